@@ -1,0 +1,64 @@
+# deployc: a compiler for .deploy, in C. `make demo` and `make check` set themselves up on Debian 12.
+BUILD       ?= build
+CC          ?= gcc
+LLVM_CONFIG ?= llvm-config-19
+PYTHON      ?= python3
+
+WARN   := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef \
+          -Wwrite-strings -Wformat=2 -Werror
+CFLAGS ?= -O2 -g
+# Generated scanners and parsers are not held to our own warnings.
+GENWARN := -Wno-unused-function -Wno-sign-compare -Wno-missing-prototypes -Wno-unused-but-set-variable
+
+FRONT   := support lexer parser sema target dag planner
+FOLDERS := $(FRONT) codegen driver
+ours     = $(wildcard $(1)/*.c)
+obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
+CODEGEN_OBJ := $(call obj,$(call ours,codegen)) $(BUILD)/runtime_archive.o
+DRIVER_OBJ  := $(call obj,$(call ours,driver))
+RUNTIME_OBJ := $(call obj,$(call ours,runtime))
+
+LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
+LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
+
+.PHONY: all
+all: $(BUILD)/deployc
+
+$(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ)
+	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lm
+
+$(BUILD)/libdeployrt.a: $(RUNTIME_OBJ)
+	rm -f $@ && ar rcs $@ $^
+
+# The runtime travels inside deployc, and so does the library of .deploy files.
+$(BUILD)/runtime_archive.c: $(BUILD)/libdeployrt.a support/embed.sh
+	sh support/embed.sh runtime_archive $< > $@
+$(BUILD)/stdlib.c: $(sort $(wildcard stdlib/*.deploy)) support/embed.sh
+	sh support/embed.sh --table stdlib $(filter %.deploy,$^) > $@
+$(BUILD)/runtime_archive.o $(BUILD)/stdlib.o: $(BUILD)/%.o: $(BUILD)/%.c
+	$(CC) -O0 -I. -c -o $@ $<
+
+$(BUILD)/parser/grammar.tab.c $(BUILD)/parser/grammar.tab.h &: parser/grammar.y
+	@mkdir -p $(@D)
+	bison -Wall -Werror -Wcounterexamples --defines=$(BUILD)/parser/grammar.tab.h -o $(BUILD)/parser/grammar.tab.c $<
+$(BUILD)/lexer/scanner.yy.c: lexer/scanner.l
+	@mkdir -p $(@D)
+	flex -o $@ $<
+$(BUILD)/lexer/scanner.yy.o: $(BUILD)/parser/grammar.tab.h
+$(BUILD)/parser/%.o: | $(BUILD)/parser/grammar.tab.h
+
+$(BUILD)/codegen/%.o: CPPFLAGS += $(LLVM_CFLAGS)
+$(BUILD)/driver/%.o: CPPFLAGS += $(LLVM_CFLAGS)
+$(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o: $(BUILD)/%.o: $(BUILD)/%.c
+	$(CC) $(WARN) $(GENWARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(WARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
+
+-include $(wildcard $(BUILD)/*/*.d)
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)

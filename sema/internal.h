@@ -1,0 +1,120 @@
+/* What the files of sema/ share. Order of the pipeline: module, record, value/eval, program (tensors), deploy (mesh, rules, goals). */
+#ifndef DEPLOYC_SEMA_INTERNAL_H
+#define DEPLOYC_SEMA_INTERNAL_H
+#include "sema.h"
+#include "../lexer/units.h"
+#include "../parser/parser.h"
+
+struct module; struct record; struct scope; struct def;
+
+/* ---- values of the record language ------------------------------------------------------------------------------ */
+enum vkind {
+	V_BAD,          /* an error was reported; whatever uses it is silently V_BAD */
+	V_NONE, V_BOOL, V_INT, V_FLOAT,
+	V_QUANTITY,     /* .f in base units, .dims not all zero */
+	V_STRING, V_SYMBOL /* value of an enum, or a Region path */, V_DTYPE,
+	V_RANGE,        /* .range[0], .range[1] */
+	V_LIST, V_RECORD, V_DEF /* op, block, builtin, schema */, V_MODULE,
+	V_AUTO,         /* .list: choices, may be empty */
+	V_UNKNOWN,      /* a metric that this version cannot compute: .name; any expression with one is unknown */
+	V_INDEX,        /* the index of the loop around: an Int that differs from turn to turn. .name */
+	V_AXIS,         /* .axis, inside programs */
+	V_TENSOR        /* .tensor: index into program.values */
+};
+struct val {
+	enum vkind kind;
+	union {
+		bool b; int64_t i; double f; const char *name; enum dtype dtype;
+		struct val *range; struct { struct val *at; int n; } list;
+		struct record *record; struct def *def; struct module *module;
+		int axis, tensor;
+	};
+	struct dims dims;
+};
+struct val val_int(int64_t i), val_float(double f), val_bool(bool b), val_bad(void), val_none(void);
+bool val_number(struct val v, double *out);             /* Int, Float, Quantity: its magnitude */
+const char *val_show(struct sema *s, struct val v);     /* "74.51 GiB", "46.7 Gparam", "Mixtral_8x7B" */
+
+/* ---- modules ---------------------------------------------------------------------------------------------------- */
+struct def {            /* a declaration of a module */
+	const char *kind, *name; const struct node *node; struct module *module;
+	struct record *record; bool busy, failed;       /* records are elaborated on first use */
+};
+struct binding { const char *name; struct def *def; struct module *module; struct span span; };
+struct module {
+	const char *label, *file, *folder; uint32_t source; struct nodes items;
+	VEC(struct binding) names;      /* own declarations and imports */
+	VEC(struct def *) own;
+	bool loading, is_std;
+};
+struct module *module_std(struct sema *s, const char *name /* "core" */, struct span use);
+struct binding *module_find(struct sema *s, struct module *m, const char *name);   /* std.core's names are known everywhere */
+
+/* ---- records ---------------------------------------------------------------------------------------------------- */
+enum layer_kind { LAYER_SCHEMA, LAYER_HEAD /* may declare fields */, LAYER_REFINE /* may not */ };
+struct layer { struct nodes items; struct scope *scope; struct module *module; enum layer_kind kind; const char *name; struct span span; bool in_deploy; };
+
+enum field_sort { FIELD_PLAIN, FIELD_AXIS, FIELD_MESH, FIELD_VIEW /* axis b like a, ragged, concat, dynamic */, FIELD_DERIVED };
+struct field_set { bool is_sub; const struct node *value; struct nodes body; struct layer *layer; struct span span; const struct place *place; };
+struct field {
+	const char *name; enum field_sort sort; const struct node *type;  /* N_TYPE or NULL */
+	const struct node *init;        /* default, derived value, or (FIELD_VIEW) the N_NAMED item */
+	struct layer *layer; struct span span;
+	const struct place *place; bool place_own;
+	VEC(struct field_set) sets;
+	enum { FIELD_NEW, FIELD_BUSY, FIELD_DONE } progress; struct val value; struct span value_span;
+};
+struct placed { const struct node *item; struct layer *layer; const char *region, *phase, *klass; };
+struct record {
+	const char *kind, *name; struct sema *sema;
+	VEC(struct layer *) layers; struct record *outer;
+	VEC(struct field *) fields;     /* in the order of declaration */
+	VEC(struct placed) program;     /* let param state input output repeat when return */
+	VEC(struct placed) rules, requires, goals;
+	bool checked, bad;
+	struct span span;               /* where it is named */
+};
+struct field *record_field(struct record *r, const char *name);
+/* The value of a field, evaluated in the most derived record, memoized; V_BAD after a report (E0202, E0206 ...). */
+struct val record_get(struct record *r, const char *name, struct span use);
+struct record *record_refine(struct record *base, struct layer *layer);
+/* Every field has a value of its type, every precondition holds. false: something was reported. `family`: E0202 is not. */
+bool record_check(struct record *r, bool family);
+struct record *def_record(struct sema *s, struct def *d);
+bool record_is(struct record *r, const char *schema);   /* made from that schema */
+
+/* ---- scopes and expressions ------------------------------------------------------------------------------------- */
+struct scope {
+	struct scope *parent; struct module *module; struct sema *sema;
+	struct record *record;          /* fields of this record are names here, or NULL */
+	/* A walk over a tensor program adds these two; NULL elsewhere. lookup: true if the name is known here. expr: true if
+	   it gave the value of `e` (tensor operators, calls of ops and blocks), false to let scalar evaluation go on. */
+	bool (*lookup)(struct scope *, const char *name, struct span use, struct val *out);
+	bool (*expr)(struct scope *, const struct node *e, const struct node *expect, struct val *out);
+	void *walk;
+};
+/* Evaluates; `expect`: an N_TYPE that decides enum symbols and regions, or NULL. V_BAD after a report. */
+struct val eval(struct scope *s, const struct node *e, const struct node *expect);
+bool scope_find(struct scope *s, const char *name, struct span use, struct val *out);   /* innermost first, then the module */
+/* Scalar arithmetic and comparison with dimensions: E0302, E0203 at `at`. */
+struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at);
+/* Does v fit type t? Otherwise reports E0301 or E0203, naming `what`. */
+bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what, struct span at, struct span declared);
+const char *type_text(struct sema *s, const struct node *t);
+void report_unknown_name(struct scope *s, const char *name, struct span at);            /* E0101 with a suggestion */
+
+/* ---- tensor programs -------------------------------------------------------------------------------------------- */
+/* Walks the model's program once: types it and builds the global DAG. NULL after a report. Memoized per record. */
+struct program *walk_model(struct sema *s, struct record *model, struct span use);
+/* Checks an op or a block of the module on its own as far as its signature allows (E0911, E0912, E0004). */
+void walk_declaration(struct sema *s, struct def *d);
+
+/* ---- deployments ------------------------------------------------------------------------------------------------ */
+struct deploy *deploy_check(struct sema *s, struct record *r, struct def *d);
+
+struct sema {
+	struct arena *arena; struct names *names; struct sink *sink; const struct sema_options *options;
+	VEC(struct module *) modules; struct module *main;
+	VEC(struct deploy *) deploys;
+};
+#endif

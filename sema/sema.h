@@ -1,0 +1,74 @@
+/* tree -> checked program: modules, records with late-bound refinement, units, axes, tensor types, mesh and rules.
+ * Knows nothing of LLVM, memory or cost. */
+#ifndef DEPLOYC_SEMA_H
+#define DEPLOYC_SEMA_H
+#include "../parser/ast.h"
+#include "../support/diag.h"
+#include "../support/names.h"
+#include "program.h"
+
+struct mesh_axis {
+	const char *name; int64_t size;
+	enum place_kind place; const char *level; struct span place_span;
+	struct span span;               /* where its size was set last (what to change) */
+};
+enum phase { PHASE_PREFILL, PHASE_DECODE, PHASES, PHASE_ANY = -1 };
+const char *phase_name(int phase);
+enum store_class { CLASS_ACTIVATION, CLASS_WEIGHT, CLASS_GRADIENT, CLASS_OPTIMIZER, CLASS_CACHE, CLASS_ANY = -1 };
+
+struct rule {
+	int        *lhs, n_lhs;         /* axes of the program: `a * b -> ...` is an ordered product, major first */
+	int        *target, n_target;   /* mesh axes, major first; none: un-placed */
+	const char *region;             /* label, "residual", or NULL for everywhere */
+	int         phase, klass;       /* PHASE_ANY, CLASS_ANY */
+	bool        own;                /* written in the deployment, not in a template */
+	struct span span, target_span;
+};
+
+struct level { const char *name; int64_t count; struct span span; };
+
+struct workload { int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache; bool training; struct span span; };
+
+struct deploy {
+	const char     *name; struct span name_span;
+	struct program *program;
+	const char     *model_name, *cluster_name, *device_name, *plan_name;
+	VEC(struct mesh_axis) mesh;     /* outermost first */
+	int64_t         gpus; bool known; /* known: no `auto` in mesh or gpus */
+	VEC(struct level) levels;       /* inside out */
+	double          device_memory, reserve_memory;      /* bytes */
+	double          device_bandwidth;                   /* bytes/s */
+	VEC(struct rule) rules;         /* inert ones left out, later ones have replaced earlier ones of the same key */
+	struct workload work;
+	int64_t         microbatches; struct span microbatches_span;
+	int64_t        *stages; int n_stages; struct span stages_span;  /* layers of each stage; NULL: even */
+	double          moe_capacity;
+	bool            reduce_f32;     /* comm { reduce = f32 } */
+	bool            needs_training, has_auto; struct span auto_span;  /* build refuses these */
+	struct record  *record;         /* for goals */
+};
+
+/* A total that goals may name: `params`, `memory.kv` ... value in base units (bytes, parameters; Ratio for headroom). */
+struct total { const char *name; double value; enum { TOTAL_PARAMS, TOTAL_BYTES, TOTAL_RATIO } unit; };
+
+struct sema;                            /* one compilation's modules and records */
+
+struct sema_options {
+	const char *const *include; int n_include;       /* -I */
+	struct { const char *path, *value; } *set; int n_set;   /* -D model.layers=4: refines the deployment, its value parsed as an expression */
+};
+struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sink, const struct sema_options *o);
+
+/* Loads `path`, its imports, checks every declaration. false: the file could not be read (errno). */
+bool sema_load(struct sema *s, const char *path);
+/* The deployments of the loaded file, in order. One with errors has program == NULL; nothing further is checked for it. */
+struct deploy **sema_deploys(struct sema *s, int *n);
+/* `require`, `assert`, `prefer` of a deployment against totals: E0806, E0802, W0811. */
+void sema_goals(struct sema *s, struct deploy *d, const struct total *totals, int n);
+/* The items of the loaded file, for --emit=ast. */
+struct nodes sema_items(struct sema *s);
+
+/* The rule that places `axis` in `region` (3.2): the most specific by (phase, region depth, class). NULL: none, the axis is
+ * replicated. Two of equal rank: E0504 is reported once and NULL given. phase PHASE_ANY sees only rules without a phase. */
+const struct rule *deploy_rule(const struct deploy *d, struct sink *sink, int axis, int region, int phase, int klass);
+#endif

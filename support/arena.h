@@ -1,0 +1,32 @@
+/* Memory that lives as long as one compilation. Nothing in it is freed one by one. */
+#ifndef DEPLOYC_ARENA_H
+#define DEPLOYC_ARENA_H
+#include <stdarg.h>
+#include <stddef.h>
+
+struct arena { struct arena_block *head; };
+
+/* Zeroed memory, aligned to 16 bytes. Never NULL: running out of memory ends the process with a message and status 70. */
+void *arena_alloc(struct arena *a, size_t bytes);
+char *arena_strndup(struct arena *a, const char *s, size_t n);
+char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *arena_vprintf(struct arena *a, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
+void  arena_free(struct arena *a);
+
+#define arena_new(a, T)     ((T *)arena_alloc((a), sizeof(T)))
+#define arena_array(a, T, n) ((T *)arena_alloc((a), sizeof(T) * (size_t)(n)))
+
+/* A growing array in an arena: VEC(int) v = {0}; vec_push(a, &v, 7); v.at[0]; v.n */
+#define VEC(T) struct { T *at; int n, cap; }
+#define vec_push(a, v, x) \
+	(vec_room((a), (void **)&(v)->at, &(v)->cap, (v)->n, sizeof *(v)->at), (v)->at[(v)->n++] = (x))
+void vec_room(struct arena *a, void **at, int *cap, int n, size_t size);
+
+/* A string under construction. */
+struct text { struct arena *arena; char *at; int n, cap; };
+void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A bug of ours: says so, asks for a report, ends the process with status 70. */
+#define internal_error(...) internal_error_at(__FILE__, __LINE__, __VA_ARGS__)
+_Noreturn void internal_error_at(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#endif

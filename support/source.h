@@ -1,0 +1,24 @@
+/* Source files of one compilation, and spans into them. A span is byte offsets; lines are computed when printed. */
+#ifndef DEPLOYC_SOURCE_H
+#define DEPLOYC_SOURCE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "arena.h"
+
+struct span { uint32_t file, lo, hi; };                /* bytes [lo, hi) of sources.at[file] */
+
+struct source {
+	const char *path;                              /* where it was read from; "std/ops.deploy" for embedded text */
+	const char *label;                             /* how diagnostics name it: the path as given, or `std.ops` */
+	const char *text;                              /* NUL behind `size` */
+	uint32_t    size;
+	uint32_t   *lines; int n_lines;                /* offset of each line's first byte */
+};
+struct sources { struct arena *arena; VEC(struct source) files; };
+
+/* Adds a file whose text the arena holds (copied). Gives its index. */
+uint32_t sources_add(struct sources *s, const char *path, const char *label, const char *text, size_t size);
+/* 1-based line; column counts code points, tabs as one. */
+void sources_position(const struct sources *s, struct span at, int *line, int *column);
+struct span span_join(struct span a, struct span b);
+#endif
