@@ -1,0 +1,133 @@
+/* Kernel descriptions: target-neutral data, made from fused pieces of the local DAG. A target turns one into code.
+ *
+ * Every activation is row-major: rows (tokens, wanted rows, or tokens at experts; their number is known at run time),
+ * then static axes. Extents and strides are in elements and are per rank. Everything but row counts is a constant.
+ *
+ * Calling convention of all kernels: void kernel(const uint64_t *args, int32_t worker, int32_t workers). Each of `workers`
+ * threads runs it once; the kernel takes its static share of the work. Arguments are device addresses or integers, in the
+ * order listed at each family. "M" is a number of rows. i32 arrays hold indices; -1 stands for padding. */
+#ifndef DEPLOYC_KERNEL_H
+#define DEPLOYC_KERNEL_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "../support/dtype.h"
+
+enum kernel_family {
+	KERNEL_ROWS, KERNEL_CONTRACT, KERNEL_EMBED, KERNEL_PICK, KERNEL_ANGLES, KERNEL_ROTATE, KERNEL_APPEND, KERNEL_ATTEND,
+	KERNEL_ROUTE, KERNEL_ASSIGN, KERNEL_PACK, KERNEL_OFFSETS, KERNEL_SORT, KERNEL_GATHER, KERNEL_SCATTER, KERNEL_COMBINE,
+	KERNEL_ARGMAX, KERNEL_BEST, KERNEL_FAMILIES
+};
+
+/* Tile order of a contraction's weights, repacked once at load: element (g, n, k) of a weight with n outputs and k summed
+ * elements is at  g * group + (n / n_tile) * (k_padded * n_tile) + (k / k_pair) * (n_tile * k_pair) + (n % n_tile) * k_pair + k % k_pair
+ * with n padded to n_tile, k to k_pair, by zeros; group = n_padded * k_padded. n_tile == 0: plain row-major, not a tile order. */
+struct packing { int32_t n_tile, k_pair; };
+
+/* ---- rows: pointwise chains and reductions over the innermost axis (norms, softmax, casts, copies) ---------------- */
+enum { ROWS_MAX_DIMS = 5, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };
+enum rows_op {
+	ROWS_LOAD,      /* operand `a`, converted to f32 (an i32 operand is copied bit by bit) */
+	ROWS_CONST,     /* number */
+	ROWS_IOTA,      /* index along the innermost axis, f32 */
+	ROWS_ADD, ROWS_SUB, ROWS_MUL, ROWS_DIV, ROWS_MIN, ROWS_MAX, ROWS_CLAMP /* a between b and c */,
+	ROWS_EXP, ROWS_LOG, ROWS_SQRT, ROWS_RSQRT, ROWS_TANH, ROWS_ERF, ROWS_SIN, ROWS_COS, ROWS_ABS, ROWS_FLOOR, ROWS_CEIL,
+	ROWS_ROUND,     /* to `dtype` and back to f32: where the program rounds between two fused operators */
+	ROWS_SUM, ROWS_MEAN, ROWS_REDUCE_MAX /* of a over the innermost axis */
+};
+struct rows_node { enum rows_op op; int a, b, c; double number; enum dtype dtype; };
+struct rows_operand { enum dtype dtype; int64_t row_stride; int64_t stride[ROWS_MAX_DIMS]; };   /* stride 0: broadcast */
+struct kernel_rows {                    /* args: input addresses, output addresses, M, [address of an i32 that bounds M] */
+	int dims; int64_t extent[ROWS_MAX_DIMS];        /* static iteration axes, major to minor; dims >= 1 */
+	int n_inputs, n_outputs;
+	struct rows_operand input[ROWS_MAX_OPERANDS], output[4];
+	int n_nodes; struct rows_node node[ROWS_MAX_NODES];     /* operands before uses */
+	int result[4];                                  /* the node that each output stores */
+	bool limited;                                   /* the last argument is the address of an i32: rows = min(M, it) */
+};
+
+/* ---- contract: y[m, n] = sum_k x[m, k] * w[n, k], accumulated in f32 ---------------------------------------------- */
+struct kernel_contract {                /* args: x, w, y, M;  grouped: x, w, y, offsets (i32[groups + 1]), M */
+	int64_t n, k;
+	int64_t x_stride, y_stride;                     /* between rows */
+	enum dtype x, w, y;
+	struct packing pack;
+	bool grouped; int64_t groups;                   /* rows offsets[g] .. offsets[g+1] use weight g */
+};
+
+struct kernel_embed {                   /* args: table, ids, out, M, first: rows of ids outside [first, first + v) give 0 */
+	int64_t v, d; enum dtype table, out; struct packing pack;       /* n = v, k = d when the table is in tile order */
+};
+struct kernel_pick {                    /* args: x, want, out, Mx, R, first: out[r] = x[want[r] - first]; 0 outside [0, Mx) or want < 0 */
+	int64_t d; enum dtype dtype;
+};
+struct kernel_angles {                  /* args: freq (f32[p]), pos, out (f32[M][p][2]: cos, sin of pos * freq), M */
+	int64_t p;
+};
+struct kernel_rotate {                  /* args: x, angles, y, M. x and y: [M][heads][f] contiguous */
+	int64_t heads, f; bool interleaved; enum dtype x, y;    /* halves: pair i is (i, i + f/2); interleaved: (2i, 2i + 1) */
+};
+
+/* The cache of one layer is a pool of pages of `page` positions. Position slot = page_index * page + i.
+ *   by_position false (keys):   element (page, head, f, i) at ((page * heads + head) * f_extent + f) * page_size + i
+ *   by_position true  (values): element (page, head, i, f) at ((page * heads + head) * page_size + i) * f_extent + f */
+struct kernel_append {                  /* args: x ([M][heads][f]), slot (i32[M], -1: skip), cache, M */
+	int64_t heads, f, page; bool by_position; enum dtype x, cache;
+};
+struct kernel_attend {                  /* args: q, keys, values, seq, pos, pages (i32[seqs][pages_per_seq]), y, M */
+	int64_t heads, group;                           /* key/value heads; query heads that share one */
+	int64_t d, w;                                   /* width of keys and of values */
+	int64_t q_row, q_head, q_group;                 /* strides of q; features are contiguous */
+	int64_t y_row, y_head, y_group;
+	int64_t page, pages_per_seq, window;            /* window 0: all positions */
+	double scale; bool causal;                      /* token m sees positions <= pos[m] of sequence seq[m]; seq -1 gives zeros */
+	enum dtype q, kv, y;
+};
+
+/* ---- experts ------------------------------------------------------------------------------------------------------
+ * An assignment is (token, choice); its number is token * top + choice. map[e] = dest * local + local index for an expert
+ * that this rank can reach, else -1; `dests` ranks exchange, each owns `local` experts. A round moves at most C
+ * assignments to each destination. */
+struct kernel_route {                   /* args: score (f32[M][experts]), seq, index (i32[M][top]), weight (f32[M][top]), M */
+	int64_t experts, top; bool renormalize; double factor;  /* chosen in order of expert; seq -1 gives index -1, weight 0 */
+};
+struct kernel_assign {                  /* args: index, map, order, place, start, M. Stable counting sort by map value:
+	                                   order[j] = j-th assignment, place[a] = its j or -1, start[key] (i32[dests * local + 1]) */
+	int64_t top, experts, keys;
+};
+struct kernel_pack {                    /* args: x, order, start, rows ([dests * C][d]), meta (i32[dests * C]: local expert or -1), round, C */
+	int64_t d, top, dests, local; enum dtype dtype;         /* row dest * C + i <- assignment start[dest * local] + round * C + i */
+};
+struct kernel_offsets {                 /* args: start, offsets (i32[local + 1]), round, C: of the packed rows, when dests == 1 */
+	int64_t local;
+};
+struct kernel_sort {                    /* args: meta, from (i32[S]), offsets (i32[local + 1]), S: stable, by local expert; -1 left out */
+	int64_t local;
+};
+struct kernel_gather {                  /* GATHER args: rows, from, out, count (address of i32): out[i] = rows[from[i]]
+	                                   SCATTER args: rows, from, out, count:                 out[from[i]] = rows[i] */
+	int64_t d; enum dtype dtype;
+};
+struct kernel_combine {                 /* args: rows, index, weight, map, place, start, out (f32[M][d]), M, round, C:
+	                                   out[t] = (round ? out[t] : 0) + sum of weight * row over the choices in this round, by expert */
+	int64_t d, top, dests, local; enum dtype dtype;
+};
+
+/* ---- sampling: greedy ---------------------------------------------------------------------------------------------- */
+struct kernel_argmax {                  /* ARGMAX args: logits (f32[R][v]), best ({f32 value, i32 index}[R]), R, first. BEST args:
+	                                   best ([n][R]), token (i32[R]), R. Ties: the lower index */
+	int64_t v, n;
+};
+
+struct kernel {
+	enum kernel_family family;
+	char name[64];                                  /* symbol: rows_3, contract_0 */
+	union {
+		struct kernel_rows rows; struct kernel_contract contract; struct kernel_embed embed; struct kernel_pick pick;
+		struct kernel_angles angles; struct kernel_rotate rotate; struct kernel_append append; struct kernel_attend attend;
+		struct kernel_route route; struct kernel_assign assign; struct kernel_pack pack; struct kernel_offsets offsets;
+		struct kernel_sort sort; struct kernel_gather gather; struct kernel_combine combine; struct kernel_argmax argmax;
+	};
+};
+const char *kernel_family_name(enum kernel_family f);
+int kernel_args(const struct kernel *k);                /* how many arguments it takes */
+#endif
