@@ -1,0 +1,20 @@
+/* schedule -> LLVM modules -> object -> launcher. Emits, decides nothing. */
+#ifndef DEPLOYC_CODEGEN_H
+#define DEPLOYC_CODEGEN_H
+#include "../dag/dag.h"
+#include "../support/diag.h"
+
+struct codegen_options {
+	const char *cpu;        /* an LLVM CPU name, "native", or NULL: x86-64-v3 on x86-64, generic elsewhere */
+	int         level;      /* 0..3 */
+	const char *plan_text;  /* baked in for `launcher plan` */
+};
+enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };
+
+/* What the schedule has to know of the processor named by `cpu`. false: no such cpu (printed). */
+bool codegen_target(const char *cpu, struct target_shape *out);
+/* Writes the module in a form. false: environment trouble, printed to stderr. */
+bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out);
+/* Links object, runtime and a main into an executable at `path` (not renamed or otherwise made atomic: the driver does). */
+bool codegen_launcher(const struct schedule *s, const struct codegen_options *o, const char *path);
+#endif

@@ -1,0 +1,93 @@
+/* checked program + choices -> local DAG (layouts, collectives) -> schedule (kernels, buffers, order).
+ * Knows nothing of LLVM and of hardware speeds.
+ *
+ * One program serves all ranks: a rank is its mesh coordinate, so nothing here grows with ranks, and `repeat` is never
+ * unrolled, so nothing grows with layers. */
+#ifndef DEPLOYC_DAG_H
+#define DEPLOYC_DAG_H
+#include "kernel.h"
+#include "../runtime/abi.h"
+#include "../sema/sema.h"
+
+struct local;           /* local.h: one rank's program, with layouts, for each phase */
+
+/* ---- the mesh, refined: product rules may cut a mesh axis into pieces (tp.0, tp.1) -------------------------------- */
+struct atom { const char *name; int mesh_axis; int64_t size, stride; };
+enum { MAX_GROUP_ATOMS = 16 };
+struct group { int atom[MAX_GROUP_ATOMS], n; int64_t size; };          /* major to minor */
+
+/* ---- schedule: what a launcher does, byte by byte ------------------------------------------------------------------ */
+/* A number that an instruction passes to a kernel. */
+enum number_kind {
+	NUMBER_CONST,           /* value */
+	NUMBER_TOKENS,          /* T * value / div */
+	NUMBER_ROWS,            /* R * value / div */
+	NUMBER_INDEX,           /* this rank's index in `group` * value */
+	NUMBER_INDEX_TOKENS,    /* this rank's index in `group` * (T * value / div) */
+	NUMBER_ROUND            /* the number of the exchange round that runs */
+};
+struct number { enum number_kind kind; int64_t value, div; int group; };
+/* A device address: base of the space + offset + layer * layer_stride. */
+struct address { enum dr_space space; int64_t offset, layer_stride; };
+struct argument { bool is_address; struct address address; struct number number; };
+
+enum where { WHERE_EVERY_STAGE, WHERE_FIRST_STAGE, WHERE_LAYER, WHERE_LAST_STAGE, WHERES };   /* order of a step */
+enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUNDS_END };
+struct instr {
+	enum instr_kind kind;
+	int op;                                         /* index into schedule.op_names */
+	int kernel; struct argument *args; int n_args;  /* LAUNCH */
+	int collective; struct address src, dst; struct number outer, block;    /* COLLECTIVE; block in elements */
+	int group, dests, local; struct address start; int64_t capacity;        /* ROUNDS_BEGIN. group -1: always one round */
+};
+struct step { VEC(struct instr) at[WHERES]; };
+/* A step runs EVERY_STAGE; then on the first stage FIRST_STAGE, on the others the receive of the carried value; then LAYER
+ * for each of the stage's layers; then on the last stage LAST_STAGE, on the others the send. With one stage neither send
+ * nor receive exists. */
+struct carried { struct address at; struct number outer, block; int send, recv; int op; };     /* collectives' indices */
+
+struct collective { enum dr_collective_kind kind; int group; enum dtype dtype; int phase; const char *cause, *where;
+	struct number outer; int64_t bytes_per_outer; bool per_layer; };
+
+struct placed_axis { const char *name; int64_t extent, local, stride; int group; enum dr_role role; bool keyed; };
+struct placed_param {
+	const struct param *param; enum dr_space space; int64_t offset, bytes;
+	struct packing pack; struct placed_axis *axes; int n_axes;
+};
+struct constant { int64_t offset; const float *data; int64_t n; };
+struct expert_map { int64_t offset, experts, local; int atom[MAX_GROUP_ATOMS]; bool exchange[MAX_GROUP_ATOMS]; int n; };
+
+/* Bytes of one rank of a stage. */
+struct stage { int64_t layer_begin, layer_end; int64_t bytes[DR_SPACES]; };
+
+struct schedule {
+	const struct deploy *deploy;
+	VEC(struct atom) atoms; VEC(struct group) groups;
+	VEC(struct kernel) kernels;                     /* equal descriptions once */
+	struct step step[PHASES];
+	struct carried carried[PHASES];                 /* used when there are several stages */
+	VEC(struct collective) collectives;
+	VEC(const char *) op_names;
+	VEC(struct placed_param) params;
+	VEC(struct constant) constants; VEC(struct expert_map) maps;
+	VEC(struct stage) stages;
+	int stage_group, owner_group, logits_group;
+	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES], microbatches;
+	int64_t seqs, page, pages, pages_per_seq, layer_bytes, state_layer_bytes;
+	int64_t input_offset[DR_INPUTS], tokens_offset, logits_offset, vocab, comm_slot, comm_mailbox;
+};
+
+/* What the target wants of the schedule. */
+struct target_shape { int n_tile; bool bf16_dot; };     /* outputs in a weight tile; pairs of bf16 are multiplied at once */
+
+/* Infers layouts and collectives (language.md 3). NULL after a report: E0501, E0503, E0506, E0507, E0509, E0510, E0901 ... */
+struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d);
+/* Kernels, buffers, memory. NULL after a report: what this version does not build (E0918). */
+struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l, const struct target_shape *t);
+
+/* Dumps (--emit=dag-local, dag-sched) and checkers: NULL, or what is wrong (an internal error). */
+void local_print(const struct local *l, FILE *out);
+void schedule_print(const struct schedule *s, FILE *out);
+const char *local_check(const struct local *l, struct arena *arena);
+const char *schedule_check(const struct schedule *s, struct arena *arena);
+#endif
