@@ -1,0 +1,142 @@
+/* Blocks of zeroed memory that grow by doubling, vectors and strings in them, and the report of internal errors. */
+#include "arena.h"
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, LARGEST_BLOCK = 8 << 20, EXIT_INTERNAL = 70 };
+
+/* The head is the block with room; `bytes` of payload follow the struct, which is a multiple of 16 bytes long. */
+struct arena_block { struct arena_block *next; size_t used, bytes, padding; };
+_Static_assert(sizeof(struct arena_block) % ALIGNMENT == 0, "the payload must be aligned");
+
+static _Noreturn void out_of_memory(size_t bytes)
+{
+	fprintf(stderr, "deployc: out of memory (%zu bytes were asked for)\n", bytes);
+	exit(EXIT_INTERNAL);
+}
+
+static struct arena_block *block_new(size_t bytes, struct arena_block *next)
+{
+	struct arena_block *b = bytes > SIZE_MAX - sizeof *b ? NULL : calloc(1, sizeof *b + bytes);
+	if (!b)
+		out_of_memory(bytes);
+	b->next = next;
+	b->bytes = bytes;
+	return b;
+}
+
+/* A request larger than a block of the usual size gets one of its own behind the head, whose room stays in use. */
+static struct arena_block *block_with_room(struct arena *a, size_t bytes)
+{
+	struct arena_block *head = a->head;
+	if (head && bytes > head->bytes / 2 && bytes > FIRST_BLOCK)
+		return head->next = block_new(bytes, head->next);
+	size_t usual = head ? head->bytes * 2 : FIRST_BLOCK;
+	if (usual > LARGEST_BLOCK)
+		usual = LARGEST_BLOCK;
+	return a->head = block_new(bytes > usual ? bytes : usual, head);
+}
+
+void *arena_alloc(struct arena *a, size_t bytes)
+{
+	if (bytes > SIZE_MAX - ALIGNMENT)
+		out_of_memory(bytes);
+	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	struct arena_block *b = a->head;
+	if (!b || b->bytes - b->used < bytes)
+		b = block_with_room(a, bytes);
+	void *p = (char *)(b + 1) + b->used;
+	b->used += bytes;
+	return p;
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t n)
+{
+	char *copy = arena_alloc(a, n + 1);
+	if (n)
+		memcpy(copy, s, n);
+	return copy;
+}
+
+char *arena_vprintf(struct arena *a, const char *fmt, va_list args)
+{
+	va_list again;
+	va_copy(again, args);
+	int n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (n < 0)
+		internal_error("cannot format \"%s\"", fmt);
+	char *s = arena_alloc(a, (size_t)n + 1);
+	vsnprintf(s, (size_t)n + 1, fmt, args);
+	return s;
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	char *s = arena_vprintf(a, fmt, args);
+	va_end(args);
+	return s;
+}
+
+void arena_free(struct arena *a)
+{
+	for (struct arena_block *b = a->head, *next; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+	a->head = NULL;
+}
+
+void vec_room(struct arena *a, void **at, int *cap, int n, size_t size)
+{
+	if (n < *cap)
+		return;
+	if (*cap > INT32_MAX / 2)
+		out_of_memory((size_t)n * size);
+	int larger = *cap ? 2 * *cap : 8;
+	void *copy = arena_alloc(a, (size_t)larger * size);
+	if (n)
+		memcpy(copy, *at, (size_t)n * size);
+	*at = copy;
+	*cap = larger;
+}
+
+void text_add(struct text *t, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	va_list again;
+	va_copy(again, args);
+	int more = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (more < 0)
+		internal_error("cannot format \"%s\"", fmt);
+	if (more > INT32_MAX / 2 - t->n)
+		out_of_memory((size_t)t->n + (size_t)more);
+	if (t->n + more >= t->cap) {
+		int larger = 2 * (t->n + more) + 64;
+		char *copy = arena_alloc(t->arena, (size_t)larger);
+		if (t->n)
+			memcpy(copy, t->at, (size_t)t->n);
+		t->at = copy;
+		t->cap = larger;
+	}
+	vsnprintf(t->at + t->n, (size_t)more + 1, fmt, args);
+	t->n += more;
+	va_end(args);
+}
+
+void internal_error_at(const char *file, int line, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	fprintf(stderr, "deployc: internal error at %s:%d: ", file, line);
+	vfprintf(stderr, fmt, args);
+	fprintf(stderr, "\nThis is a bug of deployc, not of the spec. Please report it with the spec that shows it.\n");
+	va_end(args);
+	exit(EXIT_INTERNAL);
+}

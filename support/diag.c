@@ -1,0 +1,110 @@
+/* The diagnostics sink: collects what the passes report. */
+#include "diag.h"
+#include <string.h>
+
+static const char *const code_names[] = {
+#define X(code, title, explanation) #code,
+#include "diag.def"
+#undef X
+};
+
+const char *diag_code_name(enum diag_code c)
+{
+	return code_names[c];
+}
+
+bool diag_is_error(enum diag_code c)
+{
+	return code_names[c][0] == 'E';
+}
+
+static bool same_span(struct span a, struct span b)
+{
+	return a.file == b.file && a.lo == b.lo && a.hi == b.hi;
+}
+
+static struct diag *reported(const struct sink *s, enum diag_code code, struct span at, const char *message)
+{
+	for (int i = 0; i < s->diags.n; i++) {
+		struct diag *d = s->diags.at[i];
+		if (d->code == code && same_span(d->at, at) && !strcmp(d->message, message))
+			return d;
+	}
+	return NULL;
+}
+
+struct diag *diag_report(struct sink *s, enum diag_code code, struct span at, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	const char *message = arena_vprintf(s->arena, fmt, args);
+	va_end(args);
+	struct diag *d = reported(s, code, at, message);
+	if (d)
+		return d;
+	d = arena_new(s->arena, struct diag);
+	d->code = code;
+	d->at = at;
+	d->message = message;
+	vec_push(s->arena, &s->diags, d);
+	*(diag_is_error(code) ? &s->errors : &s->warnings) += 1;
+	return d;
+}
+
+/* The text of one `fmt, ...` call. */
+#define FORMAT(s, fmt, result) \
+	do { \
+		va_list args_; \
+		va_start(args_, fmt); \
+		(result) = arena_vprintf((s)->arena, fmt, args_); \
+		va_end(args_); \
+	} while (0)
+
+void diag_label(struct sink *s, struct diag *d, const char *fmt, ...)
+{
+	FORMAT(s, fmt, d->label);
+}
+
+void diag_related(struct sink *s, struct diag *d, struct span at, const char *fmt, ...)
+{
+	struct diag_label label = {.at = at};
+	FORMAT(s, fmt, label.text);
+	for (int i = 0; i < d->related.n; i++)
+		if (same_span(d->related.at[i].at, at) && !strcmp(d->related.at[i].text, label.text))
+			return;
+	vec_push(s->arena, &d->related, label);
+}
+
+static bool has_line(const char *const *lines, int n, const char *line)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcmp(lines[i], line))
+			return true;
+	return false;
+}
+
+void diag_note(struct sink *s, struct diag *d, const char *fmt, ...)
+{
+	const char *note;
+	FORMAT(s, fmt, note);
+	if (!has_line(d->notes.at, d->notes.n, note))
+		vec_push(s->arena, &d->notes, note);
+}
+
+void diag_table(struct sink *s, struct diag *d, const char *fmt, ...)
+{
+	const char *line;
+	FORMAT(s, fmt, line);
+	vec_push(s->arena, &d->table, line);
+}
+
+void diag_help(struct sink *s, struct diag *d, const char *fmt, ...)
+{
+	FORMAT(s, fmt, d->help);
+}
+
+void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replacement)
+{
+	d->fix_at = at;
+	d->fix = arena_strndup(s->arena, replacement, strlen(replacement));
+}

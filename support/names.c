@@ -1,0 +1,93 @@
+/* The table of interned names (open addressing, at most half full), and the search for the name that was meant. */
+#include "names.h"
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* FNV-1a */
+static uint64_t hash_bytes(const char *s, size_t n)
+{
+	uint64_t h = 14695981039346656037u;
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)s[i]) * 1099511628211u;
+	return h;
+}
+
+/* The slot that holds the name, or the empty one where it belongs. */
+static const char **slot_of(const char **slots, int cap, const char *s, size_t n)
+{
+	for (uint64_t i = hash_bytes(s, n);; i++) {
+		const char **slot = &slots[i & (uint64_t)(cap - 1)];
+		if (!*slot || (!strncmp(*slot, s, n) && !(*slot)[n]))
+			return slot;
+	}
+}
+
+static void grow(struct names *t)
+{
+	int cap = t->cap ? 2 * t->cap : 256;
+	const char **slots = arena_array(t->arena, const char *, cap);
+	for (int i = 0; i < t->cap; i++)
+		if (t->slot[i])
+			*slot_of(slots, cap, t->slot[i], strlen(t->slot[i])) = t->slot[i];
+	t->slot = slots;
+	t->cap = cap;
+}
+
+const char *names_intern(struct names *t, const char *s, size_t n)
+{
+	if (2 * t->used >= t->cap)
+		grow(t);
+	const char **slot = slot_of(t->slot, t->cap, s, n);
+	if (!*slot) {
+		*slot = arena_strndup(t->arena, s, n);
+		t->used++;
+	}
+	return *slot;
+}
+
+const char *names_str(struct names *t, const char *s)
+{
+	return names_intern(t, s, strlen(s));
+}
+
+/* ---- the name that was meant -------------------------------------------------------------------------------------- */
+
+enum { LONGEST = 64 };  /* longer names are not compared */
+
+static int min(int a, int b) { return a < b ? a : b; }
+
+/* Damerau-Levenshtein distance (optimal string alignment): insertions, deletions, substitutions, neighbours swapped. */
+static int edit_distance(const char *a, int n, const char *b, int m)
+{
+	int row[3][LONGEST + 1];                        /* row[i % 3][j]: distance of a[0, i) and b[0, j) */
+	for (int j = 0; j <= m; j++)
+		row[0][j] = j;
+	for (int i = 1; i <= n; i++) {
+		int *now = row[i % 3], *above = row[(i + 2) % 3], *before = row[(i + 1) % 3];
+		now[0] = i;
+		for (int j = 1; j <= m; j++) {
+			now[j] = min(min(above[j], now[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				now[j] = min(now[j], before[j - 2] + 1);
+		}
+	}
+	return row[n % 3][m];
+}
+
+const char *nearest_name(const char *name, const char *const *candidates, int n)
+{
+	int length = (int)strnlen(name, LONGEST + 1), best_distance = (length < 3 ? 3 : length) / 3 + 1;
+	const char *best = NULL;
+	for (int i = 0; i < n && length <= LONGEST; i++) {
+		int other = (int)strnlen(candidates[i], LONGEST + 1);
+		if (other > LONGEST || abs(other - length) >= best_distance)
+			continue;
+		int distance = edit_distance(name, length, candidates[i], other);
+		if (distance > 0 && distance < best_distance && distance < length) {
+			best_distance = distance;
+			best = candidates[i];
+		}
+	}
+	return best;
+}
