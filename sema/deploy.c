@@ -1,0 +1,124 @@
+/* A deployment: its five records checked, then turned into the plain data of `struct deploy`. */
+#include "deploy.h"
+#include <string.h>
+
+const char *phase_name(int phase)
+{
+	return phase == PHASE_PREFILL ? "prefill" : phase == PHASE_DECODE ? "decode" : "any phase";
+}
+
+struct diag *deployment_report(struct deployment *c, enum diag_code code, struct span at, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	const char *message = arena_vprintf(c->sema->arena, fmt, args);
+	va_end(args);
+	c->bad |= diag_is_error(code);
+	return diag_report(c->sema->sink, code, at, "%s", message);
+}
+
+const char *did_you_mean(struct sema *s, const char *name, const char *const *candidates, int n)
+{
+	const char *near = nearest_name(name, candidates, n);
+	return near ? arena_printf(s->arena, ", did you mean `%s`?", near) : "";
+}
+
+struct span field_where(const struct field *f)
+{
+	return f->sets.n ? f->sets.at[f->sets.n - 1].span : f->span;
+}
+
+void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	const char *what = arena_vprintf(c->sema->arena, fmt, args);
+	va_end(args);
+	struct diag *d = deployment_report(c, DIAG_W0810, at, "`auto` is not decided by this version: %s", what);
+	diag_help(c->sema->sink, d, "write a value; until then nothing can be built from this deployment");
+	if (!c->deploy->has_auto)
+		c->deploy->auto_span = at;
+	c->deploy->has_auto = true;
+}
+
+bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out)
+{
+	const struct field *f = record_field(r, field);
+	struct val v = f ? record_get(r, field, r->span) : val_bad();
+	if (v.kind == V_AUTO) {
+		deployment_auto(c, field_where(f), "`%s`", field);
+		return false;
+	}
+	if (v.kind != V_INT) {
+		c->bad = true;
+		return false;
+	}
+	if (v.i < least) {
+		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects an Int of at least %lld, found %lld", field,
+				  (long long)least, (long long)v.i);
+		return false;
+	}
+	*out = v.i;
+	return true;
+}
+
+/* The record that a field of the deployment holds; NULL if it could not be made, which was reported. */
+static struct record *part(struct deployment *c, const char *field)
+{
+	struct val v = record_get(c->self, field, c->deploy->name_span);
+	if (v.kind == V_RECORD && record_check(v.record, false))
+		return v.record;
+	c->bad = true;
+	return NULL;
+}
+
+static double magnitude(struct record *r, const char *field)
+{
+	double x = 0;
+	if (record_field(r, field))
+		val_number(record_get(r, field, r->span), &x);
+	return x;
+}
+
+static void machine(struct deployment *c)
+{
+	struct val device = record_get(c->cluster, "device", c->cluster->span);
+	struct val reserve = record_get(c->cluster, "reserve", c->cluster->span);
+	c->deploy->cluster_name = c->cluster->name;
+	if (device.kind == V_RECORD) {
+		c->deploy->device_name = device.record->name;
+		c->deploy->device_memory = magnitude(device.record, "memory");
+		c->deploy->device_bandwidth = magnitude(device.record, "bandwidth");
+	}
+	if (reserve.kind == V_RECORD)
+		c->deploy->reserve_memory = magnitude(reserve.record, "memory");
+}
+
+struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
+{
+	struct deploy *d = arena_new(s->arena, struct deploy);
+	d->name = def->name;
+	d->name_span = def->node->named.name.span;
+	d->record = r;
+	struct deployment c = {.sema = s, .deploy = d, .self = r, .bad = !record_check(r, false)};
+	c.model = part(&c, "model");
+	c.cluster = part(&c, "cluster");
+	c.plan = part(&c, "plan");
+	c.work = part(&c, "workload");
+	if (c.bad)
+		return d;
+	d->model_name = c.model->name;
+	d->plan_name = c.plan->name;
+	struct program *program = walk_model(s, c.model, d->name_span);
+	if (!program)
+		return d;
+	d->program = program;
+	machine(&c);
+	deployment_mesh(&c);
+	deployment_rules(&c);
+	deployment_workload(&c);
+	deployment_settings(&c);
+	if (c.bad)
+		d->program = NULL;
+	return d;
+}

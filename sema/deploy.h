@@ -1,0 +1,31 @@
+/* What the files deploy*.c share: one deployment while it is checked. */
+#ifndef DEPLOYC_SEMA_DEPLOY_H
+#define DEPLOYC_SEMA_DEPLOY_H
+#include "internal.h"
+
+struct deployment {
+	struct sema   *sema;
+	struct deploy *deploy;                          /* being filled in */
+	struct record *self, *model, *plan, *cluster, *work;
+	bool           bad;                             /* an error was reported for this deployment */
+};
+
+/* Reports; an error marks the deployment as bad. */
+struct diag *deployment_report(struct deployment *c, enum diag_code code, struct span at, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* Where the value of a field was written: what to change. */
+struct span field_where(const struct field *f);
+/* An Int field of at least `least`. false: it is `auto` (W0810 given, *out untouched) or wrong. */
+bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out);
+void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* ", did you mean `x`?" or "". */
+const char *did_you_mean(struct sema *s, const char *name, const char *const *candidates, int n);
+
+/* deploy_mesh.c: mesh axes, levels, their products against the devices. E0601, E0602, E0606, W0810. */
+void deployment_mesh(struct deployment *c);
+/* deploy_rules.c: the rules that are not inert. E0502, E0505, W0810. Needs the mesh and the program. */
+void deployment_rules(struct deployment *c);
+/* deploy_fields.c: workload, pipeline, experts, communication; what this version does not honour. E0505, E0703, E0901, W0521. */
+void deployment_workload(struct deployment *c);
+void deployment_settings(struct deployment *c);
+#endif

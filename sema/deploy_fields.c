@@ -1,0 +1,209 @@
+/* Workload and settings of a deployment; settings that this version does not honour are named (W0521). */
+#include "deploy.h"
+#include <string.h>
+
+/* ---- workload ------------------------------------------------------------------------------------------------------ */
+
+/* The ends of a Range(Int), where a single value is a range of one. */
+static bool ends(struct deployment *c, const char *field, int64_t least, int64_t *lo, int64_t *hi)
+{
+	const struct field *f = record_field(c->work, field);
+	struct val v = record_get(c->work, field, c->work->span);
+	if (v.kind == V_AUTO) {
+		deployment_auto(c, field_where(f), "`%s`", field);
+		return false;
+	}
+	struct val a = v.kind == V_RANGE ? v.range[0] : v, b = v.kind == V_RANGE ? v.range[1] : v;
+	if (a.kind != V_INT || b.kind != V_INT) {
+		c->bad = true;
+		return false;
+	}
+	if (a.i < least || b.i < a.i) {
+		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects a range of Ints from at least %lld upwards, found %s", field,
+				  (long long)least, val_show(c->sema, v));
+		return false;
+	}
+	*lo = a.i;
+	*hi = b.i;
+	return true;
+}
+
+/* Positions of the longest sequence: the last token that is generated is not read back. */
+static void check_context(struct deployment *c, int64_t prompt, int64_t output)
+{
+	int64_t most = c->deploy->program->max_ctx;
+	if (most <= 0 || prompt + output - 1 <= most)
+		return;
+	const struct field *seq = record_field(c->work, "seq"), *max_ctx = record_field(c->model, "max_ctx");
+	struct sink *sink = c->sema->sink;
+	struct diag *d;
+	if (prompt > most)
+		d = deployment_report(c, DIAG_E0703, field_where(seq), "prompt %lld exceeds `max_ctx` %lld", (long long)prompt, (long long)most);
+	else
+		d = deployment_report(c, DIAG_E0703, field_where(seq), "prompt %lld and output %lld exceed `max_ctx` %lld",
+				      (long long)prompt, (long long)output, (long long)most);
+	if (max_ctx)
+		diag_related(sink, d, field_where(max_ctx), "the longest context of `%s`", c->deploy->model_name);
+	diag_note(sink, d, "positions: %lld + %lld - 1 = %lld; the last token is not read back", (long long)prompt, (long long)output,
+		  (long long)(prompt + output - 1));
+	if (most - output + 1 >= 1)
+		diag_help(sink, d, "prompts of at most %lld", (long long)(most - output + 1));
+}
+
+void deployment_workload(struct deployment *c)
+{
+	struct workload *w = &c->deploy->work;
+	w->span = field_where(record_field(c->self, "workload"));
+	w->training = record_is(c->work, "Training");
+	c->deploy->needs_training = w->training;
+	w->chunk = w->rows = w->page = 1;
+	if (!deployment_int(c, c->work, "batch", 1, &w->batch) || !ends(c, "seq", 1, &w->seq_lo, &w->seq_hi))
+		return;
+	int64_t fewest = 0;
+	if (w->training) {
+		check_context(c, w->seq_hi, 1);
+		return;
+	}
+	if (ends(c, "output", 0, &fewest, &w->output_hi))
+		check_context(c, w->seq_hi, w->output_hi);
+	deployment_int(c, c->work, "chunk", 1, &w->chunk);
+	deployment_int(c, c->work, "rows", 1, &w->rows);
+	deployment_int(c, c->work, "page", 1, &w->page);
+	deployment_int(c, c->work, "cache", 1, &w->cache);
+}
+
+/* ---- settings ------------------------------------------------------------------------------------------------------ */
+
+static struct record *group(struct deployment *c, const char *name)
+{
+	struct val v = record_field(c->plan, name) ? record_get(c->plan, name, c->plan->span) : val_bad();
+	c->bad |= v.kind != V_RECORD;
+	return v.kind == V_RECORD ? v.record : NULL;
+}
+
+/* `stages = [16, 15, 15, 15]`; that they cut the layers is checked where the stages are made. */
+static void read_stages(struct deployment *c, struct record *pipeline)
+{
+	struct deploy *d = c->deploy;
+	const struct field *f = record_field(pipeline, "stages");
+	struct val v = record_get(pipeline, "stages", pipeline->span);
+	if (v.kind != V_LIST)
+		return;
+	d->stages_span = field_where(f);
+	d->stages = arena_array(c->sema->arena, int64_t, v.list.n + 1);
+	for (int i = 0; i < v.list.n; i++) {
+		struct val layers = v.list.at[i];
+		if (layers.kind == V_INT && layers.i >= 1)
+			d->stages[d->n_stages++] = layers.i;
+		else
+			deployment_report(c, DIAG_E0901, d->stages_span, "`stages` lists %s: a stage has at least one layer",
+					  val_show(c->sema, layers));
+	}
+	if (!v.list.n)
+		deployment_report(c, DIAG_E0901, d->stages_span, "`stages` is empty: a pipeline has at least one stage");
+}
+
+static bool equal_values(struct val a, struct val b)
+{
+	double x, y;
+	if (val_number(a, &x) && val_number(b, &y))
+		return x == y;
+	if (a.kind != b.kind)
+		return false;
+	switch (a.kind) {
+	case V_NONE: return true;
+	case V_BOOL: return a.b == b.b;
+	case V_DTYPE: return a.dtype == b.dtype;
+	case V_SYMBOL: case V_STRING: return !strcmp(a.name, b.name);
+	case V_LIST: return a.list.n == 0 && b.list.n == 0;
+	default: return false;
+	}
+}
+
+/* Does the plan ask for something other than the default? */
+static bool asked(struct deployment *c, struct record *r, const struct field *f, struct val v)
+{
+	if (!f->sets.n || v.kind == V_BAD)
+		return false;
+	if (v.kind == V_RECORD) {
+		for (int i = 0; i < v.record->fields.n; i++)
+			if (record_get(v.record, v.record->fields.at[i]->name, f->span).kind != V_NONE)
+				return true;
+		return false;
+	}
+	struct scope scope = {.parent = f->layer->scope, .module = f->layer->module, .sema = c->sema, .record = r};
+	return !f->init || !equal_values(v, eval(&scope, f->init, f->type));
+}
+
+static void not_honoured(struct deployment *c)
+{
+	static const struct { const char *group, *field, *version; } later[] = {
+		{"pipeline", "schedule", "V2"}, {"pipeline", "virtual", "V2"}, {"pipeline", "double_buffer", "V2"},
+		{"moe", "replicate", "V3"}, {"moe", "migrate", "V3"}, {"moe", "balance", "V3"}, {"moe", "steal", "V3"},
+		{"comm", "hierarchical", "V2"}, {"comm", "overlap", "V2"}, {"comm", "fuse_below", "V2"}, {"comm", "compress", "V2"},
+		{"streams", "compute", "V2"}, {"streams", "experts", "V2"}, {"streams", "reductions", "V2"}, {"streams", "pipeline", "V2"},
+		{"memory", "recompute", "V2"}, {"memory", "prefetch", "V2"},
+	};
+	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+		struct record *r = group(c, later[i].group);
+		struct field *f = r ? record_field(r, later[i].field) : NULL;
+		if (f && asked(c, r, f, record_get(r, later[i].field, f->span)))
+			deployment_report(c, DIAG_W0521, field_where(f), "`%s.%s` is not honoured by this version (%s): it has no effect",
+					  later[i].group, later[i].field, later[i].version);
+	}
+}
+
+static bool names_something(const struct program *p, const char *word, size_t n)
+{
+	for (int i = 1; i < p->regions.n; i++)
+		if (strlen(p->regions.at[i].name) == n && !memcmp(p->regions.at[i].name, word, n))
+			return true;
+	for (int i = 0; i < p->values.n; i++)
+		if (p->values.at[i].name && strlen(p->values.at[i].name) == n && !memcmp(p->values.at[i].name, word, n))
+			return true;
+	return false;
+}
+
+/* Each word of `layer.moe.he` is a region or a value of the model. */
+static void check_regions(struct deployment *c, struct record *memory)
+{
+	struct val v = record_get(memory, "recompute", memory->span);
+	for (int i = 0; v.kind == V_LIST && i < v.list.n; i++) {
+		const char *region = v.list.at[i].kind == V_SYMBOL ? v.list.at[i].name : "";
+		for (const char *word = region; *word;) {
+			size_t n = strcspn(word, ".");
+			if (!names_something(c->deploy->program, word, n)) {
+				deployment_report(c, DIAG_E0505, field_where(record_field(memory, "recompute")),
+						  "`%s` has no region or value `%s`", c->deploy->model_name, region);
+				break;
+			}
+			word += n + (word[n] == '.');
+		}
+	}
+}
+
+static void read_capacity(struct deployment *c, struct record *moe)
+{
+	const struct field *f = record_field(moe, "capacity");
+	struct val v = record_get(moe, "capacity", moe->span);
+	if (!val_number(v, &c->deploy->moe_capacity))
+		c->bad = true;
+	else if (c->deploy->moe_capacity <= 0)
+		deployment_report(c, DIAG_E0203, field_where(f), "`capacity` expects a positive Float, found %s", val_show(c->sema, v));
+}
+
+void deployment_settings(struct deployment *c)
+{
+	struct record *pipeline = group(c, "pipeline"), *moe = group(c, "moe"), *comm = group(c, "comm"), *memory = group(c, "memory");
+	if (!pipeline || !moe || !comm || !memory)
+		return;
+	c->deploy->microbatches = 1;
+	c->deploy->microbatches_span = field_where(record_field(pipeline, "microbatches"));
+	deployment_int(c, pipeline, "microbatches", 1, &c->deploy->microbatches);
+	read_stages(c, pipeline);
+	read_capacity(c, moe);
+	struct val reduce = record_get(comm, "reduce", comm->span);
+	c->deploy->reduce_f32 = reduce.kind == V_DTYPE && reduce.dtype == DTYPE_F32;
+	check_regions(c, memory);
+	not_honoured(c);
+}

@@ -1,0 +1,219 @@
+/* The mesh of a deployment against its devices and the levels of its cluster. */
+#include "deploy.h"
+#include <string.h>
+
+static int64_t times(int64_t a, int64_t b)
+{
+	int64_t product;
+	return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+}
+
+static const struct mesh_axis *mesh_axis(const struct deploy *d, const char *name)
+{
+	for (int i = 0; i < d->mesh.n; i++)
+		if (!strcmp(d->mesh.at[i].name, name))
+			return &d->mesh.at[i];
+	return NULL;
+}
+
+static int64_t mesh_size(const struct deploy *d, const char *name)
+{
+	const struct mesh_axis *m = mesh_axis(d, name);
+	return m ? m->size : 1;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+static void read_mesh(struct deployment *c)
+{
+	struct deploy *d = c->deploy;
+	for (int i = 0; i < c->plan->fields.n; i++) {
+		const struct field *f = c->plan->fields.at[i];
+		if (f->sort != FIELD_MESH)
+			continue;
+		struct mesh_axis m = {.name = f->name, .size = 1, .span = field_where(f)};
+		d->known &= deployment_int(c, c->plan, f->name, 1, &m.size);
+		if (f->place && f->place->kind != PLACE_NONE && f->place->level.n) {
+			m.place = f->place->kind;
+			m.level = f->place->level.at[f->place->level.n - 1].name;
+			m.place_span = f->place->span;
+		}
+		vec_push(c->sema->arena, &d->mesh, m);
+	}
+}
+
+static void read_levels(struct deployment *c)
+{
+	if (!record_field(c->cluster, "level"))
+		return;
+	struct val levels = record_get(c->cluster, "level", c->cluster->span);
+	for (int i = 0; levels.kind == V_LIST && i < levels.list.n; i++) {
+		struct record *r = levels.list.at[i].record;
+		struct level l = {.name = r->name, .count = 1, .span = r->span};
+		deployment_int(c, r, "count", 1, &l.count);
+		vec_push(c->sema->arena, &c->deploy->levels, l);
+	}
+}
+
+/* ---- ranks --------------------------------------------------------------------------------------------------------- */
+
+/* What to change: the refinement of this file that sets the largest mesh axis, or else the deployment's plan. */
+static struct span mesh_where(const struct deployment *c)
+{
+	const struct mesh_axis *largest = NULL;
+	for (int i = 0; i < c->deploy->mesh.n; i++) {
+		const struct mesh_axis *m = &c->deploy->mesh.at[i];
+		if (m->span.file == c->deploy->name_span.file && (!largest || m->size > largest->size))
+			largest = m;
+	}
+	return largest ? largest->span : field_where(record_field(c->self, "plan"));
+}
+
+/* "dp 4 * tp 8": the axes that are not 1, without the one named `but`. */
+static const char *factors(const struct deployment *c, const char *but)
+{
+	struct text t = {.arena = c->sema->arena};
+	for (int i = 0; i < c->deploy->mesh.n; i++) {
+		const struct mesh_axis *m = &c->deploy->mesh.at[i];
+		if (m->size > 1 && (!but || strcmp(m->name, but)))
+			text_add(&t, "%s%s %lld", t.n ? " * " : "", m->name, (long long)m->size);
+	}
+	return t.n ? t.at : "1";
+}
+
+/* The mesh axes that experts go to when `ep` is no axis of its own; NULL: no product of them is `ep`. */
+static const char *experts_without_ep(int64_t ep, int64_t dp, int64_t tp)
+{
+	return ep == tp ? "tp" : ep == dp ? "dp" : ep == times(dp, tp) ? "dp * tp" : NULL;
+}
+
+/* The folded reading: experts on the ranks that the data and tensor axes already make. */
+static void explain_folded(struct deployment *c, struct diag *diag, int64_t ranks)
+{
+	struct sink *sink = c->sema->sink;
+	const struct deploy *d = c->deploy;
+	int64_t ep = mesh_size(d, "ep"), dp = mesh_size(d, "dp"), tp = mesh_size(d, "tp");
+	int64_t folded = ranks / ep, others = folded / dp;
+	diag_note(sink, diag, "read with ep folded into the data and tensor ranks, %s = %lld; ep %lld must then divide dp * tp = %lld",
+		  factors(c, "ep"), (long long)folded, (long long)ep, (long long)times(dp, tp));
+	const char *experts = experts_without_ep(ep, dp, tp);
+	if (folded == d->gpus && experts)
+		diag_help(sink, diag, "that is the deployment: leave `ep` out and place the experts on the ranks that are there, "
+			  "`at moe { expert -> %s%s }`", experts, strstr(experts, "tp") ? "; expert_ffn -> none" : "");
+	else if (folded == d->gpus)
+		diag_help(sink, diag, "that is the deployment: leave `ep` out and place the experts on the ranks that are there");
+	else if (d->gpus % others == 0)
+		diag_help(sink, diag, "%lld ranks are filled by dp * ep = %lld", (long long)d->gpus, (long long)(d->gpus / others));
+}
+
+/* One axis that could be resized so that the product fits; the data axis first, since it changes no layout of weights. */
+static void suggest_size(struct deployment *c, struct diag *diag, int64_t ranks)
+{
+	const struct deploy *d = c->deploy;
+	const struct mesh_axis *pick = mesh_axis(d, "dp");
+	for (int i = 0; i < d->mesh.n && (!pick || d->gpus % (ranks / pick->size)); i++)
+		pick = &d->mesh.at[i];
+	if (pick && d->gpus % (ranks / pick->size) == 0)
+		diag_help(c->sema->sink, diag, "`%s = %lld` fills %lld", pick->name, (long long)(d->gpus / (ranks / pick->size)),
+			  (long long)d->gpus);
+	else
+		diag_help(c->sema->sink, diag, "choose sizes whose product is %lld", (long long)d->gpus);
+}
+
+static void check_ranks(struct deployment *c)
+{
+	const struct deploy *d = c->deploy;
+	int64_t ranks = 1;
+	for (int i = 0; i < d->mesh.n; i++)
+		ranks = times(ranks, d->mesh.at[i].size);
+	if (ranks == d->gpus)
+		return;
+	struct diag *diag = deployment_report(c, DIAG_E0601, mesh_where(c), "mesh needs %lld rank%s, the deployment has %lld",
+					      (long long)ranks, ranks == 1 ? "" : "s", (long long)d->gpus);
+	const struct field *gpus = record_field(c->self, "gpus"), *cluster = record_field(c->self, "cluster");
+	diag_related(c->sema->sink, diag, field_where(gpus->sets.n ? gpus : cluster), "%lld devices", (long long)d->gpus);
+	diag_note(c->sema->sink, diag, "read as independent axes, %s = %lld", factors(c, NULL), (long long)ranks);
+	if (mesh_size(d, "ep") > 1)
+		explain_folded(c, diag, ranks);
+	else
+		suggest_size(c, diag, ranks);
+}
+
+/* ---- levels -------------------------------------------------------------------------------------------------------- */
+
+/* Devices in one unit of a level; 0: the cluster has no such level. */
+static int64_t level_devices(const struct deploy *d, const char *level)
+{
+	int64_t devices = 1;
+	for (int i = 0; i < d->levels.n; i++) {
+		devices = times(devices, d->levels.at[i].count);
+		if (!strcmp(d->levels.at[i].name, level))
+			return devices;
+	}
+	return 0;
+}
+
+static void unknown_level(struct deployment *c, const struct mesh_axis *m)
+{
+	struct sema *s = c->sema;
+	int n = c->deploy->levels.n;
+	const char **names = arena_array(s->arena, const char *, n + 1);
+	struct text all = {.arena = s->arena};
+	for (int i = 0; i < n; i++) {
+		names[i] = c->deploy->levels.at[i].name;
+		text_add(&all, "%s%s", i ? ", " : "", names[i]);
+	}
+	struct diag *diag = deployment_report(c, DIAG_E0606, m->place_span, "cluster `%s` has no level `%s`%s",
+					      c->deploy->cluster_name, m->level, did_you_mean(s, m->level, names, n));
+	diag_note(s->sink, diag, "levels from the inside out: %s", n ? all.at : "none");
+}
+
+/* `within`: the ranks of one line of the axis lie in one unit; `across`: they do not. stride: product of the axes behind it. */
+static void check_place(struct deployment *c, const struct mesh_axis *m, int64_t stride)
+{
+	struct sink *sink = c->sema->sink;
+	int64_t devices = level_devices(c->deploy, m->level), reach = times(stride, m->size);
+	bool inside = reach <= devices && devices % reach == 0;
+	if (m->size == 1 || inside == (m->place == PLACE_WITHIN))
+		return;
+	struct diag *diag;
+	if (m->place == PLACE_WITHIN)
+		diag = deployment_report(c, DIAG_E0602, m->span, "`%s = %lld within %s` leaves the level", m->name,
+					 (long long)m->size, m->level);
+	else
+		diag = deployment_report(c, DIAG_E0602, m->span, "`%s = %lld across %s` stays inside one unit of the level", m->name,
+					 (long long)m->size, m->level);
+	diag_related(sink, diag, m->place_span, "promised here");
+	diag_note(sink, diag, "stride %lld (the product of the axes after it) times size %lld is %lld; a `%s` has %lld devices",
+		  (long long)stride, (long long)m->size, (long long)reach, m->level, (long long)devices);
+	if (m->place == PLACE_WITHIN && stride > 1 && devices % m->size == 0)
+		diag_help(sink, diag, "list `%s` last in the mesh", m->name);
+	else if (m->place == PLACE_WITHIN && devices > stride)
+		diag_help(sink, diag, "`%s = %lld` stays inside", m->name, (long long)(devices / stride));
+}
+
+static void check_places(struct deployment *c)
+{
+	const struct deploy *d = c->deploy;
+	int64_t stride = 1;
+	for (int i = d->mesh.n - 1; i >= 0; i--) {
+		const struct mesh_axis *m = &d->mesh.at[i];
+		if (m->place != PLACE_NONE && level_devices(d, m->level))
+			check_place(c, m, stride);
+		else if (m->place != PLACE_NONE && record_field(c->plan, m->name)->place_own)
+			unknown_level(c, m);
+		stride = times(stride, m->size);
+	}
+}
+
+void deployment_mesh(struct deployment *c)
+{
+	c->deploy->known = true;
+	read_mesh(c);
+	read_levels(c);
+	c->deploy->known &= deployment_int(c, c->self, "gpus", 1, &c->deploy->gpus);
+	if (!c->deploy->known)
+		return;
+	check_ranks(c);
+	check_places(c);
+}

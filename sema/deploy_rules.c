@@ -1,0 +1,276 @@
+/* Sharding rules: which count for this model and mesh (language.md 2.13), and which one places an axis (3.2). */
+#include "deploy.h"
+#include <string.h>
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+/* ---- collecting ---------------------------------------------------------------------------------------------------- */
+
+static int axis_named(const struct program *p, const char *name)
+{
+	for (int i = 0; i < p->axes.n; i++)
+		if (same(p->axes.at[i].name, name))
+			return i;
+	return -1;
+}
+
+static bool has_region(const struct program *p, const char *label)
+{
+	if (!strcmp(label, "residual"))
+		return p->has_loop;
+	for (int i = 1; i < p->regions.n; i++)
+		if (same(p->regions.at[i].name, label))
+			return true;
+	return false;
+}
+
+/* "batch, seq, d_model": names for a message; also filled into *out for suggestions. */
+static const char *axis_names(struct sema *s, const struct program *p, const char ***out)
+{
+	struct text t = {.arena = s->arena};
+	*out = arena_array(s->arena, const char *, p->axes.n + 1);
+	for (int i = 0; i < p->axes.n; i++) {
+		(*out)[i] = p->axes.at[i].name;
+		text_add(&t, "%s%s", i ? ", " : "", p->axes.at[i].name);
+	}
+	return t.n ? t.at : "none";
+}
+
+static const char *region_names(struct sema *s, const struct program *p, const char ***out, int *n)
+{
+	struct text t = {.arena = s->arena};
+	*out = arena_array(s->arena, const char *, p->regions.n + 1);
+	*n = 0;
+	for (int i = 1; i < p->regions.n; i++) {
+		bool seen = false;
+		for (int k = 0; k < *n; k++)
+			seen |= same((*out)[k], p->regions.at[i].name);
+		if (!seen)
+			(*out)[(*n)++] = p->regions.at[i].name;
+	}
+	if (p->has_loop)
+		(*out)[(*n)++] = "residual";
+	for (int i = 0; i < *n; i++)
+		text_add(&t, "%s%s", i ? ", " : "", (*out)[i]);
+	return t.n ? t.at : "none";
+}
+
+static void no_such_axis(struct deployment *c, const struct path *axis)
+{
+	struct sema *s = c->sema;
+	const struct program *p = c->deploy->program;
+	const char **names, *name = axis->at[axis->n - 1].name, *all = axis_names(s, p, &names);
+	struct diag *d = deployment_report(c, DIAG_E0505, axis->span, "rule on `%s`, which `%s` has not%s", name, c->deploy->model_name,
+					   did_you_mean(s, name, names, p->axes.n));
+	diag_related(s->sink, d, c->model->span, "the model");
+	diag_note(s->sink, d, "axes there: %s", all);
+}
+
+static void no_such_region(struct deployment *c, const struct placed *item)
+{
+	struct sema *s = c->sema;
+	int n;
+	const char **names, *all = region_names(s, c->deploy->program, &names, &n);
+	struct diag *d = deployment_report(c, DIAG_E0505, item->item->rule.lhs_span, "rule at `%s`: `%s` has no such region%s", item->region,
+					   c->deploy->model_name, did_you_mean(s, item->region, names, n));
+	diag_note(s->sink, d, "regions there: %s", all);
+}
+
+static void no_such_mesh_axis(struct deployment *c, const struct node *item, const char *name)
+{
+	struct sema *s = c->sema;
+	const struct deploy *d = c->deploy;
+	const char **names = arena_array(s->arena, const char *, d->mesh.n + 1);
+	struct text all = {.arena = s->arena};
+	for (int i = 0; i < d->mesh.n; i++) {
+		names[i] = d->mesh.at[i].name;
+		text_add(&all, "%s%s", i ? ", " : "", names[i]);
+	}
+	struct diag *diag = deployment_report(c, DIAG_E0502, item->rule.target_span, "unknown mesh axis `%s`%s", name,
+					      did_you_mean(s, name, names, d->mesh.n));
+	diag_note(s->sink, diag, "the mesh has %s", d->mesh.n ? all.at : "no axes");
+	diag_help(s->sink, diag, "declare `mesh %s = 1` in the plan", name);
+}
+
+/* The mesh axes of the right side; false after a report. */
+static bool read_target(struct deployment *c, const struct node *item, struct rule *r)
+{
+	r->target = arena_array(c->sema->arena, int, item->rule.n_target + 1);
+	for (int i = 0; i < item->rule.n_target; i++) {
+		const struct path *path = &item->rule.target[i];
+		const char *name = path->at[path->n - 1].name;
+		int m = 0;
+		while (m < c->deploy->mesh.n && !same(c->deploy->mesh.at[m].name, name))
+			m++;
+		if (m == c->deploy->mesh.n) {
+			no_such_mesh_axis(c, item, name);
+			return false;
+		}
+		r->target[r->n_target++] = m;
+	}
+	return true;
+}
+
+/* The axes of the left side; false: the rule is inert, or was reported because the deployment itself wrote it. */
+static bool read_axes(struct deployment *c, const struct placed *item, struct rule *r)
+{
+	const struct node *n = item->item;
+	r->lhs = arena_array(c->sema->arena, int, n->rule.n_lhs + 1);
+	for (int i = 0; i < n->rule.n_lhs; i++) {
+		const struct path *path = &n->rule.lhs[i];
+		int axis = axis_named(c->deploy->program, path->at[path->n - 1].name);
+		if (axis < 0) {
+			if (r->own)
+				no_such_axis(c, path);
+			return false;
+		}
+		r->lhs[r->n_lhs++] = axis;
+	}
+	if (!r->region || has_region(c->deploy->program, r->region))
+		return true;
+	if (r->own)
+		no_such_region(c, item);
+	return false;
+}
+
+/* What a rule's `phase` and `store` say; false: it says nothing about inference, or was reported. */
+static bool read_scope(struct deployment *c, const struct placed *item, struct rule *r)
+{
+	static const struct { const char *name; int value; } phases[] = {{"prefill", PHASE_PREFILL}, {"decode", PHASE_DECODE}},
+		classes[] = {{"weights", CLASS_WEIGHT}, {"optimizer", CLASS_OPTIMIZER}, {"gradients", CLASS_GRADIENT}};
+	r->region = item->region;
+	r->phase = r->klass = -1;
+	for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
+		if (same(item->phase, phases[i].name))
+			r->phase = phases[i].value;
+	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+		if (same(item->klass, classes[i].name))
+			r->klass = classes[i].value;
+	if (same(item->phase, "train"))
+		return false;
+	if (item->phase && r->phase < 0)
+		deployment_report(c, DIAG_E0101, r->span, "no phase `%s`: there are prefill, decode and train", item->phase);
+	if (item->klass && r->klass < 0)
+		deployment_report(c, DIAG_E0101, r->span, "nothing is stored as `%s`: there are weights, optimizer and gradients", item->klass);
+	return (!item->phase || r->phase >= 0) && (!item->klass || r->klass >= 0);
+}
+
+static bool has_axis(const struct rule *r, const struct program *p, int axis)
+{
+	for (int i = 0; i < r->n_lhs; i++)
+		if (r->lhs[i] == axis || same(p->axes.at[r->lhs[i]].name, p->axes.at[axis].name))
+			return true;
+	return false;
+}
+
+/* The same (phase, region, class, set of axes). */
+static bool same_key(const struct program *p, const struct rule *a, const struct rule *b)
+{
+	if (a->phase != b->phase || a->klass != b->klass || !same(a->region, b->region) || a->n_lhs != b->n_lhs)
+		return false;
+	for (int i = 0; i < a->n_lhs; i++)
+		if (!has_axis(b, p, a->lhs[i]))
+			return false;
+	return true;
+}
+
+static void add_rule(struct deployment *c, struct rule r)
+{
+	struct deploy *d = c->deploy;
+	for (int i = 0; i < d->rules.n; i++)
+		if (same_key(d->program, &d->rules.at[i], &r)) {
+			d->rules.at[i] = r;
+			return;
+		}
+	vec_push(c->sema->arena, &d->rules, r);
+}
+
+void deployment_rules(struct deployment *c)
+{
+	for (int i = 0; i < c->plan->rules.n; i++) {
+		const struct placed *item = &c->plan->rules.at[i];
+		const struct node *n = item->item;
+		struct rule r = {.own = item->layer->in_deploy, .span = n->rule.lhs_span, .target_span = n->rule.target_span};
+		if (n->rule.is_auto)
+			deployment_auto(c, n->rule.target_span, "where a rule places its axis");
+		else if (read_target(c, n, &r) && read_scope(c, item, &r) && read_axes(c, item, &r))
+			add_rule(c, r);
+	}
+}
+
+/* ---- look-up ------------------------------------------------------------------------------------------------------- */
+
+/* Twice the number of regions around `region`, so that `residual`, the body of the loop outside labelled calls, fits in
+ * between the loop and the calls in it. -1: the rule does not reach the region. */
+static int depth(const struct program *p, const char *label, int region)
+{
+	int levels = 0;
+	for (int r = region; r > 0; r = p->regions.at[r].parent)
+		levels++;
+	if (!label)
+		return 0;
+	if (!strcmp(label, "residual"))
+		return region >= 0 && p->regions.at[region].is_loop_body ? 2 * levels + 1 : -1;
+	for (int r = region; r > 0; r = p->regions.at[r].parent, levels--)
+		if (same(p->regions.at[r].name, label))
+			return 2 * levels;
+	return -1;
+}
+
+/* (phase given, region depth, class given), compared lexicographically; -1: no candidate. */
+static int rank(const struct deploy *d, const struct rule *r, int axis, int region, int phase, int klass)
+{
+	int deep = depth(d->program, r->region, region);
+	if (deep < 0 || !has_axis(r, d->program, axis) || (r->phase != PHASE_ANY && r->phase != phase) ||
+	    (r->klass != CLASS_ANY && r->klass != klass))
+		return -1;
+	return ((r->phase != PHASE_ANY) << 16) + (deep << 1) + (r->klass != CLASS_ANY);
+}
+
+static const char *rule_text(struct arena *a, const struct deploy *d, const struct rule *r)
+{
+	struct text t = {.arena = a};
+	for (int i = 0; i < r->n_lhs; i++)
+		text_add(&t, "%s%s", i ? " * " : "", d->program->axes.at[r->lhs[i]].name);
+	text_add(&t, " -> %s", r->n_target ? "" : "none");
+	for (int i = 0; i < r->n_target; i++)
+		text_add(&t, "%s%s", i ? " * " : "", d->mesh.at[r->target[i]].name);
+	return t.at;
+}
+
+static void two_rules(const struct deploy *d, struct sink *sink, int axis, const struct rule *a, const struct rule *b)
+{
+	const struct rule *second = b->own || !a->own ? b : a, *first = second == b ? a : b;
+	struct text where = {.arena = sink->arena};
+	if (second->region)
+		text_add(&where, " in `%s`", second->region);
+	if (second->phase != PHASE_ANY)
+		text_add(&where, " in phase %s", phase_name(second->phase));
+	struct diag *diag = diag_report(sink, DIAG_E0504, second->span, "two rules of equal rank place `%s`%s",
+					d->program->axes.at[axis].name, where.n ? where.at : "");
+	diag_label(sink, diag, "`%s`", rule_text(sink->arena, d, second));
+	diag_related(sink, diag, first->span, "`%s`", rule_text(sink->arena, d, first));
+	diag_help(sink, diag, "make one more specific, or replace the first by repeating its left side");
+}
+
+const struct rule *deploy_rule(const struct deploy *d, struct sink *sink, int axis, int region, int phase, int klass)
+{
+	const struct rule *best = NULL, *other = NULL;
+	int highest = -1;
+	for (int i = 0; i < d->rules.n; i++) {
+		const struct rule *r = &d->rules.at[i];
+		int k = rank(d, r, axis, region, phase, klass);
+		if (k < 0 || k < highest)
+			continue;
+		other = k == highest ? best : NULL;
+		highest = k;
+		best = r;
+	}
+	if (!other)
+		return best;
+	two_rules(d, sink, axis, other, best);
+	return NULL;
+}
