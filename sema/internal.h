@@ -112,9 +112,12 @@ void walk_declaration(struct sema *s, struct def *d);
 /* ---- deployments ------------------------------------------------------------------------------------------------ */
 struct deploy *deploy_check(struct sema *s, struct record *r, struct def *d);
 
+struct walked { const struct record *model; struct program *program; };   /* program NULL: something was reported */
+
 struct sema {
 	struct arena *arena; struct names *names; struct sink *sink; const struct sema_options *options;
 	VEC(struct module *) modules; struct module *main;
 	VEC(struct deploy *) deploys;
+	VEC(struct walked) walked;      /* models whose programs were walked */
 };
 #endif
