@@ -2,7 +2,8 @@
 BUILD       ?= build
 CC          ?= gcc
 LLVM_CONFIG ?= llvm-config-19
-PYTHON      ?= python3
+PYTHON      ?= /usr/bin/python3
+FUZZ_SECONDS ?= 300
 
 WARN   := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef \
           -Wwrite-strings -Wformat=2 -Werror
@@ -57,7 +58,54 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(WARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 
--include $(wildcard $(BUILD)/*/*.d)
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
+
+# ---- tests: see tests/check.sh for what a change must pass ---------------------------------------------------------
+# tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler.
+UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/unit/rt_*.c tests/unit/cg_*.c))
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(FRONT_OBJ)
+	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -lm
+$(BUILD)/tests/unit/rt_%: $(BUILD)/tests/unit/rt_%.o $(BUILD)/libdeployrt.a
+	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -lm -lpthread
+$(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
+	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka -lm
+$(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
+.SECONDARY: $(UNIT:%=%.o)
+
+.PHONY: setup demo check test-unit test-golden test-e2e test-failures test-scale sanitize fuzz
+setup:
+	@sh tests/setup.sh
+demo: setup
+	@$(MAKE) --no-print-directory BUILD=$(BUILD) all
+	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo
+check:
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh
+test-unit: $(UNIT)
+	@sh tests/unit.sh $^
+test-golden: all
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/golden/run.py
+test-e2e: all
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_meshes.py
+test-failures: all
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_failures.py
+test-scale: all
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_scale.py
+
+# Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.
+SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+sanitize:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" test-unit test-golden
+fuzz:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-run
+
+# tests/fuzz/*.c: LLVMFuzzerTestOneInput over the front end; the library's files are the seeds.
+FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -lm
+.SECONDARY: $(FUZZ:%=%.o)
+.PHONY: fuzz-run
+fuzz-run: $(FUZZ)
+	@sh tests/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $^
 
 .PHONY: clean
 clean:

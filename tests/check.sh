@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
+# The output of each step is in BUILD/check/; the last line is "N passed, M failed".
+#   check.sh [STEP ...]     only these steps: setup gcc unit golden meshes failures scale demo clang sanitize fuzz
+set -u
+cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+python=${PYTHON:-/usr/bin/python3}
+logs=$build/check
+mkdir -p "$logs"
+export DEPLOYC=$PWD/$build/deployc
+[ "${build#/}" != "$build" ] && DEPLOYC=$build/deployc
+jobs=$(nproc)
+make() { command make --no-print-directory -j"$jobs" "$@"; }
+passed=0 failed=0
+chosen=" $* "
+
+# step NAME COMMAND...: a step that prints "N passed, M failed" counts as that, any other as one.
+step() {
+	local name=$1 log=$logs/$1.log code start=$SECONDS totals
+	shift
+	[ "$chosen" != "  " ] && [[ $chosen != *" $name "* ]] && return
+	printf '%-9s ' "$name"
+	"$@" >"$log" 2>&1
+	code=$?
+	totals=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | awk '{ p += $1; f += $2 } END { if (NR) print p, f }')
+	if [ -z "$totals" ]; then
+		totals=$([ $code = 0 ] && echo "1 0" || echo "0 1")
+	elif [ $code != 0 ] && [ "${totals#* }" = 0 ]; then
+		totals="${totals% *} 1"
+	fi
+	passed=$((passed + ${totals% *}))
+	failed=$((failed + ${totals#* }))
+	printf '%4d passed, %d failed  %4d s\n' "${totals% *}" "${totals#* }" $((SECONDS - start))
+	if [ "${totals#* }" != 0 ]; then
+		grep -E '^FAIL|error|Error|ERROR|runtime error' "$log" | head -30 | sed 's/^/    /'
+		echo "    ... $log"
+	fi
+}
+
+
+step setup sh tests/setup.sh
+step gcc make BUILD="$build" CC=gcc all
+step unit make BUILD="$build" CC=gcc test-unit
+step golden "$python" tests/golden/run.py
+step meshes "$python" tests/e2e/run_meshes.py
+step failures "$python" tests/e2e/run_failures.py
+step scale "$python" tests/e2e/run_scale.py
+step demo sh tests/demo.sh "$DEPLOYC" "$build/demo"
+step clang make BUILD="$build/clang" CC=clang all
+step sanitize make BUILD="$build" sanitize
+step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-20}" fuzz
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Compiles a tiny Mixtral for eight ranks of this host, runs it, and puts what it says beside what Hugging Face
+# transformers said about the same checkpoint.
+#   demo.sh DEPLOYC FOLDER
+set -eu
+deployc=$1
+out=$2
+mkdir -p "$out"
+
+show() {
+	echo "\$ $*"
+	"$@"
+}
+
+show "$deployc" samples/tiny_mixtral.deploy -o "$out/tiny_mixtral"
+show "$out/tiny_mixtral" run --weights tests/fixtures/mixtral --ids 1,15,7,42 --max-tokens 16 --threads 1 | tee "$out/run.txt"
+
+ours=$(sed -n 's/^ids: 1,15,7,42 -> //p' "$out/run.txt")
+theirs=$(sed -n 's/^ "continuations": \[\[\([^]]*\)\].*/\1/p' tests/fixtures/mixtral/expected.json | tr -d ' ')
+echo
+echo "deployc, 8 ranks:    $ours"
+echo "transformers, torch: $theirs"
+if [ -z "$ours" ] || [ "$ours" != "$theirs" ]; then
+	echo "demo: the continuations differ" >&2
+	exit 1
+fi
+if grep -q '^memory:' "$out/run.txt" && ! awk '/^memory:/ { if ($5 != $8) exit 1 }' "$out/run.txt"; then
+	echo "demo: a rank allocated other than what was planned" >&2
+	exit 1
+fi
+echo "The same tokens, and every rank allocated what was planned."

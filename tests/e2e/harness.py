@@ -1,0 +1,176 @@
+"""What the end-to-end tests share: specs for a fixture, compiling them, running launchers, reading what they print."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "tests" / "fixtures"
+DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc"))
+
+# The fixtures' sizes, as refinements of the library's models.
+MODELS = {
+    "llama": ("std.llama", "Llama", "vocab = 256; layers = 4; d_model = 32; kv_heads = 4; q_group = 2; head_dim = 16; "
+              "ffn = 96; tied = true; max_ctx = 512; rope_theta = 10_000.0; rope_factor = 4.0; rope_original = 16.0"),
+    "mixtral": ("std.mixtral", "Mixtral", "vocab = 256; layers = 4; d_model = 32; kv_heads = 4; q_group = 2; head_dim = 8; "
+                "expert = 8; expert_ffn = 16; max_ctx = 512; rope_theta = 10_000.0"),
+}
+WORKLOAD = "batch = 8; seq = 1..64; output = 64; chunk = 64; page = 16"
+
+
+def spec(model, ranks, plan="Megatron {}", dtype="f32", workload=WORKLOAD, refine=""):
+    """A deployment of a fixture's model on ranks of this host."""
+    module, name, sizes = MODELS[model]
+    template = plan.split()[0]
+    return f"""use {module} {{ {name} }}
+use std.clusters {{ CPUHost }}
+use std.plans {{ {template} }}
+use std.workload {{ Inference }}
+
+model Tiny = {name} {{
+  {sizes}
+  weight = {dtype}; act = {dtype}; kv = {dtype}
+  {refine}
+}}
+
+deploy Test {{
+  model    = Tiny
+  cluster  = CPUHost {{ ranks = {ranks} }}
+  plan     = {plan}
+  workload = Inference {{ {workload} }}
+}}
+"""
+
+
+class Failed(Exception):
+    """A test that did not hold; its text is one line for the report."""
+
+
+def first_line(text):
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[0] if lines else "(no output)"
+
+
+def compile_spec(text, folder, name, *options):
+    """Writes NAME.deploy and compiles it to the launcher NAME."""
+    source, launcher = folder / f"{name}.deploy", folder / name
+    source.write_text(text)
+    done = subprocess.run([DEPLOYC, source, "-o", launcher, *options], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise Failed(f"deployc exits with {done.returncode}: {first_line(done.stderr or done.stdout)}")
+    return launcher
+
+
+class Run:
+    """What `launcher run` printed."""
+
+    def __init__(self, text):
+        self.continuations = {}
+        self.memory = {}
+        for line in text.splitlines():
+            if m := re.match(r"ids: ([\d,]+) -> ([\d,]*)$", line):
+                self.continuations.setdefault(m[1], []).append([int(t) for t in m[2].split(",") if t])
+            elif m := re.match(r"memory: rank (\d+) planned (\d+) B allocated (\d+) B$", line):
+                self.memory[int(m[1])] = (int(m[2]), int(m[3]))
+        self.text = text
+
+    def of(self, prompt):
+        return self.continuations.get(",".join(map(str, prompt)), [])
+
+
+def run_launcher(launcher, model, prompts, steps, folder, *options):
+    """Runs prompts together and gives what was printed and the logits [prompt, step, vocab]."""
+    logits = folder / "logits.npy"
+    logits.unlink(missing_ok=True)
+    command = [launcher, "run", "--weights", FIXTURES / model, "--max-tokens", str(steps), "--logits", logits,
+               "--threads", "1", *options]
+    for prompt in prompts:
+        command += ["--ids", ",".join(map(str, prompt))]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        raise Failed("the launcher did not end within 120 s") from None
+    if done.returncode:
+        raise Failed(f"the launcher exits with {done.returncode}: {first_line(done.stderr or done.stdout)}")
+    if not logits.exists():
+        raise Failed("the launcher wrote no logits")
+    return Run(done.stdout), np.load(logits)
+
+
+class Expected:
+    """What transformers computed for a fixture."""
+
+    def __init__(self, model):
+        self.summary = json.loads((FIXTURES / model / "expected.json").read_text())
+        arrays = np.load(FIXTURES / model / "expected.npz")
+        self.prompts = self.summary["prompts"]
+        self.tokens = arrays["tokens"]
+        self.logits = arrays["logits"]
+        self.logits_bf16 = (arrays["logits_bf16"].astype(np.uint32) << 16).view(np.float32)
+
+
+class Report:
+    """One line for each test, and the totals at the end."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, name, test):
+        """Runs test(); its text, if any, is printed beside the name."""
+        start = time.monotonic()
+        try:
+            note = test() or ""
+            self.passed += 1
+            verdict = "ok  "
+        except (Failed, subprocess.TimeoutExpired, OSError) as failure:
+            note = str(failure)
+            self.failed += 1
+            verdict = "FAIL"
+        print(f"{verdict} {name:<58} {time.monotonic() - start:5.1f} s  {note}", flush=True)
+
+    def end(self):
+        print(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed else 0
+
+
+def need_deployc():
+    if not DEPLOYC.exists():
+        sys.exit(f"{DEPLOYC} is not there: run `make`, or set DEPLOYC")
+
+
+class Folder:
+    """A temporary folder; kept if KEEP is set, for a look at what failed."""
+
+    def __enter__(self):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="deploy-test-"))
+        return self.path
+
+    def __exit__(self, *_):
+        if os.environ.get("KEEP"):
+            print(f"kept {self.path}")
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def measured(command, limit=60):
+    """Runs a command and gives (exit code, seconds, MiB of its largest process, stdout, stderr)."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        start = time.monotonic()
+        child = subprocess.Popen(command, stdout=out, stderr=err)
+        signal.signal(signal.SIGALRM, lambda *_: child.kill())
+        signal.alarm(limit)
+        _, status, usage = os.wait4(child.pid, 0)
+        signal.alarm(0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - start
+        out.seek(0)
+        err.seek(0)
+        return child.returncode, seconds, usage.ru_maxrss / 1024, out.read().decode(), err.read().decode()

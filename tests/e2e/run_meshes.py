@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Every fixture under many meshes: the same tokens as transformers, the same logits but for rounding, and the bytes
+that were planned. Prompts of different lengths run together, some of them twice.
+
+    run_meshes.py [WORD ...]    only the meshes whose line contains a word
+"""
+import sys
+
+import numpy as np
+
+from harness import WORKLOAD, Expected, Failed, Folder, Report, compile_spec, need_deployc, run_launcher, spec
+
+TOLERANCE = 2e-4                # of logits in f32, relative to the largest
+BATCH = [0, 1, 2, 1, 0, 2]      # prompts of the fixture that run together
+FOLDED = "at moe { expert -> tp; expert_ffn -> none }"
+NO_SP = "at residual { seq -> none }"
+CHUNK8 = WORKLOAD.replace("chunk = 64", "chunk = 8")
+
+# model, dtype, ranks, plan, workload: what the case is there for
+MESHES = [
+    ("llama", "f32", 1, "Megatron {}", WORKLOAD),                                                # one rank
+    ("llama", "f32", 2, "Megatron { tp = 2 }", WORKLOAD),
+    ("llama", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),                            # all-reduce
+    ("llama", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                        # tp beyond the 4 kv heads
+    ("llama", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [1, 3] } }", WORKLOAD),  # uneven stages
+    ("llama", "f32", 4, "Megatron { pp = 4; pipeline { microbatches = 4 } }", WORKLOAD),         # one layer a stage
+    ("llama", "f32", 4, "Megatron { dp = 2; tp = 2 }", WORKLOAD),
+    ("llama", "f32", 4, "Megatron { tp = 2; dp = 2 }", CHUNK8),                                  # prompts in chunks
+    ("llama", "f32", 8, f"Megatron {{ pp = 2; dp = 2; tp = 2; {NO_SP}; pipeline {{ microbatches = 2 }} }}", WORKLOAD),
+    ("llama", "f32", 16, "Megatron { pp = 2; dp = 2; tp = 4; pipeline { microbatches = 2; stages = [3, 1] } }", CHUNK8),
+    ("llama", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("llama", "bf16", 8, "Megatron { pp = 2; dp = 2; tp = 2 }", WORKLOAD),
+
+    ("mixtral", "f32", 1, "Megatron {}", WORKLOAD),
+    ("mixtral", "f32", 2, "Megatron { tp = 2 }", WORKLOAD),                                      # experts cut on expert_ffn
+    ("mixtral", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),
+    ("mixtral", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),                                      # one expert a rank
+    ("mixtral", "f32", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", WORKLOAD),                      # ep orthogonal
+    ("mixtral", "f32", 4, f"Megatron {{ ep = 2; tp = 2; {NO_SP} }}", CHUNK8),
+    ("mixtral", "f32", 4, "Megatron { ep = 4; moe { capacity = 0.5 } }", WORKLOAD),              # several exchange rounds
+    ("mixtral", "f32", 4, f"Megatron {{ pp = 2; tp = 2; {FOLDED} }}", WORKLOAD),                 # experts folded over tp
+    ("mixtral", "f32", 8, f"Megatron {{ pp = 2; dp = 2; tp = 2; {FOLDED}; pipeline {{ microbatches = 2; stages = [1, 3] }} }}",
+     WORKLOAD),
+    ("mixtral", "f32", 4, "FoldedEP { ep = 2; tp = 2 }", WORKLOAD),
+    ("mixtral", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),                      # two groups of 4
+    ("mixtral", "f32", 16, "FoldedEP { pp = 2; ep = 2; tp = 4 }", WORKLOAD),                     # one expert a rank, tokens by seq
+    ("mixtral", "f32", 16, "Megatron { pp = 2; dp = 2; ep = 2; tp = 2; pipeline { microbatches = 2 } }", CHUNK8),
+    ("mixtral", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("mixtral", "bf16", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", WORKLOAD),
+]
+
+
+def check_memory(run, ranks):
+    if sorted(run.memory) != list(range(ranks)):
+        raise Failed(f"{len(run.memory)} of {ranks} ranks say what they allocated")
+    for rank, (planned, allocated) in run.memory.items():
+        if planned != allocated:
+            raise Failed(f"rank {rank} planned {planned} B and allocated {allocated} B")
+
+
+def check_tokens(run, expected):
+    for i in sorted(set(BATCH)):
+        got = run.of(expected.prompts[i])
+        if len(got) != BATCH.count(i):
+            raise Failed(f"prompt {i} was printed {len(got)} times, {BATCH.count(i)} were asked for")
+        for tokens in got:
+            if tokens != expected.tokens[i].tolist():
+                raise Failed(f"prompt {i} continues {tokens}, transformers says {expected.tokens[i].tolist()}")
+
+
+def check_f32(run, logits, expected):
+    truth = expected.logits[BATCH]
+    error = np.abs(logits - truth).max() / np.abs(truth).max()
+    if not error <= TOLERANCE:
+        worst = np.unravel_index(np.nanargmax(np.abs(logits - truth)), truth.shape)
+        raise Failed(f"logits are off by {error:.1e} of the largest, first at step {worst[1]} of prompt {BATCH[worst[0]]}")
+    check_tokens(run, expected)
+    return f"error {error:.1e}"
+
+
+def check_bf16(run, logits, expected):
+    """Against the f32 truth, at most twice the error of transformers in bf16, as long as the tokens agree."""
+    worst = 0.0
+    for row, i in enumerate(BATCH):
+        tokens = logits[row].argmax(-1)
+        different = np.flatnonzero(tokens != expected.tokens[i])
+        steps = different[0] + 1 if different.size else len(tokens)
+        ours = np.abs(logits[row, :steps] - expected.logits[i, :steps]).max()
+        theirs = np.abs(expected.logits_bf16[i] - expected.logits[i]).max()
+        worst = max(worst, ours / theirs)
+        if not ours <= 2 * theirs:
+            raise Failed(f"bf16 error {ours:.3f} of prompt {i}, transformers has {theirs:.3f}")
+    return f"error {worst:.2f} times that of transformers in bf16"
+
+
+def run_mesh(folder, number, case):
+    model, dtype, ranks, plan, workload = case
+    expected = Expected(model)
+    launcher = compile_spec(spec(model, ranks, plan, dtype, workload), folder, f"mesh{number}")
+    steps = expected.tokens.shape[1]
+    run, logits = run_launcher(launcher, model, [expected.prompts[i] for i in BATCH], steps, folder)
+    launcher.unlink()
+    if logits.shape != (len(BATCH), steps, 256) or logits.dtype != np.float32:
+        raise Failed(f"logits are {logits.dtype}{list(logits.shape)}")
+    check_memory(run, ranks)
+    return (check_f32 if dtype == "f32" else check_bf16)(run, logits, expected)
+
+
+def main():
+    need_deployc()
+    report = Report()
+    with Folder() as folder:
+        for number, case in enumerate(MESHES):
+            name = f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + (" chunk 8" if case[4] == CHUNK8 else "")
+            if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
+                report.check(name, lambda: run_mesh(folder, number, case))
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

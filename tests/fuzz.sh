@@ -1,0 +1,25 @@
+#!/bin/sh
+# Runs libFuzzer programs, each for a bounded time; the .deploy files of the project are the seeds.
+#   fuzz.sh FOLDER SECONDS PROGRAM...
+folder=$1
+seconds=$2
+shift 2
+mkdir -p "$folder/seeds"
+cp stdlib/*.deploy samples/*.deploy tests/golden/*.deploy "$folder/seeds/"
+passed=0
+failed=0
+for program in "$@"; do
+	name=$(basename "$program")
+	mkdir -p "$folder/$name.corpus"
+	if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -artifact_prefix="$folder/$name-" \
+		"$folder/$name.corpus" "$folder/seeds" >"$folder/$name.log" 2>&1; then
+		passed=$((passed + 1))
+		printf 'ok   %s: %s runs\n' "$name" "$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$folder/$name.log")"
+	else
+		failed=$((failed + 1))
+		echo "FAIL $name: $folder/$name.log"
+		grep -E 'ERROR|SUMMARY|runtime error|Test unit written' "$folder/$name.log" | head -5
+	fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Wrong specs, one mistake each. The first lines of a file say what the compiler must report, all of it and nothing else:
+
+    // expect: E0503 11:21              code, line:column of the primary span, in this file
+    // expect: E0101 7:11 `Mixtral_8x7B`    ... and a word that the report must contain
+    // expect: E0602 std.plans:10:3     ... in a module of the library
+
+Errors make `deployc check` exit with 1, warnings alone with 0.
+
+    run.py [WORD ...]           only the files whose name contains a word
+    run.py --update [WORD ...]  writes what the compiler says; for review, never unseen
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", HERE.parents[1] / "build" / "deployc")).absolute()
+EXPECT = re.compile(r"// expect: ([EW]\d{4})(?: (\S*?)(\d+:\d+))?(?: (.+))?$")
+REPORT = re.compile(r"^(?:error|warning)\[([EW]\d{4})\]: (.*)\n *--> (.+?):(\d+:\d+)$", re.M)
+
+
+def expected(lines):
+    """[(code, file prefix or '', line:column, word)] of the leading comments."""
+    found = []
+    for line in lines:
+        match = EXPECT.match(line)
+        if not match:
+            return found
+        found.append((match[1], match[2] or "", match[3] or "?", match[4] or ""))
+    return found
+
+
+def reported(name, output):
+    """[(code, file prefix, line:column, whole text of the report)]"""
+    starts = list(REPORT.finditer(output))
+    ends = [m.start() for m in starts[1:]] + [len(output)]
+    return [(m[1], "" if m[3] == name else m[3] + ":", m[4], output[m.start():end]) for m, end in zip(starts, ends)]
+
+
+def check(path):
+    """(expected, reported, what is wrong or None)"""
+    want = expected(path.read_text().splitlines())
+    done = subprocess.run([DEPLOYC, "check", path.name], cwd=path.parent, capture_output=True, text=True, timeout=20)
+    got = reported(path.name, done.stdout + done.stderr)
+    code = 1 if any(w[0].startswith("E") for w in want) else 0
+    if not want:
+        return want, got, "says nothing about what it expects"
+    if done.returncode != code:
+        return want, got, f"exit code {done.returncode} instead of {code}"
+    if sorted(w[:3] for w in want) != sorted(g[:3] for g in got):
+        return want, got, f"expected {show(want)}, got {show(got) or 'nothing'}"
+    for w in want:
+        if not any(w[:3] == g[:3] and w[3] in g[3] for g in got):
+            return want, got, f"{w[0]} does not mention {w[3]}"
+    return want, got, None
+
+
+def show(reports):
+    return ", ".join(f"{code} {prefix}{at}" for code, prefix, at, _ in sorted(r[:4] for r in reports))
+
+
+def update(path, want, got):
+    """Replaces the expectations by what was reported; words stay with their code."""
+    words = {w[0]: w[3] for w in want}
+    lines = path.read_text().splitlines(keepends=True)[len(want):]
+    # Comments go in or out, so lines of this file move.
+    moved = len(got) - len(want)
+    head = []
+    for code, prefix, at, _ in got:
+        line, column = map(int, at.split(":"))
+        place = at if prefix else f"{line + moved}:{column}"
+        head.append(f"// expect: {code} {prefix}{place}" + (f" {words[code]}" if words.get(code) else "") + "\n")
+    path.write_text("".join(head + lines))
+
+
+def main(arguments):
+    if not DEPLOYC.exists():
+        sys.exit(f"{DEPLOYC} is not there: run `make`, or set DEPLOYC")
+    updating = "--update" in arguments
+    words = [a for a in arguments if a != "--update"]
+    passed = failed = 0
+    for path in sorted(HERE.glob("*.deploy")):
+        if words and not any(w in path.name for w in words):
+            continue
+        want, got, wrong = check(path)
+        if wrong and updating and got:
+            update(path, want, got)
+            print(f"updated {path.name}: {wrong}")
+            want, got, wrong = check(path)
+        if wrong:
+            failed += 1
+            print(f"FAIL {path.name}: {wrong}")
+        else:
+            passed += 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
