@@ -25,10 +25,12 @@ enum number_kind {
 	NUMBER_INDEX,           /* this rank's index in `group` * value */
 	NUMBER_INDEX_TOKENS,    /* this rank's index in `group` * (T * value / div) */
 	NUMBER_ROUND            /* the number of the exchange round that runs */
+	/* T, R: padded tokens and rows of a microbatch, struct dr_frame */
 };
 struct number { enum number_kind kind; int64_t value, div; int group; };
 /* A device address: base of the space + offset + layer * layer_stride. */
 struct address { enum dr_space space; int64_t offset, layer_stride; };
+/* An address: the address plus `number` bytes (a rank's part of a value; usually the constant 0). A number: `number`. */
 struct argument { bool is_address; struct address address; struct number number; };
 
 enum where { WHERE_EVERY_STAGE, WHERE_FIRST_STAGE, WHERE_LAYER, WHERE_LAST_STAGE, WHERES };   /* order of a step */
@@ -37,8 +39,8 @@ struct instr {
 	enum instr_kind kind;
 	int op;                                         /* index into schedule.op_names */
 	int kernel; struct argument *args; int n_args;  /* LAUNCH */
-	int collective; struct address src, dst; struct number outer, block;    /* COLLECTIVE; block in elements */
-	int group, dests, local; struct address start; int64_t capacity;        /* ROUNDS_BEGIN. group -1: always one round */
+	int collective; struct argument src, dst; struct number outer, block;   /* COLLECTIVE; addresses; block in elements */
+	int group, dests, local; struct argument start; int64_t capacity;       /* ROUNDS_BEGIN. group -1: always one round */
 };
 struct step { VEC(struct instr) at[WHERES]; };
 /* A step runs EVERY_STAGE; then on the first stage FIRST_STAGE, on the others the receive of the carried value; then LAYER

@@ -1,0 +1,94 @@
+/* Values that depend on no input, param or state (rotary frequencies, their scaling) are evaluated here, in double, and
+ * become constants of the launcher. */
+#include <math.h>
+#include "local.h"
+
+enum { FOLD_LIMIT = 1 << 20 };  /* elements; a larger table is computed at run time */
+
+static int64_t elements(const struct program *p, const struct value *v)
+{
+	int64_t n = 1;
+	for (int i = 0; i < v->n_axes; i++) {
+		int64_t e = p->axes.at[v->axes[i]].extent;
+		if (!e || n > FOLD_LIMIT / e) return -1;
+		n *= e;
+	}
+	return n;
+}
+
+static double apply(enum op op, double a, double b, double c)
+{
+	switch (op) {
+	case OP_ADD: return a + b;
+	case OP_SUB: return a - b;
+	case OP_MUL: return a * b;
+	case OP_DIV: return a / b;
+	case OP_MIN: return fmin(a, b);
+	case OP_MAX: return fmax(a, b);
+	case OP_CLAMP: return fmin(fmax(a, b), c);
+	case OP_EXP: return exp(a);
+	case OP_LOG: return log(a);
+	case OP_SQRT: return sqrt(a);
+	case OP_RSQRT: return 1 / sqrt(a);
+	case OP_TANH: return tanh(a);
+	case OP_ERF: return erf(a);
+	case OP_SIN: return sin(a);
+	case OP_COS: return cos(a);
+	case OP_ABS: return fabs(a);
+	case OP_FLOOR: return floor(a);
+	case OP_CEIL: return ceil(a);
+	default: return a;              /* OP_CAST: rounded once, where the constant is stored */
+	}
+}
+
+/* Element of operand `arg` that belongs to element `at` of `v`: by axes, missing ones are broadcast. */
+static double operand(const struct local *l, const struct value *v, int arg, int64_t at)
+{
+	const struct program *p = l->program;
+	const struct value *x = &p->values.at[arg];
+	int64_t index = 0, stride = 1;
+	for (int k = x->n_axes - 1; k >= 0; k--) {
+		int64_t rest = at;
+		for (int i = v->n_axes - 1; i >= 0; i--) {
+			int64_t e = p->axes.at[v->axes[i]].extent;
+			if (v->axes[i] == x->axes[k]) {
+				index += rest % e * stride;
+				break;
+			}
+			rest /= e;
+		}
+		stride *= p->axes.at[x->axes[k]].extent;
+	}
+	return l->folded[arg][index];
+}
+
+static bool foldable(const struct local *l, const struct value *v)
+{
+	bool kind = op_is_pointwise(v->op) || v->op == OP_CONST || v->op == OP_IOTA || v->op == OP_RENAME;
+	for (int i = 0; i < v->n_args && kind; i++) kind = v->args[i] >= 0 && l->folded[v->args[i]];
+	return kind && elements(l->program, v) > 0;
+}
+
+static void fold(struct local *l, int at)
+{
+	const struct value *v = &l->program->values.at[at];
+	int64_t n = elements(l->program, v);
+	double *out = arena_array(l->arena, double, n);
+	if (v->op == OP_RENAME) {
+		l->folded[at] = l->folded[v->args[0]];
+		return;
+	}
+	for (int64_t i = 0; i < n; i++) {
+		double x[3] = { 0 };
+		for (int k = 0; k < v->n_args && k < 3; k++) x[k] = operand(l, v, v->args[k], i);
+		out[i] = v->op == OP_CONST ? v->number : v->op == OP_IOTA ? (double)i : apply(v->op, x[0], x[1], x[2]);
+	}
+	l->folded[at] = out;
+}
+
+void fold_constants(struct local *l)
+{
+	l->folded = arena_array(l->arena, double *, l->program->values.n + 1);
+	for (int i = 0; i < l->program->values.n; i++)
+		if (foldable(l, &l->program->values.at[i])) fold(l, i);
+}

@@ -1,0 +1,225 @@
+/* Layout inference (language.md section 3): walks the program in order, once for each phase; each operator's layout is
+ * looked up, its operands are brought there, and its result's layout follows. */
+#include "local.h"
+#include "infer.h"
+
+int position_of(const struct local *l, int value)
+{
+	const struct loop *loop = &l->program->loop;
+	if (!l->program->has_loop || value < loop->begin) return WHERE_FIRST_STAGE;
+	return value < loop->end ? WHERE_LAYER : WHERE_LAST_STAGE;
+}
+
+/* What depends on inputs and constants alone runs on every stage; anything else where it stands. */
+static enum where where_of(const struct infer *f, int value, const int *args, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (args[i] >= 0 && f->ph->values.at[args[i]].where != WHERE_EVERY_STAGE) return (enum where)position_of(f->l, value);
+	return WHERE_EVERY_STAGE;
+}
+
+int infer_emit(struct infer *f, int value, const int *args, int n, struct layout layout)
+{
+	const struct value *v = &f->l->program->values.at[value];
+	struct local_value out = { .op = LOCAL_OP, .source = value, .n_args = n, .axes = v->axes, .n_axes = v->n_axes, .dtype = v->dtype,
+	                           .layout = layout, .region = v->region, .from = -1, .to = -1 };
+	out.args = arena_array(f->l->arena, int, n + 1);
+	for (int i = 0; i < n; i++) out.args[i] = args[i];
+	out.where = n ? where_of(f, value, args, n) : (enum where)position_of(f->l, value);
+	vec_push(f->l->arena, &f->ph->values, out);
+	return f->ph->of_program[value] = f->ph->values.n - 1;
+}
+
+/* ---- layouts of operators ------------------------------------------------------------------------------------------ */
+struct tau infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole, int n_whole)
+{
+	struct tau t = { axes, n, { 0 } };
+	t.layout = place_axes(f->l, axes, n, whole, n_whole, v->region, f->phase, CLASS_ACTIVATION, value_label(f->l, v), v->span);
+	return t;
+}
+
+struct layout tau_restrict(struct local *l, const struct tau *t, const int *axes, int n)
+{
+	struct layout out = { .axis = arena_array(l->arena, struct atoms, n + 1) };
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < t->n; k++)
+			if (t->axes[k] == axes[i]) out.axis[i] = t->layout.axis[k];
+	return out;
+}
+
+bool tau_uses(const struct tau *t, int atom)
+{
+	for (int i = 0; i < t->n; i++)
+		if (atoms_have(&t->layout.axis[i], atom)) return true;
+	return false;
+}
+
+const char *value_label(struct local *l, const struct value *v)
+{
+	if (v->call >= 0) return l->program->calls.at[v->call].name;
+	return v->name ? arena_printf(l->arena, "%s %s", op_name(v->op), v->name) : op_name(v->op);
+}
+
+/* All axes of a value and its operands, each once. */
+int *infer_factors(struct infer *f, const struct value *v, int *n)
+{
+	const struct program *p = f->l->program;
+	int most = v->n_axes;
+	for (int i = 0; i < v->n_args; i++) most += v->args[i] >= 0 ? p->values.at[v->args[i]].n_axes : 0;
+	int *out = arena_array(f->l->arena, int, most + 1);
+	*n = 0;
+	for (int i = -1; i < v->n_args; i++) {
+		const struct value *x = i < 0 ? v : v->args[i] >= 0 ? &p->values.at[v->args[i]] : NULL;
+		for (int k = 0; x && k < x->n_axes; k++) {
+			bool have = false;
+			for (int q = 0; q < *n; q++) have |= out[q] == x->axes[k];
+			if (!have) out[(*n)++] = x->axes[k];
+		}
+	}
+	return out;
+}
+
+/* Operand i of program value `value`, in the layout that `t` gives it; `keep`: sums that may stay pending. */
+int infer_operand(struct infer *f, int value, int i, const struct tau *t, const struct atoms *keep)
+{
+	const struct value *v = &f->l->program->values.at[value];
+	if (v->args[i] < 0) return -1;
+	int arg = f->ph->of_program[v->args[i]];
+	if (arg < 0) internal_error("operand %d of %s was not inferred", i, op_name(v->op));
+	const struct local_value *x = &f->ph->values.at[arg];
+	struct layout want = tau_restrict(f->l, t, x->axes, x->n_axes);
+	if (keep) want.pending = *keep;
+	return reshard(f->l, f->ph, arg, &want, v->region, value, value_label(f->l, v));
+}
+
+/* Results in `residual` are resolved to the region's layout. */
+void infer_anchor(struct infer *f, int value)
+{
+	const struct value *v = &f->l->program->values.at[value];
+	if (!f->l->program->regions.at[v->region].is_loop_body || v->type == TYPE_ROUTING) return;
+	struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
+	f->ph->of_program[value] = reshard(f->l, f->ph, f->ph->of_program[value], &t.layout, v->region, value, "residual:");
+}
+
+/* ---- sources and structure ----------------------------------------------------------------------------------------- */
+static void infer_input(struct infer *f, int value)
+{
+	const struct value *v = &f->l->program->values.at[value];
+	struct layout out = { .axis = arena_array(f->l->arena, struct atoms, v->n_axes + 1) };
+	for (int i = 0; i < v->n_axes; i++)
+		if (v->axes[i] == f->l->program->batch) out.axis[i] = f->l->owners;
+	int at = infer_emit(f, value, NULL, 0, out);
+	f->ph->values.at[at].where = WHERE_EVERY_STAGE;
+}
+
+static void infer_param(struct infer *f, int value)
+{
+	const struct value *v = &f->l->program->values.at[value];
+	infer_emit(f, value, NULL, 0, place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_WEIGHT,
+	                                         arena_printf(f->l->arena, "parameter %s", v->name), v->span));
+}
+
+static void infer_constant(struct infer *f, int value)
+{
+	struct local *l = f->l;
+	const struct value *v = &l->program->values.at[value];
+	int64_t n = 1;
+	for (int i = 0; i < v->n_axes; i++) n *= l->program->axes.at[v->axes[i]].extent;
+	float *data = arena_array(l->arena, float, n);
+	for (int64_t i = 0; i < n; i++) data[i] = (float)l->folded[value][i];
+	int at = infer_emit(f, value, NULL, 0, (struct layout){ .axis = arena_array(l->arena, struct atoms, v->n_axes + 1) });
+	struct local_value *out = &f->ph->values.at[at];
+	out->op = LOCAL_CONST;
+	out->where = WHERE_EVERY_STAGE;
+	out->data = data;
+	out->n_data = n;
+}
+
+static void infer_carry(struct infer *f, int value)
+{
+	const struct value *v = &f->l->program->values.at[value];
+	struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
+	int args[1] = { infer_operand(f, value, 0, &t, NULL) };
+	int at = infer_emit(f, value, args, 1, t.layout);
+	f->ph->values.at[at].where = WHERE_LAYER;
+	if (f->ph->n_carry == 8) internal_error("more than 8 carried values");
+	f->ph->carry[f->ph->n_carry++] = at;
+}
+
+/* The end of a turn: carried values are back in the layout with which the turn began. */
+static void infer_turn(struct infer *f)
+{
+	const struct program *p = f->l->program;
+	for (int i = 0; i < f->ph->n_carry; i++) {
+		const struct local_value *carry = &f->ph->values.at[f->ph->carry[i]];
+		const struct value *v = &p->values.at[carry->source];
+		struct layout want = carry->layout;
+		f->ph->carry_next[i] = reshard(f->l, f->ph, f->ph->of_program[v->next], &want, v->region, carry->source, "carried");
+	}
+}
+
+static void infer_final(struct infer *f, int value)
+{
+	const struct value *v = &f->l->program->values.at[value];
+	int arg = f->ph->of_program[v->args[0]];
+	int at = infer_emit(f, value, &arg, 1, f->ph->values.at[arg].layout);
+	f->ph->values.at[at].where = WHERE_LAST_STAGE;
+}
+
+/* ---- one phase ----------------------------------------------------------------------------------------------------- */
+static void infer_value(struct infer *f, int value)
+{
+	const struct value *v = &f->l->program->values.at[value];
+	if (f->l->folded[value]) infer_constant(f, value);
+	else if (v->op == OP_INPUT) infer_input(f, value);
+	else if (v->op == OP_PARAM) infer_param(f, value);
+	else if (v->op == OP_CARRY) infer_carry(f, value);
+	else if (v->op == OP_FINAL) infer_final(f, value);
+	else {
+		infer_op(f, value);
+		if (v->call < 0 || f->l->program->calls.at[v->call].last == value) infer_anchor(f, value);
+	}
+}
+
+static void infer_outputs(struct infer *f)
+{
+	const struct program *p = f->l->program;
+	for (int i = 0; i < p->outputs.n; i++) {
+		const struct value *v = &p->values.at[p->outputs.at[i].value];
+		int at = f->ph->of_program[p->outputs.at[i].value];
+		struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
+		at = reshard(f->l, f->ph, at, &t.layout, v->region, p->outputs.at[i].value, "output");
+		*(v->type == TYPE_INDEX ? &f->ph->token : &f->ph->logits) = at;
+	}
+}
+
+static void infer_phase(struct local *l, int phase)
+{
+	struct infer f = { .l = l, .ph = &l->phase[phase], .phase = phase };
+	const struct program *p = l->program;
+	f.ph->of_program = arena_array(l->arena, int, p->values.n + 1);
+	f.call_tau = arena_array(l->arena, struct tau, p->calls.n + 1);
+	f.ph->logits = f.ph->token = -1;
+	for (int i = 0; i < p->values.n; i++) {
+		f.ph->of_program[i] = -1;
+		if (p->has_loop && i == p->loop.end) infer_turn(&f);
+		if (l->live[i]) infer_value(&f, i);
+	}
+	if (p->has_loop && p->loop.end == p->values.n) infer_turn(&f);
+	infer_outputs(&f);
+}
+
+struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d)
+{
+	struct local *l = arena_new(arena, struct local);
+	*l = (struct local){ .arena = arena, .names = names, .sink = sink, .deploy = d, .program = d->program };
+	int before = sink->errors;
+	if (!mesh_refine(l)) return NULL;
+	place_owners(l);
+	place_stages(l);
+	place_fixed(l);
+	mark_live(l);
+	fold_constants(l);
+	for (int phase = 0; phase < PHASES; phase++) infer_phase(l, phase);
+	return sink->errors == before ? l : NULL;
+}

@@ -1,0 +1,87 @@
+/* The local level: what one rank runs. Layouts are inferred by look-up and forward rules (language.md section 3); every
+ * collective is a value of its own and names its cause. Shared by the files of dag/. */
+#ifndef DEPLOYC_LOCAL_H
+#define DEPLOYC_LOCAL_H
+#include "dag.h"
+#include "../support/names.h"
+
+/* An ordered list of mesh atoms, major to minor. */
+struct atoms { int at[MAX_GROUP_ATOMS], n; };
+
+/* Layout of a value: one list of atoms for each of its axes (in the order of its axes), and the atoms over which the sum is
+ * still pending. Atoms that occur nowhere: replicated. An atom occurs at most once.
+ *
+ * A step packs [batch, seq]: `batch` counts owners of sequences, of which a rank has one or, gathered, several; `seq` is an
+ * owner's packed tokens. Atoms that a region gives to `batch` beyond the owners' cut those tokens as atoms of `seq` do, and
+ * are kept there, in front (canonical form). */
+struct layout { struct atoms *axis; struct atoms pending; };
+
+enum local_op { LOCAL_OP /* what .source says */, LOCAL_CONST, LOCAL_ANGLES, LOCAL_ALL_REDUCE, LOCAL_REDUCE_SCATTER,
+                LOCAL_ALL_GATHER, LOCAL_ALL_TO_ALL, LOCAL_SLICE, LOCAL_OPS };
+
+struct local_value {
+	enum local_op op;
+	int           source;           /* program value; for a collective, the one that is resharded */
+	int          *args, n_args;     /* local values; -1: absent */
+	int          *axes, n_axes;
+	enum dtype    dtype;
+	struct layout layout;
+	enum where    where;
+	int           region;           /* of the operator that asked for it */
+	/* collectives and slices */
+	struct atoms  atoms; int from, to;      /* axes (program), -1 where there is none */
+	const char   *cause;            /* "o_proj: sum over kv_heads@tp" */
+	/* dispatch, combine: atoms of the exchange (experts and tokens share them), and those that only filter */
+	struct atoms  exchange, filter, experts;
+	const float  *data; int64_t n_data;     /* LOCAL_CONST */
+};
+
+struct local_phase {
+	VEC(struct local_value) values;
+	int *of_program;                /* program value -> local value as its op left it; -1 */
+	int  carry_next[8], carry[8], n_carry;  /* local values: at the end of a turn, at its start */
+	int  logits, token;             /* outputs, -1 where the model has none */
+};
+
+struct local {
+	struct arena *arena; struct names *names; struct sink *sink;
+	const struct deploy *deploy; const struct program *program;
+	VEC(struct atom) atoms;
+	struct atoms owners;            /* atoms of `batch` in the states: who owns a sequence */
+	struct atoms stages;            /* atoms of `layers` */
+	VEC(int64_t) stage_layers;      /* layers of each stage */
+	struct local_phase phase[PHASES];
+	bool *live;                     /* program values that an output, a state or a carried value needs */
+	double **folded;                /* program values that depend on nothing: their elements, else NULL */
+};
+
+/* mesh.c */
+bool mesh_refine(struct local *l);              /* atoms of the mesh, cut where product rules cut; E0506, E0507 */
+int64_t atoms_size(const struct local *l, const struct atoms *a);
+bool atoms_have(const struct atoms *a, int atom);
+bool atoms_equal(const struct atoms *a, const struct atoms *b);
+void atoms_add(struct atoms *a, int atom);
+const char *atoms_text(const struct local *l, const struct atoms *a);   /* "dp * tp.0" */
+
+/* place.c: rule look-up */
+/* Atoms of an axis in a region and phase for a class of tensors (3.2); E0503, E0504, E0506 are reported once. */
+struct atoms place_axis(struct local *l, int axis, int region, int phase, int klass);
+/* Atoms of all axes of one operator or tensor, in canonical form; E0501 when two take the same atom. `whole`: axes that
+ * stay whole. `what` names it for messages. */
+struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase, int klass,
+                         const char *what, struct span at);
+bool place_fixed(struct local *l);              /* params and states have one layout in all phases: E0509, E0510 */
+bool place_stages(struct local *l);             /* `layers` over stages: E0901 */
+void place_owners(struct local *l);
+int64_t axis_local(const struct local *l, const struct local_value *v, int i);  /* extent on a rank; 0: run time */
+
+/* reshard.c */
+/* The local value that is `value` in layout `want` (for the value's axes, in its order), by collectives if need be. */
+int reshard(struct local *l, struct local_phase *ph, int value, const struct layout *want, int region, int user, const char *why);
+struct atoms *layout_of(const struct local_value *v, int axis);         /* NULL: the value has no such axis */
+
+/* fold.c */
+void fold_constants(struct local *l);
+/* live.c */
+void mark_live(struct local *l);
+#endif

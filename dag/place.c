@@ -1,0 +1,270 @@
+/* Where axes live: rules of the plan looked up for a region, a phase and a class of tensors (language.md 3.2). */
+#include "local.h"
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+	while (b) {
+		int64_t r = a % b;
+		a = b;
+		b = r;
+	}
+	return a;
+}
+
+int64_t axis_local(const struct local *l, const struct local_value *v, int i)
+{
+	return l->program->axes.at[v->axes[i]].extent / atoms_size(l, &v->layout.axis[i]);
+}
+
+/* The mesh axis among a rule's targets whose size a refinement set last: what its author should change. */
+static struct span culprit(const struct local *l, const struct rule *r)
+{
+	if (r->own) return r->target_span;
+	for (int i = 0; i < r->n_target; i++)
+		if (l->deploy->mesh.at[r->target[i]].size > 1) return l->deploy->mesh.at[r->target[i]].span;
+	return r->span;
+}
+
+static const char *sizes_text(struct local *l, const struct rule *r)
+{
+	struct text t = { .arena = l->arena };
+	for (int i = 0; i < r->n_target; i++) text_add(&t, "%s%s", i ? " * " : "", l->deploy->mesh.at[r->target[i]].name);
+	text_add(&t, " = ");
+	int64_t all = 1;
+	for (int i = 0; i < r->n_target; i++) all *= l->deploy->mesh.at[r->target[i]].size;
+	for (int i = 0; i < r->n_target && r->n_target > 1; i++)
+		text_add(&t, "%s%lld", i ? " * " : "", (long long)l->deploy->mesh.at[r->target[i]].size);
+	if (r->n_target > 1) text_add(&t, " = ");
+	text_add(&t, "%lld", (long long)all);
+	return t.at;
+}
+
+static bool product_fits(const struct local *l, const struct rule *r, int64_t ways)
+{
+	for (int i = 0; i + 1 < r->n_lhs; i++) ways /= gcd(l->program->axes.at[r->lhs[i]].extent, ways);
+	return l->program->axes.at[r->lhs[r->n_lhs - 1]].extent % ways == 0;
+}
+
+/* "1, 2, 4, 8": ways into which the rule's axes can be cut, up to four times what was asked. */
+static const char *ways_that_work(struct local *l, const struct rule *r, int64_t asked)
+{
+	struct text t = { .arena = l->arena };
+	text_add(&t, "1");
+	int64_t most = asked > 256 ? 1024 : 4 * asked;
+	for (int64_t k = 2; k <= most; k++)
+		if (product_fits(l, r, k)) text_add(&t, ", %lld", (long long)k);
+	return t.at;
+}
+
+static void report_indivisible(struct local *l, const struct rule *r, int axis, int64_t extent, int64_t ways)
+{
+	const char *name = l->program->axes.at[axis].name;
+	struct diag *d = diag_report(l->sink, DIAG_E0503, culprit(l, r), "`%s` (%lld) cannot be split %lld ways", name,
+	                             (long long)extent, (long long)ways);
+	diag_label(l->sink, d, "%s", sizes_text(l, r));
+	diag_related(l->sink, d, r->span, "this rule places `%s`", name);
+	diag_related(l->sink, d, l->program->axes.at[axis].span, "`%s` = %lld", name, (long long)extent);
+	diag_help(l->sink, d, "sizes that work: %s; or drop a mesh axis from the rule", ways_that_work(l, r, ways));
+}
+
+static void report_product(struct local *l, const struct rule *r, int64_t ways, int64_t left)
+{
+	struct text names = { .arena = l->arena }, sizes = { .arena = l->arena };
+	for (int i = 0; i < r->n_lhs; i++) {
+		text_add(&names, "%s%s", i ? " * " : "", l->program->axes.at[r->lhs[i]].name);
+		text_add(&sizes, "%s%lld", i ? " * " : "", (long long)l->program->axes.at[r->lhs[i]].extent);
+	}
+	const char *last = l->program->axes.at[r->lhs[r->n_lhs - 1]].name;
+	struct diag *d = diag_report(l->sink, DIAG_E0506, culprit(l, r), "`%s` (%s) cannot fill %s", names.at, sizes.at, sizes_text(l, r));
+	diag_related(l->sink, d, r->span, "this rule fills the mesh axis from the left");
+	diag_note(l->sink, d, "%lld is left for `%s`, which it does not divide", (long long)left, last);
+	diag_help(l->sink, d, "sizes that work: %s", ways_that_work(l, r, ways));
+}
+
+/* Adds the atoms of a target that lie between `from` and `to` ranks from its major side. */
+static void atoms_between(struct local *l, const struct rule *r, int64_t from, int64_t to, struct atoms *out)
+{
+	int64_t at = 1;
+	for (int i = 0; i < r->n_target; i++)
+		for (int k = 0; k < l->atoms.n; k++) {
+			if (l->atoms.at[k].mesh_axis != r->target[i]) continue;
+			if (at >= from && at * l->atoms.at[k].size <= to) atoms_add(out, k);
+			at *= l->atoms.at[k].size;
+		}
+}
+
+static struct atoms place_by_rule(struct local *l, const struct rule *r, int axis)
+{
+	struct atoms out = { .n = 0 };
+	int64_t ways = 1, taken = 1, left, mine;
+	for (int i = 0; i < r->n_target; i++) ways *= l->deploy->mesh.at[r->target[i]].size;
+	left = mine = ways;
+	for (int i = 0; i < r->n_lhs; i++) {
+		int64_t extent = l->program->axes.at[r->lhs[i]].extent;
+		bool last = i + 1 == r->n_lhs;
+		mine = last || !extent ? left : gcd(extent, left);
+		if (last && i && extent % mine) {
+			report_product(l, r, ways, left);
+			return out;
+		}
+		if (r->lhs[i] == axis) break;
+		left /= mine;
+		taken *= mine;
+	}
+	int64_t extent = l->program->axes.at[axis].extent;
+	if (extent && extent % mine) report_indivisible(l, r, axis, extent, mine);
+	else atoms_between(l, r, taken, taken * mine, &out);
+	return out;
+}
+
+struct atoms place_axis(struct local *l, int axis, int region, int phase, int klass)
+{
+	const struct axis *a = &l->program->axes.at[axis];
+	struct atoms out = { .n = 0 };
+	if (a->kind == AXIS_RAGGED && a->of >= 0 && l->program->axes.at[a->of].extent) {        /* slots: their tokens' atoms, less the experts' */
+		struct atoms experts = place_axis(l, a->of, region, phase, klass);
+		const int token_axes[2] = { l->program->batch, l->program->seq };
+		for (int i = 0; i < 2; i++) {
+			struct atoms t = token_axes[i] < 0 ? out : place_axis(l, token_axes[i], region, phase, klass);
+			for (int k = 0; token_axes[i] >= 0 && k < t.n; k++)
+				if (!atoms_have(&experts, t.at[k])) atoms_add(&out, t.at[k]);
+		}
+		return out;
+	}
+	const struct rule *r = deploy_rule(l->deploy, l->sink, axis, region, phase, klass);
+	return r && r->n_target ? place_by_rule(l, r, axis) : out;
+}
+
+static void report_shared_atom(struct local *l, int a, int b, int atom, int region, int phase, int klass, const char *what, struct span at)
+{
+	const struct program *p = l->program;
+	const struct rule *ra = deploy_rule(l->deploy, l->sink, a, region, phase, klass), *rb = deploy_rule(l->deploy, l->sink, b, region, phase, klass);
+	if (rb && ra && !rb->own && ra->own) {
+		const struct rule *r = ra;
+		int axis = a;
+		ra = rb, rb = r, a = b, b = axis;
+	}
+	struct diag *d = diag_report(l->sink, DIAG_E0501, rb ? rb->span : at, "`%s` and `%s` both use mesh axis `%s` in one op",
+	                             p->axes.at[a].name, p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
+	if (ra) diag_related(l->sink, d, ra->span, "`%s` is placed here", p->axes.at[a].name);
+	diag_related(l->sink, d, at, "%s in region `%s`%s%s", what, p->regions.at[region].name, phase >= 0 ? ", phase " : "",
+	             phase >= 0 ? phase_name(phase) : "");
+	diag_help(l->sink, d, "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
+}
+
+/* Moves what `batch` has beyond the owners' atoms in front of `seq`'s (or `row`'s). */
+static void make_canonical(struct local *l, const int *axes, int n, struct layout *out)
+{
+	int batch = -1, tokens = -1;
+	for (int i = 0; i < n; i++) {
+		if (axes[i] == l->program->batch) batch = i;
+		if (axes[i] == l->program->seq || axes[i] == l->program->row) tokens = i;
+	}
+	if (batch < 0 || tokens < 0) return;
+	struct atoms *b = &out->axis[batch], moved = { .n = 0 };
+	if (b->n <= l->owners.n) return;
+	for (int i = 0; i < l->owners.n; i++)
+		if (b->at[i] != l->owners.at[i]) return;
+	for (int i = l->owners.n; i < b->n; i++) atoms_add(&moved, b->at[i]);
+	b->n = l->owners.n;
+	for (int i = 0; i < out->axis[tokens].n; i++) atoms_add(&moved, out->axis[tokens].at[i]);
+	out->axis[tokens] = moved;
+}
+
+struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase, int klass,
+                         const char *what, struct span at)
+{
+	struct layout out = { .axis = arena_array(l->arena, struct atoms, n + 1) };
+	int *user = arena_array(l->arena, int, l->atoms.n + 1);
+	for (int i = 0; i < l->atoms.n; i++) user[i] = -1;
+	for (int i = 0; i < n; i++) {
+		bool skip = false;
+		for (int k = 0; k < n_whole; k++) skip |= whole[k] == axes[i];
+		if (skip) continue;
+		struct atoms a = place_axis(l, axes[i], region, phase, klass);
+		for (int k = 0; k < a.n; k++) {
+			if (user[a.at[k]] >= 0) {
+				report_shared_atom(l, user[a.at[k]], axes[i], a.at[k], region, phase, klass, what, at);
+				continue;
+			}
+			user[a.at[k]] = axes[i];
+			atoms_add(&out.axis[i], a.at[k]);
+		}
+	}
+	make_canonical(l, axes, n, &out);
+	return out;
+}
+
+/* A tensor that stays where it is between steps has one layout in all phases. */
+static bool fixed_layout(struct local *l, const int *axes, int n, int region, int klass, enum diag_code code, const char *what, const char *name)
+{
+	bool ok = true;
+	for (int i = 0; i < n; i++) {
+		struct atoms always = place_axis(l, axes[i], region, PHASE_ANY, klass);
+		for (int phase = 0; phase < PHASES; phase++) {
+			struct atoms then = place_axis(l, axes[i], region, phase, klass);
+			if (atoms_equal(&always, &then)) continue;
+			const struct rule *r = deploy_rule(l->deploy, l->sink, axes[i], region, phase, klass);
+			const struct rule *base = deploy_rule(l->deploy, l->sink, axes[i], region, PHASE_ANY, klass);
+			if (!r) continue;
+			struct diag *d = diag_report(l->sink, code, r->span, "%s `%s` has one layout in all phases: `%s` is placed otherwise in %s",
+			                             what, name, l->program->axes.at[axes[i]].name, phase_name(phase));
+			if (base) diag_related(l->sink, d, base->span, "in all phases it is placed by this rule");
+			diag_help(l->sink, d, klass == CLASS_CACHE ? "a cache does not move between programs: place the axis alike in all phases"
+			                                           : "move the rule out of `phase`");
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+bool place_fixed(struct local *l)
+{
+	const struct program *p = l->program;
+	bool ok = true;
+	for (int i = 0; i < p->params.n; i++)
+		ok &= fixed_layout(l, p->params.at[i].axes, p->params.at[i].n_axes, p->params.at[i].region, CLASS_WEIGHT, DIAG_E0509,
+		                   "parameter", p->params.at[i].name);
+	for (int i = 0; i < p->states.n; i++)
+		ok &= fixed_layout(l, p->states.at[i].axes, p->states.at[i].n_axes, p->states.at[i].region, CLASS_CACHE, DIAG_E0510,
+		                   "state", p->states.at[i].name);
+	return ok;
+}
+
+void place_owners(struct local *l)
+{
+	const struct program *p = l->program;
+	if (p->batch < 0) return;
+	l->owners = place_axis(l, p->batch, p->states.n ? p->states.at[0].region : 0, PHASE_ANY, p->states.n ? CLASS_CACHE : CLASS_ACTIVATION);
+}
+
+static const char *even_stages(struct local *l, int64_t layers, int64_t stages)
+{
+	struct text t = { .arena = l->arena };
+	for (int64_t i = 0; i < stages; i++)
+		text_add(&t, "%s%lld", i ? ", " : "", (long long)(layers / stages + (i < layers % stages)));
+	return t.at;
+}
+
+bool place_stages(struct local *l)
+{
+	const struct deploy *d = l->deploy;
+	const struct rule *r = l->program->has_loop ? deploy_rule(d, l->sink, l->program->loop.axis, 0, PHASE_ANY, CLASS_ACTIVATION) : NULL;
+	int64_t layers = l->program->has_loop ? l->program->axes.at[l->program->loop.axis].extent : 0, sum = 0, stages = 1;
+	for (int i = 0; r && i < r->n_target; i++) stages *= d->mesh.at[r->target[i]].size;
+	if (r) atoms_between(l, r, 1, stages, &l->stages);
+	for (int i = 0; i < d->n_stages; i++) sum += d->stages[i];
+	if (d->n_stages ? d->n_stages != stages || sum != layers : layers % stages != 0) {
+		struct span at = d->n_stages ? d->stages_span : culprit(l, r);
+		struct diag *g = d->n_stages
+			? diag_report(l->sink, DIAG_E0901, at, "the %d listed stages have %lld layers: they do not cut %lld layers into %lld stages",
+			              d->n_stages, (long long)sum, (long long)layers, (long long)stages)
+			: diag_report(l->sink, DIAG_E0901, at, "%lld layers cannot be cut into %lld even stages", (long long)layers, (long long)stages);
+		diag_related(l->sink, g, l->program->axes.at[l->program->loop.axis].span, "%lld layers", (long long)layers);
+		if (stages <= layers && stages <= 64)
+			diag_help(l->sink, g, "`pipeline { stages = [%s] }`", even_stages(l, layers, stages));
+		return false;
+	}
+	for (int64_t i = 0; i < stages; i++) vec_push(l->arena, &l->stage_layers, d->n_stages ? d->stages[i] : layers / stages);
+	return true;
+}
