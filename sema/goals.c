@@ -278,8 +278,8 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	struct val v = eval(&scope, item->claim.value, NULL);
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
 		return;
-	/* A total that is missing follows from an error that was reported, unless the plan is open. */
-	if (v.kind == V_UNKNOWN && (!is_total(v.name) || !g->deploy->known))
+	/* A total that is missing follows from an error that was reported, unless this plan has no schedule. */
+	if (v.kind == V_UNKNOWN && (!is_total(v.name) || !g->deploy->known || g->deploy->needs_training))
 		diag_report(s->sink, DIAG_W0811, item->claim.value->span, "`%s` is not decided by this version: it needs `%s`", word, v.name);
 	else if (v.kind == V_BOOL && !v.b)
 		is_false(g, &scope, item);

@@ -1,0 +1,210 @@
+/* The passes, in order, over one spec. */
+#include "driver.h"
+#include <errno.h>
+#include <string.h>
+#include "../parser/parser.h"
+#include "../planner/planner.h"
+
+struct compilation {
+	const struct options *options;
+	const char           *spec;
+	struct arena          arena;
+	struct names          names;
+	struct sources        sources;
+	struct sink           sink;
+	struct sema          *sema;
+	struct target_shape   shape;
+};
+
+/* What the passes made of one deployment; NULL where one of them reported. */
+struct planned { struct deploy *deploy; struct local *local; struct schedule *schedule; };
+
+/* ---- one deployment ------------------------------------------------------------------------------------------------ */
+
+static void must_hold(const char *wrong, const char *level)
+{
+	if (wrong)
+		internal_error("the %s program is wrong: %s", level, wrong);
+}
+
+static void plan_deployment(struct compilation *c, struct planned *p)
+{
+	struct deploy *d = p->deploy;
+	if (!d->program)
+		return;
+	must_hold(program_check(d->program, &c->arena), "global");
+	if (d->known)
+		p->local = dag_local(&c->arena, &c->names, &c->sink, d);
+	if (p->local)
+		must_hold(local_check(p->local, &c->arena), "local");
+	if (p->local && !d->needs_training)
+		p->schedule = dag_schedule(&c->arena, &c->sink, p->local, &c->shape);
+	if (p->schedule) {
+		must_hold(schedule_check(p->schedule, &c->arena), "scheduled");
+		planner_fit(&c->arena, &c->names, &c->sink, d, p->schedule, &c->shape);
+	}
+	struct total totals[PLANNER_TOTALS];
+	sema_goals(c->sema, d, totals, planner_totals(d, p->schedule, totals));
+}
+
+/* What can be checked but not built. */
+static void refuse_to_build(struct compilation *c, const struct deploy *d)
+{
+	if (d->needs_training)
+		diag_report(&c->sink, DIAG_E0917, d->work.span, "training is checked, not built, in this version");
+	if (!d->has_auto)
+		return;
+	const char *text = c->sources.files.at[d->auto_span.file].text + d->auto_span.lo;
+	diag_report(&c->sink, DIAG_E0804, d->auto_span, "`%.*s` is left open: a launcher is built from a decided plan",
+		    (int)(d->auto_span.hi - d->auto_span.lo), text);
+}
+
+/* ---- outputs ------------------------------------------------------------------------------------------------------- */
+
+static struct codegen_options codegen_options(struct compilation *c, const struct planned *p)
+{
+	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level,
+	                                .plan_text = planner_report(&c->arena, p->deploy, p->schedule)};
+}
+
+/* false: there is nothing to write (reported), or trouble (printed). */
+static bool write_form(struct compilation *c, const struct planned *p, FILE *out)
+{
+	enum emit emit = c->options->emit;
+	if (emit == EMIT_DAG && p->deploy->program) {
+		program_print(p->deploy->program, out);
+		return true;
+	}
+	if (emit == EMIT_DAG_LOCAL && p->local) {
+		local_print(p->local, out);
+		return true;
+	}
+	if (emit == EMIT_DAG_SCHED && p->schedule) {
+		schedule_print(p->schedule, out);
+		return true;
+	}
+	if (emit < EMIT_LLVM || !p->schedule || c->sink.errors)
+		return false;
+	struct codegen_options o = codegen_options(c, p);
+	return codegen_emit(p->schedule, &o, (enum codegen_form)(emit - EMIT_LLVM + CODEGEN_LLVM), out);
+}
+
+static bool emit_form(struct compilation *c, const struct planned *p)
+{
+	struct out_file out;
+	if (!output_open(&c->arena, &out, c->options->output))
+		return false;
+	bool written = write_form(c, p, out.file);
+	return output_close(&out, written) && written;
+}
+
+static bool build_launcher(struct compilation *c, const struct planned *p)
+{
+	struct out_file out;
+	if (c->sink.errors || !p->schedule || !output_reserve(&c->arena, &out, c->options->output))
+		return false;
+	struct codegen_options o = codegen_options(c, p);
+	bool written = codegen_launcher(p->schedule, &o, out.temporary);
+	return output_close(&out, written) && written;
+}
+
+static bool emit_ast(struct compilation *c)
+{
+	struct out_file out;
+	if (!output_open(&c->arena, &out, c->options->output))
+		return false;
+	ast_print(sema_items(c->sema), out.file);
+	return output_close(&out, true);
+}
+
+/* ---- which deployments --------------------------------------------------------------------------------------------- */
+
+static const char *names_of(struct compilation *c, struct deploy **all, int n)
+{
+	struct text t = {.arena = &c->arena};
+	for (int i = 0; i < n; i++)
+		text_add(&t, "%s%s", i ? ", " : "", all[i]->name);
+	return t.at;
+}
+
+/* The deployments that the command is about: moved to the front of `all`. -1 after a message. */
+static int choose(struct compilation *c, struct deploy **all, int n)
+{
+	const char *name = c->options->deploy;
+	for (int i = 0; name && i < n; i++)
+		if (!strcmp(all[i]->name, name)) {
+			all[0] = all[i];
+			return 1;
+		}
+	if (name && n) {
+		fprintf(stderr, "deployc: %s has no deployment `%s`: there %s %s\n", c->spec, name, n == 1 ? "is" : "are", names_of(c, all, n));
+		return -1;
+	}
+	if (n > 1 && c->options->command == COMMAND_BUILD) {
+		fprintf(stderr, "deployc: %s has %d deployments, choose one with --deploy: %s\n", c->spec, n, names_of(c, all, n));
+		return -1;
+	}
+	return n;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+
+static bool deliver(struct compilation *c, struct planned *p)
+{
+	if (c->options->command == COMMAND_PLAN && p->deploy->program)
+		fputs(planner_report(&c->arena, p->deploy, p->schedule), stdout);
+	if (c->options->command != COMMAND_BUILD)
+		return true;
+	if (p->deploy->program && (c->options->emit == EMIT_LAUNCHER || c->options->emit >= EMIT_LLVM))
+		refuse_to_build(c, p->deploy);
+	return c->options->emit == EMIT_LAUNCHER ? build_launcher(c, p) : emit_form(c, p);
+}
+
+static int run_passes(struct compilation *c)
+{
+	if (!sema_load(c->sema, c->spec)) {
+		fprintf(stderr, "deployc: cannot read %s: %s\n", c->spec, strerror(errno));
+		return EXIT_ERRORS;
+	}
+	if (c->options->emit == EMIT_AST)
+		return emit_ast(c) && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;
+	int n;
+	struct deploy **deploys = sema_deploys(c->sema, &n);
+	n = choose(c, deploys, n);
+	if (n < 0)
+		return EXIT_USAGE;
+	if (!n && c->options->command != COMMAND_CHECK && !c->sink.errors) {
+		fprintf(stderr, "deployc: %s has no deployment\n", c->spec);
+		return EXIT_ERRORS;
+	}
+	bool delivered = true;
+	for (int i = 0; i < n; i++) {
+		struct planned p = {.deploy = deploys[i]};
+		plan_deployment(c, &p);
+		delivered &= deliver(c, &p);
+	}
+	return delivered && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;
+}
+
+static void print_diagnostics(const struct sink *s)
+{
+	diag_print(s, stderr);
+	if (s->errors)
+		fprintf(stderr, "%d error%s%s", s->errors, s->errors == 1 ? "" : "s", s->warnings ? ", " : "\n");
+	if (s->warnings)
+		fprintf(stderr, "%d warning%s\n", s->warnings, s->warnings == 1 ? "" : "s");
+}
+
+int compile(const struct options *o, const char *spec)
+{
+	struct compilation c = {.options = o, .spec = spec};
+	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
+	c.sink.sources = &c.sources;
+	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
+	int status = EXIT_ERRORS;
+	if (codegen_target(o->cpu, &c.shape))
+		status = run_passes(&c);
+	print_diagnostics(&c.sink);
+	arena_free(&c.arena);
+	return status;
+}

@@ -1,0 +1,39 @@
+/* What the files of driver/ share. */
+#ifndef DEPLOYC_DRIVER_H
+#define DEPLOYC_DRIVER_H
+#include <stdbool.h>
+#include <stdio.h>
+#include "../codegen/codegen.h"
+#include "../sema/sema.h"
+
+#define DEPLOYC_VERSION "0.1.0"
+enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2 };  /* and 70 after a bug of ours: support/arena.h */
+
+enum command { COMMAND_BUILD, COMMAND_CHECK, COMMAND_PLAN, COMMAND_HELP, COMMAND_VERSION };
+enum emit { EMIT_LAUNCHER, EMIT_AST, EMIT_DAG, EMIT_DAG_LOCAL, EMIT_DAG_SCHED, EMIT_LLVM, EMIT_ASM, EMIT_OBJ };
+
+struct options {
+	enum command command;
+	enum emit    emit;
+	const char **specs; int n_specs;
+	const char  *output, *deploy, *cpu;
+	int          level;
+	bool         cuda;
+	struct sema_options sema;
+};
+
+/* options.c. false after a message on stderr: a mistake in the command line. */
+bool options_parse(struct arena *arena, int argc, char **argv, struct options *out);
+void options_help(FILE *out);
+
+/* compile.c: runs the passes over one spec. Gives an exit status. */
+int compile(const struct options *o, const char *spec);
+
+/* output.c: a file that appears whole or not at all. path NULL or "-": standard output. */
+struct out_file { const char *path; char *temporary; FILE *file; };
+bool output_open(struct arena *arena, struct out_file *o, const char *path);
+/* A name beside `path` for another program to write to; no file is held open. Standard output has none. */
+bool output_reserve(struct arena *arena, struct out_file *o, const char *path);
+/* keep: everything was written, the file takes its name. Otherwise nothing remains. false after a message on stderr. */
+bool output_close(struct out_file *o, bool keep);
+#endif

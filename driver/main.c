@@ -1,0 +1,39 @@
+/* deployc: the command line. */
+#include "driver.h"
+#include <errno.h>
+#include <string.h>
+
+static int run(const struct options *o)
+{
+	if (o->command == COMMAND_HELP) {
+		options_help(stdout);
+		return EXIT_OK;
+	}
+	if (o->command == COMMAND_VERSION) {
+		puts("deployc " DEPLOYC_VERSION);
+		return EXIT_OK;
+	}
+	if (o->cuda) {
+		fputs("deployc: --target=cuda is not built yet: this version makes launchers for --target=cpu\n", stderr);
+		return EXIT_ERRORS;
+	}
+	int worst = EXIT_OK;
+	for (int i = 0; i < o->n_specs; i++) {
+		int status = compile(o, o->specs[i]);
+		worst = status > worst ? status : worst;
+	}
+	return worst;
+}
+
+int main(int argc, char **argv)
+{
+	struct arena arena = {0};
+	struct options o;
+	int status = options_parse(&arena, argc, argv, &o) ? run(&o) : EXIT_USAGE;
+	arena_free(&arena);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "deployc: cannot write standard output: %s\n", strerror(errno));
+		return status ? status : EXIT_ERRORS;
+	}
+	return status;
+}

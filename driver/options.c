@@ -1,0 +1,213 @@
+/* The command line, from the one table of options. */
+#include "driver.h"
+#include <ctype.h>
+#include <string.h>
+#include "../support/names.h"
+
+enum option_id {
+#define X(id, letter, name, argument, help) OPTION_##id,
+#include "options.def"
+#undef X
+	OPTIONS
+};
+static const struct option { char letter; const char *name, *argument, *help; } options[] = {
+#define X(id, letter, name, argument, help) {letter, name, argument, help},
+#include "options.def"
+#undef X
+};
+
+static const struct { const char *name; enum emit form; } forms[] = {
+	{"ast", EMIT_AST}, {"dag", EMIT_DAG}, {"dag-local", EMIT_DAG_LOCAL}, {"dag-sched", EMIT_DAG_SCHED},
+	{"llvm", EMIT_LLVM}, {"asm", EMIT_ASM}, {"obj", EMIT_OBJ},
+};
+enum { FORMS = sizeof forms / sizeof *forms };
+
+struct parsing {
+	struct arena *arena; struct options *out;
+	VEC(const char *) words;                        /* what is no option */
+	VEC(const char *) include;
+};
+
+/* ---- messages ------------------------------------------------------------------------------------------------------ */
+
+static bool __attribute__((format(printf, 1, 2))) usage(const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	fputs("deployc: ", stderr);
+	vfprintf(stderr, fmt, args);
+	fputs("\nTry `deployc --help`.\n", stderr);
+	va_end(args);
+	return false;
+}
+
+static bool unknown_option(const char *name)
+{
+	const char *all[OPTIONS];
+	int n = 0;
+	for (int i = 0; i < OPTIONS; i++)
+		if (options[i].name)
+			all[n++] = options[i].name;
+	const char *near = nearest_name(name, all, n);
+	return near ? usage("unknown option `--%s`, did you mean `--%s`?", name, near) : usage("unknown option `--%s`", name);
+}
+
+void options_help(FILE *out)
+{
+	fputs("deployc: compiles a .deploy spec to a launcher\n\n"
+	      "  deployc SPEC -o LAUNCHER      build a launcher\n"
+	      "  deployc SPEC --emit=FORM      print a form on the way there\n"
+	      "  deployc check SPEC...         report every mistake, up to whether it fits\n"
+	      "  deployc plan SPEC             print mesh, stages, bytes of a rank, collectives\n\n", out);
+	for (int i = 0; i < OPTIONS; i++) {
+		char text[64] = "";
+		const struct option *o = &options[i];
+		if (o->letter)
+			snprintf(text, sizeof text, "-%c%s%s", o->letter, o->name ? ", --" : "", o->name ? o->name : "");
+		else
+			snprintf(text, sizeof text, "--%s", o->name);
+		size_t n = strlen(text);
+		if (o->argument)
+			snprintf(text + n, sizeof text - n, "%s%s", o->name ? "=" : " ", o->argument);
+		fprintf(out, "  %-18s %s\n", text, o->help);
+	}
+	fputs("\nExit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc.\n", out);
+}
+
+/* ---- values of options --------------------------------------------------------------------------------------------- */
+
+static bool set_emit(struct options *o, const char *value)
+{
+	const char *names[FORMS];
+	for (int i = 0; i < FORMS; i++) {
+		names[i] = forms[i].name;
+		if (!strcmp(value, names[i])) {
+			o->emit = forms[i].form;
+			return true;
+		}
+	}
+	const char *near = nearest_name(value, names, FORMS);
+	return usage("no form `%s`%s%s%s", value, near ? ", did you mean `" : "", near ? near : "", near ? "`?" : "");
+}
+
+static bool is_path(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool starts = i == 0 || s[i - 1] == '.';
+		if (s[i] == '.' ? starts : starts ? !(isalpha((unsigned char)s[i]) || s[i] == '_') : !(isalnum((unsigned char)s[i]) || s[i] == '_'))
+			return false;
+	}
+	return n && s[n - 1] != '.';
+}
+
+/* PATH=VALUE; sema.set grows by one. */
+static bool set_field(struct parsing *p, const char *value)
+{
+	struct sema_options *sema = &p->out->sema;
+	const char *equals = strchr(value, '=');
+	if (!equals || !equals[1] || !is_path(value, (size_t)(equals - value)))
+		return usage("-D expects PATH=VALUE, such as `-D plan.tp=2`, found `%s`", value);
+	void *grown = arena_alloc(p->arena, sizeof *sema->set * (size_t)(sema->n_set + 1));
+	if (sema->n_set)
+		memcpy(grown, sema->set, sizeof *sema->set * (size_t)sema->n_set);
+	sema->set = grown;
+	sema->set[sema->n_set].path = arena_strndup(p->arena, value, (size_t)(equals - value));
+	sema->set[sema->n_set++].value = equals + 1;
+	return true;
+}
+
+static bool apply(struct parsing *p, enum option_id id, const char *value)
+{
+	struct options *o = p->out;
+	switch (id) {
+	case OPTION_OUTPUT:  o->output = value; return true;
+	case OPTION_DEPLOY:  o->deploy = value; return true;
+	case OPTION_SET:     return set_field(p, value);
+	case OPTION_INCLUDE: vec_push(p->arena, &p->include, value); return true;
+	case OPTION_EMIT:    return set_emit(o, value);
+	case OPTION_CPU:     o->cpu = value; return true;
+	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
+	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
+	case OPTION_LEVEL:
+		if (strlen(value) != 1 || value[0] < '0' || value[0] > '3')
+			return usage("-O expects a level from 0 to 3, found `%s`", value);
+		o->level = value[0] - '0';
+		return true;
+	case OPTION_TARGET:
+		o->cuda = !strcmp(value, "cuda");
+		return o->cuda || !strcmp(value, "cpu") || usage("no target `%s`: there are cpu and cuda", value);
+	case OPTIONS: break;
+	}
+	internal_error("option %d has no meaning", (int)id);
+}
+
+/* ---- words --------------------------------------------------------------------------------------------------------- */
+
+static int find_option(const char *word)
+{
+	size_t n = strcspn(word + 2, "=");
+	for (int i = 0; i < OPTIONS; i++) {
+		const struct option *o = &options[i];
+		if (word[1] == '-' ? o->name && strlen(o->name) == n && !strncmp(o->name, word + 2, n) : o->letter && o->letter == word[1])
+			return i;
+	}
+	return -1;
+}
+
+/* argv[*i] starts with `-`. Its value is attached (`-O2`, `--cpu=native`) or the next word, where *i then stands. */
+static bool parse_option(struct parsing *p, int argc, char **argv, int *i)
+{
+	const char *word = argv[*i];
+	bool is_long = word[1] == '-';
+	int id = find_option(word);
+	if (id < 0)
+		return is_long ? unknown_option(arena_strndup(p->arena, word + 2, strcspn(word + 2, "="))) : usage("unknown option `%s`", word);
+	const char *attached = is_long ? strchr(word, '=') : word[2] ? word + 2 : NULL;
+	const char *value = attached && is_long ? attached + 1 : attached;
+	if (!options[id].argument)
+		return value ? usage("`%s` takes no value", word) : apply(p, (enum option_id)id, NULL);
+	if (!value && *i + 1 < argc)
+		value = argv[++*i];
+	return value && *value ? apply(p, (enum option_id)id, value) : usage("`%s` needs a value: %s", word, options[id].argument);
+}
+
+static bool check_form(const struct options *o)
+{
+	if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION)
+		return true;
+	if (!o->n_specs)
+		return usage("no spec given");
+	if (o->command == COMMAND_CHECK)
+		return !o->output && o->emit == EMIT_LAUNCHER ? true : usage("`check` writes nothing: leave out -o and --emit");
+	if (o->n_specs > 1)
+		return usage("one spec at a time: `%s` and `%s` are given", o->specs[0], o->specs[1]);
+	if (o->command == COMMAND_PLAN && (o->output || o->emit != EMIT_LAUNCHER))
+		return usage("`plan` prints to standard output: leave out -o and --emit");
+	if (o->command == COMMAND_BUILD && !o->output && o->emit == EMIT_LAUNCHER)
+		return usage("say where to put the launcher, `-o FILE`, or what to print, `--emit=FORM`");
+	return true;
+}
+
+bool options_parse(struct arena *arena, int argc, char **argv, struct options *out)
+{
+	*out = (struct options){.level = 2};
+	struct parsing p = {.arena = arena, .out = out};
+	bool only_words = false;
+	for (int i = 1; i < argc; i++) {
+		if (!only_words && !strcmp(argv[i], "--"))
+			only_words = true;
+		else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
+			if (!parse_option(&p, argc, argv, &i))
+				return false;
+		} else
+			vec_push(arena, &p.words, argv[i]);
+	}
+	bool named = p.words.n && out->command == COMMAND_BUILD && (!strcmp(p.words.at[0], "check") || !strcmp(p.words.at[0], "plan"));
+	if (named)
+		out->command = p.words.at[0][0] == 'c' ? COMMAND_CHECK : COMMAND_PLAN;
+	out->specs = p.words.at + named;
+	out->n_specs = p.words.n - named;
+	out->sema.include = p.include.at;
+	out->sema.n_include = p.include.n;
+	return check_form(out);
+}

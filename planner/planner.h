@@ -1,0 +1,31 @@
+/* schedule + cluster -> totals, the verdict on memory, and the text of `deployc plan`.
+ * What is printed here is what the launcher does: bytes and collectives are read from the schedule, never estimated. */
+#ifndef DEPLOYC_PLANNER_H
+#define DEPLOYC_PLANNER_H
+#include "../dag/dag.h"
+#include "../sema/sema.h"
+#include "../support/diag.h"
+#include "../support/names.h"
+
+/* What one rank needs, by kind, in bytes. */
+struct memory { double weights, kv, activations, comm, peak; };
+
+enum { PLANNER_TOTALS = 10 };
+
+/* totals.c */
+/* The totals that goals may name. Without a schedule only those of the model. Gives their number. */
+int planner_totals(const struct deploy *d, const struct schedule *s, struct total out[PLANNER_TOTALS]);
+struct memory planner_stage_memory(const struct stage *stage);
+int planner_fullest_stage(const struct schedule *s);
+double planner_usable(const struct deploy *d);                          /* bytes of a device without the cluster's reserve */
+double planner_param_elements(const struct program *p, const struct param *param);      /* of all layers */
+const char *planner_bytes(struct arena *a, double bytes);               /* "43.5 GiB" */
+const char *planner_count(struct arena *a, double n);                   /* "46.70 G" */
+
+/* fit.c: E0701, with what takes the memory and what would fit. */
+void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct schedule *s,
+                 const struct target_shape *shape);
+
+/* report.c: the text of `deployc plan`; stable from run to run. Without a schedule, what is known of the model. */
+const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s);
+#endif

@@ -1,0 +1,166 @@
+/* The text of `deployc plan`: mesh, stages, parameters, bytes of a rank, collectives with their causes. */
+#include "planner.h"
+#include <string.h>
+
+struct report { struct text text; struct arena *arena; const struct deploy *deploy; const struct schedule *schedule; };
+
+static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
+/* ---- mesh ---------------------------------------------------------------------------------------------------------- */
+
+/* "rank = (pp * 2 + ep) * 4 + tp", of the axes that are not 1. */
+static const char *rank_grid(const struct report *r)
+{
+	const char *grid = NULL;
+	bool sum = false;
+	for (int i = 0; i < r->deploy->mesh.n; i++) {
+		const struct mesh_axis *m = &r->deploy->mesh.at[i];
+		if (m->size == 1)
+			continue;
+		grid = grid ? arena_printf(r->arena, "%s%s%s * %lld + %s", sum ? "(" : "", grid, sum ? ")" : "", (long long)m->size, m->name) : m->name;
+		sum = grid != m->name;
+	}
+	return grid ? grid : "0";
+}
+
+static void print_mesh(struct report *r)
+{
+	const struct deploy *d = r->deploy;
+	text_add(&r->text, "  mesh        ");
+	for (int i = 0; i < d->mesh.n; i++)
+		text_add(&r->text, "%s%s %lld", i ? " * " : "", d->mesh.at[i].name, (long long)d->mesh.at[i].size);
+	text_add(&r->text, "%s = %lld rank%s, outermost first\n", d->mesh.n ? "" : "1", (long long)d->gpus, plural(d->gpus));
+	text_add(&r->text, "  rank        %s\n", rank_grid(r));
+}
+
+static void print_layers(struct report *r)
+{
+	const struct program *p = r->deploy->program;
+	const struct schedule *s = r->schedule;
+	if (!p->has_loop)
+		return;
+	text_add(&r->text, "  layers      %lld", (long long)p->axes.at[p->loop.axis].extent);
+	if (s) {
+		text_add(&r->text, " in %d stage%s:", s->stages.n, plural(s->stages.n));
+		for (int i = 0; i < s->stages.n; i++)
+			text_add(&r->text, "%s %lld..%lld", i ? "," : "", (long long)s->stages.at[i].layer_begin,
+				 (long long)s->stages.at[i].layer_end - 1);
+	}
+	text_add(&r->text, "\n");
+}
+
+/* ---- totals -------------------------------------------------------------------------------------------------------- */
+
+static void print_totals(struct report *r)
+{
+	struct total t[PLANNER_TOTALS];
+	planner_totals(r->deploy, NULL, t);
+	text_add(&r->text, "  parameters  %sparam, %sparam active for a token; weights %s\n", planner_count(r->arena, t[0].value),
+		 planner_count(r->arena, t[1].value), planner_bytes(r->arena, t[2].value));
+	const struct workload *w = &r->deploy->work;
+	if (w->training)
+		return;
+	text_add(&r->text, "  cache       %lld positions, %s in all\n", (long long)w->cache, planner_bytes(r->arena, t[3].value));
+	text_add(&r->text, "  workload    %lld sequence%s, prompts %lld..%lld, at most %lld tokens generated\n", (long long)w->batch,
+		 plural(w->batch), (long long)w->seq_lo, (long long)w->seq_hi, (long long)w->output_hi);
+}
+
+static void print_step(struct report *r)
+{
+	const struct schedule *s = r->schedule;
+	text_add(&r->text, "  step        prefill: %lld tokens of an owner; decode: %lld; %lld microbatch%s\n",
+		 (long long)s->chunk[PHASE_PREFILL], (long long)s->chunk[PHASE_DECODE], (long long)s->microbatches,
+		 s->microbatches == 1 ? "" : "es");
+	text_add(&r->text, "  owner       %lld sequence%s, %lld pages of %lld positions\n", (long long)s->seqs, plural(s->seqs),
+		 (long long)s->pages, (long long)s->page);
+}
+
+/* ---- bytes --------------------------------------------------------------------------------------------------------- */
+
+static bool same_memory(const struct stage *a, const struct stage *b)
+{
+	return !memcmp(a->bytes, b->bytes, sizeof a->bytes);
+}
+
+static void print_memory(struct report *r)
+{
+	const struct schedule *s = r->schedule;
+	text_add(&r->text, "\n  bytes of a rank        weights      kv cache   activations communication          peak\n");
+	for (int i = 0, next; i < s->stages.n; i = next) {
+		for (next = i + 1; next < s->stages.n && same_memory(&s->stages.at[i], &s->stages.at[next]); next++)
+			;
+		struct memory m = planner_stage_memory(&s->stages.at[i]);
+		const char *stages = next == i + 1 ? arena_printf(r->arena, "stage %d", i) : arena_printf(r->arena, "stages %d..%d", i, next - 1);
+		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s\n", stages, planner_bytes(r->arena, m.weights), planner_bytes(r->arena, m.kv),
+			 planner_bytes(r->arena, m.activations), planner_bytes(r->arena, m.comm), planner_bytes(r->arena, m.peak));
+	}
+	double usable = planner_usable(r->deploy), peak = planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak;
+	if (usable > 0)
+		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n", r->deploy->device_name ? r->deploy->device_name : "the device",
+			 planner_bytes(r->arena, usable), 100 * (1 - peak / usable));
+}
+
+/* ---- collectives --------------------------------------------------------------------------------------------------- */
+
+static const char *kind_name(enum dr_collective_kind kind)
+{
+	static const char *const names[] = {[DR_ALL_REDUCE] = "all_reduce", [DR_ALL_GATHER] = "all_gather", [DR_REDUCE_SCATTER] = "reduce_scatter",
+		[DR_ALL_TO_ALL] = "all_to_all", [DR_SEND] = "send", [DR_RECV] = "recv"};
+	return names[kind];
+}
+
+/* "8.0 KiB a token": what one rank brings. */
+static const char *volume(const struct report *r, const struct collective *c)
+{
+	double bytes = (double)c->bytes_per_outer * (double)c->outer.value;
+	double each = c->outer.kind != NUMBER_CONST && c->outer.div ? bytes / (double)c->outer.div : bytes;
+	const char *of = c->outer.kind == NUMBER_TOKENS ? " a token" : c->outer.kind == NUMBER_ROWS ? " a row" : "";
+	return arena_printf(r->arena, "%s%s", planner_bytes(r->arena, each), of);
+}
+
+static const char *group_text(const struct report *r, int group)
+{
+	struct text t = {.arena = r->arena};
+	const struct group *g = &r->schedule->groups.at[group];
+	for (int i = 0; i < g->n; i++)
+		text_add(&t, "%s%s", i ? " * " : "", r->schedule->atoms.at[g->atom[i]].name);
+	return t.n ? t.at : "-";
+}
+
+static void print_collectives(struct report *r, int phase)
+{
+	const struct schedule *s = r->schedule;
+	int n = 0;
+	for (int i = 0; i < s->collectives.n; i++) {
+		const struct collective *c = &s->collectives.at[i];
+		if (c->phase != phase)
+			continue;
+		if (!n++)
+			text_add(&r->text, "\n  collectives of %s\n", phase_name(phase));
+		text_add(&r->text, "    %-10s %-14s over %-10s %18s  %s\n", c->per_layer ? "each layer" : "once", kind_name(c->kind),
+			 group_text(r, c->group), volume(r, c), c->cause);
+	}
+	if (!n)
+		text_add(&r->text, "\n  collectives of %s: none\n", phase_name(phase));
+}
+
+const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s)
+{
+	struct report r = {.text = {.arena = arena}, .arena = arena, .deploy = d, .schedule = s};
+	text_add(&r.text, "deploy %s: %s on %s, plan %s\n", d->name, d->model_name ? d->model_name : "a model",
+		 d->cluster_name ? d->cluster_name : "a cluster", d->plan_name ? d->plan_name : "of its own");
+	if (d->known)
+		print_mesh(&r);
+	print_layers(&r);
+	print_totals(&r);
+	if (!s) {
+		text_add(&r.text, "  %s\n", d->work.training ? "training: checked, not built, in this version" :
+			 d->known ? "not scheduled" : "not scheduled: the plan has `auto`");
+		return r.text.at;
+	}
+	print_step(&r);
+	print_memory(&r);
+	for (int phase = 0; phase < PHASES; phase++)
+		print_collectives(&r, phase);
+	return r.text.at;
+}

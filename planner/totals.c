@@ -1,0 +1,141 @@
+/* Totals of a deployment: exact counts of the model, and the bytes of the fullest rank. */
+#include "planner.h"
+
+/* ---- the model ----------------------------------------------------------------------------------------------------- */
+
+/* Counts are doubles: exact up to 2^53, and no product of extents overflows. Run-time axes count as 1. */
+static double elements(const struct program *p, const int *axes, int n, bool in_loop)
+{
+	double product = in_loop && p->has_loop ? (double)p->axes.at[p->loop.axis].extent : 1;
+	for (int i = 0; i < n; i++)
+		if (p->axes.at[axes[i]].extent)
+			product *= (double)p->axes.at[axes[i]].extent;
+	return product;
+}
+
+double planner_param_elements(const struct program *p, const struct param *param)
+{
+	return elements(p, param->axes, param->n_axes, param->in_loop);
+}
+
+static double stored_bytes(double n, enum dtype t)
+{
+	return n * dtype_millibits(t) / 8000;
+}
+
+/* The share of a param that one token's contractions read: top of `expert` for each axis that a router chooses among. */
+static double read_share(const struct program *p, const struct param *param)
+{
+	double share = 1;
+	for (int i = 0; i < param->n_axes; i++)
+		for (int v = 0; v < p->values.n; v++) {
+			const struct value *r = &p->values.at[v];
+			if (r->op == OP_ROUTE && r->route.expert == param->axes[i]) {
+				share *= (double)r->route.top / (double)p->axes.at[param->axes[i]].extent;
+				break;
+			}
+		}
+	return share;
+}
+
+static int model_totals(const struct deploy *d, struct total *out)
+{
+	const struct program *p = d->program;
+	double params = 0, active = 0, weights = 0, position = 0;
+	for (int i = 0; i < p->params.n; i++) {
+		const struct param *param = &p->params.at[i];
+		double n = planner_param_elements(p, param);
+		params += n;
+		weights += stored_bytes(n, param->dtype);
+		active += param->contracted ? n * read_share(p, param) : 0;
+	}
+	for (int i = 0; i < p->states.n; i++) {
+		const struct state *s = &p->states.at[i];
+		position += stored_bytes(elements(p, s->axes, s->n_axes, s->in_loop), s->dtype);
+	}
+	out[0] = (struct total){"params", params, TOTAL_PARAMS};
+	out[1] = (struct total){"params.active", active, TOTAL_PARAMS};
+	out[2] = (struct total){"total.weights", weights, TOTAL_BYTES};
+	out[3] = (struct total){"total.kv", position * (double)d->work.cache, TOTAL_BYTES};
+	return 4;
+}
+
+/* ---- a rank -------------------------------------------------------------------------------------------------------- */
+
+struct memory planner_stage_memory(const struct stage *stage)
+{
+	const int64_t *b = stage->bytes;
+	struct memory m = {
+		.weights = (double)(b[DR_SPACE_LAYER] + b[DR_SPACE_PRE] + b[DR_SPACE_POST]),
+		.kv = (double)b[DR_SPACE_STATE],
+		.activations = (double)(b[DR_SPACE_ACT] + b[DR_SPACE_INPUT] + b[DR_SPACE_TABLE]),
+		.comm = (double)b[DR_SPACE_COMM],
+	};
+	m.peak = m.weights + m.kv + m.activations + m.comm;
+	return m;
+}
+
+int planner_fullest_stage(const struct schedule *s)
+{
+	int fullest = 0;
+	for (int i = 1; i < s->stages.n; i++)
+		if (planner_stage_memory(&s->stages.at[i]).peak > planner_stage_memory(&s->stages.at[fullest]).peak)
+			fullest = i;
+	return fullest;
+}
+
+double planner_usable(const struct deploy *d)
+{
+	return d->device_memory - d->reserve_memory;
+}
+
+/* Each kind on the device where it is largest; the peak on the fullest device. */
+static int memory_totals(const struct deploy *d, const struct schedule *s, struct total *out)
+{
+	struct memory most = {0};
+	for (int i = 0; i < s->stages.n; i++) {
+		struct memory m = planner_stage_memory(&s->stages.at[i]);
+		most.weights = m.weights > most.weights ? m.weights : most.weights;
+		most.kv = m.kv > most.kv ? m.kv : most.kv;
+		most.activations = m.activations > most.activations ? m.activations : most.activations;
+		most.comm = m.comm > most.comm ? m.comm : most.comm;
+		most.peak = m.peak > most.peak ? m.peak : most.peak;
+	}
+	out[0] = (struct total){"memory.weights", most.weights, TOTAL_BYTES};
+	out[1] = (struct total){"memory.kv", most.kv, TOTAL_BYTES};
+	out[2] = (struct total){"memory.activations", most.activations, TOTAL_BYTES};
+	out[3] = (struct total){"memory.comm", most.comm, TOTAL_BYTES};
+	out[4] = (struct total){"memory.peak", most.peak, TOTAL_BYTES};
+	out[5] = (struct total){"memory.headroom", 1 - most.peak / planner_usable(d), TOTAL_RATIO};
+	return planner_usable(d) > 0 ? 6 : 5;
+}
+
+int planner_totals(const struct deploy *d, const struct schedule *s, struct total out[PLANNER_TOTALS])
+{
+	int n = model_totals(d, out);
+	return s && s->stages.n ? n + memory_totals(d, s, out + n) : n;
+}
+
+/* ---- numbers as text ----------------------------------------------------------------------------------------------- */
+
+const char *planner_bytes(struct arena *a, double bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+	int u = 0;
+	while (bytes >= 1024 && u < 5) {
+		bytes /= 1024;
+		u++;
+	}
+	return arena_printf(a, u ? "%.1f %s" : "%.0f %s", bytes, units[u]);
+}
+
+const char *planner_count(struct arena *a, double n)
+{
+	static const char *const prefixes[] = {"", "K", "M", "G", "T"};
+	int u = 0;
+	while (n >= 1000 && u < 4) {
+		n /= 1000;
+		u++;
+	}
+	return arena_printf(a, u ? "%.2f %s" : "%.0f %s", n, prefixes[u]);
+}
