@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -73,8 +74,9 @@ def expect_error(arguments, *words):
     missing = [w for w in words if w.lower() not in done.stderr.lower()]
     if missing:
         raise Failed(f"stderr does not say `{missing[0]}`: {first_line(done.stderr)}")
-    if done.stderr.count("error") > 1:
-        raise Failed(f"{done.stderr.count('error')} errors instead of one: {first_line(done.stderr)}")
+    errors = re.findall(r"^(?:\S+: )?error\b", done.stderr, re.M)
+    if len(errors) > 1:
+        raise Failed(f"{len(errors)} errors instead of one: {first_line(done.stderr)}")
     return first_line(done.stderr)
 
 
