@@ -14,7 +14,7 @@ struct diag *deployment_report(struct deployment *c, enum diag_code code, struct
 	const char *message = arena_vprintf(c->sema->arena, fmt, args);
 	va_end(args);
 	c->bad |= diag_is_error(code);
-	return diag_report(c->sema->sink, code, at, "%s", message);
+	return sema_report(c->sema, code, at, "%s", message);
 }
 
 const char *did_you_mean(struct sema *s, const char *name, const char *const *candidates, int n)

@@ -103,23 +103,6 @@ static void read_stages(struct deployment *c, struct record *pipeline)
 		deployment_report(c, DIAG_E0901, d->stages_span, "`stages` is empty: a pipeline has at least one stage");
 }
 
-static bool equal_values(struct val a, struct val b)
-{
-	double x, y;
-	if (val_number(a, &x) && val_number(b, &y))
-		return x == y;
-	if (a.kind != b.kind)
-		return false;
-	switch (a.kind) {
-	case V_NONE: return true;
-	case V_BOOL: return a.b == b.b;
-	case V_DTYPE: return a.dtype == b.dtype;
-	case V_SYMBOL: case V_STRING: return !strcmp(a.name, b.name);
-	case V_LIST: return a.list.n == 0 && b.list.n == 0;
-	default: return false;
-	}
-}
-
 /* Does the plan ask for something other than the default? */
 static bool asked(struct deployment *c, struct record *r, const struct field *f, struct val v)
 {
@@ -132,7 +115,7 @@ static bool asked(struct deployment *c, struct record *r, const struct field *f,
 		return false;
 	}
 	struct scope scope = {.parent = f->layer->scope, .module = f->layer->module, .sema = c->sema, .record = r};
-	return !f->init || !equal_values(v, eval(&scope, f->init, f->type));
+	return !f->init || !val_equal(v, eval(&scope, f->init, f->type));
 }
 
 static void not_honoured(struct deployment *c)

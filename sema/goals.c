@@ -2,20 +2,17 @@
 #include "internal.h"
 #include <string.h>
 
-/* Names that goals may use and this version does not compute. A metric without dimensions known here has `any`. */
-static const struct metric { const char *name, *type; signed char time, token; bool any; } metrics[] = {
-	{"ttft", "Time", 1, 0, false}, {"tpot", "Time", 1, 0, false}, {"step_time", "Time", 1, 0, false},
-	{"throughput", "TokenRate", -1, 1, false}, {"prefill.throughput", "TokenRate", -1, 1, false},
-	{"decode.throughput", "TokenRate", -1, 1, false},
-	{"mfu", "Ratio", 0, 0, false}, {"hfu", "Ratio", 0, 0, false}, {"bubble", "Ratio", 0, 0, false}, {"comm.share", "Ratio", 0, 0, false},
-	{"cost", "Money", 0, 0, true}, {"energy", "Energy", 0, 0, true},
+/* What goals may name beside the fields of the deployment: totals are exact, metrics are not computed by this version. */
+static const struct term { const char *name, *type; bool is_total; } terms[] = {
+	{"params", "Params", true}, {"params.active", "Params", true}, {"total.weights", "Data", true}, {"total.kv", "Data", true},
+	{"memory.weights", "Data", true}, {"memory.kv", "Data", true}, {"memory.activations", "Data", true},
+	{"memory.comm", "Data", true}, {"memory.peak", "Data", true}, {"memory.headroom", "Ratio", true},
+	{"ttft", "Time", false}, {"tpot", "Time", false}, {"step_time", "Time", false}, {"throughput", "TokenRate", false},
+	{"prefill.throughput", "TokenRate", false}, {"decode.throughput", "TokenRate", false}, {"mfu", "Ratio", false},
+	{"hfu", "Ratio", false}, {"bubble", "Ratio", false}, {"comm.share", "Ratio", false}, {"cost", "Money", false},
+	{"energy", "Energy", false},
 };
-enum { METRICS = sizeof metrics / sizeof *metrics };
-static const char *const totals[] = {
-	"params", "params.active", "total.weights", "total.kv", "memory.weights", "memory.kv", "memory.activations", "memory.comm",
-	"memory.peak", "memory.headroom",
-};
-enum { TOTALS = sizeof totals / sizeof *totals };
+enum { TERMS = sizeof terms / sizeof *terms };
 static const char *const collective_kinds[] = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send", "recv"};
 enum { COLLECTIVE_KINDS = sizeof collective_kinds / sizeof *collective_kinds };
 
@@ -35,90 +32,74 @@ static const char *dotted(struct arena *a, const struct node *e)
 	return x ? arena_printf(a, "%s.%s", x, e->dot.name.name) : NULL;
 }
 
-static const struct metric *metric_named(const char *name)
+static const struct term *term_named(const char *name)
 {
-	for (int i = 0; i < METRICS; i++)
-		if (!strcmp(metrics[i].name, name))
-			return &metrics[i];
+	for (int i = 0; i < TERMS; i++)
+		if (!strcmp(terms[i].name, name))
+			return &terms[i];
 	return NULL;
 }
 
-/* The metric that an expression is, possibly `per gpu`; NULL: another expression. */
-static const struct metric *metric_of(struct arena *a, const struct node *e)
+/* The first word of a name with a dot: `memory`, `prefill`. */
+static bool is_prefix(const char *word)
 {
-	if (e->kind == N_PER)
-		e = e->dot.x;
-	const char *name = dotted(a, e);
-	return name ? metric_named(name) : NULL;
-}
-
-static bool is_total(const char *name)
-{
-	for (int i = 0; i < TOTALS; i++)
-		if (!strcmp(totals[i], name))
+	size_t n = strlen(word);
+	for (int i = 0; i < TERMS; i++)
+		if (!strncmp(terms[i].name, word, n) && terms[i].name[n] == '.')
 			return true;
 	return false;
 }
 
-/* `memory`, `prefill`: the first word of a name with a dot. */
-static bool is_prefix(const char *name)
+static const struct total *total_known(const struct goals *g, const char *name)
 {
-	size_t n = strcspn(name, ".");
-	for (int i = 0; i < TOTALS; i++)
-		if (strlen(totals[i]) > n && totals[i][n] == '.' && !memcmp(totals[i], name, n))
-			return true;
-	for (int i = 0; i < METRICS; i++)
-		if (strlen(metrics[i].name) > n && metrics[i].name[n] == '.' && !memcmp(metrics[i].name, name, n))
-			return true;
-	return false;
+	for (int i = 0; i < g->n_known; i++)
+		if (!strcmp(g->known[i].name, name))
+			return &g->known[i];
+	return NULL;
 }
 
-static struct val unknown(const char *name)
+/* The term without a value that an expression is, possibly `per gpu`; NULL: another expression. */
+static const struct term *open_term(const struct goals *g, const struct node *e)
 {
-	return (struct val){.kind = V_UNKNOWN, .name = name};
+	const char *name = dotted(g->sema->arena, e->kind == N_PER ? e->dot.x : e);
+	return name && !total_known(g, name) ? term_named(name) : NULL;
 }
 
 static struct val total_value(const struct total *t)
 {
-	if (t->unit == TOTAL_RATIO)
-		return val_float(t->value);
-	struct val v = {.kind = V_QUANTITY, .f = t->value};
-	v.dims.power[t->unit == TOTAL_BYTES ? DIM_DATA : DIM_PARAM] = 1;
-	return v;
+	struct dims dims = {{0}};
+	if (t->unit != TOTAL_RATIO)
+		dims.power[t->unit == TOTAL_BYTES ? DIM_DATA : DIM_PARAM] = 1;
+	return val_quantity(t->value, dims);
 }
 
-static void no_such_metric(struct goals *g, const char *name, struct span at)
+static void no_such_term(struct goals *g, const char *name, struct span at)
 {
-	const char *all[METRICS + TOTALS];
-	for (int i = 0; i < METRICS + TOTALS; i++)
-		all[i] = i < METRICS ? metrics[i].name : totals[i - METRICS];
-	struct sink *sink = g->sema->sink;
-	const char *near = nearest_name(name, all, METRICS + TOTALS);
-	struct diag *d = diag_report(sink, DIAG_E0101, at, "no metric or total `%s`", name);
+	const char *all[TERMS];
+	for (int i = 0; i < TERMS; i++)
+		all[i] = terms[i].name;
+	const char *near = nearest_name(name, all, TERMS);
+	struct diag *d = sema_report(g->sema, DIAG_E0101, at, "no metric or total `%s`", name);
 	if (near)
-		diag_help(sink, d, "did you mean `%s`?", near);
+		diag_help(g->sema->sink, d, "did you mean `%s`?", near);
 }
 
-/* A name or a chain of them: a total, a metric, or false: names of the deployment's records. */
+/* A name or a chain of them: a total, a metric; false: a name of the deployment's records. */
 static bool named_value(struct goals *g, struct scope *scope, const struct node *e, struct val *out)
 {
 	const char *name = dotted(g->sema->arena, e);
 	if (!name)
 		return false;
-	for (int i = 0; i < g->n_known; i++)
-		if (!strcmp(g->known[i].name, name)) {
-			*out = total_value(&g->known[i]);
-			return true;
-		}
-	if (is_total(name) || metric_named(name)) {
-		*out = unknown(name);
+	const struct total *total = total_known(g, name);
+	if (total || term_named(name)) {
+		*out = total ? total_value(total) : val_unknown(name);
 		return true;
 	}
 	struct val ignored;
-	const char *first = arena_strndup(g->sema->arena, name, strcspn(name, "."));
-	if (!is_prefix(name) || record_field(scope->record, first) || scope_find(scope->parent, first, e->span, &ignored))
+	const char *first = names_intern(g->sema->names, name, strcspn(name, "."));
+	if (!is_prefix(first) || record_field(scope->record, first) || scope_find(scope->parent, first, e->span, &ignored))
 		return false;
-	no_such_metric(g, name, e->span);
+	no_such_term(g, name, e->span);
 	*out = val_bad();
 	return true;
 }
@@ -134,28 +115,28 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 	bool count = !strcmp(f, "count");
 	if (!count && strcmp(f, "p50") && strcmp(f, "p90") && strcmp(f, "p99"))
 		return false;
-	*out = unknown(f);
+	*out = val_unknown(f);
 	for (int i = 0; count && name && i < COLLECTIVE_KINDS; i++)
 		if (!strcmp(collective_kinds[i], name))
 			return true;
-	if (!count && name && metric_named(name))
+	if (!count && name && term_named(name) && !term_named(name)->is_total)
 		return true;
 	*out = val_bad();
 	const char *text = count ? "`count` expects a kind of collective: all_reduce, all_gather, reduce_scatter, all_to_all, send, recv"
 	                         : "a percentile is of a metric, such as `p99(tpot)`";
-	diag_report(g->sema->sink, DIAG_E0101, first ? first->span : e->span, "%s", text);
+	sema_report(g->sema, DIAG_E0101, first ? first->span : e->span, "%s", text);
 	return true;
 }
 
-static bool same_dims(const struct metric *m, struct val v)
+/* Ratio has no dimensions; what `cost` is counted by is left open. */
+static bool same_dims(const struct term *t, struct val v)
 {
 	struct dims want = {{0}};
-	want.power[DIM_TIME] = m->time;
-	want.power[DIM_TOKEN] = m->token;
 	double ignored;
+	dims_named(t->type, &want);
 	if (v.kind == V_RANGE)
-		return same_dims(m, v.range[0]) && same_dims(m, v.range[1]);
-	return m->any || !val_number(v, &ignored) || !memcmp(&want, &v.dims, sizeof want);
+		return same_dims(t, v.range[0]) && same_dims(t, v.range[1]);
+	return !strcmp(t->type, "Money") || !val_number(v, &ignored) || dims_equal(want, v.kind == V_QUANTITY ? v.dims : (struct dims){{0}});
 }
 
 static bool is_comparison(enum bin_op op)
@@ -163,23 +144,22 @@ static bool is_comparison(enum bin_op op)
 	return op == B_LT || op == B_GT || op == B_LE || op == B_GE || op == B_EQ || op == B_NE || op == B_IN;
 }
 
-/* A metric against something: only the dimensions can be checked. */
+/* A term without a value against something: only the dimensions can be checked. */
 static bool comparison(struct goals *g, struct scope *scope, const struct node *e, struct val *out)
 {
-	struct arena *a = g->sema->arena;
-	const struct metric *left = metric_of(a, e->bin.a), *right = metric_of(a, e->bin.b), *m = left ? left : right;
-	if (!m)
+	const struct term *left = open_term(g, e->bin.a), *right = open_term(g, e->bin.b), *t = left ? left : right;
+	if (!t)
 		return false;
 	struct val other = eval(scope, left ? e->bin.b : e->bin.a, NULL);
-	if (!same_dims(m, other) || (left && right && !(left->any || right->any) && strcmp(left->type, right->type))) {
-		const char *with = left && right ? right->type : val_show(g->sema, other);
-		struct diag *d = diag_report(g->sema->sink, DIAG_E0302, e->bin.op_span, "cannot compare %s with %s", m->type, with);
-		diag_related(g->sema->sink, d, e->bin.a->span, "left side");
-		diag_related(g->sema->sink, d, e->bin.b->span, "right side");
-		*out = val_bad();
+	*out = other.kind == V_BAD ? other : val_unknown(t->name);
+	bool agree = left && right ? !strcmp(left->type, right->type) : same_dims(t, other);
+	if (agree)
 		return true;
-	}
-	*out = other.kind == V_BAD ? other : unknown(m->name);
+	const char *kind = left && right ? right->type : val_kind_text(g->sema, other);
+	struct diag *d = sema_report(g->sema, DIAG_E0302, e->bin.op_span, "cannot compare %s with %s", left ? t->type : kind, left ? kind : t->type);
+	diag_related(g->sema->sink, d, e->bin.a->span, "left side");
+	diag_related(g->sema->sink, d, e->bin.b->span, "right side");
+	*out = val_bad();
 	return true;
 }
 
@@ -194,9 +174,9 @@ static bool goal_expr(struct scope *scope, const struct node *e, const struct no
 	case N_PER:
 		*out = eval(scope, e->dot.x, NULL);
 		if (strcmp(e->dot.name.name, "gpu"))
-			*out = unknown(e->dot.name.name);
+			*out = val_unknown(e->dot.name.name);
 		else if (out->kind != V_UNKNOWN && out->kind != V_BAD)
-			*out = g->deploy->known ? arith(g->sema, B_DIV, *out, val_int(g->deploy->gpus), e->span) : unknown("gpus");
+			*out = g->deploy->known ? arith(g->sema, B_DIV, *out, val_int(g->deploy->gpus), e->span) : val_unknown("gpus");
 		return true;
 	default: return false;
 	}
@@ -223,7 +203,7 @@ static void facts(struct goals *g, struct scope *scope, const struct node *e, st
 			diag_note(g->sema->sink, d, "%s = %s", name, bytes_text(g->sema->arena, x));
 		if (d)
 			return;
-		if (is_total(name) && !strcmp(name, "memory.headroom"))
+		if (!strcmp(name, "memory.headroom"))
 			text_add(t, "%s%s = %.1f%%", t->n ? ", " : "", name, 100 * x);
 		else
 			text_add(t, "%s%s = %s", t->n ? ", " : "", name, val_show(g->sema, v));
@@ -260,8 +240,14 @@ static void is_false(struct goals *g, struct scope *scope, const struct node *go
 		text_add(&claim, "%s %s", bin_op_text(e->bin.op), source_text(s, e->bin.b->span));
 	else
 		text_add(&claim, "`%s`", source_text(s, e->span));
-	struct diag *d = diag_report(s->sink, goal->kind == N_ASSERT ? DIAG_E0806 : DIAG_E0802, e->span, "%s", claim.at);
+	struct diag *d = sema_report(s, goal->kind == N_ASSERT ? DIAG_E0806 : DIAG_E0802, e->span, "%s", claim.at);
 	facts(g, scope, e, &t, d);
+}
+
+static bool is_missing_total(const char *name)
+{
+	const struct term *t = term_named(name);
+	return t && t->is_total;
 }
 
 static void check_goal(struct goals *g, const struct placed *goal)
@@ -271,7 +257,7 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	struct scope scope = {.parent = goal->layer->scope, .module = goal->layer->module, .sema = s, .record = g->deploy->record,
 			      .expr = goal_expr, .walk = g};
 	if (item->kind == N_ASSERT_TYPE) {
-		diag_report(s->sink, DIAG_W0811, item->span, "`assert` is not decided by this version: layouts are not asserted");
+		sema_report(s, DIAG_W0811, item->span, "`assert` is not decided by this version: layouts are not asserted");
 		return;
 	}
 	const char *word = item->kind == N_ASSERT ? "assert" : "require";
@@ -279,12 +265,12 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
 		return;
 	/* A total that is missing follows from an error that was reported, unless this plan has no schedule. */
-	if (v.kind == V_UNKNOWN && (!is_total(v.name) || !g->deploy->known || g->deploy->needs_training))
-		diag_report(s->sink, DIAG_W0811, item->claim.value->span, "`%s` is not decided by this version: it needs `%s`", word, v.name);
+	if (v.kind == V_UNKNOWN && (!is_missing_total(v.name) || !g->deploy->known || g->deploy->needs_training))
+		sema_report(s, DIAG_W0811, item->claim.value->span, "`%s` is not decided by this version: it needs `%s`", word, v.name);
 	else if (v.kind == V_BOOL && !v.b)
 		is_false(g, &scope, item);
 	else if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN && v.kind != V_AUTO)
-		diag_report(s->sink, DIAG_E0203, item->claim.value->span, "`%s` expects Bool, found %s", word, val_show(s, v));
+		sema_report(s, DIAG_E0203, item->claim.value->span, "`%s` expects Bool, found %s", word, val_show(s, v));
 }
 
 void sema_goals(struct sema *s, struct deploy *d, const struct total *known, int n)
