@@ -38,11 +38,10 @@ use std.workload {{ Inference }}
 model Tiny = {name} {{
   {sizes}
   weight = {dtype}; act = {dtype}; kv = {dtype}
-  {refine}
 }}
 
 deploy Test {{
-  model    = Tiny
+  model    = Tiny {{ {refine} }}
   cluster  = CPUHost {{ ranks = {ranks} }}
   plan     = {plan}
   workload = Inference {{ {workload} }}

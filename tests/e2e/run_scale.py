@@ -26,7 +26,7 @@ deploy Scale {{
 
 
 def tiny(layers):
-    return spec("mixtral", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", refine=f"layers = {layers}").replace("layers = 4;", "")
+    return spec("mixtral", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", refine=f"layers = {layers}")
 
 
 def without_numbers(text):
