@@ -14,7 +14,7 @@ enum vkind {
 	V_QUANTITY,     /* .f in base units, .dims not all zero */
 	V_STRING, V_SYMBOL /* value of an enum, or a Region path */, V_DTYPE,
 	V_RANGE,        /* .range[0], .range[1] */
-	V_LIST, V_RECORD, V_DEF /* op, block, builtin, schema */, V_MODULE,
+	V_LIST, V_RECORD /* schemas too */, V_DEF /* op, block, builtin */, V_MODULE,
 	V_AUTO,         /* .list: choices, may be empty */
 	V_UNKNOWN,      /* a metric that this version cannot compute: .name; any expression with one is unknown */
 	V_INDEX,        /* the index of the loop around: an Int that differs from turn to turn. .name */
@@ -34,19 +34,30 @@ struct val {
 struct val val_int(int64_t i), val_float(double f), val_bool(bool b), val_bad(void), val_none(void);
 bool val_number(struct val v, double *out);             /* Int, Float, Quantity: its magnitude */
 const char *val_show(struct sema *s, struct val v);     /* "74.51 GiB", "46.7 Gparam", "Mixtral_8x7B" */
+const char *val_kind_text(struct sema *s, struct val v);        /* "Int", "Data", "a list": what a type would be called */
+struct val val_quantity(double f, struct dims dims);    /* a Float where the dimensions cancel */
+struct val val_unknown(const char *name);
+bool val_equal(struct val a, struct val b);             /* numbers within 1e-12 of each other are equal */
+bool dims_equal(struct dims a, struct dims b);
+bool dims_named(const char *name, struct dims *out);    /* "Bandwidth" */
 
 /* ---- modules ---------------------------------------------------------------------------------------------------- */
 struct def {            /* a declaration of a module */
 	const char *kind, *name; const struct node *node; struct module *module;
 	struct record *record; bool busy, failed;       /* records are elaborated on first use */
 };
+/* Neither def nor module: the import failed, which was reported; its uses are V_BAD. */
 struct binding { const char *name; struct def *def; struct module *module; struct span span; };
 struct module {
 	const char *label, *file, *folder; uint32_t source; struct nodes items;
 	VEC(struct binding) names;      /* own declarations and imports */
 	VEC(struct def *) own;
 	bool loading, is_std;
+	bool partial;                   /* some item did not parse: a name that is missing may stand in it */
 };
+struct embedded { const char *name; const unsigned char *text; unsigned long size; };
+extern const struct embedded stdlib[];                  /* the library, ended by a NULL name; "decoder" is std.decoder */
+
 struct module *module_std(struct sema *s, const char *name /* "core" */, struct span use);
 struct binding *module_find(struct sema *s, struct module *m, const char *name);   /* std.core's names are known everywhere */
 
@@ -54,13 +65,15 @@ struct binding *module_find(struct sema *s, struct module *m, const char *name);
 enum layer_kind { LAYER_SCHEMA, LAYER_HEAD /* may declare fields */, LAYER_REFINE /* may not */ };
 struct layer { struct nodes items; struct scope *scope; struct module *module; enum layer_kind kind; const char *name; struct span span; bool in_deploy; };
 
-enum field_sort { FIELD_PLAIN, FIELD_AXIS, FIELD_MESH, FIELD_VIEW /* axis b like a, ragged, concat, dynamic */, FIELD_DERIVED };
+enum field_sort { FIELD_PLAIN, FIELD_AXIS, FIELD_MESH, FIELD_VIEW /* axis b like a, ragged, concat, dynamic */, FIELD_DERIVED,
+                  FIELD_ELEMENT /* `level nvlink { }`: named element of the list field .list */ };
 struct field_set { bool is_sub; const struct node *value; struct nodes body; struct layer *layer; struct span span; const struct place *place; };
 struct field {
 	const char *name; enum field_sort sort; const struct node *type;  /* N_TYPE or NULL */
 	const struct node *init;        /* default, derived value, or (FIELD_VIEW) the N_NAMED item */
 	struct layer *layer; struct span span;
 	const struct place *place; bool place_own;
+	const char *list;
 	VEC(struct field_set) sets;
 	enum { FIELD_NEW, FIELD_BUSY, FIELD_DONE } progress; struct val value; struct span value_span;
 };
@@ -71,7 +84,9 @@ struct record {
 	VEC(struct field *) fields;     /* in the order of declaration */
 	VEC(struct placed) program;     /* let param state input output repeat when return */
 	VEC(struct placed) rules, requires, goals;
+	const struct node *element; struct module *element_module;      /* kind "map": the type of its values, or NULL */
 	bool checked, bad;
+	bool partial;                   /* some item was refused: what is missing may stand in it */
 	struct span span;               /* where it is named */
 };
 struct field *record_field(struct record *r, const char *name);
@@ -82,6 +97,7 @@ struct record *record_refine(struct record *base, struct layer *layer);
 bool record_check(struct record *r, bool family);
 struct record *def_record(struct sema *s, struct def *d);
 bool record_is(struct record *r, const char *schema);   /* made from that schema */
+struct record *type_schema(struct sema *s, const struct node *t, struct module *m);     /* NULL after a report */
 
 /* ---- scopes and expressions ------------------------------------------------------------------------------------- */
 struct scope {
@@ -103,6 +119,10 @@ bool check_type(struct sema *s, struct val v, const struct node *t, struct modul
 const char *type_text(struct sema *s, const struct node *t);
 void report_unknown_name(struct scope *s, const char *name, struct span at);            /* E0101 with a suggestion */
 
+/* diag_report, but a mistake that was reported before is given as a copy that is not printed: labels are added once. */
+struct diag *sema_report(struct sema *s, enum diag_code code, struct span at, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
 /* ---- tensor programs -------------------------------------------------------------------------------------------- */
 /* Walks the model's program once: types it and builds the global DAG. NULL after a report. Memoized per record. */
 struct program *walk_model(struct sema *s, struct record *model, struct span use);
@@ -118,6 +138,12 @@ struct sema {
 	struct arena *arena; struct names *names; struct sink *sink; const struct sema_options *options;
 	VEC(struct module *) modules; struct module *main;
 	VEC(struct deploy *) deploys;
+	VEC(const struct node *) overrides;     /* -D: N_SET items, applied to the deployments of `main` */
+	VEC(const char *) roots;                /* folders that `use "file"` may reach: the main file's, each -I */
+	struct loading *loading;                /* modules being read, innermost first */
+	struct evaluating *evaluating;          /* fields being evaluated, innermost first */
+	/* While a family is checked a field that is not set is V_UNKNOWN, and what depends on it is not remembered. */
+	bool lenient, tainted;
 	VEC(struct walked) walked;      /* models whose programs were walked */
 };
 #endif

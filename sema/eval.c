@@ -1,0 +1,364 @@
+/* Scalar expressions: names, members, refinements, operators (language.md 2.5). */
+#include "eval.h"
+#include <string.h>
+
+/* ---- names -------------------------------------------------------------------------------------------------------- */
+
+static struct val def_value(struct sema *s, struct def *d)
+{
+	bool program = !strcmp(d->kind, "op") || !strcmp(d->kind, "block") || !strcmp(d->kind, "builtin");
+	if (program)
+		return (struct val){.kind = V_DEF, .def = d};
+	struct record *r = def_record(s, d);
+	return r ? (struct val){.kind = V_RECORD, .record = r} : val_bad();
+}
+
+static struct val binding_value(struct sema *s, const struct binding *b)
+{
+	if (b->def)
+		return def_value(s, b->def);
+	return b->module ? (struct val){.kind = V_MODULE, .module = b->module} : val_bad();
+}
+
+bool scope_find(struct scope *s, const char *name, struct span use, struct val *out)
+{
+	for (struct scope *t = s; t; t = t->parent) {
+		if (t->lookup && t->lookup(t, name, use, out))
+			return true;
+		if (t->record && !record_is_map(t->record) && record_field(t->record, name)) {
+			*out = record_get(t->record, name, use);
+			return true;
+		}
+	}
+	struct binding *b = module_find(s->sema, s->module, name);
+	if (b)
+		*out = binding_value(s->sema, b);
+	return b != NULL;
+}
+
+/* The module of the library that declares a name, `models` before the modules that it gathers. */
+static const struct module *declaring_module(struct sema *s, const char *name, struct span at)
+{
+	const struct module *found = NULL;
+	for (const struct embedded *e = stdlib; e->name; e++) {
+		const struct module *m = module_std(s, e->name, at);
+		for (int i = 0; m && i < m->own.n; i++)
+			if (!strcmp(m->own.at[i]->name, name) && name[0] != '_' && (!found || !strcmp(e->name, "models")))
+				found = m;
+	}
+	return found;
+}
+
+void report_unknown_name(struct scope *s, const char *name, struct span at)
+{
+	struct sema *sema = s->sema;
+	VEC(const char *) known = {0};
+	bool partial = s->module->partial;
+	for (struct scope *t = s; t; t = t->parent) {
+		for (int i = 0; t->record && i < t->record->fields.n; i++)
+			vec_push(sema->arena, &known, t->record->fields.at[i]->name);
+		partial |= t->record && t->record->partial;
+	}
+	if (partial)                            /* it may stand in the item that did not parse */
+		return;
+	for (int i = 0; i < s->module->names.n; i++)
+		vec_push(sema->arena, &known, s->module->names.at[i].name);
+	struct diag *d = sema_report(sema, DIAG_E0101, at, "cannot find `%s` in this scope", name);
+	const struct module *m = declaring_module(sema, name, at);
+	const char *near = nearest_name(name, known.at, known.n);
+	if (m) {
+		diag_help(sema->sink, d, "add `use %s { %s }`", m->label, name);
+	} else if (near) {
+		diag_help(sema->sink, d, "did you mean `%s`?", near);
+		diag_fix(sema->sink, d, at, near);
+	}
+}
+
+/* Does the type `t` give `name` a meaning by itself: a symbol of an enum, a region? */
+static bool expected_symbol(const struct node *t, const char *name)
+{
+	if (type_is(t, "Region"))
+		return true;
+	for (int i = 0; type_is(t, "enum") && i < t->type.args.n; i++)
+		if (type_is(t->type.args.at[i], name))
+			return true;
+	return false;
+}
+
+static bool dtype_named(const char *name, enum dtype *out)
+{
+	for (int i = 0; i < DTYPE_COUNT; i++)
+		if (!strcmp(dtype_name((enum dtype)i), name)) {
+			*out = (enum dtype)i;
+			return true;
+		}
+	return false;
+}
+
+static bool is_enum(const struct node *t)
+{
+	return type_is(t, "enum");
+}
+
+/* A name that fits no symbol of the enum that is expected here. */
+static struct val unknown_symbol(struct scope *s, const struct node *e, const struct node *t)
+{
+	const char *name = e->ident.name;
+	VEC(const char *) known = {0};
+	struct text all = {.arena = s->sema->arena};
+	for (int i = 0; i < t->type.args.n; i++) {
+		const struct path *p = &t->type.args.at[i]->type.path;
+		if (!t->type.args.at[i]->type.has_path)
+			continue;
+		vec_push(s->sema->arena, &known, p->at[p->n - 1].name);
+		text_add(&all, "%s`%s`", i ? ", " : "", p->at[p->n - 1].name);
+	}
+	struct diag *d = sema_report(s->sema, DIAG_E0101, e->span, "cannot find `%s` in this scope", name);
+	const char *near = nearest_name(name, known.at, known.n);
+	if (near) {
+		diag_help(s->sema->sink, d, "did you mean `%s`?", near);
+		diag_fix(s->sema->sink, d, e->span, near);
+	} else if (known.n) {
+		diag_help(s->sema->sink, d, "expected one of %s", all.at);
+	}
+	return val_bad();
+}
+
+static struct val eval_name(struct scope *s, const struct node *e, const struct node *expect)
+{
+	struct val v;
+	const char *name = e->ident.name;
+	if (expected_symbol(expect, name))
+		return (struct val){.kind = V_SYMBOL, .name = name};
+	if (dtype_named(name, &v.dtype))
+		return (struct val){.kind = V_DTYPE, .dtype = v.dtype};
+	if (scope_find(s, name, e->span, &v))
+		return v;
+	if (is_enum(expect))
+		return unknown_symbol(s, e, expect);
+	report_unknown_name(s, name, e->span);
+	return val_bad();
+}
+
+/* ---- members ------------------------------------------------------------------------------------------------------ */
+
+/* `attn.o_proj` where a region is expected; NULL if the expression is no path. */
+static const char *path_text(struct arena *a, const struct node *e)
+{
+	if (e->kind == N_ID)
+		return e->ident.name;
+	const char *head = e->kind == N_DOT ? path_text(a, e->dot.x) : NULL;
+	return head ? arena_printf(a, "%s.%s", head, e->dot.name.name) : NULL;
+}
+
+static struct val module_member(struct sema *s, struct module *m, struct ident name)
+{
+	VEC(const char *) known = {0};
+	if (name.name[0] == '_') {
+		struct diag *d = sema_report(s, DIAG_E0103, name.span, "`%s` has no public `%s`", m->label, name.name);
+		diag_help(s->sink, d, "names that start with `_` are private");
+		return val_bad();
+	}
+	for (int i = 0; i < m->own.n; i++) {
+		if (!strcmp(m->own.at[i]->name, name.name))
+			return def_value(s, m->own.at[i]);
+		vec_push(s->arena, &known, m->own.at[i]->name);
+	}
+	if (m->partial)
+		return val_bad();
+	struct diag *d = sema_report(s, DIAG_E0101, name.span, "`%s` declares no `%s`", m->label, name.name);
+	const char *near = nearest_name(name.name, known.at, known.n);
+	if (near) {
+		diag_help(s->sink, d, "did you mean `%s`?", near);
+		diag_fix(s->sink, d, name.span, near);
+	}
+	return val_bad();
+}
+
+static struct val member(struct sema *s, struct val base, const struct node *e);
+
+/* `level.count`: the list of all counts. One that is not known makes the list unknown. */
+static struct val members(struct sema *s, struct val list, const struct node *e)
+{
+	struct val *at = arena_array(s->arena, struct val, list.list.n + 1);
+	for (int i = 0; i < list.list.n; i++) {
+		at[i] = member(s, list.list.at[i], e);
+		if (at[i].kind == V_BAD || at[i].kind == V_UNKNOWN)
+			return at[i];
+	}
+	return (struct val){.kind = V_LIST, .list = {at, list.list.n}};
+}
+
+static struct val member(struct sema *s, struct val base, const struct node *e)
+{
+	const char *name = e->dot.name.name;
+	switch (base.kind) {
+	case V_BAD: return base;
+	case V_UNKNOWN: return val_unknown(arena_printf(s->arena, "%s.%s", base.name, name));
+	case V_AUTO: return val_unknown(name);
+	case V_MODULE: return module_member(s, base.module, e->dot.name);
+	case V_LIST: return members(s, base, e);
+	case V_RECORD: return record_get(base.record, name, e->dot.name.span);
+	case V_RANGE:
+		if (!strcmp(name, "lo") || !strcmp(name, "hi"))
+			return base.range[name[0] == 'h'];
+		break;
+	default: break;
+	}
+	struct diag *d = sema_report(s, DIAG_E0203, e->dot.name.span, "`%s` of something that is no record", name);
+	diag_related(s->sink, d, e->dot.x->span, "this is %s", val_kind_text(s, base));
+	return val_bad();
+}
+
+static struct val eval_dot(struct scope *s, const struct node *e, const struct node *expect)
+{
+	const char *region = type_is(expect, "Region") ? path_text(s->sema->arena, e) : NULL;
+	if (region)
+		return (struct val){.kind = V_SYMBOL, .name = names_str(s->sema->names, region)};
+	return member(s->sema, eval(s, e->dot.x, NULL), e);
+}
+
+static struct val eval_refine(struct scope *s, const struct node *e)
+{
+	struct val base = eval(s, e->sub2.base, NULL);
+	if (base.kind == V_BAD || base.kind == V_UNKNOWN)
+		return base;
+	if (base.kind != V_RECORD) {
+		sema_report(s->sema, DIAG_E0203, e->sub2.base->span, "only a record can be refined, this is %s",
+			    val_kind_text(s->sema, base));
+		return val_bad();
+	}
+	struct layer *l = layer_new(s, e->sub2.body, LAYER_REFINE, base.record->name, e->sub2.base->span);
+	return (struct val){.kind = V_RECORD, .record = record_refine(base.record, l)};
+}
+
+/* ---- literals ----------------------------------------------------------------------------------------------------- */
+
+static struct val eval_number(struct scope *s, const struct node *e)
+{
+	long long i;
+	double f;
+	bool is_int;
+	if (!number_value(e->num.text, &i, &f, &is_int)) {
+		sema_report(s->sema, DIAG_E0008, e->span, "`%s` does not fit an Int", e->num.text);
+		return val_bad();
+	}
+	return is_int ? val_int(i) : val_float(f);
+}
+
+static struct val eval_quantity(const struct node *e)
+{
+	struct dims dims = {{0}};
+	double x = quantity_value(e->num.text, &dims);
+	return val_quantity(x, dims);
+}
+
+static struct val eval_list(struct scope *s, const struct node *e, const struct node *expect)
+{
+	const struct node *element = type_is(expect, "List") ? type_arg(expect, 0) : NULL;
+	struct val *at = arena_array(s->sema->arena, struct val, e->list.n + 1);
+	bool bad = false;
+	for (int i = 0; i < e->list.n; i++) {
+		at[i] = eval(s, e->list.at[i], element);
+		bad |= at[i].kind == V_BAD;
+	}
+	return bad ? val_bad() : (struct val){.kind = V_LIST, .list = {at, e->list.n}};
+}
+
+static struct val eval_index(struct scope *s, const struct node *e)
+{
+	struct sema *sema = s->sema;
+	struct val list = eval(s, e->call.f, NULL);
+	struct val i = e->call.args.n == 1 ? eval(s, e->call.args.at[0], NULL) : val_none();
+	if (list.kind == V_BAD || i.kind == V_BAD)
+		return val_bad();
+	if (list.kind == V_UNKNOWN || i.kind == V_UNKNOWN)
+		return list.kind == V_UNKNOWN ? list : i;
+	if (i.kind == V_INDEX)
+		return val_unknown(i.name);
+	if (list.kind == V_LIST && i.kind == V_INT && i.i >= 0 && i.i < list.list.n)
+		return list.list.at[i.i];
+	if (list.kind == V_LIST && i.kind == V_INT)
+		sema_report(sema, DIAG_E0203, e->span, "element %lld of a list of %d: they are counted from 0", (long long)i.i,
+			    list.list.n);
+	else
+		sema_report(sema, DIAG_E0203, e->span, "`[ ]` takes an element of a list by an Int, here of %s",
+			    val_kind_text(sema, list));
+	return val_bad();
+}
+
+/* ---- choices ------------------------------------------------------------------------------------------------------ */
+
+bool eval_condition(struct sema *s, struct val v, struct span at)
+{
+	if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN)
+		sema_report(s, DIAG_E0203, at, "a condition is a Bool, found %s", val_kind_text(s, v));
+	return v.kind == V_BOOL;
+}
+
+static struct val eval_if(struct scope *s, const struct node *e, const struct node *expect)
+{
+	struct val c = eval(s, e->cond.c, NULL);
+	if (!eval_condition(s->sema, c, e->cond.c->span))
+		return c.kind == V_UNKNOWN ? c : val_bad();
+	return eval(s, c.b ? e->cond.a : e->cond.b, expect);
+}
+
+static struct val eval_not(struct scope *s, const struct node *e)
+{
+	struct val c = eval(s, e->one.x, NULL);
+	if (!eval_condition(s->sema, c, e->one.x->span))
+		return c.kind == V_UNKNOWN ? c : val_bad();
+	return val_bool(!c.b);
+}
+
+static struct val eval_per(struct scope *s, const struct node *e)
+{
+	struct val x = eval(s, e->dot.x, NULL);
+	return arith(s->sema, B_DIV, x, val_unknown(e->dot.name.name), e->span);
+}
+
+static struct val no_meaning(struct scope *s, const struct node *e)
+{
+	bool tensor = e->kind == N_CONTRACT || e->kind == N_LABEL || e->kind == N_ARG_ARROW;
+	sema_report(s->sema, DIAG_E0203, e->span, tensor ? "this stands only in the program of a model, a block or an op"
+							   : "this has no meaning here");
+	return val_bad();
+}
+
+/* The hook of the innermost scope that has one goes first, for every node. */
+static bool hooked(struct scope *s, const struct node *e, const struct node *expect, struct val *out)
+{
+	for (struct scope *t = s; t; t = t->parent)
+		if (t->expr)
+			return t->expr(t, e, expect, out);
+	return false;
+}
+
+struct val eval(struct scope *s, const struct node *e, const struct node *expect)
+{
+	struct val v;
+	if (hooked(s, e, expect, &v))
+		return v;
+	switch (e->kind) {
+	case N_NUM: return eval_number(s, e);
+	case N_QTY: return eval_quantity(e);
+	case N_STR: return (struct val){.kind = V_STRING, .name = e->text};
+	case N_TRUE: case N_FALSE: return val_bool(e->kind == N_TRUE);
+	case N_NONE: return val_none();
+	case N_AUTO: return (struct val){.kind = V_AUTO};
+	case N_ID: return eval_name(s, e, expect);
+	case N_DOT: return eval_dot(s, e, expect);
+	case N_LIST: return eval_list(s, e, expect);
+	case N_INDEX: return eval_index(s, e);
+	case N_REFINE: return eval_refine(s, e);
+	case N_IF: return eval_if(s, e, expect);
+	case N_NOT: return eval_not(s, e);
+	case N_NEG: return arith(s->sema, B_MUL, val_int(-1), eval(s, e->one.x, NULL), e->span);
+	case N_PER: return eval_per(s, e);
+	case N_BIN: return eval_binary(s, e, expect);
+	case N_CALL: return eval_call(s, e);
+	case N_ERROR: return val_bad();
+	default: return no_meaning(s, e);
+	}
+}

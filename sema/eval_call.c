@@ -1,0 +1,166 @@
+/* Functions of scalars: min max sqrt log exp floor ceil abs product (language.md 2.5). */
+#include "eval.h"
+#include <math.h>
+#include <string.h>
+
+static struct val wrong_argument(struct sema *s, const struct node *e, const char *f, const char *wants, struct val found)
+{
+	sema_report(s, DIAG_E0203, e->span, "`%s` takes %s, found %s", f, wants, val_kind_text(s, found));
+	return val_bad();
+}
+
+static struct val product(struct sema *s, const struct node *e, struct val list)
+{
+	if (list.kind != V_LIST)
+		return wrong_argument(s, e, "product", "a list", list);
+	struct val v = val_int(1);
+	for (int i = 0; i < list.list.n; i++)
+		v = arith(s, B_MUL, v, list.list.at[i], e->span);
+	return v;
+}
+
+/* The end of a range, the best element of a list, or the best of several arguments. */
+static struct val extreme(struct sema *s, const struct node *e, bool greatest, const struct val *args, int n)
+{
+	if (n == 1 && args[0].kind == V_RANGE)
+		return args[0].range[greatest];
+	if (n == 1 && args[0].kind == V_LIST && args[0].list.n)
+		return extreme(s, e, greatest, args[0].list.at, args[0].list.n);
+	double x;
+	struct val best = args[0];
+	if (!val_number(best, &x) && best.kind != V_UNKNOWN)
+		return wrong_argument(s, e, greatest ? "max" : "min", "numbers, a list or a range", best);
+	for (int i = 1; i < n; i++) {
+		struct val better = arith(s, greatest ? B_GT : B_LT, args[i], best, e->span);
+		if (better.kind != V_BOOL)
+			return better;
+		if (better.b)
+			best = args[i];
+	}
+	return best;
+}
+
+static struct val rounded(struct sema *s, const struct node *e, const char *f, double x)
+{
+	double r = f[0] == 'f' ? floor(x) : ceil(x);
+	if (!(r >= -9223372036854775808.0 && r < 9223372036854775808.0)) {
+		sema_report(s, DIAG_E0203, e->span, "`%s` of %.6g does not fit an Int", f, x);
+		return val_bad();
+	}
+	return val_int((int64_t)r);
+}
+
+static struct val absolute(struct sema *s, const struct node *e, struct val v)
+{
+	if (v.kind == V_INT)
+		return v.i < 0 ? arith(s, B_SUB, val_int(0), v, e->span) : v;
+	v.f = fabs(v.f);
+	return v;
+}
+
+static bool dimensionless(struct sema *s, const struct node *e, const char *f, struct val v, double *x)
+{
+	if (!val_number(v, x)) {
+		wrong_argument(s, e, f, "a number", v);
+		return false;
+	}
+	if (v.kind == V_QUANTITY) {
+		sema_report(s, DIAG_E0302, e->span, "`%s` takes a number without dimension, found %s", f, val_kind_text(s, v));
+		return false;
+	}
+	return true;
+}
+
+static struct val function(struct sema *s, const struct node *e, const char *f, struct val v)
+{
+	double x;
+	if (!strcmp(f, "abs"))
+		return val_number(v, &x) ? absolute(s, e, v) : wrong_argument(s, e, f, "a number", v);
+	if (!dimensionless(s, e, f, v, &x))
+		return val_bad();
+	if (!strcmp(f, "floor") || !strcmp(f, "ceil"))
+		return rounded(s, e, f, x);
+	if ((f[0] == 's' && x < 0) || (f[0] == 'l' && x <= 0)) {
+		sema_report(s, DIAG_E0203, e->span, "`%s` of %.6g is not a number", f, x);
+		return val_bad();
+	}
+	return val_float(f[0] == 's' ? sqrt(x) : f[0] == 'l' ? log(x) : exp(x));
+}
+
+/* ---- calls -------------------------------------------------------------------------------------------------------- */
+
+static const char *const functions[] = {"sqrt", "log", "exp", "floor", "ceil", "abs", "product", "max", "min"};
+enum { FUNCTIONS = sizeof functions / sizeof *functions };
+
+static bool is_function(const char *f)
+{
+	for (int i = 0; i < FUNCTIONS; i++)
+		if (!strcmp(functions[i], f))
+			return true;
+	return false;
+}
+
+/* Statistics of a run, and counts of things in a plan: this version computes none of them. */
+static bool is_metric(const char *f)
+{
+	return !strcmp(f, "count") || !strcmp(f, "p50") || !strcmp(f, "p90") || !strcmp(f, "p99");
+}
+
+static struct val unknown_function(struct scope *s, const struct node *callee)
+{
+	struct diag *d = sema_report(s->sema, DIAG_E0101, callee->span, "cannot find function `%s`",
+				     callee->kind == N_ID ? callee->ident.name : "...");
+	const char *near = callee->kind == N_ID ? nearest_name(callee->ident.name, functions, FUNCTIONS) : NULL;
+	if (near) {
+		diag_help(s->sema->sink, d, "did you mean `%s`?", near);
+		diag_fix(s->sema->sink, d, callee->span, near);
+	} else {
+		diag_help(s->sema->sink, d, "functions of scalars are min, max, sqrt, log, exp, floor, ceil, abs, product");
+	}
+	return val_bad();
+}
+
+/* Evaluates the arguments. false with *out when one of them decides the result: bad, or not known. */
+static bool arguments(struct scope *s, const struct node *e, const char *f, struct val *args, struct val *out)
+{
+	bool known = true;
+	*out = val_unknown(f);
+	for (int i = 0; i < e->call.args.n; i++) {
+		const struct node *arg = e->call.args.at[i];
+		if (arg->kind == N_ARG_NAMED || arg->kind == N_ARG_ARROW) {
+			sema_report(s->sema, DIAG_E0203, arg->span, "`%s` has no named arguments", f);
+			args[i] = val_bad();
+		} else {
+			args[i] = eval(s, arg, NULL);
+		}
+		if (args[i].kind == V_BAD)
+			*out = val_bad();
+		else if (args[i].kind == V_INDEX && out->kind != V_BAD)
+			*out = val_unknown(args[i].name);
+		known &= args[i].kind != V_BAD && args[i].kind != V_UNKNOWN && args[i].kind != V_AUTO && args[i].kind != V_INDEX;
+	}
+	return known;
+}
+
+struct val eval_call(struct scope *s, const struct node *e)
+{
+	const struct node *callee = e->call.f;
+	int n = e->call.args.n;
+	const char *f = callee->kind == N_ID ? callee->ident.name : "";
+	struct val *args = arena_array(s->sema->arena, struct val, n + 1), out;
+	if (is_metric(f))
+		return val_unknown(f);
+	if (!is_function(f))
+		return unknown_function(s, callee);
+	if (!arguments(s, e, f, args, &out))
+		return out;
+	bool several = !strcmp(f, "max") || !strcmp(f, "min");
+	if (several ? n < 1 : n != 1) {
+		sema_report(s->sema, DIAG_E0203, e->span, "`%s` takes %s, found %d", f,
+			    several ? "at least one argument" : "one argument", n);
+		return val_bad();
+	}
+	if (several)
+		return extreme(s->sema, e, f[1] == 'a', args, n);
+	return !strcmp(f, "product") ? product(s->sema, e, args[0]) : function(s->sema, e, f, args[0]);
+}

@@ -1,0 +1,331 @@
+/* Modules: reading files, imports, cycles, and what a name of a module means (language.md 2.4). */
+#include "module.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct loading { struct module *module; struct span use; struct loading *next; };
+
+static const char *const kinds[] = {"schema", "model", "plan", "deploy", "workload", "device", "link", "cluster", "block", "op",
+				    "builtin"};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static struct module *module_open(struct sema *s, struct module m, struct span use);
+
+/* ---- what a module declares --------------------------------------------------------------------------------------- */
+
+static struct binding *own_binding(struct module *m, const char *name)
+{
+	for (int i = 0; i < m->names.n; i++)
+		if (!strcmp(m->names.at[i].name, name))
+			return &m->names.at[i];
+	return NULL;
+}
+
+static struct def *own_def(struct module *m, const char *name)
+{
+	for (int i = 0; i < m->own.n; i++)
+		if (!strcmp(m->own.at[i]->name, name))
+			return m->own.at[i];
+	return NULL;
+}
+
+static void bind(struct sema *s, struct module *m, struct binding b)
+{
+	struct binding *first = own_binding(m, b.name);
+	if (first && (first->def || first->module) && (b.def || b.module)) {
+		struct diag *d = sema_report(s, DIAG_E0106, b.span, "`%s` is defined twice", b.name);
+		diag_related(s->sink, d, first->span, "first here");
+	}
+	if (!first)
+		vec_push(s->arena, &m->names, b);
+}
+
+static const char *nearest_own(struct sema *s, struct module *m, const char *name)
+{
+	VEC(const char *) names = {0};
+	for (int i = 0; i < m->own.n; i++)
+		if (m->own.at[i]->name[0] != '_')
+			vec_push(s->arena, &names, m->own.at[i]->name);
+	return nearest_name(name, names.at, names.n);
+}
+
+static bool is_kind(const char *word)
+{
+	for (int i = 0; i < KINDS; i++)
+		if (!strcmp(kinds[i], word))
+			return true;
+	return false;
+}
+
+static void unknown_kind(struct sema *s, struct ident kind)
+{
+	struct diag *d = sema_report(s, DIAG_E0004, kind.span, "unknown kind `%s`", kind.name);
+	const char *near = nearest_name(kind.name, kinds, KINDS);
+	if (near) {
+		diag_help(s->sink, d, "did you mean `%s`?", near);
+		diag_fix(s->sink, d, kind.span, near);
+	} else {
+		diag_help(s->sink, d, "a module declares schema, model, plan, deploy, workload, device, link, cluster, block or op");
+	}
+}
+
+static void declare(struct sema *s, struct module *m, const struct node *item)
+{
+	struct ident kind = item->named.kind, name = item->named.name.at[item->named.name.n - 1];
+	if (!is_kind(kind.name)) {
+		unknown_kind(s, kind);
+		bind(s, m, (struct binding){.name = name.name, .span = name.span});
+		return;
+	}
+	struct def *d = arena_new(s->arena, struct def);
+	*d = (struct def){.kind = kind.name, .name = name.name, .node = item, .module = m};
+	if (!strcmp(kind.name, "builtin") && strcmp(m->label, "std.ops") != 0) {
+		struct diag *e = sema_report(s, DIAG_E0912, kind.span, "only std.ops may declare a builtin");
+		diag_help(s->sink, e, "write an `op` with a body");
+		d->failed = true;
+	}
+	bind(s, m, (struct binding){.name = d->name, .def = d, .span = name.span});
+	vec_push(s->arena, &m->own, d);
+}
+
+/* ---- imports ------------------------------------------------------------------------------------------------------ */
+
+/* One name of `use m { name }`. The name that was probably meant is bound in place of a wrong one, so that one typo is
+ * one mistake. */
+static void import_name(struct sema *s, struct module *m, struct module *from, struct ident name)
+{
+	struct def *d = own_def(from, name.name);
+	if (name.name[0] == '_') {
+		struct diag *e = sema_report(s, DIAG_E0103, name.span, "`%s` has no public `%s`", from->label, name.name);
+		if (d)
+			diag_related(s->sink, e, d->node->named.name.span, "declared here");
+		diag_help(s->sink, e, "names that start with `_` are private");
+	} else if (!d && !from->partial) {
+		struct diag *e = sema_report(s, DIAG_E0101, name.span, "`%s` declares no `%s`", from->label, name.name);
+		const char *near = nearest_own(s, from, name.name);
+		if (near) {
+			diag_help(s->sink, e, "did you mean `%s`?", near);
+			diag_fix(s->sink, e, name.span, near);
+			d = own_def(from, near);
+			bind(s, m, (struct binding){.name = near, .def = d, .span = name.span});
+		}
+	}
+	bind(s, m, (struct binding){.name = name.name, .def = d, .span = name.span});
+}
+
+static void import_names(struct sema *s, struct module *m, const struct node *item, struct module *from)
+{
+	struct ident last = item->use.path.at[item->use.path.n - 1];
+	struct ident as = item->use.as.name ? item->use.as : last;
+	if (!item->use.has_names)
+		bind(s, m, (struct binding){.name = as.name, .module = from, .span = as.span});
+	for (int i = 0; i < item->use.names.n; i++)
+		if (from)
+			import_name(s, m, from, item->use.names.at[i]);
+		else
+			bind(s, m, (struct binding){.name = item->use.names.at[i].name, .span = item->use.names.at[i].span});
+}
+
+static struct module *no_module(struct sema *s, struct path p)
+{
+	struct text name = {.arena = s->arena};
+	VEC(const char *) known = {0};
+	for (int i = 0; i < p.n; i++)
+		text_add(&name, "%s%s", i ? "." : "", p.at[i].name);
+	for (const struct embedded *e = stdlib; e->name; e++)
+		vec_push(s->arena, &known, arena_printf(s->arena, "std.%s", e->name));
+	struct diag *d = sema_report(s, DIAG_E0101, p.span, "no module `%s`", name.at);
+	const char *near = nearest_name(name.at, known.at, known.n);
+	if (near)
+		diag_help(s->sink, d, "did you mean `%s`?", near);
+	else
+		diag_help(s->sink, d, "modules of the library are `std.models`, `std.decoder` ...; a file is `use \"name.deploy\" as name`");
+	return NULL;
+}
+
+static void use_std(struct sema *s, struct module *m, const struct node *item)
+{
+	struct path p = item->use.path;
+	bool exists = false;
+	for (const struct embedded *e = stdlib; e->name && p.n == 2 && !strcmp(p.at[0].name, "std"); e++)
+		exists |= !strcmp(e->name, p.at[1].name);
+	import_names(s, m, item, exists ? module_std(s, p.at[1].name, p.span) : no_module(s, p));
+}
+
+static bool below(const char *file, const char *folder)
+{
+	size_t n = strlen(folder);
+	return !strncmp(file, folder, n) && (file[n] == '/' || (n && folder[n - 1] == '/'));
+}
+
+static bool reachable(const struct sema *s, const char *file)
+{
+	for (int i = 0; i < s->roots.n; i++)
+		if (below(file, s->roots.at[i]))
+			return true;
+	return false;
+}
+
+/* Resolves `.` and `..` in an absolute path without looking at the disk. */
+static const char *normal_path(struct arena *a, const char *path)
+{
+	struct text out = {.arena = a};
+	text_add(&out, "%s", "");
+	while (*path) {
+		size_t n = strcspn(path, "/");
+		if (n == 2 && !strncmp(path, "..", 2)) {
+			while (out.n && out.at[--out.n] != '/')
+				;
+			out.at[out.n] = 0;
+		} else if (n && !(n == 1 && *path == '.')) {
+			text_add(&out, "/%.*s", (int)n, path);
+		}
+		path += n + (path[n] == '/');
+	}
+	return out.at;
+}
+
+const char *real_path(struct arena *a, const char *path)
+{
+	char *real = realpath(path, NULL);
+	if (!real)
+		return NULL;
+	const char *kept = arena_strndup(a, real, strlen(real));
+	free(real);
+	return kept;
+}
+
+static struct module *leaves_folder(struct sema *s, const struct node *item)
+{
+	struct diag *d = sema_report(s, DIAG_E0104, item->span, "\"%s\" leaves the folder of the main file", item->use.file);
+	diag_help(s->sink, d, "give its folder with -I");
+	return NULL;
+}
+
+static struct module *open_file(struct sema *s, struct module *m, const struct node *item)
+{
+	const char *wanted = item->use.file[0] == '/' ? item->use.file : arena_printf(s->arena, "%s/%s", m->folder, item->use.file);
+	wanted = normal_path(s->arena, wanted);
+	if (item->use.file[0] == '/' || m->is_std || !reachable(s, wanted))
+		return leaves_folder(s, item);
+	const char *file = real_path(s->arena, wanted);
+	struct file_text text = {0};
+	if (file && !reachable(s, file))
+		return leaves_folder(s, item);
+	for (int i = 0; file && i < s->modules.n; i++)
+		if (!s->modules.at[i]->is_std && !strcmp(s->modules.at[i]->file, file))
+			return module_again(s, s->modules.at[i], item->span);
+	if (!file || !read_file(s->arena, file, &text)) {
+		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, strerror(errno));
+		return NULL;
+	}
+	return module_file(s, file, item->use.file, text, item->span);
+}
+
+static void use_file(struct sema *s, struct module *m, const struct node *item)
+{
+	struct ident as = item->use.as;
+	struct module *from = open_file(s, m, item);
+	bind(s, m, (struct binding){.name = as.name, .module = from, .span = as.span});
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------ */
+
+/* A module that is open, unless its own imports led here again: that is a cycle. */
+struct module *module_again(struct sema *s, struct module *m, struct span use)
+{
+	if (!m->loading)
+		return m;
+	struct text cycle = {.arena = s->arena};
+	text_add(&cycle, "%s", m->label);
+	const struct loading *l = s->loading;
+	const char *inner = m->label;
+	for (; l && l->module != m; l = l->next)
+		inner = arena_printf(s->arena, "%s → %s", l->module->label, inner);
+	struct diag *d = sema_report(s, DIAG_E0102, use, "import cycle: %s → %s", m->label, inner);
+	for (l = s->loading; l && l->module != m; l = l->next)
+		diag_related(s->sink, d, l->use, "`%s` is imported here", l->module->label);
+	diag_help(s->sink, d, "move what they share to a third module");
+	return NULL;
+}
+
+static void module_item(struct sema *s, struct module *m, const struct node *item)
+{
+	switch (item->kind) {
+	case N_USE: use_std(s, m, item); break;
+	case N_USE_FILE: use_file(s, m, item); break;
+	case N_NAMED: declare(s, m, item); break;
+	case N_ERROR: m->partial = true; break;
+	default: {
+		struct diag *d = sema_report(s, DIAG_E0004, item->span, "only declarations and `use` stand at the top of a module");
+		diag_help(s->sink, d, "put it into a record, e.g. `deploy Name { ... }`");
+		m->partial = true;
+	}
+	}
+}
+
+static struct module *module_open(struct sema *s, struct module m, struct span use)
+{
+	struct module *out = arena_new(s->arena, struct module);
+	*out = m;
+	vec_push(s->arena, &s->modules, out);
+	struct loading frame = {out, use, s->loading};
+	s->loading = &frame;
+	out->loading = true;
+	out->items = parse_module(s->arena, s->names, s->sink, m.source);
+	for (int i = 0; i < out->items.n; i++)
+		module_item(s, out, out->items.at[i]);
+	out->loading = false;
+	s->loading = frame.next;
+	return out;
+}
+
+struct module *module_file(struct sema *s, const char *file, const char *label, struct file_text text, struct span use)
+{
+	const char *slash = strrchr(file, '/');
+	size_t folder = slash ? (size_t)(slash - file) : 0;
+	struct module m = {.label = label, .file = file, .folder = arena_strndup(s->arena, file, folder)};
+	m.source = sources_add(s->sink->sources, file, label, text.at, text.size);
+	return module_open(s, m, use);
+}
+
+struct module *module_std(struct sema *s, const char *name, struct span use)
+{
+	const char *label = arena_printf(s->arena, "std.%s", name);
+	for (int i = 0; i < s->modules.n; i++)
+		if (s->modules.at[i]->is_std && !strcmp(s->modules.at[i]->label, label))
+			return module_again(s, s->modules.at[i], use);
+	for (const struct embedded *e = stdlib; e->name; e++) {
+		if (strcmp(e->name, name) != 0)
+			continue;
+		const char *path = arena_printf(s->arena, "std/%s.deploy", name);
+		struct module m = {.label = label, .file = path, .folder = "std", .is_std = true};
+		m.source = sources_add(s->sink->sources, path, label, (const char *)e->text, e->size);
+		return module_open(s, m, use);
+	}
+	internal_error("the library has no module %s", label);
+}
+
+/* ---- names -------------------------------------------------------------------------------------------------------- */
+
+/* std.core names schemas of modules that import it implicitly; it finds them by these. */
+static const struct { const char *name, *module; } core_imports[] = {
+	{"Decoder", "decoder"}, {"Inference", "workload"}, {"Training", "workload"}, {"Cluster", "hw"},
+};
+
+struct binding *module_find(struct sema *s, struct module *m, const char *name)
+{
+	struct binding *b = own_binding(m, name);
+	struct span nowhere = {0};
+	if (b)
+		return b;
+	if (!m->is_std || strcmp(m->label, "std.core") != 0) {
+		struct module *core = module_std(s, "core", nowhere);
+		return core && own_def(core, name) ? own_binding(core, name) : NULL;
+	}
+	for (size_t i = 0; i < sizeof core_imports / sizeof *core_imports; i++)
+		if (!strcmp(core_imports[i].name, name))
+			return own_binding(module_std(s, core_imports[i].module, nowhere), name);
+	return NULL;
+}

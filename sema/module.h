@@ -1,0 +1,14 @@
+/* Reading the files of modules: what sema.c and module.c share. */
+#ifndef DEPLOYC_MODULE_H
+#define DEPLOYC_MODULE_H
+#include "internal.h"
+
+struct file_text { const char *at; size_t size; };
+bool read_file(struct arena *a, const char *path, struct file_text *out);      /* false: errno */
+const char *real_path(struct arena *a, const char *path);                       /* NULL: errno */
+
+/* Opens a file's module: parses it, its imports first. `use`: what names it. */
+struct module *module_file(struct sema *s, const char *file, const char *label, struct file_text text, struct span use);
+/* A module that is already open; NULL after E0102. */
+struct module *module_again(struct sema *s, struct module *m, struct span use);
+#endif

@@ -1,0 +1,299 @@
+/* Records: made from declarations, refined, checked (language.md 2.5). */
+#include "record.h"
+#include <string.h>
+
+enum { DEEPEST = 100 };         /* records within records; only a schema that contains itself has more */
+
+struct record *record_new(struct sema *s, const char *kind, const char *name, struct span at)
+{
+	struct record *r = arena_new(s->arena, struct record);
+	r->kind = kind;
+	r->name = name;
+	r->sema = s;
+	r->span = at;
+	return r;
+}
+
+bool record_is_map(const struct record *r)
+{
+	return !strcmp(r->kind, "map");
+}
+
+struct record *map_new(struct record *outer, struct sema *s, const struct node *type, struct module *m, struct span at)
+{
+	struct record *r = record_new(s, "map", NULL, at);
+	r->outer = outer;
+	r->element = type ? type_arg(type, 1) : NULL;
+	r->element_module = m;
+	return r;
+}
+
+struct field *record_field(struct record *r, const char *name)
+{
+	for (int i = 0; i < r->fields.n; i++)
+		if (!strcmp(r->fields.at[i]->name, name))
+			return r->fields.at[i];
+	return NULL;
+}
+
+bool record_is(struct record *r, const char *schema)
+{
+	for (int i = 0; i < r->layers.n; i++)
+		if (r->layers.at[i]->kind == LAYER_SCHEMA && !strcmp(r->layers.at[i]->name, schema))
+			return true;
+	return false;
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------------------- */
+
+struct scope *module_scope(struct sema *s, struct module *m)
+{
+	struct scope *scope = arena_new(s->arena, struct scope);
+	scope->module = m;
+	scope->sema = s;
+	return scope;
+}
+
+static bool inside_deploy(const struct scope *scope)
+{
+	for (; scope; scope = scope->parent)
+		if (scope->record && !strcmp(scope->record->kind, "deploy"))
+			return true;
+	return false;
+}
+
+struct layer *layer_new(struct scope *scope, struct nodes items, enum layer_kind kind, const char *name, struct span at)
+{
+	struct layer *l = arena_new(scope->sema->arena, struct layer);
+	*l = (struct layer){.items = items, .scope = scope, .module = scope->module, .kind = kind, .name = name, .span = at};
+	l->in_deploy = kind == LAYER_REFINE && inside_deploy(scope);
+	return l;
+}
+
+/* The layers of `base`, in a new record. */
+static struct record *record_like(struct record *base, const char *kind, const char *name, struct span at)
+{
+	struct sema *s = base->sema;
+	struct record *r = record_new(s, kind, name, at);
+	r->outer = base->outer;
+	r->element = base->element;
+	r->element_module = base->element_module;
+	for (int i = 0; i < base->layers.n; i++) {
+		vec_push(s->arena, &r->layers, base->layers.at[i]);
+		record_lay(r, base->layers.at[i], true);
+	}
+	r->partial |= base->partial;
+	return r;
+}
+
+static void record_push(struct record *r, struct layer *l)
+{
+	vec_push(r->sema->arena, &r->layers, l);
+	record_lay(r, l, false);
+}
+
+struct record *record_refine(struct record *base, struct layer *layer)
+{
+	struct record *r = record_like(base, base->kind, base->name, layer->span);
+	record_push(r, layer);
+	return r;
+}
+
+/* ---- declarations ------------------------------------------------------------------------------------------------- */
+
+static struct record *no_body(struct sema *s, struct def *d)
+{
+	struct diag *e = sema_report(s, DIAG_E0004, d->node->named.name.span, "`%s %s` has no body", d->kind, d->name);
+	diag_help(s->sink, e, "write `%s %s : Schema { ... }`, or derive it from another: `%s %s = Base { ... }`", d->kind, d->name,
+		  d->kind, d->name);
+	return NULL;
+}
+
+/* `kind Name : Schema { ... }`, and `plan Name { ... }`, `deploy Name { ... }`, whose schemas are those of std.core. */
+static struct record *declared_record(struct sema *s, struct def *d)
+{
+	const struct node *n = d->node;
+	bool is_schema = !strcmp(d->kind, "schema");
+	struct record *base = NULL, *r;
+	struct binding *implied = NULL;
+	if (n->named.tail == TAIL_BLOCK && !is_schema) {
+		const char *schema = !strcmp(d->kind, "plan") ? "Plan" : !strcmp(d->kind, "deploy") ? "Deploy" : NULL;
+		if (!schema)
+			return no_body(s, d);
+		implied = module_find(s, module_std(s, "core", n->span), schema);
+	}
+	if (n->named.tail == TAIL_OF || implied) {
+		base = implied ? def_record(s, implied->def) : type_schema(s, n->named.type, d->module);
+		if (!base)
+			return NULL;
+		r = record_like(base, d->kind, d->name, n->named.name.span);
+	} else {
+		r = record_new(s, d->kind, d->name, n->named.name.span);
+	}
+	struct scope *scope = module_scope(s, d->module);
+	record_push(r, layer_new(scope, n->named.body, is_schema ? LAYER_SCHEMA : LAYER_HEAD, d->name, n->named.name.span));
+	return r;
+}
+
+/* `kind Name = Base { ... }` */
+static struct record *derived_record(struct sema *s, struct def *d)
+{
+	const struct node *n = d->node;
+	struct val v = eval(module_scope(s, d->module), n->named.value, NULL);
+	if (v.kind == V_BAD)
+		return NULL;
+	if (v.kind != V_RECORD) {
+		sema_report(s, DIAG_E0203, n->named.value->span, "`%s` expects a %s, found %s", d->name, d->kind,
+			    val_kind_text(s, v));
+		return NULL;
+	}
+	if (strcmp(v.record->kind, d->kind) != 0) {
+		struct diag *e = sema_report(s, DIAG_E0203, n->named.value->span, "`%s` is declared a %s, its base `%s` is a %s",
+					     d->name, d->kind, val_show(s, v), v.record->kind);
+		diag_related(s->sink, e, n->named.kind.span, "declared a %s here", d->kind);
+		return NULL;
+	}
+	struct record *r = record_like(v.record, d->kind, d->name, n->named.name.span);
+	r->bad = v.record->bad;
+	return r;
+}
+
+/* -D: what stands on the command line refines each deployment of the main file, or the one that it names. */
+static void apply_overrides(struct sema *s, struct record *r, struct def *d)
+{
+	for (int i = 0; i < s->overrides.n; i++) {
+		const struct node *set = s->overrides.at[i];
+		struct path p = set->set.path;
+		struct binding *b = p.n > 1 ? module_find(s, d->module, p.at[0].name) : NULL;
+		bool named = b && b->def && !strcmp(b->def->kind, "deploy");
+		if (named && b->def != d)
+			continue;
+		struct node *item = arena_new(s->arena, struct node);
+		*item = *set;
+		if (named)
+			item->set.path = (struct path){p.at + 1, p.n - 1, p.span};
+		struct nodes items = {arena_array(s->arena, struct node *, 1), 1};
+		items.at[0] = item;
+		record_push(r, layer_new(module_scope(s, d->module), items, LAYER_REFINE, d->name, set->span));
+	}
+}
+
+static struct record *make_record(struct sema *s, struct def *d)
+{
+	struct record *r;
+	switch (d->node->named.tail) {
+	case TAIL_BLOCK: case TAIL_OF: r = declared_record(s, d); break;
+	case TAIL_IS: r = derived_record(s, d); break;
+	default: return no_body(s, d);
+	}
+	if (r && d->module == s->main && !strcmp(d->kind, "deploy"))
+		apply_overrides(s, r, d);
+	return r;
+}
+
+struct record *def_record(struct sema *s, struct def *d)
+{
+	if (d->record || d->failed)
+		return d->record;
+	if (d->busy) {
+		struct diag *e = sema_report(s, DIAG_E0206, d->node->named.name.span, "`%s` is made from itself", d->name);
+		diag_help(s->sink, e, "a record is derived from another one");
+		return NULL;
+	}
+	d->busy = true;
+	d->record = make_record(s, d);
+	d->failed = !d->record;
+	d->busy = false;
+	return d->record;
+}
+
+/* ---- checking ----------------------------------------------------------------------------------------------------- */
+
+static bool check_within(struct record *r, bool family, struct span use, int depth);
+
+/* Records in the value of a field are checked with it. */
+static void check_value(struct record *r, struct field *f, struct val v, bool family, int depth)
+{
+	struct span use = f->sets.n ? f->value_span : r->span;
+	if (v.kind == V_RECORD && !check_within(v.record, family, use, depth + 1))
+		r->bad = true;
+	for (int i = 0; v.kind == V_LIST && i < v.list.n; i++)
+		check_value(r, f, v.list.at[i], family, depth);
+}
+
+/* The set that most likely has to change for a precondition to hold: the last one in the author's own files. */
+static const struct field_set *culprit(const struct field_list *fields)
+{
+	const struct field_set *last = NULL;
+	for (int i = 0; i < fields->n; i++)
+		for (int j = 0; j < fields->at[i]->sets.n; j++) {
+			const struct field_set *set = &fields->at[i]->sets.at[j];
+			if (!set->layer->module->is_std && (!last || set->span.lo >= last->span.lo))
+				last = set;
+		}
+	return last;
+}
+
+static void report_precondition(struct record *r, const struct placed *p, struct span use)
+{
+	struct sema *s = r->sema;
+	const struct node *n = p->item;
+	struct field_list fields = {0};
+	fields_in(r, n->claim.value, &fields);
+	const struct field_set *set = culprit(&fields);
+	struct span at = set ? set->span : !p->layer->module->is_std ? n->span : use;
+	const char *name = r->name ? r->name : p->layer->name, *message = n->claim.message;
+	struct diag *d = sema_report(s, DIAG_E0205, at, message ? "precondition of `%s` fails: %s" : "precondition of `%s` fails",
+				     name, message);
+	if (at.file != n->span.file || at.lo != n->span.lo)
+		diag_related(s->sink, d, n->span, "required here");
+	for (int i = 0; i < fields.n; i++) {
+		struct val v = record_get(r, fields.at[i]->name, use);
+		if (v.kind != V_BAD && v.kind != V_UNKNOWN)
+			diag_note(s->sink, d, "`%s` = %s", fields.at[i]->name, val_show(s, v));
+	}
+}
+
+static void check_precondition(struct record *r, const struct placed *p, struct span use)
+{
+	const struct node *n = p->item;
+	struct val v = eval(record_scope(r, p->layer), n->claim.value, NULL);
+	if (v.kind == V_BOOL && !v.b)
+		report_precondition(r, p, use);
+	else if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN)
+		sema_report(r->sema, DIAG_E0203, n->claim.value->span, "a precondition is a Bool, found %s",
+			    val_kind_text(r->sema, v));
+	if (v.kind == V_BAD || (v.kind == V_BOOL && !v.b))
+		r->bad = true;
+}
+
+static bool check_within(struct record *r, bool family, struct span use, int depth)
+{
+	struct sema *s = r->sema;
+	if (r->checked)
+		return !r->bad;
+	if (depth > DEEPEST) {
+		sema_report(s, DIAG_E0206, r->span, "`%s` contains itself", r->name ? r->name : r->kind);
+		return !(r->bad = true);
+	}
+	bool lenient = s->lenient, tainted = s->tainted;
+	s->lenient = family;
+	s->tainted = false;
+	r->checked = true;
+	for (int i = 0; i < r->fields.n; i++) {
+		struct field *f = r->fields.at[i];
+		if (f->sort != FIELD_VIEW)
+			check_value(r, f, record_get(r, f->name, use), family, depth);
+	}
+	for (int i = 0; i < r->requires.n; i++)
+		check_precondition(r, &r->requires.at[i], use);
+	r->checked = !s->tainted;
+	s->tainted |= tainted;
+	s->lenient = lenient;
+	return !r->bad;
+}
+
+bool record_check(struct record *r, bool family)
+{
+	return check_within(r, family, r->span, 0);
+}

@@ -1,0 +1,432 @@
+/* Laying the items of a record's bodies into its fields: declarations, sets, refinements, rules, goals (language.md 2.5). */
+#include "record.h"
+#include <string.h>
+
+struct laying { struct record *r; struct layer *l; bool quiet; const char *region, *phase, *klass; };
+
+static const char *const program_kinds[] = {"let", "param", "state", "input", "output", "repeat"};
+enum { PROGRAM_KINDS = sizeof program_kinds / sizeof *program_kinds };
+
+static void lay_item(struct laying *b, const struct node *item);
+
+static bool is(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
+static const char *record_label(const struct record *r)
+{
+	return r->name ? r->name : r->kind;
+}
+
+/* An item that is refused. What it would have set is missing for that reason: `partial`. */
+static struct diag *refuse(struct laying *b, enum diag_code code, struct span at, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static struct diag *refuse(struct laying *b, enum diag_code code, struct span at, const char *fmt, ...)
+{
+	struct sema *s = b->r->sema;
+	b->r->partial = b->r->bad = true;
+	if (b->quiet)
+		return arena_new(s->arena, struct diag);
+	va_list args;
+	va_start(args, fmt);
+	const char *message = arena_vprintf(s->arena, fmt, args);
+	va_end(args);
+	return sema_report(s, code, at, "%s", message);
+}
+
+/* ---- fields ------------------------------------------------------------------------------------------------------- */
+
+struct field *record_add(struct record *r, const char *name, enum field_sort sort, struct layer *l, struct span at)
+{
+	struct field *f = arena_new(r->sema->arena, struct field);
+	*f = (struct field){.name = name, .sort = sort, .layer = l, .span = at, .value_span = at};
+	for (int i = 0; i < r->fields.n; i++)
+		if (is(r->fields.at[i]->name, name)) {
+			r->fields.at[i] = f;
+			return f;
+		}
+	vec_push(r->sema->arena, &r->fields, f);
+	return f;
+}
+
+/* A field that the record has not; E0106 if it has it. */
+static struct field *declare(struct laying *b, struct ident name, enum field_sort sort)
+{
+	struct field *first = record_field(b->r, name.name);
+	if (first) {
+		struct diag *d = refuse(b, DIAG_E0106, name.span, "`%s` is declared twice", name.name);
+		diag_related(b->r->sema->sink, d, first->span, "first here");
+		if (first->layer->kind == LAYER_SCHEMA && first->layer != b->l)
+			diag_help(b->r->sema->sink, d, "the schema declares it: give it a value with `%s = ...`", name.name);
+	}
+	return record_add(b->r, name.name, sort, b->l, name.span);
+}
+
+static bool may_declare(struct laying *b, const char *what, struct ident name)
+{
+	if (b->l->kind != LAYER_REFINE)
+		return true;
+	struct diag *d = refuse(b, DIAG_E0201, name.span, "a refinement declares no %s: `%s`", what, name.name);
+	diag_help(b->r->sema->sink, d, "declare it where the record is made: `%s Name : Schema { ... }`", b->r->kind);
+	return false;
+}
+
+static void describe_no_field(struct record *r, struct diag *d, const char *name, struct span at)
+{
+	struct sema *s = r->sema;
+	VEC(const char *) known = {0};
+	for (int i = 0; i < r->fields.n; i++)
+		vec_push(s->arena, &known, r->fields.at[i]->name);
+	if (r->layers.n)
+		diag_related(s->sink, d, r->layers.at[0]->span, "`%s` is declared here", r->layers.at[0]->name);
+	const char *near = nearest_name(name, known.at, known.n);
+	if (near) {
+		diag_help(s->sink, d, "did you mean `%s`?", near);
+		diag_fix(s->sink, d, at, near);
+	}
+}
+
+void report_no_field(struct record *r, const char *name, struct span at)
+{
+	struct diag *d = sema_report(r->sema, DIAG_E0201, at, "`%s` has no field `%s`", record_label(r), name);
+	describe_no_field(r, d, name, at);
+}
+
+static struct field *need(struct laying *b, struct ident name)
+{
+	struct field *f = record_field(b->r, name.name);
+	if (!f && !b->r->partial) {
+		struct diag *d = refuse(b, DIAG_E0201, name.span, "`%s` has no field `%s`", record_label(b->r), name.name);
+		describe_no_field(b->r, d, name.name, name.span);
+		b->r->partial = false;          /* other names are still known */
+	}
+	return f;
+}
+
+static void lay_field(struct laying *b, const struct node *item)
+{
+	struct ident name = item->field.path.at[0];
+	if (item->field.path.n > 1 || record_is_map(b->r)) {
+		refuse(b, DIAG_E0201, item->field.path.span, "a field is declared by one name, in a schema or a record");
+		return;
+	}
+	if (!may_declare(b, "fields", name))
+		return;
+	struct field *f = declare(b, name, FIELD_PLAIN);
+	f->type = item->field.type;
+	f->init = item->field.value;
+}
+
+/* ---- axes and mesh ------------------------------------------------------------------------------------------------ */
+
+/* dynamic, ragged(a), concat(a, b), pad(n, m): extents that are not a number of the record. */
+static bool is_view(const struct node *value)
+{
+	if (value->kind == N_ID)
+		return is(value->ident.name, "dynamic");
+	if (value->kind != N_CALL || value->call.f->kind != N_ID)
+		return false;
+	const char *f = value->call.f->ident.name;
+	return is(f, "ragged") || is(f, "concat") || is(f, "pad");
+}
+
+static void lay_axis(struct laying *b, const struct node *item)
+{
+	const char *kind = item->named.kind.name;
+	struct ident name = item->named.name.at[0];
+	enum tail tail = item->named.tail;
+	bool is_mesh = is(kind, "mesh"), view = !is_mesh && (tail == TAIL_LIKE || (tail == TAIL_IS && is_view(item->named.value)));
+	if (!may_declare(b, kind, name))
+		return;
+	if (tail != TAIL_TYPED && tail != TAIL_IS && !view) {
+		refuse(b, DIAG_E0004, name.span, "give `%s` an extent: `%s %s = ...`, or `%s %s : Int`", name.name, kind, name.name,
+		       kind, name.name);
+		return;
+	}
+	struct field *f = declare(b, name, view ? FIELD_VIEW : is_mesh ? FIELD_MESH : FIELD_AXIS);
+	f->type = item->named.type;
+	f->init = view ? item : item->named.value;
+	if (item->named.place.kind != PLACE_NONE)
+		f->place = &item->named.place;
+}
+
+/* ---- named items -------------------------------------------------------------------------------------------------- */
+
+static void unknown_kind(struct laying *b, const struct node *item)
+{
+	struct sema *s = b->r->sema;
+	struct ident kind = item->named.kind;
+	VEC(const char *) known = {0};
+	for (int i = 0; i < PROGRAM_KINDS; i++)
+		vec_push(s->arena, &known, program_kinds[i]);
+	static const char *const others[] = {"axis", "mesh", "at", "phase", "store"};
+	for (int i = 0; i < 5; i++)
+		vec_push(s->arena, &known, others[i]);
+	for (int i = 0; i < b->r->fields.n; i++)
+		if (type_is(b->r->fields.at[i]->type, "List"))
+			vec_push(s->arena, &known, b->r->fields.at[i]->name);
+	struct diag *d = refuse(b, DIAG_E0004, kind.span, "unknown kind `%s`", kind.name);
+	const char *near = nearest_name(kind.name, known.at, known.n);
+	if (near) {
+		diag_help(s->sink, d, "did you mean `%s`?", near);
+		diag_fix(s->sink, d, kind.span, near);
+	}
+}
+
+/* `level nvlink { ... }`: adds an element to the list field `level`, or refines the one of that name. */
+static void lay_element(struct laying *b, const struct node *item)
+{
+	struct ident kind = item->named.kind, name = item->named.name.at[0];
+	struct field *list = record_field(b->r, kind.name), *f = record_field(b->r, name.name);
+	if (!list || !type_is(list->type, "List") || item->named.tail != TAIL_BLOCK || item->named.name.n != 1) {
+		unknown_kind(b, item);
+		return;
+	}
+	if (f && (f->sort != FIELD_ELEMENT || f->list != list->name)) {
+		struct diag *d = refuse(b, DIAG_E0106, name.span, "`%s` names a field and a %s", name.name, kind.name);
+		diag_related(b->r->sema->sink, d, f->span, "first here");
+		return;
+	}
+	if (!f) {
+		f = record_add(b->r, name.name, FIELD_ELEMENT, list->layer, name.span);
+		f->type = type_arg(list->type, 0);
+		f->list = list->name;
+	}
+	struct field_set set = {.is_sub = true, .body = item->named.body, .layer = b->l, .span = name.span};
+	vec_push(b->r->sema->arena, &f->sets, set);
+}
+
+static void place(struct laying *b, const struct node *item, bool rule)
+{
+	struct placed p = {item, b->l, b->region, b->phase, b->klass};
+	struct arena *a = b->r->sema->arena;
+	if (rule)
+		vec_push(a, &b->r->rules, p);
+	else
+		vec_push(a, &b->r->program, p);
+}
+
+static bool is_scope(const struct node *item)
+{
+	if (item->kind != N_NAMED)
+		return false;
+	const char *kind = item->named.kind.name;
+	return is(kind, "at") || is(kind, "phase") || is(kind, "store");
+}
+
+/* at region { }, phase decode { }, store cache { }: rules in a scope. */
+static void lay_scope(struct laying *b, const struct node *item)
+{
+	struct laying inner = *b;
+	const char *kind = item->named.kind.name;
+	struct ident name = item->named.name.at[item->named.name.n - 1];
+	if (item->named.tail != TAIL_BLOCK) {
+		refuse(b, DIAG_E0004, name.span, "`%s %s` needs a body of rules", kind, name.name);
+		return;
+	}
+	*(is(kind, "at") ? &inner.region : is(kind, "phase") ? &inner.phase : &inner.klass) = name.name;
+	for (int i = 0; i < item->named.body.n; i++) {
+		const struct node *x = item->named.body.at[i];
+		if (x->kind == N_RULE)
+			place(&inner, x, true);
+		else if (is_scope(x))
+			lay_scope(&inner, x);
+		else if (x->kind == N_ERROR)
+			b->r->partial = b->r->bad = true;
+		else
+			refuse(b, DIAG_E0004, x->span, "only sharding rules stand here");
+	}
+}
+
+static void lay_program(struct laying *b, const struct node *item)
+{
+	if (b->l->kind == LAYER_REFINE) {
+		struct diag *d = refuse(b, DIAG_E0201, item->span, "a refinement adds nothing to the program of `%s`",
+					record_label(b->r));
+		diag_help(b->r->sema->sink, d, "declare a model of its own, or a Bool field and a `when` in the model");
+		return;
+	}
+	place(b, item, false);
+}
+
+static void lay_named(struct laying *b, const struct node *item)
+{
+	const char *kind = item->named.kind.name;
+	bool program = false;
+	for (int i = 0; i < PROGRAM_KINDS; i++)
+		program |= is(program_kinds[i], kind);
+	if (record_is_map(b->r))
+		refuse(b, DIAG_E0004, item->span, "a map holds entries `key = value` only");
+	else if (is(kind, "axis") || is(kind, "mesh"))
+		lay_axis(b, item);
+	else if (program)
+		lay_program(b, item);
+	else if (is_scope(item))
+		lay_scope(b, item);
+	else
+		lay_element(b, item);
+}
+
+/* ---- sets --------------------------------------------------------------------------------------------------------- */
+
+static struct path path_tail(struct path p)
+{
+	return (struct path){p.at + 1, p.n - 1, span_join(p.at[1].span, p.at[p.n - 1].span)};
+}
+
+/* A body of one item, made of the rest of a dotted path: `a.b = x` is `a { b = x }`. */
+static struct nodes single(struct laying *b, struct node item)
+{
+	struct nodes body = {arena_array(b->r->sema->arena, struct node *, 1), 1};
+	body.at[0] = arena_new(b->r->sema->arena, struct node);
+	*body.at[0] = item;
+	return body;
+}
+
+static void lay_entry(struct laying *b, const struct node *item)
+{
+	struct path p = item->set.path;
+	struct arena *a = b->r->sema->arena;
+	struct text key = {.arena = a};
+	for (int i = 0; i < p.n; i++)
+		text_add(&key, "%s%s", i ? "." : "", p.at[i].name);
+	struct field *f = record_add(b->r, names_str(b->r->sema->names, key.at), FIELD_PLAIN, b->l, p.span);
+	f->type = b->r->element;
+	struct field_set set = {.value = item->set.value, .layer = b->l, .span = p.span};
+	vec_push(a, &f->sets, set);
+}
+
+static void derived_set(struct laying *b, struct field *f, struct ident name)
+{
+	struct sema *s = b->r->sema;
+	struct diag *d = refuse(b, DIAG_E0204, name.span, "`%s` is derived and cannot be set", name.name);
+	diag_related(s->sink, d, f->span, "computed here");
+	struct field_list from = {0};
+	struct text names = {.arena = s->arena};
+	fields_in(b->r, f->init, &from);
+	for (int i = 0; i < from.n; i++)
+		text_add(&names, "%s`%s`", i ? ", " : "", from.at[i]->name);
+	if (from.n)
+		diag_help(s->sink, d, "set what it is computed from: %s", names.at);
+}
+
+static void push_set(struct laying *b, struct field *f, struct ident name, struct field_set set)
+{
+	if (f->sort == FIELD_DERIVED) {
+		derived_set(b, f, name);
+		return;
+	}
+	if (f->sort == FIELD_VIEW) {
+		struct diag *d = refuse(b, DIAG_E0204, name.span, "`%s` has no extent of its own and cannot be set", name.name);
+		diag_related(b->r->sema->sink, d, f->span, "declared here");
+		return;
+	}
+	vec_push(b->r->sema->arena, &f->sets, set);
+	if (set.place && set.place->kind != PLACE_NONE) {
+		f->place = set.place;
+		f->place_own = b->l->in_deploy;
+	}
+}
+
+static void lay_set(struct laying *b, const struct node *item)
+{
+	struct path p = item->set.path;
+	struct ident name = p.at[0];
+	if (record_is_map(b->r)) {
+		lay_entry(b, item);
+		return;
+	}
+	if (p.n == 1 && b->l->kind == LAYER_SCHEMA && !record_field(b->r, name.name)) {
+		record_add(b->r, name.name, FIELD_DERIVED, b->l, name.span)->init = item->set.value;
+		return;
+	}
+	struct field *f = need(b, name);
+	if (!f)
+		return;
+	struct field_set set = {.layer = b->l, .span = p.span};
+	if (p.n > 1) {
+		struct node rest = *item;
+		rest.set.path = path_tail(p);
+		set.is_sub = true;
+		set.body = single(b, rest);
+	} else {
+		set.value = item->set.value;
+		set.place = &item->set.place;
+	}
+	push_set(b, f, name, set);
+}
+
+static void lay_sub(struct laying *b, const struct node *item)
+{
+	struct path p = item->sub.path;
+	if (record_is_map(b->r)) {
+		refuse(b, DIAG_E0201, p.span, "a map holds entries `key = value`, no records");
+		return;
+	}
+	struct field *f = need(b, p.at[0]);
+	if (!f)
+		return;
+	struct field_set set = {.is_sub = true, .body = item->sub.body, .layer = b->l, .span = p.span};
+	if (p.n > 1) {
+		struct node rest = *item;
+		rest.sub.path = path_tail(p);
+		set.body = single(b, rest);
+	}
+	push_set(b, f, p.at[0], set);
+}
+
+/* `when` inside a map is decided here: its keys are not names, so the condition reads the records around. */
+static void lay_when(struct laying *b, const struct node *item)
+{
+	if (!record_is_map(b->r)) {
+		lay_program(b, item);
+		return;
+	}
+	struct sema *s = b->r->sema;
+	struct val c = eval(b->l->scope, item->when.cond, NULL);
+	if (c.kind == V_BAD)
+		b->r->partial = b->r->bad = true;
+	else if (c.kind == V_UNKNOWN)
+		return;
+	else if (c.kind != V_BOOL)
+		refuse(b, DIAG_E0203, item->when.cond->span, "the condition of `when` is a Bool, found %s", val_kind_text(s, c));
+	struct nodes body = c.kind == V_BOOL && c.b ? item->when.then : item->when.other;
+	for (int i = 0; c.kind == V_BOOL && i < body.n; i++)
+		lay_item(b, body.at[i]);
+}
+
+/* ---- all ---------------------------------------------------------------------------------------------------------- */
+
+static void lay_claim(struct laying *b, const struct node *item)
+{
+	struct placed p = {item, b->l, NULL, NULL, NULL};
+	if (item->kind == N_REQUIRE && !is(b->r->kind, "deploy"))
+		vec_push(b->r->sema->arena, &b->r->requires, p);
+	else
+		vec_push(b->r->sema->arena, &b->r->goals, p);
+}
+
+static void lay_item(struct laying *b, const struct node *item)
+{
+	switch (item->kind) {
+	case N_ERROR: b->r->partial = b->r->bad = true; break;
+	case N_FIELD: lay_field(b, item); break;
+	case N_SET: lay_set(b, item); break;
+	case N_SUB: lay_sub(b, item); break;
+	case N_NAMED: lay_named(b, item); break;
+	case N_RULE: place(b, item, true); break;
+	case N_WHEN: lay_when(b, item); break;
+	case N_RETURN: lay_program(b, item); break;
+	case N_REQUIRE: case N_ASSERT: case N_ASSERT_TYPE: case N_PREFER: case N_MAXIMIZE: case N_MINIMIZE: lay_claim(b, item); break;
+	default: refuse(b, DIAG_E0004, item->span, "this does not belong in a record");
+	}
+}
+
+void record_lay(struct record *r, struct layer *l, bool quiet)
+{
+	struct laying b = {.r = r, .l = l, .quiet = quiet};
+	for (int i = 0; i < l->items.n; i++)
+		lay_item(&b, l->items.at[i]);
+}

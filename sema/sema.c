@@ -1,0 +1,154 @@
+/* The entry of sema/: loads a file with its imports and checks every declaration. */
+#include "module.h"
+#include <errno.h>
+#include <string.h>
+
+struct diag *sema_report(struct sema *s, enum diag_code code, struct span at, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	const char *message = arena_vprintf(s->arena, fmt, args);
+	va_end(args);
+	int before = s->sink->diags.n;
+	struct diag *d = diag_report(s->sink, code, at, "%s", message);
+	if (s->sink->diags.n > before)
+		return d;
+	struct diag *again = arena_new(s->arena, struct diag);
+	*again = (struct diag){.code = code, .at = at, .message = message};
+	return again;
+}
+
+struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sink, const struct sema_options *o)
+{
+	struct sema *s = arena_new(arena, struct sema);
+	s->arena = arena;
+	s->names = names;
+	s->sink = sink;
+	s->options = o;
+	for (int i = 0; i < o->n_include; i++) {
+		const char *folder = real_path(arena, o->include[i]);
+		if (folder)
+			vec_push(arena, &s->roots, folder);
+	}
+	return s;
+}
+
+/* ---- files -------------------------------------------------------------------------------------------------------- */
+
+enum { LARGEST = 16 << 20 };    /* bytes of a source file (E0009) */
+
+bool read_file(struct arena *a, const char *path, struct file_text *out)
+{
+	FILE *f = fopen(path, "rb");
+	struct text t = {.arena = a};
+	char block[4096];
+	size_t n;
+	text_add(&t, "%s", "");
+	if (!f)
+		return false;
+	VEC(char) bytes = {0};
+	while ((n = fread(block, 1, sizeof block, f)) > 0 && bytes.n < LARGEST)
+		for (size_t i = 0; i < n; i++)
+			vec_push(a, &bytes, block[i]);
+	int failed = ferror(f) ? errno : bytes.n >= LARGEST ? EFBIG : 0;
+	fclose(f);
+	errno = failed;
+	*out = (struct file_text){bytes.n ? bytes.at : "", (size_t)bytes.n};
+	return !failed;
+}
+
+/* The library's name of a text that is one of its files, or NULL: its own files are checked as what they are. */
+static const char *library_name(struct file_text text)
+{
+	for (const struct embedded *e = stdlib; e->name; e++)
+		if (e->size == text.size && !memcmp(e->text, text.at, text.size))
+			return e->name;
+	return NULL;
+}
+
+/* -D path=value: an item of its own small source, so that mistakes in it have a place. */
+static void parse_overrides(struct sema *s)
+{
+	for (int i = 0; i < s->options->n_set; i++) {
+		const char *text = arena_printf(s->arena, "%s = %s\n", s->options->set[i].path, s->options->set[i].value);
+		uint32_t file = sources_add(s->sink->sources, "<command line>", "<command line>", text, strlen(text));
+		struct nodes items = parse_module(s->arena, s->names, s->sink, file);
+		for (int j = 0; j < items.n; j++) {
+			const struct node *item = items.at[j];
+			if (item->kind == N_SET)
+				vec_push(s->arena, &s->overrides, item);
+			else if (item->kind != N_ERROR)
+				sema_report(s, DIAG_E0004, item->span, "-D sets a field: `-D path=value`");
+		}
+	}
+}
+
+/* ---- declarations ------------------------------------------------------------------------------------------------- */
+
+static void check_model(struct sema *s, struct def *d, struct record *r)
+{
+	bool good = record_check(r, true);
+	if (good && r->checked)                 /* else some field is not set: a family, walked in its members */
+		walk_model(s, r, d->node->named.name.span);
+}
+
+static void check_deploy(struct sema *s, struct def *d, struct record *r)
+{
+	struct deploy *deploy = deploy_check(s, r, d);
+	vec_push(s->arena, &s->deploys, deploy);
+}
+
+static void check_declaration(struct sema *s, struct def *d)
+{
+	bool program = !strcmp(d->kind, "op") || !strcmp(d->kind, "block") || !strcmp(d->kind, "builtin");
+	if (d->failed)
+		return;
+	if (program) {
+		walk_declaration(s, d);
+		return;
+	}
+	struct record *r = def_record(s, d);
+	if (!r)
+		return;
+	if (!strcmp(d->kind, "deploy"))
+		check_deploy(s, d, r);
+	else if (!strcmp(d->kind, "model"))
+		check_model(s, d, r);
+	else if (strcmp(d->kind, "schema") != 0)        /* the preconditions of a schema are about records made of it */
+		record_check(r, true);
+}
+
+static void check_module(struct sema *s, struct module *m)
+{
+	for (int i = 0; i < m->own.n; i++)
+		if (m == s->main || strcmp(m->own.at[i]->kind, "deploy") != 0)
+			check_declaration(s, m->own.at[i]);
+}
+
+bool sema_load(struct sema *s, const char *path)
+{
+	struct file_text text;
+	struct span nowhere = {0};
+	const char *file = real_path(s->arena, path);
+	if (!file || !read_file(s->arena, file, &text))
+		return false;
+	vec_push(s->arena, &s->roots, arena_strndup(s->arena, file, (size_t)(strrchr(file, '/') - file)));
+	const char *library = library_name(text);
+	s->main = library ? module_std(s, library, nowhere) : module_file(s, file, path, text, nowhere);
+	parse_overrides(s);
+	for (int i = 0; i < s->modules.n; i++)
+		if (s->modules.at[i] == s->main || !s->modules.at[i]->is_std)
+			check_module(s, s->modules.at[i]);
+	return true;
+}
+
+struct deploy **sema_deploys(struct sema *s, int *n)
+{
+	*n = s->deploys.n;
+	return s->deploys.at;
+}
+
+struct nodes sema_items(struct sema *s)
+{
+	return s->main->items;
+}

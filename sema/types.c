@@ -1,0 +1,256 @@
+/* Types of fields: what values fit them (language.md 2.5), and what is said when one does not. */
+#include "internal.h"
+#include <string.h>
+
+/* `Range`, `enum`, `Link` of hw.Link; NULL for a type that is only axes. */
+static const char *type_name(const struct node *t)
+{
+	return t->type.has_path ? t->type.path.at[t->type.path.n - 1].name : NULL;
+}
+
+static bool is(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
+const char *type_text(struct sema *s, const struct node *t)
+{
+	struct text out = {.arena = s->arena};
+	text_add(&out, "%s", "");
+	for (int i = 0; t->type.has_path && i < t->type.path.n; i++)
+		text_add(&out, "%s%s", i ? "." : "", t->type.path.at[i].name);
+	if (t->type.has_args) {
+		text_add(&out, "(");
+		for (int i = 0; i < t->type.args.n; i++)
+			text_add(&out, "%s%s", i ? ", " : "", type_text(s, t->type.args.at[i]));
+		text_add(&out, ")");
+	}
+	if (t->type.axes)
+		text_add(&out, "[...]");
+	if (t->type.opt)
+		text_add(&out, "?");
+	return out.at;
+}
+
+/* ---- schemas ------------------------------------------------------------------------------------------------------ */
+
+/* The declaration that a type names, `Link` or `hw.Link`. *bad: something that was reported stands in its place. */
+static struct def *schema_def(struct sema *s, const struct node *t, struct module *m, bool *bad)
+{
+	struct path p = t->type.path;
+	struct binding *b = module_find(s, m, p.at[0].name);
+	for (int i = 1; b && b->module && i < p.n; i++)
+		b = module_find(s, b->module, p.at[i].name);
+	*bad = b && !b->def && !b->module;
+	return b && b->def && is(b->def->kind, "schema") ? b->def : NULL;
+}
+
+static void no_schema(struct sema *s, const struct node *t, struct module *m)
+{
+	static const char *const known[] = {"Int", "Float", "Bool", "String", "DType", "Any", "Ratio", "Range", "List", "Map",
+					    "Data", "Time", "Bandwidth", "Flop", "FlopRate", "Tokens", "TokenRate", "Params",
+					    "Money", "Price", "Power", "Energy", "Region"};
+	VEC(const char *) names = {0};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		vec_push(s->arena, &names, known[i]);
+	for (int i = 0; i < m->names.n; i++)
+		if (m->names.at[i].def && is(m->names.at[i].def->kind, "schema"))
+			vec_push(s->arena, &names, m->names.at[i].name);
+	const char *name = t->type.has_path ? t->type.path.at[0].name : "[...]";
+	struct diag *d = sema_report(s, DIAG_E0101, t->span, "cannot find a type `%s`", type_text(s, t));
+	const char *near = nearest_name(name, names.at, names.n);
+	if (near)
+		diag_help(s->sink, d, "did you mean `%s`?", near);
+	else
+		diag_help(s->sink, d, "types of fields are Int, Float, Bool, String, DType, quantities such as Data, and schemas");
+}
+
+struct record *type_schema(struct sema *s, const struct node *t, struct module *m)
+{
+	bool bad = false;
+	struct def *d = t->type.has_path ? schema_def(s, t, m, &bad) : NULL;
+	if (d)
+		return def_record(s, d);
+	if (!bad && !m->partial)
+		no_schema(s, t, m);
+	return NULL;
+}
+
+/* ---- fitting ------------------------------------------------------------------------------------------------------ */
+
+enum fit { FITS, FITS_NOT, FIT_UNKNOWN /* the type itself is wrong: reported */ };
+
+static enum fit fit(struct sema *s, struct val v, const struct node *t, struct module *m);
+
+static enum fit fit_list(struct sema *s, struct val v, const struct node *t, struct module *m)
+{
+	if (v.kind != V_LIST)
+		return FITS_NOT;
+	for (int i = 0; i < v.list.n && t->type.args.n; i++) {
+		enum fit f = fit(s, v.list.at[i], t->type.args.at[0], m);
+		if (f != FITS)
+			return f;
+	}
+	return FITS;
+}
+
+static enum fit fit_range(struct sema *s, struct val v, const struct node *t, struct module *m)
+{
+	if (!t->type.args.n)
+		return FITS;
+	if (v.kind != V_RANGE)
+		return fit(s, v, t->type.args.at[0], m);
+	enum fit lo = fit(s, v.range[0], t->type.args.at[0], m);
+	return lo != FITS ? lo : fit(s, v.range[1], t->type.args.at[0], m);
+}
+
+static enum fit fit_any(struct sema *s, struct val v, const struct node *t, struct module *m)
+{
+	for (int i = 0; i < t->type.args.n; i++) {
+		enum fit f = fit(s, v, t->type.args.at[i], m);
+		if (f != FITS_NOT)
+			return f;
+	}
+	return FITS_NOT;
+}
+
+static enum fit fit_enum(struct val v, const struct node *t)
+{
+	for (int i = 0; v.kind == V_SYMBOL && i < t->type.args.n; i++) {
+		const char *name = type_name(t->type.args.at[i]);
+		if (name && is(name, v.name))
+			return FITS;
+	}
+	return FITS_NOT;
+}
+
+static enum fit fit_schema(struct sema *s, struct val v, const struct node *t, struct module *m)
+{
+	struct record *schema = type_schema(s, t, m);
+	if (!schema)
+		return FIT_UNKNOWN;
+	if (v.kind != V_RECORD)
+		return FITS_NOT;
+	const struct layer *last = schema->layers.n ? schema->layers.at[schema->layers.n - 1] : NULL;
+	for (int i = 0; i < v.record->layers.n; i++)
+		if (v.record->layers.at[i] == last)
+			return FITS;
+	return FITS_NOT;
+}
+
+static enum fit when(bool yes)
+{
+	return yes ? FITS : FITS_NOT;
+}
+
+static enum fit fit(struct sema *s, struct val v, const struct node *t, struct module *m)
+{
+	struct dims dims;
+	const char *n = type_name(t);
+	if (v.kind == V_BAD || v.kind == V_AUTO || v.kind == V_UNKNOWN || (v.kind == V_NONE && t->type.opt))
+		return FITS;
+	if (!n)
+		return fit_schema(s, v, t, m);
+	if (is(n, "Any"))
+		return FITS;
+	if (is(n, "Int"))
+		return when(v.kind == V_INT || v.kind == V_INDEX);
+	if (is(n, "Float") || is(n, "Ratio"))
+		return when(v.kind == V_INT || v.kind == V_FLOAT || v.kind == V_INDEX);
+	if (is(n, "Bool"))
+		return when(v.kind == V_BOOL);
+	if (is(n, "String"))
+		return when(v.kind == V_STRING);
+	if (is(n, "DType"))
+		return when(v.kind == V_DTYPE);
+	if (is(n, "Region"))
+		return when(v.kind == V_SYMBOL);
+	if (dims_named(n, &dims))
+		return when(v.kind == V_QUANTITY && dims_equal(v.dims, dims));
+	if (is(n, "Range"))
+		return fit_range(s, v, t, m);
+	if (is(n, "List"))
+		return fit_list(s, v, t, m);
+	if (is(n, "enum"))
+		return fit_enum(v, t);
+	if (is(n, "any"))
+		return fit_any(s, v, t, m);
+	if (is(n, "Map"))
+		return when(v.kind == V_RECORD && is(v.record->kind, "map"));
+	return fit_schema(s, v, t, m);
+}
+
+/* ---- what is said ------------------------------------------------------------------------------------------------- */
+
+/* The text at a span, if it is one number as written; else NULL. */
+static const char *literal_at(struct sema *s, struct span at)
+{
+	const struct source *f = &s->sink->sources->files.at[at.file];
+	if (at.hi > f->size || at.hi <= at.lo || f->text[at.lo] < '0' || f->text[at.lo] > '9')
+		return NULL;
+	const char *text = arena_strndup(s->arena, f->text + at.lo, at.hi - at.lo);
+	return strspn(text, "0123456789_.eE+-") == strlen(text) ? text : NULL;
+}
+
+static void needs_unit(struct sema *s, struct val v, const char *type, const char *what, struct span at, struct span declared)
+{
+	static const struct { const char *type, *unit; } usual[] = {
+		{"Data", "GiB"}, {"Time", "s"}, {"Bandwidth", "GB/s"}, {"Flop", "TFLOP"}, {"FlopRate", "TFLOPS"},
+		{"Tokens", "tokens"}, {"TokenRate", "tokens/s"}, {"Params", "Gparam"}, {"Money", "USD"}, {"Price", "USD/h"},
+		{"Power", "W"}, {"Energy", "kWh"},
+	};
+	const char *literal = literal_at(s, at), *number = literal ? literal : val_show(s, v);
+	struct diag *d = sema_report(s, DIAG_E0301, at, "`%s` needs a unit: `%s` is %s", number, what, type);
+	diag_related(s->sink, d, declared, "declared %s here", type);
+	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+		if (!is(usual[i].type, type))
+			continue;
+		if (literal)
+			diag_fix(s->sink, d, at, arena_printf(s->arena, "%s %s", literal, usual[i].unit));
+		if (is(type, "Data"))
+			diag_help(s->sink, d, "write `%s GiB`, or `%s GB` (7%% less)", number, number);
+		else
+			diag_help(s->sink, d, "write `%s %s`", number, usual[i].unit);
+	}
+}
+
+/* `7B` where a number of parameters is meant (E0305). */
+static bool billions(struct sema *s, struct val v, const char *type, struct span at)
+{
+	bool wants_count = is(type, "Params") || is(type, "Int") || is(type, "Float");
+	const struct source *f = &s->sink->sources->files.at[at.file];
+	if (!wants_count || v.kind != V_QUANTITY || at.hi > f->size || at.hi - at.lo < 2)
+		return false;
+	const char *text = arena_strndup(s->arena, f->text + at.lo, at.hi - at.lo);
+	size_t digits = strspn(text, "0123456789_.");
+	if (!digits || strcmp(text + digits + strspn(text + digits, " "), "B") != 0)
+		return false;
+	const char *number = arena_strndup(s->arena, text, digits);
+	struct diag *d = sema_report(s, DIAG_E0305, at, "`%s` is %s bytes", text, number);
+	bool params = is(type, "Params");
+	diag_help(s->sink, d, params ? "for parameters write `%s Gparam`" : "for a number write `%se9`", number);
+	if (params)
+		diag_fix(s->sink, d, at, arena_printf(s->arena, "%s Gparam", number));
+	return true;
+}
+
+bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what, struct span at,
+		struct span declared)
+{
+	enum fit f = fit(s, v, t, scope);
+	struct dims dims;
+	if (f != FITS_NOT)
+		return f == FITS;
+	const char *name = type_name(t), *type = type_text(s, t);
+	if (name && (v.kind == V_INT || v.kind == V_FLOAT) && dims_named(name, &dims)) {
+		needs_unit(s, v, name, what, at, declared);
+		return false;
+	}
+	if (name && billions(s, v, name, at))
+		return false;
+	struct diag *d = sema_report(s, DIAG_E0203, at, "`%s` expects %s, found %s", what, type, val_kind_text(s, v));
+	diag_related(s->sink, d, declared, "declared %s here", type);
+	if (v.kind == V_QUANTITY)
+		diag_label(s->sink, d, "%s", val_show(s, v));
+	return false;
+}
