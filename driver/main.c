@@ -31,9 +31,9 @@ int main(int argc, char **argv)
 	struct options o;
 	int status = options_parse(&arena, argc, argv, &o) ? run(&o) : EXIT_USAGE;
 	arena_free(&arena);
-	if (fflush(stdout) || ferror(stdout)) {
+	if ((fflush(stdout) || ferror(stdout)) && status == EXIT_OK) {
 		fprintf(stderr, "deployc: cannot write standard output: %s\n", strerror(errno));
-		return status ? status : EXIT_ERRORS;
+		return EXIT_ERRORS;
 	}
 	return status;
 }

@@ -98,8 +98,6 @@ static const char *larger_mesh(const struct fit *f)
 	struct deploy other = *d;
 	int n = d->mesh.n;
 	other.mesh.at = arena_array(f->arena, struct mesh_axis, n);
-	other.stages = NULL;
-	other.n_stages = 0;
 	for (int64_t factor = 2; factor <= 64; factor *= 2)
 		for (int i = n - 1; i >= 0; i--) {
 			memcpy(other.mesh.at, d->mesh.at, (size_t)n * sizeof *d->mesh.at);
