@@ -1,0 +1,302 @@
+/* The tables of a program, as the bytes of dr_blob (runtime/abi.h): struct dr_program first, then what it refers to by
+ * offset. It has no pointers, and equal schedules give equal bytes. */
+#include "module.h"
+#include <stddef.h>
+#include <string.h>
+
+/* Both sides read the same header; these catch a change of it that would bring padding that this file does not expect. */
+_Static_assert(sizeof(struct dr_span) == 8, "span");
+_Static_assert(sizeof(struct dr_atom) == 16, "atom");
+_Static_assert(sizeof(struct dr_group) == 12, "group");
+_Static_assert(sizeof(struct dr_collective) == 24, "collective");
+_Static_assert(sizeof(struct dr_axis) == 40 && offsetof(struct dr_axis, stride) == 32, "axis");
+_Static_assert(sizeof(struct dr_param) == 80 && offsetof(struct dr_param, base) == 72, "param");
+_Static_assert(sizeof(struct dr_constant) == 16, "constant");
+_Static_assert(sizeof(struct dr_map) == 32, "map");
+_Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
+_Static_assert(sizeof(struct dr_config) == 48 && offsetof(struct dr_config, i) == 24, "config");
+_Static_assert(offsetof(struct dr_program, hash) == 16 && sizeof(struct dr_program) % 8 == 0, "program");
+_Static_assert((int)PHASES == DR_PHASES && (int)PHASE_DECODE == DR_DECODE, "phases");
+
+enum { TABLE_ALIGN = 8, DATA_ALIGN = 64 };
+
+struct blob { struct arena *arena; unsigned char *at; size_t n, cap; };
+
+static uint32_t narrow(int64_t v, const char *what)
+{
+	if (v < 0 || v > UINT32_MAX)
+		internal_error("%s = %lld does not fit the launcher's tables", what, (long long)v);
+	return (uint32_t)v;
+}
+
+/* Zeroed room for `bytes`; gives its offset. */
+static uint32_t blob_reserve(struct blob *b, size_t bytes, size_t align)
+{
+	size_t at = (b->n + align - 1) / align * align, end = at + bytes;
+	if (end > b->cap) {
+		size_t cap = end * 2;
+		unsigned char *grown = arena_alloc(b->arena, cap);
+		if (b->n)
+			memcpy(grown, b->at, b->n);
+		b->at = grown;
+		b->cap = cap;
+	}
+	b->n = end;
+	return narrow((int64_t)at, "size of the tables");
+}
+
+static struct dr_span blob_data(struct blob *b, const void *data, size_t n, size_t size, size_t align)
+{
+	struct dr_span span = { blob_reserve(b, n * size, align), narrow((int64_t)n, "elements of a table") };
+	if (n)
+		memcpy(b->at + span.at, data, n * size);
+	return span;
+}
+
+static struct dr_span blob_string(struct blob *b, const char *s)
+{
+	size_t n = s ? strlen(s) : 0;
+	struct dr_span span = { blob_reserve(b, n + 1, 1), narrow((int64_t)n, "length of a text") };
+	if (n)
+		memcpy(b->at + span.at, s, n);
+	return span;
+}
+
+static struct dr_span blob_strings(struct blob *b, const char *const *s, int n)
+{
+	struct dr_span *spans = arena_array(b->arena, struct dr_span, n);
+	for (int i = 0; i < n; i++)
+		spans[i] = blob_string(b, s[i]);
+	return blob_data(b, spans, (size_t)n, sizeof *spans, TABLE_ALIGN);
+}
+
+static struct dr_span blob_indices(struct blob *b, const int *index, int n)
+{
+	return blob_data(b, index, (size_t)n, sizeof(uint32_t), sizeof(uint32_t));
+}
+
+#define blob_table(b, rows, n) blob_data((b), (rows), (size_t)(n), sizeof *(rows), TABLE_ALIGN)
+
+/* Group -1 of the schedule is the group of no atoms: one member. It stands behind the others. */
+static uint32_t group_index(const struct schedule *s, int group)
+{
+	return group < 0 ? (uint32_t)s->groups.n : (uint32_t)group;
+}
+
+static uint32_t dtype_code(enum dtype t)
+{
+	switch (t) {
+	case DTYPE_F32: return DR_F32;
+	case DTYPE_BF16: return DR_BF16;
+	case DTYPE_F16: return DR_F16;
+	case DTYPE_I32: return DR_I32;
+	default: internal_error("the runtime has no %s", dtype_name(t));
+	}
+}
+
+/* ---- ranks -------------------------------------------------------------------------------------------------------- */
+static struct dr_span atoms(struct blob *b, const struct schedule *s)
+{
+	struct dr_atom *rows = arena_array(b->arena, struct dr_atom, s->atoms.n);
+	for (int i = 0; i < s->atoms.n; i++) {
+		const struct atom *a = &s->atoms.at[i];
+		rows[i] = (struct dr_atom){ blob_string(b, a->name), narrow(a->size, a->name), narrow(a->stride, a->name) };
+	}
+	return blob_table(b, rows, s->atoms.n);
+}
+
+static struct dr_span groups(struct blob *b, const struct schedule *s)
+{
+	int n = s->groups.n + 1;
+	struct dr_group *rows = arena_array(b->arena, struct dr_group, n);
+	for (int i = 0; i < s->groups.n; i++) {
+		const struct group *g = &s->groups.at[i];
+		rows[i] = (struct dr_group){ blob_indices(b, g->atom, g->n), narrow(g->n ? g->size : 1, "group size") };
+	}
+	rows[n - 1] = (struct dr_group){ .size = 1 };
+	return blob_table(b, rows, n);
+}
+
+static struct dr_span collectives(struct blob *b, const struct schedule *s)
+{
+	struct dr_collective *rows = arena_array(b->arena, struct dr_collective, s->collectives.n);
+	for (int i = 0; i < s->collectives.n; i++) {
+		const struct collective *c = &s->collectives.at[i];
+		rows[i] = (struct dr_collective){
+			.kind = (uint32_t)c->kind, .group = group_index(s, c->group), .dtype = dtype_code(c->dtype),
+			.phase = (uint32_t)c->phase, .cause = blob_string(b, c->cause),
+		};
+	}
+	return blob_table(b, rows, s->collectives.n);
+}
+
+static struct dr_span stages(struct blob *b, const struct schedule *s)
+{
+	struct dr_stage *rows = arena_array(b->arena, struct dr_stage, s->stages.n);
+	for (int i = 0; i < s->stages.n; i++) {
+		const struct stage *st = &s->stages.at[i];
+		rows[i].layer_begin = narrow(st->layer_begin, "layer");
+		rows[i].layer_end = narrow(st->layer_end, "layer");
+		for (int k = 0; k < DR_SPACES; k++)
+			rows[i].bytes[k] = (uint64_t)st->bytes[k];
+	}
+	return blob_table(b, rows, s->stages.n);
+}
+
+/* ---- what lies in memory ------------------------------------------------------------------------------------------ */
+static struct dr_span param_axes(struct blob *b, const struct schedule *s, const struct placed_param *p)
+{
+	struct dr_axis *rows = arena_array(b->arena, struct dr_axis, p->n_axes);
+	for (int i = 0; i < p->n_axes; i++) {
+		const struct placed_axis *a = &p->axes[i];
+		rows[i] = (struct dr_axis){
+			.name = blob_string(b, a->name), .extent = narrow(a->extent, a->name), .local = narrow(a->local, a->name),
+			.group = group_index(s, a->group), .role = (uint32_t)a->role, .keyed = a->keyed, .stride = a->stride,
+		};
+	}
+	return blob_table(b, rows, p->n_axes);
+}
+
+static struct dr_span params(struct blob *b, const struct schedule *s)
+{
+	struct dr_param *rows = arena_array(b->arena, struct dr_param, s->params.n);
+	for (int i = 0; i < s->params.n; i++) {
+		const struct placed_param *p = &s->params.at[i];
+		const struct stored *stored = &p->param->stored;
+		struct dr_param *r = &rows[i];          /* member by member: a copied struct could bring random padding */
+		r->path = blob_string(b, p->param->path);
+		r->key = blob_string(b, p->param->key);
+		r->space = (uint32_t)p->space;
+		r->in_loop = p->param->in_loop;
+		r->offset = (uint64_t)p->offset;
+		r->bytes = (uint64_t)p->bytes;
+		r->dtype = dtype_code(p->param->dtype);
+		r->n_tile = (uint32_t)p->pack.n_tile;
+		r->k_pair = (uint32_t)p->pack.k_pair;
+		r->axes = param_axes(b, s, p);
+		r->shape = blob_data(b, stored->dim, (size_t)stored->n_dims, sizeof stored->dim[0], TABLE_ALIGN);
+		r->base = stored->base;
+	}
+	return blob_table(b, rows, s->params.n);
+}
+
+static struct dr_span constants(struct blob *b, const struct schedule *s)
+{
+	struct dr_constant *rows = arena_array(b->arena, struct dr_constant, s->constants.n);
+	for (int i = 0; i < s->constants.n; i++) {
+		const struct constant *c = &s->constants.at[i];
+		rows[i].offset = (uint64_t)c->offset;
+		rows[i].bytes = blob_data(b, c->data, (size_t)c->n * sizeof *c->data, 1, DATA_ALIGN);
+	}
+	return blob_table(b, rows, s->constants.n);
+}
+
+static struct dr_span maps(struct blob *b, const struct schedule *s)
+{
+	struct dr_map *rows = arena_array(b->arena, struct dr_map, s->maps.n);
+	for (int i = 0; i < s->maps.n; i++) {
+		const struct expert_map *m = &s->maps.at[i];
+		int exchange[MAX_GROUP_ATOMS] = { 0 };
+		for (int k = 0; k < m->n; k++)
+			exchange[k] = m->exchange[k];
+		rows[i] = (struct dr_map){
+			.offset = (uint64_t)m->offset, .experts = narrow(m->experts, "experts"), .local = narrow(m->local, "experts"),
+			.atoms = blob_indices(b, m->atom, m->n), .exchange = blob_indices(b, exchange, m->n),
+		};
+	}
+	return blob_table(b, rows, s->maps.n);
+}
+
+static struct dr_span config(struct blob *b, const struct program *p)
+{
+	struct dr_config *rows = arena_array(b->arena, struct dr_config, p->config.n);
+	for (int i = 0; i < p->config.n; i++) {
+		const struct config_entry *c = &p->config.at[i];
+		rows[i] = (struct dr_config){
+			.name = blob_string(b, c->name), .field = blob_string(b, c->field), .type = (uint32_t)c->type,
+			.b = c->b, .i = c->i, .f = c->f, .s = blob_string(b, c->s),
+		};
+	}
+	return blob_table(b, rows, p->config.n);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+static void put_numbers(struct dr_program *p, const struct schedule *s)
+{
+	p->magic = DR_MAGIC;
+	p->version = DR_ABI_VERSION;
+	p->ranks = narrow(s->ranks, "ranks");
+	p->stage_group = group_index(s, s->stage_group);
+	p->owner_group = group_index(s, s->owner_group);
+	p->logits_group = group_index(s, s->logits_group);
+	p->token_multiple = narrow(s->token_multiple, "token multiple");
+	p->row_multiple = narrow(s->row_multiple, "row multiple");
+	for (int i = 0; i < PHASES; i++) {
+		p->chunk[i] = narrow(s->chunk[i], "chunk");
+		p->max_rows[i] = narrow(s->max_rows[i], "rows");
+	}
+	p->microbatches = narrow(s->microbatches, "microbatches");
+	p->seqs = narrow(s->seqs, "sequences");
+	p->page = narrow(s->page, "page");
+	p->pages = narrow(s->pages, "pages");
+	p->pages_per_seq = narrow(s->pages_per_seq, "pages");
+	p->layer_bytes = (uint64_t)s->layer_bytes;
+	p->state_layer_bytes = (uint64_t)s->state_layer_bytes;
+	for (int i = 0; i < DR_INPUTS; i++)
+		p->input_offset[i] = (uint64_t)s->input_offset[i];
+	p->tokens_offset = (uint64_t)s->tokens_offset;
+	p->logits_offset = (uint64_t)s->logits_offset;
+	p->vocab = narrow(s->vocab, "vocabulary");
+	p->comm_slot = (uint64_t)s->comm_slot;
+	p->comm_mailbox = (uint64_t)s->comm_mailbox;
+}
+
+static struct dr_span kernel_names(struct blob *b, const struct schedule *s)
+{
+	const char **names = arena_array(b->arena, const char *, s->kernels.n);
+	for (int i = 0; i < s->kernels.n; i++)
+		names[i] = s->kernels.at[i].name;
+	return blob_strings(b, names, s->kernels.n);
+}
+
+static uint64_t fnv1a(uint64_t hash, const unsigned char *at, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ at[i]) * 0x100000001b3u;
+	return hash;
+}
+
+/* Of all bytes but the hash itself. */
+static uint64_t blob_hash(const struct blob *b)
+{
+	size_t at = offsetof(struct dr_program, hash), behind = at + sizeof(uint64_t);
+	return fnv1a(fnv1a(0xcbf29ce484222325u, b->at, at), b->at + behind, b->n - behind);
+}
+
+const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text, size_t *size)
+{
+	struct blob b = { .arena = arena };
+	const struct program *program = s->deploy->program;
+	blob_reserve(&b, sizeof(struct dr_program), TABLE_ALIGN);
+	struct dr_program *p = arena_new(arena, struct dr_program);
+	put_numbers(p, s);
+	p->deploy = blob_string(&b, s->deploy->name);
+	p->model = blob_string(&b, s->deploy->model_name);
+	p->atoms = atoms(&b, s);
+	p->groups = groups(&b, s);
+	p->collectives = collectives(&b, s);
+	p->stages = stages(&b, s);
+	p->params = params(&b, s);
+	p->constants = constants(&b, s);
+	p->maps = maps(&b, s);
+	p->config = config(&b, program);
+	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
+	p->kernel_names = kernel_names(&b, s);
+	p->plan_text = blob_string(&b, plan_text);
+	p->index_name = blob_string(&b, program->has_loop ? program->loop.index : "");
+	memcpy(b.at, p, sizeof *p);
+	p->hash = blob_hash(&b);
+	memcpy(b.at, p, sizeof *p);
+	*size = b.n;
+	return b.at;
+}

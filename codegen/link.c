@@ -1,0 +1,134 @@
+/* The launcher: the object, the embedded runtime archive and the system's linker. */
+#include "module.h"
+#include <llvm-c/Core.h>
+#include <errno.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern const unsigned char runtime_archive[];
+extern const unsigned long runtime_archive_size;
+extern char **environ;
+
+/* A folder of our own for what the linker reads. */
+struct workspace { char folder[256], object[272], archive[272]; };
+
+static bool workspace_open(struct workspace *w)
+{
+	const char *parent = getenv("TMPDIR");
+	int n = snprintf(w->folder, sizeof w->folder, "%s/deployc-XXXXXX", parent && *parent ? parent : "/tmp");
+	if (n >= (int)sizeof w->folder)
+		errno = ENAMETOOLONG;
+	if (n >= (int)sizeof w->folder || !mkdtemp(w->folder)) {
+		fprintf(stderr, "deployc: cannot make a temporary folder %s: %s; set TMPDIR to a folder that can be written\n",
+		        w->folder, strerror(errno));
+		return false;
+	}
+	snprintf(w->object, sizeof w->object, "%s/program.o", w->folder);
+	snprintf(w->archive, sizeof w->archive, "%s/runtime.a", w->folder);
+	return true;
+}
+
+static void workspace_close(const struct workspace *w)
+{
+	unlink(w->object);
+	unlink(w->archive);
+	rmdir(w->folder);
+}
+
+static bool write_file(const char *path, const void *data, size_t n)
+{
+	FILE *f = fopen(path, "wb");
+	bool ok = f && fwrite(data, 1, n, f) == n;
+	if (f && fclose(f))
+		ok = false;
+	if (!ok)
+		fprintf(stderr, "deployc: cannot write %s: %s\n", path, strerror(errno));
+	return ok;
+}
+
+/* ---- the linker --------------------------------------------------------------------------------------------------- */
+enum { MAX_WORDS = 32 };
+struct command { const char *word[MAX_WORDS]; int n; };
+
+static void add_word(struct command *c, const char *word)
+{
+	if (c->n == MAX_WORDS - 1)
+		internal_error("too many words in the linker's command");
+	c->word[c->n++] = word;
+}
+
+/* $CC may hold options or a wrapper behind blanks: "ccache gcc". */
+static void add_compiler(struct command *c, char *cc)
+{
+	char *rest = NULL;
+	for (char *w = strtok_r(cc, " \t", &rest); w && c->n < MAX_WORDS / 2; w = strtok_r(NULL, " \t", &rest))
+		add_word(c, w);
+	if (!c->n)
+		add_word(c, "cc");
+}
+
+static bool report_exit(const char *program, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		fprintf(stderr, "deployc: `%s` could not be run; install a C compiler (Debian: apt install gcc) or set CC\n", program);
+	else if (WIFEXITED(status))
+		fprintf(stderr, "deployc: `%s` did not link the launcher (status %d, its words are above); it wants libjansson "
+		        "(Debian: apt install libjansson-dev) and room for the output\n", program, WEXITSTATUS(status));
+	else
+		fprintf(stderr, "deployc: `%s` was stopped by signal %d while it linked the launcher\n", program, WTERMSIG(status));
+	return false;
+}
+
+static bool run(const struct command *c)
+{
+	pid_t child;
+	int status, error = posix_spawnp(&child, c->word[0], NULL, NULL, (char *const *)c->word, environ);
+	if (error) {
+		fprintf(stderr, "deployc: cannot run `%s`: %s; install a C compiler (Debian: apt install gcc) or set CC\n",
+		        c->word[0], strerror(error));
+		return false;
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR) {
+			fprintf(stderr, "deployc: lost the linker `%s`: %s\n", c->word[0], strerror(errno));
+			return false;
+		}
+	return report_exit(c->word[0], status);
+}
+
+static bool link_launcher(const struct workspace *w, const char *path)
+{
+	const char *named = getenv("CC");
+	struct command c = { .n = 0 };
+	char *cc = strdup(named ? named : "cc");
+	if (!cc)
+		internal_error("out of memory");
+	add_compiler(&c, cc);
+	const char *rest[] = { "-o", path, w->object, w->archive, "-lm", "-lpthread", "-ldl", "-ljansson" };
+	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+		add_word(&c, rest[i]);
+	bool ok = run(&c);
+	free(cc);
+	return ok;
+}
+
+bool codegen_launcher(const struct schedule *s, const struct codegen_options *o, const char *path)
+{
+	struct workspace w;
+	LLVMMemoryBufferRef object = codegen_buffer(s, o, CODEGEN_OBJ);
+	if (!object)
+		return false;
+	bool ok = workspace_open(&w);
+	if (ok) {
+		ok = write_file(w.object, LLVMGetBufferStart(object), LLVMGetBufferSize(object)) &&
+		     write_file(w.archive, runtime_archive, runtime_archive_size) && link_launcher(&w, path);
+		workspace_close(&w);
+	}
+	LLVMDisposeMemoryBuffer(object);
+	return ok;
+}

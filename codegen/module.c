@@ -1,0 +1,138 @@
+/* One module for a schedule: the tables, the kernels, the step programs and a main; verified, optimised, emitted. */
+#include "module.h"
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Error.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include <errno.h>
+#include <string.h>
+
+/* ---- contents ----------------------------------------------------------------------------------------------------- */
+static void add_blob(struct codegen *g, const struct schedule *s, const char *plan_text)
+{
+	struct arena arena = { 0 };
+	size_t size;
+	const unsigned char *bytes = blob_build(&arena, s, plan_text, &size);
+	LLVMValueRef text = LLVMConstStringInContext2(g->context, (const char *)bytes, size, true);
+	LLVMValueRef blob = LLVMAddGlobal(g->module, LLVMTypeOf(text), "dr_blob");
+	LLVMSetInitializer(blob, text);
+	LLVMSetGlobalConstant(blob, true);
+	LLVMSetAlignment(blob, 64);
+	arena_free(&arena);
+}
+
+/* The kernels, and dr_kernel_table: their functions in the order of the schedule. */
+static void add_kernels(struct codegen *g, const struct schedule *s)
+{
+	struct arena arena = { 0 };
+	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->kernels.n);
+	for (int i = 0; i < s->kernels.n; i++) {
+		table[i] = emit_kernel(g, &s->kernels.at[i]);
+		LLVMSetLinkage(table[i], LLVMInternalLinkage);
+	}
+	LLVMValueRef all = LLVMConstArray2(g->ptr, table, (uint64_t)s->kernels.n);
+	LLVMValueRef global = LLVMAddGlobal(g->module, LLVMTypeOf(all), "dr_kernel_table");
+	LLVMSetInitializer(global, all);
+	LLVMSetGlobalConstant(global, true);
+	arena_free(&arena);
+}
+
+/* int main(int argc, char **argv) { return dr_main(argc, argv); } */
+static void add_main(struct codegen *g)
+{
+	LLVMTypeRef params[] = { g->i32, g->ptr };
+	LLVMValueRef runtime = LLVMAddFunction(g->module, "dr_main", LLVMFunctionType(g->i32, params, 2, false));
+	LLVMValueRef f = ir_function(g, "main", g->i32, params, 2, false);
+	LLVMValueRef args[] = { LLVMGetParam(f, 0), LLVMGetParam(f, 1) };
+	LLVMBuildRet(g->builder, ir_call(g, runtime, args, 2));
+}
+
+static void verify(LLVMModuleRef module, const char *when)
+{
+	char *message = NULL;
+	if (LLVMVerifyModule(module, LLVMReturnStatusAction, &message))
+		internal_error("the module is broken %s: %s", when, message);
+	LLVMDisposeMessage(message);
+}
+
+static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct schedule *s, const char *plan_text)
+{
+	struct target_shape shape = target_shape(machine);
+	codegen_open(g, s->deploy->name, machine, &shape);
+	add_blob(g, s, plan_text);
+	add_kernels(g, s);
+	for (int phase = 0; phase < PHASES; phase++)
+		emit_step(g, s, (enum phase)phase);
+	add_main(g);
+	verify(g->module, "before optimisation");
+}
+
+/* ---- forms -------------------------------------------------------------------------------------------------------- */
+/* Kernels come vectorised and tiled: what is left is to put their variables into registers and to clean up. The whole of
+ * default<O2> gives the same speed for twice the time. */
+static const char *passes(int level)
+{
+	if (level == 0)
+		return "function(mem2reg)";
+	if (level == 1)
+		return "function(mem2reg,early-cse,instsimplify)";
+	return "function(mem2reg,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse,dce)";
+}
+
+static void optimise(struct codegen *g, int level)
+{
+	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+	LLVMPassBuilderOptionsSetLoopVectorization(options, false);
+	LLVMPassBuilderOptionsSetSLPVectorization(options, false);
+	LLVMErrorRef error = LLVMRunPasses(g->module, passes(level), g->machine, options);
+	LLVMDisposePassBuilderOptions(options);
+	if (error)
+		internal_error("LLVM: %s", LLVMGetErrorMessage(error));
+	verify(g->module, "after optimisation");
+}
+
+static LLVMMemoryBufferRef print_ir(const struct codegen *g)
+{
+	char *text = LLVMPrintModuleToString(g->module);
+	LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(text, strlen(text), "llvm");
+	LLVMDisposeMessage(text);
+	return buffer;
+}
+
+static LLVMMemoryBufferRef emit(struct codegen *g, int level, enum codegen_form form)
+{
+	if (form == CODEGEN_LLVM)
+		return print_ir(g);
+	optimise(g, level);
+	LLVMMemoryBufferRef buffer;
+	char *message = NULL;
+	LLVMCodeGenFileType type = form == CODEGEN_ASM ? LLVMAssemblyFile : LLVMObjectFile;
+	if (LLVMTargetMachineEmitToMemoryBuffer(g->machine, g->module, type, &message, &buffer))
+		internal_error("LLVM: %s", message);
+	return buffer;
+}
+
+LLVMMemoryBufferRef codegen_buffer(const struct schedule *s, const struct codegen_options *o, enum codegen_form form)
+{
+	LLVMTargetMachineRef machine = target_machine(o->cpu, o->level);
+	if (!machine)
+		return NULL;
+	struct codegen g;
+	build(&g, machine, s, o->plan_text);
+	LLVMMemoryBufferRef buffer = emit(&g, o->level, form);
+	codegen_close(&g);
+	LLVMDisposeTargetMachine(machine);
+	return buffer;
+}
+
+bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out)
+{
+	LLVMMemoryBufferRef buffer = codegen_buffer(s, o, form);
+	if (!buffer)
+		return false;
+	size_t n = LLVMGetBufferSize(buffer);
+	bool ok = fwrite(LLVMGetBufferStart(buffer), 1, n, out) == n && fflush(out) == 0;
+	if (!ok)
+		fprintf(stderr, "deployc: cannot write the module: %s\n", strerror(errno));
+	LLVMDisposeMemoryBuffer(buffer);
+	return ok;
+}

@@ -1,0 +1,239 @@
+/* The step programs: dr_step_prefill and dr_step_decode, a straight line of launches and collectives around two kinds of
+ * loops: the layers, and the rounds of an expert exchange. */
+#include "module.h"
+#include <stddef.h>
+
+struct step_emitter {
+	struct codegen *g;
+	LLVMValueRef frame;
+	LLVMValueRef base[DR_SPACES], group_index, tokens, rows;        /* read from the frame once; numbers are i64 */
+	LLVMValueRef args;                                              /* u64[most arguments of a launch] */
+	LLVMValueRef layer, round;                                      /* i64; NULL outside their loops */
+	struct ir_loop rounds;
+};
+
+/* ---- small pieces ------------------------------------------------------------------------------------------------- */
+static LLVMValueRef field(const struct step_emitter *e, size_t offset)
+{
+	return ir_offset(e->g, e->frame, ir_i64(e->g, (int64_t)offset));
+}
+
+static LLVMValueRef read_i32(const struct step_emitter *e, size_t offset)
+{
+	return ir_load_i32(e->g, field(e, offset), ir_i64(e->g, 0));
+}
+
+/* Calls a function of the runtime, declared at its first use. */
+static LLVMValueRef call_runtime(const struct step_emitter *e, const char *name, LLVMTypeRef result, LLVMValueRef *args, int n)
+{
+	enum { MOST = 8 };
+	LLVMTypeRef types[MOST];
+	if (n > MOST)
+		internal_error("%d arguments for %s", n, name);
+	for (int i = 0; i < n; i++)
+		types[i] = LLVMTypeOf(args[i]);
+	LLVMValueRef f = LLVMGetNamedFunction(e->g->module, name);
+	if (!f)
+		f = LLVMAddFunction(e->g->module, name, LLVMFunctionType(result, types, (unsigned)n, false));
+	return ir_call(e->g, f, args, n);
+}
+
+/* ---- operands ----------------------------------------------------------------------------------------------------- */
+/* count * value / div; exact, or rounded down */
+static LLVMValueRef scaled(const struct step_emitter *e, LLVMValueRef count, const struct number *n)
+{
+	struct codegen *g = e->g;
+	return ir_div(g, ir_mul(g, count, ir_i64(g, n->value)), ir_i64(g, n->div ? n->div : 1));
+}
+
+/* This rank's index in a group; 0 in the group of no atoms. */
+static LLVMValueRef rank_index(const struct step_emitter *e, int group)
+{
+	return group < 0 ? ir_i64(e->g, 0) : ir_load_i32(e->g, e->group_index, ir_i64(e->g, group));
+}
+
+static LLVMValueRef number(const struct step_emitter *e, const struct number *n)
+{
+	struct codegen *g = e->g;
+	switch (n->kind) {
+	case NUMBER_CONST: return ir_i64(g, n->value);
+	case NUMBER_TOKENS: return scaled(e, e->tokens, n);
+	case NUMBER_ROWS: return scaled(e, e->rows, n);
+	case NUMBER_INDEX: return ir_mul(g, rank_index(e, n->group), ir_i64(g, n->value));
+	case NUMBER_INDEX_TOKENS: return ir_mul(g, rank_index(e, n->group), scaled(e, e->tokens, n));
+	case NUMBER_ROUND:
+		if (!e->round)
+			internal_error("a round's number outside of rounds");
+		return e->round;
+	}
+	internal_error("number of kind %d", (int)n->kind);
+}
+
+/* The constant part of a number joins the offset. */
+static LLVMValueRef address(const struct step_emitter *e, const struct address *a, const struct number *more)
+{
+	struct codegen *g = e->g;
+	bool constant = more->kind == NUMBER_CONST;
+	LLVMValueRef at = ir_add(g, e->base[a->space], ir_i64(g, a->offset + (constant ? more->value : 0)));
+	if (!constant)
+		at = ir_add(g, at, number(e, more));
+	if (e->layer)
+		return ir_add(g, at, ir_mul(g, e->layer, ir_i64(g, a->layer_stride)));
+	if (a->layer_stride)
+		internal_error("a layer's address outside of the layers");
+	return at;
+}
+
+static LLVMValueRef argument(const struct step_emitter *e, const struct argument *a)
+{
+	return a->is_address ? address(e, &a->address, &a->number) : number(e, &a->number);
+}
+
+/* ---- instructions ------------------------------------------------------------------------------------------------- */
+static void emit_launch(const struct step_emitter *e, const struct instr *in)
+{
+	struct codegen *g = e->g;
+	for (int i = 0; i < in->n_args; i++)
+		ir_store(g, argument(e, &in->args[i]), ir_offset(g, e->args, ir_i64(g, (int64_t)sizeof(uint64_t) * i)), 8);
+	LLVMValueRef args[] = { e->frame, ir_i32(g, in->kernel), ir_i32(g, in->op), e->args, ir_i32(g, in->n_args) };
+	call_runtime(e, "dr_launch", g->nothing, args, 5);
+}
+
+static void call_collective(const struct step_emitter *e, int collective, int op, LLVMValueRef src, LLVMValueRef dst,
+                            const struct number *outer, const struct number *block)
+{
+	struct codegen *g = e->g;
+	LLVMValueRef args[] = { e->frame, ir_i32(g, collective), ir_i32(g, op), src, dst, number(e, outer), number(e, block) };
+	call_runtime(e, "dr_collective", g->nothing, args, 7);
+}
+
+static void emit_collective(const struct step_emitter *e, const struct instr *in)
+{
+	LLVMValueRef src = argument(e, &in->src), dst = argument(e, &in->dst);
+	call_collective(e, in->collective, in->op, src, dst, &in->outer, &in->block);
+}
+
+static LLVMValueRef count_rounds(const struct step_emitter *e, const struct instr *in)
+{
+	struct codegen *g = e->g;
+	if (in->group < 0)
+		return ir_i64(g, 1);
+	LLVMValueRef start = argument(e, &in->start);
+	LLVMValueRef args[] = { e->frame, ir_i32(g, in->group), ir_i32(g, in->op), start, ir_i32(g, in->dests),
+	                        ir_i32(g, in->local), ir_i64(g, in->capacity) };
+	return ir_wide(g, call_runtime(e, "dr_rounds", g->i32, args, 7));
+}
+
+static void rounds_begin(struct step_emitter *e, const struct instr *in)
+{
+	struct codegen *g = e->g;
+	if (e->round)
+		internal_error("rounds inside of rounds");
+	e->rounds = loop_begin(g, ir_i64(g, 0), count_rounds(e, in), ir_i64(g, 1));
+	e->round = e->rounds.index;
+}
+
+static void rounds_end(struct step_emitter *e)
+{
+	if (!e->round)
+		internal_error("an end of rounds that did not begin");
+	loop_end(e->g, &e->rounds);
+	e->round = NULL;
+}
+
+static void emit_instrs(struct step_emitter *e, const struct step *step, enum where where)
+{
+	for (int i = 0; i < step->at[where].n; i++) {
+		const struct instr *in = &step->at[where].at[i];
+		switch (in->kind) {
+		case INSTR_LAUNCH: emit_launch(e, in); break;
+		case INSTR_COLLECTIVE: emit_collective(e, in); break;
+		case INSTR_ROUNDS_BEGIN: rounds_begin(e, in); break;
+		case INSTR_ROUNDS_END: rounds_end(e); break;
+		}
+	}
+	if (e->round)
+		internal_error("rounds that do not end");
+}
+
+/* ---- the step ----------------------------------------------------------------------------------------------------- */
+static void read_frame(struct step_emitter *e)
+{
+	struct codegen *g = e->g;
+	for (size_t i = 0; i < DR_SPACES; i++)
+		e->base[i] = ir_load(g, g->i64, field(e, offsetof(struct dr_frame, base) + sizeof(uint64_t) * i), 8);
+	e->group_index = ir_load(g, g->ptr, field(e, offsetof(struct dr_frame, index)), 8);
+	e->tokens = read_i32(e, offsetof(struct dr_frame, tokens));
+	e->rows = read_i32(e, offsetof(struct dr_frame, rows));
+}
+
+static int most_args(const struct step *step)
+{
+	int most = 1;
+	for (int w = 0; w < WHERES; w++)
+		for (int i = 0; i < step->at[w].n; i++)
+			if (step->at[w].at[i].kind == INSTR_LAUNCH && step->at[w].at[i].n_args > most)
+				most = step->at[w].at[i].n_args;
+	return most;
+}
+
+static void store_layer(const struct step_emitter *e, LLVMValueRef layer)
+{
+	ir_store_i32(e->g, layer, field(e, offsetof(struct dr_frame, layer)), ir_i64(e->g, 0));
+}
+
+static void emit_layers(struct step_emitter *e, const struct step *step)
+{
+	struct codegen *g = e->g;
+	LLVMValueRef layers = read_i32(e, offsetof(struct dr_frame, layers));
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), layers, ir_i64(g, 1));
+	e->layer = l.index;
+	store_layer(e, e->layer);
+	emit_instrs(e, step, WHERE_LAYER);
+	e->layer = NULL;
+	loop_end(g, &l);
+	store_layer(e, ir_i64(g, -1));
+}
+
+/* On stage `here` the instructions of `where`; on the others the collective that takes over or hands on the carried value. */
+static void emit_at_stage(struct step_emitter *e, const struct step *step, enum where where, LLVMValueRef here,
+                          const struct carried *carried, int collective)
+{
+	struct codegen *g = e->g;
+	const struct number none = { .kind = NUMBER_CONST };
+	LLVMValueRef stage = read_i32(e, offsetof(struct dr_frame, stage));
+	struct ir_branch branch = if_begin(g, ir_compare(g, LLVMIntEQ, stage, here));
+	emit_instrs(e, step, where);
+	if_else(g, &branch);
+	LLVMValueRef at = address(e, &carried->at, &none);
+	call_collective(e, collective, carried->op, at, at, &carried->outer, &carried->block);
+	if_end(g, &branch);
+}
+
+static void emit_stages(struct step_emitter *e, const struct step *step, const struct carried *carried)
+{
+	struct codegen *g = e->g;
+	LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
+	emit_at_stage(e, step, WHERE_FIRST_STAGE, ir_i64(g, 0), carried, carried->recv);
+	emit_layers(e, step);
+	emit_at_stage(e, step, WHERE_LAST_STAGE, last, carried, carried->send);
+}
+
+void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
+{
+	const struct step *step = &s->step[phase];
+	const char *name = phase == PHASE_PREFILL ? "dr_step_prefill" : "dr_step_decode";
+	struct step_emitter e = { .g = g, .frame = LLVMGetParam(ir_function(g, name, g->nothing, &g->ptr, 1, false), 0) };
+	e.args = ir_local(g, g->i64, most_args(step));
+	read_frame(&e);
+	store_layer(&e, ir_i64(g, -1));
+	emit_instrs(&e, step, WHERE_EVERY_STAGE);
+	if (s->stages.n > 1) {
+		emit_stages(&e, step, &s->carried[phase]);
+	} else {
+		emit_instrs(&e, step, WHERE_FIRST_STAGE);
+		emit_layers(&e, step);
+		emit_instrs(&e, step, WHERE_LAST_STAGE);
+	}
+	LLVMBuildRetVoid(g->builder);
+}

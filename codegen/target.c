@@ -1,0 +1,139 @@
+/* The processor that code is for: names, features, and what the schedule has to know of it. */
+#include "module.h"
+#include <llvm-c/Core.h>
+#include <llvm-c/ErrorHandling.h>
+#include <llvm-c/Target.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void on_fatal(const char *reason)
+{
+	internal_error("LLVM: %s", reason);
+}
+
+/* The host and NVPTX; may run more than once. */
+static void initialize_targets(void)
+{
+	LLVMInstallFatalErrorHandler(on_fatal);
+	LLVMInitializeNativeTarget();
+	LLVMInitializeNativeAsmPrinter();
+	LLVMInitializeNVPTXTargetInfo();
+	LLVMInitializeNVPTXTarget();
+	LLVMInitializeNVPTXTargetMC();
+	LLVMInitializeNVPTXAsmPrinter();
+}
+
+static LLVMTargetMachineRef create(const char *triple, const char *cpu, const char *features, int level)
+{
+	static const LLVMCodeGenOptLevel levels[] =
+		{ LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive };
+	LLVMTargetRef target;
+	char *message = NULL;
+	if (LLVMGetTargetFromTriple(triple, &target, &message))
+		internal_error("no target for %s: %s", triple, message);
+	return LLVMCreateTargetMachine(target, triple, cpu, features, levels[level], LLVMRelocPIC, LLVMCodeModelDefault);
+}
+
+/* LLVM tells of a name that it does not know on stderr alone, and goes on without it: this reads what it says there. */
+static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, int level)
+{
+	char said[512] = "";
+	fflush(stderr);
+	FILE *capture = tmpfile();
+	int terminal = capture ? dup(STDERR_FILENO) : -1;
+	if (terminal >= 0)
+		dup2(fileno(capture), STDERR_FILENO);
+	LLVMTargetMachineRef machine = create(triple, cpu, "", level);
+	if (terminal >= 0) {
+		dup2(terminal, STDERR_FILENO);
+		close(terminal);
+		rewind(capture);
+		said[fread(said, 1, sizeof said - 1, capture)] = '\0';
+	}
+	if (capture)
+		fclose(capture);
+	if (!strstr(said, "is not a recognized processor"))
+		return machine;
+	fprintf(stderr, "deployc: no such cpu: %s (`llc-19 -mtriple=%s -mcpu=help` lists them; `native` is this machine's)\n",
+	        cpu, triple);
+	LLVMDisposeTargetMachine(machine);
+	return NULL;
+}
+
+static LLVMTargetMachineRef create_native(const char *triple, int level)
+{
+	char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
+	LLVMTargetMachineRef machine = create(triple, cpu, features, level);
+	LLVMDisposeMessage(cpu);
+	LLVMDisposeMessage(features);
+	return machine;
+}
+
+LLVMTargetMachineRef target_machine(const char *cpu, int level)
+{
+	initialize_targets();
+	char *triple = LLVMGetDefaultTargetTriple();
+	LLVMTargetMachineRef machine;
+	if (cpu && strcmp(cpu, "native") == 0)
+		machine = create_native(triple, level);
+	else
+		machine = create_named(triple, cpu ? cpu : strncmp(triple, "x86_64", 6) == 0 ? "x86-64-v3" : "generic", level);
+	LLVMDisposeMessage(triple);
+	return machine;
+}
+
+/* void probe(ptr x): reads and stores 16 floats, and rounds them to bf16. */
+static void build_probe(LLVMModuleRef module, LLVMContextRef context)
+{
+	LLVMTypeRef f32 = LLVMFloatTypeInContext(context), pointer = LLVMPointerTypeInContext(context, 0);
+	LLVMTypeRef wide = LLVMVectorType(f32, 16), half = LLVMVectorType(LLVMBFloatTypeInContext(context), 16);
+	LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(context), &pointer, 1, false);
+	LLVMValueRef probe = LLVMAddFunction(module, "probe", type);
+	LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
+	LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(context, probe, ""));
+	LLVMValueRef x = LLVMBuildLoad2(b, wide, LLVMGetParam(probe, 0), "");
+	LLVMValueRef twice = LLVMBuildFAdd(b, x, x, "");
+	LLVMBuildStore(b, twice, LLVMGetParam(probe, 0));
+	LLVMValueRef one = LLVMConstInt(LLVMInt64TypeInContext(context), 1, false);
+	LLVMValueRef behind = LLVMBuildGEP2(b, wide, LLVMGetParam(probe, 0), &one, 1, "");
+	LLVMBuildStore(b, LLVMBuildFPTrunc(b, twice, half, ""), behind);
+	LLVMBuildRetVoid(b);
+	LLVMDisposeBuilder(b);
+}
+
+/* LLVM-C does not tell a processor's features: the code that comes out of a probe does. */
+static struct target_shape shape_of(const char *assembly)
+{
+	int lanes = strstr(assembly, "%zmm") ? 16 : strstr(assembly, "%ymm") ? 8 : 4;
+	/* vcvtneps2bf16 of 512 bits is AVX512-BF16, which also has vdpbf16ps; of 256 bits it may be AVX-NE-CONVERT alone. */
+	bool bf16_dot = lanes == 16 && strstr(assembly, "vcvtneps2bf16");
+	return (struct target_shape){ .n_tile = 2 * lanes, .bf16_dot = bf16_dot };
+}
+
+struct target_shape target_shape(LLVMTargetMachineRef machine)
+{
+	LLVMContextRef context = LLVMContextCreate();
+	LLVMModuleRef module = LLVMModuleCreateWithNameInContext("probe", context);
+	build_probe(module, context);
+	char *message = NULL;
+	LLVMMemoryBufferRef assembly;
+	if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, LLVMAssemblyFile, &message, &assembly))
+		internal_error("LLVM: %s", message);
+	struct target_shape shape = shape_of(LLVMGetBufferStart(assembly));
+	LLVMDisposeMemoryBuffer(assembly);
+	LLVMDisposeModule(module);
+	LLVMContextDispose(context);
+	return shape;
+}
+
+bool codegen_target(const char *cpu, struct target_shape *out)
+{
+	LLVMTargetMachineRef machine = target_machine(cpu, 1);
+	if (!machine)
+		return false;
+	*out = target_shape(machine);
+	LLVMDisposeTargetMachine(machine);
+	return true;
+}
