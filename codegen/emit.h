@@ -31,14 +31,14 @@ LLVMValueRef ir_intrinsic(struct codegen *g, const char *name, LLVMTypeRef overl
 LLVMBasicBlockRef ir_block(struct codegen *g, const char *name);
 
 /* for (index = from; index < to; index += step), i64. Nests; loop_end() takes what loop_begin() gave. */
-struct loop { LLVMBasicBlockRef body, end; LLVMValueRef index, to, step; };
-struct loop loop_begin(struct codegen *g, LLVMValueRef from, LLVMValueRef to, LLVMValueRef step);
-void loop_end(struct codegen *g, const struct loop *l);
+struct ir_loop { LLVMBasicBlockRef body, end; LLVMValueRef index, to, step; };
+struct ir_loop loop_begin(struct codegen *g, LLVMValueRef from, LLVMValueRef to, LLVMValueRef step);
+void loop_end(struct codegen *g, const struct ir_loop *l);
 
-struct branch { LLVMBasicBlockRef otherwise, end; };
-struct branch if_begin(struct codegen *g, LLVMValueRef condition);
-void if_else(struct codegen *g, struct branch *b);
-void if_end(struct codegen *g, const struct branch *b);         /* with or without if_else before */
+struct ir_branch { LLVMBasicBlockRef otherwise, end; };
+struct ir_branch if_begin(struct codegen *g, LLVMValueRef condition);
+void if_else(struct codegen *g, struct ir_branch *b);
+void if_end(struct codegen *g, const struct ir_branch *b);         /* with or without if_else before */
 
 /* ---- ir.c: values ---------------------------------------------------------------------------------------------------- */
 LLVMValueRef ir_i32(struct codegen *g, int64_t x);
@@ -130,8 +130,8 @@ LLVMValueRef kernel_begin(struct codegen *g, const char *name);
 void         kernel_end(struct codegen *g);                             /* ret void */
 LLVMValueRef arg_pointer(struct codegen *g, int i);                     /* argument i; only at the function's start */
 LLVMValueRef arg_integer(struct codegen *g, int i);                     /* i64 */
-struct loop  share_begin(struct codegen *g, LLVMValueRef items);        /* this worker's items of [0, items); ends by loop_end() */
-struct branch first_worker(struct codegen *g);                          /* if (worker == 0); ends by if_end() */
+struct ir_loop  share_begin(struct codegen *g, LLVMValueRef items);        /* this worker's items of [0, items); ends by loop_end() */
+struct ir_branch first_worker(struct codegen *g);                          /* if (worker == 0); ends by if_end() */
 
 void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k);               /* kernel_rows.c */
 void emit_contract(struct codegen *g, const char *name, const struct kernel_contract *k);       /* kernel_contract.c */

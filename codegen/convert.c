@@ -1,0 +1,142 @@
+/* Storage formats in memory, f32 in registers: conversions, loads and stores, masks, loops over vectors. */
+#include <string.h>
+#include "emit.h"
+
+LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t)
+{
+	switch (t) {
+	case DTYPE_F64: return g->f64;
+	case DTYPE_F32: return g->f32;
+	case DTYPE_BF16: return g->i16;
+	case DTYPE_F16: return g->f16;
+	case DTYPE_I32: return g->i32;
+	default: internal_error("kernels have no code for %s", dtype_name(t));
+	}
+}
+
+LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored)
+{
+	LLVMTypeRef type = LLVMTypeOf(stored), f32 = ir_with_element(type, g->f32), i32 = ir_with_element(type, g->i32);
+	switch (t) {
+	case DTYPE_F64: return LLVMBuildFPTrunc(g->builder, stored, f32, "");
+	case DTYPE_F16: return LLVMBuildFPExt(g->builder, stored, f32, "");
+	case DTYPE_I32: return ir_bits(g, stored, f32);
+	case DTYPE_BF16:
+		stored = LLVMBuildZExt(g->builder, stored, i32, "");
+		return ir_bits(g, LLVMBuildShl(g->builder, stored, ir_like_int(g, i32, 16), ""), f32);
+	default: return stored;
+	}
+}
+
+/* In integers, so that every processor gives the same bits: adds half of the last place, one less for even results. */
+static LLVMValueRef narrow_to_bf16(struct codegen *g, LLVMValueRef x)
+{
+	LLVMTypeRef i32 = ir_with_element(LLVMTypeOf(x), g->i32), i16 = ir_with_element(i32, g->i16);
+	LLVMValueRef bits = ir_bits(g, x, i32), sixteen = ir_like_int(g, i32, 16);
+	LLVMValueRef odd = ir_and(g, LLVMBuildLShr(g->builder, bits, sixteen, ""), ir_like_int(g, i32, 1));
+	LLVMValueRef sum = ir_add(g, ir_add(g, bits, ir_like_int(g, i32, 0x7fff)), odd);
+	LLVMValueRef nan = ir_fcompare(g, LLVMRealUNO, x, x);
+	sum = ir_select(g, nan, ir_like_int(g, i32, 0x7fc00000), sum);
+	return LLVMBuildTrunc(g->builder, LLVMBuildLShr(g->builder, sum, sixteen, ""), i16, "");
+}
+
+LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef x)
+{
+	LLVMTypeRef type = LLVMTypeOf(x);
+	switch (t) {
+	case DTYPE_F64: return LLVMBuildFPExt(g->builder, x, ir_with_element(type, g->f64), "");
+	case DTYPE_F16: return LLVMBuildFPTrunc(g->builder, x, ir_with_element(type, g->f16), "");
+	case DTYPE_I32: return ir_bits(g, x, ir_with_element(type, g->i32));
+	case DTYPE_BF16: return narrow_to_bf16(g, x);
+	default: return x;
+	}
+}
+
+LLVMValueRef load_scalar(struct codegen *g, enum dtype t, LLVMValueRef p)
+{
+	return dtype_widen(g, t, ir_load(g, dtype_storage(g, t), p, dtype_bytes(t)));
+}
+
+void store_scalar(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p)
+{
+	ir_store(g, dtype_narrow(g, t, v), p, dtype_bytes(t));
+}
+
+/* The suffix of a masked intrinsic's second overload is a type too, which ir_intrinsic() does not take. */
+static LLVMValueRef masked_intrinsic(struct codegen *g, const char *name, LLVMTypeRef data, LLVMTypeRef address,
+                                     const LLVMValueRef *args)
+{
+	LLVMTypeRef overloads[] = { data, address };
+	unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+	return ir_call(g, LLVMGetIntrinsicDeclaration(g->module, id, overloads, 2), args, 4);
+}
+
+LLVMValueRef load_masked(struct codegen *g, LLVMTypeRef type, LLVMValueRef p, LLVMValueRef mask, int align)
+{
+	LLVMValueRef args[] = { p, ir_i32(g, align), mask, LLVMConstNull(type) };
+	return masked_intrinsic(g, "llvm.masked.load", type, LLVMTypeOf(p), args);
+}
+
+void store_masked(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask, int align)
+{
+	LLVMValueRef args[] = { v, p, ir_i32(g, align), mask };
+	masked_intrinsic(g, "llvm.masked.store", LLVMTypeOf(v), LLVMTypeOf(p), args);
+}
+
+LLVMValueRef load_vector(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef mask)
+{
+	LLVMTypeRef type = ir_vector(g, dtype_storage(g, t));
+	int align = dtype_bytes(t);
+	return dtype_widen(g, t, mask ? load_masked(g, type, p, mask, align) : ir_load(g, type, p, align));
+}
+
+void store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask)
+{
+	v = dtype_narrow(g, t, v);
+	if (mask) store_masked(g, v, p, mask, dtype_bytes(t));
+	else ir_store(g, v, p, dtype_bytes(t));
+}
+
+/* Addresses of p[0], p[stride], .. */
+static LLVMValueRef strided_addresses(struct codegen *g, enum dtype t, LLVMValueRef p, int64_t stride)
+{
+	LLVMTypeRef wide = ir_vector(g, g->i64);
+	LLVMValueRef index = ir_mul(g, ir_iota(g, g->i64), ir_like_int(g, wide, stride));
+	return ir_at(g, p, t, index);
+}
+
+static LLVMValueRef all_lanes(struct codegen *g) { return LLVMConstAllOnes(ir_vector(g, g->i1)); }
+
+LLVMValueRef load_strided(struct codegen *g, enum dtype t, LLVMValueRef p, int64_t stride, LLVMValueRef mask)
+{
+	LLVMTypeRef type = ir_vector(g, dtype_storage(g, t));
+	LLVMValueRef at = strided_addresses(g, t, p, stride);
+	LLVMValueRef args[] = { at, ir_i32(g, dtype_bytes(t)), mask ? mask : all_lanes(g), LLVMConstNull(type) };
+	return dtype_widen(g, t, masked_intrinsic(g, "llvm.masked.gather", type, LLVMTypeOf(at), args));
+}
+
+void store_strided(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, int64_t stride, LLVMValueRef mask)
+{
+	LLVMValueRef at = strided_addresses(g, t, p, stride);
+	v = dtype_narrow(g, t, v);
+	LLVMValueRef args[] = { v, at, ir_i32(g, dtype_bytes(t)), mask ? mask : all_lanes(g) };
+	masked_intrinsic(g, "llvm.masked.scatter", LLVMTypeOf(v), LLVMTypeOf(at), args);
+}
+
+LLVMValueRef tail_mask(struct codegen *g, LLVMValueRef left)
+{
+	LLVMValueRef n = LLVMBuildTrunc(g->builder, left, g->i32, "");
+	return ir_compare(g, LLVMIntSLT, ir_iota(g, g->i32), ir_splat(g, n));
+}
+
+void for_vectors(struct codegen *g, LLVMValueRef from, LLVMValueRef to, vector_body *body, void *context)
+{
+	LLVMValueRef lanes = ir_i64(g, g->lanes), left = ir_rem(g, ir_sub(g, to, from), lanes);
+	LLVMValueRef whole = ir_sub(g, to, left);
+	struct ir_loop l = loop_begin(g, from, whole, lanes);
+	body(g, context, l.index, NULL);
+	loop_end(g, &l);
+	struct ir_branch rest = if_begin(g, ir_compare(g, LLVMIntNE, left, ir_i64(g, 0)));
+	body(g, context, whole, tail_mask(g, left));
+	if_end(g, &rest);
+}
