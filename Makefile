@@ -1,6 +1,8 @@
 # deployc: a compiler for .deploy, in C. `make demo` and `make check` set themselves up on Debian 12.
 BUILD       ?= build
-CC          ?= gcc
+ifeq ($(origin CC),default)
+CC          := gcc
+endif
 LLVM_CONFIG ?= llvm-config-19
 PYTHON      ?= /usr/bin/python3
 FUZZ_SECONDS ?= 300

@@ -7,6 +7,8 @@
 
 Errors make `deployc check` exit with 1, warnings alone with 0.
 
+The specs in good/ and samples/ check without an error, and print nothing that names a bug.
+
     run.py [WORD ...]           only the files whose name contains a word
     run.py --update [WORD ...]  writes what the compiler says; for review, never unseen
 """
@@ -58,6 +60,15 @@ def check(path):
     return want, got, None
 
 
+def check_good(path):
+    """What is wrong with a spec that ought to hold, or None; warnings are free."""
+    done = subprocess.run([DEPLOYC, "check", path], capture_output=True, text=True, timeout=20)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line]
+        return f"exit code {done.returncode}: {(errors or ['no message'])[0]}"
+    return None
+
+
 def show(reports):
     return ", ".join(f"{code} {prefix}{at}" for code, prefix, at, _ in sorted(r[:4] for r in reports))
 
@@ -95,6 +106,14 @@ def main(arguments):
             print(f"FAIL {path.name}: {wrong}")
         else:
             passed += 1
+    for path in sorted([*HERE.glob("good/*.deploy"), *(HERE.parents[1] / "samples").glob("*.deploy")]):
+        if words and not any(w in path.name for w in words):
+            continue
+        wrong = check_good(path)
+        failed += bool(wrong)
+        passed += not wrong
+        if wrong:
+            print(f"FAIL {path.parent.name}/{path.name}: {wrong}")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
