@@ -19,6 +19,7 @@ struct env {
 	struct env   *parent;
 	enum env_kind kind;
 	VEC(struct bound) names;
+	struct span   returned_at;              /* of the `return` that was walked */
 };
 
 /* Blocks and ops being walked, innermost first: none may call itself. */
@@ -34,6 +35,8 @@ struct walk {
 	VEC(const char *) prefix;               /* by region: its part of checkpoint keys, "" if none */
 	const struct active *active;
 	bool            failed;                 /* something was reported */
+	bool            in_loop;
+	bool            varies;                 /* E0915 was reported for a `when` */
 };
 
 /* ---- walk_model.c: models ---- */
@@ -46,6 +49,8 @@ void walk_require(struct env *e, const struct node *item, const char *what, stru
 
 /* ---- walk_item.c: items ---- */
 void walk_item(struct env *e, const struct node *item, struct val *returned);
+/* The name of a param or state with the regions around it: layer.attn.wq */
+const char *walk_path(struct walk *w, const char *name);
 /* All items. `returned`: the value of `return`, V_NONE if there was none. */
 void walk_body(struct env *e, struct nodes items, struct val *returned);
 /* E0004 for an item that has no place in a tensor program. */
@@ -121,9 +126,12 @@ struct call {
 	VEC(struct rest_name) rests;                    /* and its ...t */
 	bool bad;                                       /* an operand is V_BAD: the result is too */
 };
-/* A call, with the label around it or NULL. The arguments are evaluated outside the region that the label opens. */
+/* A call, with the label around it or NULL. The arguments are evaluated outside the region that the label opens.
+ * V_NONE: a function of scalars, left to scalar evaluation. */
 struct val walk_call(struct env *e, const struct node *n, const struct node *label);
 struct val walk_block_call(struct call *c);
+/* The body of an op, its operands matched, in place of the call; `result` has the type that the signature gives. */
+struct val walk_inline(struct call *c, struct value result);
 /* Emits a call of a builtin whose operands are matched; `result` has the type. */
 struct val walk_builtin(struct call *c, struct value result);
 

@@ -1,0 +1,167 @@
+/* Calls of builtins: preconditions, and the attributes that later passes read instead of the signature. */
+#include "walk.h"
+#include <string.h>
+
+static const struct { const char *name; enum op op; } builtins[] = {
+	{ "embed", OP_EMBED }, { "pick", OP_PICK }, { "rotate", OP_ROTATE }, { "append", OP_APPEND }, { "attend", OP_ATTEND },
+	{ "route", OP_ROUTE }, { "dispatch", OP_DISPATCH }, { "combine", OP_COMBINE }, { "join", OP_JOIN }, { "sample", OP_SAMPLE },
+};
+
+static bool builtin_op(const char *name, enum op *out)
+{
+	for (size_t i = 0; i < sizeof builtins / sizeof *builtins; i++)
+		if (!strcmp(name, builtins[i].name)) {
+			*out = builtins[i].op;
+			return true;
+		}
+	return false;
+}
+
+/* ---- the contract in the body ---- */
+
+static struct env *contract_env(struct call *c)
+{
+	struct env *inner = env_new(c->w, ENV_OP, NULL, c->f->module);
+	for (int i = 0; i < c->axes.n; i++)
+		env_bind(inner, c->axes.at[i].name, (struct val){ .kind = V_AXIS, .axis = c->axes.at[i].axis }, c->node->span);
+	for (int i = 0; i < c->n_params; i++)
+		env_bind(inner, c->params[i].name, c->params[i].val, c->params[i].node->span);
+	return inner;
+}
+
+static void check_set(struct call *c, const struct node *item)
+{
+	static const char *const known[] = { "flops", "bytes", "reduce", "linear" };
+	const char *name = item->set.path.at[0].name;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (!strcmp(name, known[i]))
+			return;
+	walk_report(c->w, DIAG_E0201, item->set.path.span, "a builtin has no `%s`", name);
+}
+
+/* Runs the preconditions. false: one fails. */
+static bool check_contract(struct call *c)
+{
+	struct walk *w = c->w;
+	struct env *inner = contract_env(c);
+	bool failed = w->failed;
+	w->failed = false;
+	for (int i = 0; i < c->sig->named.body.n; i++) {
+		const struct node *item = c->sig->named.body.at[i];
+		if (item->kind == N_REQUIRE)
+			walk_require(inner, item, c->f->name, c->node->span);
+		else if (item->kind == N_SET)
+			check_set(c, item);
+	}
+	bool ok = !w->failed;
+	w->failed = failed || !ok;
+	return ok;
+}
+
+/* ---- attributes ---- */
+
+static int64_t int_of(struct call *c, const char *name)
+{
+	const struct param_value *p = call_param(c, name);
+	return p && p->val.kind == V_INT ? p->val.i : 0;
+}
+
+static double number_of(struct call *c, const char *name)
+{
+	const struct param_value *p = call_param(c, name);
+	double x = 0;
+	if (p)
+		val_number(p->val, &x);
+	return x;
+}
+
+static bool bool_of(struct call *c, const char *name)
+{
+	const struct param_value *p = call_param(c, name);
+	return p && p->val.kind == V_BOOL && p->val.b;
+}
+
+static void attend_attributes(struct call *c, struct value *v)
+{
+	struct axes h = call_rest(c, "h"), r = call_rest(c, "r");
+	v->attend.h = h.at;
+	v->attend.n_h = h.n;
+	v->attend.r = r.at;
+	v->attend.n_r = r.n;
+	v->attend.dot = call_axis(c, "dot");
+	v->attend.w = call_axis(c, "w");
+	v->attend.over = call_axis(c, "over");
+	v->attend.scale = number_of(c, "scale");
+	v->attend.causal = bool_of(c, "causal");
+	v->attend.window = int_of(c, "window");
+}
+
+static void route_attributes(struct call *c, struct value *v)
+{
+	v->route.top = int_of(c, "top");
+	v->route.groups = int_of(c, "groups");
+	v->route.top_groups = int_of(c, "top_groups");
+	v->route.renormalize = bool_of(c, "renormalize");
+	v->route.factor = number_of(c, "factor");
+	v->route.over = call_axis(c, "over");
+	v->route.expert = call_axis(c, "to");
+	v->route.slot = call_axis(c, "slot");
+}
+
+static void attributes(struct call *c, struct value *v)
+{
+	const struct param_value *order = call_param(c, "order");
+	switch (v->op) {
+	case OP_EMBED:
+	case OP_SAMPLE:
+		v->v = call_axis(c, "v");
+		break;
+	case OP_ROTATE:
+		v->f = call_axis(c, "f");
+		v->interleaved = order && order->val.kind == V_SYMBOL && !strcmp(order->val.name, "interleaved");
+		break;
+	case OP_APPEND:
+		v->from = call_axis(c, "s");
+		v->to = call_axis(c, "to");
+		break;
+	case OP_ATTEND:
+		attend_attributes(c, v);
+		break;
+	case OP_ROUTE:
+		route_attributes(c, v);
+		break;
+	case OP_JOIN:
+		v->to = call_axis(c, "into");
+		break;
+	default:
+		break;
+	}
+}
+
+/* The tensors among the operands, in the order of the signature; -1 for one that is not there. */
+static void operands(struct call *c, struct value *v)
+{
+	int *args = arena_array(c->w->arena, int, c->n_params + 1), n = 0;
+	for (int i = 0; i < c->n_params; i++)
+		if (c->params[i].tensor)
+			args[n++] = c->params[i].val.kind == V_TENSOR ? c->params[i].val.tensor : -1;
+	value_args(c->w, v, args, n);
+}
+
+struct val walk_builtin(struct call *c, struct value result)
+{
+	struct walk *w = c->w;
+	if (w->call >= 0) {
+		walk_report(w, DIAG_E0004, c->node->span, "a call of `%s` does not belong in the body of an `op`: write a `block`", c->f->name);
+		return val_bad();
+	}
+	if (!builtin_op(c->f->name, &result.op)) {
+		walk_report(w, DIAG_E0911, c->node->call.f->span, "builtin `%s` is not built in this version", c->f->name);
+		return val_bad();
+	}
+	if (!check_contract(c))
+		return val_bad();
+	operands(c, &result);
+	attributes(c, &result);
+	return val_tensor(walk_emit(w, result));
+}

@@ -1,0 +1,450 @@
+/* Items of a tensor program: let, state, input, output, axis, repeat, when, rebinding, return, require. */
+#include "walk.h"
+#include <string.h>
+
+static const char *const kinds[] = { "let", "param", "state", "input", "output", "repeat", "axis" };
+enum { N_KINDS_OF_PROGRAM = sizeof kinds / sizeof *kinds };
+
+bool walk_knows_kind(const char *kind)
+{
+	for (int i = 0; i < N_KINDS_OF_PROGRAM; i++)
+		if (!strcmp(kind, kinds[i]))
+			return true;
+	return false;
+}
+
+void walk_unknown_item(struct sema *s, const struct node *item)
+{
+	if (item->kind != N_NAMED) {
+		diag_report(s->sink, DIAG_E0004, item->span, "this does not belong in a tensor program");
+		return;
+	}
+	struct ident kind = item->named.kind;
+	struct diag *d = diag_report(s->sink, DIAG_E0004, kind.span, "unknown kind `%s` in a tensor program", kind.name);
+	const char *near = nearest_name(kind.name, kinds, N_KINDS_OF_PROGRAM);
+	if (!near)
+		return;
+	diag_help(s->sink, d, "did you mean `%s`?", near);
+	diag_fix(s->sink, d, kind.span, near);
+}
+
+/* E0004 for an item of a known kind with a tail that the kind does not take. */
+static void report_tail(struct walk *w, const struct node *item, const char *written)
+{
+	walk_report(w, DIAG_E0004, item->span, "`%s` is written `%s`", item->named.kind.name, written);
+}
+
+static bool has_axes(struct walk *w, struct val v, const struct tensor_type *want)
+{
+	return v.kind == V_TENSOR && axes_same_set(value_axes(w, v.tensor), want->axes);
+}
+
+/* ---- let, input, output, state ---- */
+
+static void item_let(struct env *e, const struct node *item)
+{
+	struct val v = val_bad();
+	if (item->named.tail == TAIL_IS)
+		v = walk_eval(e, item->named.value, NULL);
+	else
+		report_tail(e->walk, item, "let name = value");
+	env_define(e, item->named.name.at[0], v);
+}
+
+static void item_input(struct env *e, const struct node *item)
+{
+	static const char *const inputs[] = { [INPUT_IDS] = "ids", [INPUT_POS] = "pos", [INPUT_WANT] = "want" };
+	struct walk *w = e->walk;
+	struct ident name = item->named.name.at[0];
+	struct tensor_type t;
+	struct value v = walk_value(w, OP_INPUT, item->span);
+	for (int i = 0; i < 3; i++)
+		if (!strcmp(name.name, inputs[i]))
+			v.input = i;
+	if (e->kind != ENV_MODEL || v.input < 0) {
+		struct diag *d = walk_report(w, DIAG_E0101, name.span, "a step has no input `%s`", name.name);
+		diag_help(w->s->sink, d, "a step brings `ids`, `pos` and `want`, declared in a model or its schema");
+		env_define(e, name, val_bad());
+		return;
+	}
+	if (item->named.tail != TAIL_TYPED || !walk_tensor_type(e, item->named.type, "act", &t)) {
+		w->failed = true;
+		env_define(e, name, val_bad());
+		return;
+	}
+	v.type = t.type;
+	v.dtype = t.dtype;
+	v.index_of = t.index_of;
+	v.axes = t.axes.at;
+	v.n_axes = t.axes.n;
+	int value = walk_emit(w, v);
+	w->p->input_value[v.input] = value;
+	env_define(e, name, val_tensor(value));
+}
+
+/* The value of `kind name : type = value`, which has the declared axes; V_BAD after a report. */
+static struct val typed_value(struct env *e, const struct node *item, const char *by_default, struct tensor_type *want)
+{
+	struct walk *w = e->walk;
+	if (item->named.tail != TAIL_TYPED || !item->named.value) {
+		report_tail(w, item, arena_printf(w->arena, "%s name : type = value", item->named.kind.name));
+		return val_bad();
+	}
+	bool known = walk_tensor_type(e, item->named.type, by_default, want);
+	struct val v = walk_eval(e, item->named.value, NULL);
+	if (!known || v.kind == V_BAD)
+		return val_bad();
+	bool same_kind = has_axes(w, v, want) && w->p->values.at[v.tensor].type == want->type
+	                 && w->p->values.at[v.tensor].index_of == want->index_of;
+	if (same_kind)
+		return v;
+	struct diag *d = walk_report(w, DIAG_E0407, item->named.value->span, "%s `%s` is %s, declared %s", item->named.kind.name,
+	                             item->named.name.at[0].name, walk_show(w, v), walk_declared_text(w, want));
+	diag_related(w->s->sink, d, item->named.type->span, "declared here");
+	return val_bad();
+}
+
+/* A contraction that was made for this output gives its accumulator; anything else is cast. */
+static int output_value(struct walk *w, int value, int first, const struct tensor_type *want, struct span at)
+{
+	struct value *v = &w->p->values.at[value];
+	if (want->type != TYPE_FLOAT)
+		return walk_in_order(w, value, want->axes, at);
+	if (v->op == OP_CONTRACT && value >= first && want->dtype == DTYPE_F32)
+		v->dtype = DTYPE_F32;
+	return walk_in_order(w, walk_cast(w, value, want->dtype, at), want->axes, at);
+}
+
+static void item_output(struct env *e, const struct node *item)
+{
+	struct walk *w = e->walk;
+	struct ident name = item->named.name.at[0];
+	struct tensor_type want;
+	int first = w->p->values.n;
+	struct val v = typed_value(e, item, "act", &want);
+	if (v.kind != V_BAD && e->kind != ENV_MODEL) {
+		walk_report(w, DIAG_E0004, item->span, "`output` stands in a model, outside its loop");
+		v = val_bad();
+	}
+	if (v.kind == V_TENSOR) {
+		v.tensor = output_value(w, v.tensor, first, &want, item->named.value->span);
+		vec_push(w->arena, &w->p->outputs, ((struct output){ name.name, v.tensor, item->span }));
+	}
+	env_define(e, name, v);
+}
+
+const char *walk_path(struct walk *w, const char *name)
+{
+	const char *path = name;
+	for (int r = w->region; r > 0; r = w->p->regions.at[r].parent)
+		path = arena_printf(w->arena, "%s.%s", w->p->regions.at[r].name, path);
+	return path;
+}
+
+static void item_state(struct env *e, const struct node *item)
+{
+	struct walk *w = e->walk;
+	struct ident name = item->named.name.at[0];
+	struct tensor_type want;
+	struct val v = typed_value(e, item, "kv", &want);
+	if (v.kind == V_TENSOR && (w->p->values.at[v.tensor].op != OP_APPEND || w->p->values.at[v.tensor].state >= 0)) {
+		walk_report(w, DIAG_E0407, item->named.value->span, "state `%s` is not what a call of `append` gives", name.name);
+		v = val_bad();
+	}
+	if (v.kind == V_TENSOR) {
+		struct value *cache = &w->p->values.at[v.tensor];
+		cache->state = w->p->states.n;
+		cache->dtype = want.dtype;
+		cache->axes = want.axes.at;
+		struct state state = { .name = name.name, .path = walk_path(w, name.name), .value = v.tensor, .region = w->region,
+		                       .axes = want.axes.at, .n_axes = want.axes.n, .dtype = want.storage,
+		                       .in_loop = w->in_loop, .span = name.span };
+		vec_push(w->arena, &w->p->states, state);
+	}
+	env_define(e, name, v);
+}
+
+static void item_axis(struct env *e, const struct node *item)
+{
+	if (item->named.tail == TAIL_BARE || item->named.tail == TAIL_MORE) {
+		if (e->kind == ENV_BLOCK)
+			return;                 /* bound by the call */
+		report_tail(e->walk, item, "axis name = extent");
+		return;
+	}
+	int axis = walk_axis_declared(e, item);
+	env_define(e, item->named.name.at[0], axis < 0 ? val_bad() : (struct val){ .kind = V_AXIS, .axis = axis });
+}
+
+/* ---- repeat ---- */
+
+/* Binds, in the loop's env, the names from outside that its body rebinds: each starts a turn as an OP_CARRY. */
+static void bind_carried(struct env *outer, struct env *inner, struct nodes body)
+{
+	struct walk *w = outer->walk;
+	for (int i = 0; i < body.n; i++) {
+		const struct node *item = body.at[i];
+		if (item->kind == N_WHEN) {
+			bind_carried(outer, inner, item->when.then);
+			bind_carried(outer, inner, item->when.other);
+		}
+		struct bound *b = item->kind == N_SET && item->set.path.n == 1 ? env_find(outer, item->set.path.at[0].name) : NULL;
+		if (!b || env_find(inner, b->name) || (b->val.kind != V_TENSOR && b->val.kind != V_BAD))
+			continue;
+		struct val start = b->val;
+		if (start.kind == V_TENSOR) {
+			struct value v = w->p->values.at[start.tensor];
+			struct value carry = walk_value(w, OP_CARRY, b->span);
+			carry.type = v.type;
+			carry.dtype = v.dtype;
+			carry.axes = v.axes;
+			carry.n_axes = v.n_axes;
+			carry.index_of = v.index_of;
+			carry.slot = v.slot;
+			carry.name = b->name;
+			value_args(w, &carry, &start.tensor, 1);
+			start.tensor = walk_emit(w, carry);
+		}
+		env_bind(inner, b->name, start, b->span);
+		inner->names.at[inner->names.n - 1].carried = true;
+	}
+}
+
+/* After the loop, what was carried means its last value. `begin`: the first OP_CARRY. */
+static void end_carried(struct env *outer, struct env *inner, int begin)
+{
+	struct walk *w = outer->walk;
+	int carry = begin;
+	for (int i = 0; i < inner->names.n; i++) {
+		struct bound *b = &inner->names.at[i], *before = env_find(outer, b->name);
+		if (!b->carried || before->val.kind != V_TENSOR)
+			continue;
+		if (b->val.kind == V_TENSOR) {
+			struct value final = w->p->values.at[carry];
+			w->p->values.at[carry].next = b->val.tensor;
+			final.op = OP_FINAL;
+			final.region = w->region;
+			value_args(w, &final, &carry, 1);
+			before->val = val_tensor(walk_emit(w, final));
+		} else {
+			before->val = val_bad();
+		}
+		carry++;
+	}
+}
+
+static bool may_repeat(struct env *e, const struct node *item)
+{
+	struct walk *w = e->walk;
+	if (item->named.tail != TAIL_LOOP) {
+		report_tail(w, item, "repeat axis as name { ... }");
+		return false;
+	}
+	if (!w->p->has_loop)
+		return true;
+	struct diag *d = walk_report(w, DIAG_E0916, item->span, "one `repeat` for each model in this version");
+	diag_related(w->s->sink, d, w->p->loop.span, "the first is here");
+	return false;
+}
+
+static void item_repeat(struct env *e, const struct node *item)
+{
+	struct walk *w = e->walk;
+	struct program *p = w->p;
+	struct path axis_name = item->named.name;
+	if (!may_repeat(e, item))
+		return;
+	int axis = env_need_axis(e, axis_name.at[0]);
+	if (axis < 0)
+		return;
+	if (!p->axes.at[axis].extent) {
+		walk_report(w, DIAG_E0203, axis_name.span, "`%s` is known only at run time: a loop is over an axis of the model", axis_name.at[0].name);
+		return;
+	}
+	struct ident index = item->named.loop_name;
+	struct env *inner = env_new(w, ENV_LOOP, e, e->scope.module);
+	env_bind(inner, index.name, (struct val){ .kind = V_INDEX, .name = index.name }, index.span);
+	const char *prefix = item->named.from && item->named.from->kind == N_STR ? item->named.from->text : "";
+	if (*prefix)
+		prefix = walk_fill_key(inner, prefix, (struct axes){0}, NULL, item->named.from->span);
+	int outside = w->region;
+	w->region = walk_region(w, index, prefix ? prefix : "", true);
+	p->has_loop = w->in_loop = true;
+	p->loop = (struct loop){ .axis = axis, .index = index.name, .region = w->region, .begin = p->values.n, .span = item->span };
+	bind_carried(e, inner, item->named.body);
+	struct val none = val_none();
+	walk_body(inner, item->named.body, &none);
+	p->loop.end = p->values.n;
+	w->in_loop = false;
+	w->region = outside;
+	end_carried(e, inner, p->loop.begin);
+}
+
+/* ---- rebinding ---- */
+
+static void report_not_carried(struct env *e, struct ident name, const struct bound *here)
+{
+	struct walk *w = e->walk;
+	struct diag *d = walk_report(w, DIAG_E0106, name.span, "`%s` is not a carried value here", name.name);
+	if (here)
+		diag_related(w->s->sink, d, here->span, "defined here");
+	diag_help(w->s->sink, d, "use `let`: only tensors from outside a `repeat` are rebound, in its body");
+}
+
+static void item_set(struct env *e, const struct node *item)
+{
+	struct walk *w = e->walk;
+	struct ident name = item->set.path.at[0];
+	struct val v = walk_eval(e, item->set.value, NULL);
+	struct bound *b = env_find(e, name.name);
+	if (!b || !b->carried || item->set.path.n > 1) {
+		report_not_carried(e, name, b);
+		return;
+	}
+	if (b->val.kind != V_TENSOR || v.kind == V_BAD) {
+		b->val = val_bad();
+		return;
+	}
+	struct axes want = value_axes(w, b->val.tensor);
+	const struct value *old = &w->p->values.at[b->val.tensor];
+	bool same = v.kind == V_TENSOR && axes_same_set(value_axes(w, v.tensor), want)
+	            && w->p->values.at[v.tensor].dtype == old->dtype && w->p->values.at[v.tensor].type == old->type;
+	if (!same) {
+		struct diag *d = walk_report(w, DIAG_E0413, item->set.value->span, "`%s` is carried as %s, found %s", name.name,
+		                             walk_type_text(w, b->val.tensor), walk_show(w, v));
+		diag_related(w->s->sink, d, b->span, "first bound here");
+		if (v.kind == V_TENSOR && axes_same_set(value_axes(w, v.tensor), want))
+			diag_help(w->s->sink, d, "cast it: `cast(..., %s)`", dtype_name(old->dtype));
+		b->val = val_bad();
+		return;
+	}
+	b->val = val_tensor(walk_in_order(w, v.tensor, want, item->span));
+	if (!w->p->values.at[b->val.tensor].name)
+		w->p->values.at[b->val.tensor].name = name.name;
+}
+
+/* ---- when ---- */
+
+/* Whether the items bind `name`, in every branch of a `when` among them. */
+static bool binds(struct nodes items, const char *name)
+{
+	for (int i = 0; i < items.n; i++) {
+		const struct node *item = items.at[i];
+		if (item->kind == N_NAMED && item->named.name.n && item->named.name.at[0].name == name)
+			return true;
+		if (item->kind == N_WHEN && binds(item->when.then, name) && binds(item->when.other, name))
+			return true;
+	}
+	return false;
+}
+
+/* What was bound in one branch only is local to it. */
+static void forget_local(struct env *e, int before, struct nodes other)
+{
+	int kept = before;
+	for (int i = before; i < e->names.n; i++)
+		if (binds(other, e->names.at[i].name))
+			e->names.at[kept++] = e->names.at[i];
+	e->names.n = kept;
+}
+
+/* After a condition that is not decided: what the branches bind is silently wrong. */
+static void bind_bad(struct env *e, struct nodes items)
+{
+	for (int i = 0; i < items.n; i++) {
+		const struct node *item = items.at[i];
+		if (item->kind == N_NAMED && item->named.name.n && !env_find(e, item->named.name.at[0].name))
+			env_bind(e, item->named.name.at[0].name, val_bad(), item->span);
+		struct bound *b = item->kind == N_SET ? env_find(e, item->set.path.at[0].name) : NULL;
+		if (b && b->carried)
+			b->val = val_bad();
+		if (item->kind == N_WHEN) {
+			bind_bad(e, item->when.then);
+			bind_bad(e, item->when.other);
+		}
+	}
+}
+
+static void report_condition(struct env *e, const struct node *cond, struct val c)
+{
+	struct walk *w = e->walk;
+	if (c.kind == V_BAD)
+		return;
+	if (c.kind == V_INDEX) {
+		if (!w->varies)
+			walk_report(w, DIAG_E0915, cond->span, "`when` on the layer number is not built in this version");
+		w->varies = w->failed = true;
+		return;
+	}
+	struct diag *d = walk_report(w, DIAG_E0414, cond->span, "the condition of `when` is a Bool known at compile time, found %s", walk_show(w, c));
+	diag_help(w->s->sink, d, "it may use fields, parameters of the block and loop indices, not tensors");
+}
+
+static void item_when(struct env *e, const struct node *item, struct val *returned)
+{
+	struct val c = walk_eval(e, item->when.cond, NULL);
+	if (c.kind != V_BOOL) {
+		report_condition(e, item->when.cond, c);
+		bind_bad(e, item->when.then);
+		bind_bad(e, item->when.other);
+		return;
+	}
+	int before = e->names.n;
+	walk_body(e, c.b ? item->when.then : item->when.other, returned);
+	forget_local(e, before, c.b ? item->when.other : item->when.then);
+}
+
+/* ---- all items ---- */
+
+static void item_named(struct env *e, const struct node *item)
+{
+	static void (*const walk[N_KINDS_OF_PROGRAM])(struct env *, const struct node *) = {
+		item_let, walk_param, item_state, item_input, item_output, item_repeat, item_axis
+	};
+	const char *kind = item->named.kind.name;
+	if (e->kind == ENV_OP && walk_knows_kind(kind) && strcmp(kind, "let")) {
+		walk_report(e->walk, DIAG_E0004, item->named.kind.span, "`%s` does not belong in the body of an `op`", kind);
+		return;
+	}
+	for (int i = 0; i < N_KINDS_OF_PROGRAM; i++)
+		if (!strcmp(kind, kinds[i])) {
+			walk[i](e, item);
+			return;
+		}
+	e->walk->failed = true;
+	walk_unknown_item(e->walk->s, item);
+}
+
+void walk_item(struct env *e, const struct node *item, struct val *returned)
+{
+	switch (item->kind) {
+	case N_NAMED:
+		item_named(e, item);
+		break;
+	case N_SET:
+		item_set(e, item);
+		break;
+	case N_WHEN:
+		item_when(e, item, returned);
+		break;
+	case N_RETURN:
+		*returned = walk_eval(e, item->claim.value, NULL);
+		e->returned_at = item->span;
+		break;
+	case N_REQUIRE:
+		walk_require(e, item, "this program", item->span);
+		break;
+	case N_ERROR:
+		e->walk->failed = true;
+		break;
+	default:
+		e->walk->failed = true;
+		walk_unknown_item(e->walk->s, item);
+	}
+}
+
+void walk_body(struct env *e, struct nodes items, struct val *returned)
+{
+	for (int i = 0; i < items.n && returned->kind == V_NONE; i++)
+		walk_item(e, items.at[i], returned);
+}

@@ -1,0 +1,369 @@
+/* Params: their name in the checkpoint, and where their elements lie in the stored tensor (language.md 2.11). */
+#include "walk.h"
+#include <string.h>
+
+/* ---- names ---- */
+
+/* The axis among `own` that {name} means: by its own name, or by the name that it has here; -1. */
+static int key_axis(struct env *e, const char *name, struct axes own)
+{
+	for (int i = 0; i < own.n; i++)
+		if (!strcmp(e->walk->p->axes.at[own.at[i]].name, name))
+			return own.at[i];
+	int axis = env_axis(e, name);
+	return axis >= 0 && axes_have(own, axis) ? axis : -1;
+}
+
+/* Adds what stands for {name}. false after E0409. */
+static bool fill_name(struct env *e, const char *name, struct axes own, struct axes *keyed, struct text *out, struct span at)
+{
+	struct walk *w = e->walk;
+	struct val v = val_none();
+	int axis = key_axis(e, name, own);
+	if (axis >= 0) {
+		text_add(out, "{%s}", w->p->axes.at[axis].name);
+		if (!axes_have(*keyed, axis))
+			*keyed = axes_add(w, *keyed, axis);
+		return true;
+	}
+	if (w->in_loop && name == w->p->loop.index)
+		v = (struct val){ .kind = V_INDEX, .name = name };
+	else
+		scope_find(&e->scope, name, at, &v);
+	if (v.kind == V_INDEX && v.name)
+		text_add(out, "{%s}", v.name);
+	else if (v.kind == V_STRING)
+		text_add(out, "%s", v.name);
+	else if (v.kind == V_INT)
+		text_add(out, "%lld", (long long)v.i);
+	else if (v.kind != V_BAD) {
+		struct diag *d = walk_report(w, DIAG_E0409, at, "`{%s}` is no loop index, no axis of the tensor and no String", name);
+		diag_help(w->s->sink, d, "a name in a checkpoint is filled from the index of `repeat`, String parameters, and axes of the param");
+	}
+	w->failed = w->failed || v.kind == V_BAD;
+	return (v.kind == V_INDEX && v.name) || v.kind == V_STRING || v.kind == V_INT;
+}
+
+const char *walk_fill_key(struct env *e, const char *text, struct axes own, struct axes *keyed, struct span at)
+{
+	struct text out = { .arena = e->walk->arena };
+	text_add(&out, "%s", "");
+	while (*text) {
+		size_t plain = strcspn(text, "{");
+		text_add(&out, "%.*s", (int)plain, text);
+		text += plain;
+		if (!*text)
+			break;
+		size_t n = strcspn(++text, "}");
+		if (!text[n]) {
+			walk_report(e->walk, DIAG_E0409, at, "`{` is never closed in the name of a tensor");
+			return NULL;
+		}
+		if (!fill_name(e, names_intern(e->walk->s->names, text, n), own, keyed, &out, at))
+			return NULL;
+		text += n + 1;
+	}
+	return out.at;
+}
+
+/* The prefixes of the regions around and the param's own text. */
+static const char *full_key(struct walk *w, const char *own)
+{
+	const char *key = own;
+	for (int r = w->region; r >= 0; r = w->p->regions.at[r].parent)
+		if (*w->prefix.at[r])
+			key = arena_printf(w->arena, "%s.%s", w->prefix.at[r], key);
+	return key;
+}
+
+/* ---- stored layouts ---- */
+
+struct layout {
+	struct env   *e;
+	const char   *name;             /* of the param */
+	struct axes   need;             /* the param's axes that are not in the key */
+	struct axes   found;            /* axes met, outside of other pieces */
+	int64_t       base;
+	int64_t      *stride;           /* by axis of the program */
+	bool          ok;
+};
+
+static const struct path *factor_path(const struct node *f)
+{
+	return f->kind == N_PATH ? &f->path : NULL;
+}
+
+static int factor_axis(struct layout *l, const struct node *f)
+{
+	const struct path *p = factor_path(f);
+	int axis = env_need_axis(l->e, p->at[p->n - 1]);
+	l->ok = l->ok && axis >= 0;
+	return axis;
+}
+
+static int64_t prod_extent(struct layout *l, const struct node *prod);
+
+static int64_t factor_extent(struct layout *l, const struct node *f)
+{
+	int64_t n = 0;
+	double unused;
+	bool is_int;
+	if (f->kind == N_NUM) {
+		long long value = 0;
+		if (!number_value(f->num.text, &value, &unused, &is_int) || !is_int || value < 1) {
+			walk_report(l->e->walk, DIAG_E0408, f->span, "an extent is a whole number, at least 1");
+			l->ok = false;
+			return 1;
+		}
+		return value;
+	}
+	if (f->kind == N_PATH) {
+		int axis = factor_axis(l, f);
+		return axis < 0 ? 1 : l->e->walk->p->axes.at[axis].extent;
+	}
+	for (int i = 0; i < f->list.n; i++)
+		n += prod_extent(l, f->list.at[i]->piece.prod);
+	return n;
+}
+
+static int64_t prod_extent(struct layout *l, const struct node *prod)
+{
+	int64_t n = 1, more;
+	for (int i = 0; i < prod->list.n; i++) {
+		more = factor_extent(l, prod->list.at[i]);
+		if (__builtin_mul_overflow(n, more, &n)) {
+			walk_report(l->e->walk, DIAG_E0408, prod->span, "the stored tensor of `%s` is too large", l->name);
+			l->ok = false;
+			return 1;
+		}
+	}
+	return n;
+}
+
+/* Axes named in a product, those of all pieces of its sums included. `direct`: without the sums. */
+static struct axes prod_axes(struct layout *l, const struct node *prod, bool direct, struct axes out)
+{
+	for (int i = 0; i < prod->list.n; i++) {
+		const struct node *f = prod->list.at[i];
+		int axis = f->kind == N_PATH ? factor_axis(l, f) : -1;
+		if (axis >= 0)
+			out = axes_add(l->e->walk, out, axis);
+		for (int k = 0; f->kind == N_SUM && !direct && k < f->list.n; k++)
+			out = prod_axes(l, f->list.at[k]->piece.prod, false, out);
+	}
+	return out;
+}
+
+/* The piece of a sum that the param is: the marked one, else the one with the axes that are found nowhere else. */
+static int piece_of(struct layout *l, const struct node *sum, struct axes elsewhere)
+{
+	struct axes mine = axes_without(l->e->walk, l->need, elsewhere);
+	int found = -1, n = 0;
+	for (int i = 0; i < sum->list.n; i++)
+		if (sum->list.at[i]->piece.marked) {
+			found = i;
+			n++;
+		}
+	for (int i = 0; !n && i < sum->list.n; i++)
+		if (axes_same_set(prod_axes(l, sum->list.at[i]->piece.prod, false, (struct axes){0}), mine))
+			found = found < 0 ? i : sum->list.n;
+	if (n <= 1 && found >= 0 && found < sum->list.n)
+		return found;
+	struct diag *d = walk_report(l->e->walk, DIAG_E0409, sum->span, n > 1 ? "more than one piece of the sum is marked as `%s`"
+	                             : "which piece of the sum is `%s`?", l->name);
+	diag_help(l->e->walk->s->sink, d, "mark one piece with `!`: `(a ! + b)`");
+	l->ok = false;
+	return -1;
+}
+
+static void place_prod(struct layout *l, const struct node *prod, int64_t unit, struct axes elsewhere, bool in_piece);
+
+/* The piece that is the param starts behind the pieces before it. */
+static void place_sum(struct layout *l, const struct node *sum, int64_t unit, struct axes elsewhere)
+{
+	int mine = piece_of(l, sum, elsewhere);
+	if (mine < 0)
+		return;
+	for (int i = 0; i < mine; i++)
+		l->base += prod_extent(l, sum->list.at[i]->piece.prod) * unit;
+	const struct node *prod = sum->list.at[mine]->piece.prod;
+	place_prod(l, prod, unit, prod_axes(l, prod, true, elsewhere), true);
+}
+
+/* Strides of a product whose minor factor moves by `unit` elements. */
+static void place_prod(struct layout *l, const struct node *prod, int64_t unit, struct axes elsewhere, bool in_piece)
+{
+	struct walk *w = l->e->walk;
+	for (int i = prod->list.n; i-- > 0;) {
+		const struct node *f = prod->list.at[i];
+		int64_t extent = factor_extent(l, f);
+		int axis = f->kind == N_PATH ? factor_axis(l, f) : -1;
+		if (axis >= 0) {
+			l->found = axes_add(w, l->found, axis);
+			l->stride[axis] = unit;
+		} else if (f->kind == N_SUM) {
+			place_sum(l, f, unit, elsewhere);
+		} else if (f->kind == N_NUM && extent != 1) {
+			walk_report(w, DIAG_E0408, f->span, "a bare number in %s must be 1, found %lld", in_piece ? "a piece" : "a layout", (long long)extent);
+			l->ok = false;
+		}
+		unit *= extent;
+	}
+}
+
+static void check_axes(struct layout *l, struct span at, struct span type)
+{
+	struct walk *w = l->e->walk;
+	bool twice = false;
+	for (int i = 0; i < l->found.n; i++)
+		for (int k = 0; k < i; k++)
+			twice = twice || l->found.at[i] == l->found.at[k];
+	if (!l->ok || (!twice && axes_same_set(l->found, l->need)))
+		return;
+	int64_t has = axes_size(w->p, l->found), needs = axes_size(w->p, l->need);
+	struct diag *d = walk_report(w, DIAG_E0408, at, "stored layout has axes %s (%lld elements), `%s` has %s (%lld)",
+	                             walk_axes_text(w, l->found), (long long)has, l->name, walk_axes_text(w, l->need), (long long)needs);
+	diag_related(w->s->sink, d, type, "declared here");
+	struct axes missing = axes_without(w, l->need, l->found);
+	if (missing.n)
+		diag_note(w->s->sink, d, "the layout lacks %s", walk_axes_text(w, missing));
+	l->ok = false;
+}
+
+/* Axes named in all stored dimensions but `but`. */
+static struct axes other_dims(struct layout *l, const struct node *stored, int but)
+{
+	struct axes out = {0};
+	for (int i = 0; i < stored->list.n; i++)
+		if (i != but)
+			out = prod_axes(l, stored->list.at[i], false, out);
+	return out;
+}
+
+static bool read_layout(struct layout *l, const struct node *stored, struct stored *out)
+{
+	if (stored->list.n > 8) {
+		walk_report(l->e->walk, DIAG_E0408, stored->span, "a stored tensor has at most 8 dimensions, found %d", stored->list.n);
+		return false;
+	}
+	out->n_dims = stored->list.n;
+	for (int i = 0; i < stored->list.n; i++)
+		out->dim[i] = prod_extent(l, stored->list.at[i]);
+	int64_t unit = 1;
+	for (int i = stored->list.n; i-- > 0 && l->ok;) {
+		const struct node *dim = stored->list.at[i];
+		place_prod(l, dim, unit, prod_axes(l, dim, true, other_dims(l, stored, i)), false);
+		if (__builtin_mul_overflow(unit, out->dim[i], &unit)) {
+			walk_report(l->e->walk, DIAG_E0408, stored->span, "the stored tensor of `%s` is too large", l->name);
+			l->ok = false;
+		}
+	}
+	return l->ok;
+}
+
+/* Without `as`: the param's axes in their order. */
+static bool plain_layout(struct layout *l, struct stored *out)
+{
+	int64_t unit = 1;
+	if (l->need.n > 8) {
+		walk_report(l->e->walk, DIAG_E0408, l->e->walk->p->axes.at[l->need.at[0]].span, "`%s` has more than 8 axes: give its stored layout", l->name);
+		return false;
+	}
+	out->n_dims = l->need.n;
+	for (int i = l->need.n; i-- > 0;) {
+		out->dim[i] = l->e->walk->p->axes.at[l->need.at[i]].extent;
+		l->stride[l->need.at[i]] = unit;
+		unit *= out->dim[i];
+	}
+	return true;
+}
+
+static bool stored_layout(struct env *e, const struct node *item, struct axes axes, struct axes keyed, struct stored *out)
+{
+	struct walk *w = e->walk;
+	const struct node *stored = item->named.stored;
+	struct layout l = { .e = e, .name = item->named.name.at[0].name, .need = axes_without(w, axes, keyed),
+	                    .stride = arena_array(w->arena, int64_t, w->p->axes.n), .ok = true };
+	if (stored ? !read_layout(&l, stored, out) : !plain_layout(&l, out))
+		return false;
+	if (stored)
+		check_axes(&l, stored->span, item->named.type->span);
+	out->base = l.base;
+	out->stride = arena_array(w->arena, int64_t, axes.n);
+	for (int i = 0; i < axes.n; i++)
+		out->stride[i] = axes_have(keyed, axes.at[i]) ? 0 : l.stride[axes.at[i]];
+	return l.ok;
+}
+
+/* ---- the item ---- */
+
+static bool param_type(struct env *e, const struct node *item, struct tensor_type *t)
+{
+	struct walk *w = e->walk;
+	const char *name = item->named.name.at[0].name;
+	if (item->named.tail != TAIL_TYPED) {
+		walk_report(w, DIAG_E0004, item->span, "`param` is written `param name : [axes] from \"name in the checkpoint\"`");
+		return false;
+	}
+	if (!walk_tensor_type(e, item->named.type, "weight", t))
+		return false;
+	if (t->type != TYPE_FLOAT) {
+		walk_report(w, DIAG_E0412, item->named.type->span, "param `%s` is %s: a param holds floats", name, walk_declared_text(w, t));
+		return false;
+	}
+	for (int i = 0; i < t->axes.n; i++)
+		if (!w->p->axes.at[t->axes.at[i]].extent) {
+			struct diag *d = walk_report(w, DIAG_E0408, item->named.type->span, "param `%s` has axis `%s`, whose extent is known only at run time",
+			                             name, w->p->axes.at[t->axes.at[i]].name);
+			diag_related(w->s->sink, d, w->p->axes.at[t->axes.at[i]].span, "declared here");
+			return false;
+		}
+	return true;
+}
+
+/* Key and layout. What is wrong with them does not concern the uses of the param. */
+static void param_source(struct env *e, const struct node *item, struct param *p)
+{
+	struct walk *w = e->walk;
+	const struct node *from = item->named.from;
+	struct axes axes = { p->axes, p->n_axes }, keyed = {0};
+	if (!from) {
+		struct diag *d = walk_report(w, DIAG_E0409, item->span, "param `%s` does not say where it comes from", p->name);
+		diag_help(w->s->sink, d, "name its tensor in the checkpoint: `from \"%s.weight\"`", p->name);
+		return;
+	}
+	if (from->kind != N_STR) {
+		walk_report(w, DIAG_E0913, from->span, "quantised weights with scales are reserved for a later version");
+		return;
+	}
+	const char *own = walk_fill_key(e, from->text, axes, &keyed, from->span);
+	if (!own)
+		return;
+	p->key = full_key(w, own);
+	p->keyed = keyed.at;
+	p->n_keyed = keyed.n;
+	if (!stored_layout(e, item, axes, keyed, &p->stored))
+		w->failed = true;
+}
+
+void walk_param(struct env *e, const struct node *item)
+{
+	struct walk *w = e->walk;
+	struct ident name = item->named.name.at[0];
+	struct tensor_type t;
+	if (!param_type(e, item, &t)) {
+		w->failed = true;
+		env_define(e, name, val_bad());
+		return;
+	}
+	struct value v = walk_value(w, OP_PARAM, item->span);
+	v.dtype = t.dtype;
+	v.axes = t.axes.at;
+	v.n_axes = t.axes.n;
+	v.param = w->p->params.n;
+	struct param p = { .name = name.name, .path = walk_path(w, name.name), .value = w->p->values.n, .region = w->region,
+	                   .axes = t.axes.at, .n_axes = t.axes.n, .dtype = t.storage, .in_loop = w->in_loop, .span = name.span };
+	param_source(e, item, &p);
+	vec_push(w->arena, &w->p->params, p);
+	env_define(e, name, val_tensor(walk_emit(w, v)));
+}
