@@ -77,8 +77,8 @@ static bool report_exit(const char *program, int status)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		fprintf(stderr, "deployc: `%s` could not be run; install a C compiler (Debian: apt install gcc) or set CC\n", program);
 	else if (WIFEXITED(status))
-		fprintf(stderr, "deployc: `%s` did not link the launcher (status %d, its words are above); it wants libjansson "
-		        "(Debian: apt install libjansson-dev) and room for the output\n", program, WEXITSTATUS(status));
+		fprintf(stderr, "deployc: `%s` could not link the launcher (status %d); what it said is above. If it does not find "
+		        "jansson: apt install libjansson-dev\n", program, WEXITSTATUS(status));
 	else
 		fprintf(stderr, "deployc: `%s` was stopped by signal %d while it linked the launcher\n", program, WTERMSIG(status));
 	return false;

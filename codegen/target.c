@@ -3,14 +3,19 @@
 #include <llvm-c/Core.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Target.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+/* Where LLVM would end the process by itself. */
 static void on_fatal(const char *reason)
 {
-	internal_error("LLVM: %s", reason);
+	if (!strstr(reason, "64-bit code requested"))
+		internal_error("LLVM: %s", reason);
+	fprintf(stderr, "deployc: the cpu that was named has no 64-bit mode\n");
+	exit(EXIT_FAILURE);
 }
 
 /* The host and NVPTX; may run more than once. */
@@ -36,28 +41,38 @@ static LLVMTargetMachineRef create(const char *triple, const char *cpu, const ch
 	return LLVMCreateTargetMachine(target, triple, cpu, features, levels[level], LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
-/* LLVM tells of a name that it does not know on stderr alone, and goes on without it: this reads what it says there. */
+/* What LLVM wrote to stderr since stderr was pointed at `capture`, which is closed. */
+static void end_capture(FILE *capture, int terminal, char *said, size_t size)
+{
+	dup2(terminal, STDERR_FILENO);
+	close(terminal);
+	rewind(capture);
+	said[fread(said, 1, size - 1, capture)] = '\0';
+	fclose(capture);
+}
+
+/* LLVM tells of a name that it does not know, and lists the names for "help", on stderr alone, and goes on with another: this
+ * reads what it says there. */
 static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, int level)
 {
-	char said[512] = "";
-	fflush(stderr);
+	char said[1 << 15] = "";
 	FILE *capture = tmpfile();
 	int terminal = capture ? dup(STDERR_FILENO) : -1;
-	if (terminal >= 0)
-		dup2(fileno(capture), STDERR_FILENO);
-	LLVMTargetMachineRef machine = create(triple, cpu, "", level);
-	if (terminal >= 0) {
-		dup2(terminal, STDERR_FILENO);
-		close(terminal);
-		rewind(capture);
-		said[fread(said, 1, sizeof said - 1, capture)] = '\0';
+	if (terminal < 0) {
+		fprintf(stderr, "deployc: cannot make a temporary file: %s\n", strerror(errno));
+		return NULL;
 	}
-	if (capture)
-		fclose(capture);
-	if (!strstr(said, "is not a recognized processor"))
+	fflush(stderr);
+	dup2(fileno(capture), STDERR_FILENO);
+	LLVMTargetMachineRef machine = create(triple, cpu, "", level);
+	end_capture(capture, terminal, said, sizeof said);
+	bool list = strcmp(cpu, "help") == 0;
+	if (!list && !strstr(said, "is not a recognized processor"))
 		return machine;
-	fprintf(stderr, "deployc: no such cpu: %s (`llc-19 -mtriple=%s -mcpu=help` lists them; `native` is this machine's)\n",
-	        cpu, triple);
+	if (list)
+		fputs(said, stderr);
+	else
+		fprintf(stderr, "deployc: no such cpu: %s (`help` lists them, `native` is this machine's)\n", cpu);
 	LLVMDisposeTargetMachine(machine);
 	return NULL;
 }
