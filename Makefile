@@ -74,12 +74,14 @@ $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 .SECONDARY: $(UNIT:%=%.o)
 
-.PHONY: setup demo check test-unit test-golden test-e2e test-failures test-scale sanitize fuzz
+.PHONY: setup demo readme check test-unit test-golden test-e2e test-failures test-scale sanitize fuzz
 setup:
 	@sh tests/setup.sh
 demo: setup
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) all
 	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo
+readme: all
+	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo | $(PYTHON) tests/readme.py
 check:
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh
 test-unit: $(UNIT)
