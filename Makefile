@@ -50,7 +50,7 @@ $(BUILD)/lexer/scanner.yy.c: lexer/scanner.l
 	@mkdir -p $(@D)
 	flex -o $@ $<
 $(BUILD)/lexer/scanner.yy.o: $(BUILD)/parser/grammar.tab.h
-$(BUILD)/parser/%.o: | $(BUILD)/parser/grammar.tab.h
+$(call obj,$(call ours,parser) $(call ours,lexer)): | $(BUILD)/parser/grammar.tab.h
 
 $(BUILD)/codegen/%.o: CPPFLAGS += $(LLVM_CFLAGS)
 $(BUILD)/driver/%.o: CPPFLAGS += $(LLVM_CFLAGS)
