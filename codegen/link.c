@@ -2,6 +2,7 @@
 #include "module.h"
 #include <llvm-c/Core.h>
 #include <errno.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,19 @@ extern const unsigned char runtime_archive[];
 extern const unsigned long runtime_archive_size;
 extern char **environ;
 
-/* A folder of our own for what the linker reads. */
-struct workspace { char folder[256], object[272], archive[272]; };
+/* A folder of our own for what the linker reads. While it is open, the signals that end a process wait: an interrupted
+ * deployc ends when the linker has ended and the folder is gone. */
+struct workspace { char folder[256], object[272], archive[272]; sigset_t signals; /* as they were before */ };
+
+static void hold_signals(struct workspace *w)
+{
+	sigset_t ending;
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGINT);
+	sigaddset(&ending, SIGTERM);
+	sigaddset(&ending, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ending, &w->signals);
+}
 
 static bool workspace_open(struct workspace *w)
 {
@@ -21,7 +33,9 @@ static bool workspace_open(struct workspace *w)
 	int n = snprintf(w->folder, sizeof w->folder, "%s/deployc-XXXXXX", parent && *parent ? parent : "/tmp");
 	if (n >= (int)sizeof w->folder)
 		errno = ENAMETOOLONG;
+	hold_signals(w);
 	if (n >= (int)sizeof w->folder || !mkdtemp(w->folder)) {
+		sigprocmask(SIG_SETMASK, &w->signals, NULL);
 		fprintf(stderr, "deployc: cannot make a temporary folder %s: %s; set TMPDIR to a folder that can be written\n",
 		        w->folder, strerror(errno));
 		return false;
@@ -36,6 +50,7 @@ static void workspace_close(const struct workspace *w)
 	unlink(w->object);
 	unlink(w->archive);
 	rmdir(w->folder);
+	sigprocmask(SIG_SETMASK, &w->signals, NULL);
 }
 
 static bool write_file(const char *path, const void *data, size_t n)
@@ -84,10 +99,24 @@ static bool report_exit(const char *program, int status)
 	return false;
 }
 
-static bool run(const struct command *c)
+/* The linker gets the signals that we hold back. 0, or an error number. */
+static int start(pid_t *child, const struct command *c, const sigset_t *signals)
+{
+	posix_spawnattr_t attributes;
+	int error = posix_spawnattr_init(&attributes);
+	if (error)
+		return error;
+	posix_spawnattr_setsigmask(&attributes, signals);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	error = posix_spawnp(child, c->word[0], NULL, &attributes, (char *const *)c->word, environ);
+	posix_spawnattr_destroy(&attributes);
+	return error;
+}
+
+static bool run(const struct command *c, const sigset_t *signals)
 {
 	pid_t child;
-	int status, error = posix_spawnp(&child, c->word[0], NULL, NULL, (char *const *)c->word, environ);
+	int status, error = start(&child, c, signals);
 	if (error) {
 		fprintf(stderr, "deployc: cannot run `%s`: %s; install a C compiler (Debian: apt install gcc) or set CC\n",
 		        c->word[0], strerror(error));
@@ -112,7 +141,7 @@ static bool link_launcher(const struct workspace *w, const char *path)
 	const char *rest[] = { "-o", path, w->object, w->archive, "-lm", "-lpthread", "-ldl", "-ljansson" };
 	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
 		add_word(&c, rest[i]);
-	bool ok = run(&c);
+	bool ok = run(&c, &w->signals);
 	free(cc);
 	return ok;
 }
