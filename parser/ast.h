@@ -21,7 +21,8 @@ enum node_kind {
 	N_RETURN, N_REQUIRE, N_ASSERT, N_PREFER, N_MAXIMIZE, N_MINIMIZE, /*         -> .claim */
 	N_ASSERT_TYPE,  /* assert expr : type                                       -> .claim */
 	N_WHEN,         /* when (c) { } else { }                                    -> .when */
-	N_ERROR,        /* an item that did not parse: already reported, later passes skip it */
+	N_ERROR,        /* an item that did not parse: already reported, later passes skip it;
+	                 * what it would have declared or set, as far as it can be told         -> .error */
 	/* types */
 	N_TYPE,         /* path(args)[axes] with each part optional; `opt` for T?   -> .type */
 	N_AXES,         /* [ ... ]                                                  -> .axes */
@@ -82,6 +83,7 @@ struct place { enum place_kind kind; struct path level; struct span span; };
 struct node {
 	enum node_kind kind;
 	struct span    span;                                    /* of the whole construct */
+	int            depth;                                   /* of an expression: 1 + its deepest operand's; bounded by the parser */
 	union {
 		struct { struct path path; const char *file; struct ident as; struct idents names; bool has_names; } use; /* as.name NULL if none */
 		struct { struct path path; struct node *value; struct place place; } set;
@@ -106,6 +108,7 @@ struct node {
 		struct { struct nodes items; struct path *pending; const char **monoid; int n_pending; } axes;  /* [.. | +m, lse n] */
 		struct { struct path *factors; int n; char mark; struct path *mesh; int n_mesh; } ax;
 		struct { struct node *prod; bool marked; } piece;
+		struct { struct ident kind; struct path path; } error;  /* kind.name NULL, path.n 0 where not known */
 		struct path path;
 		struct ident ident;
 		const char *text;

@@ -1,0 +1,120 @@
+/* Feeds the grammar: tokens with the line ends that end items put between them (language.md 2.2). */
+#include "build.h"
+#include "parser/grammar.tab.h"
+#include <string.h>
+
+int deploy_lex(DEPLOY_STYPE *value, struct span *at, struct parser *p);
+
+struct span token_span(const struct parser *p, const struct token *t)
+{
+	return (struct span){p->file, t->lo, t->hi};
+}
+
+char bracket_closer(int kind)
+{
+	switch (kind) {
+	case '(': return ')';
+	case '[': case TOK_ATLB: return ']';
+	case '{': return '}';
+	default: return 0;
+	}
+}
+
+bool is_closer(int kind)
+{
+	return kind == ')' || kind == ']' || kind == '}';
+}
+
+bool ends_item(int kind)
+{
+	switch (kind) {
+	case TOK_IDENT: case TOK_NUMBER: case TOK_QUANTITY: case TOK_STRING: case ')': case ']': case '}': case '?':
+		return true;
+#define WORD(token, text, value) case TOK_##token: return value;
+#include "../lexer/words.def"
+#undef WORD
+	default:
+		return false;
+	}
+}
+
+/* Tells the frames of the token given last. Done late, so that at a syntax error they are as before the wrong token. */
+static void enter_last(struct parser *p)
+{
+	if (p->entered)
+		return;
+	p->entered = true;
+	if (bracket_closer(p->last_kind))
+		vec_push(p->arena, &p->frames, ((struct frame){p->last_kind, p->next}));
+	else if (is_closer(p->last_kind) && p->frames.n > 1)
+		p->frames.n--;
+	else if (p->last_kind == TOK_NL)
+		p->frames.at[p->frames.n - 1].item = p->next;
+}
+
+static bool line_end_is_due(const struct parser *p, const struct token *t)
+{
+	if (p->line_end_due)
+		return true;
+	bool item_level = p->frames.at[p->frames.n - 1].bracket == '{';
+	return t->line_start && item_level && (ends_item(p->last_kind) || p->last_kind == '=');
+}
+
+static int give(struct parser *p, int index, int kind)
+{
+	p->last = index;
+	p->last_kind = kind;
+	p->entered = false;
+	return kind;
+}
+
+static int give_line_end(struct parser *p, struct span *at)
+{
+	uint32_t end = p->next ? p->tokens.at[p->next - 1].hi : 0;
+	*at = (struct span){p->file, end, end};
+	p->line_end_due = false;
+	return give(p, -1, TOK_NL);
+}
+
+static void set_value(struct parser *p, const struct token *t, DEPLOY_STYPE *value)
+{
+	const char *text = p->text + t->lo;
+	size_t n = t->hi - t->lo;
+	if (t->kind == TOK_IDENT)
+		value->TOK_IDENT = (struct ident){names_intern(p->names, text, n), token_span(p, t)};
+	else if (t->kind == TOK_NUMBER)
+		value->TOK_NUMBER = arena_strndup(p->arena, text, n);
+	else if (t->kind == TOK_QUANTITY)
+		value->TOK_QUANTITY = arena_strndup(p->arena, text, n);
+	else if (t->kind == TOK_STRING)
+		value->TOK_STRING = arena_strndup(p->arena, text, n);
+}
+
+/* What the generated parser calls for its next token. */
+int deploy_lex(DEPLOY_STYPE *value, struct span *at, struct parser *p)
+{
+	enter_last(p);
+	const struct token *t = &p->tokens.at[p->next];
+	if (line_end_is_due(p, t))
+		return give_line_end(p, at);
+	*at = token_span(p, t);
+	set_value(p, t, value);
+	int index = p->next;
+	if (t->kind)
+		p->next++;
+	return give(p, index, t->kind);
+}
+
+struct nodes parse_module(struct arena *arena, struct names *names, struct sink *sink, uint32_t file)
+{
+	struct parser p = {
+		.arena = arena, .names = names, .sink = sink, .file = file,
+		.text = sink->sources->files.at[file].text,
+		.tokens = lex(arena, sink, file),
+		.last_kind = TOK_NL, .entered = true, .failed_item = -1,
+	};
+	balance_brackets(&p);
+	vec_push(arena, &p.frames, ((struct frame){'{', 0}));
+	deploy_parse(&p);
+	return p.items;
+}

@@ -1,0 +1,207 @@
+/* Words syntax errors: "expected `)` or `,`, found name `x`". */
+#include "build.h"
+#include "../lexer/units.h"
+#include "parser/grammar.tab.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_LISTED = 4, MAX_EXPECTED = 100 };
+
+/* Sets of tokens that are told by one word: `members` are the grammar's names, all dropped where `sign` is expected. */
+struct group { const char *sign, *phrase, *const *members; };
+
+static const char *const value_tokens[] = {"name", "number", "quantity", "string", "true", "false", "none", "auto", "if", "not",
+	"'-'", "'('", "'['", "'{'", NULL};
+static const char *const operator_tokens[] = {"where", "and", "or", "in", "divides", "mod", "per", "'<'", "'>'", "<=", ">=", "==", "!=",
+	"..", "'+'", "'-'", "'*'", "'/'", "@[", "'.'", "'('", "'['", "'{'", "as", NULL};
+static const char *const item_tokens[] = {"name", "use", "return", "require", "assert", "prefer", "maximize", "minimize", "when", NULL};
+
+static const struct group groups[] = {
+	{"use",     "an item",     item_tokens},
+	{"and",     "an operator", operator_tokens},
+	{"quantity", "a value",    value_tokens},
+};
+
+struct phrases { const char *at[MAX_EXPECTED]; int n; };
+
+static bool listed(const char *const *names, const char *name)
+{
+	for (; *names; names++)
+		if (!strcmp(*names, name))
+			return true;
+	return false;
+}
+
+static bool has(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+/* `(` for the grammar's '('; `in` for in; "a name", "end of line" for kinds of tokens. */
+static const char *token_phrase(struct parser *p, const char *name)
+{
+	static const char *const kinds[][2] = {{"name", "a name"}, {"number", "a number"}, {"quantity", "a quantity"}, {"string", "a string"},
+		{"end of line", "end of line"}, {"end of file", "end of file"}};
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (!strcmp(kinds[i][0], name))
+			return kinds[i][1];
+	if (name[0] == '\'')
+		return arena_printf(p->arena, "`%c`", name[1]);
+	return arena_printf(p->arena, "`%s`", name);
+}
+
+/* What was expected, in the fewest words. */
+static struct phrases expected_phrases(struct parser *p, const char *const *expected, int n)
+{
+	struct phrases out = {.n = 0};
+	bool told[MAX_EXPECTED] = {false};
+	if (n > MAX_EXPECTED - (int)(sizeof groups / sizeof *groups))
+		n = MAX_EXPECTED - (int)(sizeof groups / sizeof *groups);
+	for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
+		if (!has(expected, n, groups[g].sign))
+			continue;
+		out.at[out.n++] = groups[g].phrase;
+		for (int i = 0; i < n; i++)
+			told[i] |= listed(groups[g].members, expected[i]);
+	}
+	for (int i = 0; i < n; i++)
+		if (!told[i] && !(has(expected, n, "end of line") && !strcmp(expected[i], "end of file")))
+			out.at[out.n++] = token_phrase(p, expected[i]);
+	return out;
+}
+
+static const char *expected_text(struct parser *p, const char *const *expected, int n)
+{
+	struct phrases phrases = expected_phrases(p, expected, n);
+	struct text t = {.arena = p->arena};
+	int shown = phrases.n < MAX_LISTED ? phrases.n : MAX_LISTED;
+	for (int i = 0; i < shown; i++)
+		text_add(&t, "%s%s", i == 0 ? "" : i == phrases.n - 1 ? " or " : ", ", phrases.at[i]);
+	if (phrases.n > shown)
+		text_add(&t, ", ...");
+	return t.n ? t.at : "an item";
+}
+
+static const char *source_text(struct parser *p, struct span at)
+{
+	return arena_strndup(p->arena, p->text + at.lo, at.hi - at.lo);
+}
+
+static bool is_word(struct parser *p)
+{
+	return p->last >= 0 && p->tokens.at[p->last].kind != TOK_IDENT && strchr("abcdefghijklmnopqrstuvwxyz", p->text[p->tokens.at[p->last].lo]);
+}
+
+static const char *found_text(struct parser *p, const char *found, struct span at)
+{
+	if (at.lo == at.hi)
+		return found;
+	if (at.hi - at.lo > 40 || p->last_kind == TOK_STRING)
+		return arena_printf(p->arena, "a %s", found);
+	if (p->last_kind == TOK_IDENT || p->last_kind == TOK_NUMBER || p->last_kind == TOK_QUANTITY)
+		return arena_printf(p->arena, "%s `%s`", found, source_text(p, at));
+	if (is_word(p))
+		return arena_printf(p->arena, "reserved word `%s`", source_text(p, at));
+	return arena_printf(p->arena, "`%s`", source_text(p, at));
+}
+
+/* The token before the wrong one, or NULL at the start of the file. */
+static const struct token *token_before(const struct parser *p)
+{
+	int index = (p->last >= 0 ? p->last : p->next) - 1;
+	return index >= 0 ? &p->tokens.at[index] : NULL;
+}
+
+static void help_with_unit(struct parser *p, struct diag *d, struct span at)
+{
+	const char *word = source_text(p, at), *near = nearest_unit(word);
+	if (near)
+		diag_help(p->sink, d, "`%s` is no unit; did you mean `%s`?", word, near);
+	else
+		diag_help(p->sink, d, "`%s` is no unit", word);
+	if (near)
+		diag_fix(p->sink, d, at, near);
+}
+
+/* The mistakes that are made most, by what stands there. */
+static void help(struct parser *p, struct diag *d, struct span at, const char *const *expected, int n)
+{
+	const struct token *before = token_before(p), *t = p->last >= 0 ? &p->tokens.at[p->last] : NULL;
+	if (!t)
+		return;
+	if (before && before->kind == TOK_NUMBER && t->kind == TOK_IDENT && !t->line_start && t->lo - before->hi <= 1)
+		help_with_unit(p, d, at);
+	else if (t->kind == '=' && has(expected, n, "=="))
+		diag_help(p->sink, d, "`==` compares");
+	else if (t->kind == TOK_ELSE && t->line_start)
+		diag_help(p->sink, d, "`else` stands on the line of the `}` before it");
+	else if (t->kind == TOK_ARROW && t->line_start)
+		diag_help(p->sink, d, "`->` stands on the line of the `)` before it");
+	else if (is_word(p) && has(expected, n, "name"))
+		diag_help(p->sink, d, "`%s` is a reserved word: choose another name", source_text(p, at));
+}
+
+static bool misses_value(const struct parser *p)
+{
+	const struct token *before = token_before(p);
+	if (!before || before->kind != '=')
+		return false;
+	return p->last < 0 || p->last_kind == TOK_NL || !p->last_kind || is_closer(p->last_kind) || p->last_kind == ',';
+}
+
+static void report(struct parser *p, const char *found, struct span at, const char *const *expected, int n)
+{
+	if (misses_value(p)) {
+		uint32_t end = token_before(p)->hi;
+		struct diag *d = diag_report(p->sink, DIAG_E0002, (struct span){p->file, end, end}, "expected a value after `=`");
+		diag_help(p->sink, d, "write the value on this line, or delete the item");
+		return;
+	}
+	struct diag *d = diag_report(p->sink, DIAG_E0005, at, "expected %s, found %s", expected_text(p, expected, n), found_text(p, found, at));
+	help(p, d, at, expected, n);
+}
+
+/* A mistake that was reported stands in the item already, before the wrong token. */
+static bool follows_from_another(const struct parser *p, int start)
+{
+	if (p->failed_item == start || p->syntax_errors >= MAX_SYNTAX_ERRORS)
+		return true;
+	int end = p->last >= 0 ? p->last : p->next - 1;
+	for (int i = start; i <= end; i++)
+		if (p->tokens.at[i].tainted)
+			return true;
+	return p->tokens.truncated && !p->tokens.at[p->next].kind;
+}
+
+static int item_start(const struct parser *p)
+{
+	int frame = p->frames.n - 1;
+	while (p->frames.at[frame].bracket != '{')
+		frame--;
+	return p->frames.at[frame].item;
+}
+
+void syntax_error(struct parser *p, const char *found, struct span at, const char *const *expected, int n)
+{
+	int start = item_start(p);
+	if (!follows_from_another(p, start)) {
+		report(p, found, at, expected, n);
+		p->syntax_errors++;
+	}
+	p->failed_item = start;
+	if (p->syntax_errors < MAX_SYNTAX_ERRORS) {
+		resume_at_item_end(p);
+	} else {
+		p->next = p->tokens.n - 1;
+		p->line_end_due = false;
+		p->entered = true;
+	}
+}
+
+void stack_exhausted(struct parser *p, struct span at)
+{
+	diag_report(p->sink, DIAG_E0007, at, "expression is nested too deep");
+}
