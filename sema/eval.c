@@ -326,12 +326,12 @@ static struct val no_meaning(struct scope *s, const struct node *e)
 	return val_bad();
 }
 
-/* The hook of the innermost scope that has one goes first, for every node. */
+/* The hook of the innermost scope that has one goes first, for every node. The text of a record has none. */
 static bool hooked(struct scope *s, const struct node *e, const struct node *expect, struct val *out)
 {
 	for (struct scope *t = s; t; t = t->parent)
-		if (t->expr)
-			return t->expr(t, e, expect, out);
+		if (t->expr || t->record)
+			return t->expr && t->expr(t, e, expect, out);
 	return false;
 }
 

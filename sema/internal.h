@@ -144,6 +144,7 @@ struct sema {
 	struct evaluating *evaluating;          /* fields being evaluated, innermost first */
 	/* While a family is checked a field that is not set is V_UNKNOWN, and what depends on it is not remembered. */
 	bool lenient, tainted;
+	bool unwinding;                         /* a record made of itself without end was reported: no field is evaluated */
 	VEC(struct walked) walked;      /* models whose programs were walked */
 };
 #endif

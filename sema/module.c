@@ -10,8 +10,6 @@ static const char *const kinds[] = {"schema", "model", "plan", "deploy", "worklo
 				    "builtin"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-static struct module *module_open(struct sema *s, struct module m, struct span use);
-
 /* ---- what a module declares --------------------------------------------------------------------------------------- */
 
 static struct binding *own_binding(struct module *m, const char *name)
@@ -203,6 +201,13 @@ static struct module *leaves_folder(struct sema *s, const struct node *item)
 	return NULL;
 }
 
+/* How diagnostics name a file that one of this label imports. */
+static const char *label_beside(struct arena *a, const char *label, const char *file)
+{
+	const char *slash = strrchr(label, '/');
+	return slash ? arena_printf(a, "%.*s/%s", (int)(slash - label), label, file) : file;
+}
+
 static struct module *open_file(struct sema *s, struct module *m, const struct node *item)
 {
 	const char *wanted = item->use.file[0] == '/' ? item->use.file : arena_printf(s->arena, "%s/%s", m->folder, item->use.file);
@@ -220,7 +225,7 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, strerror(errno));
 		return NULL;
 	}
-	return module_file(s, file, item->use.file, text, item->span);
+	return module_file(s, file, label_beside(s->arena, m->label, item->use.file), text, item->span);
 }
 
 static void use_file(struct sema *s, struct module *m, const struct node *item)
@@ -237,10 +242,8 @@ struct module *module_again(struct sema *s, struct module *m, struct span use)
 {
 	if (!m->loading)
 		return m;
-	struct text cycle = {.arena = s->arena};
-	text_add(&cycle, "%s", m->label);
 	const struct loading *l = s->loading;
-	const char *inner = m->label;
+	const char *inner = m->label;           /* grows outwards: the frames are innermost first */
 	for (; l && l->module != m; l = l->next)
 		inner = arena_printf(s->arena, "%s → %s", l->module->label, inner);
 	struct diag *d = sema_report(s, DIAG_E0102, use, "import cycle: %s → %s", m->label, inner);
@@ -250,17 +253,26 @@ struct module *module_again(struct sema *s, struct module *m, struct span use)
 	return NULL;
 }
 
+/* An item that did not parse: the name that it would have declared is known and bad. */
+static void module_error(struct sema *s, struct module *m, const struct node *item)
+{
+	struct path p = item->error.path;
+	if (item->error.kind.name && p.n)
+		bind(s, m, (struct binding){.name = p.at[p.n - 1].name, .span = p.at[p.n - 1].span});
+	else
+		m->partial = true;
+}
+
 static void module_item(struct sema *s, struct module *m, const struct node *item)
 {
 	switch (item->kind) {
 	case N_USE: use_std(s, m, item); break;
 	case N_USE_FILE: use_file(s, m, item); break;
 	case N_NAMED: declare(s, m, item); break;
-	case N_ERROR: m->partial = true; break;
+	case N_ERROR: module_error(s, m, item); break;
 	default: {
 		struct diag *d = sema_report(s, DIAG_E0004, item->span, "only declarations and `use` stand at the top of a module");
 		diag_help(s->sink, d, "put it into a record, e.g. `deploy Name { ... }`");
-		m->partial = true;
 	}
 	}
 }

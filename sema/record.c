@@ -215,6 +215,8 @@ static bool check_within(struct record *r, bool family, struct span use, int dep
 static void check_value(struct record *r, struct field *f, struct val v, bool family, int depth)
 {
 	struct span use = f->sets.n ? f->value_span : r->span;
+	if (r->sema->unwinding)
+		return;
 	if (v.kind == V_RECORD && !check_within(v.record, family, use, depth + 1))
 		r->bad = true;
 	for (int i = 0; v.kind == V_LIST && i < v.list.n; i++)
@@ -274,6 +276,7 @@ static bool check_within(struct record *r, bool family, struct span use, int dep
 		return !r->bad;
 	if (depth > DEEPEST) {
 		sema_report(s, DIAG_E0206, r->span, "`%s` contains itself", r->name ? r->name : r->kind);
+		s->unwinding = true;
 		return !(r->bad = true);
 	}
 	bool lenient = s->lenient, tainted = s->tainted;
@@ -290,6 +293,7 @@ static bool check_within(struct record *r, bool family, struct span use, int dep
 	r->checked = !s->tainted;
 	s->tainted |= tainted;
 	s->lenient = lenient;
+	s->unwinding &= depth > 0;
 	return !r->bad;
 }
 

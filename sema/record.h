@@ -17,6 +17,7 @@ struct record *map_new(struct record *outer, struct sema *s, const struct node *
 
 bool record_is_map(const struct record *r);
 bool type_is(const struct node *type, const char *name);        /* a type `name(...)`, optional or not */
+bool type_is_schema(const struct node *type);                   /* not Int, Data, List(T) ...: a record may fit it */
 const struct node *type_arg(const struct node *type, int i);    /* NULL if there are fewer */
 
 /* The fields of r that an expression names, in the order of the text. */

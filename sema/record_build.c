@@ -180,8 +180,12 @@ static void lay_element(struct laying *b, const struct node *item)
 {
 	struct ident kind = item->named.kind, name = item->named.name.at[0];
 	struct field *list = record_field(b->r, kind.name), *f = record_field(b->r, name.name);
-	if (!list || !type_is(list->type, "List") || item->named.tail != TAIL_BLOCK || item->named.name.n != 1) {
+	if (!list || !type_is(list->type, "List")) {
 		unknown_kind(b, item);
+		return;
+	}
+	if (item->named.tail != TAIL_BLOCK || item->named.name.n != 1) {
+		refuse(b, DIAG_E0004, item->named.name.span, "an element of `%s` is written `%s name { ... }`", kind.name, kind.name);
 		return;
 	}
 	if (f && (f->sort != FIELD_ELEMENT || f->list != list->name)) {
@@ -408,10 +412,26 @@ static void lay_claim(struct laying *b, const struct node *item)
 		vec_push(b->r->sema->arena, &b->r->goals, p);
 }
 
+/* An item that did not parse. The field that it would have set or declared is bad; a kind that it has is not tried. */
+static void lay_error(struct laying *b, const struct node *item)
+{
+	struct path p = item->error.path;
+	b->r->bad = true;
+	if (item->error.kind.name || p.n != 1 || record_is_map(b->r)) {
+		b->r->partial = true;
+		return;
+	}
+	struct field *f = record_field(b->r, p.at[0].name);
+	struct field_set set = {.value = item, .layer = b->l, .span = p.span};
+	if (!f)
+		f = record_add(b->r, p.at[0].name, FIELD_PLAIN, b->l, p.span);
+	vec_push(b->r->sema->arena, &f->sets, set);
+}
+
 static void lay_item(struct laying *b, const struct node *item)
 {
 	switch (item->kind) {
-	case N_ERROR: b->r->partial = b->r->bad = true; break;
+	case N_ERROR: lay_error(b, item); break;
 	case N_FIELD: lay_field(b, item); break;
 	case N_SET: lay_set(b, item); break;
 	case N_SUB: lay_sub(b, item); break;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* A field that is being evaluated, and what asked for it. */
-struct evaluating { struct record *record; struct field *field; struct evaluating *next; int depth; };
+struct evaluating { struct field *field; struct evaluating *next; int depth; };
 enum { DEEPEST = 250 };         /* fields that depend on each other in a chain */
 
 static struct val field_value(struct record *r, struct field *f, struct span use);
@@ -71,30 +71,44 @@ void fields_in(struct record *r, const struct node *e, struct field_list *out)
 
 /* ---- what is said ------------------------------------------------------------------------------------------------- */
 
-static void report_cycle(struct record *r, struct field *f)
+/* Where a field got the value that it has; *ours: in a file of the author's. */
+static struct span given_at(const struct field *f, bool *ours)
 {
-	struct sema *s = r->sema;
-	const struct evaluating *at = s->evaluating, *author = NULL;
+	const struct field_set *last = f->sets.n ? &f->sets.at[f->sets.n - 1] : NULL;
+	*ours = !(last ? last->layer : f->layer)->module->is_std;
+	return last ? last->span : f->span;
+}
+
+/* `f` asks for itself. What to change is the link of the cycle that the author wrote. */
+static void report_cycle(struct sema *s, const struct field *f)
+{
+	const struct field *first = f;
 	const char *chain = f->name;
-	for (; at; at = at->next) {
-		chain = arena_printf(s->arena, "%s → %s", at->field->name, chain);
-		if (!at->field->layer->module->is_std)
-			author = at;
-		if (at->field == f)
+	bool ours;
+	for (const struct evaluating *e = s->evaluating; e; e = e->next) {
+		chain = arena_printf(s->arena, "%s → %s", e->field->name, chain);
+		given_at(e->field, &ours);
+		if (ours)
+			first = e->field;
+		if (e->field == f)
 			break;
 	}
-	if (!at || at->depth > 8 + DEEPEST / 2)         /* no field twice, but a record made of itself without end */
-		chain = f->name;
-	const struct field *first = author ? author->field : f;
-	struct span where = first->sets.n ? first->sets.at[first->sets.n - 1].span : first->span;
-	struct diag *d = sema_report(s, DIAG_E0206, where, "`%s` depends on itself: %s", first->name, chain);
-	for (const struct evaluating *e = s->evaluating; e && at; e = e->next) {
+	struct diag *d = sema_report(s, DIAG_E0206, given_at(first, &ours), "`%s` depends on itself: %s", first->name, chain);
+	for (const struct evaluating *e = s->evaluating; e; e = e->next) {
 		if (e->field != first)
-			diag_related(s->sink, d, e->field->span, "`%s` is on the cycle", e->field->name);
-		if (e == at)
+			diag_related(s->sink, d, given_at(e->field, &ours), "`%s` is on the cycle", e->field->name);
+		if (e->field == f)
 			break;
 	}
 	diag_help(s->sink, d, "give one of them a value that does not depend on the others");
+}
+
+/* A default makes a record whose default makes such a record. */
+static void report_endless(struct sema *s, const struct field *f)
+{
+	bool ours;
+	sema_report(s, DIAG_E0206, given_at(f, &ours), "`%s` is made of itself without end", f->name);
+	s->unwinding = true;
 }
 
 /* A sample of a type's values, for help: "80 GiB". */
@@ -160,10 +174,10 @@ static struct val refined_value(struct record *r, struct field *f, struct val v,
 	struct record *base = v.kind == V_RECORD ? v.record : NULL;
 	if (v.kind == V_BAD || v.kind == V_UNKNOWN)
 		return v;
-	if (v.kind == V_NONE && f->type && !(base = type_schema(s, f->type, f->layer->module)))
+	if (v.kind == V_NONE && f->type && type_is_schema(f->type) && !(base = type_schema(s, f->type, f->layer->module)))
 		return val_bad();
 	if (!base) {
-		struct diag *d = sema_report(s, DIAG_E0203, set->span, "`%s` is not a record, but %s", f->name, val_kind_text(s, v));
+		struct diag *d = sema_report(s, DIAG_E0203, set->span, "`%s` is no record that could be refined", f->name);
 		diag_related(s->sink, d, f->span, "declared here");
 		return val_bad();
 	}
@@ -285,11 +299,13 @@ struct val record_get(struct record *r, const char *name, struct span use)
 	if (f->progress == FIELD_DONE)
 		return f->value;
 	int depth = s->evaluating ? s->evaluating->depth + 1 : 0;
-	if (f->progress == FIELD_BUSY || depth > DEEPEST) {
-		report_cycle(r, f);
+	if (f->progress == FIELD_BUSY)
+		report_cycle(s, f);
+	else if (depth > DEEPEST && !s->unwinding)
+		report_endless(s, f);
+	if (f->progress == FIELD_BUSY || s->unwinding)
 		return val_bad();
-	}
-	struct evaluating frame = {r, f, s->evaluating, depth};
+	struct evaluating frame = {f, s->evaluating, depth};
 	bool tainted = s->tainted;
 	s->evaluating = &frame;
 	s->tainted = false;
@@ -299,5 +315,6 @@ struct val record_get(struct record *r, const char *name, struct span use)
 	r->bad |= f->value.kind == V_BAD;
 	s->tainted |= tainted;
 	s->evaluating = frame.next;
+	s->unwinding &= frame.next != NULL;
 	return f->value;
 }

@@ -1,5 +1,5 @@
 /* Types of fields: what values fit them (language.md 2.5), and what is said when one does not. */
-#include "internal.h"
+#include "record.h"
 #include <string.h>
 
 /* `Range`, `enum`, `Link` of hw.Link; NULL for a type that is only axes. */
@@ -45,14 +45,26 @@ static struct def *schema_def(struct sema *s, const struct node *t, struct modul
 	return b && b->def && is(b->def->kind, "schema") ? b->def : NULL;
 }
 
+static const char *const scalar_types[] = {
+	"Int", "Float", "Bool", "String", "DType", "Any", "Ratio", "Range", "List", "Map", "Data", "Time", "Bandwidth", "Flop",
+	"FlopRate", "Tokens", "TokenRate", "Params", "Money", "Price", "Power", "Energy", "Region", "enum", "any",
+};
+enum { SCALAR_TYPES = sizeof scalar_types / sizeof *scalar_types };
+
+bool type_is_schema(const struct node *type)
+{
+	const char *name = type_name(type);
+	for (int i = 0; name && i < SCALAR_TYPES; i++)
+		if (is(scalar_types[i], name))
+			return false;
+	return name != NULL;
+}
+
 static void no_schema(struct sema *s, const struct node *t, struct module *m)
 {
-	static const char *const known[] = {"Int", "Float", "Bool", "String", "DType", "Any", "Ratio", "Range", "List", "Map",
-					    "Data", "Time", "Bandwidth", "Flop", "FlopRate", "Tokens", "TokenRate", "Params",
-					    "Money", "Price", "Power", "Energy", "Region"};
 	VEC(const char *) names = {0};
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		vec_push(s->arena, &names, known[i]);
+	for (int i = 0; i < SCALAR_TYPES; i++)
+		vec_push(s->arena, &names, scalar_types[i]);
 	for (int i = 0; i < m->names.n; i++)
 		if (m->names.at[i].def && is(m->names.at[i].def->kind, "schema"))
 			vec_push(s->arena, &names, m->names.at[i].name);

@@ -12,19 +12,20 @@ struct val val_unknown(const char *name) { return (struct val){.kind = V_UNKNOWN
 
 /* ---- dimensions --------------------------------------------------------------------------------------------------- */
 
-static const struct { const char *name; struct dims dims; } named_dims[] = {
-	{"Data",      {{[DIM_DATA] = 1}}},
-	{"Time",      {{[DIM_TIME] = 1}}},
-	{"Bandwidth", {{[DIM_DATA] = 1, [DIM_TIME] = -1}}},
-	{"Flop",      {{[DIM_FLOP] = 1}}},
-	{"FlopRate",  {{[DIM_FLOP] = 1, [DIM_TIME] = -1}}},
-	{"Tokens",    {{[DIM_TOKEN] = 1}}},
-	{"TokenRate", {{[DIM_TOKEN] = 1, [DIM_TIME] = -1}}},
-	{"Params",    {{[DIM_PARAM] = 1}}},
-	{"Money",     {{[DIM_MONEY] = 1}}},
-	{"Price",     {{[DIM_MONEY] = 1, [DIM_TIME] = -1}}},
-	{"Power",     {{[DIM_ENERGY] = 1, [DIM_TIME] = -1}}},
-	{"Energy",    {{[DIM_ENERGY] = 1}}},
+/* `unit`: how values are shown, one of it is `scale` base units. */
+static const struct { const char *name; struct dims dims; const char *unit; double scale; } named_dims[] = {
+	{"Data",      {{[DIM_DATA] = 1}}, "GiB", 1073741824.0},
+	{"Time",      {{[DIM_TIME] = 1}}, "s", 1},
+	{"Bandwidth", {{[DIM_DATA] = 1, [DIM_TIME] = -1}}, "GB/s", 1e9},
+	{"Flop",      {{[DIM_FLOP] = 1}}, "TFLOP", 1e12},
+	{"FlopRate",  {{[DIM_FLOP] = 1, [DIM_TIME] = -1}}, "TFLOPS", 1e12},
+	{"Tokens",    {{[DIM_TOKEN] = 1}}, "tokens", 1},
+	{"TokenRate", {{[DIM_TOKEN] = 1, [DIM_TIME] = -1}}, "tokens/s", 1},
+	{"Params",    {{[DIM_PARAM] = 1}}, "Gparam", 1e9},
+	{"Money",     {{[DIM_MONEY] = 1}}, "USD", 1},
+	{"Price",     {{[DIM_MONEY] = 1, [DIM_TIME] = -1}}, "USD/h", 1.0 / 3600},
+	{"Power",     {{[DIM_ENERGY] = 1, [DIM_TIME] = -1}}, "W", 1},
+	{"Energy",    {{[DIM_ENERGY] = 1}}, "kWh", 3.6e6},
 };
 enum { NAMED_DIMS = sizeof named_dims / sizeof *named_dims };
 
@@ -84,12 +85,10 @@ static struct dims dims_of(struct val v)
 
 static const char *show_quantity(struct arena *a, struct val v)
 {
-	const char *dims = dims_text(a, v.dims);
-	if (!strcmp(dims, "Data"))
-		return arena_printf(a, "%.2f GiB", v.f / (1 << 30));
-	if (!strcmp(dims, "Params"))
-		return arena_printf(a, "%.4g Gparam", v.f / 1e9);
-	return arena_printf(a, "%.6g (%s)", v.f, dims);
+	for (int i = 0; i < NAMED_DIMS; i++)
+		if (dims_equal(named_dims[i].dims, v.dims))
+			return arena_printf(a, i == 0 ? "%.2f %s" : "%.4g %s", v.f / named_dims[i].scale, named_dims[i].unit);
+	return arena_printf(a, "%.6g (%s)", v.f, dims_text(a, v.dims));
 }
 
 static const char *show_list(struct sema *s, struct val v)
@@ -138,7 +137,7 @@ const char *val_kind_text(struct sema *s, struct val v)
 	case V_STRING: return "String";
 	case V_DTYPE: return "DType";
 	case V_RANGE: return arena_printf(s->arena, "Range(%s)", val_kind_text(s, v.range[0]));
-	case V_LIST: return "a list";
+	case V_LIST: return arena_printf(s->arena, "the list %s", show_list(s, v));
 	case V_RECORD: return arena_printf(s->arena, "the %s `%s`", v.record->kind, val_show(s, v));
 	case V_DEF: return arena_printf(s->arena, "the %s `%s`", v.def->kind, v.def->name);
 	case V_MODULE: return arena_printf(s->arena, "the module `%s`", v.module->label);

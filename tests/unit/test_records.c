@@ -121,10 +121,10 @@ static void names_mean_fields_then_records_around_then_module(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "schema In { x : Int = 1; y : Int = 2 }\n"
-		"schema Out { x : Int = 10; z : Int = 20; in : In = In {} }\n"
-		"device D : Out { in { y = x + z } }\n");
+		"schema Out { x : Int = 10; z : Int = 20; part : In = In {} }\n"
+		"device D : Out { part { y = x + z } }\n");
 	expect_none(f);
-	struct val in = get(f, "D", "in");
+	struct val in = get(f, "D", "part");
 	assert_int_equal(in.kind, V_RECORD);
 	assert_int_equal(record_get(in.record, "y", in.record->span).i, 21);
 }
