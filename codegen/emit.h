@@ -131,6 +131,7 @@ void         kernel_end(struct codegen *g);                             /* ret v
 LLVMValueRef arg_pointer(struct codegen *g, int i);                     /* argument i; only at the function's start */
 LLVMValueRef arg_integer(struct codegen *g, int i);                     /* i64 */
 struct ir_loop  share_begin(struct codegen *g, LLVMValueRef items);        /* this worker's items of [0, items); ends by loop_end() */
+LLVMValueRef worker_count(struct codegen *g);                           /* i32 */
 struct ir_branch first_worker(struct codegen *g);                          /* if (worker == 0); ends by if_end() */
 
 void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k);               /* kernel_rows.c */

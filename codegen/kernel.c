@@ -24,10 +24,12 @@ static LLVMValueRef arg_slot(struct codegen *g, int i)
 LLVMValueRef arg_pointer(struct codegen *g, int i) { return ir_load(g, g->ptr, arg_slot(g, i), 8); }
 LLVMValueRef arg_integer(struct codegen *g, int i) { return ir_load(g, g->i64, arg_slot(g, i), 8); }
 
+LLVMValueRef worker_count(struct codegen *g) { return LLVMGetParam(g->function, PARAM_WORKERS); }
+
 struct ir_loop share_begin(struct codegen *g, LLVMValueRef items)
 {
 	LLVMValueRef worker = ir_wide(g, LLVMGetParam(g->function, PARAM_WORKER));
-	LLVMValueRef workers = ir_wide(g, LLVMGetParam(g->function, PARAM_WORKERS)), one = ir_i64(g, 1);
+	LLVMValueRef workers = ir_wide(g, worker_count(g)), one = ir_i64(g, 1);
 	LLVMValueRef from = ir_div(g, ir_mul(g, items, worker), workers);
 	LLVMValueRef to = ir_div(g, ir_mul(g, items, ir_add(g, worker, one)), workers);
 	return loop_begin(g, from, to, one);

@@ -1,0 +1,454 @@
+/* Attention over the paged cache, page by page: scores, softmax with running maximum and sum, weighted values.
+ *
+ * Queries that read the same pages are taken together: the query heads of one key/value head, and neighbouring tokens of one
+ * sequence. What a query gets does not depend on its company: sums run in the order of features and positions, and a page
+ * that it does not see changes nothing. So ranks and workers may cut the work as they like. */
+#include <stdio.h>
+#include "emit.h"
+
+enum {
+	MOST_QUERIES = 32,              /* taken together; of one head, at least one token */
+	TILE_ROWS = 8,
+	MAX_VECTORS = 4,
+	ITEMS_PER_WORKER = 4            /* with few tokens, blocks shrink until there is this much to share */
+};
+static const double LOWEST = -1e30;     /* running maximum before any score; finite, so that differences are numbers */
+
+/* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers ------------------------------------------- */
+/* Scores: a queries, b keys, t features, columns positions. Values: a weights, b values, t positions, columns features.
+ * a and out are f32; strides in elements. With `scaled`, out counts times scale[row]; else it starts at zero. */
+struct product { const char *suffix; int64_t a_stride, b_stride, out_stride; enum dtype b; bool scaled; };
+enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
+
+struct product_tile { struct codegen *g; const struct product *p; int rows, vectors; LLVMValueRef column, mask;
+	LLVMValueRef sum[TILE_ROWS][MAX_VECTORS]; };
+
+static LLVMValueRef out_address(struct product_tile *t, int row, int v)
+{
+	struct codegen *g = t->g;
+	LLVMValueRef index = ir_add(g, t->column, ir_i64(g, row * t->p->out_stride + v * g->lanes));
+	return ir_at(g, LLVMGetParam(g->function, PRODUCT_OUT), DTYPE_F32, index);
+}
+
+static void begin_product(struct product_tile *t)
+{
+	struct codegen *g = t->g;
+	LLVMTypeRef f32 = ir_vector(g, g->f32);
+	for (int row = 0; row < t->rows; row++) {
+		LLVMValueRef scale = ir_at(g, LLVMGetParam(g->function, PRODUCT_SCALE), DTYPE_F32, ir_i64(g, row));
+		scale = t->p->scaled ? ir_splat(g, load_scalar(g, DTYPE_F32, scale)) : NULL;
+		for (int v = 0; v < t->vectors; v++) {
+			LLVMValueRef start = ir_like(g, f32, 0);
+			if (scale) start = ir_fmul(g, ir_load(g, f32, out_address(t, row, v), 4), scale);
+			t->sum[row][v] = ir_local(g, f32, 1);
+			ir_store(g, start, t->sum[row][v], 4);
+		}
+	}
+}
+
+static void add_term(struct product_tile *t, LLVMValueRef term)
+{
+	struct codegen *g = t->g;
+	LLVMValueRef b[MAX_VECTORS], a = LLVMGetParam(g->function, PRODUCT_A);
+	LLVMValueRef index = ir_add(g, ir_mul(g, term, ir_i64(g, t->p->b_stride)), t->column);
+	for (int v = 0; v < t->vectors; v++) {
+		LLVMValueRef at = ir_add(g, index, ir_i64(g, v * g->lanes));
+		b[v] = load_vector(g, t->p->b, ir_at(g, LLVMGetParam(g->function, PRODUCT_B), t->p->b, at), t->mask);
+	}
+	for (int row = 0; row < t->rows; row++) {
+		LLVMValueRef at = ir_add(g, term, ir_i64(g, row * t->p->a_stride));
+		LLVMValueRef x = ir_splat(g, load_scalar(g, DTYPE_F32, ir_at(g, a, DTYPE_F32, at)));
+		for (int v = 0; v < t->vectors; v++) {
+			LLVMValueRef sum = ir_load(g, ir_vector(g, g->f32), t->sum[row][v], 4);
+			ir_store(g, ir_fma(g, x, b[v], sum), t->sum[row][v], 4);
+		}
+	}
+}
+
+static void product_at(struct product_tile *t, int vectors, LLVMValueRef column, LLVMValueRef mask)
+{
+	struct codegen *g = t->g;
+	t->vectors = vectors;
+	t->column = column;
+	t->mask = mask;
+	begin_product(t);
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), LLVMGetParam(g->function, PRODUCT_TERMS), ir_i64(g, 1));
+	add_term(t, l.index);
+	loop_end(g, &l);
+	for (int row = 0; row < t->rows; row++)
+		for (int v = 0; v < vectors; v++)
+			ir_store(g, ir_load(g, ir_vector(g, g->f32), t->sum[row][v], 4), out_address(t, row, v), 4);
+}
+
+static void product_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
+{
+	(void)g;
+	product_at(context, 1, index, mask);
+}
+
+/* Enough independent sums to hide the latency of multiply-add, few enough for the registers. */
+static int vectors_for(const struct codegen *g, int rows)
+{
+	if (g->lanes >= 16) return rows >= 4 ? 2 : 4;
+	return rows >= 8 ? 1 : rows >= 2 ? 2 : 4;
+}
+
+static LLVMValueRef product_function(struct codegen *g, const char *kernel, const struct product *p, int rows)
+{
+	char name[128];
+	snprintf(name, sizeof name, "%s_%s_%d", kernel, p->suffix, rows);
+	LLVMTypeRef params[PRODUCT_PARAMS] = { g->ptr, g->ptr, g->ptr, g->ptr, g->i64, g->i64 };
+	LLVMValueRef f = ir_function(g, name, g->nothing, params, PRODUCT_PARAMS, true);
+	for (int i = PRODUCT_A; i <= PRODUCT_SCALE; i++) ir_attribute(g, f, i, "noalias");
+
+	struct product_tile t = { .g = g, .p = p, .rows = rows };
+	int vectors = vectors_for(g, rows);
+	LLVMValueRef columns = LLVMGetParam(f, PRODUCT_COLUMNS), wide = ir_i64(g, vectors * g->lanes);
+	LLVMValueRef whole = ir_sub(g, columns, ir_rem(g, columns, wide));
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), whole, wide);
+	product_at(&t, vectors, l.index, NULL);
+	loop_end(g, &l);
+	for_vectors(g, whole, columns, product_vector, &t);
+	LLVMBuildRetVoid(g->builder);
+	return f;
+}
+
+/* ---- state of one kernel ------------------------------------------------------------------------------------------------------ */
+enum { TILES = 4 };                             /* tiles of 8, 4, 2, 1 rows */
+
+struct attend {
+	struct codegen *g; const struct kernel_attend *k;
+	LLVMValueRef scores[TILES], values[TILES];      /* functions */
+	int64_t group_chunk, token_block;               /* heads of a group and tokens taken together, at most */
+	int64_t score_stride, out_stride;               /* of score and out: whole vectors */
+	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows;         /* arguments; cached: values */
+	LLVMValueRef query, score, out;                 /* f32 scratch [MOST_QUERIES][..] */
+	LLVMValueRef most, sum, fade, limit;            /* per query: running maximum, sum, what the past counts; last position */
+	LLVMValueRef nearest, furthest;                 /* i64 in memory: least and greatest limit of the run */
+	/* the run in hand */
+	LLVMValueRef head, group_first, group_count;    /* query heads [group_first, + group_count) of key/value head `head` */
+	LLVMValueRef first, count, queries;             /* tokens [first, first + count); queries = count * group_count */
+};
+
+static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+static void attend_plan(struct attend *a)
+{
+	const struct kernel_attend *k = a->k;
+	a->group_chunk = k->group < MOST_QUERIES ? k->group : MOST_QUERIES;
+	a->token_block = MOST_QUERIES / a->group_chunk;
+	a->score_stride = round_up(k->page, a->g->lanes);
+	a->out_stride = round_up(k->w, a->g->lanes);
+}
+
+static void attend_functions(struct attend *a, const char *name)
+{
+	const struct kernel_attend *k = a->k;
+	struct product scores = { .suffix = "scores", .a_stride = k->d, .b_stride = k->page, .out_stride = a->score_stride, .b = k->kv };
+	struct product values = { .suffix = "values", .a_stride = a->score_stride, .b_stride = k->w, .out_stride = a->out_stride,
+		.b = k->kv, .scaled = true };
+	for (int i = 0; i < TILES; i++) {
+		a->scores[i] = product_function(a->g, name, &scores, TILE_ROWS >> i);
+		a->values[i] = product_function(a->g, name, &values, TILE_ROWS >> i);
+	}
+}
+
+static void attend_begin(struct attend *a, const char *name)
+{
+	struct codegen *g = a->g;
+	kernel_begin(g, name);
+	LLVMValueRef *args[] = { &a->q, &a->keys, &a->cached, &a->seq, &a->pos, &a->pages, &a->y };
+	for (int i = 0; i < 7; i++) *args[i] = arg_pointer(g, i);
+	a->rows = arg_integer(g, 7);
+	a->query = ir_local(g, g->f32, MOST_QUERIES * a->k->d);
+	a->score = ir_local(g, g->f32, MOST_QUERIES * a->score_stride);
+	a->out = ir_local(g, g->f32, MOST_QUERIES * a->out_stride);
+	a->most = ir_local(g, g->f32, MOST_QUERIES);
+	a->sum = ir_local(g, g->f32, MOST_QUERIES);
+	a->fade = ir_local(g, g->f32, MOST_QUERIES);
+	a->limit = ir_local(g, g->i32, MOST_QUERIES);
+	a->nearest = ir_local(g, g->i64, 1);
+	a->furthest = ir_local(g, g->i64, 1);
+}
+
+/* ---- queries in, results out --------------------------------------------------------------------------------------------------- */
+struct row_move { struct attend *a; LLVMValueRef from, to, factor; };
+
+static void scale_query(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
+{
+	const struct row_move *m = context;
+	LLVMValueRef x = load_vector(g, m->a->k->q, ir_at(g, m->from, m->a->k->q, index), mask);
+	store_vector(g, DTYPE_F32, ir_fmul(g, x, m->factor), ir_at(g, m->to, DTYPE_F32, index), mask);
+}
+
+static void store_result(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
+{
+	const struct row_move *m = context;
+	LLVMValueRef x = load_vector(g, DTYPE_F32, ir_at(g, m->from, DTYPE_F32, index), NULL);
+	store_vector(g, m->a->k->y, ir_fdiv(g, x, m->factor), ir_at(g, m->to, m->a->k->y, index), mask);
+}
+
+/* Where query `row` of the run has its features, in q or y. */
+static LLVMValueRef query_address(struct attend *a, LLVMValueRef row, LLVMValueRef base, enum dtype t, const int64_t stride[3])
+{
+	struct codegen *g = a->g;
+	LLVMValueRef token = ir_add(g, a->first, ir_div(g, row, a->group_count));
+	LLVMValueRef member = ir_add(g, a->group_first, ir_rem(g, row, a->group_count));
+	LLVMValueRef at = ir_mul(g, token, ir_i64(g, stride[0]));
+	at = ir_add(g, at, ir_mul(g, a->head, ir_i64(g, stride[1])));
+	return ir_at(g, base, t, ir_add(g, at, ir_mul(g, member, ir_i64(g, stride[2]))));
+}
+
+static LLVMValueRef q_address(struct attend *a, LLVMValueRef row)
+{
+	return query_address(a, row, a->q, a->k->q, (int64_t[]){ a->k->q_row, a->k->q_head, a->k->q_group });
+}
+
+static LLVMValueRef y_address(struct attend *a, LLVMValueRef row)
+{
+	return query_address(a, row, a->y, a->k->y, (int64_t[]){ a->k->y_row, a->k->y_head, a->k->y_group });
+}
+
+static LLVMValueRef scratch_row(struct attend *a, LLVMValueRef base, LLVMValueRef row, int64_t stride)
+{
+	return ir_at(a->g, base, DTYPE_F32, ir_mul(a->g, row, ir_i64(a->g, stride)));
+}
+
+/* Without causality all positions are seen that the step gives the sequence: *furthest of all its tokens. */
+static void widen_to_sequence(struct attend *a, LLVMValueRef sequence)
+{
+	struct codegen *g = a->g;
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->rows, ir_i64(g, 1));
+	struct ir_branch same = if_begin(g, ir_compare(g, LLVMIntEQ, ir_load_i32(g, a->seq, l.index), sequence));
+	LLVMValueRef old = ir_load(g, g->i64, a->furthest, 8);
+	ir_store(g, ir_max(g, ir_load_i32(g, a->pos, l.index), old), a->furthest, 8);
+	if_end(g, &same);
+	loop_end(g, &l);
+}
+
+static void start_run(struct attend *a, LLVMValueRef sequence)
+{
+	struct codegen *g = a->g;
+	ir_store(g, ir_i64(g, INT32_MAX), a->nearest, 8);
+	ir_store(g, ir_i64(g, -1), a->furthest, 8);
+	if (!a->k->causal) widen_to_sequence(a, sequence);
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
+	LLVMValueRef token = ir_add(g, a->first, ir_div(g, l.index, a->group_count));
+	LLVMValueRef limit = a->k->causal ? ir_load_i32(g, a->pos, token) : ir_load(g, g->i64, a->furthest, 8);
+	ir_store_i32(g, limit, a->limit, l.index);
+	ir_store(g, ir_min(g, limit, ir_load(g, g->i64, a->nearest, 8)), a->nearest, 8);
+	ir_store(g, ir_max(g, limit, ir_load(g, g->i64, a->furthest, 8)), a->furthest, 8);
+	ir_store(g, ir_f32(g, LOWEST), ir_at(g, a->most, DTYPE_F32, l.index), 4);
+	ir_store(g, ir_f32(g, 0), ir_at(g, a->sum, DTYPE_F32, l.index), 4);
+	ir_clear(g, scratch_row(a, a->out, l.index, a->out_stride), a->out_stride * 4);
+	struct row_move m = { .a = a, .from = q_address(a, l.index), .to = scratch_row(a, a->query, l.index, a->k->d),
+		.factor = ir_splat(g, ir_f32(g, a->k->scale)) };
+	for_vectors(g, ir_i64(g, 0), ir_i64(g, a->k->d), scale_query, &m);
+	loop_end(g, &l);
+}
+
+static void finish_run(struct attend *a)
+{
+	struct codegen *g = a->g;
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
+	LLVMValueRef sum = load_scalar(g, DTYPE_F32, ir_at(g, a->sum, DTYPE_F32, l.index));
+	struct row_move m = { .a = a, .from = scratch_row(a, a->out, l.index, a->out_stride), .to = y_address(a, l.index),
+		.factor = ir_splat(g, sum) };
+	for_vectors(g, ir_i64(g, 0), ir_i64(g, a->k->w), store_result, &m);
+	loop_end(g, &l);
+}
+
+static void clear_run(struct attend *a)
+{
+	struct ir_loop l = loop_begin(a->g, ir_i64(a->g, 0), a->queries, ir_i64(a->g, 1));
+	ir_clear(a->g, y_address(a, l.index), a->k->w * dtype_bytes(a->k->y));
+	loop_end(a->g, &l);
+}
+
+/* ---- softmax of one page -------------------------------------------------------------------------------------------------------- */
+struct softmax { struct attend *a; LLVMValueRef row, from, to, most, sum; };    /* from, to: positions seen, i32, in the page */
+
+/* Scores of positions that the query does not see become -infinity. Scratch rows have whole vectors: no masks. */
+static void mask_scores(struct softmax *s, LLVMValueRef index)
+{
+	struct codegen *g = s->a->g;
+	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);
+	LLVMValueRef place = ir_add(g, ir_splat(g, LLVMBuildTrunc(g->builder, index, g->i32, "")), ir_iota(g, g->i32));
+	LLVMValueRef seen = ir_compare(g, LLVMIntSLE, place, ir_splat(g, s->to));
+	if (s->a->k->window) seen = ir_and(g, seen, ir_compare(g, LLVMIntSGE, place, ir_splat(g, s->from)));
+	LLVMValueRef at = ir_at(g, s->row, DTYPE_F32, index);
+	LLVMValueRef x = ir_select(g, seen, ir_load(g, f32, at, 4), ir_bits(g, ir_like_int(g, i32, 0xff800000), f32));
+	ir_store(g, x, at, 4);
+	ir_store(g, ir_fmax(g, x, ir_load(g, f32, s->most, 4)), s->most, 4);
+}
+
+static void weigh_scores(struct softmax *s, LLVMValueRef index, LLVMValueRef most)
+{
+	struct codegen *g = s->a->g;
+	LLVMTypeRef f32 = ir_vector(g, g->f32);
+	LLVMValueRef at = ir_at(g, s->row, DTYPE_F32, index);
+	LLVMValueRef weight = math_exp(g, ir_fsub(g, ir_load(g, f32, at, 4), most));
+	ir_store(g, weight, at, 4);
+	ir_store(g, ir_fadd(g, ir_load(g, f32, s->sum, 4), weight), s->sum, 4);
+}
+
+static void softmax_row(struct softmax *s, LLVMValueRef query, LLVMValueRef positions)
+{
+	struct attend *a = s->a;
+	struct codegen *g = a->g;
+	LLVMTypeRef f32 = ir_vector(g, g->f32);
+	LLVMValueRef most_at = ir_at(g, a->most, DTYPE_F32, query), sum_at = ir_at(g, a->sum, DTYPE_F32, query);
+	LLVMValueRef old = load_scalar(g, DTYPE_F32, most_at), zero = ir_i64(g, 0), lanes = ir_i64(g, g->lanes);
+	ir_store(g, ir_splat(g, old), s->most, 4);
+	ir_store(g, ir_like(g, f32, 0), s->sum, 4);
+	struct ir_loop l = loop_begin(g, zero, positions, lanes);
+	mask_scores(s, l.index);
+	loop_end(g, &l);
+	LLVMValueRef most = ir_reduce(g, ir_load(g, f32, s->most, 4), ir_fmax);
+	l = loop_begin(g, zero, positions, lanes);
+	weigh_scores(s, l.index, ir_splat(g, most));
+	loop_end(g, &l);
+	LLVMValueRef fade = math_exp(g, ir_fsub(g, old, most));
+	LLVMValueRef sum = ir_reduce(g, ir_load(g, f32, s->sum, 4), ir_fadd);
+	store_scalar(g, DTYPE_F32, most, most_at);
+	store_scalar(g, DTYPE_F32, fade, ir_at(g, a->fade, DTYPE_F32, query));
+	store_scalar(g, DTYPE_F32, ir_fma(g, load_scalar(g, DTYPE_F32, sum_at), fade, sum), sum_at);
+}
+
+/* The page begins at position `start` and has `positions` that some query of the run sees. */
+static void softmax_page(struct attend *a, LLVMValueRef start, LLVMValueRef positions)
+{
+	struct codegen *g = a->g;
+	LLVMTypeRef f32 = ir_vector(g, g->f32);
+	struct softmax s = { .a = a, .most = ir_local(g, f32, 1), .sum = ir_local(g, f32, 1) };
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
+	s.row = scratch_row(a, a->score, l.index, a->score_stride);
+	LLVMValueRef last = ir_sub(g, ir_load_i32(g, a->limit, l.index), start), one = ir_i64(g, 1);
+	LLVMValueRef from = ir_sub(g, last, ir_i64(g, a->k->window - 1));
+	s.from = LLVMBuildTrunc(g->builder, from, g->i32, "");
+	s.to = LLVMBuildTrunc(g->builder, ir_min(g, last, ir_sub(g, positions, one)), g->i32, "");
+	softmax_row(&s, l.index, positions);
+	loop_end(g, &l);
+}
+
+/* ---- pages ------------------------------------------------------------------------------------------------------------------------ */
+struct operand { LLVMValueRef a, b, out, terms, columns; int64_t a_stride, out_stride; };
+
+static void call_product(struct attend *a, LLVMValueRef function, const struct operand *o, LLVMValueRef row)
+{
+	LLVMValueRef args[PRODUCT_PARAMS] = { scratch_row(a, o->a, row, o->a_stride), o->b, scratch_row(a, o->out, row, o->out_stride),
+		ir_at(a->g, a->fade, DTYPE_F32, row), o->terms, o->columns };
+	ir_call(a->g, function, args, PRODUCT_PARAMS);
+}
+
+/* All queries of the run, by tiles: the largest as often as it fits, then by the bits of what is left. */
+static void all_queries(struct attend *a, const LLVMValueRef functions[TILES], const struct operand *o)
+{
+	struct codegen *g = a->g;
+	LLVMValueRef zero = ir_i64(g, 0), whole = ir_and(g, a->queries, ir_i64(g, -TILE_ROWS));
+	struct ir_loop l = loop_begin(g, zero, whole, ir_i64(g, TILE_ROWS));
+	call_product(a, functions[0], o, l.index);
+	loop_end(g, &l);
+	for (int i = 1; i < TILES; i++) {
+		int rows = TILE_ROWS >> i;
+		LLVMValueRef bit = ir_and(g, a->queries, ir_i64(g, rows));
+		struct ir_branch has = if_begin(g, ir_compare(g, LLVMIntNE, bit, zero));
+		call_product(a, functions[i], o, ir_and(g, a->queries, ir_i64(g, -2 * rows)));
+		if_end(g, &has);
+	}
+}
+
+static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef start)
+{
+	struct codegen *g = a->g;
+	const struct kernel_attend *k = a->k;
+	LLVMValueRef slot = ir_add(g, ir_mul(g, number, ir_i64(g, k->heads)), a->head), page = ir_i64(g, k->page);
+	LLVMValueRef end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1));
+	LLVMValueRef positions = ir_min(g, page, ir_sub(g, end, start));
+	LLVMValueRef vectors = ir_mul(g, ir_ceil_div(g, positions, g->lanes), ir_i64(g, g->lanes));
+	struct operand scores = { .a = a->query, .b = ir_at(g, a->keys, k->kv, ir_mul(g, slot, ir_i64(g, k->d * k->page))),
+		.out = a->score, .terms = ir_i64(g, k->d), .columns = ir_min(g, page, vectors), .a_stride = k->d,
+		.out_stride = a->score_stride };
+	struct operand values = { .a = a->score, .b = ir_at(g, a->cached, k->kv, ir_mul(g, slot, ir_i64(g, k->w * k->page))),
+		.out = a->out, .terms = positions, .columns = ir_i64(g, k->w), .a_stride = a->score_stride, .out_stride = a->out_stride };
+	all_queries(a, a->scores, &scores);
+	softmax_page(a, start, positions);
+	all_queries(a, a->values, &values);
+}
+
+static void attend_sequence(struct attend *a, LLVMValueRef sequence)
+{
+	struct codegen *g = a->g;
+	const struct kernel_attend *k = a->k;
+	start_run(a, sequence);
+	LLVMValueRef nearest = ir_load(g, g->i64, a->nearest, 8), furthest = ir_load(g, g->i64, a->furthest, 8);
+	LLVMValueRef page = ir_i64(g, k->page), zero = ir_i64(g, 0), one = ir_i64(g, 1);
+	LLVMValueRef first = k->window ? ir_max(g, zero, ir_sub(g, nearest, ir_i64(g, k->window - 1))) : zero;
+	LLVMValueRef table = ir_mul(g, sequence, ir_i64(g, k->pages_per_seq));
+	struct ir_loop l = loop_begin(g, ir_div(g, first, page), ir_ceil_div(g, ir_add(g, furthest, one), k->page), one);
+	attend_page(a, ir_load_i32(g, a->pages, ir_add(g, table, l.index)), ir_mul(g, l.index, page));
+	loop_end(g, &l);
+	finish_run(a);
+}
+
+/* ---- runs and shares ---------------------------------------------------------------------------------------------------------------- */
+static void attend_run(struct attend *a)
+{
+	struct codegen *g = a->g;
+	a->queries = ir_mul(g, a->count, a->group_count);
+	LLVMValueRef sequence = ir_load_i32(g, a->seq, a->first);
+	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, sequence, ir_i64(g, 0)));
+	attend_sequence(a, sequence);
+	if_else(g, &real);
+	clear_run(a);
+	if_end(g, &real);
+}
+
+/* Tokens [from, to) as runs of one sequence: a run ends with the block, or where the next token is of another. */
+static void attend_block(struct attend *a, LLVMValueRef from, LLVMValueRef to)
+{
+	struct codegen *g = a->g;
+	LLVMValueRef start = ir_local(g, g->i64, 1), one = ir_i64(g, 1), last = ir_sub(g, to, one);
+	ir_store(g, from, start, 8);
+	struct ir_loop l = loop_begin(g, from, to, one);
+	LLVMValueRef next = ir_min(g, ir_add(g, l.index, one), last);
+	LLVMValueRef differs = ir_compare(g, LLVMIntNE, ir_load_i32(g, a->seq, next), ir_load_i32(g, a->seq, l.index));
+	LLVMValueRef ends = LLVMBuildOr(g->builder, differs, ir_compare(g, LLVMIntEQ, l.index, last), "");
+	struct ir_branch run = if_begin(g, ends);
+	a->first = ir_load(g, g->i64, start, 8);
+	a->count = ir_sub(g, ir_add(g, l.index, one), a->first);
+	attend_run(a);
+	ir_store(g, ir_add(g, l.index, one), start, 8);
+	if_end(g, &run);
+	loop_end(g, &l);
+}
+
+/* Tokens in an item: as many as may go together, fewer when workers would have nothing to do. */
+static LLVMValueRef block_size(struct attend *a, LLVMValueRef heads)
+{
+	struct codegen *g = a->g;
+	LLVMValueRef share = ir_mul(g, ir_wide(g, worker_count(g)), ir_i64(g, ITEMS_PER_WORKER));
+	LLVMValueRef fair = ir_div(g, ir_mul(g, a->rows, heads), share);
+	return ir_max(g, ir_i64(g, 1), ir_min(g, fair, ir_i64(g, a->token_block)));
+}
+
+void emit_attend(struct codegen *g, const char *name, const struct kernel_attend *k)
+{
+	struct attend a = { .g = g, .k = k };
+	attend_plan(&a);
+	attend_functions(&a, name);
+	attend_begin(&a, name);
+	LLVMValueRef chunks = ir_i64(g, (k->group + a.group_chunk - 1) / a.group_chunk), heads = ir_i64(g, k->heads);
+	LLVMValueRef size = block_size(&a, ir_mul(g, heads, chunks));
+	LLVMValueRef blocks = ir_div(g, ir_add(g, a.rows, ir_sub(g, size, ir_i64(g, 1))), size);
+
+	struct ir_loop item = share_begin(g, ir_mul(g, ir_mul(g, blocks, heads), chunks));
+	LLVMValueRef chunk = ir_rem(g, item.index, chunks), rest = ir_div(g, item.index, chunks), most = ir_i64(g, a.group_chunk);
+	a.head = ir_rem(g, rest, heads);
+	a.group_first = ir_mul(g, chunk, most);
+	a.group_count = ir_min(g, most, ir_sub(g, ir_i64(g, k->group), a.group_first));
+	LLVMValueRef from = ir_mul(g, ir_div(g, rest, heads), size);
+	attend_block(&a, from, ir_min(g, ir_add(g, from, size), a.rows));
+	loop_end(g, &item);
+	kernel_end(g);
+}

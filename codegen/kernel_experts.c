@@ -1,0 +1,307 @@
+/* Kernels of mixtures of experts: choice, counting sorts, moves of rows, the weighted sum. */
+#include "emit.h"
+
+/* ---- route ---------------------------------------------------------------------------------------------------------------
+ * An expert is chosen when fewer than `top` others come before it: by a higher score, or by the same and a lower number. */
+struct rank { LLVMValueRef row, score, expert, before; };       /* before: i32 counts of each lane, in memory */
+
+static void count_before(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
+{
+	const struct rank *r = context;
+	LLVMTypeRef i32 = ir_vector(g, g->i32);
+	LLVMValueRef x = load_vector(g, DTYPE_F32, ir_at(g, r->row, DTYPE_F32, index), mask), mine = ir_splat(g, r->score);
+	LLVMValueRef at = ir_add(g, ir_splat(g, LLVMBuildTrunc(g->builder, index, g->i32, "")), ir_iota(g, g->i32));
+	LLVMValueRef lower = ir_compare(g, LLVMIntSLT, at, ir_splat(g, r->expert));
+	LLVMValueRef before = ir_and(g, ir_fcompare(g, LLVMRealOEQ, x, mine), lower);
+	before = LLVMBuildOr(g->builder, before, ir_fcompare(g, LLVMRealOGT, x, mine), "");
+	if (mask) before = ir_and(g, before, mask);
+	LLVMValueRef sum = ir_add(g, ir_load(g, i32, r->before, 4), LLVMBuildZExt(g->builder, before, i32, ""));
+	ir_store(g, sum, r->before, 4);
+}
+
+struct route { const struct kernel_route *k; LLVMValueRef row, index, weight, chosen, sum, before; };
+
+/* Appends the expert to the chosen ones if it is among the best. Scores that are no numbers may let too many in: the first stay. */
+static void consider_expert(struct codegen *g, const struct route *r, LLVMValueRef expert)
+{
+	LLVMTypeRef i32 = ir_vector(g, g->i32);
+	struct rank rank = { .row = r->row, .before = r->before, .expert = LLVMBuildTrunc(g->builder, expert, g->i32, "") };
+	rank.score = load_scalar(g, DTYPE_F32, ir_at(g, r->row, DTYPE_F32, expert));
+	ir_store(g, LLVMConstNull(i32), r->before, 4);
+	for_vectors(g, ir_i64(g, 0), ir_i64(g, r->k->experts), count_before, &rank);
+	LLVMValueRef before = ir_wide(g, ir_reduce(g, ir_load(g, i32, r->before, 4), ir_add));
+	LLVMValueRef n = ir_load(g, g->i64, r->chosen, 8), top = ir_i64(g, r->k->top);
+	LLVMValueRef good = ir_and(g, ir_compare(g, LLVMIntSLT, before, top), ir_compare(g, LLVMIntSLT, n, top));
+	struct ir_branch chosen = if_begin(g, good);
+	ir_store_i32(g, expert, r->index, n);
+	store_scalar(g, DTYPE_F32, rank.score, ir_at(g, r->weight, DTYPE_F32, n));
+	ir_store(g, ir_fadd(g, ir_load(g, g->f32, r->sum, 4), rank.score), r->sum, 4);
+	ir_store(g, ir_add(g, n, ir_i64(g, 1)), r->chosen, 8);
+	if_end(g, &chosen);
+}
+
+static void scale_weights(struct codegen *g, const struct route *r)
+{
+	LLVMValueRef sum = ir_load(g, g->f32, r->sum, 4);
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, r->k->top), ir_i64(g, 1));
+	LLVMValueRef at = ir_at(g, r->weight, DTYPE_F32, l.index), weight = load_scalar(g, DTYPE_F32, at);
+	if (r->k->renormalize) weight = ir_fdiv(g, weight, sum);
+	store_scalar(g, DTYPE_F32, ir_fmul(g, weight, ir_f32(g, r->k->factor)), at);
+	loop_end(g, &l);
+}
+
+static void route_token(struct codegen *g, const struct route *r)
+{
+	ir_store(g, ir_i64(g, 0), r->chosen, 8);
+	ir_store(g, ir_f32(g, 0), r->sum, 4);
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, r->k->experts), ir_i64(g, 1));
+	consider_expert(g, r, l.index);
+	loop_end(g, &l);
+	scale_weights(g, r);
+}
+
+static void route_padding(struct codegen *g, const struct route *r)
+{
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, r->k->top), ir_i64(g, 1));
+	ir_store_i32(g, ir_i64(g, -1), r->index, l.index);
+	store_scalar(g, DTYPE_F32, ir_f32(g, 0), ir_at(g, r->weight, DTYPE_F32, l.index));
+	loop_end(g, &l);
+}
+
+void emit_route(struct codegen *g, const char *name, const struct kernel_route *k)
+{
+	kernel_begin(g, name);
+	LLVMValueRef score = arg_pointer(g, 0), seq = arg_pointer(g, 1), index = arg_pointer(g, 2), weight = arg_pointer(g, 3);
+	struct route r = { .k = k, .chosen = ir_local(g, g->i64, 1), .sum = ir_local(g, g->f32, 1),
+		.before = ir_local(g, ir_vector(g, g->i32), 1) };
+	struct ir_loop l = share_begin(g, arg_integer(g, 4));
+	LLVMValueRef first = ir_mul(g, l.index, ir_i64(g, k->top));
+	r.row = ir_at(g, score, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->experts)));
+	r.index = ir_at(g, index, DTYPE_I32, first);
+	r.weight = ir_at(g, weight, DTYPE_F32, first);
+	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, ir_load_i32(g, seq, l.index), ir_i64(g, 0)));
+	route_token(g, &r);
+	if_else(g, &real);
+	route_padding(g, &r);
+	if_end(g, &real);
+	loop_end(g, &l);
+	kernel_end(g);
+}
+
+/* ---- counting sorts --------------------------------------------------------------------------------------------------------
+ * start[key + 1] counts, then start[key] says where a key begins, then it moves as items are placed until it says where the
+ * key ends, which is where the next begins: shifting up by one restores it. One worker does it all: there is little to do. */
+struct sort {
+	struct codegen *g; int64_t keys; LLVMValueRef start, items;
+	LLVMValueRef index, map, meta;                  /* a key is map[index[i]], or meta[i] when index is NULL */
+	LLVMValueRef order, place;                      /* place may be NULL */
+};
+
+static LLVMValueRef sort_key(const struct sort *s, LLVMValueRef item)
+{
+	struct codegen *g = s->g;
+	if (!s->index) return ir_load_i32(g, s->meta, item);
+	LLVMValueRef expert = ir_load_i32(g, s->index, item), zero = ir_i64(g, 0);
+	LLVMValueRef key = ir_load_i32(g, s->map, ir_max(g, expert, zero));
+	return ir_select(g, ir_compare(g, LLVMIntSLT, expert, zero), ir_i64(g, -1), key);
+}
+
+static LLVMValueRef bump(struct codegen *g, LLVMValueRef counts, LLVMValueRef at)
+{
+	LLVMValueRef old = ir_load_i32(g, counts, at);
+	ir_store_i32(g, ir_add(g, old, ir_i64(g, 1)), counts, at);
+	return old;
+}
+
+static void count_keys(const struct sort *s)
+{
+	struct codegen *g = s->g;
+	LLVMValueRef zero = ir_i64(g, 0), one = ir_i64(g, 1);
+	ir_clear(g, s->start, 4 * (s->keys + 1));
+	struct ir_loop l = loop_begin(g, zero, s->items, one);
+	LLVMValueRef key = sort_key(s, l.index);
+	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, key, zero));
+	bump(g, s->start, ir_add(g, key, one));
+	if_end(g, &real);
+	loop_end(g, &l);
+	l = loop_begin(g, zero, ir_i64(g, s->keys), one);
+	LLVMValueRef next = ir_add(g, l.index, one);
+	ir_store_i32(g, ir_add(g, ir_load_i32(g, s->start, l.index), ir_load_i32(g, s->start, next)), s->start, next);
+	loop_end(g, &l);
+}
+
+static void place_items(const struct sort *s)
+{
+	struct codegen *g = s->g;
+	LLVMValueRef zero = ir_i64(g, 0);
+	struct ir_loop l = loop_begin(g, zero, s->items, ir_i64(g, 1));
+	LLVMValueRef key = sort_key(s, l.index);
+	if (s->place) ir_store_i32(g, ir_i64(g, -1), s->place, l.index);
+	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, key, zero));
+	LLVMValueRef at = bump(g, s->start, key);
+	ir_store_i32(g, l.index, s->order, at);
+	if (s->place) ir_store_i32(g, at, s->place, l.index);
+	if_end(g, &real);
+	loop_end(g, &l);
+}
+
+static void restore_starts(const struct sort *s)
+{
+	struct codegen *g = s->g;
+	LLVMValueRef zero = ir_i64(g, 0), keys = ir_i64(g, s->keys);
+	struct ir_loop l = loop_begin(g, zero, keys, ir_i64(g, 1));
+	LLVMValueRef to = ir_sub(g, keys, l.index);
+	ir_store_i32(g, ir_load_i32(g, s->start, ir_sub(g, to, ir_i64(g, 1))), s->start, to);
+	loop_end(g, &l);
+	ir_store_i32(g, zero, s->start, zero);
+}
+
+static void emit_counting_sort(const struct sort *s)
+{
+	struct ir_branch serial = first_worker(s->g);
+	count_keys(s);
+	place_items(s);
+	restore_starts(s);
+	if_end(s->g, &serial);
+	kernel_end(s->g);
+}
+
+void emit_assign(struct codegen *g, const char *name, const struct kernel_assign *k)
+{
+	kernel_begin(g, name);
+	struct sort s = { .g = g, .keys = k->keys, .index = arg_pointer(g, 0), .map = arg_pointer(g, 1), .order = arg_pointer(g, 2),
+		.place = arg_pointer(g, 3), .start = arg_pointer(g, 4) };
+	s.items = ir_mul(g, arg_integer(g, 5), ir_i64(g, k->top));
+	emit_counting_sort(&s);
+}
+
+void emit_sort(struct codegen *g, const char *name, const struct kernel_sort *k)
+{
+	kernel_begin(g, name);
+	struct sort s = { .g = g, .keys = k->local, .meta = arg_pointer(g, 0), .order = arg_pointer(g, 1), .start = arg_pointer(g, 2),
+		.items = arg_integer(g, 3) };
+	emit_counting_sort(&s);
+}
+
+/* ---- pack, offsets ---------------------------------------------------------------------------------------------------------- */
+/* How many keys first + 1 .. first + local - 1 start at or before j: the local expert whose assignment j is. */
+static LLVMValueRef local_expert(struct codegen *g, const struct kernel_pack *k, LLVMValueRef start, LLVMValueRef first, LLVMValueRef j)
+{
+	LLVMValueRef found = ir_local(g, g->i64, 1), one = ir_i64(g, 1);
+	ir_store(g, ir_i64(g, 0), found, 8);
+	struct ir_loop l = loop_begin(g, one, ir_i64(g, k->local), one);
+	LLVMValueRef begun = ir_compare(g, LLVMIntSLE, ir_load_i32(g, start, ir_add(g, first, l.index)), j);
+	ir_store(g, ir_add(g, ir_load(g, g->i64, found, 8), LLVMBuildZExt(g->builder, begun, g->i64, "")), found, 8);
+	loop_end(g, &l);
+	return ir_load(g, g->i64, found, 8);
+}
+
+void emit_pack(struct codegen *g, const char *name, const struct kernel_pack *k)
+{
+	int64_t bytes = k->d * dtype_bytes(k->dtype);
+	kernel_begin(g, name);
+	LLVMValueRef x = arg_pointer(g, 0), order = arg_pointer(g, 1), start = arg_pointer(g, 2), rows = arg_pointer(g, 3);
+	LLVMValueRef meta = arg_pointer(g, 4), round = arg_integer(g, 5), c = arg_integer(g, 6), local = ir_i64(g, k->local);
+	struct ir_loop l = share_begin(g, ir_mul(g, c, ir_i64(g, k->dests)));
+	LLVMValueRef first = ir_mul(g, ir_div(g, l.index, c), local);
+	LLVMValueRef j = ir_add(g, ir_load_i32(g, start, first), ir_add(g, ir_mul(g, round, c), ir_rem(g, l.index, c)));
+	LLVMValueRef end = ir_load_i32(g, start, ir_add(g, first, local));
+	struct ir_branch full = if_begin(g, ir_compare(g, LLVMIntSLT, j, end));
+	LLVMValueRef token = ir_div(g, ir_load_i32(g, order, j), ir_i64(g, k->top)), row_bytes = ir_i64(g, bytes);
+	ir_copy(g, ir_offset(g, rows, ir_mul(g, l.index, row_bytes)), ir_offset(g, x, ir_mul(g, token, row_bytes)), bytes);
+	ir_store_i32(g, local_expert(g, k, start, first, j), meta, l.index);
+	if_else(g, &full);
+	ir_store_i32(g, ir_i64(g, -1), meta, l.index);
+	if_end(g, &full);
+	loop_end(g, &l);
+	kernel_end(g);
+}
+
+void emit_offsets(struct codegen *g, const char *name, const struct kernel_offsets *k)
+{
+	kernel_begin(g, name);
+	LLVMValueRef start = arg_pointer(g, 0), offsets = arg_pointer(g, 1), c = arg_integer(g, 3);
+	LLVMValueRef skipped = ir_mul(g, arg_integer(g, 2), c), zero = ir_i64(g, 0);
+	struct ir_loop l = share_begin(g, ir_i64(g, k->local + 1));
+	LLVMValueRef at = ir_sub(g, ir_load_i32(g, start, l.index), skipped);
+	ir_store_i32(g, ir_max(g, zero, ir_min(g, at, c)), offsets, l.index);
+	loop_end(g, &l);
+	kernel_end(g);
+}
+
+/* ---- gather, scatter ---------------------------------------------------------------------------------------------------------- */
+static void emit_moves(struct codegen *g, const char *name, const struct kernel_gather *k, bool scatter)
+{
+	int64_t bytes = k->d * dtype_bytes(k->dtype);
+	kernel_begin(g, name);
+	LLVMValueRef rows = arg_pointer(g, 0), from = arg_pointer(g, 1), out = arg_pointer(g, 2), row_bytes = ir_i64(g, bytes);
+	struct ir_loop l = share_begin(g, ir_load_i32(g, arg_pointer(g, 3), ir_i64(g, 0)));
+	LLVMValueRef here = ir_mul(g, l.index, row_bytes), there = ir_mul(g, ir_load_i32(g, from, l.index), row_bytes);
+	ir_copy(g, ir_offset(g, out, scatter ? there : here), ir_offset(g, rows, scatter ? here : there), bytes);
+	loop_end(g, &l);
+	kernel_end(g);
+}
+
+void emit_gather(struct codegen *g, const char *name, const struct kernel_gather *k) { emit_moves(g, name, k, false); }
+void emit_scatter(struct codegen *g, const char *name, const struct kernel_gather *k) { emit_moves(g, name, k, true); }
+
+/* ---- combine -------------------------------------------------------------------------------------------------------------------- */
+struct combine {
+	const struct kernel_combine *k;
+	LLVMValueRef rows, index, weight, map, place, start, skipped, c;        /* skipped: rows of earlier rounds */
+	LLVMValueRef out, row, factor;                  /* of the token and choice in hand */
+};
+
+static void add_weighted(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
+{
+	const struct combine *c = context;
+	LLVMValueRef at = ir_at(g, c->out, DTYPE_F32, index);
+	LLVMValueRef x = load_vector(g, c->k->dtype, ir_at(g, c->row, c->k->dtype, index), mask);
+	store_vector(g, DTYPE_F32, ir_fma(g, x, c->factor, load_vector(g, DTYPE_F32, at, mask)), at, mask);
+}
+
+/* Adds the row of an assignment whose map value is `key`, if it is in this round. */
+static void combine_row(struct codegen *g, struct combine *c, LLVMValueRef assignment, LLVMValueRef key)
+{
+	LLVMValueRef local = ir_i64(g, c->k->local), dest = ir_div(g, key, local);
+	LLVMValueRef i = ir_sub(g, ir_load_i32(g, c->place, assignment), ir_load_i32(g, c->start, ir_mul(g, dest, local)));
+	i = ir_sub(g, i, c->skipped);
+	struct ir_branch now = if_begin(g, ir_compare(g, LLVMIntULT, i, c->c));
+	LLVMValueRef row = ir_add(g, ir_mul(g, dest, c->c), i);
+	c->row = ir_at(g, c->rows, c->k->dtype, ir_mul(g, row, ir_i64(g, c->k->d)));
+	c->factor = ir_splat(g, load_scalar(g, DTYPE_F32, ir_at(g, c->weight, DTYPE_F32, assignment)));
+	for_vectors(g, ir_i64(g, 0), ir_i64(g, c->k->d), add_weighted, c);
+	if_end(g, &now);
+}
+
+static void combine_token(struct codegen *g, struct combine *c, LLVMValueRef token)
+{
+	LLVMValueRef zero = ir_i64(g, 0), top = ir_i64(g, c->k->top);
+	struct ir_loop l = loop_begin(g, zero, top, ir_i64(g, 1));
+	LLVMValueRef assignment = ir_add(g, ir_mul(g, token, top), l.index), expert = ir_load_i32(g, c->index, assignment);
+	LLVMValueRef known = ir_load_i32(g, c->map, ir_max(g, expert, zero));
+	LLVMValueRef key = ir_select(g, ir_compare(g, LLVMIntSLT, expert, zero), ir_i64(g, -1), known);
+	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, key, zero));
+	combine_row(g, c, assignment, key);
+	if_end(g, &real);
+	loop_end(g, &l);
+}
+
+void emit_combine(struct codegen *g, const char *name, const struct kernel_combine *k)
+{
+	struct combine c = { .k = k };
+	kernel_begin(g, name);
+	LLVMValueRef *pointers[] = { &c.rows, &c.index, &c.weight, &c.map, &c.place, &c.start };
+	for (int i = 0; i < 6; i++) *pointers[i] = arg_pointer(g, i);
+	LLVMValueRef out = arg_pointer(g, 6), round = arg_integer(g, 8), zero = ir_i64(g, 0);
+	c.c = arg_integer(g, 9);
+	c.skipped = ir_mul(g, round, c.c);
+	struct ir_loop l = share_begin(g, arg_integer(g, 7));
+	c.out = ir_at(g, out, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->d)));
+	struct ir_branch fresh = if_begin(g, ir_compare(g, LLVMIntEQ, round, zero));
+	ir_clear(g, c.out, 4 * k->d);
+	if_end(g, &fresh);
+	combine_token(g, &c, l.index);
+	loop_end(g, &l);
+	kernel_end(g);
+}
