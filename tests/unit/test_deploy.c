@@ -215,7 +215,7 @@ static void spec_reports(struct fixture *f, const char *text, enum diag_code cod
 #define LOAD  "batch = 8; seq = 128"
 
 MISTAKE(mesh_too_small, E0601, "mesh needs 4 ranks, the deployment has 8", EIGHT, LOAD, "plan = Megatron { tp = 4 }")
-MISTAKE(mesh_axis_of_no_rank, E0203, "`tp` expects an Int of at least 1, found 0", EIGHT, LOAD, "plan = Megatron { tp = 0 }")
+MISTAKE(mesh_axis_of_no_rank, E0203, "`tp` has 0 elements", EIGHT, LOAD, "plan = Megatron { tp = 0 }")
 MISTAKE(leaves_the_node, E0602, "`tp = 16 within nvlink` leaves the level", "DGX_H100 { nodes = 2 }", LOAD, "plan = Megatron { tp = 16 }")
 MISTAKE(no_such_level, E0606, "has no level `nvlnk`, did you mean `nvlink`?", EIGHT, LOAD, "plan = Megatron { tp = 8 within nvlnk }")
 MISTAKE(no_such_mesh_axis, E0502, "unknown mesh axis `sp`", EIGHT, LOAD, "plan = Megatron { tp = 8; batch -> dp * sp }")
@@ -232,7 +232,7 @@ MISTAKE(no_such_metric, E0101, "ttfx", EIGHT, LOAD, "plan = Megatron { tp = 8 }\
 MISTAKE(no_such_total, E0101, "no metric or total `memory.weight`", EIGHT, LOAD, "plan = Megatron { tp = 8 }\n  assert memory.weight <= 1 GB")
 MISTAKE(false_assertion, E0806, "a tenth: params = 0.4523 Gparam, asserted <= 0.1 Gparam", EIGHT, LOAD,
 	"plan = Megatron { tp = 8 }\n  assert params <= 0.1 Gparam : \"a tenth\"")
-MISTAKE(false_requirement, E0802, "required <= 1 GB", EIGHT, LOAD, "plan = Megatron { tp = 8 }\n  require total.kv <= 1 GB")
+MISTAKE(false_requirement, E0802, "required <= 1 kB", EIGHT, LOAD, "plan = Megatron { tp = 8 }\n  require total.kv <= 1 kB")
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
