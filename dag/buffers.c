@@ -1,0 +1,125 @@
+/* Offsets for the buffers of a step: a buffer's bytes are free outside the instructions between its first and last use. */
+#include <stdlib.h>
+#include "lower.h"
+
+enum { ALWAYS = 1 << 30 };
+
+static void use(struct lower *w, const struct argument *a, int at)
+{
+	if (!a->is_address || a->address.space != DR_SPACE_ACT) return;
+	struct buffer *b = &w->buffers.at[a->address.offset];
+	if (b->first < 0) b->first = at;
+	b->last = at;
+}
+
+static void uses_of(struct lower *w, const struct instr *i, int at)
+{
+	for (int k = 0; k < i->n_args; k++) use(w, &i->args[k], at);
+	if (i->kind == INSTR_COLLECTIVE) {
+		use(w, &i->src, at);
+		use(w, &i->dst, at);
+	}
+	if (i->kind == INSTR_ROUNDS_BEGIN) use(w, &i->start, at);
+}
+
+/* What a loop reads was there before it, and must stay to its end. What its turns add to lives from its beginning. */
+static void extend(struct lower *w, int begin, int end, bool from_begin)
+{
+	for (int i = 0; i < w->buffers.n; i++) {
+		struct buffer *b = &w->buffers.at[i];
+		if (b->first < 0) continue;
+		if (b->first < begin && b->last >= begin && b->last < end) b->last = end;
+		if (from_begin && b->first >= begin && b->first < end && b->last > end) b->first = begin;
+	}
+}
+
+static void live_ranges(struct lower *w)
+{
+	struct step *s = &w->s->step[w->phase];
+	int at = 1;
+	for (int where = 0; where < WHERES; where++) {
+		int begin = at;
+		for (int i = 0; i < s->at[where].n; i++, at++) uses_of(w, &s->at[where].at[i], at);
+		if (where == WHERE_LAYER) extend(w, begin, at, false);
+	}
+	at = 1;
+	for (int where = 0, round = 0; where < WHERES; where++)
+		for (int i = 0; i < s->at[where].n; i++, at++) {
+			if (s->at[where].at[i].kind == INSTR_ROUNDS_BEGIN) round = at;
+			if (s->at[where].at[i].kind == INSTR_ROUNDS_END) extend(w, round, at, true);
+		}
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct buffer *x = *(struct buffer *const *)a, *y = *(struct buffer *const *)b;
+	if (x->first != y->first) return x->first < y->first ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct buffer *x = *(struct buffer *const *)a, *y = *(struct buffer *const *)b;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* First gap that is wide enough among the buffers alive with `b`. */
+static int64_t first_fit(struct buffer **placed, int n, const struct buffer *b, struct buffer **scratch)
+{
+	int alive = 0;
+	for (int i = 0; i < n; i++)
+		if (placed[i]->last >= b->first && placed[i]->first <= b->last) scratch[alive++] = placed[i];
+	qsort(scratch, (size_t)alive, sizeof *scratch, by_offset);
+	int64_t at = 0;
+	for (int i = 0; i < alive; i++) {
+		if (scratch[i]->offset - at >= b->bytes) break;
+		if (scratch[i]->offset + scratch[i]->bytes > at) at = scratch[i]->offset + scratch[i]->bytes;
+	}
+	return at;
+}
+
+static void patch(struct lower *w, struct argument *a)
+{
+	if (a->is_address && a->address.space == DR_SPACE_ACT) a->address.offset = w->buffers.at[a->address.offset].offset;
+}
+
+static void patch_step(struct lower *w)
+{
+	struct step *s = &w->s->step[w->phase];
+	for (int where = 0; where < WHERES; where++)
+		for (int i = 0; i < s->at[where].n; i++) {
+			struct instr *in = &s->at[where].at[i];
+			for (int k = 0; k < in->n_args; k++) patch(w, &in->args[k]);
+			if (in->kind == INSTR_COLLECTIVE) {
+				patch(w, &in->src);
+				patch(w, &in->dst);
+			}
+			if (in->kind == INSTR_ROUNDS_BEGIN) patch(w, &in->start);
+		}
+}
+
+int64_t place_buffers(struct lower *w)
+{
+	live_ranges(w);
+	int n = 0, placed = 0;
+	struct buffer **order = arena_array(w->arena, struct buffer *, w->buffers.n + 1), **done = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
+	struct buffer **scratch = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
+	int64_t bytes = 0;
+	for (int i = 0; i < w->buffers.n; i++) {
+		struct buffer *b = &w->buffers.at[i];
+		if (b->fixed) {                         /* outputs: read after the step, at the same place in both phases */
+			b->first = 0;
+			b->last = ALWAYS;
+			done[placed++] = b;
+			if (b->offset + b->bytes > bytes) bytes = b->offset + b->bytes;
+		} else if (b->first >= 0) order[n++] = b;
+	}
+	qsort(order, (size_t)n, sizeof *order, by_first);
+	for (int i = 0; i < n; i++) {
+		order[i]->offset = first_fit(done, placed, order[i], scratch);
+		done[placed++] = order[i];
+		if (order[i]->offset + order[i]->bytes > bytes) bytes = order[i]->offset + order[i]->bytes;
+	}
+	patch_step(w);
+	return bytes;
+}

@@ -1,0 +1,240 @@
+/* The parts of lowering that all others use: shapes in memory, buffers, kernels and instructions. */
+#include <string.h>
+#include "lower.h"
+
+void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	const char *what = arena_vprintf(w->arena, fmt, args);
+	va_end(args);
+	w->failed = true;
+	diag_report(w->sink, DIAG_E0918, at, "%s is not built in this version", what);
+}
+
+const struct value *lower_source(const struct lower *w, int local)
+{
+	return &w->l->program->values.at[w->ph->values.at[local].source];
+}
+
+int lower_group(struct lower *w, const struct atoms *a)
+{
+	struct schedule *s = w->s;
+	for (int i = 0; i < s->groups.n; i++) {
+		struct atoms have = { .n = s->groups.at[i].n };
+		memcpy(have.at, s->groups.at[i].atom, sizeof have.at);
+		if (atoms_equal(&have, a)) return i;
+	}
+	struct group g = { .n = a->n, .size = atoms_size(w->l, a) };
+	memcpy(g.atom, a->at, sizeof g.atom);
+	vec_push(w->arena, &s->groups, g);
+	return s->groups.n - 1;
+}
+
+/* ---- numbers and arguments ------------------------------------------------------------------------------------------ */
+struct number number_const(int64_t v) { return (struct number){ NUMBER_CONST, v, 1, 0 }; }
+struct number number_times(struct number n, int64_t k)
+{
+	n.value *= k;
+	return n;
+}
+struct argument arg_number(struct number n) { return (struct argument){ .number = n }; }
+struct argument arg_buffer(int buffer)
+{
+	return (struct argument){ .is_address = true, .address = { DR_SPACE_ACT, buffer, 0 }, .number = number_const(0) };
+}
+struct argument arg_phys(const struct phys *p)
+{
+	struct argument a = p->buffer >= 0 ? arg_buffer(p->buffer) : (struct argument){ .is_address = true, .address = p->address };
+	a.number = p->offset;
+	return a;
+}
+
+/* ---- shapes --------------------------------------------------------------------------------------------------------- */
+int64_t lower_rows_max(const struct lower *w, const struct phys *p)
+{
+	if (p->moe >= 0) return w->moes.at[p->moe].rows;
+	int64_t most = p->rows.kind == NUMBER_TOKENS ? w->s->chunk[w->phase] : p->rows.kind == NUMBER_ROWS ? w->s->max_rows[w->phase] : 1;
+	return most * p->rows.value / p->rows.div;
+}
+
+int64_t phys_row_elements(const struct phys *p)
+{
+	int64_t n = 1;
+	for (int i = 0; i < p->n_dims; i++) n *= p->dim[i].extent;
+	return n;
+}
+
+void phys_make_contiguous(struct phys *p)
+{
+	int64_t stride = 1;
+	for (int i = p->n_dims - 1; i >= 0; i--) {
+		p->stride[i] = stride;
+		stride *= p->dim[i].extent;
+	}
+	p->row_stride = stride;
+}
+
+bool phys_contiguous(const struct phys *p)
+{
+	struct phys q = *p;
+	phys_make_contiguous(&q);
+	for (int i = 0; i < p->n_dims; i++)
+		if (p->stride[i] != q.stride[i] && p->dim[i].extent > 1) return false;
+	return p->row_stride == q.row_stride;
+}
+
+static bool has_slots(const struct lower *w, const struct local_value *v, int *expert)
+{
+	for (int i = 0; i < v->n_axes; i++) {
+		const struct axis *a = &w->l->program->axes.at[v->axes[i]];
+		if (a->kind != AXIS_RAGGED || a->of < 0 || !w->l->program->axes.at[a->of].extent) continue;
+		*expert = a->of;
+		return true;
+	}
+	return false;
+}
+
+/* Rows of a value over [batch, seq] or [batch, row]: owners that the rank holds, times its part of their tokens. */
+static struct number rows_of(const struct lower *w, const struct local_value *v)
+{
+	const struct program *p = w->l->program;
+	struct number rows = number_const(1);
+	for (int i = 0; i < v->n_axes; i++) {
+		int64_t size = atoms_size(w->l, &v->layout.axis[i]);
+		if (v->axes[i] == p->batch) rows.value *= atoms_size(w->l, &w->l->owners) / size;
+		if (v->axes[i] != p->seq && v->axes[i] != p->row) continue;
+		rows.kind = v->axes[i] == p->seq ? NUMBER_TOKENS : NUMBER_ROWS;
+		rows.div *= size;
+	}
+	return rows;
+}
+
+struct phys lower_shape(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct program *p = w->l->program;
+	int expert = -1;
+	struct phys out = { .buffer = -1, .moe = -1, .weight = -1, .dtype = v->dtype, .offset = number_const(0), .rows = number_const(1) };
+	bool slots = has_slots(w, v, &expert);
+	if (slots) out.moe = w->moes.n - 1;
+	else out.rows = rows_of(w, v);
+	if (lower_source(w, local)->type != TYPE_FLOAT && v->op != LOCAL_ANGLES) out.dtype = DTYPE_I32;
+	for (int i = 0; i < v->n_axes; i++) {
+		int axis = v->axes[i];
+		if (axis == p->batch || axis == p->seq || axis == p->row || (slots && (axis == expert || p->axes.at[axis].kind == AXIS_RAGGED))) continue;
+		if (!p->axes.at[axis].extent) {
+			lower_unsupported(w, lower_source(w, local)->span, "axis `%s` here", p->axes.at[axis].name);
+			continue;
+		}
+		if (out.n_dims == MAX_DIMS) internal_error("more than %d axes", MAX_DIMS);
+		out.dim[out.n_dims++] = (struct dim){ axis, axis_local(w->l, v, i) };
+	}
+	if (v->op == LOCAL_ANGLES) out.dim[out.n_dims++] = (struct dim){ -1, 2 };
+	phys_make_contiguous(&out);
+	return out;
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------------- */
+int lower_buffer(struct lower *w, int64_t bytes)
+{
+	struct buffer b = { .bytes = bytes < 64 ? 64 : (bytes + 63) / 64 * 64, .first = -1 };
+	vec_push(w->arena, &w->buffers, b);
+	return w->buffers.n - 1;
+}
+
+struct phys *lower_define(struct lower *w, int local, struct phys p)
+{
+	const struct local_phase *ph = w->ph;
+	p.state = PHYS_READY;
+	p.offset = number_const(0);
+	if (local == ph->logits) p.buffer = 1;
+	else if (local == ph->token) p.buffer = 0;
+	else if (ph->n_carry && local == ph->carry_next[0]) p.buffer = w->carry_buffer;
+	else p.buffer = lower_buffer(w, lower_rows_max(w, &p) * p.row_stride * dtype_bytes(p.dtype));
+	w->phys[local] = p;
+	return &w->phys[local];
+}
+
+int64_t lower_table(struct lower *w, const float *data, int64_t n)
+{
+	struct schedule *s = w->s;
+	int64_t end = 0;
+	for (int i = 0; i < s->constants.n; i++) {
+		const struct constant *c = &s->constants.at[i];
+		if (c->n == n && data && !memcmp(c->data, data, sizeof *data * (size_t)n)) return c->offset;
+	}
+	for (int i = 0; i < s->constants.n; i++) end += (s->constants.at[i].n * 4 + 63) / 64 * 64;
+	for (int i = 0; i < s->maps.n; i++) end += (s->maps.at[i].experts * 4 + 63) / 64 * 64;
+	if (data) vec_push(w->arena, &s->constants, ((struct constant){ end, data, n }));
+	return end;
+}
+
+/* A step's array of one i32 for each token (or row), cut as the tokens of `like` are cut. */
+struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like)
+{
+	const struct program *p = w->l->program;
+	struct argument a = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[which], 0 }, .number = number_const(0) };
+	for (int i = 0; i < like->n_axes; i++) {
+		if (like->axes[i] == p->batch && !atoms_equal(&like->layout.axis[i], &w->l->owners))
+			lower_unsupported(w, p->values.at[like->source].span, "attention or routing on a rank that holds several owners' sequences");
+		if (like->axes[i] == p->seq && like->layout.axis[i].n)
+			a.number = (struct number){ NUMBER_INDEX_TOKENS, 4, atoms_size(w->l, &like->layout.axis[i]), lower_group(w, &like->layout.axis[i]) };
+	}
+	return a;
+}
+
+/* ---- kernels and instructions --------------------------------------------------------------------------------------- */
+int lower_kernel(struct lower *w, const struct kernel *k)
+{
+	struct schedule *s = w->s;
+	int same_family = 0;
+	struct kernel copy;
+	memcpy(&copy, k, sizeof copy);
+	for (int i = 0; i < s->kernels.n; i++) {
+		if (s->kernels.at[i].family != k->family) continue;
+		same_family++;
+		memcpy(copy.name, s->kernels.at[i].name, sizeof copy.name);
+		if (!memcmp(&copy, &s->kernels.at[i], sizeof copy)) return i;
+	}
+	memset(copy.name, 0, sizeof copy.name);
+	snprintf(copy.name, sizeof copy.name, "%s_%d", kernel_family_name(k->family), same_family);
+	vec_room(w->arena, (void **)&s->kernels.at, &s->kernels.cap, s->kernels.n, sizeof *s->kernels.at);
+	memcpy(&s->kernels.at[s->kernels.n], &copy, sizeof copy);
+	return s->kernels.n++;
+}
+
+static const char *region_path(const struct lower *w, int region)
+{
+	const struct program *p = w->l->program;
+	const struct region *r = &p->regions.at[region];
+	if (r->parent < 0) return "";
+	const char *outer = region_path(w, r->parent);
+	return arena_printf(w->arena, "%s%s%s", outer, *outer ? "." : "", r->name);
+}
+
+static int op_name_index(struct lower *w, int local, const char *what)
+{
+	const char *path = region_path(w, w->ph->values.at[local].region);
+	const char *name = arena_printf(w->arena, "%s%s%s", path, *path ? ": " : "", what);
+	for (int i = 0; i < w->s->op_names.n; i++)
+		if (!strcmp(w->s->op_names.at[i], name)) return i;
+	vec_push(w->arena, &w->s->op_names, name);
+	return w->s->op_names.n - 1;
+}
+
+void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what)
+{
+	i.op = op_name_index(w, local, what);
+	if (moe >= 0) vec_push(w->arena, &w->moes.at[moe].body, i);
+	else vec_push(w->arena, &w->s->step[w->phase].at[w->ph->values.at[local].where], i);
+}
+
+void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n, const char *what)
+{
+	struct instr i = { .kind = INSTR_LAUNCH, .kernel = lower_kernel(w, k), .n_args = n };
+	if (n != kernel_args(k)) internal_error("%s takes %d arguments, given %d", kernel_family_name(k->family), kernel_args(k), n);
+	i.args = arena_array(w->arena, struct argument, n);
+	memcpy(i.args, args, sizeof *args * (size_t)n);
+	lower_emit(w, local, moe, i, what);
+}

@@ -1,0 +1,89 @@
+/* From the local DAG to a schedule: what the lower*.c files share.
+ *
+ * Pointwise values and reductions stay virtual until something needs their bytes; then one rows kernel computes the whole
+ * chain. Everything else becomes an instruction as it is met. Buffers are numbers until buffers.c places them. */
+#ifndef DEPLOYC_LOWER_H
+#define DEPLOYC_LOWER_H
+#include "local.h"
+
+struct dim { int axis; int64_t extent; };
+enum { MAX_DIMS = 8 };
+
+/* How a local value lies in memory: rows, then static axes. */
+struct phys {
+	enum { PHYS_NONE, PHYS_VIRTUAL, PHYS_READY } state;
+	struct number rows;             /* NUMBER_CONST 1, NUMBER_TOKENS or NUMBER_ROWS */
+	int           moe;              /* rows are those of an exchange, or -1 */
+	struct dim    dim[MAX_DIMS]; int n_dims;
+	int64_t       stride[MAX_DIMS], row_stride;     /* elements */
+	enum dtype    dtype;
+	int           buffer;           /* in DR_SPACE_ACT, or -1: address says */
+	struct address address;
+	struct number offset;           /* bytes: a rank's part */
+	int           weight;           /* a routing: buffer of the weights */
+};
+
+struct buffer { int64_t bytes; int first, last; bool fixed; int64_t offset; };
+
+/* One exchange of tokens with experts: from dispatch to combine. */
+struct moe {
+	int64_t experts, local, dests, top, capacity, rows;     /* rows = dests * capacity */
+	bool    one_round;
+	int     group;                  /* of the exchange */
+	struct argument map;
+	int     dispatch;               /* local value */
+	int     order, place, start, packed, meta, offsets, from;       /* buffers */
+	int64_t d; enum dtype dtype;    /* of the rows sent */
+	VEC(struct instr) body;         /* what runs once a round */
+};
+
+struct lower {
+	struct local *l; struct local_phase *ph; int phase;
+	struct arena *arena; struct sink *sink; struct schedule *s; const struct target_shape *target;
+	struct phys *phys; int *uses;
+	VEC(struct buffer) buffers;     /* 0: tokens, 1: logits */
+	VEC(struct moe) moes;
+	int carry_buffer;
+	bool failed;
+};
+
+/* lower.c */
+void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* E0918 */
+const struct value *lower_source(const struct lower *w, int local);
+int  lower_group(struct lower *w, const struct atoms *a);
+int64_t lower_rows_max(const struct lower *w, const struct phys *p);    /* rows of the largest step */
+int64_t phys_row_elements(const struct phys *p);                        /* elements of one row, contiguous */
+bool phys_contiguous(const struct phys *p);
+struct phys lower_shape(struct lower *w, int local);                    /* rows and dims in program order, contiguous, no memory */
+void phys_make_contiguous(struct phys *p);
+int  lower_buffer(struct lower *w, int64_t bytes);
+/* Gives `p` the memory of value `local` (an output's, the carried value's, or a new buffer) and records it. */
+struct phys *lower_define(struct lower *w, int local, struct phys p);
+struct number number_const(int64_t v);
+struct number number_times(struct number n, int64_t k);
+struct argument arg_number(struct number n);
+struct argument arg_buffer(int buffer);
+struct argument arg_phys(const struct phys *p);
+struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like);      /* a step's array, cut as `like`'s tokens are */
+int  lower_kernel(struct lower *w, const struct kernel *k);             /* equal descriptions once */
+void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n, const char *what);
+void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what);
+int64_t lower_table(struct lower *w, const float *data, int64_t n);
+
+/* lower_rows.c: the bytes of a value, computing its chain if it is virtual. `order`: its axes, major to minor, or NULL. */
+const struct phys *lower_ready(struct lower *w, int local, const int *order);
+/* lower_ops.c, lower_moe.c, lower_comm.c: one local value each */
+void lower_op(struct lower *w, int local);
+void lower_dispatch(struct lower *w, int local);
+void lower_combine(struct lower *w, int local);
+void lower_route(struct lower *w, int local);
+void lower_collective(struct lower *w, int local);
+int  lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype, struct number outer, int64_t bytes, int local, const char *what);
+/* lower_param.c */
+/* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: the expert axis or -1), or plain. */
+struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, int group, struct packing pack);
+struct argument lower_plain(struct lower *w, int param, int user);
+int64_t param_bytes(const struct schedule *s, enum dr_space space);     /* of all params placed in a space so far */
+/* buffers.c */
+int64_t place_buffers(struct lower *w);         /* bytes of the step's arena; patches the instructions */
+#endif

@@ -1,0 +1,239 @@
+/* Experts: routing, the exchange of tokens in rounds of fixed capacity, and back (language.md 3.5).
+ *
+ * dispatch sorts the assignments by destination and expert; each round packs at most C for every destination, exchanges
+ * them where experts and tokens share mesh axes, and sorts what arrived by expert. combine undoes it and adds. What lies
+ * between runs once a round. */
+#include <math.h>
+#include <string.h>
+#include "lower.h"
+
+static struct kernel new_kernel(enum kernel_family family)
+{
+	struct kernel k;
+	memset(&k, 0, sizeof k);
+	k.family = family;
+	return k;
+}
+
+static struct argument arg_const(int64_t v) { return arg_number(number_const(v)); }
+static struct argument arg_round(void) { return arg_number((struct number){ NUMBER_ROUND, 1, 1, 0 }); }
+
+void lower_route(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	if (v->n_args > 1 && v->args[1] >= 0) lower_unsupported(w, s->span, "a routing bias");
+	if (s->route.groups > 1) lower_unsupported(w, s->span, "routing by groups of experts");
+	const struct phys score = *lower_ready(w, v->args[0], NULL);
+	struct kernel k = new_kernel(KERNEL_ROUTE);
+	k.route.experts = phys_row_elements(&score);
+	k.route.top = s->route.top;
+	k.route.renormalize = s->route.renormalize;
+	k.route.factor = s->route.factor;
+	struct phys out = lower_shape(w, local);
+	out.n_dims = 0;
+	out.dim[out.n_dims++] = (struct dim){ -3, s->route.top };
+	phys_make_contiguous(&out);
+	struct phys *to = lower_define(w, local, out);
+	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
+	struct argument args[5] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, v), arg_phys(to), arg_buffer(to->weight), arg_number(out.rows) };
+	lower_launch(w, local, -1, &k, args, 5, "route");
+}
+
+/* ---- dispatch -------------------------------------------------------------------------------------------------------- */
+static struct argument expert_map(struct lower *w, const struct local_value *v, const struct moe *m)
+{
+	struct schedule *s = w->s;
+	struct expert_map map = { .experts = m->experts, .local = m->local, .n = v->experts.n };
+	for (int i = 0; i < v->experts.n; i++) {
+		map.atom[i] = v->experts.at[i];
+		map.exchange[i] = atoms_have(&v->exchange, v->experts.at[i]);
+	}
+	struct argument a = { .is_address = true, .number = number_const(0) };
+	for (int i = 0; i < s->maps.n; i++) {
+		struct expert_map *have = &s->maps.at[i];
+		bool same = have->experts == map.experts && have->local == map.local && have->n == map.n;
+		for (int k = 0; same && k < map.n; k++) same = have->atom[k] == map.atom[k] && have->exchange[k] == map.exchange[k];
+		if (!same) continue;
+		a.address = (struct address){ DR_SPACE_TABLE, have->offset, 0 };
+		return a;
+	}
+	map.offset = lower_table(w, NULL, 0);
+	vec_push(w->arena, &s->maps, map);
+	a.address = (struct address){ DR_SPACE_TABLE, map.offset, 0 };
+	return a;
+}
+
+/* Room of a round for each destination: its even share times the plan's factor, never more than all tokens could send. In
+ * decode always the latter, so that one round does. */
+static void set_capacity(struct lower *w, struct moe *m, int64_t tokens, int64_t ranks)
+{
+	int64_t worst = tokens * (m->top < m->local ? m->top : m->local);
+	double share = ceil(w->l->deploy->moe_capacity * (double)(tokens * m->top) / (double)ranks);
+	m->capacity = w->phase == PHASE_DECODE || share >= (double)worst ? worst : share < 1 ? 1 : (int64_t)share;
+	m->one_round = m->capacity == worst;
+	m->rows = m->dests * m->capacity;
+}
+
+static void make_buffers(struct lower *w, struct moe *m, int64_t tokens)
+{
+	int64_t row = m->d * dtype_bytes(m->dtype);
+	m->order = lower_buffer(w, tokens * m->top * 4);
+	m->place = lower_buffer(w, tokens * m->top * 4);
+	m->start = lower_buffer(w, (m->dests * m->local + 1) * 4);
+	m->packed = lower_buffer(w, m->rows * row);
+	m->meta = lower_buffer(w, m->rows * 4);
+	m->offsets = lower_buffer(w, (m->local + 1) * 4);
+}
+
+static void exchange(struct lower *w, int local, int moe, int from, int to, int64_t block, enum dtype dtype, const char *what)
+{
+	const struct moe *m = &w->moes.at[moe];
+	int c = lower_add_collective(w, DR_ALL_TO_ALL, m->group, dtype, number_const(m->dests), m->capacity * block * dtype_bytes(dtype), local, what);
+	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = arg_buffer(from), .dst = arg_buffer(to),
+	                   .outer = number_const(1), .block = number_const(m->capacity * block) };
+	lower_emit(w, local, moe, i, what);
+}
+
+/* Sorts what the other ranks sent by expert: `packed` becomes the sorted rows. */
+static int receive(struct lower *w, int local, int moe)
+{
+	struct moe *m = &w->moes.at[moe];
+	int64_t row = m->d * dtype_bytes(m->dtype);
+	int arrived = lower_buffer(w, m->rows * row), meta = lower_buffer(w, m->rows * 4), sorted = lower_buffer(w, m->rows * row);
+	m->from = lower_buffer(w, m->rows * 4);
+	exchange(w, local, moe, m->packed, arrived, m->d, m->dtype, "dispatch");
+	exchange(w, local, moe, m->meta, meta, 1, DTYPE_I32, "dispatch: experts");
+	struct kernel sort = new_kernel(KERNEL_SORT), gather = new_kernel(KERNEL_GATHER);
+	sort.sort.local = m->local;
+	struct argument a[4] = { arg_buffer(meta), arg_buffer(m->from), arg_buffer(m->offsets), arg_const(m->rows) };
+	lower_launch(w, local, moe, &sort, a, 4, "dispatch: sort");
+	gather.gather.d = m->d;
+	gather.gather.dtype = m->dtype;
+	struct argument count = arg_buffer(m->offsets);
+	count.number = number_const(4 * m->local);
+	struct argument b[4] = { arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count };
+	lower_launch(w, local, moe, &gather, b, 4, "dispatch: gather");
+	return sorted;
+}
+
+static void pack(struct lower *w, int local, int moe, const struct phys *x)
+{
+	const struct moe *m = &w->moes.at[moe];
+	struct kernel k = new_kernel(KERNEL_PACK);
+	k.pack.d = m->d, k.pack.top = m->top, k.pack.dests = m->dests, k.pack.local = m->local, k.pack.dtype = m->dtype;
+	struct argument args[7] = { arg_phys(x), arg_buffer(m->order), arg_buffer(m->start), arg_buffer(m->packed), arg_buffer(m->meta),
+	                            arg_round(), arg_const(m->capacity) };
+	lower_launch(w, local, moe, &k, args, 7, "dispatch: pack");
+}
+
+void lower_dispatch(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	const struct phys x = *lower_ready(w, v->args[0], NULL), index = *lower_ready(w, v->args[1], NULL);
+	const struct value *r = &w->l->program->values.at[w->ph->values.at[v->args[1]].source];
+	struct moe m = { .experts = w->l->program->axes.at[s->axes[0]].extent, .dests = atoms_size(w->l, &v->exchange), .top = r->route.top,
+	                 .dispatch = local, .d = phys_row_elements(&x), .dtype = x.dtype };
+	int64_t tokens = lower_rows_max(w, &x);
+	m.local = m.experts / atoms_size(w->l, &v->experts);
+	m.group = lower_group(w, &v->exchange);
+	set_capacity(w, &m, tokens, atoms_size(w->l, &v->experts));
+	m.map = expert_map(w, v, &m);
+	make_buffers(w, &m, tokens);
+	vec_push(w->arena, &w->moes, m);
+	int moe = w->moes.n - 1;
+	if (!phys_contiguous(&x)) internal_error("dispatch of a value with gaps");
+
+	struct kernel assign = new_kernel(KERNEL_ASSIGN);
+	assign.assign.top = m.top, assign.assign.experts = m.experts, assign.assign.keys = m.dests * m.local;
+	struct argument args[6] = { arg_phys(&index), m.map, arg_buffer(m.order), arg_buffer(m.place), arg_buffer(m.start), arg_number(x.rows) };
+	lower_launch(w, local, -1, &assign, args, 6, "dispatch: assign");
+	pack(w, local, moe, &x);
+	struct phys out = lower_shape(w, local);
+	out.state = PHYS_READY;
+	out.dtype = x.dtype;
+	out.n_dims = 0;
+	for (int i = 0; i < x.n_dims; i++) out.dim[out.n_dims++] = x.dim[i];
+	phys_make_contiguous(&out);
+	out.buffer = w->moes.at[moe].packed;
+	if (m.dests > 1) out.buffer = receive(w, local, moe);
+	else {
+		struct kernel k = new_kernel(KERNEL_OFFSETS);
+		k.offsets.local = m.local;
+		struct argument a[4] = { arg_buffer(m.start), arg_buffer(m.offsets), arg_round(), arg_const(m.capacity) };
+		lower_launch(w, local, moe, &k, a, 4, "dispatch: offsets");
+	}
+	w->phys[local] = out;
+}
+
+/* ---- combine --------------------------------------------------------------------------------------------------------- */
+static int send_back(struct lower *w, int local, int moe, const struct phys *y)
+{
+	const struct moe *m = &w->moes.at[moe];
+	int64_t d = phys_row_elements(y), bytes = m->rows * d * dtype_bytes(y->dtype);
+	int unsorted = lower_buffer(w, bytes), back = lower_buffer(w, bytes);
+	struct kernel k = new_kernel(KERNEL_SCATTER);
+	k.gather.d = d;
+	k.gather.dtype = y->dtype;
+	struct argument count = arg_buffer(m->offsets);
+	count.number = number_const(4 * m->local);
+	struct argument a[4] = { arg_phys(y), arg_buffer(m->from), arg_buffer(unsorted), count };
+	lower_launch(w, local, moe, &k, a, 4, "combine: scatter");
+	exchange(w, local, moe, unsorted, back, d, y->dtype, "combine");
+	return back;
+}
+
+/* Writes the loop over the rounds into the step: what was collected since dispatch runs in it. */
+static void close_rounds(struct lower *w, int local, int moe)
+{
+	struct moe *m = &w->moes.at[moe];
+	struct atoms all = w->ph->values.at[m->dispatch].experts;
+	struct instr begin = { .kind = INSTR_ROUNDS_BEGIN, .group = m->one_round ? -1 : lower_group(w, &all), .dests = (int)m->dests,
+	                       .local = (int)m->local, .start = arg_buffer(m->start), .capacity = m->capacity };
+	struct instr end = { .kind = INSTR_ROUNDS_END };
+	lower_emit(w, local, -1, begin, "rounds");
+	for (int i = 0; i < m->body.n; i++) vec_push(w->arena, &w->s->step[w->phase].at[w->ph->values.at[local].where], m->body.at[i]);
+	lower_emit(w, local, -1, end, "rounds");
+}
+
+void lower_combine(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	const struct phys y = *lower_ready(w, v->args[0], NULL), index = *lower_ready(w, v->args[1], NULL);
+	int moe = y.moe;
+	if (moe < 0 || moe != w->moes.n - 1) {
+		lower_unsupported(w, s->span, "combine of rows that were not dispatched just before");
+		return;
+	}
+	const struct moe m = w->moes.at[moe];
+	int rows = m.dests > 1 ? send_back(w, local, moe, &y) : -1;
+	struct kernel k = new_kernel(KERNEL_COMBINE);
+	k.combine.d = phys_row_elements(&y);
+	k.combine.top = m.top, k.combine.dests = m.dests, k.combine.local = m.local, k.combine.dtype = y.dtype;
+	struct phys sum = lower_shape(w, local);
+	sum.moe = -1;
+	sum.rows = index.rows;
+	sum.n_dims = 0;
+	for (int i = 0; i < y.n_dims; i++) sum.dim[sum.n_dims++] = y.dim[i];
+	phys_make_contiguous(&sum);
+	bool direct = s->dtype == DTYPE_F32;
+	struct phys acc = sum;
+	acc.dtype = DTYPE_F32;
+	if (direct) acc = *lower_define(w, local, acc);
+	else acc.buffer = lower_buffer(w, lower_rows_max(w, &acc) * acc.row_stride * 4);
+	struct argument args[10] = { rows >= 0 ? arg_buffer(rows) : arg_phys(&y), arg_phys(&index), arg_buffer(index.weight), m.map,
+	                             arg_buffer(m.place), arg_buffer(m.start), arg_phys(&acc), arg_number(index.rows), arg_round(), arg_const(m.capacity) };
+	lower_launch(w, local, moe, &k, args, 10, "combine");
+	close_rounds(w, local, moe);
+	if (direct) return;
+	struct kernel cast = new_kernel(KERNEL_ROWS);
+	cast.rows.dims = cast.rows.n_inputs = cast.rows.n_outputs = cast.rows.n_nodes = 1;
+	cast.rows.extent[0] = acc.row_stride;
+	cast.rows.input[0] = (struct rows_operand){ DTYPE_F32, acc.row_stride, { 1 } };
+	cast.rows.output[0] = (struct rows_operand){ s->dtype, acc.row_stride, { 1 } };
+	const struct phys *to = lower_define(w, local, sum);
+	struct argument a[3] = { arg_phys(&acc), arg_phys(to), arg_number(index.rows) };
+	lower_launch(w, local, -1, &cast, a, 3, "combine: round");
+}

@@ -1,0 +1,409 @@
+/* Operators with kernels of their own: contractions, embedding, rotary embedding, cache, attention, sampling. */
+#include <string.h>
+#include "lower.h"
+
+static bool has_axis(const int *list, int n, int axis)
+{
+	for (int i = 0; i < n; i++)
+		if (list[i] == axis) return true;
+	return false;
+}
+
+static bool is_param(const struct lower *w, int local)
+{
+	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM;
+}
+
+static struct kernel new_kernel(enum kernel_family family)
+{
+	struct kernel k;
+	memset(&k, 0, sizeof k);
+	k.family = family;
+	return k;
+}
+
+/* The operand's axes with the contracted ones last, each group in the order in which it lies. */
+static const int *contracted_last(struct lower *w, const struct phys *x, const int *over, int n_over)
+{
+	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < x->n_dims; i++)
+			if (has_axis(over, n_over, x->dim[i].axis) == (pass == 1)) order[n++] = x->dim[i].axis;
+	return order;
+}
+
+/* ---- contraction ----------------------------------------------------------------------------------------------------- */
+/* An axis of both operands that is not summed: experts, whose rows are sorted, are the only ones so far. */
+static bool shared_axes_ok(struct lower *w, const struct value *s, const struct local_value *x, const struct local_value *p, int group)
+{
+	for (int i = 0; i < p->n_axes; i++)
+		if (has_axis(x->axes, x->n_axes, p->axes[i]) && !has_axis(s->over, s->n_over, p->axes[i]) && p->axes[i] != group) {
+			lower_unsupported(w, s->span, "a contraction with the axis `%s` in both operands and the result", w->l->program->axes.at[p->axes[i]].name);
+			return false;
+		}
+	return true;
+}
+
+static int expert_axis(const struct lower *w, const struct phys *x)
+{
+	return x->moe < 0 ? -1 : w->l->program->values.at[w->ph->values.at[w->moes.at[x->moe].dispatch].source].axes[0];
+}
+
+static void lower_contract(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	int pi = is_param(w, v->args[1]) ? 1 : 0, xi = v->args[1 - pi], wi = v->args[pi];
+	if (!is_param(w, wi) || is_param(w, xi)) {
+		lower_unsupported(w, s->span, "a contraction of two activations");
+		return;
+	}
+	const struct phys *x = lower_ready(w, xi, NULL);
+	x = lower_ready(w, xi, contracted_last(w, x, s->over, s->n_over));
+	if (!phys_contiguous(x)) internal_error("a contraction of an operand with gaps");
+	int group = expert_axis(w, x), k_axes[MAX_DIMS], n_k = 0, rest = x->n_dims - s->n_over;
+	const struct local_value *p = &w->ph->values.at[wi];
+	if (!shared_axes_ok(w, s, &w->ph->values.at[xi], p, group)) return;
+
+	struct kernel k = new_kernel(KERNEL_CONTRACT);
+	struct kernel_contract *c = &k.contract;
+	struct phys y = *x;
+	struct number rows = x->rows;
+	y.dtype = s->dtype;
+	y.n_dims = rest;
+	c->k = c->n = c->groups = 1;
+	for (int i = 0; i < x->n_dims; i++) {
+		if (i < rest) rows.value *= x->dim[i].extent;
+		else {
+			c->k *= x->dim[i].extent;
+			k_axes[n_k++] = x->dim[i].axis;
+		}
+	}
+	for (int i = 0; i < p->n_axes; i++) {
+		if (p->axes[i] == group) c->groups = axis_local(w->l, p, i);
+		else if (!has_axis(s->over, s->n_over, p->axes[i])) {
+			y.dim[y.n_dims++] = (struct dim){ p->axes[i], axis_local(w->l, p, i) };
+			c->n *= axis_local(w->l, p, i);
+		}
+	}
+	phys_make_contiguous(&y);
+	c->x = x->dtype, c->y = y.dtype, c->w = w->l->program->params.at[lower_source(w, wi)->param].dtype;
+	c->x_stride = c->k, c->y_stride = c->n;
+	c->pack.n_tile = w->target->n_tile;
+	c->pack.k_pair = w->target->bf16_dot && c->x == DTYPE_BF16 && c->w == DTYPE_BF16 ? 2 : 1;
+	c->grouped = group >= 0;
+	struct argument args[5] = { arg_phys(x), lower_weight(w, wi, local, k_axes, n_k, group, c->pack) };
+	const struct phys *out = lower_define(w, local, y);
+	int n = 2;
+	args[n++] = arg_phys(out);
+	if (c->grouped) args[n++] = arg_buffer(w->moes.at[x->moe].offsets);
+	args[n++] = arg_number(x->moe >= 0 ? number_const(w->moes.at[x->moe].rows) : rows);
+	lower_launch(w, local, x->moe, &k, args, n, arena_printf(w->arena, "contract %s", w->l->program->params.at[lower_source(w, wi)->param].name));
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------------------------------- */
+static void lower_embed(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local], *table = &w->ph->values.at[v->args[0]];
+	const struct value *s = lower_source(w, local);
+	if (!is_param(w, v->args[0])) {
+		lower_unsupported(w, s->span, "an embedding whose table is not a param in its own layout");
+		return;
+	}
+	struct kernel k = new_kernel(KERNEL_EMBED);
+	struct phys out = lower_shape(w, local);
+	const struct param *p = &w->l->program->params.at[lower_source(w, v->args[0])->param];
+	int d = table->axes[0] == s->v ? 1 : 0;
+	k.embed.v = axis_local(w->l, table, 1 - d);
+	k.embed.d = axis_local(w->l, table, d);
+	k.embed.table = p->dtype;
+	k.embed.out = out.dtype;
+	/* a table that a contraction reads too (a tied head) is in that contraction's tile order */
+	if (p->contracted) k.embed.pack = (struct packing){ w->target->n_tile, w->target->bf16_dot && p->dtype == DTYPE_BF16 && out.dtype == DTYPE_BF16 ? 2 : 1 };
+	struct argument address = p->contracted ? lower_weight(w, v->args[0], local, &table->axes[d], 1, -1, k.embed.pack) : lower_plain(w, v->args[0], local);
+	const struct phys *ids = lower_ready(w, v->args[1], NULL);
+	const struct atoms *over = &table->layout.axis[1 - d];
+	struct number first = over->n ? (struct number){ NUMBER_INDEX, k.embed.v, 1, lower_group(w, over) } : number_const(0);
+	const struct phys *to = lower_define(w, local, out);
+	struct argument args[5] = { address, arg_phys(ids), arg_phys(to), arg_number(out.rows), arg_number(first) };
+	lower_launch(w, local, -1, &k, args, 5, "embed");
+}
+
+static void lower_pick(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct phys *x = lower_ready(w, v->args[0], NULL), *want = lower_ready(w, v->args[1], NULL);
+	struct phys xs = *x, out = *x, shape = lower_shape(w, local);
+	struct kernel k = new_kernel(KERNEL_PICK);
+	out.rows = shape.rows;
+	k.pick.d = phys_row_elements(x);
+	k.pick.dtype = x->dtype;
+	const struct atoms *seq = layout_of(&w->ph->values.at[v->args[0]], w->l->program->seq);
+	struct number first = number_const(0);
+	if (seq && seq->n) first = (struct number){ NUMBER_INDEX_TOKENS, xs.rows.value, xs.rows.div, lower_group(w, seq) };
+	const struct phys *to = lower_define(w, local, out);
+	struct argument args[6] = { arg_phys(&xs), arg_phys(want), arg_phys(to), arg_number(xs.rows), arg_number(out.rows), arg_number(first) };
+	lower_launch(w, local, -1, &k, args, 6, "pick");
+}
+
+static void lower_sample(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local], *logits = &w->ph->values.at[v->args[0]];
+	const struct value *s = lower_source(w, local);
+	const struct phys x = *lower_ready(w, v->args[0], NULL);
+	const struct atoms *over = layout_of(logits, s->v);
+	struct kernel k = new_kernel(KERNEL_ARGMAX);
+	k.argmax.v = phys_row_elements(&x);
+	k.argmax.n = 1;
+	int group = lower_group(w, over);
+	int64_t ranks = atoms_size(w->l, over), rows = lower_rows_max(w, &x);
+	int best = lower_buffer(w, rows * 8), all = ranks > 1 ? lower_buffer(w, ranks * rows * 8) : best;
+	struct number first = ranks > 1 ? (struct number){ NUMBER_INDEX, k.argmax.v, 1, group } : number_const(0);
+	struct argument args[4] = { arg_phys(&x), arg_buffer(best), arg_number(x.rows), arg_number(first) };
+	lower_launch(w, local, -1, &k, args, 4, "sample: candidates");
+	if (ranks > 1) {
+		int c = lower_add_collective(w, DR_ALL_GATHER, group, DTYPE_I32, x.rows, 8, local, "candidates of each shard of the vocabulary");
+		struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = arg_buffer(best), .dst = arg_buffer(all),
+		                   .outer = number_const(1), .block = number_times(x.rows, 2) };
+		lower_emit(w, local, -1, i, "sample: gather candidates");
+	}
+	struct kernel b = new_kernel(KERNEL_BEST);
+	b.argmax.v = 1;
+	b.argmax.n = ranks;
+	struct phys out = lower_shape(w, local);
+	const struct phys *to = lower_define(w, local, out);
+	struct argument last[3] = { arg_buffer(all), arg_phys(to), arg_number(x.rows) };
+	lower_launch(w, local, -1, &b, last, 3, "sample");
+}
+
+/* ---- positions and the cache ----------------------------------------------------------------------------------------- */
+static void lower_angles(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	struct phys out = lower_shape(w, local);
+	const struct phys *freq = lower_ready(w, v->args[0], NULL), *pos = lower_ready(w, v->args[1], NULL);
+	struct kernel k = new_kernel(KERNEL_ANGLES);
+	k.angles.p = out.dim[0].extent;
+	const struct phys *to = lower_define(w, local, out);
+	struct argument args[4] = { arg_phys(freq), arg_phys(pos), arg_phys(to), arg_number(out.rows) };
+	lower_launch(w, local, -1, &k, args, 4, "angles");
+}
+
+/* Its axes with one of them last. */
+static const int *with_last(struct lower *w, const struct phys *x, int axis) { return contracted_last(w, x, &axis, 1); }
+
+static void lower_rotate(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	const struct phys *x = lower_ready(w, v->args[0], NULL);
+	x = lower_ready(w, v->args[0], with_last(w, x, s->f));
+	const struct phys from = *x, *angles = lower_ready(w, v->args[1], NULL);
+	struct kernel k = new_kernel(KERNEL_ROTATE);
+	k.rotate.f = from.dim[from.n_dims - 1].extent;
+	k.rotate.heads = phys_row_elements(&from) / k.rotate.f;
+	k.rotate.interleaved = s->interleaved;
+	k.rotate.x = from.dtype;
+	struct phys out = from;
+	out.dtype = s->dtype;
+	k.rotate.y = out.dtype;
+	const struct phys *to = lower_define(w, local, out);
+	struct argument args[4] = { arg_phys(&from), arg_phys(angles), arg_phys(to), arg_number(from.rows) };
+	lower_launch(w, local, -1, &k, args, 4, "rotate");
+}
+
+/* The attention that reads a state, and whether as its keys or its values. */
+static const struct value *state_user(const struct lower *w, int value, bool *as_keys, bool *as_values)
+{
+	const struct program *p = w->l->program;
+	const struct value *user = NULL;
+	*as_keys = *as_values = false;
+	for (int i = 0; i < p->values.n; i++) {
+		const struct value *v = &p->values.at[i];
+		if (v->op != OP_ATTEND) continue;
+		if (v->args[1] == value) *as_keys = true, user = v;
+		if (v->args[2] == value) *as_values = true, user = v;
+	}
+	return user;
+}
+
+/* Where a state's pages begin: states of a layer lie one behind the other. */
+static int64_t state_offset(const struct lower *w, int state)
+{
+	const struct program *p = w->l->program;
+	int64_t at = 0;
+	for (int i = 0; i < state; i++) {
+		const struct state *s = &p->states.at[i];
+		int64_t elements = w->s->pages * w->s->page;
+		for (int k = 0; k < s->n_axes; k++) {
+			struct atoms a = place_axis(w->l, s->axes[k], s->region, PHASE_ANY, CLASS_CACHE);
+			if (p->axes.at[s->axes[k]].extent) elements *= p->axes.at[s->axes[k]].extent / atoms_size(w->l, &a);
+		}
+		at += (elements * dtype_bytes(s->dtype) + 63) / 64 * 64;
+	}
+	return at;
+}
+
+static void lower_append(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	const struct state *state = &w->l->program->states.at[s->state];
+	bool keys, values;
+	const struct value *user = state_user(w, v->source, &keys, &values);
+	if (!user || keys == values || dtype_bytes(state->dtype) < 2) {
+		lower_unsupported(w, s->span, dtype_bytes(state->dtype) < 2 ? "a cache in fewer than 16 bits" : "a cache that is not just the keys or just the values of an attention");
+		return;
+	}
+	const struct phys *x = lower_ready(w, v->args[0], NULL);
+	x = lower_ready(w, v->args[0], with_last(w, x, keys ? user->attend.dot : user->attend.w));
+	struct kernel k = new_kernel(KERNEL_APPEND);
+	k.append.f = x->dim[x->n_dims - 1].extent;
+	k.append.heads = phys_row_elements(x) / k.append.f;
+	k.append.page = w->s->page;
+	k.append.by_position = values;
+	k.append.x = x->dtype;
+	k.append.cache = state->dtype;
+	struct phys out = *x;
+	out.state = PHYS_READY;
+	out.buffer = -1;
+	out.address = (struct address){ DR_SPACE_STATE, state_offset(w, s->state), -1 };
+	out.offset = number_const(0);
+	out.dtype = state->dtype;
+	w->phys[local] = out;
+	struct argument args[4] = { arg_phys(x), lower_input(w, DR_INPUT_SLOT, &w->ph->values.at[v->args[0]]), arg_phys(&out), arg_number(x->rows) };
+	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
+}
+
+static int64_t extent_of(const struct phys *p, const int *axes, int n)
+{
+	int64_t e = 1;
+	for (int i = 0; i < p->n_dims; i++)
+		if (has_axis(axes, n, p->dim[i].axis)) e *= p->dim[i].extent;
+	return e;
+}
+
+static bool attend_supported(struct lower *w, const struct local_value *v, const struct value *s)
+{
+	const struct phys *k = &w->phys[v->args[1]], *x = &w->phys[v->args[2]];
+	if (s->n_args > 4 && s->args[4] >= 0) lower_unsupported(w, s->span, "an attention with sinks");
+	else if (s->attend.n_h > 1 || s->attend.n_r > 1) lower_unsupported(w, s->span, "an attention over more than one axis of heads");
+	else if (k->state != PHYS_READY || k->address.space != DR_SPACE_STATE || k->buffer >= 0 || x->state != PHYS_READY || x->buffer >= 0)
+		lower_unsupported(w, s->span, "an attention whose keys or values are not a state in its own layout");
+	else return true;
+	return false;
+}
+
+static void lower_attend(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	if (!attend_supported(w, v, s)) return;
+	int order[3], n = 0;
+	if (s->attend.n_h) order[n++] = s->attend.h[0];
+	if (s->attend.n_r) order[n++] = s->attend.r[0];
+	order[n++] = s->attend.dot;
+	const struct phys q = *lower_ready(w, v->args[0], order);
+	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]], *pos = lower_ready(w, v->args[3], NULL);
+	struct kernel k = new_kernel(KERNEL_ATTEND);
+	struct kernel_attend *a = &k.attend;
+	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);
+	a->group = extent_of(&q, s->attend.r, s->attend.n_r);
+	a->d = extent_of(&q, &s->attend.dot, 1);
+	a->w = values->dim[values->n_dims - 1].extent;
+	struct phys y = q;
+	y.dtype = s->dtype;
+	y.dim[y.n_dims - 1] = (struct dim){ s->attend.w, a->w };
+	phys_make_contiguous(&y);
+	a->q_row = q.row_stride, a->q_head = a->group * a->d, a->q_group = a->d;
+	a->y_row = y.row_stride, a->y_head = a->group * a->w, a->y_group = a->w;
+	a->page = w->s->page, a->pages_per_seq = w->s->pages_per_seq, a->window = s->attend.window;
+	a->scale = s->attend.scale, a->causal = s->attend.causal;
+	a->q = q.dtype, a->kv = keys->dtype, a->y = y.dtype;
+	const struct phys *to = lower_define(w, local, y);
+	struct argument pages = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES], 0 }, .number = number_const(0) };
+	struct argument args[8] = { arg_phys(&q), arg_phys(keys), arg_phys(values), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[v->args[0]]),
+	                            arg_phys(pos), pages, arg_phys(to), arg_number(q.rows) };
+	lower_launch(w, local, -1, &k, args, 8, "attend");
+}
+
+/* ---- one operator ------------------------------------------------------------------------------------------------------ */
+static void lower_view(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	if (s->op == OP_PIECE) {
+		lower_unsupported(w, s->span, "a piece of a concatenated axis");
+		return;
+	}
+	w->phys[local] = *lower_ready(w, v->args[0], NULL);
+	for (int i = 0; s->op == OP_RENAME && i < w->phys[local].n_dims; i++)
+		if (w->phys[local].dim[i].axis == s->from) w->phys[local].dim[i].axis = s->to;
+}
+
+static void lower_source_value(struct lower *w, int local)
+{
+	static const enum dr_input of_kind[3] = { [INPUT_IDS] = DR_INPUT_IDS, [INPUT_POS] = DR_INPUT_POS, [INPUT_WANT] = DR_INPUT_WANT };
+	const struct local_value *v = &w->ph->values.at[local];
+	struct phys p = lower_shape(w, local);
+	p.state = PHYS_READY;
+	if (v->op == LOCAL_CONST) {
+		p.dtype = DTYPE_F32;
+		p.address = (struct address){ DR_SPACE_TABLE, v->n_data > 1 ? lower_table(w, v->data, v->n_data) : 0, 0 };
+	} else if (lower_source(w, local)->op == OP_INPUT)
+		p.address = (struct address){ DR_SPACE_INPUT, w->s->input_offset[of_kind[lower_source(w, local)->input]], 0 };
+	else p.dtype = w->l->program->params.at[lower_source(w, local)->param].dtype;  /* a param: its address is asked for where it is used */
+	w->phys[local] = p;
+}
+
+static void lower_carry(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	struct phys *p = &w->phys[local];
+	if (lower_source(w, local)->op == OP_FINAL) *p = w->phys[v->args[0]];
+	else {
+		struct phys shape = lower_shape(w, local);
+		w->carry_buffer = lower_buffer(w, lower_rows_max(w, &shape) * shape.row_stride * dtype_bytes(shape.dtype));
+		const struct phys init = *lower_ready(w, v->args[0], NULL);
+		/* the value before the loop is copied once; the layers then write in place */
+		struct kernel k = new_kernel(KERNEL_ROWS);
+		k.rows.dims = k.rows.n_inputs = k.rows.n_outputs = k.rows.n_nodes = 1;
+		k.rows.extent[0] = shape.row_stride;
+		k.rows.input[0] = (struct rows_operand){ init.dtype, init.row_stride, { 1 } };
+		k.rows.output[0] = (struct rows_operand){ shape.dtype, shape.row_stride, { 1 } };
+		shape = init;
+		shape.buffer = w->carry_buffer;
+		shape.offset = number_const(0);
+		struct argument args[3] = { arg_phys(&init), arg_phys(&shape), arg_number(shape.rows) };
+		lower_launch(w, v->args[0], -1, &k, args, 3, "carry");
+		*p = shape;
+	}
+}
+
+void lower_op(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	if (v->op == LOCAL_ANGLES) lower_angles(w, local);
+	else if (v->op == LOCAL_CONST) lower_source_value(w, local);
+	else if (v->op != LOCAL_OP) lower_collective(w, local);
+	else if (op_is_pointwise(s->op) || op_is_reduce(s->op) || s->op == OP_IOTA) {
+		w->phys[local] = lower_shape(w, local);
+		w->phys[local].state = PHYS_VIRTUAL;
+	} else switch (s->op) {
+	case OP_INPUT: case OP_PARAM: lower_source_value(w, local); break;
+	case OP_CARRY: case OP_FINAL: lower_carry(w, local); break;
+	case OP_RENAME: case OP_PIECE: lower_view(w, local); break;
+	case OP_CONTRACT: lower_contract(w, local); break;
+	case OP_EMBED: lower_embed(w, local); break;
+	case OP_PICK: lower_pick(w, local); break;
+	case OP_SAMPLE: lower_sample(w, local); break;
+	case OP_ROTATE: lower_rotate(w, local); break;
+	case OP_APPEND: lower_append(w, local); break;
+	case OP_ATTEND: lower_attend(w, local); break;
+	case OP_ROUTE: lower_route(w, local); break;
+	case OP_DISPATCH: lower_dispatch(w, local); break;
+	case OP_COMBINE: lower_combine(w, local); break;
+	default: lower_unsupported(w, s->span, "`%s`", op_name(s->op));
+	}
+}

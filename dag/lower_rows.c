@@ -1,0 +1,264 @@
+/* Rows kernels: chains of pointwise values and reductions, fused into one kernel where a value's bytes are needed. */
+#include <string.h>
+#include "lower.h"
+
+struct chain {
+	struct lower *w;
+	int root;
+	struct kernel_rows *k;
+	struct phys shape;                      /* of the root: rows, and the axes that are iterated over */
+	int reduced;                            /* the axis that reductions run over, -1: none yet */
+	int leaf[ROWS_MAX_OPERANDS];            /* local values that are loaded */
+	int *node_of, n_done, *done;            /* local value -> node, for the values in `done` */
+};
+
+static bool is_virtual_op(const struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	if (v->op != LOCAL_OP) return false;
+	enum op op = lower_source(w, local)->op;
+	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA;
+}
+
+static int add_node(struct chain *c, enum rows_op op, int a, int b, int x, double number, enum dtype dtype)
+{
+	struct kernel_rows *k = c->k;
+	if (k->n_nodes == ROWS_MAX_NODES) internal_error("a rows kernel of more than %d nodes", ROWS_MAX_NODES);
+	struct rows_node *n = &k->node[k->n_nodes];
+	n->op = op, n->a = a, n->b = b, n->c = x, n->number = number, n->dtype = dtype;
+	return k->n_nodes++;
+}
+
+static enum rows_op rows_op_of(enum op op)
+{
+	static const enum rows_op map[OP_COUNT] = {
+		[OP_ADD] = ROWS_ADD, [OP_SUB] = ROWS_SUB, [OP_MUL] = ROWS_MUL, [OP_DIV] = ROWS_DIV, [OP_MIN] = ROWS_MIN, [OP_MAX] = ROWS_MAX,
+		[OP_CLAMP] = ROWS_CLAMP, [OP_EXP] = ROWS_EXP, [OP_LOG] = ROWS_LOG, [OP_SQRT] = ROWS_SQRT, [OP_RSQRT] = ROWS_RSQRT,
+		[OP_TANH] = ROWS_TANH, [OP_ERF] = ROWS_ERF, [OP_SIN] = ROWS_SIN, [OP_COS] = ROWS_COS, [OP_ABS] = ROWS_ABS,
+		[OP_FLOOR] = ROWS_FLOOR, [OP_CEIL] = ROWS_CEIL, [OP_SUM] = ROWS_SUM, [OP_MEAN] = ROWS_MEAN, [OP_REDUCE_MAX] = ROWS_REDUCE_MAX,
+	};
+	return map[op];
+}
+
+/* May `arg` be computed inside the kernel of its user, instead of being written and read? */
+static bool may_inline(const struct chain *c, int user, int arg)
+{
+	const struct lower *w = c->w;
+	if (!is_virtual_op(w, arg) || w->phys[arg].state == PHYS_READY || w->phys[arg].state == PHYS_NONE) return false;
+	const struct value *a = lower_source(w, arg), *u = lower_source(w, user);
+	const struct phys *p = &w->phys[arg];
+	bool same_call = a->call >= 0 && a->call == u->call && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
+	if (!same_call && w->uses[arg] > 1) return false;
+	if (c->k->n_nodes > ROWS_MAX_NODES / 2 || c->k->n_inputs > ROWS_MAX_OPERANDS - 4) return same_call;
+	if (op_is_reduce(a->op) && c->reduced >= 0 && c->reduced != a->over[0]) return false;
+	if (p->moe != c->shape.moe && p->rows.kind != NUMBER_CONST) return false;
+	return w->ph->values.at[arg].where == w->ph->values.at[c->root].where;
+}
+
+static int build(struct chain *c, int user, int local);
+
+static int load_leaf(struct chain *c, int local)
+{
+	for (int i = 0; i < c->k->n_inputs; i++)
+		if (c->leaf[i] == local) return add_node(c, ROWS_LOAD, i, 0, 0, 0, DTYPE_F32);
+	if (c->k->n_inputs == ROWS_MAX_OPERANDS) internal_error("a rows kernel of more than %d operands", ROWS_MAX_OPERANDS);
+	c->leaf[c->k->n_inputs] = local;
+	return add_node(c, ROWS_LOAD, c->k->n_inputs++, 0, 0, 0, DTYPE_F32);
+}
+
+static int build_op(struct chain *c, int local)
+{
+	struct lower *w = c->w;
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	int args[3] = { 0 };
+	if (op_is_reduce(s->op)) c->reduced = s->over[0];
+	for (int i = 0; i < v->n_args && i < 3; i++) args[i] = build(c, local, v->args[i]);
+	int node = args[0];
+	if (s->op == OP_IOTA) {
+		node = add_node(c, ROWS_IOTA, 0, 0, 0, 0, DTYPE_F32);
+		c->reduced = v->axes[0];
+	} else if (s->op != OP_CAST)
+		node = add_node(c, rows_op_of(s->op), args[0], args[1], args[2], 0, DTYPE_F32);
+	if (s->dtype != DTYPE_F32 && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, s->dtype);
+	return node;
+}
+
+static int build(struct chain *c, int user, int local)
+{
+	const struct local_value *v = &c->w->ph->values.at[local];
+	for (int i = 0; i < c->n_done; i++)
+		if (c->done[i] == local) return c->node_of[i];
+	int node;
+	if (v->op == LOCAL_CONST && v->n_data == 1) node = add_node(c, ROWS_CONST, 0, 0, 0, v->data[0], DTYPE_F32);
+	else if (local == c->root || may_inline(c, user, local)) node = build_op(c, local);
+	else node = load_leaf(c, local);
+	c->done[c->n_done] = local;
+	c->node_of[c->n_done++] = node;
+	return node;
+}
+
+/* ---- iteration space and strides ------------------------------------------------------------------------------------ */
+static int find_dim(const struct phys *p, int axis)
+{
+	for (int i = 0; i < p->n_dims; i++)
+		if (p->dim[i].axis == axis) return i;
+	return -1;
+}
+
+/* The root's axes: as `order` says, else as the first operand that has them all holds them; the reduced axis innermost. */
+static void choose_order(struct chain *c, const int *order)
+{
+	struct phys *shape = &c->shape, from = c->shape;
+	const struct phys *model = NULL;
+	for (int i = 0; i < c->k->n_inputs && !order && !model; i++) {
+		const struct phys *p = &c->w->phys[c->leaf[i]];
+		bool all = p->n_dims >= from.n_dims;
+		for (int k = 0; k < from.n_dims; k++) all &= find_dim(p, from.dim[k].axis) >= 0;
+		if (all) model = p;
+	}
+	int n = 0;
+	for (int i = 0; i < (order ? from.n_dims : model ? model->n_dims : 0); i++) {
+		int at = find_dim(&from, order ? order[i] : model->dim[i].axis);
+		if (at >= 0) shape->dim[n++] = from.dim[at];
+	}
+	int at = c->reduced >= 0 ? find_dim(shape, c->reduced) : -1;
+	if (at >= 0 && !order) {
+		struct dim d = shape->dim[at];
+		for (int i = at; i + 1 < shape->n_dims; i++) shape->dim[i] = shape->dim[i + 1];
+		shape->dim[shape->n_dims - 1] = d;
+	}
+	if (at >= 0 && order && at != shape->n_dims - 1) internal_error("a reduction over an axis that is not innermost");
+	phys_make_contiguous(shape);
+}
+
+static void set_operand(struct rows_operand *o, const struct phys *p, const struct phys *shape, const struct dim *dims, int n)
+{
+	o->dtype = p->dtype;
+	o->row_stride = shape->rows.kind == NUMBER_CONST && shape->moe < 0 ? 0 : p->rows.kind == NUMBER_CONST && p->moe < 0 ? 0 : p->row_stride;
+	for (int i = 0; i < n; i++) {
+		int at = find_dim(p, dims[i].axis);
+		o->stride[i] = at < 0 ? 0 : p->stride[at];
+	}
+}
+
+/* Joins neighbouring axes that all operands hold side by side, so that inner loops are long. */
+static void merge_dims(struct kernel_rows *k, bool keep_inner)
+{
+	for (int i = k->dims - 2; i >= 0; i--) {
+		bool joined = !(keep_inner && i == k->dims - 2);
+		for (int o = 0; o < k->n_inputs && joined; o++) joined = k->input[o].stride[i] == k->input[o].stride[i + 1] * k->extent[i + 1];
+		for (int o = 0; o < k->n_outputs && joined; o++) joined = k->output[o].stride[i] == k->output[o].stride[i + 1] * k->extent[i + 1];
+		if (!joined) continue;
+		k->extent[i] *= k->extent[i + 1];
+		for (int o = 0; o < k->n_inputs; o++) k->input[o].stride[i] = k->input[o].stride[i + 1];
+		for (int o = 0; o < k->n_outputs; o++) k->output[o].stride[i] = k->output[o].stride[i + 1];
+		for (int q = i + 1; q + 1 < k->dims; q++) {
+			k->extent[q] = k->extent[q + 1];
+			for (int o = 0; o < k->n_inputs; o++) k->input[o].stride[q] = k->input[o].stride[q + 1];
+			for (int o = 0; o < k->n_outputs; o++) k->output[o].stride[q] = k->output[o].stride[q + 1];
+		}
+		k->dims--;
+		for (int o = 0; o < k->n_inputs; o++) k->input[o].stride[k->dims] = 0;
+		for (int o = 0; o < k->n_outputs; o++) k->output[o].stride[k->dims] = 0;
+		k->extent[k->dims] = 0;
+	}
+}
+
+static void set_space(struct chain *c)
+{
+	struct kernel_rows *k = c->k;
+	struct dim dims[ROWS_MAX_DIMS + 1];
+	int n = 0;
+	if (c->shape.n_dims > ROWS_MAX_DIMS - 1) internal_error("a rows kernel over %d axes", c->shape.n_dims);
+	for (int i = 0; i < c->shape.n_dims; i++) dims[n++] = c->shape.dim[i];
+	if (c->reduced >= 0 && find_dim(&c->shape, c->reduced) < 0) {
+		const struct program *p = c->w->l->program;
+		dims[n++] = (struct dim){ c->reduced, p->axes.at[c->reduced].extent };
+	}
+	if (!n) dims[n++] = (struct dim){ -2, 1 };
+	k->dims = n;
+	for (int i = 0; i < n; i++) k->extent[i] = dims[i].extent;
+	for (int i = 0; i < k->n_inputs; i++) set_operand(&k->input[i], &c->w->phys[c->leaf[i]], &c->shape, dims, n);
+	set_operand(&k->output[0], &c->shape, &c->shape, dims, n);
+	merge_dims(k, c->reduced >= 0);
+}
+
+static struct argument leaf_argument(struct lower *w, int local, int user)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	if (v->op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM) return lower_plain(w, local, user);
+	return arg_phys(&w->phys[local]);
+}
+
+static void launch_chain(struct chain *c, struct kernel *k, const struct phys *out)
+{
+	struct lower *w = c->w;
+	struct argument args[ROWS_MAX_OPERANDS + 6];
+	int n = 0, moe = out->moe;
+	for (int i = 0; i < c->k->n_inputs; i++) args[n++] = leaf_argument(w, c->leaf[i], c->root);
+	args[n++] = arg_phys(out);
+	args[n++] = arg_number(moe >= 0 ? number_const(w->moes.at[moe].rows) : out->rows);
+	if (moe >= 0) {
+		c->k->limited = true;
+		args[n] = arg_buffer(w->moes.at[moe].offsets);
+		args[n++].number = number_const(4 * w->moes.at[moe].local);
+	}
+	const struct value *s = lower_source(w, c->root);
+	const char *call = s->call >= 0 ? w->l->program->calls.at[s->call].name : op_name(s->op);
+	lower_launch(w, c->root, moe, k, args, n, arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
+}
+
+/* Computes a virtual value into memory. */
+static void compute(struct lower *w, int local, const int *order)
+{
+	struct kernel k;
+	memset(&k, 0, sizeof k);
+	k.family = KERNEL_ROWS;
+	int n = w->ph->values.n;
+	struct chain c = { .w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1,
+	                   .node_of = arena_array(w->arena, int, n), .done = arena_array(w->arena, int, n) };
+	c.shape.moe = w->phys[local].moe;
+	k.rows.result[0] = build(&c, local, local);
+	for (int i = 0; i < k.rows.n_inputs; i++) lower_ready(w, c.leaf[i], NULL);
+	choose_order(&c, order);
+	k.rows.n_outputs = 1;
+	set_space(&c);
+	launch_chain(&c, &k, lower_define(w, local, c.shape));
+}
+
+/* Copies a value into another order of its axes. */
+static const struct phys *copy_ordered(struct lower *w, int local, const int *order)
+{
+	struct phys *have = &w->phys[local];
+	struct phys to = *have;
+	for (int i = 0; i < have->n_dims; i++) to.dim[i] = order ? have->dim[find_dim(have, order[i])] : have->dim[i];
+	phys_make_contiguous(&to);
+	struct kernel k;
+	memset(&k, 0, sizeof k);
+	k.family = KERNEL_ROWS;
+	k.rows.dims = to.n_dims ? to.n_dims : 1;
+	k.rows.extent[0] = 1;
+	for (int i = 0; i < to.n_dims; i++) k.rows.extent[i] = to.dim[i].extent;
+	k.rows.n_inputs = k.rows.n_outputs = k.rows.n_nodes = 1;
+	set_operand(&k.rows.input[0], have, have, to.dim, to.n_dims);
+	set_operand(&k.rows.output[0], &to, have, to.dim, to.n_dims);
+	merge_dims(&k.rows, false);
+	to.buffer = lower_buffer(w, lower_rows_max(w, &to) * to.row_stride * dtype_bytes(to.dtype));
+	to.offset = number_const(0);
+	struct argument args[3] = { arg_phys(have), arg_phys(&to), arg_number(to.moe >= 0 ? number_const(w->moes.at[to.moe].rows) : to.rows) };
+	lower_launch(w, local, to.moe, &k, args, 3, "copy");
+	w->phys[local] = to;
+	return &w->phys[local];
+}
+
+const struct phys *lower_ready(struct lower *w, int local, const int *order)
+{
+	struct phys *p = &w->phys[local];
+	if (p->state == PHYS_NONE) internal_error("local value %%%d was never made", local);
+	if (p->state == PHYS_VIRTUAL) compute(w, local, order);
+	p = &w->phys[local];
+	bool ordered = true;
+	for (int i = 0; order && i < p->n_dims; i++) ordered &= p->dim[i].axis == order[i];
+	return ordered ? p : copy_ordered(w, local, order);
+}

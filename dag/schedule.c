@@ -1,0 +1,255 @@
+/* Local DAG -> schedule: sizes of a step, one lowering for each phase, memory of each stage. */
+#include <string.h>
+#include "lower.h"
+
+enum { COMM_SLOT = 1 << 20 };   /* bytes: collectives travel in pieces of this size */
+
+static int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
+static int64_t divide_up(int64_t n, int64_t d) { return (n + d - 1) / d; }
+
+static int64_t lcm(int64_t a, int64_t b)
+{
+	int64_t x = a, y = b;
+	while (y) {
+		int64_t r = x % y;
+		x = y;
+		y = r;
+	}
+	return a / x * b;
+}
+
+/* Tokens and rows are padded to what the ranks that split them need. */
+static void set_multiples(struct schedule *s, const struct local *l)
+{
+	s->token_multiple = s->row_multiple = 1;
+	for (int phase = 0; phase < PHASES; phase++)
+		for (int i = 0; i < l->phase[phase].values.n; i++) {
+			const struct local_value *v = &l->phase[phase].values.at[i];
+			for (int k = 0; k < v->n_axes; k++) {
+				int64_t size = atoms_size(l, &v->layout.axis[k]);
+				if (v->axes[k] == l->program->seq) s->token_multiple = lcm(s->token_multiple, size);
+				if (v->axes[k] == l->program->row) s->row_multiple = lcm(s->row_multiple, size);
+			}
+		}
+}
+
+static void set_step_sizes(struct schedule *s, const struct local *l)
+{
+	const struct workload *k = &l->deploy->work;
+	int64_t owners = atoms_size(l, &l->owners), m = l->deploy->microbatches, longest = k->seq_hi + k->output_hi;
+	s->microbatches = m;
+	s->seqs = divide_up(k->batch, owners);
+	s->page = k->page;
+	int64_t each = divide_up(divide_up(k->cache, k->batch), k->page);
+	s->pages = s->seqs * each;
+	if (longest > l->program->max_ctx && l->program->max_ctx > 0) longest = l->program->max_ctx;
+	s->pages_per_seq = divide_up(longest, k->page) > each ? divide_up(longest, k->page) : each;
+	if (s->pages_per_seq > s->pages) s->pages_per_seq = s->pages;
+	int64_t prompts = s->seqs * k->seq_hi, chunk = k->chunk < prompts ? k->chunk : prompts, rows = s->seqs * k->rows;
+	s->chunk[PHASE_PREFILL] = round_up(divide_up(chunk, m), s->token_multiple);
+	s->chunk[PHASE_DECODE] = round_up(divide_up(s->seqs, m), s->token_multiple);
+	s->max_rows[PHASE_PREFILL] = round_up(rows, s->row_multiple);
+	s->max_rows[PHASE_DECODE] = round_up(divide_up(s->seqs, m) * k->rows, s->row_multiple);
+}
+
+static int64_t most(const int64_t of_phase[PHASES]) { return of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]; }
+
+static int64_t set_inputs(struct schedule *s)
+{
+	int64_t at = 0, tokens = most(s->chunk), rows = most(s->max_rows);
+	for (int i = 0; i < DR_INPUTS; i++) {
+		int64_t n = i == DR_INPUT_WANT ? rows : i == DR_INPUT_PAGES ? s->seqs * s->pages_per_seq : tokens;
+		s->input_offset[i] = at;
+		at += round_up(n * 4, 64);
+	}
+	return at;
+}
+
+static void count_uses(struct lower *w)
+{
+	w->uses = arena_array(w->arena, int, w->ph->values.n + 1);
+	for (int i = 0; i < w->ph->values.n; i++)
+		for (int k = 0; k < w->ph->values.at[i].n_args; k++)
+			if (w->ph->values.at[i].args[k] >= 0) w->uses[w->ph->values.at[i].args[k]]++;
+	for (int i = 0; i < w->ph->n_carry; i++) w->uses[w->ph->carry_next[i]]++;
+	if (w->ph->logits >= 0) w->uses[w->ph->logits]++;
+	if (w->ph->token >= 0) w->uses[w->ph->token]++;
+}
+
+/* Buffers 0 and 1, read after a step: tokens and logits, at the same offsets in both phases. */
+static void output_buffers(struct lower *w)
+{
+	struct schedule *s = w->s;
+	int64_t rows = most(s->max_rows), shard = s->vocab / s->groups.at[s->logits_group].size;
+	lower_buffer(w, rows * 4);
+	lower_buffer(w, rows * shard * 4);
+	for (int i = 0; i < 2; i++) w->buffers.at[i].fixed = true;
+	w->buffers.at[1].offset = w->buffers.at[0].bytes;
+	s->tokens_offset = 0;
+	s->logits_offset = w->buffers.at[1].offset;
+}
+
+/* The value that crosses between stages: sent after a stage's layers, received before them. */
+static void set_carried(struct lower *w)
+{
+	if (w->s->stages.n < 2 || !w->ph->n_carry) return;
+	if (w->ph->n_carry > 1) {
+		lower_unsupported(w, w->l->program->loop.span, "a pipeline that carries more than one value between layers");
+		return;
+	}
+	int at = w->ph->carry[0];
+	const struct phys *p = &w->phys[at];
+	struct carried *c = &w->s->carried[w->phase];
+	c->at = (struct address){ DR_SPACE_ACT, w->buffers.at[w->carry_buffer].offset, 0 };
+	c->outer = number_const(1);
+	c->block = number_times(p->rows, p->row_stride);
+	c->send = lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows, p->row_stride * dtype_bytes(p->dtype), at, "the residual stream to the next stage");
+	c->recv = lower_add_collective(w, DR_RECV, w->s->stage_group, p->dtype, p->rows, p->row_stride * dtype_bytes(p->dtype), at, "the residual stream from the stage before");
+	struct instr name = { .kind = INSTR_COLLECTIVE };
+	w->moes.n = 0;
+	lower_emit(w, at, -1, name, "carried to the next stage");
+	c->op = w->s->step[w->phase].at[WHERE_LAYER].at[--w->s->step[w->phase].at[WHERE_LAYER].n].op;
+	int64_t bytes = lower_rows_max(w, p) * p->row_stride * dtype_bytes(p->dtype);
+	if (bytes > w->s->comm_mailbox) w->s->comm_mailbox = round_up(bytes, 64);
+}
+
+/* What crosses the cut of a pipeline is the carried value; anything else computed before the loop stays on the first stage. */
+static void check_captures(struct lower *w)
+{
+	for (int i = 0; i < w->ph->values.n && w->s->stages.n > 1; i++) {
+		const struct local_value *v = &w->ph->values.at[i];
+		for (int k = 0; k < v->n_args; k++) {
+			const struct local_value *x = v->args[k] < 0 ? v : &w->ph->values.at[v->args[k]];
+			bool param = x->op == LOCAL_OP && w->l->program->values.at[x->source].op == OP_PARAM;
+			bool carry = v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_CARRY;
+			if (x->where == WHERE_EVERY_STAGE || x->where >= v->where || param || carry || (v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_FINAL)) continue;
+			struct diag *d = diag_report(w->sink, DIAG_E0904, w->l->program->values.at[v->source].span, "a value from before `repeat` is used across a pipeline cut");
+			diag_related(w->sink, d, w->l->program->values.at[x->source].span, "it is computed on the first stage only");
+			diag_help(w->sink, d, "compute it inside `repeat`, or carry it");
+			w->failed = true;
+		}
+	}
+}
+
+static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l, const struct target_shape *t, int phase)
+{
+	struct lower w = { .l = l, .ph = &l->phase[phase], .phase = phase, .arena = arena, .sink = sink, .s = s, .target = t, .carry_buffer = -1 };
+	w.phys = arena_array(arena, struct phys, w.ph->values.n + 1);
+	count_uses(&w);
+	output_buffers(&w);
+	check_captures(&w);
+	if (w.ph->n_carry > 1) lower_unsupported(&w, l->program->loop.span, "a `repeat` that carries more than one value");
+	for (int i = 0; i < w.ph->values.n && !w.failed; i++) lower_op(&w, i);
+	for (int i = 0; i < w.ph->n_carry && !w.failed; i++) lower_ready(&w, w.ph->carry_next[i], NULL);
+	if (w.ph->logits >= 0 && !w.failed) lower_ready(&w, w.ph->logits, NULL);
+	if (w.ph->token >= 0 && !w.failed) lower_ready(&w, w.ph->token, NULL);
+	if (w.failed) return -1;
+	int64_t bytes = place_buffers(&w);
+	set_carried(&w);
+	return w.failed ? -1 : bytes;
+}
+
+static int64_t state_bytes(struct local *l, const struct schedule *s)
+{
+	int64_t bytes = 0;
+	for (int i = 0; i < l->program->states.n; i++) {
+		const struct state *st = &l->program->states.at[i];
+		int64_t elements = s->pages * s->page;
+		for (int k = 0; k < st->n_axes; k++) {
+			struct atoms a = place_axis(l, st->axes[k], st->region, PHASE_ANY, CLASS_CACHE);
+			if (l->program->axes.at[st->axes[k]].extent) elements *= l->program->axes.at[st->axes[k]].extent / atoms_size(l, &a);
+		}
+		bytes += round_up(elements * dtype_bytes(st->dtype), 64);
+	}
+	return bytes;
+}
+
+static int64_t table_bytes(const struct schedule *s)
+{
+	int64_t bytes = 0;
+	for (int i = 0; i < s->constants.n; i++) bytes += round_up(s->constants.at[i].n * 4, 64);
+	for (int i = 0; i < s->maps.n; i++) bytes += round_up(s->maps.at[i].experts * 4, 64);
+	return bytes;
+}
+
+static void set_stage_bytes(struct schedule *s, struct local *l, int64_t inputs, int64_t act)
+{
+	s->layer_bytes = param_bytes(s, DR_SPACE_LAYER);
+	s->state_layer_bytes = state_bytes(l, s);
+	for (int i = 0; i < s->stages.n; i++) {
+		struct stage *st = &s->stages.at[i];
+		int64_t layers = st->layer_end - st->layer_begin;
+		st->bytes[DR_SPACE_LAYER] = layers * s->layer_bytes;
+		st->bytes[DR_SPACE_PRE] = i == 0 ? param_bytes(s, DR_SPACE_PRE) : 0;
+		st->bytes[DR_SPACE_POST] = i == s->stages.n - 1 ? param_bytes(s, DR_SPACE_POST) : 0;
+		st->bytes[DR_SPACE_STATE] = layers * s->state_layer_bytes;
+		st->bytes[DR_SPACE_ACT] = act;
+		st->bytes[DR_SPACE_INPUT] = inputs;
+		st->bytes[DR_SPACE_TABLE] = table_bytes(s);
+		st->bytes[DR_SPACE_COMM] = (s->ranks > 1 ? s->comm_slot : 0) + (s->stages.n > 1 ? 2 * s->comm_mailbox : 0);
+	}
+}
+
+/* Addresses in per-layer spaces step by a layer's bytes, known only now. */
+static void set_layer_stride(struct schedule *s, struct argument *a)
+{
+	if (!a->is_address) return;
+	if (a->address.space == DR_SPACE_LAYER) a->address.layer_stride = s->layer_bytes;
+	if (a->address.space == DR_SPACE_STATE) a->address.layer_stride = s->state_layer_bytes;
+}
+
+static void set_layer_strides(struct schedule *s)
+{
+	for (int phase = 0; phase < PHASES; phase++)
+		for (int where = 0; where < WHERES; where++)
+			for (int i = 0; i < s->step[phase].at[where].n; i++) {
+				struct instr *in = &s->step[phase].at[where].at[i];
+				for (int k = 0; k < in->n_args; k++) set_layer_stride(s, &in->args[k]);
+			}
+}
+
+/* The groups that the runtime needs by name come first. */
+static void named_groups(struct schedule *s, struct local *l, struct arena *arena, struct sink *sink)
+{
+	struct lower w = { .l = l, .arena = arena, .sink = sink, .s = s };
+	struct atoms logits = { .n = 0 };
+	const struct local_phase *ph = &l->phase[PHASE_PREFILL];
+	if (ph->logits >= 0 && layout_of(&ph->values.at[ph->logits], l->program->vocab)) logits = *layout_of(&ph->values.at[ph->logits], l->program->vocab);
+	s->stage_group = lower_group(&w, &l->stages);
+	s->owner_group = lower_group(&w, &l->owners);
+	s->logits_group = lower_group(&w, &logits);
+}
+
+struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *const_l, const struct target_shape *t)
+{
+	struct local *l = arena_new(arena, struct local);
+	*l = *const_l;
+	struct schedule *s = arena_new(arena, struct schedule);
+	int before = sink->errors;
+	s->deploy = l->deploy;
+	s->ranks = 1;
+	for (int i = 0; i < l->atoms.n; i++) {
+		vec_push(arena, &s->atoms, l->atoms.at[i]);
+		s->ranks *= l->atoms.at[i].size;
+	}
+	int64_t begin = 0;
+	for (int i = 0; i < l->stage_layers.n; begin += l->stage_layers.at[i++]) {
+		struct stage st = { .layer_begin = begin, .layer_end = begin + l->stage_layers.at[i] };
+		vec_push(arena, &s->stages, st);
+	}
+	named_groups(s, l, arena, sink);
+	s->vocab = l->program->vocab >= 0 ? l->program->axes.at[l->program->vocab].extent : 0;
+	s->comm_slot = COMM_SLOT;
+	set_multiples(s, l);
+	set_step_sizes(s, l);
+	int64_t inputs = set_inputs(s), act = 0;
+	for (int phase = 0; phase < PHASES; phase++) {
+		int64_t bytes = lower_phase(s, arena, sink, l, t, phase);
+		if (bytes < 0) return NULL;
+		if (bytes > act) act = bytes;
+	}
+	if (sink->errors != before) return NULL;
+	set_stage_bytes(s, l, inputs, act);
+	set_layer_strides(s);
+	return s;
+}

@@ -1,0 +1,130 @@
+/* Text of the schedule (--emit=dag-sched), and its checker. */
+#include "dag.h"
+
+static const char *const space_text[DR_SPACES] = { "layer", "pre", "post", "state", "act", "input", "table", "comm" };
+static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
+
+static void print_number(const struct number *n, FILE *out)
+{
+	static const char *const of_kind[] = { "", "T*", "R*", "index*", "index*T*", "round" };
+	if (n->kind == NUMBER_ROUND) fprintf(out, "round");
+	else fprintf(out, "%s%lld", of_kind[n->kind], (long long)n->value);
+	if (n->kind != NUMBER_CONST && n->div > 1) fprintf(out, "/%lld", (long long)n->div);
+	if (n->kind == NUMBER_INDEX || n->kind == NUMBER_INDEX_TOKENS) fprintf(out, "@group%d", n->group);
+}
+
+static void print_argument(const struct argument *a, FILE *out)
+{
+	if (!a->is_address) {
+		print_number(&a->number, out);
+		return;
+	}
+	fprintf(out, "%s+%lld", space_text[a->address.space], (long long)a->address.offset);
+	if (a->number.kind == NUMBER_CONST && !a->number.value) return;
+	fprintf(out, "+");
+	print_number(&a->number, out);
+}
+
+static void print_instr(const struct schedule *s, const struct instr *i, FILE *out)
+{
+	fprintf(out, "  ");
+	if (i->kind == INSTR_ROUNDS_END) {
+		fprintf(out, "end of rounds\n");
+		return;
+	}
+	if (i->kind == INSTR_ROUNDS_BEGIN) {
+		fprintf(out, i->group < 0 ? "one round of %lld\n" : "rounds of %lld\n", (long long)i->capacity);
+		return;
+	}
+	fprintf(out, "%s(", i->kind == INSTR_LAUNCH ? s->kernels.at[i->kernel].name : "collective");
+	for (int k = 0; k < i->n_args; k++) {
+		fprintf(out, "%s", k ? ", " : "");
+		print_argument(&i->args[k], out);
+	}
+	if (i->kind == INSTR_COLLECTIVE) {
+		print_argument(&i->src, out);
+		fprintf(out, " -> ");
+		print_argument(&i->dst, out);
+		fprintf(out, ", outer ");
+		print_number(&i->outer, out);
+		fprintf(out, ", block ");
+		print_number(&i->block, out);
+	}
+	fprintf(out, ")  // %s\n", s->op_names.at[i->op]);
+}
+
+static void print_memory(const struct schedule *s, FILE *out)
+{
+	for (int i = 0; i < s->stages.n; i++) {
+		const struct stage *st = &s->stages.at[i];
+		fprintf(out, "stage %d: layers %lld..%lld", i, (long long)st->layer_begin, (long long)st->layer_end);
+		for (int k = 0; k < DR_SPACES; k++) fprintf(out, ", %s %lld", space_text[k], (long long)st->bytes[k]);
+		fprintf(out, "\n");
+	}
+}
+
+void schedule_print(const struct schedule *s, FILE *out)
+{
+	fprintf(out, "ranks %lld, tokens in steps of %lld: prefill %lld, decode %lld; rows %lld, %lld; pages %lld of %lld\n", (long long)s->ranks,
+	        (long long)s->token_multiple, (long long)s->chunk[0], (long long)s->chunk[1], (long long)s->max_rows[0], (long long)s->max_rows[1],
+	        (long long)s->pages, (long long)s->page);
+	print_memory(s, out);
+	for (int i = 0; i < s->groups.n; i++) {
+		fprintf(out, "group%d of %lld:", i, (long long)s->groups.at[i].size);
+		for (int k = 0; k < s->groups.at[i].n; k++) fprintf(out, " %s", s->atoms.at[s->groups.at[i].atom[k]].name);
+		fprintf(out, "\n");
+	}
+	for (int i = 0; i < s->params.n; i++) {
+		const struct placed_param *p = &s->params.at[i];
+		fprintf(out, "param %s: %s+%lld, %lld bytes", p->param->path, space_text[p->space], (long long)p->offset, (long long)p->bytes);
+		if (p->pack.n_tile) fprintf(out, ", tiles of %d x %d", p->pack.n_tile, p->pack.k_pair);
+		fprintf(out, "\n");
+	}
+	for (int phase = 0; phase < PHASES; phase++)
+		for (int where = 0; where < WHERES; where++) {
+			fprintf(out, "%s, %s\n", phase_name(phase), where_text[where]);
+			for (int i = 0; i < s->step[phase].at[where].n; i++) print_instr(s, &s->step[phase].at[where].at[i], out);
+		}
+}
+
+static const char *check_address(const struct schedule *s, const struct argument *a, struct arena *arena)
+{
+	if (!a->is_address) return NULL;
+	int64_t most = 0;
+	for (int i = 0; i < s->stages.n; i++)
+		if (s->stages.at[i].bytes[a->address.space] > most) most = s->stages.at[i].bytes[a->address.space];
+	if (a->address.offset < 0 || a->address.offset > most)
+		return arena_printf(arena, "an address %lld in %s, which has %lld bytes", (long long)a->address.offset, space_text[a->address.space], (long long)most);
+	return NULL;
+}
+
+static const char *check_instr(const struct schedule *s, const struct instr *i, struct arena *arena)
+{
+	const char *wrong = NULL;
+	if (i->kind == INSTR_LAUNCH && i->n_args != kernel_args(&s->kernels.at[i->kernel]))
+		return arena_printf(arena, "%s is given %d arguments", s->kernels.at[i->kernel].name, i->n_args);
+	for (int k = 0; k < i->n_args && !wrong; k++) wrong = check_address(s, &i->args[k], arena);
+	if (i->kind == INSTR_COLLECTIVE && !wrong) wrong = check_address(s, &i->src, arena);
+	if (i->kind == INSTR_COLLECTIVE && !wrong) wrong = check_address(s, &i->dst, arena);
+	return wrong;
+}
+
+/* Elements of all ranks' parts of a param, replicas once, are the param's: nothing is lost and nothing is kept twice. */
+static const char *check_param(const struct schedule *s, const struct placed_param *p, struct arena *arena)
+{
+	for (int i = 0; i < p->n_axes; i++) {
+		int64_t ways = p->axes[i].group < 0 ? 1 : s->groups.at[p->axes[i].group].size;
+		if (p->axes[i].local * ways != p->axes[i].extent) return arena_printf(arena, "param %s: axis %s is not conserved", p->param->path, p->axes[i].name);
+	}
+	return NULL;
+}
+
+const char *schedule_check(const struct schedule *s, struct arena *arena)
+{
+	const char *wrong = NULL;
+	for (int phase = 0; phase < PHASES; phase++)
+		for (int where = 0; where < WHERES; where++)
+			for (int i = 0; i < s->step[phase].at[where].n && !wrong; i++) wrong = check_instr(s, &s->step[phase].at[where].at[i], arena);
+	for (int i = 0; i < s->params.n && !wrong; i++) wrong = check_param(s, &s->params.at[i], arena);
+	return wrong;
+}
