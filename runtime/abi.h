@@ -113,7 +113,7 @@ struct dr_frame {
 	const int32_t *index;                           /* this rank's index in each group */
 	int32_t stage, stages, layers;                  /* layers: of this stage */
 	int32_t tokens, rows;                           /* T and R of this microbatch */
-	int32_t layer;                                  /* the layer that runs, for messages; generated code keeps it */
+	int32_t layer;                                  /* the stage's layer that runs, -1 outside of the loop; for messages; generated code keeps it */
 };
 
 typedef void (*dr_kernel_fn)(const uint64_t *args, int32_t worker, int32_t workers);
