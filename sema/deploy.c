@@ -41,16 +41,37 @@ void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)
 	c->deploy->has_auto = true;
 }
 
+/* `auto` or `auto in [...]`, written here: not a value that follows from one. */
+static bool is_auto(const struct node *e)
+{
+	return e && (e->kind == N_AUTO || (e->kind == N_BIN && e->bin.op == B_IN && e->bin.a->kind == N_AUTO));
+}
+
+/* Reports the choices that a record and the records in it leave open. */
+static void open_choices(struct deployment *c, struct record *r)
+{
+	for (int i = 0; i < r->fields.n; i++) {
+		const struct field *f = r->fields.at[i];
+		if (f->sort == FIELD_VIEW || f->sort == FIELD_ELEMENT)
+			continue;
+		const struct node *text = f->sets.n ? f->sets.at[f->sets.n - 1].value : f->init;
+		struct val v = record_get(r, f->name, r->span);
+		if (v.kind == V_AUTO && is_auto(text))
+			deployment_auto(c, field_where(f), "%s`%s`", f->sort == FIELD_MESH ? "mesh axis " : "", f->name);
+		if (v.kind == V_RECORD && v.record->outer == r)
+			open_choices(c, v.record);
+		for (int k = 0; v.kind == V_LIST && k < v.list.n; k++)
+			if (v.list.at[k].kind == V_RECORD && v.list.at[k].record->outer == r)
+				open_choices(c, v.list.at[k].record);
+	}
+}
+
 bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out)
 {
 	const struct field *f = record_field(r, field);
 	struct val v = f ? record_get(r, field, r->span) : val_bad();
-	if (v.kind == V_AUTO) {
-		deployment_auto(c, field_where(f), "`%s`", field);
-		return false;
-	}
 	if (v.kind != V_INT) {
-		c->bad = true;
+		c->bad |= v.kind != V_AUTO && v.kind != V_UNKNOWN;
 		return false;
 	}
 	if (v.i < least) {
@@ -114,10 +135,15 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 		return d;
 	d->program = program;
 	machine(&c);
+	open_choices(&c, r);
+	open_choices(&c, c.cluster);
+	open_choices(&c, c.plan);
+	open_choices(&c, c.work);
 	deployment_mesh(&c);
 	deployment_rules(&c);
 	deployment_workload(&c);
 	deployment_settings(&c);
+	d->known &= !d->has_auto;
 	if (c.bad)
 		d->program = NULL;
 	return d;

@@ -15,8 +15,9 @@ struct diag *deployment_report(struct deployment *c, enum diag_code code, struct
 	__attribute__((format(printf, 4, 5)));
 /* Where the value of a field was written: what to change. */
 struct span field_where(const struct field *f);
-/* An Int field of at least `least`. false: it is `auto` (W0810 given, *out untouched) or wrong. */
+/* An Int field of at least `least`. false, *out untouched: it is left open by an `auto`, or wrong. */
 bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out);
+/* W0810: a choice is left open. */
 void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* ", did you mean `x`?" or "". */
 const char *did_you_mean(struct sema *s, const char *name, const char *const *candidates, int n);

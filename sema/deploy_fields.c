@@ -4,18 +4,20 @@
 
 /* ---- workload ------------------------------------------------------------------------------------------------------ */
 
+/* Left open by an `auto`, which was reported where it is written. */
+static bool is_open(struct val v)
+{
+	return v.kind == V_AUTO || v.kind == V_UNKNOWN;
+}
+
 /* The ends of a Range(Int), where a single value is a range of one. */
 static bool ends(struct deployment *c, const char *field, int64_t least, int64_t *lo, int64_t *hi)
 {
 	const struct field *f = record_field(c->work, field);
 	struct val v = record_get(c->work, field, c->work->span);
-	if (v.kind == V_AUTO) {
-		deployment_auto(c, field_where(f), "`%s`", field);
-		return false;
-	}
 	struct val a = v.kind == V_RANGE ? v.range[0] : v, b = v.kind == V_RANGE ? v.range[1] : v;
 	if (a.kind != V_INT || b.kind != V_INT) {
-		c->bad = true;
+		c->bad |= !is_open(a) && !is_open(b);
 		return false;
 	}
 	if (a.i < least || b.i < a.i) {
@@ -170,7 +172,7 @@ static void read_capacity(struct deployment *c, struct record *moe)
 	const struct field *f = record_field(moe, "capacity");
 	struct val v = record_get(moe, "capacity", moe->span);
 	if (!val_number(v, &c->deploy->moe_capacity))
-		c->bad = true;
+		c->bad |= !is_open(v);
 	else if (c->deploy->moe_capacity <= 0)
 		deployment_report(c, DIAG_E0203, field_where(f), "`capacity` expects a positive Float, found %s", val_show(c->sema, v));
 }

@@ -132,8 +132,10 @@ static void check_ranks(struct deployment *c)
 					      (long long)ranks, ranks == 1 ? "" : "s", (long long)d->gpus);
 	const struct field *gpus = record_field(c->self, "gpus"), *cluster = record_field(c->self, "cluster");
 	diag_related(c->sema->sink, diag, field_where(gpus->sets.n ? gpus : cluster), "%lld devices", (long long)d->gpus);
-	diag_note(c->sema->sink, diag, "read as independent axes, %s = %lld", factors(c, NULL), (long long)ranks);
-	if (mesh_size(d, "ep") > 1)
+	bool experts = mesh_size(d, "ep") > 1;
+	diag_note(c->sema->sink, diag, "%s%s = %lld", experts ? "read as independent axes, " : "the product of the mesh is ", factors(c, NULL),
+		  (long long)ranks);
+	if (experts)
 		explain_folded(c, diag, ranks);
 	else
 		suggest_size(c, diag, ranks);
@@ -211,7 +213,9 @@ void deployment_mesh(struct deployment *c)
 	c->deploy->known = true;
 	read_mesh(c);
 	read_levels(c);
-	c->deploy->known &= deployment_int(c, c->self, "gpus", 1, &c->deploy->gpus);
+	/* Devices that follow from a wrong level are not a second mistake. */
+	if (c->bad || !deployment_int(c, c->self, "gpus", 1, &c->deploy->gpus))
+		c->deploy->known = false;
 	if (!c->deploy->known)
 		return;
 	check_ranks(c);
