@@ -54,6 +54,9 @@ bool ends_item(int kind);                               /* a line end behind suc
 /* ---- recover.c ---- */
 /* After a syntax error: moves on to where the item of the innermost `{` ends. */
 void resume_at_item_end(struct parser *p);
+/* The first token of a line inside the wrong item, up to the wrong token, that looks like an item of its own; or -1. */
+int swallowed_item(const struct parser *p);
+int item_start(const struct parser *p);                 /* index of the first token of the innermost item */
 
 /* ---- syntax_error.c ---- */
 /* Reports that `found` stands where one of the `expected` tokens (the grammar's names for them) should, and resumes. */

@@ -18,40 +18,50 @@ static bool looks_like_item(const struct token *first, const struct token *t)
 	return t != first && t->line_start && t->indent <= first->indent && !is_closer(t->kind);
 }
 
-/* The bracket depth of token `wrong`, counted from the item's start; *restart: a line before `wrong` that looks like the
- * start of an item, or -1. Such a line was swallowed: `x = a +`, or `f(a,` that the repair closed too late. */
-static int look_back(const struct parser *p, int start, int wrong, int *restart)
+/* Index of the innermost `{` frame. */
+static int item_frame(const struct parser *p)
 {
-	const struct token *first = &p->tokens.at[start];
-	int depth = 0;
-	*restart = -1;
-	for (int k = start; k < wrong; k++) {
+	int frame = p->frames.n - 1;
+	while (p->frames.at[frame].bracket != '{')
+		frame--;
+	return frame;
+}
+
+int item_start(const struct parser *p)
+{
+	return p->frames.at[item_frame(p)].item;
+}
+
+/* A line is swallowed behind `x = a +`, or behind `f(a,` when the bracket was closed too late. */
+int swallowed_item(const struct parser *p)
+{
+	int start = item_start(p), depth = 0;
+	for (int k = start; k <= p->last; k++) {
 		const struct token *t = &p->tokens.at[k];
-		if (*restart < 0 && depth == 0 && looks_like_item(first, t))
-			*restart = k;
+		if (depth == 0 && looks_like_item(&p->tokens.at[start], t))
+			return k;
 		depth += depth_change(t->kind);
 	}
-	if (*restart < 0 && depth == 0 && looks_like_item(first, &p->tokens.at[wrong]))
-		*restart = wrong;
-	return depth;
+	return -1;
+}
+
+static bool bounds_items(int kind)
+{
+	return kind == 0 || kind == TOK_NL || kind == '{' || kind == '}';
 }
 
 /* The first token behind the item: `;`, the closing brace, a `{` (whose body is parsed), or one behind a line end. */
-static int look_ahead(const struct parser *p, int start, int wrong, int depth)
+static int behind_item(const struct parser *p, int start)
 {
-	const struct token *first = &p->tokens.at[start];
-	for (int k = wrong;; k++) {
+	int depth = 0;
+	for (int k = start; p->tokens.at[k].kind; k++) {
 		const struct token *t = &p->tokens.at[k];
-		if (!t->kind)
+		bool line_end = t->line_start && ends_item(p->tokens.at[k - (k > 0)].kind);
+		if (k > p->last && depth == 0 && (bounds_items(t->kind) || line_end || looks_like_item(&p->tokens.at[start], t)))
 			return k;
-		if (depth == 0 && k > wrong) {
-			if (t->kind == TOK_NL || t->kind == '}' || t->kind == '{' || looks_like_item(first, t))
-				return k;
-			if (t->line_start && ends_item(p->tokens.at[k - 1].kind))
-				return k;
-		}
 		depth += depth_change(t->kind);
 	}
+	return p->tokens.n - 1;
 }
 
 static int closing_brace(const struct parser *p, int start)
@@ -62,25 +72,18 @@ static int closing_brace(const struct parser *p, int start)
 	return k;
 }
 
-static bool bounds_items(int kind)
-{
-	return kind == 0 || kind == TOK_NL || kind == '{' || kind == '}';
-}
-
 /* Nothing to do where the grammar itself takes the wrong token as the end of the item. */
 void resume_at_item_end(struct parser *p)
 {
 	if (p->last < 0 || bounds_items(p->last_kind))
 		return;
-	while (p->frames.at[p->frames.n - 1].bracket != '{')
-		p->frames.n--;
-	int start = p->frames.at[p->frames.n - 1].item;
-	if (is_use_list(p, p->frames.n - 1)) {
+	int frame = item_frame(p), start = p->frames.at[frame].item, swallowed = swallowed_item(p);
+	if (is_use_list(p, frame)) {
 		p->next = closing_brace(p, start);
 	} else {
-		int restart, depth = look_back(p, start, p->last, &restart);
-		p->next = restart >= 0 ? restart : look_ahead(p, start, p->last, depth);
+		p->next = swallowed >= 0 ? swallowed : behind_item(p, start);
 		p->line_end_due = !bounds_items(p->tokens.at[p->next].kind);
 	}
+	p->frames.n = frame + 1;
 	p->entered = true;
 }

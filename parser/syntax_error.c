@@ -13,7 +13,7 @@ struct group { const char *sign, *phrase, *const *members; };
 static const char *const value_tokens[] = {"name", "number", "quantity", "string", "true", "false", "none", "auto", "if", "not",
 	"'-'", "'('", "'['", "'{'", NULL};
 static const char *const operator_tokens[] = {"where", "and", "or", "in", "divides", "mod", "per", "'<'", "'>'", "<=", ">=", "==", "!=",
-	"..", "'+'", "'-'", "'*'", "'/'", "@[", "'.'", "'('", "'['", "'{'", "as", NULL};
+	"..", "'+'", "'-'", "'*'", "'/'", "@[", "'.'", "'('", "'['", "'{'", "as", "within", "across", NULL};
 static const char *const item_tokens[] = {"name", "use", "return", "require", "assert", "prefer", "maximize", "minimize", "when", NULL};
 
 static const struct group groups[] = {
@@ -81,7 +81,7 @@ static const char *expected_text(struct parser *p, const char *const *expected, 
 	for (int i = 0; i < shown; i++)
 		text_add(&t, "%s%s", i == 0 ? "" : i == phrases.n - 1 ? " or " : ", ", phrases.at[i]);
 	if (phrases.n > shown)
-		text_add(&t, ", ...");
+		text_add(&t, " or %d others", phrases.n - shown);
 	return t.n ? t.at : "an item";
 }
 
@@ -138,6 +138,8 @@ static void help(struct parser *p, struct diag *d, struct span at, const char *c
 		diag_help(p->sink, d, "`==` compares");
 	else if (t->kind == TOK_ELSE && t->line_start)
 		diag_help(p->sink, d, "`else` stands on the line of the `}` before it");
+	else if (t->kind == '{' && t->line_start)
+		diag_help(p->sink, d, "`{` stands on the line of the item that it belongs to");
 	else if (t->kind == TOK_ARROW && t->line_start)
 		diag_help(p->sink, d, "`->` stands on the line of the `)` before it");
 	else if (is_word(p) && has(expected, n, "name"))
@@ -152,6 +154,18 @@ static bool misses_value(const struct parser *p)
 	return p->last < 0 || p->last_kind == TOK_NL || !p->last_kind || is_closer(p->last_kind) || p->last_kind == ',';
 }
 
+/* The line before the wrong token ends in a token that goes on, and the next one looks like an item: `x = a +`. */
+static bool report_broken_off(struct parser *p)
+{
+	int next_line = swallowed_item(p);
+	const struct token *end = next_line > 0 ? &p->tokens.at[next_line - 1] : NULL;
+	if (!end || ends_item(end->kind))
+		return false;
+	diag_report(p->sink, DIAG_E0005, (struct span){p->file, end->hi, end->hi}, "expected the rest of the item after `%s`, found end of line",
+		source_text(p, token_span(p, end)));
+	return true;
+}
+
 static void report(struct parser *p, const char *found, struct span at, const char *const *expected, int n)
 {
 	if (misses_value(p)) {
@@ -160,6 +174,8 @@ static void report(struct parser *p, const char *found, struct span at, const ch
 		diag_help(p->sink, d, "write the value on this line, or delete the item");
 		return;
 	}
+	if (report_broken_off(p))
+		return;
 	struct diag *d = diag_report(p->sink, DIAG_E0005, at, "expected %s, found %s", expected_text(p, expected, n), found_text(p, found, at));
 	help(p, d, at, expected, n);
 }
@@ -174,14 +190,6 @@ static bool follows_from_another(const struct parser *p, int start)
 		if (p->tokens.at[i].tainted)
 			return true;
 	return p->tokens.truncated && !p->tokens.at[p->next].kind;
-}
-
-static int item_start(const struct parser *p)
-{
-	int frame = p->frames.n - 1;
-	while (p->frames.at[frame].bracket != '{')
-		frame--;
-	return p->frames.at[frame].item;
 }
 
 void syntax_error(struct parser *p, const char *found, struct span at, const char *const *expected, int n)

@@ -3,12 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAB = 4, MAX_LABELS_OF_LINE = 16 };
+/* Of lines wider than WIDEST, only WINDOW columns are shown, from MARGIN columns before the first mark on. */
+enum { TAB = 4, MAX_LABELS_OF_LINE = 16, WIDEST = 200, WINDOW = 160, MARGIN = 40 };
 
 /* One underline to draw. `primary` is drawn with ^, the others with -. */
 struct mark { struct span at; const char *text; bool primary; int line; };
 
-struct renderer { const struct sink *sink; FILE *out; int gutter; };
+struct renderer {
+	const struct sink *sink;
+	FILE *out;
+	int gutter;                     /* width of the line numbers */
+	int first, end;                 /* columns of the source line that are shown */
+};
 
 static const struct source *source_of(const struct renderer *r, struct span at)
 {
@@ -67,24 +73,39 @@ static bool is_control(const char *s, int n)
 	return n == 1 && (c < ' ' || c >= 0x7F);
 }
 
-/* Columns that the text takes from column `column` on; prints it, tabs as blanks, if `out`. */
-static int put_text(FILE *out, const char *s, const char *end, int column)
+/* Decodes the character at s, which stands in column `column`, and gives its columns: tabs reach to the next stop, other
+ * control characters are shown as `?`. */
+static int character_width(const char *s, const char *end, int column, int *bytes)
+{
+	uint32_t point;
+	*bytes = decode(s, end, &point);
+	if (*s == '\t')
+		return TAB - column % TAB;
+	return is_control(s, *bytes) ? 1 : width_of(point);
+}
+
+/* Columns that the text takes from column `column` on. */
+static int text_width(const char *s, const char *end, int column)
 {
 	int start = column;
-	while (s < end) {
-		uint32_t point;
-		int n = decode(s, end, &point), width = *s == '\t' ? TAB - column % TAB : width_of(point);
-		if (is_control(s, n)) {
-			width = *s == '\t' ? width : 1;
-			if (out)
-				fprintf(out, "%*s", width, *s == '\t' ? "" : "?");
-		} else if (out) {
-			fwrite(s, 1, (size_t)n, out);
-		}
-		column += width;
-		s += n;
-	}
+	for (int bytes; s < end; s += bytes)
+		column += character_width(s, end, column, &bytes);
 	return column - start;
+}
+
+/* The columns of the text that are shown. */
+static void put_text(struct renderer *r, const char *s, const char *end)
+{
+	int column = 0;
+	for (int bytes, width; s < end && column < r->end; s += bytes, column += width) {
+		width = character_width(s, end, column, &bytes);
+		if (column < r->first)
+			continue;
+		if (is_control(s, bytes))
+			fprintf(r->out, "%*s", width, *s == '\t' ? "" : "?");
+		else
+			fwrite(s, 1, (size_t)bytes, r->out);
+	}
 }
 
 /* ---- a source line and its underlines ----------------------------------------------------------------------------- */
@@ -104,17 +125,21 @@ static void put_repeated(FILE *out, char c, int n)
 		putc(c, out);
 }
 
-/* Columns [*from, *to) of the mark in its first line; at least one. */
-static void mark_columns(const struct source *f, const struct mark *m, int *from, int *to)
+/* Columns [*from, *to) of the mark in its first line; at least one. Columns outside the window are not counted. */
+static void mark_columns(const struct renderer *r, const struct source *f, const struct mark *m, int *from, int *to)
 {
 	const char *start, *end, *lo = f->text + m->at.lo, *hi = f->text + m->at.hi;
 	line_bounds(f, m->line, &start, &end);
 	lo = lo > end ? end : lo;
 	hi = hi > end ? end : hi;
-	*from = put_text(NULL, start, lo, 0);
-	*to = *from + put_text(NULL, lo, hi, *from);
+	*from = text_width(start, lo, 0);
+	*to = *from + text_width(lo, hi, *from);
 	if (*to <= *from)
 		*to = *from + 1;
+	*to = *to > r->end ? r->end : *to;
+	*from = *from >= r->end ? r->end - 1 : *from;
+	*from -= r->first;
+	*to -= r->first;
 }
 
 static bool has_text(const struct mark *m)
@@ -134,7 +159,7 @@ static void put_marks(struct renderer *r, const struct source *f, const struct m
 	put_gutter(r);
 	for (int i = 0; i < n; i++) {
 		int from, to;
-		mark_columns(f, &marks[i], &from, &to);
+		mark_columns(r, f, &marks[i], &from, &to);
 		put_repeated(r->out, ' ', from - column);
 		from = from > column ? from : column;
 		put_repeated(r->out, marks[i].primary ? '^' : '-', to - from);
@@ -148,7 +173,7 @@ static void put_marks(struct renderer *r, const struct source *f, const struct m
 static void put_text_row(struct renderer *r, const struct source *f, const struct mark *m)
 {
 	int from, to;
-	mark_columns(f, m, &from, &to);
+	mark_columns(r, f, m, &from, &to);
 	put_gutter(r);
 	put_repeated(r->out, ' ', from);
 	fprintf(r->out, "%s\n", m->text);
@@ -166,10 +191,17 @@ static void put_line(struct renderer *r, struct mark *marks, int n)
 	const struct source *f = source_of(r, marks[0].at);
 	const char *start, *end;
 	line_bounds(f, marks[0].line, &start, &end);
-	fprintf(r->out, "%*d | ", r->gutter, marks[0].line);
-	put_text(r->out, start, end, 0);
-	putc('\n', r->out);
 	qsort(marks, (size_t)n, sizeof *marks, by_column);
+	r->end = text_width(start, end, 0) + 1;
+	r->first = 0;
+	if (r->end > WIDEST) {
+		int column = text_width(start, f->text + marks[0].at.lo, 0);
+		r->first = column > MARGIN ? column - MARGIN : 0;
+		r->end = r->end > r->first + WINDOW ? r->first + WINDOW : r->end;
+	}
+	fprintf(r->out, "%*d | ", r->gutter, marks[0].line);
+	put_text(r, start, end);
+	putc('\n', r->out);
 	put_marks(r, f, marks, n);
 	for (int i = n - 2; i >= 0; i--)
 		if (has_text(&marks[i]))

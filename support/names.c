@@ -1,5 +1,6 @@
 /* The table of interned names (open addressing, at most half full), and the search for the name that was meant. */
 #include "names.h"
+#include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,19 +58,26 @@ enum { LONGEST = 64 };  /* longer names are not compared */
 
 static int min(int a, int b) { return a < b ? a : b; }
 
-/* Damerau-Levenshtein distance (optimal string alignment): insertions, deletions, substitutions, neighbours swapped. */
+enum { EDIT = 2, CASE = 1 };    /* costs: of an insertion, deletion, substitution or swap; of another case of the same letter */
+
+static int substitution(char a, char b)
+{
+	return a == b ? 0 : tolower((unsigned char)a) == tolower((unsigned char)b) ? CASE : EDIT;
+}
+
+/* Damerau-Levenshtein distance (optimal string alignment), weighted. */
 static int edit_distance(const char *a, int n, const char *b, int m)
 {
 	int row[3][LONGEST + 1];                        /* row[i % 3][j]: distance of a[0, i) and b[0, j) */
 	for (int j = 0; j <= m; j++)
-		row[0][j] = j;
+		row[0][j] = j * EDIT;
 	for (int i = 1; i <= n; i++) {
 		int *now = row[i % 3], *above = row[(i + 2) % 3], *before = row[(i + 1) % 3];
-		now[0] = i;
+		now[0] = i * EDIT;
 		for (int j = 1; j <= m; j++) {
-			now[j] = min(min(above[j], now[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+			now[j] = min(min(above[j], now[j - 1]) + EDIT, above[j - 1] + substitution(a[i - 1], b[j - 1]));
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				now[j] = min(now[j], before[j - 2] + 1);
+				now[j] = min(now[j], before[j - 2] + EDIT);
 		}
 	}
 	return row[n % 3][m];
@@ -77,15 +85,15 @@ static int edit_distance(const char *a, int n, const char *b, int m)
 
 const char *nearest_name(const char *name, const char *const *candidates, int n)
 {
-	int length = (int)strnlen(name, LONGEST + 1), best_distance = (length < 3 ? 3 : length) / 3 + 1;
+	int length = (int)strnlen(name, LONGEST + 1), allowed = (length < 3 ? 1 : length / 3) * EDIT;
 	const char *best = NULL;
 	for (int i = 0; i < n && length <= LONGEST; i++) {
 		int other = (int)strnlen(candidates[i], LONGEST + 1);
-		if (other > LONGEST || abs(other - length) >= best_distance)
+		if (other > LONGEST || abs(other - length) * EDIT > allowed)
 			continue;
 		int distance = edit_distance(name, length, candidates[i], other);
-		if (distance > 0 && distance < best_distance && distance < length) {
-			best_distance = distance;
+		if (distance > 0 && distance <= allowed && distance < length * EDIT) {
+			allowed = distance - 1;
 			best = candidates[i];
 		}
 	}
