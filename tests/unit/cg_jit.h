@@ -1,0 +1,158 @@
+/* For tests of generated kernels: compiles one description for one processor, runs it in this process by any number of
+ * workers, on memory that ends at a page without access. */
+#ifndef TESTS_CG_JIT_H
+#define TESTS_CG_JIT_H
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+#include <llvm-c/Analysis.h>
+#include <llvm-c/LLJIT.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include "../../codegen/emit.h"
+
+typedef void kernel_function(const uint64_t *args, int32_t worker, int32_t workers);
+struct processor { const char *name; LLVMTargetMachineRef machine; struct target_shape shape; };
+struct jit { LLVMOrcLLJITRef lljit; struct processor processor[2]; int processors, compiled; };
+
+static inline void succeed(LLVMErrorRef e)
+{
+	if (e) fail_msg("%s", LLVMGetErrorMessage(e));
+}
+
+static inline void add_processor(struct jit *j, const char *name, const char *cpu, const char *features, struct target_shape shape)
+{
+	char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
+	LLVMTargetRef target;
+	if (LLVMGetTargetFromTriple(triple, &target, &error)) fail_msg("%s", error);
+	LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
+	                                                       LLVMCodeModelDefault);
+	j->processor[j->processors++] = (struct processor){ name, machine, shape };
+	LLVMDisposeMessage(triple);
+}
+
+static inline void jit_open(struct jit *j)
+{
+	LLVMInitializeNativeTarget();
+	LLVMInitializeNativeAsmPrinter();
+	char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
+	bool avx512 = strstr(features, "+avx512bw") != NULL, avx2 = strstr(features, "+avx2") != NULL;
+	bool dot = strstr(features, "+avx512bf16") != NULL;
+	*j = (struct jit){ 0 };
+#if defined(__x86_64__)
+	if (avx2) add_processor(j, "x86-64-v3", "x86-64-v3", "", (struct target_shape){ 16, false });
+#endif
+	add_processor(j, "native", cpu, features, (struct target_shape){ avx512 ? 32 : avx2 ? 16 : 8, dot });
+	succeed(LLVMOrcCreateLLJIT(&j->lljit, NULL));
+	LLVMOrcDefinitionGeneratorRef process;
+	char prefix = LLVMOrcLLJITGetGlobalPrefix(j->lljit);
+	succeed(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, prefix, NULL, NULL));
+	LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(j->lljit), process);
+	LLVMDisposeMessage(cpu);
+	LLVMDisposeMessage(features);
+}
+
+static inline void jit_close(struct jit *j)
+{
+	for (int i = 0; i < j->processors; i++) LLVMDisposeTargetMachine(j->processor[i].machine);
+	succeed(LLVMOrcDisposeLLJIT(j->lljit));
+}
+
+static inline void verify(LLVMModuleRef m)
+{
+	char *error = NULL;
+	if (LLVMVerifyModule(m, LLVMReturnStatusAction, &error)) fail_msg("%s", error);
+	LLVMDisposeMessage(error);
+}
+
+/* The kernel's name is made unique in the process. */
+static inline kernel_function *jit_compile(struct jit *j, const struct processor *p, struct kernel *k)
+{
+	struct codegen g;
+	codegen_open(&g, "test", p->machine, &p->shape);
+	snprintf(k->name, sizeof k->name, "%s_%d", kernel_family_name(k->family), j->compiled++);
+	emit_kernel(&g, k);
+	verify(g.module);
+	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+	LLVMPassBuilderOptionsSetLoopVectorization(options, 0);
+	LLVMPassBuilderOptionsSetSLPVectorization(options, 0);
+	succeed(LLVMRunPasses(g.module, "default<O2>", p->machine, options));
+	LLVMDisposePassBuilderOptions(options);
+	verify(g.module);
+	LLVMMemoryBufferRef object;
+	char *error = NULL;
+	if (LLVMTargetMachineEmitToMemoryBuffer(p->machine, g.module, LLVMObjectFile, &error, &object)) fail_msg("%s", error);
+	codegen_close(&g);
+	succeed(LLVMOrcLLJITAddObjectFile(j->lljit, LLVMOrcLLJITGetMainJITDylib(j->lljit), object));
+	LLVMOrcExecutorAddress address;
+	succeed(LLVMOrcLLJITLookup(j->lljit, &address, k->name));
+	return (kernel_function *)(uintptr_t)address;
+}
+
+static inline void run_kernel(kernel_function *f, const uint64_t *args, int workers)
+{
+	for (int w = workers - 1; w >= 0; w--) f(args, w, workers);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+/* Zeroed bytes whose end is the end of what may be touched. Lives until the process ends. */
+static inline void *guarded(size_t bytes)
+{
+	size_t page = 4096, room = (bytes + page - 1) / page * page;
+	char *at = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(at != MAP_FAILED);
+	assert_int_equal(mprotect(at + room, page, PROT_NONE), 0);
+	return at + room - bytes;
+}
+
+static inline uint64_t address(const void *p) { return (uint64_t)(uintptr_t)p; }
+
+static inline uint32_t f32_bits(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+static inline float bits_f32(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
+
+static inline float bf16_round(float x)
+{
+	uint32_t u = f32_bits(x);
+	return bits_f32((u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u);
+}
+
+static inline float get(enum dtype t, const void *p, int64_t i)
+{
+	if (t == DTYPE_F32) return ((const float *)p)[i];
+	return bits_f32((uint32_t)((const uint16_t *)p)[i] << 16);
+}
+
+static inline void put(enum dtype t, void *p, int64_t i, float x)
+{
+	if (t == DTYPE_F32) ((float *)p)[i] = x;
+	else ((uint16_t *)p)[i] = (uint16_t)(f32_bits(bf16_round(x)) >> 16);
+}
+
+static inline int64_t random_below(int64_t n) { return rand() % n; }
+static inline float random_float(void) { return (float)(rand() % 20001 - 10000) / 10000; }
+
+static inline void *random_array(enum dtype t, int64_t n)
+{
+	void *p = guarded((size_t)(n * dtype_bytes(t)));
+	for (int64_t i = 0; i < n; i++) put(t, p, i, random_float());
+	return p;
+}
+
+static inline int32_t *index_array(int64_t n) { return guarded((size_t)n * 4); }
+
+/* |a - b| within `relative` of the larger, or within `absolute`. */
+static inline void assert_near(double a, double b, double relative, double absolute)
+{
+	double far = fabs(a - b), most = fmax(fabs(a), fabs(b));
+	if (!(far <= relative * most || far <= absolute)) fail_msg("%.9g is not near %.9g", a, b);
+}
+
+static inline double tolerance(enum dtype t) { return t == DTYPE_F32 ? 2e-5 : 8e-3; }
+#endif

@@ -1,0 +1,302 @@
+/* Generated kernels against plain loops written from dag/kernel.h: ragged shapes, formats, one worker against three. */
+#include "cg_jit.h"
+
+static struct jit jit;
+static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
+static int seed = 1;
+
+/* Runs a kernel by one worker, then by three into a second copy of its output, which must be the same to the bit. */
+static void run_twice(struct kernel *k, const struct processor *p, uint64_t *args, int out, size_t bytes)
+{
+	kernel_function *f = jit_compile(&jit, p, k);
+	void *first = (void *)(uintptr_t)args[out], *again = guarded(bytes);
+	memcpy(again, first, bytes);
+	run_kernel(f, args, 1);
+	args[out] = address(again);
+	run_kernel(f, args, 3);
+	args[out] = address(first);
+	assert_memory_equal(first, again, bytes);
+}
+
+static void for_processors(void (*test)(const struct processor *p))
+{
+	for (int i = 0; i < jit.processors; i++) {
+		srand((unsigned)seed);
+		test(&jit.processor[i]);
+	}
+}
+
+/* ---- elementary functions, through rows -------------------------------------------------------------------------------------- */
+static double reference(enum rows_op op, double x)
+{
+	switch (op) {
+	case ROWS_EXP: return exp(x);
+	case ROWS_LOG: return log(x);
+	case ROWS_TANH: return tanh(x);
+	case ROWS_ERF: return erf(x);
+	case ROWS_SIN: return sin(x);
+	case ROWS_COS: return cos(x);
+	case ROWS_SQRT: return sqrt(x);
+	case ROWS_RSQRT: return 1 / sqrt(x);
+	case ROWS_FLOOR: return floor(x);
+	case ROWS_CEIL: return ceil(x);
+	default: return fabs(x);
+	}
+}
+
+static struct kernel pointwise(enum rows_op op, int64_t n)
+{
+	struct kernel k = { .family = KERNEL_ROWS };
+	k.rows = (struct kernel_rows){ .dims = 1, .extent = { n }, .n_inputs = 1, .n_outputs = 1, .n_nodes = 2, .result = { 1 } };
+	k.rows.input[0] = k.rows.output[0] = (struct rows_operand){ .dtype = DTYPE_F32, .row_stride = n, .stride = { 1 } };
+	k.rows.node[0] = (struct rows_node){ .op = ROWS_LOAD };
+	k.rows.node[1] = (struct rows_node){ .op = op };
+	return k;
+}
+
+static void math_of(const struct processor *p, enum rows_op op, double low, double high, double relative, double absolute)
+{
+	enum { N = 4099 };
+	struct kernel k = pointwise(op, N);
+	float *x = random_array(DTYPE_F32, N), *y = random_array(DTYPE_F32, N);
+	for (int i = 0; i < N; i++) x[i] = (float)(low + (high - low) * i / (N - 1));
+	uint64_t args[] = { address(x), address(y), 1 };
+	run_twice(&k, p, args, 1, N * 4);
+	for (int i = 0; i < N; i++) assert_near(y[i], reference(op, x[i]), relative, absolute);
+}
+
+static void math_on(const struct processor *p)
+{
+	const double ulp = 1.2e-7;
+	math_of(p, ROWS_EXP, -87, 88.7, 2 * ulp, 0);
+	math_of(p, ROWS_EXP, -110, -80, 2 * ulp, 2e-45);
+	math_of(p, ROWS_LOG, 1e-30, 4, 2 * ulp, ulp);
+	math_of(p, ROWS_LOG, 1e-44, 1e-37, 2 * ulp, 0);
+	math_of(p, ROWS_TANH, -10, 10, 4 * ulp, 0);
+	math_of(p, ROWS_ERF, -5, 5, 4 * ulp, 0);
+	math_of(p, ROWS_SIN, -1e6, 1e6, 4 * ulp, 2 * ulp);
+	math_of(p, ROWS_COS, -7, 7, 4 * ulp, 2 * ulp);
+	math_of(p, ROWS_SQRT, 0, 100, ulp, 0);
+	math_of(p, ROWS_RSQRT, 1e-6, 100, 2 * ulp, 0);
+	math_of(p, ROWS_FLOOR, -4, 4, 0, 0);
+	math_of(p, ROWS_CEIL, -4, 4, 0, 0);
+	math_of(p, ROWS_ABS, -4, 4, 0, 0);
+}
+
+static void special_on(const struct processor *p)
+{
+	enum { N = 5 };
+	struct kernel k = pointwise(ROWS_EXP, N);
+	float *x = random_array(DTYPE_F32, N), *y = random_array(DTYPE_F32, N);
+	memcpy(x, (float[]){ -INFINITY, INFINITY, NAN, 0, 1000 }, N * 4);
+	uint64_t args[] = { address(x), address(y), 1 };
+	run_twice(&k, p, args, 1, N * 4);
+	assert_true(y[0] == 0 && isinf(y[1]) && isnan(y[2]) && y[3] == 1 && isinf(y[4]));
+	k = pointwise(ROWS_LOG, N);
+	memcpy(x, (float[]){ 0, INFINITY, NAN, 1, -1 }, N * 4);
+	run_twice(&k, p, args, 1, N * 4);
+	assert_true(isinf(y[0]) && y[0] < 0 && isinf(y[1]) && isnan(y[2]) && y[3] == 0 && isnan(y[4]));
+}
+
+static void test_math(void **state) { (void)state; for_processors(math_on); for_processors(special_on); }
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------------------- */
+static int node(struct kernel_rows *r, enum rows_op op, int a, int b)
+{
+	r->node[r->n_nodes] = (struct rows_node){ .op = op, .a = a, .b = b };
+	return r->n_nodes++;
+}
+
+/* A norm over heads of d: y = round(x * rsqrt(mean(x^2) + eps)) * w, with x [M][heads][d], and the mean as a second output. */
+static void norm_on(const struct processor *p, enum dtype t, int64_t m, int64_t heads, int64_t d)
+{
+	struct kernel k = { .family = KERNEL_ROWS };
+	struct kernel_rows *r = &k.rows;
+	*r = (struct kernel_rows){ .dims = 2, .extent = { heads, d }, .n_inputs = 2, .n_outputs = 2 };
+	r->input[0] = r->output[0] = (struct rows_operand){ .dtype = t, .row_stride = heads * d, .stride = { d, 1 } };
+	r->input[1] = (struct rows_operand){ .dtype = DTYPE_F32, .stride = { 0, 1 } };
+	r->output[1] = (struct rows_operand){ .dtype = DTYPE_F32, .row_stride = heads, .stride = { 1, 0 } };
+	int x = node(r, ROWS_LOAD, 0, 0), w = node(r, ROWS_LOAD, 1, 0), mean = node(r, ROWS_MEAN, node(r, ROWS_MUL, x, x), 0);
+	int eps = node(r, ROWS_CONST, 0, 0);
+	r->node[eps].number = 1e-5;
+	int scaled = node(r, ROWS_MUL, x, node(r, ROWS_RSQRT, node(r, ROWS_ADD, mean, eps), 0));
+	int rounded = node(r, ROWS_ROUND, scaled, 0);
+	r->node[rounded].dtype = t;
+	r->result[0] = node(r, ROWS_MUL, rounded, w);
+	r->result[1] = mean;
+
+	void *in = random_array(t, m * heads * d), *out = random_array(t, m * heads * d);
+	float *weight = random_array(DTYPE_F32, d), *means = random_array(DTYPE_F32, m * heads);
+	uint64_t args[] = { address(in), address(weight), address(out), address(means), (uint64_t)m };
+	run_twice(&k, p, args, 2, (size_t)(m * heads * d * dtype_bytes(t)));
+	for (int64_t i = 0; i < m * heads; i++) {
+		double sum = 0;
+		for (int64_t j = 0; j < d; j++) sum += (double)get(t, in, i * d + j) * get(t, in, i * d + j);
+		assert_near(means[i], sum / (double)d, 1e-5, 0);
+		for (int64_t j = 0; j < d; j++) {
+			double y = get(t, in, i * d + j) / sqrt(sum / (double)d + 1e-5) * weight[j];
+			assert_near(get(t, out, i * d + j), y, t == DTYPE_F32 ? 1e-5 : 1.2e-2, 1e-6);
+		}
+	}
+}
+
+/* softmax(clamp(x + iota * c)) with x transposed in memory, rows bounded by an i32. Two levels of reductions. */
+static void softmax_on(const struct processor *p, int64_t m, int64_t d)
+{
+	struct kernel k = { .family = KERNEL_ROWS };
+	struct kernel_rows *r = &k.rows;
+	*r = (struct kernel_rows){ .dims = 1, .extent = { d }, .n_inputs = 1, .n_outputs = 1, .limited = true };
+	r->input[0] = (struct rows_operand){ .dtype = DTYPE_F32, .row_stride = 1, .stride = { m } };
+	r->output[0] = (struct rows_operand){ .dtype = DTYPE_F32, .row_stride = d, .stride = { 1 } };
+	int c = node(r, ROWS_CONST, 0, 0);
+	r->node[c].number = 0.25;
+	int x = node(r, ROWS_ADD, node(r, ROWS_LOAD, 0, 0), node(r, ROWS_MUL, node(r, ROWS_IOTA, 0, 0), c));
+	int e = node(r, ROWS_EXP, node(r, ROWS_SUB, x, node(r, ROWS_REDUCE_MAX, x, 0)), 0);
+	r->result[0] = node(r, ROWS_DIV, e, node(r, ROWS_SUM, e, 0));
+
+	float *in = random_array(DTYPE_F32, m * d), *out = random_array(DTYPE_F32, m * d), untouched = out[(m - 1) * d];
+	int32_t *limit = index_array(1);
+	*limit = (int32_t)m - 1;
+	uint64_t args[] = { address(in), address(out), (uint64_t)m, address(limit) };
+	run_twice(&k, p, args, 1, (size_t)(m * d * 4));
+	for (int64_t i = 0; i < m - 1; i++) {
+		double sum = 0;
+		for (int64_t j = 0; j < d; j++) sum += exp(in[j * m + i] + 0.25 * (double)j);
+		for (int64_t j = 0; j < d; j++) assert_near(out[i * d + j], exp(in[j * m + i] + 0.25 * (double)j) / sum, 1e-5, 0);
+	}
+	assert_true(out[(m - 1) * d] == untouched);
+}
+
+static void copy_on(const struct processor *p)
+{
+	enum { M = 3, N = 1500 };
+	struct kernel k = pointwise(ROWS_LOAD, N);
+	k.rows.input[0].dtype = k.rows.output[0].dtype = DTYPE_I32;
+	int32_t *x = index_array(M * N), *y = index_array(M * N);
+	for (int i = 0; i < M * N; i++) x[i] = i % 3 ? rand() * 5 : -1 - i;
+	uint64_t args[] = { address(x), address(y), M };
+	run_twice(&k, p, args, 1, M * N * 4);
+	assert_memory_equal(x, y, M * N * 4);
+}
+
+static void rows_on(const struct processor *p)
+{
+	for (int i = 0; i < 2; i++) {
+		norm_on(p, formats[i], 5, 3, 37);
+		norm_on(p, formats[i], 1, 1, 64);
+		norm_on(p, formats[i], 2, 2, 1);
+	}
+	softmax_on(p, 5, 19);
+	softmax_on(p, 4, 3);
+	copy_on(p);
+}
+
+static void test_rows(void **state) { (void)state; for_processors(rows_on); }
+
+/* ---- contract ------------------------------------------------------------------------------------------------------------------- */
+static int64_t packed(const struct packing *p, int64_t n, int64_t k, int64_t row, int64_t column, int64_t group)
+{
+	int64_t kp = (k + p->k_pair - 1) / p->k_pair * p->k_pair, np = (n + p->n_tile - 1) / p->n_tile * p->n_tile;
+	return group * np * kp + row / p->n_tile * (kp * p->n_tile) + column / p->k_pair * (p->n_tile * p->k_pair)
+	       + row % p->n_tile * p->k_pair + column % p->k_pair;
+}
+
+/* Weights in tile order, of w[group][n][k] given row-major. */
+static void *pack_weights(enum dtype t, const struct packing *p, const void *w, int64_t groups, int64_t n, int64_t k)
+{
+	int64_t kp = (k + p->k_pair - 1) / p->k_pair * p->k_pair, np = (n + p->n_tile - 1) / p->n_tile * p->n_tile;
+	void *out = guarded((size_t)(groups * np * kp * dtype_bytes(t)));
+	for (int64_t g = 0; g < groups; g++)
+		for (int64_t i = 0; i < n; i++)
+			for (int64_t j = 0; j < k; j++) put(t, out, packed(p, n, k, i, j, g), get(t, w, (g * n + i) * k + j));
+	return out;
+}
+
+struct contract_case { enum dtype x, w, y; int pair; int64_t m, n, k, groups; };
+
+static void contract_on(const struct processor *p, const struct contract_case *c)
+{
+	struct kernel k = { .family = KERNEL_CONTRACT };
+	int64_t x_stride = c->k + random_below(3), y_stride = c->n + random_below(3);
+	k.contract = (struct kernel_contract){ .n = c->n, .k = c->k, .x_stride = x_stride, .y_stride = y_stride, .x = c->x, .w = c->w,
+		.y = c->y, .pack = { p->shape.n_tile, c->pair }, .grouped = c->groups > 0, .groups = c->groups };
+	int64_t groups = c->groups ? c->groups : 1;
+	void *w = random_array(c->w, groups * c->n * c->k), *x = random_array(c->x, (c->m - 1) * x_stride + c->k);
+	void *y = random_array(c->y, (c->m - 1) * y_stride + c->n), *tiles = pack_weights(c->w, &k.contract.pack, w, groups, c->n, c->k);
+	for (int64_t i = 0; i + 1 < c->m; i++)          /* what stands between rows must not count */
+		for (int64_t j = c->k; j < x_stride; j++) put(c->x, x, i * x_stride + j, NAN);
+	int32_t *offsets = index_array(groups + 1);
+	for (int64_t i = 1; i < groups; i++) offsets[i] = (int32_t)(offsets[i - 1] + random_below(c->m - offsets[i - 1] + 1));
+	offsets[groups] = (int32_t)c->m;
+	uint64_t args[] = { address(x), address(tiles), address(y), c->groups ? address(offsets) : (uint64_t)c->m, (uint64_t)c->m };
+	run_twice(&k, p, args, 2, (size_t)(((c->m - 1) * y_stride + c->n) * dtype_bytes(c->y)));
+	for (int64_t i = 0, g = 0; i < c->m; i++) {
+		while (i >= offsets[g + 1]) g++;
+		for (int64_t n = 0; n < c->n; n++) {
+			double sum = 0, size = 0;
+			for (int64_t j = 0; j < c->k; j++) {
+				double term = (double)get(c->x, x, i * x_stride + j) * get(c->w, w, (g * c->n + n) * c->k + j);
+				sum += term;
+				size += fabs(term);
+			}
+			double got = get(c->y, y, i * y_stride + n);
+			assert_near(got, sum, c->y == DTYPE_F32 ? 0 : 4e-3, 1e-5 * size);
+		}
+	}
+}
+
+static void contracts_on(const struct processor *p)
+{
+	static const int64_t m[] = { 1, 2, 7, 12, 31, 101 }, n[] = { 5, 32, 77, 200, 33, 64 }, k[] = { 33, 1, 64, 7, 129, 48 };
+	for (int i = 0; i < 6; i++) {
+		struct contract_case c = { DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, m[i], n[i], k[i], 0 };
+		contract_on(p, &c);
+		c.w = DTYPE_BF16;
+		contract_on(p, &c);
+		c.x = c.y = DTYPE_BF16;
+		contract_on(p, &c);
+		c.pair = 2;
+		contract_on(p, &c);
+		c.groups = 3;
+		contract_on(p, &c);
+		c.x = DTYPE_F32;
+		contract_on(p, &c);
+	}
+}
+
+static void test_contract(void **state) { (void)state; for_processors(contracts_on); }
+
+/* What a row gives must not depend on the rows beside it. */
+static void rows_agree_on(const struct processor *p)
+{
+	enum { M = 29, N = 40, K = 75 };
+	struct kernel k = { .family = KERNEL_CONTRACT };
+	int pair = p->shape.bf16_dot ? 2 : 1;
+	k.contract = (struct kernel_contract){ .n = N, .k = K, .x_stride = K, .y_stride = N, .x = DTYPE_BF16, .w = DTYPE_BF16,
+		.y = DTYPE_F32, .pack = { p->shape.n_tile, pair } };
+	void *w = random_array(DTYPE_BF16, N * K), *tiles = pack_weights(DTYPE_BF16, &k.contract.pack, w, 1, N, K);
+	uint16_t *x = random_array(DTYPE_BF16, M * K);
+	float *all = random_array(DTYPE_F32, M * N), *one = random_array(DTYPE_F32, N);
+	kernel_function *f = jit_compile(&jit, p, &k);
+	run_kernel(f, (uint64_t[]){ address(x), address(tiles), address(all), M }, 2);
+	for (int i = 0; i < M; i++) {
+		run_kernel(f, (uint64_t[]){ address(x + i * K), address(tiles), address(one), 1 }, 1);
+		assert_memory_equal(one, all + i * N, N * 4);
+	}
+}
+
+static void test_rows_agree(void **state) { (void)state; for_processors(rows_agree_on); }
+
+/* ---- main ------------------------------------------------------------------------------------------------------------------------ */
+int main(int argc, char **argv)
+{
+	if (argc > 1) seed = atoi(argv[1]);
+	jit_open(&jit);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_math), cmocka_unit_test(test_rows), cmocka_unit_test(test_contract),
+		cmocka_unit_test(test_rows_agree),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	jit_close(&jit);
+	return failed;
+}
