@@ -134,7 +134,7 @@ struct loop {
 
 struct config_entry {               /* what the checkpoint's config.json must say */
 	const char *name;               /* rope_parameters.rope_theta */
-	enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING } type;
+	enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_EMPTY /* [] */ } type;
 	bool b; int64_t i; double f; const char *s;
 	const char *field;              /* text of the expression, to group names of one value: `rope_theta` */
 	struct span span;

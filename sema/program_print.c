@@ -187,6 +187,9 @@ static void print_config(const struct config_entry *c, FILE *out)
 	case CONFIG_STRING:
 		fprintf(out, "\"%s\"", c->s);
 		break;
+	case CONFIG_EMPTY:
+		fputs("[]", out);
+		break;
 	}
 	fputc('\n', out);
 }

@@ -71,6 +71,8 @@ void env_bind(struct env *e, const char *name, struct val v, struct span at);
 void env_define(struct env *e, struct ident name, struct val v);
 int  env_axis(struct env *e, const char *name);                         /* -1: no such axis */
 int  env_need_axis(struct env *e, struct ident name);                   /* -1 after E0401 */
+/* Something around did not parse: a name that is missing may stand in it, so it is not reported. */
+bool env_partial(struct env *e);
 const char *axis_item_name(const struct node *item);                    /* of an N_AX or N_AX_REST */
 /* What a type of a program means here. `by_default`: the field that gives the format of a type that names none. */
 bool walk_tensor_type(struct env *e, const struct node *t, const char *by_default, struct tensor_type *out);
@@ -138,6 +140,11 @@ struct val walk_builtin(struct call *c, struct value result);
 struct param_value *call_param(struct call *c, const char *name);
 int  call_axis(struct call *c, const char *variable);           /* -1: not bound */
 struct axes call_rest(struct call *c, const char *variable);
+void call_set_axis(struct call *c, const char *variable, int axis);
+/* walk_match.c: binds every axis variable that the operands decide; false after a report. */
+bool call_match(struct call *c);
+/* Type and axes of the call's value, as the signature says. */
+bool call_result_type(struct call *c, struct value *v);
 struct idents block_axis_names(struct walk *w, const struct node *sig);         /* the axes that a block takes from its caller */
 struct idents op_axis_names(struct walk *w, const struct node *sig);            /* the axis variables of an op's signature */
 

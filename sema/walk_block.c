@@ -51,6 +51,18 @@ struct idents block_axis_names(struct walk *w, const struct node *sig)
 	return out;
 }
 
+/* Whether the caller gave the axis by name, or has it, but wrongly: that was reported. */
+static bool axis_is_bad(struct call *c, const char *name)
+{
+	for (int i = 0; i < c->axes.n; i++)
+		if (!strcmp(c->axes.at[i].name, name))
+			return true;
+	struct bound *b = NULL;
+	for (struct env *e = c->env; e && !b; e = e->parent)
+		b = env_find(e, name);
+	return b && b->val.kind == V_BAD;
+}
+
 static bool bind_axis(struct call *c, struct env *inner, struct ident name)
 {
 	int given = call_axis(c, name.name);
@@ -59,6 +71,9 @@ static bool bind_axis(struct call *c, struct env *inner, struct ident name)
 		env_bind(inner, name.name, (struct val){ .kind = V_AXIS, .axis = axis }, name.span);
 		return true;
 	}
+	c->w->failed = true;
+	if (env_partial(c->env) || axis_is_bad(c, name.name))
+		return false;
 	struct diag *d = walk_report(c->w, DIAG_E0401, c->node->call.f->span, "axis `%s` is not in scope of block `%s`", name.name, c->f->name);
 	diag_related(c->w->s->sink, d, name.span, "the block takes this axis from its caller");
 	diag_help(c->w->s->sink, d, "the caller has no `%s`: declare it, or pass `%s = ...`", name.name, name.name);
@@ -97,6 +112,8 @@ static struct val block_result(struct call *c, struct env *inner, struct val got
 		return val_bad();
 	if (got.kind == V_TENSOR && same_type(c->w, got.tensor, &want))
 		return val_tensor(walk_in_order(c->w, got.tensor, want.axes, inner->returned_at));
+	if (got.kind == V_NONE && env_partial(inner))
+		return val_bad();
 	struct span at = got.kind == V_NONE ? c->sig->named.name.span : inner->returned_at;
 	struct diag *d = walk_report(c->w, DIAG_E0407, at, "block `%s` returns %s, declared %s", c->f->name,
 	                             got.kind == V_NONE ? "nothing" : walk_show(c->w, got), walk_declared_text(c->w, &want));
@@ -178,13 +195,13 @@ static int rounded(struct call *c, int got, const struct value *result, int firs
 	return walk_emit(w, v);
 }
 
-static bool check_result(struct call *c, const struct env *inner, struct val got, const struct value *result)
+static bool check_result(struct call *c, struct env *inner, struct val got, const struct value *result)
 {
 	struct walk *w = c->w;
 	struct axes want = { result->axes, result->n_axes };
 	if (walk_is_float(w, got) && result->type == TYPE_FLOAT && axes_same_set(value_axes(w, got.tensor), want))
 		return true;
-	if (got.kind == V_BAD)
+	if (got.kind == V_BAD || (got.kind == V_NONE && env_partial(inner)))
 		return false;
 	struct span at = got.kind == V_NONE ? c->sig->named.name.span : inner->returned_at;
 	struct diag *d = walk_report(w, DIAG_E0407, at, "op `%s` returns %s, its signature gives axes %s", c->f->name,

@@ -1,72 +1,8 @@
-/* Calls: arguments, and the axes that the variables of a signature stand for (language.md 2.8). */
+/* Calls: what is called, its arguments, its region. */
 #include "walk.h"
 #include <string.h>
 
-/* ---- patterns: a type of a signature, read as names of axis variables ---- */
-
-static bool is_tensor_param(const struct node *p)
-{
-	return p->field.type && p->field.type->type.axes;
-}
-
-static struct nodes items_of(const struct node *type)
-{
-	return type && type->type.axes ? type->type.axes->axes.items : (struct nodes){0};
-}
-
-static const char *word_of(const struct node *type)
-{
-	return type && type->type.has_path ? type->type.path.at[type->type.path.n - 1].name : NULL;
-}
-
-/* The variable in argument i of index(v) or Routing(e, slot). */
-static const char *over_of(const struct node *type, int i)
-{
-	const struct node *a = i < type->type.args.n ? type->type.args.at[i] : NULL;
-	return a && a->type.has_path ? a->type.path.at[a->type.path.n - 1].name : "?";
-}
-
-static int n_over(const struct node *type)
-{
-	const char *word = word_of(type);
-	return !word ? 0 : !strcmp(word, "index") ? 1 : !strcmp(word, "Routing") ? 2 : 0;
-}
-
-static void add_name(struct idents *out, const char *name, struct span at)
-{
-	for (int i = 0; i < out->n; i++)
-		if (out->at[i].name == name)
-			return;
-	out->at[out->n++] = (struct ident){ name, at };
-}
-
-static void add_names(struct idents *out, const struct node *type)
-{
-	struct nodes items = items_of(type);
-	for (int i = 0; i < n_over(type); i++)
-		add_name(out, over_of(type, i), type->span);
-	for (int i = 0; i < items.n; i++)
-		if (items.at[i]->kind != N_AX_REST)
-			add_name(out, axis_item_name(items.at[i]), items.at[i]->span);
-}
-
-static int names_in(const struct node *type)
-{
-	return items_of(type).n + n_over(type);
-}
-
-struct idents op_axis_names(struct walk *w, const struct node *sig)
-{
-	int most = names_in(sig->named.type);
-	for (int i = 0; i < sig->named.params.n; i++)
-		most += names_in(sig->named.params.at[i]->field.type);
-	struct idents out = { arena_array(w->arena, struct ident, most + 1), 0 };
-	for (int i = 0; i < sig->named.params.n; i++)
-		if (is_tensor_param(sig->named.params.at[i]))
-			add_names(&out, sig->named.params.at[i]->field.type);
-	add_names(&out, sig->named.type);
-	return out;
-}
+/* ---- facts of a call ---- */
 
 struct param_value *call_param(struct call *c, const char *name)
 {
@@ -92,15 +28,7 @@ struct axes call_rest(struct call *c, const char *variable)
 	return (struct axes){0};
 }
 
-static bool rest_known(struct call *c, const char *variable)
-{
-	for (int i = 0; i < c->rests.n; i++)
-		if (c->rests.at[i].name == variable)
-			return true;
-	return false;
-}
-
-static void set_axis(struct call *c, const char *variable, int axis)
+void call_set_axis(struct call *c, const char *variable, int axis)
 {
 	vec_push(c->w->arena, &c->axes, ((struct axis_name){ variable, axis }));
 }
@@ -157,7 +85,7 @@ static void give_named(struct call *c, const struct node *a, struct idents axes)
 		else
 			walk_report(c->w, DIAG_E0411, a->dot.x->span, "`%s` of `%s` takes the name of an axis", a->dot.name.name, c->f->name);
 		c->bad = c->bad || axis < 0;
-		set_axis(c, axes.at[i].name, axis);
+		call_set_axis(c, axes.at[i].name, axis);
 		return;
 	}
 	report_no_param(c, a->dot.name, axes);
@@ -189,9 +117,25 @@ static void take_default(struct call *c, struct param_value *p)
 		p->val = eval(&declared, p->node->field.value, p->tensor ? NULL : p->node->field.type);
 		return;
 	}
-	struct diag *d = walk_report(c->w, DIAG_E0411, c->node->call.f->span, "`%s` needs `%s`", c->f->name, p->name);
-	diag_related(c->w->s->sink, d, p->node->span, "a parameter without a default");
 	p->val = val_bad();
+}
+
+/* E0411 for all parameters that have neither an argument nor a default. */
+static void report_missing(struct call *c)
+{
+	struct text names = { .arena = c->w->arena };
+	const struct param_value *first = NULL;
+	for (int i = 0; i < c->n_params; i++) {
+		const struct param_value *p = &c->params[i];
+		if (p->given || p->node->field.value)
+			continue;
+		text_add(&names, "%s`%s`", first ? ", " : "", p->name);
+		first = first ? first : p;
+	}
+	if (!first)
+		return;
+	struct diag *d = walk_report(c->w, DIAG_E0411, c->node->call.f->span, "`%s` needs %s", c->f->name, names.at);
+	diag_related(c->w->s->sink, d, first->node->span, "a parameter without a default");
 }
 
 /* Whether a parameter's value is of its declared type; the axes of a tensor are matched later. */
@@ -222,6 +166,11 @@ static bool fits(struct call *c, struct param_value *p)
 	       || check_type(c->w->s, p->val, type, c->f->module, p->name, p->at, p->node->span);
 }
 
+static bool is_tensor_param(const struct node *p)
+{
+	return p->field.type && p->field.type->type.axes;
+}
+
 /* Binds every parameter of the signature. Axis variables that are given by name are bound too. */
 static void arguments(struct call *c, struct idents axes)
 {
@@ -232,6 +181,7 @@ static void arguments(struct call *c, struct idents axes)
 		c->params[i] = (struct param_value){ .name = p->field.path.at[0].name, .node = p, .val = val_bad(), .tensor = is_tensor_param(p) };
 	}
 	give_all(c, axes);
+	report_missing(c);
 	for (int i = 0; i < c->n_params; i++) {
 		if (!c->params[i].given)
 			take_default(c, &c->params[i]);
@@ -242,292 +192,17 @@ static void arguments(struct call *c, struct idents axes)
 	}
 }
 
-/* ---- matching ---- */
-
-static bool format_fits(const char *word, const struct value *v)
-{
-	if (!word)
-		return v->type == TYPE_FLOAT;
-	if (!strcmp(word, "index"))
-		return v->type == TYPE_INDEX;
-	if (!strcmp(word, "Routing"))
-		return v->type == TYPE_ROUTING;
-	if (!strcmp(word, "Int"))
-		return v->type == TYPE_INT;
-	return v->type == TYPE_FLOAT && !strcmp(word, dtype_name(v->dtype));
-}
-
-static bool check_format(struct call *c, struct param_value *p)
-{
-	const struct value *v = &c->w->p->values.at[p->val.tensor];
-	const char *word = word_of(p->node->field.type);
-	if (format_fits(word, v))
-		return true;
-	struct diag *d = walk_report(c->w, DIAG_E0412, p->at, "`%s` of `%s` is %s, expected %s", p->name, c->f->name,
-	                             walk_type_text(c->w, p->val.tensor), word ? type_text(c->w->s, p->node->field.type) : "a float tensor");
-	diag_related(c->w->s->sink, d, p->node->span, "declared here");
-	if (word && v->type == TYPE_FLOAT && !n_over(p->node->field.type) && strcmp(word, "Int"))
-		diag_help(c->w->s->sink, d, "cast it: `cast(..., %s)`", word);
-	return false;
-}
-
-/* index(v) and Routing(e, slot) bind their variables to the axes of the operand's type. */
-static bool bind_over(struct call *c, struct param_value *p)
-{
-	const struct value *v = &c->w->p->values.at[p->val.tensor];
-	const int actual[2] = { v->index_of, v->slot };
-	for (int i = 0; i < n_over(p->node->field.type) && i < 2; i++) {
-		const char *variable = over_of(p->node->field.type, i);
-		int axis = call_axis(c, variable);
-		if (axis < 0) {
-			set_axis(c, variable, actual[i]);
-		} else if (axis != actual[i]) {
-			walk_report(c->w, DIAG_E0405, p->at, "`%s` of `%s`: `%s` is `%s` elsewhere in the call, here `%s`", p->name, c->f->name,
-			            variable, c->w->p->axes.at[axis].name, c->w->p->axes.at[actual[i]].name);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* The parameter of type index(variable), or NULL. */
-static const char *indexed_by(struct call *c, const char *variable)
-{
-	for (int i = 0; i < c->n_params; i++) {
-		const struct node *type = c->params[i].node->field.type;
-		const char *word = word_of(type);
-		if (c->params[i].tensor && word && !strcmp(word, "index") && n_over(type) && over_of(type, 0) == variable)
-			return c->params[i].name;
-	}
-	return NULL;
-}
-
-static bool report_no_axis(struct call *c, struct param_value *p, const char *variable, int axis)
-{
-	const char *index = indexed_by(c, variable), *name = c->w->p->axes.at[axis].name;
-	const char *type = walk_type_text(c->w, p->val.tensor);
-	struct diag *d;
-	if (index)
-		d = walk_report(c->w, DIAG_E0405, p->at, "`%s` of `%s` indexes `%s`; `%s` is %s", index, c->f->name, name, p->name, type);
-	else
-		d = walk_report(c->w, DIAG_E0402, p->at, "`%s` of `%s` is %s: it has no axis `%s`", p->name, c->f->name, type, name);
-	diag_related(c->w->s->sink, d, p->node->span, "declared here");
-	return false;
-}
-
-/* Takes the axes that are known already out of `left`. */
-static bool take_known(struct call *c, struct param_value *p, struct axes *left)
-{
-	struct nodes items = items_of(p->node->field.type);
-	for (int i = 0; i < items.n; i++) {
-		const char *name = axis_item_name(items.at[i]);
-		bool rest = items.at[i]->kind == N_AX_REST;
-		int axis = rest ? -1 : call_axis(c, name);
-		struct axes known = rest ? call_rest(c, name) : axis < 0 ? (struct axes){0} : axes_add(c->w, (struct axes){0}, axis);
-		for (int k = 0; k < known.n; k++)
-			if (!axes_have(*left, known.at[k]))
-				return report_no_axis(c, p, name, known.at[k]);
-		*left = axes_without(c->w, *left, known);
-	}
-	return true;
-}
-
-enum matched { MATCH_FAILED, MATCH_LATER, MATCH_DONE };
-
-/* Binds what is left of an operand's axes, if there is one way to do it. */
-static enum matched match(struct call *c, struct param_value *p)
-{
-	struct nodes items = items_of(p->node->field.type);
-	struct axes left = value_axes(c->w, p->val.tensor);
-	int variables = 0, rests = 0;
-	const char *rest = NULL;
-	if (!take_known(c, p, &left))
-		return MATCH_FAILED;
-	for (int i = 0; i < items.n; i++) {
-		const char *name = axis_item_name(items.at[i]);
-		if (items.at[i]->kind != N_AX_REST) {
-			variables += call_axis(c, name) < 0;
-		} else if (!rest_known(c, name)) {
-			rests++;
-			rest = name;
-		}
-	}
-	if (rests == 1 && !variables) {
-		vec_push(c->w->arena, &c->rests, ((struct rest_name){ rest, left }));
-		return MATCH_DONE;
-	}
-	if (rests)
-		return MATCH_LATER;
-	if (left.n != variables) {
-		struct diag *d = walk_report(c->w, DIAG_E0402, p->at, variables ? "`%s` of `%s` is %s: expected %d axes" : "`%s` of `%s` is %s: it has too many axes, expected %d",
-		                             p->name, c->f->name, walk_type_text(c->w, p->val.tensor), value_axes(c->w, p->val.tensor).n - left.n + variables);
-		diag_related(c->w->s->sink, d, p->node->span, "declared here");
-		return MATCH_FAILED;
-	}
-	for (int i = 0, k = 0; i < items.n; i++)
-		if (items.at[i]->kind != N_AX_REST && call_axis(c, axis_item_name(items.at[i])) < 0)
-			set_axis(c, axis_item_name(items.at[i]), left.at[k++]);
-	return MATCH_DONE;
-}
-
-/* E0410 for the first variable that the operand p leaves open. */
-static void report_open(struct call *c, struct param_value *p)
-{
-	struct nodes items = items_of(p->node->field.type);
-	struct axes left = value_axes(c->w, p->val.tensor);
-	for (int i = 0; i < items.n; i++) {
-		const char *name = axis_item_name(items.at[i]);
-		if (items.at[i]->kind == N_AX_REST || call_axis(c, name) >= 0)
-			continue;
-		struct diag *d = walk_report(c->w, DIAG_E0410, c->node->span, "which axis is `%s` of `%s`?", name, c->f->name);
-		diag_related(c->w->s->sink, d, p->node->span, "`%s` of `%s`", name, c->f->name);
-		diag_help(c->w->s->sink, d, "say it in the call: `%s(..., %s = ...)` with one of %s", c->f->name, name, walk_axes_text(c->w, left));
-		return;
-	}
-	walk_report(c->w, DIAG_E0410, c->node->span, "the axes of `%s` of `%s` can be matched in more than one way", p->name, c->f->name);
-}
-
-/* Matches every operand, as often as one more can be decided. */
-static bool match_all(struct call *c)
-{
-	bool *done = arena_array(c->w->arena, bool, c->n_params + 1);
-	for (bool progress = true; progress;) {
-		struct param_value *open = NULL;
-		progress = false;
-		for (int i = 0; i < c->n_params; i++) {
-			struct param_value *p = &c->params[i];
-			if (done[i] || !p->tensor || p->val.kind != V_TENSOR)
-				continue;
-			enum matched m = match(c, p);
-			if (m == MATCH_FAILED)
-				return false;
-			done[i] = m == MATCH_DONE;
-			progress = progress || done[i];
-			open = done[i] ? open : open ? open : p;
-		}
-		if (!progress && open) {
-			report_open(c, open);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* `join` takes its operands' axes from the concat that it makes. */
-static bool bind_join(struct call *c)
-{
-	if (strcmp(c->f->kind, "builtin") || strcmp(c->f->name, "join"))
-		return true;
-	int into = call_axis(c, "into");
-	const struct axis *a = into < 0 ? NULL : &c->w->p->axes.at[into];
-	if (!a || a->n_parts != 2) {
-		walk_report(c->w, DIAG_E0410, c->node->span, "`join` needs `into`, an axis declared concat(a, b)");
-		return false;
-	}
-	set_axis(c, names_str(c->w->s->names, "a"), a->part[0]);
-	set_axis(c, names_str(c->w->s->names, "b"), a->part[1]);
-	return true;
-}
-
-static bool bind_operands(struct call *c)
-{
-	if (!bind_join(c))
-		return false;
-	for (int i = 0; i < c->n_params; i++) {
-		struct param_value *p = &c->params[i];
-		if (p->tensor && p->val.kind == V_TENSOR && !(check_format(c, p) && bind_over(c, p)))
-			return false;
-	}
-	return match_all(c);
-}
-
-/* ---- results ---- */
-
-static bool need_bound(struct call *c, const char *variable)
-{
-	if (call_axis(c, variable) >= 0)
-		return true;
-	struct diag *d = walk_report(c->w, DIAG_E0410, c->node->span, "`%s` needs the axis `%s`", c->f->name, variable);
-	diag_related(c->w->s->sink, d, c->sig->named.name.span, "`%s` is declared here", c->f->name);
-	diag_help(c->w->s->sink, d, "say it in the call: `%s(..., %s = ...)`", c->f->name, variable);
-	return false;
-}
-
-static bool result_axes(struct call *c, struct axes *out)
-{
-	const struct node *ret = c->sig->named.type;
-	struct nodes items = items_of(ret);
-	for (int i = 0; i < items.n; i++) {
-		const char *name = axis_item_name(items.at[i]);
-		bool rest = items.at[i]->kind == N_AX_REST;
-		if (!rest && !need_bound(c, name))
-			return false;
-		struct axes more = rest ? call_rest(c, name) : axes_add(c->w, (struct axes){0}, call_axis(c, name));
-		for (int k = 0; k < more.n; k++) {
-			if (axes_have(*out, more.at[k])) {
-				walk_report(c->w, DIAG_E0403, c->node->span, "`%s` would give axis `%s` twice", c->f->name, c->w->p->axes.at[more.at[k]].name);
-				return false;
-			}
-			*out = axes_add(c->w, *out, more.at[k]);
-		}
-	}
-	for (int i = 0; i < n_over(ret); i++)
-		if (!need_bound(c, over_of(ret, i)))
-			return false;
-	return true;
-}
-
-/* The format of the first float operand; f32 if there is none. */
-static enum dtype first_format(struct call *c)
-{
-	for (int i = 0; i < c->n_params; i++)
-		if (walk_is_float(c->w, c->params[i].val))
-			return c->w->p->values.at[c->params[i].val.tensor].dtype;
-	return DTYPE_F32;
-}
-
-/* Type and axes of the call's value, as the signature says. */
-static bool result_type(struct call *c, struct value *v)
-{
-	const struct node *ret = c->sig->named.type;
-	const char *word = word_of(ret);
-	struct axes axes = {0};
-	if (!result_axes(c, &axes))
-		return false;
-	v->axes = axes.at;
-	v->n_axes = axes.n;
-	v->dtype = first_format(c);
-	if (word && !strcmp(word, "index")) {
-		v->type = TYPE_INDEX;
-		v->dtype = DTYPE_I32;
-		v->index_of = call_axis(c, over_of(ret, 0));
-	} else if (word && !strcmp(word, "Routing")) {
-		v->type = TYPE_ROUTING;
-		v->dtype = DTYPE_F32;
-		v->index_of = call_axis(c, over_of(ret, 0));
-		v->slot = call_axis(c, over_of(ret, 1));
-	} else if (word && !strcmp(word, "Int")) {
-		v->type = TYPE_INT;
-		v->dtype = DTYPE_I32;
-	} else if (word) {
-		for (int t = 0; t < DTYPE_COUNT; t++)
-			if (!strcmp(word, dtype_name(t)))
-				v->dtype = t;
-	}
-	return true;
-}
+/* ---- the call ---- */
 
 static struct val op_call(struct call *c)
 {
-	if (c->bad || !bind_operands(c))
+	if (c->bad || !call_match(c))
 		return val_bad();
 	struct value result = walk_value(c->w, OP_COUNT, c->node->span);
-	if (!result_type(c, &result))
+	if (!call_result_type(c, &result))
 		return val_bad();
 	return strcmp(c->f->kind, "builtin") ? walk_inline(c, result) : walk_builtin(c, result);
 }
-
-/* ---- the call ---- */
 
 /* What is called: V_DEF, V_NONE if the name is not declared, V_BAD. */
 static struct val callee(struct env *e, const struct node *f)

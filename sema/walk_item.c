@@ -16,11 +16,11 @@ bool walk_knows_kind(const char *kind)
 void walk_unknown_item(struct sema *s, const struct node *item)
 {
 	if (item->kind != N_NAMED) {
-		diag_report(s->sink, DIAG_E0004, item->span, "this does not belong in a tensor program");
+		sema_report(s, DIAG_E0004, item->span, "this does not belong in a tensor program");
 		return;
 	}
 	struct ident kind = item->named.kind;
-	struct diag *d = diag_report(s->sink, DIAG_E0004, kind.span, "unknown kind `%s` in a tensor program", kind.name);
+	struct diag *d = sema_report(s, DIAG_E0004, kind.span, "unknown kind `%s` in a tensor program", kind.name);
 	const char *near = nearest_name(kind.name, kinds, N_KINDS_OF_PROGRAM);
 	if (!near)
 		return;
@@ -396,6 +396,21 @@ static void item_when(struct env *e, const struct node *item, struct val *return
 
 /* ---- all items ---- */
 
+/* An item that did not parse: the name that it would have bound is known and bad. */
+static void item_error(struct env *e, const struct node *item)
+{
+	e->walk->failed = true;
+	if (item->error.path.n) {
+		struct bound *b = env_find(e, item->error.path.at[0].name);
+		if (b)
+			b->val = val_bad();
+		else
+			env_bind(e, item->error.path.at[0].name, val_bad(), item->span);
+		return;
+	}
+	e->scope.module->partial = true;
+}
+
 static void item_named(struct env *e, const struct node *item)
 {
 	static void (*const walk[N_KINDS_OF_PROGRAM])(struct env *, const struct node *) = {
@@ -435,7 +450,7 @@ void walk_item(struct env *e, const struct node *item, struct val *returned)
 		walk_require(e, item, "this program", item->span);
 		break;
 	case N_ERROR:
-		e->walk->failed = true;
+		item_error(e, item);
 		break;
 	default:
 		e->walk->failed = true;

@@ -180,9 +180,6 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 	struct val v = record_get(map, f->name, f->span);
 	struct config_entry c = { .name = f->name, .field = field_text(w, f), .span = f->span };
 	switch (v.kind) {
-	case V_NONE:
-		c.type = CONFIG_NONE;
-		break;
 	case V_BOOL:
 		c.type = CONFIG_BOOL;
 		c.b = v.b;
@@ -199,10 +196,17 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 		c.type = CONFIG_STRING;
 		c.s = v.name;
 		break;
+	case V_LIST:
+		c.type = CONFIG_EMPTY;
+		break;
 	default:
-		if (v.kind != V_BAD)
-			walk_report(w, DIAG_E0203, f->span, "`%s` of a checkpoint's config is a Bool, a number, a String or none, found %s", f->name, walk_show(w, v));
+		break;
+	}
+	if ((v.kind == V_LIST && v.list.n) || (c.type == CONFIG_NONE && v.kind != V_NONE)) {
 		w->failed = true;
+		if (v.kind != V_BAD)
+			walk_report(w, DIAG_E0203, f->span, "`%s` of a checkpoint's config is a Bool, a number, a String, `[]` or none, found %s",
+			            f->name, walk_show(w, v));
 		return;
 	}
 	vec_push(w->arena, &w->p->config, c);
@@ -322,7 +326,7 @@ void walk_declaration(struct sema *s, struct def *d)
 	if (!strcmp(d->kind, "builtin"))
 		return;
 	if (!sig->named.has_body && !strcmp(d->kind, "op")) {
-		struct diag *r = diag_report(s->sink, DIAG_E0911, sig->named.name.span, "op `%s` has no body", d->name);
+		struct diag *r = sema_report(s, DIAG_E0911, sig->named.name.span, "op `%s` has no body", d->name);
 		diag_help(s->sink, r, "its meaning is its body: `op %s(...) -> [...] { return ... }`", d->name);
 	}
 	check_kinds(s, sig->named.body);

@@ -13,7 +13,7 @@ struct diag *walk_report(struct walk *w, enum diag_code code, struct span at, co
 	const char *message = arena_vprintf(w->arena, fmt, args);
 	va_end(args);
 	w->failed = true;
-	return diag_report(w->s->sink, code, at, "%s", message);
+	return sema_report(w->s, code, at, "%s", message);
 }
 
 /* Text that `print` writes to a stream, in the arena. */
@@ -174,11 +174,30 @@ static const char *nearest_axis(struct env *e, const char *name)
 	return nearest_name(name, names.at, names.n);
 }
 
+bool env_partial(struct env *e)
+{
+	return e->scope.module->partial || (e->kind != ENV_OP && e->walk->model->partial);
+}
+
+/* A name that an earlier mistake left without a meaning. */
+static bool is_bad(struct env *e, const char *name)
+{
+	for (; e; e = e->parent) {
+		const struct bound *b = env_find(e, name);
+		if (b)
+			return b->val.kind == V_BAD;
+	}
+	return false;
+}
+
 int env_need_axis(struct env *e, struct ident name)
 {
 	int axis = env_axis(e, name.name);
 	if (axis >= 0)
 		return axis;
+	e->walk->failed = true;
+	if (env_partial(e) || is_bad(e, name.name))
+		return -1;
 	struct diag *d = walk_report(e->walk, DIAG_E0401, name.span, "axis `%s` is not in scope", name.name);
 	const char *near = nearest_axis(e, name.name);
 	if (near) {
@@ -246,6 +265,9 @@ static bool format_field(struct env *e, struct ident name, enum dtype *out)
 {
 	struct record *model = e->walk->model;
 	struct field *f = record_field(model, name.name);
+	e->walk->failed = e->walk->failed || !f;
+	if (!f && env_partial(e))
+		return false;
 	if (!f) {
 		walk_report(e->walk, DIAG_E0101, name.span, "cannot find the number format `%s`", name.name);
 		return false;

@@ -251,7 +251,7 @@ static void report_unknown_word(struct env *e, const char *f, struct span at)
 {
 	const char *near = nearest_name(f, words, sizeof words / sizeof *words);
 	e->walk->failed = true;
-	if (!near) {
+	if (!near || env_partial(e)) {
 		report_unknown_name(&e->scope, f, at);
 		return;
 	}
