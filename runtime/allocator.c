@@ -1,0 +1,28 @@
+/* The one allocator of a rank's device memory: what the plan says, and nothing after. */
+#include "runtime.h"
+
+uint64_t plan_comm_bytes(const struct plan *plan)
+{
+	return plan->head->comm_slot + (plan->n_stages > 1 ? 2 * plan->head->comm_mailbox : 0);
+}
+
+uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes)
+{
+	if (m->sealed)
+		rank_fail(&m->reporter, "internal: %llu bytes asked for after load", (unsigned long long)bytes);
+	m->bytes[space] += bytes;
+	m->total += bytes;
+	return m->device->alloc(m->device, bytes);
+}
+
+void memory_open(struct memory *m, const struct plan *plan, int rank, struct device *d, const struct reporter *r)
+{
+	const struct dr_stage *stage = &plan->stages[plan_stage(plan, rank)];
+	*m = (struct memory){ .device = d, .reporter = *r };
+	for (int i = 0; i < DR_SPACES; i++)
+		if (i != DR_SPACE_COMM)
+			m->base[i] = memory_take(m, (enum dr_space)i, stage->bytes[i]);
+	m->bytes[DR_SPACE_COMM] = plan_comm_bytes(plan);        /* shared before fork: comm_local_share */
+	m->total += m->bytes[DR_SPACE_COMM];
+	m->sealed = true;
+}

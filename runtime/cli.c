@@ -1,0 +1,309 @@
+/* The launcher's command line: options into struct options, and the checks that need no rank. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "runtime.h"
+
+enum command { RUN = 1, BENCH = 2, PLAN = 4 };
+enum option {
+#define X(name, value, commands, help) OPTION_##name,
+#include "options.def"
+#undef X
+	OPTIONS
+};
+static const struct option_row { const char *name, *value; int commands; const char *help; } option_table[] = {
+#define X(name, value, commands, help) { #name, value, commands, help },
+#include "options.def"
+#undef X
+};
+static const struct command_row { const char *name; int bit; const char *help; } command_table[] = {
+#define X(name, bit, help) { #name, bit, help },
+#include "commands.def"
+#undef X
+};
+static const struct env_row { const char *name, *value, *help; } env_table[] = {
+#define X(name, value, help) { #name, value, help },
+#include "env.def"
+#undef X
+};
+enum env {
+#define X(name, value, help) ENV_##name,
+#include "env.def"
+#undef X
+};
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+/* ---- texts -------------------------------------------------------------------------------------------------------- */
+/* An option is written with dashes where its name has underscores. */
+static void option_text(const struct option_row *o, char *out, size_t n)
+{
+	snprintf(out, n, "--%s%s%s", o->name, *o->value ? " " : "", o->value);
+	for (char *c = out; *c && *c != ' '; c++)
+		*c = *c == '_' ? '-' : *c;
+}
+
+static void print_help(const struct plan *plan, const char *self)
+{
+	char text[64];
+	printf("usage: %s COMMAND [OPTION ...]\n\n%s: %s on %u rank%s\n\ncommands:\n", self, plan_string(plan, plan->head->deploy),
+	       plan_string(plan, plan->head->model), plan->head->ranks, plan->head->ranks == 1 ? "" : "s");
+	for (size_t i = 0; i < COUNT(command_table); i++)
+		printf("  %-20s %s\n", command_table[i].name, command_table[i].help);
+	printf("\noptions:\n");
+	for (size_t i = 0; i < COUNT(option_table); i++) {
+		int commands = option_table[i].commands;
+		option_text(&option_table[i], text, sizeof text);
+		printf("  %-20s %s%s\n", text, option_table[i].help, commands == RUN ? " [run]" : commands == BENCH ? " [bench]" : "");
+	}
+	printf("  %-20s %s\n  %-20s %s\n\nenvironment:\n", "--help", "this text", "--version", "what the launcher was made from");
+	for (size_t i = 0; i < COUNT(env_table); i++)
+		printf("  %-20s %s (%s)\n", env_table[i].name, env_table[i].help, env_table[i].value);
+}
+
+static void print_version(const struct plan *plan)
+{
+	printf("%s: %s, plan %016" PRIx64 ", launcher ABI %u\n", plan_string(plan, plan->head->deploy),
+	       plan_string(plan, plan->head->model), plan->head->hash, plan->head->version);
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------- */
+/* A whole number in [least, most]; false after a message. */
+static bool parse_number(const char *name, const char *text, long least, long most, int *out)
+{
+	char *end;
+	errno = 0;
+	long v = strtol(text, &end, 10);
+	if (errno || end == text || *end || v < least || v > most) {
+		print_error("%s: `%s` is not a number from %ld to %ld", name, text, least, most);
+		return false;
+	}
+	*out = (int)v;
+	return true;
+}
+
+static bool parse_ids(struct options *o, const char *text)
+{
+	struct prompt p = { host_alloc(strlen(text) / 2 + 1, sizeof *p.ids), 0 };
+	for (const char *at = text;; at++) {
+		char *end;
+		errno = 0;
+		long v = strtol(at, &end, 10);
+		if (errno || end == at || (*end && *end != ',') || v < 0 || v > INT32_MAX) {
+			print_error("--ids: `%s` is not a list of token ids like 1,15,7", text);
+			free(p.ids);
+			return false;
+		}
+		p.ids[p.n++] = (int32_t)v;
+		at = end;
+		if (!*end)
+			break;
+	}
+	o->prompts = realloc(o->prompts, (size_t)(o->n_prompts + 1) * sizeof *o->prompts);
+	if (!o->prompts)
+		abort();
+	o->prompts[o->n_prompts++] = p;
+	return true;
+}
+
+static bool set_option(struct options *o, enum option option, const char *value)
+{
+	enum { MOST = 1 << 24, MOST_THREADS = 4096 };
+	switch (option) {
+	case OPTION_weights: o->weights = value; return true;
+	case OPTION_logits: o->logits = value; return true;
+	case OPTION_ids: return parse_ids(o, value);
+	case OPTION_max_tokens: return parse_number("--max-tokens", value, 1, MOST, &o->max_tokens);
+	case OPTION_prompt: return parse_number("--prompt", value, 1, MOST, &o->prompt);
+	case OPTION_output: return parse_number("--output", value, 1, MOST, &o->output);
+	case OPTION_batch: return parse_number("--batch", value, 1, MOST, &o->batch);
+	case OPTION_threads: return parse_number("--threads", value, 1, MOST_THREADS, &o->threads);
+	case OPTION_unverified:
+		if (o->n_unverified == MAX_UNVERIFIED)
+			return false;
+		o->unverified[o->n_unverified++] = value;
+		return true;
+	case OPTIONS: break;
+	}
+	return false;
+}
+
+/* The option that an argument like --max-tokens or --max-tokens=4 names; OPTIONS: none. */
+static enum option find_option(const char *arg, int command)
+{
+	size_t n = strcspn(arg, "=");
+	for (int i = 0; i < OPTIONS; i++) {
+		char text[64];
+		option_text(&option_table[i], text, sizeof text);
+		text[strcspn(text, " ")] = 0;
+		if (strlen(text) == n && !strncmp(text, arg, n) && option_table[i].commands & command)
+			return (enum option)i;
+	}
+	return OPTIONS;
+}
+
+static bool parse_options(struct options *o, int command, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		enum option option = find_option(argv[i], command);
+		const char *value = strchr(argv[i], '=');
+		if (option == OPTIONS) {
+			print_error("no option `%s` of this command; --help lists them", argv[i]);
+			return false;
+		}
+		if (!value && i + 1 == argc) {
+			print_error("%s needs a value: %s", argv[i], option_table[option].value);
+			return false;
+		}
+		if (!set_option(o, option, value ? value + 1 : argv[++i]))
+			return false;
+	}
+	return true;
+}
+
+static bool read_environment(struct options *o)
+{
+	const char *value[COUNT(env_table)];
+	for (size_t i = 0; i < COUNT(env_table); i++) {
+		const char *set = getenv(env_table[i].name);
+		value[i] = set && *set ? set : env_table[i].value;
+	}
+	o->device = value[ENV_DEPLOY_DEVICE];
+	for (int i = 0; device_names[i]; i++)
+		if (!strcmp(device_names[i], o->device))
+			return parse_number("DEPLOY_TIMEOUT", value[ENV_DEPLOY_TIMEOUT], 1, 1 << 20, &o->timeout);
+	print_error("DEPLOY_DEVICE: no device `%s`; there are cpu and far", o->device);
+	return false;
+}
+
+/* ---- run and bench ------------------------------------------------------------------------------------------------ */
+static int least(int a, int b) { return a < b ? a : b; }
+
+/* Made-up prompts, the same in each run; lengths that were not given are made to fit the cache. */
+static void make_prompts(struct options *o, const struct plan *plan)
+{
+	const struct dr_program *h = plan->head;
+	int room = least((int)h->pages, (int)h->pages_per_seq) * (int)h->page;
+	if (!o->output)
+		o->output = least(32, o->prompt ? room - o->prompt : (room + 3) / 4);
+	o->output = o->output < 1 ? 1 : o->output;
+	if (!o->prompt)
+		o->prompt = room - o->output < 1 ? 1 : least(128, room - o->output);
+	if (!o->batch)
+		o->batch = (int)h->seqs * plan->n_owners;
+	uint32_t state = 1;
+	o->max_tokens = o->output;
+	o->n_prompts = o->batch;
+	o->prompts = host_alloc((size_t)o->batch, sizeof *o->prompts);
+	for (int i = 0; i < o->batch; i++) {
+		o->prompts[i] = (struct prompt){ host_alloc((size_t)o->prompt, sizeof(int32_t)), o->prompt };
+		for (int k = 0; k < o->prompt; k++)
+			o->prompts[i].ids[k] = (int32_t)(((state = state * 1664525u + 1013904223u) >> 8) % h->vocab);
+	}
+}
+
+/* All that can be wrong before a rank starts, in one message. */
+static bool check_job(struct job *job, struct checkpoint **checkpoint)
+{
+	const struct options *o = job->options;
+	struct problems p;
+	problems_open(&p);
+	prompts_check(job->plan, o->prompts, o->n_prompts, o->max_tokens, &p);
+	if (o->weights) {
+		*checkpoint = checkpoint_open(o->weights, &p);
+		config_check(job->plan, o->weights, o, &p);
+		if (checkpoint_size(*checkpoint))
+			weights_check(job->plan, *checkpoint, &p);
+	}
+	job->checkpoint = *checkpoint;
+	return problems_close(&p, "the launcher cannot start:");
+}
+
+static void choose_threads(struct job *job)
+{
+	int ranks = (int)job->plan->head->ranks, cores = host_cores();
+	if (cores < ranks)
+		print_warning("%d ranks share %d core%s: slow, results do not change", ranks, cores, cores == 1 ? "" : "s");
+	job->threads = job->options->threads ? job->options->threads : cores / ranks > 1 ? cores / ranks : 1;
+	job->spin = job->threads * ranks <= cores;
+}
+
+static int start(struct job *job)
+{
+	const struct options *o = job->options;
+	struct npy npy;
+	if (o->logits && !npy_open(&npy, o->logits, o->n_prompts, o->max_tokens, job->plan->head->vocab))
+		return STATUS_FAILED;
+	job->npy = o->logits ? &npy : NULL;
+	choose_threads(job);
+	int status = launch(job);
+	if (o->logits && status != STATUS_OK)
+		npy_discard(&npy);
+	else if (o->logits && !npy_finish(&npy))
+		status = STATUS_FAILED;
+	return status;
+}
+
+static int run_command(struct options *o, const struct plan *plan, const struct generated *g)
+{
+	struct job job = { .generated = g, .plan = plan, .options = o };
+	struct checkpoint *checkpoint = NULL;
+	int status = STATUS_FAILED;
+	if (o->bench)
+		make_prompts(o, plan);
+	if (check_job(&job, &checkpoint))
+		status = start(&job);
+	checkpoint_close(checkpoint);
+	for (int i = 0; i < o->n_prompts; i++)
+		free(o->prompts[i].ids);
+	free(o->prompts);
+	return status;
+}
+
+static int command_bit(const char *name)
+{
+	for (size_t i = 0; i < COUNT(command_table); i++)
+		if (!strcmp(command_table[i].name, name))
+			return command_table[i].bit;
+	return 0;
+}
+
+static int usage(const char *self)
+{
+	fprintf(stderr, "usage: %s run --weights DIR --ids LIST [OPTION ...]; --help lists commands and options\n", self);
+	return STATUS_USAGE;
+}
+
+static bool wants(int argc, char **argv, const char *option)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], option))
+			return true;
+	return false;
+}
+
+int launcher_main(int argc, char **argv, const struct generated *g)
+{
+	struct plan plan;
+	struct options o = { .max_tokens = 16 };
+	const char *wrong = plan_open(&plan, g->blob);
+	if (wrong) {
+		print_error("internal: %s", wrong);
+		return STATUS_INTERNAL;
+	}
+	if (wants(argc, argv, "--help"))
+		return print_help(&plan, argv[0]), STATUS_OK;
+	if (wants(argc, argv, "--version"))
+		return print_version(&plan), STATUS_OK;
+	int command = argc > 1 ? command_bit(argv[1]) : 0;
+	if (!command)
+		return usage(argv[0]);
+	if (!parse_options(&o, command, argc - 2, argv + 2) || !read_environment(&o))
+		return STATUS_USAGE;
+	if (command == PLAN)
+		return fputs(plan_string(&plan, plan.head->plan_text), stdout), STATUS_OK;
+	o.bench = command == BENCH;
+	if (!o.bench && (!o.weights || !o.n_prompts))
+		return usage(argv[0]);
+	return run_command(&o, &plan, g);
+}

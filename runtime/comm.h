@@ -1,0 +1,35 @@
+/* The seam between the runtime and what connects ranks. All members of a group call the same functions in the same order.
+ * Groups are those of the program; group n_groups is all ranks. Addresses are on the device; sizes are in elements, and
+ * the layouts of src and dst are those of enum dr_collective_kind. A wait beyond the deadline ends the rank. */
+#ifndef DEPLOY_COMM_H
+#define DEPLOY_COMM_H
+#include "device.h"
+#include "plan.h"
+
+struct comm;
+struct exchange { int group; uint32_t dtype; uint64_t src, dst; int64_t outer, block; };
+
+struct comm {
+	/* Sums in f32 (i32: in i32), in the order of the members: the same plan gives the same bits. */
+	void (*all_reduce)(struct comm *c, const struct exchange *x);
+	void (*reduce_scatter)(struct comm *c, const struct exchange *x);
+	void (*all_gather)(struct comm *c, const struct exchange *x);
+	void (*all_to_all)(struct comm *c, const struct exchange *x);
+	/* To the next member, from the member before. Two messages may be on their way before send waits. */
+	void (*send)(struct comm *c, const struct exchange *x);
+	void (*recv)(struct comm *c, const struct exchange *x);
+	/* Host bytes of member 0 reach all. */
+	void (*broadcast)(struct comm *c, int group, void *bytes, size_t n);
+	/* The greatest value of all members. */
+	int32_t (*max)(struct comm *c, int group, int32_t value);
+	/* Returns when all members are here. patient: without a deadline, for loads of unequal length. */
+	void (*barrier)(struct comm *c, int group, bool patient);
+	void (*close)(struct comm *c);
+};
+
+/* comm_local.c: ranks of one host, through memory that they inherit across fork. */
+struct comm_shared;
+struct comm_shared *comm_local_share(const struct plan *plan);          /* before fork; NULL: no memory left */
+struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
+                             int timeout_s, bool spin);
+#endif

@@ -1,0 +1,171 @@
+/* Collectives of the local communicator: in chunks through the ports, device to device. */
+#include "comm_local.h"
+#include "number.h"
+#include "reduce.h"
+
+/* Sums beyond this many elements times members are shared out among the members. */
+enum { SHARED_SUM = 1 << 16 };
+
+/* A chunk of [outer][block] is some whole rows, or, when a row is larger than `bytes`, a piece of one. */
+struct chunking { int64_t width, rows; };       /* elements; rows */
+
+static struct chunking chunk_rows(const struct local_comm *c, const struct exchange *x, size_t bytes)
+{
+	int64_t room = (int64_t)(bytes / dtype_size(x->dtype));
+	if (room == 0)
+		rank_fail(&c->reporter, "internal: the communicator's buffers of %zu bytes are too small", c->data.size);
+	struct chunking k = { .width = x->block < room ? x->block : room, .rows = 1 };
+	if (k.width == x->block && x->block > 0)
+		k.rows = room / x->block < x->outer ? room / x->block : x->outer;
+	return k;
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Sums elements [from, to) of all parts; block by block to `sink`, host memory, or, when it is NULL, to the device at `dst`. */
+static void reduce_range(struct local_comm *c, const struct exchange *x, int64_t from, int64_t to, void *sink, uint64_t dst)
+{
+	size_t size = dtype_size(x->dtype);
+	int members = plan_group_size(c->plan, x->group);
+	uint32_t block[REDUCE_BLOCK];
+	for (int64_t at = from; at < to; at += REDUCE_BLOCK) {
+		int n = (int)least(REDUCE_BLOCK, to - at);
+		uint64_t done = (uint64_t)(at - from) * size;
+		void *out = sink ? (char *)sink + done : (void *)block;
+		reduce_block(x->dtype, c->part, members, (size_t)at * size, n, out);
+		if (!sink)
+			c->device->write(c->device, flat(dst + done, (uint64_t)n * size), out);
+	}
+}
+
+/* Each member sums everything: one exchange. */
+static void all_reduce_alone(struct local_comm *c, const struct exchange *x, int64_t n, uint64_t dst)
+{
+	port_wait_all(c, &c->data, x->group);
+	reduce_range(c, x, 0, n, NULL, dst);
+	port_release_all(c, &c->data, x->group);
+}
+
+/* Member i sums part i, then all gather: two exchanges, and every element is summed once. */
+static void all_reduce_shared(struct local_comm *c, const struct exchange *x, int64_t n, uint64_t dst)
+{
+	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
+	int64_t share = (n + members - 1) / members;
+	size_t size = dtype_size(x->dtype);
+	void *sum = port_acquire(c, &c->data);
+	port_wait_all(c, &c->data, x->group);
+	reduce_range(c, x, least(me * share, n), least((me + 1) * share, n), sum, 0);
+	port_release_all(c, &c->data, x->group);
+	port_publish(c, &c->data, x->group, members);
+	for (int i = 0; i < members; i++) {
+		int64_t from = least(i * share, n), to = least((i + 1) * share, n);
+		port_wait(c, &c->data, x->group, i, false);
+		c->device->write(c->device, flat(dst + (uint64_t)from * size, (uint64_t)(to - from) * size), c->part[i]);
+		port_release(c, &c->data, x->group, i);
+	}
+}
+
+void local_all_reduce(struct comm *comm, const struct exchange *x)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	struct exchange row = { x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block };
+	size_t size = dtype_size(x->dtype);
+	int members = plan_group_size(c->plan, x->group);
+	int64_t width = row.block ? chunk_rows(c, &row, c->data.size).width : 0;
+	for (int64_t at = 0; at < row.block; at += width) {
+		int64_t n = least(width, row.block - at);
+		uint64_t byte = (uint64_t)at * size;
+		c->device->read(c->device, port_acquire(c, &c->data), flat(x->src + byte, (uint64_t)n * size));
+		port_publish(c, &c->data, x->group, members);
+		if (n * members > SHARED_SUM)
+			all_reduce_shared(c, x, n, x->dst + byte);
+		else
+			all_reduce_alone(c, x, n, x->dst + byte);
+	}
+}
+
+/* Calls `one` for each chunk of [outer][block]. */
+typedef void chunk_fn(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows, int64_t width);
+
+static void for_chunks(struct local_comm *c, const struct exchange *x, size_t bytes, chunk_fn *one)
+{
+	if (x->outer == 0 || x->block == 0)
+		return;
+	struct chunking k = chunk_rows(c, x, bytes);
+	for (int64_t row = 0; row < x->outer; row += k.rows)
+		for (int64_t column = 0; column < x->block; column += k.width)
+			one(c, x, row, column, least(k.rows, x->outer - row), least(k.width, x->block - column));
+}
+
+/* The device rectangle of a chunk: rows of `stride` blocks, the chunk in block `i` of each. */
+static struct rect chunk_rect(const struct exchange *x, uint64_t base, int64_t stride, int64_t i, int64_t row, int64_t column,
+                              int64_t rows, int64_t width)
+{
+	uint64_t size = dtype_size(x->dtype);
+	uint64_t at = base + (uint64_t)((row * stride + i) * x->block + column) * size;
+	return (struct rect){ at, (uint64_t)(stride * x->block) * size, (uint64_t)width * size, (uint64_t)rows };
+}
+
+static void gather_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows, int64_t width)
+{
+	int members = plan_group_size(c->plan, x->group);
+	struct device *d = c->device;
+	d->read(d, port_acquire(c, &c->data), chunk_rect(x, x->src, 1, 0, row, column, rows, width));
+	port_publish(c, &c->data, x->group, members);
+	for (int i = 0; i < members; i++) {
+		port_wait(c, &c->data, x->group, i, false);
+		d->write(d, chunk_rect(x, x->dst, members, i, row, column, rows, width), c->part[i]);
+		port_release(c, &c->data, x->group, i);
+	}
+}
+
+void local_all_gather(struct comm *comm, const struct exchange *x)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	for_chunks(c, x, c->data.size, gather_chunk);
+}
+
+/* The buffer has [n][rows][width]: what goes to member i lies together. */
+static void scatter_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows, int64_t width)
+{
+	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
+	int64_t n = rows * width;
+	char *mine = port_acquire(c, &c->data);
+	for (int i = 0; i < members; i++)
+		c->device->read(c->device, mine + (size_t)(i * n) * dtype_size(x->dtype),
+		                chunk_rect(x, x->src, members, i, row, column, rows, width));
+	port_publish(c, &c->data, x->group, members);
+	port_wait_all(c, &c->data, x->group);
+	/* Whole rows or a piece of one: contiguous in dst either way. */
+	reduce_range(c, x, me * n, (me + 1) * n, NULL, chunk_rect(x, x->dst, 1, 0, row, column, rows, width).at);
+	port_release_all(c, &c->data, x->group);
+}
+
+void local_reduce_scatter(struct comm *comm, const struct exchange *x)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	for_chunks(c, x, c->data.size / (size_t)plan_group_size(c->plan, x->group), scatter_chunk);
+}
+
+/* As rows of one block each: [n][block], where block is outer * block of the exchange. The buffer has [n][width]. */
+static void transpose_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows, int64_t width)
+{
+	(void)row, (void)rows;
+	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
+	struct device *d = c->device;
+	d->read(d, port_acquire(c, &c->data), chunk_rect(x, x->src, 1, 0, 0, column, members, width));
+	port_publish(c, &c->data, x->group, members);
+	for (int i = 0; i < members; i++) {
+		port_wait(c, &c->data, x->group, i, false);
+		const char *part = (const char *)c->part[i] + (size_t)(me * width) * dtype_size(x->dtype);
+		d->write(d, chunk_rect(x, x->dst, 1, 0, i, column, 1, width), part);
+		port_release(c, &c->data, x->group, i);
+	}
+}
+
+void local_all_to_all(struct comm *comm, const struct exchange *x)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	struct exchange row = { x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block };
+	for_chunks(c, &row, c->data.size / (size_t)plan_group_size(c->plan, x->group), transpose_chunk);
+}

@@ -1,0 +1,262 @@
+/* The local communicator: ports, mailboxes, and what carries host values. */
+#include "comm_local.h"
+#include <stdlib.h>
+#include <string.h>
+#include "number.h"
+
+enum { HOST_BYTES = 1 << 15, SPINS = 4000 };
+static const int64_t SLICE = 100000000;         /* ns between looks at whether another rank failed */
+
+struct comm_shared *comm_local_share(const struct plan *plan)
+{
+	const struct dr_program *h = plan->head;
+	size_t ranks = h->ranks;
+	struct comm_shared *s = host_alloc(1, sizeof *s);
+	s->data_size = h->comm_slot / 2 / 64 * 64;
+	s->host_size = HOST_BYTES;
+	s->box_size = plan->n_stages > 1 ? h->comm_mailbox : 0;
+	s->data_ports = shared_alloc(ranks * sizeof *s->data_ports);
+	s->host_ports = shared_alloc(ranks * sizeof *s->host_ports);
+	s->mail = shared_alloc(ranks * sizeof *s->mail);
+	s->data = shared_alloc(ranks * h->comm_slot);
+	s->host = shared_alloc(ranks * 2 * s->host_size);
+	s->boxes = shared_alloc(ranks * 2 * s->box_size);
+	bool whole = s->data_ports && s->host_ports && s->mail && s->data && s->host && s->boxes;
+	return whole ? s : NULL;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------------------ */
+static _Noreturn void give_up(struct local_comm *c, int peer)
+{
+	char name[256];
+	plan_rank_name(c->plan, peer, name, sizeof name);
+	int op = atomic_load(&c->reporter.board->rank[peer].op);
+	bool step = atomic_load(&c->reporter.board->rank[peer].activity) == ACTIVITY_STEP;
+	rank_fail(&c->reporter, "waited %lld s (DEPLOY_TIMEOUT) for %s, which is %s%s", (long long)(c->timeout / 1000000000),
+	          name, step ? "at " : "not in a step", step ? plan_op(c->plan, op) : "");
+}
+
+/* Until the event is not at `seen`: the caller looks again at what it waits for. */
+static void await(struct local_comm *c, struct event *e, unsigned seen, int peer, int64_t until)
+{
+	int spins = c->spins;
+	for (;;) {
+		int64_t slice = now_ns() + SLICE;
+		if (event_wait(e, seen, spins, slice < until ? slice : until))
+			return;
+		if (board_failed(&c->reporter))
+			rank_fail(&c->reporter, "another rank failed");
+		if (now_ns() >= until)
+			give_up(c, peer);
+		spins = 0;
+	}
+}
+
+static int64_t deadline(const struct local_comm *c, bool patient)
+{
+	return patient ? INT64_MAX : now_ns() + c->timeout;
+}
+
+/* ---- ports -------------------------------------------------------------------------------------------------------- */
+static unsigned char *port_bytes(const struct channel *ch, int rank, int half)
+{
+	return ch->bytes + ((size_t)rank * 2 + (size_t)half) * ch->size;
+}
+
+void *port_acquire(struct local_comm *c, struct channel *ch)
+{
+	int half = ch->turn & 1;
+	struct port *p = &ch->ports[c->reporter.rank];
+	int64_t until = deadline(c, false);
+	for (;;) {
+		unsigned seen = atomic_load(&p->released.value);
+		if (atomic_load(&p->readers[half]) == 0)
+			return port_bytes(ch, c->reporter.rank, half);
+		await(c, &p->released, seen, c->reporter.rank, until);
+	}
+}
+
+/* Tags are never reused: number of the exchange in its group, above the group. */
+static unsigned long long tag(const struct channel *ch, int group)
+{
+	return (unsigned long long)ch->count[group] << 16 | (unsigned)group;
+}
+
+void port_publish(struct local_comm *c, struct channel *ch, int group, int readers)
+{
+	int half = ch->turn++ & 1;
+	struct port *p = &ch->ports[c->reporter.rank];
+	ch->count[group]++;
+	atomic_store(&p->readers[half], readers);
+	atomic_store(&p->tag[half], tag(ch, group));
+	event_add(&p->published);
+}
+
+void port_wait(struct local_comm *c, struct channel *ch, int group, int i, bool patient)
+{
+	int rank = plan_group_member(c->plan, group, c->reporter.rank, i);
+	struct port *p = &ch->ports[rank];
+	unsigned long long expected = tag(ch, group);
+	int64_t until = deadline(c, patient);
+	for (;;) {
+		unsigned seen = atomic_load(&p->published.value);
+		for (int half = 0; half < 2; half++) {
+			if (atomic_load(&p->tag[half]) != expected)
+				continue;
+			c->part[i] = port_bytes(ch, rank, half);
+			c->half[i] = half;
+			return;
+		}
+		await(c, &p->published, seen, rank, until);
+	}
+}
+
+void port_release(struct local_comm *c, struct channel *ch, int group, int i)
+{
+	struct port *p = &ch->ports[plan_group_member(c->plan, group, c->reporter.rank, i)];
+	if (atomic_fetch_sub(&p->readers[c->half[i]], 1) == 1)
+		event_add(&p->released);
+}
+
+void port_wait_all(struct local_comm *c, struct channel *ch, int group)
+{
+	for (int i = 0; i < plan_group_size(c->plan, group); i++)
+		port_wait(c, ch, group, i, false);
+}
+
+void port_release_all(struct local_comm *c, struct channel *ch, int group)
+{
+	for (int i = 0; i < plan_group_size(c->plan, group); i++)
+		port_release(c, ch, group, i);
+}
+
+/* ---- host values -------------------------------------------------------------------------------------------------- */
+static void local_broadcast(struct comm *comm, int group, void *bytes, size_t n)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	int members = plan_group_size(c->plan, group);
+	bool root = plan_group_index(c->plan, group, c->reporter.rank) == 0;
+	for (size_t at = 0; at < n && members > 1; at += c->host.size) {
+		size_t part = n - at < c->host.size ? n - at : c->host.size;
+		if (root) {
+			memcpy(port_acquire(c, &c->host), (char *)bytes + at, part);
+			port_publish(c, &c->host, group, members - 1);
+			continue;
+		}
+		c->host.count[group]++;
+		port_wait(c, &c->host, group, 0, false);
+		memcpy((char *)bytes + at, c->part[0], part);
+		port_release(c, &c->host, group, 0);
+	}
+}
+
+static int32_t meet(struct local_comm *c, int group, int32_t value, bool patient)
+{
+	int members = plan_group_size(c->plan, group);
+	*(int32_t *)port_acquire(c, &c->host) = value;
+	port_publish(c, &c->host, group, members);
+	for (int i = 0; i < members; i++) {
+		port_wait(c, &c->host, group, i, patient);
+		int32_t other = *(const int32_t *)c->part[i];
+		value = other > value ? other : value;
+		port_release(c, &c->host, group, i);
+	}
+	return value;
+}
+
+static int32_t local_max(struct comm *comm, int group, int32_t value)
+{
+	return meet((struct local_comm *)comm, group, value, false);
+}
+
+static void local_barrier(struct comm *comm, int group, bool patient)
+{
+	meet((struct local_comm *)comm, group, 0, patient);
+}
+
+/* ---- messages between stages -------------------------------------------------------------------------------------- */
+static unsigned char *box(const struct local_comm *c, int rank, unsigned number)
+{
+	return c->shared->boxes + ((size_t)rank * 2 + number % 2) * c->shared->box_size;
+}
+
+static uint64_t message_bytes(const struct local_comm *c, const struct exchange *x)
+{
+	uint64_t bytes = (uint64_t)x->outer * (uint64_t)x->block * dtype_size(x->dtype);
+	if (bytes > c->shared->box_size)
+		rank_fail(&c->reporter, "internal: a message of %llu bytes between stages, planned are %zu",
+		          (unsigned long long)bytes, c->shared->box_size);
+	return bytes;
+}
+
+static void local_send(struct comm *comm, const struct exchange *x)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	int index = plan_group_index(c->plan, x->group, c->reporter.rank);
+	int next = plan_group_member(c->plan, x->group, c->reporter.rank, index + 1);
+	if (index + 1 == plan_group_size(c->plan, x->group))
+		rank_fail(&c->reporter, "internal: the last stage sends");
+	struct mail *m = &c->shared->mail[next];
+	uint64_t bytes = message_bytes(c, x);
+	unsigned number = atomic_load(&m->sent.value), taken;
+	int64_t until = deadline(c, false);
+	while (number - (taken = atomic_load(&m->taken.value)) >= 2)
+		await(c, &m->taken, taken, next, until);
+	c->device->read(c->device, box(c, next, number), flat(x->src, bytes));
+	m->bytes[number % 2] = bytes;
+	event_add(&m->sent);
+}
+
+static void local_recv(struct comm *comm, const struct exchange *x)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	int me = c->reporter.rank, index = plan_group_index(c->plan, x->group, me);
+	if (index == 0)
+		rank_fail(&c->reporter, "internal: the first stage receives");
+	struct mail *m = &c->shared->mail[me];
+	uint64_t bytes = message_bytes(c, x);
+	unsigned number = atomic_load(&m->taken.value), sent;
+	int64_t until = deadline(c, false);
+	while ((sent = atomic_load(&m->sent.value)) == number)
+		await(c, &m->sent, sent, plan_group_member(c->plan, x->group, me, index - 1), until);
+	if (m->bytes[number % 2] != bytes)
+		rank_fail(&c->reporter, "internal: a message of %llu bytes came, %llu were expected",
+		          (unsigned long long)m->bytes[number % 2], (unsigned long long)bytes);
+	c->device->write(c->device, flat(x->dst, bytes), box(c, me, number));
+	event_add(&m->taken);
+}
+
+/* ---- */
+static void local_close(struct comm *comm)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	free(c->data.count);
+	free(c->host.count);
+	free(c->part);
+	free(c->half);
+	free(c);
+}
+
+static struct channel channel_open(const struct plan *plan, struct port *ports, unsigned char *bytes, size_t size)
+{
+	return (struct channel){ ports, bytes, size, host_alloc((size_t)plan->n_groups + 1, sizeof(uint64_t)), 0 };
+}
+
+struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
+                             int timeout_s, bool spin)
+{
+	struct local_comm *c = host_alloc(1, sizeof *c);
+	c->comm = (struct comm){ local_all_reduce, local_reduce_scatter, local_all_gather, local_all_to_all, local_send,
+		local_recv, local_broadcast, local_max, local_barrier, local_close };
+	c->plan = plan;
+	c->device = d;
+	c->reporter = *r;
+	c->shared = s;
+	c->data = channel_open(plan, s->data_ports, s->data, s->data_size);
+	c->host = channel_open(plan, s->host_ports, s->host, s->host_size);
+	c->timeout = (int64_t)timeout_s * 1000000000;
+	c->spins = spin ? SPINS : 0;
+	c->part = host_alloc(plan->head->ranks, sizeof *c->part);
+	c->half = host_alloc(plan->head->ranks, sizeof *c->half);
+	return &c->comm;
+}

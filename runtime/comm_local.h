@@ -1,0 +1,62 @@
+/* How ranks of one host hand bytes to each other. comm_local.c has the protocol, comm_collectives.c what is built on it. */
+#ifndef DEPLOY_COMM_LOCAL_H
+#define DEPLOY_COMM_LOCAL_H
+#include <stdatomic.h>
+#include "comm.h"
+#include "event.h"
+
+/* What a rank shows to others: two buffers, used in turn. A buffer is published under a tag for a number of readers and
+ * belongs to its rank again when all of them have released it, so no exchange needs a second meeting. */
+struct port {
+	_Alignas(64) struct event published, released;
+	_Alignas(64) atomic_ullong tag[2];
+	atomic_int readers[2];
+};
+/* The ports of all ranks, as one rank sees them. */
+struct channel {
+	struct port *ports;
+	unsigned char *bytes;                   /* [ranks][2][size] */
+	size_t size;                            /* of a buffer */
+	uint64_t *count;                        /* [groups + 1]: exchanges of this rank's member of the group so far */
+	unsigned turn;                          /* which buffer is next */
+};
+/* Messages to a rank: number `sent` - `taken` are in its two boxes. One writer, one reader. */
+struct mail { _Alignas(64) struct event sent, taken; uint64_t bytes[2]; };
+
+struct comm_shared {
+	struct port *data_ports, *host_ports;
+	struct mail *mail;
+	unsigned char *data, *host, *boxes;
+	size_t data_size, host_size, box_size;
+};
+
+struct local_comm {
+	struct comm comm;
+	const struct plan *plan;
+	struct device *device;
+	struct reporter reporter;
+	struct comm_shared *shared;
+	struct channel data, host;
+	int64_t timeout;                        /* ns */
+	int spins;
+	/* Of the exchange that runs, by member. */
+	const void **part;
+	int *half;
+};
+
+/* A buffer of this rank's port, once no reader is left on it. */
+void *port_acquire(struct local_comm *c, struct channel *ch);
+/* Shows the acquired buffer to `readers` members of the group. */
+void port_publish(struct local_comm *c, struct channel *ch, int group, int readers);
+/* Waits for member i; c->part[i] is its buffer until port_release. */
+void port_wait(struct local_comm *c, struct channel *ch, int group, int i, bool patient);
+void port_wait_all(struct local_comm *c, struct channel *ch, int group);
+void port_release(struct local_comm *c, struct channel *ch, int group, int i);
+void port_release_all(struct local_comm *c, struct channel *ch, int group);
+
+/* comm_collectives.c */
+void local_all_reduce(struct comm *c, const struct exchange *x);
+void local_reduce_scatter(struct comm *c, const struct exchange *x);
+void local_all_gather(struct comm *c, const struct exchange *x);
+void local_all_to_all(struct comm *c, const struct exchange *x);
+#endif

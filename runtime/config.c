@@ -1,0 +1,108 @@
+/* config.json against the constants that the program was compiled for (language.md 2.11): present and different is refused;
+ * none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "runtime.h"
+
+enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING };     /* as in sema/program.h */
+
+/* The value at a path like rope_parameters.rope_theta; NULL when absent. */
+static json_t *find(json_t *root, const char *path)
+{
+	json_t *at = json_object_get(root, path);
+	const char *dot = strchr(path, '.');
+	if (at || !dot)
+		return at;
+	char *head = strndup(path, (size_t)(dot - path));
+	at = find(json_object_get(root, head), dot + 1);
+	free(head);
+	return at;
+}
+
+/* A decimal written with fewer digits than a double has is the same number. */
+static bool same_number(double a, double b)
+{
+	return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b));
+}
+
+static bool agrees(const struct plan *plan, const struct dr_config *c, json_t *v)
+{
+	switch (c->type) {
+	case CONFIG_NONE: return !v || json_is_null(v);
+	case CONFIG_BOOL: return json_is_boolean(v) && json_is_true(v) == (c->b != 0);
+	case CONFIG_INT: return json_is_number(v) && same_number(json_number_value(v), (double)c->i);
+	case CONFIG_FLOAT: return json_is_number(v) && same_number(json_number_value(v), c->f);
+	default: return json_is_string(v) && !strcmp(json_string_value(v), plan_string(plan, c->s));
+	}
+}
+
+static void format_expected(const struct plan *plan, const struct dr_config *c, char *out, size_t n)
+{
+	switch (c->type) {
+	case CONFIG_NONE: snprintf(out, n, "none"); return;
+	case CONFIG_BOOL: snprintf(out, n, "%s", c->b ? "true" : "false"); return;
+	case CONFIG_INT: snprintf(out, n, "%lld", (long long)c->i); return;
+	case CONFIG_FLOAT: snprintf(out, n, "%.17g", c->f); return;
+	default: snprintf(out, n, "\"%s\"", plan_string(plan, c->s)); return;
+	}
+}
+
+static void report_difference(const struct plan *plan, const struct dr_config *c, json_t *v, struct problems *p)
+{
+	char expected[256];
+	char *there = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	format_expected(plan, c, expected, sizeof expected);
+	problem(p, "config.json: %s is %.200s, the launcher was compiled for %s", plan_string(plan, c->name),
+	        there ? there : "?", expected);
+	free(there);
+}
+
+/* Null counts as absent. */
+static bool is_there(json_t *root, const char *path)
+{
+	json_t *v = find(root, path);
+	return v && !json_is_null(v);
+}
+
+static bool accepted(const struct options *o, const char *name)
+{
+	for (int i = 0; i < o->n_unverified; i++)
+		if (!strcmp(o->unverified[i], name))
+			return true;
+	return false;
+}
+
+/* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command line. */
+static void check_there(const struct plan *plan, uint32_t first, json_t *root, const struct options *o, struct problems *p)
+{
+	const char *value = plan_string(plan, plan->config[first].field);
+	for (uint32_t i = 0; i < plan->head->config.n; i++) {
+		const char *name = plan_string(plan, plan->config[i].name);
+		bool same = !strcmp(plan_string(plan, plan->config[i].field), value);
+		if (same && (i < first || is_there(root, name) || accepted(o, name)))
+			return;
+	}
+	const char *name = plan_string(plan, plan->config[first].name);
+	char expected[256];
+	format_expected(plan, &plan->config[first], expected, sizeof expected);
+	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value,
+	        expected, name);
+}
+
+void config_check(const struct plan *plan, const char *folder, const struct options *o, struct problems *p)
+{
+	char *path = join_path(folder, "config.json");
+	json_t *root = plan->head->config.n ? json_file(path, p) : NULL;
+	free(path);
+	for (uint32_t i = 0; root && i < plan->head->config.n; i++) {
+		const struct dr_config *c = &plan->config[i];
+		json_t *v = find(root, plan_string(plan, c->name));
+		if (v && !json_is_null(v) && !agrees(plan, c, v))
+			report_difference(plan, c, v, p);
+		if (c->type != CONFIG_NONE)
+			check_there(plan, i, root, o, p);
+	}
+	json_decref(root);
+}

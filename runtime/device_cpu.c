@@ -1,0 +1,137 @@
+/* The cpu device: host memory, and a team of threads that all run each kernel, every one its static share. */
+#include "device.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "event.h"
+
+enum { SPINS = 20000, MAX_AREAS = 16 };
+static const int64_t NEVER = INT64_MAX;
+
+struct area { void *at; size_t bytes; };
+
+struct worker { struct cpu *cpu; int index; pthread_t thread; };
+
+/* A launch: the rank writes job and adds to `start`; each worker adds to `done`. The rank itself is worker 0. */
+struct cpu {
+	struct device device;
+	struct device_options options;
+	struct area area[MAX_AREAS]; int n_areas;
+	struct worker *workers;
+	struct event start, done;
+	struct { dr_kernel_fn fn; const uint64_t *args; bool stop; } job;
+};
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct cpu *c = w->cpu;
+	int spins = c->options.spin ? SPINS : 0;
+	for (unsigned seen = 0;; seen++) {
+		event_wait(&c->start, seen, spins, NEVER);
+		if (c->job.stop)
+			return NULL;
+		c->job.fn(c->job.args, w->index, c->options.threads);
+		event_add(&c->done);
+	}
+}
+
+static uint64_t cpu_alloc(struct device *d, uint64_t bytes)
+{
+	struct cpu *c = (struct cpu *)d;
+	if (bytes == 0)
+		return 0;
+	if (c->n_areas == MAX_AREAS)
+		rank_fail(&c->options.reporter, "internal: more than %d allocations on a device", MAX_AREAS);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		rank_fail(&c->options.reporter, "the host has no %llu bytes of memory left", (unsigned long long)bytes);
+	madvise(p, bytes, MADV_HUGEPAGE);
+	c->area[c->n_areas++] = (struct area){ p, bytes };
+	return (uint64_t)(uintptr_t)p;
+}
+
+static void cpu_read(struct device *d, void *to, struct rect from)
+{
+	(void)d;
+	const char *p = (const char *)(uintptr_t)from.at;
+	for (uint64_t i = 0; i < from.rows; i++)
+		memcpy((char *)to + i * from.width, p + i * from.pitch, from.width);
+}
+
+static void cpu_write(struct device *d, struct rect to, const void *from)
+{
+	(void)d;
+	char *p = (char *)(uintptr_t)to.at;
+	for (uint64_t i = 0; i < to.rows; i++)
+		memcpy(p + i * to.pitch, (const char *)from + i * to.width, to.width);
+}
+
+static void cpu_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
+{
+	(void)d;
+	memset((void *)(uintptr_t)at, byte, bytes);
+}
+
+static void cpu_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args)
+{
+	(void)n_args;
+	struct cpu *c = (struct cpu *)d;
+	int others = c->options.threads - 1;
+	dr_kernel_fn fn = c->options.kernels[kernel];
+	if (others == 0) {
+		fn(args, 0, 1);
+		return;
+	}
+	unsigned target = atomic_load(&c->done.value) + (unsigned)others, seen;
+	c->job.fn = fn;
+	c->job.args = args;
+	event_add(&c->start);
+	fn(args, 0, others + 1);
+	while ((seen = atomic_load(&c->done.value)) != target)
+		event_wait(&c->done, seen, c->options.spin ? SPINS : 0, NEVER);
+}
+
+static void cpu_sync(struct device *d)
+{
+	(void)d;
+}
+
+static void cpu_close(struct device *d)
+{
+	struct cpu *c = (struct cpu *)d;
+	c->job.stop = true;
+	event_add(&c->start);
+	for (int i = 1; i < c->options.threads; i++)
+		pthread_join(c->workers[i].thread, NULL);
+	for (int i = 0; i < c->n_areas; i++)
+		munmap(c->area[i].at, c->area[i].bytes);
+	free(c->workers);
+	free(c);
+}
+
+/* Signals are for the rank's first thread. */
+static void start_team(struct cpu *c)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	c->workers = host_alloc((size_t)c->options.threads, sizeof *c->workers);
+	for (int i = 1; i < c->options.threads; i++) {
+		c->workers[i] = (struct worker){ .cpu = c, .index = i };
+		if (pthread_create(&c->workers[i].thread, NULL, worker_main, &c->workers[i]))
+			rank_fail(&c->options.reporter, "cannot start thread %d of %d", i + 1, c->options.threads);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+struct device *device_cpu_open(const struct device_options *o)
+{
+	struct cpu *c = host_alloc(1, sizeof *c);
+	c->device = (struct device){ cpu_alloc, cpu_read, cpu_write, cpu_fill, cpu_launch, cpu_sync, cpu_close };
+	c->options = *o;
+	start_team(c);
+	return &c->device;
+}

@@ -1,0 +1,57 @@
+/* The number formats that the runtime converts: f32, bf16, f16, bit by bit, so that no processor feature is needed. */
+#ifndef DEPLOY_NUMBER_H
+#define DEPLOY_NUMBER_H
+#include <stdint.h>
+#include <string.h>
+#include "abi.h"
+
+static inline size_t dtype_size(uint32_t t) { return t == DR_F32 || t == DR_I32 ? 4 : 2; }
+
+static inline float f32_of_bits(uint32_t b)
+{
+	float f;
+	memcpy(&f, &b, sizeof f);
+	return f;
+}
+
+static inline uint32_t bits_of_f32(float f)
+{
+	uint32_t b;
+	memcpy(&b, &f, sizeof b);
+	return b;
+}
+
+static inline float f32_of_bf16(uint16_t h) { return f32_of_bits((uint32_t)h << 16); }
+
+/* To nearest, ties to even; a NaN stays one. */
+static inline uint16_t bf16_of_f32(float f)
+{
+	uint32_t b = bits_of_f32(f);
+	if ((b & 0x7fffffffu) > 0x7f800000u)
+		return (uint16_t)(b >> 16 | 0x40);
+	return (uint16_t)((b + 0x7fff + (b >> 16 & 1)) >> 16);
+}
+
+/* Exponents are moved by a multiplication, which also makes subnormals right; infinity and NaN are set apart. */
+static inline float f32_of_f16(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
+	if ((h & 0x7c00) == 0x7c00)
+		return f32_of_bits(sign | rest | 0x7f800000u);
+	return f32_of_bits(sign | bits_of_f32(f32_of_bits(rest) * 0x1p112f));
+}
+
+/* To nearest, ties to even; beyond 65504 + half a step: infinity. */
+static inline uint16_t f16_of_f32(float f)
+{
+	uint32_t b = bits_of_f32(f), sign = b >> 16 & 0x8000;
+	b &= 0x7fffffffu;
+	if (b > 0x7f800000u)
+		return (uint16_t)(sign | 0x7e00);
+	if (b >= 0x477ff000u)
+		return (uint16_t)(sign | 0x7c00);
+	if (b < 0x38800000u)            /* subnormal: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits */
+		return (uint16_t)(sign | (bits_of_f32(f32_of_bits(b) + 0.5f) - 0x3f000000u));
+	return (uint16_t)(sign | ((b - 0x38000000u + 0xfff + (b >> 13 & 1)) >> 13));
+}
+#endif

@@ -1,0 +1,107 @@
+/* Reading dr_blob, and mesh coordinates of ranks. */
+#include "plan.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *plan_open(struct plan *p, const unsigned char *blob)
+{
+	const struct dr_program *h = (const struct dr_program *)(const void *)blob;
+	if (h->magic != DR_MAGIC)
+		return "the launcher has no program";
+	if (h->version != DR_ABI_VERSION)
+		return "the launcher's program is of another version than its runtime";
+	*p = (struct plan){ .blob = blob, .head = h, .n_groups = (int)h->groups.n };
+	p->atoms = plan_array(p, struct dr_atom, h->atoms);
+	p->groups = plan_array(p, struct dr_group, h->groups);
+	p->collectives = plan_array(p, struct dr_collective, h->collectives);
+	p->stages = plan_array(p, struct dr_stage, h->stages);
+	p->params = plan_array(p, struct dr_param, h->params);
+	p->constants = plan_array(p, struct dr_constant, h->constants);
+	p->maps = plan_array(p, struct dr_map, h->maps);
+	p->config = plan_array(p, struct dr_config, h->config);
+	p->op_names = plan_array(p, struct dr_span, h->op_names);
+	p->n_stages = (int)h->stages.n;
+	p->n_owners = plan_group_size(p, (int)h->owner_group);
+	uint64_t ranks = 1;
+	for (uint32_t i = 0; i < h->atoms.n; i++)
+		ranks *= p->atoms[i].size;
+	if (ranks != h->ranks)
+		return "the mesh of the launcher's program does not have as many ranks as the program";
+	if (plan_group_size(p, (int)h->stage_group) != p->n_stages)
+		return "the stages of the launcher's program are not those of its mesh";
+	return NULL;
+}
+
+const char *plan_string(const struct plan *p, struct dr_span s) { return (const char *)p->blob + s.at; }
+
+int plan_coordinate(const struct plan *p, uint32_t atom, int rank)
+{
+	return rank / (int)p->atoms[atom].stride % (int)p->atoms[atom].size;
+}
+
+int plan_group_size(const struct plan *p, int group)
+{
+	return group == p->n_groups ? (int)p->head->ranks : (int)p->groups[group].size;
+}
+
+int plan_group_index(const struct plan *p, int group, int rank)
+{
+	if (group == p->n_groups)
+		return rank;
+	const struct dr_group *g = &p->groups[group];
+	const uint32_t *atom = plan_array(p, uint32_t, g->atoms);
+	int index = 0;
+	for (uint32_t a = 0; a < g->atoms.n; a++)
+		index = index * (int)p->atoms[atom[a]].size + plan_coordinate(p, atom[a], rank);
+	return index;
+}
+
+int plan_group_member(const struct plan *p, int group, int rank, int i)
+{
+	if (group == p->n_groups)
+		return i;
+	const struct dr_group *g = &p->groups[group];
+	const uint32_t *atom = plan_array(p, uint32_t, g->atoms);
+	for (uint32_t a = g->atoms.n; a-- > 0;) {
+		const struct dr_atom *at = &p->atoms[atom[a]];
+		int digit = i % (int)at->size;
+		i /= (int)at->size;
+		rank += (digit - plan_coordinate(p, atom[a], rank)) * (int)at->stride;
+	}
+	return rank;
+}
+
+bool plan_group_has(const struct plan *p, int group, uint32_t atom)
+{
+	const uint32_t *at = plan_array(p, uint32_t, p->groups[group].atoms);
+	for (uint32_t a = 0; a < p->groups[group].atoms.n; a++)
+		if (at[a] == atom)
+			return true;
+	return false;
+}
+
+int plan_stage(const struct plan *p, int rank) { return plan_group_index(p, (int)p->head->stage_group, rank); }
+
+uint64_t plan_bytes(const struct plan *p, int rank)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < DR_SPACES; i++)
+		sum += p->stages[plan_stage(p, rank)].bytes[i];
+	return sum;
+}
+
+void plan_rank_name(const struct plan *p, int rank, char *out, size_t n)
+{
+	size_t at = (size_t)snprintf(out, n, "rank %d", rank);
+	for (uint32_t a = 0; a < p->head->atoms.n && at < n; a++)
+		at += (size_t)snprintf(out + at, n - at, "%s%s=%d", a ? ", " : " (", plan_string(p, p->atoms[a].name),
+		                       plan_coordinate(p, a, rank));
+	if (p->head->atoms.n && at < n)
+		snprintf(out + at, n - at, ")");
+}
+
+const char *plan_op(const struct plan *p, int op)
+{
+	return op >= 0 && op < (int)p->head->op_names.n ? plan_string(p, p->op_names[op]) : "?";
+}

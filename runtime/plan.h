@@ -1,0 +1,40 @@
+/* dr_blob, checked, with its tables as arrays; and what follows from mesh coordinates. */
+#ifndef DEPLOY_PLAN_H
+#define DEPLOY_PLAN_H
+#include <stdbool.h>
+#include <stddef.h>
+#include "abi.h"
+
+struct plan {
+	const unsigned char *blob;
+	const struct dr_program *head;
+	const struct dr_atom *atoms;
+	const struct dr_group *groups;
+	const struct dr_collective *collectives;
+	const struct dr_stage *stages;
+	const struct dr_param *params;
+	const struct dr_constant *constants;
+	const struct dr_map *maps;
+	const struct dr_config *config;
+	const struct dr_span *op_names;
+	int n_stages, n_owners, n_groups;       /* the group of all ranks is n_groups, behind those of the program */
+};
+
+/* NULL, or what is wrong with the blob. */
+const char *plan_open(struct plan *p, const unsigned char *blob);
+const char *plan_string(const struct plan *p, struct dr_span s);
+#define plan_array(p, T, span) ((const T *)((p)->blob + (span).at))
+
+int plan_coordinate(const struct plan *p, uint32_t atom, int rank);
+int plan_group_size(const struct plan *p, int group);
+/* The rank's place in its group, and the rank at a place of that group. */
+int plan_group_index(const struct plan *p, int group, int rank);
+int plan_group_member(const struct plan *p, int group, int rank, int i);
+bool plan_group_has(const struct plan *p, int group, uint32_t atom);
+int plan_stage(const struct plan *p, int rank);
+/* Of all spaces. */
+uint64_t plan_bytes(const struct plan *p, int rank);
+/* "rank 3 (tp=1, pp=0)" */
+void plan_rank_name(const struct plan *p, int rank, char *out, size_t n);
+const char *plan_op(const struct plan *p, int op);
+#endif

@@ -1,0 +1,100 @@
+/* Reports of ranks through shared memory, and the launcher's messages on stderr. */
+#include "report.h"
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { INDENT = 2 };
+
+void *shared_alloc(size_t bytes)
+{
+	void *p = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+struct board *board_open(int ranks)
+{
+	struct board *b = shared_alloc(sizeof *b + (size_t)ranks * sizeof b->rank[0]);
+	if (b)
+		b->ranks = ranks;
+	return b;
+}
+
+void rank_fail(const struct reporter *r, const char *fmt, ...)
+{
+	int none = 0;
+	struct rank_status *s = &r->board->rank[r->rank];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(s->message, sizeof s->message, fmt, args);
+	va_end(args);
+	atomic_compare_exchange_strong(&r->board->first, &none, r->rank + 1);
+	_exit(strncmp(fmt, "internal:", 9) ? STATUS_FAILED : STATUS_INTERNAL);
+}
+
+void problems_open(struct problems *p)
+{
+	*p = (struct problems){ 0 };
+	p->out = open_memstream(&p->text, &p->size);
+	if (!p->out)
+		abort();
+}
+
+void problem(struct problems *p, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	fprintf(p->out, "%*s", INDENT, "");
+	vfprintf(p->out, fmt, args);
+	fputc('\n', p->out);
+	va_end(args);
+	p->n++;
+}
+
+bool problems_close(struct problems *p, const char *title)
+{
+	fclose(p->out);
+	if (p->n == 1)
+		fprintf(stderr, "error: %s", p->text + INDENT);
+	else if (p->n)
+		fprintf(stderr, "error: %s\n%s", title, p->text);
+	free(p->text);
+	return p->n == 0;
+}
+
+static void print_line(const char *kind, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
+static void print_line(const char *kind, const char *fmt, va_list args)
+{
+	flockfile(stderr);
+	fprintf(stderr, "%s: ", kind);
+	vfprintf(stderr, fmt, args);
+	fputc('\n', stderr);
+	funlockfile(stderr);
+}
+
+void print_error(const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	print_line("error", fmt, args);
+	va_end(args);
+}
+
+void print_warning(const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	print_line("warning", fmt, args);
+	va_end(args);
+}
+
+void *host_alloc(size_t n, size_t size)
+{
+	void *p = calloc(n ? n : 1, size ? size : 1);
+	if (p)
+		return p;
+	print_error("out of host memory: %zu x %zu bytes", n, size);
+	_exit(STATUS_FAILED);
+}

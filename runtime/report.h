@@ -1,0 +1,47 @@
+/* What ranks say about themselves, in memory that all of them and the parent share; and messages of the launcher. */
+#ifndef DEPLOY_REPORT_H
+#define DEPLOY_REPORT_H
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Exit statuses of the launcher. STATUS_SIGNAL + n: signal n ended it. */
+enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE, STATUS_INTERNAL = 70, STATUS_SIGNAL = 128 };
+
+/* What a rank does. ACTIVITY_STEP: `op` and `layer` say where. */
+enum activity { ACTIVITY_START, ACTIVITY_LOAD, ACTIVITY_WAIT, ACTIVITY_STEP, ACTIVITY_OUTPUT, ACTIVITY_END };
+
+struct rank_status {
+	atomic_int activity, op, layer;         /* layer -1: outside the loop over the layers */
+	uint64_t planned, allocated;            /* bytes */
+	char message[2048];                     /* why it failed */
+};
+
+/* One for all ranks. `first` is 1 + the rank that failed first, 0 while none did; set, all waits end. */
+struct board { int ranks; atomic_int first; struct rank_status rank[]; };
+
+struct reporter { struct board *board; int rank; };
+
+/* Zeroed memory shared with processes forked later. NULL: none left. */
+void *shared_alloc(size_t bytes);
+
+struct board *board_open(int ranks);
+/* Ends the rank, with STATUS_INTERNAL when the message begins with "internal:". The parent tells the message of the first
+ * one that failed, and ends the others. */
+_Noreturn void rank_fail(const struct reporter *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static inline bool board_failed(const struct reporter *r) { return atomic_load(&r->board->first) != 0; }
+
+/* Mistakes that are collected and told in one message. */
+struct problems { FILE *out; char *text; size_t size; int n; };
+void problems_open(struct problems *p);
+void problem(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Prints "error: TITLE" and the problems, or the only one without the title; frees them. True when there were none. */
+bool problems_close(struct problems *p, const char *title);
+
+void print_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void print_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Of calloc, for host tables whose size is known at start. Running out ends the process with a message. */
+void *host_alloc(size_t n, size_t size);
+#endif

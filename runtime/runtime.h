@@ -1,0 +1,175 @@
+/* The runtime's parts, in the order in which a launcher goes through them. */
+#ifndef DEPLOY_RUNTIME_H
+#define DEPLOY_RUNTIME_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "abi.h"
+#include "comm.h"
+#include "device.h"
+#include "plan.h"
+#include "report.h"
+
+/* What the compiler generated, so that a test can bring its own. */
+struct generated {
+	const unsigned char *blob;
+	const dr_kernel_fn *kernels;
+	void (*step[DR_PHASES])(struct dr_frame *f);
+};
+
+/* ---- cli.c: the command line --------------------------------------------------------------------------------------- */
+struct prompt { int32_t *ids; int n; };
+enum { MAX_UNVERIFIED = 64 };
+struct options {
+	const char *weights, *logits;           /* NULL: none */
+	struct prompt *prompts; int n_prompts;
+	int max_tokens, threads;                /* 0: the default */
+	int prompt, output, batch;              /* of bench */
+	const char *unverified[MAX_UNVERIFIED]; int n_unverified;
+	bool bench;
+	const char *device;                     /* of the environment, see env.def */
+	int timeout;                            /* seconds */
+};
+/* The launcher's main, with what it launches. */
+int launcher_main(int argc, char **argv, const struct generated *g);
+
+/* ---- safetensors.c, config.c, weights_check.c, weights_load.c ------------------------------------------------------ */
+struct checkpoint;
+enum { TENSOR_DIMS = 8, TENSOR_OTHER_DTYPE = 100 };     /* a dtype that the runtime does not read */
+struct tensor {
+	char *name;
+	char stored[12]; uint32_t dtype;        /* as the file names it; enum dr_dtype */
+	int dims; int64_t dim[TENSOR_DIMS]; uint64_t count;
+	const unsigned char *data;              /* count elements, of any alignment */
+};
+/* Maps the checkpoint of a folder: model.safetensors, or the shards of model.safetensors.index.json. What is wrong with
+ * them is reported; the tensors that could be read are there. */
+struct checkpoint *checkpoint_open(const char *folder, struct problems *p);
+void checkpoint_close(struct checkpoint *c);
+const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name);
+int checkpoint_size(const struct checkpoint *c);
+const struct tensor *checkpoint_at(const struct checkpoint *c, int i);
+/* A JSON file of at most 256 MiB. NULL after a report. */
+struct json_t *json_file(const char *path, struct problems *p);
+char *join_path(const char *folder, const char *name);
+
+/* Compares config.json with what the program was compiled for (language.md 2.11). */
+void config_check(const struct plan *plan, const char *folder, const struct options *o, struct problems *p);
+/* Compares every tensor's presence, shape and dtype. Tells what is narrowed and what nothing reads. */
+void weights_check(const struct plan *plan, const struct checkpoint *c, struct problems *p);
+
+/* The key of a param's tensor. digit[a]: global index along axis a, used for the keyed ones. */
+void param_key(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit, char *out, size_t n);
+enum { KEY_BYTES = 512, MAX_AXES = 16 };
+
+/* Elements of a param's stored tensor, or random ones when there is no checkpoint: [flat + i * stride], to `dtype`. */
+struct source {
+	const struct tensor *tensor;            /* NULL: random */
+	uint64_t seed; float center, scale;     /* random: uniform in center +- scale, a function of seed and position */
+};
+void source_read(const struct source *s, int64_t flat, int64_t stride, int64_t n, uint32_t dtype, void *to);
+
+struct memory;
+/* Writes this rank's params, constants and expert maps to its device. */
+void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d, const struct memory *m,
+                  const struct reporter *r);
+void tables_load(const struct plan *plan, int rank, struct device *d, const struct memory *m);
+
+/* ---- allocator.c: all device memory of a rank ---------------------------------------------------------------------- */
+struct memory {
+	struct device *device; struct reporter reporter;
+	uint64_t base[DR_SPACES], bytes[DR_SPACES], total;
+	bool sealed;
+};
+/* Bytes of the communicator's buffers of one rank: they count as DR_SPACE_COMM. */
+uint64_t plan_comm_bytes(const struct plan *plan);
+/* One allocation for each space of the rank's stage. */
+void memory_open(struct memory *m, const struct plan *plan, int rank, struct device *d, const struct reporter *r);
+/* Memory that no space of the plan has; an internal error once sealed, which memory_open does last. */
+uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes);
+
+/* ---- step.c; schedule.c: rank 0 ------------------------------------------------------------------------------------------ */
+/* What one step brings, as words that rank 0 broadcasts: head, then the input arrays of every microbatch and owner. */
+enum { STEP_STOP = -1 };
+struct step_head { int32_t phase, microbatches, with_pages, pad; };
+struct step {
+	int32_t *words; size_t n, cap;          /* i32; the members below are their beginning */
+	struct step_head *head;
+	int32_t *tokens, *rows;                 /* [microbatches] T and R */
+};
+/* How many words say how many there are. */
+size_t step_fixed(const struct plan *plan);
+void step_open(struct step *s, const struct plan *plan);
+void step_close(struct step *s);
+/* Sets n from head and the T and R of each microbatch. */
+void step_measure(struct step *s, const struct plan *plan);
+/* The array of an owner in a microbatch; of DR_INPUT_PAGES: any microbatch, only with_pages. */
+int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input, int *n);
+
+struct sequence {
+	const int32_t *prompt; int n_prompt, max_tokens;
+	int32_t *out; int n_out;                /* sampled so far */
+	int owner, slot, fed;                   /* slot: row of the page table, -1 when not admitted; fed: positions in the cache */
+	int32_t *pages; int n_pages;
+};
+struct schedule;
+struct schedule *schedule_open(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens);
+void schedule_close(struct schedule *s);
+/* Plans the next step. false: all sequences are done. */
+bool schedule_next(struct schedule *s, struct step *step);
+/* The sequence that row r of an owner's microbatch is of; -1: padding. */
+int schedule_row(const struct schedule *s, int microbatch, int owner, int row);
+/* A sampled token of that row. Sequences that are done give their pages back. */
+void schedule_token(struct schedule *s, int sequence, int32_t token);
+const struct sequence *schedule_sequence(const struct schedule *s, int i);
+int schedule_free_pages(const struct schedule *s, int owner);
+/* Tells which prompts can never be admitted, or have ids beyond the vocabulary. */
+void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p);
+
+/* ---- npy.c ----------------------------------------------------------------------------------------------------------- */
+/* f32 [n0][n1][n2] in a file that gets its name when it is whole. */
+struct npy { const char *path; char *temporary; int fd; size_t header; int64_t dim[3]; };
+bool npy_open(struct npy *f, const char *path, int64_t n0, int64_t n1, int64_t n2);     /* false after a message */
+bool npy_row(const struct npy *f, int64_t i0, int64_t i1, const float *row);
+bool npy_finish(struct npy *f);
+void npy_discard(struct npy *f);
+
+/* ---- rank.c: the life of one rank; serve.c: rank 0's part of it --------------------------------------------------------- */
+/* Where ranks of the last stage leave what a step gave: [microbatches][owners][max_rows], logits with [vocab] behind. */
+struct results { int32_t *tokens; float *logits; int max_rows; };
+
+struct job {
+	const struct generated *generated;
+	const struct plan *plan;
+	const struct options *options;
+	const struct checkpoint *checkpoint;    /* NULL: random weights */
+	struct npy *npy;                        /* NULL: no logits */
+	struct board *board;
+	struct comm_shared *comm;
+	struct results results;
+	bool spin; int threads;                 /* of each rank */
+};
+struct rank {
+	struct dr_frame frame;                  /* first: generated code hands it back */
+	const struct job *job;
+	int index;
+	struct reporter reporter;
+	struct device *device;
+	struct comm *comm;
+	struct memory memory;
+	struct step step;
+	int32_t *starts;                        /* [ranks + 1]: dr_rounds */
+};
+_Noreturn void rank_main(const struct job *job, int index);
+/* Runs a step that all ranks have; of rank 0: hands it out first. */
+bool rank_step(struct rank *r);         /* false: rank 0 said that there are no more */
+/* Rank 0: runs the job's prompts and prints what came of it. */
+void serve(struct rank *r);
+void activity(struct rank *r, enum activity a);
+
+/* ---- launch.c ---------------------------------------------------------------------------------------------------------- */
+/* Forks the ranks and waits for them. Gives the exit status. */
+int launch(struct job *job);
+int host_cores(void);
+#endif

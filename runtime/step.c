@@ -1,0 +1,58 @@
+/* The words of a step: what rank 0 hands to all ranks. */
+#include <stdlib.h>
+#include "runtime.h"
+
+enum { HEAD_WORDS = sizeof(struct step_head) / sizeof(int32_t) };
+
+static int most(const uint32_t *of_phase)
+{
+	return (int)(of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]);
+}
+
+/* Words of a microbatch of one owner: four arrays of T tokens, one of R rows. */
+static size_t owner_words(int tokens, int rows) { return 4 * (size_t)tokens + (size_t)rows; }
+
+static size_t page_words(const struct plan *plan) { return (size_t)plan->head->seqs * plan->head->pages_per_seq; }
+
+size_t step_fixed(const struct plan *plan) { return HEAD_WORDS + 2 * (size_t)plan->head->microbatches; }
+
+void step_open(struct step *s, const struct plan *plan)
+{
+	const struct dr_program *h = plan->head;
+	size_t m = h->microbatches, owners = (size_t)plan->n_owners;
+	s->cap = step_fixed(plan) + owners * (m * owner_words(most(h->chunk), most(h->max_rows)) + page_words(plan));
+	s->words = host_alloc(s->cap, sizeof *s->words);
+	s->head = (struct step_head *)(void *)s->words;
+	s->tokens = s->words + HEAD_WORDS;
+	s->rows = s->tokens + m;
+}
+
+void step_close(struct step *s) { free(s->words); }
+
+/* Where microbatch `n` begins. */
+static size_t microbatch_at(const struct step *s, const struct plan *plan, int n)
+{
+	size_t at = step_fixed(plan);
+	for (int i = 0; i < n; i++)
+		at += (size_t)plan->n_owners * owner_words(s->tokens[i], s->rows[i]);
+	return at;
+}
+
+void step_measure(struct step *s, const struct plan *plan)
+{
+	s->n = microbatch_at(s, plan, s->head->microbatches);
+	if (s->head->with_pages)
+		s->n += (size_t)plan->n_owners * page_words(plan);
+}
+
+int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input, int *n)
+{
+	if (input == DR_INPUT_PAGES) {
+		*n = (int)page_words(plan);
+		return s->words + microbatch_at(s, plan, s->head->microbatches) + (size_t)owner * page_words(plan);
+	}
+	int tokens = s->tokens[microbatch], rows = s->rows[microbatch];
+	int32_t *at = s->words + microbatch_at(s, plan, microbatch) + (size_t)owner * owner_words(tokens, rows);
+	*n = input == DR_INPUT_WANT ? rows : tokens;
+	return at + (size_t)input * (size_t)tokens;     /* WANT is the fifth array, behind four of T */
+}

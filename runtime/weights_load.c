@@ -1,0 +1,218 @@
+/* A rank's slices of the params, into device memory: reordered into the tiles that kernels read (struct packing of
+ * dag/kernel.h) in host buffers of bounded size. Constants and expert maps as well. */
+#include <math.h>
+#include <stdlib.h>
+#include "number.h"
+#include "runtime.h"
+
+enum { BUFFER_BYTES = 4 << 20 };
+
+/* Axes that count as one: a mixed radix number, major to minor. */
+struct digits { uint32_t axis[MAX_AXES]; int n; int64_t size; };
+
+/* One param of one layer on its way to the device. A plain param is [all axes but the last][last]: one tile an element wide. */
+struct transfer {
+	const struct plan *plan;
+	const struct dr_param *param;
+	const struct dr_axis *axes;
+	const struct checkpoint *checkpoint;
+	int rank; int64_t layer;
+	struct digits g, n, k;
+	int64_t n_tile, k_pair, tiles, k_padded;        /* tiles: of one g */
+	int64_t index[MAX_AXES];                        /* global index along each axis; those of k count from the slice's begin */
+	int64_t keyed[MAX_AXES]; bool has_source;       /* what `source` was looked up for */
+	struct source source;
+	unsigned char *row;                             /* [k_padded] elements of one n */
+};
+
+static void add_digit(struct digits *d, uint32_t axis, uint32_t local)
+{
+	d->axis[d->n++] = axis;
+	d->size *= local;
+}
+
+static void split_axes(struct transfer *t)
+{
+	bool tiled = t->param->n_tile != 0;
+	t->g.size = t->n.size = t->k.size = 1;
+	for (uint32_t a = 0; a < t->param->axes.n; a++) {
+		bool last = a + 1 == t->param->axes.n;
+		uint32_t role = tiled ? t->axes[a].role : last && !t->axes[a].keyed ? DR_WEIGHT_K : DR_WEIGHT_N;
+		add_digit(role == DR_WEIGHT_K ? &t->k : role == DR_WEIGHT_N ? &t->n : &t->g, a, t->axes[a].local);
+	}
+	t->n_tile = tiled ? t->param->n_tile : 1;
+	t->k_pair = tiled ? t->param->k_pair : 1;
+	t->tiles = (t->n.size + t->n_tile - 1) / t->n_tile;
+	t->k_padded = (t->k.size + t->k_pair - 1) / t->k_pair * t->k_pair;
+}
+
+static int64_t slice_begin(const struct transfer *t, uint32_t a)
+{
+	return (int64_t)t->axes[a].local * plan_group_index(t->plan, (int)t->axes[a].group, t->rank);
+}
+
+/* Sets the axes' global indices from a number. */
+static void set_digits(struct transfer *t, const struct digits *d, int64_t number)
+{
+	for (int i = d->n; i-- > 0;) {
+		uint32_t a = d->axis[i];
+		t->index[a] = slice_begin(t, a) + number % t->axes[a].local;
+		number /= t->axes[a].local;
+	}
+}
+
+/* ---- sources ------------------------------------------------------------------------------------------------------ */
+/* Uniform with the variance of 1/k: sums over k elements stay of order one. Gains of norms are near one. */
+static void random_source(struct transfer *t, const char *key)
+{
+	double k = 1;
+	uint64_t seed = 0xcbf29ce484222325u;
+	for (const char *s = key; *s; s++)
+		seed = (seed ^ (unsigned char)*s) * 0x100000001b3u;
+	for (uint32_t a = 0; a < t->param->axes.n; a++)
+		if (t->param->n_tile ? t->axes[a].role == DR_WEIGHT_K : a + 1 == t->param->axes.n)
+			k *= t->axes[a].extent;
+	bool gain = t->param->axes.n < 2;
+	t->source = (struct source){ NULL, seed, gain ? 1.0f : 0.0f, gain ? 0.1f : (float)sqrt(3.0 / k) };
+}
+
+static void look_up_source(struct transfer *t)
+{
+	bool same = t->has_source;
+	for (uint32_t a = 0; a < t->param->axes.n; a++)
+		same = same && (!t->axes[a].keyed || t->keyed[a] == t->index[a]);
+	if (same)
+		return;
+	char key[KEY_BYTES];
+	param_key(t->plan, t->param, t->layer, t->index, key, sizeof key);
+	for (uint32_t a = 0; a < t->param->axes.n; a++)
+		t->keyed[a] = t->index[a];
+	if (t->checkpoint)
+		t->source.tensor = checkpoint_find(t->checkpoint, key);
+	else
+		random_source(t, key);
+	t->has_source = true;
+}
+
+/* ---- reordering --------------------------------------------------------------------------------------------------- */
+/* The k elements of the current g and n, in runs along the last axis of k. */
+static void read_row(struct transfer *t)
+{
+	size_t size = dtype_size(t->param->dtype);
+	int64_t run = t->k.n ? t->axes[t->k.axis[t->k.n - 1]].local : 1;
+	int64_t stride = t->k.n ? t->axes[t->k.axis[t->k.n - 1]].stride : 1;
+	for (int64_t at = 0; at < t->k.size; at += run) {
+		int64_t flat_at = t->param->base;
+		set_digits(t, &t->k, at);
+		look_up_source(t);
+		for (uint32_t a = 0; a < t->param->axes.n; a++)
+			flat_at += t->index[a] * t->axes[a].stride;
+		source_read(&t->source, flat_at, stride, run, t->param->dtype, t->row + (size_t)at * size);
+	}
+}
+
+/* Row i of a tile: k elements in pairs, n_tile pairs between one and the next. */
+static void place_row(const struct transfer *t, unsigned char *tile, int64_t i)
+{
+	size_t pair = (size_t)t->k_pair * dtype_size(t->param->dtype);
+	for (int64_t k = 0; k < t->k_padded / t->k_pair; k++)
+		memcpy(tile + (size_t)(k * t->n_tile + i) * pair, t->row + (size_t)k * pair, pair);
+}
+
+/* Tile number `number` of all groups'; rows behind the last are zeros. */
+static void fill_tile(struct transfer *t, unsigned char *tile, int64_t number)
+{
+	size_t bytes = (size_t)(t->k_padded * t->n_tile) * dtype_size(t->param->dtype);
+	int64_t first = number % t->tiles * t->n_tile;
+	if (first + t->n_tile > t->n.size)
+		memset(tile, 0, bytes);
+	set_digits(t, &t->g, number / t->tiles);
+	for (int64_t i = 0; i < t->n_tile && first + i < t->n.size; i++) {
+		set_digits(t, &t->n, first + i);
+		read_row(t);
+		place_row(t, tile, i);
+	}
+}
+
+static void load_param(struct transfer *t, struct device *d, uint64_t to, const struct reporter *r)
+{
+	split_axes(t);
+	size_t size = dtype_size(t->param->dtype), tile = (size_t)(t->k_padded * t->n_tile) * size;
+	int64_t tiles = t->g.size * t->tiles, room = tile > BUFFER_BYTES ? 1 : (int64_t)(BUFFER_BYTES / tile);
+	if ((uint64_t)tiles * tile > t->param->bytes)
+		rank_fail(r, "internal: %s has %llu bytes, planned are %llu", plan_string(t->plan, t->param->path),
+		          (unsigned long long)tiles * tile, (unsigned long long)t->param->bytes);
+	room = room < tiles ? room : tiles;
+	unsigned char *buffer = host_alloc((size_t)room, tile);
+	t->row = host_alloc((size_t)t->k_padded, size);
+	for (int64_t at = 0; at < tiles; at += room) {
+		int64_t n = tiles - at < room ? tiles - at : room;
+		for (int64_t i = 0; i < n; i++)
+			fill_tile(t, buffer + (size_t)i * tile, at + i);
+		d->write(d, flat(to + (uint64_t)at * tile, (uint64_t)n * tile), buffer);
+	}
+	free(t->row);
+	free(buffer);
+}
+
+/* Does the rank's stage have the param's space? */
+static bool has_space(const struct plan *plan, int rank, uint32_t space)
+{
+	int stage = plan_stage(plan, rank);
+	return space == DR_SPACE_PRE ? stage == 0 : space == DR_SPACE_POST ? stage == plan->n_stages - 1 : true;
+}
+
+void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d, const struct memory *m,
+                  const struct reporter *r)
+{
+	const struct dr_stage *stage = &plan->stages[plan_stage(plan, rank)];
+	for (uint32_t i = 0; i < plan->head->params.n; i++) {
+		const struct dr_param *p = &plan->params[i];
+		int64_t begin = p->in_loop ? stage->layer_begin : 0, end = p->in_loop ? stage->layer_end : 1;
+		if (!has_space(plan, rank, p->space))
+			continue;
+		if (p->axes.n > MAX_AXES)
+			rank_fail(r, "internal: %s has %u axes", plan_string(plan, p->path), p->axes.n);
+		for (int64_t layer = begin; layer < end; layer++) {
+			struct transfer t = { .plan = plan, .param = p, .axes = plan_array(plan, struct dr_axis, p->axes),
+				.checkpoint = c, .rank = rank, .layer = layer };
+			uint64_t to = m->base[p->space] + p->offset + (uint64_t)(layer - begin) * plan->head->layer_bytes;
+			load_param(&t, d, to, r);
+		}
+	}
+}
+
+/* ---- constants and expert maps ------------------------------------------------------------------------------------ */
+/* Where expert e is found: see struct dr_map. */
+static int32_t map_expert(const struct plan *plan, const struct dr_map *m, int rank, uint32_t e)
+{
+	const uint32_t *atom = plan_array(plan, uint32_t, m->atoms), *exchange = plan_array(plan, uint32_t, m->exchange);
+	uint32_t owner = e / m->local, below = 1, dest = 0;
+	for (uint32_t a = 0; a < m->atoms.n; a++)
+		below *= plan->atoms[atom[a]].size;
+	for (uint32_t a = 0; a < m->atoms.n; a++) {
+		uint32_t size = plan->atoms[atom[a]].size, digit = owner / (below /= size) % size;
+		if (exchange[a])
+			dest = dest * size + digit;
+		else if (digit != (uint32_t)plan_coordinate(plan, atom[a], rank))
+			return -1;
+	}
+	return (int32_t)(dest * m->local + e % m->local);
+}
+
+void tables_load(const struct plan *plan, int rank, struct device *d, const struct memory *m)
+{
+	uint64_t table = m->base[DR_SPACE_TABLE];
+	for (uint32_t i = 0; i < plan->head->constants.n; i++) {
+		const struct dr_constant *c = &plan->constants[i];
+		d->write(d, flat(table + c->offset, c->bytes.n), plan->blob + c->bytes.at);
+	}
+	for (uint32_t i = 0; i < plan->head->maps.n; i++) {
+		const struct dr_map *map = &plan->maps[i];
+		int32_t *to = host_alloc(map->experts, sizeof *to);
+		for (uint32_t e = 0; e < map->experts; e++)
+			to[e] = map_expert(plan, map, rank, e);
+		d->write(d, flat(table + map->offset, map->experts * sizeof *to), to);
+		free(to);
+	}
+}
