@@ -159,11 +159,11 @@ static struct val module_member(struct sema *s, struct module *m, struct ident n
 		diag_help(s->sink, d, "names that start with `_` are private");
 		return val_bad();
 	}
-	for (int i = 0; i < m->own.n; i++) {
-		if (!strcmp(m->own.at[i]->name, name.name))
-			return def_value(s, m->own.at[i]);
+	struct def *found = module_own(m, name.name);
+	if (found)
+		return def_value(s, found);
+	for (int i = 0; i < m->own.n; i++)
 		vec_push(s->arena, &known, m->own.at[i]->name);
-	}
 	if (m->partial)
 		return val_bad();
 	struct diag *d = sema_report(s, DIAG_E0101, name.span, "`%s` declares no `%s`", m->label, name.name);

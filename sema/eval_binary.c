@@ -1,6 +1,5 @@
 /* Binary operators of scalar expressions: logic, ranges, membership; arithmetic is in values.c. */
 #include "eval.h"
-#include <string.h>
 
 /* `and`, `or`: an operand that decides by itself does so though the other is unknown. */
 static struct val logic(struct scope *s, const struct node *e)
@@ -90,16 +89,7 @@ static bool is_params(struct val v)
 /* `params <= 7B`: `B` is bytes (E0305). */
 static bool billions(struct sema *s, const struct node *e, struct val other)
 {
-	if (e->kind != N_QTY || !is_params(other))
-		return false;
-	const char *text = e->num.text;
-	size_t digits = strspn(text, "0123456789_.");
-	if (strcmp(text + digits + strspn(text + digits, " "), "B") != 0)
-		return false;
-	struct diag *d = sema_report(s, DIAG_E0305, e->span, "`%s` is %.*s bytes", text, (int)digits, text);
-	diag_help(s->sink, d, "for parameters write `%.*s Gparam`", (int)digits, text);
-	diag_fix(s->sink, d, e->span, arena_printf(s->arena, "%.*s Gparam", (int)digits, text));
-	return true;
+	return e->kind == N_QTY && is_params(other) && report_billions(s, e->span, true);
 }
 
 /* Arithmetic; a mistake of dimensions shows both operands. */

@@ -20,7 +20,7 @@ static struct binding *own_binding(struct module *m, const char *name)
 	return NULL;
 }
 
-static struct def *own_def(struct module *m, const char *name)
+struct def *module_own(struct module *m, const char *name)
 {
 	for (int i = 0; i < m->own.n; i++)
 		if (!strcmp(m->own.at[i]->name, name))
@@ -93,7 +93,7 @@ static void declare(struct sema *s, struct module *m, const struct node *item)
  * one mistake. */
 static void import_name(struct sema *s, struct module *m, struct module *from, struct ident name)
 {
-	struct def *d = own_def(from, name.name);
+	struct def *d = module_own(from, name.name);
 	if (name.name[0] == '_') {
 		struct diag *e = sema_report(s, DIAG_E0103, name.span, "`%s` has no public `%s`", from->label, name.name);
 		if (d)
@@ -105,7 +105,7 @@ static void import_name(struct sema *s, struct module *m, struct module *from, s
 		if (near) {
 			diag_help(s->sink, e, "did you mean `%s`?", near);
 			diag_fix(s->sink, e, name.span, near);
-			d = own_def(from, near);
+			d = module_own(from, near);
 			bind(s, m, (struct binding){.name = near, .def = d, .span = name.span});
 		}
 	}
@@ -334,7 +334,7 @@ struct binding *module_find(struct sema *s, struct module *m, const char *name)
 		return b;
 	if (!m->is_std || strcmp(m->label, "std.core") != 0) {
 		struct module *core = module_std(s, "core", nowhere);
-		return core && own_def(core, name) ? own_binding(core, name) : NULL;
+		return core && module_own(core, name) ? own_binding(core, name) : NULL;
 	}
 	for (size_t i = 0; i < sizeof core_imports / sizeof *core_imports; i++)
 		if (!strcmp(core_imports[i].name, name))

@@ -5,7 +5,6 @@
 
 /* Lays the items of a layer into the record's fields. `quiet`: the layer is inherited, its mistakes were reported. */
 void record_lay(struct record *r, struct layer *l, bool quiet);
-struct field *record_add(struct record *r, const char *name, enum field_sort sort, struct layer *l, struct span at);
 void report_no_field(struct record *r, const char *name, struct span at);
 
 struct record *record_new(struct sema *s, const char *kind, const char *name, struct span at);
@@ -14,6 +13,11 @@ struct scope *record_scope(struct record *r, struct layer *l);
 struct scope *module_scope(struct sema *s, struct module *m);
 struct layer *layer_new(struct scope *scope, struct nodes items, enum layer_kind kind, const char *name, struct span at);
 struct record *map_new(struct record *outer, struct sema *s, const struct node *type, struct module *m, struct span at);
+
+/* `7B` where a number of parameters, or just a number, is meant (E0305). false: that is not what is written there. */
+bool report_billions(struct sema *s, struct span at, bool params);
+/* Every schema that a type names is there. */
+void check_type_names(struct sema *s, const struct node *t, struct module *m);
 
 bool record_is_map(const struct record *r);
 bool type_is(const struct node *type, const char *name);        /* a type `name(...)`, optional or not */

@@ -38,7 +38,7 @@ static struct diag *refuse(struct laying *b, enum diag_code code, struct span at
 
 /* ---- fields ------------------------------------------------------------------------------------------------------- */
 
-struct field *record_add(struct record *r, const char *name, enum field_sort sort, struct layer *l, struct span at)
+static struct field *record_add(struct record *r, const char *name, enum field_sort sort, struct layer *l, struct span at)
 {
 	struct field *f = arena_new(r->sema->arena, struct field);
 	*f = (struct field){.name = name, .sort = sort, .layer = l, .span = at, .value_span = at};

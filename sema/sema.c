@@ -1,5 +1,6 @@
 /* The entry of sema/: loads a file with its imports and checks every declaration. */
 #include "module.h"
+#include "record.h"
 #include <errno.h>
 #include <string.h>
 
@@ -98,6 +99,15 @@ static void check_deploy(struct sema *s, struct def *d, struct record *r)
 	vec_push(s->arena, &s->deploys, deploy);
 }
 
+static void check_declared_types(struct sema *s, struct def *d, struct record *r)
+{
+	for (int i = 0; i < r->fields.n; i++) {
+		const struct field *f = r->fields.at[i];
+		if (f->type && f->sort == FIELD_PLAIN && f->layer->module == d->module)
+			check_type_names(s, f->type, d->module);
+	}
+}
+
 static void check_declaration(struct sema *s, struct def *d)
 {
 	bool program = !strcmp(d->kind, "op") || !strcmp(d->kind, "block") || !strcmp(d->kind, "builtin");
@@ -110,6 +120,7 @@ static void check_declaration(struct sema *s, struct def *d)
 	struct record *r = def_record(s, d);
 	if (!r)
 		return;
+	check_declared_types(s, d, r);
 	if (!strcmp(d->kind, "deploy"))
 		check_deploy(s, d, r);
 	else if (!strcmp(d->kind, "model"))

@@ -39,10 +39,13 @@ static struct def *schema_def(struct sema *s, const struct node *t, struct modul
 {
 	struct path p = t->type.path;
 	struct binding *b = module_find(s, m, p.at[0].name);
-	for (int i = 1; b && b->module && i < p.n; i++)
-		b = module_find(s, b->module, p.at[i].name);
+	struct def *d = b ? b->def : NULL;
+	if (b && b->module && p.n == 2)
+		d = module_own(b->module, p.at[1].name);
+	else if (p.n != 1)
+		d = NULL;
 	*bad = b && !b->def && !b->module;
-	return b && b->def && is(b->def->kind, "schema") ? b->def : NULL;
+	return d && is(d->kind, "schema") ? d : NULL;
 }
 
 static const char *const scalar_types[] = {
@@ -86,6 +89,15 @@ struct record *type_schema(struct sema *s, const struct node *t, struct module *
 	if (!bad && !m->partial)
 		no_schema(s, t, m);
 	return NULL;
+}
+
+void check_type_names(struct sema *s, const struct node *t, struct module *m)
+{
+	const char *name = type_name(t);
+	if (name && type_is_schema(t))
+		type_schema(s, t, m);
+	for (int i = 0; name && !is(name, "enum") && i < t->type.args.n; i++)
+		check_type_names(s, t->type.args.at[i], m);
 }
 
 /* ---- fitting ------------------------------------------------------------------------------------------------------ */
@@ -150,7 +162,7 @@ static enum fit fit_schema(struct sema *s, struct val v, const struct node *t, s
 	return FITS_NOT;
 }
 
-static enum fit when(bool yes)
+static enum fit fit_if(bool yes)
 {
 	return yes ? FITS : FITS_NOT;
 }
@@ -166,19 +178,19 @@ static enum fit fit(struct sema *s, struct val v, const struct node *t, struct m
 	if (is(n, "Any"))
 		return FITS;
 	if (is(n, "Int"))
-		return when(v.kind == V_INT || v.kind == V_INDEX);
+		return fit_if(v.kind == V_INT || v.kind == V_INDEX);
 	if (is(n, "Float") || is(n, "Ratio"))
-		return when(v.kind == V_INT || v.kind == V_FLOAT || v.kind == V_INDEX);
+		return fit_if(v.kind == V_INT || v.kind == V_FLOAT || v.kind == V_INDEX);
 	if (is(n, "Bool"))
-		return when(v.kind == V_BOOL);
+		return fit_if(v.kind == V_BOOL);
 	if (is(n, "String"))
-		return when(v.kind == V_STRING);
+		return fit_if(v.kind == V_STRING);
 	if (is(n, "DType"))
-		return when(v.kind == V_DTYPE);
+		return fit_if(v.kind == V_DTYPE);
 	if (is(n, "Region"))
-		return when(v.kind == V_SYMBOL);
+		return fit_if(v.kind == V_SYMBOL);
 	if (dims_named(n, &dims))
-		return when(v.kind == V_QUANTITY && dims_equal(v.dims, dims));
+		return fit_if(v.kind == V_QUANTITY && dims_equal(v.dims, dims));
 	if (is(n, "Range"))
 		return fit_range(s, v, t, m);
 	if (is(n, "List"))
@@ -188,7 +200,7 @@ static enum fit fit(struct sema *s, struct val v, const struct node *t, struct m
 	if (is(n, "any"))
 		return fit_any(s, v, t, m);
 	if (is(n, "Map"))
-		return when(v.kind == V_RECORD && is(v.record->kind, "map"));
+		return fit_if(v.kind == V_RECORD && is(v.record->kind, "map"));
 	return fit_schema(s, v, t, m);
 }
 
@@ -226,20 +238,15 @@ static void needs_unit(struct sema *s, struct val v, const char *type, const cha
 	}
 }
 
-/* `7B` where a number of parameters is meant (E0305). */
-static bool billions(struct sema *s, struct val v, const char *type, struct span at)
+bool report_billions(struct sema *s, struct span at, bool params)
 {
-	bool wants_count = is(type, "Params") || is(type, "Int") || is(type, "Float");
 	const struct source *f = &s->sink->sources->files.at[at.file];
-	if (!wants_count || v.kind != V_QUANTITY || at.hi > f->size || at.hi - at.lo < 2)
-		return false;
-	const char *text = arena_strndup(s->arena, f->text + at.lo, at.hi - at.lo);
+	const char *text = at.hi <= f->size ? arena_strndup(s->arena, f->text + at.lo, at.hi - at.lo) : "";
 	size_t digits = strspn(text, "0123456789_.");
 	if (!digits || strcmp(text + digits + strspn(text + digits, " "), "B") != 0)
 		return false;
 	const char *number = arena_strndup(s->arena, text, digits);
 	struct diag *d = sema_report(s, DIAG_E0305, at, "`%s` is %s bytes", text, number);
-	bool params = is(type, "Params");
 	diag_help(s->sink, d, params ? "for parameters write `%s Gparam`" : "for a number write `%se9`", number);
 	if (params)
 		diag_fix(s->sink, d, at, arena_printf(s->arena, "%s Gparam", number));
@@ -258,7 +265,8 @@ bool check_type(struct sema *s, struct val v, const struct node *t, struct modul
 		needs_unit(s, v, name, what, at, declared);
 		return false;
 	}
-	if (name && billions(s, v, name, at))
+	bool params = name && is(name, "Params"), count = params || (name && (is(name, "Int") || is(name, "Float")));
+	if (count && v.kind == V_QUANTITY && report_billions(s, at, params))
 		return false;
 	struct diag *d = sema_report(s, DIAG_E0203, at, "`%s` expects %s, found %s", what, type, val_kind_text(s, v));
 	diag_related(s->sink, d, declared, "declared %s here", type);

@@ -213,6 +213,8 @@ static void one_mistake_is_reported(void **state)
 		{DIAG_E0101, "aa", "device D : S { b = aa }\n"},
 		{DIAG_E0101, "onn", "device D : S { e = onn }\n"},
 		{DIAG_E0101, "std.opps", "use std.opps { silu }\ndevice D : S {}\n"},
+		{DIAG_E0101, "Lst(Int)", "schema T { x : Lst(Int) }\n"},
+		{DIAG_E0101, "hw.Pipeline", "use std.hw as hw\nschema T { x : hw.Pipeline }\n"},
 		{DIAG_E0103, "_x", "use std.ops { _x }\n"},
 		{DIAG_E0104, "use \"../x.deploy\" as x", "use \"../x.deploy\" as x\n"},
 		{DIAG_E0106, "D", "device D : S {}\ndevice D : S {}\n"},
@@ -248,6 +250,26 @@ static void a_record_that_contains_itself_is_a_cycle(void **state)
 	load(f, "schema S { s : S = S {} }\ndevice D : S {}\n");
 	assert_int_equal(f->sink.diags.n, 1);
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0206);
+}
+
+static void records_without_end_are_one_mistake(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "schema S { a : Int = S{}.a + S{}.a }\nschema T { a : T = T {}; b : T = T {} }\n"
+		"device D : S {}\ndevice E : T {}\n");
+	assert_int_equal(f->sink.diags.n, 2);
+	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0206);
+	assert_int_equal(f->sink.diags.at[1]->code, DIAG_E0206);
+}
+
+static void what_follows_from_a_mistake_is_silent(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "schema S { a : Int = 1; b : Int = a + 1; require b > a }\n"
+		"device D : S { a = 1 s }\ndevice E = D { b = 3 }\ndevice F = Nothing {}\ndevice G = F {}\n");
+	assert_int_equal(f->sink.diags.n, 2);
+	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0203);
+	assert_int_equal(f->sink.diags.at[1]->code, DIAG_E0101);
 }
 
 static void an_import_cycle_shows_each_use(void **state)
@@ -304,6 +326,8 @@ int main(void)
 		TEST(a_file_of_its_own_folder_is_imported),
 		TEST(one_mistake_is_reported),
 		TEST(a_record_that_contains_itself_is_a_cycle),
+		TEST(records_without_end_are_one_mistake),
+		TEST(what_follows_from_a_mistake_is_silent),
 		TEST(an_import_cycle_shows_each_use),
 		TEST(overrides_refine_the_deployment),
 		TEST(a_wrong_override_is_reported_on_the_command_line),
