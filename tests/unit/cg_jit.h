@@ -20,49 +20,52 @@
 
 typedef void kernel_function(const uint64_t *args, int32_t worker, int32_t workers);
 struct processor { const char *name; LLVMTargetMachineRef machine; struct target_shape shape; };
-struct jit { LLVMOrcLLJITRef lljit; struct processor processor[2]; int processors, compiled; };
+static struct { LLVMOrcLLJITRef lljit; struct processor processor[2]; int processors, compiled, seed; } jit;
 
 static inline void succeed(LLVMErrorRef e)
 {
 	if (e) fail_msg("%s", LLVMGetErrorMessage(e));
 }
 
-static inline void add_processor(struct jit *j, const char *name, const char *cpu, const char *features, struct target_shape shape)
+static inline void add_processor(const char *name, const char *cpu, const char *features, struct target_shape shape)
 {
 	char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
 	LLVMTargetRef target;
 	if (LLVMGetTargetFromTriple(triple, &target, &error)) fail_msg("%s", error);
 	LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
 	                                                       LLVMCodeModelDefault);
-	j->processor[j->processors++] = (struct processor){ name, machine, shape };
+	jit.processor[jit.processors++] = (struct processor){ name, machine, shape };
 	LLVMDisposeMessage(triple);
 }
 
-static inline void jit_open(struct jit *j)
+/* The program's argument, if any, is the seed of all random numbers. */
+static inline void jit_open(int argc, char **argv)
 {
+	jit.seed = argc > 1 ? atoi(argv[1]) : 1;
 	LLVMInitializeNativeTarget();
 	LLVMInitializeNativeAsmPrinter();
 	char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
 	bool avx512 = strstr(features, "+avx512bw") != NULL, avx2 = strstr(features, "+avx2") != NULL;
 	bool dot = strstr(features, "+avx512bf16") != NULL;
-	*j = (struct jit){ 0 };
 #if defined(__x86_64__)
-	if (avx2) add_processor(j, "x86-64-v3", "x86-64-v3", "", (struct target_shape){ 16, false });
+	if (avx2) add_processor("x86-64-v3", "x86-64-v3", "", (struct target_shape){ 16, false });
 #endif
-	add_processor(j, "native", cpu, features, (struct target_shape){ avx512 ? 32 : avx2 ? 16 : 8, dot });
-	succeed(LLVMOrcCreateLLJIT(&j->lljit, NULL));
+	add_processor("native", cpu, features, (struct target_shape){ avx512 ? 32 : avx2 ? 16 : 8, dot });
+	succeed(LLVMOrcCreateLLJIT(&jit.lljit, NULL));
 	LLVMOrcDefinitionGeneratorRef process;
-	char prefix = LLVMOrcLLJITGetGlobalPrefix(j->lljit);
+	char prefix = LLVMOrcLLJITGetGlobalPrefix(jit.lljit);
 	succeed(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, prefix, NULL, NULL));
-	LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(j->lljit), process);
+	LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(jit.lljit), process);
 	LLVMDisposeMessage(cpu);
 	LLVMDisposeMessage(features);
 }
 
-static inline void jit_close(struct jit *j)
+#define jit_run(tests) jit_close(cmocka_run_group_tests(tests, NULL, NULL))
+static inline int jit_close(int failed)
 {
-	for (int i = 0; i < j->processors; i++) LLVMDisposeTargetMachine(j->processor[i].machine);
-	succeed(LLVMOrcDisposeLLJIT(j->lljit));
+	for (int i = 0; i < jit.processors; i++) LLVMDisposeTargetMachine(jit.processor[i].machine);
+	succeed(LLVMOrcDisposeLLJIT(jit.lljit));
+	return failed;
 }
 
 static inline void verify(LLVMModuleRef m)
@@ -73,11 +76,11 @@ static inline void verify(LLVMModuleRef m)
 }
 
 /* The kernel's name is made unique in the process. */
-static inline kernel_function *jit_compile(struct jit *j, const struct processor *p, struct kernel *k)
+static inline kernel_function *jit_compile(const struct processor *p, struct kernel *k)
 {
 	struct codegen g;
 	codegen_open(&g, "test", p->machine, &p->shape);
-	snprintf(k->name, sizeof k->name, "%s_%d", kernel_family_name(k->family), j->compiled++);
+	snprintf(k->name, sizeof k->name, "%s_%d", kernel_family_name(k->family), jit.compiled++);
 	emit_kernel(&g, k);
 	verify(g.module);
 	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
@@ -90,9 +93,9 @@ static inline kernel_function *jit_compile(struct jit *j, const struct processor
 	char *error = NULL;
 	if (LLVMTargetMachineEmitToMemoryBuffer(p->machine, g.module, LLVMObjectFile, &error, &object)) fail_msg("%s", error);
 	codegen_close(&g);
-	succeed(LLVMOrcLLJITAddObjectFile(j->lljit, LLVMOrcLLJITGetMainJITDylib(j->lljit), object));
+	succeed(LLVMOrcLLJITAddObjectFile(jit.lljit, LLVMOrcLLJITGetMainJITDylib(jit.lljit), object));
 	LLVMOrcExecutorAddress address;
-	succeed(LLVMOrcLLJITLookup(j->lljit, &address, k->name));
+	succeed(LLVMOrcLLJITLookup(jit.lljit, &address, k->name));
 	return (kernel_function *)(uintptr_t)address;
 }
 
@@ -112,7 +115,28 @@ static inline void *guarded(size_t bytes)
 	return at + room - bytes;
 }
 
+static inline void for_processors(void (*test)(const struct processor *p))
+{
+	for (int i = 0; i < jit.processors; i++) {
+		srand((unsigned)jit.seed);
+		test(&jit.processor[i]);
+	}
+}
+
 static inline uint64_t address(const void *p) { return (uint64_t)(uintptr_t)p; }
+
+/* Runs a kernel by one worker, then by three into a second copy of its output, which must be the same to the bit. */
+static inline void run_twice(struct kernel *k, const struct processor *p, uint64_t *args, int out, size_t bytes)
+{
+	kernel_function *f = jit_compile(p, k);
+	void *first = (void *)(uintptr_t)args[out], *again = guarded(bytes);
+	memcpy(again, first, bytes);
+	run_kernel(f, args, 1);
+	args[out] = address(again);
+	run_kernel(f, args, 3);
+	args[out] = address(first);
+	assert_memory_equal(first, again, bytes);
+}
 
 static inline uint32_t f32_bits(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
 static inline float bits_f32(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }

@@ -1,30 +1,7 @@
 /* Generated kernels against plain loops written from dag/kernel.h: ragged shapes, formats, one worker against three. */
 #include "cg_jit.h"
 
-static struct jit jit;
 static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
-static int seed = 1;
-
-/* Runs a kernel by one worker, then by three into a second copy of its output, which must be the same to the bit. */
-static void run_twice(struct kernel *k, const struct processor *p, uint64_t *args, int out, size_t bytes)
-{
-	kernel_function *f = jit_compile(&jit, p, k);
-	void *first = (void *)(uintptr_t)args[out], *again = guarded(bytes);
-	memcpy(again, first, bytes);
-	run_kernel(f, args, 1);
-	args[out] = address(again);
-	run_kernel(f, args, 3);
-	args[out] = address(first);
-	assert_memory_equal(first, again, bytes);
-}
-
-static void for_processors(void (*test)(const struct processor *p))
-{
-	for (int i = 0; i < jit.processors; i++) {
-		srand((unsigned)seed);
-		test(&jit.processor[i]);
-	}
-}
 
 /* ---- elementary functions, through rows -------------------------------------------------------------------------------------- */
 static double reference(enum rows_op op, double x)
@@ -277,7 +254,7 @@ static void rows_agree_on(const struct processor *p)
 	void *w = random_array(DTYPE_BF16, N * K), *tiles = pack_weights(DTYPE_BF16, &k.contract.pack, w, 1, N, K);
 	uint16_t *x = random_array(DTYPE_BF16, M * K);
 	float *all = random_array(DTYPE_F32, M * N), *one = random_array(DTYPE_F32, N);
-	kernel_function *f = jit_compile(&jit, p, &k);
+	kernel_function *f = jit_compile(p, &k);
 	run_kernel(f, (uint64_t[]){ address(x), address(tiles), address(all), M }, 2);
 	for (int i = 0; i < M; i++) {
 		run_kernel(f, (uint64_t[]){ address(x + i * K), address(tiles), address(one), 1 }, 1);
@@ -290,13 +267,10 @@ static void test_rows_agree(void **state) { (void)state; for_processors(rows_agr
 /* ---- main ------------------------------------------------------------------------------------------------------------------------ */
 int main(int argc, char **argv)
 {
-	if (argc > 1) seed = atoi(argv[1]);
-	jit_open(&jit);
+	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_math), cmocka_unit_test(test_rows), cmocka_unit_test(test_contract),
 		cmocka_unit_test(test_rows_agree),
 	};
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	jit_close(&jit);
-	return failed;
+	return jit_run(tests);
 }
