@@ -201,9 +201,7 @@ int compile(const struct options *o, const char *spec)
 	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
-	int status = EXIT_ERRORS;
-	if (codegen_target(o->cpu, &c.shape))
-		status = run_passes(&c);
+	int status = codegen_target(o->cpu, &c.shape) ? run_passes(&c) : EXIT_USAGE;
 	print_diagnostics(&c.sink);
 	arena_free(&c.arena);
 	return status;

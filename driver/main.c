@@ -13,6 +13,11 @@ static int run(const struct options *o)
 		puts("deployc " DEPLOYC_VERSION);
 		return EXIT_OK;
 	}
+	if (o->command == COMMAND_CPUS) {
+		struct target_shape none;
+		codegen_target("help", &none);          /* prints the list and finds no processor of that name */
+		return EXIT_OK;
+	}
 	if (o->cuda) {
 		fputs("deployc: --target=cuda is not built yet: this version makes launchers for --target=cpu\n", stderr);
 		return EXIT_ERRORS;

@@ -125,7 +125,11 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 	case OPTION_SET:     return set_field(p, value);
 	case OPTION_INCLUDE: vec_push(p->arena, &p->include, value); return true;
 	case OPTION_EMIT:    return set_emit(o, value);
-	case OPTION_CPU:     o->cpu = value; return true;
+	case OPTION_CPU:
+		o->cpu = value;
+		if (!strcmp(value, "help"))
+			o->command = COMMAND_CPUS;
+		return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
 	case OPTION_LEVEL:
@@ -173,7 +177,7 @@ static bool parse_option(struct parsing *p, int argc, char **argv, int *i)
 
 static bool check_form(const struct options *o)
 {
-	if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION)
+	if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION || o->command == COMMAND_CPUS)
 		return true;
 	if (!o->n_specs)
 		return usage("no spec given");

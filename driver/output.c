@@ -19,14 +19,19 @@ static bool is_special(const char *path)
 	return !stat(path, &s) && !S_ISREG(s.st_mode);
 }
 
+/* A new file beside `path`, with the permissions that `path` shall have. */
 static bool reserve(struct arena *arena, struct out_file *o, const char *path, int *fd)
 {
 	*o = (struct out_file){.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path)};
 	*fd = mkstemp(o->temporary);
-	if (*fd >= 0)
-		return true;
-	o->temporary = NULL;
-	return trouble("write", path);
+	if (*fd < 0) {
+		o->temporary = NULL;
+		return trouble("write", path);
+	}
+	mode_t mask = umask(0);
+	umask(mask);
+	fchmod(*fd, 0666 & ~mask);
+	return true;
 }
 
 bool output_open(struct arena *arena, struct out_file *o, const char *path)
@@ -42,9 +47,6 @@ bool output_open(struct arena *arena, struct out_file *o, const char *path)
 	int fd;
 	if (!reserve(arena, o, path, &fd))
 		return false;
-	mode_t mask = umask(0);
-	umask(mask);
-	fchmod(fd, 0666 & ~mask);
 	o->file = fdopen(fd, "wb");
 	return o->file || trouble("write", path);
 }

@@ -9,16 +9,18 @@ struct fit {
 
 /* ---- the table ----------------------------------------------------------------------------------------------------- */
 
-/* A bar of `bytes` where `full` is 27 blocks, in eighths of a block. */
-static const char *bar(struct arena *a, double bytes, double full)
+enum { BAR = 27 };      /* blocks of the longest bar */
+
+/* A bar of `bytes` where `full` is the longest, in eighths of a block; filled up with blanks to `width` blocks. */
+static const char *bar(struct arena *a, double bytes, double full, int width)
 {
 	static const char *const part[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
 	struct text t = {.arena = a};
-	int eighths = full > 0 ? (int)(bytes / full * 27 * 8 + 0.5) : 0;
+	int eighths = full > 0 ? (int)(bytes / full * BAR * 8 + 0.5) : 0;
 	for (int i = 0; i < eighths / 8; i++)
 		text_add(&t, "█");
 	text_add(&t, "%s", part[eighths % 8]);
-	for (int i = (eighths + 7) / 8; i < 27; i++)
+	for (int i = (eighths + 7) / 8; i < width; i++)
 		text_add(&t, " ");
 	return t.at;
 }
@@ -58,7 +60,8 @@ static const char *cache_text(const struct fit *f, const struct memory *m)
 
 static void line(const struct fit *f, struct diag *d, const char *what, double bytes, double full, const char *why)
 {
-	diag_table(f->sink, d, "%-13s %10s  %s  %s", what, planner_bytes(f->arena, bytes), bar(f->arena, bytes, full), why);
+	const char *blocks = bar(f->arena, bytes, full, *why ? BAR : 0);
+	diag_table(f->sink, d, "%-13s %10s%s%s%s%s", what, planner_bytes(f->arena, bytes), *blocks ? "  " : "", blocks, *why ? "  " : "", why);
 }
 
 static void table(const struct fit *f, struct diag *d, int stage)
@@ -91,24 +94,41 @@ static double peak_of(const struct fit *f, const struct deploy *d)
 	return peak;
 }
 
-/* The smallest enlargement of one mesh axis that fits. */
-static const char *larger_mesh(const struct fit *f)
+/* The deployment with one mesh axis larger by a factor and, unless shrink < 0, another smaller by it. NULL: does not fit. */
+static const char *resized(const struct fit *f, int grow, int shrink, int64_t factor)
 {
 	const struct deploy *d = f->deploy;
 	struct deploy other = *d;
-	int n = d->mesh.n;
-	other.mesh.at = arena_array(f->arena, struct mesh_axis, n);
-	for (int64_t factor = 2; factor <= 64; factor *= 2)
-		for (int i = n - 1; i >= 0; i--) {
-			memcpy(other.mesh.at, d->mesh.at, (size_t)n * sizeof *d->mesh.at);
-			other.mesh.at[i].size *= factor;
-			other.gpus = d->gpus * factor;
-			double peak = peak_of(f, &other);
-			if (peak <= planner_usable(d))
-				return arena_printf(f->arena, "`%s = %lld` fits: %s on each of %lld devices", d->mesh.at[i].name,
-						    (long long)other.mesh.at[i].size, planner_bytes(f->arena, peak), (long long)other.gpus);
-		}
-	return NULL;
+	other.mesh.at = arena_array(f->arena, struct mesh_axis, d->mesh.n);
+	memcpy(other.mesh.at, d->mesh.at, (size_t)d->mesh.n * sizeof *d->mesh.at);
+	struct mesh_axis *more = &other.mesh.at[grow], *less = shrink < 0 ? NULL : &other.mesh.at[shrink];
+	more->size *= factor;
+	if (less)
+		less->size /= factor;
+	else
+		other.gpus *= factor;
+	double peak = peak_of(f, &other);
+	if (peak > planner_usable(d))
+		return NULL;
+	const char *with = less ? arena_printf(f->arena, " with `%s = %lld`", less->name, (long long)less->size) : "";
+	return arena_printf(f->arena, "`%s = %lld`%s fits: %s on each of %lld devices", more->name, (long long)more->size, with,
+			    planner_bytes(f->arena, peak), (long long)other.gpus);
+}
+
+/* The nearest mesh that fits: on the devices that are there, or else on more. Inner axes first: they have the fastest links. */
+static const char *other_mesh(const struct fit *f)
+{
+	const struct deploy *d = f->deploy;
+	const char *found = NULL;
+	for (int64_t factor = 2; factor <= 64 && !found; factor *= 2)
+		for (int grow = d->mesh.n - 1; grow >= 0 && !found; grow--)
+			for (int shrink = 0; shrink < d->mesh.n && !found; shrink++)
+				if (shrink != grow && d->mesh.at[shrink].size % factor == 0)
+					found = resized(f, grow, shrink, factor);
+	for (int64_t factor = 2; factor <= 64 && !found; factor *= 2)
+		for (int grow = d->mesh.n - 1; grow >= 0 && !found; grow--)
+			found = resized(f, grow, -1, factor);
+	return found;
 }
 
 /* The longest prompt that fits when everything else stays; found by bisection, since pages and stages round. */
@@ -146,7 +166,7 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 	table(&f, diag, stage);
 	if (d->work.seq_hi > d->work.seq_lo)
 		diag_note(sink, diag, "the cache is largest at seq = %lld", (long long)d->work.seq_hi);
-	const char *mesh = larger_mesh(&f), *prompts = shorter_prompts(&f);
+	const char *mesh = other_mesh(&f), *prompts = shorter_prompts(&f);
 	if (mesh || prompts)
 		diag_help(sink, diag, "%s%s%s", mesh ? mesh : "", mesh && prompts ? "; or " : "", prompts ? prompts : "");
 }

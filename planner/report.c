@@ -61,8 +61,10 @@ static void print_totals(struct report *r)
 	if (w->training)
 		return;
 	text_add(&r->text, "  cache       %lld positions, %s in all\n", (long long)w->cache, planner_bytes(r->arena, t[3].value));
-	text_add(&r->text, "  workload    %lld sequence%s, prompts %lld..%lld, at most %lld tokens generated\n", (long long)w->batch,
-		 plural(w->batch), (long long)w->seq_lo, (long long)w->seq_hi, (long long)w->output_hi);
+	const char *prompts = w->seq_lo == w->seq_hi ? arena_printf(r->arena, "prompts of %lld", (long long)w->seq_hi)
+		: arena_printf(r->arena, "prompts of %lld to %lld", (long long)w->seq_lo, (long long)w->seq_hi);
+	text_add(&r->text, "  workload    %lld sequence%s, %s, at most %lld token%s generated\n", (long long)w->batch, plural(w->batch), prompts,
+		 (long long)w->output_hi, plural(w->output_hi));
 }
 
 static void print_step(struct report *r)
@@ -102,46 +104,35 @@ static void print_memory(struct report *r)
 
 /* ---- collectives --------------------------------------------------------------------------------------------------- */
 
-static const char *kind_name(enum dr_collective_kind kind)
+static const char *how_often(const struct collective *c)
 {
-	static const char *const names[] = {[DR_ALL_REDUCE] = "all_reduce", [DR_ALL_GATHER] = "all_gather", [DR_REDUCE_SCATTER] = "reduce_scatter",
-		[DR_ALL_TO_ALL] = "all_to_all", [DR_SEND] = "send", [DR_RECV] = "recv"};
-	return names[kind];
+	bool cut = c->kind == DR_SEND || c->kind == DR_RECV;
+	return cut ? "each cut" : c->per_layer ? "each layer" : "once";
 }
 
-/* "8.0 KiB a token": what one rank brings. */
+/* "8.0 KiB a token": what one rank brings. Exchanges over experts have a fixed size and run in rounds. */
 static const char *volume(const struct report *r, const struct collective *c)
 {
+	bool fixed = c->outer.kind == NUMBER_CONST;
 	double bytes = (double)c->bytes_per_outer * (double)c->outer.value;
-	double each = c->outer.kind != NUMBER_CONST && c->outer.div ? bytes / (double)c->outer.div : bytes;
-	const char *of = c->outer.kind == NUMBER_TOKENS ? " a token" : c->outer.kind == NUMBER_ROWS ? " a row" : "";
+	double each = !fixed && c->outer.div ? bytes / (double)c->outer.div : bytes;
+	const char *of = c->outer.kind == NUMBER_TOKENS ? " a token" : c->outer.kind == NUMBER_ROWS ? " a row" :
+	                 fixed && c->kind == DR_ALL_TO_ALL ? " a round" : "";
 	return arena_printf(r->arena, "%s%s", planner_bytes(r->arena, each), of);
-}
-
-static const char *group_text(const struct report *r, int group)
-{
-	struct text t = {.arena = r->arena};
-	const struct group *g = &r->schedule->groups.at[group];
-	for (int i = 0; i < g->n; i++)
-		text_add(&t, "%s%s", i ? " * " : "", r->schedule->atoms.at[g->atom[i]].name);
-	return t.n ? t.at : "-";
 }
 
 static void print_collectives(struct report *r, int phase)
 {
 	const struct schedule *s = r->schedule;
 	int n = 0;
+	text_add(&r->text, "\n  collectives of %s", phase_name(phase));
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
-		if (c->phase != phase)
-			continue;
-		if (!n++)
-			text_add(&r->text, "\n  collectives of %s\n", phase_name(phase));
-		text_add(&r->text, "    %-10s %-14s over %-10s %18s  %s\n", c->per_layer ? "each layer" : "once", kind_name(c->kind),
-			 group_text(r, c->group), volume(r, c), c->cause);
+		if (c->phase == phase)
+			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(c), volume(r, c), c->cause);
 	}
 	if (!n)
-		text_add(&r->text, "\n  collectives of %s: none\n", phase_name(phase));
+		text_add(&r->text, ": none\n");
 }
 
 const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s)

@@ -57,13 +57,15 @@ static void read_levels(struct deployment *c)
 
 /* ---- ranks --------------------------------------------------------------------------------------------------------- */
 
-/* What to change: the refinement of this file that sets the largest mesh axis, or else the deployment's plan. */
+/* What to change: the refinement, outside the library, that sets the largest mesh axis, or else the deployment's plan. */
 static struct span mesh_where(const struct deployment *c)
 {
 	const struct mesh_axis *largest = NULL;
 	for (int i = 0; i < c->deploy->mesh.n; i++) {
 		const struct mesh_axis *m = &c->deploy->mesh.at[i];
-		if (m->span.file == c->deploy->name_span.file && (!largest || m->size > largest->size))
+		const struct field *f = record_field(c->plan, m->name);
+		bool ours = f->sets.n && !f->sets.at[f->sets.n - 1].layer->module->is_std;
+		if (ours && (!largest || m->size > largest->size))
 			largest = m;
 	}
 	return largest ? largest->span : field_where(record_field(c->self, "plan"));
