@@ -186,7 +186,7 @@ static void set_stage_bytes(struct schedule *s, struct local *l, int64_t inputs,
 		st->bytes[DR_SPACE_ACT] = act;
 		st->bytes[DR_SPACE_INPUT] = inputs;
 		st->bytes[DR_SPACE_TABLE] = table_bytes(s);
-		st->bytes[DR_SPACE_COMM] = (s->ranks > 1 ? s->comm_slot : 0) + (s->stages.n > 1 ? 2 * s->comm_mailbox : 0);
+		st->bytes[DR_SPACE_COMM] = s->comm_slot + 2 * s->comm_mailbox;
 	}
 }
 
@@ -239,7 +239,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	}
 	named_groups(s, l, arena, sink);
 	s->vocab = l->program->vocab >= 0 ? l->program->axes.at[l->program->vocab].extent : 0;
-	s->comm_slot = COMM_SLOT;
+	s->comm_slot = s->ranks > 1 ? COMM_SLOT : 0;
 	set_multiples(s, l);
 	set_step_sizes(s, l);
 	int64_t inputs = set_inputs(s), act = 0;
