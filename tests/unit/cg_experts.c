@@ -1,0 +1,322 @@
+/* Generated kernels of experts and tokens against plain loops; and that the shape of the IR does not depend on sizes. */
+#include "cg_jit.h"
+
+static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
+
+/* ---- route ----------------------------------------------------------------------------------------------------------------- */
+static void route_on(const struct processor *p, int experts, int top, bool renormalize)
+{
+	enum { M = 9 };
+	struct kernel k = { .family = KERNEL_ROUTE, .route = { experts, top, renormalize, 2.5 } };
+	float *score = random_array(DTYPE_F32, M * experts), *weight = random_array(DTYPE_F32, M * top);
+	int32_t *seq = index_array(M), *index = index_array(M * top);
+	for (int i = 0; i < M * experts; i++) score[i] = (float)(1 + random_below(7));      /* many ties */
+	seq[4] = -1;
+	uint64_t args[] = { address(score), address(seq), address(index), address(weight), M };
+	run_twice(&k, p, args, 3, (size_t)(M * top * 4));
+	for (int t = 0; t < M; t++) {
+		int n = 0;
+		float sum = 0;
+		for (int e = 0; e < experts && t != 4; e++) {
+			int before = 0;
+			for (int o = 0; o < experts; o++)
+				before += score[t * experts + o] > score[t * experts + e] || (score[t * experts + o] == score[t * experts + e] && o < e);
+			if (before >= top) continue;
+			assert_int_equal(index[t * top + n++], e);
+			sum += score[t * experts + e];
+		}
+		assert_int_equal(n, t == 4 ? 0 : top);
+		for (int i = 0; i < top; i++) {
+			if (t == 4) assert_true(index[t * top + i] == -1 && weight[t * top + i] == 0);
+			else assert_near(weight[t * top + i], score[t * experts + index[t * top + i]] / (renormalize ? sum : 1) * 2.5, 1e-6, 0);
+		}
+	}
+}
+
+static void routes_on(const struct processor *p)
+{
+	route_on(p, 8, 2, true);
+	route_on(p, 37, 5, false);
+	route_on(p, 3, 3, true);
+}
+
+static void test_route(void **state) { (void)state; for_processors(routes_on); }
+
+/* ---- from assignments to rows and back --------------------------------------------------------------------------------------
+ * What the kernels of an exchange do to each other's results, round by round: every assignment reaches its expert once, and
+ * the combination is the weighted sum over them. */
+enum { TOKENS = 23, TOP = 3, EXPERTS = 10, DESTS = 3, LOCAL = 3, CAPACITY = 5, D = 21 };
+struct exchange { int32_t index[TOKENS * TOP], map[EXPERTS], order[TOKENS * TOP], place[TOKENS * TOP], start[DESTS * LOCAL + 1];
+	float weight[TOKENS * TOP], out[TOKENS * D]; };
+
+static void random_choices(struct exchange *x)
+{
+	for (int e = 0; e < EXPERTS; e++) x->map[e] = e == 4 ? -1 : (e * 5 + 2) % (DESTS * LOCAL);
+	x->map[9] = -1;
+	for (int t = 0; t < TOKENS; t++)
+		for (int i = 0, e = 0; i < TOP; i++, e++) {
+			e += (int)random_below(EXPERTS - e - (TOP - 1 - i));
+			x->index[t * TOP + i] = t == 7 ? -1 : e;
+			x->weight[t * TOP + i] = random_float();
+		}
+}
+
+static int key_of(const struct exchange *x, int a) { return x->index[a] < 0 ? -1 : x->map[x->index[a]]; }
+
+static void check_assign(const struct exchange *x)
+{
+	int j = 0;
+	for (int key = 0; key < DESTS * LOCAL; key++) {
+		assert_int_equal(x->start[key], j);
+		for (int a = 0; a < TOKENS * TOP; a++) {
+			if (key_of(x, a) != key) continue;
+			assert_int_equal(x->order[j], a);
+			assert_int_equal(x->place[a], j++);
+		}
+	}
+	assert_int_equal(x->start[DESTS * LOCAL], j);
+	for (int a = 0; a < TOKENS * TOP; a++)
+		if (key_of(x, a) < 0) assert_int_equal(x->place[a], -1);
+}
+
+/* One round's rows to all destinations; row dest * CAPACITY + i is of local expert meta[..], or unused. */
+static void check_pack(const struct exchange *x, enum dtype t, const void *tokens, const void *rows, const int32_t *meta, int round)
+{
+	for (int r = 0; r < DESTS * CAPACITY; r++) {
+		int dest = r / CAPACITY, j = x->start[dest * LOCAL] + round * CAPACITY + r % CAPACITY;
+		if (j >= x->start[(dest + 1) * LOCAL]) {
+			assert_int_equal(meta[r], -1);
+			continue;
+		}
+		int a = x->order[j];
+		assert_int_equal(meta[r], key_of(x, a) - dest * LOCAL);
+		for (int i = 0; i < D; i++) assert_true(get(t, rows, r * D + i) == get(t, tokens, a / TOP * D + i));
+	}
+}
+
+/* Sort, gather and scatter of the packed rows bring every used row back to where it was. */
+static void check_sort(const struct processor *p, enum dtype t, const void *rows, int32_t *meta)
+{
+	enum { S = DESTS * CAPACITY };
+	struct kernel sort = { .family = KERNEL_SORT, .sort = { LOCAL } };
+	struct kernel gather = { .family = KERNEL_GATHER, .gather = { D, t } }, scatter = { .family = KERNEL_SCATTER, .gather = { D, t } };
+	int32_t *from = index_array(S), *offsets = index_array(LOCAL + 1);
+	size_t bytes = (size_t)(S * D * dtype_bytes(t));
+	void *sorted = guarded(bytes), *back = guarded(bytes);
+	run_twice(&sort, p, (uint64_t[]){ address(meta), address(from), address(offsets), S }, 1, S * 4);
+	int j = 0;
+	for (int l = 0; l < LOCAL; l++) {
+		assert_int_equal(offsets[l], j);
+		for (int r = 0; r < S; r++)
+			if (meta[r] == l) assert_int_equal(from[j++], r);
+	}
+	assert_int_equal(offsets[LOCAL], j);
+	uint64_t count = address(&offsets[LOCAL]);
+	run_twice(&gather, p, (uint64_t[]){ address(rows), address(from), address(sorted), count }, 2, bytes);
+	run_twice(&scatter, p, (uint64_t[]){ address(sorted), address(from), address(back), count }, 2, bytes);
+	for (int r = 0; r < S * D; r++) assert_true(get(t, back, r) == (meta[r / D] < 0 ? 0 : get(t, rows, r)));
+}
+
+static void check_combined(const struct exchange *x, enum dtype t, const void *tokens)
+{
+	for (int token = 0; token < TOKENS; token++)
+		for (int i = 0; i < D; i++) {
+			double sum = 0;
+			for (int a = token * TOP; a < (token + 1) * TOP; a++)
+				if (key_of(x, a) >= 0) sum += (double)x->weight[a] * get(t, tokens, token * D + i);
+			assert_near(x->out[token * D + i], sum, 1e-5, 1e-6);
+		}
+}
+
+static void exchange_on(const struct processor *p, enum dtype t)
+{
+	struct exchange *x = guarded(sizeof *x);
+	struct kernel assign = { .family = KERNEL_ASSIGN, .assign = { TOP, EXPERTS, DESTS * LOCAL } };
+	struct kernel pack = { .family = KERNEL_PACK, .pack = { D, TOP, DESTS, LOCAL, t } };
+	struct kernel combine = { .family = KERNEL_COMBINE, .combine = { D, TOP, DESTS, LOCAL, t } };
+	void *tokens = random_array(t, TOKENS * D), *rows = random_array(t, DESTS * CAPACITY * D);
+	int32_t *meta = index_array(DESTS * CAPACITY);
+	random_choices(x);
+	run_twice(&assign, p, (uint64_t[]){ address(x->index), address(x->map), address(x->order), address(x->place), address(x->start),
+		TOKENS }, 4, sizeof x->start);
+	check_assign(x);
+	for (uint64_t round = 0; round < 6; round++) {
+		uint64_t packs[] = { address(x->order), address(x->start) };
+		run_twice(&pack, p, (uint64_t[]){ address(tokens), packs[0], packs[1], address(rows), address(meta), round, CAPACITY }, 3,
+		          (size_t)(DESTS * CAPACITY * D * dtype_bytes(t)));
+		check_pack(x, t, tokens, rows, meta, (int)round);
+		check_sort(p, t, rows, meta);
+		run_twice(&combine, p, (uint64_t[]){ address(rows), address(x->index), address(x->weight), address(x->map), address(x->place),
+			packs[1], address(x->out), TOKENS, round, CAPACITY }, 6, sizeof x->out);
+	}
+	check_combined(x, t, tokens);
+}
+
+static void exchanges_on(const struct processor *p)
+{
+	for (int i = 0; i < 2; i++) exchange_on(p, formats[i]);
+}
+
+static void offsets_on(const struct processor *p)
+{
+	enum { N = 4, C = 10 };
+	struct kernel k = { .family = KERNEL_OFFSETS, .offsets = { N } };
+	int32_t start[] = { 0, 7, 7, 18, 24 }, want[3][N + 1] = { { 0, 7, 7, 10, 10 }, { 0, 0, 0, 8, 10 }, { 0, 0, 0, 0, 4 } };
+	for (uint64_t round = 0; round < 3; round++) {
+		int32_t *offsets = index_array(N + 1);
+		run_twice(&k, p, (uint64_t[]){ address(start), address(offsets), round, C }, 1, (N + 1) * 4);
+		assert_memory_equal(offsets, want[round], sizeof want[round]);
+	}
+}
+
+static void test_exchange(void **state) { (void)state; for_processors(exchanges_on); for_processors(offsets_on); }
+
+/* ---- embed, pick -------------------------------------------------------------------------------------------------------------- */
+static void embed_on(const struct processor *p, enum dtype table, enum dtype out, struct packing pack)
+{
+	enum { V = 50, N = 41, M = 6, FIRST = 100 };
+	struct kernel k = { .family = KERNEL_EMBED, .embed = { V, N, table, out, pack } };
+	int32_t ids[M] = { 100, 149, 99, 150, 120, -1 };
+	int64_t kp = N + (pack.n_tile ? N % pack.k_pair : 0), rows = pack.n_tile ? (V + pack.n_tile - 1) / pack.n_tile * pack.n_tile : V;
+	void *in = random_array(table, rows * kp), *y = random_array(out, M * N);
+	uint64_t args[] = { address(in), address(ids), address(y), M, FIRST };
+	run_twice(&k, p, args, 2, (size_t)(M * N * dtype_bytes(out)));
+	for (int i = 0; i < M * N; i++) {
+		int64_t n = ids[i / N] - FIRST, j = i % N, at = n * N + j;
+		if (pack.n_tile)
+			at = n / pack.n_tile * (kp * pack.n_tile) + j / pack.k_pair * (pack.n_tile * pack.k_pair) + n % pack.n_tile * pack.k_pair
+			     + j % pack.k_pair;
+		float want = n < 0 || n >= V ? 0 : get(table, in, at);
+		assert_true(get(out, y, i) == (out == DTYPE_F32 ? want : bf16_round(want)));
+	}
+}
+
+static void embeds_on(const struct processor *p)
+{
+	for (int i = 0; i < 4; i++) {
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){ 0, 0 });
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){ 16, 1 });
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){ 32, 2 });
+	}
+}
+
+static void pick_on(const struct processor *p)
+{
+	enum { N = 19, MX = 5, R = 6, FIRST = 10 };
+	struct kernel k = { .family = KERNEL_PICK, .pick = { N, DTYPE_BF16 } };
+	int32_t want[R] = { 10, 14, 15, 9, -1, 12 };
+	uint16_t *x = random_array(DTYPE_BF16, MX * N), *out = random_array(DTYPE_BF16, R * N);
+	run_twice(&k, p, (uint64_t[]){ address(x), address(want), address(out), MX, R, FIRST }, 2, R * N * 2);
+	for (int i = 0; i < R * N; i++) {
+		int row = want[i / N] - FIRST;
+		assert_int_equal(out[i], want[i / N] < 0 || row < 0 || row >= MX ? 0 : x[row * N + i % N]);
+	}
+}
+
+static void test_embed(void **state) { (void)state; for_processors(embeds_on); for_processors(pick_on); }
+
+/* ---- argmax, best ---------------------------------------------------------------------------------------------------------------- */
+struct best { float value; int32_t index; };
+
+static void argmax_on(const struct processor *p)
+{
+	enum { R = 7, V = 133, PARTS = 4 };
+	struct kernel argmax = { .family = KERNEL_ARGMAX, .argmax = { V, PARTS } }, best = { .family = KERNEL_BEST, .argmax = { V, PARTS } };
+	float *logits = random_array(DTYPE_F32, PARTS * R * V);
+	struct best *found = guarded(PARTS * R * sizeof *found);
+	int32_t *token = index_array(R);
+	for (int i = 0; i < PARTS * R * V; i++) logits[i] = (float)random_below(60) - 100;      /* many ties */
+	for (int part = 0; part < PARTS; part++)
+		run_twice(&argmax, p, (uint64_t[]){ address(logits + part * R * V), address(found + part * R), R, (uint64_t)(part * V) }, 1,
+		          R * sizeof *found);
+	run_twice(&best, p, (uint64_t[]){ address(found), address(token), R }, 1, R * 4);
+	for (int r = 0; r < R; r++) {
+		struct best want = { -INFINITY, -1 };
+		for (int i = 0; i < PARTS * V; i++) {
+			float x = logits[(i / V * R + r) * V + i % V];
+			if (x > want.value) want = (struct best){ x, i };
+		}
+		assert_int_equal(token[r], want.index);
+	}
+}
+
+static void test_argmax(void **state) { (void)state; for_processors(argmax_on); }
+
+/* ---- shape of the IR ---------------------------------------------------------------------------------------------------------------- */
+/* One line per function, one letter per instruction and mark per block: what may not differ between sizes. */
+static char *shape_of(const struct processor *p, struct kernel *k)
+{
+	struct codegen g;
+	struct text t = { .arena = &(struct arena){ 0 } };
+	codegen_open(&g, "shape", p->machine, &p->shape);
+	strcpy(k->name, "kernel");
+	emit_kernel(&g, k);
+	for (LLVMValueRef f = LLVMGetFirstFunction(g.module); f; f = LLVMGetNextFunction(f)) {
+		size_t length;
+		text_add(&t, "\n%s ", LLVMGetValueName2(f, &length));
+		for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b)) {
+			text_add(&t, " |");
+			for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i))
+				text_add(&t, "%c", '0' + (char)LLVMGetInstructionOpcode(i));
+		}
+	}
+	codegen_close(&g);
+	char *copy = strdup(t.at);
+	arena_free(t.arena);
+	return copy;
+}
+
+static void same_shape(const struct processor *p, struct kernel a, struct kernel b)
+{
+	char *x = shape_of(p, &a), *y = shape_of(p, &b);
+	assert_string_equal(x, y);
+	free(x);
+	free(y);
+}
+
+static struct kernel attend_of(int64_t heads, int64_t group, int64_t d, int64_t page)
+{
+	struct kernel k = { .family = KERNEL_ATTEND };
+	k.attend = (struct kernel_attend){ .heads = heads, .group = group, .d = d, .w = d, .q_row = heads * group * d, .q_head = group * d,
+		.q_group = d, .y_row = heads * group * d, .y_head = group * d, .y_group = d, .page = page, .pages_per_seq = 4, .scale = 1,
+		.causal = true, .q = DTYPE_BF16, .kv = DTYPE_BF16, .y = DTYPE_BF16 };
+	return k;
+}
+
+static struct kernel contract_of(const struct processor *p, int64_t n, int64_t k)
+{
+	struct kernel c = { .family = KERNEL_CONTRACT };
+	c.contract = (struct kernel_contract){ .n = n, .k = k, .x_stride = k, .y_stride = n, .x = DTYPE_BF16, .w = DTYPE_BF16,
+		.y = DTYPE_F32, .pack = { p->shape.n_tile, 2 } };
+	return c;
+}
+
+static struct kernel norm_of(int64_t heads, int64_t d)
+{
+	struct kernel k = { .family = KERNEL_ROWS };
+	k.rows = (struct kernel_rows){ .dims = 2, .extent = { heads, d }, .n_inputs = 1, .n_outputs = 1, .n_nodes = 3, .result = { 2 } };
+	k.rows.input[0] = k.rows.output[0] = (struct rows_operand){ .dtype = DTYPE_F32, .row_stride = heads * d, .stride = { d, 1 } };
+	k.rows.node[1] = (struct rows_node){ .op = ROWS_MEAN };
+	k.rows.node[2] = (struct rows_node){ .op = ROWS_MUL, .b = 1 };
+	return k;
+}
+
+static void shapes_on(const struct processor *p)
+{
+	same_shape(p, attend_of(8, 4, 128, 64), attend_of(1, 1, 5, 3));
+	same_shape(p, contract_of(p, 4096, 2048), contract_of(p, 7, 3));
+	same_shape(p, norm_of(1, 1), norm_of(32, 4000));
+}
+
+static void test_shape(void **state) { (void)state; for_processors(shapes_on); }
+
+/* ---- main ------------------------------------------------------------------------------------------------------------------------ */
+int main(int argc, char **argv)
+{
+	jit_open(argc, argv);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_route), cmocka_unit_test(test_exchange), cmocka_unit_test(test_embed), cmocka_unit_test(test_argmax),
+		cmocka_unit_test(test_shape),
+	};
+	return jit_run(tests);
+}
