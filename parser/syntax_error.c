@@ -16,6 +16,8 @@ static const char *const operator_tokens[] = {"where", "and", "or", "in", "divid
 	"..", "'+'", "'-'", "'*'", "'/'", "@[", "'.'", "'('", "'['", "'{'", "as", "within", "across", NULL};
 static const char *const item_tokens[] = {"name", "use", "return", "require", "assert", "prefer", "maximize", "minimize", "when", NULL};
 
+static const char *const likely_tokens[] = {"end of line", "'='", "':'", "','", "')'", "']'", "'}'", "'{'", "then", "else", NULL};
+
 static const struct group groups[] = {
 	{"use",     "an item",     item_tokens},
 	{"and",     "an operator", operator_tokens},
@@ -53,7 +55,13 @@ static const char *token_phrase(struct parser *p, const char *name)
 	return arena_printf(p->arena, "`%s`", name);
 }
 
-/* What was expected, in the fewest words. */
+/* The end of the file stands for a line end. */
+static bool is_implied(const char *const *expected, int n, const char *name)
+{
+	return !strcmp(name, "end of file") && has(expected, n, "end of line");
+}
+
+/* What was expected, in the fewest words, the likely first. */
 static struct phrases expected_phrases(struct parser *p, const char *const *expected, int n)
 {
 	struct phrases out = {.n = 0};
@@ -67,9 +75,10 @@ static struct phrases expected_phrases(struct parser *p, const char *const *expe
 		for (int i = 0; i < n; i++)
 			told[i] |= listed(groups[g].members, expected[i]);
 	}
-	for (int i = 0; i < n; i++)
-		if (!told[i] && !(has(expected, n, "end of line") && !strcmp(expected[i], "end of file")))
-			out.at[out.n++] = token_phrase(p, expected[i]);
+	for (int first = 1; first >= 0; first--)
+		for (int i = 0; i < n; i++)
+			if (!told[i] && listed(likely_tokens, expected[i]) == first && !is_implied(expected, n, expected[i]))
+				out.at[out.n++] = token_phrase(p, expected[i]);
 	return out;
 }
 

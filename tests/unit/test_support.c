@@ -1,0 +1,222 @@
+/* Arena, names, sources, and diagnostics as they are printed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../../support/diag.h"
+#include "../../support/names.h"
+
+static void arena_memory_is_zeroed_and_aligned(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	for (size_t size = 1; size < 300000; size = size * 3 + 1) {
+		unsigned char *p = arena_alloc(&a, size);
+		assert_int_equal((uintptr_t)p % 16, 0);
+		for (size_t i = 0; i < size; i++)
+			assert_int_equal(p[i], 0);
+		memset(p, 0xFF, size);
+	}
+	arena_free(&a);
+	assert_null(a.head);
+}
+
+static void vectors_and_texts_grow(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	VEC(int) v = {0};
+	struct text t = {.arena = &a};
+	for (int i = 0; i < 1000; i++) {
+		vec_push(&a, &v, i);
+		text_add(&t, "%d,", i % 10);
+	}
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(v.at[i], i);
+		assert_int_equal(t.at[2 * i], '0' + i % 10);
+	}
+	assert_int_equal(strlen(t.at), 2000);
+	arena_free(&a);
+}
+
+static void equal_names_are_one_pointer(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	struct names names = {.arena = &a};
+	const char *seen[2000];
+	for (int i = 0; i < 2000; i++)
+		seen[i] = names_str(&names, arena_printf(&a, "name%d", i));
+	for (int i = 0; i < 2000; i++)
+		assert_ptr_equal(seen[i], names_str(&names, arena_printf(&a, "name%d", i)));
+	assert_ptr_equal(names_intern(&names, "name12345", 6), seen[12]);
+	arena_free(&a);
+}
+
+static void nearest_names(void **state)
+{
+	(void)state;
+	static const char *const words[] = {"let", "axis", "param", "layers", "softmax", "B", "kB"};
+	static const struct { const char *name, *near; } cases[] = {
+		{"lte", "let"}, {"layer", "layers"}, {"parma", "param"}, {"sotfmxa", "softmax"}, {"KB", "kB"}, {"axes", "axis"},
+		{"mesh", NULL}, {"let", NULL}, {"", NULL}, {"x", NULL},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *near = nearest_name(cases[i].name, words, sizeof words / sizeof *words);
+		if (cases[i].near)
+			assert_string_equal(near, cases[i].near);
+		else
+			assert_null(near);
+	}
+}
+
+static void columns_count_code_points(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	struct sources sources = {.arena = &a};
+	uint32_t file = sources_add(&sources, "a", "a", "x\n\t\xC3\xA9y\n", 7);
+	static const struct { uint32_t offset; int line, column; } cases[] = {{0, 1, 1}, {1, 1, 2}, {2, 2, 1}, {3, 2, 2}, {5, 2, 3}, {7, 3, 1}, {99, 3, 1}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int line, column;
+		sources_position(&sources, (struct span){file, cases[i].offset, cases[i].offset}, &line, &column);
+		assert_int_equal(line, cases[i].line);
+		assert_int_equal(column, cases[i].column);
+	}
+	arena_free(&a);
+}
+
+/* ---- printing ----------------------------------------------------------------------------------------------------- */
+
+struct report { struct arena arena; struct sources sources; struct sink sink; };
+
+static uint32_t open_report(struct report *r, const char *text)
+{
+	*r = (struct report){0};
+	r->sources.arena = r->sink.arena = &r->arena;
+	r->sink.sources = &r->sources;
+	return sources_add(&r->sources, "dir/a.deploy", "a.deploy", text, strlen(text));
+}
+
+static void assert_prints(struct report *r, const char *expected)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+	assert_non_null(out);
+	diag_print(&r->sink, out);
+	fclose(out);
+	assert_string_equal(text, expected);
+	free(text);
+	arena_free(&r->arena);
+}
+
+static void a_report_with_all_its_parts(void **state)
+{
+	(void)state;
+	struct report r;
+	uint32_t file = open_report(&r, "x = 1\n  expert -> ep * tp\n");
+	uint32_t other = sources_add(&r.sources, "b", "b.deploy", "\n\n\n\n\n\n\n\n\n  axis expert = 8", 26);
+	struct diag *d = diag_report(&r.sink, DIAG_E0503, (struct span){file, 18, 25}, "`expert` (8) cannot be split %d ways", 16);
+	diag_label(&r.sink, d, "ep * tp = %d", 16);
+	diag_related(&r.sink, d, (struct span){file, 8, 14}, "%s", "");
+	diag_related(&r.sink, d, (struct span){other, 16, 22}, "8 experts");
+	diag_table(&r.sink, d, "weights 1 GiB");
+	diag_note(&r.sink, d, "a note");
+	diag_note(&r.sink, d, "a note");
+	diag_help(&r.sink, d, "drop `tp`");
+	assert_int_equal(r.sink.errors, 1);
+	assert_prints(&r,
+		"error[E0503]: `expert` (8) cannot be split 16 ways\n"
+		"  --> a.deploy:2:13\n"
+		" 2 |   expert -> ep * tp\n"
+		"   |   ------    ^^^^^^^ ep * tp = 16\n"
+		"  ::: b.deploy:10:8\n"
+		"10 |   axis expert = 8\n"
+		"   |        ------ 8 experts\n"
+		"   |  weights 1 GiB\n"
+		"  = note: a note\n"
+		"  = help: drop `tp`\n");
+}
+
+static void tabs_and_wide_characters_line_up(void **state)
+{
+	(void)state;
+	struct report r;
+	uint32_t file = open_report(&r, "\ta = \"\xE6\xBC\xA2\" b\n");
+	diag_report(&r.sink, DIAG_W0811, (struct span){file, 11, 12}, "late");
+	diag_report(&r.sink, DIAG_E0001, (struct span){file, 1, 2}, "early");
+	assert_int_equal(r.sink.warnings, 1);
+	assert_prints(&r,
+		"error[E0001]: early\n"
+		"  --> a.deploy:1:2\n"
+		" 1 |     a = \"\xE6\xBC\xA2\" b\n"
+		"   |     ^\n"
+		"\n"
+		"warning[W0811]: late\n"
+		"  --> a.deploy:1:10\n"
+		" 1 |     a = \"\xE6\xBC\xA2\" b\n"
+		"   |              ^\n");
+}
+
+static void labels_of_one_line_share_it(void **state)
+{
+	(void)state;
+	struct report r;
+	uint32_t file = open_report(&r, "aa bb cc");
+	struct diag *d = diag_report(&r.sink, DIAG_E0302, (struct span){file, 3, 5}, "m");
+	diag_label(&r.sink, d, "middle");
+	diag_related(&r.sink, d, (struct span){file, 6, 8}, "right");
+	diag_related(&r.sink, d, (struct span){file, 0, 2}, "left");
+	assert_prints(&r,
+		"error[E0302]: m\n"
+		"  --> a.deploy:1:4\n"
+		" 1 | aa bb cc\n"
+		"   | -- ^^ -- right\n"
+		"   |    middle\n"
+		"   | left\n");
+}
+
+static void a_report_is_made_once(void **state)
+{
+	(void)state;
+	struct report r;
+	uint32_t file = open_report(&r, "x");
+	struct span at = {file, 0, 1};
+	struct diag *d = diag_report(&r.sink, DIAG_E0101, at, "a %s", "b");
+	assert_ptr_equal(d, diag_report(&r.sink, DIAG_E0101, at, "a b"));
+	assert_ptr_not_equal(d, diag_report(&r.sink, DIAG_E0101, at, "a c"));
+	assert_int_equal(r.sink.errors, 2);
+	assert_string_equal(diag_code_name(DIAG_W0811), "W0811");
+	assert_false(diag_is_error(DIAG_W0811));
+	arena_free(&r.arena);
+}
+
+static void long_lines_are_cut(void **state)
+{
+	(void)state;
+	struct report r;
+	char text[1001];
+	memset(text, 'x', 1000);
+	text[1000] = 0;
+	uint32_t file = open_report(&r, text);
+	diag_report(&r.sink, DIAG_E0001, (struct span){file, 500, 501}, "m");
+	char expected[600];
+	snprintf(expected, sizeof expected, "error[E0001]: m\n  --> a.deploy:1:501\n 1 | %.160s\n   | %40s^\n", text, "");
+	assert_prints(&r, expected);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arena_memory_is_zeroed_and_aligned), cmocka_unit_test(vectors_and_texts_grow),
+		cmocka_unit_test(equal_names_are_one_pointer), cmocka_unit_test(nearest_names),
+		cmocka_unit_test(columns_count_code_points), cmocka_unit_test(a_report_with_all_its_parts),
+		cmocka_unit_test(tabs_and_wide_characters_line_up), cmocka_unit_test(labels_of_one_line_share_it),
+		cmocka_unit_test(a_report_is_made_once), cmocka_unit_test(long_lines_are_cut),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
