@@ -246,9 +246,26 @@ static struct val eval_number(struct scope *s, const struct node *e)
 	return is_int ? val_int(i) : val_float(f);
 }
 
+/* Has the quantity a unit whose dimension is not clear, `TFLOPs`? The parser reported it. */
+static bool unclear_dimension(const char *text)
+{
+	size_t n = strlen(text), at = number_length(text, n);
+	at += text[at] == ' ';
+	while (at < n) {
+		size_t word = unit_word_length(text + at, n - at);
+		const struct unit_trap *trap = unit_trap(text + at, word);
+		if (trap && trap->code == DIAG_E0304)
+			return true;
+		at += word ? word : 1;
+	}
+	return false;
+}
+
 static struct val eval_quantity(const struct node *e)
 {
 	struct dims dims = {{0}};
+	if (unclear_dimension(e->num.text))
+		return val_bad();
 	double x = quantity_value(e->num.text, &dims);
 	return val_quantity(x, dims);
 }
