@@ -97,8 +97,6 @@ void value_args(struct walk *w, struct value *v, const int *args, int n);
 int  walk_emit(struct walk *w, struct value v);
 int  walk_cast(struct walk *w, int value, enum dtype dtype, struct span at);    /* the value itself if it has the format */
 int  walk_in_order(struct walk *w, int value, struct axes order, struct span at);
-/* Brings both to one format (language.md 2.7); false after E0412. */
-bool walk_same_dtype(struct walk *w, int *a, int *b, struct span at);
 
 struct val walk_eval(struct env *e, const struct node *n, const struct node *expect);
 struct val val_tensor(int value);

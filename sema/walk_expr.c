@@ -99,7 +99,8 @@ static void report_formats(struct walk *w, int a, int b, struct span at)
 	diag_help(w->s->sink, d, "cast one: `cast(..., %s)`", dtype_name(w->p->values.at[a].dtype));
 }
 
-bool walk_same_dtype(struct walk *w, int *a, int *b, struct span at)
+/* Brings both to one format (language.md 2.7); false after E0412. */
+static bool same_dtype(struct walk *w, int *a, int *b, struct span at)
 {
 	enum dtype t;
 	if (!common_dtype(w->p->values.at[*a].dtype, w->p->values.at[*b].dtype, &t)) {
@@ -188,7 +189,7 @@ static struct val contract(struct env *e, const struct node *n)
 	}
 	struct axes over = {0};
 	int args[2] = { x.tensor, y.tensor };
-	if (!contracted_axes(e, n, args[0], args[1], &over) || !walk_same_dtype(w, &args[0], &args[1], n->contract.op_span))
+	if (!contracted_axes(e, n, args[0], args[1], &over) || !same_dtype(w, &args[0], &args[1], n->contract.op_span))
 		return val_bad();
 	struct value v = walk_value(w, OP_CONTRACT, n->span);
 	v.dtype = w->p->values.at[args[0]].dtype;
