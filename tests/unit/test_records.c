@@ -200,6 +200,56 @@ static void a_file_of_its_own_folder_is_imported(void **state)
 	assert_int_equal(get_int(f, "E", "a"), 8);
 }
 
+static void lists_are_replaced_never_merged(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "schema S { l : List(Int) = [1, 2]; n = product(l) }\ndevice D : S { l = [5] }\ndevice E = D { l = [2, 3, 4] }\n");
+	expect_none(f);
+	assert_int_equal(get_int(f, "D", "n"), 5);
+	assert_int_equal(get_int(f, "E", "n"), 24);
+}
+
+static void functions_of_scalars(void **state)
+{
+	struct fixture *f = *state;
+	load(f, "schema S { r : Range(Int) = 3..9; a = max(r) - min(r); b = ceil(7 / 2); c = floor(sqrt(17.0)); d = abs(2 - 5) * -1\n"
+		"  e = 17 mod 5; f = max(2, 7, 4); g = 3 divides 9 and not (4 in [1, 2]); h = if 5 in 1..5 then 1 else 2 }\n"
+		"device D : S {}\n");
+	expect_none(f);
+	static const struct { const char *field; int64_t value; } wanted[] = {
+		{"a", 6}, {"b", 4}, {"c", 4}, {"d", -3}, {"e", 2}, {"f", 7}, {"h", 1},
+	};
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+		assert_int_equal(get_int(f, "D", wanted[i].field), wanted[i].value);
+	assert_true(get(f, "D", "g").b);
+}
+
+static void a_loop_index_stays_one_in_arithmetic(void **state)
+{
+	struct fixture *f = *state;
+	struct span nowhere = {0};
+	struct val index = {.kind = V_INDEX, .name = "layer"};
+	load(f, "");
+	struct val sum = arith(f->sema, B_ADD, index, val_int(1), nowhere), less = arith(f->sema, B_LT, sum, val_int(4), nowhere);
+	assert_int_equal(sum.kind, V_INDEX);
+	assert_int_equal(less.kind, V_UNKNOWN);
+	assert_string_equal(less.name, "layer");
+}
+
+static void a_folder_is_given_with_I(void **state)
+{
+	struct fixture *f = *state;
+	const char *folders[] = {"/tmp"};
+	char name[64];
+	add_file(f, "lib.deploy", "schema S { a : Int = 4 }\n");
+	snprintf(name, sizeof name, "use \"../%s/lib.deploy\" as lib\ndevice D : lib.S {}\n", strrchr(f->folder, '/') + 1);
+	f->options.include = folders;
+	f->options.n_include = 1;
+	load(f, name);
+	expect_none(f);
+	assert_int_equal(get_int(f, "D", "a"), 4);
+}
+
 /* ---- mistakes ----------------------------------------------------------------------------------------------------- */
 
 struct mistake { enum diag_code code; const char *at, *text; };
@@ -324,6 +374,10 @@ int main(void)
 		TEST(auto_has_choices),
 		TEST(a_family_leaves_fields_unset),
 		TEST(a_file_of_its_own_folder_is_imported),
+		TEST(lists_are_replaced_never_merged),
+		TEST(functions_of_scalars),
+		TEST(a_loop_index_stays_one_in_arithmetic),
+		TEST(a_folder_is_given_with_I),
 		TEST(one_mistake_is_reported),
 		TEST(a_record_that_contains_itself_is_a_cycle),
 		TEST(records_without_end_are_one_mistake),
