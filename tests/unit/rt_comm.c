@@ -1,0 +1,189 @@
+/* Collectives over forked ranks, all kinds and formats, on both devices, against plain loops. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "rt_tiny.h"
+
+enum { MOST = 1024 };
+
+/* Value i of a rank: small integers, exact in every format and in every sum. */
+static int value(int rank, int64_t i) { return (int)((i * 7 + rank * 5) % 17) - 8; }
+
+static void put_value(uint32_t dtype, void *to, int64_t i, int v)
+{
+	switch (dtype) {
+	case DR_F32: ((float *)to)[i] = (float)v; return;
+	case DR_I32: ((int32_t *)to)[i] = v; return;
+	case DR_BF16: ((uint16_t *)to)[i] = bf16_of_f32((float)v); return;
+	default: ((uint16_t *)to)[i] = f16_of_f32((float)v); return;
+	}
+}
+
+static int get_value(uint32_t dtype, const void *from, int64_t i)
+{
+	switch (dtype) {
+	case DR_F32: return (int)((const float *)from)[i];
+	case DR_I32: return ((const int32_t *)from)[i];
+	case DR_BF16: return (int)f32_of_bf16(((const uint16_t *)from)[i]);
+	default: return (int)f32_of_f16(((const uint16_t *)from)[i]);
+	}
+}
+
+struct site { struct plan plan; struct comm *comm; struct device *device; uint64_t src, dst; int rank; };
+
+static int64_t src_count(int kind, int n, int64_t outer, int64_t block)
+{
+	return outer * block * (kind == DR_REDUCE_SCATTER || kind == DR_ALL_TO_ALL ? n : 1);
+}
+
+static int64_t dst_count(int kind, int n, int64_t outer, int64_t block)
+{
+	return outer * block * (kind == DR_ALL_GATHER || kind == DR_ALL_TO_ALL ? n : 1);
+}
+
+/* What dst[at] must be on the member at place `me`; member m is rank member[m]. */
+static int expected(int kind, const int *member, int n, int me, int64_t outer, int64_t block, int64_t at)
+{
+	int sum = 0;
+	int64_t row = at / block, column = at % block;
+	if (kind == DR_ALL_GATHER)
+		return value(member[row % n], row / n * block + column);
+	if (kind == DR_ALL_TO_ALL)
+		return value(member[at / (outer * block)], me * outer * block + at % (outer * block));
+	for (int m = 0; m < n; m++)
+		sum += value(member[m], kind == DR_ALL_REDUCE ? at : (row * n + me) * block + column);
+	return sum;
+}
+
+static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_t outer, int64_t block)
+{
+	static char host[MOST * 4 * 8];
+	int n = plan_group_size(&s->plan, group), me = plan_group_index(&s->plan, group, s->rank), member[16];
+	struct exchange x = { group, dtype, s->src, kind == DR_ALL_REDUCE ? s->src : s->dst, outer, block };
+	for (int m = 0; m < n; m++)
+		member[m] = plan_group_member(&s->plan, group, s->rank, m);
+	int64_t in = src_count(kind, n, outer, block), out = dst_count(kind, n, outer, block);
+	for (int64_t i = 0; i < in; i++)
+		put_value(dtype, host, i, value(s->rank, i));
+	s->device->write(s->device, flat(x.src, (uint64_t)in * dtype_size(dtype)), host);
+	if (kind == DR_ALL_REDUCE)
+		s->comm->all_reduce(s->comm, &x);
+	else if (kind == DR_ALL_GATHER)
+		s->comm->all_gather(s->comm, &x);
+	else if (kind == DR_REDUCE_SCATTER)
+		s->comm->reduce_scatter(s->comm, &x);
+	else
+		s->comm->all_to_all(s->comm, &x);
+	s->device->read(s->device, host, flat(x.dst, (uint64_t)out * dtype_size(dtype)));
+	for (int64_t i = 0; i < out; i++)
+		if (get_value(dtype, host, i) != expected(kind, member, n, me, outer, block, i)) {
+			fprintf(stderr, "rank %d kind %d dtype %u group %d [%lld][%lld] at %lld: %d\n", s->rank, kind, dtype, group,
+			        (long long)outer, (long long)block, (long long)i, get_value(dtype, host, i));
+			_exit(1);
+		}
+}
+
+static void run_all_kinds(struct site *s)
+{
+	static const int64_t shapes[][2] = { { 1, 1 }, { 3, 5 }, { 1, MOST }, { 32, 32 }, { MOST, 1 }, { 7, 100 }, { 0, 4 } };
+	for (int group = 0; group <= TINY_GROUPS; group++)
+		for (int kind = DR_ALL_REDUCE; kind <= DR_ALL_TO_ALL; kind++)
+			for (uint32_t dtype = DR_F32; dtype <= DR_I32; dtype++)
+				for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+					run_kind(s, kind, dtype, group, shapes[i][0], shapes[i][1]);
+}
+
+/* A wave of messages along the stages, more than the two that a mailbox holds. */
+static void run_messages(struct site *s)
+{
+	int me = plan_group_index(&s->plan, GROUP_PP, s->rank), n = s->plan.n_stages;
+	struct exchange x = { GROUP_PP, DR_I32, s->src, s->src, 1, 4 };
+	for (int32_t round = 0; round < 9; round++) {
+		int32_t got[4] = { round, 1, 2, 3 };
+		if (me == 0)
+			s->device->write(s->device, flat(s->src, sizeof got), got);
+		else
+			s->comm->recv(s->comm, &x);
+		s->device->read(s->device, got, flat(s->src, sizeof got));
+		if (got[0] != round || got[3] != 3)
+			_exit(1);
+		if (me + 1 < n)
+			s->comm->send(s->comm, &x);
+	}
+}
+
+static void run_host_values(struct site *s)
+{
+	static unsigned char text[100000];
+	int world = s->plan.n_groups, ranks = (int)s->plan.head->ranks;
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = s->rank ? 0 : (unsigned char)(i * 31 >> 3);
+	s->comm->broadcast(s->comm, world, text, sizeof text);
+	for (size_t i = 0; i < sizeof text; i++)
+		if (text[i] != (unsigned char)(i * 31 >> 3))
+			_exit(1);
+	for (int i = 0; i < 50; i++)
+		if (s->comm->max(s->comm, world, (s->rank + i) % ranks) != ranks - 1)
+			_exit(1);
+	s->comm->barrier(s->comm, world, true);
+}
+
+static void rank_run(const struct plan *plan, struct comm_shared *shared, struct board *board, int rank, const char *device)
+{
+	struct reporter reporter = { board, rank };
+	struct device_options o = { NULL, 1, false, reporter };
+	struct site s = { .plan = *plan, .device = device_open(device, &o), .rank = rank };
+	s.comm = comm_local_open(shared, plan, s.device, &reporter, 20, false);
+	s.src = s.device->alloc(s.device, MOST * 4 * 8);
+	s.dst = s.device->alloc(s.device, MOST * 4 * 8);
+	run_all_kinds(&s);
+	run_messages(&s);
+	run_host_values(&s);
+	s.comm->close(s.comm);
+	s.device->close(s.device);
+	_exit(0);
+}
+
+static void run_mesh(struct tiny t, const char *device)
+{
+	static struct blob_builder b;
+	struct plan plan;
+	tiny_build(&b, &t);
+	assert_null(plan_open(&plan, b.at));
+	int ranks = (int)plan.head->ranks, status;
+	struct board *board = board_open(ranks);
+	struct comm_shared *shared = comm_local_share(&plan);
+	for (int i = 0; i < ranks; i++)
+		if (fork() == 0)
+			rank_run(&plan, shared, board, i, device);
+	for (int i = 0; i < ranks; i++) {
+		assert_true(wait(&status) > 0);
+		if (status)
+			fail_msg("%d x %d x %d on %s: status %d %s", t.pp, t.dp, t.tp, device, status,
+			         board->first ? board->rank[board->first - 1].message : "");
+	}
+}
+
+static void collectives_on_cpu(void **state)
+{
+	(void)state;
+	static const struct tiny meshes[] = { { 1, 1, 1, 1 }, { 1, 1, 2, 1 }, { 1, 3, 1, 1 }, { 2, 1, 2, 1 }, { 1, 2, 2, 1 },
+		{ 2, 2, 2, 1 }, { 1, 2, 4, 1 }, { 4, 1, 1, 1 } };
+	for (size_t i = 0; i < sizeof meshes / sizeof meshes[0]; i++)
+		run_mesh(meshes[i], "cpu");
+}
+
+static void collectives_on_far(void **state)
+{
+	(void)state;
+	run_mesh((struct tiny){ 1, 1, 1, 1 }, "far");
+	run_mesh((struct tiny){ 2, 1, 2, 1 }, "far");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(collectives_on_cpu), cmocka_unit_test(collectives_on_far) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

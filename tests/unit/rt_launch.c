@@ -1,0 +1,487 @@
+/* Whole launchers of the tiny model (rt_tiny.h), on several meshes and both devices: tokens and logits against plain loops;
+ * and what happens when ranks die, checkpoints are wrong, or arguments are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "rt_tiny.h"
+
+/* ---- kernels: worker 0 does all, but for the layer, whose outputs are shared out ----------------------------------- */
+static void *at(uint64_t a) { return (void *)(uintptr_t)a; }
+
+/* embed, ids, x, T */
+static void kernel_embed(const uint64_t *a, int32_t worker, int32_t workers)
+{
+	(void)workers;
+	const float *embed = at(a[0]);
+	const int32_t *ids = at(a[1]);
+	for (uint64_t t = 0; t < a[3] && worker == 0; t++)
+		memcpy((float *)at(a[2]) + t * TINY_D, embed + ids[t] * TINY_D, TINY_D * sizeof *embed);
+}
+
+/* An element of a weight in tile order. */
+static float weight(const float *w, int n, int k)
+{
+	return w[n / TINY_N_TILE * (TINY_D * TINY_N_TILE) + k / TINY_K_PAIR * (TINY_N_TILE * TINY_K_PAIR) +
+	         n % TINY_N_TILE * TINY_K_PAIR + k % TINY_K_PAIR];
+}
+
+/* x, w, cache, inputs, part, T, outputs */
+static void kernel_layer(const uint64_t *a, int32_t worker, int32_t workers)
+{
+	const float *x = at(a[0]), *w = at(a[1]);
+	float *cache = at(a[2]), *part = at(a[4]);
+	const int32_t *input = at(a[3]), *pages = (const int32_t *)(const void *)((const char *)at(a[3]) + INPUT_PAGES);
+	const int32_t *pos = input + TINY_CHUNK, *seq = pos + TINY_CHUNK, *slot = seq + TINY_CHUNK;
+	int tokens = (int)a[5], outputs = (int)a[6];
+	if (worker != 0 && workers > 0)
+		return;                         /* the cache has one writer here */
+	for (int t = 0; t < tokens; t++) {
+		float sum[TINY_D] = { 0 };
+		if (slot[t] >= 0)
+			memcpy(cache + slot[t] * TINY_D, x + t * TINY_D, sizeof sum);
+		for (int p = 0; seq[t] >= 0 && p <= pos[t]; p++)
+			for (int i = 0; i < TINY_D; i++)
+				sum[i] += cache[(pages[seq[t] * TINY_PER_SEQ + p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE) * TINY_D + i];
+		for (int n = 0; n < outputs; n++) {
+			float y = 0;
+			for (int k = 0; k < TINY_D; k++)
+				y += weight(w, n, k) * sum[k];
+			part[t * outputs + n] = fmodf(y, 7);
+		}
+	}
+}
+
+/* x, want, head, logits, R, outputs */
+static void kernel_head(const uint64_t *a, int32_t worker, int32_t workers)
+{
+	const float *x = at(a[0]), *head = at(a[2]);
+	const int32_t *want = at(a[1]);
+	float *logits = at(a[3]);
+	int outputs = (int)a[5];
+	for (int r = worker; r < (int)a[4]; r += workers)
+		for (int n = 0; n < outputs; n++) {
+			float y = 0;
+			for (int k = 0; k < TINY_D && want[r] >= 0; k++)
+				y += weight(head, n, k) * x[want[r] * TINY_D + k];
+			logits[r * outputs + n] = y;
+		}
+}
+
+static int32_t best_of(const float *logits)
+{
+	int32_t best = 0;
+	for (int32_t v = 1; v < TINY_VOCAB; v++)
+		best = logits[v] > logits[best] ? v : best;
+	return best;
+}
+
+/* logits, tokens, R */
+static void kernel_sample(const uint64_t *a, int32_t worker, int32_t workers)
+{
+	for (int r = worker; r < (int)a[2]; r += workers)
+		((int32_t *)at(a[1]))[r] = best_of((const float *)at(a[0]) + r * TINY_VOCAB);
+}
+
+static void kernel_crash(const uint64_t *a, int32_t worker, int32_t workers)
+{
+	(void)worker, (void)workers;
+	*(volatile int *)at(a[0]) = 1;
+}
+
+static const dr_kernel_fn kernels[] = { kernel_embed, kernel_layer, kernel_head, kernel_sample, kernel_crash };
+
+/* ---- the step: what the compiler would generate ------------------------------------------------------------------- */
+static uint64_t input_at(const struct dr_frame *f, int input)
+{
+	return f->base[DR_SPACE_INPUT] + (uint64_t)input * TINY_CHUNK * 4;
+}
+
+#define LAUNCH(f, kernel, op, ...) \
+	dr_launch((f), (kernel), (op), (const uint64_t[]){ __VA_ARGS__ }, (int32_t)(sizeof((const uint64_t[]){ __VA_ARGS__ }) / 8))
+
+static void step_layers(struct dr_frame *f, int tp)
+{
+	uint64_t x = f->base[DR_SPACE_ACT] + AT_X, part = f->base[DR_SPACE_ACT] + AT_PART, tokens = (uint64_t)f->tokens;
+	uint64_t rows = (uint64_t)((TINY_D / tp + TINY_N_TILE - 1) / TINY_N_TILE * TINY_N_TILE), layer_bytes = rows * TINY_D * 4;
+	for (f->layer = 0; f->layer < f->layers; f->layer++) {
+		uint64_t layer = (uint64_t)f->layer;
+		LAUNCH(f, KERNEL_LAYER, OP_LAYER, x, f->base[DR_SPACE_LAYER] + layer * layer_bytes,
+		       f->base[DR_SPACE_STATE] + layer * STATE_LAYER_BYTES, f->base[DR_SPACE_INPUT], part, tokens, (uint64_t)(TINY_D / tp));
+		dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, part, x, f->tokens, TINY_D / tp);
+	}
+	f->layer = -1;
+}
+
+static void step_tp(struct dr_frame *f, int tp)
+{
+	uint64_t act = f->base[DR_SPACE_ACT], x = act + AT_X, tokens = (uint64_t)f->tokens, rows = (uint64_t)f->rows;
+	if (f->stage == 0)
+		LAUNCH(f, KERNEL_EMBED, OP_EMBED, f->base[DR_SPACE_PRE], input_at(f, DR_INPUT_IDS), x, tokens);
+	else
+		dr_collective(f, COLLECTIVE_RECV, OP_CARRY, x, x, f->tokens, TINY_D);
+	step_layers(f, tp);
+	if (f->stage < f->stages - 1) {
+		dr_collective(f, COLLECTIVE_SEND, OP_CARRY, x, x, f->tokens, TINY_D);
+		return;
+	}
+	LAUNCH(f, KERNEL_HEAD, OP_HEAD, x, input_at(f, DR_INPUT_WANT), f->base[DR_SPACE_POST], act + AT_LOGITS, rows,
+	       (uint64_t)(TINY_VOCAB / tp));
+	dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, act + AT_LOGITS, act + AT_ALL, f->rows, TINY_VOCAB / tp);
+	LAUNCH(f, KERNEL_SAMPLE, OP_SAMPLE, act + AT_ALL, act + AT_TOKENS, rows);
+}
+
+static void step_tp1(struct dr_frame *f) { step_tp(f, 1); }
+static void step_tp2(struct dr_frame *f) { step_tp(f, 2); }
+
+/* Rank 1 of tp 2 fails in its second layer, in three ways. */
+static void step_crash(struct dr_frame *f)
+{
+	step_tp2(f);
+	f->layer = 1;
+	if (f->index[GROUP_ALL] == 1)
+		LAUNCH(f, KERNEL_CRASH, OP_HEAD, 8);
+	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4);
+}
+
+static void step_late(struct dr_frame *f)
+{
+	step_tp2(f);
+	if (f->index[GROUP_ALL] == 1)
+		sleep(60);
+	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4);
+}
+
+static void step_touch(struct dr_frame *f)
+{
+	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4);
+	*(volatile int *)at(f->base[DR_SPACE_ACT]) = 1;
+	step_tp2(f);
+}
+
+/* ---- the same in plain loops -------------------------------------------------------------------------------------- */
+static float weight_value(int which, int i, int j) { return (float)((which * 31 + i * 13 + j * 7 + i * j * 3) % 5 - 2); }
+
+static void reference(const int32_t *prompt, int n, int max_tokens, int32_t *out, float *logits)
+{
+	float sum[TINY_LAYERS][TINY_D] = { { 0 } }, x[TINY_D], y[TINY_D];
+	for (int p = 0; p < n + max_tokens - 1; p++) {
+		int32_t id = p < n ? prompt[p] : out[p - n];
+		for (int i = 0; i < TINY_D; i++)
+			x[i] = weight_value(0, id, i);
+		for (int layer = 0; layer < TINY_LAYERS; layer++) {
+			for (int i = 0; i < TINY_D; i++)
+				sum[layer][i] += x[i];
+			for (int i = 0; i < TINY_D; i++) {
+				y[i] = 0;
+				for (int k = 0; k < TINY_D; k++)
+					y[i] += weight_value(1 + layer, i, k) * sum[layer][k];
+			}
+			for (int i = 0; i < TINY_D; i++)
+				x[i] = fmodf(y[i], 7);
+		}
+		if (p < n - 1)
+			continue;
+		float *row = logits + (p - n + 1) * TINY_VOCAB;
+		for (int v = 0; v < TINY_VOCAB; v++) {
+			row[v] = 0;
+			for (int k = 0; k < TINY_D; k++)
+				row[v] += weight_value(9, v, k) * x[k];
+		}
+		out[p - n + 1] = best_of(row);
+	}
+}
+
+/* ---- a checkpoint ------------------------------------------------------------------------------------------------- */
+static char folder[] = "/tmp/rt_launch.XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+	static char path[4][256];
+	static int turn;
+	snprintf(path[++turn % 4], sizeof path[0], "%s/%s", folder, name);
+	return path[turn % 4];
+}
+
+static void write_config(const char *text)
+{
+	FILE *f = fopen(in_folder("config.json"), "w");
+	fputs(text, f);
+	fclose(f);
+}
+
+static const char good_config[] = "{\"hidden_size\": 8, \"rope_parameters\": {\"rope_theta\": 1e4}, \"hidden_act\": \"silu\", \"rope_scaling\": null}";
+
+/* Weights in bf16, which has all their values; `rows` of the head. */
+static void write_weights(int rows)
+{
+	char header[4096], *h = header;
+	uint32_t begin = 0;
+	int count[2 + TINY_LAYERS];
+	h += sprintf(h, "{\"__metadata__\":{\"format\":\"pt\"}");
+	for (int i = 0; i < 2 + TINY_LAYERS; i++) {
+		char name[64];
+		snprintf(name, sizeof name, i == 0 ? "embed.weight" : i > TINY_LAYERS ? "head.weight" : "layers.%d.w.weight", i - 1);
+		count[i] = i == 0 ? TINY_VOCAB : i > TINY_LAYERS ? rows : TINY_D;
+		uint32_t end = begin + (uint32_t)count[i] * TINY_D * 2;
+		h += sprintf(h, ",\"%s\":{\"dtype\":\"BF16\",\"shape\":[%d,%d],\"data_offsets\":[%u,%u]}", name, count[i], TINY_D, begin, end);
+		begin = end;
+	}
+	h += sprintf(h, "}");
+	FILE *f = fopen(in_folder("model.safetensors"), "w");
+	uint64_t length = (uint64_t)(h - header);
+	fwrite(&length, 8, 1, f);
+	fwrite(header, 1, length, f);
+	for (int t = 0; t < 2 + TINY_LAYERS; t++)
+		for (int i = 0; i < count[t]; i++)
+			for (int k = 0; k < TINY_D; k++) {
+				uint16_t v = bf16_of_f32(weight_value(t > TINY_LAYERS ? 9 : t, i, k));
+				fwrite(&v, 2, 1, f);
+			}
+	fclose(f);
+}
+
+/* ---- running a launcher ------------------------------------------------------------------------------------------- */
+static char said[1 << 16];              /* its stdout and stderr */
+
+static void read_said(void)
+{
+	int fd = open(in_folder("said"), O_RDONLY);
+	ssize_t n = read(fd, said, sizeof said - 1);
+	said[n > 0 ? n : 0] = 0;
+	close(fd);
+}
+
+static pid_t start_launcher(struct tiny t, void (*step)(struct dr_frame *), const char *const *argv)
+{
+	static struct blob_builder b;
+	int argc = 0;
+	while (argv[argc])
+		argc++;
+	tiny_build(&b, &t);
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct generated g = { b.at, kernels, { step, step } };
+		int fd = open(in_folder("said"), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
+		dup2(fd, 1);
+		dup2(fd, 2);
+		for (int i = 1; i < NSIG; i++)
+			signal(i, SIG_DFL);     /* cmocka's handlers */
+		exit(launcher_main(argc, (char **)(uintptr_t)argv, &g));
+	}
+	return pid;
+}
+
+/* Gives the exit status; 128 + signal. */
+static int launcher(struct tiny t, void (*step)(struct dr_frame *), const char *const *argv)
+{
+	int status;
+	pid_t pid = start_launcher(t, step, argv);
+	waitpid(pid, &status, 0);
+	read_said();
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+#define ARGS(...) (const char *const[]){ "tiny", __VA_ARGS__, NULL }
+
+static void assert_said(const char *text)
+{
+	if (!strstr(said, text))
+		fail_msg("expected `%s` in:\n%s", text, said);
+}
+
+enum { PROMPTS = 5, STEPS = 9 };
+static const int32_t prompt[PROMPTS][20] = { { 1, 15, 7, 22 }, { 23, 3, 3, 9, 17, 2, 0, 12, 6, 5, 13 }, { 4 },
+	{ 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 1 }, { 9, 9 } };
+static const int length[PROMPTS] = { 4, 11, 1, 20, 2 };
+
+static size_t format_ids(char *out, const int32_t *ids, int n)
+{
+	char *to = out;
+	for (int i = 0; i < n; i++)
+		to += sprintf(to, "%s%d", i ? "," : "", ids[i]);
+	return (size_t)(to - out);
+}
+
+/* All prompts on a mesh; ids and logits must be those of the reference, bit for bit. */
+static void run_prompts(struct tiny t)
+{
+	char ids[PROMPTS][128], line[1024];
+	const char *argv[32] = { "tiny" };
+	static float logits[PROMPTS][STEPS][TINY_VOCAB], got[PROMPTS][STEPS][TINY_VOCAB];
+	int32_t out[STEPS];
+	int n = 1;
+	const char *fixed[] = { "run", "--weights", folder, "--max-tokens=9", "--logits", in_folder("logits.npy"), "--threads", "2" };
+	for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+		argv[n++] = fixed[i];
+	for (int i = 0; i < PROMPTS; i++) {
+		format_ids(ids[i], prompt[i], length[i]);
+		argv[n++] = "--ids";
+		argv[n++] = ids[i];
+	}
+	int status = launcher(t, t.tp == 2 ? step_tp2 : step_tp1, argv);
+	if (status)
+		fail_msg("%d x %d x %d: status %d\n%s", t.pp, t.dp, t.tp, status, said);
+	for (int i = 0; i < PROMPTS; i++) {
+		reference(prompt[i], length[i], STEPS, out, logits[i][0]);
+		size_t at_arrow = (size_t)sprintf(line, "ids: %s -> ", ids[i]);
+		format_ids(line + at_arrow, out, STEPS);
+		assert_said(line);
+	}
+	assert_said("ttft: ");
+	assert_said("memory: rank 0 planned ");
+	FILE *f = fopen(in_folder("logits.npy"), "r");
+	assert_non_null(f);
+	fseek(f, -(long)sizeof got, SEEK_END);
+	assert_int_equal(ftell(f) % 64, 0);
+	assert_int_equal(fread(got, sizeof got, 1, f), 1);
+	fclose(f);
+	assert_memory_equal(got, logits, sizeof got);
+	unlink(in_folder("logits.npy"));
+}
+
+static void all_meshes_agree(void **state)
+{
+	(void)state;
+	static const struct tiny meshes[] = { { 1, 1, 1, 1 }, { 1, 1, 2, 1 }, { 1, 2, 1, 1 }, { 2, 1, 1, 2 }, { 2, 2, 2, 2 },
+		{ 4, 1, 2, 3 }, { 4, 2, 2, 1 } };
+	for (size_t i = 0; i < sizeof meshes / sizeof meshes[0]; i++)
+		run_prompts(meshes[i]);
+}
+
+static void far_device_agrees(void **state)
+{
+	(void)state;
+	setenv("DEPLOY_DEVICE", "far", 1);
+	run_prompts((struct tiny){ 1, 1, 1, 1 });
+	run_prompts((struct tiny){ 2, 1, 2, 2 });
+	unsetenv("DEPLOY_DEVICE");
+}
+
+static void bench_and_plan(void **state)
+{
+	(void)state;
+	struct tiny t = { 2, 1, 2, 2 };
+	assert_int_equal(launcher(t, step_tp2, ARGS("bench")), 0);
+	assert_said("prefill: ");
+	assert_said("decode: ");
+	assert_int_equal(launcher(t, step_tp2, ARGS("bench", "--prompt", "9", "--output", "4", "--batch", "7")), 0);
+	assert_said("bench: 7 x (9 prompt + 4 output)");
+	assert_int_equal(launcher(t, step_tp2, ARGS("plan")), 0);
+	assert_string_equal(said, "the plan\n");
+	assert_int_equal(launcher(t, step_tp2, ARGS("--help")), 0);
+	assert_said("--max-tokens N");
+	assert_said("DEPLOY_TIMEOUT");
+	assert_int_equal(launcher(t, step_tp2, ARGS("--version")), 0);
+	assert_said("000000000000002a");
+}
+
+/* ---- failures ----------------------------------------------------------------------------------------------------- */
+#define RUN(...) ARGS("run", "--weights", folder, "--ids", "1,2,3", "--max-tokens", "4", __VA_ARGS__)
+static const struct tiny PAIR = { 1, 1, 2, 1 };
+
+static void failing_ranks_are_named(void **state)
+{
+	(void)state;
+	assert_int_equal(launcher(PAIR, step_crash, RUN(NULL)), 1);
+	assert_said("error: rank 1 (pp=0, dp=0, tp=1) was ended by signal 11 (Segmentation fault) in layer 1 at `head`");
+	setenv("DEPLOY_TIMEOUT", "1", 1);
+	assert_int_equal(launcher(PAIR, step_late, RUN(NULL)), 1);
+	assert_said("error: rank 0 (pp=0, dp=0, tp=0) failed at `layer.w: all_gather`: waited 1 s (DEPLOY_TIMEOUT) for rank 1");
+	unsetenv("DEPLOY_TIMEOUT");
+	setenv("DEPLOY_DEVICE", "far", 1);
+	assert_int_equal(launcher(PAIR, step_touch, RUN(NULL)), 1);
+	assert_said("was ended by signal 11 (Segmentation fault)");
+	assert_int_equal(launcher(PAIR, step_crash, RUN(NULL)), 1);
+	assert_said("rank 1 (pp=0, dp=0, tp=1) failed in layer 1 at `head`: the far device's helper was ended by signal 11");
+	unsetenv("DEPLOY_DEVICE");
+}
+
+/* A launcher that is told to end leaves no process and no file. */
+static void signals_end_all(void **state)
+{
+	(void)state;
+	int status;
+	pid_t pid = start_launcher(PAIR, step_late, RUN("--logits", in_folder("late.npy")));
+	usleep(300000);
+	kill(pid, SIGTERM);
+	waitpid(pid, &status, 0);
+	read_said();
+	assert_said("ended by signal 15");
+	assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
+	assert_int_equal(system("ls /tmp/rt_launch.*/late.npy* >/dev/null 2>&1") == 0, 0);
+}
+
+static void wrong_checkpoints_are_refused(void **state)
+{
+	(void)state;
+	write_config("{\"hidden_size\": 9, \"rope_theta\": 500000.0, \"rope_scaling\": {\"factor\": 2}}");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
+	assert_said("config.json: hidden_size is 9, the launcher was compiled for 8");
+	assert_said("config.json: rope_theta is 500000.0, the launcher was compiled for 10000");
+	assert_said("config.json: rope_scaling is {\"factor\":2}, the launcher was compiled for none");
+	assert_said("--unverified=hidden_act");
+	write_config("{\"hidden_size\": 8.0, \"rope_theta\": 10000}");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act")), 0);
+	write_config(good_config);
+	write_weights(TINY_VOCAB - 1);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
+	assert_said("head: tensor head.weight is [23, 8], the launcher was compiled for [24, 8]");
+	write_weights(TINY_VOCAB);
+	assert_int_equal(truncate(in_folder("model.safetensors"), 900), 0);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
+	assert_said("cut off");
+	write_weights(TINY_VOCAB);
+}
+
+static void wrong_arguments_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("walk")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("run")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--batch", "3")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--ids", "1,,2")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--threads")), 2);
+	assert_said("--threads needs a value");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--ids", "1,24")), 1);
+	assert_said("error: prompt 2: id 24 is not in the vocabulary of 24");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--max-tokens", "30")), 1);
+	assert_said("3 ids and 30 more are 33 positions, the plan's cache has 32 for a sequence");
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("run", "--weights", "/nowhere", "--ids", "1")), 1);
+	assert_said("/nowhere has neither model.safetensors nor");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--logits", "/nowhere/x.npy")), 1);
+	assert_said("cannot write /nowhere/x.npy");
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	if (!mkdtemp(folder))
+		return -1;
+	write_config(good_config);
+	write_weights(TINY_VOCAB);
+	return 0;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		unlink(in_folder((const char *[]){ "config.json", "model.safetensors", "said" }[i]));
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_meshes_agree), cmocka_unit_test(far_device_agrees), cmocka_unit_test(bench_and_plan),
+		cmocka_unit_test(failing_ranks_are_named), cmocka_unit_test(signals_end_all),
+		cmocka_unit_test(wrong_checkpoints_are_refused), cmocka_unit_test(wrong_arguments_are_refused),
+	};
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

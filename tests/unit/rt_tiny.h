@@ -1,0 +1,179 @@
+/* A launcher's program made by hand: a tiny model on a mesh of pp x dp x tp ranks, with kernels and steps written in C, so
+ * that the runtime is tested without the compiler. All values are small integers: every plan gives the same bits.
+ *
+ *   x[t]      = embed[ids[t]]                                     f32[D]; embed is stored in bf16
+ *   per layer: cache[slot[t]] = x[t];  s = sum of the sequence's cached rows up to pos[t];  x[t] = (w s) mod 7
+ *   logits[r] = head x[want[r]];  token = argmax, ties to the lower id
+ * w and head are cut over tp by their outputs. */
+#ifndef RT_TINY_H
+#define RT_TINY_H
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../../runtime/number.h"
+#include "../../runtime/runtime.h"
+
+enum {
+	TINY_D = 8, TINY_VOCAB = 24, TINY_LAYERS = 4, TINY_SEQS = 3, TINY_PAGE = 4, TINY_PAGES = 24, TINY_PER_SEQ = 8,
+	TINY_CHUNK = 8, TINY_ROWS = 4, TINY_SLOT = 512, TINY_N_TILE = 4, TINY_K_PAIR = 2
+};
+enum { GROUP_NONE, GROUP_TP, GROUP_PP, GROUP_DP, GROUP_DP_TP, GROUP_ALL, GROUP_TP_DP, TINY_GROUPS };
+enum { COLLECTIVE_GATHER, COLLECTIVE_LOGITS, COLLECTIVE_SEND, COLLECTIVE_RECV, TINY_COLLECTIVES };
+enum { KERNEL_EMBED, KERNEL_LAYER, KERNEL_HEAD, KERNEL_SAMPLE, KERNEL_CRASH };
+enum { OP_EMBED, OP_LAYER, OP_GATHER, OP_HEAD, OP_SAMPLE, OP_CARRY };
+
+/* Offsets in DR_SPACE_ACT and sizes, all in bytes. A gathered value has its members' blocks side by side. */
+enum {
+	X_BYTES = TINY_CHUNK * TINY_D * 4, LOGITS_BYTES = TINY_ROWS * TINY_VOCAB * 4,
+	AT_X = 0, AT_PART = X_BYTES, AT_LOGITS = 2 * X_BYTES, AT_ALL = AT_LOGITS + LOGITS_BYTES, AT_TOKENS = AT_ALL + LOGITS_BYTES,
+	ACT_BYTES = AT_TOKENS + TINY_ROWS * 4,
+	INPUT_PAGES = 4 * TINY_CHUNK * 4 + TINY_ROWS * 4, INPUT_BYTES = INPUT_PAGES + TINY_SEQS * TINY_PER_SEQ * 4,
+	STATE_LAYER_BYTES = TINY_PAGES * TINY_PAGE * TINY_D * 4
+};
+
+struct tiny { int pp, dp, tp, microbatches; };
+
+/* ---- the blob ----------------------------------------------------------------------------------------------------- */
+struct blob_builder { _Alignas(16) unsigned char at[1 << 15]; uint32_t n; };
+
+static inline struct dr_span blob_put(struct blob_builder *b, const void *data, size_t n, size_t size)
+{
+	b->n = (b->n + 7) / 8 * 8;
+	struct dr_span s = { b->n, (uint32_t)n };
+	memcpy(b->at + b->n, data, n * size);
+	b->n += (uint32_t)(n * size);
+	return s;
+}
+
+static inline struct dr_span blob_text(struct blob_builder *b, const char *s)
+{
+	struct dr_span span = blob_put(b, s, strlen(s) + 1, 1);
+	span.n--;
+	return span;
+}
+
+static inline struct dr_axis tiny_axis(struct blob_builder *b, const char *name, int extent, int local, int group, int role, int stride)
+{
+	return (struct dr_axis){ blob_text(b, name), (uint32_t)extent, (uint32_t)local, (uint32_t)group, (uint32_t)role, 0, 0, stride };
+}
+
+static inline struct dr_param tiny_param(struct blob_builder *b, const char *path, const char *key, int space, const struct dr_axis *axes)
+{
+	int64_t shape[2] = { axes[0].extent, axes[1].extent };
+	struct dr_param p = { .path = blob_text(b, path), .key = blob_text(b, key), .space = (uint32_t)space,
+		.in_loop = space == DR_SPACE_LAYER, .bytes = axes[0].local * axes[1].local * 4ull, .dtype = DR_F32,
+		.axes = blob_put(b, axes, 2, sizeof *axes), .shape = blob_put(b, shape, 2, sizeof *shape) };
+	if (axes[0].role != DR_PLAIN) {
+		p.n_tile = TINY_N_TILE;
+		p.k_pair = TINY_K_PAIR;
+		p.bytes = (axes[0].local + TINY_N_TILE - 1) / TINY_N_TILE * TINY_N_TILE * axes[1].local * 4ull;
+	}
+	return p;
+}
+
+static inline void tiny_mesh(struct blob_builder *b, struct dr_program *h, const struct tiny *t)
+{
+	struct dr_atom atoms[3] = {
+		{ blob_text(b, "pp"), (uint32_t)t->pp, (uint32_t)(t->dp * t->tp) },
+		{ blob_text(b, "dp"), (uint32_t)t->dp, (uint32_t)t->tp }, { blob_text(b, "tp"), (uint32_t)t->tp, 1 },
+	};
+	static const uint32_t members[TINY_GROUPS][3] = { { 0 }, { 2 }, { 0 }, { 1 }, { 1, 2 }, { 0, 1, 2 }, { 2, 1 } };
+	static const int n[TINY_GROUPS] = { 0, 1, 1, 1, 2, 3, 2 };
+	struct dr_group groups[TINY_GROUPS];
+	for (int g = 0; g < TINY_GROUPS; g++) {
+		groups[g] = (struct dr_group){ blob_put(b, members[g], (size_t)n[g], sizeof(uint32_t)), 1 };
+		for (int k = 0; k < n[g]; k++)
+			groups[g].size *= atoms[members[g][k]].size;
+	}
+	h->ranks = (uint32_t)(t->pp * t->dp * t->tp);
+	h->atoms = blob_put(b, atoms, 3, sizeof *atoms);
+	h->groups = blob_put(b, groups, TINY_GROUPS, sizeof *groups);
+	h->stage_group = GROUP_PP;
+	h->owner_group = GROUP_DP;
+	h->logits_group = GROUP_TP;
+}
+
+static inline void tiny_params(struct blob_builder *b, struct dr_program *h, const struct tiny *t)
+{
+	struct dr_axis embed[2] = { tiny_axis(b, "vocab", TINY_VOCAB, TINY_VOCAB, GROUP_NONE, DR_PLAIN, TINY_D),
+		tiny_axis(b, "d", TINY_D, TINY_D, GROUP_NONE, DR_PLAIN, 1) };
+	struct dr_axis w[2] = { tiny_axis(b, "out", TINY_D, TINY_D / t->tp, GROUP_TP, DR_WEIGHT_N, TINY_D),
+		tiny_axis(b, "in", TINY_D, TINY_D, GROUP_NONE, DR_WEIGHT_K, 1) };
+	struct dr_axis head[2] = { tiny_axis(b, "vocab", TINY_VOCAB, TINY_VOCAB / t->tp, GROUP_TP, DR_WEIGHT_N, TINY_D),
+		tiny_axis(b, "d", TINY_D, TINY_D, GROUP_NONE, DR_WEIGHT_K, 1) };
+	struct dr_param params[3] = { tiny_param(b, "embed", "embed.weight", DR_SPACE_PRE, embed),
+		tiny_param(b, "layer.w", "layers.{layer}.w.weight", DR_SPACE_LAYER, w),
+		tiny_param(b, "head", "head.weight", DR_SPACE_POST, head) };
+	h->layer_bytes = params[1].bytes;
+	h->state_layer_bytes = STATE_LAYER_BYTES;
+	h->params = blob_put(b, params, 3, sizeof *params);
+	struct dr_stage stages[4];
+	for (int i = 0; i < t->pp; i++) {
+		uint64_t layers = (uint64_t)(TINY_LAYERS / t->pp);
+		stages[i] = (struct dr_stage){ (uint32_t)(layers * (uint64_t)i), (uint32_t)(layers * (uint64_t)(i + 1)),
+			{ layers * params[1].bytes, i ? 0 : params[0].bytes, i == t->pp - 1 ? params[2].bytes : 0, layers * STATE_LAYER_BYTES,
+			  ACT_BYTES, INPUT_BYTES, 0, TINY_SLOT + (t->pp > 1 ? 2 * X_BYTES : 0) } };
+	}
+	h->stages = blob_put(b, stages, (size_t)t->pp, sizeof *stages);
+}
+
+static inline void tiny_ops(struct blob_builder *b, struct dr_program *h)
+{
+	static const char *const names[] = { "embed", "layer.w", "layer.w: all_gather", "head", "sample", "carry" };
+	struct dr_span op[6], none = blob_text(b, "");
+	for (int i = 0; i < 6; i++)
+		op[i] = blob_text(b, names[i]);
+	struct dr_collective c[TINY_COLLECTIVES] = { { DR_ALL_GATHER, GROUP_TP, DR_F32, 0, none }, { DR_ALL_GATHER, GROUP_TP, DR_F32, 0, none },
+		{ DR_SEND, GROUP_PP, DR_F32, 0, none }, { DR_RECV, GROUP_PP, DR_F32, 0, none } };
+	h->op_names = blob_put(b, op, 6, sizeof *op);
+	h->collectives = blob_put(b, c, TINY_COLLECTIVES, sizeof *c);
+}
+
+static inline void tiny_config(struct blob_builder *b, struct dr_program *h)
+{
+	struct dr_span none = blob_text(b, "");
+	struct dr_config c[] = {
+		{ blob_text(b, "hidden_size"), blob_text(b, "d"), 2, 0, TINY_D, 0, none },
+		{ blob_text(b, "rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none },
+		{ blob_text(b, "rope_parameters.rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none },
+		{ blob_text(b, "rope_scaling"), blob_text(b, "none"), 0, 0, 0, 0, none },
+		{ blob_text(b, "hidden_act"), blob_text(b, "\"silu\""), 4, 0, 0, 0, blob_text(b, "silu") },
+	};
+	h->config = blob_put(b, c, sizeof c / sizeof c[0], sizeof *c);
+}
+
+static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
+{
+	struct dr_program h = { .magic = DR_MAGIC, .version = DR_ABI_VERSION, .hash = 42 };
+	memset(b, 0, sizeof *b);
+	b->n = sizeof h;
+	h.deploy = blob_text(b, "tiny_deploy");
+	h.model = blob_text(b, "Tiny");
+	h.plan_text = blob_text(b, "the plan\n");
+	h.index_name = blob_text(b, "layer");
+	tiny_mesh(b, &h, t);
+	tiny_params(b, &h, t);
+	tiny_ops(b, &h);
+	tiny_config(b, &h);
+	h.token_multiple = 2;
+	h.row_multiple = 2;
+	h.chunk[DR_PREFILL] = TINY_CHUNK;
+	h.chunk[DR_DECODE] = 4;
+	h.max_rows[DR_PREFILL] = TINY_ROWS;
+	h.max_rows[DR_DECODE] = TINY_ROWS;
+	h.microbatches = (uint32_t)t->microbatches;
+	h.seqs = TINY_SEQS;
+	h.page = TINY_PAGE;
+	h.pages = TINY_PAGES;
+	h.pages_per_seq = TINY_PER_SEQ;
+	for (uint64_t i = 0; i < DR_INPUT_PAGES; i++)
+		h.input_offset[i] = i * TINY_CHUNK * 4;
+	h.input_offset[DR_INPUT_PAGES] = INPUT_PAGES;
+	h.tokens_offset = AT_TOKENS;
+	h.logits_offset = AT_LOGITS;
+	h.vocab = TINY_VOCAB;
+	h.comm_slot = TINY_SLOT;
+	h.comm_mailbox = X_BYTES;
+	memcpy(b->at, &h, sizeof h);
+}
+#endif
