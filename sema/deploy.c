@@ -66,7 +66,7 @@ static void open_choices(struct deployment *c, struct record *r)
 	}
 }
 
-bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out)
+bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t most, int64_t *out)
 {
 	const struct field *f = record_field(r, field);
 	struct val v = f ? record_get(r, field, r->span) : val_bad();
@@ -74,13 +74,18 @@ bool deployment_int(struct deployment *c, struct record *r, const char *field, i
 		c->bad |= v.kind != V_AUTO && v.kind != V_UNKNOWN;
 		return false;
 	}
-	if (v.i < least) {
-		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects an Int of at least %lld, found %lld", field,
-				  (long long)least, (long long)v.i);
+	if (v.i < least || v.i > most) {
+		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects an Int of at %s %lld, found %lld", field,
+				  v.i < least ? "least" : "most", (long long)(v.i < least ? least : most), (long long)v.i);
 		return false;
 	}
 	*out = v.i;
 	return true;
+}
+
+bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out)
+{
+	return deployment_within(c, r, field, least, MOST, out);
 }
 
 /* The record that a field of the deployment holds; NULL if it could not be made, which was reported. */

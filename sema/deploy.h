@@ -15,8 +15,13 @@ struct diag *deployment_report(struct deployment *c, enum diag_code code, struct
 	__attribute__((format(printf, 4, 5)));
 /* Where the value of a field was written: what to change. */
 struct span field_where(const struct field *f);
-/* An Int field of at least `least`. false, *out untouched: it is left open by an `auto`, or wrong. */
+/* Counts are bounded, so that a product of two of them and the bytes of a row stays within 63 bits. */
+enum { MOST = 1 << 24, MOST_OF_SEQUENCE = 1 << 16 };    /* the second: rows and positions in a page */
+#define MOST_POSITIONS ((int64_t)1 << 40)
+
+/* An Int field of at least `least` and at most MOST. false, *out untouched: it is left open by an `auto`, or wrong. */
 bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out);
+bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t most, int64_t *out);
 /* W0810: a choice is left open. */
 void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* ", did you mean `x`?" or "". */

@@ -20,9 +20,9 @@ static bool ends(struct deployment *c, const char *field, int64_t least, int64_t
 		c->bad |= !is_open(a) && !is_open(b);
 		return false;
 	}
-	if (a.i < least || b.i < a.i) {
-		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects a range of Ints from at least %lld upwards, found %s", field,
-				  (long long)least, val_show(c->sema, v));
+	if (a.i < least || b.i < a.i || b.i > MOST) {
+		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects Ints from %lld to %d, found %s", field, (long long)least, MOST,
+				  val_show(c->sema, v));
 		return false;
 	}
 	*lo = a.i;
@@ -69,9 +69,9 @@ void deployment_workload(struct deployment *c)
 	if (ends(c, "output", 0, &fewest, &w->output_hi))
 		check_context(c, w->seq_hi, w->output_hi);
 	deployment_int(c, c->work, "chunk", 1, &w->chunk);
-	deployment_int(c, c->work, "rows", 1, &w->rows);
-	deployment_int(c, c->work, "page", 1, &w->page);
-	deployment_int(c, c->work, "cache", 1, &w->cache);
+	deployment_within(c, c->work, "rows", 1, MOST_OF_SEQUENCE, &w->rows);
+	deployment_within(c, c->work, "page", 1, MOST_OF_SEQUENCE, &w->page);
+	deployment_within(c, c->work, "cache", 1, MOST_POSITIONS, &w->cache);
 }
 
 /* ---- settings ------------------------------------------------------------------------------------------------------ */
@@ -95,7 +95,7 @@ static void read_stages(struct deployment *c, struct record *pipeline)
 	d->stages = arena_array(c->sema->arena, int64_t, v.list.n + 1);
 	for (int i = 0; i < v.list.n; i++) {
 		struct val layers = v.list.at[i];
-		if (layers.kind == V_INT && layers.i >= 1)
+		if (layers.kind == V_INT && layers.i >= 1 && layers.i <= MOST)
 			d->stages[d->n_stages++] = layers.i;
 		else
 			deployment_report(c, DIAG_E0901, d->stages_span, "`stages` lists %s: a stage has at least one layer",
@@ -167,14 +167,18 @@ static void check_regions(struct deployment *c, struct record *memory)
 	}
 }
 
+/* Room beyond an even share; with as many times as there are ranks nothing is ever left for a second round. */
+enum { MOST_CAPACITY = 1 << 20 };
+
 static void read_capacity(struct deployment *c, struct record *moe)
 {
 	const struct field *f = record_field(moe, "capacity");
 	struct val v = record_get(moe, "capacity", moe->span);
 	if (!val_number(v, &c->deploy->moe_capacity))
 		c->bad |= !is_open(v);
-	else if (c->deploy->moe_capacity <= 0)
-		deployment_report(c, DIAG_E0203, field_where(f), "`capacity` expects a positive Float, found %s", val_show(c->sema, v));
+	else if (!(c->deploy->moe_capacity > 0 && c->deploy->moe_capacity <= MOST_CAPACITY))
+		deployment_report(c, DIAG_E0203, field_where(f), "`capacity` expects a Float above 0 and at most %d, found %s", MOST_CAPACITY,
+				  val_show(c->sema, v));
 }
 
 void deployment_settings(struct deployment *c)
