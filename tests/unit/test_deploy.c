@@ -221,7 +221,7 @@ MISTAKE(no_such_level, E0606, "has no level `nvlnk`, did you mean `nvlink`?", EI
 MISTAKE(no_such_mesh_axis, E0502, "unknown mesh axis `sp`", EIGHT, LOAD, "plan = Megatron { tp = 8; batch -> dp * sp }")
 MISTAKE(no_such_axis, E0505, "rule on `ffm`", EIGHT, LOAD, "plan = Megatron { tp = 8; ffm -> tp }")
 MISTAKE(no_such_region, E0505, "has no such region, did you mean `attn`?", EIGHT, LOAD, "plan = Megatron { tp = 8; at atn { seq -> tp } }")
-MISTAKE(too_long, E0703, "exceed", EIGHT, "batch = 8; seq = 128..100000000", "plan = Megatron { tp = 8 }")
+MISTAKE(too_long, E0703, "exceed", EIGHT, "batch = 8; seq = 128..1000000", "plan = Megatron { tp = 8 }")
 MISTAKE(empty_stage, E0901, "`stages` lists 0", EIGHT, LOAD, "plan = Megatron { tp = 8; pipeline { stages = [16, 0] } }")
 MISTAKE(not_honoured, W0521, "`comm.overlap` is not honoured", EIGHT, LOAD, "plan = Megatron { tp = 8; comm { overlap = streams } }")
 MISTAKE(open_choice, W0810, "`tp`", EIGHT, LOAD, "plan = Megatron { tp = auto in [4, 8] }")
