@@ -1,0 +1,198 @@
+/* The schedule and the plan's arithmetic: what every step may and must bring, on made-up loads; mesh coordinates; memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "rt_tiny.h"
+
+enum { LOAD = 13, OUTPUT = 6 };
+static int32_t ids[LOAD][32];
+
+static void make_prompts(struct prompt *p)
+{
+	for (int i = 0; i < LOAD; i++) {
+		p[i] = (struct prompt){ ids[i], 1 + i * 7 % 26 };
+		for (int k = 0; k < p[i].n; k++)
+			ids[i][k] = (i * 5 + k) % TINY_VOCAB;
+	}
+}
+
+/* What the cache would hold: for each owner's slot, 1 + the id that was put there. */
+struct world { const struct plan *plan; struct schedule *s; struct step step; int32_t cache[2][TINY_PAGES * TINY_PAGE]; int fed[LOAD]; };
+
+/* Plays the part of the ranks for one owner of a microbatch: positions come in order, into cache entries of its own page
+ * table, and a wanted row is the last token of a sequence. */
+static void check_owner(struct world *w, int m, int owner, const int32_t *page_table)
+{
+	int n, rows;
+	const int32_t *a[DR_INPUTS];
+	for (int i = 0; i <= DR_INPUT_SLOT; i++)
+		a[i] = step_array(&w->step, w->plan, m, owner, (enum dr_input)i, &n);
+	const int32_t *want = step_array(&w->step, w->plan, m, owner, DR_INPUT_WANT, &rows);
+	for (int t = 0; t < n; t++) {
+		if (a[DR_INPUT_SEQ][t] < 0) {
+			assert_int_equal(a[DR_INPUT_SLOT][t], -1);
+			continue;
+		}
+		const int32_t *pages = page_table + a[DR_INPUT_SEQ][t] * TINY_PER_SEQ;
+		int pos = a[DR_INPUT_POS][t], slot = pages[pos / TINY_PAGE] * TINY_PAGE + pos % TINY_PAGE;
+		assert_int_equal(a[DR_INPUT_SLOT][t], slot);
+		w->cache[owner][slot] = 1 + a[DR_INPUT_IDS][t];
+	}
+	for (int r = 0; r < rows; r++) {
+		int q = schedule_row(w->s, m, owner, r);
+		assert_int_equal(q < 0, want[r] < 0);
+		if (q < 0)
+			continue;
+		const struct sequence *seq = schedule_sequence(w->s, q);
+		assert_int_equal(seq->owner, owner);
+		assert_int_equal(a[DR_INPUT_POS][want[r]], seq->n_prompt + seq->n_out - 1);
+		for (int p = 0; p < seq->n_prompt; p++)
+			assert_int_equal(w->cache[owner][seq->pages[p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE], 1 + seq->prompt[p]);
+	}
+}
+
+static void check_step(struct world *w)
+{
+	static int32_t page_table[2][TINY_SEQS * TINY_PER_SEQ];
+	const struct dr_program *h = w->plan->head;
+	int n;
+	for (int owner = 0; owner < w->plan->n_owners && w->step.head->with_pages; owner++)
+		memcpy(page_table[owner], step_array(&w->step, w->plan, 0, owner, DR_INPUT_PAGES, &n), sizeof page_table[owner]);
+	assert_true(w->step.n <= w->step.cap);
+	for (int m = 0; m < w->step.head->microbatches; m++) {
+		int phase = w->step.head->phase;
+		assert_true(w->step.tokens[m] > 0 && w->step.tokens[m] <= (int)h->chunk[phase] && w->step.tokens[m] % 2 == 0);
+		assert_true(w->step.rows[m] > 0 && w->step.rows[m] <= (int)h->max_rows[phase] && w->step.rows[m] % 2 == 0);
+		for (int owner = 0; owner < w->plan->n_owners; owner++)
+			check_owner(w, m, owner, page_table[owner]);
+	}
+}
+
+static void give_tokens(struct world *w)
+{
+	for (int m = 0; m < w->step.head->microbatches; m++)
+		for (int owner = 0; owner < w->plan->n_owners; owner++)
+			for (int r = 0; r < w->step.rows[m]; r++) {
+				int q = schedule_row(w->s, m, owner, r);
+				if (q >= 0)
+					schedule_token(w->s, q, (q + schedule_sequence(w->s, q)->n_out) % TINY_VOCAB);
+			}
+}
+
+static void run_load(int dp, int microbatches)
+{
+	static struct blob_builder b;
+	struct plan plan;
+	struct prompt prompts[LOAD];
+	make_prompts(prompts);
+	tiny_build(&b, &(struct tiny){ 1, dp, 1, microbatches });
+	assert_null(plan_open(&plan, b.at));
+	struct world w = { .plan = &plan, .s = schedule_open(&plan, prompts, LOAD, OUTPUT) };
+	step_open(&w.step, &plan);
+	int steps = 0;
+	for (; schedule_next(w.s, &w.step); steps++) {
+		assert_true(steps < 1000);
+		check_step(&w);
+		give_tokens(&w);
+	}
+	for (int i = 0; i < LOAD; i++) {
+		assert_int_equal(schedule_sequence(w.s, i)->n_out, OUTPUT);
+		assert_int_equal(schedule_sequence(w.s, i)->out[OUTPUT - 1], (i + OUTPUT - 1) % TINY_VOCAB);
+	}
+	for (int owner = 0; owner < dp; owner++)
+		assert_int_equal(schedule_free_pages(w.s, owner), TINY_PAGES);
+	schedule_close(w.s);
+	step_close(&w.step);
+}
+
+static void every_load_ends(void **state)
+{
+	(void)state;
+	for (int dp = 1; dp <= 2; dp++)
+		for (int microbatches = 1; microbatches <= 3; microbatches++)
+			run_load(dp, microbatches);
+}
+
+/* A prompt that ends where the rows are used up waits with its last token only. */
+static void rows_are_bounded(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	struct plan plan;
+	struct prompt prompts[3] = { { ids[0], 1 }, { ids[1], 1 }, { ids[2], 3 } };
+	tiny_build(&b, &(struct tiny){ 1, 1, 1, 1 });
+	((struct dr_program *)(void *)b.at)->max_rows[DR_PREFILL] = 2;
+	assert_null(plan_open(&plan, b.at));
+	struct step step;
+	struct schedule *s = schedule_open(&plan, prompts, 3, 1);
+	step_open(&step, &plan);
+	assert_true(schedule_next(s, &step));
+	assert_int_equal(schedule_sequence(s, 1)->fed, 1);
+	assert_int_equal(schedule_sequence(s, 2)->fed, 2);
+	assert_int_equal(step.rows[0], 2);
+	schedule_close(s);
+	step_close(&step);
+}
+
+static void groups_follow_the_mesh(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	struct plan plan;
+	char name[64];
+	tiny_build(&b, &(struct tiny){ 2, 2, 2, 1 });
+	assert_null(plan_open(&plan, b.at));
+	for (int rank = 0; rank < 8; rank++)
+		for (int g = 0; g <= TINY_GROUPS; g++) {
+			int me = plan_group_index(&plan, g, rank);
+			assert_int_equal(plan_group_member(&plan, g, rank, me), rank);
+			for (int i = 0; i < plan_group_size(&plan, g); i++)
+				assert_int_equal(plan_group_index(&plan, g, plan_group_member(&plan, g, rank, i)), i);
+		}
+	assert_int_equal(plan_group_member(&plan, GROUP_TP_DP, 4, 1), 6);       /* tp major, dp minor: tp 0, dp 1 */
+	assert_int_equal(plan_stage(&plan, 5), 1);
+	plan_rank_name(&plan, 6, name, sizeof name);
+	assert_string_equal(name, "rank 6 (pp=1, dp=1, tp=0)");
+	((struct dr_program *)(void *)b.at)->ranks = 7;
+	assert_non_null(plan_open(&plan, b.at));
+	((struct dr_program *)(void *)b.at)->magic = 1;
+	assert_non_null(plan_open(&plan, b.at));
+}
+
+/* What is allocated is what was planned; more is refused, and the board tells why. */
+static void memory_is_what_was_planned(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	struct plan plan;
+	int status;
+	tiny_build(&b, &(struct tiny){ 2, 1, 2, 1 });
+	assert_null(plan_open(&plan, b.at));
+	struct reporter r = { board_open(4), 3 };
+	struct device_options o = { NULL, 1, false, r };
+	struct device *d = device_open("cpu", &o);
+	struct memory m;
+	memory_open(&m, &plan, 3, d, &r);
+	assert_int_equal(m.total, plan_bytes(&plan, 3));
+	assert_int_equal(m.bytes[DR_SPACE_STATE], TINY_LAYERS / 2 * STATE_LAYER_BYTES);
+	assert_int_equal(m.base[DR_SPACE_PRE], 0);
+	if (fork() == 0) {
+		memory_take(&m, DR_SPACE_ACT, 1);
+		_exit(0);
+	}
+	assert_true(wait(&status) > 0);
+	assert_int_equal(WEXITSTATUS(status), STATUS_INTERNAL);
+	assert_string_equal(r.board->rank[3].message, "internal: 1 bytes asked for after load");
+	d->close(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_load_ends), cmocka_unit_test(rows_are_bounded), cmocka_unit_test(groups_follow_the_mesh),
+		cmocka_unit_test(memory_is_what_was_planned),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

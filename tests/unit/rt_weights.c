@@ -1,0 +1,272 @@
+/* Checkpoints and weights: headers that are right and wrong, shards, number formats, slices, tiles and expert maps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "rt_tiny.h"
+
+static char folder[] = "/tmp/rt_weights.XXXXXX";
+
+/* length: what the file says that its header has; 0: what it has, UINT64_MAX: no length, other files have none. */
+static void write_file(const char *name, const char *header, uint64_t length, const void *data, size_t bytes)
+{
+	char *path = join_path(folder, name);
+	FILE *f = fopen(path, "w");
+	length = length ? length : strlen(header);
+	if (length != UINT64_MAX)
+		fwrite(&length, 8, 1, f);
+	fwrite(header, 1, strlen(header), f);
+	if (bytes)
+		fwrite(data, 1, bytes, f);
+	fclose(f);
+	free(path);
+}
+
+static void remove_file(const char *name)
+{
+	char *path = join_path(folder, name);
+	unlink(path);
+	free(path);
+}
+
+/* Opens the folder; the problems' text holds `expected`, or there are none. */
+static struct checkpoint *open_expecting(const char *expected)
+{
+	struct problems p;
+	problems_open(&p);
+	struct checkpoint *c = checkpoint_open(folder, &p);
+	fflush(p.out);
+	if (expected ? !p.n || !strstr(p.text, expected) : p.n)
+		fail_msg("expected `%s` in: %s", expected ? expected : "nothing", p.text);
+	p.n = 0;
+	problems_close(&p, "");
+	return c;
+}
+
+static void refuse(const char *header, uint64_t length, const char *expected)
+{
+	static const float data[4] = { 1, 2, 3, 4 };
+	write_file("model.safetensors", header, length, data, sizeof data);
+	checkpoint_close(open_expecting(expected));
+}
+
+static void headers_are_checked(void **state)
+{
+	(void)state;
+	static const char good[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},\"b\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[8,16]}}";
+	static const float data[4] = { 1, 2, 3, 4 };
+	write_file("model.safetensors", good, 0, data, sizeof data);
+	struct checkpoint *c = open_expecting(NULL);
+	const struct tensor *t = checkpoint_find(c, "a");
+	assert_non_null(t);
+	assert_int_equal(t->count, 4);
+	assert_memory_equal(t->data, data, sizeof data);
+	assert_int_equal(checkpoint_find(c, "b")->dtype, TENSOR_OTHER_DTYPE);
+	assert_null(checkpoint_find(c, "c"));
+	checkpoint_close(c);
+	refuse("{}", 1000, "cut off, or not safetensors");
+	refuse("{}", UINT64_MAX - 1, "cut off, or not safetensors");
+	refuse("[]", 0, "not a JSON object");
+	refuse("{\"a\":", 0, "not a JSON object");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,20]}}", 0, "behind the end of the file");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,12]}}", 0, "do not fit its shape");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[12,0]}}", 0, "not a range");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,16]}}", 0, "shape that is not one");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,16]}}", 0, "shape that is not one");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,16]}}", 0, "at most 8 axes");
+	refuse("{\"a\":{\"shape\":[4],\"data_offsets\":[0,16]}}", 0, "no dtype");
+	refuse("{\"a\":7}", 0, "no dtype");
+	write_file("model.safetensors", "abc", UINT64_MAX, NULL, 0);
+	checkpoint_close(open_expecting("cut off"));
+	remove_file("model.safetensors");
+}
+
+static void shards_are_read_by_their_index(void **state)
+{
+	(void)state;
+	static const uint16_t one[2] = { 0x3f80, 0x4000 };
+	write_file("s1.safetensors", "{\"a\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 0, one, 4);
+	write_file("s2.safetensors", "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 0, one, 4);
+	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\"}}", UINT64_MAX, NULL, 0);
+	struct checkpoint *c = open_expecting(NULL);
+	assert_int_equal(checkpoint_size(c), 2);
+	assert_non_null(checkpoint_find(c, "b"));
+	checkpoint_close(c);
+	remove_file("s2.safetensors");
+	checkpoint_close(open_expecting("cannot open"));
+	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"../s1.safetensors\"}}", UINT64_MAX, NULL, 0);
+	checkpoint_close(open_expecting("not in a file of this folder"));
+	remove_file("s1.safetensors");
+	remove_file("model.safetensors.index.json");
+}
+
+static void formats_are_converted(void **state)
+{
+	(void)state;
+	for (uint32_t h = 0; h < 0x10000; h++) {
+		if ((h & 0x7c00) != 0x7c00 || (h & 0x3ff) == 0)
+			assert_int_equal(f16_of_f32(f32_of_f16((uint16_t)h)), h);
+		if ((h & 0x7f80) != 0x7f80 || (h & 0x7f) == 0)
+			assert_int_equal(bf16_of_f32(f32_of_bf16((uint16_t)h)), h);
+	}
+	assert_int_equal(f16_of_f32(65519.0f), 0x7bff);
+	assert_int_equal(f16_of_f32(65520.0f), 0x7c00);
+	assert_int_equal(f16_of_f32(0x1p-24f), 1);
+	assert_int_equal(f16_of_f32(0x1p-25f), 0);
+	assert_int_equal(f16_of_f32(1.0f + 0x1p-11f), 0x3c00);
+	assert_int_equal(f16_of_f32(1.0f + 3 * 0x1p-11f), 0x3c02);
+	assert_int_equal(bf16_of_f32(1.0f + 0x1p-8f), 0x3f80);
+	assert_int_equal(bf16_of_f32(1.0f + 3 * 0x1p-8f), 0x3f82);
+	assert_true(isnan(f32_of_bf16(bf16_of_f32(NAN))));
+	assert_true(isnan(f32_of_f16(f16_of_f32(NAN))));
+}
+
+/* ---- slices and tiles --------------------------------------------------------------------------------------------- */
+/* One param over a mesh of dp 2 x tp 2, loaded on `rank`; gives the device's bytes. */
+struct loaded { struct plan plan; struct device *device; struct memory memory; };
+
+static struct loaded load(struct blob_builder *b, const struct dr_param *param, const char *folder_or_null, int rank)
+{
+	struct loaded l;
+	struct problems p;
+	struct dr_program *h = (struct dr_program *)(void *)b->at;
+	h->params = blob_put(b, param, 1, sizeof *param);
+	assert_null(plan_open(&l.plan, b->at));
+	struct reporter r = { board_open(4), rank };
+	struct device_options o = { NULL, 1, false, r };
+	problems_open(&p);
+	struct checkpoint *c = folder_or_null ? checkpoint_open(folder_or_null, &p) : NULL;
+	if (c)
+		weights_check(&l.plan, c, &p);
+	assert_true(problems_close(&p, "weights"));
+	l.device = device_open("cpu", &o);
+	memset(&l.memory, 0, sizeof l.memory);
+	l.memory.base[param->space] = l.device->alloc(l.device, param->offset + 4 * param->bytes);
+	weights_load(&l.plan, rank, c, l.device, &l.memory, &r);
+	checkpoint_close(c);
+	return l;
+}
+
+/* Stored [4][3 * 10]: columns 10 .. 20 of a concatenation, transposed: n over the columns in two axes, k over the rows. */
+static void slices_become_tiles(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	static float stored[4][30], got[2 * 4 * 4];
+	for (int i = 0; i < 120; i++)
+		stored[i / 30][i % 30] = (float)i;
+	write_file("model.safetensors", "{\"w\":{\"dtype\":\"F32\",\"shape\":[4,30],\"data_offsets\":[0,480]}}", 0, stored, sizeof stored);
+	tiny_build(&b, &(struct tiny){ 1, 2, 2, 1 });
+	struct dr_axis axes[3] = { tiny_axis(&b, "k", 4, 4, GROUP_NONE, DR_WEIGHT_K, 30), tiny_axis(&b, "n1", 2, 1, GROUP_DP, DR_WEIGHT_N, 5),
+		tiny_axis(&b, "n2", 5, 5, GROUP_NONE, DR_WEIGHT_N, 1) };
+	int64_t shape[2] = { 4, 30 };
+	struct dr_param p = { blob_text(&b, "w"), blob_text(&b, "w"), DR_SPACE_POST, 0, 0, 2 * 4 * 4 * 4, DR_F32, 4, 2,
+		blob_put(&b, axes, 3, sizeof *axes), blob_put(&b, shape, 2, sizeof *shape), 10 };
+	struct loaded l = load(&b, &p, folder, 2);      /* dp = 1: columns 15 .. 19 */
+	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));
+	for (int n = 0; n < 8; n++)
+		for (int k = 0; k < 4; k++)
+			assert_int_equal((int)got[n / 4 * 16 + k / 2 * 8 + n % 4 * 2 + k % 2], n < 5 ? (int)stored[k][15 + n] : 0);
+	l.device->close(l.device);
+	remove_file("model.safetensors");
+}
+
+/* Experts one by one in the file, stacked on the device; bf16 stored, f32 wanted; expert 2 and 3 on tp = 1. */
+static void keyed_axes_choose_tensors(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	static uint16_t stored[4][3];
+	float got[2][4];
+	char header[1024], *h = header;
+	h += sprintf(h, "{");
+	for (int e = 0; e < 4; e++) {
+		h += sprintf(h, "%s\"moe.%d.w\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[%d,%d]}", e ? "," : "", e, e * 6, e * 6 + 6);
+		for (int k = 0; k < 3; k++)
+			stored[e][k] = bf16_of_f32((float)(10 * e + k));
+	}
+	sprintf(h, "}");
+	write_file("model.safetensors", header, 0, stored, sizeof stored);
+	tiny_build(&b, &(struct tiny){ 1, 2, 2, 1 });
+	struct dr_axis axes[2] = { tiny_axis(&b, "expert", 4, 2, GROUP_TP, DR_WEIGHT_GROUP, 0), tiny_axis(&b, "k", 3, 3, GROUP_NONE, DR_WEIGHT_K, 1) };
+	axes[0].keyed = 1;
+	int64_t shape[1] = { 3 };
+	struct dr_param p = { blob_text(&b, "w"), blob_text(&b, "moe.{expert}.w"), DR_SPACE_PRE, 0, 0, sizeof got, DR_F32, 1, 2,
+		blob_put(&b, axes, 2, sizeof *axes), blob_put(&b, shape, 1, sizeof *shape), 0 };
+	struct loaded l = load(&b, &p, folder, 1);
+	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_PRE], sizeof got));
+	static const float expected[2][4] = { { 20, 21, 22, 0 }, { 30, 31, 32, 0 } };
+	assert_memory_equal(got, expected, sizeof got);
+	l.device->close(l.device);
+	remove_file("model.safetensors");
+}
+
+/* Without a checkpoint, an element is the same whatever the mesh. */
+static void random_weights_do_not_depend_on_the_mesh(void **state)
+{
+	(void)state;
+	static struct blob_builder whole, half;
+	float a[6][4], b[3][4];
+	int64_t shape[2] = { 6, 4 };
+	tiny_build(&whole, &(struct tiny){ 1, 1, 1, 1 });
+	tiny_build(&half, &(struct tiny){ 1, 1, 2, 1 });
+	struct blob_builder *of[2] = { &whole, &half };
+	struct loaded l[2];
+	for (int i = 0; i < 2; i++) {
+		struct dr_axis axes[2] = { tiny_axis(of[i], "n", 6, i ? 3 : 6, GROUP_TP, DR_PLAIN, 4), tiny_axis(of[i], "k", 4, 4, GROUP_NONE, DR_PLAIN, 1) };
+		struct dr_param p = { blob_text(of[i], "w"), blob_text(of[i], "w"), DR_SPACE_PRE, 0, 0, i ? sizeof b : sizeof a, DR_F32, 0, 0,
+			blob_put(of[i], axes, 2, sizeof *axes), blob_put(of[i], shape, 2, sizeof *shape), 0 };
+		l[i] = load(of[i], &p, NULL, i);
+	}
+	l[0].device->read(l[0].device, a, flat(l[0].memory.base[DR_SPACE_PRE], sizeof a));
+	l[1].device->read(l[1].device, b, flat(l[1].memory.base[DR_SPACE_PRE], sizeof b));
+	assert_memory_equal(a[3], b, sizeof b);
+	assert_true(a[0][0] != a[0][1] && fabsf(a[0][0]) < 1);
+	l[0].device->close(l[0].device);
+	l[1].device->close(l[1].device);
+}
+
+/* 8 experts, 2 for each owner of dp x tp; dp is exchanged over, tp must be the rank's own. */
+static void expert_maps_follow_the_mesh(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	struct plan plan;
+	int32_t got[8];
+	uint32_t atoms[2] = { 1, 2 }, exchange[2] = { 1, 0 };
+	static const int32_t expected[8] = { -1, -1, 0, 1, -1, -1, 2, 3 };
+	tiny_build(&b, &(struct tiny){ 1, 2, 2, 1 });
+	struct dr_map map = { 0, 8, 2, blob_put(&b, atoms, 2, 4), blob_put(&b, exchange, 2, 4) };
+	((struct dr_program *)(void *)b.at)->maps = blob_put(&b, &map, 1, sizeof map);
+	assert_null(plan_open(&plan, b.at));
+	struct device_options o = { NULL, 1, false, { board_open(4), 1 } };
+	struct device *d = device_open("cpu", &o);
+	struct memory m = { .base = { [DR_SPACE_TABLE] = d->alloc(d, sizeof got) } };
+	tables_load(&plan, 1, d, &m);                   /* dp 0, tp 1 */
+	d->read(d, got, flat(m.base[DR_SPACE_TABLE], sizeof got));
+	assert_memory_equal(got, expected, sizeof got);
+	d->close(d);
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	return rmdir(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(headers_are_checked), cmocka_unit_test(shards_are_read_by_their_index), cmocka_unit_test(formats_are_converted),
+		cmocka_unit_test(slices_become_tiles), cmocka_unit_test(keyed_axes_choose_tensors),
+		cmocka_unit_test(random_weights_do_not_depend_on_the_mesh), cmocka_unit_test(expert_maps_follow_the_mesh),
+	};
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
