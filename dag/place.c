@@ -195,6 +195,16 @@ struct layout place_axes(struct local *l, const int *axes, int n, const int *who
 	return out;
 }
 
+/* Has this rule been reported for moving a tensor? It moves every tensor of its region: one diagnostic says so. */
+static bool already_reported(const struct local *l, enum diag_code code, struct span rule)
+{
+	for (int i = 0; i < l->sink->diags.n; i++) {
+		const struct diag *d = l->sink->diags.at[i];
+		if (d->code == code && d->at.file == rule.file && d->at.lo == rule.lo && d->at.hi == rule.hi) return true;
+	}
+	return false;
+}
+
 /* A tensor that stays where it is between steps has one layout in all phases. */
 static bool fixed_layout(struct local *l, const int *axes, int n, int region, int klass, enum diag_code code, const char *what, const char *name)
 {
@@ -206,13 +216,13 @@ static bool fixed_layout(struct local *l, const int *axes, int n, int region, in
 			if (atoms_equal(&always, &then)) continue;
 			const struct rule *r = deploy_rule(l->deploy, l->sink, axes[i], region, phase, klass);
 			const struct rule *base = deploy_rule(l->deploy, l->sink, axes[i], region, PHASE_ANY, klass);
-			if (!r) continue;
+			if (r) ok = false;
+			if (!r || already_reported(l, code, r->span)) continue;
 			struct diag *d = diag_report(l->sink, code, r->span, "%s `%s` has one layout in all phases: `%s` is placed otherwise in %s",
 			                             what, name, l->program->axes.at[axes[i]].name, phase_name(phase));
 			if (base) diag_related(l->sink, d, base->span, "in all phases it is placed by this rule");
 			diag_help(l->sink, d, klass == CLASS_CACHE ? "a cache does not move between programs: place the axis alike in all phases"
 			                                           : "move the rule out of `phase`");
-			ok = false;
 		}
 	}
 	return ok;
