@@ -254,9 +254,6 @@ static int run_command(struct options *o, const struct plan *plan, const struct 
 	if (check_job(&job, &checkpoint))
 		status = start(&job);
 	checkpoint_close(checkpoint);
-	for (int i = 0; i < o->n_prompts; i++)
-		free(o->prompts[i].ids);
-	free(o->prompts);
 	return status;
 }
 
@@ -282,6 +279,21 @@ static bool wants(int argc, char **argv, const char *option)
 	return false;
 }
 
+static int main_with_options(struct options *o, const struct plan *plan, int argc, char **argv, const struct generated *g)
+{
+	int command = argc > 1 ? command_bit(argv[1]) : 0;
+	if (!command)
+		return usage(argv[0]);
+	if (!parse_options(o, command, argc - 2, argv + 2) || !read_environment(o))
+		return STATUS_USAGE;
+	if (command == PLAN)
+		return fputs(plan_string(plan, plan->head->plan_text), stdout), STATUS_OK;
+	o->bench = command == BENCH;
+	if (!o->bench && (!o->weights || !o->n_prompts))
+		return usage(argv[0]);
+	return run_command(o, plan, g);
+}
+
 int launcher_main(int argc, char **argv, const struct generated *g)
 {
 	struct plan plan;
@@ -295,15 +307,9 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 		return print_help(&plan, argv[0]), STATUS_OK;
 	if (wants(argc, argv, "--version"))
 		return print_version(&plan), STATUS_OK;
-	int command = argc > 1 ? command_bit(argv[1]) : 0;
-	if (!command)
-		return usage(argv[0]);
-	if (!parse_options(&o, command, argc - 2, argv + 2) || !read_environment(&o))
-		return STATUS_USAGE;
-	if (command == PLAN)
-		return fputs(plan_string(&plan, plan.head->plan_text), stdout), STATUS_OK;
-	o.bench = command == BENCH;
-	if (!o.bench && (!o.weights || !o.n_prompts))
-		return usage(argv[0]);
-	return run_command(&o, &plan, g);
+	int status = main_with_options(&o, &plan, argc, argv, g);
+	for (int i = 0; i < o.n_prompts; i++)
+		free(o.prompts[i].ids);
+	free(o.prompts);
+	return status;
 }

@@ -30,6 +30,7 @@ struct comm {
 /* comm_local.c: ranks of one host, through memory that they inherit across fork. */
 struct comm_shared;
 struct comm_shared *comm_local_share(const struct plan *plan);          /* before fork; NULL: no memory left */
+void comm_local_unshare(struct comm_shared *s);
 struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
                              int timeout_s, bool spin);
 #endif

@@ -2,28 +2,38 @@
 #include "comm_local.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "number.h"
 
 enum { HOST_BYTES = 1 << 15, SPINS = 4000 };
 static const int64_t SLICE = 100000000;         /* ns between looks at whether another rank failed */
 
+static size_t round_up(size_t n) { return (n + 63) / 64 * 64; }
+
+/* One mapping, cut up. */
 struct comm_shared *comm_local_share(const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
-	size_t ranks = h->ranks;
-	struct comm_shared *s = host_alloc(1, sizeof *s);
-	s->data_size = h->comm_slot / 2 / 64 * 64;
-	s->host_size = HOST_BYTES;
-	s->box_size = plan->n_stages > 1 ? h->comm_mailbox : 0;
-	s->data_ports = shared_alloc(ranks * sizeof *s->data_ports);
-	s->host_ports = shared_alloc(ranks * sizeof *s->host_ports);
-	s->mail = shared_alloc(ranks * sizeof *s->mail);
-	s->data = shared_alloc(ranks * h->comm_slot);
-	s->host = shared_alloc(ranks * 2 * s->host_size);
-	s->boxes = shared_alloc(ranks * 2 * s->box_size);
-	bool whole = s->data_ports && s->host_ports && s->mail && s->data && s->host && s->boxes;
-	return whole ? s : NULL;
+	size_t ranks = h->ranks, data_size = h->comm_slot / 2 / 64 * 64, box_size = plan->n_stages > 1 ? h->comm_mailbox : 0;
+	size_t sizes[] = { round_up(sizeof(struct comm_shared)), ranks * sizeof(struct port), ranks * sizeof(struct port),
+		ranks * sizeof(struct mail), round_up(ranks * h->comm_slot), ranks * 2 * HOST_BYTES, ranks * 2 * box_size };
+	enum { PARTS = sizeof sizes / sizeof sizes[0] };
+	unsigned char *at[PARTS];
+	size_t total = 0;
+	for (int i = 0; i < PARTS; i++)
+		total += sizes[i];
+	at[0] = shared_alloc(total);
+	if (!at[0])
+		return NULL;
+	for (int i = 1; i < PARTS; i++)
+		at[i] = at[i - 1] + sizes[i - 1];
+	struct comm_shared *s = (struct comm_shared *)(void *)at[0];
+	*s = (struct comm_shared){ total, (struct port *)(void *)at[1], (struct port *)(void *)at[2], (struct mail *)(void *)at[3],
+		at[4], at[5], at[6], data_size, HOST_BYTES, box_size };
+	return s;
 }
+
+void comm_local_unshare(struct comm_shared *s) { munmap(s, s->total); }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------ */
 static _Noreturn void give_up(struct local_comm *c, int peer)

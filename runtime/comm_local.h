@@ -23,7 +23,9 @@ struct channel {
 /* Messages to a rank: number `sent` - `taken` are in its two boxes. One writer, one reader. */
 struct mail { _Alignas(64) struct event sent, taken; uint64_t bytes[2]; };
 
+/* At the begin of the mapping that it describes: ranks have it at the same address. */
 struct comm_shared {
+	size_t total;                           /* bytes of the mapping */
 	struct port *data_ports, *host_ports;
 	struct mail *mail;
 	unsigned char *data, *host, *boxes;

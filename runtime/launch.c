@@ -232,5 +232,6 @@ int launch(struct job *job)
 	free(f.pid);
 	if (status == STATUS_OK)
 		print_memory(job);
+	comm_local_unshare(job->comm);
 	return status;
 }

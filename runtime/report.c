@@ -31,7 +31,7 @@ void rank_fail(const struct reporter *r, const char *fmt, ...)
 	vsnprintf(s->message, sizeof s->message, fmt, args);
 	va_end(args);
 	atomic_compare_exchange_strong(&r->board->first, &none, r->rank + 1);
-	_exit(strncmp(fmt, "internal:", 9) ? STATUS_FAILED : STATUS_INTERNAL);
+	_exit(strncmp(s->message, "internal:", 9) ? STATUS_FAILED : STATUS_INTERNAL);
 }
 
 void problems_open(struct problems *p)

@@ -164,6 +164,7 @@ static void run_mesh(struct tiny t, const char *device)
 			fail_msg("%d x %d x %d on %s: status %d %s", t.pp, t.dp, t.tp, device, status,
 			         board->first ? board->rank[board->first - 1].message : "");
 	}
+	comm_local_unshare(shared);
 }
 
 static void collectives_on_cpu(void **state)
