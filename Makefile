@@ -68,7 +68,7 @@ UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/unit/rt_*
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(FRONT_OBJ)
 	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -lm
 $(BUILD)/tests/unit/rt_%: $(BUILD)/tests/unit/rt_%.o $(BUILD)/libdeployrt.a
-	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -lm -lpthread
+	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm -lpthread
 $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka -lm
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
