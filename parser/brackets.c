@@ -9,24 +9,34 @@ enum { MAX_REPORTS = 100 };
 struct repair {
 	struct parser *p;
 	bool by_indent, report;
-	VEC(struct token) open;
 	struct tokens out;
-	int mistakes;
-	struct token last;                      /* the token before the current one */
+	VEC(int) open;                          /* indices into out */
+	int  mistakes;
+	bool dropped_line_start;                /* a token that started a line was dropped: the next one starts it */
 };
+
+static struct token *innermost(const struct repair *r)
+{
+	return r->open.n ? &r->out.at[r->open.at[r->open.n - 1]] : NULL;
+}
+
+static struct token *before(const struct repair *r)
+{
+	return r->out.n ? &r->out.at[r->out.n - 1] : NULL;
+}
 
 static const char *token_text(const struct repair *r, const struct token *t)
 {
 	return arena_strndup(r->p->arena, r->p->text + t->lo, t->hi - t->lo);
 }
 
-/* The report is left out where the bracket is missing because of a mistake that was reported. */
+/* The bracket is missing because of a mistake that was reported. */
 static bool follows_from_another(const struct repair *r, const struct token *opener)
 {
 	if (r->p->tokens.truncated)
 		return true;
-	for (int i = r->out.n; opener->kind != '{' && i-- > 0 && r->out.at[i].lo > opener->lo;)
-		if (r->out.at[i].tainted)
+	for (const struct token *t = before(r); opener->kind != '{' && t > opener; t--)
+		if (t->tainted)
 			return true;
 	return false;
 }
@@ -37,25 +47,25 @@ static void report_unclosed(struct repair *r, const struct token *opener, const 
 	if (!r->report || r->mistakes > MAX_REPORTS || follows_from_another(r, opener))
 		return;
 	char closer[] = {bracket_closer(opener->kind), 0};
+	uint32_t end = before(r)->hi;
 	struct diag *d = diag_report(sink, DIAG_E0003, token_span(r->p, opener), "`%s` is never closed", token_text(r, opener));
 	if (here->kind)
 		diag_related(sink, d, token_span(r->p, here), "no `%s` before this", closer);
 	diag_help(sink, d, "insert `%s`", closer);
-	diag_fix(sink, d, (struct span){r->p->file, r->last.hi, r->last.hi}, closer);
+	diag_fix(sink, d, (struct span){r->p->file, end, end}, closer);
 }
 
-static void put(struct repair *r, struct token t)
-{
-	if (r->report)
-		vec_push(r->p->arena, &r->out, t);
-}
-
+/* Closes the innermost bracket before `here`. Where it was meant to be closed is not known: what its item says is tainted. */
 static void close_innermost(struct repair *r, const struct token *here)
 {
-	struct token opener = r->open.at[--r->open.n];
+	struct token *opener = innermost(r);
+	uint32_t end = before(r)->hi;
 	r->mistakes++;
-	report_unclosed(r, &opener, here);
-	put(r, (struct token){r->last.hi, r->last.hi, (uint16_t)bracket_closer(opener.kind), r->last.indent, false, true});
+	report_unclosed(r, opener, here);
+	opener->tainted = true;
+	r->open.n--;
+	struct token closer = {end, end, (uint16_t)bracket_closer(opener->kind), before(r)->indent, false, true};
+	vec_push(r->p->arena, &r->out, closer);
 }
 
 /* Whether `opener`, still open, cannot reach as far as t. */
@@ -71,37 +81,47 @@ static bool ends_before(const struct repair *r, const struct token *opener, cons
 static bool has_opener(const struct repair *r, int closer)
 {
 	for (int i = r->open.n; i-- > 0;)
-		if (bracket_closer(r->open.at[i].kind) == closer)
+		if (bracket_closer(r->out.at[r->open.at[i]].kind) == closer)
 			return true;
 	return false;
 }
 
-static void report_stray_closer(struct repair *r, const struct token *t)
+static void drop_closer(struct repair *r, const struct token *t)
 {
+	bool follows = before(r) && before(r)->tainted;
 	r->mistakes++;
-	if (r->report && r->mistakes <= MAX_REPORTS && !r->last.tainted)
+	if (r->report && r->mistakes <= MAX_REPORTS && !follows)
 		diag_report(r->p->sink, DIAG_E0005, token_span(r->p, t), "`%s` closes nothing", token_text(r, t));
+	if (t->line_start)
+		r->dropped_line_start = true;
+	else if (before(r))
+		before(r)->tainted = true;
+}
+
+static void put(struct repair *r, struct token t)
+{
+	t.line_start |= r->dropped_line_start;
+	t.tainted |= r->dropped_line_start;
+	r->dropped_line_start = false;
+	if (bracket_closer(t.kind))
+		vec_push(r->p->arena, &r->open, r->out.n);
+	vec_push(r->p->arena, &r->out, t);
 }
 
 static void step(struct repair *r, const struct token *t)
 {
-	while (r->open.n && ends_before(r, &r->open.at[r->open.n - 1], t))
+	while (innermost(r) && (!t->kind || ends_before(r, innermost(r), t)))
 		close_innermost(r, t);
 	if (is_closer(t->kind)) {
 		if (!has_opener(r, t->kind)) {
-			report_stray_closer(r, t);
+			drop_closer(r, t);
 			return;
 		}
-		while (bracket_closer(r->open.at[r->open.n - 1].kind) != t->kind)
+		while (bracket_closer(innermost(r)->kind) != t->kind)
 			close_innermost(r, t);
 		r->open.n--;
 	}
-	if (bracket_closer(t->kind))
-		vec_push(r->p->arena, &r->open, *t);
-	while (!t->kind && r->open.n)
-		close_innermost(r, t);
 	put(r, *t);
-	r->last = *t;
 }
 
 static struct repair walk(struct parser *p, bool by_indent, bool report)
@@ -130,13 +150,29 @@ static void bound_depth(struct parser *p)
 	}
 }
 
+static bool is_balanced(const struct parser *p)
+{
+	char closers[MAX_BRACKETS + 1];
+	int depth = 0;
+	for (int i = 0; i < p->tokens.n; i++) {
+		int kind = p->tokens.at[i].kind;
+		if (bracket_closer(kind))
+			closers[depth++] = bracket_closer(kind);
+		else if (kind == TOK_NL && depth && closers[depth - 1] != '}')
+			return false;
+		else if (is_closer(kind) && (!depth || closers[--depth] != kind))
+			return false;
+	}
+	return depth == 0;
+}
+
 /* Indentation tells best where a bracket should have been closed, unless the text is not indented as its brackets say. */
 void balance_brackets(struct parser *p)
 {
 	bound_depth(p);
-	int plain = walk(p, false, false).mistakes;
-	if (!plain)
+	if (is_balanced(p))
 		return;
+	int plain = walk(p, false, false).mistakes;
 	bool by_indent = walk(p, true, false).mistakes <= plain;
 	bool truncated = p->tokens.truncated;
 	p->tokens = walk(p, by_indent, true).out;

@@ -9,8 +9,9 @@
 %define api.value.type union
 %define parse.error custom
 %define parse.lac full
-/* No default reductions: behind `error`, tokens are dropped until one that can follow an item. */
-%define lr.default-reduction accepting
+/* Behind `error`, tokens are dropped until one that can follow an item: no default reduction there. Behind the `}` of a
+ * block there must be one: else a wrong token there would take recovery back into the block. */
+%define lr.default-reduction consistent
 %locations
 %expect 0
 %param {struct parser *p}
@@ -49,7 +50,7 @@ static void deploy_error(struct span *at, struct parser *p, const char *message)
 %left '*' '/' MOD ATLB PER
 %precedence UMINUS
 
-%type <struct node_list *> body items params param_list types axis_list stored_list stored_dim stored_sum args arg_list
+%type <struct node_list *> body items block params param_list types axis_list stored_list stored_dim stored_sum args arg_list
 %type <struct node *> item use_tail tail prefix ret source stored stored_factor piece
 %type <struct node *> type type_core axes axis_item param expr postfix primary arg
 %type <struct ident_list *> names dotted
@@ -76,10 +77,10 @@ item   : USE path use_tail                      { $$ = item_use(p, @$, $2, $3); 
        | USE STRING AS IDENT                    { $$ = item_use_file(p, @$, string_value(p, @2, $2), $4); }
        | path '=' expr place                    { $$ = item_set(p, @$, $1, $3, $4); }
        | path ':' type init                     { $$ = item_field(p, @$, $1, $3, $4); }
-       | path '{' body '}'                      { $$ = item_sub(p, @$, $1, span_join(@2, @4), $3); }
+       | path block                             { $$ = item_sub(p, @$, $1, @2, $2); }
        | IDENT path tail                        { $$ = item_named(p, @$, $1, $2, $3); }
        | product ARROW target                   { $$ = item_rule(p, @$, $1, $3, NULL); }
-       | product ARROW target '{' body '}'      { $$ = item_rule(p, @$, $1, $3, $5); }
+       | product ARROW target block             { $$ = item_rule(p, @$, $1, $3, $4); }
        | RETURN expr                            { $$ = item_claim(p, @$, N_RETURN, $2, (struct message){0}); }
        | REQUIRE expr message                   { $$ = item_claim(p, @$, N_REQUIRE, $2, $3); }
        | ASSERT expr message                    { $$ = item_claim(p, @$, N_ASSERT, $2, $3); }
@@ -87,11 +88,12 @@ item   : USE path use_tail                      { $$ = item_use(p, @$, $2, $3); 
        | PREFER expr                            { $$ = item_claim(p, @$, N_PREFER, $2, (struct message){0}); }
        | MAXIMIZE expr                          { $$ = item_claim(p, @$, N_MAXIMIZE, $2, (struct message){0}); }
        | MINIMIZE expr                          { $$ = item_claim(p, @$, N_MINIMIZE, $2, (struct message){0}); }
-       | WHEN '(' expr ')' '{' body '}'         { $$ = item_when(p, @$, $3, $6, NULL); }
-       | WHEN '(' expr ')' '{' body '}' ELSE '{' body '}' { $$ = item_when(p, @$, $3, $6, $10); }
+       | WHEN '(' expr ')' block                { $$ = item_when(p, @$, $3, $5, NULL); }
+       | WHEN '(' expr ')' block ELSE block     { $$ = item_when(p, @$, $3, $5, $7); }
        | error                                  { $$ = item_error(p, @$); yyerrok; }
        | error '{' { yyerrok; } body '}'        { $$ = item_error(p, @$); }  /* mistakes in its body are reported too */
        ;
+block  : '{' body '}'                           { $$ = $2; } ;
 
 use_tail : %empty                               { $$ = NULL; }
        | AS IDENT                               { $$ = use_as(p, @$, $2); }
@@ -108,11 +110,11 @@ tail   : %empty                                 { $$ = tail_bare(p, @$); }
        | LIKE path                              { $$ = tail_like(p, @$, $2); }
        | '=' expr place                         { $$ = tail_is(p, @$, $2, $3); }
        | ':' type init                          { $$ = tail_typed(p, @$, $2, $3); }
-       | ':' type '{' body '}'                  { $$ = tail_of(p, @$, $2, $4); }
-       | AS IDENT prefix '{' body '}'           { $$ = tail_loop(p, @$, $2, $3, $5); }
-       | '{' body '}'                           { $$ = tail_block(p, @$, $2); }
+       | ':' type block                         { $$ = tail_of(p, @$, $2, $3); }
+       | AS IDENT prefix block                  { $$ = tail_loop(p, @$, $2, $3, $4); }
+       | block                                  { $$ = tail_block(p, @$, $1); }
        | '(' params ')' ret                     { $$ = tail_sig(p, @$, $2, $4, NULL); }
-       | '(' params ')' ret '{' body '}'        { $$ = tail_sig(p, @$, $2, $4, $6); }
+       | '(' params ')' ret block               { $$ = tail_sig(p, @$, $2, $4, $5); }
        ;
 prefix : %empty                                 { $$ = NULL; }
        | FROM STRING                            { $$ = expr_string(p, @2, $2); }
@@ -130,7 +132,7 @@ init   : %empty                                 { $$ = (struct init){0}; }
        | source AS stored                       { $$ = (struct init){.from = $1, .stored = $3, .span = @$}; }
        ;
 source : FROM STRING                            { $$ = expr_string(p, @2, $2); }
-       | FROM '{' body '}'                      { $$ = list_node(p, span_join(@2, @4), N_RECORD, $3); }
+       | FROM block                             { $$ = list_node(p, @2, N_RECORD, $2); }
        ;
 message: %empty                                 { $$ = (struct message){0}; }
        | ':' STRING                             { $$ = (struct message){string_value(p, @2, $2)}; }
@@ -243,7 +245,7 @@ postfix: primary
        | postfix '.' IDENT                      { $$ = expr_dot(p, @$, N_DOT, $1, $3); }
        | postfix '(' args ')'                   { $$ = expr_call(p, @$, N_CALL, $1, $3); }
        | postfix '[' args ']'                   { $$ = expr_call(p, @$, N_INDEX, $1, $3); }
-       | postfix '{' body '}'                   { $$ = expr_refine(p, @$, $1, span_join(@2, @4), $3); }
+       | postfix block                          { $$ = expr_refine(p, @$, $1, @2, $2); }
        | postfix AS IDENT prefix                { $$ = expr_label(p, @$, $1, $3, $4); }
        ;
 primary: NUMBER                                 { $$ = expr_number(p, @$, $1); }
@@ -256,7 +258,7 @@ primary: NUMBER                                 { $$ = expr_number(p, @$, $1); }
        | IDENT                                  { $$ = expr_name(p, $1); }
        | '(' expr ')'                           { $$ = $2; }
        | '[' args ']'                           { $$ = expr_list(p, @$, $2); }
-       | '{' body '}'                           { $$ = list_node(p, @$, N_RECORD, $2); }
+       | block                                  { $$ = list_node(p, @$, N_RECORD, $1); }
        ;
 args   : %empty                                 { $$ = NULL; }
        | arg_list

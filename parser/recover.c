@@ -2,11 +2,6 @@
 #include "build.h"
 #include "parser/grammar.tab.h"
 
-static bool is_use_list(const struct parser *p, int frame)
-{
-	return frame > 0 && p->tokens.at[p->frames.at[frame - 1].item].kind == TOK_USE;
-}
-
 static int depth_change(int kind)
 {
 	return bracket_closer(kind) ? 1 : is_closer(kind) ? -1 : 0;
@@ -27,9 +22,16 @@ static int item_frame(const struct parser *p)
 	return frame;
 }
 
+/* The braces of `use std.ops { a, b }` hold names, not items. */
+static bool is_use_list(const struct parser *p, int frame)
+{
+	return frame > 0 && p->tokens.at[p->frames.at[frame - 1].item].kind == TOK_USE;
+}
+
 int item_start(const struct parser *p)
 {
-	return p->frames.at[item_frame(p)].item;
+	int frame = item_frame(p);
+	return p->frames.at[is_use_list(p, frame) ? frame - 1 : frame].item;
 }
 
 /* A line is swallowed behind `x = a +`, or behind `f(a,` when the bracket was closed too late. */
@@ -53,11 +55,13 @@ static bool bounds_items(int kind)
 /* The first token behind the item: `;`, the closing brace, a `{` (whose body is parsed), or one behind a line end. */
 static int behind_item(const struct parser *p, int start)
 {
+	const struct token *first = &p->tokens.at[start];
 	int depth = 0;
 	for (int k = start; p->tokens.at[k].kind; k++) {
 		const struct token *t = &p->tokens.at[k];
+		bool bounds = bounds_items(t->kind) && !(t->kind == '{' && first->kind == TOK_USE);
 		bool line_end = t->line_start && ends_item(p->tokens.at[k - (k > 0)].kind);
-		if (k > p->last && depth == 0 && (bounds_items(t->kind) || line_end || looks_like_item(&p->tokens.at[start], t)))
+		if (k > p->last && depth == 0 && (bounds || line_end || looks_like_item(first, t)))
 			return k;
 		depth += depth_change(t->kind);
 	}
@@ -77,10 +81,11 @@ void resume_at_item_end(struct parser *p)
 {
 	if (p->last < 0 || bounds_items(p->last_kind))
 		return;
-	int frame = item_frame(p), start = p->frames.at[frame].item, swallowed = swallowed_item(p);
+	int frame = item_frame(p), start = p->frames.at[frame].item;
 	if (is_use_list(p, frame)) {
 		p->next = closing_brace(p, start);
 	} else {
+		int swallowed = swallowed_item(p);
 		p->next = swallowed >= 0 ? swallowed : behind_item(p, start);
 		p->line_end_due = !bounds_items(p->tokens.at[p->next].kind);
 	}

@@ -156,16 +156,29 @@ static void unclosed_braces_are_found_by_indentation(void **state)
 	assert_reports("model A {\n  x = 1\n\nmodel B {\n  x = 1\n}\n", "E0003 1:9");
 	assert_reports("model A {\nx = 1\nsub {\ny = 2\n}\n", "E0003 1:9");
 	assert_reports("x = {", "E0003 1:5");
-	assert_reports("x = 1 )\ny = }", "E0005 1:7 E0002 2:4 E0005 2:5");
+	assert_reports("x = 1 )\ny = }", "E0005 1:7 E0005 2:5");
 }
 
 static void only_the_first_mistake_of_an_item_is_reported(void **state)
 {
 	(void)state;
-	assert_reports("x = 1 2 } 3 = =\ny = 1", "E0005 1:7 E0005 1:9");
+	assert_reports("x = 1 2 } 3 = =\ny = 1", "E0005 1:9");
 	assert_reports("x = $ 1 2 3 4\ny = = 3", "E0001 1:5 E0005 2:5");
 	assert_reports("x = f(\"abc)\n", "E0006 1:7");
 	assert_reports("x = (", "E0003 1:5");
+}
+
+/* What stands behind a wrong token is parsed at the level where it stands. */
+static void recovery_stays_at_its_level(void **state)
+{
+	(void)state;
+	assert_reports("model A {\n  sub { a = 1 } b = 2\n  c = 3\n}\nd = 1 1\n", "E0005 2:17 E0005 5:7");
+	assert_reports("model A {\n  when (a) { b = 1 } c\n  when (a) { b = 1 } else { c = 2 } d\n}\n", "E0005 2:22 E0005 3:37");
+	assert_reports("a { b = 1 } {}\nc = 1 1\n", "E0005 1:13 E0005 2:7");
+	assert_reports("op f(x: [...t, over!] -> [...t] {\n  return x\n}\ny = 1 1\n", "E0003 1:5 E0005 4:7");
+	assert_reports("param w : [ [d]\nx = 1 1", "E0003 1:11 E0005 2:7");
+	assert_reports("use use std.a { A, B }\nuse .b { A, B }\nuse { A, B }\nx = 1 1", "E0005 1:5 E0005 2:5 E0005 3:5 E0005 4:7");
+	assert_reports("x = (1).a\n  ).b = 2\ny = 1 1\n", "E0005 2:3 E0005 3:7");
 }
 
 static void bodies_of_wrong_items_are_parsed(void **state)
@@ -233,7 +246,7 @@ int main(void)
 		cmocka_unit_test(trees_of_items), cmocka_unit_test(precedence_of_operators), cmocka_unit_test(line_ends),
 		cmocka_unit_test(spans_cover_what_was_written), cmocka_unit_test(ten_mistakes_in_ten_items),
 		cmocka_unit_test(unclosed_braces_are_found_by_indentation), cmocka_unit_test(only_the_first_mistake_of_an_item_is_reported),
-		cmocka_unit_test(bodies_of_wrong_items_are_parsed), cmocka_unit_test(messages),
+		cmocka_unit_test(recovery_stays_at_its_level), cmocka_unit_test(bodies_of_wrong_items_are_parsed), cmocka_unit_test(messages),
 		cmocka_unit_test(items_that_failed_keep_their_name), cmocka_unit_test(depth_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
