@@ -10,15 +10,17 @@ enum {
 	MOST_QUERIES = 32,              /* taken together; of one head, at least one token */
 	TILE_ROWS = 8,
 	MAX_VECTORS = 4,
+	CACHE_LINE = 64,
 	ITEMS_PER_WORKER = 4            /* with few tokens, blocks shrink until there is this much to share */
 };
 static const double LOWEST = -1e30;     /* running maximum before any score; finite, so that differences are numbers */
 
 /* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers ------------------------------------------- */
 /* Scores: a queries, b keys, t features, columns positions. Values: a weights, b values, t positions, columns features.
- * a and out are f32; strides in elements. With `scaled`, out counts times scale[row]; else it starts at zero. */
+ * a and out are f32; strides in elements. With `scaled`, out counts times scale[row]; else it starts at zero.
+ * What is read after b, laid out likewise, is at `next`: it is fetched from memory while b is in work. */
 struct product { const char *suffix; int64_t a_stride, b_stride, out_stride; enum dtype b; bool scaled; };
-enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
+enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_NEXT, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
 
 struct product_tile { struct codegen *g; const struct product *p; int rows, vectors; LLVMValueRef column, mask;
 	LLVMValueRef sum[TILE_ROWS][MAX_VECTORS]; };
@@ -46,11 +48,21 @@ static void begin_product(struct product_tile *t)
 	}
 }
 
+/* The lines of `next` that correspond to the elements of b from `index` on. */
+static void fetch_next(struct product_tile *t, LLVMValueRef index)
+{
+	struct codegen *g = t->g;
+	LLVMValueRef at = ir_at(g, LLVMGetParam(g->function, PRODUCT_NEXT), t->p->b, index);
+	for (int byte = 0; byte < t->vectors * g->lanes * dtype_bytes(t->p->b); byte += CACHE_LINE)
+		ir_prefetch(g, ir_offset(g, at, ir_i64(g, byte)));
+}
+
 static void add_term(struct product_tile *t, LLVMValueRef term)
 {
 	struct codegen *g = t->g;
 	LLVMValueRef b[MAX_VECTORS], a = LLVMGetParam(g->function, PRODUCT_A);
 	LLVMValueRef index = ir_add(g, ir_mul(g, term, ir_i64(g, t->p->b_stride)), t->column);
+	fetch_next(t, index);
 	for (int v = 0; v < t->vectors; v++) {
 		LLVMValueRef at = ir_add(g, index, ir_i64(g, v * g->lanes));
 		b[v] = load_vector(g, t->p->b, ir_at(g, LLVMGetParam(g->function, PRODUCT_B), t->p->b, at), t->mask);
@@ -89,7 +101,7 @@ static void product_vector(struct codegen *g, void *context, LLVMValueRef index,
 /* Enough independent sums to hide the latency of multiply-add, few enough for the registers. */
 static int vectors_for(const struct codegen *g, int rows)
 {
-	if (g->lanes >= 16) return rows >= 4 ? 2 : 4;
+	if (g->lanes >= 16) return rows >= 8 ? 2 : 4;
 	return rows >= 8 ? 1 : rows >= 2 ? 2 : 4;
 }
 
@@ -97,7 +109,7 @@ static LLVMValueRef product_function(struct codegen *g, const char *kernel, cons
 {
 	char name[128];
 	snprintf(name, sizeof name, "%s_%s_%d", kernel, p->suffix, rows);
-	LLVMTypeRef params[PRODUCT_PARAMS] = { g->ptr, g->ptr, g->ptr, g->ptr, g->i64, g->i64 };
+	LLVMTypeRef params[PRODUCT_PARAMS] = { g->ptr, g->ptr, g->ptr, g->ptr, g->ptr, g->i64, g->i64 };
 	LLVMValueRef f = ir_function(g, name, g->nothing, params, PRODUCT_PARAMS, true);
 	for (int i = PRODUCT_A; i <= PRODUCT_SCALE; i++) ir_attribute(g, f, i, "noalias");
 
@@ -332,12 +344,12 @@ static void softmax_page(struct attend *a, LLVMValueRef start, LLVMValueRef posi
 }
 
 /* ---- pages ------------------------------------------------------------------------------------------------------------------------ */
-struct operand { LLVMValueRef a, b, out, terms, columns; int64_t a_stride, out_stride; };
+struct operand { LLVMValueRef a, b, out, next, terms, columns; int64_t a_stride, out_stride; };
 
 static void call_product(struct attend *a, LLVMValueRef function, const struct operand *o, LLVMValueRef row)
 {
 	LLVMValueRef args[PRODUCT_PARAMS] = { scratch_row(a, o->a, row, o->a_stride), o->b, scratch_row(a, o->out, row, o->out_stride),
-		ir_at(a->g, a->fade, DTYPE_F32, row), o->terms, o->columns };
+		ir_at(a->g, a->fade, DTYPE_F32, row), o->next, o->terms, o->columns };
 	ir_call(a->g, function, args, PRODUCT_PARAMS);
 }
 
@@ -358,19 +370,27 @@ static void all_queries(struct attend *a, const LLVMValueRef functions[TILES], c
 	}
 }
 
-static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef start)
+static LLVMValueRef page_of(struct attend *a, LLVMValueRef pool, LLVMValueRef number, int64_t features)
+{
+	struct codegen *g = a->g;
+	LLVMValueRef slot = ir_add(g, ir_mul(g, number, ir_i64(g, a->k->heads)), a->head);
+	return ir_at(g, pool, a->k->kv, ir_mul(g, slot, ir_i64(g, features * a->k->page)));
+}
+
+/* The page with this number, whose first position is `start`; keys of page `after` will be read next. */
+static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef after, LLVMValueRef start)
 {
 	struct codegen *g = a->g;
 	const struct kernel_attend *k = a->k;
-	LLVMValueRef slot = ir_add(g, ir_mul(g, number, ir_i64(g, k->heads)), a->head), page = ir_i64(g, k->page);
-	LLVMValueRef end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1));
+	LLVMValueRef page = ir_i64(g, k->page), end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1));
 	LLVMValueRef positions = ir_min(g, page, ir_sub(g, end, start));
 	LLVMValueRef vectors = ir_mul(g, ir_ceil_div(g, positions, g->lanes), ir_i64(g, g->lanes));
-	struct operand scores = { .a = a->query, .b = ir_at(g, a->keys, k->kv, ir_mul(g, slot, ir_i64(g, k->d * k->page))),
-		.out = a->score, .terms = ir_i64(g, k->d), .columns = ir_min(g, page, vectors), .a_stride = k->d,
-		.out_stride = a->score_stride };
-	struct operand values = { .a = a->score, .b = ir_at(g, a->cached, k->kv, ir_mul(g, slot, ir_i64(g, k->w * k->page))),
-		.out = a->out, .terms = positions, .columns = ir_i64(g, k->w), .a_stride = a->score_stride, .out_stride = a->out_stride };
+	struct operand scores = { .a = a->query, .b = page_of(a, a->keys, number, k->d), .out = a->score, .terms = ir_i64(g, k->d),
+		.columns = ir_min(g, page, vectors), .a_stride = k->d, .out_stride = a->score_stride };
+	struct operand values = { .a = a->score, .b = page_of(a, a->cached, number, k->w), .out = a->out, .terms = positions,
+		.columns = ir_i64(g, k->w), .a_stride = a->score_stride, .out_stride = a->out_stride };
+	scores.next = values.b;
+	values.next = page_of(a, a->keys, after, k->d);
 	all_queries(a, a->scores, &scores);
 	softmax_page(a, start, positions);
 	all_queries(a, a->values, &values);
@@ -385,8 +405,11 @@ static void attend_sequence(struct attend *a, LLVMValueRef sequence)
 	LLVMValueRef page = ir_i64(g, k->page), zero = ir_i64(g, 0), one = ir_i64(g, 1);
 	LLVMValueRef first = k->window ? ir_max(g, zero, ir_sub(g, nearest, ir_i64(g, k->window - 1))) : zero;
 	LLVMValueRef table = ir_mul(g, sequence, ir_i64(g, k->pages_per_seq));
-	struct ir_loop l = loop_begin(g, ir_div(g, first, page), ir_ceil_div(g, ir_add(g, furthest, one), k->page), one);
-	attend_page(a, ir_load_i32(g, a->pages, ir_add(g, table, l.index)), ir_mul(g, l.index, page));
+	LLVMValueRef last = ir_div(g, furthest, page);
+	struct ir_loop l = loop_begin(g, ir_div(g, first, page), ir_add(g, last, one), one);
+	LLVMValueRef number = ir_load_i32(g, a->pages, ir_add(g, table, l.index));
+	LLVMValueRef after = ir_load_i32(g, a->pages, ir_add(g, table, ir_min(g, ir_add(g, l.index, one), last)));
+	attend_page(a, number, after, ir_mul(g, l.index, page));
 	loop_end(g, &l);
 	finish_run(a);
 }

@@ -68,13 +68,14 @@ static LLVMValueRef weights(struct tile_state *s, LLVMValueRef w, int v, int par
 	return ir_bits(g, both, ir_vector(g, g->f32));
 }
 
-/* One k, or half a pair, for all rows; `offset` is where x[k] is in a row, in bytes. */
+/* One k, or half `part` of a pair, for all rows; `offset` is where the step's first x is in a row, in bytes. */
 static void multiply_one(struct tile_state *s, LLVMValueRef offset, LLVMValueRef w, int part)
 {
 	LLVMValueRef wide[TILE_VECTORS];
 	for (int v = 0; v < TILE_VECTORS; v++) wide[v] = weights(s, w, v, part);
 	for (int row = 0; row < s->t->rows; row++) {
-		LLVMValueRef x = ir_splat(s->g, load_scalar(s->g, s->t->x, x_address(s, row, offset)));
+		LLVMValueRef at = ir_offset(s->g, x_address(s, row, offset), ir_i64(s->g, part * dtype_bytes(s->t->x)));
+		LLVMValueRef x = ir_splat(s->g, load_scalar(s->g, s->t->x, at));
 		for (int v = 0; v < TILE_VECTORS; v++) add_product(s, row, v, x, wide[v]);
 	}
 }
@@ -95,13 +96,12 @@ static void multiply_pair(struct tile_state *s, LLVMValueRef offset, LLVMValueRe
 
 static void multiply_step(struct tile_state *s, LLVMValueRef offset, LLVMValueRef w, bool last)
 {
-	struct codegen *g = s->g;
 	if (s->t->dot) {
 		multiply_pair(s, offset, w, last);
 		return;
 	}
 	multiply_one(s, offset, w, 0);
-	if (s->t->pair == 2 && !last) multiply_one(s, ir_add(g, offset, ir_i64(g, dtype_bytes(s->t->x))), w, 1);
+	if (s->t->pair == 2 && !last) multiply_one(s, offset, w, 1);
 }
 
 static void tile_sums(struct tile_state *s)

@@ -20,7 +20,7 @@
 
 typedef void kernel_function(const uint64_t *args, int32_t worker, int32_t workers);
 struct processor { const char *name; LLVMTargetMachineRef machine; struct target_shape shape; };
-static struct { LLVMOrcLLJITRef lljit; struct processor processor[2]; int processors, compiled, seed; } jit;
+static struct { LLVMOrcLLJITRef lljit; struct processor processor[3]; int processors, compiled, seed; } jit;
 
 static inline void succeed(LLVMErrorRef e)
 {
@@ -48,6 +48,7 @@ static inline void jit_open(int argc, char **argv)
 	bool avx512 = strstr(features, "+avx512bw") != NULL, avx2 = strstr(features, "+avx2") != NULL;
 	bool dot = strstr(features, "+avx512bf16") != NULL;
 #if defined(__x86_64__)
+	add_processor("x86-64", "x86-64", "", (struct target_shape){ 8, false });
 	if (avx2) add_processor("x86-64-v3", "x86-64-v3", "", (struct target_shape){ 16, false });
 #endif
 	add_processor("native", cpu, features, (struct target_shape){ avx512 ? 32 : avx2 ? 16 : 8, dot });
