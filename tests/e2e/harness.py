@@ -22,6 +22,8 @@ MODELS = {
               "ffn = 96; tied = true; max_ctx = 512; rope_theta = 10_000.0; rope_factor = 4.0; rope_original = 16.0"),
     "mixtral": ("std.mixtral", "Mixtral", "vocab = 256; layers = 4; d_model = 32; kv_heads = 4; q_group = 2; head_dim = 8; "
                 "expert = 8; expert_ffn = 16; max_ctx = 512; rope_theta = 10_000.0"),
+    "qwen3": ("std.qwen3", "Qwen3", "vocab = 66; layers = 3; d_model = 20; kv_heads = 3; q_group = 2; head_dim = 6; "
+              "ffn = 30; max_ctx = 512; rope_theta = 10_000.0"),
 }
 WORKLOAD = "batch = 8; seq = 1..64; output = 64; chunk = 64; page = 16"
 
@@ -54,7 +56,8 @@ class Failed(Exception):
 
 
 def first_line(text):
-    lines = [line for line in text.strip().splitlines() if line.strip()]
+    """The first line that is no warning."""
+    lines = [line for line in text.strip().splitlines() if line.strip() and not line.startswith("warning")]
     return lines[0] if lines else "(no output)"
 
 
@@ -85,12 +88,12 @@ class Run:
         return self.continuations.get(",".join(map(str, prompt)), [])
 
 
-def run_launcher(launcher, model, prompts, steps, folder, *options):
+def run_launcher(launcher, model, prompts, steps, folder, threads=1):
     """Runs prompts together and gives what was printed and the logits [prompt, step, vocab]."""
     logits = folder / "logits.npy"
     logits.unlink(missing_ok=True)
     command = [launcher, "run", "--weights", FIXTURES / model, "--max-tokens", str(steps), "--logits", logits,
-               "--threads", "1", *options]
+               "--threads", str(threads)]
     for prompt in prompts:
         command += ["--ids", ",".join(map(str, prompt))]
     try:
