@@ -7,7 +7,7 @@ static void note_op(struct rank *r, int32_t op)
 {
 	struct rank_status *s = &r->reporter.board->rank[r->index];
 	atomic_store_explicit(&s->op, op, memory_order_relaxed);
-	atomic_store_explicit(&s->layer, r->frame.layer, memory_order_relaxed);
+	atomic_store_explicit(&s->layer, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer, memory_order_relaxed);
 }
 
 void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *args, int32_t n_args)

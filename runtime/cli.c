@@ -119,8 +119,10 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	case OPTION_batch: return parse_number("--batch", value, 1, MOST, &o->batch);
 	case OPTION_threads: return parse_number("--threads", value, 1, MOST_THREADS, &o->threads);
 	case OPTION_unverified:
-		if (o->n_unverified == MAX_UNVERIFIED)
+		if (o->n_unverified == MAX_UNVERIFIED) {
+			print_error("--unverified: at most %d names", MAX_UNVERIFIED);
 			return false;
+		}
 		o->unverified[o->n_unverified++] = value;
 		return true;
 	case OPTIONS: break;

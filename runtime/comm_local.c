@@ -36,9 +36,12 @@ struct comm_shared *comm_local_share(const struct plan *plan)
 void comm_local_unshare(struct comm_shared *s) { munmap(s, s->total); }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------ */
+/* peer -1: any of those that read what this rank published. */
 static _Noreturn void give_up(struct local_comm *c, int peer)
 {
 	char name[256];
+	if (peer < 0)
+		rank_fail(&c->reporter, "waited %lld s (DEPLOY_TIMEOUT) for other ranks to read", (long long)(c->timeout / 1000000000));
 	plan_rank_name(c->plan, peer, name, sizeof name);
 	int op = atomic_load(&c->reporter.board->rank[peer].op);
 	bool step = atomic_load(&c->reporter.board->rank[peer].activity) == ACTIVITY_STEP;
@@ -82,7 +85,7 @@ void *port_acquire(struct local_comm *c, struct channel *ch)
 		unsigned seen = atomic_load(&p->released.value);
 		if (atomic_load(&p->readers[half]) == 0)
 			return port_bytes(ch, c->reporter.rank, half);
-		await(c, &p->released, seen, c->reporter.rank, until);
+		await(c, &p->released, seen, -1, until);
 	}
 }
 

@@ -91,11 +91,24 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, c
 	        expected, name);
 }
 
+/* A name on the command line that the program does not check is a mistake of writing. */
+static void check_unverified(const struct plan *plan, const struct options *o, struct problems *p)
+{
+	for (int i = 0; i < o->n_unverified; i++) {
+		bool known = false;
+		for (uint32_t k = 0; k < plan->head->config.n; k++)
+			known = known || !strcmp(o->unverified[i], plan_string(plan, plan->config[k].name));
+		if (!known)
+			problem(p, "--unverified: the launcher compares no `%s` of config.json", o->unverified[i]);
+	}
+}
+
 void config_check(const struct plan *plan, const char *folder, const struct options *o, struct problems *p)
 {
 	char *path = join_path(folder, "config.json");
 	json_t *root = plan->head->config.n ? json_file(path, p) : NULL;
 	free(path);
+	check_unverified(plan, o, p);
 	for (uint32_t i = 0; root && i < plan->head->config.n; i++) {
 		const struct dr_config *c = &plan->config[i];
 		json_t *v = find(root, plan_string(plan, c->name));

@@ -153,7 +153,7 @@ struct job {
 struct rank {
 	struct dr_frame frame;                  /* first: generated code hands it back */
 	const struct job *job;
-	int index;
+	int index, first_layer;                 /* first_layer: of its stage */
 	struct reporter reporter;
 	struct device *device;
 	struct comm *comm;

@@ -148,7 +148,8 @@ void serve(struct rank *r)
 		run_bench(r);
 	else
 		run_once(r);
-	fflush(stdout);
+	if (fflush(stdout))
+		rank_fail(&r->reporter, "cannot write to the standard output");
 	r->step.head->phase = STEP_STOP;
 	rank_step(r);
 }

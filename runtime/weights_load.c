@@ -111,12 +111,25 @@ static void read_row(struct transfer *t)
 	}
 }
 
-/* Row i of a tile: k elements in pairs, n_tile pairs between one and the next. */
+static inline void place_pairs(const struct transfer *t, unsigned char *tile, int64_t i, size_t pair)
+{
+	for (int64_t k = 0; k < t->k_padded / t->k_pair; k++)
+		memcpy(tile + (size_t)(k * t->n_tile + i) * pair, t->row + (size_t)k * pair, pair);
+}
+
+/* Row i of a tile: k elements in pairs, n_tile pairs between one and the next. The usual sizes are constants to the
+ * compiler: a copy of a pair is then one instruction. */
 static void place_row(const struct transfer *t, unsigned char *tile, int64_t i)
 {
 	size_t pair = (size_t)t->k_pair * dtype_size(t->param->dtype);
-	for (int64_t k = 0; k < t->k_padded / t->k_pair; k++)
-		memcpy(tile + (size_t)(k * t->n_tile + i) * pair, t->row + (size_t)k * pair, pair);
+	if (t->n_tile == 1)
+		memcpy(tile, t->row, (size_t)(t->k_padded / t->k_pair) * pair);
+	else if (pair == 2)
+		place_pairs(t, tile, i, 2);
+	else if (pair == 4)
+		place_pairs(t, tile, i, 4);
+	else
+		place_pairs(t, tile, i, pair);
 }
 
 /* Tile number `number` of all groups'; rows behind the last are zeros. */
