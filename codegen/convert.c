@@ -24,7 +24,8 @@ LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored)
 	case DTYPE_BF16:
 		stored = LLVMBuildZExt(g->builder, stored, i32, "");
 		return ir_bits(g, LLVMBuildShl(g->builder, stored, ir_like_int(g, i32, 16), ""), f32);
-	default: return stored;
+	case DTYPE_F32: return stored;
+	default: internal_error("kernels do not read %s", dtype_name(t));
 	}
 }
 
@@ -48,7 +49,8 @@ LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef x)
 	case DTYPE_F16: return LLVMBuildFPTrunc(g->builder, x, ir_with_element(type, g->f16), "");
 	case DTYPE_I32: return ir_bits(g, x, ir_with_element(type, g->i32));
 	case DTYPE_BF16: return narrow_to_bf16(g, x);
-	default: return x;
+	case DTYPE_F32: return x;
+	default: internal_error("kernels do not write %s", dtype_name(t));
 	}
 }
 

@@ -148,17 +148,30 @@ static void accumulate(struct rows *r, int i)
 	ir_store(g, n->op == ROWS_REDUCE_MAX ? ir_fmax(g, v, sum) : ir_fadd(g, sum, v), r->total[i], 4);
 }
 
-/* An output that does not vary, or stays in place, is one scalar. */
-static bool stores_scalar(const struct rows *r, int o) { return r->k->output[o].stride[r->k->dims - 1] == 0; }
+/* An output of one element per row whose value the walks have settled. */
+static bool stores_scalar(const struct rows *r, int o)
+{
+	return r->k->output[o].stride[r->k->dims - 1] == 0 && !r->varying[r->k->result[o]];
+}
 
 static void store_output(struct rows *r, int o)
 {
 	const struct rows_operand *out = &r->k->output[o];
 	int64_t stride = out->stride[r->k->dims - 1];
 	LLVMValueRef at = ir_at(r->g, r->output[o], out->dtype, ir_mul(r->g, r->index, ir_i64(r->g, stride)));
-	LLVMValueRef v = vector_value(r, r->k->result[o]);
-	if (stride == 1) store_vector(r->g, out->dtype, v, at, r->mask);
+	LLVMValueRef v = r->vector[r->k->result[o]];
+	if (stride == 0) store_scalar(r->g, out->dtype, LLVMBuildExtractElement(r->g->builder, v, ir_i32(r->g, 0), ""), at);
+	else if (stride == 1) store_vector(r->g, out->dtype, v, at, r->mask);
 	else store_strided(r->g, out->dtype, v, at, stride, r->mask);
+}
+
+/* All values before all stores: an output may lie where an input does. */
+static void store_vectors(struct rows *r)
+{
+	for (int o = 0; o < r->k->n_outputs; o++)
+		if (!stores_scalar(r, o)) vector_value(r, r->k->result[o]);
+	for (int o = 0; o < r->k->n_outputs; o++)
+		if (!stores_scalar(r, o)) store_output(r, o);
 }
 
 static void walk_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
@@ -170,9 +183,7 @@ static void walk_vector(struct codegen *g, void *context, LLVMValueRef index, LL
 	for (int i = 0; i < ROWS_MAX_NODES; i++) r->vector[i] = NULL;
 	for (int i = 0; i < r->k->n_nodes; i++)
 		if (is_reduction(r->k->node[i].op) && r->level[i] == r->walk) accumulate(r, i);
-	if (r->walk <= walks(r)) return;
-	for (int o = 0; o < r->k->n_outputs; o++)
-		if (!stores_scalar(r, o)) store_output(r, o);
+	if (r->walk > walks(r)) store_vectors(r);
 }
 
 /* Uniform values are computed before the loop that uses them, not inside it where they would not dominate a later walk. */
@@ -204,16 +215,8 @@ static void start_reductions(struct rows *r)
 
 static void store_scalars(struct rows *r)
 {
-	r->index = ir_i64(r->g, 0);
-	r->mask = tail_mask(r->g, ir_i64(r->g, 1));
-	for (int i = 0; i < ROWS_MAX_NODES; i++) r->vector[i] = NULL;
-	for (int o = 0; o < r->k->n_outputs; o++) {
-		if (!stores_scalar(r, o)) continue;
-		int v = r->k->result[o];
-		LLVMValueRef x = r->varying[v] ? LLVMBuildExtractElement(r->g->builder, vector_value(r, v), ir_i32(r->g, 0), "")
-		                               : scalar_value(r, v);
-		store_scalar(r->g, r->k->output[o].dtype, x, r->output[o]);
-	}
+	for (int o = 0; o < r->k->n_outputs; o++)
+		if (stores_scalar(r, o)) store_scalar(r->g, r->k->output[o].dtype, scalar_value(r, r->k->result[o]), r->output[o]);
 }
 
 static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
@@ -226,7 +229,6 @@ static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
 		for_vectors(r->g, from, to, walk_vector, r);
 		finish_reductions(r);
 	}
-	r->walk = last;
 	store_scalars(r);
 }
 

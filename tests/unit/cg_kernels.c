@@ -156,6 +156,24 @@ static void copy_on(const struct processor *p)
 	assert_memory_equal(x, y, M * N * 4);
 }
 
+/* Two outputs that lie where the other's input does. */
+static void swap_on(const struct processor *p)
+{
+	enum { N = 53 };
+	struct kernel k = pointwise(ROWS_LOAD, N);
+	k.rows.n_inputs = k.rows.n_outputs = 2;
+	k.rows.input[1] = k.rows.output[1] = k.rows.input[0];
+	k.rows.node[1].a = 1;
+	k.rows.result[0] = 1;
+	k.rows.result[1] = 0;
+	float *x = random_array(DTYPE_F32, N), *y = random_array(DTYPE_F32, N), before[2][N];
+	memcpy(before[0], x, sizeof before[0]);
+	memcpy(before[1], y, sizeof before[1]);
+	run_kernel(jit_compile(p, &k), (uint64_t[]){ address(x), address(y), address(x), address(y), 1 }, 1);
+	assert_memory_equal(x, before[1], sizeof before[1]);
+	assert_memory_equal(y, before[0], sizeof before[0]);
+}
+
 static void rows_on(const struct processor *p)
 {
 	for (int i = 0; i < 2; i++) {
@@ -166,6 +184,7 @@ static void rows_on(const struct processor *p)
 	softmax_on(p, 5, 19);
 	softmax_on(p, 4, 3);
 	copy_on(p);
+	swap_on(p);
 }
 
 static void test_rows(void **state) { (void)state; for_processors(rows_on); }
