@@ -33,7 +33,8 @@ step() {
 	failed=$((failed + ${totals#* }))
 	printf '%4d passed, %d failed  %4d s\n' "${totals% *}" "${totals#* }" $((SECONDS - start))
 	if [ "${totals#* }" != 0 ]; then
-		grep -E '^FAIL|error|Error|ERROR|runtime error' "$log" | head -30 | sed 's/^/    /'
+		grep -Ev '^(gcc|cc|clang|bison|flex|ar|rm) ' "$log" | grep -E '^FAIL|rror|undefined reference|SUMMARY|failed' |
+			cut -c1-200 | head -30 | sed 's/^/    /'
 		echo "    ... $log"
 	fi
 }
