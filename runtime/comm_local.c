@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include "number.h"
 
-enum { HOST_BYTES = 1 << 15, SPINS = 4000 };
+enum { HOST_BYTES = 1 << 15 };
 static const int64_t SLICE = 100000000;         /* ns between looks at whether another rank failed */
 
 static size_t round_up(size_t n) { return (n + 63) / 64 * 64; }
@@ -52,16 +52,14 @@ static _Noreturn void give_up(struct local_comm *c, int peer)
 /* Until the event is not at `seen`: the caller looks again at what it waits for. */
 static void await(struct local_comm *c, struct event *e, unsigned seen, int peer, int64_t until)
 {
-	int spins = c->spins;
 	for (;;) {
 		int64_t slice = now_ns() + SLICE;
-		if (event_wait(e, seen, spins, slice < until ? slice : until))
+		if (event_wait(e, seen, &c->spins, slice < until ? slice : until))
 			return;
 		if (board_failed(&c->reporter))
 			rank_fail(&c->reporter, "another rank failed");
 		if (now_ns() >= until)
 			give_up(c, peer);
-		spins = 0;
 	}
 }
 
@@ -268,7 +266,7 @@ struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, str
 	c->data = channel_open(plan, s->data_ports, s->data, s->data_size);
 	c->host = channel_open(plan, s->host_ports, s->host, s->host_size);
 	c->timeout = (int64_t)timeout_s * 1000000000;
-	c->spins = spin ? SPINS : 0;
+	c->spins = spin ? SPINS_MOST : 0;
 	c->part = host_alloc(plan->head->ranks, sizeof *c->part);
 	c->half = host_alloc(plan->head->ranks, sizeof *c->half);
 	return &c->comm;

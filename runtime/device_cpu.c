@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include "event.h"
 
-enum { SPINS = 20000, MAX_AREAS = 16 };
+enum { MAX_AREAS = 16 };
 static const int64_t NEVER = INT64_MAX;
 
 struct area { void *at; size_t bytes; };
@@ -21,6 +21,7 @@ struct cpu {
 	struct area area[MAX_AREAS]; int n_areas;
 	struct worker *workers;
 	struct event start, done;
+	int spins;                              /* of the rank's wait for done */
 	struct { dr_kernel_fn fn; const uint64_t *args; bool stop; } job;
 };
 
@@ -28,9 +29,9 @@ static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct cpu *c = w->cpu;
-	int spins = c->options.spin ? SPINS : 0;
+	int spins = c->options.spin ? SPINS_MOST : 0;
 	for (unsigned seen = 0;; seen++) {
-		event_wait(&c->start, seen, spins, NEVER);
+		event_wait(&c->start, seen, &spins, NEVER);
 		if (c->job.stop)
 			return NULL;
 		c->job.fn(c->job.args, w->index, c->options.threads);
@@ -91,7 +92,7 @@ static void cpu_launch(struct device *d, int32_t kernel, const uint64_t *args, i
 	event_add(&c->start);
 	fn(args, 0, others + 1);
 	while ((seen = atomic_load(&c->done.value)) != target)
-		event_wait(&c->done, seen, c->options.spin ? SPINS : 0, NEVER);
+		event_wait(&c->done, seen, &c->spins, NEVER);
 }
 
 static void cpu_sync(struct device *d)
@@ -132,6 +133,7 @@ struct device *device_cpu_open(const struct device_options *o)
 	struct cpu *c = host_alloc(1, sizeof *c);
 	c->device = (struct device){ cpu_alloc, cpu_read, cpu_write, cpu_fill, cpu_launch, cpu_sync, cpu_close };
 	c->options = *o;
+	c->spins = o->spin ? SPINS_MOST : 0;
 	start_team(c);
 	return &c->device;
 }

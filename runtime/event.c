@@ -29,13 +29,24 @@ void event_add(struct event *e)
 		syscall(SYS_futex, &e->value, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-bool event_wait(struct event *e, unsigned seen, int spins, int64_t until)
+static bool poll_event(struct event *e, unsigned seen, int *spins)
 {
-	for (int i = 0; i < spins; i++) {
-		if (atomic_load_explicit(&e->value, memory_order_acquire) != seen)
+	for (int i = 0; i < *spins; i++) {
+		if (atomic_load_explicit(&e->value, memory_order_acquire) != seen) {
+			*spins = *spins + *spins / 8 > SPINS_MOST ? SPINS_MOST : *spins + *spins / 8;
 			return true;
+		}
 		relax();
 	}
+	if (*spins)
+		*spins = *spins / 2 < SPINS_LEAST ? SPINS_LEAST : *spins / 2;
+	return false;
+}
+
+bool event_wait(struct event *e, unsigned seen, int *spins, int64_t until)
+{
+	if (poll_event(e, seen, spins))
+		return true;
 	/* Announced before the value is read again: event_add either sees a sleeper or is seen. */
 	atomic_fetch_add(&e->sleepers, 1);
 	bool changed;

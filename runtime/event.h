@@ -12,6 +12,10 @@ int64_t now_ns(void);
 /* Increments and wakes all who wait. */
 void event_add(struct event *e);
 
-/* Returns true once the value differs from `seen`, false at `until` (of now_ns). Polls `spins` times, then sleeps. */
-bool event_wait(struct event *e, unsigned seen, int spins, int64_t until);
+/* How often one waiter polls before it sleeps. It learns: polling that was in vain halves it, polling that was not lengthens
+ * it, so a core that others need too is given up soon. 0: never polls, and stays 0. */
+enum { SPINS_LEAST = 64, SPINS_MOST = 20000 };
+
+/* Returns true once the value differs from `seen`, false at `until` (of now_ns). */
+bool event_wait(struct event *e, unsigned seen, int *spins, int64_t until);
 #endif

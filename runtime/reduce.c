@@ -1,4 +1,7 @@
 /* Sums over the members of a group, in f32, in member order. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")      /* makes vectors of these loops, which -O2 does not */
+#endif
 #include "reduce.h"
 #include "number.h"
 
