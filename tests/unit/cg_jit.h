@@ -151,12 +151,14 @@ static inline float bf16_round(float x)
 static inline float get(enum dtype t, const void *p, int64_t i)
 {
 	if (t == DTYPE_F32) return ((const float *)p)[i];
+	if (t == DTYPE_F16) return (float)((const _Float16 *)p)[i];
 	return bits_f32((uint32_t)((const uint16_t *)p)[i] << 16);
 }
 
 static inline void put(enum dtype t, void *p, int64_t i, float x)
 {
 	if (t == DTYPE_F32) ((float *)p)[i] = x;
+	else if (t == DTYPE_F16) ((_Float16 *)p)[i] = (_Float16)x;
 	else ((uint16_t *)p)[i] = (uint16_t)(f32_bits(bf16_round(x)) >> 16);
 }
 
