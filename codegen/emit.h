@@ -17,12 +17,12 @@ struct codegen {
 	LLVMValueRef function;                          /* the one under construction; the builder stands in it */
 };
 
-/* ---- ir.c: context ------------------------------------------------------------------------------------------------- */
+/* ---- ir.c: context ----------------------------------------------------------------------------------------------- */
 /* A context with an empty module for `machine`; shape->n_tile is two vectors. */
 void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target_shape *shape);
 void codegen_close(struct codegen *g);                  /* module and context; the machine stays */
 
-/* ---- ir.c: functions and control ------------------------------------------------------------------------------------ */
+/* ---- ir.c: functions and control --------------------------------------------------------------------------------- */
 /* Begins a function, nounwind; the builder moves to its entry. `internal`: visible in the module only and never inlined. */
 LLVMValueRef ir_function(struct codegen *g, const char *name, LLVMTypeRef result, const LLVMTypeRef *params, int n, bool internal);
 void ir_attribute(struct codegen *g, LLVMValueRef f, int param, const char *name);      /* param -1: of the function itself */
@@ -40,7 +40,7 @@ struct ir_branch if_begin(struct codegen *g, LLVMValueRef condition);
 void if_else(struct codegen *g, struct ir_branch *b);
 void if_end(struct codegen *g, const struct ir_branch *b);         /* with or without if_else before */
 
-/* ---- ir.c: values ---------------------------------------------------------------------------------------------------- */
+/* ---- ir.c: values ------------------------------------------------------------------------------------------------ */
 LLVMValueRef ir_i32(struct codegen *g, int64_t x);
 LLVMValueRef ir_i64(struct codegen *g, int64_t x);
 LLVMValueRef ir_f32(struct codegen *g, double x);
@@ -80,7 +80,7 @@ LLVMValueRef ir_reduce(struct codegen *g, LLVMValueRef v, ir_binary *op);
 LLVMValueRef ir_interleave(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd);
 
-/* ---- ir.c: memory ---------------------------------------------------------------------------------------------------- */
+/* ---- ir.c: memory ------------------------------------------------------------------------------------------------ */
 /* Room on the stack for n of a type, allocated at the function's entry, aligned to 64 bytes. */
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n);
 LLVMValueRef ir_offset(struct codegen *g, LLVMValueRef p, LLVMValueRef bytes);
@@ -93,7 +93,7 @@ void         ir_copy(struct codegen *g, LLVMValueRef to, LLVMValueRef from, int6
 void         ir_clear(struct codegen *g, LLVMValueRef to, int64_t bytes);
 void         ir_prefetch(struct codegen *g, LLVMValueRef p);
 
-/* ---- convert.c: storage formats in memory, f32 in registers. i32 travels as the same bits. ------------------------------ */
+/* ---- convert.c: storage formats in memory, f32 in registers. i32 travels as the same bits. ----------------------- */
 LLVMTypeRef  dtype_storage(struct codegen *g, enum dtype t);            /* integers for bf16 */
 LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored);         /* scalar or vector */
 LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef f32);           /* to nearest, ties to even */
@@ -113,7 +113,7 @@ void         store_masked(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLV
 typedef void vector_body(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask);
 void for_vectors(struct codegen *g, LLVMValueRef from, LLVMValueRef to, vector_body *body, void *context);
 
-/* ---- math.c: f32, scalar or vector, no calls --------------------------------------------------------------------------- */
+/* ---- math.c: f32, scalar or vector, no calls --------------------------------------------------------------------- */
 LLVMValueRef math_exp(struct codegen *g, LLVMValueRef x);
 LLVMValueRef math_log(struct codegen *g, LLVMValueRef x);
 LLVMValueRef math_tanh(struct codegen *g, LLVMValueRef x);
@@ -121,7 +121,7 @@ LLVMValueRef math_erf(struct codegen *g, LLVMValueRef x);
 /* Of an f64 angle (scalar or vector), |angle| up to 1e9. */
 void math_sincos(struct codegen *g, LLVMValueRef angle, LLVMValueRef *sine, LLVMValueRef *cosine);
 
-/* ---- kernel.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- kernel.c ---------------------------------------------------------------------------------------------------- */
 /* Adds the function of a kernel to the module, with the calling convention of kernel.h, external linkage, named k->name. */
 LLVMValueRef emit_kernel(struct codegen *g, const struct kernel *k);
 

@@ -5,7 +5,7 @@
 
 enum { LOCAL_ALIGN = 64, MAX_LANES = 64 };
 
-/* ---- context --------------------------------------------------------------------------------------------------------- */
+/* ---- context ----------------------------------------------------------------------------------------------------- */
 static void make_types(struct codegen *g)
 {
 	LLVMContextRef c = g->context;
@@ -44,7 +44,7 @@ void codegen_close(struct codegen *g)
 	LLVMContextDispose(g->context);
 }
 
-/* ---- functions and control ------------------------------------------------------------------------------------------- */
+/* ---- functions and control --------------------------------------------------------------------------------------- */
 void ir_attribute(struct codegen *g, LLVMValueRef f, int param, const char *name)
 {
 	unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
@@ -128,7 +128,7 @@ void if_end(struct codegen *g, const struct ir_branch *b)
 	LLVMPositionBuilderAtEnd(g->builder, b->end);
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 static bool is_vector(LLVMTypeRef t) { return LLVMGetTypeKind(t) == LLVMVectorTypeKind; }
 
 static LLVMValueRef repeat_constant(LLVMValueRef c, unsigned n)
@@ -265,7 +265,7 @@ LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd)
 	return pick_lanes(g, v, LLVMGetPoison(LLVMTypeOf(v)), odd, 2, g->lanes);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n)
 {
 	LLVMBasicBlockRef here = LLVMGetInsertBlock(g->builder), entry = LLVMGetEntryBasicBlock(g->function);

@@ -1,7 +1,7 @@
 /* A kernel description becomes a function: dispatch by family, and what all families share. */
 #include "emit.h"
 
-/* ---- the calling convention ------------------------------------------------------------------------------------------- */
+/* ---- the calling convention -------------------------------------------------------------------------------------- */
 enum { PARAM_ARGS, PARAM_WORKER, PARAM_WORKERS, PARAMS };
 
 LLVMValueRef kernel_begin(struct codegen *g, const char *name)
@@ -40,7 +40,7 @@ struct ir_branch first_worker(struct codegen *g)
 	return if_begin(g, ir_compare(g, LLVMIntEQ, LLVMGetParam(g->function, PARAM_WORKER), ir_i32(g, 0)));
 }
 
-/* ---- dispatch ----------------------------------------------------------------------------------------------------------- */
+/* ---- dispatch ---------------------------------------------------------------------------------------------------- */
 static void emit_body(struct codegen *g, const struct kernel *k)
 {
 	switch (k->family) {

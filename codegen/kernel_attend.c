@@ -15,7 +15,7 @@ enum {
 };
 static const double LOWEST = -1e30;     /* running maximum before any score; finite, so that differences are numbers */
 
-/* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers ------------------------------------------- */
+/* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers --------------------------------- */
 /* Scores: a queries, b keys, t features, columns positions. Values: a weights, b values, t positions, columns features.
  * a and out are f32; strides in elements. With `scaled`, out counts times scale[row]; else it starts at zero.
  * What is read after b, laid out likewise, is at `next`: it is fetched from memory while b is in work. */
@@ -125,7 +125,7 @@ static LLVMValueRef product_function(struct codegen *g, const char *kernel, cons
 	return f;
 }
 
-/* ---- state of one kernel ------------------------------------------------------------------------------------------------------ */
+/* ---- state of one kernel ----------------------------------------------------------------------------------------- */
 enum { TILES = 4 };                             /* tiles of 8, 4, 2, 1 rows */
 
 struct attend {
@@ -183,7 +183,7 @@ static void attend_begin(struct attend *a, const char *name)
 	a->furthest = ir_local(g, g->i64, 1);
 }
 
-/* ---- queries in, results out --------------------------------------------------------------------------------------------------- */
+/* ---- queries in, results out ------------------------------------------------------------------------------------- */
 struct row_move { struct attend *a; LLVMValueRef from, to, factor; };
 
 static void scale_query(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
@@ -277,7 +277,7 @@ static void clear_run(struct attend *a)
 	loop_end(a->g, &l);
 }
 
-/* ---- softmax of one page -------------------------------------------------------------------------------------------------------- */
+/* ---- softmax of one page ----------------------------------------------------------------------------------------- */
 struct softmax { struct attend *a; LLVMValueRef row, from, to, most, sum; };    /* from, to: positions seen, i32, in the page */
 
 /* Scores of positions that the query does not see become -infinity. Scratch rows have whole vectors: no masks. */
@@ -343,7 +343,7 @@ static void softmax_page(struct attend *a, LLVMValueRef start, LLVMValueRef posi
 	loop_end(g, &l);
 }
 
-/* ---- pages ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- pages ------------------------------------------------------------------------------------------------------- */
 struct operand { LLVMValueRef a, b, out, next, terms, columns; int64_t a_stride, out_stride; };
 
 static void call_product(struct attend *a, LLVMValueRef function, const struct operand *o, LLVMValueRef row)
@@ -414,7 +414,7 @@ static void attend_sequence(struct attend *a, LLVMValueRef sequence)
 	finish_run(a);
 }
 
-/* ---- runs and shares ---------------------------------------------------------------------------------------------------------------- */
+/* ---- runs and shares --------------------------------------------------------------------------------------------- */
 static void attend_run(struct attend *a)
 {
 	struct codegen *g = a->g;

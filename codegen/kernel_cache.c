@@ -1,7 +1,7 @@
 /* Kernels before attention: rotary angles, rotation, and writing keys and values to the paged cache. */
 #include "emit.h"
 
-/* ---- append ------------------------------------------------------------------------------------------------------------- */
+/* ---- append ------------------------------------------------------------------------------------------------------ */
 struct append { const struct kernel_append *k; LLVMValueRef from, to; };
 
 static void append_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
@@ -32,7 +32,7 @@ void emit_append(struct codegen *g, const char *name, const struct kernel_append
 	kernel_end(g);
 }
 
-/* ---- two-element records: (cosine, sine), and pairs of neighbouring features --------------------------------------------- */
+/* ---- two-element records: (cosine, sine), and pairs of neighbouring features ------------------------------------- */
 static LLVMValueRef double_mask(struct codegen *g, LLVMValueRef mask) { return mask ? ir_interleave(g, mask, mask) : NULL; }
 
 /* Elements 2 index, 2 index + 1, .. of an array, as even and odd ones. */
@@ -53,7 +53,7 @@ static void store_pairs(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMVal
 	else ir_store(g, both, at, dtype_bytes(t));
 }
 
-/* ---- angles -------------------------------------------------------------------------------------------------------------- */
+/* ---- angles ------------------------------------------------------------------------------------------------------ */
 struct angles { LLVMValueRef freq, out, pos; };         /* pos: f64, in all lanes */
 
 static void angles_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
@@ -78,7 +78,7 @@ void emit_angles(struct codegen *g, const char *name, const struct kernel_angles
 	kernel_end(g);
 }
 
-/* ---- rotate -------------------------------------------------------------------------------------------------------------- */
+/* ---- rotate ------------------------------------------------------------------------------------------------------ */
 struct rotate { const struct kernel_rotate *k; LLVMValueRef x, y, angles; };
 
 static LLVMValueRef second_half(struct codegen *g, const struct rotate *r, enum dtype t, LLVMValueRef p, LLVMValueRef index)

@@ -20,7 +20,7 @@ enum {
 /* Formats and shape of a micro-kernel. */
 struct tile { enum dtype x, w; int pair, rows; bool dot; };
 
-/* ---- micro-kernel -------------------------------------------------------------------------------------------------------- */
+/* ---- micro-kernel ------------------------------------------------------------------------------------------------ */
 enum { TILE_X, TILE_W, TILE_OUT, TILE_K, TILE_X_STRIDE, TILE_PARAMS };  /* out: f32[rows][n_tile], stride in bytes */
 
 struct tile_state {
@@ -168,7 +168,7 @@ static LLVMValueRef tile_function(struct codegen *g, const struct tile *t)
 	return f;
 }
 
-/* ---- blocks of rows times one tile ------------------------------------------------------------------------------------------ */
+/* ---- blocks of rows times one tile ------------------------------------------------------------------------------- */
 struct contract {
 	struct codegen *g; const struct kernel_contract *k;
 	LLVMValueRef tile[MAX_ROWS + 1];                /* micro-kernels by rows; NULL where there is none */
@@ -238,7 +238,7 @@ static void block_times_tile(struct contract *c, LLVMValueRef first, LLVMValueRe
 	if_end(g, &whole);
 }
 
-/* ---- shares ------------------------------------------------------------------------------------------------------------------ */
+/* ---- shares ------------------------------------------------------------------------------------------------------ */
 /* This worker's share of rows [begin, end). An item is a block of rows times a chunk of tiles, chunks outermost, so that a
  * chunk is read from memory once and the rows pass by it. */
 static void share_rows(struct contract *c, LLVMValueRef begin, LLVMValueRef end)

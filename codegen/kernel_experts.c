@@ -1,7 +1,7 @@
 /* Kernels of mixtures of experts: choice, counting sorts, moves of rows, the weighted sum. */
 #include "emit.h"
 
-/* ---- route ---------------------------------------------------------------------------------------------------------------
+/* ---- route ----------------------------------------------------------------------------------------------------------
  * An expert is chosen when fewer than `top` others come before it: by a higher score, or by the same and a lower number. */
 struct rank { LLVMValueRef row, score, expert, before; };       /* before: i32 counts of each lane, in memory */
 
@@ -88,7 +88,7 @@ void emit_route(struct codegen *g, const char *name, const struct kernel_route *
 	kernel_end(g);
 }
 
-/* ---- counting sorts --------------------------------------------------------------------------------------------------------
+/* ---- counting sorts -------------------------------------------------------------------------------------------------
  * start[key + 1] counts, then start[key] says where a key begins, then it moves as items are placed until it says where the
  * key ends, which is where the next begins: shifting up by one restores it. One worker does it all: there is little to do. */
 struct sort {
@@ -183,7 +183,7 @@ void emit_sort(struct codegen *g, const char *name, const struct kernel_sort *k)
 	emit_counting_sort(&s);
 }
 
-/* ---- pack, offsets ---------------------------------------------------------------------------------------------------------- */
+/* ---- pack, offsets ----------------------------------------------------------------------------------------------- */
 /* How many keys first + 1 .. first + local - 1 start at or before j: the local expert whose assignment j is. */
 static LLVMValueRef local_expert(struct codegen *g, const struct kernel_pack *k, LLVMValueRef start, LLVMValueRef first, LLVMValueRef j)
 {
@@ -229,7 +229,7 @@ void emit_offsets(struct codegen *g, const char *name, const struct kernel_offse
 	kernel_end(g);
 }
 
-/* ---- gather, scatter ---------------------------------------------------------------------------------------------------------- */
+/* ---- gather, scatter --------------------------------------------------------------------------------------------- */
 static void emit_moves(struct codegen *g, const char *name, const struct kernel_gather *k, bool scatter)
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
@@ -245,7 +245,7 @@ static void emit_moves(struct codegen *g, const char *name, const struct kernel_
 void emit_gather(struct codegen *g, const char *name, const struct kernel_gather *k) { emit_moves(g, name, k, false); }
 void emit_scatter(struct codegen *g, const char *name, const struct kernel_gather *k) { emit_moves(g, name, k, true); }
 
-/* ---- combine -------------------------------------------------------------------------------------------------------------------- */
+/* ---- combine ----------------------------------------------------------------------------------------------------- */
 struct combine {
 	const struct kernel_combine *k;
 	LLVMValueRef rows, index, weight, map, place, start, skipped, c;        /* skipped: rows of earlier rounds */

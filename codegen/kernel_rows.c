@@ -55,7 +55,7 @@ static int walks(const struct rows *r)
 	return most;
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 static LLVMValueRef unary(struct codegen *g, const char *intrinsic, LLVMValueRef x)
 {
 	return ir_intrinsic(g, intrinsic, LLVMTypeOf(x), &x, 1);
@@ -132,7 +132,7 @@ static LLVMValueRef vector_value(struct rows *r, int i)
 	return r->vector[i] = apply(r->g, n, v[0], v[1], v[2]);
 }
 
-/* ---- walks --------------------------------------------------------------------------------------------------------------- */
+/* ---- walks ------------------------------------------------------------------------------------------------------- */
 static LLVMValueRef neutral(struct codegen *g, enum rows_op op)
 {
 	LLVMTypeRef i32 = ir_vector(g, g->i32);
@@ -232,7 +232,7 @@ static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
 	store_scalars(r);
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 /* Where an operand's row starts; `outer` are the row number and the indices of all axes but the innermost. */
 static LLVMValueRef row_address(struct rows *r, const struct rows_operand *o, LLVMValueRef base, const LLVMValueRef *outer)
 {

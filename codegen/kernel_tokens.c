@@ -10,13 +10,13 @@ static void copy_vector(struct codegen *g, void *context, LLVMValueRef index, LL
 	store_vector(g, c->to_type, v, ir_at(g, c->to, c->to_type, index), mask);
 }
 
-/* index - first when that is in [0, bound), as the branch's condition. */
+/* 0 <= index < bound */
 static LLVMValueRef within(struct codegen *g, LLVMValueRef index, LLVMValueRef bound)
 {
 	return ir_compare(g, LLVMIntULT, index, bound);
 }
 
-/* ---- embed -------------------------------------------------------------------------------------------------------------- */
+/* ---- embed ------------------------------------------------------------------------------------------------------- */
 /* Where element k of a row stands, counted from the row's first element. */
 static LLVMValueRef packed_index(struct codegen *g, const struct packing *p, LLVMValueRef k)
 {
@@ -64,7 +64,7 @@ void emit_embed(struct codegen *g, const char *name, const struct kernel_embed *
 	kernel_end(g);
 }
 
-/* ---- pick --------------------------------------------------------------------------------------------------------------- */
+/* ---- pick -------------------------------------------------------------------------------------------------------- */
 void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k)
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
@@ -84,7 +84,7 @@ void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k)
 	kernel_end(g);
 }
 
-/* ---- argmax, best --------------------------------------------------------------------------------------------------------- */
+/* ---- argmax, best ------------------------------------------------------------------------------------------------ */
 enum { BEST_BYTES = 8, BEST_INDEX = 4 };        /* { f32 value; i32 index } */
 
 struct argmax { LLVMValueRef row, value, index; };      /* running maximum of each lane and where it was, in memory */

@@ -3,7 +3,7 @@
 
 static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
 
-/* ---- angles, rotate ---------------------------------------------------------------------------------------------------------- */
+/* ---- angles, rotate ---------------------------------------------------------------------------------------------- */
 static void angles_on(const struct processor *p)
 {
 	enum { M = 7, P = 21 };
@@ -51,7 +51,7 @@ static void rotations_on(const struct processor *p)
 
 static void test_rotate(void **state) { (void)state; for_processors(angles_on); for_processors(rotations_on); }
 
-/* ---- append -------------------------------------------------------------------------------------------------------------------- */
+/* ---- append ------------------------------------------------------------------------------------------------------ */
 static void append_on(const struct processor *p, enum dtype x, enum dtype cache, bool by_position)
 {
 	enum { M = 6, HEADS = 2, F = 37, PAGE = 5, PAGES = 4 };
@@ -80,7 +80,7 @@ static void appends_on(const struct processor *p)
 
 static void test_append(void **state) { (void)state; for_processors(appends_on); }
 
-/* ---- attend -------------------------------------------------------------------------------------------------------------------- */
+/* ---- attend ------------------------------------------------------------------------------------------------------ */
 struct attend_case { enum dtype q, kv, y; int64_t heads, group, d, w, page, window; int tokens; bool causal; };
 enum { SEQS = 3, PAGES_PER_SEQ = 9 };
 
@@ -171,7 +171,7 @@ static void attends_on(const struct processor *p)
 
 static void test_attend(void **state) { (void)state; for_processors(attends_on); }
 
-/* ---- main ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- main -------------------------------------------------------------------------------------------------------- */
 int main(int argc, char **argv)
 {
 	jit_open(argc, argv);

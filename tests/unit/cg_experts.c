@@ -3,7 +3,7 @@
 
 static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
 
-/* ---- route ----------------------------------------------------------------------------------------------------------------- */
+/* ---- route ------------------------------------------------------------------------------------------------------- */
 static void route_on(const struct processor *p, int experts, int top, bool renormalize)
 {
 	enum { M = 9 };
@@ -42,7 +42,7 @@ static void routes_on(const struct processor *p)
 
 static void test_route(void **state) { (void)state; for_processors(routes_on); }
 
-/* ---- from assignments to rows and back --------------------------------------------------------------------------------------
+/* ---- from assignments to rows and back ------------------------------------------------------------------------------
  * What the kernels of an exchange do to each other's results, round by round: every assignment reaches its expert once, and
  * the combination is the weighted sum over them. */
 enum { TOKENS = 23, TOP = 3, EXPERTS = 10, DESTS = 3, LOCAL = 3, CAPACITY = 5, D = 21 };
@@ -171,7 +171,7 @@ static void offsets_on(const struct processor *p)
 
 static void test_exchange(void **state) { (void)state; for_processors(exchanges_on); for_processors(offsets_on); }
 
-/* ---- embed, pick -------------------------------------------------------------------------------------------------------------- */
+/* ---- embed, pick ------------------------------------------------------------------------------------------------- */
 static void embed_on(const struct processor *p, enum dtype table, enum dtype out, struct packing pack)
 {
 	enum { V = 50, N = 41, M = 6, FIRST = 100 };
@@ -215,7 +215,7 @@ static void pick_on(const struct processor *p)
 
 static void test_embed(void **state) { (void)state; for_processors(embeds_on); for_processors(pick_on); }
 
-/* ---- argmax, best ---------------------------------------------------------------------------------------------------------------- */
+/* ---- argmax, best ------------------------------------------------------------------------------------------------ */
 struct best { float value; int32_t index; };
 
 static void argmax_on(const struct processor *p)
@@ -242,7 +242,7 @@ static void argmax_on(const struct processor *p)
 
 static void test_argmax(void **state) { (void)state; for_processors(argmax_on); }
 
-/* ---- shape of the IR ---------------------------------------------------------------------------------------------------------------- */
+/* ---- shape of the IR --------------------------------------------------------------------------------------------- */
 /* One line per function, one letter per instruction and mark per block: what may not differ between sizes. */
 static char *shape_of(const struct processor *p, struct kernel *k)
 {
@@ -310,7 +310,7 @@ static void shapes_on(const struct processor *p)
 
 static void test_shape(void **state) { (void)state; for_processors(shapes_on); }
 
-/* ---- main ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- main -------------------------------------------------------------------------------------------------------- */
 int main(int argc, char **argv)
 {
 	jit_open(argc, argv);

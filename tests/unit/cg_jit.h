@@ -105,7 +105,7 @@ static inline void run_kernel(kernel_function *f, const uint64_t *args, int work
 	for (int w = workers - 1; w >= 0; w--) f(args, w, workers);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 /* Zeroed bytes whose end is the end of what may be touched. Lives until the process ends. */
 static inline void *guarded(size_t bytes)
 {

@@ -3,7 +3,7 @@
 
 static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
 
-/* ---- elementary functions, through rows -------------------------------------------------------------------------------------- */
+/* ---- elementary functions, through rows -------------------------------------------------------------------------- */
 static double reference(enum rows_op op, double x)
 {
 	switch (op) {
@@ -77,7 +77,7 @@ static void special_on(const struct processor *p)
 
 static void test_math(void **state) { (void)state; for_processors(math_on); for_processors(special_on); }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 static int node(struct kernel_rows *r, enum rows_op op, int a, int b)
 {
 	r->node[r->n_nodes] = (struct rows_node){ .op = op, .a = a, .b = b };
@@ -189,7 +189,7 @@ static void rows_on(const struct processor *p)
 
 static void test_rows(void **state) { (void)state; for_processors(rows_on); }
 
-/* ---- contract ------------------------------------------------------------------------------------------------------------------- */
+/* ---- contract ---------------------------------------------------------------------------------------------------- */
 static int64_t packed(const struct packing *p, int64_t n, int64_t k, int64_t row, int64_t column, int64_t group)
 {
 	int64_t kp = (k + p->k_pair - 1) / p->k_pair * p->k_pair, np = (n + p->n_tile - 1) / p->n_tile * p->n_tile;
@@ -286,7 +286,7 @@ static void rows_agree_on(const struct processor *p)
 
 static void test_rows_agree(void **state) { (void)state; for_processors(rows_agree_on); }
 
-/* ---- main ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- main -------------------------------------------------------------------------------------------------------- */
 int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
