@@ -210,7 +210,7 @@ static bool check_job(struct job *job, struct checkpoint **checkpoint)
 	const struct options *o = job->options;
 	struct problems p;
 	problems_open(&p);
-	prompts_check(job->plan, o->prompts, o->n_prompts, o->max_tokens, &p);
+	prompts_check(job->plan, o->prompts, o->bench ? 1 : o->n_prompts, o->max_tokens, &p);  /* those of bench are alike */
 	if (o->weights) {
 		*checkpoint = checkpoint_open(o->weights, &p);
 		config_check(job->plan, o->weights, o, &p);
