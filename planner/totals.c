@@ -4,9 +4,9 @@
 /* ---- the model ----------------------------------------------------------------------------------------------------- */
 
 /* Counts are doubles: exact up to 2^53, and no product of extents overflows. Run-time axes count as 1. */
-static double elements(const struct program *p, const int *axes, int n, bool in_loop)
+static double elements(const struct program *p, const int *axes, int n, int body)
 {
-	double product = in_loop && p->has_loop ? (double)p->axes.at[p->loop.axis].extent : 1;
+	double product = body >= 0 ? (double)p->loop.bodies[body].turns : 1;
 	for (int i = 0; i < n; i++)
 		if (p->axes.at[axes[i]].extent)
 			product *= (double)p->axes.at[axes[i]].extent;
@@ -15,7 +15,7 @@ static double elements(const struct program *p, const int *axes, int n, bool in_
 
 double planner_param_elements(const struct program *p, const struct param *param)
 {
-	return elements(p, param->axes, param->n_axes, param->in_loop);
+	return elements(p, param->axes, param->n_axes, param->body);
 }
 
 static double stored_bytes(double n, enum dtype t)
@@ -51,7 +51,7 @@ static int model_totals(const struct deploy *d, struct total *out)
 	}
 	for (int i = 0; i < p->states.n; i++) {
 		const struct state *s = &p->states.at[i];
-		position += stored_bytes(elements(p, s->axes, s->n_axes, s->in_loop), s->dtype);
+		position += stored_bytes(elements(p, s->axes, s->n_axes, s->body), s->dtype);
 	}
 	out[0] = (struct total){"params", params, TOTAL_PARAMS};
 	out[1] = (struct total){"params.active", active, TOTAL_PARAMS};

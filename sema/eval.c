@@ -291,8 +291,6 @@ static struct val eval_index(struct scope *s, const struct node *e)
 		return val_bad();
 	if (list.kind == V_UNKNOWN || i.kind == V_UNKNOWN)
 		return list.kind == V_UNKNOWN ? list : i;
-	if (i.kind == V_INDEX)
-		return val_unknown(i.name);
 	if (list.kind == V_LIST && i.kind == V_INT && i.i >= 0 && i.i < list.list.n)
 		return list.list.at[i.i];
 	if (list.kind == V_LIST && i.kind == V_INT)

@@ -69,8 +69,6 @@ static struct val membership(struct scope *s, const struct node *e, const struct
 	}
 	if (a.kind == V_UNKNOWN || b.kind == V_UNKNOWN)
 		return a.kind == V_UNKNOWN ? a : b;
-	if (a.kind == V_INDEX)
-		return val_unknown(a.name);
 	for (int i = 0; b.kind == V_LIST && i < b.list.n; i++)
 		if (val_equal(a, b.list.at[i]))
 			return val_bool(true);

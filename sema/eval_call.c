@@ -135,9 +135,7 @@ static bool arguments(struct scope *s, const struct node *e, const char *f, stru
 		}
 		if (args[i].kind == V_BAD)
 			*out = val_bad();
-		else if (args[i].kind == V_INDEX && out->kind != V_BAD)
-			*out = val_unknown(args[i].name);
-		known &= args[i].kind != V_BAD && args[i].kind != V_UNKNOWN && args[i].kind != V_AUTO && args[i].kind != V_INDEX;
+		known &= args[i].kind != V_BAD && args[i].kind != V_UNKNOWN && args[i].kind != V_AUTO;
 	}
 	return known;
 }

@@ -17,7 +17,6 @@ enum vkind {
 	V_LIST, V_RECORD /* schemas too */, V_DEF /* op, block, builtin */, V_MODULE,
 	V_AUTO,         /* .list: choices, may be empty */
 	V_UNKNOWN,      /* a metric that this version cannot compute: .name; any expression with one is unknown */
-	V_INDEX,        /* the index of the loop around: an Int that differs from turn to turn. .name */
 	V_AXIS,         /* .axis, inside programs */
 	V_TENSOR        /* .tensor: index into program.values */
 };

@@ -210,3 +210,11 @@ const char *program_check(const struct program *p, struct arena *arena)
 			return arena_printf(arena, "output %s has no value", p->outputs.at[i].name);
 	return check_calls(p, arena);
 }
+
+int program_body(const struct program *p, int value)
+{
+	for (int i = 0; i < p->loop.n_bodies; i++)
+		if (value >= p->loop.bodies[i].begin && value < p->loop.bodies[i].end)
+			return i;
+	return -1;
+}

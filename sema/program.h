@@ -1,7 +1,7 @@
 /* The checked program of a model: the operator DAG as it means on one device (level "global").
  *
- * One walk over the model's text types it and builds this: what is compiled is what was checked. `repeat` is a loop
- * node with one body, never unrolled. Values are numbered in the order of the text; operands come before their uses
+ * One walk over the model's text types it and builds this: what is compiled is what was checked. `repeat` is a loop, never
+ * unrolled: it has one body for each way in which its turns differ. Values are numbered in the order of the text; operands come before their uses
  * (but for the values that a loop carries from one turn to the next). */
 #ifndef DEPLOYC_PROGRAM_H
 #define DEPLOYC_PROGRAM_H
@@ -112,7 +112,8 @@ struct param {
 	const char   *key;              /* model.layers.{layer}.mlp.experts.{expert}.w1.weight; Strings filled in */
 	int          *keyed, n_keyed;   /* axes of the param that the key runs over: {expert} */
 	struct stored stored;
-	bool          in_loop;          /* one for each turn; the key has the loop's {index} */
+	bool          in_loop;          /* one for each turn of `body`; the key has the loop's {index} */
+	int           body;
 	bool          contracted;       /* read by a contraction */
 	struct span   span;
 };
@@ -120,15 +121,20 @@ struct state {
 	const char *name, *path; int value, region;
 	int        *axes, n_axes;       /* [batch, ctx, ...] */
 	enum dtype  dtype;              /* as stored */
-	bool        in_loop; struct span span;
+	bool        in_loop; int body; struct span span;
 };
 struct output { const char *name; int value; struct span span; };
 
+/* One way in which turns of the loop run: its values are values[begin, end), carries first. Turns that the program's
+ * conditions on the index treat alike share a body; a model of equal layers has one. */
+struct body { int begin, end; int64_t turns; };
 struct loop {
 	int axis;                       /* layers */
 	const char *index;              /* layer: the name in keys */
 	int region;
-	int begin, end;                 /* its values are values[begin, end); carries come first */
+	int begin, end;                 /* values of all bodies */
+	struct body *bodies; int n_bodies;
+	int *body_of;                   /* by turn */
 	struct span span;
 };
 
@@ -161,4 +167,5 @@ void program_print(const struct program *p, FILE *out);
 /* Its checker: operands before uses, axes consistent with ops, keys complete. NULL, or what is wrong (an internal error). */
 const char *program_check(const struct program *p, struct arena *arena);
 int axis_root(const struct program *p, int axis);      /* follows `like` */
+int program_body(const struct program *p, int value);  /* the body of the loop that a value belongs to, or -1 */
 #endif

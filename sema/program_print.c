@@ -220,15 +220,17 @@ void program_print(const struct program *p, FILE *out)
 {
 	fprintf(out, "program %s\n", p->model);
 	print_tables(p, out);
-	for (int i = 0; i < p->values.n; i++) {
-		if (p->has_loop && i == p->loop.begin)
-			fprintf(out, "repeat %s as %s {\n", p->axes.at[p->loop.axis].name, p->loop.index);
-		if (p->has_loop && i == p->loop.end)
-			fputs("}\n", out);
-		print_value(p, i, out);
+	for (int i = 0; i <= p->values.n; i++) {
+		for (int b = 0; b < p->loop.n_bodies; b++) {
+			if (i == p->loop.bodies[b].end)
+				fputs("}\n", out);
+			if (i == p->loop.bodies[b].begin)
+				fprintf(out, "repeat %s as %s, %lld turns {\n", p->axes.at[p->loop.axis].name, p->loop.index,
+				        (long long)p->loop.bodies[b].turns);
+		}
+		if (i < p->values.n)
+			print_value(p, i, out);
 	}
-	if (p->has_loop && p->loop.end == p->values.n)
-		fputs("}\n", out);
 	for (int i = 0; i < p->outputs.n; i++)
 		fprintf(out, "output %s = %%%d\n", p->outputs.at[i].name, p->outputs.at[i].value);
 }

@@ -178,9 +178,9 @@ static enum fit fit(struct sema *s, struct val v, const struct node *t, struct m
 	if (is(n, "Any"))
 		return FITS;
 	if (is(n, "Int"))
-		return fit_if(v.kind == V_INT || v.kind == V_INDEX);
+		return fit_if(v.kind == V_INT);
 	if (is(n, "Float") || is(n, "Ratio"))
-		return fit_if(v.kind == V_INT || v.kind == V_FLOAT || v.kind == V_INDEX);
+		return fit_if(v.kind == V_INT || v.kind == V_FLOAT);
 	if (is(n, "Bool"))
 		return fit_if(v.kind == V_BOOL);
 	if (is(n, "String"))

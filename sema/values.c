@@ -120,7 +120,7 @@ const char *val_show(struct sema *s, struct val v)
 	case V_DEF: return v.def->name;
 	case V_MODULE: return v.module->label;
 	case V_AUTO: return "auto";
-	case V_UNKNOWN: case V_INDEX: return v.name;
+	case V_UNKNOWN: return v.name;
 	case V_AXIS: return "an axis";
 	case V_TENSOR: return "a tensor";
 	}
@@ -233,19 +233,14 @@ static bool is_comparison(enum bin_op op)
 }
 
 /* Operands whose value is not known decide the result by themselves. */
-static bool undecided(enum bin_op op, struct val a, struct val b, struct val *out)
+static bool undecided(struct val a, struct val b, struct val *out)
 {
-	const struct val *index = a.kind == V_INDEX ? &a : b.kind == V_INDEX ? &b : NULL;
 	if (a.kind == V_BAD || b.kind == V_BAD)
 		*out = val_bad();
 	else if (a.kind == V_UNKNOWN || b.kind == V_UNKNOWN)
 		*out = a.kind == V_UNKNOWN ? a : b;
 	else if (a.kind == V_AUTO || b.kind == V_AUTO)
 		*out = val_unknown("auto");
-	else if (index && (is_comparison(op) || op == B_DIVIDES || a.kind == V_FLOAT || b.kind == V_FLOAT))
-		*out = val_unknown(index->name);
-	else if (index && (a.kind == V_INT || a.kind == V_INDEX) && (b.kind == V_INT || b.kind == V_INDEX))
-		*out = *index;
 	else
 		return false;
 	return true;
@@ -320,7 +315,7 @@ static struct val add(struct sema *s, enum bin_op op, struct val a, struct val b
 struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
 {
 	struct val out;
-	if (undecided(op, a, b, &out))
+	if (undecided(a, b, &out))
 		return out;
 	if (is_comparison(op))
 		return compare(s, op, a, b, at);

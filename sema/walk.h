@@ -36,7 +36,7 @@ struct walk {
 	const struct active *active;
 	bool            failed;                 /* something was reported */
 	bool            in_loop;
-	bool            varies;                 /* E0915 was reported for a `when` */
+	bool            index_read;             /* the loop's index was read as a number: turns may differ */
 };
 
 /* ---- walk_model.c: models ---- */
@@ -56,6 +56,11 @@ void walk_body(struct env *e, struct nodes items, struct val *returned);
 /* E0004 for an item that has no place in a tensor program. */
 void walk_unknown_item(struct sema *s, const struct node *item);
 bool walk_knows_kind(const char *kind);
+/* E0004: the item is not of the form that its kind asks for. */
+void walk_report_tail(struct walk *w, const struct node *item, const char *form);
+
+/* ---- walk_loop.c: repeat ---- */
+void walk_repeat(struct env *e, const struct node *item);
 
 /* ---- walk_param.c: checkpoints ---- */
 void walk_param(struct env *e, const struct node *item);
@@ -100,7 +105,6 @@ int  walk_in_order(struct walk *w, int value, struct axes order, struct span at)
 
 struct val walk_eval(struct env *e, const struct node *n, const struct node *expect);
 struct val val_tensor(int value);
-struct val val_varying(void);                   /* an Int or Bool that differs from turn to turn of the loop */
 bool walk_hook(struct scope *s, const struct node *n, const struct node *expect, struct val *out);
 bool walk_is_float(struct walk *w, struct val v);
 /* Applies a pointwise operator; scalars among the operands become constants. */

@@ -154,15 +154,11 @@ static bool fits(struct call *c, struct param_value *p)
 		walk_report(c->w, DIAG_E0203, p->at, "`%s` of `%s` expects %s, found %s", p->name, c->f->name, type_text(c->w->s, type), walk_show(c->w, p->val));
 		return false;
 	}
-	if (p->val.kind == V_INDEX && strcmp(c->f->kind, "block")) {
-		walk_report(c->w, DIAG_E0915, p->at, "`%s` of `%s` differs from layer to layer: not built in this version", p->name, c->f->name);
-		return false;
-	}
 	if (p->val.kind == V_UNKNOWN && strcmp(c->f->kind, "block")) {
 		walk_report(c->w, DIAG_E0203, p->at, "`%s` of `%s` is known only at run time", p->name, c->f->name);
 		return false;
 	}
-	return p->val.kind == V_INDEX || p->val.kind == V_UNKNOWN
+	return p->val.kind == V_UNKNOWN
 	       || check_type(c->w->s, p->val, type, c->f->module, p->name, p->at, p->node->span);
 }
 

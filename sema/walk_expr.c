@@ -10,11 +10,6 @@ struct val val_tensor(int value)
 	return (struct val){ .kind = V_TENSOR, .tensor = value };
 }
 
-struct val val_varying(void)
-{
-	return (struct val){ .kind = V_INDEX, .name = NULL };
-}
-
 struct value walk_value(struct walk *w, enum op op, struct span at)
 {
 	struct value v = { .op = op, .type = TYPE_FLOAT, .region = w->region, .call = w->call, .span = at };
@@ -236,9 +231,7 @@ static bool pointwise_operand(struct walk *w, const char *what, struct val v, st
 		return true;
 	if (v.kind == V_BAD)
 		return false;
-	if (v.kind == V_INDEX)
-		walk_report(w, DIAG_E0915, at, "`%s` on %s: a tensor that depends on it is not built in this version", what, walk_show(w, v));
-	else if (v.kind == V_UNKNOWN)
+	if (v.kind == V_UNKNOWN)
 		walk_report(w, DIAG_E0412, at, "`%s` on a number that is known only at run time", what);
 	else if (v.kind == V_TENSOR)
 		walk_report(w, DIAG_E0412, at, "`%s` on %s: cast it", what, walk_show(w, v));
@@ -396,8 +389,6 @@ static struct val arithmetic(struct env *e, const struct node *n)
 		            walk_show(e->walk, v[v[0].kind == V_TENSOR ? 0 : 1]));
 		return val_bad();
 	}
-	if (v[0].kind == V_INDEX || v[1].kind == V_INDEX)
-		return val_varying();
 	struct val out = arith(e->walk->s, op, v[0], v[1], n->bin.op_span);
 	e->walk->failed = e->walk->failed || out.kind == V_BAD;
 	return out;
@@ -406,8 +397,8 @@ static struct val arithmetic(struct env *e, const struct node *n)
 static struct val negate(struct env *e, const struct node *n)
 {
 	struct val v[2] = { walk_eval(e, n->one.x, NULL), val_float(-1) };
-	if (v[0].kind == V_BAD || v[0].kind == V_INDEX)
-		return v[0].kind == V_BAD ? v[0] : val_varying();
+	if (v[0].kind == V_BAD)
+		return v[0];
 	if (v[0].kind == V_TENSOR)
 		return walk_pointwise(e, OP_MUL, "-", v, 2, n);
 	return arith(e->walk->s, B_MUL, val_int(-1), v[0], n->span);
@@ -417,9 +408,7 @@ static struct val negate(struct env *e, const struct node *n)
 static bool truth(struct env *e, const struct node *n, struct val *out)
 {
 	*out = walk_eval(e, n, NULL);
-	if (out->kind == V_INDEX)
-		*out = val_varying();
-	if (out->kind == V_BOOL || out->kind == V_UNKNOWN || out->kind == V_INDEX || out->kind == V_BAD)
+	if (out->kind == V_BOOL || out->kind == V_UNKNOWN || out->kind == V_BAD)
 		return out->kind == V_BOOL;
 	walk_report(e->walk, DIAG_E0203, n->span, "expected a Bool, found %s", walk_show(e->walk, *out));
 	*out = val_bad();

@@ -29,7 +29,7 @@ void walk_unknown_item(struct sema *s, const struct node *item)
 }
 
 /* E0004 for an item of a known kind with a tail that the kind does not take. */
-static void report_tail(struct walk *w, const struct node *item, const char *written)
+void walk_report_tail(struct walk *w, const struct node *item, const char *written)
 {
 	walk_report(w, DIAG_E0004, item->span, "`%s` is written `%s`", item->named.kind.name, written);
 }
@@ -47,7 +47,7 @@ static void item_let(struct env *e, const struct node *item)
 	if (item->named.tail == TAIL_IS)
 		v = walk_eval(e, item->named.value, NULL);
 	else
-		report_tail(e->walk, item, "let name = value");
+		walk_report_tail(e->walk, item, "let name = value");
 	env_define(e, item->named.name.at[0], v);
 }
 
@@ -87,7 +87,7 @@ static struct val typed_value(struct env *e, const struct node *item, const char
 {
 	struct walk *w = e->walk;
 	if (item->named.tail != TAIL_TYPED || !item->named.value) {
-		report_tail(w, item, arena_printf(w->arena, "%s name : type = value", item->named.kind.name));
+		walk_report_tail(w, item, arena_printf(w->arena, "%s name : type = value", item->named.kind.name));
 		return val_bad();
 	}
 	bool known = walk_tensor_type(e, item->named.type, by_default, want);
@@ -158,7 +158,7 @@ static void item_state(struct env *e, const struct node *item)
 		cache->axes = want.axes.at;
 		struct state state = { .name = name.name, .path = walk_path(w, name.name), .value = v.tensor, .region = w->region,
 		                       .axes = want.axes.at, .n_axes = want.axes.n, .dtype = want.storage,
-		                       .in_loop = w->in_loop, .span = name.span };
+		                       .in_loop = w->in_loop, .body = w->in_loop ? w->p->loop.n_bodies : -1, .span = name.span };
 		vec_push(w->arena, &w->p->states, state);
 	}
 	env_define(e, name, v);
@@ -169,115 +169,11 @@ static void item_axis(struct env *e, const struct node *item)
 	if (item->named.tail == TAIL_BARE || item->named.tail == TAIL_MORE) {
 		if (e->kind == ENV_BLOCK)
 			return;                 /* bound by the call */
-		report_tail(e->walk, item, "axis name = extent");
+		walk_report_tail(e->walk, item, "axis name = extent");
 		return;
 	}
 	int axis = walk_axis_declared(e, item);
 	env_define(e, item->named.name.at[0], axis < 0 ? val_bad() : (struct val){ .kind = V_AXIS, .axis = axis });
-}
-
-/* ---- repeat ---- */
-
-/* Binds, in the loop's env, the names from outside that its body rebinds: each starts a turn as an OP_CARRY. */
-static void bind_carried(struct env *outer, struct env *inner, struct nodes body)
-{
-	struct walk *w = outer->walk;
-	for (int i = 0; i < body.n; i++) {
-		const struct node *item = body.at[i];
-		if (item->kind == N_WHEN) {
-			bind_carried(outer, inner, item->when.then);
-			bind_carried(outer, inner, item->when.other);
-		}
-		struct bound *b = item->kind == N_SET && item->set.path.n == 1 ? env_find(outer, item->set.path.at[0].name) : NULL;
-		if (!b || env_find(inner, b->name) || (b->val.kind != V_TENSOR && b->val.kind != V_BAD))
-			continue;
-		struct val start = b->val;
-		if (start.kind == V_TENSOR) {
-			struct value v = w->p->values.at[start.tensor];
-			struct value carry = walk_value(w, OP_CARRY, b->span);
-			carry.type = v.type;
-			carry.dtype = v.dtype;
-			carry.axes = v.axes;
-			carry.n_axes = v.n_axes;
-			carry.index_of = v.index_of;
-			carry.slot = v.slot;
-			carry.name = b->name;
-			value_args(w, &carry, &start.tensor, 1);
-			start.tensor = walk_emit(w, carry);
-		}
-		env_bind(inner, b->name, start, b->span);
-		inner->names.at[inner->names.n - 1].carried = true;
-	}
-}
-
-/* After the loop, what was carried means its last value. `begin`: the first OP_CARRY. */
-static void end_carried(struct env *outer, struct env *inner, int begin)
-{
-	struct walk *w = outer->walk;
-	int carry = begin;
-	for (int i = 0; i < inner->names.n; i++) {
-		struct bound *b = &inner->names.at[i], *before = env_find(outer, b->name);
-		if (!b->carried || before->val.kind != V_TENSOR)
-			continue;
-		if (b->val.kind == V_TENSOR) {
-			struct value final = w->p->values.at[carry];
-			w->p->values.at[carry].next = b->val.tensor;
-			final.op = OP_FINAL;
-			final.region = w->region;
-			value_args(w, &final, &carry, 1);
-			before->val = val_tensor(walk_emit(w, final));
-		} else {
-			before->val = val_bad();
-		}
-		carry++;
-	}
-}
-
-static bool may_repeat(struct env *e, const struct node *item)
-{
-	struct walk *w = e->walk;
-	if (item->named.tail != TAIL_LOOP) {
-		report_tail(w, item, "repeat axis as name { ... }");
-		return false;
-	}
-	if (!w->p->has_loop)
-		return true;
-	struct diag *d = walk_report(w, DIAG_E0916, item->span, "one `repeat` for each model in this version");
-	diag_related(w->s->sink, d, w->p->loop.span, "the first is here");
-	return false;
-}
-
-static void item_repeat(struct env *e, const struct node *item)
-{
-	struct walk *w = e->walk;
-	struct program *p = w->p;
-	struct path axis_name = item->named.name;
-	if (!may_repeat(e, item))
-		return;
-	int axis = env_need_axis(e, axis_name.at[0]);
-	if (axis < 0)
-		return;
-	if (!p->axes.at[axis].extent) {
-		walk_report(w, DIAG_E0203, axis_name.span, "`%s` is known only at run time: a loop is over an axis of the model", axis_name.at[0].name);
-		return;
-	}
-	struct ident index = item->named.loop_name;
-	struct env *inner = env_new(w, ENV_LOOP, e, e->scope.module);
-	env_bind(inner, index.name, (struct val){ .kind = V_INDEX, .name = index.name }, index.span);
-	const char *prefix = item->named.from && item->named.from->kind == N_STR ? item->named.from->text : "";
-	if (*prefix)
-		prefix = walk_fill_key(inner, prefix, (struct axes){0}, NULL, item->named.from->span);
-	int outside = w->region;
-	w->region = walk_region(w, index, prefix ? prefix : "", true);
-	p->has_loop = w->in_loop = true;
-	p->loop = (struct loop){ .axis = axis, .index = index.name, .region = w->region, .begin = p->values.n, .span = item->span };
-	bind_carried(e, inner, item->named.body);
-	struct val none = val_none();
-	walk_body(inner, item->named.body, &none);
-	p->loop.end = p->values.n;
-	w->in_loop = false;
-	w->region = outside;
-	end_carried(e, inner, p->loop.begin);
 }
 
 /* ---- rebinding ---- */
@@ -370,12 +266,6 @@ static void report_condition(struct env *e, const struct node *cond, struct val 
 	struct walk *w = e->walk;
 	if (c.kind == V_BAD)
 		return;
-	if (c.kind == V_INDEX) {
-		if (!w->varies)
-			walk_report(w, DIAG_E0915, cond->span, "`when` on the layer number is not built in this version");
-		w->varies = w->failed = true;
-		return;
-	}
 	struct diag *d = walk_report(w, DIAG_E0414, cond->span, "the condition of `when` is a Bool known at compile time, found %s", walk_show(w, c));
 	diag_help(w->s->sink, d, "it may use fields, parameters of the block and loop indices, not tensors");
 }
@@ -414,7 +304,7 @@ static void item_error(struct env *e, const struct node *item)
 static void item_named(struct env *e, const struct node *item)
 {
 	static void (*const walk[N_KINDS_OF_PROGRAM])(struct env *, const struct node *) = {
-		item_let, walk_param, item_state, item_input, item_output, item_repeat, item_axis
+		item_let, walk_param, item_state, item_input, item_output, walk_repeat, item_axis
 	};
 	const char *kind = item->named.kind.name;
 	if (e->kind == ENV_OP && walk_knows_kind(kind) && strcmp(kind, "let")) {

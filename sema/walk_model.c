@@ -23,6 +23,7 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 	const struct bound *b = env_find(e, name);
 	if (b) {
 		*out = b->val;
+		w->index_read |= e->kind == ENV_LOOP && name == w->p->loop.index;
 		if (b->val.kind == V_AXIS) {
 			int64_t extent = w->p->axes.at[b->val.axis].extent;
 			*out = extent ? val_int(extent) : (struct val){ .kind = V_UNKNOWN, .name = name };

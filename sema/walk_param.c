@@ -26,13 +26,12 @@ static bool fill_name(struct env *e, const char *name, struct axes own, struct a
 			*keyed = axes_add(w, *keyed, axis);
 		return true;
 	}
-	if (w->in_loop && name == w->p->loop.index)
-		v = (struct val){ .kind = V_INDEX, .name = name };
-	else
-		scope_find(&e->scope, name, at, &v);
-	if (v.kind == V_INDEX && v.name)
-		text_add(out, "{%s}", v.name);
-	else if (v.kind == V_STRING)
+	if (w->in_loop && name == w->p->loop.index) {
+		text_add(out, "{%s}", name);
+		return true;
+	}
+	scope_find(&e->scope, name, at, &v);
+	if (v.kind == V_STRING)
 		text_add(out, "%s", v.name);
 	else if (v.kind == V_INT)
 		text_add(out, "%lld", (long long)v.i);
@@ -41,7 +40,7 @@ static bool fill_name(struct env *e, const char *name, struct axes own, struct a
 		diag_help(w->s->sink, d, "a name in a checkpoint is filled from the index of `repeat`, String parameters, and axes of the param");
 	}
 	w->failed = w->failed || v.kind == V_BAD;
-	return (v.kind == V_INDEX && v.name) || v.kind == V_STRING || v.kind == V_INT;
+	return v.kind == V_STRING || v.kind == V_INT;
 }
 
 const char *walk_fill_key(struct env *e, const char *text, struct axes own, struct axes *keyed, struct span at)
@@ -362,7 +361,8 @@ void walk_param(struct env *e, const struct node *item)
 	v.n_axes = t.axes.n;
 	v.param = w->p->params.n;
 	struct param p = { .name = name.name, .path = walk_path(w, name.name), .value = w->p->values.n, .region = w->region,
-	                   .axes = t.axes.at, .n_axes = t.axes.n, .dtype = t.storage, .in_loop = w->in_loop, .span = name.span };
+	                   .axes = t.axes.at, .n_axes = t.axes.n, .dtype = t.storage, .in_loop = w->in_loop,
+	                   .body = w->in_loop ? w->p->loop.n_bodies : -1, .span = name.span };
 	param_source(e, item, &p);
 	vec_push(w->arena, &w->p->params, p);
 	env_define(e, name, val_tensor(walk_emit(w, v)));

@@ -63,8 +63,6 @@ const char *walk_show(struct walk *w, struct val v)
 {
 	if (v.kind == V_TENSOR)
 		return walk_type_text(w, v.tensor);
-	if (v.kind == V_INDEX)
-		return v.name ? arena_printf(w->arena, "the layer number `%s`", v.name) : "a value that differs from layer to layer";
 	return val_show(w->s, v);
 }
 

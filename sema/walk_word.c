@@ -193,10 +193,10 @@ static struct val scalar_function(struct walk *w, const struct function *f, cons
 	return whole && fabs(y) < 9e15 ? val_int((int64_t)y) : val_float(y);
 }
 
-/* What the operands make the result: V_TENSOR, V_INT for plain numbers, V_INDEX, V_BAD, V_UNKNOWN, or V_NONE: not for us. */
+/* What the operands make the result: V_TENSOR, V_INT for plain numbers, V_BAD, V_UNKNOWN, or V_NONE: not for us. */
 static enum vkind strongest(const struct val *v, int n)
 {
-	static const enum vkind order[] = { V_BAD, V_TENSOR, V_INDEX, V_UNKNOWN };
+	static const enum vkind order[] = { V_BAD, V_TENSOR, V_UNKNOWN };
 	for (size_t k = 0; k < sizeof order / sizeof *order; k++)
 		for (int i = 0; i < n; i++)
 			if (v[i].kind == order[k])
@@ -224,9 +224,6 @@ static bool function_call(struct env *e, const struct function *f, const char *n
 		return true;
 	case V_TENSOR:
 		*out = walk_pointwise(e, op, name, v, count, n);
-		return true;
-	case V_INDEX:
-		*out = val_varying();
 		return true;
 	case V_UNKNOWN:
 		*out = (struct val){ .kind = V_UNKNOWN, .name = name };

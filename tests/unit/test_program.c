@@ -465,10 +465,35 @@ static void test_what_is_not_built(void **state)
 	struct fixture *f = *state;
 	expect_codes(f, arena_printf(&f->arena,
 		"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n param w : [vocab, d_model] from \"w\"\n"
-		" let x = embed(w, ids)\n repeat layers as layer { when (layer mod 2 == 0 and vocab > 1) { x = x + x } else { let y = x }\n"
-		" when (layer < 1) { x = x } }\n"
+		" let x = embed(w, ids)\n repeat layers as layer { x = x + x }\n"
 		" repeat layers as again { x = x + x }\n output y : [batch, seq, d_model] = x\n}\n", head),
-		(enum diag_code[]){ DIAG_E0915, DIAG_E0916 }, 2);
+		(enum diag_code[]){ DIAG_E0916 }, 1);
+}
+
+/* A model whose loop has the given body over `layers` turns. */
+static const char *loop_text(struct fixture *f, int layers, const char *body)
+{
+	return arena_printf(&f->arena, "%smodel M : Decoder {\n vocab = 16; layers = %d; max_ctx = 8\n axis d_model = 8\n param w : [vocab, d_model] from \"w\"\n"
+	                    " let x = embed(w, ids)\n repeat layers as layer from \"h.{layer}\" { %s }\n output y : [batch, seq, d_model] = x\n}\n", head, layers, body);
+}
+
+static void test_turns_that_differ_are_bodies_of_their_own(void **state)
+{
+	struct fixture *f = *state;
+	struct program *p = program_of(f, loop_text(f, 7, "when (layer < 2) { param a : [d_model] from \"a\"\n x = x * a } else { x = x + x }"));
+	assert_int_equal(p->loop.n_bodies, 2);
+	assert_int_equal(p->loop.bodies[0].turns, 2);
+	assert_int_equal(p->loop.bodies[1].turns, 5);
+	assert_int_equal(p->loop.body_of[1], 0);
+	assert_int_equal(p->loop.body_of[2], 1);
+	assert_int_equal(p->params.n, 2);
+	assert_string_equal(p->params.at[1].key, "h.{layer}.a");
+}
+
+static void test_too_many_different_turns(void **state)
+{
+	struct fixture *f = *state;
+	expect_codes(f, loop_text(f, 40, "x = x * (1 / (layer + 1))"), (enum diag_code[]){ DIAG_E0915 }, 1);
 }
 
 static void test_op_needs_a_body(void **state)
@@ -498,6 +523,8 @@ int main(void)
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test_setup_teardown(test_all_mistakes_in_one_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_carried_value_keeps_its_type, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_turns_that_differ_are_bodies_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_many_different_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_not_built, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_op_needs_a_body, setup, teardown),
 	};

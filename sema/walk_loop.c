@@ -1,0 +1,259 @@
+/* `repeat`: the loop over layers. Its body is walked for a turn with the index as a number; where the text never reads it,
+ * one walk stands for all turns. Otherwise every turn is walked, and turns that came out the same share one body. */
+#include "walk.h"
+#include <string.h>
+
+enum { BODIES_MAX = 32 };
+
+
+/* Binds, in the loop's env, the names from outside that its body rebinds: each starts a turn as an OP_CARRY. */
+static void bind_carried(struct env *outer, struct env *inner, struct nodes body)
+{
+	struct walk *w = outer->walk;
+	for (int i = 0; i < body.n; i++) {
+		const struct node *item = body.at[i];
+		if (item->kind == N_WHEN) {
+			bind_carried(outer, inner, item->when.then);
+			bind_carried(outer, inner, item->when.other);
+		}
+		struct bound *b = item->kind == N_SET && item->set.path.n == 1 ? env_find(outer, item->set.path.at[0].name) : NULL;
+		if (!b || env_find(inner, b->name) || (b->val.kind != V_TENSOR && b->val.kind != V_BAD))
+			continue;
+		struct val start = b->val;
+		if (start.kind == V_TENSOR) {
+			struct value v = w->p->values.at[start.tensor];
+			struct value carry = walk_value(w, OP_CARRY, b->span);
+			carry.type = v.type;
+			carry.dtype = v.dtype;
+			carry.axes = v.axes;
+			carry.n_axes = v.n_axes;
+			carry.index_of = v.index_of;
+			carry.slot = v.slot;
+			carry.name = b->name;
+			value_args(w, &carry, &start.tensor, 1);
+			start.tensor = walk_emit(w, carry);
+		}
+		env_bind(inner, b->name, start, b->span);
+		inner->names.at[inner->names.n - 1].carried = true;
+	}
+}
+
+/* The end of a turn: what its carried names mean now is what the next turn starts with. `begin`: the first OP_CARRY. */
+static void end_turn(struct env *outer, struct env *inner, int begin)
+{
+	struct walk *w = outer->walk;
+	int carry = begin;
+	for (int i = 0; i < inner->names.n; i++) {
+		struct bound *b = &inner->names.at[i], *before = env_find(outer, b->name);
+		if (!b->carried || before->val.kind != V_TENSOR)
+			continue;
+		if (b->val.kind == V_TENSOR)
+			w->p->values.at[carry].next = b->val.tensor;
+		carry++;
+	}
+}
+
+/* After the loop, what was carried means its last value: `inner` and `begin` are those of the first body. */
+static void end_carried(struct env *outer, struct env *inner, int begin)
+{
+	struct walk *w = outer->walk;
+	int carry = begin;
+	for (int i = 0; i < inner->names.n; i++) {
+		struct bound *b = &inner->names.at[i], *before = env_find(outer, b->name);
+		if (!b->carried || before->val.kind != V_TENSOR)
+			continue;
+		struct value final = w->p->values.at[carry];
+		final.op = OP_FINAL;
+		final.region = w->region;
+		value_args(w, &final, &carry, 1);
+		before->val = b->val.kind == V_TENSOR ? val_tensor(walk_emit(w, final)) : val_bad();
+		carry++;
+	}
+}
+
+static bool may_repeat(struct env *e, const struct node *item)
+{
+	struct walk *w = e->walk;
+	if (item->named.tail != TAIL_LOOP) {
+		walk_report_tail(w, item, "repeat axis as name { ... }");
+		return false;
+	}
+	if (!w->p->has_loop)
+		return true;
+	struct diag *d = walk_report(w, DIAG_E0916, item->span, "one `repeat` for each model in this version");
+	diag_related(w->s->sink, d, w->p->loop.span, "the first is here");
+	return false;
+}
+
+
+/* ---- bodies ---- */
+
+/* How much of the program there was before a turn was walked. */
+struct mark { int values, calls, params, states, regions, axes; };
+
+static struct mark mark_now(const struct walk *w)
+{
+	const struct program *p = w->p;
+	return (struct mark){ p->values.n, p->calls.n, p->params.n, p->states.n, p->regions.n, p->axes.n };
+}
+
+static void forget_since(struct walk *w, struct mark m)
+{
+	struct program *p = w->p;
+	p->values.n = m.values;
+	p->calls.n = m.calls;
+	p->params.n = m.params;
+	p->states.n = m.states;
+	p->regions.n = w->prefix.n = m.regions;
+	p->axes.n = m.axes;
+}
+
+/* Numbers of the program's tables, counted from the marks where they lie behind them. */
+static bool same_index(int a, int b, int mark_a, int mark_b)
+{
+	return a < mark_a || b < mark_b ? a == b : a - mark_a == b - mark_b;
+}
+
+static bool same_list(const int *a, int na, const int *b, int nb)
+{
+	return na == nb && (!na || !memcmp(a, b, sizeof *a * (size_t)na));
+}
+
+static bool same_attributes(const struct value *a, const struct value *b)
+{
+	return a->from == b->from && a->to == b->to && a->v == b->v && a->f == b->f && a->number == b->number && a->input == b->input
+	       && a->interleaved == b->interleaved && same_list(a->attend.h, a->attend.n_h, b->attend.h, b->attend.n_h)
+	       && same_list(a->attend.r, a->attend.n_r, b->attend.r, b->attend.n_r) && a->attend.dot == b->attend.dot
+	       && a->attend.w == b->attend.w && a->attend.over == b->attend.over && a->attend.scale == b->attend.scale
+	       && a->attend.causal == b->attend.causal && a->attend.window == b->attend.window && a->route.top == b->route.top
+	       && a->route.groups == b->route.groups && a->route.top_groups == b->route.top_groups
+	       && a->route.renormalize == b->route.renormalize && a->route.factor == b->route.factor;
+}
+
+static bool same_value(const struct program *p, int i, int j, struct mark a, struct mark b)
+{
+	const struct value *x = &p->values.at[i], *y = &p->values.at[j];
+	bool same = x->op == y->op && x->type == y->type && x->dtype == y->dtype && same_list(x->axes, x->n_axes, y->axes, y->n_axes)
+	            && x->n_args == y->n_args && x->index_of == y->index_of && x->slot == y->slot
+	            && same_list(x->over, x->n_over, y->over, y->n_over) && same_attributes(x, y)
+	            && same_index(x->region, y->region, a.regions, b.regions) && same_index(x->call, y->call, a.calls, b.calls)
+	            && same_index(x->param, y->param, a.params, b.params) && same_index(x->state, y->state, a.states, b.states)
+	            && same_index(x->next, y->next, a.values, b.values);
+	for (int k = 0; same && k < x->n_args; k++)
+		same = same_index(x->args[k], y->args[k], a.values, b.values);
+	return same;
+}
+
+static bool same_param(const struct param *x, const struct param *y)
+{
+	return x->dtype == y->dtype && same_list(x->axes, x->n_axes, y->axes, y->n_axes) && x->key && y->key && !strcmp(x->key, y->key)
+	       && x->stored.base == y->stored.base && x->stored.n_dims == y->stored.n_dims
+	       && !memcmp(x->stored.dim, y->stored.dim, sizeof x->stored.dim);
+}
+
+/* Whether the turn walked since `b` came out as the body that begins at `a` and ends at `a_end`. */
+static bool same_turn(const struct walk *w, struct mark a, struct mark a_end, struct mark b)
+{
+	const struct program *p = w->p;
+	struct mark end = mark_now(w);
+	if (a_end.values - a.values != end.values - b.values || a_end.params - a.params != end.params - b.params
+	    || a_end.states - a.states != end.states - b.states || a_end.calls - a.calls != end.calls - b.calls)
+		return false;
+	for (int i = 0; i < end.values - b.values; i++)
+		if (!same_value(p, a.values + i, b.values + i, a, b))
+			return false;
+	for (int i = 0; i < end.params - b.params; i++)
+		if (!same_param(&p->params.at[a.params + i], &p->params.at[b.params + i]))
+			return false;
+	for (int i = 0; i < end.states - b.states; i++)
+		if (p->states.at[a.states + i].dtype != p->states.at[b.states + i].dtype)
+			return false;
+	return true;
+}
+
+/* One turn, walked at the end of the program. Gives the names that it bound. */
+static struct env *walk_turn(struct env *outer, const struct node *item, int64_t turn)
+{
+	struct walk *w = outer->walk;
+	struct env *inner = env_new(w, ENV_LOOP, outer, outer->scope.module);
+	struct ident index = item->named.loop_name;
+	struct val none = val_none();
+	int begin = w->p->values.n;
+	env_bind(inner, index.name, val_int(turn), index.span);
+	bind_carried(outer, inner, item->named.body);
+	walk_body(inner, item->named.body, &none);
+	end_turn(outer, inner, begin);
+	return inner;
+}
+
+static void report_too_many(struct walk *w, const struct node *item)
+{
+	struct diag *d = walk_report(w, DIAG_E0915, item->named.loop_name.span, "the turns of this loop differ in more than %d ways", BODIES_MAX);
+	diag_help(w->s->sink, d, "each different turn is compiled by itself: let conditions on `%s` have few outcomes", item->named.loop_name.name);
+}
+
+/* Walks the turns; fills the loop's bodies. Gives the names of the first turn. */
+static struct env *walk_turns(struct env *e, const struct node *item, int64_t turns)
+{
+	struct walk *w = e->walk;
+	struct loop *loop = &w->p->loop;
+	struct mark begin[BODIES_MAX], end[BODIES_MAX];
+	struct env *first = NULL;
+	loop->bodies = arena_array(w->arena, struct body, BODIES_MAX);
+	loop->body_of = arena_array(w->arena, int, turns);
+	w->index_read = false;
+	for (int64_t turn = 0; turn < turns; turn++) {
+		struct mark before = mark_now(w);
+		struct env *inner = walk_turn(e, item, turn);
+		int body = 0;
+		while (body < loop->n_bodies && !same_turn(w, begin[body], end[body], before))
+			body++;
+		first = first ? first : inner;
+		if (body < loop->n_bodies) {
+			forget_since(w, before);
+		} else {
+			begin[body] = before;
+			end[body] = mark_now(w);
+			loop->bodies[loop->n_bodies++] = (struct body){ before.values, w->p->values.n, 0 };
+		}
+		int64_t alike = w->index_read ? 1 : turns - turn;
+		loop->bodies[body].turns += alike;
+		loop->body_of[turn] = body;
+		if (w->failed || alike > 1)
+			break;
+		if (loop->n_bodies == BODIES_MAX && turn + 1 < turns) {
+			report_too_many(w, item);
+			break;
+		}
+	}
+	return first;
+}
+
+void walk_repeat(struct env *e, const struct node *item)
+{
+	struct walk *w = e->walk;
+	struct program *p = w->p;
+	struct path axis_name = item->named.name;
+	if (!may_repeat(e, item))
+		return;
+	int axis = env_need_axis(e, axis_name.at[0]);
+	if (axis < 0)
+		return;
+	if (!p->axes.at[axis].extent) {
+		walk_report(w, DIAG_E0203, axis_name.span, "`%s` is known only at run time: a loop is over an axis of the model", axis_name.at[0].name);
+		return;
+	}
+	struct ident index = item->named.loop_name;
+	p->has_loop = w->in_loop = true;
+	p->loop = (struct loop){ .axis = axis, .index = index.name, .region = w->region, .begin = p->values.n, .span = item->span };
+	const char *prefix = item->named.from && item->named.from->kind == N_STR ? item->named.from->text : "";
+	if (*prefix)
+		prefix = walk_fill_key(e, prefix, (struct axes){0}, NULL, item->named.from->span);
+	int outside = w->region;
+	w->region = p->loop.region = walk_region(w, index, prefix ? prefix : "", true);
+	struct env *first = walk_turns(e, item, p->axes.at[axis].extent);
+	p->loop.end = p->values.n;
+	w->in_loop = false;
+	w->region = outside;
+	end_carried(e, first, p->loop.begin);
+}
