@@ -46,17 +46,21 @@ static void option_text(const struct option_row *o, char *out, size_t n)
 static void print_help(const struct plan *plan, const char *self)
 {
 	char text[64];
-	printf("usage: %s COMMAND [OPTION ...]\n\n%s: %s on %u rank%s\n\ncommands:\n", self, plan_string(plan, plan->head->deploy),
-	       plan_string(plan, plan->head->model), plan->head->ranks, plan->head->ranks == 1 ? "" : "s");
+	uint32_t ranks = plan->head->ranks;
+	printf("usage: %s COMMAND [OPTION ...]\n\n", self);
+	printf("%s: %s on %u rank%s\n\ncommands:\n", plan_string(plan, plan->head->deploy),
+	       plan_string(plan, plan->head->model), ranks, ranks == 1 ? "" : "s");
 	for (size_t i = 0; i < COUNT(command_table); i++)
 		printf("  %-20s %s\n", command_table[i].name, command_table[i].help);
 	printf("\noptions:\n");
 	for (size_t i = 0; i < COUNT(option_table); i++) {
 		int commands = option_table[i].commands;
 		option_text(&option_table[i], text, sizeof text);
-		printf("  %-20s %s%s\n", text, option_table[i].help, commands == RUN ? " [run]" : commands == BENCH ? " [bench]" : "");
+		const char *only = commands == RUN ? " [run]" : commands == BENCH ? " [bench]" : "";
+		printf("  %-20s %s%s\n", text, option_table[i].help, only);
 	}
-	printf("  %-20s %s\n  %-20s %s\n\nenvironment:\n", "--help", "this text", "--version", "what the launcher was made from");
+	printf("  %-20s %s\n  %-20s %s\n", "--help", "this text", "--version", "what the launcher was made from");
+	printf("\nenvironment:\n");
 	for (size_t i = 0; i < COUNT(env_table); i++)
 		printf("  %-20s %s (%s)\n", env_table[i].name, env_table[i].help, env_table[i].value);
 }

@@ -237,7 +237,7 @@ static void local_recv(struct comm *comm, const struct exchange *x)
 	event_add(&m->taken);
 }
 
-/* ---- */
+/* ---- start and end ------------------------------------------------------------------------------------------------ */
 static void local_close(struct comm *comm)
 {
 	struct local_comm *c = (struct local_comm *)comm;

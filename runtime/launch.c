@@ -49,7 +49,10 @@ static uint64_t host_memory(void)
 
 static void print_memory_table(const struct plan *plan)
 {
-	static const char *const space[DR_SPACES] = { "layers", "before", "after", "cache", "activations", "inputs", "tables", "comm" };
+	static const char *const space[DR_SPACES] = {
+		[DR_SPACE_LAYER] = "layers", [DR_SPACE_PRE] = "before", [DR_SPACE_POST] = "after", [DR_SPACE_STATE] = "cache",
+		[DR_SPACE_ACT] = "activations", [DR_SPACE_INPUT] = "inputs", [DR_SPACE_TABLE] = "tables", [DR_SPACE_COMM] = "comm",
+	};
 	int ranks = (int)plan->head->ranks / plan->n_stages;
 	for (int i = 0; i < plan->n_stages; i++) {
 		uint64_t sum = 0;
@@ -149,8 +152,10 @@ static void end_ranks(struct family *f)
 /* ---- what is told ------------------------------------------------------------------------------------------------- */
 static void format_place(const struct job *job, const struct rank_status *s, char *out, size_t n)
 {
-	static const char *const other[] = { "while starting", "while loading weights", "between steps", "", "while handing over results",
-		"at the end" };
+	static const char *const other[] = {
+		[ACTIVITY_START] = "while starting", [ACTIVITY_LOAD] = "while loading weights", [ACTIVITY_WAIT] = "between steps",
+		[ACTIVITY_OUTPUT] = "while handing over results", [ACTIVITY_END] = "at the end",
+	};
 	int layer = atomic_load(&s->layer), activity = atomic_load(&s->activity);
 	if (activity != ACTIVITY_STEP)
 		snprintf(out, n, "%s", other[activity]);
@@ -171,7 +176,8 @@ static int tell_failure(const struct family *f)
 	plan_rank_name(job->plan, rank, name, sizeof name);
 	format_place(job, s, place, sizeof place);
 	if (WIFSIGNALED(f->status)) {
-		print_error("%s was ended by signal %d (%s) %s", name, WTERMSIG(f->status), strsignal(WTERMSIG(f->status)), place);
+		int number = WTERMSIG(f->status);
+		print_error("%s was ended by signal %d (%s) %s", name, number, strsignal(number), place);
 		return STATUS_FAILED;
 	}
 	print_error("%s failed %s: %s", name, place, s->message[0] ? s->message : "it ended too early");

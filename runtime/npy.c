@@ -13,7 +13,8 @@ enum { NPY_PREFIX = 10, NPY_ALIGN = 64, NPY_HEADER = 256 };
 static size_t format_header(const int64_t *dim, char out[NPY_HEADER])
 {
 	char text[NPY_HEADER];
-	int n = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %" PRId64 ", %" PRId64 "), }",
+	int n = snprintf(text, sizeof text,
+	                 "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %" PRId64 ", %" PRId64 "), }",
 	                 dim[0], dim[1], dim[2]);
 	size_t total = (NPY_PREFIX + (size_t)n + 1 + NPY_ALIGN - 1) / NPY_ALIGN * NPY_ALIGN, rest = total - NPY_PREFIX;
 	memcpy(out, "\x93NUMPY\x01\x00", 8);

@@ -1,9 +1,5 @@
 /* The life of a rank: device, memory, weights, then the steps that rank 0 hands out. */
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-#include "number.h"
 #include "runtime.h"
 
 void activity(struct rank *r, enum activity a)

@@ -16,10 +16,7 @@ void *shared_alloc(size_t bytes)
 
 struct board *board_open(int ranks)
 {
-	struct board *b = shared_alloc(sizeof *b + (size_t)ranks * sizeof b->rank[0]);
-	if (b)
-		b->ranks = ranks;
-	return b;
+	return shared_alloc(sizeof(struct board) + (size_t)ranks * sizeof(struct rank_status));
 }
 
 void rank_fail(const struct reporter *r, const char *fmt, ...)

@@ -19,7 +19,7 @@ struct rank_status {
 };
 
 /* One for all ranks. `first` is 1 + the rank that failed first, 0 while none did; set, all waits end. */
-struct board { int ranks; atomic_int first; struct rank_status rank[]; };
+struct board { atomic_int first; struct rank_status rank[]; };
 
 struct reporter { struct board *board; int rank; };
 
