@@ -9,8 +9,8 @@ for program in "$@"; do
 	else
 		ended=$?
 	fi
-	good=$(printf '%s\n' "$output" | sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
-	bad=$(printf '%s\n' "$output" | sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
+	good=$(printf '%s\n' "$output" | sed -n 's/^.*\[  PASSED  \] \([0-9]*\) test.*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
+	bad=$(printf '%s\n' "$output" | sed -n 's/^.*\[  FAILED  \] \([0-9]*\) test.*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
 	# A program that dies before its summary is one failure.
 	[ "$ended" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
 	passed=$((passed + good))
