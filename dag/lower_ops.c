@@ -349,7 +349,7 @@ static void lower_source_value(struct lower *w, int local)
 	p.state = PHYS_READY;
 	if (v->op == LOCAL_CONST) {
 		p.dtype = DTYPE_F32;
-		p.address = (struct address){ DR_SPACE_TABLE, v->n_data > 1 ? lower_table(w, v->data, v->n_data) : 0, 0 };
+		p.address = (struct address){ DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data) : 0, 0 };     /* scalars are part of the code */
 	} else if (lower_source(w, local)->op == OP_INPUT)
 		p.address = (struct address){ DR_SPACE_INPUT, w->s->input_offset[of_kind[lower_source(w, local)->input]], 0 };
 	else p.dtype = w->l->program->params.at[lower_source(w, local)->param].dtype;  /* a param: its address is asked for where it is used */
