@@ -33,7 +33,7 @@ static void plan_deployment(struct compilation *c, struct planned *p)
 	if (!d->program)
 		return;
 	must_hold(program_check(d->program, &c->arena), "global");
-	if (d->known)
+	if (d->known && !d->refused)
 		p->local = dag_local(&c->arena, &c->names, &c->sink, d);
 	if (p->local)
 		must_hold(local_check(p->local, &c->arena), "local");
@@ -44,7 +44,10 @@ static void plan_deployment(struct compilation *c, struct planned *p)
 		planner_fit(&c->arena, &c->names, &c->sink, d, p->schedule, &c->shape);
 	}
 	struct total totals[PLANNER_TOTALS];
-	sema_goals(c->sema, d, totals, planner_totals(d, p->schedule, totals));
+	int n = planner_totals(d, p->schedule, totals);
+	if (p->local && d->needs_training)
+		totals[n++] = planner_layout_total(p->local);
+	sema_goals(c->sema, d, totals, n);
 }
 
 /* What can be checked but not built. */
@@ -151,7 +154,7 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 
 static bool deliver(struct compilation *c, struct planned *p)
 {
-	if (c->options->command == COMMAND_PLAN && p->deploy->program)
+	if (c->options->command == COMMAND_PLAN && p->deploy->program && !p->deploy->refused)
 		fputs(planner_report(&c->arena, p->deploy, p->schedule), stdout);
 	if (c->options->command != COMMAND_BUILD)
 		return true;

@@ -15,6 +15,8 @@ enum { PLANNER_TOTALS = 10 };
 /* totals.c */
 /* The totals that goals may name. Without a schedule only those of the model. Gives their number. */
 int planner_totals(const struct deploy *d, const struct schedule *s, struct total out[PLANNER_TOTALS]);
+/* `memory.weights` of a plan without a schedule: what the layout gives the fullest stage, in the params' formats. */
+struct total planner_layout_total(const struct local *l);
 struct memory planner_stage_memory(const struct stage *stage);
 int planner_fullest_stage(const struct schedule *s);
 double planner_usable(const struct deploy *d);                          /* bytes of a device without the cluster's reserve */

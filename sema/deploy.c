@@ -146,9 +146,12 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	open_choices(&c, c.work);
 	deployment_mesh(&c);
 	deployment_rules(&c);
-	deployment_workload(&c);
 	deployment_settings(&c);
+	d->refused = c.bad;
+	c.bad = false;                  /* what a model and its workload add up to does not depend on the plan */
+	deployment_workload(&c);
 	d->known &= !d->has_auto;
+	d->refused |= c.bad;
 	if (c.bad)
 		d->program = NULL;
 	return d;

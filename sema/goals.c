@@ -244,10 +244,11 @@ static void is_false(struct goals *g, struct scope *scope, const struct node *go
 	facts(g, scope, e, &t, d);
 }
 
-static bool is_missing_total(const char *name)
+/* A total that is missing follows from an error that was reported, unless this plan has no schedule. */
+static bool follows_from_error(const struct deploy *d, const char *name)
 {
 	const struct term *t = term_named(name);
-	return t && t->is_total;
+	return t && t->is_total && (d->refused || (d->known && !d->needs_training));
 }
 
 static void check_goal(struct goals *g, const struct placed *goal)
@@ -264,8 +265,7 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	struct val v = eval(&scope, item->claim.value, NULL);
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
 		return;
-	/* A total that is missing follows from an error that was reported, unless this plan has no schedule. */
-	if (v.kind == V_UNKNOWN && (!is_missing_total(v.name) || !g->deploy->known || g->deploy->needs_training))
+	if (v.kind == V_UNKNOWN && !follows_from_error(g->deploy, v.name))
 		sema_report(s, DIAG_W0811, item->claim.value->span, "`%s` is not decided by this version: it needs `%s`", word, v.name);
 	else if (v.kind == V_BOOL && !v.b)
 		is_false(g, &scope, item);

@@ -45,6 +45,7 @@ struct deploy {
 	double          moe_capacity;
 	bool            reduce_f32;     /* comm { reduce = f32 } */
 	bool            needs_training, has_auto; struct span auto_span;  /* build refuses these */
+	bool            refused;        /* an error was reported: no plan is made, the totals of the model hold */
 	struct record  *record;         /* for goals */
 };
 
@@ -61,7 +62,8 @@ struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sin
 
 /* Loads `path`, its imports, checks every declaration. false: the file could not be read (errno). */
 bool sema_load(struct sema *s, const char *path);
-/* The deployments of the loaded file, in order. One with errors has program == NULL; nothing further is checked for it. */
+/* The deployments of the loaded file, in order. One whose model or workload has errors has program == NULL; nothing further
+ * is checked for it. */
 struct deploy **sema_deploys(struct sema *s, int *n);
 /* `require`, `assert`, `prefer` of a deployment against totals: E0806, E0802, W0811. */
 void sema_goals(struct sema *s, struct deploy *d, const struct total *totals, int n);
