@@ -17,6 +17,7 @@
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include "../../codegen/emit.h"
+#include "../../runtime/number.h"
 
 typedef void kernel_function(const uint64_t *args, int32_t worker, int32_t workers);
 struct processor { const char *name; LLVMTargetMachineRef machine; struct target_shape shape; };
@@ -151,14 +152,14 @@ static inline float bf16_round(float x)
 static inline float get(enum dtype t, const void *p, int64_t i)
 {
 	if (t == DTYPE_F32) return ((const float *)p)[i];
-	if (t == DTYPE_F16) return (float)((const _Float16 *)p)[i];
+	if (t == DTYPE_F16) return f32_of_f16(((const uint16_t *)p)[i]);
 	return bits_f32((uint32_t)((const uint16_t *)p)[i] << 16);
 }
 
 static inline void put(enum dtype t, void *p, int64_t i, float x)
 {
 	if (t == DTYPE_F32) ((float *)p)[i] = x;
-	else if (t == DTYPE_F16) ((_Float16 *)p)[i] = (_Float16)x;
+	else if (t == DTYPE_F16) ((uint16_t *)p)[i] = f16_of_f32(x);
 	else ((uint16_t *)p)[i] = (uint16_t)(f32_bits(bf16_round(x)) >> 16);
 }
 
