@@ -70,7 +70,8 @@ void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, c
 void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what);
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
 
-/* lower_rows.c: the bytes of a value, computing its chain if it is virtual. `order`: its axes, major to minor, or NULL. */
+/* lower_rows.c: the bytes of a value without gaps, computing its chain if it is virtual, copying if it is a view with gaps.
+ * `order`: its axes, major to minor, or NULL. */
 const struct phys *lower_ready(struct lower *w, int local, const int *order);
 /* lower_ops.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);

@@ -56,6 +56,7 @@ static bool may_inline(const struct chain *c, int user, int arg)
 }
 
 static int build(struct chain *c, int user, int local);
+static const struct phys *in_memory(struct lower *w, int local, const int *order);
 
 static int load_leaf(struct chain *c, int local)
 {
@@ -220,7 +221,7 @@ static void compute(struct lower *w, int local, const int *order)
 	                   .node_of = arena_array(w->arena, int, n), .done = arena_array(w->arena, int, n) };
 	c.shape.moe = w->phys[local].moe;
 	k.rows.result[0] = build(&c, local, local);
-	for (int i = 0; i < k.rows.n_inputs; i++) lower_ready(w, c.leaf[i], NULL);
+	for (int i = 0; i < k.rows.n_inputs; i++) in_memory(w, c.leaf[i], NULL);
 	choose_order(&c, order);
 	k.rows.n_outputs = 1;
 	set_space(&c);
@@ -252,13 +253,18 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 	return &w->phys[local];
 }
 
+/* Rows kernels read any strides, so a view is as good as a copy. */
+static const struct phys *in_memory(struct lower *w, int local, const int *order)
+{
+	if (w->phys[local].state == PHYS_NONE) internal_error("local value %%%d was never made", local);
+	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, order);
+	return &w->phys[local];
+}
+
 const struct phys *lower_ready(struct lower *w, int local, const int *order)
 {
-	struct phys *p = &w->phys[local];
-	if (p->state == PHYS_NONE) internal_error("local value %%%d was never made", local);
-	if (p->state == PHYS_VIRTUAL) compute(w, local, order);
-	p = &w->phys[local];
-	bool ordered = true;
-	for (int i = 0; order && i < p->n_dims; i++) ordered &= p->dim[i].axis == order[i];
-	return ordered ? p : copy_ordered(w, local, order);
+	const struct phys *p = in_memory(w, local, order);
+	bool as_is = phys_contiguous(p);
+	for (int i = 0; order && i < p->n_dims; i++) as_is &= p->dim[i].axis == order[i];
+	return as_is ? p : copy_ordered(w, local, order);
 }
