@@ -10,7 +10,7 @@ _Static_assert(sizeof(struct dr_atom) == 16, "atom");
 _Static_assert(sizeof(struct dr_group) == 12, "group");
 _Static_assert(sizeof(struct dr_collective) == 24, "collective");
 _Static_assert(sizeof(struct dr_axis) == 40 && offsetof(struct dr_axis, stride) == 32, "axis");
-_Static_assert(sizeof(struct dr_param) == 80 && offsetof(struct dr_param, base) == 72, "param");
+_Static_assert(sizeof(struct dr_param) == 88 && offsetof(struct dr_param, base) == 80, "param");
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
@@ -168,6 +168,7 @@ static struct dr_span params(struct blob *b, const struct schedule *s)
 		r->key = blob_string(b, p->param->key);
 		r->space = (uint32_t)p->space;
 		r->in_loop = p->param->in_loop;
+		r->body = p->param->in_loop ? (uint32_t)p->param->body : 0;
 		r->offset = (uint64_t)p->offset;
 		r->bytes = (uint64_t)p->bytes;
 		r->dtype = dtype_code(p->param->dtype);
@@ -178,6 +179,14 @@ static struct dr_span params(struct blob *b, const struct schedule *s)
 		r->base = stored->base;
 	}
 	return blob_table(b, rows, s->params.n);
+}
+
+static struct dr_span bodies(struct blob *b, const struct schedule *s)
+{
+	struct dr_body *rows = arena_array(b->arena, struct dr_body, s->n_bodies);
+	for (int i = 0; i < s->n_bodies; i++)
+		rows[i] = (struct dr_body){ (uint64_t)s->bodies[i].param_bytes, (uint64_t)s->bodies[i].state_bytes };
+	return blob_table(b, rows, s->n_bodies);
 }
 
 static struct dr_span constants(struct blob *b, const struct schedule *s)
@@ -240,8 +249,6 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->page = narrow(s->page, "page");
 	p->pages = narrow(s->pages, "pages");
 	p->pages_per_seq = narrow(s->pages_per_seq, "pages");
-	p->layer_bytes = (uint64_t)s->layer_bytes;
-	p->state_layer_bytes = (uint64_t)s->state_layer_bytes;
 	for (int i = 0; i < DR_INPUTS; i++)
 		p->input_offset[i] = (uint64_t)s->input_offset[i];
 	p->tokens_offset = (uint64_t)s->tokens_offset;
@@ -287,6 +294,8 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->collectives = collectives(&b, s);
 	p->stages = stages(&b, s);
 	p->params = params(&b, s);
+	p->bodies = bodies(&b, s);
+	p->body_of = blob_indices(&b, s->body_of, (int)(s->stages.n ? s->stages.at[s->stages.n - 1].layer_end : 0));
 	p->constants = constants(&b, s);
 	p->maps = maps(&b, s);
 	p->config = config(&b, program);

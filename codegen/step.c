@@ -9,6 +9,7 @@ struct step_emitter {
 	LLVMValueRef base[DR_SPACES], group_index, tokens, rows;        /* read from the frame once; numbers are i64 */
 	LLVMValueRef args;                                              /* u64[most arguments of a launch] */
 	LLVMValueRef layer, round;                                      /* i64; NULL outside their loops */
+	LLVMValueRef layer_at[2];                                       /* where the layer's params and pages begin: i64 in memory */
 	struct ir_loop rounds;
 };
 
@@ -77,11 +78,11 @@ static LLVMValueRef address(const struct step_emitter *e, const struct address *
 	LLVMValueRef at = ir_add(g, e->base[a->space], ir_i64(g, a->offset + (constant ? more->value : 0)));
 	if (!constant)
 		at = ir_add(g, at, number(e, more));
-	if (e->layer)
-		return ir_add(g, at, ir_mul(g, e->layer, ir_i64(g, a->layer_stride)));
-	if (a->layer_stride)
+	if (a->space != DR_SPACE_LAYER && a->space != DR_SPACE_STATE)
+		return at;
+	if (!e->layer)
 		internal_error("a layer's address outside of the layers");
-	return at;
+	return ir_add(g, at, ir_load(g, g->i64, e->layer_at[a->space == DR_SPACE_STATE], 8));
 }
 
 static LLVMValueRef argument(const struct step_emitter *e, const struct argument *a)
@@ -141,10 +142,10 @@ static void rounds_end(struct step_emitter *e)
 	e->round = NULL;
 }
 
-static void emit_instrs(struct step_emitter *e, const struct step *step, enum where where)
+static void emit_instrs(struct step_emitter *e, const struct instrs *part)
 {
-	for (int i = 0; i < step->at[where].n; i++) {
-		const struct instr *in = &step->at[where].at[i];
+	for (int i = 0; i < part->n; i++) {
+		const struct instr *in = &part->at[i];
 		switch (in->kind) {
 		case INSTR_LAUNCH: emit_launch(e, in); break;
 		case INSTR_COLLECTIVE: emit_collective(e, in); break;
@@ -170,10 +171,10 @@ static void read_frame(struct step_emitter *e)
 static int most_args(const struct step *step)
 {
 	int most = 1;
-	for (int w = 0; w < WHERES; w++)
-		for (int i = 0; i < step->at[w].n; i++)
-			if (step->at[w].at[i].kind == INSTR_LAUNCH && step->at[w].at[i].n_args > most)
-				most = step->at[w].at[i].n_args;
+	for (int p = 0; p < step->n; p++)
+		for (int i = 0; i < step->part[p].n; i++)
+			if (step->part[p].at[i].kind == INSTR_LAUNCH && step->part[p].at[i].n_args > most)
+				most = step->part[p].at[i].n_args;
 	return most;
 }
 
@@ -182,41 +183,65 @@ static void store_layer(const struct step_emitter *e, LLVMValueRef layer)
 	ir_store_i32(e->g, layer, field(e, offsetof(struct dr_frame, layer)), ir_i64(e->g, 0));
 }
 
-static void emit_layers(struct step_emitter *e, const struct step *step)
+/* One body of the loop, and on to where the next layer begins. */
+static void emit_body(struct step_emitter *e, const struct schedule *s, const struct step *step, int body)
 {
 	struct codegen *g = e->g;
-	LLVMValueRef layers = read_i32(e, offsetof(struct dr_frame, layers));
+	const int64_t bytes[2] = { s->bodies[body].param_bytes, s->bodies[body].state_bytes };
+	emit_instrs(e, step_part(step, WHERE_LAYER, body));
+	for (int i = 0; i < 2; i++)
+		ir_store(g, ir_add(g, ir_load(g, g->i64, e->layer_at[i], 8), ir_i64(g, bytes[i])), e->layer_at[i], 8);
+}
+
+static void emit_layers(struct step_emitter *e, const struct schedule *s, const struct step *step)
+{
+	struct codegen *g = e->g;
+	LLVMValueRef layers = read_i32(e, offsetof(struct dr_frame, layers)), body_of = NULL;
+	if (s->n_bodies > 1)
+		body_of = ir_load(g, g->ptr, field(e, offsetof(struct dr_frame, body_of)), 8);
+	for (int i = 0; i < 2; i++) {
+		e->layer_at[i] = ir_local(g, g->i64, 1);
+		ir_store(g, ir_i64(g, 0), e->layer_at[i], 8);
+	}
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), layers, ir_i64(g, 1));
 	e->layer = l.index;
 	store_layer(e, e->layer);
-	emit_instrs(e, step, WHERE_LAYER);
+	LLVMValueRef body = body_of ? ir_load_i32(g, body_of, e->layer) : NULL;
+	for (int i = 0; i < s->n_bodies; i++) {
+		struct ir_branch mine;
+		if (body)
+			mine = if_begin(g, ir_compare(g, LLVMIntEQ, body, ir_i64(g, i)));
+		emit_body(e, s, step, i);
+		if (body)
+			if_end(g, &mine);
+	}
 	e->layer = NULL;
 	loop_end(g, &l);
 	store_layer(e, ir_i64(g, -1));
 }
 
-/* On stage `here` the instructions of `where`; on the others the collective that takes over or hands on the carried value. */
-static void emit_at_stage(struct step_emitter *e, const struct step *step, enum where where, LLVMValueRef here,
+/* On stage `here` the instructions of `part`; on the others the collective that takes over or hands on the carried value. */
+static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLVMValueRef here,
                           const struct carried *carried, int collective)
 {
 	struct codegen *g = e->g;
 	const struct number none = { .kind = NUMBER_CONST };
 	LLVMValueRef stage = read_i32(e, offsetof(struct dr_frame, stage));
 	struct ir_branch branch = if_begin(g, ir_compare(g, LLVMIntEQ, stage, here));
-	emit_instrs(e, step, where);
+	emit_instrs(e, part);
 	if_else(g, &branch);
 	LLVMValueRef at = address(e, &carried->at, &none);
 	call_collective(e, collective, carried->op, at, at, &carried->outer, &carried->block);
 	if_end(g, &branch);
 }
 
-static void emit_stages(struct step_emitter *e, const struct step *step, const struct carried *carried)
+static void emit_stages(struct step_emitter *e, const struct schedule *s, const struct step *step, const struct carried *carried)
 {
 	struct codegen *g = e->g;
 	LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
-	emit_at_stage(e, step, WHERE_FIRST_STAGE, ir_i64(g, 0), carried, carried->recv);
-	emit_layers(e, step);
-	emit_at_stage(e, step, WHERE_LAST_STAGE, last, carried, carried->send);
+	emit_at_stage(e, step_part(step, WHERE_FIRST_STAGE, 0), ir_i64(g, 0), carried, carried->recv);
+	emit_layers(e, s, step);
+	emit_at_stage(e, step_part(step, WHERE_LAST_STAGE, 0), last, carried, carried->send);
 }
 
 void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
@@ -227,13 +252,13 @@ void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
 	e.args = ir_local(g, g->i64, most_args(step));
 	read_frame(&e);
 	store_layer(&e, ir_i64(g, -1));
-	emit_instrs(&e, step, WHERE_EVERY_STAGE);
+	emit_instrs(&e, step_part(step, WHERE_EVERY_STAGE, 0));
 	if (s->stages.n > 1) {
-		emit_stages(&e, step, &s->carried[phase]);
+		emit_stages(&e, s, step, &s->carried[phase]);
 	} else {
-		emit_instrs(&e, step, WHERE_FIRST_STAGE);
-		emit_layers(&e, step);
-		emit_instrs(&e, step, WHERE_LAST_STAGE);
+		emit_instrs(&e, step_part(step, WHERE_FIRST_STAGE, 0));
+		emit_layers(&e, s, step);
+		emit_instrs(&e, step_part(step, WHERE_LAST_STAGE, 0));
 	}
 	LLVMBuildRetVoid(g->builder);
 }

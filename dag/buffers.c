@@ -36,17 +36,18 @@ static void extend(struct lower *w, int begin, int end, bool from_begin)
 static void live_ranges(struct lower *w)
 {
 	struct step *s = &w->s->step[w->phase];
-	int at = 1;
-	for (int where = 0; where < WHERES; where++) {
-		int begin = at;
-		for (int i = 0; i < s->at[where].n; i++, at++) uses_of(w, &s->at[where].at[i], at);
-		if (where == WHERE_LAYER) extend(w, begin, at, false);
+	int at = 1, layers = 1, after = 1;
+	for (int part = 0; part < s->n; part++) {
+		if (part == WHERE_LAYER) layers = at;
+		if (part == s->n - 1) after = at;
+		for (int i = 0; i < s->part[part].n; i++, at++) uses_of(w, &s->part[part].at[i], at);
 	}
+	extend(w, layers, after, false);
 	at = 1;
-	for (int where = 0, round = 0; where < WHERES; where++)
-		for (int i = 0; i < s->at[where].n; i++, at++) {
-			if (s->at[where].at[i].kind == INSTR_ROUNDS_BEGIN) round = at;
-			if (s->at[where].at[i].kind == INSTR_ROUNDS_END) extend(w, round, at, true);
+	for (int part = 0, round = 0; part < s->n; part++)
+		for (int i = 0; i < s->part[part].n; i++, at++) {
+			if (s->part[part].at[i].kind == INSTR_ROUNDS_BEGIN) round = at;
+			if (s->part[part].at[i].kind == INSTR_ROUNDS_END) extend(w, round, at, true);
 		}
 }
 
@@ -86,9 +87,9 @@ static void patch(struct lower *w, struct argument *a)
 static void patch_step(struct lower *w)
 {
 	struct step *s = &w->s->step[w->phase];
-	for (int where = 0; where < WHERES; where++)
-		for (int i = 0; i < s->at[where].n; i++) {
-			struct instr *in = &s->at[where].at[i];
+	for (int part = 0; part < s->n; part++)
+		for (int i = 0; i < s->part[part].n; i++) {
+			struct instr *in = &s->part[part].at[i];
 			for (int k = 0; k < in->n_args; k++) patch(w, &in->args[k]);
 			if (in->kind == INSTR_COLLECTIVE) {
 				patch(w, &in->src);

@@ -28,12 +28,12 @@ enum number_kind {
 	/* T, R: padded tokens and rows of a microbatch, struct dr_frame */
 };
 struct number { enum number_kind kind; int64_t value, div; int group; };
-/* A device address: base of the space + offset + layer * layer_stride. */
-struct address { enum dr_space space; int64_t offset, layer_stride; };
+/* A device address: base of the space + offset; in the spaces of layers, + where the layer that runs begins. */
+struct address { enum dr_space space; int64_t offset; };
 /* An address: the address plus `number` bytes (a rank's part of a value; usually the constant 0). A number: `number`. */
 struct argument { bool is_address; struct address address; struct number number; };
 
-enum where { WHERE_EVERY_STAGE, WHERE_FIRST_STAGE, WHERE_LAYER, WHERE_LAST_STAGE, WHERES };   /* order of a step */
+enum where { WHERE_EVERY_STAGE, WHERE_FIRST_STAGE, WHERE_LAYER, WHERE_LAST_STAGE, WHERES };   /* order of a step; in it, layers' bodies */
 enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUNDS_END };
 struct instr {
 	enum instr_kind kind;
@@ -42,10 +42,14 @@ struct instr {
 	int collective; struct argument src, dst; struct number outer, block;   /* COLLECTIVE; addresses; block in elements */
 	int group, dests, local; struct argument start; int64_t capacity;       /* ROUNDS_BEGIN. group -1: always one round */
 };
-struct step { VEC(struct instr) at[WHERES]; };
-/* A step runs EVERY_STAGE; then on the first stage FIRST_STAGE, on the others the receive of the carried value; then LAYER
- * for each of the stage's layers; then on the last stage LAST_STAGE, on the others the send. With one stage neither send
+struct instrs { struct instr *at; int n, cap; };
+/* A step's parts in their order: every stage, first stage, one for each body of the loop, last stage. It runs the first;
+ * then on the first stage the second, on the others the receive of the carried value; then for each of the stage's layers the
+ * body of that layer (schedule.body_of); then on the last stage the last, on the others the send. With one stage neither send
  * nor receive exists. */
+struct step { struct instrs *part; int n; };
+struct instrs *step_part(const struct step *s, enum where where, int body);
+struct layer_body { int64_t param_bytes, state_bytes, layers; };       /* bytes of one layer of this body */
 struct carried { struct address at; struct number outer, block; int send, recv; int op; };     /* collectives' indices */
 
 struct collective { enum dr_collective_kind kind; int group; enum dtype dtype; int phase; const char *cause, *where;
@@ -59,7 +63,7 @@ struct placed_param {
 struct constant { int64_t offset; const float *data; int64_t n; };
 struct expert_map { int64_t offset, experts, local; int atom[MAX_GROUP_ATOMS]; bool exchange[MAX_GROUP_ATOMS]; int n; };
 
-/* Bytes of one rank of a stage. */
+/* Bytes of one rank of a stage, all its layers. */
 struct stage { int64_t layer_begin, layer_end; int64_t bytes[DR_SPACES]; };
 
 struct schedule {
@@ -75,7 +79,9 @@ struct schedule {
 	VEC(struct stage) stages;
 	int stage_group, owner_group, logits_group;
 	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES], microbatches;
-	int64_t seqs, page, pages, pages_per_seq, layer_bytes, state_layer_bytes;
+	struct layer_body *bodies; int n_bodies;        /* of the loop */
+	const int *body_of;                             /* by layer */
+	int64_t seqs, page, pages, pages_per_seq;
 	int64_t input_offset[DR_INPUTS], tokens_offset, logits_offset, vocab, comm_slot, comm_mailbox;
 };
 

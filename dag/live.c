@@ -21,4 +21,8 @@ void mark_live(struct local *l)
 	l->live = arena_array(l->arena, bool, p->values.n + 1);
 	for (int i = 0; i < p->outputs.n; i++) mark(l, p->outputs.at[i].value);
 	for (int i = 0; i < p->states.n; i++) mark(l, p->states.at[i].value);
+	for (int i = 0; i < p->values.n; i++)           /* a name that one body carries, all carry */
+		if (p->values.at[i].op == OP_CARRY && l->live[i])
+			for (int k = i; k < p->values.n; k++)
+				if (p->values.at[k].op == OP_CARRY && p->values.at[k].name == p->values.at[i].name) mark(l, k);
 }

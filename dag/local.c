@@ -26,6 +26,7 @@ int infer_emit(struct infer *f, int value, const int *args, int n, struct layout
 	out.args = arena_array(f->l->arena, int, n + 1);
 	for (int i = 0; i < n; i++) out.args[i] = args[i];
 	out.where = n ? where_of(f, value, args, n) : (enum where)position_of(f->l, value);
+	out.body = program_body(f->l->program, value);
 	vec_push(f->l->arena, &f->ph->values, out);
 	return f->ph->of_program[value] = f->ph->values.n - 1;
 }
@@ -142,19 +143,19 @@ static void infer_carry(struct infer *f, int value)
 	int args[1] = { infer_operand(f, value, 0, &t, NULL) };
 	int at = infer_emit(f, value, args, 1, t.layout);
 	f->ph->values.at[at].where = WHERE_LAYER;
-	if (f->ph->n_carry == 8) internal_error("more than 8 carried values");
-	f->ph->carry[f->ph->n_carry++] = at;
+	vec_push(f->l->arena, &f->ph->turns, ((struct turn){ at, -1 }));
 }
 
-/* The end of a turn: carried values are back in the layout with which the turn began. */
+/* The end of a body: its carried values are back in the layout with which the turn began. */
 static void infer_turn(struct infer *f)
 {
 	const struct program *p = f->l->program;
-	for (int i = 0; i < f->ph->n_carry; i++) {
-		const struct local_value *carry = &f->ph->values.at[f->ph->carry[i]];
-		const struct value *v = &p->values.at[carry->source];
-		struct layout want = carry->layout;
-		f->ph->carry_next[i] = reshard(f->l, f->ph, f->ph->of_program[v->next], &want, v->region, carry->source, "carried");
+	for (int i = 0; i < f->ph->turns.n; i++) {
+		struct turn *t = &f->ph->turns.at[i];
+		if (t->next >= 0) continue;
+		const struct local_value carry = f->ph->values.at[t->carry];
+		const struct value *v = &p->values.at[carry.source];
+		t->next = reshard(f->l, f->ph, f->ph->of_program[v->next], &carry.layout, v->region, carry.source, "carried");
 	}
 }
 
@@ -202,10 +203,11 @@ static void infer_phase(struct local *l, int phase)
 	f.ph->logits = f.ph->token = -1;
 	for (int i = 0; i < p->values.n; i++) {
 		f.ph->of_program[i] = -1;
-		if (p->has_loop && i == p->loop.end) infer_turn(&f);
+		for (int b = 0; b < p->loop.n_bodies; b++)
+			if (i == p->loop.bodies[b].end) infer_turn(&f);
 		if (l->live[i]) infer_value(&f, i);
 	}
-	if (p->has_loop && p->loop.end == p->values.n) infer_turn(&f);
+	infer_turn(&f);
 	infer_outputs(&f);
 }
 

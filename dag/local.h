@@ -26,7 +26,7 @@ struct local_value {
 	int          *axes, n_axes;
 	enum dtype    dtype;
 	struct layout layout;
-	enum where    where;
+	enum where    where; int body;  /* body: of the loop, for WHERE_LAYER */
 	int           region;           /* of the operator that asked for it */
 	/* collectives and slices */
 	struct atoms  atoms; int from, to;      /* axes (program), -1 where there is none */
@@ -36,10 +36,13 @@ struct local_value {
 	const float  *data; int64_t n_data;     /* LOCAL_CONST */
 };
 
+/* A carried value in one body of the loop: local values at the start and the end of a turn. */
+struct turn { int carry, next; };
+
 struct local_phase {
 	VEC(struct local_value) values;
 	int *of_program;                /* program value -> local value as its op left it; -1 */
-	int  carry_next[8], carry[8], n_carry;  /* local values: at the end of a turn, at its start */
+	VEC(struct turn) turns;         /* carried values, one for each body */
 	int  logits, token;             /* outputs, -1 where the model has none */
 };
 

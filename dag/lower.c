@@ -41,7 +41,7 @@ struct number number_times(struct number n, int64_t k)
 struct argument arg_number(struct number n) { return (struct argument){ .number = n }; }
 struct argument arg_buffer(int buffer)
 {
-	return (struct argument){ .is_address = true, .address = { DR_SPACE_ACT, buffer, 0 }, .number = number_const(0) };
+	return (struct argument){ .is_address = true, .address = { DR_SPACE_ACT, buffer }, .number = number_const(0) };
 }
 struct argument arg_phys(const struct phys *p)
 {
@@ -135,6 +135,13 @@ struct phys lower_shape(struct lower *w, int local)
 	return out;
 }
 
+bool lower_is_carried(const struct lower *w, int local)
+{
+	for (int i = 0; i < w->ph->turns.n; i++)
+		if (w->ph->turns.at[i].next == local) return true;
+	return false;
+}
+
 /* ---- memory --------------------------------------------------------------------------------------------------------- */
 int lower_buffer(struct lower *w, int64_t bytes)
 {
@@ -150,7 +157,7 @@ struct phys *lower_define(struct lower *w, int local, struct phys p)
 	p.offset = number_const(0);
 	if (local == ph->logits) p.buffer = 1;
 	else if (local == ph->token) p.buffer = 0;
-	else if (ph->n_carry && local == ph->carry_next[0]) p.buffer = w->carry_buffer;
+	else if (lower_is_carried(w, local)) p.buffer = w->carry_buffer;
 	else p.buffer = lower_buffer(w, lower_rows_max(w, &p) * p.row_stride * dtype_bytes(p.dtype));
 	w->phys[local] = p;
 	return &w->phys[local];
@@ -174,7 +181,7 @@ int64_t lower_table(struct lower *w, const float *data, int64_t n)
 struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like)
 {
 	const struct program *p = w->l->program;
-	struct argument a = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[which], 0 }, .number = number_const(0) };
+	struct argument a = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[which] }, .number = number_const(0) };
 	for (int i = 0; i < like->n_axes; i++) {
 		if (like->axes[i] == p->batch && !atoms_equal(&like->layout.axis[i], &w->l->owners))
 			lower_unsupported(w, p->values.at[like->source].span, "attention or routing on a rank that holds several owners' sequences");
@@ -213,7 +220,7 @@ static const char *region_path(const struct lower *w, int region)
 	return arena_printf(w->arena, "%s%s%s", outer, *outer ? "." : "", r->name);
 }
 
-static int op_name_index(struct lower *w, int local, const char *what)
+int lower_op_name(struct lower *w, int local, const char *what)
 {
 	const char *path = region_path(w, w->ph->values.at[local].region);
 	const char *name = arena_printf(w->arena, "%s%s%s", path, *path ? ": " : "", what);
@@ -223,11 +230,22 @@ static int op_name_index(struct lower *w, int local, const char *what)
 	return w->s->op_names.n - 1;
 }
 
+struct instrs *step_part(const struct step *s, enum where where, int body)
+{
+	return &s->part[where == WHERE_LAST_STAGE ? s->n - 1 : where == WHERE_LAYER ? WHERE_LAYER + body : (int)where];
+}
+
+struct instrs *lower_part(const struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	return step_part(&w->s->step[w->phase], v->where, v->body);
+}
+
 void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what)
 {
-	i.op = op_name_index(w, local, what);
+	i.op = lower_op_name(w, local, what);
 	if (moe >= 0) vec_push(w->arena, &w->moes.at[moe].body, i);
-	else vec_push(w->arena, &w->s->step[w->phase].at[w->ph->values.at[local].where], i);
+	else vec_push(w->arena, lower_part(w, local), i);
 }
 
 void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n, const char *what)

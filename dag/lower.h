@@ -34,7 +34,7 @@ struct moe {
 	int     dispatch;               /* local value */
 	int     order, place, start, packed, meta, offsets, from;       /* buffers */
 	int64_t d; enum dtype dtype;    /* of the rows sent */
-	VEC(struct instr) body;         /* what runs once a round */
+	struct instrs body;             /* what runs once a round */
 };
 
 struct lower {
@@ -65,9 +65,12 @@ struct argument arg_number(struct number n);
 struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
 struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like);      /* a step's array, cut as `like`'s tokens are */
+bool lower_is_carried(const struct lower *w, int local);                /* the value at the end of a turn */
+struct instrs *lower_part(const struct lower *w, int local);            /* of the step, where the value is computed */
 int  lower_kernel(struct lower *w, const struct kernel *k);             /* equal descriptions once */
 void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n, const char *what);
 void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what);
+int  lower_op_name(struct lower *w, int local, const char *what);        /* "layer.attn: contract q", as an index */
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
 
 /* lower_rows.c: the bytes of a value without gaps, computing its chain if it is virtual, copying if it is a view with gaps.
@@ -84,7 +87,7 @@ int  lower_add_collective(struct lower *w, enum dr_collective_kind kind, int gro
 /* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: the expert axis or -1), or plain. */
 struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, int group, struct packing pack);
 struct argument lower_plain(struct lower *w, int param, int user);
-int64_t param_bytes(const struct schedule *s, enum dr_space space);     /* of all params placed in a space so far */
+int64_t param_bytes(const struct schedule *s, enum dr_space space, int body);   /* of the params placed in a space so far; body: of a layer's, or -1 */
 /* buffers.c */
 int64_t place_buffers(struct lower *w);         /* bytes of the step's arena; patches the instructions */
 #endif

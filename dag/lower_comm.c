@@ -96,7 +96,7 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 {
 	const struct phys *x = &w->phys[arg];
 	return w->uses[arg] == 1 && x->buffer > 1 && x->buffer != w->carry_buffer && x->offset.kind == NUMBER_CONST && local != w->ph->logits
-	       && local != w->ph->token && !(w->ph->n_carry && local == w->ph->carry_next[0]);
+	       && local != w->ph->token && !lower_is_carried(w, local);
 }
 
 /* [outer][n][block] cut along `to` must become n blocks side by side, and what arrives is joined along `from`. Built where

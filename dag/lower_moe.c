@@ -55,12 +55,12 @@ static struct argument expert_map(struct lower *w, const struct local_value *v, 
 		bool same = have->experts == map.experts && have->local == map.local && have->n == map.n;
 		for (int k = 0; same && k < map.n; k++) same = have->atom[k] == map.atom[k] && have->exchange[k] == map.exchange[k];
 		if (!same) continue;
-		a.address = (struct address){ DR_SPACE_TABLE, have->offset, 0 };
+		a.address = (struct address){ DR_SPACE_TABLE, have->offset };
 		return a;
 	}
 	map.offset = lower_table(w, NULL, 0);
 	vec_push(w->arena, &s->maps, map);
-	a.address = (struct address){ DR_SPACE_TABLE, map.offset, 0 };
+	a.address = (struct address){ DR_SPACE_TABLE, map.offset };
 	return a;
 }
 
@@ -193,7 +193,7 @@ static void close_rounds(struct lower *w, int local, int moe)
 	                       .local = (int)m->local, .start = arg_buffer(m->start), .capacity = m->capacity };
 	struct instr end = { .kind = INSTR_ROUNDS_END };
 	lower_emit(w, local, -1, begin, "rounds");
-	for (int i = 0; i < m->body.n; i++) vec_push(w->arena, &w->s->step[w->phase].at[w->ph->values.at[local].where], m->body.at[i]);
+	for (int i = 0; i < m->body.n; i++) vec_push(w->arena, lower_part(w, local), m->body.at[i]);
 	lower_emit(w, local, -1, end, "rounds");
 }
 

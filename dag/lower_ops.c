@@ -234,6 +234,7 @@ static int64_t state_offset(const struct lower *w, int state)
 	int64_t at = 0;
 	for (int i = 0; i < state; i++) {
 		const struct state *s = &p->states.at[i];
+		if (s->body != p->states.at[state].body) continue;
 		int64_t elements = w->s->pages * w->s->page;
 		for (int k = 0; k < s->n_axes; k++) {
 			struct atoms a = place_axis(w->l, s->axes[k], s->region, PHASE_ANY, CLASS_CACHE);
@@ -267,7 +268,7 @@ static void lower_append(struct lower *w, int local)
 	struct phys out = *x;
 	out.state = PHYS_READY;
 	out.buffer = -1;
-	out.address = (struct address){ DR_SPACE_STATE, state_offset(w, s->state), -1 };
+	out.address = (struct address){ DR_SPACE_STATE, state_offset(w, s->state) };
 	out.offset = number_const(0);
 	out.dtype = state->dtype;
 	w->phys[local] = out;
@@ -321,7 +322,7 @@ static void lower_attend(struct lower *w, int local)
 	a->scale = s->attend.scale, a->causal = s->attend.causal;
 	a->q = q.dtype, a->kv = keys->dtype, a->y = y.dtype;
 	const struct phys *to = lower_define(w, local, y);
-	struct argument pages = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES], 0 }, .number = number_const(0) };
+	struct argument pages = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES] }, .number = number_const(0) };
 	struct argument args[8] = { arg_phys(&q), arg_phys(keys), arg_phys(values), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[v->args[0]]),
 	                            arg_phys(pos), pages, arg_phys(to), arg_number(q.rows) };
 	lower_launch(w, local, -1, &k, args, 8, "attend");
@@ -349,9 +350,9 @@ static void lower_source_value(struct lower *w, int local)
 	p.state = PHYS_READY;
 	if (v->op == LOCAL_CONST) {
 		p.dtype = DTYPE_F32;
-		p.address = (struct address){ DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data) : 0, 0 };     /* scalars are part of the code */
+		p.address = (struct address){ DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data) : 0 };     /* scalars are part of the code */
 	} else if (lower_source(w, local)->op == OP_INPUT)
-		p.address = (struct address){ DR_SPACE_INPUT, w->s->input_offset[of_kind[lower_source(w, local)->input]], 0 };
+		p.address = (struct address){ DR_SPACE_INPUT, w->s->input_offset[of_kind[lower_source(w, local)->input]] };
 	else p.dtype = w->l->program->params.at[lower_source(w, local)->param].dtype;  /* a param: its address is asked for where it is used */
 	w->phys[local] = p;
 }
@@ -363,6 +364,10 @@ static void lower_carry(struct lower *w, int local)
 	if (lower_source(w, local)->op == OP_FINAL) *p = w->phys[v->args[0]];
 	else {
 		struct phys shape = lower_shape(w, local);
+		if (w->carry_buffer >= 0) {             /* another body of the loop: it goes on where the layer before stopped */
+			*p = w->phys[w->ph->turns.at[0].carry];
+			return;
+		}
 		w->carry_buffer = lower_buffer(w, lower_rows_max(w, &shape) * shape.row_stride * dtype_bytes(shape.dtype));
 		const struct phys init = *lower_ready(w, v->args[0], NULL);
 		/* the value before the loop is copied once; the layers then write in place */

@@ -5,11 +5,11 @@
 static int64_t round64(int64_t n) { return (n + 63) / 64 * 64; }
 static int64_t round_to(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 
-int64_t param_bytes(const struct schedule *s, enum dr_space space)
+int64_t param_bytes(const struct schedule *s, enum dr_space space, int body)
 {
 	int64_t bytes = 0;
 	for (int i = 0; i < s->params.n; i++)
-		if (s->params.at[i].space == space) bytes += round64(s->params.at[i].bytes);
+		if (s->params.at[i].space == space && s->params.at[i].param->body == body) bytes += round64(s->params.at[i].bytes);
 	return bytes;
 }
 
@@ -70,16 +70,16 @@ static struct argument place(struct lower *w, struct placed_param p, int user)
 	struct schedule *s = w->s;
 	struct argument a = { .is_address = true, .number = number_const(0) };
 	p.space = space_of(w, p.param, user);
-	p.offset = param_bytes(s, p.space);
+	p.offset = param_bytes(s, p.space, p.param->body);
 	for (int i = 0; i < s->params.n; i++) {
 		if (s->params.at[i].param != p.param || s->params.at[i].space != p.space) continue;
 		if (!same_order(&s->params.at[i], &p)) lower_unsupported(w, p.param->span, "a param that two operators read in different orders");
-		a.address = (struct address){ p.space, s->params.at[i].offset, 0 };
+		a.address = (struct address){ p.space, s->params.at[i].offset };
 		return a;
 	}
 	if (dtype_bytes(p.param->dtype) < 2) lower_unsupported(w, p.param->span, "a weight stored as %s", dtype_name(p.param->dtype));
 	vec_push(w->arena, &s->params, p);
-	a.address = (struct address){ p.space, p.offset, 0 };
+	a.address = (struct address){ p.space, p.offset };
 	return a;
 }
 

@@ -71,7 +71,7 @@ static void count_uses(struct lower *w)
 	for (int i = 0; i < w->ph->values.n; i++)
 		for (int k = 0; k < w->ph->values.at[i].n_args; k++)
 			if (w->ph->values.at[i].args[k] >= 0) w->uses[w->ph->values.at[i].args[k]]++;
-	for (int i = 0; i < w->ph->n_carry; i++) w->uses[w->ph->carry_next[i]]++;
+	for (int i = 0; i < w->ph->turns.n; i++) w->uses[w->ph->turns.at[i].next]++;
 	if (w->ph->logits >= 0) w->uses[w->ph->logits]++;
 	if (w->ph->token >= 0) w->uses[w->ph->token]++;
 }
@@ -92,23 +92,16 @@ static void output_buffers(struct lower *w)
 /* The value that crosses between stages: sent after a stage's layers, received before them. */
 static void set_carried(struct lower *w)
 {
-	if (w->s->stages.n < 2 || !w->ph->n_carry) return;
-	if (w->ph->n_carry > 1) {
-		lower_unsupported(w, w->l->program->loop.span, "a pipeline that carries more than one value between layers");
-		return;
-	}
-	int at = w->ph->carry[0];
+	if (w->s->stages.n < 2 || !w->ph->turns.n) return;
+	int at = w->ph->turns.at[0].carry;
 	const struct phys *p = &w->phys[at];
 	struct carried *c = &w->s->carried[w->phase];
-	c->at = (struct address){ DR_SPACE_ACT, w->buffers.at[w->carry_buffer].offset, 0 };
+	c->at = (struct address){ DR_SPACE_ACT, w->buffers.at[w->carry_buffer].offset };
 	c->outer = number_const(1);
 	c->block = number_times(p->rows, p->row_stride);
 	c->send = lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows, p->row_stride * dtype_bytes(p->dtype), at, "the residual stream to the next stage");
 	c->recv = lower_add_collective(w, DR_RECV, w->s->stage_group, p->dtype, p->rows, p->row_stride * dtype_bytes(p->dtype), at, "the residual stream from the stage before");
-	struct instr name = { .kind = INSTR_COLLECTIVE };
-	w->moes.n = 0;
-	lower_emit(w, at, -1, name, "carried to the next stage");
-	c->op = w->s->step[w->phase].at[WHERE_LAYER].at[--w->s->step[w->phase].at[WHERE_LAYER].n].op;
+	c->op = lower_op_name(w, at, "carried to the next stage");
 	int64_t bytes = lower_rows_max(w, p) * p->row_stride * dtype_bytes(p->dtype);
 	if (bytes > w->s->comm_mailbox) w->s->comm_mailbox = round_up(bytes, 64);
 }
@@ -135,12 +128,14 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 {
 	struct lower w = { .l = l, .ph = &l->phase[phase], .phase = phase, .arena = arena, .sink = sink, .s = s, .target = t, .carry_buffer = -1 };
 	w.phys = arena_array(arena, struct phys, w.ph->values.n + 1);
+	s->step[phase].n = WHERES - 1 + l->program->loop.n_bodies;
+	s->step[phase].part = arena_array(arena, struct instrs, s->step[phase].n);
 	count_uses(&w);
 	output_buffers(&w);
 	check_captures(&w);
-	if (w.ph->n_carry > 1) lower_unsupported(&w, l->program->loop.span, "a `repeat` that carries more than one value");
+	if (w.ph->turns.n > l->program->loop.n_bodies) lower_unsupported(&w, l->program->loop.span, "a `repeat` that carries more than one value");
 	for (int i = 0; i < w.ph->values.n && !w.failed; i++) lower_op(&w, i);
-	for (int i = 0; i < w.ph->n_carry && !w.failed; i++) lower_ready(&w, w.ph->carry_next[i], NULL);
+	for (int i = 0; i < w.ph->turns.n && !w.failed; i++) lower_ready(&w, w.ph->turns.at[i].next, NULL);
 	if (w.ph->logits >= 0 && !w.failed) lower_ready(&w, w.ph->logits, NULL);
 	if (w.ph->token >= 0 && !w.failed) lower_ready(&w, w.ph->token, NULL);
 	if (w.failed) return -1;
@@ -149,12 +144,13 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	return w.failed ? -1 : bytes;
 }
 
-static int64_t state_bytes(struct local *l, const struct schedule *s)
+static int64_t state_bytes(struct local *l, const struct schedule *s, int body)
 {
 	int64_t bytes = 0;
 	for (int i = 0; i < l->program->states.n; i++) {
 		const struct state *st = &l->program->states.at[i];
 		int64_t elements = s->pages * s->page;
+		if (st->body != body) continue;
 		for (int k = 0; k < st->n_axes; k++) {
 			struct atoms a = place_axis(l, st->axes[k], st->region, PHASE_ANY, CLASS_CACHE);
 			if (l->program->axes.at[st->axes[k]].extent) elements *= l->program->axes.at[st->axes[k]].extent / atoms_size(l, &a);
@@ -172,17 +168,16 @@ static int64_t table_bytes(const struct schedule *s)
 	return bytes;
 }
 
-static void set_stage_bytes(struct schedule *s, struct local *l, int64_t inputs, int64_t act)
+static void set_stage_bytes(struct schedule *s, int64_t inputs, int64_t act)
 {
-	s->layer_bytes = param_bytes(s, DR_SPACE_LAYER);
-	s->state_layer_bytes = state_bytes(l, s);
 	for (int i = 0; i < s->stages.n; i++) {
 		struct stage *st = &s->stages.at[i];
-		int64_t layers = st->layer_end - st->layer_begin;
-		st->bytes[DR_SPACE_LAYER] = layers * s->layer_bytes;
-		st->bytes[DR_SPACE_PRE] = i == 0 ? param_bytes(s, DR_SPACE_PRE) : 0;
-		st->bytes[DR_SPACE_POST] = i == s->stages.n - 1 ? param_bytes(s, DR_SPACE_POST) : 0;
-		st->bytes[DR_SPACE_STATE] = layers * s->state_layer_bytes;
+		for (int64_t k = st->layer_begin; k < st->layer_end; k++) {
+			st->bytes[DR_SPACE_LAYER] += s->bodies[s->body_of[k]].param_bytes;
+			st->bytes[DR_SPACE_STATE] += s->bodies[s->body_of[k]].state_bytes;
+		}
+		st->bytes[DR_SPACE_PRE] = i == 0 ? param_bytes(s, DR_SPACE_PRE, -1) : 0;
+		st->bytes[DR_SPACE_POST] = i == s->stages.n - 1 ? param_bytes(s, DR_SPACE_POST, -1) : 0;
 		st->bytes[DR_SPACE_ACT] = act;
 		st->bytes[DR_SPACE_INPUT] = inputs;
 		st->bytes[DR_SPACE_TABLE] = table_bytes(s);
@@ -190,22 +185,15 @@ static void set_stage_bytes(struct schedule *s, struct local *l, int64_t inputs,
 	}
 }
 
-/* Addresses in per-layer spaces step by a layer's bytes, known only now. */
-static void set_layer_stride(struct schedule *s, struct argument *a)
+/* What a layer of each body takes. */
+static void set_bodies(struct schedule *s, struct local *l)
 {
-	if (!a->is_address) return;
-	if (a->address.space == DR_SPACE_LAYER) a->address.layer_stride = s->layer_bytes;
-	if (a->address.space == DR_SPACE_STATE) a->address.layer_stride = s->state_layer_bytes;
-}
-
-static void set_layer_strides(struct schedule *s)
-{
-	for (int phase = 0; phase < PHASES; phase++)
-		for (int where = 0; where < WHERES; where++)
-			for (int i = 0; i < s->step[phase].at[where].n; i++) {
-				struct instr *in = &s->step[phase].at[where].at[i];
-				for (int k = 0; k < in->n_args; k++) set_layer_stride(s, &in->args[k]);
-			}
+	const struct loop *loop = &l->program->loop;
+	s->n_bodies = loop->n_bodies;
+	s->body_of = loop->body_of;
+	s->bodies = arena_array(l->arena, struct layer_body, loop->n_bodies + 1);
+	for (int i = 0; i < loop->n_bodies; i++)
+		s->bodies[i] = (struct layer_body){ param_bytes(s, DR_SPACE_LAYER, i), state_bytes(l, s, i), loop->bodies[i].turns };
 }
 
 /* The groups that the runtime needs by name come first. */
@@ -249,7 +237,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 		if (bytes > act) act = bytes;
 	}
 	if (sink->errors != before) return NULL;
-	set_stage_bytes(s, l, inputs, act);
-	set_layer_strides(s);
+	set_bodies(s, l);
+	set_stage_bytes(s, inputs, act);
 	return s;
 }

@@ -81,9 +81,12 @@ void schedule_print(const struct schedule *s, FILE *out)
 		fprintf(out, "\n");
 	}
 	for (int phase = 0; phase < PHASES; phase++)
-		for (int where = 0; where < WHERES; where++) {
-			fprintf(out, "%s, %s\n", phase_name(phase), where_text[where]);
-			for (int i = 0; i < s->step[phase].at[where].n; i++) print_instr(s, &s->step[phase].at[where].at[i], out);
+		for (int part = 0; part < s->step[phase].n; part++) {
+			int body = part - WHERE_LAYER;
+			fprintf(out, "%s, %s", phase_name(phase), where_text[part == s->step[phase].n - 1 ? WHERE_LAST_STAGE : body > 0 ? WHERE_LAYER : part]);
+			if (part < s->step[phase].n - 1 && body >= 0) fprintf(out, " (%lld of them)", (long long)s->bodies[body].layers);
+			fprintf(out, "\n");
+			for (int i = 0; i < s->step[phase].part[part].n; i++) print_instr(s, &s->step[phase].part[part].at[i], out);
 		}
 }
 
@@ -123,8 +126,8 @@ const char *schedule_check(const struct schedule *s, struct arena *arena)
 {
 	const char *wrong = NULL;
 	for (int phase = 0; phase < PHASES; phase++)
-		for (int where = 0; where < WHERES; where++)
-			for (int i = 0; i < s->step[phase].at[where].n && !wrong; i++) wrong = check_instr(s, &s->step[phase].at[where].at[i], arena);
+		for (int part = 0; part < s->step[phase].n; part++)
+			for (int i = 0; i < s->step[phase].part[part].n && !wrong; i++) wrong = check_instr(s, &s->step[phase].part[part].at[i], arena);
 	for (int i = 0; i < s->params.n && !wrong; i++) wrong = check_param(s, &s->params.at[i], arena);
 	return wrong;
 }

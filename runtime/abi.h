@@ -12,10 +12,10 @@ enum { DR_ABI_VERSION = 1 };
 
 /* Where a rank's memory is used. All but DR_SPACE_COMM are on the device; one allocator gives them all. */
 enum dr_space {
-	DR_SPACE_LAYER,         /* params of the loop: layer i at i * layer_bytes */
+	DR_SPACE_LAYER,         /* params of the loop: a stage's layers one behind the other, each of its body's param_bytes */
 	DR_SPACE_PRE,           /* params before the loop: on the first stage only */
 	DR_SPACE_POST,          /* params after the loop: on the last stage only */
-	DR_SPACE_STATE,         /* cache pages: layer i at i * state_layer_bytes */
+	DR_SPACE_STATE,         /* cache pages: layers one behind the other, each of its body's state_bytes */
 	DR_SPACE_ACT,           /* activations and workspaces of one step */
 	DR_SPACE_INPUT,         /* what a step brings: enum dr_input */
 	DR_SPACE_TABLE,         /* constants and expert maps, written once */
@@ -67,7 +67,8 @@ enum dr_role { DR_PLAIN, DR_WEIGHT_GROUP, DR_WEIGHT_N, DR_WEIGHT_K };    /* see 
 struct dr_param {
 	struct dr_span path;    /* layer.attn.wq */
 	struct dr_span key;     /* model.layers.{layer}.self_attn.q_proj.weight */
-	uint32_t space, in_loop;
+	uint32_t space, in_loop, body;  /* in_loop: one for each layer of that body */
+	uint32_t pad;
 	uint64_t offset, bytes; /* in its space; bytes of one layer's */
 	uint32_t dtype;         /* as stored on the device */
 	uint32_t n_tile, k_pair;/* n_tile 0: plain row-major in the order of `axes` */
@@ -75,6 +76,7 @@ struct dr_param {
 	struct dr_span shape;   /* int64: shape of the stored tensor */
 	int64_t  base;          /* flat offset of element (0, 0, ...) in the stored tensor, elements */
 };
+struct dr_body { uint64_t param_bytes, state_bytes; };          /* of one layer of a kind */
 struct dr_constant { uint64_t offset; struct dr_span bytes; };           /* copied into DR_SPACE_TABLE at start */
 struct dr_map {                                         /* expert map, i32[experts] at `offset` of DR_SPACE_TABLE:
 	   owner = e / local; its digits over `atoms` (major to minor): an atom with exchange 1 adds to dest = dest * size + digit,
@@ -99,7 +101,7 @@ struct dr_program {
 	uint32_t max_rows[DR_PHASES];                   /* most R in one microbatch */
 	uint32_t microbatches;
 	uint32_t seqs, page, pages, pages_per_seq;      /* per owner: sequences, positions in a page, pages in the pool, page table width */
-	uint64_t layer_bytes, state_layer_bytes;
+	struct dr_span bodies, body_of;                 /* struct dr_body; u32 for each layer of the model */
 	uint64_t input_offset[DR_INPUTS];
 	uint64_t tokens_offset;                         /* i32[R] sampled tokens in DR_SPACE_ACT, after a step, on the last stage */
 	uint64_t logits_offset;                         /* f32[R][vocab / size of logits_group] in DR_SPACE_ACT, after a step, on the last stage */
@@ -111,6 +113,7 @@ struct dr_program {
 struct dr_frame {
 	uint64_t base[DR_SPACES];                       /* device addresses */
 	const int32_t *index;                           /* this rank's index in each group */
+	const uint32_t *body_of;                        /* the body of each layer of this stage */
 	int32_t stage, stages, layers;                  /* layers: of this stage */
 	int32_t tokens, rows;                           /* T and R of this microbatch */
 	int32_t layer;                                  /* the stage's layer that runs, -1 outside of the loop; for messages; generated code keeps it */

@@ -105,3 +105,19 @@ const char *plan_op(const struct plan *p, int op)
 {
 	return op >= 0 && op < (int)p->head->op_names.n ? plan_string(p, p->op_names[op]) : "?";
 }
+
+const uint32_t *plan_bodies(const struct plan *p, int64_t layer) { return plan_array(p, uint32_t, p->head->body_of) + layer; }
+
+bool plan_has_param(const struct plan *p, const struct dr_param *param, int64_t layer)
+{
+	return !param->in_loop || *plan_bodies(p, layer) == param->body;
+}
+
+uint64_t plan_layer_offset(const struct plan *p, int64_t begin, int64_t layer)
+{
+	const struct dr_body *bodies = plan_array(p, struct dr_body, p->head->bodies);
+	uint64_t at = 0;
+	for (int64_t i = begin; i < layer; i++)
+		at += bodies[*plan_bodies(p, i)].param_bytes;
+	return at;
+}

@@ -18,6 +18,7 @@ static void open_frame(struct rank *r)
 	r->first_layer = (int)plan->stages[stage].layer_begin;
 	r->frame = (struct dr_frame){
 		.index = index, .stage = stage, .stages = plan->n_stages, .layer = -1,
+		.body_of = plan_bodies(plan, plan->stages[stage].layer_begin),
 		.layers = (int32_t)(plan->stages[stage].layer_end - plan->stages[stage].layer_begin),
 	};
 	for (int i = 0; i < DR_SPACES; i++)

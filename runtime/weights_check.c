@@ -99,6 +99,8 @@ static void check_param(struct check *k, const struct dr_param *p, int64_t layer
 	const struct dr_axis *axes = plan_array(k->plan, struct dr_axis, p->axes);
 	for (int64_t layer = 0; layer < (p->in_loop ? layers : 1); layer++) {
 		int64_t digit[MAX_AXES] = { 0 };
+		if (!plan_has_param(k->plan, p, layer))
+			continue;
 		do {
 			char key[KEY_BYTES];
 			param_key(k->plan, p, layer, digit, key, sizeof key);

@@ -189,7 +189,9 @@ void weights_load(const struct plan *plan, int rank, const struct checkpoint *c,
 		for (int64_t layer = begin; layer < end; layer++) {
 			struct transfer t = { .plan = plan, .param = p, .axes = plan_array(plan, struct dr_axis, p->axes),
 				.checkpoint = c, .rank = rank, .layer = layer };
-			uint64_t to = m->base[p->space] + p->offset + (uint64_t)(layer - begin) * plan->head->layer_bytes;
+			if (!plan_has_param(plan, p, layer))
+				continue;
+			uint64_t to = m->base[p->space] + p->offset + (p->in_loop ? plan_layer_offset(plan, begin, layer) : 0);
 			load_param(&t, d, to, r);
 		}
 	}

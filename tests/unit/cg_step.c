@@ -118,14 +118,23 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	vec_push(a, &s->kernels, offsets);
 	for (int i = 0; i < stages; i++)
 		vec_push(a, &s->stages, ((struct stage){ .layer_begin = 2 * i, .layer_end = 2 * i + 2 }));
+	s->n_bodies = 1;
+	s->bodies = arena_array(a, struct layer_body, 1);
+	s->bodies[0] = (struct layer_body){ 256, 64, 2 * stages };
+	s->body_of = arena_array(a, int, 2 * stages);
+	for (int phase = 0; phase < PHASES; phase++) {
+		s->carried[phase].at.space = DR_SPACE_ACT;
+		s->step[phase].n = WHERES;
+		s->step[phase].part = arena_array(a, struct instrs, WHERES);
+	}
 	vec_push(a, &s->op_names, "embed");
 	vec_push(a, &s->op_names, "layer: mlp");
 	return s;
 }
 
-static struct argument at(enum dr_space space, int64_t offset, int64_t layer_stride)
+static struct argument at(enum dr_space space, int64_t offset)
 {
-	return (struct argument){ .is_address = true, .address = { space, offset, layer_stride } };
+	return (struct argument){ .is_address = true, .address = { space, offset } };
 }
 
 static struct argument count(enum number_kind kind, int64_t value, int64_t div, int group)
@@ -137,7 +146,7 @@ static void launch(struct arena *a, struct step *step, enum where where, int op,
 {
 	struct instr in = { .kind = INSTR_LAUNCH, .op = op, .args = arena_array(a, struct argument, n), .n_args = n };
 	memcpy(in.args, args, sizeof *args * (size_t)n);
-	vec_push(a, &step->at[where], in);
+	vec_push(a, step_part(step, where, 0), in);
 }
 
 static void run_step(const struct loaded *l, enum phase phase, int stage, int stages)
@@ -157,13 +166,13 @@ static void check_order(int level)
 	calls = (struct text){ .arena = &a };
 	struct schedule *s = make_schedule(&a, 1);
 	struct step *step = &s->step[PHASE_PREFILL];
-	struct argument shifted = at(DR_SPACE_ACT, 8, 0);
+	struct argument shifted = at(DR_SPACE_ACT, 8);
 	shifted.number = (struct number){ NUMBER_INDEX_TOKENS, 12, 2, 0 };
 	launch(&a, step, WHERE_EVERY_STAGE, 0, (struct argument[]){ count(NUMBER_CONST, 7, 0, 0), shifted }, 2);
 	launch(&a, step, WHERE_FIRST_STAGE, 0, (struct argument[]){ count(NUMBER_TOKENS, 3, 2, 0), count(NUMBER_ROWS, 5, 1, 0) }, 2);
-	launch(&a, step, WHERE_LAYER, 1, (struct argument[]){ at(DR_SPACE_LAYER, 16, 256), count(NUMBER_INDEX, 9, 0, 0),
+	launch(&a, step, WHERE_LAYER, 1, (struct argument[]){ at(DR_SPACE_LAYER, 16), count(NUMBER_INDEX, 9, 0, 0),
 		count(NUMBER_INDEX, 9, 0, -1) }, 3);
-	launch(&a, step, WHERE_LAST_STAGE, 0, (struct argument[]){ at(DR_SPACE_POST, 4, 0) }, 1);
+	launch(&a, step, WHERE_LAST_STAGE, 0, (struct argument[]){ at(DR_SPACE_POST, 4) }, 1);
 	struct loaded l = load(s, level);
 	run_step(&l, PHASE_PREFILL, 0, 1);
 	assert_string_equal(calls.at,
@@ -193,7 +202,7 @@ static void stages_hand_on_the_carried_value(void **state)
 	struct schedule *s = make_schedule(&a, 2);
 	for (int where = 0; where < WHERES; where++)
 		launch(&a, &s->step[PHASE_DECODE], where, where, (struct argument[]){ count(NUMBER_CONST, where, 0, 0) }, 1);
-	s->carried[PHASE_DECODE] = (struct carried){ .at = { DR_SPACE_ACT, 64, 0 }, .outer = { NUMBER_TOKENS, 1, 1, 0 },
+	s->carried[PHASE_DECODE] = (struct carried){ .at = { DR_SPACE_ACT, 64 }, .outer = { NUMBER_TOKENS, 1, 1, 0 },
 		.block = { NUMBER_CONST, 32, 1, 0 }, .send = 3, .recv = 2, .op = 1 };
 	struct loaded l = load(s, 2);
 	run_step(&l, PHASE_DECODE, 0, 2);
@@ -216,13 +225,13 @@ static void stages_hand_on_the_carried_value(void **state)
 
 static void add_rounds(struct arena *a, struct step *step, int group)
 {
-	vec_push(a, &step->at[WHERE_EVERY_STAGE], ((struct instr){ .kind = INSTR_ROUNDS_BEGIN, .op = 1, .group = group, .dests = 2,
-		.local = 4, .start = at(DR_SPACE_ACT, 32, 0), .capacity = 5 }));
+	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0), ((struct instr){ .kind = INSTR_ROUNDS_BEGIN, .op = 1, .group = group, .dests = 2,
+		.local = 4, .start = at(DR_SPACE_ACT, 32), .capacity = 5 }));
 	launch(a, step, WHERE_EVERY_STAGE, 0, (struct argument[]){ count(NUMBER_ROUND, 0, 0, 0) }, 1);
-	vec_push(a, &step->at[WHERE_EVERY_STAGE], ((struct instr){ .kind = INSTR_COLLECTIVE, .op = 1, .collective = 6,
-		.src = at(DR_SPACE_ACT, 0, 0), .dst = at(DR_SPACE_ACT, 100, 0), .outer = { NUMBER_CONST, 5, 0, 0 },
+	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0), ((struct instr){ .kind = INSTR_COLLECTIVE, .op = 1, .collective = 6,
+		.src = at(DR_SPACE_ACT, 0), .dst = at(DR_SPACE_ACT, 100), .outer = { NUMBER_CONST, 5, 0, 0 },
 		.block = { NUMBER_CONST, 8, 0, 0 } }));
-	vec_push(a, &step->at[WHERE_EVERY_STAGE], ((struct instr){ .kind = INSTR_ROUNDS_END, .op = 1 }));
+	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0), ((struct instr){ .kind = INSTR_ROUNDS_END, .op = 1 }));
 }
 
 static void rounds_repeat(void **state)

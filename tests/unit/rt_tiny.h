@@ -104,8 +104,10 @@ static inline void tiny_params(struct blob_builder *b, struct dr_program *h, con
 	struct dr_param params[3] = { tiny_param(b, "embed", "embed.weight", DR_SPACE_PRE, embed),
 		tiny_param(b, "layer.w", "layers.{layer}.w.weight", DR_SPACE_LAYER, w),
 		tiny_param(b, "head", "head.weight", DR_SPACE_POST, head) };
-	h->layer_bytes = params[1].bytes;
-	h->state_layer_bytes = STATE_LAYER_BYTES;
+	struct dr_body body = { params[1].bytes, STATE_LAYER_BYTES };
+	uint32_t body_of[TINY_LAYERS] = { 0 };
+	h->bodies = blob_put(b, &body, 1, sizeof body);
+	h->body_of = blob_put(b, body_of, TINY_LAYERS, sizeof *body_of);
 	h->params = blob_put(b, params, 3, sizeof *params);
 	struct dr_stage stages[4];
 	for (int i = 0; i < t->pp; i++) {

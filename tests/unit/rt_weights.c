@@ -161,7 +161,7 @@ static void slices_become_tiles(void **state)
 	struct dr_axis axes[3] = { tiny_axis(&b, "k", 4, 4, GROUP_NONE, DR_WEIGHT_K, 30), tiny_axis(&b, "n1", 2, 1, GROUP_DP, DR_WEIGHT_N, 5),
 		tiny_axis(&b, "n2", 5, 5, GROUP_NONE, DR_WEIGHT_N, 1) };
 	int64_t shape[2] = { 4, 30 };
-	struct dr_param p = { blob_text(&b, "w"), blob_text(&b, "w"), DR_SPACE_POST, 0, 0, 2 * 4 * 4 * 4, DR_F32, 4, 2,
+	struct dr_param p = { blob_text(&b, "w"), blob_text(&b, "w"), DR_SPACE_POST, 0, 0, 0, 0, 2 * 4 * 4 * 4, DR_F32, 4, 2,
 		blob_put(&b, axes, 3, sizeof *axes), blob_put(&b, shape, 2, sizeof *shape), 10 };
 	struct loaded l = load(&b, &p, folder, 2);      /* dp = 1: columns 15 .. 19 */
 	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));

@@ -370,7 +370,7 @@ static void test_dump_is_stable(void **state)
 		fclose(out);
 	}
 	assert_string_equal(text[0], text[1]);
-	assert_non_null(strstr(text[0], "repeat layers as layer {"));
+	assert_non_null(strstr(text[0], "repeat layers as layer, "));
 	assert_non_null(strstr(text[0], "contract("));
 	free(text[0]);
 	free(text[1]);
