@@ -30,7 +30,7 @@ LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 all: $(BUILD)/deployc
 
 $(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ)
-	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lm
+	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
 
 $(BUILD)/libdeployrt.a: $(RUNTIME_OBJ)
 	rm -f $@ && ar rcs $@ $^
@@ -66,15 +66,19 @@ $(BUILD)/%.o: %.c
 # tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler.
 UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/unit/rt_*.c tests/unit/cg_*.c))
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(FRONT_OBJ)
-	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -lm
+	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm
 $(BUILD)/tests/unit/rt_%: $(BUILD)/tests/unit/rt_%.o $(BUILD)/libdeployrt.a
 	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm -lpthread
 $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
-	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka -lm
+	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka -ljansson -lm
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 .SECONDARY: $(UNIT:%=%.o)
 
-.PHONY: setup demo readme check test-unit test-golden test-e2e test-failures test-scale sanitize fuzz
+# docs/errors.md is the table of diagnostics in print.
+.PHONY: docs
+docs: all
+	@$(BUILD)/deployc explain --markdown > docs/errors.md
+.PHONY: setup demo readme check test-unit test-golden test-forms test-e2e test-failures test-scale sanitize fuzz
 setup:
 	@sh tests/setup.sh
 demo: setup
@@ -88,6 +92,8 @@ test-unit: $(UNIT)
 	@sh tests/unit.sh $^
 test-golden: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/golden/run.py
+test-forms: all
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/forms/run.py
 test-e2e: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_meshes.py
 test-failures: all
@@ -105,7 +111,7 @@ fuzz:
 # tests/fuzz/*.c: LLVMFuzzerTestOneInput over the front end; the library's files are the seeds.
 FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -lm
+	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
 .SECONDARY: $(FUZZ:%=%.o)
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ)

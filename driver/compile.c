@@ -189,23 +189,41 @@ static int run_passes(struct compilation *c)
 	return delivered && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;
 }
 
-static void print_diagnostics(const struct sink *s)
+static void print_summary(const struct sink *s)
 {
-	diag_print(s, stderr);
 	if (s->errors)
 		fprintf(stderr, "%d error%s%s", s->errors, s->errors == 1 ? "" : "s", s->warnings ? ", " : "\n");
 	if (s->warnings)
 		fprintf(stderr, "%d warning%s\n", s->warnings, s->warnings == 1 ? "" : "s");
 }
 
-int compile(const struct options *o, const char *spec)
+static void print_diagnostics(const struct compilation *c, bool first)
 {
-	struct compilation c = {.options = o, .spec = spec};
+	switch (c->options->error_form) {
+	case ERRORS_JSON:  diag_print_json(&c->sink, stderr); return;
+	case ERRORS_SARIF: sarif_run(&c->sink, stderr, DEPLOYC_VERSION, first); return;
+	case ERRORS_GCC:   diag_print_gcc(&c->sink, stderr); return;
+	case ERRORS_TEXT: case ERROR_FORMS: break;
+	}
+	(c->options->color ? diag_print_colored : diag_print)(&c->sink, stderr);
+	print_summary(&c->sink);
+}
+
+/* Whether every pass ran over all deployments of the file as it is written: only then is an unused permission a mistake. */
+static bool is_complete(const struct options *o)
+{
+	return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set;
+}
+
+int compile(const struct options *o, int i)
+{
+	struct compilation c = {.options = o, .spec = o->specs[i]};
 	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
 	int status = codegen_target(o->cpu, &c.shape) ? run_passes(&c) : EXIT_USAGE;
-	print_diagnostics(&c.sink);
+	allow_apply(&c.sink, is_complete(o));
+	print_diagnostics(&c, i == 0);
 	arena_free(&c.arena);
 	return status;
 }

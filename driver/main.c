@@ -3,6 +3,40 @@
 #include <errno.h>
 #include <string.h>
 
+static int explain(const struct options *o)
+{
+	int status = EXIT_OK;
+	if (o->markdown)
+		explain_markdown(stdout);
+	else if (!o->n_specs)
+		explain_index(stdout);
+	for (int i = 0; i < o->n_specs; i++) {
+		enum diag_code code;
+		if (diag_find(o->specs[i], &code)) {
+			fputs(i ? "\n" : "", stdout);
+			explain_code(code, stdout);
+		} else {
+			fprintf(stderr, "deployc: no diagnostic has the code `%s`; `deployc explain` lists them\n", o->specs[i]);
+			status = EXIT_USAGE;
+		}
+	}
+	return status;
+}
+
+static int run_specs(const struct options *o)
+{
+	int worst = EXIT_OK;
+	if (o->error_form == ERRORS_SARIF)
+		sarif_begin(stderr);
+	for (int i = 0; i < o->n_specs; i++) {
+		int status = compile(o, i);
+		worst = status > worst ? status : worst;
+	}
+	if (o->error_form == ERRORS_SARIF)
+		sarif_end(stderr);
+	return worst;
+}
+
 static int run(const struct options *o)
 {
 	if (o->command == COMMAND_HELP) {
@@ -13,6 +47,8 @@ static int run(const struct options *o)
 		puts("deployc " DEPLOYC_VERSION);
 		return EXIT_OK;
 	}
+	if (o->command == COMMAND_EXPLAIN)
+		return explain(o);
 	if (o->command == COMMAND_CPUS) {
 		struct target_shape none;
 		codegen_target("help", &none);          /* prints the list and finds no processor of that name */
@@ -22,12 +58,7 @@ static int run(const struct options *o)
 		fputs("deployc: --target=cuda is not built yet: this version makes launchers for --target=cpu\n", stderr);
 		return EXIT_ERRORS;
 	}
-	int worst = EXIT_OK;
-	for (int i = 0; i < o->n_specs; i++) {
-		int status = compile(o, o->specs[i]);
-		worst = status > worst ? status : worst;
-	}
-	return worst;
+	return run_specs(o);
 }
 
 int main(int argc, char **argv)

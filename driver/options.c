@@ -1,7 +1,9 @@
 /* The command line, from the one table of options. */
 #include "driver.h"
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "../support/names.h"
 
 enum option_id {
@@ -58,7 +60,8 @@ void options_help(FILE *out)
 	      "  deployc SPEC -o LAUNCHER      build a launcher\n"
 	      "  deployc SPEC --emit=FORM      print a form on the way there\n"
 	      "  deployc check SPEC...         report every mistake, up to whether it fits\n"
-	      "  deployc plan SPEC             print mesh, stages, bytes of a rank, collectives\n\n", out);
+	      "  deployc plan SPEC             print mesh, stages, bytes of a rank, collectives\n"
+	      "  deployc explain [CODE...]     say more about a code of a diagnostic, or list them\n\n", out);
 	for (int i = 0; i < OPTIONS; i++) {
 		char text[64] = "";
 		const struct option *o = &options[i];
@@ -88,6 +91,28 @@ static bool set_emit(struct options *o, const char *value)
 	}
 	const char *near = nearest_name(value, names, FORMS);
 	return usage("no form `%s`%s%s%s", value, near ? ", did you mean `" : "", near ? near : "", near ? "`?" : "");
+}
+
+static bool set_error_format(struct options *o, const char *value)
+{
+	static const char *const names[] = {[ERRORS_TEXT] = "text", [ERRORS_JSON] = "json", [ERRORS_SARIF] = "sarif", [ERRORS_GCC] = "gcc"};
+	for (int i = 0; i < ERROR_FORMS; i++)
+		if (!strcmp(value, names[i])) {
+			o->error_form = (enum error_form)i;
+			return true;
+		}
+	return usage("no form of diagnostics `%s`: there are text, json, sarif and gcc", value);
+}
+
+/* NO_COLOR (no-color.org), set to anything but nothing, is the last word. */
+static bool set_color(struct options *o, const char *value)
+{
+	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+	bool shows = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+	if (strcmp(value, "auto") != 0 && strcmp(value, "always") != 0 && strcmp(value, "never") != 0)
+		return usage("--color is auto, always or never, not `%s`", value);
+	o->color = !(no_color && *no_color) && value[0] != 'n' && (shows || value[1] == 'l');
+	return true;
 }
 
 static bool is_path(const char *s, size_t n)
@@ -137,6 +162,9 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 			return usage("-O expects a level from 0 to 3, found `%s`", value);
 		o->level = value[0] - '0';
 		return true;
+	case OPTION_ERRORS:   return set_error_format(o, value);
+	case OPTION_COLOR:    return set_color(o, value);
+	case OPTION_MARKDOWN: o->markdown = true; return true;
 	case OPTION_TARGET:
 		o->cuda = !strcmp(value, "cuda");
 		return o->cuda || !strcmp(value, "cpu") || usage("no target `%s`: there are cpu and cuda", value);
@@ -179,6 +207,10 @@ static bool check_form(const struct options *o)
 {
 	if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION || o->command == COMMAND_CPUS)
 		return true;
+	if (o->command == COMMAND_EXPLAIN)
+		return true;
+	if (o->markdown)
+		return usage("`--markdown` is for `deployc explain`");
 	if (!o->n_specs)
 		return usage("no spec given");
 	if (o->command == COMMAND_CHECK)
@@ -192,9 +224,24 @@ static bool check_form(const struct options *o)
 	return true;
 }
 
+/* The first word, where it is no spec. */
+static bool find_command(const char *word, enum command *command)
+{
+	static const struct { const char *name; enum command command; } commands[] = {
+		{"check", COMMAND_CHECK}, {"plan", COMMAND_PLAN}, {"explain", COMMAND_EXPLAIN},
+	};
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (!strcmp(word, commands[i].name)) {
+			*command = commands[i].command;
+			return true;
+		}
+	return false;
+}
+
 bool options_parse(struct arena *arena, int argc, char **argv, struct options *out)
 {
 	*out = (struct options){.level = 2};
+	set_color(out, "auto");
 	struct parsing p = {.arena = arena, .out = out};
 	bool only_words = false;
 	for (int i = 1; i < argc; i++) {
@@ -206,9 +253,7 @@ bool options_parse(struct arena *arena, int argc, char **argv, struct options *o
 		} else
 			vec_push(arena, &p.words, argv[i]);
 	}
-	bool named = p.words.n && out->command == COMMAND_BUILD && (!strcmp(p.words.at[0], "check") || !strcmp(p.words.at[0], "plan"));
-	if (named)
-		out->command = p.words.at[0][0] == 'c' ? COMMAND_CHECK : COMMAND_PLAN;
+	bool named = p.words.n && out->command == COMMAND_BUILD && find_command(p.words.at[0], &out->command);
 	out->specs = p.words.at + named;
 	out->n_specs = p.words.n - named;
 	out->sema.include = p.include.at;

@@ -1,9 +1,15 @@
 /* The diagnostics sink: collects what the passes report. */
 #include "diag.h"
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const code_names[] = {
-#define X(code, title, explanation) #code,
+#define X(code, ...) #code,
+#include "diag.def"
+#undef X
+};
+static const char *const texts[][DIAG_TEXTS] = {
+#define X(code, ...) {__VA_ARGS__},
 #include "diag.def"
 #undef X
 };
@@ -16,6 +22,21 @@ const char *diag_code_name(enum diag_code c)
 bool diag_is_error(enum diag_code c)
 {
 	return code_names[c][0] == 'E';
+}
+
+bool diag_find(const char *name, enum diag_code *c)
+{
+	for (int i = 0; i < DIAG_COUNT; i++)
+		if (!strcmp(code_names[i], name)) {
+			*c = (enum diag_code)i;
+			return true;
+		}
+	return false;
+}
+
+const char *diag_text(enum diag_code c, enum diag_text which)
+{
+	return texts[c][which];
 }
 
 static bool same_span(struct span a, struct span b)
@@ -107,4 +128,33 @@ void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replac
 {
 	d->fix_at = at;
 	d->fix = arena_strndup(s->arena, replacement, strlen(replacement));
+}
+
+/* ---- order of the output -------------------------------------------------------------------------------------------- */
+
+struct numbered { struct diag *diag; int number; };
+
+/* Reports at the same place stay in the order in which they were made. */
+static int by_place(const void *a, const void *b)
+{
+	const struct numbered *x = a, *y = b;
+	struct span s = x->diag->at, t = y->diag->at;
+	if (s.file != t.file)
+		return s.file < t.file ? -1 : 1;
+	if (s.lo != t.lo)
+		return s.lo < t.lo ? -1 : 1;
+	return x->number - y->number;
+}
+
+struct diag *const *diag_sorted(const struct sink *s)
+{
+	int n = s->diags.n;
+	struct numbered *numbered = arena_array(s->arena, struct numbered, n + 1);
+	struct diag **sorted = arena_array(s->arena, struct diag *, n + 1);
+	for (int i = 0; i < n; i++)
+		numbered[i] = (struct numbered){s->diags.at[i], i};
+	qsort(numbered, (size_t)n, sizeof *numbered, by_place);
+	for (int i = 0; i < n; i++)
+		sorted[i] = numbered[i].diag;
+	return sorted;
 }

@@ -1,10 +1,11 @@
 /* Renders diagnostics as text: the source lines that they speak of, underlined (language.md section 4). */
 #include "diag.h"
+#include "columns.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* Of lines wider than WIDEST, only WINDOW columns are shown, from MARGIN columns before the first mark on. */
-enum { TAB = 4, MAX_LABELS_OF_LINE = 16, WIDEST = 200, WINDOW = 160, MARGIN = 40 };
+enum { MAX_LABELS_OF_LINE = 16, WIDEST = 200, WINDOW = 160, MARGIN = 40 };
 
 /* One underline to draw. `primary` is drawn with ^, the others with -. */
 struct mark { struct span at; const char *text; bool primary; int line; };
@@ -12,9 +13,37 @@ struct mark { struct span at; const char *text; bool primary; int line; };
 struct renderer {
 	const struct sink *sink;
 	FILE *out;
+	bool color;
+	const struct diag *diag;        /* the one that is printed: its severity colours the primary marks */
 	int gutter;                     /* width of the line numbers */
 	int first, end;                 /* columns of the source line that are shown */
 };
+
+/* ---- colours: attributes of ECMA-48 (SGR) --------------------------------------------------------------------------- */
+
+enum paint { PLAIN, BOLD, ERROR, WARNING, FRAME, NOTE, HELP };
+
+static void paint(const struct renderer *r, enum paint p)
+{
+	static const char *const attributes[] = {[PLAIN] = "0", [BOLD] = "1", [ERROR] = "1;31", [WARNING] = "1;33", [FRAME] = "1;34",
+		[NOTE] = "1;36", [HELP] = "1;32"};
+	if (r->color)
+		fprintf(r->out, "\033[%sm", attributes[p]);
+}
+
+static void put_painted(const struct renderer *r, enum paint p, const char *text)
+{
+	paint(r, p);
+	fputs(text, r->out);
+	paint(r, PLAIN);
+}
+
+static enum paint severity_paint(const struct renderer *r)
+{
+	return diag_is_error(r->diag->code) ? ERROR : WARNING;
+}
+
+/* ---- places --------------------------------------------------------------------------------------------------------- */
 
 static const struct source *source_of(const struct renderer *r, struct span at)
 {
@@ -30,77 +59,12 @@ static int line_of(const struct renderer *r, struct span at)
 
 /* ---- columns of a terminal ---------------------------------------------------------------------------------------- */
 
-/* Decodes one code point of [s, end) and gives its length in bytes; malformed bytes count as one character each. */
-static int decode(const char *s, const char *end, uint32_t *point)
-{
-	unsigned char c = (unsigned char)*s;
-	int n = c < 0x80 ? 1 : c >= 0xF0 && c < 0xF5 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 1;
-	*point = n == 1 ? c : c & (0x7Fu >> n);
-	for (int i = 1; i < n; i++) {
-		if (s + i >= end || ((unsigned char)s[i] & 0xC0) != 0x80) {
-			*point = 0xFFFD;
-			return 1;
-		}
-		*point = *point << 6 | ((unsigned char)s[i] & 0x3F);
-	}
-	return n;
-}
-
-struct interval { uint32_t first, last; };
-
-static bool within(uint32_t point, const struct interval *table, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (point >= table[i].first && point <= table[i].last)
-			return true;
-	return false;
-}
-
-/* Columns of a code point: combining marks take none, East Asian wide characters and emoji two. */
-static int width_of(uint32_t point)
-{
-	static const struct interval none[] = {{0x300, 0x36F}, {0x483, 0x489}, {0x591, 0x5BD}, {0x200B, 0x200F}, {0x20D0, 0x20F0}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}};
-	static const struct interval two[] = {{0x1100, 0x115F}, {0x2E80, 0x303E}, {0x3041, 0xA4CF}, {0xAC00, 0xD7A3}, {0xF900, 0xFAFF},
-		{0xFE30, 0xFE6F}, {0xFF00, 0xFF60}, {0xFFE0, 0xFFE6}, {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
-	if (point < none[0].first)
-		return 1;
-	if (within(point, none, sizeof none / sizeof *none))
-		return 0;
-	return within(point, two, sizeof two / sizeof *two) ? 2 : 1;
-}
-
-static bool is_control(const char *s, int n)
-{
-	unsigned char c = (unsigned char)*s;
-	return n == 1 && (c < ' ' || c >= 0x7F);
-}
-
-/* Decodes the character at s, which stands in column `column`, and gives its columns: tabs reach to the next stop, other
- * control characters are shown as `?`. */
-static int character_width(const char *s, const char *end, int column, int *bytes)
-{
-	uint32_t point;
-	*bytes = decode(s, end, &point);
-	if (*s == '\t')
-		return TAB - column % TAB;
-	return is_control(s, *bytes) ? 1 : width_of(point);
-}
-
-/* Columns that the text takes from column `column` on. */
-static int text_width(const char *s, const char *end, int column)
-{
-	int start = column;
-	for (int bytes; s < end; s += bytes)
-		column += character_width(s, end, column, &bytes);
-	return column - start;
-}
-
 /* The columns of the text that are shown. */
 static void put_text(struct renderer *r, const char *s, const char *end)
 {
 	int column = 0;
 	for (int bytes, width; s < end && column < r->end; s += bytes, column += width) {
-		width = character_width(s, end, column, &bytes);
+		width = character_columns(s, end, column, &bytes);
 		if (column < r->first)
 			continue;
 		if (is_control(s, bytes))
@@ -134,8 +98,8 @@ static void mark_columns(const struct renderer *r, const struct source *f, const
 	line_bounds(f, m->line, &start, &end);
 	lo = lo > end ? end : lo;
 	hi = hi > end ? end : hi;
-	*from = text_width(start, lo, 0);
-	*to = *from + text_width(lo, hi, *from);
+	*from = text_columns(start, lo, 0);
+	*to = *from + text_columns(lo, hi, *from);
 	if (*to <= *from)
 		*to = *from + 1;
 	*to = *to > r->end ? r->end : *to;
@@ -151,7 +115,9 @@ static bool has_text(const struct mark *m)
 
 static void put_gutter(struct renderer *r)
 {
+	paint(r, FRAME);
 	fprintf(r->out, "%*s | ", r->gutter, "");
+	paint(r, PLAIN);
 }
 
 /* The underlines of one row. Only the last can carry its text; the text of others needs a row of its own. */
@@ -164,11 +130,15 @@ static void put_marks(struct renderer *r, const struct source *f, const struct m
 		mark_columns(r, f, &marks[i], &from, &to);
 		put_repeated(r->out, ' ', from - column);
 		from = from > column ? from : column;
+		paint(r, marks[i].primary ? severity_paint(r) : FRAME);
 		put_repeated(r->out, marks[i].primary ? '^' : '-', to - from);
+		paint(r, PLAIN);
 		column = to > column ? to : column;
 	}
-	if (has_text(&marks[n - 1]))
-		fprintf(r->out, " %s", marks[n - 1].text);
+	if (has_text(&marks[n - 1])) {
+		putc(' ', r->out);
+		put_painted(r, marks[n - 1].primary ? severity_paint(r) : FRAME, marks[n - 1].text);
+	}
 	putc('\n', r->out);
 }
 
@@ -178,7 +148,8 @@ static void put_text_row(struct renderer *r, const struct source *f, const struc
 	mark_columns(r, f, m, &from, &to);
 	put_gutter(r);
 	put_repeated(r->out, ' ', from);
-	fprintf(r->out, "%s\n", m->text);
+	put_painted(r, m->primary ? severity_paint(r) : FRAME, m->text);
+	putc('\n', r->out);
 }
 
 static int by_column(const void *a, const void *b)
@@ -194,14 +165,16 @@ static void put_line(struct renderer *r, struct mark *marks, int n)
 	const char *start, *end;
 	line_bounds(f, marks[0].line, &start, &end);
 	qsort(marks, (size_t)n, sizeof *marks, by_column);
-	r->end = text_width(start, end, 0) + 1;
+	r->end = text_columns(start, end, 0) + 1;
 	r->first = 0;
 	if (r->end > WIDEST) {
-		int column = text_width(start, f->text + marks[0].at.lo, 0);
+		int column = text_columns(start, f->text + marks[0].at.lo, 0);
 		r->first = column > MARGIN ? column - MARGIN : 0;
 		r->end = r->end > r->first + WINDOW ? r->first + WINDOW : r->end;
 	}
+	paint(r, FRAME);
 	fprintf(r->out, "%*d | ", r->gutter, marks[0].line);
+	paint(r, PLAIN);
 	put_text(r, start, end);
 	putc('\n', r->out);
 	put_marks(r, f, marks, n);
@@ -216,7 +189,9 @@ static void put_place(struct renderer *r, const char *arrow, struct span at)
 {
 	int line, column;
 	sources_position(r->sink->sources, at, &line, &column);
-	fprintf(r->out, "%*s%s %s:%d:%d\n", r->gutter, "", arrow, source_of(r, at)->label, line, column);
+	fprintf(r->out, "%*s", r->gutter, "");
+	put_painted(r, FRAME, arrow);
+	fprintf(r->out, " %s:%d:%d\n", source_of(r, at)->label, line, column);
 }
 
 static int digits_of(int n)
@@ -272,50 +247,66 @@ static void put_marked_lines(struct renderer *r, const struct diag *d)
 	free(marks);
 }
 
+static void put_heading(const struct renderer *r, const struct diag *d)
+{
+	paint(r, severity_paint(r));
+	fprintf(r->out, "%s[%s]", diag_is_error(d->code) ? "error" : "warning", diag_code_name(d->code));
+	paint(r, PLAIN);
+	paint(r, BOLD);
+	fprintf(r->out, ": %s", d->message);
+	paint(r, PLAIN);
+	putc('\n', r->out);
+}
+
+/* `   = note: text` */
+static void put_remark(const struct renderer *r, enum paint p, const char *kind, const char *text)
+{
+	paint(r, FRAME);
+	fprintf(r->out, "%*s= ", r->gutter, "");
+	paint(r, PLAIN);
+	put_painted(r, p, kind);
+	fprintf(r->out, ": %s\n", text);
+}
+
 static void put_diag(struct renderer *r, const struct diag *d)
 {
+	r->diag = d;
 	r->gutter = gutter_of(r, d);
-	fprintf(r->out, "%s[%s]: %s\n", diag_is_error(d->code) ? "error" : "warning", diag_code_name(d->code), d->message);
+	put_heading(r, d);
 	put_place(r, "-->", d->at);
 	put_marked_lines(r, d);
-	for (int i = 0; i < d->table.n; i++)
-		fprintf(r->out, "%*s |  %s\n", r->gutter, "", d->table.at[i]);
+	for (int i = 0; i < d->table.n; i++) {
+		put_gutter(r);
+		fprintf(r->out, " %s\n", d->table.at[i]);
+	}
 	for (int i = 0; i < d->notes.n; i++)
-		fprintf(r->out, "%*s= note: %s\n", r->gutter, "", d->notes.at[i]);
+		put_remark(r, NOTE, "note", d->notes.at[i]);
 	if (d->help)
-		fprintf(r->out, "%*s= help: %s\n", r->gutter, "", d->help);
+		put_remark(r, HELP, "help", d->help);
 }
 
 /* ---- all of them -------------------------------------------------------------------------------------------------- */
 
-/* Reports at the same place keep the order in which they were made. */
-struct numbered { const struct diag *diag; int number; };
-
-static int by_place(const void *a, const void *b)
+static void print(const struct sink *s, FILE *out, bool color)
 {
-	const struct numbered *x = a, *y = b;
-	struct span s = x->diag->at, t = y->diag->at;
-	if (s.file != t.file)
-		return s.file < t.file ? -1 : 1;
-	if (s.lo != t.lo)
-		return s.lo < t.lo ? -1 : 1;
-	return x->number - y->number;
+	struct renderer r = {.sink = s, .out = out, .color = color};
+	struct diag *const *sorted = diag_sorted(s);
+	const char *gap = "";
+	for (int i = 0; i < s->diags.n; i++) {
+		if (sorted[i]->allowed)
+			continue;
+		fputs(gap, out);
+		put_diag(&r, sorted[i]);
+		gap = "\n";
+	}
 }
 
 void diag_print(const struct sink *s, FILE *out)
 {
-	struct renderer r = {.sink = s, .out = out};
-	int n = s->diags.n;
-	struct numbered *sorted = calloc((size_t)n + 1, sizeof *sorted);
-	if (!sorted)
-		internal_error("no memory for %d diagnostics", n);
-	for (int i = 0; i < n; i++)
-		sorted[i] = (struct numbered){s->diags.at[i], i};
-	qsort(sorted, (size_t)n, sizeof *sorted, by_place);
-	for (int i = 0; i < n; i++) {
-		if (i > 0)
-			putc('\n', out);
-		put_diag(&r, sorted[i].diag);
-	}
-	free(sorted);
+	print(s, out, false);
+}
+
+void diag_print_colored(const struct sink *s, FILE *out)
+{
+	print(s, out, true);
 }

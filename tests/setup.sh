@@ -3,7 +3,7 @@
 # --quiet says nothing when nothing is missing.
 set -eu
 
-packages="gcc libc6-dev make flex bison pkg-config llvm-19-dev libcmocka-dev libjansson-dev python3 python3-numpy
+packages="gcc libc6-dev make flex bison pkg-config llvm-19-dev libcmocka-dev libjansson-dev python3 python3-numpy python3-jsonschema
           clang libclang-rt-14-dev"
 
 installed() {

@@ -1,0 +1,77 @@
+/* Diagnostics as gcc writes them, for editors that read its messages; edits as its -fdiagnostics-parseable-fixits. */
+#include "diag.h"
+
+static const struct source *source_of(const struct sink *s, struct span at)
+{
+	return &s->sources->files.at[at.file];
+}
+
+static void put_line(const struct sink *s, FILE *out, struct span at, const char *kind, const char *text)
+{
+	int line, column;
+	sources_position(s->sources, at, &line, &column);
+	fprintf(out, "%s:%d:%d: %s: %s", source_of(s, at)->label, line, column, kind, text);
+}
+
+/* Parseable edits count columns in bytes. */
+static void put_byte_position(const struct sink *s, FILE *out, uint32_t file, uint32_t offset)
+{
+	int line, column;
+	sources_position(s->sources, (struct span){file, offset, offset}, &line, &column);
+	fprintf(out, "%d:%u", line, (unsigned)(offset - s->sources->files.at[file].lines[line - 1]) + 1);
+}
+
+static void put_quoted(FILE *out, const char *text)
+{
+	putc('"', out);
+	for (; *text; text++)
+		if (*text == '\n')
+			fputs("\\n", out);
+		else
+			fprintf(out, "%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
+	putc('"', out);
+}
+
+static void put_fix(const struct sink *s, FILE *out, const struct diag *d)
+{
+	fputs("fix-it:", out);
+	put_quoted(out, source_of(s, d->fix_at)->label);
+	fputs(":{", out);
+	put_byte_position(s, out, d->fix_at.file, d->fix_at.lo);
+	putc('-', out);
+	put_byte_position(s, out, d->fix_at.file, d->fix_at.hi);
+	fputs("}:", out);
+	put_quoted(out, d->fix);
+	putc('\n', out);
+}
+
+static void put_diag(const struct sink *s, FILE *out, const struct diag *d)
+{
+	put_line(s, out, d->at, diag_is_error(d->code) ? "error" : "warning", d->message);
+	if (d->label && *d->label)
+		fprintf(out, " (%s)", d->label);
+	fprintf(out, " [%s]\n", diag_code_name(d->code));
+	for (int i = 0; i < d->related.n; i++) {
+		const char *text = d->related.at[i].text;
+		put_line(s, out, d->related.at[i].at, "note", *text ? text : "see here");
+		putc('\n', out);
+	}
+	for (int i = 0; i < d->notes.n; i++) {
+		put_line(s, out, d->at, "note", d->notes.at[i]);
+		putc('\n', out);
+	}
+	if (d->help) {
+		put_line(s, out, d->at, "note", "help: ");
+		fprintf(out, "%s\n", d->help);
+	}
+	if (d->fix)
+		put_fix(s, out, d);
+}
+
+void diag_print_gcc(const struct sink *s, FILE *out)
+{
+	struct diag *const *sorted = diag_sorted(s);
+	for (int i = 0; i < s->diags.n; i++)
+		if (!sorted[i]->allowed)
+			put_diag(s, out, sorted[i]);
+}

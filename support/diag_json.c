@@ -1,0 +1,112 @@
+/* Diagnostics as JSON, one object a line: docs/diagnostics.md names its members. */
+#include "diag.h"
+#include "json.h"
+#include <string.h>
+
+json_t *json_text(const char *text)
+{
+	json_t *string = json_string(text);
+	if (string)
+		return string;
+	char *ascii = strdup(text);
+	if (!ascii)
+		internal_error("no memory for a text of %zu bytes", strlen(text));
+	for (char *c = ascii; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	string = json_string(ascii);
+	free(ascii);
+	return string;
+}
+
+void json_set_region(json_t *object, const struct sources *s, struct span at, const char *const names[4])
+{
+	struct span ends[] = {at, {at.file, at.hi, at.hi}};
+	for (int i = 0; i < 2; i++) {
+		int line, column;
+		sources_position(s, ends[i], &line, &column);
+		json_object_set_new(object, names[2 * i], json_integer(line));
+		json_object_set_new(object, names[2 * i + 1], json_integer(column));
+	}
+}
+
+void json_put(json_t *value, FILE *out)
+{
+	char *text = json_dumps(value, JSON_COMPACT);
+	if (!text)
+		internal_error("a diagnostic has no JSON form");
+	fputs(text, out);
+	free(text);
+	json_decref(value);
+}
+
+static void set_place(json_t *object, const struct sink *s, struct span at)
+{
+	static const char *const names[] = {"line", "column", "end_line", "end_column"};
+	json_object_set_new(object, "file", json_text(s->sources->files.at[at.file].label));
+	json_set_region(object, s->sources, at, names);
+	json_object_set_new(object, "offset", json_integer(at.lo));
+	json_object_set_new(object, "end_offset", json_integer(at.hi));
+}
+
+static json_t *texts_of(const char *const *texts, int n)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < n; i++)
+		json_array_append_new(array, json_text(texts[i]));
+	return array;
+}
+
+static json_t *related_of(const struct sink *s, const struct diag *d)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < d->related.n; i++) {
+		json_t *label = json_object();
+		set_place(label, s, d->related.at[i].at);
+		json_object_set_new(label, "text", json_text(d->related.at[i].text));
+		json_array_append_new(array, label);
+	}
+	return array;
+}
+
+static json_t *fix_of(const struct sink *s, const struct diag *d)
+{
+	if (!d->fix)
+		return json_null();
+	json_t *fix = json_object();
+	set_place(fix, s, d->fix_at);
+	json_object_set_new(fix, "replacement", json_text(d->fix));
+	return fix;
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text && *text ? json_text(text) : json_null();
+}
+
+static json_t *object_of(const struct sink *s, const struct diag *d)
+{
+	json_t *object = json_object();
+	json_object_set_new(object, "code", json_string(diag_code_name(d->code)));
+	json_object_set_new(object, "severity", json_string(diag_is_error(d->code) ? "error" : "warning"));
+	json_object_set_new(object, "title", json_text(diag_text(d->code, TEXT_TITLE)));
+	json_object_set_new(object, "message", json_text(d->message));
+	set_place(object, s, d->at);
+	json_object_set_new(object, "label", text_or_null(d->label));
+	json_object_set_new(object, "related", related_of(s, d));
+	json_object_set_new(object, "table", texts_of(d->table.at, d->table.n));
+	json_object_set_new(object, "notes", texts_of(d->notes.at, d->notes.n));
+	json_object_set_new(object, "help", text_or_null(d->help));
+	json_object_set_new(object, "fix", fix_of(s, d));
+	json_object_set_new(object, "allowed", text_or_null(d->allowed));
+	return object;
+}
+
+void diag_print_json(const struct sink *s, FILE *out)
+{
+	struct diag *const *sorted = diag_sorted(s);
+	for (int i = 0; i < s->diags.n; i++) {
+		json_put(object_of(s, sorted[i]), out);
+		putc('\n', out);
+	}
+}

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""The forms of diagnostics: text and its colours, JSON, SARIF against its published schema, gcc's lines, `deployc explain`.
+Every wrong spec of tests/golden is printed in every form."""
+import json
+import os
+import pathlib
+import pty
+import re
+import subprocess
+import sys
+import tempfile
+import unicodedata
+
+import jsonschema
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+GOLDEN = ROOT / "tests" / "golden"
+DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).absolute()
+SCHEMA = jsonschema.Draft4Validator(json.loads((HERE / "schema" / "sarif-schema-2.1.0.json").read_text()))
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+TEXT = re.compile(r"^(error|warning)\[([EW]\d{4})\]: (.*)\n *--> (.+?):(\d+):(\d+)$", re.M)
+GCC = re.compile(r"^(.+?):(\d+):(\d+): (error|warning): (.*) \[([EW]\d{4})\]$", re.M)
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
+
+
+def deployc(*arguments, cwd=GOLDEN, **environment):
+    return subprocess.run([DEPLOYC, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60,
+                          env={**ENVIRONMENT, "TERM": "xterm", **environment})
+
+
+def on_terminal(*arguments, **environment):
+    """What deployc prints on a terminal."""
+    leader, follower = pty.openpty()
+    child = subprocess.Popen([DEPLOYC, *arguments], cwd=GOLDEN, stdout=follower, stderr=follower,
+                             env={**ENVIRONMENT, "TERM": "xterm", **environment})
+    os.close(follower)
+    text = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        text += piece
+    child.wait()
+    os.close(leader)
+    return text.decode().replace("\r\n", "\n")
+
+
+def reports(text):
+    """(severity, code, message, file, line, column) of the text form, in order."""
+    return [m.groups() for m in TEXT.finditer(text)]
+
+
+def check_forms(path):
+    text = deployc("check", path.name).stderr
+    want = reports(text)
+    assert want, "reports nothing"
+    assert not ESCAPE.search(text), "colours where no terminal is"
+    colored = deployc("check", "--color=always", path.name).stderr
+    assert ESCAPE.search(colored) and ESCAPE.sub("", colored) == text, "colours change the text"
+
+    objects = [json.loads(line) for line in deployc("check", "--error-format=json", path.name).stderr.splitlines()]
+    got = [(o["severity"], o["code"], o["message"], o["file"], str(o["line"]), str(o["column"])) for o in objects if not o["allowed"]]
+    assert got == want, f"json has {got}, text {want}"
+
+    lines = deployc("check", "--error-format=gcc", path.name).stderr
+    got = [(m[4], m[6], m[1], m[2], m[3]) for m in GCC.finditer(lines)]
+    assert got == [(s, c, f, l, k) for s, c, _, f, l, k in want], f"gcc has {got}"
+    check_sarif(deployc("check", "--error-format=sarif", path.name), [[(c, s, l, k) for s, c, _, _, l, k in want]])
+
+
+def check_sarif(done, want):
+    log = json.loads(done.stderr)
+    errors = [f"{'/'.join(map(str, e.path))}: {e.message}" for e in SCHEMA.iter_errors(log)]
+    assert not errors, f"SARIF: {errors[0]}"
+    for run, expected in zip(log["runs"], want, strict=True):
+        rules = run["tool"]["driver"]["rules"]
+        got = []
+        for result in run["results"]:
+            assert rules[result["ruleIndex"]]["id"] == result["ruleId"], "a rule's index names another rule"
+            region = result["locations"][0]["physicalLocation"]["region"]
+            if "suppressions" not in result:
+                got.append((result["ruleId"], result["level"], str(region["startLine"]), str(region["startColumn"])))
+        assert got == expected, f"SARIF has {got}, text {expected}"
+
+
+def check_several():
+    names = ["e0503_experts_16_ways.deploy", "good/tiny.deploy", "e0301_needs_unit.deploy"]
+    want = [[(c, s, l, k) for s, c, _, _, l, k in reports(deployc("check", name).stderr)] for name in names]
+    check_sarif(deployc("check", "--error-format=sarif", *names), want)
+
+
+def check_colors():
+    name = "e0503_experts_16_ways.deploy"
+    plain = deployc("check", name).stderr
+    terminal = on_terminal("check", name)
+    assert ESCAPE.search(terminal), "no colours on a terminal"
+    assert ESCAPE.sub("", terminal) == plain, "colours change the text"
+    for arguments, environment in [((), {"NO_COLOR": "1"}), (("--color=always",), {"NO_COLOR": "1"}), (("--color=never",), {}), ((), {"TERM": "dumb"})]:
+        assert on_terminal("check", *arguments, name, **environment) == plain, f"colours with {arguments} {environment}"
+    assert ESCAPE.search(on_terminal("check", name, NO_COLOR="")), "an empty NO_COLOR says nothing"
+    for form in ("json", "sarif", "gcc"):
+        assert not ESCAPE.search(on_terminal("check", f"--error-format={form}", name)), f"colours in {form}"
+
+
+def columns(text):
+    """Columns of a terminal."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def check_alignment():
+    """Underlines stand below what they mark, behind tabs and wide characters."""
+    for before in ("", "\t", "   \t", "/* \u5e45 */ ", "\t/* \u5e45\u0301\U0001f600 e\u0301 */\t", '/* \u00e9\u00df */'):
+        with tempfile.TemporaryDirectory() as folder:
+            spec = pathlib.Path(folder, "a.deploy")
+            spec.write_text(f"use std.hw {{ Accelerator }}\ndevice A : Accelerator {{\n{before}memory = 80; bandwidth = 1 TB/s\n}}\n")
+            lines = deployc("check", "a.deploy", cwd=folder).stderr.splitlines()
+            at = next(i for i, line in enumerate(lines) if re.match(r" *3 \| ", line))
+            source, marks = lines[at], lines[at + 1]
+            assert "\t" not in source, "a tab is printed as it is"
+            start = source.index("80;")
+            assert columns(source[:start]) == marks.index("^"), f"marks are off behind {before!r}:\n{source}\n{marks}"
+            assert marks.count("^") == 2
+
+
+def codes_of_table():
+    return re.findall(r"^X\(([EW]\d{4}), ", (ROOT / "support" / "diag.def").read_text(), re.M)
+
+
+def check_table():
+    codes = codes_of_table()
+    assert codes == sorted(codes, key=lambda c: c[1:]), "diag.def is not in numeric order"
+    assert len({c[1:] for c in codes}) == len(codes), "two codes share a number"
+    index = re.findall(r"^  ([EW]\d{4})  \S", deployc("explain").stdout, re.M)
+    assert index == codes, "the index of `deployc explain` differs from diag.def"
+
+
+def check_explain():
+    for code in codes_of_table():
+        done = deployc("explain", code)
+        word = "error" if code[0] == "E" else "warning"
+        assert done.returncode == 0 and done.stdout.startswith(f"{word}[{code}]: "), code
+        assert max(map(len, done.stdout.split("\nWrong:")[0].splitlines())) <= 110, f"{code}: a line is too wide"
+    done = deployc("explain", "E9999")
+    assert done.returncode == 2 and "E9999" in done.stderr
+
+
+def check_page():
+    page = (ROOT / "docs" / "errors.md").read_text()
+    assert page == deployc("explain", "--markdown").stdout, "docs/errors.md is not up to date: run `make docs`"
+
+
+def examples():
+    """(code, wrong, repaired) of the pages that have an example."""
+    for code in codes_of_table():
+        page = deployc("explain", code).stdout
+        parts = re.split(r"\n(?:Wrong|Repaired):\n\n", page)
+        if len(parts) > 1:
+            yield code, *(re.sub(r"^    ", "", p.rstrip("\n"), flags=re.M) for p in parts[1:])
+
+
+def check_examples():
+    """The example of a page is cut out of a wrong spec that has its code; with the repair in its place the code is gone."""
+    specs = {path: path.read_text() for path in sorted(GOLDEN.glob("*.deploy"))}
+    for code, wrong, *repaired in examples():
+        path = next((p for p, text in specs.items() if wrong in text and f"// expect: {code} " in text), None)
+        assert path, f"{code}: no wrong spec holds `{wrong}`"
+        for text in repaired:
+            with tempfile.NamedTemporaryFile("w", suffix=".deploy", dir=GOLDEN, delete=False) as spec:
+                spec.write(specs[path].replace(wrong, text, 1))
+            try:
+                left = {c for _, c, *_ in reports(deployc("check", spec.name).stderr)}
+            finally:
+                os.unlink(spec.name)
+            before = set(re.findall(r"^// expect: ([EW]\d{4})", specs[path], re.M))
+            assert code not in left and left <= before, f"{code}: the repaired example reports {sorted(left)}"
+
+
+def main():
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_table, check_explain, check_page,
+                                               check_examples)]
+    cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
+    failed = 0
+    for name, function, arguments in cases:
+        try:
+            function(*arguments)
+        except (AssertionError, json.JSONDecodeError, subprocess.TimeoutExpired) as wrong:
+            failed += 1
+            print(f"FAIL {name}: {wrong}")
+    print(f"{len(cases) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
