@@ -192,7 +192,7 @@ static void keyed_axes_choose_tensors(void **state)
 	struct dr_axis axes[2] = { tiny_axis(&b, "expert", 4, 2, GROUP_TP, DR_WEIGHT_GROUP, 0), tiny_axis(&b, "k", 3, 3, GROUP_NONE, DR_WEIGHT_K, 1) };
 	axes[0].keyed = 1;
 	int64_t shape[1] = { 3 };
-	struct dr_param p = { blob_text(&b, "w"), blob_text(&b, "moe.{expert}.w"), DR_SPACE_PRE, 0, 0, sizeof got, DR_F32, 1, 2,
+	struct dr_param p = { blob_text(&b, "w"), blob_text(&b, "moe.{expert}.w"), DR_SPACE_PRE, 0, 0, 0, 0, sizeof got, DR_F32, 1, 2,
 		blob_put(&b, axes, 2, sizeof *axes), blob_put(&b, shape, 1, sizeof *shape), 0 };
 	struct loaded l = load(&b, &p, folder, 1);
 	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_PRE], sizeof got));
