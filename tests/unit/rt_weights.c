@@ -215,7 +215,7 @@ static void random_weights_do_not_depend_on_the_mesh(void **state)
 	struct loaded l[2];
 	for (int i = 0; i < 2; i++) {
 		struct dr_axis axes[2] = { tiny_axis(of[i], "n", 6, i ? 3 : 6, GROUP_TP, DR_PLAIN, 4), tiny_axis(of[i], "k", 4, 4, GROUP_NONE, DR_PLAIN, 1) };
-		struct dr_param p = { blob_text(of[i], "w"), blob_text(of[i], "w"), DR_SPACE_PRE, 0, 0, i ? sizeof b : sizeof a, DR_F32, 0, 0,
+		struct dr_param p = { blob_text(of[i], "w"), blob_text(of[i], "w"), DR_SPACE_PRE, 0, 0, 0, 0, i ? sizeof b : sizeof a, DR_F32, 0, 0,
 			blob_put(of[i], axes, 2, sizeof *axes), blob_put(of[i], shape, 2, sizeof *shape), 0 };
 		l[i] = load(of[i], &p, NULL, i);
 	}
