@@ -95,6 +95,7 @@ static void lower_slice(struct lower *w, int local)
 static bool reuse_in_place(const struct lower *w, int local, int arg)
 {
 	const struct phys *x = &w->phys[arg];
+	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_RENAME) return false;       /* another name of bytes that others may read */
 	return w->uses[arg] == 1 && x->buffer > 1 && x->buffer != w->carry_buffer && x->offset.kind == NUMBER_CONST && local != w->ph->logits
 	       && local != w->ph->token && !lower_is_carried(w, local);
 }
@@ -113,17 +114,17 @@ void lower_collective(struct lower *w, int local)
 	static const enum dr_collective_kind kind_of[LOCAL_OPS] = { [LOCAL_ALL_REDUCE] = DR_ALL_REDUCE, [LOCAL_REDUCE_SCATTER] = DR_REDUCE_SCATTER,
 	                                                            [LOCAL_ALL_GATHER] = DR_ALL_GATHER, [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
 	const struct local_value *v = &w->ph->values.at[local];
+	int arg = v->args[0];
+	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_PARAM) {
+		lower_unsupported(w, w->l->program->params.at[lower_source(w, arg)->param].span, "a param that its reader wants in another layout (%s)", v->cause);
+		return;
+	}
 	if (v->op == LOCAL_SLICE) {
 		lower_slice(w, local);
 		return;
 	}
 	if (v->op == LOCAL_ALL_TO_ALL) {
 		lower_all_to_all(w, local);
-		return;
-	}
-	int arg = v->args[0];
-	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_PARAM) {
-		lower_unsupported(w, w->l->program->params.at[lower_source(w, arg)->param].span, "a param that is gathered in every step");
 		return;
 	}
 	struct phys x = *lower_ready(w, arg, NULL), y = x;

@@ -23,7 +23,10 @@ static bool is_virtual_op(const struct lower *w, int local)
 static int add_node(struct chain *c, enum rows_op op, int a, int b, int x, double number, enum dtype dtype)
 {
 	struct kernel_rows *k = c->k;
-	if (k->n_nodes == ROWS_MAX_NODES) internal_error("a rows kernel of more than %d nodes", ROWS_MAX_NODES);
+	if (k->n_nodes == ROWS_MAX_NODES) {
+		if (!c->w->failed) lower_unsupported(c->w, lower_source(c->w, c->root)->span, "an operator of more than %d operations", ROWS_MAX_NODES);
+		return 0;
+	}
 	struct rows_node *n = &k->node[k->n_nodes];
 	n->op = op, n->a = a, n->b = b, n->c = x, n->number = number, n->dtype = dtype;
 	return k->n_nodes++;
@@ -62,7 +65,10 @@ static int load_leaf(struct chain *c, int local)
 {
 	for (int i = 0; i < c->k->n_inputs; i++)
 		if (c->leaf[i] == local) return add_node(c, ROWS_LOAD, i, 0, 0, 0, DTYPE_F32);
-	if (c->k->n_inputs == ROWS_MAX_OPERANDS) internal_error("a rows kernel of more than %d operands", ROWS_MAX_OPERANDS);
+	if (c->k->n_inputs == ROWS_MAX_OPERANDS) {
+		if (!c->w->failed) lower_unsupported(c->w, lower_source(c->w, c->root)->span, "an operator of more than %d operands", ROWS_MAX_OPERANDS);
+		return 0;
+	}
 	c->leaf[c->k->n_inputs] = local;
 	return add_node(c, ROWS_LOAD, c->k->n_inputs++, 0, 0, 0, DTYPE_F32);
 }
@@ -72,8 +78,10 @@ static int build_op(struct chain *c, int local)
 	struct lower *w = c->w;
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	int args[3] = { 0 };
-	if (op_is_reduce(s->op)) c->reduced = s->over[0];
+	int args[3] = { 0 }, run_over = op_is_reduce(s->op) ? s->over[0] : s->op == OP_IOTA ? v->axes[0] : -1;
+	if (run_over >= 0 && !w->l->program->axes.at[run_over].extent && !w->failed)
+		lower_unsupported(w, s->span, "`%s` along the run-time axis `%s`", op_name(s->op), w->l->program->axes.at[run_over].name);
+	if (op_is_reduce(s->op)) c->reduced = run_over;
 	for (int i = 0; i < v->n_args && i < 3; i++) args[i] = build(c, local, v->args[i]);
 	int node = args[0];
 	if (s->op == OP_IOTA) {
@@ -171,7 +179,6 @@ static void set_space(struct chain *c)
 	struct kernel_rows *k = c->k;
 	struct dim dims[ROWS_MAX_DIMS + 1];
 	int n = 0;
-	if (c->shape.n_dims > ROWS_MAX_DIMS - 1) internal_error("a rows kernel over %d axes", c->shape.n_dims);
 	for (int i = 0; i < c->shape.n_dims; i++) dims[n++] = c->shape.dim[i];
 	if (c->reduced >= 0 && find_dim(&c->shape, c->reduced) < 0) {
 		const struct program *p = c->w->l->program;
@@ -220,7 +227,12 @@ static void compute(struct lower *w, int local, const int *order)
 	struct chain c = { .w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1,
 	                   .node_of = arena_array(w->arena, int, n), .done = arena_array(w->arena, int, n) };
 	c.shape.moe = w->phys[local].moe;
-	k.rows.result[0] = build(&c, local, local);
+	if (c.shape.n_dims > ROWS_MAX_DIMS - 1) lower_unsupported(w, lower_source(w, local)->span, "an operator over %d model axes", c.shape.n_dims);
+	if (!w->failed) k.rows.result[0] = build(&c, local, local);
+	if (w->failed) {
+		w->phys[local].state = PHYS_READY;      /* never launched: the report is enough */
+		return;
+	}
 	for (int i = 0; i < k.rows.n_inputs; i++) in_memory(w, c.leaf[i], NULL);
 	choose_order(&c, order);
 	k.rows.n_outputs = 1;
