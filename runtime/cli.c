@@ -79,7 +79,7 @@ static bool parse_number(const char *name, const char *text, long least, long mo
 	errno = 0;
 	long v = strtol(text, &end, 10);
 	if (errno || end == text || *end || v < least || v > most) {
-		print_error("%s: `%s` is not a number from %ld to %ld", name, text, least, most);
+		say_error("%s: `%s` is not a number from %ld to %ld", name, text, least, most);
 		return false;
 	}
 	*out = (int)v;
@@ -94,7 +94,7 @@ static bool parse_ids(struct options *o, const char *text)
 		errno = 0;
 		long v = strtol(at, &end, 10);
 		if (errno || end == at || (*end && *end != ',') || v < 0 || v > INT32_MAX) {
-			print_error("--ids: `%s` is not a list of token ids like 1,15,7", text);
+			say_error("--ids: `%s` is not a list of token ids like 1,15,7", text);
 			free(p.ids);
 			return false;
 		}
@@ -124,7 +124,7 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	case OPTION_threads: return parse_number("--threads", value, 1, MOST_THREADS, &o->threads);
 	case OPTION_unverified:
 		if (o->n_unverified == MAX_UNVERIFIED) {
-			print_error("--unverified: at most %d names", MAX_UNVERIFIED);
+			say_error("--unverified: at most %d names", MAX_UNVERIFIED);
 			return false;
 		}
 		o->unverified[o->n_unverified++] = value;
@@ -154,11 +154,11 @@ static bool parse_options(struct options *o, int command, int argc, char **argv)
 		enum option option = find_option(argv[i], command);
 		const char *value = strchr(argv[i], '=');
 		if (option == OPTIONS) {
-			print_error("no option `%s` of this command; --help lists them", argv[i]);
+			say_error("no option `%s` of this command; --help lists them", argv[i]);
 			return false;
 		}
 		if (!value && i + 1 == argc) {
-			print_error("%s needs a value: %s", argv[i], option_table[option].value);
+			say_error("%s needs a value: %s", argv[i], option_table[option].value);
 			return false;
 		}
 		if (!set_option(o, option, value ? value + 1 : argv[++i]))
@@ -178,7 +178,7 @@ static bool read_environment(struct options *o)
 	for (int i = 0; device_names[i]; i++)
 		if (!strcmp(device_names[i], o->device))
 			return parse_number("DEPLOY_TIMEOUT", value[ENV_DEPLOY_TIMEOUT], 1, 1 << 20, &o->timeout);
-	print_error("DEPLOY_DEVICE: no device `%s`; there are cpu and far", o->device);
+	say_error("DEPLOY_DEVICE: no device `%s`; there are cpu and far", o->device);
 	return false;
 }
 
@@ -306,7 +306,7 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 	struct options o = { .max_tokens = 16 };
 	const char *wrong = plan_open(&plan, g->blob);
 	if (wrong) {
-		print_error("internal: %s", wrong);
+		say_error("internal: %s", wrong);
 		return STATUS_INTERNAL;
 	}
 	if (wants(argc, argv, "--help"))

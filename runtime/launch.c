@@ -72,7 +72,7 @@ static bool fits_host(const struct plan *plan)
 		need += plan_bytes(plan, (int)i);
 	if (need <= available)
 		return true;
-	print_error("%u ranks need %llu B of this host's memory, %llu B are available", plan->head->ranks,
+	say_error("%u ranks need %llu B of this host's memory, %llu B are available", plan->head->ranks,
 	            (unsigned long long)need, (unsigned long long)available);
 	print_memory_table(plan);
 	return false;
@@ -91,7 +91,7 @@ static bool share(struct job *job)
 	out->logits = job->npy ? shared_alloc(rows * h->vocab * sizeof *out->logits) : NULL;
 	if (job->board && job->comm && out->tokens && (out->logits || !job->npy))
 		return true;
-	print_error("the host has no memory left for what %u ranks share", h->ranks);
+	say_error("the host has no memory left for what %u ranks share", h->ranks);
 	return false;
 }
 
@@ -108,7 +108,7 @@ static void fork_rank(struct family *f, int index, const sigset_t *before)
 		rank_main(f->job, index);
 	}
 	if (pid < 0) {
-		print_error("cannot start rank %d: %s", index, strerror(errno));
+		say_error("cannot start rank %d: %s", index, strerror(errno));
 		return;
 	}
 	f->pid[index] = pid;
@@ -177,10 +177,10 @@ static int tell_failure(const struct family *f)
 	format_place(job, s, place, sizeof place);
 	if (WIFSIGNALED(f->status)) {
 		int number = WTERMSIG(f->status);
-		print_error("%s was ended by signal %d (%s) %s", name, number, strsignal(number), place);
+		say_error("%s was ended by signal %d (%s) %s", name, number, strsignal(number), place);
 		return STATUS_FAILED;
 	}
-	print_error("%s failed %s: %s", name, place, s->message[0] ? s->message : "it ended too early");
+	say_error("%s failed %s: %s", name, place, s->message[0] ? s->message : "it ended too early");
 	return WEXITSTATUS(f->status) == STATUS_INTERNAL ? STATUS_INTERNAL : STATUS_FAILED;
 }
 
@@ -221,7 +221,7 @@ static int run_family(struct family *f)
 	end_ranks(f);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (signal_number) {
-		print_error("ended by signal %d (%s)", signal_number, strsignal(signal_number));
+		say_error("ended by signal %d (%s)", signal_number, strsignal(signal_number));
 		return STATUS_SIGNAL + signal_number;
 	}
 	return status;

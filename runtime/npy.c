@@ -52,7 +52,7 @@ bool npy_open(struct npy *f, const char *path, int64_t n0, int64_t n1, int64_t n
 	f->header = format_header(f->dim, header);
 	if (f->fd >= 0 && !fchmod(f->fd, 0644) && write_at(f->fd, header, f->header, 0))
 		return true;
-	print_error("cannot write %s: %s", path, strerror(errno));
+	say_error("cannot write %s: %s", path, strerror(errno));
 	npy_discard(f);
 	return false;
 }
@@ -67,7 +67,7 @@ bool npy_finish(struct npy *f)
 {
 	bool ok = close(f->fd) == 0 && rename(f->temporary, f->path) == 0;
 	if (!ok) {
-		print_error("cannot write %s: %s", f->path, strerror(errno));
+		say_error("cannot write %s: %s", f->path, strerror(errno));
 		unlink(f->temporary);
 	}
 	free(f->temporary);

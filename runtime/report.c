@@ -71,7 +71,7 @@ static void print_line(const char *kind, const char *fmt, va_list args)
 	funlockfile(stderr);
 }
 
-void print_error(const char *fmt, ...)
+void say_error(const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
@@ -92,6 +92,6 @@ void *host_alloc(size_t n, size_t size)
 	void *p = calloc(n ? n : 1, size ? size : 1);
 	if (p)
 		return p;
-	print_error("out of host memory: %zu x %zu bytes", n, size);
+	say_error("out of host memory: %zu x %zu bytes", n, size);
 	_exit(STATUS_FAILED);
 }

@@ -39,7 +39,7 @@ void problem(struct problems *p, const char *fmt, ...) __attribute__((format(pri
 /* Prints "error: TITLE" and the problems, or the only one without the title; frees them. True when there were none. */
 bool problems_close(struct problems *p, const char *title);
 
-void print_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void print_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Of calloc, for host tables whose size is known at start. Running out ends the process with a message. */
