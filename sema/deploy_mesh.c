@@ -143,6 +143,20 @@ static void check_ranks(struct deployment *c)
 		suggest_size(c, diag, ranks);
 }
 
+/* A deployment may leave devices of its cluster idle; it cannot have more. false: reported. */
+static bool check_devices(struct deployment *c)
+{
+	const struct deploy *d = c->deploy;
+	struct val devices = record_get(c->cluster, "devices", c->cluster->span);
+	if (devices.kind != V_INT || d->gpus <= devices.i)
+		return true;
+	struct diag *diag = deployment_report(c, DIAG_E0601, field_where(record_field(c->self, "gpus")),
+					      "the deployment has %lld devices, its cluster %lld", (long long)d->gpus, (long long)devices.i);
+	diag_related(c->sema->sink, diag, field_where(record_field(c->self, "cluster")), "%lld devices", (long long)devices.i);
+	diag_help(c->sema->sink, diag, "leave `gpus` out to take all of the cluster, or make the cluster larger");
+	return false;
+}
+
 /* ---- levels -------------------------------------------------------------------------------------------------------- */
 
 /* Devices in one unit of a level; 0: the cluster has no such level. */
@@ -220,6 +234,7 @@ void deployment_mesh(struct deployment *c)
 		c->deploy->known = false;
 	if (!c->deploy->known)
 		return;
-	check_ranks(c);
+	if (check_devices(c))
+		check_ranks(c);
 	check_places(c);
 }
