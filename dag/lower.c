@@ -84,6 +84,13 @@ bool phys_contiguous(const struct phys *p)
 	return p->row_stride == q.row_stride;
 }
 
+bool phys_same_dims(const struct phys *a, const struct phys *b)
+{
+	bool same = a->n_dims == b->n_dims && a->row_stride == b->row_stride && a->dtype == b->dtype;
+	for (int i = 0; same && i < a->n_dims; i++) same = a->dim[i].axis == b->dim[i].axis && a->stride[i] == b->stride[i];
+	return same;
+}
+
 static bool has_slots(const struct lower *w, const struct local_value *v, int *expert)
 {
 	for (int i = 0; i < v->n_axes; i++) {
@@ -157,7 +164,7 @@ struct phys *lower_define(struct lower *w, int local, struct phys p)
 	p.offset = number_const(0);
 	if (local == ph->logits) p.buffer = 1;
 	else if (local == ph->token) p.buffer = 0;
-	else if (lower_is_carried(w, local)) p.buffer = w->carry_buffer;
+	else if (w->turn_ends && lower_is_carried(w, local) && phys_same_dims(&p, &w->carry)) p.buffer = w->carry.buffer;
 	else p.buffer = lower_buffer(w, lower_rows_max(w, &p) * p.row_stride * dtype_bytes(p.dtype));
 	w->phys[local] = p;
 	return &w->phys[local];

@@ -43,7 +43,8 @@ struct lower {
 	struct phys *phys; int *uses;
 	VEC(struct buffer) buffers;     /* 0: tokens, 1: logits */
 	VEC(struct moe) moes;
-	int carry_buffer;
+	struct phys carry;              /* what a turn begins with; state PHYS_NONE until the loop is met */
+	bool turn_ends;                 /* nothing else is left to read it: a result may be written over it */
 	bool failed;
 };
 
@@ -76,6 +77,9 @@ int64_t lower_table(struct lower *w, const float *data, int64_t n);
 /* lower_rows.c: the bytes of a value without gaps, computing its chain if it is virtual, copying if it is a view with gaps.
  * `order`: its axes, major to minor, or NULL. */
 const struct phys *lower_ready(struct lower *w, int local, const int *order);
+/* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
+void lower_into(struct lower *w, int local, const struct phys *to);
+bool phys_same_dims(const struct phys *a, const struct phys *b);        /* the same axes in the same places of a row */
 /* lower_ops.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);
 void lower_dispatch(struct lower *w, int local);

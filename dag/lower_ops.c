@@ -361,28 +361,13 @@ static void lower_carry(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys *p = &w->phys[local];
-	if (lower_source(w, local)->op == OP_FINAL) *p = w->phys[v->args[0]];
-	else {
-		struct phys shape = lower_shape(w, local);
-		if (w->carry_buffer >= 0) {             /* another body of the loop: it goes on where the layer before stopped */
-			*p = w->phys[w->ph->turns.at[0].carry];
-			return;
-		}
-		w->carry_buffer = lower_buffer(w, lower_rows_max(w, &shape) * shape.row_stride * dtype_bytes(shape.dtype));
-		const struct phys init = *lower_ready(w, v->args[0], NULL);
-		/* the value before the loop is copied once; the layers then write in place */
-		struct kernel k = new_kernel(KERNEL_ROWS);
-		k.rows.dims = k.rows.n_inputs = k.rows.n_outputs = k.rows.n_nodes = 1;
-		k.rows.extent[0] = shape.row_stride;
-		k.rows.input[0] = (struct rows_operand){ init.dtype, init.row_stride, { 1 } };
-		k.rows.output[0] = (struct rows_operand){ shape.dtype, shape.row_stride, { 1 } };
-		shape = init;
-		shape.buffer = w->carry_buffer;
-		shape.offset = number_const(0);
-		struct argument args[3] = { arg_phys(&init), arg_phys(&shape), arg_number(shape.rows) };
-		lower_launch(w, v->args[0], -1, &k, args, 3, "carry");
-		*p = shape;
+	if (w->carry.state == PHYS_NONE) {              /* the value before the loop is copied once; the layers then write in place */
+		w->carry = *lower_ready(w, v->args[0], NULL);
+		w->carry.buffer = lower_buffer(w, lower_rows_max(w, &w->carry) * w->carry.row_stride * dtype_bytes(w->carry.dtype));
+		w->carry.offset = number_const(0);
+		lower_into(w, v->args[0], &w->carry);
 	}
+	*p = w->carry;          /* another body of the loop goes on where the layer before stopped */
 }
 
 void lower_op(struct lower *w, int local)

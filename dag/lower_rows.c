@@ -217,6 +217,16 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	lower_launch(w, c->root, moe, k, args, n, arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
 }
 
+/* Is the carried value read elsewhere than where the result is written? Then it must not be overwritten meanwhile. */
+static bool reads_out_of_step(const struct chain *c)
+{
+	for (int i = 0; i < c->k->n_inputs; i++) {
+		const struct phys *p = &c->w->phys[c->leaf[i]];
+		if (p->buffer >= 0 && p->buffer == c->w->carry.buffer && !phys_same_dims(p, &c->shape)) return true;
+	}
+	return false;
+}
+
 /* Computes a virtual value into memory. */
 static void compute(struct lower *w, int local, const int *order)
 {
@@ -237,7 +247,27 @@ static void compute(struct lower *w, int local, const int *order)
 	choose_order(&c, order);
 	k.rows.n_outputs = 1;
 	set_space(&c);
+	bool turn_ends = w->turn_ends;
+	w->turn_ends &= !reads_out_of_step(&c);
 	launch_chain(&c, &k, lower_define(w, local, c.shape));
+	w->turn_ends = turn_ends;
+}
+
+static void copy(struct lower *w, int local, const struct phys *to)
+{
+	const struct phys *have = &w->phys[local];
+	struct kernel k;
+	memset(&k, 0, sizeof k);
+	k.family = KERNEL_ROWS;
+	k.rows.dims = to->n_dims ? to->n_dims : 1;
+	k.rows.extent[0] = 1;
+	for (int i = 0; i < to->n_dims; i++) k.rows.extent[i] = to->dim[i].extent;
+	k.rows.n_inputs = k.rows.n_outputs = k.rows.n_nodes = 1;
+	set_operand(&k.rows.input[0], have, have, to->dim, to->n_dims);
+	set_operand(&k.rows.output[0], to, have, to->dim, to->n_dims);
+	merge_dims(&k.rows, false);
+	struct argument args[3] = { arg_phys(have), arg_phys(to), arg_number(to->moe >= 0 ? number_const(w->moes.at[to->moe].rows) : to->rows) };
+	lower_launch(w, local, to->moe, &k, args, 3, "copy");
 }
 
 /* Copies a value into another order of its axes. */
@@ -247,22 +277,11 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 	struct phys to = *have;
 	for (int i = 0; i < have->n_dims; i++) to.dim[i] = order ? have->dim[find_dim(have, order[i])] : have->dim[i];
 	phys_make_contiguous(&to);
-	struct kernel k;
-	memset(&k, 0, sizeof k);
-	k.family = KERNEL_ROWS;
-	k.rows.dims = to.n_dims ? to.n_dims : 1;
-	k.rows.extent[0] = 1;
-	for (int i = 0; i < to.n_dims; i++) k.rows.extent[i] = to.dim[i].extent;
-	k.rows.n_inputs = k.rows.n_outputs = k.rows.n_nodes = 1;
-	set_operand(&k.rows.input[0], have, have, to.dim, to.n_dims);
-	set_operand(&k.rows.output[0], &to, have, to.dim, to.n_dims);
-	merge_dims(&k.rows, false);
 	to.buffer = lower_buffer(w, lower_rows_max(w, &to) * to.row_stride * dtype_bytes(to.dtype));
 	to.offset = number_const(0);
-	struct argument args[3] = { arg_phys(have), arg_phys(&to), arg_number(to.moe >= 0 ? number_const(w->moes.at[to.moe].rows) : to.rows) };
-	lower_launch(w, local, to.moe, &k, args, 3, "copy");
-	w->phys[local] = to;
-	return &w->phys[local];
+	copy(w, local, &to);
+	*have = to;
+	return have;
 }
 
 /* Rows kernels read any strides, so a view is as good as a copy. */
@@ -279,4 +298,10 @@ const struct phys *lower_ready(struct lower *w, int local, const int *order)
 	bool as_is = phys_contiguous(p);
 	for (int i = 0; order && i < p->n_dims; i++) as_is &= p->dim[i].axis == order[i];
 	return as_is ? p : copy_ordered(w, local, order);
+}
+
+void lower_into(struct lower *w, int local, const struct phys *to)
+{
+	const struct phys *have = in_memory(w, local, NULL);
+	if (have->buffer != to->buffer || !phys_same_dims(have, to)) copy(w, local, to);
 }

@@ -94,9 +94,9 @@ static void set_carried(struct lower *w)
 {
 	if (w->s->stages.n < 2 || !w->ph->turns.n) return;
 	int at = w->ph->turns.at[0].carry;
-	const struct phys *p = &w->phys[at];
+	const struct phys *p = &w->carry;
 	struct carried *c = &w->s->carried[w->phase];
-	c->at = (struct address){ DR_SPACE_ACT, w->buffers.at[w->carry_buffer].offset };
+	c->at = (struct address){ DR_SPACE_ACT, w->buffers.at[p->buffer].offset };
 	c->outer = number_const(1);
 	c->block = number_times(p->rows, p->row_stride);
 	c->send = lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows, p->row_stride * dtype_bytes(p->dtype), at, "the residual stream to the next stage");
@@ -124,9 +124,24 @@ static void check_captures(struct lower *w)
 	}
 }
 
+/* Outputs and carried values end where they are looked for. */
+static void end_step(struct lower *w)
+{
+	const int output[2] = { w->ph->token, w->ph->logits };
+	for (int i = 0; i < 2 && !w->failed; i++) {
+		if (output[i] < 0) continue;
+		struct phys to = *lower_ready(w, output[i], NULL);
+		to.buffer = i;
+		to.offset = number_const(0);
+		lower_into(w, output[i], &to);
+	}
+	w->turn_ends = true;
+	for (int i = 0; i < w->ph->turns.n && !w->failed; i++) lower_into(w, w->ph->turns.at[i].next, &w->carry);
+}
+
 static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l, const struct target_shape *t, int phase)
 {
-	struct lower w = { .l = l, .ph = &l->phase[phase], .phase = phase, .arena = arena, .sink = sink, .s = s, .target = t, .carry_buffer = -1 };
+	struct lower w = { .l = l, .ph = &l->phase[phase], .phase = phase, .arena = arena, .sink = sink, .s = s, .target = t, .carry = { .buffer = -1 } };
 	w.phys = arena_array(arena, struct phys, w.ph->values.n + 1);
 	s->step[phase].n = WHERES - 1 + l->program->loop.n_bodies;
 	s->step[phase].part = arena_array(arena, struct instrs, s->step[phase].n);
@@ -135,9 +150,7 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	check_captures(&w);
 	if (w.ph->turns.n > l->program->loop.n_bodies) lower_unsupported(&w, l->program->loop.span, "a `repeat` that carries more than one value");
 	for (int i = 0; i < w.ph->values.n && !w.failed; i++) lower_op(&w, i);
-	for (int i = 0; i < w.ph->turns.n && !w.failed; i++) lower_ready(&w, w.ph->turns.at[i].next, NULL);
-	if (w.ph->logits >= 0 && !w.failed) lower_ready(&w, w.ph->logits, NULL);
-	if (w.ph->token >= 0 && !w.failed) lower_ready(&w, w.ph->token, NULL);
+	if (!w.failed) end_step(&w);
 	if (w.failed) return -1;
 	int64_t bytes = place_buffers(&w);
 	set_carried(&w);
