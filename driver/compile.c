@@ -197,16 +197,16 @@ static void print_summary(const struct sink *s)
 		fprintf(stderr, "%d warning%s\n", s->warnings, s->warnings == 1 ? "" : "s");
 }
 
-static void print_diagnostics(const struct compilation *c, bool first)
+void print_diagnostics(const struct options *o, const struct sink *sink, bool first)
 {
-	switch (c->options->error_form) {
-	case ERRORS_JSON:  diag_print_json(&c->sink, stderr); return;
-	case ERRORS_SARIF: sarif_run(&c->sink, stderr, DEPLOYC_VERSION, first); return;
-	case ERRORS_GCC:   diag_print_gcc(&c->sink, stderr); return;
+	switch (o->error_form) {
+	case ERRORS_JSON:  diag_print_json(sink, stderr); return;
+	case ERRORS_SARIF: sarif_run(sink, stderr, DEPLOYC_VERSION, first); return;
+	case ERRORS_GCC:   diag_print_gcc(sink, stderr); return;
 	case ERRORS_TEXT: case ERROR_FORMS: break;
 	}
-	(c->options->color ? diag_print_colored : diag_print)(&c->sink, stderr);
-	print_summary(&c->sink);
+	(o->color ? diag_print_colored : diag_print)(sink, stderr);
+	print_summary(sink);
 }
 
 /* Whether every pass ran over all deployments of the file as it is written: only then is an unused permission a mistake. */
@@ -223,7 +223,7 @@ int compile(const struct options *o, int i)
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
 	int status = codegen_target(o->cpu, &c.shape) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
-	print_diagnostics(&c, i == 0);
+	print_diagnostics(o, &c.sink, i == 0);
 	arena_free(&c.arena);
 	return status;
 }

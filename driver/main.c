@@ -23,13 +23,14 @@ static int explain(const struct options *o)
 	return status;
 }
 
-static int run_specs(const struct options *o)
+/* Runs `each` over the files of the command line. */
+static int run_specs(const struct options *o, int (*each)(const struct options *, int))
 {
 	int worst = EXIT_OK;
 	if (o->error_form == ERRORS_SARIF)
 		sarif_begin(stderr);
 	for (int i = 0; i < o->n_specs; i++) {
-		int status = compile(o, i);
+		int status = each(o, i);
 		worst = status > worst ? status : worst;
 	}
 	if (o->error_form == ERRORS_SARIF)
@@ -49,6 +50,8 @@ static int run(const struct options *o)
 	}
 	if (o->command == COMMAND_EXPLAIN)
 		return explain(o);
+	if (o->command == COMMAND_FMT)
+		return run_specs(o, format_file);
 	if (o->command == COMMAND_CPUS) {
 		struct target_shape none;
 		codegen_target("help", &none);          /* prints the list and finds no processor of that name */
@@ -58,7 +61,7 @@ static int run(const struct options *o)
 		fputs("deployc: --target=cuda is not built yet: this version makes launchers for --target=cpu\n", stderr);
 		return EXIT_ERRORS;
 	}
-	return run_specs(o);
+	return run_specs(o, compile);
 }
 
 int main(int argc, char **argv)

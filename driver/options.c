@@ -61,6 +61,7 @@ void options_help(FILE *out)
 	      "  deployc SPEC --emit=FORM      print a form on the way there\n"
 	      "  deployc check SPEC...         report every mistake, up to whether it fits\n"
 	      "  deployc plan SPEC             print mesh, stages, bytes of a rank, collectives\n"
+	      "  deployc fmt [FILE...]         bring files into canonical form; no file or `-`: standard input to output\n"
 	      "  deployc explain [CODE...]     say more about a code of a diagnostic, or list them\n\n", out);
 	for (int i = 0; i < OPTIONS; i++) {
 		char text[64] = "";
@@ -155,6 +156,7 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 		if (!strcmp(value, "help"))
 			o->command = COMMAND_CPUS;
 		return true;
+	case OPTION_CHECK:   o->only_check = true; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
 	case OPTION_LEVEL:
@@ -211,6 +213,10 @@ static bool check_form(const struct options *o)
 		return true;
 	if (o->markdown)
 		return usage("`--markdown` is for `deployc explain`");
+	if (o->command == COMMAND_FMT)
+		return !o->output && o->emit == EMIT_LAUNCHER ? true : usage("`fmt` writes to the files themselves: leave out -o and --emit");
+	if (o->only_check)
+		return usage("`--check` is for `deployc fmt`; `deployc check SPEC` checks a spec");
 	if (!o->n_specs)
 		return usage("no spec given");
 	if (o->command == COMMAND_CHECK)
@@ -224,11 +230,18 @@ static bool check_form(const struct options *o)
 	return true;
 }
 
+static void set_standard_input(struct parsing *p)
+{
+	vec_push(p->arena, &p->words, "-");
+	p->out->specs = &p->words.at[p->words.n - 1];
+	p->out->n_specs = 1;
+}
+
 /* The first word, where it is no spec. */
 static bool find_command(const char *word, enum command *command)
 {
 	static const struct { const char *name; enum command command; } commands[] = {
-		{"check", COMMAND_CHECK}, {"plan", COMMAND_PLAN}, {"explain", COMMAND_EXPLAIN},
+		{"check", COMMAND_CHECK}, {"plan", COMMAND_PLAN}, {"explain", COMMAND_EXPLAIN}, {"fmt", COMMAND_FMT},
 	};
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
 		if (!strcmp(word, commands[i].name)) {
@@ -256,6 +269,8 @@ bool options_parse(struct arena *arena, int argc, char **argv, struct options *o
 	bool named = p.words.n && out->command == COMMAND_BUILD && find_command(p.words.at[0], &out->command);
 	out->specs = p.words.at + named;
 	out->n_specs = p.words.n - named;
+	if (out->command == COMMAND_FMT && !out->n_specs)
+		set_standard_input(&p);
 	out->sema.include = p.include.at;
 	out->sema.n_include = p.include.n;
 	return check_form(out);

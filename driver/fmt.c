@@ -1,0 +1,79 @@
+/* deployc fmt: canonical form, in place or from standard input to standard output. */
+#include "driver.h"
+#include <errno.h>
+#include <string.h>
+#include "../lexer/lexer.h"
+#include "../parser/format.h"
+
+struct formatting {
+	const struct options *options;
+	const char    *path;            /* "-": standard input */
+	struct arena   arena;
+	struct names   names;
+	struct sources sources;
+	struct sink    sink;
+};
+
+static bool is_stdin(const struct formatting *f)
+{
+	return !strcmp(f->path, "-");
+}
+
+static bool trouble(const struct formatting *f)
+{
+	fprintf(stderr, "deployc: cannot read %s: %s\n", is_stdin(f) ? "standard input" : f->path, strerror(errno));
+	return false;
+}
+
+/* Reads up to one byte more than a module may have: the lexer refuses that. Becomes source 0. */
+static bool add_source(struct formatting *f)
+{
+	FILE *in = is_stdin(f) ? stdin : fopen(f->path, "rb");
+	if (!in)
+		return trouble(f);
+	char *text = arena_alloc(&f->arena, MAX_SOURCE_BYTES + 1);
+	size_t size = fread(text, 1, MAX_SOURCE_BYTES + 1, in);
+	bool read = !ferror(in) || trouble(f);
+	if (in != stdin)
+		fclose(in);
+	if (read)
+		sources_add(&f->sources, f->path, is_stdin(f) ? "<standard input>" : f->path, text, size);
+	return read;
+}
+
+static bool write_formatted(struct formatting *f, struct formatted text)
+{
+	struct out_file out;
+	if (!output_open(&f->arena, &out, f->path))
+		return false;
+	fwrite(text.text, 1, text.size, out.file);
+	return output_close(&out, true);
+}
+
+static int format_source(struct formatting *f)
+{
+	struct formatted now = format_module(&f->arena, &f->names, &f->sink, 0);
+	if (!now.text)
+		return EXIT_ERRORS;
+	const struct source *was = &f->sources.files.at[0];
+	bool same = was->size == now.size && !memcmp(was->text, now.text, now.size);
+	if (f->options->only_check) {
+		if (!same)
+			puts(was->label);
+		return same ? EXIT_OK : EXIT_ERRORS;
+	}
+	if (same && !is_stdin(f))
+		return EXIT_OK;
+	return write_formatted(f, now) ? EXIT_OK : EXIT_ERRORS;
+}
+
+int format_file(const struct options *o, int i)
+{
+	struct formatting f = {.options = o, .path = o->specs[i]};
+	f.names.arena = f.sources.arena = f.sink.arena = &f.arena;
+	f.sink.sources = &f.sources;
+	int status = add_source(&f) ? format_source(&f) : EXIT_ERRORS;
+	print_diagnostics(o, &f.sink, i == 0);
+	arena_free(&f.arena);
+	return status;
+}
