@@ -224,18 +224,6 @@ static void functions_of_scalars(void **state)
 	assert_true(get(f, "D", "g").b);
 }
 
-static void a_loop_index_stays_one_in_arithmetic(void **state)
-{
-	struct fixture *f = *state;
-	struct span nowhere = {0};
-	struct val index = {.kind = V_INDEX, .name = "layer"};
-	load(f, "");
-	struct val sum = arith(f->sema, B_ADD, index, val_int(1), nowhere), less = arith(f->sema, B_LT, sum, val_int(4), nowhere);
-	assert_int_equal(sum.kind, V_INDEX);
-	assert_int_equal(less.kind, V_UNKNOWN);
-	assert_string_equal(less.name, "layer");
-}
-
 static void a_folder_is_given_with_I(void **state)
 {
 	struct fixture *f = *state;
@@ -376,7 +364,6 @@ int main(void)
 		TEST(a_file_of_its_own_folder_is_imported),
 		TEST(lists_are_replaced_never_merged),
 		TEST(functions_of_scalars),
-		TEST(a_loop_index_stays_one_in_arithmetic),
 		TEST(a_folder_is_given_with_I),
 		TEST(one_mistake_is_reported),
 		TEST(a_record_that_contains_itself_is_a_cycle),
