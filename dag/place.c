@@ -56,6 +56,20 @@ static const char *ways_that_work(struct local *l, const struct rule *r, int64_t
 	return t.at;
 }
 
+/* The edit: the largest size that works and divides what was asked, when one mesh axis alone makes it. */
+static void offer_ways(struct local *l, struct diag *d, const struct rule *r, int64_t asked)
+{
+	int only = -1;
+	for (int i = 0; i < r->n_target; i++)
+		if (l->deploy->mesh.at[r->target[i]].size > 1) only = only < 0 ? r->target[i] : l->deploy->mesh.n;
+	if (only < 0 || only == l->deploy->mesh.n || l->deploy->mesh.at[only].size != asked) return;
+	for (int64_t k = asked - 1; k >= 1; k--)
+		if (asked % k == 0 && product_fits(l, r, k)) {
+			deploy_offer_size(l->deploy, l->sink, d, only, k);
+			return;
+		}
+}
+
 static void report_indivisible(struct local *l, const struct rule *r, int axis, int64_t extent, int64_t ways)
 {
 	const char *name = l->program->axes.at[axis].name;
@@ -65,6 +79,7 @@ static void report_indivisible(struct local *l, const struct rule *r, int axis, 
 	diag_related(l->sink, d, r->span, "this rule places `%s`", name);
 	diag_related(l->sink, d, l->program->axes.at[axis].span, "`%s` = %lld", name, (long long)extent);
 	diag_help(l->sink, d, "sizes that work: %s; or drop a mesh axis from the rule", ways_that_work(l, r, ways));
+	offer_ways(l, d, r, ways);
 }
 
 static void report_product(struct local *l, const struct rule *r, int64_t ways, int64_t left)
@@ -79,6 +94,7 @@ static void report_product(struct local *l, const struct rule *r, int64_t ways, 
 	diag_related(l->sink, d, r->span, "this rule fills the mesh axis from the left");
 	diag_note(l->sink, d, "%lld is left for `%s`, which it does not divide", (long long)left, last);
 	diag_help(l->sink, d, "sizes that work: %s", ways_that_work(l, r, ways));
+	offer_ways(l, d, r, ways);
 }
 
 /* Adds the atoms of a target that lie between `from` and `to` ranks from its major side. */
@@ -271,8 +287,13 @@ bool place_stages(struct local *l)
 			              d->n_stages, (long long)sum, (long long)layers, (long long)stages)
 			: diag_report(l->sink, DIAG_E0901, at, "%lld layers cannot be cut into %lld even stages", (long long)layers, (long long)stages);
 		diag_related(l->sink, g, l->program->axes.at[l->program->loop.axis].span, "%lld layers", (long long)layers);
-		if (stages <= layers && stages <= 64)
-			diag_help(l->sink, g, "`pipeline { stages = [%s] }`", even_stages(l, layers, stages));
+		if (stages <= layers && stages <= 64) {
+			const char *even = arena_printf(l->arena, "stages = [%s]", even_stages(l, layers, stages));
+			diag_help(l->sink, g, "`pipeline { %s }`", even);
+			if (d->n_stages && d->stages_set.lo < d->stages_set.hi) diag_fix(l->sink, g, d->stages_set, even);
+			else if (!d->n_stages && r && r->n_target == 1 && d->mesh.at[r->target[0]].set.lo < d->mesh.at[r->target[0]].set.hi)
+				diag_fix(l->sink, g, d->mesh.at[r->target[0]].set, arena_printf(l->arena, "%s = %lld; pipeline { %s }", d->mesh.at[r->target[0]].name, (long long)stages, even));
+		}
 		return false;
 	}
 	for (int64_t i = 0; i < stages; i++) vec_push(l->arena, &l->stage_layers, d->n_stages ? d->stages[i] : layers / stages);

@@ -90,8 +90,11 @@ static void drop_closer(struct repair *r, const struct token *t)
 {
 	bool follows = before(r) && before(r)->tainted;
 	r->mistakes++;
-	if (r->report && r->mistakes <= MAX_REPORTS && !follows)
-		diag_report(r->p->sink, DIAG_E0005, token_span(r->p, t), "`%s` closes nothing", token_text(r, t));
+	if (r->report && r->mistakes <= MAX_REPORTS && !follows) {
+		struct diag *d = diag_report(r->p->sink, DIAG_E0005, token_span(r->p, t), "`%s` closes nothing", token_text(r, t));
+		diag_help(r->p->sink, d, "delete it");
+		diag_fix(r->p->sink, d, token_span(r->p, t), "");
+	}
 	if (t->line_start)
 		r->dropped_line_start = true;
 	else if (before(r))

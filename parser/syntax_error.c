@@ -126,13 +126,51 @@ static const struct token *token_before(const struct parser *p)
 
 static void help_with_unit(struct parser *p, struct diag *d, struct span at)
 {
-	const char *word = source_text(p, at), *near = nearest_unit(word);
+	const char *word = source_text(p, at), *near = strcmp(word, "to") ? nearest_unit(word) : NULL;
+	if (!strcmp(word, "to")) {
+		diag_help(p->sink, d, "a range is written `lowest..highest`");
+		diag_fix(p->sink, d, at, "..");
+		return;
+	}
 	if (near)
 		diag_help(p->sink, d, "`%s` is no unit; did you mean `%s`?", word, near);
 	else
 		diag_help(p->sink, d, "`%s` is no unit", word);
 	if (near)
 		diag_fix(p->sink, d, at, near);
+}
+
+/* A token that ought to stand on the line of the one before it: the edit takes the line end out. */
+static void help_join(struct parser *p, struct diag *d, const struct token *before, const struct token *t, const char *help)
+{
+	diag_help(p->sink, d, "%s", help);
+	if (strspn(p->text + before->hi, " \t\r\n") == t->lo - before->hi)
+		diag_fix(p->sink, d, (struct span){p->file, before->hi, t->lo}, " ");
+}
+
+static void help_write(struct parser *p, struct diag *d, struct span at, const char *token, const char *help)
+{
+	diag_help(p->sink, d, "%s", help);
+	diag_fix(p->sink, d, at, token);
+}
+
+/* Other languages' ways. false: none of them. */
+static bool help_with_habit(struct parser *p, struct diag *d, const struct token *before, const struct token *t, struct span at)
+{
+	struct span between = {p->file, before ? before->hi : t->lo, t->lo};
+	if (before && before->kind == '=' && t->kind == '>' && between.lo == between.hi)
+		help_write(p, d, (struct span){p->file, before->lo, t->hi}, "->", "an arrow is `->`");
+	else if (before && before->kind == TOK_NUMBER && (t->kind == ':' || t->kind == TOK_ELLIPSIS))
+		help_write(p, d, at, "..", "a range is written `lowest..highest`");
+	else if (t->kind == ',' && p->frames.at[p->frames.n - 1].bracket == '{')
+		help_write(p, d, at, ";", "items stand in lines of their own, or are parted by `;`");
+	else if (before && before->kind == TOK_IDENT && (t->kind == TOK_NUMBER || t->kind == TOK_QUANTITY) && !t->line_start)
+		help_write(p, d, between, " = ", "write `=` between a field and its value");
+	else if (before && before->kind == TOK_IDENT && t->kind == ':' && !t->line_start)
+		help_write(p, d, at, " =", "write `=` between a field and its value");
+	else
+		return false;
+	return true;
 }
 
 /* The mistakes that are made most, by what stands there. */
@@ -144,13 +182,15 @@ static void help(struct parser *p, struct diag *d, struct span at, const char *c
 	if (before && before->kind == TOK_NUMBER && t->kind == TOK_IDENT && !t->line_start && t->lo - before->hi <= 1)
 		help_with_unit(p, d, at);
 	else if (t->kind == '=' && has(expected, n, "=="))
-		diag_help(p->sink, d, "`==` compares");
-	else if (t->kind == TOK_ELSE && t->line_start)
-		diag_help(p->sink, d, "`else` stands on the line of the `}` before it");
-	else if (t->kind == '{' && t->line_start)
-		diag_help(p->sink, d, "`{` stands on the line of the item that it belongs to");
-	else if (t->kind == TOK_ARROW && t->line_start)
-		diag_help(p->sink, d, "`->` stands on the line of the `)` before it");
+		help_write(p, d, at, "==", "`==` compares");
+	else if (before && t->kind == TOK_ELSE && t->line_start)
+		help_join(p, d, before, t, "`else` stands on the line of the `}` before it");
+	else if (before && t->kind == '{' && t->line_start)
+		help_join(p, d, before, t, "`{` stands on the line of the item that it belongs to");
+	else if (before && t->kind == TOK_ARROW && t->line_start)
+		help_join(p, d, before, t, "`->` stands on the line of the `)` before it");
+	else if (help_with_habit(p, d, before, t, at))
+		return;
 	else if (is_word(p) && has(expected, n, "name"))
 		diag_help(p->sink, d, "`%s` is a reserved word: choose another name", source_text(p, at));
 }

@@ -17,15 +17,16 @@ struct diag *deployment_report(struct deployment *c, enum diag_code code, struct
 	return sema_report(c->sema, code, at, "%s", message);
 }
 
-const char *did_you_mean(struct sema *s, const char *name, const char *const *candidates, int n)
-{
-	const char *near = nearest_name(name, candidates, n);
-	return near ? arena_printf(s->arena, ", did you mean `%s`?", near) : "";
-}
-
 struct span field_where(const struct field *f)
 {
 	return f->sets.n ? f->sets.at[f->sets.n - 1].span : f->span;
+}
+
+struct span field_item(const struct field *f)
+{
+	const struct field_set *set = f->sets.n ? &f->sets.at[f->sets.n - 1] : NULL;
+	struct span none = {f->span.file, f->span.lo, f->span.lo};
+	return set && set->value && !set->layer->module->is_std ? span_join(set->span, set->value->span) : none;
 }
 
 void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)

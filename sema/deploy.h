@@ -19,13 +19,14 @@ struct span field_where(const struct field *f);
 enum { MOST = 1 << 24, MOST_OF_SEQUENCE = 1 << 16 };    /* the second: rows and positions in a page */
 #define MOST_POSITIONS ((int64_t)1 << 40)
 
+/* The whole item `name = value` that sets a field last; empty where nothing outside the library sets it to a value. */
+struct span field_item(const struct field *f);
+
 /* An Int field of at least `least` and at most MOST. false, *out untouched: it is left open by an `auto`, or wrong. */
 bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out);
 bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t most, int64_t *out);
 /* W0810: a choice is left open. */
 void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* ", did you mean `x`?" or "". */
-const char *did_you_mean(struct sema *s, const char *name, const char *const *candidates, int n);
 
 /* deploy_mesh.c: mesh axes, levels, their products against the devices. E0601, E0602, E0606, W0810. */
 void deployment_mesh(struct deployment *c);

@@ -21,13 +21,27 @@ static bool ends(struct deployment *c, const char *field, int64_t least, int64_t
 		return false;
 	}
 	if (a.i < least || b.i < a.i || b.i > MOST) {
-		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects Ints from %lld to %d, found %s", field, (long long)least, MOST,
-				  val_show(c->sema, v));
+		struct diag *d = deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects Ints from %lld to %d, found %s", field,
+						   (long long)least, MOST, val_show(c->sema, v));
+		const struct node *e = f->sets.n ? f->sets.at[f->sets.n - 1].value : NULL;
+		if (e && e->kind == N_BIN && e->bin.op == B_SUB && v.kind == V_INT) {
+			diag_help(c->sema->sink, d, "a range is written `lowest..highest`");
+			diag_fix(c->sema->sink, d, e->bin.op_span, "..");
+		}
 		return false;
 	}
 	*lo = a.i;
 	*hi = b.i;
 	return true;
+}
+
+/* The edit that lowers the upper end of `seq`, where it is written as a number. */
+static void offer_longest(struct deployment *c, struct diag *d, const struct field *seq, int64_t longest)
+{
+	const struct node *e = seq->sets.n ? seq->sets.at[seq->sets.n - 1].value : NULL;
+	const struct node *end = e && e->kind == N_BIN && e->bin.op == B_RANGE ? e->bin.b : e;
+	if (end && end->kind == N_NUM && c->deploy->work.seq_lo <= longest)
+		diag_fix(c->sema->sink, d, end->span, arena_printf(c->sema->arena, "%lld", (long long)longest));
 }
 
 /* Positions of the longest sequence: the last token that is generated is not read back. */
@@ -48,8 +62,10 @@ static void check_context(struct deployment *c, int64_t prompt, int64_t output)
 		diag_related(sink, d, field_where(max_ctx), "the longest context of `%s`", c->deploy->model_name);
 	diag_note(sink, d, "positions: %lld + %lld - 1 = %lld; the last token is not read back", (long long)prompt, (long long)output,
 		  (long long)(prompt + output - 1));
-	if (most - output + 1 >= 1)
+	if (most - output + 1 >= 1) {
 		diag_help(sink, d, "prompts of at most %lld", (long long)(most - output + 1));
+		offer_longest(c, d, seq, most - output + 1);
+	}
 }
 
 void deployment_workload(struct deployment *c)
@@ -92,6 +108,7 @@ static void read_stages(struct deployment *c, struct record *pipeline)
 	if (v.kind != V_LIST)
 		return;
 	d->stages_span = field_where(f);
+	d->stages_set = field_item(f);
 	d->stages = arena_array(c->sema->arena, int64_t, v.list.n + 1);
 	for (int i = 0; i < v.list.n; i++) {
 		struct val layers = v.list.at[i];
@@ -132,9 +149,15 @@ static void not_honoured(struct deployment *c)
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
 		struct record *r = group(c, later[i].group);
 		struct field *f = r ? record_field(r, later[i].field) : NULL;
-		if (f && asked(c, r, f, record_get(r, later[i].field, f->span)))
-			deployment_report(c, DIAG_W0521, field_where(f), "`%s.%s` is not honoured by this version (%s): it has no effect",
-					  later[i].group, later[i].field, later[i].version);
+		if (!f || !asked(c, r, f, record_get(r, later[i].field, f->span)))
+			continue;
+		struct diag *d = deployment_report(c, DIAG_W0521, field_where(f), "`%s.%s` is not honoured by this version (%s): it has no effect",
+						   later[i].group, later[i].field, later[i].version);
+		struct span item = field_item(f);
+		if (item.lo < item.hi) {
+			diag_help(c->sema->sink, d, "leave it out, or say why it stands there: `// deploy: allow W0521 reason`");
+			diag_fix_delete(c->sema->sink, d, item);
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ static void read_mesh(struct deployment *c)
 		const struct field *f = c->plan->fields.at[i];
 		if (f->sort != FIELD_MESH)
 			continue;
-		struct mesh_axis m = {.name = f->name, .size = 1, .span = field_where(f)};
+		struct mesh_axis m = {.name = f->name, .size = 1, .span = field_where(f), .set = field_item(f)};
 		d->known &= deployment_int(c, c->plan, f->name, 1, &m.size);
 		if (f->place && f->place->kind != PLACE_NONE && f->place->level.n) {
 			m.place = f->place->kind;
@@ -108,6 +108,50 @@ static void explain_folded(struct deployment *c, struct diag *diag, int64_t rank
 		diag_help(sink, diag, "%lld ranks are filled by dp * ep = %lld", (long long)d->gpus, (long long)(d->gpus / others));
 }
 
+/* `dp`, which changes no layout of weights, where the author left it at 1; -1: it is set, or not there. */
+static int spare_axis(const struct deploy *d)
+{
+	for (int i = 0; i < d->mesh.n; i++)
+		if (!strcmp(d->mesh.at[i].name, "dp") && d->mesh.at[i].size == 1 && d->mesh.at[i].set.lo == d->mesh.at[i].set.hi)
+			return i;
+	return -1;
+}
+
+bool deploy_offer_size(const struct deploy *d, struct sink *sink, struct diag *diag, int mesh_axis, int64_t size)
+{
+	const struct mesh_axis *m = &d->mesh.at[mesh_axis];
+	int64_t left = size >= 1 && m->size % size == 0 ? m->size / size : 0;
+	if (left < 1 || m->set.lo == m->set.hi || (left > 1 && spare_axis(d) < 0))
+		return false;
+	const char *text = arena_printf(sink->arena, "%s = %lld", m->name, (long long)size);
+	diag_fix(sink, diag, m->set, left > 1 ? arena_printf(sink->arena, "%s; dp = %lld", text, (long long)left) : text);
+	return true;
+}
+
+/* The edit for `name = size`: in place of what sets it, in front of another axis, or as the refinement of a bare plan. */
+static void offer_fill(struct deployment *c, struct diag *diag, const struct mesh_axis *pick, int64_t size)
+{
+	struct sink *sink = c->sema->sink;
+	const char *text = arena_printf(sink->arena, "%s = %lld", pick->name, (long long)size);
+	const struct field_set *plan = NULL;
+	const struct field *f = record_field(c->self, "plan");
+	for (int i = 0; i < f->sets.n; i++)
+		plan = &f->sets.at[i];
+	for (int i = 0; i < c->deploy->mesh.n; i++)
+		if (c->deploy->mesh.at[i].set.lo < c->deploy->mesh.at[i].set.hi) {
+			struct span at = c->deploy->mesh.at[i].set;
+			at.hi = at.lo;
+			diag_fix(sink, diag, pick->set.lo < pick->set.hi ? pick->set : at,
+				 pick->set.lo < pick->set.hi ? text : arena_printf(sink->arena, "%s; ", text));
+			return;
+		}
+	if (plan && plan->value && plan->value->kind == N_ID && !plan->layer->module->is_std) {
+		struct span end = plan->value->span;
+		end.lo = end.hi;
+		diag_fix(sink, diag, end, arena_printf(sink->arena, " { %s }", text));
+	}
+}
+
 /* One axis that could be resized so that the product fits; the data axis first, since it changes no layout of weights. */
 static void suggest_size(struct deployment *c, struct diag *diag, int64_t ranks)
 {
@@ -115,10 +159,11 @@ static void suggest_size(struct deployment *c, struct diag *diag, int64_t ranks)
 	const struct mesh_axis *pick = mesh_axis(d, "dp");
 	for (int i = 0; i < d->mesh.n && (!pick || d->gpus % (ranks / pick->size)); i++)
 		pick = &d->mesh.at[i];
-	if (pick && d->gpus % (ranks / pick->size) == 0)
-		diag_help(c->sema->sink, diag, "`%s = %lld` fills %lld", pick->name, (long long)(d->gpus / (ranks / pick->size)),
-			  (long long)d->gpus);
-	else
+	if (pick && d->gpus % (ranks / pick->size) == 0) {
+		int64_t size = d->gpus / (ranks / pick->size);
+		diag_help(c->sema->sink, diag, "`%s = %lld` fills %lld", pick->name, (long long)size, (long long)d->gpus);
+		offer_fill(c, diag, pick, size);
+	} else
 		diag_help(c->sema->sink, diag, "choose sizes whose product is %lld", (long long)d->gpus);
 }
 
@@ -181,9 +226,11 @@ static void unknown_level(struct deployment *c, const struct mesh_axis *m)
 		names[i] = c->deploy->levels.at[i].name;
 		text_add(&all, "%s%s", i ? ", " : "", names[i]);
 	}
-	struct diag *diag = deployment_report(c, DIAG_E0606, m->place_span, "cluster `%s` has no level `%s`%s",
-					      c->deploy->cluster_name, m->level, did_you_mean(s, m->level, names, n));
+	struct diag *diag = deployment_report(c, DIAG_E0606, m->place_span, "cluster `%s` has no level `%s`",
+					      c->deploy->cluster_name, m->level);
 	diag_note(s->sink, diag, "levels from the inside out: %s", n ? all.at : "none");
+	struct span level = {m->place_span.file, m->place_span.hi - (uint32_t)strlen(m->level), m->place_span.hi};
+	diag_suggest(s->sink, diag, level, nearest_name(m->level, names, n));
 }
 
 /* `within`: the ranks of one line of the axis lie in one unit; `across`: they do not. stride: product of the axes behind it. */
@@ -204,10 +251,12 @@ static void check_place(struct deployment *c, const struct mesh_axis *m, int64_t
 	diag_related(sink, diag, m->place_span, "promised here");
 	diag_note(sink, diag, "stride %lld (the product of the axes after it) times size %lld is %lld; a `%s` has %lld devices",
 		  (long long)stride, (long long)m->size, (long long)reach, m->level, (long long)devices);
-	if (m->place == PLACE_WITHIN && stride > 1 && devices % m->size == 0)
+	if (m->place == PLACE_WITHIN && stride > 1 && devices % m->size == 0) {
 		diag_help(sink, diag, "list `%s` last in the mesh", m->name);
-	else if (m->place == PLACE_WITHIN && devices > stride)
+	} else if (m->place == PLACE_WITHIN && devices > stride) {
 		diag_help(sink, diag, "`%s = %lld` stays inside", m->name, (long long)(devices / stride));
+		deploy_offer_size(c->deploy, sink, diag, (int)(m - c->deploy->mesh.at), devices / stride);
+	}
 }
 
 static void check_places(struct deployment *c)

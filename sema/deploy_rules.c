@@ -58,15 +58,18 @@ static const char *region_names(struct sema *s, const struct program *p, const c
 	return t.n ? t.at : "none";
 }
 
-static void no_such_axis(struct deployment *c, const struct path *axis)
+static void no_such_axis(struct deployment *c, const struct node *item, const struct path *axis)
 {
 	struct sema *s = c->sema;
 	const struct program *p = c->deploy->program;
 	const char **names, *name = axis->at[axis->n - 1].name, *all = axis_names(s, p, &names);
-	struct diag *d = deployment_report(c, DIAG_E0505, axis->span, "rule on `%s`, which `%s` has not%s", name, c->deploy->model_name,
-					   did_you_mean(s, name, names, p->axes.n));
+	struct diag *d = deployment_report(c, DIAG_E0505, axis->span, "rule on `%s`, which `%s` has not", name, c->deploy->model_name);
 	diag_related(s->sink, d, c->model->span, "the model");
 	diag_note(s->sink, d, "axes there: %s", all);
+	if (!diag_suggest(s->sink, d, axis->span, nearest_name(name, names, p->axes.n))) {
+		diag_help(s->sink, d, "leave the rule out");
+		diag_fix_delete(s->sink, d, item->span);
+	}
 }
 
 static void no_such_region(struct deployment *c, const struct placed *item)
@@ -74,12 +77,15 @@ static void no_such_region(struct deployment *c, const struct placed *item)
 	struct sema *s = c->sema;
 	int n;
 	const char **names, *all = region_names(s, c->deploy->program, &names, &n);
-	struct diag *d = deployment_report(c, DIAG_E0505, item->item->rule.lhs_span, "rule at `%s`: `%s` has no such region%s", item->region,
-					   c->deploy->model_name, did_you_mean(s, item->region, names, n));
+	struct diag *d = deployment_report(c, DIAG_E0505, item->item->rule.lhs_span, "rule at `%s`: `%s` has no such region", item->region,
+					   c->deploy->model_name);
 	diag_note(s->sink, d, "regions there: %s", all);
+	const char *near = nearest_name(item->region, names, n);
+	if (near)
+		diag_help(s->sink, d, "did you mean `%s`?", near);
 }
 
-static void no_such_mesh_axis(struct deployment *c, const struct node *item, const char *name)
+static void no_such_mesh_axis(struct deployment *c, struct span at, const char *name)
 {
 	struct sema *s = c->sema;
 	const struct deploy *d = c->deploy;
@@ -89,10 +95,10 @@ static void no_such_mesh_axis(struct deployment *c, const struct node *item, con
 		names[i] = d->mesh.at[i].name;
 		text_add(&all, "%s%s", i ? ", " : "", names[i]);
 	}
-	struct diag *diag = deployment_report(c, DIAG_E0502, item->rule.target_span, "unknown mesh axis `%s`%s", name,
-					      did_you_mean(s, name, names, d->mesh.n));
+	struct diag *diag = deployment_report(c, DIAG_E0502, at, "unknown mesh axis `%s`", name);
 	diag_note(s->sink, diag, "the mesh has %s", d->mesh.n ? all.at : "no axes");
-	diag_help(s->sink, diag, "declare `mesh %s = 1` in the plan", name);
+	if (!diag_suggest(s->sink, diag, at, nearest_name(name, names, d->mesh.n)))
+		diag_help(s->sink, diag, "declare `mesh %s = 1` in the plan", name);
 }
 
 /* The mesh axes of the right side; false after a report. */
@@ -106,7 +112,7 @@ static bool read_target(struct deployment *c, const struct node *item, struct ru
 		while (m < c->deploy->mesh.n && !same(c->deploy->mesh.at[m].name, name))
 			m++;
 		if (m == c->deploy->mesh.n) {
-			no_such_mesh_axis(c, item, name);
+			no_such_mesh_axis(c, path->span, name);
 			return false;
 		}
 		r->target[r->n_target++] = m;
@@ -124,7 +130,7 @@ static bool read_axes(struct deployment *c, const struct placed *item, struct ru
 		int axis = axis_named(c->deploy->program, path->at[path->n - 1].name);
 		if (axis < 0) {
 			if (r->own)
-				no_such_axis(c, path);
+				no_such_axis(c, n, path);
 			return false;
 		}
 		r->lhs[r->n_lhs++] = axis;

@@ -49,6 +49,29 @@ static const struct module *declaring_module(struct sema *s, const char *name, s
 	return found;
 }
 
+/* `use module { name }`: into the list of the module where there is one, else before the first `use` of the file. */
+static void offer_import(struct sema *s, struct diag *d, uint32_t file, const char *module, const char *name)
+{
+	const struct source *f = &s->sink->sources->files.at[file];
+	const char *list = arena_printf(s->arena, "use %s {", module);
+	uint32_t first = 0;
+	bool found = false;
+	diag_help(s->sink, d, "add `use %s { %s }`", module, name);
+	for (int i = 0; i < f->n_lines; i++) {
+		const char *line = f->text + f->lines[i];
+		if (!strncmp(line, list, strlen(list))) {
+			uint32_t at = f->lines[i] + (uint32_t)strlen(list);
+			diag_fix(s->sink, d, (struct span){file, at, at}, arena_printf(s->arena, " %s,", name));
+			return;
+		}
+		if (!found && !strncmp(line, "use ", 4)) {
+			first = f->lines[i];
+			found = true;
+		}
+	}
+	diag_fix(s->sink, d, (struct span){file, first, first}, arena_printf(s->arena, "use %s { %s }\n", module, name));
+}
+
 void report_unknown_name(struct scope *s, const char *name, struct span at)
 {
 	struct sema *sema = s->sema;
@@ -63,15 +86,16 @@ void report_unknown_name(struct scope *s, const char *name, struct span at)
 		return;
 	for (int i = 0; i < s->module->names.n; i++)
 		vec_push(sema->arena, &known, s->module->names.at[i].name);
+	static const char *const values[] = {"true", "false", "none", "auto"};
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+		vec_push(sema->arena, &known, values[i]);
 	struct diag *d = sema_report(sema, DIAG_E0101, at, "cannot find `%s` in this scope", name);
 	const struct module *m = declaring_module(sema, name, at);
 	const char *near = nearest_name(name, known.at, known.n);
-	if (m) {
-		diag_help(sema->sink, d, "add `use %s { %s }`", m->label, name);
-	} else if (near) {
-		diag_help(sema->sink, d, "did you mean `%s`?", near);
-		diag_fix(sema->sink, d, at, near);
-	}
+	if (m)
+		offer_import(sema, d, at.file, m->label, name);
+	else
+		diag_suggest(sema->sink, d, at, near);
 }
 
 /* Does the type `t` give `name` a meaning by itself: a symbol of an enum, a region? */

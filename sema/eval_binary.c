@@ -26,8 +26,12 @@ static struct val range(struct scope *s, const struct node *e)
 	if (order.kind == V_BAD || order.kind == V_UNKNOWN)
 		return order;
 	if (!order.b) {
-		sema_report(s->sema, DIAG_E0203, e->span, "the range %s..%s is empty: its ends are in the wrong order",
-			    val_show(s->sema, a), val_show(s->sema, b));
+		struct diag *d = sema_report(s->sema, DIAG_E0203, e->span, "the range %s..%s is empty: its ends are in the wrong order",
+					     val_show(s->sema, a), val_show(s->sema, b));
+		const char *swapped = arena_printf(s->sema->arena, "%s..%s", val_show(s->sema, b), val_show(s->sema, a));
+		diag_help(s->sema->sink, d, "write `%s`", swapped);
+		if (e->bin.a->kind == N_NUM && e->bin.b->kind == N_NUM)
+			diag_fix(s->sema->sink, d, e->span, swapped);
 		return val_bad();
 	}
 	struct val v = {.kind = V_RANGE, .range = arena_array(s->sema->arena, struct val, 2)};

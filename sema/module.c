@@ -60,10 +60,11 @@ static void unknown_kind(struct sema *s, struct ident kind)
 {
 	struct diag *d = sema_report(s, DIAG_E0004, kind.span, "unknown kind `%s`", kind.name);
 	const char *near = nearest_name(kind.name, kinds, KINDS);
-	if (near) {
-		diag_help(s->sink, d, "did you mean `%s`?", near);
-		diag_fix(s->sink, d, kind.span, near);
-	} else {
+	static const char *const imports[] = {"import", "include", "using", "require", "from"};
+	for (size_t i = 0; i < sizeof imports / sizeof *imports; i++)
+		if (!strcmp(kind.name, imports[i]))
+			near = "use";
+	if (!diag_suggest(s->sink, d, kind.span, near)) {
 		diag_help(s->sink, d, "a module declares schema, model, plan, deploy, workload, device, link, cluster, block or op");
 	}
 }
@@ -99,6 +100,8 @@ static void import_name(struct sema *s, struct module *m, struct module *from, s
 		if (d)
 			diag_related(s->sink, e, d->node->named.name.span, "declared here");
 		diag_help(s->sink, e, "names that start with `_` are private");
+		if (module_own(from, name.name + 1))
+			diag_suggest(s->sink, e, name.span, name.name + 1);
 	} else if (!d && !from->partial) {
 		struct diag *e = sema_report(s, DIAG_E0101, name.span, "`%s` declares no `%s`", from->label, name.name);
 		const char *near = nearest_own(s, from, name.name);
@@ -136,7 +139,7 @@ static struct module *no_module(struct sema *s, struct path p)
 	struct diag *d = sema_report(s, DIAG_E0101, p.span, "no module `%s`", name.at);
 	const char *near = nearest_name(name.at, known.at, known.n);
 	if (near)
-		diag_help(s->sink, d, "did you mean `%s`?", near);
+		diag_suggest(s->sink, d, p.span, near);
 	else
 		diag_help(s->sink, d, "modules of the library are `std.models`, `std.decoder` ...; a file is `use \"name.deploy\" as name`");
 	return NULL;

@@ -302,7 +302,7 @@ static void lay_entry(struct laying *b, const struct node *item)
 	vec_push(a, &f->sets, set);
 }
 
-static void derived_set(struct laying *b, struct field *f, struct ident name)
+static void derived_set(struct laying *b, struct field *f, struct ident name, struct field_set set)
 {
 	struct sema *s = b->r->sema;
 	struct diag *d = refuse(b, DIAG_E0204, name.span, "`%s` is derived and cannot be set", name.name);
@@ -313,13 +313,15 @@ static void derived_set(struct laying *b, struct field *f, struct ident name)
 	for (int i = 0; i < from.n; i++)
 		text_add(&names, "%s`%s`", i ? ", " : "", from.at[i]->name);
 	if (from.n)
-		diag_help(s->sink, d, "set what it is computed from: %s", names.at);
+		diag_help(s->sink, d, "leave it out; it is computed from %s", names.at);
+	if (from.n && set.value)
+		diag_fix_delete(s->sink, d, span_join(name.span, set.value->span));
 }
 
 static void push_set(struct laying *b, struct field *f, struct ident name, struct field_set set)
 {
 	if (f->sort == FIELD_DERIVED) {
-		derived_set(b, f, name);
+		derived_set(b, f, name, set);
 		return;
 	}
 	if (f->sort == FIELD_VIEW) {

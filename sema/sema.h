@@ -11,6 +11,7 @@ struct mesh_axis {
 	const char *name; int64_t size;
 	enum place_kind place; const char *level; struct span place_span;
 	struct span span;               /* where its size was set last (what to change) */
+	struct span set;                /* the whole of it, `tp = 8`; empty where no refinement sets it in a file of the author's */
 };
 enum phase { PHASE_PREFILL, PHASE_DECODE, PHASES, PHASE_ANY = -1 };
 const char *phase_name(int phase);
@@ -41,7 +42,7 @@ struct deploy {
 	VEC(struct rule) rules;         /* inert ones left out, later ones have replaced earlier ones of the same key */
 	struct workload work;
 	int64_t         microbatches; struct span microbatches_span;
-	int64_t        *stages; int n_stages; struct span stages_span;  /* layers of each stage; NULL: even */
+	int64_t        *stages; int n_stages; struct span stages_span, stages_set;  /* layers of each stage; NULL: even */
 	double          moe_capacity;
 	bool            reduce_f32;     /* comm { reduce = f32 } */
 	bool            needs_training, has_auto; struct span auto_span;  /* build refuses these */
@@ -69,6 +70,9 @@ struct deploy **sema_deploys(struct sema *s, int *n);
 void sema_goals(struct sema *s, struct deploy *d, const struct total *totals, int n);
 /* The items of the loaded file, for --emit=ast. */
 struct nodes sema_items(struct sema *s);
+
+/* Offers another size of a mesh axis as the edit of a report, with `dp` set to what that leaves of the ranks. false: no edit. */
+bool deploy_offer_size(const struct deploy *d, struct sink *sink, struct diag *diag, int mesh_axis, int64_t size);
 
 /* The rule that places `axis` in `region` (3.2): the most specific by (phase, region depth, class). NULL: none, the axis is
  * replicated. Two of equal rank: E0504 is reported once and NULL given. phase PHASE_ANY sees only rules without a phase. */

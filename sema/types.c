@@ -74,9 +74,7 @@ static void no_schema(struct sema *s, const struct node *t, struct module *m)
 	const char *name = t->type.has_path ? t->type.path.at[0].name : "[...]";
 	struct diag *d = sema_report(s, DIAG_E0101, t->span, "cannot find a type `%s`", type_text(s, t));
 	const char *near = nearest_name(name, names.at, names.n);
-	if (near)
-		diag_help(s->sink, d, "did you mean `%s`?", near);
-	else
+	if (!diag_suggest(s->sink, d, t->span, near))
 		diag_help(s->sink, d, "types of fields are Int, Float, Bool, String, DType, quantities such as Data, and schemas");
 }
 
@@ -253,6 +251,29 @@ bool report_billions(struct sema *s, struct span at, bool params)
 	return true;
 }
 
+/* A value that is written as another kind of it: "bf16" for bf16, 8.0 for 8, "8" for 8. */
+static void offer_value(struct sema *s, struct diag *d, struct val v, const struct node *t, struct module *scope, struct span at)
+{
+	const char *meant = NULL;
+	enum dtype format = DTYPE_F32;
+	for (int i = 0; v.kind == V_STRING && i < DTYPE_COUNT; i++)
+		if (!strcmp(v.name, dtype_name((enum dtype)i))) {
+			meant = v.name;
+			format = (enum dtype)i;
+		}
+	if (meant && fit(s, (struct val){.kind = V_DTYPE, .dtype = format}, t, scope) != FITS)
+		return;
+	bool whole = v.kind == V_FLOAT && v.f >= 0 && v.f < 1e15 && v.f == (double)(int64_t)v.f;
+	const char *digits = v.kind == V_STRING && *v.name && strlen(v.name) < 16 ? v.name : "";
+	bool number = (whole && literal_at(s, at)) || (*digits && strspn(digits, "0123456789") == strlen(digits));
+	if (number && fit(s, (struct val){.kind = V_INT, .i = 1}, t, scope) == FITS)
+		meant = whole ? arena_printf(s->arena, "%.0f", v.f) : digits;
+	if (!meant)
+		return;
+	diag_help(s->sink, d, "write `%s`", meant);
+	diag_fix(s->sink, d, at, meant);
+}
+
 bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what, struct span at,
 		struct span declared)
 {
@@ -272,5 +293,6 @@ bool check_type(struct sema *s, struct val v, const struct node *t, struct modul
 	diag_related(s->sink, d, declared, "declared %s here", type);
 	if (v.kind == V_QUANTITY)
 		diag_label(s->sink, d, "%s", val_show(s, v));
+	offer_value(s, d, v, t, scope, at);
 	return false;
 }

@@ -84,6 +84,8 @@ bool walk_tensor_type(struct env *e, const struct node *t, const char *by_defaul
 
 struct diag *walk_report(struct walk *w, enum diag_code code, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* "cast it", with the edit that puts `cast( , format)` around the text. */
+void walk_offer_cast(struct walk *w, struct diag *d, struct span at, const char *format);
 const char *walk_axes_text(struct walk *w, struct axes a);              /* [batch, seq] */
 const char *walk_type_text(struct walk *w, int value);                  /* bf16[batch, seq] */
 const char *walk_declared_text(struct walk *w, const struct tensor_type *t);

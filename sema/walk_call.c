@@ -49,9 +49,7 @@ static void report_no_param(struct call *c, struct ident name, struct idents axe
 	for (int i = 0; i < n; i++)
 		text_add(&list, "%s`%s`", i ? ", " : "", known[i]);
 	const char *near = nearest_name(name.name, known, n);
-	if (near)
-		diag_help(c->w->s->sink, d, "did you mean `%s`?", near);
-	else if (n)
+	if (!diag_suggest(c->w->s->sink, d, name.span, near) && n)
 		diag_help(c->w->s->sink, d, "its parameters are %s", list.at);
 	c->bad = true;
 }

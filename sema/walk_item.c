@@ -210,7 +210,7 @@ static void item_set(struct env *e, const struct node *item)
 		                             walk_type_text(w, b->val.tensor), walk_show(w, v));
 		diag_related(w->s->sink, d, b->span, "first bound here");
 		if (v.kind == V_TENSOR && axes_same_set(value_axes(w, v.tensor), want))
-			diag_help(w->s->sink, d, "cast it: `cast(..., %s)`", dtype_name(old->dtype));
+			walk_offer_cast(w, d, item->set.value->span, dtype_name(old->dtype));
 		b->val = val_bad();
 		return;
 	}

@@ -101,7 +101,7 @@ static bool check_format(struct call *c, struct param_value *p)
 	                             walk_type_text(c->w, p->val.tensor), word ? type_text(c->w->s, p->node->field.type) : "a float tensor");
 	diag_related(c->w->s->sink, d, p->node->span, "declared here");
 	if (word && v->type == TYPE_FLOAT && !n_over(p->node->field.type) && strcmp(word, "Int"))
-		diag_help(c->w->s->sink, d, "cast it: `cast(..., %s)`", word);
+		walk_offer_cast(c->w, d, p->at, word);
 	return false;
 }
 

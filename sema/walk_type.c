@@ -6,6 +6,13 @@
 
 /* ---- reports ---- */
 
+void walk_offer_cast(struct walk *w, struct diag *d, struct span at, const char *format)
+{
+	const char *text = arena_strndup(w->arena, w->s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
+	diag_help(w->s->sink, d, "cast it: `cast(..., %s)`", format);
+	diag_fix(w->s->sink, d, at, arena_printf(w->arena, "cast(%s, %s)", text, format));
+}
+
 struct diag *walk_report(struct walk *w, enum diag_code code, struct span at, const char *fmt, ...)
 {
 	va_list args;

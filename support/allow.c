@@ -46,9 +46,7 @@ static void check_code(struct sink *s, const struct allow *a)
 		if (!diag_is_error((enum diag_code)i))
 			names[n++] = diag_code_name((enum diag_code)i);
 	const char *near = diag_find(a->code, &c) ? NULL : nearest_name(a->code, names, n);
-	if (near)
-		diag_help(s, d, "did you mean `%s`?", near);
-	else
+	if (!diag_suggest(s, d, a->code_at, near))
 		diag_help(s, d, "`deployc explain` lists all codes; those of warnings start with W");
 }
 

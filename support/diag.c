@@ -130,6 +130,24 @@ void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replac
 	d->fix = arena_strndup(s->arena, replacement, strlen(replacement));
 }
 
+bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *near)
+{
+	if (!near)
+		return false;
+	diag_help(s, d, "did you mean `%s`?", near);
+	diag_fix(s, d, at, near);
+	return true;
+}
+
+void diag_fix_delete(struct sink *s, struct diag *d, struct span item)
+{
+	const struct source *f = &s->sources->files.at[item.file];
+	uint32_t end = item.hi + (uint32_t)strspn(f->text + item.hi, " \t");
+	if (f->text[end] == ';')
+		item.hi = end + 1 + (uint32_t)strspn(f->text + end + 1, " \t");
+	diag_fix(s, d, item, "");
+}
+
 /* ---- order of the output -------------------------------------------------------------------------------------------- */
 
 struct numbered { struct diag *diag; int number; };

@@ -53,6 +53,10 @@ void diag_note(struct sink *s, struct diag *d, const char *fmt, ...) __attribute
 void diag_table(struct sink *s, struct diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_help(struct sink *s, struct diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replacement);
+/* "did you mean `near`?" with the edit. false, nothing said: near is NULL. */
+bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *near);
+/* Takes out an item, with the `;` and the blanks behind it, as the edit. */
+void diag_fix_delete(struct sink *s, struct diag *d, struct span item);
 
 /* allow.c. The scanner gives every line comment; those that start with `deploy:` are kept, or reported (W0011). */
 void allow_comment(struct sink *s, struct span comment);

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""The edits that diagnostics carry. Each one, applied alone to its wrong spec, removes its diagnostic and brings no other.
+The specs in beginner/ become clean by nothing but edits: round by round, all that are offered."""
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", HERE.parents[1] / "build" / "deployc")).absolute()
+ROUNDS = 5
+
+
+def diagnostics(path):
+    done = subprocess.run([DEPLOYC, "check", "--error-format=json", path.name], cwd=path.parent, capture_output=True, text=True, timeout=20)
+    return [d for d in map(json.loads, done.stderr.splitlines()) if not d["allowed"]]
+
+
+def kinds(found):
+    """What is reported, wherever it stands now."""
+    return collections.Counter((d["code"], d["message"]) for d in found)
+
+
+def applied(text, fixes):
+    """The text after the edits; of two that touch the first one is taken."""
+    end = len(text) + 1
+    for fix in sorted(fixes, key=lambda f: (f["offset"], f["end_offset"]), reverse=True):
+        if fix["end_offset"] < end:
+            text = text[:fix["offset"]] + fix["replacement"].encode() + text[fix["end_offset"]:]
+            end = fix["offset"]
+    return text
+
+
+class Copy:
+    """A copy of a spec beside it, so that its imports are found."""
+    def __init__(self, path):
+        handle, name = tempfile.mkstemp(suffix=".deploy", prefix="fixed-", dir=path.parent)
+        os.close(handle)
+        self.path = pathlib.Path(name)
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, *_):
+        self.path.unlink()
+
+
+def check_each(path):
+    """(number of edits, [what is wrong])"""
+    text, before, wrong, n = path.read_bytes(), diagnostics(path), [], 0
+    for d in before:
+        if not d["fix"]:
+            continue
+        n += 1
+        if d["fix"]["file"] != path.name:
+            wrong.append(f"{d['code']}: the edit is in {d['fix']['file']}")
+            continue
+        with Copy(path) as copy:
+            copy.write_bytes(applied(text, [d["fix"]]))
+            after = kinds(diagnostics(copy))
+        gone, left = (d["code"], d["message"]), kinds(before)
+        left[gone] -= 1
+        if after[gone] > left[gone]:
+            wrong.append(f"{d['code']} stays after its edit `{d['fix']['replacement']}`")
+        wrong += [f"the edit of {d['code']} brings {code}: {message}" for code, message in after - left if (code, message) != gone]
+    return n, wrong
+
+
+def check_beginner(path):
+    """What is wrong, or None."""
+    text = path.read_bytes()
+    with Copy(path) as copy:
+        for _ in range(ROUNDS):
+            copy.write_bytes(text)
+            found = diagnostics(copy)
+            fixes = [d["fix"] for d in found if d["fix"]]
+            if not found:
+                return None
+            if not fixes:
+                break
+            text = applied(text, fixes)
+    return "; ".join(f"{d['code']} {d['line']}:{d['column']} {d['message']}" for d in found)
+
+
+def main():
+    passed = failed = edits = 0
+    for path in sorted([*HERE.glob("*.deploy"), *HERE.glob("beginner/*.deploy")]):
+        n, wrong = check_each(path)
+        edits += n
+        passed += n > 0 and not wrong
+        failed += bool(wrong)
+        for text in wrong:
+            print(f"FAIL {path.name}: {text}")
+    for path in sorted(HERE.glob("beginner/*.deploy")):
+        wrong = None if diagnostics(path) else "has no mistake"
+        wrong = wrong or check_beginner(path)
+        passed += not wrong
+        failed += bool(wrong)
+        if wrong:
+            print(f"FAIL {path.name}: its edits leave {wrong}")
+    print(f"{edits} edits", file=sys.stderr)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
