@@ -1,4 +1,4 @@
-/* Contractions: y[m, n] = sum over k of x[m, k] w[n, k], weights in tile order.
+/* Contractions: y[m, n] = sum over k of x[m, k] w[n, k], weights in tile order; of a batch of weights, one after the other.
  *
  * A micro-kernel computes `rows` rows times one weight tile (two vectors of outputs) over all of k, sums in registers. Every
  * output is one chain of multiply-adds in the order of k, whatever M, the workers or the micro-kernel: ranks agree to the bit.
@@ -174,13 +174,19 @@ struct contract {
 	LLVMValueRef tile[MAX_ROWS + 1];                /* micro-kernels by rows; NULL where there is none */
 	int most;                                       /* rows of the largest */
 	LLVMValueRef sums;                              /* where a micro-kernel leaves its f32 sums */
-	LLVMValueRef x, w, y;                           /* w: of the group */
+	LLVMValueRef x, w, y;                           /* the arguments; w: of the group */
+	LLVMValueRef batch_x, batch_w, batch_y;         /* of the batch in hand */
 };
 
 static int64_t tile_bytes(const struct kernel_contract *k)
 {
 	int64_t padded = (k->k + k->pack.k_pair - 1) / k->pack.k_pair * k->pack.k_pair;
 	return padded * k->pack.n_tile * dtype_bytes(k->w);
+}
+
+static int64_t weight_bytes(const struct kernel_contract *k)
+{
+	return (k->n + k->pack.n_tile - 1) / k->pack.n_tile * tile_bytes(k);
 }
 
 static void store_row(struct codegen *g, const struct contract *c, LLVMValueRef y, LLVMValueRef row, LLVMValueRef left)
@@ -201,7 +207,7 @@ static void store_sums(struct contract *c, LLVMValueRef first, int rows, LLVMVal
 	LLVMValueRef left = ir_sub(g, ir_i64(g, c->k->n), n);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, rows), ir_i64(g, 1));
 	LLVMValueRef at = ir_add(g, ir_mul(g, ir_add(g, first, l.index), ir_i64(g, c->k->y_stride)), n);
-	LLVMValueRef y = ir_at(g, c->y, c->k->y, at);
+	LLVMValueRef y = ir_at(g, c->batch_y, c->k->y, at);
 	struct ir_branch whole = if_begin(g, ir_compare(g, LLVMIntSGE, left, ir_i64(g, TILE_VECTORS * g->lanes)));
 	store_row(g, c, y, l.index, NULL);
 	if_else(g, &whole);
@@ -213,8 +219,8 @@ static void store_sums(struct contract *c, LLVMValueRef first, int rows, LLVMVal
 static void call_tile(struct contract *c, int rows, LLVMValueRef first, LLVMValueRef tile)
 {
 	struct codegen *g = c->g;
-	LLVMValueRef x = ir_at(g, c->x, c->k->x, ir_mul(g, first, ir_i64(g, c->k->x_stride)));
-	LLVMValueRef args[TILE_PARAMS] = { x, ir_offset(g, c->w, ir_mul(g, tile, ir_i64(g, tile_bytes(c->k)))), c->sums,
+	LLVMValueRef x = ir_at(g, c->batch_x, c->k->x, ir_mul(g, first, ir_i64(g, c->k->x_stride)));
+	LLVMValueRef args[TILE_PARAMS] = { x, ir_offset(g, c->batch_w, ir_mul(g, tile, ir_i64(g, tile_bytes(c->k)))), c->sums,
 		ir_i64(g, c->k->k), ir_i64(g, c->k->x_stride * dtype_bytes(c->k->x)) };
 	ir_call(g, c->tile[rows], args, TILE_PARAMS);
 	store_sums(c, first, rows, ir_mul(g, tile, ir_i64(g, c->k->pack.n_tile)));
@@ -239,8 +245,17 @@ static void block_times_tile(struct contract *c, LLVMValueRef first, LLVMValueRe
 }
 
 /* ---- shares ------------------------------------------------------------------------------------------------------ */
-/* This worker's share of rows [begin, end). An item is a block of rows times a chunk of tiles, chunks outermost, so that a
- * chunk is read from memory once and the rows pass by it. */
+static void choose_batch(struct contract *c, LLVMValueRef number)
+{
+	struct codegen *g = c->g;
+	const struct kernel_contract *k = c->k;
+	c->batch_x = ir_at(g, c->x, k->x, ir_mul(g, number, ir_i64(g, k->x_batch)));
+	c->batch_y = ir_at(g, c->y, k->y, ir_mul(g, number, ir_i64(g, k->y_batch)));
+	c->batch_w = ir_offset(g, c->w, ir_mul(g, number, ir_i64(g, weight_bytes(k))));
+}
+
+/* This worker's share of rows [begin, end). An item is a block of rows times a chunk of tiles; batches and then chunks are
+ * outermost, so that a chunk is read from memory once and the rows pass by it. */
 static void share_rows(struct contract *c, LLVMValueRef begin, LLVMValueRef end)
 {
 	struct codegen *g = c->g;
@@ -252,10 +267,13 @@ static void share_rows(struct contract *c, LLVMValueRef begin, LLVMValueRef end)
 	LLVMValueRef chunks = ir_div(g, ir_add(g, tiles, ir_sub(g, chunk, one)), chunk);
 	LLVMValueRef blocks = ir_ceil_div(g, rows, c->most);
 
-	struct ir_loop item = share_begin(g, ir_mul(g, chunks, blocks));
-	LLVMValueRef first = ir_add(g, begin, ir_mul(g, ir_rem(g, item.index, blocks), ir_i64(g, c->most)));
+	LLVMValueRef items = ir_mul(g, chunks, blocks);
+	struct ir_loop item = share_begin(g, ir_mul(g, items, ir_i64(g, c->k->batch)));
+	choose_batch(c, ir_div(g, item.index, items));
+	LLVMValueRef within = ir_rem(g, item.index, items);
+	LLVMValueRef first = ir_add(g, begin, ir_mul(g, ir_rem(g, within, blocks), ir_i64(g, c->most)));
 	LLVMValueRef count = ir_min(g, ir_sub(g, end, first), ir_i64(g, c->most));
-	LLVMValueRef from = ir_mul(g, ir_div(g, item.index, blocks), chunk);
+	LLVMValueRef from = ir_mul(g, ir_div(g, within, blocks), chunk);
 	struct ir_loop tile = loop_begin(g, from, ir_min(g, ir_add(g, from, chunk), tiles), one);
 	block_times_tile(c, first, count, tile.index);
 	loop_end(g, &tile);
@@ -266,9 +284,8 @@ static void share_groups(struct contract *c, LLVMValueRef weights_at, LLVMValueR
 {
 	struct codegen *g = c->g;
 	const struct kernel_contract *k = c->k;
-	int64_t group = (k->n + k->pack.n_tile - 1) / k->pack.n_tile * tile_bytes(k);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, k->groups), ir_i64(g, 1));
-	c->w = ir_offset(g, weights_at, ir_mul(g, l.index, ir_i64(g, group)));
+	c->w = ir_offset(g, weights_at, ir_mul(g, l.index, ir_i64(g, weight_bytes(k))));
 	share_rows(c, ir_load_i32(g, offsets, l.index), ir_load_i32(g, offsets, ir_add(g, l.index, ir_i64(g, 1))));
 	loop_end(g, &l);
 }
@@ -277,6 +294,7 @@ static void check_packing(const struct codegen *g, const char *name, const struc
 {
 	if (k->pack.n_tile != TILE_VECTORS * g->lanes || (k->pack.k_pair != 1 && k->pack.k_pair != 2))
 		internal_error("%s: weights in tiles of %d by %d, lanes are %d", name, k->pack.n_tile, k->pack.k_pair, g->lanes);
+	if (k->batch < 1 || (k->batch > 1 && k->grouped)) internal_error("%s: %lld batches", name, (long long)k->batch);
 	if (k->pack.k_pair == 2 && k->w != DTYPE_BF16) internal_error("%s: pairs of %s", name, dtype_name(k->w));
 }
 

@@ -45,13 +45,14 @@ struct kernel_rows {                    /* args: input addresses, output address
 	bool limited;                                   /* the last argument is the address of an i32: rows = min(M, it) */
 };
 
-/* ---- contract: y[m, n] = sum_k x[m, k] * w[n, k], accumulated in f32 ---------------------------------------------- */
+/* ---- contract: y[m, b, n] = sum_k x[m, b, k] * w[b, n, k], accumulated in f32 ------------------------------------- */
 struct kernel_contract {                /* args: x, w, y, M;  grouped: x, w, y, offsets (i32[groups + 1]), M */
 	int64_t n, k;
 	int64_t x_stride, y_stride;                     /* between rows */
+	int64_t batch, x_batch, y_batch;                /* 1 or more; strides between batches. Weight g of the packing: batch g */
 	enum dtype x, w, y;
 	struct packing pack;
-	bool grouped; int64_t groups;                   /* rows offsets[g] .. offsets[g+1] use weight g */
+	bool grouped; int64_t groups;                   /* rows offsets[g] .. offsets[g+1] use weight g; then batch == 1 */
 };
 
 struct kernel_embed {                   /* args: table, ids, out, M, first: rows of ids outside [first, first + v) give 0 */

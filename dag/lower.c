@@ -17,6 +17,18 @@ const struct value *lower_source(const struct lower *w, int local)
 	return &w->l->program->values.at[w->ph->values.at[local].source];
 }
 
+bool axis_among(const int *axes, int n, int axis)
+{
+	for (int i = 0; i < n; i++)
+		if (axes[i] == axis) return true;
+	return false;
+}
+
+bool lower_is_param(const struct lower *w, int local)
+{
+	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM;
+}
+
 int lower_group(struct lower *w, const struct atoms *a)
 {
 	struct schedule *s = w->s;
@@ -89,6 +101,15 @@ bool phys_same_dims(const struct phys *a, const struct phys *b)
 	bool same = a->n_dims == b->n_dims && a->row_stride == b->row_stride && a->dtype == b->dtype;
 	for (int i = 0; same && i < a->n_dims; i++) same = a->dim[i].axis == b->dim[i].axis && a->stride[i] == b->stride[i];
 	return same;
+}
+
+const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last)
+{
+	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < x->n_dims; i++)
+			if (axis_among(last, n_last, x->dim[i].axis) == (pass == 1)) order[n++] = x->dim[i].axis;
+	return order;
 }
 
 static bool has_slots(const struct lower *w, const struct local_value *v, int *expert)
@@ -199,6 +220,14 @@ struct argument lower_input(struct lower *w, enum dr_input which, const struct l
 }
 
 /* ---- kernels and instructions --------------------------------------------------------------------------------------- */
+struct kernel kernel_of(enum kernel_family family)
+{
+	struct kernel k;
+	memset(&k, 0, sizeof k);
+	k.family = family;
+	return k;
+}
+
 int lower_kernel(struct lower *w, const struct kernel *k)
 {
 	struct schedule *s = w->s;

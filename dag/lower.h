@@ -49,6 +49,11 @@ struct lower {
 };
 
 /* lower.c */
+bool axis_among(const int *axes, int n, int axis);
+struct kernel kernel_of(enum kernel_family family);                     /* all zeros, padding too: descriptions are compared by bytes */
+bool lower_is_param(const struct lower *w, int local);
+/* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
+const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* E0918 */
 const struct value *lower_source(const struct lower *w, int local);
 int  lower_group(struct lower *w, const struct atoms *a);
@@ -80,16 +85,20 @@ const struct phys *lower_ready(struct lower *w, int local, const int *order);
 /* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
 void lower_into(struct lower *w, int local, const struct phys *to);
 bool phys_same_dims(const struct phys *a, const struct phys *b);        /* the same axes in the same places of a row */
-/* lower_ops.c, lower_moe.c, lower_comm.c: one local value each */
+/* The same in any strides: computed if it is virtual, else as it lies. */
+const struct phys *lower_stored(struct lower *w, int local, const int *order);
+/* lower_ops.c, lower_contract.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);
+void lower_contract(struct lower *w, int local);
 void lower_dispatch(struct lower *w, int local);
 void lower_combine(struct lower *w, int local);
 void lower_route(struct lower *w, int local);
 void lower_collective(struct lower *w, int local);
 int  lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype, struct number outer, int64_t bytes, int local, const char *what);
 /* lower_param.c */
-/* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: the expert axis or -1), or plain. */
-struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, int group, struct packing pack);
+/* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: axes of which each index has a
+ * matrix of its own: experts, or a batch), or plain. */
+struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group, struct packing pack);
 struct argument lower_plain(struct lower *w, int param, int user);
 int64_t param_bytes(const struct schedule *s, enum dr_space space, int body);   /* of the params placed in a space so far; body: of a layer's, or -1 */
 /* buffers.c */

@@ -7,14 +7,6 @@
 #include <string.h>
 #include "lower.h"
 
-static struct kernel new_kernel(enum kernel_family family)
-{
-	struct kernel k;
-	memset(&k, 0, sizeof k);
-	k.family = family;
-	return k;
-}
-
 static struct argument arg_const(int64_t v) { return arg_number(number_const(v)); }
 static struct argument arg_round(void) { return arg_number((struct number){ NUMBER_ROUND, 1, 1, 0 }); }
 
@@ -25,7 +17,7 @@ void lower_route(struct lower *w, int local)
 	if (v->n_args > 1 && v->args[1] >= 0) lower_unsupported(w, s->span, "a routing bias");
 	if (s->route.groups > 1) lower_unsupported(w, s->span, "routing by groups of experts");
 	const struct phys score = *lower_ready(w, v->args[0], NULL);
-	struct kernel k = new_kernel(KERNEL_ROUTE);
+	struct kernel k = kernel_of(KERNEL_ROUTE);
 	k.route.experts = phys_row_elements(&score);
 	k.route.top = s->route.top;
 	k.route.renormalize = s->route.renormalize;
@@ -104,7 +96,7 @@ static int receive(struct lower *w, int local, int moe)
 	m->from = lower_buffer(w, m->rows * 4);
 	exchange(w, local, moe, m->packed, arrived, m->d, m->dtype, "dispatch");
 	exchange(w, local, moe, m->meta, meta, 1, DTYPE_I32, "dispatch: experts");
-	struct kernel sort = new_kernel(KERNEL_SORT), gather = new_kernel(KERNEL_GATHER);
+	struct kernel sort = kernel_of(KERNEL_SORT), gather = kernel_of(KERNEL_GATHER);
 	sort.sort.local = m->local;
 	struct argument a[4] = { arg_buffer(meta), arg_buffer(m->from), arg_buffer(m->offsets), arg_const(m->rows) };
 	lower_launch(w, local, moe, &sort, a, 4, "dispatch: sort");
@@ -120,7 +112,7 @@ static int receive(struct lower *w, int local, int moe)
 static void pack(struct lower *w, int local, int moe, const struct phys *x)
 {
 	const struct moe *m = &w->moes.at[moe];
-	struct kernel k = new_kernel(KERNEL_PACK);
+	struct kernel k = kernel_of(KERNEL_PACK);
 	k.pack.d = m->d, k.pack.top = m->top, k.pack.dests = m->dests, k.pack.local = m->local, k.pack.dtype = m->dtype;
 	struct argument args[7] = { arg_phys(x), arg_buffer(m->order), arg_buffer(m->start), arg_buffer(m->packed), arg_buffer(m->meta),
 	                            arg_round(), arg_const(m->capacity) };
@@ -145,7 +137,7 @@ void lower_dispatch(struct lower *w, int local)
 	int moe = w->moes.n - 1;
 	if (!phys_contiguous(&x)) internal_error("dispatch of a value with gaps");
 
-	struct kernel assign = new_kernel(KERNEL_ASSIGN);
+	struct kernel assign = kernel_of(KERNEL_ASSIGN);
 	assign.assign.top = m.top, assign.assign.experts = m.experts, assign.assign.keys = m.dests * m.local;
 	struct argument args[6] = { arg_phys(&index), m.map, arg_buffer(m.order), arg_buffer(m.place), arg_buffer(m.start), arg_number(x.rows) };
 	lower_launch(w, local, -1, &assign, args, 6, "dispatch: assign");
@@ -159,7 +151,7 @@ void lower_dispatch(struct lower *w, int local)
 	out.buffer = w->moes.at[moe].packed;
 	if (m.dests > 1) out.buffer = receive(w, local, moe);
 	else {
-		struct kernel k = new_kernel(KERNEL_OFFSETS);
+		struct kernel k = kernel_of(KERNEL_OFFSETS);
 		k.offsets.local = m.local;
 		struct argument a[4] = { arg_buffer(m.start), arg_buffer(m.offsets), arg_round(), arg_const(m.capacity) };
 		lower_launch(w, local, moe, &k, a, 4, "dispatch: offsets");
@@ -173,7 +165,7 @@ static int send_back(struct lower *w, int local, int moe, const struct phys *y)
 	const struct moe *m = &w->moes.at[moe];
 	int64_t d = phys_row_elements(y), bytes = m->rows * d * dtype_bytes(y->dtype);
 	int unsorted = lower_buffer(w, bytes), back = lower_buffer(w, bytes);
-	struct kernel k = new_kernel(KERNEL_SCATTER);
+	struct kernel k = kernel_of(KERNEL_SCATTER);
 	k.gather.d = d;
 	k.gather.dtype = y->dtype;
 	struct argument count = arg_buffer(m->offsets);
@@ -209,7 +201,7 @@ void lower_combine(struct lower *w, int local)
 	}
 	const struct moe m = w->moes.at[moe];
 	int rows = m.dests > 1 ? send_back(w, local, moe, &y) : -1;
-	struct kernel k = new_kernel(KERNEL_COMBINE);
+	struct kernel k = kernel_of(KERNEL_COMBINE);
 	k.combine.d = phys_row_elements(&y);
 	k.combine.top = m.top, k.combine.dests = m.dests, k.combine.local = m.local, k.combine.dtype = y.dtype;
 	struct phys sum = lower_shape(w, local);
@@ -228,7 +220,7 @@ void lower_combine(struct lower *w, int local)
 	lower_launch(w, local, moe, &k, args, 10, "combine");
 	close_rounds(w, local, moe);
 	if (direct) return;
-	struct kernel cast = new_kernel(KERNEL_ROWS);
+	struct kernel cast = kernel_of(KERNEL_ROWS);
 	cast.rows.dims = cast.rows.n_inputs = cast.rows.n_outputs = cast.rows.n_nodes = 1;
 	cast.rows.extent[0] = acc.row_stride;
 	cast.rows.input[0] = (struct rows_operand){ DTYPE_F32, acc.row_stride, { 1 } };

@@ -1,116 +1,17 @@
-/* Operators with kernels of their own: contractions, embedding, rotary embedding, cache, attention, sampling. */
+/* Operators with kernels of their own: embedding, rotary embedding, cache, attention, sampling. */
 #include <string.h>
 #include "lower.h"
-
-static bool has_axis(const int *list, int n, int axis)
-{
-	for (int i = 0; i < n; i++)
-		if (list[i] == axis) return true;
-	return false;
-}
-
-static bool is_param(const struct lower *w, int local)
-{
-	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM;
-}
-
-static struct kernel new_kernel(enum kernel_family family)
-{
-	struct kernel k;
-	memset(&k, 0, sizeof k);
-	k.family = family;
-	return k;
-}
-
-/* The operand's axes with the contracted ones last, each group in the order in which it lies. */
-static const int *contracted_last(struct lower *w, const struct phys *x, const int *over, int n_over)
-{
-	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
-	for (int pass = 0; pass < 2; pass++)
-		for (int i = 0; i < x->n_dims; i++)
-			if (has_axis(over, n_over, x->dim[i].axis) == (pass == 1)) order[n++] = x->dim[i].axis;
-	return order;
-}
-
-/* ---- contraction ----------------------------------------------------------------------------------------------------- */
-/* An axis of both operands that is not summed: experts, whose rows are sorted, are the only ones so far. */
-static bool shared_axes_ok(struct lower *w, const struct value *s, const struct local_value *x, const struct local_value *p, int group)
-{
-	for (int i = 0; i < p->n_axes; i++)
-		if (has_axis(x->axes, x->n_axes, p->axes[i]) && !has_axis(s->over, s->n_over, p->axes[i]) && p->axes[i] != group) {
-			lower_unsupported(w, s->span, "a contraction with the axis `%s` in both operands and the result", w->l->program->axes.at[p->axes[i]].name);
-			return false;
-		}
-	return true;
-}
-
-static int expert_axis(const struct lower *w, const struct phys *x)
-{
-	return x->moe < 0 ? -1 : w->l->program->values.at[w->ph->values.at[w->moes.at[x->moe].dispatch].source].axes[0];
-}
-
-static void lower_contract(struct lower *w, int local)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	const struct value *s = lower_source(w, local);
-	int pi = is_param(w, v->args[1]) ? 1 : 0, xi = v->args[1 - pi], wi = v->args[pi];
-	if (!is_param(w, wi) || is_param(w, xi)) {
-		lower_unsupported(w, s->span, "a contraction of two activations");
-		return;
-	}
-	const struct phys *x = lower_ready(w, xi, NULL);
-	x = lower_ready(w, xi, contracted_last(w, x, s->over, s->n_over));
-	if (!phys_contiguous(x)) internal_error("a contraction of an operand with gaps");
-	int group = expert_axis(w, x), k_axes[MAX_DIMS], n_k = 0, rest = x->n_dims - s->n_over;
-	const struct local_value *p = &w->ph->values.at[wi];
-	if (!shared_axes_ok(w, s, &w->ph->values.at[xi], p, group)) return;
-
-	struct kernel k = new_kernel(KERNEL_CONTRACT);
-	struct kernel_contract *c = &k.contract;
-	struct phys y = *x;
-	struct number rows = x->rows;
-	y.dtype = s->dtype;
-	y.n_dims = rest;
-	c->k = c->n = c->groups = 1;
-	for (int i = 0; i < x->n_dims; i++) {
-		if (i < rest) rows.value *= x->dim[i].extent;
-		else {
-			c->k *= x->dim[i].extent;
-			k_axes[n_k++] = x->dim[i].axis;
-		}
-	}
-	for (int i = 0; i < p->n_axes; i++) {
-		if (p->axes[i] == group) c->groups = axis_local(w->l, p, i);
-		else if (!has_axis(s->over, s->n_over, p->axes[i])) {
-			y.dim[y.n_dims++] = (struct dim){ p->axes[i], axis_local(w->l, p, i) };
-			c->n *= axis_local(w->l, p, i);
-		}
-	}
-	phys_make_contiguous(&y);
-	c->x = x->dtype, c->y = y.dtype, c->w = w->l->program->params.at[lower_source(w, wi)->param].dtype;
-	c->x_stride = c->k, c->y_stride = c->n;
-	c->pack.n_tile = w->target->n_tile;
-	c->pack.k_pair = w->target->bf16_dot && c->x == DTYPE_BF16 && c->w == DTYPE_BF16 ? 2 : 1;
-	c->grouped = group >= 0;
-	struct argument args[5] = { arg_phys(x), lower_weight(w, wi, local, k_axes, n_k, group, c->pack) };
-	const struct phys *out = lower_define(w, local, y);
-	int n = 2;
-	args[n++] = arg_phys(out);
-	if (c->grouped) args[n++] = arg_buffer(w->moes.at[x->moe].offsets);
-	args[n++] = arg_number(x->moe >= 0 ? number_const(w->moes.at[x->moe].rows) : rows);
-	lower_launch(w, local, x->moe, &k, args, n, arena_printf(w->arena, "contract %s", w->l->program->params.at[lower_source(w, wi)->param].name));
-}
 
 /* ---- tokens ---------------------------------------------------------------------------------------------------------- */
 static void lower_embed(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local], *table = &w->ph->values.at[v->args[0]];
 	const struct value *s = lower_source(w, local);
-	if (!is_param(w, v->args[0])) {
+	if (!lower_is_param(w, v->args[0])) {
 		lower_unsupported(w, s->span, "an embedding whose table is not a param in its own layout");
 		return;
 	}
-	struct kernel k = new_kernel(KERNEL_EMBED);
+	struct kernel k = kernel_of(KERNEL_EMBED);
 	struct phys out = lower_shape(w, local);
 	const struct param *p = &w->l->program->params.at[lower_source(w, v->args[0])->param];
 	int d = table->axes[0] == s->v ? 1 : 0;
@@ -120,7 +21,7 @@ static void lower_embed(struct lower *w, int local)
 	k.embed.out = out.dtype;
 	/* a table that a contraction reads too (a tied head) is in that contraction's tile order */
 	if (p->contracted) k.embed.pack = (struct packing){ w->target->n_tile, w->target->bf16_dot && p->dtype == DTYPE_BF16 && out.dtype == DTYPE_BF16 ? 2 : 1 };
-	struct argument address = p->contracted ? lower_weight(w, v->args[0], local, &table->axes[d], 1, -1, k.embed.pack) : lower_plain(w, v->args[0], local);
+	struct argument address = p->contracted ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack) : lower_plain(w, v->args[0], local);
 	const struct phys *ids = lower_ready(w, v->args[1], NULL);
 	const struct atoms *over = &table->layout.axis[1 - d];
 	struct number first = over->n ? (struct number){ NUMBER_INDEX, k.embed.v, 1, lower_group(w, over) } : number_const(0);
@@ -134,7 +35,7 @@ static void lower_pick(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct phys *x = lower_ready(w, v->args[0], NULL), *want = lower_ready(w, v->args[1], NULL);
 	struct phys xs = *x, out = *x, shape = lower_shape(w, local);
-	struct kernel k = new_kernel(KERNEL_PICK);
+	struct kernel k = kernel_of(KERNEL_PICK);
 	out.rows = shape.rows;
 	k.pick.d = phys_row_elements(x);
 	k.pick.dtype = x->dtype;
@@ -152,7 +53,7 @@ static void lower_sample(struct lower *w, int local)
 	const struct value *s = lower_source(w, local);
 	const struct phys x = *lower_ready(w, v->args[0], NULL);
 	const struct atoms *over = layout_of(logits, s->v);
-	struct kernel k = new_kernel(KERNEL_ARGMAX);
+	struct kernel k = kernel_of(KERNEL_ARGMAX);
 	k.argmax.v = phys_row_elements(&x);
 	k.argmax.n = 1;
 	int group = lower_group(w, over);
@@ -167,7 +68,7 @@ static void lower_sample(struct lower *w, int local)
 		                   .outer = number_const(1), .block = number_times(x.rows, 2) };
 		lower_emit(w, local, -1, i, "sample: gather candidates");
 	}
-	struct kernel b = new_kernel(KERNEL_BEST);
+	struct kernel b = kernel_of(KERNEL_BEST);
 	b.argmax.v = 1;
 	b.argmax.n = ranks;
 	struct phys out = lower_shape(w, local);
@@ -182,7 +83,7 @@ static void lower_angles(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys out = lower_shape(w, local);
 	const struct phys *freq = lower_ready(w, v->args[0], NULL), *pos = lower_ready(w, v->args[1], NULL);
-	struct kernel k = new_kernel(KERNEL_ANGLES);
+	struct kernel k = kernel_of(KERNEL_ANGLES);
 	k.angles.p = out.dim[0].extent;
 	const struct phys *to = lower_define(w, local, out);
 	struct argument args[4] = { arg_phys(freq), arg_phys(pos), arg_phys(to), arg_number(out.rows) };
@@ -190,7 +91,7 @@ static void lower_angles(struct lower *w, int local)
 }
 
 /* Its axes with one of them last. */
-static const int *with_last(struct lower *w, const struct phys *x, int axis) { return contracted_last(w, x, &axis, 1); }
+static const int *with_last(struct lower *w, const struct phys *x, int axis) { return lower_axes_last(w, x, &axis, 1); }
 
 static void lower_rotate(struct lower *w, int local)
 {
@@ -199,7 +100,7 @@ static void lower_rotate(struct lower *w, int local)
 	const struct phys *x = lower_ready(w, v->args[0], NULL);
 	x = lower_ready(w, v->args[0], with_last(w, x, s->f));
 	const struct phys from = *x, *angles = lower_ready(w, v->args[1], NULL);
-	struct kernel k = new_kernel(KERNEL_ROTATE);
+	struct kernel k = kernel_of(KERNEL_ROTATE);
 	k.rotate.f = from.dim[from.n_dims - 1].extent;
 	k.rotate.heads = phys_row_elements(&from) / k.rotate.f;
 	k.rotate.interleaved = s->interleaved;
@@ -258,7 +159,7 @@ static void lower_append(struct lower *w, int local)
 	}
 	const struct phys *x = lower_ready(w, v->args[0], NULL);
 	x = lower_ready(w, v->args[0], with_last(w, x, keys ? user->attend.dot : user->attend.w));
-	struct kernel k = new_kernel(KERNEL_APPEND);
+	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;
 	k.append.heads = phys_row_elements(x) / k.append.f;
 	k.append.page = w->s->page;
@@ -280,7 +181,7 @@ static int64_t extent_of(const struct phys *p, const int *axes, int n)
 {
 	int64_t e = 1;
 	for (int i = 0; i < p->n_dims; i++)
-		if (has_axis(axes, n, p->dim[i].axis)) e *= p->dim[i].extent;
+		if (axis_among(axes, n, p->dim[i].axis)) e *= p->dim[i].extent;
 	return e;
 }
 
@@ -306,7 +207,7 @@ static void lower_attend(struct lower *w, int local)
 	order[n++] = s->attend.dot;
 	const struct phys q = *lower_ready(w, v->args[0], order);
 	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]], *pos = lower_ready(w, v->args[3], NULL);
-	struct kernel k = new_kernel(KERNEL_ATTEND);
+	struct kernel k = kernel_of(KERNEL_ATTEND);
 	struct kernel_attend *a = &k.attend;
 	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);
 	a->group = extent_of(&q, s->attend.r, s->attend.n_r);

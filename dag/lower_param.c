@@ -22,12 +22,9 @@ static enum dr_space space_of(struct lower *w, const struct param *p, int user)
 	return at == WHERE_LAST_STAGE && w->s->stages.n > 1 ? DR_SPACE_POST : DR_SPACE_PRE;
 }
 
-static enum dr_role role_of(int axis, const int *k, int n_k, int group)
+static enum dr_role role_of(int axis, const int *k, int n_k, const int *group, int n_group)
 {
-	if (axis == group) return DR_WEIGHT_GROUP;
-	for (int i = 0; i < n_k; i++)
-		if (k[i] == axis) return DR_WEIGHT_K;
-	return DR_WEIGHT_N;
+	return axis_among(group, n_group, axis) ? DR_WEIGHT_GROUP : axis_among(k, n_k, axis) ? DR_WEIGHT_K : DR_WEIGHT_N;
 }
 
 static bool keyed(const struct param *p, int axis)
@@ -89,13 +86,15 @@ static const struct param *param_of(struct lower *w, int param)
 	return &w->l->program->params.at[lower_source(w, param)->param];
 }
 
-struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, int group, struct packing pack)
+struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group, struct packing pack)
 {
 	const struct local_value *v = &w->ph->values.at[param];
 	struct placed_param p = { .param = param_of(w, param), .pack = pack };
 	p.axes = arena_array(w->arena, struct placed_axis, v->n_axes + 1);
-	for (int i = 0; i < v->n_axes; i++)             /* outputs keep the param's order, the summed axes take the operand's */
-		if (role_of(v->axes[i], k, n_k, group) != DR_WEIGHT_K) add_axis(w, &p, v, v->axes[i], role_of(v->axes[i], k, n_k, group));
+	for (int i = 0; i < v->n_axes; i++) {           /* groups and outputs keep the param's order, the summed axes take the operand's */
+		enum dr_role role = role_of(v->axes[i], k, n_k, group, n_group);
+		if (role != DR_WEIGHT_K) add_axis(w, &p, v, v->axes[i], role);
+	}
 	for (int i = 0; i < n_k; i++) add_axis(w, &p, v, k[i], DR_WEIGHT_K);
 	p.bytes = tile_elements(&p) * dtype_bytes(p.param->dtype);
 	return place(w, p, user);

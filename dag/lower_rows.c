@@ -59,7 +59,6 @@ static bool may_inline(const struct chain *c, int user, int arg)
 }
 
 static int build(struct chain *c, int user, int local);
-static const struct phys *in_memory(struct lower *w, int local, const int *order);
 
 static int load_leaf(struct chain *c, int local)
 {
@@ -243,7 +242,7 @@ static void compute(struct lower *w, int local, const int *order)
 		w->phys[local].state = PHYS_READY;      /* never launched: the report is enough */
 		return;
 	}
-	for (int i = 0; i < k.rows.n_inputs; i++) in_memory(w, c.leaf[i], NULL);
+	for (int i = 0; i < k.rows.n_inputs; i++) lower_stored(w, c.leaf[i], NULL);
 	choose_order(&c, order);
 	k.rows.n_outputs = 1;
 	set_space(&c);
@@ -285,7 +284,7 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 }
 
 /* Rows kernels read any strides, so a view is as good as a copy. */
-static const struct phys *in_memory(struct lower *w, int local, const int *order)
+const struct phys *lower_stored(struct lower *w, int local, const int *order)
 {
 	if (w->phys[local].state == PHYS_NONE) internal_error("local value %%%d was never made", local);
 	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, order);
@@ -294,7 +293,7 @@ static const struct phys *in_memory(struct lower *w, int local, const int *order
 
 const struct phys *lower_ready(struct lower *w, int local, const int *order)
 {
-	const struct phys *p = in_memory(w, local, order);
+	const struct phys *p = lower_stored(w, local, order);
 	bool as_is = phys_contiguous(p);
 	for (int i = 0; order && i < p->n_dims; i++) as_is &= p->dim[i].axis == order[i];
 	return as_is ? p : copy_ordered(w, local, order);
@@ -302,6 +301,6 @@ const struct phys *lower_ready(struct lower *w, int local, const int *order)
 
 void lower_into(struct lower *w, int local, const struct phys *to)
 {
-	const struct phys *have = in_memory(w, local, NULL);
+	const struct phys *have = lower_stored(w, local, NULL);
 	if (have->buffer != to->buffer || !phys_same_dims(have, to)) copy(w, local, to);
 }

@@ -286,7 +286,7 @@ static struct kernel attend_of(int64_t heads, int64_t group, int64_t d, int64_t 
 static struct kernel contract_of(const struct processor *p, int64_t n, int64_t k)
 {
 	struct kernel c = { .family = KERNEL_CONTRACT };
-	c.contract = (struct kernel_contract){ .n = n, .k = k, .x_stride = k, .y_stride = n, .x = DTYPE_BF16, .w = DTYPE_BF16,
+	c.contract = (struct kernel_contract){ .n = n, .k = k, .x_stride = k, .y_stride = n, .batch = 1, .x = DTYPE_BF16, .w = DTYPE_BF16,
 		.y = DTYPE_F32, .pack = { p->shape.n_tile, 2 } };
 	return c;
 }

@@ -214,8 +214,8 @@ static void contract_on(const struct processor *p, const struct contract_case *c
 {
 	struct kernel k = { .family = KERNEL_CONTRACT };
 	int64_t x_stride = c->k + random_below(3), y_stride = c->n + random_below(3);
-	k.contract = (struct kernel_contract){ .n = c->n, .k = c->k, .x_stride = x_stride, .y_stride = y_stride, .x = c->x, .w = c->w,
-		.y = c->y, .pack = { p->shape.n_tile, c->pair }, .grouped = c->groups > 0, .groups = c->groups };
+	k.contract = (struct kernel_contract){ .n = c->n, .k = c->k, .x_stride = x_stride, .y_stride = y_stride, .batch = 1, .x = c->x,
+		.w = c->w, .y = c->y, .pack = { p->shape.n_tile, c->pair }, .grouped = c->groups > 0, .groups = c->groups };
 	int64_t groups = c->groups ? c->groups : 1;
 	void *w = random_array(c->w, groups * c->n * c->k), *x = random_array(c->x, (c->m - 1) * x_stride + c->k);
 	void *y = random_array(c->y, (c->m - 1) * y_stride + c->n), *tiles = pack_weights(c->w, &k.contract.pack, w, groups, c->n, c->k);
@@ -263,6 +263,37 @@ static void contracts_on(const struct processor *p)
 	}
 }
 
+/* A batch: x holds [m][batch][k] with gaps, y has the batches in front: [batch][m][n]. */
+static void batch_on(const struct processor *p, enum dtype t, int64_t m, int64_t batch, int64_t n, int64_t k)
+{
+	struct kernel c = { .family = KERNEL_CONTRACT };
+	int64_t x_batch = k + 3, y_batch = m * n, x_n = m * batch * x_batch;
+	c.contract = (struct kernel_contract){ .n = n, .k = k, .x_stride = batch * x_batch, .y_stride = n, .batch = batch, .x_batch = x_batch,
+		.y_batch = y_batch, .x = t, .w = t, .y = t, .pack = { p->shape.n_tile, t == DTYPE_BF16 ? 2 : 1 } };
+	void *w = random_array(t, batch * n * k), *x = random_array(t, x_n), *y = random_array(t, batch * m * n);
+	uint64_t args[] = { address(x), address(pack_weights(t, &c.contract.pack, w, batch, n, k)), address(y), (uint64_t)m };
+	run_twice(&c, p, args, 2, (size_t)(batch * m * n * dtype_bytes(t)));
+	for (int64_t i = 0; i < m * batch * n; i++) {
+		int64_t row = i / n % m, b = i / n / m;
+		double sum = 0, size = 0;
+		for (int64_t j = 0; j < k; j++) {
+			double term = (double)get(t, x, (row * batch + b) * x_batch + j) * get(t, w, (b * n + i % n) * k + j);
+			sum += term;
+			size += fabs(term);
+		}
+		assert_near(get(t, y, i), sum, t == DTYPE_F32 ? 0 : 4e-3, 1e-5 * size);
+	}
+}
+
+static void batches_on(const struct processor *p)
+{
+	batch_on(p, DTYPE_F32, 1, 5, 37, 21);
+	batch_on(p, DTYPE_F32, 70, 3, 150, 8);
+	batch_on(p, DTYPE_BF16, 13, 4, 64, 33);
+}
+
+static void test_batch(void **state) { (void)state; for_processors(batches_on); }
+
 static void test_contract(void **state) { (void)state; for_processors(contracts_on); }
 
 /* What a row gives must not depend on the rows beside it. */
@@ -271,7 +302,7 @@ static void rows_agree_on(const struct processor *p)
 	enum { M = 29, N = 40, K = 75 };
 	struct kernel k = { .family = KERNEL_CONTRACT };
 	int pair = p->shape.bf16_dot ? 2 : 1;
-	k.contract = (struct kernel_contract){ .n = N, .k = K, .x_stride = K, .y_stride = N, .x = DTYPE_BF16, .w = DTYPE_BF16,
+	k.contract = (struct kernel_contract){ .n = N, .k = K, .x_stride = K, .y_stride = N, .batch = 1, .x = DTYPE_BF16, .w = DTYPE_BF16,
 		.y = DTYPE_F32, .pack = { p->shape.n_tile, pair } };
 	void *w = random_array(DTYPE_BF16, N * K), *tiles = pack_weights(DTYPE_BF16, &k.contract.pack, w, 1, N, K);
 	uint16_t *x = random_array(DTYPE_BF16, M * K);
@@ -291,7 +322,7 @@ int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_math), cmocka_unit_test(test_rows), cmocka_unit_test(test_contract),
+		cmocka_unit_test(test_math), cmocka_unit_test(test_rows), cmocka_unit_test(test_contract), cmocka_unit_test(test_batch),
 		cmocka_unit_test(test_rows_agree),
 	};
 	return jit_run(tests);

@@ -1,0 +1,129 @@
+/* Contractions of an activation with a param: which axes are rows, batches, outputs and summed elements. */
+#include "lower.h"
+
+/* Axes of a contraction, each list in the order in which the kernel counts. `batch`: static axes of both operands and of the
+ * result, in the param's order. `group`: the experts, whose rows are sorted; -1: none. */
+struct axes { int rest[MAX_DIMS], batch[MAX_DIMS], k[MAX_DIMS], n_rest, n_batch, n_k, group; };
+
+static int expert_axis(const struct lower *w, const struct phys *x, const struct local_value *param)
+{
+	if (x->moe < 0) return -1;
+	int expert = w->l->program->values.at[w->ph->values.at[w->moes.at[x->moe].dispatch].source].axes[0];
+	return axis_among(param->axes, param->n_axes, expert) ? expert : -1;
+}
+
+static struct axes axes_of(const struct lower *w, const struct value *s, const struct phys *x, const struct local_value *param)
+{
+	struct axes a = { .group = expert_axis(w, x, param) };
+	for (int i = 0; i < x->n_dims; i++) {
+		int axis = x->dim[i].axis;
+		if (axis_among(s->over, s->n_over, axis)) a.k[a.n_k++] = axis;
+		else if (!axis_among(param->axes, param->n_axes, axis)) a.rest[a.n_rest++] = axis;
+	}
+	for (int i = 0; i < param->n_axes; i++)
+		for (int d = 0; d < x->n_dims; d++)
+			if (x->dim[d].axis == param->axes[i] && !axis_among(s->over, s->n_over, param->axes[i])) a.batch[a.n_batch++] = param->axes[i];
+	return a;
+}
+
+/* Do dimensions [from, to) count as one, of stride `inner`? */
+static bool merges(const struct phys *x, int from, int to, int64_t inner)
+{
+	for (int i = to - 1; i >= from; i--) {
+		if (x->stride[i] != inner && x->dim[i].extent > 1) return false;
+		inner *= x->dim[i].extent;
+	}
+	return true;
+}
+
+/* Can the kernel read it where it lies: rows, batches and summed elements have one stride each? */
+static bool readable(const struct phys *x, const struct axes *a, const int *order)
+{
+	int rest = a->n_rest, k = x->n_dims - a->n_k;
+	for (int i = 0; i < x->n_dims; i++)
+		if (x->dim[i].axis != order[i]) return false;
+	if (!merges(x, k, x->n_dims, 1) || (rest < k && !merges(x, rest, k, x->stride[k - 1]))) return false;
+	return !rest || (merges(x, 0, rest, x->stride[rest - 1]) && x->row_stride == x->stride[0] * x->dim[0].extent);
+}
+
+static const struct phys *operand(struct lower *w, int local, const struct value *s, const struct local_value *param, struct axes *a)
+{
+	const struct phys *x = lower_stored(w, local, NULL);
+	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
+	*a = axes_of(w, s, x, param);
+	for (int i = 0; i < a->n_rest; i++) order[n++] = a->rest[i];
+	for (int i = 0; i < a->n_batch; i++) order[n++] = a->batch[i];
+	for (int i = 0; i < a->n_k; i++) order[n++] = a->k[i];
+	return readable(x, a, order) ? x : lower_ready(w, local, order);
+}
+
+static void set_extents(struct lower *w, struct kernel_contract *c, const struct phys *x, const struct axes *a, const struct local_value *param, struct phys *y)
+{
+	int rest = a->n_rest, first_k = x->n_dims - a->n_k;
+	c->n = c->k = c->batch = c->groups = 1;
+	for (int i = rest; i < first_k; i++) c->batch *= x->dim[i].extent;
+	for (int i = first_k; i < x->n_dims; i++) c->k *= x->dim[i].extent;
+	y->n_dims = first_k;
+	for (int i = 0; i < param->n_axes; i++) {
+		int64_t extent = axis_local(w->l, param, i);
+		if (param->axes[i] == a->group) c->groups = extent;
+		else if (!axis_among(a->k, a->n_k, param->axes[i]) && !axis_among(a->batch, a->n_batch, param->axes[i])) {
+			if (y->n_dims == MAX_DIMS) internal_error("more than %d axes", MAX_DIMS);
+			y->dim[y->n_dims++] = (struct dim){ param->axes[i], extent };
+			c->n *= extent;
+		}
+	}
+	phys_make_contiguous(y);
+	c->x_stride = rest ? x->stride[rest - 1] : x->row_stride;
+	c->x_batch = rest < first_k ? x->stride[first_k - 1] : 0;
+	c->y_stride = c->batch * c->n;
+	c->y_batch = c->n;
+}
+
+static struct number rows_of(const struct lower *w, const struct phys *x, const struct axes *a)
+{
+	if (x->moe >= 0) return number_const(w->moes.at[x->moe].rows);
+	struct number rows = x->rows;
+	for (int i = 0; i < a->n_rest; i++) rows.value *= x->dim[i].extent;
+	return rows;
+}
+
+static bool supported(struct lower *w, const struct value *s, const struct phys *x, const struct axes *a)
+{
+	if (x->moe >= 0 && (a->n_rest || a->n_batch)) lower_unsupported(w, s->span, "a contraction of experts' rows with axis `%s` besides",
+	                                                                 w->l->program->axes.at[a->n_rest ? a->rest[0] : a->batch[0]].name);
+	return !w->failed;
+}
+
+void lower_contract(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	int pi = lower_is_param(w, v->args[1]) ? 1 : 0, xi = v->args[1 - pi], wi = v->args[pi];
+	if (!lower_is_param(w, wi) || lower_is_param(w, xi)) {
+		lower_unsupported(w, s->span, "a contraction of two activations");
+		return;
+	}
+	const struct param *param = &w->l->program->params.at[lower_source(w, wi)->param];
+	struct axes a;
+	const struct phys *x = operand(w, xi, s, &w->ph->values.at[wi], &a);
+	if (!supported(w, s, x, &a)) return;
+	struct kernel k = kernel_of(KERNEL_CONTRACT);
+	struct kernel_contract *c = &k.contract;
+	struct phys y = *x;
+	y.dtype = s->dtype;
+	set_extents(w, c, x, &a, &w->ph->values.at[wi], &y);
+	c->x = x->dtype, c->y = y.dtype, c->w = param->dtype;
+	c->pack.n_tile = w->target->n_tile;
+	c->pack.k_pair = w->target->bf16_dot && c->x == DTYPE_BF16 && c->w == DTYPE_BF16 ? 2 : 1;
+	c->grouped = a.group >= 0;
+	struct argument weight = c->grouped ? lower_weight(w, wi, local, a.k, a.n_k, &a.group, 1, c->pack)
+	                                    : lower_weight(w, wi, local, a.k, a.n_k, a.batch, a.n_batch, c->pack);
+	struct argument args[5] = { arg_phys(x), weight };
+	const struct phys *out = lower_define(w, local, y);
+	int n = 2;
+	args[n++] = arg_phys(out);
+	if (c->grouped) args[n++] = arg_buffer(w->moes.at[x->moe].offsets);
+	args[n++] = arg_number(rows_of(w, x, &a));
+	lower_launch(w, local, x->moe, &k, args, n, arena_printf(w->arena, "contract %s", param->name));
+}
