@@ -69,8 +69,8 @@ def write_checkpoint(m, folder, rng):
 
 
 def config(m):
-    out = dict(hidden_size=m["d_model"], num_hidden_layers=m["layers"], num_attention_heads=m["kv_heads"] * m["q_group"],
-               num_key_value_heads=m["kv_heads"], head_dim=m["head_dim"], vocab_size=m["vocab"], rms_norm_eps=1e-5,
+    out = dict(model_type=m["family"].lower(), hidden_size=m["d_model"], num_hidden_layers=m["layers"],
+               num_attention_heads=m["kv_heads"] * m["q_group"], num_key_value_heads=m["kv_heads"], head_dim=m["head_dim"], vocab_size=m["vocab"], rms_norm_eps=1e-5,
                rope_theta=10000.0, hidden_act="silu", tie_word_embeddings=m["tied"], rope_parameters={"rope_theta": 10000.0, "rope_type": "default"})
     if m["family"] == "Llama":
         return {**out, "intermediate_size": m["ffn"], "attention_bias": False, "mlp_bias": False}
@@ -119,15 +119,16 @@ def random_rules(r, m):
     """A plan of its own: in every region, mesh axes are dealt to axes of the model at random."""
     sizes = {axis: r.choice([2, 2, 3]) for axis in "abc"[:r.randint(1, 3)]}
     inner = "mlp" if m["family"] == "Llama" else "moe"
-    axes = {"": ["vocab", "batch", None], "residual": ["batch", "seq", "seq", None], "attn": ["batch", "kv_heads", "kv_heads * q_group", None],
-            inner: ["batch", "ffn"] if inner == "mlp" else ["batch", "seq", "expert", "expert_ffn", None]}
+    axes = {"": ["vocab", "vocab", None], "residual": ["batch", "seq", "seq", "d_model", None],
+            "attn": ["d_model", "kv_heads", "kv_heads * q_group", "kv_heads * q_group", "head_dim", None],
+            inner: ["batch", "seq", "ffn", "ffn"] if inner == "mlp" else ["batch", "seq", "expert", "expert_ffn", "expert_ffn", None]}
     owners = [a for a in sizes if r.random() < 0.3]
     body = [f"mesh {a} = {n}" for a, n in sizes.items()]
     for region, choices in axes.items():
         placed = {"batch": list(owners)} if owners else {}
         for a in [a for a in r.sample(sorted(sizes), len(sizes)) if a not in owners]:
             axis = r.choice(choices)
-            if axis and not (axis.startswith("kv_heads") and any(p.startswith("kv_heads") and p != axis for p in placed)) and axis != "batch":
+            if axis and not (axis.startswith("kv_heads") and any(p.startswith("kv_heads") and p != axis for p in placed)):
                 placed.setdefault(axis, []).append(a)
         if region == "moe" and r.random() < 0.5 and "expert" not in placed:
             placed["expert"] = placed.get("batch", []) + placed.get("seq", []) or list(sizes)[:1]

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""How many parameters the published models have, counted from their config.json files and from nothing of this project.
+
+    count.py                 published.json against the claims `assert params == N param` of samples/library.deploy
+    count.py --print         the counts
+    count.py --transformers  the formulas below against models that Hugging Face transformers makes without memory
+
+published.json has the config.json of each model of the library, by its name there. A tied head counts once.
+"""
+import json
+import pathlib
+import re
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+SAMPLE = HERE.parents[1] / "samples" / "library.deploy"
+
+
+def attention(c, norms):
+    """Four projections and, by family, norms: none, of a head's features, or of all features of all heads."""
+    d, heads, kv = c["hidden_size"], c["num_attention_heads"], c["num_key_value_heads"]
+    head = c.get("head_dim") or d // heads
+    extra = {"none": 0, "of a head": 2 * head, "of all heads": (heads + kv) * head}[norms]
+    return 2 * d * heads * head + 2 * d * kv * head + extra
+
+
+def gated(c, width):
+    return 3 * c["hidden_size"] * width
+
+
+def routed(c, experts, width):
+    return experts * gated(c, width) + experts * c["hidden_size"]
+
+
+def decoder(c, layer):
+    """Layers with two norms each, an embedding, a norm, a head."""
+    d = c["hidden_size"]
+    tables = c["vocab_size"] * d * (1 if c.get("tie_word_embeddings") else 2)
+    return c["num_hidden_layers"] * (layer + 2 * d) + tables + d
+
+
+def latent_attention(c):
+    d, heads, q, kv = c["hidden_size"], c["num_attention_heads"], c["q_lora_rank"], c["kv_lora_rank"]
+    nope, rope, v = c["qk_nope_head_dim"], c["qk_rope_head_dim"], c["v_head_dim"]
+    return d * q + q + q * heads * (nope + rope) + d * (kv + rope) + kv + kv * heads * (nope + v) + heads * v * d
+
+
+def deepseek(c):
+    """The first layers are dense, the others have a shared expert and a bias for each routed one."""
+    experts, width, dense = c["n_routed_experts"], c["moe_intermediate_size"], c["first_k_dense_replace"]
+    sparse = routed(c, experts, width) + gated(c, c["n_shared_experts"] * width) + experts
+    layers = c["num_hidden_layers"]
+    return decoder(c, latent_attention(c)) + dense * gated(c, c["intermediate_size"]) + (layers - dense) * sparse
+
+
+FAMILIES = {
+    "llama": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
+    "qwen3": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"])),
+    "mixtral": lambda c: decoder(c, attention(c, "none") + routed(c, c["num_local_experts"], c["intermediate_size"])),
+    "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, c["num_experts"], c["moe_intermediate_size"])),
+    "olmoe": lambda c: decoder(c, attention(c, "of all heads") + routed(c, c["num_experts"], c["intermediate_size"])),
+    "deepseek_v3": deepseek,
+}
+
+
+def count(config):
+    return FAMILIES[config["model_type"]](config)
+
+
+def claims():
+    """Model name -> the number that the sample asserts."""
+    text = SAMPLE.read_text()
+    found = {}
+    for body in re.findall(r"^deploy \w+ \{\n(.*?)^\}", text, re.M | re.S):
+        model, number = re.search(r"model\s*=\s*(\w+)", body), re.search(r"assert params == ([\d_]+) param", body)
+        if model and number:
+            found[model[1]] = int(number[1])
+    return found
+
+
+def compare(name, ours, theirs, who):
+    if ours == theirs:
+        return True
+    print(f"FAIL {name}: config.json makes {ours} parameters, {who} {theirs if theirs is not None else 'nothing'}")
+    return False
+
+
+def made_by_transformers(config):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+    made = AutoConfig.for_model(**config)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(made)
+    model.tie_weights()
+    # A bias of a router that steers only the choice is a buffer there, and a tensor of the checkpoint.
+    bias = sum(b.numel() for n, b in model.named_buffers() if n.endswith("e_score_correction_bias"))
+    return sum(p.numel() for p in model.parameters()) + bias
+
+
+def main(arguments):
+    published = json.loads((HERE / "published.json").read_text())
+    if "--print" in arguments:
+        for name, config in published.items():
+            print(f"{name:24} {count(config):>15_}")
+        return 0
+    claimed, passed = claims(), 0
+    for name, config in published.items():
+        if "--transformers" in arguments:
+            passed += compare(name, count(config), made_by_transformers(config), "transformers makes")
+        else:
+            passed += compare(name, count(config), claimed.get(name), "samples/library.deploy asserts")
+    print(f"{passed} passed, {len(published) - passed} failed")
+    return 0 if passed == len(published) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
