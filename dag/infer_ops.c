@@ -132,8 +132,11 @@ static void infer_pick(struct infer *f, int value)
 	struct tau t = { x->axes, x->n_axes, tau_restrict(f->l, &(struct tau){ x->axes, x->n_axes, x->layout }, x->axes, x->n_axes) };
 	struct layout out = { .axis = arena_array(f->l->arena, struct atoms, v->n_axes + 1) };
 	for (int i = 0; i < t.n; i++) {
-		if (t.axes[i] == p->batch) t.layout.axis[i] = f->l->owners;
-		if (t.axes[i] == p->seq) out.pending = t.layout.axis[i];
+		struct atoms *a = &t.layout.axis[i];
+		if (t.axes[i] == p->batch) *a = f->l->owners;
+		for (int k = 0; k < a->n && t.axes[i] != p->batch; k++)
+			if (atoms_have(&f->l->owners, a->at[k])) a->n = k;     /* they split the owners here */
+		if (t.axes[i] == p->seq) out.pending = *a;
 		for (int k = 0; k < v->n_axes; k++)
 			if (v->axes[k] == t.axes[i]) out.axis[k] = t.layout.axis[i];
 	}
@@ -213,9 +216,15 @@ static void infer_route(struct infer *f, int value)
 	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
-/* Atoms of the experts, split into those that their tokens have too (exchange) and those that they have not (filter). */
+/* Atoms of the experts, split into those that their tokens have too (exchange) and those that they have not (filter).
+ * With the features they share none: E0501. */
 static void expert_atoms(struct infer *f, const struct value *v, int expert, const struct tau *tokens, struct local_value *out)
 {
+	int *apart = arena_array(f->l->arena, int, tokens->n + 1), n = 0;
+	apart[n++] = expert;
+	for (int k = 0; k < tokens->n; k++)
+		if (tokens->axes[k] != f->l->program->batch && tokens->axes[k] != f->l->program->seq) apart[n++] = tokens->axes[k];
+	infer_want(f, v, apart, n, NULL, 0);
 	out->experts = place_axis(f->l, expert, v->region, f->phase, CLASS_ACTIVATION);
 	for (int i = 0; i < out->experts.n; i++) {
 		bool shared = false;

@@ -90,7 +90,7 @@ int infer_operand(struct infer *f, int value, int i, const struct tau *t, const 
 	const struct local_value *x = &f->ph->values.at[arg];
 	struct layout want = tau_restrict(f->l, t, x->axes, x->n_axes);
 	if (keep) want.pending = *keep;
-	return reshard(f->l, f->ph, arg, &want, v->region, value, value_label(f->l, v));
+	return reshard(f->l, f->ph, arg, &want, v->region, value, v->call >= 0 ? f->l->program->calls.at[v->call].name : op_name(v->op));
 }
 
 /* Results in `residual` are resolved to the region's layout. */

@@ -119,6 +119,10 @@ void lower_collective(struct lower *w, int local)
 		lower_unsupported(w, w->l->program->params.at[lower_source(w, arg)->param].span, "a param that its reader wants in another layout (%s)", v->cause);
 		return;
 	}
+	if (w->phys[arg].state == PHYS_READY && w->phys[arg].buffer < 0 && w->phys[arg].address.space == DR_SPACE_STATE) {
+		lower_unsupported(w, lower_source(w, arg)->span, "a cache that its reader wants in another layout (%s)", v->cause);
+		return;
+	}
 	if (v->op == LOCAL_SLICE) {
 		lower_slice(w, local);
 		return;

@@ -177,6 +177,7 @@ static int emit_move(struct local_phase *ph, const struct plan *p, int value, co
 	v.cause = arena_printf(l->arena, "%s%s%s", why, user >= 0 && g->values.at[user].name ? " " : "",
 	                       user >= 0 && g->values.at[user].name ? g->values.at[user].name : "");
 	v.data = NULL;
+	v.exchange.n = v.filter.n = v.experts.n = 0;
 	vec_push(l->arena, &ph->values, v);
 	return ph->values.n - 1;
 }
@@ -192,5 +193,7 @@ int reshard(struct local *l, struct local_phase *ph, int value, const struct lay
 		apply_move(&p, &m);
 		value = emit_move(ph, &p, value, &m, region, user, why);
 	}
+	for (int i = 0; i < p.n; i++)
+		if (!atoms_equal(&p.now[i], &want->axis[i]) && !l->sink->errors) internal_error("no way to reshard %%%d", value);
 	return value;
 }
