@@ -46,6 +46,7 @@ step unit make BUILD="$build" CC=gcc test-unit
 step layers "$python" tests/layers.py
 step docs "$python" tests/docs.py
 step models "$python" tests/models/count.py
+step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
 step forms "$python" tests/forms/run.py
 step inference "$python" tests/inference/run.py 150
