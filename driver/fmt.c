@@ -31,13 +31,14 @@ static bool add_source(struct formatting *f)
 	FILE *in = is_stdin(f) ? stdin : fopen(f->path, "rb");
 	if (!in)
 		return trouble(f);
-	char *text = arena_alloc(&f->arena, MAX_SOURCE_BYTES + 1);
-	size_t size = fread(text, 1, MAX_SOURCE_BYTES + 1, in);
+	VEC(char) text = {0};
+	for (int c; text.n <= MAX_SOURCE_BYTES && (c = getc(in)) != EOF;)
+		vec_push(&f->arena, &text, (char)c);
 	bool read = !ferror(in) || trouble(f);
 	if (in != stdin)
 		fclose(in);
 	if (read)
-		sources_add(&f->sources, f->path, is_stdin(f) ? "<standard input>" : f->path, text, size);
+		sources_add(&f->sources, f->path, is_stdin(f) ? "<standard input>" : f->path, text.n ? text.at : "", (size_t)text.n);
 	return read;
 }
 

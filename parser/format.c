@@ -101,22 +101,12 @@ static void put_piece(struct output *o, const char *text, const struct piece *p)
 	}
 }
 
-/* Bodies neither start nor end with a blank line. */
-static bool keeps_blank_line(const struct module_text *m, int index)
-{
-	const struct line *l = &m->lines.at[index], *above = l - 1;
-	if (!l->blank_before)
-		return false;
-	int last = line_end(above) - 1 - ends_in_comment(m, above);
-	return !bracket_closer(m->pieces.at[last].kind) && !is_closer(m->pieces.at[l->first].kind);
-}
-
 static struct output write_out(const struct module_text *m)
 {
 	struct output o = {.arena = m->arena};
 	for (int i = 0; i < m->lines.n; i++) {
 		const struct line *l = &m->lines.at[i];
-		if (keeps_blank_line(m, i))
+		if (l->blank_before)
 			put(&o, "\n", 1);
 		put_blanks(&o, l->indent);
 		for (int k = l->first; k < line_end(l); k++) {

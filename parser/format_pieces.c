@@ -164,11 +164,23 @@ static void find_attached(struct module_text *m)
 	}
 }
 
+/* Bodies neither start nor end with a blank line. */
+static void drop_blank_lines(struct module_text *m)
+{
+	for (int i = 1; i < m->lines.n; i++) {
+		const struct line *above = &m->lines.at[i - 1];
+		struct line *l = &m->lines.at[i];
+		int last = line_end(above) - 1 - ends_in_comment(m, above);
+		l->blank_before &= !bracket_closer(m->pieces.at[last].kind) && !is_closer(m->pieces.at[l->first].kind);
+	}
+}
+
 struct module_text module_pieces(struct arena *arena, const struct source *source, struct tokens tokens)
 {
 	struct module_text m = {.arena = arena, .text = source->text};
 	add_pieces(&m, source, tokens);
 	find_structure(&m);
+	drop_blank_lines(&m);
 	find_attached(&m);
 	return m;
 }

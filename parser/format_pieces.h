@@ -22,7 +22,7 @@ struct piece {
 struct line {
 	int  first, n;          /* pieces */
 	int  indent;
-	bool blank_before;
+	bool blank_before;      /* one is written there */
 	bool attached;          /* a comment alone, written below a trailing comment in the same column: it continues that one */
 };
 struct module_text {
