@@ -101,17 +101,17 @@ static void emit_launch(const struct step_emitter *e, const struct instr *in)
 }
 
 static void call_collective(const struct step_emitter *e, int collective, int op, LLVMValueRef src, LLVMValueRef dst,
-                            const struct number *outer, const struct number *block)
+                            const struct number *outer, const struct number *block, const struct number *joined)
 {
 	struct codegen *g = e->g;
-	LLVMValueRef args[] = { e->frame, ir_i32(g, collective), ir_i32(g, op), src, dst, number(e, outer), number(e, block) };
-	call_runtime(e, "dr_collective", g->nothing, args, 7);
+	LLVMValueRef args[] = { e->frame, ir_i32(g, collective), ir_i32(g, op), src, dst, number(e, outer), number(e, block), number(e, joined) };
+	call_runtime(e, "dr_collective", g->nothing, args, 8);
 }
 
 static void emit_collective(const struct step_emitter *e, const struct instr *in)
 {
 	LLVMValueRef src = argument(e, &in->src), dst = argument(e, &in->dst);
-	call_collective(e, in->collective, in->op, src, dst, &in->outer, &in->block);
+	call_collective(e, in->collective, in->op, src, dst, &in->outer, &in->block, &in->joined);
 }
 
 static LLVMValueRef count_rounds(const struct step_emitter *e, const struct instr *in)
@@ -231,7 +231,7 @@ static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLV
 	emit_instrs(e, part);
 	if_else(g, &branch);
 	LLVMValueRef at = address(e, &carried->at, &none);
-	call_collective(e, collective, carried->op, at, at, &carried->outer, &carried->block);
+	call_collective(e, collective, carried->op, at, at, &carried->outer, &carried->block, &carried->block);
 	if_end(g, &branch);
 }
 

@@ -39,7 +39,8 @@ struct instr {
 	enum instr_kind kind;
 	int op;                                         /* index into schedule.op_names */
 	int kernel; struct argument *args; int n_args;  /* LAUNCH */
-	int collective; struct argument src, dst; struct number outer, block;   /* COLLECTIVE; addresses; block in elements */
+	int collective; struct argument src, dst; struct number outer, block, joined;  /* COLLECTIVE; addresses; blocks in elements;
+	                                                                            joined: of an all-to-all's result */
 	int group, dests, local; struct argument start; int64_t capacity;       /* ROUNDS_BEGIN. group -1: always one round */
 };
 struct instrs { struct instr *at; int n, cap; };

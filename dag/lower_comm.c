@@ -100,13 +100,37 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 	       && local != w->ph->token && !lower_is_carried(w, local);
 }
 
-/* [outer][n][block] cut along `to` must become n blocks side by side, and what arrives is joined along `from`. Built where
- * both are the outermost axes that they can be: rows to rows. */
+static bool is_row_axis(const struct lower *w, int axis)
+{
+	const struct program *p = w->l->program;
+	return axis == p->batch || axis == p->seq || axis == p->row;
+}
+
+/* The value is cut along one axis, and what arrives is joined along another: blocks of different size, elements in one order. */
 static void lower_all_to_all(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	lower_unsupported(w, lower_source(w, local)->span, "an all-to-all from axis `%s` to `%s` (%s)", w->l->program->axes.at[v->from].name,
-	                  w->l->program->axes.at[v->to].name, v->cause);
+	const struct phys x = *lower_ready(w, v->args[0], NULL);
+	struct phys y = x, part = x;
+	struct cut from, into;
+	reshape(w, &y, local);
+	phys_make_contiguous(&y);
+	/* what goes to one member: x with the cut axis as short as it is after */
+	for (int i = 0; i < part.n_dims; i++)
+		if (part.dim[i].axis == v->to) part.dim[i].extent = y.dim[i].extent;
+	if (is_row_axis(w, v->to)) part.rows = y.rows;
+	phys_make_contiguous(&part);
+	if (x.moe >= 0 || (is_row_axis(w, v->to) && is_row_axis(w, v->from)) || !phys_contiguous(&x) || !cut_along(w, &part, v->to, &from) || !cut_along(w, &part, v->from, &into)) {
+		lower_unsupported(w, lower_source(w, local)->span, "an all-to-all from axis `%s` to `%s` (%s)", w->l->program->axes.at[v->from].name,
+		                  w->l->program->axes.at[v->to].name, v->cause);
+		return;
+	}
+	const struct phys *to = lower_define(w, local, y);
+	int group = lower_group(w, &v->atoms);
+	int c = lower_add_collective(w, DR_ALL_TO_ALL, group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local, v->cause);
+	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = arg_phys(&x), .dst = arg_phys(to), .outer = from.outer,
+	                   .block = from.block, .joined = into.block };
+	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_to_all (%s)", v->cause));
 }
 
 void lower_collective(struct lower *w, int local)

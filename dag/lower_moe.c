@@ -83,7 +83,7 @@ static void exchange(struct lower *w, int local, int moe, int from, int to, int6
 	const struct moe *m = &w->moes.at[moe];
 	int c = lower_add_collective(w, DR_ALL_TO_ALL, m->group, dtype, number_const(m->dests), m->capacity * block * dtype_bytes(dtype), local, what);
 	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = arg_buffer(from), .dst = arg_buffer(to),
-	                   .outer = number_const(1), .block = number_const(m->capacity * block) };
+	                   .outer = number_const(1), .block = number_const(m->capacity * block), .joined = number_const(m->capacity * block) };
 	lower_emit(w, local, moe, i, what);
 }
 

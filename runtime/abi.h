@@ -44,7 +44,8 @@ enum dr_collective_kind {
 	DR_ALL_REDUCE,          /* src[outer * block]           -> dst: sum over the group, in rank order; src == dst allowed */
 	DR_ALL_GATHER,          /* src[outer][block]            -> dst[outer][n][block] */
 	DR_REDUCE_SCATTER,      /* src[outer][n][block]         -> dst[outer][block] */
-	DR_ALL_TO_ALL,          /* src[n][outer * block]        -> dst[n][outer * block]: block i goes to member i */
+	DR_ALL_TO_ALL,          /* src[outer][n][block]         -> dst[outer'][n][joined]: what is at i in src goes to member i, what member
+	                           i sent to i in dst; outer * block elements each way, in one order: outer' = outer * block / joined */
 	DR_SEND,                /* src[outer * block]           -> the next member of the group; returns when src may be reused */
 	DR_RECV                 /* dst[outer * block]           <- the member before */
 };
@@ -127,9 +128,10 @@ extern const dr_kernel_fn  dr_kernel_table[];
 void dr_step_prefill(struct dr_frame *f);
 void dr_step_decode(struct dr_frame *f);
 
-/* Called by generated code; ranks run them in the same order. They do not return on failure: the rank reports and ends. */
+/* Called by generated code (joined: of an all-to-all, else block); ranks run them in the same order. They do not return on failure: the rank reports and ends. */
 void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *args, int32_t n_args);
-void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block);
+void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block,
+                   int64_t joined);
 /* Rounds that an exchange needs: the most over the group of ceil(assignments to one destination / C); at least 1.
  * `start`: device address of i32[dests * local + 1]. */
 int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start, int32_t dests, int32_t local, int64_t capacity);

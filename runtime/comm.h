@@ -7,7 +7,7 @@
 #include "plan.h"
 
 struct comm;
-struct exchange { int group; uint32_t dtype; uint64_t src, dst; int64_t outer, block; };
+struct exchange { int group; uint32_t dtype; uint64_t src, dst; int64_t outer, block, joined; };        /* joined: all_to_all */
 
 struct comm {
 	/* Sums in f32 (i32: in i32), in the order of the members: the same plan gives the same bits. */

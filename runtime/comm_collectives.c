@@ -68,7 +68,7 @@ static void all_reduce_shared(struct local_comm *c, const struct exchange *x, in
 void local_all_reduce(struct comm *comm, const struct exchange *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
-	struct exchange row = { x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block };
+	struct exchange row = { x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block, 0 };
 	size_t size = dtype_size(x->dtype);
 	int members = plan_group_size(c->plan, x->group);
 	int64_t width = row.block ? chunk_rows(c, &row, c->data.size).width : 0;
@@ -147,25 +147,53 @@ void local_reduce_scatter(struct comm *comm, const struct exchange *x)
 	for_chunks(c, x, c->data.size / (size_t)plan_group_size(c->plan, x->group), scatter_chunk);
 }
 
-/* As rows of one block each: [n][block], where block is outer * block of the exchange. The buffer has [n][width]. */
-static void transpose_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows, int64_t width)
+/* ---- all-to-all ---- */
+/* One member's part of [outer][n][block]: elements i * block .. of every row, counted along the rows. */
+struct part { uint64_t base; int64_t members, index, block; size_t size; };
+typedef void device_copy(struct device *d, struct rect at, char *host);
+
+static void part_read(struct device *d, struct rect at, char *host) { d->read(d, host, at); }
+static void part_write(struct device *d, struct rect at, char *host) { d->write(d, at, host); }
+
+/* Copies elements [from, to) of a part: a piece of a row, whole rows, a piece of a row. */
+static void copy_part(struct device *d, device_copy *copy, const struct part *p, int64_t from, int64_t to, char *host)
 {
-	(void)row, (void)rows;
+	while (from < to) {
+		int64_t row = from / p->block, column = from % p->block;
+		int64_t rows = column ? 0 : (to - from) / p->block, width = rows ? p->block : least(p->block - column, to - from);
+		uint64_t pitch = (uint64_t)(p->members * p->block) * p->size;
+		uint64_t at = p->base + (uint64_t)row * pitch + (uint64_t)(p->index * p->block + column) * p->size;
+		int64_t n = (rows ? rows : 1) * width;
+		copy(d, (struct rect){ at, pitch, (uint64_t)width * p->size, (uint64_t)(rows ? rows : 1) }, host);
+		host += (size_t)n * p->size;
+		from += n;
+	}
+}
+
+/* The buffer has [n][width]: elements [at, at + width) of what goes to each member. */
+static void transpose_chunk(struct local_comm *c, const struct exchange *x, int64_t at, int64_t width)
+{
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
-	struct device *d = c->device;
-	d->read(d, port_acquire(c, &c->data), chunk_rect(x, x->src, 1, 0, 0, column, members, width));
+	struct part p = { x->src, members, 0, x->block, dtype_size(x->dtype) };
+	char *mine = port_acquire(c, &c->data);
+	for (p.index = 0; p.index < members; p.index++)
+		copy_part(c->device, part_read, &p, at, at + width, mine + (size_t)(p.index * width) * p.size);
 	port_publish(c, &c->data, x->group, members);
-	for (int i = 0; i < members; i++) {
-		port_wait(c, &c->data, x->group, i, false);
-		const char *part = (const char *)c->part[i] + (size_t)(me * width) * dtype_size(x->dtype);
-		d->write(d, chunk_rect(x, x->dst, 1, 0, i, column, 1, width), part);
-		port_release(c, &c->data, x->group, i);
+	p.base = x->dst;
+	p.block = x->joined;
+	for (p.index = 0; p.index < members; p.index++) {
+		port_wait(c, &c->data, x->group, (int)p.index, false);
+		copy_part(c->device, part_write, &p, at, at + width, (char *)c->part[p.index] + (size_t)(me * width) * p.size);
+		port_release(c, &c->data, x->group, (int)p.index);
 	}
 }
 
 void local_all_to_all(struct comm *comm, const struct exchange *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
-	struct exchange row = { x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block };
-	for_chunks(c, &row, c->data.size / (size_t)plan_group_size(c->plan, x->group), transpose_chunk);
+	int64_t n = x->outer * x->block, room = (int64_t)(c->data.size / (size_t)plan_group_size(c->plan, x->group) / dtype_size(x->dtype));
+	if (room == 0)
+		rank_fail(&c->reporter, "internal: the communicator's buffers of %zu bytes are too small", c->data.size);
+	for (int64_t at = 0; at < n; at += room)
+		transpose_chunk(c, x, at, least(room, n - at));
 }

@@ -31,6 +31,8 @@ MESHES = [
     ("llama", "f32", 8, f"Megatron {{ pp = 2; dp = 2; tp = 2; {NO_SP}; pipeline {{ microbatches = 2 }} }}", WORKLOAD),
     ("llama", "f32", 16, "Megatron { pp = 2; dp = 2; tp = 4; pipeline { microbatches = 2; stages = [3, 1] } }", CHUNK8),
     ("llama", "f32", 2, "Megatron { pp = 2 }", QUEUE),
+    ("llama", "f32", 2, "Megatron { tp = 2; at mlp { d_model -> tp; ffn -> none } }", WORKLOAD),  # all-to-all: seq to d_model and back
+    ("llama", "f32", 8, "Megatron { dp = 2; tp = 4; at mlp { d_model -> tp; ffn -> none } }", CHUNK8),
     ("llama", "bf16", 1, "Megatron {}", WORKLOAD),
     ("llama", "bf16", 8, "Megatron { pp = 2; dp = 2; tp = 2 }", WORKLOAD),
 

@@ -21,8 +21,10 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 	text_add(&calls, "\n");
 }
 
-void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block)
+void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block,
+                   int64_t joined)
 {
+	(void)joined;
 	text_add(&calls, "collective %d op %d layer %d: %llu -> %llu, %lld x %lld\n", collective, op, f->layer,
 	         (unsigned long long)src, (unsigned long long)dst, (long long)outer, (long long)block);
 }

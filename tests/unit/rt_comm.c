@@ -44,24 +44,26 @@ static int64_t dst_count(int kind, int n, int64_t outer, int64_t block)
 }
 
 /* What dst[at] must be on the member at place `me`; member m is rank member[m]. */
-static int expected(int kind, const int *member, int n, int me, int64_t outer, int64_t block, int64_t at)
+static int expected(int kind, const int *member, int n, int me, int64_t block, int64_t joined, int64_t at)
 {
 	int sum = 0;
 	int64_t row = at / block, column = at % block;
 	if (kind == DR_ALL_GATHER)
 		return value(member[row % n], row / n * block + column);
-	if (kind == DR_ALL_TO_ALL)
-		return value(member[at / (outer * block)], me * outer * block + at % (outer * block));
+	if (kind == DR_ALL_TO_ALL) {
+		int64_t element = at / joined / n * joined + at % joined;
+		return value(member[at / joined % n], (element / block * n + me) * block + element % block);
+	}
 	for (int m = 0; m < n; m++)
 		sum += value(member[m], kind == DR_ALL_REDUCE ? at : (row * n + me) * block + column);
 	return sum;
 }
 
-static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_t outer, int64_t block)
+static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_t outer, int64_t block, int64_t joined)
 {
 	static char host[MOST * 4 * 8];
 	int n = plan_group_size(&s->plan, group), me = plan_group_index(&s->plan, group, s->rank), member[16];
-	struct exchange x = { group, dtype, s->src, kind == DR_ALL_REDUCE ? s->src : s->dst, outer, block };
+	struct exchange x = { group, dtype, s->src, kind == DR_ALL_REDUCE ? s->src : s->dst, outer, block, joined };
 	for (int m = 0; m < n; m++)
 		member[m] = plan_group_member(&s->plan, group, s->rank, m);
 	int64_t in = src_count(kind, n, outer, block), out = dst_count(kind, n, outer, block);
@@ -78,7 +80,7 @@ static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_
 		s->comm->all_to_all(s->comm, &x);
 	s->device->read(s->device, host, flat(x.dst, (uint64_t)out * dtype_size(dtype)));
 	for (int64_t i = 0; i < out; i++)
-		if (get_value(dtype, host, i) != expected(kind, member, n, me, outer, block, i)) {
+		if (get_value(dtype, host, i) != expected(kind, member, n, me, block, joined, i)) {
 			fprintf(stderr, "rank %d kind %d dtype %u group %d [%lld][%lld] at %lld: %d\n", s->rank, kind, dtype, group,
 			        (long long)outer, (long long)block, (long long)i, get_value(dtype, host, i));
 			_exit(1);
@@ -91,15 +93,21 @@ static void run_all_kinds(struct site *s)
 	for (int group = 0; group <= TINY_GROUPS; group++)
 		for (int kind = DR_ALL_REDUCE; kind <= DR_ALL_TO_ALL; kind++)
 			for (uint32_t dtype = DR_F32; dtype <= DR_I32; dtype++)
-				for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-					run_kind(s, kind, dtype, group, shapes[i][0], shapes[i][1]);
+				for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+					int64_t outer = shapes[i][0], block = shapes[i][1];
+					run_kind(s, kind, dtype, group, outer, block, block);
+					if (kind == DR_ALL_TO_ALL && outer) {
+						run_kind(s, kind, dtype, group, outer, block, outer * block);
+						run_kind(s, kind, dtype, group, outer, block, outer);
+					}
+				}
 }
 
 /* A wave of messages along the stages, more than the two that a mailbox holds. */
 static void run_messages(struct site *s)
 {
 	int me = plan_group_index(&s->plan, GROUP_PP, s->rank), n = s->plan.n_stages;
-	struct exchange x = { GROUP_PP, DR_I32, s->src, s->src, 1, 4 };
+	struct exchange x = { GROUP_PP, DR_I32, s->src, s->src, 1, 4, 4 };
 	for (int32_t round = 0; round < 9; round++) {
 		int32_t got[4] = { round, 1, 2, 3 };
 		if (me == 0)

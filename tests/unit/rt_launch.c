@@ -112,7 +112,7 @@ static void step_layers(struct dr_frame *f, int tp)
 		uint64_t layer = (uint64_t)f->layer;
 		LAUNCH(f, KERNEL_LAYER, OP_LAYER, x, f->base[DR_SPACE_LAYER] + layer * layer_bytes,
 		       f->base[DR_SPACE_STATE] + layer * STATE_LAYER_BYTES, f->base[DR_SPACE_INPUT], part, tokens, (uint64_t)(TINY_D / tp));
-		dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, part, x, f->tokens, TINY_D / tp);
+		dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, part, x, f->tokens, TINY_D / tp, TINY_D / tp);
 	}
 	f->layer = -1;
 }
@@ -123,15 +123,15 @@ static void step_tp(struct dr_frame *f, int tp)
 	if (f->stage == 0)
 		LAUNCH(f, KERNEL_EMBED, OP_EMBED, f->base[DR_SPACE_PRE], input_at(f, DR_INPUT_IDS), x, tokens);
 	else
-		dr_collective(f, COLLECTIVE_RECV, OP_CARRY, x, x, f->tokens, TINY_D);
+		dr_collective(f, COLLECTIVE_RECV, OP_CARRY, x, x, f->tokens, TINY_D, TINY_D);
 	step_layers(f, tp);
 	if (f->stage < f->stages - 1) {
-		dr_collective(f, COLLECTIVE_SEND, OP_CARRY, x, x, f->tokens, TINY_D);
+		dr_collective(f, COLLECTIVE_SEND, OP_CARRY, x, x, f->tokens, TINY_D, TINY_D);
 		return;
 	}
 	LAUNCH(f, KERNEL_HEAD, OP_HEAD, x, input_at(f, DR_INPUT_WANT), f->base[DR_SPACE_POST], act + AT_LOGITS, rows,
 	       (uint64_t)(TINY_VOCAB / tp));
-	dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, act + AT_LOGITS, act + AT_ALL, f->rows, TINY_VOCAB / tp);
+	dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, act + AT_LOGITS, act + AT_ALL, f->rows, TINY_VOCAB / tp, TINY_VOCAB / tp);
 	LAUNCH(f, KERNEL_SAMPLE, OP_SAMPLE, act + AT_ALL, act + AT_TOKENS, rows);
 }
 
@@ -145,7 +145,7 @@ static void step_crash(struct dr_frame *f)
 	f->layer = 1;
 	if (f->index[GROUP_ALL] == 1)
 		LAUNCH(f, KERNEL_CRASH, OP_HEAD, 8);
-	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4);
+	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4, 4);
 }
 
 static void step_late(struct dr_frame *f)
@@ -153,12 +153,12 @@ static void step_late(struct dr_frame *f)
 	step_tp2(f);
 	if (f->index[GROUP_ALL] == 1)
 		sleep(60);
-	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4);
+	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4, 4);
 }
 
 static void step_touch(struct dr_frame *f)
 {
-	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4);
+	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4, 4);
 	*(volatile int *)at(f->base[DR_SPACE_ACT]) = 1;
 	step_tp2(f);
 }
