@@ -121,6 +121,8 @@ int64_t place_buffers(struct lower *w)
 		done[placed++] = order[i];
 		if (order[i]->offset + order[i]->bytes > bytes) bytes = order[i]->offset + order[i]->bytes;
 	}
+	const char *wrong = buffers_check(w);
+	if (wrong) internal_error("buffers: %s", wrong);
 	patch_step(w);
 	return bytes;
 }

@@ -1,0 +1,83 @@
+/* Are buffers laid out rightly? Plays a step, with two turns of every loop, and looks whether what each instruction reads is
+ * still what was written for it. Shares nothing with buffers.c's live ranges. */
+#include "lower.h"
+
+struct play {
+	struct lower *w;
+	int *written;                   /* by buffer: number of the instruction that wrote it last, 0: none */
+	int now;
+	const char *wrong;
+};
+
+/* Does the kernel write through argument `arg`? The conventions of kernel.h. */
+static bool writes(const struct kernel *k, int arg)
+{
+	static const struct { int first, n; } out[KERNEL_FAMILIES] = {
+		[KERNEL_CONTRACT] = { 2, 1 }, [KERNEL_EMBED] = { 2, 1 }, [KERNEL_PICK] = { 2, 1 }, [KERNEL_ANGLES] = { 2, 1 },
+		[KERNEL_ROTATE] = { 2, 1 }, [KERNEL_APPEND] = { 2, 1 }, [KERNEL_ATTEND] = { 6, 1 }, [KERNEL_ROUTE] = { 2, 2 },
+		[KERNEL_ASSIGN] = { 2, 3 }, [KERNEL_PACK] = { 3, 2 }, [KERNEL_OFFSETS] = { 1, 1 }, [KERNEL_SORT] = { 1, 2 },
+		[KERNEL_GATHER] = { 2, 1 }, [KERNEL_SCATTER] = { 2, 1 }, [KERNEL_COMBINE] = { 6, 1 }, [KERNEL_ARGMAX] = { 1, 1 },
+		[KERNEL_BEST] = { 1, 1 },
+	};
+	if (k->family == KERNEL_ROWS) return arg >= k->rows.n_inputs && arg < k->rows.n_inputs + k->rows.n_outputs;
+	return arg >= out[k->family].first && arg < out[k->family].first + out[k->family].n;
+}
+
+static int buffer_of(const struct argument *a)
+{
+	return a->is_address && a->address.space == DR_SPACE_ACT ? (int)a->address.offset : -1;
+}
+
+static void reads(struct play *p, const struct argument *a, const struct instr *i)
+{
+	int b = buffer_of(a);
+	if (b < 0 || p->wrong) return;
+	const struct buffer *mine = &p->w->buffers.at[b];
+	if (!p->written[b]) p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which nothing wrote", p->w->s->op_names.at[i->op], b);
+	for (int k = 0; k < p->w->buffers.n && !p->wrong; k++) {
+		const struct buffer *other = &p->w->buffers.at[k];
+		bool apart = other->offset + other->bytes <= mine->offset || mine->offset + mine->bytes <= other->offset;
+		if (k == b || apart || p->written[k] <= p->written[b]) continue;
+		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which %d has overwritten", p->w->s->op_names.at[i->op], b, k);
+	}
+}
+
+static void play_instr(struct play *p, const struct instr *i)
+{
+	p->now++;
+	const struct kernel *k = i->kind == INSTR_LAUNCH ? &p->w->s->kernels.at[i->kernel] : NULL;
+	for (int a = 0; a < i->n_args; a++)
+		if (!writes(k, a)) reads(p, &i->args[a], i);
+	if (i->kind == INSTR_COLLECTIVE) reads(p, &i->src, i);
+	if (i->kind == INSTR_ROUNDS_BEGIN) reads(p, &i->start, i);
+	for (int a = 0; a < i->n_args; a++)
+		if (writes(k, a) && buffer_of(&i->args[a]) >= 0) p->written[buffer_of(&i->args[a])] = p->now;
+	if (i->kind == INSTR_COLLECTIVE && buffer_of(&i->dst) >= 0) p->written[buffer_of(&i->dst)] = p->now;
+}
+
+/* A later round adds to what combine wrote in the one before, and nothing may have touched it. */
+static void play_sum(struct play *p, const struct instr *i)
+{
+	if (i->kind == INSTR_LAUNCH && p->w->s->kernels.at[i->kernel].family == KERNEL_COMBINE) reads(p, &i->args[6], i);
+}
+
+static void play_part(struct play *p, const struct instrs *part)
+{
+	for (int i = 0, begin = 0, round = 0; i < part->n; i++) {
+		if (part->at[i].kind == INSTR_ROUNDS_BEGIN) begin = i, round = 0;
+		if (round) play_sum(p, &part->at[i]);
+		play_instr(p, &part->at[i]);
+		if (part->at[i].kind == INSTR_ROUNDS_END && !round++) i = begin;
+	}
+}
+
+const char *buffers_check(struct lower *w)
+{
+	struct play p = { .w = w, .written = arena_array(w->arena, int, w->buffers.n + 1) };
+	const struct step *s = &w->s->step[w->phase];
+	for (int part = 0; part < WHERE_LAYER; part++) play_part(&p, &s->part[part]);
+	for (int turn = 0; turn < 2; turn++)
+		for (int part = WHERE_LAYER; part < s->n - 1; part++) play_part(&p, &s->part[part]);
+	play_part(&p, &s->part[s->n - 1]);
+	return p.wrong;
+}
