@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs models golden forms fixes inference meshes random plans failures scale demo clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs models golden forms fixes inference meshes far random plans failures scale demo clang sanitize fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -48,9 +48,11 @@ step docs "$python" tests/docs.py
 step models "$python" tests/models/count.py
 step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
+step fixes "$python" tests/golden/fixes.py
 step forms "$python" tests/forms/run.py
 step inference "$python" tests/inference/run.py 150
 step meshes "$python" tests/e2e/run_meshes.py
+step far env DEPLOY_DEVICE=far "$python" tests/e2e/run_meshes.py
 step random "$python" tests/e2e/run_random.py 30
 step plans "$python" tests/plans/run.py
 step failures "$python" tests/e2e/run_failures.py
