@@ -14,13 +14,13 @@ CFLAGS ?= -O2 -g
 GENWARN := -Wno-unused-function -Wno-sign-compare -Wno-missing-prototypes -Wno-unused-but-set-variable
 
 FRONT   := support lexer parser sema target dag planner
-FOLDERS := $(FRONT) codegen driver
+FOLDERS := $(FRONT) import codegen driver
 ours     = $(wildcard $(1)/*.c)
 obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
 CODEGEN_OBJ := $(call obj,$(call ours,codegen)) $(BUILD)/runtime_archive.o
-DRIVER_OBJ  := $(call obj,$(call ours,driver))
+DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import))
 RUNTIME_OBJ := $(call obj,$(call ours,runtime))
 
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
@@ -92,6 +92,7 @@ test-unit: $(UNIT)
 	@sh tests/unit.sh $^
 test-golden: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/golden/run.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/golden/fixes.py
 test-forms: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/forms/run.py
 test-e2e: all

@@ -63,7 +63,7 @@ static void offer_ways(struct local *l, struct diag *d, const struct rule *r, in
 	for (int i = 0; i < r->n_target; i++)
 		if (l->deploy->mesh.at[r->target[i]].size > 1) only = only < 0 ? r->target[i] : l->deploy->mesh.n;
 	if (only < 0 || only == l->deploy->mesh.n || l->deploy->mesh.at[only].size != asked) return;
-	for (int64_t k = asked - 1; k >= 1; k--)
+	for (int64_t k = asked - 1; k > 1; k--)
 		if (asked % k == 0 && product_fits(l, r, k)) {
 			deploy_offer_size(l->deploy, l->sink, d, only, k);
 			return;
@@ -151,6 +151,8 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 	return r && r->n_target ? place_by_rule(l, r, axis) : out;
 }
 
+enum { MOST_OPS = 3 };  /* places that a report of two rules shows: every operator of the region has the same to say */
+
 static void report_shared_atom(struct local *l, int a, int b, int atom, int region, int phase, int klass, const char *what, struct span at)
 {
 	const struct program *p = l->program;
@@ -163,7 +165,7 @@ static void report_shared_atom(struct local *l, int a, int b, int atom, int regi
 	struct diag *d = diag_report(l->sink, DIAG_E0501, rb ? rb->span : at, "`%s` and `%s` both use mesh axis `%s` in one op",
 	                             p->axes.at[a].name, p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
 	if (ra) diag_related(l->sink, d, ra->span, "`%s` is placed here", p->axes.at[a].name);
-	diag_related(l->sink, d, at, "%s in region `%s`%s%s", what, p->regions.at[region].name, phase >= 0 ? ", phase " : "",
+	if (d->related.n < MOST_OPS) diag_related(l->sink, d, at, "%s in region `%s`%s%s", what, p->regions.at[region].name, phase >= 0 ? ", phase " : "",
 	             phase >= 0 ? phase_name(phase) : "");
 	diag_help(l->sink, d, "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
 }
@@ -233,7 +235,7 @@ static bool fixed_layout(struct local *l, const int *axes, int n, int region, in
 			const struct rule *r = deploy_rule(l->deploy, l->sink, axes[i], region, phase, klass);
 			const struct rule *base = deploy_rule(l->deploy, l->sink, axes[i], region, PHASE_ANY, klass);
 			if (r) ok = false;
-			if (!r || already_reported(l, code, r->span)) continue;
+			if (!r || already_reported(l, DIAG_E0509, r->span) || already_reported(l, DIAG_E0510, r->span)) continue;
 			struct diag *d = diag_report(l->sink, code, r->span, "%s `%s` has one layout in all phases: `%s` is placed otherwise in %s",
 			                             what, name, l->program->axes.at[axes[i]].name, phase_name(phase));
 			if (base) diag_related(l->sink, d, base->span, "in all phases it is placed by this rule");
@@ -283,8 +285,8 @@ bool place_stages(struct local *l)
 	if (d->n_stages ? d->n_stages != stages || sum != layers : layers % stages != 0) {
 		struct span at = d->n_stages ? d->stages_span : culprit(l, r);
 		struct diag *g = d->n_stages
-			? diag_report(l->sink, DIAG_E0901, at, "the %d listed stages have %lld layers: they do not cut %lld layers into %lld stages",
-			              d->n_stages, (long long)sum, (long long)layers, (long long)stages)
+			? diag_report(l->sink, DIAG_E0901, at, "the %d listed stages have %lld layers: they do not cut %lld layers into %lld stage%s",
+			              d->n_stages, (long long)sum, (long long)layers, (long long)stages, stages == 1 ? "" : "s")
 			: diag_report(l->sink, DIAG_E0901, at, "%lld layers cannot be cut into %lld even stages", (long long)layers, (long long)stages);
 		diag_related(l->sink, g, l->program->axes.at[l->program->loop.axis].span, "%lld layers", (long long)layers);
 		if (stages <= layers && stages <= 64) {

@@ -105,6 +105,24 @@ int deploy_lex(DEPLOY_STYPE *value, struct span *at, struct parser *p)
 	return give(p, index, t->kind);
 }
 
+/* `import std.models { ... }`, as other languages have it: one mistake, and the names are imported. */
+static void read_imports(struct parser *p)
+{
+	static const char *const words[] = {"import", "include", "using", "from"};
+	for (int i = 0; i + 1 < p->tokens.n; i++) {
+		struct token *t = &p->tokens.at[i];
+		int next = t[1].kind;
+		for (size_t k = 0; k < sizeof words / sizeof *words && t->line_start && t->kind == TOK_IDENT; k++) {
+			if (t->indent || t->hi - t->lo != strlen(words[k]) || memcmp(p->text + t->lo, words[k], strlen(words[k])) != 0 ||
+			    t[1].line_start || (next != TOK_IDENT && next != TOK_STRING))
+				continue;
+			struct diag *d = diag_report(p->sink, DIAG_E0004, token_span(p, t), "unknown kind `%s`", words[k]);
+			diag_suggest(p->sink, d, token_span(p, t), "use");
+			t->kind = TOK_USE;
+		}
+	}
+}
+
 struct nodes parse_module(struct arena *arena, struct names *names, struct sink *sink, uint32_t file)
 {
 	struct parser p = {
@@ -113,6 +131,7 @@ struct nodes parse_module(struct arena *arena, struct names *names, struct sink 
 		.tokens = lex(arena, sink, file),
 		.last_kind = TOK_NL, .entered = true, .failed_item = -1,
 	};
+	read_imports(&p);
 	balance_brackets(&p);
 	vec_push(arena, &p.frames, ((struct frame){'{', 0}));
 	deploy_parse(&p);

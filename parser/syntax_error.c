@@ -166,8 +166,8 @@ static bool help_with_habit(struct parser *p, struct diag *d, const struct token
 		help_write(p, d, at, ";", "items stand in lines of their own, or are parted by `;`");
 	else if (before && before->kind == TOK_IDENT && (t->kind == TOK_NUMBER || t->kind == TOK_QUANTITY) && !t->line_start)
 		help_write(p, d, between, " = ", "write `=` between a field and its value");
-	else if (before && before->kind == TOK_IDENT && t->kind == ':' && !t->line_start)
-		help_write(p, d, at, " =", "write `=` between a field and its value");
+	else if (before && before->kind == ':' && (t->kind == TOK_NUMBER || t->kind == TOK_QUANTITY || t->kind == TOK_STRING))
+		help_write(p, d, token_span(p, before), " =", "write `=` between a field and its value");
 	else
 		return false;
 	return true;

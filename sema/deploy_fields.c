@@ -40,7 +40,7 @@ static void offer_longest(struct deployment *c, struct diag *d, const struct fie
 {
 	const struct node *e = seq->sets.n ? seq->sets.at[seq->sets.n - 1].value : NULL;
 	const struct node *end = e && e->kind == N_BIN && e->bin.op == B_RANGE ? e->bin.b : e;
-	if (end && end->kind == N_NUM && c->deploy->work.seq_lo <= longest)
+	if (end && end->kind == N_NUM && (end == e || c->deploy->work.seq_lo <= longest))
 		diag_fix(c->sema->sink, d, end->span, arena_printf(c->sema->arena, "%lld", (long long)longest));
 }
 

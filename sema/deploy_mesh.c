@@ -180,7 +180,10 @@ static void check_ranks(struct deployment *c)
 	const struct field *gpus = record_field(c->self, "gpus"), *cluster = record_field(c->self, "cluster");
 	diag_related(c->sema->sink, diag, field_where(gpus->sets.n ? gpus : cluster), "%lld devices", (long long)d->gpus);
 	bool experts = mesh_size(d, "ep") > 1;
-	diag_note(c->sema->sink, diag, "%s%s = %lld", experts ? "read as independent axes, " : "the product of the mesh is ", factors(c, NULL),
+	if (ranks == 1)
+		diag_note(c->sema->sink, diag, "every axis of the mesh is 1");
+	else
+		diag_note(c->sema->sink, diag, "%s%s = %lld", experts ? "read as independent axes, " : "the product of the mesh is ", factors(c, NULL),
 		  (long long)ranks);
 	if (experts)
 		explain_folded(c, diag, ranks);

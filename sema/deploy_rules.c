@@ -142,6 +142,15 @@ static bool read_axes(struct deployment *c, const struct placed *item, struct ru
 	return false;
 }
 
+static void no_such_phase(struct deployment *c, struct span at, const char *phase)
+{
+	static const char *const phases[] = {"prefill", "decode", "train"};
+	struct diag *d = deployment_report(c, DIAG_E0101, at, "no phase `%s`: there are prefill, decode and train", phase);
+	const char *near = nearest_name(phase, phases, 3);
+	if (near)
+		diag_help(c->sema->sink, d, "did you mean `%s`?", near);
+}
+
 /* What a rule's `phase` and `store` say; false: it says nothing about inference, or was reported. */
 static bool read_scope(struct deployment *c, const struct placed *item, struct rule *r)
 {
@@ -158,7 +167,7 @@ static bool read_scope(struct deployment *c, const struct placed *item, struct r
 	if (same(item->phase, "train"))
 		return false;
 	if (item->phase && r->phase < 0)
-		deployment_report(c, DIAG_E0101, r->span, "no phase `%s`: there are prefill, decode and train", item->phase);
+		no_such_phase(c, r->span, item->phase);
 	if (item->klass && r->klass < 0)
 		deployment_report(c, DIAG_E0101, r->span, "nothing is stored as `%s`: there are weights, optimizer and gradients", item->klass);
 	return (!item->phase || r->phase >= 0) && (!item->klass || r->klass >= 0);

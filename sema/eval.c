@@ -94,8 +94,8 @@ void report_unknown_name(struct scope *s, const char *name, struct span at)
 	const char *near = nearest_name(name, known.at, known.n);
 	if (m)
 		offer_import(sema, d, at.file, m->label, name);
-	else
-		diag_suggest(sema->sink, d, at, near);
+	else if (!diag_suggest(sema->sink, d, at, near))
+		diag_help(sema->sink, d, "neither this file nor the library declares it: declare it, or import it with `use`");
 }
 
 /* Does the type `t` give `name` a meaning by itself: a symbol of an enum, a region? */

@@ -60,6 +60,18 @@ static struct val choices(struct scope *s, struct val b, struct span at)
 	return v;
 }
 
+static bool is_params(struct val v)
+{
+	struct dims params;
+	return v.kind == V_QUANTITY && dims_named("Params", &params) && dims_equal(v.dims, params);
+}
+
+/* `params <= 7B`: `B` is bytes (E0305). */
+static bool billions(struct sema *s, const struct node *e, struct val other)
+{
+	return e->kind == N_QTY && is_params(other) && report_billions(s, e->span, true);
+}
+
 static struct val membership(struct scope *s, const struct node *e, const struct node *expect)
 {
 	struct val a = eval(s, e->bin.a, expect), b = eval(s, e->bin.b, NULL);
@@ -67,6 +79,10 @@ static struct val membership(struct scope *s, const struct node *e, const struct
 		return val_bad();
 	if (a.kind == V_AUTO && b.kind != V_UNKNOWN)
 		return choices(s, b, e->bin.b->span);
+	const struct node *ends = e->bin.b;
+	bool wrong = ends->kind == N_BIN && ends->bin.op == B_RANGE && billions(s->sema, ends->bin.a, a);
+	if ((ends->kind == N_BIN && ends->bin.op == B_RANGE && billions(s->sema, ends->bin.b, a)) || wrong)
+		return val_bad();
 	if (b.kind == V_RANGE) {
 		struct val lo = arith(s->sema, B_GE, a, b.range[0], e->span), hi = arith(s->sema, B_LE, a, b.range[1], e->span);
 		return lo.kind == V_BOOL && hi.kind == V_BOOL ? val_bool(lo.b && hi.b) : lo.kind == V_BOOL ? hi : lo;
@@ -80,18 +96,6 @@ static struct val membership(struct scope *s, const struct node *e, const struct
 		return val_bool(false);
 	sema_report(s->sema, DIAG_E0203, e->bin.b->span, "`in` asks for a range or a list, found %s", val_kind_text(s->sema, b));
 	return val_bad();
-}
-
-static bool is_params(struct val v)
-{
-	struct dims params;
-	return v.kind == V_QUANTITY && dims_named("Params", &params) && dims_equal(v.dims, params);
-}
-
-/* `params <= 7B`: `B` is bytes (E0305). */
-static bool billions(struct sema *s, const struct node *e, struct val other)
-{
-	return e->kind == N_QTY && is_params(other) && report_billions(s, e->span, true);
 }
 
 /* Arithmetic; a mistake of dimensions shows both operands. */

@@ -80,8 +80,7 @@ static void no_such_term(struct goals *g, const char *name, struct span at)
 		all[i] = terms[i].name;
 	const char *near = nearest_name(name, all, TERMS);
 	struct diag *d = sema_report(g->sema, DIAG_E0101, at, "no metric or total `%s`", name);
-	if (near)
-		diag_help(g->sema->sink, d, "did you mean `%s`?", near);
+	diag_suggest(g->sema->sink, d, at, near);
 }
 
 /* A name or a chain of them: a total, a metric; false: a name of the deployment's records. */
@@ -159,6 +158,8 @@ static bool comparison(struct goals *g, struct scope *scope, const struct node *
 	struct diag *d = sema_report(g->sema, DIAG_E0302, e->bin.op_span, "cannot compare %s with %s", left ? t->type : kind, left ? kind : t->type);
 	diag_related(g->sema->sink, d, e->bin.a->span, "left side");
 	diag_related(g->sema->sink, d, e->bin.b->span, "right side");
+	if (left && !right && e->bin.b->kind == N_NUM)
+		offer_unit(g->sema, d, left->type, e->bin.b->span);
 	*out = val_bad();
 	return true;
 }

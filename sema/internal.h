@@ -87,6 +87,7 @@ struct record {
 	const struct node *element; struct module *element_module;      /* kind "map": the type of its values, or NULL */
 	bool checked, bad;
 	bool partial;                   /* some item was refused: what is missing may stand in it */
+	bool misnamed;                  /* a field that it has not was set: another may be unset for that */
 	struct span span;               /* where it is named */
 };
 struct field *record_field(struct record *r, const char *name);
@@ -116,6 +117,10 @@ bool scope_find(struct scope *s, const char *name, struct span use, struct val *
 struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at);
 /* Does v fit type t? Otherwise reports E0301 or E0203, naming `what`. */
 bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what, struct span at, struct span declared);
+/* The edit that gives the number at `at` the usual unit of a type; false: it is no number as written, or the type has none. */
+bool offer_unit(struct sema *s, struct diag *d, const char *type, struct span at);
+/* The edit where an Int is wanted and 8.0 or "8" stands. */
+void offer_int(struct sema *s, struct diag *d, struct val v, struct span at);
 const char *type_text(struct sema *s, const struct node *t);
 void report_unknown_name(struct scope *s, const char *name, struct span at);            /* E0101 with a suggestion */
 

@@ -60,10 +60,10 @@ static void unknown_kind(struct sema *s, struct ident kind)
 {
 	struct diag *d = sema_report(s, DIAG_E0004, kind.span, "unknown kind `%s`", kind.name);
 	const char *near = nearest_name(kind.name, kinds, KINDS);
-	static const char *const imports[] = {"import", "include", "using", "require", "from"};
-	for (size_t i = 0; i < sizeof imports / sizeof *imports; i++)
-		if (!strcmp(kind.name, imports[i]))
-			near = "use";
+	if (!strcmp(kind.name, "deployment") || !strcmp(kind.name, "service"))
+		near = "deploy";
+	if (!strcmp(kind.name, "gpu") || !strcmp(kind.name, "accelerator"))
+		near = "device";
 	if (!diag_suggest(s->sink, d, kind.span, near)) {
 		diag_help(s->sink, d, "a module declares schema, model, plan, deploy, workload, device, link, cluster, block or op");
 	}

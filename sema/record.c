@@ -103,6 +103,8 @@ struct record *record_refine(struct record *base, struct layer *layer)
 
 static struct record *no_body(struct sema *s, struct def *d)
 {
+	if (d->module->partial)                 /* the body may stand in the item that did not parse */
+		return NULL;
 	struct diag *e = sema_report(s, DIAG_E0004, d->node->named.name.span, "`%s %s` has no body", d->kind, d->name);
 	diag_help(s->sink, e, "write `%s %s : Schema { ... }`, or derive it from another: `%s %s = Base { ... }`", d->kind, d->name,
 		  d->kind, d->name);

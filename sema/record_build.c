@@ -73,6 +73,8 @@ static bool may_declare(struct laying *b, const char *what, struct ident name)
 	return false;
 }
 
+enum { MOST_LISTED = 12 };
+
 static void describe_no_field(struct record *r, struct diag *d, const char *name, struct span at)
 {
 	struct sema *s = r->sema;
@@ -81,11 +83,11 @@ static void describe_no_field(struct record *r, struct diag *d, const char *name
 		vec_push(s->arena, &known, r->fields.at[i]->name);
 	if (r->layers.n)
 		diag_related(s->sink, d, r->layers.at[0]->span, "`%s` is declared here", r->layers.at[0]->name);
-	const char *near = nearest_name(name, known.at, known.n);
-	if (near) {
-		diag_help(s->sink, d, "did you mean `%s`?", near);
-		diag_fix(s->sink, d, at, near);
-	}
+	struct text all = {.arena = s->arena};
+	for (int i = 0; i < known.n && i < MOST_LISTED; i++)
+		text_add(&all, "%s`%s`", i ? ", " : "", known.at[i]);
+	if (!diag_suggest(s->sink, d, at, nearest_name(name, known.at, known.n)) && known.n)
+		diag_help(s->sink, d, "its fields are %s%s", all.at, known.n > MOST_LISTED ? " ..." : "");
 }
 
 void report_no_field(struct record *r, const char *name, struct span at)
@@ -101,6 +103,7 @@ static struct field *need(struct laying *b, struct ident name)
 		struct diag *d = refuse(b, DIAG_E0201, name.span, "`%s` has no field `%s`", record_label(b->r), name.name);
 		describe_no_field(b->r, d, name.name, name.span);
 		b->r->partial = false;          /* other names are still known */
+		b->r->misnamed = true;
 	}
 	return f;
 }

@@ -133,7 +133,7 @@ static struct val unset(struct record *r, struct field *f, struct span use)
 		s->tainted = true;
 		return val_unknown(f->name);
 	}
-	if (r->partial)
+	if (r->partial || r->misnamed)
 		return val_bad();
 	bool ours = r->layers.n && !r->layers.at[r->layers.n - 1]->module->is_std;
 	struct diag *d = sema_report(s, DIAG_E0202, ours ? r->span : use, "field `%s` of `%s` is not set", f->name,
@@ -256,6 +256,7 @@ static bool check_extent(struct record *r, struct field *f, struct val v)
 	else
 		d = sema_report(s, DIAG_E0203, f->value_span, "`%s` expects Int, found %s", f->name, val_kind_text(s, v));
 	diag_related(s->sink, d, f->span, "declared here as %s %s", f->sort == FIELD_MESH ? "a" : "an", what);
+	offer_int(s, d, v, f->value_span);
 	return false;
 }
 

@@ -36,7 +36,7 @@ struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sin
 
 /* ---- files -------------------------------------------------------------------------------------------------------- */
 
-enum { LARGEST = 16 << 20 };    /* bytes of a source file (E0009) */
+enum { LARGEST = 64 << 20 };    /* bytes: a file of fewer is read, and refused as E0009 when it has more than 16 MiB */
 
 bool read_file(struct arena *a, const char *path, struct file_text *out)
 {
@@ -86,11 +86,11 @@ static void parse_overrides(struct sema *s)
 
 /* ---- declarations ------------------------------------------------------------------------------------------------- */
 
-static void check_model(struct sema *s, struct def *d, struct record *r)
+/* NULL where some field is not set: a family, walked in its members; or something was reported. */
+static struct program *check_model(struct sema *s, struct def *d, struct record *r)
 {
 	bool good = record_check(r, true);
-	if (good && r->checked)                 /* else some field is not set: a family, walked in its members */
-		walk_model(s, r, d->node->named.name.span);
+	return good && r->checked ? walk_model(s, r, d->node->named.name.span) : NULL;
 }
 
 static void check_deploy(struct sema *s, struct def *d, struct record *r)
@@ -136,6 +136,14 @@ static void check_module(struct sema *s, struct module *m)
 			check_declaration(s, m->own.at[i]);
 }
 
+static void check_modules(struct sema *s)
+{
+	parse_overrides(s);
+	for (int i = 0; i < s->modules.n; i++)
+		if (s->modules.at[i] == s->main || !s->modules.at[i]->is_std)
+			check_module(s, s->modules.at[i]);
+}
+
 bool sema_load(struct sema *s, const char *path)
 {
 	struct file_text text;
@@ -148,11 +156,19 @@ bool sema_load(struct sema *s, const char *path)
 	vec_push(s->arena, &s->roots, arena_strndup(s->arena, file, (size_t)(strrchr(file, '/') - file)));
 	const char *library = library_name(text);
 	s->main = library ? module_std(s, library, nowhere) : module_file(s, file, path, text, nowhere);
-	parse_overrides(s);
-	for (int i = 0; i < s->modules.n; i++)
-		if (s->modules.at[i] == s->main || !s->modules.at[i]->is_std)
-			check_module(s, s->modules.at[i]);
+	check_modules(s);
 	return true;
+}
+
+void sema_load_library(struct sema *s, int i)
+{
+	s->main = module_std(s, stdlib[i].name, (struct span){0});
+	check_modules(s);
+}
+
+const char *sema_library(int i)
+{
+	return stdlib[i].name;
 }
 
 struct deploy **sema_deploys(struct sema *s, int *n)
@@ -164,4 +180,16 @@ struct deploy **sema_deploys(struct sema *s, int *n)
 struct nodes sema_items(struct sema *s)
 {
 	return s->main->items;
+}
+
+uint32_t sema_source(struct sema *s)
+{
+	return s->main->source;
+}
+
+struct program *sema_model(struct sema *s, const char *name)
+{
+	struct def *d = module_own(s->main, name);
+	struct record *r = d && !d->failed && !strcmp(d->kind, "model") ? def_record(s, d) : NULL;
+	return r ? check_model(s, d, r) : NULL;
 }

@@ -214,26 +214,34 @@ static const char *literal_at(struct sema *s, struct span at)
 	return strspn(text, "0123456789_.eE+-") == strlen(text) ? text : NULL;
 }
 
-static void needs_unit(struct sema *s, struct val v, const char *type, const char *what, struct span at, struct span declared)
+bool offer_unit(struct sema *s, struct diag *d, const char *type, struct span at)
 {
 	static const struct { const char *type, *unit; } usual[] = {
 		{"Data", "GiB"}, {"Time", "s"}, {"Bandwidth", "GB/s"}, {"Flop", "TFLOP"}, {"FlopRate", "TFLOPS"},
 		{"Tokens", "tokens"}, {"TokenRate", "tokens/s"}, {"Params", "Gparam"}, {"Money", "USD"}, {"Price", "USD/h"},
 		{"Power", "W"}, {"Energy", "kWh"},
 	};
-	const char *literal = literal_at(s, at), *number = literal ? literal : val_show(s, v);
-	struct diag *d = sema_report(s, DIAG_E0301, at, "`%s` needs a unit: `%s` is %s", number, what, type);
-	diag_related(s->sink, d, declared, "declared %s here", type);
-	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+	const char *number = literal_at(s, at);
+	for (size_t i = 0; number && i < sizeof usual / sizeof *usual; i++) {
 		if (!is(usual[i].type, type))
 			continue;
-		if (literal)
-			diag_fix(s->sink, d, at, arena_printf(s->arena, "%s %s", literal, usual[i].unit));
 		if (is(type, "Data"))
 			diag_help(s->sink, d, "write `%s GiB`, or `%s GB` (7%% less)", number, number);
 		else
 			diag_help(s->sink, d, "write `%s %s`", number, usual[i].unit);
+		diag_fix(s->sink, d, at, arena_printf(s->arena, "%s %s", number, usual[i].unit));
+		return true;
 	}
+	return false;
+}
+
+static void needs_unit(struct sema *s, struct val v, const char *type, const char *what, struct span at, struct span declared)
+{
+	const char *literal = literal_at(s, at), *number = literal ? literal : val_show(s, v);
+	struct diag *d = sema_report(s, DIAG_E0301, at, "`%s` needs a unit: `%s` is %s", number, what, type);
+	diag_related(s->sink, d, declared, "declared %s here", type);
+	if (!offer_unit(s, d, type, at))
+		diag_help(s->sink, d, "multiply by a unit, such as `1 GiB` or `1 s`");
 }
 
 bool report_billions(struct sema *s, struct span at, bool params)
@@ -251,27 +259,30 @@ bool report_billions(struct sema *s, struct span at, bool params)
 	return true;
 }
 
+static void offer_text(struct sema *s, struct diag *d, struct span at, const char *meant)
+{
+	diag_help(s->sink, d, "write `%s`", meant);
+	diag_fix(s->sink, d, at, meant);
+}
+
+void offer_int(struct sema *s, struct diag *d, struct val v, struct span at)
+{
+	bool whole = v.kind == V_FLOAT && v.f >= 0 && v.f < 1e15 && v.f == (double)(int64_t)v.f;
+	const char *digits = v.kind == V_STRING && *v.name && strlen(v.name) < 16 ? v.name : "";
+	if (whole && literal_at(s, at))
+		offer_text(s, d, at, arena_printf(s->arena, "%.0f", v.f));
+	else if (*digits && strspn(digits, "0123456789") == strlen(digits))
+		offer_text(s, d, at, digits);
+}
+
 /* A value that is written as another kind of it: "bf16" for bf16, 8.0 for 8, "8" for 8. */
 static void offer_value(struct sema *s, struct diag *d, struct val v, const struct node *t, struct module *scope, struct span at)
 {
-	const char *meant = NULL;
-	enum dtype format = DTYPE_F32;
+	if (fit(s, (struct val){.kind = V_INT, .i = 1}, t, scope) == FITS)
+		offer_int(s, d, v, at);
 	for (int i = 0; v.kind == V_STRING && i < DTYPE_COUNT; i++)
-		if (!strcmp(v.name, dtype_name((enum dtype)i))) {
-			meant = v.name;
-			format = (enum dtype)i;
-		}
-	if (meant && fit(s, (struct val){.kind = V_DTYPE, .dtype = format}, t, scope) != FITS)
-		return;
-	bool whole = v.kind == V_FLOAT && v.f >= 0 && v.f < 1e15 && v.f == (double)(int64_t)v.f;
-	const char *digits = v.kind == V_STRING && *v.name && strlen(v.name) < 16 ? v.name : "";
-	bool number = (whole && literal_at(s, at)) || (*digits && strspn(digits, "0123456789") == strlen(digits));
-	if (number && fit(s, (struct val){.kind = V_INT, .i = 1}, t, scope) == FITS)
-		meant = whole ? arena_printf(s->arena, "%.0f", v.f) : digits;
-	if (!meant)
-		return;
-	diag_help(s->sink, d, "write `%s`", meant);
-	diag_fix(s->sink, d, at, meant);
+		if (!strcmp(v.name, dtype_name((enum dtype)i)) && fit(s, (struct val){.kind = V_DTYPE, .dtype = (enum dtype)i}, t, scope) == FITS)
+			offer_text(s, d, at, v.name);
 }
 
 bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what, struct span at,

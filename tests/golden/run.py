@@ -5,7 +5,12 @@
     // expect: E0101 7:11 `Mixtral_8x7B`    ... and a word that the report must contain
     // expect: E0602 std.plans:10:3     ... in a module of the library
 
-Errors make `deployc check` exit with 1, warnings alone with 0.
+Errors make `deployc check` exit with 1, warnings alone with 0. Behind those lines may stand
+
+    // run: --emit=llvm -o /dev/null    arguments in place of `check`
+    // bytes: 16777217                  blanks are added behind the text up to this size
+
+Every code of support/diag.def has such a spec.
 
 The specs in good/ and samples/ check without an error, and print nothing that names a bug.
 
@@ -17,10 +22,13 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", HERE.parents[1] / "build" / "deployc")).absolute()
 EXPECT = re.compile(r"// expect: ([EW]\d{4})(?: (\S*?)(\d+:\d+))?(?: (.+))?$")
+RUN = re.compile(r"^// run: (.+)$", re.M)
+BYTES = re.compile(r"^// bytes: (\d+)$", re.M)
 REPORT = re.compile(r"^(?:error|warning)\[([EW]\d{4})\]: (.*)\n *--> (.+?):(\d+:\d+)$", re.M)
 
 
@@ -42,10 +50,21 @@ def reported(name, output):
     return [(m[1], "" if m[3] == name else m[3] + ":", m[4], output[m.start():end]) for m, end in zip(starts, ends)]
 
 
+def deployc(path):
+    """What the compiler says of a spec."""
+    text = path.read_text()
+    arguments = match[1].split() if (match := RUN.search(text)) else ["check"]
+    if not (size := BYTES.search(text)):
+        return subprocess.run([DEPLOYC, *arguments, path.name], cwd=path.parent, capture_output=True, text=True, timeout=20)
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, path.name).write_text(text.ljust(int(size[1])))
+        return subprocess.run([DEPLOYC, *arguments, path.name], cwd=folder, capture_output=True, text=True, timeout=20)
+
+
 def check(path):
     """(expected, reported, what is wrong or None)"""
     want = expected(path.read_text().splitlines())
-    done = subprocess.run([DEPLOYC, "check", path.name], cwd=path.parent, capture_output=True, text=True, timeout=20)
+    done = deployc(path)
     got = reported(path.name, done.stdout + done.stderr)
     code = 1 if any(w[0].startswith("E") for w in want) else 0
     if not want:
@@ -67,6 +86,17 @@ def check_good(path):
         errors = [line for line in done.stderr.splitlines() if "error" in line]
         return f"exit code {done.returncode}: {(errors or ['no message'])[0]}"
     return None
+
+
+def check_codes():
+    """The codes of the table that no wrong spec has."""
+    table = re.findall(r"^X\(([EW]\d{4}), ", (HERE.parents[1] / "support" / "diag.def").read_text(), re.M)
+    tested = {want[0] for path in specs() for want in expected(path.read_text().splitlines())}
+    return [code for code in table if code not in tested]
+
+
+def specs():
+    return sorted([*HERE.glob("*.deploy"), *HERE.glob("beginner/*.deploy")])
 
 
 def show(reports):
@@ -93,7 +123,7 @@ def main(arguments):
     updating = "--update" in arguments
     words = [a for a in arguments if a != "--update"]
     passed = failed = 0
-    for path in sorted(HERE.glob("*.deploy")):
+    for path in specs():
         if words and not any(w in path.name for w in words):
             continue
         want, got, wrong = check(path)
@@ -114,6 +144,9 @@ def main(arguments):
         passed += not wrong
         if wrong:
             print(f"FAIL {path.parent.name}/{path.name}: {wrong}")
+    for code in [] if words else check_codes():
+        failed += 1
+        print(f"FAIL {code}: no wrong spec has it")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
