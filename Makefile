@@ -6,6 +6,9 @@ endif
 LLVM_CONFIG ?= llvm-config-19
 PYTHON      ?= /usr/bin/python3
 FUZZ_SECONDS ?= 300
+# `make V=1` prints the commands.
+Q           := $(if $(V),,@)
+say          = $(if $(V),,@echo "  $(1) $(@:$(BUILD)/%=%)")
 
 WARN   := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef \
           -Wwrite-strings -Wformat=2 -Werror
@@ -14,7 +17,6 @@ CFLAGS ?= -O2 -g
 GENWARN := -Wno-unused-function -Wno-sign-compare -Wno-missing-prototypes -Wno-unused-but-set-variable
 
 FRONT   := support lexer parser sema target dag planner
-FOLDERS := $(FRONT) import codegen driver
 ours     = $(wildcard $(1)/*.c)
 obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -30,35 +32,44 @@ LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 all: $(BUILD)/deployc
 
 $(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ)
-	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
 
 $(BUILD)/libdeployrt.a: $(RUNTIME_OBJ)
-	rm -f $@ && ar rcs $@ $^
+	$(call say,AR  )
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 # The runtime travels inside deployc, and so does the library of .deploy files.
 $(BUILD)/runtime_archive.c: $(BUILD)/libdeployrt.a support/embed.sh
-	sh support/embed.sh runtime_archive $< > $@
+	$(call say,GEN )
+	$(Q)sh support/embed.sh runtime_archive $< > $@
 $(BUILD)/stdlib.c: $(sort $(wildcard stdlib/*.deploy)) support/embed.sh
-	sh support/embed.sh --table stdlib $(filter %.deploy,$^) > $@
+	$(call say,GEN )
+	$(Q)sh support/embed.sh --table stdlib $(filter %.deploy,$^) > $@
 $(BUILD)/runtime_archive.o $(BUILD)/stdlib.o: $(BUILD)/%.o: $(BUILD)/%.c
-	$(CC) -O0 -I. -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) -O0 -I. -c -o $@ $<
 
 $(BUILD)/parser/grammar.tab.c $(BUILD)/parser/grammar.tab.h &: parser/grammar.y
 	@mkdir -p $(@D)
-	bison -Wall -Werror -Wcounterexamples --defines=$(BUILD)/parser/grammar.tab.h -o $(BUILD)/parser/grammar.tab.c $<
+	$(call say,GEN )
+	$(Q)bison -Wall -Werror -Wcounterexamples --defines=$(BUILD)/parser/grammar.tab.h -o $(BUILD)/parser/grammar.tab.c $<
 $(BUILD)/lexer/scanner.yy.c: lexer/scanner.l
 	@mkdir -p $(@D)
-	flex -o $@ $<
+	$(call say,GEN )
+	$(Q)flex -o $@ $<
 $(BUILD)/lexer/scanner.yy.o: $(BUILD)/parser/grammar.tab.h
 $(call obj,$(call ours,parser) $(call ours,lexer)): | $(BUILD)/parser/grammar.tab.h
 
 $(BUILD)/codegen/%.o: CPPFLAGS += $(LLVM_CFLAGS)
 $(BUILD)/driver/%.o: CPPFLAGS += $(LLVM_CFLAGS)
 $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o: $(BUILD)/%.o: $(BUILD)/%.c
-	$(CC) $(WARN) $(GENWARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) $(WARN) $(GENWARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(WARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) $(WARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
 
@@ -66,11 +77,14 @@ $(BUILD)/%.o: %.c
 # tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler.
 UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/unit/rt_*.c tests/unit/cg_*.c))
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(FRONT_OBJ)
-	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm
 $(BUILD)/tests/unit/rt_%: $(BUILD)/tests/unit/rt_%.o $(BUILD)/libdeployrt.a
-	$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm -lpthread
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm -lpthread
 $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
-	$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka -ljansson -lm
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka -ljansson -lm
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 .SECONDARY: $(UNIT:%=%.o)
 
@@ -112,7 +126,8 @@ fuzz:
 # tests/fuzz/*.c: LLVMFuzzerTestOneInput over the front end; the library's files are the seeds.
 FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
 .SECONDARY: $(FUZZ:%=%.o)
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ)
