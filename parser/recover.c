@@ -7,10 +7,11 @@ static int depth_change(int kind)
 	return bracket_closer(kind) ? 1 : is_closer(kind) ? -1 : 0;
 }
 
-/* An item starts at token k, though no line end was seen: its line is no deeper than that of the item before it. */
+/* An item starts at token t, though no line end was seen: its line is no deeper than that of the item before it. None
+ * starts with a bracket. */
 static bool looks_like_item(const struct token *first, const struct token *t)
 {
-	return t != first && t->line_start && t->indent <= first->indent && !is_closer(t->kind);
+	return t != first && t->line_start && t->indent <= first->indent && !is_closer(t->kind) && !bracket_closer(t->kind);
 }
 
 /* Index of the innermost `{` frame. */
