@@ -137,6 +137,13 @@ struct ir_branch first_worker(struct codegen *g);                          /* if
 void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k);               /* kernel_rows.c */
 void emit_contract(struct codegen *g, const char *name, const struct kernel_contract *k);       /* kernel_contract.c */
 void emit_attend(struct codegen *g, const char *name, const struct kernel_attend *k);           /* kernel_attend.c */
+/* The functions of attention that multiply a tile of rows take these. a, out and scale are f32; next is what will be read
+ * after b; terms are summed, columns are those of out. */
+enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_NEXT, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
+/* kernel_attend_dots.c: out[row][position] = sum over features of a[row][feature] b[position][feature], b with b_stride elements
+ * between positions. */
+struct dots { int64_t a_stride, b_stride, out_stride; enum dtype b; };
+LLVMValueRef dots_function(struct codegen *g, const char *kernel, const struct dots *d, int rows);
 void emit_append(struct codegen *g, const char *name, const struct kernel_append *k);           /* kernel_cache.c */
 void emit_angles(struct codegen *g, const char *name, const struct kernel_angles *k);
 void emit_rotate(struct codegen *g, const char *name, const struct kernel_rotate *k);

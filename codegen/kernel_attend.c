@@ -16,11 +16,10 @@ enum {
 static const double LOWEST = -1e30;     /* running maximum before any score; finite, so that differences are numbers */
 
 /* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers --------------------------------- */
-/* Scores: a queries, b keys, t features, columns positions. Values: a weights, b values, t positions, columns features.
+/* Scores, if keys are stored by feature: a queries, b keys, t features, columns positions. Values: a weights, b values, t positions, columns features.
  * a and out are f32; strides in elements. With `scaled`, out counts times scale[row]; else it starts at zero.
  * What is read after b, laid out likewise, is at `next`: it is fetched from memory while b is in work. */
 struct product { const char *suffix; int64_t a_stride, b_stride, out_stride; enum dtype b; bool scaled; };
-enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_NEXT, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
 
 struct product_tile { struct codegen *g; const struct product *p; int rows, vectors; LLVMValueRef column, mask;
 	LLVMValueRef sum[TILE_ROWS][MAX_VECTORS]; };
@@ -157,10 +156,12 @@ static void attend_functions(struct attend *a, const char *name)
 {
 	const struct kernel_attend *k = a->k;
 	struct product scores = { .suffix = "scores", .a_stride = k->d, .b_stride = k->page, .out_stride = a->score_stride, .b = k->kv };
-	struct product values = { .suffix = "values", .a_stride = a->score_stride, .b_stride = k->w, .out_stride = a->out_stride,
+	struct dots dots = { .a_stride = k->d, .b_stride = k->d_cached, .out_stride = a->score_stride, .b = k->kv };
+	struct product values = { .suffix = "values", .a_stride = a->score_stride, .b_stride = k->w_cached, .out_stride = a->out_stride,
 		.b = k->kv, .scaled = true };
 	for (int i = 0; i < TILES; i++) {
-		a->scores[i] = product_function(a->g, name, &scores, TILE_ROWS >> i);
+		a->scores[i] = k->keys_by_position ? dots_function(a->g, name, &dots, TILE_ROWS >> i)
+		                                   : product_function(a->g, name, &scores, TILE_ROWS >> i);
 		a->values[i] = product_function(a->g, name, &values, TILE_ROWS >> i);
 	}
 }
@@ -385,12 +386,12 @@ static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef afte
 	LLVMValueRef page = ir_i64(g, k->page), end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1));
 	LLVMValueRef positions = ir_min(g, page, ir_sub(g, end, start));
 	LLVMValueRef vectors = ir_mul(g, ir_ceil_div(g, positions, g->lanes), ir_i64(g, g->lanes));
-	struct operand scores = { .a = a->query, .b = page_of(a, a->keys, number, k->d), .out = a->score, .terms = ir_i64(g, k->d),
-		.columns = ir_min(g, page, vectors), .a_stride = k->d, .out_stride = a->score_stride };
-	struct operand values = { .a = a->score, .b = page_of(a, a->cached, number, k->w), .out = a->out, .terms = positions,
+	struct operand scores = { .a = a->query, .b = page_of(a, a->keys, number, k->d_cached), .out = a->score, .terms = ir_i64(g, k->d),
+		.columns = k->keys_by_position ? positions : ir_min(g, page, vectors), .a_stride = k->d, .out_stride = a->score_stride };
+	struct operand values = { .a = a->score, .b = page_of(a, a->cached, number, k->w_cached), .out = a->out, .terms = positions,
 		.columns = ir_i64(g, k->w), .a_stride = a->score_stride, .out_stride = a->out_stride };
 	scores.next = values.b;
-	values.next = page_of(a, a->keys, after, k->d);
+	values.next = page_of(a, a->keys, after, k->d_cached);
 	all_queries(a, a->scores, &scores);
 	softmax_page(a, start, positions);
 	all_queries(a, a->values, &values);

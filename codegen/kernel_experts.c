@@ -2,8 +2,9 @@
 #include "emit.h"
 
 /* ---- route ----------------------------------------------------------------------------------------------------------
- * An expert is chosen when fewer than `top` others come before it: by a higher score, or by the same and a lower number. */
-struct rank { LLVMValueRef row, score, expert, before; };       /* before: i32 counts of each lane, in memory */
+ * An expert is chosen when fewer than `top` others come before it: by a higher key, or by the same and a lower number. The key
+ * is the score, plus the bias; -infinity outside the best groups, which are chosen in the same way. */
+struct rank { LLVMValueRef row, score, expert, before; };       /* row: f32 keys; before: i32 counts of each lane, in memory */
 
 static void count_before(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -19,23 +20,92 @@ static void count_before(struct codegen *g, void *context, LLVMValueRef index, L
 	ir_store(g, sum, r->before, 4);
 }
 
-struct route { const struct kernel_route *k; LLVMValueRef row, index, weight, chosen, sum, before; };
+struct route {
+	const struct kernel_route *k;
+	LLVMValueRef row, index, weight, bias;          /* of the token in hand: f32 scores, results */
+	LLVMValueRef key;                               /* f32[experts]: the scores themselves where nothing is added */
+	LLVMValueRef group;                             /* f32[groups] */
+	LLVMValueRef chosen, sum, before;               /* in memory */
+};
+
+/* Counts those of row[0, n) that come before element `at`. */
+static LLVMValueRef rank_of(struct codegen *g, const struct route *r, LLVMValueRef row, int64_t n, LLVMValueRef at)
+{
+	LLVMTypeRef i32 = ir_vector(g, g->i32);
+	struct rank rank = { .row = row, .before = r->before, .expert = LLVMBuildTrunc(g->builder, at, g->i32, "") };
+	rank.score = load_scalar(g, DTYPE_F32, ir_at(g, row, DTYPE_F32, at));
+	ir_store(g, LLVMConstNull(i32), r->before, 4);
+	for_vectors(g, ir_i64(g, 0), ir_i64(g, n), count_before, &rank);
+	return ir_wide(g, ir_reduce(g, ir_load(g, i32, r->before, 4), ir_add));
+}
+
+static void add_bias(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
+{
+	const struct route *r = context;
+	LLVMValueRef key = load_vector(g, DTYPE_F32, ir_at(g, r->row, DTYPE_F32, index), mask);
+	if (r->bias) key = ir_fadd(g, key, load_vector(g, DTYPE_F32, ir_at(g, r->bias, DTYPE_F32, index), mask));
+	store_vector(g, DTYPE_F32, key, ir_at(g, r->key, DTYPE_F32, index), mask);
+}
+
+static LLVMValueRef minus_infinity(struct codegen *g) { return ir_bits(g, ir_i32(g, 0xff800000), g->f32); }
+
+/* The sum of the two best keys of a group; of a group of one, its key. */
+static void score_group(struct codegen *g, const struct route *r, LLVMValueRef group)
+{
+	int64_t size = r->k->experts / r->k->groups;
+	LLVMValueRef best = ir_local(g, g->f32, 1), second = ir_local(g, g->f32, 1);
+	ir_store(g, minus_infinity(g), best, 4);
+	ir_store(g, size == 1 ? ir_f32(g, 0) : minus_infinity(g), second, 4);
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, size), ir_i64(g, 1));
+	LLVMValueRef at = ir_add(g, ir_mul(g, group, ir_i64(g, size)), l.index);
+	LLVMValueRef key = load_scalar(g, DTYPE_F32, ir_at(g, r->key, DTYPE_F32, at)), most = ir_load(g, g->f32, best, 4);
+	LLVMValueRef less = ir_fmin(g, key, most), next = ir_fmax(g, less, ir_load(g, g->f32, second, 4));
+	ir_store(g, next, second, 4);
+	ir_store(g, ir_fmax(g, key, most), best, 4);
+	loop_end(g, &l);
+	LLVMValueRef sum = ir_fadd(g, ir_load(g, g->f32, best, 4), ir_load(g, g->f32, second, 4));
+	store_scalar(g, DTYPE_F32, sum, ir_at(g, r->group, DTYPE_F32, group));
+}
+
+static void refuse_group(struct codegen *g, const struct route *r, LLVMValueRef group)
+{
+	int64_t size = r->k->experts / r->k->groups;
+	LLVMValueRef before = rank_of(g, r, r->group, r->k->groups, group);
+	struct ir_branch refused = if_begin(g, ir_compare(g, LLVMIntSGE, before, ir_i64(g, r->k->top_groups)));
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, size), ir_i64(g, 1));
+	LLVMValueRef at = ir_add(g, ir_mul(g, group, ir_i64(g, size)), l.index);
+	store_scalar(g, DTYPE_F32, minus_infinity(g), ir_at(g, r->key, DTYPE_F32, at));
+	loop_end(g, &l);
+	if_end(g, &refused);
+}
+
+static void set_keys(struct codegen *g, struct route *r)
+{
+	if (!r->k->biased && r->k->groups <= 1) {
+		r->key = r->row;
+		return;
+	}
+	LLVMValueRef zero = ir_i64(g, 0), one = ir_i64(g, 1);
+	for_vectors(g, zero, ir_i64(g, r->k->experts), add_bias, r);
+	if (r->k->groups <= 1) return;
+	struct ir_loop l = loop_begin(g, zero, ir_i64(g, r->k->groups), one);
+	score_group(g, r, l.index);
+	loop_end(g, &l);
+	l = loop_begin(g, zero, ir_i64(g, r->k->groups), one);
+	refuse_group(g, r, l.index);
+	loop_end(g, &l);
+}
 
 /* Appends the expert to the chosen ones if it is among the best. Scores that are no numbers may let too many in: the first stay. */
 static void consider_expert(struct codegen *g, const struct route *r, LLVMValueRef expert)
 {
-	LLVMTypeRef i32 = ir_vector(g, g->i32);
-	struct rank rank = { .row = r->row, .before = r->before, .expert = LLVMBuildTrunc(g->builder, expert, g->i32, "") };
-	rank.score = load_scalar(g, DTYPE_F32, ir_at(g, r->row, DTYPE_F32, expert));
-	ir_store(g, LLVMConstNull(i32), r->before, 4);
-	for_vectors(g, ir_i64(g, 0), ir_i64(g, r->k->experts), count_before, &rank);
-	LLVMValueRef before = ir_wide(g, ir_reduce(g, ir_load(g, i32, r->before, 4), ir_add));
+	LLVMValueRef before = rank_of(g, r, r->key, r->k->experts, expert), score = load_scalar(g, DTYPE_F32, ir_at(g, r->row, DTYPE_F32, expert));
 	LLVMValueRef n = ir_load(g, g->i64, r->chosen, 8), top = ir_i64(g, r->k->top);
 	LLVMValueRef good = ir_and(g, ir_compare(g, LLVMIntSLT, before, top), ir_compare(g, LLVMIntSLT, n, top));
 	struct ir_branch chosen = if_begin(g, good);
 	ir_store_i32(g, expert, r->index, n);
-	store_scalar(g, DTYPE_F32, rank.score, ir_at(g, r->weight, DTYPE_F32, n));
-	ir_store(g, ir_fadd(g, ir_load(g, g->f32, r->sum, 4), rank.score), r->sum, 4);
+	store_scalar(g, DTYPE_F32, score, ir_at(g, r->weight, DTYPE_F32, n));
+	ir_store(g, ir_fadd(g, ir_load(g, g->f32, r->sum, 4), score), r->sum, 4);
 	ir_store(g, ir_add(g, n, ir_i64(g, 1)), r->chosen, 8);
 	if_end(g, &chosen);
 }
@@ -50,8 +120,9 @@ static void scale_weights(struct codegen *g, const struct route *r)
 	loop_end(g, &l);
 }
 
-static void route_token(struct codegen *g, const struct route *r)
+static void route_token(struct codegen *g, struct route *r)
 {
+	set_keys(g, r);
 	ir_store(g, ir_i64(g, 0), r->chosen, 8);
 	ir_store(g, ir_f32(g, 0), r->sum, 4);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, r->k->experts), ir_i64(g, 1));
@@ -73,7 +144,8 @@ void emit_route(struct codegen *g, const char *name, const struct kernel_route *
 	kernel_begin(g, name);
 	LLVMValueRef score = arg_pointer(g, 0), seq = arg_pointer(g, 1), index = arg_pointer(g, 2), weight = arg_pointer(g, 3);
 	struct route r = { .k = k, .chosen = ir_local(g, g->i64, 1), .sum = ir_local(g, g->f32, 1),
-		.before = ir_local(g, ir_vector(g, g->i32), 1) };
+		.before = ir_local(g, ir_vector(g, g->i32), 1), .bias = k->biased ? arg_pointer(g, 5) : NULL,
+		.key = ir_local(g, g->f32, k->experts), .group = ir_local(g, g->f32, k->groups > 1 ? k->groups : 1) };
 	struct ir_loop l = share_begin(g, arg_integer(g, 4));
 	LLVMValueRef first = ir_mul(g, l.index, ir_i64(g, k->top));
 	r.row = ir_at(g, score, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->experts)));

@@ -19,13 +19,14 @@ int kernel_args(const struct kernel *k)
 {
 	static const int count[KERNEL_FAMILIES] = {
 		[KERNEL_EMBED] = 5, [KERNEL_PICK] = 6, [KERNEL_ANGLES] = 4, [KERNEL_ROTATE] = 4, [KERNEL_APPEND] = 4,
-		[KERNEL_ATTEND] = 8, [KERNEL_ROUTE] = 5, [KERNEL_ASSIGN] = 6, [KERNEL_PACK] = 7, [KERNEL_OFFSETS] = 4,
+		[KERNEL_ATTEND] = 8, [KERNEL_ASSIGN] = 6, [KERNEL_PACK] = 7, [KERNEL_OFFSETS] = 4,
 		[KERNEL_SORT] = 4, [KERNEL_GATHER] = 4, [KERNEL_SCATTER] = 4, [KERNEL_COMBINE] = 10, [KERNEL_ARGMAX] = 4,
 		[KERNEL_BEST] = 3,
 	};
 	switch (k->family) {
 	case KERNEL_ROWS: return k->rows.n_inputs + k->rows.n_outputs + 1 + k->rows.limited;
 	case KERNEL_CONTRACT: return k->contract.grouped ? 5 : 4;
+	case KERNEL_ROUTE: return k->route.biased ? 6 : 5;
 	default:
 		if (k->family >= KERNEL_FAMILIES) internal_error("kernel of unknown family %d", (int)k->family);
 		return count[k->family];

@@ -77,6 +77,8 @@ struct kernel_append {                  /* args: x ([M][heads][f]), slot (i32[M]
 struct kernel_attend {                  /* args: q, keys, values, seq, pos, pages (i32[seqs][pages_per_seq]), y, M */
 	int64_t heads, group;                           /* key/value heads; query heads that share one */
 	int64_t d, w;                                   /* width of keys and of values */
+	bool keys_by_position;                          /* how the keys' cache is laid out; that of values always is by position */
+	int64_t d_cached, w_cached;                     /* f_extent of either cache: more than d or w where they are a piece of it */
 	int64_t q_row, q_head, q_group;                 /* strides of q; features are contiguous */
 	int64_t y_row, y_head, y_group;
 	int64_t page, pages_per_seq, window;            /* window 0: all positions */
@@ -88,8 +90,10 @@ struct kernel_attend {                  /* args: q, keys, values, seq, pos, page
  * An assignment is (token, choice); its number is token * top + choice. map[e] = dest * local + local index for an expert
  * that this rank can reach, else -1; `dests` ranks exchange, each owns `local` experts. A round moves at most C
  * assignments to each destination. */
-struct kernel_route {                   /* args: score (f32[M][experts]), seq, index (i32[M][top]), weight (f32[M][top]), M */
-	int64_t experts, top; bool renormalize; double factor;  /* chosen in order of expert; seq -1 gives index -1, weight 0 */
+struct kernel_route {                   /* args: score (f32[M][experts]), seq, index (i32[M][top]), weight (f32[M][top]), M,
+	                                   [bias (f32[experts])]. seq -1 gives index -1, weight 0 */
+	int64_t experts, top; bool renormalize; double factor;  /* chosen by score + bias, listed in order of expert */
+	bool biased; int64_t groups, top_groups;        /* chosen in the best of groups > 1 equal parts; 0, 1: anywhere */
 };
 struct kernel_assign {                  /* args: index, map, order, place, start, M. Stable counting sort by map value:
 	                                   order[j] = j-th assignment, place[a] = its j or -1, start[key] (i32[dests * local + 1]) */

@@ -84,12 +84,18 @@ int64_t lower_table(struct lower *w, const float *data, int64_t n);
 const struct phys *lower_ready(struct lower *w, int local, const int *order);
 /* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
 void lower_into(struct lower *w, int local, const struct phys *to);
+/* The same to a part of another value; a value that has no memory yet is computed there, and stays. */
+void lower_place(struct lower *w, int local, const struct phys *to);
 bool phys_same_dims(const struct phys *a, const struct phys *b);        /* the same axes in the same places of a row */
 /* The same in any strides: computed if it is virtual, else as it lies. */
 const struct phys *lower_stored(struct lower *w, int local, const int *order);
-/* lower_ops.c, lower_contract.c, lower_moe.c, lower_comm.c: one local value each */
+/* lower_ops.c, lower_contract.c, lower_view.c, lower_attend.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);
 void lower_contract(struct lower *w, int local);
+void lower_view(struct lower *w, int local);
+void lower_join(struct lower *w, int local);
+void lower_append(struct lower *w, int local);
+void lower_attend(struct lower *w, int local);
 void lower_dispatch(struct lower *w, int local);
 void lower_combine(struct lower *w, int local);
 void lower_route(struct lower *w, int local);

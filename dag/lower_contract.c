@@ -95,11 +95,20 @@ static bool supported(struct lower *w, const struct value *s, const struct phys 
 	return !w->failed;
 }
 
+/* A param that is cast to f32 is read as it is stored: the kernel computes in f32. */
+static int behind_cast(const struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	bool widened = v->op == LOCAL_OP && lower_source(w, local)->op == OP_CAST && v->dtype == DTYPE_F32;
+	return widened && lower_is_param(w, v->args[0]) ? v->args[0] : local;
+}
+
 void lower_contract(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	int pi = lower_is_param(w, v->args[1]) ? 1 : 0, xi = v->args[1 - pi], wi = v->args[pi];
+	int arg[2] = { behind_cast(w, v->args[0]), behind_cast(w, v->args[1]) }, pi = lower_is_param(w, arg[1]) ? 1 : 0;
+	int xi = arg[1 - pi], wi = arg[pi];
 	if (!lower_is_param(w, wi) || lower_is_param(w, xi)) {
 		lower_unsupported(w, s->span, "a contraction of two activations");
 		return;

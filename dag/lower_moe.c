@@ -14,22 +14,25 @@ void lower_route(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	if (v->n_args > 1 && v->args[1] >= 0) lower_unsupported(w, s->span, "a routing bias");
-	if (s->route.groups > 1) lower_unsupported(w, s->span, "routing by groups of experts");
+	int bias = v->n_args > 1 ? v->args[1] : -1;
 	const struct phys score = *lower_ready(w, v->args[0], NULL);
 	struct kernel k = kernel_of(KERNEL_ROUTE);
 	k.route.experts = phys_row_elements(&score);
 	k.route.top = s->route.top;
 	k.route.renormalize = s->route.renormalize;
 	k.route.factor = s->route.factor;
+	k.route.biased = bias >= 0;
+	k.route.groups = s->route.groups, k.route.top_groups = s->route.top_groups;
+	if (bias >= 0 && w->ph->values.at[bias].dtype != DTYPE_F32) lower_unsupported(w, s->span, "a routing bias of another format than f32");
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
 	out.dim[out.n_dims++] = (struct dim){ -3, s->route.top };
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define(w, local, out);
 	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
-	struct argument args[5] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, v), arg_phys(to), arg_buffer(to->weight), arg_number(out.rows) };
-	lower_launch(w, local, -1, &k, args, 5, "route");
+	struct argument args[6] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, v), arg_phys(to), arg_buffer(to->weight), arg_number(out.rows) };
+	if (bias >= 0) args[5] = lower_is_param(w, bias) ? lower_plain(w, bias, local) : arg_phys(lower_ready(w, bias, NULL));
+	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
 }
 
 /* ---- dispatch -------------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
-/* Operators with kernels of their own: embedding, rotary embedding, cache, attention, sampling. */
+/* Operators with kernels of their own: embedding, rotary embedding, sampling; and what is no operator: inputs, params, the
+ * value that the loop carries. */
 #include <string.h>
 #include "lower.h"
 
@@ -77,7 +78,7 @@ static void lower_sample(struct lower *w, int local)
 	lower_launch(w, local, -1, &b, last, 3, "sample");
 }
 
-/* ---- positions and the cache ----------------------------------------------------------------------------------------- */
+/* ---- positions ------------------------------------------------------------------------------------------------------- */
 static void lower_angles(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -90,15 +91,12 @@ static void lower_angles(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 4, "angles");
 }
 
-/* Its axes with one of them last. */
-static const int *with_last(struct lower *w, const struct phys *x, int axis) { return lower_axes_last(w, x, &axis, 1); }
-
 static void lower_rotate(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	const struct phys *x = lower_ready(w, v->args[0], NULL);
-	x = lower_ready(w, v->args[0], with_last(w, x, s->f));
+	x = lower_ready(w, v->args[0], lower_axes_last(w, x, &s->f, 1));
 	const struct phys from = *x, *angles = lower_ready(w, v->args[1], NULL);
 	struct kernel k = kernel_of(KERNEL_ROTATE);
 	k.rotate.f = from.dim[from.n_dims - 1].extent;
@@ -113,136 +111,7 @@ static void lower_rotate(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 4, "rotate");
 }
 
-/* The attention that reads a state, and whether as its keys or its values. */
-static const struct value *state_user(const struct lower *w, int value, bool *as_keys, bool *as_values)
-{
-	const struct program *p = w->l->program;
-	const struct value *user = NULL;
-	*as_keys = *as_values = false;
-	for (int i = 0; i < p->values.n; i++) {
-		const struct value *v = &p->values.at[i];
-		if (v->op != OP_ATTEND) continue;
-		if (v->args[1] == value) *as_keys = true, user = v;
-		if (v->args[2] == value) *as_values = true, user = v;
-	}
-	return user;
-}
-
-/* Where a state's pages begin: states of a layer lie one behind the other. */
-static int64_t state_offset(const struct lower *w, int state)
-{
-	const struct program *p = w->l->program;
-	int64_t at = 0;
-	for (int i = 0; i < state; i++) {
-		const struct state *s = &p->states.at[i];
-		if (s->body != p->states.at[state].body) continue;
-		int64_t elements = w->s->pages * w->s->page;
-		for (int k = 0; k < s->n_axes; k++) {
-			struct atoms a = place_axis(w->l, s->axes[k], s->region, PHASE_ANY, CLASS_CACHE);
-			if (p->axes.at[s->axes[k]].extent) elements *= p->axes.at[s->axes[k]].extent / atoms_size(w->l, &a);
-		}
-		at += (elements * dtype_bytes(s->dtype) + 63) / 64 * 64;
-	}
-	return at;
-}
-
-static void lower_append(struct lower *w, int local)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	const struct value *s = lower_source(w, local);
-	const struct state *state = &w->l->program->states.at[s->state];
-	bool keys, values;
-	const struct value *user = state_user(w, v->source, &keys, &values);
-	if (!user || keys == values || dtype_bytes(state->dtype) < 2) {
-		lower_unsupported(w, s->span, dtype_bytes(state->dtype) < 2 ? "a cache in fewer than 16 bits" : "a cache that is not just the keys or just the values of an attention");
-		return;
-	}
-	const struct phys *x = lower_ready(w, v->args[0], NULL);
-	x = lower_ready(w, v->args[0], with_last(w, x, keys ? user->attend.dot : user->attend.w));
-	struct kernel k = kernel_of(KERNEL_APPEND);
-	k.append.f = x->dim[x->n_dims - 1].extent;
-	k.append.heads = phys_row_elements(x) / k.append.f;
-	k.append.page = w->s->page;
-	k.append.by_position = values;
-	k.append.x = x->dtype;
-	k.append.cache = state->dtype;
-	struct phys out = *x;
-	out.state = PHYS_READY;
-	out.buffer = -1;
-	out.address = (struct address){ DR_SPACE_STATE, state_offset(w, s->state) };
-	out.offset = number_const(0);
-	out.dtype = state->dtype;
-	w->phys[local] = out;
-	struct argument args[4] = { arg_phys(x), lower_input(w, DR_INPUT_SLOT, &w->ph->values.at[v->args[0]]), arg_phys(&out), arg_number(x->rows) };
-	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
-}
-
-static int64_t extent_of(const struct phys *p, const int *axes, int n)
-{
-	int64_t e = 1;
-	for (int i = 0; i < p->n_dims; i++)
-		if (axis_among(axes, n, p->dim[i].axis)) e *= p->dim[i].extent;
-	return e;
-}
-
-static bool attend_supported(struct lower *w, const struct local_value *v, const struct value *s)
-{
-	const struct phys *k = &w->phys[v->args[1]], *x = &w->phys[v->args[2]];
-	if (s->n_args > 4 && s->args[4] >= 0) lower_unsupported(w, s->span, "an attention with sinks");
-	else if (s->attend.n_h > 1 || s->attend.n_r > 1) lower_unsupported(w, s->span, "an attention over more than one axis of heads");
-	else if (k->state != PHYS_READY || k->address.space != DR_SPACE_STATE || k->buffer >= 0 || x->state != PHYS_READY || x->buffer >= 0)
-		lower_unsupported(w, s->span, "an attention whose keys or values are not a state in its own layout");
-	else return true;
-	return false;
-}
-
-static void lower_attend(struct lower *w, int local)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	const struct value *s = lower_source(w, local);
-	if (!attend_supported(w, v, s)) return;
-	int order[3], n = 0;
-	if (s->attend.n_h) order[n++] = s->attend.h[0];
-	if (s->attend.n_r) order[n++] = s->attend.r[0];
-	order[n++] = s->attend.dot;
-	const struct phys q = *lower_ready(w, v->args[0], order);
-	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]], *pos = lower_ready(w, v->args[3], NULL);
-	struct kernel k = kernel_of(KERNEL_ATTEND);
-	struct kernel_attend *a = &k.attend;
-	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);
-	a->group = extent_of(&q, s->attend.r, s->attend.n_r);
-	a->d = extent_of(&q, &s->attend.dot, 1);
-	a->w = values->dim[values->n_dims - 1].extent;
-	struct phys y = q;
-	y.dtype = s->dtype;
-	y.dim[y.n_dims - 1] = (struct dim){ s->attend.w, a->w };
-	phys_make_contiguous(&y);
-	a->q_row = q.row_stride, a->q_head = a->group * a->d, a->q_group = a->d;
-	a->y_row = y.row_stride, a->y_head = a->group * a->w, a->y_group = a->w;
-	a->page = w->s->page, a->pages_per_seq = w->s->pages_per_seq, a->window = s->attend.window;
-	a->scale = s->attend.scale, a->causal = s->attend.causal;
-	a->q = q.dtype, a->kv = keys->dtype, a->y = y.dtype;
-	const struct phys *to = lower_define(w, local, y);
-	struct argument pages = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES] }, .number = number_const(0) };
-	struct argument args[8] = { arg_phys(&q), arg_phys(keys), arg_phys(values), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[v->args[0]]),
-	                            arg_phys(pos), pages, arg_phys(to), arg_number(q.rows) };
-	lower_launch(w, local, -1, &k, args, 8, "attend");
-}
-
 /* ---- one operator ------------------------------------------------------------------------------------------------------ */
-static void lower_view(struct lower *w, int local)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	const struct value *s = lower_source(w, local);
-	if (s->op == OP_PIECE) {
-		lower_unsupported(w, s->span, "a piece of a concatenated axis");
-		return;
-	}
-	w->phys[local] = *lower_ready(w, v->args[0], NULL);
-	for (int i = 0; s->op == OP_RENAME && i < w->phys[local].n_dims; i++)
-		if (w->phys[local].dim[i].axis == s->from) w->phys[local].dim[i].axis = s->to;
-}
-
 static void lower_source_value(struct lower *w, int local)
 {
 	static const enum dr_input of_kind[3] = { [INPUT_IDS] = DR_INPUT_IDS, [INPUT_POS] = DR_INPUT_POS, [INPUT_WANT] = DR_INPUT_WANT };
@@ -285,6 +154,7 @@ void lower_op(struct lower *w, int local)
 	case OP_INPUT: case OP_PARAM: lower_source_value(w, local); break;
 	case OP_CARRY: case OP_FINAL: lower_carry(w, local); break;
 	case OP_RENAME: case OP_PIECE: lower_view(w, local); break;
+	case OP_JOIN: lower_join(w, local); break;
 	case OP_CONTRACT: lower_contract(w, local); break;
 	case OP_EMBED: lower_embed(w, local); break;
 	case OP_PICK: lower_pick(w, local); break;

@@ -226,8 +226,15 @@ static bool reads_out_of_step(const struct chain *c)
 	return false;
 }
 
-/* Computes a virtual value into memory. */
-static void compute(struct lower *w, int local, const int *order)
+/* Can the chain write to `to`, which gives the order of its axes? What is reduced must be innermost. */
+static bool may_write_to(const struct chain *c, const struct phys *to)
+{
+	int at = c->reduced < 0 ? -1 : find_dim(to, c->reduced);
+	return at < 0 || at == to->n_dims - 1;
+}
+
+/* Computes a virtual value into memory: to `to` if given and if it can. */
+static void compute(struct lower *w, int local, const int *order, const struct phys *to)
 {
 	struct kernel k;
 	memset(&k, 0, sizeof k);
@@ -243,8 +250,15 @@ static void compute(struct lower *w, int local, const int *order)
 		return;
 	}
 	for (int i = 0; i < k.rows.n_inputs; i++) lower_stored(w, c.leaf[i], NULL);
-	choose_order(&c, order);
 	k.rows.n_outputs = 1;
+	if (to && may_write_to(&c, to)) {
+		c.shape = *to;
+		set_space(&c);
+		launch_chain(&c, &k, to);
+		w->phys[local] = *to;
+		return;
+	}
+	choose_order(&c, order);
 	set_space(&c);
 	bool turn_ends = w->turn_ends;
 	w->turn_ends &= !reads_out_of_step(&c);
@@ -287,7 +301,7 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 const struct phys *lower_stored(struct lower *w, int local, const int *order)
 {
 	if (w->phys[local].state == PHYS_NONE) internal_error("local value %%%d was never made", local);
-	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, order);
+	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, order, NULL);
 	return &w->phys[local];
 }
 
@@ -303,4 +317,11 @@ void lower_into(struct lower *w, int local, const struct phys *to)
 {
 	const struct phys *have = lower_stored(w, local, NULL);
 	if (have->buffer != to->buffer || !phys_same_dims(have, to)) copy(w, local, to);
+}
+
+void lower_place(struct lower *w, int local, const struct phys *to)
+{
+	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, NULL, to);
+	const struct phys *have = &w->phys[local];
+	if (have->buffer != to->buffer || have->offset.value != to->offset.value) copy(w, local, to);
 }

@@ -81,7 +81,8 @@ static void appends_on(const struct processor *p)
 static void test_append(void **state) { (void)state; for_processors(appends_on); }
 
 /* ---- attend ------------------------------------------------------------------------------------------------------ */
-struct attend_case { enum dtype q, kv, y; int64_t heads, group, d, w, page, window; int tokens; bool causal; };
+/* piece: one cache is both keys and values, and values begin at this feature of it. */
+struct attend_case { enum dtype q, kv, y; int64_t heads, group, d, w, page, window; int tokens; bool causal, one_cache; int64_t piece; };
 enum { SEQS = 3, PAGES_PER_SEQ = 9 };
 
 struct attend_data { const struct kernel_attend *k; void *q, *keys, *values; int32_t *seq, *pos, *pages; int tokens; };
@@ -118,10 +119,11 @@ static void attend_reference(const struct attend_data *a, int token, int64_t hea
 		int64_t block = a->pages[a->seq[token] * PAGES_PER_SEQ + at / k->page] * k->heads + head, i = at % k->page;
 		double score = 0;
 		for (int64_t f = 0; f < k->d; f++)
-			score += (double)get(k->q, a->q, q + f) * get(k->kv, a->keys, (block * k->d + f) * k->page + i);
+			score += (double)get(k->q, a->q, q + f) *
+			         get(k->kv, a->keys, k->keys_by_position ? (block * k->page + i) * k->d_cached + f : (block * k->d + f) * k->page + i);
 		double weight = exp(score * k->scale);
 		sum += weight;
-		for (int64_t f = 0; f < k->w; f++) out[f] += weight * get(k->kv, a->values, (block * k->page + i) * k->w + f);
+		for (int64_t f = 0; f < k->w; f++) out[f] += weight * get(k->kv, a->values, (block * k->page + i) * k->w_cached + f);
 	}
 	for (int64_t f = 0; f < k->w && sum > 0; f++) out[f] /= sum;
 }
@@ -131,6 +133,7 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 	struct kernel k = { .family = KERNEL_ATTEND };
 	int64_t q_row = c->heads * c->group * c->d + 3, y_row = c->heads * c->group * c->w;
 	k.attend = (struct kernel_attend){ .heads = c->heads, .group = c->group, .d = c->d, .w = c->w, .q_row = q_row,
+		.keys_by_position = c->one_cache, .d_cached = c->d, .w_cached = c->one_cache ? c->d : c->w,
 		.q_head = c->group * c->d, .q_group = c->d, .y_row = y_row, .y_head = c->w, .y_group = c->heads * c->w, .page = c->page,
 		.pages_per_seq = PAGES_PER_SEQ, .window = c->window, .scale = 1.5 / sqrt((double)c->d), .causal = c->causal, .q = c->q,
 		.kv = c->kv, .y = c->y };
@@ -138,6 +141,7 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 	struct attend_data a = { .k = &k.attend, .tokens = c->tokens, .q = random_array(c->q, c->tokens * q_row),
 		.keys = random_array(c->kv, slots * c->d), .values = random_array(c->kv, slots * c->w), .seq = index_array(c->tokens),
 		.pos = index_array(c->tokens), .pages = index_array(SEQS * PAGES_PER_SEQ) };
+	if (c->one_cache) a.values = (char *)a.keys + c->piece * dtype_bytes(c->kv);
 	lay_out_tokens(&a);
 	void *y = random_array(c->y, c->tokens * y_row);
 	uint64_t args[] = { address(a.q), address(a.keys), address(a.values), address(a.seq), address(a.pos), address(a.pages),
@@ -157,14 +161,17 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 static void attends_on(const struct processor *p)
 {
 	static const struct attend_case cases[] = {
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 1, 16, 16, 16, 0, 1, true },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true },
-		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 7, 32, 80, 16, 11, 29, true },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 37, 24, 8, 32, 0, 5, true },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 8, 8, 16, 0, 17, false },
-		{ DTYPE_BF16, DTYPE_F32, DTYPE_F32, 3, 1, 5, 3, 3, 4, 9, true },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_BF16, 1, 8, 128, 128, 64, 0, 3, true },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 1, 16, 16, 16, 0, 1, true, false, 0 },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0 },
+		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0 },
+		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 7, 32, 80, 16, 11, 29, true, false, 0 },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 37, 24, 8, 32, 0, 5, true, false, 0 },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 8, 8, 16, 0, 17, false, false, 0 },
+		{ DTYPE_BF16, DTYPE_F32, DTYPE_F32, 3, 1, 5, 3, 3, 4, 9, true, false, 0 },
+		{ DTYPE_F32, DTYPE_BF16, DTYPE_BF16, 1, 8, 128, 128, 64, 0, 3, true, false, 0 },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 8, 26, 18, 16, 0, 13, true, true, 0 },
+		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 37, 80, 64, 5, 0, 7, true, true, 16 },
+		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 3, 19, 7, 7, 9, 21, true, true, 12 },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) attend_on(p, &cases[i]);
 }

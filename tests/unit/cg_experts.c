@@ -4,23 +4,46 @@
 static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
 
 /* ---- route ------------------------------------------------------------------------------------------------------- */
-static void route_on(const struct processor *p, int experts, int top, bool renormalize)
+/* The experts that routing may choose from get their score + bias, the others -infinity. */
+static void route_keys(const struct kernel_route *k, const float *score, const float *bias, float *key)
+{
+	int groups = k->groups > 1 ? (int)k->groups : 1, size = (int)k->experts / groups;
+	double of_group[64];
+	for (int e = 0; e < k->experts; e++) key[e] = score[e] + (k->biased ? bias[e] : 0);
+	for (int group = 0; group < groups; group++) {
+		float best = -INFINITY, second = -INFINITY;
+		for (int e = group * size; e < (group + 1) * size; e++) {
+			second = fmaxf(second, fminf(best, key[e]));
+			best = fmaxf(best, key[e]);
+		}
+		of_group[group] = size > 1 ? best + second : best;
+	}
+	for (int group = 0; group < groups && groups > 1; group++) {
+		int before = 0;
+		for (int o = 0; o < groups; o++) before += of_group[o] > of_group[group] || (of_group[o] == of_group[group] && o < group);
+		for (int e = group * size; e < (group + 1) * size && before >= k->top_groups; e++) key[e] = -INFINITY;
+	}
+}
+
+static void route_on(const struct processor *p, int experts, int top, bool renormalize, bool biased, int groups, int top_groups)
 {
 	enum { M = 9 };
-	struct kernel k = { .family = KERNEL_ROUTE, .route = { experts, top, renormalize, 2.5 } };
+	struct kernel k = { .family = KERNEL_ROUTE, .route = { experts, top, renormalize, 2.5, biased, groups, top_groups } };
+	float *bias = random_array(DTYPE_F32, experts), key[256];
+	for (int i = 0; i < experts; i++) bias[i] = (float)random_below(5);
 	float *score = random_array(DTYPE_F32, M * experts), *weight = random_array(DTYPE_F32, M * top);
 	int32_t *seq = index_array(M), *index = index_array(M * top);
 	for (int i = 0; i < M * experts; i++) score[i] = (float)(1 + random_below(7));      /* many ties */
 	seq[4] = -1;
-	uint64_t args[] = { address(score), address(seq), address(index), address(weight), M };
+	uint64_t args[] = { address(score), address(seq), address(index), address(weight), M, address(bias) };
 	run_twice(&k, p, args, 3, (size_t)(M * top * 4));
 	for (int t = 0; t < M; t++) {
 		int n = 0;
 		float sum = 0;
+		route_keys(&k.route, score + t * experts, bias, key);
 		for (int e = 0; e < experts && t != 4; e++) {
 			int before = 0;
-			for (int o = 0; o < experts; o++)
-				before += score[t * experts + o] > score[t * experts + e] || (score[t * experts + o] == score[t * experts + e] && o < e);
+			for (int o = 0; o < experts; o++) before += key[o] > key[e] || (key[o] == key[e] && o < e);
 			if (before >= top) continue;
 			assert_int_equal(index[t * top + n++], e);
 			sum += score[t * experts + e];
@@ -35,9 +58,13 @@ static void route_on(const struct processor *p, int experts, int top, bool renor
 
 static void routes_on(const struct processor *p)
 {
-	route_on(p, 8, 2, true);
-	route_on(p, 37, 5, false);
-	route_on(p, 3, 3, true);
+	route_on(p, 8, 2, true, false, 0, 0);
+	route_on(p, 37, 5, false, false, 1, 1);
+	route_on(p, 3, 3, true, false, 0, 0);
+	route_on(p, 37, 5, true, true, 1, 1);
+	route_on(p, 32, 4, true, true, 4, 2);
+	route_on(p, 60, 8, false, false, 20, 3);
+	route_on(p, 12, 3, true, true, 12, 4);
 }
 
 static void test_route(void **state) { (void)state; for_processors(routes_on); }
@@ -277,10 +304,23 @@ static void same_shape(const struct processor *p, struct kernel a, struct kernel
 static struct kernel attend_of(int64_t heads, int64_t group, int64_t d, int64_t page)
 {
 	struct kernel k = { .family = KERNEL_ATTEND };
-	k.attend = (struct kernel_attend){ .heads = heads, .group = group, .d = d, .w = d, .q_row = heads * group * d, .q_head = group * d,
+	k.attend = (struct kernel_attend){ .heads = heads, .group = group, .d = d, .w = d, .d_cached = d, .w_cached = d, .q_row = heads * group * d, .q_head = group * d,
 		.q_group = d, .y_row = heads * group * d, .y_head = group * d, .y_group = d, .page = page, .pages_per_seq = 4, .scale = 1,
 		.causal = true, .q = DTYPE_BF16, .kv = DTYPE_BF16, .y = DTYPE_BF16 };
 	return k;
+}
+
+static struct kernel latent_of(int64_t group, int64_t d, int64_t w, int64_t page)
+{
+	struct kernel k = attend_of(1, group, d, page);
+	k.attend.keys_by_position = true;
+	k.attend.w = w;
+	return k;
+}
+
+static struct kernel route_of(int64_t experts, int64_t top, int64_t groups, int64_t top_groups)
+{
+	return (struct kernel){ .family = KERNEL_ROUTE, .route = { experts, top, true, 1.5, true, groups, top_groups } };
 }
 
 static struct kernel contract_of(const struct processor *p, int64_t n, int64_t k)
@@ -306,6 +346,8 @@ static void shapes_on(const struct processor *p)
 	same_shape(p, attend_of(8, 4, 128, 64), attend_of(1, 1, 5, 3));
 	same_shape(p, contract_of(p, 4096, 2048), contract_of(p, 7, 3));
 	same_shape(p, norm_of(1, 1), norm_of(32, 4000));
+	same_shape(p, latent_of(128, 576, 512, 64), latent_of(1, 3, 2, 5));
+	same_shape(p, route_of(256, 8, 8, 4), route_of(6, 2, 2, 1));
 }
 
 static void test_shape(void **state) { (void)state; for_processors(shapes_on); }

@@ -1,0 +1,159 @@
+/* The cache, and attention over it. A state that some attention reads as values, or a piece of, is stored by position; one that
+ * is only keys by feature (struct kernel_append). */
+#include "lower.h"
+
+/* How the attentions use a state. */
+struct usage { bool used, by_position, mixed; int feature; };   /* feature: its axis that is summed, or that is a value's; mixed: not one */
+
+/* The value that views are made of; `axis` becomes its axis of that value. */
+static int behind_views(const struct program *p, int value, int *axis)
+{
+	for (;;) {
+		const struct value *v = &p->values.at[value];
+		if (v->op != OP_RENAME && v->op != OP_PIECE) return value;
+		if (v->to == *axis) *axis = v->from;
+		value = v->args[0];
+	}
+}
+
+static void add_use(const struct program *p, struct usage *u, int state, int arg, int axis, bool as_values)
+{
+	int feature = axis;
+	if (behind_views(p, arg, &feature) != state) return;
+	u->mixed |= u->used && u->feature != feature;
+	u->by_position |= as_values || p->values.at[arg].op == OP_PIECE;
+	u->used = true;
+	u->feature = feature;
+}
+
+static struct usage usage_of(const struct program *p, int state)
+{
+	struct usage u = { .feature = -1 };
+	for (int i = 0; i < p->values.n; i++) {
+		const struct value *v = &p->values.at[i];
+		if (v->op != OP_ATTEND) continue;
+		add_use(p, &u, state, v->args[1], v->attend.dot, false);
+		add_use(p, &u, state, v->args[2], v->attend.w, true);
+	}
+	return u;
+}
+
+/* Where a state's pages begin: states of a layer lie one behind the other. */
+static int64_t state_offset(const struct lower *w, int state)
+{
+	const struct program *p = w->l->program;
+	int64_t at = 0;
+	for (int i = 0; i < state; i++) {
+		const struct state *s = &p->states.at[i];
+		if (s->body != p->states.at[state].body) continue;
+		int64_t elements = w->s->pages * w->s->page;
+		for (int k = 0; k < s->n_axes; k++) {
+			struct atoms a = place_axis(w->l, s->axes[k], s->region, PHASE_ANY, CLASS_CACHE);
+			if (p->axes.at[s->axes[k]].extent) elements *= p->axes.at[s->axes[k]].extent / atoms_size(w->l, &a);
+		}
+		at += (elements * dtype_bytes(s->dtype) + 63) / 64 * 64;
+	}
+	return at;
+}
+
+void lower_append(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	const struct state *state = &w->l->program->states.at[s->state];
+	struct usage use = usage_of(w->l->program, v->source);
+	if (dtype_bytes(state->dtype) < 2) lower_unsupported(w, s->span, "a cache in fewer than 16 bits");
+	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
+	else if (use.mixed) lower_unsupported(w, s->span, "a cache of which attentions sum over different axes");
+	if (w->failed) return;
+	const struct phys *x = lower_ready(w, v->args[0], NULL);
+	x = lower_ready(w, v->args[0], lower_axes_last(w, x, &use.feature, 1));
+	struct kernel k = kernel_of(KERNEL_APPEND);
+	k.append.f = x->dim[x->n_dims - 1].extent;
+	k.append.heads = phys_row_elements(x) / k.append.f;
+	k.append.page = w->s->page;
+	k.append.by_position = use.by_position;
+	k.append.x = x->dtype;
+	k.append.cache = state->dtype;
+	struct phys out = *x;
+	out.state = PHYS_READY;
+	out.buffer = -1;
+	out.address = (struct address){ DR_SPACE_STATE, state_offset(w, s->state) };
+	out.offset = number_const(0);
+	out.dtype = state->dtype;
+	w->phys[local] = out;
+	struct argument args[4] = { arg_phys(x), lower_input(w, DR_INPUT_SLOT, &w->ph->values.at[v->args[0]]), arg_phys(&out), arg_number(x->rows) };
+	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
+}
+
+static int64_t extent_of(const struct phys *p, const int *axes, int n)
+{
+	int64_t e = 1;
+	for (int i = 0; i < p->n_dims; i++)
+		if (axis_among(axes, n, p->dim[i].axis)) e *= p->dim[i].extent;
+	return e;
+}
+
+static bool is_cache(const struct phys *p) { return p->state == PHYS_READY && p->buffer < 0 && p->address.space == DR_SPACE_STATE; }
+
+static bool attend_supported(struct lower *w, const struct local_value *v, const struct value *s)
+{
+	if (s->n_args > 4 && s->args[4] >= 0) lower_unsupported(w, s->span, "an attention with sinks");
+	else if (s->attend.n_h > 1 || s->attend.n_r > 1) lower_unsupported(w, s->span, "an attention over more than one axis of heads");
+	else if (!is_cache(&w->phys[v->args[1]]) || !is_cache(&w->phys[v->args[2]]))
+		lower_unsupported(w, s->span, "an attention whose keys or values are not a state in its own layout");
+	else if (w->phys[v->args[1]].dtype != w->phys[v->args[2]].dtype) lower_unsupported(w, s->span, "an attention over keys and values of two formats");
+	return !w->failed;
+}
+
+/* Features that a position has in the cache behind keys or values, which may be a piece of it: the stride of its rows. */
+static int64_t features_cached(const struct phys *p, int axis)
+{
+	for (int i = 0; i < p->n_dims; i++)
+		if (p->dim[i].axis != axis) return p->stride[i];
+	return p->row_stride;
+}
+
+static void set_cache(struct lower *w, struct kernel_attend *a, const struct value *s, const struct phys *keys, const struct phys *values)
+{
+	int feature = s->attend.dot;
+	struct usage use = usage_of(w->l->program, behind_views(w->l->program, s->args[1], &feature));
+	a->keys_by_position = use.by_position;
+	a->d_cached = features_cached(keys, s->attend.dot);
+	a->w_cached = features_cached(values, s->attend.w);
+	a->w = extent_of(values, &s->attend.w, 1);
+	a->kv = keys->dtype;
+	a->page = w->s->page, a->pages_per_seq = w->s->pages_per_seq;
+}
+
+void lower_attend(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct value *s = lower_source(w, local);
+	if (!attend_supported(w, v, s)) return;
+	int order[3], n = 0;
+	if (s->attend.n_h) order[n++] = s->attend.h[0];
+	if (s->attend.n_r) order[n++] = s->attend.r[0];
+	order[n++] = s->attend.dot;
+	const struct phys q = *lower_ready(w, v->args[0], order);
+	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]], *pos = lower_ready(w, v->args[3], NULL);
+	struct kernel k = kernel_of(KERNEL_ATTEND);
+	struct kernel_attend *a = &k.attend;
+	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);
+	a->group = extent_of(&q, s->attend.r, s->attend.n_r);
+	a->d = extent_of(&q, &s->attend.dot, 1);
+	set_cache(w, a, s, keys, values);
+	struct phys y = q;
+	y.dtype = s->dtype;
+	y.dim[y.n_dims - 1] = (struct dim){ s->attend.w, a->w };
+	phys_make_contiguous(&y);
+	a->q_row = q.row_stride, a->q_head = a->group * a->d, a->q_group = a->d;
+	a->y_row = y.row_stride, a->y_head = a->group * a->w, a->y_group = a->w;
+	a->window = s->attend.window, a->scale = s->attend.scale, a->causal = s->attend.causal;
+	a->q = q.dtype, a->y = y.dtype;
+	const struct phys *to = lower_define(w, local, y);
+	struct argument pages = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES] }, .number = number_const(0) };
+	struct argument args[8] = { arg_phys(&q), arg_phys(keys), arg_phys(values), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[v->args[0]]),
+	                            arg_phys(pos), pages, arg_phys(to), arg_number(q.rows) };
+	lower_launch(w, local, -1, &k, args, 8, "attend");
+}
