@@ -61,6 +61,22 @@ MESHES = [
     ("qwen3", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 3 } }", WORKLOAD),
     ("qwen3", "bf16", 1, "Megatron {}", CHUNK8),
     ("qwen3", "bf16", 6, "Megatron { pp = 3; tp = 2 }", WORKLOAD),
+
+    ("deepseek", "f32", 1, "Megatron {}", WORKLOAD),                                             # latent cache, dense first layer
+    ("deepseek", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("deepseek", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                     # one head a rank
+    ("deepseek", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
+    ("deepseek", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [1, 3] } }", WORKLOAD),     # cut where layers change
+    ("deepseek", "f32", 4, "Megatron { pp = 2; ep = 2; pipeline { stages = [3, 1]; microbatches = 2 } }", CHUNK8),
+    ("deepseek", "f32", 8, "Megatron { pp = 2; ep = 2; tp = 2; moe { capacity = 0.5 } }", WORKLOAD),
+    ("deepseek", "f32", 8, "FoldedEP { ep = 2; tp = 4 }", WORKLOAD),
+    ("deepseek", "f32", 16, "FoldedEP { pp = 2; dp = 2; ep = 2; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
+    ("deepseek", "f32", 4, "DPAttention { dp = 2; tp = 2 }", WORKLOAD),
+    ("deepseek", "f32", 16, "DPAttention { dp = 4; tp = 4 }", WORKLOAD),                         # one expert a rank
+    ("deepseek", "f32", 16, "DPAttention { pp = 2; dp = 2; tp = 4; pipeline { stages = [1, 3] } }", CHUNK8),
+    ("deepseek", "f32", 2, "DPAttention { tp = 2 }", QUEUE),
+    ("deepseek", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("deepseek", "bf16", 8, "DPAttention { dp = 2; tp = 4 }", WORKLOAD),
 ]
 
 
@@ -94,7 +110,7 @@ def check_f32(run, logits, expected):
 
 def check_bf16(run, logits, expected):
     """Against the f32 truth, at most twice the error of transformers in bf16, as long as the tokens agree: once they
-    differ, so do the inputs."""
+    differ, so do the inputs. Where experts are chosen, rounding may choose another one: a single row may then be further off."""
     ours, theirs = [], []
     for row, i in enumerate(BATCH):
         different = np.flatnonzero(logits[row].argmax(-1) != expected.tokens[i])
@@ -105,7 +121,7 @@ def check_bf16(run, logits, expected):
     ratio = np.sqrt((ours ** 2).mean() / (theirs ** 2).mean())
     largest = np.abs(ours).max() / np.abs(theirs).max()
     note = f"error {ratio:.2f} times that of transformers in bf16, the largest {largest:.2f} times, {len(ours)} rows"
-    if not (ratio <= 2 and largest <= 2):
+    if not (ratio <= 2 and largest <= (4 if expected.summary["route_margin"] else 2)):
         raise Failed(note)
     return note
 
