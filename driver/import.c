@@ -1,0 +1,33 @@
+/* deployc import: the model of a checkpoint, to a file or to standard output. */
+#include "driver.h"
+#include "../import/import.h"
+
+static void print_left(const struct imported *m)
+{
+	for (int i = 0; i < m->n_left; i++)
+		fprintf(stderr, "deployc: %s: not expressed: %s\n", m->source, m->left[i]);
+}
+
+static int write_text(struct arena *arena, const struct options *o, const char *text)
+{
+	struct out_file out;
+	if (!output_open(arena, &out, o->output))
+		return EXIT_ERRORS;
+	bool written = fputs(text, out.file) >= 0;
+	return output_close(&out, written) && written ? EXIT_OK : EXIT_ERRORS;
+}
+
+int import_file(const struct options *o)
+{
+	struct arena arena = {0};
+	struct names names = {.arena = &arena};
+	struct sources sources = {.arena = &arena};
+	struct sink sink = {.arena = &arena, .sources = &sources};
+	struct imported m = import_checkpoint(&arena, &names, &sink, o->specs[0]);
+	(o->color ? diag_print_colored : diag_print)(&sink, stderr);
+	if (m.text)
+		print_left(&m);
+	int status = m.text ? write_text(&arena, o, m.text) : EXIT_ERRORS;
+	arena_free(&arena);
+	return status;
+}

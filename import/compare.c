@@ -1,0 +1,59 @@
+/* The model that was found, compiled, against the file: what a launcher for it would say of the checkpoint. */
+#include "internal.h"
+#include "../sema/module.h"
+#include <string.h>
+
+static bool agrees(const struct config_entry *c, json_t *v)
+{
+	switch (c->type) {
+	case CONFIG_NONE:   return !v;
+	case CONFIG_BOOL:   return json_is_boolean(v) && json_is_true(v) == c->b;
+	case CONFIG_INT:    return json_is_number(v) && same_number(json_number_value(v), (double)c->i);
+	case CONFIG_FLOAT:  return json_is_number(v) && same_number(json_number_value(v), c->f);
+	case CONFIG_STRING: return json_is_string(v) && !strcmp(json_string_value(v), c->s);
+	case CONFIG_EMPTY:  return json_is_array(v) && !json_array_size(v);
+	}
+	return false;
+}
+
+static const char *entry_text(struct import *m, const struct config_entry *c)
+{
+	switch (c->type) {
+	case CONFIG_BOOL:   return c->b ? "true" : "false";
+	case CONFIG_INT:    return arena_printf(m->arena, "%lld", (long long)c->i);
+	case CONFIG_FLOAT:  return arena_printf(m->arena, "%.15g", c->f);
+	case CONFIG_STRING: return arena_printf(m->arena, "\"%s\"", c->s);
+	case CONFIG_EMPTY:  return "[]";
+	case CONFIG_NONE:   break;
+	}
+	return "none";
+}
+
+static bool compare(struct import *m, const struct program *p)
+{
+	bool same = true;
+	for (int i = 0; i < p->config.n; i++) {
+		const struct config_entry *c = &p->config.at[i];
+		json_t *v = json_at(m->root, c->name);
+		if (!v || agrees(c, v))
+			continue;
+		fprintf(stderr, "deployc: %s: %s is %s, and %s has %s\n", m->source, c->name, json_value_text(m->arena, v), m->family->name,
+		        entry_text(m, c));
+		same = false;
+	}
+	return same;
+}
+
+bool compare_with_file(struct import *m, const char *text)
+{
+	const struct sema_options none = {0};
+	struct sema *s = sema_new(m->arena, m->sema->names, m->sema->sink, &none);
+	struct span nowhere = {0};
+	s->main = module_file(s, "/", m->source, (struct file_text){text, strlen(text)}, nowhere);
+	struct def *d = module_own(s->main, names_str(s->names, m->name));
+	struct record *r = d ? def_record(s, d) : NULL;
+	if (!r || !record_check(r, false) || s->sink->errors)
+		return false;
+	struct program *p = walk_model(s, r, nowhere);
+	return p && compare(m, p);
+}

@@ -1,0 +1,16 @@
+/* config.json of a checkpoint -> the `.deploy` model of it, by the `config` record of its family read backwards. */
+#ifndef DEPLOYC_IMPORT_H
+#define DEPLOYC_IMPORT_H
+#include <stdio.h>
+#include "../sema/sema.h"
+
+struct imported {
+	const char *text;               /* of the file to write; NULL: there is none, the reasons were given */
+	const char *source;             /* the config.json that was read */
+	const char *const *left; int n_left;    /* fields of it that the model does not express: `name = value` */
+};
+
+/* Reads PATH, a config.json or the folder of one. What stands in the way goes to stderr, one line each; mistakes in the model
+ * that was found go to `sink`. */
+struct imported import_checkpoint(struct arena *arena, struct names *names, struct sink *sink, const char *path);
+#endif

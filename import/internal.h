@@ -1,0 +1,58 @@
+/* What the files of import/ share. */
+#ifndef DEPLOYC_IMPORT_INTERNAL_H
+#define DEPLOYC_IMPORT_INTERNAL_H
+#include <jansson.h>
+#include "import.h"
+#include "../sema/internal.h"
+
+/* One line of a family's `config` record, in a branch that the file agrees with. */
+struct entry { const char *name; const struct node *value; bool there; };       /* there: the file has it, and not as null */
+/* A field of the model that the file decides. */
+struct setting { const char *field, *text; bool is_number; double number; };
+
+struct import {
+	struct arena *arena;
+	struct sema  *sema;
+	const char   *source, *name;            /* the file; the model to make */
+	json_t       *root;
+	struct def   *family;
+	struct record *record;                  /* of the family */
+	VEC(struct entry) entries;
+	VEC(struct setting) settings;
+	VEC(const char *) absent;               /* fields that the file could have given */
+	VEC(const char *) left;                 /* `name = value` that nothing expresses */
+};
+
+/* ---- json.c ---- */
+/* The value at a path like rope_parameters.rope_theta; NULL when absent or null. */
+json_t *json_at(json_t *root, const char *path);
+json_t *json_read(const char *path);                            /* an object; NULL after a message */
+const char *json_value_text(struct arena *arena, const json_t *v);    /* as in the file, on one line */
+const char *json_deploy_text(struct arena *arena, const json_t *v);   /* as .deploy writes it; NULL: it cannot */
+bool same_number(double a, double b);
+
+/* ---- family.c ---- */
+bool find_family(struct import *m);                             /* false after a message */
+struct nodes family_config(const struct def *d);                /* the items of its `config { }`; none where it has none */
+
+/* ---- entries.c ---- */
+void collect_entries(struct import *m, struct nodes items);
+/* Does the file say what a literal says? A value that is no literal agrees with everything. */
+bool literal_agrees(json_t *v, const struct node *literal);
+bool is_literal(const struct node *value);
+const char *node_text(struct import *m, const struct node *e);
+
+/* ---- solve.c ---- */
+void solve(struct import *m);
+void assume(struct import *m, const struct node *condition, bool holds);
+struct setting *setting_of(struct import *m, const char *field);
+void decoder_settings(struct import *m);
+bool decoder_reads(const char *name);                           /* a name that every family reads */
+
+/* ---- write.c ---- */
+const char *write_model(struct import *m);
+void find_left(struct import *m);
+
+/* ---- compare.c ---- */
+bool compare_with_file(struct import *m, const char *text);     /* false after messages */
+#endif

@@ -1,0 +1,98 @@
+/* The file: values by dotted names, and how they are written. */
+#include "internal.h"
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+json_t *json_at(json_t *root, const char *path)
+{
+	const char *dot = strchr(path, '.');
+	json_t *v = json_object_get(root, path);
+	if (!v && dot) {
+		char head[128];
+		snprintf(head, sizeof head, "%.*s", (int)(dot - path), path);
+		v = json_at(json_object_get(root, head), dot + 1);
+	}
+	return json_is_null(v) ? NULL : v;
+}
+
+json_t *json_read(const char *path)
+{
+	json_error_t error;
+	FILE *f = fopen(path, "rb");
+	if (!f) {
+		fprintf(stderr, "deployc: cannot read %s: %s\n", path, strerror(errno));
+		return NULL;
+	}
+	json_t *root = json_loadf(f, JSON_REJECT_DUPLICATES, &error);
+	fclose(f);
+	if (!root)
+		fprintf(stderr, "deployc: %s:%d:%d: %s\n", path, error.line, error.column, error.text);
+	else if (!json_is_object(root))
+		fprintf(stderr, "deployc: %s is no JSON object\n", path);
+	if (json_is_object(root))
+		return root;
+	json_decref(root);
+	return NULL;
+}
+
+const char *json_value_text(struct arena *arena, const json_t *v)
+{
+	char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+	const char *kept = text ? arena_strndup(arena, text, strlen(text)) : "?";
+	free(text);
+	return kept;
+}
+
+/* 131_072: digits of five and more in groups of three. */
+static const char *grouped(struct arena *arena, long long n)
+{
+	char digits[32];
+	int length = snprintf(digits, sizeof digits, "%lld", n < 0 ? -n : n);
+	struct text out = {.arena = arena};
+	text_add(&out, "%s", n < 0 ? "-" : "");
+	for (int i = 0; i < length; i++)
+		text_add(&out, "%s%c", i && length > 4 && (length - i) % 3 == 0 ? "_" : "", digits[i]);
+	return out.at;
+}
+
+/* The shortest decimal that reads back as the same double, with a point or an exponent: a Float. */
+static const char *real_text(struct arena *arena, double x)
+{
+	if (x == floor(x) && fabs(x) < 1e15)
+		return arena_printf(arena, "%s.0", grouped(arena, (long long)x));
+	for (int digits = 1; digits < 18; digits++) {
+		const char *text = arena_printf(arena, "%.*g", digits, x);
+		if (strtod(text, NULL) == x)
+			return strpbrk(text, ".e") ? text : arena_printf(arena, "%s.0", text);
+	}
+	return arena_printf(arena, "%.17g", x);
+}
+
+static const char *quoted(struct arena *arena, const char *s)
+{
+	struct text out = {.arena = arena};
+	text_add(&out, "\"");
+	for (; *s; s++)
+		text_add(&out, "%s%c", *s == '"' || *s == '\\' ? "\\" : "", *s);
+	text_add(&out, "\"");
+	return out.at;
+}
+
+const char *json_deploy_text(struct arena *arena, const json_t *v)
+{
+	switch (json_typeof(v)) {
+	case JSON_TRUE:    return "true";
+	case JSON_FALSE:   return "false";
+	case JSON_INTEGER: return grouped(arena, json_integer_value(v));
+	case JSON_REAL:    return real_text(arena, json_real_value(v));
+	case JSON_STRING:  return strchr(json_string_value(v), '\n') ? NULL : quoted(arena, json_string_value(v));
+	case JSON_OBJECT: case JSON_ARRAY: case JSON_NULL: break;
+	}
+	return NULL;
+}
+
+bool same_number(double a, double b)
+{
+	return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b));
+}

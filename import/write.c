@@ -1,0 +1,83 @@
+/* The `.deploy` text of an imported model, and what of the file it does not express. */
+#include "internal.h"
+#include <string.h>
+
+/* ---- what is left -------------------------------------------------------------------------------------------------- */
+
+static bool starts_with_name(const char *path, const char *name)
+{
+	size_t n = strlen(name);
+	return !strncmp(path, name, n) && (path[n] == 0 || path[n] == '.');
+}
+
+static bool is_expressed(struct import *m, const char *path)
+{
+	if (!strcmp(path, "model_type") || !strcmp(path, "architectures"))
+		return true;
+	for (int i = 0; i < m->entries.n; i++)
+		if (starts_with_name(path, m->entries.at[i].name))
+			return true;
+	return decoder_reads(path);
+}
+
+static void find_left_in(struct import *m, json_t *object, const char *prefix)
+{
+	const char *key;
+	json_t *v;
+	json_object_foreach(object, key, v) {
+		const char *path = arena_printf(m->arena, "%s%s", prefix, key);
+		if (json_is_null(v) || is_expressed(m, path))
+			continue;
+		if (json_is_object(v) && json_object_size(v))
+			find_left_in(m, v, arena_printf(m->arena, "%s.", path));
+		else
+			vec_push(m->arena, &m->left, arena_printf(m->arena, "%s = %s", path, json_value_text(m->arena, v)));
+	}
+}
+
+void find_left(struct import *m)
+{
+	find_left_in(m, m->root, "");
+}
+
+/* ---- the text ------------------------------------------------------------------------------------------------------ */
+
+static int longest_field(const struct import *m)
+{
+	size_t n = 0;
+	for (int i = 0; i < m->settings.n; i++)
+		n = strlen(m->settings.at[i].field) > n ? strlen(m->settings.at[i].field) : n;
+	return (int)n;
+}
+
+/* In the order in which the family declares its fields. */
+static void write_settings(struct import *m, struct text *out)
+{
+	int width = longest_field(m);
+	for (int i = 0; i < m->record->fields.n; i++) {
+		const struct setting *s = setting_of(m, m->record->fields.at[i]->name);
+		if (s)
+			text_add(out, "  %-*s = %s\n", width, s->field, s->text);
+	}
+}
+
+static void write_list(struct text *out, const char *title, const char *const *at, int n)
+{
+	if (n)
+		text_add(out, "\n// %s\n", title);
+	for (int i = 0; i < n; i++)
+		text_add(out, "//   %s\n", at[i]);
+}
+
+const char *write_model(struct import *m)
+{
+	struct text out = {.arena = m->arena};
+	const char *module = m->family->module->label;
+	text_add(&out, "// A %s checkpoint, from its config.json by `deployc import`.\n", json_string_value(json_at(m->root, "model_type")));
+	text_add(&out, "use %s { %s }\n\nmodel %s = %s {\n", module, m->family->name, m->name, m->family->name);
+	write_settings(m, &out);
+	text_add(&out, "}\n");
+	write_list(&out, arena_printf(m->arena, "Not in config.json, as %s has them:", m->family->name), m->absent.at, m->absent.n);
+	write_list(&out, "In config.json and not in this model:", m->left.at, m->left.n);
+	return out.at;
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""`deployc import`: the models of the fixtures run with their checkpoints and say what transformers says, the models of
+published config.json files have the right number of parameters, and what cannot be imported is refused by name.
+
+    run_import.py [WORD ...]    only the cases whose name contains a word
+"""
+import json
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+from count import count                                                                         # noqa: E402
+from harness import DEPLOYC, FIXTURES, Expected, Failed, Folder, Report, compile_spec, need_deployc, run_launcher  # noqa: E402
+
+PUBLISHED = json.loads((HERE / "published.json").read_text())
+SPEC = """use "{file}" as found
+use std.clusters {{ CPUHost }}
+use std.plans {{ Megatron }}
+use std.workload {{ Inference }}
+
+deploy Test {{
+  model    = found.{name}
+  cluster  = CPUHost {{ ranks = 2; device.memory = 2 TiB }}
+  plan     = Megatron {{ tp = 2 }}
+  workload = Inference {{ batch = 8; seq = 1..64; output = 64; chunk = 64; page = 16 }}
+  assert params == {params} param
+}}
+"""
+
+
+def run_import(config, folder, name):
+    """(exit code, text of the model or None, stderr)"""
+    place, out = folder / name, folder / f"{name}.deploy"
+    place.mkdir(exist_ok=True)
+    out.unlink(missing_ok=True)
+    (place / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    done = subprocess.run([DEPLOYC, "import", place, "-o", out], capture_output=True, text=True, timeout=20)
+    return done.returncode, out.read_text() if out.exists() else None, done.stderr
+
+
+def imported(config, folder, name):
+    code, text, said = run_import(config, folder, name)
+    if code or text is None:
+        raise Failed(f"exit code {code}: {said.strip()[:200]}")
+    return text, said
+
+
+def spec_of(config, name):
+    return SPEC.format(file=f"{name}.deploy", name=name, params=count(config))
+
+
+def run_fixture(model, folder):
+    """The imported model with the checkpoint that it was imported from: the same tokens as transformers."""
+    config, expected = json.loads((FIXTURES / model / "config.json").read_text()), Expected(model)
+    name = model + "_found"
+    imported(config, folder, name)
+    launcher = compile_spec(spec_of(config, name), folder, f"{model}_run")
+    run, _ = run_launcher(launcher, model, expected.prompts, expected.logits.shape[1], folder)
+    for prompt, tokens in zip(expected.prompts, expected.tokens):
+        if run.of(prompt) != [tokens.tolist()]:
+            raise Failed(f"{prompt} continues {run.of(prompt)}, transformers says {tokens.tolist()}")
+
+
+def run_published(name, folder):
+    config = PUBLISHED[name]
+    text, said = imported(config, folder, name)
+    for field in ("initializer_range", "use_cache"):
+        if f"//   {field} = " not in text or f"not expressed: {field} = " not in said:
+            raise Failed(f"{field} is not listed as left")
+    for absent in ("head_dim",) if "head_dim" not in config and "num_key_value_heads" in config and "q_lora_rank" not in config else ():
+        if f"//   {absent}\n" not in text:
+            raise Failed(f"{absent}, which the file lacks, is not listed")
+    (folder / "check.deploy").write_text(spec_of(config, name))
+    done = subprocess.run([DEPLOYC, "check", folder / "check.deploy"], capture_output=True, text=True, timeout=20)
+    if done.returncode:
+        raise Failed(done.stderr.strip()[:300])
+
+
+def changed(name, **values):
+    return {**{k: v for k, v in PUBLISHED[name].items() if values.get(k) is not ...}, **{k: v for k, v in values.items() if v is not ...}}
+
+
+REFUSED = {
+    "another activation": (changed("Qwen3_8B", hidden_act="gelu"), 'hidden_act is "gelu", and Qwen3 has "silu"'),
+    "another scaling": (changed("Llama_3_1_8B", rope_scaling={"rope_type": "yarn", "factor": 4.0}), "rope_scaling"),
+    "heads of no group": (changed("Llama_3_1_8B", num_attention_heads=30, head_dim=128), "num_attention_heads is 30"),
+    "dense layers between": (changed("Qwen3_30B_A3B", mlp_only_layers=[1]), "mlp_only_layers is [1], and Qwen3MoE has []"),
+    "a window": (changed("Mixtral_8x7B", sliding_window=4096), "sliding_window is 4096"),
+    "more chosen than there are": (changed("Mixtral_8x7B", num_experts_per_tok=9), "top_k picks among the experts"),
+    "another family": (changed("Llama_3_1_8B", model_type="gpt2"), "no family of the library has model_type `gpt2`; there are"),
+    "no family": (changed("Llama_3_1_8B", model_type=...), "has no model_type"),
+    "no JSON": ("{\n  3\n}", "config.json:2:"),
+    "a list": ("[]", "is no JSON object"),
+    "a word for a number": (changed("Llama_3_1_8B", hidden_size="wide"), "d_model"),
+}
+
+
+def run_refused(case, folder):
+    config, word = REFUSED[case]
+    code, text, said = run_import(config, folder, "Refused")
+    if code != 1 or text is not None or word not in said:
+        raise Failed(f"exit code {code}, {'wrote a model' if text else 'wrote nothing'}: {said.strip()[:200]}")
+
+
+def run_kept(folder):
+    """A name that no entry has is listed with its value, below the object it is in; null is not."""
+    text, _ = imported(changed("Qwen3_8B", new_thing={"a": [1, 2], "b": None}, mystery="x"), folder, "Kept")
+    if "//   new_thing.a = [1,2]\n" not in text or '//   mystery = "x"\n' not in text or "new_thing.b" in text:
+        raise Failed("new names are not listed")
+
+
+def main():
+    need_deployc()
+    report = Report()
+    with Folder() as folder:
+        fixtures = sorted(f.parent.name for f in FIXTURES.glob("*/config.json"))
+        cases = [(f"fixture {m}", lambda m=m: run_fixture(m, folder)) for m in fixtures]
+        cases += [(f"published {m}", lambda m=m: run_published(m, folder)) for m in PUBLISHED]
+        cases += [(f"refused: {c}", lambda c=c: run_refused(c, folder)) for c in REFUSED]
+        cases += [("what is left is listed", lambda: run_kept(folder))]
+        for name, case in cases:
+            if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
+                report.check(name, case)
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
