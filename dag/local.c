@@ -27,6 +27,7 @@ int infer_emit(struct infer *f, int value, const int *args, int n, struct layout
 	for (int i = 0; i < n; i++) out.args[i] = args[i];
 	out.where = n ? where_of(f, value, args, n) : (enum where)position_of(f->l, value);
 	out.body = program_body(f->l->program, value);
+	if (f->l->deploy->reduce_f32 && layout.pending.n && (v->dtype == DTYPE_BF16 || v->dtype == DTYPE_F16)) out.dtype = DTYPE_F32;
 	vec_push(f->l->arena, &f->ph->values, out);
 	return f->ph->of_program[value] = f->ph->values.n - 1;
 }

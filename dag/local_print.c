@@ -1,7 +1,7 @@
 /* Text of the local level (--emit=dag-local), and its checker. */
 #include "local.h"
 
-static const char *const local_op_text[LOCAL_OPS] = { "op", "const", "angles", "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "slice" };
+static const char *const local_op_text[LOCAL_OPS] = { "op", "const", "angles", "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "slice", "round" };
 static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
 
 static void print_type(const struct local *l, const struct local_value *v, FILE *out)
@@ -68,7 +68,7 @@ static const char *check_value(const struct local *l, const struct local_phase *
 	}
 	for (int i = 0; i < v->n_args; i++)
 		if (v->args[i] >= at) return arena_printf(arena, "%%%d uses %%%d, which comes later", at, v->args[i]);
-	if (v->op == LOCAL_OP || v->op == LOCAL_CONST || v->op == LOCAL_ANGLES) return NULL;
+	if (v->op == LOCAL_OP || v->op == LOCAL_CONST || v->op == LOCAL_ANGLES || v->op == LOCAL_ROUND) return NULL;
 	return v->atoms.n ? NULL : arena_printf(arena, "%%%d is a collective over nothing", at);
 }
 

@@ -79,6 +79,7 @@ void lower_emit(struct lower *w, int local, int moe, struct instr i, const char 
 int  lower_op_name(struct lower *w, int local, const char *what);        /* "layer.attn: contract q", as an index */
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
 
+bool lower_is_rows(const struct lower *w, int local);   /* pointwise, a reduction, a rounding: part of a rows kernel */
 /* lower_rows.c: the bytes of a value without gaps, computing its chain if it is virtual, copying if it is a view with gaps.
  * `order`: its axes, major to minor, or NULL. */
 const struct phys *lower_ready(struct lower *w, int local, const int *order);

@@ -120,7 +120,7 @@ void lower_contract(struct lower *w, int local)
 	struct kernel k = kernel_of(KERNEL_CONTRACT);
 	struct kernel_contract *c = &k.contract;
 	struct phys y = *x;
-	y.dtype = s->dtype;
+	y.dtype = v->dtype;
 	set_extents(w, c, x, &a, &w->ph->values.at[wi], &y);
 	c->x = x->dtype, c->y = y.dtype, c->w = param->dtype;
 	c->pack.n_tile = w->target->n_tile;

@@ -213,7 +213,7 @@ void lower_combine(struct lower *w, int local)
 	sum.n_dims = 0;
 	for (int i = 0; i < y.n_dims; i++) sum.dim[sum.n_dims++] = y.dim[i];
 	phys_make_contiguous(&sum);
-	bool direct = s->dtype == DTYPE_F32;
+	bool direct = v->dtype == DTYPE_F32;
 	struct phys acc = sum;
 	acc.dtype = DTYPE_F32;
 	if (direct) acc = *lower_define(w, local, acc);
@@ -227,7 +227,7 @@ void lower_combine(struct lower *w, int local)
 	cast.rows.dims = cast.rows.n_inputs = cast.rows.n_outputs = cast.rows.n_nodes = 1;
 	cast.rows.extent[0] = acc.row_stride;
 	cast.rows.input[0] = (struct rows_operand){ DTYPE_F32, acc.row_stride, { 1 } };
-	cast.rows.output[0] = (struct rows_operand){ s->dtype, acc.row_stride, { 1 } };
+	cast.rows.output[0] = (struct rows_operand){ v->dtype, acc.row_stride, { 1 } };
 	const struct phys *to = lower_define(w, local, sum);
 	struct argument a[3] = { arg_phys(&acc), arg_phys(to), arg_number(index.rows) };
 	lower_launch(w, local, -1, &cast, a, 3, "combine: round");

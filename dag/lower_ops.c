@@ -146,11 +146,11 @@ void lower_op(struct lower *w, int local)
 	const struct value *s = lower_source(w, local);
 	if (v->op == LOCAL_ANGLES) lower_angles(w, local);
 	else if (v->op == LOCAL_CONST) lower_source_value(w, local);
-	else if (v->op != LOCAL_OP) lower_collective(w, local);
-	else if (op_is_pointwise(s->op) || op_is_reduce(s->op) || s->op == OP_IOTA) {
+	else if (lower_is_rows(w, local)) {
 		w->phys[local] = lower_shape(w, local);
 		w->phys[local].state = PHYS_VIRTUAL;
-	} else switch (s->op) {
+	} else if (v->op != LOCAL_OP) lower_collective(w, local);
+	else switch (s->op) {
 	case OP_INPUT: case OP_PARAM: lower_source_value(w, local); break;
 	case OP_CARRY: case OP_FINAL: lower_carry(w, local); break;
 	case OP_RENAME: case OP_PIECE: lower_view(w, local); break;

@@ -12,10 +12,10 @@ struct chain {
 	int *node_of, n_done, *done;            /* local value -> node, for the values in `done` */
 };
 
-static bool is_virtual_op(const struct lower *w, int local)
+bool lower_is_rows(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	if (v->op != LOCAL_OP) return false;
+	if (v->op != LOCAL_OP) return v->op == LOCAL_ROUND;
 	enum op op = lower_source(w, local)->op;
 	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA;
 }
@@ -47,7 +47,7 @@ static enum rows_op rows_op_of(enum op op)
 static bool may_inline(const struct chain *c, int user, int arg)
 {
 	const struct lower *w = c->w;
-	if (!is_virtual_op(w, arg) || w->phys[arg].state == PHYS_READY || w->phys[arg].state == PHYS_NONE) return false;
+	if (!lower_is_rows(w, arg) || w->phys[arg].state == PHYS_READY || w->phys[arg].state == PHYS_NONE) return false;
 	const struct value *a = lower_source(w, arg), *u = lower_source(w, user);
 	const struct phys *p = &w->phys[arg];
 	bool same_call = a->call >= 0 && a->call == u->call && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
@@ -77,6 +77,10 @@ static int build_op(struct chain *c, int local)
 	struct lower *w = c->w;
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
+	if (v->op == LOCAL_ROUND) {
+		int node = build(c, local, v->args[0]);
+		return local == c->root ? node : add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
+	}
 	int args[3] = { 0 }, run_over = op_is_reduce(s->op) ? s->over[0] : s->op == OP_IOTA ? v->axes[0] : -1;
 	if (run_over >= 0 && !w->l->program->axes.at[run_over].extent && !w->failed)
 		lower_unsupported(w, s->span, "`%s` along the run-time axis `%s`", op_name(s->op), w->l->program->axes.at[run_over].name);
@@ -88,7 +92,7 @@ static int build_op(struct chain *c, int local)
 		c->reduced = v->axes[0];
 	} else if (s->op != OP_CAST)
 		node = add_node(c, rows_op_of(s->op), args[0], args[1], args[2], 0, DTYPE_F32);
-	if (s->dtype != DTYPE_F32 && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, s->dtype);
+	if (v->dtype != DTYPE_F32 && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
 	return node;
 }
 

@@ -182,6 +182,25 @@ static int emit_move(struct local_phase *ph, const struct plan *p, int value, co
 	return ph->values.n - 1;
 }
 
+/* A sum that travelled in f32 (`comm { reduce = f32 }`) is rounded where it is whole. */
+static int round_sum(struct local *l, struct local_phase *ph, int value, int region)
+{
+	struct local_value v = ph->values.at[value];
+	const struct value *s = &l->program->values.at[v.source];
+	if (s->type != TYPE_FLOAT || v.dtype == s->dtype || v.layout.pending.n || v.op == LOCAL_ANGLES || v.op == LOCAL_CONST) return value;
+	for (int i = value + 1; i < ph->values.n; i++)
+		if (ph->values.at[i].op == LOCAL_ROUND && ph->values.at[i].args[0] == value) return i;
+	v.op = LOCAL_ROUND;
+	v.args = arena_array(l->arena, int, 1);
+	v.args[0] = value;
+	v.n_args = 1;
+	v.dtype = s->dtype;
+	v.atoms.n = 0;
+	v.region = region;
+	vec_push(l->arena, &ph->values, v);
+	return ph->values.n - 1;
+}
+
 int reshard(struct local *l, struct local_phase *ph, int value, const struct layout *want, int region, int user, const char *why)
 {
 	const struct local_value *v = &ph->values.at[value];
@@ -195,5 +214,5 @@ int reshard(struct local *l, struct local_phase *ph, int value, const struct lay
 	}
 	for (int i = 0; i < p.n; i++)
 		if (!atoms_equal(&p.now[i], &want->axis[i]) && !l->sink->errors) internal_error("no way to reshard %%%d", value);
-	return value;
+	return round_sum(l, ph, value, region);
 }

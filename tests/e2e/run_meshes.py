@@ -53,6 +53,7 @@ MESHES = [
     ("mixtral", "f32", 2, "Megatron { ep = 2 }", QUEUE),
     ("mixtral", "bf16", 1, "Megatron {}", WORKLOAD),
     ("mixtral", "bf16", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("mixtral", "bf16", 8, "Megatron { pp = 2; ep = 2; tp = 2; comm { reduce = f32 } }", WORKLOAD),
 
     ("qwen3", "f32", 1, "Megatron {}", WORKLOAD),                                                # odd extents, norms of heads
     ("qwen3", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                          # 3 kv heads on 2: q_group is cut
