@@ -10,7 +10,8 @@ struct rect { uint64_t at, pitch, width, rows; };
 struct device {
 	/* Zeroed memory, aligned for any kernel. Lives until close. */
 	uint64_t (*alloc)(struct device *d, uint64_t bytes);
-	/* Copies; on the host the rows lie one behind the other. They come after all earlier launches. */
+	/* Copies; on the host the rows lie one behind the other. They come after all earlier launches. Several threads may
+	 * write at once. */
 	void (*read)(struct device *d, void *to, struct rect from);
 	void (*write)(struct device *d, struct rect to, const void *from);
 	void (*fill)(struct device *d, uint64_t at, int byte, uint64_t bytes);

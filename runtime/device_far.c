@@ -2,6 +2,7 @@
  * mapped in the helper only, so a rank that dereferences one ends with a fault. For tests. */
 #include "device.h"
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static const uint64_t FAR_BASE = 0x200000000000, FAR_GAP = 1 << 21;
 
 struct far_request { int32_t op, kernel, n_args, byte; struct rect rect; };
 
-struct far { struct device device; struct reporter reporter; int socket; pid_t helper; };
+struct far { struct device device; struct reporter reporter; int socket; pid_t helper; pthread_mutex_t writing; };
 
 static bool send_all(int socket, const void *data, size_t n)
 {
@@ -102,8 +103,10 @@ static void far_read(struct device *d, void *to, struct rect from)
 static void far_write(struct device *d, struct rect to, const void *from)
 {
 	struct far *f = (struct far *)d;
+	pthread_mutex_lock(&f->writing);
 	far_send(f, &(struct far_request){ .op = FAR_WRITE, .rect = to }, sizeof(struct far_request));
 	far_send(f, from, to.width * to.rows);
+	pthread_mutex_unlock(&f->writing);
 }
 
 static void far_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
@@ -134,6 +137,7 @@ static void far_close(struct device *d)
 	far_ask(f, (struct far_request){ .op = FAR_CLOSE });
 	close(f->socket);
 	waitpid(f->helper, NULL, 0);
+	pthread_mutex_destroy(&f->writing);
 	free(f);
 }
 
@@ -210,6 +214,7 @@ struct device *device_far_open(const struct device_options *o)
 	}
 	close(pair[1]);
 	f->socket = pair[0];
+	pthread_mutex_init(&f->writing, NULL);
 	f->reporter = o->reporter;
 	f->device = (struct device){ far_alloc, far_read, far_write, far_fill, far_launch, far_sync, far_close };
 	return &f->device;

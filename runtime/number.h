@@ -5,6 +5,12 @@
 #include <string.h>
 #include "abi.h"
 
+/* number.c: runs of n; what is stored may have any alignment. */
+void numbers_widen(uint32_t dtype, const void *from, int n, float *to);
+void numbers_narrow(uint32_t dtype, const float *from, int n, void *to);
+/* Uniform in center +- scale: number i is a function of the seed and at + i * stride, modulo 2^32. */
+void numbers_random(uint64_t seed, uint32_t at, uint32_t stride, int n, float center, float scale, float *to);
+
 static inline size_t dtype_size(uint32_t t) { return t == DR_F32 || t == DR_I32 ? 4 : 2; }
 
 static inline float f32_of_bits(uint32_t b)
@@ -32,13 +38,13 @@ static inline uint16_t bf16_of_f32(float f)
 	return (uint16_t)((b + 0x7fff + (b >> 16 & 1)) >> 16);
 }
 
-/* Exponents are moved by a multiplication, which also makes subnormals right; infinity and NaN are set apart. */
+/* Exponents are moved by a multiplication, which also makes subnormals right; infinity and NaN are set apart. Both are
+ * worked out and one is chosen, so that a loop of these becomes vectors. */
 static inline float f32_of_f16(uint16_t h)
 {
 	uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
-	if ((h & 0x7c00) == 0x7c00)
-		return f32_of_bits(sign | rest | 0x7f800000u);
-	return f32_of_bits(sign | bits_of_f32(f32_of_bits(rest) * 0x1p112f));
+	uint32_t finite = bits_of_f32(f32_of_bits(rest) * 0x1p112f), special = rest | 0x7f800000u;
+	return f32_of_bits(sign | ((h & 0x7c00) == 0x7c00 ? special : finite));
 }
 
 /* To nearest, ties to even; beyond 65504 + half a step: infinity. */

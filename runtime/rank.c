@@ -40,7 +40,7 @@ static void open_rank(struct rank *r)
 	step_open(&r->step, job->plan);
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);
-	weights_load(job->plan, r->index, job->checkpoint, r->device, &r->memory, &r->reporter);
+	weights_load(job->plan, r->index, job->checkpoint, r->device, &r->memory, job->threads, &r->reporter);
 	r->comm->barrier(r->comm, job->plan->n_groups, true);
 	activity(r, ACTIVITY_WAIT);
 }

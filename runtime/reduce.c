@@ -20,19 +20,6 @@ static void add_part(uint32_t dtype, const void *part, int n, float *sum)
 			sum[i] += f32_of_f16(half[i]);
 }
 
-static void store(uint32_t dtype, const float *sum, int n, void *out)
-{
-	uint16_t *half = out;
-	if (dtype == DR_F32)
-		memcpy(out, sum, (size_t)n * sizeof *sum);
-	else if (dtype == DR_BF16)
-		for (int i = 0; i < n; i++)
-			half[i] = bf16_of_f32(sum[i]);
-	else
-		for (int i = 0; i < n; i++)
-			half[i] = f16_of_f32(sum[i]);
-}
-
 static void reduce_i32(const void *const *part, int members, size_t offset, int n, void *out)
 {
 	uint32_t *sum = out;
@@ -53,5 +40,5 @@ void reduce_block(uint32_t dtype, const void *const *part, int members, size_t o
 	float sum[REDUCE_BLOCK] = { 0 };
 	for (int m = 0; m < members; m++)
 		add_part(dtype, (const char *)part[m] + offset, n, sum);
-	store(dtype, sum, n, out);
+	numbers_narrow(dtype, sum, n, out);
 }

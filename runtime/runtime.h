@@ -73,7 +73,7 @@ void source_read(const struct source *s, int64_t flat, int64_t stride, int64_t n
 struct memory;
 /* Writes this rank's params, constants and expert maps to its device. */
 void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d, const struct memory *m,
-                  const struct reporter *r);
+                  int threads, const struct reporter *r);
 void tables_load(const struct plan *plan, int rank, struct device *d, const struct memory *m);
 
 /* ---- allocator.c: all device memory of a rank ---------------------------------------------------------------------- */

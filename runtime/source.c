@@ -2,55 +2,49 @@
 #include "number.h"
 #include "runtime.h"
 
-/* splitmix64: a good hash of a counter. */
-static uint64_t mix(uint64_t x)
+enum { RUN = 1024 };            /* elements that are converted at a time */
+
+/* n elements of `size` bytes, `stride` elements from one to the next, side by side. */
+static inline void copy_apart(char *to, const unsigned char *from, int64_t stride, int64_t n, size_t size)
 {
-	x += 0x9e3779b97f4a7c15u;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return x ^ x >> 31;
+	for (int64_t i = 0; i < n; i++)
+		memcpy(to + (size_t)i * size, from + (size_t)(i * stride) * size, size);
 }
 
-static float random_at(const struct source *s, int64_t at)
+static void copy_elements(void *to, const struct tensor *t, int64_t flat_at, int64_t stride, int64_t n)
 {
-	float unit = (float)(mix(s->seed ^ (uint64_t)at) >> 40) * 0x1p-23f - 1.0f;
-	return s->center + s->scale * unit;
-}
-
-/* Files do not align their data. */
-static float stored_at(const struct tensor *t, int64_t at)
-{
-	uint16_t half;
-	float full;
-	if (t->dtype == DR_F32) {
-		memcpy(&full, t->data + at * 4, sizeof full);
-		return full;
-	}
-	memcpy(&half, t->data + at * 2, sizeof half);
-	return t->dtype == DR_BF16 ? f32_of_bf16(half) : f32_of_f16(half);
-}
-
-static void put(uint32_t dtype, void *to, int64_t i, float f)
-{
-	if (dtype == DR_F32)
-		((float *)to)[i] = f;
+	size_t size = dtype_size(t->dtype);
+	const unsigned char *from = t->data + (size_t)flat_at * size;
+	if (stride == 1)
+		memcpy(to, from, (size_t)n * size);
+	else if (size == 2)
+		copy_apart(to, from, stride, n, 2);
 	else
-		((uint16_t *)to)[i] = dtype == DR_BF16 ? bf16_of_f32(f) : f16_of_f32(f);
+		copy_apart(to, from, stride, n, 4);
+}
+
+/* At most RUN elements as f32. */
+static void read_run(const struct source *s, int64_t flat_at, int64_t stride, int n, float *to)
+{
+	float stored[RUN];
+	if (!s->tensor) {
+		numbers_random(s->seed, (uint32_t)flat_at, (uint32_t)stride, n, s->center, s->scale, to);
+		return;
+	}
+	copy_elements(stored, s->tensor, flat_at, stride, n);
+	numbers_widen(s->tensor->dtype, stored, n, to);
 }
 
 void source_read(const struct source *s, int64_t flat_at, int64_t stride, int64_t n, uint32_t dtype, void *to)
 {
-	size_t size = dtype_size(dtype);
-	if (!s->tensor) {
-		for (int64_t i = 0; i < n; i++)
-			put(dtype, to, i, random_at(s, flat_at + i * stride));
-	} else if (s->tensor->dtype != dtype) {
-		for (int64_t i = 0; i < n; i++)
-			put(dtype, to, i, stored_at(s->tensor, flat_at + i * stride));
-	} else if (stride == 1) {
-		memcpy(to, s->tensor->data + (size_t)flat_at * size, (size_t)n * size);
-	} else {
-		for (int64_t i = 0; i < n; i++)
-			memcpy((char *)to + (size_t)i * size, s->tensor->data + (size_t)(flat_at + i * stride) * size, size);
+	if (s->tensor && s->tensor->dtype == dtype) {
+		copy_elements(to, s->tensor, flat_at, stride, n);
+		return;
+	}
+	for (int64_t at = 0; at < n; at += RUN) {
+		float run[RUN];
+		int length = n - at < RUN ? (int)(n - at) : RUN;
+		read_run(s, flat_at + at * stride, stride, length, run);
+		numbers_narrow(dtype, run, length, (char *)to + (size_t)at * dtype_size(dtype));
 	}
 }

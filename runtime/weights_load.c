@@ -1,11 +1,18 @@
 /* A rank's slices of the params, into device memory: reordered into the tiles that kernels read (struct packing of
- * dag/kernel.h) in host buffers of bounded size. Constants and expert maps as well. */
+ * dag/kernel.h) in host buffers of bounded size, by as many threads as kernels have. Constants and expert maps as well. */
 #include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include "number.h"
 #include "runtime.h"
 
-enum { BUFFER_BYTES = 4 << 20 };
+enum {
+	BLOCK_BYTES = 1 << 20,          /* tiles that a thread fills before it hands them to the device */
+	CACHE_LINE = 64,
+	BLOCK_PAIRS = 16                /* pairs of each row that are interleaved before the next ones */
+};
 
 /* Axes that count as one: a mixed radix number, major to minor. */
 struct digits { uint32_t axis[MAX_AXES]; int n; int64_t size; };
@@ -22,7 +29,7 @@ struct transfer {
 	int64_t index[MAX_AXES];                        /* global index along each axis; those of k count from the slice's begin */
 	int64_t keyed[MAX_AXES]; bool has_source;       /* what `source` was looked up for */
 	struct source source;
-	unsigned char *row;                             /* [k_padded] elements of one n */
+	unsigned char *rows; size_t row_bytes;          /* [n_tile][k_padded] elements on their way into a tile */
 };
 
 static void add_digit(struct digits *d, uint32_t axis, uint32_t local)
@@ -96,7 +103,7 @@ static void look_up_source(struct transfer *t)
 
 /* ---- reordering --------------------------------------------------------------------------------------------------- */
 /* The k elements of the current g and n, in runs along the last axis of k. */
-static void read_row(struct transfer *t)
+static void read_row(struct transfer *t, unsigned char *row)
 {
 	size_t size = dtype_size(t->param->dtype);
 	int64_t run = t->k.n ? t->axes[t->k.axis[t->k.n - 1]].local : 1;
@@ -107,65 +114,110 @@ static void read_row(struct transfer *t)
 		look_up_source(t);
 		for (uint32_t a = 0; a < t->param->axes.n; a++)
 			flat_at += t->index[a] * t->axes[a].stride;
-		source_read(&t->source, flat_at, stride, run, t->param->dtype, t->row + (size_t)at * size);
+		source_read(&t->source, flat_at, stride, run, t->param->dtype, row + (size_t)at * size);
 	}
 }
 
-static inline void place_pairs(const struct transfer *t, unsigned char *tile, int64_t i, size_t pair)
+/* Pair k of row i becomes pair k * n_tile + i. A few cache lines of each row at a time. */
+static inline void interleave_pairs(const struct transfer *t, unsigned char *tile, int64_t n_tile, size_t pair)
 {
-	for (int64_t k = 0; k < t->k_padded / t->k_pair; k++)
-		memcpy(tile + (size_t)(k * t->n_tile + i) * pair, t->row + (size_t)k * pair, pair);
+	int64_t pairs = t->k_padded / t->k_pair;
+	for (int64_t from = 0; from < pairs; from += BLOCK_PAIRS)
+		for (int64_t k = from; k < from + BLOCK_PAIRS && k < pairs; k++)
+			for (int64_t i = 0; i < n_tile; i++)
+				memcpy(tile + (size_t)(k * n_tile + i) * pair, t->rows + (size_t)i * t->row_bytes + (size_t)k * pair, pair);
 }
 
-/* Row i of a tile: k elements in pairs, n_tile pairs between one and the next. The usual sizes are constants to the
- * compiler: a copy of a pair is then one instruction. */
-static void place_row(const struct transfer *t, unsigned char *tile, int64_t i)
+/* The usual sizes are constants to the compiler: a copy of a pair is then one instruction. */
+static void interleave(const struct transfer *t, unsigned char *tile)
 {
 	size_t pair = (size_t)t->k_pair * dtype_size(t->param->dtype);
-	if (t->n_tile == 1)
-		memcpy(tile, t->row, (size_t)(t->k_padded / t->k_pair) * pair);
-	else if (pair == 2)
-		place_pairs(t, tile, i, 2);
+	if (pair == 4 && t->n_tile == 32)
+		interleave_pairs(t, tile, 32, 4);
 	else if (pair == 4)
-		place_pairs(t, tile, i, 4);
+		interleave_pairs(t, tile, t->n_tile, 4);
 	else
-		place_pairs(t, tile, i, pair);
+		interleave_pairs(t, tile, t->n_tile, pair);
 }
 
 /* Tile number `number` of all groups'; rows behind the last are zeros. */
 static void fill_tile(struct transfer *t, unsigned char *tile, int64_t number)
 {
-	size_t bytes = (size_t)(t->k_padded * t->n_tile) * dtype_size(t->param->dtype);
 	int64_t first = number % t->tiles * t->n_tile;
-	if (first + t->n_tile > t->n.size)
-		memset(tile, 0, bytes);
 	set_digits(t, &t->g, number / t->tiles);
-	for (int64_t i = 0; i < t->n_tile && first + i < t->n.size; i++) {
-		set_digits(t, &t->n, first + i);
-		read_row(t);
-		place_row(t, tile, i);
+	if (t->n_tile == 1) {
+		set_digits(t, &t->n, first);
+		read_row(t, tile);
+		return;
 	}
+	for (int64_t i = 0; i < t->n_tile; i++) {
+		unsigned char *row = t->rows + (size_t)i * t->row_bytes;
+		set_digits(t, &t->n, first + i);
+		if (first + i < t->n.size)
+			read_row(t, row);
+		else
+			memset(row, 0, t->row_bytes);
+	}
+	interleave(t, tile);
 }
 
-static void load_param(struct transfer *t, struct device *d, uint64_t to, const struct reporter *r)
+/* ---- a param ------------------------------------------------------------------------------------------------------ */
+/* What the threads share that load one param: each takes the next `room` tiles. */
+struct loading {
+	const struct transfer *transfer;
+	struct device *device; uint64_t to;
+	int64_t tiles, room; size_t tile_bytes;
+	atomic_llong next;
+};
+
+static void *load_tiles(void *arg)
+{
+	struct loading *l = arg;
+	struct transfer t = *l->transfer;
+	unsigned char *block = host_alloc((size_t)l->room, l->tile_bytes);
+	t.rows = host_alloc((size_t)t.n_tile, t.row_bytes);     /* zeros: the second half of an odd k's last pair stays one */
+	for (int64_t at; (at = atomic_fetch_add(&l->next, l->room)) < l->tiles;) {
+		int64_t n = l->tiles - at < l->room ? l->tiles - at : l->room;
+		for (int64_t i = 0; i < n; i++)
+			fill_tile(&t, block + (size_t)i * l->tile_bytes, at + i);
+		l->device->write(l->device, flat(l->to + (uint64_t)at * l->tile_bytes, (uint64_t)n * l->tile_bytes), block);
+	}
+	free(t.rows);
+	free(block);
+	return NULL;
+}
+
+/* The calling thread and as many others as there is work for; a thread that cannot be had is done without. */
+static void load_with_threads(struct loading *l, int threads)
+{
+	int64_t blocks = (l->tiles + l->room - 1) / l->room;
+	int others = 0, most = (int)(blocks < threads ? blocks : threads) - 1;
+	pthread_t *other = host_alloc((size_t)threads, sizeof *other);
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (others < most && !pthread_create(&other[others], NULL, load_tiles, l))
+		others++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	load_tiles(l);
+	while (others)
+		pthread_join(other[--others], NULL);
+	free(other);
+}
+
+static void load_param(struct transfer *t, struct device *d, uint64_t to, int threads, const struct reporter *r)
 {
 	split_axes(t);
 	size_t size = dtype_size(t->param->dtype), tile = (size_t)(t->k_padded * t->n_tile) * size;
-	int64_t tiles = t->g.size * t->tiles, room = tile > BUFFER_BYTES ? 1 : (int64_t)(BUFFER_BYTES / tile);
+	int64_t tiles = t->g.size * t->tiles, room = tile > BLOCK_BYTES ? 1 : (int64_t)(BLOCK_BYTES / tile);
 	if ((uint64_t)tiles * tile > t->param->bytes)
 		rank_fail(r, "internal: %s has %llu bytes, planned are %llu", plan_string(t->plan, t->param->path),
 		          (unsigned long long)tiles * tile, (unsigned long long)t->param->bytes);
-	room = room < tiles ? room : tiles;
-	unsigned char *buffer = host_alloc((size_t)room, tile);
-	t->row = host_alloc((size_t)t->k_padded, size);
-	for (int64_t at = 0; at < tiles; at += room) {
-		int64_t n = tiles - at < room ? tiles - at : room;
-		for (int64_t i = 0; i < n; i++)
-			fill_tile(t, buffer + (size_t)i * tile, at + i);
-		d->write(d, flat(to + (uint64_t)at * tile, (uint64_t)n * tile), buffer);
-	}
-	free(t->row);
-	free(buffer);
+	/* An odd number of cache lines: the rows of a tile do not compete for the same place in a cache. */
+	t->row_bytes = (((size_t)t->k_padded * size + CACHE_LINE - 1) / CACHE_LINE | 1) * CACHE_LINE;
+	struct loading l = { .transfer = t, .device = d, .to = to, .tiles = tiles, .room = room < tiles ? room : tiles,
+		.tile_bytes = tile };
+	load_with_threads(&l, threads);
 }
 
 /* Does the rank's stage have the param's space? */
@@ -176,7 +228,7 @@ static bool has_space(const struct plan *plan, int rank, uint32_t space)
 }
 
 void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d, const struct memory *m,
-                  const struct reporter *r)
+                  int threads, const struct reporter *r)
 {
 	const struct dr_stage *stage = &plan->stages[plan_stage(plan, rank)];
 	for (uint32_t i = 0; i < plan->head->params.n; i++) {
@@ -192,7 +244,7 @@ void weights_load(const struct plan *plan, int rank, const struct checkpoint *c,
 			if (!plan_has_param(plan, p, layer))
 				continue;
 			uint64_t to = m->base[p->space] + p->offset + (p->in_loop ? plan_layer_offset(plan, begin, layer) : 0);
-			load_param(&t, d, to, r);
+			load_param(&t, d, to, threads, r);
 		}
 	}
 }

@@ -143,7 +143,7 @@ static struct loaded load(struct blob_builder *b, const struct dr_param *param, 
 	l.device = device_open("cpu", &o);
 	memset(&l.memory, 0, sizeof l.memory);
 	l.memory.base[param->space] = l.device->alloc(l.device, param->offset + 4 * param->bytes);
-	weights_load(&l.plan, rank, c, l.device, &l.memory, &r);
+	weights_load(&l.plan, rank, c, l.device, &l.memory, 2, &r);
 	checkpoint_close(c);
 	return l;
 }

@@ -1,0 +1,49 @@
+/* Runs of numbers between storage formats and f32. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")      /* makes vectors of these loops, which -O2 does not */
+#endif
+#include "number.h"
+
+/* Files do not align their data. */
+static inline uint16_t half_at(const void *from, int i)
+{
+	uint16_t half;
+	memcpy(&half, (const char *)from + (size_t)i * sizeof half, sizeof half);
+	return half;
+}
+
+void numbers_widen(uint32_t dtype, const void *from, int n, float *to)
+{
+	if (dtype == DR_F32)
+		memcpy(to, from, (size_t)n * sizeof *to);
+	else if (dtype == DR_BF16)
+		for (int i = 0; i < n; i++)
+			to[i] = f32_of_bf16(half_at(from, i));
+	else
+		for (int i = 0; i < n; i++)
+			to[i] = f32_of_f16(half_at(from, i));
+}
+
+void numbers_narrow(uint32_t dtype, const float *from, int n, void *to)
+{
+	uint16_t *half = to;
+	if (dtype == DR_F32)
+		memcpy(to, from, (size_t)n * sizeof *from);
+	else if (dtype == DR_BF16)
+		for (int i = 0; i < n; i++)
+			half[i] = bf16_of_f32(from[i]);
+	else
+		for (int i = 0; i < n; i++)
+			half[i] = f16_of_f32(from[i]);
+}
+
+void numbers_random(uint64_t seed, uint32_t at, uint32_t stride, int n, float center, float scale, float *to)
+{
+	uint32_t low = (uint32_t)seed, high = (uint32_t)(seed >> 32);
+	for (int i = 0; i < n; i++) {
+		uint32_t h = (at + (uint32_t)i * stride) ^ low;         /* MurmurHash3's finalizer of a counter */
+		h = (h ^ h >> 16) * 0x85ebca6bu;
+		h = (h ^ h >> 13) * 0xc2b2ae35u ^ high;
+		to[i] = center + scale * ((float)(int32_t)(h ^ h >> 16) * 0x1p-31f);
+	}
+}
