@@ -68,8 +68,15 @@ bool sema_load(struct sema *s, const char *path);
 struct deploy **sema_deploys(struct sema *s, int *n);
 /* `require`, `assert`, `prefer` of a deployment against totals: E0806, E0802, W0811. */
 void sema_goals(struct sema *s, struct deploy *d, const struct total *totals, int n);
-/* The items of the loaded file, for --emit=ast. */
+/* The items of the loaded file, as written, and its number among the sources. */
 struct nodes sema_items(struct sema *s);
+uint32_t sema_source(struct sema *s);
+/* What a model of the loaded file is; NULL for a family, of which some field is not set, and where something was reported. */
+struct program *sema_model(struct sema *s, const char *name);
+
+/* The library: std.<name of module i>; NULL behind the last. Loading one is as loading its file. */
+const char *sema_library(int i);
+void sema_load_library(struct sema *s, int i);
 
 /* Offers another size of a mesh axis as the edit of a report, with `dp` set to what that leaves of the ranks. false: no edit. */
 bool deploy_offer_size(const struct deploy *d, struct sink *sink, struct diag *diag, int mesh_axis, int64_t size);
