@@ -43,6 +43,8 @@ static void plan_deployment(struct compilation *c, struct planned *p)
 		must_hold(schedule_check(p->schedule, &c->arena), "scheduled");
 		planner_fit(&c->arena, &c->names, &c->sink, d, p->schedule, &c->shape);
 	}
+	if (p->local)
+		planner_lint(&c->arena, &c->sink, p->local, p->schedule);
 	struct total totals[PLANNER_TOTALS];
 	int n = planner_totals(d, p->schedule, totals);
 	if (p->local && d->needs_training)

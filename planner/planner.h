@@ -28,6 +28,9 @@ const char *planner_count(struct arena *a, double n);                   /* "46.7
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct schedule *s,
                  const struct target_shape *shape);
 
+/* lint.c: W0511, W0512, W0515, W0517, W0604. `s` may be NULL. */
+void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
+
 /* report.c: the text of `deployc plan`; stable from run to run. Without a schedule, what is known of the model. */
 const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s);
 #endif

@@ -55,21 +55,23 @@ def reports(text):
 
 
 def check_forms(path):
-    text = deployc("check", path.name).stderr
+    run = re.search(r"^// run: (.+)$", path.read_text(), re.M)
+    command = run[1].split() if run else ["check"]
+    text = deployc(*command, path.name).stderr
     want = reports(text)
     assert want, "reports nothing"
     assert not ESCAPE.search(text), "colours where no terminal is"
-    colored = deployc("check", "--color=always", path.name).stderr
+    colored = deployc(*command, "--color=always", path.name).stderr
     assert ESCAPE.search(colored) and ESCAPE.sub("", colored) == text, "colours change the text"
 
-    objects = [json.loads(line) for line in deployc("check", "--error-format=json", path.name).stderr.splitlines()]
+    objects = [json.loads(line) for line in deployc(*command, "--error-format=json", path.name).stderr.splitlines()]
     got = [(o["severity"], o["code"], o["message"], o["file"], str(o["line"]), str(o["column"])) for o in objects if not o["allowed"]]
     assert got == want, f"json has {got}, text {want}"
 
-    lines = deployc("check", "--error-format=gcc", path.name).stderr
+    lines = deployc(*command, "--error-format=gcc", path.name).stderr
     got = [(m[4], m[6], m[1], m[2], m[3]) for m in GCC.finditer(lines)]
     assert got == [(s, c, f, l, k) for s, c, _, f, l, k in want], f"gcc has {got}"
-    check_sarif(deployc("check", "--error-format=sarif", path.name), [[(c, s, l, k) for s, c, _, _, l, k in want]])
+    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, l, k) for s, c, _, _, l, k in want]])
 
 
 def check_sarif(done, want):

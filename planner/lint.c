@@ -1,0 +1,277 @@
+/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches, padding,
+ * collectives that leave the fast level (language.md section 4, W05xx and W0604). Nothing here is an error. */
+#include "planner.h"
+#include <string.h>
+#include "../dag/local.h"
+
+/* Repeated work below this share of a layer is not worth a line. */
+static const double WORTH_TELLING = 0.05;
+
+struct lint {
+	struct arena *arena; struct sink *sink;
+	struct local *local; const struct deploy *deploy;
+	const struct schedule *schedule;        /* NULL: what is trained is not scheduled */
+	bool *idle[PHASES];                     /* by mesh axis */
+};
+
+/* ---- which mesh axes split what ------------------------------------------------------------------------------------ */
+
+static void mark(const struct lint *t, const struct atoms *a, bool *used)
+{
+	for (int i = 0; i < a->n; i++)
+		used[t->local->atoms.at[a->at[i]].mesh_axis] = true;
+}
+
+static void mark_layout(const struct lint *t, const struct local_value *v, bool *used)
+{
+	for (int i = 0; i < v->n_axes; i++)
+		mark(t, &v->layout.axis[i], used);
+	mark(t, &v->layout.pending, used);
+}
+
+/* Mesh axes of size 1 and those that cut the layers are busy by definition. */
+static bool *busy_axes(const struct lint *t)
+{
+	bool *used = arena_array(t->arena, bool, t->deploy->mesh.n + 1);
+	for (int i = 0; i < t->deploy->mesh.n; i++)
+		used[i] = t->deploy->mesh.at[i].size == 1;
+	mark(t, &t->local->stages, used);
+	return used;
+}
+
+static enum op op_of(const struct lint *t, const struct local_value *v)
+{
+	return t->local->program->values.at[v->source].op;
+}
+
+static bool *axes_of_phase(const struct lint *t, int phase)
+{
+	bool *used = busy_axes(t);
+	const struct local_phase *ph = &t->local->phase[phase];
+	for (int i = 0; i < ph->values.n; i++) {
+		const struct local_value *v = &ph->values.at[i];
+		if (v->op == LOCAL_OP && op_of(t, v) != OP_PARAM)
+			mark_layout(t, v, used);
+		mark(t, &v->exchange, used);
+		mark(t, &v->filter, used);
+		mark(t, &v->experts, used);
+	}
+	return used;
+}
+
+static void report_idle(const struct lint *t, int axis)
+{
+	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
+	bool always = t->idle[PHASE_PREFILL][axis] && t->idle[PHASE_DECODE][axis];
+	const char *when = always ? "" : arena_printf(t->arena, " in phase %s", phase_name(t->idle[PHASE_DECODE][axis] ? PHASE_DECODE : PHASE_PREFILL));
+	struct diag *d = diag_report(t->sink, DIAG_W0511, m->span, "mesh axis `%s` (%lld) splits nothing%s", m->name, (long long)m->size, when);
+	diag_note(t->sink, d, "%lld ranks do the same work%s", (long long)m->size, when);
+	diag_help(t->sink, d, "place an axis on `%s`, such as `batch -> %s`, or make it 1 and another larger", m->name, m->name);
+}
+
+static void find_idle(struct lint *t)
+{
+	for (int phase = 0; phase < PHASES; phase++) {
+		bool *used = axes_of_phase(t, phase);
+		t->idle[phase] = arena_array(t->arena, bool, t->deploy->mesh.n + 1);
+		for (int i = 0; i < t->deploy->mesh.n; i++)
+			t->idle[phase][i] = !used[i];
+	}
+	for (int i = 0; i < t->deploy->mesh.n; i++)
+		if (t->idle[PHASE_PREFILL][i] || t->idle[PHASE_DECODE][i])
+			report_idle(t, i);
+}
+
+/* ---- repeated matrix products -------------------------------------------------------------------------------------- */
+
+static double local_extent(const struct lint *t, int axis, const struct atoms *a)
+{
+	int64_t extent = t->local->program->axes.at[axis].extent;
+	return (double)(extent ? extent : 1) / (double)(atoms_size(t->local, a) ? atoms_size(t->local, a) : 1);
+}
+
+/* Multiplications of a rank for one of a step's tokens; axes that are known at run time count as their share of it. */
+static double products(const struct lint *t, const struct local_phase *ph, const struct local_value *v)
+{
+	const struct value *s = &t->local->program->values.at[v->source];
+	const struct local_value *x = &ph->values.at[v->args[0]];
+	double n = 1;
+	for (int i = 0; i < v->n_axes; i++)
+		n *= local_extent(t, v->axes[i], &v->layout.axis[i]);
+	for (int i = 0; i < s->n_over; i++)
+		for (int k = 0; k < x->n_axes; k++)
+			if (x->axes[k] == s->over[i])
+				n *= local_extent(t, x->axes[k], &x->layout.axis[k]);
+	return n;
+}
+
+/* Work of one region that all ranks of a mesh axis do alike. */
+struct repeated { double work; double largest; struct span span; };
+
+static void report_repeated(const struct lint *t, int phase, int axis, int region, const struct repeated *r, double share)
+{
+	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
+	struct diag *d = diag_report(t->sink, DIAG_W0512, m->span, "computation of `%s` is repeated on all %lld ranks of `%s`",
+				     t->local->program->regions.at[region].name, (long long)m->size, m->name);
+	diag_related(t->sink, d, r->span, "the largest of its products");
+	diag_note(t->sink, d, "%s: %.0f%% of a layer's multiplications on a rank; %lld of %lld ranks could do without", phase_name(phase), 100 * share,
+		  (long long)m->size - 1, (long long)m->size);
+	diag_help(t->sink, d, "place an axis of its weights on `%s`, or its tokens: `at %s { batch -> %s }`", m->name,
+		  t->local->program->regions.at[region].name, m->name);
+}
+
+static double sum_repeated(const struct lint *t, int phase, int axis, struct repeated *of_region)
+{
+	const struct local_phase *ph = &t->local->phase[phase];
+	double all = 0;
+	for (int i = 0; i < ph->values.n; i++) {
+		const struct local_value *v = &ph->values.at[i];
+		if (v->op != LOCAL_OP || v->where != WHERE_LAYER || op_of(t, v) != OP_CONTRACT)
+			continue;
+		bool *used = busy_axes(t);
+		mark_layout(t, v, used);
+		for (int k = 0; k < v->n_args; k++)
+			mark_layout(t, &ph->values.at[v->args[k]], used);
+		double n = products(t, ph, v);
+		all += n;
+		struct repeated *r = &of_region[v->region];
+		if (used[axis] || v->exchange.n || v->experts.n)
+			continue;
+		r->work += n;
+		if (n > r->largest)
+			*r = (struct repeated){r->work, n, t->local->program->values.at[v->source].span};
+	}
+	return all;
+}
+
+static void find_repeated(const struct lint *t, int phase)
+{
+	int regions = t->local->program->regions.n;
+	for (int axis = 0; axis < t->deploy->mesh.n; axis++) {
+		struct repeated *of_region = arena_array(t->arena, struct repeated, regions);
+		double all = sum_repeated(t, phase, axis, of_region);
+		for (int i = 0; i < regions && !t->idle[phase][axis]; i++)
+			if (all > 0 && of_region[i].work / all >= WORTH_TELLING)
+				report_repeated(t, phase, axis, i, &of_region[i], of_region[i].work / all);
+	}
+}
+
+/* ---- replicated caches --------------------------------------------------------------------------------------------- */
+
+static struct diag *report_copies(const struct lint *t, const struct state *s, int axis)
+{
+	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
+	struct diag *d = diag_report(t->sink, DIAG_W0515, m->span, "KV cache is replicated over `%s`", m->name);
+	diag_label(t->sink, d, "`%s` = %lld", m->name, (long long)m->size);
+	diag_related(t->sink, d, s->span, "no axis of `%s` takes all of `%s`", s->name, m->name);
+	return d;
+}
+
+static void find_copies(const struct lint *t, const struct state *s)
+{
+	bool *present = arena_array(t->arena, bool, t->local->atoms.n + 1);
+	for (int i = 0; i < s->n_axes; i++) {
+		struct atoms a = place_axis(t->local, s->axes[i], s->region, PHASE_ANY, CLASS_CACHE);
+		for (int k = 0; k < a.n; k++)
+			present[a.at[k]] = true;
+	}
+	for (int axis = 0; axis < t->deploy->mesh.n; axis++) {
+		int64_t copies = 1;
+		for (int i = 0; i < t->local->atoms.n; i++)
+			if (t->local->atoms.at[i].mesh_axis == axis && !present[i] && !atoms_have(&t->local->stages, i))
+				copies *= t->local->atoms.at[i].size;
+		if (copies == 1 || t->idle[PHASE_DECODE][axis])
+			continue;
+		struct diag *d = report_copies(t, s, axis);
+		diag_note(t->sink, d, "`%s` lies on %lld ranks alike: each holds %lld times its share", s->path, (long long)copies, (long long)copies);
+		diag_help(t->sink, d, "`%s = %lld` replicates nothing; or attend by sequences, `at attn { batch -> ... * %s }`",
+			  t->deploy->mesh.at[axis].name, (long long)(t->deploy->mesh.at[axis].size / copies), t->deploy->mesh.at[axis].name);
+	}
+}
+
+/* ---- padding ------------------------------------------------------------------------------------------------------- */
+
+/* A decode step brings one token of each sequence, in microbatches; their number is rounded up to what the ranks share. */
+static void find_padding(const struct lint *t)
+{
+	const struct schedule *s = t->schedule;
+	int64_t parts = s->microbatches > 0 ? s->microbatches : 1, tokens = (s->seqs + parts - 1) / parts, unit = s->token_multiple;
+	int64_t padded = unit > 0 ? (tokens + unit - 1) / unit * unit : tokens;
+	if (tokens < 1 || (double)(padded - tokens) / (double)padded <= 0.1)
+		return;
+	struct diag *d = diag_report(t->sink, DIAG_W0517, t->deploy->work.span, "a decode step of %lld token%s is padded to %lld",
+				     (long long)tokens, tokens == 1 ? "" : "s", (long long)padded);
+	diag_note(t->sink, d, "%lld sequences for each of their owners in %lld microbatch%s; tokens are shared out in units of %lld", (long long)s->seqs,
+		  (long long)parts, parts == 1 ? "" : "es", (long long)unit);
+	diag_help(t->sink, d, "a batch that gives each owner a multiple of %lld tokens pads nothing", (long long)(unit * parts));
+}
+
+/* ---- collectives and levels ---------------------------------------------------------------------------------------- */
+
+/* The innermost level whose units hold every line of the group; -1: the cluster names no levels. */
+static int level_of(const struct lint *t, const struct group *g)
+{
+	int outermost = -1;
+	for (int i = 0; i < g->n; i++) {
+		const struct atom *a = &t->schedule->atoms.at[g->atom[i]];
+		int64_t devices = 1, reach = a->stride * a->size;
+		for (int k = 0; k < t->deploy->levels.n; k++) {
+			devices *= t->deploy->levels.at[k].count;
+			bool inside = reach <= devices && devices % reach == 0;
+			if (!inside && k + 1 < t->deploy->levels.n)
+				continue;
+			outermost = k > outermost ? k : outermost;
+			break;
+		}
+	}
+	return outermost;
+}
+
+/* The mesh axis of the group that reaches farthest: what to change. */
+static const struct mesh_axis *farthest(const struct lint *t, const struct group *g)
+{
+	const struct atom *far = &t->schedule->atoms.at[g->atom[0]];
+	for (int i = 1; i < g->n; i++) {
+		const struct atom *a = &t->schedule->atoms.at[g->atom[i]];
+		if (a->stride * a->size > far->stride * far->size)
+			far = a;
+	}
+	return &t->deploy->mesh.at[far->mesh_axis];
+}
+
+static void check_collective(const struct lint *t, const struct collective *c)
+{
+	static const char *const kinds[] = {[DR_ALL_REDUCE] = "all-reduce", [DR_ALL_GATHER] = "all-gather", [DR_REDUCE_SCATTER] = "reduce-scatter",
+		[DR_ALL_TO_ALL] = "all-to-all"};
+	const struct group *g = &t->schedule->groups.at[c->group];
+	if (!c->per_layer || c->kind > DR_ALL_TO_ALL || g->n == 0)
+		return;
+	int level = level_of(t, g);
+	if (level < 1)
+		return;
+	const struct mesh_axis *m = farthest(t, g);
+	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
+	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in every layer", kinds[c->kind], m->name, slow->name);
+	diag_related(t->sink, d, slow->span, "%lld of the units inside it", (long long)slow->count);
+	if (d->notes.n < 2)
+		diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
+	diag_help(t->sink, d, "a mesh axis stays inside `%s` when its size and those listed behind it multiply to a divisor of %lld", fast->name,
+		  (long long)fast->count);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------------------- */
+
+void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s)
+{
+	struct lint t = {.arena = arena, .sink = sink, .local = l, .deploy = l->deploy, .schedule = s};
+	find_idle(&t);
+	for (int phase = 0; phase < PHASES; phase++)
+		find_repeated(&t, phase);
+	for (int i = 0; i < l->program->states.n; i++)
+		find_copies(&t, &l->program->states.at[i]);
+	if (!s)
+		return;
+	find_padding(&t);
+	for (int i = 0; i < s->collectives.n; i++)
+		check_collective(&t, &s->collectives.at[i]);
+}
