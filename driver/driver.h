@@ -9,7 +9,7 @@
 #define DEPLOYC_VERSION "0.1.0"
 enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2 };  /* and 70 after a bug of ours: support/arena.h */
 
-enum command { COMMAND_BUILD, COMMAND_CHECK, COMMAND_PLAN, COMMAND_EXPLAIN, COMMAND_FMT, COMMAND_HELP, COMMAND_VERSION, COMMAND_CPUS };
+enum command { COMMAND_BUILD, COMMAND_CHECK, COMMAND_PLAN, COMMAND_EXPLAIN, COMMAND_FMT, COMMAND_DOC, COMMAND_IMPORT, COMMAND_HELP, COMMAND_VERSION, COMMAND_CPUS };
 enum emit { EMIT_LAUNCHER, EMIT_AST, EMIT_DAG, EMIT_DAG_LOCAL, EMIT_DAG_SCHED, EMIT_LLVM, EMIT_ASM, EMIT_OBJ };
 
 enum error_form { ERRORS_TEXT, ERRORS_JSON, ERRORS_SARIF, ERRORS_GCC, ERROR_FORMS };
@@ -19,7 +19,7 @@ struct options {
 	enum emit    emit;
 	const char **specs; int n_specs;         /* after `explain`: codes */
 	enum error_form error_form;
-	bool         color, markdown, only_check;
+	bool         color, markdown, only_check, html;
 	const char  *output, *deploy, *cpu;
 	int          level;
 	bool         cuda;
@@ -37,6 +37,12 @@ void print_diagnostics(const struct options *o, const struct sink *sink, bool fi
 
 /* fmt.c: brings file number `i` of the command line into canonical form, or with --check says that it is not. */
 int format_file(const struct options *o, int i);
+
+/* doc.c: the documentation of the modules of the command line. Gives an exit status. */
+int document(const struct options *o);
+
+/* import.c: config.json to a model. Gives an exit status. */
+int import_file(const struct options *o);
 
 /* output.c: a file that appears whole or not at all. path NULL or "-": standard output. */
 struct out_file { const char *path; char *temporary; FILE *file; };

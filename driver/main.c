@@ -50,6 +50,10 @@ static int run(const struct options *o)
 	}
 	if (o->command == COMMAND_EXPLAIN)
 		return explain(o);
+	if (o->command == COMMAND_IMPORT)
+		return import_file(o);
+	if (o->command == COMMAND_DOC)
+		return document(o);
 	if (o->command == COMMAND_FMT)
 		return run_specs(o, format_file);
 	if (o->command == COMMAND_CPUS) {

@@ -62,6 +62,8 @@ void options_help(FILE *out)
 	      "  deployc check SPEC...         report every mistake, up to whether it fits\n"
 	      "  deployc plan SPEC             print mesh, stages, bytes of a rank, collectives\n"
 	      "  deployc fmt [FILE...]         bring files into canonical form; no file or `-`: standard input to output\n"
+	      "  deployc import DIR [-o FILE]  write the model of a checkpoint from its config.json\n"
+	      "  deployc doc FILE...|std -o DIR    write a page of documentation for each module, from its `///` comments\n"
 	      "  deployc explain [CODE...]     say more about a code of a diagnostic, or list them\n\n", out);
 	for (int i = 0; i < OPTIONS; i++) {
 		char text[64] = "";
@@ -157,6 +159,9 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 			o->command = COMMAND_CPUS;
 		return true;
 	case OPTION_CHECK:   o->only_check = true; return true;
+	case OPTION_FORMAT:
+		o->html = !strcmp(value, "html");
+		return o->html || !strcmp(value, "markdown") || usage("no form of documentation `%s`: there are markdown and html", value);
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
 	case OPTION_LEVEL:
@@ -215,6 +220,10 @@ static bool check_form(const struct options *o)
 		return usage("`--markdown` is for `deployc explain`");
 	if (o->command == COMMAND_FMT)
 		return !o->output && o->emit == EMIT_LAUNCHER ? true : usage("`fmt` writes to the files themselves: leave out -o and --emit");
+	if (o->command == COMMAND_IMPORT)
+		return o->n_specs == 1 && o->emit == EMIT_LAUNCHER ? true : usage("`import` takes one config.json, or the folder of one, and -o");
+	if (o->command == COMMAND_DOC)
+		return o->n_specs && o->output && o->emit == EMIT_LAUNCHER ? true : usage("`doc` takes modules, or `std`, and a folder for the pages: -o DIR");
 	if (o->only_check)
 		return usage("`--check` is for `deployc fmt`; `deployc check SPEC` checks a spec");
 	if (!o->n_specs)
@@ -241,7 +250,7 @@ static void set_standard_input(struct parsing *p)
 static bool find_command(const char *word, enum command *command)
 {
 	static const struct { const char *name; enum command command; } commands[] = {
-		{"check", COMMAND_CHECK}, {"plan", COMMAND_PLAN}, {"explain", COMMAND_EXPLAIN}, {"fmt", COMMAND_FMT},
+		{"check", COMMAND_CHECK}, {"plan", COMMAND_PLAN}, {"explain", COMMAND_EXPLAIN}, {"fmt", COMMAND_FMT}, {"doc", COMMAND_DOC}, {"import", COMMAND_IMPORT},
 	};
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
 		if (!strcmp(word, commands[i].name)) {
