@@ -225,5 +225,7 @@ bool has_long_comment(const struct module_text *m, const struct line *l)
 int piece_width(const struct module_text *m, int i, int column)
 {
 	const struct piece *p = &m->pieces.at[i];
-	return text_columns(m->text + p->lo, m->text + p->hi, column);
+	const char *start = m->text + p->lo, *end = m->text + p->hi;
+	const char *line_feed = p->kind == COMMENT ? memrchr(start, '\n', (size_t)(end - start)) : NULL;
+	return line_feed ? text_columns(line_feed + 1, end, 0) - column : text_columns(start, end, column);
 }

@@ -39,7 +39,7 @@ bool holds_items(const struct module_text *m, int opener);              /* the b
 int  line_end(const struct line *l);                                    /* the piece behind its last */
 bool ends_in_comment(const struct module_text *m, const struct line *l);/* `a = 1  // like this` */
 bool has_long_comment(const struct module_text *m, const struct line *l);       /* one that reaches over a line end */
-int  piece_width(const struct module_text *m, int i, int column);
+int  piece_width(const struct module_text *m, int i, int column);        /* from `column` to the column behind it */
 
 /* format_space.c: sets the gaps inside all lines. */
 void space_pieces(struct module_text *m);
