@@ -88,18 +88,17 @@ $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 .SECONDARY: $(UNIT:%=%.o)
 
-# docs/errors.md is the table of diagnostics in print.
+# docs/errors.md is the table of diagnostics in print, docs/stdlib the library.
 .PHONY: docs
 docs: all
 	@$(BUILD)/deployc explain --markdown > docs/errors.md
-.PHONY: setup demo readme stdlib-docs check test-unit test-golden test-forms test-e2e test-failures test-scale sanitize fuzz
+	@$(BUILD)/deployc doc std -o docs/stdlib
+.PHONY: setup demo readme check test-unit test-golden test-forms test-e2e test-failures test-scale sanitize fuzz
 setup:
 	@sh tests/setup.sh
 demo: setup
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) all
 	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo
-stdlib-docs: all
-	@$(BUILD)/deployc doc std -o docs/stdlib
 readme: all
 	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo | $(PYTHON) tests/readme.py
 check:

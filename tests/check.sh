@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs models import golden forms fixes inference meshes far random plans failures scale demo clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import golden forms fixes inference meshes far random plans failures scale demo clang sanitize fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -45,6 +45,7 @@ step gcc make BUILD="$build" CC=gcc all
 step unit make BUILD="$build" CC=gcc test-unit
 step layers "$python" tests/layers.py
 step docs "$python" tests/docs.py
+step stdlib sh tests/stdlib_docs.sh "$DEPLOYC" "$build/stdlib_docs"
 step models "$python" tests/models/count.py
 step import "$python" tests/models/run_import.py
 step format "$python" tests/format/run.py
