@@ -94,6 +94,10 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
 /* Kernels, buffers, memory. NULL after a report: what this version does not build (E0918). */
 struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l, const struct target_shape *t);
 
+/* What goals ask of the layouts: see struct derived in sema/sema.h; `layouts` is a struct local. */
+int dag_count(const void *layouts, const char *kind, const char *region);
+const char *dag_layout(const void *layouts, const char *path, int phase, enum dtype *format);
+
 /* Dumps (--emit=dag-local, dag-sched) and checkers: NULL, or what is wrong (an internal error). */
 void local_print(const struct local *l, FILE *out);
 void schedule_print(const struct schedule *s, FILE *out);

@@ -83,6 +83,8 @@ int64_t axis_local(const struct local *l, const struct local_value *v, int i);  
 int reshard(struct local *l, struct local_phase *ph, int value, const struct layout *want, int region, int user, const char *why);
 struct atoms *layout_of(const struct local_value *v, int axis);         /* NULL: the value has no such axis */
 
+/* local_print.c: "[batch@dp, seq@(tp), d_model | +ep]" */
+void local_layout_text(const struct local *l, const struct local_value *v, struct text *out);
 /* fold.c */
 void fold_constants(struct local *l);
 /* live.c */

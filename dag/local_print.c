@@ -4,16 +4,23 @@
 static const char *const local_op_text[LOCAL_OPS] = { "op", "const", "angles", "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "slice", "round" };
 static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
 
-static void print_type(const struct local *l, const struct local_value *v, FILE *out)
+void local_layout_text(const struct local *l, const struct local_value *v, struct text *out)
 {
-	fprintf(out, "%s[", dtype_name(v->dtype));
+	text_add(out, "[");
 	for (int i = 0; i < v->n_axes; i++) {
 		const struct atoms *a = &v->layout.axis[i];
-		fprintf(out, "%s%s", i ? ", " : "", l->program->axes.at[v->axes[i]].name);
-		if (a->n) fprintf(out, a->n > 1 ? "@(%s)" : "@%s", atoms_text(l, a));
+		text_add(out, "%s%s", i ? ", " : "", l->program->axes.at[v->axes[i]].name);
+		if (a->n) text_add(out, a->n > 1 ? "@(%s)" : "@%s", atoms_text(l, a));
 	}
-	for (int i = 0; i < v->layout.pending.n; i++) fprintf(out, "%s+%s", i ? ", " : " | ", l->atoms.at[v->layout.pending.at[i]].name);
-	fprintf(out, "]");
+	for (int i = 0; i < v->layout.pending.n; i++) text_add(out, "%s+%s", i ? ", " : " | ", l->atoms.at[v->layout.pending.at[i]].name);
+	text_add(out, "]");
+}
+
+static void print_type(const struct local *l, const struct local_value *v, FILE *out)
+{
+	struct text t = { .arena = l->arena };
+	local_layout_text(l, v, &t);
+	fprintf(out, "%s%s", dtype_name(v->dtype), t.at);
 }
 
 static void print_value(const struct local *l, const struct local_phase *ph, int at, FILE *out)

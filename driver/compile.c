@@ -49,7 +49,8 @@ static void plan_deployment(struct compilation *c, struct planned *p)
 	int n = planner_totals(d, p->schedule, totals);
 	if (p->local && d->needs_training)
 		totals[n++] = planner_layout_total(p->local);
-	sema_goals(c->sema, d, totals, n);
+	bool inferred = p->local && !d->needs_training;
+	sema_goals(c->sema, d, &(struct derived){ totals, n, inferred ? p->local : NULL, dag_count, dag_layout });
 }
 
 /* What can be checked but not built. */
@@ -68,7 +69,7 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 
 static struct codegen_options codegen_options(struct compilation *c, const struct planned *p)
 {
-	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level,
+	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap,
 	                                .plan_text = planner_report(&c->arena, p->deploy, p->schedule)};
 }
 
@@ -219,7 +220,7 @@ static bool is_complete(const struct options *o)
 
 int compile(const struct options *o, int i)
 {
-	struct compilation c = {.options = o, .spec = o->specs[i]};
+	struct compilation c = {.options = o, .spec = o->specs[i], .arena.heap = o->heap};
 	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);

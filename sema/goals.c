@@ -18,7 +18,7 @@ enum { COLLECTIVE_KINDS = sizeof collective_kinds / sizeof *collective_kinds };
 
 struct goals {
 	struct sema *sema; struct deploy *deploy;
-	const struct total *known; int n_known;
+	const struct derived *known;
 };
 
 /* ---- names --------------------------------------------------------------------------------------------------------- */
@@ -52,9 +52,9 @@ static bool is_prefix(const char *word)
 
 static const struct total *total_known(const struct goals *g, const char *name)
 {
-	for (int i = 0; i < g->n_known; i++)
-		if (!strcmp(g->known[i].name, name))
-			return &g->known[i];
+	for (int i = 0; i < g->known->n; i++)
+		if (!strcmp(g->known->totals[i].name, name))
+			return &g->known->totals[i];
 	return NULL;
 }
 
@@ -105,7 +105,30 @@ static bool named_value(struct goals *g, struct scope *scope, const struct node 
 
 /* ---- expressions --------------------------------------------------------------------------------------------------- */
 
-/* count(kind, at = region), p99(metric): names are checked, the value is left open. */
+/* count(kind), count(kind, at = region): how many collectives a step has there, each layer's once. */
+static struct val count_value(struct goals *g, const struct node *e, const char *kind)
+{
+	const char *region = "";
+	struct span at = e->span;
+	for (int i = 1; i < e->call.args.n; i++) {
+		const struct node *arg = e->call.args.at[i];
+		const char *name = arg->kind == N_ARG_NAMED && !strcmp(arg->dot.name.name, "at") ? dotted(g->sema->arena, arg->dot.x) : NULL;
+		if (!name) {
+			sema_report(g->sema, DIAG_E0411, arg->span, "`count` takes a kind and `at = region`");
+			return val_bad();
+		}
+		region = name;
+		at = arg->dot.x->span;
+	}
+	if (!g->known->layouts)
+		return val_unknown("count");
+	int n = g->known->count(g->known->layouts, kind, region);
+	if (n < 0)
+		sema_report(g->sema, DIAG_E0505, at, "the model has no region `%s`", region);
+	return n < 0 ? val_bad() : val_int(n);
+}
+
+/* count(kind, at = region), p99(metric); percentiles are left open. */
 static bool call_value(struct goals *g, const struct node *e, struct val *out)
 {
 	const char *f = e->call.f->kind == N_ID ? e->call.f->ident.name : "";
@@ -116,8 +139,10 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 		return false;
 	*out = val_unknown(f);
 	for (int i = 0; count && name && i < COLLECTIVE_KINDS; i++)
-		if (!strcmp(collective_kinds[i], name))
+		if (!strcmp(collective_kinds[i], name)) {
+			*out = count_value(g, e, name);
 			return true;
+		}
 	if (!count && name && term_named(name) && !term_named(name)->is_total)
 		return true;
 	*out = val_bad();
@@ -206,6 +231,11 @@ static const char *data_text(struct arena *a, double bytes)
 	return arena_printf(a, u ? "%.2f %s" : "%.0f %s", bytes, units[u]);
 }
 
+static const char *source_text(struct sema *s, struct span at)
+{
+	return arena_strndup(s->arena, s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
+}
+
 /* "params = 0.4523 Gparam, plan.tp = 2": every number that an expression names; exact bytes as notes of `d`, if given. */
 static void facts(struct goals *g, struct scope *scope, const struct node *e, struct text *t, struct diag *d)
 {
@@ -232,15 +262,13 @@ static void facts(struct goals *g, struct scope *scope, const struct node *e, st
 		facts(g, scope, e->one.x, t, d);
 	} else if (e->kind == N_PER) {
 		facts(g, scope, e->dot.x, t, d);
+	} else if (e->kind == N_CALL && e->call.f->kind == N_ID && !strcmp(e->call.f->ident.name, "count")) {
+		if (!d)
+			text_add(t, "%s`%s` = %s", t->n ? ", " : "", source_text(g->sema, e->span), val_show(g->sema, eval(scope, e, NULL)));
 	} else if (e->kind == N_CALL) {
 		for (int i = 0; i < e->call.args.n; i++)
 			facts(g, scope, e->call.args.at[i], t, d);
 	}
-}
-
-static const char *source_text(struct sema *s, struct span at)
-{
-	return arena_strndup(s->arena, s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
 }
 
 static void is_false(struct goals *g, struct scope *scope, const struct node *goal)
@@ -269,6 +297,88 @@ static bool follows_from_error(const struct deploy *d, const char *name)
 	return t && t->is_total && (d->refused || (d->known && !d->needs_training));
 }
 
+/* ---- layouts ------------------------------------------------------------------------------------------------------- */
+
+static void mesh_text(struct text *t, const struct path *mesh, int n)
+{
+	for (int i = 0; i < n; i++)
+		text_add(t, "%s%s", i ? " * " : "", mesh[i].at[mesh[i].n - 1].name);
+}
+
+/* `[batch@(dp * ep), ctx | +tp]` as an assertion writes it, in the form in which layouts are printed. */
+static const char *asserted_layout(struct arena *a, const struct node *axes)
+{
+	struct text t = {.arena = a};
+	text_add(&t, "[");
+	for (int i = 0; i < axes->axes.items.n; i++) {
+		const struct node *ax = axes->axes.items.at[i];
+		if (ax->kind == N_AX_REST)
+			continue;
+		text_add(&t, "%s", i ? ", " : "");
+		mesh_text(&t, ax->ax.factors, ax->ax.n);
+		if (ax->ax.n_mesh)
+			text_add(&t, ax->ax.n_mesh > 1 ? "@(" : "@");
+		mesh_text(&t, ax->ax.mesh, ax->ax.n_mesh);
+		if (ax->ax.n_mesh > 1)
+			text_add(&t, ")");
+	}
+	for (int i = 0; i < axes->axes.n_pending; i++) {
+		text_add(&t, "%s+", i ? ", " : " | ");
+		mesh_text(&t, &axes->axes.pending[i], 1);
+	}
+	text_add(&t, "]");
+	return t.at;
+}
+
+/* The format that an assertion names: `bf16`, or `kv`, `weight`, `act` of the model. false: it names none. */
+static bool asserted_format(struct goals *g, struct scope *scope, const struct node *type, enum dtype *out)
+{
+	if (!type->type.has_path)
+		return false;
+	const char *name = type->type.path.at[type->type.path.n - 1].name;
+	struct val model = record_get(g->deploy->record, "model", type->span), v = val_none();
+	if (model.kind == V_RECORD && record_field(model.record, name))
+		v = record_get(model.record, name, type->span);
+	else
+		scope_find(scope, name, type->span, &v);
+	for (int i = 0; v.kind != V_DTYPE && i < DTYPE_COUNT; i++)
+		if (!strcmp(dtype_name((enum dtype)i), name))
+			v = (struct val){.kind = V_DTYPE, .dtype = (enum dtype)i};
+	if (v.kind == V_DTYPE)
+		*out = v.dtype;
+	else
+		sema_report(g->sema, DIAG_E0101, type->type.path.span, "`%s` is no number format", name);
+	return v.kind == V_DTYPE;
+}
+
+static void check_layout(struct goals *g, struct scope *scope, const struct node *item)
+{
+	struct sema *s = g->sema;
+	const struct node *type = item->claim.type;
+	const char *path = dotted(s->arena, item->claim.value);
+	if (!g->known->layouts || !path || !type->type.axes) {
+		sema_report(s, DIAG_W0811, item->span, "`assert` is not decided by this version: it needs a layout");
+		return;
+	}
+	const char *want = asserted_layout(s->arena, type->type.axes);
+	enum dtype format = DTYPE_F32, have_format = DTYPE_F32;
+	bool formatted = asserted_format(g, scope, type, &format);
+	for (int phase = 0; phase < PHASES; phase++) {
+		const char *have = g->known->layout(g->known->layouts, path, phase, &have_format);
+		if (!have) {
+			sema_report(s, DIAG_E0101, item->claim.value->span, "the model has no value `%s`", path);
+			return;
+		}
+		if (!strcmp(have, want) && (!formatted || format == have_format))
+			continue;
+		struct diag *d = sema_report(s, DIAG_E0807, type->span, "layout of `%s` is %s%s in %s, asserted %s%s", path,
+		                             formatted ? dtype_name(have_format) : "", have, phase_name(phase),
+		                             formatted ? dtype_name(format) : "", want);
+		diag_help(s->sink, d, "a layout follows from the rules of the plan that hold in its region: change a rule, or the assertion");
+		return;
+	}
+}
+
 static void check_goal(struct goals *g, const struct placed *goal)
 {
 	struct sema *s = g->sema;
@@ -276,7 +386,7 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	struct scope scope = {.parent = goal->layer->scope, .module = goal->layer->module, .sema = s, .record = g->deploy->record,
 			      .expr = goal_expr, .walk = g};
 	if (item->kind == N_ASSERT_TYPE) {
-		sema_report(s, DIAG_W0811, item->span, "`assert` is not decided by this version: layouts are not asserted");
+		check_layout(g, &scope, item);
 		return;
 	}
 	const char *word = item->kind == N_ASSERT ? "assert" : "require";
@@ -291,9 +401,9 @@ static void check_goal(struct goals *g, const struct placed *goal)
 		sema_report(s, DIAG_E0203, item->claim.value->span, "`%s` expects Bool, found %s", word, val_show(s, v));
 }
 
-void sema_goals(struct sema *s, struct deploy *d, const struct total *known, int n)
+void sema_goals(struct sema *s, struct deploy *d, const struct derived *known)
 {
-	struct goals g = {.sema = s, .deploy = d, .known = known, .n_known = n};
+	struct goals g = {.sema = s, .deploy = d, .known = known};
 	for (int i = 0; i < d->record->goals.n; i++)
 		check_goal(&g, &d->record->goals.at[i]);
 }

@@ -200,7 +200,7 @@ static void spec_reports(struct fixture *f, const char *text, enum diag_code cod
 	assert_int_equal(n, 1);
 	struct total totals[PLANNER_TOTALS];
 	if (all[0]->program)
-		sema_goals(s, all[0], totals, planner_totals(all[0], NULL, totals));
+		sema_goals(s, all[0], &(struct derived){ .totals = totals, .n = planner_totals(all[0], NULL, totals) });
 	if (f->sink.diags.n != 1)
 		diag_print(&f->sink, stderr);
 	assert_int_equal(f->sink.diags.n, 1);
