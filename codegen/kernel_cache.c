@@ -112,10 +112,12 @@ void emit_rotate(struct codegen *g, const char *name, const struct kernel_rotate
 {
 	kernel_begin(g, name);
 	LLVMValueRef x = arg_pointer(g, 0), angles = arg_pointer(g, 1), y = arg_pointer(g, 2), heads = ir_i64(g, k->heads);
-	LLVMValueRef f = ir_i64(g, k->f);
 	struct ir_loop l = share_begin(g, ir_mul(g, arg_integer(g, 3), heads));
-	LLVMValueRef at = ir_mul(g, l.index, f), row = ir_mul(g, ir_div(g, l.index, heads), f);
-	struct rotate r = { .k = k, .x = ir_at(g, x, k->x, at), .y = ir_at(g, y, k->y, at), .angles = ir_at(g, angles, DTYPE_F32, row) };
+	LLVMValueRef row = ir_div(g, l.index, heads), head = ir_rem(g, l.index, heads);
+	LLVMValueRef from = ir_add(g, ir_mul(g, row, ir_i64(g, k->x_row)), ir_mul(g, head, ir_i64(g, k->x_head)));
+	LLVMValueRef to = ir_add(g, ir_mul(g, row, ir_i64(g, k->y_row)), ir_mul(g, head, ir_i64(g, k->y_head)));
+	struct rotate r = { .k = k, .x = ir_at(g, x, k->x, from), .y = ir_at(g, y, k->y, to),
+		.angles = ir_at(g, angles, DTYPE_F32, ir_mul(g, row, ir_i64(g, k->f))) };
 	for_vectors(g, ir_i64(g, 0), ir_i64(g, k->f / 2), rotate_vector, &r);
 	loop_end(g, &l);
 	kernel_end(g);

@@ -64,8 +64,9 @@ struct kernel_pick {                    /* args: x, want, out, Mx, R, first: out
 struct kernel_angles {                  /* args: freq (f32[p]), pos, out (f32[M][p][2]: cos, sin of pos * freq), M */
 	int64_t p;
 };
-struct kernel_rotate {                  /* args: x, angles, y, M. x and y: [M][heads][f] contiguous */
+struct kernel_rotate {                  /* args: x, angles, y, M. x and y: [M][heads][f], features contiguous */
 	int64_t heads, f; bool interleaved; enum dtype x, y;    /* halves: pair i is (i, i + f/2); interleaved: (2i, 2i + 1) */
+	int64_t x_row, x_head, y_row, y_head;           /* strides */
 };
 
 /* The cache of one layer is a pool of pages of `page` positions. Position slot = page_index * page + i.

@@ -112,6 +112,15 @@ const int *lower_axes_last(struct lower *w, const struct phys *x, const int *las
 	return order;
 }
 
+bool phys_merges(const struct phys *p, int from, int to, int64_t inner)
+{
+	for (int i = to - 1; i >= from; i--) {
+		if (p->stride[i] != inner && p->dim[i].extent > 1) return false;
+		inner *= p->dim[i].extent;
+	}
+	return true;
+}
+
 static bool has_slots(const struct lower *w, const struct local_value *v, int *expert)
 {
 	for (int i = 0; i < v->n_axes; i++) {

@@ -60,6 +60,7 @@ int  lower_group(struct lower *w, const struct atoms *a);
 int64_t lower_rows_max(const struct lower *w, const struct phys *p);    /* rows of the largest step */
 int64_t phys_row_elements(const struct phys *p);                        /* elements of one row, contiguous */
 bool phys_contiguous(const struct phys *p);
+bool phys_merges(const struct phys *p, int from, int to, int64_t inner);        /* do dimensions [from, to) count as one, of stride `inner`? */
 struct phys lower_shape(struct lower *w, int local);                    /* rows and dims in program order, contiguous, no memory */
 void phys_make_contiguous(struct phys *p);
 int  lower_buffer(struct lower *w, int64_t bytes);
@@ -95,6 +96,8 @@ void lower_op(struct lower *w, int local);
 void lower_contract(struct lower *w, int local);
 void lower_view(struct lower *w, int local);
 void lower_join(struct lower *w, int local);
+/* The place in the `join` that alone reads a value, which has the shape `p`; NULL where there is none. */
+struct phys *lower_define_in_join(struct lower *w, int local, struct phys p);
 void lower_append(struct lower *w, int local);
 void lower_attend(struct lower *w, int local);
 void lower_dispatch(struct lower *w, int local);

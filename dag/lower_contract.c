@@ -26,24 +26,19 @@ static struct axes axes_of(const struct lower *w, const struct value *s, const s
 	return a;
 }
 
-/* Do dimensions [from, to) count as one, of stride `inner`? */
-static bool merges(const struct phys *x, int from, int to, int64_t inner)
+/* Can the kernel read or write it where it lies: rows, then batches, then what counts without gaps, one stride each? */
+static bool strided(const struct phys *p, const struct axes *a)
 {
-	for (int i = to - 1; i >= from; i--) {
-		if (x->stride[i] != inner && x->dim[i].extent > 1) return false;
-		inner *= x->dim[i].extent;
-	}
-	return true;
+	int rest = a->n_rest, inner = rest + a->n_batch;
+	if (!phys_merges(p, inner, p->n_dims, 1) || (rest < inner && !phys_merges(p, rest, inner, p->stride[inner - 1]))) return false;
+	return !rest || (phys_merges(p, 0, rest, p->stride[rest - 1]) && p->row_stride == p->stride[0] * p->dim[0].extent);
 }
 
-/* Can the kernel read it where it lies: rows, batches and summed elements have one stride each? */
 static bool readable(const struct phys *x, const struct axes *a, const int *order)
 {
-	int rest = a->n_rest, k = x->n_dims - a->n_k;
 	for (int i = 0; i < x->n_dims; i++)
 		if (x->dim[i].axis != order[i]) return false;
-	if (!merges(x, k, x->n_dims, 1) || (rest < k && !merges(x, rest, k, x->stride[k - 1]))) return false;
-	return !rest || (merges(x, 0, rest, x->stride[rest - 1]) && x->row_stride == x->stride[0] * x->dim[0].extent);
+	return strided(x, a);
 }
 
 static const struct phys *operand(struct lower *w, int local, const struct value *s, const struct local_value *param, struct axes *a)
@@ -74,10 +69,15 @@ static void set_extents(struct lower *w, struct kernel_contract *c, const struct
 		}
 	}
 	phys_make_contiguous(y);
+}
+
+static void set_strides(struct kernel_contract *c, const struct phys *x, const struct phys *y, const struct axes *a)
+{
+	int rest = a->n_rest, inner = rest + a->n_batch;
 	c->x_stride = rest ? x->stride[rest - 1] : x->row_stride;
-	c->x_batch = rest < first_k ? x->stride[first_k - 1] : 0;
-	c->y_stride = c->batch * c->n;
-	c->y_batch = c->n;
+	c->y_stride = rest ? y->stride[rest - 1] : y->row_stride;
+	c->x_batch = a->n_batch ? x->stride[inner - 1] : 0;
+	c->y_batch = a->n_batch ? y->stride[inner - 1] : 0;
 }
 
 static struct number rows_of(const struct lower *w, const struct phys *x, const struct axes *a)
@@ -129,7 +129,9 @@ void lower_contract(struct lower *w, int local)
 	struct argument weight = c->grouped ? lower_weight(w, wi, local, a.k, a.n_k, &a.group, 1, c->pack)
 	                                    : lower_weight(w, wi, local, a.k, a.n_k, a.batch, a.n_batch, c->pack);
 	struct argument args[5] = { arg_phys(x), weight };
-	const struct phys *out = lower_define(w, local, y);
+	const struct phys *out = lower_define_in_join(w, local, y);
+	if (!out || !strided(out, &a)) out = lower_define(w, local, y);
+	set_strides(c, x, out, &a);
 	int n = 2;
 	args[n++] = arg_phys(out);
 	if (c->grouped) args[n++] = arg_buffer(w->moes.at[x->moe].offsets);

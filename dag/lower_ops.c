@@ -91,22 +91,32 @@ static void lower_angles(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 4, "angles");
 }
 
+/* Is `feature` the last axis, without gaps, and do the others count as one? */
+static bool one_stride_of_heads(const struct phys *x, int feature)
+{
+	int f = x->n_dims - 1;
+	return x->dim[f].axis == feature && phys_merges(x, f, f + 1, 1) && (!f || phys_merges(x, 0, f, x->stride[f - 1]));
+}
+
 static void lower_rotate(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct phys *x = lower_ready(w, v->args[0], NULL);
-	x = lower_ready(w, v->args[0], lower_axes_last(w, x, &s->f, 1));
+	const struct phys *x = lower_stored(w, v->args[0], NULL);
+	if (!one_stride_of_heads(x, s->f)) x = lower_ready(w, v->args[0], lower_axes_last(w, x, &s->f, 1));
 	const struct phys from = *x, *angles = lower_ready(w, v->args[1], NULL);
 	struct kernel k = kernel_of(KERNEL_ROTATE);
-	k.rotate.f = from.dim[from.n_dims - 1].extent;
+	int f = from.n_dims - 1;
+	k.rotate.f = from.dim[f].extent;
 	k.rotate.heads = phys_row_elements(&from) / k.rotate.f;
 	k.rotate.interleaved = s->interleaved;
-	k.rotate.x = from.dtype;
 	struct phys out = from;
 	out.dtype = s->dtype;
-	k.rotate.y = out.dtype;
-	const struct phys *to = lower_define(w, local, out);
+	phys_make_contiguous(&out);
+	struct phys *to = lower_define_in_join(w, local, out);
+	if (!to || !one_stride_of_heads(to, s->f)) to = lower_define(w, local, out);
+	k.rotate.x = from.dtype, k.rotate.x_row = from.row_stride, k.rotate.x_head = f ? from.stride[f - 1] : 0;
+	k.rotate.y = to->dtype, k.rotate.y_row = to->row_stride, k.rotate.y_head = f ? to->stride[f - 1] : 0;
 	struct argument args[4] = { arg_phys(&from), arg_phys(angles), arg_phys(to), arg_number(from.rows) };
 	lower_launch(w, local, -1, &k, args, 4, "rotate");
 }

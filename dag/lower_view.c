@@ -32,24 +32,55 @@ void lower_view(struct lower *w, int local)
 	w->phys[local] = v;
 }
 
-/* Each operand is computed, or copied, to where it lies in the result. */
+/* Memory for the result, with the joined axis innermost: made when the first operand asks for its place. */
+static const struct phys *joined(struct lower *w, int local)
+{
+	if (w->phys[local].state == PHYS_READY) return &w->phys[local];
+	struct phys shape = lower_shape(w, local), ordered = shape;
+	const int *order = lower_axes_last(w, &shape, &lower_source(w, local)->to, 1);
+	for (int i = 0; i < shape.n_dims; i++) ordered.dim[i] = shape.dim[find_dim(&shape, order[i])];
+	phys_make_contiguous(&ordered);
+	return lower_define(w, local, ordered);
+}
+
+/* Where operand `n` lies in the result. */
+static struct phys part_of(struct lower *w, int join, int n)
+{
+	const struct program *p = w->l->program;
+	const int *parts = p->axes.at[lower_source(w, join)->to].part;
+	struct phys to = *joined(w, join);
+	int64_t before = 0;
+	for (int i = 0; i < n; i++) before += p->axes.at[parts[i]].extent;
+	narrow(&to, to.n_dims - 1, &p->axes.at[parts[n]], parts[n], before);
+	return to;
+}
+
+struct phys *lower_define_in_join(struct lower *w, int local, struct phys p)
+{
+	for (int join = local + 1; join < w->ph->values.n && w->uses[local] == 1; join++) {
+		const struct local_value *v = &w->ph->values.at[join];
+		if (v->op != LOCAL_OP || lower_source(w, join)->op != OP_JOIN) continue;
+		for (int i = 0; i < v->n_args; i++) {
+			if (v->args[i] != local) continue;
+			struct phys to = part_of(w, join, i);
+			bool same = to.n_dims == p.n_dims && to.dtype == p.dtype && to.moe == p.moe;
+			for (int d = 0; same && d < p.n_dims; d++) same = to.dim[d].axis == p.dim[d].axis && to.dim[d].extent == p.dim[d].extent;
+			if (!same) return NULL;
+			w->phys[local] = to;
+			return &w->phys[local];
+		}
+	}
+	return NULL;
+}
+
+/* Each operand is computed, or copied, to its place, if it is not there yet. */
 void lower_join(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	const struct value *s = lower_source(w, local);
-	const struct axis *whole = &w->l->program->axes.at[s->to];
-	struct phys shape = lower_shape(w, local), ordered = shape;
-	const int *order = lower_axes_last(w, &shape, &s->to, 1);
-	for (int i = 0; i < shape.n_dims; i++) ordered.dim[i] = shape.dim[find_dim(&shape, order[i])];
-	phys_make_contiguous(&ordered);
-	const struct phys out = *lower_define(w, local, ordered);
-	int64_t before = 0;
+	joined(w, local);
 	for (int i = 0; i < v->n_args; i++) {
-		const struct axis *part = &w->l->program->axes.at[whole->part[i]];
-		struct phys to = out;
-		narrow(&to, out.n_dims - 1, part, whole->part[i], before);
-		before += part->extent;
-		if (lower_is_param(w, v->args[i])) lower_unsupported(w, s->span, "`join` of a param");
+		struct phys to = part_of(w, local, i);
+		if (lower_is_param(w, v->args[i])) lower_unsupported(w, lower_source(w, local)->span, "`join` of a param");
 		else lower_place(w, v->args[i], &to);
 	}
 }

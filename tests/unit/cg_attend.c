@@ -24,18 +24,19 @@ static void angles_on(const struct processor *p)
 static void rotate_on(const struct processor *p, enum dtype t, int64_t f, bool interleaved)
 {
 	enum { M = 5, HEADS = 3 };
-	struct kernel k = { .family = KERNEL_ROTATE, .rotate = { HEADS, f, interleaved, t, t } };
-	int64_t half = f / 2, n = M * HEADS * f;
-	void *x = random_array(t, n), *y = random_array(t, n);
+	int64_t half = f / 2, x_head = f + 3, x_row = HEADS * x_head, y_row = f, y_head = M * y_row, n = M * HEADS * f;
+	struct kernel k = { .family = KERNEL_ROTATE, .rotate = { HEADS, f, interleaved, t, t, x_row, x_head, y_row, y_head } };
+	void *x = random_array(t, M * x_row), *y = random_array(t, n);
 	float *angle = random_array(DTYPE_F32, M * f);
 	uint64_t args[] = { address(x), address(angle), address(y), M };
 	run_twice(&k, p, args, 2, (size_t)(n * dtype_bytes(t)));
 	for (int64_t row = 0; row < M * HEADS; row++)
 		for (int64_t i = 0; i < half; i++) {
-			int64_t a = row * f + (interleaved ? 2 * i : i), b = interleaved ? a + 1 : a + half;
-			double c = angle[row / HEADS * f + 2 * i], s = angle[row / HEADS * f + 2 * i + 1];
-			assert_near(get(t, y, a), get(t, x, a) * c - get(t, x, b) * s, tolerance(t), 1e-6);
-			assert_near(get(t, y, b), get(t, x, b) * c + get(t, x, a) * s, tolerance(t), 1e-6);
+			int64_t m = row / HEADS, head = row % HEADS, a = interleaved ? 2 * i : i, b = interleaved ? a + 1 : a + half;
+			double c = angle[m * f + 2 * i], s = angle[m * f + 2 * i + 1];
+			double xa = get(t, x, m * x_row + head * x_head + a), xb = get(t, x, m * x_row + head * x_head + b);
+			assert_near(get(t, y, m * y_row + head * y_head + a), xa * c - xb * s, tolerance(t), 1e-6);
+			assert_near(get(t, y, m * y_row + head * y_head + b), xb * c + xa * s, tolerance(t), 1e-6);
 		}
 }
 
