@@ -134,6 +134,13 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
 fuzz-run: $(FUZZ)
 	@sh tests/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $^
 
+# Whole models beside this machine's limits; see docs/bench.md. Slowness is no failure. BENCH="--only moe" for some cases.
+.PHONY: bench
+$(BUILD)/bench/limits: $(BUILD)/bench/limits.o
+	$(CC) $(CFLAGS) -o $@ $^ -lpthread
+bench: all $(BUILD)/bench/limits
+	@$(PYTHON) bench/run.py --deployc $(BUILD)/deployc --limits $(BUILD)/bench/limits $(BENCH)
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)

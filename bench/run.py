@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Whole models beside what the machine can do: tokens/s, GB/s, TFLOP/s, and their ratios to limits measured around each run.
+
+    run.py --deployc FILE --limits FILE [--repetitions N] [--only WORD]
+
+Random weights of published shapes. docs/bench.md says how to read the table. Nothing here fails because something is slow."""
+import argparse
+import collections
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+PROMPT, OUTPUT = 512, 32
+LIMITS_MS = 240
+
+# Sizes are the model's; a launcher is one of them on `ranks` ranks with tp = ranks. experts 1, chosen 1: a dense model.
+Shape = collections.namedtuple("Shape", "family dtype vocab layers d_model kv_heads q_group head_dim ffn experts chosen")
+SHAPES = {
+    "dense 1B bf16": Shape("Llama", "bf16", 128256, 16, 2048, 8, 4, 64, 8192, 1, 1),
+    "moe 8x2 bf16": Shape("Mixtral", "bf16", 32000, 8, 1024, 4, 4, 64, 3584, 8, 2),
+    "dense f32": Shape("Llama", "f32", 32000, 8, 1024, 4, 4, 64, 4096, 1, 1),
+}
+CASES = [("dense 1B bf16", 1), ("dense 1B bf16", 2), ("moe 8x2 bf16", 1), ("moe 8x2 bf16", 2), ("dense f32", 1)]   # ranks
+BATCHES = (1, 8)
+BYTES = {"bf16": 2, "f32": 4}
+
+
+def spec(shape, ranks):
+    sizes = {"vocab": shape.vocab, "layers": shape.layers, "d_model": shape.d_model, "kv_heads": shape.kv_heads,
+             "q_group": shape.q_group, "head_dim": shape.head_dim}
+    if shape.experts > 1:
+        sizes.update(expert=shape.experts, expert_ffn=shape.ffn, top_k=shape.chosen)
+    else:
+        sizes.update(ffn=shape.ffn, tied="true")
+    sizes.update(weight=shape.dtype, act=shape.dtype, kv=shape.dtype)
+    return f"""use std.{shape.family.lower()} {{ {shape.family} }}
+use std.clusters {{ CPUHost }}
+use std.plans {{ Megatron }}
+use std.workload {{ Inference }}
+model Random = {shape.family} {{ {"; ".join(f"{k} = {v}" for k, v in sizes.items())} }}
+deploy Bench {{
+  model    = Random
+  cluster  = CPUHost {{ ranks = {ranks} }}
+  plan     = Megatron {{ tp = {ranks} }}
+  workload = Inference {{ batch = {max(BATCHES)}; seq = 1..{PROMPT}; output = {OUTPUT}; chunk = {PROMPT} }}
+}}
+"""
+
+
+# ---- what a step costs: docs/bench.md states these formulas ----------------------------------------------------------
+def attention_weights(s):
+    return s.d_model * s.head_dim * s.kv_heads * (2 * s.q_group + 2)
+
+
+def layer_weights(s, experts):
+    router = s.d_model * s.experts if s.experts > 1 else 0
+    return attention_weights(s) + router + experts * 3 * s.d_model * s.ffn
+
+
+def prefill_flop(s):
+    """Of one prompt: two for each weight that a token meets, scores and values of causal attention, one row of logits."""
+    heads = s.kv_heads * s.q_group
+    attention = 2 * heads * s.head_dim * PROMPT * (PROMPT + 1)
+    return s.layers * (2 * PROMPT * layer_weights(s, s.chosen) + attention) + 2 * s.vocab * s.d_model
+
+
+def decode_bytes(s, batch):
+    """Of one step, at the middle of the output: weights of the experts that a batch is expected to choose, head, cache."""
+    met = s.experts * (1 - (1 - s.chosen / s.experts) ** batch)
+    weights = s.layers * layer_weights(s, met) + s.vocab * s.d_model
+    cache = batch * (PROMPT + OUTPUT / 2) * s.layers * 2 * s.kv_heads * s.head_dim
+    return BYTES[s.dtype] * (weights + cache)
+
+
+# ---- running ---------------------------------------------------------------------------------------------------------
+def numbers(text):
+    """`name: 1.5 unit` and `name 1.5 unit` as {name: 1.5}, the first of each name."""
+    found = {}
+    for line in text.splitlines():
+        words = line.replace(":", "").split()
+        try:
+            found.setdefault(words[0], float(words[1]))
+        except (IndexError, ValueError):
+            pass
+    return found
+
+
+def output_of(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+
+def measure_limits(tool, threads):
+    return numbers(output_of(tool, str(threads), str(LIMITS_MS)))
+
+
+def mean(a, b):
+    return {k: (a[k] + b[k]) / 2 for k in a}
+
+
+def repeat(launcher, batch, options, threads):
+    """[(what the launcher measured, the limits before and after it)]"""
+    runs, before = [], measure_limits(options.limits, threads)
+    for _ in range(options.repetitions):
+        got = numbers(output_of(launcher, "bench", "--prompt", str(PROMPT), "--output", str(OUTPUT), "--batch", str(batch)))
+        after = measure_limits(options.limits, threads)
+        runs.append((got, mean(before, after)))
+        before = after
+    return runs
+
+
+def report(name, s, batch, runs):
+    middle = statistics.median
+    peak = "bf16" if s.dtype == "bf16" and all(limit["bf16"] for _, limit in runs) else "f32"
+    flops = [got["prefill"] / PROMPT * prefill_flop(s) / 1e12 for got, _ in runs]
+    moved = [got["decode"] / batch * decode_bytes(s, batch) / 1e9 for got, _ in runs]
+    of_peak = [f / limit[peak] for f, (_, limit) in zip(flops, runs)]
+    of_read = [m / limit["read"] for m, (_, limit) in zip(moved, runs)]
+    print(f"{name:<24}{batch:>6}"
+          f"{middle(got['prefill'] for got, _ in runs):>10.0f}{middle(flops):>9.3f}{middle(of_peak):>7.0%}"
+          f"{middle(got['decode'] for got, _ in runs):>10.1f}{middle(moved):>8.1f}{middle(of_read):>7.0%}"
+          f"{middle(limit[peak] for _, limit in runs):>9.3f}{middle(limit['read'] for _, limit in runs):>8.1f}"
+          f"{min(limit['cores'] for _, limit in runs):>7.2f}", flush=True)
+
+
+def header():
+    print(f"{'':<30}{'prefill ' + str(PROMPT):>26}{'decode':>25}{'limits':>24}")
+    print(f"{'case':<24}{'batch':>6}{'tokens/s':>10}{'TFLOP/s':>9}{'':>7}{'tokens/s':>10}{'GB/s':>8}{'':>7}"
+          f"{'TFLOP/s':>9}{'GB/s':>8}{'cores':>7}", flush=True)
+
+
+def run_shape(name, ranks, options, folder):
+    shape, source, launcher = SHAPES[name], folder / "bench.deploy", folder / "bench"
+    source.write_text(spec(shape, ranks))
+    subprocess.run([options.deployc, source, "-o", launcher, "--cpu=native"], check=True)
+    threads = os.cpu_count() or 1
+    for batch in BATCHES:
+        title = f"{name}, {ranks} rank{'s' if ranks > 1 else ''}"
+        report(title, shape, batch, repeat(launcher, batch, options, threads))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--deployc", default="build/deployc", type=pathlib.Path)
+    parser.add_argument("--limits", default="build/bench/limits", type=pathlib.Path)
+    parser.add_argument("--repetitions", default=3, type=int, help="launches of each case; each takes medians of five runs")
+    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    options = parser.parse_args()
+    header()
+    with tempfile.TemporaryDirectory(prefix="deploy-bench-") as folder:
+        for name, ranks in CASES:
+            if options.only in name:
+                run_shape(name, ranks, options, pathlib.Path(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
