@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import golden forms fixes inference meshes far random plans failures scale demo clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import format golden forms fixes inference meshes far random plans failures scale demo clang sanitize fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
