@@ -43,6 +43,20 @@ static enum rows_op rows_op_of(enum op op)
 	return map[op];
 }
 
+static int find_dim(const struct phys *p, int axis)
+{
+	for (int i = 0; i < p->n_dims; i++)
+		if (p->dim[i].axis == axis) return i;
+	return -1;
+}
+
+/* Is the axis, which a reduction runs over from end to end, cut in the kernel's result? One kernel has one extent for an axis. */
+static bool is_cut(const struct chain *c, int axis)
+{
+	int at = find_dim(&c->shape, axis);
+	return at >= 0 && c->shape.dim[at].extent != c->w->l->program->axes.at[axis].extent;
+}
+
 /* May `arg` be computed inside the kernel of its user, instead of being written and read? */
 static bool may_inline(const struct chain *c, int user, int arg)
 {
@@ -53,7 +67,7 @@ static bool may_inline(const struct chain *c, int user, int arg)
 	bool same_call = a->call >= 0 && a->call == u->call && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
 	if (!same_call && w->uses[arg] > 1) return false;
 	if (c->k->n_nodes > ROWS_MAX_NODES / 2 || c->k->n_inputs > ROWS_MAX_OPERANDS - 4) return same_call;
-	if (op_is_reduce(a->op) && c->reduced >= 0 && c->reduced != a->over[0]) return false;
+	if (op_is_reduce(a->op) && ((c->reduced >= 0 && c->reduced != a->over[0]) || is_cut(c, a->over[0]))) return false;
 	if (p->moe != c->shape.moe && p->rows.kind != NUMBER_CONST) return false;
 	return w->ph->values.at[arg].where == w->ph->values.at[c->root].where;
 }
@@ -111,13 +125,6 @@ static int build(struct chain *c, int user, int local)
 }
 
 /* ---- iteration space and strides ------------------------------------------------------------------------------------ */
-static int find_dim(const struct phys *p, int axis)
-{
-	for (int i = 0; i < p->n_dims; i++)
-		if (p->dim[i].axis == axis) return i;
-	return -1;
-}
-
 /* The root's axes: as `order` says, else as the first operand that has them all holds them; the reduced axis innermost. */
 static void choose_order(struct chain *c, const int *order)
 {
