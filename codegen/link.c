@@ -135,8 +135,10 @@ static bool link_launcher(const struct workspace *w, const char *path)
 	const char *named = getenv("CC");
 	struct command c = { .n = 0 };
 	char *cc = strdup(named ? named : "cc");
-	if (!cc)
-		internal_error("out of memory");
+	if (!cc) {
+		fprintf(stderr, "deployc: cannot run the linker: %s\n", strerror(errno));
+		return false;
+	}
 	add_compiler(&c, cc);
 	const char *rest[] = { "-o", path, w->object, w->archive, "-lm", "-lpthread", "-ldl", "-ljansson" };
 	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)

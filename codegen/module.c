@@ -7,11 +7,11 @@
 #include <string.h>
 
 /* ---- contents ----------------------------------------------------------------------------------------------------- */
-static void add_blob(struct codegen *g, const struct schedule *s, const char *plan_text)
+static void add_blob(struct codegen *g, const struct schedule *s, const struct codegen_options *o)
 {
-	struct arena arena = { 0 };
+	struct arena arena = { .heap = o->heap };
 	size_t size;
-	const unsigned char *bytes = blob_build(&arena, s, plan_text, &size);
+	const unsigned char *bytes = blob_build(&arena, s, o->plan_text, &size);
 	LLVMValueRef text = LLVMConstStringInContext2(g->context, (const char *)bytes, size, true);
 	LLVMValueRef blob = LLVMAddGlobal(g->module, LLVMTypeOf(text), "dr_blob");
 	LLVMSetInitializer(blob, text);
@@ -21,9 +21,9 @@ static void add_blob(struct codegen *g, const struct schedule *s, const char *pl
 }
 
 /* The kernels, and dr_kernel_table: their functions in the order of the schedule. */
-static void add_kernels(struct codegen *g, const struct schedule *s)
+static void add_kernels(struct codegen *g, const struct schedule *s, struct heap *heap)
 {
-	struct arena arena = { 0 };
+	struct arena arena = { .heap = heap };
 	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
 		table[i] = emit_kernel(g, &s->kernels.at[i]);
@@ -54,12 +54,12 @@ static void verify(LLVMModuleRef module, const char *when)
 	LLVMDisposeMessage(message);
 }
 
-static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct schedule *s, const char *plan_text)
+static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct schedule *s, const struct codegen_options *o)
 {
 	struct target_shape shape = target_shape(machine);
 	codegen_open(g, s->deploy->name, machine, &shape);
-	add_blob(g, s, plan_text);
-	add_kernels(g, s);
+	add_blob(g, s, o);
+	add_kernels(g, s, o->heap);
 	for (int phase = 0; phase < PHASES; phase++)
 		emit_step(g, s, (enum phase)phase);
 	add_main(g);
@@ -119,7 +119,7 @@ LLVMMemoryBufferRef codegen_buffer(const struct schedule *s, const struct codege
 	if (!machine)
 		return NULL;
 	struct codegen g;
-	build(&g, machine, s, o->plan_text);
+	build(&g, machine, s, o);
 	LLVMMemoryBufferRef buffer = emit(&g, o->level, form);
 	codegen_close(&g);
 	LLVMDisposeTargetMachine(machine);

@@ -82,7 +82,7 @@ static bool write_pages(struct documenting *c)
 
 int document(const struct options *o)
 {
-	struct documenting c = {.options = o};
+	struct documenting c = {.options = o, .arena.heap = o->heap};
 	bool done = true;
 	c.names.arena = c.sources.arena = c.sink.arena = c.docs.arena = &c.arena;
 	c.sink.sources = &c.sources;

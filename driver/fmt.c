@@ -70,7 +70,7 @@ static int format_source(struct formatting *f)
 
 int format_file(const struct options *o, int i)
 {
-	struct formatting f = {.options = o, .path = o->specs[i]};
+	struct formatting f = {.options = o, .path = o->specs[i], .arena.heap = o->heap};
 	f.names.arena = f.sources.arena = f.sink.arena = &f.arena;
 	f.sink.sources = &f.sources;
 	int status = add_source(&f) ? format_source(&f) : EXIT_ERRORS;

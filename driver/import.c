@@ -19,7 +19,7 @@ static int write_text(struct arena *arena, const struct options *o, const char *
 
 int import_file(const struct options *o)
 {
-	struct arena arena = {0};
+	struct arena arena = {.heap = o->heap};
 	struct names names = {.arena = &arena};
 	struct sources sources = {.arena = &arena};
 	struct sink sink = {.arena = &arena, .sources = &sources};

@@ -1,6 +1,8 @@
 /* deployc: the command line. */
 #include "driver.h"
 #include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int explain(const struct options *o)
@@ -68,10 +70,19 @@ static int run(const struct options *o)
 	return run_specs(o, compile);
 }
 
+/* For tests: the number of the request for memory that fails. */
+static long failing_request(void)
+{
+	const char *n = getenv("DEPLOYC_FAIL_ALLOC");
+	return n ? strtol(n, NULL, 10) : 0;
+}
+
 int main(int argc, char **argv)
 {
-	struct arena arena = {0};
+	struct heap heap = {.requests_left = failing_request()};
+	struct arena arena = {.heap = &heap};
 	struct options o;
+	json_set_alloc_funcs(malloc_or_exit, free);
 	int status = options_parse(&arena, argc, argv, &o) ? run(&o) : EXIT_USAGE;
 	arena_free(&arena);
 	if ((fflush(stdout) || ferror(stdout)) && status == EXIT_OK) {

@@ -77,7 +77,7 @@ void options_help(FILE *out)
 			snprintf(text + n, sizeof text - n, "%s%s", o->name ? "=" : " ", o->argument);
 		fprintf(out, "  %-18s %s\n", text, o->help);
 	}
-	fputs("\nExit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc.\n", out);
+	fputs("\nExit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc; 71 for lack of memory.\n", out);
 }
 
 /* ---- values of options --------------------------------------------------------------------------------------------- */
@@ -262,7 +262,7 @@ static bool find_command(const char *word, enum command *command)
 
 bool options_parse(struct arena *arena, int argc, char **argv, struct options *out)
 {
-	*out = (struct options){.level = 2};
+	*out = (struct options){.level = 2, .heap = arena->heap};
 	set_color(out, "auto");
 	struct parsing p = {.arena = arena, .out = out};
 	bool only_words = false;

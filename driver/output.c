@@ -19,15 +19,23 @@ static bool is_special(const char *path)
 	return !stat(path, &s) && !S_ISREG(s.st_mode);
 }
 
+/* Of a file that memory ran out for. */
+static void drop(void *what)
+{
+	const struct out_file *o = what;
+	unlink(o->temporary);
+}
+
 /* A new file beside `path`, with the permissions that `path` shall have. */
 static bool reserve(struct arena *arena, struct out_file *o, const char *path, int *fd)
 {
-	*o = (struct out_file){.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path)};
+	*o = (struct out_file){.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path), .arena = arena, .undo = {drop, o, NULL}};
 	*fd = mkstemp(o->temporary);
 	if (*fd < 0) {
 		o->temporary = NULL;
 		return trouble("write", path);
 	}
+	undo_add(arena, &o->undo);
 	mode_t mask = umask(0);
 	umask(mask);
 	fchmod(*fd, 0666 & ~mask);
@@ -48,7 +56,12 @@ bool output_open(struct arena *arena, struct out_file *o, const char *path)
 	if (!reserve(arena, o, path, &fd))
 		return false;
 	o->file = fdopen(fd, "wb");
-	return o->file || trouble("write", path);
+	if (o->file)
+		return true;
+	trouble("write", path);
+	close(fd);
+	output_close(o, false);
+	return false;
 }
 
 bool output_reserve(struct arena *arena, struct out_file *o, const char *path)
@@ -76,6 +89,7 @@ bool output_close(struct out_file *o, bool keep)
 	}
 	if (!o->temporary)
 		return written;
+	undo_remove(o->arena, &o->undo);
 	if (keep && written && !rename(o->temporary, o->path))
 		return true;
 	if (keep && written)

@@ -133,9 +133,7 @@ size_t unit_prefix(const char *s, size_t n)
 
 static double decimal_value(const char *s, size_t n)
 {
-	char small[64], *copy = n < sizeof small ? small : malloc(n + 1);
-	if (!copy)
-		internal_error("no memory for a number of %zu digits", n);
+	char small[64], *copy = n < sizeof small ? small : malloc_or_exit(n + 1);
 	size_t length = 0;
 	for (size_t i = 0; i < n; i++)
 		if (s[i] != '_')

@@ -1,7 +1,10 @@
 /* The grammar of language.md 2.3: LALR(1), no conflicts. One form of item, `kind name tail`, whose kinds are
  * ordinary names: what they mean is sema's. Every action calls one constructor of build.h. */
 %require "3.8"
-%code requires { #include "parser/build.h" }
+%code requires {
+#include <stdlib.h>
+#include "parser/build.h"
+}
 %define api.pure full
 %define api.prefix {deploy_}
 %define api.token.prefix {TOK_}
@@ -23,6 +26,8 @@
 
 int deploy_lex(DEPLOY_STYPE *value, struct span *at, struct parser *p);
 static void deploy_error(struct span *at, struct parser *p, const char *message);
+#define YYMALLOC malloc_or_exit
+#define YYFREE free
 }
 %initial-action { @$ = (struct span){p->file, 0, 0}; }
 

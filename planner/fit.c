@@ -85,7 +85,7 @@ static void table(const struct fit *f, struct diag *d, int stage)
 /* The peak of the same deployment with other numbers, planned in full; infinite when it cannot be planned. */
 static double peak_of(const struct fit *f, const struct deploy *d)
 {
-	struct arena scratch = {0};
+	struct arena scratch = {.heap = f->arena->heap};
 	struct sink silent = {.arena = &scratch, .sources = f->sink->sources};
 	const struct local *l = dag_local(&scratch, f->names, &silent, d);
 	const struct schedule *s = l ? dag_schedule(&scratch, &silent, l, f->shape) : NULL;

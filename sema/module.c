@@ -1,6 +1,7 @@
 /* Modules: reading files, imports, cycles, and what a name of a module means (language.md 2.4). */
 #include "module.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,6 +191,8 @@ static const char *normal_path(struct arena *a, const char *path)
 const char *real_path(struct arena *a, const char *path)
 {
 	char *real = realpath(path, NULL);
+	if (!real && errno == ENOMEM)
+		out_of_memory(a, PATH_MAX);
 	if (!real)
 		return NULL;
 	const char *kept = arena_strndup(a, real, strlen(real));

@@ -30,9 +30,10 @@ static const char *captured(struct walk *w, void (*print)(const struct program *
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 	if (!out)
-		internal_error("open_memstream failed");
+		out_of_memory(w->arena, BUFSIZ);
 	print(w->p, what, out);
-	fclose(out);
+	if (fclose(out))
+		out_of_memory(w->arena, size);
 	const char *copy = arena_strndup(w->arena, text, size);
 	free(text);
 	return copy;

@@ -1,27 +1,60 @@
 /* Blocks of zeroed memory that grow by doubling, vectors and strings in them, and the report of internal errors. */
 #include "arena.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, LARGEST_BLOCK = 8 << 20, EXIT_INTERNAL = 70 };
+enum { ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, LARGEST_BLOCK = 8 << 20 };
 
 /* The head is the block with room; `bytes` of payload follow the struct, which is a multiple of 16 bytes long. */
 struct arena_block { struct arena_block *next; size_t used, bytes, padding; };
 _Static_assert(sizeof(struct arena_block) % ALIGNMENT == 0, "the payload must be aligned");
 
-static _Noreturn void out_of_memory(size_t bytes)
+/* ---- running out --------------------------------------------------------------------------------------------------- */
+
+void undo_add(const struct arena *a, struct undo *u)
 {
-	fprintf(stderr, "deployc: out of memory (%zu bytes were asked for)\n", bytes);
-	exit(EXIT_INTERNAL);
+	if (!a->heap)
+		return;
+	u->next = a->heap->undo;
+	a->heap->undo = u;
 }
 
-static struct arena_block *block_new(size_t bytes, struct arena_block *next)
+void undo_remove(const struct arena *a, struct undo *u)
+{
+	for (struct undo **at = a->heap ? &a->heap->undo : NULL; at && *at; at = &(*at)->next)
+		if (*at == u) {
+			*at = u->next;
+			return;
+		}
+}
+
+void out_of_memory(const struct arena *a, size_t bytes)
+{
+	for (struct undo *u = a && a->heap ? a->heap->undo : NULL; u; u = u->next)
+		u->run(u->what);
+	fprintf(stderr, "deployc: out of memory: %zu bytes were asked for; raise the limit (ulimit -v) or free memory\n", bytes);
+	_exit(EXIT_MEMORY);
+}
+
+void *malloc_or_exit(size_t bytes)
+{
+	void *p = malloc(bytes);
+	if (!p && bytes)
+		out_of_memory(NULL, bytes);
+	return p;
+}
+
+/* ---- blocks --------------------------------------------------------------------------------------------------------- */
+
+static struct arena_block *block_new(const struct arena *a, size_t bytes, struct arena_block *next)
 {
 	struct arena_block *b = bytes > SIZE_MAX - sizeof *b ? NULL : calloc(1, sizeof *b + bytes);
 	if (!b)
-		out_of_memory(bytes);
+		out_of_memory(a, bytes);
 	b->next = next;
 	b->bytes = bytes;
 	return b;
@@ -32,17 +65,18 @@ static struct arena_block *block_with_room(struct arena *a, size_t bytes)
 {
 	struct arena_block *head = a->head;
 	if (head && bytes > head->bytes / 2 && bytes > FIRST_BLOCK)
-		return head->next = block_new(bytes, head->next);
+		return head->next = block_new(a, bytes, head->next);
 	size_t usual = head ? head->bytes * 2 : FIRST_BLOCK;
 	if (usual > LARGEST_BLOCK)
 		usual = LARGEST_BLOCK;
-	return a->head = block_new(bytes > usual ? bytes : usual, head);
+	return a->head = block_new(a, bytes > usual ? bytes : usual, head);
 }
 
 void *arena_alloc(struct arena *a, size_t bytes)
 {
-	if (bytes > SIZE_MAX - ALIGNMENT)
-		out_of_memory(bytes);
+	bool fails = a->heap && a->heap->requests_left && !--a->heap->requests_left;
+	if (fails || bytes > SIZE_MAX - ALIGNMENT)
+		out_of_memory(a, bytes);
 	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 	struct arena_block *b = a->head;
 	if (!b || b->bytes - b->used < bytes)
@@ -96,7 +130,7 @@ void vec_room(struct arena *a, void **at, int *cap, int n, size_t size)
 	if (n < *cap)
 		return;
 	if (*cap > INT32_MAX / 2)
-		out_of_memory((size_t)n * size);
+		out_of_memory(a, (size_t)n * size);
 	int larger = *cap ? 2 * *cap : 8;
 	void *copy = arena_alloc(a, (size_t)larger * size);
 	if (n)
@@ -116,7 +150,7 @@ void text_add(struct text *t, const char *fmt, ...)
 	if (more < 0)
 		internal_error("cannot format \"%s\"", fmt);
 	if (more > INT32_MAX / 2 - t->n)
-		out_of_memory((size_t)t->n + (size_t)more);
+		out_of_memory(t->arena, (size_t)t->n + (size_t)more);
 	if (t->n + more >= t->cap) {
 		int larger = 2 * (t->n + more) + 64;
 		char *copy = arena_alloc(t->arena, (size_t)larger);

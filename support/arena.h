@@ -4,9 +4,22 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-struct arena { struct arena_block *head; };
+enum { EXIT_INTERNAL = 70, EXIT_MEMORY = 71 };         /* EX_SOFTWARE and EX_OSERR of sysexits.h */
 
-/* Zeroed memory, aligned to 16 bytes. Never NULL: running out of memory ends the process with a message and status 70. */
+/* What is undone when the process ends for lack of memory: a file that is half written. Its owner keeps it alive. */
+struct undo { void (*run)(void *what); void *what; struct undo *next; };
+/* What the arenas of a process share. requests_left: so many requests until one fails, as a test wants it; 0: none does. */
+struct heap { long requests_left; struct undo *undo; };
+struct arena { struct arena_block *head; struct heap *heap; /* may be NULL */ };
+
+void undo_add(const struct arena *a, struct undo *u);
+void undo_remove(const struct arena *a, struct undo *u);        /* also of one that was not added */
+/* Undoes, says so, and ends the process with EXIT_MEMORY. `a` may be NULL where nothing is to be undone. */
+_Noreturn void out_of_memory(const struct arena *a, size_t bytes);
+/* For libraries that take an allocator: malloc that never gives NULL. */
+void *malloc_or_exit(size_t bytes) __attribute__((malloc));
+
+/* Zeroed memory, aligned to 16 bytes. Never NULL. */
 void *arena_alloc(struct arena *a, size_t bytes);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -26,7 +39,7 @@ void vec_room(struct arena *a, void **at, int *cap, int n, size_t size);
 struct text { struct arena *arena; char *at; int n, cap; };
 void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* A bug of ours: says so, asks for a report, ends the process with status 70. */
+/* A bug of ours: says so, asks for a report, ends the process with EXIT_INTERNAL. */
 #define internal_error(...) internal_error_at(__FILE__, __LINE__, __VA_ARGS__)
 _Noreturn void internal_error_at(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #endif

@@ -60,7 +60,12 @@ int character_columns(const char *s, const char *end, int column, int *bytes)
 int text_columns(const char *s, const char *end, int column)
 {
 	int start = column;
-	for (int bytes; s < end; s += bytes)
-		column += character_columns(s, end, column, &bytes);
+	for (int bytes; s < end; s += bytes) {
+		while (s < end && *s >= ' ' && *s < 0x7F)       /* most of a text, and of lines of megabytes */
+			s++, column++;
+		bytes = 0;
+		if (s < end)
+			column += character_columns(s, end, column, &bytes);
+	}
 	return column - start;
 }

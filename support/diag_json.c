@@ -8,9 +8,8 @@ json_t *json_text(const char *text)
 	json_t *string = json_string(text);
 	if (string)
 		return string;
-	char *ascii = strdup(text);
-	if (!ascii)
-		internal_error("no memory for a text of %zu bytes", strlen(text));
+	size_t n = strlen(text);
+	char *ascii = memcpy(malloc_or_exit(n + 1), text, n + 1);
 	for (char *c = ascii; *c; c++)
 		if ((unsigned char)*c >= 0x80)
 			*c = '?';

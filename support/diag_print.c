@@ -230,9 +230,7 @@ static int take_line(struct mark *marks, int n)
 static void put_marked_lines(struct renderer *r, const struct diag *d)
 {
 	int n = d->related.n + 1;
-	struct mark *marks = calloc((size_t)n, sizeof *marks);
-	if (!marks)
-		internal_error("no memory for %d labels", n);
+	struct mark *marks = arena_array(r->sink->arena, struct mark, n);
 	marks[0] = (struct mark){d->at, d->label, true, line_of(r, d->at)};
 	for (int i = 1; i < n; i++) {
 		struct diag_label label = d->related.at[i - 1];
@@ -244,7 +242,6 @@ static void put_marked_lines(struct renderer *r, const struct diag *d)
 		taken = take_line(marks + i, n - i);
 		put_line(r, marks + i, taken);
 	}
-	free(marks);
 }
 
 static void put_heading(const struct renderer *r, const struct diag *d)
