@@ -137,7 +137,7 @@ static void axes_of_one_name_share_their_rules(void **state)
 
 static void add_param(struct fixture *f, int axis, enum dtype dtype, bool in_loop)
 {
-	struct param p = {.name = "w", .n_axes = 1, .dtype = dtype, .in_loop = in_loop, .contracted = true};
+	struct param p = {.name = "w", .n_axes = 1, .dtype = dtype, .in_loop = in_loop, .body = in_loop ? 0 : -1, .contracted = true};
 	p.axes = arena_new(&f->arena, int);
 	*p.axes = axis;
 	vec_push(&f->arena, &f->program.params, p);
@@ -147,6 +147,9 @@ static void totals_count_layers_formats_and_chosen_experts(void **state)
 {
 	struct fixture *f = *state;
 	struct value route = {.op = OP_ROUTE, .route = {.top = 2, .expert = EXPERT}};
+	struct body layers = {.turns = 4};
+	f->program.loop.bodies = &layers;
+	f->program.loop.n_bodies = 1;
 	vec_push(&f->arena, &f->program.values, route);
 	add_param(f, FFN, DTYPE_BF16, true);            /* 64 * 4 layers, 2 bytes */
 	add_param(f, EXPERT, DTYPE_MXFP4, false);       /* 8, of which a token reads 2; 4.25 bits */
