@@ -266,6 +266,41 @@ static struct dr_span kernel_names(struct blob *b, const struct schedule *s)
 	return blob_strings(b, names, s->kernels.n);
 }
 
+/* For struct dr_program, kernel_work. What attention and the experts' rows cost depends on more than the tokens. */
+static int64_t token_work(const struct kernel *k)
+{
+	int64_t row = 1;
+	switch (k->family) {
+	case KERNEL_ROWS:
+		for (int i = 0; i < k->rows.dims; i++)
+			row *= k->rows.extent[i];
+		return row;
+	case KERNEL_CONTRACT: return k->contract.grouped ? 0 : k->contract.batch * k->contract.n * k->contract.k;
+	case KERNEL_EMBED: return k->embed.d;
+	case KERNEL_PICK: return k->pick.d;
+	case KERNEL_ANGLES: return k->angles.p;
+	case KERNEL_ROTATE: return k->rotate.heads * k->rotate.f;
+	case KERNEL_APPEND: return k->append.heads * k->append.f;
+	case KERNEL_ROUTE: return k->route.experts * k->route.top;
+	case KERNEL_ASSIGN: return k->assign.top;
+	case KERNEL_OFFSETS: return k->offsets.local;
+	case KERNEL_COMBINE: return k->combine.d * k->combine.top;
+	case KERNEL_ARGMAX: return k->argmax.v;
+	case KERNEL_BEST: return k->argmax.n;
+	default: return 0;
+	}
+}
+
+static struct dr_span kernel_work(struct blob *b, const struct schedule *s)
+{
+	int *work = arena_array(b->arena, int, s->kernels.n);
+	for (int i = 0; i < s->kernels.n; i++) {
+		int64_t w = token_work(&s->kernels.at[i]);
+		work[i] = w > INT32_MAX ? 0 : (int)w;
+	}
+	return blob_indices(b, work, s->kernels.n);
+}
+
 static uint64_t fnv1a(uint64_t hash, const unsigned char *at, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -301,6 +336,7 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->config = config(&b, program);
 	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
 	p->kernel_names = kernel_names(&b, s);
+	p->kernel_work = kernel_work(&b, s);
 	p->plan_text = blob_string(&b, plan_text);
 	p->index_name = blob_string(&b, program->has_loop ? program->loop.index : "");
 	memcpy(b.at, p, sizeof *p);

@@ -10,11 +10,20 @@ static void note_op(struct rank *r, int32_t op)
 	atomic_store_explicit(&s->layer, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer, memory_order_relaxed);
 }
 
+/* Elements that one worker passes over in about the time that it takes to wake others and wait for them. */
+enum { LEAST_TEAM_WORK = 1 << 14 };
+
+static bool is_small(const struct rank *r, int32_t kernel)
+{
+	uint64_t work = r->job->plan->kernel_work ? r->job->plan->kernel_work[kernel] : 0;
+	return work && work * (uint64_t)r->frame.tokens <= LEAST_TEAM_WORK;
+}
+
 void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *args, int32_t n_args)
 {
 	struct rank *r = rank_of(f);
 	note_op(r, op);
-	r->device->launch(r->device, kernel, args, n_args);
+	r->device->launch(r->device, kernel, args, n_args, is_small(r, kernel));
 }
 
 void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block,

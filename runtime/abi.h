@@ -94,6 +94,8 @@ struct dr_program {
 	struct dr_span atoms, groups, collectives, stages, params, constants, maps, config;
 	struct dr_span op_names;                        /* struct dr_span of strings: what a launch is, "layer.attn: contract q" */
 	struct dr_span kernel_names;
+	struct dr_span kernel_work;                     /* u32 for each kernel: elements that it passes over for each of the step's
+	                                                   tokens, roughly; 0: much, or not known */
 	struct dr_span plan_text, index_name;           /* text of `launcher plan`; "layer" */
 	uint32_t stage_group;                           /* group of the mesh atoms that `layers` has (size = number of stages) */
 	uint32_t owner_group;                           /* group of the atoms that own sequences */

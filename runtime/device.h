@@ -15,8 +15,9 @@ struct device {
 	void (*read)(struct device *d, void *to, struct rect from);
 	void (*write)(struct device *d, struct rect to, const void *from);
 	void (*fill)(struct device *d, uint64_t at, int byte, uint64_t bytes);
-	/* Runs a kernel of the table that the device was opened with. `args` may be reused at return. */
-	void (*launch)(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args);
+	/* Runs a kernel of the table that the device was opened with. `args` may be reused at return. small: one worker is
+	 * as fast as all. */
+	void (*launch)(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small);
 	/* Returns when all launches are done. */
 	void (*sync)(struct device *d);
 	/* Frees memory, threads and helpers. */

@@ -76,13 +76,13 @@ static void cpu_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 	memset((void *)(uintptr_t)at, byte, bytes);
 }
 
-static void cpu_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args)
+static void cpu_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small)
 {
 	(void)n_args;
 	struct cpu *c = (struct cpu *)d;
 	int others = c->options.threads - 1;
 	dr_kernel_fn fn = c->options.kernels[kernel];
-	if (others == 0) {
+	if (others == 0 || small) {
 		fn(args, 0, 1);
 		return;
 	}

@@ -18,7 +18,7 @@ enum { MAX_ARGS = 64 };
 /* Where the helper maps memory: far from where the kernel places mappings by itself, so a rank never has these. */
 static const uint64_t FAR_BASE = 0x200000000000, FAR_GAP = 1 << 21;
 
-struct far_request { int32_t op, kernel, n_args, byte; struct rect rect; };
+struct far_request { int32_t op, kernel, n_args, small, byte, pad; struct rect rect; };
 
 struct far { struct device device; struct reporter reporter; int socket; pid_t helper; pthread_mutex_t writing; };
 
@@ -114,13 +114,13 @@ static void far_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 	far_ask((struct far *)d, (struct far_request){ .op = FAR_FILL, .byte = byte, .rect = flat(at, bytes) });
 }
 
-static void far_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args)
+static void far_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small)
 {
 	struct far *f = (struct far *)d;
 	uint64_t done;
 	if (n_args > MAX_ARGS)
 		rank_fail(&f->reporter, "internal: a kernel with %d arguments", n_args);
-	struct far_request r = { .op = FAR_LAUNCH, .kernel = kernel, .n_args = n_args };
+	struct far_request r = { .op = FAR_LAUNCH, .kernel = kernel, .n_args = n_args, .small = small };
 	far_send(f, &r, sizeof r);
 	far_send(f, args, (size_t)n_args * sizeof *args);
 	far_recv(f, &done, sizeof done);
@@ -169,7 +169,7 @@ static bool helper_launch(int socket, struct device *cpu, const struct far_reque
 	uint64_t args[MAX_ARGS];
 	if (!recv_all(socket, args, (size_t)r->n_args * sizeof args[0]))
 		return false;
-	cpu->launch(cpu, r->kernel, args, r->n_args);
+	cpu->launch(cpu, r->kernel, args, r->n_args, r->small);
 	return true;
 }
 
