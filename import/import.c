@@ -1,6 +1,8 @@
 /* The steps of an import, in order. */
 #include "internal.h"
 #include <ctype.h>
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +17,8 @@ static const char *file_of(struct arena *arena, const char *path)
 static const char *name_of(struct arena *arena, const char *file)
 {
 	char *real = realpath(file, NULL);
+	if (!real && errno == ENOMEM)
+		out_of_memory(arena, PATH_MAX);
 	char *slash = real ? strrchr(real, '/') : NULL;
 	if (slash)
 		*slash = 0;
