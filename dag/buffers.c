@@ -103,7 +103,8 @@ int64_t place_buffers(struct lower *w)
 {
 	live_ranges(w);
 	int n = 0, placed = 0;
-	struct buffer **order = arena_array(w->arena, struct buffer *, w->buffers.n + 1), **done = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
+	struct buffer **order = arena_array(w->arena, struct buffer *, w->buffers.n + 1),
+		      **done = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
 	struct buffer **scratch = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
 	int64_t bytes = 0;
 	for (int i = 0; i < w->buffers.n; i++) {

@@ -12,12 +12,14 @@ struct play {
 /* Does the kernel write through argument `arg`? The conventions of kernel.h. */
 static bool writes(const struct kernel *k, int arg)
 {
-	static const struct { int first, n; } out[KERNEL_FAMILIES] = {
-		[KERNEL_CONTRACT] = { 2, 1 }, [KERNEL_EMBED] = { 2, 1 }, [KERNEL_PICK] = { 2, 1 }, [KERNEL_ANGLES] = { 2, 1 },
-		[KERNEL_ROTATE] = { 2, 1 }, [KERNEL_APPEND] = { 2, 1 }, [KERNEL_ATTEND] = { 6, 1 }, [KERNEL_ROUTE] = { 2, 2 },
-		[KERNEL_ASSIGN] = { 2, 3 }, [KERNEL_PACK] = { 3, 2 }, [KERNEL_OFFSETS] = { 1, 1 }, [KERNEL_SORT] = { 1, 2 },
-		[KERNEL_GATHER] = { 2, 1 }, [KERNEL_SCATTER] = { 2, 1 }, [KERNEL_COMBINE] = { 6, 1 }, [KERNEL_ARGMAX] = { 1, 1 },
-		[KERNEL_BEST] = { 1, 1 },
+	static const struct { int first, n;
+	} out[KERNEL_FAMILIES] = {
+		[KERNEL_CONTRACT] = { 2, 1 }, [KERNEL_EMBED] = { 2, 1 },   [KERNEL_PICK] = { 2, 1 },
+		[KERNEL_ANGLES] = { 2, 1 },   [KERNEL_ROTATE] = { 2, 1 },  [KERNEL_APPEND] = { 2, 1 },
+		[KERNEL_ATTEND] = { 6, 1 },   [KERNEL_ROUTE] = { 2, 2 },   [KERNEL_ASSIGN] = { 2, 3 },
+		[KERNEL_PACK] = { 3, 2 },     [KERNEL_OFFSETS] = { 1, 1 }, [KERNEL_SORT] = { 1, 2 },
+		[KERNEL_GATHER] = { 2, 1 },   [KERNEL_SCATTER] = { 2, 1 }, [KERNEL_COMBINE] = { 6, 1 },
+		[KERNEL_ARGMAX] = { 1, 1 },   [KERNEL_BEST] = { 1, 1 },
 	};
 	if (k->family == KERNEL_ROWS) return arg >= k->rows.n_inputs && arg < k->rows.n_inputs + k->rows.n_outputs;
 	return arg >= out[k->family].first && arg < out[k->family].first + out[k->family].n;
@@ -33,12 +35,15 @@ static void reads(struct play *p, const struct argument *a, const struct instr *
 	int b = buffer_of(a);
 	if (b < 0 || p->wrong) return;
 	const struct buffer *mine = &p->w->buffers.at[b];
-	if (!p->written[b]) p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which nothing wrote", p->w->s->op_names.at[i->op], b);
+	if (!p->written[b])
+		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which nothing wrote",
+					p->w->s->op_names.at[i->op], b);
 	for (int k = 0; k < p->w->buffers.n && !p->wrong; k++) {
 		const struct buffer *other = &p->w->buffers.at[k];
 		bool apart = other->offset + other->bytes <= mine->offset || mine->offset + mine->bytes <= other->offset;
 		if (k == b || apart || p->written[k] <= p->written[b]) continue;
-		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which %d has overwritten", p->w->s->op_names.at[i->op], b, k);
+		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which %d has overwritten",
+					p->w->s->op_names.at[i->op], b, k);
 	}
 }
 

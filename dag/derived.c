@@ -9,7 +9,8 @@ static bool region_is(const struct program *p, int region, const char *path, siz
 	size_t length = strlen(name);
 	if (length > n || memcmp(path + n - length, name, length)) return false;
 	if (length == n) return true;
-	return path[n - length - 1] == '.' && p->regions.at[region].parent >= 0 && region_is(p, p->regions.at[region].parent, path, n - length - 1);
+	return path[n - length - 1] == '.' && p->regions.at[region].parent >= 0
+	       && region_is(p, p->regions.at[region].parent, path, n - length - 1);
 }
 
 static bool below(const struct program *p, int region, const char *path)
@@ -22,8 +23,10 @@ static bool below(const struct program *p, int region, const char *path)
 /* Collectives of a kind that one local value is: exchanges of experts are two each way, rows and what they are. */
 static int is_kind(const struct local *l, const struct local_value *v, const char *kind)
 {
-	static const char *const text[LOCAL_OPS] = { [LOCAL_ALL_REDUCE] = "all_reduce", [LOCAL_REDUCE_SCATTER] = "reduce_scatter",
-	                                             [LOCAL_ALL_GATHER] = "all_gather", [LOCAL_ALL_TO_ALL] = "all_to_all" };
+	static const char *const text[LOCAL_OPS] = { [LOCAL_ALL_REDUCE] = "all_reduce",
+						     [LOCAL_REDUCE_SCATTER] = "reduce_scatter",
+						     [LOCAL_ALL_GATHER] = "all_gather",
+						     [LOCAL_ALL_TO_ALL] = "all_to_all" };
 	if (v->op != LOCAL_OP) return text[v->op] && !strcmp(text[v->op], kind);
 	enum op op = l->program->values.at[v->source].op;
 	return (op == OP_DISPATCH || op == OP_COMBINE) && v->exchange.n && !strcmp(kind, "all_to_all");
@@ -54,7 +57,8 @@ static int value_at_path(const struct program *p, const char *path)
 	for (int i = 0; i < p->values.n; i++) {
 		const struct value *v = &p->values.at[i];
 		if (!v->name || strcmp(v->name, name)) continue;
-		if (dot ? region_is(p, v->region, path, (size_t)(dot - path)) : p->regions.at[v->region].parent < 0) return i;
+		if (dot ? region_is(p, v->region, path, (size_t)(dot - path)) : p->regions.at[v->region].parent < 0)
+			return i;
 	}
 	return -1;
 }
@@ -67,7 +71,9 @@ const char *dag_layout(const void *layouts, const char *path, int phase, enum dt
 	if (at < 0) return NULL;
 	const struct local_value *v = &l->phase[phase].values.at[at];
 	const struct value *s = &p->values.at[source];
-	*format = s->op == OP_APPEND ? p->states.at[s->state].dtype : s->op == OP_PARAM ? p->params.at[s->param].dtype : s->dtype;
+	*format = s->op == OP_APPEND  ? p->states.at[s->state].dtype
+		  : s->op == OP_PARAM ? p->params.at[s->param].dtype
+				      : s->dtype;
 	struct text t = { .arena = l->arena };
 	local_layout_text(l, v, &t);
 	return t.at;

@@ -41,7 +41,8 @@ static void infer_contract(struct infer *f, int value)
 	}
 	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
 	for (int i = 0; i < n; i++)
-		for (int k = 0; has(v->over, v->n_over, factors[i]) && k < t.layout.axis[i].n; k++) atoms_add(&out.pending, t.layout.axis[i].at[k]);
+		for (int k = 0; has(v->over, v->n_over, factors[i]) && k < t.layout.axis[i].n; k++)
+			atoms_add(&out.pending, t.layout.axis[i].at[k]);
 	for (int k = 0; k < carried.n; k++) atoms_add(&out.pending, carried.at[k]);
 	infer_emit(f, value, args, 2, out);
 }
@@ -129,7 +130,8 @@ static void infer_pick(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	const struct program *p = f->l->program;
 	const struct local_value *x = arg_now(f, v, 0);
-	struct tau t = { x->axes, x->n_axes, tau_restrict(f->l, &(struct tau){ x->axes, x->n_axes, x->layout }, x->axes, x->n_axes) };
+	struct tau t = { x->axes, x->n_axes,
+			 tau_restrict(f->l, &(struct tau){ x->axes, x->n_axes, x->layout }, x->axes, x->n_axes) };
 	struct layout out = { .axis = arena_array(f->l->arena, struct atoms, v->n_axes + 1) };
 	for (int i = 0; i < t.n; i++) {
 		struct atoms *a = &t.layout.axis[i];
@@ -161,8 +163,15 @@ static int infer_angles(struct infer *f, int value, const struct tau *t)
 	int found = find_angles(f, args);
 	if (found >= 0) return found;
 	const struct local_value *freq = local_at(f, args[0]), *pos = local_at(f, args[1]);
-	struct local_value out = { .op = LOCAL_ANGLES, .source = value, .n_args = 2, .dtype = DTYPE_F32, .n_axes = pos->n_axes + 1,
-	                           .where = freq->where > pos->where ? freq->where : pos->where, .region = v->region, .from = -1, .to = -1 };
+	struct local_value out = { .op = LOCAL_ANGLES,
+				   .source = value,
+				   .n_args = 2,
+				   .dtype = DTYPE_F32,
+				   .n_axes = pos->n_axes + 1,
+				   .where = freq->where > pos->where ? freq->where : pos->where,
+				   .region = v->region,
+				   .from = -1,
+				   .to = -1 };
 	out.args = arena_array(f->l->arena, int, 2);
 	out.args[0] = args[0], out.args[1] = args[1];
 	out.axes = arena_array(f->l->arena, int, out.n_axes);
@@ -187,8 +196,9 @@ static void infer_append(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
 	const struct state *s = &f->l->program->states.at[v->state];
-	struct tau t = { v->axes, v->n_axes, place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_CACHE,
-	                 arena_printf(f->l->arena, "state %s", s->name), v->span) };
+	struct tau t = { v->axes, v->n_axes,
+			 place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_CACHE,
+				    arena_printf(f->l->arena, "state %s", s->name), v->span) };
 	int *axes = arena_array(f->l->arena, int, v->n_axes);
 	for (int i = 0; i < v->n_axes; i++) axes[i] = v->axes[i] == v->to ? v->from : v->axes[i];
 	struct tau from = { axes, v->n_axes, t.layout };
@@ -218,12 +228,14 @@ static void infer_route(struct infer *f, int value)
 
 /* Atoms of the experts, split into those that their tokens have too (exchange) and those that they have not (filter).
  * With the features they share none: E0501. */
-static void expert_atoms(struct infer *f, const struct value *v, int expert, const struct tau *tokens, struct local_value *out)
+static void expert_atoms(struct infer *f, const struct value *v, int expert, const struct tau *tokens,
+			 struct local_value *out)
 {
 	int *apart = arena_array(f->l->arena, int, tokens->n + 1), n = 0;
 	apart[n++] = expert;
 	for (int k = 0; k < tokens->n; k++)
-		if (tokens->axes[k] != f->l->program->batch && tokens->axes[k] != f->l->program->seq) apart[n++] = tokens->axes[k];
+		if (tokens->axes[k] != f->l->program->batch && tokens->axes[k] != f->l->program->seq)
+			apart[n++] = tokens->axes[k];
 	infer_want(f, v, apart, n, NULL, 0);
 	out->experts = place_axis(f->l, expert, v->region, f->phase, CLASS_ACTIVATION);
 	for (int i = 0; i < out->experts.n; i++) {
@@ -235,7 +247,8 @@ static void expert_atoms(struct infer *f, const struct value *v, int expert, con
 	}
 }
 
-static struct layout expert_layout(struct infer *f, const struct value *rows, int expert, int slot, const struct tau *t, const struct local_value *x)
+static struct layout expert_layout(struct infer *f, const struct value *rows, int expert, int slot, const struct tau *t,
+				   const struct local_value *x)
 {
 	struct layout out = tau_restrict(f->l, t, rows->axes, rows->n_axes);
 	for (int i = 0; i < rows->n_axes; i++) {
@@ -243,7 +256,8 @@ static struct layout expert_layout(struct infer *f, const struct value *rows, in
 		if (rows->axes[i] != slot) continue;
 		for (int k = 0; k < t->n; k++)
 			for (int q = 0; q < t->layout.axis[k].n; q++)
-				if ((t->axes[k] == f->l->program->batch || t->axes[k] == f->l->program->seq) && !atoms_have(&x->experts, t->layout.axis[k].at[q]))
+				if ((t->axes[k] == f->l->program->batch || t->axes[k] == f->l->program->seq)
+				    && !atoms_have(&x->experts, t->layout.axis[k].at[q]))
 					atoms_add(&out.axis[i], t->layout.axis[k].at[q]);
 	}
 	return out;
@@ -321,7 +335,9 @@ void infer_op(struct infer *f, int value)
 	case OP_DISPATCH: infer_dispatch(f, value); break;
 	case OP_COMBINE: infer_combine(f, value); break;
 	case OP_SAMPLE: infer_sample(f, value); break;
-	case OP_JOIN: infer_whole(f, value, f->l->program->axes.at[v->to].part, f->l->program->axes.at[v->to].n_parts); break;
+	case OP_JOIN:
+		infer_whole(f, value, f->l->program->axes.at[v->to].part, f->l->program->axes.at[v->to].n_parts);
+		break;
 	case OP_IOTA: infer_whole(f, value, NULL, 0); break;
 	default: infer_pointwise(f, value); break;
 	}

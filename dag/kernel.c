@@ -5,11 +5,12 @@
 const char *kernel_family_name(enum kernel_family f)
 {
 	static const char *const names[] = {
-		[KERNEL_ROWS] = "rows", [KERNEL_CONTRACT] = "contract", [KERNEL_EMBED] = "embed", [KERNEL_PICK] = "pick",
-		[KERNEL_ANGLES] = "angles", [KERNEL_ROTATE] = "rotate", [KERNEL_APPEND] = "append", [KERNEL_ATTEND] = "attend",
-		[KERNEL_ROUTE] = "route", [KERNEL_ASSIGN] = "assign", [KERNEL_PACK] = "pack", [KERNEL_OFFSETS] = "offsets",
-		[KERNEL_SORT] = "sort", [KERNEL_GATHER] = "gather", [KERNEL_SCATTER] = "scatter", [KERNEL_COMBINE] = "combine",
-		[KERNEL_ARGMAX] = "argmax", [KERNEL_BEST] = "best",
+		[KERNEL_ROWS] = "rows",       [KERNEL_CONTRACT] = "contract", [KERNEL_EMBED] = "embed",
+		[KERNEL_PICK] = "pick",       [KERNEL_ANGLES] = "angles",     [KERNEL_ROTATE] = "rotate",
+		[KERNEL_APPEND] = "append",   [KERNEL_ATTEND] = "attend",     [KERNEL_ROUTE] = "route",
+		[KERNEL_ASSIGN] = "assign",   [KERNEL_PACK] = "pack",         [KERNEL_OFFSETS] = "offsets",
+		[KERNEL_SORT] = "sort",       [KERNEL_GATHER] = "gather",     [KERNEL_SCATTER] = "scatter",
+		[KERNEL_COMBINE] = "combine", [KERNEL_ARGMAX] = "argmax",     [KERNEL_BEST] = "best",
 	};
 	_Static_assert(sizeof names / sizeof *names == KERNEL_FAMILIES, "a name for each family");
 	return names[f];

@@ -24,5 +24,6 @@ void mark_live(struct local *l)
 	for (int i = 0; i < p->values.n; i++)           /* a name that one body carries, all carry */
 		if (p->values.at[i].op == OP_CARRY && l->live[i])
 			for (int k = i; k < p->values.n; k++)
-				if (p->values.at[k].op == OP_CARRY && p->values.at[k].name == p->values.at[i].name) mark(l, k);
+				if (p->values.at[k].op == OP_CARRY && p->values.at[k].name == p->values.at[i].name)
+					mark(l, k);
 }

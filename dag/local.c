@@ -14,20 +14,30 @@ int position_of(const struct local *l, int value)
 static enum where where_of(const struct infer *f, int value, const int *args, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (args[i] >= 0 && f->ph->values.at[args[i]].where != WHERE_EVERY_STAGE) return (enum where)position_of(f->l, value);
+		if (args[i] >= 0 && f->ph->values.at[args[i]].where != WHERE_EVERY_STAGE)
+			return (enum where)position_of(f->l, value);
 	return WHERE_EVERY_STAGE;
 }
 
 int infer_emit(struct infer *f, int value, const int *args, int n, struct layout layout)
 {
 	const struct value *v = &f->l->program->values.at[value];
-	struct local_value out = { .op = LOCAL_OP, .source = value, .n_args = n, .axes = v->axes, .n_axes = v->n_axes, .dtype = v->dtype,
-	                           .layout = layout, .region = v->region, .from = -1, .to = -1 };
+	struct local_value out = { .op = LOCAL_OP,
+				   .source = value,
+				   .n_args = n,
+				   .axes = v->axes,
+				   .n_axes = v->n_axes,
+				   .dtype = v->dtype,
+				   .layout = layout,
+				   .region = v->region,
+				   .from = -1,
+				   .to = -1 };
 	out.args = arena_array(f->l->arena, int, n + 1);
 	for (int i = 0; i < n; i++) out.args[i] = args[i];
 	out.where = n ? where_of(f, value, args, n) : (enum where)position_of(f->l, value);
 	out.body = program_body(f->l->program, value);
-	if (f->l->deploy->reduce_f32 && layout.pending.n && (v->dtype == DTYPE_BF16 || v->dtype == DTYPE_F16)) out.dtype = DTYPE_F32;
+	if (f->l->deploy->reduce_f32 && layout.pending.n && (v->dtype == DTYPE_BF16 || v->dtype == DTYPE_F16))
+		out.dtype = DTYPE_F32;
 	vec_push(f->l->arena, &f->ph->values, out);
 	return f->ph->of_program[value] = f->ph->values.n - 1;
 }
@@ -36,7 +46,8 @@ int infer_emit(struct infer *f, int value, const int *args, int n, struct layout
 struct tau infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole, int n_whole)
 {
 	struct tau t = { axes, n, { 0 } };
-	t.layout = place_axes(f->l, axes, n, whole, n_whole, v->region, f->phase, CLASS_ACTIVATION, value_label(f->l, v), v->span);
+	t.layout = place_axes(f->l, axes, n, whole, n_whole, v->region, f->phase, CLASS_ACTIVATION, value_label(f->l, v),
+			      v->span);
 	return t;
 }
 
@@ -91,7 +102,8 @@ int infer_operand(struct infer *f, int value, int i, const struct tau *t, const 
 	const struct local_value *x = &f->ph->values.at[arg];
 	struct layout want = tau_restrict(f->l, t, x->axes, x->n_axes);
 	if (keep) want.pending = *keep;
-	return reshard(f->l, f->ph, arg, &want, v->region, value, v->call >= 0 ? f->l->program->calls.at[v->call].name : op_name(v->op));
+	return reshard(f->l, f->ph, arg, &want, v->region, value,
+		       v->call >= 0 ? f->l->program->calls.at[v->call].name : op_name(v->op));
 }
 
 /* Results in `residual` are resolved to the region's layout. */
@@ -129,7 +141,8 @@ static void infer_constant(struct infer *f, int value)
 	for (int i = 0; i < v->n_axes; i++) n *= l->program->axes.at[v->axes[i]].extent;
 	float *data = arena_array(l->arena, float, n);
 	for (int64_t i = 0; i < n; i++) data[i] = (float)l->folded[value][i];
-	int at = infer_emit(f, value, NULL, 0, (struct layout){ .axis = arena_array(l->arena, struct atoms, v->n_axes + 1) });
+	int at = infer_emit(f, value, NULL, 0,
+			    (struct layout){ .axis = arena_array(l->arena, struct atoms, v->n_axes + 1) });
 	struct local_value *out = &f->ph->values.at[at];
 	out->op = LOCAL_CONST;
 	out->where = WHERE_EVERY_STAGE;
@@ -156,7 +169,8 @@ static void infer_turn(struct infer *f)
 		if (t->next >= 0) continue;
 		const struct local_value carry = f->ph->values.at[t->carry];
 		const struct value *v = &p->values.at[carry.source];
-		t->next = reshard(f->l, f->ph, f->ph->of_program[v->next], &carry.layout, v->region, carry.source, "carried");
+		t->next = reshard(f->l, f->ph, f->ph->of_program[v->next], &carry.layout, v->region, carry.source,
+				  "carried");
 	}
 }
 

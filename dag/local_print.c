@@ -1,7 +1,9 @@
 /* Text of the local level (--emit=dag-local), and its checker. */
 #include "local.h"
 
-static const char *const local_op_text[LOCAL_OPS] = { "op", "const", "angles", "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "slice", "round" };
+static const char *const local_op_text[LOCAL_OPS] = { "op",         "const",          "angles",
+						      "all_reduce", "reduce_scatter", "all_gather",
+						      "all_to_all", "slice",          "round" };
 static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
 
 void local_layout_text(const struct local *l, const struct local_value *v, struct text *out)
@@ -12,7 +14,8 @@ void local_layout_text(const struct local *l, const struct local_value *v, struc
 		text_add(out, "%s%s", i ? ", " : "", l->program->axes.at[v->axes[i]].name);
 		if (a->n) text_add(out, a->n > 1 ? "@(%s)" : "@%s", atoms_text(l, a));
 	}
-	for (int i = 0; i < v->layout.pending.n; i++) text_add(out, "%s+%s", i ? ", " : " | ", l->atoms.at[v->layout.pending.at[i]].name);
+	for (int i = 0; i < v->layout.pending.n; i++)
+		text_add(out, "%s+%s", i ? ", " : " | ", l->atoms.at[v->layout.pending.at[i]].name);
 	text_add(out, "]");
 }
 
@@ -46,7 +49,8 @@ static void print_value(const struct local *l, const struct local_phase *ph, int
 void local_print(const struct local *l, FILE *out)
 {
 	fprintf(out, "mesh");
-	for (int i = 0; i < l->atoms.n; i++) fprintf(out, "%s %s %lld", i ? "," : "", l->atoms.at[i].name, (long long)l->atoms.at[i].size);
+	for (int i = 0; i < l->atoms.n; i++)
+		fprintf(out, "%s %s %lld", i ? "," : "", l->atoms.at[i].name, (long long)l->atoms.at[i].size);
 	fprintf(out, "\nowners %s\nstages", atoms_text(l, &l->owners));
 	for (int i = 0; i < l->stage_layers.n; i++) fprintf(out, "%s %lld", i ? "," : "", (long long)l->stage_layers.at[i]);
 	fprintf(out, "\n");
@@ -55,7 +59,8 @@ void local_print(const struct local *l, FILE *out)
 		for (int where = 0; where < WHERES; where++) {
 			fprintf(out, " %s\n", where_text[where]);
 			for (int i = 0; i < l->phase[phase].values.n; i++)
-				if (l->phase[phase].values.at[i].where == (enum where)where) print_value(l, &l->phase[phase], i, out);
+				if (l->phase[phase].values.at[i].where == (enum where)where)
+					print_value(l, &l->phase[phase], i, out);
 		}
 	}
 }
@@ -68,10 +73,14 @@ static const char *check_value(const struct local *l, const struct local_phase *
 	for (int i = 0; i <= v->n_axes; i++) {
 		const struct atoms *a = i < v->n_axes ? &v->layout.axis[i] : &v->layout.pending;
 		for (int k = 0; k < a->n; k++)
-			if (seen[a->at[k]]++) return arena_printf(arena, "%%%d uses mesh axis %s twice", at, l->atoms.at[a->at[k]].name);
+			if (seen[a->at[k]]++)
+				return arena_printf(arena, "%%%d uses mesh axis %s twice", at,
+						    l->atoms.at[a->at[k]].name);
 		if (i == v->n_axes) break;
 		int64_t extent = l->program->axes.at[v->axes[i]].extent;
-		if (extent && extent % atoms_size(l, a)) return arena_printf(arena, "%%%d: axis %s does not divide", at, l->program->axes.at[v->axes[i]].name);
+		if (extent && extent % atoms_size(l, a))
+			return arena_printf(arena, "%%%d: axis %s does not divide", at,
+					    l->program->axes.at[v->axes[i]].name);
 	}
 	for (int i = 0; i < v->n_args; i++)
 		if (v->args[i] >= at) return arena_printf(arena, "%%%d uses %%%d, which comes later", at, v->args[i]);

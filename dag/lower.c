@@ -57,7 +57,8 @@ struct argument arg_buffer(int buffer)
 }
 struct argument arg_phys(const struct phys *p)
 {
-	struct argument a = p->buffer >= 0 ? arg_buffer(p->buffer) : (struct argument){ .is_address = true, .address = p->address };
+	struct argument a =
+		p->buffer >= 0 ? arg_buffer(p->buffer) : (struct argument){ .is_address = true, .address = p->address };
 	a.number = p->offset;
 	return a;
 }
@@ -66,7 +67,9 @@ struct argument arg_phys(const struct phys *p)
 int64_t lower_rows_max(const struct lower *w, const struct phys *p)
 {
 	if (p->moe >= 0) return w->moes.at[p->moe].rows;
-	int64_t most = p->rows.kind == NUMBER_TOKENS ? w->s->chunk[w->phase] : p->rows.kind == NUMBER_ROWS ? w->s->max_rows[w->phase] : 1;
+	int64_t most = p->rows.kind == NUMBER_TOKENS ? w->s->chunk[w->phase]
+		       : p->rows.kind == NUMBER_ROWS ? w->s->max_rows[w->phase]
+						     : 1;
 	return most * p->rows.value / p->rows.div;
 }
 
@@ -152,14 +155,21 @@ struct phys lower_shape(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct program *p = w->l->program;
 	int expert = -1;
-	struct phys out = { .buffer = -1, .moe = -1, .weight = -1, .dtype = v->dtype, .offset = number_const(0), .rows = number_const(1) };
+	struct phys out = { .buffer = -1,
+			    .moe = -1,
+			    .weight = -1,
+			    .dtype = v->dtype,
+			    .offset = number_const(0),
+			    .rows = number_const(1) };
 	bool slots = has_slots(w, v, &expert);
 	if (slots) out.moe = w->moes.n - 1;
 	else out.rows = rows_of(w, v);
 	if (lower_source(w, local)->type != TYPE_FLOAT && v->op != LOCAL_ANGLES) out.dtype = DTYPE_I32;
 	for (int i = 0; i < v->n_axes; i++) {
 		int axis = v->axes[i];
-		if (axis == p->batch || axis == p->seq || axis == p->row || (slots && (axis == expert || p->axes.at[axis].kind == AXIS_RAGGED))) continue;
+		if (axis == p->batch || axis == p->seq || axis == p->row
+		    || (slots && (axis == expert || p->axes.at[axis].kind == AXIS_RAGGED)))
+			continue;
 		if (!p->axes.at[axis].extent) {
 			lower_unsupported(w, lower_source(w, local)->span, "axis `%s` here", p->axes.at[axis].name);
 			continue;
@@ -218,12 +228,16 @@ int64_t lower_table(struct lower *w, const float *data, int64_t n)
 struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like)
 {
 	const struct program *p = w->l->program;
-	struct argument a = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[which] }, .number = number_const(0) };
+	struct argument a = { .is_address = true,
+			      .address = { DR_SPACE_INPUT, w->s->input_offset[which] },
+			      .number = number_const(0) };
 	for (int i = 0; i < like->n_axes; i++) {
 		if (like->axes[i] == p->batch && !atoms_equal(&like->layout.axis[i], &w->l->owners))
-			lower_unsupported(w, p->values.at[like->source].span, "attention or routing on a rank that holds several owners' sequences");
+			lower_unsupported(w, p->values.at[like->source].span,
+					  "attention or routing on a rank that holds several owners' sequences");
 		if (like->axes[i] == p->seq && like->layout.axis[i].n)
-			a.number = (struct number){ NUMBER_INDEX_TOKENS, 4, atoms_size(w->l, &like->layout.axis[i]), lower_group(w, &like->layout.axis[i]) };
+			a.number = (struct number){ NUMBER_INDEX_TOKENS, 4, atoms_size(w->l, &like->layout.axis[i]),
+						    lower_group(w, &like->layout.axis[i]) };
 	}
 	return a;
 }
@@ -293,10 +307,12 @@ void lower_emit(struct lower *w, int local, int moe, struct instr i, const char 
 	else vec_push(w->arena, lower_part(w, local), i);
 }
 
-void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n, const char *what)
+void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n,
+		  const char *what)
 {
 	struct instr i = { .kind = INSTR_LAUNCH, .kernel = lower_kernel(w, k), .n_args = n };
-	if (n != kernel_args(k)) internal_error("%s takes %d arguments, given %d", kernel_family_name(k->family), kernel_args(k), n);
+	if (n != kernel_args(k))
+		internal_error("%s takes %d arguments, given %d", kernel_family_name(k->family), kernel_args(k), n);
 	i.args = arena_array(w->arena, struct argument, n);
 	memcpy(i.args, args, sizeof *args * (size_t)n);
 	lower_emit(w, local, moe, i, what);

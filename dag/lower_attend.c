@@ -3,7 +3,10 @@
 #include "lower.h"
 
 /* How the attentions use a state. */
-struct usage { bool used, by_position, mixed; int feature; };   /* feature: its axis that is summed, or that is a value's; mixed: not one */
+struct usage {
+	bool used, by_position, mixed;
+	int feature;
+}; /* feature: its axis that is summed, or that is a value's; mixed: not one */
 
 /* The value that views are made of; `axis` becomes its axis of that value. */
 static int behind_views(const struct program *p, int value, int *axis)
@@ -82,7 +85,8 @@ void lower_append(struct lower *w, int local)
 	out.offset = number_const(0);
 	out.dtype = state->dtype;
 	w->phys[local] = out;
-	struct argument args[4] = { arg_phys(x), lower_input(w, DR_INPUT_SLOT, &w->ph->values.at[v->args[0]]), arg_phys(&out), arg_number(x->rows) };
+	struct argument args[4] = { arg_phys(x), lower_input(w, DR_INPUT_SLOT, &w->ph->values.at[v->args[0]]),
+				    arg_phys(&out), arg_number(x->rows) };
 	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
 }
 
@@ -94,15 +98,20 @@ static int64_t extent_of(const struct phys *p, const int *axes, int n)
 	return e;
 }
 
-static bool is_cache(const struct phys *p) { return p->state == PHYS_READY && p->buffer < 0 && p->address.space == DR_SPACE_STATE; }
+static bool is_cache(const struct phys *p)
+{
+	return p->state == PHYS_READY && p->buffer < 0 && p->address.space == DR_SPACE_STATE;
+}
 
 static bool attend_supported(struct lower *w, const struct local_value *v, const struct value *s)
 {
 	if (s->n_args > 4 && s->args[4] >= 0) lower_unsupported(w, s->span, "an attention with sinks");
-	else if (s->attend.n_h > 1 || s->attend.n_r > 1) lower_unsupported(w, s->span, "an attention over more than one axis of heads");
+	else if (s->attend.n_h > 1 || s->attend.n_r > 1)
+		lower_unsupported(w, s->span, "an attention over more than one axis of heads");
 	else if (!is_cache(&w->phys[v->args[1]]) || !is_cache(&w->phys[v->args[2]]))
 		lower_unsupported(w, s->span, "an attention whose keys or values are not a state in its own layout");
-	else if (w->phys[v->args[1]].dtype != w->phys[v->args[2]].dtype) lower_unsupported(w, s->span, "an attention over keys and values of two formats");
+	else if (w->phys[v->args[1]].dtype != w->phys[v->args[2]].dtype)
+		lower_unsupported(w, s->span, "an attention over keys and values of two formats");
 	return !w->failed;
 }
 
@@ -114,7 +123,8 @@ static int64_t features_cached(const struct phys *p, int axis)
 	return p->row_stride;
 }
 
-static void set_cache(struct lower *w, struct kernel_attend *a, const struct value *s, const struct phys *keys, const struct phys *values)
+static void set_cache(struct lower *w, struct kernel_attend *a, const struct value *s, const struct phys *keys,
+		      const struct phys *values)
 {
 	int feature = s->attend.dot;
 	struct usage use = usage_of(w->l->program, behind_views(w->l->program, s->args[1], &feature));
@@ -136,7 +146,8 @@ void lower_attend(struct lower *w, int local)
 	if (s->attend.n_r) order[n++] = s->attend.r[0];
 	order[n++] = s->attend.dot;
 	const struct phys q = *lower_ready(w, v->args[0], order);
-	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]], *pos = lower_ready(w, v->args[3], NULL);
+	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]],
+			  *pos = lower_ready(w, v->args[3], NULL);
 	struct kernel k = kernel_of(KERNEL_ATTEND);
 	struct kernel_attend *a = &k.attend;
 	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);
@@ -152,8 +163,12 @@ void lower_attend(struct lower *w, int local)
 	a->window = s->attend.window, a->scale = s->attend.scale, a->causal = s->attend.causal;
 	a->q = q.dtype, a->y = y.dtype;
 	const struct phys *to = lower_define(w, local, y);
-	struct argument pages = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES] }, .number = number_const(0) };
-	struct argument args[8] = { arg_phys(&q), arg_phys(keys), arg_phys(values), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[v->args[0]]),
-	                            arg_phys(pos), pages, arg_phys(to), arg_number(q.rows) };
+	struct argument pages = { .is_address = true,
+				  .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES] },
+				  .number = number_const(0) };
+	struct argument args[8] = { arg_phys(&q),     arg_phys(keys),
+				    arg_phys(values), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[v->args[0]]),
+				    arg_phys(pos),    pages,
+				    arg_phys(to),     arg_number(q.rows) };
 	lower_launch(w, local, -1, &k, args, 8, "attend");
 }

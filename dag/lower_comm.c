@@ -2,17 +2,27 @@
 #include <string.h>
 #include "lower.h"
 
-static const char *const kind_text[] = { [DR_ALL_REDUCE] = "all_reduce", [DR_ALL_GATHER] = "all_gather", [DR_REDUCE_SCATTER] = "reduce_scatter",
-                                         [DR_ALL_TO_ALL] = "all_to_all", [DR_SEND] = "send", [DR_RECV] = "recv" };
+static const char *const kind_text[] = { [DR_ALL_REDUCE] = "all_reduce",
+					 [DR_ALL_GATHER] = "all_gather",
+					 [DR_REDUCE_SCATTER] = "reduce_scatter",
+					 [DR_ALL_TO_ALL] = "all_to_all",
+					 [DR_SEND] = "send",
+					 [DR_RECV] = "recv" };
 
-int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype, struct number outer, int64_t bytes, int local, const char *what)
+int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype, struct number outer,
+			 int64_t bytes, int local, const char *what)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct group *g = &w->s->groups.at[group];
 	struct atoms atoms = { .n = g->n };
 	memcpy(atoms.at, g->atom, sizeof atoms.at);
-	struct collective c = { .kind = kind, .group = group, .dtype = dtype, .phase = w->phase, .outer = outer, .bytes_per_outer = bytes,
-	                        .per_layer = v->where == WHERE_LAYER };
+	struct collective c = { .kind = kind,
+				.group = group,
+				.dtype = dtype,
+				.phase = w->phase,
+				.outer = outer,
+				.bytes_per_outer = bytes,
+				.per_layer = v->where == WHERE_LAYER };
 	const struct region *r = &w->l->program->regions.at[v->region];
 	c.where = r->parent < 0 ? "model" : r->name;
 	c.cause = arena_printf(w->arena, "%s over %s at %s (%s)", kind_text[kind], atoms_text(w->l, &atoms), c.where, what);
@@ -87,7 +97,8 @@ static void lower_slice(struct lower *w, int local)
 		lower_unsupported(w, lower_source(w, local)->span, "wanted rows split over ranks");
 		return;
 	}
-	if (by_rows) p.offset = (struct number){ NUMBER_INDEX_TOKENS, p.rows.value * p.row_stride * bytes, p.rows.div, group };
+	if (by_rows)
+		p.offset = (struct number){ NUMBER_INDEX_TOKENS, p.rows.value * p.row_stride * bytes, p.rows.div, group };
 	p.state = PHYS_READY;
 	w->phys[local] = p;
 }
@@ -95,9 +106,10 @@ static void lower_slice(struct lower *w, int local)
 static bool reuse_in_place(const struct lower *w, int local, int arg)
 {
 	const struct phys *x = &w->phys[arg];
-	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_RENAME) return false;       /* another name of bytes that others may read */
-	return w->uses[arg] == 1 && x->buffer > 1 && x->buffer != w->carry.buffer && x->offset.kind == NUMBER_CONST && local != w->ph->logits
-	       && local != w->ph->token && !lower_is_carried(w, local);
+	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_RENAME)
+		return false; /* another name of bytes that others may read */
+	return w->uses[arg] == 1 && x->buffer > 1 && x->buffer != w->carry.buffer && x->offset.kind == NUMBER_CONST
+	       && local != w->ph->logits && local != w->ph->token && !lower_is_carried(w, local);
 }
 
 static bool is_row_axis(const struct lower *w, int axis)
@@ -120,31 +132,42 @@ static void lower_all_to_all(struct lower *w, int local)
 		if (part.dim[i].axis == v->to) part.dim[i].extent = y.dim[i].extent;
 	if (is_row_axis(w, v->to)) part.rows = y.rows;
 	phys_make_contiguous(&part);
-	if (x.moe >= 0 || (is_row_axis(w, v->to) && is_row_axis(w, v->from)) || !phys_contiguous(&x) || !cut_along(w, &part, v->to, &from) || !cut_along(w, &part, v->from, &into)) {
-		lower_unsupported(w, lower_source(w, local)->span, "an all-to-all from axis `%s` to `%s` (%s)", w->l->program->axes.at[v->from].name,
-		                  w->l->program->axes.at[v->to].name, v->cause);
+	if (x.moe >= 0 || (is_row_axis(w, v->to) && is_row_axis(w, v->from)) || !phys_contiguous(&x)
+	    || !cut_along(w, &part, v->to, &from) || !cut_along(w, &part, v->from, &into)) {
+		lower_unsupported(w, lower_source(w, local)->span, "an all-to-all from axis `%s` to `%s` (%s)",
+				  w->l->program->axes.at[v->from].name, w->l->program->axes.at[v->to].name, v->cause);
 		return;
 	}
 	const struct phys *to = lower_define(w, local, y);
 	int group = lower_group(w, &v->atoms);
-	int c = lower_add_collective(w, DR_ALL_TO_ALL, group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local, v->cause);
-	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = arg_phys(&x), .dst = arg_phys(to), .outer = from.outer,
-	                   .block = from.block, .joined = into.block };
+	int c = lower_add_collective(w, DR_ALL_TO_ALL, group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local,
+				     v->cause);
+	struct instr i = { .kind = INSTR_COLLECTIVE,
+			   .collective = c,
+			   .src = arg_phys(&x),
+			   .dst = arg_phys(to),
+			   .outer = from.outer,
+			   .block = from.block,
+			   .joined = into.block };
 	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_to_all (%s)", v->cause));
 }
 
 void lower_collective(struct lower *w, int local)
 {
-	static const enum dr_collective_kind kind_of[LOCAL_OPS] = { [LOCAL_ALL_REDUCE] = DR_ALL_REDUCE, [LOCAL_REDUCE_SCATTER] = DR_REDUCE_SCATTER,
-	                                                            [LOCAL_ALL_GATHER] = DR_ALL_GATHER, [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
+	static const enum dr_collective_kind kind_of[LOCAL_OPS] = { [LOCAL_ALL_REDUCE] = DR_ALL_REDUCE,
+								    [LOCAL_REDUCE_SCATTER] = DR_REDUCE_SCATTER,
+								    [LOCAL_ALL_GATHER] = DR_ALL_GATHER,
+								    [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
 	const struct local_value *v = &w->ph->values.at[local];
 	int arg = v->args[0];
 	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_PARAM) {
-		lower_unsupported(w, w->l->program->params.at[lower_source(w, arg)->param].span, "a param that its reader wants in another layout (%s)", v->cause);
+		lower_unsupported(w, w->l->program->params.at[lower_source(w, arg)->param].span,
+				  "a param that its reader wants in another layout (%s)", v->cause);
 		return;
 	}
 	if (w->phys[arg].state == PHYS_READY && w->phys[arg].buffer < 0 && w->phys[arg].address.space == DR_SPACE_STATE) {
-		lower_unsupported(w, lower_source(w, arg)->span, "a cache that its reader wants in another layout (%s)", v->cause);
+		lower_unsupported(w, lower_source(w, arg)->span, "a cache that its reader wants in another layout (%s)",
+				  v->cause);
 		return;
 	}
 	if (v->op == LOCAL_SLICE) {
@@ -161,11 +184,18 @@ void lower_collective(struct lower *w, int local)
 	reshape(w, &y, local);
 	phys_make_contiguous(&y);
 	int axis = v->op == LOCAL_REDUCE_SCATTER ? v->to : v->from;
-	if (v->op != LOCAL_ALL_REDUCE && !cut_along(w, v->op == LOCAL_ALL_GATHER ? &x : &y, axis, &cut)) internal_error("a collective along an axis that is not there");
+	if (v->op != LOCAL_ALL_REDUCE && !cut_along(w, v->op == LOCAL_ALL_GATHER ? &x : &y, axis, &cut))
+		internal_error("a collective along an axis that is not there");
 	if (v->op == LOCAL_ALL_REDUCE && reuse_in_place(w, local, arg)) w->phys[local] = x;
 	else y = *lower_define(w, local, y);
 	int group = lower_group(w, &v->atoms);
-	int c = lower_add_collective(w, kind_of[v->op], group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local, v->cause);
-	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = arg_phys(&x), .dst = arg_phys(&w->phys[local]), .outer = cut.outer, .block = cut.block };
+	int c = lower_add_collective(w, kind_of[v->op], group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype),
+				     local, v->cause);
+	struct instr i = { .kind = INSTR_COLLECTIVE,
+			   .collective = c,
+			   .src = arg_phys(&x),
+			   .dst = arg_phys(&w->phys[local]),
+			   .outer = cut.outer,
+			   .block = cut.block };
 	lower_emit(w, local, x.moe, i, arena_printf(w->arena, "%s (%s)", kind_text[kind_of[v->op]], v->cause));
 }

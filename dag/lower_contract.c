@@ -12,7 +12,8 @@ static int expert_axis(const struct lower *w, const struct phys *x, const struct
 	return axis_among(param->axes, param->n_axes, expert) ? expert : -1;
 }
 
-static struct axes axes_of(const struct lower *w, const struct value *s, const struct phys *x, const struct local_value *param)
+static struct axes axes_of(const struct lower *w, const struct value *s, const struct phys *x,
+			   const struct local_value *param)
 {
 	struct axes a = { .group = expert_axis(w, x, param) };
 	for (int i = 0; i < x->n_dims; i++) {
@@ -22,7 +23,8 @@ static struct axes axes_of(const struct lower *w, const struct value *s, const s
 	}
 	for (int i = 0; i < param->n_axes; i++)
 		for (int d = 0; d < x->n_dims; d++)
-			if (x->dim[d].axis == param->axes[i] && !axis_among(s->over, s->n_over, param->axes[i])) a.batch[a.n_batch++] = param->axes[i];
+			if (x->dim[d].axis == param->axes[i] && !axis_among(s->over, s->n_over, param->axes[i]))
+				a.batch[a.n_batch++] = param->axes[i];
 	return a;
 }
 
@@ -30,7 +32,8 @@ static struct axes axes_of(const struct lower *w, const struct value *s, const s
 static bool strided(const struct phys *p, const struct axes *a)
 {
 	int rest = a->n_rest, inner = rest + a->n_batch;
-	if (!phys_merges(p, inner, p->n_dims, 1) || (rest < inner && !phys_merges(p, rest, inner, p->stride[inner - 1]))) return false;
+	if (!phys_merges(p, inner, p->n_dims, 1) || (rest < inner && !phys_merges(p, rest, inner, p->stride[inner - 1])))
+		return false;
 	return !rest || (phys_merges(p, 0, rest, p->stride[rest - 1]) && p->row_stride == p->stride[0] * p->dim[0].extent);
 }
 
@@ -41,7 +44,8 @@ static bool readable(const struct phys *x, const struct axes *a, const int *orde
 	return strided(x, a);
 }
 
-static const struct phys *operand(struct lower *w, int local, const struct value *s, const struct local_value *param, struct axes *a)
+static const struct phys *operand(struct lower *w, int local, const struct value *s, const struct local_value *param,
+				  struct axes *a)
 {
 	const struct phys *x = lower_stored(w, local, NULL);
 	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
@@ -52,7 +56,8 @@ static const struct phys *operand(struct lower *w, int local, const struct value
 	return readable(x, a, order) ? x : lower_ready(w, local, order);
 }
 
-static void set_extents(struct lower *w, struct kernel_contract *c, const struct phys *x, const struct axes *a, const struct local_value *param, struct phys *y)
+static void set_extents(struct lower *w, struct kernel_contract *c, const struct phys *x, const struct axes *a,
+			const struct local_value *param, struct phys *y)
 {
 	int rest = a->n_rest, first_k = x->n_dims - a->n_k;
 	c->n = c->k = c->batch = c->groups = 1;
@@ -90,8 +95,9 @@ static struct number rows_of(const struct lower *w, const struct phys *x, const 
 
 static bool supported(struct lower *w, const struct value *s, const struct phys *x, const struct axes *a)
 {
-	if (x->moe >= 0 && (a->n_rest || a->n_batch)) lower_unsupported(w, s->span, "a contraction of experts' rows with axis `%s` besides",
-	                                                                 w->l->program->axes.at[a->n_rest ? a->rest[0] : a->batch[0]].name);
+	if (x->moe >= 0 && (a->n_rest || a->n_batch))
+		lower_unsupported(w, s->span, "a contraction of experts' rows with axis `%s` besides",
+				  w->l->program->axes.at[a->n_rest ? a->rest[0] : a->batch[0]].name);
 	return !w->failed;
 }
 

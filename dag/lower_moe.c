@@ -23,15 +23,18 @@ void lower_route(struct lower *w, int local)
 	k.route.factor = s->route.factor;
 	k.route.biased = bias >= 0;
 	k.route.groups = s->route.groups, k.route.top_groups = s->route.top_groups;
-	if (bias >= 0 && w->ph->values.at[bias].dtype != DTYPE_F32) lower_unsupported(w, s->span, "a routing bias of another format than f32");
+	if (bias >= 0 && w->ph->values.at[bias].dtype != DTYPE_F32)
+		lower_unsupported(w, s->span, "a routing bias of another format than f32");
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
 	out.dim[out.n_dims++] = (struct dim){ -3, s->route.top };
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define(w, local, out);
 	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
-	struct argument args[6] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, v), arg_phys(to), arg_buffer(to->weight), arg_number(out.rows) };
-	if (bias >= 0) args[5] = lower_is_param(w, bias) ? lower_plain(w, bias, local) : arg_phys(lower_ready(w, bias, NULL));
+	struct argument args[6] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, v), arg_phys(to),
+				    arg_buffer(to->weight), arg_number(out.rows) };
+	if (bias >= 0)
+		args[5] = lower_is_param(w, bias) ? lower_plain(w, bias, local) : arg_phys(lower_ready(w, bias, NULL));
 	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
 }
 
@@ -48,7 +51,8 @@ static struct argument expert_map(struct lower *w, const struct local_value *v, 
 	for (int i = 0; i < s->maps.n; i++) {
 		struct expert_map *have = &s->maps.at[i];
 		bool same = have->experts == map.experts && have->local == map.local && have->n == map.n;
-		for (int k = 0; same && k < map.n; k++) same = have->atom[k] == map.atom[k] && have->exchange[k] == map.exchange[k];
+		for (int k = 0; same && k < map.n; k++)
+			same = have->atom[k] == map.atom[k] && have->exchange[k] == map.exchange[k];
 		if (!same) continue;
 		a.address = (struct address){ DR_SPACE_TABLE, have->offset };
 		return a;
@@ -81,12 +85,19 @@ static void make_buffers(struct lower *w, struct moe *m, int64_t tokens)
 	m->offsets = lower_buffer(w, (m->local + 1) * 4);
 }
 
-static void exchange(struct lower *w, int local, int moe, int from, int to, int64_t block, enum dtype dtype, const char *what)
+static void exchange(struct lower *w, int local, int moe, int from, int to, int64_t block, enum dtype dtype,
+		     const char *what)
 {
 	const struct moe *m = &w->moes.at[moe];
-	int c = lower_add_collective(w, DR_ALL_TO_ALL, m->group, dtype, number_const(m->dests), m->capacity * block * dtype_bytes(dtype), local, what);
-	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = arg_buffer(from), .dst = arg_buffer(to),
-	                   .outer = number_const(1), .block = number_const(m->capacity * block), .joined = number_const(m->capacity * block) };
+	int c = lower_add_collective(w, DR_ALL_TO_ALL, m->group, dtype, number_const(m->dests),
+				     m->capacity * block * dtype_bytes(dtype), local, what);
+	struct instr i = { .kind = INSTR_COLLECTIVE,
+			   .collective = c,
+			   .src = arg_buffer(from),
+			   .dst = arg_buffer(to),
+			   .outer = number_const(1),
+			   .block = number_const(m->capacity * block),
+			   .joined = number_const(m->capacity * block) };
 	lower_emit(w, local, moe, i, what);
 }
 
@@ -95,7 +106,8 @@ static int receive(struct lower *w, int local, int moe)
 {
 	struct moe *m = &w->moes.at[moe];
 	int64_t row = m->d * dtype_bytes(m->dtype);
-	int arrived = lower_buffer(w, m->rows * row), meta = lower_buffer(w, m->rows * 4), sorted = lower_buffer(w, m->rows * row);
+	int arrived = lower_buffer(w, m->rows * row), meta = lower_buffer(w, m->rows * 4),
+	    sorted = lower_buffer(w, m->rows * row);
 	m->from = lower_buffer(w, m->rows * 4);
 	exchange(w, local, moe, m->packed, arrived, m->d, m->dtype, "dispatch");
 	exchange(w, local, moe, m->meta, meta, 1, DTYPE_I32, "dispatch: experts");
@@ -117,8 +129,9 @@ static void pack(struct lower *w, int local, int moe, const struct phys *x)
 	const struct moe *m = &w->moes.at[moe];
 	struct kernel k = kernel_of(KERNEL_PACK);
 	k.pack.d = m->d, k.pack.top = m->top, k.pack.dests = m->dests, k.pack.local = m->local, k.pack.dtype = m->dtype;
-	struct argument args[7] = { arg_phys(x), arg_buffer(m->order), arg_buffer(m->start), arg_buffer(m->packed), arg_buffer(m->meta),
-	                            arg_round(), arg_const(m->capacity) };
+	struct argument args[7] = { arg_phys(x),           arg_buffer(m->order), arg_buffer(m->start),
+				    arg_buffer(m->packed), arg_buffer(m->meta),  arg_round(),
+				    arg_const(m->capacity) };
 	lower_launch(w, local, moe, &k, args, 7, "dispatch: pack");
 }
 
@@ -128,8 +141,12 @@ void lower_dispatch(struct lower *w, int local)
 	const struct value *s = lower_source(w, local);
 	const struct phys x = *lower_ready(w, v->args[0], NULL), index = *lower_ready(w, v->args[1], NULL);
 	const struct value *r = &w->l->program->values.at[w->ph->values.at[v->args[1]].source];
-	struct moe m = { .experts = w->l->program->axes.at[s->axes[0]].extent, .dests = atoms_size(w->l, &v->exchange), .top = r->route.top,
-	                 .dispatch = local, .d = phys_row_elements(&x), .dtype = x.dtype };
+	struct moe m = { .experts = w->l->program->axes.at[s->axes[0]].extent,
+			 .dests = atoms_size(w->l, &v->exchange),
+			 .top = r->route.top,
+			 .dispatch = local,
+			 .d = phys_row_elements(&x),
+			 .dtype = x.dtype };
 	int64_t tokens = lower_rows_max(w, &x);
 	m.local = m.experts / atoms_size(w->l, &v->experts);
 	m.group = lower_group(w, &v->exchange);
@@ -142,7 +159,9 @@ void lower_dispatch(struct lower *w, int local)
 
 	struct kernel assign = kernel_of(KERNEL_ASSIGN);
 	assign.assign.top = m.top, assign.assign.experts = m.experts, assign.assign.keys = m.dests * m.local;
-	struct argument args[6] = { arg_phys(&index), m.map, arg_buffer(m.order), arg_buffer(m.place), arg_buffer(m.start), arg_number(x.rows) };
+	struct argument args[6] = { arg_phys(&index),    m.map,
+				    arg_buffer(m.order), arg_buffer(m.place),
+				    arg_buffer(m.start), arg_number(x.rows) };
 	lower_launch(w, local, -1, &assign, args, 6, "dispatch: assign");
 	pack(w, local, moe, &x);
 	struct phys out = lower_shape(w, local);
@@ -184,8 +203,12 @@ static void close_rounds(struct lower *w, int local, int moe)
 {
 	struct moe *m = &w->moes.at[moe];
 	struct atoms all = w->ph->values.at[m->dispatch].experts;
-	struct instr begin = { .kind = INSTR_ROUNDS_BEGIN, .group = m->one_round ? -1 : lower_group(w, &all), .dests = (int)m->dests,
-	                       .local = (int)m->local, .start = arg_buffer(m->start), .capacity = m->capacity };
+	struct instr begin = { .kind = INSTR_ROUNDS_BEGIN,
+			       .group = m->one_round ? -1 : lower_group(w, &all),
+			       .dests = (int)m->dests,
+			       .local = (int)m->local,
+			       .start = arg_buffer(m->start),
+			       .capacity = m->capacity };
 	struct instr end = { .kind = INSTR_ROUNDS_END };
 	lower_emit(w, local, -1, begin, "rounds");
 	for (int i = 0; i < m->body.n; i++) vec_push(w->arena, lower_part(w, local), m->body.at[i]);
@@ -218,8 +241,16 @@ void lower_combine(struct lower *w, int local)
 	acc.dtype = DTYPE_F32;
 	if (direct) acc = *lower_define(w, local, acc);
 	else acc.buffer = lower_buffer(w, lower_rows_max(w, &acc) * acc.row_stride * 4);
-	struct argument args[10] = { rows >= 0 ? arg_buffer(rows) : arg_phys(&y), arg_phys(&index), arg_buffer(index.weight), m.map,
-	                             arg_buffer(m.place), arg_buffer(m.start), arg_phys(&acc), arg_number(index.rows), arg_round(), arg_const(m.capacity) };
+	struct argument args[10] = { rows >= 0 ? arg_buffer(rows) : arg_phys(&y),
+				     arg_phys(&index),
+				     arg_buffer(index.weight),
+				     m.map,
+				     arg_buffer(m.place),
+				     arg_buffer(m.start),
+				     arg_phys(&acc),
+				     arg_number(index.rows),
+				     arg_round(),
+				     arg_const(m.capacity) };
 	lower_launch(w, local, moe, &k, args, 10, "combine");
 	close_rounds(w, local, moe);
 	if (direct) return;

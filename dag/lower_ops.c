@@ -21,11 +21,18 @@ static void lower_embed(struct lower *w, int local)
 	k.embed.table = p->dtype;
 	k.embed.out = out.dtype;
 	/* a table that a contraction reads too (a tied head) is in that contraction's tile order */
-	if (p->contracted) k.embed.pack = (struct packing){ w->target->n_tile, w->target->bf16_dot && p->dtype == DTYPE_BF16 && out.dtype == DTYPE_BF16 ? 2 : 1 };
-	struct argument address = p->contracted ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack) : lower_plain(w, v->args[0], local);
+	if (p->contracted)
+		k.embed.pack =
+			(struct packing){ w->target->n_tile,
+					  w->target->bf16_dot && p->dtype == DTYPE_BF16 && out.dtype == DTYPE_BF16 ? 2
+														   : 1 };
+	struct argument address = p->contracted
+					  ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack)
+					  : lower_plain(w, v->args[0], local);
 	const struct phys *ids = lower_ready(w, v->args[1], NULL);
 	const struct atoms *over = &table->layout.axis[1 - d];
-	struct number first = over->n ? (struct number){ NUMBER_INDEX, k.embed.v, 1, lower_group(w, over) } : number_const(0);
+	struct number first =
+		over->n ? (struct number){ NUMBER_INDEX, k.embed.v, 1, lower_group(w, over) } : number_const(0);
 	const struct phys *to = lower_define(w, local, out);
 	struct argument args[5] = { address, arg_phys(ids), arg_phys(to), arg_number(out.rows), arg_number(first) };
 	lower_launch(w, local, -1, &k, args, 5, "embed");
@@ -44,7 +51,8 @@ static void lower_pick(struct lower *w, int local)
 	struct number first = number_const(0);
 	if (seq && seq->n) first = (struct number){ NUMBER_INDEX_TOKENS, xs.rows.value, xs.rows.div, lower_group(w, seq) };
 	const struct phys *to = lower_define(w, local, out);
-	struct argument args[6] = { arg_phys(&xs), arg_phys(want), arg_phys(to), arg_number(xs.rows), arg_number(out.rows), arg_number(first) };
+	struct argument args[6] = { arg_phys(&xs),       arg_phys(want),       arg_phys(to),
+				    arg_number(xs.rows), arg_number(out.rows), arg_number(first) };
 	lower_launch(w, local, -1, &k, args, 6, "pick");
 }
 
@@ -64,9 +72,14 @@ static void lower_sample(struct lower *w, int local)
 	struct argument args[4] = { arg_phys(&x), arg_buffer(best), arg_number(x.rows), arg_number(first) };
 	lower_launch(w, local, -1, &k, args, 4, "sample: candidates");
 	if (ranks > 1) {
-		int c = lower_add_collective(w, DR_ALL_GATHER, group, DTYPE_I32, x.rows, 8, local, "candidates of each shard of the vocabulary");
-		struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = arg_buffer(best), .dst = arg_buffer(all),
-		                   .outer = number_const(1), .block = number_times(x.rows, 2) };
+		int c = lower_add_collective(w, DR_ALL_GATHER, group, DTYPE_I32, x.rows, 8, local,
+					     "candidates of each shard of the vocabulary");
+		struct instr i = { .kind = INSTR_COLLECTIVE,
+				   .collective = c,
+				   .src = arg_buffer(best),
+				   .dst = arg_buffer(all),
+				   .outer = number_const(1),
+				   .block = number_times(x.rows, 2) };
 		lower_emit(w, local, -1, i, "sample: gather candidates");
 	}
 	struct kernel b = kernel_of(KERNEL_BEST);
@@ -124,16 +137,21 @@ static void lower_rotate(struct lower *w, int local)
 /* ---- one operator ------------------------------------------------------------------------------------------------------ */
 static void lower_source_value(struct lower *w, int local)
 {
-	static const enum dr_input of_kind[3] = { [INPUT_IDS] = DR_INPUT_IDS, [INPUT_POS] = DR_INPUT_POS, [INPUT_WANT] = DR_INPUT_WANT };
+	static const enum dr_input of_kind[3] = {
+		[INPUT_IDS] = DR_INPUT_IDS, [INPUT_POS] = DR_INPUT_POS, [INPUT_WANT] = DR_INPUT_WANT
+	};
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys p = lower_shape(w, local);
 	p.state = PHYS_READY;
 	if (v->op == LOCAL_CONST) {
 		p.dtype = DTYPE_F32;
-		p.address = (struct address){ DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data) : 0 };     /* scalars are part of the code */
+		p.address = (struct address){ DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data)
+									: 0 }; /* scalars are part of the code */
 	} else if (lower_source(w, local)->op == OP_INPUT)
 		p.address = (struct address){ DR_SPACE_INPUT, w->s->input_offset[of_kind[lower_source(w, local)->input]] };
-	else p.dtype = w->l->program->params.at[lower_source(w, local)->param].dtype;  /* a param: its address is asked for where it is used */
+	else
+		p.dtype = w->l->program->params.at[lower_source(w, local)->param]
+				  .dtype; /* a param: its address is asked for where it is used */
 	w->phys[local] = p;
 }
 
@@ -141,9 +159,10 @@ static void lower_carry(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys *p = &w->phys[local];
-	if (w->carry.state == PHYS_NONE) {              /* the value before the loop is copied once; the layers then write in place */
+	if (w->carry.state == PHYS_NONE) { /* the value before the loop is copied once; the layers then write in place */
 		w->carry = *lower_ready(w, v->args[0], NULL);
-		w->carry.buffer = lower_buffer(w, lower_rows_max(w, &w->carry) * w->carry.row_stride * dtype_bytes(w->carry.dtype));
+		w->carry.buffer =
+			lower_buffer(w, lower_rows_max(w, &w->carry) * w->carry.row_stride * dtype_bytes(w->carry.dtype));
 		w->carry.offset = number_const(0);
 		lower_into(w, v->args[0], &w->carry);
 	}

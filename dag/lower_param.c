@@ -9,7 +9,8 @@ int64_t param_bytes(const struct schedule *s, enum dr_space space, int body)
 {
 	int64_t bytes = 0;
 	for (int i = 0; i < s->params.n; i++)
-		if (s->params.at[i].space == space && s->params.at[i].param->body == body) bytes += round64(s->params.at[i].bytes);
+		if (s->params.at[i].space == space && s->params.at[i].param->body == body)
+			bytes += round64(s->params.at[i].bytes);
 	return bytes;
 }
 
@@ -18,7 +19,8 @@ static enum dr_space space_of(struct lower *w, const struct param *p, int user)
 {
 	if (p->in_loop) return DR_SPACE_LAYER;
 	enum where at = w->ph->values.at[user].where;
-	if (at == WHERE_LAYER || at == WHERE_EVERY_STAGE) lower_unsupported(w, p->span, "a param outside `repeat` that its body reads");
+	if (at == WHERE_LAYER || at == WHERE_EVERY_STAGE)
+		lower_unsupported(w, p->span, "a param outside `repeat` that its body reads");
 	return at == WHERE_LAST_STAGE && w->s->stages.n > 1 ? DR_SPACE_POST : DR_SPACE_PRE;
 }
 
@@ -42,8 +44,13 @@ static void add_axis(struct lower *w, struct placed_param *out, const struct loc
 		if (p->axes[i] != axis) continue;
 		struct atoms *a = layout_of(v, axis);
 		const struct axis *x = &w->l->program->axes.at[axis];
-		out->axes[out->n_axes++] = (struct placed_axis){ x->name, x->extent, x->extent / atoms_size(w->l, a), p->stored.stride[i],
-		                                                 a->n ? lower_group(w, a) : -1, role, keyed(p, axis) };
+		out->axes[out->n_axes++] = (struct placed_axis){ x->name,
+								 x->extent,
+								 x->extent / atoms_size(w->l, a),
+								 p->stored.stride[i],
+								 a->n ? lower_group(w, a) : -1,
+								 role,
+								 keyed(p, axis) };
 	}
 }
 
@@ -51,14 +58,17 @@ static int64_t tile_elements(const struct placed_param *p)
 {
 	int64_t groups = 1, n = 1, k = 1;
 	for (int i = 0; i < p->n_axes; i++)
-		*(p->axes[i].role == DR_WEIGHT_GROUP ? &groups : p->axes[i].role == DR_WEIGHT_N ? &n : &k) *= p->axes[i].local;
+		*(p->axes[i].role == DR_WEIGHT_GROUP ? &groups
+		  : p->axes[i].role == DR_WEIGHT_N   ? &n
+						     : &k) *= p->axes[i].local;
 	return groups * round_to(n, p->pack.n_tile) * round_to(k, p->pack.k_pair);
 }
 
 static bool same_order(const struct placed_param *a, const struct placed_param *b)
 {
 	bool same = a->n_axes == b->n_axes && a->pack.n_tile == b->pack.n_tile && a->pack.k_pair == b->pack.k_pair;
-	for (int i = 0; same && i < a->n_axes; i++) same = !strcmp(a->axes[i].name, b->axes[i].name) && a->axes[i].role == b->axes[i].role;
+	for (int i = 0; same && i < a->n_axes; i++)
+		same = !strcmp(a->axes[i].name, b->axes[i].name) && a->axes[i].role == b->axes[i].role;
 	return same;
 }
 
@@ -70,11 +80,13 @@ static struct argument place(struct lower *w, struct placed_param p, int user)
 	p.offset = param_bytes(s, p.space, p.param->body);
 	for (int i = 0; i < s->params.n; i++) {
 		if (s->params.at[i].param != p.param || s->params.at[i].space != p.space) continue;
-		if (!same_order(&s->params.at[i], &p)) lower_unsupported(w, p.param->span, "a param that two operators read in different orders");
+		if (!same_order(&s->params.at[i], &p))
+			lower_unsupported(w, p.param->span, "a param that two operators read in different orders");
 		a.address = (struct address){ p.space, s->params.at[i].offset };
 		return a;
 	}
-	if (dtype_bytes(p.param->dtype) < 2) lower_unsupported(w, p.param->span, "a weight stored as %s", dtype_name(p.param->dtype));
+	if (dtype_bytes(p.param->dtype) < 2)
+		lower_unsupported(w, p.param->span, "a weight stored as %s", dtype_name(p.param->dtype));
 	vec_push(w->arena, &s->params, p);
 	a.address = (struct address){ p.space, p.offset };
 	return a;
@@ -86,12 +98,14 @@ static const struct param *param_of(struct lower *w, int param)
 	return &w->l->program->params.at[lower_source(w, param)->param];
 }
 
-struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group, struct packing pack)
+struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group,
+			     struct packing pack)
 {
 	const struct local_value *v = &w->ph->values.at[param];
 	struct placed_param p = { .param = param_of(w, param), .pack = pack };
 	p.axes = arena_array(w->arena, struct placed_axis, v->n_axes + 1);
-	for (int i = 0; i < v->n_axes; i++) {           /* groups and outputs keep the param's order, the summed axes take the operand's */
+	for (int i = 0; i < v->n_axes;
+	     i++) { /* groups and outputs keep the param's order, the summed axes take the operand's */
 		enum dr_role role = role_of(v->axes[i], k, n_k, group, n_group);
 		if (role != DR_WEIGHT_K) add_axis(w, &p, v, v->axes[i], role);
 	}

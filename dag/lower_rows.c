@@ -24,7 +24,9 @@ static int add_node(struct chain *c, enum rows_op op, int a, int b, int x, doubl
 {
 	struct kernel_rows *k = c->k;
 	if (k->n_nodes == ROWS_MAX_NODES) {
-		if (!c->w->failed) lower_unsupported(c->w, lower_source(c->w, c->root)->span, "an operator of more than %d operations", ROWS_MAX_NODES);
+		if (!c->w->failed)
+			lower_unsupported(c->w, lower_source(c->w, c->root)->span,
+					  "an operator of more than %d operations", ROWS_MAX_NODES);
 		return 0;
 	}
 	struct rows_node *n = &k->node[k->n_nodes];
@@ -35,10 +37,13 @@ static int add_node(struct chain *c, enum rows_op op, int a, int b, int x, doubl
 static enum rows_op rows_op_of(enum op op)
 {
 	static const enum rows_op map[OP_COUNT] = {
-		[OP_ADD] = ROWS_ADD, [OP_SUB] = ROWS_SUB, [OP_MUL] = ROWS_MUL, [OP_DIV] = ROWS_DIV, [OP_MIN] = ROWS_MIN, [OP_MAX] = ROWS_MAX,
-		[OP_CLAMP] = ROWS_CLAMP, [OP_EXP] = ROWS_EXP, [OP_LOG] = ROWS_LOG, [OP_SQRT] = ROWS_SQRT, [OP_RSQRT] = ROWS_RSQRT,
-		[OP_TANH] = ROWS_TANH, [OP_ERF] = ROWS_ERF, [OP_SIN] = ROWS_SIN, [OP_COS] = ROWS_COS, [OP_ABS] = ROWS_ABS,
-		[OP_FLOOR] = ROWS_FLOOR, [OP_CEIL] = ROWS_CEIL, [OP_SUM] = ROWS_SUM, [OP_MEAN] = ROWS_MEAN, [OP_REDUCE_MAX] = ROWS_REDUCE_MAX,
+		[OP_ADD] = ROWS_ADD,     [OP_SUB] = ROWS_SUB,     [OP_MUL] = ROWS_MUL,
+		[OP_DIV] = ROWS_DIV,     [OP_MIN] = ROWS_MIN,     [OP_MAX] = ROWS_MAX,
+		[OP_CLAMP] = ROWS_CLAMP, [OP_EXP] = ROWS_EXP,     [OP_LOG] = ROWS_LOG,
+		[OP_SQRT] = ROWS_SQRT,   [OP_RSQRT] = ROWS_RSQRT, [OP_TANH] = ROWS_TANH,
+		[OP_ERF] = ROWS_ERF,     [OP_SIN] = ROWS_SIN,     [OP_COS] = ROWS_COS,
+		[OP_ABS] = ROWS_ABS,     [OP_FLOOR] = ROWS_FLOOR, [OP_CEIL] = ROWS_CEIL,
+		[OP_SUM] = ROWS_SUM,     [OP_MEAN] = ROWS_MEAN,   [OP_REDUCE_MAX] = ROWS_REDUCE_MAX,
 	};
 	return map[op];
 }
@@ -64,7 +69,8 @@ static bool may_inline(const struct chain *c, int user, int arg)
 	if (!lower_is_rows(w, arg) || w->phys[arg].state == PHYS_READY || w->phys[arg].state == PHYS_NONE) return false;
 	const struct value *a = lower_source(w, arg), *u = lower_source(w, user);
 	const struct phys *p = &w->phys[arg];
-	bool same_call = a->call >= 0 && a->call == u->call && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
+	bool same_call = a->call >= 0 && a->call == u->call
+			 && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
 	if (!same_call && w->uses[arg] > 1) return false;
 	if (c->k->n_nodes > ROWS_MAX_NODES / 2 || c->k->n_inputs > ROWS_MAX_OPERANDS - 4) return same_call;
 	if (op_is_reduce(a->op) && ((c->reduced >= 0 && c->reduced != a->over[0]) || is_cut(c, a->over[0]))) return false;
@@ -79,7 +85,9 @@ static int load_leaf(struct chain *c, int local)
 	for (int i = 0; i < c->k->n_inputs; i++)
 		if (c->leaf[i] == local) return add_node(c, ROWS_LOAD, i, 0, 0, 0, DTYPE_F32);
 	if (c->k->n_inputs == ROWS_MAX_OPERANDS) {
-		if (!c->w->failed) lower_unsupported(c->w, lower_source(c->w, c->root)->span, "an operator of more than %d operands", ROWS_MAX_OPERANDS);
+		if (!c->w->failed)
+			lower_unsupported(c->w, lower_source(c->w, c->root)->span, "an operator of more than %d operands",
+					  ROWS_MAX_OPERANDS);
 		return 0;
 	}
 	c->leaf[c->k->n_inputs] = local;
@@ -97,7 +105,8 @@ static int build_op(struct chain *c, int local)
 	}
 	int args[3] = { 0 }, run_over = op_is_reduce(s->op) ? s->over[0] : s->op == OP_IOTA ? v->axes[0] : -1;
 	if (run_over >= 0 && !w->l->program->axes.at[run_over].extent && !w->failed)
-		lower_unsupported(w, s->span, "`%s` along the run-time axis `%s`", op_name(s->op), w->l->program->axes.at[run_over].name);
+		lower_unsupported(w, s->span, "`%s` along the run-time axis `%s`", op_name(s->op),
+				  w->l->program->axes.at[run_over].name);
 	if (op_is_reduce(s->op)) c->reduced = run_over;
 	for (int i = 0; i < v->n_args && i < 3; i++) args[i] = build(c, local, v->args[i]);
 	int node = args[0];
@@ -151,10 +160,13 @@ static void choose_order(struct chain *c, const int *order)
 	phys_make_contiguous(shape);
 }
 
-static void set_operand(struct rows_operand *o, const struct phys *p, const struct phys *shape, const struct dim *dims, int n)
+static void set_operand(struct rows_operand *o, const struct phys *p, const struct phys *shape, const struct dim *dims,
+			int n)
 {
 	o->dtype = p->dtype;
-	o->row_stride = shape->rows.kind == NUMBER_CONST && shape->moe < 0 ? 0 : p->rows.kind == NUMBER_CONST && p->moe < 0 ? 0 : p->row_stride;
+	o->row_stride = shape->rows.kind == NUMBER_CONST && shape->moe < 0 ? 0
+			: p->rows.kind == NUMBER_CONST && p->moe < 0       ? 0
+									   : p->row_stride;
 	for (int i = 0; i < n; i++) {
 		int at = find_dim(p, dims[i].axis);
 		o->stride[i] = at < 0 ? 0 : p->stride[at];
@@ -166,8 +178,10 @@ static void merge_dims(struct kernel_rows *k, bool keep_inner)
 {
 	for (int i = k->dims - 2; i >= 0; i--) {
 		bool joined = !(keep_inner && i == k->dims - 2);
-		for (int o = 0; o < k->n_inputs && joined; o++) joined = k->input[o].stride[i] == k->input[o].stride[i + 1] * k->extent[i + 1];
-		for (int o = 0; o < k->n_outputs && joined; o++) joined = k->output[o].stride[i] == k->output[o].stride[i + 1] * k->extent[i + 1];
+		for (int o = 0; o < k->n_inputs && joined; o++)
+			joined = k->input[o].stride[i] == k->input[o].stride[i + 1] * k->extent[i + 1];
+		for (int o = 0; o < k->n_outputs && joined; o++)
+			joined = k->output[o].stride[i] == k->output[o].stride[i + 1] * k->extent[i + 1];
 		if (!joined) continue;
 		k->extent[i] *= k->extent[i + 1];
 		for (int o = 0; o < k->n_inputs; o++) k->input[o].stride[i] = k->input[o].stride[i + 1];
@@ -224,7 +238,8 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	}
 	const struct value *s = lower_source(w, c->root);
 	const char *call = s->call >= 0 ? w->l->program->calls.at[s->call].name : op_name(s->op);
-	lower_launch(w, c->root, moe, k, args, n, arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
+	lower_launch(w, c->root, moe, k, args, n,
+		     arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
 }
 
 /* Is the carried value read elsewhere than where the result is written? Then it must not be overwritten meanwhile. */
@@ -254,7 +269,8 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	struct chain c = { .w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1,
 	                   .node_of = arena_array(w->arena, int, n), .done = arena_array(w->arena, int, n) };
 	c.shape.moe = w->phys[local].moe;
-	if (c.shape.n_dims > ROWS_MAX_DIMS - 1) lower_unsupported(w, lower_source(w, local)->span, "an operator over %d model axes", c.shape.n_dims);
+	if (c.shape.n_dims > ROWS_MAX_DIMS - 1)
+		lower_unsupported(w, lower_source(w, local)->span, "an operator over %d model axes", c.shape.n_dims);
 	if (!w->failed) k.rows.result[0] = build(&c, local, local);
 	if (w->failed) {
 		w->phys[local].state = PHYS_READY;      /* never launched: the report is enough */
@@ -290,7 +306,8 @@ static void copy(struct lower *w, int local, const struct phys *to)
 	set_operand(&k.rows.input[0], have, have, to->dim, to->n_dims);
 	set_operand(&k.rows.output[0], to, have, to->dim, to->n_dims);
 	merge_dims(&k.rows, false);
-	struct argument args[3] = { arg_phys(have), arg_phys(to), arg_number(to->moe >= 0 ? number_const(w->moes.at[to->moe].rows) : to->rows) };
+	struct argument args[3] = { arg_phys(have), arg_phys(to),
+				    arg_number(to->moe >= 0 ? number_const(w->moes.at[to->moe].rows) : to->rows) };
 	lower_launch(w, local, to->moe, &k, args, 3, "copy");
 }
 

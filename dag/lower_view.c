@@ -26,7 +26,8 @@ void lower_view(struct lower *w, int local)
 		const struct axis *whole = &p->axes.at[s->from];
 		int64_t before = 0;
 		for (int i = 0; whole->part[i] != s->to; i++) before += p->axes.at[whole->part[i]].extent;
-		if (v.offset.kind != NUMBER_CONST) lower_unsupported(w, s->span, "a piece of a part that each rank has its own of");
+		if (v.offset.kind != NUMBER_CONST)
+			lower_unsupported(w, s->span, "a piece of a part that each rank has its own of");
 		narrow(&v, find_dim(&v, s->from), &p->axes.at[s->to], s->to, before);
 	} else if (at < v.n_dims) v.dim[at].axis = s->to;
 	w->phys[local] = v;
@@ -64,7 +65,8 @@ struct phys *lower_define_in_join(struct lower *w, int local, struct phys p)
 			if (v->args[i] != local) continue;
 			struct phys to = part_of(w, join, i);
 			bool same = to.n_dims == p.n_dims && to.dtype == p.dtype && to.moe == p.moe;
-			for (int d = 0; same && d < p.n_dims; d++) same = to.dim[d].axis == p.dim[d].axis && to.dim[d].extent == p.dim[d].extent;
+			for (int d = 0; same && d < p.n_dims; d++)
+				same = to.dim[d].axis == p.dim[d].axis && to.dim[d].extent == p.dim[d].extent;
 			if (!same) return NULL;
 			w->phys[local] = to;
 			return &w->phys[local];

@@ -72,7 +72,9 @@ static bool cut_target(struct local *l, const struct rule *r, struct cuts *cuts,
 	for (int i = 0; i < r->n_target; i++) {
 		int64_t size = l->deploy->mesh.at[r->target[i]].size;
 		if (taken <= outer) return true;
-		if (taken < outer * size) return taken % outer == 0 && size % (taken / outer) == 0 && cut_at(&cuts[r->target[i]], taken / outer);
+		if (taken < outer * size)
+			return taken % outer == 0 && size % (taken / outer) == 0
+			       && cut_at(&cuts[r->target[i]], taken / outer);
 		outer *= size;
 	}
 	return true;
@@ -113,7 +115,9 @@ bool mesh_refine(struct local *l)
 	for (int i = 0; i < d->rules.n; i++) {
 		const struct rule *r = &d->rules.at[i];
 		if (r->n_lhs < 2 || cut_for_rule(l, r, cuts)) continue;
-		struct diag *g = diag_report(l->sink, DIAG_E0507, r->span, "rules cut the mesh axes of this target in ways that have no common refinement");
+		struct diag *g =
+			diag_report(l->sink, DIAG_E0507, r->span,
+				    "rules cut the mesh axes of this target in ways that have no common refinement");
 		diag_help(l->sink, g, "declare the pieces as mesh axes of their own, for instance tp_a and tp_b");
 		return false;
 	}

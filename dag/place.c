@@ -90,7 +90,8 @@ static void report_product(struct local *l, const struct rule *r, int64_t ways, 
 		text_add(&sizes, "%s%lld", i ? " * " : "", (long long)l->program->axes.at[r->lhs[i]].extent);
 	}
 	const char *last = l->program->axes.at[r->lhs[r->n_lhs - 1]].name;
-	struct diag *d = diag_report(l->sink, DIAG_E0506, culprit(l, r), "`%s` (%s) cannot fill %s", names.at, sizes.at, sizes_text(l, r));
+	struct diag *d = diag_report(l->sink, DIAG_E0506, culprit(l, r), "`%s` (%s) cannot fill %s", names.at, sizes.at,
+				     sizes_text(l, r));
 	diag_related(l->sink, d, r->span, "this rule fills the mesh axis from the left");
 	diag_note(l->sink, d, "%lld is left for `%s`, which it does not divide", (long long)left, last);
 	diag_help(l->sink, d, "sizes that work: %s", ways_that_work(l, r, ways));
@@ -137,7 +138,8 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 {
 	const struct axis *a = &l->program->axes.at[axis];
 	struct atoms out = { .n = 0 };
-	if (a->kind == AXIS_RAGGED && a->of >= 0 && l->program->axes.at[a->of].extent) {        /* slots: their tokens' atoms, less the experts' */
+	if (a->kind == AXIS_RAGGED && a->of >= 0
+	    && l->program->axes.at[a->of].extent) { /* slots: their tokens' atoms, less the experts' */
 		struct atoms experts = place_axis(l, a->of, region, phase, klass);
 		const int token_axes[2] = { l->program->batch, l->program->seq };
 		for (int i = 0; i < 2; i++) {
@@ -153,21 +155,26 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 
 enum { MOST_OPS = 3 };  /* places that a report of two rules shows: every operator of the region has the same to say */
 
-static void report_shared_atom(struct local *l, int a, int b, int atom, int region, int phase, int klass, const char *what, struct span at)
+static void report_shared_atom(struct local *l, int a, int b, int atom, int region, int phase, int klass,
+			       const char *what, struct span at)
 {
 	const struct program *p = l->program;
-	const struct rule *ra = deploy_rule(l->deploy, l->sink, a, region, phase, klass), *rb = deploy_rule(l->deploy, l->sink, b, region, phase, klass);
+	const struct rule *ra = deploy_rule(l->deploy, l->sink, a, region, phase, klass),
+			  *rb = deploy_rule(l->deploy, l->sink, b, region, phase, klass);
 	if (rb && ra && !rb->own && ra->own) {
 		const struct rule *r = ra;
 		int axis = a;
 		ra = rb, rb = r, a = b, b = axis;
 	}
-	struct diag *d = diag_report(l->sink, DIAG_E0501, rb ? rb->span : at, "`%s` and `%s` both use mesh axis `%s` in one op",
-	                             p->axes.at[a].name, p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
+	struct diag *d =
+		diag_report(l->sink, DIAG_E0501, rb ? rb->span : at, "`%s` and `%s` both use mesh axis `%s` in one op",
+			    p->axes.at[a].name, p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
 	if (ra) diag_related(l->sink, d, ra->span, "`%s` is placed here", p->axes.at[a].name);
-	if (d->related.n < MOST_OPS) diag_related(l->sink, d, at, "%s in region `%s`%s%s", what, p->regions.at[region].name, phase >= 0 ? ", phase " : "",
-	             phase >= 0 ? phase_name(phase) : "");
-	diag_help(l->sink, d, "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
+	if (d->related.n < MOST_OPS)
+		diag_related(l->sink, d, at, "%s in region `%s`%s%s", what, p->regions.at[region].name,
+			     phase >= 0 ? ", phase " : "", phase >= 0 ? phase_name(phase) : "");
+	diag_help(l->sink, d,
+		  "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
 }
 
 /* Moves what `batch` has beyond the owners' atoms in front of `seq`'s (or `row`'s). */
@@ -189,8 +196,8 @@ static void make_canonical(struct local *l, const int *axes, int n, struct layou
 	out->axis[tokens] = moved;
 }
 
-struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase, int klass,
-                         const char *what, struct span at)
+struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase,
+			 int klass, const char *what, struct span at)
 {
 	struct layout out = { .axis = arena_array(l->arena, struct atoms, n + 1) };
 	int *user = arena_array(l->arena, int, l->atoms.n + 1);
@@ -224,7 +231,8 @@ static bool already_reported(const struct local *l, enum diag_code code, struct 
 }
 
 /* A tensor that stays where it is between steps has one layout in all phases. */
-static bool fixed_layout(struct local *l, const int *axes, int n, int region, int klass, enum diag_code code, const char *what, const char *name)
+static bool fixed_layout(struct local *l, const int *axes, int n, int region, int klass, enum diag_code code,
+			 const char *what, const char *name)
 {
 	bool ok = true;
 	for (int i = 0; i < n; i++) {
@@ -235,12 +243,17 @@ static bool fixed_layout(struct local *l, const int *axes, int n, int region, in
 			const struct rule *r = deploy_rule(l->deploy, l->sink, axes[i], region, phase, klass);
 			const struct rule *base = deploy_rule(l->deploy, l->sink, axes[i], region, PHASE_ANY, klass);
 			if (r) ok = false;
-			if (!r || already_reported(l, DIAG_E0509, r->span) || already_reported(l, DIAG_E0510, r->span)) continue;
-			struct diag *d = diag_report(l->sink, code, r->span, "%s `%s` has one layout in all phases: `%s` is placed otherwise in %s",
-			                             what, name, l->program->axes.at[axes[i]].name, phase_name(phase));
+			if (!r || already_reported(l, DIAG_E0509, r->span) || already_reported(l, DIAG_E0510, r->span))
+				continue;
+			struct diag *d =
+				diag_report(l->sink, code, r->span,
+					    "%s `%s` has one layout in all phases: `%s` is placed otherwise in %s", what,
+					    name, l->program->axes.at[axes[i]].name, phase_name(phase));
 			if (base) diag_related(l->sink, d, base->span, "in all phases it is placed by this rule");
-			diag_help(l->sink, d, klass == CLASS_CACHE ? "a cache does not move between programs: place the axis alike in all phases"
-			                                           : "move the rule out of `phase`");
+			diag_help(l->sink, d,
+				  klass == CLASS_CACHE
+					  ? "a cache does not move between programs: place the axis alike in all phases"
+					  : "move the rule out of `phase`");
 		}
 	}
 	return ok;
@@ -251,11 +264,11 @@ bool place_fixed(struct local *l)
 	const struct program *p = l->program;
 	bool ok = true;
 	for (int i = 0; i < p->params.n; i++)
-		ok &= fixed_layout(l, p->params.at[i].axes, p->params.at[i].n_axes, p->params.at[i].region, CLASS_WEIGHT, DIAG_E0509,
-		                   "parameter", p->params.at[i].name);
+		ok &= fixed_layout(l, p->params.at[i].axes, p->params.at[i].n_axes, p->params.at[i].region, CLASS_WEIGHT,
+				   DIAG_E0509, "parameter", p->params.at[i].name);
 	for (int i = 0; i < p->states.n; i++)
-		ok &= fixed_layout(l, p->states.at[i].axes, p->states.at[i].n_axes, p->states.at[i].region, CLASS_CACHE, DIAG_E0510,
-		                   "state", p->states.at[i].name);
+		ok &= fixed_layout(l, p->states.at[i].axes, p->states.at[i].n_axes, p->states.at[i].region, CLASS_CACHE,
+				   DIAG_E0510, "state", p->states.at[i].name);
 	return ok;
 }
 
@@ -263,7 +276,8 @@ void place_owners(struct local *l)
 {
 	const struct program *p = l->program;
 	if (p->batch < 0) return;
-	l->owners = place_axis(l, p->batch, p->states.n ? p->states.at[0].region : 0, PHASE_ANY, p->states.n ? CLASS_CACHE : CLASS_ACTIVATION);
+	l->owners = place_axis(l, p->batch, p->states.n ? p->states.at[0].region : 0, PHASE_ANY,
+			       p->states.n ? CLASS_CACHE : CLASS_ACTIVATION);
 }
 
 static const char *even_stages(struct local *l, int64_t layers, int64_t stages)
@@ -277,27 +291,37 @@ static const char *even_stages(struct local *l, int64_t layers, int64_t stages)
 bool place_stages(struct local *l)
 {
 	const struct deploy *d = l->deploy;
-	const struct rule *r = l->program->has_loop ? deploy_rule(d, l->sink, l->program->loop.axis, 0, PHASE_ANY, CLASS_ACTIVATION) : NULL;
+	const struct rule *r = l->program->has_loop
+				       ? deploy_rule(d, l->sink, l->program->loop.axis, 0, PHASE_ANY, CLASS_ACTIVATION)
+				       : NULL;
 	int64_t layers = l->program->has_loop ? l->program->axes.at[l->program->loop.axis].extent : 0, sum = 0, stages = 1;
 	for (int i = 0; r && i < r->n_target; i++) stages *= d->mesh.at[r->target[i]].size;
 	if (r) atoms_between(l, r, 1, stages, &l->stages);
 	for (int i = 0; i < d->n_stages; i++) sum += d->stages[i];
 	if (d->n_stages ? d->n_stages != stages || sum != layers : layers % stages != 0) {
 		struct span at = d->n_stages ? d->stages_span : culprit(l, r);
-		struct diag *g = d->n_stages
-			? diag_report(l->sink, DIAG_E0901, at, "the %d listed stages have %lld layers: they do not cut %lld layers into %lld stage%s",
-			              d->n_stages, (long long)sum, (long long)layers, (long long)stages, stages == 1 ? "" : "s")
-			: diag_report(l->sink, DIAG_E0901, at, "%lld layers cannot be cut into %lld even stages", (long long)layers, (long long)stages);
+		struct diag *g =
+			d->n_stages ? diag_report(
+				l->sink, DIAG_E0901, at,
+				"the %d listed stages have %lld layers: they do not cut %lld layers into %lld stage%s",
+				d->n_stages, (long long)sum, (long long)layers, (long long)stages, stages == 1 ? "" : "s")
+				    : diag_report(l->sink, DIAG_E0901, at,
+						  "%lld layers cannot be cut into %lld even stages", (long long)layers,
+						  (long long)stages);
 		diag_related(l->sink, g, l->program->axes.at[l->program->loop.axis].span, "%lld layers", (long long)layers);
 		if (stages <= layers && stages <= 64) {
 			const char *even = arena_printf(l->arena, "stages = [%s]", even_stages(l, layers, stages));
 			diag_help(l->sink, g, "`pipeline { %s }`", even);
 			if (d->n_stages && d->stages_set.lo < d->stages_set.hi) diag_fix(l->sink, g, d->stages_set, even);
-			else if (!d->n_stages && r && r->n_target == 1 && d->mesh.at[r->target[0]].set.lo < d->mesh.at[r->target[0]].set.hi)
-				diag_fix(l->sink, g, d->mesh.at[r->target[0]].set, arena_printf(l->arena, "%s = %lld; pipeline { %s }", d->mesh.at[r->target[0]].name, (long long)stages, even));
+			else if (!d->n_stages && r && r->n_target == 1
+				 && d->mesh.at[r->target[0]].set.lo < d->mesh.at[r->target[0]].set.hi)
+				diag_fix(l->sink, g, d->mesh.at[r->target[0]].set,
+					 arena_printf(l->arena, "%s = %lld; pipeline { %s }",
+						      d->mesh.at[r->target[0]].name, (long long)stages, even));
 		}
 		return false;
 	}
-	for (int64_t i = 0; i < stages; i++) vec_push(l->arena, &l->stage_layers, d->n_stages ? d->stages[i] : layers / stages);
+	for (int64_t i = 0; i < stages; i++)
+		vec_push(l->arena, &l->stage_layers, d->n_stages ? d->stages[i] : layers / stages);
 	return true;
 }

@@ -59,7 +59,8 @@ static struct atoms to_sum(const struct plan *p, bool also_wanted)
 {
 	struct atoms out = { .n = 0 };
 	for (int a = 0; a < p->l->atoms.n; a++)
-		if (atoms_have(&p->pending, a) && !atoms_have(&p->want->pending, a) && (also_wanted || !wanted(p, a))) atoms_add(&out, a);
+		if (atoms_have(&p->pending, a) && !atoms_have(&p->want->pending, a) && (also_wanted || !wanted(p, a)))
+			atoms_add(&out, a);
 	return out;
 }
 
@@ -102,7 +103,9 @@ static bool next_all_to_all(const struct plan *p, struct move *m)
 
 static bool next_move(const struct plan *p, struct move *m)
 {
-	if (next_scatter_or_slice(p, LOCAL_REDUCE_SCATTER, m) || next_scatter_or_slice(p, LOCAL_SLICE, m) || next_all_to_all(p, m)) return true;
+	if (next_scatter_or_slice(p, LOCAL_REDUCE_SCATTER, m) || next_scatter_or_slice(p, LOCAL_SLICE, m)
+	    || next_all_to_all(p, m))
+		return true;
 	struct atoms sum = to_sum(p, false);
 	if (sum.n) {
 		*m = (struct move){ LOCAL_ALL_REDUCE, sum, -1, -1 };
@@ -151,13 +154,15 @@ static int find_same(const struct local_phase *ph, int value, const struct move 
 {
 	for (int i = value + 1; i < ph->values.n; i++) {
 		const struct local_value *v = &ph->values.at[i];
-		if (v->op == m->op && v->n_args == 1 && v->args[0] == value && atoms_equal(&v->atoms, &m->atoms) && same_layout(&v->layout, result, n))
+		if (v->op == m->op && v->n_args == 1 && v->args[0] == value && atoms_equal(&v->atoms, &m->atoms)
+		    && same_layout(&v->layout, result, n))
 			return i;
 	}
 	return -1;
 }
 
-static int emit_move(struct local_phase *ph, const struct plan *p, int value, const struct move *m, int region, int user, const char *why)
+static int emit_move(struct local_phase *ph, const struct plan *p, int value, const struct move *m, int region, int user,
+		     const char *why)
 {
 	struct local *l = p->l;
 	struct layout after = copy_layout(l, p->now, p->n, &p->pending);
@@ -187,7 +192,9 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 {
 	struct local_value v = ph->values.at[value];
 	const struct value *s = &l->program->values.at[v.source];
-	if (s->type != TYPE_FLOAT || v.dtype == s->dtype || v.layout.pending.n || v.op == LOCAL_ANGLES || v.op == LOCAL_CONST) return value;
+	if (s->type != TYPE_FLOAT || v.dtype == s->dtype || v.layout.pending.n || v.op == LOCAL_ANGLES
+	    || v.op == LOCAL_CONST)
+		return value;
 	for (int i = value + 1; i < ph->values.n; i++)
 		if (ph->values.at[i].op == LOCAL_ROUND && ph->values.at[i].args[0] == value) return i;
 	v.op = LOCAL_ROUND;
@@ -201,7 +208,8 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 	return ph->values.n - 1;
 }
 
-int reshard(struct local *l, struct local_phase *ph, int value, const struct layout *want, int region, int user, const char *why)
+int reshard(struct local *l, struct local_phase *ph, int value, const struct layout *want, int region, int user,
+	    const char *why)
 {
 	const struct local_value *v = &ph->values.at[value];
 	struct layout start = copy_layout(l, v->layout.axis, v->n_axes, &v->layout.pending);
@@ -213,6 +221,7 @@ int reshard(struct local *l, struct local_phase *ph, int value, const struct lay
 		value = emit_move(ph, &p, value, &m, region, user, why);
 	}
 	for (int i = 0; i < p.n; i++)
-		if (!atoms_equal(&p.now[i], &want->axis[i]) && !l->sink->errors) internal_error("no way to reshard %%%d", value);
+		if (!atoms_equal(&p.now[i], &want->axis[i]) && !l->sink->errors)
+			internal_error("no way to reshard %%%d", value);
 	return round_sum(l, ph, value, region);
 }

@@ -99,8 +99,12 @@ static void set_carried(struct lower *w)
 	c->at = (struct address){ DR_SPACE_ACT, w->buffers.at[p->buffer].offset };
 	c->outer = number_const(1);
 	c->block = number_times(p->rows, p->row_stride);
-	c->send = lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows, p->row_stride * dtype_bytes(p->dtype), at, "the residual stream to the next stage");
-	c->recv = lower_add_collective(w, DR_RECV, w->s->stage_group, p->dtype, p->rows, p->row_stride * dtype_bytes(p->dtype), at, "the residual stream from the stage before");
+	c->send =
+		lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows,
+				     p->row_stride * dtype_bytes(p->dtype), at, "the residual stream to the next stage");
+	c->recv = lower_add_collective(w, DR_RECV, w->s->stage_group, p->dtype, p->rows,
+				       p->row_stride * dtype_bytes(p->dtype), at,
+				       "the residual stream from the stage before");
 	c->op = lower_op_name(w, at, "carried to the next stage");
 	int64_t bytes = lower_rows_max(w, p) * p->row_stride * dtype_bytes(p->dtype);
 	if (bytes > w->s->comm_mailbox) w->s->comm_mailbox = round_up(bytes, 64);
@@ -115,9 +119,13 @@ static void check_captures(struct lower *w)
 			const struct local_value *x = v->args[k] < 0 ? v : &w->ph->values.at[v->args[k]];
 			bool param = x->op == LOCAL_OP && w->l->program->values.at[x->source].op == OP_PARAM;
 			bool carry = v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_CARRY;
-			if (x->where == WHERE_EVERY_STAGE || x->where >= v->where || param || carry || (v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_FINAL)) continue;
-			struct diag *d = diag_report(w->sink, DIAG_E0904, w->l->program->values.at[v->source].span, "a value from before `repeat` is used across a pipeline cut");
-			diag_related(w->sink, d, w->l->program->values.at[x->source].span, "it is computed on the first stage only");
+			if (x->where == WHERE_EVERY_STAGE || x->where >= v->where || param || carry
+			    || (v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_FINAL))
+				continue;
+			struct diag *d = diag_report(w->sink, DIAG_E0904, w->l->program->values.at[v->source].span,
+						     "a value from before `repeat` is used across a pipeline cut");
+			diag_related(w->sink, d, w->l->program->values.at[x->source].span,
+				     "it is computed on the first stage only");
 			diag_help(w->sink, d, "compute it inside `repeat`, or carry it");
 			w->failed = true;
 		}
@@ -139,16 +147,25 @@ static void end_step(struct lower *w)
 	for (int i = 0; i < w->ph->turns.n && !w->failed; i++) lower_into(w, w->ph->turns.at[i].next, &w->carry);
 }
 
-static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l, const struct target_shape *t, int phase)
+static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l,
+			   const struct target_shape *t, int phase)
 {
-	struct lower w = { .l = l, .ph = &l->phase[phase], .phase = phase, .arena = arena, .sink = sink, .s = s, .target = t, .carry = { .buffer = -1 } };
+	struct lower w = { .l = l,
+			   .ph = &l->phase[phase],
+			   .phase = phase,
+			   .arena = arena,
+			   .sink = sink,
+			   .s = s,
+			   .target = t,
+			   .carry = { .buffer = -1 } };
 	w.phys = arena_array(arena, struct phys, w.ph->values.n + 1);
 	s->step[phase].n = WHERES - 1 + l->program->loop.n_bodies;
 	s->step[phase].part = arena_array(arena, struct instrs, s->step[phase].n);
 	count_uses(&w);
 	output_buffers(&w);
 	check_captures(&w);
-	if (w.ph->turns.n > l->program->loop.n_bodies) lower_unsupported(&w, l->program->loop.span, "a `repeat` that carries more than one value");
+	if (w.ph->turns.n > l->program->loop.n_bodies)
+		lower_unsupported(&w, l->program->loop.span, "a `repeat` that carries more than one value");
 	for (int i = 0; i < w.ph->values.n && !w.failed; i++) lower_op(&w, i);
 	if (!w.failed) end_step(&w);
 	if (w.failed) return -1;
@@ -166,7 +183,8 @@ static int64_t state_bytes(struct local *l, const struct schedule *s, int body)
 		if (st->body != body) continue;
 		for (int k = 0; k < st->n_axes; k++) {
 			struct atoms a = place_axis(l, st->axes[k], st->region, PHASE_ANY, CLASS_CACHE);
-			if (l->program->axes.at[st->axes[k]].extent) elements *= l->program->axes.at[st->axes[k]].extent / atoms_size(l, &a);
+			if (l->program->axes.at[st->axes[k]].extent)
+				elements *= l->program->axes.at[st->axes[k]].extent / atoms_size(l, &a);
 		}
 		bytes += round_up(elements * dtype_bytes(st->dtype), 64);
 	}
@@ -206,7 +224,8 @@ static void set_bodies(struct schedule *s, struct local *l)
 	s->body_of = loop->body_of;
 	s->bodies = arena_array(l->arena, struct layer_body, loop->n_bodies + 1);
 	for (int i = 0; i < loop->n_bodies; i++)
-		s->bodies[i] = (struct layer_body){ param_bytes(s, DR_SPACE_LAYER, i), state_bytes(l, s, i), loop->bodies[i].turns };
+		s->bodies[i] = (struct layer_body){ param_bytes(s, DR_SPACE_LAYER, i), state_bytes(l, s, i),
+						    loop->bodies[i].turns };
 }
 
 /* The groups that the runtime needs by name come first. */
@@ -215,13 +234,15 @@ static void named_groups(struct schedule *s, struct local *l, struct arena *aren
 	struct lower w = { .l = l, .arena = arena, .sink = sink, .s = s };
 	struct atoms logits = { .n = 0 };
 	const struct local_phase *ph = &l->phase[PHASE_PREFILL];
-	if (ph->logits >= 0 && layout_of(&ph->values.at[ph->logits], l->program->vocab)) logits = *layout_of(&ph->values.at[ph->logits], l->program->vocab);
+	if (ph->logits >= 0 && layout_of(&ph->values.at[ph->logits], l->program->vocab))
+		logits = *layout_of(&ph->values.at[ph->logits], l->program->vocab);
 	s->stage_group = lower_group(&w, &l->stages);
 	s->owner_group = lower_group(&w, &l->owners);
 	s->logits_group = lower_group(&w, &logits);
 }
 
-struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *const_l, const struct target_shape *t)
+struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *const_l,
+			      const struct target_shape *t)
 {
 	struct local *l = arena_new(arena, struct local);
 	*l = *const_l;

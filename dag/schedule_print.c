@@ -65,9 +65,10 @@ static void print_memory(const struct schedule *s, FILE *out)
 
 void schedule_print(const struct schedule *s, FILE *out)
 {
-	fprintf(out, "ranks %lld, tokens in steps of %lld: prefill %lld, decode %lld; rows %lld, %lld; pages %lld of %lld\n", (long long)s->ranks,
-	        (long long)s->token_multiple, (long long)s->chunk[0], (long long)s->chunk[1], (long long)s->max_rows[0], (long long)s->max_rows[1],
-	        (long long)s->pages, (long long)s->page);
+	fprintf(out,
+		"ranks %lld, tokens in steps of %lld: prefill %lld, decode %lld; rows %lld, %lld; pages %lld of %lld\n",
+		(long long)s->ranks, (long long)s->token_multiple, (long long)s->chunk[0], (long long)s->chunk[1],
+		(long long)s->max_rows[0], (long long)s->max_rows[1], (long long)s->pages, (long long)s->page);
 	print_memory(s, out);
 	for (int i = 0; i < s->groups.n; i++) {
 		fprintf(out, "group%d of %lld:", i, (long long)s->groups.at[i].size);
@@ -76,17 +77,23 @@ void schedule_print(const struct schedule *s, FILE *out)
 	}
 	for (int i = 0; i < s->params.n; i++) {
 		const struct placed_param *p = &s->params.at[i];
-		fprintf(out, "param %s: %s+%lld, %lld bytes", p->param->path, space_text[p->space], (long long)p->offset, (long long)p->bytes);
+		fprintf(out, "param %s: %s+%lld, %lld bytes", p->param->path, space_text[p->space], (long long)p->offset,
+			(long long)p->bytes);
 		if (p->pack.n_tile) fprintf(out, ", tiles of %d x %d", p->pack.n_tile, p->pack.k_pair);
 		fprintf(out, "\n");
 	}
 	for (int phase = 0; phase < PHASES; phase++)
 		for (int part = 0; part < s->step[phase].n; part++) {
 			int body = part - WHERE_LAYER;
-			fprintf(out, "%s, %s", phase_name(phase), where_text[part == s->step[phase].n - 1 ? WHERE_LAST_STAGE : body > 0 ? WHERE_LAYER : part]);
-			if (part < s->step[phase].n - 1 && body >= 0) fprintf(out, " (%lld of them)", (long long)s->bodies[body].layers);
+			fprintf(out, "%s, %s", phase_name(phase),
+				where_text[part == s->step[phase].n - 1 ? WHERE_LAST_STAGE
+					   : body > 0                   ? WHERE_LAYER
+									: part]);
+			if (part < s->step[phase].n - 1 && body >= 0)
+				fprintf(out, " (%lld of them)", (long long)s->bodies[body].layers);
 			fprintf(out, "\n");
-			for (int i = 0; i < s->step[phase].part[part].n; i++) print_instr(s, &s->step[phase].part[part].at[i], out);
+			for (int i = 0; i < s->step[phase].part[part].n; i++)
+				print_instr(s, &s->step[phase].part[part].at[i], out);
 		}
 }
 
@@ -97,7 +104,8 @@ static const char *check_address(const struct schedule *s, const struct argument
 	for (int i = 0; i < s->stages.n; i++)
 		if (s->stages.at[i].bytes[a->address.space] > most) most = s->stages.at[i].bytes[a->address.space];
 	if (a->address.offset < 0 || a->address.offset > most)
-		return arena_printf(arena, "an address %lld in %s, which has %lld bytes", (long long)a->address.offset, space_text[a->address.space], (long long)most);
+		return arena_printf(arena, "an address %lld in %s, which has %lld bytes", (long long)a->address.offset,
+				    space_text[a->address.space], (long long)most);
 	return NULL;
 }
 
@@ -117,7 +125,8 @@ static const char *check_param(const struct schedule *s, const struct placed_par
 {
 	for (int i = 0; i < p->n_axes; i++) {
 		int64_t ways = p->axes[i].group < 0 ? 1 : s->groups.at[p->axes[i].group].size;
-		if (p->axes[i].local * ways != p->axes[i].extent) return arena_printf(arena, "param %s: axis %s is not conserved", p->param->path, p->axes[i].name);
+		if (p->axes[i].local * ways != p->axes[i].extent)
+			return arena_printf(arena, "param %s: axis %s is not conserved", p->param->path, p->axes[i].name);
 	}
 	return NULL;
 }
@@ -127,7 +136,8 @@ const char *schedule_check(const struct schedule *s, struct arena *arena)
 	const char *wrong = NULL;
 	for (int phase = 0; phase < PHASES; phase++)
 		for (int part = 0; part < s->step[phase].n; part++)
-			for (int i = 0; i < s->step[phase].part[part].n && !wrong; i++) wrong = check_instr(s, &s->step[phase].part[part].at[i], arena);
+			for (int i = 0; i < s->step[phase].part[part].n && !wrong; i++)
+				wrong = check_instr(s, &s->step[phase].part[part].at[i], arena);
 	for (int i = 0; i < s->params.n && !wrong; i++) wrong = check_param(s, &s->params.at[i], arena);
 	return wrong;
 }
