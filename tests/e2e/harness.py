@@ -24,6 +24,10 @@ MODELS = {
                 "expert = 8; expert_ffn = 16; max_ctx = 512; rope_theta = 10_000.0"),
     "qwen3": ("std.qwen3", "Qwen3", "vocab = 66; layers = 3; d_model = 20; kv_heads = 3; q_group = 2; head_dim = 6; "
               "ffn = 30; max_ctx = 512; rope_theta = 10_000.0"),
+    "qwen3_moe": ("std.qwen3", "Qwen3MoE", "vocab = 96; layers = 3; d_model = 32; kv_heads = 2; q_group = 4; head_dim = 12; "
+                  "expert = 4; expert_ffn = 16; top_k = 2; max_ctx = 512; rope_theta = 10_000.0"),
+    "olmoe": ("std.olmoe", "OLMoE", "vocab = 96; layers = 4; d_model = 32; kv_heads = 4; q_group = 2; expert = 8; "
+              "expert_ffn = 16; top_k = 2; max_ctx = 512"),
     "deepseek": ("std.deepseek_v3", "DeepSeek", "vocab = 160; layers = 4; d_model = 32; heads = 8; q_rank = 20; kv_rank = 18; "
                  "nope_dim = 10; rope_dim = 8; v_dim = 12; ffn = 48; expert = 16; expert_ffn = 8; shared = 2; top_k = 4; "
                  "groups = 4; top_groups = 2; first_dense = 1; route_factor = 0.6; max_ctx = 512; yarn_factor = 4.0; "

@@ -60,8 +60,39 @@ MESHES = [
     ("qwen3", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),
     ("qwen3", "f32", 9, "Megatron { pp = 3; tp = 3; pipeline { microbatches = 2 } }", QUEUE),
     ("qwen3", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 3 } }", WORKLOAD),
+    ("qwen3", "f32", 3, "Megatron { pp = 3 }", CHUNK8),
+    ("qwen3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
+    ("qwen3", "f32", 4, "Megatron { pp = 2; dp = 2; pipeline { stages = [2, 1] } }", WORKLOAD),
+    ("qwen3", "f32", 2, "DPAttention { tp = 2 }", QUEUE),                                        # sequences on all ranks
+    ("qwen3", "f32", 12, "Megatron { pp = 3; dp = 2; tp = 2; pipeline { microbatches = 2 } }", CHUNK8),
     ("qwen3", "bf16", 1, "Megatron {}", CHUNK8),
     ("qwen3", "bf16", 6, "Megatron { pp = 3; tp = 2 }", WORKLOAD),
+
+    ("qwen3_moe", "f32", 1, "Megatron {}", WORKLOAD),                                            # heads wider than d_model / heads
+    ("qwen3_moe", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("qwen3_moe", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                    # tp beyond the 2 kv heads
+    ("qwen3_moe", "f32", 4, "Megatron { ep = 4 }", WORKLOAD),                                    # one expert a rank
+    ("qwen3_moe", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", WORKLOAD),
+    ("qwen3_moe", "f32", 3, "Megatron { pp = 3 }", QUEUE),
+    ("qwen3_moe", "f32", 4, f"Megatron {{ pp = 2; tp = 2; {FOLDED}; pipeline {{ stages = [1, 2] }} }}", WORKLOAD),
+    ("qwen3_moe", "f32", 4, "FoldedEP { ep = 2; tp = 2 }", CHUNK8),
+    ("qwen3_moe", "f32", 12, "FoldedEP { pp = 3; dp = 2; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
+    ("qwen3_moe", "f32", 4, "DPAttention { dp = 2; tp = 2 }", WORKLOAD),
+    ("qwen3_moe", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("qwen3_moe", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
+
+    ("olmoe", "f32", 1, "Megatron {}", WORKLOAD),                                                # norms over all heads
+    ("olmoe", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                          # means of heads travel
+    ("olmoe", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                        # heads of a group are cut too
+    ("olmoe", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
+    ("olmoe", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),
+    ("olmoe", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("olmoe", "f32", 4, "Megatron { pp = 4; pipeline { microbatches = 4 } }", WORKLOAD),
+    ("olmoe", "f32", 4, f"Megatron {{ pp = 2; tp = 2; {FOLDED}; pipeline {{ stages = [1, 3] }} }}", WORKLOAD),
+    ("olmoe", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("olmoe", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("olmoe", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("olmoe", "bf16", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", WORKLOAD),
 
     ("deepseek", "f32", 1, "Megatron {}", WORKLOAD),                                             # latent cache, dense first layer
     ("deepseek", "f32", 2, "Megatron { tp = 2 }", CHUNK8),

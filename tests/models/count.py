@@ -32,6 +32,11 @@ def routed(c, experts, width):
     return experts * gated(c, width) + experts * c["hidden_size"]
 
 
+def experts_of(c):
+    """transformers 4 and 5 name it differently."""
+    return c.get("num_experts") or c["num_local_experts"]
+
+
 def decoder(c, layer):
     """Layers with two norms each, an embedding, a norm, a head."""
     d = c["hidden_size"]
@@ -57,7 +62,7 @@ FAMILIES = {
     "llama": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
     "qwen3": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"])),
     "mixtral": lambda c: decoder(c, attention(c, "none") + routed(c, c["num_local_experts"], c["intermediate_size"])),
-    "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, c["num_experts"], c["moe_intermediate_size"])),
+    "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, experts_of(c), c["moe_intermediate_size"])),
     "olmoe": lambda c: decoder(c, attention(c, "of all heads") + routed(c, c["num_experts"], c["intermediate_size"])),
     "deepseek_v3": deepseek,
 }
