@@ -67,6 +67,8 @@ MESHES = [
     ("qwen3", "f32", 12, "Megatron { pp = 3; dp = 2; tp = 2; pipeline { microbatches = 2 } }", CHUNK8),
     ("qwen3", "bf16", 1, "Megatron {}", CHUNK8),
     ("qwen3", "bf16", 6, "Megatron { pp = 3; tp = 2 }", WORKLOAD),
+    ("qwen3", "f32", 12, "VLLM { dp = 2; pp = 3; tp = 2 }", WORKLOAD),                           # vLLM's grid
+    ("qwen3", "f32", 6, "SGLang { dp = 2; tp = 3 }", WORKLOAD),                                  # SGLang's: dense layers 6 ways
 
     ("qwen3_moe", "f32", 1, "Megatron {}", WORKLOAD),                                            # heads wider than d_model / heads
     ("qwen3_moe", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
@@ -78,6 +80,9 @@ MESHES = [
     ("qwen3_moe", "f32", 4, "FoldedEP { ep = 2; tp = 2 }", CHUNK8),
     ("qwen3_moe", "f32", 12, "FoldedEP { pp = 3; dp = 2; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
     ("qwen3_moe", "f32", 4, "DPAttention { dp = 2; tp = 2 }", WORKLOAD),
+    ("qwen3_moe", "f32", 4, "VLLM { dp = 2; tp = 2 }", WORKLOAD),                                # experts' width on 4 ranks
+    ("qwen3_moe", "f32", 4, "VLLM_EP { dp = 2; tp = 2 }", CHUNK8),
+    ("qwen3_moe", "f32", 4, "SGLang { dp = 2; tp = 2 }", WORKLOAD),
     ("qwen3_moe", "bf16", 1, "Megatron {}", WORKLOAD),
     ("qwen3_moe", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
 
