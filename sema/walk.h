@@ -114,6 +114,7 @@ struct val walk_pointwise(struct env *e, enum op op, const char *what, struct va
 
 /* ---- walk_word.c: the words of a body (cast, sum, exp, size ...) ---- */
 /* Evaluates f(args) for a word of the language; false: no such word, or scalar evaluation knows it. */
+bool walk_is_word(const char *f);
 bool walk_word(struct env *e, const char *f, const struct node *n, struct val *out);
 
 /* ---- walk_call.c, walk_builtin.c, walk_block.c: calls ---- */

@@ -236,7 +236,7 @@ static bool function_call(struct env *e, const struct function *f, const char *n
 	}
 }
 
-static bool is_word(const char *f)
+bool walk_is_word(const char *f)
 {
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (!strcmp(f, words[i]))
@@ -262,7 +262,7 @@ bool walk_word(struct env *e, const char *f, const struct node *n, struct val *o
 	if (!strcmp(f, "product"))
 		return false;
 	*out = val_bad();
-	if (!is_word(f)) {
+	if (!walk_is_word(f)) {
 		report_unknown_word(e, f, n->call.f->span);
 		return true;
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import format golden forms fixes inference meshes far random plans failures scale demo clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes far random plans failures scale demo clang sanitize fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -51,6 +51,7 @@ step import "$python" tests/models/run_import.py
 step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
 step fixes "$python" tests/golden/fixes.py
+step prototype "$python" tests/prototype/compare.py
 step forms "$python" tests/forms/run.py
 step inference "$python" tests/inference/run.py 150
 step meshes "$python" tests/e2e/run_meshes.py

@@ -1,0 +1,79 @@
+"""The executable specification (its folders check/ and grammar/), run inside this process over our library of .deploy files."""
+import ast
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+LIMIT = 20                                         # seconds for one spec: an extent of a million makes the prototype walk a million layers
+TOTALS = ("params", "params.active", "total.weights", "total.kv", "memory.weights", "memory.kv")
+
+
+class Prototype:
+    """A copy of the prototype, built in a temporary folder: its own is not written to."""
+
+    def __init__(self, folder, library):
+        self.home = tempfile.TemporaryDirectory()
+        root = pathlib.Path(self.home.name)
+        for part in ("check", "grammar"):
+            shutil.copytree(pathlib.Path(folder, part), root / part)
+        subprocess.run(["sh", root / "grammar" / "build.sh"], check=True, capture_output=True)
+        sys.path.insert(0, str(root / "check"))
+        import check
+        import plan
+        import records
+        records.STD = check.STD = str(pathlib.Path(library).resolve())
+        check.show = lambda v: repr(v.value if hasattr(v, "value") else v)
+        self.check, self.plan, self.records = check, plan, records
+
+    def run(self, path, types=False):
+        """-> {codes, totals: {deploy: {name: number}}, types: {model: {(region, name): {type}}}}; a crash or a time-out is {skip: why}."""
+        self.plan.Deployment.walks.clear()
+        signal.signal(signal.SIGALRM, stop)
+        signal.alarm(LIMIT)
+        try:
+            found, done = self.check.check(str(path), types)
+        except Exception as e:                     # the prototype is no product: a wrong spec may end it
+            self.forget()
+            return {"skip": f"the prototype ends with {type(e).__name__}"}
+        finally:
+            signal.alarm(0)
+        self.forget()
+        return {"codes": list(dict.fromkeys(e.code for e in found)), "totals": totals(done), "types": model_types(done),
+                "said": [str(e) for e in found]}
+
+    def forget(self):
+        """Modules are kept by file name; after a crash one may be half made."""
+        cache = self.records.Module.cache
+        for file in [f for f, m in cache.items() if m is None or not f.startswith(self.records.STD)]:
+            del cache[file]
+        for module in cache.values():
+            for d in module.own.values():
+                d.busy = False
+
+
+def stop(*_):
+    raise TimeoutError
+
+
+def totals(done):
+    found = {}
+    for line in done:
+        if match := re.match(r"deploy (\w+): (.+)", line):
+            values = dict(re.findall(r"([a-z.]+) ([0-9.e+-]+)", match[2]))
+            found[match[1]] = {k: ast.literal_eval(v) for k, v in values.items() if k in TOTALS}
+    return found
+
+
+def model_types(done):
+    found, model = {}, None
+    for line in done:
+        if match := re.match(r"model (\w+):", line):
+            model = found.setdefault(match[1], {})
+        elif (match := re.match(r"    (\S+) +(\S+) : (.+)", line)) and model is not None:
+            region = "" if match[1] == "model" else match[1]
+            model.setdefault((region, match[2]), set()).add(match[3].replace("i32[", "Int["))
+    return found
