@@ -1,31 +1,99 @@
 #!/usr/bin/env python3
-"""Every `deploy` block of README.md and docs/ is text of a .deploy file of the project, but for indentation.
-A line `// ...` in a block stands for a cut."""
+"""The `deploy` blocks of README.md and docs/.
+
+Those of docs/language.md are compiled. A block is a module; behind its first word its line says
+
+    ```deploy                     `deployc check` says nothing
+    ```deploy W0811 E0201         ... says exactly these codes, in this order
+    ```deploy more ...            the block continues the module of the one before it
+
+and a `text` block directly behind it is what the compiler prints, to the letter, for a file named spec.deploy.
+Every other block, and each `c` block, is text of a file of the project, but for indentation; a line `// ...` stands for a cut.
+
+    docs.py --update    writes what the compiler prints to docs/language.md; for review, never unseen
+"""
+import os
 import pathlib
 import re
+import subprocess
 import sys
+import tempfile
 import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).absolute()
+LANGUAGE = ROOT / "docs" / "language.md"
+BLOCK = re.compile(r"^```deploy(?P<info>[^\n]*)\n(?P<text>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```\n)?", re.M | re.S)
 
 
 def plain(text):
     return "\n".join(line.strip() for line in textwrap.dedent(text).strip("\n").splitlines())
 
 
-def main():
-    corpus = [plain(f.read_text()) for folder in ("stdlib", "samples") for f in sorted((ROOT / folder).glob("*.deploy"))]
+def corpus(suffix, *folders):
+    return [plain(f.read_text()) for folder in folders for f in sorted((ROOT / folder).glob(f"*.{suffix}"))]
+
+
+def lost_chunks(block, corpus):
+    chunks = [plain(c) for c in re.split(r"^\s*// \.\.\.\n", block, flags=re.M)]
+    return [c for c in chunks if c and not any(c in text for text in corpus)]
+
+
+def quoted(pages):
+    """Blocks that are text of a file. -> (passed, failed)"""
+    code = ("support", "lexer", "parser", "sema", "dag", "planner", "target", "codegen", "runtime", "driver")
+    corpora = {"deploy": corpus("deploy", "stdlib", "samples"), "c": corpus("[ch]", *code) + corpus("def", "support")}
     passed = failed = 0
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for block in re.findall(r"^```deploy\n(.*?)^```", page.read_text(), re.M | re.S):
-            chunks = [plain(c) for c in re.split(r"^\s*// \.\.\.\n", block, flags=re.M)]
-            lost = [c for c in chunks if c and not any(c in text for text in corpus)]
+    for page in pages:
+        for kind, block in re.findall(r"^```(deploy|c)\n(.*?)^```", page.read_text(), re.M | re.S):
+            lost = lost_chunks(block, corpora[kind])
             passed += not lost
             failed += bool(lost)
             for chunk in lost:
-                print(f"FAIL {page.relative_to(ROOT)}: no .deploy file has `{chunk.splitlines()[0]}` ...")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+                print(f"FAIL {page.relative_to(ROOT)}: no file has `{chunk.splitlines()[0]}` ...")
+    return passed, failed
+
+
+def check(module):
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "spec.deploy").write_text(module)
+        run = subprocess.run([DEPLOYC, "check", "spec.deploy"], cwd=folder, capture_output=True, text=True, timeout=20)
+    return run.stderr + run.stdout
+
+
+def compiled(page):
+    """Blocks that are modules. -> (passed, failed, the page with the compiler's output in its `text` blocks)"""
+    passed = failed = 0
+    text, module = page.read_text(), ""
+
+    def one(block):
+        nonlocal passed, failed, module
+        words = block["info"].split()
+        module = module + "\n" + block["text"] if words[:1] == ["more"] else block["text"]
+        said = check(module)
+        codes = re.findall(r"^(?:error|warning)\[([EW]\d{4})\]", said, re.M)
+        wrong = codes != [w for w in words if w != "more"]
+        stale = block["output"] is not None and block["output"] != said
+        line = text.count("\n", 0, block.start()) + 1
+        if wrong:
+            print(f"FAIL {page.name}:{line}: says {codes}, its line {words}\n" + textwrap.indent(said, "    "))
+        elif stale:
+            print(f"FAIL {page.name}:{line}: the output that is shown is not what deployc prints")
+        failed += wrong or stale
+        passed += not (wrong or stale)
+        return block[0].replace(f"```text\n{block['output']}```", f"```text\n{said}```") if stale else block[0]
+
+    return passed, failed, BLOCK.sub(one, text)
+
+
+def main():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    passed, failed = quoted([p for p in pages if p != LANGUAGE])
+    more, worse, page = compiled(LANGUAGE)
+    if "--update" in sys.argv:
+        LANGUAGE.write_text(page)
+    print(f"{passed + more} passed, {failed + worse} failed")
+    return 1 if failed + worse else 0
 
 
 if __name__ == "__main__":
