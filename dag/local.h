@@ -60,6 +60,7 @@ struct local {
 
 /* mesh.c */
 bool mesh_refine(struct local *l);              /* atoms of the mesh, cut where product rules cut; E0506, E0507 */
+int64_t common_divisor(int64_t a, int64_t b);   /* the greatest */
 int64_t atoms_size(const struct local *l, const struct atoms *a);
 bool atoms_have(const struct atoms *a, int atom);
 bool atoms_equal(const struct atoms *a, const struct atoms *b);

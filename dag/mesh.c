@@ -37,7 +37,7 @@ const char *atoms_text(const struct local *l, const struct atoms *a)
 	return t.at;
 }
 
-static int64_t gcd(int64_t a, int64_t b)
+int64_t common_divisor(int64_t a, int64_t b)
 {
 	while (b) {
 		int64_t r = a % b;
@@ -85,7 +85,7 @@ static bool cut_for_rule(struct local *l, const struct rule *r, struct cuts *cut
 	int64_t left = 1, taken = 1;
 	for (int i = 0; i < r->n_target; i++) left *= l->deploy->mesh.at[r->target[i]].size;
 	for (int i = 0; i + 1 < r->n_lhs; i++) {
-		int64_t extent = l->program->axes.at[r->lhs[i]].extent, take = extent ? gcd(extent, left) : left;
+		int64_t extent = l->program->axes.at[r->lhs[i]].extent, take = extent ? common_divisor(extent, left) : left;
 		left /= take;
 		taken *= take;
 		if (!cut_target(l, r, cuts, taken)) return false;

@@ -1,16 +1,6 @@
 /* Where axes live: rules of the plan looked up for a region, a phase and a class of tensors (language.md 3.2). */
 #include "local.h"
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-	while (b) {
-		int64_t r = a % b;
-		a = b;
-		b = r;
-	}
-	return a;
-}
-
 int64_t axis_local(const struct local *l, const struct local_value *v, int i)
 {
 	return l->program->axes.at[v->axes[i]].extent / atoms_size(l, &v->layout.axis[i]);
@@ -41,7 +31,7 @@ static const char *sizes_text(struct local *l, const struct rule *r)
 
 static bool product_fits(const struct local *l, const struct rule *r, int64_t ways)
 {
-	for (int i = 0; i + 1 < r->n_lhs; i++) ways /= gcd(l->program->axes.at[r->lhs[i]].extent, ways);
+	for (int i = 0; i + 1 < r->n_lhs; i++) ways /= common_divisor(l->program->axes.at[r->lhs[i]].extent, ways);
 	return l->program->axes.at[r->lhs[r->n_lhs - 1]].extent % ways == 0;
 }
 
@@ -119,7 +109,7 @@ static struct atoms place_by_rule(struct local *l, const struct rule *r, int axi
 	for (int i = 0; i < r->n_lhs; i++) {
 		int64_t extent = l->program->axes.at[r->lhs[i]].extent;
 		bool last = i + 1 == r->n_lhs;
-		mine = last || !extent ? left : gcd(extent, left);
+		mine = last || !extent ? left : common_divisor(extent, left);
 		if (last && i && extent % mine) {
 			report_product(l, r, ways, left);
 			return out;

@@ -7,16 +7,7 @@ enum { COMM_SLOT = 1 << 20 };   /* bytes: collectives travel in pieces of this s
 static int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 static int64_t divide_up(int64_t n, int64_t d) { return (n + d - 1) / d; }
 
-static int64_t lcm(int64_t a, int64_t b)
-{
-	int64_t x = a, y = b;
-	while (y) {
-		int64_t r = x % y;
-		x = y;
-		y = r;
-	}
-	return a / x * b;
-}
+static int64_t lcm(int64_t a, int64_t b) { return a / common_divisor(a, b) * b; }
 
 /* Tokens and rows are padded to what the ranks that split them need. */
 static void set_multiples(struct schedule *s, const struct local *l)
