@@ -124,11 +124,14 @@ sanitize:
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-run
 
-# tests/fuzz/*.c: LLVMFuzzerTestOneInput over the front end; the library's files are the seeds.
+# tests/fuzz/*.c: LLVMFuzzerTestOneInput over the front end, rt_*.c over the runtime; the library's files are the seeds.
 FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
+$(BUILD)/tests/fuzz/rt_%: $(BUILD)/tests/fuzz/rt_%.o $(filter-out %/main.o,$(RUNTIME_OBJ))
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm -lpthread
 .SECONDARY: $(FUZZ:%=%.o)
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ)

@@ -26,6 +26,12 @@ struct axis {
 	struct span    span;            /* its declaration */
 };
 
+/* Bounds under which no size that is computed of them leaves 63 bits: of an axis, of a loop; elements of a tensor, and of
+ * one for each token. */
+enum { MAX_EXTENT = 1 << 24, MAX_TURNS = 1 << 14 };
+#define MAX_ELEMENTS           ((int64_t)1 << 40)
+#define MAX_ELEMENTS_FOR_TOKEN ((int64_t)1 << 28)
+
 /* A region: the model (0, name ""), a loop's body, a labelled call. */
 struct region { const char *name; int parent; bool is_loop_body; struct span span; };
 

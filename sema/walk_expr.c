@@ -20,8 +20,27 @@ struct value walk_value(struct walk *w, enum op op, struct span at)
 	return v;
 }
 
+static bool is_too_large(const struct program *p, const struct value *v)
+{
+	int64_t size = 1, most = MAX_ELEMENTS;
+	for (int i = 0; i < v->n_axes; i++)
+		if (!p->axes.at[v->axes[i]].extent)
+			most = MAX_ELEMENTS_FOR_TOKEN;
+	for (int i = 0; i < v->n_axes; i++) {
+		int64_t extent = p->axes.at[v->axes[i]].extent;
+		if (extent && size > most / extent)
+			return true;
+		size *= extent ? extent : 1;
+	}
+	return false;
+}
+
 int walk_emit(struct walk *w, struct value v)
 {
+	if (!w->failed && is_too_large(w->p, &v)) {
+		struct diag *d = walk_report(w, DIAG_E0203, v.span, "a tensor of more elements than this version computes with");
+		diag_note(w->s->sink, d, "at most 2^40, and 2^28 for each token");
+	}
 	vec_push(w->arena, &w->p->values, v);
 	return w->p->values.n - 1;
 }

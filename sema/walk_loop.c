@@ -243,6 +243,10 @@ void walk_repeat(struct env *e, const struct node *item)
 		walk_report(w, DIAG_E0203, axis_name.span, "`%s` is known only at run time: a loop is over an axis of the model", axis_name.at[0].name);
 		return;
 	}
+	if (p->axes.at[axis].extent > MAX_TURNS) {
+		walk_report(w, DIAG_E0203, axis_name.span, "a loop of %lld turns, at most %d", (long long)p->axes.at[axis].extent, MAX_TURNS);
+		return;
+	}
 	struct ident index = item->named.loop_name;
 	p->has_loop = w->in_loop = true;
 	p->loop = (struct loop){ .axis = axis, .index = index.name, .region = w->region, .begin = p->values.n, .span = item->span };

@@ -71,9 +71,11 @@ static struct axis new_axis(struct ident name, enum axis_kind kind, int64_t exte
 
 static int axis_with_extent(struct walk *w, struct ident name, struct val v, struct span at)
 {
-	if (v.kind == V_INT && v.i > 0)
+	if (v.kind == V_INT && v.i > 0 && v.i <= MAX_EXTENT)
 		return add_axis(w, new_axis(name, AXIS_MODEL, v.i));
-	if (v.kind != V_BAD)
+	if (v.kind == V_INT && v.i > 0)
+		walk_report(w, DIAG_E0203, at, "extent of `%s` is %lld, at most %d", name.name, (long long)v.i, MAX_EXTENT);
+	else if (v.kind != V_BAD)
 		walk_report(w, DIAG_E0203, at, "extent of `%s` expects a positive Int, found %s", name.name, walk_show(w, v));
 	w->failed = true;
 	return -1;
@@ -107,6 +109,10 @@ static int axis_concat(struct env *e, struct ident name, const struct node *call
 		}
 		a.part[a.n_parts++] = part;
 		a.extent += extent;
+	}
+	if (a.extent > MAX_EXTENT) {
+		walk_report(e->walk, DIAG_E0203, call->span, "extent of `%s` is %lld, at most %d", name.name, (long long)a.extent, MAX_EXTENT);
+		return -1;
 	}
 	return add_axis(e->walk, a);
 }

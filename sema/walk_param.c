@@ -130,7 +130,7 @@ static int64_t prod_extent(struct layout *l, const struct node *prod)
 	int64_t n = 1, more;
 	for (int i = 0; i < prod->list.n; i++) {
 		more = factor_extent(l, prod->list.at[i]);
-		if (__builtin_mul_overflow(n, more, &n)) {
+		if (__builtin_mul_overflow(n, more > 0 ? more : 1, &n) || n > MAX_ELEMENTS) {
 			walk_report(l->e->walk, DIAG_E0408, prod->span, "the stored tensor of `%s` is too large", l->name);
 			l->ok = false;
 			return 1;
@@ -251,11 +251,13 @@ static bool read_layout(struct layout *l, const struct node *stored, struct stor
 	int64_t unit = 1;
 	for (int i = stored->list.n; i-- > 0 && l->ok;) {
 		const struct node *dim = stored->list.at[i];
-		place_prod(l, dim, unit, prod_axes(l, dim, true, other_dims(l, stored, i)), false);
-		if (__builtin_mul_overflow(unit, out->dim[i], &unit)) {
+		if (out->dim[i] > MAX_ELEMENTS / unit) {
 			walk_report(l->e->walk, DIAG_E0408, stored->span, "the stored tensor of `%s` is too large", l->name);
 			l->ok = false;
+			break;
 		}
+		place_prod(l, dim, unit, prod_axes(l, dim, true, other_dims(l, stored, i)), false);
+		unit *= out->dim[i] > 0 ? out->dim[i] : 1;
 	}
 	return l->ok;
 }
@@ -317,6 +319,15 @@ static bool param_type(struct env *e, const struct node *item, struct tensor_typ
 			diag_related(w->s->sink, d, w->p->axes.at[t->axes.at[i]].span, "declared here");
 			return false;
 		}
+	int64_t size = 1;
+	for (int i = 0; i < t->axes.n; i++) {
+		int64_t extent = w->p->axes.at[t->axes.at[i]].extent;
+		if (size > MAX_ELEMENTS / extent) {
+			walk_report(w, DIAG_E0408, item->named.type->span, "param `%s` has more than 2^40 elements", name);
+			return false;
+		}
+		size *= extent;
+	}
 	return true;
 }
 
