@@ -89,7 +89,7 @@ static bool solve_product(struct import *m, const struct node *value, json_t *v)
 	struct product p = {.known = 1};
 	read_factor(m, value, &p);
 	double quotient = json_number_value(v) / p.known;
-	if (p.other || p.n_unknown != 1 || quotient != floor(quotient) || quotient < 1)
+	if (p.other || p.n_unknown != 1 || quotient != floor(quotient) || !(quotient >= 1 && quotient <= 1e15))
 		return false;
 	json_t *whole = json_integer((json_int_t)quotient);
 	bool done = set(m, p.unknown, whole);

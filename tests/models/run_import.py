@@ -109,6 +109,8 @@ REFUSED = {
     "no family": (changed("Llama_3_1_8B", model_type=...), "has no model_type"),
     "no JSON": ("{\n  3\n}", "config.json:2:"),
     "a list": ("[]", "is no JSON object"),
+    "more heads than numbers": (changed("Llama_3_1_8B", num_attention_heads=1e300, head_dim=128), "num_attention_heads is 1"),
+    "no heads": (changed("Llama_3_1_8B", num_key_value_heads=0, head_dim=128), "kv_heads"),
     "a word for a number": (changed("Llama_3_1_8B", hidden_size="wide"), "d_model"),
 }
 
