@@ -2,7 +2,6 @@
 #include "driver.h"
 #include <errno.h>
 #include <string.h>
-#include "../lexer/lexer.h"
 #include "../parser/format.h"
 
 struct formatting {
@@ -25,21 +24,14 @@ static bool trouble(const struct formatting *f)
 	return false;
 }
 
-/* Reads up to one byte more than a module may have: the lexer refuses that. Becomes source 0. */
+/* Becomes source 0. */
 static bool add_source(struct formatting *f)
 {
-	FILE *in = is_stdin(f) ? stdin : fopen(f->path, "rb");
-	if (!in)
+	struct file_text text;
+	if (!file_read(&f->arena, is_stdin(f) ? NULL : f->path, &text))
 		return trouble(f);
-	VEC(char) text = {0};
-	for (int c; text.n <= MAX_SOURCE_BYTES && (c = getc(in)) != EOF;)
-		vec_push(&f->arena, &text, (char)c);
-	bool read = !ferror(in) || trouble(f);
-	if (in != stdin)
-		fclose(in);
-	if (read)
-		sources_add(&f->sources, f->path, is_stdin(f) ? "<standard input>" : f->path, text.n ? text.at : "", (size_t)text.n);
-	return read;
+	sources_add(&f->sources, f->path, is_stdin(f) ? "<standard input>" : f->path, text.at, text.size);
+	return true;
 }
 
 static bool write_formatted(struct formatting *f, struct formatted text)

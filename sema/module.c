@@ -227,7 +227,7 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 	for (int i = 0; file && i < s->modules.n; i++)
 		if (!s->modules.at[i]->is_std && !strcmp(s->modules.at[i]->file, file))
 			return module_again(s, s->modules.at[i], item->span);
-	if (!file || !read_file(s->arena, file, &text)) {
+	if (!file || !file_read(s->arena, file, &text)) {
 		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, strerror(errno));
 		return NULL;
 	}

@@ -3,8 +3,6 @@
 #define DEPLOYC_MODULE_H
 #include "internal.h"
 
-struct file_text { const char *at; size_t size; };
-bool read_file(struct arena *a, const char *path, struct file_text *out);      /* false: errno */
 const char *real_path(struct arena *a, const char *path);                       /* NULL: errno */
 
 /* Opens a file's module: parses it, its imports first. `use`: what names it. */

@@ -36,28 +36,6 @@ struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sin
 
 /* ---- files -------------------------------------------------------------------------------------------------------- */
 
-enum { LARGEST = 64 << 20 };    /* bytes: a file of fewer is read, and refused as E0009 when it has more than 16 MiB */
-
-bool read_file(struct arena *a, const char *path, struct file_text *out)
-{
-	FILE *f = fopen(path, "rb");
-	struct text t = {.arena = a};
-	char block[4096];
-	size_t n;
-	text_add(&t, "%s", "");
-	if (!f)
-		return false;
-	VEC(char) bytes = {0};
-	while ((n = fread(block, 1, sizeof block, f)) > 0 && bytes.n < LARGEST)
-		for (size_t i = 0; i < n; i++)
-			vec_push(a, &bytes, block[i]);
-	int failed = ferror(f) ? errno : bytes.n >= LARGEST ? EFBIG : 0;
-	fclose(f);
-	errno = failed;
-	*out = (struct file_text){bytes.n ? bytes.at : "", (size_t)bytes.n};
-	return !failed;
-}
-
 /* The library's name of a text that is one of its files, or NULL: its own files are checked as what they are. */
 static const char *library_name(struct file_text text)
 {
@@ -149,7 +127,7 @@ bool sema_load(struct sema *s, const char *path)
 	struct file_text text;
 	struct span nowhere = {0};
 	const char *file = real_path(s->arena, path);
-	if (!read_file(s->arena, path, &text))
+	if (!file_read(s->arena, path, &text))
 		return false;
 	if (!file || file[0] != '/')            /* a file without a place in the tree, such as a pipe */
 		file = "/";

@@ -14,6 +14,11 @@ struct source {
 	uint32_t    size;
 	uint32_t   *lines; int n_lines;                /* offset of each line's first byte */
 };
+/* The bytes of a file; path NULL: of standard input. At most 64 MiB: the scanner refuses fewer with a report. false: errno,
+ * ENODATA for a pipe that nobody writes to. */
+struct file_text { const char *at; size_t size; };
+bool file_read(struct arena *a, const char *path, struct file_text *out);
+
 struct sources { struct arena *arena; VEC(struct source) files; };
 
 /* Adds a file whose text the arena holds (copied). Gives its index. */

@@ -1,0 +1,68 @@
+/* Reading whole files, pipes included: a pipe that nobody opens to write is given up. */
+#include "source.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LARGEST = 64 << 20, WRITER_MS = 5000 };
+
+/* Waits until a pipe has something to read, or somebody has it open to write, or had. false: nobody came. */
+static bool has_writer(int fd)
+{
+	char nothing;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return poll(&p, 1, WRITER_MS) != 0 || (read(fd, &nothing, 1) < 0 && errno == EAGAIN);
+}
+
+/* Opened without waiting, then read with waiting. -1: errno. */
+static int open_to_read(const char *path)
+{
+	struct stat s;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -1;
+	if (!fstat(fd, &s) && S_ISFIFO(s.st_mode) && !has_writer(fd)) {
+		close(fd);
+		errno = ENODATA;
+		return -1;
+	}
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd;
+}
+
+/* 0, or an error number. */
+static int read_all(struct arena *a, int fd, struct file_text *out)
+{
+	size_t room = 1 << 16, n = 0;
+	char *at = arena_alloc(a, room);
+	for (ssize_t more; (more = read(fd, at + n, room - n)) != 0;) {
+		if (more < 0 && errno != EINTR)
+			return errno;
+		n += more > 0 ? (size_t)more : 0;
+		if (n >= LARGEST)
+			return EFBIG;
+		if (n == room) {
+			char *larger = arena_alloc(a, 2 * room);
+			memcpy(larger, at, n);
+			at = larger;
+			room *= 2;
+		}
+	}
+	*out = (struct file_text){at, n};
+	return 0;
+}
+
+bool file_read(struct arena *a, const char *path, struct file_text *out)
+{
+	int fd = path ? open_to_read(path) : STDIN_FILENO;
+	if (fd < 0)
+		return false;
+	int error = read_all(a, fd, out);
+	if (path)
+		close(fd);
+	errno = error;
+	return !error;
+}
