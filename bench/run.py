@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-PROMPT, OUTPUT = 512, 32
+PREFILL, OUTPUT = 512, 32         # tokens of all prompts, which enter in one step; tokens sampled for each
 LIMITS_MS = 240
 
 # Sizes are the model's; a launcher is one of them on `ranks` ranks with tp = ranks. experts 1, chosen 1: a dense model.
@@ -45,7 +45,7 @@ deploy Bench {{
   model    = Random
   cluster  = CPUHost {{ ranks = {ranks} }}
   plan     = Megatron {{ tp = {ranks} }}
-  workload = Inference {{ batch = {max(BATCHES)}; seq = 1..{PROMPT}; output = {OUTPUT}; chunk = {PROMPT} }}
+  workload = Inference {{ batch = {max(BATCHES)}; seq = 1..{PREFILL}; output = {OUTPUT}; chunk = {PREFILL} }}
 }}
 """
 
@@ -60,18 +60,18 @@ def layer_weights(s, experts):
     return attention_weights(s) + router + experts * 3 * s.d_model * s.ffn
 
 
-def prefill_flop(s):
-    """Of one prompt: two for each weight that a token meets, scores and values of causal attention, one row of logits."""
-    heads = s.kv_heads * s.q_group
-    attention = 2 * heads * s.head_dim * PROMPT * (PROMPT + 1)
-    return s.layers * (2 * PROMPT * layer_weights(s, s.chosen) + attention) + 2 * s.vocab * s.d_model
+def prefill_flop(s, batch):
+    """Of all prompts: two for each weight that a token meets, scores and values of causal attention, a row of logits each."""
+    heads, prompt = s.kv_heads * s.q_group, PREFILL // batch
+    attention = batch * 2 * heads * s.head_dim * prompt * (prompt + 1)
+    return s.layers * (2 * PREFILL * layer_weights(s, s.chosen) + attention) + batch * 2 * s.vocab * s.d_model
 
 
 def decode_bytes(s, batch):
     """Of one step, at the middle of the output: weights of the experts that a batch is expected to choose, head, cache."""
     met = s.experts * (1 - (1 - s.chosen / s.experts) ** batch)
     weights = s.layers * layer_weights(s, met) + s.vocab * s.d_model
-    cache = batch * (PROMPT + OUTPUT / 2) * s.layers * 2 * s.kv_heads * s.head_dim
+    cache = batch * (PREFILL / batch + OUTPUT / 2) * s.layers * 2 * s.kv_heads * s.head_dim
     return BYTES[s.dtype] * (weights + cache)
 
 
@@ -103,8 +103,9 @@ def mean(a, b):
 def repeat(launcher, batch, options, threads):
     """[(what the launcher measured, the limits before and after it)]"""
     runs, before = [], measure_limits(options.limits, threads)
+    sizes = ("--prompt", str(PREFILL // batch), "--output", str(OUTPUT), "--batch", str(batch))
     for _ in range(options.repetitions):
-        got = numbers(output_of(launcher, "bench", "--prompt", str(PROMPT), "--output", str(OUTPUT), "--batch", str(batch)))
+        got = numbers(output_of(launcher, "bench", *sizes))
         after = measure_limits(options.limits, threads)
         runs.append((got, mean(before, after)))
         before = after
@@ -114,7 +115,7 @@ def repeat(launcher, batch, options, threads):
 def report(name, s, batch, runs):
     middle = statistics.median
     peak = "bf16" if s.dtype == "bf16" and all(limit["bf16"] for _, limit in runs) else "f32"
-    flops = [got["prefill"] / PROMPT * prefill_flop(s) / 1e12 for got, _ in runs]
+    flops = [got["prefill"] / PREFILL * prefill_flop(s, batch) / 1e12 for got, _ in runs]
     moved = [got["decode"] / batch * decode_bytes(s, batch) / 1e9 for got, _ in runs]
     of_peak = [f / limit[peak] for f, (_, limit) in zip(flops, runs)]
     of_read = [m / limit["read"] for m, (_, limit) in zip(moved, runs)]
@@ -126,7 +127,7 @@ def report(name, s, batch, runs):
 
 
 def header():
-    print(f"{'':<30}{'prefill ' + str(PROMPT):>26}{'decode':>25}{'limits':>24}")
+    print(f"{'':<30}{'prefill ' + str(PREFILL):>26}{'decode':>25}{'limits':>24}")
     print(f"{'case':<24}{'batch':>6}{'tokens/s':>10}{'TFLOP/s':>9}{'':>7}{'tokens/s':>10}{'GB/s':>8}{'':>7}"
           f"{'TFLOP/s':>9}{'GB/s':>8}{'cores':>7}", flush=True)
 
