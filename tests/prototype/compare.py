@@ -4,12 +4,14 @@
     compare.py [FOLDER]      runs both; FOLDER holds the prototype (default: ../shared/design/prototype beside the checkout).
                              Without that folder deployc is compared with what is recorded in expected.json
     compare.py --record      also writes expected.json
+    compare.py --seed=N --mutants=N    others than those of expected.json
     compare.py --keep DIR    writes the mutants to DIR
 
 With the prototype, its own wrong specs and the files of our library are compared too (core and ops mean something only inside).
 
 Compared: refused or accepted; the first code that the specification reports is among those of deployc; for what both accept, the
-totals of each deployment, the codes of warnings in WARNINGS, and for the specs of specs/ the type of every named value.
+totals of each deployment, the codes of warnings in WARNINGS, and with the prototype the type of every named value of the models
+of the deployments whose names begin with On.
 
 Intended differences, which the rules below encode:
 
@@ -19,7 +21,8 @@ Intended differences, which the rules below encode:
 * deployc refuses what the prototype does not look at: ONLY_DEPLOYC, each with its reason. Where all of its mistakes are such, the
   prototype may go on to another.
 * A deployment that does not fit is refused by deployc (E0701, E0703), and so is what this version does not build (E0918).
-* `memory.kv` of deployc is in pages: a part of a page at the end of each sequence is a whole one. `memory.weights` of deployc is
+* `memory.kv` of deployc is in pages: a part of a page at the end of each sequence is a whole one, and so is an
+  owner's part of a sequence. `memory.weights` of deployc is
   of buffers as the kernels read them: rows are padded to the width of a vector, each buffer to a cache line.
 * Totals of params are printed by deployc with four digits, and compared to these.
 * The global program has no values that no output needs; a `let` that only names another value is not a second value; a name that
@@ -56,7 +59,9 @@ ONLY_DEPLOYC = [
     (r"E070[13] ", "bytes and lengths are not checked by the prototype"),
     (r"E0101 no metric or total", "metrics that the prototype does not know are undecided there"),
     (r"E0302 cannot compare (Time|TokenRate|Ratio|Data|a number)", "metrics have no dimension in the prototype"),
-    (r"E0203 `(assert|require)` expects Bool", "the prototype only looks for a claim that is False"),
+    (r"E080[26] .*memory\.(peak|headroom|activations|comm)", "totals that the prototype does not have"),
+    (r"E0203 `\w+` expects Ints from", "lengths of nothing are accepted by the prototype"),
+    (r"E0203 (`(assert|require)` expects|a precondition is a) Bool", "the prototype only looks for a claim that is False"),
     (r"E0203 .*(has 0 elements|range .* is empty)", "empty axes and ranges are accepted by the prototype"),
     (r"E0203 `level` is no record", "the prototype forgets a list that is refined as a record"),
     (r"E0204 .* has no extent of its own", "the prototype drops a value given to a view"),
@@ -77,7 +82,8 @@ SAME = [
 
 def diagnostics(path):
     """-> the codes of what `deployc check` says, in order, each once."""
-    run = subprocess.run([DEPLOYC, "check", "--error-format=json", path.name], cwd=path.parent, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([DEPLOYC, "check", "--error-format=json", path.name], cwd=path.parent, capture_output=True, text=True,
+                         timeout=60)
     if run.returncode not in (0, 1):
         raise RuntimeError(f"{path.name}: deployc ends with {run.returncode}: {run.stderr.strip()[:200]}")
     return [json.loads(line) for line in run.stderr.splitlines() if line.startswith("{")]
@@ -104,7 +110,8 @@ def probed_totals(path, deploys):
 
 def dag_types(path, deploy):
     """-> {(region, name): {type}} of the values that the program of a deployment names."""
-    run = subprocess.run([DEPLOYC, path.name, "--emit=dag", f"--deploy={deploy}"], cwd=path.parent, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([DEPLOYC, path.name, "--emit=dag", f"--deploy={deploy}"], cwd=path.parent, capture_output=True, text=True,
+                         timeout=60)
     found = {}
     for line in run.stdout.splitlines():
         if match := re.match(r" *%\d+ = .* : ((?:\w+|\w+\([^)]*\))\[[^]]*\])(?:  @(\S+))?(?:  in (\S+))?  // (\w+)$", line):
@@ -116,8 +123,8 @@ def ours(path):
     said = diagnostics(path)
     codes = list(dict.fromkeys(d["code"] for d in said))
     deploys = re.findall(r"^deploy (\w+) \{", path.read_text(), re.M)
-    refused = any(c[0] == "E" for c in codes)
-    return {"codes": codes, "totals": {} if refused else probed_totals(path, deploys), "said": [f'{d["code"]} {d["message"]}  (line {d["line"]})' for d in said]}
+    return {"codes": codes, "totals": {} if refused({"codes": codes}) else probed_totals(path, deploys),
+            "said": [f'{d["code"]} {d["message"]}  (line {d["line"]})' for d in said]}
 
 
 # ---- comparison ----
@@ -141,6 +148,10 @@ def compare(name, theirs, mine):
 
 def only_deployc(line):
     return any(re.match(pattern, line) for pattern, _ in ONLY_DEPLOYC)
+
+
+def refused(verdict):
+    return any(c[0] == "E" for c in verdict["codes"])
 
 
 def alike(theirs, mine):
@@ -168,7 +179,7 @@ def close(total, value, got):
     if total.startswith("params"):
         return math.isclose(value, got, rel_tol=1e-3)
     if total == "memory.kv":
-        return value <= got <= 1.6 * value
+        return value <= got <= 2 * value
     if total == "memory.weights":
         return value <= got <= 1.001 * value + PADDING
     return math.isclose(value, got, rel_tol=1e-9)
@@ -197,10 +208,10 @@ def carried(want, region, name):
 
 # ---- the run ----
 
-def specs(folder):
+def specs(folder, count, seed):
     """Writes the specs and their mutants to `folder`. -> [path]"""
     bases = {p.stem: p.read_text() for p in sorted((HERE / "specs").glob("*.deploy"))}
-    every = list(bases.items()) + mutate.mutants(bases, MUTANTS, SEED)
+    every = list(bases.items()) + mutate.mutants(bases, count, seed)
     paths = [folder / f"{name}.deploy" for name, _ in every]
     for path, (_, text) in zip(paths, every):
         path.write_text(text)
@@ -226,19 +237,21 @@ def recorded(paths):
 def asked(folder, paths):
     import prototype
     spec = prototype.Prototype(folder, ROOT / "stdlib")
-    return {p.stem: spec.run(p, types=not p.stem[0].isdigit()) for p in paths}
+    return {p.stem: spec.run(p, types=True) for p in paths}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("prototype", nargs="?", type=pathlib.Path, default=ROOT.parent / "shared" / "design" / "prototype")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--mutants", type=int, default=MUTANTS)
     parser.add_argument("--keep", type=pathlib.Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or pathlib.Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        paths = specs(folder)
+        paths = specs(folder, options.mutants, options.seed)
         here = (options.prototype / "check").is_dir()
         paths += more_specs(folder, options.prototype) if here else []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -253,7 +266,7 @@ def main():
                 skipped += 1
                 continue
             wrong = compare(path.stem, want, got)
-            if here and not path.stem[0].isdigit():
+            if here and not refused(want) and not refused(got):
                 wrong += different_types(path, want)
             failed += bool(wrong)
             for line in wrong:

@@ -78,7 +78,8 @@ def number_format(spec, rng):
 
 def mesh(spec, rng):
     """Another size of a mesh axis, or another axis."""
-    found = [i for i in spec.where(lambda t: t in ("tp", "dp", "ep", "pp")) if "".join(spec.tokens[i + 1:i + 4]).replace(" ", "").startswith("=")]
+    found = [i for i in spec.where(lambda t: t in ("tp", "dp", "ep", "pp"))
+             if "".join(spec.tokens[i + 1:i + 4]).replace(" ", "").startswith("=")]
     if not found:
         return number(spec, rng)
     at = rng.choice(found)
