@@ -72,6 +72,8 @@ static void offer_import(struct sema *s, struct diag *d, uint32_t file, const ch
 	diag_fix(s->sink, d, (struct span){file, first, first}, arena_printf(s->arena, "use %s { %s }\n", module, name));
 }
 
+enum { MOST_WITH_SUGGESTION = 500 };    /* reports; in more, a name is not looked for among all of a module */
+
 void report_unknown_name(struct scope *s, const char *name, struct span at)
 {
 	struct sema *sema = s->sema;
@@ -84,7 +86,7 @@ void report_unknown_name(struct scope *s, const char *name, struct span at)
 	}
 	if (partial)                            /* it may stand in the item that did not parse */
 		return;
-	for (int i = 0; i < s->module->names.n; i++)
+	for (int i = 0; i < s->module->names.n && sema->sink->errors < MOST_WITH_SUGGESTION; i++)
 		vec_push(sema->arena, &known, s->module->names.at[i].name);
 	static const char *const values[] = {"true", "false", "none", "auto"};
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
