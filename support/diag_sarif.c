@@ -138,7 +138,7 @@ static json_t *tool(const char *version)
 
 void sarif_begin(FILE *out)
 {
-	fputs("{\"$schema\":\"" SCHEMA "\",\"version\":\"2.1.0\",\"runs\":[", out);
+	fputs("{\"$schema\":\"" SCHEMA "\",\"version\":\"2.1.0\",\"runs\":[\n", out);
 }
 
 void sarif_run(const struct sink *s, FILE *out, const char *version, bool first)

@@ -18,7 +18,7 @@ SPEC = (ROOT / "samples" / "tiny_llama.deploy").read_text()
 WRONG = (ROOT / "tests" / "golden" / "e0701_kv_cache.deploy").read_text()
 TYPO = (ROOT / "tests" / "golden" / "e0101_typo_in_total.deploy").read_text()
 OUT_OF_MEMORY = 71
-DENSE, GROWTH = 10, 1.7         # each request up to DENSE, then GROWTH times the last one
+DENSE, GROWTH = 8, 2.2         # each request up to DENSE, then GROWTH times the last one
 
 # name: words behind `deployc`, the status when nothing fails
 COMMANDS = {
