@@ -74,14 +74,18 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
  * stay whole. `what` names it for messages. */
 struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase, int klass,
                          const char *what, struct span at);
-bool place_fixed(struct local *l);              /* params and states have one layout in all phases: E0509, E0510 */
-bool place_stages(struct local *l);             /* `layers` over stages: E0901 */
+bool place_fixed(struct local *l);              /* params and states have one layout in all phases, blocks with a scale stay whole: E0508 to E0510 */
+bool place_stages(struct local *l);             /* `layers` over stages: E0901, E0902 */
 void place_owners(struct local *l);
 int64_t axis_local(const struct local *l, const struct local_value *v, int i);  /* extent on a rank; 0: run time */
 
 /* reshard.c */
 /* The local value that is `value` in layout `want` (for the value's axes, in its order), by collectives if need be. */
 int reshard(struct local *l, struct local_phase *ph, int value, const struct layout *want, int region, int user, const char *why);
+/* The way of a value of n axes between two layouts: whether it gathers atoms and then slices by them, because their order lets
+ * no all-to-all move them; and what a rank receives, in units of its part at the start. */
+struct way { bool detour; double traffic; };
+struct way reshard_way(struct local *l, int n, const struct layout *from, const struct layout *to);
 struct atoms *layout_of(const struct local_value *v, int axis);         /* NULL: the value has no such axis */
 
 /* local_print.c: "[batch@dp, seq@(tp), d_model | +ep]" */

@@ -46,16 +46,22 @@ static const char *ways_that_work(struct local *l, const struct rule *r, int64_t
 	return t.at;
 }
 
-/* The edit: the largest size that works and divides what was asked, when one mesh axis alone makes it. */
-static void offer_ways(struct local *l, struct diag *d, const struct rule *r, int64_t asked)
+/* The edit that cuts `k` ways instead of `asked`, when one mesh axis alone makes it. */
+static void offer_size(struct local *l, struct diag *d, const struct rule *r, int64_t asked, int64_t k)
 {
 	int only = -1;
 	for (int i = 0; i < r->n_target; i++)
 		if (l->deploy->mesh.at[r->target[i]].size > 1) only = only < 0 ? r->target[i] : l->deploy->mesh.n;
-	if (only < 0 || only == l->deploy->mesh.n || l->deploy->mesh.at[only].size != asked) return;
+	if (only >= 0 && only < l->deploy->mesh.n && l->deploy->mesh.at[only].size == asked)
+		deploy_offer_size(l->deploy, l->sink, d, only, k);
+}
+
+/* The edit: the largest size that works and divides what was asked. */
+static void offer_ways(struct local *l, struct diag *d, const struct rule *r, int64_t asked)
+{
 	for (int64_t k = asked - 1; k > 1; k--)
 		if (asked % k == 0 && product_fits(l, r, k)) {
-			deploy_offer_size(l->deploy, l->sink, d, only, k);
+			offer_size(l, d, r, asked, k);
 			return;
 		}
 }
@@ -249,13 +255,70 @@ static bool fixed_layout(struct local *l, const int *axes, int n, int region, in
 	return ok;
 }
 
+/* Neighbouring elements of a stored dimension that a rank has, where `ways` ranks share an axis of it: what they have of the
+ * axis times the elements behind it in its dimension. */
+static int64_t run_of(const struct local *l, const struct param *p, int axis, int dim, int64_t ways)
+{
+	int64_t behind = p->stored.stride[axis];
+	for (int i = dim + 1; i < p->stored.n_dims; i++) behind /= p->stored.dim[i];
+	return l->program->axes.at[p->axes[axis]].extent / ways * behind;
+}
+
+/* The dimension of the stored tensor in which an axis of the param lies. */
+static int dim_of(const struct param *p, int axis)
+{
+	int64_t unit = 1;
+	int dim = p->stored.n_dims;
+	while (dim > 0 && p->stored.stride[axis] >= unit) unit *= p->stored.dim[--dim];
+	return dim;
+}
+
+static void report_cut_block(struct local *l, const struct param *p, const struct rule *r, int axis, int dim, int64_t ways)
+{
+	const struct axis *a = &l->program->axes.at[p->axes[axis]];
+	int64_t block = p->stored.block[dim];
+	struct text work = { .arena = l->arena };
+	int64_t instead = 0;
+	for (int64_t k = 1; k <= 4 * ways; k++) {
+		if (a->extent % k || run_of(l, p, axis, dim, k) % block) continue;
+		text_add(&work, "%s%lld", work.n ? ", " : "", (long long)k);
+		if (k < ways && ways % k == 0 && product_fits(l, r, k)) instead = k;
+	}
+	struct diag *d = diag_report(l->sink, DIAG_E0508, culprit(l, r), "splitting `%s` %lld ways cuts a scale block of %lld", a->name,
+	                             (long long)ways, (long long)block);
+	if (!d->related.n) {
+		diag_label(l->sink, d, "%s", sizes_text(l, r));
+		diag_related(l->sink, d, r->span, "this rule places `%s`", a->name);
+		diag_note(l->sink, d, "a rank has %lld neighbouring elements of the stored dimension, %lld share a scale",
+		          (long long)run_of(l, p, axis, dim, ways), (long long)block);
+	}
+	diag_related(l->sink, d, p->span, "`%s` is stored with a scale for each block", p->name);
+	diag_help(l->sink, d, "sizes that work: %s", work.n ? work.at : "none");
+	if (instead > 1) offer_size(l, d, r, ways, instead);
+}
+
+/* A block of elements that share a scale lies on one rank. */
+static void check_blocks(struct local *l, const struct param *p)
+{
+	for (int i = 0; i < p->n_axes && p->stored.n_dims; i++) {
+		struct atoms a = place_axis(l, p->axes[i], p->region, PHASE_ANY, CLASS_WEIGHT);
+		int64_t ways = atoms_size(l, &a);
+		int dim = dim_of(p, i);
+		const struct rule *r = deploy_rule(l->deploy, l->sink, p->axes[i], p->region, PHASE_ANY, CLASS_WEIGHT);
+		if (ways > 1 && p->stored.stride[i] && p->stored.block[dim] && r && run_of(l, p, i, dim, ways) % p->stored.block[dim])
+			report_cut_block(l, p, r, i, dim, ways);
+	}
+}
+
 bool place_fixed(struct local *l)
 {
 	const struct program *p = l->program;
 	bool ok = true;
-	for (int i = 0; i < p->params.n; i++)
+	for (int i = 0; i < p->params.n; i++) {
 		ok &= fixed_layout(l, p->params.at[i].axes, p->params.at[i].n_axes, p->params.at[i].region, CLASS_WEIGHT,
 				   DIAG_E0509, "parameter", p->params.at[i].name);
+		check_blocks(l, &p->params.at[i]);
+	}
 	for (int i = 0; i < p->states.n; i++)
 		ok &= fixed_layout(l, p->states.at[i].axes, p->states.at[i].n_axes, p->states.at[i].region, CLASS_CACHE,
 				   DIAG_E0510, "state", p->states.at[i].name);
@@ -276,6 +339,24 @@ static const char *even_stages(struct local *l, int64_t layers, int64_t stages)
 	for (int64_t i = 0; i < stages; i++)
 		text_add(&t, "%s%lld", i ? ", " : "", (long long)(layers / stages + (i < layers % stages)));
 	return t.at;
+}
+
+/* Interleaved stages take microbatches in rounds of as many as there are stages (Narayanan et al., arXiv 2104.04473, 2.2). */
+static bool check_rounds(struct local *l, int64_t stages)
+{
+	const struct deploy *d = l->deploy;
+	if (!d->interleaved || d->microbatches % stages == 0) return true;
+	int64_t enough = (d->microbatches / stages + 1) * stages;
+	bool set = d->microbatches_set.lo < d->microbatches_set.hi;
+	struct diag *g = diag_report(l->sink, DIAG_E0902, set ? d->microbatches_span : d->schedule_span,
+	                             "interleaved stages need a multiple of %lld microbatches, found %lld", (long long)stages,
+	                             (long long)d->microbatches);
+	diag_related(l->sink, g, d->schedule_span, "the schedule takes %lld microbatches at a time, one for each stage",
+	             (long long)stages);
+	const char *edit = arena_printf(l->arena, "microbatches = %lld", (long long)enough);
+	diag_help(l->sink, g, "`%s`", edit);
+	if (set) diag_fix(l->sink, g, d->microbatches_set, edit);
+	return false;
 }
 
 bool place_stages(struct local *l)
@@ -313,5 +394,5 @@ bool place_stages(struct local *l)
 	}
 	for (int64_t i = 0; i < stages; i++)
 		vec_push(l->arena, &l->stage_layers, d->n_stages ? d->stages[i] : layers / stages);
-	return true;
+	return check_rounds(l, stages);
 }

@@ -208,6 +208,39 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 	return ph->values.n - 1;
 }
 
+/* What a rank receives in one move, and what it has after it, in units of what it has before (language.md 3.7). */
+static double move_traffic(enum local_op op, double ranks, double *size)
+{
+	double had = *size, others = (ranks - 1) / ranks;
+	if (op == LOCAL_ALL_GATHER) *size *= ranks;
+	if (op == LOCAL_SLICE || op == LOCAL_REDUCE_SCATTER) *size /= ranks;
+	switch (op) {
+	case LOCAL_ALL_GATHER: return had * (ranks - 1);
+	case LOCAL_ALL_REDUCE: return 2 * others * had;
+	case LOCAL_SLICE: return 0;
+	default: return others * had;
+	}
+}
+
+struct way reshard_way(struct local *l, int n, const struct layout *from, const struct layout *to)
+{
+	struct layout start = copy_layout(l, from->axis, n, &from->pending);
+	struct plan p = { l, n, start.axis, start.pending, to };
+	struct atoms gathered = { .n = 0 };
+	struct way way = { false, 0 };
+	double size = 1;
+	struct move m;
+	while (next_move(&p, &m)) {
+		for (int k = 0; k < m.atoms.n; k++) {
+			way.detour |= m.op == LOCAL_SLICE && atoms_have(&gathered, m.atoms.at[k]);
+			if (m.op == LOCAL_ALL_GATHER) atoms_add(&gathered, m.atoms.at[k]);
+		}
+		way.traffic += move_traffic(m.op, (double)atoms_size(l, &m.atoms), &size);
+		apply_move(&p, &m);
+	}
+	return way;
+}
+
 int reshard(struct local *l, struct local_phase *ph, int value, const struct layout *want, int region, int user,
 	    const char *why)
 {

@@ -1,4 +1,4 @@
-/* Does the plan fit into the devices of the cluster, and what would, if not (E0701). */
+/* Does the plan fit into the devices of the cluster (E0701), with room to spare (W0702), and what would fit, if not. */
 #include "planner.h"
 #include <string.h>
 
@@ -151,6 +151,26 @@ static const char *shorter_prompts(const struct fit *f)
 	return fits ? arena_printf(f->arena, "prompts of at most %lld fit as it is", (long long)fits) : NULL;
 }
 
+/* ---- verdicts ------------------------------------------------------------------------------------------------------ */
+
+/* Below this share of what is usable a plan is at the mercy of the reserve, which is an estimate. */
+static const double LITTLE_HEADROOM = 0.03;
+
+/* The launcher takes what is planned; driver, communicators and graphs take what they take. A deployment that says what
+ * headroom it wants has thought of it. */
+static void check_headroom(const struct fit *f, int stage, double peak)
+{
+	const struct deploy *d = f->deploy;
+	double usable = planner_usable(d), left = 1 - peak / usable;
+	if (left >= LITTLE_HEADROOM || d->headroom_required)
+		return;
+	struct diag *diag = diag_report(f->sink, DIAG_W0702, d->name_span, "%.1f%% headroom: %s of %s usable are left", 100 * left,
+					planner_bytes(f->arena, usable - peak), planner_bytes(f->arena, usable));
+	table(f, diag, stage);
+	diag_note(f->sink, diag, "the plan is exact; what driver, communicators and graphs take is the cluster's `reserve`, an estimate");
+	diag_help(f->sink, diag, "say what is enough: `require memory.headroom >= 1%%`; or a smaller batch, or shorter prompts");
+}
+
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct schedule *s,
                  const struct target_shape *shape)
 {
@@ -159,8 +179,10 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 		return;
 	int stage = planner_fullest_stage(s);
 	double peak = planner_stage_memory(&s->stages.at[stage]).peak;
-	if (peak <= planner_usable(d))
+	if (peak <= planner_usable(d)) {
+		check_headroom(&f, stage, peak);
 		return;
+	}
 	struct diag *diag = diag_report(sink, DIAG_E0701, d->name_span, "does not fit: %s needed, %s usable on each device",
 					planner_bytes(arena, peak), planner_bytes(arena, planner_usable(d)));
 	table(&f, diag, stage);

@@ -1,18 +1,9 @@
-/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches, padding,
- * collectives that leave the fast level (language.md section 4, W05xx and W0604). Nothing here is an error. */
-#include "planner.h"
-#include <string.h>
-#include "../dag/local.h"
+/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches, padding
+ * (language.md section 4, W05xx). Nothing here is an error. */
+#include "lint.h"
 
 /* Repeated work below this share of a layer is not worth a line. */
 static const double WORTH_TELLING = 0.05;
-
-struct lint {
-	struct arena *arena; struct sink *sink;
-	struct local *local; const struct deploy *deploy;
-	const struct schedule *schedule;        /* NULL: what is trained is not scheduled */
-	bool *idle[PHASES];                     /* by mesh axis */
-};
 
 /* ---- which mesh axes split what ------------------------------------------------------------------------------------ */
 
@@ -158,13 +149,27 @@ static void find_repeated(const struct lint *t, int phase)
 
 /* ---- replicated caches --------------------------------------------------------------------------------------------- */
 
-static struct diag *report_copies(const struct lint *t, const struct state *s, int axis)
+/* No axis of the cache is placed on the mesh axis at all: there is no size of it that would help. */
+static void report_latent(const struct lint *t, const struct state *s, int axis)
+{
+	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
+	struct diag *d = diag_report(t->sink, DIAG_W0516, m->span, "KV cache has no axis on `%s`: it is held %lld times", m->name, (long long)m->size);
+	diag_label(t->sink, d, "`%s` = %lld", m->name, (long long)m->size);
+	diag_related(t->sink, d, s->span, "no rule places one of its axes on `%s`", m->name);
+	diag_note(t->sink, d, "`%s`: each rank along `%s` holds all positions of its sequences", s->path, m->name);
+	diag_help(t->sink, d, "attend by sequences, in all phases: `plan DPAttention`, or `at attn { batch -> ... * %s }`", m->name);
+}
+
+/* The cache is cut, but in fewer parts than the mesh axis has ranks. */
+static void report_copies(const struct lint *t, const struct state *s, int axis, int64_t copies)
 {
 	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
 	struct diag *d = diag_report(t->sink, DIAG_W0515, m->span, "KV cache is replicated over `%s`", m->name);
 	diag_label(t->sink, d, "`%s` = %lld", m->name, (long long)m->size);
 	diag_related(t->sink, d, s->span, "no axis of `%s` takes all of `%s`", s->name, m->name);
-	return d;
+	diag_note(t->sink, d, "`%s` lies on %lld ranks alike: each holds %lld times its share", s->path, (long long)copies, (long long)copies);
+	diag_help(t->sink, d, "`%s = %lld` replicates nothing; or attend by sequences, `at attn { batch -> ... * %s }`", m->name,
+		  (long long)(m->size / copies), m->name);
 }
 
 static void find_copies(const struct lint *t, const struct state *s)
@@ -182,10 +187,10 @@ static void find_copies(const struct lint *t, const struct state *s)
 				copies *= t->local->atoms.at[i].size;
 		if (copies == 1 || t->idle[PHASE_DECODE][axis])
 			continue;
-		struct diag *d = report_copies(t, s, axis);
-		diag_note(t->sink, d, "`%s` lies on %lld ranks alike: each holds %lld times its share", s->path, (long long)copies, (long long)copies);
-		diag_help(t->sink, d, "`%s = %lld` replicates nothing; or attend by sequences, `at attn { batch -> ... * %s }`",
-			  t->deploy->mesh.at[axis].name, (long long)(t->deploy->mesh.at[axis].size / copies), t->deploy->mesh.at[axis].name);
+		if (copies == t->deploy->mesh.at[axis].size)
+			report_latent(t, s, axis);
+		else
+			report_copies(t, s, axis, copies);
 	}
 }
 
@@ -206,59 +211,6 @@ static void find_padding(const struct lint *t)
 	diag_help(t->sink, d, "a batch that gives each owner a multiple of %lld tokens pads nothing", (long long)(unit * parts));
 }
 
-/* ---- collectives and levels ---------------------------------------------------------------------------------------- */
-
-/* The innermost level whose units hold every line of the group; -1: the cluster names no levels. */
-static int level_of(const struct lint *t, const struct group *g)
-{
-	int outermost = -1;
-	for (int i = 0; i < g->n; i++) {
-		const struct atom *a = &t->schedule->atoms.at[g->atom[i]];
-		int64_t devices = 1, reach = a->stride * a->size;
-		for (int k = 0; k < t->deploy->levels.n; k++) {
-			devices *= t->deploy->levels.at[k].count;
-			bool inside = reach <= devices && devices % reach == 0;
-			if (!inside && k + 1 < t->deploy->levels.n)
-				continue;
-			outermost = k > outermost ? k : outermost;
-			break;
-		}
-	}
-	return outermost;
-}
-
-/* The mesh axis of the group that reaches farthest: what to change. */
-static const struct mesh_axis *farthest(const struct lint *t, const struct group *g)
-{
-	const struct atom *far = &t->schedule->atoms.at[g->atom[0]];
-	for (int i = 1; i < g->n; i++) {
-		const struct atom *a = &t->schedule->atoms.at[g->atom[i]];
-		if (a->stride * a->size > far->stride * far->size)
-			far = a;
-	}
-	return &t->deploy->mesh.at[far->mesh_axis];
-}
-
-static void check_collective(const struct lint *t, const struct collective *c)
-{
-	static const char *const kinds[] = {[DR_ALL_REDUCE] = "all-reduce", [DR_ALL_GATHER] = "all-gather", [DR_REDUCE_SCATTER] = "reduce-scatter",
-		[DR_ALL_TO_ALL] = "all-to-all"};
-	const struct group *g = &t->schedule->groups.at[c->group];
-	if (!c->per_layer || c->kind > DR_ALL_TO_ALL || g->n == 0)
-		return;
-	int level = level_of(t, g);
-	if (level < 1)
-		return;
-	const struct mesh_axis *m = farthest(t, g);
-	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
-	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in every layer", kinds[c->kind], m->name, slow->name);
-	diag_related(t->sink, d, slow->span, "%lld of the units inside it", (long long)slow->count);
-	if (d->notes.n < 2)
-		diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
-	diag_help(t->sink, d, "a mesh axis stays inside `%s` when its size and those listed behind it multiply to a divisor of %lld", fast->name,
-		  (long long)fast->count);
-}
-
 /* ---- all of it ----------------------------------------------------------------------------------------------------- */
 
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s)
@@ -269,9 +221,7 @@ void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const
 		find_repeated(&t, phase);
 	for (int i = 0; i < l->program->states.n; i++)
 		find_copies(&t, &l->program->states.at[i]);
-	if (!s)
-		return;
-	find_padding(&t);
-	for (int i = 0; i < s->collectives.n; i++)
-		check_collective(&t, &s->collectives.at[i]);
+	if (s)
+		find_padding(&t);
+	lint_traffic(&t);
 }

@@ -24,11 +24,11 @@ double planner_param_elements(const struct program *p, const struct param *param
 const char *planner_bytes(struct arena *a, double bytes);               /* "43.5 GiB" */
 const char *planner_count(struct arena *a, double n);                   /* "46.70 G" */
 
-/* fit.c: E0701, with what takes the memory and what would fit. */
+/* fit.c: E0701, with what takes the memory and what would fit; W0702, where hardly anything is left. */
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct schedule *s,
                  const struct target_shape *shape);
 
-/* lint.c: W0511, W0512, W0515, W0517, W0604. `s` may be NULL. */
+/* lint.c, lint_traffic.c: W0511 to W0517, W0604, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
 
 /* report.c: the text of `deployc plan`; stable from run to run. Without a schedule, what is known of the model. */

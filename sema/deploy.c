@@ -99,28 +99,6 @@ static struct record *part(struct deployment *c, const char *field)
 	return NULL;
 }
 
-static double magnitude(struct record *r, const char *field)
-{
-	double x = 0;
-	if (record_field(r, field))
-		val_number(record_get(r, field, r->span), &x);
-	return x;
-}
-
-static void machine(struct deployment *c)
-{
-	struct val device = record_get(c->cluster, "device", c->cluster->span);
-	struct val reserve = record_get(c->cluster, "reserve", c->cluster->span);
-	c->deploy->cluster_name = c->cluster->name;
-	if (device.kind == V_RECORD) {
-		c->deploy->device_name = device.record->name;
-		c->deploy->device_memory = magnitude(device.record, "memory");
-		c->deploy->device_bandwidth = magnitude(device.record, "bandwidth");
-	}
-	if (reserve.kind == V_RECORD)
-		c->deploy->reserve_memory = magnitude(reserve.record, "memory");
-}
-
 struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 {
 	struct deploy *d = arena_new(s->arena, struct deploy);
@@ -140,7 +118,8 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	if (!program)
 		return d;
 	d->program = program;
-	machine(&c);
+	d->headroom_required = goals_mention(r, "memory.headroom");
+	deployment_machine(&c);
 	open_choices(&c, r);
 	open_choices(&c, c.cluster);
 	open_choices(&c, c.plan);

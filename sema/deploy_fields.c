@@ -211,7 +211,11 @@ void deployment_settings(struct deployment *c)
 		return;
 	c->deploy->microbatches = 1;
 	c->deploy->microbatches_span = field_where(record_field(pipeline, "microbatches"));
+	c->deploy->microbatches_set = field_item(record_field(pipeline, "microbatches"));
 	deployment_int(c, pipeline, "microbatches", 1, &c->deploy->microbatches);
+	struct val schedule = record_get(pipeline, "schedule", pipeline->span);
+	c->deploy->interleaved = schedule.kind == V_SYMBOL && !strcmp(schedule.name, "interleaved");
+	c->deploy->schedule_span = field_where(record_field(pipeline, "schedule"));
 	read_stages(c, pipeline);
 	read_capacity(c, moe);
 	struct val reduce = record_get(comm, "reduce", comm->span);

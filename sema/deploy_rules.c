@@ -208,7 +208,7 @@ void deployment_rules(struct deployment *c)
 	for (int i = 0; i < c->plan->rules.n; i++) {
 		const struct placed *item = &c->plan->rules.at[i];
 		const struct node *n = item->item;
-		struct rule r = {.own = item->layer->in_deploy, .span = n->rule.lhs_span, .target_span = n->rule.target_span};
+		struct rule r = {.own = item->layer->in_deploy, .ours = !item->layer->module->is_std, .span = n->rule.lhs_span, .target_span = n->rule.target_span};
 		if (n->rule.is_auto)
 			deployment_auto(c, n->rule.target_span, "where a rule places its axis");
 		else if (read_target(c, n, &r) && read_scope(c, item, &r) && read_axes(c, item, &r))

@@ -103,6 +103,40 @@ static bool named_value(struct goals *g, struct scope *scope, const struct node 
 	return true;
 }
 
+static const char *source_text(struct sema *s, struct span at)
+{
+	return arena_strndup(s->arena, s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
+}
+
+/* ---- what goals speak of ------------------------------------------------------------------------------------------- */
+
+static bool mentions(struct arena *a, const struct node *e, const char *term)
+{
+	const char *name = dotted(a, e);
+	bool found = name && !strcmp(name, term);
+	switch (name ? N_ID : e->kind) {
+	case N_BIN: return mentions(a, e->bin.a, term) || mentions(a, e->bin.b, term);
+	case N_IF: return mentions(a, e->cond.c, term) || mentions(a, e->cond.a, term) || mentions(a, e->cond.b, term);
+	case N_NOT: case N_NEG: return mentions(a, e->one.x, term);
+	case N_PER: return mentions(a, e->dot.x, term);
+	case N_CALL:
+		for (int i = 0; i < e->call.args.n; i++)
+			found |= mentions(a, e->call.args.at[i], term);
+		return found;
+	default: return found;
+	}
+}
+
+bool goals_mention(const struct record *deploy, const char *term)
+{
+	for (int i = 0; i < deploy->goals.n; i++) {
+		const struct node *goal = deploy->goals.at[i].item;
+		if ((goal->kind == N_REQUIRE || goal->kind == N_ASSERT) && mentions(deploy->sema->arena, goal->claim.value, term))
+			return true;
+	}
+	return false;
+}
+
 /* ---- expressions --------------------------------------------------------------------------------------------------- */
 
 /* count(kind), count(kind, at = region): how many collectives a step has there, each layer's once. */
@@ -128,7 +162,24 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 	return n < 0 ? val_bad() : val_int(n);
 }
 
-/* count(kind, at = region), p99(metric); percentiles are left open. */
+/* A percentile of a metric needs lengths with a distribution; a workload says what they range over. The metric itself is
+ * then undecided, like any. */
+static struct val percentile(struct goals *g, const struct node *e, const struct node *metric, const char *name)
+{
+	struct sink *sink = g->sema->sink;
+	const struct record *work = record_get(g->deploy->record, "workload", e->span).record;
+	struct diag *d = sema_report(g->sema, DIAG_E0812, e->span, "`%s(%s)` needs a distribution of lengths, the workload has a range",
+				     e->call.f->ident.name, name);
+	const struct field *seq = work ? record_field((struct record *)work, "seq") : NULL;
+	if (seq)
+		diag_related(sink, d, seq->sets.n ? seq->sets.at[seq->sets.n - 1].span : seq->span, "which of these lengths are how frequent is not said");
+	const char *text = source_text(g->sema, metric->span);
+	diag_help(sink, d, "write `%s`: it then holds for all lengths of the range", text);
+	diag_fix(sink, d, e->span, text);
+	return val_unknown(name);
+}
+
+/* count(kind, at = region), p99(metric) */
 static bool call_value(struct goals *g, const struct node *e, struct val *out)
 {
 	const char *f = e->call.f->kind == N_ID ? e->call.f->ident.name : "";
@@ -143,8 +194,10 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 			*out = count_value(g, e, name);
 			return true;
 		}
-	if (!count && name && term_named(name) && !term_named(name)->is_total)
+	if (!count && name && term_named(name) && !term_named(name)->is_total) {
+		*out = percentile(g, e, first, name);
 		return true;
+	}
 	*out = val_bad();
 	const char *text = count ? "`count` expects a kind of collective: all_reduce, all_gather, reduce_scatter, all_to_all, send, recv"
 	                         : "a percentile is of a metric, such as `p99(tpot)`";
@@ -229,11 +282,6 @@ static const char *data_text(struct arena *a, double bytes)
 	for (; bytes >= 1024 && u < 4; u++)
 		bytes /= 1024;
 	return arena_printf(a, u ? "%.2f %s" : "%.0f %s", bytes, units[u]);
-}
-
-static const char *source_text(struct sema *s, struct span at)
-{
-	return arena_strndup(s->arena, s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
 }
 
 /* "params = 0.4523 Gparam, plan.tp = 2": every number that an expression names; exact bytes as notes of `d`, if given. */

@@ -135,6 +135,8 @@ struct program *walk_model(struct sema *s, struct record *model, struct span use
 void walk_declaration(struct sema *s, struct def *d);
 
 /* ---- deployments ------------------------------------------------------------------------------------------------ */
+/* Does a `require` or an `assert` of a deployment speak of this metric or total? */
+bool goals_mention(const struct record *deploy, const char *term);
 struct deploy *deploy_check(struct sema *s, struct record *r, struct def *d);
 
 struct walked { const struct record *model; struct program *program; };   /* program NULL: something was reported */

@@ -107,7 +107,11 @@ enum input_kind { INPUT_IDS, INPUT_POS, INPUT_WANT };   /* by name: ids, pos, wa
 
 /* Where the elements of a param lie in the checkpoint. Element (i_0, i_1, ...) of the param's axes that are not `keyed`
  * is at flat offset `base + sum i_a * stride[a]` of a stored tensor of shape dim[0..n_dims). */
-struct stored { int64_t dim[8]; int n_dims; int64_t base; int64_t *stride; /* one for each axis; 0 for keyed ones */ };
+struct stored {
+	int64_t dim[8]; int n_dims; int64_t base;
+	int64_t *stride;                /* one for each axis; 0 for keyed ones */
+	int64_t block[8];               /* elements along each dimension that share a scale; 0: they have none */
+};
 
 struct param {
 	const char   *name;             /* wq */

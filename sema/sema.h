@@ -23,6 +23,7 @@ struct rule {
 	const char *region;             /* label, "residual", or NULL for everywhere */
 	int         phase, klass;       /* PHASE_ANY, CLASS_ANY */
 	bool        own;                /* written in the deployment, not in a template */
+	bool        ours;               /* written in a file of the author's, not in the library */
 	struct span span, target_span;
 };
 
@@ -41,12 +42,14 @@ struct deploy {
 	double          device_bandwidth;                   /* bytes/s */
 	VEC(struct rule) rules;         /* inert ones left out, later ones have replaced earlier ones of the same key */
 	struct workload work;
-	int64_t         microbatches; struct span microbatches_span;
+	int64_t         microbatches; struct span microbatches_span, microbatches_set;      /* set: as of a mesh axis */
+	bool            interleaved; struct span schedule_span;     /* pipeline { schedule = interleaved } */
 	int64_t        *stages; int n_stages; struct span stages_span, stages_set;  /* layers of each stage; NULL: even */
 	double          moe_capacity;
 	bool            reduce_f32;     /* comm { reduce = f32 } */
 	bool            needs_training, has_auto; struct span auto_span;  /* build refuses these */
 	bool            refused;        /* an error was reported: no plan is made, the totals of the model hold */
+	bool            headroom_required;      /* a `require` or `assert` speaks of memory.headroom */
 	struct record  *record;         /* for goals */
 };
 

@@ -331,6 +331,34 @@ static bool param_type(struct env *e, const struct node *item, struct tensor_typ
 	return true;
 }
 
+/* The value that `{ data = ...; block = ... }` gives a name, or NULL. */
+static const struct node *entry_of(const struct node *record, const char *name)
+{
+	for (int i = 0; i < record->list.n; i++) {
+		const struct node *item = record->list.at[i];
+		if (item->kind == N_SET && item->set.path.n == 1 && !strcmp(item->set.path.at[0].name, name))
+			return item->set.value;
+	}
+	return NULL;
+}
+
+/* Weights with scales: E0913. Where their data is and what shares a scale is known all the same, so that the plan is checked
+ * against it (E0508). Gives the name of the data, or NULL. */
+static const struct node *quantised_source(struct walk *w, const struct node *from, struct stored *out)
+{
+	sema_report(w->s, DIAG_E0913, from->span, "quantised weights with scales are reserved for a later version");
+	const struct node *data = entry_of(from, "data"), *block = entry_of(from, "block");
+	for (int i = 0; block && block->kind == N_LIST && i < block->list.n && i < 8; i++) {
+		long long size = 0;
+		double unused;
+		bool is_int = false;
+		const struct node *n = block->list.at[i];
+		if (n->kind == N_NUM && number_value(n->num.text, &size, &unused, &is_int) && is_int && size >= 1)
+			out->block[i] = size;
+	}
+	return data && data->kind == N_STR ? data : NULL;
+}
+
 /* Key and layout. What is wrong with them does not concern the uses of the param. */
 static void param_source(struct env *e, const struct node *item, struct param *p)
 {
@@ -342,10 +370,10 @@ static void param_source(struct env *e, const struct node *item, struct param *p
 		diag_help(w->s->sink, d, "name its tensor in the checkpoint: `from \"%s.weight\"`", p->name);
 		return;
 	}
-	if (from->kind != N_STR) {
-		walk_report(w, DIAG_E0913, from->span, "quantised weights with scales are reserved for a later version");
+	if (from->kind != N_STR)
+		from = quantised_source(w, from, &p->stored);
+	if (!from)
 		return;
-	}
 	const char *own = walk_fill_key(e, from->text, axes, &keyed, from->span);
 	if (!own)
 		return;

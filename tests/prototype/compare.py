@@ -59,6 +59,8 @@ ONLY_DEPLOYC = [
     (r"E070[13] ", "bytes and lengths are not checked by the prototype"),
     (r"E0101 no metric or total", "metrics that the prototype does not know are undecided there"),
     (r"E0302 cannot compare (Time|TokenRate|Ratio|Data|a number)", "metrics have no dimension in the prototype"),
+    (r"E0605 ", "the prototype does not look at what a device multiplies"),
+    (r"E0(812|902) ", "percentiles and the rounds of a schedule are not looked at by the prototype"),
     (r"E080[26] .*memory\.(peak|headroom|activations|comm)", "totals that the prototype does not have"),
     (r"E0203 `\w+` expects Ints from", "lengths of nothing are accepted by the prototype"),
     (r"E0203 (`(assert|require)` expects|a precondition is a) Bool", "the prototype only looks for a claim that is False"),

@@ -1,0 +1,16 @@
+/* What lint.c and lint_traffic.c share: one deployment while its waste is looked for. */
+#ifndef DEPLOYC_PLANNER_LINT_H
+#define DEPLOYC_PLANNER_LINT_H
+#include "planner.h"
+#include "../dag/local.h"
+
+struct lint {
+	struct arena *arena; struct sink *sink;
+	struct local *local; const struct deploy *deploy;
+	const struct schedule *schedule;        /* NULL: what is trained is not scheduled */
+	bool *idle[PHASES];                     /* by mesh axis: nothing is split over it */
+};
+
+/* lint_traffic.c */
+void lint_traffic(const struct lint *t);
+#endif

@@ -1,0 +1,238 @@
+/* Traffic that a plan causes and its author may not have meant: collectives that leave the fast level, layouts whose order of
+ * mesh axes lets no all-to-all do the work, copies of one value across a pipeline cut (W0513, W0604, W0905). */
+#include "lint.h"
+
+/* ---- collectives and levels ---------------------------------------------------------------------------------------- */
+
+/* The innermost level whose units hold every line of the group; -1: the cluster names no levels. */
+static int level_of(const struct lint *t, const struct group *g)
+{
+	int outermost = -1;
+	for (int i = 0; i < g->n; i++) {
+		const struct atom *a = &t->schedule->atoms.at[g->atom[i]];
+		int64_t devices = 1, reach = a->stride * a->size;
+		for (int k = 0; k < t->deploy->levels.n; k++) {
+			devices *= t->deploy->levels.at[k].count;
+			bool inside = reach <= devices && devices % reach == 0;
+			if (!inside && k + 1 < t->deploy->levels.n)
+				continue;
+			outermost = k > outermost ? k : outermost;
+			break;
+		}
+	}
+	return outermost;
+}
+
+/* The mesh axis of the group that reaches farthest: what to change. */
+static const struct mesh_axis *farthest(const struct lint *t, const struct group *g)
+{
+	const struct atom *far = &t->schedule->atoms.at[g->atom[0]];
+	for (int i = 1; i < g->n; i++) {
+		const struct atom *a = &t->schedule->atoms.at[g->atom[i]];
+		if (a->stride * a->size > far->stride * far->size)
+			far = a;
+	}
+	return &t->deploy->mesh.at[far->mesh_axis];
+}
+
+static void check_collective(const struct lint *t, const struct collective *c)
+{
+	static const char *const kinds[] = {[DR_ALL_REDUCE] = "all-reduce", [DR_ALL_GATHER] = "all-gather", [DR_REDUCE_SCATTER] = "reduce-scatter",
+		[DR_ALL_TO_ALL] = "all-to-all"};
+	const struct group *g = &t->schedule->groups.at[c->group];
+	if (!c->per_layer || c->kind > DR_ALL_TO_ALL || g->n == 0)
+		return;
+	int level = level_of(t, g);
+	if (level < 1)
+		return;
+	const struct mesh_axis *m = farthest(t, g);
+	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
+	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in every layer", kinds[c->kind], m->name, slow->name);
+	diag_related(t->sink, d, slow->span, "%lld of the units inside it", (long long)slow->count);
+	if (d->notes.n < 2)
+		diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
+	diag_help(t->sink, d, "a mesh axis stays inside `%s` when its size and those listed behind it multiply to a divisor of %lld", fast->name,
+		  (long long)fast->count);
+}
+
+/* ---- orders of mesh axes ------------------------------------------------------------------------------------------- */
+
+static bool is_move(const struct local_value *v)
+{
+	return v->op >= LOCAL_ALL_REDUCE && v->op <= LOCAL_SLICE;
+}
+
+/* A value on its way to one operator: gathered, then sliced by the same atoms. */
+struct detour { const struct local_value *start, *gather, *slice; };
+
+/* The way that ends with the slice at `at`, if it is a detour. */
+static bool detour_to(const struct local_phase *ph, int at, struct detour *out)
+{
+	const struct local_value *slice = &ph->values.at[at], *v = slice;
+	*out = (struct detour){.slice = slice};
+	if (slice->op != LOCAL_SLICE)
+		return false;
+	while (is_move(v) && v->region == slice->region) {
+		for (int k = 0; v->op == LOCAL_ALL_GATHER && k < slice->atoms.n; k++)
+			if (atoms_have(&v->atoms, slice->atoms.at[k]))
+				out->gather = v;
+		v = &ph->values.at[v->args[0]];
+	}
+	out->start = v;
+	return out->gather != NULL;
+}
+
+/* Atoms of a target in another order of its mesh axes; atoms of one mesh axis stay together. */
+static struct atoms in_order(const struct lint *t, const struct atoms *a, const int *order, int n)
+{
+	struct atoms out = {.n = 0};
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < a->n; k++)
+			if (t->local->atoms.at[a->at[k]].mesh_axis == order[i])
+				atoms_add(&out, a->at[k]);
+	return out;
+}
+
+/* The next permutation in the order of the alphabet; false behind the last. */
+static bool next_order(int *order, int n)
+{
+	int i = n - 2, k = n - 1;
+	while (i >= 0 && order[i] >= order[i + 1])
+		i--;
+	if (i < 0)
+		return false;
+	while (order[k] <= order[i])
+		k--;
+	int swap = order[i];
+	order[i] = order[k], order[k] = swap;
+	for (int a = i + 1, b = n - 1; a < b; a++, b--) {
+		swap = order[a];
+		order[a] = order[b], order[b] = swap;
+	}
+	return true;
+}
+
+static int position_in(const struct local_value *v, int axis)
+{
+	for (int i = 0; i < v->n_axes; i++)
+		if (v->axes[i] == axis)
+			return i;
+	internal_error("a value is moved along an axis that it has not");
+}
+
+enum { MOST_ORDERED = 6 };      /* mesh axes of a target of which all orders are tried */
+
+/* The rule's target in an order with which an all-to-all does the work; NULL: none has. `at_start`: the rule gives the layout
+ * at the start of the way, else the one at its end. *traffic: what a rank then receives. */
+static const char *better_order(const struct lint *t, const struct detour *w, const struct rule *r, int axis, bool at_start, double *traffic)
+{
+	if (!r || r->n_target < 2 || r->n_target > MOST_ORDERED)
+		return NULL;
+	int order[MOST_ORDERED], n = r->n_target, at = position_in(w->start, axis);
+	for (int i = 0; i < n; i++) {
+		int k = i;
+		for (; k > 0 && order[k - 1] > r->target[i]; k--)
+			order[k] = order[k - 1];
+		order[k] = r->target[i];
+	}
+	const struct layout *changed = at_start ? &w->start->layout : &w->slice->layout;
+	struct layout other = {.axis = arena_array(t->arena, struct atoms, w->start->n_axes + 1), .pending = changed->pending};
+	do {
+		for (int i = 0; i < w->start->n_axes; i++)
+			other.axis[i] = changed->axis[i];
+		other.axis[at] = in_order(t, &changed->axis[at], order, n);
+		if (other.axis[at].n != changed->axis[at].n)
+			continue;
+		struct way way = reshard_way(t->local, w->start->n_axes, at_start ? &other : &w->start->layout, at_start ? &w->slice->layout : &other);
+		if (!way.detour) {
+			struct text text = {.arena = t->arena};
+			*traffic = way.traffic;
+			for (int i = 0; i < n; i++)
+				text_add(&text, "%s%s", i ? " * " : "", t->deploy->mesh.at[order[i]].name);
+			return text.at;
+		}
+	} while (next_order(order, n));
+	return NULL;
+}
+
+static void report_detour(const struct lint *t, const struct detour *w, int phase)
+{
+	struct sink unseen = {.arena = t->arena, .sources = t->sink->sources};
+	const struct rule *from = deploy_rule(t->deploy, &unseen, w->gather->from, w->start->region, phase, CLASS_ACTIVATION);
+	const struct rule *to = deploy_rule(t->deploy, &unseen, w->slice->to, w->slice->region, phase, CLASS_ACTIVATION);
+	double from_traffic = 0, to_traffic = 0;
+	const char *from_order = better_order(t, w, from, w->gather->from, true, &from_traffic);
+	const char *to_order = better_order(t, w, to, w->slice->to, false, &to_traffic);
+	bool change_to = to_order && (!from_order || (to->ours && !from->ours));
+	const struct rule *change = change_to ? to : from_order ? from : NULL, *other = change_to ? from : to;
+	if (!change)
+		return;
+	struct diag *d = diag_report(t->sink, DIAG_W0513, change->target_span, "axis order forces all-gather and slice instead of all-to-all");
+	if (d->help)
+		return;
+	if (other)
+		diag_related(t->sink, d, other->target_span, "the other order");
+	diag_note(t->sink, d, "%s in %s: a rank receives %.3g times its part of the value, in the other order %.3g times", w->slice->cause,
+		  phase_name(phase), reshard_way(t->local, w->start->n_axes, &w->start->layout, &w->slice->layout).traffic,
+		  change_to ? to_traffic : from_traffic);
+	diag_help(t->sink, d, "write `%s`", change_to ? to_order : from_order);
+	if (change->ours)
+		diag_fix(t->sink, d, change->target_span, change_to ? to_order : from_order);
+}
+
+/* ---- pipeline cuts ------------------------------------------------------------------------------------------------- */
+
+/* Ranks that hold the same part of a value along a mesh axis, of one stage. */
+static int64_t copies_over(const struct lint *t, const struct local_value *v, int mesh_axis)
+{
+	int64_t copies = 1;
+	for (int a = 0; a < t->local->atoms.n; a++) {
+		bool cut = t->local->atoms.at[a].mesh_axis != mesh_axis || atoms_have(&t->local->stages, a);
+		for (int i = 0; i < v->n_axes; i++)
+			cut |= atoms_have(&v->layout.axis[i], a);
+		copies *= cut ? 1 : t->local->atoms.at[a].size;
+	}
+	return copies;
+}
+
+static void report_copies(const struct lint *t, const struct local_value *v, int mesh_axis, int64_t copies)
+{
+	const struct mesh_axis *m = &t->deploy->mesh.at[mesh_axis];
+	const char *name = t->local->program->values.at[v->source].name;
+	struct diag *d = diag_report(t->sink, DIAG_W0905, m->span, "%lld identical copies of `%s` cross each cut of the pipeline", (long long)copies,
+				     name ? name : "x");
+	diag_related(t->sink, d, t->local->program->loop.span, "carried from turn to turn, and from stage to stage");
+	diag_note(t->sink, d, "prefill: ranks along `%s` (%lld) send what their neighbours send", m->name, (long long)m->size);
+	diag_help(t->sink, d, "cut it where it crosses: `phase prefill { at residual { seq -> %s } }`", m->name);
+	if (copies == m->size && m->set.lo < m->set.hi && t->local->program->seq >= 0)
+		diag_fix(t->sink, d, m->set, arena_printf(t->arena, "%s = %lld; phase prefill { at residual { seq -> %s } }", m->name,
+			 (long long)m->size, m->name));
+}
+
+/* In decode a cut is crossed by one token of a sequence: copies cost latency that they would cost anyway. */
+static void check_cuts(const struct lint *t)
+{
+	const struct local_phase *ph = &t->local->phase[PHASE_PREFILL];
+	for (int i = 0; t->local->stage_layers.n > 1 && i < ph->turns.n; i++)
+		for (int axis = 0; axis < t->deploy->mesh.n; axis++) {
+			const struct local_value *v = &ph->values.at[ph->turns.at[i].carry];
+			int64_t copies = copies_over(t, v, axis);
+			if (copies > 1 && !t->idle[PHASE_PREFILL][axis])
+				report_copies(t, v, axis, copies);
+		}
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------------------- */
+
+void lint_traffic(const struct lint *t)
+{
+	for (int phase = 0; phase < PHASES; phase++)
+		for (int i = 0; i < t->local->phase[phase].values.n; i++) {
+			struct detour w;
+			if (detour_to(&t->local->phase[phase], i, &w))
+				report_detour(t, &w, phase);
+		}
+	check_cuts(t);
+	for (int i = 0; t->schedule && i < t->schedule->collectives.n; i++)
+		check_collective(t, &t->schedule->collectives.at[i]);
+}
