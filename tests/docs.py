@@ -61,10 +61,10 @@ def check(module):
     return run.stderr + run.stdout
 
 
-def compiled(page):
+def compiled(path):
     """Blocks that are modules. -> (passed, failed, the page with the compiler's output in its `text` blocks)"""
     passed = failed = 0
-    text, module = page.read_text(), ""
+    text, module = path.read_text(), ""
 
     def one(block):
         nonlocal passed, failed, module
@@ -76,14 +76,15 @@ def compiled(page):
         stale = block["output"] is not None and block["output"] != said
         line = text.count("\n", 0, block.start()) + 1
         if wrong:
-            print(f"FAIL {page.name}:{line}: says {codes}, its line {words}\n" + textwrap.indent(said, "    "))
+            print(f"FAIL {path.name}:{line}: says {codes}, its line {words}\n" + textwrap.indent(said, "    "))
         elif stale:
-            print(f"FAIL {page.name}:{line}: the output that is shown is not what deployc prints")
+            print(f"FAIL {path.name}:{line}: the output that is shown is not what deployc prints")
         failed += wrong or stale
         passed += not (wrong or stale)
         return block[0].replace(f"```text\n{block['output']}```", f"```text\n{said}```") if stale else block[0]
 
-    return passed, failed, BLOCK.sub(one, text)
+    page = BLOCK.sub(one, text)
+    return passed, failed, page
 
 
 def main():

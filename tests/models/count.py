@@ -6,6 +6,10 @@
     count.py --transformers  the formulas below against models that Hugging Face transformers makes without memory
 
 published.json has the config.json of each model of the library, by its name there. A tied head counts once.
+Each agrees with a copy that can be looked up: ai-dynamo/aiconfigurator, model_configs (Llama 3.1, Mixtral 8x7B and 8x22B,
+Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3); citsjtu2020/LLM-Prof, sglang/Model_Config.md (Llama 3.2 3B,
+Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co, jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a
+copy of Mixtral 8x22B Instruct's) and interview-eval/olmoe-math-train-gsm8k-2 (of OLMoE 0924 Instruct's).
 """
 import json
 import pathlib
