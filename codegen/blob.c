@@ -90,6 +90,8 @@ static uint32_t dtype_code(enum dtype t)
 	case DTYPE_BF16: return DR_BF16;
 	case DTYPE_F16: return DR_F16;
 	case DTYPE_I32: return DR_I32;
+	case DTYPE_FP8E4M3: return DR_FP8E4M3;
+	case DTYPE_FP8E5M2: return DR_FP8E5M2;
 	default: internal_error("the runtime has no %s", dtype_name(t));
 	}
 }

@@ -1,4 +1,5 @@
 /* Storage formats in memory, f32 in registers: conversions, loads and stores, masks, loops over vectors. */
+#include <math.h>
 #include <string.h>
 #include "emit.h"
 
@@ -10,8 +11,35 @@ LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t)
 	case DTYPE_BF16: return g->i16;
 	case DTYPE_F16: return g->f16;
 	case DTYPE_I32: return g->i32;
+	case DTYPE_FP8E4M3: case DTYPE_FP8E5M2: return g->i8;
 	default: internal_error("kernels have no code for %s", dtype_name(t));
 	}
+}
+
+/* An fp8 format: bits behind the point, bias of the exponent, the least magnitude that is infinity or NaN, the largest number. */
+struct fp8 { int mantissa, bias, special; double largest; };
+
+static const struct fp8 *fp8_of(enum dtype t)
+{
+	static const struct fp8 e4m3 = { 3, 7, 0x7f, 448 }, e5m2 = { 2, 15, 0x7c, 57344 };
+	return t == DTYPE_FP8E4M3 ? &e4m3 : &e5m2;
+}
+
+/* The exponent is moved by an addition, which reads a subnormal m as 1.m of the exponent below the least normal one, 2^e: twice
+ * that, less 2^e, is what it means. No f32 is subnormal on the way. */
+static LLVMValueRef widen_fp8(struct codegen *g, const struct fp8 *t, LLVMValueRef stored)
+{
+	LLVMTypeRef i32 = ir_with_element(LLVMTypeOf(stored), g->i32), f32 = ir_with_element(i32, g->f32);
+	LLVMValueRef bits = LLVMBuildZExt(g->builder, stored, i32, ""), magnitude = ir_and(g, bits, ir_like_int(g, i32, 0x7f));
+	LLVMValueRef sign = LLVMBuildShl(g->builder, ir_and(g, bits, ir_like_int(g, i32, 0x80)), ir_like_int(g, i32, 24), "");
+	LLVMValueRef moved = LLVMBuildShl(g->builder, magnitude, ir_like_int(g, i32, 23 - t->mantissa), "");
+	LLVMValueRef normal = ir_bits(g, ir_add(g, moved, ir_like_int(g, i32, (int64_t)(127 - t->bias) << 23)), f32);
+	LLVMValueRef below = ir_fma(g, normal, ir_like(g, f32, 2), ir_like(g, f32, -ldexp(1, 1 - t->bias)));
+	LLVMValueRef is_below = ir_compare(g, LLVMIntSLT, magnitude, ir_like_int(g, i32, 1 << t->mantissa));
+	LLVMValueRef value = ir_bits(g, ir_select(g, is_below, below, normal), i32);
+	LLVMValueRef special = LLVMBuildOr(g->builder, moved, ir_like_int(g, i32, 0x7f800000), "");
+	value = ir_select(g, ir_compare(g, LLVMIntSGE, magnitude, ir_like_int(g, i32, t->special)), special, value);
+	return ir_bits(g, LLVMBuildOr(g->builder, value, sign, ""), f32);
 }
 
 LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored)
@@ -25,6 +53,7 @@ LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored)
 		stored = LLVMBuildZExt(g->builder, stored, i32, "");
 		return ir_bits(g, LLVMBuildShl(g->builder, stored, ir_like_int(g, i32, 16), ""), f32);
 	case DTYPE_F32: return stored;
+	case DTYPE_FP8E4M3: case DTYPE_FP8E5M2: return widen_fp8(g, fp8_of(t), stored);
 	default: internal_error("kernels do not read %s", dtype_name(t));
 	}
 }
@@ -41,6 +70,27 @@ static LLVMValueRef narrow_to_bf16(struct codegen *g, LLVMValueRef x)
 	return LLVMBuildTrunc(g->builder, LLVMBuildLShr(g->builder, sum, sixteen, ""), i16, "");
 }
 
+/* To nearest, ties to even; what is larger than the largest number becomes that, and NaN stays NaN. Below the least normal
+ * number values are multiples of one step: adding the f32 whose last place is that step rounds to them. */
+static LLVMValueRef narrow_to_fp8(struct codegen *g, const struct fp8 *t, LLVMValueRef x)
+{
+	LLVMTypeRef f32 = LLVMTypeOf(x), i32 = ir_with_element(f32, g->i32), i8 = ir_with_element(f32, g->i8);
+	LLVMValueRef sign = ir_and(g, LLVMBuildLShr(g->builder, ir_bits(g, x, i32), ir_like_int(g, i32, 24), ""), ir_like_int(g, i32, 0x80));
+	LLVMValueRef magnitude = ir_bits(g, ir_and(g, ir_bits(g, x, i32), ir_like_int(g, i32, 0x7fffffff)), f32);
+	magnitude = ir_fmin(g, magnitude, ir_like(g, f32, t->largest));
+	LLVMValueRef bits = ir_bits(g, magnitude, i32), drop = ir_like_int(g, i32, 23 - t->mantissa);
+	LLVMValueRef odd = ir_and(g, LLVMBuildLShr(g->builder, bits, drop, ""), ir_like_int(g, i32, 1));
+	LLVMValueRef half = ir_like_int(g, i32, (1 << (22 - t->mantissa)) - 1);
+	LLVMValueRef normal = LLVMBuildLShr(g->builder, ir_add(g, ir_add(g, bits, half), odd), drop, "");
+	normal = ir_sub(g, normal, ir_like_int(g, i32, (int64_t)(127 - t->bias) << t->mantissa));
+	LLVMValueRef stepped = ir_fadd(g, magnitude, ir_like(g, f32, ldexp(1, 24 - t->bias - t->mantissa)));
+	LLVMValueRef below = ir_and(g, ir_bits(g, stepped, i32), ir_like_int(g, i32, 0xff));
+	LLVMValueRef is_below = ir_fcompare(g, LLVMRealOLT, magnitude, ir_like(g, f32, ldexp(1, 1 - t->bias)));
+	LLVMValueRef out = ir_select(g, is_below, below, normal);
+	out = ir_select(g, ir_fcompare(g, LLVMRealUNO, x, x), ir_like_int(g, i32, 0x7f), out);
+	return LLVMBuildTrunc(g->builder, LLVMBuildOr(g->builder, out, sign, ""), i8, "");
+}
+
 LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef x)
 {
 	LLVMTypeRef type = LLVMTypeOf(x);
@@ -50,6 +100,7 @@ LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef x)
 	case DTYPE_I32: return ir_bits(g, x, ir_with_element(type, g->i32));
 	case DTYPE_BF16: return narrow_to_bf16(g, x);
 	case DTYPE_F32: return x;
+	case DTYPE_FP8E4M3: case DTYPE_FP8E5M2: return narrow_to_fp8(g, fp8_of(t), x);
 	default: internal_error("kernels do not write %s", dtype_name(t));
 	}
 }

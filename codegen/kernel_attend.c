@@ -132,7 +132,7 @@ struct attend {
 	LLVMValueRef scores[TILES], values[TILES];      /* functions */
 	int64_t group_chunk, token_block;               /* heads of a group and tokens taken together, at most */
 	int64_t score_stride, out_stride;               /* of score and out: whole vectors */
-	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows;         /* arguments; cached: values */
+	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows, sinks;  /* arguments; cached: values; sinks: NULL where there are none */
 	LLVMValueRef query, score, out;                 /* f32 scratch [MOST_QUERIES][..] */
 	LLVMValueRef most, sum, fade, limit;            /* per query: running maximum, sum, what the past counts; last position */
 	LLVMValueRef nearest, furthest;                 /* i64 in memory: least and greatest limit of the run */
@@ -173,6 +173,7 @@ static void attend_begin(struct attend *a, const char *name)
 	LLVMValueRef *args[] = { &a->q, &a->keys, &a->cached, &a->seq, &a->pos, &a->pages, &a->y };
 	for (int i = 0; i < 7; i++) *args[i] = arg_pointer(g, i);
 	a->rows = arg_integer(g, 7);
+	a->sinks = a->k->has_sinks ? arg_pointer(g, 8) : NULL;
 	a->query = ir_local(g, g->f32, MOST_QUERIES * a->k->d);
 	a->score = ir_local(g, g->f32, MOST_QUERIES * a->score_stride);
 	a->out = ir_local(g, g->f32, MOST_QUERIES * a->out_stride);
@@ -239,6 +240,20 @@ static void widen_to_sequence(struct attend *a, LLVMValueRef sequence)
 	loop_end(g, &l);
 }
 
+/* Running maximum and sum before any position: nothing, or the sink of the query's head, which counts as one score. */
+static void start_softmax(struct attend *a, LLVMValueRef row)
+{
+	struct codegen *g = a->g;
+	LLVMValueRef most = ir_f32(g, LOWEST);
+	if (a->sinks) {
+		LLVMValueRef member = ir_add(g, a->group_first, ir_rem(g, row, a->group_count));
+		LLVMValueRef at = ir_add(g, ir_mul(g, a->head, ir_i64(g, a->k->sink_head)), ir_mul(g, member, ir_i64(g, a->k->sink_group)));
+		most = load_scalar(g, a->k->sink, ir_at(g, a->sinks, a->k->sink, at));
+	}
+	ir_store(g, most, ir_at(g, a->most, DTYPE_F32, row), 4);
+	ir_store(g, ir_f32(g, a->sinks ? 1 : 0), ir_at(g, a->sum, DTYPE_F32, row), 4);
+}
+
 static void start_run(struct attend *a, LLVMValueRef sequence)
 {
 	struct codegen *g = a->g;
@@ -251,8 +266,7 @@ static void start_run(struct attend *a, LLVMValueRef sequence)
 	ir_store_i32(g, limit, a->limit, l.index);
 	ir_store(g, ir_min(g, limit, ir_load(g, g->i64, a->nearest, 8)), a->nearest, 8);
 	ir_store(g, ir_max(g, limit, ir_load(g, g->i64, a->furthest, 8)), a->furthest, 8);
-	ir_store(g, ir_f32(g, LOWEST), ir_at(g, a->most, DTYPE_F32, l.index), 4);
-	ir_store(g, ir_f32(g, 0), ir_at(g, a->sum, DTYPE_F32, l.index), 4);
+	start_softmax(a, l.index);
 	ir_clear(g, scratch_row(a, a->out, l.index, a->out_stride), a->out_stride * 4);
 	struct row_move m = { .a = a, .from = q_address(a, l.index), .to = scratch_row(a, a->query, l.index, a->k->d),
 		.factor = ir_splat(g, ir_f32(g, a->k->scale)) };

@@ -20,7 +20,7 @@ int kernel_args(const struct kernel *k)
 {
 	static const int count[KERNEL_FAMILIES] = {
 		[KERNEL_EMBED] = 5, [KERNEL_PICK] = 6, [KERNEL_ANGLES] = 4, [KERNEL_ROTATE] = 4, [KERNEL_APPEND] = 4,
-		[KERNEL_ATTEND] = 8, [KERNEL_ASSIGN] = 6, [KERNEL_PACK] = 7, [KERNEL_OFFSETS] = 4,
+		[KERNEL_ASSIGN] = 6, [KERNEL_PACK] = 7, [KERNEL_OFFSETS] = 4,
 		[KERNEL_SORT] = 4, [KERNEL_GATHER] = 4, [KERNEL_SCATTER] = 4, [KERNEL_COMBINE] = 10, [KERNEL_ARGMAX] = 4,
 		[KERNEL_BEST] = 3,
 	};
@@ -28,6 +28,7 @@ int kernel_args(const struct kernel *k)
 	case KERNEL_ROWS: return k->rows.n_inputs + k->rows.n_outputs + 1 + k->rows.limited;
 	case KERNEL_CONTRACT: return k->contract.grouped ? 5 : 4;
 	case KERNEL_ROUTE: return k->route.biased ? 6 : 5;
+	case KERNEL_ATTEND: return k->attend.has_sinks ? 9 : 8;
 	default:
 		if (k->family >= KERNEL_FAMILIES) internal_error("kernel of unknown family %d", (int)k->family);
 		return count[k->family];

@@ -75,7 +75,7 @@ struct kernel_rotate {                  /* args: x, angles, y, M. x and y: [M][h
 struct kernel_append {                  /* args: x ([M][heads][f]), slot (i32[M], -1: skip), cache, M */
 	int64_t heads, f, page; bool by_position; enum dtype x, cache;
 };
-struct kernel_attend {                  /* args: q, keys, values, seq, pos, pages (i32[seqs][pages_per_seq]), y, M */
+struct kernel_attend {                  /* args: q, keys, values, seq, pos, pages (i32[seqs][pages_per_seq]), y, M, [sinks] */
 	int64_t heads, group;                           /* key/value heads; query heads that share one */
 	int64_t d, w;                                   /* width of keys and of values */
 	bool keys_by_position;                          /* how the keys' cache is laid out; that of values always is by position */
@@ -84,7 +84,8 @@ struct kernel_attend {                  /* args: q, keys, values, seq, pos, page
 	int64_t y_row, y_head, y_group;
 	int64_t page, pages_per_seq, window;            /* window 0: all positions */
 	double scale; bool causal;                      /* token m sees positions <= pos[m] of sequence seq[m]; seq -1 gives zeros */
-	enum dtype q, kv, y;
+	bool has_sinks; int64_t sink_head, sink_group;  /* one more logit for each query head, without a value; its strides */
+	enum dtype q, kv, y, sink;
 };
 
 /* ---- experts ------------------------------------------------------------------------------------------------------

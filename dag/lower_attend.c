@@ -65,7 +65,7 @@ void lower_append(struct lower *w, int local)
 	const struct value *s = lower_source(w, local);
 	const struct state *state = &w->l->program->states.at[s->state];
 	struct usage use = usage_of(w->l->program, v->source);
-	if (dtype_bytes(state->dtype) < 2) lower_unsupported(w, s->span, "a cache in fewer than 16 bits");
+	if (!dtype_is_loaded(state->dtype)) lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
 	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
 	else if (use.mixed) lower_unsupported(w, s->span, "a cache of which attentions sum over different axes");
 	if (w->failed) return;
@@ -105,8 +105,7 @@ static bool is_cache(const struct phys *p)
 
 static bool attend_supported(struct lower *w, const struct local_value *v, const struct value *s)
 {
-	if (s->n_args > 4 && s->args[4] >= 0) lower_unsupported(w, s->span, "an attention with sinks");
-	else if (s->attend.n_h > 1 || s->attend.n_r > 1)
+	if (s->attend.n_h > 1 || s->attend.n_r > 1)
 		lower_unsupported(w, s->span, "an attention over more than one axis of heads");
 	else if (!is_cache(&w->phys[v->args[1]]) || !is_cache(&w->phys[v->args[2]]))
 		lower_unsupported(w, s->span, "an attention whose keys or values are not a state in its own layout");
@@ -134,6 +133,24 @@ static void set_cache(struct lower *w, struct kernel_attend *a, const struct val
 	a->w = extent_of(values, &s->attend.w, 1);
 	a->kv = keys->dtype;
 	a->page = w->s->page, a->pages_per_seq = w->s->pages_per_seq;
+}
+
+/* Sinks lie as the param does, or by head and query head where they are computed. */
+static struct argument sinks(struct lower *w, struct kernel_attend *a, const struct value *s, int sink, int user)
+{
+	const struct local_value *v = &w->ph->values.at[sink];
+	int order[2], n = 0, i = v->n_axes;
+	if (s->attend.n_h) order[n++] = s->attend.h[0];
+	if (s->attend.n_r) order[n++] = s->attend.r[0];
+	bool param = lower_is_param(w, sink);
+	a->has_sinks = true;
+	for (int64_t stride = 1; i-- > 0;) {
+		int axis = param ? v->axes[i] : order[i];
+		*(axis_among(s->attend.h, s->attend.n_h, axis) ? &a->sink_head : &a->sink_group) = stride;
+		stride *= w->l->program->axes.at[axis].extent / atoms_size(w->l, layout_of(v, axis));
+	}
+	a->sink = param ? w->l->program->params.at[lower_source(w, sink)->param].dtype : v->dtype;
+	return param ? lower_plain(w, sink, user) : arg_phys(lower_ready(w, sink, order));
 }
 
 void lower_attend(struct lower *w, int local)
@@ -166,9 +183,10 @@ void lower_attend(struct lower *w, int local)
 	struct argument pages = { .is_address = true,
 				  .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES] },
 				  .number = number_const(0) };
-	struct argument args[8] = { arg_phys(&q),     arg_phys(keys),
+	struct argument args[9] = { arg_phys(&q),     arg_phys(keys),
 				    arg_phys(values), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[v->args[0]]),
 				    arg_phys(pos),    pages,
 				    arg_phys(to),     arg_number(q.rows) };
-	lower_launch(w, local, -1, &k, args, 8, "attend");
+	if (v->n_args > 4 && v->args[4] >= 0) args[8] = sinks(w, a, s, v->args[4], local);
+	lower_launch(w, local, -1, &k, args, a->has_sinks ? 9 : 8, "attend");
 }

@@ -85,7 +85,7 @@ static struct argument place(struct lower *w, struct placed_param p, int user)
 		a.address = (struct address){ p.space, s->params.at[i].offset };
 		return a;
 	}
-	if (dtype_bytes(p.param->dtype) < 2)
+	if (!dtype_is_loaded(p.param->dtype))
 		lower_unsupported(w, p.param->span, "a weight stored as %s", dtype_name(p.param->dtype));
 	vec_push(w->arena, &s->params, p);
 	a.address = (struct address){ p.space, p.offset };

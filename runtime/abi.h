@@ -49,7 +49,7 @@ enum dr_collective_kind {
 	DR_SEND,                /* src[outer * block]           -> the next member of the group; returns when src may be reused */
 	DR_RECV                 /* dst[outer * block]           <- the member before */
 };
-enum dr_dtype { DR_F32, DR_BF16, DR_F16, DR_I32 };
+enum dr_dtype { DR_F32, DR_BF16, DR_F16, DR_I32, DR_FP8E4M3, DR_FP8E5M2 /* these two of params and states only */ };
 struct dr_collective {
 	uint32_t kind, group, dtype, phase;
 	struct dr_span cause;   /* "all_reduce over tp at layer.attn (o_proj: contraction over heads@tp)" */

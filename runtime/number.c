@@ -12,6 +12,18 @@ static inline uint16_t half_at(const void *from, int i)
 	return half;
 }
 
+static void widen_fp8(struct fp8 t, const uint8_t *from, int n, float *to)
+{
+	for (int i = 0; i < n; i++)
+		to[i] = f32_of_fp8(t, from[i]);
+}
+
+static void narrow_to_fp8(struct fp8 t, const float *from, int n, uint8_t *to)
+{
+	for (int i = 0; i < n; i++)
+		to[i] = fp8_of_f32(t, from[i]);
+}
+
 void numbers_widen(uint32_t dtype, const void *from, int n, float *to)
 {
 	if (dtype == DR_F32)
@@ -19,9 +31,11 @@ void numbers_widen(uint32_t dtype, const void *from, int n, float *to)
 	else if (dtype == DR_BF16)
 		for (int i = 0; i < n; i++)
 			to[i] = f32_of_bf16(half_at(from, i));
-	else
+	else if (dtype == DR_F16)
 		for (int i = 0; i < n; i++)
 			to[i] = f32_of_f16(half_at(from, i));
+	else
+		widen_fp8(dtype == DR_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, from, n, to);
 }
 
 void numbers_narrow(uint32_t dtype, const float *from, int n, void *to)
@@ -32,9 +46,11 @@ void numbers_narrow(uint32_t dtype, const float *from, int n, void *to)
 	else if (dtype == DR_BF16)
 		for (int i = 0; i < n; i++)
 			half[i] = bf16_of_f32(from[i]);
-	else
+	else if (dtype == DR_F16)
 		for (int i = 0; i < n; i++)
 			half[i] = f16_of_f32(from[i]);
+	else
+		narrow_to_fp8(dtype == DR_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, from, n, to);
 }
 
 void numbers_random(uint64_t seed, uint32_t at, uint32_t stride, int n, float center, float scale, float *to)

@@ -77,6 +77,7 @@ static uint32_t dtype_of(const char *stored)
 {
 	static const struct { const char *name; uint32_t dtype; } known[] = {
 		{ "F32", DR_F32 }, { "BF16", DR_BF16 }, { "F16", DR_F16 },
+		{ "F8_E4M3", DR_FP8E4M3 }, { "F8_E5M2", DR_FP8E5M2 },
 	};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (!strcmp(known[i].name, stored))

@@ -17,6 +17,8 @@ static void copy_elements(void *to, const struct tensor *t, int64_t flat_at, int
 	const unsigned char *from = t->data + (size_t)flat_at * size;
 	if (stride == 1)
 		memcpy(to, from, (size_t)n * size);
+	else if (size == 1)
+		copy_apart(to, from, stride, n, 1);
 	else if (size == 2)
 		copy_apart(to, from, stride, n, 2);
 	else

@@ -77,8 +77,8 @@ static void check_tensor(struct check *k, const struct dr_param *p, const char *
 		problem(k->p, "%s: tensor %s is %s, the launcher was compiled for %s", path, key, stored, expected);
 	}
 	if (t->dtype == TENSOR_OTHER_DTYPE)
-		problem(k->p, "%s: tensor %s is %s; F32, BF16 and F16 can be read", path, key, t->stored);
-	k->narrowed += t->dtype != p->dtype && p->dtype != DR_F32 && t->dtype != TENSOR_OTHER_DTYPE;
+		problem(k->p, "%s: tensor %s is %s; F32, BF16, F16, F8_E4M3 and F8_E5M2 can be read", path, key, t->stored);
+	k->narrowed += t->dtype != TENSOR_OTHER_DTYPE && t->dtype != p->dtype && dtype_size(t->dtype) >= dtype_size(p->dtype);
 }
 
 /* All digits of the keyed axes, in turn: false behind the last. */

@@ -1,6 +1,7 @@
 /* Number formats. `storage` formats (under 16 bits) only store: they are converted where they are read. */
 #ifndef DEPLOYC_DTYPE_H
 #define DEPLOYC_DTYPE_H
+#include <stdbool.h>
 
 /*       enum      name        millibits storage-only float */
 #define DTYPES(X) \
@@ -41,6 +42,12 @@ static inline int dtype_millibits(enum dtype t)
 #undef X
 	};
 	return bits[t];
+}
+
+/* Can kernels read it by itself? The other formats make sense with scales only, which are not there. */
+static inline bool dtype_is_loaded(enum dtype t)
+{
+	return t == DTYPE_F32 || t == DTYPE_BF16 || t == DTYPE_F16 || t == DTYPE_FP8E4M3 || t == DTYPE_FP8E5M2;
 }
 
 /* Whole bytes of one element; 0 for formats that share bytes between elements. */

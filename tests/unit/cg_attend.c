@@ -77,16 +77,17 @@ static void append_on(const struct processor *p, enum dtype x, enum dtype cache,
 static void appends_on(const struct processor *p)
 {
 	for (int i = 0; i < 8; i++) append_on(p, formats[i & 1], formats[i >> 1 & 1], i >> 2);
+	for (int i = 0; i < 8; i++) append_on(p, formats[i & 1], i >> 1 & 1 ? DTYPE_FP8E4M3 : DTYPE_FP8E5M2, i >> 2);
 }
 
 static void test_append(void **state) { (void)state; for_processors(appends_on); }
 
 /* ---- attend ------------------------------------------------------------------------------------------------------ */
 /* piece: one cache is both keys and values, and values begin at this feature of it. */
-struct attend_case { enum dtype q, kv, y; int64_t heads, group, d, w, page, window; int tokens; bool causal, one_cache; int64_t piece; };
+struct attend_case { enum dtype q, kv, y; int64_t heads, group, d, w, page, window; int tokens; bool causal, one_cache; int64_t piece; bool sinks; };
 enum { SEQS = 3, PAGES_PER_SEQ = 9 };
 
-struct attend_data { const struct kernel_attend *k; void *q, *keys, *values; int32_t *seq, *pos, *pages; int tokens; };
+struct attend_data { const struct kernel_attend *k; void *q, *keys, *values, *sinks; int32_t *seq, *pos, *pages; int tokens; };
 
 /* Tokens of sequences 0, 1, .. one after the other at the end of what each has; one token of padding. */
 static void lay_out_tokens(struct attend_data *a)
@@ -114,7 +115,7 @@ static void attend_reference(const struct attend_data *a, int token, int64_t hea
 	const struct kernel_attend *k = a->k;
 	int64_t last = last_seen(a, token), first = k->window && last >= k->window ? last - k->window + 1 : 0;
 	int64_t q = token * k->q_row + head * k->q_head + member * k->q_group;
-	double sum = 0;
+	double sum = k->has_sinks ? exp(get(k->sink, a->sinks, head * k->sink_head + member * k->sink_group)) : 0;
 	memset(out, 0, sizeof *out * (size_t)k->w);
 	for (int64_t at = first; at <= last && a->seq[token] >= 0; at++) {
 		int64_t block = a->pages[a->seq[token] * PAGES_PER_SEQ + at / k->page] * k->heads + head, i = at % k->page;
@@ -137,16 +138,18 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 		.keys_by_position = c->one_cache, .d_cached = c->d, .w_cached = c->one_cache ? c->d : c->w,
 		.q_head = c->group * c->d, .q_group = c->d, .y_row = y_row, .y_head = c->w, .y_group = c->heads * c->w, .page = c->page,
 		.pages_per_seq = PAGES_PER_SEQ, .window = c->window, .scale = 1.5 / sqrt((double)c->d), .causal = c->causal, .q = c->q,
-		.kv = c->kv, .y = c->y };
+		.kv = c->kv, .y = c->y, .has_sinks = c->sinks, .sink_head = c->sinks, .sink_group = c->sinks ? c->heads : 0,
+		.sink = c->sinks ? c->q : DTYPE_F64 };
 	int64_t slots = SEQS * PAGES_PER_SEQ * c->page * c->heads;
 	struct attend_data a = { .k = &k.attend, .tokens = c->tokens, .q = random_array(c->q, c->tokens * q_row),
 		.keys = random_array(c->kv, slots * c->d), .values = random_array(c->kv, slots * c->w), .seq = index_array(c->tokens),
-		.pos = index_array(c->tokens), .pages = index_array(SEQS * PAGES_PER_SEQ) };
+		.pos = index_array(c->tokens), .pages = index_array(SEQS * PAGES_PER_SEQ), .sinks = random_array(c->q, c->heads * c->group) };
 	if (c->one_cache) a.values = (char *)a.keys + c->piece * dtype_bytes(c->kv);
 	lay_out_tokens(&a);
 	void *y = random_array(c->y, c->tokens * y_row);
+	for (int64_t i = 0; i < c->heads * c->group; i++) put(c->q, a.sinks, i, 3 * get(c->q, a.sinks, i));
 	uint64_t args[] = { address(a.q), address(a.keys), address(a.values), address(a.seq), address(a.pos), address(a.pages),
-		address(y), (uint64_t)c->tokens };
+		address(y), (uint64_t)c->tokens, address(a.sinks) };
 	run_twice(&k, p, args, 6, (size_t)(c->tokens * y_row * dtype_bytes(c->y)));
 	double *want = calloc((size_t)c->w, sizeof *want);
 	for (int t = 0; t < c->tokens; t++)
@@ -162,17 +165,22 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 static void attends_on(const struct processor *p)
 {
 	static const struct attend_case cases[] = {
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 1, 16, 16, 16, 0, 1, true, false, 0 },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0 },
-		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0 },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 7, 32, 80, 16, 11, 29, true, false, 0 },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 37, 24, 8, 32, 0, 5, true, false, 0 },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 8, 8, 16, 0, 17, false, false, 0 },
-		{ DTYPE_BF16, DTYPE_F32, DTYPE_F32, 3, 1, 5, 3, 3, 4, 9, true, false, 0 },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_BF16, 1, 8, 128, 128, 64, 0, 3, true, false, 0 },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 8, 26, 18, 16, 0, 13, true, true, 0 },
-		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 37, 80, 64, 5, 0, 7, true, true, 16 },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 3, 19, 7, 7, 9, 21, true, true, 12 },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 1, 16, 16, 16, 0, 1, true, false, 0, false },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false },
+		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false },
+		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 7, 32, 80, 16, 11, 29, true, false, 0, false },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 37, 24, 8, 32, 0, 5, true, false, 0, false },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 8, 8, 16, 0, 17, false, false, 0, false },
+		{ DTYPE_BF16, DTYPE_F32, DTYPE_F32, 3, 1, 5, 3, 3, 4, 9, true, false, 0, false },
+		{ DTYPE_F32, DTYPE_BF16, DTYPE_BF16, 1, 8, 128, 128, 64, 0, 3, true, false, 0, false },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 8, 26, 18, 16, 0, 13, true, true, 0, false },
+		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 37, 80, 64, 5, 0, 7, true, true, 16, false },
+		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 3, 19, 7, 7, 9, 21, true, true, 12, false },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 5, 13, true, false, 0, true },
+		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 2, 37, 64, 64, 16, 0, 9, true, false, 0, true },
+		{ DTYPE_F32, DTYPE_FP8E4M3, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false },
+		{ DTYPE_BF16, DTYPE_FP8E5M2, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false },
+		{ DTYPE_BF16, DTYPE_FP8E4M3, DTYPE_F32, 1, 7, 26, 18, 16, 0, 13, true, true, 0, false },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) attend_on(p, &cases[i]);
 }

@@ -153,6 +153,7 @@ static inline float get(enum dtype t, const void *p, int64_t i)
 {
 	if (t == DTYPE_F32) return ((const float *)p)[i];
 	if (t == DTYPE_F16) return f32_of_f16(((const uint16_t *)p)[i]);
+	if (dtype_bytes(t) == 1) return f32_of_fp8(t == DTYPE_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, ((const uint8_t *)p)[i]);
 	return bits_f32((uint32_t)((const uint16_t *)p)[i] << 16);
 }
 
@@ -160,6 +161,7 @@ static inline void put(enum dtype t, void *p, int64_t i, float x)
 {
 	if (t == DTYPE_F32) ((float *)p)[i] = x;
 	else if (t == DTYPE_F16) ((uint16_t *)p)[i] = f16_of_f32(x);
+	else if (dtype_bytes(t) == 1) ((uint8_t *)p)[i] = fp8_of_f32(t == DTYPE_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, x);
 	else ((uint16_t *)p)[i] = (uint16_t)(f32_bits(bf16_round(x)) >> 16);
 }
 

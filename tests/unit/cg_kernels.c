@@ -257,6 +257,8 @@ static void contracts_on(const struct processor *p)
 		contract_on(p, &c);
 		c.x = DTYPE_F32;
 		contract_on(p, &c);
+		c = (struct contract_case){ DTYPE_BF16, i & 1 ? DTYPE_FP8E4M3 : DTYPE_FP8E5M2, DTYPE_F32, 1, m[i], n[i], k[i], 0 };
+		contract_on(p, &c);
 		if (p->shape.n_tile < 16) continue;     /* conversion of f16 would be a call */
 		c = (struct contract_case){ DTYPE_F16, DTYPE_F16, DTYPE_F16, 1, m[i], n[i], k[i], 0 };
 		contract_on(p, &c);
@@ -317,13 +319,47 @@ static void rows_agree_on(const struct processor *p)
 
 static void test_rows_agree(void **state) { (void)state; for_processors(rows_agree_on); }
 
+/* ---- fp8 --------------------------------------------------------------------------------------------------------- */
+static void convert_on(const struct processor *p, enum dtype from, const void *in, enum dtype to, void *out, int64_t n)
+{
+	struct kernel k = { .family = KERNEL_ROWS };
+	k.rows = (struct kernel_rows){ .dims = 1, .extent = { n }, .n_inputs = 1, .n_outputs = 1, .input = { { from, n, { 1 } } },
+		.output = { { to, n, { 1 } } }, .n_nodes = 1, .node = { { .op = ROWS_LOAD } } };
+	uint64_t args[] = { address(in), address(out), 1 };
+	run_twice(&k, p, args, 1, (size_t)(n * dtype_bytes(to)));
+}
+
+/* All bytes to f32; and to bytes all that are between two neighbours, on either side of the middle, and what is no number. */
+static void fp8_on(const struct processor *p)
+{
+	for (int f = 0; f < 2; f++) {
+		enum { NEAR = 5, N = 256 * NEAR };
+		enum dtype t = f ? DTYPE_FP8E5M2 : DTYPE_FP8E4M3;
+		uint8_t *bytes = guarded(256), *narrow = guarded(N);
+		float *wide = guarded(256 * 4), *between = guarded(N * 4);
+		for (int i = 0; i < 256; i++) bytes[i] = (uint8_t)i;
+		convert_on(p, t, bytes, DTYPE_F32, wide, 256);
+		for (int i = 0; i < 256; i++) {
+			float want = get(t, bytes, i), middle = i & 1 ? want * 1e3f : (want + get(t, bytes, (i + 1) & 255)) / 2;
+			assert_true(isnan(want) ? isnan(wide[i]) : wide[i] == want);
+			float near[NEAR] = { want, middle, nextafterf(middle, -1e30f), nextafterf(middle, 1e30f), want * 0.9f };
+			memcpy(between + i * NEAR, near, sizeof near);
+		}
+		convert_on(p, DTYPE_F32, between, t, narrow, N);
+		for (int i = 0; i < N; i++) assert_int_equal(narrow[i] & (isnan(between[i]) ? 0x7f : 0xff),
+			fp8_of_f32(f ? FP8_E5M2 : FP8_E4M3, between[i]) & (isnan(between[i]) ? 0x7f : 0xff));
+	}
+}
+
+static void test_fp8(void **state) { (void)state; for_processors(fp8_on); }
+
 /* ---- main -------------------------------------------------------------------------------------------------------- */
 int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_math), cmocka_unit_test(test_rows), cmocka_unit_test(test_contract), cmocka_unit_test(test_batch),
-		cmocka_unit_test(test_rows_agree),
+		cmocka_unit_test(test_rows_agree), cmocka_unit_test(test_fp8),
 	};
 	return jit_run(tests);
 }

@@ -101,6 +101,24 @@ static void shards_are_read_by_their_index(void **state)
 	remove_file("model.safetensors.index.json");
 }
 
+/* Every byte comes back; between two neighbours the nearer one is taken, in the middle the even one; too much is the largest. */
+static void fp8_is_right(struct fp8 t)
+{
+	for (int h = 0; h < 256; h++) {
+		float x = f32_of_fp8(t, (uint8_t)h), next = f32_of_fp8(t, (uint8_t)(h + 1));
+		if (isnan(x) || isinf(x))
+			continue;
+		assert_int_equal(fp8_of_f32(t, x), h);
+		assert_int_equal(fp8_of_f32(t, x * 2 > t.largest ? 1e30f : x), x * 2 > t.largest ? (int)t.special - 1 : h);
+		if ((h & 0x7f) == 0x7f || isnan(next) || isinf(next))
+			continue;
+		float middle = (x + next) / 2;
+		assert_int_equal(fp8_of_f32(t, middle), h & 1 ? h + 1 : h);
+		assert_int_equal(fp8_of_f32(t, nextafterf(middle, x)), h);
+		assert_int_equal(fp8_of_f32(t, nextafterf(middle, next)), h + 1);
+	}
+}
+
 static void formats_are_converted(void **state)
 {
 	(void)state;
@@ -120,6 +138,12 @@ static void formats_are_converted(void **state)
 	assert_int_equal(bf16_of_f32(1.0f + 3 * 0x1p-8f), 0x3f82);
 	assert_true(isnan(f32_of_bf16(bf16_of_f32(NAN))));
 	assert_true(isnan(f32_of_f16(f16_of_f32(NAN))));
+	fp8_is_right(FP8_E4M3);
+	fp8_is_right(FP8_E5M2);
+	assert_true(f32_of_fp8(FP8_E4M3, 0x7e) == 448 && f32_of_fp8(FP8_E4M3, 1) == 0x1p-9f && isnan(f32_of_fp8(FP8_E4M3, 0x7f)));
+	assert_true(f32_of_fp8(FP8_E5M2, 0x7b) == 57344 && f32_of_fp8(FP8_E5M2, 1) == 0x1p-16f && isinf(f32_of_fp8(FP8_E5M2, 0xfc)));
+	assert_int_equal(fp8_of_f32(FP8_E4M3, 1.0625f), 0x38);         /* a tie between 1 and 1.125: to the even one */
+	assert_int_equal(fp8_of_f32(FP8_E4M3, -1.1875f), 0xba);
 }
 
 /* ---- slices and tiles --------------------------------------------------------------------------------------------- */

@@ -427,7 +427,8 @@ static void test_mistakes(void **state)
 		assert_int_equal(f->sink.diags.n, 1);
 		assert_int_equal(f->sink.diags.at[0]->code, mistakes[i].code);
 		assert_string_equal(text_at(f, f->sink.diags.at[0]->at), mistakes[i].at);
-		assert_null(f->sema->walked.at[0].program);
+		/* A plan is checked against weights that cannot be loaded yet. */
+		assert_int_equal(f->sema->walked.at[0].program != NULL, mistakes[i].code == DIAG_E0913);
 		teardown((void **)&f);
 	}
 	(void)state;
