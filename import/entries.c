@@ -37,7 +37,7 @@ bool literal_agrees(json_t *v, const struct node *literal)
 	}
 }
 
-static const char *dotted(struct import *m, struct path p)
+const char *dotted(struct import *m, struct path p)
 {
 	struct text out = {.arena = m->arena};
 	for (int i = 0; i < p.n; i++)

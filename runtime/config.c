@@ -1,5 +1,6 @@
 /* config.json against the constants that the program was compiled for (language.md 2.11): present and different is refused;
- * none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there. */
+ * none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there, unless
+ * it is known what a file without them means. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -89,7 +90,17 @@ static bool is_word_of_absent_object(const struct plan *plan, const struct dr_co
 	return !there;
 }
 
-/* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command line. */
+/* What a file without any name of a value means; NULL: nothing is known. */
+static const struct dr_config *absent_entry(const struct plan *plan, const char *value)
+{
+	for (uint32_t i = 0; i < plan->head->config.n; i++)
+		if (plan->config[i].absent.n && !strcmp(plan_string(plan, plan->config[i].field), value))
+			return &plan->config[i];
+	return NULL;
+}
+
+/* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command line, or
+ * a file without them means just this value. */
 static void check_there(const struct plan *plan, uint32_t first, json_t *root, const struct options *o, struct problems *p)
 {
 	const char *value = plan_string(plan, plan->config[first].field);
@@ -100,8 +111,14 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, c
 			return;
 	}
 	const char *name = plan_string(plan, plan->config[first].name);
+	const struct dr_config *absent = absent_entry(plan, value);
 	char expected[256];
 	format_expected(plan, &plan->config[first], expected, sizeof expected);
+	if (absent && !absent->absent_holds)
+		problem(p, "config.json: %s is not there, which means %s; the launcher was compiled for %s", name,
+		        plan_string(plan, absent->absent), expected);
+	if (absent)
+		return;
 	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value,
 	        expected, name);
 }

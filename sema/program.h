@@ -153,6 +153,7 @@ struct config_entry {               /* what the checkpoint's config.json must sa
 	enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_EMPTY /* [] */ } type;
 	bool b; int64_t i; double f; const char *s;
 	const char *field;              /* text of the expression, to group names of one value: `rope_theta` */
+	const char *absent; bool absent_holds;  /* what a file without the name means, NULL: nothing; is it this value? */
 	struct span span;
 };
 

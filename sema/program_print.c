@@ -191,6 +191,8 @@ static void print_config(const struct config_entry *c, FILE *out)
 		fputs("[]", out);
 		break;
 	}
+	if (c->absent)
+		fprintf(out, " absent %s", c->absent);
 	fputc('\n', out);
 }
 

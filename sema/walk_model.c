@@ -219,6 +219,34 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 	vec_push(w->arena, &w->p->config, c);
 }
 
+/* `absent { name = value }`: what a file that lacks a name of `config` means. */
+static void absent_entry(struct walk *w, struct record *map, struct record *config, const struct field *f)
+{
+	struct val v = record_get(map, f->name, f->span);
+	const char **names = arena_array(w->arena, const char *, w->p->config.n + 1);
+	w->failed = w->failed || v.kind == V_BAD;
+	for (int i = 0; i < w->p->config.n; i++) {
+		struct config_entry *c = &w->p->config.at[i];
+		names[i] = c->name;
+		if (strcmp(c->name, f->name) != 0)
+			continue;
+		c->absent = walk_show(w, v);
+		c->absent_holds = val_equal(v, record_get(config, c->name, f->span));
+		return;
+	}
+	struct diag *d = walk_report(w, DIAG_E0201, f->span, "`absent` has `%s`, which `config` does not name", f->name);
+	diag_suggest(w->s->sink, d, f->span, nearest_name(f->name, names, w->p->config.n));
+}
+
+static void model_absent(struct walk *w, struct record *config)
+{
+	struct field *f = record_field(w->model, names_str(w->s->names, "absent"));
+	struct val v = f ? record_get(w->model, f->name, f->span) : val_none();
+	w->failed = w->failed || v.kind == V_BAD;
+	for (int i = 0; v.kind == V_RECORD && i < v.record->fields.n; i++)
+		absent_entry(w, v.record, config, v.record->fields.at[i]);
+}
+
 static void model_config(struct walk *w)
 {
 	struct field *f = record_field(w->model, "config");
@@ -226,9 +254,11 @@ static void model_config(struct walk *w)
 		return;
 	struct val v = record_get(w->model, f->name, f->span);
 	w->failed = w->failed || v.kind == V_BAD;
-	if (v.kind == V_RECORD)
-		for (int i = 0; i < v.record->fields.n; i++)
-			config_entry(w, v.record, v.record->fields.at[i]);
+	if (v.kind != V_RECORD)
+		return;
+	for (int i = 0; i < v.record->fields.n; i++)
+		config_entry(w, v.record, v.record->fields.at[i]);
+	model_absent(w, v.record);
 }
 
 /* ---- the model ---- */
