@@ -234,7 +234,7 @@ struct argument lower_input(struct lower *w, enum dr_input which, const struct l
 	for (int i = 0; i < like->n_axes; i++) {
 		if (like->axes[i] == p->batch && !atoms_equal(&like->layout.axis[i], &w->l->owners))
 			lower_unsupported(w, p->values.at[like->source].span,
-					  "attention or routing on a rank that holds several owners' sequences");
+					  "attention on a rank that holds several owners' sequences");
 		if (like->axes[i] == p->seq && like->layout.axis[i].n)
 			a.number = (struct number){ NUMBER_INDEX_TOKENS, 4, atoms_size(w->l, &like->layout.axis[i]),
 						    lower_group(w, &like->layout.axis[i]) };

@@ -37,12 +37,16 @@ struct moe {
 	struct instrs body;             /* what runs once a round */
 };
 
+/* DR_INPUT_SEQ of several owners, gathered once a step: those of `owners`, whose tokens `tokens` cut. */
+struct gathered { struct atoms owners, tokens; int buffer; };
+
 struct lower {
 	struct local *l; struct local_phase *ph; int phase;
 	struct arena *arena; struct sink *sink; struct schedule *s; const struct target_shape *target;
 	struct phys *phys; int *uses;
 	VEC(struct buffer) buffers;     /* 0: tokens, 1: logits */
 	VEC(struct moe) moes;
+	VEC(struct gathered) gathered;
 	struct phys carry;              /* what a turn begins with; state PHYS_NONE until the loop is met */
 	bool turn_ends;                 /* nothing else is left to read it: a result may be written over it */
 	bool failed;
@@ -72,6 +76,8 @@ struct argument arg_number(struct number n);
 struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
 struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like);      /* a step's array, cut as `like`'s tokens are */
+/* DR_INPUT_SEQ for the rows of `local`, of all owners whose tokens the rank holds there. */
+struct argument lower_sequences(struct lower *w, int local);
 bool lower_is_carried(const struct lower *w, int local);                /* the value at the end of a turn */
 struct instrs *lower_part(const struct lower *w, int local);            /* of the step, where the value is computed */
 int  lower_kernel(struct lower *w, const struct kernel *k);             /* equal descriptions once */

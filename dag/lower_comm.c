@@ -199,3 +199,37 @@ void lower_collective(struct lower *w, int local)
 			   .block = cut.block };
 	lower_emit(w, local, x.moe, i, arena_printf(w->arena, "%s (%s)", kind_text[kind_of[v->op]], v->cause));
 }
+
+/* Sequences of one owner are what a step brings; those of several are gathered from the ranks that hold them, before the layers. */
+static int gather_sequences(struct lower *w, int local, const struct gathered *g)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	int64_t owners = atoms_size(w->l, &g->owners);
+	struct number tokens = { NUMBER_TOKENS, 1, atoms_size(w->l, &g->tokens), 0 };
+	int buffer = lower_buffer(w, 4 * owners * w->s->chunk[w->phase] / tokens.div);
+	const char *why = "which tokens are padding";
+	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &g->owners), DTYPE_I32, tokens, 4, local, why);
+	w->s->collectives.at[c].per_layer = false;
+	struct argument from = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_SEQ] }, .number = number_const(0) };
+	if (g->tokens.n) from.number = (struct number){ NUMBER_INDEX_TOKENS, 4, tokens.div, lower_group(w, &g->tokens) };
+	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = from, .dst = arg_buffer(buffer), .outer = number_const(1), .block = tokens };
+	i.op = lower_op_name(w, local, arena_printf(w->arena, "all_gather (%s)", why));
+	vec_push(w->arena, step_part(&w->s->step[w->phase], WHERE_EVERY_STAGE, v->body), i);
+	return buffer;
+}
+
+struct argument lower_sequences(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct program *p = w->l->program;
+	const struct atoms *batch = layout_of(v, p->batch), *seq = layout_of(v, p->seq);
+	if (!batch || !seq || atoms_equal(batch, &w->l->owners)) return lower_input(w, DR_INPUT_SEQ, v);
+	struct gathered g = { .tokens = *seq };
+	for (int i = batch->n; i < w->l->owners.n; i++) atoms_add(&g.owners, w->l->owners.at[i]);
+	for (int i = 0; i < w->gathered.n; i++)
+		if (atoms_equal(&w->gathered.at[i].owners, &g.owners) && atoms_equal(&w->gathered.at[i].tokens, &g.tokens))
+			return arg_buffer(w->gathered.at[i].buffer);
+	g.buffer = gather_sequences(w, local, &g);
+	vec_push(w->arena, &w->gathered, g);
+	return arg_buffer(g.buffer);
+}

@@ -53,11 +53,11 @@ step golden "$python" tests/golden/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
 step forms "$python" tests/forms/run.py
-step inference "$python" tests/inference/run.py 150
+step inference "$python" tests/inference/run.py 1000
 step meshes "$python" tests/e2e/run_meshes.py
 step far env DEPLOY_DEVICE=far "$python" tests/e2e/run_meshes.py
 step formats "$python" tests/e2e/run_formats.py
-step random "$python" tests/e2e/run_random.py 30
+step random "$python" tests/e2e/run_random.py 40
 step plans "$python" tests/plans/run.py
 step failures "$python" tests/e2e/run_failures.py
 step scale "$python" tests/e2e/run_scale.py
