@@ -29,6 +29,13 @@ bool lower_is_param(const struct lower *w, int local)
 	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM;
 }
 
+int lower_moved_param(const struct lower *w, int local)
+{
+	int at = local;
+	while (w->ph->values.at[at].op >= LOCAL_ALL_REDUCE && w->ph->values.at[at].op <= LOCAL_SLICE) at = w->ph->values.at[at].args[0];
+	return at != local && lower_is_param(w, at) ? at : -1;
+}
+
 int lower_group(struct lower *w, const struct atoms *a)
 {
 	struct schedule *s = w->s;

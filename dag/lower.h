@@ -56,6 +56,7 @@ struct lower {
 bool axis_among(const int *axes, int n, int axis);
 struct kernel kernel_of(enum kernel_family family);                     /* all zeros, padding too: descriptions are compared by bytes */
 bool lower_is_param(const struct lower *w, int local);
+int  lower_moved_param(const struct lower *w, int local);               /* the param that a collective or a slice of it made, or -1 */
 /* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* E0918 */
@@ -90,6 +91,7 @@ bool lower_is_rows(const struct lower *w, int local);   /* pointwise, a reductio
 /* lower_rows.c: the bytes of a value without gaps, computing its chain if it is virtual, copying if it is a view with gaps.
  * `order`: its axes, major to minor, or NULL. */
 const struct phys *lower_ready(struct lower *w, int local, const int *order);
+const struct phys *lower_copied(struct lower *w, int local);            /* of a value that has memory: it moves to a buffer of its own */
 /* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
 void lower_into(struct lower *w, int local, const struct phys *to);
 /* The same to a part of another value; a value that has no memory yet is computed there, and stays. */

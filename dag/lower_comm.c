@@ -79,10 +79,11 @@ static void lower_slice(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys p = *lower_ready(w, v->args[0], NULL);
+	if (p.offset.kind != NUMBER_CONST) p = *lower_copied(w, v->args[0]);    /* an address has one part that depends on the rank */
 	const struct program *g = w->l->program;
 	int group = lower_group(w, &v->atoms), bytes = dtype_bytes(p.dtype);
-	if (p.offset.kind != NUMBER_CONST || p.moe >= 0 || (v->to == g->seq && p.rows.value > 1)) {
-		lower_unsupported(w, lower_source(w, local)->span, "a slice of a slice");
+	if (p.moe >= 0 || (v->to == g->seq && p.rows.value > 1)) {
+		lower_unsupported(w, lower_source(w, local)->span, "a slice of several owners' tokens");
 		return;
 	}
 	bool by_rows = v->to == g->batch || v->to == g->seq || v->to == g->row;
@@ -160,11 +161,7 @@ void lower_collective(struct lower *w, int local)
 								    [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
 	const struct local_value *v = &w->ph->values.at[local];
 	int arg = v->args[0];
-	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_PARAM) {
-		lower_unsupported(w, w->l->program->params.at[lower_source(w, arg)->param].span,
-				  "a param that its reader wants in another layout (%s)", v->cause);
-		return;
-	}
+	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local).address;
 	if (w->phys[arg].state == PHYS_READY && w->phys[arg].buffer < 0 && w->phys[arg].address.space == DR_SPACE_STATE) {
 		lower_unsupported(w, lower_source(w, arg)->span, "a cache that its reader wants in another layout (%s)",
 				  v->cause);

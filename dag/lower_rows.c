@@ -341,6 +341,11 @@ const struct phys *lower_ready(struct lower *w, int local, const int *order)
 	return as_is ? p : copy_ordered(w, local, order);
 }
 
+const struct phys *lower_copied(struct lower *w, int local)
+{
+	return copy_ordered(w, local, NULL);
+}
+
 void lower_into(struct lower *w, int local, const struct phys *to)
 {
 	const struct phys *have = lower_stored(w, local, NULL);
