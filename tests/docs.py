@@ -83,7 +83,8 @@ def compiled(page):
         passed += not (wrong or stale)
         return block[0].replace(f"```text\n{block['output']}```", f"```text\n{said}```") if stale else block[0]
 
-    return passed, failed, BLOCK.sub(one, text)
+    page = BLOCK.sub(one, text)
+    return passed, failed, page
 
 
 def main():

@@ -103,7 +103,7 @@ MESHES = [
     ("gemma3", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                         # chunks shorter than the window
     ("gemma3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
     ("gemma3", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                       # tp beyond the 3 kv heads
-    ("gemma3", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [3, 1] } }", WORKLOAD), # cut behind the layer without a window
+    ("gemma3", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [3, 1] } }", WORKLOAD), # cut where layers change
     ("gemma3", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 3] } }", QUEUE),
     ("gemma3", "f32", 4, "Megatron { pp = 4; pipeline { microbatches = 4 } }", WORKLOAD),
     ("gemma3", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
