@@ -116,8 +116,9 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, c
 	const char *name = plan_string(plan, plan->config[first].name);
 	char expected[256];
 	format_expected(plan, &plan->config[first], expected, sizeof expected);
-	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value,
-	        expected, name);
+	bool literal = !strcmp(value, expected);
+	problem(p, "config.json: %s is not there, so %s%s%s is unverified; --unverified=%s runs nevertheless", name,
+	        literal ? "" : value, literal ? "" : " = ", expected, name);
 }
 
 /* A name on the command line that the program does not check is a mistake of writing. */
