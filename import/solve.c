@@ -176,7 +176,7 @@ static void solve_absent(struct import *m, const struct entry *e)
 static void note_absent(struct import *m, const struct entry *e)
 {
 	const char *text = node_text(m, e->value);
-	if (is_literal(e->value) || one_of_its_names_is_there(m, text) || (e->value->kind == N_ID && setting_of(m, text)))
+	if (is_literal(e->value) || one_of_its_names_is_there(m, text) || meant_by_absence(m, e->name) || (e->value->kind == N_ID && setting_of(m, text)))
 		return;
 	for (int i = 0; i < m->absent.n; i++)
 		if (!strcmp(m->absent.at[i], text))

@@ -187,8 +187,8 @@ static void print_config(const struct config_entry *c, FILE *out)
 	case CONFIG_STRING:
 		fprintf(out, "\"%s\"", c->s);
 		break;
-	case CONFIG_EMPTY:
-		fputs("[]", out);
+	case CONFIG_LIST:
+		fputs(c->s, out);
 		break;
 	}
 	if (c->absent)

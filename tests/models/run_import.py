@@ -25,6 +25,8 @@ ABSENT = {
     "qwen3_moe": {**COMMON, "head_dim": None, "norm_topk_prob": False, "decoder_sparse_step": 1, "mlp_only_layers": [], "rms_norm_eps": 1e-6,
                   "attention_bias": False, "use_sliding_window": False},
     "olmoe": {**COMMON, "norm_topk_prob": False, "rms_norm_eps": 1e-5, "attention_bias": False},
+    "gemma3": {"head_dim": 256, "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 256, "sliding_window": 4096, "attention_bias": False,
+               "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True, "use_bidirectional_attention": False},
     "deepseek": {**COMMON, "norm_topk_prob": True, "rms_norm_eps": 1e-6, "attention_bias": False},
 }
 PUBLISHED = json.loads((HERE / "published.json").read_text())
@@ -69,9 +71,15 @@ def config_of(model):
 
 
 def as_older_file(config):
-    """The same config.json as transformers 4 wrote it: rope_theta outside, rope_scaling or null."""
+    """The same config.json as transformers 4 wrote it: rope_theta outside, rope_scaling or null. Where layers are of two kinds,
+    the second theta and the pattern of kinds were names of their own, and what goes without saying was not said."""
     rope = dict(config["rope_parameters"])
     kept = {k: v for k, v in config.items() if k != "rope_parameters"}
+    if "sliding_attention" in rope:
+        newer = ("_sliding_window_pattern", "layer_types", "tie_word_embeddings", "use_bidirectional_attention")
+        kept = {k: v for k, v in kept.items() if k not in newer}
+        kept["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = dict(rope["full_attention"])
     theta, scaled = rope.pop("rope_theta"), rope["rope_type"] != "default"
     if rope["rope_type"] == "yarn":
         rope["type"] = rope.pop("rope_type")
@@ -159,6 +167,8 @@ REFUSED = {
     "heads of no group": (changed("Llama_3_1_8B", num_attention_heads=30, head_dim=128), "num_attention_heads is 30"),
     "dense layers between": (changed("Qwen3_30B_A3B", mlp_only_layers=[1]), "mlp_only_layers is [1], and Qwen3MoE has []"),
     "a window": (changed("Mixtral_8x7B", sliding_window=4096), "sliding_window is 4096"),
+    "other kinds of layers": (changed("Gemma3_270M", layer_types=["full_attention"] * 18), "layer_types is [\"full_attention\""),
+    "a head of its own": (changed("Gemma3_1B", tie_word_embeddings=False), "tie_word_embeddings is false, and Gemma3 has true"),
     "more chosen than there are": (changed("Mixtral_8x7B", num_experts_per_tok=9), "top_k picks among the experts"),
     "another family": (changed("Llama_3_1_8B", model_type="gpt2"), "no family of the library has model_type `gpt2`; there are"),
     "no family": (changed("Llama_3_1_8B", model_type=...), "has no model_type"),
