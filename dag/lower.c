@@ -189,10 +189,17 @@ struct phys lower_shape(struct lower *w, int local)
 	return out;
 }
 
-bool lower_is_carried(const struct lower *w, int local)
+int lower_carried_as(const struct lower *w, int local)
 {
 	for (int i = 0; i < w->ph->turns.n; i++)
-		if (w->ph->turns.at[i].next == local) return true;
+		if (w->ph->turns.at[i].next == local) return i % w->n_carry;
+	return -1;
+}
+
+bool lower_in_carry(const struct lower *w, const struct phys *p)
+{
+	for (int i = 0; i < w->n_carry; i++)
+		if (p->buffer >= 0 && p->buffer == w->carry[i].buffer) return true;
 	return false;
 }
 
@@ -207,11 +214,12 @@ int lower_buffer(struct lower *w, int64_t bytes)
 struct phys *lower_define(struct lower *w, int local, struct phys p)
 {
 	const struct local_phase *ph = w->ph;
+	int carry = lower_carried_as(w, local);
 	p.state = PHYS_READY;
 	p.offset = number_const(0);
 	if (local == ph->logits) p.buffer = 1;
 	else if (local == ph->token) p.buffer = 0;
-	else if (w->turn_ends && lower_is_carried(w, local) && phys_same_dims(&p, &w->carry)) p.buffer = w->carry.buffer;
+	else if (w->turn_ends && carry >= 0 && phys_same_dims(&p, &w->carry[carry])) p.buffer = w->carry[carry].buffer;
 	else p.buffer = lower_buffer(w, lower_rows_max(w, &p) * p.row_stride * dtype_bytes(p.dtype));
 	w->phys[local] = p;
 	return &w->phys[local];

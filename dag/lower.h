@@ -47,7 +47,7 @@ struct lower {
 	VEC(struct buffer) buffers;     /* 0: tokens, 1: logits */
 	VEC(struct moe) moes;
 	VEC(struct gathered) gathered;
-	struct phys carry;              /* what a turn begins with; state PHYS_NONE until the loop is met */
+	struct phys *carry; int n_carry;        /* what a turn begins with, by carried value; state PHYS_NONE until the loop is met */
 	bool turn_ends;                 /* nothing else is left to read it: a result may be written over it */
 	bool failed;
 };
@@ -79,7 +79,8 @@ struct argument arg_phys(const struct phys *p);
 struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like);      /* a step's array, cut as `like`'s tokens are */
 /* DR_INPUT_SEQ for the rows of `local`, of all owners whose tokens the rank holds there. */
 struct argument lower_sequences(struct lower *w, int local);
-bool lower_is_carried(const struct lower *w, int local);                /* the value at the end of a turn */
+int lower_carried_as(const struct lower *w, int local);                 /* the carried value that a turn ends with it; -1: none */
+bool lower_in_carry(const struct lower *w, const struct phys *p);       /* does it lie where a carried value does? */
 struct instrs *lower_part(const struct lower *w, int local);            /* of the step, where the value is computed */
 int  lower_kernel(struct lower *w, const struct kernel *k);             /* equal descriptions once */
 void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n, const char *what);

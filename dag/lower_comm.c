@@ -109,8 +109,8 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 	const struct phys *x = &w->phys[arg];
 	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_RENAME)
 		return false; /* another name of bytes that others may read */
-	return w->uses[arg] == 1 && x->buffer > 1 && x->buffer != w->carry.buffer && x->offset.kind == NUMBER_CONST
-	       && local != w->ph->logits && local != w->ph->token && !lower_is_carried(w, local);
+	return w->uses[arg] == 1 && x->buffer > 1 && !lower_in_carry(w, x) && x->offset.kind == NUMBER_CONST
+	       && local != w->ph->logits && local != w->ph->token && lower_carried_as(w, local) < 0;
 }
 
 static bool is_row_axis(const struct lower *w, int axis)
