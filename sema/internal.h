@@ -51,6 +51,7 @@ struct module {
 	const char *label, *file, *folder; uint32_t source; struct nodes items;
 	VEC(struct binding) names;      /* own declarations and imports */
 	VEC(struct def *) own;
+	struct index name_index, own_index;
 	bool loading, is_std;
 	bool partial;                   /* some item did not parse: a name that is missing may stand in it */
 };
@@ -82,6 +83,7 @@ struct record {
 	const char *kind, *name; struct sema *sema;
 	VEC(struct layer *) layers; struct record *outer;
 	VEC(struct field *) fields;     /* in the order of declaration */
+	struct index index;             /* of `fields` */
 	VEC(struct placed) program;     /* let param state input output repeat when return */
 	VEC(struct placed) rules, requires, goals;
 	const struct node *element; struct module *element_module;      /* kind "map": the type of its values, or NULL */

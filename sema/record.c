@@ -30,10 +30,8 @@ struct record *map_new(struct record *outer, struct sema *s, const struct node *
 
 struct field *record_field(struct record *r, const char *name)
 {
-	for (int i = 0; i < r->fields.n; i++)
-		if (!strcmp(r->fields.at[i]->name, name))
-			return r->fields.at[i];
-	return NULL;
+	int i = index_find(&r->index, name);
+	return i < 0 ? NULL : r->fields.at[i];
 }
 
 bool record_is(struct record *r, const char *schema)

@@ -19,6 +19,7 @@ struct env {
 	struct env   *parent;
 	enum env_kind kind;
 	VEC(struct bound) names;
+	struct index  index;                    /* of `names` */
 	struct span   returned_at;              /* of the `return` that was walked */
 };
 
