@@ -293,16 +293,24 @@ static struct val eval_quantity(const struct node *e)
 	return val_quantity(x, dims);
 }
 
+enum { MOST_LISTED = 1 << 20 };
+
 static struct val eval_list(struct scope *s, const struct node *e, const struct node *expect)
 {
 	const struct node *element = type_is(expect, "List") ? type_arg(expect, 0) : NULL;
 	struct val *at = arena_array(s->sema->arena, struct val, e->list.n + 1);
 	bool bad = false;
-	for (int i = 0; i < e->list.n; i++) {
+	int all = e->list.n;
+	for (int i = 0; i < e->list.n && all <= MOST_LISTED; i++) {
 		at[i] = eval(s, e->list.at[i], element);
 		bad |= at[i].kind == V_BAD;
+		all += at[i].kind == V_LIST ? at[i].list.all : 0;
 	}
-	return bad ? val_bad() : (struct val){.kind = V_LIST, .list = {at, e->list.n}};
+	if (all > MOST_LISTED) {
+		sema_report(s->sema, DIAG_E0007, e->span, "a list has more than %d elements, those of lists in it counted", MOST_LISTED);
+		return val_bad();
+	}
+	return bad ? val_bad() : (struct val){.kind = V_LIST, .list = {at, e->list.n, all}};
 }
 
 static struct val eval_index(struct scope *s, const struct node *e)

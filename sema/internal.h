@@ -24,7 +24,7 @@ struct val {
 	enum vkind kind;
 	union {
 		bool b; int64_t i; double f; const char *name; enum dtype dtype;
-		struct val *range; struct { struct val *at; int n; } list;
+		struct val *range; struct { struct val *at; int n, all /* with those in lists in it */; } list;
 		struct record *record; struct def *def; struct module *module;
 		int axis, tensor;
 	};
@@ -87,6 +87,7 @@ struct record {
 	VEC(struct placed) program;     /* let param state input output repeat when return */
 	VEC(struct placed) rules, requires, goals;
 	const struct node *element; struct module *element_module;      /* kind "map": the type of its values, or NULL */
+	int derived;                    /* records that it is derived from, one from another */
 	bool checked, bad;
 	bool partial;                   /* some item was refused: what is missing may stand in it */
 	bool misnamed;                  /* a field that it has not was set: another may be unset for that */
@@ -151,6 +152,8 @@ struct sema {
 	struct evaluating *evaluating;          /* fields being evaluated, innermost first */
 	/* While a family is checked a field that is not set is V_UNKNOWN, and what depends on it is not remembered. */
 	bool lenient, tainted;
+	int within;                             /* records that were checked within one */
+	int making;                             /* records that are being made, each for the one before */
 	bool unwinding;                         /* a record made of itself without end was reported: no field is evaluated */
 	VEC(struct walked) walked;      /* models whose programs were walked */
 };

@@ -137,7 +137,7 @@ bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *ne
 	return true;
 }
 
-enum { MOST_COMPARED = 300 << 20, LONGEST = 64 };       /* letters by letters, as nearest_name does */
+enum { MOST_COMPARED = 64 << 20, LONGEST = 64 };       /* letters by letters, as nearest_name does */
 
 bool diag_affords(struct sink *s, const char *name, int candidates)
 {
