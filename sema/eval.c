@@ -209,7 +209,7 @@ static struct val members(struct sema *s, struct val list, const struct node *e)
 		if (at[i].kind == V_BAD || at[i].kind == V_UNKNOWN)
 			return at[i];
 	}
-	return (struct val){.kind = V_LIST, .list = {at, list.list.n}};
+	return val_list(at, list.list.n);
 }
 
 static struct val member(struct sema *s, struct val base, const struct node *e)
@@ -300,17 +300,16 @@ static struct val eval_list(struct scope *s, const struct node *e, const struct 
 	const struct node *element = type_is(expect, "List") ? type_arg(expect, 0) : NULL;
 	struct val *at = arena_array(s->sema->arena, struct val, e->list.n + 1);
 	bool bad = false;
-	int all = e->list.n;
-	for (int i = 0; i < e->list.n && all <= MOST_LISTED; i++) {
+	for (int i = 0; i < e->list.n; i++) {
 		at[i] = eval(s, e->list.at[i], element);
 		bad |= at[i].kind == V_BAD;
-		all += at[i].kind == V_LIST ? at[i].list.all : 0;
 	}
-	if (all > MOST_LISTED) {
+	struct val list = val_list(at, e->list.n);
+	if (list.list.all > MOST_LISTED) {
 		sema_report(s->sema, DIAG_E0007, e->span, "a list has more than %d elements, those of lists in it counted", MOST_LISTED);
 		return val_bad();
 	}
-	return bad ? val_bad() : (struct val){.kind = V_LIST, .list = {at, e->list.n, all}};
+	return bad ? val_bad() : list;
 }
 
 static struct val eval_index(struct scope *s, const struct node *e)

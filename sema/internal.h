@@ -36,6 +36,7 @@ const char *val_show(struct sema *s, struct val v);     /* "74.51 GiB", "46.7 Gp
 const char *val_kind_text(struct sema *s, struct val v);        /* "Int", "Data", "a list": what a type would be called */
 struct val val_quantity(double f, struct dims dims);    /* a Float where the dimensions cancel */
 struct val val_unknown(const char *name);
+struct val val_list(struct val *at, int n);
 bool val_equal(struct val a, struct val b);             /* numbers within 1e-12 of each other are equal */
 bool dims_equal(struct dims a, struct dims b);
 bool dims_named(const char *name, struct dims *out);    /* "Bandwidth" */

@@ -183,7 +183,9 @@ static void apply_overrides(struct sema *s, struct record *r, struct def *d)
 		if (named && b->def != d)
 			continue;
 		struct node *item = arena_new(s->arena, struct node);
-		*item = *set;
+		item->kind = N_SET;
+		item->span = set->span;
+		item->set = set->set;
 		if (named)
 			item->set.path = (struct path){p.at + 1, p.n - 1, p.span};
 		struct nodes items = {arena_array(s->arena, struct node *, 1), 1};

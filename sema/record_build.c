@@ -354,7 +354,7 @@ static void lay_set(struct laying *b, const struct node *item)
 		return;
 	struct field_set set = {.layer = b->l, .span = p.span};
 	if (p.n > 1) {
-		struct node rest = *item;
+		struct node rest = {.kind = N_SET, .span = item->span, .set = item->set};
 		rest.set.path = path_tail(p);
 		set.is_sub = true;
 		set.body = single(b, rest);
@@ -377,7 +377,7 @@ static void lay_sub(struct laying *b, const struct node *item)
 		return;
 	struct field_set set = {.is_sub = true, .body = item->sub.body, .layer = b->l, .span = p.span};
 	if (p.n > 1) {
-		struct node rest = *item;
+		struct node rest = {.kind = N_SUB, .span = item->span, .sub = item->sub};
 		rest.sub.path = path_tail(p);
 		set.body = single(b, rest);
 	}

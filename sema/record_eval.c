@@ -211,7 +211,7 @@ static struct val element_list(struct record *r, const struct field *list, struc
 			return v;
 		vec_push(r->sema->arena, &elements, v);
 	}
-	return (struct val){.kind = V_LIST, .list = {elements.at, elements.n}};
+	return val_list(elements.at, elements.n);
 }
 
 static bool has_elements(const struct record *r, const struct field *list)

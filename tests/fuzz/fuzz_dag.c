@@ -25,7 +25,7 @@ static int choose(struct chooser *c, int n)
 /* Sizes that divide each other, that do not, and a few that are absurd. */
 static void say_size(struct chooser *c, const char *name)
 {
-	SAY(c, "%s = %s; ", name, CHOOSE(c, "4", "1", "2", "3", "6", "8", "12", "16", "24", "64", "5", "7", "4096", "1_000_003", "0",
+	SAY(c, "%s = %s; ", name, CHOOSE(c, "4", "1", "2", "3", "6", "8", "12", "16", "24", "64", "5", "7", "256", "1_000_003", "0",
 	                                "2_147_483_648", "9_223_372_036_854_775_807"));
 }
 
