@@ -129,6 +129,18 @@ FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
+# fuzz_dag and fuzz_check read the library with each spec: what reads texts, which the others fuzz, is not instrumented for them,
+# which makes them ten times as fast.
+PLAIN := $(filter $(BUILD)/support/% $(BUILD)/lexer/% $(BUILD)/parser/%,$(FRONT_OBJ))
+$(PLAIN:%.o=%.plain.o): | $(BUILD)/parser/grammar.tab.h
+$(BUILD)/tests/fuzz/fuzz_dag $(BUILD)/tests/fuzz/fuzz_check: %: %.o $(filter-out $(PLAIN),$(FRONT_OBJ)) $(PLAIN:%.o=%.plain.o)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
+$(BUILD)/%.plain.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
+$(BUILD)/%.plain.o: $(BUILD)/%.c
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 $(BUILD)/tests/fuzz/rt_%: $(BUILD)/tests/fuzz/rt_%.o $(filter-out %/main.o,$(RUNTIME_OBJ))
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm -lpthread

@@ -64,17 +64,23 @@ static int by_offset(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* First gap that is wide enough among the buffers alive with `b`. */
-static int64_t first_fit(struct buffer **placed, int n, const struct buffer *b, struct buffer **scratch)
+/* The placed buffers that are alive at `first`, to the front. */
+static int keep_alive(struct buffer **placed, int n, int first)
 {
 	int alive = 0;
 	for (int i = 0; i < n; i++)
-		if (placed[i]->last >= b->first && placed[i]->first <= b->last) scratch[alive++] = placed[i];
-	qsort(scratch, (size_t)alive, sizeof *scratch, by_offset);
+		if (placed[i]->last >= first) placed[alive++] = placed[i];
+	return alive;
+}
+
+/* First gap that is wide enough among the buffers alive with `b`. */
+static int64_t first_fit(struct buffer **alive, int n, const struct buffer *b)
+{
+	qsort(alive, (size_t)n, sizeof *alive, by_offset);
 	int64_t at = 0;
-	for (int i = 0; i < alive; i++) {
-		if (scratch[i]->offset - at >= b->bytes) break;
-		if (scratch[i]->offset + scratch[i]->bytes > at) at = scratch[i]->offset + scratch[i]->bytes;
+	for (int i = 0; i < n; i++) {
+		if (alive[i]->offset - at >= b->bytes) break;
+		if (alive[i]->offset + alive[i]->bytes > at) at = alive[i]->offset + alive[i]->bytes;
 	}
 	return at;
 }
@@ -105,7 +111,6 @@ int64_t place_buffers(struct lower *w)
 	int n = 0, placed = 0;
 	struct buffer **order = arena_array(w->arena, struct buffer *, w->buffers.n + 1),
 		      **done = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
-	struct buffer **scratch = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
 	int64_t bytes = 0;
 	for (int i = 0; i < w->buffers.n; i++) {
 		struct buffer *b = &w->buffers.at[i];
@@ -118,7 +123,8 @@ int64_t place_buffers(struct lower *w)
 	}
 	qsort(order, (size_t)n, sizeof *order, by_first);
 	for (int i = 0; i < n; i++) {
-		order[i]->offset = first_fit(done, placed, order[i], scratch);
+		placed = keep_alive(done, placed, order[i]->first);
+		order[i]->offset = first_fit(done, placed, order[i]);
 		done[placed++] = order[i];
 		if (order[i]->offset + order[i]->bytes > bytes) bytes = order[i]->offset + order[i]->bytes;
 	}

@@ -4,8 +4,8 @@
 
 struct play {
 	struct lower *w;
-	int *written;                   /* by buffer: number of the instruction that wrote it last, 0: none */
-	int now;
+	int *written;                   /* by buffer: the place in `writes`, from 1, of the write that was last, 0: none */
+	VEC(int) writes;                /* buffers, as they were written */
 	const char *wrong;
 };
 
@@ -38,26 +38,34 @@ static void reads(struct play *p, const struct argument *a, const struct instr *
 	if (!p->written[b])
 		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which nothing wrote",
 					p->w->s->op_names.at[i->op], b);
-	for (int k = 0; k < p->w->buffers.n && !p->wrong; k++) {
+	for (int n = p->written[b]; n < p->writes.n && !p->wrong; n++) {
+		int k = p->writes.at[n];
 		const struct buffer *other = &p->w->buffers.at[k];
 		bool apart = other->offset + other->bytes <= mine->offset || mine->offset + mine->bytes <= other->offset;
-		if (k == b || apart || p->written[k] <= p->written[b]) continue;
+		if (k == b || apart) continue;
 		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which %d has overwritten",
 					p->w->s->op_names.at[i->op], b, k);
 	}
 }
 
+static void write_to(struct play *p, const struct argument *a)
+{
+	int b = buffer_of(a);
+	if (b < 0) return;
+	vec_push(p->w->arena, &p->writes, b);
+	p->written[b] = p->writes.n;
+}
+
 static void play_instr(struct play *p, const struct instr *i)
 {
-	p->now++;
 	const struct kernel *k = i->kind == INSTR_LAUNCH ? &p->w->s->kernels.at[i->kernel] : NULL;
 	for (int a = 0; a < i->n_args; a++)
 		if (!writes(k, a)) reads(p, &i->args[a], i);
 	if (i->kind == INSTR_COLLECTIVE) reads(p, &i->src, i);
 	if (i->kind == INSTR_ROUNDS_BEGIN) reads(p, &i->start, i);
 	for (int a = 0; a < i->n_args; a++)
-		if (writes(k, a) && buffer_of(&i->args[a]) >= 0) p->written[buffer_of(&i->args[a])] = p->now;
-	if (i->kind == INSTR_COLLECTIVE && buffer_of(&i->dst) >= 0) p->written[buffer_of(&i->dst)] = p->now;
+		if (writes(k, a)) write_to(p, &i->args[a]);
+	if (i->kind == INSTR_COLLECTIVE) write_to(p, &i->dst);
 }
 
 /* A later round adds to what combine wrote in the one before, and nothing may have touched it. */

@@ -74,7 +74,7 @@ struct schedule {
 	struct step step[PHASES];
 	VEC(struct carried) carried[PHASES];            /* in the order in which they cross; none when there is one stage */
 	VEC(struct collective) collectives;
-	VEC(const char *) op_names;
+	VEC(const char *) op_names; struct index op_index;
 	VEC(struct placed_param) params;
 	VEC(struct constant) constants; VEC(struct expert_map) maps;
 	VEC(struct stage) stages;

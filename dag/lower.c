@@ -298,9 +298,10 @@ int lower_op_name(struct lower *w, int local, const char *what)
 {
 	const char *path = region_path(w, w->ph->values.at[local].region);
 	const char *name = arena_printf(w->arena, "%s%s%s", path, *path ? ": " : "", what);
-	for (int i = 0; i < w->s->op_names.n; i++)
-		if (!strcmp(w->s->op_names.at[i], name)) return i;
+	int first = index_find(&w->s->op_index, name);
+	if (first >= 0) return first;
 	vec_push(w->arena, &w->s->op_names, name);
+	index_add(w->arena, &w->s->op_index, name);
 	return w->s->op_names.n - 1;
 }
 

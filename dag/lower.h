@@ -21,6 +21,7 @@ struct phys {
 	struct address address;
 	struct number offset;           /* bytes: a rank's part */
 	int           weight;           /* a routing: buffer of the weights */
+	int           depth;            /* PHYS_VIRTUAL: such values in a row that end here */
 };
 
 struct buffer { int64_t bytes; int first, last; bool fixed; int64_t offset; };

@@ -178,16 +178,30 @@ static void lower_carry(struct lower *w, int local)
 	w->phys[local] = *carry;        /* another body of the loop goes on where the layer before stopped */
 }
 
+enum { DEEPEST = 200 };         /* values that wait for each other; computing them recurses */
+
+static void lower_rows(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	struct phys p = lower_shape(w, local);
+	p.state = PHYS_VIRTUAL;
+	p.depth = 1;
+	for (int i = 0; i < v->n_args; i++) {
+		const struct phys *arg = v->args[i] < 0 ? NULL : &w->phys[v->args[i]];
+		if (arg && arg->state == PHYS_VIRTUAL && arg->depth >= p.depth) p.depth = arg->depth + 1;
+	}
+	w->phys[local] = p;
+	if (p.depth > DEEPEST) lower_stored(w, local, NULL);
+}
+
 void lower_op(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	if (v->op == LOCAL_ANGLES) lower_angles(w, local);
 	else if (v->op == LOCAL_CONST) lower_source_value(w, local);
-	else if (lower_is_rows(w, local)) {
-		w->phys[local] = lower_shape(w, local);
-		w->phys[local].state = PHYS_VIRTUAL;
-	} else if (v->op != LOCAL_OP) lower_collective(w, local);
+	else if (lower_is_rows(w, local)) lower_rows(w, local);
+	else if (v->op != LOCAL_OP) lower_collective(w, local);
 	else switch (s->op) {
 	case OP_INPUT: case OP_PARAM: lower_source_value(w, local); break;
 	case OP_CARRY: case OP_FINAL: lower_carry(w, local); break;

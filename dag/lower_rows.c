@@ -2,6 +2,8 @@
 #include <string.h>
 #include "lower.h"
 
+struct done { int local, node; };               /* a local value that has a node */
+
 struct chain {
 	struct lower *w;
 	int root;
@@ -9,7 +11,7 @@ struct chain {
 	struct phys shape;                      /* of the root: rows, and the axes that are iterated over */
 	int reduced;                            /* the axis that reductions run over, -1: none yet */
 	int leaf[ROWS_MAX_OPERANDS];            /* local values that are loaded */
-	int *node_of, n_done, *done;            /* local value -> node, for the values in `done` */
+	VEC(struct done) done;
 };
 
 bool lower_is_rows(const struct lower *w, int local)
@@ -122,14 +124,13 @@ static int build_op(struct chain *c, int local)
 static int build(struct chain *c, int user, int local)
 {
 	const struct local_value *v = &c->w->ph->values.at[local];
-	for (int i = 0; i < c->n_done; i++)
-		if (c->done[i] == local) return c->node_of[i];
+	for (int i = 0; i < c->done.n; i++)
+		if (c->done.at[i].local == local) return c->done.at[i].node;
 	int node;
 	if (v->op == LOCAL_CONST && v->n_data == 1) node = add_node(c, ROWS_CONST, 0, 0, 0, v->data[0], DTYPE_F32);
 	else if (local == c->root || may_inline(c, user, local)) node = build_op(c, local);
 	else node = load_leaf(c, local);
-	c->done[c->n_done] = local;
-	c->node_of[c->n_done++] = node;
+	vec_push(c->w->arena, &c->done, ((struct done){ local, node }));
 	return node;
 }
 
@@ -265,9 +266,7 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	struct kernel k;
 	memset(&k, 0, sizeof k);
 	k.family = KERNEL_ROWS;
-	int n = w->ph->values.n;
-	struct chain c = { .w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1,
-	                   .node_of = arena_array(w->arena, int, n), .done = arena_array(w->arena, int, n) };
+	struct chain c = { .w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1 };
 	c.shape.moe = w->phys[local].moe;
 	if (c.shape.n_dims > ROWS_MAX_DIMS - 1)
 		lower_unsupported(w, lower_source(w, local)->span, "an operator over %d model axes", c.shape.n_dims);

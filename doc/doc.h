@@ -20,8 +20,8 @@ struct doc_item {
 struct doc_import { const char *local, *module, *name; };               /* name NULL: the module itself, `use ... as local` */
 struct doc_module {
 	const char *name, *text;        /* "std.ops"; the comment at its top */
-	VEC(struct doc_item *) items;
-	VEC(struct doc_import) imports;
+	VEC(struct doc_item *) items; struct index item_index;
+	VEC(struct doc_import) imports; struct index import_index;
 };
 struct docs { struct arena *arena; VEC(struct doc_module *) modules; };
 

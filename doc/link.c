@@ -12,17 +12,10 @@ static size_t name_length(const char *s)
 	return isdigit((unsigned char)*s) ? 0 : n;
 }
 
-static bool is_name(const char *name, const char *s, size_t n)
+static const struct doc_item *own_item(const struct doc_module *m, const char *name)
 {
-	return strlen(name) == n && !strncmp(name, s, n);
-}
-
-static const struct doc_item *own_item(const struct doc_module *m, const char *s, size_t n)
-{
-	for (int i = 0; m && i < m->items.n; i++)
-		if (is_name(m->items.at[i]->name, s, n))
-			return m->items.at[i];
-	return NULL;
+	int i = m ? index_find(&m->item_index, name) : -1;
+	return i < 0 ? NULL : m->items.at[i];
 }
 
 static const struct doc_module *find_module(const struct docs *d, const char *name)
@@ -33,30 +26,29 @@ static const struct doc_module *find_module(const struct docs *d, const char *na
 	return NULL;
 }
 
-static const struct doc_import *find_import(const struct doc_module *m, const char *s, size_t n)
+static const struct doc_import *find_import(const struct doc_module *m, const char *name)
 {
-	for (int i = 0; i < m->imports.n; i++)
-		if (is_name(m->imports.at[i].local, s, n))
-			return &m->imports.at[i];
-	return NULL;
+	int i = index_find(&m->import_index, name);
+	return i < 0 ? NULL : &m->imports.at[i];
 }
 
 const struct doc_item *docs_find(const struct docs *d, const struct doc_module *m, const char *code, size_t *length)
 {
 	size_t n = *length = name_length(code);
-	const struct doc_item *own = n ? own_item(m, code, n) : NULL;
-	const struct doc_import *import = n && !own ? find_import(m, code, n) : NULL;
+	const char *name = n ? arena_strndup(d->arena, code, n) : "";
+	const struct doc_item *own = n ? own_item(m, name) : NULL;
+	const struct doc_import *import = n && !own ? find_import(m, name) : NULL;
 	if (own || !n)
 		return own;
 	if (!import)                            /* std.core is known everywhere */
-		return own_item(find_module(d, "std.core"), code, n);
+		return own_item(find_module(d, "std.core"), name);
 	if (import->name)
-		return own_item(find_module(d, import->module), code, n);
+		return own_item(find_module(d, import->module), name);
 	size_t second = code[n] == '.' ? name_length(code + n + 1) : 0;
 	if (!second)
 		return NULL;
 	*length = n + 1 + second;
-	return own_item(find_module(d, import->module), code + n + 1, second);
+	return own_item(find_module(d, import->module), arena_strndup(d->arena, code + n + 1, second));
 }
 
 static void add_use(struct docs *d, struct doc_item *item, const struct doc_item *used)

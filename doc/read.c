@@ -252,6 +252,13 @@ static void add_item(const struct reader *r, const struct node *n)
 	if (!strcmp(item->kind, "model"))
 		measure(r, item);
 	vec_push(r->docs->arena, &r->module->items, item);
+	index_add(r->docs->arena, &r->module->item_index, item->name);
+}
+
+static void add_import(const struct reader *r, struct doc_import i)
+{
+	vec_push(r->docs->arena, &r->module->imports, i);
+	index_add(r->docs->arena, &r->module->import_index, i.local);
 }
 
 static void add_imports(const struct reader *r, const struct node *n)
@@ -259,10 +266,10 @@ static void add_imports(const struct reader *r, const struct node *n)
 	struct path p = n->use.path;
 	const char *module = code_of_path(r, p), *last = p.at[p.n - 1].name;
 	if (!n->use.has_names)
-		vec_push(r->docs->arena, &r->module->imports, ((struct doc_import){n->use.as.name ? n->use.as.name : last, module, NULL}));
+		add_import(r, (struct doc_import){n->use.as.name ? n->use.as.name : last, module, NULL});
 	for (int i = 0; i < n->use.names.n; i++) {
 		const char *name = n->use.names.at[i].name;
-		vec_push(r->docs->arena, &r->module->imports, ((struct doc_import){name, module, name}));
+		add_import(r, (struct doc_import){name, module, name});
 	}
 }
 

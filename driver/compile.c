@@ -2,6 +2,7 @@
 #include "driver.h"
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include "../parser/parser.h"
 #include "../planner/planner.h"
 
@@ -192,24 +193,36 @@ static int run_passes(struct compilation *c)
 	return delivered && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;
 }
 
-static void print_summary(const struct sink *s)
+static void print_summary(const struct sink *s, FILE *out)
 {
 	if (s->errors)
-		fprintf(stderr, "%d error%s%s", s->errors, s->errors == 1 ? "" : "s", s->warnings ? ", " : "\n");
+		fprintf(out, "%d error%s%s", s->errors, s->errors == 1 ? "" : "s", s->warnings ? ", " : "\n");
 	if (s->warnings)
-		fprintf(stderr, "%d warning%s\n", s->warnings, s->warnings == 1 ? "" : "s");
+		fprintf(out, "%d warning%s\n", s->warnings, s->warnings == 1 ? "" : "s");
 }
 
-void print_diagnostics(const struct options *o, const struct sink *sink, bool first)
+static void print_form(const struct options *o, const struct sink *sink, bool first, FILE *out)
 {
 	switch (o->error_form) {
-	case ERRORS_JSON:  diag_print_json(sink, stderr); return;
-	case ERRORS_SARIF: sarif_run(sink, stderr, DEPLOYC_VERSION, first); return;
-	case ERRORS_GCC:   diag_print_gcc(sink, stderr); return;
+	case ERRORS_JSON:  diag_print_json(sink, out); return;
+	case ERRORS_SARIF: sarif_run(sink, out, DEPLOYC_VERSION, first); return;
+	case ERRORS_GCC:   diag_print_gcc(sink, out); return;
 	case ERRORS_TEXT: case ERROR_FORMS: break;
 	}
-	(o->color ? diag_print_colored : diag_print)(sink, stderr);
-	print_summary(sink);
+	(o->color ? diag_print_colored : diag_print)(sink, out);
+	print_summary(sink, out);
+}
+
+/* Standard error has no buffer: thousands of diagnostics would be hundreds of thousands of writes. */
+void print_diagnostics(const struct options *o, const struct sink *sink, bool first)
+{
+	int fd = dup(STDERR_FILENO);
+	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+	print_form(o, sink, first, out ? out : stderr);
+	if (out)
+		fclose(out);
+	else if (fd >= 0)
+		close(fd);
 }
 
 /* Whether every pass ran over all deployments of the file as it is written: only then is an unused permission a mistake. */

@@ -1,6 +1,9 @@
 /* Output files: written under a temporary name beside their own, then renamed. */
 #include "driver.h"
+#include "../sema/module.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -26,9 +29,38 @@ static void drop(void *what)
 	unlink(o->temporary);
 }
 
-/* A new file beside `path`, with the permissions that `path` shall have. */
+enum { READER_MS = 5000, READER_STEP_MS = 20 };
+
+/* A pipe that nobody comes to read is given up. */
+static FILE *open_special(const char *path)
+{
+	int fd;
+	for (int waited = 0; (fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK)) < 0; waited += READER_STEP_MS) {
+		if (errno != ENXIO || waited >= READER_MS)
+			return NULL;
+		poll(NULL, 0, READER_STEP_MS);
+	}
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	FILE *f = fdopen(fd, "wb");
+	if (!f)
+		close(fd);
+	return f;
+}
+
+/* The permissions of the file that is there, or of a new one. */
+static mode_t mode_of(const char *path)
+{
+	struct stat s;
+	mode_t mask = umask(0);
+	umask(mask);
+	return stat(path, &s) ? 0666 & ~mask : s.st_mode & 0777;
+}
+
+/* A new file beside `path`, or beside what `path` is a symbolic link to, with the permissions that it shall have. */
 static bool reserve(struct arena *arena, struct out_file *o, const char *path, int *fd)
 {
+	const char *real = real_path(arena, path);
+	path = real ? real : path;
 	*o = (struct out_file){.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path), .arena = arena, .undo = {drop, o, NULL}};
 	*fd = mkstemp(o->temporary);
 	if (*fd < 0) {
@@ -36,9 +68,7 @@ static bool reserve(struct arena *arena, struct out_file *o, const char *path, i
 		return trouble("write", path);
 	}
 	undo_add(arena, &o->undo);
-	mode_t mask = umask(0);
-	umask(mask);
-	fchmod(*fd, 0666 & ~mask);
+	fchmod(*fd, mode_of(path));
 	return true;
 }
 
@@ -49,7 +79,7 @@ bool output_open(struct arena *arena, struct out_file *o, const char *path)
 		return true;
 	}
 	if (is_special(path)) {
-		*o = (struct out_file){.path = path, .file = fopen(path, "wb")};
+		*o = (struct out_file){.path = path, .file = open_special(path)};
 		return o->file || trouble("write", path);
 	}
 	int fd;

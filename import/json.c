@@ -16,16 +16,15 @@ json_t *json_at(json_t *root, const char *path)
 	return json_is_null(v) ? NULL : v;
 }
 
-json_t *json_read(const char *path)
+json_t *json_read(struct arena *arena, const char *path)
 {
 	json_error_t error;
-	FILE *f = fopen(path, "rb");
-	if (!f) {
+	struct file_text file;
+	if (!file_read(arena, path, &file)) {
 		fprintf(stderr, "deployc: cannot read %s: %s\n", path, strerror(errno));
 		return NULL;
 	}
-	json_t *root = json_loadf(f, JSON_REJECT_DUPLICATES, &error);
-	fclose(f);
+	json_t *root = json_loadb(file.at, file.size, JSON_REJECT_DUPLICATES, &error);
 	if (!root)
 		fprintf(stderr, "deployc: %s:%d:%d: %s\n", path, error.line, error.column, error.text);
 	else if (!json_is_object(root))

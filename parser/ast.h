@@ -80,6 +80,7 @@ enum tail {
 enum place_kind { PLACE_NONE, PLACE_WITHIN, PLACE_ACROSS };
 struct place { enum place_kind kind; struct path level; struct span span; };
 
+/* Memory is allocated up to the end of the member that the kind has: a node is never copied as a whole (node_new). */
 struct node {
 	enum node_kind kind;
 	struct span    span;                                    /* of the whole construct */

@@ -11,6 +11,7 @@ struct repair {
 	bool by_indent, report;
 	struct tokens out;
 	VEC(int) open;                          /* indices into out */
+	int  of_closer[128];                    /* how many of them wait for `)`, for `]`, for `}` */
 	int  mistakes;
 	bool dropped_line_start;                /* a token that started a line was dropped: the next one starts it */
 };
@@ -18,6 +19,12 @@ struct repair {
 static struct token *innermost(const struct repair *r)
 {
 	return r->open.n ? &r->out.at[r->open.at[r->open.n - 1]] : NULL;
+}
+
+static void pop_innermost(struct repair *r)
+{
+	r->of_closer[(int)bracket_closer(innermost(r)->kind)]--;
+	r->open.n--;
 }
 
 static struct token *before(const struct repair *r)
@@ -63,7 +70,7 @@ static void close_innermost(struct repair *r, const struct token *here)
 	r->mistakes++;
 	report_unclosed(r, opener, here);
 	opener->tainted = true;
-	r->open.n--;
+	pop_innermost(r);
 	struct token closer = {end, end, (uint16_t)bracket_closer(opener->kind), before(r)->indent, false, true};
 	vec_push(r->p->arena, &r->out, closer);
 }
@@ -76,14 +83,6 @@ static bool ends_before(const struct repair *r, const struct token *opener, cons
 	if (!r->by_indent || !t->line_start)
 		return false;
 	return is_closer(t->kind) ? t->indent < opener->indent : t->indent <= opener->indent;
-}
-
-static bool has_opener(const struct repair *r, int closer)
-{
-	for (int i = r->open.n; i-- > 0;)
-		if (bracket_closer(r->out.at[r->open.at[i]].kind) == closer)
-			return true;
-	return false;
 }
 
 static void drop_closer(struct repair *r, const struct token *t)
@@ -106,8 +105,10 @@ static void put(struct repair *r, struct token t)
 	t.line_start |= r->dropped_line_start;
 	t.tainted |= r->dropped_line_start;
 	r->dropped_line_start = false;
-	if (bracket_closer(t.kind))
+	if (bracket_closer(t.kind)) {
 		vec_push(r->p->arena, &r->open, r->out.n);
+		r->of_closer[(int)bracket_closer(t.kind)]++;
+	}
 	vec_push(r->p->arena, &r->out, t);
 }
 
@@ -116,13 +117,13 @@ static void step(struct repair *r, const struct token *t)
 	while (innermost(r) && (!t->kind || ends_before(r, innermost(r), t)))
 		close_innermost(r, t);
 	if (is_closer(t->kind)) {
-		if (!has_opener(r, t->kind)) {
+		if (!r->of_closer[t->kind]) {
 			drop_closer(r, t);
 			return;
 		}
 		while (bracket_closer(innermost(r)->kind) != t->kind)
 			close_innermost(r, t);
-		r->open.n--;
+		pop_innermost(r);
 	}
 	put(r, *t);
 }

@@ -1,10 +1,35 @@
 /* Nodes, lists and the values of tokens. */
 #include "build.h"
+#include <stddef.h>
 #include <string.h>
+
+enum { FIRST_NODES = 2 };       /* room in a new list; those of names have room for one */
+
+/* Bytes of a node of the kind: the union's larger members are those of items, and most nodes are expressions. */
+static size_t node_bytes(enum node_kind kind)
+{
+#define UP_TO(member) (offsetof(struct node, member) + sizeof ((struct node *)NULL)->member)
+	switch (kind) {
+	case N_NUM: case N_QTY:                 return UP_TO(num);
+	case N_ID: case N_AX_REST:              return UP_TO(ident);
+	case N_STR:                             return UP_TO(text);
+	case N_TRUE: case N_FALSE: case N_NONE: case N_AUTO: return UP_TO(depth);
+	case N_DOT: case N_PER: case N_ARG_NAMED: return UP_TO(dot);
+	case N_CALL: case N_INDEX:              return UP_TO(call);
+	case N_BIN:                             return UP_TO(bin);
+	case N_NOT: case N_NEG:                 return UP_TO(one);
+	case N_LIST: case N_RECORD: case N_STORED: case N_PROD: case N_SUM: return UP_TO(list);
+	case N_SET:                             return UP_TO(set);
+	case N_FIELD: case N_PARAM:             return UP_TO(field);
+	case N_TYPE:                            return UP_TO(type);
+	default:                                return sizeof(struct node);
+	}
+#undef UP_TO
+}
 
 struct node *node_new(struct parser *p, enum node_kind kind, struct span at)
 {
-	struct node *x = arena_new(p->arena, struct node);
+	struct node *x = arena_alloc(p->arena, node_bytes(kind));
 	x->kind = kind;
 	x->span = at;
 	return x;
@@ -37,8 +62,10 @@ int nodes_depth(struct nodes list)
 
 struct node_list *nodes_add(struct parser *p, struct node_list *list, struct node *x)
 {
-	if (!list)
+	if (!list) {
 		list = arena_new(p->arena, struct node_list);
+		list->at = arena_array(p->arena, struct node *, list->cap = FIRST_NODES);
+	}
 	vec_push(p->arena, list, x);
 	return list;
 }
@@ -47,6 +74,7 @@ struct ident_list *idents_add(struct parser *p, struct ident_list *list, struct 
 {
 	if (!list) {
 		list = arena_new(p->arena, struct ident_list);
+		list->at = arena_array(p->arena, struct ident, list->cap = 1);
 		list->span = x.span;
 	}
 	vec_push(p->arena, list, x);
@@ -58,6 +86,7 @@ struct path_list *paths_add(struct parser *p, struct path_list *list, struct pat
 {
 	if (!list) {
 		list = arena_new(p->arena, struct path_list);
+		list->at = arena_array(p->arena, struct path, list->cap = 1);
 		list->span = x.span;
 	}
 	vec_push(p->arena, list, x);

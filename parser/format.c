@@ -133,22 +133,26 @@ static bool same_token(const char *text_a, const struct token *a, const char *te
 	return a->kind == b->kind && a->line_start == b->line_start && b->hi - b->lo == n && !memcmp(text_a + a->lo, text_b + b->lo, n);
 }
 
-static void must_keep_tokens(struct arena *arena, const char *text, struct tokens tokens, const struct output *o)
+static void must_keep_tokens(const struct arena *arena, const char *text, struct tokens tokens, const struct output *o)
 {
-	struct sources sources = {.arena = arena};
-	struct sink sink = {.arena = arena, .sources = &sources};
-	struct tokens now = lex(arena, &sink, sources_add(&sources, "", "", o->at, (size_t)o->n));
+	struct arena scratch = {.heap = arena->heap};
+	struct sources sources = {.arena = &scratch};
+	struct sink sink = {.arena = &scratch, .sources = &sources};
+	struct tokens now = lex(&scratch, &sink, sources_add(&sources, "", "", o->at, (size_t)o->n));
 	for (int i = 0; i < now.n && i < tokens.n; i++)
 		if (!same_token(text, &tokens.at[i], o->at, &now.at[i]))
 			internal_error("formatting changes token %d, `%.*s`", i, (int)(tokens.at[i].hi - tokens.at[i].lo), text + tokens.at[i].lo);
 	if (now.n != tokens.n)
 		internal_error("formatting makes %d tokens of %d", now.n, tokens.n);
+	arena_free(&scratch);
 }
 
 struct formatted format_module(struct arena *arena, struct names *names, struct sink *sink, uint32_t file)
 {
 	int errors = sink->errors;
-	parse_module(arena, names, sink, file);
+	struct arena tree = {.heap = arena->heap};
+	parse_module(&tree, names, sink, file);
+	arena_free(&tree);
 	if (sink->errors > errors)
 		return (struct formatted){0};
 	const struct source source = sink->sources->files.at[file];

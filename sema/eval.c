@@ -41,10 +41,9 @@ static const struct module *declaring_module(struct sema *s, const char *name, s
 {
 	const struct module *found = NULL;
 	for (const struct embedded *e = stdlib; e->name; e++) {
-		const struct module *m = module_std(s, e->name, at);
-		for (int i = 0; m && i < m->own.n; i++)
-			if (!strcmp(m->own.at[i]->name, name) && name[0] != '_' && (!found || !strcmp(e->name, "models")))
-				found = m;
+		struct module *m = module_std(s, e->name, at);
+		if (m && module_own(m, name) && name[0] != '_' && (!found || !strcmp(e->name, "models")))
+			found = m;
 	}
 	return found;
 }
@@ -57,7 +56,7 @@ static void offer_import(struct sema *s, struct diag *d, uint32_t file, const ch
 	uint32_t first = 0;
 	bool found = false;
 	diag_help(s->sink, d, "add `use %s { %s }`", module, name);
-	for (int i = 0; i < f->n_lines; i++) {
+	for (int i = 0; i < f->n_lines && diag_affords(s->sink, "-", 1); i++) {
 		const char *line = f->text + f->lines[i];
 		if (!strncmp(line, list, strlen(list))) {
 			uint32_t at = f->lines[i] + (uint32_t)strlen(list);
@@ -72,21 +71,19 @@ static void offer_import(struct sema *s, struct diag *d, uint32_t file, const ch
 	diag_fix(s->sink, d, (struct span){file, first, first}, arena_printf(s->arena, "use %s { %s }\n", module, name));
 }
 
-enum { MOST_WITH_SUGGESTION = 500 };    /* reports; in more, a name is not looked for among all of a module */
-
 void report_unknown_name(struct scope *s, const char *name, struct span at)
 {
 	struct sema *sema = s->sema;
 	VEC(const char *) known = {0};
 	bool partial = s->module->partial;
 	for (struct scope *t = s; t; t = t->parent) {
-		for (int i = 0; t->record && i < t->record->fields.n; i++)
+		for (int i = 0; t->record && i < t->record->fields.n && diag_affords(sema->sink, name, 1); i++)
 			vec_push(sema->arena, &known, t->record->fields.at[i]->name);
 		partial |= t->record && t->record->partial;
 	}
 	if (partial)                            /* it may stand in the item that did not parse */
 		return;
-	for (int i = 0; i < s->module->names.n && sema->sink->errors < MOST_WITH_SUGGESTION; i++)
+	for (int i = 0; i < s->module->names.n && diag_affords(sema->sink, name, 1); i++)
 		vec_push(sema->arena, &known, s->module->names.at[i].name);
 	static const char *const values[] = {"true", "false", "none", "auto"};
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
@@ -132,7 +129,7 @@ static struct val unknown_symbol(struct scope *s, const struct node *e, const st
 	const char *name = e->ident.name;
 	VEC(const char *) known = {0};
 	struct text all = {.arena = s->sema->arena};
-	for (int i = 0; i < t->type.args.n; i++) {
+	for (int i = 0; i < t->type.args.n && diag_affords(s->sema->sink, name, 1); i++) {
 		const struct path *p = &t->type.args.at[i]->type.path;
 		if (!t->type.args.at[i]->type.has_path)
 			continue;
@@ -188,7 +185,7 @@ static struct val module_member(struct sema *s, struct module *m, struct ident n
 	struct def *found = module_own(m, name.name);
 	if (found)
 		return def_value(s, found);
-	for (int i = 0; i < m->own.n; i++)
+	for (int i = 0; i < m->own.n && diag_affords(s->sink, name.name, 1); i++)
 		vec_push(s->arena, &known, m->own.at[i]->name);
 	if (m->partial)
 		return val_bad();
@@ -212,7 +209,7 @@ static struct val members(struct sema *s, struct val list, const struct node *e)
 		if (at[i].kind == V_BAD || at[i].kind == V_UNKNOWN)
 			return at[i];
 	}
-	return (struct val){.kind = V_LIST, .list = {at, list.list.n}};
+	return val_list(at, list.list.n);
 }
 
 static struct val member(struct sema *s, struct val base, const struct node *e)
@@ -296,6 +293,8 @@ static struct val eval_quantity(const struct node *e)
 	return val_quantity(x, dims);
 }
 
+enum { MOST_LISTED = 1 << 20 };
+
 static struct val eval_list(struct scope *s, const struct node *e, const struct node *expect)
 {
 	const struct node *element = type_is(expect, "List") ? type_arg(expect, 0) : NULL;
@@ -305,7 +304,12 @@ static struct val eval_list(struct scope *s, const struct node *e, const struct 
 		at[i] = eval(s, e->list.at[i], element);
 		bad |= at[i].kind == V_BAD;
 	}
-	return bad ? val_bad() : (struct val){.kind = V_LIST, .list = {at, e->list.n}};
+	struct val list = val_list(at, e->list.n);
+	if (list.list.all > MOST_LISTED) {
+		sema_report(s->sema, DIAG_E0007, e->span, "a list has more than %d elements, those of lists in it counted", MOST_LISTED);
+		return val_bad();
+	}
+	return bad ? val_bad() : list;
 }
 
 static struct val eval_index(struct scope *s, const struct node *e)

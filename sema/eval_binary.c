@@ -46,7 +46,7 @@ enum { MOST_CHOICES = 4096 };
 static struct val choices(struct scope *s, struct val b, struct span at)
 {
 	if (b.kind == V_LIST)
-		return (struct val){.kind = V_AUTO, .list = {b.list.at, b.list.n}};
+		return (struct val){.kind = V_AUTO, .list = b.list};
 	if (b.kind != V_RANGE || b.range[0].kind != V_INT || b.range[1].kind != V_INT ||
 	    b.range[1].i - b.range[0].i >= MOST_CHOICES || b.range[0].i < 0) {
 		sema_report(s->sema, DIAG_E0203, at, "the choices of `auto` are a list, or a range of at most %d Ints, found %s",
@@ -54,7 +54,7 @@ static struct val choices(struct scope *s, struct val b, struct span at)
 		return val_bad();
 	}
 	int n = (int)(b.range[1].i - b.range[0].i) + 1;
-	struct val v = {.kind = V_AUTO, .list = {arena_array(s->sema->arena, struct val, n), n}};
+	struct val v = {.kind = V_AUTO, .list = {arena_array(s->sema->arena, struct val, n), n, n}};
 	for (int i = 0; i < n; i++)
 		v.list.at[i] = val_int(b.range[0].i + i);
 	return v;

@@ -24,7 +24,7 @@ struct val {
 	enum vkind kind;
 	union {
 		bool b; int64_t i; double f; const char *name; enum dtype dtype;
-		struct val *range; struct { struct val *at; int n; } list;
+		struct val *range; struct { struct val *at; int n, all /* with those in lists in it */; } list;
 		struct record *record; struct def *def; struct module *module;
 		int axis, tensor;
 	};
@@ -36,6 +36,7 @@ const char *val_show(struct sema *s, struct val v);     /* "74.51 GiB", "46.7 Gp
 const char *val_kind_text(struct sema *s, struct val v);        /* "Int", "Data", "a list": what a type would be called */
 struct val val_quantity(double f, struct dims dims);    /* a Float where the dimensions cancel */
 struct val val_unknown(const char *name);
+struct val val_list(struct val *at, int n);
 bool val_equal(struct val a, struct val b);             /* numbers within 1e-12 of each other are equal */
 bool dims_equal(struct dims a, struct dims b);
 bool dims_named(const char *name, struct dims *out);    /* "Bandwidth" */
@@ -51,6 +52,7 @@ struct module {
 	const char *label, *file, *folder; uint32_t source; struct nodes items;
 	VEC(struct binding) names;      /* own declarations and imports */
 	VEC(struct def *) own;
+	struct index name_index, own_index;
 	bool loading, is_std;
 	bool partial;                   /* some item did not parse: a name that is missing may stand in it */
 };
@@ -82,9 +84,11 @@ struct record {
 	const char *kind, *name; struct sema *sema;
 	VEC(struct layer *) layers; struct record *outer;
 	VEC(struct field *) fields;     /* in the order of declaration */
+	struct index index;             /* of `fields` */
 	VEC(struct placed) program;     /* let param state input output repeat when return */
 	VEC(struct placed) rules, requires, goals;
 	const struct node *element; struct module *element_module;      /* kind "map": the type of its values, or NULL */
+	int derived;                    /* records that it is derived from, one from another */
 	bool checked, bad;
 	bool partial;                   /* some item was refused: what is missing may stand in it */
 	bool misnamed;                  /* a field that it has not was set: another may be unset for that */
@@ -151,6 +155,8 @@ struct sema {
 	struct evaluating *evaluating;          /* fields being evaluated, innermost first */
 	/* While a family is checked a field that is not set is V_UNKNOWN, and what depends on it is not remembered. */
 	bool lenient, tainted;
+	int within;                             /* records that were checked within one */
+	int making;                             /* records that are being made, each for the one before */
 	bool unwinding;                         /* a record made of itself without end was reported: no field is evaluated */
 	VEC(struct walked) walked;      /* models whose programs were walked */
 };

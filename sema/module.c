@@ -15,18 +15,14 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static struct binding *own_binding(struct module *m, const char *name)
 {
-	for (int i = 0; i < m->names.n; i++)
-		if (!strcmp(m->names.at[i].name, name))
-			return &m->names.at[i];
-	return NULL;
+	int i = index_find(&m->name_index, name);
+	return i < 0 ? NULL : &m->names.at[i];
 }
 
 struct def *module_own(struct module *m, const char *name)
 {
-	for (int i = 0; i < m->own.n; i++)
-		if (!strcmp(m->own.at[i]->name, name))
-			return m->own.at[i];
-	return NULL;
+	int i = index_find(&m->own_index, name);
+	return i < 0 ? NULL : m->own.at[i];
 }
 
 static void bind(struct sema *s, struct module *m, struct binding b)
@@ -36,14 +32,16 @@ static void bind(struct sema *s, struct module *m, struct binding b)
 		struct diag *d = sema_report(s, DIAG_E0106, b.span, "`%s` is defined twice", b.name);
 		diag_related(s->sink, d, first->span, "first here");
 	}
-	if (!first)
-		vec_push(s->arena, &m->names, b);
+	if (first)
+		return;
+	vec_push(s->arena, &m->names, b);
+	index_add(s->arena, &m->name_index, b.name);
 }
 
 static const char *nearest_own(struct sema *s, struct module *m, const char *name)
 {
 	VEC(const char *) names = {0};
-	for (int i = 0; i < m->own.n; i++)
+	for (int i = 0; i < m->own.n && diag_affords(s->sink, name, 1); i++)
 		if (m->own.at[i]->name[0] != '_')
 			vec_push(s->arena, &names, m->own.at[i]->name);
 	return nearest_name(name, names.at, names.n);
@@ -87,6 +85,7 @@ static void declare(struct sema *s, struct module *m, const struct node *item)
 	}
 	bind(s, m, (struct binding){.name = d->name, .def = d, .span = name.span});
 	vec_push(s->arena, &m->own, d);
+	index_add(s->arena, &m->own_index, d->name);
 }
 
 /* ---- imports ------------------------------------------------------------------------------------------------------ */

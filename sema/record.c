@@ -3,6 +3,8 @@
 #include <string.h>
 
 enum { DEEPEST = 100 };         /* records within records; only a schema that contains itself has more */
+enum { MOST_WITHIN = 1 << 18 }; /* records within one, all counted: each of a few schemas may hold the next one twice */
+enum { MOST_DERIVED = 200 };    /* records, each derived from the one before: each has all layers of those before */
 
 struct record *record_new(struct sema *s, const char *kind, const char *name, struct span at)
 {
@@ -30,10 +32,8 @@ struct record *map_new(struct record *outer, struct sema *s, const struct node *
 
 struct field *record_field(struct record *r, const char *name)
 {
-	for (int i = 0; i < r->fields.n; i++)
-		if (!strcmp(r->fields.at[i]->name, name))
-			return r->fields.at[i];
-	return NULL;
+	int i = index_find(&r->index, name);
+	return i < 0 ? NULL : r->fields.at[i];
 }
 
 bool record_is(struct record *r, const char *schema)
@@ -83,10 +83,11 @@ static struct record *record_like(struct record *base, const char *kind, const c
 		record_lay(r, base->layers.at[i], true);
 	}
 	r->partial |= base->partial;
+	r->derived = base->derived;
 	return r;
 }
 
-static void record_push(struct record *r, struct layer *l)
+void record_push(struct record *r, struct layer *l)
 {
 	vec_push(r->sema->arena, &r->layers, l);
 	record_lay(r, l, false);
@@ -137,6 +138,14 @@ static struct record *declared_record(struct sema *s, struct def *d)
 	return r;
 }
 
+static struct record *derived_too_often(struct sema *s, struct def *d)
+{
+	struct diag *e = sema_report(s, DIAG_E0007, d->node->named.name.span, "`%s` is derived from more than %d records in a row",
+				     d->name, MOST_DERIVED);
+	diag_help(s->sink, e, "derive it from an earlier one of them");
+	return NULL;
+}
+
 /* `kind Name = Base { ... }` */
 static struct record *derived_record(struct sema *s, struct def *d)
 {
@@ -155,8 +164,11 @@ static struct record *derived_record(struct sema *s, struct def *d)
 		diag_related(s->sink, e, n->named.kind.span, "declared a %s here", d->kind);
 		return NULL;
 	}
+	if (v.record->derived == MOST_DERIVED)
+		return derived_too_often(s, d);
 	struct record *r = record_like(v.record, d->kind, d->name, n->named.name.span);
 	r->bad = v.record->bad;
+	r->derived = v.record->derived + 1;
 	return r;
 }
 
@@ -171,7 +183,9 @@ static void apply_overrides(struct sema *s, struct record *r, struct def *d)
 		if (named && b->def != d)
 			continue;
 		struct node *item = arena_new(s->arena, struct node);
-		*item = *set;
+		item->kind = N_SET;
+		item->span = set->span;
+		item->set = set->set;
 		if (named)
 			item->set.path = (struct path){p.at + 1, p.n - 1, p.span};
 		struct nodes items = {arena_array(s->arena, struct node *, 1), 1};
@@ -203,7 +217,9 @@ struct record *def_record(struct sema *s, struct def *d)
 		return NULL;
 	}
 	d->busy = true;
-	d->record = make_record(s, d);
+	s->making++;
+	d->record = s->making > MOST_DERIVED ? derived_too_often(s, d) : make_record(s, d);
+	s->making--;
 	d->failed = !d->record;
 	d->busy = false;
 	return d->record;
@@ -276,8 +292,13 @@ static bool check_within(struct record *r, bool family, struct span use, int dep
 	struct sema *s = r->sema;
 	if (r->checked)
 		return !r->bad;
-	if (depth > DEEPEST) {
-		sema_report(s, DIAG_E0206, r->span, "`%s` contains itself", r->name ? r->name : r->kind);
+	s->within = depth ? s->within + 1 : 0;
+	if (depth > DEEPEST || s->within > MOST_WITHIN) {
+		const char *name = r->name ? r->name : r->kind;
+		if (depth > DEEPEST)
+			sema_report(s, DIAG_E0206, r->span, "`%s` contains itself", name);
+		else
+			sema_report(s, DIAG_E0007, r->span, "a record holds more than %d others, `%s` among them", MOST_WITHIN, name);
 		s->unwinding = true;
 		return !(r->bad = true);
 	}

@@ -7,6 +7,8 @@
 void record_lay(struct record *r, struct layer *l, bool quiet);
 void report_no_field(struct record *r, const char *name, struct span at);
 
+/* One more layer on top. */
+void record_push(struct record *r, struct layer *l);
 struct record *record_new(struct sema *s, const char *kind, const char *name, struct span at);
 /* The scope in which the text of a layer is evaluated for the record that is made of it (late binding). */
 struct scope *record_scope(struct record *r, struct layer *l);

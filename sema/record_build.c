@@ -42,12 +42,11 @@ static struct field *record_add(struct record *r, const char *name, enum field_s
 {
 	struct field *f = arena_new(r->sema->arena, struct field);
 	*f = (struct field){.name = name, .sort = sort, .layer = l, .span = at, .value_span = at};
-	for (int i = 0; i < r->fields.n; i++)
-		if (is(r->fields.at[i]->name, name)) {
-			r->fields.at[i] = f;
-			return f;
-		}
+	int first = index_find(&r->index, name);
+	if (first >= 0)
+		return r->fields.at[first] = f;
 	vec_push(r->sema->arena, &r->fields, f);
+	index_add(r->sema->arena, &r->index, name);
 	return f;
 }
 
@@ -78,16 +77,15 @@ enum { MOST_LISTED = 12 };
 static void describe_no_field(struct record *r, struct diag *d, const char *name, struct span at)
 {
 	struct sema *s = r->sema;
-	VEC(const char *) known = {0};
-	for (int i = 0; i < r->fields.n; i++)
-		vec_push(s->arena, &known, r->fields.at[i]->name);
+	const struct index *known = &r->index;
 	if (r->layers.n)
 		diag_related(s->sink, d, r->layers.at[0]->span, "`%s` is declared here", r->layers.at[0]->name);
 	struct text all = {.arena = s->arena};
-	for (int i = 0; i < known.n && i < MOST_LISTED; i++)
-		text_add(&all, "%s`%s`", i ? ", " : "", known.at[i]);
-	if (!diag_suggest(s->sink, d, at, nearest_name(name, known.at, known.n)) && known.n)
-		diag_help(s->sink, d, "its fields are %s%s", all.at, known.n > MOST_LISTED ? " ..." : "");
+	for (int i = 0; i < known->n && i < MOST_LISTED; i++)
+		text_add(&all, "%s`%s`", i ? ", " : "", known->name[i]);
+	const char *near = diag_affords(s->sink, name, known->n) ? nearest_name(name, known->name, known->n) : NULL;
+	if (!diag_suggest(s->sink, d, at, near) && known->n)
+		diag_help(s->sink, d, "its fields are %s%s", all.at, known->n > MOST_LISTED ? " ..." : "");
 }
 
 void report_no_field(struct record *r, const char *name, struct span at)
@@ -167,7 +165,7 @@ static void unknown_kind(struct laying *b, const struct node *item)
 	static const char *const others[] = {"axis", "mesh", "at", "phase", "store"};
 	for (int i = 0; i < 5; i++)
 		vec_push(s->arena, &known, others[i]);
-	for (int i = 0; i < b->r->fields.n; i++)
+	for (int i = 0; i < b->r->fields.n && diag_affords(s->sink, kind.name, 1); i++)
 		if (type_is(b->r->fields.at[i]->type, "List"))
 			vec_push(s->arena, &known, b->r->fields.at[i]->name);
 	struct diag *d = refuse(b, DIAG_E0004, kind.span, "unknown kind `%s`", kind.name);
@@ -356,7 +354,7 @@ static void lay_set(struct laying *b, const struct node *item)
 		return;
 	struct field_set set = {.layer = b->l, .span = p.span};
 	if (p.n > 1) {
-		struct node rest = *item;
+		struct node rest = {.kind = N_SET, .span = item->span, .set = item->set};
 		rest.set.path = path_tail(p);
 		set.is_sub = true;
 		set.body = single(b, rest);
@@ -379,7 +377,7 @@ static void lay_sub(struct laying *b, const struct node *item)
 		return;
 	struct field_set set = {.is_sub = true, .body = item->sub.body, .layer = b->l, .span = p.span};
 	if (p.n > 1) {
-		struct node rest = *item;
+		struct node rest = {.kind = N_SUB, .span = item->span, .sub = item->sub};
 		rest.sub.path = path_tail(p);
 		set.body = single(b, rest);
 	}

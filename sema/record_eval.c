@@ -167,9 +167,10 @@ static struct val expression_value(struct record *r, struct field *f, struct lay
 	return eval(record_scope(r, l), e, f->type);
 }
 
-/* A nested body: refines the value so far, or the schema of the field's type where there is none. */
-static struct val refined_value(struct record *r, struct field *f, struct val v, const struct field_set *set)
+/* Nested bodies, from set `first` on: they refine the value so far, or the schema of the field's type where there is none. */
+static struct val refined_value(struct record *r, struct field *f, struct val v, int first)
 {
+	const struct field_set *set = &f->sets.at[first];
 	struct sema *s = r->sema;
 	struct record *base = v.kind == V_RECORD ? v.record : NULL;
 	if (v.kind == V_BAD || v.kind == V_UNKNOWN)
@@ -181,8 +182,16 @@ static struct val refined_value(struct record *r, struct field *f, struct val v,
 		diag_related(s->sink, d, f->span, "declared here");
 		return val_bad();
 	}
-	struct layer *l = layer_new(record_scope(r, set->layer), set->body, LAYER_REFINE, f->name, set->span);
-	struct record *refined = record_refine(base, l);
+	struct record *refined = NULL;
+	for (int i = first; i < f->sets.n; i++) {
+		set = &f->sets.at[i];
+		struct layer *l = layer_new(record_scope(r, set->layer), set->body, LAYER_REFINE, f->name, set->span);
+		if (refined)
+			record_push(refined, l);
+		else
+			refined = record_refine(base, l);
+		refined->span = set->span;
+	}
 	refined->outer = r;
 	if (f->sort == FIELD_ELEMENT)
 		refined->name = f->name;
@@ -202,7 +211,7 @@ static struct val element_list(struct record *r, const struct field *list, struc
 			return v;
 		vec_push(r->sema->arena, &elements, v);
 	}
-	return (struct val){.kind = V_LIST, .list = {elements.at, elements.n}};
+	return val_list(elements.at, elements.n);
 }
 
 static bool has_elements(const struct record *r, const struct field *list)
@@ -232,9 +241,7 @@ static struct val given_value(struct record *r, struct field *f, bool *given)
 	} else {
 		*given = f->sets.n > 0;
 	}
-	for (int i = first; i < f->sets.n; i++)
-		v = refined_value(r, f, v, &f->sets.at[i]);
-	return v;
+	return first < f->sets.n ? refined_value(r, f, v, first) : v;
 }
 
 /* Axes and mesh axes are Ints of at least one, or `auto`. */

@@ -8,6 +8,14 @@ struct val val_float(double f) { return (struct val){.kind = V_FLOAT, .f = f}; }
 struct val val_bool(bool b) { return (struct val){.kind = V_BOOL, .b = b}; }
 struct val val_bad(void) { return (struct val){.kind = V_BAD}; }
 struct val val_none(void) { return (struct val){.kind = V_NONE}; }
+struct val val_list(struct val *at, int n)
+{
+	int64_t all = n;
+	for (int i = 0; i < n && all < INT32_MAX; i++)
+		all += at[i].kind == V_LIST ? at[i].list.all : 0;
+	return (struct val){.kind = V_LIST, .list = {at, n, all < INT32_MAX ? (int)all : INT32_MAX}};
+}
+
 struct val val_unknown(const char *name) { return (struct val){.kind = V_UNKNOWN, .name = name}; }
 
 /* ---- dimensions --------------------------------------------------------------------------------------------------- */

@@ -19,11 +19,12 @@ struct env {
 	struct env   *parent;
 	enum env_kind kind;
 	VEC(struct bound) names;
+	struct index  index;                    /* of `names` */
 	struct span   returned_at;              /* of the `return` that was walked */
 };
 
 /* Blocks and ops being walked, innermost first: none may call itself. */
-struct active { const struct def *def; const struct active *outer; };
+struct active { const struct def *def; const struct active *outer; int depth; };
 
 struct walk {
 	struct sema    *s;
@@ -34,6 +35,7 @@ struct walk {
 	int             call;                   /* the op with a body that is walked, or -1 */
 	VEC(const char *) prefix;               /* by region: its part of checkpoint keys, "" if none */
 	const struct active *active;
+	int             nested;                 /* calls made within the outermost one */
 	bool            failed;                 /* something was reported */
 	bool            in_loop;
 	bool            index_read;             /* the loop's index was read as a number: turns may differ */
@@ -129,6 +131,7 @@ struct call {
 	const struct node *node;                        /* the N_CALL */
 	const struct node *sig;                         /* the N_NAMED that declares f */
 	struct param_value *params; int n_params;
+	struct index index;                             /* of `params` */
 	VEC(struct axis_name) axes;                     /* what the axis variables of the signature mean here */
 	VEC(struct rest_name) rests;                    /* and its ...t */
 	bool bad;                                       /* an operand is V_BAD: the result is too */

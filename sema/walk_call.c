@@ -6,10 +6,8 @@
 
 struct param_value *call_param(struct call *c, const char *name)
 {
-	for (int i = 0; i < c->n_params; i++)
-		if (!strcmp(c->params[i].name, name))
-			return &c->params[i];
-	return NULL;
+	int i = index_find(&c->index, name);
+	return i < 0 ? NULL : &c->params[i];
 }
 
 int call_axis(struct call *c, const char *variable)
@@ -172,6 +170,7 @@ static void arguments(struct call *c, struct idents axes)
 	c->params = arena_array(c->w->arena, struct param_value, c->n_params);
 	for (int i = 0; i < c->n_params; i++) {
 		const struct node *p = c->sig->named.params.at[i];
+		index_add(c->w->arena, &c->index, p->field.path.at[0].name);
 		c->params[i] = (struct param_value){ .name = p->field.path.at[0].name, .node = p, .val = val_bad(), .tensor = is_tensor_param(p) };
 	}
 	give_all(c, axes);
@@ -222,10 +221,25 @@ static bool calls_itself(struct walk *w, const struct def *f, struct span at)
 	return false;
 }
 
+enum { DEEPEST = 200, MOST_NESTED = 1 << 16 };
+
+/* Calls within calls: each of a few ops may call the next one twice. */
+static bool calls_too_much(struct walk *w, const struct def *f, struct span at)
+{
+	w->nested = w->active ? w->nested + 1 : 0;
+	if (w->active && w->active->depth > DEEPEST)
+		walk_report(w, DIAG_E0007, at, "calls are nested more than %d deep", DEEPEST);
+	else if (w->nested == MOST_NESTED)
+		walk_report(w, DIAG_E0007, at, "a call makes more than %d others, of `%s` among them", MOST_NESTED, f->name);
+	else
+		return w->nested > MOST_NESTED;
+	return true;
+}
+
 static struct val call_def(struct env *e, struct def *f, const struct node *n, const struct node *label)
 {
 	struct walk *w = e->walk;
-	if (calls_itself(w, f, n->call.f->span))
+	if (calls_itself(w, f, n->call.f->span) || calls_too_much(w, f, n->call.f->span))
 		return val_bad();
 	struct call c = { .env = e, .w = w, .f = f, .node = n, .sig = f->node };
 	bool block = !strcmp(f->kind, "block");
@@ -236,7 +250,7 @@ static struct val call_def(struct env *e, struct def *f, const struct node *n, c
 	int outside = w->region;
 	if (label)
 		w->region = walk_region(w, label->label.name, prefix ? prefix : "", false);
-	struct active frame = { f, w->active };
+	struct active frame = { f, w->active, w->active ? w->active->depth + 1 : 0 };
 	w->active = &frame;
 	struct val out = block ? walk_block_call(&c) : op_call(&c);
 	w->active = frame.outer;

@@ -221,27 +221,40 @@ static void item_set(struct env *e, const struct node *item)
 
 /* ---- when ---- */
 
-/* Whether the items bind `name`, in every branch of a `when` among them. */
-static bool binds(struct nodes items, const char *name)
+/* The names that the items bind, in every branch of a `when` among them. */
+static void bound_by(struct arena *a, struct nodes items, struct index *out)
 {
 	for (int i = 0; i < items.n; i++) {
 		const struct node *item = items.at[i];
-		if (item->kind == N_NAMED && item->named.name.n && item->named.name.at[0].name == name)
-			return true;
-		if (item->kind == N_WHEN && binds(item->when.then, name) && binds(item->when.other, name))
-			return true;
+		struct index then = {0}, other = {0};
+		if (item->kind == N_NAMED && item->named.name.n)
+			index_add(a, out, item->named.name.at[0].name);
+		if (item->kind != N_WHEN)
+			continue;
+		bound_by(a, item->when.then, &then);
+		bound_by(a, item->when.other, &other);
+		for (int k = 0; k < then.n; k++)
+			if (index_find(&other, then.name[k]) >= 0)
+				index_add(a, out, then.name[k]);
 	}
-	return false;
 }
 
 /* What was bound in one branch only is local to it. */
 static void forget_local(struct env *e, int before, struct nodes other)
 {
-	int kept = before;
-	for (int i = before; i < e->names.n; i++)
-		if (binds(other, e->names.at[i].name))
-			e->names.at[kept++] = e->names.at[i];
-	e->names.n = kept;
+	struct arena *a = e->walk->arena;
+	struct index kept = {0};
+	int n = e->names.n;
+	if (n == before)
+		return;
+	bound_by(a, other, &kept);
+	index_cut(&e->index, before);
+	e->names.n = before;
+	for (int i = before; i < n; i++)
+		if (index_find(&kept, e->names.at[i].name) >= 0) {
+			e->names.at[e->names.n++] = e->names.at[i];
+			index_add(a, &e->index, e->names.at[i].name);
+		}
 }
 
 /* After a condition that is not decided: what the branches bind is silently wrong. */

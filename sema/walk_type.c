@@ -133,15 +133,14 @@ int64_t axes_size(const struct program *p, struct axes a)
 
 struct bound *env_find(struct env *e, const char *name)
 {
-	for (int i = 0; i < e->names.n; i++)
-		if (e->names.at[i].name == name)
-			return &e->names.at[i];
-	return NULL;
+	int i = index_find(&e->index, name);
+	return i < 0 ? NULL : &e->names.at[i];
 }
 
 void env_bind(struct env *e, const char *name, struct val v, struct span at)
 {
 	vec_push(e->walk->arena, &e->names, ((struct bound){ .name = name, .val = v, .span = at }));
+	index_add(e->walk->arena, &e->index, name);
 }
 
 void env_define(struct env *e, struct ident name, struct val v)
@@ -174,7 +173,7 @@ static const char *nearest_axis(struct env *e, const char *name)
 	VEC(const char *) names = {0};
 	struct arena *arena = e->walk->arena;
 	for (; e; e = e->parent)
-		for (int i = 0; i < e->names.n; i++)
+		for (int i = 0; i < e->names.n && diag_affords(e->walk->s->sink, name, 1); i++)
 			if (e->names.at[i].val.kind == V_AXIS)
 				vec_push(arena, &names, e->names.at[i].name);
 	return nearest_name(name, names.at, names.n);

@@ -1,6 +1,7 @@
 /* `// deploy: allow CODE reason`: a warning that is wanted, taken back where it is said. The comment is checked itself. */
 #include "diag.h"
 #include "names.h"
+#include <stdlib.h>
 #include <string.h>
 
 static const struct source *file_of(const struct sink *s, struct span at)
@@ -88,25 +89,58 @@ static int line_of(const struct sink *s, struct span at)
 	return line;
 }
 
-/* The line that the comment speaks of: its own, when something stands before it there; else the first one behind it that
- * is not such a comment too. */
-static int target_line(const struct sink *s, int i)
+/* The line that allows[allow] speaks of. */
+struct target { uint32_t file; int line, allow; };
+
+static bool stands_alone(const struct sink *s, const struct allow *a, int line)
 {
-	const struct allow *a = &s->allows.at[i];
 	const struct source *f = file_of(s, a->at);
-	int line = line_of(s, a->at);
-	if (skip_blanks(f, f->lines[line - 1], a->at.lo) != a->at.lo)
-		return line;
-	for (line++; ++i < s->allows.n && s->allows.at[i].at.file == a->at.file && line_of(s, s->allows.at[i].at) == line;)
-		line++;
-	return line;
+	return skip_blanks(f, f->lines[line - 1], a->at.lo) == a->at.lo;
 }
 
-static void take_back(struct sink *s, struct allow *a, int line)
+/* The line that each comment speaks of: its own, when something stands before it there; else the first one behind it that is
+ * not such a comment too. */
+static struct target *find_targets(const struct sink *s)
 {
-	for (int i = 0; i < s->diags.n; i++) {
-		struct diag *d = s->diags.at[i];
-		if (diag_is_error(d->code) || d->at.file != a->at.file || strcmp(diag_code_name(d->code), a->code) != 0 || line_of(s, d->at) != line)
+	struct target *t = arena_array(s->arena, struct target, s->allows.n + 1);
+	int behind = 0;                                 /* the line behind this comment and those right behind it */
+	for (int i = s->allows.n - 1; i >= 0; i--) {
+		const struct allow *a = &s->allows.at[i], *next = i + 1 < s->allows.n ? a + 1 : NULL;
+		int line = line_of(s, a->at);
+		if (!next || next->at.file != a->at.file || line_of(s, next->at) != line + 1)
+			behind = line + 1;
+		t[i] = (struct target){a->at.file, stands_alone(s, a, line) ? behind : line, i};
+	}
+	return t;
+}
+
+static int by_line(const void *a, const void *b)
+{
+	const struct target *x = a, *y = b;
+	return x->file != y->file ? (x->file < y->file ? -1 : 1) : x->line - y->line;
+}
+
+static int by_line_and_order(const void *a, const void *b)
+{
+	const struct target *x = a, *y = b;
+	return by_line(a, b) ? by_line(a, b) : x->allow - y->allow;
+}
+
+/* A warning on a line that a comment of its code speaks of. `t` is sorted. */
+static void take_back(struct sink *s, struct diag *d, const struct target *t)
+{
+	struct target here = {d->at.file, line_of(s, d->at), 0};
+	int lo = 0, hi = s->allows.n;
+	while (lo < hi) {
+		int mid = lo + (hi - lo) / 2;
+		if (by_line(&t[mid], &here) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < s->allows.n && !by_line(&t[lo], &here); lo++) {
+		struct allow *a = &s->allows.at[t[lo].allow];
+		if (strcmp(diag_code_name(d->code), a->code) != 0)
 			continue;
 		a->used = true;
 		if (!d->allowed)
@@ -134,8 +168,11 @@ static void report_unused(struct sink *s, const struct allow *a)
 
 void allow_apply(struct sink *s, bool complete)
 {
-	for (int i = 0; i < s->allows.n; i++)
-		take_back(s, &s->allows.at[i], target_line(s, i));
+	struct target *t = find_targets(s);
+	qsort(t, (size_t)s->allows.n, sizeof *t, by_line_and_order);
+	for (int i = 0; i < s->diags.n && s->allows.n; i++)
+		if (!diag_is_error(s->diags.at[i]->code))
+			take_back(s, s->diags.at[i], t);
 	bool all_found = complete && !s->errors;
 	for (int i = 0; i < s->allows.n; i++) {
 		struct allow *a = &s->allows.at[i];

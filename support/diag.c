@@ -44,14 +44,10 @@ static bool same_span(struct span a, struct span b)
 	return a.file == b.file && a.lo == b.lo && a.hi == b.hi;
 }
 
-static struct diag *reported(const struct sink *s, enum diag_code code, struct span at, const char *message)
+/* What tells a report from all others. */
+static const char *identity(struct sink *s, enum diag_code code, struct span at, const char *message)
 {
-	for (int i = 0; i < s->diags.n; i++) {
-		struct diag *d = s->diags.at[i];
-		if (d->code == code && same_span(d->at, at) && !strcmp(d->message, message))
-			return d;
-	}
-	return NULL;
+	return arena_printf(s->arena, "%d %x %x %x %s", code, at.file, at.lo, at.hi, message);
 }
 
 struct diag *diag_report(struct sink *s, enum diag_code code, struct span at, const char *fmt, ...)
@@ -60,14 +56,16 @@ struct diag *diag_report(struct sink *s, enum diag_code code, struct span at, co
 	va_start(args, fmt);
 	const char *message = arena_vprintf(s->arena, fmt, args);
 	va_end(args);
-	struct diag *d = reported(s, code, at, message);
-	if (d)
-		return d;
-	d = arena_new(s->arena, struct diag);
+	const char *id = identity(s, code, at, message);
+	int first = index_find(&s->reported, id);
+	if (first >= 0)
+		return s->diags.at[first];
+	struct diag *d = arena_new(s->arena, struct diag);
 	d->code = code;
 	d->at = at;
 	d->message = message;
 	vec_push(s->arena, &s->diags, d);
+	index_add(s->arena, &s->reported, id);
 	*(diag_is_error(code) ? &s->errors : &s->warnings) += 1;
 	return d;
 }
@@ -137,6 +135,16 @@ bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *ne
 	diag_help(s, d, "did you mean `%s`?", near);
 	diag_fix(s, d, at, near);
 	return true;
+}
+
+enum { MOST_COMPARED = 64 << 20, LONGEST = 64 };       /* letters by letters, as nearest_name does */
+
+bool diag_affords(struct sink *s, const char *name, int candidates)
+{
+	int64_t length = (int64_t)strnlen(name, LONGEST);
+	if (s->compared < MOST_COMPARED)
+		s->compared += candidates * length * length;
+	return s->compared < MOST_COMPARED;
 }
 
 void diag_fix_delete(struct sink *s, struct diag *d, struct span item)

@@ -2,6 +2,7 @@
 #ifndef DEPLOYC_DIAG_H
 #define DEPLOYC_DIAG_H
 #include <stdio.h>
+#include "names.h"
 #include "source.h"
 
 /* diag.def: X(code, title, explanation[, wrong, repaired]). The letter of the code is its severity: E error, W warning. */
@@ -40,7 +41,9 @@ struct sink {
 	struct arena   *arena;
 	struct sources *sources;
 	VEC(struct diag *) diags;
+	struct index reported;                           /* of `diags`: code, place and message of each */
 	VEC(struct allow) allows;
+	int64_t compared;                                /* see diag_affords */
 	int errors, warnings;                            /* allowed warnings are not counted */
 };
 
@@ -55,6 +58,9 @@ void diag_help(struct sink *s, struct diag *d, const char *fmt, ...) __attribute
 void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replacement);
 /* "did you mean `near`?" with the edit. false, nothing said: near is NULL. */
 bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *near);
+/* Whether to look for the name that was meant by `name` among so many candidates. false: a text with thousands of mistakes has
+ * used up what may be spent on suggestions. */
+bool diag_affords(struct sink *s, const char *name, int candidates);
 /* Takes out an item, with the `;` and the blanks behind it, as the edit. */
 void diag_fix_delete(struct sink *s, struct diag *d, struct span item);
 

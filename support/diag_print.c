@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of lines wider than WIDEST, only WINDOW columns are shown, from MARGIN columns before the first mark on. */
-enum { MAX_LABELS_OF_LINE = 16, WIDEST = 200, WINDOW = 160, MARGIN = 40 };
+/* Of lines wider than WIDEST, only WINDOW columns are shown, from MARGIN columns before the first mark on. Columns are not
+ * counted further away from it than AROUND bytes: a line may have megabytes, and a mark at each word. */
+enum { MAX_LABELS_OF_LINE = 16, WIDEST = 200, WINDOW = 160, MARGIN = 40, AROUND = 4096 };
 
 /* One underline to draw. `primary` is drawn with ^, the others with -. */
 struct mark { struct span at; const char *text; bool primary; int line; };
@@ -16,7 +17,8 @@ struct renderer {
 	bool color;
 	const struct diag *diag;        /* the one that is printed: its severity colours the primary marks */
 	int gutter;                     /* width of the line numbers */
-	int first, end;                 /* columns of the source line that are shown */
+	const char *line, *line_end;    /* the source line, or what of it is near the marks */
+	int first, end;                 /* columns of it that are shown */
 };
 
 /* ---- colours: attributes of ECMA-48 (SGR) --------------------------------------------------------------------------- */
@@ -76,13 +78,20 @@ static void put_text(struct renderer *r, const char *s, const char *end)
 
 /* ---- a source line and its underlines ----------------------------------------------------------------------------- */
 
-static void line_bounds(const struct source *f, int line, const char **start, const char **end)
+/* The line of a mark: its first one. */
+static void find_line(struct renderer *r, const struct source *f, const struct mark *m)
 {
-	uint32_t lo = f->lines[line - 1], hi = line < f->n_lines ? f->lines[line] - 1 : f->size;
+	uint32_t lo = f->lines[m->line - 1], hi = m->line < f->n_lines ? f->lines[m->line] - 1 : f->size;
 	if (hi > lo && f->text[hi - 1] == '\r')
 		hi--;
-	*start = f->text + lo;
-	*end = f->text + hi;
+	if (m->at.lo > lo + AROUND)
+		for (lo = m->at.lo - AROUND; (f->text[lo] & 0xC0) == 0x80;)
+			lo++;
+	if (hi > m->at.lo + AROUND)
+		for (hi = m->at.lo + AROUND; (f->text[hi] & 0xC0) == 0x80;)
+			hi--;
+	r->line = f->text + lo;
+	r->line_end = f->text + hi;
 }
 
 static void put_repeated(FILE *out, char c, int n)
@@ -94,11 +103,10 @@ static void put_repeated(FILE *out, char c, int n)
 /* Columns [*from, *to) of the mark in its first line; at least one. Columns outside the window are not counted. */
 static void mark_columns(const struct renderer *r, const struct source *f, const struct mark *m, int *from, int *to)
 {
-	const char *start, *end, *lo = f->text + m->at.lo, *hi = f->text + m->at.hi;
-	line_bounds(f, m->line, &start, &end);
+	const char *end = r->line_end, *lo = f->text + m->at.lo, *hi = f->text + m->at.hi;
 	lo = lo > end ? end : lo;
 	hi = hi > end ? end : hi;
-	*from = text_columns(start, lo, 0);
+	*from = text_columns(r->line, lo, 0);
 	*to = *from + text_columns(lo, hi, *from);
 	if (*to <= *from)
 		*to = *from + 1;
@@ -162,20 +170,19 @@ static int by_column(const void *a, const void *b)
 static void put_line(struct renderer *r, struct mark *marks, int n)
 {
 	const struct source *f = source_of(r, marks[0].at);
-	const char *start, *end;
-	line_bounds(f, marks[0].line, &start, &end);
 	qsort(marks, (size_t)n, sizeof *marks, by_column);
-	r->end = text_columns(start, end, 0) + 1;
+	find_line(r, f, &marks[0]);
+	r->end = text_columns(r->line, r->line_end, 0) + 1;
 	r->first = 0;
 	if (r->end > WIDEST) {
-		int column = text_columns(start, f->text + marks[0].at.lo, 0);
+		int column = text_columns(r->line, f->text + marks[0].at.lo, 0);
 		r->first = column > MARGIN ? column - MARGIN : 0;
 		r->end = r->end > r->first + WINDOW ? r->first + WINDOW : r->end;
 	}
 	paint(r, FRAME);
 	fprintf(r->out, "%*d | ", r->gutter, marks[0].line);
 	paint(r, PLAIN);
-	put_text(r, start, end);
+	put_text(r, r->line, r->line_end);
 	putc('\n', r->out);
 	put_marks(r, f, marks, n);
 	for (int i = n - 2; i >= 0; i--)

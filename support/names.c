@@ -1,4 +1,4 @@
-/* The table of interned names (open addressing, at most half full), and the search for the name that was meant. */
+/* The table of interned names and indices of names (open addressing, at most half full); the search for the name that was meant. */
 #include "names.h"
 #include <ctype.h>
 #include <stdint.h>
@@ -50,6 +50,65 @@ const char *names_intern(struct names *t, const char *s, size_t n)
 const char *names_str(struct names *t, const char *s)
 {
 	return names_intern(t, s, strlen(s));
+}
+
+/* ---- places by name ----------------------------------------------------------------------------------------------- */
+
+enum { FEW = 16 };      /* names that are found faster without a hash */
+
+/* The slot of a name, or the empty one where it belongs. A slot holds a place, counted from 1. */
+static int *place_of(const struct index *x, const char *name)
+{
+	for (uint64_t i = hash_bytes(name, strlen(name));; i++) {
+		int *slot = &x->slot[i & (uint64_t)(x->slots - 1)];
+		if (!*slot || x->name[*slot - 1] == name || !strcmp(x->name[*slot - 1], name))
+			return slot;
+	}
+}
+
+int index_find(const struct index *x, const char *name)
+{
+	if (x->slots)
+		return *place_of(x, name) - 1;
+	for (int i = 0; i < x->n; i++)
+		if (x->name[i] == name || !strcmp(x->name[i], name))
+			return i;
+	return -1;
+}
+
+static void hash_place(struct index *x, int i)
+{
+	int *slot = place_of(x, x->name[i]);
+	if (!*slot)
+		*slot = i + 1;
+}
+
+static void hash_all(struct arena *a, struct index *x)
+{
+	x->slots = x->slots ? 2 * x->slots : 4 * FEW;
+	x->slot = arena_array(a, int, x->slots);
+	for (int i = 0; i < x->n; i++)
+		hash_place(x, i);
+}
+
+void index_add(struct arena *a, struct index *x, const char *name)
+{
+	vec_room(a, (void **)&x->name, &x->cap, x->n, sizeof *x->name);
+	x->name[x->n++] = name;
+	if (x->n > FEW && 2 * x->n > x->slots)
+		hash_all(a, x);
+	else if (x->slots)
+		hash_place(x, x->n - 1);
+}
+
+/* The last place that was added stands in the way of no other: its slot is emptied without more ado. */
+void index_cut(struct index *x, int n)
+{
+	for (; x->n > n; x->n--) {
+		int *slot = x->slots ? place_of(x, x->name[x->n - 1]) : NULL;
+		if (slot && *slot == x->n)
+			*slot = 0;
+	}
 }
 
 /* ---- the name that was meant -------------------------------------------------------------------------------------- */

@@ -2,6 +2,33 @@
 #include "source.h"
 #include <string.h>
 
+static bool starts_character(char c)
+{
+	return (c & 0xC0) != 0x80;                              /* not a continuation byte of UTF-8 */
+}
+
+static void count_characters(struct arena *a, struct source *f)
+{
+	uint32_t n = 0;
+	f->characters = arena_array(a, uint32_t, f->size / CHARACTERS_EVERY + 1);
+	for (uint32_t i = 0; i < f->size; i++) {
+		if (i % CHARACTERS_EVERY == 0)
+			f->characters[i / CHARACTERS_EVERY] = n;
+		n += starts_character(f->text[i]);
+	}
+	if (f->size % CHARACTERS_EVERY == 0)
+		f->characters[f->size / CHARACTERS_EVERY] = n;
+}
+
+/* Characters before the offset. */
+static uint32_t characters_before(const struct source *f, uint32_t offset)
+{
+	uint32_t i = offset / CHARACTERS_EVERY, n = f->characters[i];
+	for (i *= CHARACTERS_EVERY; i < offset; i++)
+		n += starts_character(f->text[i]);
+	return n;
+}
+
 static void find_lines(struct arena *a, struct source *f)
 {
 	VEC(uint32_t) lines = {0};
@@ -24,6 +51,7 @@ uint32_t sources_add(struct sources *s, const char *path, const char *label, con
 		.size  = (uint32_t)size,
 	};
 	find_lines(s->arena, &f);
+	count_characters(s->arena, &f);
 	vec_push(s->arena, &s->files, f);
 	return (uint32_t)(s->files.n - 1);
 }
@@ -48,9 +76,7 @@ void sources_position(const struct sources *s, struct span at, int *line, int *c
 	uint32_t offset = at.lo < f->size ? at.lo : f->size;
 	int index = line_of(f, offset);
 	*line = index + 1;
-	*column = 1;
-	for (uint32_t i = f->lines[index]; i < offset; i++)
-		*column += (f->text[i] & 0xC0) != 0x80;         /* not a continuation byte of UTF-8 */
+	*column = 1 + (int)(characters_before(f, offset) - characters_before(f, f->lines[index]));
 }
 
 struct span span_join(struct span a, struct span b)

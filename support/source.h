@@ -7,12 +7,14 @@
 
 struct span { uint32_t file, lo, hi; };                /* bytes [lo, hi) of sources.at[file] */
 
+enum { CHARACTERS_EVERY = 512 };
 struct source {
 	const char *path;                              /* where it was read from; "std/ops.deploy" for embedded text */
 	const char *label;                             /* how diagnostics name it: the path as given, or `std.ops` */
 	const char *text;                              /* NUL behind `size` */
 	uint32_t    size;
 	uint32_t   *lines; int n_lines;                /* offset of each line's first byte */
+	uint32_t   *characters;                        /* before each CHARACTERS_EVERY bytes: lines may have megabytes */
 };
 /* The bytes of a file; path NULL: of standard input. At most 64 MiB: the scanner refuses fewer with a report. false: errno,
  * ENODATA for a pipe that nobody writes to. */

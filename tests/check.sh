@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes far formats streams random plans failures scale demo limits alloc clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes far formats streams random plans failures scale demo limits files mutate alloc clang sanitize fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -64,6 +64,8 @@ step failures "$python" tests/e2e/run_failures.py
 step scale "$python" tests/e2e/run_scale.py
 step demo sh tests/demo.sh "$DEPLOYC" "$build/demo"
 step limits "$python" tests/robust/limits.py
+step files "$python" tests/robust/files.py
+step mutate "$python" tests/robust/mutate.py
 step alloc "$python" tests/robust/alloc.py
 step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize

@@ -3,7 +3,9 @@
 library's functions that allocate, in deployc and in jansson (failing_malloc.c, preloaded). Each time deployc says so in one
 line, ends with status 71 and leaves no file behind that is not whole.
     alloc.py            each of the first requests, then ever larger steps
-    alloc.py --all      each request"""
+    alloc.py --all      each request
+    alloc.py --every=N  each N-th
+Words behind are names of commands: only these."""
 import os
 import pathlib
 import shutil
@@ -17,11 +19,14 @@ DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).ab
 SPEC = (ROOT / "samples" / "tiny_llama.deploy").read_text()
 WRONG = (ROOT / "tests" / "golden" / "e0701_kv_cache.deploy").read_text()
 TYPO = (ROOT / "tests" / "golden" / "e0101_typo_in_total.deploy").read_text()
+SMALL = 'schema S { x : Int = 1; y : List(Int) = [x, 2] }\nworkload W : S { x = 3 }\n'
 OUT_OF_MEMORY = 71
 DENSE, GROWTH = 8, 2.2         # each request up to DENSE, then GROWTH times the last one
 
 # name: words behind `deployc`, the status when nothing fails
 COMMANDS = {
+    "small":   (["check", "small.deploy"], 0),
+    "bad":     (["check", "bad.deploy"], 1),
     "check":   (["check", "good.deploy"], 0),
     "wrong":   (["check", "wrong.deploy"], 1),
     "json":    (["check", "--error-format=json", "typo.deploy"], 1),
@@ -41,6 +46,8 @@ class Failed(Exception):
 
 def fill(folder):
     """What the commands read."""
+    (folder / "small.deploy").write_text(SMALL)
+    (folder / "bad.deploy").write_text(SMALL.replace("2]", "z]"))
     (folder / "good.deploy").write_text(SPEC)
     (folder / "wrong.deploy").write_text(WRONG)
     (folder / "typo.deploy").write_text(TYPO)
@@ -82,10 +89,11 @@ def check_failure(status, stderr, files, before, whole, environment_too):
 
 
 def numbers(every):
+    """Each `every`-th; 0: ever fewer."""
     n = 1
     while True:
         yield n
-        n = n + 1 if every or n < DENSE else max(n + 1, int(n * GROWTH))
+        n = n + every if every else n + 1 if n < DENSE else max(n + 1, int(n * GROWTH))
 
 
 def check_command(name, every, variable, environment):
@@ -117,15 +125,17 @@ def preload(folder):
 
 
 def main():
-    every = "--all" in sys.argv[1:]
+    options = [a for a in sys.argv[1:] if a.startswith("--")]
+    every = 1 if "--all" in options else int(options[0].split("=")[1]) if options else 0
+    chosen = [a for a in sys.argv[1:] if a in COMMANDS] or COMMANDS
     passed = failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         ways = {"DEPLOYC_FAIL_ALLOC": {}, "FAIL_MALLOC": preload(pathlib.Path(scratch))}
         for variable, environment in ways.items():
-            for name in COMMANDS:
+            for name in chosen:
                 try:
                     n = check_command(name, every, variable, environment)
-                    print(f"ok   {name}: {variable} up to {n}")
+                    print(f"ok   {name}: {variable} up to {n}", flush=True)
                     passed += 1
                 except Failed as e:
                     print(f"FAIL {name}: {e}")

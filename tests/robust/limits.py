@@ -12,6 +12,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).absolute()
 SECONDS, BYTES = 60, 4 << 30            # of one run
+LIGHT = 1 << 30                         # bytes of one run that is expected to take far less
 MIB = 1 << 20
 GOOD = (ROOT / "samples" / "tiny_llama.deploy").read_text()
 FIELD = "workload W {{ batch = {} }}\n"
@@ -23,21 +24,21 @@ class Failed(Exception):
     """A test that did not hold."""
 
 
-def case(expected, name=None):
+def case(expected, name=None, seconds=SECONDS, room=BYTES):
     """A function of the folder that gives the file to check; `expected`: CLEAN, a code, or words of a message without a code."""
     def add(make):
-        CASES.append((name or make.__name__, expected, make))
+        CASES.append((name or make.__name__, expected, make, seconds, room))
         return make
     return add
 
 
-def text(name, expected, source):
+def text(name, expected, source, seconds=SECONDS, room=BYTES):
     """A case that is one file with this text or these bytes."""
     def make(folder):
         path = folder / "main.deploy"
         path.write_bytes(source if isinstance(source, bytes) else source.encode())
         return path
-    case(expected, name)(make)
+    case(expected, name, seconds, room)(make)
 
 
 # ---- nesting --------------------------------------------------------------------------------------------------------
@@ -80,9 +81,91 @@ text("strays, 4 MiB", "E0001", "`" * (4 * MIB))
 text("name of 4 MiB", "E0101", "model " + "a" * (4 * MIB) + " = NoSuch { }\n")
 text("string of 4 MiB", "E0101", 'use "' + "a" * (4 * MIB) + '.deploy" as a\n')
 text("100 000 declarations", CLEAN, "".join(f"schema S{i} {{ x : Int = {i} }}\n" for i in range(100_000)))
-text("10 000 fields", CLEAN, "schema S {\n" + "".join(f"x{i} : Int = {i}\n" for i in range(10_000)) + "}\n")
-text("10 000 mistakes", "E0101", "".join(f"model M{i} = NoSuch{i} {{ }}\n" for i in range(10_000)))
+text("15 MB of schemas", CLEAN, "".join(f"schema S{i} {{ x : Int = {i} }}\n" for i in range(450_000)), room=3 * LIGHT // 2)
+text("15 MB of list", CLEAN, "schema S { x : List(Int) = [" + "1, " * 5_000_000 + "1] }\n", room=3 * LIGHT // 2)
+text("closers without openers, 200 000", "E0005", "( ] " * 200_000)
 text("list of 100 000", "E0203", GOOD.replace("batch = ", "batch = [" + "1, " * 100_000 + "1] + ", 1))
+
+
+# ---- many of one kind: what is looked up or compared once for each item must not go through all items -------------------------------
+LLAMA = (ROOT / "stdlib" / "llama.deploy").read_text().split("model Llama_3_1_8B")[0].replace("use std.ops { ", "use std.ops { append, ")
+
+
+def each(line, n=100_000):
+    """`line` with $ as 0, 1, ..., and with # as the number behind."""
+    return "".join(line.replace("$", str(i)).replace("#", str(i + 1)) for i in range(n))
+
+
+def many(name, expected, source):
+    text("many " + name, expected, source, room=LIGHT)
+
+
+def model(name, expected, fields="", body="", end="", goals="", plan=""):
+    """A deployment of a Llama of its own with more fields, more in its loop, more behind it; more goals; another plan."""
+    family = LLAMA.replace("  max_ctx  ", fields + "  max_ctx  ", 1).replace("    let h = x + GQA", body + "    let h = x + GQA")
+    family = family.replace("  param norm :", end + "  param norm :").replace("model Llama ", "model Family ")
+    deployment = GOOD.replace("use std.llama { Llama }", "").replace("= Llama {", "= Family {")
+    if plan:
+        deployment = deployment.replace("Megatron { pp = 2; tp = 2 }", "Own").replace("deploy Tiny", "plan Own {\n" + plan + "}\ndeploy Tiny", 1)
+    many(name, expected, family + deployment.replace("  workload = Inf", goals + "  workload = Inf"))
+
+
+many("fields", CLEAN, "schema S {\n" + each("x$ : Int = $\n") + "}\nworkload W : S {\n" + each("x$ = 1\n") + "}\n")
+many("fields not set", "E0202", "schema S {\n" + each("x$ : Int\n") + "}\nworkload W : S { }\ndeploy D { workload = W }\n")
+many("derived fields", CLEAN, "schema S {\nx : Int = 1\n" + each("x$ = x\n") + "}\nworkload W : S { x = 2 }\n")
+many("unknown fields", "E0201", "schema S {\n" + each("x$ : Int = 1\n") + "}\nworkload W : S {\n" + each("y$ = 1\n") + "}\n")
+many("fields, each twice", "E0106", "schema S {\n" + each("x$ : Int\n") * 2 + "}\n")
+many("sets of one record", CLEAN, "schema T { a : Int = 1 }\nschema S { t : T = T {} }\nworkload W : S {\n" + each("t.a = $\n") + "}\n")
+many("enum values", CLEAN, "schema S { x : enum(" + each("v$, ") + "v) = v }\n")
+many("enums", CLEAN, "schema S {\n" + each("x$ : enum(a, b, c) = c\n") + "}\n")
+many("keys of a map", CLEAN, "schema S { x : Map(String, Any) = {\n" + each("k$ = $\n") + "} }\n")
+many("elements", CLEAN, "use std.clusters { CPUHost }\ncluster K = CPUHost {\n" + each("level l$ { count = 1 }\n") + "}\n")
+many("records in a list", CLEAN, "schema T { a : Int = 1 }\nschema S { x : List(T) = [" + "T { a = 2 }, " * 100_000 + "T {}] }\nworkload W : S { }\n")
+many("derived records", CLEAN, "schema S { a : Int = 1 }\nworkload W : S { }\n" + each("workload W$ = W { a = $ }\n"))
+many("preconditions", "E0205", "schema S { a : Int\n" + each('require a > $ : "m"\n', 20_000) + "}\nworkload W : S { a = 0 }\n")
+many("modules", CLEAN, each("use std.ops as o$\n"))
+many("unknown modules", "E0101", each("use std.o$ as o$\n", 20_000))
+many("names of a use", "E0101", "use std.ops { " + each("s$, ", 20_000) + "silu }\n")
+many("ops", CLEAN, each("op f$(x: [...t]) -> [...t] { return x * x }\n"))
+many("deployments", CLEAN, GOOD + each(GOOD[GOOD.index("deploy TinyLlama"):].replace("TinyLlama", "D$"), 800))
+many("bad deployments", "E0202", each("deploy D$ { }\n", 10_000))
+many("permissions", CLEAN, "schema S {\n" + each("// deploy: allow W0512 no reason\nx$ : Int = 1\n", 20_000) + "}\n")
+many("permissions of one line", CLEAN, "// deploy: allow W0512 no reason\n" * 100_000 + GOOD)
+many("mistakes", "E0101", each("model M$ = NoSuch$ { }\n", 20_000))
+many("mistakes, one name", "E0101", each("model M$ = NoSuch { }\n", 20_000))
+many("mistakes, a name of the library", "E0101", each("model M$ = Llama { }\n", 20_000))
+many("mistakes in one line", "E0101", each("model M$ = NoSuch { }; ", 20_000))
+many("kinds that are none", "E0004", each("modle M$ = NoSuch { }\n", 20_000))
+many("types that are none", "E0101", "schema S {\n" + each("x$ : T$ = 1\n", 20_000) + "}\n")
+many("escapes that are none", "E0005", 'schema S { x : String = "' + r"\q" * 20_000 + '" }\n')
+many("declarations of one name", "E0106", "schema S { x : Int }\n" * 20_000)
+many("axes of a type", "E0403", LLAMA.replace("param norm : [d_model]", "param norm : [" + "d_model, " * 3_000 + "d_model]"))
+model("axes", CLEAN, fields=each("axis a$ = 2\n", 10_000))
+model("params", CLEAN, end=each('param p$ : [d_model] from "p$"\n', 10_000))
+model("lets", CLEAN, end=each("let l$ = x + x\n", 20_000))
+model("lets in a row", CLEAN, end="let l0 = x\n" + each("let l# = l$ + x\n", 20_000))
+model("lets of numbers", CLEAN, end=each("let l$ = $\n"))
+model("lets in branches", CLEAN, end="when (true) {\n" + each("let l$ = 1\n") + "} else {\n" + each("let l$ = 2\n") + "}\n")
+model("branches", CLEAN, end=each("when (true) { let l$ = 1 }\n"))
+model("operators in a row", CLEAN, body="x = x + x\n" * 10_000)
+model("blocks called", CLEAN, body=each('x = x + GatedMLP(x) as m$ from "m$"\n', 500))
+model("goals", CLEAN, goals=each("require ttft <= $ ms\n", 10_000))
+model("rules", CLEAN, plan="mesh a = 4\n" + "ffn -> a\n" * 100_000)
+model("mesh axes", CLEAN, plan="mesh a = 4\n" + each("mesh m$ = 1\n", 2_000) + "ffn -> a\n")
+
+# ---- few that make many: chains that a walk would follow to the end of the stack, and doublings ------------------------------------
+DOUBLE = "schema S$ {\n  a : S# = S# {}\n  b : S# = S# {}\n}\n"
+model("operators that wait for each other", CLEAN, body="x = x + x\n" * 3_000)
+many("records, each of the one before", "E0007", "schema S { a : Int = 1 }\nworkload W0 : S { }\n" + each("workload W# = W$ { a = $ }\n"))
+many("records, each of the one behind", "E0007", "schema S { a : Int = 1 }\n" + each("workload W$ = W# { a = $ }\n") + "workload W100000 : S { }\n")
+many("records, each with two", "E0007", each(DOUBLE, 40) + "schema S40 { a : Int = 1 }\nworkload W : S0 { }\n")
+many("lists, each of two", "E0007", "schema S {\n" + each("x$ : Any = [x#, x#]\n", 40) + "x40 : Any = 1\n}\nworkload W : S { }\n")
+CALLS = "use std.ops { embed }\nuse std.decoder { Decoder }\nmodel M : Decoder {\n  vocab = 8\n  layers = 1\n  axis d = 4\n  max_ctx = 8\n" \
+    '  param w : [vocab, d] from "w"\n  let x = f0(embed(w, ids))\n}\n'
+many("ops, each calls the next", "E0007", each("op f$(x: [...t]) -> [...t] { return x + f#(x) }\n")
+     + "op f100000(x: [...t]) -> [...t] { return x }\n" + CALLS)
+many("ops, each calls the next twice", "E0007", each("op f$(x: [...t]) -> [...t] { return f#(f#(x)) }\n", 40)
+     + "op f40(x: [...t]) -> [...t] { return x }\n" + CALLS)
 
 
 # ---- imports --------------------------------------------------------------------------------------------------------
@@ -185,19 +268,19 @@ if os.geteuid():
 
 
 # ---- running --------------------------------------------------------------------------------------------------------
-def bounded():
-    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+def bounded(room):
+    resource.setrlimit(resource.RLIMIT_AS, (room, room))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def check(expected, make):
+def check(expected, make, seconds, room):
     with tempfile.TemporaryDirectory() as scratch:
         path = make(pathlib.Path(scratch))
         try:
-            done = subprocess.run([DEPLOYC, "check", path], capture_output=True, timeout=SECONDS, preexec_fn=bounded,
-                                  stdin=subprocess.DEVNULL)
+            done = subprocess.run([DEPLOYC, "check", path], capture_output=True, timeout=seconds,
+                                  preexec_fn=lambda: bounded(room), stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
-            raise Failed(f"not done after {SECONDS} s") from None
+            raise Failed(f"not done after {seconds} s") from None
     said = done.stderr.decode(errors="replace")
     first = said[:160].splitlines()[0] if said else "nothing"
     if done.returncode not in (0, 1) or (done.returncode == 0) != (expected == CLEAN):
@@ -208,11 +291,11 @@ def check(expected, make):
 
 def main():
     passed = failed = 0
-    for name, expected, make in CASES:
+    for name, expected, make, seconds, room in CASES:
         if sys.argv[1:] and not any(word in name for word in sys.argv[1:]):
             continue
         try:
-            check(expected, make)
+            check(expected, make, seconds, room)
             passed += 1
         except Failed as e:
             print(f"FAIL {name}: {e}")

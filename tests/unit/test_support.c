@@ -56,6 +56,52 @@ static void equal_names_are_one_pointer(void **state)
 	arena_free(&a);
 }
 
+static const char *numbered(struct arena *a, int i)
+{
+	return arena_printf(a, "name%d", i);
+}
+
+static void places_are_found_by_name(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	struct index x = {0};
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(index_find(&x, numbered(&a, i)), -1);
+		index_add(&a, &x, numbered(&a, i));
+		index_add(&a, &x, "again");
+	}
+	assert_int_equal(index_find(&x, "again"), 1);
+	for (int n = 2000; n >= 0; n -= 7) {                    /* below 16, too, those that are left are found */
+		index_cut(&x, n);
+		for (int i = 0; i < 1000; i += 13)
+			assert_int_equal(index_find(&x, numbered(&a, i)), 2 * i < n ? 2 * i : -1);
+	}
+	index_add(&a, &x, "after");
+	assert_int_equal(index_find(&x, "after"), x.n - 1);
+	arena_free(&a);
+}
+
+/* Characters are counted from the nearest of places that are 512 bytes apart. */
+static void columns_of_a_long_line(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	struct text t = {.arena = &a};
+	struct sources sources = {.arena = &a};
+	for (int i = 0; i < 700; i++)
+		text_add(&t, "%s", i == 600 ? "\n" : "a\u00E9");     /* 3 bytes, 2 characters */
+	uint32_t file = sources_add(&sources, "a", "a", t.at, (size_t)t.n);
+	for (int i = 0; i < 700; i++) {
+		int line, column;
+		uint32_t at = (uint32_t)(i <= 600 ? 3 * i : 3 * i - 2);
+		sources_position(&sources, (struct span){file, at, at}, &line, &column);
+		assert_int_equal(line, i <= 600 ? 1 : 2);
+		assert_int_equal(column, i <= 600 ? 2 * i + 1 : 2 * (i - 601) + 1);
+	}
+	arena_free(&a);
+}
+
 static void nearest_names(void **state)
 {
 	(void)state;
@@ -214,6 +260,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arena_memory_is_zeroed_and_aligned), cmocka_unit_test(vectors_and_texts_grow),
 		cmocka_unit_test(equal_names_are_one_pointer), cmocka_unit_test(nearest_names),
+		cmocka_unit_test(places_are_found_by_name), cmocka_unit_test(columns_of_a_long_line),
 		cmocka_unit_test(columns_count_code_points), cmocka_unit_test(a_report_with_all_its_parts),
 		cmocka_unit_test(tabs_and_wide_characters_line_up), cmocka_unit_test(labels_of_one_line_share_it),
 		cmocka_unit_test(a_report_is_made_once), cmocka_unit_test(long_lines_are_cut),
