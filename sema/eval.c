@@ -293,8 +293,6 @@ static struct val eval_quantity(const struct node *e)
 	return val_quantity(x, dims);
 }
 
-enum { MOST_LISTED = 1 << 20 };
-
 static struct val eval_list(struct scope *s, const struct node *e, const struct node *expect)
 {
 	const struct node *element = type_is(expect, "List") ? type_arg(expect, 0) : NULL;
@@ -304,12 +302,7 @@ static struct val eval_list(struct scope *s, const struct node *e, const struct 
 		at[i] = eval(s, e->list.at[i], element);
 		bad |= at[i].kind == V_BAD;
 	}
-	struct val list = val_list(at, e->list.n);
-	if (list.list.all > MOST_LISTED) {
-		sema_report(s->sema, DIAG_E0007, e->span, "a list has more than %d elements, those of lists in it counted", MOST_LISTED);
-		return val_bad();
-	}
-	return bad ? val_bad() : list;
+	return bad ? val_bad() : bounded_list(s->sema, at, e->list.n, e->span);
 }
 
 static struct val eval_index(struct scope *s, const struct node *e)

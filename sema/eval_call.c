@@ -30,10 +30,10 @@ static struct val cycle(struct sema *s, const struct node *e, struct val list, s
 		sema_report(s, DIAG_E0203, e->span, "`cycle` takes a length from 0 to %d, found %s", MOST_ELEMENTS, val_show(s, n));
 		return val_bad();
 	}
-	struct val v = {.kind = V_LIST, .list = {arena_array(s->arena, struct val, n.i + 1), (int)n.i}};
-	for (int i = 0; i < v.list.n; i++)
-		v.list.at[i] = list.list.at[i % list.list.n];
-	return v;
+	struct val *at = arena_array(s->arena, struct val, n.i + 1);
+	for (int i = 0; i < n.i; i++)
+		at[i] = list.list.at[i % list.list.n];
+	return bounded_list(s, at, (int)n.i, e->span);
 }
 
 /* The end of a range, the best element of a list, or the best of several arguments. */

@@ -37,6 +37,7 @@ const char *val_kind_text(struct sema *s, struct val v);        /* "Int", "Data"
 struct val val_quantity(double f, struct dims dims);    /* a Float where the dimensions cancel */
 struct val val_unknown(const char *name);
 struct val val_list(struct val *at, int n);
+struct val bounded_list(struct sema *s, struct val *at, int n, struct span where);      /* E0007 beyond a million elements */
 bool val_equal(struct val a, struct val b);             /* numbers within 1e-12 of each other are equal */
 bool dims_equal(struct dims a, struct dims b);
 bool dims_named(const char *name, struct dims *out);    /* "Bandwidth" */

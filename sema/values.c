@@ -16,6 +16,17 @@ struct val val_list(struct val *at, int n)
 	return (struct val){.kind = V_LIST, .list = {at, n, all < INT32_MAX ? (int)all : INT32_MAX}};
 }
 
+enum { MOST_LISTED = 1 << 20 };
+
+struct val bounded_list(struct sema *s, struct val *at, int n, struct span where)
+{
+	struct val list = val_list(at, n);
+	if (list.list.all <= MOST_LISTED)
+		return list;
+	sema_report(s, DIAG_E0007, where, "a list has more than %d elements, those of lists in it counted", MOST_LISTED);
+	return val_bad();
+}
+
 struct val val_unknown(const char *name) { return (struct val){.kind = V_UNKNOWN, .name = name}; }
 
 /* ---- dimensions --------------------------------------------------------------------------------------------------- */
@@ -321,12 +332,12 @@ static struct val add(struct sema *s, enum bin_op op, struct val a, struct val b
 }
 
 /* One list behind the other. */
-static struct val joined(struct sema *s, struct val a, struct val b)
+static struct val joined(struct sema *s, struct val a, struct val b, struct span at)
 {
-	struct val v = {.kind = V_LIST, .list = {arena_array(s->arena, struct val, a.list.n + b.list.n + 1), a.list.n + b.list.n}};
-	for (int i = 0; i < v.list.n; i++)
-		v.list.at[i] = i < a.list.n ? a.list.at[i] : b.list.at[i - a.list.n];
-	return v;
+	struct val *all = arena_array(s->arena, struct val, a.list.n + b.list.n + 1);
+	for (int i = 0; i < a.list.n + b.list.n; i++)
+		all[i] = i < a.list.n ? a.list.at[i] : b.list.at[i - a.list.n];
+	return bounded_list(s, all, a.list.n + b.list.n, at);
 }
 
 struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
@@ -339,7 +350,7 @@ struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, str
 	if (op == B_DIVIDES && a.kind == V_INT && b.kind == V_INT)
 		return a.i == 0 ? division_by_zero(s, at) : val_bool(a.i == -1 || b.i % a.i == 0);
 	if (op == B_ADD && a.kind == V_LIST && b.kind == V_LIST)
-		return joined(s, a, b);
+		return joined(s, a, b, at);
 	if (!is_number(a) || !is_number(b))
 		return mismatch(s, op, a, b, at);
 	if (a.kind == V_INT && b.kind == V_INT)

@@ -84,6 +84,10 @@ text("100 000 declarations", CLEAN, "".join(f"schema S{i} {{ x : Int = {i} }}\n"
 text("15 MB of schemas", CLEAN, "".join(f"schema S{i} {{ x : Int = {i} }}\n" for i in range(450_000)), room=3 * LIGHT // 2)
 text("15 MB of list", CLEAN, "schema S { x : List(Int) = [" + "1, " * 5_000_000 + "1] }\n", room=3 * LIGHT // 2)
 text("closers without openers, 200 000", "E0005", "( ] " * 200_000)
+text("lists that double", "E0007", "schema S {\n x0 : List(Int) = [1]\n" + "".join(f" x{i} : List(Int) = x{i - 1} + x{i - 1}\n" for i in range(1, 60)) + "}\n"
+     "device D : S { }\n")
+text("lists that repeat", "E0007", "schema S {\n x0 : List(Any) = [1]\n" + "".join(f" x{i} : List(Any) = cycle([x{i - 1}], 16)\n" for i in range(1, 30)) + "}\n"
+     "device D : S { }\n")
 text("list of 100 000", "E0203", GOOD.replace("batch = ", "batch = [" + "1, " * 100_000 + "1] + ", 1))
 
 
