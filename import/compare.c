@@ -3,6 +3,18 @@
 #include "../sema/module.h"
 #include <string.h>
 
+static bool same_list(json_t *list, const char *expected)
+{
+	json_t *wanted = json_loads(expected, 0, NULL);
+	bool same = wanted && json_is_array(list) && json_array_size(list) == json_array_size(wanted);
+	for (size_t i = 0; same && i < json_array_size(wanted); i++) {
+		json_t *a = json_array_get(list, i), *b = json_array_get(wanted, i);
+		same = json_is_number(a) && json_is_number(b) ? same_number(json_number_value(a), json_number_value(b)) : json_equal(a, b);
+	}
+	json_decref(wanted);
+	return same;
+}
+
 static bool agrees(const struct config_entry *c, json_t *v)
 {
 	switch (c->type) {
@@ -11,7 +23,7 @@ static bool agrees(const struct config_entry *c, json_t *v)
 	case CONFIG_INT:    return json_is_number(v) && same_number(json_number_value(v), (double)c->i);
 	case CONFIG_FLOAT:  return json_is_number(v) && same_number(json_number_value(v), c->f);
 	case CONFIG_STRING: return json_is_string(v) && !strcmp(json_string_value(v), c->s);
-	case CONFIG_EMPTY:  return json_is_array(v) && !json_array_size(v);
+	case CONFIG_LIST:   return same_list(v, c->s);
 	}
 	return false;
 }
@@ -23,7 +35,7 @@ static const char *entry_text(struct import *m, const struct config_entry *c)
 	case CONFIG_INT:    return arena_printf(m->arena, "%lld", (long long)c->i);
 	case CONFIG_FLOAT:  return arena_printf(m->arena, "%.15g", c->f);
 	case CONFIG_STRING: return arena_printf(m->arena, "\"%s\"", c->s);
-	case CONFIG_EMPTY:  return "[]";
+	case CONFIG_LIST:   return c->s;
 	case CONFIG_NONE:   break;
 	}
 	return "none";

@@ -53,10 +53,11 @@ static struct agreement agreement_with(struct import *m, struct nodes items)
 	struct agreement a = {0};
 	for (int i = 0; i < items.n; i++) {
 		const struct node *item = items.at[i];
-		if (item->kind != N_SET || !is_literal(item->set.value))
+		const struct node *value = item->kind == N_SET ? node_if_there(item->set.value) : NULL;
+		if (!value || !is_literal(value))
 			continue;
 		json_t *v = json_at(m->root, dotted(m, item->set.path));
-		bool agrees = literal_agrees(v, item->set.value);
+		bool agrees = literal_agrees(v, value);
 		a.with += agrees;
 		a.against += v && !agrees;
 	}
@@ -75,7 +76,8 @@ void collect_entries(struct import *m, struct nodes items)
 		const struct node *item = items.at[i];
 		if (item->kind == N_SET) {
 			const char *name = dotted(m, item->set.path);
-			struct entry e = {name, item->set.value, json_at(m->root, name) != NULL};
+			const struct node *value = node_if_there(item->set.value);
+			struct entry e = {name, value, json_at(m->root, name) != NULL, value != item->set.value};
 			vec_push(m->arena, &m->entries, e);
 		} else if (item->kind == N_WHEN) {
 			bool first = takes_first_branch(m, item);

@@ -6,7 +6,7 @@
 #include "../sema/internal.h"
 
 /* One line of a family's `config` record, in a branch that the file agrees with. */
-struct entry { const char *name; const struct node *value; bool there; };       /* there: the file has it, and not as null */
+struct entry { const char *name; const struct node *value; bool there, optional; };    /* there: the file has it, and not as null */
 /* A field of the model that the file decides. */
 struct setting { const char *field, *text; bool is_number; double number; };
 

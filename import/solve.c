@@ -155,7 +155,7 @@ static bool one_of_its_names_is_there(struct import *m, const char *text)
 static void note_absent(struct import *m, const struct entry *e)
 {
 	const char *text = node_text(m, e->value);
-	if (is_literal(e->value) || one_of_its_names_is_there(m, text))
+	if (e->optional || is_literal(e->value) || one_of_its_names_is_there(m, text))
 		return;
 	for (int i = 0; i < m->absent.n; i++)
 		if (!strcmp(m->absent.at[i], text))

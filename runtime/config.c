@@ -1,12 +1,13 @@
 /* config.json against the constants that the program was compiled for (language.md 2.11): present and different is refused;
- * none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there. */
+ * none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there unless
+ * the value is optional. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "runtime.h"
 
-enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_EMPTY };     /* as in sema/program.h */
+enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST };      /* as in sema/program.h */
 
 /* The value at a path like rope_parameters.rope_theta; NULL when absent. */
 static json_t *find(json_t *root, const char *path)
@@ -27,6 +28,19 @@ static bool same_number(double a, double b)
 	return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b));
 }
 
+/* Element by element, numbers as numbers. */
+static bool same_list(json_t *list, const char *expected)
+{
+	json_t *wanted = json_loads(expected, 0, NULL);
+	bool same = wanted && json_is_array(list) && json_array_size(list) == json_array_size(wanted);
+	for (size_t i = 0; same && i < json_array_size(wanted); i++) {
+		json_t *a = json_array_get(list, i), *b = json_array_get(wanted, i);
+		same = json_is_number(a) && json_is_number(b) ? same_number(json_number_value(a), json_number_value(b)) : json_equal(a, b);
+	}
+	json_decref(wanted);
+	return same;
+}
+
 static bool agrees(const struct plan *plan, const struct dr_config *c, json_t *v)
 {
 	switch (c->type) {
@@ -34,7 +48,7 @@ static bool agrees(const struct plan *plan, const struct dr_config *c, json_t *v
 	case CONFIG_BOOL: return json_is_boolean(v) && json_is_true(v) == (c->b != 0);
 	case CONFIG_INT: return json_is_number(v) && same_number(json_number_value(v), (double)c->i);
 	case CONFIG_FLOAT: return json_is_number(v) && same_number(json_number_value(v), c->f);
-	case CONFIG_EMPTY: return json_is_array(v) && !json_array_size(v);
+	case CONFIG_LIST: return same_list(v, plan_string(plan, c->s));
 	default: return json_is_string(v) && !strcmp(json_string_value(v), plan_string(plan, c->s));
 	}
 }
@@ -46,7 +60,7 @@ static void format_expected(const struct plan *plan, const struct dr_config *c, 
 	case CONFIG_BOOL: snprintf(out, n, "%s", c->b ? "true" : "false"); return;
 	case CONFIG_INT: snprintf(out, n, "%lld", (long long)c->i); return;
 	case CONFIG_FLOAT: snprintf(out, n, "%.17g", c->f); return;
-	case CONFIG_EMPTY: snprintf(out, n, "[]"); return;
+	case CONFIG_LIST: snprintf(out, n, "%s", plan_string(plan, c->s)); return;
 	default: snprintf(out, n, "\"%s\"", plan_string(plan, c->s)); return;
 	}
 }
@@ -129,7 +143,7 @@ void config_check(const struct plan *plan, const char *folder, const struct opti
 		json_t *v = find(root, plan_string(plan, c->name));
 		if (v && !json_is_null(v) && !agrees(plan, c, v))
 			report_difference(plan, c, v, p);
-		if (c->type != CONFIG_NONE && !is_word_of_absent_object(plan, c, root))
+		if (c->type != CONFIG_NONE && !c->optional && !is_word_of_absent_object(plan, c, root))
 			check_there(plan, i, root, o, p);
 	}
 	json_decref(root);

@@ -1,4 +1,4 @@
-/* Functions of scalars: min max sqrt log exp floor ceil abs product (language.md 2.5). */
+/* Functions of scalars: min max sqrt log exp floor ceil abs product (language.md 2.5); of a list: cycle. */
 #include "eval.h"
 #include <math.h>
 #include <string.h>
@@ -16,6 +16,23 @@ static struct val product(struct sema *s, const struct node *e, struct val list)
 	struct val v = val_int(1);
 	for (int i = 0; i < list.list.n; i++)
 		v = arith(s, B_MUL, v, list.list.at[i], e->span);
+	return v;
+}
+
+enum { MOST_ELEMENTS = 4096 };
+
+/* The elements of a list over and over, until there are as many as asked for. */
+static struct val cycle(struct sema *s, const struct node *e, struct val list, struct val n)
+{
+	if (list.kind != V_LIST || !list.list.n)
+		return wrong_argument(s, e, "cycle", "a list of one element or more", list);
+	if (n.kind != V_INT || n.i < 0 || n.i > MOST_ELEMENTS) {
+		sema_report(s, DIAG_E0203, e->span, "`cycle` takes a length from 0 to %d, found %s", MOST_ELEMENTS, val_show(s, n));
+		return val_bad();
+	}
+	struct val v = {.kind = V_LIST, .list = {arena_array(s->arena, struct val, n.i + 1), (int)n.i}};
+	for (int i = 0; i < v.list.n; i++)
+		v.list.at[i] = list.list.at[i % list.list.n];
 	return v;
 }
 
@@ -89,7 +106,7 @@ static struct val function(struct sema *s, const struct node *e, const char *f, 
 
 /* ---- calls -------------------------------------------------------------------------------------------------------- */
 
-static const char *const functions[] = {"sqrt", "log", "exp", "floor", "ceil", "abs", "product", "max", "min"};
+static const char *const functions[] = {"sqrt", "log", "exp", "floor", "ceil", "abs", "product", "cycle", "max", "min"};
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
 static bool is_function(const char *f)
@@ -115,7 +132,7 @@ static struct val unknown_function(struct scope *s, const struct node *callee)
 		diag_help(s->sema->sink, d, "did you mean `%s`?", near);
 		diag_fix(s->sema->sink, d, callee->span, near);
 	} else {
-		diag_help(s->sema->sink, d, "functions of scalars are min, max, sqrt, log, exp, floor, ceil, abs, product");
+		diag_help(s->sema->sink, d, "functions of scalars are min, max, sqrt, log, exp, floor, ceil, abs, product, cycle");
 	}
 	return val_bad();
 }
@@ -152,13 +169,15 @@ struct val eval_call(struct scope *s, const struct node *e)
 		return unknown_function(s, callee);
 	if (!arguments(s, e, f, args, &out))
 		return out;
-	bool several = !strcmp(f, "max") || !strcmp(f, "min");
-	if (several ? n < 1 : n != 1) {
+	bool several = !strcmp(f, "max") || !strcmp(f, "min"), two = !strcmp(f, "cycle");
+	if (several ? n < 1 : n != 1 + two) {
 		sema_report(s->sema, DIAG_E0203, e->span, "`%s` takes %s, found %d", f,
-			    several ? "at least one argument" : "one argument", n);
+			    several ? "at least one argument" : two ? "two arguments" : "one argument", n);
 		return val_bad();
 	}
 	if (several)
 		return extreme(s->sema, e, f[1] == 'a', args, n);
+	if (two)
+		return cycle(s->sema, e, args[0], args[1]);
 	return !strcmp(f, "product") ? product(s->sema, e, args[0]) : function(s->sema, e, f, args[0]);
 }

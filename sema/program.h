@@ -150,8 +150,9 @@ struct loop {
 
 struct config_entry {               /* what the checkpoint's config.json must say */
 	const char *name;               /* rope_parameters.rope_theta */
-	enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_EMPTY /* [] */ } type;
+	enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST /* .s in JSON */ } type;
 	bool b; int64_t i; double f; const char *s;
+	bool optional;                  /* `or none`: the file may be silent */
 	const char *field;              /* text of the expression, to group names of one value: `rope_theta` */
 	struct span span;
 };

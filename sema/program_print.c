@@ -187,11 +187,11 @@ static void print_config(const struct config_entry *c, FILE *out)
 	case CONFIG_STRING:
 		fprintf(out, "\"%s\"", c->s);
 		break;
-	case CONFIG_EMPTY:
-		fputs("[]", out);
+	case CONFIG_LIST:
+		fputs(c->s, out);
 		break;
 	}
-	fputc('\n', out);
+	fputs(c->optional ? " or none\n" : "\n", out);
 }
 
 static void print_tables(const struct program *p, FILE *out)

@@ -312,6 +312,15 @@ static struct val add(struct sema *s, enum bin_op op, struct val a, struct val b
 	return val_quantity(op == B_ADD ? x + y : x - y, dims_of(a));
 }
 
+/* One list behind the other. */
+static struct val joined(struct sema *s, struct val a, struct val b)
+{
+	struct val v = {.kind = V_LIST, .list = {arena_array(s->arena, struct val, a.list.n + b.list.n + 1), a.list.n + b.list.n}};
+	for (int i = 0; i < v.list.n; i++)
+		v.list.at[i] = i < a.list.n ? a.list.at[i] : b.list.at[i - a.list.n];
+	return v;
+}
+
 struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
 {
 	struct val out;
@@ -321,6 +330,8 @@ struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, str
 		return compare(s, op, a, b, at);
 	if (op == B_DIVIDES && a.kind == V_INT && b.kind == V_INT)
 		return a.i == 0 ? division_by_zero(s, at) : val_bool(a.i == -1 || b.i % a.i == 0);
+	if (op == B_ADD && a.kind == V_LIST && b.kind == V_LIST)
+		return joined(s, a, b);
 	if (!is_number(a) || !is_number(b))
 		return mismatch(s, op, a, b, at);
 	if (a.kind == V_INT && b.kind == V_INT)

@@ -1,5 +1,6 @@
 /* Models: their axes, the walk over their items, and what their `config` record says of the checkpoint. */
 #include "walk.h"
+#include <inttypes.h>
 #include <string.h>
 
 static bool lookup(struct scope *s, const char *name, struct span use, struct val *out);
@@ -172,20 +173,60 @@ static void model_axes(struct env *e)
 
 /* ---- config ---- */
 
-/* The text of the expression that gives a field its value. */
+/* The expression that gives a field its value, or NULL. */
+static const struct node *field_expression(const struct field *f)
+{
+	return f->sets.n && !f->sets.at[f->sets.n - 1].is_sub ? f->sets.at[f->sets.n - 1].value : f->init;
+}
+
+/* Its text, without `or none`. */
 static const char *field_text(struct walk *w, const struct field *f)
 {
-	const struct node *value = f->sets.n && !f->sets.at[f->sets.n - 1].is_sub ? f->sets.at[f->sets.n - 1].value : f->init;
+	const struct node *value = field_expression(f);
 	if (!value)
 		return f->name;
-	struct span at = value->span;
+	struct span at = node_if_there(value)->span;
 	return arena_strndup(w->arena, w->s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
+}
+
+static const char *json_string(struct arena *arena, const char *s)
+{
+	struct text out = {.arena = arena};
+	for (text_add(&out, "\""); *s; s++)
+		text_add(&out, *s == '"' || *s == '\\' ? "\\%c" : (unsigned char)*s < ' ' ? "\\u%04x" : "%c", *s);
+	text_add(&out, "\"");
+	return out.at;
+}
+
+/* A list of Bools, numbers and Strings in JSON; NULL for others. */
+static const char *json_list(struct walk *w, struct val list)
+{
+	struct text out = {.arena = w->arena};
+	text_add(&out, "[");
+	for (int i = 0; i < list.list.n; i++) {
+		struct val v = list.list.at[i];
+		text_add(&out, "%s", i ? "," : "");
+		if (v.kind == V_BOOL)
+			text_add(&out, "%s", v.b ? "true" : "false");
+		else if (v.kind == V_INT)
+			text_add(&out, "%" PRId64, v.i);
+		else if (v.kind == V_FLOAT)
+			text_add(&out, "%.17g", v.f);
+		else if (v.kind == V_STRING)
+			text_add(&out, "%s", json_string(w->arena, v.name));
+		else
+			return NULL;
+	}
+	text_add(&out, "]");
+	return out.at;
 }
 
 static void config_entry(struct walk *w, struct record *map, const struct field *f)
 {
 	struct val v = record_get(map, f->name, f->span);
+	const struct node *value = field_expression(f);
 	struct config_entry c = { .name = f->name, .field = field_text(w, f), .span = f->span };
+	c.optional = value && node_if_there(value) != value;
 	switch (v.kind) {
 	case V_BOOL:
 		c.type = CONFIG_BOOL;
@@ -204,15 +245,15 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 		c.s = v.name;
 		break;
 	case V_LIST:
-		c.type = CONFIG_EMPTY;
+		c.type = (c.s = json_list(w, v)) ? CONFIG_LIST : CONFIG_NONE;
 		break;
 	default:
 		break;
 	}
-	if ((v.kind == V_LIST && v.list.n) || (c.type == CONFIG_NONE && v.kind != V_NONE)) {
+	if (c.type == CONFIG_NONE && v.kind != V_NONE) {
 		w->failed = true;
 		if (v.kind != V_BAD)
-			walk_report(w, DIAG_E0203, f->span, "`%s` of a checkpoint's config is a Bool, a number, a String, `[]` or none, found %s",
+			walk_report(w, DIAG_E0203, f->span, "`%s` of a checkpoint's config is a Bool, a number, a String, a list of these or none, found %s",
 			            f->name, walk_show(w, v));
 		return;
 	}

@@ -28,6 +28,9 @@ MODELS = {
                   "expert = 4; expert_ffn = 16; top_k = 2; max_ctx = 512; rope_theta = 10_000.0"),
     "olmoe": ("std.olmoe", "OLMoE", "vocab = 96; layers = 4; d_model = 32; kv_heads = 4; q_group = 2; expert = 8; "
               "expert_ffn = 16; top_k = 2; max_ctx = 512"),
+    "gemma3": ("std.gemma3", "Gemma3", "vocab = 90; layers = 4; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 10; "
+               "ffn = 36; query_scale = 14.0; window = 9; pattern = 3; max_ctx = 512; rope_theta = 10_000.0; rope_factor = 4.0; "
+               "rope_local = 1000.0"),
     "deepseek": ("std.deepseek_v3", "DeepSeek", "vocab = 160; layers = 4; d_model = 32; heads = 8; q_rank = 20; kv_rank = 18; "
                  "nope_dim = 10; rope_dim = 8; v_dim = 12; ffn = 48; expert = 16; expert_ffn = 8; shared = 2; top_k = 4; "
                  "groups = 4; top_groups = 2; first_dense = 1; route_factor = 0.6; max_ctx = 512; yarn_factor = 4.0; "

@@ -99,6 +99,22 @@ MESHES = [
     ("olmoe", "bf16", 1, "Megatron {}", WORKLOAD),
     ("olmoe", "bf16", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", WORKLOAD),
 
+    ("gemma3", "f32", 1, "Megatron {}", WORKLOAD),                                               # windows, two sets of frequencies
+    ("gemma3", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                         # chunks shorter than the window
+    ("gemma3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
+    ("gemma3", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                       # tp beyond the 3 kv heads
+    ("gemma3", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [3, 1] } }", WORKLOAD), # cut behind the layer without a window
+    ("gemma3", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 3] } }", QUEUE),
+    ("gemma3", "f32", 4, "Megatron { pp = 4; pipeline { microbatches = 4 } }", WORKLOAD),
+    ("gemma3", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
+    ("gemma3", "f32", 12, "Megatron { pp = 2; dp = 2; tp = 3; pipeline { microbatches = 2 } }", CHUNK8),
+    ("gemma3", "f32", 6, "Megatron { dp = 2; tp = 3; at mlp { d_model -> tp; ffn -> none } }", CHUNK8),
+    ("gemma3", "f32", 3, "DPAttention { tp = 3 }", QUEUE),
+    ("gemma3", "f32", 6, "DPAttention { dp = 2; tp = 3 }", WORKLOAD),
+    ("gemma3", "f32", 12, "VLLM { dp = 2; pp = 2; tp = 3 }", WORKLOAD),
+    ("gemma3", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("gemma3", "bf16", 6, "Megatron { pp = 2; tp = 3 }", CHUNK8),
+
     ("deepseek", "f32", 1, "Megatron {}", WORKLOAD),                                             # latent cache, dense first layer
     ("deepseek", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
     ("deepseek", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                     # one head a rank

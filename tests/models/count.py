@@ -41,10 +41,10 @@ def experts_of(c):
     return c.get("num_experts") or c["num_local_experts"]
 
 
-def decoder(c, layer):
-    """Layers with two norms each, an embedding, a norm, a head."""
+def decoder(c, layer, tied=False):
+    """Layers with two norms each, an embedding, a norm, a head; `tied` is what a file means that does not say."""
     d = c["hidden_size"]
-    tables = c["vocab_size"] * d * (1 if c.get("tie_word_embeddings") else 2)
+    tables = c["vocab_size"] * d * (1 if c.get("tie_word_embeddings", tied) else 2)
     return c["num_hidden_layers"] * (layer + 2 * d) + tables + d
 
 
@@ -68,6 +68,7 @@ FAMILIES = {
     "mixtral": lambda c: decoder(c, attention(c, "none") + routed(c, c["num_local_experts"], c["intermediate_size"])),
     "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, experts_of(c), c["moe_intermediate_size"])),
     "olmoe": lambda c: decoder(c, attention(c, "of all heads") + routed(c, c["num_experts"], c["intermediate_size"])),
+    "gemma3_text": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
     "deepseek_v3": deepseek,
 }
 

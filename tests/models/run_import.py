@@ -57,9 +57,15 @@ def config_of(model):
 
 
 def as_older_file(config):
-    """The same config.json as transformers 4 wrote it: rope_theta outside, rope_scaling or null."""
+    """The same config.json as transformers 4 wrote it: rope_theta outside, rope_scaling or null. Where layers are of two kinds,
+    the second theta and the pattern of kinds were names of their own, and what goes without saying was not said."""
     rope = dict(config["rope_parameters"])
     kept = {k: v for k, v in config.items() if k != "rope_parameters"}
+    if "sliding_attention" in rope:
+        newer = ("_sliding_window_pattern", "layer_types", "tie_word_embeddings", "use_bidirectional_attention")
+        kept = {k: v for k, v in kept.items() if k not in newer}
+        kept["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = dict(rope["full_attention"])
     theta, scaled = rope.pop("rope_theta"), rope["rope_type"] != "default"
     if rope["rope_type"] == "yarn":
         rope["type"] = rope.pop("rope_type")
@@ -104,6 +110,8 @@ REFUSED = {
     "heads of no group": (changed("Llama_3_1_8B", num_attention_heads=30, head_dim=128), "num_attention_heads is 30"),
     "dense layers between": (changed("Qwen3_30B_A3B", mlp_only_layers=[1]), "mlp_only_layers is [1], and Qwen3MoE has []"),
     "a window": (changed("Mixtral_8x7B", sliding_window=4096), "sliding_window is 4096"),
+    "other kinds of layers": (changed("Gemma3_270M", layer_types=["full_attention"] * 18), "layer_types is [\"full_attention\""),
+    "a head of its own": (changed("Gemma3_1B", tie_word_embeddings=False), "tie_word_embeddings is false, and Gemma3 has true"),
     "more chosen than there are": (changed("Mixtral_8x7B", num_experts_per_tok=9), "top_k picks among the experts"),
     "another family": (changed("Llama_3_1_8B", model_type="gpt2"), "no family of the library has model_type `gpt2`; there are"),
     "no family": (changed("Llama_3_1_8B", model_type=...), "has no model_type"),

@@ -426,6 +426,11 @@ static void wrong_checkpoints_are_refused(void **state)
 	assert_said("config.json: rope_theta is 500000.0, the launcher was compiled for 10000");
 	assert_said("config.json: rope_scaling is {\"factor\":2}, the launcher was compiled for none");
 	assert_said("--unverified=hidden_act");
+	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"kinds\": [\"a\", 2.0]}");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
+	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"kinds\": [\"a\"]}");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
+	assert_said("config.json: kinds is [\"a\"], the launcher was compiled for [\"a\",2]");
 	write_config("{\"hidden_size\": 8.0, \"rope_theta\": 10000}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act")), 0);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hiden_act")), 1);
