@@ -16,7 +16,7 @@ struct chain {
 bool lower_is_rows(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	if (v->op != LOCAL_OP) return v->op == LOCAL_ROUND;
+	if (v->op != LOCAL_OP) return v->op == LOCAL_ROUND || v->op == LOCAL_SHARE;
 	enum op op = lower_source(w, local)->op;
 	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA;
 }
@@ -104,6 +104,10 @@ static int build_op(struct chain *c, int local)
 	if (v->op == LOCAL_ROUND) {
 		int node = build(c, local, v->args[0]);
 		return local == c->root ? node : add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
+	}
+	if (v->op == LOCAL_SHARE) {
+		int part = add_node(c, ROWS_CONST, 0, 0, 0, 1 / (double)atoms_size(w->l, &v->atoms), DTYPE_F32);
+		return add_node(c, ROWS_MUL, build(c, local, v->args[0]), part, 0, 0, DTYPE_F32);
 	}
 	int args[3] = { 0 }, run_over = op_is_reduce(s->op) ? s->over[0] : s->op == OP_IOTA ? v->axes[0] : -1;
 	if (run_over >= 0 && !w->l->program->axes.at[run_over].extent && !w->failed)
