@@ -67,7 +67,7 @@ def as_older_file(config):
         kept["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
         rope = dict(rope["full_attention"])
     theta, scaled = rope.pop("rope_theta"), rope["rope_type"] != "default"
-    if rope["rope_type"] == "yarn":
+    if rope["rope_type"] == "yarn" and config["model_type"] == "deepseek_v3":
         rope["type"] = rope.pop("rope_type")
     return {**kept, "rope_theta": theta, "rope_scaling": rope if scaled else None}
 
@@ -111,6 +111,9 @@ REFUSED = {
     "dense layers between": (changed("Qwen3_30B_A3B", mlp_only_layers=[1]), "mlp_only_layers is [1], and Qwen3MoE has []"),
     "a window": (changed("Mixtral_8x7B", sliding_window=4096), "sliding_window is 4096"),
     "other kinds of layers": (changed("Gemma3_270M", layer_types=["full_attention"] * 18), "layer_types is [\"full_attention\""),
+    "experts in mxfp4": (changed("GPT_OSS_20B", quantization_config={"quant_method": "mxfp4"}),
+                         'quantization_config is {"quant_method":"mxfp4"}, and GPT_OSS has none'),
+    "all layers in a window": (changed("GPT_OSS_20B", layer_types=["sliding_attention"] * 24), "layer_types is [\"sliding_attention\""),
     "a head of its own": (changed("Gemma3_1B", tie_word_embeddings=False), "tie_word_embeddings is false, and Gemma3 has true"),
     "more chosen than there are": (changed("Mixtral_8x7B", num_experts_per_tok=9), "top_k picks among the experts"),
     "another family": (changed("Llama_3_1_8B", model_type="gpt2"), "no family of the library has model_type `gpt2`; there are"),
