@@ -14,7 +14,7 @@ _Static_assert(sizeof(struct dr_param) == 88 && offsetof(struct dr_param, base) 
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
-_Static_assert(sizeof(struct dr_config) == 56 && offsetof(struct dr_config, i) == 24, "config");
+_Static_assert(sizeof(struct dr_config) == 64 && offsetof(struct dr_config, i) == 24, "config");
 _Static_assert(offsetof(struct dr_program, hash) == 16 && sizeof(struct dr_program) % 8 == 0, "program");
 _Static_assert((int)PHASES == DR_PHASES && (int)PHASE_DECODE == DR_DECODE, "phases");
 
@@ -225,8 +225,8 @@ static struct dr_span config(struct blob *b, const struct program *p)
 		const struct config_entry *c = &p->config.at[i];
 		rows[i] = (struct dr_config){
 			.name = blob_string(b, c->name), .field = blob_string(b, c->field), .type = (uint32_t)c->type,
-			.b = c->b, .i = c->i, .f = c->f, .s = blob_string(b, c->s),
-			.optional = c->optional,
+			.b = c->b, .i = c->i, .f = c->f, .s = blob_string(b, c->s), .absent = blob_string(b, c->absent),
+			.absent_holds = c->absent_holds,
 		};
 	}
 	return blob_table(b, rows, p->config.n);

@@ -220,9 +220,8 @@ static void emit_layers(struct step_emitter *e, const struct schedule *s, const 
 	store_layer(e, ir_i64(g, -1));
 }
 
-/* On stage `here` the instructions of `part`; on the others the collective that takes over or hands on the carried value. */
-static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLVMValueRef here,
-                          const struct carried *carried, int collective)
+/* On stage `here` the instructions of `part`; on the others the collectives that take over or hand on the carried values. */
+static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLVMValueRef here, const struct carried *carried, int n, bool send)
 {
 	struct codegen *g = e->g;
 	const struct number none = { .kind = NUMBER_CONST };
@@ -230,18 +229,23 @@ static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLV
 	struct ir_branch branch = if_begin(g, ir_compare(g, LLVMIntEQ, stage, here));
 	emit_instrs(e, part);
 	if_else(g, &branch);
-	LLVMValueRef at = address(e, &carried->at, &none);
-	call_collective(e, collective, carried->op, at, at, &carried->outer, &carried->block, &carried->block);
+	for (int i = 0; i < n; i++) {
+		const struct carried *c = &carried[i];
+		LLVMValueRef at = address(e, &c->at, &none);
+		call_collective(e, send ? c->send : c->recv, c->op, at, at, &c->outer, &c->block, &c->block);
+	}
 	if_end(g, &branch);
 }
 
-static void emit_stages(struct step_emitter *e, const struct schedule *s, const struct step *step, const struct carried *carried)
+static void emit_stages(struct step_emitter *e, const struct schedule *s, const struct step *step, enum phase phase)
 {
 	struct codegen *g = e->g;
+	const struct carried *carried = s->carried[phase].at;
+	int n = s->carried[phase].n;
 	LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
-	emit_at_stage(e, step_part(step, WHERE_FIRST_STAGE, 0), ir_i64(g, 0), carried, carried->recv);
+	emit_at_stage(e, step_part(step, WHERE_FIRST_STAGE, 0), ir_i64(g, 0), carried, n, false);
 	emit_layers(e, s, step);
-	emit_at_stage(e, step_part(step, WHERE_LAST_STAGE, 0), last, carried, carried->send);
+	emit_at_stage(e, step_part(step, WHERE_LAST_STAGE, 0), last, carried, n, true);
 }
 
 void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
@@ -254,7 +258,7 @@ void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
 	store_layer(&e, ir_i64(g, -1));
 	emit_instrs(&e, step_part(step, WHERE_EVERY_STAGE, 0));
 	if (s->stages.n > 1) {
-		emit_stages(&e, s, step, &s->carried[phase]);
+		emit_stages(&e, s, step, phase);
 	} else {
 		emit_instrs(&e, step_part(step, WHERE_FIRST_STAGE, 0));
 		emit_layers(&e, s, step);

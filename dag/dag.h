@@ -45,8 +45,8 @@ struct instr {
 };
 struct instrs { struct instr *at; int n, cap; };
 /* A step's parts in their order: every stage, first stage, one for each body of the loop, last stage. It runs the first;
- * then on the first stage the second, on the others the receive of the carried value; then for each of the stage's layers the
- * body of that layer (schedule.body_of); then on the last stage the last, on the others the send. With one stage neither send
+ * then on the first stage the second, on the others the receives of the carried values; then for each of the stage's layers the
+ * body of that layer (schedule.body_of); then on the last stage the last, on the others the sends. With one stage neither send
  * nor receive exists. */
 struct step { struct instrs *part; int n; };
 struct instrs *step_part(const struct step *s, enum where where, int body);
@@ -72,7 +72,7 @@ struct schedule {
 	VEC(struct atom) atoms; VEC(struct group) groups;
 	VEC(struct kernel) kernels;                     /* equal descriptions once */
 	struct step step[PHASES];
-	struct carried carried[PHASES];                 /* used when there are several stages */
+	VEC(struct carried) carried[PHASES];            /* in the order in which they cross; none when there is one stage */
 	VEC(struct collective) collectives;
 	VEC(const char *) op_names;
 	VEC(struct placed_param) params;

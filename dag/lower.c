@@ -29,6 +29,13 @@ bool lower_is_param(const struct lower *w, int local)
 	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM;
 }
 
+int lower_moved_param(const struct lower *w, int local)
+{
+	int at = local;
+	while (w->ph->values.at[at].op >= LOCAL_ALL_REDUCE && w->ph->values.at[at].op <= LOCAL_SLICE) at = w->ph->values.at[at].args[0];
+	return at != local && lower_is_param(w, at) ? at : -1;
+}
+
 int lower_group(struct lower *w, const struct atoms *a)
 {
 	struct schedule *s = w->s;
@@ -184,10 +191,17 @@ struct phys lower_shape(struct lower *w, int local)
 	return out;
 }
 
-bool lower_is_carried(const struct lower *w, int local)
+int lower_carried_as(const struct lower *w, int local)
 {
 	for (int i = 0; i < w->ph->turns.n; i++)
-		if (w->ph->turns.at[i].next == local) return true;
+		if (w->ph->turns.at[i].next == local) return i % w->n_carry;
+	return -1;
+}
+
+bool lower_in_carry(const struct lower *w, const struct phys *p)
+{
+	for (int i = 0; i < w->n_carry; i++)
+		if (p->buffer >= 0 && p->buffer == w->carry[i].buffer) return true;
 	return false;
 }
 
@@ -202,11 +216,12 @@ int lower_buffer(struct lower *w, int64_t bytes)
 struct phys *lower_define(struct lower *w, int local, struct phys p)
 {
 	const struct local_phase *ph = w->ph;
+	int carry = lower_carried_as(w, local);
 	p.state = PHYS_READY;
 	p.offset = number_const(0);
 	if (local == ph->logits) p.buffer = 1;
 	else if (local == ph->token) p.buffer = 0;
-	else if (w->turn_ends && lower_is_carried(w, local) && phys_same_dims(&p, &w->carry)) p.buffer = w->carry.buffer;
+	else if (w->turn_ends && carry >= 0 && phys_same_dims(&p, &w->carry[carry])) p.buffer = w->carry[carry].buffer;
 	else p.buffer = lower_buffer(w, lower_rows_max(w, &p) * p.row_stride * dtype_bytes(p.dtype));
 	w->phys[local] = p;
 	return &w->phys[local];
@@ -236,7 +251,7 @@ struct argument lower_input(struct lower *w, enum dr_input which, const struct l
 	for (int i = 0; i < like->n_axes; i++) {
 		if (like->axes[i] == p->batch && !atoms_equal(&like->layout.axis[i], &w->l->owners))
 			lower_unsupported(w, p->values.at[like->source].span,
-					  "attention or routing on a rank that holds several owners' sequences");
+					  "attention on a rank that holds several owners' sequences");
 		if (like->axes[i] == p->seq && like->layout.axis[i].n)
 			a.number = (struct number){ NUMBER_INDEX_TOKENS, 4, atoms_size(w->l, &like->layout.axis[i]),
 						    lower_group(w, &like->layout.axis[i]) };

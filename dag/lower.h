@@ -37,13 +37,17 @@ struct moe {
 	struct instrs body;             /* what runs once a round */
 };
 
+/* DR_INPUT_SEQ of several owners, gathered once a step: those of `owners`, whose tokens `tokens` cut. */
+struct gathered { struct atoms owners, tokens; int buffer; };
+
 struct lower {
 	struct local *l; struct local_phase *ph; int phase;
 	struct arena *arena; struct sink *sink; struct schedule *s; const struct target_shape *target;
 	struct phys *phys; int *uses;
 	VEC(struct buffer) buffers;     /* 0: tokens, 1: logits */
 	VEC(struct moe) moes;
-	struct phys carry;              /* what a turn begins with; state PHYS_NONE until the loop is met */
+	VEC(struct gathered) gathered;
+	struct phys *carry; int n_carry;        /* what a turn begins with, by carried value; state PHYS_NONE until the loop is met */
 	bool turn_ends;                 /* nothing else is left to read it: a result may be written over it */
 	bool failed;
 };
@@ -52,6 +56,7 @@ struct lower {
 bool axis_among(const int *axes, int n, int axis);
 struct kernel kernel_of(enum kernel_family family);                     /* all zeros, padding too: descriptions are compared by bytes */
 bool lower_is_param(const struct lower *w, int local);
+int  lower_moved_param(const struct lower *w, int local);               /* the param that a collective or a slice of it made, or -1 */
 /* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* E0918 */
@@ -72,7 +77,10 @@ struct argument arg_number(struct number n);
 struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
 struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like);      /* a step's array, cut as `like`'s tokens are */
-bool lower_is_carried(const struct lower *w, int local);                /* the value at the end of a turn */
+/* DR_INPUT_SEQ for the rows of `local`, of all owners whose tokens the rank holds there. */
+struct argument lower_sequences(struct lower *w, int local);
+int lower_carried_as(const struct lower *w, int local);                 /* the carried value that a turn ends with it; -1: none */
+bool lower_in_carry(const struct lower *w, const struct phys *p);       /* does it lie where a carried value does? */
 struct instrs *lower_part(const struct lower *w, int local);            /* of the step, where the value is computed */
 int  lower_kernel(struct lower *w, const struct kernel *k);             /* equal descriptions once */
 void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n, const char *what);
@@ -84,6 +92,7 @@ bool lower_is_rows(const struct lower *w, int local);   /* pointwise, a reductio
 /* lower_rows.c: the bytes of a value without gaps, computing its chain if it is virtual, copying if it is a view with gaps.
  * `order`: its axes, major to minor, or NULL. */
 const struct phys *lower_ready(struct lower *w, int local, const int *order);
+const struct phys *lower_copied(struct lower *w, int local);            /* of a value that has memory: it moves to a buffer of its own */
 /* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
 void lower_into(struct lower *w, int local, const struct phys *to);
 /* The same to a part of another value; a value that has no memory yet is computed there, and stays. */

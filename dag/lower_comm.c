@@ -79,10 +79,11 @@ static void lower_slice(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys p = *lower_ready(w, v->args[0], NULL);
+	if (p.offset.kind != NUMBER_CONST) p = *lower_copied(w, v->args[0]);    /* an address has one part that depends on the rank */
 	const struct program *g = w->l->program;
 	int group = lower_group(w, &v->atoms), bytes = dtype_bytes(p.dtype);
-	if (p.offset.kind != NUMBER_CONST || p.moe >= 0 || (v->to == g->seq && p.rows.value > 1)) {
-		lower_unsupported(w, lower_source(w, local)->span, "a slice of a slice");
+	if (p.moe >= 0 || (v->to == g->seq && p.rows.value > 1)) {
+		lower_unsupported(w, lower_source(w, local)->span, "a slice of several owners' tokens");
 		return;
 	}
 	bool by_rows = v->to == g->batch || v->to == g->seq || v->to == g->row;
@@ -108,8 +109,8 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 	const struct phys *x = &w->phys[arg];
 	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_RENAME)
 		return false; /* another name of bytes that others may read */
-	return w->uses[arg] == 1 && x->buffer > 1 && x->buffer != w->carry.buffer && x->offset.kind == NUMBER_CONST
-	       && local != w->ph->logits && local != w->ph->token && !lower_is_carried(w, local);
+	return w->uses[arg] == 1 && x->buffer > 1 && !lower_in_carry(w, x) && x->offset.kind == NUMBER_CONST
+	       && local != w->ph->logits && local != w->ph->token && lower_carried_as(w, local) < 0;
 }
 
 static bool is_row_axis(const struct lower *w, int axis)
@@ -160,11 +161,7 @@ void lower_collective(struct lower *w, int local)
 								    [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
 	const struct local_value *v = &w->ph->values.at[local];
 	int arg = v->args[0];
-	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_PARAM) {
-		lower_unsupported(w, w->l->program->params.at[lower_source(w, arg)->param].span,
-				  "a param that its reader wants in another layout (%s)", v->cause);
-		return;
-	}
+	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local).address;
 	if (w->phys[arg].state == PHYS_READY && w->phys[arg].buffer < 0 && w->phys[arg].address.space == DR_SPACE_STATE) {
 		lower_unsupported(w, lower_source(w, arg)->span, "a cache that its reader wants in another layout (%s)",
 				  v->cause);
@@ -198,4 +195,38 @@ void lower_collective(struct lower *w, int local)
 			   .outer = cut.outer,
 			   .block = cut.block };
 	lower_emit(w, local, x.moe, i, arena_printf(w->arena, "%s (%s)", kind_text[kind_of[v->op]], v->cause));
+}
+
+/* Sequences of one owner are what a step brings; those of several are gathered from the ranks that hold them, before the layers. */
+static int gather_sequences(struct lower *w, int local, const struct gathered *g)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	int64_t owners = atoms_size(w->l, &g->owners);
+	struct number tokens = { NUMBER_TOKENS, 1, atoms_size(w->l, &g->tokens), 0 };
+	int buffer = lower_buffer(w, 4 * owners * w->s->chunk[w->phase] / tokens.div);
+	const char *why = "which tokens are padding";
+	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &g->owners), DTYPE_I32, tokens, 4, local, why);
+	w->s->collectives.at[c].per_layer = false;
+	struct argument from = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_SEQ] }, .number = number_const(0) };
+	if (g->tokens.n) from.number = (struct number){ NUMBER_INDEX_TOKENS, 4, tokens.div, lower_group(w, &g->tokens) };
+	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = from, .dst = arg_buffer(buffer), .outer = number_const(1), .block = tokens };
+	i.op = lower_op_name(w, local, arena_printf(w->arena, "all_gather (%s)", why));
+	vec_push(w->arena, step_part(&w->s->step[w->phase], WHERE_EVERY_STAGE, v->body), i);
+	return buffer;
+}
+
+struct argument lower_sequences(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct program *p = w->l->program;
+	const struct atoms *batch = layout_of(v, p->batch), *seq = layout_of(v, p->seq);
+	if (!batch || !seq || atoms_equal(batch, &w->l->owners)) return lower_input(w, DR_INPUT_SEQ, v);
+	struct gathered g = { .tokens = *seq };
+	for (int i = batch->n; i < w->l->owners.n; i++) atoms_add(&g.owners, w->l->owners.at[i]);
+	for (int i = 0; i < w->gathered.n; i++)
+		if (atoms_equal(&w->gathered.at[i].owners, &g.owners) && atoms_equal(&w->gathered.at[i].tokens, &g.tokens))
+			return arg_buffer(w->gathered.at[i].buffer);
+	g.buffer = gather_sequences(w, local, &g);
+	vec_push(w->arena, &w->gathered, g);
+	return arg_buffer(g.buffer);
 }

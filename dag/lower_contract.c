@@ -115,6 +115,12 @@ void lower_contract(struct lower *w, int local)
 	const struct value *s = lower_source(w, local);
 	int arg[2] = { behind_cast(w, v->args[0]), behind_cast(w, v->args[1]) }, pi = lower_is_param(w, arg[1]) ? 1 : 0;
 	int xi = arg[1 - pi], wi = arg[pi];
+	int moved = lower_moved_param(w, arg[0]) >= 0 ? lower_moved_param(w, arg[0]) : lower_moved_param(w, arg[1]);
+	if (moved >= 0) {
+		lower_unsupported(w, w->l->program->params.at[lower_source(w, moved)->param].span,
+				  "a weight that its reader wants in another layout");
+		return;
+	}
 	if (!lower_is_param(w, wi) || lower_is_param(w, xi)) {
 		lower_unsupported(w, s->span, "a contraction of two activations");
 		return;

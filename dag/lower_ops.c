@@ -155,18 +155,27 @@ static void lower_source_value(struct lower *w, int local)
 	w->phys[local] = p;
 }
 
+/* Which of the carried values begins a turn with this one, or is its last value. */
+static int carry_index(const struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	int carry = lower_source(w, local)->op == OP_FINAL ? v->args[0] : local;
+	for (int i = 0; i < w->ph->turns.n; i++)
+		if (w->ph->turns.at[i].carry == carry) return i % w->n_carry;
+	internal_error("%%%d is carried by no turn", local);
+}
+
 static void lower_carry(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	struct phys *p = &w->phys[local];
-	if (w->carry.state == PHYS_NONE) { /* the value before the loop is copied once; the layers then write in place */
-		w->carry = *lower_ready(w, v->args[0], NULL);
-		w->carry.buffer =
-			lower_buffer(w, lower_rows_max(w, &w->carry) * w->carry.row_stride * dtype_bytes(w->carry.dtype));
-		w->carry.offset = number_const(0);
-		lower_into(w, v->args[0], &w->carry);
+	struct phys *carry = &w->carry[carry_index(w, local)];
+	if (carry->state == PHYS_NONE) { /* the value before the loop is copied once; the layers then write in place */
+		*carry = *lower_ready(w, v->args[0], NULL);
+		carry->buffer = lower_buffer(w, lower_rows_max(w, carry) * carry->row_stride * dtype_bytes(carry->dtype));
+		carry->offset = number_const(0);
+		lower_into(w, v->args[0], carry);
 	}
-	*p = w->carry;          /* another body of the loop goes on where the layer before stopped */
+	w->phys[local] = *carry;        /* another body of the loop goes on where the layer before stopped */
 }
 
 void lower_op(struct lower *w, int local)

@@ -261,12 +261,12 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 		     arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
 }
 
-/* Is the carried value read elsewhere than where the result is written? Then it must not be overwritten meanwhile. */
+/* Is a carried value read elsewhere than where the result is written? Then it must not be overwritten meanwhile. */
 static bool reads_out_of_step(const struct chain *c)
 {
 	for (int i = 0; i < c->k->n_inputs; i++) {
 		const struct phys *p = &c->w->phys[c->leaf[i]];
-		if (p->buffer >= 0 && p->buffer == c->w->carry.buffer && !phys_same_dims(p, &c->shape)) return true;
+		if (lower_in_carry(c->w, p) && !phys_same_dims(p, &c->shape)) return true;
 	}
 	return false;
 }
@@ -359,6 +359,11 @@ const struct phys *lower_ready(struct lower *w, int local, const int *order)
 	bool as_is = phys_contiguous(p);
 	for (int i = 0; order && i < p->n_dims; i++) as_is &= p->dim[i].axis == order[i];
 	return as_is ? p : copy_ordered(w, local, order);
+}
+
+const struct phys *lower_copied(struct lower *w, int local)
+{
+	return copy_ordered(w, local, NULL);
 }
 
 void lower_into(struct lower *w, int local, const struct phys *to)

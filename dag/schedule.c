@@ -80,25 +80,25 @@ static void output_buffers(struct lower *w)
 	s->logits_offset = w->buffers.at[1].offset;
 }
 
-/* The value that crosses between stages: sent after a stage's layers, received before them. */
+/* The values that cross between stages: sent after a stage's layers, received before them, in one order. */
 static void set_carried(struct lower *w)
 {
-	if (w->s->stages.n < 2 || !w->ph->turns.n) return;
-	int at = w->ph->turns.at[0].carry;
-	const struct phys *p = &w->carry;
-	struct carried *c = &w->s->carried[w->phase];
-	c->at = (struct address){ DR_SPACE_ACT, w->buffers.at[p->buffer].offset };
-	c->outer = number_const(1);
-	c->block = number_times(p->rows, p->row_stride);
-	c->send =
-		lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows,
-				     p->row_stride * dtype_bytes(p->dtype), at, "the residual stream to the next stage");
-	c->recv = lower_add_collective(w, DR_RECV, w->s->stage_group, p->dtype, p->rows,
-				       p->row_stride * dtype_bytes(p->dtype), at,
-				       "the residual stream from the stage before");
-	c->op = lower_op_name(w, at, "carried to the next stage");
-	int64_t bytes = lower_rows_max(w, p) * p->row_stride * dtype_bytes(p->dtype);
-	if (bytes > w->s->comm_mailbox) w->s->comm_mailbox = round_up(bytes, 64);
+	for (int i = 0; i < w->n_carry && w->s->stages.n > 1; i++) {
+		int at = w->ph->turns.at[i].carry;
+		const struct phys *p = &w->carry[i];
+		const char *name = lower_source(w, at)->name;
+		const char *what = w->n_carry > 1 && name ? name : "the residual stream";
+		struct carried c = { .outer = number_const(1), .block = number_times(p->rows, p->row_stride) };
+		int64_t row = p->row_stride * dtype_bytes(p->dtype), bytes = lower_rows_max(w, p) * row;
+		c.at = (struct address){ DR_SPACE_ACT, w->buffers.at[p->buffer].offset };
+		c.send = lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows, row, at,
+		                              arena_printf(w->arena, "%s to the next stage", what));
+		c.recv = lower_add_collective(w, DR_RECV, w->s->stage_group, p->dtype, p->rows, row, at,
+		                              arena_printf(w->arena, "%s from the stage before", what));
+		c.op = lower_op_name(w, at, "carried to the next stage");
+		if (bytes > w->s->comm_mailbox) w->s->comm_mailbox = round_up(bytes, 64);
+		vec_push(w->arena, &w->s->carried[w->phase], c);
+	}
 }
 
 /* What crosses the cut of a pipeline is the carried value; anything else computed before the loop stays on the first stage. */
@@ -123,6 +123,22 @@ static void check_captures(struct lower *w)
 	}
 }
 
+/* The carried values of a body, of which `first` is the first turn. One alone is computed where it is carried. Of several each may
+ * be made of the others: all are there before the first of them is written. */
+static void end_turn(struct lower *w, int first)
+{
+	w->turn_ends = w->n_carry == 1;
+	for (int i = first; i < first + w->n_carry; i++) {
+		int next = w->ph->turns.at[i].next;
+		if (w->ph->values.at[next].where != WHERE_LAYER)
+			lower_unsupported(w, lower_source(w, next)->span, "a carried value that a turn does not compute");
+		else if (w->n_carry > 1 && lower_in_carry(w, lower_ready(w, next, NULL)) && next != w->ph->turns.at[i].carry)
+			lower_copied(w, next);
+	}
+	for (int i = first; i < first + w->n_carry && !w->failed; i++)
+		lower_into(w, w->ph->turns.at[i].next, &w->carry[i - first]);
+}
+
 /* Outputs and carried values end where they are looked for. */
 static void end_step(struct lower *w)
 {
@@ -134,8 +150,7 @@ static void end_step(struct lower *w)
 		to.offset = number_const(0);
 		lower_into(w, output[i], &to);
 	}
-	w->turn_ends = true;
-	for (int i = 0; i < w->ph->turns.n && !w->failed; i++) lower_into(w, w->ph->turns.at[i].next, &w->carry);
+	for (int i = 0; i < w->ph->turns.n && !w->failed; i += w->n_carry) end_turn(w, i);
 }
 
 static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l,
@@ -147,16 +162,16 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 			   .arena = arena,
 			   .sink = sink,
 			   .s = s,
-			   .target = t,
-			   .carry = { .buffer = -1 } };
+			   .target = t };
 	w.phys = arena_array(arena, struct phys, w.ph->values.n + 1);
 	s->step[phase].n = WHERES - 1 + l->program->loop.n_bodies;
 	s->step[phase].part = arena_array(arena, struct instrs, s->step[phase].n);
 	count_uses(&w);
 	output_buffers(&w);
 	check_captures(&w);
-	if (w.ph->turns.n > l->program->loop.n_bodies)
-		lower_unsupported(&w, l->program->loop.span, "a `repeat` that carries more than one value");
+	w.n_carry = l->program->loop.n_bodies ? w.ph->turns.n / l->program->loop.n_bodies : 0;
+	w.carry = arena_array(arena, struct phys, w.n_carry + 1);
+	for (int i = 0; i < w.n_carry; i++) w.carry[i].buffer = -1;
 	for (int i = 0; i < w.ph->values.n && !w.failed; i++) lower_op(&w, i);
 	if (!w.failed) end_step(&w);
 	if (w.failed) return -1;

@@ -37,7 +37,7 @@ bool literal_agrees(json_t *v, const struct node *literal)
 	}
 }
 
-static const char *dotted(struct import *m, struct path p)
+const char *dotted(struct import *m, struct path p)
 {
 	struct text out = {.arena = m->arena};
 	for (int i = 0; i < p.n; i++)
@@ -53,7 +53,7 @@ static struct agreement agreement_with(struct import *m, struct nodes items)
 	struct agreement a = {0};
 	for (int i = 0; i < items.n; i++) {
 		const struct node *item = items.at[i];
-		const struct node *value = item->kind == N_SET ? node_if_there(item->set.value) : NULL;
+		const struct node *value = item->kind == N_SET ? item->set.value : NULL;
 		if (!value || !is_literal(value))
 			continue;
 		json_t *v = json_at(m->root, dotted(m, item->set.path));
@@ -76,8 +76,7 @@ void collect_entries(struct import *m, struct nodes items)
 		const struct node *item = items.at[i];
 		if (item->kind == N_SET) {
 			const char *name = dotted(m, item->set.path);
-			const struct node *value = node_if_there(item->set.value);
-			struct entry e = {name, value, json_at(m->root, name) != NULL, value != item->set.value};
+			struct entry e = {name, item->set.value, json_at(m->root, name) != NULL};
 			vec_push(m->arena, &m->entries, e);
 		} else if (item->kind == N_WHEN) {
 			bool first = takes_first_branch(m, item);

@@ -2,12 +2,12 @@
 #include "internal.h"
 #include <string.h>
 
-struct nodes family_config(const struct def *d)
+struct nodes family_map(const struct def *d, const char *name)
 {
 	const struct node *n = d->node;
 	for (int i = 0; n->named.tail == TAIL_OF && i < n->named.body.n; i++) {
 		const struct node *item = n->named.body.at[i];
-		if (item->kind == N_SUB && item->sub.path.n == 1 && !strcmp(item->sub.path.at[0].name, "config"))
+		if (item->kind == N_SUB && item->sub.path.n == 1 && !strcmp(item->sub.path.at[0].name, name))
 			return item->sub.body;
 	}
 	return (struct nodes){0};
@@ -16,7 +16,7 @@ struct nodes family_config(const struct def *d)
 /* The `model_type` that a model's config demands, or NULL: it is no family. */
 static const char *model_type(const struct def *d)
 {
-	struct nodes items = !strcmp(d->kind, "model") ? family_config(d) : (struct nodes){0};
+	struct nodes items = !strcmp(d->kind, "model") ? family_map(d, "config") : (struct nodes){0};
 	for (int i = 0; i < items.n; i++) {
 		const struct node *item = items.at[i];
 		if (item->kind == N_SET && item->set.path.n == 1 && !strcmp(item->set.path.at[0].name, "model_type") && item->set.value->kind == N_STR)

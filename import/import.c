@@ -37,7 +37,7 @@ static const char *model_text(struct import *m)
 		return NULL;
 	if (!strcmp(m->name, m->family->name))
 		m->name = arena_printf(m->arena, "%s_checkpoint", m->name);
-	collect_entries(m, family_config(m->family));
+	collect_entries(m, family_map(m->family, "config"));
 	solve(m);
 	find_left(m);
 	const char *text = write_model(m);

@@ -6,7 +6,7 @@
 #include "../sema/internal.h"
 
 /* One line of a family's `config` record, in a branch that the file agrees with. */
-struct entry { const char *name; const struct node *value; bool there, optional; };    /* there: the file has it, and not as null */
+struct entry { const char *name; const struct node *value; bool there; };       /* there: the file has it, and not as null */
 /* A field of the model that the file decides. */
 struct setting { const char *field, *text; bool is_number; double number; };
 
@@ -33,7 +33,8 @@ bool same_number(double a, double b);
 
 /* ---- family.c ---- */
 bool find_family(struct import *m);                             /* false after a message */
-struct nodes family_config(const struct def *d);                /* the items of its `config { }`; none where it has none */
+/* The items of its `config { }`, or of another map; none where it has none. */
+struct nodes family_map(const struct def *d, const char *name);
 
 /* ---- entries.c ---- */
 void collect_entries(struct import *m, struct nodes items);
@@ -41,6 +42,7 @@ void collect_entries(struct import *m, struct nodes items);
 bool literal_agrees(json_t *v, const struct node *literal);
 bool is_literal(const struct node *value);
 const char *node_text(struct import *m, const struct node *e);
+const char *dotted(struct import *m, struct path p);            /* rope_parameters.rope_theta */
 
 /* ---- solve.c ---- */
 void solve(struct import *m);

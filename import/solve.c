@@ -152,10 +152,31 @@ static bool one_of_its_names_is_there(struct import *m, const char *text)
 	return false;
 }
 
+/* What the family says that a file without a name means: the expression in `absent { name = ... }`, or NULL. */
+static const struct node *meant_by_absence(struct import *m, const char *name)
+{
+	struct nodes items = family_map(m->family, "absent");
+	for (int i = 0; i < items.n; i++)
+		if (items.at[i]->kind == N_SET && !strcmp(dotted(m, items.at[i]->set.path), name))
+			return items.at[i]->set.value;
+	return NULL;
+}
+
+/* The field of an entry that the file lacks has what the absence means. */
+static void solve_absent(struct import *m, const struct entry *e)
+{
+	const struct node *meant = e->there ? NULL : meant_by_absence(m, e->name);
+	if (!meant || e->value->kind != N_ID || one_of_its_names_is_there(m, e->value->ident.name))
+		return;
+	struct setting s = {.field = e->value->ident.name, .text = node_text(m, meant)};
+	if (is_field(m, s.field) && !setting_of(m, s.field))
+		vec_push(m->arena, &m->settings, s);
+}
+
 static void note_absent(struct import *m, const struct entry *e)
 {
 	const char *text = node_text(m, e->value);
-	if (e->optional || is_literal(e->value) || one_of_its_names_is_there(m, text))
+	if (is_literal(e->value) || one_of_its_names_is_there(m, text) || meant_by_absence(m, e->name) || (e->value->kind == N_ID && setting_of(m, text)))
 		return;
 	for (int i = 0; i < m->absent.n; i++)
 		if (!strcmp(m->absent.at[i], text))
@@ -170,6 +191,8 @@ void solve(struct import *m)
 		for (int i = 0; i < m->entries.n; i++)
 			progress |= solve_entry(m, &m->entries.at[i]);
 	}
+	for (int i = 0; i < m->entries.n; i++)
+		solve_absent(m, &m->entries.at[i]);
 	for (int i = 0; i < m->entries.n; i++)
 		note_absent(m, &m->entries.at[i]);
 	decoder_settings(m);

@@ -85,7 +85,11 @@ struct dr_map {                                         /* expert map, i32[exper
 	uint64_t offset; uint32_t experts, local; struct dr_span atoms /* u32 */, exchange /* u32 */;
 };
 struct dr_stage { uint32_t layer_begin, layer_end; uint64_t bytes[DR_SPACES]; };
-struct dr_config { struct dr_span name, field; uint32_t type; uint32_t b; int64_t i; double f; struct dr_span s; uint32_t optional, unused; }; /* enum in sema/program.h: none bool int float string list */
+struct dr_config {                                      /* what config.json must say, and what a file without the name means */
+	struct dr_span name, field; uint32_t type, b;   /* enum in sema/program.h: none bool int float string list */
+	int64_t  i; double f; struct dr_span s;
+	struct dr_span absent; uint32_t absent_holds, pad;      /* absent.n 0: nothing is known */
+};
 
 struct dr_program {
 	uint64_t magic; uint32_t version, ranks;

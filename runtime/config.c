@@ -1,6 +1,6 @@
 /* config.json against the constants that the program was compiled for (language.md 2.11): present and different is refused;
- * none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there unless
- * the value is optional. */
+ * none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there, unless
+ * it is known what a file without them means. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -95,7 +95,7 @@ static bool accepted(const struct options *o, const char *name)
 static bool is_word_of_absent_object(const struct plan *plan, const struct dr_config *c, json_t *root)
 {
 	const char *name = plan_string(plan, c->name), *dot = strchr(name, '.');
-	if (!dot || c->type != CONFIG_STRING || plan_string(plan, c->field)[0] != '"')
+	if (!dot || c->type != CONFIG_STRING || strcmp(plan_string(plan, c->field), name) != 0)
 		return false;
 	char *object = strndup(name, (size_t)(dot - name));
 	bool there = is_there(root, object);
@@ -103,7 +103,17 @@ static bool is_word_of_absent_object(const struct plan *plan, const struct dr_co
 	return !there;
 }
 
-/* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command line. */
+/* What a file without any name of a value means; NULL: nothing is known. */
+static const struct dr_config *absent_entry(const struct plan *plan, const char *value)
+{
+	for (uint32_t i = 0; i < plan->head->config.n; i++)
+		if (plan->config[i].absent.n && !strcmp(plan_string(plan, plan->config[i].field), value))
+			return &plan->config[i];
+	return NULL;
+}
+
+/* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command line, or
+ * a file without them means just this value. */
 static void check_there(const struct plan *plan, uint32_t first, json_t *root, const struct options *o, struct problems *p)
 {
 	const char *value = plan_string(plan, plan->config[first].field);
@@ -114,10 +124,15 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, c
 			return;
 	}
 	const char *name = plan_string(plan, plan->config[first].name);
+	const struct dr_config *absent = absent_entry(plan, value);
 	char expected[256];
 	format_expected(plan, &plan->config[first], expected, sizeof expected);
-	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value,
-	        expected, name);
+	if (absent && !absent->absent_holds)
+		problem(p, "config.json: %s is not there, which means %s; the launcher was compiled for %s", name,
+		        plan_string(plan, absent->absent), expected);
+	if (absent)
+		return;
+	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value, expected, name);
 }
 
 /* A name on the command line that the program does not check is a mistake of writing. */
@@ -143,7 +158,7 @@ void config_check(const struct plan *plan, const char *folder, const struct opti
 		json_t *v = find(root, plan_string(plan, c->name));
 		if (v && !json_is_null(v) && !agrees(plan, c, v))
 			report_difference(plan, c, v, p);
-		if (c->type != CONFIG_NONE && !c->optional && !is_word_of_absent_object(plan, c, root))
+		if (c->type != CONFIG_NONE && !is_word_of_absent_object(plan, c, root))
 			check_there(plan, i, root, o, p);
 	}
 	json_decref(root);

@@ -1,6 +1,6 @@
 /* Rank 0's scheduler: which positions of which sequences enter the next step. Sequence i belongs to owner i % owners, with
  * a row of its page table and pages for its longest length from admission until it is done. A step is prefill while any
- * admitted prompt is unfinished, else decode. */
+ * admitted prompt is unfinished, else decode; in a prefill step sequences that decode ride along, each with its one token. */
 #include <stdlib.h>
 #include <string.h>
 #include "runtime.h"
@@ -177,19 +177,34 @@ static void take_piece(struct schedule *s, struct pieces *p, int index, int room
 	q->fed += n;
 }
 
-/* Chooses one owner's pieces of one microbatch. In decode, microbatch m takes the rows of the page table with slot % M == m,
- * so that microbatches are even. */
-static void choose(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner)
+/* Takes pieces of the owner's prompts, or of its sequences that decode, until `most` tokens are there. Of those that decode,
+ * microbatch m takes the rows of the page table with slot % M == m, so that microbatches are even. */
+static void take_pieces(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner, bool prompts, int most)
 {
 	const struct dr_program *h = s->plan->head;
 	for (uint32_t slot = 0; slot < h->seqs; slot++) {
 		int index = s->owner[owner].slot[slot];
-		if (index < 0)
-			continue;
-		bool prompt = prefilling(&s->seq[index]), mine = slot % h->microbatches == (uint32_t)microbatch;
-		if (phase == DR_PREFILL ? prompt : mine)
-			take_piece(s, p, index, (int)h->chunk[phase] - p->tokens, (int)h->max_rows[phase]);
+		bool mine = prompts || slot % h->microbatches == (uint32_t)microbatch;
+		if (index >= 0 && mine && prefilling(&s->seq[index]) == prompts)
+			take_piece(s, p, index, most - p->tokens, (int)h->max_rows[phase]);
 	}
+}
+
+static bool owner_prefilling(const struct schedule *s, int owner)
+{
+	for (uint32_t slot = 0; slot < s->plan->head->seqs; slot++)
+		if (s->owner[owner].slot[slot] >= 0 && prefilling(&s->seq[s->owner[owner].slot[slot]]))
+			return true;
+	return false;
+}
+
+/* Chooses one owner's pieces of one microbatch. Half of a chunk at least is for prompts, so that they end whatever decodes. */
+static void choose(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner)
+{
+	int chunk = (int)s->plan->head->chunk[phase];
+	take_pieces(s, p, phase, microbatch, owner, false, owner_prefilling(s, owner) ? chunk / 2 : chunk);
+	if (phase == DR_PREFILL)
+		take_pieces(s, p, phase, microbatch, owner, true, chunk);
 }
 
 static int32_t token_at(const struct sequence *q, int position)

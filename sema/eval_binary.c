@@ -1,11 +1,6 @@
 /* Binary operators of scalar expressions: logic, ranges, membership; arithmetic is in values.c. */
 #include "eval.h"
 
-const struct node *node_if_there(const struct node *e)
-{
-	return e->kind == N_BIN && e->bin.op == B_OR && e->bin.b->kind == N_NONE ? e->bin.a : e;
-}
-
 /* `and`, `or`: an operand that decides by itself does so though the other is unknown. */
 static struct val logic(struct scope *s, const struct node *e)
 {

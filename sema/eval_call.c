@@ -19,7 +19,7 @@ static struct val product(struct sema *s, const struct node *e, struct val list)
 	return v;
 }
 
-enum { MOST_ELEMENTS = 4096 };
+enum { MOST_ELEMENTS = MAX_TURNS };         /* as many as a model may have layers */
 
 /* The elements of a list over and over, until there are as many as asked for. */
 static struct val cycle(struct sema *s, const struct node *e, struct val list, struct val n)

@@ -112,8 +112,6 @@ struct scope {
 };
 /* Evaluates; `expect`: an N_TYPE that decides enum symbols and regions, or NULL. V_BAD after a report. */
 struct val eval(struct scope *s, const struct node *e, const struct node *expect);
-/* `x or none`, in a record of any values: x, which may be missing where the record is compared with. Otherwise e itself. */
-const struct node *node_if_there(const struct node *e);
 bool scope_find(struct scope *s, const char *name, struct span use, struct val *out);   /* innermost first, then the module */
 /* Scalar arithmetic and comparison with dimensions: E0302, E0203 at `at`. */
 struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at);

@@ -152,8 +152,8 @@ struct config_entry {               /* what the checkpoint's config.json must sa
 	const char *name;               /* rope_parameters.rope_theta */
 	enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST /* .s in JSON */ } type;
 	bool b; int64_t i; double f; const char *s;
-	bool optional;                  /* `or none`: the file may be silent */
-	const char *field;              /* text of the expression, to group names of one value: `rope_theta` */
+	const char *field;              /* text of the expression, to group names of one value: `rope_theta`; of a literal, the name */
+	const char *absent; bool absent_holds;  /* what a file without the name means, NULL: nothing; is it this value? */
 	struct span span;
 };
 

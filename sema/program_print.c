@@ -191,7 +191,9 @@ static void print_config(const struct config_entry *c, FILE *out)
 		fputs(c->s, out);
 		break;
 	}
-	fputs(c->optional ? " or none\n" : "\n", out);
+	if (c->absent)
+		fprintf(out, " absent %s", c->absent);
+	fputc('\n', out);
 }
 
 static void print_tables(const struct program *p, FILE *out)

@@ -162,8 +162,6 @@ static struct val map_value(struct record *r, struct field *f, struct layer *l, 
 static struct val expression_value(struct record *r, struct field *f, struct layer *l, const struct node *e)
 {
 	f->value_span = e->span;
-	if (record_is_map(r) && type_is(f->type, "Any"))
-		e = node_if_there(e);
 	if (e->kind == N_RECORD && is_map_type(f))
 		return map_value(r, f, l, e);
 	return eval(record_scope(r, l), e, f->type);

@@ -179,13 +179,13 @@ static const struct node *field_expression(const struct field *f)
 	return f->sets.n && !f->sets.at[f->sets.n - 1].is_sub ? f->sets.at[f->sets.n - 1].value : f->init;
 }
 
-/* Its text, without `or none`. */
+/* Its text; the name where it is a literal, which is not a value that several names could stand for. */
 static const char *field_text(struct walk *w, const struct field *f)
 {
 	const struct node *value = field_expression(f);
-	if (!value)
+	if (!value || value->kind == N_STR || value->kind == N_TRUE || value->kind == N_FALSE || value->kind == N_NUM || value->kind == N_LIST)
 		return f->name;
-	struct span at = node_if_there(value)->span;
+	struct span at = value->span;
 	return arena_strndup(w->arena, w->s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
 }
 
@@ -224,9 +224,7 @@ static const char *json_list(struct walk *w, struct val list)
 static void config_entry(struct walk *w, struct record *map, const struct field *f)
 {
 	struct val v = record_get(map, f->name, f->span);
-	const struct node *value = field_expression(f);
 	struct config_entry c = { .name = f->name, .field = field_text(w, f), .span = f->span };
-	c.optional = value && node_if_there(value) != value;
 	switch (v.kind) {
 	case V_BOOL:
 		c.type = CONFIG_BOOL;
@@ -260,6 +258,34 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 	vec_push(w->arena, &w->p->config, c);
 }
 
+/* `absent { name = value }`: what a file that lacks a name of `config` means. */
+static void absent_entry(struct walk *w, struct record *map, struct record *config, const struct field *f)
+{
+	struct val v = record_get(map, f->name, f->span);
+	const char **names = arena_array(w->arena, const char *, w->p->config.n + 1);
+	w->failed = w->failed || v.kind == V_BAD;
+	for (int i = 0; i < w->p->config.n; i++) {
+		struct config_entry *c = &w->p->config.at[i];
+		names[i] = c->name;
+		if (strcmp(c->name, f->name) != 0)
+			continue;
+		c->absent = walk_show(w, v);
+		c->absent_holds = val_equal(v, record_get(config, c->name, f->span));
+		return;
+	}
+	struct diag *d = walk_report(w, DIAG_E0201, f->span, "`absent` has `%s`, which `config` does not name", f->name);
+	diag_suggest(w->s->sink, d, f->span, nearest_name(f->name, names, w->p->config.n));
+}
+
+static void model_absent(struct walk *w, struct record *config)
+{
+	struct field *f = record_field(w->model, names_str(w->s->names, "absent"));
+	struct val v = f ? record_get(w->model, f->name, f->span) : val_none();
+	w->failed = w->failed || v.kind == V_BAD;
+	for (int i = 0; v.kind == V_RECORD && i < v.record->fields.n; i++)
+		absent_entry(w, v.record, config, v.record->fields.at[i]);
+}
+
 static void model_config(struct walk *w)
 {
 	struct field *f = record_field(w->model, "config");
@@ -267,9 +293,11 @@ static void model_config(struct walk *w)
 		return;
 	struct val v = record_get(w->model, f->name, f->span);
 	w->failed = w->failed || v.kind == V_BAD;
-	if (v.kind == V_RECORD)
-		for (int i = 0; i < v.record->fields.n; i++)
-			config_entry(w, v.record, v.record->fields.at[i]);
+	if (v.kind != V_RECORD)
+		return;
+	for (int i = 0; i < v.record->fields.n; i++)
+		config_entry(w, v.record, v.record->fields.at[i]);
+	model_absent(w, v.record);
 }
 
 /* ---- the model ---- */

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes far random plans failures scale demo limits alloc clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes far formats streams random plans failures scale demo limits alloc clang sanitize fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -53,10 +53,12 @@ step golden "$python" tests/golden/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
 step forms "$python" tests/forms/run.py
-step inference "$python" tests/inference/run.py 150
+step inference "$python" tests/inference/run.py 1000
 step meshes "$python" tests/e2e/run_meshes.py
 step far env DEPLOY_DEVICE=far "$python" tests/e2e/run_meshes.py
-step random "$python" tests/e2e/run_random.py 30
+step formats "$python" tests/e2e/run_formats.py
+step streams "$python" tests/e2e/run_streams.py
+step random "$python" tests/e2e/run_random.py 40
 step plans "$python" tests/plans/run.py
 step failures "$python" tests/e2e/run_failures.py
 step scale "$python" tests/e2e/run_scale.py

@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -103,7 +104,7 @@ class Run:
 
 
 def run_launcher(launcher, model, prompts, steps, folder, threads=1):
-    """Runs prompts together and gives what was printed and the logits [prompt, step, vocab]."""
+    """Runs prompts together and gives what was printed and the logits [prompt, step, vocab]. `model`: a fixture or a folder."""
     logits = folder / "logits.npy"
     logits.unlink(missing_ok=True)
     command = [launcher, "run", "--weights", FIXTURES / model, "--max-tokens", str(steps), "--logits", logits,
@@ -119,6 +120,31 @@ def run_launcher(launcher, model, prompts, steps, folder, threads=1):
     if not logits.exists():
         raise Failed("the launcher wrote no logits")
     return Run(done.stdout), np.load(logits)
+
+
+def write_safetensors(path, tensors, dtype="F32"):
+    """Arrays by name; F8 formats are given as their bytes."""
+    header, offset = {}, 0
+    for name, tensor in tensors.items():
+        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [offset, offset + tensor.nbytes]}
+        offset += tensor.nbytes
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            file.write(tensor.tobytes())
+
+
+def read_safetensors(path):
+    """Arrays by name, of a file of F32 tensors."""
+    data = path.read_bytes()
+    size, = struct.unpack_from("<Q", data)
+    tensors = {}
+    for name, entry in json.loads(data[8:8 + size]).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            tensors[name] = np.frombuffer(data[8 + size + begin:8 + size + end], np.float32).reshape(entry["shape"])
+    return tensors
 
 
 class Expected:

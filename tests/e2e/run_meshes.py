@@ -13,6 +13,7 @@ from harness import WORKLOAD, Expected, Failed, Folder, Report, compile_spec, ne
 TOLERANCE = 2e-5                # of logits in f32, relative to the largest: that transformers itself has is 1e-6
 BATCH = [0, 1, 2, 1, 0, 2]      # prompts of the fixture that run together
 FOLDED = "at moe { expert -> tp; expert_ffn -> none }"
+TP_MOE = "at moe { batch -> none; expert -> none; expert_ffn -> dp * tp }"
 NO_SP = "at residual { seq -> none }"
 CHUNK8 = WORKLOAD.replace("chunk = 64", "chunk = 8")
 CHUNK4 = WORKLOAD.replace("chunk = 64", "chunk = 4")
@@ -52,6 +53,9 @@ MESHES = [
     ("mixtral", "f32", 16, "FoldedEP { pp = 2; ep = 2; tp = 4 }", WORKLOAD),                     # one expert a rank, tokens by seq
     ("mixtral", "f32", 16, "Megatron { pp = 2; dp = 2; ep = 2; tp = 2; pipeline { microbatches = 2 } }", CHUNK8),
     ("mixtral", "f32", 2, "Megatron { ep = 2 }", QUEUE),
+    ("mixtral", "f32", 4, f"SGLang {{ dp = 2; tp = 2; {TP_MOE} }}", CHUNK8),                      # tokens of both owners on each rank
+    ("mixtral", "f32", 8, "Megatron { pp = 2; dp = 2; tp = 2; at moe { batch -> none; expert -> dp }; pipeline { microbatches = 2 } }",
+     WORKLOAD),
     ("mixtral", "bf16", 1, "Megatron {}", WORKLOAD),
     ("mixtral", "bf16", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", WORKLOAD),
     ("mixtral", "bf16", 8, "Megatron { pp = 2; ep = 2; tp = 2; comm { reduce = f32 } }", WORKLOAD),
@@ -104,7 +108,7 @@ MESHES = [
     ("gemma3", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                         # chunks shorter than the window
     ("gemma3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
     ("gemma3", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                       # tp beyond the 3 kv heads
-    ("gemma3", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [3, 1] } }", WORKLOAD), # cut behind the layer without a window
+    ("gemma3", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [3, 1] } }", WORKLOAD), # cut where layers change
     ("gemma3", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 3] } }", QUEUE),
     ("gemma3", "f32", 4, "Megatron { pp = 4; pipeline { microbatches = 4 } }", WORKLOAD),
     ("gemma3", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
@@ -152,6 +156,7 @@ MESHES = [
     ("deepseek", "f32", 4, "DPAttention { dp = 2; tp = 2 }", WORKLOAD),
     ("deepseek", "f32", 16, "DPAttention { dp = 4; tp = 4 }", WORKLOAD),                         # one expert a rank
     ("deepseek", "f32", 16, "DPAttention { pp = 2; dp = 2; tp = 4; pipeline { stages = [1, 3] } }", CHUNK8),
+    ("deepseek", "f32", 8, "DPAttention { dp = 2; tp = 4; at moe { batch -> none; expert -> dp * tp } }", WORKLOAD),
     ("deepseek", "f32", 2, "DPAttention { tp = 2 }", QUEUE),
     ("deepseek", "bf16", 1, "Megatron {}", WORKLOAD),
     ("deepseek", "bf16", 8, "DPAttention { dp = 2; tp = 4 }", WORKLOAD),

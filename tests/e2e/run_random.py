@@ -9,13 +9,12 @@ import math
 import pathlib
 import random
 import re
-import struct
 import subprocess
 import sys
 
 import numpy as np
 
-from harness import DEPLOYC, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher
+from harness import DEPLOYC, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher, write_safetensors
 
 TOLERANCE = 2e-4                # of logits, relative to the largest
 STEPS = 4                       # tokens that each prompt is continued by
@@ -23,18 +22,6 @@ REFUSED = re.compile(r"error\[(E05\d\d|E060\d|E0901|E0904|E0918)\]")    # a plan
 
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------
-def write_safetensors(path, tensors):
-    header, offset = {}, 0
-    for name, tensor in tensors.items():
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, offset + tensor.nbytes]}
-        offset += tensor.nbytes
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for tensor in tensors.values():
-            file.write(tensor.tobytes())
-
-
 def attention_shapes(m):
     heads, kv, d = m["kv_heads"] * m["q_group"] * m["head_dim"], m["kv_heads"] * m["head_dim"], m["d_model"]
     return {"self_attn.q_proj": (heads, d), "self_attn.k_proj": (kv, d), "self_attn.v_proj": (kv, d), "self_attn.o_proj": (d, heads)}

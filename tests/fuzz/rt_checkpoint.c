@@ -45,10 +45,11 @@ static void read_folder(const char *folder)
 /* A program that asks for a value of each type; offsets are into `text`. */
 static void read_config(const char *folder)
 {
-	static const unsigned char text[] = "a\0rope.theta\0c.d.e\0model_type\0llama";
+	static const unsigned char text[] = "a\0rope.theta\0c.d.e\0model_type\0llama\0[1,\"a\"]";
 	static const struct dr_config asked[] = {
 		{ .name = { 0, 1 }, .field = { 0, 1 }, .type = 1, .b = 1 }, { .name = { 2, 10 }, .field = { 2, 10 }, .type = 3, .f = 1e4 },
 		{ .name = { 13, 5 }, .field = { 13, 5 }, .type = 2, .i = 7 }, { .name = { 19, 10 }, .field = { 19, 10 }, .type = 4, .s = { 30, 5 } },
+		{ .name = { 13, 5 }, .field = { 0, 1 }, .type = 5, .s = { 36, 7 }, .absent = { 36, 7 } },
 	};
 	struct dr_program head = { .config.n = sizeof asked / sizeof *asked };
 	struct plan plan = { .blob = text, .head = &head, .config = asked };

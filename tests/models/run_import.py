@@ -2,7 +2,8 @@
 """`deployc import`: the models of the fixtures run with their checkpoints and say what transformers says, the models of
 published config.json files have the right number of parameters, and what cannot be imported is refused by name.
 
-    run_import.py [WORD ...]    only the cases whose name contains a word
+    run_import.py [WORD ...]        only the cases whose name contains a word
+    run_import.py --transformers    ABSENT below against the configurations that Hugging Face transformers makes
 """
 import json
 import pathlib
@@ -15,6 +16,21 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 from count import count                                                                         # noqa: E402
 from harness import DEPLOYC, FIXTURES, Expected, Failed, Folder, Report, compile_spec, need_deployc, run_launcher  # noqa: E402
 
+# What transformers takes for a name that a config.json lacks (--transformers asks it); None: hidden_size / heads.
+COMMON = {"tie_word_embeddings": False, "hidden_act": "silu", "rope_theta": 10000.0}
+ABSENT = {
+    "llama": {**COMMON, "head_dim": None, "rms_norm_eps": 1e-6, "attention_bias": False, "mlp_bias": False},
+    "mixtral": {**COMMON, "head_dim": None, "rms_norm_eps": 1e-5, "rope_theta": 1e6},
+    "qwen3": {**COMMON, "head_dim": 128, "rms_norm_eps": 1e-6, "attention_bias": False, "use_sliding_window": False},
+    "qwen3_moe": {**COMMON, "head_dim": None, "norm_topk_prob": False, "decoder_sparse_step": 1, "mlp_only_layers": [], "rms_norm_eps": 1e-6,
+                  "attention_bias": False, "use_sliding_window": False},
+    "olmoe": {**COMMON, "norm_topk_prob": False, "rms_norm_eps": 1e-5, "attention_bias": False},
+    "gemma3": {"head_dim": 256, "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 256, "sliding_window": 4096, "attention_bias": False,
+               "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True, "use_bidirectional_attention": False},
+    "gpt_oss": {**COMMON, "head_dim": 64, "swiglu_alpha": 1.702, "swiglu_limit": 7.0, "sliding_window": 128, "rms_norm_eps": 1e-5,
+                "rope_theta": 150000.0, "attention_bias": True},
+    "deepseek": {**COMMON, "norm_topk_prob": True, "rms_norm_eps": 1e-6, "attention_bias": False},
+}
 PUBLISHED = json.loads((HERE / "published.json").read_text())
 SPEC = """use "{file}" as found
 use std.clusters {{ CPUHost }}
@@ -92,12 +108,55 @@ def run_published(name, folder):
     for field in ("initializer_range", "use_cache"):
         if f"//   {field} = " not in text or f"not expressed: {field} = " not in said:
             raise Failed(f"{field} is not listed as left")
-    if config["model_type"] in ("llama", "mixtral") and "head_dim" not in config and "//   head_dim\n" not in text:
-        raise Failed("head_dim, which the file lacks, is not listed")
+    if "Not in config.json" in text:
+        raise Failed("a published file is said to lack something that it means")
     (folder / "check.deploy").write_text(spec_of(config, name))
     done = subprocess.run([DEPLOYC, "check", folder / "check.deploy"], capture_output=True, text=True, timeout=20)
     if done.returncode:
         raise Failed(done.stderr.strip()[:300])
+
+
+def meant(config, model, name):
+    value = ABSENT[model][name]
+    return config["hidden_size"] // config["num_attention_heads"] if value is None else value
+
+
+def run_absent(model, name, folder):
+    """A file without a name runs if what it then means is what the launcher was compiled for, and is refused if not."""
+    config, found = config_of(model), model + "_absent"
+    launcher = folder / f"{model}_absent_run"
+    if not launcher.exists():
+        imported(config, folder, found)
+        compile_spec(spec_of(config, found), folder, launcher.name)
+        for file in FIXTURES.glob(f"{model}/*.safetensors*"):
+            (folder / found / file.name).symlink_to(file)
+    value = config.pop(name, ABSENT[model][name])
+    if name == "rope_theta":
+        value = config["rope_parameters"].pop(name)
+    (folder / found / "config.json").write_text(json.dumps(config))
+    done = subprocess.run([launcher, "run", "--weights", folder / found, "--ids", "1,2", "--max-tokens", "1"], capture_output=True, text=True,
+                          timeout=60)
+    same = value == meant(config, model, name)
+    if same and done.returncode:
+        raise Failed(f"refused, though its absence means {value}: {done.stderr.strip()[:200]}")
+    if not same and (done.returncode == 0 or f"{name} is not there, which means" not in done.stderr):
+        raise Failed(f"runs, though its absence does not mean {value}" if done.returncode == 0 else done.stderr.strip()[:200])
+    text, _ = imported(config, folder, f"{model}_lacks")
+    if "Not in config.json" in text:
+        raise Failed("the imported model says that the file lacks something that it means")
+
+
+def ask_transformers(model, name):
+    from transformers import AutoConfig
+    config = {k: v for k, v in config_of(model).items() if k != name}
+    rope = {k: v for k, v in config["rope_parameters"].items() if k != name}
+    made = AutoConfig.for_model(**{**config, "rope_parameters": rope} if rope.get("rope_type") != "default" else
+                                {k: v for k, v in config.items() if name != "rope_theta" or k != "rope_parameters"})
+    value = made.rope_parameters["rope_theta"] if name == "rope_theta" else getattr(made, name, None)
+    if name == "head_dim" and value is None:                # what its attention then computes
+        value = made.hidden_size // made.num_attention_heads
+    if value != meant(config, model, name):
+        raise Failed(f"{meant(config, model, name)} here, {value} in transformers")
 
 
 def changed(name, **values):
@@ -141,12 +200,17 @@ def run_kept(folder):
 
 
 def main():
-    need_deployc()
     report = Report()
+    if "--transformers" in sys.argv[1:]:
+        for model, name in ((m, n) for m in ABSENT for n in ABSENT[m]):
+            report.check(f"{model} without {name}", lambda: ask_transformers(model, name))
+        return report.end()
+    need_deployc()
     with Folder() as folder:
         fixtures = sorted(f.parent.name for f in FIXTURES.glob("*/config.json"))
         cases = [(f"fixture {m}", lambda m=m: run_fixture(m, config_of(m), folder)) for m in fixtures]
         cases += [(f"older {m}", lambda m=m: run_fixture(m, as_older_file(config_of(m)), folder)) for m in fixtures]
+        cases += [(f"absent {m} {n}", lambda m=m, n=n: run_absent(m, n, folder)) for m in ABSENT for n in ABSENT[m]]
         cases += [(f"published {m}", lambda m=m: run_published(m, folder)) for m in PUBLISHED]
         cases += [(f"refused: {c}", lambda c=c: run_refused(c, folder)) for c in REFUSED]
         cases += [("what is left is listed", lambda: run_kept(folder))]

@@ -125,7 +125,6 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	s->bodies[0] = (struct layer_body){ 256, 64, 2 * stages };
 	s->body_of = arena_array(a, int, 2 * stages);
 	for (int phase = 0; phase < PHASES; phase++) {
-		s->carried[phase].at.space = DR_SPACE_ACT;
 		s->step[phase].n = WHERES;
 		s->step[phase].part = arena_array(a, struct instrs, WHERES);
 	}
@@ -196,7 +195,7 @@ static void order_of_a_step(void **state)
 		check_order(level);
 }
 
-static void stages_hand_on_the_carried_value(void **state)
+static void stages_hand_on_the_carried_values(void **state)
 {
 	(void)state;
 	struct arena a = { 0 };
@@ -204,8 +203,11 @@ static void stages_hand_on_the_carried_value(void **state)
 	struct schedule *s = make_schedule(&a, 2);
 	for (int where = 0; where < WHERES; where++)
 		launch(&a, &s->step[PHASE_DECODE], where, where, (struct argument[]){ count(NUMBER_CONST, where, 0, 0) }, 1);
-	s->carried[PHASE_DECODE] = (struct carried){ .at = { DR_SPACE_ACT, 64 }, .outer = { NUMBER_TOKENS, 1, 1, 0 },
-		.block = { NUMBER_CONST, 32, 1, 0 }, .send = 3, .recv = 2, .op = 1 };
+	for (int i = 0; i < 2; i++) {
+		struct carried c = { .at = { DR_SPACE_ACT, 64 + 64 * i }, .outer = { NUMBER_TOKENS, 1, 1, 0 }, .block = { NUMBER_CONST, 32, 1, 0 },
+			.send = 3 + 2 * i, .recv = 2 + 2 * i, .op = 1 };
+		vec_push(&a, &s->carried[PHASE_DECODE], c);
+	}
 	struct loaded l = load(s, 2);
 	run_step(&l, PHASE_DECODE, 0, 2);
 	assert_string_equal(calls.at,
@@ -213,11 +215,13 @@ static void stages_hand_on_the_carried_value(void **state)
 		"launch 0 op 1 layer -1: 1\n"
 		"launch 0 op 2 layer 0: 2\n"
 		"launch 0 op 2 layer 1: 2\n"
-		"collective 3 op 1 layer -1: 5064 -> 5064, 6 x 32\n");
+		"collective 3 op 1 layer -1: 5064 -> 5064, 6 x 32\n"
+		"collective 5 op 1 layer -1: 5128 -> 5128, 6 x 32\n");
 	run_step(&l, PHASE_DECODE, 1, 2);
 	assert_string_equal(calls.at,
 		"launch 0 op 0 layer -1: 0\n"
 		"collective 2 op 1 layer -1: 5064 -> 5064, 6 x 32\n"
+		"collective 4 op 1 layer -1: 5128 -> 5128, 6 x 32\n"
 		"launch 0 op 2 layer 0: 2\n"
 		"launch 0 op 2 layer 1: 2\n"
 		"launch 0 op 3 layer -1: 3\n");
@@ -411,7 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shapes_of_processors), cmocka_unit_test(bytes_and_hash_follow_the_schedule),
 		cmocka_unit_test(tables_read_back), cmocka_unit_test(order_of_a_step),
-		cmocka_unit_test(stages_hand_on_the_carried_value), cmocka_unit_test(rounds_repeat),
+		cmocka_unit_test(stages_hand_on_the_carried_values), cmocka_unit_test(rounds_repeat),
 		cmocka_unit_test(kernels_stand_in_the_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

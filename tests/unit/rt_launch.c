@@ -425,7 +425,7 @@ static void wrong_checkpoints_are_refused(void **state)
 	assert_said("config.json: hidden_size is 9, the launcher was compiled for 8");
 	assert_said("config.json: rope_theta is 500000.0, the launcher was compiled for 10000");
 	assert_said("config.json: rope_scaling is {\"factor\":2}, the launcher was compiled for none");
-	assert_said("--unverified=hidden_act");
+	assert_said("config.json: hidden_act is not there, so hidden_act = \"silu\" is unverified; --unverified=hidden_act runs nevertheless");
 	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"kinds\": [\"a\", 2.0]}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
 	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"kinds\": [\"a\"]}");

@@ -136,6 +136,33 @@ static void rows_are_bounded(void **state)
 	step_close(&step);
 }
 
+/* One prompt is done at once, the other takes many chunks: the first goes on decoding meanwhile, one token a step. */
+static void decoding_goes_on_beside_prompts(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	struct plan plan;
+	struct prompt prompts[2] = { { ids[0], 1 }, { ids[1], 20 } };
+	tiny_build(&b, &(struct tiny){ 1, 1, 1, 1 });
+	((struct dr_program *)(void *)b.at)->chunk[DR_PREFILL] = 4;
+	assert_null(plan_open(&plan, b.at));
+	struct world w = { .plan = &plan, .s = schedule_open(&plan, prompts, 2, 5) };
+	step_open(&w.step, &plan);
+	int steps = 0, tokens = 0;
+	while (schedule_sequence(w.s, 1)->n_out == 0) {
+		assert_true(schedule_next(w.s, &w.step));
+		assert_int_equal(w.step.head->phase, DR_PREFILL);
+		tokens += w.step.tokens[0];
+		give_tokens(&w);
+		steps++;
+		assert_int_equal(schedule_sequence(w.s, 0)->n_out, steps < 5 ? steps : 5);
+	}
+	assert_int_equal(steps, 7);             /* 3, 3, 3, 3, 3, then alone 4 and 1 */
+	assert_int_equal(tokens, 1 + 20 + 4 + 1);       /* the last one is padded to 2 */
+	schedule_close(w.s);
+	step_close(&w.step);
+}
+
 static void groups_follow_the_mesh(void **state)
 {
 	(void)state;
@@ -191,7 +218,8 @@ static void memory_is_what_was_planned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_load_ends), cmocka_unit_test(rows_are_bounded), cmocka_unit_test(groups_follow_the_mesh),
+		cmocka_unit_test(every_load_ends), cmocka_unit_test(rows_are_bounded), cmocka_unit_test(decoding_goes_on_beside_prompts),
+		cmocka_unit_test(groups_follow_the_mesh),
 		cmocka_unit_test(memory_is_what_was_planned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,12 +135,12 @@ static inline void tiny_config(struct blob_builder *b, struct dr_program *h)
 {
 	struct dr_span none = blob_text(b, "");
 	struct dr_config c[] = {
-		{ blob_text(b, "hidden_size"), blob_text(b, "d"), 2, 0, TINY_D, 0, none, 0, 0 },
-		{ blob_text(b, "rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none, 0, 0 },
-		{ blob_text(b, "rope_parameters.rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none, 0, 0 },
-		{ blob_text(b, "rope_scaling"), blob_text(b, "none"), 0, 0, 0, 0, none, 0, 0 },
-		{ blob_text(b, "hidden_act"), blob_text(b, "\"silu\""), 4, 0, 0, 0, blob_text(b, "silu"), 0, 0 },
-		{ blob_text(b, "kinds"), blob_text(b, "kinds"), 5, 0, 0, 0, blob_text(b, "[\"a\",2]"), 1, 0 },
+		{ blob_text(b, "hidden_size"), blob_text(b, "d"), 2, 0, TINY_D, 0, none, none, 0, 0 },
+		{ blob_text(b, "rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none, none, 0, 0 },
+		{ blob_text(b, "rope_parameters.rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none, none, 0, 0 },
+		{ blob_text(b, "rope_scaling"), blob_text(b, "none"), 0, 0, 0, 0, none, none, 0, 0 },
+		{ blob_text(b, "hidden_act"), blob_text(b, "hidden_act"), 4, 0, 0, 0, blob_text(b, "silu"), none, 0, 0 },
+		{ blob_text(b, "kinds"), blob_text(b, "kinds"), 5, 0, 0, 0, blob_text(b, "[\"a\",2]"), blob_text(b, "[\"a\",2]"), 1, 0 },
 	};
 	h->config = blob_put(b, c, sizeof c / sizeof c[0], sizeof *c);
 }

@@ -345,7 +345,7 @@ static void test_axes_of_a_block_are_made_once(void **state)
 static void test_config(void **state)
 {
 	struct program *p = program_of(*state, model_text(*state, "return x",
-		" config { hidden = d_model * 2; a.b = 1e-5; act = \"silu\"; off = none; list = []; yes = true; kinds = cycle([\"a\\\\b\"] + [2, 0.5, true], 5) or none }"));
+		" config { hidden = d_model * 2; a.b = 1e-5; act = \"silu\"; off = none; list = []; yes = true; kinds = cycle([\"a\\\\b\"] + [2, 0.5, true], 5) }"));
 	assert_int_equal(p->config.n, 7);
 	assert_string_equal(p->config.at[0].name, "hidden");
 	assert_string_equal(p->config.at[0].field, "d_model * 2");
@@ -356,8 +356,7 @@ static void test_config(void **state)
 	assert_int_equal(p->config.at[3].type, CONFIG_NONE);
 	assert_int_equal(p->config.at[4].type, CONFIG_LIST);
 	assert_string_equal(p->config.at[4].s, "[]");
-	assert_true(p->config.at[5].b && !p->config.at[5].optional);
-	assert_true(p->config.at[6].optional);
+	assert_true(p->config.at[5].b);
 	assert_string_equal(p->config.at[6].s, "[\"a\\\\b\",2,0.5,true,\"a\\\\b\"]");
 	assert_string_equal(p->config.at[6].field, "cycle([\"a\\\\b\"] + [2, 0.5, true], 5)");
 }
