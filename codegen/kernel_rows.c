@@ -16,6 +16,7 @@ struct rows {
 	LLVMValueRef input[ROWS_MAX_OPERANDS], output[MAX_OUTPUTS];     /* addresses at the start of the row */
 	LLVMValueRef vector[ROWS_MAX_NODES];            /* values at the current index, made on demand */
 	LLVMValueRef index, mask;                       /* where the walk stands; mask NULL: all lanes */
+	LLVMValueRef group;                             /* of the row, where there are groups */
 	int walk;                                       /* the level whose reductions are summed up; past the last: stores */
 };
 
@@ -233,11 +234,26 @@ static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
+/* The last group that starts at or before a row, by bisection. Beyond the last group the offsets are those of its end. */
+static LLVMValueRef group_of(struct codegen *g, const struct kernel_rows *k, LLVMValueRef row)
+{
+	LLVMValueRef end = arg_pointer(g, k->n_inputs + k->n_outputs + 1), groups = ir_i64(g, k->groups), group = ir_i64(g, 0);
+	LLVMValueRef offsets = ir_at(g, end, DTYPE_I32, ir_i64(g, -k->groups));
+	int64_t step = 1;
+	while (step * 2 <= k->groups) step *= 2;
+	for (; step; step /= 2) {
+		LLVMValueRef next = ir_min(g, ir_add(g, group, ir_i64(g, step)), groups);
+		group = ir_select(g, ir_compare(g, LLVMIntSLE, ir_load_i32(g, offsets, next), row), next, group);
+	}
+	return group;
+}
+
 /* Where an operand's row starts; `outer` are the row number and the indices of all axes but the innermost. */
 static LLVMValueRef row_address(struct rows *r, const struct rows_operand *o, LLVMValueRef base, const LLVMValueRef *outer)
 {
 	struct codegen *g = r->g;
 	LLVMValueRef at = ir_mul(g, outer[0], ir_i64(g, o->row_stride));
+	if (o->group_stride) at = ir_add(g, at, ir_mul(g, r->group, ir_i64(g, o->group_stride)));
 	for (int d = 0; d + 1 < r->k->dims; d++) at = ir_add(g, at, ir_mul(g, outer[d + 1], ir_i64(g, o->stride[d])));
 	return ir_at(g, base, o->dtype, at);
 }
@@ -277,6 +293,7 @@ void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k)
 	split_item(&r, ir_div(g, l.index, pieces), outer);
 	LLVMValueRef from = ir_mul(g, ir_rem(g, l.index, pieces), ir_i64(g, piece));
 	LLVMValueRef to = ir_min(g, ir_add(g, from, ir_i64(g, piece)), ir_i64(g, extent));
+	if (k->groups) r.group = group_of(g, k, outer[0]);
 	for (int i = 0; i < k->n_inputs; i++) r.input[i] = row_address(&r, &k->input[i], base[i], outer);
 	for (int i = 0; i < k->n_outputs; i++) r.output[i] = row_address(&r, &k->output[i], base[k->n_inputs + i], outer);
 	emit_row(&r, from, to);

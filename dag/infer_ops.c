@@ -62,6 +62,39 @@ static struct atoms pointwise_keep(const struct infer *f, const struct value *v,
 	return none;
 }
 
+/* Is operand i the same at all positions, and whole? */
+static bool is_bias(const struct infer *f, const struct value *v, int i)
+{
+	const struct local_value *x = arg_now(f, v, i);
+	for (int k = 0; k < x->n_axes; k++)
+		if (!f->l->program->axes.at[x->axes[k]].extent) return false;
+	return x->op != LOCAL_CONST && !x->layout.pending.n;
+}
+
+/* The operand of `+` or `-` that may be added in equal parts, so that the other's sum stays pending; -1: none. The sum then travels
+ * once, with what is added later, and not as many rows as experts get. */
+static int shared_bias(const struct infer *f, const struct value *v, const struct tau *t)
+{
+	for (int i = 0; i < 2 && (v->op == OP_ADD || v->op == OP_SUB); i++) {
+		int pending = arg_now(f, v, 1 - i)->layout.pending.n;
+		if (is_bias(f, v, i) && pending && passing(f, v, 1 - i, t).n == pending) return i;
+	}
+	return -1;
+}
+
+static int emit_share(struct infer *f, int bias, const struct atoms *over)
+{
+	struct local_value v = *local_at(f, bias);
+	v.op = LOCAL_SHARE;
+	v.args = arena_array(f->l->arena, int, 1);
+	v.args[0] = bias;
+	v.n_args = 1;
+	v.dtype = DTYPE_F32;
+	v.atoms = v.layout.pending = *over;
+	vec_push(f->l->arena, &f->ph->values, v);
+	return f->ph->values.n - 1;
+}
+
 static void infer_pointwise(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
@@ -69,9 +102,12 @@ static void infer_pointwise(struct infer *f, int value)
 	int *factors = infer_factors(f, v, &n);
 	struct tau t = infer_want(f, v, factors, n, v->over, op_is_reduce(v->op) ? v->n_over : 0);
 	struct atoms keep = pointwise_keep(f, v, &t);
+	int bias = shared_bias(f, v, &t);
+	if (bias >= 0) keep = passing(f, v, 1 - bias, &t);
 	for (int i = 0; i < v->n_args; i++) {
-		bool constant = arg_now(f, v, i)->op == LOCAL_CONST;
-		args[i] = infer_operand(f, value, i, &t, constant ? NULL : &keep);
+		bool whole = arg_now(f, v, i)->op == LOCAL_CONST || i == bias;
+		args[i] = infer_operand(f, value, i, &t, whole ? NULL : &keep);
+		if (i == bias) args[i] = emit_share(f, args[i], &keep);
 	}
 	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
 	out.pending = keep;

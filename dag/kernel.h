@@ -35,7 +35,10 @@ enum rows_op {
 	ROWS_SUM, ROWS_MEAN, ROWS_REDUCE_MAX /* of a over the innermost axis */
 };
 struct rows_node { enum rows_op op; int a, b, c; double number; enum dtype dtype; };
-struct rows_operand { enum dtype dtype; int64_t row_stride; int64_t stride[ROWS_MAX_DIMS]; };   /* stride 0: broadcast */
+struct rows_operand {                   /* stride 0: broadcast */
+	enum dtype dtype; int64_t row_stride; int64_t stride[ROWS_MAX_DIMS];
+	int64_t group_stride;                           /* of an operand that has something for each group of rows */
+};
 struct kernel_rows {                    /* args: input addresses, output addresses, M, [address of an i32 that bounds M] */
 	int dims; int64_t extent[ROWS_MAX_DIMS];        /* static iteration axes, major to minor; dims >= 1 */
 	int n_inputs, n_outputs;
@@ -43,6 +46,7 @@ struct kernel_rows {                    /* args: input addresses, output address
 	int n_nodes; struct rows_node node[ROWS_MAX_NODES];     /* operands before uses */
 	int result[4];                                  /* the node that each output stores */
 	bool limited;                                   /* the last argument is the address of an i32: rows = min(M, it) */
+	int64_t groups;                                 /* > 0: that i32 ends i32 offsets[groups + 1]; rows offsets[g] .. offsets[g+1] are group g's */
 };
 
 /* ---- contract: y[m, b, n] = sum_k x[m, b, k] * w[b, n, k], accumulated in f32 ------------------------------------- */

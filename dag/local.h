@@ -17,7 +17,8 @@ struct atoms { int at[MAX_GROUP_ATOMS], n; };
 struct layout { struct atoms *axis; struct atoms pending; };
 
 enum local_op { LOCAL_OP /* what .source says */, LOCAL_CONST, LOCAL_ANGLES, LOCAL_ALL_REDUCE, LOCAL_REDUCE_SCATTER,
-                LOCAL_ALL_GATHER, LOCAL_ALL_TO_ALL, LOCAL_SLICE, LOCAL_ROUND /* a sum that travelled in f32, to its format */, LOCAL_OPS };
+                LOCAL_ALL_GATHER, LOCAL_ALL_TO_ALL, LOCAL_SLICE, LOCAL_ROUND /* a sum that travelled in f32, to its format */,
+                LOCAL_SHARE /* an equal part of a bias, for a sum that is pending over .atoms */, LOCAL_OPS };
 
 struct local_value {
 	enum local_op op;

@@ -3,7 +3,8 @@
 
 static const char *const local_op_text[LOCAL_OPS] = { "op",         "const",          "angles",
 						      "all_reduce", "reduce_scatter", "all_gather",
-						      "all_to_all", "slice",          "round" };
+						      "all_to_all", "slice",          "round",
+						      "share" };
 static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
 
 void local_layout_text(const struct local *l, const struct local_value *v, struct text *out)

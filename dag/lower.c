@@ -169,8 +169,10 @@ struct phys lower_shape(struct lower *w, int local)
 			    .offset = number_const(0),
 			    .rows = number_const(1) };
 	bool slots = has_slots(w, v, &expert);
-	if (slots) out.moe = w->moes.n - 1;
-	else out.rows = rows_of(w, v);
+	if (slots && w->moes.n) {
+		out.moe = w->moes.n - 1;
+		out.rows = number_const(w->moes.at[out.moe].rows);
+	} else out.rows = rows_of(w, v);
 	if (lower_source(w, local)->type != TYPE_FLOAT && v->op != LOCAL_ANGLES) out.dtype = DTYPE_I32;
 	for (int i = 0; i < v->n_axes; i++) {
 		int axis = v->axes[i];

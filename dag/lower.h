@@ -12,7 +12,7 @@ enum { MAX_DIMS = 8 };
 /* How a local value lies in memory: rows, then static axes. */
 struct phys {
 	enum { PHYS_NONE, PHYS_VIRTUAL, PHYS_READY } state;
-	struct number rows;             /* NUMBER_CONST 1, NUMBER_TOKENS or NUMBER_ROWS */
+	struct number rows;             /* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS or NUMBER_ROWS */
 	int           moe;              /* rows are those of an exchange, or -1 */
 	struct dim    dim[MAX_DIMS]; int n_dims;
 	int64_t       stride[MAX_DIMS], row_stride;     /* elements */
@@ -110,6 +110,7 @@ void lower_join(struct lower *w, int local);
 struct phys *lower_define_in_join(struct lower *w, int local, struct phys p);
 void lower_append(struct lower *w, int local);
 void lower_attend(struct lower *w, int local);
+int  lower_experts(const struct lower *w, int moe);     /* the axis that the rows of an exchange are sorted by */
 void lower_dispatch(struct lower *w, int local);
 void lower_combine(struct lower *w, int local);
 void lower_route(struct lower *w, int local);

@@ -71,7 +71,7 @@ static void reshape(const struct lower *w, struct phys *p, int local)
 		for (int k = 0; k < p->n_dims; k++)
 			if (p->dim[k].axis == v->axes[i]) p->dim[k].extent = g->axes.at[v->axes[i]].extent / size;
 	}
-	p->rows = rows;
+	if (p->moe < 0) p->rows = rows;
 }
 
 /* A rank's part of a replicated value: a view, no bytes move. */

@@ -38,6 +38,8 @@ void lower_route(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
 }
 
+int lower_experts(const struct lower *w, int moe) { return lower_source(w, w->moes.at[moe].dispatch)->axes[0]; }
+
 /* ---- dispatch -------------------------------------------------------------------------------------------------------- */
 static struct argument expert_map(struct lower *w, const struct local_value *v, const struct moe *m)
 {
@@ -257,8 +259,8 @@ void lower_combine(struct lower *w, int local)
 	struct kernel cast = kernel_of(KERNEL_ROWS);
 	cast.rows.dims = cast.rows.n_inputs = cast.rows.n_outputs = cast.rows.n_nodes = 1;
 	cast.rows.extent[0] = acc.row_stride;
-	cast.rows.input[0] = (struct rows_operand){ DTYPE_F32, acc.row_stride, { 1 } };
-	cast.rows.output[0] = (struct rows_operand){ v->dtype, acc.row_stride, { 1 } };
+	cast.rows.input[0] = (struct rows_operand){ .dtype = DTYPE_F32, .row_stride = acc.row_stride, .stride = { 1 } };
+	cast.rows.output[0] = (struct rows_operand){ .dtype = v->dtype, .row_stride = acc.row_stride, .stride = { 1 } };
 	const struct phys *to = lower_define(w, local, sum);
 	struct argument a[3] = { arg_phys(&acc), arg_phys(to), arg_number(index.rows) };
 	lower_launch(w, local, -1, &cast, a, 3, "combine: round");

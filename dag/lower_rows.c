@@ -10,6 +10,7 @@ struct chain {
 	struct kernel_rows *k;
 	struct phys shape;                      /* of the root: rows, and the axes that are iterated over */
 	int reduced;                            /* the axis that reductions run over, -1: none yet */
+	int group;                              /* the axis that rows of an exchange are sorted by (experts), or -1 */
 	int leaf[ROWS_MAX_OPERANDS];            /* local values that are loaded */
 	VEC(struct done) done;
 };
@@ -17,7 +18,7 @@ struct chain {
 bool lower_is_rows(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	if (v->op != LOCAL_OP) return v->op == LOCAL_ROUND;
+	if (v->op != LOCAL_OP) return v->op == LOCAL_ROUND || v->op == LOCAL_SHARE;
 	enum op op = lower_source(w, local)->op;
 	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA;
 }
@@ -75,7 +76,8 @@ static bool may_inline(const struct chain *c, int user, int arg)
 			 && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
 	if (!same_call && w->uses[arg] > 1) return false;
 	if (c->k->n_nodes > ROWS_MAX_NODES / 2 || c->k->n_inputs > ROWS_MAX_OPERANDS - 4) return same_call;
-	if (op_is_reduce(a->op) && ((c->reduced >= 0 && c->reduced != a->over[0]) || is_cut(c, a->over[0]))) return false;
+	if (op_is_reduce(a->op) && ((c->reduced >= 0 && c->reduced != a->over[0]) || is_cut(c, a->over[0]) || a->over[0] == c->group))
+		return false;
 	if (p->moe != c->shape.moe && p->rows.kind != NUMBER_CONST) return false;
 	return w->ph->values.at[arg].where == w->ph->values.at[c->root].where;
 }
@@ -104,6 +106,10 @@ static int build_op(struct chain *c, int local)
 	if (v->op == LOCAL_ROUND) {
 		int node = build(c, local, v->args[0]);
 		return local == c->root ? node : add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
+	}
+	if (v->op == LOCAL_SHARE) {
+		int part = add_node(c, ROWS_CONST, 0, 0, 0, 1 / (double)atoms_size(w->l, &v->atoms), DTYPE_F32);
+		return add_node(c, ROWS_MUL, build(c, local, v->args[0]), part, 0, 0, DTYPE_F32);
 	}
 	int args[3] = { 0 }, run_over = op_is_reduce(s->op) ? s->over[0] : s->op == OP_IOTA ? v->axes[0] : -1;
 	if (run_over >= 0 && !w->l->program->axes.at[run_over].extent && !w->failed)
@@ -199,6 +205,18 @@ static void merge_dims(struct kernel_rows *k, bool keep_inner)
 	}
 }
 
+/* An operand that has the axis by which the rows are sorted, a bias of each expert, is read where the row's group says. */
+static void set_groups(struct chain *c)
+{
+	for (int i = 0; i < c->k->n_inputs; i++) {
+		const struct phys *p = &c->w->phys[c->leaf[i]];
+		int at = c->group < 0 || p->moe >= 0 ? -1 : find_dim(p, c->group);
+		if (at < 0) continue;
+		c->k->input[i].group_stride = p->stride[at];
+		c->k->groups = c->w->moes.at[c->shape.moe].local;
+	}
+}
+
 static void set_space(struct chain *c)
 {
 	struct kernel_rows *k = c->k;
@@ -214,6 +232,7 @@ static void set_space(struct chain *c)
 	for (int i = 0; i < n; i++) k->extent[i] = dims[i].extent;
 	for (int i = 0; i < k->n_inputs; i++) set_operand(&k->input[i], &c->w->phys[c->leaf[i]], &c->shape, dims, n);
 	set_operand(&k->output[0], &c->shape, &c->shape, dims, n);
+	set_groups(c);
 	merge_dims(k, c->reduced >= 0);
 }
 
@@ -268,6 +287,7 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	k.family = KERNEL_ROWS;
 	struct chain c = { .w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1 };
 	c.shape.moe = w->phys[local].moe;
+	c.group = c.shape.moe < 0 ? -1 : lower_experts(w, c.shape.moe);
 	if (c.shape.n_dims > ROWS_MAX_DIMS - 1)
 		lower_unsupported(w, lower_source(w, local)->span, "an operator over %d model axes", c.shape.n_dims);
 	if (!w->failed) k.rows.result[0] = build(&c, local, local);

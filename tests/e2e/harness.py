@@ -32,6 +32,9 @@ MODELS = {
     "gemma3": ("std.gemma3", "Gemma3", "vocab = 90; layers = 4; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 10; "
                "ffn = 36; query_scale = 14.0; window = 9; pattern = 3; max_ctx = 512; rope_theta = 10_000.0; rope_factor = 4.0; "
                "rope_local = 1000.0"),
+    "gpt_oss": ("std.gpt_oss", "GPT_OSS", "vocab = 72; layers = 3; d_model = 28; kv_heads = 4; q_group = 2; head_dim = 10; "
+                "expert = 8; expert_ffn = 24; top_k = 2; window = 7; slope = 1.5; limit = 1.25; max_ctx = 512; "
+                "rope_theta = 10_000.0; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0"),
     "deepseek": ("std.deepseek_v3", "DeepSeek", "vocab = 160; layers = 4; d_model = 32; heads = 8; q_rank = 20; kv_rank = 18; "
                  "nope_dim = 10; rope_dim = 8; v_dim = 12; ffn = 48; expert = 16; expert_ffn = 8; shared = 2; top_k = 4; "
                  "groups = 4; top_groups = 2; first_dense = 1; route_factor = 0.6; max_ctx = 512; yarn_factor = 4.0; "

@@ -16,6 +16,7 @@ FOLDED = "at moe { expert -> tp; expert_ffn -> none }"
 TP_MOE = "at moe { batch -> none; expert -> none; expert_ffn -> dp * tp }"
 NO_SP = "at residual { seq -> none }"
 CHUNK8 = WORKLOAD.replace("chunk = 64", "chunk = 8")
+CHUNK4 = WORKLOAD.replace("chunk = 64", "chunk = 4")
 QUEUE = "batch = 2; seq = 1..64; output = 16; chunk = 24; page = 4"     # sequences wait for a place
 THREADS = 3                     # of each rank, where the plan has few ranks
 
@@ -119,6 +120,30 @@ MESHES = [
     ("gemma3", "bf16", 1, "Megatron {}", WORKLOAD),
     ("gemma3", "bf16", 6, "Megatron { pp = 2; tp = 3 }", CHUNK8),
 
+    ("gpt_oss", "f32", 1, "Megatron {}", WORKLOAD),                                              # sinks, windows, biases
+    ("gpt_oss", "f32", 1, "Megatron {}", CHUNK8),                                                # chunks longer than the window
+    ("gpt_oss", "f32", 2, "Megatron { tp = 2 }", CHUNK4),                                        # and shorter
+    ("gpt_oss", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                      # tp beyond the 4 kv heads
+    ("gpt_oss", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
+    ("gpt_oss", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),                                      # one expert a rank
+    ("gpt_oss", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", WORKLOAD),
+    ("gpt_oss", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 2] } }", QUEUE),           # cut behind a window, and before one
+    ("gpt_oss", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [2, 1] } }", CHUNK8),
+    ("gpt_oss", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 4 } }", WORKLOAD),
+    ("gpt_oss", "f32", 6, f"Megatron {{ pp = 3; tp = 2; {FOLDED} }}", WORKLOAD),
+    ("gpt_oss", "f32", 8, f"Megatron {{ dp = 2; ep = 2; tp = 2; {NO_SP} }}", CHUNK4),
+    ("gpt_oss", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("gpt_oss", "f32", 24, "FoldedEP { pp = 3; dp = 2; tp = 4; pipeline { microbatches = 2 } }", CHUNK8),
+    ("gpt_oss", "f32", 2, "Megatron { tp = 2; at moe { d_model -> tp; expert_ffn -> none } }", WORKLOAD),  # sums of experts' rows
+    ("gpt_oss", "f32", 2, "DPAttention { tp = 2 }", QUEUE),
+    ("gpt_oss", "f32", 8, "DPAttention { dp = 2; tp = 4 }", WORKLOAD),
+    ("gpt_oss", "f32", 12, "VLLM { dp = 2; pp = 3; tp = 2 }", WORKLOAD),
+    ("gpt_oss", "f32", 4, "VLLM_EP { dp = 2; tp = 2 }", CHUNK8),
+    ("gpt_oss", "f32", 4, "SGLang { dp = 2; tp = 2 }", WORKLOAD),
+    ("gpt_oss", "bf16", 1, "Megatron {}", CHUNK8),
+    ("gpt_oss", "bf16", 12, "Megatron { pp = 3; ep = 2; tp = 2 }", WORKLOAD),
+    ("gpt_oss", "bf16", 8, "FoldedEP { ep = 2; tp = 4 }", WORKLOAD),
+
     ("deepseek", "f32", 1, "Megatron {}", WORKLOAD),                                             # latent cache, dense first layer
     ("deepseek", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
     ("deepseek", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                     # one head a rank
@@ -207,7 +232,7 @@ def main():
     report = Report()
     with Folder() as folder:
         for number, case in enumerate(MESHES):
-            name = f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + {WORKLOAD: "", CHUNK8: ", chunk 8", QUEUE: ", queue"}[case[4]]
+            name = f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + {WORKLOAD: "", CHUNK8: ", chunk 8", CHUNK4: ", chunk 4", QUEUE: ", queue"}[case[4]]
             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
                 report.check(name, lambda: run_mesh(folder, number, case))
     return report.end()

@@ -5,11 +5,13 @@
     count.py --print         the counts
     count.py --transformers  the formulas below against models that Hugging Face transformers makes without memory
 
-published.json has the config.json of each model of the library, by its name there. A tied head counts once.
+published.json has the config.json of each model of the library, by its name there; GPT-OSS's without quantization_config, as
+transformers writes it once the experts are dequantised. A tied head counts once.
 Each agrees with a copy that can be looked up: ai-dynamo/aiconfigurator, model_configs (Llama 3.1, Mixtral 8x7B and 8x22B,
-Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3); citsjtu2020/LLM-Prof, sglang/Model_Config.md (Llama 3.2 3B,
-Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co, jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a
-copy of Mixtral 8x22B Instruct's) and interview-eval/olmoe-math-train-gsm8k-2 (of OLMoE 0924 Instruct's).
+Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3, GPT-OSS 20B and 120B); citsjtu2020/LLM-Prof,
+sglang/Model_Config.md (Llama 3.2 3B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co,
+jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and interview-eval/olmoe-math-train-gsm8k-2 (of
+OLMoE 0924 Instruct's).
 """
 import json
 import pathlib
@@ -62,6 +64,13 @@ def deepseek(c):
     return decoder(c, latent_attention(c)) + dense * gated(c, c["intermediate_size"]) + (layers - dense) * sparse
 
 
+def gpt_oss(c):
+    """Biases of every projection, of the router and of the experts; a sink for each head."""
+    d, heads, experts, width = c["hidden_size"], c["num_attention_heads"], c["num_local_experts"], c["intermediate_size"]
+    biases = (heads + 2 * c["num_key_value_heads"]) * c["head_dim"] + d + experts * (1 + 2 * width + d)
+    return decoder(c, attention(c, "none") + heads + biases + routed(c, experts, width))
+
+
 FAMILIES = {
     "llama": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
     "qwen3": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"])),
@@ -69,6 +78,7 @@ FAMILIES = {
     "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, experts_of(c), c["moe_intermediate_size"])),
     "olmoe": lambda c: decoder(c, attention(c, "of all heads") + routed(c, c["num_experts"], c["intermediate_size"])),
     "gemma3_text": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
+    "gpt_oss": gpt_oss,
     "deepseek_v3": deepseek,
 }
 

@@ -27,6 +27,8 @@ ABSENT = {
     "olmoe": {**COMMON, "norm_topk_prob": False, "rms_norm_eps": 1e-5, "attention_bias": False},
     "gemma3": {"head_dim": 256, "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 256, "sliding_window": 4096, "attention_bias": False,
                "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True, "use_bidirectional_attention": False},
+    "gpt_oss": {**COMMON, "head_dim": 64, "swiglu_alpha": 1.702, "swiglu_limit": 7.0, "sliding_window": 128, "rms_norm_eps": 1e-5,
+                "rope_theta": 150000.0, "attention_bias": True},
     "deepseek": {**COMMON, "norm_topk_prob": True, "rms_norm_eps": 1e-6, "attention_bias": False},
 }
 PUBLISHED = json.loads((HERE / "published.json").read_text())
@@ -81,7 +83,7 @@ def as_older_file(config):
         kept["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
         rope = dict(rope["full_attention"])
     theta, scaled = rope.pop("rope_theta"), rope["rope_type"] != "default"
-    if rope["rope_type"] == "yarn":
+    if rope["rope_type"] == "yarn" and config["model_type"] == "deepseek_v3":
         rope["type"] = rope.pop("rope_type")
     return {**kept, "rope_theta": theta, "rope_scaling": rope if scaled else None}
 
@@ -168,6 +170,9 @@ REFUSED = {
     "dense layers between": (changed("Qwen3_30B_A3B", mlp_only_layers=[1]), "mlp_only_layers is [1], and Qwen3MoE has []"),
     "a window": (changed("Mixtral_8x7B", sliding_window=4096), "sliding_window is 4096"),
     "other kinds of layers": (changed("Gemma3_270M", layer_types=["full_attention"] * 18), "layer_types is [\"full_attention\""),
+    "experts in mxfp4": (changed("GPT_OSS_20B", quantization_config={"quant_method": "mxfp4"}),
+                         'quantization_config is {"quant_method":"mxfp4"}, and GPT_OSS has none'),
+    "all layers in a window": (changed("GPT_OSS_20B", layer_types=["sliding_attention"] * 24), "layer_types is [\"sliding_attention\""),
     "a head of its own": (changed("Gemma3_1B", tie_word_embeddings=False), "tie_word_embeddings is false, and Gemma3 has true"),
     "more chosen than there are": (changed("Mixtral_8x7B", num_experts_per_tok=9), "top_k picks among the experts"),
     "another family": (changed("Llama_3_1_8B", model_type="gpt2"), "no family of the library has model_type `gpt2`; there are"),

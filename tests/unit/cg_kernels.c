@@ -144,6 +144,32 @@ static void softmax_on(const struct processor *p, int64_t m, int64_t d)
 	assert_true(out[(m - 1) * d] == untouched);
 }
 
+/* x + bias of the row's group; some groups are empty, rows beyond the last are left alone. */
+static void grouped_on(const struct processor *p, const int32_t *sizes, int64_t groups)
+{
+	enum { M = 9, N = 21 };
+	struct kernel k = pointwise(ROWS_ADD, N);
+	k.rows.limited = true;
+	k.rows.groups = groups;
+	k.rows.n_inputs = 2;
+	k.rows.input[1] = (struct rows_operand){ .dtype = DTYPE_BF16, .stride = { 1 }, .group_stride = N };
+	k.rows.node[2] = (struct rows_node){ .op = ROWS_ADD, .b = 1 };
+	k.rows.node[1] = (struct rows_node){ .op = ROWS_LOAD, .a = 1 };
+	k.rows.n_nodes = 3;
+	k.rows.result[0] = 2;
+	float *x = random_array(DTYPE_F32, M * N), *y = random_array(DTYPE_F32, M * N), untouched = y[M * N - 1];
+	void *bias = random_array(DTYPE_BF16, groups * N);
+	int32_t *offsets = index_array(groups + 1);
+	offsets[0] = 0;
+	for (int64_t i = 0; i < groups; i++) offsets[i + 1] = offsets[i] + sizes[i];
+	uint64_t args[] = { address(x), address(bias), address(y), M, address(offsets + groups) };
+	run_twice(&k, p, args, 2, M * N * 4);
+	for (int64_t e = 0; e < groups; e++)
+		for (int64_t i = offsets[e] * N; i < offsets[e + 1] * N; i++)
+			assert_near(y[i], (double)x[i] + get(DTYPE_BF16, bias, e * N + i % N), 1e-6, 1e-7);
+	assert_true(y[M * N - 1] == untouched);
+}
+
 static void copy_on(const struct processor *p)
 {
 	enum { M = 3, N = 1500 };
@@ -183,6 +209,9 @@ static void rows_on(const struct processor *p)
 	}
 	softmax_on(p, 5, 19);
 	softmax_on(p, 4, 3);
+	grouped_on(p, (int32_t[]){ 8 }, 1);
+	grouped_on(p, (int32_t[]){ 0, 3, 0, 0, 4, 1, 0 }, 7);
+	grouped_on(p, (int32_t[]){ 1, 0, 2, 5 }, 4);
 	copy_on(p);
 	swap_on(p);
 }
