@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct loading { struct module *module; struct span use; struct loading *next; };
+struct loading { struct module *module; struct span use; struct loading *next; int depth; };
+enum { MOST_LOADING = 2000 };   /* modules that import each other in a chain */
 
 static const char *const kinds[] = {"schema", "model", "plan", "deploy", "workload", "device", "link", "cluster", "block", "op",
 				    "builtin"};
@@ -226,6 +227,10 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 	for (int i = 0; file && i < s->modules.n; i++)
 		if (!s->modules.at[i]->is_std && !strcmp(s->modules.at[i]->file, file))
 			return module_again(s, s->modules.at[i], item->span);
+	if (s->loading && s->loading->depth > MOST_LOADING) {
+		sema_report(s, DIAG_E0007, item->span, "imports are nested more than %d deep", MOST_LOADING);
+		return NULL;
+	}
 	if (!file || !file_read(s->arena, file, &text)) {
 		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, strerror(errno));
 		return NULL;
@@ -287,7 +292,7 @@ static struct module *module_open(struct sema *s, struct module m, struct span u
 	struct module *out = arena_new(s->arena, struct module);
 	*out = m;
 	vec_push(s->arena, &s->modules, out);
-	struct loading frame = {out, use, s->loading};
+	struct loading frame = {out, use, s->loading, s->loading ? s->loading->depth + 1 : 1};
 	s->loading = &frame;
 	out->loading = true;
 	out->items = parse_module(s->arena, s->names, s->sink, m.source);

@@ -47,7 +47,7 @@ class Failed(Exception):
 def fill(folder):
     """What the commands read."""
     (folder / "small.deploy").write_text(SMALL)
-    (folder / "bad.deploy").write_text(SMALL.replace("2]", "z]"))
+    (folder / "bad.deploy").write_text(SMALL.replace("2]", '"z"]'))
     (folder / "good.deploy").write_text(SPEC)
     (folder / "wrong.deploy").write_text(WRONG)
     (folder / "typo.deploy").write_text(TYPO)

@@ -183,6 +183,7 @@ def chain(folder, n, last):
 for length in 0, 1, 2, 10, 200:
     case("E0102", f"import cycle of {length + 1}")(lambda folder, n=length: chain(folder, n, 'use "m0.deploy" as first\n'))
 case(CLEAN, "chain of 1000 modules")(lambda folder: chain(folder, 1000, SCHEMA))
+case("E0007", "chain of 20 000 modules")(lambda folder: chain(folder, 20_000, SCHEMA))
 
 
 def importing(folder, path):
