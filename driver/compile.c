@@ -216,13 +216,16 @@ static void print_form(const struct options *o, const struct sink *sink, bool fi
 /* Standard error has no buffer: thousands of diagnostics would be hundreds of thousands of writes. */
 void print_diagnostics(const struct options *o, const struct sink *sink, bool first)
 {
+	static char buffer[64 << 10];
 	int fd = dup(STDERR_FILENO);
-	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-	print_form(o, sink, first, out ? out : stderr);
-	if (out)
+	FILE *out = fd < 0 ? stderr : fdopen(fd, "w");
+	if (!out)
+		out_of_memory(sink->arena, sizeof buffer);
+	if (out != stderr)
+		setvbuf(out, buffer, _IOFBF, sizeof buffer);
+	print_form(o, sink, first, out);
+	if (out != stderr)
 		fclose(out);
-	else if (fd >= 0)
-		close(fd);
 }
 
 /* Whether every pass ran over all deployments of the file as it is written: only then is an unused permission a mistake. */
