@@ -88,7 +88,7 @@ static bool parse_number(const char *name, const char *text, long least, long mo
 
 static bool parse_ids(struct options *o, const char *text)
 {
-	struct prompt p = { host_alloc(strlen(text) / 2 + 1, sizeof *p.ids), 0 };
+	struct prompt p = { .ids = host_alloc(strlen(text) / 2 + 1, sizeof *p.ids) };
 	for (const char *at = text;; at++) {
 		char *end;
 		errno = 0;
@@ -202,7 +202,7 @@ static void make_prompts(struct options *o, const struct plan *plan)
 	o->n_prompts = o->batch;
 	o->prompts = host_alloc((size_t)o->batch, sizeof *o->prompts);
 	for (int i = 0; i < o->batch; i++) {
-		o->prompts[i] = (struct prompt){ host_alloc((size_t)o->prompt, sizeof(int32_t)), o->prompt };
+		o->prompts[i] = (struct prompt){ .ids = host_alloc((size_t)o->prompt, sizeof(int32_t)), .n = o->prompt };
 		for (int k = 0; k < o->prompt; k++)
 			o->prompts[i].ids[k] = (int32_t)(((state = state * 1664525u + 1013904223u) >> 8) % h->vocab);
 	}
