@@ -2,7 +2,10 @@
 #include <stdlib.h>
 #include "runtime.h"
 
-enum { HEAD_WORDS = sizeof(struct step_head) / sizeof(int32_t) };
+enum {
+	HEAD_WORDS = sizeof(struct step_head) / sizeof(int32_t),
+	SAMPLING_WORDS = sizeof(struct dr_sampling) / sizeof(int32_t)
+};
 
 static int most(const uint32_t *of_phase)
 {
@@ -10,7 +13,6 @@ static int most(const uint32_t *of_phase)
 }
 
 /* Words of a microbatch of one owner: four arrays of T tokens, two of R rows. */
-enum { SAMPLING_WORDS = sizeof(struct dr_sampling) / sizeof(int32_t) };
 static size_t owner_words(int tokens, int rows) { return 4 * (size_t)tokens + (1 + SAMPLING_WORDS) * (size_t)rows; }
 
 static size_t page_words(const struct plan *plan) { return (size_t)plan->head->seqs * plan->head->pages_per_seq; }
