@@ -288,8 +288,8 @@ static int64_t token_work(const struct kernel *k)
 	case KERNEL_ASSIGN: return k->assign.top;
 	case KERNEL_OFFSETS: return k->offsets.local;
 	case KERNEL_COMBINE: return k->combine.d * k->combine.top;
-	case KERNEL_ARGMAX: return k->argmax.v;
-	case KERNEL_BEST: return k->argmax.n;
+	case KERNEL_CANDIDATES: return k->sample.v;
+	case KERNEL_DRAW: return k->sample.n;
 	default: return 0;
 	}
 }

@@ -60,8 +60,8 @@ static void emit_body(struct codegen *g, const struct kernel *k)
 	case KERNEL_GATHER: emit_gather(g, k->name, &k->gather); break;
 	case KERNEL_SCATTER: emit_scatter(g, k->name, &k->gather); break;
 	case KERNEL_COMBINE: emit_combine(g, k->name, &k->combine); break;
-	case KERNEL_ARGMAX: emit_argmax(g, k->name, &k->argmax); break;
-	case KERNEL_BEST: emit_best(g, k->name, &k->argmax); break;
+	case KERNEL_CANDIDATES: emit_candidates(g, k->name, &k->sample); break;
+	case KERNEL_DRAW: emit_draw(g, k->name, &k->sample); break;
 	case KERNEL_FAMILIES: internal_error("kernel `%s` has no family", k->name);
 	}
 }

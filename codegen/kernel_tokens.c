@@ -1,4 +1,4 @@
-/* Kernels at the ends of a model: embedding, the choice of rows, greedy sampling. */
+/* Kernels at the ends of a model: embedding, the choice of rows. */
 #include "emit.h"
 
 struct row_copy { enum dtype from_type, to_type; LLVMValueRef from, to; };
@@ -81,86 +81,5 @@ void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k)
 	ir_clear(g, to, bytes);
 	if_end(g, &here);
 	loop_end(g, &l);
-	kernel_end(g);
-}
-
-/* ---- argmax, best ------------------------------------------------------------------------------------------------ */
-enum { BEST_BYTES = 8, BEST_INDEX = 4 };        /* { f32 value; i32 index } */
-
-struct argmax { LLVMValueRef row, value, index; };      /* running maximum of each lane and where it was, in memory */
-
-static LLVMValueRef minus_infinity(struct codegen *g, LLVMTypeRef f32)
-{
-	return ir_bits(g, ir_like_int(g, ir_with_element(f32, g->i32), 0xff800000), f32);
-}
-
-static void argmax_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
-{
-	struct argmax *a = context;
-	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);
-	LLVMValueRef x = load_vector(g, DTYPE_F32, ir_at(g, a->row, DTYPE_F32, index), mask);
-	LLVMValueRef at = ir_add(g, ir_splat(g, LLVMBuildTrunc(g->builder, index, g->i32, "")), ir_iota(g, g->i32));
-	if (mask) x = ir_select(g, mask, x, minus_infinity(g, f32));
-	LLVMValueRef value = ir_load(g, f32, a->value, 4), where = ir_load(g, i32, a->index, 4);
-	LLVMValueRef above = ir_fcompare(g, LLVMRealOGT, x, value);
-	ir_store(g, ir_select(g, above, x, value), a->value, 4);
-	ir_store(g, ir_select(g, above, at, where), a->index, 4);
-}
-
-/* Of all lanes: the maximum, and the lowest index that has it. */
-static void argmax_finish(struct codegen *g, const struct argmax *a, LLVMValueRef first, LLVMValueRef best)
-{
-	LLVMTypeRef i32 = ir_vector(g, g->i32);
-	LLVMValueRef value = ir_load(g, ir_vector(g, g->f32), a->value, 4), where = ir_load(g, i32, a->index, 4);
-	LLVMValueRef most = ir_reduce(g, value, ir_fmax);
-	LLVMValueRef has = ir_fcompare(g, LLVMRealOEQ, value, ir_splat(g, most));
-	LLVMValueRef index = ir_reduce(g, ir_select(g, has, where, ir_like_int(g, i32, INT32_MAX)), ir_min);
-	ir_store(g, most, best, 4);
-	index = ir_add(g, index, LLVMBuildTrunc(g->builder, first, g->i32, ""));
-	ir_store(g, index, ir_offset(g, best, ir_i64(g, BEST_INDEX)), 4);
-}
-
-void emit_argmax(struct codegen *g, const char *name, const struct kernel_argmax *k)
-{
-	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);
-	kernel_begin(g, name);
-	LLVMValueRef logits = arg_pointer(g, 0), best = arg_pointer(g, 1), first = arg_integer(g, 3);
-	struct argmax a = { .value = ir_local(g, f32, 1), .index = ir_local(g, i32, 1) };
-	struct ir_loop l = share_begin(g, arg_integer(g, 2));
-	a.row = ir_at(g, logits, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->v)));
-	ir_store(g, minus_infinity(g, f32), a.value, 4);
-	ir_store(g, LLVMConstNull(i32), a.index, 4);
-	for_vectors(g, ir_i64(g, 0), ir_i64(g, k->v), argmax_vector, &a);
-	argmax_finish(g, &a, first, ir_offset(g, best, ir_mul(g, l.index, ir_i64(g, BEST_BYTES))));
-	loop_end(g, &l);
-	kernel_end(g);
-}
-
-/* The pair (value, index) in memory becomes `p` if that has a larger value, or the same with a lower index. */
-static void keep_better(struct codegen *g, LLVMValueRef value, LLVMValueRef index, LLVMValueRef p)
-{
-	LLVMValueRef x = ir_load(g, g->f32, p, 4), at = ir_load(g, g->i32, ir_offset(g, p, ir_i64(g, BEST_INDEX)), 4);
-	LLVMValueRef old = ir_load(g, g->f32, value, 4), old_at = ir_load(g, g->i32, index, 4);
-	LLVMValueRef lower = ir_and(g, ir_fcompare(g, LLVMRealOEQ, x, old), ir_compare(g, LLVMIntSLT, at, old_at));
-	LLVMValueRef better = LLVMBuildOr(g->builder, ir_fcompare(g, LLVMRealOGT, x, old), lower, "");
-	ir_store(g, ir_select(g, better, x, old), value, 4);
-	ir_store(g, ir_select(g, better, at, old_at), index, 4);
-}
-
-void emit_best(struct codegen *g, const char *name, const struct kernel_argmax *k)
-{
-	kernel_begin(g, name);
-	LLVMValueRef best = arg_pointer(g, 0), token = arg_pointer(g, 1), rows = arg_integer(g, 2);
-	LLVMValueRef value = ir_local(g, g->f32, 1), index = ir_local(g, g->i32, 1), bytes = ir_i64(g, BEST_BYTES);
-	struct ir_loop row = share_begin(g, rows);
-	LLVMValueRef first = ir_offset(g, best, ir_mul(g, row.index, bytes));
-	ir_store(g, ir_load(g, g->f32, first, 4), value, 4);
-	ir_store(g, ir_load(g, g->i32, ir_offset(g, first, ir_i64(g, BEST_INDEX)), 4), index, 4);
-	struct ir_loop part = loop_begin(g, ir_i64(g, 1), ir_i64(g, k->n), ir_i64(g, 1));
-	LLVMValueRef at = ir_add(g, ir_mul(g, part.index, rows), row.index);
-	keep_better(g, value, index, ir_offset(g, best, ir_mul(g, at, bytes)));
-	loop_end(g, &part);
-	ir_store(g, ir_load(g, g->i32, index, 4), ir_at(g, token, DTYPE_I32, row.index), 4);
-	loop_end(g, &row);
 	kernel_end(g);
 }

@@ -19,7 +19,7 @@ static bool writes(const struct kernel *k, int arg)
 		[KERNEL_ATTEND] = { 6, 1 },   [KERNEL_ROUTE] = { 2, 2 },   [KERNEL_ASSIGN] = { 2, 3 },
 		[KERNEL_PACK] = { 3, 2 },     [KERNEL_OFFSETS] = { 1, 1 }, [KERNEL_SORT] = { 1, 2 },
 		[KERNEL_GATHER] = { 2, 1 },   [KERNEL_SCATTER] = { 2, 1 }, [KERNEL_COMBINE] = { 6, 1 },
-		[KERNEL_ARGMAX] = { 1, 1 },   [KERNEL_BEST] = { 1, 1 },
+		[KERNEL_CANDIDATES] = { 2, 1 }, [KERNEL_DRAW] = { 2, 1 },
 	};
 	if (k->family == KERNEL_ROWS) return arg >= k->rows.n_inputs && arg < k->rows.n_inputs + k->rows.n_outputs;
 	return arg >= out[k->family].first && arg < out[k->family].first + out[k->family].n;

@@ -24,8 +24,9 @@ enum number_kind {
 	NUMBER_ROWS,            /* R * value / div */
 	NUMBER_INDEX,           /* this rank's index in `group` * value */
 	NUMBER_INDEX_TOKENS,    /* this rank's index in `group` * (T * value / div) */
-	NUMBER_ROUND            /* the number of the exchange round that runs */
-	/* T, R: padded tokens and rows of a microbatch, struct dr_frame */
+	NUMBER_ROUND,           /* the number of the exchange round that runs */
+	NUMBER_CANDIDATES       /* R * value / div * the candidates of a row */
+	/* T, R, candidates: of a microbatch, struct dr_frame */
 };
 struct number { enum number_kind kind; int64_t value, div; int group; };
 /* A device address: base of the space + offset; in the spaces of layers, + where the layer that runs begins. */

@@ -10,7 +10,7 @@ const char *kernel_family_name(enum kernel_family f)
 		[KERNEL_APPEND] = "append",   [KERNEL_ATTEND] = "attend",     [KERNEL_ROUTE] = "route",
 		[KERNEL_ASSIGN] = "assign",   [KERNEL_PACK] = "pack",         [KERNEL_OFFSETS] = "offsets",
 		[KERNEL_SORT] = "sort",       [KERNEL_GATHER] = "gather",     [KERNEL_SCATTER] = "scatter",
-		[KERNEL_COMBINE] = "combine", [KERNEL_ARGMAX] = "argmax",     [KERNEL_BEST] = "best",
+		[KERNEL_COMBINE] = "combine", [KERNEL_CANDIDATES] = "candidates", [KERNEL_DRAW] = "draw",
 	};
 	_Static_assert(sizeof names / sizeof *names == KERNEL_FAMILIES, "a name for each family");
 	return names[f];
@@ -21,8 +21,8 @@ int kernel_args(const struct kernel *k)
 	static const int count[KERNEL_FAMILIES] = {
 		[KERNEL_EMBED] = 5, [KERNEL_PICK] = 6, [KERNEL_ANGLES] = 4, [KERNEL_ROTATE] = 4, [KERNEL_APPEND] = 4,
 		[KERNEL_ASSIGN] = 6, [KERNEL_PACK] = 7, [KERNEL_OFFSETS] = 4,
-		[KERNEL_SORT] = 4, [KERNEL_GATHER] = 4, [KERNEL_SCATTER] = 4, [KERNEL_COMBINE] = 10, [KERNEL_ARGMAX] = 4,
-		[KERNEL_BEST] = 3,
+		[KERNEL_SORT] = 4, [KERNEL_GATHER] = 4, [KERNEL_SCATTER] = 4, [KERNEL_COMBINE] = 10,
+		[KERNEL_CANDIDATES] = 6, [KERNEL_DRAW] = 5,
 	};
 	switch (k->family) {
 	case KERNEL_ROWS: return k->rows.n_inputs + k->rows.n_outputs + 1 + k->rows.limited;

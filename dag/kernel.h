@@ -15,7 +15,7 @@
 enum kernel_family {
 	KERNEL_ROWS, KERNEL_CONTRACT, KERNEL_EMBED, KERNEL_PICK, KERNEL_ANGLES, KERNEL_ROTATE, KERNEL_APPEND, KERNEL_ATTEND,
 	KERNEL_ROUTE, KERNEL_ASSIGN, KERNEL_PACK, KERNEL_OFFSETS, KERNEL_SORT, KERNEL_GATHER, KERNEL_SCATTER, KERNEL_COMBINE,
-	KERNEL_ARGMAX, KERNEL_BEST, KERNEL_FAMILIES
+	KERNEL_CANDIDATES, KERNEL_DRAW, KERNEL_FAMILIES
 };
 
 /* Tile order of a contraction's weights, repacked once at load: element (g, n, k) of a weight with n outputs and k summed
@@ -123,9 +123,20 @@ struct kernel_combine {                 /* args: rows, index, weight, map, place
 	int64_t d, top, dests, local; enum dtype dtype;
 };
 
-/* ---- sampling: greedy ---------------------------------------------------------------------------------------------- */
-struct kernel_argmax {                  /* ARGMAX args: logits (f32[R][v]), best ({f32 value, i32 index}[R]), R, first. BEST args:
-	                                   best ([n][R]), token (i32[R]), R. Ties: the lower index */
+/* ---- sampling -------------------------------------------------------------------------------------------------------
+ * The vocabulary is cut into n shards of v tokens; each brings candidates for each row, and the token is drawn from those of
+ * all. A pair is {f32 value, i32 index}. P pairs make all rows of a shard, P / R one row (struct dr_frame, candidates). A row
+ * is, as struct dr_sampling says,
+ *   greedy (temperature 0): pair 0 is the largest logit and its index, on a tie the lower one;
+ *   drawn from all tokens: pair 0 is the largest logit / temperature + noise of the token. With the noise of Gumbel's
+ *     distribution that is an exact draw from softmax(logits / temperature), whoever holds which token;
+ *   chosen by top-k or top-p: pair 0 is {largest logit, f32 sum of exp((logit - largest) / temperature)}, the sum only where
+ *     top-k is off; pairs 1 .. DR_CANDIDATES are the largest logits, in order, ties by index. Where the shard has no more, the value
+ *     is -infinity. DRAW keeps the first top-k of all shards' pairs; of these, by softmax over them (without top-k: over all
+ *     tokens), the smallest prefix whose mass reaches top-p; and draws among what is left by the same noise.
+ * A logit that is no number is never chosen; where there is no other, the token is 0, or the first of a shard. */
+struct kernel_sample {                  /* CANDIDATES args: logits (f32[R][v]), sampling (struct dr_sampling[R]), pairs ([P]), R, P, first
+	                                   DRAW args: pairs ([n][P]), sampling, token (i32[R]), R, P */
 	int64_t v, n;
 };
 
@@ -136,7 +147,7 @@ struct kernel {
 		struct kernel_rows rows; struct kernel_contract contract; struct kernel_embed embed; struct kernel_pick pick;
 		struct kernel_angles angles; struct kernel_rotate rotate; struct kernel_append append; struct kernel_attend attend;
 		struct kernel_route route; struct kernel_assign assign; struct kernel_pack pack; struct kernel_offsets offsets;
-		struct kernel_sort sort; struct kernel_gather gather; struct kernel_combine combine; struct kernel_argmax argmax;
+		struct kernel_sort sort; struct kernel_gather gather; struct kernel_combine combine; struct kernel_sample sample;
 	};
 };
 const char *kernel_family_name(enum kernel_family f);

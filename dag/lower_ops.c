@@ -3,6 +3,8 @@
 #include <string.h>
 #include "lower.h"
 
+enum { PAIR_BYTES = 8 };          /* of a candidate: value and index */
+
 /* ---- tokens ---------------------------------------------------------------------------------------------------------- */
 static void lower_embed(struct lower *w, int local)
 {
@@ -56,39 +58,55 @@ static void lower_pick(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 6, "pick");
 }
 
+/* How rows are sampled, as the step brings it. */
+static struct argument sampling_input(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct atoms *batch = layout_of(v, w->l->program->batch);
+	if (batch && !atoms_equal(batch, &w->l->owners))
+		lower_unsupported(w, lower_source(w, local)->span, "sampling on a rank that has the rows of several owners");
+	return (struct argument){ .is_address = true,
+				  .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_SAMPLE] },
+				  .number = number_const(0) };
+}
+
+/* All shards' pairs from those of each. */
+static void gather_candidates(struct lower *w, int local, int group, int from, int to, struct number rows)
+{
+	int c = lower_add_collective(w, DR_ALL_GATHER, group, DTYPE_I32, rows, PAIR_BYTES, local,
+				     "candidates of each shard of the vocabulary");
+	struct number words = { NUMBER_CANDIDATES, rows.value * (PAIR_BYTES / 4), rows.div, 0 };
+	struct instr i = { .kind = INSTR_COLLECTIVE,
+			   .collective = c,
+			   .src = arg_buffer(from),
+			   .dst = arg_buffer(to),
+			   .outer = number_const(1),
+			   .block = words };
+	lower_emit(w, local, -1, i, "sample: gather candidates");
+}
+
 static void lower_sample(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local], *logits = &w->ph->values.at[v->args[0]];
 	const struct value *s = lower_source(w, local);
 	const struct phys x = *lower_ready(w, v->args[0], NULL);
 	const struct atoms *over = layout_of(logits, s->v);
-	struct kernel k = kernel_of(KERNEL_ARGMAX);
-	k.argmax.v = phys_row_elements(&x);
-	k.argmax.n = 1;
+	struct kernel k = kernel_of(KERNEL_CANDIDATES);
+	k.sample.v = phys_row_elements(&x);
+	k.sample.n = atoms_size(w->l, over);
 	int group = lower_group(w, over);
-	int64_t ranks = atoms_size(w->l, over), rows = lower_rows_max(w, &x);
-	int best = lower_buffer(w, rows * 8), all = ranks > 1 ? lower_buffer(w, ranks * rows * 8) : best;
-	struct number first = ranks > 1 ? (struct number){ NUMBER_INDEX, k.argmax.v, 1, group } : number_const(0);
-	struct argument args[4] = { arg_phys(&x), arg_buffer(best), arg_number(x.rows), arg_number(first) };
-	lower_launch(w, local, -1, &k, args, 4, "sample: candidates");
-	if (ranks > 1) {
-		int c = lower_add_collective(w, DR_ALL_GATHER, group, DTYPE_I32, x.rows, 8, local,
-					     "candidates of each shard of the vocabulary");
-		struct instr i = { .kind = INSTR_COLLECTIVE,
-				   .collective = c,
-				   .src = arg_buffer(best),
-				   .dst = arg_buffer(all),
-				   .outer = number_const(1),
-				   .block = number_times(x.rows, 2) };
-		lower_emit(w, local, -1, i, "sample: gather candidates");
-	}
-	struct kernel b = kernel_of(KERNEL_BEST);
-	b.argmax.v = 1;
-	b.argmax.n = ranks;
-	struct phys out = lower_shape(w, local);
-	const struct phys *to = lower_define(w, local, out);
-	struct argument last[3] = { arg_buffer(all), arg_phys(to), arg_number(x.rows) };
-	lower_launch(w, local, -1, &b, last, 3, "sample");
+	int64_t ranks = k.sample.n, bytes = lower_rows_max(w, &x) * (1 + DR_CANDIDATES) * PAIR_BYTES;
+	int mine = lower_buffer(w, bytes), all = ranks > 1 ? lower_buffer(w, ranks * bytes) : mine;
+	struct number first = ranks > 1 ? (struct number){ NUMBER_INDEX, k.sample.v, 1, group } : number_const(0);
+	struct argument pairs = arg_number((struct number){ NUMBER_CANDIDATES, x.rows.value, x.rows.div, 0 });
+	struct argument sampling = sampling_input(w, local), rows = arg_number(x.rows);
+	struct argument args[6] = { arg_phys(&x), sampling, arg_buffer(mine), rows, pairs, arg_number(first) };
+	lower_launch(w, local, -1, &k, args, 6, "sample: candidates");
+	if (ranks > 1) gather_candidates(w, local, group, mine, all, x.rows);
+	k.family = KERNEL_DRAW;
+	const struct phys *to = lower_define(w, local, lower_shape(w, local));
+	struct argument last[5] = { arg_buffer(all), sampling, arg_phys(to), rows, pairs };
+	lower_launch(w, local, -1, &k, last, 5, "sample");
 }
 
 /* ---- positions ------------------------------------------------------------------------------------------------------- */

@@ -2,7 +2,10 @@
 #include <string.h>
 #include "lower.h"
 
-enum { COMM_SLOT = 1 << 20 };   /* bytes: collectives travel in pieces of this size */
+enum {
+	COMM_SLOT = 1 << 20,    /* bytes: collectives travel in pieces of this size */
+	SAMPLING_WORDS = sizeof(struct dr_sampling) / 4
+};
 
 static int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 static int64_t divide_up(int64_t n, int64_t d) { return (n + d - 1) / d; }
@@ -49,7 +52,10 @@ static int64_t set_inputs(struct schedule *s)
 {
 	int64_t at = 0, tokens = most(s->chunk), rows = most(s->max_rows);
 	for (int i = 0; i < DR_INPUTS; i++) {
-		int64_t n = i == DR_INPUT_WANT ? rows : i == DR_INPUT_PAGES ? s->seqs * s->pages_per_seq : tokens;
+		int64_t n = i == DR_INPUT_WANT     ? rows
+			    : i == DR_INPUT_SAMPLE ? rows * SAMPLING_WORDS
+			    : i == DR_INPUT_PAGES  ? s->seqs * s->pages_per_seq
+						   : tokens;
 		s->input_offset[i] = at;
 		at += round_up(n * 4, 64);
 	}

@@ -6,7 +6,7 @@ static const char *const where_text[WHERES] = { "every stage", "first stage", "l
 
 static void print_number(const struct number *n, FILE *out)
 {
-	static const char *const of_kind[] = { "", "T*", "R*", "index*", "index*T*", "round" };
+	static const char *const of_kind[] = { "", "T*", "R*", "index*", "index*T*", "round", "R*candidates*" };
 	if (n->kind == NUMBER_ROUND) fprintf(out, "round");
 	else fprintf(out, "%s%lld", of_kind[n->kind], (long long)n->value);
 	if (n->kind != NUMBER_CONST && n->div > 1) fprintf(out, "/%lld", (long long)n->div);

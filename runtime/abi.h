@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 1 };
+enum { DR_ABI_VERSION = 2 };
 #define DR_MAGIC 0x3159414c50454444ull                  /* "DDEPLAY1" */
 
 /* Where a rank's memory is used. All but DR_SPACE_COMM are on the device; one allocator gives them all. */
@@ -22,14 +22,25 @@ enum dr_space {
 	DR_SPACE_COMM,          /* host: this rank's share of the communicator's buffers */
 	DR_SPACES
 };
-/* Arrays of i32 that the runtime writes into DR_SPACE_INPUT before a step, T = padded tokens, R = padded rows of this
- * rank's owner. Padding: ids 0, pos 0, seq -1, slot -1, want -1. */
+/* How the next token of a row is chosen. The row's random numbers are a function of seed, count and the token alone: no plan,
+ * batch or number of ranks changes what is drawn. */
+struct dr_sampling {
+	float temperature, top_p;       /* temperature 0: the largest logit; top_p 1 or more: off */
+	int32_t top_k;                  /* 0: off, most: DR_CANDIDATES */
+	uint32_t seed, seed_high;       /* low and high half */
+	uint32_t count;                 /* tokens that the sequence has sampled so far */
+};
+enum { DR_CANDIDATES = 64 };            /* what top-k and top-p choose from: so many of the largest logits */
+
+/* Arrays of i32 (and of struct dr_sampling) that the runtime writes into DR_SPACE_INPUT before a step, T = padded tokens,
+ * R = padded rows of this rank's owner. Padding: ids 0, pos 0, seq -1, slot -1, want -1, temperature 0. */
 enum dr_input {
 	DR_INPUT_IDS,           /* [T] token ids */
 	DR_INPUT_POS,           /* [T] positions in their sequences */
 	DR_INPUT_SEQ,           /* [T] which of the owner's sequences: row of the page table */
 	DR_INPUT_SLOT,          /* [T] where the cache entry goes: page * page_size + offset */
 	DR_INPUT_WANT,          /* [R] index into the owner's packed tokens of the rows whose logits are wanted */
+	DR_INPUT_SAMPLE,        /* [R] struct dr_sampling */
 	DR_INPUT_PAGES,         /* [seqs][pages_per_seq] */
 	DR_INPUTS
 };
@@ -116,13 +127,15 @@ struct dr_program {
 	uint64_t comm_slot, comm_mailbox;               /* bytes: staging for collectives; one message between stages (two are kept) */
 };
 
-/* What generated code sees of a rank. The runtime fills it; tokens and rows before each microbatch. */
+/* What generated code sees of a rank. The runtime fills it; tokens, rows and candidates before each microbatch. */
 struct dr_frame {
 	uint64_t base[DR_SPACES];                       /* device addresses */
 	const int32_t *index;                           /* this rank's index in each group */
 	const uint32_t *body_of;                        /* the body of each layer of this stage */
 	int32_t stage, stages, layers;                  /* layers: of this stage */
 	int32_t tokens, rows;                           /* T and R of this microbatch */
+	int32_t candidates;                             /* pairs that a shard of the vocabulary brings for each row: 1, or
+	                                                   1 + DR_CANDIDATES when top-k or top-p choose in a row of any owner */
 	int32_t layer;                                  /* the stage's layer that runs, -1 outside of the loop; for messages; generated code keeps it */
 };
 

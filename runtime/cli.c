@@ -1,6 +1,7 @@
 /* The launcher's command line: options into struct options, and the checks that need no rank. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include "runtime.h"
@@ -86,9 +87,52 @@ static bool parse_number(const char *name, const char *text, long least, long mo
 	return true;
 }
 
+/* A number in [least, most]; false after a message. */
+static bool parse_real(const char *name, const char *text, double least, double most, float *out)
+{
+	char *end;
+	double v = strtod(text, &end);
+	if (end == text || *end || !(v >= least && v <= most)) {
+		say_error("%s: `%s` is not a number from %g to %g", name, text, least, most);
+		return false;
+	}
+	*out = (float)v;
+	return true;
+}
+
+static void set_seed(struct dr_sampling *s, uint64_t seed)
+{
+	s->seed = (uint32_t)seed;
+	s->seed_high = (uint32_t)(seed >> 32);
+}
+
+static bool parse_seed(struct dr_sampling *s, const char *text)
+{
+	char *end;
+	errno = 0;
+	long long v = strtoll(text, &end, 10);
+	if (errno || end == text || *end || v < 0) {
+		say_error("--seed: `%s` is not a number from 0 to %lld", text, LLONG_MAX);
+		return false;
+	}
+	set_seed(s, (uint64_t)v);
+	return true;
+}
+
+static bool parse_top_k(struct dr_sampling *s, const char *text)
+{
+	int n;
+	if (!parse_number("--top-k", text, 0, INT32_MAX, &n))
+		return false;
+	if (n > DR_CANDIDATES)
+		say_error("--top-k: %d is more than the %d most likely tokens that a launcher chooses from", n, DR_CANDIDATES);
+	s->top_k = n;
+	return n <= DR_CANDIDATES;
+}
+
 static bool parse_ids(struct options *o, const char *text)
 {
-	struct prompt p = { host_alloc(strlen(text) / 2 + 1, sizeof *p.ids), 0 };
+	struct prompt p = { .ids = host_alloc(strlen(text) / 2 + 1, sizeof *p.ids) };
 	for (const char *at = text;; at++) {
 		char *end;
 		errno = 0;
@@ -118,6 +162,10 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	case OPTION_logits: o->logits = value; return true;
 	case OPTION_ids: return parse_ids(o, value);
 	case OPTION_max_tokens: return parse_number("--max-tokens", value, 1, MOST, &o->max_tokens);
+	case OPTION_temperature: return parse_real("--temperature", value, 0, 100, &o->sampling.temperature);
+	case OPTION_top_k: return parse_top_k(&o->sampling, value);
+	case OPTION_top_p: return parse_real("--top-p", value, 0, 1, &o->sampling.top_p);
+	case OPTION_seed: return parse_seed(&o->sampling, value);
 	case OPTION_prompt: return parse_number("--prompt", value, 1, MOST, &o->prompt);
 	case OPTION_output: return parse_number("--output", value, 1, MOST, &o->output);
 	case OPTION_batch: return parse_number("--batch", value, 1, MOST, &o->batch);
@@ -202,9 +250,19 @@ static void make_prompts(struct options *o, const struct plan *plan)
 	o->n_prompts = o->batch;
 	o->prompts = host_alloc((size_t)o->batch, sizeof *o->prompts);
 	for (int i = 0; i < o->batch; i++) {
-		o->prompts[i] = (struct prompt){ host_alloc((size_t)o->prompt, sizeof(int32_t)), o->prompt };
+		o->prompts[i] = (struct prompt){ .ids = host_alloc((size_t)o->prompt, sizeof(int32_t)), .n = o->prompt };
 		for (int k = 0; k < o->prompt; k++)
 			o->prompts[i].ids[k] = (int32_t)(((state = state * 1664525u + 1013904223u) >> 8) % h->vocab);
+	}
+}
+
+/* Equal prompts draw different tokens: each has a seed of its own. */
+static void give_seeds(struct options *o)
+{
+	uint64_t seed = o->sampling.seed | (uint64_t)o->sampling.seed_high << 32;
+	for (int i = 0; i < o->n_prompts; i++) {
+		o->prompts[i].sampling = o->sampling;
+		set_seed(&o->prompts[i].sampling, seed + (uint64_t)i);
 	}
 }
 
@@ -257,6 +315,7 @@ static int run_command(struct options *o, const struct plan *plan, const struct 
 	int status = STATUS_FAILED;
 	if (o->bench)
 		make_prompts(o, plan);
+	give_seeds(o);
 	if (check_job(&job, &checkpoint))
 		status = start(&job);
 	checkpoint_close(checkpoint);
@@ -303,7 +362,7 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 int launcher_main(int argc, char **argv, const struct generated *g)
 {
 	struct plan plan;
-	struct options o = { .max_tokens = 16 };
+	struct options o = { .max_tokens = 16, .sampling = { .top_p = 1 } };
 	const char *wrong = plan_open(&plan, g->blob);
 	if (wrong) {
 		say_error("internal: %s", wrong);

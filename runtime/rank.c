@@ -112,6 +112,7 @@ static void run_microbatch(struct rank *r, int number)
 		write_input(r, number, (enum dr_input)input);
 	r->frame.tokens = r->step.tokens[number];
 	r->frame.rows = r->step.rows[number];
+	r->frame.candidates = step_candidates(&r->step, r->job->plan, number);
 	r->frame.layer = -1;
 	activity(r, ACTIVITY_STEP);
 	r->job->generated->step[r->step.head->phase](&r->frame);

@@ -19,13 +19,14 @@ struct generated {
 };
 
 /* ---- cli.c: the command line --------------------------------------------------------------------------------------- */
-struct prompt { int32_t *ids; int n; };
+struct prompt { int32_t *ids; int n; struct dr_sampling sampling; };     /* zeros: greedy */
 enum { MAX_UNVERIFIED = 64 };
 struct options {
 	const char *weights, *logits;           /* NULL: none */
 	struct prompt *prompts; int n_prompts;
 	int max_tokens, threads;                /* 0: the default */
 	int prompt, output, batch;              /* of bench */
+	struct dr_sampling sampling;            /* of the first prompt; the next ones have the next seeds */
 	const char *unverified[MAX_UNVERIFIED]; int n_unverified;
 	bool bench;
 	const char *device;                     /* of the environment, see env.def */
@@ -107,8 +108,14 @@ void step_measure(struct step *s, const struct plan *plan);
 /* The array of an owner in a microbatch; of DR_INPUT_PAGES: any microbatch, only with_pages. */
 int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input, int *n);
 
+/* How an owner's rows are sampled: [R]. */
+struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan, int microbatch, int owner);
+/* For struct dr_frame. */
+int step_candidates(const struct step *s, const struct plan *plan, int microbatch);
+
 struct sequence {
 	const int32_t *prompt; int n_prompt, max_tokens;
+	struct dr_sampling sampling;            /* count: of the row that was planned last */
 	int32_t *out; int n_out;                /* sampled so far */
 	int owner, slot, fed;                   /* slot: row of the page table, -1 when not admitted; fed: positions in the cache */
 	int32_t *pages; int n_pages;

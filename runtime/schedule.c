@@ -66,8 +66,8 @@ struct schedule *schedule_open(const struct plan *plan, const struct prompt *pro
 	s->row = host_alloc((size_t)h->microbatches * (size_t)plan->n_owners * (size_t)s->max_rows, sizeof *s->row);
 	for (int i = 0; i < n; i++)
 		s->seq[i] = (struct sequence){
-			.prompt = prompts[i].ids, .n_prompt = prompts[i].n, .max_tokens = max_tokens, .slot = -1,
-			.out = host_alloc((size_t)max_tokens, sizeof(int32_t)), .owner = i % plan->n_owners,
+			.prompt = prompts[i].ids, .n_prompt = prompts[i].n, .sampling = prompts[i].sampling,
+			.max_tokens = max_tokens, .slot = -1, .out = host_alloc((size_t)max_tokens, sizeof(int32_t)), .owner = i % plan->n_owners,
 		};
 	for (int i = 0; i < plan->n_owners; i++)
 		open_owner(&s->owner[i], h, i);
@@ -220,8 +220,9 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 	for (int k = DR_INPUT_IDS; k <= DR_INPUT_SLOT; k++)
 		a[k] = step_array(step, s->plan, microbatch, owner, (enum dr_input)k, &tokens);
 	a[DR_INPUT_WANT] = step_array(step, s->plan, microbatch, owner, DR_INPUT_WANT, &rows);
+	struct dr_sampling *sampling = step_sampling(step, s->plan, microbatch, owner);
 	for (int i = 0; i < p->n; i++) {
-		const struct sequence *q = &s->seq[p->at[i].sequence];
+		struct sequence *q = &s->seq[p->at[i].sequence];
 		for (int k = 0, pos = p->at[i].from; k < p->at[i].n; k++, pos++, at++) {
 			a[DR_INPUT_IDS][at] = token_at(q, pos);
 			a[DR_INPUT_POS][at] = pos;
@@ -230,6 +231,8 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 		}
 		if (p->at[i].wanted) {
 			row_at(s, microbatch, owner)[row] = p->at[i].sequence;
+			q->sampling.count = (uint32_t)q->n_out;
+			sampling[row] = q->sampling;
 			a[DR_INPUT_WANT][row++] = at - 1;
 		}
 	}
@@ -239,8 +242,10 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 	}
 	for (int i = row; i < s->max_rows; i++)
 		row_at(s, microbatch, owner)[i] = -1;
-	for (; row < rows; row++)
+	for (; row < rows; row++) {
 		a[DR_INPUT_WANT][row] = -1;
+		sampling[row] = (struct dr_sampling){ .top_p = 1 };
+	}
 }
 
 static void write_pages(struct schedule *s, struct step *step, int owner)

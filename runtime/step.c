@@ -2,15 +2,18 @@
 #include <stdlib.h>
 #include "runtime.h"
 
-enum { HEAD_WORDS = sizeof(struct step_head) / sizeof(int32_t) };
+enum {
+	HEAD_WORDS = sizeof(struct step_head) / sizeof(int32_t),
+	SAMPLING_WORDS = sizeof(struct dr_sampling) / sizeof(int32_t)
+};
 
 static int most(const uint32_t *of_phase)
 {
 	return (int)(of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]);
 }
 
-/* Words of a microbatch of one owner: four arrays of T tokens, one of R rows. */
-static size_t owner_words(int tokens, int rows) { return 4 * (size_t)tokens + (size_t)rows; }
+/* Words of a microbatch of one owner: four arrays of T tokens, two of R rows. */
+static size_t owner_words(int tokens, int rows) { return 4 * (size_t)tokens + (1 + SAMPLING_WORDS) * (size_t)rows; }
 
 static size_t page_words(const struct plan *plan) { return (size_t)plan->head->seqs * plan->head->pages_per_seq; }
 
@@ -53,6 +56,25 @@ int32_t *step_array(const struct step *s, const struct plan *plan, int microbatc
 	}
 	int tokens = s->tokens[microbatch], rows = s->rows[microbatch];
 	int32_t *at = s->words + microbatch_at(s, plan, microbatch) + (size_t)owner * owner_words(tokens, rows);
-	*n = input == DR_INPUT_WANT ? rows : tokens;
+	*n = input == DR_INPUT_SAMPLE ? SAMPLING_WORDS * rows : input == DR_INPUT_WANT ? rows : tokens;
+	if (input == DR_INPUT_SAMPLE)
+		return at + 4 * (size_t)tokens + (size_t)rows;
 	return at + (size_t)input * (size_t)tokens;     /* WANT is the fifth array, behind four of T */
+}
+
+struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan, int microbatch, int owner)
+{
+	int n;
+	return (struct dr_sampling *)(void *)step_array(s, plan, microbatch, owner, DR_INPUT_SAMPLE, &n);
+}
+
+static bool is_chosen(const struct dr_sampling *s) { return s->temperature > 0 && (s->top_k > 0 || s->top_p < 1); }
+
+int step_candidates(const struct step *s, const struct plan *plan, int microbatch)
+{
+	for (int owner = 0; owner < plan->n_owners; owner++)
+		for (int row = 0; row < s->rows[microbatch]; row++)
+			if (is_chosen(step_sampling(s, plan, microbatch, owner) + row))
+				return 1 + DR_CANDIDATES;
+	return 1;
 }

@@ -103,12 +103,12 @@ class Run:
         return self.continuations.get(",".join(map(str, prompt)), [])
 
 
-def run_launcher(launcher, model, prompts, steps, folder, threads=1):
+def run_launcher(launcher, model, prompts, steps, folder, threads=1, options=()):
     """Runs prompts together and gives what was printed and the logits [prompt, step, vocab]. `model`: a fixture or a folder."""
     logits = folder / "logits.npy"
     logits.unlink(missing_ok=True)
     command = [launcher, "run", "--weights", FIXTURES / model, "--max-tokens", str(steps), "--logits", logits,
-               "--threads", str(threads)]
+               "--threads", str(threads), *options]
     for prompt in prompts:
         command += ["--ids", ",".join(map(str, prompt))]
     try:

@@ -242,33 +242,6 @@ static void pick_on(const struct processor *p)
 
 static void test_embed(void **state) { (void)state; for_processors(embeds_on); for_processors(pick_on); }
 
-/* ---- argmax, best ------------------------------------------------------------------------------------------------ */
-struct best { float value; int32_t index; };
-
-static void argmax_on(const struct processor *p)
-{
-	enum { R = 7, V = 133, PARTS = 4 };
-	struct kernel argmax = { .family = KERNEL_ARGMAX, .argmax = { V, PARTS } }, best = { .family = KERNEL_BEST, .argmax = { V, PARTS } };
-	float *logits = random_array(DTYPE_F32, PARTS * R * V);
-	struct best *found = guarded(PARTS * R * sizeof *found);
-	int32_t *token = index_array(R);
-	for (int i = 0; i < PARTS * R * V; i++) logits[i] = (float)random_below(60) - 100;      /* many ties */
-	for (int part = 0; part < PARTS; part++)
-		run_twice(&argmax, p, (uint64_t[]){ address(logits + part * R * V), address(found + part * R), R, (uint64_t)(part * V) }, 1,
-		          R * sizeof *found);
-	run_twice(&best, p, (uint64_t[]){ address(found), address(token), R }, 1, R * 4);
-	for (int r = 0; r < R; r++) {
-		struct best want = { -INFINITY, -1 };
-		for (int i = 0; i < PARTS * V; i++) {
-			float x = logits[(i / V * R + r) * V + i % V];
-			if (x > want.value) want = (struct best){ x, i };
-		}
-		assert_int_equal(token[r], want.index);
-	}
-}
-
-static void test_argmax(void **state) { (void)state; for_processors(argmax_on); }
-
 /* ---- shape of the IR --------------------------------------------------------------------------------------------- */
 /* One line per function, one letter per instruction and mark per block: what may not differ between sizes. */
 static char *shape_of(const struct processor *p, struct kernel *k)
@@ -323,6 +296,11 @@ static struct kernel route_of(int64_t experts, int64_t top, int64_t groups, int6
 	return (struct kernel){ .family = KERNEL_ROUTE, .route = { experts, top, true, 1.5, true, groups, top_groups } };
 }
 
+static struct kernel sample_of(int family, int64_t v, int64_t n)
+{
+	return (struct kernel){ .family = (enum kernel_family)family, .sample = { v, n } };
+}
+
 static struct kernel contract_of(const struct processor *p, int64_t n, int64_t k)
 {
 	struct kernel c = { .family = KERNEL_CONTRACT };
@@ -348,6 +326,8 @@ static void shapes_on(const struct processor *p)
 	same_shape(p, norm_of(1, 1), norm_of(32, 4000));
 	same_shape(p, latent_of(128, 576, 512, 64), latent_of(1, 3, 2, 5));
 	same_shape(p, route_of(256, 8, 8, 4), route_of(6, 2, 2, 1));
+	for (int family = KERNEL_CANDIDATES; family <= KERNEL_DRAW; family++)
+		same_shape(p, sample_of(family, 128256, 8), sample_of(family, 3, 1));
 }
 
 static void test_shape(void **state) { (void)state; for_processors(shapes_on); }
@@ -357,8 +337,7 @@ int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_route), cmocka_unit_test(test_exchange), cmocka_unit_test(test_embed), cmocka_unit_test(test_argmax),
-		cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_route), cmocka_unit_test(test_exchange), cmocka_unit_test(test_embed), cmocka_unit_test(test_shape),
 	};
 	return jit_run(tests);
 }

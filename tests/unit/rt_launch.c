@@ -80,11 +80,23 @@ static int32_t best_of(const float *logits)
 	return best;
 }
 
-/* logits, tokens, R */
+/* A made-up draw: any change of what is asked changes the tokens. */
+static int32_t token_of(const float *logits, const struct dr_sampling *s)
+{
+	if (!(s->temperature > 0))
+		return best_of(logits);
+	uint32_t x = s->seed * 5 + s->seed_high * 3 + s->count * 7 + (uint32_t)s->top_k;
+	return (int32_t)((x + (uint32_t)(s->temperature * 10) + (uint32_t)(s->top_p * 100)) % TINY_VOCAB);
+}
+
+/* logits, tokens, R, sampling, candidates of a row */
 static void kernel_sample(const uint64_t *a, int32_t worker, int32_t workers)
 {
-	for (int r = worker; r < (int)a[2]; r += workers)
-		((int32_t *)at(a[1]))[r] = best_of((const float *)at(a[0]) + r * TINY_VOCAB);
+	const struct dr_sampling *s = at(a[3]);
+	for (int r = worker; r < (int)a[2]; r += workers) {
+		bool chosen = s[r].temperature > 0 && (s[r].top_k > 0 || s[r].top_p < 1);
+		((int32_t *)at(a[1]))[r] = chosen && a[4] == 1 ? -1 : token_of((const float *)at(a[0]) + r * TINY_VOCAB, s + r);
+	}
 }
 
 static void kernel_crash(const uint64_t *a, int32_t worker, int32_t workers)
@@ -132,7 +144,7 @@ static void step_tp(struct dr_frame *f, int tp)
 	LAUNCH(f, KERNEL_HEAD, OP_HEAD, x, input_at(f, DR_INPUT_WANT), f->base[DR_SPACE_POST], act + AT_LOGITS, rows,
 	       (uint64_t)(TINY_VOCAB / tp));
 	dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, act + AT_LOGITS, act + AT_ALL, f->rows, TINY_VOCAB / tp, TINY_VOCAB / tp);
-	LAUNCH(f, KERNEL_SAMPLE, OP_SAMPLE, act + AT_ALL, act + AT_TOKENS, rows);
+	LAUNCH(f, KERNEL_SAMPLE, OP_SAMPLE, act + AT_ALL, act + AT_TOKENS, rows, input_at(f, DR_INPUT_SAMPLE), (uint64_t)f->candidates);
 }
 
 static void step_tp1(struct dr_frame *f) { step_tp(f, 1); }
@@ -354,6 +366,26 @@ static void all_meshes_agree(void **state)
 		run_prompts(meshes[i]);
 }
 
+/* Each prompt's rows ask for what the command line says, with a seed of their own and a count that rises. */
+static void sampling_options_arrive(void **state)
+{
+	(void)state;
+	const struct dr_sampling how = { 0.5f, 0.25f, 4, 2, 1, 0 };
+	char line[64];
+	for (int dp = 1; dp <= 2; dp++) {
+		struct tiny t = { 2, dp, 2, 2 };
+		assert_int_equal(launcher(t, step_tp2, ARGS("run", "--weights", folder, "--ids", "1,2", "--ids", "1,2", "--ids", "1,2", "--max-tokens=3",
+			"--temperature=0.5", "--top-k", "4", "--top-p", "0.25", "--seed", "4294967298")), 0);
+		for (int i = 0; i < 3; i++) {
+			int32_t token[3];
+			for (uint32_t n = 0; n < 3; n++)
+				token[n] = token_of(NULL, &(struct dr_sampling){ how.temperature, how.top_p, how.top_k, how.seed + (uint32_t)i, how.seed_high, n });
+			sprintf(line, "ids: 1,2 -> %d,%d,%d\n", token[0], token[1], token[2]);
+			assert_said(line);
+		}
+	}
+}
+
 static void far_device_agrees(void **state)
 {
 	(void)state;
@@ -455,6 +487,19 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--ids", "1,,2")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--threads")), 2);
 	assert_said("--threads needs a value");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--temperature", "-1")), 2);
+	assert_said("error: --temperature: `-1` is not a number from 0 to 100");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--temperature", "nan")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--temperature", "0.5x")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--top-p=1.5")), 2);
+	assert_said("error: --top-p: `1.5` is not a number from 0 to 1");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--top-k=-1")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--top-k=65")), 2);
+	assert_said("error: --top-k: 65 is more than the 64 most likely tokens that a launcher chooses from");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--seed=-3")), 2);
+	assert_said("error: --seed: `-3` is not a number from 0 to 9223372036854775807");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--seed=9223372036854775808")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("bench", "--seed=1")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--ids", "1,24")), 1);
 	assert_said("error: prompt 2: id 24 is not in the vocabulary of 24");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--max-tokens", "30")), 1);
@@ -486,7 +531,7 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_meshes_agree), cmocka_unit_test(far_device_agrees), cmocka_unit_test(bench_and_plan),
+		cmocka_unit_test(all_meshes_agree), cmocka_unit_test(sampling_options_arrive), cmocka_unit_test(far_device_agrees), cmocka_unit_test(bench_and_plan),
 		cmocka_unit_test(failing_ranks_are_named), cmocka_unit_test(signals_end_all),
 		cmocka_unit_test(wrong_checkpoints_are_refused), cmocka_unit_test(wrong_arguments_are_refused),
 	};

@@ -12,7 +12,7 @@ static int32_t ids[LOAD][32];
 static void make_prompts(struct prompt *p)
 {
 	for (int i = 0; i < LOAD; i++) {
-		p[i] = (struct prompt){ ids[i], 1 + i * 7 % 26 };
+		p[i] = (struct prompt){ ids[i], 1 + i * 7 % 26, { .temperature = (float)(i % 3), .top_p = 1, .top_k = i % 2, .seed = (uint32_t)i } };
 		for (int k = 0; k < p[i].n; k++)
 			ids[i][k] = (i * 5 + k) % TINY_VOCAB;
 	}
@@ -42,9 +42,15 @@ static void check_owner(struct world *w, int m, int owner, const int32_t *page_t
 	}
 	for (int r = 0; r < rows; r++) {
 		int q = schedule_row(w->s, m, owner, r);
+		const struct dr_sampling *how = step_sampling(&w->step, w->plan, m, owner) + r;
 		assert_int_equal(q < 0, want[r] < 0);
+		assert_true(how->temperature == (q < 0 ? 0 : (float)(q % 3)));
 		if (q < 0)
 			continue;
+		assert_int_equal(how->seed, q);
+		assert_int_equal(how->count, schedule_sequence(w->s, q)->n_out);
+		if (how->temperature > 0 && how->top_k)
+			assert_int_equal(step_candidates(&w->step, w->plan, m), 1 + DR_CANDIDATES);
 		const struct sequence *seq = schedule_sequence(w->s, q);
 		assert_int_equal(seq->owner, owner);
 		assert_int_equal(a[DR_INPUT_POS][want[r]], seq->n_prompt + seq->n_out - 1);
@@ -121,7 +127,7 @@ static void rows_are_bounded(void **state)
 	(void)state;
 	static struct blob_builder b;
 	struct plan plan;
-	struct prompt prompts[3] = { { ids[0], 1 }, { ids[1], 1 }, { ids[2], 3 } };
+	struct prompt prompts[3] = { { .ids = ids[0], .n = 1 }, { .ids = ids[1], .n = 1 }, { .ids = ids[2], .n = 3 } };
 	tiny_build(&b, &(struct tiny){ 1, 1, 1, 1 });
 	((struct dr_program *)(void *)b.at)->max_rows[DR_PREFILL] = 2;
 	assert_null(plan_open(&plan, b.at));
@@ -129,6 +135,7 @@ static void rows_are_bounded(void **state)
 	struct schedule *s = schedule_open(&plan, prompts, 3, 1);
 	step_open(&step, &plan);
 	assert_true(schedule_next(s, &step));
+	assert_int_equal(step_candidates(&step, &plan, 0), 1);
 	assert_int_equal(schedule_sequence(s, 1)->fed, 1);
 	assert_int_equal(schedule_sequence(s, 2)->fed, 2);
 	assert_int_equal(step.rows[0], 2);
@@ -142,7 +149,7 @@ static void decoding_goes_on_beside_prompts(void **state)
 	(void)state;
 	static struct blob_builder b;
 	struct plan plan;
-	struct prompt prompts[2] = { { ids[0], 1 }, { ids[1], 20 } };
+	struct prompt prompts[2] = { { .ids = ids[0], .n = 1 }, { .ids = ids[1], .n = 20 } };
 	tiny_build(&b, &(struct tiny){ 1, 1, 1, 1 });
 	((struct dr_program *)(void *)b.at)->chunk[DR_PREFILL] = 4;
 	assert_null(plan_open(&plan, b.at));
