@@ -218,14 +218,16 @@ void print_diagnostics(const struct options *o, const struct sink *sink, bool fi
 {
 	static char buffer[64 << 10];
 	int fd = dup(STDERR_FILENO);
-	FILE *out = fd < 0 ? stderr : fdopen(fd, "w");
-	if (!out)
+	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!out && errno == ENOMEM)
 		out_of_memory(sink->arena, sizeof buffer);
-	if (out != stderr)
+	if (out)
 		setvbuf(out, buffer, _IOFBF, sizeof buffer);
-	print_form(o, sink, first, out);
-	if (out != stderr)
+	print_form(o, sink, first, out ? out : stderr);         /* which may be closed, or not open to be written */
+	if (out)
 		fclose(out);
+	else if (fd >= 0)
+		close(fd);
 }
 
 /* Whether every pass ran over all deployments of the file as it is written: only then is an unused permission a mistake. */
