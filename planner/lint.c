@@ -111,26 +111,35 @@ static void report_repeated(const struct lint *t, int phase, int axis, int regio
 		  t->local->program->regions.at[region].name, m->name);
 }
 
-static double sum_repeated(const struct lint *t, int phase, int axis, struct repeated *of_region)
+/* The mesh axes that split a product or one of its operands. */
+static bool *axes_of_product(const struct lint *t, const struct local_phase *ph, const struct local_value *v)
+{
+	bool *used = busy_axes(t);
+	mark_layout(t, v, used);
+	for (int k = 0; k < v->n_args; k++)
+		mark_layout(t, &ph->values.at[v->args[k]], used);
+	return used;
+}
+
+/* The work of a layer; `of_region`: [mesh axes][regions], what of it each mesh axis repeats. */
+static double sum_repeated(const struct lint *t, int phase, struct repeated *of_region)
 {
 	const struct local_phase *ph = &t->local->phase[phase];
+	int regions = t->local->program->regions.n;
 	double all = 0;
 	for (int i = 0; i < ph->values.n; i++) {
 		const struct local_value *v = &ph->values.at[i];
 		if (v->op != LOCAL_OP || v->where != WHERE_LAYER || op_of(t, v) != OP_CONTRACT)
 			continue;
-		bool *used = busy_axes(t);
-		mark_layout(t, v, used);
-		for (int k = 0; k < v->n_args; k++)
-			mark_layout(t, &ph->values.at[v->args[k]], used);
 		double n = products(t, ph, v);
 		all += n;
-		struct repeated *r = &of_region[v->region];
-		if (used[axis] || v->exchange.n || v->experts.n)
-			continue;
-		r->work += n;
-		if (n > r->largest)
-			*r = (struct repeated){r->work, n, t->local->program->values.at[v->source].span};
+		const bool *used = v->exchange.n || v->experts.n ? NULL : axes_of_product(t, ph, v);
+		for (int axis = 0; used && axis < t->deploy->mesh.n; axis++) {
+			struct repeated *r = &of_region[axis * regions + v->region];
+			r->work += used[axis] ? 0 : n;
+			if (!used[axis] && n > r->largest)
+				*r = (struct repeated){r->work, n, t->local->program->values.at[v->source].span};
+		}
 	}
 	return all;
 }
@@ -138,13 +147,14 @@ static double sum_repeated(const struct lint *t, int phase, int axis, struct rep
 static void find_repeated(const struct lint *t, int phase)
 {
 	int regions = t->local->program->regions.n;
-	for (int axis = 0; axis < t->deploy->mesh.n; axis++) {
-		struct repeated *of_region = arena_array(t->arena, struct repeated, regions);
-		double all = sum_repeated(t, phase, axis, of_region);
-		for (int i = 0; i < regions && !t->idle[phase][axis]; i++)
-			if (all > 0 && of_region[i].work / all >= WORTH_TELLING)
-				report_repeated(t, phase, axis, i, &of_region[i], of_region[i].work / all);
-	}
+	struct repeated *of_region = arena_array(t->arena, struct repeated, t->deploy->mesh.n * regions + 1);
+	double all = sum_repeated(t, phase, of_region);
+	for (int axis = 0; axis < t->deploy->mesh.n; axis++)
+		for (int i = 0; i < regions && !t->idle[phase][axis]; i++) {
+			const struct repeated *r = &of_region[axis * regions + i];
+			if (all > 0 && r->work / all >= WORTH_TELLING)
+				report_repeated(t, phase, axis, i, r, r->work / all);
+		}
 }
 
 /* ---- replicated caches --------------------------------------------------------------------------------------------- */

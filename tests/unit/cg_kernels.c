@@ -352,8 +352,8 @@ static void test_rows_agree(void **state) { (void)state; for_processors(rows_agr
 static void convert_on(const struct processor *p, enum dtype from, const void *in, enum dtype to, void *out, int64_t n)
 {
 	struct kernel k = { .family = KERNEL_ROWS };
-	k.rows = (struct kernel_rows){ .dims = 1, .extent = { n }, .n_inputs = 1, .n_outputs = 1, .input = { { from, n, { 1 } } },
-		.output = { { to, n, { 1 } } }, .n_nodes = 1, .node = { { .op = ROWS_LOAD } } };
+	k.rows = (struct kernel_rows){ .dims = 1, .extent = { n }, .n_inputs = 1, .n_outputs = 1, .input = { { .dtype = from, .row_stride = n, .stride = { 1 } } },
+		.output = { { .dtype = to, .row_stride = n, .stride = { 1 } } }, .n_nodes = 1, .node = { { .op = ROWS_LOAD } } };
 	uint64_t args[] = { address(in), address(out), 1 };
 	run_twice(&k, p, args, 1, (size_t)(n * dtype_bytes(to)));
 }
