@@ -70,7 +70,7 @@ step mutate "$python" tests/robust/mutate.py
 step alloc "$python" tests/robust/alloc.py
 step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize
-step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-20}" fuzz
+step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
