@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).absolute()
@@ -127,22 +128,26 @@ if os.geteuid():
         run(folder, "deployc good.deploy --emit=dag -o folder/out", 1, "cannot write folder/out: Permission denied")
 
 
+def outcome(check):
+    """What is wrong with a case, which has a folder of its own; None: nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch)
+        fill(folder)
+        try:
+            check(folder)
+        except Failed as e:
+            return str(e)
+    return None
+
+
 def main():
-    passed = failed = 0
-    for name, check in CASES:
-        if sys.argv[1:] and not any(word in name for word in sys.argv[1:]):
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = pathlib.Path(scratch)
-            fill(folder)
-            try:
-                check(folder)
-                passed += 1
-            except Failed as e:
-                print(f"FAIL {e}")
-                failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    chosen = [check for name, check in CASES if not sys.argv[1:] or any(word in name for word in sys.argv[1:])]
+    with ThreadPoolExecutor(8) as pool:         # most of them wait, for a pipe that is given up
+        wrong = list(filter(None, pool.map(outcome, chosen)))
+    for text in wrong:
+        print(f"FAIL {text}")
+    print(f"{len(chosen) - len(wrong)} passed, {len(wrong)} failed")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
