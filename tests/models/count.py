@@ -5,13 +5,14 @@
     count.py --print         the counts
     count.py --transformers  the formulas below against models that Hugging Face transformers makes without memory
 
-published.json has the config.json of each model of the library, by its name there; GPT-OSS's without quantization_config, as
+published.json has a config.json for each model of the library, by its name there; GPT-OSS's without quantization_config, as
 transformers writes it once the experts are dequantised. A tied head counts once.
-Each agrees with a copy that can be looked up: ai-dynamo/aiconfigurator, model_configs (Llama 3.1, Mixtral 8x7B and 8x22B,
+They agree with copies that can be looked up: ai-dynamo/aiconfigurator, model_configs (Llama 3.1, Mixtral 8x7B and 8x22B,
 Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3, GPT-OSS 20B and 120B); citsjtu2020/LLM-Prof,
 sglang/Model_Config.md (Llama 3.2 3B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co,
 jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and interview-eval/olmoe-math-train-gsm8k-2 (of
-OLMoE 0924 Instruct's).
+OLMoE 0924 Instruct's). Not so the five of Gemma-3, which are no copies of published files: their numbers are those of transformers'
+convert_gemma3_weights.py, in the form of files of the text model alone.
 """
 import json
 import pathlib
