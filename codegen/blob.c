@@ -13,6 +13,7 @@ _Static_assert(sizeof(struct dr_axis) == 40 && offsetof(struct dr_axis, stride) 
 _Static_assert(sizeof(struct dr_param) == 88 && offsetof(struct dr_param, base) == 80, "param");
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
+_Static_assert(sizeof(struct dr_step_input) == 24, "input");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
 _Static_assert(sizeof(struct dr_config) == 64 && offsetof(struct dr_config, i) == 24, "config");
 _Static_assert(offsetof(struct dr_program, hash) == 16 && sizeof(struct dr_program) % 8 == 0, "program");
@@ -183,6 +184,17 @@ static struct dr_span params(struct blob *b, const struct schedule *s)
 	return blob_table(b, rows, s->params.n);
 }
 
+static struct dr_span inputs(struct blob *b, const struct schedule *s)
+{
+	struct dr_step_input *rows = arena_array(b->arena, struct dr_step_input, s->inputs.n);
+	for (int i = 0; i < s->inputs.n; i++) {
+		const struct step_input *in = &s->inputs.at[i];
+		rows[i] = (struct dr_step_input){ .what = in->what, .owners = group_index(s, in->owners), .part = group_index(s, in->part),
+			.pages = group_index(s, in->pages), .offset = (uint64_t)in->offset };
+	}
+	return blob_table(b, rows, s->inputs.n);
+}
+
 static struct dr_span bodies(struct blob *b, const struct schedule *s)
 {
 	struct dr_body *rows = arena_array(b->arena, struct dr_body, s->n_bodies);
@@ -252,8 +264,9 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->page = narrow(s->page, "page");
 	p->pages = narrow(s->pages, "pages");
 	p->pages_per_seq = narrow(s->pages_per_seq, "pages");
-	for (int i = 0; i < DR_INPUTS; i++)
-		p->input_offset[i] = (uint64_t)s->input_offset[i];
+	p->page_multiple = narrow(s->page_multiple, "pages");
+	for (int i = 0; i < PHASES; i++)
+		p->output[i] = (struct dr_output){ group_index(s, s->output[i].owners), group_index(s, s->output[i].rows) };
 	p->tokens_offset = (uint64_t)s->tokens_offset;
 	p->logits_offset = (uint64_t)s->logits_offset;
 	p->vocab = narrow(s->vocab, "vocabulary");
@@ -281,6 +294,7 @@ static int64_t token_work(const struct kernel *k)
 	case KERNEL_CONTRACT: return k->contract.grouped ? 0 : k->contract.batch * k->contract.n * k->contract.k;
 	case KERNEL_EMBED: return k->embed.d;
 	case KERNEL_PICK: return k->pick.d;
+	case KERNEL_SLICE: return k->slice.d;
 	case KERNEL_ANGLES: return k->angles.p;
 	case KERNEL_ROTATE: return k->rotate.heads * k->rotate.f;
 	case KERNEL_APPEND: return k->append.heads * k->append.f;
@@ -332,6 +346,7 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->collectives = collectives(&b, s);
 	p->stages = stages(&b, s);
 	p->params = params(&b, s);
+	p->inputs = inputs(&b, s);
 	p->bodies = bodies(&b, s);
 	p->body_of = blob_indices(&b, s->body_of, (int)(s->stages.n ? s->stages.at[s->stages.n - 1].layer_end : 0));
 	p->constants = constants(&b, s);

@@ -157,6 +157,7 @@ void emit_scatter(struct codegen *g, const char *name, const struct kernel_gathe
 void emit_combine(struct codegen *g, const char *name, const struct kernel_combine *k);
 void emit_embed(struct codegen *g, const char *name, const struct kernel_embed *k);             /* kernel_tokens.c */
 void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k);
+void emit_slice(struct codegen *g, const char *name, const struct kernel_slice *k);
 void emit_candidates(struct codegen *g, const char *name, const struct kernel_sample *k);       /* kernel_sample.c */
 void emit_draw(struct codegen *g, const char *name, const struct kernel_sample *k);
 #endif

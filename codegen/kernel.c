@@ -48,6 +48,7 @@ static void emit_body(struct codegen *g, const struct kernel *k)
 	case KERNEL_CONTRACT: emit_contract(g, k->name, &k->contract); break;
 	case KERNEL_EMBED: emit_embed(g, k->name, &k->embed); break;
 	case KERNEL_PICK: emit_pick(g, k->name, &k->pick); break;
+	case KERNEL_SLICE: emit_slice(g, k->name, &k->slice); break;
 	case KERNEL_ANGLES: emit_angles(g, k->name, &k->angles); break;
 	case KERNEL_ROTATE: emit_rotate(g, k->name, &k->rotate); break;
 	case KERNEL_APPEND: emit_append(g, k->name, &k->append); break;

@@ -83,3 +83,17 @@ void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k)
 	loop_end(g, &l);
 	kernel_end(g);
 }
+
+/* ---- slice ------------------------------------------------------------------------------------------------------- */
+void emit_slice(struct codegen *g, const char *name, const struct kernel_slice *k)
+{
+	int64_t bytes = k->d * dtype_bytes(k->dtype);
+	kernel_begin(g, name);
+	LLVMValueRef x = arg_pointer(g, 0), y = arg_pointer(g, 1), rows = arg_integer(g, 2), stride = arg_integer(g, 4);
+	struct ir_loop l = share_begin(g, ir_mul(g, rows, arg_integer(g, 3)));
+	LLVMValueRef from = ir_add(g, ir_mul(g, ir_div(g, l.index, rows), stride), ir_rem(g, l.index, rows));
+	from = ir_add(g, from, arg_integer(g, 5));
+	ir_copy(g, ir_offset(g, y, ir_mul(g, l.index, ir_i64(g, bytes))), ir_offset(g, x, ir_mul(g, from, ir_i64(g, bytes))), bytes);
+	loop_end(g, &l);
+	kernel_end(g);
+}

@@ -6,7 +6,7 @@
 struct step_emitter {
 	struct codegen *g;
 	LLVMValueRef frame;
-	LLVMValueRef base[DR_SPACES], group_index, tokens, rows, candidates;    /* read from the frame once; numbers are i64 */
+	LLVMValueRef base[DR_SPACES], group_index, tokens, rows, candidates, pages;     /* read from the frame once; numbers are i64 */
 	LLVMValueRef args;                                              /* u64[most arguments of a launch] */
 	LLVMValueRef layer, round;                                      /* i64; NULL outside their loops */
 	LLVMValueRef layer_at[2];                                       /* where the layer's params and pages begin: i64 in memory */
@@ -62,7 +62,9 @@ static LLVMValueRef number(const struct step_emitter *e, const struct number *n)
 	case NUMBER_ROWS: return scaled(e, e->rows, n);
 	case NUMBER_CANDIDATES: return ir_mul(g, scaled(e, e->rows, n), e->candidates);
 	case NUMBER_INDEX: return ir_mul(g, rank_index(e, n->group), ir_i64(g, n->value));
+	case NUMBER_PAGES: return scaled(e, e->pages, n);
 	case NUMBER_INDEX_TOKENS: return ir_mul(g, rank_index(e, n->group), scaled(e, e->tokens, n));
+	case NUMBER_INDEX_ROWS: return ir_mul(g, rank_index(e, n->group), scaled(e, e->rows, n));
 	case NUMBER_ROUND:
 		if (!e->round)
 			internal_error("a round's number outside of rounds");
@@ -168,6 +170,7 @@ static void read_frame(struct step_emitter *e)
 	e->tokens = read_i32(e, offsetof(struct dr_frame, tokens));
 	e->rows = read_i32(e, offsetof(struct dr_frame, rows));
 	e->candidates = read_i32(e, offsetof(struct dr_frame, candidates));
+	e->pages = read_i32(e, offsetof(struct dr_frame, pages));
 }
 
 static int most_args(const struct step *step)

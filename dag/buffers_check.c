@@ -15,6 +15,7 @@ static bool writes(const struct kernel *k, int arg)
 	static const struct { int first, n;
 	} out[KERNEL_FAMILIES] = {
 		[KERNEL_CONTRACT] = { 2, 1 }, [KERNEL_EMBED] = { 2, 1 },   [KERNEL_PICK] = { 2, 1 },
+		[KERNEL_SLICE] = { 1, 1 },
 		[KERNEL_ANGLES] = { 2, 1 },   [KERNEL_ROTATE] = { 2, 1 },  [KERNEL_APPEND] = { 2, 1 },
 		[KERNEL_ATTEND] = { 6, 1 },   [KERNEL_ROUTE] = { 2, 2 },   [KERNEL_ASSIGN] = { 2, 3 },
 		[KERNEL_PACK] = { 3, 2 },     [KERNEL_OFFSETS] = { 1, 1 }, [KERNEL_SORT] = { 1, 2 },

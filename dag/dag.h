@@ -22,11 +22,13 @@ enum number_kind {
 	NUMBER_CONST,           /* value */
 	NUMBER_TOKENS,          /* T * value / div */
 	NUMBER_ROWS,            /* R * value / div */
+	NUMBER_PAGES,           /* P * value / div, P = pages in use */
 	NUMBER_INDEX,           /* this rank's index in `group` * value */
 	NUMBER_INDEX_TOKENS,    /* this rank's index in `group` * (T * value / div) */
+	NUMBER_INDEX_ROWS,      /* this rank's index in `group` * (R * value / div) */
 	NUMBER_ROUND,           /* the number of the exchange round that runs */
 	NUMBER_CANDIDATES       /* R * value / div * the candidates of a row */
-	/* T, R, candidates: of a microbatch, struct dr_frame */
+	/* T, R, P, candidates: of a microbatch, struct dr_frame */
 };
 struct number { enum number_kind kind; int64_t value, div; int group; };
 /* A device address: base of the space + offset; in the spaces of layers, + where the layer that runs begins. */
@@ -65,6 +67,13 @@ struct placed_param {
 struct constant { int64_t offset; const float *data; int64_t n; };
 struct expert_map { int64_t offset, experts, local; int atom[MAX_GROUP_ATOMS]; bool exchange[MAX_GROUP_ATOMS]; int n; };
 
+/* An array that a step brings, as a rank has it: of the owners that its index in group `owners` gives it, one behind the other,
+ * the part of the tokens or rows that its index in group `part` gives it. Slots are of the pages that its index in group `pages`
+ * gives it. */
+struct step_input { enum dr_input what; int owners, part, pages; int64_t offset; };
+/* How the outputs of a phase are cut besides the vocabulary: groups of the owners, and of their rows. */
+struct output_cut { int owners, rows; };
+
 /* Bytes of one rank of a stage, all its layers. */
 struct stage { int64_t layer_begin, layer_end; int64_t bytes[DR_SPACES]; };
 
@@ -79,12 +88,14 @@ struct schedule {
 	VEC(struct placed_param) params;
 	VEC(struct constant) constants; VEC(struct expert_map) maps;
 	VEC(struct stage) stages;
+	VEC(struct step_input) inputs; int64_t input_bytes;     /* equal ones once, for both phases */
+	struct output_cut output[PHASES];
 	int stage_group, owner_group, logits_group;
 	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES], microbatches;
 	struct layer_body *bodies; int n_bodies;        /* of the loop */
 	const int *body_of;                             /* by layer */
-	int64_t seqs, page, pages, pages_per_seq;
-	int64_t input_offset[DR_INPUTS], tokens_offset, logits_offset, vocab, comm_slot, comm_mailbox;
+	int64_t seqs, page, pages, pages_per_seq, page_multiple;
+	int64_t tokens_offset, logits_offset, vocab, comm_slot, comm_mailbox;
 };
 
 /* What the target wants of the schedule. */

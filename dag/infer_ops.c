@@ -236,8 +236,11 @@ static void infer_append(struct infer *f, int value)
 			 place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_CACHE,
 				    arena_printf(f->l->arena, "state %s", s->name), v->span) };
 	int *axes = arena_array(f->l->arena, int, v->n_axes);
-	for (int i = 0; i < v->n_axes; i++) axes[i] = v->axes[i] == v->to ? v->from : v->axes[i];
-	struct tau from = { axes, v->n_axes, t.layout };
+	struct tau from = { axes, v->n_axes, tau_restrict(f->l, &t, v->axes, v->n_axes) };
+	for (int i = 0; i < v->n_axes; i++) {
+		axes[i] = v->axes[i] == v->to ? v->from : v->axes[i];
+		if (v->axes[i] == v->to) from.layout.axis[i].n = 0;     /* which pages a rank has, it knows by their numbers */
+	}
 	int args[1] = { infer_operand(f, value, 0, &from, NULL) };
 	infer_emit(f, value, args, 1, t.layout);
 }

@@ -6,7 +6,8 @@ const char *kernel_family_name(enum kernel_family f)
 {
 	static const char *const names[] = {
 		[KERNEL_ROWS] = "rows",       [KERNEL_CONTRACT] = "contract", [KERNEL_EMBED] = "embed",
-		[KERNEL_PICK] = "pick",       [KERNEL_ANGLES] = "angles",     [KERNEL_ROTATE] = "rotate",
+		[KERNEL_PICK] = "pick",       [KERNEL_SLICE] = "slice",       [KERNEL_ANGLES] = "angles",
+		[KERNEL_ROTATE] = "rotate",
 		[KERNEL_APPEND] = "append",   [KERNEL_ATTEND] = "attend",     [KERNEL_ROUTE] = "route",
 		[KERNEL_ASSIGN] = "assign",   [KERNEL_PACK] = "pack",         [KERNEL_OFFSETS] = "offsets",
 		[KERNEL_SORT] = "sort",       [KERNEL_GATHER] = "gather",     [KERNEL_SCATTER] = "scatter",
@@ -19,7 +20,7 @@ const char *kernel_family_name(enum kernel_family f)
 int kernel_args(const struct kernel *k)
 {
 	static const int count[KERNEL_FAMILIES] = {
-		[KERNEL_EMBED] = 5, [KERNEL_PICK] = 6, [KERNEL_ANGLES] = 4, [KERNEL_ROTATE] = 4, [KERNEL_APPEND] = 4,
+		[KERNEL_EMBED] = 5, [KERNEL_PICK] = 6, [KERNEL_SLICE] = 6, [KERNEL_ANGLES] = 4, [KERNEL_ROTATE] = 4, [KERNEL_APPEND] = 4,
 		[KERNEL_ASSIGN] = 6, [KERNEL_PACK] = 7, [KERNEL_OFFSETS] = 4,
 		[KERNEL_SORT] = 4, [KERNEL_GATHER] = 4, [KERNEL_SCATTER] = 4, [KERNEL_COMBINE] = 10,
 		[KERNEL_CANDIDATES] = 6, [KERNEL_DRAW] = 5,

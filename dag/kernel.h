@@ -13,7 +13,7 @@
 #include "../support/dtype.h"
 
 enum kernel_family {
-	KERNEL_ROWS, KERNEL_CONTRACT, KERNEL_EMBED, KERNEL_PICK, KERNEL_ANGLES, KERNEL_ROTATE, KERNEL_APPEND, KERNEL_ATTEND,
+	KERNEL_ROWS, KERNEL_CONTRACT, KERNEL_EMBED, KERNEL_PICK, KERNEL_SLICE, KERNEL_ANGLES, KERNEL_ROTATE, KERNEL_APPEND, KERNEL_ATTEND,
 	KERNEL_ROUTE, KERNEL_ASSIGN, KERNEL_PACK, KERNEL_OFFSETS, KERNEL_SORT, KERNEL_GATHER, KERNEL_SCATTER, KERNEL_COMBINE,
 	KERNEL_CANDIDATES, KERNEL_DRAW, KERNEL_FAMILIES
 };
@@ -63,6 +63,9 @@ struct kernel_embed {                   /* args: table, ids, out, M, first: rows
 	int64_t v, d; enum dtype table, out; struct packing pack;       /* n = v, k = d when the table is in tile order */
 };
 struct kernel_pick {                    /* args: x, want, out, Mx, R, first: out[r] = x[want[r] - first]; 0 outside [0, Mx) or want < 0 */
+	int64_t d; enum dtype dtype;
+};
+struct kernel_slice {                   /* args: x, y, M, owners, stride, first: of each owner's `stride` rows of x the M from `first` on */
 	int64_t d; enum dtype dtype;
 };
 struct kernel_angles {                  /* args: freq (f32[p]), pos, out (f32[M][p][2]: cos, sin of pos * freq), M */
@@ -144,7 +147,7 @@ struct kernel {
 	enum kernel_family family;
 	char name[64];                                  /* symbol: rows_3, contract_0 */
 	union {
-		struct kernel_rows rows; struct kernel_contract contract; struct kernel_embed embed; struct kernel_pick pick;
+		struct kernel_rows rows; struct kernel_contract contract; struct kernel_embed embed; struct kernel_pick pick; struct kernel_slice slice;
 		struct kernel_angles angles; struct kernel_rotate rotate; struct kernel_append append; struct kernel_attend attend;
 		struct kernel_route route; struct kernel_assign assign; struct kernel_pack pack; struct kernel_offsets offsets;
 		struct kernel_sort sort; struct kernel_gather gather; struct kernel_combine combine; struct kernel_sample sample;

@@ -12,8 +12,8 @@ struct atoms { int at[MAX_GROUP_ATOMS], n; };
  * still pending. Atoms that occur nowhere: replicated. An atom occurs at most once.
  *
  * A step packs [batch, seq]: `batch` counts owners of sequences, of which a rank has one or, gathered, several; `seq` is an
- * owner's packed tokens. Atoms that a region gives to `batch` beyond the owners' cut those tokens as atoms of `seq` do, and
- * are kept there, in front (canonical form). */
+ * owner's packed tokens. Of the atoms that a region gives to `batch`, those from the first on that does not share out whole owners
+ * cut those tokens as atoms of `seq` do, and are kept there, in front (canonical form). */
 struct layout { struct atoms *axis; struct atoms pending; };
 
 enum local_op { LOCAL_OP /* what .source says */, LOCAL_CONST, LOCAL_ANGLES, LOCAL_ALL_REDUCE, LOCAL_REDUCE_SCATTER,

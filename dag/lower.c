@@ -74,9 +74,10 @@ struct argument arg_phys(const struct phys *p)
 int64_t lower_rows_max(const struct lower *w, const struct phys *p)
 {
 	if (p->moe >= 0) return w->moes.at[p->moe].rows;
-	int64_t most = p->rows.kind == NUMBER_TOKENS ? w->s->chunk[w->phase]
-		       : p->rows.kind == NUMBER_ROWS ? w->s->max_rows[w->phase]
-						     : 1;
+	int64_t most = p->rows.kind == NUMBER_TOKENS  ? w->s->chunk[w->phase]
+		       : p->rows.kind == NUMBER_ROWS  ? w->s->max_rows[w->phase]
+		       : p->rows.kind == NUMBER_PAGES ? w->s->pages
+						      : 1;
 	return most * p->rows.value / p->rows.div;
 }
 
@@ -143,7 +144,7 @@ static bool has_slots(const struct lower *w, const struct local_value *v, int *e
 }
 
 /* Rows of a value over [batch, seq] or [batch, row]: owners that the rank holds, times its part of their tokens. */
-static struct number rows_of(const struct lower *w, const struct local_value *v)
+struct number lower_rows_of(const struct lower *w, const struct local_value *v)
 {
 	const struct program *p = w->l->program;
 	struct number rows = number_const(1);
@@ -172,7 +173,7 @@ struct phys lower_shape(struct lower *w, int local)
 	if (slots && w->moes.n) {
 		out.moe = w->moes.n - 1;
 		out.rows = number_const(w->moes.at[out.moe].rows);
-	} else out.rows = rows_of(w, v);
+	} else out.rows = lower_rows_of(w, v);
 	if (lower_source(w, local)->type != TYPE_FLOAT && v->op != LOCAL_ANGLES) out.dtype = DTYPE_I32;
 	for (int i = 0; i < v->n_axes; i++) {
 		int axis = v->axes[i];
@@ -241,22 +242,50 @@ int64_t lower_table(struct lower *w, const float *data, int64_t n)
 	return end;
 }
 
-/* A step's array of one i32 for each token (or row), cut as the tokens of `like` are cut. */
-struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like)
+static int64_t most_of(const int64_t of_phase[PHASES]) { return of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]; }
+
+/* Words that a step brings of one owner in the largest step of any phase. */
+static int64_t input_words(const struct schedule *s, enum dr_input what)
+{
+	int64_t tokens = most_of(s->chunk), rows = most_of(s->max_rows);
+	switch (what) {
+	case DR_INPUT_WANT: return rows;
+	case DR_INPUT_SAMPLE: return rows * (int64_t)(sizeof(struct dr_sampling) / 4);
+	case DR_INPUT_PAGES: return s->seqs * s->pages_per_seq;
+	default: return tokens;
+	}
+}
+
+static struct argument step_input(struct lower *w, enum dr_input what, const struct local_value *like, const struct atoms *pages)
 {
 	const struct program *p = w->l->program;
-	struct argument a = { .is_address = true,
-			      .address = { DR_SPACE_INPUT, w->s->input_offset[which] },
-			      .number = number_const(0) };
-	for (int i = 0; i < like->n_axes; i++) {
-		if (like->axes[i] == p->batch && !atoms_equal(&like->layout.axis[i], &w->l->owners))
-			lower_unsupported(w, p->values.at[like->source].span,
-					  "attention on a rank that holds several owners' sequences");
-		if (like->axes[i] == p->seq && like->layout.axis[i].n)
-			a.number = (struct number){ NUMBER_INDEX_TOKENS, 4, atoms_size(w->l, &like->layout.axis[i]),
-						    lower_group(w, &like->layout.axis[i]) };
+	struct schedule *s = w->s;
+	const struct atoms *batch = layout_of(like, p->batch), *part = layout_of(like, p->seq), none = { .n = 0 };
+	if (!part) part = layout_of(like, p->row);
+	if (!part || what == DR_INPUT_PAGES) part = &none;
+	struct step_input in = { what, lower_group(w, batch), lower_group(w, part), lower_group(w, pages), s->input_bytes };
+	for (int i = 0; i < s->inputs.n; i++) {
+		const struct step_input *have = &s->inputs.at[i];
+		if (have->what != what || have->owners != in.owners || have->part != in.part || have->pages != in.pages) continue;
+		in.offset = have->offset;
 	}
-	return a;
+	if (in.offset == s->input_bytes) {
+		int64_t owners = atoms_size(w->l, &w->l->owners) / atoms_size(w->l, batch);
+		s->input_bytes += (owners * input_words(s, what) / atoms_size(w->l, part) * 4 + 63) / 64 * 64;
+		vec_push(w->arena, &s->inputs, in);
+	}
+	return (struct argument){ .is_address = true, .address = { DR_SPACE_INPUT, in.offset }, .number = number_const(0) };
+}
+
+struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like)
+{
+	const struct atoms none = { .n = 0 };
+	return step_input(w, what, like, &none);
+}
+
+struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages)
+{
+	return step_input(w, DR_INPUT_SLOT, like, pages);
 }
 
 /* ---- kernels and instructions --------------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@ enum { MAX_DIMS = 8 };
 /* How a local value lies in memory: rows, then static axes. */
 struct phys {
 	enum { PHYS_NONE, PHYS_VIRTUAL, PHYS_READY } state;
-	struct number rows;             /* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS or NUMBER_ROWS */
+	struct number rows;             /* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS, NUMBER_ROWS; of a cache NUMBER_PAGES */
 	int           moe;              /* rows are those of an exchange, or -1 */
 	struct dim    dim[MAX_DIMS]; int n_dims;
 	int64_t       stride[MAX_DIMS], row_stride;     /* elements */
@@ -20,6 +20,7 @@ struct phys {
 	int           buffer;           /* in DR_SPACE_ACT, or -1: address says */
 	struct address address;
 	struct number offset;           /* bytes: a rank's part */
+	bool          cache, by_position;       /* pages, and how features lie in them: struct kernel_append */
 	int           weight;           /* a routing: buffer of the weights */
 	int           depth;            /* PHYS_VIRTUAL: such values in a row that end here */
 };
@@ -38,16 +39,12 @@ struct moe {
 	struct instrs body;             /* what runs once a round */
 };
 
-/* DR_INPUT_SEQ of several owners, gathered once a step: those of `owners`, whose tokens `tokens` cut. */
-struct gathered { struct atoms owners, tokens; int buffer; };
-
 struct lower {
 	struct local *l; struct local_phase *ph; int phase;
 	struct arena *arena; struct sink *sink; struct schedule *s; const struct target_shape *target;
 	struct phys *phys; int *uses;
 	VEC(struct buffer) buffers;     /* 0: tokens, 1: logits */
 	VEC(struct moe) moes;
-	VEC(struct gathered) gathered;
 	struct phys *carry; int n_carry;        /* what a turn begins with, by carried value; state PHYS_NONE until the loop is met */
 	bool turn_ends;                 /* nothing else is left to read it: a result may be written over it */
 	bool failed;
@@ -67,6 +64,7 @@ int64_t lower_rows_max(const struct lower *w, const struct phys *p);    /* rows 
 int64_t phys_row_elements(const struct phys *p);                        /* elements of one row, contiguous */
 bool phys_contiguous(const struct phys *p);
 bool phys_merges(const struct phys *p, int from, int to, int64_t inner);        /* do dimensions [from, to) count as one, of stride `inner`? */
+struct number lower_rows_of(const struct lower *w, const struct local_value *v);        /* rows of a value over [batch, seq] or [batch, row] */
 struct phys lower_shape(struct lower *w, int local);                    /* rows and dims in program order, contiguous, no memory */
 void phys_make_contiguous(struct phys *p);
 int  lower_buffer(struct lower *w, int64_t bytes);
@@ -77,9 +75,10 @@ struct number number_times(struct number n, int64_t k);
 struct argument arg_number(struct number n);
 struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
-struct argument lower_input(struct lower *w, enum dr_input which, const struct local_value *like);      /* a step's array, cut as `like`'s tokens are */
-/* DR_INPUT_SEQ for the rows of `local`, of all owners whose tokens the rank holds there. */
-struct argument lower_sequences(struct lower *w, int local);
+/* A step's array for the rows of `like`: of the owners whose tokens the rank has there, and of their tokens the part that it has. */
+struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like);
+/* Where the cache entries of those rows go, in a cache whose pages are cut. */
+struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages);
 int lower_carried_as(const struct lower *w, int local);                 /* the carried value that a turn ends with it; -1: none */
 bool lower_in_carry(const struct lower *w, const struct phys *p);       /* does it lie where a carried value does? */
 struct instrs *lower_part(const struct lower *w, int local);            /* of the step, where the value is computed */
@@ -109,6 +108,8 @@ void lower_join(struct lower *w, int local);
 /* The place in the `join` that alone reads a value, which has the shape `p`; NULL where there is none. */
 struct phys *lower_define_in_join(struct lower *w, int local, struct phys p);
 void lower_append(struct lower *w, int local);
+void lower_gather_cache(struct lower *w, int local);
+int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state);      /* of a rank's pages */
 void lower_attend(struct lower *w, int local);
 int  lower_experts(const struct lower *w, int moe);     /* the axis that the rows of an exchange are sorted by */
 void lower_dispatch(struct lower *w, int local);

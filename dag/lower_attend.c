@@ -41,22 +41,35 @@ static struct usage usage_of(const struct program *p, int state)
 	return u;
 }
 
+int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state)
+{
+	int64_t elements = s->pages * s->page;
+	for (int i = 0; i < state->n_axes; i++) {
+		struct atoms a = place_axis(l, state->axes[i], state->region, PHASE_ANY, CLASS_CACHE);
+		int64_t extent = l->program->axes.at[state->axes[i]].extent;
+		if (extent) elements *= extent / atoms_size(l, &a);
+		else if (state->axes[i] != l->program->batch) elements /= atoms_size(l, &a);
+	}
+	return (elements * dtype_bytes(state->dtype) + 63) / 64 * 64;
+}
+
 /* Where a state's pages begin: states of a layer lie one behind the other. */
 static int64_t state_offset(const struct lower *w, int state)
 {
 	const struct program *p = w->l->program;
 	int64_t at = 0;
-	for (int i = 0; i < state; i++) {
-		const struct state *s = &p->states.at[i];
-		if (s->body != p->states.at[state].body) continue;
-		int64_t elements = w->s->pages * w->s->page;
-		for (int k = 0; k < s->n_axes; k++) {
-			struct atoms a = place_axis(w->l, s->axes[k], s->region, PHASE_ANY, CLASS_CACHE);
-			if (p->axes.at[s->axes[k]].extent) elements *= p->axes.at[s->axes[k]].extent / atoms_size(w->l, &a);
-		}
-		at += (elements * dtype_bytes(s->dtype) + 63) / 64 * 64;
-	}
+	for (int i = 0; i < state; i++)
+		if (p->states.at[i].body == p->states.at[state].body) at += state_bytes(w->l, w->s, &p->states.at[i]);
 	return at;
+}
+
+/* A cache is that of one owner's sequences, and so is what attends to it. */
+static bool has_one_owner(struct lower *w, int local, struct span at)
+{
+	const struct atoms *batch = layout_of(&w->ph->values.at[local], w->l->program->batch);
+	bool one = !batch || atoms_equal(batch, &w->l->owners);
+	if (!one) lower_unsupported(w, at, "attention on a rank that holds several owners' sequences");
+	return one;
 }
 
 void lower_append(struct lower *w, int local)
@@ -68,7 +81,7 @@ void lower_append(struct lower *w, int local)
 	if (!dtype_is_loaded(state->dtype)) lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
 	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
 	else if (use.mixed) lower_unsupported(w, s->span, "a cache of which attentions sum over different axes");
-	if (w->failed) return;
+	if (w->failed || !has_one_owner(w, v->args[0], s->span)) return;
 	const struct phys *x = lower_ready(w, v->args[0], NULL);
 	x = lower_ready(w, v->args[0], lower_axes_last(w, x, &use.feature, 1));
 	struct kernel k = kernel_of(KERNEL_APPEND);
@@ -78,16 +91,52 @@ void lower_append(struct lower *w, int local)
 	k.append.by_position = use.by_position;
 	k.append.x = x->dtype;
 	k.append.cache = state->dtype;
+	const struct atoms *pages = layout_of(v, s->to);
 	struct phys out = *x;
 	out.state = PHYS_READY;
+	out.cache = true;
+	out.by_position = use.by_position;
+	out.rows = (struct number){ NUMBER_PAGES, w->s->page, atoms_size(w->l, pages), 0 };
 	out.buffer = -1;
 	out.address = (struct address){ DR_SPACE_STATE, state_offset(w, s->state) };
 	out.offset = number_const(0);
 	out.dtype = state->dtype;
 	w->phys[local] = out;
-	struct argument args[4] = { arg_phys(x), lower_input(w, DR_INPUT_SLOT, &w->ph->values.at[v->args[0]]),
-				    arg_phys(&out), arg_number(x->rows) };
+	struct argument args[4] = { arg_phys(x), lower_slots(w, &w->ph->values.at[v->args[0]], pages), arg_phys(&out),
+				    arg_number(x->rows) };
 	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
+}
+
+/* A cache as its reader wants it: all pages in use, of all ranks that an axis is cut over. Of positions a rank has each n-th page,
+ * so that pages of all ranks, one of each after the other, are in order. */
+void lower_gather_cache(struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	const struct phys x = w->phys[v->args[0]];
+	struct phys y = x;
+	int64_t n = atoms_size(w->l, &v->atoms), before = 1, behind = 1;
+	int at = 0;
+	while (at < x.n_dims && x.dim[at].axis != v->from) at++;
+	bool positions = at == x.n_dims, features = at == x.n_dims - 1;
+	if (v->op != LOCAL_ALL_GATHER || (positions && x.rows.div != n)) {
+		lower_unsupported(w, lower_source(w, v->args[0])->span, "a cache that its reader wants in another layout (%s)", v->cause);
+		return;
+	}
+	for (int i = 0; i < x.n_dims; i++) *(i < at && !positions ? &before : &behind) *= x.dim[i].extent;
+	*(features && x.by_position ? &before : &behind) *= w->s->page;
+	if (positions) y.rows.div = 1;
+	else y.dim[at].extent *= n;
+	phys_make_contiguous(&y);
+	const struct phys *to = lower_define(w, local, y);
+	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &v->atoms), x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype),
+				     local, v->cause);
+	struct instr i = { .kind = INSTR_COLLECTIVE,
+			   .collective = c,
+			   .src = arg_phys(&x),
+			   .dst = arg_phys(to),
+			   .outer = { NUMBER_PAGES, before, x.rows.div, 0 },
+			   .block = number_const(behind) };
+	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_gather (%s)", v->cause));
 }
 
 static int64_t extent_of(const struct phys *p, const int *axes, int n)
@@ -98,17 +147,12 @@ static int64_t extent_of(const struct phys *p, const int *axes, int n)
 	return e;
 }
 
-static bool is_cache(const struct phys *p)
-{
-	return p->state == PHYS_READY && p->buffer < 0 && p->address.space == DR_SPACE_STATE;
-}
-
 static bool attend_supported(struct lower *w, const struct local_value *v, const struct value *s)
 {
 	if (s->attend.n_h > 1 || s->attend.n_r > 1)
 		lower_unsupported(w, s->span, "an attention over more than one axis of heads");
-	else if (!is_cache(&w->phys[v->args[1]]) || !is_cache(&w->phys[v->args[2]]))
-		lower_unsupported(w, s->span, "an attention whose keys or values are not a state in its own layout");
+	else if (!w->phys[v->args[1]].cache || !w->phys[v->args[2]].cache)
+		lower_unsupported(w, s->span, "an attention whose keys or values are not a state");
 	else if (w->phys[v->args[1]].dtype != w->phys[v->args[2]].dtype)
 		lower_unsupported(w, s->span, "an attention over keys and values of two formats");
 	return !w->failed;
@@ -157,11 +201,12 @@ void lower_attend(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	if (!attend_supported(w, v, s)) return;
+	if (!attend_supported(w, v, s) || !has_one_owner(w, v->args[0], s->span)) return;
 	int order[3], n = 0;
 	if (s->attend.n_h) order[n++] = s->attend.h[0];
 	if (s->attend.n_r) order[n++] = s->attend.r[0];
 	order[n++] = s->attend.dot;
+	const struct local_value *x = &w->ph->values.at[v->args[0]];
 	const struct phys q = *lower_ready(w, v->args[0], order);
 	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]],
 			  *pos = lower_ready(w, v->args[3], NULL);
@@ -180,12 +225,9 @@ void lower_attend(struct lower *w, int local)
 	a->window = s->attend.window, a->scale = s->attend.scale, a->causal = s->attend.causal;
 	a->q = q.dtype, a->y = y.dtype;
 	const struct phys *to = lower_define(w, local, y);
-	struct argument pages = { .is_address = true,
-				  .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_PAGES] },
-				  .number = number_const(0) };
 	struct argument args[9] = { arg_phys(&q),     arg_phys(keys),
-				    arg_phys(values), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[v->args[0]]),
-				    arg_phys(pos),    pages,
+				    arg_phys(values), lower_input(w, DR_INPUT_SEQ, x),
+				    arg_phys(pos),    lower_input(w, DR_INPUT_PAGES, x),
 				    arg_phys(to),     arg_number(q.rows) };
 	if (v->n_args > 4 && v->args[4] >= 0) args[8] = sinks(w, a, s, v->args[4], local);
 	lower_launch(w, local, -1, &k, args, a->has_sinks ? 9 : 8, "attend");

@@ -59,19 +59,34 @@ static bool cut_along(struct lower *w, const struct phys *p, int axis, struct cu
 static void reshape(const struct lower *w, struct phys *p, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	const struct program *g = w->l->program;
-	struct number rows = number_const(1);
-	for (int i = 0; i < v->n_axes; i++) {
-		int64_t size = atoms_size(w->l, &v->layout.axis[i]);
-		if (v->axes[i] == g->batch) rows.value *= atoms_size(w->l, &w->l->owners) / size;
-		if (v->axes[i] == g->seq || v->axes[i] == g->row) {
-			rows.kind = v->axes[i] == g->seq ? NUMBER_TOKENS : NUMBER_ROWS;
-			rows.div *= size;
-		}
+	for (int i = 0; i < v->n_axes; i++)
 		for (int k = 0; k < p->n_dims; k++)
-			if (p->dim[k].axis == v->axes[i]) p->dim[k].extent = g->axes.at[v->axes[i]].extent / size;
-	}
-	if (p->moe < 0) p->rows = rows;
+			if (p->dim[k].axis == v->axes[i]) p->dim[k].extent = axis_local(w->l, v, i);
+	if (p->moe < 0) p->rows = lower_rows_of(w, v);
+}
+
+/* The rank's index in `group` times `each` rows, times `unit`. */
+static struct number indexed(struct number each, int64_t unit, int group)
+{
+	static const enum number_kind kind[] = { [NUMBER_CONST] = NUMBER_INDEX, [NUMBER_TOKENS] = NUMBER_INDEX_TOKENS,
+						 [NUMBER_ROWS] = NUMBER_INDEX_ROWS };
+	return (struct number){ kind[each.kind], each.value * unit, each.div, group };
+}
+
+/* Of each owner's rows the rank's part: they have gaps between them, so they are copied. */
+static void slice_of_each(struct lower *w, int local, const struct phys *x, struct phys y, int group)
+{
+	int64_t owners = x->rows.value;
+	struct number mine = y.rows, all = x->rows;
+	mine.value = all.value = 1;
+	struct kernel k = kernel_of(KERNEL_SLICE);
+	k.slice.d = x->row_stride;
+	k.slice.dtype = x->dtype;
+	phys_make_contiguous(&y);
+	const struct phys from = *x, *to = lower_define(w, local, y);
+	struct argument args[6] = { arg_phys(&from),                   arg_phys(to),    arg_number(mine),
+				    arg_number(number_const(owners)), arg_number(all), arg_number(indexed(mine, 1, group)) };
+	lower_launch(w, local, -1, &k, args, 6, "slice");
 }
 
 /* A rank's part of a replicated value: a view, no bytes move. */
@@ -80,26 +95,25 @@ static void lower_slice(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys p = *lower_ready(w, v->args[0], NULL);
 	if (p.offset.kind != NUMBER_CONST) p = *lower_copied(w, v->args[0]);    /* an address has one part that depends on the rank */
+	const struct phys x = p;
 	const struct program *g = w->l->program;
 	int group = lower_group(w, &v->atoms), bytes = dtype_bytes(p.dtype);
-	if (p.moe >= 0 || (v->to == g->seq && p.rows.value > 1)) {
-		lower_unsupported(w, lower_source(w, local)->span, "a slice of several owners' tokens");
+	bool tokens = v->to == g->seq || v->to == g->row;
+	if (p.moe >= 0) {
+		lower_unsupported(w, lower_source(w, local)->span, "a slice of experts' rows");
 		return;
 	}
-	bool by_rows = v->to == g->batch || v->to == g->seq || v->to == g->row;
-	if (!by_rows)
-		for (int i = 0; i < p.n_dims; i++)
-			if (p.dim[i].axis == v->to) {
-				int64_t part = p.dim[i].extent / atoms_size(w->l, &v->atoms);
-				p.offset = (struct number){ NUMBER_INDEX, part * p.stride[i] * bytes, 1, group };
-			}
+	for (int i = 0; i < p.n_dims; i++)
+		if (p.dim[i].axis == v->to) {
+			int64_t part = p.dim[i].extent / atoms_size(w->l, &v->atoms);
+			p.offset = (struct number){ NUMBER_INDEX, part * p.stride[i] * bytes, 1, group };
+		}
 	reshape(w, &p, local);
-	if (by_rows && v->to == g->row) {
-		lower_unsupported(w, lower_source(w, local)->span, "wanted rows split over ranks");
+	if (tokens && x.rows.value > 1) {
+		slice_of_each(w, local, &x, p, group);
 		return;
 	}
-	if (by_rows)
-		p.offset = (struct number){ NUMBER_INDEX_TOKENS, p.rows.value * p.row_stride * bytes, p.rows.div, group };
+	if (tokens || v->to == g->batch) p.offset = indexed(p.rows, p.row_stride * bytes, group);
 	p.state = PHYS_READY;
 	w->phys[local] = p;
 }
@@ -131,9 +145,10 @@ static void lower_all_to_all(struct lower *w, int local)
 	/* what goes to one member: x with the cut axis as short as it is after */
 	for (int i = 0; i < part.n_dims; i++)
 		if (part.dim[i].axis == v->to) part.dim[i].extent = y.dim[i].extent;
-	if (is_row_axis(w, v->to)) part.rows = y.rows;
+	if (v->to == w->l->program->batch) part.rows.value = y.rows.value;
+	else if (is_row_axis(w, v->to)) part.rows.div = y.rows.div;
 	phys_make_contiguous(&part);
-	if (x.moe >= 0 || (is_row_axis(w, v->to) && is_row_axis(w, v->from)) || !phys_contiguous(&x)
+	if (x.moe >= 0 || !phys_contiguous(&x)
 	    || !cut_along(w, &part, v->to, &from) || !cut_along(w, &part, v->from, &into)) {
 		lower_unsupported(w, lower_source(w, local)->span, "an all-to-all from axis `%s` to `%s` (%s)",
 				  w->l->program->axes.at[v->from].name, w->l->program->axes.at[v->to].name, v->cause);
@@ -162,9 +177,8 @@ void lower_collective(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	int arg = v->args[0];
 	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local).address;
-	if (w->phys[arg].state == PHYS_READY && w->phys[arg].buffer < 0 && w->phys[arg].address.space == DR_SPACE_STATE) {
-		lower_unsupported(w, lower_source(w, arg)->span, "a cache that its reader wants in another layout (%s)",
-				  v->cause);
+	if (w->phys[arg].cache) {
+		lower_gather_cache(w, local);
 		return;
 	}
 	if (v->op == LOCAL_SLICE) {
@@ -195,38 +209,4 @@ void lower_collective(struct lower *w, int local)
 			   .outer = cut.outer,
 			   .block = cut.block };
 	lower_emit(w, local, x.moe, i, arena_printf(w->arena, "%s (%s)", kind_text[kind_of[v->op]], v->cause));
-}
-
-/* Sequences of one owner are what a step brings; those of several are gathered from the ranks that hold them, before the layers. */
-static int gather_sequences(struct lower *w, int local, const struct gathered *g)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	int64_t owners = atoms_size(w->l, &g->owners);
-	struct number tokens = { NUMBER_TOKENS, 1, atoms_size(w->l, &g->tokens), 0 };
-	int buffer = lower_buffer(w, 4 * owners * w->s->chunk[w->phase] / tokens.div);
-	const char *why = "which tokens are padding";
-	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &g->owners), DTYPE_I32, tokens, 4, local, why);
-	w->s->collectives.at[c].per_layer = false;
-	struct argument from = { .is_address = true, .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_SEQ] }, .number = number_const(0) };
-	if (g->tokens.n) from.number = (struct number){ NUMBER_INDEX_TOKENS, 4, tokens.div, lower_group(w, &g->tokens) };
-	struct instr i = { .kind = INSTR_COLLECTIVE, .collective = c, .src = from, .dst = arg_buffer(buffer), .outer = number_const(1), .block = tokens };
-	i.op = lower_op_name(w, local, arena_printf(w->arena, "all_gather (%s)", why));
-	vec_push(w->arena, step_part(&w->s->step[w->phase], WHERE_EVERY_STAGE, v->body), i);
-	return buffer;
-}
-
-struct argument lower_sequences(struct lower *w, int local)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	const struct program *p = w->l->program;
-	const struct atoms *batch = layout_of(v, p->batch), *seq = layout_of(v, p->seq);
-	if (!batch || !seq || atoms_equal(batch, &w->l->owners)) return lower_input(w, DR_INPUT_SEQ, v);
-	struct gathered g = { .tokens = *seq };
-	for (int i = batch->n; i < w->l->owners.n; i++) atoms_add(&g.owners, w->l->owners.at[i]);
-	for (int i = 0; i < w->gathered.n; i++)
-		if (atoms_equal(&w->gathered.at[i].owners, &g.owners) && atoms_equal(&w->gathered.at[i].tokens, &g.tokens))
-			return arg_buffer(w->gathered.at[i].buffer);
-	g.buffer = gather_sequences(w, local, &g);
-	vec_push(w->arena, &w->gathered, g);
-	return arg_buffer(g.buffer);
 }

@@ -58,18 +58,6 @@ static void lower_pick(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 6, "pick");
 }
 
-/* How rows are sampled, as the step brings it. */
-static struct argument sampling_input(struct lower *w, int local)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	const struct atoms *batch = layout_of(v, w->l->program->batch);
-	if (batch && !atoms_equal(batch, &w->l->owners))
-		lower_unsupported(w, lower_source(w, local)->span, "sampling on a rank that has the rows of several owners");
-	return (struct argument){ .is_address = true,
-				  .address = { DR_SPACE_INPUT, w->s->input_offset[DR_INPUT_SAMPLE] },
-				  .number = number_const(0) };
-}
-
 /* All shards' pairs from those of each. */
 static void gather_candidates(struct lower *w, int local, int group, int from, int to, struct number rows)
 {
@@ -99,7 +87,7 @@ static void lower_sample(struct lower *w, int local)
 	int mine = lower_buffer(w, bytes), all = ranks > 1 ? lower_buffer(w, ranks * bytes) : mine;
 	struct number first = ranks > 1 ? (struct number){ NUMBER_INDEX, k.sample.v, 1, group } : number_const(0);
 	struct argument pairs = arg_number((struct number){ NUMBER_CANDIDATES, x.rows.value, x.rows.div, 0 });
-	struct argument sampling = sampling_input(w, local), rows = arg_number(x.rows);
+	struct argument sampling = lower_input(w, DR_INPUT_SAMPLE, v), rows = arg_number(x.rows);
 	struct argument args[6] = { arg_phys(&x), sampling, arg_buffer(mine), rows, pairs, arg_number(first) };
 	lower_launch(w, local, -1, &k, args, 6, "sample: candidates");
 	if (ranks > 1) gather_candidates(w, local, group, mine, all, x.rows);
@@ -166,7 +154,7 @@ static void lower_source_value(struct lower *w, int local)
 		p.address = (struct address){ DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data)
 									: 0 }; /* scalars are part of the code */
 	} else if (lower_source(w, local)->op == OP_INPUT)
-		p.address = (struct address){ DR_SPACE_INPUT, w->s->input_offset[of_kind[lower_source(w, local)->input]] };
+		p.address = lower_input(w, of_kind[lower_source(w, local)->input], v).address;
 	else
 		p.dtype = w->l->program->params.at[lower_source(w, local)->param]
 				  .dtype; /* a param: its address is asked for where it is used */

@@ -173,7 +173,7 @@ static void report_shared_atom(struct local *l, int a, int b, int atom, int regi
 		  "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
 }
 
-/* Moves what `batch` has beyond the owners' atoms in front of `seq`'s (or `row`'s). */
+/* `batch` keeps the atoms that share out whole owners; the others cut each owner's tokens, in front of `seq`'s (or `row`'s). */
 static void make_canonical(struct local *l, const int *axes, int n, struct layout *out)
 {
 	int batch = -1, tokens = -1;
@@ -183,11 +183,11 @@ static void make_canonical(struct local *l, const int *axes, int n, struct layou
 	}
 	if (batch < 0 || tokens < 0) return;
 	struct atoms *b = &out->axis[batch], moved = { .n = 0 };
-	if (b->n <= l->owners.n) return;
-	for (int i = 0; i < l->owners.n; i++)
-		if (b->at[i] != l->owners.at[i]) return;
-	for (int i = l->owners.n; i < b->n; i++) atoms_add(&moved, b->at[i]);
-	b->n = l->owners.n;
+	int64_t ways = 1, owners = atoms_size(l, &l->owners);
+	int keep = 0;
+	while (keep < b->n && owners % (ways * l->atoms.at[b->at[keep]].size) == 0) ways *= l->atoms.at[b->at[keep++]].size;
+	for (int i = keep; i < b->n; i++) atoms_add(&moved, b->at[i]);
+	b->n = keep;
 	for (int i = 0; i < out->axis[tokens].n; i++) atoms_add(&moved, out->axis[tokens].at[i]);
 	out->axis[tokens] = moved;
 }

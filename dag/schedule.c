@@ -3,8 +3,7 @@
 #include "lower.h"
 
 enum {
-	COMM_SLOT = 1 << 20,    /* bytes: collectives travel in pieces of this size */
-	SAMPLING_WORDS = sizeof(struct dr_sampling) / 4
+	COMM_SLOT = 1 << 20     /* bytes: collectives travel in pieces of this size */
 };
 
 static int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
@@ -12,10 +11,17 @@ static int64_t divide_up(int64_t n, int64_t d) { return (n + d - 1) / d; }
 
 static int64_t lcm(int64_t a, int64_t b) { return a / common_divisor(a, b) * b; }
 
-/* Tokens and rows are padded to what the ranks that split them need. */
-static void set_multiples(struct schedule *s, const struct local *l)
+/* Tokens, rows and pages are padded to what the ranks that split them need. */
+static void set_multiples(struct schedule *s, struct local *l)
 {
-	s->token_multiple = s->row_multiple = 1;
+	const struct program *p = l->program;
+	s->token_multiple = s->row_multiple = s->page_multiple = 1;
+	for (int i = 0; i < p->states.n; i++)
+		for (int k = 0; k < p->states.at[i].n_axes; k++) {
+			int axis = p->states.at[i].axes[k];
+			struct atoms a = place_axis(l, axis, p->states.at[i].region, PHASE_ANY, CLASS_CACHE);
+			if (axis != p->batch && !p->axes.at[axis].extent) s->page_multiple = lcm(s->page_multiple, atoms_size(l, &a));
+		}
 	for (int phase = 0; phase < PHASES; phase++)
 		for (int i = 0; i < l->phase[phase].values.n; i++) {
 			const struct local_value *v = &l->phase[phase].values.at[i];
@@ -35,7 +41,7 @@ static void set_step_sizes(struct schedule *s, const struct local *l)
 	s->seqs = divide_up(k->batch, owners);
 	s->page = k->page;
 	int64_t each = divide_up(divide_up(k->cache, k->batch), k->page);
-	s->pages = s->seqs * each;
+	s->pages = round_up(s->seqs * each, s->page_multiple);
 	if (longest > l->program->max_ctx && l->program->max_ctx > 0) longest = l->program->max_ctx;
 	s->pages_per_seq = divide_up(longest, k->page) > each ? divide_up(longest, k->page) : each;
 	if (s->pages_per_seq > s->pages) s->pages_per_seq = s->pages;
@@ -44,22 +50,6 @@ static void set_step_sizes(struct schedule *s, const struct local *l)
 	s->chunk[PHASE_DECODE] = round_up(divide_up(s->seqs, m), s->token_multiple);
 	s->max_rows[PHASE_PREFILL] = round_up(rows, s->row_multiple);
 	s->max_rows[PHASE_DECODE] = round_up(divide_up(s->seqs, m) * k->rows, s->row_multiple);
-}
-
-static int64_t most(const int64_t of_phase[PHASES]) { return of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]; }
-
-static int64_t set_inputs(struct schedule *s)
-{
-	int64_t at = 0, tokens = most(s->chunk), rows = most(s->max_rows);
-	for (int i = 0; i < DR_INPUTS; i++) {
-		int64_t n = i == DR_INPUT_WANT     ? rows
-			    : i == DR_INPUT_SAMPLE ? rows * SAMPLING_WORDS
-			    : i == DR_INPUT_PAGES  ? s->seqs * s->pages_per_seq
-						   : tokens;
-		s->input_offset[i] = at;
-		at += round_up(n * 4, 64);
-	}
-	return at;
 }
 
 static void count_uses(struct lower *w)
@@ -77,7 +67,13 @@ static void count_uses(struct lower *w)
 static void output_buffers(struct lower *w)
 {
 	struct schedule *s = w->s;
-	int64_t rows = most(s->max_rows), shard = s->vocab / s->groups.at[s->logits_group].size;
+	int64_t rows = 0, shard = s->vocab / s->groups.at[s->logits_group].size;
+	for (int phase = 0; phase < PHASES; phase++) {
+		const struct output_cut *cut = &s->output[phase];
+		int64_t owners = atoms_size(w->l, &w->l->owners) / s->groups.at[cut->owners].size;
+		int64_t most = owners * s->max_rows[phase] / s->groups.at[cut->rows].size;
+		rows = most > rows ? most : rows;
+	}
 	lower_buffer(w, rows * 4);
 	lower_buffer(w, rows * shard * 4);
 	for (int i = 0; i < 2; i++) w->buffers.at[i].fixed = true;
@@ -186,20 +182,11 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	return w.failed ? -1 : bytes;
 }
 
-static int64_t state_bytes(struct local *l, const struct schedule *s, int body)
+static int64_t body_state_bytes(struct local *l, const struct schedule *s, int body)
 {
 	int64_t bytes = 0;
-	for (int i = 0; i < l->program->states.n; i++) {
-		const struct state *st = &l->program->states.at[i];
-		int64_t elements = s->pages * s->page;
-		if (st->body != body) continue;
-		for (int k = 0; k < st->n_axes; k++) {
-			struct atoms a = place_axis(l, st->axes[k], st->region, PHASE_ANY, CLASS_CACHE);
-			if (l->program->axes.at[st->axes[k]].extent)
-				elements *= l->program->axes.at[st->axes[k]].extent / atoms_size(l, &a);
-		}
-		bytes += round_up(elements * dtype_bytes(st->dtype), 64);
-	}
+	for (int i = 0; i < l->program->states.n; i++)
+		if (l->program->states.at[i].body == body) bytes += state_bytes(l, s, &l->program->states.at[i]);
 	return bytes;
 }
 
@@ -211,7 +198,7 @@ static int64_t table_bytes(const struct schedule *s)
 	return bytes;
 }
 
-static void set_stage_bytes(struct schedule *s, int64_t inputs, int64_t act)
+static void set_stage_bytes(struct schedule *s, int64_t act)
 {
 	for (int i = 0; i < s->stages.n; i++) {
 		struct stage *st = &s->stages.at[i];
@@ -222,7 +209,7 @@ static void set_stage_bytes(struct schedule *s, int64_t inputs, int64_t act)
 		st->bytes[DR_SPACE_PRE] = i == 0 ? param_bytes(s, DR_SPACE_PRE, -1) : 0;
 		st->bytes[DR_SPACE_POST] = i == s->stages.n - 1 ? param_bytes(s, DR_SPACE_POST, -1) : 0;
 		st->bytes[DR_SPACE_ACT] = act;
-		st->bytes[DR_SPACE_INPUT] = inputs;
+		st->bytes[DR_SPACE_INPUT] = s->input_bytes;
 		st->bytes[DR_SPACE_TABLE] = table_bytes(s);
 		st->bytes[DR_SPACE_COMM] = s->comm_slot + 2 * s->comm_mailbox;
 	}
@@ -236,8 +223,24 @@ static void set_bodies(struct schedule *s, struct local *l)
 	s->body_of = loop->body_of;
 	s->bodies = arena_array(l->arena, struct layer_body, loop->n_bodies + 1);
 	for (int i = 0; i < loop->n_bodies; i++)
-		s->bodies[i] = (struct layer_body){ param_bytes(s, DR_SPACE_LAYER, i), state_bytes(l, s, i),
+		s->bodies[i] = (struct layer_body){ param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(l, s, i),
 						    loop->bodies[i].turns };
+}
+
+/* How the rows of the outputs are cut: those of tokens and logits alike, for both are what the plan says of their axes. */
+static struct output_cut output_cut(struct lower *w, const struct local_phase *ph)
+{
+	const struct program *p = w->l->program;
+	const struct atoms none = { .n = 0 };
+	struct output_cut cut = { lower_group(w, &w->l->owners), lower_group(w, &none) };
+	for (int i = 0; i < 2; i++) {
+		int output = i ? ph->logits : ph->token;
+		const struct atoms *batch = output < 0 ? NULL : layout_of(&ph->values.at[output], p->batch),
+				   *row = output < 0 ? NULL : layout_of(&ph->values.at[output], p->row);
+		if (batch) cut.owners = lower_group(w, batch);
+		if (row) cut.rows = lower_group(w, row);
+	}
+	return cut;
 }
 
 /* The groups that the runtime needs by name come first. */
@@ -251,6 +254,7 @@ static void named_groups(struct schedule *s, struct local *l, struct arena *aren
 	s->stage_group = lower_group(&w, &l->stages);
 	s->owner_group = lower_group(&w, &l->owners);
 	s->logits_group = lower_group(&w, &logits);
+	for (int phase = 0; phase < PHASES; phase++) s->output[phase] = output_cut(&w, &l->phase[phase]);
 }
 
 struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *const_l,
@@ -276,7 +280,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	s->comm_slot = s->ranks > 1 ? COMM_SLOT : 0;
 	set_multiples(s, l);
 	set_step_sizes(s, l);
-	int64_t inputs = set_inputs(s), act = 0;
+	int64_t act = 0;
 	for (int phase = 0; phase < PHASES; phase++) {
 		int64_t bytes = lower_phase(s, arena, sink, l, t, phase);
 		if (bytes < 0) return NULL;
@@ -284,6 +288,6 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	}
 	if (sink->errors != before) return NULL;
 	set_bodies(s, l);
-	set_stage_bytes(s, inputs, act);
+	set_stage_bytes(s, act);
 	return s;
 }

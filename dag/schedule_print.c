@@ -6,11 +6,15 @@ static const char *const where_text[WHERES] = { "every stage", "first stage", "l
 
 static void print_number(const struct number *n, FILE *out)
 {
-	static const char *const of_kind[] = { "", "T*", "R*", "index*", "index*T*", "round", "R*candidates*" };
+	static const char *const of_kind[] = {
+		[NUMBER_CONST] = "",	     [NUMBER_TOKENS] = "T*",	    [NUMBER_ROWS] = "R*",
+		[NUMBER_PAGES] = "P*",	     [NUMBER_INDEX] = "index*",	    [NUMBER_INDEX_TOKENS] = "index*T*",
+		[NUMBER_INDEX_ROWS] = "index*R*", [NUMBER_ROUND] = "round", [NUMBER_CANDIDATES] = "R*candidates*"
+	};
 	if (n->kind == NUMBER_ROUND) fprintf(out, "round");
 	else fprintf(out, "%s%lld", of_kind[n->kind], (long long)n->value);
 	if (n->kind != NUMBER_CONST && n->div > 1) fprintf(out, "/%lld", (long long)n->div);
-	if (n->kind == NUMBER_INDEX || n->kind == NUMBER_INDEX_TOKENS) fprintf(out, "@group%d", n->group);
+	if (n->kind == NUMBER_INDEX || n->kind == NUMBER_INDEX_TOKENS || n->kind == NUMBER_INDEX_ROWS) fprintf(out, "@group%d", n->group);
 }
 
 static void print_argument(const struct argument *a, FILE *out)

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 2 };
+enum { DR_ABI_VERSION = 3 };
 #define DR_MAGIC 0x3159414c50454444ull                  /* "DDEPLAY1" */
 
 /* Where a rank's memory is used. All but DR_SPACE_COMM are on the device; one allocator gives them all. */
@@ -32,8 +32,9 @@ struct dr_sampling {
 };
 enum { DR_CANDIDATES = 64 };            /* what top-k and top-p choose from: so many of the largest logits */
 
-/* Arrays of i32 (and of struct dr_sampling) that the runtime writes into DR_SPACE_INPUT before a step, T = padded tokens,
- * R = padded rows of this rank's owner. Padding: ids 0, pos 0, seq -1, slot -1, want -1, temperature 0. */
+/* Arrays of i32 (and of struct dr_sampling) that a step brings of each owner, T = padded tokens, R = padded rows. Padding: ids 0,
+ * pos 0, seq -1, slot -1, want -1, temperature 0. Before a step the runtime writes into DR_SPACE_INPUT what struct
+ * dr_step_input lists. */
 enum dr_input {
 	DR_INPUT_IDS,           /* [T] token ids */
 	DR_INPUT_POS,           /* [T] positions in their sequences */
@@ -88,6 +89,11 @@ struct dr_param {
 	struct dr_span shape;   /* int64: shape of the stored tensor */
 	int64_t  base;          /* flat offset of element (0, 0, ...) in the stored tensor, elements */
 };
+/* An array as a rank has it: of the owners [i * h, (i + 1) * h), one behind the other, i its index in group `owners` and
+ * h = all owners / that group's size; of each owner's T or R the part that its index in group `part` says. Of pages it has
+ * those with page % n == i, i its index in group `pages` of size n; its slots count them, and are -1 for others. */
+struct dr_step_input { uint32_t what, owners, part, pages; uint64_t offset; };   /* what: enum dr_input */
+struct dr_output { uint32_t owners, rows; };            /* how tokens and logits are cut: groups, as of a struct dr_step_input */
 struct dr_body { uint64_t param_bytes, state_bytes; };          /* of one layer of a kind */
 struct dr_constant { uint64_t offset; struct dr_span bytes; };           /* copied into DR_SPACE_TABLE at start */
 struct dr_map {                                         /* expert map, i32[experts] at `offset` of DR_SPACE_TABLE:
@@ -119,10 +125,12 @@ struct dr_program {
 	uint32_t max_rows[DR_PHASES];                   /* most R in one microbatch */
 	uint32_t microbatches;
 	uint32_t seqs, page, pages, pages_per_seq;      /* per owner: sequences, positions in a page, pages in the pool, page table width */
+	uint32_t page_multiple;                         /* pages, and P of a step, are multiples of this */
 	struct dr_span bodies, body_of;                 /* struct dr_body; u32 for each layer of the model */
-	uint64_t input_offset[DR_INPUTS];
-	uint64_t tokens_offset;                         /* i32[R] sampled tokens in DR_SPACE_ACT, after a step, on the last stage */
-	uint64_t logits_offset;                         /* f32[R][vocab / size of logits_group] in DR_SPACE_ACT, after a step, on the last stage */
+	struct dr_span inputs;                          /* struct dr_step_input */
+	struct dr_output output[DR_PHASES];
+	uint64_t tokens_offset;                         /* in DR_SPACE_ACT, after a step, on the last stage: i32 for each row that the rank has */
+	uint64_t logits_offset;                         /* the same: f32[vocab / size of logits_group] */
 	uint32_t vocab, logits_group;                   /* shard of a rank: its index in logits_group */
 	uint64_t comm_slot, comm_mailbox;               /* bytes: staging for collectives; one message between stages (two are kept) */
 };
@@ -134,6 +142,7 @@ struct dr_frame {
 	const uint32_t *body_of;                        /* the body of each layer of this stage */
 	int32_t stage, stages, layers;                  /* layers: of this stage */
 	int32_t tokens, rows;                           /* T and R of this microbatch */
+	int32_t pages;                                  /* P: all that caches hold lies in pages before this one */
 	int32_t candidates;                             /* pairs that a shard of the vocabulary brings for each row: 1, or
 	                                                   1 + DR_CANDIDATES when top-k or top-p choose in a row of any owner */
 	int32_t layer;                                  /* the stage's layer that runs, -1 outside of the loop; for messages; generated code keeps it */

@@ -37,6 +37,7 @@ static void open_rank(struct rank *r)
 	s->planned = plan_bytes(job->plan, r->index);
 	s->allocated = r->memory.total;
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);
+	r->slots = host_alloc(job->plan->head->chunk[0] + job->plan->head->chunk[1], sizeof *r->slots);
 	step_open(&r->step, job->plan);
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);
@@ -50,45 +51,87 @@ static void close_rank(struct rank *r)
 	activity(r, ACTIVITY_END);
 	free((void *)(uintptr_t)r->frame.index);
 	free(r->starts);
+	free(r->slots);
 	step_close(&r->step);
 	r->comm->close(r->comm);
 	r->device->close(r->device);
 }
 
 /* ---- a step ------------------------------------------------------------------------------------------------------- */
-static void write_input(struct rank *r, int microbatch, enum dr_input input)
+/* The first of the owners that a rank has in a layout whose `group` cuts them, and how many. */
+struct owners { int first, n; };
+
+static struct owners owners_of(const struct rank *r, uint32_t group)
 {
-	const struct plan *plan = r->job->plan;
-	int n, owner = r->frame.index[plan->head->owner_group];
-	const int32_t *words = step_array(&r->step, plan, microbatch, owner, input, &n);
-	uint64_t at = r->memory.base[DR_SPACE_INPUT] + plan->head->input_offset[input];
-	r->device->write(r->device, flat(at, (uint64_t)n * sizeof *words), words);
+	int n = r->job->plan->n_owners / plan_group_size(r->job->plan, (int)group);
+	return (struct owners){ r->frame.index[group] * n, n };
 }
 
-/* Is this rank's coordinate 0 along every atom but those of stages, owners and, with logits, shards of the vocabulary? */
-static bool hands_over(const struct rank *r, bool logits)
+/* Slots in the pages that the rank has, which are each n-th; -1: in another's. */
+static const int32_t *slots_of(const struct rank *r, const struct dr_step_input *in, const int32_t *slot, int n)
+{
+	int page = (int)r->job->plan->head->page, ranks = plan_group_size(r->job->plan, (int)in->pages);
+	if (ranks == 1)
+		return slot;
+	for (int i = 0; i < n; i++) {
+		bool mine = slot[i] >= 0 && slot[i] / page % ranks == r->frame.index[in->pages];
+		r->slots[i] = mine ? slot[i] / page / ranks * page + slot[i] % page : -1;
+	}
+	return r->slots;
+}
+
+/* Writes an array that a step brings, as the rank has it. */
+static void write_input(struct rank *r, int microbatch, const struct dr_step_input *in)
+{
+	const struct plan *plan = r->job->plan;
+	struct owners mine = owners_of(r, in->owners);
+	uint64_t at = r->memory.base[DR_SPACE_INPUT] + in->offset;
+	for (int i = 0; i < mine.n; i++) {
+		int n;
+		const int32_t *words = step_array(&r->step, plan, microbatch, mine.first + i, (enum dr_input)in->what, &n);
+		n /= plan_group_size(plan, (int)in->part);
+		words += r->frame.index[in->part] * n;
+		if (in->what == DR_INPUT_SLOT)
+			words = slots_of(r, in, words, n);
+		r->device->write(r->device, flat(at + (uint64_t)(i * n) * sizeof *words, (uint64_t)n * sizeof *words), words);
+	}
+}
+
+static void write_inputs(struct rank *r, int microbatch, bool pages)
+{
+	const struct dr_program *h = r->job->plan->head;
+	const struct dr_step_input *in = plan_array(r->job->plan, struct dr_step_input, h->inputs);
+	for (uint32_t i = 0; i < h->inputs.n; i++)
+		if ((in[i].what == DR_INPUT_PAGES) == pages)
+			write_input(r, microbatch, &in[i]);
+}
+
+/* Is this rank's coordinate 0 along every atom but those of stages, of what the outputs' rows are cut by and, with logits, of
+ * shards of the vocabulary? */
+static bool hands_over(const struct rank *r, const struct dr_output *cut, bool logits)
 {
 	const struct plan *plan = r->job->plan;
 	const struct dr_program *h = plan->head;
 	for (uint32_t a = 0; a < h->atoms.n; a++) {
-		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)h->owner_group, a) ||
-		            (logits && plan_group_has(plan, (int)h->logits_group, a));
+		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)cut->owners, a) ||
+		            plan_group_has(plan, (int)cut->rows, a) || (logits && plan_group_has(plan, (int)h->logits_group, a));
 		if (!free && plan_coordinate(plan, a, r->index) != 0)
 			return false;
 	}
 	return r->frame.stage == r->frame.stages - 1;
 }
 
-/* Copies this rank's part of the rows' logits into the results: [row][vocab], shards side by side. */
-static void hand_over_logits(struct rank *r, size_t first)
+/* Copies this rank's part of `n` rows' logits, the first of which is `from` of its own, into the results from row `to` on: shards of
+ * the vocabulary side by side. */
+static void hand_over_logits(struct rank *r, int from, size_t to, int n)
 {
 	const struct dr_program *h = r->job->plan->head;
 	size_t shards = (size_t)plan_group_size(r->job->plan, (int)h->logits_group), width = h->vocab / shards;
 	size_t shard = (size_t)r->frame.index[h->logits_group];
 	uint64_t at = r->memory.base[DR_SPACE_ACT] + h->logits_offset;
-	for (int row = 0; row < r->frame.rows; row++) {
-		float *to = r->job->results.logits + (first + (size_t)row) * h->vocab + shard * width;
-		r->device->read(r->device, to, flat(at + (uint64_t)row * width * sizeof *to, width * sizeof *to));
+	for (int row = 0; row < n; row++) {
+		float *out = r->job->results.logits + (to + (size_t)row) * h->vocab + shard * width;
+		r->device->read(r->device, out, flat(at + (uint64_t)(from + row) * width * sizeof *out, width * sizeof *out));
 	}
 }
 
@@ -96,20 +139,23 @@ static void hand_over(struct rank *r, int microbatch)
 {
 	const struct plan *plan = r->job->plan;
 	const struct results *out = &r->job->results;
-	int owner = r->frame.index[plan->head->owner_group];
-	size_t first = (size_t)(microbatch * plan->n_owners + owner) * (size_t)out->max_rows;
-	if (hands_over(r, false))
-		r->device->read(r->device, out->tokens + first,
-		                flat(r->memory.base[DR_SPACE_ACT] + plan->head->tokens_offset,
-		                     (uint64_t)r->frame.rows * sizeof *out->tokens));
-	if (out->logits && hands_over(r, true))
-		hand_over_logits(r, first);
+	const struct dr_output *cut = &plan->head->output[r->step.head->phase];
+	struct owners mine = owners_of(r, cut->owners);
+	int n = r->frame.rows / plan_group_size(plan, (int)cut->rows), part = r->frame.index[cut->rows];
+	uint64_t tokens = r->memory.base[DR_SPACE_ACT] + plan->head->tokens_offset;
+	for (int i = 0; i < mine.n; i++) {
+		size_t to = (size_t)(microbatch * plan->n_owners + mine.first + i) * (size_t)out->max_rows + (size_t)(part * n);
+		if (hands_over(r, cut, false))
+			r->device->read(r->device, out->tokens + to,
+			                flat(tokens + (uint64_t)(i * n) * sizeof *out->tokens, (uint64_t)n * sizeof *out->tokens));
+		if (out->logits && hands_over(r, cut, true))
+			hand_over_logits(r, i * n, to, n);
+	}
 }
 
 static void run_microbatch(struct rank *r, int number)
 {
-	for (int input = 0; input < DR_INPUT_PAGES; input++)
-		write_input(r, number, (enum dr_input)input);
+	write_inputs(r, number, false);
 	r->frame.tokens = r->step.tokens[number];
 	r->frame.rows = r->step.rows[number];
 	r->frame.candidates = step_candidates(&r->step, r->job->plan, number);
@@ -132,7 +178,8 @@ bool rank_step(struct rank *r)
 	step_measure(&r->step, plan);
 	r->comm->broadcast(r->comm, plan->n_groups, r->step.words + fixed, (r->step.n - fixed) * word);
 	if (r->step.head->with_pages)
-		write_input(r, 0, DR_INPUT_PAGES);
+		write_inputs(r, 0, true);
+	r->frame.pages = r->step.head->pages;
 	for (int i = 0; i < r->step.head->microbatches; i++)
 		run_microbatch(r, i);
 	activity(r, ACTIVITY_WAIT);

@@ -93,7 +93,7 @@ uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes);
 /* ---- step.c; schedule.c: rank 0 ------------------------------------------------------------------------------------------ */
 /* What one step brings, as words that rank 0 broadcasts: head, then the input arrays of every microbatch and owner. */
 enum { STEP_STOP = -1 };
-struct step_head { int32_t phase, microbatches, with_pages, pad; };
+struct step_head { int32_t phase, microbatches, with_pages, pages; };     /* pages: struct dr_frame */
 struct step {
 	int32_t *words; size_t n, cap;          /* i32; the members below are their beginning */
 	struct step_head *head;
@@ -167,6 +167,7 @@ struct rank {
 	struct memory memory;
 	struct step step;
 	int32_t *starts;                        /* [ranks + 1]: dr_rounds */
+	int32_t *slots;                         /* [tokens of an owner]: slots in the pages that this rank has */
 };
 _Noreturn void rank_main(const struct job *job, int index);
 /* Runs a step that all ranks have; of rank 0: hands it out first. */

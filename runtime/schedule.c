@@ -17,6 +17,7 @@ struct schedule {
 	int *row;                               /* [microbatches][owners][max_rows] sequence of each wanted row */
 	int max_rows;
 	bool pages_changed;
+	int pages_used;                         /* of any owner, counted when pages_changed */
 };
 
 static int round_up(int n, uint32_t multiple) { return (n + (int)multiple - 1) / (int)multiple * (int)multiple; }
@@ -290,10 +291,22 @@ static struct pieces *pieces_open(const struct plan *plan)
 	return p;
 }
 
+static int last_page(const struct schedule *s)
+{
+	int last = 0;
+	for (int i = 0; i < s->n; i++)
+		for (int k = 0; s->seq[i].slot >= 0 && k < s->seq[i].n_pages; k++)
+			last = s->seq[i].pages[k] > last ? s->seq[i].pages[k] : last;
+	return last;
+}
+
 bool schedule_next(struct schedule *s, struct step *step)
 {
 	admit_waiting(s);
-	*step->head = (struct step_head){ .phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE, .with_pages = s->pages_changed };
+	if (s->pages_changed)
+		s->pages_used = round_up(last_page(s) + 1, s->plan->head->page_multiple);
+	*step->head = (struct step_head){ .phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE, .with_pages = s->pages_changed,
+		.pages = s->pages_used };
 	struct pieces *owner = pieces_open(s->plan);
 	for (uint32_t m = 0; m < s->plan->head->microbatches; m++)
 		add_microbatch(s, step, (int)m, owner);

@@ -14,6 +14,8 @@ TOLERANCE = 2e-5                # of logits in f32, relative to the largest: tha
 BATCH = [0, 1, 2, 1, 0, 2]      # prompts of the fixture that run together
 FOLDED = "at moe { expert -> tp; expert_ffn -> none }"
 TP_MOE = "at moe { batch -> none; expert -> none; expert_ffn -> dp * tp }"
+HEAD_DIM = "at attn { kv_heads * q_group -> none; head_dim -> tp }"
+CONTEXT = "at attn { kv_heads * q_group -> none; ctx -> tp; seq -> tp }"
 NO_SP = "at residual { seq -> none }"
 CHUNK8 = WORKLOAD.replace("chunk = 64", "chunk = 8")
 CHUNK4 = WORKLOAD.replace("chunk = 64", "chunk = 4")
@@ -35,6 +37,10 @@ MESHES = [
     ("llama", "f32", 2, "Megatron { pp = 2 }", QUEUE),
     ("llama", "f32", 2, "Megatron { tp = 2; at mlp { d_model -> tp; ffn -> none } }", WORKLOAD),  # all-to-all: seq to d_model and back
     ("llama", "f32", 8, "Megatron { dp = 2; tp = 4; at mlp { d_model -> tp; ffn -> none } }", CHUNK8),
+    ("llama", "f32", 4, "DPAttention { dp = 2; tp = 2; batch -> none; row -> tp; vocab -> dp }", WORKLOAD),       # the head has rows of all owners
+    ("llama", "f32", 4, "DPAttention { dp = 2; tp = 2; at mlp { batch -> tp; seq -> dp; ffn -> none } }", CHUNK8),  # owners in another order
+    ("llama", "f32", 4, f"Megatron {{ dp = 2; tp = 2; {HEAD_DIM} }}", QUEUE),                                     # caches in pieces, gathered to attend
+    ("llama", "f32", 8, f"Megatron {{ pp = 2; tp = 4; {CONTEXT}; pipeline {{ microbatches = 2 }} }}", CHUNK8),
     ("llama", "bf16", 1, "Megatron {}", WORKLOAD),
     ("llama", "bf16", 8, "Megatron { pp = 2; dp = 2; tp = 2 }", WORKLOAD),
 
@@ -158,6 +164,8 @@ MESHES = [
     ("deepseek", "f32", 16, "DPAttention { pp = 2; dp = 2; tp = 4; pipeline { stages = [1, 3] } }", CHUNK8),
     ("deepseek", "f32", 8, "DPAttention { dp = 2; tp = 4; at moe { batch -> none; expert -> dp * tp } }", WORKLOAD),
     ("deepseek", "f32", 2, "DPAttention { tp = 2 }", QUEUE),
+    ("deepseek", "f32", 4, "Megatron { tp = 4; at attn { ctx -> tp } }", QUEUE),                 # latent cache in pieces: pages
+    ("deepseek", "f32", 2, "Megatron { tp = 2; at attn { heads -> none; latent -> tp } }", CHUNK8),    # and features
     ("deepseek", "bf16", 1, "Megatron {}", WORKLOAD),
     ("deepseek", "bf16", 8, "DPAttention { dp = 2; tp = 4 }", WORKLOAD),
 ]

@@ -106,14 +106,14 @@ def random_rules(r, m):
     """A plan of its own: in every region, mesh axes are dealt to axes of the model at random."""
     sizes = {axis: r.choice([2, 2, 3]) for axis in "abc"[:r.randint(1, 3)]}
     inner = "mlp" if m["family"] == "Llama" else "moe"
-    axes = {"": ["vocab", "vocab", None], "residual": ["batch", "seq", "seq", "d_model", None],
-            "attn": ["d_model", "kv_heads", "kv_heads * q_group", "kv_heads * q_group", "head_dim", None],
+    axes = {"": ["vocab", "vocab", "row", "batch", None], "residual": ["batch", "seq", "seq", "d_model", None],
+            "attn": ["d_model", "kv_heads", "kv_heads * q_group", "kv_heads * q_group", "head_dim", "batch", "seq", "ctx", None],
             inner: ["batch", "seq", "ffn", "ffn"] if inner == "mlp" else ["batch", "seq", "expert", "expert_ffn", "expert_ffn", None]}
     owners = [a for a in sizes if r.random() < 0.3]
     body = [f"mesh {a} = {n}" for a, n in sizes.items()]
     for region, choices in axes.items():
-        placed = {"batch": list(owners)} if owners else {}
-        for a in [a for a in r.sample(sorted(sizes), len(sizes)) if a not in owners]:
+        placed = {"batch": list(owners)} if owners and (region == "attn" or r.random() < 0.7) else {}
+        for a in [a for a in r.sample(sorted(sizes), len(sizes)) if a not in placed.get("batch", [])]:
             axis = r.choice(choices)
             if axis and not (axis.startswith("kv_heads") and any(p.startswith("kv_heads") and p != axis for p in placed)):
                 placed.setdefault(axis, []).append(a)
@@ -121,6 +121,9 @@ def random_rules(r, m):
             placed["expert"] = placed.get("batch", []) + placed.get("seq", []) or list(sizes)[:1]
         rules = "; ".join(f"{axis} -> {' * '.join(atoms)}" for axis, atoms in placed.items())
         body.append(f"at {region} {{ {rules} }}" if region else rules)
+        if region in ("residual", inner) and "expert" not in placed and r.random() < 0.2:       # otherwise in one phase, what is no param's
+            others = "; ".join(f"{axis} -> {r.choice([*sizes, 'none'])}" for axis in ("batch", "seq") if r.random() < 0.5)
+            body.append(f"phase {r.choice(['prefill', 'decode'])} {{ at {region} {{ {others} }} }}" if others else "")
     return "Own {}", sizes, "plan Own {\n  " + "\n  ".join(filter(None, body)) + "\n}\n"
 
 

@@ -3,12 +3,15 @@
 Only layouts are modelled: for a plan, a Run gives the collectives of one step in order, or the code of the mistake. It is
 the executable specification of the design (there on numpy arrays, with all ranks simulated) for what the language has:
 
-  a  A step is packed. Atoms of `batch` beyond the owners' (those of `batch` where the caches are) cut an owner's tokens and
-     are kept in front of those of `seq` or `row`; moving one between batch and seq costs nothing.
-  b  attend is one operator on a cache, with head_dim and ctx whole; append brings new entries to the cache's layout.
+  a  A step is packed. Owners are what the atoms of `batch` count where the caches are. Of the atoms that a region gives to `batch`
+     those from the first on that does not share out whole owners cut an owner's tokens and are kept in front of those of `seq`
+     or `row`; moving one between batch and seq costs nothing.
+  b  attend is one operator on a cache, with head_dim and ctx whole; append brings new entries to the cache's layout, of all
+     positions: which of them are in a rank's pages, it knows by their numbers.
   c  dispatch and combine exchange over the atoms that tokens and experts share, in one collective whatever their order.
   d  Equal steps of one value are shared also where the steps after them differ.
 """
+import math
 
 SIZE = dict(vocab=16, d=8, kv=2, g=4, hd=4, ffn=8, expert=8, choice=8)     # the others are known at run time
 TOKENS = ("batch", "seq")
@@ -65,10 +68,14 @@ class Run:
 
     def canonical(self, tau):
         tokens = next((a for a in ("seq", "row") if a in tau), None)
-        n = len(self.owners)
-        if tokens and len(tau.get("batch", ())) > n and tau["batch"][:n] == self.owners:
-            tau[tokens] = tau["batch"][n:] + tau[tokens]
-            tau["batch"] = tau["batch"][:n]
+        batch, n, ways = tau.get("batch", ()), 0, 1
+        owners = math.prod(self.mesh[q] for q in self.owners)
+        while tokens and n < len(batch) and owners % (ways * self.mesh[batch[n]]) == 0:
+            ways *= self.mesh[batch[n]]
+            n += 1
+        if tokens and n < len(batch):
+            tau[tokens] = batch[n:] + tau[tokens]
+            tau["batch"] = batch[:n]
         return tau
 
     # ---- reshard (3.4) ----------------------------------------------------------------------------------------------
@@ -159,7 +166,7 @@ class Run:
 
     def append(self, new, name):
         state = self.want("attn", ("batch", "ctx", "kv", "hd"))
-        self.bring(new, {**state, "seq": state["ctx"]}, f"append {name}")
+        self.bring(new, {**state, "seq": ()}, f"append {name}")
         return Value(state)
 
     def attend(self, q, k, v, pos):

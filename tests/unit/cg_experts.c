@@ -240,7 +240,18 @@ static void pick_on(const struct processor *p)
 	}
 }
 
-static void test_embed(void **state) { (void)state; for_processors(embeds_on); for_processors(pick_on); }
+static void slice_on(const struct processor *p)
+{
+	enum { N = 19, OWNERS = 3, STRIDE = 8, ROWS = 2, FIRST = 4 };
+	struct kernel k = { .family = KERNEL_SLICE, .slice = { N, DTYPE_BF16 } };
+	uint16_t *x = random_array(DTYPE_BF16, OWNERS * STRIDE * N), *y = random_array(DTYPE_BF16, OWNERS * ROWS * N);
+	run_twice(&k, p, (uint64_t[]){ address(x), address(y), ROWS, OWNERS, STRIDE, FIRST }, 1, OWNERS * ROWS * N * 2);
+	for (int row = 0; row < OWNERS * ROWS; row++)
+		for (int i = 0; i < N; i++)
+			assert_int_equal(y[row * N + i], x[(row / ROWS * STRIDE + FIRST + row % ROWS) * N + i]);
+}
+
+static void test_embed(void **state) { (void)state; for_processors(embeds_on); for_processors(pick_on); for_processors(slice_on); }
 
 /* ---- shape of the IR --------------------------------------------------------------------------------------------- */
 /* One line per function, one letter per instruction and mark per block: what may not differ between sizes. */

@@ -170,9 +170,14 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	h.page = TINY_PAGE;
 	h.pages = TINY_PAGES;
 	h.pages_per_seq = TINY_PER_SEQ;
-	for (uint64_t i = 0; i < DR_INPUT_PAGES; i++)
-		h.input_offset[i] = i * TINY_CHUNK * 4;
-	h.input_offset[DR_INPUT_PAGES] = INPUT_PAGES;
+	h.page_multiple = 1;
+	struct dr_step_input inputs[DR_INPUTS];
+	for (uint32_t i = 0; i < DR_INPUTS; i++)
+		inputs[i] = (struct dr_step_input){ i, GROUP_DP, GROUP_NONE, GROUP_NONE,
+			i == DR_INPUT_PAGES ? INPUT_PAGES : (uint64_t)i * TINY_CHUNK * 4 };
+	h.inputs = blob_put(b, inputs, DR_INPUTS, sizeof *inputs);
+	for (int i = 0; i < DR_PHASES; i++)
+		h.output[i] = (struct dr_output){ GROUP_DP, GROUP_NONE };
 	h.tokens_offset = AT_TOKENS;
 	h.logits_offset = AT_LOGITS;
 	h.vocab = TINY_VOCAB;
