@@ -136,12 +136,20 @@ static void infer_in_call(struct infer *f, int value)
 	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, t, v->axes, v->n_axes));
 }
 
+/* The axis of positions of the cache that a value is a view of, or -1. */
+static int positions_of(const struct infer *f, int value)
+{
+	while (value_at(f, value)->op == OP_RENAME || value_at(f, value)->op == OP_PIECE) value = value_at(f, value)->args[0];
+	return value_at(f, value)->op == OP_APPEND ? value_at(f, value)->to : -1;
+}
+
+/* A piece is taken of a whole axis, and of all positions of a cache: attention then gathers them once, for keys and values. */
 static void infer_rename(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	int arg = f->ph->of_program[v->args[0]];
+	int arg = f->ph->of_program[v->args[0]], whole[2] = { v->from, positions_of(f, value) };
 	if (v->op == OP_PIECE) {
-		struct tau t = infer_want(f, v, local_at(f, arg)->axes, local_at(f, arg)->n_axes, &v->from, 1);
+		struct tau t = infer_want(f, v, local_at(f, arg)->axes, local_at(f, arg)->n_axes, whole, 2);
 		arg = infer_operand(f, value, 0, &t, NULL);
 	}
 	infer_emit(f, value, &arg, 1, local_at(f, arg)->layout);        /* data stays: axes keep their order */
@@ -355,6 +363,16 @@ static void infer_whole(struct infer *f, int value, const int *whole, int n_whol
 	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
+/* The parts and what they become are whole. */
+static void infer_join(struct infer *f, int value)
+{
+	const struct axis *into = &f->l->program->axes.at[value_at(f, value)->to];
+	int *whole = arena_array(f->l->arena, int, into->n_parts + 1);
+	for (int i = 0; i < into->n_parts; i++) whole[i] = into->part[i];
+	whole[into->n_parts] = value_at(f, value)->to;
+	infer_whole(f, value, whole, into->n_parts + 1);
+}
+
 void infer_op(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
@@ -374,9 +392,7 @@ void infer_op(struct infer *f, int value)
 	case OP_DISPATCH: infer_dispatch(f, value); break;
 	case OP_COMBINE: infer_combine(f, value); break;
 	case OP_SAMPLE: infer_sample(f, value); break;
-	case OP_JOIN:
-		infer_whole(f, value, f->l->program->axes.at[v->to].part, f->l->program->axes.at[v->to].n_parts);
-		break;
+	case OP_JOIN: infer_join(f, value); break;
 	case OP_IOTA: infer_whole(f, value, NULL, 0); break;
 	default: infer_pointwise(f, value); break;
 	}

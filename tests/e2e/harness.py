@@ -43,14 +43,14 @@ MODELS = {
 WORKLOAD = "batch = 8; seq = 1..64; output = 64; chunk = 64; page = 16"
 
 
-def spec(model, ranks, plan="Megatron {}", dtype="f32", workload=WORKLOAD, refine=""):
-    """A deployment of a fixture's model on ranks of this host."""
+def spec(model, ranks, plan="Megatron {}", dtype="f32", workload=WORKLOAD, refine="", declared=""):
+    """A deployment of a fixture's model on ranks of this host. The plan is of std.plans, or `declared`."""
     module, name, sizes = MODELS[model]
-    template = plan.split()[0]
+    template = declared or f"use std.plans {{ {plan.split()[0]} }}"
     return f"""use {module} {{ {name} }}
 use std.clusters {{ CPUHost }}
-use std.plans {{ {template} }}
 use std.workload {{ Inference }}
+{template}
 
 model Tiny = {name} {{
   {sizes}

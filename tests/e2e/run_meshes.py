@@ -218,9 +218,9 @@ def check_bf16(run, logits, expected):
 
 
 def run_mesh(folder, number, case):
-    model, dtype, ranks, plan, workload = case
+    model, dtype, ranks, plan, workload, *declared = case
     expected = Expected(model)
-    launcher = compile_spec(spec(model, ranks, plan, dtype, workload), folder, f"mesh{number}")
+    launcher = compile_spec(spec(model, ranks, plan, dtype, workload, declared=declared[0] if declared else ""), folder, f"mesh{number}")
     steps, vocab = expected.logits.shape[1:]
     prompts = [expected.prompts[i] for i in BATCH]
     run, logits = run_launcher(launcher, model, prompts, steps, folder, threads=THREADS if ranks <= 2 else 1)

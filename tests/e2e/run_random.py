@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Random small models, plans and workloads: a plan never changes the result. The launcher of a random legal plan gives
 the logits and tokens of the same model's launcher on one rank, and allocates what was planned. Weights are random.
+A third of the plans are for the models of tests/fixtures, whose results are compared with those of transformers.
 
     run_random.py [CASES [SEED]]    cases: legal plans to run, 25 if not given
 """
@@ -14,7 +15,9 @@ import sys
 
 import numpy as np
 
-from harness import DEPLOYC, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher, write_safetensors
+import run_meshes
+from harness import DEPLOYC, MODELS, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher, write_safetensors
+from harness import spec as fixture_spec
 
 TOLERANCE = 2e-4                # of logits, relative to the largest
 STEPS = 4                       # tokens that each prompt is continued by
@@ -102,13 +105,22 @@ def random_options(r, m, pp):
     return out
 
 
-def random_rules(r, m):
+GQA = ["d_model", "kv_heads", "kv_heads * q_group", "kv_heads * q_group", "head_dim", "batch", "seq", "ctx", None]
+MLA = ["d_model", "heads", "heads", "latent", "q_rank", "kv_rank", "v_dim", "batch", "seq", "ctx", None]
+INNER = {"mlp": ["batch", "seq", "ffn", "ffn"], "moe": ["batch", "seq", "expert", "expert_ffn", "expert_ffn", None], "shared": ["batch", "seq", "shared_ffn", "d_model"]}
+REGIONS = {"Llama": ["mlp"], "Qwen3": ["mlp"], "Gemma3": ["mlp"], "DeepSeek": ["mlp", "moe", "shared"]}        # others: moe
+
+
+def axes_of(family):
+    """The axes that a plan may cut in each region of a model."""
+    return {"": ["vocab", "vocab", "row", "batch", None], "residual": ["batch", "seq", "seq", "d_model", None],
+            "attn": MLA if family == "DeepSeek" else GQA, **{inner: INNER[inner] for inner in REGIONS.get(family, ["moe"])}}
+
+
+def random_rules(r, family, most=3):
     """A plan of its own: in every region, mesh axes are dealt to axes of the model at random."""
-    sizes = {axis: r.choice([2, 2, 3]) for axis in "abc"[:r.randint(1, 3)]}
-    inner = "mlp" if m["family"] == "Llama" else "moe"
-    axes = {"": ["vocab", "vocab", "row", "batch", None], "residual": ["batch", "seq", "seq", "d_model", None],
-            "attn": ["d_model", "kv_heads", "kv_heads * q_group", "kv_heads * q_group", "head_dim", "batch", "seq", "ctx", None],
-            inner: ["batch", "seq", "ffn", "ffn"] if inner == "mlp" else ["batch", "seq", "expert", "expert_ffn", "expert_ffn", None]}
+    sizes = {axis: r.choice([2, 2, 3]) for axis in "abc"[:r.randint(1, most)]}
+    axes = axes_of(family)
     owners = [a for a in sizes if r.random() < 0.3]
     body = [f"mesh {a} = {n}" for a, n in sizes.items()]
     for region, choices in axes.items():
@@ -121,7 +133,7 @@ def random_rules(r, m):
             placed["expert"] = placed.get("batch", []) + placed.get("seq", []) or list(sizes)[:1]
         rules = "; ".join(f"{axis} -> {' * '.join(atoms)}" for axis, atoms in placed.items())
         body.append(f"at {region} {{ {rules} }}" if region else rules)
-        if region in ("residual", inner) and "expert" not in placed and r.random() < 0.2:       # otherwise in one phase, what is no param's
+        if region not in ("", "attn") and "expert" not in placed and r.random() < 0.2:       # otherwise in one phase, what is no param's
             others = "; ".join(f"{axis} -> {r.choice([*sizes, 'none'])}" for axis in ("batch", "seq") if r.random() < 0.5)
             body.append(f"phase {r.choice(['prefill', 'decode'])} {{ at {region} {{ {others} }} }}" if others else "")
     return "Own {}", sizes, "plan Own {\n  " + "\n  ".join(filter(None, body)) + "\n}\n"
@@ -172,7 +184,7 @@ def draw(r, m):
     if r.random() < 0.6:
         plan, sizes = random_template(r, m)
         return plan, math.prod(sizes.values()), ""
-    plan, sizes, declared = random_rules(r, m)
+    plan, sizes, declared = random_rules(r, m["family"])
     return plan, math.prod(sizes.values()), declared
 
 
@@ -220,6 +232,29 @@ class Case:
         return note
 
 
+class FixtureCase:
+    """A random plan for a model that transformers has run."""
+
+    def __init__(self, r, number, folder, refusals):
+        self.folder, self.number = folder, number
+        while True:
+            fixture = r.choice(sorted(MODELS))
+            plan, sizes, declared = random_rules(r, MODELS[fixture][1])
+            ranks = math.prod(sizes.values())
+            if ranks > 12:
+                continue
+            workload = r.choice([run_meshes.WORKLOAD, run_meshes.CHUNK8, run_meshes.CHUNK4, run_meshes.QUEUE])
+            taken, code = legal(fixture_spec(fixture, ranks, plan, workload=workload, declared=declared), folder)
+            if taken:
+                break
+            refusals[code] = refusals.get(code, 0) + 1
+        self.mesh = fixture, "f32", ranks, plan, workload, declared
+        self.name = f"{number}: {fixture} on {ranks}: {' '.join(declared.split())[len('plan Own '):]}"
+
+    def run(self):
+        return run_meshes.run_mesh(self.folder, self.number, self.mesh)
+
+
 def main():
     need_deployc()
     cases, seed = int(sys.argv[1]) if len(sys.argv) > 1 else 25, int(sys.argv[2]) if len(sys.argv) > 2 else 1
@@ -227,7 +262,7 @@ def main():
     with Folder() as folder:
         for number in range(cases):
             try:
-                case = Case(r, number, folder, refusals)
+                case = (FixtureCase if number % 3 == 2 else Case)(r, number, folder, refusals)
             except Failed as failure:
                 text = str(failure)
                 report.check(f"{number}: a plan is taken or refused", lambda: (_ for _ in ()).throw(Failed(text)))
