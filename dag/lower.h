@@ -108,7 +108,7 @@ void lower_join(struct lower *w, int local);
 /* The place in the `join` that alone reads a value, which has the shape `p`; NULL where there is none. */
 struct phys *lower_define_in_join(struct lower *w, int local, struct phys p);
 void lower_append(struct lower *w, int local);
-void lower_gather_cache(struct lower *w, int local);
+void lower_move_cache(struct lower *w, int local);                       /* to the layout that its reader wants */
 int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state);      /* of a rank's pages */
 void lower_attend(struct lower *w, int local);
 int  lower_experts(const struct lower *w, int moe);     /* the axis that the rows of an exchange are sorted by */

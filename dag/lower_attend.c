@@ -107,18 +107,33 @@ void lower_append(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
 }
 
+/* The rank's part of the features of each position: other addresses of the same pages. */
+static bool slice_cache(struct lower *w, int local, struct phys x)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	int last = x.n_dims - 1;
+	bool fixed = x.offset.kind == NUMBER_CONST && (x.buffer < 0 || !x.offset.value);
+	if (!fixed || !x.by_position || last < 0 || x.dim[last].axis != v->to) return false;
+	x.address.offset += x.offset.value;
+	x.dim[last].extent /= atoms_size(w->l, &v->atoms);
+	x.offset = (struct number){ NUMBER_INDEX, x.dim[last].extent * dtype_bytes(x.dtype), 1, lower_group(w, &v->atoms) };
+	w->phys[local] = x;
+	return true;
+}
+
 /* A cache as its reader wants it: all pages in use, of all ranks that an axis is cut over. Of positions a rank has each n-th page,
  * so that pages of all ranks, one of each after the other, are in order. */
-void lower_gather_cache(struct lower *w, int local)
+void lower_move_cache(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct phys x = w->phys[v->args[0]];
 	struct phys y = x;
+	if (v->op == LOCAL_SLICE && slice_cache(w, local, x)) return;
 	int64_t n = atoms_size(w->l, &v->atoms), before = 1, behind = 1;
 	int at = 0;
 	while (at < x.n_dims && x.dim[at].axis != v->from) at++;
 	bool positions = at == x.n_dims, features = at == x.n_dims - 1;
-	if (v->op != LOCAL_ALL_GATHER || (positions && x.rows.div != n)) {
+	if (v->op != LOCAL_ALL_GATHER || !phys_contiguous(&x) || x.offset.kind != NUMBER_CONST || (positions && x.rows.div != n)) {
 		lower_unsupported(w, lower_source(w, v->args[0])->span, "a cache that its reader wants in another layout (%s)", v->cause);
 		return;
 	}

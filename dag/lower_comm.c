@@ -178,7 +178,7 @@ void lower_collective(struct lower *w, int local)
 	int arg = v->args[0];
 	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local).address;
 	if (w->phys[arg].cache) {
-		lower_gather_cache(w, local);
+		lower_move_cache(w, local);
 		return;
 	}
 	if (v->op == LOCAL_SLICE) {
