@@ -161,7 +161,7 @@ void lower_collective(struct lower *w, int local)
 								    [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
 	const struct local_value *v = &w->ph->values.at[local];
 	int arg = v->args[0];
-	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local).address;
+	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local, NULL).address;
 	if (w->phys[arg].state == PHYS_READY && w->phys[arg].buffer < 0 && w->phys[arg].address.space == DR_SPACE_STATE) {
 		lower_unsupported(w, lower_source(w, arg)->span, "a cache that its reader wants in another layout (%s)",
 				  v->cause);

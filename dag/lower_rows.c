@@ -242,7 +242,7 @@ static void set_space(struct chain *c)
 static struct argument leaf_argument(struct lower *w, int local, int user)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	if (v->op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM) return lower_plain(w, local, user);
+	if (v->op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM) return lower_plain(w, local, user, NULL);
 	return arg_phys(&w->phys[local]);
 }
 
