@@ -112,6 +112,7 @@ test-forms: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/forms/run.py
 test-e2e: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_meshes.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_heads.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_sampling.py
 test-failures: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_failures.py

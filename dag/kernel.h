@@ -24,7 +24,7 @@ enum kernel_family {
 struct packing { int32_t n_tile, k_pair; };
 
 /* ---- rows: pointwise chains and reductions over the innermost axis (norms, softmax, casts, copies) ---------------- */
-enum { ROWS_MAX_DIMS = 5, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };
+enum { ROWS_MAX_DIMS = 9, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };
 enum rows_op {
 	ROWS_LOAD,      /* operand `a`, converted to f32 (an i32 operand is copied bit by bit) */
 	ROWS_CONST,     /* number */

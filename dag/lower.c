@@ -184,7 +184,10 @@ struct phys lower_shape(struct lower *w, int local)
 			lower_unsupported(w, lower_source(w, local)->span, "axis `%s` here", p->axes.at[axis].name);
 			continue;
 		}
-		if (out.n_dims == MAX_DIMS) internal_error("more than %d axes", MAX_DIMS);
+		if (out.n_dims == MAX_DIMS) {
+			lower_unsupported(w, lower_source(w, local)->span, "a value of more than %d axes", MAX_DIMS);
+			break;
+		}
 		out.dim[out.n_dims++] = (struct dim){ axis, axis_local(w->l, v, i) };
 	}
 	if (v->op == LOCAL_ANGLES) out.dim[out.n_dims++] = (struct dim){ -1, 2 };

@@ -119,9 +119,9 @@ void lower_collective(struct lower *w, int local);
 int  lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype, struct number outer, int64_t bytes, int local, const char *what);
 /* lower_param.c */
 /* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: axes of which each index has a
- * matrix of its own: experts, or a batch), or plain. */
+ * matrix of its own: experts, or a batch), or plain, in the order of its axes or another one. */
 struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group, struct packing pack);
-struct argument lower_plain(struct lower *w, int param, int user);
+struct argument lower_plain(struct lower *w, int param, int user, const int *order);
 int64_t param_bytes(const struct schedule *s, enum dr_space space, int body);   /* of the params placed in a space so far; body: of a layer's, or -1 */
 /* buffers.c */
 const char *buffers_check(struct lower *w);     /* buffers_check.c: NULL, or which value is overwritten before it is read */

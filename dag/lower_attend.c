@@ -1,12 +1,33 @@
 /* The cache, and attention over it. A state that some attention reads as values, or a piece of, is stored by position; one that
- * is only keys by feature (struct kernel_append). */
+ * is only keys by feature (struct kernel_append). The kernel counts heads, and in each the query heads that share it: several axes
+ * of either count as one, in an order that queries, both caches and sinks share. */
+#include <string.h>
 #include "lower.h"
 
 /* How the attentions use a state. */
 struct usage {
 	bool used, by_position, mixed;
-	int feature;
-}; /* feature: its axis that is summed, or that is a value's; mixed: not one */
+	int *order, n;
+}; /* its axes as a position holds them: heads, then what is summed, or a value's; mixed: attentions differ in it */
+
+/* Axes of heads lie as they are declared, one that is a view of another as that one. */
+static bool lies_before(const struct program *p, int a, int b)
+{
+	int of_a = axis_root(p, a), of_b = axis_root(p, b);
+	return of_a != of_b ? of_a < of_b : a < b;
+}
+
+/* Puts the axes of heads to `out`, major to minor. */
+static int heads_in_order(const struct program *p, const struct value *attend, int *out)
+{
+	int n = attend->attend.n_h;
+	for (int i = 0; i < n; i++) {
+		int at = i;
+		for (; at && lies_before(p, attend->attend.h[i], out[at - 1]); at--) out[at] = out[at - 1];
+		out[at] = attend->attend.h[i];
+	}
+	return n;
+}
 
 /* The value that views are made of; `axis` becomes its axis of that value. */
 static int behind_views(const struct program *p, int value, int *axis)
@@ -19,24 +40,31 @@ static int behind_views(const struct program *p, int value, int *axis)
 	}
 }
 
-static void add_use(const struct program *p, struct usage *u, int state, int arg, int axis, bool as_values)
+/* `attend` reads the state as its operand `arg`, whose features are `feature`. */
+static void add_use(struct lower *w, struct usage *u, int state, const struct value *attend, int arg, int feature)
 {
-	int feature = axis;
-	if (behind_views(p, arg, &feature) != state) return;
-	u->mixed |= u->used && u->feature != feature;
-	u->by_position |= as_values || p->values.at[arg].op == OP_PIECE;
+	const struct program *p = w->l->program;
+	int value = attend->args[arg], none = -1, *order = arena_array(w->arena, int, attend->attend.n_h + 1);
+	if (behind_views(p, value, &none) != state) return;
+	int n = heads_in_order(p, attend, order);
+	order[n++] = feature;
+	for (int i = 0; i < n; i++) behind_views(p, value, &order[i]);
+	bool piece = p->axes.at[order[n - 1]].extent != p->axes.at[feature].extent;
+	u->mixed |= u->used && (u->n != n || memcmp(u->order, order, sizeof *order * (size_t)n));
+	u->by_position |= arg == 2 || piece;
 	u->used = true;
-	u->feature = feature;
+	u->order = order, u->n = n;
 }
 
-static struct usage usage_of(const struct program *p, int state)
+static struct usage usage_of(struct lower *w, int state)
 {
-	struct usage u = { .feature = -1 };
+	const struct program *p = w->l->program;
+	struct usage u = { .n = 0 };
 	for (int i = 0; i < p->values.n; i++) {
 		const struct value *v = &p->values.at[i];
 		if (v->op != OP_ATTEND) continue;
-		add_use(p, &u, state, v->args[1], v->attend.dot, false);
-		add_use(p, &u, state, v->args[2], v->attend.w, true);
+		add_use(w, &u, state, v, 1, v->attend.dot);
+		add_use(w, &u, state, v, 2, v->attend.w);
 	}
 	return u;
 }
@@ -77,13 +105,12 @@ void lower_append(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	const struct state *state = &w->l->program->states.at[s->state];
-	struct usage use = usage_of(w->l->program, v->source);
+	struct usage use = usage_of(w, v->source);
 	if (!dtype_is_loaded(state->dtype)) lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
 	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
-	else if (use.mixed) lower_unsupported(w, s->span, "a cache of which attentions sum over different axes");
+	else if (use.mixed) lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
 	if (w->failed || !has_one_owner(w, v->args[0], s->span)) return;
-	const struct phys *x = lower_ready(w, v->args[0], NULL);
-	x = lower_ready(w, v->args[0], lower_axes_last(w, x, &use.feature, 1));
+	const struct phys *x = lower_ready(w, v->args[0], use.order);
 	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;
 	k.append.heads = phys_row_elements(x) / k.append.f;
@@ -162,10 +189,21 @@ static int64_t extent_of(const struct phys *p, const int *axes, int n)
 	return e;
 }
 
+/* A piece of a position's features lies within the cache's rows; one of its heads would leave gaps between pages. */
+static bool has_piece_of_heads(const struct program *p, const struct value *attend, int arg)
+{
+	for (int i = 0; i < attend->attend.n_h; i++) {
+		int axis = attend->attend.h[i];
+		behind_views(p, attend->args[arg], &axis);
+		if (p->axes.at[axis].extent != p->axes.at[attend->attend.h[i]].extent) return true;
+	}
+	return false;
+}
+
 static bool attend_supported(struct lower *w, const struct local_value *v, const struct value *s)
 {
-	if (s->attend.n_h > 1 || s->attend.n_r > 1)
-		lower_unsupported(w, s->span, "an attention over more than one axis of heads");
+	if (has_piece_of_heads(w->l->program, s, 1) || has_piece_of_heads(w->l->program, s, 2))
+		lower_unsupported(w, s->span, "an attention over a piece of a cache's heads");
 	else if (!w->phys[v->args[1]].cache || !w->phys[v->args[2]].cache)
 		lower_unsupported(w, s->span, "an attention whose keys or values are not a state");
 	else if (w->phys[v->args[1]].dtype != w->phys[v->args[2]].dtype)
@@ -176,7 +214,7 @@ static bool attend_supported(struct lower *w, const struct local_value *v, const
 /* Features that a position has in the cache behind keys or values, which may be a piece of it: the stride of its rows. */
 static int64_t features_cached(const struct phys *p, int axis)
 {
-	for (int i = 0; i < p->n_dims; i++)
+	for (int i = p->n_dims - 1; i >= 0; i--)
 		if (p->dim[i].axis != axis) return p->stride[i];
 	return p->row_stride;
 }
@@ -184,9 +222,8 @@ static int64_t features_cached(const struct phys *p, int axis)
 static void set_cache(struct lower *w, struct kernel_attend *a, const struct value *s, const struct phys *keys,
 		      const struct phys *values)
 {
-	int feature = s->attend.dot;
-	struct usage use = usage_of(w->l->program, behind_views(w->l->program, s->args[1], &feature));
-	a->keys_by_position = use.by_position;
+	int none = -1;
+	a->keys_by_position = usage_of(w, behind_views(w->l->program, s->args[1], &none)).by_position;
 	a->d_cached = features_cached(keys, s->attend.dot);
 	a->w_cached = features_cached(values, s->attend.w);
 	a->w = extent_of(values, &s->attend.w, 1);
@@ -194,22 +231,13 @@ static void set_cache(struct lower *w, struct kernel_attend *a, const struct val
 	a->page = w->s->page, a->pages_per_seq = w->s->pages_per_seq;
 }
 
-/* Sinks lie as the param does, or by head and query head where they are computed. */
-static struct argument sinks(struct lower *w, struct kernel_attend *a, const struct value *s, int sink, int user)
+/* One for each head and query head, in that order. */
+static struct argument sinks(struct lower *w, struct kernel_attend *a, int sink, int user, const int *order)
 {
-	const struct local_value *v = &w->ph->values.at[sink];
-	int order[2], n = 0, i = v->n_axes;
-	if (s->attend.n_h) order[n++] = s->attend.h[0];
-	if (s->attend.n_r) order[n++] = s->attend.r[0];
-	bool param = lower_is_param(w, sink);
 	a->has_sinks = true;
-	for (int64_t stride = 1; i-- > 0;) {
-		int axis = param ? v->axes[i] : order[i];
-		*(axis_among(s->attend.h, s->attend.n_h, axis) ? &a->sink_head : &a->sink_group) = stride;
-		stride *= w->l->program->axes.at[axis].extent / atoms_size(w->l, layout_of(v, axis));
-	}
-	a->sink = param ? w->l->program->params.at[lower_source(w, sink)->param].dtype : v->dtype;
-	return param ? lower_plain(w, sink, user) : arg_phys(lower_ready(w, sink, order));
+	a->sink_head = a->group, a->sink_group = 1;
+	a->sink = w->phys[sink].dtype;
+	return lower_is_param(w, sink) ? lower_plain(w, sink, user, order) : arg_phys(lower_ready(w, sink, order));
 }
 
 void lower_attend(struct lower *w, int local)
@@ -217,9 +245,9 @@ void lower_attend(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	if (!attend_supported(w, v, s) || !has_one_owner(w, v->args[0], s->span)) return;
-	int order[3], n = 0;
-	if (s->attend.n_h) order[n++] = s->attend.h[0];
-	if (s->attend.n_r) order[n++] = s->attend.r[0];
+	int *order = arena_array(w->arena, int, s->attend.n_h + s->attend.n_r + 1);
+	int n = heads_in_order(w->l->program, s, order);
+	for (int i = 0; i < s->attend.n_r; i++) order[n++] = s->attend.r[i];
 	order[n++] = s->attend.dot;
 	const struct local_value *x = &w->ph->values.at[v->args[0]];
 	const struct phys q = *lower_ready(w, v->args[0], order);
@@ -244,6 +272,6 @@ void lower_attend(struct lower *w, int local)
 				    arg_phys(values), lower_input(w, DR_INPUT_SEQ, x),
 				    arg_phys(pos),    lower_input(w, DR_INPUT_PAGES, x),
 				    arg_phys(to),     arg_number(q.rows) };
-	if (v->n_args > 4 && v->args[4] >= 0) args[8] = sinks(w, a, s, v->args[4], local);
+	if (v->n_args > 4 && v->args[4] >= 0) args[8] = sinks(w, a, v->args[4], local, order);
 	lower_launch(w, local, -1, &k, args, a->has_sinks ? 9 : 8, "attend");
 }

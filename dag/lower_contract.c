@@ -57,7 +57,7 @@ static const struct phys *operand(struct lower *w, int local, const struct value
 }
 
 static void set_extents(struct lower *w, struct kernel_contract *c, const struct phys *x, const struct axes *a,
-			const struct local_value *param, struct phys *y)
+			const struct local_value *param, struct phys *y, struct span span)
 {
 	int rest = a->n_rest, first_k = x->n_dims - a->n_k;
 	c->n = c->k = c->batch = c->groups = 1;
@@ -68,7 +68,10 @@ static void set_extents(struct lower *w, struct kernel_contract *c, const struct
 		int64_t extent = axis_local(w->l, param, i);
 		if (param->axes[i] == a->group) c->groups = extent;
 		else if (!axis_among(a->k, a->n_k, param->axes[i]) && !axis_among(a->batch, a->n_batch, param->axes[i])) {
-			if (y->n_dims == MAX_DIMS) internal_error("more than %d axes", MAX_DIMS);
+			if (y->n_dims == MAX_DIMS) {
+				lower_unsupported(w, span, "a value of more than %d axes", MAX_DIMS);
+				break;
+			}
 			y->dim[y->n_dims++] = (struct dim){ param->axes[i], extent };
 			c->n *= extent;
 		}
@@ -133,7 +136,8 @@ void lower_contract(struct lower *w, int local)
 	struct kernel_contract *c = &k.contract;
 	struct phys y = *x;
 	y.dtype = v->dtype;
-	set_extents(w, c, x, &a, &w->ph->values.at[wi], &y);
+	set_extents(w, c, x, &a, &w->ph->values.at[wi], &y, s->span);
+	if (w->failed) return;
 	c->x = x->dtype, c->y = y.dtype, c->w = param->dtype;
 	c->pack.n_tile = w->target->n_tile;
 	c->pack.k_pair = w->target->bf16_dot && c->x == DTYPE_BF16 && c->w == DTYPE_BF16 ? 2 : 1;

@@ -34,7 +34,7 @@ void lower_route(struct lower *w, int local)
 	struct argument args[6] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[local]), arg_phys(to),
 				    arg_buffer(to->weight), arg_number(out.rows) };
 	if (bias >= 0)
-		args[5] = lower_is_param(w, bias) ? lower_plain(w, bias, local) : arg_phys(lower_ready(w, bias, NULL));
+		args[5] = lower_is_param(w, bias) ? lower_plain(w, bias, local, NULL) : arg_phys(lower_ready(w, bias, NULL));
 	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
 }
 

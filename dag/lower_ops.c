@@ -30,7 +30,7 @@ static void lower_embed(struct lower *w, int local)
 														   : 1 };
 	struct argument address = p->contracted
 					  ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack)
-					  : lower_plain(w, v->args[0], local);
+					  : lower_plain(w, v->args[0], local, NULL);
 	const struct phys *ids = lower_ready(w, v->args[1], NULL);
 	const struct atoms *over = &table->layout.axis[1 - d];
 	struct number first =

@@ -114,14 +114,14 @@ struct argument lower_weight(struct lower *w, int param, int user, const int *k,
 	return place(w, p, user);
 }
 
-struct argument lower_plain(struct lower *w, int param, int user)
+struct argument lower_plain(struct lower *w, int param, int user, const int *order)
 {
 	const struct local_value *v = &w->ph->values.at[param];
 	struct placed_param p = { .param = param_of(w, param) };
 	p.axes = arena_array(w->arena, struct placed_axis, v->n_axes + 1);
 	int64_t elements = 1;
 	for (int i = 0; i < v->n_axes; i++) {
-		add_axis(w, &p, v, v->axes[i], DR_PLAIN);
+		add_axis(w, &p, v, order ? order[i] : v->axes[i], DR_PLAIN);
 		elements *= p.axes[i].local;
 	}
 	p.bytes = elements * dtype_bytes(p.param->dtype);

@@ -2,6 +2,8 @@
 #include <string.h>
 #include "lower.h"
 
+_Static_assert((int)ROWS_MAX_DIMS > (int)MAX_DIMS, "a value's axes, and one that is reduced");
+
 struct done { int local, node; };               /* a local value that has a node */
 
 struct chain {
@@ -141,9 +143,11 @@ static int build(struct chain *c, int user, int local)
 }
 
 /* ---- iteration space and strides ------------------------------------------------------------------------------------ */
-/* The root's axes: as `order` says, else as the first operand that has them all holds them; the reduced axis innermost. */
+/* The root's axes: as `order` says, else as the first operand that has them all holds them; the reduced axis innermost, which
+ * `order` may contradict: then it is for a copy. */
 static void choose_order(struct chain *c, const int *order)
 {
+	if (c->reduced >= 0 && order && axis_among(order, c->shape.n_dims - 1, c->reduced)) order = NULL;
 	struct phys *shape = &c->shape, from = c->shape;
 	const struct phys *model = NULL;
 	for (int i = 0; i < c->k->n_inputs && !order && !model; i++) {
@@ -163,7 +167,6 @@ static void choose_order(struct chain *c, const int *order)
 		for (int i = at; i + 1 < shape->n_dims; i++) shape->dim[i] = shape->dim[i + 1];
 		shape->dim[shape->n_dims - 1] = d;
 	}
-	if (at >= 0 && order && at != shape->n_dims - 1) internal_error("a reduction over an axis that is not innermost");
 	phys_make_contiguous(shape);
 }
 
@@ -239,7 +242,7 @@ static void set_space(struct chain *c)
 static struct argument leaf_argument(struct lower *w, int local, int user)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	if (v->op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM) return lower_plain(w, local, user);
+	if (v->op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM) return lower_plain(w, local, user, NULL);
 	return arg_phys(&w->phys[local]);
 }
 
@@ -288,8 +291,6 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	struct chain c = { .w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1 };
 	c.shape.moe = w->phys[local].moe;
 	c.group = c.shape.moe < 0 ? -1 : lower_experts(w, c.shape.moe);
-	if (c.shape.n_dims > ROWS_MAX_DIMS - 1)
-		lower_unsupported(w, lower_source(w, local)->span, "an operator over %d model axes", c.shape.n_dims);
 	if (!w->failed) k.rows.result[0] = build(&c, local, local);
 	if (w->failed) {
 		w->phys[local].state = PHYS_READY;      /* never launched: the report is enough */

@@ -19,7 +19,9 @@ void lower_view(struct lower *w, int local)
 {
 	const struct program *p = w->l->program;
 	const struct value *s = lower_source(w, local);
-	struct phys v = *lower_stored(w, w->ph->values.at[local].args[0], NULL);
+	int arg = w->ph->values.at[local].args[0];
+	struct phys v = *lower_stored(w, arg, NULL);
+	if (lower_is_param(w, arg)) v.address = lower_plain(w, arg, local, NULL).address;
 	int at = 0;
 	while (at < v.n_dims && v.dim[at].axis != s->from) at++;
 	if (s->op == OP_PIECE) {

@@ -263,11 +263,11 @@ static bool read_layout(struct layout *l, const struct node *stored, struct stor
 }
 
 /* Without `as`: the param's axes in their order. */
-static bool plain_layout(struct layout *l, struct stored *out)
+static bool plain_layout(struct layout *l, struct span type, struct stored *out)
 {
 	int64_t unit = 1;
 	if (l->need.n > 8) {
-		walk_report(l->e->walk, DIAG_E0408, l->e->walk->p->axes.at[l->need.at[0]].span, "`%s` has more than 8 axes: give its stored layout", l->name);
+		walk_report(l->e->walk, DIAG_E0408, type, "`%s` has more than 8 axes: give its stored layout", l->name);
 		return false;
 	}
 	out->n_dims = l->need.n;
@@ -285,7 +285,7 @@ static bool stored_layout(struct env *e, const struct node *item, struct axes ax
 	const struct node *stored = item->named.stored;
 	struct layout l = { .e = e, .name = item->named.name.at[0].name, .need = axes_without(w, axes, keyed),
 	                    .stride = arena_array(w->arena, int64_t, w->p->axes.n), .ok = true };
-	if (stored ? !read_layout(&l, stored, out) : !plain_layout(&l, out))
+	if (stored ? !read_layout(&l, stored, out) : !plain_layout(&l, item->named.type->span, out))
 		return false;
 	if (stored)
 		check_axes(&l, stored->span, item->named.type->span);

@@ -217,10 +217,10 @@ def check_bf16(run, logits, expected):
     return note
 
 
-def run_mesh(folder, number, case):
-    model, dtype, ranks, plan, workload, *declared = case
+def run_spec(folder, name, text, model, dtype, ranks):
+    """Compiles a spec of a fixture's model and compares what it computes and allocates."""
     expected = Expected(model)
-    launcher = compile_spec(spec(model, ranks, plan, dtype, workload, declared=declared[0] if declared else ""), folder, f"mesh{number}")
+    launcher = compile_spec(text, folder, name)
     steps, vocab = expected.logits.shape[1:]
     prompts = [expected.prompts[i] for i in BATCH]
     run, logits = run_launcher(launcher, model, prompts, steps, folder, threads=THREADS if ranks <= 2 else 1)
@@ -233,6 +233,11 @@ def run_mesh(folder, number, case):
     note = (check_f32 if dtype == "f32" else check_bf16)(run, logits, expected)
     check_memory(run, ranks)
     return note
+
+
+def run_mesh(folder, number, case):
+    model, dtype, ranks, plan, workload = case
+    return run_spec(folder, f"mesh{number}", spec(model, ranks, plan, dtype, workload), model, dtype, ranks)
 
 
 def main():

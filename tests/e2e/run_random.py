@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Random small models, plans and workloads: a plan never changes the result. The launcher of a random legal plan gives
-the logits and tokens of the same model's launcher on one rank, and allocates what was planned. Weights are random.
+the logits and tokens of the same model's launcher on one rank, and allocates what was planned. Weights are random. Some models are
+written with two axes of key/value heads and two of query heads in each, in any order; the launcher on one rank has one of either.
 A third of the plans are for the models of tests/fixtures, whose results are compared with those of transformers.
 
     run_random.py [CASES [SEED]]    cases: legal plans to run, 25 if not given
@@ -18,6 +19,7 @@ import numpy as np
 import run_meshes
 from harness import DEPLOYC, MODELS, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher, write_safetensors
 from harness import spec as fixture_spec
+from heads import model_text, sizes as head_sizes, split_heads
 
 TOLERANCE = 2e-4                # of logits, relative to the largest
 STEPS = 4                       # tokens that each prompt is continued by
@@ -76,14 +78,27 @@ def random_model(r):
     else:
         m["expert"] = r.choice([2, 3, 4, 6, 8])
         m.update(expert_ffn=r.choice([4, 8, 12, 24]), top_k=r.randint(1, min(4, m["expert"])))
+    m["split"], m["seed"] = {}, r.randrange(1000)
+    if r.random() < 0.5:
+        m["split"] = {"kv_heads": random_factors(r, m["kv_heads"], "kv_a", "kv_b"), "q_group": random_factors(r, m["q_group"], "q_a", "q_b")}
     return m
+
+
+def random_factors(r, extent, a, b):
+    parts = [d for d in range(1, extent + 1) if extent % d == 0]
+    part = r.choice(parts + 3 * parts[1:-1])
+    return {a: part, b: extent // part}
+
+
+def head_axes(m):
+    return [name for names in m["split"].values() for name in names] or ["kv_heads", "q_group"]
 
 
 def random_template(r, m):
     """A template of std.plans with mesh sizes and, sometimes, some rules replaced."""
     name = r.choice(["Megatron", "Megatron", "FoldedEP", "DPAttention"])
     sizes = {axis: r.choice([1, 1, 2, 3, 4]) for axis in ["pp", "dp", "tp"] + ["ep"] * (name != "DPAttention")}
-    more = []
+    more = [" * ".join(head_axes(m)) + " -> tp"] if m["split"] and name != "DPAttention" else []
     if name == "Megatron" and r.random() < 0.4:
         more.append("at residual { seq -> none }")
     if name == "Megatron" and m["family"] == "Mixtral" and r.random() < 0.3:
@@ -105,29 +120,31 @@ def random_options(r, m, pp):
     return out
 
 
-GQA = ["d_model", "kv_heads", "kv_heads * q_group", "kv_heads * q_group", "head_dim", "batch", "seq", "ctx", None]
-MLA = ["d_model", "heads", "heads", "latent", "q_rank", "kv_rank", "v_dim", "batch", "seq", "ctx", None]
+MLA = ["heads", "heads", "latent", "q_rank", "kv_rank", "v_dim"]
 INNER = {"mlp": ["batch", "seq", "ffn", "ffn"], "moe": ["batch", "seq", "expert", "expert_ffn", "expert_ffn", None], "shared": ["batch", "seq", "shared_ffn", "d_model"]}
 REGIONS = {"Llama": ["mlp"], "Qwen3": ["mlp"], "Gemma3": ["mlp"], "DeepSeek": ["mlp", "moe", "shared"]}        # others: moe
 
 
-def axes_of(family):
-    """The axes that a plan may cut in each region of a model."""
+def axes_of(family, heads):
+    """What a plan may cut in each region of a model, `heads` being products of axes of heads."""
+    attn = MLA if family == "DeepSeek" else [*heads, "head_dim"]
     return {"": ["vocab", "vocab", "row", "batch", None], "residual": ["batch", "seq", "seq", "d_model", None],
-            "attn": MLA if family == "DeepSeek" else GQA, **{inner: INNER[inner] for inner in REGIONS.get(family, ["moe"])}}
+            "attn": [*attn, "d_model", "batch", "seq", "ctx", None], **{inner: INNER[inner] for inner in REGIONS.get(family, ["moe"])}}
 
 
-def random_rules(r, family, most=3):
+def random_rules(r, family, heads=("kv_heads", "q_group"), split=False):
     """A plan of its own: in every region, mesh axes are dealt to axes of the model at random."""
-    sizes = {axis: r.choice([2, 2, 3]) for axis in "abc"[:r.randint(1, most)]}
-    axes = axes_of(family)
+    sizes = {axis: r.choice([2, 2, 3]) for axis in "abc"[:r.randint(1, 3)]}
+    some = lambda: " * ".join(r.sample(heads, r.randint(1, len(heads))) if split else heads)
+    head_parts = lambda rule: set(rule.split(" * ")) & set(heads)
+    axes = axes_of(family, [heads[0], some(), some()])
     owners = [a for a in sizes if r.random() < 0.3]
     body = [f"mesh {a} = {n}" for a, n in sizes.items()]
     for region, choices in axes.items():
         placed = {"batch": list(owners)} if owners and (region == "attn" or r.random() < 0.7) else {}
         for a in [a for a in r.sample(sorted(sizes), len(sizes)) if a not in placed.get("batch", [])]:
             axis = r.choice(choices)
-            if axis and not (axis.startswith("kv_heads") and any(p.startswith("kv_heads") and p != axis for p in placed)):
+            if axis and not any(p != axis and head_parts(p) & head_parts(axis) for p in placed):
                 placed.setdefault(axis, []).append(a)
         if region == "moe" and r.random() < 0.5 and "expert" not in placed:
             placed["expert"] = placed.get("batch", []) + placed.get("seq", []) or list(sizes)[:1]
@@ -148,12 +165,14 @@ def random_workload(r):
 
 # ---- a case ---------------------------------------------------------------------------------------------------------
 def spec(m, plan, declared, ranks, work):
-    sizes = "; ".join(f"{k} = {str(v).lower()}" for k, v in m.items() if k not in ("family", "tied") or (k == "tied" and m["family"] == "Llama"))
+    left_out = {"family", "split", "seed", *m["split"]} | ({"tied"} if m["family"] != "Llama" else set())
+    sizes = "; ".join([f"{k} = {str(v).lower()}" for k, v in m.items() if k not in left_out] + [head_sizes(m["split"])] * bool(m["split"]))
     if m["family"] == "Llama":
         sizes += "; rope_factor = 1.0"
     use = "" if declared else f"use std.plans {{ {plan.split()[0]} }}\n"
-    return f"""use std.{m['family'].lower()} {{ {m['family']} }}
-use std.clusters {{ CPUHost }}
+    module, order = f"std.{m['family'].lower()}", random.Random(m["seed"])
+    model = split_heads(model_text(module, m["family"]), m["split"], order) if m["split"] else f"use {module} {{ {m['family']} }}\n"
+    return f"""{model}use std.clusters {{ CPUHost }}
 use std.workload {{ Inference }}
 {use}
 {declared}
@@ -184,7 +203,7 @@ def draw(r, m):
     if r.random() < 0.6:
         plan, sizes = random_template(r, m)
         return plan, math.prod(sizes.values()), ""
-    plan, sizes, declared = random_rules(r, m["family"])
+    plan, sizes, declared = random_rules(r, m["family"], head_axes(m), bool(m["split"]))
     return plan, math.prod(sizes.values()), declared
 
 
@@ -216,7 +235,8 @@ class Case:
                 break
             refusals[code] = refusals.get(code, 0) + 1
         rules = " ".join(self.declared.split())[len("plan Own "):] if self.declared else self.plan
-        self.name = f"{number}: {self.model['family']} on {self.ranks}: {rules}"
+        heads = f" with heads of {' and '.join(str(tuple(p.values())) for p in self.model['split'].values())}" if self.model["split"] else ""
+        self.name = f"{number}: {self.model['family']}{heads} on {self.ranks}: {rules}"
 
     def run(self):
         weights = self.folder / f"weights{self.number}"
@@ -224,7 +244,7 @@ class Case:
         many = compile_spec(self.text, self.folder, f"many{self.number}")
         run, logits = run_launcher(many, weights, self.prompts, STEPS, self.folder)
         roomy = dict(self.work, chunk=400, page=16)
-        single = compile_spec(spec(self.model, "Megatron {}", "", 1, roomy), self.folder, f"one{self.number}")
+        single = compile_spec(spec(dict(self.model, split={}), "Megatron {}", "", 1, roomy), self.folder, f"one{self.number}")
         one, truth = run_launcher(single, weights, self.prompts, STEPS, self.folder)
         note = compare(logits, truth, run, one, self.prompts)
         many.unlink()
@@ -244,15 +264,16 @@ class FixtureCase:
             if ranks > 12:
                 continue
             workload = r.choice([run_meshes.WORKLOAD, run_meshes.CHUNK8, run_meshes.CHUNK4, run_meshes.QUEUE])
-            taken, code = legal(fixture_spec(fixture, ranks, plan, workload=workload, declared=declared), folder)
+            text = fixture_spec(fixture, ranks, plan, workload=workload, declared=declared)
+            taken, code = legal(text, folder)
             if taken:
                 break
             refusals[code] = refusals.get(code, 0) + 1
-        self.mesh = fixture, "f32", ranks, plan, workload, declared
+        self.text, self.fixture, self.ranks = text, fixture, ranks
         self.name = f"{number}: {fixture} on {ranks}: {' '.join(declared.split())[len('plan Own '):]}"
 
     def run(self):
-        return run_meshes.run_mesh(self.folder, self.number, self.mesh)
+        return run_meshes.run_spec(self.folder, f"fixture{self.number}", self.text, self.fixture, "f32", self.ranks)
 
 
 def main():
