@@ -88,12 +88,25 @@ $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 .SECONDARY: $(UNIT:%=%.o)
 
+# tests/robust/alloc.py: the front end without LLVM, the malloc that is preloaded, and a program that does not end cleanly.
+ROBUST := $(addprefix $(BUILD)/tests/robust/,front unclean failing_malloc.so)
+$(BUILD)/tests/robust/front: $(DRIVER_OBJ) $(FRONT_OBJ) $(BUILD)/tests/robust/no_codegen.o
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -ljansson -lm
+$(BUILD)/tests/robust/unclean: $(BUILD)/tests/robust/unclean.o
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^
+$(BUILD)/tests/robust/%.so: tests/robust/%.c
+	@mkdir -p $(@D)
+	$(call say,CC  )
+	$(Q)$(CC) $(WARN) $(CFLAGS) -fPIC -shared -o $@ $<
+
 # docs/errors.md is the table of diagnostics in print, docs/stdlib the library.
 .PHONY: docs
 docs: all
 	@$(BUILD)/deployc explain --markdown > docs/errors.md
 	@$(BUILD)/deployc doc std -o docs/stdlib
-.PHONY: setup demo readme check test-unit test-golden test-forms test-e2e test-failures test-scale sanitize fuzz
+.PHONY: setup demo readme check test-unit test-golden test-forms test-e2e test-failures test-scale test-alloc sanitize fuzz
 setup:
 	@sh tests/setup.sh
 demo: setup
@@ -118,6 +131,9 @@ test-failures: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_failures.py
 test-scale: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_scale.py
+# ALLOC=--all: each request for memory, in minutes.
+test-alloc: all $(ROBUST)
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/robust/alloc.py $(ALLOC)
 
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined

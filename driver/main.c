@@ -71,13 +71,6 @@ static int run(const struct options *o)
 	return run_specs(o, compile);
 }
 
-/* For tests: the number of the request for memory that fails. */
-static long failing_request(void)
-{
-	const char *n = getenv("DEPLOYC_FAIL_ALLOC");
-	return n ? strtol(n, NULL, 10) : 0;
-}
-
 /* Standard files that are closed: a file that is opened must not get their numbers, and be written to as one of them. */
 static void occupy_standard_files(void)
 {
@@ -90,7 +83,7 @@ static void occupy_standard_files(void)
 int main(int argc, char **argv)
 {
 	occupy_standard_files();
-	struct heap heap = {.requests_left = failing_request()};
+	struct heap heap = {.apart = getenv("DEPLOYC_APART") != NULL};
 	struct arena arena = {.heap = &heap};
 	struct options o;
 	json_set_alloc_funcs(malloc_or_exit, free);

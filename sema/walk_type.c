@@ -32,8 +32,9 @@ static const char *captured(struct walk *w, void (*print)(const struct program *
 	if (!out)
 		out_of_memory(w->arena, BUFSIZ);
 	print(w->p, what, out);
-	if (fclose(out))
-		out_of_memory(w->arena, size);
+	bool whole = !fflush(out) && !ferror(out);
+	if (fclose(out) || !whole || !text)             /* closing makes the text as long as it must be, and may lose it */
+		out_of_memory(w->arena, size + 1);
 	const char *copy = arena_strndup(w->arena, text, size);
 	free(text);
 	return copy;

@@ -1,6 +1,5 @@
 /* Blocks of zeroed memory that grow by doubling, vectors and strings in them, and the report of internal errors. */
 #include "arena.h"
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +63,8 @@ static struct arena_block *block_new(const struct arena *a, size_t bytes, struct
 static struct arena_block *block_with_room(struct arena *a, size_t bytes)
 {
 	struct arena_block *head = a->head;
+	if (a->heap && a->heap->apart)
+		return a->head = block_new(a, bytes, head);
 	if (head && bytes > head->bytes / 2 && bytes > FIRST_BLOCK)
 		return head->next = block_new(a, bytes, head->next);
 	size_t usual = head ? head->bytes * 2 : FIRST_BLOCK;
@@ -74,12 +75,11 @@ static struct arena_block *block_with_room(struct arena *a, size_t bytes)
 
 void *arena_alloc(struct arena *a, size_t bytes)
 {
-	bool fails = a->heap && a->heap->requests_left && !--a->heap->requests_left;
-	if (fails || bytes > SIZE_MAX - ALIGNMENT)
+	if (bytes > SIZE_MAX - ALIGNMENT)
 		out_of_memory(a, bytes);
 	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 	struct arena_block *b = a->head;
-	if (!b || b->bytes - b->used < bytes)
+	if (!b || b->bytes - b->used < bytes || (a->heap && a->heap->apart))
 		b = block_with_room(a, bytes);
 	void *p = (char *)(b + 1) + b->used;
 	b->used += bytes;

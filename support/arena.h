@@ -2,14 +2,15 @@
 #ifndef DEPLOYC_ARENA_H
 #define DEPLOYC_ARENA_H
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { EXIT_INTERNAL = 70, EXIT_MEMORY = 71 };         /* EX_SOFTWARE and EX_OSERR of sysexits.h */
 
 /* What is undone when the process ends for lack of memory: a file that is half written. Its owner keeps it alive. */
 struct undo { void (*run)(void *what); void *what; struct undo *next; };
-/* What the arenas of a process share. requests_left: so many requests until one fails, as a test wants it; 0: none does. */
-struct heap { long requests_left; struct undo *undo; };
+/* What the arenas of a process share. apart: each request is a block of its own, so that tests see it and can make it fail. */
+struct heap { bool apart; struct undo *undo; };
 struct arena { struct arena_block *head; struct heap *heap; /* may be NULL */ };
 
 void undo_add(const struct arena *a, struct undo *u);

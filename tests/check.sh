@@ -68,7 +68,7 @@ step demo sh tests/demo.sh "$DEPLOYC" "$build/demo"
 step limits "$python" tests/robust/limits.py
 step files "$python" tests/robust/files.py
 step mutate "$python" tests/robust/mutate.py
-step alloc "$python" tests/robust/alloc.py
+step alloc make BUILD="$build" CC=gcc test-alloc
 step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize
 step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz

@@ -24,6 +24,19 @@ static void arena_memory_is_zeroed_and_aligned(void **state)
 	assert_null(a.head);
 }
 
+static void requests_apart_have_blocks_of_their_own(void **state)
+{
+	(void)state;
+	struct heap heap = {.apart = true};
+	struct arena a = {.heap = &heap};
+	char *kept = arena_strndup(&a, "kept", 4);
+	const struct arena_block *block = a.head;
+	arena_alloc(&a, 1);
+	assert_ptr_not_equal(a.head, block);
+	assert_string_equal(kept, "kept");
+	arena_free(&a);
+}
+
 static void vectors_and_texts_grow(void **state)
 {
 	(void)state;
@@ -259,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arena_memory_is_zeroed_and_aligned), cmocka_unit_test(vectors_and_texts_grow),
+		cmocka_unit_test(requests_apart_have_blocks_of_their_own),
 		cmocka_unit_test(equal_names_are_one_pointer), cmocka_unit_test(nearest_names),
 		cmocka_unit_test(places_are_found_by_name), cmocka_unit_test(columns_of_a_long_line),
 		cmocka_unit_test(columns_count_code_points), cmocka_unit_test(a_report_with_all_its_parts),

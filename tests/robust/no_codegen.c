@@ -1,0 +1,24 @@
+/* Stands where codegen stands in deployc, for a deployc without LLVM: only the front end, small enough to be forked at each of
+ * its requests for memory (failing_malloc.c). */
+#include "../../codegen/codegen.h"
+#include "../../support/arena.h"
+
+/* That of x86-64-v3. */
+bool codegen_target(const char *cpu, struct target_shape *out)
+{
+	(void)cpu;
+	*out = (struct target_shape){.n_tile = 16};
+	return true;
+}
+
+bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out)
+{
+	(void)s, (void)o, (void)form, (void)out;
+	internal_error("a deployc without LLVM writes no code");
+}
+
+bool codegen_launcher(const struct schedule *s, const struct codegen_options *o, const char *path)
+{
+	(void)s, (void)o, (void)path;
+	internal_error("a deployc without LLVM writes no launcher");
+}
