@@ -163,6 +163,27 @@ static bool is_tensor_param(const struct node *p)
 	return p->field.type && p->field.type->type.axes;
 }
 
+/* Whether each parameter has a name of its own: of two parameters, or a parameter and an axis, one would hide the other. */
+static bool own_names(struct call *c, struct idents axes)
+{
+	struct nodes params = c->sig->named.params;
+	struct index seen = {0};
+	for (int i = 0; i < axes.n; i++)
+		index_add(c->w->arena, &seen, axes.at[i].name);
+	for (int i = 0; i < params.n; i++) {
+		struct ident name = params.at[i]->field.path.at[0];
+		int first = index_find(&seen, name.name);
+		if (first >= 0) {
+			struct diag *d = walk_report(c->w, DIAG_E0106, name.span, "`%s` names a parameter and %s", name.name,
+			                             first < axes.n ? "an axis" : "another");
+			diag_related(c->w->s->sink, d, first < axes.n ? axes.at[first].span : params.at[first - axes.n]->span, "first here");
+			return false;
+		}
+		index_add(c->w->arena, &seen, name.name);
+	}
+	return true;
+}
+
 /* Binds every parameter of the signature. Axis variables that are given by name are bound too. */
 static void arguments(struct call *c, struct idents axes)
 {
@@ -243,7 +264,10 @@ static struct val call_def(struct env *e, struct def *f, const struct node *n, c
 		return val_bad();
 	struct call c = { .env = e, .w = w, .f = f, .node = n, .sig = f->node };
 	bool block = !strcmp(f->kind, "block");
-	arguments(&c, block ? block_axis_names(w, f->node) : op_axis_names(w, f->node));
+	struct idents axes = block ? block_axis_names(w, f->node) : op_axis_names(w, f->node);
+	if (!own_names(&c, axes))
+		return val_bad();
+	arguments(&c, axes);
 	const char *prefix = label && label->label.prefix ? label->label.prefix : "";
 	if (*prefix)
 		prefix = walk_fill_key(e, prefix, (struct axes){0}, NULL, label->span);

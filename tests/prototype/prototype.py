@@ -1,4 +1,8 @@
-"""The executable specification (its folders check/ and grammar/), run inside this process over our library of .deploy files."""
+"""The executable specification (its folders check/ and grammar/), run inside this process over our library of .deploy files.
+
+`extend` adds what our library uses and the prototype lacks: three things, written from docs/language.md and not from deployc. In
+these deployc is compared with another reading of that text, not with the prototype's.
+"""
 import ast
 import pathlib
 import re
@@ -25,6 +29,8 @@ class Prototype:
         import check
         import plan
         import records
+        import tensors
+        extend(records, tensors)
         records.STD = check.STD = str(pathlib.Path(library).resolve())
         check.show = lambda v: repr(v.value if hasattr(v, "value") else v)
         self.check, self.plan, self.records = check, plan, records
@@ -45,6 +51,33 @@ class Prototype:
         return {"codes": list(dict.fromkeys(e.code for e in found)), "totals": totals(done), "types": model_types(done),
                 "said": [str(e) for e in found]}
 
+    def fields(self, name):
+        """-> {field: its value} of the records and schemas that a module of the library declares, and of the records in them. Dots in
+        the names of a map are written `__`."""
+        found = {}
+        for d in self.records.std(["std", name], None, None).own.values():
+            if d.kind not in ("op", "builtin", "block"):
+                self.walk(d.record(), d.name, found)
+        return found
+
+    def walk(self, record, path, found):
+        for name, value in self.given(record).items():
+            inner = f"{path}.{name.replace('.', '__')}"
+            if isinstance(value, self.records.Rec):
+                self.walk(value, inner, found)
+            else:
+                found[inner] = value
+
+    def given(self, record):
+        names = [n for n, f in record.fields.items() if f.sort != "view"] + [n for kids in record.kids.values() for n in kids]
+        found = {}
+        for name in names:
+            try:
+                found[name] = record.get(name)
+            except self.records.Bad:               # a family leaves fields to its members, a schema to its records
+                continue
+        return found
+
     def forget(self):
         """Modules are kept by file name; after a crash one may be half made."""
         cache = self.records.Module.cache
@@ -53,6 +86,27 @@ class Prototype:
         for module in cache.values():
             for d in module.own.values():
                 d.busy = False
+
+
+def extend(records, tensors):
+    """A block sees `weight`, `act` and `kv`; `l + m` of lists; `cycle(l, n)`."""
+    class BlockRecord(tensors.BlockRecord):
+        def __init__(self, record):
+            super().__init__(record)
+            self.fields = {name: self.full.fields[name] for name in ("weight", "act", "kv")}
+
+    arith, call = records.arith, records.Scope.call
+
+    def add_lists(operator, a, b):
+        return a + b if operator == "+" and isinstance(a, list) and isinstance(b, list) else arith(operator, a, b)
+
+    def call_cycle(scope, node, expect, module):
+        if node[3][0] != "id" or node[3][3] != "cycle":
+            return call(scope, node, expect, module)
+        elements, length = (scope.ev(argument, None, module) for argument in node[4][3:])
+        return [elements[i % len(elements)] for i in range(length)]
+
+    tensors.BlockRecord, records.arith, records.Scope.call = BlockRecord, add_lists, call_cycle
 
 
 def stop(*_):
