@@ -78,6 +78,8 @@ struct layout place_axes(struct local *l, const int *axes, int n, const int *who
 bool place_fixed(struct local *l);              /* params and states have one layout in all phases, blocks with a scale stay whole: E0508 to E0510 */
 bool place_stages(struct local *l);             /* `layers` over stages: E0901, E0902 */
 void place_owners(struct local *l);
+/* Owners whose sequences a rank has where `batch` is cut by these atoms; n: how many of them share out whole owners. */
+int64_t owners_held(const struct local *l, const struct atoms *batch, int *n);
 int64_t axis_local(const struct local *l, const struct local_value *v, int i);  /* extent on a rank; 0: run time */
 
 /* reshard.c */

@@ -75,8 +75,10 @@ int64_t state_bytes(struct local *l, const struct schedule *s, const struct stat
 	for (int i = 0; i < state->n_axes; i++) {
 		struct atoms a = place_axis(l, state->axes[i], state->region, PHASE_ANY, CLASS_CACHE);
 		int64_t extent = l->program->axes.at[state->axes[i]].extent;
+		int n;
 		if (extent) elements *= extent / atoms_size(l, &a);
-		else if (state->axes[i] != l->program->batch) elements /= atoms_size(l, &a);
+		else if (state->axes[i] == l->program->batch) elements *= owners_held(l, &a, &n);
+		else elements /= atoms_size(l, &a);
 	}
 	return (elements * dtype_bytes(state->dtype) + 63) / 64 * 64;
 }
@@ -91,13 +93,13 @@ static int64_t state_offset(const struct lower *w, int state)
 	return at;
 }
 
-/* A cache is that of one owner's sequences, and so is what attends to it. */
-static bool has_one_owner(struct lower *w, int local, struct span at)
+/* Positions that a rank holds in pages in use: of one owner, or room for all of several. */
+static struct number cache_rows(const struct lower *w, const struct atoms *batch, const struct atoms *pages)
 {
-	const struct atoms *batch = layout_of(&w->ph->values.at[local], w->l->program->batch);
-	bool one = !batch || atoms_equal(batch, &w->l->owners);
-	if (!one) lower_unsupported(w, at, "attention on a rank that holds several owners' sequences");
-	return one;
+	int n;
+	int64_t owners = batch ? owners_held(w->l, batch, &n) : 1, ranks = atoms_size(w->l, pages);
+	if (owners > 1) return number_const(owners * w->s->pages * w->s->page / ranks);
+	return (struct number){ NUMBER_PAGES, w->s->page, ranks, 0 };
 }
 
 void lower_append(struct lower *w, int local)
@@ -109,7 +111,7 @@ void lower_append(struct lower *w, int local)
 	if (!dtype_is_loaded(state->dtype)) lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
 	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
 	else if (use.mixed) lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
-	if (w->failed || !has_one_owner(w, v->args[0], s->span)) return;
+	if (w->failed) return;
 	const struct phys *x = lower_ready(w, v->args[0], use.order);
 	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;
@@ -123,7 +125,7 @@ void lower_append(struct lower *w, int local)
 	out.state = PHYS_READY;
 	out.cache = true;
 	out.by_position = use.by_position;
-	out.rows = (struct number){ NUMBER_PAGES, w->s->page, atoms_size(w->l, pages), 0 };
+	out.rows = cache_rows(w, layout_of(v, w->l->program->batch), pages);
 	out.buffer = -1;
 	out.address = (struct address){ DR_SPACE_STATE, state_offset(w, s->state) };
 	out.offset = number_const(0);
@@ -160,13 +162,13 @@ void lower_move_cache(struct lower *w, int local)
 	int at = 0;
 	while (at < x.n_dims && x.dim[at].axis != v->from) at++;
 	bool positions = at == x.n_dims, features = at == x.n_dims - 1;
-	if (v->op != LOCAL_ALL_GATHER || !phys_contiguous(&x) || x.offset.kind != NUMBER_CONST || (positions && x.rows.div != n)) {
+	if (v->op != LOCAL_ALL_GATHER || !phys_contiguous(&x) || x.offset.kind != NUMBER_CONST || (positions && layout_of(v, v->from)->n)) {
 		lower_unsupported(w, lower_source(w, v->args[0])->span, "a cache that its reader wants in another layout (%s)", v->cause);
 		return;
 	}
 	for (int i = 0; i < x.n_dims; i++) *(i < at && !positions ? &before : &behind) *= x.dim[i].extent;
 	*(features && x.by_position ? &before : &behind) *= w->s->page;
-	if (positions) y.rows.div = 1;
+	if (positions) y.rows = cache_rows(w, layout_of(v, w->l->program->batch), layout_of(v, v->from));
 	else y.dim[at].extent *= n;
 	phys_make_contiguous(&y);
 	const struct phys *to = lower_define(w, local, y);
@@ -176,7 +178,7 @@ void lower_move_cache(struct lower *w, int local)
 			   .collective = c,
 			   .src = arg_phys(&x),
 			   .dst = arg_phys(to),
-			   .outer = { NUMBER_PAGES, before, x.rows.div, 0 },
+			   .outer = { x.rows.kind, x.rows.value / w->s->page * before, x.rows.div, 0 },
 			   .block = number_const(behind) };
 	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_gather (%s)", v->cause));
 }
@@ -244,7 +246,7 @@ void lower_attend(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	if (!attend_supported(w, v, s) || !has_one_owner(w, v->args[0], s->span)) return;
+	if (!attend_supported(w, v, s)) return;
 	int *order = arena_array(w->arena, int, s->attend.n_h + s->attend.n_r + 1);
 	int n = heads_in_order(w->l->program, s, order);
 	for (int i = 0; i < s->attend.n_r; i++) order[n++] = s->attend.r[i];

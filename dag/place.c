@@ -173,23 +173,28 @@ static void report_shared_atom(struct local *l, int a, int b, int atom, int regi
 		  "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
 }
 
+int64_t owners_held(const struct local *l, const struct atoms *batch, int *n)
+{
+	int64_t held = atoms_size(l, &l->owners);
+	for (*n = 0; *n < batch->n && held % l->atoms.at[batch->at[*n]].size == 0; ++*n) held /= l->atoms.at[batch->at[*n]].size;
+	return held;
+}
+
 /* `batch` keeps the atoms that share out whole owners; the others cut each owner's tokens, in front of `seq`'s (or `row`'s). */
 static void make_canonical(struct local *l, const int *axes, int n, struct layout *out)
 {
-	int batch = -1, tokens = -1;
+	int batch = -1, tokens = -1, keep;
 	for (int i = 0; i < n; i++) {
 		if (axes[i] == l->program->batch) batch = i;
 		if (axes[i] == l->program->seq || axes[i] == l->program->row) tokens = i;
 	}
-	if (batch < 0 || tokens < 0) return;
+	if (batch < 0) return;
 	struct atoms *b = &out->axis[batch], moved = { .n = 0 };
-	int64_t ways = 1, owners = atoms_size(l, &l->owners);
-	int keep = 0;
-	while (keep < b->n && owners % (ways * l->atoms.at[b->at[keep]].size) == 0) ways *= l->atoms.at[b->at[keep++]].size;
+	owners_held(l, b, &keep);
 	for (int i = keep; i < b->n; i++) atoms_add(&moved, b->at[i]);
 	b->n = keep;
-	for (int i = 0; i < out->axis[tokens].n; i++) atoms_add(&moved, out->axis[tokens].at[i]);
-	out->axis[tokens] = moved;
+	for (int i = 0; tokens >= 0 && i < out->axis[tokens].n; i++) atoms_add(&moved, out->axis[tokens].at[i]);
+	if (tokens >= 0) out->axis[tokens] = moved;
 }
 
 struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase,
@@ -325,12 +330,16 @@ bool place_fixed(struct local *l)
 	return ok;
 }
 
+/* The most that a state has. */
 void place_owners(struct local *l)
 {
 	const struct program *p = l->program;
 	if (p->batch < 0) return;
-	l->owners = place_axis(l, p->batch, p->states.n ? p->states.at[0].region : 0, PHASE_ANY,
-			       p->states.n ? CLASS_CACHE : CLASS_ACTIVATION);
+	if (!p->states.n) l->owners = place_axis(l, p->batch, 0, PHASE_ANY, CLASS_ACTIVATION);
+	for (int i = 0; i < p->states.n; i++) {
+		struct atoms a = place_axis(l, p->batch, p->states.at[i].region, PHASE_ANY, CLASS_CACHE);
+		if (atoms_size(l, &a) > atoms_size(l, &l->owners)) l->owners = a;
+	}
 }
 
 static const char *even_stages(struct local *l, int64_t layers, int64_t stages)

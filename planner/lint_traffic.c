@@ -1,5 +1,6 @@
 /* Traffic that a plan causes and its author may not have meant: collectives that leave the fast level, layouts whose order of
- * mesh axes lets no all-to-all do the work, copies of one value across a pipeline cut (W0513, W0604, W0905). */
+ * mesh axes lets no all-to-all do the work, copies of one value across a pipeline cut (W0513, W0518,
+ * W0604, W0905). */
 #include "lint.h"
 
 /* ---- collectives and levels ---------------------------------------------------------------------------------------- */
@@ -180,6 +181,38 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 		diag_fix(t->sink, d, change->target_span, change_to ? to_order : from_order);
 }
 
+/* ---- caches ---------------------------------------------------------------------------------------------------------- */
+
+/* The state that a value is a view of, or -1. */
+static int state_of(const struct lint *t, const struct local_phase *ph, int local)
+{
+	const struct program *p = t->local->program;
+	const struct local_value *v = &ph->values.at[local];
+	while (v->op == LOCAL_OP && (p->values.at[v->source].op == OP_PIECE || p->values.at[v->source].op == OP_RENAME))
+		v = &ph->values.at[v->args[0]];
+	return v->op == LOCAL_OP && p->values.at[v->source].op == OP_APPEND ? p->values.at[v->source].state : -1;
+}
+
+static void check_cache(const struct lint *t, int phase, int local)
+{
+	const struct local_value *v = &t->local->phase[phase].values.at[local];
+	int state = v->op == LOCAL_ALL_GATHER ? state_of(t, &t->local->phase[phase], v->args[0]) : -1;
+	if (state < 0)
+		return;
+	struct sink unseen = {.arena = t->arena, .sources = t->sink->sources};
+	const struct program *p = t->local->program;
+	const struct state *s = &p->states.at[state];
+	const struct rule *r = deploy_rule(t->deploy, &unseen, v->from, s->region, PHASE_ANY, CLASS_CACHE);
+	if (!r)
+		return;
+	const char *axis = p->axes.at[v->from].name, *mesh = t->deploy->mesh.at[t->local->atoms.at[v->atoms.at[0]].mesh_axis].name;
+	struct diag *d = diag_report(t->sink, DIAG_W0518, r->target_span, "each step gathers the cache: attention needs all of `%s`", axis);
+	if (d->help)
+		return;
+	diag_related(t->sink, d, s->span, "held in %lld parts, `%s`", (long long)atoms_size(t->local, &v->atoms), atoms_text(t->local, &v->atoms));
+	diag_help(t->sink, d, "place `batch` on `%s` there, or heads: `at attn { batch -> %s }`", mesh, mesh);
+}
+
 /* ---- pipeline cuts ------------------------------------------------------------------------------------------------- */
 
 /* Ranks that hold the same part of a value along a mesh axis, of one stage. */
@@ -231,6 +264,7 @@ void lint_traffic(const struct lint *t)
 			struct detour w;
 			if (detour_to(&t->local->phase[phase], i, &w))
 				report_detour(t, &w, phase);
+			check_cache(t, phase, i);
 		}
 	check_cuts(t);
 	for (int i = 0; t->schedule && i < t->schedule->collectives.n; i++)

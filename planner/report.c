@@ -117,6 +117,7 @@ static const char *volume(const struct report *r, const struct collective *c)
 	double bytes = (double)c->bytes_per_outer * (double)c->outer.value;
 	double each = !fixed && c->outer.div ? bytes / (double)c->outer.div : bytes;
 	const char *of = c->outer.kind == NUMBER_TOKENS ? " a token" : c->outer.kind == NUMBER_ROWS ? " a row" :
+	                 c->outer.kind == NUMBER_PAGES ? " a page in use" :
 	                 fixed && c->kind == DR_ALL_TO_ALL ? " a round" : "";
 	return arena_printf(r->arena, "%s%s", planner_bytes(r->arena, each), of);
 }

@@ -91,7 +91,8 @@ struct dr_param {
 };
 /* An array as a rank has it: of the owners [i * h, (i + 1) * h), one behind the other, i its index in group `owners` and
  * h = all owners / that group's size; of each owner's T or R the part that its index in group `part` says. Of pages it has
- * those with page % n == i, i its index in group `pages` of size n; its slots count them, and are -1 for others. */
+ * those with page % n == i, i its index in group `pages` of size n; its slots count them, and are -1 for others. Sequences, slots
+ * and pages of each of several owners count on from those of the owner before. */
 struct dr_step_input { uint32_t what, owners, part, pages; uint64_t offset; };   /* what: enum dr_input */
 struct dr_output { uint32_t owners, rows; };            /* how tokens and logits are cut: groups, as of a struct dr_step_input */
 struct dr_body { uint64_t param_bytes, state_bytes; };          /* of one layer of a kind */

@@ -37,7 +37,7 @@ static void open_rank(struct rank *r)
 	s->planned = plan_bytes(job->plan, r->index);
 	s->allocated = r->memory.total;
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);
-	r->slots = host_alloc(job->plan->head->chunk[0] + job->plan->head->chunk[1], sizeof *r->slots);
+	r->counted = host_alloc(step_most_words(job->plan), sizeof *r->counted);
 	step_open(&r->step, job->plan);
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);
@@ -51,7 +51,7 @@ static void close_rank(struct rank *r)
 	activity(r, ACTIVITY_END);
 	free((void *)(uintptr_t)r->frame.index);
 	free(r->starts);
-	free(r->slots);
+	free(r->counted);
 	step_close(&r->step);
 	r->comm->close(r->comm);
 	r->device->close(r->device);
@@ -67,17 +67,31 @@ static struct owners owners_of(const struct rank *r, uint32_t group)
 	return (struct owners){ r->frame.index[group] * n, n };
 }
 
-/* Slots in the pages that the rank has, which are each n-th; -1: in another's. */
-static const int32_t *slots_of(const struct rank *r, const struct dr_step_input *in, const int32_t *slot, int n)
+/* A slot in the pages that the rank has, which are each n-th; -1: in another's. */
+static int32_t own_slot(const struct rank *r, const struct dr_step_input *in, int32_t slot)
 {
 	int page = (int)r->job->plan->head->page, ranks = plan_group_size(r->job->plan, (int)in->pages);
-	if (ranks == 1)
-		return slot;
-	for (int i = 0; i < n; i++) {
-		bool mine = slot[i] >= 0 && slot[i] / page % ranks == r->frame.index[in->pages];
-		r->slots[i] = mine ? slot[i] / page / ranks * page + slot[i] % page : -1;
+	return slot / page % ranks == r->frame.index[in->pages] ? slot / page / ranks * page + slot % page : -1;
+}
+
+/* Sequences, slots and pages of the i-th owner of a rank count on from those of the owners before it. */
+static const int32_t *counted_on(const struct rank *r, const struct dr_step_input *in, const int32_t *words, int n, int i)
+{
+	const struct dr_program *h = r->job->plan->head;
+	int ranks = plan_group_size(r->job->plan, (int)in->pages), before = 0;
+	if (in->what == DR_INPUT_SEQ)
+		before = (int)h->seqs * i;
+	if (in->what == DR_INPUT_SLOT)
+		before = (int)(h->pages * h->page) / ranks * i;
+	if (in->what == DR_INPUT_PAGES)
+		before = (int)h->pages * i;
+	if (ranks == 1 && !before)
+		return words;
+	for (int k = 0; k < n; k++) {
+		int32_t word = in->what == DR_INPUT_SLOT && words[k] >= 0 ? own_slot(r, in, words[k]) : words[k];
+		r->counted[k] = word < 0 ? word : word + before;
 	}
-	return r->slots;
+	return r->counted;
 }
 
 /* Writes an array that a step brings, as the rank has it. */
@@ -91,8 +105,7 @@ static void write_input(struct rank *r, int microbatch, const struct dr_step_inp
 		const int32_t *words = step_array(&r->step, plan, microbatch, mine.first + i, (enum dr_input)in->what, &n);
 		n /= plan_group_size(plan, (int)in->part);
 		words += r->frame.index[in->part] * n;
-		if (in->what == DR_INPUT_SLOT)
-			words = slots_of(r, in, words, n);
+		words = counted_on(r, in, words, n, i);
 		r->device->write(r->device, flat(at + (uint64_t)(i * n) * sizeof *words, (uint64_t)n * sizeof *words), words);
 	}
 }

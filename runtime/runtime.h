@@ -103,6 +103,8 @@ struct step {
 size_t step_fixed(const struct plan *plan);
 void step_open(struct step *s, const struct plan *plan);
 void step_close(struct step *s);
+/* Words of the longest array of one owner. */
+size_t step_most_words(const struct plan *plan);
 /* Sets n from head and the T and R of each microbatch. */
 void step_measure(struct step *s, const struct plan *plan);
 /* The array of an owner in a microbatch; of DR_INPUT_PAGES: any microbatch, only with_pages. */
@@ -167,7 +169,7 @@ struct rank {
 	struct memory memory;
 	struct step step;
 	int32_t *starts;                        /* [ranks + 1]: dr_rounds */
-	int32_t *slots;                         /* [tokens of an owner]: slots in the pages that this rank has */
+	int32_t *counted;                       /* [step_most_words]: an array of a step, as this rank counts sequences and pages */
 };
 _Noreturn void rank_main(const struct job *job, int index);
 /* Runs a step that all ranks have; of rank 0: hands it out first. */

@@ -17,6 +17,12 @@ static size_t owner_words(int tokens, int rows) { return 4 * (size_t)tokens + (1
 
 static size_t page_words(const struct plan *plan) { return (size_t)plan->head->seqs * plan->head->pages_per_seq; }
 
+size_t step_most_words(const struct plan *plan)
+{
+	size_t pages = page_words(plan), all = owner_words(most(plan->head->chunk), most(plan->head->max_rows));
+	return pages > all ? pages : all;
+}
+
 size_t step_fixed(const struct plan *plan) { return HEAD_WORDS + 2 * (size_t)plan->head->microbatches; }
 
 void step_open(struct step *s, const struct plan *plan)
