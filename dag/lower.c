@@ -264,6 +264,7 @@ static struct argument step_input(struct lower *w, enum dr_input what, const str
 	const struct program *p = w->l->program;
 	struct schedule *s = w->s;
 	const struct atoms *batch = layout_of(like, p->batch), *part = layout_of(like, p->seq), none = { .n = 0 };
+	if (!batch) batch = &w->l->owners;
 	if (!part) part = layout_of(like, p->row);
 	if (!part || what == DR_INPUT_PAGES) part = &none;
 	struct step_input in = { what, lower_group(w, batch), lower_group(w, part), lower_group(w, pages), s->input_bytes };

@@ -103,6 +103,7 @@ const struct phys *lower_stored(struct lower *w, int local, const int *order);
 /* lower_ops.c, lower_contract.c, lower_view.c, lower_attend.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);
 void lower_contract(struct lower *w, int local);
+int  lower_behind_cast(const struct lower *w, int local);               /* the param that a value is in f32, or the value */
 void lower_view(struct lower *w, int local);
 void lower_join(struct lower *w, int local);
 /* The place in the `join` that alone reads a value, which has the shape `p`; NULL where there is none. */

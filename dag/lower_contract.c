@@ -105,7 +105,7 @@ static bool supported(struct lower *w, const struct value *s, const struct phys 
 }
 
 /* A param that is cast to f32 is read as it is stored: the kernel computes in f32. */
-static int behind_cast(const struct lower *w, int local)
+int lower_behind_cast(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	bool widened = v->op == LOCAL_OP && lower_source(w, local)->op == OP_CAST && v->dtype == DTYPE_F32;
@@ -116,7 +116,7 @@ void lower_contract(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	int arg[2] = { behind_cast(w, v->args[0]), behind_cast(w, v->args[1]) }, pi = lower_is_param(w, arg[1]) ? 1 : 0;
+	int arg[2] = { lower_behind_cast(w, v->args[0]), lower_behind_cast(w, v->args[1]) }, pi = lower_is_param(w, arg[1]) ? 1 : 0;
 	int xi = arg[1 - pi], wi = arg[pi];
 	int moved = lower_moved_param(w, arg[0]) >= 0 ? lower_moved_param(w, arg[0]) : lower_moved_param(w, arg[1]);
 	if (moved >= 0) {
@@ -125,7 +125,7 @@ void lower_contract(struct lower *w, int local)
 		return;
 	}
 	if (!lower_is_param(w, wi) || lower_is_param(w, xi)) {
-		lower_unsupported(w, s->span, "a contraction of two activations");
+		lower_unsupported(w, s->span, "a contraction of two activations over several axes, or of two params");
 		return;
 	}
 	const struct param *param = &w->l->program->params.at[lower_source(w, wi)->param];

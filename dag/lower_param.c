@@ -15,13 +15,15 @@ int64_t param_bytes(const struct schedule *s, enum dr_space space, int body)
 }
 
 /* The space by the stage of the reader. With one stage all params outside the loop share one. */
-static enum dr_space space_of(struct lower *w, const struct param *p, int user)
+static enum dr_space space_of(const struct lower *w, const struct param *p, int user)
 {
 	if (p->in_loop) return DR_SPACE_LAYER;
-	enum where at = w->ph->values.at[user].where;
-	if (at == WHERE_LAYER || at == WHERE_EVERY_STAGE)
-		lower_unsupported(w, p->span, "a param outside `repeat` that its body reads");
-	return at == WHERE_LAST_STAGE && w->s->stages.n > 1 ? DR_SPACE_POST : DR_SPACE_PRE;
+	if (w->s->stages.n == 1) return DR_SPACE_PRE;
+	switch (w->ph->values.at[user].where) {
+	case WHERE_FIRST_STAGE: return DR_SPACE_PRE;
+	case WHERE_LAST_STAGE: return DR_SPACE_POST;
+	default: return DR_SPACE_EVERY;
+	}
 }
 
 static enum dr_role role_of(int axis, const int *k, int n_k, const int *group, int n_group)

@@ -1,4 +1,5 @@
-/* Rows kernels: chains of pointwise values and reductions, fused into one kernel where a value's bytes are needed. */
+/* Rows kernels: chains of pointwise values and reductions, fused into one kernel where a value's bytes are needed. A contraction of
+ * two activations is one too: there is no weight to pack, and of each row little to sum. */
 #include <string.h>
 #include "lower.h"
 
@@ -11,18 +12,39 @@ struct chain {
 	int root;
 	struct kernel_rows *k;
 	struct phys shape;                      /* of the root: rows, and the axes that are iterated over */
-	int reduced;                            /* the axis that reductions run over, -1: none yet */
+	int reduced; int64_t extent;            /* the axis that reductions run over, -1: none yet; its extent */
 	int group;                              /* the axis that rows of an exchange are sorted by (experts), or -1 */
 	int leaf[ROWS_MAX_OPERANDS];            /* local values that are loaded */
 	VEC(struct done) done;
 };
+
+static bool is_product_of_rows(const struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	if (lower_source(w, local)->op != OP_CONTRACT || lower_source(w, local)->n_over != 1) return false;
+	for (int i = 0; i < 2; i++)
+		if (lower_is_param(w, lower_behind_cast(w, v->args[i])) || lower_moved_param(w, v->args[i]) >= 0) return false;
+	return true;
+}
 
 bool lower_is_rows(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	if (v->op != LOCAL_OP) return v->op == LOCAL_ROUND || v->op == LOCAL_SHARE;
 	enum op op = lower_source(w, local)->op;
-	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA;
+	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA || is_product_of_rows(w, local);
+}
+
+/* The axis that a value of a rows kernel is a sum, a mean or a maximum over, or -1. */
+static int reduced_axis(const struct value *s) { return op_is_reduce(s->op) || s->op == OP_CONTRACT ? s->over[0] : -1; }
+
+/* Its extent on a rank: a contraction may sum the rank's part. */
+static int64_t reduced_extent(const struct lower *w, int local)
+{
+	const struct value *s = lower_source(w, local);
+	const struct local_value *x = &w->ph->values.at[w->ph->values.at[local].args[0]];
+	const struct atoms *cut = layout_of(x, s->over[0]);
+	return w->l->program->axes.at[s->over[0]].extent / (s->op == OP_CONTRACT && cut ? atoms_size(w->l, cut) : 1);
 }
 
 static int add_node(struct chain *c, enum rows_op op, int a, int b, int x, double number, enum dtype dtype)
@@ -60,11 +82,12 @@ static int find_dim(const struct phys *p, int axis)
 	return -1;
 }
 
-/* Is the axis, which a reduction runs over from end to end, cut in the kernel's result? One kernel has one extent for an axis. */
-static bool is_cut(const struct chain *c, int axis)
+/* Can the kernel compute the reduction `local` too? It has one reduced axis, and for every axis one extent. */
+static bool may_reduce(const struct chain *c, int local)
 {
-	int at = find_dim(&c->shape, axis);
-	return at >= 0 && c->shape.dim[at].extent != c->w->l->program->axes.at[axis].extent;
+	int axis = reduced_axis(lower_source(c->w, local)), at = find_dim(&c->shape, axis);
+	int64_t extent = reduced_extent(c->w, local);
+	return axis != c->group && (c->reduced < 0 || (c->reduced == axis && c->extent == extent)) && (at < 0 || c->shape.dim[at].extent == extent);
 }
 
 /* May `arg` be computed inside the kernel of its user, instead of being written and read? */
@@ -78,8 +101,7 @@ static bool may_inline(const struct chain *c, int user, int arg)
 			 && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
 	if (!same_call && w->uses[arg] > 1) return false;
 	if (c->k->n_nodes > ROWS_MAX_NODES / 2 || c->k->n_inputs > ROWS_MAX_OPERANDS - 4) return same_call;
-	if (op_is_reduce(a->op) && ((c->reduced >= 0 && c->reduced != a->over[0]) || is_cut(c, a->over[0]) || a->over[0] == c->group))
-		return false;
+	if (w->ph->values.at[arg].op == LOCAL_OP && reduced_axis(a) >= 0 && !may_reduce(c, arg)) return false;
 	if (p->moe != c->shape.moe && p->rows.kind != NUMBER_CONST) return false;
 	return w->ph->values.at[arg].where == w->ph->values.at[c->root].where;
 }
@@ -113,17 +135,19 @@ static int build_op(struct chain *c, int local)
 		int part = add_node(c, ROWS_CONST, 0, 0, 0, 1 / (double)atoms_size(w->l, &v->atoms), DTYPE_F32);
 		return add_node(c, ROWS_MUL, build(c, local, v->args[0]), part, 0, 0, DTYPE_F32);
 	}
-	int args[3] = { 0 }, run_over = op_is_reduce(s->op) ? s->over[0] : s->op == OP_IOTA ? v->axes[0] : -1;
+	int args[3] = { 0 }, run_over = s->op == OP_IOTA ? v->axes[0] : reduced_axis(s);
 	if (run_over >= 0 && !w->l->program->axes.at[run_over].extent && !w->failed)
 		lower_unsupported(w, s->span, "`%s` along the run-time axis `%s`", op_name(s->op),
 				  w->l->program->axes.at[run_over].name);
-	if (op_is_reduce(s->op)) c->reduced = run_over;
+	if (reduced_axis(s) >= 0) c->reduced = run_over, c->extent = reduced_extent(w, local);
 	for (int i = 0; i < v->n_args && i < 3; i++) args[i] = build(c, local, v->args[i]);
 	int node = args[0];
 	if (s->op == OP_IOTA) {
 		node = add_node(c, ROWS_IOTA, 0, 0, 0, 0, DTYPE_F32);
-		c->reduced = v->axes[0];
-	} else if (s->op != OP_CAST)
+		c->reduced = v->axes[0], c->extent = w->l->program->axes.at[c->reduced].extent;
+	} else if (s->op == OP_CONTRACT)
+		node = add_node(c, ROWS_SUM, add_node(c, ROWS_MUL, args[0], args[1], 0, 0, DTYPE_F32), 0, 0, 0, DTYPE_F32);
+	else if (s->op != OP_CAST)
 		node = add_node(c, rows_op_of(s->op), args[0], args[1], args[2], 0, DTYPE_F32);
 	if (v->dtype != DTYPE_F32 && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
 	return node;
@@ -226,10 +250,7 @@ static void set_space(struct chain *c)
 	struct dim dims[ROWS_MAX_DIMS + 1];
 	int n = 0;
 	for (int i = 0; i < c->shape.n_dims; i++) dims[n++] = c->shape.dim[i];
-	if (c->reduced >= 0 && find_dim(&c->shape, c->reduced) < 0) {
-		const struct program *p = c->w->l->program;
-		dims[n++] = (struct dim){ c->reduced, p->axes.at[c->reduced].extent };
-	}
+	if (c->reduced >= 0 && find_dim(&c->shape, c->reduced) < 0) dims[n++] = (struct dim){ c->reduced, c->extent };
 	if (!n) dims[n++] = (struct dim){ -2, 1 };
 	k->dims = n;
 	for (int i = 0; i < n; i++) k->extent[i] = dims[i].extent;

@@ -208,6 +208,7 @@ static void set_stage_bytes(struct schedule *s, int64_t act)
 		}
 		st->bytes[DR_SPACE_PRE] = i == 0 ? param_bytes(s, DR_SPACE_PRE, -1) : 0;
 		st->bytes[DR_SPACE_POST] = i == s->stages.n - 1 ? param_bytes(s, DR_SPACE_POST, -1) : 0;
+		st->bytes[DR_SPACE_EVERY] = param_bytes(s, DR_SPACE_EVERY, -1);
 		st->bytes[DR_SPACE_ACT] = act;
 		st->bytes[DR_SPACE_INPUT] = s->input_bytes;
 		st->bytes[DR_SPACE_TABLE] = table_bytes(s);

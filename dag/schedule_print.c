@@ -1,7 +1,7 @@
 /* Text of the schedule (--emit=dag-sched), and its checker. */
 #include "dag.h"
 
-static const char *const space_text[DR_SPACES] = { "layer", "pre", "post", "state", "act", "input", "table", "comm" };
+static const char *const space_text[DR_SPACES] = { "layer", "pre", "post", "every", "state", "act", "input", "table", "comm" };
 static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
 
 static void print_number(const struct number *n, FILE *out)

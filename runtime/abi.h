@@ -15,6 +15,7 @@ enum dr_space {
 	DR_SPACE_LAYER,         /* params of the loop: a stage's layers one behind the other, each of its body's param_bytes */
 	DR_SPACE_PRE,           /* params before the loop: on the first stage only */
 	DR_SPACE_POST,          /* params after the loop: on the last stage only */
+	DR_SPACE_EVERY,         /* params outside of the loop that every stage reads */
 	DR_SPACE_STATE,         /* cache pages: layers one behind the other, each of its body's state_bytes */
 	DR_SPACE_ACT,           /* activations and workspaces of one step */
 	DR_SPACE_INPUT,         /* what a step brings: enum dr_input */

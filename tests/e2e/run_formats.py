@@ -168,6 +168,8 @@ def main():
             for ranks, plan in (1, "Megatron {}"), (4, "Megatron { pp = 2; tp = 2 }"):
                 report.check(f"weights in {name} on {ranks}", lambda: check_weights(folder, name, ranks, plan))
                 report.check(f"caches in {name} on {ranks}", lambda: check_caches(folder, name, ranks, plan))
+            in_parts = "Megatron { tp = 2; at attn { kv_heads * q_group -> none; head_dim -> tp } }"
+            report.check(f"caches in {name}, in parts on 2", lambda: check_caches(folder, name, 2, in_parts))
     return report.end()
 
 

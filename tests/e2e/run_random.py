@@ -120,8 +120,8 @@ def random_options(r, m, pp):
     return out
 
 
-MLA = ["heads", "heads", "latent", "q_rank", "kv_rank", "v_dim"]
-INNER = {"mlp": ["batch", "seq", "ffn", "ffn"], "moe": ["batch", "seq", "expert", "expert_ffn", "expert_ffn", None], "shared": ["batch", "seq", "shared_ffn", "d_model"]}
+MLA = ["heads", "heads", "latent", "q_rank", "kv_rank", "v_dim", "nope_dim", "rope_dim"]
+INNER = {"mlp": ["batch", "seq", "ffn", "ffn", "d_model"], "moe": ["batch", "seq", "expert", "expert_ffn", "expert_ffn", "d_model", None], "shared": ["batch", "seq", "shared_ffn", "d_model"]}
 REGIONS = {"Llama": ["mlp"], "Qwen3": ["mlp"], "Gemma3": ["mlp"], "DeepSeek": ["mlp", "moe", "shared"]}        # others: moe
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A `repeat` that carries two values, one of which becomes the other in each turn: the logits of launchers on several meshes are
-those of the same program in numpy."""
+"""A `repeat` that carries two values, one of which becomes the other in each turn, products of two activations, and a
+param that all layers share: the logits of launchers on several meshes are those of the same program in numpy."""
 import json
 import sys
 
@@ -26,12 +26,14 @@ model Streams : Decoder {{
 
   param w_a : [vocab, d_model] from "a"
   param w_b : [vocab, d_model] from "b"
+  param mix : [d_model] from "mix"
   let a = embed(w_a, ids)
   let b = embed(w_b, ids)
   repeat layers as layer from "layers.{{layer}}" {{
     param scale : [d_model] from "norm"
     let before = a
-    a = b + GatedMLP(rms_norm(a, scale, {eps})) as mlp from "mlp"
+    let alike = tanh((a * mix) @[d_model] b * 0.1)          // of each position one number
+    a = b * alike + GatedMLP(rms_norm(a, scale, {eps})) as mlp from "mlp"
     when (layer mod 2 == 0) {{ b = before }} else {{ b = before * 0.5 + b }}
   }}
   output logits : f32[batch, row, vocab]   = pick(a - b, want) @[d_model] w_a
@@ -45,11 +47,12 @@ deploy Test {{
   workload = Inference {{ batch = 4; seq = 1..16; output = 16; chunk = 8; page = 4 }}
 }}
 """
-MESHES = [(1, ""), (2, "tp = 2"), (2, "pp = 2"), (4, "pp = 4; pipeline { microbatches = 2 }"), (8, "pp = 2; dp = 2; tp = 2; pipeline { stages = [3, 1] }")]
+MESHES = [(1, ""), (2, "tp = 2"), (2, "tp = 2; at residual { seq -> none; d_model -> tp }"), (4, "dp = 2; tp = 2; at residual { seq -> none }; at layer { d_model -> tp }; at mlp { d_model -> none }"),
+          (2, "pp = 2"), (4, "pp = 4; pipeline { microbatches = 2 }"), (8, "pp = 2; dp = 2; tp = 2; pipeline { stages = [3, 1] }")]
 
 
 def make_weights(rng):
-    weights = {"a": rng.standard_normal((VOCAB, WIDTH)), "b": rng.standard_normal((VOCAB, WIDTH))}
+    weights = {"a": rng.standard_normal((VOCAB, WIDTH)), "b": rng.standard_normal((VOCAB, WIDTH)), "mix": rng.standard_normal(WIDTH)}
     for layer in range(LAYERS):
         weights[f"layers.{layer}.norm"] = 1 + 0.3 * rng.standard_normal(WIDTH)
         for name, shape in {"gate_proj": (FFN, WIDTH), "up_proj": (FFN, WIDTH), "down_proj": (WIDTH, FFN)}.items():
@@ -65,7 +68,7 @@ def logits_of(weights, token):
         x = a / np.sqrt((a * a).mean() + EPS) * w[f"layers.{layer}.norm"]
         gate, up, down = (w[f"layers.{layer}.mlp.{n}_proj.weight"] for n in ("gate", "up", "down"))
         h = gate @ x
-        a, b = b + down @ (h / (1 + np.exp(-h)) * (up @ x)), a if layer % 2 == 0 else a * 0.5 + b
+        a, b = b * np.tanh((a * w["mix"]) @ b * 0.1) + down @ (h / (1 + np.exp(-h)) * (up @ x)), a if layer % 2 == 0 else a * 0.5 + b
     return w["a"] @ (a - b)
 
 
