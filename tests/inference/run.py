@@ -6,6 +6,7 @@
 A plan deals four mesh axes to the axes of each region at random, also to axes that they do not divide (E0503), and some
 to two axes of one operator (E0501). deployc must refuse what model.py refuses, with its code, and else print the same
 collectives with the same causes in the same order. model.py lists in what it differs from the design's specification.
+Where that is at hand (../shared beside the checkout), as many plans for which the two do not differ go through it itself: simulated.py.
 """
 import collections
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 
+import simulated
 from model import Run, Wrong
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -133,6 +135,53 @@ def random_plans(folder, n, seed):
     return n - bad, bad
 
 
+# ---- the specification itself ---------------------------------------------------------------------------------------
+PLAIN = {"embed": ["seq", "vocab", "d"], "residual": ["seq", "d"], "attn": ["seq", "kv", "g"], "moe": ["seq", "d", "ffn", "expert"]}
+
+
+def plain_rules(r):
+    """A plan that simulated.py and deployc mean alike."""
+    rules = {"head": {"batch": ("a",)}}
+    for region, axes in PLAIN.items():
+        rule = rules[region] = {"batch": ("a",)}
+        for atom in r.sample("bce", 3):
+            axis = r.choice(axes + [None, None])
+            if axis:
+                rule[axis] = rule.get(axis, ()) + (atom,)
+        if region == "moe" and r.random() < 0.6:
+            rule["expert"] = rule["batch"] + rule.get("seq", ())
+        if r.random() < 0.02:                                                                # one atom on two axes
+            rule["d"] = rule.get("d", ()) + ("a",)
+    return rules
+
+
+def before_the_head(dump):
+    """Counts of the collectives up to the loop's end; of an exchange over atoms in any order."""
+    found = collections.Counter()
+    for kind, atoms, cause in collectives(dump.split(" last stage")[0]):
+        found[kind, tuple(sorted(atoms)) if kind == "exchange" else atoms, cause] += 1
+    return found
+
+
+def simulated_plans(folder, n, seed):
+    if not simulated.is_here():
+        print("SKIPPED the design's specification: it is not here; its rules are written again in model.py")
+        return 0, 0
+    mesh, r, kinds, bad = {a: 2 for a in ATOMS}, random.Random(seed), collections.Counter(), 0
+    simulation = simulated.Simulation(mesh)
+    for number in range(n):
+        rules = plain_rules(r)
+        dump, codes = infer(folder, spec(mesh, rules))
+        expected = simulation.log(rules)
+        got = before_the_head(dump) if dump else codes
+        kinds[expected if isinstance(expected, str) else "accepted"] += 1
+        if (expected not in got) if isinstance(expected, str) else got != expected:
+            bad += 1
+            print(f"FAIL plan {number}: deployc {got}, the specification {expected}\n     {rules}")
+    print(f"{n} plans in the specification itself: " + ", ".join(f"{kind} {count}" for kind, count in kinds.most_common()))
+    return n - bad, bad
+
+
 # ---- the table of language.md 3.5 -----------------------------------------------------------------------------------
 TP = ("tp",)
 TABLE = {       # plan: moe's rules, seq of the residual; collectives of a layer; outside it
@@ -168,7 +217,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="deploy-inference-"))
     try:
         shutil.copy(HERE / "decoder.deploy", folder)
-        results = [table(folder), random_plans(folder, n, seed)]
+        results = [table(folder), random_plans(folder, n, seed), simulated_plans(folder, n, seed)]
     finally:
         shutil.rmtree(folder)
     failed = sum(bad for _, bad in results)
