@@ -177,7 +177,7 @@ static void check_order(int level)
 	struct loaded l = load(s, level);
 	run_step(&l, PHASE_PREFILL, 0, 1);
 	assert_string_equal(calls.at,
-		"launch 0 op 0 layer -1: 7 5044\n"
+		"launch 0 op 0 layer -1: 7 6044\n"
 		"launch 0 op 0 layer -1: 9 20\n"
 		"launch 0 op 1 layer 0: 1016 9 0\n"
 		"launch 0 op 1 layer 1: 1272 9 0\n"
@@ -215,13 +215,13 @@ static void stages_hand_on_the_carried_values(void **state)
 		"launch 0 op 1 layer -1: 1\n"
 		"launch 0 op 2 layer 0: 2\n"
 		"launch 0 op 2 layer 1: 2\n"
-		"collective 3 op 1 layer -1: 5064 -> 5064, 6 x 32\n"
-		"collective 5 op 1 layer -1: 5128 -> 5128, 6 x 32\n");
+		"collective 3 op 1 layer -1: 6064 -> 6064, 6 x 32\n"
+		"collective 5 op 1 layer -1: 6128 -> 6128, 6 x 32\n");
 	run_step(&l, PHASE_DECODE, 1, 2);
 	assert_string_equal(calls.at,
 		"launch 0 op 0 layer -1: 0\n"
-		"collective 2 op 1 layer -1: 5064 -> 5064, 6 x 32\n"
-		"collective 4 op 1 layer -1: 5128 -> 5128, 6 x 32\n"
+		"collective 2 op 1 layer -1: 6064 -> 6064, 6 x 32\n"
+		"collective 4 op 1 layer -1: 6128 -> 6128, 6 x 32\n"
 		"launch 0 op 2 layer 0: 2\n"
 		"launch 0 op 2 layer 1: 2\n"
 		"launch 0 op 3 layer -1: 3\n");
@@ -252,13 +252,13 @@ static void rounds_repeat(void **state)
 	rounds_wanted = 2;
 	run_step(&l, PHASE_PREFILL, 0, 1);
 	assert_string_equal(calls.at,
-		"rounds over 0 op 1: 5032, 2 x 4, 5\n"
+		"rounds over 0 op 1: 6032, 2 x 4, 5\n"
 		"launch 0 op 0 layer -1: 0\n"
-		"collective 6 op 1 layer -1: 5000 -> 5100, 5 x 8\n"
+		"collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n"
 		"launch 0 op 0 layer -1: 1\n"
-		"collective 6 op 1 layer -1: 5000 -> 5100, 5 x 8\n"
+		"collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n"
 		"launch 0 op 0 layer -1: 0\n"
-		"collective 6 op 1 layer -1: 5000 -> 5100, 5 x 8\n");
+		"collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n");
 	assert_int_equal(l.main(2, NULL), 42);
 	unload(&l);
 	arena_free(&a);

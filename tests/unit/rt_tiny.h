@@ -114,8 +114,9 @@ static inline void tiny_params(struct blob_builder *b, struct dr_program *h, con
 	for (int i = 0; i < t->pp; i++) {
 		uint64_t layers = (uint64_t)(TINY_LAYERS / t->pp);
 		stages[i] = (struct dr_stage){ (uint32_t)(layers * (uint64_t)i), (uint32_t)(layers * (uint64_t)(i + 1)),
-			{ layers * params[1].bytes, i ? 0 : params[0].bytes, i == t->pp - 1 ? params[2].bytes : 0, layers * STATE_LAYER_BYTES,
-			  ACT_BYTES, INPUT_BYTES, 0, TINY_SLOT + (t->pp > 1 ? 2 * X_BYTES : 0) } };
+			{ [DR_SPACE_LAYER] = layers * params[1].bytes, [DR_SPACE_PRE] = i ? 0 : params[0].bytes,
+			  [DR_SPACE_POST] = i == t->pp - 1 ? params[2].bytes : 0, [DR_SPACE_STATE] = layers * STATE_LAYER_BYTES,
+			  [DR_SPACE_ACT] = ACT_BYTES, [DR_SPACE_INPUT] = INPUT_BYTES, [DR_SPACE_COMM] = TINY_SLOT + (t->pp > 1 ? 2 * X_BYTES : 0) } };
 	}
 	h->stages = blob_put(b, stages, (size_t)t->pp, sizeof *stages);
 }
