@@ -106,7 +106,7 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 docs: all
 	@$(BUILD)/deployc explain --markdown > docs/errors.md
 	@$(BUILD)/deployc doc std -o docs/stdlib
-.PHONY: setup demo readme check test-unit test-golden test-forms test-e2e test-failures test-scale test-alloc sanitize fuzz
+.PHONY: setup demo readme check quick test-unit test-golden test-forms test-e2e test-failures test-scale test-alloc sanitize fuzz
 setup:
 	@sh tests/setup.sh
 demo: setup
@@ -116,6 +116,9 @@ readme: all
 	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo | $(PYTHON) tests/readme.py
 check:
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh
+# The inner loop: what most changes can break, in under three minutes.
+quick:
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh gcc unit layers docs stdlib models import format golden fixes few
 test-unit: $(UNIT)
 	@sh tests/unit.sh $^
 test-golden: all
