@@ -212,7 +212,7 @@ bool lower_in_carry(const struct lower *w, const struct phys *p)
 /* ---- memory --------------------------------------------------------------------------------------------------------- */
 int lower_buffer(struct lower *w, int64_t bytes)
 {
-	struct buffer b = { .bytes = bytes < 64 ? 64 : (bytes + 63) / 64 * 64, .first = -1 };
+	struct buffer b = { .bytes = bytes < 64 ? 64 : (bytes + 63) / 64 * 64, .used = bytes, .first = -1 };
 	vec_push(w->arena, &w->buffers, b);
 	return w->buffers.n - 1;
 }

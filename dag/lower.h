@@ -25,7 +25,7 @@ struct phys {
 	int           depth;            /* PHYS_VIRTUAL: such values in a row that end here */
 };
 
-struct buffer { int64_t bytes; int first, last; bool fixed; int64_t offset; };
+struct buffer { int64_t bytes, used; int first, last; bool fixed; int64_t offset; };        /* used: bytes, less what rounds them up */
 
 /* One exchange of tokens with experts: from dispatch to combine. */
 struct moe {

@@ -1,10 +1,13 @@
 /* The passes, in order, over one spec. */
 #include "driver.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "../parser/parser.h"
 #include "../planner/planner.h"
+
+enum { MAX_GAP = 1 << 20 };
 
 struct compilation {
 	const struct options *options;
@@ -236,13 +239,25 @@ static bool is_complete(const struct options *o)
 	return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set;
 }
 
+/* DEPLOYC_GAPS=BYTES, for tests: see docs/testing.md. */
+static bool set_gap(struct target_shape *shape)
+{
+	const char *text = getenv("DEPLOYC_GAPS");
+	char *end = NULL;
+	shape->gap = text ? strtoll(text, &end, 10) : 0;
+	if (!text || (*text && !*end && shape->gap >= 0 && shape->gap <= MAX_GAP && shape->gap % 64 == 0))
+		return true;
+	fprintf(stderr, "deployc: DEPLOYC_GAPS is not a multiple of 64 up to %d: `%s`\n", MAX_GAP, text);
+	return false;
+}
+
 int compile(const struct options *o, int i)
 {
 	struct compilation c = {.options = o, .spec = o->specs[i], .arena.heap = o->heap};
 	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
-	int status = codegen_target(o->cpu, &c.shape) ? run_passes(&c) : EXIT_USAGE;
+	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	arena_free(&c.arena);
