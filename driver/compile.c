@@ -18,6 +18,7 @@ struct compilation {
 	struct sink           sink;
 	struct sema          *sema;
 	struct target_shape   shape;
+	const char           *sanitizer;
 };
 
 /* What the passes made of one deployment; NULL where one of them reported. */
@@ -73,7 +74,7 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 
 static struct codegen_options codegen_options(struct compilation *c, const struct planned *p)
 {
-	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap,
+	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap, .sanitizer = c->sanitizer,
 	                                .plan_text = planner_report(&c->arena, p->deploy, p->schedule)};
 }
 
@@ -239,7 +240,7 @@ static bool is_complete(const struct options *o)
 	return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set;
 }
 
-/* DEPLOYC_GAPS=BYTES, for tests: see docs/testing.md. */
+/* DEPLOYC_GAPS=BYTES and DEPLOYC_SANITIZE, for tests: see docs/testing.md. */
 static bool set_gap(struct target_shape *shape)
 {
 	const char *text = getenv("DEPLOYC_GAPS");
@@ -251,13 +252,22 @@ static bool set_gap(struct target_shape *shape)
 	return false;
 }
 
+static bool set_sanitizer(const char **sanitizer)
+{
+	*sanitizer = getenv("DEPLOYC_SANITIZE");
+	if (!*sanitizer || !strcmp(*sanitizer, "address") || !strcmp(*sanitizer, "thread"))
+		return true;
+	fprintf(stderr, "deployc: DEPLOYC_SANITIZE is address or thread, not `%s`\n", *sanitizer);
+	return false;
+}
+
 int compile(const struct options *o, int i)
 {
 	struct compilation c = {.options = o, .spec = o->specs[i], .arena.heap = o->heap};
 	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
-	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) ? run_passes(&c) : EXIT_USAGE;
+	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	arena_free(&c.arena);

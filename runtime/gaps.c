@@ -5,22 +5,42 @@
 
 enum { PATTERN = 0xff };
 
-static const struct dr_span *gaps_of(const struct rank *r)
+/* With the address sanitizer, a kernel that only reads from a gap is reported too. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#endif
+#endif
+#ifndef ASAN_POISON_MEMORY_REGION
+#define ASAN_POISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
+#endif
+
+static const struct dr_gap *gaps_of(const struct rank *r, uint32_t *n)
 {
-	return &r->job->plan->head->gaps[r->step.head->phase];
+	const struct dr_program *h = r->job->plan->head;
+	const struct dr_gap *gaps = plan_array(r->job->plan, struct dr_gap, h->gaps[r->step.head->phase]);
+	*n = h->gaps[r->step.head->phase].n;
+	return gaps;
 }
 
 void gaps_fill(struct rank *r)
 {
-	uint64_t bytes = r->job->plan->stages[r->frame.stage].bytes[DR_SPACE_ACT];
-	if (gaps_of(r)->n)
-		r->device->fill(r->device, r->memory.base[DR_SPACE_ACT], PATTERN, bytes);
+	uint32_t n;
+	const struct dr_gap *gap = gaps_of(r, &n);
+	uint64_t base = r->memory.base[DR_SPACE_ACT];
+	if (n)
+		r->device->fill(r->device, base, PATTERN, r->job->plan->stages[r->frame.stage].bytes[DR_SPACE_ACT]);
+	for (uint32_t i = 0; i < n; i++)
+		ASAN_POISON_MEMORY_REGION((void *)(uintptr_t)(base + gap[i].offset), gap[i].bytes);
 }
 
 static void check_gap(struct rank *r, const struct dr_gap *gap)
 {
 	unsigned char *bytes = host_alloc(gap->bytes, 1);
-	r->device->read(r->device, bytes, flat(r->memory.base[DR_SPACE_ACT] + gap->offset, gap->bytes));
+	uint64_t at = r->memory.base[DR_SPACE_ACT] + gap->offset;
+	ASAN_UNPOISON_MEMORY_REGION((void *)(uintptr_t)at, gap->bytes);
+	r->device->read(r->device, bytes, flat(at, gap->bytes));
 	for (uint64_t i = 0; i < gap->bytes; i++)
 		if (bytes[i] != PATTERN)
 			rank_fail(&r->reporter, "internal: byte %llu after the buffer that ends at %llu of the activations was written",
@@ -30,7 +50,8 @@ static void check_gap(struct rank *r, const struct dr_gap *gap)
 
 void gaps_check(struct rank *r)
 {
-	const struct dr_gap *gaps = plan_array(r->job->plan, struct dr_gap, *gaps_of(r));
-	for (uint32_t i = 0; i < gaps_of(r)->n; i++)
-		check_gap(r, &gaps[i]);
+	uint32_t n;
+	const struct dr_gap *gap = gaps_of(r, &n);
+	for (uint32_t i = 0; i < n; i++)
+		check_gap(r, &gap[i]);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes few heads sampling far formats streams owners random plans failures scale demo limits files mutate alloc clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes few heads sampling far formats streams owners random plans failures scale demo limits files mutate alloc clang sanitize kernels fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -58,7 +58,7 @@ step meshes "$python" tests/e2e/run_meshes.py
 [[ $chosen == *" few "* ]] && step few "$python" tests/e2e/run_meshes.py "llama f32 on  4" "deepseek f32 on  4"
 step heads "$python" tests/e2e/run_heads.py
 step sampling "$python" tests/e2e/run_sampling.py
-step far env DEPLOY_DEVICE=far "$python" tests/e2e/run_meshes.py
+step far env DEPLOY_DEVICE=far DEPLOYC_GAPS=256 "$python" tests/e2e/run_meshes.py
 step formats "$python" tests/e2e/run_formats.py
 step streams "$python" tests/e2e/run_streams.py
 step owners "$python" tests/e2e/run_owners.py
@@ -73,6 +73,7 @@ step mutate "$python" tests/robust/mutate.py
 step alloc make BUILD="$build" CC=gcc test-alloc
 step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize
+step kernels make BUILD="$build" CC=gcc sanitize-kernels
 step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz
 
 echo "$passed passed, $failed failed"
