@@ -34,9 +34,10 @@ import sites
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 FOLDERS = "support lexer parser sema dag planner codegen import doc driver runtime".split()
-COUNT = 400
+COUNT = 240
 LEAST = 12                      # mutants of a folder
 EXPLAINED = ROOT / "docs" / "mutants.md"
+SLOW = HERE / "slow.txt"         # names of mutants that only slow commands kill: no part of CI's share
 PYTHON = sys.executable
 JOBS = os.cpu_count() or 2
 MEMORY = 8 << 30                # bytes of address space of a process
@@ -150,8 +151,8 @@ def python(*arguments):
     return [PYTHON, *arguments]
 
 
-def commands(tree, out):
-    """(name, command, folders whose mutants alone it is there for or None)"""
+def commands(out, slow):
+    """(name, command)"""
     for path in sorted((ROOT / "tests" / "unit").glob("*_*.c")):
         yield path.stem, [out / "tests" / "unit" / path.stem]
     golden = [p.name for p in sorted([*(ROOT / "tests/golden").glob("*.deploy"), *(ROOT / "tests/golden/beginner").glob("*.deploy")])]
@@ -160,16 +161,16 @@ def commands(tree, out):
     good = [p.name for p in sorted([*(ROOT / "tests/golden/good").glob("*.deploy"), *(ROOT / "samples").glob("*.deploy")])]
     for batch in batches(good, 6):
         yield f"good {batch[0]} ...", python("tests/golden/run.py", *batch)
+    for batch in batches(golden, 20):
+        yield f"forms {batch[0]} ...", python("tests/forms/run.py", *(name.removesuffix(".deploy") for name in batch))
+        yield f"fixes {batch[0]} ...", python("tests/golden/fixes.py", *batch)
     forms = "import sys; sys.path.insert(0, 'tests/{0}'); import run; {1}"
     yield "format forms", python("-c", forms.format("format", "run.expected_forms(); run.canonical_files(); sys.exit(run.failed > 0)"))
     yield "format command line", python("-c", forms.format("format", "import tempfile, pathlib; run.command_line(pathlib.Path(tempfile.mkdtemp())); "
                                                            "sys.exit(run.failed > 0)"))
-    for words in json.loads((HERE / "commands.json").read_text()):
+    listed = json.loads((HERE / "commands.json").read_text())
+    for words in listed["quick"] + (listed["slow"] if slow else []):
         yield " ".join(words), python(*words) if words[0].endswith(".py") else [w.format(out=out) for w in words]
-
-
-class Ended(Exception):
-    pass
 
 
 def limits(cpu):
@@ -231,7 +232,7 @@ def measure_all(units, tree, out, folder, n):
         sys.exit("\n".join(wrong))
 
 
-def try_mutant(site, units, tree, out, folder, skip=()):
+def try_mutant(site, units, tree, out, folder):
     """(the name of the unit that killed it or None, how, number of units that reach it)"""
     reaching = sorted((u for u in units if u.reached[site.id]), key=lambda u: u.cpu)
     for unit in reaching:
@@ -256,11 +257,11 @@ def main():
     found = all_sites(options.words)
     picked = chosen(found, options.count)
     picked = picked[:options.share] if options.share else picked
-    known = explained()
+    known = explained() | (set(SLOW.read_text().splitlines()) if options.share and SLOW.exists() else set())
     tree, out, picked, dropped = build_all(build, picked)
     n = max((s.id for s in picked), default=0) + 1
     print(f"{len(found)} sites, {len(picked)} mutants, {len(dropped)} more do not compile; built after {time.monotonic() - start:.0f} s", flush=True)
-    units = [Unit(name, command) for name, command in commands(tree, out)]
+    units = [Unit(name, command) for name, command in commands(out, not options.share)]
     cache = build / "reached.json"
     key = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(tree.rglob("*")) if p.is_file())).hexdigest()
     with tempfile.TemporaryDirectory(prefix="deploy-mutants-") as name:
