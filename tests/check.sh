@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes few heads sampling far formats streams owners random plans failures scale demo limits files mutate alloc clang sanitize kernels fuzz
+#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden texts prototype forms fixes inference meshes few heads sampling far formats streams owners random plans failures scale demo limits files mutate alloc clang sanitize kernels fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -50,6 +50,7 @@ step models "$python" tests/models/count.py
 step import "$python" tests/models/run_import.py
 step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
+step texts "$python" tests/golden/texts.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
 step forms "$python" tests/forms/run.py

@@ -157,7 +157,7 @@ def commands(out, slow):
         yield path.stem, [out / "tests" / "unit" / path.stem]
     golden = [p.name for p in sorted([*(ROOT / "tests/golden").glob("*.deploy"), *(ROOT / "tests/golden/beginner").glob("*.deploy")])]
     for batch in batches(golden, 12):
-        yield f"golden {batch[0]} ...", python("tests/golden/run.py", *batch)
+        yield f"texts {batch[0]} ...", python("tests/golden/texts.py", *batch)
     good = [p.name for p in sorted([*(ROOT / "tests/golden/good").glob("*.deploy"), *(ROOT / "samples").glob("*.deploy")])]
     for batch in batches(good, 6):
         yield f"good {batch[0]} ...", python("tests/golden/run.py", *batch)
