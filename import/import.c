@@ -6,11 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char *file_of(struct arena *arena, const char *path)
 {
 	struct stat s;
 	return !stat(path, &s) && S_ISDIR(s.st_mode) ? arena_printf(arena, "%s/config.json", path) : path;
+}
+
+/* Some quantised checkpoints say so in a file of their own beside config.json. */
+static bool is_quantised(struct arena *arena, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	const char *other = arena_printf(arena, "%.*shf_quant_config.json", slash ? (int)(slash + 1 - file) : 0, file);
+	if (access(other, F_OK))
+		return false;
+	fprintf(stderr, "deployc: %s says that the weights are quantised, which this version does not read: dequantise them first\n", other);
+	return true;
 }
 
 /* `Llama-3.1-8B/config.json` makes Llama_3_1_8B. */
@@ -65,7 +77,7 @@ struct imported import_checkpoint(struct arena *arena, struct names *names, stru
 	struct imported out = {.source = m.source};
 	m.name = name_of(arena, m.source);
 	m.root = json_read(arena, m.source);
-	if (m.root)
+	if (m.root && !is_quantised(arena, m.source))
 		out.text = model_text(&m);
 	out.left = m.left.at;
 	out.n_left = m.left.n;

@@ -7,6 +7,7 @@ published config.json files have the right number of parameters, and what cannot
 """
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,10 @@ ABSENT = {
     "deepseek": {**COMMON, "norm_topk_prob": True, "rms_norm_eps": 1e-6, "attention_bias": False},
 }
 PUBLISHED = json.loads((HERE / "published.json").read_text())
+# Published config.json files, which lie beside the repository where they are there, and what is expected of each: the parameters that the
+# index of its weights counts (a tied head once, without layers that predict further tokens), or a word of the refusal.
+CONFIGS = HERE.parents[2] / "shared" / "configs"
+CHECKPOINTS = json.loads((HERE / "checkpoints.json").read_text())
 SPEC = """use "{file}" as found
 use std.clusters {{ CPUHost }}
 use std.plans {{ Megatron }}
@@ -39,7 +44,7 @@ use std.workload {{ Inference }}
 
 deploy Test {{
   model    = found.{name}
-  cluster  = CPUHost {{ ranks = 2; device.memory = 2 TiB }}
+  cluster  = CPUHost {{ ranks = 2; device {{ memory = 2 TiB; peak {{ f16 = 1 TFLOPS }} }} }}
   plan     = Megatron {{ tp = 2 }}
   workload = Inference {{ batch = 8; seq = 1..64; output = 64; chunk = 64; page = 16 }}
   assert params == {params} param
@@ -110,10 +115,37 @@ def run_published(name, folder):
             raise Failed(f"{field} is not listed as left")
     if "Not in config.json" in text:
         raise Failed("a published file is said to lack something that it means")
-    (folder / "check.deploy").write_text(spec_of(config, name))
-    done = subprocess.run([DEPLOYC, "check", folder / "check.deploy"], capture_output=True, text=True, timeout=20)
+    check_count(config, folder, name)
+
+
+def check_count(config, folder, name):
+    """The model that was written has the parameters that the formula of its family gives."""
+    (folder / f"{name}_check.deploy").write_text(spec_of(config, name))
+    done = subprocess.run([DEPLOYC, "check", folder / f"{name}_check.deploy"], capture_output=True, text=True, timeout=20)
     if done.returncode:
         raise Failed(done.stderr.strip()[:300])
+
+
+def run_checkpoint(checkpoint, expected, folder):
+    """A published file: the number of its parameters, or a word of its refusal. A quantised one is refused for that alone."""
+    config, name = json.loads((CONFIGS / checkpoint / "config.json").read_text()), re.sub(r"\W", "_", checkpoint)
+    if isinstance(expected, str) and not expected.startswith("quantization_config"):    # later: refused too
+        code, text, said = run_import(config, folder, name)
+        if code != 1 or text is not None or expected not in said:
+            raise Failed(f"exit code {code}, {'wrote a model' if text else 'wrote nothing'}: {said.strip()[:300]}")
+        return
+    if isinstance(expected, str):
+        config.pop("quantization_config")
+    elif expected != count(config):
+        raise Failed(f"{expected} published, {count(config)} by the formula")
+    imported(config, folder, name)
+    check_count(config, folder, name)
+
+
+def run_checkpoints_are_known():
+    found = {f.parent.name for f in CONFIGS.glob("*/config.json")}
+    if found != set(CHECKPOINTS):
+        raise Failed(f"without an expectation: {sorted(found - set(CHECKPOINTS))}; gone: {sorted(set(CHECKPOINTS) - found)}")
 
 
 def meant(config, model, name):
@@ -209,6 +241,15 @@ def run_kept(folder):
     text, _ = imported(changed("Qwen3_8B", new_thing={"a": [1, 2], "b": None}, mystery="x"), folder, "Kept")
     if "//   new_thing.a = [1,2]\n" not in text or '//   mystery = "x"\n' not in text or "new_thing.b" in text:
         raise Failed("new names are not listed")
+
+
+def run_quantised_beside(folder):
+    """Some checkpoints say that they are quantised in a file beside config.json."""
+    (folder / "Beside").mkdir()
+    (folder / "Beside" / "hf_quant_config.json").write_text("{}")
+    code, text, said = run_import(PUBLISHED["Llama_3_1_8B"], folder, "Beside")
+    if code != 1 or text is not None or "hf_quant_config.json says that the weights are quantised" not in said:
+        raise Failed(f"exit code {code}: {said.strip()[:200]}")
 
 
 def start(launcher, folder, name, config):
@@ -321,8 +362,14 @@ def main():
         cases += [(f"older {m}", lambda m=m: run_fixture(m, as_older_file(config_of(m)), folder)) for m in fixtures]
         cases += [(f"absent {m} {n}", lambda m=m, n=n: run_absent(m, n, folder)) for m in ABSENT for n in ABSENT[m]]
         cases += [(f"published {m}", lambda m=m: run_published(m, folder)) for m in PUBLISHED]
+        if CONFIGS.is_dir():
+            cases += [(f"checkpoint {c}", lambda c=c: run_checkpoint(c, CHECKPOINTS[c], folder)) for c in CHECKPOINTS]
+            cases += [("checkpoints are known", run_checkpoints_are_known)]
+        else:
+            print(f"skip {len(CHECKPOINTS)} checkpoints: there is no {CONFIGS}")
         cases += [(f"refused: {c}", lambda c=c: run_refused(c, folder)) for c in REFUSED]
         cases += [("what is left is listed", lambda: run_kept(folder)), ("several names of a family", lambda: run_names(folder)),
+                  ("quantised by a file beside", lambda: run_quantised_beside(folder)),
                   ("names that are taken", lambda: run_reserved(folder))]
         cases += [("own family", lambda: run_own(folder)), ("own family elsewhere", lambda: run_own_elsewhere(folder)),
                   ("own family before the library's", lambda: run_own_first(folder))]
