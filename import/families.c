@@ -61,7 +61,7 @@ static void add_families(struct import *m, struct module *module)
 
 static bool cannot_read(const char *path)
 {
-	fprintf(stderr, "deployc: cannot read %s: %s\n", path, strerror(errno));
+	complain("cannot read %s: %s", path, file_error());
 	return false;
 }
 
@@ -93,7 +93,7 @@ static bool add_file(struct import *m, const char *label)
 	struct span nowhere = {0};
 	struct file_text text;
 	const char *file = real_path(m->arena, label);
-	if (!file || !file_read(m->arena, file, &text))
+	if (!file || !file_read_regular(m->arena, file, LARGEST_MODULE, &text))
 		return cannot_read(label);
 	int mistakes = m->sema->sink->errors;
 	if (!declares_family(m, label, text) || m->sema->sink->errors > mistakes)

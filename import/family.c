@@ -54,8 +54,8 @@ static void report_architecture(const struct import *m)
 {
 	const struct family *f = family_by_architecture(m, m->root);
 	if (f)
-		fprintf(stderr, "deployc: its architectures %s are what `%s` of %s reads, of files whose model_type is %s: a family of your own"
-		        " may name `%s` beside it\n", json_value_text(m->arena, json_object_get(m->root, "architectures")), f->def->name,
+		complain("its architectures %s are what `%s` of %s reads, of files whose model_type is %s: a family of your own"
+		        " may name `%s` beside it", json_value_text(m->arena, json_object_get(m->root, "architectures")), f->def->name,
 		        f->def->module->label, types_text(m, f), json_string_value(json_object_get(m->root, "model_type")));
 }
 
@@ -71,8 +71,8 @@ static bool report_inner(const struct import *m)
 		const char *type = json_string_value(json_object_get(inner, "model_type"));
 		found = found || f;
 		if (f)
-			fprintf(stderr, "deployc: `%s` is a `%s`, which `%s` of %s reads: save the language model by itself"
-			        " (docs/how-to-add-a-model.md)\n", key, type ? type : f->types.at[0], f->def->name, f->def->module->label);
+			complain("`%s` is a `%s`, which `%s` of %s reads: save the language model by itself"
+			        " (docs/how-to-add-a-model.md)", key, type ? type : f->types.at[0], f->def->name, f->def->module->label);
 	}
 	return found;
 }
@@ -83,11 +83,11 @@ static bool report_unknown(const struct import *m, const char *wanted)
 	for (int i = 0; i < m->families.n; i++)
 		for (int k = 0; k < m->families.at[i].types.n; k++)
 			text_add(&known, "%s%s", known.n ? ", " : "", m->families.at[i].types.at[k]);
-	fprintf(stderr, "deployc: %s: no family of the library%s has model_type `%s`; there are %s\n", m->source,
+	complain("%s: no family of the library%s has model_type `%s`; there are %s", m->source,
 	        m->options->sema->n_include ? ", or below -I," : "", wanted, known.at);
 	report_architecture(m);
 	if (!report_inner(m))
-		fprintf(stderr, "deployc: docs/how-to-add-a-model.md tells how to write one\n");
+		complain("docs/how-to-add-a-model.md tells how to write one");
 	return false;
 }
 
@@ -100,7 +100,7 @@ static bool is_only(const struct import *m, const struct family *chosen)
 		const struct family *f = &m->families.at[i];
 		if (f == chosen || !is_of(f, json_object_get(m->root, "model_type")))
 			continue;
-		fprintf(stderr, "deployc: %s: `%s` of %s %s `%s` of %s%s\n", m->source, chosen->def->name, chosen->def->module->label,
+		complain("%s: `%s` of %s %s `%s` of %s%s", m->source, chosen->def->name, chosen->def->module->label,
 		        f->def->module->is_std ? "is taken in place of" : "and", f->def->name, f->def->module->label,
 		        f->def->module->is_std ? "" : " both read it: leave one out");
 		if (!f->def->module->is_std)
@@ -115,7 +115,7 @@ bool find_family(struct import *m)
 	if (!collect_families(m))
 		return false;
 	if (!wanted) {
-		fprintf(stderr, "deployc: %s has no model_type: it says what family a checkpoint is of\n", m->source);
+		complain("%s has no model_type: it says what family a checkpoint is of", m->source);
 		return false;
 	}
 	const struct family *f = family_of(m, m->root);

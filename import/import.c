@@ -21,7 +21,7 @@ static bool is_quantised(struct arena *arena, const char *file)
 	const char *other = arena_printf(arena, "%.*shf_quant_config.json", slash ? (int)(slash + 1 - file) : 0, file);
 	if (access(other, F_OK))
 		return false;
-	fprintf(stderr, "deployc: %s says that the weights are quantised, which this version does not read: dequantise them first\n", other);
+	complain("%s says that the weights are quantised, which this version does not read: dequantise them first", other);
 	return true;
 }
 
@@ -76,7 +76,7 @@ struct imported import_checkpoint(struct arena *arena, struct names *names, stru
 	struct import m = {.arena = arena, .options = o, .source = file_of(arena, path), .sema = sema_new(arena, names, sink, o->sema)};
 	struct imported out = {.source = m.source};
 	m.name = name_of(arena, m.source);
-	m.root = json_read(arena, m.source);
+	m.root = json_read(arena, m.source, m.source == path);
 	if (m.root && !is_quantised(arena, m.source))
 		out.text = model_text(&m);
 	out.left = m.left.at;

@@ -239,8 +239,8 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 		sema_report(s, DIAG_E0007, item->span, "imports are nested more than %d deep", MOST_LOADING);
 		return NULL;
 	}
-	if (!file || !file_read(s->arena, file, &text)) {
-		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, strerror(errno));
+	if (!file || !file_read_regular(s->arena, file, LARGEST_MODULE, &text)) {
+		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, file_error());
 		return NULL;
 	}
 	return module_file(s, file, label_beside(s->arena, m->label, item->use.file), text, item->span);
