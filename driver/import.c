@@ -5,7 +5,7 @@
 static void print_left(const struct imported *m)
 {
 	for (int i = 0; i < m->n_left; i++)
-		fprintf(stderr, "deployc: %s: not expressed: %s\n", m->source, m->left[i]);
+		complain("%s: not expressed: %s", m->source, m->left[i]);
 }
 
 static int write_text(struct arena *arena, const struct options *o, const char *text)
@@ -23,7 +23,8 @@ int import_file(const struct options *o)
 	struct names names = {.arena = &arena};
 	struct sources sources = {.arena = &arena};
 	struct sink sink = {.arena = &arena, .sources = &sources};
-	struct imported m = import_checkpoint(&arena, &names, &sink, o->specs[0]);
+	const struct import_options how = {&o->sema, o->output};
+	struct imported m = import_checkpoint(&arena, &names, &sink, o->specs[0], &how);
 	(o->color ? diag_print_colored : diag_print)(&sink, stderr);
 	if (m.text)
 		print_left(&m);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "../support/escape.h"
 #include "../support/names.h"
 
 enum option_id {
@@ -37,7 +38,7 @@ static bool __attribute__((format(printf, 1, 2))) usage(const char *fmt, ...)
 	va_list args;
 	va_start(args, fmt);
 	fputs("deployc: ", stderr);
-	vfprintf(stderr, fmt, args);
+	vprint_escaped(stderr, fmt, args);
 	fputs("\nTry `deployc --help`.\n", stderr);
 	va_end(args);
 	return false;
@@ -62,7 +63,7 @@ void options_help(FILE *out)
 	      "  deployc check SPEC...         report every mistake, up to whether it fits\n"
 	      "  deployc plan SPEC             print mesh, stages, bytes of a rank, collectives\n"
 	      "  deployc fmt [FILE...]         bring files into canonical form; no file or `-`: standard input to output\n"
-	      "  deployc import DIR [-o FILE]  write the model of a checkpoint from its config.json\n"
+	      "  deployc import DIR [-o FILE] [-I FAMILIES]  write the model of a checkpoint from its config.json\n"
 	      "  deployc doc FILE...|std -o DIR    write a page of documentation for each module, from its `///` comments\n"
 	      "  deployc explain [CODE...]     say more about a code of a diagnostic, or list them\n\n", out);
 	for (int i = 0; i < OPTIONS; i++) {
