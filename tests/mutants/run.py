@@ -2,11 +2,12 @@
 """Mutants of the compiler and of the runtime: small changes of the C sources, all in one build, one of them chosen at run time by
 DEPLOYC_MUTANT. A mutant that all tests pass survives: tests miss what it breaks. docs/mutants.md explains those that may.
 
-    run.py [--count N] [--share N] [--all] [WORD ...]
+    run.py [--count N] [--share N] [--all] [--budget S] [--reuse] [WORD ...]
 
     --count N    mutants that are chosen, spread over the folders in proportion to their sites (default: COUNT)
     --share N    only the first N of them, those of CI
     --all        those of docs/mutants.md too: one that a test kills by now is reported
+    --budget S   a mutant is given up after commands that take S seconds of CPU without it: for a first look
     --reuse      what commands reach is taken from the last run with the same sources
     WORD         only mutants whose name contains a word; with --count 0, all sites that it names
 
@@ -234,10 +235,13 @@ def measure_all(units, tree, out, folder, n):
         sys.exit("\n".join(wrong))
 
 
-def try_mutant(site, units, tree, out, folder):
+def try_mutant(site, units, tree, out, folder, budget):
     """(the name of the unit that killed it or None, how, number of units that reach it)"""
     reaching = sorted((u for u in units if u.reached[site.id]), key=lambda u: u.cpu)
     for unit in reaching:
+        budget -= unit.cpu
+        if budget < 0:
+            break
         code, _, _ = run_command(unit.command, tree, out, folder, {"DEPLOYC_MUTANT": str(site.id)}, 20 + 10 * unit.seconds, int(6 + 4 * unit.cpu))
         if code != 0:
             return unit.name, "time" if code is None else f"exit {code}", len(reaching)
@@ -250,6 +254,7 @@ def main():
     parser.add_argument("--share", type=int, default=0)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--reuse", action="store_true")
+    parser.add_argument("--budget", type=float, default=float("inf"))
     parser.add_argument("--build", default=os.environ.get("BUILD", "build"))
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
@@ -280,7 +285,7 @@ def main():
         killed = failed = 0
         todo = [s for s in picked if options.all or s.name not in known]
         with open(build / "results.txt", "w") as results, concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            for site, (killer, how, reaching) in zip(todo, pool.map(lambda s: try_mutant(s, units, tree, out, folder), todo)):
+            for site, (killer, how, reaching) in zip(todo, pool.map(lambda s: try_mutant(s, units, tree, out, folder, options.budget), todo)):
                 state = f"killed by {killer} ({how})" if killer else "survives" if reaching else "is not reached"
                 results.write(f"{state}: {site.name}, line {site.line}\n")
                 results.flush()
