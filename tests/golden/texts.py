@@ -35,6 +35,8 @@ COMMANDS = {
     "unknown_deploy": ["check", SPEC, "--deploy=None"], "unknown_cpu": [SPEC, "--cpu=none", "-o", "/dev/null"], "after_dashes": ["check", "--", "-z"],
     "check_two": ["check", SPEC, "samples/own_op.deploy"], "several_deploys": ["plan", "samples/own_plan.deploy"],
     **{f"plan_{name}": ["plan", f"samples/{name}.deploy"] for name in ("tiny_mixtral", "mixtral_8x22b", "quickstart")},
+    **{f"form_{form.replace('-', '_')}": ["samples/tiny_mixtral.deploy", f"--emit={form}"] for form in ("ast", "dag", "dag-local", "dag-sched")},
+    "form_dag_latent": ["tests/golden/w0516_latent.deploy", "--emit=dag"],
     **{f"import_{path.parent.name}": ["import", str(path.parent.relative_to(ROOT))] for path in sorted((ROOT / "tests" / "fixtures").glob("*/config.json"))},
 }
 
