@@ -26,7 +26,7 @@ struct packing { int32_t n_tile, k_pair; };
 /* ---- rows: pointwise chains and reductions over the innermost axis (norms, softmax, casts, copies) ---------------- */
 enum { ROWS_MAX_DIMS = 9, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };
 enum rows_op {
-	ROWS_LOAD,      /* operand `a`, converted to f32 (an i32 operand is copied bit by bit) */
+	ROWS_LOAD,      /* operand `a`, converted to f32. Integers are moved unchanged by kernels that call them f32 */
 	ROWS_CONST,     /* number */
 	ROWS_IOTA,      /* index along the innermost axis, f32 */
 	ROWS_ADD, ROWS_SUB, ROWS_MUL, ROWS_DIV, ROWS_MIN, ROWS_MAX, ROWS_CLAMP /* a between b and c */,

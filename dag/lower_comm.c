@@ -176,6 +176,10 @@ void lower_collective(struct lower *w, int local)
 								    [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
 	const struct local_value *v = &w->ph->values.at[local];
 	int arg = v->args[0];
+	if (lower_source(w, local)->type == TYPE_ROUTING) {     /* its weights would have to move too */
+		lower_unsupported(w, lower_source(w, local)->span, "a routing whose reader wants it in another layout (%s)", v->cause);
+		return;
+	}
 	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local, NULL).address;
 	if (w->phys[arg].cache) {
 		lower_move_cache(w, local);

@@ -175,6 +175,10 @@ static void lower_carry(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys *carry = &w->carry[carry_index(w, local)];
+	if (lower_source(w, local)->type == TYPE_ROUTING) {
+		lower_unsupported(w, lower_source(w, local)->span, "a routing that the loop carries");
+		return;
+	}
 	if (carry->state == PHYS_NONE) { /* the value before the loop is copied once; the layers then write in place */
 		*carry = *lower_ready(w, v->args[0], NULL);
 		carry->buffer = lower_buffer(w, lower_rows_max(w, carry) * carry->row_stride * dtype_bytes(carry->dtype));

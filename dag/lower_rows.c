@@ -149,7 +149,8 @@ static int build_op(struct chain *c, int local)
 		node = add_node(c, ROWS_SUM, add_node(c, ROWS_MUL, args[0], args[1], 0, 0, DTYPE_F32), 0, 0, 0, DTYPE_F32);
 	else if (s->op != OP_CAST)
 		node = add_node(c, rows_op_of(s->op), args[0], args[1], args[2], 0, DTYPE_F32);
-	if (v->dtype != DTYPE_F32 && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
+	bool rounds = v->dtype != DTYPE_F32 && v->dtype != DTYPE_I32;
+	if (rounds && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
 	return node;
 }
 
@@ -244,6 +245,15 @@ static void set_groups(struct chain *c)
 	}
 }
 
+/* A result that is an integer is an operand in another order of its axes, since only `cast` computes with integers. f32 is not exact for
+ * all integers, so its bits are moved: no operation on the way looks at them. */
+static void move_integers(struct kernel_rows *k)
+{
+	if (k->output[0].dtype != DTYPE_I32) return;
+	k->output[0].dtype = DTYPE_F32;
+	for (int i = 0; i < k->n_inputs; i++) k->input[i].dtype = DTYPE_F32;
+}
+
 static void set_space(struct chain *c)
 {
 	struct kernel_rows *k = c->k;
@@ -258,6 +268,7 @@ static void set_space(struct chain *c)
 	set_operand(&k->output[0], &c->shape, &c->shape, dims, n);
 	set_groups(c);
 	merge_dims(k, c->reduced >= 0);
+	move_integers(k);
 }
 
 static struct argument leaf_argument(struct lower *w, int local, int user)
@@ -347,6 +358,7 @@ static void copy(struct lower *w, int local, const struct phys *to)
 	set_operand(&k.rows.input[0], have, have, to->dim, to->n_dims);
 	set_operand(&k.rows.output[0], to, have, to->dim, to->n_dims);
 	merge_dims(&k.rows, false);
+	move_integers(&k.rows);
 	struct argument args[3] = { arg_phys(have), arg_phys(to),
 				    arg_number(to->moe >= 0 ? number_const(w->moes.at[to->moe].rows) : to->rows) };
 	lower_launch(w, local, to->moe, &k, args, 3, "copy");
