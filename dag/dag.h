@@ -115,4 +115,5 @@ void local_print(const struct local *l, FILE *out);
 void schedule_print(const struct schedule *s, FILE *out);
 const char *local_check(const struct local *l, struct arena *arena);
 const char *schedule_check(const struct schedule *s, struct arena *arena);
+const char *space_name(enum dr_space space);
 #endif

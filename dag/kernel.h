@@ -155,4 +155,6 @@ struct kernel {
 };
 const char *kernel_family_name(enum kernel_family f);
 int kernel_args(const struct kernel *k);                /* how many arguments it takes */
+bool kernel_writes(const struct kernel *k, int arg);    /* does it write through the argument? */
+int64_t kernel_reads(const struct kernel *k, int arg);  /* bytes that it reads from the address on, 0: as many as there are rows */
 #endif

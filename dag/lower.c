@@ -64,6 +64,7 @@ struct argument arg_buffer(int buffer)
 }
 struct argument arg_phys(const struct phys *p)
 {
+	if (p->buffer < 0 && p->address.space == DR_SPACES) internal_error("a param is read that nobody has placed");
 	struct argument a =
 		p->buffer >= 0 ? arg_buffer(p->buffer) : (struct argument){ .is_address = true, .address = p->address };
 	a.number = p->offset;

@@ -112,7 +112,7 @@ void lower_append(struct lower *w, int local)
 	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
 	else if (use.mixed) lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
 	if (w->failed) return;
-	const struct phys *x = lower_ready(w, v->args[0], use.order);
+	const struct phys *x = lower_ready(w, v->args[0], local, use.order);
 	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;
 	k.append.heads = phys_row_elements(x) / k.append.f;
@@ -239,7 +239,7 @@ static struct argument sinks(struct lower *w, struct kernel_attend *a, int sink,
 	a->has_sinks = true;
 	a->sink_head = a->group, a->sink_group = 1;
 	a->sink = w->phys[sink].dtype;
-	return lower_is_param(w, sink) ? lower_plain(w, sink, user, order) : arg_phys(lower_ready(w, sink, order));
+	return arg_phys(lower_ready(w, sink, user, order));
 }
 
 void lower_attend(struct lower *w, int local)
@@ -252,9 +252,9 @@ void lower_attend(struct lower *w, int local)
 	for (int i = 0; i < s->attend.n_r; i++) order[n++] = s->attend.r[i];
 	order[n++] = s->attend.dot;
 	const struct local_value *x = &w->ph->values.at[v->args[0]];
-	const struct phys q = *lower_ready(w, v->args[0], order);
+	const struct phys q = *lower_ready(w, v->args[0], local, order);
 	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]],
-			  *pos = lower_ready(w, v->args[3], NULL);
+			  *pos = lower_ready(w, v->args[3], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ATTEND);
 	struct kernel_attend *a = &k.attend;
 	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);

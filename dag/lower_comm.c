@@ -93,7 +93,7 @@ static void slice_of_each(struct lower *w, int local, const struct phys *x, stru
 static void lower_slice(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	struct phys p = *lower_ready(w, v->args[0], NULL);
+	struct phys p = *lower_ready(w, v->args[0], local, NULL);
 	if (p.offset.kind != NUMBER_CONST) p = *lower_copied(w, v->args[0]);    /* an address has one part that depends on the rank */
 	const struct phys x = p;
 	const struct program *g = w->l->program;
@@ -137,7 +137,7 @@ static bool is_row_axis(const struct lower *w, int axis)
 static void lower_all_to_all(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	const struct phys x = *lower_ready(w, v->args[0], NULL);
+	const struct phys x = *lower_ready(w, v->args[0], local, NULL);
 	struct phys y = x, part = x;
 	struct cut from, into;
 	reshape(w, &y, local);
@@ -180,7 +180,6 @@ void lower_collective(struct lower *w, int local)
 		lower_unsupported(w, lower_source(w, local)->span, "a routing whose reader wants it in another layout (%s)", v->cause);
 		return;
 	}
-	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local, NULL).address;
 	if (w->phys[arg].cache) {
 		lower_move_cache(w, local);
 		return;
@@ -193,7 +192,7 @@ void lower_collective(struct lower *w, int local)
 		lower_all_to_all(w, local);
 		return;
 	}
-	struct phys x = *lower_ready(w, arg, NULL), y = x;
+	struct phys x = *lower_ready(w, arg, local, NULL), y = x;
 	struct cut cut = { number_const(1), number_times(x.rows, x.row_stride) };
 	if (!phys_contiguous(&x)) internal_error("a collective on a value with gaps");
 	reshape(w, &y, local);

@@ -15,7 +15,7 @@ void lower_route(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	int bias = v->n_args > 1 ? v->args[1] : -1;
-	const struct phys score = *lower_ready(w, v->args[0], NULL);
+	const struct phys score = *lower_ready(w, v->args[0], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ROUTE);
 	k.route.experts = phys_row_elements(&score);
 	k.route.top = s->route.top;
@@ -23,8 +23,10 @@ void lower_route(struct lower *w, int local)
 	k.route.factor = s->route.factor;
 	k.route.biased = bias >= 0;
 	k.route.groups = s->route.groups, k.route.top_groups = s->route.top_groups;
-	if (bias >= 0 && w->ph->values.at[bias].dtype != DTYPE_F32)
-		lower_unsupported(w, s->span, "a routing bias of another format than f32");
+	if (score.n_dims != 1 || score.rows.kind != NUMBER_TOKENS) {
+		lower_unsupported(w, s->span, "a routing of anything but the tokens of a step");
+		return;
+	}
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
 	out.dim[out.n_dims++] = (struct dim){ -3, s->route.top };
@@ -34,7 +36,7 @@ void lower_route(struct lower *w, int local)
 	struct argument args[6] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[local]), arg_phys(to),
 				    arg_buffer(to->weight), arg_number(out.rows) };
 	if (bias >= 0)
-		args[5] = lower_is_param(w, bias) ? lower_plain(w, bias, local, NULL) : arg_phys(lower_ready(w, bias, NULL));
+		args[5] = arg_phys(lower_in_f32(w, bias, local));
 	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
 }
 
@@ -141,7 +143,7 @@ void lower_dispatch(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct phys x = *lower_ready(w, v->args[0], NULL), index = *lower_ready(w, v->args[1], NULL);
+	const struct phys x = *lower_ready(w, v->args[0], local, NULL), index = *lower_ready(w, v->args[1], local, NULL);
 	const struct value *r = &w->l->program->values.at[w->ph->values.at[v->args[1]].source];
 	struct moe m = { .experts = w->l->program->axes.at[s->axes[0]].extent,
 			 .dests = atoms_size(w->l, &v->exchange),
@@ -221,7 +223,7 @@ void lower_combine(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct phys y = *lower_ready(w, v->args[0], NULL), index = *lower_ready(w, v->args[1], NULL);
+	const struct phys y = *lower_ready(w, v->args[0], local, NULL), index = *lower_ready(w, v->args[1], local, NULL);
 	int moe = y.moe;
 	if (moe < 0 || moe != w->moes.n - 1) {
 		lower_unsupported(w, s->span, "combine of rows that were not dispatched just before");
