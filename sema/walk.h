@@ -114,6 +114,12 @@ bool walk_is_float(struct walk *w, struct val v);
 /* Applies a pointwise operator; scalars among the operands become constants. */
 struct val walk_pointwise(struct env *e, enum op op, const char *what, struct val *args, int n, const struct node *at);
 
+/* ---- walk_ragged.c: ragged axes and their owners ---- */
+/* Whether the value, whose operands and axes are set, has the owner of each of its ragged axes, and slots of one routing; false after E0415. */
+bool walk_ragged(struct walk *w, const struct value *v);
+bool walk_slots(struct walk *w, const struct value *route);                     /* are the slots that a `route` names those of its experts? */
+int  walk_routing(struct walk *w, const struct value *v);                       /* what value.routing is to be */
+
 /* ---- walk_word.c: the words of a body (cast, sum, exp, size ...) ---- */
 /* Evaluates f(args) for a word of the language; false: no such word, or scalar evaluation knows it. */
 bool walk_is_word(const char *f);
