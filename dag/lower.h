@@ -30,7 +30,7 @@ struct buffer { int64_t bytes; int first, last; bool fixed; int64_t offset; };
 /* One exchange of tokens with experts: from dispatch to combine. */
 struct moe {
 	int64_t experts, local, dests, top, capacity, rows;     /* rows = dests * capacity */
-	bool    one_round;
+	bool    one_round, combined;    /* combined: what was sent has come back */
 	int     group;                  /* of the exchange */
 	struct argument map;
 	int     dispatch;               /* local value */

@@ -109,6 +109,7 @@ void lower_append(struct lower *w, int local)
 	const struct state *state = &w->l->program->states.at[s->state];
 	struct usage use = usage_of(w, v->source);
 	if (!dtype_is_loaded(state->dtype)) lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
+	else if (!state->in_loop) lower_unsupported(w, state->span, "a state outside of `repeat`");
 	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
 	else if (use.mixed) lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
 	if (w->failed) return;
@@ -210,6 +211,11 @@ static bool attend_supported(struct lower *w, const struct local_value *v, const
 		lower_unsupported(w, s->span, "an attention whose keys or values are not a state");
 	else if (w->phys[v->args[1]].dtype != w->phys[v->args[2]].dtype)
 		lower_unsupported(w, s->span, "an attention over keys and values of two formats");
+	else if (!s->attend.causal) {
+		lower_unsupported(w, s->span, "an attention that looks ahead (`causal = false`)");
+		struct diag *d = w->sink->diags.at[w->sink->diags.n - 1];
+		diag_note(w->sink, d, "a prompt enters in chunks, and a position would see those that have entered: `chunk` would change the result");
+	}
 	return !w->failed;
 }
 

@@ -145,6 +145,10 @@ void lower_dispatch(struct lower *w, int local)
 	const struct value *s = lower_source(w, local);
 	const struct phys x = *lower_ready(w, v->args[0], local, NULL), index = *lower_ready(w, v->args[1], local, NULL);
 	const struct value *r = &w->l->program->values.at[w->ph->values.at[v->args[1]].source];
+	if (w->moes.n && !w->moes.at[w->moes.n - 1].combined) {
+		lower_unsupported(w, s->span, "a `dispatch` before the rows of another are combined");
+		return;
+	}
 	struct moe m = { .experts = w->l->program->axes.at[s->axes[0]].extent,
 			 .dests = atoms_size(w->l, &v->exchange),
 			 .top = r->route.top,
@@ -229,6 +233,11 @@ void lower_combine(struct lower *w, int local)
 		lower_unsupported(w, s->span, "combine of rows that were not dispatched just before");
 		return;
 	}
+	if (w->moes.at[moe].combined) {
+		lower_unsupported(w, s->span, "a second `combine` of what was dispatched once");
+		return;
+	}
+	w->moes.at[moe].combined = true;
 	const struct moe m = w->moes.at[moe];
 	int rows = m.dests > 1 ? send_back(w, local, moe, &y) : -1;
 	struct kernel k = kernel_of(KERNEL_COMBINE);

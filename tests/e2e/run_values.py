@@ -270,6 +270,53 @@ def biased(w, ids):
     return x
 
 
+ROUTED = """  axis expert = 4; axis choice like expert; axis slot = ragged(expert)
+  repeat layers as layer from "layers.{layer}" {
+    param router : [d_model, choice] from "r"
+    param s      : [expert, d_model] from "s"
+    let r = route(softmax(x @[d_model] router, over = choice), over = choice, to = expert, slot = slot, top = 2)
+%s
+  }"""
+EXPERT_WEIGHTS = {"layers.{layer}.r": (D, 4), "layers.{layer}.s": (4, D)}
+EXPERT_PLANS = [(2, "mesh ep = 2; expert -> ep"), (4, "mesh dp = 2; mesh ep = 2; batch -> dp; expert -> dp * ep"), (2, "mesh tp = 2; expert -> tp; at residual { seq -> tp }")]
+
+
+def experts(w, layer, x, scored):
+    """Each row of x through the two experts that `scored` prefers, each of which multiplies by its row of s."""
+    score, out = softmax(scored @ w[f"layers.{layer}.r"]), np.zeros_like(x)
+    for t, row in enumerate(score):
+        best = np.argsort(-row, kind="stable")[:2]
+        out[t] = sum(row[e] / row[best].sum() * x[t] * w[f"layers.{layer}.s"][e] for e in best)
+    return out
+
+
+@case("two exchanges of one routing, one after the other", "  let x = embed(w_embed, ids)", EXPERT_WEIGHTS, EXPERT_PLANS,
+      loop=ROUTED % """    let y = combine(dispatch(x, r) * s, r)
+    x = y + combine(dispatch(y, r) * s, r)""")
+def twice(w, ids):
+    x = w["embed"][ids]
+    for layer in range(LAYERS):
+        y = experts(w, layer, x, x)
+        x = y + experts(w, layer, y, x)
+    return x
+
+
+@case("two routings", "  let x = embed(w_embed, ids)", EXPERT_WEIGHTS, EXPERT_PLANS, loop=ROUTED % """    let y = combine(dispatch(x, r) * s, r)
+    let q = route(softmax(y @[d_model] router, over = choice), over = choice, to = expert, slot = slot, top = 2)
+    x = y + combine(dispatch(x * 2, q) * s, q)""")
+def two_routings(w, ids):
+    x = w["embed"][ids]
+    for layer in range(LAYERS):
+        y = experts(w, layer, x, x)
+        x = y + experts(w, layer, 2 * x, y)
+    return x
+
+
+@case("no loop", "  let x = embed(w_embed, ids)", {}, SPLIT, loop="")
+def no_loop(w, ids):
+    return w["embed"][ids]
+
+
 def run_case(folder, text, c):
     launcher, weights = compile_spec(text, folder, "values"), c.weights()
     write_safetensors(folder / "model.safetensors", weights)
