@@ -45,6 +45,7 @@ struct instr {
 	int collective; struct argument src, dst; struct number outer, block, joined;  /* COLLECTIVE; addresses; blocks in elements;
 	                                                                            joined: of an all-to-all's result */
 	int group, dests, local; struct argument start; int64_t capacity;       /* ROUNDS_BEGIN. group -1: always one round */
+	const struct group *tokens;                     /* ROUNDS_BEGIN: ranks that have other tokens */
 };
 struct instrs { struct instr *at; int n, cap; };
 /* A step's parts in their order: every stage, first stage, one for each body of the loop, last stage. It runs the first;

@@ -206,6 +206,23 @@ static int send_back(struct lower *w, int local, int moe, const struct phys *y)
 	return back;
 }
 
+/* The atoms that cut the tokens that a dispatch is given. */
+static const struct group *cut_tokens(struct lower *w, int dispatch)
+{
+	const struct program *p = w->l->program;
+	const struct local_value *x = &w->ph->values.at[w->ph->values.at[dispatch].args[0]];
+	const int axes[2] = { p->batch, p->seq };
+	struct atoms all = { .n = 0 };
+	struct group *out = arena_new(w->arena, struct group);
+	for (int i = 0; i < 2; i++) {
+		const struct atoms *a = layout_of(x, axes[i]);
+		for (int k = 0; a && k < a->n; k++) atoms_add(&all, a->at[k]);
+	}
+	*out = (struct group){ .n = all.n, .size = atoms_size(w->l, &all) };
+	memcpy(out->atom, all.at, sizeof out->atom);
+	return out;
+}
+
 /* Writes the loop over the rounds into the step: what was collected since dispatch runs in it. */
 static void close_rounds(struct lower *w, int local, int moe)
 {
@@ -216,7 +233,8 @@ static void close_rounds(struct lower *w, int local, int moe)
 			       .dests = (int)m->dests,
 			       .local = (int)m->local,
 			       .start = arg_buffer(m->start),
-			       .capacity = m->capacity };
+			       .capacity = m->capacity,
+			       .tokens = cut_tokens(w, m->dispatch) };
 	struct instr end = { .kind = INSTR_ROUNDS_END };
 	lower_emit(w, local, -1, begin, "rounds");
 	for (int i = 0; i < m->body.n; i++) vec_push(w->arena, lower_part(w, local), m->body.at[i]);

@@ -1,5 +1,7 @@
 /* Is the schedule sound? Every address lies where something was placed for it: params, tables and a step's inputs by their ranges, in the
- * part of the step that has them. Shares nothing with lowering but the descriptions. */
+ * part of the step that has them. No rank waits in a collective that another of its group never enters: all ranks run one list, which
+ * branches on the stage and on the number of rounds alone, and neither differs within a group. Shares nothing with lowering but the
+ * descriptions. */
 #include "dag.h"
 
 /* The place of an instruction: which phase, which part of the step. body: of the loop, or -1. */
@@ -124,16 +126,43 @@ static int64_t moved(const struct schedule *s, const struct instr *i)
 	return known ? i->outer.value * i->block.value * dtype_bytes(s->collectives.at[i->collective].dtype) : 0;
 }
 
-static const char *check_instr(const struct at *at, const struct instr *i)
+static bool group_has(const struct group *g, int atom)
 {
+	for (int i = 0; i < g->n; i++)
+		if (g->atom[i] == atom) return true;
+	return false;
+}
+
+/* Do all ranks of the group enter a collective here? `rounds`: the loop around it, or NULL. */
+static const char *check_group(const struct at *at, int group, const struct instr *rounds)
+{
+	const struct schedule *s = at->s;
+	if (group < 0 || group >= s->groups.n) return wrong(at, "a group that does not exist");
+	for (int i = 0; i < s->groups.at[group].n; i++) {
+		int atom = s->groups.at[group].atom[i];
+		if (s->stages.n > 1 && group_has(&s->groups.at[s->stage_group], atom))
+			return wrong(at, "a collective over %s, which ranks of one stage only enter", s->atoms.at[atom].name);
+		if (rounds && rounds->group >= 0 && !group_has(&s->groups.at[rounds->group], atom) && group_has(rounds->tokens, atom))
+			return wrong(at, "a collective over %s, whose ranks count other rounds", s->atoms.at[atom].name);
+	}
+	return NULL;
+}
+
+static const char *check_instr(const struct at *at, const struct instr *i, const struct instr *rounds)
+{
+	const struct schedule *s = at->s;
 	const char *bad = NULL;
 	switch (i->kind) {
 	case INSTR_LAUNCH: return check_launch(at, i);
-	case INSTR_ROUNDS_BEGIN: return check_address(at, &i->start, (int64_t)(i->dests * i->local + 1) * 4, false);
-	case INSTR_ROUNDS_END: return NULL;
+	case INSTR_ROUNDS_BEGIN:
+		if (rounds) return wrong(at, "rounds in rounds");
+		bad = i->group < 0 ? NULL : check_group(at, i->group, NULL);
+		return bad ? bad : check_address(at, &i->start, (int64_t)(i->dests * i->local + 1) * 4, false);
+	case INSTR_ROUNDS_END: return rounds ? NULL : wrong(at, "the end of rounds that have no begin");
 	case INSTR_COLLECTIVE:
-		bad = check_address(at, &i->src, moved(at->s, i), false);
-		return bad ? bad : check_address(at, &i->dst, moved(at->s, i), true);
+		bad = check_group(at, s->collectives.at[i->collective].group, rounds);
+		if (!bad) bad = check_address(at, &i->src, moved(s, i), false);
+		return bad ? bad : check_address(at, &i->dst, moved(s, i), true);
 	}
 	return wrong(at, "an instruction of no kind");
 }
@@ -169,11 +198,14 @@ static const char *check_part(const struct schedule *s, int phase, int part, str
 	struct at at = { .s = s, .arena = arena, .body = body ? part - WHERE_LAYER : -1,
 	                 .where = last ? WHERE_LAST_STAGE : body ? WHERE_LAYER : (enum where)part };
 	const char *bad = NULL;
+	const struct instr *rounds = NULL;
 	for (int i = 0; i < step->part[part].n && !bad; i++) {
-		at.op = s->op_names.at[step->part[part].at[i].op];
-		bad = check_instr(&at, &step->part[part].at[i]);
+		const struct instr *in = &step->part[part].at[i];
+		at.op = s->op_names.at[in->op];
+		bad = check_instr(&at, in, rounds);
+		if (in->kind == INSTR_ROUNDS_BEGIN || in->kind == INSTR_ROUNDS_END) rounds = in->kind == INSTR_ROUNDS_BEGIN ? in : NULL;
 	}
-	return bad;
+	return bad || !rounds ? bad : wrong(&at, "rounds without an end");
 }
 
 const char *schedule_check(const struct schedule *s, struct arena *arena)
