@@ -347,7 +347,9 @@ static void source_field(struct walk *w, const struct node *item, struct scaled_
 	if (item->set.path.n > 1 || field == SOURCES) {
 		struct diag *d = walk_report(w, DIAG_E0201, item->set.path.span, "weights with scales have no field `%s`", name.name);
 		const char *near = nearest_name(name.name, source_names, SOURCES);
-		if (!diag_suggest(w->s->sink, d, name.span, item->set.path.n > 1 ? NULL : near))
+		if (near && item->set.path.n == 1)
+			diag_help(w->s->sink, d, "did you mean `%s`?", near);
+		else
 			diag_help(w->s->sink, d, "their fields are `data`, `scale` and `block`");
 		out->misnamed = true;
 		return;
@@ -411,7 +413,7 @@ static const struct node *quantised_source(struct walk *w, const struct node *fr
 		else
 			walk_report(w, DIAG_E0004, item->span, "weights with scales have fields, `name = value`");
 	}
-	bool whole = source_name(w, &source, SOURCE_DATA, from) && source_name(w, &source, SOURCE_SCALE, from);
+	bool whole = source_name(w, &source, SOURCE_DATA, from) && (!source.value[SOURCE_SCALE] || source_name(w, &source, SOURCE_SCALE, from));
 	if (source.value[SOURCE_BLOCK])
 		source_block(w, source.value[SOURCE_BLOCK], out);
 	if (!w->failed)
