@@ -13,7 +13,7 @@ struct local;           /* local.h: one rank's program, with layouts, for each p
 
 /* ---- the mesh, refined: product rules may cut a mesh axis into pieces (tp.0, tp.1) -------------------------------- */
 struct atom { const char *name; int mesh_axis; int64_t size, stride; };
-enum { MAX_GROUP_ATOMS = 16 };
+enum { MAX_GROUP_ATOMS = 32 };          /* each halves the ranks at least, of which there are less than 2^31 */
 struct group { int atom[MAX_GROUP_ATOMS], n; int64_t size; };          /* major to minor */
 
 /* ---- schedule: what a launcher does, byte by byte ------------------------------------------------------------------ */

@@ -16,6 +16,7 @@ int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int grou
 	const struct group *g = &w->s->groups.at[group];
 	struct atoms atoms = { .n = g->n };
 	memcpy(atoms.at, g->atom, sizeof atoms.at);
+	if (dtype == DTYPE_F64) lower_unsupported(w, lower_source(w, local)->span, "a value of f64 that ranks exchange (%s)", what);
 	struct collective c = { .kind = kind,
 				.group = group,
 				.dtype = dtype,
@@ -199,7 +200,8 @@ void lower_collective(struct lower *w, int local)
 	phys_make_contiguous(&y);
 	int axis = v->op == LOCAL_REDUCE_SCATTER ? v->to : v->from;
 	if (v->op != LOCAL_ALL_REDUCE && !cut_along(w, v->op == LOCAL_ALL_GATHER ? &x : &y, axis, &cut))
-		internal_error("a collective along an axis that is not there");
+		lower_unsupported(w, lower_source(w, local)->span, "a collective along axis `%s` here (%s)", w->l->program->axes.at[axis].name, v->cause);
+	if (w->failed) return;
 	if (v->op == LOCAL_ALL_REDUCE && reuse_in_place(w, local, arg)) w->phys[local] = x;
 	else y = *lower_define(w, local, y);
 	int group = lower_group(w, &v->atoms);

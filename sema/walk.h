@@ -80,6 +80,8 @@ int  env_axis(struct env *e, const char *name);                         /* -1: n
 int  env_need_axis(struct env *e, struct ident name);                   /* -1 after E0401 */
 /* Something around did not parse: a name that is missing may stand in it, so it is not reported. */
 bool env_partial(struct env *e);
+/* A format is computed with as it is from 16 bits on; smaller ones only store. */
+bool walk_computes(enum dtype t);
 const char *axis_item_name(const struct node *item);                    /* of an N_AX or N_AX_REST */
 /* What a type of a program means here. `by_default`: the field that gives the format of a type that names none. */
 bool walk_tensor_type(struct env *e, const struct node *t, const char *by_default, struct tensor_type *out);
