@@ -9,6 +9,7 @@
 #ifndef DEPLOYC_KERNEL_H
 #define DEPLOYC_KERNEL_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "../support/dtype.h"
 
@@ -153,6 +154,10 @@ struct kernel {
 		struct kernel_sort sort; struct kernel_gather gather; struct kernel_combine combine; struct kernel_sample sample;
 	};
 };
+/* Where a family's description has its fields: `n` of `size` bytes, `stride` apart, the first at `offset`. The list ends with size 0. */
+struct kernel_field { size_t offset, size, n, stride; };
+const struct kernel_field *kernel_fields(enum kernel_family f);
+bool kernel_equal(const struct kernel *a, const struct kernel *b);      /* the same family and fields, whatever the names */
 const char *kernel_family_name(enum kernel_family f);
 int kernel_args(const struct kernel *k);                /* how many arguments it takes */
 bool kernel_writes(const struct kernel *k, int arg);    /* does it write through the argument? */

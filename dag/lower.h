@@ -56,7 +56,7 @@ struct lower {
 bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 /* lower.c */
 bool axis_among(const int *axes, int n, int axis);
-struct kernel kernel_of(enum kernel_family family);                     /* all zeros, padding too: descriptions are compared by bytes */
+struct kernel kernel_of(enum kernel_family family);                     /* all zeros */
 bool lower_is_param(const struct lower *w, int local);
 int  lower_moved_param(const struct lower *w, int local);               /* the param that a collective or a slice of it made, or -1 */
 /* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
