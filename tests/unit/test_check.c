@@ -151,8 +151,8 @@ static void break_argument(struct argument *a, int i)
 {
 	if (!a->is_address)
 		return;
-	SCHEDULE(a->address.offset, -1, "an address -1");
-	SCHEDULE(a->address.offset, 1ll << 40, "an address");
+	SCHEDULE(a->address.offset, -1, "which has");
+	SCHEDULE(a->address.offset, 1ll << 40, "which has");
 }
 
 static void schedules(void **state)
