@@ -151,7 +151,7 @@ static void break_argument(struct argument *a, int i)
 {
 	if (!a->is_address)
 		return;
-	SCHEDULE(a->address.offset, -1, "which has");
+	SCHEDULE(a->address.offset, -(1ll << 40), "which has");
 	SCHEDULE(a->address.offset, 1ll << 40, "which has");
 }
 
@@ -164,6 +164,12 @@ static void schedules(void **state)
 				struct instr *in = &schedule->step[phase].part[part].at[i];
 				if (in->kind == INSTR_LAUNCH)
 					SCHEDULE(in->n_args, in->n_args - 1, "arguments");
+				if (in->kind == INSTR_ROUNDS_BEGIN)
+					SCHEDULE(in->kind, INSTR_ROUNDS_END, "rounds that have no begin");
+				if (in->kind == INSTR_COLLECTIVE) {
+					SCHEDULE(schedule->collectives.at[in->collective].group, schedule->groups.n, "a group that does not exist");
+					SCHEDULE(schedule->collectives.at[in->collective].group, schedule->stage_group, "ranks of one stage only");
+				}
 				for (int k = 0; k < in->n_args; k++)
 					break_argument(&in->args[k], i);
 				if (in->kind == INSTR_COLLECTIVE) {
@@ -171,6 +177,9 @@ static void schedules(void **state)
 					break_argument(&in->dst, i);
 				}
 			}
+	for (int i = 1; i < schedule->params.n; i++)
+		if (schedule->params.at[i].space == schedule->params.at[i - 1].space)
+			SCHEDULE(schedule->params.at[i].offset, schedule->params.at[i - 1].offset, "overlap");
 	for (int i = 0; i < schedule->params.n; i++)
 		for (int k = 0; k < schedule->params.at[i].n_axes; k++)
 			SCHEDULE(schedule->params.at[i].axes[k].local, schedule->params.at[i].axes[k].local + 1, "is not conserved");
