@@ -74,7 +74,7 @@ def check_forms(path):
     lines = deployc(*command, "--error-format=gcc", path.name).stderr
     got = [(m[4], m[6], m[1], m[2], m[3]) for m in GCC.finditer(lines)]
     assert got == [(s, c, f, l, k) for s, c, _, f, l, k in want], f"gcc has {got}"
-    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, l, k) for s, c, _, _, l, k in want]])
+    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, f, l, k) for s, c, _, f, l, k in want]])
 
 
 def check_sarif(done, want):
@@ -88,13 +88,14 @@ def check_sarif(done, want):
             assert rules[result["ruleIndex"]]["id"] == result["ruleId"], "a rule's index names another rule"
             region = result["locations"][0]["physicalLocation"]["region"]
             if "suppressions" not in result:
-                got.append((result["ruleId"], result["level"], str(region["startLine"]), str(region["startColumn"])))
+                uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+                got.append((result["ruleId"], result["level"], uri, str(region["startLine"]), str(region["startColumn"])))
         assert got == expected, f"SARIF has {got}, text {expected}"
 
 
 def check_several():
     names = ["e0503_experts_16_ways.deploy", "good/tiny.deploy", "e0301_needs_unit.deploy"]
-    want = [[(c, s, l, k) for s, c, _, _, l, k in reports(deployc("check", name).stderr)] for name in names]
+    want = [[(c, s, f, l, k) for s, c, _, f, l, k in reports(deployc("check", name).stderr)] for name in names]
     check_sarif(deployc("check", "--error-format=sarif", *names), want)
 
 
