@@ -74,7 +74,12 @@ def check_forms(path):
     lines = deployc(*command, "--error-format=gcc", path.name).stderr
     got = [(m[4], m[6], m[1], m[2], m[3]) for m in GCC.finditer(lines)]
     assert got == [(s, c, f, l, k) for s, c, _, f, l, k in want], f"gcc has {got}"
-    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, f, l, k) for s, c, _, f, l, k in want]])
+    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, uri_of(f), l, k) for s, c, _, f, l, k in want]])
+
+
+def uri_of(file):
+    """Of a file as the text form names it."""
+    return file.replace(".", "/") + ".deploy" if file.startswith("std.") else (GOLDEN / file).resolve().as_uri()
 
 
 def check_sarif(done, want):
@@ -95,7 +100,7 @@ def check_sarif(done, want):
 
 def check_several():
     names = ["e0503_experts_16_ways.deploy", "good/tiny.deploy", "e0301_needs_unit.deploy"]
-    want = [[(c, s, f, l, k) for s, c, _, f, l, k in reports(deployc("check", name).stderr)] for name in names]
+    want = [[(c, s, uri_of(f), l, k) for s, c, _, f, l, k in reports(deployc("check", name).stderr)] for name in names]
     check_sarif(deployc("check", "--error-format=sarif", *names), want)
 
 
