@@ -137,6 +137,16 @@ def check_alignment():
             assert marks.count("^") == 2
 
 
+def check_name():
+    """A file whose name is not UTF-8."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.fsencode(folder) + b"/od\xffd.deploy"
+        with open(path, "wb") as file:
+            file.write(b"deploy\n")
+        done = subprocess.run([DEPLOYC, "check", "--error-format=json", b"od\xffd.deploy"], cwd=folder, capture_output=True, timeout=60)
+        assert json.loads(done.stderr.splitlines()[0])["file"] == "od?d.deploy", done.stderr
+
+
 def codes_of_table():
     return re.findall(r"^X\(([EW]\d{4}), ", (ROOT / "support" / "diag.def").read_text(), re.M)
 
@@ -191,7 +201,7 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_table, check_explain, check_page,
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]

@@ -178,7 +178,7 @@ def commands(out, slow):
                                                            "sys.exit(run.failed > 0)"))
     listed = json.loads((HERE / "commands.json").read_text())
     for words in listed["quick"] + (listed["slow"] if slow else []):
-        yield " ".join(words), python(*words) if words[0].endswith(".py") else [w.format(out=out, python=PYTHON) for w in words]
+        yield " ".join(words), python(*words) if words[0].endswith(".py") else [w.replace("{out}", str(out)).replace("{python}", PYTHON) for w in words]
 
 
 def limits(cpu):
