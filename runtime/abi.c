@@ -6,6 +6,7 @@ static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
 static void note_op(struct rank *r, int32_t op)
 {
 	struct rank_status *s = &r->reporter.board->rank[r->index];
+	atomic_fetch_add_explicit(&s->operations, 1, memory_order_relaxed);
 	atomic_store_explicit(&s->op, op, memory_order_relaxed);
 	atomic_store_explicit(&s->layer, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer, memory_order_relaxed);
 }

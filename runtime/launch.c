@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "runtime.h"
+#include "watch.h"
 
 struct family {
 	struct job *job;
@@ -154,7 +155,7 @@ static void format_place(const struct job *job, const struct rank_status *s, cha
 {
 	static const char *const other[] = {
 		[ACTIVITY_START] = "while starting", [ACTIVITY_LOAD] = "while loading weights", [ACTIVITY_WAIT] = "between steps",
-		[ACTIVITY_OUTPUT] = "while handing over results", [ACTIVITY_END] = "at the end",
+		[ACTIVITY_OUTPUT] = "while handing over results", [ACTIVITY_PRINT] = "while writing results", [ACTIVITY_END] = "at the end",
 	};
 	int layer = atomic_load(&s->layer), activity = atomic_load(&s->activity);
 	if (activity != ACTIVITY_STEP)
@@ -181,7 +182,7 @@ static int tell_failure(const struct family *f)
 		return STATUS_FAILED;
 	}
 	say_error("%s failed %s: %s", name, place, s->message[0] ? s->message : "it ended too early");
-	return WEXITSTATUS(f->status) == STATUS_INTERNAL ? STATUS_INTERNAL : STATUS_FAILED;
+	return WEXITSTATUS(f->status) == STATUS_INTERNAL || !strncmp(s->message, "internal:", 9) ? STATUS_INTERNAL : STATUS_FAILED;
 }
 
 static void print_memory(const struct job *job)
@@ -191,16 +192,24 @@ static void print_memory(const struct job *job)
 		       (unsigned long long)job->board->rank[i].planned, (unsigned long long)job->board->rank[i].allocated);
 }
 
-/* Until all ranks ended, one failed, or a signal came, which it gives. */
+/* Until all ranks ended, one failed or stands still, or a signal came, which it gives. */
 static int supervise(struct family *f, const sigset_t *watched)
 {
+	const struct timespec period = { 0, WATCH_PERIOD_MS * 1000000L };
+	int signal = 0;
+	struct watch w;
+	watch_open(&w, f->job, f->pid);
 	while (f->alive && f->failed < 0) {
-		int signal = sigwaitinfo(watched, NULL);
+		signal = sigtimedwait(watched, NULL, &period);
 		if (signal > 0 && signal != SIGCHLD)
-			return signal;
+			break;
+		signal = 0;
 		reap(f, WNOHANG);
+		if (f->failed < 0)
+			f->failed = watch_look(&w);
 	}
-	return 0;
+	watch_close(&w);
+	return signal;
 }
 
 static int run_family(struct family *f)

@@ -135,7 +135,7 @@ static void run_host_values(struct site *s)
 	for (int i = 0; i < 50; i++)
 		if (s->comm->max(s->comm, world, (s->rank + i) % ranks) != ranks - 1)
 			_exit(1);
-	s->comm->barrier(s->comm, world, true);
+	s->comm->barrier(s->comm, world);
 }
 
 static void rank_run(const struct plan *plan, struct comm_shared *shared, struct board *board, int rank, const char *device)
@@ -143,7 +143,7 @@ static void rank_run(const struct plan *plan, struct comm_shared *shared, struct
 	struct reporter reporter = { board, rank };
 	struct device_options o = { NULL, 1, false, reporter };
 	struct site s = { .plan = *plan, .device = device_open(device, &o), .rank = rank };
-	s.comm = comm_local_open(shared, plan, s.device, &reporter, 20, false);
+	s.comm = comm_local_open(shared, plan, s.device, &reporter, false);
 	s.src = s.device->alloc(s.device, MOST * 4 * 8);
 	s.dst = s.device->alloc(s.device, MOST * 4 * 8);
 	run_all_kinds(&s);

@@ -424,7 +424,7 @@ static void failing_ranks_are_named(void **state)
 	assert_said("error: rank 1 (pp=0, dp=0, tp=1) was ended by signal 11 (Segmentation fault) in layer 1 at `head`");
 	setenv("DEPLOY_TIMEOUT", "1", 1);
 	assert_int_equal(launcher(PAIR, step_late, RUN(NULL)), 1);
-	assert_said("error: rank 0 (pp=0, dp=0, tp=0) failed at `layer.w: all_gather`: waited 1 s (DEPLOY_TIMEOUT) for rank 1");
+	assert_said("error: rank 1 (pp=0, dp=0, tp=1) failed at `sample`: it stood still for 1 s (DEPLOY_TIMEOUT)");
 	unsetenv("DEPLOY_TIMEOUT");
 	setenv("DEPLOY_DEVICE", "far", 1);
 	assert_int_equal(launcher(PAIR, step_touch, RUN(NULL)), 1);
