@@ -1,5 +1,6 @@
 /* The file: values by dotted names, and how they are written. */
 #include "internal.h"
+#include "../runtime/json_text.h"
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -32,7 +33,7 @@ json_t *json_read(struct arena *arena, const char *path, bool named)
 		complain("cannot read %s: %s", path, file_error());
 		return NULL;
 	}
-	json_t *root = json_loadb(file.at, file.size, JSON_REJECT_DUPLICATES, &error);
+	json_t *root = json_text_read(file.at, file.size, &error);
 	if (!root)
 		complain("%s:%d:%d: %s", path, error.line, error.column, error.text);
 	else if (!json_is_object(root))
@@ -45,7 +46,7 @@ json_t *json_read(struct arena *arena, const char *path, bool named)
 
 const char *json_value_text(struct arena *arena, const json_t *v)
 {
-	char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+	char *text = json_text_show(v);
 	const char *kept = text ? arena_strndup(arena, text, strlen(text)) : "?";
 	free(text);
 	return kept;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "number.h"
+#include "json_text.h"
 #include "runtime.h"
 
 static const size_t MAX_HEADER = 100u << 20;    /* as in the format's reference implementation */
@@ -86,14 +87,14 @@ static void *room_take(size_t n)
 	return p;
 }
 
-/* NULL after a report. */
-static json_t *parse(const char *path, const char *text, size_t n, size_t most, struct problems *p)
+/* config: as Python writes it. NULL after a report. */
+static json_t *parse(const char *path, const char *text, size_t n, size_t most, bool config, struct problems *p)
 {
 	json_error_t e;
 	json_set_alloc_funcs(room_take, free);
 	room.left = most;
 	room.last = GIVEN;
-	json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
+	json_t *root = config ? json_text_read(text, n, &e) : json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
 	room.left = SIZE_MAX;
 	if (!root && room.last == BEYOND_ROOM)
 		problem(p, "%s: its %zu bytes of JSON take more than %zu MiB of memory", path, n, most >> 20);
@@ -118,7 +119,7 @@ static json_t *read_json(const char *path, size_t largest, size_t most, struct p
 	if (n > largest)
 		problem(p, "%s has %zu bytes, at most %zu are read", path, n, largest);
 	char *text = n > largest ? NULL : read_part(fd, path, 0, n, p);
-	json_t *root = text ? parse(path, text, n, most, p) : NULL;
+	json_t *root = text ? parse(path, text, n, most, most == CONFIG_ROOM, p) : NULL;
 	free(text);
 	close(fd);
 	return root;
@@ -268,7 +269,7 @@ static void read_file(struct checkpoint *c, const char *folder, const char *name
 	uint64_t begin = 0;
 	int fd = open_file(f.name, &f.bytes, p);
 	char *text = fd < 0 ? NULL : read_header(fd, f.name, f.bytes, &begin, p);
-	json_t *root = text ? parse(f.name, text, begin - 8, ROOM, p) : NULL;
+	json_t *root = text ? parse(f.name, text, begin - 8, ROOM, false, p) : NULL;
 	if (root && (f.at = mmap(NULL, f.bytes, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
 		problem(p, "cannot map %s: %s", f.name, strerror(errno));
 		f.at = NULL;
