@@ -97,7 +97,8 @@ static bool share(struct job *job)
 }
 
 /* ---- ranks -------------------------------------------------------------------------------------------------------- */
-static void fork_rank(struct family *f, int index, const sigset_t *before)
+/* watched: signals that the parent waits for, and a rank does not. */
+static void fork_rank(struct family *f, int index, const sigset_t *watched)
 {
 	pid_t parent = getpid(), pid = fork();
 	if (pid == 0) {
@@ -105,7 +106,7 @@ static void fork_rank(struct family *f, int index, const sigset_t *before)
 		if (getppid() != parent)
 			_exit(STATUS_FAILED);
 		signal(SIGINT, SIG_IGN);        /* of the terminal: the parent ends the ranks */
-		sigprocmask(SIG_SETMASK, before, NULL);
+		sigprocmask(SIG_UNBLOCK, watched, NULL);
 		rank_main(f->job, index);
 	}
 	if (pid < 0) {
@@ -222,7 +223,7 @@ static int run_family(struct family *f)
 	sigprocmask(SIG_BLOCK, &watched, &before);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (int i = 0; i < ranks && f->alive == i; i++)
-		fork_rank(f, i, &before);
+		fork_rank(f, i, &watched);
 	bool started = f->alive == ranks;
 	int signal_number = started ? supervise(f, &watched) : 0;
 	bool failed = f->failed >= 0 || !started;
@@ -245,8 +246,10 @@ int launch(struct job *job)
 	fflush(NULL);
 	int status = run_family(&f);
 	free(f.pid);
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		print_memory(job);
+		status = finish_output(status);
+	}
 	comm_local_unshare(job->comm);
 	return status;
 }

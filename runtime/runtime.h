@@ -34,6 +34,8 @@ struct options {
 };
 /* The launcher's main, with what it launches. */
 int launcher_main(int argc, char **argv, const struct generated *g);
+/* `status`, unless it is STATUS_OK and what was printed does not arrive. */
+int finish_output(int status);
 
 /* ---- safetensors.c, config.c, weights_check.c, weights_load.c ------------------------------------------------------ */
 struct checkpoint;
@@ -141,8 +143,8 @@ int schedule_free_pages(const struct schedule *s, int owner);
 void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p);
 
 /* ---- npy.c ----------------------------------------------------------------------------------------------------------- */
-/* f32 [n0][n1][n2] in a file that gets its name when it is whole. */
-struct npy { const char *path; char *temporary; int fd; size_t header; int64_t dim[3]; };
+/* f32 [n0][n1][n2] in a file that gets its name when it is whole. target: what `path` links to, or path. */
+struct npy { const char *path; char *target, *temporary; int fd; size_t header; int64_t dim[3]; };
 bool npy_open(struct npy *f, const char *path, int64_t n0, int64_t n1, int64_t n2);     /* false after a message */
 bool npy_row(const struct npy *f, int64_t i0, int64_t i1, const float *row);
 bool npy_finish(struct npy *f);
