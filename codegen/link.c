@@ -24,6 +24,8 @@ static void hold_signals(struct workspace *w)
 	sigaddset(&ending, SIGINT);
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGHUP);
+	sigaddset(&ending, SIGQUIT);
+	sigaddset(&ending, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &ending, &w->signals);
 }
 
