@@ -200,6 +200,32 @@ text("ulimit -f 1; deployc good.deploy --emit=obj -o out", 1, "cannot write out:
 text("ulimit -f 100; deployc good.deploy -o out 2>&1 | cat >&2; exit 1", 1, "")
 
 
+# ---- nothing to install beside a launcher -------------------------------------------------------------------------------------
+ALWAYS_THERE = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2"}
+
+
+def needed(program):
+    said = subprocess.run(["readelf", "-d", program], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"\(NEEDED\).*\[(.*)\]", said))
+
+
+@case("libraries of a launcher")
+def libraries(folder):
+    """The linker gets what deployc carries and the C library, and the launcher runs where there is nothing else."""
+    (folder / "cc").write_text('#!/bin/sh\necho "$@" >>"$LOG"\nexec gcc "$@"\n')
+    (folder / "cc").chmod(0o755)
+    run(folder, "LOG=log CC=./cc deployc good.deploy -o out", 0)
+    if "jansson" in (folder / "log").read_text() or needed(folder / "out") - ALWAYS_THERE or "libjansson.so.4" in needed(DEPLOYC):
+        raise Failed(f"{needed(folder / 'out')}, deployc: {needed(DEPLOYC)}")
+    root = folder / "root"
+    for file in re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", folder / "out"], capture_output=True, text=True, check=True).stdout):
+        (root / file[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, root / file[1:])
+    shutil.copy(folder / "out", root)
+    if os.geteuid() == 0 and subprocess.run(["chroot", "/", "true"], capture_output=True).returncode == 0:
+        run(folder, "chroot root /out plan | grep -q 'deploy TinyLlama'", 0)
+
+
 @case("a pipe that is read")
 def read_pipe(folder):
     expected = run(folder, "deployc good.deploy --emit=dag -o -", 0)
