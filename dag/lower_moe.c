@@ -23,6 +23,8 @@ void lower_route(struct lower *w, int local)
 	k.route.factor = s->route.factor;
 	k.route.biased = bias >= 0;
 	k.route.groups = s->route.groups, k.route.top_groups = s->route.top_groups;
+	if (k.route.experts > ROUTE_MOST_EXPERTS)
+		lower_unsupported(w, s->span, "a choice among %lld experts, more than %d,", (long long)k.route.experts, ROUTE_MOST_EXPERTS);
 	if (bias >= 0 && w->ph->values.at[bias].dtype != DTYPE_F32)
 		lower_unsupported(w, s->span, "a routing bias of another format than f32");
 	struct phys out = lower_shape(w, local);

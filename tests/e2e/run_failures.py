@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from harness import FIXTURES, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, spec
+from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher, spec
 
 SECONDS = 5
 LONG = WORKLOAD.replace("output = 64", "output = 16384")       # a run of minutes, to be interrupted
@@ -314,6 +314,18 @@ def same_logits(folder, launcher, weights):
             raise Failed(f"{line}: another array")
 
 
+def large_page(folder):
+    """A page is taken in pieces: its size is no matter of the stack."""
+    expected = Expected("mixtral")
+    workload = WORKLOAD.replace("batch = 8", "batch = 1").replace("page = 16", "page = 65536")
+    launcher = compile_spec(spec("mixtral", 2, "Megatron { tp = 2 }", workload=workload), folder, "page")
+    steps = expected.tokens.shape[1]
+    run, _ = run_launcher(launcher, "mixtral", expected.prompts[:2], steps, folder)
+    for prompt, tokens in zip(expected.prompts[:2], expected.tokens):
+        if run.of(prompt) != [tokens.tolist()]:
+            raise Failed(f"{run.of(prompt)}, expected {tokens.tolist()}")
+
+
 BIG_MODEL = """use std.llama { Llama }
 use std.clusters { CPUHost }
 use std.plans { Megatron }
@@ -372,6 +384,7 @@ def main():
         names = {"L": short, "W": weights, "BIG": big(), "PROMPTS": " ".join(f"--ids 1,2,{i % 200}" for i in range(3000))}
         for name, line, status, words in shell_cases():
             report.check(f"files: {name}", lambda: shell(folder, line, status, words, **names) and None)
+        report.check("a page of 65536 positions", lambda: large_page(folder))
         report.check("files: links and closed standard files", lambda: same_logits(folder, short, weights))
 
         shm = set(os.listdir("/dev/shm"))
