@@ -30,11 +30,11 @@ LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 
 # jansson is linked statically: into deployc, and into each launcher, as part of the archive that travels inside deployc.
 JANSSON := $(shell $(CC) -print-file-name=libjansson.a)
-libjansson.a:
-	@echo "$(CC) does not find libjansson.a: apt install libjansson-dev (make setup)" >&2; false
 
 .PHONY: all
 all: $(BUILD)/deployc
+libjansson.a:
+	@echo "$(CC) does not find libjansson.a: apt install libjansson-dev (make setup)" >&2; false
 
 $(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)
