@@ -24,30 +24,6 @@ int host_cores(void)
 }
 
 /* ---- memory of the host ------------------------------------------------------------------------------------------- */
-static uint64_t read_number(const char *path, const char *after)
-{
-	char line[256];
-	unsigned long long value = UINT64_MAX;
-	FILE *f = fopen(path, "r");
-	while (f && fgets(line, sizeof line, f))
-		if (!strncmp(line, after, strlen(after)) && sscanf(line + strlen(after), "%llu", &value) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return value;
-}
-
-/* Bytes that the kernel and the control group would give. */
-static uint64_t host_memory(void)
-{
-	uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
-	uint64_t limit = read_number("/sys/fs/cgroup/memory.max", ""), used = read_number("/sys/fs/cgroup/memory.current", "");
-	uint64_t available = kib == UINT64_MAX ? kib : kib * 1024;
-	if (limit != UINT64_MAX && used != UINT64_MAX && (limit < used ? 0 : limit - used) < available)
-		available = limit < used ? 0 : limit - used;
-	return available;
-}
-
 static void print_memory_table(const struct plan *plan)
 {
 	static const char *const space[DR_SPACES] = {
@@ -68,7 +44,7 @@ static void print_memory_table(const struct plan *plan)
 
 static bool fits_host(const struct plan *plan)
 {
-	uint64_t need = 0, available = host_memory();
+	uint64_t need = 0, available = host_memory("");
 	for (uint32_t i = 0; i < plan->head->ranks; i++)
 		need += plan_bytes(plan, (int)i);
 	if (need <= available)

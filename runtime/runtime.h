@@ -185,6 +185,9 @@ void serve(struct rank *r);
 void activity(struct rank *r, enum activity a);
 
 /* ---- launch.c ---------------------------------------------------------------------------------------------------------- */
+/* host_memory.c: bytes that the kernel and control groups would give. root: "", or a folder with a /proc and a /sys for tests.
+ * UINT64_MAX: nothing is known. */
+uint64_t host_memory(const char *root);
 /* Forks the ranks and waits for them. Gives the exit status. */
 int launch(struct job *job);
 int host_cores(void);
