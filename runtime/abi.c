@@ -25,6 +25,8 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 	struct rank *r = rank_of(f);
 	note_op(r, op);
 	r->device->launch(r->device, kernel, args, n_args, is_small(r, kernel));
+	if (r->step.head->trace)
+		trace_launch(r, kernel, op, args);
 }
 
 void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block,

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 3 };
+enum { DR_ABI_VERSION = 4 };
 #define DR_MAGIC 0x3159414c50454444ull                  /* "DDEPLAY1" */
 
 /* Where a rank's memory is used. All but DR_SPACE_COMM are on the device; one allocator gives them all. */
@@ -111,6 +111,10 @@ struct dr_config {                                      /* what config.json must
 	struct dr_span absent; uint32_t absent_holds, pad;      /* absent.n 0: nothing is known */
 };
 
+/* y of a contraction: args[2] is its address, args[3] the number of rows; [row * stride + b * batch_stride + i], i < n. n 0: of another
+ * kernel, or of one whose rows are in groups. */
+struct dr_result { uint32_t dtype, batch; int64_t n, stride, batch_stride; };
+
 struct dr_program {
 	uint64_t magic; uint32_t version, ranks;
 	uint64_t hash;                                  /* of the plan: ranks compare it before they start */
@@ -120,6 +124,7 @@ struct dr_program {
 	struct dr_span kernel_names;
 	struct dr_span kernel_work;                     /* u32 for each kernel: elements that it passes over for each of the step's
 	                                                   tokens, roughly; 0: much, or not known */
+	struct dr_span kernel_results;                  /* struct dr_result for each kernel: for finding where numbers are not finite */
 	struct dr_span plan_text, index_name;           /* text of `launcher plan`; "layer" */
 	uint32_t stage_group;                           /* group of the mesh atoms that `layers` has (size = number of stages) */
 	uint32_t owner_group;                           /* group of the atoms that own sequences */

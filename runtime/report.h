@@ -13,12 +13,16 @@ enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE, STATUS_INTERNAL = 70, STATUS_SIGN
 enum activity { ACTIVITY_START, ACTIVITY_LOAD, ACTIVITY_WAIT, ACTIVITY_STEP, ACTIVITY_OUTPUT, ACTIVITY_PRINT, ACTIVITY_END };
 enum { WAITS_FOR_NONE = -1, WAITS_FOR_READERS = -2 };
 
+/* trace.c: where the rank's numbers stop being finite. order: of its launches in the step, from 1; 0: nowhere. */
+struct rank_odd { uint32_t order; int op, layer; };
+
 struct rank_status {
 	atomic_int activity, op, layer;         /* layer -1: outside the loop over the layers */
 	atomic_uint operations;                 /* begun so far */
 	atomic_int waits_for;                   /* a rank, or one of the above */
 	atomic_int helper;                      /* process that computes for it; 0: none */
 	uint64_t planned, allocated;            /* bytes */
+	struct rank_odd odd;
 	char message[2048];                     /* why it failed */
 };
 

@@ -99,7 +99,7 @@ uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes);
 /* ---- step.c; schedule.c: rank 0 ------------------------------------------------------------------------------------------ */
 /* What one step brings, as words that rank 0 broadcasts: head, then the input arrays of every microbatch and owner. */
 enum { STEP_STOP = -1 };
-struct step_head { int32_t phase, microbatches, with_pages, pages; };     /* pages: struct dr_frame */
+struct step_head { int32_t phase, microbatches, with_pages, pages, trace; };      /* pages: struct dr_frame; trace: see trace.c */
 struct step {
 	int32_t *words; size_t n, cap;          /* i32; the members below are their beginning */
 	struct step_head *head;
@@ -169,6 +169,7 @@ struct rank {
 	struct dr_frame frame;                  /* first: generated code hands it back */
 	const struct job *job;
 	int index, first_layer;                 /* first_layer: of its stage */
+	uint32_t traced;                        /* launches of a step that is traced */
 	struct reporter reporter;
 	struct device *device;
 	struct comm *comm;
@@ -183,6 +184,12 @@ bool rank_step(struct rank *r);         /* false: rank 0 said that there are no 
 /* Rank 0: runs the job's prompts and prints what came of it. */
 void serve(struct rank *r);
 void activity(struct rank *r, enum activity a);
+
+/* ---- trace.c ----------------------------------------------------------------------------------------------------------- */
+/* After each launch of a step with head->trace. */
+void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args);
+/* Rank 0: runs the last step again, and says in words where numbers stop being finite. */
+void trace_step(struct rank *r, char *out, size_t n);
 
 /* ---- launch.c ---------------------------------------------------------------------------------------------------------- */
 /* host_memory.c: bytes that the kernel and control groups would give. root: "", or a folder with a /proc and a /sys for tests.

@@ -10,6 +10,14 @@ enum { WARM_RUNS = 1, BENCH_RUNS = 5 };
 /* One pass over the prompts. */
 struct tally { int64_t ns[DR_PHASES], tokens[DR_PHASES]; double ttft_ms; };
 
+static _Noreturn void fail_at_logits(struct rank *r, int prompt, int token)
+{
+	char where[512];
+	trace_step(r, where, sizeof where);
+	rank_fail(&r->reporter, "the logits of prompt %d for token %d are not all finite numbers; %s. The weights are wrong, or a number format "
+	          "of the model is too narrow for them", prompt + 1, token + 1, where);
+}
+
 /* The tokens, and logits, that the last step left in the results. */
 static void collect(struct rank *r, struct schedule *s)
 {
@@ -26,8 +34,7 @@ static void collect(struct rank *r, struct schedule *s)
 			rank_fail(&r->reporter, "cannot write %s: %s", r->job->npy->path, strerror(errno));
 		activity(r, ACTIVITY_WAIT);
 		if (out->tokens[i] == DR_NO_TOKEN)
-			rank_fail(&r->reporter, "the logits of prompt %d for token %d are not all finite numbers: the weights are wrong, or a "
-			          "number format of the model is too narrow for them", q + 1, n + 1);
+			fail_at_logits(r, q, n);
 		if (out->tokens[i] < 0 || (uint32_t)out->tokens[i] >= plan->head->vocab)
 			rank_fail(&r->reporter, "internal: token %d was sampled for prompt %d, the vocabulary has %u", out->tokens[i],
 			          q + 1, plan->head->vocab);

@@ -182,9 +182,12 @@ def untrusted_cases(folder):
     yield "control characters in a header", copy("u7", lambda c: edit_header(c, name_hostile)), \
         ["\\x1b[2J\\nerror: forged\\xe2\\x80\\xae\\xc2\\x9b has no"]
     yield "control characters in the index", copy("u8", lambda c: add_to_index(c, **{HOSTILE: "../x"})), ["\\x1b[2J\\nerror"]
-    for i, (word, value) in enumerate([("", float("nan")), ("", float("inf")), ("lm_head", float("nan")), ("lm_head", -float("inf")),
-                                       ("gate.weight", float("nan")), ("input_layernorm", float("nan"))]):
-        yield f"{word or 'all'} {value}", copy(f"n{i}", lambda c: filled(c, value, word)), ["the logits of prompt 1 for token 1"]
+    nan, inf, first = float("nan"), float("inf"), "in layer 0, `layer.attn: contract wq`"
+    for i, (word, value, place) in enumerate([
+            ("", nan, first), ("", inf, first), ("input_layernorm", nan, first), ("gate.weight", nan, "in layer 0, `layer.moe: contract router`"),
+            ("layers.3.self_attn.k_proj", inf, "in layer 3, `layer.attn: contract wk`"),
+            ("lm_head", nan, "are in `contract w_head`"), ("lm_head", -inf, "are in `contract w_head`")]):
+        yield f"{word or 'all'} {value}", copy(f"n{i}", lambda c: filled(c, value, word)), ["the logits of prompt 1 for token 1", place]
     yield "another model ends it early", FIXTURES / "llama", ["config.json: "]
 
 
