@@ -156,5 +156,6 @@ struct kernel {
 	};
 };
 const char *kernel_family_name(enum kernel_family f);
+bool kernel_same(const struct kernel *a, const struct kernel *b);       /* whatever their names */
 int kernel_args(const struct kernel *k);                /* how many arguments it takes */
 #endif

@@ -315,19 +315,14 @@ int lower_kernel(struct lower *w, const struct kernel *k)
 {
 	struct schedule *s = w->s;
 	int same_family = 0;
-	struct kernel copy;
-	memcpy(&copy, k, sizeof copy);
 	for (int i = 0; i < s->kernels.n; i++) {
-		if (s->kernels.at[i].family != k->family) continue;
-		same_family++;
-		memcpy(copy.name, s->kernels.at[i].name, sizeof copy.name);
-		if (!memcmp(&copy, &s->kernels.at[i], sizeof copy)) return i;
+		if (kernel_same(k, &s->kernels.at[i])) return i;
+		same_family += s->kernels.at[i].family == k->family;
 	}
-	memset(copy.name, 0, sizeof copy.name);
-	snprintf(copy.name, sizeof copy.name, "%s_%d", kernel_family_name(k->family), same_family);
-	vec_room(w->arena, (void **)&s->kernels.at, &s->kernels.cap, s->kernels.n, sizeof *s->kernels.at);
-	memcpy(&s->kernels.at[s->kernels.n], &copy, sizeof copy);
-	return s->kernels.n++;
+	vec_push(w->arena, &s->kernels, *k);
+	struct kernel *added = &s->kernels.at[s->kernels.n - 1];
+	snprintf(added->name, sizeof added->name, "%s_%d", kernel_family_name(k->family), same_family);
+	return s->kernels.n - 1;
 }
 
 static const char *region_path(const struct lower *w, int region)
