@@ -64,6 +64,7 @@ struct argument arg_buffer(int buffer)
 }
 struct argument arg_phys(const struct phys *p)
 {
+	if (p->buffer < 0 && p->address.space == DR_SPACES) internal_error("a param is read that nobody has placed");
 	struct argument a =
 		p->buffer >= 0 ? arg_buffer(p->buffer) : (struct argument){ .is_address = true, .address = p->address };
 	a.number = p->offset;
@@ -316,12 +317,13 @@ int lower_kernel(struct lower *w, const struct kernel *k)
 	struct schedule *s = w->s;
 	int same_family = 0;
 	for (int i = 0; i < s->kernels.n; i++) {
-		if (kernel_same(k, &s->kernels.at[i])) return i;
-		same_family += s->kernels.at[i].family == k->family;
+		if (s->kernels.at[i].family != k->family) continue;
+		same_family++;
+		if (kernel_equal(k, &s->kernels.at[i])) return i;
 	}
 	vec_push(w->arena, &s->kernels, *k);
-	struct kernel *added = &s->kernels.at[s->kernels.n - 1];
-	snprintf(added->name, sizeof added->name, "%s_%d", kernel_family_name(k->family), same_family);
+	struct kernel *new = &s->kernels.at[s->kernels.n - 1];
+	snprintf(new->name, sizeof new->name, "%s_%d", kernel_family_name(k->family), same_family);
 	return s->kernels.n - 1;
 }
 

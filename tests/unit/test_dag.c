@@ -6,8 +6,6 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <stdio.h>
-#include "../../dag/kernel.h"
 #include "../../dag/local.h"
 
 enum { BATCH, SEQ, KV, GROUP, EXPERT, SLOT };
@@ -109,6 +107,22 @@ static void cuts_without_a_common_refinement(void **state)
 	rule(f, 6, GROUP, 0);           /* 3 * 2 */
 	assert_false(mesh_refine(&f->local));
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0507);
+}
+
+/* A group has room for every piece of the mesh: what is larger is reported, once. */
+static void a_mesh_of_many_axes(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < MAX_GROUP_ATOMS; i++) mesh(f, "m", 2);
+	assert_true(mesh_refine(&f->local));
+	struct atoms all = {.n = 0};
+	for (int i = 0; i < f->local.atoms.n; i++) atoms_add(&all, i);
+	assert_int_equal(atoms_size(&f->local, &all), (int64_t)1 << MAX_GROUP_ATOMS);
+	f->local.atoms.n = 0;
+	mesh(f, "m", 2);
+	assert_false(mesh_refine(&f->local));
+	assert_int_equal(f->sink.diags.n, 1);
+	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0918);
 }
 
 static void what_does_not_divide_is_reported(void **state)
@@ -240,98 +254,19 @@ static void constants_are_folded_and_broadcast(void **state)
 	assert_null(f->local.folded[runtime]);
 }
 
-/* ---- kernels that are one ------------------------------------------------------------------------------------------- */
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_clear_padding)
-#define CLEARS_PADDING
-#endif
-#endif
-#ifdef CLEARS_PADDING
-/* Of an object all of whose bytes were set, those of padding are cleared: the others must be compared, these must not. */
-static void each_byte_counts(enum kernel_family family, const unsigned char *mask, size_t n)
-{
-	static struct kernel a, b;
-	memset(&a, 0, sizeof a);
-	a.family = family;
-	if (family == KERNEL_ROWS) {            /* what lies behind these is not looked at */
-		a.rows.dims = ROWS_MAX_DIMS;
-		a.rows.n_inputs = ROWS_MAX_OPERANDS;
-		a.rows.n_outputs = 4;
-		a.rows.n_nodes = ROWS_MAX_NODES;
-	}
-	for (size_t i = 0; i < n; i++) {
-		memcpy(&b, &a, sizeof b);
-		snprintf(b.name, sizeof b.name, "other");
-		assert_true(kernel_same(&a, &b));
-		((unsigned char *)&b.rows)[i] ^= 1;
-		if (kernel_same(&a, &b) != !mask[i])
-			fail_msg("%s: byte %zu", kernel_family_name(family), i);
-	}
-}
-
-#define EACH_BYTE(family, member) do { \
-	static struct kernel k; \
-	memset(&k, 0xff, sizeof k); \
-	__builtin_clear_padding(&k.member); \
-	each_byte_counts(family, (const unsigned char *)&k.member, sizeof k.member); \
-} while (0)
-
-static void clear_between(struct kernel_rows *k, size_t from, size_t to) { memset((char *)k + from, 0, to - from); }
-
-/* By hand: the builtin of gcc 12 errs in large arrays. */
-static void each_byte_of_rows(void)
-{
-	static struct kernel_rows k;
-	memset(&k, 0xff, sizeof k);
-	for (int i = 0; i < ROWS_MAX_OPERANDS; i++) __builtin_clear_padding(&k.input[i]);
-	for (int i = 0; i < 4; i++) __builtin_clear_padding(&k.output[i]);
-	for (int i = 0; i < ROWS_MAX_NODES; i++) __builtin_clear_padding(&k.node[i]);
-	clear_between(&k, offsetof(struct kernel_rows, dims) + sizeof k.dims, offsetof(struct kernel_rows, extent));
-	clear_between(&k, offsetof(struct kernel_rows, n_nodes) + sizeof k.n_nodes, offsetof(struct kernel_rows, node));
-	clear_between(&k, offsetof(struct kernel_rows, limited) + sizeof k.limited, offsetof(struct kernel_rows, groups));
-	each_byte_counts(KERNEL_ROWS, (const unsigned char *)&k, sizeof k);
-}
-
-static void test_kernel_same(void **state)
-{
-	(void)state;
-	each_byte_of_rows();
-	EACH_BYTE(KERNEL_CONTRACT, contract);
-	EACH_BYTE(KERNEL_EMBED, embed);
-	EACH_BYTE(KERNEL_PICK, pick);
-	EACH_BYTE(KERNEL_SLICE, slice);
-	EACH_BYTE(KERNEL_ANGLES, angles);
-	EACH_BYTE(KERNEL_ROTATE, rotate);
-	EACH_BYTE(KERNEL_APPEND, append);
-	EACH_BYTE(KERNEL_ATTEND, attend);
-	EACH_BYTE(KERNEL_ROUTE, route);
-	EACH_BYTE(KERNEL_ASSIGN, assign);
-	EACH_BYTE(KERNEL_PACK, pack);
-	EACH_BYTE(KERNEL_OFFSETS, offsets);
-	EACH_BYTE(KERNEL_SORT, sort);
-	EACH_BYTE(KERNEL_GATHER, gather);
-	EACH_BYTE(KERNEL_SCATTER, gather);
-	EACH_BYTE(KERNEL_COMBINE, combine);
-	EACH_BYTE(KERNEL_CANDIDATES, sample);
-	EACH_BYTE(KERNEL_DRAW, sample);
-}
-#else
-static void test_kernel_same(void **state) { (void)state; skip(); }
-#endif
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_product_rule_cuts_its_mesh_axis, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_product_that_does_not_fill_is_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(cuts_without_a_common_refinement, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_mesh_of_many_axes, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_does_not_divide_is_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_kind_of_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(sums_shrink_before_they_grow, setup, teardown),
 		cmocka_unit_test_setup_teardown(suffixes_move_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(equal_moves_are_made_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(constants_are_folded_and_broadcast, setup, teardown),
-		cmocka_unit_test(test_kernel_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
