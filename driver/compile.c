@@ -1,24 +1,9 @@
 /* The passes, in order, over one spec. */
-#include "driver.h"
+#include "compile.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 #include "../parser/parser.h"
-#include "../planner/planner.h"
-
-struct compilation {
-	const struct options *options;
-	const char           *spec;
-	struct arena          arena;
-	struct names          names;
-	struct sources        sources;
-	struct sink           sink;
-	struct sema          *sema;
-	struct target_shape   shape;
-};
-
-/* What the passes made of one deployment; NULL where one of them reported. */
-struct planned { struct deploy *deploy; struct local *local; struct schedule *schedule; };
 
 /* ---- one deployment ------------------------------------------------------------------------------------------------ */
 
@@ -28,7 +13,7 @@ static void must_hold(const char *wrong, const char *level)
 		internal_error("the %s program is wrong: %s", level, wrong);
 }
 
-static void plan_deployment(struct compilation *c, struct planned *p)
+void plan_deployment(struct compilation *c, struct planned *p)
 {
 	struct deploy *d = p->deploy;
 	if (!d->program)
@@ -44,6 +29,8 @@ static void plan_deployment(struct compilation *c, struct planned *p)
 		must_hold(schedule_check(p->schedule, &c->arena), "scheduled");
 		planner_fit(&c->arena, &c->names, &c->sink, d, p->schedule, &c->shape);
 	}
+	if (p->local && d->needs_training)
+		planner_fit_training(&c->arena, &c->names, &c->sink, d, p->local);
 	if (p->local)
 		planner_lint(&c->arena, &c->sink, p->local, p->schedule);
 	struct total totals[PLANNER_TOTALS];
@@ -242,6 +229,9 @@ int compile(const struct options *o, int i)
 	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
+	struct trials trials = {.compilation = &c};
+	c.sink.check = trial_check;
+	c.sink.context = &trials;
 	int status = codegen_target(o->cpu, &c.shape) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);

@@ -127,7 +127,9 @@ bool sema_load(struct sema *s, const char *path)
 	struct file_text text;
 	struct span nowhere = {0};
 	const char *file = real_path(s->arena, path);
-	if (!file_read(s->arena, path, &text))
+	if (s->options->text.at)
+		text = s->options->text;
+	else if (!file_read(s->arena, path, &text))
 		return false;
 	if (!file || file[0] != '/')            /* a file without a place in the tree, such as a pipe */
 		file = "/";
