@@ -2,12 +2,6 @@
 #include "driver.h"
 #include "../import/import.h"
 
-static void print_left(const struct imported *m)
-{
-	for (int i = 0; i < m->n_left; i++)
-		fprintf(stderr, "deployc: %s: not expressed: %s\n", m->source, m->left[i]);
-}
-
 static int write_text(struct arena *arena, const struct options *o, const char *text)
 {
 	struct out_file out;
@@ -25,8 +19,6 @@ int import_file(const struct options *o)
 	struct sink sink = {.arena = &arena, .sources = &sources};
 	struct imported m = import_checkpoint(&arena, &names, &sink, o->specs[0]);
 	(o->color ? diag_print_colored : diag_print)(&sink, stderr);
-	if (m.text)
-		print_left(&m);
 	int status = m.text ? write_text(&arena, o, m.text) : EXIT_ERRORS;
 	arena_free(&arena);
 	return status;

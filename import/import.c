@@ -53,8 +53,6 @@ struct imported import_checkpoint(struct arena *arena, struct names *names, stru
 	m.root = json_read(arena, m.source);
 	if (m.root)
 		out.text = model_text(&m);
-	out.left = m.left.at;
-	out.n_left = m.left.n;
 	json_decref(m.root);
 	return out;
 }

@@ -275,9 +275,12 @@ static bool check_job(struct job *job, struct checkpoint **checkpoint)
 	prompts_check(job->plan, o->prompts, o->bench ? 1 : o->n_prompts, o->max_tokens, &p);  /* those of bench are alike */
 	if (o->weights) {
 		*checkpoint = checkpoint_open(o->weights, &p);
-		config_check(job->plan, o->weights, o, &p);
-		if (checkpoint_size(*checkpoint))
-			weights_check(job->plan, *checkpoint, &p);
+		struct unverified u = { .name = o->unverified, .n = o->n_unverified };
+		config_check(job->plan, o->weights, &u, &p);
+		if (checkpoint_size(*checkpoint)) {
+			weights_check(job->plan, *checkpoint, &u, &p);
+			unverified_check(&u, &p);
+		}
 	}
 	job->checkpoint = *checkpoint;
 	return problems_close(&p, "the launcher cannot start:");
