@@ -55,7 +55,7 @@ static bool compare(struct import *m, const struct program *p)
 		json_t *v = json_at(m->root, c->name);
 		if (v ? agrees(c, v) : !is_null_for_constant(m, c))
 			continue;
-		fprintf(stderr, "deployc: %s: %s is %s, and %s has %s\n", m->source, c->name, v ? json_value_text(m->arena, v) : "null", m->family->name,
+		complain("%s: %s is %s, and %s has %s", m->source, c->name, v ? json_value_text(m->arena, v) : "null", m->family->name,
 		        entry_text(m, c));
 		same = false;
 	}
@@ -107,7 +107,7 @@ static int count_unknown(struct import *m, const struct program *p, json_t *obje
 			n += count_unknown(m, p, v, arena_printf(m->arena, "%s.", path), seen + n);
 		} else if (!json_is_null(v) && !known) {
 			if (seen + n++ < LISTED)
-				fprintf(stderr, "deployc: %s: %s is %s, and %s does not say what that means\n", m->source, path,
+				complain("%s: %s is %s, and %s does not say what that means", m->source, path,
 				        json_value_text(m->arena, v), m->family->name);
 		}
 	}
@@ -120,8 +120,8 @@ static bool all_known(struct import *m, const struct program *p)
 	if (!n)
 		return true;
 	if (n > LISTED)
-		fprintf(stderr, "deployc: %s: %d more fields that %s does not know\n", m->source, n - LISTED, m->family->name);
-	fprintf(stderr, "deployc: a field that changes nothing of what is computed is listed in `harmless` of its family\n");
+		complain("%s: %d more fields that %s does not know", m->source, n - LISTED, m->family->name);
+	complain("a field that changes nothing of what is computed is listed in `harmless` of its family");
 	return false;
 }
 

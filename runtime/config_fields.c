@@ -1,8 +1,8 @@
 /* Fields of config.json that the program does not know. What is not known to be harmless is rejected by name; a null says nothing. */
 #include <fnmatch.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include "json_text.h"
 #include "runtime.h"
 
 enum { LISTED = 8, SHOWN = 200 };
@@ -64,9 +64,9 @@ static void report_unknown(struct fields *f, const char *path, json_t *v)
 	char *text;
 	if (unverified_has(f->unverified, path) || f->unknown++ >= LISTED)
 		return;
-	text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-	problem(f->p, "config.json: %s is %.*s, and %s does not say what that means; --unverified=%s runs anyway", path, SHOWN,
-	        text ? text : "?", plan_string(f->plan, f->plan->head->model), path);
+	text = json_text_show(v);
+	problem(f->p, "config.json: %.*s is %.*s, and %s does not say what that means; --unverified=%.*s runs anyway", SHOWN, path, SHOWN,
+	        text ? text : "?", plan_string(f->plan, f->plan->head->model), SHOWN, path);
 	free(text);
 }
 

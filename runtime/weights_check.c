@@ -119,6 +119,6 @@ void weights_check(const struct plan *plan, const struct checkpoint *c, struct u
 	bool complete = p->n == before;
 	weights_unread_check(plan, c, k.read, u, complete ? p : NULL);
 	if (complete && k.narrowed)
-		fprintf(stderr, "note: %d tensors are narrowed to the format that the program declares\n", k.narrowed);
+		print_note("%d tensors are narrowed to the format that the program declares", k.narrowed);
 	free(k.read);
 }

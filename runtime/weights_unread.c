@@ -109,7 +109,7 @@ static bool check_copy(struct unread *k, const struct tensor *t)
 	if (!original || !k->read[original - checkpoint_at(k->c, 0)])
 		return false;
 	if (k->p && !same_bits(t, original) && !unverified_has(k->u, t->name))
-		problem(k->p, "tensor %s differs from %s, which %s reads in its place; --unverified=%s runs anyway", t->name, name,
+		problem(k->p, "tensor %.200s differs from %s, which %s reads in its place; --unverified=%.200s runs anyway", t->name, name,
 		        plan_string(k->plan, k->plan->head->model), t->name);
 	return true;
 }
@@ -118,14 +118,14 @@ static void check_one(struct unread *k, const struct tensor *t)
 {
 	if (is_scale(k, t)) {
 		if (k->p && k->scales++ < LISTED)
-			problem(k->p, "tensor %s is a scale, and %s does not multiply by it: the checkpoint is quantised", t->name,
+			problem(k->p, "tensor %.200s is a scale, and %s does not multiply by it: the checkpoint is quantised", t->name,
 			        plan_string(k->plan, k->plan->head->model));
 		return;
 	}
 	if (is_listed(k->plan, t->name) || check_copy(k, t) || unverified_has(k->u, t->name))
 		return;
 	if (k->rejected++ < LISTED)
-		fprintf(k->names, "%s%s", k->rejected > 1 ? ", " : "", t->name);
+		fprintf(k->names, "%s%.100s", k->rejected > 1 ? ", " : "", t->name);
 }
 
 static void report_rejected(struct unread *k)
