@@ -106,7 +106,7 @@ def broken_neighbours(c):
 # name: (fixture, changes, words of the message; none: it runs)
 CASES = {
     "fp8 with its configuration": ("qwen3", [fp8, fields(quantization_config=QUANTISED)],
-                                   ['quantization_config is {"quant_method":"fp8"', "the launcher was compiled for none"]),
+                                   ['quantization_config is {"activation_scheme":"dynamic"', "the launcher was compiled for none"]),
     "fp8 without": ("qwen3", [fp8], [f"{Q}.weight_scale_inv is a scale", "13 more scales"]),
     "fp8, unverified": ("qwen3", [fp8, options("--unverified=*")], [f"{Q}.weight_scale_inv is a scale"]),
     "scales beside a tensor": ("qwen3", [tensors(f"{Q}.weight_scale", f"{Q}.input_scale", f"{K}.qzeros", f"{K}.weight.absmax", f"{K}.SCB"),
