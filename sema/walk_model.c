@@ -228,6 +228,12 @@ static const char *json_list(struct walk *w, struct val list)
 	return out.at;
 }
 
+/* What a file is, which a family may read under several names. */
+static bool has_alternatives(const char *name)
+{
+	return !strcmp(name, "model_type") || !strcmp(name, "architectures");
+}
+
 static void config_entry(struct walk *w, struct record *map, const struct field *f)
 {
 	struct val v = record_get(map, f->name, f->span);
@@ -250,7 +256,7 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 		c.s = v.name;
 		break;
 	case V_LIST:
-		c.type = (c.s = json_list(w, v)) ? CONFIG_LIST : CONFIG_NONE;
+		c.type = !(c.s = json_list(w, v)) ? CONFIG_NONE : has_alternatives(f->name) ? CONFIG_ONE_OF : CONFIG_LIST;
 		break;
 	default:
 		break;
@@ -278,7 +284,7 @@ static void absent_entry(struct walk *w, struct record *map, struct record *conf
 			continue;
 		c->absent = walk_show(w, v);
 		c->absent_holds = val_equal(v, record_get(config, c->name, f->span));
-		c->null_differs = is_constant(field_expression(f));
+		c->null_differs = is_constant(field_expression(f)) && v.kind != V_LIST;     /* a list has no other default than null */
 		return;
 	}
 	struct diag *d = walk_report(w, DIAG_E0201, f->span, "`absent` has `%s`, which `config` does not name", f->name);
