@@ -29,12 +29,13 @@ struct import {
 	VEC(struct entry) entries;
 	VEC(struct setting) settings;
 	VEC(const char *) absent;               /* fields that the file could have given */
-	VEC(const char *) left;                 /* `name = value` that nothing expresses */
+	VEC(const char *) left;                 /* `name = value` that changes nothing */
 };
 
 /* ---- json.c ---- */
 /* The value at a path like rope_parameters.rope_theta; NULL when absent or null. */
 json_t *json_at(json_t *root, const char *path);
+bool json_says_null(json_t *root, const char *path);
 /* named: on the command line, where a pipe is read too. */
 json_t *json_read(struct arena *arena, const char *path, bool named);    /* an object; NULL after a message */
 const char *json_value_text(struct arena *arena, const json_t *v);    /* as in the file, on one line */
