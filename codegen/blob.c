@@ -316,6 +316,17 @@ static int64_t token_work(const struct kernel *k)
 	}
 }
 
+static struct dr_span kernel_results(struct blob *b, const struct schedule *s)
+{
+	struct dr_result *results = arena_array(b->arena, struct dr_result, s->kernels.n);
+	for (int i = 0; i < s->kernels.n; i++) {
+		const struct kernel_contract *c = &s->kernels.at[i].contract;
+		if (s->kernels.at[i].family == KERNEL_CONTRACT && !c->grouped)
+			results[i] = (struct dr_result){ dtype_code(c->y), (uint32_t)c->batch, c->n, c->y_stride, c->y_batch };
+	}
+	return blob_data(b, results, (size_t)s->kernels.n, sizeof *results, _Alignof(struct dr_result));
+}
+
 static struct dr_span kernel_work(struct blob *b, const struct schedule *s)
 {
 	int *work = arena_array(b->arena, int, s->kernels.n);
@@ -366,6 +377,7 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
 	p->kernel_names = kernel_names(&b, s);
 	p->kernel_work = kernel_work(&b, s);
+	p->kernel_results = kernel_results(&b, s);
 	p->plan_text = blob_string(&b, plan_text);
 	p->index_name = blob_string(&b, program->has_loop ? program->loop.index : "");
 	memcpy(b.at, p, sizeof *p);

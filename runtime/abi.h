@@ -112,6 +112,10 @@ struct dr_config {                                      /* what config.json must
 	uint32_t null_differs;                          /* 1: null in the file is not the absence: it takes a constant default away */
 };
 
+/* y of a contraction: args[2] is its address, args[3] the number of rows; [row * stride + b * batch_stride + i], i < n. n 0: of another
+ * kernel, or of one whose rows are in groups. */
+struct dr_result { uint32_t dtype, batch; int64_t n, stride, batch_stride; };
+
 struct dr_program {
 	uint64_t magic; uint32_t version, ranks;
 	uint64_t hash;                                  /* of the plan: ranks compare it before they start */
@@ -124,6 +128,7 @@ struct dr_program {
 	struct dr_span kernel_names;
 	struct dr_span kernel_work;                     /* u32 for each kernel: elements that it passes over for each of the step's
 	                                                   tokens, roughly; 0: much, or not known */
+	struct dr_span kernel_results;                  /* struct dr_result for each kernel: for finding where numbers are not finite */
 	struct dr_span plan_text, index_name;           /* text of `launcher plan`; "layer" */
 	uint32_t stage_group;                           /* group of the mesh atoms that `layers` has (size = number of stages) */
 	uint32_t owner_group;                           /* group of the atoms that own sequences */
