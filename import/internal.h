@@ -62,7 +62,8 @@ const char *dotted(struct import *m, struct path p);            /* rope_paramete
 struct setting *setting_of(struct import *m, const char *field);
 bool is_field(struct import *m, const char *name);              /* one that a refinement may set */
 bool is_optional(struct import *m, const char *name);           /* none is a value of it */
-bool fits_field(struct import *m, const char *name, double x);
+/* Can a field be *x? An Int that a quotient of decimals misses by a rounding is rounded. */
+bool fits_field(struct import *m, const char *name, double *x);
 /* Each decides a field; false where it is decided, there is no such field, or it cannot be written. */
 bool set_json(struct import *m, const char *field, json_t *v);  /* borrows v */
 bool set_number(struct import *m, const char *field, double x);

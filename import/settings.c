@@ -34,10 +34,12 @@ bool is_optional(struct import *m, const char *name)
 	return f && f->type && f->type->kind == N_TYPE && f->type->type.opt;
 }
 
-bool fits_field(struct import *m, const char *name, double x)
+bool fits_field(struct import *m, const char *name, double *x)
 {
 	const struct field *f = field_of(m, name);
-	return fabs(x) <= 1e15 && (!holds_ints(m, f) || x == floor(x)) && (f->sort != FIELD_AXIS || x >= 1);
+	bool whole = holds_ints(m, f), close = fabs(*x - round(*x)) <= 1e-9 * fmax(1, fabs(*x));
+	*x = whole && close ? round(*x) : *x;
+	return fabs(*x) <= 1e15 && (!whole || close) && (f->sort != FIELD_AXIS || *x >= 1);
 }
 
 /* An Int of the model where the file says 8.0; lists in brackets. */

@@ -133,7 +133,7 @@ static bool solve_number(struct import *m, const struct node *e, double value)
 {
 	double x;
 	const char *field = isolate(m, e, 0, value, &x);
-	return field && fits_field(m, field, x) && set_number(m, field, x);
+	return field && fits_field(m, field, &x) && set_number(m, field, x);
 }
 
 static bool solve_entry(struct import *m, const struct entry *e)

@@ -11,11 +11,14 @@ import re
 import subprocess
 import sys
 
+import numpy as np
+
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from count import count                                                                         # noqa: E402
-from harness import DEPLOYC, FIXTURES, Expected, Failed, Folder, Report, compile_spec, need_deployc, run_launcher  # noqa: E402
+from harness import (DEPLOYC, FIXTURES, Expected, Failed, Folder, Report, compile_spec, need_deployc, read_safetensors, run_launcher,    # noqa: E402
+                     write_safetensors)
 
 # What transformers takes for a name that a config.json lacks (--transformers asks it); None: hidden_size / heads; "heads": as many.
 COMMON = {"tie_word_embeddings": False, "hidden_act": "silu", "rope_theta": 10000.0}
@@ -368,6 +371,75 @@ def run_sums(folder):
             raise Failed(f"{changes}: exit code {code}, {said.strip()[:300]}")
 
 
+def partial_logits(tensors, config, ids):
+    """What tests/models/families/partial.deploy means, in float64: the logits of all positions."""
+    t = {name: value.astype(np.float64) for name, value in tensors.items()}
+    heads, groups, d = config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
+    rotated = round(d * config["partial_rotary_factor"])
+    angles = np.arange(len(ids))[:, None] * config["rope_theta"] ** (-np.arange(rotated // 2) / (rotated // 2))
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+
+    def norm(x, scale):
+        return x / np.sqrt((x * x).mean(-1, keepdims=True) + config["rms_norm_eps"]) * scale
+
+    def rotate(x):
+        a, b, rest = x[..., :rotated // 2], x[..., rotated // 2:rotated], x[..., rotated:]
+        return np.concatenate([a * cos - b * sin, b * cos + a * sin, rest], -1)
+
+    x = t["model.embed_tokens.weight"][list(ids)]
+    for layer in range(config["num_hidden_layers"]):
+        p = f"model.layers.{layer}."
+        n = norm(x, t[p + "input_layernorm.weight"])
+        q, k, v = ((n @ t[f"{p}self_attn.{c}_proj.weight"].T).reshape(len(ids), -1, d) for c in "qkv")
+        if config["layer_kinds"][layer] == "rotated":
+            q, k = rotate(q), rotate(k)
+        k, v = (np.repeat(a, heads // groups, 1) for a in (k, v))
+        scores = np.einsum("shd,thd->hst", q, k) / np.sqrt(d)
+        scores[:, np.triu(np.ones((len(ids), len(ids)), bool), 1)] = -np.inf
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        o = np.einsum("hst,thd->shd", weights / weights.sum(-1, keepdims=True), v).reshape(len(ids), -1)
+        h = x + o @ t[p + "self_attn.o_proj.weight"].T
+        n = norm(h, t[p + "post_attention_layernorm.weight"])
+        gate, up, down = (t[f"{p}mlp.{c}_proj.weight"] for c in ("gate", "up", "down"))
+        a = n @ gate.T
+        m = a / (1 + np.exp(-a)) * (n @ up.T) @ down.T
+        x = h + m * (t[p + "strength"] if layer >= config["num_plain_mlps"] else 1)
+    return norm(x, t["model.norm.weight"]) @ t["model.embed_tokens.weight"].T
+
+
+def run_partial(folder):
+    """The family of docs/how-to-add-a-model.md, with the weights of a fixture, beside the same model in numpy."""
+    base, name = config_of("llama"), "partial_found"
+    config = {k: base[k] for k in ("hidden_size", "num_attention_heads", "num_key_value_heads", "intermediate_size", "vocab_size", "rms_norm_eps",
+                                   "head_dim", "num_hidden_layers", "dtype", "max_position_embeddings")}
+    config |= {"model_type": "partial_text", "num_plain_mlps": 1, "partial_rotary_factor": 0.375, "rope_theta": 1000.0,
+               "layer_kinds": ["rotated", "plain", "rotated", "rotated"], "first_kind": "rotated"}
+    text, _ = imported(config, folder, name, "-I", HERE / "families")
+    for line in ("rotated    = 6", "kept       = 10", "early      = 1", "late       = 3"):
+        if line not in text:
+            raise Failed(f"no {line}: {text}")
+    tensors = read_safetensors(FIXTURES / "llama" / "model.safetensors")
+    tensors |= {f"model.layers.{i}.strength": np.float32(0.4 * i - 1.3) for i in range(1, 4)}
+    write_safetensors(folder / name / "model.safetensors", {k: np.asarray(v) for k, v in tensors.items()})
+    spec = SPEC.replace("  assert params == {params} param\n", "")
+    (folder / "partial_run.deploy").write_text(spec.format(file=f"{name}.deploy", name=name))
+    done = subprocess.run([DEPLOYC, "-I", HERE / "families", folder / "partial_run.deploy", "-o", folder / "partial_run"], capture_output=True,
+                          text=True, timeout=60)
+    if done.returncode:
+        raise Failed(done.stderr.strip()[:300])
+    prompts, steps = Expected("llama").prompts, 4
+    run, logits = run_launcher(folder / "partial_run", folder / name, prompts, steps, folder)
+    worst = 0
+    for prompt, got in zip(prompts, logits):
+        for step in range(steps):
+            ids = [*prompt, *run.of(prompt)[0][:step]]
+            want = partial_logits(tensors, config, ids)[-1]
+            worst = max(worst, np.abs(got[step] - want).max() / np.ptp(want))
+    if not worst < 1e-5:
+        raise Failed(f"logits are off by {worst:.1e} of their range")
+    return f"error {worst:.1e}"
+
+
 def refuse_own(folder, name, change, word):
     families = own_family(folder / name)
     change(families)
@@ -417,6 +489,7 @@ def main():
                   ("quantised by a file beside", lambda: run_quantised_beside(folder)),
                   ("names that are taken", lambda: run_reserved(folder))]
         cases += [("own family", lambda: run_own(folder)), ("own family elsewhere", lambda: run_own_elsewhere(folder)),
+                  ("own family of the documentation", lambda: run_partial(folder)),
                   ("own family before the library's", lambda: run_own_first(folder))]
         cases += [("sums, lists and elements", lambda: run_sums(folder))]
         cases += [(f"own families refused: {c}", lambda c=c: refuse_own(folder, c, *OWN_REFUSED[c])) for c in OWN_REFUSED]
