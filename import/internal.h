@@ -69,7 +69,7 @@ bool set_json(struct import *m, const char *field, json_t *v);  /* borrows v */
 bool set_number(struct import *m, const char *field, double x);
 bool set_text(struct import *m, const char *field, const char *text);
 void assume(struct import *m, const struct node *condition, bool holds);
-void decoder_settings(struct import *m);
+bool decoder_settings(struct import *m);                       /* length and formats; false after reports */
 bool decoder_reads(const char *name);                           /* a name that every family reads */
 
 /* ---- solve.c ---- */

@@ -139,15 +139,25 @@ bool decoder_reads(const char *name)
 	return false;
 }
 
-void decoder_settings(struct import *m)
+static bool decoder_refuses(struct import *m, const char *name, json_t *v, const char *wanted)
+{
+	complain("%s: %s is %s, not %s", m->source, name, json_value_text(m->arena, v), wanted);
+	return false;
+}
+
+bool decoder_settings(struct import *m)
 {
 	static const char *const fields[] = {"weight", "act", "kv"};
-	json_t *length = json_at(m->root, "max_position_embeddings"), *type = json_at(m->root, "dtype");
-	const char *format = format_of(json_string_value(type ? type : json_at(m->root, "torch_dtype")));
-	if (json_is_integer(length))
-		set_json(m, "max_ctx", length);
-	for (int i = 0; format && i < 3; i++) {
-		struct setting s = {.field = fields[i], .text = format};
-		vec_push(m->arena, &m->settings, s);
-	}
+	json_t *length = json_at(m->root, "max_position_embeddings"), *newer = json_at(m->root, "dtype");
+	json_t *type = newer ? newer : json_at(m->root, "torch_dtype");
+	const char *format = format_of(json_string_value(type));
+	bool good = true;
+	double x = json_number_value(length);
+	if (length && !(json_is_number(length) && x >= 1 && fits_field(m, "max_ctx", &x) && (setting_of(m, "max_ctx") || set_number(m, "max_ctx", x))))
+		good = decoder_refuses(m, "max_position_embeddings", length, "a number of positions");
+	if (type && !format)
+		good = decoder_refuses(m, newer ? "dtype" : "torch_dtype", type, "float32, bfloat16 or float16");
+	for (int i = 0; format && i < 3; i++)
+		set_text(m, fields[i], format);
+	return good;
 }

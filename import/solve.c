@@ -295,6 +295,6 @@ bool solve(struct import *m)
 		for (int i = 0; i < m->entries.n && !progress; i++)
 			progress |= solve_absent(m, &m->entries.at[i]);
 	}
-	decoder_settings(m);
-	return !report_open(m, MISFIT) && !report_open(m, UNSOLVED) && !report_open(m, MISSING);
+	bool good = decoder_settings(m);
+	return !report_open(m, MISFIT) && !report_open(m, UNSOLVED) && !report_open(m, MISSING) && good;
 }
