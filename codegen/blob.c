@@ -238,10 +238,18 @@ static struct dr_span config(struct blob *b, const struct program *p)
 		rows[i] = (struct dr_config){
 			.name = blob_string(b, c->name), .field = blob_string(b, c->field), .type = (uint32_t)c->type,
 			.b = c->b, .i = c->i, .f = c->f, .s = blob_string(b, c->s), .absent = blob_string(b, c->absent),
-			.absent_holds = c->absent_holds,
+			.absent_holds = c->absent_holds, .null_differs = c->null_differs,
 		};
 	}
 	return blob_table(b, rows, p->config.n);
+}
+
+static struct dr_span copies(struct blob *b, const struct program *p)
+{
+	struct dr_span *lists = arena_array(b->arena, struct dr_span, p->copies.n);
+	for (int i = 0; i < p->copies.n; i++)
+		lists[i] = blob_strings(b, p->copies.at[i].at, p->copies.at[i].n);
+	return blob_table(b, lists, p->copies.n);
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------- */
@@ -352,6 +360,9 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->constants = constants(&b, s);
 	p->maps = maps(&b, s);
 	p->config = config(&b, program);
+	p->harmless = blob_strings(&b, program->harmless.at, program->harmless.n);
+	p->unused = blob_strings(&b, program->unused.at, program->unused.n);
+	p->copies = copies(&b, program);
 	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
 	p->kernel_names = kernel_names(&b, s);
 	p->kernel_work = kernel_work(&b, s);

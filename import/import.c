@@ -80,8 +80,6 @@ struct imported import_checkpoint(struct arena *arena, struct names *names, stru
 	m.root = json_read(arena, m.source, m.source == path);
 	if (m.root && !is_quantised(arena, m.source))
 		out.text = model_text(&m);
-	out.left = m.left.at;
-	out.n_left = m.left.n;
 	json_decref(m.root);
 	return out;
 }

@@ -28,7 +28,7 @@ struct import {
 	struct record *record;                  /* of the family */
 	VEC(struct entry) entries;
 	VEC(struct setting) settings;
-	VEC(const char *) left;                 /* `name = value` that nothing expresses */
+	VEC(const char *) left;                 /* `name = value` that changes nothing */
 };
 
 /* ---- json.c ---- */
