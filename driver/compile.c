@@ -1,9 +1,12 @@
 /* The passes, in order, over one spec. */
 #include "compile.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "../parser/parser.h"
+
+enum { MAX_GAP = 1 << 20 };
 
 /* ---- one deployment ------------------------------------------------------------------------------------------------ */
 
@@ -57,7 +60,7 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 
 static struct codegen_options codegen_options(struct compilation *c, struct planned *p)
 {
-	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap,
+	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap, .sanitizer = c->sanitizer,
 	                                .plan_text = planner_report(&p->arena, p->deploy, p->schedule)};
 }
 
@@ -224,6 +227,27 @@ static bool is_complete(const struct options *o)
 	return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set;
 }
 
+/* DEPLOYC_GAPS=BYTES and DEPLOYC_SANITIZE, for tests: see docs/testing.md. */
+static bool set_gap(struct target_shape *shape)
+{
+	const char *text = getenv("DEPLOYC_GAPS");
+	char *end = NULL;
+	shape->gap = text ? strtoll(text, &end, 10) : 0;
+	if (!text || (*text && !*end && shape->gap >= 0 && shape->gap <= MAX_GAP && shape->gap % 64 == 0))
+		return true;
+	fprintf(stderr, "deployc: DEPLOYC_GAPS is not a multiple of 64 up to %d: `%s`\n", MAX_GAP, text);
+	return false;
+}
+
+static bool set_sanitizer(const char **sanitizer)
+{
+	*sanitizer = getenv("DEPLOYC_SANITIZE");
+	if (!*sanitizer || !strcmp(*sanitizer, "address") || !strcmp(*sanitizer, "thread"))
+		return true;
+	fprintf(stderr, "deployc: DEPLOYC_SANITIZE is address or thread, not `%s`\n", *sanitizer);
+	return false;
+}
+
 int compile(const struct options *o, int i)
 {
 	struct compilation c = {.options = o, .spec = o->specs[i], .label = strcmp(o->specs[i], "-") ? o->specs[i] : "standard input", .arena.heap = o->heap};
@@ -233,7 +257,7 @@ int compile(const struct options *o, int i)
 	struct trials trials = {.compilation = &c};
 	c.sink.check = trial_check;
 	c.sink.context = &trials;
-	int status = codegen_target(o->cpu, &c.shape) ? run_passes(&c) : EXIT_USAGE;
+	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	arena_free(&c.arena);

@@ -13,6 +13,7 @@ struct compilation {
 	struct sink           sink;
 	struct sema          *sema;
 	struct target_shape   shape;
+	const char           *sanitizer;
 };
 
 /* What the passes made of one deployment, in memory of its own; NULL where one of them reported. */

@@ -97,6 +97,7 @@ struct dr_param {
  * and pages of each of several owners count on from those of the owner before. */
 struct dr_step_input { uint32_t what, owners, part, pages; uint64_t offset; };   /* what: enum dr_input */
 struct dr_output { uint32_t owners, rows; };            /* how tokens and logits are cut: groups, as of a struct dr_step_input */
+struct dr_gap { uint64_t offset, bytes; };              /* of DR_SPACE_ACT: bytes that no kernel may write */
 struct dr_body { uint64_t param_bytes, state_bytes; };          /* of one layer of a kind */
 struct dr_constant { uint64_t offset; struct dr_span bytes; };           /* copied into DR_SPACE_TABLE at start */
 struct dr_map {                                         /* expert map, i32[experts] at `offset` of DR_SPACE_TABLE:
@@ -141,6 +142,7 @@ struct dr_program {
 	struct dr_span bodies, body_of;                 /* struct dr_body; u32 for each layer of the model */
 	struct dr_span inputs;                          /* struct dr_step_input */
 	struct dr_output output[DR_PHASES];
+	struct dr_span gaps[DR_PHASES];                 /* struct dr_gap; none but in tests */
 	uint64_t tokens_offset;                         /* in DR_SPACE_ACT, after a step, on the last stage: i32 for each row that the rank has */
 	uint64_t logits_offset;                         /* the same: f32[vocab / size of logits_group] */
 	uint32_t vocab, logits_group;                   /* shard of a rank: its index in logits_group */

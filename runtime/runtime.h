@@ -189,6 +189,9 @@ struct rank {
 };
 _Noreturn void rank_main(const struct job *job, int index);
 /* Runs a step that all ranks have; of rank 0: hands it out first. */
+/* gaps.c, for tests: around a microbatch. */
+void gaps_fill(struct rank *r);
+void gaps_check(struct rank *r);
 bool rank_step(struct rank *r);         /* false: rank 0 said that there are no more */
 /* Rank 0: runs the job's prompts and prints what came of it. */
 void serve(struct rank *r);
