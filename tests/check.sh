@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes few heads sampling far formats streams owners random plans failures scale demo limits files mutate alloc clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes few heads sampling far formats streams owners random programs plans failures scale demo limits files mutate alloc clang sanitize fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -63,6 +63,7 @@ step formats "$python" tests/e2e/run_formats.py
 step streams "$python" tests/e2e/run_streams.py
 step owners "$python" tests/e2e/run_owners.py
 step random "$python" tests/e2e/run_random.py 40
+step programs make BUILD="$build" PYTHON="$python" programs
 step plans "$python" tests/plans/run.py
 step failures "$python" tests/e2e/run_failures.py
 step scale "$python" tests/e2e/run_scale.py
