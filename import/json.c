@@ -1,5 +1,7 @@
 /* The file: values by dotted names, and how they are written. */
 #include "internal.h"
+#include "../runtime/json_text.h"
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -24,7 +26,7 @@ json_t *json_read(struct arena *arena, const char *path)
 		fprintf(stderr, "deployc: cannot read %s: %s\n", path, strerror(errno));
 		return NULL;
 	}
-	json_t *root = json_loadb(file.at, file.size, JSON_REJECT_DUPLICATES, &error);
+	json_t *root = json_text_read(file.at, file.size, &error);
 	if (!root)
 		fprintf(stderr, "deployc: %s:%d:%d: %s\n", path, error.line, error.column, error.text);
 	else if (!json_is_object(root))
@@ -37,7 +39,7 @@ json_t *json_read(struct arena *arena, const char *path)
 
 const char *json_value_text(struct arena *arena, const json_t *v)
 {
-	char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+	char *text = json_text_show(v);
 	const char *kept = text ? arena_strndup(arena, text, strlen(text)) : "?";
 	free(text);
 	return kept;
@@ -68,6 +70,14 @@ static const char *real_text(struct arena *arena, double x)
 	return arena_printf(arena, "%.17g", x);
 }
 
+/* Nothing that a string of .deploy has no spelling for. */
+static bool is_plain(const char *s)
+{
+	while (*s && !iscntrl((unsigned char)*s))
+		s++;
+	return !*s;
+}
+
 static const char *quoted(struct arena *arena, const char *s)
 {
 	struct text out = {.arena = arena};
@@ -85,7 +95,7 @@ const char *json_deploy_text(struct arena *arena, const json_t *v)
 	case JSON_FALSE:   return "false";
 	case JSON_INTEGER: return grouped(arena, json_integer_value(v));
 	case JSON_REAL:    return real_text(arena, json_real_value(v));
-	case JSON_STRING:  return strchr(json_string_value(v), '\n') ? NULL : quoted(arena, json_string_value(v));
+	case JSON_STRING:  return is_plain(json_string_value(v)) ? quoted(arena, json_string_value(v)) : NULL;
 	case JSON_OBJECT: case JSON_ARRAY: case JSON_NULL: break;
 	}
 	return NULL;

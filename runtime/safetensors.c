@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "number.h"
+#include "json_text.h"
 #include "runtime.h"
 
 static const uint64_t MAX_HEADER = 100u << 20;  /* as in the format's reference implementation */
@@ -61,7 +62,7 @@ struct json_t *json_file(const char *path, struct problems *p)
 	json_t *root = NULL;
 	if (m.bytes > (size_t)MAX_JSON)
 		problem(p, "%s has %zu bytes, at most %lld are read", path, m.bytes, (long long)MAX_JSON);
-	else if (!(root = json_loadb(m.at, m.bytes, JSON_REJECT_DUPLICATES, &e)))
+	else if (!(root = json_text_read(m.at, m.bytes, &e)))
 		problem(p, "%s:%d: %s", path, e.line, e.text);
 	munmap(m.at, m.bytes);
 	if (root && !json_is_object(root)) {

@@ -6,7 +6,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "driver"]
-ALSO = {"dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
+ALSO = {"import": {"runtime/json_text.h"}, "dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 # The scanner and the parser of one grammar know each other: tokens are declared by bison.
 PAIR = {"lexer": {"parser"}}
