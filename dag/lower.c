@@ -210,8 +210,18 @@ bool lower_in_carry(const struct lower *w, const struct phys *p)
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------------- */
+void lower_too_large(struct lower *w, const char *what, double n, int64_t most)
+{
+	if (w->failed) return;
+	w->failed = true;
+	struct diag *d = diag_report(w->sink, DIAG_E0705, w->l->deploy->work.span, "%s would be %.4g: a launcher takes at most %lld", what, n,
+				     (long long)most);
+	diag_help(w->sink, d, "a smaller `batch`, `seq` or `chunk`, or more ranks");
+}
+
 int lower_buffer(struct lower *w, int64_t bytes)
 {
+	if (bytes > MAX_BUFFER) lower_too_large(w, "the bytes of one value in a step", (double)bytes, MAX_BUFFER);
 	struct buffer b = { .bytes = bytes < 64 ? 64 : (bytes + 63) / 64 * 64, .first = -1 };
 	vec_push(w->arena, &w->buffers, b);
 	return w->buffers.n - 1;

@@ -25,6 +25,8 @@ struct phys {
 	int           depth;            /* PHYS_VIRTUAL: such values in a row that end here */
 };
 
+/* A buffer, or the pages of a state in one layer, has at most this many bytes: sums of them then stay within 63 bits. */
+#define MAX_BUFFER ((int64_t)1 << 50)
 struct buffer { int64_t bytes; int first, last; bool fixed; int64_t offset; };
 
 /* One exchange of tokens with experts: from dispatch to combine. */
@@ -50,6 +52,8 @@ struct lower {
 	bool failed;
 };
 
+/* step_sizes.c: tokens, rows and pages of a step. false: E0704, E0705. */
+bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 /* lower.c */
 bool axis_among(const int *axes, int n, int axis);
 struct kernel kernel_of(enum kernel_family family);                     /* all zeros, padding too: descriptions are compared by bytes */
@@ -58,6 +62,7 @@ int  lower_moved_param(const struct lower *w, int local);               /* the p
 /* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* E0918 */
+void lower_too_large(struct lower *w, const char *what, double n, int64_t most);        /* E0705 */
 const struct value *lower_source(const struct lower *w, int local);
 int  lower_group(struct lower *w, const struct atoms *a);
 int64_t lower_rows_max(const struct lower *w, const struct phys *p);    /* rows of the largest step */
@@ -67,7 +72,7 @@ bool phys_merges(const struct phys *p, int from, int to, int64_t inner);        
 struct number lower_rows_of(const struct lower *w, const struct local_value *v);        /* rows of a value over [batch, seq] or [batch, row] */
 struct phys lower_shape(struct lower *w, int local);                    /* rows and dims in program order, contiguous, no memory */
 void phys_make_contiguous(struct phys *p);
-int  lower_buffer(struct lower *w, int64_t bytes);
+int  lower_buffer(struct lower *w, int64_t bytes);                      /* E0705 beyond MAX_BUFFER */
 /* Gives `p` the memory of value `local` (an output's, the carried value's, or a new buffer) and records it. */
 struct phys *lower_define(struct lower *w, int local, struct phys p);
 struct number number_const(int64_t v);

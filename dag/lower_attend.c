@@ -112,6 +112,8 @@ void lower_append(struct lower *w, int local)
 	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
 	else if (use.mixed) lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
 	if (w->failed) return;
+	int64_t bytes = state_bytes(w->l, w->s, state);
+	if (bytes > MAX_BUFFER) lower_too_large(w, "the bytes of a cache in one layer", (double)bytes, MAX_BUFFER);
 	const struct phys *x = lower_ready(w, v->args[0], use.order);
 	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;

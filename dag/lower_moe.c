@@ -73,7 +73,9 @@ static void set_capacity(struct lower *w, struct moe *m, int64_t tokens, int64_t
 	double share = ceil(w->l->deploy->moe_capacity * (double)(tokens * m->top) / (double)ranks);
 	m->capacity = w->phase == PHASE_DECODE || share >= (double)worst ? worst : share < 1 ? 1 : (int64_t)share;
 	m->one_round = m->capacity == worst;
-	m->rows = m->dests * m->capacity;
+	m->rows = m->capacity > INT32_MAX / m->dests ? INT32_MAX : m->dests * m->capacity;
+	if (m->rows == INT32_MAX)
+		lower_too_large(w, "the rows of an exchange with experts", (double)m->dests * (double)m->capacity, INT32_MAX);
 }
 
 static void make_buffers(struct lower *w, struct moe *m, int64_t tokens)

@@ -1,4 +1,4 @@
-/* Local DAG -> schedule: sizes of a step, one lowering for each phase, memory of each stage. */
+/* Local DAG -> schedule: one lowering for each phase, memory of each stage. */
 #include <string.h>
 #include "lower.h"
 
@@ -7,50 +7,6 @@ enum {
 };
 
 static int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
-static int64_t divide_up(int64_t n, int64_t d) { return (n + d - 1) / d; }
-
-static int64_t lcm(int64_t a, int64_t b) { return a / common_divisor(a, b) * b; }
-
-/* Tokens, rows and pages are padded to what the ranks that split them need. */
-static void set_multiples(struct schedule *s, struct local *l)
-{
-	const struct program *p = l->program;
-	s->token_multiple = s->row_multiple = s->page_multiple = 1;
-	for (int i = 0; i < p->states.n; i++)
-		for (int k = 0; k < p->states.at[i].n_axes; k++) {
-			int axis = p->states.at[i].axes[k];
-			struct atoms a = place_axis(l, axis, p->states.at[i].region, PHASE_ANY, CLASS_CACHE);
-			if (axis != p->batch && !p->axes.at[axis].extent) s->page_multiple = lcm(s->page_multiple, atoms_size(l, &a));
-		}
-	for (int phase = 0; phase < PHASES; phase++)
-		for (int i = 0; i < l->phase[phase].values.n; i++) {
-			const struct local_value *v = &l->phase[phase].values.at[i];
-			for (int k = 0; k < v->n_axes; k++) {
-				int64_t size = atoms_size(l, &v->layout.axis[k]);
-				if (v->axes[k] == l->program->seq) s->token_multiple = lcm(s->token_multiple, size);
-				if (v->axes[k] == l->program->row) s->row_multiple = lcm(s->row_multiple, size);
-			}
-		}
-}
-
-static void set_step_sizes(struct schedule *s, const struct local *l)
-{
-	const struct workload *k = &l->deploy->work;
-	int64_t owners = atoms_size(l, &l->owners), m = l->deploy->microbatches, longest = k->seq_hi + k->output_hi;
-	s->microbatches = m;
-	s->seqs = divide_up(k->batch, owners);
-	s->page = k->page;
-	int64_t each = divide_up(divide_up(k->cache, k->batch), k->page);
-	s->pages = round_up(s->seqs * each, s->page_multiple);
-	if (longest > l->program->max_ctx && l->program->max_ctx > 0) longest = l->program->max_ctx;
-	s->pages_per_seq = divide_up(longest, k->page) > each ? divide_up(longest, k->page) : each;
-	if (s->pages_per_seq > s->pages) s->pages_per_seq = s->pages;
-	int64_t prompts = s->seqs * k->seq_hi, chunk = k->chunk < prompts ? k->chunk : prompts, rows = s->seqs * k->rows;
-	s->chunk[PHASE_PREFILL] = round_up(divide_up(chunk, m), s->token_multiple);
-	s->chunk[PHASE_DECODE] = round_up(divide_up(s->seqs, m), s->token_multiple);
-	s->max_rows[PHASE_PREFILL] = round_up(rows, s->row_multiple);
-	s->max_rows[PHASE_DECODE] = round_up(divide_up(s->seqs, m) * k->rows, s->row_multiple);
-}
 
 static void count_uses(struct lower *w)
 {
@@ -198,13 +154,19 @@ static int64_t table_bytes(const struct schedule *s)
 	return bytes;
 }
 
+/* Sums of layers' bytes stop at what no device has. */
+static void add_bytes(int64_t *sum, int64_t bytes)
+{
+	if (__builtin_add_overflow(*sum, bytes, sum)) *sum = INT64_MAX;
+}
+
 static void set_stage_bytes(struct schedule *s, int64_t act)
 {
 	for (int i = 0; i < s->stages.n; i++) {
 		struct stage *st = &s->stages.at[i];
 		for (int64_t k = st->layer_begin; k < st->layer_end; k++) {
-			st->bytes[DR_SPACE_LAYER] += s->bodies[s->body_of[k]].param_bytes;
-			st->bytes[DR_SPACE_STATE] += s->bodies[s->body_of[k]].state_bytes;
+			add_bytes(&st->bytes[DR_SPACE_LAYER], s->bodies[s->body_of[k]].param_bytes);
+			add_bytes(&st->bytes[DR_SPACE_STATE], s->bodies[s->body_of[k]].state_bytes);
 		}
 		st->bytes[DR_SPACE_PRE] = i == 0 ? param_bytes(s, DR_SPACE_PRE, -1) : 0;
 		st->bytes[DR_SPACE_POST] = i == s->stages.n - 1 ? param_bytes(s, DR_SPACE_POST, -1) : 0;
@@ -279,8 +241,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	named_groups(s, l, arena, sink);
 	s->vocab = l->program->vocab >= 0 ? l->program->axes.at[l->program->vocab].extent : 0;
 	s->comm_slot = s->ranks > 1 ? COMM_SLOT : 0;
-	set_multiples(s, l);
-	set_step_sizes(s, l);
+	if (!set_step_sizes(s, l, sink)) return NULL;
 	int64_t act = 0;
 	for (int phase = 0; phase < PHASES; phase++) {
 		int64_t bytes = lower_phase(s, arena, sink, l, t, phase);

@@ -1,10 +1,10 @@
 /* The file: values by dotted names, and how they are written. */
 #include "internal.h"
 #include "../runtime/json_text.h"
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include "../support/escape.h"
 
 json_t *json_at(json_t *root, const char *path)
 {
@@ -18,19 +18,26 @@ json_t *json_at(json_t *root, const char *path)
 	return json_is_null(v) ? NULL : v;
 }
 
-json_t *json_read(struct arena *arena, const char *path)
+enum { LARGEST = 8 << 20 };             /* parsing takes forty times as much at worst */
+
+json_t *json_read(struct arena *arena, const char *path, bool named)
 {
 	json_error_t error;
 	struct file_text file;
-	if (!file_read(arena, path, &file)) {
-		fprintf(stderr, "deployc: cannot read %s: %s\n", path, strerror(errno));
+	bool read = named ? file_read(arena, path, &file) : file_read_regular(arena, path, LARGEST, &file);
+	if (read && file.size > LARGEST) {
+		read = false;
+		errno = EFBIG;
+	}
+	if (!read) {
+		complain("cannot read %s: %s", path, file_error());
 		return NULL;
 	}
 	json_t *root = json_text_read(file.at, file.size, &error);
 	if (!root)
-		fprintf(stderr, "deployc: %s:%d:%d: %s\n", path, error.line, error.column, error.text);
+		complain("%s:%d:%d: %s", path, error.line, error.column, error.text);
 	else if (!json_is_object(root))
-		fprintf(stderr, "deployc: %s is no JSON object\n", path);
+		complain("%s is no JSON object", path);
 	if (json_is_object(root))
 		return root;
 	json_decref(root);
@@ -70,14 +77,6 @@ static const char *real_text(struct arena *arena, double x)
 	return arena_printf(arena, "%.17g", x);
 }
 
-/* Nothing that a string of .deploy has no spelling for. */
-static bool is_plain(const char *s)
-{
-	while (*s && !iscntrl((unsigned char)*s))
-		s++;
-	return !*s;
-}
-
 static const char *quoted(struct arena *arena, const char *s)
 {
 	struct text out = {.arena = arena};
@@ -88,6 +87,16 @@ static const char *quoted(struct arena *arena, const char *s)
 	return out.at;
 }
 
+/* Such a string has no form in the language. */
+static bool acts_on_terminals(const char *s)
+{
+	const char *end = s + strlen(s);
+	for (uint32_t point; s < end; s += decode_utf8(s, end, &point))
+		if (decode_utf8(s, end, &point), is_control(point))
+			return true;
+	return false;
+}
+
 const char *json_deploy_text(struct arena *arena, const json_t *v)
 {
 	switch (json_typeof(v)) {
@@ -95,7 +104,7 @@ const char *json_deploy_text(struct arena *arena, const json_t *v)
 	case JSON_FALSE:   return "false";
 	case JSON_INTEGER: return grouped(arena, json_integer_value(v));
 	case JSON_REAL:    return real_text(arena, json_real_value(v));
-	case JSON_STRING:  return is_plain(json_string_value(v)) ? quoted(arena, json_string_value(v)) : NULL;
+	case JSON_STRING:  return acts_on_terminals(json_string_value(v)) ? NULL : quoted(arena, json_string_value(v));
 	case JSON_OBJECT: case JSON_ARRAY: case JSON_NULL: break;
 	}
 	return NULL;

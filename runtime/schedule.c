@@ -27,19 +27,22 @@ static int pages_for(const struct plan *plan, int positions)
 	return (positions + (int)plan->head->page - 1) / (int)plan->head->page;
 }
 
+/* Positions that a sequence takes: the last token that is generated is not read back. */
+static int positions_of(int prompt, int max_tokens) { return prompt + max_tokens - 1; }
+
 /* ---- sequences ---------------------------------------------------------------------------------------------------- */
 void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p)
 {
 	const struct dr_program *h = plan->head;
 	for (int i = 0; i < n; i++) {
-		int need = pages_for(plan, prompts[i].n + max_tokens);
+		int need = pages_for(plan, positions_of(prompts[i].n, max_tokens));
 		int most = (int)(h->pages < h->pages_per_seq ? h->pages : h->pages_per_seq);
 		for (int k = 0; k < prompts[i].n; k++)
 			if (prompts[i].ids[k] < 0 || (uint32_t)prompts[i].ids[k] >= h->vocab)
 				problem(p, "prompt %d: id %d is not in the vocabulary of %u", i + 1, prompts[i].ids[k], h->vocab);
 		if (need > most)
-			problem(p, "prompt %d: %d ids and %d more are %d positions, the plan's cache has %d for a sequence", i + 1,
-			        prompts[i].n, max_tokens, prompts[i].n + max_tokens, most * (int)h->page);
+			problem(p, "prompt %d: %d ids and %d more take %d positions (the last is not read back), the plan's cache has %d for a sequence", i + 1,
+			        prompts[i].n, max_tokens, positions_of(prompts[i].n, max_tokens), most * (int)h->page);
 	}
 }
 
@@ -95,7 +98,7 @@ void schedule_close(struct schedule *s)
 static bool admit(struct schedule *s, struct owner *o, int index)
 {
 	struct sequence *q = &s->seq[index];
-	int slot = 0, seqs = (int)s->plan->head->seqs, need = pages_for(s->plan, q->n_prompt + q->max_tokens);
+	int slot = 0, seqs = (int)s->plan->head->seqs, need = pages_for(s->plan, positions_of(q->n_prompt, q->max_tokens));
 	while (slot < seqs && o->slot[slot] >= 0)
 		slot++;
 	if (slot == seqs || need > o->n_free)

@@ -44,7 +44,12 @@ static void offer_longest(struct deployment *c, struct diag *d, const struct fie
 		diag_fix(c->sema->sink, d, end->span, arena_printf(c->sema->arena, "%lld", (long long)longest));
 }
 
-/* Positions of the longest sequence: the last token that is generated is not read back. */
+int64_t workload_longest(const struct workload *w)
+{
+	return w->seq_hi + (w->output_hi > 1 ? w->output_hi : 1) - 1;
+}
+
+/* The longest sequence against the model. */
 static void check_context(struct deployment *c, int64_t prompt, int64_t output)
 {
 	int64_t most = c->deploy->program->max_ctx;
@@ -68,6 +73,14 @@ static void check_context(struct deployment *c, int64_t prompt, int64_t output)
 	}
 }
 
+/* What to change: where the author set a field, else the workload. */
+static struct span set_where(struct deployment *c, const char *field)
+{
+	const struct field *f = record_field(c->work, field);
+	const struct field_set *set = f && f->sets.n ? &f->sets.at[f->sets.n - 1] : NULL;
+	return set && !set->layer->module->is_std ? set->span : c->deploy->work.span;
+}
+
 void deployment_workload(struct deployment *c)
 {
 	struct workload *w = &c->deploy->work;
@@ -75,6 +88,10 @@ void deployment_workload(struct deployment *c)
 	w->training = record_is(c->work, "Training");
 	c->deploy->needs_training = w->training;
 	w->chunk = w->rows = w->page = 1;
+	w->seq_span = set_where(c, "seq"), w->batch_span = set_where(c, "batch"), w->chunk_span = set_where(c, "chunk");
+	w->rows_span = set_where(c, "rows"), w->cache_span = set_where(c, "cache");
+	if (record_field(c->work, "cache"))
+		w->cache_set = field_item(record_field(c->work, "cache"));
 	if (!deployment_int(c, c->work, "batch", 1, &w->batch) || !ends(c, "seq", 1, &w->seq_lo, &w->seq_hi))
 		return;
 	int64_t fewest = 0;
@@ -83,7 +100,7 @@ void deployment_workload(struct deployment *c)
 		return;
 	}
 	if (ends(c, "output", 0, &fewest, &w->output_hi))
-		check_context(c, w->seq_hi, w->output_hi);
+		check_context(c, w->seq_hi, w->output_hi > 1 ? w->output_hi : 1);
 	deployment_int(c, c->work, "chunk", 1, &w->chunk);
 	deployment_within(c, c->work, "rows", 1, MOST_OF_SEQUENCE, &w->rows);
 	deployment_within(c, c->work, "page", 1, MOST_OF_SEQUENCE, &w->page);

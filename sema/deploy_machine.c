@@ -94,6 +94,15 @@ static const char *other_format(struct record *peak, enum dtype missing)
 	return record_field(peak, dtype_name(other)) ? dtype_name(other) : "f32";
 }
 
+/* `require` cannot say this of each entry of a map. */
+static void check_rate(struct deployment *c, struct record *peak, const struct field *f)
+{
+	struct val rate = record_get(peak, f->name, f->span);
+	double x;
+	if (val_number(rate, &x) && x <= 0)
+		deployment_report(c, DIAG_E0203, field_where(f), "`peak.%s` expects a FlopRate above 0, found %s", f->name, val_show(c->sema, rate));
+}
+
 /* A format without an entry in `peak` is one that the device has no products for; f32 every device has. */
 static void check_formats(struct deployment *c, struct record *device)
 {
@@ -101,6 +110,8 @@ static void check_formats(struct deployment *c, struct record *device)
 	struct val peak = record_field(device, "peak") ? record_get(device, "peak", device->span) : val_bad();
 	if (peak.kind != V_RECORD || !peak.record->fields.n)
 		return;
+	for (int i = 0; i < peak.record->fields.n; i++)
+		check_rate(c, peak.record, peak.record->fields.at[i]);
 	bool said[DTYPE_COUNT] = {[DTYPE_F32] = true};
 	for (int i = 0; i < p->values.n; i++) {
 		const struct value *v = &p->values.at[i];
@@ -118,6 +129,25 @@ static void check_formats(struct deployment *c, struct record *device)
 	}
 }
 
+static bool set_by_author(const struct field *f)
+{
+	return f->sets.n && !f->sets.at[f->sets.n - 1].layer->module->is_std;
+}
+
+static void check_reserve(struct deployment *c, struct record *device, struct record *reserve)
+{
+	struct deploy *d = c->deploy;
+	const struct field *memory = record_field(device, "memory"), *kept = record_field(reserve, "memory");
+	d->reserve_memory = magnitude(reserve, "memory");
+	if (!memory || !kept || d->reserve_memory < d->device_memory)
+		return;
+	const struct field *wrong = !set_by_author(kept) && set_by_author(memory) ? memory : kept;
+	struct arena *a = c->sema->arena;
+	struct diag *diag = deployment_report(c, DIAG_E0203, field_where(wrong), "the reserve takes a whole device: %s of %s",
+					      val_data_text(a, d->reserve_memory), val_data_text(a, d->device_memory));
+	diag_related(c->sema->sink, diag, field_where(wrong == kept ? memory : kept), wrong == kept ? "the memory of a device" : "the reserve");
+}
+
 void deployment_machine(struct deployment *c)
 {
 	struct val device = record_get(c->cluster, "device", c->cluster->span);
@@ -130,6 +160,6 @@ void deployment_machine(struct deployment *c)
 		check_memory(c, device.record);
 		check_formats(c, device.record);
 	}
-	if (reserve.kind == V_RECORD)
-		c->deploy->reserve_memory = magnitude(reserve.record, "memory");
+	if (reserve.kind == V_RECORD && device.kind == V_RECORD)
+		check_reserve(c, device.record, reserve.record);
 }

@@ -1,5 +1,6 @@
 /* Scalar expressions: names, members, refinements, operators (language.md 2.5). */
 #include "eval.h"
+#include <math.h>
 #include <string.h>
 
 /* ---- names -------------------------------------------------------------------------------------------------------- */
@@ -284,13 +285,16 @@ static bool unclear_dimension(const char *text)
 	return false;
 }
 
-static struct val eval_quantity(const struct node *e)
+static struct val eval_quantity(struct sema *s, const struct node *e)
 {
 	struct dims dims = {{0}};
 	if (unclear_dimension(e->num.text))
 		return val_bad();
 	double x = quantity_value(e->num.text, &dims);
-	return val_quantity(x, dims);
+	if (isfinite(x))
+		return val_quantity(x, dims);
+	sema_report(s, DIAG_E0008, e->span, "`%s` is too large for a Float", e->num.text);
+	return val_bad();
 }
 
 static struct val eval_list(struct scope *s, const struct node *e, const struct node *expect)
@@ -380,7 +384,7 @@ struct val eval(struct scope *s, const struct node *e, const struct node *expect
 		return v;
 	switch (e->kind) {
 	case N_NUM: return eval_number(s, e);
-	case N_QTY: return eval_quantity(e);
+	case N_QTY: return eval_quantity(s->sema, e);
 	case N_STR: return (struct val){.kind = V_STRING, .name = e->text};
 	case N_TRUE: case N_FALSE: return val_bool(e->kind == N_TRUE);
 	case N_NONE: return val_none();

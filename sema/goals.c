@@ -274,16 +274,6 @@ static bool is_data(struct val v)
 	return v.kind == V_QUANTITY && dims_equal(v.dims, (struct dims){.power[DIM_DATA] = 1});
 }
 
-/* "23.95 MiB": in the largest unit that leaves a whole number in front. */
-static const char *data_text(struct arena *a, double bytes)
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-	int u = 0;
-	for (; bytes >= 1024 && u < 4; u++)
-		bytes /= 1024;
-	return arena_printf(a, u ? "%.2f %s" : "%.0f %s", bytes, units[u]);
-}
-
 /* "params = 0.4523 Gparam, plan.tp = 2": every number that an expression names; exact bytes as notes of `d`, if given. */
 static void facts(struct goals *g, struct scope *scope, const struct node *e, struct text *t, struct diag *d)
 {
@@ -298,7 +288,7 @@ static void facts(struct goals *g, struct scope *scope, const struct node *e, st
 		if (d)
 			return;
 		if (is_data(v))
-			text_add(t, "%s%s = %s", t->n ? ", " : "", name, data_text(g->sema->arena, x));
+			text_add(t, "%s%s = %s", t->n ? ", " : "", name, val_data_text(g->sema->arena, x));
 		else if (!strcmp(name, "memory.headroom"))
 			text_add(t, "%s%s = %.1f%%", t->n ? ", " : "", name, 100 * x);
 		else

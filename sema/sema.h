@@ -29,7 +29,14 @@ struct rule {
 
 struct level { const char *name; int64_t count; struct span span; };
 
-struct workload { int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache; bool training; struct span span; };
+struct workload {
+	int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache; bool training;
+	struct span span;               /* the deployment's `workload` */
+	struct span seq_span, batch_span, chunk_span, rows_span, cache_span;    /* where each was set by the author, else `span` */
+	struct span cache_set;          /* as of a mesh axis */
+};
+/* Positions of the longest sequence: the last token that is generated is not read back; at least one is generated. */
+int64_t workload_longest(const struct workload *w);
 
 struct deploy {
 	const char     *name; struct span name_span;

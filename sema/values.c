@@ -102,11 +102,20 @@ static struct dims dims_of(struct val v)
 
 /* ---- showing ------------------------------------------------------------------------------------------------------ */
 
+const char *val_data_text(struct arena *a, double bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+	int u = 0;
+	for (; fabs(bytes) >= 1024 && u < 5; u++)
+		bytes /= 1024;
+	return arena_printf(a, fabs(bytes) >= 1e6 ? "%.4g %s" : u ? "%.2f %s" : "%.0f %s", bytes, units[u]);
+}
+
 static const char *show_quantity(struct arena *a, struct val v)
 {
 	for (int i = 0; i < NAMED_DIMS; i++)
 		if (dims_equal(named_dims[i].dims, v.dims))
-			return arena_printf(a, i == 0 ? "%.2f %s" : "%.4g %s", v.f / named_dims[i].scale, named_dims[i].unit);
+			return i == 0 ? val_data_text(a, v.f) : arena_printf(a, "%.4g %s", v.f / named_dims[i].scale, named_dims[i].unit);
 	return arena_printf(a, "%.6g (%s)", v.f, dims_text(a, v.dims));
 }
 
@@ -299,6 +308,15 @@ static struct val int_arith(struct sema *s, enum bin_op op, struct val a, struct
 	return over ? overflow(s, op, a, b, at) : val_int(out);
 }
 
+/* A result of finite numbers that is none. */
+static struct val finite_quantity(struct sema *s, enum bin_op op, double x, struct dims dims, struct span at)
+{
+	if (isfinite(x))
+		return val_quantity(x, dims);
+	sema_report(s, DIAG_E0203, at, "`%s` gives a number that is larger than a Float", bin_op_text(op));
+	return val_bad();
+}
+
 static struct val scale(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
 {
 	double x = 0, y = 0;
@@ -315,7 +333,7 @@ static struct val scale(struct sema *s, enum bin_op op, struct val a, struct val
 		}
 		da.power[i] = (signed char)power;
 	}
-	return val_quantity(op == B_MUL ? x * y : x / y, da);
+	return finite_quantity(s, op, op == B_MUL ? x * y : x / y, da, at);
 }
 
 static struct val add(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
@@ -328,7 +346,7 @@ static struct val add(struct sema *s, enum bin_op op, struct val a, struct val b
 	}
 	val_number(a, &x);
 	val_number(b, &y);
-	return val_quantity(op == B_ADD ? x + y : x - y, dims_of(a));
+	return finite_quantity(s, op, op == B_ADD ? x + y : x - y, dims_of(a), at);
 }
 
 /* One list behind the other. */

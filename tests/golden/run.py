@@ -4,6 +4,7 @@
     // expect: E0503 11:21              code, line:column of the primary span, in this file
     // expect: E0101 7:11 `Mixtral_8x7B`    ... and a word that the report must contain
     // expect: E0602 std.plans:10:3     ... in a module of the library
+    // expect: E0205 <command line>:1:9     ... in what -D says
 
 Errors make `deployc check` exit with 1, warnings alone with 0. Behind those lines may stand
 
@@ -20,13 +21,14 @@ The specs in good/ and samples/ check without an error, and print nothing that n
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", HERE.parents[1] / "build" / "deployc")).absolute()
-EXPECT = re.compile(r"// expect: ([EW]\d{4})(?: (\S*?)(\d+:\d+))?(?: (.+))?$")
+EXPECT = re.compile(r"// expect: ([EW]\d{4})(?: (<command line>:|\S*?)(\d+:\d+))?(?: (.+))?$")
 RUN = re.compile(r"^// run: (.+)$", re.M)
 BYTES = re.compile(r"^// bytes: (\d+)$", re.M)
 REPORT = re.compile(r"^(?:error|warning)\[([EW]\d{4})\]: (.*)\n *--> (.+?):(\d+:\d+)$", re.M)
@@ -53,7 +55,7 @@ def reported(name, output):
 def deployc(path):
     """What the compiler says of a spec."""
     text = path.read_text()
-    arguments = match[1].split() if (match := RUN.search(text)) else ["check"]
+    arguments = shlex.split(match[1]) if (match := RUN.search(text)) else ["check"]
     if not (size := BYTES.search(text)):
         return subprocess.run([DEPLOYC, *arguments, path.name], cwd=path.parent, capture_output=True, text=True, timeout=20)
     with tempfile.TemporaryDirectory() as folder:

@@ -509,10 +509,10 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("bench", "--seed=1")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--ids", "1,24")), 1);
 	assert_said("error: prompt 2: id 24 is not in the vocabulary of 24");
-	assert_int_equal(launcher(PAIR, step_tp2, RUN("--max-tokens", "30")), 1);
-	assert_said("3 ids and 30 more are 33 positions, the plan's cache has 32 for a sequence");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--max-tokens", "31")), 1);
+	assert_said("3 ids and 31 more take 33 positions (the last is not read back), the plan's cache has 32 for a sequence");
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("run", "--weights", "/nowhere", "--ids", "1")), 1);
-	assert_said("/nowhere has neither model.safetensors nor");
+	assert_said("/nowhere is not a folder");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--logits", "/nowhere/x.npy")), 1);
 	assert_said("cannot write /nowhere/x.npy");
 }
