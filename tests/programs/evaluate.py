@@ -124,7 +124,7 @@ def expected(program, weights, ids, steps, trials=3):
         spread = max(spread, np.abs(moved.logits(ids, want) - logits).max())
         if any(close(a, b) for a, b in zip(exact.choices, moved.choices)):
             return None
-    return (logits, spread) if np.isfinite(logits).all() else None
+    return (logits, spread) if np.isfinite(logits).all() and not exact.extreme else None
 
 
 def close(choice, moved):
@@ -139,10 +139,11 @@ class Evaluator:
     def __init__(self, program, weights, noise=None):
         self.p, self.weights, self.noise = program, weights, noise
         self.axes = {a.name: a for a in [*program.axes, *(a for b in program.blocks for a in b.inner)]}
+        self.extreme = False                    # a number that f32 does not hold
         self.choices = []                       # for each choice of experts: scores, and how far the chosen are from the others
 
     def extent(self, axis):
-        return self.p.vocab if axis == "vocab" else self.length if axis in ("seq", "ctx") else self.axes[axis].extent
+        return self.p.vocab if axis == "vocab" else self.length if axis in ("seq", "ctx") else len(self.want) if axis == "row" else self.axes[axis].extent
 
     # ---- statements -------------------------------------------------------------------------------------------------
     def logits(self, ids, want):
@@ -204,6 +205,7 @@ class Evaluator:
         return self.shaken(out, t.dtype) if axes is None else out
 
     def shaken(self, x, dtype):
+        self.extreme |= isinstance(x, Named) and bool((np.abs(x.data) > (1e15 if dtype != "f16" else 3e4)).any())
         if isinstance(x, Named) and dtype in EPSILON and self.noise:
             return Named(x.axes, x.data * (1 + EPSILON[dtype] * self.noise.standard_normal(x.data.shape)))
         return x
@@ -347,7 +349,9 @@ class Evaluator:
         chosen = self.best(choice, top)
         weight = np.where(chosen, data, 0)
         if renormalize:
-            weight = weight / np.maximum(weight.sum(axis=-1, keepdims=True), 1e-30)
+            total = weight.sum(axis=-1, keepdims=True)
+            self.extreme |= bool((np.abs(total) < 1e-15).any())
+            weight = weight / np.maximum(total, 1e-30)
         return Named([a for a in score.axes if a != over] + [to], weight * factor), Named([a for a in score.axes if a != over] + [to], chosen), slot
 
     def best(self, score, top):
@@ -363,12 +367,15 @@ class Evaluator:
     def do_dispatch(self, x, routing):
         weight, _, slot = routing
         expert = weight.axes[-1]
-        data = x.to(["seq", *[a for a in x.axes if a != "seq"]])
-        return Named([expert, slot, *[a for a in x.axes if a != "seq"]], np.broadcast_to(data, (self.extent(expert), *data.shape)))
+        tokens = weight.axes[0]
+        rest = [a for a in x.axes if a != tokens]
+        data = x.to([tokens, *rest])
+        return Named([expert, slot, *rest], np.broadcast_to(data, (self.extent(expert), *data.shape)))
 
     def do_combine(self, y, routing):
         weight, _, slot = routing
-        return einsum([y.renamed(slot, "seq"), weight], ["seq", *[a for a in y.axes if a not in (slot, weight.axes[-1])]])
+        tokens = weight.axes[0]
+        return einsum([y.renamed(slot, tokens), weight], [tokens, *[a for a in y.axes if a not in (slot, weight.axes[-1])]])
 
     def do_join(self, x, y, into):
         a, b = (p.name for p in self.axes[into].parts)

@@ -27,13 +27,13 @@ deploy Test {{
   model    = Small
   cluster  = CPUHost {{ ranks = {ranks}; device {{ peak {{ f16 = 1 TFLOPS }} }} }}
   plan     = Own {{}}
-  workload = Inference {{ batch = 3; seq = 1..9; output = 3; chunk = {chunk}; page = 4 }}
+  workload = Inference {{ batch = 4; seq = 1..9; output = 3; chunk = {chunk}; page = 4 }}
 }}
 """
 END = """  output logits : f32[batch, row, vocab]   = pick(x, want) @[d_model] w_head
   output token  : index(vocab)[batch, row] = sample(logits, v = vocab)
 """
-PROMPTS = [[1, 5, 7, 0, 3, 21, 9], [2], [11, 4]]
+PROMPTS = [[2], [1, 5, 7, 0, 3, 21, 9], [11, 4], [1, 8, 8, 13, 6, 3, 2, 9]]
 
 
 class Found:
@@ -68,7 +68,31 @@ TABLE = """  param w_embed : {}
   let x = embed(w_embed, ids)
 """ + END
 
+# The kind: a kernel that asks which tokens are padding, where its rows are those whose logits are wanted.
+MOE = """block Experts(y: [batch, {0}, d_model]) -> [batch, {0}, d_model] {{
+  axis expert
+  axis choice like expert
+  axis slot = ragged(expert)
+  param router : [choice, d_model] from "router"
+  param w      : [expert, d_model] from "w"
+  let r = route(softmax(y @[d_model] router, over = choice), over = choice, to = expert, slot = slot, top = 1)
+  return combine(dispatch(y, r) * w, r)
+}}
+"""
+EXPERTS = """  axis expert = 4
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  let x = embed(w_embed, ids)
+  let y = {}
+  output logits : f32[batch, row, vocab]   = {} @[d_model] w_head
+  output token  : index(vocab)[batch, row] = sample(logits, v = vocab)
+"""
+TWO_OWNERS = dict(plan="mesh a = 2; batch -> a; at moe { batch -> none; expert -> a }", ranks=2, chunk=2)
+
 FOUND = [
+    Found("experts of the rows whose logits are wanted", {"embed": (24, 8), "head": (24, 8), "moe.router": (4, 8), "moe.w": (4, 8)},
+          dict(blocks=MOE.format("row"), body=EXPERTS.format('Experts(pick(x, want)) as moe from "moe"', "y"), **TWO_OWNERS),
+          dict(blocks=MOE.format("seq"), body=EXPERTS.format('Experts(x) as moe from "moe"', "pick(y, want)")), "softmax, route, dispatch, combine"),
     Found("a table of an embedding whose first axis is not the vocabulary", {"embed": (8, 24), "head": (24, 8)},
           TABLE.format('[d_model, vocab] from "embed"'), TABLE.format('[vocab, d_model] from "embed" as [d_model, vocab]')),
 ]

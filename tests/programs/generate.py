@@ -232,6 +232,8 @@ class Maker:
         up = lambda: self.expert_bias(part, self.act(self.contract(xe, weights(d, width), [d.name])), expert, width)
         h = self.activation(up())
         h = self.let(part, self.act(self.binary("mul", h, up()) if r.random() < 0.6 else h))
+        if r.random() < 0.2:
+            h = self.let(part, self.act(self.norm(part, h, width)))
         y = self.expert_bias(part, self.act(self.contract(h, weights(width, d), [width.name])), expert, d)
         return self.call("combine", [self.let(part, y), to], x.axes, y.dtype)
 
@@ -306,7 +308,28 @@ class Maker:
             width = shape["value"]
             v = self.cache(part, self.project(part, x, [self.d], shape["kv"] + [width]))
         o = self.attend(part, q, k, v, shape, width)
+        if r.random() < 0.15:                           # the same caches, read once more
+            more = self.sided(part, x, shape["kv"] + shape["q"], shape, order, rotates, norm)
+            o = self.act(self.binary(r.choice(["add", "mul"]), self.let(part, o), self.let(part, self.attend(part, more, k, v, shape, width))))
         return self.project(part, self.let(part, o), shape["kv"] + shape["q"] + [width], [self.d])
+
+    def raw_attention(self, part, x):
+        """Features themselves as keys and values, asked by some heads."""
+        heads = self.shape("heads", self.heads)["q"]
+        q = self.let(part, self.square(part, x) if not heads else self.project_twin(part, x, heads))
+        k = self.cache(part, x)
+        o = self.attend(part, q, k, k, dict(kv=[], q=heads, whole=self.d), self.d)
+        if not heads:
+            return o
+        total = self.let(part, o, 1)
+        for a in heads:
+            total = Term(self.r.choice(["mean", "top"]), (total,), tuple(n for n in total.axes if n != a.name), total.dtype, {"over": a.name})
+        return self.act(total)
+
+    def project_twin(self, part, x, heads):
+        twin = self.shape("twin", lambda: self.axis("twin", like=self.d))
+        y = self.let(part, self.project(part, x, [self.d], [*heads, twin]))
+        return Term("rename", (y,), tuple(self.d.name if n == twin.name else n for n in y.axes), y.dtype, {"from": twin.name, "to": self.d.name})
 
     def sided(self, part, x, heads, shape, order, rotates, norm):
         """Queries or keys [batch, seq, heads, whole]."""
@@ -342,6 +365,8 @@ class Maker:
         heads = shape["kv"] + shape["q"]
         if heads and r.random() < 0.25:
             named["sink"] = self.param(part, heads)
+            if r.random() < 0.3:
+                named["sink"] = self.let(part, self.act(self.binary("mul", named["sink"], Term("number", at={"value": 0.5}))))
         axes = [a for a in q.axes if a != shape["whole"].name] + [width.name]
         return self.act(self.call("attend", [q, k, v, ref("pos", ["batch", "seq"], "int")], axes, q.dtype, **named))
 
@@ -353,7 +378,7 @@ class Maker:
 
     # ---- anything else on features ----------------------------------------------------------------------------------
     def mix(self, part, x):
-        kinds = [self.mix_op, self.mix_scores, self.mix_split, self.mix_iota, self.mix_gate, self.mix_wide]
+        kinds = [self.mix_op, self.mix_scores, self.mix_split, self.mix_iota, self.mix_gate, self.mix_wide, self.mix_outer, self.mix_norm, self.mix_params, self.mix_three]
         return self.r.choice(kinds)(part, x)
 
     def mix_op(self, part, x):
@@ -399,6 +424,51 @@ class Maker:
         z = self.act(self.contract(y, self.param(part, [a, b, c], self.spread([b])), [b.name]))     # keeps a
         return self.project(part, self.let(part, z), [a, c], [self.d])
 
+    def mix_outer(self, part, x):
+        """Two activations of several axes, contracted with each other: what is in both stays, one by one."""
+        r = self.r
+        a, b = self.shape("grid", lambda: [self.axis("ga", r.choice([2, 3, 4])), self.axis("gb", r.choice([2, 4]))])
+        c = self.axis("gc", r.choice([2, 3]))
+        y = self.let(part, self.project(part, x, [self.d], [a, b]))
+        z = self.let(part, self.activation(self.project(part, x, [self.d], r.choice([[c, b], [a, b], [a, c, b], [b]]))))
+        scores = self.let(part, self.act(self.contract(y, z, [b.name])))
+        extra = [self.named_axis(n) for n in scores.axes if n not in x.axes]
+        return self.project(part, self.let(part, Term("tanh", (scores,), scores.axes, scores.dtype)), extra, [self.d])
+
+    def named_axis(self, name):
+        return next(a for a in self.p.axes if a.name == name)
+
+    def mix_norm(self, part, x):
+        """A norm in words, with numbers for each token on the way."""
+        f = lambda op, *args, **at: Term(op, args, max((a.axes for a in args), key=len), args[0].dtype, at)
+        n = lambda v: Term("number", (), (), x.dtype, {"value": v})
+        square = Term("mean", (f("mul", x, x),), x.axes[:-1] if x.axes[-1] == self.d.name else tuple(a for a in x.axes if a != self.d.name), x.dtype, {"over": self.d.name})
+        root = self.let(part, f("rsqrt", f("add", square, n(1e-3))))
+        y = f("mul", x, root)
+        if self.r.random() < 0.5:
+            y = f("sub", y, f("min", f("abs", root), n(0.5)))
+        return self.act(f("clamp", y, n(-2.0), n(2)))
+
+    def mix_params(self, part, x):
+        """Arithmetic on params alone, before they meet a token."""
+        w, v = self.act(self.param(part, [self.d], (1.0, 0.3))), self.act(self.param(part, [self.d], (0.0, 0.5)))
+        y = self.binary(self.r.choice(["add", "mul", "max"]), w, self.activation(v))
+        if self.r.random() < 0.3:
+            y = self.call("softmax", [y], y.axes, y.dtype, over=self.d)
+        return self.act(self.binary(self.r.choice(["mul", "add", "min"]), self.activation(x), self.let(part, self.act(y))))
+
+    def mix_three(self, part, x):
+        """One projection in three parts."""
+        a, b, c = self.shape("thirds", lambda: [self.axis(f"third", self.r.choice([2, 3, 4])) for _ in range(3)])
+        whole = next((n for n in self.p.axes if n.parts == (a, b, c)), None) or self.axis("thirds", parts=(a, b, c))
+        y = self.let(part, self.project(part, x, [self.d], [whole]), 1)
+        out = None
+        for axis in self.r.sample([a, b, c], self.r.choice([2, 3])):
+            take = Term("rename", (y,), tuple(axis.name if n == whole.name else n for n in y.axes), y.dtype, {"from": whole.name, "to": axis.name})
+            z = self.project(part, self.activation(self.let(part, take)), [axis], [self.d], 0)
+            out = z if out is None else self.act(self.binary(self.r.choice(["add", "mul"]), self.let(part, out), self.let(part, z)))
+        return out
+
     # ---- blocks -----------------------------------------------------------------------------------------------------
     def outline(self, part, value, stem):
         """The part as a block of its own, and the call that takes its place."""
@@ -417,7 +487,7 @@ class Maker:
         block = Block(self.fresh("B"), params, [a for a in used if a not in seen and a not in inner and a != "none"], part.inner, tuple(result), self.own(value.dtype),
                       part.body, value)
         self.p.blocks.append(block)
-        named = {name: t for name, t in free.items()}
+        named = {name: ref(name, t.axes, t.dtype) for name, t in free.items()}
         self.region(label, list(used) + list(seen))
         call = Term("call", (), tuple(result), value.dtype, {"callee": block, "named": named, "label": label, "prefix": self.fresh(label)})
         return call
@@ -438,7 +508,7 @@ class Maker:
         """(statements, term): what a part of a layer adds to x."""
         part, out = Part(), []
         self.outer = outer = Part()
-        n = self.let(outer, self.norm(outer, x, self.d), 1) if self.r.random() < 0.85 else x
+        n = self.let(outer, self.norm(outer, x, self.d), 1) if stem == "moe" or self.r.random() < 0.9 else x
         value = make(part, n)
         out += outer.body
         if value.axes != x.axes and set(value.axes) != set(x.axes):
@@ -451,14 +521,18 @@ class Maker:
         return out, self.act(value)
 
     # ---- the model --------------------------------------------------------------------------------------------------
-    def layer_part(self, x):
-        makers = [(self.attention, "attn")] * 4 + [(self.mlp, "mlp")] * 3 + [(self.moe, "moe")] * 3 + [(self.mix, "mix")] * 2
+    def layer_part(self, x, makers=None):
+        makers = makers or self.makers(x)
         make, stem = self.r.choice(makers)
         statements, value = self.sublayer(x, make, stem)
         part = Part()
         if self.r.random() < 0.15:
             value = self.act(self.ops.call(value, self.d.name, lambda: self.param(part, [self.d], (1.0, 0.2))))
         return statements + part.body, self.binary("add", x, value)
+
+    def makers(self, x):
+        makers = [] if "row" in x.axes else [(self.attention, "attn")] * 4 + [(self.raw_attention, "attn")] * (self.r.random() < 0.2)
+        return makers + [(self.mlp, "mlp")] * 3 + [(self.moe, "moe")] * 3 + [(self.mix, "mix")] * 2
 
     def conditions(self):
         """Text and meaning of conditions on the layer, the last one without."""
@@ -489,6 +563,14 @@ class Maker:
             part = Part()
             back = self.project(part, self.side, [e], [self.d])
             out += part.body + [Rebind("x", self.act(self.binary("add", self.x, back)))]
+        if self.constant:
+            part = Part()
+            (e,) = (self.named_axis(n) for n in self.constant.axes)
+            step = self.binary("add", self.constant, self.param(part, [e], (0.0, 0.5)))
+            out += part.body + [Rebind("constant", self.act(Term("tanh", (step,), step.axes, step.dtype)))]
+            part = Part()
+            back = self.contract(self.project(part, self.x, [self.d], [e]), self.constant, [e.name])
+            out += part.body + [Rebind("x", self.act(self.binary("add", self.x, back)))]
         self.in_loop = False
         return out
 
@@ -502,7 +584,17 @@ class Maker:
         table = self.param(self.head, [vocab, d], (0.0, 1.0), dtype="")
         first = self.call("embed", [table, ref("ids", ["batch", "seq"], "index")], ["batch", "seq", d.name], table.dtype)
         tail = [Let("x", self.scaled(first))]
-        self.side = None
+        if r.random() < 0.15:
+            tail[0].name = "x0"
+            statements, value = self.layer_part(ref("x0", self.x.axes, p.act), [(self.mlp, "mlp"), (self.mix, "mix"), (self.moe, "moe")])
+            tail += statements + [Let("x", value)]
+        self.side = self.constant = None
+        if r.random() < 0.15:
+            e = self.axis("side", r.choice([2, 4]))
+            part = Part()
+            w = self.param(part, [e])
+            tail += part.body + [Let("constant", self.act(Term("tanh", (w,), w.axes, w.dtype)))]
+            self.constant = ref("constant", [e.name], p.act)
         if r.random() < 0.2:
             part = Part()
             self.side_axis = self.axis("side", r.choice([2, 4, 6]))
@@ -524,6 +616,11 @@ class Maker:
         picked = lambda t: self.call("pick", [t, ref("want", ["batch", "row"], "index")], ["batch", "row", d.name], t.dtype)
         x = self.norm(part, picked(x), d) if r.random() < 0.7 else picked(self.norm(part, x, d))
         x = self.let(part, x)
+        if r.random() < 0.2:
+            x = self.let(part, x, 1)
+            statements, x = self.layer_part(x)
+            part.body += statements
+            x = self.let(part, x)
         tied = r.random() < 0.4
         w = table if tied else self.param(part, [Axis("vocab", p.vocab), d], self.spread([d]))
         logits = self.contract(x, w, [d.name])

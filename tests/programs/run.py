@@ -82,7 +82,7 @@ def refusal(status, output):
 def tolerance(logits, spread):
     """None where rounding moves the logits so far that a comparison says little."""
     scale = np.abs(logits).max()
-    allowed = max(2e-5 * scale, 8 * spread)
+    allowed = max(4e-5 * scale, 12 * spread)
     return allowed if allowed < 0.3 * scale else None
 
 
