@@ -104,7 +104,7 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
 COUNT ?= 500
 FIRST ?= 0
-EVERY ?= 12
+EVERY ?= 16
 $(BUILD)/tests/programs/check_many.o: CPPFLAGS += $(LLVM_CFLAGS)
 $(BUILD)/tests/programs/check_many: $(BUILD)/tests/programs/check_many.o $(filter-out %/main.o,$(DRIVER_OBJ)) $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)

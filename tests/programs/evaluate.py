@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from terms import Let, Output, Param, Pieces, Rebind, Repeat, State, When
+from terms import Axis, Let, Output, Param, Pieces, Rebind, Repeat, State, When
 
 EPSILON = {"f32": 2.0 ** -23, "bf16": 2.0 ** -8, "f16": 2.0 ** -11}
 # bits of mantissa, smallest normal exponent, largest number
@@ -143,7 +143,7 @@ class Evaluator:
         self.choices = []                       # for each choice of experts: scores, and how far the chosen are from the others
 
     def extent(self, axis):
-        return self.p.vocab if axis == "vocab" else self.length if axis in ("seq", "ctx") else len(self.want) if axis == "row" else self.axes[axis].extent
+        return self.p.vocab if axis == "vocab" else self.p.layers if axis == "layers" else self.length if axis in ("seq", "ctx") else len(self.want) if axis == "row" else self.axes[axis].extent
 
     # ---- statements -------------------------------------------------------------------------------------------------
     def logits(self, ids, want):
@@ -176,7 +176,7 @@ class Evaluator:
     def param(self, s, prefix):
         dtype = s.dtype or self.p.weight
         own = [a for a in s.axes if a not in s.keyed]
-        dims = s.stored or [[self.axes.get(a) or self.vocab_axis()] for a in own]
+        dims = s.stored or [[self.axes.get(a) or Axis(a, self.extent(a))] for a in own]
         shape = [math.prod(map(extent, dim)) for dim in dims]
         one = lambda key: open_dims(self.weights.stored(prefix + key, shape, s.spread, dtype), dims)
         if not s.keyed:
@@ -184,10 +184,6 @@ class Evaluator:
         (axis,) = s.keyed
         parts = [one(s.key.format(**{axis: i})) for i in range(self.extent(axis))]
         return Named([axis, *parts[0].axes], np.stack([p.data for p in parts]))
-
-    def vocab_axis(self):
-        from terms import Axis
-        return Axis("vocab", self.p.vocab)
 
     # ---- terms ------------------------------------------------------------------------------------------------------
     def term(self, t, env, prefix, axes=None):

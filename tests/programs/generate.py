@@ -27,6 +27,7 @@ class Program:
     blocks: list = field(default_factory=list)
     body: list = field(default_factory=list)
     regions: dict = field(default_factory=dict)     # label of a region -> axes in it, for plans
+    products: list = field(default_factory=list)    # axes of heads that one rule may name together
     kinds: int = 1                                  # of layers
 
     def everything(self):
@@ -65,7 +66,7 @@ class Maker:
         self.d = self.axis("d_model", r.choice([8, 12, 16, 20, 24]))
         self.ops = OpMaker(r, self.p.ops, self.fresh)
         self.rotaries, self.shapes, self.experts = {}, {}, {}
-        self.labels = []
+        self.labels, self.known = [], []
 
     # ---- names, axes, params ----------------------------------------------------------------------------------------
     def fresh(self, stem):
@@ -235,6 +236,9 @@ class Maker:
         if r.random() < 0.2:
             h = self.let(part, self.act(self.norm(part, h, width)))
         y = self.expert_bias(part, self.act(self.contract(h, weights(width, d), [width.name])), expert, d)
+        if r.random() < 0.03:
+            more = self.call("dispatch", [self.let(part, self.activation(x), 1), to], [expert.name, slot.name, d.name], x.dtype)
+            y = self.act(self.binary("mul", self.let(part, y), self.let(part, more)))
         return self.call("combine", [self.let(part, y), to], x.axes, y.dtype)
 
     def expert_bias(self, part, y, expert, out):
@@ -272,6 +276,8 @@ class Maker:
         value = head if r.random() < 0.7 else self.axis("vd", r.choice([4, 5, 8]))
         rope = self.axis("rope", r.choice([2, 4])) if r.random() < 0.25 else None
         whole = self.axis("whole", parts=(head, rope) if r.random() < 0.5 else (rope, head)) if rope else head
+        if len(kv + q) > 1:
+            self.p.products.append([a.name for a in kv + q])
         return dict(kv=kv, q=q, head=head, value=value, rope=rope, whole=whole)
 
     def frequencies(self, axis):
@@ -284,6 +290,8 @@ class Maker:
                 freq = self.call("llama3_scale", [freq], [pair.name], "f32", factor=4.0, low=1.0, high=4.0, original=16.0)
             elif scaled < 0.3:
                 freq = self.call("yarn_scale", [freq], [pair.name], "f32", theta=theta, factor=4.0, fast=8.0, slow=1.0, original=64.0)
+            if self.r.random() < 0.15:
+                freq = self.param(self.head, [pair], (0.0, 0.5), dtype="f32")
             name = self.fresh("freq")
             self.head.body.append(Let(name, freq))
             self.rotaries[axis.name] = ref(name, [pair.name], "f32")
@@ -378,7 +386,7 @@ class Maker:
 
     # ---- anything else on features ----------------------------------------------------------------------------------
     def mix(self, part, x):
-        kinds = [self.mix_op, self.mix_scores, self.mix_split, self.mix_iota, self.mix_gate, self.mix_wide, self.mix_outer, self.mix_norm, self.mix_params, self.mix_three]
+        kinds = [self.mix_op, self.mix_scores, self.mix_split, self.mix_iota, self.mix_gate, self.mix_wide, self.mix_outer, self.mix_norm, self.mix_params, self.mix_three, self.mix_layers] + [self.mix_position] * ("seq" in x.axes)
         return self.r.choice(kinds)(part, x)
 
     def mix_op(self, part, x):
@@ -469,6 +477,21 @@ class Maker:
             out = z if out is None else self.act(self.binary(self.r.choice(["add", "mul"]), self.let(part, out), self.let(part, z)))
         return out
 
+    def mix_position(self, part, x):
+        """A token's position, or its number in the vocabulary, as a number."""
+        name, by = self.r.choice([("pos", 8.0), ("ids", float(self.p.vocab))])
+        at = Term("cast", (ref(name, ["batch", "seq"], "int" if name == "pos" else "index"),), ("batch", "seq"), "f32", {"to": "f32"})
+        at = self.binary("div", at, Term("number", at={"value": by}))
+        return self.act(self.binary(self.r.choice(["mul", "add"]), self.activation(x), self.act(self.let(part, Term(self.r.choice(["cos", "tanh"]), (at,), at.axes, "f32")))))
+
+    def mix_layers(self, part, x):
+        """A scale that all layers' numbers decide."""
+        layers = Axis("layers", self.p.layers)
+        w = self.param(self.head, [layers, self.d], (1.0, 0.3))
+        total = Term(self.r.choice(["mean", "top"]), (w,), (self.d.name,), w.dtype, {"over": "layers"})
+        self.head.body.append(Let(self.fresh("scale"), self.act(total)))
+        return self.act(self.binary("mul", self.activation(x), ref(self.head.body[-1].name, total.axes, self.p.act)))
+
     # ---- blocks -----------------------------------------------------------------------------------------------------
     def outline(self, part, value, stem):
         """The part as a block of its own, and the call that takes its place."""
@@ -487,10 +510,26 @@ class Maker:
         block = Block(self.fresh("B"), params, [a for a in used if a not in seen and a not in inner and a != "none"], part.inner, tuple(result), self.own(value.dtype),
                       part.body, value)
         self.p.blocks.append(block)
+        self.known.append((block, {name: ref(name, t.axes, t.dtype) for name, t in free.items()}, list(used) + list(seen)))
         named = {name: ref(name, t.axes, t.dtype) for name, t in free.items()}
         self.region(label, list(used) + list(seen))
         call = Term("call", (), tuple(result), value.dtype, {"callee": block, "named": named, "label": label, "prefix": self.fresh(label)})
         return call
+
+    def again(self, x, stem):
+        """A block that there is, called on x with weights of its own; None where none fits."""
+        fits = []
+        for block, free, axes in self.known:
+            tokens = [n for n, t in free.items() if set(t.axes) == set(x.axes) and t.dtype == x.dtype]
+            others = {n for n in free if n not in tokens}
+            if len(tokens) == 1 and others <= {"pos", *(f.at["name"] for f in self.rotaries.values())} and set(block.result) == set(x.axes):
+                fits.append((block, free, axes, tokens[0]))
+        if not fits:
+            return None
+        block, free, axes, token = self.r.choice(fits)
+        label = self.fresh(stem)
+        self.region(label, axes)
+        return Term("call", (), block.result, block.dtype or self.p.act, {"callee": block, "named": {**free, token: x}, "label": label, "prefix": self.fresh(label)})
 
     def region(self, label, axes):
         self.p.regions.setdefault(label, set()).update(axes)
@@ -509,6 +548,10 @@ class Maker:
         part, out = Part(), []
         self.outer = outer = Part()
         n = self.let(outer, self.norm(outer, x, self.d), 1) if stem == "moe" or self.r.random() < 0.9 else x
+        value = self.again(n, stem) if self.known and self.r.random() < 0.12 else None
+        out += outer.body if value else []
+        if value:
+            return out, self.act(value)
         value = make(part, n)
         out += outer.body
         if value.axes != x.axes and set(value.axes) != set(x.axes):
@@ -586,7 +629,8 @@ class Maker:
         tail = [Let("x", self.scaled(first))]
         if r.random() < 0.15:
             tail[0].name = "x0"
-            statements, value = self.layer_part(ref("x0", self.x.axes, p.act), [(self.mlp, "mlp"), (self.mix, "mix"), (self.moe, "moe")])
+            makers = [(self.mlp, "mlp"), (self.mix, "mix"), (self.moe, "moe")] * 5 + [(self.attention, "attn")]
+            statements, value = self.layer_part(ref("x0", self.x.axes, p.act), makers)
             tail += statements + [Let("x", value)]
         self.side = self.constant = None
         if r.random() < 0.15:

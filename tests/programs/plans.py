@@ -50,7 +50,14 @@ def pipeline(r, layers, stages):
 
 def divides(axis, ways, program):
     extents = {a.name: a.extent for a in program.axes} | {"vocab": program.vocab, "layers": program.layers}
+    if axis and " * " in axis:
+        return math.prod(extents[a] for a in axis.split(" * ")) % ways == 0
     return extents.get(axis) is None or extents[axis] % ways == 0
+
+
+def overlap(placed, axis):
+    """Whether another rule speaks of one of the axes."""
+    return any(p != axis and set(p.split(" * ")) & set(axis.split(" * ")) for p in placed)
 
 
 def deal(r, program, sizes, axes, fixed):
@@ -62,7 +69,7 @@ def deal(r, program, sizes, axes, fixed):
             continue
         axis = r.choice(axes)
         ways = math.prod(sizes[q] for q in placed.get(axis, [])) * sizes[m]
-        if axis and (divides(axis, ways, program) or r.random() < 0.02):
+        if axis and not overlap(placed, axis) and (divides(axis, ways, program) or r.random() < 0.02):
             placed.setdefault(axis, []).append(m)
     return placed
 
@@ -106,7 +113,8 @@ def random_plan(r, program):
     for region, axes in {"residual": {"d_model"}, **program.regions}.items():
         kept = region.startswith("attn") or r.random() < 0.7
         own = sorted(a for a in axes if a not in ("batch", "seq", "ctx", "row", "vocab") and not a.startswith(("slot", "choice", "pair")))
-        placed = deal(r, program, rest, own * 3 + ["seq", "batch", None, None] + (["ctx"] if region.startswith("attn") else []),
+        heads = [" * ".join(q) for q in program.products if set(q) <= set(axes)] * 3
+        placed = deal(r, program, rest, own * 3 + heads + ["seq", "batch", None, None] + (["ctx"] if region.startswith("attn") else []),
                       {"batch": owners} if owners and kept else {})
         if owners and not kept and r.random() < 0.98:
             placed.setdefault("batch", [])

@@ -5,7 +5,7 @@ For each seed a random model, plan and workload. All are checked: a refusal is a
 failure. One in each EVERY is built, once on one rank and once on its mesh, and runs random prompts; its logits are compared with those of
 `evaluate.py`, which computes the same text in numpy, and its tokens with the largest logits.
 
-    run.py [COUNT [FIRST [EVERY]]]      programs (600), the first seed (0), how many for one that is built (12)
+    run.py [COUNT [FIRST [EVERY]]]      programs (500), the first seed (0), how many for one that is built (16)
 """
 import collections
 import os
@@ -111,8 +111,14 @@ def compare(case, name, weights, run, logits):
 def build_and_run(case, deployment, name, weights, folder):
     level = str(case.r.choice([0, 0, 1, 2, 3]))
     launcher = compile_spec(deployment.text(case.model), folder, f"{name}{case.seed}", "-O", level)
-    run, logits = run_launcher(launcher, folder / f"weights{case.seed}", case.prompts, plans.OUTPUT, folder)
-    launcher.unlink()
+    try:
+        run, logits = run_launcher(launcher, folder / f"weights{case.seed}", case.prompts, plans.OUTPUT, folder)
+    except Failed as failure:
+        if "not all finite" in str(failure) and not all(expected(case.program, weights, prompt, 1, trials=0) for prompt in case.prompts):
+            return 0.0, len(case.prompts)               # numbers that f32 does not hold
+        raise
+    finally:
+        launcher.unlink()
     return compare(case, name, weights, run, logits)
 
 
@@ -177,7 +183,7 @@ class Campaign:
 
 def main():
     need_deployc()
-    count, first, every = [int(a) for a in sys.argv[1:]] + [600, 0, 12][len(sys.argv) - 1:]
+    count, first, every = [int(a) for a in sys.argv[1:]] + [500, 0, 16][len(sys.argv) - 1:]
     start = time.monotonic()
     with Folder() as folder:
         campaign = Campaign(folder)

@@ -71,7 +71,7 @@ def changes(p):
         for s in body:
             if isinstance(s, Param) and s.stored and not s.key.startswith("fused"):
                 yield lambda s=s: setattr(s, "stored", None)
-            if isinstance(s, Param) and s.dtype:
+            if isinstance(s, Param) and s.dtype and not s.key.startswith("fused"):
                 yield lambda s=s: setattr(s, "dtype", "")
             if isinstance(s, When):
                 for _, _, branch in s.branches:
