@@ -107,6 +107,19 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) -fPIC -shared -o $@ $<
 
+# tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
+COUNT ?= 500
+FIRST ?= 0
+EVERY ?= 16
+$(BUILD)/tests/programs/check_many.o: CPPFLAGS += $(LLVM_CFLAGS)
+$(BUILD)/tests/programs/check_many: $(BUILD)/tests/programs/check_many.o $(filter-out %/main.o,$(DRIVER_OBJ)) $(CODEGEN_OBJ) $(FRONT_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
+.PHONY: programs
+programs: all $(BUILD)/tests/programs/check_many
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/found.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/run.py $(COUNT) $(FIRST) $(EVERY)
+
 # docs/errors.md is the table of diagnostics in print, docs/stdlib the library.
 .PHONY: docs
 docs: all

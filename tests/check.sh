@@ -67,6 +67,7 @@ step promises "$python" tests/e2e/run_promises.py
 step streams "$python" tests/e2e/run_streams.py
 step owners "$python" tests/e2e/run_owners.py
 step random "$python" tests/e2e/run_random.py 40
+step programs make BUILD="$build" PYTHON="$python" programs
 step plans "$python" tests/plans/run.py
 step meaning "$python" tests/e2e/run_meaning.py
 step failures "$python" tests/e2e/run_failures.py
