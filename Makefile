@@ -107,6 +107,19 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) -fPIC -shared -o $@ $<
 
+# tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
+COUNT ?= 500
+FIRST ?= 0
+EVERY ?= 16
+$(BUILD)/tests/programs/check_many.o: CPPFLAGS += $(LLVM_CFLAGS)
+$(BUILD)/tests/programs/check_many: $(BUILD)/tests/programs/check_many.o $(filter-out %/main.o,$(DRIVER_OBJ)) $(CODEGEN_OBJ) $(FRONT_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
+.PHONY: programs
+programs: all $(BUILD)/tests/programs/check_many
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/found.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/run.py $(COUNT) $(FIRST) $(EVERY)
+
 # docs/errors.md is the table of diagnostics in print, docs/stdlib the library.
 .PHONY: docs
 docs: all
@@ -124,7 +137,7 @@ check:
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh
 # The inner loop: what most changes can break, in under three minutes.
 quick:
-	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh gcc unit layers docs stdlib models import format golden fixes few
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh gcc unit layers docs stdlib models fields import format golden fixes few meaning
 test-unit: $(UNIT)
 	@sh tests/unit.sh $^
 test-golden: all
@@ -157,6 +170,20 @@ test-threads: $(addprefix $(BUILD)/tests/unit/,rt_team rt_comm rt_weights rt_sch
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-run
 
+# Launchers whose kernels, steps and runtime are under the address or the thread sanitizer: deployc with such a runtime in it. The
+# pass is LLVM 19's, the sanitizer's library clang's own, which knows these three functions by their old names.
+OLD_NAMES := -Wl,--defsym=__tsan_memcpy=memcpy,--defsym=__tsan_memset=memset,--defsym=__tsan_memmove=memmove
+SANITIZED := address thread
+sanitized  = CC="clang -fsanitize=$(1) $(if $(filter thread,$(1)),$(OLD_NAMES))" DEPLOYC_SANITIZE=$(1) DEPLOYC=$(BUILD)/sanitized/$(1)/deployc
+.PHONY: sanitize-kernels
+sanitize-kernels: $(SANITIZED:%=$(BUILD)/sanitized/%/deployc)
+	@$(call sanitized,address) DEPLOYC_GAPS=256 ASAN_OPTIONS=detect_leaks=0 $(PYTHON) tests/e2e/run_sanitized.py
+	@$(call sanitized,thread) $(PYTHON) tests/e2e/run_sanitized.py
+$(BUILD)/sanitized/%/deployc: $(DRIVER_OBJ) $(filter-out %/runtime_archive.o,$(CODEGEN_OBJ)) $(FRONT_OBJ) $(wildcard runtime/*.[ch])
+	@$(MAKE) --no-print-directory BUILD=$(@D) CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=$*" $(@D)/libdeployrt.a
+	@sh support/embed.sh runtime_archive $(@D)/libdeployrt.a > $(@D)/runtime_archive.c
+	$(Q)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(@D)/runtime_archive.c $(LLVM_LIBS) -ljansson -lm
+
 # tests/fuzz/*.c: LLVMFuzzerTestOneInput over the front end, rt_*.c over the runtime; the library's files are the seeds.
 FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
@@ -188,6 +215,11 @@ $(BUILD)/bench/limits: $(BUILD)/bench/limits.o
 	$(CC) $(CFLAGS) -o $@ $^ -lpthread
 bench: all $(BUILD)/bench/limits
 	@$(PYTHON) bench/run.py --deployc $(BUILD)/deployc --limits $(BUILD)/bench/limits $(BENCH)
+
+# What tests run of the sources. COVERAGE="--fresh unit golden" for some steps.
+.PHONY: coverage
+coverage:
+	@BUILD=$(BUILD) $(PYTHON) tests/coverage.py $(COVERAGE)
 
 # Mutants of the sources, run by parts of the tests: see docs/mutants.md. MUTANTS="--share 100 planner" for some.
 .PHONY: mutants

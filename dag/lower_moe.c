@@ -35,7 +35,9 @@ void lower_route(struct lower *w, int local)
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define(w, local, out);
 	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
-	struct argument args[6] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[local]), arg_phys(to),
+	/* what says by a negative number that a token is padding; of rows, those that are not wanted */
+	enum dr_input real = axis_among(s->axes, s->n_axes, w->l->program->row) ? DR_INPUT_WANT : DR_INPUT_SEQ;
+	struct argument args[6] = { arg_phys(&score), lower_input(w, real, v), arg_phys(to),
 				    arg_buffer(to->weight), arg_number(out.rows) };
 	if (bias >= 0)
 		args[5] = arg_phys(lower_in_f32(w, bias, local));

@@ -1,24 +1,12 @@
 /* The passes, in order, over one spec. */
-#include "driver.h"
+#include "compile.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "../parser/parser.h"
-#include "../planner/planner.h"
 
-struct compilation {
-	const struct options *options;
-	const char           *spec, *label;              /* label: for messages */
-	struct arena          arena;
-	struct names          names;
-	struct sources        sources;
-	struct sink           sink;
-	struct sema          *sema;
-	struct target_shape   shape;
-};
-
-/* What the passes made of one deployment, in memory of its own; NULL where one of them reported. */
-struct planned { struct deploy *deploy; struct arena arena; struct local *local; struct schedule *schedule; };
+enum { MAX_GAP = 1 << 20 };
 
 /* ---- one deployment ------------------------------------------------------------------------------------------------ */
 
@@ -28,7 +16,7 @@ static void must_hold(const char *wrong, const char *level)
 		internal_error("the %s program is wrong: %s", level, wrong);
 }
 
-static void plan_deployment(struct compilation *c, struct planned *p)
+void plan_deployment(struct compilation *c, struct planned *p)
 {
 	struct deploy *d = p->deploy;
 	if (!d->program)
@@ -44,6 +32,8 @@ static void plan_deployment(struct compilation *c, struct planned *p)
 		must_hold(schedule_check(p->schedule, &p->arena), "scheduled");
 		planner_fit(&p->arena, &c->names, &c->sink, d, p->schedule, &c->shape);
 	}
+	if (p->local && d->needs_training)
+		planner_fit_training(&p->arena, &c->names, &c->sink, d, p->local);
 	if (p->local)
 		planner_lint(&p->arena, &c->sink, p->local, p->schedule);
 	struct total totals[PLANNER_TOTALS];
@@ -70,7 +60,7 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 
 static struct codegen_options codegen_options(struct compilation *c, struct planned *p)
 {
-	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap,
+	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap, .sanitizer = c->sanitizer,
 	                                .plan_text = planner_report(&p->arena, p->deploy, p->schedule)};
 }
 
@@ -237,13 +227,37 @@ static bool is_complete(const struct options *o)
 	return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set;
 }
 
+/* DEPLOYC_GAPS=BYTES and DEPLOYC_SANITIZE, for tests: see docs/testing.md. */
+static bool set_gap(struct target_shape *shape)
+{
+	const char *text = getenv("DEPLOYC_GAPS");
+	char *end = NULL;
+	shape->gap = text ? strtoll(text, &end, 10) : 0;
+	if (!text || (*text && !*end && shape->gap >= 0 && shape->gap <= MAX_GAP && shape->gap % 64 == 0))
+		return true;
+	fprintf(stderr, "deployc: DEPLOYC_GAPS is not a multiple of 64 up to %d: `%s`\n", MAX_GAP, text);
+	return false;
+}
+
+static bool set_sanitizer(const char **sanitizer)
+{
+	*sanitizer = getenv("DEPLOYC_SANITIZE");
+	if (!*sanitizer || !strcmp(*sanitizer, "address") || !strcmp(*sanitizer, "thread"))
+		return true;
+	fprintf(stderr, "deployc: DEPLOYC_SANITIZE is address or thread, not `%s`\n", *sanitizer);
+	return false;
+}
+
 int compile(const struct options *o, int i)
 {
 	struct compilation c = {.options = o, .spec = o->specs[i], .label = strcmp(o->specs[i], "-") ? o->specs[i] : "standard input", .arena.heap = o->heap};
 	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
-	int status = codegen_target(o->cpu, &c.shape) ? run_passes(&c) : EXIT_USAGE;
+	struct trials trials = {.compilation = &c};
+	c.sink.check = trial_check;
+	c.sink.context = &trials;
+	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	arena_free(&c.arena);

@@ -279,17 +279,20 @@ static bool is_folder(const char *path)
 static void check_weights(const struct job *job, struct checkpoint **checkpoint, struct problems *p)
 {
 	const char *folder = job->options->weights;
+	struct unverified u = { .name = job->options->unverified, .n = job->options->n_unverified };
 	int before = p->n;
 	if (!is_folder(folder))
 		problem(p, "--weights: %s is not a folder", folder);
 	else
-		config_check(job->plan, folder, job->options, p);
+		config_check(job->plan, folder, &u, p);
 	if (p->n > before)
 		return;
 	*checkpoint = checkpoint_open(folder, p);
 	checkpoint_guard(*checkpoint, NULL);
-	if (p->n == before)
-		weights_check(job->plan, *checkpoint, p);
+	if (p->n > before)
+		return;
+	weights_check(job->plan, *checkpoint, &u, p);
+	unverified_check(&u, p);
 }
 
 /* All that can be wrong before a rank starts, in one message. */

@@ -61,10 +61,19 @@ void checkpoint_guard(const struct checkpoint *c, const struct reporter *r);
 struct json_t *json_file(const char *path, struct problems *p);
 char *join_path(const char *folder, const char *name);
 
-/* Compares config.json with what the program was compiled for (language.md 2.11). */
-void config_check(const struct plan *plan, const char *folder, const struct options *o, struct problems *p);
-/* Compares every tensor's presence, shape and dtype. Tells what is narrowed and what nothing reads. */
-void weights_check(const struct plan *plan, const struct checkpoint *c, struct problems *p);
+/* What --unverified accepts: names, or globs, of fields that config.json lacks or the program does not know, and of tensors that
+ * no param reads. used: it matched something. */
+struct unverified { const char *const *name; int n; bool used[MAX_UNVERIFIED]; };
+bool unverified_has(struct unverified *u, const char *name);            /* notes the use */
+void unverified_check(const struct unverified *u, struct problems *p);  /* reports what matched nothing: it is misspelt */
+
+/* Compares config.json with what the program was compiled for (docs/language.md, Checkpoints). */
+void config_check(const struct plan *plan, const char *folder, struct unverified *u, struct problems *p);
+void config_fields_check(const struct plan *plan, struct json_t *root, struct unverified *u, struct problems *p);
+/* Compares every tensor's presence, shape and dtype, and rejects tensors that nothing reads, but for what the program lists. */
+void weights_check(const struct plan *plan, const struct checkpoint *c, struct unverified *u, struct problems *p);
+/* weights_unread.c: tensors that no param reads. read: by index of the checkpoint's tensors. Without `p` only uses are noted. */
+void weights_unread_check(const struct plan *plan, const struct checkpoint *c, const bool *read, struct unverified *u, struct problems *p);
 
 /* The key of a param's tensor. digit[a]: global index along axis a, used for the keyed ones. */
 void param_key(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit, char *out, size_t n);
@@ -180,6 +189,9 @@ struct rank {
 };
 _Noreturn void rank_main(const struct job *job, int index);
 /* Runs a step that all ranks have; of rank 0: hands it out first. */
+/* gaps.c, for tests: around a microbatch. */
+void gaps_fill(struct rank *r);
+void gaps_check(struct rank *r);
 bool rank_step(struct rank *r);         /* false: rank 0 said that there are no more */
 /* Rank 0: runs the job's prompts and prints what came of it. */
 void serve(struct rank *r);

@@ -128,7 +128,9 @@ bool sema_load(struct sema *s, const char *path)
 	struct span nowhere = {0};
 	bool is_stdin = !strcmp(path, "-");
 	const char *file = real_path(s->arena, is_stdin ? "." : path);
-	if (!file_read(s->arena, is_stdin ? NULL : path, &text))
+	if (s->options->text.at)
+		text = s->options->text;
+	else if (!file_read(s->arena, is_stdin ? NULL : path, &text))
 		return false;
 	if (!file || file[0] != '/')            /* a file without a place in the tree, such as a pipe */
 		file = "/";
