@@ -28,16 +28,22 @@ RUNTIME_OBJ := $(call obj,$(call ours,runtime) support/escape.c)
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
 LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 
+# jansson is linked statically: into deployc, and into each launcher, as part of the archive that travels inside deployc.
+JANSSON := $(shell $(CC) -print-file-name=libjansson.a)
+
 .PHONY: all
 all: $(BUILD)/deployc
+libjansson.a:
+	@echo "$(CC) does not find libjansson.a: apt install libjansson-dev (make setup)" >&2; false
 
 $(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) $(JANSSON) -lm
 
-$(BUILD)/libdeployrt.a: $(RUNTIME_OBJ)
+# `q` keeps members of one name apart.
+$(BUILD)/libdeployrt.a: $(RUNTIME_OBJ) $(JANSSON) Makefile
 	$(call say,AR  )
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && cp $(JANSSON) $@ && chmod u+w $@ && ar qcs $@ $(RUNTIME_OBJ)
 
 # The runtime travels inside deployc, and so does the library of .deploy files.
 $(BUILD)/runtime_archive.c: $(BUILD)/libdeployrt.a support/embed.sh
@@ -78,13 +84,13 @@ $(BUILD)/%.o: %.c
 UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/unit/rt_*.c tests/unit/cg_*.c))
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(JANSSON) -lm
 $(BUILD)/tests/unit/rt_%: $(BUILD)/tests/unit/rt_%.o $(BUILD)/libdeployrt.a
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm -lpthread
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -lm -lpthread
 $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka $(JANSSON) -lm
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 .SECONDARY: $(UNIT:%=%.o)
 
@@ -92,7 +98,7 @@ $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 ROBUST := $(addprefix $(BUILD)/tests/robust/,front unclean failing_malloc.so)
 $(BUILD)/tests/robust/front: $(DRIVER_OBJ) $(FRONT_OBJ) $(BUILD)/tests/robust/no_codegen.o
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(JANSSON) -lm
 $(BUILD)/tests/robust/unclean: $(BUILD)/tests/robust/unclean.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^
@@ -100,6 +106,19 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 	@mkdir -p $(@D)
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) -fPIC -shared -o $@ $<
+
+# tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
+COUNT ?= 500
+FIRST ?= 0
+EVERY ?= 16
+$(BUILD)/tests/programs/check_many.o: CPPFLAGS += $(LLVM_CFLAGS)
+$(BUILD)/tests/programs/check_many: $(BUILD)/tests/programs/check_many.o $(filter-out %/main.o,$(DRIVER_OBJ)) $(CODEGEN_OBJ) $(FRONT_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
+.PHONY: programs
+programs: all $(BUILD)/tests/programs/check_many
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/found.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/run.py $(COUNT) $(FIRST) $(EVERY)
 
 # docs/errors.md is the table of diagnostics in print, docs/stdlib the library.
 .PHONY: docs
@@ -118,7 +137,7 @@ check:
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh
 # The inner loop: what most changes can break, in under three minutes.
 quick:
-	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh gcc unit layers docs stdlib models import format golden fixes few
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh gcc unit layers docs stdlib models fields import format golden fixes few meaning
 test-unit: $(UNIT)
 	@sh tests/unit.sh $^
 test-golden: all
@@ -169,14 +188,14 @@ $(BUILD)/sanitized/%/deployc: $(DRIVER_OBJ) $(filter-out %/runtime_archive.o,$(C
 FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm
 # fuzz_dag and fuzz_check read the library with each spec: what reads texts, which the others fuzz, is not instrumented for them,
 # which makes them ten times as fast.
 PLAIN := $(filter $(BUILD)/support/% $(BUILD)/lexer/% $(BUILD)/parser/%,$(FRONT_OBJ))
 $(PLAIN:%.o=%.plain.o): | $(BUILD)/parser/grammar.tab.h
 $(BUILD)/tests/fuzz/fuzz_dag $(BUILD)/tests/fuzz/fuzz_check: %: %.o $(filter-out $(PLAIN),$(FRONT_OBJ)) $(PLAIN:%.o=%.plain.o)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm
 $(BUILD)/%.plain.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
@@ -184,7 +203,7 @@ $(BUILD)/%.plain.o: $(BUILD)/%.c
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 $(BUILD)/tests/fuzz/rt_%: $(BUILD)/tests/fuzz/rt_%.o $(filter-out %/main.o,$(RUNTIME_OBJ))
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm -lpthread
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm -lpthread
 .SECONDARY: $(FUZZ:%=%.o)
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ)

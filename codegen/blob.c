@@ -247,10 +247,18 @@ static struct dr_span config(struct blob *b, const struct program *p)
 		rows[i] = (struct dr_config){
 			.name = blob_string(b, c->name), .field = blob_string(b, c->field), .type = (uint32_t)c->type,
 			.b = c->b, .i = c->i, .f = c->f, .s = blob_string(b, c->s), .absent = blob_string(b, c->absent),
-			.absent_holds = c->absent_holds,
+			.absent_holds = c->absent_holds, .null_differs = c->null_differs,
 		};
 	}
 	return blob_table(b, rows, p->config.n);
+}
+
+static struct dr_span copies(struct blob *b, const struct program *p)
+{
+	struct dr_span *lists = arena_array(b->arena, struct dr_span, p->copies.n);
+	for (int i = 0; i < p->copies.n; i++)
+		lists[i] = blob_strings(b, p->copies.at[i].at, p->copies.at[i].n);
+	return blob_table(b, lists, p->copies.n);
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------- */
@@ -317,6 +325,17 @@ static int64_t token_work(const struct kernel *k)
 	}
 }
 
+static struct dr_span kernel_results(struct blob *b, const struct schedule *s)
+{
+	struct dr_result *results = arena_array(b->arena, struct dr_result, s->kernels.n);
+	for (int i = 0; i < s->kernels.n; i++) {
+		const struct kernel_contract *c = &s->kernels.at[i].contract;
+		if (s->kernels.at[i].family == KERNEL_CONTRACT && !c->grouped)
+			results[i] = (struct dr_result){ dtype_code(c->y), (uint32_t)c->batch, c->n, c->y_stride, c->y_batch };
+	}
+	return blob_data(b, results, (size_t)s->kernels.n, sizeof *results, _Alignof(struct dr_result));
+}
+
 static struct dr_span kernel_work(struct blob *b, const struct schedule *s)
 {
 	int *work = arena_array(b->arena, int, s->kernels.n);
@@ -363,9 +382,13 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->constants = constants(&b, s);
 	p->maps = maps(&b, s);
 	p->config = config(&b, program);
+	p->harmless = blob_strings(&b, program->harmless.at, program->harmless.n);
+	p->unused = blob_strings(&b, program->unused.at, program->unused.n);
+	p->copies = copies(&b, program);
 	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
 	p->kernel_names = kernel_names(&b, s);
 	p->kernel_work = kernel_work(&b, s);
+	p->kernel_results = kernel_results(&b, s);
 	p->plan_text = blob_string(&b, plan_text);
 	p->index_name = blob_string(&b, program->has_loop ? program->loop.index : "");
 	memcpy(b.at, p, sizeof *p);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden texts prototype forms fixes inference meshes few heads sampling far values formats promises streams owners random plans failures scale demo limits files mutate alloc clang sanitize kernels fuzz
+#   check.sh [STEP ...]     only these steps, by the names below; `few`, some of `meshes`, runs only if it is named
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -47,6 +47,7 @@ step layers "$python" tests/layers.py
 step docs "$python" tests/docs.py
 step stdlib sh tests/stdlib_docs.sh "$DEPLOYC" "$build/stdlib_docs"
 step models "$python" tests/models/count.py
+step fields "$python" tests/models/fields.py
 step import "$python" tests/models/run_import.py
 step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
@@ -66,7 +67,9 @@ step promises "$python" tests/e2e/run_promises.py
 step streams "$python" tests/e2e/run_streams.py
 step owners "$python" tests/e2e/run_owners.py
 step random "$python" tests/e2e/run_random.py 40
+step programs make BUILD="$build" PYTHON="$python" programs
 step plans "$python" tests/plans/run.py
+step meaning "$python" tests/e2e/run_meaning.py
 step failures "$python" tests/e2e/run_failures.py
 step scale "$python" tests/e2e/run_scale.py
 step demo sh tests/demo.sh "$DEPLOYC" "$build/demo"

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "rt_tiny.h"
@@ -166,6 +167,36 @@ static void step_late(struct dr_frame *f)
 	if (f->index[GROUP_ALL] == 1)
 		sleep(60);
 	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4, 4);
+}
+
+static void burn(double seconds)
+{
+	clock_t end = clock() + (clock_t)(seconds * CLOCKS_PER_SEC);
+	while (clock() < end)
+		;
+}
+
+/* Rank 1 computes for longer than the time-out in one operation, then begins many and computes in none. */
+static void step_slow(struct dr_frame *f)
+{
+	step_tp2(f);
+	if (f->index[GROUP_ALL] == 1)
+		burn(1.3);
+	for (int i = 0; i < 7; i++) {
+		if (f->index[GROUP_ALL] == 1)
+			usleep(200000);
+		dr_rounds(f, -1, OP_LAYER, f->base[DR_SPACE_INPUT], 0, 0, 1);
+	}
+	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4, 4);
+}
+
+/* Each of two ranks waits for what the other sends later. */
+static void step_crossed(struct dr_frame *f)
+{
+	step_tp2(f);
+	if (f->index[GROUP_ALL] == 1)
+		dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4, 4);
+	dr_rounds(f, GROUP_TP_DP, OP_LAYER, f->base[DR_SPACE_INPUT], 0, 0, 1);
 }
 
 static void step_touch(struct dr_frame *f)
@@ -432,7 +463,10 @@ static void failing_ranks_are_named(void **state)
 	assert_said("error: rank 1 (pp=0, dp=0, tp=1) was ended by signal 11 (Segmentation fault) in layer 1 at `head`");
 	setenv("DEPLOY_TIMEOUT", "1", 1);
 	assert_int_equal(launcher(PAIR, step_late, RUN(NULL)), 1);
-	assert_said("error: rank 0 (pp=0, dp=0, tp=0) failed at `layer.w: all_gather`: waited 1 s (DEPLOY_TIMEOUT) for rank 1");
+	assert_said("error: rank 1 (pp=0, dp=0, tp=1) failed at `sample`: it stood still for 1 s (DEPLOY_TIMEOUT)");
+	assert_int_equal(launcher(PAIR, step_crossed, RUN(NULL)), STATUS_INTERNAL);
+	assert_said("internal: every rank waits for another for 1 s (DEPLOY_TIMEOUT), this one for rank");
+	assert_int_equal(launcher(PAIR, step_slow, RUN("--max-tokens", "1")), 0);
 	unsetenv("DEPLOY_TIMEOUT");
 	setenv("DEPLOY_DEVICE", "far", 1);
 	assert_int_equal(launcher(PAIR, step_touch, RUN(NULL)), 1);
@@ -524,12 +558,14 @@ static void wrong_checkpoints_are_refused(void **state)
 	assert_said("config.json: hidden_act is NaN, the launcher was compiled for \"silu\"");
 	assert_said("config.json: kinds is [\"a\",-Infinity], the launcher was compiled for [\"a\",2]");
 	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"time_step_limit\": [0.0, Infinity]}");
-	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
+	assert_said("config.json: time_step_limit is [0.0,Infinity], and Tiny does not say what that means");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=time_step_limit")), 0);
 	write_config("{\"hidden_size\": 8.0, \"rope_theta\": 10000}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act")), 0);
+	write_config(good_config);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hiden_act")), 1);
 	assert_said("compares no `hiden_act`");
-	write_config(good_config);
 	write_weights(TINY_VOCAB - 1);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
 	assert_said("head: tensor head.weight is [23, 8], the launcher was compiled for [24, 8]");
