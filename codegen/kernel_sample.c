@@ -10,6 +10,7 @@ struct sampler {
 	LLVMValueRef inverse, top_k, top_p;     /* 1 / temperature; i32; f32 */
 	LLVMValueRef key[2];                    /* i32: what the row's random numbers come from */
 	LLVMValueRef value, index;              /* running best of each lane, in memory */
+	LLVMValueRef widest;                    /* the largest bits of a logit without its sign, of each lane, in memory */
 	LLVMValueRef insert, spilled;           /* a function; f32 of each lane, in memory */
 	LLVMValueRef values, indices;           /* the largest logits so far, in order: DR_CANDIDATES in memory, and one before them */
 	LLVMValueRef weights, sum, kept;        /* f32[DR_CANDIDATES]; f32; i64; in memory */
@@ -148,10 +149,19 @@ static LLVMValueRef tokens_at(struct codegen *g, const struct sampler *s, LLVMVa
 	return ir_add(g, ir_splat(g, ir_add(g, narrow(g, index), s->first)), ir_iota(g, g->i32));
 }
 
-/* Lanes that are off are -infinity. */
+/* Bits of floats without the sign compare as their magnitudes; infinities and what is no number come last. */
+static void note_widest(struct codegen *g, const struct sampler *s, LLVMValueRef x)
+{
+	LLVMTypeRef i32 = ir_with_element(LLVMTypeOf(x), g->i32);
+	LLVMValueRef bits = ir_and(g, ir_bits(g, x, i32), ir_like_int(g, i32, 0x7fffffff));
+	ir_store(g, ir_max(g, ir_load(g, i32, s->widest, 4), bits), s->widest, 4);
+}
+
+/* Lanes that are off are -infinity. Each kind of row reads its logits once in this way. */
 static LLVMValueRef logits_at(struct codegen *g, const struct sampler *s, LLVMValueRef index, LLVMValueRef mask)
 {
 	LLVMValueRef x = load_vector(g, DTYPE_F32, ir_at(g, s->row, DTYPE_F32, index), mask);
+	note_widest(g, s, mask ? ir_select(g, mask, x, LLVMConstNull(LLVMTypeOf(x))) : x);
 	return mask ? ir_select(g, mask, x, infinity(g, LLVMTypeOf(x), true)) : x;
 }
 
@@ -318,7 +328,7 @@ static void sorted_pairs(struct codegen *g, struct sampler *s, int64_t v, LLVMVa
 static struct sampler sampler_open(struct codegen *g, LLVMValueRef insert)
 {
 	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);
-	return (struct sampler){ .insert = insert, .value = ir_local(g, f32, 1), .index = ir_local(g, i32, 1), .spilled = ir_local(g, f32, 1),
+	return (struct sampler){ .insert = insert, .value = ir_local(g, f32, 1), .index = ir_local(g, i32, 1), .widest = ir_local(g, i32, 1), .spilled = ir_local(g, f32, 1),
 		.values = sorted_room(g, g->f32), .indices = sorted_room(g, g->i32), .first = ir_i32(g, 0) };
 }
 
@@ -327,8 +337,21 @@ static LLVMValueRef record_of(struct codegen *g, LLVMValueRef sampling, LLVMValu
 	return ir_offset(g, sampling, ir_mul(g, row, ir_i64(g, sizeof(struct dr_sampling))));
 }
 
+/* A row with a logit that is not finite has no token: its pair comes before all that other shards bring. */
+static void refuse_row(struct codegen *g, const struct sampler *s, LLVMValueRef to)
+{
+	LLVMValueRef widest = ir_reduce(g, ir_load(g, ir_vector(g, g->i32), s->widest, 4), ir_max);
+	struct ir_branch wrong = if_begin(g, ir_compare(g, LLVMIntSGE, widest, ir_i32(g, 0x7f800000)));
+	store_pair(g, infinity(g, g->f32, false), ir_i32(g, DR_NO_TOKEN), to);
+	struct ir_branch chosen = if_begin(g, s->chosen);
+	store_pair(g, infinity(g, g->f32, false), ir_i32(g, DR_NO_TOKEN), pair_at(g, to, ir_i64(g, 1)));
+	if_end(g, &chosen);
+	if_end(g, &wrong);
+}
+
 static void row_candidates(struct codegen *g, struct sampler *s, int64_t v, LLVMValueRef to)
 {
+	ir_store(g, LLVMConstNull(ir_vector(g, g->i32)), s->widest, 4);
 	struct ir_branch chosen = if_begin(g, s->chosen);
 	sorted_pairs(g, s, v, to);
 	if_else(g, &chosen);
@@ -338,6 +361,7 @@ static void row_candidates(struct codegen *g, struct sampler *s, int64_t v, LLVM
 	best_pair(g, s, v, greedy_vector, to);
 	if_end(g, &hot);
 	if_end(g, &chosen);
+	refuse_row(g, s, to);
 }
 
 void emit_candidates(struct codegen *g, const char *name, const struct kernel_sample *k)
@@ -384,7 +408,8 @@ static LLVMValueRef best_part(struct codegen *g, const struct parts *p)
 	ir_store(g, pair_index(g, first), index, 4);
 	struct ir_loop part = each_part(g, p);
 	LLVMValueRef pair = row_pairs(g, p, part.index), x = pair_value(g, pair), old = ir_load(g, g->f32, value, 4);
-	LLVMValueRef better = ir_fcompare(g, LLVMRealOGT, x, old);
+	LLVMValueRef none = ir_compare(g, LLVMIntEQ, pair_index(g, pair), ir_i32(g, DR_NO_TOKEN));
+	LLVMValueRef better = LLVMBuildOr(g->builder, ir_fcompare(g, LLVMRealOGT, x, old), none, "");
 	ir_store(g, ir_select(g, better, x, old), value, 4);
 	ir_store(g, ir_select(g, better, pair_index(g, pair), ir_load(g, g->i32, index, 4)), index, 4);
 	loop_end(g, &part);
@@ -472,7 +497,8 @@ static void row_token(struct codegen *g, const struct sampler *s, const struct p
 {
 	struct ir_branch chosen = if_begin(g, s->chosen);
 	merge_parts(g, s, p);
-	ir_store(g, draw_kept(g, s, count_kept(g, s, p)), to, 4);
+	LLVMValueRef drawn = draw_kept(g, s, count_kept(g, s, p)), first = ir_load(g, g->i32, s->indices, 4), none = ir_i32(g, DR_NO_TOKEN);
+	ir_store(g, ir_select(g, ir_compare(g, LLVMIntEQ, first, none), none, drawn), to, 4);
 	if_else(g, &chosen);
 	ir_store(g, best_part(g, p), to, 4);
 	if_end(g, &chosen);

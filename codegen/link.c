@@ -36,7 +36,7 @@ static bool workspace_open(struct workspace *w)
 	hold_signals(w);
 	if (n >= (int)sizeof w->folder || !mkdtemp(w->folder)) {
 		sigprocmask(SIG_SETMASK, &w->signals, NULL);
-		fprintf(stderr, "deployc: cannot make a temporary folder %s: %s; set TMPDIR to a folder that can be written\n",
+		complain("cannot make a temporary folder %s: %s; set TMPDIR to a folder that can be written",
 		        w->folder, strerror(errno));
 		return false;
 	}
@@ -60,7 +60,7 @@ static bool write_file(const char *path, const void *data, size_t n)
 	if (f && fclose(f))
 		ok = false;
 	if (!ok)
-		fprintf(stderr, "deployc: cannot write %s: %s\n", path, strerror(errno));
+		complain("cannot write %s: %s", path, strerror(errno));
 	return ok;
 }
 
@@ -90,12 +90,11 @@ static bool report_exit(const char *program, int status)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		fprintf(stderr, "deployc: `%s` could not be run; install a C compiler (Debian: apt install gcc) or set CC\n", program);
+		complain("`%s` could not be run; install a C compiler (Debian: apt install gcc) or set CC", program);
 	else if (WIFEXITED(status))
-		fprintf(stderr, "deployc: `%s` could not link the launcher (status %d); what it said is above. If it does not find "
-		        "jansson: apt install libjansson-dev\n", program, WEXITSTATUS(status));
+		complain("`%s` could not link the launcher (status %d); what it said is above", program, WEXITSTATUS(status));
 	else
-		fprintf(stderr, "deployc: `%s` was stopped by signal %d while it linked the launcher\n", program, WTERMSIG(status));
+		complain("`%s` was stopped by signal %d while it linked the launcher", program, WTERMSIG(status));
 	return false;
 }
 
@@ -118,13 +117,13 @@ static bool run(const struct command *c, const sigset_t *signals)
 	pid_t child;
 	int status, error = start(&child, c, signals);
 	if (error) {
-		fprintf(stderr, "deployc: cannot run `%s`: %s; install a C compiler (Debian: apt install gcc) or set CC\n",
+		complain("cannot run `%s`: %s; install a C compiler (Debian: apt install gcc) or set CC",
 		        c->word[0], strerror(error));
 		return false;
 	}
 	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR) {
-			fprintf(stderr, "deployc: lost the linker `%s`: %s\n", c->word[0], strerror(errno));
+			complain("lost the linker `%s`: %s", c->word[0], strerror(errno));
 			return false;
 		}
 	return report_exit(c->word[0], status);
@@ -136,7 +135,7 @@ static bool link_launcher(const struct workspace *w, const char *path)
 	struct command c = { .n = 0 };
 	char *cc = strdup(named ? named : "cc");
 	if (!cc) {
-		fprintf(stderr, "deployc: cannot run the linker: %s\n", strerror(errno));
+		complain("cannot run the linker: %s", strerror(errno));
 		return false;
 	}
 	add_compiler(&c, cc);

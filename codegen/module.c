@@ -134,7 +134,7 @@ bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enu
 	size_t n = LLVMGetBufferSize(buffer);
 	bool ok = fwrite(LLVMGetBufferStart(buffer), 1, n, out) == n && fflush(out) == 0;
 	if (!ok)
-		fprintf(stderr, "deployc: cannot write the module: %s\n", strerror(errno));
+		complain("cannot write the module: %s", strerror(errno));
 	LLVMDisposeMemoryBuffer(buffer);
 	return ok;
 }

@@ -14,7 +14,7 @@ static void on_fatal(const char *reason)
 {
 	if (!strstr(reason, "64-bit code requested"))
 		internal_error("LLVM: %s", reason);
-	fprintf(stderr, "deployc: the cpu that was named has no 64-bit mode\n");
+	complain("the cpu that was named has no 64-bit mode");
 	exit(EXIT_FAILURE);
 }
 
@@ -59,7 +59,7 @@ static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, in
 	FILE *capture = tmpfile();
 	int terminal = capture ? dup(STDERR_FILENO) : -1;
 	if (terminal < 0) {
-		fprintf(stderr, "deployc: cannot make a temporary file: %s\n", strerror(errno));
+		complain("cannot make a temporary file: %s", strerror(errno));
 		return NULL;
 	}
 	fflush(stderr);
@@ -72,7 +72,7 @@ static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, in
 	if (list)
 		fputs(said, stderr);
 	else
-		fprintf(stderr, "deployc: no such cpu: %s (`help` lists them, `native` is this machine's)\n", cpu);
+		complain("no such cpu: %s (`help` lists them, `native` is this machine's)", cpu);
 	LLVMDisposeTargetMachine(machine);
 	return NULL;
 }

@@ -131,11 +131,11 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 			return 1;
 		}
 	if (name && n) {
-		fprintf(stderr, "deployc: %s has no deployment `%s`: there %s %s\n", c->spec, name, n == 1 ? "is" : "are", names_of(c, all, n));
+		complain("%s has no deployment `%s`: there %s %s", c->spec, name, n == 1 ? "is" : "are", names_of(c, all, n));
 		return -1;
 	}
 	if (n > 1 && c->options->command == COMMAND_BUILD) {
-		fprintf(stderr, "deployc: %s has %d deployments, choose one with --deploy: %s\n", c->spec, n, names_of(c, all, n));
+		complain("%s has %d deployments, choose one with --deploy: %s", c->spec, n, names_of(c, all, n));
 		return -1;
 	}
 	return n;
@@ -157,7 +157,7 @@ static bool deliver(struct compilation *c, struct planned *p)
 static int run_passes(struct compilation *c)
 {
 	if (!sema_load(c->sema, c->spec)) {
-		fprintf(stderr, "deployc: cannot read %s: %s\n", c->spec, strerror(errno));
+		complain("cannot read %s: %s", c->spec, strerror(errno));
 		return EXIT_ERRORS;
 	}
 	if (c->options->emit == EMIT_AST)
@@ -168,7 +168,7 @@ static int run_passes(struct compilation *c)
 	if (n < 0)
 		return EXIT_USAGE;
 	if (!n && c->options->command != COMMAND_CHECK && !c->sink.errors) {
-		fprintf(stderr, "deployc: %s has no deployment\n", c->spec);
+		complain("%s has no deployment", c->spec);
 		return EXIT_ERRORS;
 	}
 	bool delivered = true;

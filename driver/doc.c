@@ -45,7 +45,7 @@ static bool read_module(struct documenting *c, const char *path)
 {
 	struct sema *s = new_sema(c);
 	if (!sema_load(s, path)) {
-		fprintf(stderr, "deployc: cannot read %s: %s\n", path, strerror(errno));
+		complain("cannot read %s: %s", path, strerror(errno));
 		return false;
 	}
 	add_loaded(c, s, module_name(c, path));
@@ -70,7 +70,7 @@ static bool write_page(struct documenting *c, const struct doc_module *m)
 static bool write_pages(struct documenting *c)
 {
 	if (mkdir(c->options->output, 0777) && errno != EEXIST) {
-		fprintf(stderr, "deployc: cannot make the folder %s: %s\n", c->options->output, strerror(errno));
+		complain("cannot make the folder %s: %s", c->options->output, strerror(errno));
 		return false;
 	}
 	docs_link(&c->docs);

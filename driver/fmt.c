@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "../parser/format.h"
+#include "../support/escape.h"
 
 struct formatting {
 	const struct options *options;
@@ -20,7 +21,7 @@ static bool is_stdin(const struct formatting *f)
 
 static bool trouble(const struct formatting *f)
 {
-	fprintf(stderr, "deployc: cannot read %s: %s\n", is_stdin(f) ? "standard input" : f->path, strerror(errno));
+	complain("cannot read %s: %s", is_stdin(f) ? "standard input" : f->path, strerror(errno));
 	return false;
 }
 
@@ -52,7 +53,7 @@ static int format_source(struct formatting *f)
 	bool same = was->size == now.size && !memcmp(was->text, now.text, now.size);
 	if (f->options->only_check) {
 		if (!same)
-			puts(was->label);
+			print_escaped(stdout, "%s", was->label), putchar('\n');
 		return same ? EXIT_OK : EXIT_ERRORS;
 	}
 	if (same && !is_stdin(f))

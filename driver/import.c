@@ -5,7 +5,7 @@
 static void print_left(const struct imported *m)
 {
 	for (int i = 0; i < m->n_left; i++)
-		fprintf(stderr, "deployc: %s: not expressed: %s\n", m->source, m->left[i]);
+		complain("%s: not expressed: %s", m->source, m->left[i]);
 }
 
 static int write_text(struct arena *arena, const struct options *o, const char *text)

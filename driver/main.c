@@ -19,7 +19,7 @@ static int explain(const struct options *o)
 			fputs(i ? "\n" : "", stdout);
 			explain_code(code, stdout);
 		} else {
-			fprintf(stderr, "deployc: no diagnostic has the code `%s`; `deployc explain` lists them\n", o->specs[i]);
+			complain("no diagnostic has the code `%s`; `deployc explain` lists them", o->specs[i]);
 			status = EXIT_USAGE;
 		}
 	}
@@ -65,7 +65,7 @@ static int run(const struct options *o)
 		return EXIT_OK;
 	}
 	if (o->cuda) {
-		fputs("deployc: --target=cuda is not built yet: this version makes launchers for --target=cpu\n", stderr);
+		complain("--target=cuda is not built yet: this version makes launchers for --target=cpu");
 		return EXIT_ERRORS;
 	}
 	return run_specs(o, compile);
@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 	int status = options_parse(&arena, argc, argv, &o) ? run(&o) : EXIT_USAGE;
 	arena_free(&arena);
 	if ((fflush(stdout) || ferror(stdout)) && status == EXIT_OK) {
-		fprintf(stderr, "deployc: cannot write standard output: %s\n", strerror(errno));
+		complain("cannot write standard output: %s", strerror(errno));
 		return EXIT_ERRORS;
 	}
 	return status;

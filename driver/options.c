@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "../support/escape.h"
 #include "../support/names.h"
 
 enum option_id {
@@ -37,7 +38,7 @@ static bool __attribute__((format(printf, 1, 2))) usage(const char *fmt, ...)
 	va_list args;
 	va_start(args, fmt);
 	fputs("deployc: ", stderr);
-	vfprintf(stderr, fmt, args);
+	vprint_escaped(stderr, fmt, args);
 	fputs("\nTry `deployc --help`.\n", stderr);
 	va_end(args);
 	return false;

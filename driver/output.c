@@ -11,7 +11,7 @@
 
 static bool trouble(const char *what, const char *path)
 {
-	fprintf(stderr, "deployc: cannot %s %s: %s\n", what, path, strerror(errno));
+	complain("cannot %s %s: %s", what, path, strerror(errno));
 	return false;
 }
 
@@ -97,7 +97,7 @@ bool output_open(struct arena *arena, struct out_file *o, const char *path)
 bool output_reserve(struct arena *arena, struct out_file *o, const char *path)
 {
 	if (!strcmp(path, "-") || is_special(path)) {
-		fprintf(stderr, "deployc: cannot write a launcher to %s: not a regular file\n", path);
+		complain("cannot write a launcher to %s: not a regular file", path);
 		return false;
 	}
 	int fd;

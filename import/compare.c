@@ -49,7 +49,7 @@ static bool compare(struct import *m, const struct program *p)
 		json_t *v = json_at(m->root, c->name);
 		if (!v || agrees(c, v))
 			continue;
-		fprintf(stderr, "deployc: %s: %s is %s, and %s has %s\n", m->source, c->name, json_value_text(m->arena, v), m->family->name,
+		complain("%s: %s is %s, and %s has %s", m->source, c->name, json_value_text(m->arena, v), m->family->name,
 		        entry_text(m, c));
 		same = false;
 	}

@@ -27,8 +27,8 @@ static const char *model_type(const struct def *d)
 
 static void report_unknown(struct import *m, const char *wanted, const char *known)
 {
-	fprintf(stderr, "deployc: %s: no family of the library has model_type `%s`; there are %s\n", m->source, wanted, known);
-	fprintf(stderr, "deployc: docs/how-to-add-a-model.md tells how to write one\n");
+	complain("%s: no family of the library has model_type `%s`; there are %s", m->source, wanted, known);
+	complain("docs/how-to-add-a-model.md tells how to write one");
 }
 
 bool find_family(struct import *m)
@@ -37,7 +37,7 @@ bool find_family(struct import *m)
 	struct span nowhere = {0};
 	struct text known = {.arena = m->arena};
 	if (!wanted) {
-		fprintf(stderr, "deployc: %s has no model_type: it says what family a checkpoint is of\n", m->source);
+		complain("%s has no model_type: it says what family a checkpoint is of", m->source);
 		return false;
 	}
 	for (const struct embedded *e = stdlib; e->name; e++) {

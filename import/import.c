@@ -50,7 +50,7 @@ struct imported import_checkpoint(struct arena *arena, struct names *names, stru
 	struct import m = {.arena = arena, .source = file_of(arena, path), .sema = sema_new(arena, names, sink, &none)};
 	struct imported out = {.source = m.source};
 	m.name = name_of(arena, m.source);
-	m.root = json_read(arena, m.source);
+	m.root = json_read(arena, m.source, m.source == path);
 	if (m.root)
 		out.text = model_text(&m);
 	out.left = m.left.at;

@@ -26,7 +26,8 @@ struct import {
 /* ---- json.c ---- */
 /* The value at a path like rope_parameters.rope_theta; NULL when absent or null. */
 json_t *json_at(json_t *root, const char *path);
-json_t *json_read(struct arena *arena, const char *path);                            /* an object; NULL after a message */
+/* named: on the command line, where a pipe is read too. */
+json_t *json_read(struct arena *arena, const char *path, bool named);    /* an object; NULL after a message */
 const char *json_value_text(struct arena *arena, const json_t *v);    /* as in the file, on one line */
 const char *json_deploy_text(struct arena *arena, const json_t *v);   /* as .deploy writes it; NULL: it cannot */
 bool same_number(double a, double b);

@@ -1,8 +1,10 @@
 /* The file: values by dotted names, and how they are written. */
 #include "internal.h"
+#include "../runtime/json_text.h"
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include "../support/escape.h"
 
 json_t *json_at(json_t *root, const char *path)
 {
@@ -16,19 +18,26 @@ json_t *json_at(json_t *root, const char *path)
 	return json_is_null(v) ? NULL : v;
 }
 
-json_t *json_read(struct arena *arena, const char *path)
+enum { LARGEST = 8 << 20 };             /* parsing takes forty times as much at worst */
+
+json_t *json_read(struct arena *arena, const char *path, bool named)
 {
 	json_error_t error;
 	struct file_text file;
-	if (!file_read(arena, path, &file)) {
-		fprintf(stderr, "deployc: cannot read %s: %s\n", path, strerror(errno));
+	bool read = named ? file_read(arena, path, &file) : file_read_regular(arena, path, LARGEST, &file);
+	if (read && file.size > LARGEST) {
+		read = false;
+		errno = EFBIG;
+	}
+	if (!read) {
+		complain("cannot read %s: %s", path, file_error());
 		return NULL;
 	}
-	json_t *root = json_loadb(file.at, file.size, JSON_REJECT_DUPLICATES, &error);
+	json_t *root = json_text_read(file.at, file.size, &error);
 	if (!root)
-		fprintf(stderr, "deployc: %s:%d:%d: %s\n", path, error.line, error.column, error.text);
+		complain("%s:%d:%d: %s", path, error.line, error.column, error.text);
 	else if (!json_is_object(root))
-		fprintf(stderr, "deployc: %s is no JSON object\n", path);
+		complain("%s is no JSON object", path);
 	if (json_is_object(root))
 		return root;
 	json_decref(root);
@@ -37,7 +46,7 @@ json_t *json_read(struct arena *arena, const char *path)
 
 const char *json_value_text(struct arena *arena, const json_t *v)
 {
-	char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+	char *text = json_text_show(v);
 	const char *kept = text ? arena_strndup(arena, text, strlen(text)) : "?";
 	free(text);
 	return kept;
@@ -78,6 +87,16 @@ static const char *quoted(struct arena *arena, const char *s)
 	return out.at;
 }
 
+/* Such a string has no form in the language. */
+static bool acts_on_terminals(const char *s)
+{
+	const char *end = s + strlen(s);
+	for (uint32_t point; s < end; s += decode_utf8(s, end, &point))
+		if (decode_utf8(s, end, &point), is_control(point))
+			return true;
+	return false;
+}
+
 const char *json_deploy_text(struct arena *arena, const json_t *v)
 {
 	switch (json_typeof(v)) {
@@ -85,7 +104,7 @@ const char *json_deploy_text(struct arena *arena, const json_t *v)
 	case JSON_FALSE:   return "false";
 	case JSON_INTEGER: return grouped(arena, json_integer_value(v));
 	case JSON_REAL:    return real_text(arena, json_real_value(v));
-	case JSON_STRING:  return strchr(json_string_value(v), '\n') ? NULL : quoted(arena, json_string_value(v));
+	case JSON_STRING:  return acts_on_terminals(json_string_value(v)) ? NULL : quoted(arena, json_string_value(v));
 	case JSON_OBJECT: case JSON_ARRAY: case JSON_NULL: break;
 	}
 	return NULL;

@@ -32,6 +32,7 @@ struct dr_sampling {
 	uint32_t count;                 /* tokens that the sequence has sampled so far */
 };
 enum { DR_CANDIDATES = 64 };            /* what top-k and top-p choose from: so many of the largest logits */
+enum { DR_NO_TOKEN = -1 };              /* sampled from a row in which a logit is not a finite number */
 
 /* Arrays of i32 (and of struct dr_sampling) that a step brings of each owner, T = padded tokens, R = padded rows. Padding: ids 0,
  * pos 0, seq -1, slot -1, want -1, temperature 0. Before a step the runtime writes into DR_SPACE_INPUT what struct

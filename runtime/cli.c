@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "runtime.h"
 
 enum command { RUN = 1, BENCH = 2, PLAN = 4 };
@@ -266,6 +267,29 @@ static void give_seeds(struct options *o)
 	}
 }
 
+static bool is_folder(const char *path)
+{
+	struct stat st;
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* Of another model when config.json says so: what its tensors are is no news then. */
+static void check_weights(const struct job *job, struct checkpoint **checkpoint, struct problems *p)
+{
+	const char *folder = job->options->weights;
+	int before = p->n;
+	if (!is_folder(folder))
+		problem(p, "--weights: %s is not a folder", folder);
+	else
+		config_check(job->plan, folder, job->options, p);
+	if (p->n > before)
+		return;
+	*checkpoint = checkpoint_open(folder, p);
+	checkpoint_guard(*checkpoint, NULL);
+	if (p->n == before)
+		weights_check(job->plan, *checkpoint, p);
+}
+
 /* All that can be wrong before a rank starts, in one message. */
 static bool check_job(struct job *job, struct checkpoint **checkpoint)
 {
@@ -273,12 +297,8 @@ static bool check_job(struct job *job, struct checkpoint **checkpoint)
 	struct problems p;
 	problems_open(&p);
 	prompts_check(job->plan, o->prompts, o->bench ? 1 : o->n_prompts, o->max_tokens, &p);  /* those of bench are alike */
-	if (o->weights) {
-		*checkpoint = checkpoint_open(o->weights, &p);
-		config_check(job->plan, o->weights, o, &p);
-		if (checkpoint_size(*checkpoint))
-			weights_check(job->plan, *checkpoint, &p);
-	}
+	if (o->weights)
+		check_weights(job, checkpoint, &p);
 	job->checkpoint = *checkpoint;
 	return problems_close(&p, "the launcher cannot start:");
 }
@@ -318,6 +338,7 @@ static int run_command(struct options *o, const struct plan *plan, const struct 
 	give_seeds(o);
 	if (check_job(&job, &checkpoint))
 		status = start(&job);
+	checkpoint_guard(NULL, NULL);
 	checkpoint_close(checkpoint);
 	return status;
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "json_text.h"
 #include "runtime.h"
 
 enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST };      /* as in sema/program.h */
@@ -68,7 +69,7 @@ static void format_expected(const struct plan *plan, const struct dr_config *c, 
 static void report_difference(const struct plan *plan, const struct dr_config *c, json_t *v, struct problems *p)
 {
 	char expected[256];
-	char *there = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	char *there = json_text_show(v);
 	format_expected(plan, c, expected, sizeof expected);
 	problem(p, "config.json: %s is %.200s, the launcher was compiled for %s", plan_string(plan, c->name),
 	        there ? there : "?", expected);

@@ -31,6 +31,7 @@ static void open_rank(struct rank *r)
 	struct rank_status *s = &r->reporter.board->rank[r->index];
 	struct device_options options = { job->generated->kernels, job->threads, job->spin, r->reporter };
 	activity(r, ACTIVITY_LOAD);
+	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);
 	r->comm = comm_local_open(job->comm, job->plan, r->device, &r->reporter, job->options->timeout, job->spin);
 	memory_open(&r->memory, job->plan, r->index, r->device, &r->reporter);

@@ -1,5 +1,6 @@
 /* Reports of ranks through shared memory, and the launcher's messages on stderr. */
 #include "report.h"
+#include "../support/escape.h"
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,19 @@ void rank_fail(const struct reporter *r, const char *fmt, ...)
 	_exit(strncmp(s->message, "internal:", 9) ? STATUS_FAILED : STATUS_INTERNAL);
 }
 
+/* A name may have megabytes. */
+static void put_message(FILE *out, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
+static void put_message(FILE *out, const char *fmt, va_list args)
+{
+	enum { LONGEST = 1000 };
+	char text[LONGEST + 1];
+	int n = vsnprintf(text, sizeof text, fmt, args);
+	put_escaped(out, text);
+	if (n > LONGEST)
+		fprintf(out, "... (%d bytes more)", n - LONGEST);
+	fputc('\n', out);
+}
+
 void problems_open(struct problems *p)
 {
 	*p = (struct problems){ 0 };
@@ -42,16 +56,18 @@ void problems_open(struct problems *p)
 void problem(struct problems *p, const char *fmt, ...)
 {
 	va_list args;
+	if (p->n++ >= PROBLEMS_LISTED)
+		return;
 	va_start(args, fmt);
 	fprintf(p->out, "%*s", INDENT, "");
-	vfprintf(p->out, fmt, args);
-	fputc('\n', p->out);
+	put_message(p->out, fmt, args);
 	va_end(args);
-	p->n++;
 }
 
 bool problems_close(struct problems *p, const char *title)
 {
+	if (p->n > PROBLEMS_LISTED)
+		fprintf(p->out, "%*sand %d more\n", INDENT, "", p->n - PROBLEMS_LISTED);
 	fclose(p->out);
 	if (p->n == 1)
 		fprintf(stderr, "error: %s", p->text + INDENT);
@@ -66,8 +82,7 @@ static void print_line(const char *kind, const char *fmt, va_list args)
 {
 	flockfile(stderr);
 	fprintf(stderr, "%s: ", kind);
-	vfprintf(stderr, fmt, args);
-	fputc('\n', stderr);
+	put_message(stderr, fmt, args);
 	funlockfile(stderr);
 }
 
@@ -84,6 +99,14 @@ void print_warning(const char *fmt, ...)
 	va_list args;
 	va_start(args, fmt);
 	print_line("warning", fmt, args);
+	va_end(args);
+}
+
+void print_note(const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	print_line("note", fmt, args);
 	va_end(args);
 }
 

@@ -32,15 +32,18 @@ struct board *board_open(int ranks);
 _Noreturn void rank_fail(const struct reporter *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline bool board_failed(const struct reporter *r) { return atomic_load(&r->board->first) != 0; }
 
-/* Mistakes that are collected and told in one message. */
+/* Mistakes that are collected and reported together: the first PROBLEMS_LISTED, then how many more there are. */
+enum { PROBLEMS_LISTED = 20 };
 struct problems { FILE *out; char *text; size_t size; int n; };
 void problems_open(struct problems *p);
 void problem(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "error: TITLE" and the problems, or the only one without the title; frees them. True when there were none. */
 bool problems_close(struct problems *p, const char *title);
 
+/* Control characters of what these print, and problem() and rank_fail(), are escaped. */
 void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void print_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void print_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Of calloc, for host tables whose size is known at start. Running out ends the process with a message. */
 void *host_alloc(size_t n, size_t size);

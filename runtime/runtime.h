@@ -43,6 +43,7 @@ struct tensor {
 	char stored[12]; uint32_t dtype;        /* as the file names it; enum dr_dtype */
 	int dims; int64_t dim[TENSOR_DIMS]; uint64_t count;
 	const unsigned char *data;              /* count elements, of any alignment */
+	uint64_t stored_bytes; int file;        /* where it is: see checkpoint_guard */
 };
 /* Maps the checkpoint of a folder: model.safetensors, or the shards of model.safetensors.index.json. What is wrong with
  * them is reported; the tensors that could be read are there. */
@@ -51,7 +52,10 @@ void checkpoint_close(struct checkpoint *c);
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name);
 int checkpoint_size(const struct checkpoint *c);
 const struct tensor *checkpoint_at(const struct checkpoint *c, int i);
-/* A JSON file of at most 256 MiB. NULL after a report. */
+/* From here on a file of the checkpoint that is cut short while it is mapped ends the process with a message; r: a rank's,
+ * or NULL. Ranks inherit it. c NULL: no longer. */
+void checkpoint_guard(const struct checkpoint *c, const struct reporter *r);
+/* A JSON file of at most 16 MiB. NULL after a report. */
 struct json_t *json_file(const char *path, struct problems *p);
 char *join_path(const char *folder, const char *name);
 

@@ -3,21 +3,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "number.h"
+#include "json_text.h"
 #include "runtime.h"
 
-static const uint64_t MAX_HEADER = 100u << 20;  /* as in the format's reference implementation */
-static const off_t MAX_JSON = 256 << 20;
+static const size_t MAX_HEADER = 100u << 20;    /* as in the format's reference implementation */
+static const size_t MAX_INDEX = 100u << 20, MAX_CONFIG = 16u << 20;
+/* Memory that parsing may take: ten times the text is usual, forty times the worst. */
+static const size_t ROOM = 1u << 30, CONFIG_ROOM = 256u << 20;
 
-struct mapping { void *at; size_t bytes; };
+struct file { char *name; void *at; size_t bytes; bool good; };         /* mapped; good: its header is right */
 struct checkpoint {
 	struct tensor *tensor; int n, cap;      /* sorted by name once all files are read */
-	struct mapping *file; int n_files;
+	struct file *file; int n_files;
 };
 
 char *join_path(const char *folder, const char *name)
@@ -29,60 +33,117 @@ char *join_path(const char *folder, const char *name)
 }
 
 /* ---- files -------------------------------------------------------------------------------------------------------- */
-/* Maps a whole regular file for reading. at NULL after a report. */
-static struct mapping map_file(const char *path, struct problems *p)
+/* Opens a regular file that is not empty. Never waits, whatever has that name. -1 after a report. */
+static int open_file(const char *path, size_t *bytes, struct problems *p)
 {
 	struct stat st;
-	struct mapping m = { NULL, 0 };
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st)) {
-		problem(p, "cannot open %s: %s", path, strerror(errno));
-	} else if (!S_ISREG(st.st_mode) || st.st_size == 0) {
-		problem(p, "%s is %s", path, S_ISREG(st.st_mode) ? "empty" : "not a file");
-	} else {
-		m.bytes = (size_t)st.st_size;
-		m.at = mmap(NULL, m.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (m.at == MAP_FAILED) {
-			problem(p, "cannot map %s: %s", path, strerror(errno));
-			m.at = NULL;
-		}
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0) {
+		*bytes = (size_t)st.st_size;
+		return fd;
 	}
+	if (fd < 0)
+		problem(p, "cannot open %s: %s", path, strerror(errno));
+	else
+		problem(p, "%s is %s", path, S_ISREG(st.st_mode) ? "empty" : "not a file");
 	if (fd >= 0)
 		close(fd);
-	return m;
+	return -1;
 }
 
-struct json_t *json_file(const char *path, struct problems *p)
+/* n bytes from `at` on, and a 0. NULL after a report. */
+static char *read_part(int fd, const char *path, size_t at, size_t n, struct problems *p)
+{
+	char *text = malloc(n + 1);
+	size_t done = 0;
+	if (!text)
+		problem(p, "%s: out of memory: %zu bytes for its text", path, n + 1);
+	while (text && done < n) {
+		ssize_t k = pread(fd, text + done, n - done, (off_t)(at + done));
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0) {
+			problem(p, "cannot read %s: %s", path, k < 0 ? strerror(errno) : "it was cut short");
+			free(text);
+			return NULL;
+		}
+		done += (size_t)k;
+	}
+	if (text)
+		text[n] = 0;
+	return text;
+}
+
+/* What the parser may still take, and why it got nothing. */
+static struct { size_t left; enum { GIVEN, BEYOND_ROOM, NO_MEMORY } last; } room = { SIZE_MAX, GIVEN };
+
+static void *room_take(size_t n)
+{
+	void *p = n <= room.left ? malloc(n) : NULL;
+	if (p)
+		room.left -= n <= room.left ? n : room.left;
+	else if (room.last == GIVEN)
+		room.last = n <= room.left ? NO_MEMORY : BEYOND_ROOM;
+	return p;
+}
+
+/* config: as Python writes it. NULL after a report. */
+static json_t *parse(const char *path, const char *text, size_t n, size_t most, bool config, struct problems *p)
 {
 	json_error_t e;
-	struct mapping m = map_file(path, p);
-	if (!m.at)
-		return NULL;
-	json_t *root = NULL;
-	if (m.bytes > (size_t)MAX_JSON)
-		problem(p, "%s has %zu bytes, at most %lld are read", path, m.bytes, (long long)MAX_JSON);
-	else if (!(root = json_loadb(m.at, m.bytes, JSON_REJECT_DUPLICATES, &e)))
+	json_set_alloc_funcs(room_take, free);
+	room.left = most;
+	room.last = GIVEN;
+	json_t *root = config ? json_text_read(text, n, &e) : json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
+	room.left = SIZE_MAX;
+	if (!root && room.last == BEYOND_ROOM)
+		problem(p, "%s: its %zu bytes of JSON take more than %zu MiB of memory", path, n, most >> 20);
+	else if (!root && room.last == NO_MEMORY)
+		problem(p, "%s: out of memory while its %zu bytes of JSON were parsed", path, n);
+	else if (!root)
 		problem(p, "%s:%d: %s", path, e.line, e.text);
-	munmap(m.at, m.bytes);
-	if (root && !json_is_object(root)) {
+	else if (json_is_object(root))
+		return root;
+	else
 		problem(p, "%s is not a JSON object", path);
-		json_decref(root);
-		root = NULL;
-	}
+	json_decref(root);
+	return NULL;
+}
+
+static json_t *read_json(const char *path, size_t largest, size_t most, struct problems *p)
+{
+	size_t n = 0;
+	int fd = open_file(path, &n, p);
+	if (fd < 0)
+		return NULL;
+	if (n > largest)
+		problem(p, "%s has %zu bytes, at most %zu are read", path, n, largest);
+	char *text = n > largest ? NULL : read_part(fd, path, 0, n, p);
+	json_t *root = text ? parse(path, text, n, most, most == CONFIG_ROOM, p) : NULL;
+	free(text);
+	close(fd);
 	return root;
 }
 
+struct json_t *json_file(const char *path, struct problems *p) { return read_json(path, MAX_CONFIG, CONFIG_ROOM, p); }
+
 /* ---- a tensor of a header ----------------------------------------------------------------------------------------- */
-static uint32_t dtype_of(const char *stored)
+/* The formats of safetensors files: those that the runtime reads, and the bits of the others. */
+static const struct format { const char *name; uint32_t dtype; unsigned bits; } formats[] = {
+	{ "F32", DR_F32, 32 }, { "BF16", DR_BF16, 16 }, { "F16", DR_F16, 16 }, { "F8_E4M3", DR_FP8E4M3, 8 }, { "F8_E5M2", DR_FP8E5M2, 8 },
+	{ "BOOL", TENSOR_OTHER_DTYPE, 8 }, { "U8", TENSOR_OTHER_DTYPE, 8 }, { "I8", TENSOR_OTHER_DTYPE, 8 }, { "U16", TENSOR_OTHER_DTYPE, 16 },
+	{ "I16", TENSOR_OTHER_DTYPE, 16 }, { "U32", TENSOR_OTHER_DTYPE, 32 }, { "I32", TENSOR_OTHER_DTYPE, 32 }, { "U64", TENSOR_OTHER_DTYPE, 64 },
+	{ "I64", TENSOR_OTHER_DTYPE, 64 }, { "F64", TENSOR_OTHER_DTYPE, 64 }, { "C64", TENSOR_OTHER_DTYPE, 64 }, { "F8_E8M0", TENSOR_OTHER_DTYPE, 8 },
+	{ "F6_E2M3", TENSOR_OTHER_DTYPE, 6 }, { "F6_E3M2", TENSOR_OTHER_DTYPE, 6 }, { "F4", TENSOR_OTHER_DTYPE, 4 },
+};
+
+/* NULL: none that is known here. */
+static const struct format *format_of(const char *stored)
 {
-	static const struct { const char *name; uint32_t dtype; } known[] = {
-		{ "F32", DR_F32 }, { "BF16", DR_BF16 }, { "F16", DR_F16 },
-		{ "F8_E4M3", DR_FP8E4M3 }, { "F8_E5M2", DR_FP8E5M2 },
-	};
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		if (!strcmp(known[i].name, stored))
-			return known[i].dtype;
-	return TENSOR_OTHER_DTYPE;
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+		if (!strcmp(formats[i].name, stored))
+			return &formats[i];
+	return NULL;
 }
 
 /* NULL, or what is wrong. A count beyond 2^62 elements is no shape. */
@@ -113,15 +174,17 @@ static const char *read_tensor(json_t *entry, const unsigned char *data, uint64_
 	if (wrong)
 		return wrong;
 	snprintf(t->stored, sizeof t->stored, "%s", stored);
-	t->dtype = dtype_of(stored);
+	const struct format *format = format_of(stored);
+	t->dtype = format ? format->dtype : TENSOR_OTHER_DTYPE;
 	int64_t begin = json_integer_value(from), end = json_integer_value(to);
 	if (begin < 0 || end < begin)
 		return "has data_offsets that are not a range";
 	if ((uint64_t)end > bytes)
 		return "ends behind the end of the file: the file is cut off";
-	if (t->dtype != TENSOR_OTHER_DTYPE && (uint64_t)(end - begin) != t->count * dtype_size(t->dtype))
+	if (format && (t->count > UINT64_MAX / 64 || (uint64_t)(end - begin) != (t->count * format->bits + 7) / 8))
 		return "has data_offsets that do not fit its shape";
 	t->data = data + begin;
+	t->stored_bytes = (uint64_t)(end - begin);
 	return NULL;
 }
 
@@ -137,92 +200,163 @@ static void add_tensor(struct checkpoint *c, const struct tensor *t, const char 
 	c->tensor[c->n++].name = strdup(name);
 }
 
-static void read_header(struct checkpoint *c, const char *path, const struct mapping *m, struct problems *p)
+static int by_place(const void *a, const void *b)
 {
-	uint64_t length = 0;
-	json_error_t e;
-	const unsigned char *bytes = m->at;
-	for (int i = 0; i < 8 && m->bytes >= 8; i++)
-		length |= (uint64_t)bytes[i] << 8 * i;
-	if (m->bytes < 8 || length > MAX_HEADER || length > m->bytes - 8) {
-		problem(p, "%s: a header of %llu bytes in a file of %zu: cut off, or not safetensors", path,
-		        (unsigned long long)length, m->bytes);
-		return;
+	const struct tensor *x = a, *y = b;
+	if (x->data != y->data)
+		return x->data < y->data ? -1 : 1;
+	return (x->stored_bytes > y->stored_bytes) - (x->stored_bytes < y->stored_bytes);
+}
+
+/* The format allows no overlap and no hole: each byte of the data belongs to one tensor. */
+static bool check_cover(struct tensor *tensor, int n, const unsigned char *data, uint64_t bytes, const char *path, struct problems *p)
+{
+	uint64_t covered = 0;
+	if (n)
+		qsort(tensor, (size_t)n, sizeof *tensor, by_place);
+	for (int i = 0; i < n; i++) {
+		uint64_t begin = (uint64_t)(tensor[i].data - data);
+		if (begin < covered) {
+			problem(p, "%s: tensors %s and %s overlap", path, tensor[i - 1].name, tensor[i].name);
+			return false;
+		}
+		if (begin > covered)
+			break;
+		covered = begin + tensor[i].stored_bytes;
 	}
-	json_t *root = json_loadb((const char *)bytes + 8, length, JSON_REJECT_DUPLICATES, &e), *entry;
-	if (!json_is_object(root))
-		problem(p, "%s: the header is not a JSON object: %s", path, root ? "another value" : e.text);
+	if (covered < bytes)
+		problem(p, "%s: the data from byte %llu on is of no tensor", path, (unsigned long long)covered);
+	return covered == bytes;
+}
+
+static bool read_tensors(struct checkpoint *c, json_t *root, const char *path, const struct file *f, uint64_t header, struct problems *p)
+{
+	const unsigned char *data = (const unsigned char *)f->at + header;
+	int first = c->n, before = p->n;
 	const char *name;
+	json_t *entry;
 	json_object_foreach(root, name, entry) {
-		struct tensor t = { 0 };
+		struct tensor t = { .file = c->n_files };
 		if (!strcmp(name, "__metadata__"))
 			continue;
-		const char *wrong = read_tensor(entry, bytes + 8 + length, m->bytes - 8 - length, &t);
+		const char *wrong = read_tensor(entry, data, f->bytes - header, &t);
 		if (wrong)
 			problem(p, "%s: tensor %s %s", path, name, wrong);
 		else
 			add_tensor(c, &t, name);
 	}
-	json_decref(root);
+	return p->n == before && check_cover(c->tensor + first, c->n - first, data, f->bytes - header, path, p);
+}
+
+/* The header's text, and where the data begins. NULL after a report. */
+static char *read_header(int fd, const char *path, size_t bytes, uint64_t *begin, struct problems *p)
+{
+	uint64_t length = 0;
+	unsigned char prefix[8] = { 0 };
+	bool whole = pread(fd, prefix, sizeof prefix, 0) == sizeof prefix;
+	for (size_t i = 0; i < sizeof prefix; i++)
+		length |= (uint64_t)prefix[i] << 8 * i;
+	*begin = sizeof prefix + length;
+	if (whole && length <= MAX_HEADER && length <= bytes - sizeof prefix)
+		return read_part(fd, path, sizeof prefix, length, p);
+	problem(p, "%s: a header of %llu bytes in a file of %zu: cut off, or not safetensors", path, (unsigned long long)length, bytes);
+	return NULL;
 }
 
 static void read_file(struct checkpoint *c, const char *folder, const char *name, struct problems *p)
 {
-	char *path = join_path(folder, name);
-	struct mapping m = map_file(path, p);
-	if (m.at) {
-		c->file = realloc(c->file, (size_t)(c->n_files + 1) * sizeof *c->file);
-		if (!c->file)
-			abort();
-		c->file[c->n_files++] = m;
-		read_header(c, path, &m, p);
+	struct file f = { .name = join_path(folder, name) };
+	uint64_t begin = 0;
+	int fd = open_file(f.name, &f.bytes, p);
+	char *text = fd < 0 ? NULL : read_header(fd, f.name, f.bytes, &begin, p);
+	json_t *root = text ? parse(f.name, text, begin - 8, ROOM, false, p) : NULL;
+	if (root && (f.at = mmap(NULL, f.bytes, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
+		problem(p, "cannot map %s: %s", f.name, strerror(errno));
+		f.at = NULL;
 	}
-	free(path);
+	if (f.at)
+		f.good = read_tensors(c, root, f.name, &f, begin, p);
+	c->file = realloc(c->file, (size_t)(c->n_files + 1) * sizeof *c->file);
+	if (!c->file)
+		abort();
+	c->file[c->n_files++] = f;
+	json_decref(root);
+	free(text);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* ---- the index ---------------------------------------------------------------------------------------------------- */
-/* Reads every shard once, and checks that each tensor of the index came with one of them. */
-static void read_shards(struct checkpoint *c, const char *folder, const char *index, struct problems *p)
+static int by_name(const void *a, const void *b)
 {
-	json_t *root = json_file(index, p), *map = json_object_get(root, "weight_map"), *shard, *seen = json_object();
+	return strcmp(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
+}
+
+static void sort_tensors(struct checkpoint *c, const char *folder, struct problems *p)
+{
+	if (c->n)
+		qsort(c->tensor, (size_t)c->n, sizeof *c->tensor, by_name);
+	for (int i = 1; i < c->n; i++)
+		if (!strcmp(c->tensor[i].name, c->tensor[i - 1].name))
+			problem(p, "%s: tensor %s is there twice", folder, c->tensor[i].name);
+}
+
+/* Reads each shard once. `number`: by name, the file's. */
+static void read_shards(struct checkpoint *c, const char *folder, const char *index, json_t *map, json_t *number, struct problems *p)
+{
+	json_t *shard;
 	const char *tensor;
-	if (root && !json_is_object(map))
-		problem(p, "%s has no weight_map", index);
 	json_object_foreach(map, tensor, shard) {
 		const char *name = json_string_value(shard);
 		if (!name || strchr(name, '/') || !*name)
 			problem(p, "%s: tensor %s is not in a file of this folder", index, tensor);
-		else if (!json_object_get(seen, name)) {
-			json_object_set_new(seen, name, json_true());
+		else if (!json_object_get(number, name)) {
+			json_object_set_new(number, name, json_integer(c->n_files));
 			read_file(c, folder, name, p);
 		}
 	}
-	json_decref(seen);
-	json_decref(root);
 }
 
-static int by_name(const void *a, const void *b)
+/* Each tensor of the index must be in the file that it names. Files that are wrong have been reported. */
+static void check_index(const struct checkpoint *c, const char *index, json_t *map, json_t *number, struct problems *p)
 {
-	return strcmp(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
+	json_t *shard;
+	const char *tensor;
+	json_object_foreach(map, tensor, shard) {
+		json_t *file = json_object_get(number, json_string_value(shard) ? json_string_value(shard) : "");
+		const struct tensor *t = checkpoint_find(c, tensor);
+		int i = (int)json_integer_value(file);
+		if (file && c->file[i].good && (!t || t->file != i))
+			problem(p, "%s: tensor %s is not in %s, as it says", index, tensor, json_string_value(shard));
+	}
+}
+
+static void read_index(struct checkpoint *c, const char *folder, const char *index, struct problems *p)
+{
+	json_t *root = read_json(index, MAX_INDEX, ROOM, p), *map = json_object_get(root, "weight_map"), *number = json_object();
+	if (root && !json_is_object(map))
+		problem(p, "%s has no weight_map", index);
+	read_shards(c, folder, index, map, number, p);
+	sort_tensors(c, folder, p);
+	check_index(c, index, map, number, p);
+	json_decref(number);
+	json_decref(root);
 }
 
 struct checkpoint *checkpoint_open(const char *folder, struct problems *p)
 {
 	struct checkpoint *c = host_alloc(1, sizeof *c);
 	char *single = join_path(folder, "model.safetensors"), *index = join_path(folder, "model.safetensors.index.json");
-	if (access(single, F_OK) == 0)
+	if (access(single, F_OK) == 0) {
 		read_file(c, folder, "model.safetensors", p);
-	else if (access(index, F_OK) == 0)
-		read_shards(c, folder, index, p);
-	else
+		sort_tensors(c, folder, p);
+	} else if (access(index, F_OK) == 0) {
+		read_index(c, folder, index, p);
+	} else {
 		problem(p, "%s has neither model.safetensors nor model.safetensors.index.json", folder);
+	}
 	free(single);
 	free(index);
-	if (c->n)
-		qsort(c->tensor, (size_t)c->n, sizeof *c->tensor, by_name);
-	for (int i = 1; i < c->n; i++)
-		if (!strcmp(c->tensor[i].name, c->tensor[i - 1].name))
-			problem(p, "%s: tensor %s is there twice", folder, c->tensor[i].name);
 	return c;
 }
 
@@ -230,13 +364,53 @@ void checkpoint_close(struct checkpoint *c)
 {
 	for (int i = 0; c && i < c->n; i++)
 		free(c->tensor[i].name);
-	for (int i = 0; c && i < c->n_files; i++)
-		munmap(c->file[i].at, c->file[i].bytes);
+	for (int i = 0; c && i < c->n_files; i++) {
+		if (c->file[i].at)
+			munmap(c->file[i].at, c->file[i].bytes);
+		free(c->file[i].name);
+	}
 	if (c) {
 		free(c->tensor);
 		free(c->file);
 	}
 	free(c);
+}
+
+/* ---- files that change while they are mapped ------------------------------------------------------------------------ */
+static struct { const struct checkpoint *checkpoint; const struct reporter *reporter; } guarded;
+
+static const struct file *file_at(const struct checkpoint *c, const unsigned char *at)
+{
+	for (int i = 0; c && i < c->n_files; i++) {
+		const unsigned char *begin = c->file[i].at;
+		if (begin && at >= begin && at < begin + c->file[i].bytes)
+			return &c->file[i];
+	}
+	return NULL;
+}
+
+/* A fault of the thread that reads a mapped page, never in the middle of something else: it may print. */
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	const struct file *f = file_at(guarded.checkpoint, info->si_addr);
+	if (!f) {
+		signal(number, SIG_DFL);        /* the fault comes again, and ends the process */
+		return;
+	}
+	if (guarded.reporter)
+		rank_fail(guarded.reporter, "%s was cut short while it was in use, or its device failed", f->name);
+	say_error("%s was cut short while it was in use, or its device failed", f->name);
+	_exit(STATUS_FAILED);
+}
+
+void checkpoint_guard(const struct checkpoint *c, const struct reporter *r)
+{
+	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
+	guarded.checkpoint = c;
+	guarded.reporter = r;
+	if (c)
+		sigaction(SIGBUS, &action, NULL);
 }
 
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name)

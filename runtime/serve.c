@@ -21,6 +21,9 @@ static void collect(struct rank *r, struct schedule *s)
 		int n = schedule_sequence(s, q)->n_out;
 		if (out->logits && !npy_row(r->job->npy, q, n, out->logits + (size_t)i * plan->head->vocab))
 			rank_fail(&r->reporter, "cannot write %s", r->job->npy->path);
+		if (out->tokens[i] == DR_NO_TOKEN)
+			rank_fail(&r->reporter, "the logits of prompt %d for token %d are not all finite numbers: the weights are wrong, or a "
+			          "number format of the model is too narrow for them", q + 1, n + 1);
 		if (out->tokens[i] < 0 || (uint32_t)out->tokens[i] >= plan->head->vocab)
 			rank_fail(&r->reporter, "internal: token %d was sampled for prompt %d, the vocabulary has %u", out->tokens[i],
 			          q + 1, plan->head->vocab);

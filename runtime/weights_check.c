@@ -112,16 +112,21 @@ static void check_param(struct check *k, const struct dr_param *p, int64_t layer
 /* Tensors that no param reads are listed, not refused. */
 static void list_unused(const struct check *k)
 {
-	int n = 0;
+	int n = 0, listed = 0;
+	char *names = NULL;
+	size_t size;
 	for (int i = 0; i < checkpoint_size(k->c); i++)
 		n += !k->used[i];
-	if (n == 0)
+	FILE *out = n ? open_memstream(&names, &size) : NULL;
+	if (!out)
 		return;
-	fprintf(stderr, "note: %d tensor%s of the checkpoint %s read by no param:", n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
-	for (int i = 0, listed = 0; i < checkpoint_size(k->c) && listed < LISTED; i++)
+	for (int i = 0; i < checkpoint_size(k->c) && listed < LISTED; i++)
 		if (!k->used[i])
-			fprintf(stderr, "%s %s", listed++ ? "," : "", checkpoint_at(k->c, i)->name);
-	fprintf(stderr, "%s\n", n > LISTED ? ", ..." : "");
+			fprintf(out, "%s %.100s", listed++ ? "," : "", checkpoint_at(k->c, i)->name);
+	fclose(out);
+	print_note("%d tensor%s of the checkpoint %s read by no param:%s%s", n, n == 1 ? "" : "s", n == 1 ? "is" : "are", names,
+	           n > LISTED ? ", ..." : "");
+	free(names);
 }
 
 void weights_check(const struct plan *plan, const struct checkpoint *c, struct problems *p)
@@ -134,7 +139,7 @@ void weights_check(const struct plan *plan, const struct checkpoint *c, struct p
 	if (p->n == before) {
 		list_unused(&k);
 		if (k.narrowed)
-			fprintf(stderr, "note: %d tensors are narrowed to the format that the program declares\n", k.narrowed);
+			print_note("%d tensors are narrowed to the format that the program declares", k.narrowed);
 	}
 	free(k.used);
 }

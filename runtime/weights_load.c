@@ -195,6 +195,7 @@ static void load_with_threads(struct loading *l, int threads)
 	pthread_t *other = host_alloc((size_t)threads, sizeof *other);
 	sigset_t all, before;
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);                /* checkpoint_guard */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (others < most && !pthread_create(&other[others], NULL, load_tiles, l))
 		others++;

@@ -214,6 +214,8 @@ static const char *label_beside(struct arena *a, const char *label, const char *
 	return slash ? arena_printf(a, "%.*s/%s", (int)(slash - label), label, file) : file;
 }
 
+enum { LARGEST_MODULE = 64 << 20 };             /* the scanner refuses fewer */
+
 static struct module *open_file(struct sema *s, struct module *m, const struct node *item)
 {
 	const char *wanted = item->use.file[0] == '/' ? item->use.file : arena_printf(s->arena, "%s/%s", m->folder, item->use.file);
@@ -231,8 +233,8 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 		sema_report(s, DIAG_E0007, item->span, "imports are nested more than %d deep", MOST_LOADING);
 		return NULL;
 	}
-	if (!file || !file_read(s->arena, file, &text)) {
-		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, strerror(errno));
+	if (!file || !file_read_regular(s->arena, file, LARGEST_MODULE, &text)) {
+		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, file_error());
 		return NULL;
 	}
 	return module_file(s, file, label_beside(s->arena, m->label, item->use.file), text, item->span);

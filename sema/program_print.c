@@ -1,4 +1,5 @@
 /* The text dump of a program (--emit=dag): one line for each axis, param, state, value and output. */
+#include "../support/escape.h"
 #include "walk.h"
 #include <inttypes.h>
 
@@ -159,7 +160,7 @@ static void print_param(const struct program *p, const struct param *q, FILE *ou
 {
 	fprintf(out, "param %s : %s", q->path, dtype_name(q->dtype));
 	print_axes(p, q->axes, q->n_axes, out);
-	fprintf(out, " from \"%s\" as [", q->key);
+	print_escaped(out, " from \"%s\" as [", q->key);
 	for (int i = 0; i < q->stored.n_dims; i++)
 		fprintf(out, "%s%" PRId64, i ? ", " : "", q->stored.dim[i]);
 	fprintf(out, "] base %" PRId64 " stride [", q->stored.base);

@@ -1,5 +1,6 @@
 /* Blocks of zeroed memory that grow by doubling, vectors and strings in them, and the report of internal errors. */
 #include "arena.h"
+#include "escape.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,12 +165,22 @@ void text_add(struct text *t, const char *fmt, ...)
 	va_end(args);
 }
 
+void complain(const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	fputs("deployc: ", stderr);
+	vprint_escaped(stderr, fmt, args);
+	putc('\n', stderr);
+	va_end(args);
+}
+
 void internal_error_at(const char *file, int line, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
 	fprintf(stderr, "deployc: internal error at %s:%d: ", file, line);
-	vfprintf(stderr, fmt, args);
+	vprint_escaped(stderr, fmt, args);
 	fprintf(stderr, "\nThis is a bug of deployc, not of the spec. Please report it with the spec that shows it.\n");
 	va_end(args);
 	exit(EXIT_INTERNAL);

@@ -40,6 +40,8 @@ void vec_room(struct arena *a, void **at, int *cap, int n, size_t size);
 struct text { struct arena *arena; char *at; int n, cap; };
 void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Prints "deployc: ", the text with control characters escaped, and a newline on standard error. */
+void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A bug of ours: says so, asks for a report, ends the process with EXIT_INTERNAL. */
 #define internal_error(...) internal_error_at(__FILE__, __LINE__, __VA_ARGS__)
 _Noreturn void internal_error_at(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -1,23 +1,8 @@
 /* Widths of characters: UTF-8, tabs, combining marks, East Asian wide characters, emoji. */
 #include "columns.h"
+#include "escape.h"
 #include <stddef.h>
 #include <stdint.h>
-
-/* Decodes one code point of [s, end) and gives its length in bytes; malformed bytes count as one character each. */
-static int decode(const char *s, const char *end, uint32_t *point)
-{
-	unsigned char c = (unsigned char)*s;
-	int n = c < 0x80 ? 1 : c >= 0xF0 && c < 0xF5 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 1;
-	*point = n == 1 ? c : c & (0x7Fu >> n);
-	for (int i = 1; i < n; i++) {
-		if (s + i >= end || ((unsigned char)s[i] & 0xC0) != 0x80) {
-			*point = 0xFFFD;
-			return 1;
-		}
-		*point = *point << 6 | ((unsigned char)s[i] & 0x3F);
-	}
-	return n;
-}
 
 struct interval { uint32_t first, last; };
 
@@ -42,19 +27,13 @@ static int width_of(uint32_t point)
 	return within(point, two, sizeof two / sizeof *two) ? 2 : 1;
 }
 
-bool is_control(const char *s, int n)
-{
-	unsigned char c = (unsigned char)*s;
-	return n == 1 && (c < ' ' || c >= 0x7F);
-}
-
 int character_columns(const char *s, const char *end, int column, int *bytes)
 {
 	uint32_t point;
-	*bytes = decode(s, end, &point);
+	*bytes = decode_utf8(s, end, &point);
 	if (*s == '\t')
 		return COLUMNS_OF_TAB - column % COLUMNS_OF_TAB;
-	return is_control(s, *bytes) ? 1 : width_of(point);
+	return is_control(point) ? 1 : width_of(point);
 }
 
 int text_columns(const char *s, const char *end, int column)

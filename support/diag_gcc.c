@@ -1,5 +1,6 @@
 /* Diagnostics as gcc writes them, for editors that read its messages; edits as its -fdiagnostics-parseable-fixits. */
 #include "diag.h"
+#include "escape.h"
 
 static const struct source *source_of(const struct sink *s, struct span at)
 {
@@ -10,7 +11,9 @@ static void put_line(const struct sink *s, FILE *out, struct span at, const char
 {
 	int line, column;
 	sources_position(s->sources, at, &line, &column);
-	fprintf(out, "%s:%d:%d: %s: %s", source_of(s, at)->label, line, column, kind, text);
+	put_escaped(out, source_of(s, at)->label);
+	fprintf(out, ":%d:%d: %s: ", line, column, kind);
+	put_escaped(out, text);
 }
 
 /* Parseable edits count columns in bytes. */
@@ -21,12 +24,15 @@ static void put_byte_position(const struct sink *s, FILE *out, uint32_t file, ui
 	fprintf(out, "%d:%u", line, (unsigned)(offset - s->sources->files.at[file].lines[line - 1]) + 1);
 }
 
+/* As gcc: in octal what a terminal would act on. */
 static void put_quoted(FILE *out, const char *text)
 {
 	putc('"', out);
 	for (; *text; text++)
 		if (*text == '\n')
 			fputs("\\n", out);
+		else if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7F)
+			fprintf(out, "\\%03o", (unsigned char)*text);
 		else
 			fprintf(out, "%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
 	putc('"', out);
@@ -49,7 +55,7 @@ static void put_diag(const struct sink *s, FILE *out, const struct diag *d)
 {
 	put_line(s, out, d->at, diag_is_error(d->code) ? "error" : "warning", d->message);
 	if (d->label && *d->label)
-		fprintf(out, " (%s)", d->label);
+		print_escaped(out, " (%s)", d->label);
 	fprintf(out, " [%s]\n", diag_code_name(d->code));
 	for (int i = 0; i < d->related.n; i++) {
 		const char *text = d->related.at[i].text;
@@ -62,7 +68,8 @@ static void put_diag(const struct sink *s, FILE *out, const struct diag *d)
 	}
 	if (d->help) {
 		put_line(s, out, d->at, "note", "help: ");
-		fprintf(out, "%s\n", d->help);
+		put_escaped(out, d->help);
+		putc('\n', out);
 	}
 	if (d->fix)
 		put_fix(s, out, d);

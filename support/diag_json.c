@@ -1,5 +1,6 @@
 /* Diagnostics as JSON, one object a line: docs/diagnostics.md names its members. */
 #include "diag.h"
+#include "escape.h"
 #include "json.h"
 #include <string.h>
 
@@ -29,12 +30,26 @@ void json_set_region(json_t *object, const struct sources *s, struct span at, co
 	}
 }
 
+/* A dump has such characters in its strings only. */
+static void put_dump(const char *text, FILE *out)
+{
+	const char *end = text + strlen(text);
+	for (int n; text < end; text += n) {
+		uint32_t point;
+		n = decode_utf8(text, end, &point);
+		if (is_control(point))
+			fprintf(out, "\\u%04x", point);
+		else
+			fwrite(text, 1, (size_t)n, out);
+	}
+}
+
 void json_put(json_t *value, FILE *out)
 {
 	char *text = json_dumps(value, JSON_COMPACT);
 	if (!text)
 		internal_error("a diagnostic has no JSON form");
-	fputs(text, out);
+	put_dump(text, out);
 	free(text);
 	json_decref(value);
 }

@@ -1,6 +1,7 @@
 /* Renders diagnostics as text: the source lines that they speak of, underlined (language.md section 4). */
 #include "diag.h"
 #include "columns.h"
+#include "escape.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ static void paint(const struct renderer *r, enum paint p)
 static void put_painted(const struct renderer *r, enum paint p, const char *text)
 {
 	paint(r, p);
-	fputs(text, r->out);
+	put_escaped(r->out, text);
 	paint(r, PLAIN);
 }
 
@@ -66,10 +67,12 @@ static void put_text(struct renderer *r, const char *s, const char *end)
 {
 	int column = 0;
 	for (int bytes, width; s < end && column < r->end; s += bytes, column += width) {
+		uint32_t point;
 		width = character_columns(s, end, column, &bytes);
 		if (column < r->first)
 			continue;
-		if (is_control(s, bytes))
+		decode_utf8(s, end, &point);
+		if (is_control(point))
 			fprintf(r->out, "%*s", width, *s == '\t' ? "" : "?");
 		else
 			fwrite(s, 1, (size_t)bytes, r->out);
@@ -198,7 +201,9 @@ static void put_place(struct renderer *r, const char *arrow, struct span at)
 	sources_position(r->sink->sources, at, &line, &column);
 	fprintf(r->out, "%*s", r->gutter, "");
 	put_painted(r, FRAME, arrow);
-	fprintf(r->out, " %s:%d:%d\n", source_of(r, at)->label, line, column);
+	putc(' ', r->out);
+	put_escaped(r->out, source_of(r, at)->label);
+	fprintf(r->out, ":%d:%d\n", line, column);
 }
 
 static int digits_of(int n)
@@ -257,7 +262,8 @@ static void put_heading(const struct renderer *r, const struct diag *d)
 	fprintf(r->out, "%s[%s]", diag_is_error(d->code) ? "error" : "warning", diag_code_name(d->code));
 	paint(r, PLAIN);
 	paint(r, BOLD);
-	fprintf(r->out, ": %s", d->message);
+	fputs(": ", r->out);
+	put_escaped(r->out, d->message);
 	paint(r, PLAIN);
 	putc('\n', r->out);
 }
@@ -269,7 +275,9 @@ static void put_remark(const struct renderer *r, enum paint p, const char *kind,
 	fprintf(r->out, "%*s= ", r->gutter, "");
 	paint(r, PLAIN);
 	put_painted(r, p, kind);
-	fprintf(r->out, ": %s\n", text);
+	fputs(": ", r->out);
+	put_escaped(r->out, text);
+	putc('\n', r->out);
 }
 
 static void put_diag(struct renderer *r, const struct diag *d)
@@ -281,7 +289,9 @@ static void put_diag(struct renderer *r, const struct diag *d)
 	put_marked_lines(r, d);
 	for (int i = 0; i < d->table.n; i++) {
 		put_gutter(r);
-		fprintf(r->out, " %s\n", d->table.at[i]);
+		putc(' ', r->out);
+		put_escaped(r->out, d->table.at[i]);
+		putc('\n', r->out);
 	}
 	for (int i = 0; i < d->notes.n; i++)
 		put_remark(r, NOTE, "note", d->notes.at[i]);

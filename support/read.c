@@ -34,7 +34,7 @@ static int open_to_read(const char *path)
 }
 
 /* 0, or an error number. */
-static int read_all(struct arena *a, int fd, struct file_text *out)
+static int read_all(struct arena *a, int fd, size_t largest, struct file_text *out)
 {
 	size_t room = 1 << 16, n = 0;
 	char *at = arena_alloc(a, room);
@@ -42,7 +42,7 @@ static int read_all(struct arena *a, int fd, struct file_text *out)
 		if (more < 0 && errno != EINTR)
 			return errno;
 		n += more > 0 ? (size_t)more : 0;
-		if (n >= LARGEST)
+		if (n >= largest)
 			return EFBIG;
 		if (n == room) {
 			char *larger = arena_alloc(a, 2 * room);
@@ -60,9 +60,26 @@ bool file_read(struct arena *a, const char *path, struct file_text *out)
 	int fd = path ? open_to_read(path) : STDIN_FILENO;
 	if (fd < 0)
 		return false;
-	int error = read_all(a, fd, out);
+	int error = read_all(a, fd, LARGEST, out);
 	if (path)
 		close(fd);
 	errno = error;
 	return !error;
+}
+
+bool file_read_regular(struct arena *a, const char *path, size_t largest, struct file_text *out)
+{
+	struct stat s;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return false;
+	int error = fstat(fd, &s) ? errno : S_ISDIR(s.st_mode) ? EISDIR : !S_ISREG(s.st_mode) ? ENXIO : read_all(a, fd, largest, out);
+	close(fd);
+	errno = error;
+	return !error;
+}
+
+const char *file_error(void)
+{
+	return errno == ENXIO ? "not a regular file" : strerror(errno);
 }

@@ -20,6 +20,9 @@ struct source {
  * ENODATA for a pipe that nobody writes to. */
 struct file_text { const char *at; size_t size; };
 bool file_read(struct arena *a, const char *path, struct file_text *out);
+/* The same of a file that another one names, in at most `largest` bytes: only a regular file is opened, and nothing waits. */
+bool file_read_regular(struct arena *a, const char *path, size_t largest, struct file_text *out);
+const char *file_error(void);                   /* errno after these, as text */
 
 struct sources { struct arena *arena; VEC(struct source) files; };
 

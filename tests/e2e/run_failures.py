@@ -125,6 +125,85 @@ def edit_config(checkpoint, **values):
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
 
+def shards(checkpoint):
+    return sorted(checkpoint.glob("*.safetensors"))
+
+
+def replaced_by_pipe(file):
+    file.unlink()
+    os.mkfifo(file)
+
+
+def filled(checkpoint, pattern, word):
+    """Each f32 of the tensors with the word in their name becomes `pattern`."""
+    for file in shards(checkpoint):
+        data = bytearray(file.read_bytes())
+        size = struct.unpack("<Q", data[:8])[0]
+        for name, entry in json.loads(data[8:8 + size]).items():
+            if name != "__metadata__" and word in name:
+                begin, end = (8 + size + o for o in entry["data_offsets"])
+                data[begin:end] = struct.pack("<f", pattern) * ((end - begin) // 4)
+        file.write_bytes(data)
+
+
+def overlap(header):
+    """The head's bytes begin where another tensor's are."""
+    entry = header["lm_head.weight"]
+    begin, end = entry["data_offsets"]
+    entry["data_offsets"] = [begin + 256, end + 256]
+
+
+def add_to_index(checkpoint, **tensors):
+    file = checkpoint / "model.safetensors.index.json"
+    index = json.loads(file.read_text())
+    index["weight_map"].update(tensors)
+    file.write_text(json.dumps(index))
+
+
+HOSTILE = "\x1b[2J\nerror: forged\u202e\x9b"
+
+
+def name_hostile(header):
+    header[HOSTILE] = {"dtype": "F32"}
+
+
+def untrusted_cases(folder):
+    """Name, copy of a checkpoint in three shards, words that the message must have."""
+    def copy(name, change):
+        return altered(folder, "mixtral", name, change)
+
+    yield "a shard is a pipe", copy("u1", lambda c: replaced_by_pipe(shards(c)[0])), ["model-00001-of-00003.safetensors is not a file"]
+    yield "config.json is a pipe", copy("u2", lambda c: replaced_by_pipe(c / "config.json")), ["config.json is not a file"]
+    yield "model.safetensors is a pipe", copy("u3", lambda c: os.mkfifo(c / "model.safetensors")), ["model.safetensors is not a file"]
+    yield "tensors overlap", copy("u4", lambda c: edit_header(c, overlap)), ["the data from byte 0 on is of no tensor"]
+    yield "the index lies", copy("u5", lambda c: add_to_index(c, ghost=shards(c)[0].name)), ["ghost is not in model-00001-of"]
+    yield "the index names many files", copy("u6", lambda c: add_to_index(c, **{f"t{i}": f"s{i}" for i in range(20000)})), \
+        ["/s0:", "and 19980 more"]
+    yield "control characters in a header", copy("u7", lambda c: edit_header(c, name_hostile)), \
+        ["\\x1b[2J\\nerror: forged\\xe2\\x80\\xae\\xc2\\x9b has no"]
+    yield "control characters in the index", copy("u8", lambda c: add_to_index(c, **{HOSTILE: "../x"})), ["\\x1b[2J\\nerror"]
+    for i, (word, value) in enumerate([("", float("nan")), ("", float("inf")), ("lm_head", float("nan")), ("lm_head", -float("inf")),
+                                       ("gate.weight", float("nan")), ("input_layernorm", float("nan"))]):
+        yield f"{word or 'all'} {value}", copy(f"n{i}", lambda c: filled(c, value, word)), ["the logits of prompt 1 for token 1"]
+    yield "another model ends it early", FIXTURES / "llama", ["config.json: "]
+
+
+def one_line_each(done):
+    """A message has no control character but the ends of its own lines."""
+    odd = set(re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", done))
+    if odd:
+        raise Failed(f"{odd} in the message")
+
+
+def untrusted(launcher, weights, words):
+    first = expect_error(command(launcher, weights), *words)
+    done = subprocess.run(command(launcher, weights), capture_output=True, text=True, timeout=30)
+    one_line_each(done.stderr)
+    if len(done.stderr.splitlines()) > 30:
+        raise Failed(f"{len(done.stderr.splitlines())} lines")
+    return first
+
+
 def start_long(launcher, model):
     """A run that would take minutes, with all its ranks at work."""
     arguments = command(launcher, FIXTURES / model, "--max-tokens", "16384", "--threads", "1")
@@ -192,16 +271,19 @@ def main():
                 return None
 
         short = compiled("short", "llama", 4, "Megatron { pp = 2; tp = 2 }")
-        shards = compiled("shards", "mixtral", 4, "Megatron { ep = 2; tp = 2 }")
+        sharded = compiled("shards", "mixtral", 4, "Megatron { ep = 2; tp = 2 }")
         long = compiled("long", "mixtral", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", "f32", LONG, "max_ctx = 32768")
-        if not (short and shards and long):
+        if not (short and sharded and long):
             return report.end()
 
         for name, weights, words in checkpoint_cases(folder):
             report.check(f"checkpoint: {name}", lambda: expect_error(command(short, weights), *words))
         lost = altered(folder, "mixtral", "lost", lambda c: sorted(c.glob("*.safetensors"))[1].unlink())
-        report.check("checkpoint: missing shard", lambda: expect_error(command(shards, lost), "model-00002"))
+        report.check("checkpoint: missing shard", lambda: expect_error(command(sharded, lost), "model-00002"))
         report.check("checkpoint: of another model", lambda: expect_error(command(short, FIXTURES / "mixtral")))
+
+        for name, weights, words in untrusted_cases(folder):
+            report.check(f"checkpoint: {name}", lambda: untrusted(sharded, weights, words))
 
         weights = FIXTURES / "llama"
         for name, options, words in [

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Files that are none: pipes without another end, folders, full devices, closed standard files, where deployc reads and writes.
 Each time it ends soon, says what is wrong, and leaves no other file behind; links and permissions stay as they were."""
+import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -73,6 +76,52 @@ text("deployc check -I pipe -I none good.deploy", 0, "")
 text("deployc fmt - <&-", 1, "cannot read standard input: ")
 text("deployc fmt - <folder", 1, "cannot read standard input: Is a directory")
 text("deployc check good.deploy <&- >&- 2>&-", 0, "")
+
+
+
+@case("a pipe in place of a file that another names")
+def named_pipe(folder):
+    (folder / "uses.deploy").write_text('use "pipe" as p\n')
+    (folder / "model").mkdir()
+    os.mkfifo(folder / "model" / "config.json")
+    held = [os.open(folder / name, os.O_RDWR) for name in ("pipe", "model/config.json")]     # somebody has them open, and writes nothing
+    run(folder, "deployc check uses.deploy", 1, 'cannot read "pipe": not a regular file')
+    run(folder, "deployc import model", 1, "cannot read model/config.json: not a regular file")
+    for fd in held:
+        os.close(fd)
+
+
+@case("a config.json of megabytes")
+def large_config(folder):
+    with open(folder / "model.json", "wb") as file:
+        file.truncate(9 << 20)
+    run(folder, "deployc import model.json", 1, "cannot read model.json: File too large")
+
+
+# ---- what is quoted ---------------------------------------------------------------------------------------------------------
+HOSTILE = "\x1b]0;x\x07\x1b[2J\nerror: forged \x7f\x9b\u202e"
+
+
+@case("control characters in names of files and in texts")
+def quoted(folder):
+    name = folder / f"{HOSTILE}.deploy"
+    name.write_text(f'use "{HOSTILE.replace(chr(10), "")}" as x\nmodel {HOSTILE}\n' + SPEC)
+    for form in "text", "json", "sarif", "gcc":
+        done = subprocess.run([DEPLOYC, "check", f"--error-format={form}", name], cwd=folder, capture_output=True, timeout=SECONDS)
+        said = done.stderr.decode()
+        if done.returncode != 1 or any(unicodedata.category(c) in ("Cc", "Cf") and c != "\n" for c in said):
+            raise Failed(f"{form}: status {done.returncode}, {said[:200]!r}")
+        if form in ("text", "gcc") and re.search("^error: forged", said, re.M):
+            raise Failed(f"{form}: a forged line")
+        if form == "sarif":
+            json.loads(said)
+        if form == "json" and not any(str(name) == json.loads(line)["file"] for line in said.splitlines()):
+            raise Failed("json: another name of the file")
+    for words in "import", "plan", "explain", "check", "--emit=x", "fmt", "--deploy=x", "doc -o":
+        done = subprocess.run([DEPLOYC, *words.split(), HOSTILE], cwd=folder, capture_output=True, timeout=SECONDS)
+        if not done.returncode or any(unicodedata.category(c) in ("Cc", "Cf") and c != "\n" for c in done.stderr.decode()):
+            raise Failed(f"{words}: status {done.returncode}, {done.stderr[:200]!r}")
+
 
 # ---- writing ----------------------------------------------------------------------------------------------------------------
 for words in "good.deploy --emit=dag", "good.deploy --emit=llvm", "good.deploy --emit=obj", "import config.json":

@@ -463,6 +463,13 @@ static void wrong_checkpoints_are_refused(void **state)
 	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"kinds\": [\"a\"]}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
 	assert_said("config.json: kinds is [\"a\"], the launcher was compiled for [\"a\",2]");
+	write_config("{\"hidden_size\": 8, \"rope_theta\": Infinity, \"hidden_act\": NaN, \"kinds\": [\"a\", -Infinity]}");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
+	assert_said("config.json: rope_theta is Infinity, the launcher was compiled for 10000");
+	assert_said("config.json: hidden_act is NaN, the launcher was compiled for \"silu\"");
+	assert_said("config.json: kinds is [\"a\",-Infinity], the launcher was compiled for [\"a\",2]");
+	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"time_step_limit\": [0.0, Infinity]}");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
 	write_config("{\"hidden_size\": 8.0, \"rope_theta\": 10000}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act")), 0);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hiden_act")), 1);
@@ -505,7 +512,7 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--max-tokens", "31")), 1);
 	assert_said("3 ids and 31 more take 33 positions (the last is not read back), the plan's cache has 32 for a sequence");
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("run", "--weights", "/nowhere", "--ids", "1")), 1);
-	assert_said("/nowhere has neither model.safetensors nor");
+	assert_said("/nowhere is not a folder");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--logits", "/nowhere/x.npy")), 1);
 	assert_said("cannot write /nowhere/x.npy");
 }

@@ -1,7 +1,10 @@
 /* Checkpoints and weights: headers that are right and wrong, shards, number formats, slices, tiles and expert maps. */
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "rt_tiny.h"
@@ -54,27 +57,34 @@ static void refuse(const char *header, uint64_t length, const char *expected)
 static void headers_are_checked(void **state)
 {
 	(void)state;
-	static const char good[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},\"b\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[8,16]}}";
-	static const float data[4] = { 1, 2, 3, 4 };
+	static const char good[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},\"b\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[16,24]}}";
+	static const float data[6] = { 1, 2, 3, 4 };
 	write_file("model.safetensors", good, 0, data, sizeof data);
 	struct checkpoint *c = open_expecting(NULL);
 	const struct tensor *t = checkpoint_find(c, "a");
 	assert_non_null(t);
 	assert_int_equal(t->count, 4);
-	assert_memory_equal(t->data, data, sizeof data);
+	assert_memory_equal(t->data, data, 16);
 	assert_int_equal(checkpoint_find(c, "b")->dtype, TENSOR_OTHER_DTYPE);
 	assert_null(checkpoint_find(c, "c"));
 	checkpoint_close(c);
 	refuse("{}", 1000, "cut off, or not safetensors");
 	refuse("{}", UINT64_MAX - 1, "cut off, or not safetensors");
 	refuse("[]", 0, "not a JSON object");
-	refuse("{\"a\":", 0, "not a JSON object");
+	refuse("{\"a\":", 0, "unexpected token");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,20]}}", 0, "behind the end of the file");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,12]}}", 0, "do not fit its shape");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[12,0]}}", 0, "not a range");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,16]}}", 0, "shape that is not one");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,16]}}", 0, "shape that is not one");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,16]}}", 0, "at most 8 axes");
+	refuse("{\"a\":{\"dtype\":\"I32\",\"shape\":[5],\"data_offsets\":[0,16]}}", 0, "do not fit its shape");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[4,16]}}", 0,
+	       "tensors a and b overlap");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]}}", 0,
+	       "the data from byte 8 on is of no tensor");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", 0, "the data from byte 12 on is of no tensor");
+	refuse("{\"a\\u001b[2J\\nb\":7}", 0, "tensor a\\x1b[2J\\nb has no dtype");
 	refuse("{\"a\":{\"shape\":[4],\"data_offsets\":[0,16]}}", 0, "no dtype");
 	refuse("{\"a\":7}", 0, "no dtype");
 	write_file("model.safetensors", "abc", UINT64_MAX, NULL, 0);
@@ -93,12 +103,98 @@ static void shards_are_read_by_their_index(void **state)
 	assert_int_equal(checkpoint_size(c), 2);
 	assert_non_null(checkpoint_find(c, "b"));
 	checkpoint_close(c);
+	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\",\"c\":\"s1.safetensors\"}}", UINT64_MAX, NULL, 0);
+	checkpoint_close(open_expecting("tensor c is not in s1.safetensors, as it says"));
+	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s2.safetensors\",\"b\":\"s1.safetensors\"}}", UINT64_MAX, NULL, 0);
+	checkpoint_close(open_expecting("tensor a is not in s2.safetensors, as it says"));
 	remove_file("s2.safetensors");
 	checkpoint_close(open_expecting("cannot open"));
 	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"../s1.safetensors\"}}", UINT64_MAX, NULL, 0);
 	checkpoint_close(open_expecting("not in a file of this folder"));
 	remove_file("s1.safetensors");
 	remove_file("model.safetensors.index.json");
+}
+
+/* JSON that takes forty times its size is given up, and so is a wait for what is no file. */
+static void parsing_is_bounded(void **state)
+{
+	(void)state;
+	enum { PAIRS = 4 << 20 };
+	char *text = malloc(3 * PAIRS + 8), *to = text;
+	struct problems p;
+	to += sprintf(to, "{\"a\":[");
+	for (int i = 0; i < PAIRS; i++)
+		to += sprintf(to, i ? ",[]" : "[]");
+	sprintf(to, "]}");
+	write_file("config.json", text, UINT64_MAX, NULL, 0);
+	free(text);
+	char *path = join_path(folder, "config.json");
+	problems_open(&p);
+	assert_null(json_file(path, &p));
+	remove_file("config.json");
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_null(json_file(path, &p));
+	remove_file("config.json");
+	fflush(p.out);
+	assert_non_null(strstr(p.text, "bytes of JSON take more than 256 MiB of memory"));
+	assert_non_null(strstr(p.text, "config.json is not a file"));
+	p.n = 0;
+	problems_close(&p, "");
+	free(path);
+}
+
+/* Reads a tensor whose file is cut short after it was mapped. */
+static _Noreturn void read_what_is_gone(void)
+{
+	float to[4];
+	struct checkpoint *c = open_expecting(NULL);
+	struct source s = { .tensor = checkpoint_find(c, "a") };
+	char *path = join_path(folder, "model.safetensors"), *log = join_path(folder, "log");
+	signal(SIGBUS, SIG_DFL);                /* cmocka's */
+	checkpoint_guard(c, NULL);
+	if (truncate(path, 10) || dup2(open(log, O_CREAT | O_WRONLY, 0600), STDERR_FILENO) < 0)
+		_exit(9);
+	source_read(&s, 0, 1, 4, DR_F32, to);
+	_exit(0);
+}
+
+static void files_that_are_cut_are_told(void **state)
+{
+	(void)state;
+	static float data[4096];
+	int status;
+	write_file("model.safetensors", "{\"b\":{\"dtype\":\"F32\",\"shape\":[4092],\"data_offsets\":[0,16368]},"
+	           "\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16368,16384]}}", 0, data, sizeof data);
+	pid_t child = fork();
+	if (child == 0)
+		read_what_is_gone();
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), STATUS_FAILED);
+	char said[256] = "", *log = join_path(folder, "log");
+	FILE *f = fopen(log, "r");
+	assert_non_null(fgets(said, sizeof said, f));
+	assert_non_null(strstr(said, "model.safetensors was cut short while it was in use"));
+	fclose(f);
+	free(log);
+	remove_file("log");
+	remove_file("model.safetensors");
+}
+
+/* The first problems, and how many more. */
+static void problems_are_counted(void **state)
+{
+	(void)state;
+	struct problems p;
+	problems_open(&p);
+	for (int i = 0; i < PROBLEMS_LISTED + 7; i++)
+		problem(&p, "%d", i);
+	fflush(p.out);
+	assert_null(strstr(p.text, "20"));
+	assert_non_null(strstr(p.text, "19"));
+	assert_int_equal(p.n, PROBLEMS_LISTED + 7);
+	p.n = 0;
+	problems_close(&p, "");
 }
 
 /* Every byte comes back; between two neighbours the nearer one is taken, in the middle the even one; too much is the largest. */
@@ -288,7 +384,8 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(headers_are_checked), cmocka_unit_test(shards_are_read_by_their_index), cmocka_unit_test(formats_are_converted),
+		cmocka_unit_test(headers_are_checked), cmocka_unit_test(shards_are_read_by_their_index), cmocka_unit_test(parsing_is_bounded),
+		cmocka_unit_test(files_that_are_cut_are_told), cmocka_unit_test(problems_are_counted), cmocka_unit_test(formats_are_converted),
 		cmocka_unit_test(slices_become_tiles), cmocka_unit_test(keyed_axes_choose_tensors),
 		cmocka_unit_test(random_weights_do_not_depend_on_the_mesh), cmocka_unit_test(expert_maps_follow_the_mesh),
 	};
