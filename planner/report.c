@@ -156,3 +156,19 @@ const char *planner_report(struct arena *arena, const struct deploy *d, const st
 		print_collectives(&r, phase);
 	return r.text.at;
 }
+
+/* "8 ranks of DGX_H100; the fullest rank takes 32.4 GiB of 76.1 GiB usable" */
+static const char *room(struct arena *a, const struct deploy *d, const struct schedule *s, const struct local *l)
+{
+	double taken = s ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : planner_layout_total(l).value;
+	return arena_printf(a, "%lld rank%s of %s; %s %s of %s usable", (long long)d->gpus, plural(d->gpus), d->cluster_name ? d->cluster_name : "a cluster",
+			    s ? "the fullest rank takes" : "weights of the fullest rank are", planner_bytes(a, taken), planner_bytes(a, planner_usable(d)));
+}
+
+const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s, const struct local *l)
+{
+	struct total t[PLANNER_TOTALS];
+	planner_totals(d, NULL, t);
+	const char *where = l && (s || d->needs_training) ? room(arena, d, s, l) : "a plan that is not decided";
+	return arena_printf(arena, "%s: %s, %sparam, on %s\n", d->name, d->model_name ? d->model_name : "a model", planner_count(arena, t[0].value), where);
+}

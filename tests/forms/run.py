@@ -95,6 +95,24 @@ def check_several():
     check_sarif(deployc("check", "--error-format=sarif", *names), want)
 
 
+def check_checked():
+    """A line for each deployment of a file without errors, on standard output: for people only."""
+    good, warns, wrong = "good/tiny.deploy", "w0604_two_servers.deploy", "e0503_experts_16_ways.deploy"
+    line = r"\w+: \w+, [\d.]+ \w*param, on \d+ ranks? of \w+; the fullest rank takes [\d.]+ \w+ of [\d.]+ \w+ usable\n"
+    for name in good, warns:
+        said = deployc("check", name).stdout
+        assert re.fullmatch(f"({line})+", said), f"{name}: {said!r}"
+        quiet = deployc("check", "-q", name)
+        assert not quiet.stdout and quiet.stderr == deployc("check", name).stderr, "--quiet changes the diagnostics"
+        for form in "json", "sarif", "gcc":
+            assert not deployc("check", f"--error-format={form}", name).stdout, f"a line beside {form}"
+    assert not deployc("check", wrong).stdout, "a line of what is wrong"
+    both = deployc("check", good, warns).stdout
+    assert both == deployc("check", good).stdout + deployc("check", warns).stdout, both
+    assert "weights of the fullest rank" in deployc("check", "w0706_training.deploy").stdout, "memory of training is promised"
+    assert deployc("plan", "-q", good).returncode == 2, "`plan --quiet`"
+
+
 def check_colors():
     name = "e0503_experts_16_ways.deploy"
     plain = deployc("check", name).stderr
@@ -182,7 +200,7 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_table, check_explain, check_page,
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_colors, check_alignment, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     failed = 0
