@@ -1,4 +1,4 @@
-/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches, padding
+/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches
  * (language.md section 4, W05xx). Nothing here is an error. */
 #include "lint.h"
 
@@ -211,23 +211,6 @@ static void find_copies(const struct lint *t, const struct state *s)
 	}
 }
 
-/* ---- padding ------------------------------------------------------------------------------------------------------- */
-
-/* A decode step brings one token of each sequence, in microbatches; their number is rounded up to what the ranks share. */
-static void find_padding(const struct lint *t)
-{
-	const struct schedule *s = t->schedule;
-	int64_t parts = s->microbatches > 0 ? s->microbatches : 1, tokens = (s->seqs + parts - 1) / parts, unit = s->token_multiple;
-	int64_t padded = unit > 0 ? (tokens + unit - 1) / unit * unit : tokens;
-	if (tokens < 1 || (double)(padded - tokens) / (double)padded <= 0.1)
-		return;
-	struct diag *d = diag_report(t->sink, DIAG_W0517, t->deploy->work.span, "a decode step of %lld token%s is padded to %lld",
-				     (long long)tokens, tokens == 1 ? "" : "s", (long long)padded);
-	diag_note(t->sink, d, "%lld sequences for each of their owners in %lld microbatch%s; tokens are shared out in units of %lld", (long long)s->seqs,
-		  (long long)parts, parts == 1 ? "" : "es", (long long)unit);
-	diag_help(t->sink, d, "a batch that gives each owner a multiple of %lld tokens pads nothing", (long long)(unit * parts));
-}
-
 /* ---- all of it ----------------------------------------------------------------------------------------------------- */
 
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s)
@@ -239,6 +222,6 @@ void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const
 	for (int i = 0; i < l->program->states.n; i++)
 		find_copies(&t, &l->program->states.at[i]);
 	if (s)
-		find_padding(&t);
+		lint_step(&t);
 	lint_traffic(&t);
 }
