@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -56,7 +57,7 @@ def reports(text):
 
 def check_forms(path):
     run = re.search(r"^// run: (.+)$", path.read_text(), re.M)
-    command = run[1].split() if run else ["check"]
+    command = shlex.split(run[1]) if run else ["check"]
     text = deployc(*command, path.name).stderr
     want = reports(text)
     assert want, "reports nothing"
@@ -111,6 +112,15 @@ def check_checked():
     assert both == deployc("check", good).stdout + deployc("check", warns).stdout, both
     assert "weights of the fullest rank" in deployc("check", "w0706_training.deploy").stdout, "memory of training is promised"
     assert deployc("plan", "-q", good).returncode == 2, "`plan --quiet`"
+
+
+def check_layers():
+    """`plan` counts the layers that run a collective: DeepSeek-V3 has 3 dense layers and 58 with experts, all with attention."""
+    lines = deployc("plan", "good/two_kinds.deploy").stdout.split("collectives of decode")[1].splitlines()
+    often = [re.match(r"    (each layer|once|\d+ layers?) ", line)[1] for line in lines if line.startswith("    ")]
+    assert sorted(often) == ["58 layers"] * 4 + ["each layer"] * 2 + ["once"] * 2, often
+    one_kind = deployc("plan", "--deploy", "Llama3", "good/tiny.deploy").stdout
+    assert not re.search(r"^    \d+ layers? ", one_kind, re.M), "a model of equal layers has lines of a part of them"
 
 
 def check_colors():
@@ -200,7 +210,7 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_colors, check_alignment, check_table, check_explain, check_page,
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_colors, check_alignment, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     failed = 0
