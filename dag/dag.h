@@ -13,7 +13,7 @@ struct local;           /* local.h: one rank's program, with layouts, for each p
 
 /* ---- the mesh, refined: product rules may cut a mesh axis into pieces (tp.0, tp.1) -------------------------------- */
 struct atom { const char *name; int mesh_axis; int64_t size, stride; };
-enum { MAX_GROUP_ATOMS = 16 };
+enum { MAX_GROUP_ATOMS = 32 };          /* each halves the ranks at least, of which there are less than 2^31 */
 struct group { int atom[MAX_GROUP_ATOMS], n; int64_t size; };          /* major to minor */
 
 /* ---- schedule: what a launcher does, byte by byte ------------------------------------------------------------------ */
@@ -45,6 +45,7 @@ struct instr {
 	int collective; struct argument src, dst; struct number outer, block, joined;  /* COLLECTIVE; addresses; blocks in elements;
 	                                                                            joined: of an all-to-all's result */
 	int group, dests, local; struct argument start; int64_t capacity;       /* ROUNDS_BEGIN. group -1: always one round */
+	const struct group *tokens;                     /* ROUNDS_BEGIN: ranks that have other tokens */
 };
 struct instrs { struct instr *at; int n, cap; };
 /* A step's parts in their order: every stage, first stage, one for each body of the loop, last stage. It runs the first;
@@ -74,6 +75,9 @@ struct step_input { enum dr_input what; int owners, part, pages; int64_t offset;
 /* How the outputs of a phase are cut besides the vocabulary: groups of the owners, and of their rows. */
 struct output_cut { int owners, rows; };
 
+/* Bytes of DR_SPACE_ACT that belong to no buffer. */
+struct gap { int64_t offset, bytes; };
+
 /* Bytes of one rank of a stage, all its layers. */
 struct stage { int64_t layer_begin, layer_end; int64_t bytes[DR_SPACES]; };
 
@@ -90,6 +94,7 @@ struct schedule {
 	VEC(struct stage) stages;
 	VEC(struct step_input) inputs; int64_t input_bytes;     /* equal ones once, for both phases */
 	struct output_cut output[PHASES];
+	VEC(struct gap) gaps[PHASES];                   /* in DR_SPACE_ACT: what no kernel may write; target_shape.gap */
 	int stage_group, owner_group, logits_group;
 	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES], microbatches;
 	struct layer_body *bodies; int n_bodies;        /* of the loop */
@@ -99,7 +104,11 @@ struct schedule {
 };
 
 /* What the target wants of the schedule. */
-struct target_shape { int n_tile; bool bf16_dot; };     /* outputs in a weight tile; pairs of bf16 are multiplied at once */
+struct target_shape {
+	int n_tile;             /* outputs in a weight tile */
+	bool bf16_dot;          /* pairs of bf16 are multiplied at once */
+	int64_t gap;            /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
+};
 
 /* Infers layouts and collectives (language.md 3). NULL after a report: E0501, E0503, E0506, E0507, E0509, E0510, E0901 ... */
 struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d);
@@ -115,4 +124,5 @@ void local_print(const struct local *l, FILE *out);
 void schedule_print(const struct schedule *s, FILE *out);
 const char *local_check(const struct local *l, struct arena *arena);
 const char *schedule_check(const struct schedule *s, struct arena *arena);
+const char *space_name(enum dr_space space);
 #endif

@@ -82,9 +82,11 @@ static int shared_bias(const struct infer *f, const struct value *v, const struc
 	return -1;
 }
 
-static int emit_share(struct infer *f, int bias, const struct atoms *over)
+static int emit_share(struct infer *f, int value, int bias, const struct atoms *over)
 {
 	struct local_value v = *local_at(f, bias);
+	v.where = (enum where)position_of(f->l, value);
+	v.body = program_body(f->l->program, value);
 	v.op = LOCAL_SHARE;
 	v.args = arena_array(f->l->arena, int, 1);
 	v.args[0] = bias;
@@ -107,7 +109,7 @@ static void infer_pointwise(struct infer *f, int value)
 	for (int i = 0; i < v->n_args; i++) {
 		bool whole = arg_now(f, v, i)->op == LOCAL_CONST || i == bias;
 		args[i] = infer_operand(f, value, i, &t, whole ? NULL : &keep);
-		if (i == bias) args[i] = emit_share(f, args[i], &keep);
+		if (i == bias) args[i] = emit_share(f, value, args[i], &keep);
 	}
 	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
 	out.pending = keep;
@@ -213,6 +215,7 @@ static int infer_angles(struct infer *f, int value, const struct tau *t)
 				   .dtype = DTYPE_F32,
 				   .n_axes = pos->n_axes + 1,
 				   .where = freq->where > pos->where ? freq->where : pos->where,
+				   .body = program_body(f->l->program, value),
 				   .region = v->region,
 				   .from = -1,
 				   .to = -1 };
@@ -281,14 +284,14 @@ static void expert_atoms(struct infer *f, const struct value *v, int expert, con
 	int *apart = arena_array(f->l->arena, int, tokens->n + 1), n = 0;
 	apart[n++] = expert;
 	for (int k = 0; k < tokens->n; k++)
-		if (tokens->axes[k] != f->l->program->batch && tokens->axes[k] != f->l->program->seq)
+		if (!is_token_axis(f->l->program, tokens->axes[k]))
 			apart[n++] = tokens->axes[k];
 	infer_want(f, v, apart, n, NULL, 0);
 	out->experts = place_axis(f->l, expert, v->region, f->phase, CLASS_ACTIVATION);
 	for (int i = 0; i < out->experts.n; i++) {
 		bool shared = false;
 		for (int k = 0; k < tokens->n; k++)
-			if (tokens->axes[k] == f->l->program->batch || tokens->axes[k] == f->l->program->seq)
+			if (is_token_axis(f->l->program, tokens->axes[k]))
 				shared |= atoms_have(&tokens->layout.axis[k], out->experts.at[i]);
 		atoms_add(shared ? &out->exchange : &out->filter, out->experts.at[i]);
 	}
@@ -303,7 +306,7 @@ static struct layout expert_layout(struct infer *f, const struct value *rows, in
 		if (rows->axes[i] != slot) continue;
 		for (int k = 0; k < t->n; k++)
 			for (int q = 0; q < t->layout.axis[k].n; q++)
-				if ((t->axes[k] == f->l->program->batch || t->axes[k] == f->l->program->seq)
+				if (is_token_axis(f->l->program, t->axes[k])
 				    && !atoms_have(&x->experts, t->layout.axis[k].at[q]))
 					atoms_add(&out.axis[i], t->layout.axis[k].at[q]);
 	}

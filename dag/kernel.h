@@ -9,6 +9,7 @@
 #ifndef DEPLOYC_KERNEL_H
 #define DEPLOYC_KERNEL_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "../support/dtype.h"
 
@@ -26,7 +27,7 @@ struct packing { int32_t n_tile, k_pair; };
 /* ---- rows: pointwise chains and reductions over the innermost axis (norms, softmax, casts, copies) ---------------- */
 enum { ROWS_MAX_DIMS = 9, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };
 enum rows_op {
-	ROWS_LOAD,      /* operand `a`, converted to f32 (an i32 operand is copied bit by bit) */
+	ROWS_LOAD,      /* operand `a`, converted to f32. Integers are moved unchanged by kernels that call them f32 */
 	ROWS_CONST,     /* number */
 	ROWS_IOTA,      /* index along the innermost axis, f32 */
 	ROWS_ADD, ROWS_SUB, ROWS_MUL, ROWS_DIV, ROWS_MIN, ROWS_MAX, ROWS_CLAMP /* a between b and c */,
@@ -82,6 +83,8 @@ struct kernel_rotate {                  /* args: x, angles, y, M. x and y: [M][h
 struct kernel_append {                  /* args: x ([M][heads][f]), slot (i32[M], -1: skip), cache, M */
 	int64_t heads, f, page; bool by_position; enum dtype x, cache;
 };
+/* Workers keep the features of a query, and the keys of a token's experts, on the stack. */
+enum { ATTEND_MOST_FEATURES = 1 << 16, ROUTE_MOST_EXPERTS = 1 << 16 };
 struct kernel_attend {                  /* args: q, keys, values, seq, pos, pages (i32[seqs][pages_per_seq]), y, M, [sinks] */
 	int64_t heads, group;                           /* key/value heads; query heads that share one */
 	int64_t d, w;                                   /* width of keys and of values */
@@ -137,7 +140,7 @@ struct kernel_combine {                 /* args: rows, index, weight, map, place
  *     top-k is off; pairs 1 .. DR_CANDIDATES are the largest logits, in order, ties by index. Where the shard has no more, the value
  *     is -infinity. DRAW keeps the first top-k of all shards' pairs; of these, by softmax over them (without top-k: over all
  *     tokens), the smallest prefix whose mass reaches top-p; and draws among what is left by the same noise.
- * A logit that is no number is never chosen; where there is no other, the token is 0, or the first of a shard. */
+ * A row in which a logit is not finite has no token: the first pairs of its shard are {infinity, DR_NO_TOKEN}, and DRAW gives that. */
 struct kernel_sample {                  /* CANDIDATES args: logits (f32[R][v]), sampling (struct dr_sampling[R]), pairs ([P]), R, P, first
 	                                   DRAW args: pairs ([n][P]), sampling, token (i32[R]), R, P */
 	int64_t v, n;
@@ -153,6 +156,12 @@ struct kernel {
 		struct kernel_sort sort; struct kernel_gather gather; struct kernel_combine combine; struct kernel_sample sample;
 	};
 };
+/* Where a family's description has its fields: `n` of `size` bytes, `stride` apart, the first at `offset`. The list ends with size 0. */
+struct kernel_field { size_t offset, size, n, stride; };
+const struct kernel_field *kernel_fields(enum kernel_family f);
+bool kernel_equal(const struct kernel *a, const struct kernel *b);      /* the same family and fields, whatever the names */
 const char *kernel_family_name(enum kernel_family f);
 int kernel_args(const struct kernel *k);                /* how many arguments it takes */
+bool kernel_writes(const struct kernel *k, int arg);    /* does it write through the argument? */
+int64_t kernel_reads(const struct kernel *k, int arg);  /* bytes that it reads from the address on, 0: as many as there are rows */
 #endif

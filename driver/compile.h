@@ -6,7 +6,7 @@
 
 struct compilation {
 	const struct options *options;
-	const char           *spec;
+	const char           *spec, *label;              /* label: for messages */
 	struct arena          arena;
 	struct names          names;
 	struct sources        sources;
@@ -14,10 +14,11 @@ struct compilation {
 	struct sema          *sema;
 	struct target_shape   shape;
 	struct text           checked;          /* a line for each deployment */
+	const char           *sanitizer;
 };
 
-/* What the passes made of one deployment; NULL where one of them reported. */
-struct planned { struct deploy *deploy; struct local *local; struct schedule *schedule; };
+/* What the passes made of one deployment, in memory of its own; NULL where one of them reported. */
+struct planned { struct deploy *deploy; struct arena arena; struct local *local; struct schedule *schedule; };
 
 /* compile.c: everything that is checked of a deployment behind sema. */
 void plan_deployment(struct compilation *c, struct planned *p);

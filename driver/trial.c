@@ -46,11 +46,12 @@ static bool counts_with(const struct compilation *c, const char *deploy, const s
 	t.names.arena = t.sources.arena = t.sink.arena = &t.arena;
 	t.sink.sources = &t.sources;
 	t.sema = sema_new(&t.arena, &t.names, &t.sink, &o.sema);
-	struct planned p = {.deploy = sema_load(t.sema, c->spec) ? named(t.sema, deploy) : NULL};
+	struct planned p = {.deploy = sema_load(t.sema, c->spec) ? named(t.sema, deploy) : NULL, .arena.heap = c->arena.heap};
 	if (p.deploy)
 		plan_deployment(&t, &p);
 	allow_apply(&t.sink, false);
 	count(&t.sink, out);
+	arena_free(&p.arena);
 	arena_free(&t.arena);
 	return p.deploy != NULL;
 }

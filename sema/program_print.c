@@ -191,9 +191,20 @@ static void print_config(const struct config_entry *c, FILE *out)
 	case CONFIG_LIST:
 		fputs(c->s, out);
 		break;
+	case CONFIG_ONE_OF:
+		fprintf(out, "one of %s", c->s);
+		break;
 	}
 	if (c->absent)
 		fprintf(out, " absent %s", c->absent);
+	fputc('\n', out);
+}
+
+static void print_names(const char *what, struct name_list names, FILE *out)
+{
+	fputs(what, out);
+	for (int i = 0; i < names.n; i++)
+		fprintf(out, " \"%s\"", names.at[i]);
 	fputc('\n', out);
 }
 
@@ -203,6 +214,12 @@ static void print_tables(const struct program *p, FILE *out)
 		print_axis(p, &p->axes.at[i], out);
 	for (int i = 0; i < p->config.n; i++)
 		print_config(&p->config.at[i], out);
+	if (p->harmless.n)
+		print_names("harmless", p->harmless, out);
+	if (p->unused.n)
+		print_names("unused", p->unused, out);
+	for (int i = 0; i < p->copies.n; i++)
+		print_names("copies", p->copies.at[i], out);
 	for (int i = 0; i < p->params.n; i++)
 		print_param(p, &p->params.at[i], out);
 	for (int i = 0; i < p->states.n; i++) {

@@ -83,7 +83,7 @@ struct sema_options {
 };
 struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sink, const struct sema_options *o);
 
-/* Loads `path`, its imports, checks every declaration. false: the file could not be read (errno). */
+/* Loads `path`, or standard input if it is "-", its imports, checks every declaration. false: the file could not be read (errno). */
 bool sema_load(struct sema *s, const char *path);
 /* The deployments of the loaded file, in order. One whose model or workload has errors has program == NULL; nothing further
  * is checked for it. */

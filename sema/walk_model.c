@@ -1,5 +1,6 @@
 /* Models: their axes, the walk over their items, and what their `config` record says of the checkpoint. */
 #include "walk.h"
+#include "deploy.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -179,11 +180,18 @@ static const struct node *field_expression(const struct field *f)
 	return f->sets.n && !f->sets.at[f->sets.n - 1].is_sub ? f->sets.at[f->sets.n - 1].value : f->init;
 }
 
+static bool is_constant(const struct node *e)
+{
+	if (e->kind == N_NEG)
+		return is_constant(e->one.x);
+	return e->kind == N_STR || e->kind == N_TRUE || e->kind == N_FALSE || e->kind == N_NUM || e->kind == N_LIST;
+}
+
 /* Its text; the name where it is a literal, which is not a value that several names could stand for. */
 static const char *field_text(struct walk *w, const struct field *f)
 {
 	const struct node *value = field_expression(f);
-	if (!value || value->kind == N_STR || value->kind == N_TRUE || value->kind == N_FALSE || value->kind == N_NUM || value->kind == N_LIST)
+	if (!value || is_constant(value))
 		return f->name;
 	struct span at = value->span;
 	return arena_strndup(w->arena, w->s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
@@ -221,6 +229,12 @@ static const char *json_list(struct walk *w, struct val list)
 	return out.at;
 }
 
+/* What a file is, which a family may read under several names. */
+static bool has_alternatives(const char *name)
+{
+	return !strcmp(name, "model_type") || !strcmp(name, "architectures");
+}
+
 static void config_entry(struct walk *w, struct record *map, const struct field *f)
 {
 	struct val v = record_get(map, f->name, f->span);
@@ -243,7 +257,7 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 		c.s = v.name;
 		break;
 	case V_LIST:
-		c.type = (c.s = json_list(w, v)) ? CONFIG_LIST : CONFIG_NONE;
+		c.type = !(c.s = json_list(w, v)) ? CONFIG_NONE : has_alternatives(f->name) ? CONFIG_ONE_OF : CONFIG_LIST;
 		break;
 	default:
 		break;
@@ -271,6 +285,8 @@ static void absent_entry(struct walk *w, struct record *map, struct record *conf
 			continue;
 		c->absent = walk_show(w, v);
 		c->absent_holds = val_equal(v, record_get(config, c->name, f->span));
+		/* a list has no other default than null */
+		c->null_differs = is_constant(field_expression(f)) && v.kind != V_LIST && c->type != CONFIG_ONE_OF;
 		return;
 	}
 	struct diag *d = walk_report(w, DIAG_E0201, f->span, "`absent` has `%s`, which `config` does not name", f->name);
@@ -329,6 +345,18 @@ static void known_names(struct env *e)
 	p->max_ctx = v.kind == V_INT ? v.i : 0;
 }
 
+/* Values between operators are in a format that is computed with. */
+static void check_act(struct walk *w)
+{
+	struct field *f = record_field(w->model, names_str(w->s->names, "act"));
+	struct val v = f ? record_get(w->model, f->name, f->span) : val_none();
+	if (v.kind != V_DTYPE || walk_computes(v.dtype))
+		return;
+	struct diag *d = walk_report(w, DIAG_E0203, field_where(f), "`act` is %s: values between operators are computed with, and %s only stores", dtype_name(v.dtype),
+	                             dtype_name(v.dtype));
+	diag_help(w->s->sink, d, "choose f32, bf16 or f16, and let `weight` or `kv` be smaller");
+}
+
 /* Every cache has a name, under which a plan may place it. */
 static void check_caches(struct walk *w)
 {
@@ -357,7 +385,9 @@ static struct program *walk_new(struct sema *s, struct record *model)
 	e->scope.record = model;
 	model_axes(e);
 	known_names(e);
+	check_act(&w);
 	model_config(&w);
+	walk_checkpoint(e);
 	struct val returned = val_none();
 	for (int i = 0; i < model->program.n; i++) {
 		e->scope.module = model->program.at[i].layer->module;

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """The edits that diagnostics carry. Each one, applied alone to its wrong spec, removes its diagnostic and brings no other.
 Values that a help text suggests, said with -D, do the same, but for warnings.
-The specs in beginner/ become clean by nothing but edits: round by round, all that are offered."""
+The specs in beginner/ become clean by nothing but edits: round by round, all that are offered.
+
+    fixes.py [WORD ...]    only the files whose name contains a word
+"""
 import collections
 import json
 import os
@@ -44,7 +47,7 @@ def applied(text, fixes):
 class Copy:
     """A copy of a spec beside it, so that its imports are found."""
     def __init__(self, path):
-        handle, name = tempfile.mkstemp(suffix=".deploy", prefix="fixed-", dir=path.parent)
+        handle, name = tempfile.mkstemp(suffix=".fixed", prefix="fixed-", dir=path.parent)
         os.close(handle)
         self.path = pathlib.Path(name)
 
@@ -120,9 +123,14 @@ def check_beginner(path):
     return "; ".join(f"{d['code']} {d['line']}:{d['column']} {d['message']}" for d in found)
 
 
+def chosen(*patterns):
+    paths = sorted(p for pattern in patterns for p in HERE.glob(pattern))
+    return [p for p in paths if not sys.argv[1:] or any(word in p.name for word in sys.argv[1:])]
+
+
 def main():
     passed = failed = edits = suggestions = 0
-    for path in sorted([*HERE.glob("*.deploy"), *HERE.glob("beginner/*.deploy")]):
+    for path in chosen("*.deploy", "beginner/*.deploy"):
         n, wrong = check_each(path)
         edits += n
         if path.read_text().count("\ndeploy ") == 1:
@@ -132,7 +140,7 @@ def main():
         failed += bool(wrong)
         for text in wrong:
             print(f"FAIL {path.name}: {text}")
-    for path in sorted(HERE.glob("beginner/*.deploy")):
+    for path in chosen("beginner/*.deploy"):
         wrong = None if diagnostics(path) else "has no mistake"
         wrong = wrong or check_beginner(path)
         passed += not wrong

@@ -1,0 +1,184 @@
+/* The cpu device's team of threads: each worker runs its share of every kernel once, and a launch ends after all of them. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "../../runtime/device.h"
+
+enum { N = 997, ROUNDS = 2000 };
+
+/* to[i] = from[N - 1 - i] + 1: reads what other workers wrote in the launch before. */
+static void reverse(const uint64_t *args, int32_t worker, int32_t workers)
+{
+	const int32_t *from = (const int32_t *)(uintptr_t)args[0];
+	int32_t *to = (int32_t *)(uintptr_t)args[1];
+	for (int i = worker * N / workers; i < (worker + 1) * N / workers; i++)
+		to[i] = from[N - 1 - i] + 1;
+}
+
+/* Counts how many workers a launch has, each in a place of its own. */
+static void count(const uint64_t *args, int32_t worker, int32_t workers)
+{
+	((int32_t *)(uintptr_t)args[0])[worker] += workers;
+}
+
+static const dr_kernel_fn kernels[] = { reverse, count };
+
+static void run_team(int threads, bool spin)
+{
+	struct board *board = board_open(1);
+	struct device_options o = { kernels, threads, spin, { board, 0 } };
+	struct device *d = device_open("cpu", &o);
+	uint64_t a = d->alloc(d, N * 4), b = d->alloc(d, N * 4), counts = d->alloc(d, 64 * 4);
+	int32_t values[N], seen[64];
+	for (int i = 0; i < ROUNDS; i++) {
+		d->launch(d, 0, (const uint64_t[]){ i % 2 ? b : a, i % 2 ? a : b }, 2, i % 5 == 4);
+		if (i % 3 == 0)
+			d->launch(d, 1, (const uint64_t[]){ counts }, 1, i % 2);
+	}
+	d->sync(d);
+	d->read(d, values, flat(a, sizeof values));
+	d->read(d, seen, flat(counts, sizeof seen));
+	d->close(d);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(values[i], ROUNDS);
+	/* Half of the launches that count are small: one worker of one. */
+	int large = (ROUNDS + 5) / 6, small = (ROUNDS + 2) / 3 - large;
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(seen[i], i >= threads ? 0 : large * threads + (i == 0 ? small : 0));
+}
+
+static void teams(void **state)
+{
+	(void)state;
+	for (int threads = 1; threads <= 5; threads++) {
+		run_team(threads, false);
+		run_team(threads, true);
+	}
+}
+
+/* Rows of a rectangle on the device, packed on the host. */
+static void rectangles(void **state)
+{
+	(void)state;
+	struct board *board = board_open(1);
+	struct device_options o = { kernels, 1, false, { board, 0 } };
+	struct device *d = device_open("cpu", &o);
+	uint64_t a = d->alloc(d, 64);
+	char packed[6], all[64];
+	d->fill(d, a, 7, 64);
+	d->write(d, (struct rect){ a + 3, 10, 2, 3 }, "abcdef");
+	d->read(d, all, flat(a, 64));
+	d->read(d, packed, (struct rect){ a + 3, 10, 2, 3 });
+	assert_memory_equal(packed, "abcdef", 6);
+	for (int i = 0; i < 64; i++) {
+		int row = (i - 3) / 10, column = i - 3 - row * 10;
+		assert_int_equal(all[i], i >= 3 && row < 3 && column < 2 ? "abcdef"[row * 2 + column] : 7);
+	}
+	assert_int_equal(d->alloc(d, 0), 0);
+	d->close(d);
+}
+
+/* ---- what ends a rank ------------------------------------------------------------------------------------------------------ */
+struct end { int status; char message[2048]; };
+static struct board *board_of_test;
+
+/* Runs `f` in a process with a device of one worker, and returns how it ended. */
+static struct end ended(void (*f)(struct device *d))
+{
+	struct board *board = board_of_test = board_open(1);
+	struct end end;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct device_options o = { kernels, 1, false, { board, 0 } };
+		signal(SIGSEGV, SIG_DFL);               /* cmocka would go on in the child */
+		f(device_open("cpu", &o));
+		_exit(0);
+	}
+	assert_true(pid > 0 && waitpid(pid, &end.status, 0) == pid);
+	memcpy(end.message, board->rank[0].message, sizeof end.message);
+	return end;
+}
+
+static void write_to(uint64_t at) { *(volatile char *)(uintptr_t)at = 1; }
+
+enum { SPACE = 100000 };
+static void inside(struct device *d)
+{
+	uint64_t a = d->alloc(d, SPACE), b = d->alloc(d, 1);
+	write_to(a);
+	write_to(a + SPACE - 1);
+	write_to(b);
+	d->close(d);
+}
+static void after_the_end(struct device *d) { write_to(d->alloc(d, SPACE) + (SPACE + 63) / 64 * 64); }
+static void before_the_begin(struct device *d)
+{
+	uint64_t at = d->alloc(d, SPACE), page = (uint64_t)sysconf(_SC_PAGESIZE);
+	write_to(at / page * page - 1);
+}
+static void too_much(struct device *d) { d->alloc(d, 1ull << 50); }
+static void too_often(struct device *d)
+{
+	for (int i = 0; i < 17; i++)
+		d->alloc(d, 64);
+}
+static void sixteen(struct device *d)
+{
+	for (int i = 0; i < 16; i++)
+		d->alloc(d, 64);
+}
+
+/* Guard pages stand on both sides of a space; what is asked for too much or too often is reported. */
+static void memory(void **state)
+{
+	(void)state;
+	assert_int_equal(ended(inside).status, 0);
+	assert_int_not_equal(ended(after_the_end).status, 0);
+	assert_int_not_equal(ended(before_the_begin).status, 0);
+	assert_int_equal(ended(sixteen).status, 0);
+	struct end much = ended(too_much), often = ended(too_often);
+	assert_int_equal(WEXITSTATUS(much.status), STATUS_FAILED);
+	assert_string_equal(much.message, "the host has no 1125899906842624 bytes of memory left");
+	assert_int_equal(WEXITSTATUS(often.status), STATUS_INTERNAL);
+	assert_string_equal(often.message, "internal: more than 16 allocations on a device");
+}
+
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
+#if !defined(RANKS_ARE_THREADS) && !__has_feature(address_sanitizer)
+/* No memory for the stacks of so many threads. */
+static void many_threads(struct device *d)
+{
+	struct rlimit room = { 256 << 20, 256 << 20 };
+	struct device_options o = { kernels, 1000, false, { board_of_test, 0 } };
+	d->close(d);
+	setrlimit(RLIMIT_AS, &room);
+	device_open("cpu", &o);
+}
+
+static void threads_that_cannot_start(void **state)
+{
+	(void)state;
+	struct end end = ended(many_threads);
+	assert_int_equal(WEXITSTATUS(end.status), STATUS_FAILED);
+	assert_memory_equal(end.message, "cannot start thread ", 20);
+	assert_non_null(strstr(end.message, " of 1000"));
+}
+#endif
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(teams), cmocka_unit_test(rectangles), cmocka_unit_test(memory),
+#if !defined(RANKS_ARE_THREADS) && !__has_feature(address_sanitizer)
+		cmocka_unit_test(threads_that_cannot_start),
+#endif
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
