@@ -142,6 +142,12 @@ test-alloc: all $(ROBUST)
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 sanitize:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" test-unit test-golden
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS="$(TSAN)" test-threads
+# The thread sanitizer over the device's team, loading of weights, and the communicator, whose ranks are threads in this build.
+TSAN := -O1 -g -fsanitize=thread -DRANKS_ARE_THREADS
+.PHONY: test-threads
+test-threads: $(addprefix $(BUILD)/tests/unit/,rt_team rt_comm rt_weights rt_schedule)
+	@sh tests/unit.sh $^
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-run
 
@@ -176,6 +182,11 @@ $(BUILD)/bench/limits: $(BUILD)/bench/limits.o
 	$(CC) $(CFLAGS) -o $@ $^ -lpthread
 bench: all $(BUILD)/bench/limits
 	@$(PYTHON) bench/run.py --deployc $(BUILD)/deployc --limits $(BUILD)/bench/limits $(BENCH)
+
+# Mutants of the sources, run by parts of the tests: see docs/mutants.md. MUTANTS="--share 100 planner" for some.
+.PHONY: mutants
+mutants:
+	@BUILD=$(BUILD) $(PYTHON) tests/mutants/run.py --all $(MUTANTS)
 
 .PHONY: clean
 clean:

@@ -23,7 +23,8 @@ int import_file(const struct options *o)
 	struct names names = {.arena = &arena};
 	struct sources sources = {.arena = &arena};
 	struct sink sink = {.arena = &arena, .sources = &sources};
-	struct imported m = import_checkpoint(&arena, &names, &sink, o->specs[0]);
+	const struct import_options how = {&o->sema, o->output};
+	struct imported m = import_checkpoint(&arena, &names, &sink, o->specs[0], &how);
 	(o->color ? diag_print_colored : diag_print)(&sink, stderr);
 	if (m.text)
 		print_left(&m);

@@ -63,7 +63,7 @@ void options_help(FILE *out)
 	      "  deployc check SPEC...         report every mistake, up to whether it fits\n"
 	      "  deployc plan SPEC             print mesh, stages, bytes of a rank, collectives\n"
 	      "  deployc fmt [FILE...]         bring files into canonical form; no file or `-`: standard input to output\n"
-	      "  deployc import DIR [-o FILE]  write the model of a checkpoint from its config.json\n"
+	      "  deployc import DIR [-o FILE] [-I FAMILIES]  write the model of a checkpoint from its config.json\n"
 	      "  deployc doc FILE...|std -o DIR    write a page of documentation for each module, from its `///` comments\n"
 	      "  deployc explain [CODE...]     say more about a code of a diagnostic, or list them\n\n", out);
 	for (int i = 0; i < OPTIONS; i++) {

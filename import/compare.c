@@ -15,6 +15,17 @@ static bool same_list(json_t *list, const char *expected)
 	return same;
 }
 
+/* A word of a list, or a list of that word alone. */
+static bool is_one_of(json_t *v, const char *expected)
+{
+	json_t *words = json_loads(expected, 0, NULL), *word = json_array_size(v) == 1 ? json_array_get(v, 0) : v;
+	bool found = false;
+	for (size_t i = 0; i < json_array_size(words); i++)
+		found = found || json_equal(word, json_array_get(words, i));
+	json_decref(words);
+	return found;
+}
+
 static bool agrees(const struct config_entry *c, json_t *v)
 {
 	switch (c->type) {
@@ -24,6 +35,7 @@ static bool agrees(const struct config_entry *c, json_t *v)
 	case CONFIG_FLOAT:  return json_is_number(v) && same_number(json_number_value(v), c->f);
 	case CONFIG_STRING: return json_is_string(v) && !strcmp(json_string_value(v), c->s);
 	case CONFIG_LIST:   return same_list(v, c->s);
+	case CONFIG_ONE_OF: return is_one_of(v, c->s);
 	}
 	return false;
 }
@@ -36,6 +48,7 @@ static const char *entry_text(struct import *m, const struct config_entry *c)
 	case CONFIG_FLOAT:  return arena_printf(m->arena, "%.15g", c->f);
 	case CONFIG_STRING: return arena_printf(m->arena, "\"%s\"", c->s);
 	case CONFIG_LIST:   return c->s;
+	case CONFIG_ONE_OF: return arena_printf(m->arena, "%s%s", strchr(c->s, ',') ? "one of " : "", c->s);
 	case CONFIG_NONE:   break;
 	}
 	return "none";
@@ -58,10 +71,10 @@ static bool compare(struct import *m, const struct program *p)
 
 bool compare_with_file(struct import *m, const char *text)
 {
-	const struct sema_options none = {0};
-	struct sema *s = sema_new(m->arena, m->sema->names, m->sema->sink, &none);
+	struct sema *s = sema_new(m->arena, m->sema->names, m->sema->sink, m->options->sema);
 	struct span nowhere = {0};
-	s->main = module_file(s, "/", m->source, (struct file_text){text, strlen(text)}, nowhere);
+	const char *file = arena_printf(m->arena, "%s/", out_folder(m));
+	s->main = module_file(s, file, m->source, (struct file_text){text, strlen(text)}, nowhere);
 	struct def *d = module_own(s->main, names_str(s->names, m->name));
 	struct record *r = d ? def_record(s, d) : NULL;
 	if (!r || !record_check(r, false) || s->sink->errors)

@@ -12,7 +12,10 @@ const char *node_text(struct import *m, const struct node *e)
 bool is_literal(const struct node *value)
 {
 	enum node_kind k = value->kind;
-	return k == N_STR || k == N_TRUE || k == N_FALSE || k == N_NUM || k == N_NONE || (k == N_LIST && !value->list.n);
+	for (int i = 0; k == N_LIST && i < value->list.n; i++)
+		if (!is_literal(value->list.at[i]))
+			return false;
+	return k == N_STR || k == N_TRUE || k == N_FALSE || k == N_NUM || k == N_NONE || k == N_LIST;
 }
 
 static bool number_agrees(json_t *v, const struct node *literal)
@@ -24,6 +27,15 @@ static bool number_agrees(json_t *v, const struct node *literal)
 	       && same_number(json_number_value(v), is_int ? (double)i : f);
 }
 
+/* Element by element; of alternatives for a word, one of them. */
+static bool list_agrees(json_t *v, const struct node *literal)
+{
+	int agreeing = 0;
+	for (int i = 0; i < literal->list.n; i++)
+		agreeing += literal_agrees(json_is_string(v) ? v : json_array_get(v, (size_t)i), literal->list.at[i]);
+	return json_is_string(v) ? agreeing > 0 : json_array_size(v) == (size_t)literal->list.n && agreeing == literal->list.n && json_is_array(v);
+}
+
 bool literal_agrees(json_t *v, const struct node *literal)
 {
 	switch (literal->kind) {
@@ -31,7 +43,7 @@ bool literal_agrees(json_t *v, const struct node *literal)
 	case N_STR:   return json_is_string(v) && !strcmp(json_string_value(v), literal->text);
 	case N_TRUE:  return json_is_true(v);
 	case N_FALSE: return json_is_false(v);
-	case N_LIST:  return json_is_array(v) && !json_array_size(v);
+	case N_LIST:  return list_agrees(v, literal);
 	case N_NUM:   return number_agrees(v, literal);
 	default:      return true;
 	}

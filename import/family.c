@@ -1,59 +1,129 @@
-/* The families of the library: models that declare a `config` with a `model_type`. */
+/* The family that a file is of, by its `model_type`. A file of none is told what else it says of itself: `architectures` that a
+ * family reads, a language model below `text_config`. */
 #include "internal.h"
 #include <string.h>
 
-struct nodes family_map(const struct def *d, const char *name)
+static bool has_word(const char *const *words, int n, const char *word)
 {
-	const struct node *n = d->node;
-	for (int i = 0; n->named.tail == TAIL_OF && i < n->named.body.n; i++) {
-		const struct node *item = n->named.body.at[i];
-		if (item->kind == N_SUB && item->sub.path.n == 1 && !strcmp(item->sub.path.at[0].name, name))
-			return item->sub.body;
-	}
-	return (struct nodes){0};
+	for (int i = 0; word && i < n; i++)
+		if (!strcmp(words[i], word))
+			return true;
+	return false;
 }
 
-/* The `model_type` that a model's config demands, or NULL: it is no family. */
-static const char *model_type(const struct def *d)
+static bool is_of(const struct family *f, const json_t *model_type)
 {
-	struct nodes items = !strcmp(d->kind, "model") ? family_map(d, "config") : (struct nodes){0};
-	for (int i = 0; i < items.n; i++) {
-		const struct node *item = items.at[i];
-		if (item->kind == N_SET && item->set.path.n == 1 && !strcmp(item->set.path.at[0].name, "model_type") && item->set.value->kind == N_STR)
-			return item->set.value->text;
-	}
+	return has_word(f->types.at, f->types.n, json_string_value(model_type));
+}
+
+static bool names_architecture(const struct family *f, const json_t *architectures)
+{
+	for (size_t i = 0; i < json_array_size(architectures); i++)
+		if (has_word(f->architectures.at, f->architectures.n, json_string_value(json_array_get(architectures, i))))
+			return true;
+	return false;
+}
+
+static const struct family *family_of(const struct import *m, const json_t *file)
+{
+	for (int i = 0; i < m->families.n; i++)
+		if (is_of(&m->families.at[i], json_object_get(file, "model_type")))
+			return &m->families.at[i];
 	return NULL;
 }
 
-static void report_unknown(struct import *m, const char *wanted, const char *known)
+static const struct family *family_by_architecture(const struct import *m, const json_t *file)
 {
-	complain("%s: no family of the library has model_type `%s`; there are %s", m->source, wanted, known);
-	complain("docs/how-to-add-a-model.md tells how to write one");
+	for (int i = 0; i < m->families.n; i++)
+		if (names_architecture(&m->families.at[i], json_object_get(file, "architectures")))
+			return &m->families.at[i];
+	return NULL;
+}
+
+/* ---- refusals ------------------------------------------------------------------------------------------------------ */
+
+static const char *types_text(const struct import *m, const struct family *f)
+{
+	struct text out = {.arena = m->arena};
+	for (int i = 0; i < f->types.n; i++)
+		text_add(&out, "%s`%s`", i ? " or " : "", f->types.at[i]);
+	return out.at;
+}
+
+static void report_architecture(const struct import *m)
+{
+	const struct family *f = family_by_architecture(m, m->root);
+	if (f)
+		complain("its architectures %s are what `%s` of %s reads, of files whose model_type is %s: a family of your own"
+		        " may name `%s` beside it", json_value_text(m->arena, json_object_get(m->root, "architectures")), f->def->name,
+		        f->def->module->label, types_text(m, f), json_string_value(json_object_get(m->root, "model_type")));
+}
+
+/* A language model in a wrapper: an object of the file with a model_type or architectures of a family. */
+static bool report_inner(const struct import *m)
+{
+	const char *key;
+	json_t *inner;
+	bool found = false;
+	json_object_foreach(m->root, key, inner) {
+		const struct family *f = family_of(m, inner);
+		f = f ? f : family_by_architecture(m, inner);
+		const char *type = json_string_value(json_object_get(inner, "model_type"));
+		found = found || f;
+		if (f)
+			complain("`%s` is a `%s`, which `%s` of %s reads: save the language model by itself"
+			        " (docs/how-to-add-a-model.md)", key, type ? type : f->types.at[0], f->def->name, f->def->module->label);
+	}
+	return found;
+}
+
+static bool report_unknown(const struct import *m, const char *wanted)
+{
+	struct text known = {.arena = m->arena};
+	for (int i = 0; i < m->families.n; i++)
+		for (int k = 0; k < m->families.at[i].types.n; k++)
+			text_add(&known, "%s%s", known.n ? ", " : "", m->families.at[i].types.at[k]);
+	complain("%s: no family of the library%s has model_type `%s`; there are %s", m->source,
+	        m->options->sema->n_include ? ", or below -I," : "", wanted, known.at);
+	report_architecture(m);
+	if (!report_inner(m))
+		complain("docs/how-to-add-a-model.md tells how to write one");
+	return false;
+}
+
+/* ---- the choice ---------------------------------------------------------------------------------------------------- */
+
+/* A second family of the same file: one of a folder goes before the library's, two of folders are a mistake. */
+static bool is_only(const struct import *m, const struct family *chosen)
+{
+	for (int i = 0; i < m->families.n; i++) {
+		const struct family *f = &m->families.at[i];
+		if (f == chosen || !is_of(f, json_object_get(m->root, "model_type")))
+			continue;
+		complain("%s: `%s` of %s %s `%s` of %s%s", m->source, chosen->def->name, chosen->def->module->label,
+		        f->def->module->is_std ? "is taken in place of" : "and", f->def->name, f->def->module->label,
+		        f->def->module->is_std ? "" : " both read it: leave one out");
+		if (!f->def->module->is_std)
+			return false;
+	}
+	return true;
 }
 
 bool find_family(struct import *m)
 {
 	const char *wanted = json_string_value(json_at(m->root, "model_type"));
-	struct span nowhere = {0};
-	struct text known = {.arena = m->arena};
+	if (!collect_families(m))
+		return false;
 	if (!wanted) {
 		complain("%s has no model_type: it says what family a checkpoint is of", m->source);
 		return false;
 	}
-	for (const struct embedded *e = stdlib; e->name; e++) {
-		struct module *module = module_std(m->sema, e->name, nowhere);
-		for (int i = 0; module && i < module->own.n; i++) {
-			struct def *d = module->own.at[i];
-			const char *type = model_type(d);
-			if (type && !strcmp(type, wanted)) {
-				m->family = d;
-				m->record = def_record(m->sema, d);
-				return m->record != NULL;
-			}
-			if (type)
-				text_add(&known, "%s%s", known.n ? ", " : "", type);
-		}
-	}
-	report_unknown(m, wanted, known.at);
-	return false;
+	const struct family *f = family_of(m, m->root);
+	if (!f)
+		return report_unknown(m, wanted);
+	if (!is_only(m, f))
+		return false;
+	m->family = f->def;
+	m->record = def_record(m->sema, m->family);
+	return m->record != NULL;
 }

@@ -6,11 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char *file_of(struct arena *arena, const char *path)
 {
 	struct stat s;
 	return !stat(path, &s) && S_ISDIR(s.st_mode) ? arena_printf(arena, "%s/config.json", path) : path;
+}
+
+/* Some quantised checkpoints say so in a file of their own beside config.json. */
+static bool is_quantised(struct arena *arena, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	const char *other = arena_printf(arena, "%.*shf_quant_config.json", slash ? (int)(slash + 1 - file) : 0, file);
+	if (access(other, F_OK))
+		return false;
+	complain("%s says that the weights are quantised, which this version does not read: dequantise them first", other);
+	return true;
 }
 
 /* `Llama-3.1-8B/config.json` makes Llama_3_1_8B. */
@@ -31,27 +43,41 @@ static const char *name_of(struct arena *arena, const char *file)
 	return out.at;
 }
 
+/* Does the name mean something else in the file to write? */
+static bool is_taken(const struct import *m)
+{
+	static const char *const reserved[] = {
+#define WORD(token, text, value) text,
+#include "../lexer/words.def"
+#undef WORD
+	};
+	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+		if (!strcmp(m->name, reserved[i]))
+			return true;
+	return !strcmp(m->name, m->family->name) || !strcmp(m->name, "family");
+}
+
 static const char *model_text(struct import *m)
 {
 	if (!find_family(m))
 		return NULL;
-	if (!strcmp(m->name, m->family->name))
+	if (is_taken(m))
 		m->name = arena_printf(m->arena, "%s_checkpoint", m->name);
-	collect_entries(m, family_map(m->family, "config"));
+	collect_entries(m, family_map(m->family->node, "config"));
 	solve(m);
 	find_left(m);
 	const char *text = write_model(m);
 	return compare_with_file(m, text) ? text : NULL;
 }
 
-struct imported import_checkpoint(struct arena *arena, struct names *names, struct sink *sink, const char *path)
+struct imported import_checkpoint(struct arena *arena, struct names *names, struct sink *sink, const char *path,
+                                  const struct import_options *o)
 {
-	const struct sema_options none = {0};
-	struct import m = {.arena = arena, .source = file_of(arena, path), .sema = sema_new(arena, names, sink, &none)};
+	struct import m = {.arena = arena, .options = o, .source = file_of(arena, path), .sema = sema_new(arena, names, sink, o->sema)};
 	struct imported out = {.source = m.source};
 	m.name = name_of(arena, m.source);
 	m.root = json_read(arena, m.source, m.source == path);
-	if (m.root)
+	if (m.root && !is_quantised(arena, m.source))
 		out.text = model_text(&m);
 	out.left = m.left.at;
 	out.n_left = m.left.n;

@@ -10,7 +10,13 @@ struct imported {
 	const char *const *left; int n_left;    /* fields of it that the model does not express: `name = value` */
 };
 
-/* Reads PATH, a config.json or the folder of one. What stands in the way goes to stderr, one line each; mistakes in the model
- * that was found go to `sink`. */
-struct imported import_checkpoint(struct arena *arena, struct names *names, struct sink *sink, const char *path);
+struct import_options {
+	const struct sema_options *sema;        /* its folders (-I) are searched for families, before the library */
+	const char *output;                     /* the file to write, from whose folder the model imports; NULL: standard output */
+};
+
+/* Reads PATH, a config.json or the folder of one. What stands in the way goes to stderr, one line each; mistakes in families of
+ * one's own and in the model that was found go to `sink`. */
+struct imported import_checkpoint(struct arena *arena, struct names *names, struct sink *sink, const char *path,
+                                  const struct import_options *o);
 #endif

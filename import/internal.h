@@ -10,11 +10,20 @@ struct entry { const char *name; const struct node *value; bool there; };       
 /* A field of the model that the file decides. */
 struct setting { const char *field, *text; bool is_number; double number; };
 
+/* A model that declares a `config` with a model_type. */
+struct family {
+	struct def *def;
+	VEC(const char *) types;                /* model_type of the files that it reads */
+	VEC(const char *) architectures;        /* which they name; none: the family does not say */
+};
+
 struct import {
 	struct arena *arena;
 	struct sema  *sema;
+	const struct import_options *options;
 	const char   *source, *name;            /* the file; the model to make */
 	json_t       *root;
+	VEC(struct family) families;            /* those of folders first */
 	struct def   *family;
 	struct record *record;                  /* of the family */
 	VEC(struct entry) entries;
@@ -32,10 +41,14 @@ const char *json_value_text(struct arena *arena, const json_t *v);    /* as in t
 const char *json_deploy_text(struct arena *arena, const json_t *v);   /* as .deploy writes it; NULL: it cannot */
 bool same_number(double a, double b);
 
+/* ---- families.c ---- */
+/* Fills m->families. false: a folder cannot be read, which was said, or one of its files has mistakes, which are in the sink. */
+bool collect_families(struct import *m);
+/* The items of a model's `config { }`, or of another map; none where it has none. */
+struct nodes family_map(const struct node *model, const char *map);
+
 /* ---- family.c ---- */
 bool find_family(struct import *m);                             /* false after a message */
-/* The items of its `config { }`, or of another map; none where it has none. */
-struct nodes family_map(const struct def *d, const char *name);
 
 /* ---- entries.c ---- */
 void collect_entries(struct import *m, struct nodes items);
@@ -54,6 +67,7 @@ bool decoder_reads(const char *name);                           /* a name that e
 
 /* ---- write.c ---- */
 const char *write_model(struct import *m);
+const char *out_folder(struct import *m);                       /* absolute: where `use "..."` counts from */
 void find_left(struct import *m);
 
 /* ---- compare.c ---- */

@@ -155,7 +155,7 @@ static bool one_of_its_names_is_there(struct import *m, const char *text)
 /* What the family says that a file without a name means: the expression in `absent { name = ... }`, or NULL. */
 static const struct node *meant_by_absence(struct import *m, const char *name)
 {
-	struct nodes items = family_map(m->family, "absent");
+	struct nodes items = family_map(m->family->node, "absent");
 	for (int i = 0; i < items.n; i++)
 		if (items.at[i]->kind == N_SET && !strcmp(dotted(m, items.at[i]->set.path), name))
 			return items.at[i]->set.value;

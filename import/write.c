@@ -1,5 +1,6 @@
 /* The `.deploy` text of an imported model, and what of the file it does not express. */
 #include "internal.h"
+#include "../sema/module.h"
 #include <string.h>
 
 /* ---- what is left -------------------------------------------------------------------------------------------------- */
@@ -12,7 +13,7 @@ static bool starts_with_name(const char *path, const char *name)
 
 static bool is_expressed(struct import *m, const char *path)
 {
-	if (!strcmp(path, "model_type") || !strcmp(path, "architectures"))
+	if (!strcmp(path, "architectures"))
 		return true;
 	for (int i = 0; i < m->entries.n; i++)
 		if (starts_with_name(path, m->entries.at[i].name))
@@ -69,12 +70,45 @@ static void write_list(struct text *out, const char *title, const char *const *a
 		text_add(out, "//   %s\n", at[i]);
 }
 
+const char *out_folder(struct import *m)
+{
+	const char *file = m->options->output, *slash = file ? strrchr(file, '/') : NULL;
+	const char *folder = real_path(m->arena, slash ? arena_strndup(m->arena, file, (size_t)(slash + 1 - file)) : ".");
+	return folder ? folder : "/";
+}
+
+/* How a file of the folder `from` names the file `to`, both absolute: ../families/x.deploy. */
+static const char *relative_path(struct arena *arena, const char *from, const char *to)
+{
+	struct text out = {.arena = arena};
+	size_t same = 0, n = strlen(from);
+	for (size_t i = 0; to[i] && (i == n || from[i] == to[i]); i++) {
+		if (to[i] == '/')
+			same = i;
+		if (i == n)
+			break;
+	}
+	for (size_t i = same; i < n; i++)
+		text_add(&out, "%s", from[i] == '/' && from[i + 1] ? "../" : "");
+	text_add(&out, "%s", to + same + 1);
+	return out.at;
+}
+
+static void write_head(struct import *m, struct text *out)
+{
+	const struct module *module = m->family->module;
+	const char *name = m->family->name;
+	text_add(out, "// A %s checkpoint, from its config.json by `deployc import`.\n", json_string_value(json_at(m->root, "model_type")));
+	if (module->is_std)
+		text_add(out, "use %s { %s }\n\nmodel %s = %s {\n", module->label, name, m->name, name);
+	else
+		text_add(out, "use \"%s\" as family\n\nmodel %s = family.%s {\n", relative_path(m->arena, out_folder(m), module->file), m->name, name);
+}
+
 const char *write_model(struct import *m)
 {
 	struct text out = {.arena = m->arena};
-	const char *module = m->family->module->label;
-	text_add(&out, "// A %s checkpoint, from its config.json by `deployc import`.\n", json_string_value(json_at(m->root, "model_type")));
-	text_add(&out, "use %s { %s }\n\nmodel %s = %s {\n", module, m->family->name, m->name, m->family->name);
+	write_head(m, &out);
 	write_settings(m, &out);
 	text_add(&out, "}\n");
 	write_list(&out, arena_printf(m->arena, "Not in config.json, as %s has them:", m->family->name), m->absent.at, m->absent.n);

@@ -8,7 +8,7 @@
 #include "json_text.h"
 #include "runtime.h"
 
-enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST };      /* as in sema/program.h */
+enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST, CONFIG_ONE_OF };      /* as in sema/program.h */
 
 /* The value at a path like rope_parameters.rope_theta; NULL when absent. */
 static json_t *find(json_t *root, const char *path)
@@ -42,6 +42,17 @@ static bool same_list(json_t *list, const char *expected)
 	return same;
 }
 
+/* A word of a list, or a list of that word alone. */
+static bool is_one_of(json_t *v, const char *expected)
+{
+	json_t *words = json_loads(expected, 0, NULL), *word = json_array_size(v) == 1 ? json_array_get(v, 0) : v;
+	bool found = false;
+	for (size_t i = 0; i < json_array_size(words); i++)
+		found = found || json_equal(word, json_array_get(words, i));
+	json_decref(words);
+	return found;
+}
+
 static bool agrees(const struct plan *plan, const struct dr_config *c, json_t *v)
 {
 	switch (c->type) {
@@ -50,6 +61,7 @@ static bool agrees(const struct plan *plan, const struct dr_config *c, json_t *v
 	case CONFIG_INT: return json_is_number(v) && same_number(json_number_value(v), (double)c->i);
 	case CONFIG_FLOAT: return json_is_number(v) && same_number(json_number_value(v), c->f);
 	case CONFIG_LIST: return same_list(v, plan_string(plan, c->s));
+	case CONFIG_ONE_OF: return is_one_of(v, plan_string(plan, c->s));
 	default: return json_is_string(v) && !strcmp(json_string_value(v), plan_string(plan, c->s));
 	}
 }
@@ -62,6 +74,7 @@ static void format_expected(const struct plan *plan, const struct dr_config *c, 
 	case CONFIG_INT: snprintf(out, n, "%lld", (long long)c->i); return;
 	case CONFIG_FLOAT: snprintf(out, n, "%.17g", c->f); return;
 	case CONFIG_LIST: snprintf(out, n, "%s", plan_string(plan, c->s)); return;
+	case CONFIG_ONE_OF: snprintf(out, n, "%s%s", strchr(plan_string(plan, c->s), ',') ? "one of " : "", plan_string(plan, c->s)); return;
 	default: snprintf(out, n, "\"%s\"", plan_string(plan, c->s)); return;
 	}
 }

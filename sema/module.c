@@ -214,7 +214,13 @@ static const char *label_beside(struct arena *a, const char *label, const char *
 	return slash ? arena_printf(a, "%.*s/%s", (int)(slash - label), label, file) : file;
 }
 
-enum { LARGEST_MODULE = 64 << 20 };             /* the scanner refuses fewer */
+static struct module *open_module(const struct sema *s, const char *file)
+{
+	for (int i = 0; i < s->modules.n; i++)
+		if (!s->modules.at[i]->is_std && !strcmp(s->modules.at[i]->file, file))
+			return s->modules.at[i];
+	return NULL;
+}
 
 static struct module *open_file(struct sema *s, struct module *m, const struct node *item)
 {
@@ -226,9 +232,9 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 	struct file_text text = {0};
 	if (file && !reachable(s, file))
 		return leaves_folder(s, item);
-	for (int i = 0; file && i < s->modules.n; i++)
-		if (!s->modules.at[i]->is_std && !strcmp(s->modules.at[i]->file, file))
-			return module_again(s, s->modules.at[i], item->span);
+	struct module *open = file ? open_module(s, file) : NULL;
+	if (open)
+		return module_again(s, open, item->span);
 	if (s->loading && s->loading->depth > MOST_LOADING) {
 		sema_report(s, DIAG_E0007, item->span, "imports are nested more than %d deep", MOST_LOADING);
 		return NULL;
@@ -312,6 +318,12 @@ struct module *module_file(struct sema *s, const char *file, const char *label, 
 	struct module m = {.label = label, .file = file, .folder = arena_strndup(s->arena, file, folder)};
 	m.source = sources_add(s->sink->sources, file, label, text.at, text.size);
 	return module_open(s, m, use);
+}
+
+struct module *module_at(struct sema *s, const char *file, const char *label, struct file_text text, struct span use)
+{
+	struct module *open = open_module(s, file);
+	return open ? module_again(s, open, use) : module_file(s, file, label, text, use);
 }
 
 struct module *module_std(struct sema *s, const char *name, struct span use)

@@ -191,6 +191,9 @@ static void print_config(const struct config_entry *c, FILE *out)
 	case CONFIG_LIST:
 		fputs(c->s, out);
 		break;
+	case CONFIG_ONE_OF:
+		fprintf(out, "one of %s", c->s);
+		break;
 	}
 	if (c->absent)
 		fprintf(out, " absent %s", c->absent);

@@ -226,6 +226,12 @@ static const char *json_list(struct walk *w, struct val list)
 	return out.at;
 }
 
+/* What a file is, which a family may read under several names. */
+static bool has_alternatives(const char *name)
+{
+	return !strcmp(name, "model_type") || !strcmp(name, "architectures");
+}
+
 static void config_entry(struct walk *w, struct record *map, const struct field *f)
 {
 	struct val v = record_get(map, f->name, f->span);
@@ -248,7 +254,7 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 		c.s = v.name;
 		break;
 	case V_LIST:
-		c.type = (c.s = json_list(w, v)) ? CONFIG_LIST : CONFIG_NONE;
+		c.type = !(c.s = json_list(w, v)) ? CONFIG_NONE : has_alternatives(f->name) ? CONFIG_ONE_OF : CONFIG_LIST;
 		break;
 	default:
 		break;

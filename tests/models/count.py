@@ -5,10 +5,10 @@
     count.py --print         the counts
     count.py --transformers  the formulas below against models that Hugging Face transformers makes without memory
 
-published.json has a config.json for each model of the library, by its name there; GPT-OSS's without quantization_config, as
-transformers writes it once the experts are dequantised. A tied head counts once.
+published.json has a config.json for each model of the library, by its name there; GPT-OSS's and Kimi-K2's without
+quantization_config, as transformers writes it once the weights are dequantised. A tied head counts once.
 They agree with copies that can be looked up: ai-dynamo/aiconfigurator, model_configs (Llama 3.1, Mixtral 8x7B and 8x22B,
-Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3, GPT-OSS 20B and 120B); citsjtu2020/LLM-Prof,
+Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3, Kimi-K2, GPT-OSS 20B and 120B); citsjtu2020/LLM-Prof,
 sglang/Model_Config.md (Llama 3.2 3B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co,
 jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and interview-eval/olmoe-math-train-gsm8k-2 (of
 OLMoE 0924 Instruct's). Not so the five of Gemma-3, which are no copies of published files: their numbers are those of transformers'
@@ -81,7 +81,12 @@ FAMILIES = {
     "gemma3_text": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
     "gpt_oss": gpt_oss,
     "deepseek_v3": deepseek,
+    "kimi_k2": deepseek,                # the same classes, under a name of its own
 }
+
+
+# model_type of the transformers classes, where a file has another.
+CLASSES = {"kimi_k2": "deepseek_v3"}
 
 
 def count(config):
@@ -109,7 +114,7 @@ def compare(name, ours, theirs, who):
 def made_by_transformers(config):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
-    made = AutoConfig.for_model(**config)
+    made = AutoConfig.for_model(**{**config, "model_type": CLASSES.get(config["model_type"], config["model_type"])})
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(made)
     model.tie_weights()

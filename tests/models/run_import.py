@@ -7,6 +7,7 @@ published config.json files have the right number of parameters, and what cannot
 """
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,10 @@ ABSENT = {
     "deepseek": {**COMMON, "norm_topk_prob": True, "rms_norm_eps": 1e-6, "attention_bias": False},
 }
 PUBLISHED = json.loads((HERE / "published.json").read_text())
+# Published config.json files, which lie beside the repository where they are there, and what is expected of each: the parameters that the
+# index of its weights counts (a tied head once, without layers that predict further tokens), or a word of the refusal.
+CONFIGS = HERE.parents[2] / "shared" / "configs"
+CHECKPOINTS = json.loads((HERE / "checkpoints.json").read_text())
 SPEC = """use "{file}" as found
 use std.clusters {{ CPUHost }}
 use std.plans {{ Megatron }}
@@ -39,7 +44,7 @@ use std.workload {{ Inference }}
 
 deploy Test {{
   model    = found.{name}
-  cluster  = CPUHost {{ ranks = 2; device.memory = 2 TiB }}
+  cluster  = CPUHost {{ ranks = 2; device {{ memory = 2 TiB; peak {{ f16 = 1 TFLOPS }} }} }}
   plan     = Megatron {{ tp = 2 }}
   workload = Inference {{ batch = 8; seq = 1..64; output = 64; chunk = 64; page = 16 }}
   assert params == {params} param
@@ -47,18 +52,18 @@ deploy Test {{
 """
 
 
-def run_import(config, folder, name):
+def run_import(config, folder, name, *options):
     """(exit code, text of the model or None, stderr)"""
     place, out = folder / name, folder / f"{name}.deploy"
     place.mkdir(exist_ok=True)
     out.unlink(missing_ok=True)
     (place / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
-    done = subprocess.run([DEPLOYC, "import", place, "-o", out], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([DEPLOYC, "import", *options, place, "-o", out], capture_output=True, text=True, timeout=20)
     return done.returncode, out.read_text() if out.exists() else None, done.stderr
 
 
-def imported(config, folder, name):
-    code, text, said = run_import(config, folder, name)
+def imported(config, folder, name, *options):
+    code, text, said = run_import(config, folder, name, *options)
     if code or text is None:
         raise Failed(f"exit code {code}: {said.strip()[:200]}")
     return text, said
@@ -110,10 +115,37 @@ def run_published(name, folder):
             raise Failed(f"{field} is not listed as left")
     if "Not in config.json" in text:
         raise Failed("a published file is said to lack something that it means")
-    (folder / "check.deploy").write_text(spec_of(config, name))
-    done = subprocess.run([DEPLOYC, "check", folder / "check.deploy"], capture_output=True, text=True, timeout=20)
+    check_count(config, folder, name)
+
+
+def check_count(config, folder, name):
+    """The model that was written has the parameters that the formula of its family gives."""
+    (folder / f"{name}_check.deploy").write_text(spec_of(config, name))
+    done = subprocess.run([DEPLOYC, "check", folder / f"{name}_check.deploy"], capture_output=True, text=True, timeout=20)
     if done.returncode:
         raise Failed(done.stderr.strip()[:300])
+
+
+def run_checkpoint(checkpoint, expected, folder):
+    """A published file: the number of its parameters, or a word of its refusal. A quantised one is refused for that alone."""
+    config, name = json.loads((CONFIGS / checkpoint / "config.json").read_text()), re.sub(r"\W", "_", checkpoint)
+    if isinstance(expected, str) and not expected.startswith("quantization_config"):    # later: refused too
+        code, text, said = run_import(config, folder, name)
+        if code != 1 or text is not None or expected not in said:
+            raise Failed(f"exit code {code}, {'wrote a model' if text else 'wrote nothing'}: {said.strip()[:300]}")
+        return
+    if isinstance(expected, str):
+        config.pop("quantization_config")
+    elif expected != count(config):
+        raise Failed(f"{expected} published, {count(config)} by the formula")
+    imported(config, folder, name)
+    check_count(config, folder, name)
+
+
+def run_checkpoints_are_known():
+    found = {f.parent.name for f in CONFIGS.glob("*/config.json")}
+    if found != set(CHECKPOINTS):
+        raise Failed(f"without an expectation: {sorted(found - set(CHECKPOINTS))}; gone: {sorted(set(CHECKPOINTS) - found)}")
 
 
 def meant(config, model, name):
@@ -175,6 +207,15 @@ REFUSED = {
     "all layers in a window": (changed("GPT_OSS_20B", layer_types=["sliding_attention"] * 24), "layer_types is [\"sliding_attention\""),
     "a head of its own": (changed("Gemma3_1B", tie_word_embeddings=False), "tie_word_embeddings is false, and Gemma3 has true"),
     "more chosen than there are": (changed("Mixtral_8x7B", num_experts_per_tok=9), "top_k picks among the experts"),
+    "another architecture": (changed("Llama_3_1_8B", architectures=["LlamaForSequenceClassification"]),
+                             'architectures is ["LlamaForSequenceClassification"], and Llama has ["LlamaForCausalLM"]'),
+    "two architectures": (changed("Llama_3_1_8B", architectures=["LlamaForCausalLM", "LlamaModel"]), "architectures is"),
+    "a new name of a known architecture": (changed("Kimi_K2", model_type="kimi_k9"), 'its architectures ["DeepseekV3ForCausalLM"] are what '
+                                           "`DeepSeek` of std.deepseek_v3 reads, of files whose model_type is `deepseek_v3` or `kimi_k2`"),
+    "a language model in a wrapper": ({"model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"], "text_config": PUBLISHED["Gemma3_4B"]},
+                                      "`text_config` is a `gemma3_text`, which `Gemma3` of std.gemma3 reads: save the language model by itself"),
+    "a wrapper that names an architecture alone": ({"model_type": "new", "llm_config": {"architectures": ["Qwen3ForCausalLM"]}},
+                                                   "`llm_config` is a `qwen3`, which `Qwen3` of std.qwen3 reads"),
     "another family": (changed("Llama_3_1_8B", model_type="gpt2"), "no family of the library has model_type `gpt2`; there are"),
     "no family": (changed("Llama_3_1_8B", model_type=...), "has no model_type"),
     "numbers that JSON lacks": (changed("Llama_3_1_8B", rope_theta=float("inf"), hidden_act=float("nan"), rms_norm_eps=float("-inf")),
@@ -202,6 +243,112 @@ def run_kept(folder):
         raise Failed("new names are not listed")
 
 
+def run_quantised_beside(folder):
+    """Some checkpoints say that they are quantised in a file beside config.json."""
+    (folder / "Beside").mkdir()
+    (folder / "Beside" / "hf_quant_config.json").write_text("{}")
+    code, text, said = run_import(PUBLISHED["Llama_3_1_8B"], folder, "Beside")
+    if code != 1 or text is not None or "hf_quant_config.json says that the weights are quantised" not in said:
+        raise Failed(f"exit code {code}: {said.strip()[:200]}")
+
+
+def start(launcher, folder, name, config):
+    (folder / name / "config.json").write_text(json.dumps(config))
+    return subprocess.run([launcher, "run", "--weights", folder / name, "--ids", "1,2", "--max-tokens", "1"], capture_output=True, text=True, timeout=60)
+
+
+def run_names(folder):
+    """A family that reads several model_types: a launcher takes each, and no other; a model of another head is refused."""
+    config = {**config_of("deepseek"), "model_type": "kimi_k2"}
+    run_fixture("deepseek", config, folder)
+    launcher, place = folder / "deepseek_run", "deepseek_found"
+    for changes, refusal in (({"model_type": "deepseek_v3"}, None), ({"architectures": None}, None),
+                             ({"model_type": "deepseek_v2"}, 'model_type is "deepseek_v2", the launcher was compiled for one of ["deepseek_v3","kimi_k2"]'),
+                             ({"model_type": ["kimi_k2", "deepseek_v3"]}, "model_type is ["),
+                             ({"architectures": ["DeepseekV3Model"]}, 'architectures is ["DeepseekV3Model"], the launcher was compiled for ["Deep')):
+        done = start(launcher, folder, place, {**config, **changes})
+        if (done.returncode != 0) != bool(refusal) or (refusal and refusal not in done.stderr):
+            raise Failed(f"{changes}: exit code {done.returncode}, {done.stderr.strip()[:200]}")
+
+
+# ---- families in a folder of one's own -------------------------------------------------------------------------------
+
+def own_family(folder, file="mine.deploy", model_type="mine"):
+    """The library's Llama under another model_type, beside a spec whose own mistakes do not matter."""
+    text = (HERE.parents[1] / "stdlib" / "llama.deploy").read_text()
+    text = text[:text.index("\nmodel Llama_3_1_8B")].replace('"llama"', f'"{model_type}"').replace("LlamaFor", "MineFor")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(text)
+    (folder / "spec.deploy").write_text('use "../nowhere.deploy" as x\nuse std.models { Nothing }\ndeploy D { model = Nothing }\n')
+    return folder
+
+
+def own_config(model_type="mine"):
+    return {**config_of("llama"), "model_type": model_type, "architectures": ["MineForCausalLM"]}
+
+
+def run_own(folder):
+    """The model imports the family's file, and its launcher gives the tokens of transformers."""
+    families, expected = own_family(folder / "families"), Expected("llama")
+    text, _ = imported(own_config(), folder, "own", "-I", families)
+    if 'use "families/mine.deploy" as family\n' not in text or "model own = family.Llama {" not in text:
+        raise Failed(text)
+    for file in FIXTURES.glob("llama/*.safetensors*"):
+        (folder / "own" / file.name).symlink_to(file)
+    launcher = compile_spec(SPEC.format(file="own.deploy", name="own", params=count(config_of("llama"))), folder, "own_run")
+    run, _ = run_launcher(launcher, folder / "own", expected.prompts, expected.logits.shape[1], folder)
+    if any(run.of(prompt) != [tokens.tolist()] for prompt, tokens in zip(expected.prompts, expected.tokens)):
+        raise Failed("other tokens than transformers")
+
+
+def run_own_elsewhere(folder):
+    """Where the model is written to another place, a spec of it is compiled with the same -I."""
+    families, place = own_family(folder / "far" / "families"), folder / "near"
+    place.mkdir()
+    text, _ = imported(own_config(), place, "own", "-I", families)
+    if 'use "../far/families/mine.deploy" as family\n' not in text:
+        raise Failed(text)
+    (place / "spec.deploy").write_text(SPEC.format(file="own.deploy", name="own", params=count(config_of("llama"))))
+    with_folder = subprocess.run([DEPLOYC, "check", "-I", families, place / "spec.deploy"], capture_output=True, text=True, timeout=20)
+    without = subprocess.run([DEPLOYC, "check", place / "spec.deploy"], capture_output=True, text=True, timeout=20)
+    if with_folder.returncode or "E0104" not in without.stderr:
+        raise Failed(with_folder.stderr + without.stderr)
+
+
+def run_own_first(folder):
+    """A family of one's own goes before the library's of the same model_type, and that is said."""
+    families = own_family(folder / "first", "again.deploy", "llama")
+    text, said = imported(own_config("llama"), folder, "first_own", "-I", families, "-I", families)
+    if "first/again.deploy" not in text or "is taken in place of `Llama` of std.llama" not in said:
+        raise Failed(said)
+
+
+def refuse_own(folder, name, change, word):
+    families = own_family(folder / name)
+    change(families)
+    code, text, said = run_import(own_config(), folder, name + "_own", "-I", families)
+    if code != 1 or text is not None or word not in said:
+        raise Failed(f"exit code {code}, {'wrote a model' if text else 'wrote nothing'}: {said.strip()[:300]}")
+
+
+OWN_REFUSED = {
+    "two": (lambda f: own_family(f, "second.deploy"), "second.deploy both read it: leave one out"),
+    "broken": (lambda f: (f / "broken.deploy").write_text('model M : Decoder {\n  config { model_type = "other"\n'), "broken.deploy:2:10"),
+    "wrong": (lambda f: (f / "mine.deploy").write_text((f / "mine.deploy").read_text().replace("= d_model\n", "= d_modle\n", 1)), "mine.deploy:"),
+    "unread": (lambda f: (f / "loop.deploy").symlink_to("loop.deploy"), "cannot read"),
+    "none": (lambda f: (f / "mine.deploy").unlink(), "no family of the library, or below -I, has model_type `mine`"),
+    "nowhere": (lambda f: [p.unlink() for p in f.iterdir()] and f.rmdir(), "cannot read"),
+}
+
+
+def run_reserved(folder):
+    """A folder whose name is a word of the language."""
+    for name in ("when", "family", "Qwen3"):
+        text, _ = imported(PUBLISHED["Qwen3_8B"], folder, name)
+        if f"model {name}_checkpoint = Qwen3" not in text:
+            raise Failed(text)
+
+
 def main():
     report = Report()
     if "--transformers" in sys.argv[1:]:
@@ -215,8 +362,18 @@ def main():
         cases += [(f"older {m}", lambda m=m: run_fixture(m, as_older_file(config_of(m)), folder)) for m in fixtures]
         cases += [(f"absent {m} {n}", lambda m=m, n=n: run_absent(m, n, folder)) for m in ABSENT for n in ABSENT[m]]
         cases += [(f"published {m}", lambda m=m: run_published(m, folder)) for m in PUBLISHED]
+        if CONFIGS.is_dir():
+            cases += [(f"checkpoint {c}", lambda c=c: run_checkpoint(c, CHECKPOINTS[c], folder)) for c in CHECKPOINTS]
+            cases += [("checkpoints are known", run_checkpoints_are_known)]
+        else:
+            print(f"skip {len(CHECKPOINTS)} checkpoints: there is no {CONFIGS}")
         cases += [(f"refused: {c}", lambda c=c: run_refused(c, folder)) for c in REFUSED]
-        cases += [("what is left is listed", lambda: run_kept(folder))]
+        cases += [("what is left is listed", lambda: run_kept(folder)), ("several names of a family", lambda: run_names(folder)),
+                  ("quantised by a file beside", lambda: run_quantised_beside(folder)),
+                  ("names that are taken", lambda: run_reserved(folder))]
+        cases += [("own family", lambda: run_own(folder)), ("own family elsewhere", lambda: run_own_elsewhere(folder)),
+                  ("own family before the library's", lambda: run_own_first(folder))]
+        cases += [(f"own families refused: {c}", lambda c=c: refuse_own(folder, c, *OWN_REFUSED[c])) for c in OWN_REFUSED]
         for name, case in cases:
             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
                 report.check(name, case)

@@ -1,4 +1,6 @@
-/* Collectives over forked ranks, all kinds and formats, on both devices, against plain loops. */
+/* Collectives over forked ranks, all kinds and formats, on both devices, against plain loops. With RANKS_ARE_THREADS, as
+ * ThreadSanitizer needs it, ranks are threads of one process. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/wait.h>
@@ -6,7 +8,8 @@
 #include <cmocka.h>
 #include "rt_tiny.h"
 
-enum { MOST = 1024 };
+/* Elements of a rank: of collectives in many small chunks, and of large ones, whose sums members share out. */
+enum { MOST = 1024, LARGE = 70001, LARGE_SLOT = 1 << 20 };
 
 /* Value i of a rank: small integers, exact in every format and in every sum. */
 static int value(int rank, int64_t i) { return (int)((i * 7 + rank * 5) % 17) - 8; }
@@ -31,7 +34,7 @@ static int get_value(uint32_t dtype, const void *from, int64_t i)
 	}
 }
 
-struct site { struct plan plan; struct comm *comm; struct device *device; uint64_t src, dst; int rank; };
+struct site { struct plan plan; struct comm *comm; struct device *device; uint64_t src, dst; char *host; int rank; };
 
 static int64_t src_count(int kind, int n, int64_t outer, int64_t block)
 {
@@ -61,7 +64,7 @@ static int expected(int kind, const int *member, int n, int me, int64_t block, i
 
 static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_t outer, int64_t block, int64_t joined)
 {
-	static char host[MOST * 4 * 8];
+	char *host = s->host;
 	int n = plan_group_size(&s->plan, group), me = plan_group_index(&s->plan, group, s->rank), member[16];
 	struct exchange x = { group, dtype, s->src, kind == DR_ALL_REDUCE ? s->src : s->dst, outer, block, joined };
 	for (int m = 0; m < n; m++)
@@ -103,6 +106,18 @@ static void run_all_kinds(struct site *s)
 				}
 }
 
+/* Sums below and above the size from which members share them out, in one chunk and in several. */
+static void run_large_sums(struct site *s)
+{
+	for (int group = 0; group <= TINY_GROUPS; group++) {
+		int n = plan_group_size(&s->plan, group);
+		const int64_t sizes[] = { 65536 / n, 65536 / n + 1, LARGE };
+		for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+			for (uint32_t dtype = DR_F32; dtype <= DR_I32; dtype++)
+				run_kind(s, DR_ALL_REDUCE, dtype, group, 1, sizes[i], sizes[i]);
+	}
+}
+
 /* A wave of messages along the stages, more than the two that a mailbox holds. */
 static void run_messages(struct site *s)
 {
@@ -124,54 +139,93 @@ static void run_messages(struct site *s)
 
 static void run_host_values(struct site *s)
 {
-	static unsigned char text[100000];
+	enum { N = 100000 };
+	unsigned char *text = host_alloc(N, 1);
 	int world = s->plan.n_groups, ranks = (int)s->plan.head->ranks;
-	for (size_t i = 0; i < sizeof text; i++)
+	for (size_t i = 0; i < N; i++)
 		text[i] = s->rank ? 0 : (unsigned char)(i * 31 >> 3);
-	s->comm->broadcast(s->comm, world, text, sizeof text);
-	for (size_t i = 0; i < sizeof text; i++)
+	s->comm->broadcast(s->comm, world, text, N);
+	for (size_t i = 0; i < N; i++)
 		if (text[i] != (unsigned char)(i * 31 >> 3))
 			_exit(1);
 	for (int i = 0; i < 50; i++)
 		if (s->comm->max(s->comm, world, (s->rank + i) % ranks) != ranks - 1)
 			_exit(1);
 	s->comm->barrier(s->comm, world, true);
+	free(text);
 }
 
-static void rank_run(const struct plan *plan, struct comm_shared *shared, struct board *board, int rank, const char *device)
+static void run_small(struct site *s)
 {
-	struct reporter reporter = { board, rank };
+	run_all_kinds(s);
+	run_messages(s);
+	run_host_values(s);
+}
+
+/* What one rank does. */
+struct task { const struct plan *plan; struct comm_shared *shared; struct board *board; int rank; const char *device; void (*run)(struct site *); };
+
+static void *rank_run(void *arg)
+{
+	const struct task *t = arg;
+	size_t most = t->run == run_small ? MOST * 8 : LARGE;
+	struct reporter reporter = { t->board, t->rank };
 	struct device_options o = { NULL, 1, false, reporter };
-	struct site s = { .plan = *plan, .device = device_open(device, &o), .rank = rank };
-	s.comm = comm_local_open(shared, plan, s.device, &reporter, 20, false);
-	s.src = s.device->alloc(s.device, MOST * 4 * 8);
-	s.dst = s.device->alloc(s.device, MOST * 4 * 8);
-	run_all_kinds(&s);
-	run_messages(&s);
-	run_host_values(&s);
+	struct site s = { .plan = *t->plan, .device = device_open(t->device, &o), .host = host_alloc(most, 4), .rank = t->rank };
+	s.comm = comm_local_open(t->shared, t->plan, s.device, &reporter, 60, false);
+	s.src = s.device->alloc(s.device, most * 4);
+	s.dst = s.device->alloc(s.device, most * 4);
+	t->run(&s);
 	s.comm->close(s.comm);
 	s.device->close(s.device);
-	_exit(0);
+	free(s.host);
+	return NULL;
 }
 
-static void run_mesh(struct tiny t, const char *device)
+#ifdef RANKS_ARE_THREADS
+static void start_rank(struct task *t, pthread_t *thread) { assert_int_equal(pthread_create(thread, NULL, rank_run, t), 0); }
+/* A rank that fails ends the process. */
+static int end_rank(pthread_t *thread) { return pthread_join(*thread, NULL); }
+#else
+static void start_rank(struct task *t, pthread_t *thread)
+{
+	(void)thread;
+	if (fork() == 0) {
+		rank_run(t);
+		_exit(0);
+	}
+}
+
+static int end_rank(pthread_t *thread)
+{
+	(void)thread;
+	int status;
+	assert_true(wait(&status) > 0);
+	return status;
+}
+#endif
+
+static void run_mesh(struct tiny t, const char *device, void (*run)(struct site *))
 {
 	static struct blob_builder b;
 	struct plan plan;
+	struct task tasks[16];
+	pthread_t threads[16];
 	tiny_build(&b, &t);
+	if (run == run_large_sums)
+		((struct dr_program *)(void *)b.at)->comm_slot = LARGE_SLOT;
 	assert_null(plan_open(&plan, b.at));
 	int ranks = (int)plan.head->ranks, status;
 	struct board *board = board_open(ranks);
 	struct comm_shared *shared = comm_local_share(&plan);
-	for (int i = 0; i < ranks; i++)
-		if (fork() == 0)
-			rank_run(&plan, shared, board, i, device);
 	for (int i = 0; i < ranks; i++) {
-		assert_true(wait(&status) > 0);
-		if (status)
+		tasks[i] = (struct task){ &plan, shared, board, i, device, run };
+		start_rank(&tasks[i], &threads[i]);
+	}
+	for (int i = 0; i < ranks; i++)
+		if ((status = end_rank(&threads[i])))
 			fail_msg("%d x %d x %d on %s: status %d %s", t.pp, t.dp, t.tp, device, status,
 			         board->first ? board->rank[board->first - 1].message : "");
-	}
 	comm_local_unshare(shared);
 }
 
@@ -181,18 +235,34 @@ static void collectives_on_cpu(void **state)
 	static const struct tiny meshes[] = { { 1, 1, 1, 1 }, { 1, 1, 2, 1 }, { 1, 3, 1, 1 }, { 2, 1, 2, 1 }, { 1, 2, 2, 1 },
 		{ 2, 2, 2, 1 }, { 1, 2, 4, 1 }, { 4, 1, 1, 1 } };
 	for (size_t i = 0; i < sizeof meshes / sizeof meshes[0]; i++)
-		run_mesh(meshes[i], "cpu");
+		run_mesh(meshes[i], "cpu", run_small);
 }
 
+static void large_sums(void **state)
+{
+	(void)state;
+	run_mesh((struct tiny){ 1, 1, 2, 1 }, "cpu", run_large_sums);
+	run_mesh((struct tiny){ 1, 2, 2, 1 }, "cpu", run_large_sums);
+	run_mesh((struct tiny){ 1, 1, 3, 1 }, "cpu", run_large_sums);
+}
+
+#ifndef RANKS_ARE_THREADS
 static void collectives_on_far(void **state)
 {
 	(void)state;
-	run_mesh((struct tiny){ 1, 1, 1, 1 }, "far");
-	run_mesh((struct tiny){ 2, 1, 2, 1 }, "far");
+	run_mesh((struct tiny){ 1, 1, 1, 1 }, "far", run_small);
+	run_mesh((struct tiny){ 2, 1, 2, 1 }, "far", run_small);
+	run_mesh((struct tiny){ 1, 1, 2, 1 }, "far", run_large_sums);
 }
+#endif
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(collectives_on_cpu), cmocka_unit_test(collectives_on_far) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(collectives_on_cpu), cmocka_unit_test(large_sums),
+#ifndef RANKS_ARE_THREADS
+		cmocka_unit_test(collectives_on_far),
+#endif
+	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,135 @@
+/* The families that can be imported: models that declare a `config` with a `model_type`, in the folders given with -I and in the
+ * library. Of a folder only files that declare one are opened, so that specs beside them do not matter. */
+#include "internal.h"
+#include "../sema/module.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct nodes family_map(const struct node *model, const char *map)
+{
+	for (int i = 0; model->named.tail == TAIL_OF && i < model->named.body.n; i++) {
+		const struct node *item = model->named.body.at[i];
+		if (item->kind == N_SUB && item->sub.path.n == 1 && !strcmp(item->sub.path.at[0].name, map))
+			return item->sub.body;
+	}
+	return (struct nodes){0};
+}
+
+/* What `config` says of a name: a String, or a list of them. */
+static struct nodes words_of(const struct node *model, const char *name)
+{
+	struct nodes items = family_map(model, "config");
+	for (int i = 0; i < items.n; i++) {
+		const struct node *item = items.at[i];
+		if (item->kind == N_SET && item->set.path.n == 1 && !strcmp(item->set.path.at[0].name, name))
+			return item->set.value->kind == N_LIST ? item->set.value->list : (struct nodes){(struct node **)&item->set.value, 1};
+	}
+	return (struct nodes){0};
+}
+
+static bool is_family(const struct node *item)
+{
+	return item->kind == N_NAMED && !strcmp(item->named.kind.name, "model") && words_of(item, "model_type").n;
+}
+
+static void add_family(struct import *m, struct def *d)
+{
+	struct family f = {.def = d};
+	struct nodes types = words_of(d->node, "model_type"), architectures = words_of(d->node, "architectures");
+	for (int i = 0; i < types.n; i++)
+		if (types.at[i]->kind == N_STR)
+			vec_push(m->arena, &f.types, types.at[i]->text);
+	for (int i = 0; i < architectures.n; i++)
+		if (architectures.at[i]->kind == N_STR)
+			vec_push(m->arena, &f.architectures, architectures.at[i]->text);
+	vec_push(m->arena, &m->families, f);
+}
+
+static void add_families(struct import *m, struct module *module)
+{
+	for (int i = 0; i < m->families.n; i++)
+		if (m->families.at[i].def->module == module)
+			return;         /* of a folder that was named twice */
+	for (int i = 0; module && i < module->own.n; i++)
+		if (is_family(module->own.at[i]->node))
+			add_family(m, module->own.at[i]);
+}
+
+/* ---- folders ------------------------------------------------------------------------------------------------------- */
+
+static bool cannot_read(const char *path)
+{
+	complain("cannot read %s: %s", path, file_error());
+	return false;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool is_deploy_file(const char *name)
+{
+	size_t n = strlen(name);
+	return name[0] != '.' && n > 7 && !strcmp(name + n - 7, ".deploy");
+}
+
+/* The file parsed alone, without what it imports; mistakes of its syntax are reported. */
+static bool declares_family(struct import *m, const char *label, struct file_text text)
+{
+	struct sink *sink = m->sema->sink;
+	uint32_t source = sources_add(sink->sources, label, label, text.at, text.size);
+	struct nodes items = parse_module(m->arena, m->sema->names, sink, source);
+	for (int i = 0; i < items.n; i++)
+		if (is_family(items.at[i]))
+			return true;
+	return false;
+}
+
+static bool add_file(struct import *m, const char *label)
+{
+	struct span nowhere = {0};
+	struct file_text text;
+	const char *file = real_path(m->arena, label);
+	if (!file || !file_read_regular(m->arena, file, LARGEST_MODULE, &text))
+		return cannot_read(label);
+	int mistakes = m->sema->sink->errors;
+	if (!declares_family(m, label, text) || m->sema->sink->errors > mistakes)
+		return true;
+	add_families(m, module_at(m->sema, file, label, text, nowhere));
+	return true;
+}
+
+static bool add_folder(struct import *m, const char *folder)
+{
+	VEC(const char *) files = {0};
+	DIR *dir = opendir(folder);
+	if (!dir && errno == ENOMEM)
+		out_of_memory(m->arena, sizeof(struct dirent));
+	if (!dir)
+		return cannot_read(folder);
+	for (struct dirent *e; (e = readdir(dir));)
+		if (is_deploy_file(e->d_name))
+			vec_push(m->arena, &files, arena_printf(m->arena, "%s/%s", folder, e->d_name));
+	closedir(dir);
+	if (files.n)
+		qsort(files.at, (size_t)files.n, sizeof *files.at, by_name);
+	bool read = true;
+	for (int i = 0; i < files.n; i++)
+		read = add_file(m, files.at[i]) && read;
+	return read;
+}
+
+bool collect_families(struct import *m)
+{
+	struct span nowhere = {0};
+	const struct sema_options *o = m->options->sema;
+	bool read = true;
+	for (int i = 0; i < o->n_include; i++)
+		read = add_folder(m, o->include[i]) && read;
+	for (const struct embedded *e = stdlib; e->name; e++)
+		add_families(m, module_std(m->sema, e->name, nowhere));
+	return read && !m->sema->sink->errors;
+}
