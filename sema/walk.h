@@ -50,6 +50,10 @@ int  walk_axis_declared(struct env *e, const struct node *item);
 /* Runs a `require` of a program: E0205, saying that the precondition of `what` fails, at `at`. */
 void walk_require(struct env *e, const struct node *item, const char *what, struct span at);
 
+/* ---- walk_checkpoint.c ---- */
+/* `harmless`, `unused` and `copies` of the model. */
+void walk_checkpoint(struct env *e);
+
 /* ---- walk_item.c: items ---- */
 void walk_item(struct env *e, const struct node *item, struct val *returned);
 /* The name of a param or state with the regions around it: layer.attn.wq */
