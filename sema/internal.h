@@ -33,6 +33,7 @@ struct val {
 struct val val_int(int64_t i), val_float(double f), val_bool(bool b), val_bad(void), val_none(void);
 bool val_number(struct val v, double *out);             /* Int, Float, Quantity: its magnitude */
 const char *val_data_text(struct arena *a, double bytes);       /* "23.95 MiB": in the largest unit with a whole number in front */
+const char *val_exact(struct arena *a, struct val v);   /* all digits, in base units, of what val_show rounds; NULL: it does not, or is Data */
 const char *val_show(struct sema *s, struct val v);     /* "74.51 GiB", "46.7 Gparam", "Mixtral_8x7B" */
 const char *val_kind_text(struct sema *s, struct val v);        /* "Int", "Data", "a list": what a type would be called */
 struct val val_quantity(double f, struct dims dims);    /* a Float where the dimensions cancel */
@@ -47,6 +48,7 @@ bool dims_named(const char *name, struct dims *out);    /* "Bandwidth" */
 struct def {            /* a declaration of a module */
 	const char *kind, *name; const struct node *node; struct module *module;
 	struct record *record; bool busy, failed;       /* records are elaborated on first use */
+	bool called;                                    /* a block or an op that some text calls */
 };
 /* Neither def nor module: the import failed, which was reported; its uses are V_BAD. */
 struct binding { const char *name; struct def *def; struct module *module; struct span span; };
@@ -139,6 +141,8 @@ struct diag *sema_report(struct sema *s, enum diag_code code, struct span at, co
 struct program *walk_model(struct sema *s, struct record *model, struct span use);
 /* Checks an op or a block of the module on its own as far as its signature allows (E0911, E0912, E0004). */
 void walk_declaration(struct sema *s, struct def *d);
+/* Reports mistakes in a block or an op that nothing has called: after all models are walked. */
+void walk_alone(struct sema *s, struct def *f);
 
 /* ---- deployments ------------------------------------------------------------------------------------------------ */
 /* Does a `require` or an `assert` of a deployment speak of this metric or total? */
