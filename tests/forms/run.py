@@ -229,11 +229,7 @@ def check_examples():
 
 
 def main():
-<<<<<<< HEAD
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
-=======
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_colors, check_alignment, check_table, check_explain, check_page,
->>>>>>> main
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]
