@@ -77,6 +77,7 @@ step limits "$python" tests/robust/limits.py
 step files "$python" tests/robust/files.py
 step mutate "$python" tests/robust/mutate.py
 step alloc make BUILD="$build" CC=gcc test-alloc
+step mutants "$python" tests/mutants/run.py --share 60
 step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize
 step kernels make BUILD="$build" CC=gcc sanitize-kernels
