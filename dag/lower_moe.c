@@ -27,6 +27,8 @@ void lower_route(struct lower *w, int local)
 		lower_unsupported(w, s->span, "a routing of anything but the tokens or rows of a step");
 		return;
 	}
+	if (k.route.experts > ROUTE_MOST_EXPERTS)
+		lower_unsupported(w, s->span, "a choice among %lld experts, more than %d,", (long long)k.route.experts, ROUTE_MOST_EXPERTS);
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
 	out.dim[out.n_dims++] = (struct dim){ -3, s->route.top };

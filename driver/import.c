@@ -2,12 +2,6 @@
 #include "driver.h"
 #include "../import/import.h"
 
-static void print_left(const struct imported *m)
-{
-	for (int i = 0; i < m->n_left; i++)
-		complain("%s: not expressed: %s", m->source, m->left[i]);
-}
-
 static int write_text(struct arena *arena, const struct options *o, const char *text)
 {
 	struct out_file out;
@@ -26,8 +20,6 @@ int import_file(const struct options *o)
 	const struct import_options how = {&o->sema, o->output};
 	struct imported m = import_checkpoint(&arena, &names, &sink, o->specs[0], &how);
 	(o->color ? diag_print_colored : diag_print)(&sink, stderr);
-	if (m.text)
-		print_left(&m);
 	int status = m.text ? write_text(&arena, o, m.text) : EXIT_ERRORS;
 	arena_free(&arena);
 	return status;

@@ -54,19 +54,88 @@ static const char *entry_text(struct import *m, const struct config_entry *c)
 	return "none";
 }
 
+/* The file says null where a file that lacks the name means a constant: null takes that away. */
+static bool is_null_for_constant(struct import *m, const struct config_entry *c)
+{
+	return c->null_differs && c->type != CONFIG_NONE && json_says_null(m->root, c->name);
+}
+
 static bool compare(struct import *m, const struct program *p)
 {
 	bool same = true;
 	for (int i = 0; i < p->config.n; i++) {
 		const struct config_entry *c = &p->config.at[i];
 		json_t *v = json_at(m->root, c->name);
-		if (!v || agrees(c, v))
+		if (v ? agrees(c, v) : !is_null_for_constant(m, c))
 			continue;
-		complain("%s: %s is %s, and %s has %s", m->source, c->name, json_value_text(m->arena, v), m->family->name,
+		complain("%s: %s is %s, and %s has %s", m->source, c->name, v ? json_value_text(m->arena, v) : "null", m->family->name,
 		        entry_text(m, c));
 		same = false;
 	}
 	return same;
+}
+
+/* `path` is `name`, or a field somewhere in it. */
+static bool is_within(const char *path, const char *name)
+{
+	size_t n = strlen(name);
+	return !strncmp(path, name, n) && (path[n] == 0 || path[n] == '.');
+}
+
+static bool is_known(const struct program *p, const char *path)
+{
+	for (int i = 0; i < p->config.n; i++)
+		if (is_within(path, p->config.at[i].name))
+			return true;
+	for (int i = 0; i < p->harmless.n; i++)
+		if (is_within(path, p->harmless.at[i]))
+			return true;
+	return false;
+}
+
+/* Something in the object at `path` is known. */
+static bool holds_known(const struct program *p, const char *path)
+{
+	for (int i = 0; i < p->config.n; i++)
+		if (is_within(p->config.at[i].name, path))
+			return true;
+	for (int i = 0; i < p->harmless.n; i++)
+		if (is_within(p->harmless.at[i], path))
+			return true;
+	return false;
+}
+
+enum { LISTED = 8 };
+
+/* As a launcher does it: how many fields of the object are neither compared nor harmless. `seen`: such fields before it. */
+static int count_unknown(struct import *m, const struct program *p, json_t *object, const char *prefix, int seen)
+{
+	const char *key;
+	json_t *v;
+	int n = 0;
+	json_object_foreach(object, key, v) {
+		const char *path = arena_printf(m->arena, "%s%s", prefix, key);
+		bool known = !strchr(key, '.') && is_known(p, path);    /* a dot in a key is no step into an object */
+		if (json_is_object(v) && !known && !strchr(key, '.') && holds_known(p, path)) {
+			n += count_unknown(m, p, v, arena_printf(m->arena, "%s.", path), seen + n);
+		} else if (!json_is_null(v) && !known) {
+			if (seen + n++ < LISTED)
+				complain("%s: %s is %s, and %s does not say what that means", m->source, path,
+				        json_value_text(m->arena, v), m->family->name);
+		}
+	}
+	return n;
+}
+
+static bool all_known(struct import *m, const struct program *p)
+{
+	int n = count_unknown(m, p, m->root, "", 0);
+	if (!n)
+		return true;
+	if (n > LISTED)
+		complain("%s: %d more fields that %s does not know", m->source, n - LISTED, m->family->name);
+	complain("a field that changes nothing of what is computed is listed in `harmless` of its family");
+	return false;
 }
 
 bool compare_with_file(struct import *m, const char *text)
@@ -74,11 +143,14 @@ bool compare_with_file(struct import *m, const char *text)
 	struct sema *s = sema_new(m->arena, m->sema->names, m->sema->sink, m->options->sema);
 	struct span nowhere = {0};
 	const char *file = arena_printf(m->arena, "%s/", out_folder(m));
-	s->main = module_file(s, file, m->source, (struct file_text){text, strlen(text)}, nowhere);
+	s->main = module_file(s, file, arena_printf(m->arena, "the model of %s", m->source), (struct file_text){text, strlen(text)}, nowhere);
 	struct def *d = module_own(s->main, names_str(s->names, m->name));
 	struct record *r = d ? def_record(s, d) : NULL;
 	if (!r || !record_check(r, false) || s->sink->errors)
 		return false;
 	struct program *p = walk_model(s, r, nowhere);
-	return p && compare(m, p);
+	if (!p)
+		return false;
+	bool same = compare(m, p);
+	return all_known(m, p) && same;
 }

@@ -7,7 +7,6 @@
 struct imported {
 	const char *text;               /* of the file to write; NULL: there is none, the reasons were given */
 	const char *source;             /* the config.json that was read */
-	const char *const *left; int n_left;    /* fields of it that the model does not express: `name = value` */
 };
 
 struct import_options {

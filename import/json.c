@@ -6,16 +6,22 @@
 #include <string.h>
 #include "../support/escape.h"
 
-json_t *json_at(json_t *root, const char *path)
+/* A dot is a step into an object, never a part of a key. */
+static json_t *find(json_t *root, const char *path)
 {
 	const char *dot = strchr(path, '.');
-	json_t *v = json_object_get(root, path);
-	if (!v && dot) {
-		char head[128];
-		snprintf(head, sizeof head, "%.*s", (int)(dot - path), path);
-		v = json_at(json_object_get(root, head), dot + 1);
-	}
+	return dot ? find(json_object_getn(root, path, (size_t)(dot - path)), dot + 1) : json_object_get(root, path);
+}
+
+json_t *json_at(json_t *root, const char *path)
+{
+	json_t *v = find(root, path);
 	return json_is_null(v) ? NULL : v;
+}
+
+bool json_says_null(json_t *root, const char *path)
+{
+	return json_is_null(find(root, path));
 }
 
 enum { LARGEST = 8 << 20 };             /* parsing takes forty times as much at worst */

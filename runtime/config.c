@@ -1,24 +1,25 @@
-/* config.json against the constants that the program was compiled for (language.md 2.11): present and different is refused;
- * none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there, unless
- * it is known what a file without them means. */
+/* config.json against the constants that the program was compiled for (docs/language.md, Checkpoints): present and different is
+ * rejected; none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there,
+ * unless it is known what a file without them means. */
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "json_text.h"
 #include "runtime.h"
 
 enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST, CONFIG_ONE_OF };      /* as in sema/program.h */
 
-/* The value at a path like rope_parameters.rope_theta; NULL when absent. */
+/* The value at a path like rope_parameters.rope_theta; NULL when absent. A dot is a step into an object, never a part of a key. */
 static json_t *find(json_t *root, const char *path)
 {
-	json_t *at = json_object_get(root, path);
 	const char *dot = strchr(path, '.');
-	if (at || !dot)
-		return at;
+	if (!dot)
+		return json_object_get(root, path);
 	char *head = strndup(path, (size_t)(dot - path));
-	at = find(json_object_get(root, head), dot + 1);
+	json_t *at = find(json_object_get(root, head), dot + 1);
 	free(head);
 	return at;
 }
@@ -96,14 +97,6 @@ static bool is_there(json_t *root, const char *path)
 	return v && !json_is_null(v);
 }
 
-static bool accepted(const struct options *o, const char *name)
-{
-	for (int i = 0; i < o->n_unverified; i++)
-		if (!strcmp(o->unverified[i], name))
-			return true;
-	return false;
-}
-
 /* A word, "default", inside an object that the file has not at all: older files have no rope_parameters. What the object would
  * say beside the word is a value of the model, and is asked for under its other names. */
 static bool is_word_of_absent_object(const struct plan *plan, const struct dr_config *c, json_t *root)
@@ -128,13 +121,13 @@ static const struct dr_config *absent_entry(const struct plan *plan, const char 
 
 /* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command line, or
  * a file without them means just this value. */
-static void check_there(const struct plan *plan, uint32_t first, json_t *root, const struct options *o, struct problems *p)
+static void check_there(const struct plan *plan, uint32_t first, json_t *root, struct unverified *u, struct problems *p)
 {
 	const char *value = plan_string(plan, plan->config[first].field);
 	for (uint32_t i = 0; i < plan->head->config.n; i++) {
 		const char *name = plan_string(plan, plan->config[i].name);
 		bool same = !strcmp(plan_string(plan, plan->config[i].field), value);
-		if (same && (i < first || is_there(root, name) || accepted(o, name)))
+		if (same && (i < first || is_there(root, name) || unverified_has(u, name)))
 			return;
 	}
 	const char *name = plan_string(plan, plan->config[first].name);
@@ -149,31 +142,53 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, c
 	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value, expected, name);
 }
 
-/* A name on the command line that the program does not check is a mistake of writing. */
-static void check_unverified(const struct plan *plan, const struct options *o, struct problems *p)
+/* Must the file say this, or at least not leave it out? */
+static bool is_asked_for(const struct plan *plan, const struct dr_config *c, json_t *root)
 {
-	for (int i = 0; i < o->n_unverified; i++) {
-		bool known = false;
-		for (uint32_t k = 0; k < plan->head->config.n; k++)
-			known = known || !strcmp(o->unverified[i], plan_string(plan, plan->config[k].name));
-		if (!known)
-			problem(p, "--unverified: the launcher compares no `%s` of config.json", o->unverified[i]);
-	}
+	if (c->type == CONFIG_NONE)
+		return c->absent.n && !find(root, plan_string(plan, c->name));
+	return c->absent.n || !is_word_of_absent_object(plan, c, root);
 }
 
-void config_check(const struct plan *plan, const char *folder, const struct options *o, struct problems *p)
+static void check_entry(const struct plan *plan, uint32_t i, json_t *root, struct unverified *u, struct problems *p)
+{
+	const struct dr_config *c = &plan->config[i];
+	json_t *v = find(root, plan_string(plan, c->name));
+	if (v && !agrees(plan, c, v) && (!json_is_null(v) || c->null_differs))
+		report_difference(plan, c, v, p);
+	else if (is_asked_for(plan, c, root))
+		check_there(plan, i, root, u, p);
+}
+
+/* Is there anything that a file must say? */
+static bool needs_file(const struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->head->config.n; i++) {
+		const struct dr_config *absent = absent_entry(plan, plan_string(plan, plan->config[i].field));
+		if (absent ? !absent->absent_holds : plan->config[i].type != CONFIG_NONE)
+			return true;
+	}
+	return false;
+}
+
+/* NULL after a report, or where there is no file and none is needed. */
+static json_t *read_config(const struct plan *plan, const char *folder, struct problems *p)
 {
 	char *path = join_path(folder, "config.json");
-	json_t *root = plan->head->config.n ? json_file(path, p) : NULL;
+	bool may_lack = !needs_file(plan) && access(path, F_OK) && errno == ENOENT;
+	json_t *root = may_lack ? NULL : json_file(path, p);
 	free(path);
-	check_unverified(plan, o, p);
-	for (uint32_t i = 0; root && i < plan->head->config.n; i++) {
-		const struct dr_config *c = &plan->config[i];
-		json_t *v = find(root, plan_string(plan, c->name));
-		if (v && !json_is_null(v) && !agrees(plan, c, v))
-			report_difference(plan, c, v, p);
-		if (c->type != CONFIG_NONE && !is_word_of_absent_object(plan, c, root))
-			check_there(plan, i, root, o, p);
-	}
+	return root;
+}
+
+void config_check(const struct plan *plan, const char *folder, struct unverified *u, struct problems *p)
+{
+	json_t *root = read_config(plan, folder, p);
+	for (uint32_t i = 0; i < plan->head->config.n; i++)
+		unverified_has(u, plan_string(plan, plan->config[i].name));     /* a name that is there was not misspelt */
+	for (uint32_t i = 0; root && i < plan->head->config.n; i++)
+		check_entry(plan, i, root, u, p);
+	if (root)
+		config_fields_check(plan, root, u, p);
 	json_decref(root);
 }

@@ -4,10 +4,10 @@
 #include "number.h"
 #include "runtime.h"
 
-/* What one check goes through. used: by index of the checkpoint's tensors. */
-struct check { const struct plan *plan; const struct checkpoint *c; struct problems *p; bool *used; int narrowed; };
+/* What one check goes through. read: by index of the checkpoint's tensors. */
+struct check { const struct plan *plan; const struct checkpoint *c; struct problems *p; bool *read; int narrowed; };
 
-enum { LISTED = 8, SHAPE_BYTES = 200 };
+enum { SHAPE_BYTES = 200 };
 
 static size_t append(char *out, size_t at, size_t n, const char *s, size_t length)
 {
@@ -70,7 +70,7 @@ static void check_tensor(struct check *k, const struct dr_param *p, const char *
 		problem(k->p, "%s: no tensor %s", path, key);
 		return;
 	}
-	k->used[t - checkpoint_at(k->c, 0)] = true;
+	k->read[t - checkpoint_at(k->c, 0)] = true;
 	if (t->dims != (int)p->shape.n || memcmp(t->dim, shape, p->shape.n * sizeof *shape)) {
 		format_shape(t->dim, t->dims, stored);
 		format_shape(shape, (int)p->shape.n, expected);
@@ -109,37 +109,16 @@ static void check_param(struct check *k, const struct dr_param *p, int64_t layer
 	}
 }
 
-/* Tensors that no param reads are listed, not refused. */
-static void list_unused(const struct check *k)
-{
-	int n = 0, listed = 0;
-	char *names = NULL;
-	size_t size;
-	for (int i = 0; i < checkpoint_size(k->c); i++)
-		n += !k->used[i];
-	FILE *out = n ? open_memstream(&names, &size) : NULL;
-	if (!out)
-		return;
-	for (int i = 0; i < checkpoint_size(k->c) && listed < LISTED; i++)
-		if (!k->used[i])
-			fprintf(out, "%s %.100s", listed++ ? "," : "", checkpoint_at(k->c, i)->name);
-	fclose(out);
-	print_note("%d tensor%s of the checkpoint %s read by no param:%s%s", n, n == 1 ? "" : "s", n == 1 ? "is" : "are", names,
-	           n > LISTED ? ", ..." : "");
-	free(names);
-}
-
-void weights_check(const struct plan *plan, const struct checkpoint *c, struct problems *p)
+void weights_check(const struct plan *plan, const struct checkpoint *c, struct unverified *u, struct problems *p)
 {
 	struct check k = { plan, c, p, host_alloc((size_t)checkpoint_size(c), sizeof(bool)), 0 };
 	int64_t layers = plan->stages[plan->n_stages - 1].layer_end;
 	int before = p->n;
 	for (uint32_t i = 0; i < plan->head->params.n; i++)
 		check_param(&k, &plan->params[i], layers);
-	if (p->n == before) {
-		list_unused(&k);
-		if (k.narrowed)
-			print_note("%d tensors are narrowed to the format that the program declares", k.narrowed);
-	}
-	free(k.used);
+	bool complete = p->n == before;
+	weights_unread_check(plan, c, k.read, u, complete ? p : NULL);
+	if (complete && k.narrowed)
+		print_note("%d tensors are narrowed to the format that the program declares", k.narrowed);
+	free(k.read);
 }

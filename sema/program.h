@@ -156,8 +156,11 @@ struct config_entry {               /* what the checkpoint's config.json must sa
 	bool b; int64_t i; double f; const char *s;
 	const char *field;              /* text of the expression, to group names of one value: `rope_theta`; of a literal, the name */
 	const char *absent; bool absent_holds;  /* what a file without the name means, NULL: nothing; is it this value? */
+	bool null_differs;              /* the absence means a constant, which null in the file takes away */
 	struct span span;
 };
+
+struct name_list { const char **at; int n, cap; };
 
 struct program {
 	const char *model;
@@ -169,6 +172,9 @@ struct program {
 	VEC(struct state) states;
 	VEC(struct output) outputs;
 	VEC(struct config_entry) config;
+	struct name_list harmless;      /* fields of config.json that change nothing, with all below them */
+	struct name_list unused;        /* globs: stored tensors that no param needs to read */
+	VEC(struct name_list) copies;   /* stored tensors that must equal the first of their list */
 	struct loop loop; bool has_loop;
 	int input_value[3];             /* by enum input_kind; -1 */
 	int batch, seq, ctx, row, vocab, layers;   /* axes of the schema Decoder; -1 where the model has none */

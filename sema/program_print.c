@@ -200,12 +200,26 @@ static void print_config(const struct config_entry *c, FILE *out)
 	fputc('\n', out);
 }
 
+static void print_names(const char *what, struct name_list names, FILE *out)
+{
+	fputs(what, out);
+	for (int i = 0; i < names.n; i++)
+		fprintf(out, " \"%s\"", names.at[i]);
+	fputc('\n', out);
+}
+
 static void print_tables(const struct program *p, FILE *out)
 {
 	for (int i = 0; i < p->axes.n; i++)
 		print_axis(p, &p->axes.at[i], out);
 	for (int i = 0; i < p->config.n; i++)
 		print_config(&p->config.at[i], out);
+	if (p->harmless.n)
+		print_names("harmless", p->harmless, out);
+	if (p->unused.n)
+		print_names("unused", p->unused, out);
+	for (int i = 0; i < p->copies.n; i++)
+		print_names("copies", p->copies.at[i], out);
 	for (int i = 0; i < p->params.n; i++)
 		print_param(p, &p->params.at[i], out);
 	for (int i = 0; i < p->states.n; i++) {

@@ -30,7 +30,8 @@ struct walk {
 	struct sema    *s;
 	struct arena   *arena;
 	struct program *p;
-	struct record  *model;
+	struct record  *model;                  /* NULL: a block or an op by itself, whose formats are all `act` */
+	enum dtype      act;
 	int             region;                 /* where values are made now */
 	int             call;                   /* the op with a body that is walked, or -1 */
 	VEC(const char *) prefix;               /* by region: its part of checkpoint keys, "" if none */
@@ -48,6 +49,10 @@ int  walk_region(struct walk *w, struct ident name, const char *prefix, bool is_
 int  walk_axis_declared(struct env *e, const struct node *item);
 /* Runs a `require` of a program: E0205, saying that the precondition of `what` fails, at `at`. */
 void walk_require(struct env *e, const struct node *item, const char *what, struct span at);
+
+/* ---- walk_checkpoint.c ---- */
+/* `harmless`, `unused` and `copies` of the model. */
+void walk_checkpoint(struct env *e);
 
 /* ---- walk_item.c: items ---- */
 void walk_item(struct env *e, const struct node *item, struct val *returned);

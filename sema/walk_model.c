@@ -33,6 +33,10 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 		return true;
 	}
 	bool format = !strcmp(name, "weight") || !strcmp(name, "act") || !strcmp(name, "kv");
+	if (e->kind == ENV_BLOCK && format && !w->model) {
+		*out = (struct val){ .kind = V_DTYPE, .dtype = w->act };
+		return true;
+	}
 	if (e->kind != ENV_BLOCK || !format || !record_field(w->model, name))
 		return false;
 	*out = record_get(w->model, name, use);
@@ -180,11 +184,18 @@ static const struct node *field_expression(const struct field *f)
 	return f->sets.n && !f->sets.at[f->sets.n - 1].is_sub ? f->sets.at[f->sets.n - 1].value : f->init;
 }
 
+static bool is_constant(const struct node *e)
+{
+	if (e->kind == N_NEG)
+		return is_constant(e->one.x);
+	return e->kind == N_STR || e->kind == N_TRUE || e->kind == N_FALSE || e->kind == N_NUM || e->kind == N_LIST;
+}
+
 /* Its text; the name where it is a literal, which is not a value that several names could stand for. */
 static const char *field_text(struct walk *w, const struct field *f)
 {
 	const struct node *value = field_expression(f);
-	if (!value || value->kind == N_STR || value->kind == N_TRUE || value->kind == N_FALSE || value->kind == N_NUM || value->kind == N_LIST)
+	if (!value || is_constant(value))
 		return f->name;
 	struct span at = value->span;
 	return arena_strndup(w->arena, w->s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
@@ -278,6 +289,8 @@ static void absent_entry(struct walk *w, struct record *map, struct record *conf
 			continue;
 		c->absent = walk_show(w, v);
 		c->absent_holds = val_equal(v, record_get(config, c->name, f->span));
+		/* a list has no other default than null */
+		c->null_differs = is_constant(field_expression(f)) && v.kind != V_LIST && c->type != CONFIG_ONE_OF;
 		return;
 	}
 	struct diag *d = walk_report(w, DIAG_E0201, f->span, "`absent` has `%s`, which `config` does not name", f->name);
@@ -378,6 +391,7 @@ static struct program *walk_new(struct sema *s, struct record *model)
 	known_names(e);
 	check_act(&w);
 	model_config(&w);
+	walk_checkpoint(e);
 	struct val returned = val_none();
 	for (int i = 0; i < model->program.n; i++) {
 		e->scope.module = model->program.at[i].layer->module;

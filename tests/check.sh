@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes few heads sampling far values formats promises streams owners random programs plans failures scale demo limits files mutate alloc clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps, by the names below; `few`, some of `meshes`, runs only if it is named
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -47,9 +47,11 @@ step layers "$python" tests/layers.py
 step docs "$python" tests/docs.py
 step stdlib sh tests/stdlib_docs.sh "$DEPLOYC" "$build/stdlib_docs"
 step models "$python" tests/models/count.py
+step fields "$python" tests/models/fields.py
 step import "$python" tests/models/run_import.py
 step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
+step texts "$python" tests/golden/texts.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
 step forms "$python" tests/forms/run.py
@@ -58,7 +60,7 @@ step meshes "$python" tests/e2e/run_meshes.py
 [[ $chosen == *" few "* ]] && step few "$python" tests/e2e/run_meshes.py "llama f32 on  4" "deepseek f32 on  4"
 step heads "$python" tests/e2e/run_heads.py
 step sampling "$python" tests/e2e/run_sampling.py
-step far env DEPLOY_DEVICE=far "$python" tests/e2e/run_meshes.py
+step far env DEPLOY_DEVICE=far DEPLOYC_GAPS=256 "$python" tests/e2e/run_meshes.py
 step values "$python" tests/e2e/run_values.py
 step formats "$python" tests/e2e/run_formats.py
 step promises "$python" tests/e2e/run_promises.py
@@ -67,6 +69,7 @@ step owners "$python" tests/e2e/run_owners.py
 step random "$python" tests/e2e/run_random.py 40
 step programs make BUILD="$build" PYTHON="$python" programs
 step plans "$python" tests/plans/run.py
+step meaning "$python" tests/e2e/run_meaning.py
 step failures "$python" tests/e2e/run_failures.py
 step scale "$python" tests/e2e/run_scale.py
 step demo sh tests/demo.sh "$DEPLOYC" "$build/demo"
@@ -76,6 +79,7 @@ step mutate "$python" tests/robust/mutate.py
 step alloc make BUILD="$build" CC=gcc test-alloc
 step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize
+step kernels make BUILD="$build" CC=gcc sanitize-kernels
 step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz
 
 echo "$passed passed, $failed failed"

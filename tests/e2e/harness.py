@@ -122,11 +122,11 @@ def run_launcher(launcher, model, prompts, steps, folder, threads=1, options=())
     return Run(done.stdout), np.load(logits)
 
 
-def write_safetensors(path, tensors, dtype="F32"):
-    """Arrays by name; F8 formats are given as their bytes."""
+def write_safetensors(path, tensors, dtype="F32", dtypes=None):
+    """Arrays by name; F8 formats are given as their bytes. dtypes: of those that have another."""
     header, offset = {}, 0
     for name, tensor in tensors.items():
-        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [offset, offset + tensor.nbytes]}
+        header[name] = {"dtype": (dtypes or {}).get(name, dtype), "shape": list(tensor.shape), "data_offsets": [offset, offset + tensor.nbytes]}
         offset += tensor.nbytes
     text = json.dumps(header).encode()
     with open(path, "wb") as file:

@@ -53,7 +53,7 @@ static void read_config(const char *folder)
 	};
 	struct dr_program head = { .config.n = sizeof asked / sizeof *asked };
 	struct plan plan = { .blob = text, .head = &head, .config = asked };
-	struct options none = { 0 };
+	struct unverified none = { 0 };
 	struct problems p;
 	problems_open(&p);
 	config_check(&plan, folder, &none, &p);

@@ -258,7 +258,7 @@ static struct loaded load(struct blob_builder *b, const struct dr_param *param, 
 	problems_open(&p);
 	struct checkpoint *c = folder_or_null ? checkpoint_open(folder_or_null, &p) : NULL;
 	if (c)
-		weights_check(&l.plan, c, &p);
+		weights_check(&l.plan, c, &(struct unverified){ 0 }, &p);
 	assert_true(problems_close(&p, "weights"));
 	l.device = device_open("cpu", &o);
 	memset(&l.memory, 0, sizeof l.memory);

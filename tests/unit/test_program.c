@@ -346,19 +346,46 @@ static void test_config(void **state)
 {
 	struct program *p = program_of(*state, model_text(*state, "return x",
 		" config { hidden = d_model * 2; a.b = 1e-5; act = \"silu\"; off = none; list = []; yes = true; kinds = cycle([\"a\\\\b\"] + [2, 0.5, true], 5) }"));
-	assert_int_equal(p->config.n, 7);
-	assert_string_equal(p->config.at[0].name, "hidden");
-	assert_string_equal(p->config.at[0].field, "d_model * 2");
-	assert_int_equal(p->config.at[0].i, 16);
-	assert_string_equal(p->config.at[1].name, "a.b");
-	assert_int_equal(p->config.at[1].type, CONFIG_FLOAT);
-	assert_string_equal(p->config.at[2].s, "silu");
-	assert_int_equal(p->config.at[3].type, CONFIG_NONE);
-	assert_int_equal(p->config.at[4].type, CONFIG_LIST);
-	assert_string_equal(p->config.at[4].s, "[]");
-	assert_true(p->config.at[5].b);
-	assert_string_equal(p->config.at[6].s, "[\"a\\\\b\",2,0.5,true,\"a\\\\b\"]");
-	assert_string_equal(p->config.at[6].field, "cycle([\"a\\\\b\"] + [2, 0.5, true], 5)");
+	const struct config_entry *of_decoder = p->config.at, *own = of_decoder + 2;
+	assert_int_equal(p->config.n, 9);
+	assert_string_equal(of_decoder[0].name, "quantization_config");
+	assert_int_equal(of_decoder[0].type, CONFIG_NONE);
+	assert_string_equal(of_decoder[1].absent, "false");
+	assert_string_equal(own[0].name, "hidden");
+	assert_string_equal(own[0].field, "d_model * 2");
+	assert_int_equal(own[0].i, 16);
+	assert_string_equal(own[1].name, "a.b");
+	assert_int_equal(own[1].type, CONFIG_FLOAT);
+	assert_string_equal(own[2].s, "silu");
+	assert_int_equal(own[3].type, CONFIG_NONE);
+	assert_int_equal(own[4].type, CONFIG_LIST);
+	assert_string_equal(own[4].s, "[]");
+	assert_true(own[5].b);
+	assert_string_equal(own[6].s, "[\"a\\\\b\",2,0.5,true,\"a\\\\b\"]");
+	assert_string_equal(own[6].field, "cycle([\"a\\\\b\"] + [2, 0.5, true], 5)");
+}
+
+/* Maps of the schema are extended; names are filled; a null is no absence where that means a constant. */
+static void test_what_a_checkpoint_may_hold(void **state)
+{
+	struct program *p = program_of(*state, model_text(*state, "return x",
+		" config { a = 1; b = d_model; c = -1; d = -1 }\n absent { a = 1; b = d_model * 1; c = -1 }\n"
+		" harmless { own = [\"x\", \"y.z\"] }\n"
+		" unused { after = [\"layers.{layers}.*\"]; when (d_model == 8) { kept = [\"k\"] } else { not_kept = [\"l\"] } }\n"
+		" copies { head = [\"e\", \"h{vocab}\"] }"));
+	const struct config_entry *own = p->config.at + 2;
+	assert_true(own[0].null_differs);
+	assert_false(own[1].null_differs);
+	assert_true(own[2].null_differs);
+	assert_string_equal(own[3].field, "d");
+	assert_string_equal(p->harmless.at[0], "architectures");
+	assert_string_equal(p->harmless.at[p->harmless.n - 1], "y.z");
+	assert_int_equal(p->unused.n, 3);
+	assert_string_equal(p->unused.at[0], "*.rotary_emb.inv_freq");
+	assert_string_equal(p->unused.at[1], "layers.2.*");
+	assert_string_equal(p->unused.at[2], "k");
+	assert_int_equal(p->copies.n, 1);
+	assert_string_equal(p->copies.at[0].at[1], "h16");
 }
 
 static void test_dump_is_stable(void **state)
@@ -522,6 +549,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_attention, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_views, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_axes_of_a_block_are_made_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_checkpoint_may_hold, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_config, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dump_is_stable, setup, teardown),
 		cmocka_unit_test(test_mistakes),
