@@ -143,7 +143,7 @@ bool compare_with_file(struct import *m, const char *text)
 	struct sema *s = sema_new(m->arena, m->sema->names, m->sema->sink, m->options->sema);
 	struct span nowhere = {0};
 	const char *file = arena_printf(m->arena, "%s/", out_folder(m));
-	s->main = module_file(s, file, m->source, (struct file_text){text, strlen(text)}, nowhere);
+	s->main = module_file(s, file, arena_printf(m->arena, "the model of %s", m->source), (struct file_text){text, strlen(text)}, nowhere);
 	struct def *d = module_own(s->main, names_str(s->names, m->name));
 	struct record *r = d ? def_record(s, d) : NULL;
 	if (!r || !record_check(r, false) || s->sink->errors)

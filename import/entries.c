@@ -88,7 +88,7 @@ void collect_entries(struct import *m, struct nodes items)
 		const struct node *item = items.at[i];
 		if (item->kind == N_SET) {
 			const char *name = dotted(m, item->set.path);
-			struct entry e = {name, item->set.value, json_at(m->root, name) != NULL};
+			struct entry e = {name, node_text(m, item->set.value), item->set.value, json_at(m->root, name) != NULL, json_says_null(m->root, name)};
 			vec_push(m->arena, &m->entries, e);
 		} else if (item->kind == N_WHEN) {
 			bool first = takes_first_branch(m, item);

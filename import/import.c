@@ -64,7 +64,8 @@ static const char *model_text(struct import *m)
 	if (is_taken(m))
 		m->name = arena_printf(m->arena, "%s_checkpoint", m->name);
 	collect_entries(m, family_map(m->family->node, "config"));
-	solve(m);
+	if (!solve(m))
+		return NULL;
 	find_left(m);
 	const char *text = write_model(m);
 	return compare_with_file(m, text) ? text : NULL;

@@ -6,9 +6,9 @@
 #include "../sema/internal.h"
 
 /* One line of a family's `config` record, in a branch that the file agrees with. */
-struct entry { const char *name; const struct node *value; bool there; };       /* there: the file has it, and not as null */
+struct entry { const char *name, *text; const struct node *value; bool there, is_null; };        /* there: the file has it, and not as null */
 /* A field of the model that the file decides. */
-struct setting { const char *field, *text; bool is_number; double number; };
+struct setting { const char *field, *text; bool is_number; double number; json_t *list; };
 
 /* A model that declares a `config` with a model_type. */
 struct family {
@@ -28,7 +28,6 @@ struct import {
 	struct record *record;                  /* of the family */
 	VEC(struct entry) entries;
 	VEC(struct setting) settings;
-	VEC(const char *) absent;               /* fields that the file could have given */
 	VEC(const char *) left;                 /* `name = value` that changes nothing */
 };
 
@@ -59,12 +58,22 @@ bool is_literal(const struct node *value);
 const char *node_text(struct import *m, const struct node *e);
 const char *dotted(struct import *m, struct path p);            /* rope_parameters.rope_theta */
 
-/* ---- solve.c ---- */
-void solve(struct import *m);
-void assume(struct import *m, const struct node *condition, bool holds);
+/* ---- settings.c ---- */
 struct setting *setting_of(struct import *m, const char *field);
-void decoder_settings(struct import *m);
+bool is_field(struct import *m, const char *name);              /* one that a refinement may set */
+bool is_optional(struct import *m, const char *name);           /* none is a value of it */
+/* Can a field be *x? An Int that a quotient of decimals misses by a rounding is rounded. */
+bool fits_field(struct import *m, const char *name, double *x);
+/* Each decides a field; false where it is decided, there is no such field, or it cannot be written. */
+bool set_json(struct import *m, const char *field, json_t *v);  /* borrows v */
+bool set_number(struct import *m, const char *field, double x);
+bool set_text(struct import *m, const char *field, const char *text);
+void assume(struct import *m, const struct node *condition, bool holds);
+bool decoder_settings(struct import *m);                       /* length and formats; false after reports */
 bool decoder_reads(const char *name);                           /* a name that every family reads */
+
+/* ---- solve.c ---- */
+bool solve(struct import *m);                                   /* false after reports: a field stays open */
 
 /* ---- write.c ---- */
 const char *write_model(struct import *m);

@@ -1,153 +1,157 @@
-/* Fields of the model from values of the file: `hidden_size = d_model` gives d_model, `num_attention_heads = kv_heads *
- * q_group` gives the factor that is not known yet. What is more than that stays open, and is compared afterwards. */
+/* Fields from values of the file. Each entry of `config` is an equation; it gives a field that is alone on its right side, or the
+ * one field of a sum, difference, product or quotient of numbers that is not known yet. What is more than that is compared once
+ * the model was found: it must not be all that could give a field. */
 #include "internal.h"
 #include <math.h>
 #include <string.h>
 
-struct setting *setting_of(struct import *m, const char *field)
+enum { DEEPEST = 40 };          /* derived fields that are followed one into another */
+
+/* ---- what is known ------------------------------------------------------------------------------------------------- */
+
+/* The expression of a derived field, which no file sets; NULL. */
+static const struct node *derived(struct import *m, const struct node *e)
 {
-	for (int i = 0; i < m->settings.n; i++)
-		if (!strcmp(m->settings.at[i].field, field))
-			return &m->settings.at[i];
-	return NULL;
+	const struct field *f = e->kind == N_ID ? record_field(m->record, names_str(m->sema->names, e->ident.name)) : NULL;
+	return f && f->sort == FIELD_DERIVED ? f->init : NULL;
 }
 
-static bool is_field(struct import *m, const char *name)
+/* The number that the file has for just this expression. */
+static bool said_number(struct import *m, const struct node *e, double *x)
 {
-	const struct field *f = record_field(m->record, names_str(m->sema->names, name));
-	return f && (f->sort == FIELD_PLAIN || f->sort == FIELD_AXIS);
+	const char *text = node_text(m, e);
+	for (int i = 0; i < m->entries.n; i++) {
+		const struct entry *said = &m->entries.at[i];
+		json_t *v = said->there ? json_at(m->root, said->name) : NULL;
+		if (json_is_number(v) && !strcmp(said->text, text)) {
+			*x = json_number_value(v);
+			return true;
+		}
+	}
+	return false;
 }
 
-/* An Int of the model where the file says 8.0. */
-static const char *text_for(struct import *m, const char *field, json_t *v)
+static bool literal_number(const struct node *e, double *x)
 {
-	const struct field *f = record_field(m->record, names_str(m->sema->names, field));
-	double x = json_number_value(v);
-	bool wants_int = f->sort == FIELD_AXIS || (f->type && f->type->kind == N_TYPE && f->type->type.path.n && !strcmp(f->type->type.path.at[0].name, "Int"));
-	if (!wants_int || !json_is_real(v) || x != floor(x) || fabs(x) > 1e15)
-		return json_deploy_text(m->arena, v);
-	json_t *whole = json_integer((json_int_t)x);
-	const char *text = json_deploy_text(m->arena, whole);
-	json_decref(whole);
-	return text;
-}
-
-static bool set(struct import *m, const char *field, json_t *v)
-{
-	if (!is_field(m, field) || setting_of(m, field))
+	long long i = 0;
+	bool is_int = false;
+	if (!number_value(e->num.text, &i, x, &is_int))
 		return false;
-	struct setting s = {.field = field, .text = text_for(m, field, v), .is_number = json_is_number(v), .number = json_number_value(v)};
-	if (s.text)
-		vec_push(m->arena, &m->settings, s);
-	return s.text != NULL;
+	*x = is_int ? (double)i : *x;
+	return true;
 }
 
-/* The literal of a condition as the value of a field: `rope_factor != 1.0` does not hold, so rope_factor is 1.0. */
-static void set_literal(struct import *m, const char *field, const struct node *literal)
+static bool element_number(struct import *m, const struct node *e, double *x)
 {
-	struct setting s = {.field = field, .text = node_text(m, literal)};
-	if (is_field(m, field) && !setting_of(m, field))
-		vec_push(m->arena, &m->settings, s);
+	const struct node *list = e->call.f, *at = e->call.args.n == 1 ? e->call.args.at[0] : NULL;
+	const struct setting *s = list->kind == N_ID ? setting_of(m, list->ident.name) : NULL;
+	double i;
+	if (!s || !s->list || !at || at->kind != N_NUM || !literal_number(at, &i))
+		return false;
+	json_t *v = json_array_get(s->list, (size_t)i);
+	*x = json_number_value(v);
+	return json_is_number(v);
 }
 
-void assume(struct import *m, const struct node *c, bool holds)
+static bool known_number(struct import *m, const struct node *e, int depth, double *x);
+
+static bool known_pair(struct import *m, const struct node *e, int depth, double *x)
 {
-	struct setting s = {.text = holds ? "true" : "false"};
-	if (c->kind == N_NOT) {
-		assume(m, c->one.x, !holds);
-	} else if (c->kind == N_ID && is_field(m, c->ident.name) && !setting_of(m, c->ident.name)) {
-		s.field = c->ident.name;
-		vec_push(m->arena, &m->settings, s);
-	} else if (c->kind == N_BIN && (c->bin.op == B_EQ || c->bin.op == B_NE) && (c->bin.op == B_EQ) == holds
-	           && c->bin.a->kind == N_ID && is_literal(c->bin.b)) {
-		set_literal(m, c->bin.a->ident.name, c->bin.b);
+	double a, b;
+	if (!known_number(m, e->bin.a, depth, &a) || !known_number(m, e->bin.b, depth, &b))
+		return false;
+	switch (e->bin.op) {
+	case B_ADD: *x = a + b; return true;
+	case B_SUB: *x = a - b; return true;
+	case B_MUL: *x = a * b; return true;
+	case B_DIV: *x = a / b; return b != 0;
+	default:    return false;
 	}
 }
 
-/* ---- products ------------------------------------------------------------------------------------------------------ */
-
-struct product { double known; const char *unknown; int n_unknown; bool other; };       /* other: more than fields and products */
-
-static void read_factor(struct import *m, const struct node *e, struct product *p)
+/* The value of an expression of numbers, of fields that are decided, and of what the file says. */
+static bool known_number(struct import *m, const struct node *e, int depth, double *x)
 {
 	const struct setting *s = e->kind == N_ID ? setting_of(m, e->ident.name) : NULL;
-	if (e->kind == N_BIN && e->bin.op == B_MUL) {
-		read_factor(m, e->bin.a, p);
-		read_factor(m, e->bin.b, p);
-	} else if (s && s->is_number) {
-		p->known *= s->number;
-	} else if (e->kind == N_ID && is_field(m, e->ident.name)) {
-		p->unknown = e->ident.name;
-		p->n_unknown++;
-	} else {
-		p->other = true;
+	const struct node *inner = depth < DEEPEST ? derived(m, e) : NULL;
+	if (s && s->is_number) {
+		*x = s->number;
+		return true;
+	}
+	if (e->kind == N_NUM)
+		return literal_number(e, x);
+	if (e->kind != N_ID && said_number(m, e, x))
+		return true;
+	if (inner)
+		return known_number(m, inner, depth + 1, x);
+	if (e->kind == N_NEG && known_number(m, e->one.x, depth, x)) {
+		*x = -*x;
+		return true;
+	}
+	if (e->kind == N_INDEX)
+		return element_number(m, e, x);
+	return e->kind == N_BIN && known_pair(m, e, depth, x);
+}
+
+/* ---- equations ----------------------------------------------------------------------------------------------------- */
+
+static const char *isolate(struct import *m, const struct node *e, int depth, double value, double *x);
+
+/* value = a op b, of which one side is known. */
+static const char *isolate_side(struct import *m, const struct node *e, int depth, double value, double *x)
+{
+	const struct node *a = e->bin.a, *b = e->bin.b;
+	double known;
+	bool second = known_number(m, b, depth, &known);
+	if (!second && !known_number(m, a, depth, &known))
+		return NULL;
+	const struct node *open = second ? a : b;
+	switch (e->bin.op) {
+	case B_ADD: return isolate(m, open, depth, value - known, x);
+	case B_SUB: return isolate(m, open, depth, second ? value + known : known - value, x);
+	case B_MUL: return known != 0 ? isolate(m, open, depth, value / known, x) : NULL;
+	case B_DIV: return second || value != 0 ? isolate(m, open, depth, second ? value * known : known / value, x) : NULL;
+	default:    return NULL;
 	}
 }
 
-static bool solve_product(struct import *m, const struct node *value, json_t *v)
+/* The field that is *x if the expression is `value`; NULL where that does not follow. */
+static const char *isolate(struct import *m, const struct node *e, int depth, double value, double *x)
 {
-	struct product p = {.known = 1};
-	read_factor(m, value, &p);
-	double quotient = json_number_value(v) / p.known;
-	if (p.other || p.n_unknown != 1 || quotient != floor(quotient) || !(quotient >= 1 && quotient <= 1e15))
-		return false;
-	json_t *whole = json_integer((json_int_t)quotient);
-	bool done = set(m, p.unknown, whole);
-	json_decref(whole);
-	return done;
+	const struct node *inner = depth < DEEPEST ? derived(m, e) : NULL;
+	if (inner)
+		return isolate(m, inner, depth + 1, value, x);
+	if (e->kind == N_NEG)
+		return isolate(m, e->one.x, depth, -value, x);
+	if (e->kind == N_BIN)
+		return isolate_side(m, e, depth, value, x);
+	*x = value;
+	return e->kind == N_ID && is_field(m, e->ident.name) && !setting_of(m, e->ident.name) ? e->ident.name : NULL;
+}
+
+static bool solve_number(struct import *m, const struct node *e, double value)
+{
+	double x;
+	const char *field = isolate(m, e, 0, value, &x);
+	return field && fits_field(m, field, &x) && set_number(m, field, x);
 }
 
 static bool solve_entry(struct import *m, const struct entry *e)
 {
 	json_t *v = e->there ? json_at(m->root, e->name) : NULL;
 	if (!v)
-		return false;
-	if (e->value->kind == N_ID)
-		return set(m, e->value->ident.name, v);
-	return e->value->kind == N_BIN && json_is_number(v) && solve_product(m, e->value, v);
+		return e->is_null && e->value->kind == N_ID && is_optional(m, e->value->ident.name) && set_text(m, e->value->ident.name, "none");
+	if (e->value->kind == N_ID && !json_is_number(v))
+		return set_json(m, e->value->ident.name, v);
+	return json_is_number(v) && solve_number(m, e->value, json_number_value(v));
 }
 
-/* ---- what every decoder has ---------------------------------------------------------------------------------------- */
-
-static const char *const formats[][2] = {{"float32", "f32"}, {"bfloat16", "bf16"}, {"float16", "f16"}};
-/* Not among a family's entries, because a launcher may run with another length and in another format. */
-static const char *const decoder_names[] = {"max_position_embeddings", "dtype", "torch_dtype"};
-
-static const char *format_of(const char *name)
-{
-	for (size_t i = 0; name && i < sizeof formats / sizeof *formats; i++)
-		if (!strcmp(formats[i][0], name))
-			return formats[i][1];
-	return NULL;
-}
-
-bool decoder_reads(const char *name)
-{
-	for (size_t i = 0; i < sizeof decoder_names / sizeof *decoder_names; i++)
-		if (!strcmp(decoder_names[i], name))
-			return true;
-	return false;
-}
-
-void decoder_settings(struct import *m)
-{
-	static const char *const fields[] = {"weight", "act", "kv"};
-	json_t *length = json_at(m->root, "max_position_embeddings"), *type = json_at(m->root, "dtype");
-	const char *format = format_of(json_string_value(type ? type : json_at(m->root, "torch_dtype")));
-	if (json_is_integer(length))
-		set(m, "max_ctx", length);
-	for (int i = 0; format && i < 3; i++) {
-		struct setting s = {.field = fields[i], .text = format};
-		vec_push(m->arena, &m->settings, s);
-	}
-}
-
-/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+/* ---- what the file leaves out -------------------------------------------------------------------------------------- */
 
 static bool one_of_its_names_is_there(struct import *m, const char *text)
 {
 	for (int i = 0; i < m->entries.n; i++)
-		if (m->entries.at[i].there && !strcmp(node_text(m, m->entries.at[i].value), text))
+		if (m->entries.at[i].there && !strcmp(m->entries.at[i].text, text))
 			return true;
 	return false;
 }
@@ -162,38 +166,135 @@ static const struct node *meant_by_absence(struct import *m, const char *name)
 	return NULL;
 }
 
-/* The field of an entry that the file lacks has what the absence means. */
-static void solve_absent(struct import *m, const struct entry *e)
+/* An entry that the file lacks is what its absence means. */
+static bool solve_absent(struct import *m, const struct entry *e)
 {
 	const struct node *meant = e->there ? NULL : meant_by_absence(m, e->name);
-	if (!meant || e->value->kind != N_ID || one_of_its_names_is_there(m, e->value->ident.name))
-		return;
-	struct setting s = {.field = e->value->ident.name, .text = node_text(m, meant)};
-	if (is_field(m, s.field) && !setting_of(m, s.field))
-		vec_push(m->arena, &m->settings, s);
+	double x;
+	if (!meant || one_of_its_names_is_there(m, e->text))
+		return false;
+	if (known_number(m, meant, 0, &x))
+		return solve_number(m, e->value, x);
+	return e->value->kind == N_ID && is_literal(meant) && set_text(m, e->value->ident.name, node_text(m, meant));
 }
 
-static void note_absent(struct import *m, const struct entry *e)
+/* ---- fields that stay open ----------------------------------------------------------------------------------------- */
+
+struct open_fields { struct import *m; VEC(const char *) at; };
+
+static void add_open(struct open_fields *o, const char *field)
 {
-	const char *text = node_text(m, e->value);
-	if (is_literal(e->value) || one_of_its_names_is_there(m, text) || meant_by_absence(m, e->name) || (e->value->kind == N_ID && setting_of(m, text)))
-		return;
-	for (int i = 0; i < m->absent.n; i++)
-		if (!strcmp(m->absent.at[i], text))
+	for (int i = 0; i < o->at.n; i++)
+		if (!strcmp(o->at.at[i], field))
 			return;
-	vec_push(m->arena, &m->absent, text);
+	vec_push(o->m->arena, &o->at, field);
 }
 
-void solve(struct import *m)
+static void find_open(struct open_fields *o, const struct node *e, int depth);
+
+static void find_open_in(struct open_fields *o, struct nodes list, int depth)
+{
+	for (int i = 0; i < list.n; i++)
+		find_open(o, list.at[i], depth);
+}
+
+/* The fields of an expression that nothing decided. */
+static void find_open(struct open_fields *o, const struct node *e, int depth)
+{
+	const struct node *inner = depth < DEEPEST ? derived(o->m, e) : NULL;
+	switch (e->kind) {
+	case N_ID:
+		if (inner)
+			find_open(o, inner, depth + 1);
+		else if (is_field(o->m, e->ident.name) && !setting_of(o->m, e->ident.name))
+			add_open(o, e->ident.name);
+		break;
+	case N_NEG: case N_NOT:
+		find_open(o, e->one.x, depth);
+		break;
+	case N_BIN:
+		find_open(o, e->bin.a, depth);
+		find_open(o, e->bin.b, depth);
+		break;
+	case N_IF:
+		find_open(o, e->cond.c, depth);
+		find_open(o, e->cond.a, depth);
+		find_open(o, e->cond.b, depth);
+		break;
+	case N_LIST:
+		find_open_in(o, e->list, depth);
+		break;
+	case N_INDEX:
+		find_open(o, e->call.f, depth);
+		/* fall through */
+	case N_CALL:
+		find_open_in(o, e->call.args, depth);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A field that follows from an entry and cannot have the value. */
+static bool report_misfit(struct import *m, const struct entry *e)
+{
+	double x;
+	json_t *v = json_at(m->root, e->name);
+	const char *field = json_is_number(v) ? isolate(m, e->value, 0, json_number_value(v), &x) : e->value->kind == N_ID ? e->value->ident.name : NULL;
+	if (!field)
+		return false;
+	complain("%s: %s is %s, and `%s` of %s cannot be %s", m->source, e->name, json_value_text(m->arena, v), field, m->family->name,
+	         json_is_number(v) ? arena_printf(m->arena, "%.15g", x) : "that");
+	return true;
+}
+
+/* An entry that the file has, and fields that it does not decide. */
+static bool report_unsolved(struct import *m, const struct entry *e, const struct open_fields *o)
+{
+	struct text names = {.arena = m->arena};
+	for (int i = 0; i < o->at.n; i++)
+		text_add(&names, "%s`%s`", i ? " and " : "", o->at.at[i]);
+	struct diag *d = sema_report(m->sema, DIAG_E0207, e->value->span, "%s cannot be found from `%s`", names.at, e->text);
+	diag_note(m->sema->sink, d, "%s: %s is %s", m->source, e->name, json_value_text(m->arena, json_at(m->root, e->name)));
+	diag_help(m->sema->sink, d, "let another name of `config`, or `absent`, give %s", o->at.n > 1 ? "one of them" : "it");
+	return true;
+}
+
+static bool report_missing(struct import *m, const struct entry *e, const struct open_fields *o)
+{
+	complain("%s: %s is not there, and %s does not say in `absent` what that means for `%s`", m->source, e->name, m->family->name, o->at.at[0]);
+	return true;
+}
+
+enum why { MISFIT, UNSOLVED, MISSING };
+
+/* Each field once, with the first entry that names it. */
+static bool report_open(struct import *m, enum why why)
+{
+	bool any = false;
+	for (int i = 0; i < m->entries.n; i++) {
+		const struct entry *e = &m->entries.at[i];
+		struct open_fields o = {.m = m};
+		if (e->there == (why != MISSING))
+			find_open(&o, e->value, 0);
+		if (!o.at.n || !(why == MISFIT ? report_misfit(m, e) : why == UNSOLVED ? report_unsolved(m, e, &o) : report_missing(m, e, &o)))
+			continue;
+		any = true;
+		for (int k = 0; k < o.at.n; k++)
+			set_text(m, o.at.at[k], "none");
+	}
+	return any;
+}
+
+bool solve(struct import *m)
 {
 	for (bool progress = true; progress;) {
 		progress = false;
 		for (int i = 0; i < m->entries.n; i++)
 			progress |= solve_entry(m, &m->entries.at[i]);
+		for (int i = 0; i < m->entries.n && !progress; i++)
+			progress |= solve_absent(m, &m->entries.at[i]);
 	}
-	for (int i = 0; i < m->entries.n; i++)
-		solve_absent(m, &m->entries.at[i]);
-	for (int i = 0; i < m->entries.n; i++)
-		note_absent(m, &m->entries.at[i]);
-	decoder_settings(m);
+	bool good = decoder_settings(m);
+	return !report_open(m, MISFIT) && !report_open(m, UNSOLVED) && !report_open(m, MISSING) && good;
 }

@@ -111,7 +111,6 @@ const char *write_model(struct import *m)
 	write_head(m, &out);
 	write_settings(m, &out);
 	text_add(&out, "}\n");
-	write_list(&out, arena_printf(m->arena, "Not in config.json, as %s has them:", m->family->name), m->absent.at, m->absent.n);
 	write_list(&out, "In config.json, and without effect on this model:", m->left.at, m->left.n);
 	return out.at;
 }

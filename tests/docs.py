@@ -42,7 +42,7 @@ def lost_chunks(block, corpus):
 def quoted(pages):
     """Blocks that are text of a file. -> (passed, failed)"""
     code = ("support", "lexer", "parser", "sema", "dag", "planner", "target", "codegen", "runtime", "driver")
-    corpora = {"deploy": corpus("deploy", "stdlib", "samples"), "c": corpus("[ch]", *code) + corpus("def", "support")}
+    corpora = {"deploy": corpus("deploy", "stdlib", "samples", "tests/models/families"), "c": corpus("[ch]", *code) + corpus("def", "support")}
     passed = failed = 0
     for page in pages:
         for kind, block in re.findall(r"^```(deploy|c)\n(.*?)^```", page.read_text(), re.M | re.S):

@@ -11,6 +11,8 @@ Errors make `deployc check` exit with 1, warnings alone with 0. Behind those lin
     // run: --emit=llvm -o /dev/null    arguments in place of `check`
     // bytes: 16777217                  blanks are added behind the text up to this size
 
+    // config: {"model_type": "x"}      the spec is a family, and a file of this text is imported with it: those in import/
+
 Every code of support/diag.def has such a spec.
 
 The specs in good/ and samples/ check without an error, and print nothing that names a bug.
@@ -30,6 +32,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", HERE.parents[1] / "build" / "deployc")).absolute()
 EXPECT = re.compile(r"// expect: ([EW]\d{4})(?: (<command line>:|\S*?)(\d+:\d+))?(?: (.+))?$")
 RUN = re.compile(r"^// run: (.+)$", re.M)
+CONFIG = re.compile(r"^// config: (.+)$", re.M)
 BYTES = re.compile(r"^// bytes: (\d+)$", re.M)
 REPORT = re.compile(r"^(?:error|warning)\[([EW]\d{4})\]: (.*)\n *--> (.+?):(\d+:\d+)$", re.M)
 
@@ -63,10 +66,21 @@ def deployc(path):
         return subprocess.run([DEPLOYC, *arguments, path.name], cwd=folder, capture_output=True, text=True, timeout=20)
 
 
+def import_with(path, config):
+    """What `deployc import` says of a family, which lies alone in a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, path.name).write_text(path.read_text())
+        pathlib.Path(folder, "config.json").write_text(config)
+        done = subprocess.run([DEPLOYC, "import", "-I", ".", "config.json"], cwd=folder, capture_output=True, text=True, timeout=20)
+    done.stderr = done.stderr.replace(f"./{path.name}:", f"{path.name}:")
+    return done
+
+
 def check(path):
     """(expected, reported, what is wrong or None)"""
     want = expected(path.read_text().splitlines())
-    done = deployc(path)
+    config = CONFIG.search(path.read_text())
+    done = import_with(path, config[1]) if config else deployc(path)
     got = reported(path.name, done.stdout + done.stderr)
     code = 1 if any(w[0].startswith("E") for w in want) else 0
     if not want:
@@ -98,7 +112,7 @@ def check_codes():
 
 
 def specs():
-    return sorted([*HERE.glob("*.deploy"), *HERE.glob("beginner/*.deploy")])
+    return sorted([*HERE.glob("*.deploy"), *HERE.glob("beginner/*.deploy"), *HERE.glob("import/*.deploy")])
 
 
 def show(reports):
