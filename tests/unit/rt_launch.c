@@ -558,8 +558,12 @@ static void wrong_checkpoints_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
 	write_config("{\"hidden_size\": 8.0, \"rope_theta\": 10000}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act")), 0);
-	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hiden_act")), 1);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act", "--unverified=hiden_act")), 1);
 	assert_said("compares no `hiden_act`");
+	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"rope\": {\"a\": 1}, \"b.c\": 2, \"d\": null}");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=b.c")), 1);
+	assert_said("config.json: rope is {\"a\":1}, and Tiny does not say what that means; --unverified=rope runs anyway");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=rope", "--unverified=b.*")), 0);
 	write_config(good_config);
 	write_weights(TINY_VOCAB - 1);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
