@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models import format golden prototype forms fixes inference meshes few heads sampling far formats promises streams owners random plans meaning failures scale demo limits files mutate alloc clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models fields import format golden prototype forms fixes inference meshes few heads sampling far formats promises streams owners random plans meaning failures scale demo limits files mutate alloc clang sanitize fuzz
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -47,6 +47,7 @@ step layers "$python" tests/layers.py
 step docs "$python" tests/docs.py
 step stdlib sh tests/stdlib_docs.sh "$DEPLOYC" "$build/stdlib_docs"
 step models "$python" tests/models/count.py
+step fields "$python" tests/models/fields.py
 step import "$python" tests/models/run_import.py
 step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
