@@ -48,7 +48,7 @@ LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored)
 	switch (t) {
 	case DTYPE_F64: return LLVMBuildFPTrunc(g->builder, stored, f32, "");
 	case DTYPE_F16: return LLVMBuildFPExt(g->builder, stored, f32, "");
-	case DTYPE_I32: return ir_bits(g, stored, f32);
+	case DTYPE_I32: return LLVMBuildSIToFP(g->builder, stored, f32, "");
 	case DTYPE_BF16:
 		stored = LLVMBuildZExt(g->builder, stored, i32, "");
 		return ir_bits(g, LLVMBuildShl(g->builder, stored, ir_like_int(g, i32, 16), ""), f32);
@@ -97,7 +97,7 @@ LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef x)
 	switch (t) {
 	case DTYPE_F64: return LLVMBuildFPExt(g->builder, x, ir_with_element(type, g->f64), "");
 	case DTYPE_F16: return LLVMBuildFPTrunc(g->builder, x, ir_with_element(type, g->f16), "");
-	case DTYPE_I32: return ir_bits(g, x, ir_with_element(type, g->i32));
+	case DTYPE_I32: return LLVMBuildFPToSI(g->builder, x, ir_with_element(type, g->i32), "");
 	case DTYPE_BF16: return narrow_to_bf16(g, x);
 	case DTYPE_F32: return x;
 	case DTYPE_FP8E4M3: case DTYPE_FP8E5M2: return narrow_to_fp8(g, fp8_of(t), x);

@@ -9,23 +9,6 @@ struct play {
 	const char *wrong;
 };
 
-/* Does the kernel write through argument `arg`? The conventions of kernel.h. */
-static bool writes(const struct kernel *k, int arg)
-{
-	static const struct { int first, n;
-	} out[KERNEL_FAMILIES] = {
-		[KERNEL_CONTRACT] = { 2, 1 }, [KERNEL_EMBED] = { 2, 1 },   [KERNEL_PICK] = { 2, 1 },
-		[KERNEL_SLICE] = { 1, 1 },
-		[KERNEL_ANGLES] = { 2, 1 },   [KERNEL_ROTATE] = { 2, 1 },  [KERNEL_APPEND] = { 2, 1 },
-		[KERNEL_ATTEND] = { 6, 1 },   [KERNEL_ROUTE] = { 2, 2 },   [KERNEL_ASSIGN] = { 2, 3 },
-		[KERNEL_PACK] = { 3, 2 },     [KERNEL_OFFSETS] = { 1, 1 }, [KERNEL_SORT] = { 1, 2 },
-		[KERNEL_GATHER] = { 2, 1 },   [KERNEL_SCATTER] = { 2, 1 }, [KERNEL_COMBINE] = { 6, 1 },
-		[KERNEL_CANDIDATES] = { 2, 1 }, [KERNEL_DRAW] = { 2, 1 },
-	};
-	if (k->family == KERNEL_ROWS) return arg >= k->rows.n_inputs && arg < k->rows.n_inputs + k->rows.n_outputs;
-	return arg >= out[k->family].first && arg < out[k->family].first + out[k->family].n;
-}
-
 static int buffer_of(const struct argument *a)
 {
 	return a->is_address && a->address.space == DR_SPACE_ACT ? (int)a->address.offset : -1;
@@ -61,11 +44,11 @@ static void play_instr(struct play *p, const struct instr *i)
 {
 	const struct kernel *k = i->kind == INSTR_LAUNCH ? &p->w->s->kernels.at[i->kernel] : NULL;
 	for (int a = 0; a < i->n_args; a++)
-		if (!writes(k, a)) reads(p, &i->args[a], i);
+		if (!kernel_writes(k, a)) reads(p, &i->args[a], i);
 	if (i->kind == INSTR_COLLECTIVE) reads(p, &i->src, i);
 	if (i->kind == INSTR_ROUNDS_BEGIN) reads(p, &i->start, i);
 	for (int a = 0; a < i->n_args; a++)
-		if (writes(k, a)) write_to(p, &i->args[a]);
+		if (kernel_writes(k, a)) write_to(p, &i->args[a]);
 	if (i->kind == INSTR_COLLECTIVE) write_to(p, &i->dst);
 }
 

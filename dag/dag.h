@@ -13,7 +13,7 @@ struct local;           /* local.h: one rank's program, with layouts, for each p
 
 /* ---- the mesh, refined: product rules may cut a mesh axis into pieces (tp.0, tp.1) -------------------------------- */
 struct atom { const char *name; int mesh_axis; int64_t size, stride; };
-enum { MAX_GROUP_ATOMS = 16 };
+enum { MAX_GROUP_ATOMS = 32 };          /* each halves the ranks at least, of which there are less than 2^31 */
 struct group { int atom[MAX_GROUP_ATOMS], n; int64_t size; };          /* major to minor */
 
 /* ---- schedule: what a launcher does, byte by byte ------------------------------------------------------------------ */
@@ -45,6 +45,7 @@ struct instr {
 	int collective; struct argument src, dst; struct number outer, block, joined;  /* COLLECTIVE; addresses; blocks in elements;
 	                                                                            joined: of an all-to-all's result */
 	int group, dests, local; struct argument start; int64_t capacity;       /* ROUNDS_BEGIN. group -1: always one round */
+	const struct group *tokens;                     /* ROUNDS_BEGIN: ranks that have other tokens */
 };
 struct instrs { struct instr *at; int n, cap; };
 /* A step's parts in their order: every stage, first stage, one for each body of the loop, last stage. It runs the first;
@@ -115,4 +116,5 @@ void local_print(const struct local *l, FILE *out);
 void schedule_print(const struct schedule *s, FILE *out);
 const char *local_check(const struct local *l, struct arena *arena);
 const char *schedule_check(const struct schedule *s, struct arena *arena);
+const char *space_name(enum dr_space space);
 #endif

@@ -37,8 +37,18 @@ static double apply(enum op op, double a, double b, double c)
 	case OP_ABS: return fabs(a);
 	case OP_FLOOR: return floor(a);
 	case OP_CEIL: return ceil(a);
-	default: return a;              /* OP_CAST: rounded once, where the constant is stored */
+	default: return a;
 	}
+}
+
+/* To a format of 16 bits, ties to even. A constant is stored in f32, which rounds to that. */
+static double rounded(enum dtype t, double x)
+{
+	int bits = t == DTYPE_BF16 ? 8 : t == DTYPE_F16 ? 11 : 0, exponent, least = t == DTYPE_BF16 ? -125 : -13;
+	if (!bits || !isfinite(x) || x == 0) return x;
+	frexp(x, &exponent);
+	double step = ldexp(1, (exponent < least ? least : exponent) - bits), y = nearbyint(x / step) * step;
+	return t == DTYPE_F16 && fabs(y) > 65504 ? copysign(INFINITY, y) : y;
 }
 
 /* Element of operand `arg` that belongs to element `at` of `v`: by axes, missing ones are broadcast. */
@@ -81,7 +91,7 @@ static void fold(struct local *l, int at)
 	for (int64_t i = 0; i < n; i++) {
 		double x[3] = { 0 };
 		for (int k = 0; k < v->n_args && k < 3; k++) x[k] = operand(l, v, v->args[k], i);
-		out[i] = v->op == OP_CONST ? v->number : v->op == OP_IOTA ? (double)i : apply(v->op, x[0], x[1], x[2]);
+		out[i] = v->op == OP_CONST ? v->number : v->op == OP_IOTA ? (double)i : v->op == OP_CAST ? rounded(v->dtype, x[0]) : apply(v->op, x[0], x[1], x[2]);
 	}
 	l->folded[at] = out;
 }

@@ -82,9 +82,11 @@ static int shared_bias(const struct infer *f, const struct value *v, const struc
 	return -1;
 }
 
-static int emit_share(struct infer *f, int bias, const struct atoms *over)
+static int emit_share(struct infer *f, int value, int bias, const struct atoms *over)
 {
 	struct local_value v = *local_at(f, bias);
+	v.where = (enum where)position_of(f->l, value);
+	v.body = program_body(f->l->program, value);
 	v.op = LOCAL_SHARE;
 	v.args = arena_array(f->l->arena, int, 1);
 	v.args[0] = bias;
@@ -107,7 +109,7 @@ static void infer_pointwise(struct infer *f, int value)
 	for (int i = 0; i < v->n_args; i++) {
 		bool whole = arg_now(f, v, i)->op == LOCAL_CONST || i == bias;
 		args[i] = infer_operand(f, value, i, &t, whole ? NULL : &keep);
-		if (i == bias) args[i] = emit_share(f, args[i], &keep);
+		if (i == bias) args[i] = emit_share(f, value, args[i], &keep);
 	}
 	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
 	out.pending = keep;
@@ -213,6 +215,7 @@ static int infer_angles(struct infer *f, int value, const struct tau *t)
 				   .dtype = DTYPE_F32,
 				   .n_axes = pos->n_axes + 1,
 				   .where = freq->where > pos->where ? freq->where : pos->where,
+				   .body = program_body(f->l->program, value),
 				   .region = v->region,
 				   .from = -1,
 				   .to = -1 };

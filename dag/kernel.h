@@ -9,6 +9,7 @@
 #ifndef DEPLOYC_KERNEL_H
 #define DEPLOYC_KERNEL_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "../support/dtype.h"
 
@@ -26,7 +27,7 @@ struct packing { int32_t n_tile, k_pair; };
 /* ---- rows: pointwise chains and reductions over the innermost axis (norms, softmax, casts, copies) ---------------- */
 enum { ROWS_MAX_DIMS = 9, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };
 enum rows_op {
-	ROWS_LOAD,      /* operand `a`, converted to f32 (an i32 operand is copied bit by bit) */
+	ROWS_LOAD,      /* operand `a`, converted to f32. Integers are moved unchanged by kernels that call them f32 */
 	ROWS_CONST,     /* number */
 	ROWS_IOTA,      /* index along the innermost axis, f32 */
 	ROWS_ADD, ROWS_SUB, ROWS_MUL, ROWS_DIV, ROWS_MIN, ROWS_MAX, ROWS_CLAMP /* a between b and c */,
@@ -153,6 +154,12 @@ struct kernel {
 		struct kernel_sort sort; struct kernel_gather gather; struct kernel_combine combine; struct kernel_sample sample;
 	};
 };
+/* Where a family's description has its fields: `n` of `size` bytes, `stride` apart, the first at `offset`. The list ends with size 0. */
+struct kernel_field { size_t offset, size, n, stride; };
+const struct kernel_field *kernel_fields(enum kernel_family f);
+bool kernel_equal(const struct kernel *a, const struct kernel *b);      /* the same family and fields, whatever the names */
 const char *kernel_family_name(enum kernel_family f);
 int kernel_args(const struct kernel *k);                /* how many arguments it takes */
+bool kernel_writes(const struct kernel *k, int arg);    /* does it write through the argument? */
+int64_t kernel_reads(const struct kernel *k, int arg);  /* bytes that it reads from the address on, 0: as many as there are rows */
 #endif

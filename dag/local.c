@@ -2,6 +2,7 @@
  * looked up, its operands are brought there, and its result's layout follows. */
 #include "local.h"
 #include "infer.h"
+#include <string.h>
 
 int position_of(const struct local *l, int value)
 {
@@ -226,6 +227,36 @@ static void infer_phase(struct local *l, int phase)
 	infer_outputs(&f);
 }
 
+static bool has_axes(const struct value *v, const int *axes, int n)
+{
+	int found = 0;
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < v->n_axes; k++) found += v->axes[k] == axes[i];
+	return found == n && v->n_axes == n;
+}
+
+/* What a step gives: logits of the rows that are wanted, and a token for each. */
+static void check_outputs(struct local *l)
+{
+	const struct program *p = l->program;
+	const int axes[3] = { p->batch, p->row, p->vocab };
+	const char *missing[2] = { "logits", "token" };
+	for (int i = 0; i < p->outputs.n; i++) {
+		const struct output *o = &p->outputs.at[i];
+		const struct value *v = &p->values.at[o->value];
+		bool token = !strcmp(o->name, "token"), known = token || !strcmp(o->name, "logits");
+		if (known) missing[token] = NULL;
+		if (token && v->type == TYPE_INDEX && v->index_of == p->vocab && has_axes(v, axes, 2)) continue;
+		if (known && !token && v->type == TYPE_FLOAT && v->dtype == DTYPE_F32 && has_axes(v, axes, 3)) continue;
+		struct diag *d = diag_report(l->sink, DIAG_E0918, o->span, "an output `%s`%s is not built in this version", o->name,
+					     known ? " of this type" : "");
+		diag_help(l->sink, d, "a step gives `logits : f32[batch, row, vocab]` and `token : index(vocab)[batch, row]`");
+	}
+	for (int i = 0; i < 2; i++)
+		if (missing[i])
+			diag_report(l->sink, DIAG_E0918, l->deploy->name_span, "a model without `output %s` is not built in this version", missing[i]);
+}
+
 struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d)
 {
 	struct local *l = arena_new(arena, struct local);
@@ -237,6 +268,7 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
 	place_fixed(l);
 	mark_live(l);
 	fold_constants(l);
+	if (!d->work.training) check_outputs(l);
 	for (int phase = 0; phase < PHASES; phase++) infer_phase(l, phase);
 	return sink->errors == before ? l : NULL;
 }

@@ -64,6 +64,7 @@ struct argument arg_buffer(int buffer)
 }
 struct argument arg_phys(const struct phys *p)
 {
+	if (p->buffer < 0 && p->address.space == DR_SPACES) internal_error("a param is read that nobody has placed");
 	struct argument a =
 		p->buffer >= 0 ? arg_buffer(p->buffer) : (struct argument){ .is_address = true, .address = p->address };
 	a.number = p->offset;
@@ -315,19 +316,15 @@ int lower_kernel(struct lower *w, const struct kernel *k)
 {
 	struct schedule *s = w->s;
 	int same_family = 0;
-	struct kernel copy;
-	memcpy(&copy, k, sizeof copy);
 	for (int i = 0; i < s->kernels.n; i++) {
 		if (s->kernels.at[i].family != k->family) continue;
 		same_family++;
-		memcpy(copy.name, s->kernels.at[i].name, sizeof copy.name);
-		if (!memcmp(&copy, &s->kernels.at[i], sizeof copy)) return i;
+		if (kernel_equal(k, &s->kernels.at[i])) return i;
 	}
-	memset(copy.name, 0, sizeof copy.name);
-	snprintf(copy.name, sizeof copy.name, "%s_%d", kernel_family_name(k->family), same_family);
-	vec_room(w->arena, (void **)&s->kernels.at, &s->kernels.cap, s->kernels.n, sizeof *s->kernels.at);
-	memcpy(&s->kernels.at[s->kernels.n], &copy, sizeof copy);
-	return s->kernels.n++;
+	vec_push(w->arena, &s->kernels, *k);
+	struct kernel *new = &s->kernels.at[s->kernels.n - 1];
+	snprintf(new->name, sizeof new->name, "%s_%d", kernel_family_name(k->family), same_family);
+	return s->kernels.n - 1;
 }
 
 static const char *region_path(const struct lower *w, int region)

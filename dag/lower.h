@@ -32,7 +32,7 @@ struct buffer { int64_t bytes; int first, last; bool fixed; int64_t offset; };
 /* One exchange of tokens with experts: from dispatch to combine. */
 struct moe {
 	int64_t experts, local, dests, top, capacity, rows;     /* rows = dests * capacity */
-	bool    one_round;
+	bool    one_round, combined;    /* combined: what was sent has come back */
 	int     group;                  /* of the exchange */
 	struct argument map;
 	int     dispatch;               /* local value */
@@ -56,7 +56,7 @@ struct lower {
 bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 /* lower.c */
 bool axis_among(const int *axes, int n, int axis);
-struct kernel kernel_of(enum kernel_family family);                     /* all zeros, padding too: descriptions are compared by bytes */
+struct kernel kernel_of(enum kernel_family family);                     /* all zeros */
 bool lower_is_param(const struct lower *w, int local);
 int  lower_moved_param(const struct lower *w, int local);               /* the param that a collective or a slice of it made, or -1 */
 /* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
@@ -94,17 +94,19 @@ int  lower_op_name(struct lower *w, int local, const char *what);        /* "lay
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
 
 bool lower_is_rows(const struct lower *w, int local);   /* pointwise, a reduction, a rounding: part of a rows kernel */
-/* lower_rows.c: the bytes of a value without gaps, computing its chain if it is virtual, copying if it is a view with gaps.
- * `order`: its axes, major to minor, or NULL. */
-const struct phys *lower_ready(struct lower *w, int local, const int *order);
+/* lower_rows.c: operand `local` of `user`, which every operator asks for here. A param is placed where `user` reads it, a virtual value
+ * is computed. `order`: its axes, major to minor, or NULL. A cache is an operand of views only; attention looks at it itself.
+ * lower_stored: in any strides. lower_ready: without gaps; a view with gaps is copied. */
+const struct phys *lower_stored(struct lower *w, int local, int user, const int *order);
+const struct phys *lower_ready(struct lower *w, int local, int user, const int *order);
+/* The same as f32, for a kernel that reads nothing else: a param may be stored in another format than that of its values. */
+const struct phys *lower_in_f32(struct lower *w, int local, int user);
 const struct phys *lower_copied(struct lower *w, int local);            /* of a value that has memory: it moves to a buffer of its own */
 /* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
 void lower_into(struct lower *w, int local, const struct phys *to);
-/* The same to a part of another value; a value that has no memory yet is computed there, and stays. */
-void lower_place(struct lower *w, int local, const struct phys *to);
+/* The same to a part of `user`; a value that has no memory yet is computed there, and stays. */
+void lower_place(struct lower *w, int local, int user, const struct phys *to);
 bool phys_same_dims(const struct phys *a, const struct phys *b);        /* the same axes in the same places of a row */
-/* The same in any strides: computed if it is virtual, else as it lies. */
-const struct phys *lower_stored(struct lower *w, int local, const int *order);
 /* lower_ops.c, lower_contract.c, lower_view.c, lower_attend.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);
 void lower_contract(struct lower *w, int local);
@@ -128,6 +130,8 @@ int  lower_add_collective(struct lower *w, enum dr_collective_kind kind, int gro
  * matrix of its own: experts, or a batch), or plain, in the order of its axes or another one. */
 struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group, struct packing pack);
 struct argument lower_plain(struct lower *w, int param, int user, const int *order);
+/* The same as an operand. */
+const struct phys *lower_param(struct lower *w, int param, int user, const int *order);
 int64_t param_bytes(const struct schedule *s, enum dr_space space, int body);   /* of the params placed in a space so far; body: of a layer's, or -1 */
 /* buffers.c */
 const char *buffers_check(struct lower *w);     /* buffers_check.c: NULL, or which value is overwritten before it is read */

@@ -109,12 +109,13 @@ void lower_append(struct lower *w, int local)
 	const struct state *state = &w->l->program->states.at[s->state];
 	struct usage use = usage_of(w, v->source);
 	if (!dtype_is_loaded(state->dtype)) lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
+	else if (!state->in_loop) lower_unsupported(w, state->span, "a state outside of `repeat`");
 	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
 	else if (use.mixed) lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
 	if (w->failed) return;
 	int64_t bytes = state_bytes(w->l, w->s, state);
 	if (bytes > MAX_BUFFER) lower_too_large(w, "the bytes of a cache in one layer", (double)bytes, MAX_BUFFER);
-	const struct phys *x = lower_ready(w, v->args[0], use.order);
+	const struct phys *x = lower_ready(w, v->args[0], local, use.order);
 	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;
 	k.append.heads = phys_row_elements(x) / k.append.f;
@@ -212,6 +213,11 @@ static bool attend_supported(struct lower *w, const struct local_value *v, const
 		lower_unsupported(w, s->span, "an attention whose keys or values are not a state");
 	else if (w->phys[v->args[1]].dtype != w->phys[v->args[2]].dtype)
 		lower_unsupported(w, s->span, "an attention over keys and values of two formats");
+	else if (!s->attend.causal) {
+		lower_unsupported(w, s->span, "an attention that looks ahead (`causal = false`)");
+		struct diag *d = w->sink->diags.at[w->sink->diags.n - 1];
+		diag_note(w->sink, d, "a prompt enters in chunks, and a position would see those that have entered: `chunk` would change the result");
+	}
 	return !w->failed;
 }
 
@@ -241,7 +247,7 @@ static struct argument sinks(struct lower *w, struct kernel_attend *a, int sink,
 	a->has_sinks = true;
 	a->sink_head = a->group, a->sink_group = 1;
 	a->sink = w->phys[sink].dtype;
-	return lower_is_param(w, sink) ? lower_plain(w, sink, user, order) : arg_phys(lower_ready(w, sink, order));
+	return arg_phys(lower_ready(w, sink, user, order));
 }
 
 void lower_attend(struct lower *w, int local)
@@ -254,9 +260,9 @@ void lower_attend(struct lower *w, int local)
 	for (int i = 0; i < s->attend.n_r; i++) order[n++] = s->attend.r[i];
 	order[n++] = s->attend.dot;
 	const struct local_value *x = &w->ph->values.at[v->args[0]];
-	const struct phys q = *lower_ready(w, v->args[0], order);
+	const struct phys q = *lower_ready(w, v->args[0], local, order);
 	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]],
-			  *pos = lower_ready(w, v->args[3], NULL);
+			  *pos = lower_ready(w, v->args[3], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ATTEND);
 	struct kernel_attend *a = &k.attend;
 	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);

@@ -16,6 +16,7 @@ int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int grou
 	const struct group *g = &w->s->groups.at[group];
 	struct atoms atoms = { .n = g->n };
 	memcpy(atoms.at, g->atom, sizeof atoms.at);
+	if (dtype == DTYPE_F64) lower_unsupported(w, lower_source(w, local)->span, "a value of f64 that ranks exchange (%s)", what);
 	struct collective c = { .kind = kind,
 				.group = group,
 				.dtype = dtype,
@@ -93,7 +94,7 @@ static void slice_of_each(struct lower *w, int local, const struct phys *x, stru
 static void lower_slice(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	struct phys p = *lower_ready(w, v->args[0], NULL);
+	struct phys p = *lower_ready(w, v->args[0], local, NULL);
 	if (p.offset.kind != NUMBER_CONST) p = *lower_copied(w, v->args[0]);    /* an address has one part that depends on the rank */
 	const struct phys x = p;
 	const struct program *g = w->l->program;
@@ -137,7 +138,7 @@ static bool is_row_axis(const struct lower *w, int axis)
 static void lower_all_to_all(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	const struct phys x = *lower_ready(w, v->args[0], NULL);
+	const struct phys x = *lower_ready(w, v->args[0], local, NULL);
 	struct phys y = x, part = x;
 	struct cut from, into;
 	reshape(w, &y, local);
@@ -176,7 +177,10 @@ void lower_collective(struct lower *w, int local)
 								    [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
 	const struct local_value *v = &w->ph->values.at[local];
 	int arg = v->args[0];
-	if (lower_is_param(w, arg)) w->phys[arg].address = lower_plain(w, arg, local, NULL).address;
+	if (lower_source(w, local)->type == TYPE_ROUTING) {     /* its weights would have to move too */
+		lower_unsupported(w, lower_source(w, local)->span, "a routing whose reader wants it in another layout (%s)", v->cause);
+		return;
+	}
 	if (w->phys[arg].cache) {
 		lower_move_cache(w, local);
 		return;
@@ -189,14 +193,15 @@ void lower_collective(struct lower *w, int local)
 		lower_all_to_all(w, local);
 		return;
 	}
-	struct phys x = *lower_ready(w, arg, NULL), y = x;
+	struct phys x = *lower_ready(w, arg, local, NULL), y = x;
 	struct cut cut = { number_const(1), number_times(x.rows, x.row_stride) };
 	if (!phys_contiguous(&x)) internal_error("a collective on a value with gaps");
 	reshape(w, &y, local);
 	phys_make_contiguous(&y);
 	int axis = v->op == LOCAL_REDUCE_SCATTER ? v->to : v->from;
 	if (v->op != LOCAL_ALL_REDUCE && !cut_along(w, v->op == LOCAL_ALL_GATHER ? &x : &y, axis, &cut))
-		internal_error("a collective along an axis that is not there");
+		lower_unsupported(w, lower_source(w, local)->span, "a collective along axis `%s` here (%s)", w->l->program->axes.at[axis].name, v->cause);
+	if (w->failed) return;
 	if (v->op == LOCAL_ALL_REDUCE && reuse_in_place(w, local, arg)) w->phys[local] = x;
 	else y = *lower_define(w, local, y);
 	int group = lower_group(w, &v->atoms);

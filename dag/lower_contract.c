@@ -44,16 +44,16 @@ static bool readable(const struct phys *x, const struct axes *a, const int *orde
 	return strided(x, a);
 }
 
-static const struct phys *operand(struct lower *w, int local, const struct value *s, const struct local_value *param,
+static const struct phys *operand(struct lower *w, int local, int user, const struct value *s, const struct local_value *param,
 				  struct axes *a)
 {
-	const struct phys *x = lower_stored(w, local, NULL);
+	const struct phys *x = lower_stored(w, local, user, NULL);
 	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
 	*a = axes_of(w, s, x, param);
 	for (int i = 0; i < a->n_rest; i++) order[n++] = a->rest[i];
 	for (int i = 0; i < a->n_batch; i++) order[n++] = a->batch[i];
 	for (int i = 0; i < a->n_k; i++) order[n++] = a->k[i];
-	return readable(x, a, order) ? x : lower_ready(w, local, order);
+	return readable(x, a, order) ? x : lower_ready(w, local, user, order);
 }
 
 static void set_extents(struct lower *w, struct kernel_contract *c, const struct phys *x, const struct axes *a,
@@ -130,7 +130,7 @@ void lower_contract(struct lower *w, int local)
 	}
 	const struct param *param = &w->l->program->params.at[lower_source(w, wi)->param];
 	struct axes a;
-	const struct phys *x = operand(w, xi, s, &w->ph->values.at[wi], &a);
+	const struct phys *x = operand(w, xi, local, s, &w->ph->values.at[wi], &a);
 	if (!supported(w, s, x, &a)) return;
 	struct kernel k = kernel_of(KERNEL_CONTRACT);
 	struct kernel_contract *c = &k.contract;

@@ -15,7 +15,7 @@ void lower_route(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	int bias = v->n_args > 1 ? v->args[1] : -1;
-	const struct phys score = *lower_ready(w, v->args[0], NULL);
+	const struct phys score = *lower_ready(w, v->args[0], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ROUTE);
 	k.route.experts = phys_row_elements(&score);
 	k.route.top = s->route.top;
@@ -23,8 +23,10 @@ void lower_route(struct lower *w, int local)
 	k.route.factor = s->route.factor;
 	k.route.biased = bias >= 0;
 	k.route.groups = s->route.groups, k.route.top_groups = s->route.top_groups;
-	if (bias >= 0 && w->ph->values.at[bias].dtype != DTYPE_F32)
-		lower_unsupported(w, s->span, "a routing bias of another format than f32");
+	if (score.n_dims != 1 || score.rows.kind != NUMBER_TOKENS) {
+		lower_unsupported(w, s->span, "a routing of anything but the tokens of a step");
+		return;
+	}
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
 	out.dim[out.n_dims++] = (struct dim){ -3, s->route.top };
@@ -34,7 +36,7 @@ void lower_route(struct lower *w, int local)
 	struct argument args[6] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[local]), arg_phys(to),
 				    arg_buffer(to->weight), arg_number(out.rows) };
 	if (bias >= 0)
-		args[5] = lower_is_param(w, bias) ? lower_plain(w, bias, local, NULL) : arg_phys(lower_ready(w, bias, NULL));
+		args[5] = arg_phys(lower_in_f32(w, bias, local));
 	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
 }
 
@@ -143,8 +145,12 @@ void lower_dispatch(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct phys x = *lower_ready(w, v->args[0], NULL), index = *lower_ready(w, v->args[1], NULL);
+	const struct phys x = *lower_ready(w, v->args[0], local, NULL), index = *lower_ready(w, v->args[1], local, NULL);
 	const struct value *r = &w->l->program->values.at[w->ph->values.at[v->args[1]].source];
+	if (w->moes.n && !w->moes.at[w->moes.n - 1].combined) {
+		lower_unsupported(w, s->span, "a `dispatch` before the rows of another are combined");
+		return;
+	}
 	struct moe m = { .experts = w->l->program->axes.at[s->axes[0]].extent,
 			 .dests = atoms_size(w->l, &v->exchange),
 			 .top = r->route.top,
@@ -202,6 +208,23 @@ static int send_back(struct lower *w, int local, int moe, const struct phys *y)
 	return back;
 }
 
+/* The atoms that cut the tokens that a dispatch is given. */
+static const struct group *cut_tokens(struct lower *w, int dispatch)
+{
+	const struct program *p = w->l->program;
+	const struct local_value *x = &w->ph->values.at[w->ph->values.at[dispatch].args[0]];
+	const int axes[2] = { p->batch, p->seq };
+	struct atoms all = { .n = 0 };
+	struct group *out = arena_new(w->arena, struct group);
+	for (int i = 0; i < 2; i++) {
+		const struct atoms *a = layout_of(x, axes[i]);
+		for (int k = 0; a && k < a->n; k++) atoms_add(&all, a->at[k]);
+	}
+	*out = (struct group){ .n = all.n, .size = atoms_size(w->l, &all) };
+	memcpy(out->atom, all.at, sizeof out->atom);
+	return out;
+}
+
 /* Writes the loop over the rounds into the step: what was collected since dispatch runs in it. */
 static void close_rounds(struct lower *w, int local, int moe)
 {
@@ -212,7 +235,8 @@ static void close_rounds(struct lower *w, int local, int moe)
 			       .dests = (int)m->dests,
 			       .local = (int)m->local,
 			       .start = arg_buffer(m->start),
-			       .capacity = m->capacity };
+			       .capacity = m->capacity,
+			       .tokens = cut_tokens(w, m->dispatch) };
 	struct instr end = { .kind = INSTR_ROUNDS_END };
 	lower_emit(w, local, -1, begin, "rounds");
 	for (int i = 0; i < m->body.n; i++) vec_push(w->arena, lower_part(w, local), m->body.at[i]);
@@ -223,12 +247,17 @@ void lower_combine(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct phys y = *lower_ready(w, v->args[0], NULL), index = *lower_ready(w, v->args[1], NULL);
+	const struct phys y = *lower_ready(w, v->args[0], local, NULL), index = *lower_ready(w, v->args[1], local, NULL);
 	int moe = y.moe;
 	if (moe < 0 || moe != w->moes.n - 1) {
 		lower_unsupported(w, s->span, "combine of rows that were not dispatched just before");
 		return;
 	}
+	if (w->moes.at[moe].combined) {
+		lower_unsupported(w, s->span, "a second `combine` of what was dispatched once");
+		return;
+	}
+	w->moes.at[moe].combined = true;
 	const struct moe m = w->moes.at[moe];
 	int rows = m.dests > 1 ? send_back(w, local, moe, &y) : -1;
 	struct kernel k = kernel_of(KERNEL_COMBINE);

@@ -129,3 +129,16 @@ struct argument lower_plain(struct lower *w, int param, int user, const int *ord
 	p.bytes = elements * dtype_bytes(p.param->dtype);
 	return place(w, p, user);
 }
+
+const struct phys *lower_param(struct lower *w, int param, int user, const int *order)
+{
+	const struct phys *declared = &w->phys[param];
+	struct phys *p = arena_new(w->arena, struct phys);
+	*p = *declared;
+	for (int i = 0; order && i < p->n_dims; i++)
+		for (int k = 0; k < p->n_dims; k++)
+			if (declared->dim[k].axis == order[i]) p->dim[i] = declared->dim[k];
+	phys_make_contiguous(p);
+	p->address = lower_plain(w, param, user, order).address;
+	return p;
+}

@@ -149,7 +149,8 @@ static int build_op(struct chain *c, int local)
 		node = add_node(c, ROWS_SUM, add_node(c, ROWS_MUL, args[0], args[1], 0, 0, DTYPE_F32), 0, 0, 0, DTYPE_F32);
 	else if (s->op != OP_CAST)
 		node = add_node(c, rows_op_of(s->op), args[0], args[1], args[2], 0, DTYPE_F32);
-	if (v->dtype != DTYPE_F32 && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
+	bool rounds = v->dtype != DTYPE_F32 && v->dtype != DTYPE_I32;
+	if (rounds && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
 	return node;
 }
 
@@ -244,6 +245,15 @@ static void set_groups(struct chain *c)
 	}
 }
 
+/* A result that is an integer is an operand in another order of its axes, since only `cast` computes with integers. f32 is not exact for
+ * all integers, so its bits are moved: no operation on the way looks at them. */
+static void move_integers(struct kernel_rows *k)
+{
+	if (k->output[0].dtype != DTYPE_I32) return;
+	k->output[0].dtype = DTYPE_F32;
+	for (int i = 0; i < k->n_inputs; i++) k->input[i].dtype = DTYPE_F32;
+}
+
 static void set_space(struct chain *c)
 {
 	struct kernel_rows *k = c->k;
@@ -258,13 +268,7 @@ static void set_space(struct chain *c)
 	set_operand(&k->output[0], &c->shape, &c->shape, dims, n);
 	set_groups(c);
 	merge_dims(k, c->reduced >= 0);
-}
-
-static struct argument leaf_argument(struct lower *w, int local, int user)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	if (v->op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM) return lower_plain(w, local, user, NULL);
-	return arg_phys(&w->phys[local]);
+	move_integers(k);
 }
 
 static void launch_chain(struct chain *c, struct kernel *k, const struct phys *out)
@@ -272,7 +276,7 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	struct lower *w = c->w;
 	struct argument args[ROWS_MAX_OPERANDS + 6];
 	int n = 0, moe = out->moe;
-	for (int i = 0; i < c->k->n_inputs; i++) args[n++] = leaf_argument(w, c->leaf[i], c->root);
+	for (int i = 0; i < c->k->n_inputs; i++) args[n++] = arg_phys(lower_stored(w, c->leaf[i], c->root, NULL));
 	args[n++] = arg_phys(out);
 	args[n++] = arg_number(moe >= 0 ? number_const(w->moes.at[moe].rows) : out->rows);
 	if (moe >= 0) {
@@ -317,7 +321,7 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 		w->phys[local].state = PHYS_READY;      /* never launched: the report is enough */
 		return;
 	}
-	for (int i = 0; i < k.rows.n_inputs; i++) lower_stored(w, c.leaf[i], NULL);
+	for (int i = 0; i < k.rows.n_inputs; i++) lower_stored(w, c.leaf[i], local, NULL);
 	k.rows.n_outputs = 1;
 	if (to && may_write_to(&c, to)) {
 		c.shape = *to;
@@ -334,9 +338,9 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	w->turn_ends = turn_ends;
 }
 
-static void copy(struct lower *w, int local, const struct phys *to)
+/* Copies what `have` says of a value to `to`, in the part of the step of `user`. */
+static void copy(struct lower *w, const struct phys *have, int user, const struct phys *to)
 {
-	const struct phys *have = &w->phys[local];
 	struct kernel k;
 	memset(&k, 0, sizeof k);
 	k.family = KERNEL_ROWS;
@@ -347,9 +351,10 @@ static void copy(struct lower *w, int local, const struct phys *to)
 	set_operand(&k.rows.input[0], have, have, to->dim, to->n_dims);
 	set_operand(&k.rows.output[0], to, have, to->dim, to->n_dims);
 	merge_dims(&k.rows, false);
+	move_integers(&k.rows);
 	struct argument args[3] = { arg_phys(have), arg_phys(to),
 				    arg_number(to->moe >= 0 ? number_const(w->moes.at[to->moe].rows) : to->rows) };
-	lower_launch(w, local, to->moe, &k, args, 3, "copy");
+	lower_launch(w, user, to->moe, &k, args, 3, "copy");
 }
 
 /* Copies a value into another order of its axes. */
@@ -361,25 +366,42 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 	phys_make_contiguous(&to);
 	to.buffer = lower_buffer(w, lower_rows_max(w, &to) * to.row_stride * dtype_bytes(to.dtype));
 	to.offset = number_const(0);
-	copy(w, local, &to);
+	copy(w, have, local, &to);
 	*have = to;
 	return have;
 }
 
 /* Rows kernels read any strides, so a view is as good as a copy. */
-const struct phys *lower_stored(struct lower *w, int local, const int *order)
+const struct phys *lower_stored(struct lower *w, int local, int user, const int *order)
 {
+	const struct value *s = lower_source(w, user);
 	if (w->phys[local].state == PHYS_NONE) internal_error("local value %%%d was never made", local);
+	if (lower_is_param(w, local)) return lower_param(w, local, user, order);
 	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, order, NULL);
+	if (w->phys[local].cache && s->op != OP_RENAME && s->op != OP_PIECE && !w->failed)
+		lower_unsupported(w, s->span, "`%s` of a cache", op_name(s->op));
 	return &w->phys[local];
 }
 
-const struct phys *lower_ready(struct lower *w, int local, const int *order)
+const struct phys *lower_ready(struct lower *w, int local, int user, const int *order)
 {
-	const struct phys *p = lower_stored(w, local, order);
+	const struct phys *p = lower_stored(w, local, user, order);
 	bool as_is = phys_contiguous(p);
 	for (int i = 0; order && i < p->n_dims; i++) as_is &= p->dim[i].axis == order[i];
 	return as_is ? p : copy_ordered(w, local, order);
+}
+
+const struct phys *lower_in_f32(struct lower *w, int local, int user)
+{
+	const struct phys *have = lower_ready(w, local, user, NULL);
+	if (have->dtype == DTYPE_F32) return have;
+	struct phys *to = arena_new(w->arena, struct phys);
+	*to = *have;
+	to->dtype = DTYPE_F32;
+	to->buffer = lower_buffer(w, lower_rows_max(w, to) * to->row_stride * dtype_bytes(DTYPE_F32));
+	to->offset = number_const(0);
+	copy(w, have, user, to);
+	return to;
 }
 
 const struct phys *lower_copied(struct lower *w, int local)
@@ -389,13 +411,13 @@ const struct phys *lower_copied(struct lower *w, int local)
 
 void lower_into(struct lower *w, int local, const struct phys *to)
 {
-	const struct phys *have = lower_stored(w, local, NULL);
-	if (have->buffer != to->buffer || !phys_same_dims(have, to)) copy(w, local, to);
+	const struct phys *have = lower_stored(w, local, local, NULL);
+	if (have->buffer != to->buffer || !phys_same_dims(have, to)) copy(w, have, local, to);
 }
 
-void lower_place(struct lower *w, int local, const struct phys *to)
+void lower_place(struct lower *w, int local, int user, const struct phys *to)
 {
 	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, NULL, to);
-	const struct phys *have = &w->phys[local];
-	if (have->buffer != to->buffer || have->offset.value != to->offset.value) copy(w, local, to);
+	const struct phys *have = lower_stored(w, local, user, NULL);
+	if (have->buffer != to->buffer || have->offset.value != to->offset.value) copy(w, have, lower_is_param(w, local) ? user : local, to);
 }

@@ -20,8 +20,7 @@ void lower_view(struct lower *w, int local)
 	const struct program *p = w->l->program;
 	const struct value *s = lower_source(w, local);
 	int arg = w->ph->values.at[local].args[0];
-	struct phys v = *lower_stored(w, arg, NULL);
-	if (lower_is_param(w, arg)) v.address = lower_plain(w, arg, local, NULL).address;
+	struct phys v = *lower_stored(w, arg, local, NULL);
 	int at = 0;
 	while (at < v.n_dims && v.dim[at].axis != s->from) at++;
 	if (s->op == OP_PIECE) {
@@ -84,7 +83,6 @@ void lower_join(struct lower *w, int local)
 	joined(w, local);
 	for (int i = 0; i < v->n_args; i++) {
 		struct phys to = part_of(w, local, i);
-		if (lower_is_param(w, v->args[i])) lower_unsupported(w, lower_source(w, local)->span, "`join` of a param");
-		else lower_place(w, v->args[i], &to);
+		lower_place(w, v->args[i], local, &to);
 	}
 }

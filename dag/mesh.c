@@ -18,7 +18,7 @@ bool atoms_equal(const struct atoms *a, const struct atoms *b)
 
 void atoms_add(struct atoms *a, int atom)
 {
-	if (a->n == MAX_GROUP_ATOMS) internal_error("more than %d atoms in one group", MAX_GROUP_ATOMS);
+	if (a->n == MAX_GROUP_ATOMS) internal_error("more than %d pieces of the mesh in one group", MAX_GROUP_ATOMS);
 	a->at[a->n++] = atom;
 }
 
@@ -48,7 +48,7 @@ int64_t common_divisor(int64_t a, int64_t b)
 }
 
 /* Where the pieces of a mesh axis end, counted from the major side: cumulative sizes, ascending, each divides the next. */
-struct cuts { int64_t at[16]; int n; };
+struct cuts { int64_t at[MAX_GROUP_ATOMS]; int n; };
 
 /* Adds a cut; false when the pieces so far have no common refinement with it. */
 static bool cut_at(struct cuts *c, int64_t at)
@@ -58,7 +58,7 @@ static bool cut_at(struct cuts *c, int64_t at)
 	if (i < c->n && c->at[i] == at) return true;
 	if (i && at % c->at[i - 1]) return false;
 	if (i < c->n && c->at[i] % at) return false;
-	if (c->n == 16) return false;
+	if (c->n == MAX_GROUP_ATOMS) return false;
 	for (int k = c->n; k > i; k--) c->at[k] = c->at[k - 1];
 	c->at[i] = at;
 	c->n++;
@@ -127,6 +127,13 @@ bool mesh_refine(struct local *l)
 		strides[i] = stride;
 		stride *= d->mesh.at[i].size;
 	}
-	for (int i = 0; i < d->mesh.n; i++) add_atoms(l, i, &cuts[i], strides[i]);
+	for (int i = 0; i < d->mesh.n; i++) {
+		add_atoms(l, i, &cuts[i], strides[i]);
+		if (l->atoms.n <= MAX_GROUP_ATOMS) continue;
+		struct diag *g = diag_report(l->sink, DIAG_E0918, d->mesh.at[i].span, "a mesh of more than %d axes, pieces of axes counted, is not built in this version",
+		                             MAX_GROUP_ATOMS);
+		diag_help(l->sink, g, "make fewer, larger ones");
+		return false;
+	}
 	return true;
 }

@@ -197,6 +197,35 @@ static void make_canonical(struct local *l, const int *axes, int n, struct layou
 	if (tokens >= 0) out->axis[tokens] = moved;
 }
 
+/* Has this rule been reported? It is asked for every tensor of its region: one diagnostic says so. */
+static bool already_reported(const struct local *l, enum diag_code code, struct span rule)
+{
+	for (int i = 0; i < l->sink->diags.n; i++) {
+		const struct diag *d = l->sink->diags.at[i];
+		if (d->code == code && d->at.file == rule.file && d->at.lo == rule.lo && d->at.hi == rule.hi) return true;
+	}
+	return false;
+}
+
+/* A collective over stages would wait inside of one for ranks that are in another: each rule that asks for one is reported once. */
+static void report_stage_atom(struct local *l, int axis, int region, int phase, int klass, const char *what, struct span at)
+{
+	const struct rule *r = deploy_rule(l->deploy, l->sink, axis, region, phase, klass);
+	const char *name = l->program->axes.at[axis].name;
+	bool layers = axis == l->program->layers;
+	struct span place = r && !layers ? r->span : at;
+	if (!r || already_reported(l, DIAG_E0903, place)) return;
+	struct diag *d = diag_report(l->sink, DIAG_E0903, place, "`%s` of %s would be cut over the stages of the pipeline", name, what);
+	diag_related(l->sink, d, layers ? r->span : at, layers ? "this rule places `layers`" : "a stage has it by itself");
+	if (layers) {
+		diag_help(l->sink, d, "an axis of a tensor is not the loop's: declare another of the same extent, which no rule places on the stages");
+		return;
+	}
+	const struct rule *cut = deploy_rule(l->deploy, l->sink, l->program->layers, 0, PHASE_ANY, CLASS_ACTIVATION);
+	if (cut) diag_related(l->sink, d, cut->span, "these ranks are stages");
+	diag_help(l->sink, d, "place `%s` on another mesh axis", name);
+}
+
 struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase,
 			 int klass, const char *what, struct span at)
 {
@@ -209,6 +238,10 @@ struct layout place_axes(struct local *l, const int *axes, int n, const int *who
 		if (skip) continue;
 		struct atoms a = place_axis(l, axes[i], region, phase, klass);
 		for (int k = 0; k < a.n; k++) {
+			if (atoms_have(&l->stages, a.at[k])) {
+				report_stage_atom(l, axes[i], region, phase, klass, what, at);
+				continue;
+			}
 			if (user[a.at[k]] >= 0) {
 				report_shared_atom(l, user[a.at[k]], axes[i], a.at[k], region, phase, klass, what, at);
 				continue;
@@ -219,16 +252,6 @@ struct layout place_axes(struct local *l, const int *axes, int n, const int *who
 	}
 	make_canonical(l, axes, n, &out);
 	return out;
-}
-
-/* Has this rule been reported for moving a tensor? It moves every tensor of its region: one diagnostic says so. */
-static bool already_reported(const struct local *l, enum diag_code code, struct span rule)
-{
-	for (int i = 0; i < l->sink->diags.n; i++) {
-		const struct diag *d = l->sink->diags.at[i];
-		if (d->code == code && d->at.file == rule.file && d->at.lo == rule.lo && d->at.hi == rule.hi) return true;
-	}
-	return false;
 }
 
 /* A tensor that stays where it is between steps has one layout in all phases. */

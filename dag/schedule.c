@@ -79,7 +79,16 @@ static void check_captures(struct lower *w)
 			w->failed = true;
 		}
 	}
+	const int output[2] = { w->ph->token, w->ph->logits };
+	for (int i = 0; i < 2 && w->s->stages.n > 1; i++) {
+		if (output[i] < 0 || w->ph->values.at[output[i]].where != WHERE_FIRST_STAGE) continue;
+		struct diag *d = diag_report(w->sink, DIAG_E0904, lower_source(w, output[i])->span,
+					     "an output from before `repeat` does not reach the last stage");
+		diag_help(w->sink, d, "compute it after the loop, of what the loop carries");
+		w->failed = true;
+	}
 }
+
 
 /* The carried values of a body, of which `first` is the first turn. One alone is computed where it is carried. Of several each may
  * be made of the others: all are there before the first of them is written. */
@@ -90,7 +99,7 @@ static void end_turn(struct lower *w, int first)
 		int next = w->ph->turns.at[i].next;
 		if (w->ph->values.at[next].where != WHERE_LAYER)
 			lower_unsupported(w, lower_source(w, next)->span, "a carried value that a turn does not compute");
-		else if (w->n_carry > 1 && lower_in_carry(w, lower_ready(w, next, NULL)) && next != w->ph->turns.at[i].carry)
+		else if (w->n_carry > 1 && lower_in_carry(w, lower_ready(w, next, next, NULL)) && next != w->ph->turns.at[i].carry)
 			lower_copied(w, next);
 	}
 	for (int i = first; i < first + w->n_carry && !w->failed; i++)
@@ -103,7 +112,7 @@ static void end_step(struct lower *w)
 	const int output[2] = { w->ph->token, w->ph->logits };
 	for (int i = 0; i < 2 && !w->failed; i++) {
 		if (output[i] < 0) continue;
-		struct phys to = *lower_ready(w, output[i], NULL);
+		struct phys to = *lower_ready(w, output[i], output[i], NULL);
 		to.buffer = i;
 		to.offset = number_const(0);
 		lower_into(w, output[i], &to);

@@ -1,7 +1,12 @@
-/* Text of the schedule (--emit=dag-sched), and its checker. */
+/* Text of the schedule (--emit=dag-sched). */
 #include "dag.h"
 
-static const char *const space_text[DR_SPACES] = { "layer", "pre", "post", "every", "state", "act", "input", "table", "comm" };
+const char *space_name(enum dr_space space)
+{
+	static const char *const names[DR_SPACES] = { "layer", "pre", "post", "every", "state", "act", "input", "table", "comm" };
+	return space < DR_SPACES ? names[space] : "no space";
+}
+
 static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
 
 static void print_number(const struct number *n, FILE *out)
@@ -23,7 +28,7 @@ static void print_argument(const struct argument *a, FILE *out)
 		print_number(&a->number, out);
 		return;
 	}
-	fprintf(out, "%s+%lld", space_text[a->address.space], (long long)a->address.offset);
+	fprintf(out, "%s+%lld", space_name(a->address.space), (long long)a->address.offset);
 	if (a->number.kind == NUMBER_CONST && !a->number.value) return;
 	fprintf(out, "+");
 	print_number(&a->number, out);
@@ -62,7 +67,7 @@ static void print_memory(const struct schedule *s, FILE *out)
 	for (int i = 0; i < s->stages.n; i++) {
 		const struct stage *st = &s->stages.at[i];
 		fprintf(out, "stage %d: layers %lld..%lld", i, (long long)st->layer_begin, (long long)st->layer_end);
-		for (int k = 0; k < DR_SPACES; k++) fprintf(out, ", %s %lld", space_text[k], (long long)st->bytes[k]);
+		for (int k = 0; k < DR_SPACES; k++) fprintf(out, ", %s %lld", space_name((enum dr_space)k), (long long)st->bytes[k]);
 		fprintf(out, "\n");
 	}
 }
@@ -81,7 +86,7 @@ void schedule_print(const struct schedule *s, FILE *out)
 	}
 	for (int i = 0; i < s->params.n; i++) {
 		const struct placed_param *p = &s->params.at[i];
-		fprintf(out, "param %s: %s+%lld, %lld bytes", p->param->path, space_text[p->space], (long long)p->offset,
+		fprintf(out, "param %s: %s+%lld, %lld bytes", p->param->path, space_name(p->space), (long long)p->offset,
 			(long long)p->bytes);
 		if (p->pack.n_tile) fprintf(out, ", tiles of %d x %d", p->pack.n_tile, p->pack.k_pair);
 		fprintf(out, "\n");
@@ -99,49 +104,4 @@ void schedule_print(const struct schedule *s, FILE *out)
 			for (int i = 0; i < s->step[phase].part[part].n; i++)
 				print_instr(s, &s->step[phase].part[part].at[i], out);
 		}
-}
-
-static const char *check_address(const struct schedule *s, const struct argument *a, struct arena *arena)
-{
-	if (!a->is_address) return NULL;
-	int64_t most = 0;
-	for (int i = 0; i < s->stages.n; i++)
-		if (s->stages.at[i].bytes[a->address.space] > most) most = s->stages.at[i].bytes[a->address.space];
-	if (a->address.offset < 0 || a->address.offset > most)
-		return arena_printf(arena, "an address %lld in %s, which has %lld bytes", (long long)a->address.offset,
-				    space_text[a->address.space], (long long)most);
-	return NULL;
-}
-
-static const char *check_instr(const struct schedule *s, const struct instr *i, struct arena *arena)
-{
-	const char *wrong = NULL;
-	if (i->kind == INSTR_LAUNCH && i->n_args != kernel_args(&s->kernels.at[i->kernel]))
-		return arena_printf(arena, "%s is given %d arguments", s->kernels.at[i->kernel].name, i->n_args);
-	for (int k = 0; k < i->n_args && !wrong; k++) wrong = check_address(s, &i->args[k], arena);
-	if (i->kind == INSTR_COLLECTIVE && !wrong) wrong = check_address(s, &i->src, arena);
-	if (i->kind == INSTR_COLLECTIVE && !wrong) wrong = check_address(s, &i->dst, arena);
-	return wrong;
-}
-
-/* Elements of all ranks' parts of a param, replicas once, are the param's: nothing is lost and nothing is kept twice. */
-static const char *check_param(const struct schedule *s, const struct placed_param *p, struct arena *arena)
-{
-	for (int i = 0; i < p->n_axes; i++) {
-		int64_t ways = p->axes[i].group < 0 ? 1 : s->groups.at[p->axes[i].group].size;
-		if (p->axes[i].local * ways != p->axes[i].extent)
-			return arena_printf(arena, "param %s: axis %s is not conserved", p->param->path, p->axes[i].name);
-	}
-	return NULL;
-}
-
-const char *schedule_check(const struct schedule *s, struct arena *arena)
-{
-	const char *wrong = NULL;
-	for (int phase = 0; phase < PHASES; phase++)
-		for (int part = 0; part < s->step[phase].n; part++)
-			for (int i = 0; i < s->step[phase].part[part].n && !wrong; i++)
-				wrong = check_instr(s, &s->step[phase].part[part].at[i], arena);
-	for (int i = 0; i < s->params.n && !wrong; i++) wrong = check_param(s, &s->params.at[i], arena);
-	return wrong;
 }

@@ -89,6 +89,7 @@ struct value {
 	int             from, to, v, f;
 	double          number;
 	int             input, param, state, next;
+	int             routing;        /* of a routing, and of values that have its slots: the value that made it; -1 */
 	bool            interleaved;
 	struct { int *h, n_h, *r, n_r, dot, w, over; double scale; bool causal; int64_t window; /* 0: none */ } attend;
 	struct { int64_t top, groups, top_groups; bool renormalize; double factor; int over, expert, slot; } route;

@@ -84,6 +84,8 @@ int  env_axis(struct env *e, const char *name);                         /* -1: n
 int  env_need_axis(struct env *e, struct ident name);                   /* -1 after E0401 */
 /* Something around did not parse: a name that is missing may stand in it, so it is not reported. */
 bool env_partial(struct env *e);
+/* A format is computed with as it is from 16 bits on; smaller ones only store. */
+bool walk_computes(enum dtype t);
 const char *axis_item_name(const struct node *item);                    /* of an N_AX or N_AX_REST */
 /* What a type of a program means here. `by_default`: the field that gives the format of a type that names none. */
 bool walk_tensor_type(struct env *e, const struct node *t, const char *by_default, struct tensor_type *out);
@@ -117,6 +119,12 @@ bool walk_hook(struct scope *s, const struct node *n, const struct node *expect,
 bool walk_is_float(struct walk *w, struct val v);
 /* Applies a pointwise operator; scalars among the operands become constants. */
 struct val walk_pointwise(struct env *e, enum op op, const char *what, struct val *args, int n, const struct node *at);
+
+/* ---- walk_ragged.c: ragged axes and their owners ---- */
+/* Whether the value, whose operands and axes are set, has the owner of each of its ragged axes, and slots of one routing; false after E0415. */
+bool walk_ragged(struct walk *w, const struct value *v);
+bool walk_slots(struct walk *w, const struct value *route);                     /* are the slots that a `route` names those of its experts? */
+int  walk_routing(struct walk *w, const struct value *v);                       /* what value.routing is to be */
 
 /* ---- walk_word.c: the words of a body (cast, sum, exp, size ...) ---- */
 /* Evaluates f(args) for a word of the language; false: no such word, or scalar evaluation knows it. */

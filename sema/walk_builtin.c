@@ -163,5 +163,7 @@ struct val walk_builtin(struct call *c, struct value result)
 		return val_bad();
 	operands(c, &result);
 	attributes(c, &result);
+	if (!walk_ragged(w, &result) || (result.op == OP_ROUTE && !walk_slots(w, &result)))
+		return val_bad();
 	return val_tensor(walk_emit(w, result));
 }

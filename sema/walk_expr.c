@@ -14,7 +14,7 @@ struct value walk_value(struct walk *w, enum op op, struct span at)
 {
 	struct value v = { .op = op, .type = TYPE_FLOAT, .region = w->region, .call = w->call, .span = at };
 	v.index_of = v.slot = v.from = v.to = v.v = v.f = -1;
-	v.input = v.param = v.state = v.next = -1;
+	v.input = v.param = v.state = v.next = v.routing = -1;
 	v.attend.dot = v.attend.w = v.attend.over = -1;
 	v.route.over = v.route.expert = v.route.slot = -1;
 	return v;
@@ -41,6 +41,7 @@ int walk_emit(struct walk *w, struct value v)
 		struct diag *d = walk_report(w, DIAG_E0203, v.span, "a tensor of more elements than this version computes with");
 		diag_note(w->s->sink, d, "at most 2^40, and 2^28 for each token");
 	}
+	v.routing = walk_routing(w, &v);
 	vec_push(w->arena, &w->p->values, v);
 	return w->p->values.n - 1;
 }
@@ -211,6 +212,8 @@ static struct val contract(struct env *e, const struct node *n)
 	v.over = over.at;
 	v.n_over = over.n;
 	value_args(w, &v, args, 2);
+	if (!walk_ragged(w, &v))
+		return val_bad();
 	mark_contracted(w, args[0]);
 	mark_contracted(w, args[1]);
 	return val_tensor(walk_emit(w, v));
@@ -303,7 +306,7 @@ struct val walk_pointwise(struct env *e, enum op op, const char *what, struct va
 	v.dtype = dtype;
 	set_axes(&v, value_axes(w, args[big].tensor));
 	value_args(w, &v, values, n);
-	return val_tensor(walk_emit(w, v));
+	return walk_ragged(w, &v) ? val_tensor(walk_emit(w, v)) : val_bad();
 }
 
 /* ---- renaming ---- */
@@ -358,7 +361,7 @@ static int rename_axis(struct env *e, int x, const struct node *arrow)
 	for (int i = 0; i < have.n; i++)
 		v.axes[i] = have.at[i] == from ? to : have.at[i];
 	value_args(w, &v, &x, 1);
-	return walk_emit(w, v);
+	return walk_ragged(w, &v) ? walk_emit(w, v) : -1;
 }
 
 static bool rename_all(struct env *e, const struct node *n, struct val *out)

@@ -204,13 +204,20 @@ static void item_set(struct env *e, const struct node *item)
 	struct axes want = value_axes(w, b->val.tensor);
 	const struct value *old = &w->p->values.at[b->val.tensor];
 	bool same = v.kind == V_TENSOR && axes_same_set(value_axes(w, v.tensor), want)
-	            && w->p->values.at[v.tensor].dtype == old->dtype && w->p->values.at[v.tensor].type == old->type;
+	            && w->p->values.at[v.tensor].dtype == old->dtype && w->p->values.at[v.tensor].type == old->type
+	            && w->p->values.at[v.tensor].index_of == old->index_of && w->p->values.at[v.tensor].slot == old->slot;
 	if (!same) {
 		struct diag *d = walk_report(w, DIAG_E0413, item->set.value->span, "`%s` is carried as %s, found %s", name.name,
 		                             walk_type_text(w, b->val.tensor), walk_show(w, v));
 		diag_related(w->s->sink, d, b->span, "first bound here");
 		if (v.kind == V_TENSOR && axes_same_set(value_axes(w, v.tensor), want))
 			walk_offer_cast(w, d, item->set.value->span, dtype_name(old->dtype));
+		b->val = val_bad();
+		return;
+	}
+	if (old->type != TYPE_ROUTING && old->routing != w->p->values.at[v.tensor].routing) {
+		struct diag *d = walk_report(w, DIAG_E0415, item->set.value->span, "`%s` would be carried to slots of another routing", name.name);
+		diag_related(w->s->sink, d, b->span, "first bound here");
 		b->val = val_bad();
 		return;
 	}

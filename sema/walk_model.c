@@ -1,5 +1,6 @@
 /* Models: their axes, the walk over their items, and what their `config` record says of the checkpoint. */
 #include "walk.h"
+#include "deploy.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -343,6 +344,18 @@ static void known_names(struct env *e)
 	p->max_ctx = v.kind == V_INT ? v.i : 0;
 }
 
+/* Values between operators are in a format that is computed with. */
+static void check_act(struct walk *w)
+{
+	struct field *f = record_field(w->model, names_str(w->s->names, "act"));
+	struct val v = f ? record_get(w->model, f->name, f->span) : val_none();
+	if (v.kind != V_DTYPE || walk_computes(v.dtype))
+		return;
+	struct diag *d = walk_report(w, DIAG_E0203, field_where(f), "`act` is %s: values between operators are computed with, and %s only stores", dtype_name(v.dtype),
+	                             dtype_name(v.dtype));
+	diag_help(w->s->sink, d, "choose f32, bf16 or f16, and let `weight` or `kv` be smaller");
+}
+
 /* Every cache has a name, under which a plan may place it. */
 static void check_caches(struct walk *w)
 {
@@ -371,6 +384,7 @@ static struct program *walk_new(struct sema *s, struct record *model)
 	e->scope.record = model;
 	model_axes(e);
 	known_names(e);
+	check_act(&w);
 	model_config(&w);
 	walk_checkpoint(e);
 	struct val returned = val_none();

@@ -331,32 +331,96 @@ static bool param_type(struct env *e, const struct node *item, struct tensor_typ
 	return true;
 }
 
-/* The value that `{ data = ...; block = ... }` gives a name, or NULL. */
-static const struct node *entry_of(const struct node *record, const char *name)
+/* ---- `from { data = ...; scale = ...; block = [...] }` ---- */
+enum { SOURCE_DATA, SOURCE_SCALE, SOURCE_BLOCK, SOURCES };
+static const char *const source_names[SOURCES] = { "data", "scale", "block" };
+
+/* What the text of a record gives, by source_names; misnamed: a field that there is not, perhaps a misspelling of one that is not set. */
+struct scaled_source { const struct node *value[SOURCES]; bool misnamed; };
+
+static void source_field(struct walk *w, const struct node *item, struct scaled_source *out)
 {
-	for (int i = 0; i < record->list.n; i++) {
-		const struct node *item = record->list.at[i];
-		if (item->kind == N_SET && item->set.path.n == 1 && !strcmp(item->set.path.at[0].name, name))
-			return item->set.value;
+	int field = 0;
+	struct ident name = item->set.path.at[0];
+	while (field < SOURCES && strcmp(name.name, source_names[field]) != 0)
+		field++;
+	if (item->set.path.n > 1 || field == SOURCES) {
+		struct diag *d = walk_report(w, DIAG_E0201, item->set.path.span, "weights with scales have no field `%s`", name.name);
+		const char *near = nearest_name(name.name, source_names, SOURCES);
+		if (near && item->set.path.n == 1)
+			diag_help(w->s->sink, d, "did you mean `%s`?", near);
+		else
+			diag_help(w->s->sink, d, "their fields are `data`, `scale` and `block`");
+		out->misnamed = true;
+		return;
 	}
-	return NULL;
+	if (out->value[field]) {
+		struct diag *d = walk_report(w, DIAG_E0106, name.span, "`%s` is given twice", name.name);
+		diag_related(w->s->sink, d, out->value[field]->span, "first here");
+		return;
+	}
+	out->value[field] = item->set.value;
+}
+
+/* Reads a name of a tensor. false: reported, or not there. */
+static bool source_name(struct walk *w, const struct scaled_source *source, int field, const struct node *from)
+{
+	const struct node *n = source->value[field];
+	if (n && n->kind == N_STR)
+		return true;
+	if (n) {
+		walk_report(w, DIAG_E0203, n->span, "`%s` expects the name of a tensor, a String", source_names[field]);
+		return false;
+	}
+	if (source->misnamed)
+		return false;
+	struct diag *d = walk_report(w, DIAG_E0202, from->span, "weights with scales need `%s`", source_names[field]);
+	diag_help(w->s->sink, d, "name the tensor: `%s = \"...\"`", source_names[field]);
+	return false;
+}
+
+static void source_block(struct walk *w, const struct node *n, struct stored *out)
+{
+	enum { MOST = sizeof out->block / sizeof *out->block };
+	bool list = n->kind == N_LIST && n->list.n <= MOST;
+	for (int i = 0; list && i < n->list.n; i++) {
+		long long size = 0;
+		double unused;
+		bool is_int = false;
+		const struct node *e = n->list.at[i];
+		if (e->kind == N_NUM && number_value(e->num.text, &size, &unused, &is_int) && is_int && size >= 1)
+			out->block[i] = size;
+		else
+			walk_report(w, DIAG_E0203, e->span, "`block` expects positive Ints: elements along each dimension that share a scale");
+	}
+	if (!list)
+		walk_report(w, DIAG_E0203, n->span, "`block` expects a list of Ints, one for each of at most %d dimensions", MOST);
 }
 
 /* Weights with scales: E0913. Where their data is and what shares a scale is known all the same, so that the plan is checked
  * against it (E0508). Gives the name of the data, or NULL. */
 static const struct node *quantised_source(struct walk *w, const struct node *from, struct stored *out)
 {
-	sema_report(w->s, DIAG_E0913, from->span, "quantised weights with scales are reserved for a later version");
-	const struct node *data = entry_of(from, "data"), *block = entry_of(from, "block");
-	for (int i = 0; block && block->kind == N_LIST && i < block->list.n && i < 8; i++) {
-		long long size = 0;
-		double unused;
-		bool is_int = false;
-		const struct node *n = block->list.at[i];
-		if (n->kind == N_NUM && number_value(n->num.text, &size, &unused, &is_int) && is_int && size >= 1)
-			out->block[i] = size;
+	struct scaled_source source = {0};
+	bool failed = w->failed;
+	w->failed = false;
+	for (int i = 0; i < from->list.n; i++) {
+		const struct node *item = from->list.at[i];
+		if (item->kind == N_SET)
+			source_field(w, item, &source);
+		else if (item->kind == N_ERROR)
+			w->failed = source.misnamed = true;
+		else
+			walk_report(w, DIAG_E0004, item->span, "weights with scales have fields, `name = value`");
 	}
-	return data && data->kind == N_STR ? data : NULL;
+	bool whole = source_name(w, &source, SOURCE_DATA, from) && (!source.value[SOURCE_SCALE] || source_name(w, &source, SOURCE_SCALE, from));
+	if (source.value[SOURCE_BLOCK])
+		source_block(w, source.value[SOURCE_BLOCK], out);
+	if (!w->failed)
+		sema_report(w->s, DIAG_E0913, from->span, "quantised weights with scales are reserved for a later version");
+	whole = whole && !w->failed;
+	w->failed = w->failed || failed;
+	return whole ? source.value[SOURCE_DATA] : NULL;
 }
 
 /* Key and layout. What is wrong with them does not concern the uses of the param. */

@@ -260,8 +260,7 @@ static bool format_named(const char *name, enum dtype *out)
 	return false;
 }
 
-/* A format is computed with as it is from 16 bits on; smaller ones only store. */
-static bool computes(enum dtype t)
+bool walk_computes(enum dtype t)
 {
 	return t == DTYPE_F64 || t == DTYPE_F32 || t == DTYPE_BF16 || t == DTYPE_F16;
 }
@@ -295,7 +294,7 @@ static bool float_type(struct env *e, const struct node *t, const char *by_defau
 	bool written = format_named(name.name, &out->storage);
 	if (!written && !format_field(e, name, &out->storage))
 		return false;
-	if (written && computes(out->storage)) {
+	if (written && walk_computes(out->storage)) {
 		out->dtype = out->storage;
 		return true;
 	}

@@ -137,7 +137,7 @@ static struct val reduce(struct env *e, const char *f, const struct node *n)
 	v.over = over.at;
 	v.n_over = 1;
 	value_args(w, &v, &x.tensor, 1);
-	return val_tensor(walk_emit(w, v));
+	return walk_ragged(w, &v) ? val_tensor(walk_emit(w, v)) : val_bad();
 }
 
 /* ---- words on axes ---- */

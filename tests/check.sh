@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/; the last line is "N passed, M failed".
-#   check.sh [STEP ...]     only these steps; `few`, some of `meshes`, runs only if it is named: setup gcc unit layers docs stdlib models fields import format golden prototype forms fixes inference meshes few heads sampling far formats promises streams owners random plans meaning failures scale demo limits files mutate alloc clang sanitize fuzz
+#   check.sh [STEP ...]     only these steps, by the names below; `few`, some of `meshes`, runs only if it is named
 set -u
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -60,6 +60,7 @@ step meshes "$python" tests/e2e/run_meshes.py
 step heads "$python" tests/e2e/run_heads.py
 step sampling "$python" tests/e2e/run_sampling.py
 step far env DEPLOY_DEVICE=far "$python" tests/e2e/run_meshes.py
+step values "$python" tests/e2e/run_values.py
 step formats "$python" tests/e2e/run_formats.py
 step promises "$python" tests/e2e/run_promises.py
 step streams "$python" tests/e2e/run_streams.py

@@ -160,6 +160,8 @@ static inline float get(enum dtype t, const void *p, int64_t i)
 static inline void put(enum dtype t, void *p, int64_t i, float x)
 {
 	if (t == DTYPE_F32) ((float *)p)[i] = x;
+	else if (t == DTYPE_F64) ((double *)p)[i] = (double)x;
+	else if (t == DTYPE_I32) ((int32_t *)p)[i] = (int32_t)x;
 	else if (t == DTYPE_F16) ((uint16_t *)p)[i] = f16_of_f32(x);
 	else if (dtype_bytes(t) == 1) ((uint8_t *)p)[i] = fp8_of_f32(t == DTYPE_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, x);
 	else ((uint16_t *)p)[i] = (uint16_t)(f32_bits(bf16_round(x)) >> 16);

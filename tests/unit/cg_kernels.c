@@ -174,7 +174,6 @@ static void copy_on(const struct processor *p)
 {
 	enum { M = 3, N = 1500 };
 	struct kernel k = pointwise(ROWS_LOAD, N);
-	k.rows.input[0].dtype = k.rows.output[0].dtype = DTYPE_I32;
 	int32_t *x = index_array(M * N), *y = index_array(M * N);
 	for (int i = 0; i < M * N; i++) x[i] = i % 3 ? rand() : -1 - i;
 	uint64_t args[] = { address(x), address(y), M };
@@ -382,13 +381,38 @@ static void fp8_on(const struct processor *p)
 
 static void test_fp8(void **state) { (void)state; for_processors(fp8_on); }
 
+/* ---- conversions ------------------------------------------------------------------------------------------------- */
+/* Every format to every other: numbers that all of them hold come out as their own encoding says. Integers also where f32 rounds. */
+static void conversions_on(const struct processor *p)
+{
+	enum { N = 17 };
+	static const enum dtype all[] = { DTYPE_F64, DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_I32, DTYPE_FP8E4M3, DTYPE_FP8E5M2 };
+	static const int32_t large[] = { 16777215, -16777216, 16777217, 2147483647, -2147483647, 123456789 };
+	for (size_t a = 0; a < sizeof all / sizeof *all; a++)
+		for (size_t b = 0; b < sizeof all / sizeof *all; b++) {
+			size_t from = (size_t)dtype_bytes(all[a]) * N, to = (size_t)dtype_bytes(all[b]) * N;
+			char *in = guarded(from), *out = guarded(to), *want = guarded(to);
+			for (int i = 0; i < N; i++) put(all[a], in, i, (float)(i - 8)), put(all[b], want, i, (float)(i - 8));
+			convert_on(p, all[a], in, all[b], out, N);
+			assert_memory_equal(out, want, to);
+		}
+	enum { M = sizeof large / sizeof *large };
+	int32_t *in = guarded(sizeof large);
+	float *out = guarded(M * sizeof *out);
+	memcpy(in, large, sizeof large);
+	convert_on(p, DTYPE_I32, in, DTYPE_F32, out, M);
+	for (int i = 0; i < M; i++) assert_true(out[i] == (float)large[i]);
+}
+
+static void test_conversions(void **state) { (void)state; for_processors(conversions_on); }
+
 /* ---- main -------------------------------------------------------------------------------------------------------- */
 int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_math), cmocka_unit_test(test_rows), cmocka_unit_test(test_contract), cmocka_unit_test(test_batch),
-		cmocka_unit_test(test_rows_agree), cmocka_unit_test(test_fp8),
+		cmocka_unit_test(test_rows_agree), cmocka_unit_test(test_fp8), cmocka_unit_test(test_conversions),
 	};
 	return jit_run(tests);
 }

@@ -109,6 +109,22 @@ static void cuts_without_a_common_refinement(void **state)
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0507);
 }
 
+/* A group has room for every piece of the mesh: what is larger is reported, once. */
+static void a_mesh_of_many_axes(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < MAX_GROUP_ATOMS; i++) mesh(f, "m", 2);
+	assert_true(mesh_refine(&f->local));
+	struct atoms all = {.n = 0};
+	for (int i = 0; i < f->local.atoms.n; i++) atoms_add(&all, i);
+	assert_int_equal(atoms_size(&f->local, &all), (int64_t)1 << MAX_GROUP_ATOMS);
+	f->local.atoms.n = 0;
+	mesh(f, "m", 2);
+	assert_false(mesh_refine(&f->local));
+	assert_int_equal(f->sink.diags.n, 1);
+	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0918);
+}
+
 static void what_does_not_divide_is_reported(void **state)
 {
 	struct fixture *f = *state;
@@ -244,6 +260,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_product_rule_cuts_its_mesh_axis, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_product_that_does_not_fill_is_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(cuts_without_a_common_refinement, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_mesh_of_many_axes, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_does_not_divide_is_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_kind_of_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(sums_shrink_before_they_grow, setup, teardown),

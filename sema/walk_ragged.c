@@ -1,0 +1,85 @@
+/* Ragged axes: an axis that has an extent for each index of another has no meaning without that other, its owner; and slots of
+ * experts belong to one routing. */
+#include "walk.h"
+
+static bool is_ragged(const struct program *p, int axis) { return p->axes.at[axis].kind == AXIS_RAGGED && p->axes.at[axis].of >= 0; }
+
+/* Does a routing, not the step, say how many there are? */
+static bool has_slots(const struct program *p, const struct value *v)
+{
+	for (int i = 0; i < v->n_axes; i++)
+		if (is_ragged(p, v->axes[i]) && p->axes.at[p->axes.at[v->axes[i]].of].extent)
+			return true;
+	return false;
+}
+
+int walk_routing(struct walk *w, const struct value *v)
+{
+	const struct program *p = w->p;
+	bool begins = v->op == OP_ROUTE || v->op == OP_CARRY;
+	if (v->type == TYPE_ROUTING)
+		return begins || !v->n_args ? p->values.n : p->values.at[v->args[0]].routing;
+	if (v->op == OP_DISPATCH)
+		return p->values.at[v->args[1]].routing;
+	for (int i = 0; i < v->n_args && has_slots(p, v); i++)
+		if (v->args[i] >= 0 && p->values.at[v->args[i]].routing >= 0)
+			return p->values.at[v->args[i]].routing;
+	return -1;
+}
+
+static bool has_owners(struct walk *w, const struct value *v)
+{
+	const struct program *p = w->p;
+	for (int i = 0; i < v->n_axes; i++) {
+		const struct axis *a = &p->axes.at[v->axes[i]];
+		if (!is_ragged(p, v->axes[i]) || axes_have((struct axes){ v->axes, v->n_axes }, a->of))
+			continue;
+		const char *owner = p->axes.at[a->of].name;
+		struct diag *d = walk_report(w, DIAG_E0415, v->span, "`%s` leaves %s: `%s` means nothing without `%s`", op_name(v->op),
+		                             walk_axes_text(w, (struct axes){ v->axes, v->n_axes }), a->name, owner);
+		diag_related(w->s->sink, d, a->span, "an extent for each index of `%s`", owner);
+		if (p->axes.at[a->of].extent)
+			diag_help(w->s->sink, d, "do this after `combine`, which adds what all of `%s` give", owner);
+		return false;
+	}
+	return true;
+}
+
+static bool has_one_routing(struct walk *w, const struct value *v)
+{
+	const struct program *p = w->p;
+	int first = -1;
+	for (int i = 0; i < v->n_args; i++) {
+		int routing = v->args[i] < 0 || (v->op == OP_DISPATCH && i == 0) ? -1 : p->values.at[v->args[i]].routing;
+		if (routing < 0 || routing == first)
+			continue;
+		if (first < 0) {
+			first = routing;
+			continue;
+		}
+		struct diag *d = walk_report(w, DIAG_E0415, v->span, "`%s` of two routings: the same slot is another token in each", op_name(v->op));
+		diag_related(w->s->sink, d, p->values.at[first].span, "one routing");
+		diag_related(w->s->sink, d, p->values.at[routing].span, "another");
+		diag_help(w->s->sink, d, "`combine` each with its own routing first");
+		return false;
+	}
+	return true;
+}
+
+bool walk_ragged(struct walk *w, const struct value *v)
+{
+	return has_owners(w, v) && has_one_routing(w, v);
+}
+
+bool walk_slots(struct walk *w, const struct value *route)
+{
+	const struct program *p = w->p;
+	int expert = route->route.expert, slot = route->route.slot;
+	if (expert < 0 || slot < 0 || (is_ragged(p, slot) && p->axes.at[slot].of == expert))
+		return true;
+	struct diag *d = walk_report(w, DIAG_E0415, route->span, "`slot` of `route` is `%s`, which has no extent for each index of `%s`",
+	                             p->axes.at[slot].name, p->axes.at[expert].name);
+	diag_related(w->s->sink, d, p->axes.at[slot].span, "`%s` is declared here", p->axes.at[slot].name);
+	diag_help(w->s->sink, d, "declare `axis slot = ragged(%s)`", p->axes.at[expert].name);
+	return false;
+}

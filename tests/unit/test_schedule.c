@@ -1,0 +1,202 @@
+/* The checker of schedules: one that is sound passes, and each way to break it is seen. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "../../dag/dag.h"
+
+struct fixture { struct arena arena; struct names names; struct sources sources; struct sink sink; struct schedule *s; char file[64]; };
+
+static const char text[] =
+	"use std.decoder { Decoder, GQA, GatedMLP }\n"
+	"use std.ops { embed, pick, rms_norm, rope_freq, sample }\n"
+	"use std.clusters { CPUHost }\n"
+	"use std.workload { Inference }\n"
+	"model M : Decoder {\n"
+	"  vocab = 64; layers = 4; max_ctx = 64; weight = f32; act = f32; kv = f32\n"
+	"  axis d_model = 32; axis kv_heads = 4; axis q_group = 2; axis head_dim = 16; axis ffn = 96; axis pair = head_dim / 2\n"
+	"  param table : [vocab, d_model] from \"table\"\n"
+	"  param norm  : [d_model] from \"norm\"\n"
+	"  let freq = rope_freq(10_000.0, p = pair)\n"
+	"  let x = embed(table, ids)\n"
+	"  repeat layers as layer from \"layers.{layer}\" {\n"
+	"    param own : f32[pair] from \"freq\"\n"
+	"    let h = x + GQA(rms_norm(x, norm, 1e-5), pos, own, 1e-5) as attn from \"attn\"\n"
+	"    let g = h + GQA(rms_norm(h, norm, 1e-5), pos, freq, 1e-5) as second from \"second\"\n"
+	"    x = g + GatedMLP(rms_norm(g, norm, 1e-5)) as mlp from \"mlp\"\n"
+	"  }\n"
+	"  output logits : f32[batch, row, vocab] = rms_norm(pick(x, want), norm, 1e-5) @[d_model] table\n"
+	"  output token  : index(vocab)[batch, row] = sample(logits, v = vocab)\n"
+	"}\n"
+	"plan P { mesh pp = 2; mesh tp = 2; layers -> pp; kv_heads -> tp; ffn -> tp; vocab -> tp }\n"
+	"deploy D {\n"
+	"  model = M; cluster = CPUHost { ranks = 4 }; plan = P {}\n"
+	"  workload = Inference { batch = 2; seq = 1..16; output = 8; page = 16 }\n"
+	"}\n";
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+	strcpy(f->file, "/tmp/test_schedule_XXXXXX");
+	int fd = mkstemp(f->file);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+	close(fd);
+	f->names.arena = f->sources.arena = f->sink.arena = &f->arena;
+	f->sink.sources = &f->sources;
+	struct sema_options options = { 0 };
+	struct sema *sema = sema_new(&f->arena, &f->names, &f->sink, &options);
+	assert_true(sema_load(sema, f->file));
+	int n;
+	struct deploy **d = sema_deploys(sema, &n);
+	assert_int_equal(f->sink.errors, 0);
+	assert_int_equal(n, 1);
+	struct local *l = dag_local(&f->arena, &f->names, &f->sink, d[0]);
+	assert_non_null(l);
+	f->s = dag_schedule(&f->arena, &f->sink, l, &(struct target_shape){ 16, false });
+	assert_non_null(f->s);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	unlink(f->file);
+	arena_free(&f->arena);
+	free(f);
+	return 0;
+}
+
+/* The first launch of a family in a part of the prefill step. */
+static struct instr *launch_of(struct fixture *f, enum kernel_family family, int part)
+{
+	struct instrs *in = &f->s->step[PHASE_PREFILL].part[part];
+	for (int i = 0; i < in->n; i++)
+		if (in->at[i].kind == INSTR_LAUNCH && f->s->kernels.at[in->at[i].kernel].family == family) return &in->at[i];
+	fail_msg("no launch of family %d", (int)family);
+	return NULL;
+}
+
+static void holds(struct fixture *f)
+{
+	const char *wrong = schedule_check(f->s, &f->arena);
+	if (wrong) fail_msg("%s", wrong);
+}
+
+/* The checker says something with `what` in it. */
+static void breaks(struct fixture *f, const char *what)
+{
+	const char *wrong = schedule_check(f->s, &f->arena);
+	if (!wrong || !strstr(wrong, what)) fail_msg("expected \"%s\", the checker says %s", what, wrong ? wrong : "nothing");
+}
+
+static void test_sound(void **state) { holds(*state); }
+
+/* Frequencies that nobody placed: the address of another param, which the kernel would read. */
+static void test_param_that_is_not_placed(void **state)
+{
+	struct fixture *f = *state;
+	struct address *a = &launch_of(f, KERNEL_ANGLES, WHERE_LAYER)->args[0].address, was = *a;
+	assert_int_equal(a->space, DR_SPACE_LAYER);
+	for (int i = 0; i < f->s->params.n; i++) {
+		struct placed_param *p = &f->s->params.at[i];
+		if (p->space != a->space || p->offset != a->offset) continue;
+		assert_string_equal(p->param->name, "own");
+		*p = f->s->params.at[--f->s->params.n];
+	}
+	breaks(f, "angles: bytes");
+	breaks(f, "where nothing of that extent is placed");
+	f->s->params.n++;
+	*a = was;
+}
+
+static void test_weight_that_is_moved(void **state)
+{
+	struct fixture *f = *state;
+	int64_t *offset = &launch_of(f, KERNEL_CONTRACT, WHERE_LAYER)->args[1].address.offset;
+	*offset += 4;
+	breaks(f, "where nothing of that extent is placed");
+	*offset += 1 << 20;
+	breaks(f, "of layer, which has");
+	*offset = -4;
+	breaks(f, "of layer, which has");
+}
+
+/* A kernel that reads more than what it is given. */
+static void test_kernel_that_reads_more(void **state)
+{
+	struct fixture *f = *state;
+	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_EMBED, WHERE_FIRST_STAGE)->kernel];
+	k->embed.v += k->embed.pack.n_tile;
+	breaks(f, "embed: bytes 0 to");
+}
+
+static void test_stage_without_the_space(void **state)
+{
+	struct fixture *f = *state;
+	struct address *a = &launch_of(f, KERNEL_CONTRACT, WHERE_LAYER)->args[1].address;
+	*a = launch_of(f, KERNEL_EMBED, WHERE_FIRST_STAGE)->args[0].address;
+	assert_int_equal(a->space, DR_SPACE_PRE);
+	breaks(f, "an address in pre, which a rank does not have there");
+	a->space = DR_SPACES;
+	breaks(f, "an address in no space");
+}
+
+static void test_write_to_a_weight(void **state)
+{
+	struct fixture *f = *state;
+	struct instr *i = launch_of(f, KERNEL_CONTRACT, WHERE_LAYER);
+	i->args[2].address = i->args[1].address;
+	breaks(f, "writes to layer");
+}
+
+static void test_input_and_table(void **state)
+{
+	struct fixture *f = *state;
+	struct address *ids = &launch_of(f, KERNEL_EMBED, WHERE_FIRST_STAGE)->args[1].address;
+	ids->offset += 4;
+	breaks(f, "of input, where nothing");
+	ids->offset -= 4;
+	holds(f);
+	for (int i = 0; i < f->s->constants.n; i++) f->s->constants.at[i].n--;
+	breaks(f, "of table, where nothing");
+}
+
+static void test_params_overlap(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < f->s->params.n; i++)
+		if (!strcmp(f->s->params.at[i].param->name, "own")) f->s->params.at[i].bytes += 64;
+	breaks(f, "overlap");
+}
+
+static void test_param_that_loses_a_part(void **state)
+{
+	struct fixture *f = *state;
+	f->s->params.at[0].axes[0].local--;
+	breaks(f, "is not conserved");
+}
+
+static void test_arguments(void **state)
+{
+	struct fixture *f = *state;
+	struct instr *i = launch_of(f, KERNEL_ATTEND, WHERE_LAYER);
+	i->n_args--;
+	breaks(f, "is given 7 arguments");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_sound), TEST(test_param_that_is_not_placed), TEST(test_weight_that_is_moved), TEST(test_kernel_that_reads_more),
+		TEST(test_stage_without_the_space), TEST(test_write_to_a_weight), TEST(test_input_and_table), TEST(test_params_overlap),
+		TEST(test_param_that_loses_a_part), TEST(test_arguments),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
