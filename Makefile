@@ -28,16 +28,22 @@ RUNTIME_OBJ := $(call obj,$(call ours,runtime) support/escape.c)
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
 LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 
+# jansson is linked statically: into deployc, and into each launcher, as part of the archive that travels inside deployc.
+JANSSON := $(shell $(CC) -print-file-name=libjansson.a)
+
 .PHONY: all
 all: $(BUILD)/deployc
+libjansson.a:
+	@echo "$(CC) does not find libjansson.a: apt install libjansson-dev (make setup)" >&2; false
 
 $(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) $(JANSSON) -lm
 
-$(BUILD)/libdeployrt.a: $(RUNTIME_OBJ)
+# `q` keeps members of one name apart.
+$(BUILD)/libdeployrt.a: $(RUNTIME_OBJ) $(JANSSON) Makefile
 	$(call say,AR  )
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && cp $(JANSSON) $@ && chmod u+w $@ && ar qcs $@ $(RUNTIME_OBJ)
 
 # The runtime travels inside deployc, and so does the library of .deploy files.
 $(BUILD)/runtime_archive.c: $(BUILD)/libdeployrt.a support/embed.sh
@@ -78,13 +84,13 @@ $(BUILD)/%.o: %.c
 UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/unit/rt_*.c tests/unit/cg_*.c))
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(JANSSON) -lm
 $(BUILD)/tests/unit/rt_%: $(BUILD)/tests/unit/rt_%.o $(BUILD)/libdeployrt.a
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ljansson -lm -lpthread
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -lm -lpthread
 $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka $(JANSSON) -lm
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 .SECONDARY: $(UNIT:%=%.o)
 
@@ -92,7 +98,7 @@ $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
 ROBUST := $(addprefix $(BUILD)/tests/robust/,front unclean failing_malloc.so)
 $(BUILD)/tests/robust/front: $(DRIVER_OBJ) $(FRONT_OBJ) $(BUILD)/tests/robust/no_codegen.o
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(JANSSON) -lm
 $(BUILD)/tests/robust/unclean: $(BUILD)/tests/robust/unclean.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^
@@ -100,6 +106,19 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 	@mkdir -p $(@D)
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) -fPIC -shared -o $@ $<
+
+# tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
+COUNT ?= 500
+FIRST ?= 0
+EVERY ?= 16
+$(BUILD)/tests/programs/check_many.o: CPPFLAGS += $(LLVM_CFLAGS)
+$(BUILD)/tests/programs/check_many: $(BUILD)/tests/programs/check_many.o $(filter-out %/main.o,$(DRIVER_OBJ)) $(CODEGEN_OBJ) $(FRONT_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
+.PHONY: programs
+programs: all $(BUILD)/tests/programs/check_many
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/found.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/run.py $(COUNT) $(FIRST) $(EVERY)
 
 # docs/errors.md is the table of diagnostics in print, docs/stdlib the library.
 .PHONY: docs
@@ -151,18 +170,32 @@ test-threads: $(addprefix $(BUILD)/tests/unit/,rt_team rt_comm rt_weights rt_sch
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-run
 
+# Launchers whose kernels, steps and runtime are under the address or the thread sanitizer: deployc with such a runtime in it. The
+# pass is LLVM 19's, the sanitizer's library clang's own, which knows these three functions by their old names.
+OLD_NAMES := -Wl,--defsym=__tsan_memcpy=memcpy,--defsym=__tsan_memset=memset,--defsym=__tsan_memmove=memmove
+SANITIZED := address thread
+sanitized  = CC="clang -fsanitize=$(1) $(if $(filter thread,$(1)),$(OLD_NAMES))" DEPLOYC_SANITIZE=$(1) DEPLOYC=$(BUILD)/sanitized/$(1)/deployc
+.PHONY: sanitize-kernels
+sanitize-kernels: $(SANITIZED:%=$(BUILD)/sanitized/%/deployc)
+	@$(call sanitized,address) DEPLOYC_GAPS=256 ASAN_OPTIONS=detect_leaks=0 $(PYTHON) tests/e2e/run_sanitized.py
+	@$(call sanitized,thread) $(PYTHON) tests/e2e/run_sanitized.py
+$(BUILD)/sanitized/%/deployc: $(DRIVER_OBJ) $(filter-out %/runtime_archive.o,$(CODEGEN_OBJ)) $(FRONT_OBJ) $(wildcard runtime/*.[ch])
+	@$(MAKE) --no-print-directory BUILD=$(@D) CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=$*" $(@D)/libdeployrt.a
+	@sh support/embed.sh runtime_archive $(@D)/libdeployrt.a > $(@D)/runtime_archive.c
+	$(Q)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(@D)/runtime_archive.c $(LLVM_LIBS) -ljansson -lm
+
 # tests/fuzz/*.c: LLVMFuzzerTestOneInput over the front end, rt_*.c over the runtime; the library's files are the seeds.
 FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm
 # fuzz_dag and fuzz_check read the library with each spec: what reads texts, which the others fuzz, is not instrumented for them,
 # which makes them ten times as fast.
 PLAIN := $(filter $(BUILD)/support/% $(BUILD)/lexer/% $(BUILD)/parser/%,$(FRONT_OBJ))
 $(PLAIN:%.o=%.plain.o): | $(BUILD)/parser/grammar.tab.h
 $(BUILD)/tests/fuzz/fuzz_dag $(BUILD)/tests/fuzz/fuzz_check: %: %.o $(filter-out $(PLAIN),$(FRONT_OBJ)) $(PLAIN:%.o=%.plain.o)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm
 $(BUILD)/%.plain.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
@@ -170,7 +203,7 @@ $(BUILD)/%.plain.o: $(BUILD)/%.c
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 $(BUILD)/tests/fuzz/rt_%: $(BUILD)/tests/fuzz/rt_%.o $(filter-out %/main.o,$(RUNTIME_OBJ))
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson -lm -lpthread
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm -lpthread
 .SECONDARY: $(FUZZ:%=%.o)
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ)
@@ -182,6 +215,11 @@ $(BUILD)/bench/limits: $(BUILD)/bench/limits.o
 	$(CC) $(CFLAGS) -o $@ $^ -lpthread
 bench: all $(BUILD)/bench/limits
 	@$(PYTHON) bench/run.py --deployc $(BUILD)/deployc --limits $(BUILD)/bench/limits $(BENCH)
+
+# What tests run of the sources. COVERAGE="--fresh unit golden" for some steps.
+.PHONY: coverage
+coverage:
+	@BUILD=$(BUILD) $(PYTHON) tests/coverage.py $(COVERAGE)
 
 # Mutants of the sources, run by parts of the tests: see docs/mutants.md. MUTANTS="--share 100 planner" for some.
 .PHONY: mutants

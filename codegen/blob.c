@@ -14,6 +14,7 @@ _Static_assert(sizeof(struct dr_param) == 88 && offsetof(struct dr_param, base) 
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_step_input) == 24, "input");
+_Static_assert(sizeof(struct dr_gap) == 16, "gap");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
 _Static_assert(sizeof(struct dr_config) == 64 && offsetof(struct dr_config, i) == 24, "config");
 _Static_assert(offsetof(struct dr_program, hash) == 16 && sizeof(struct dr_program) % 8 == 0, "program");
@@ -230,6 +231,14 @@ static struct dr_span maps(struct blob *b, const struct schedule *s)
 	return blob_table(b, rows, s->maps.n);
 }
 
+static struct dr_span gaps(struct blob *b, const struct schedule *s, int phase)
+{
+	struct dr_gap *rows = arena_array(b->arena, struct dr_gap, s->gaps[phase].n);
+	for (int i = 0; i < s->gaps[phase].n; i++)
+		rows[i] = (struct dr_gap){ (uint64_t)s->gaps[phase].at[i].offset, (uint64_t)s->gaps[phase].at[i].bytes };
+	return blob_table(b, rows, s->gaps[phase].n);
+}
+
 static struct dr_span config(struct blob *b, const struct program *p)
 {
 	struct dr_config *rows = arena_array(b->arena, struct dr_config, p->config.n);
@@ -316,6 +325,17 @@ static int64_t token_work(const struct kernel *k)
 	}
 }
 
+static struct dr_span kernel_results(struct blob *b, const struct schedule *s)
+{
+	struct dr_result *results = arena_array(b->arena, struct dr_result, s->kernels.n);
+	for (int i = 0; i < s->kernels.n; i++) {
+		const struct kernel_contract *c = &s->kernels.at[i].contract;
+		if (s->kernels.at[i].family == KERNEL_CONTRACT && !c->grouped)
+			results[i] = (struct dr_result){ dtype_code(c->y), (uint32_t)c->batch, c->n, c->y_stride, c->y_batch };
+	}
+	return blob_data(b, results, (size_t)s->kernels.n, sizeof *results, _Alignof(struct dr_result));
+}
+
 static struct dr_span kernel_work(struct blob *b, const struct schedule *s)
 {
 	int *work = arena_array(b->arena, int, s->kernels.n);
@@ -355,6 +375,8 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->stages = stages(&b, s);
 	p->params = params(&b, s);
 	p->inputs = inputs(&b, s);
+	for (int i = 0; i < PHASES; i++)
+		p->gaps[i] = gaps(&b, s, i);
 	p->bodies = bodies(&b, s);
 	p->body_of = blob_indices(&b, s->body_of, (int)(s->stages.n ? s->stages.at[s->stages.n - 1].layer_end : 0));
 	p->constants = constants(&b, s);
@@ -366,6 +388,7 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
 	p->kernel_names = kernel_names(&b, s);
 	p->kernel_work = kernel_work(&b, s);
+	p->kernel_results = kernel_results(&b, s);
 	p->plan_text = blob_string(&b, plan_text);
 	p->index_name = blob_string(&b, program->has_loop ? program->loop.index : "");
 	memcpy(b.at, p, sizeof *p);

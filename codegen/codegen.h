@@ -8,6 +8,7 @@ struct codegen_options {
 	const char *cpu;        /* an LLVM CPU name, "native", or NULL: x86-64-v3 on x86-64, generic elsewhere */
 	int         level;      /* 0..3 */
 	const char *plan_text;  /* baked in for `launcher plan` */
+	const char *sanitizer;  /* for tests: "address" or "thread", of which LLVM's pass runs over all that is generated; NULL: none */
 	struct heap *heap;      /* of the compilation's arenas; may be NULL */
 };
 enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };

@@ -1,4 +1,4 @@
-/* Attention over the paged cache, page by page: scores, softmax with running maximum and sum, weighted values.
+/* Attention over the paged cache, page by page, and large pages in pieces: scores, softmax with running maximum and sum, weighted values.
  *
  * Queries that read the same pages are taken together: the query heads of one key/value head, and neighbouring tokens of one
  * sequence. What a query gets does not depend on its company: sums run in the order of features and positions, and a page
@@ -8,6 +8,8 @@
 
 enum {
 	MOST_QUERIES = 32,              /* taken together; of one head, at least one token */
+	PIECE = 1024,                   /* positions of a page that are taken together; whole vectors */
+	SCRATCH = 1 << 18,              /* f32 of each worker's stack, for which queries are fewer where they are wide */
 	TILE_ROWS = 8,
 	MAX_VECTORS = 4,
 	CACHE_LINE = 64,
@@ -130,10 +132,10 @@ enum { TILES = 4 };                             /* tiles of 8, 4, 2, 1 rows */
 struct attend {
 	struct codegen *g; const struct kernel_attend *k;
 	LLVMValueRef scores[TILES], values[TILES];      /* functions */
-	int64_t group_chunk, token_block;               /* heads of a group and tokens taken together, at most */
+	int64_t most_queries, group_chunk, token_block; /* queries, heads of a group and tokens taken together, at most */
 	int64_t score_stride, out_stride;               /* of score and out: whole vectors */
 	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows, sinks;  /* arguments; cached: values; sinks: NULL where there are none */
-	LLVMValueRef query, score, out;                 /* f32 scratch [MOST_QUERIES][..] */
+	LLVMValueRef query, score, out;                 /* f32 scratch [most_queries][..] */
 	LLVMValueRef most, sum, fade, limit;            /* per query: running maximum, sum, what the past counts; last position */
 	LLVMValueRef nearest, furthest;                 /* i64 in memory: least and greatest limit of the run */
 	/* the run in hand */
@@ -146,10 +148,12 @@ static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; 
 static void attend_plan(struct attend *a)
 {
 	const struct kernel_attend *k = a->k;
-	a->group_chunk = k->group < MOST_QUERIES ? k->group : MOST_QUERIES;
-	a->token_block = MOST_QUERIES / a->group_chunk;
-	a->score_stride = round_up(k->page, a->g->lanes);
+	a->score_stride = round_up(k->page < PIECE ? k->page : PIECE, a->g->lanes);
 	a->out_stride = round_up(k->w, a->g->lanes);
+	int64_t fit = SCRATCH / (k->d + a->score_stride + a->out_stride);
+	a->most_queries = fit < 1 ? 1 : fit < MOST_QUERIES ? fit : MOST_QUERIES;
+	a->group_chunk = k->group < a->most_queries ? k->group : a->most_queries;
+	a->token_block = a->most_queries / a->group_chunk;
 }
 
 static void attend_functions(struct attend *a, const char *name)
@@ -174,9 +178,9 @@ static void attend_begin(struct attend *a, const char *name)
 	for (int i = 0; i < 7; i++) *args[i] = arg_pointer(g, i);
 	a->rows = arg_integer(g, 7);
 	a->sinks = a->k->has_sinks ? arg_pointer(g, 8) : NULL;
-	a->query = ir_local(g, g->f32, MOST_QUERIES * a->k->d);
-	a->score = ir_local(g, g->f32, MOST_QUERIES * a->score_stride);
-	a->out = ir_local(g, g->f32, MOST_QUERIES * a->out_stride);
+	a->query = ir_local(g, g->f32, a->most_queries * a->k->d);
+	a->score = ir_local(g, g->f32, a->most_queries * a->score_stride);
+	a->out = ir_local(g, g->f32, a->most_queries * a->out_stride);
 	a->most = ir_local(g, g->f32, MOST_QUERIES);
 	a->sum = ir_local(g, g->f32, MOST_QUERIES);
 	a->fade = ir_local(g, g->f32, MOST_QUERIES);
@@ -292,8 +296,8 @@ static void clear_run(struct attend *a)
 	loop_end(a->g, &l);
 }
 
-/* ---- softmax of one page ----------------------------------------------------------------------------------------- */
-struct softmax { struct attend *a; LLVMValueRef row, from, to, most, sum; };    /* from, to: positions seen, i32, in the page */
+/* ---- softmax of one piece ---------------------------------------------------------------------------------------- */
+struct softmax { struct attend *a; LLVMValueRef row, from, to, most, sum; };    /* from, to: positions seen, i32, in the piece */
 
 /* Scores of positions that the query does not see become -infinity. Scratch rows have whole vectors: no masks. */
 static void mask_scores(struct softmax *s, LLVMValueRef index)
@@ -342,8 +346,8 @@ static void softmax_row(struct softmax *s, LLVMValueRef query, LLVMValueRef posi
 	store_scalar(g, DTYPE_F32, ir_fma(g, load_scalar(g, DTYPE_F32, sum_at), fade, sum), sum_at);
 }
 
-/* The page begins at position `start` and has `positions` that some query of the run sees. */
-static void softmax_page(struct attend *a, LLVMValueRef start, LLVMValueRef positions)
+/* The piece begins at position `start` and has `positions` that some query of the run sees. */
+static void softmax_piece(struct attend *a, LLVMValueRef start, LLVMValueRef positions)
 {
 	struct codegen *g = a->g;
 	LLVMTypeRef f32 = ir_vector(g, g->f32);
@@ -392,23 +396,56 @@ static LLVMValueRef page_of(struct attend *a, LLVMValueRef pool, LLVMValueRef nu
 	return ir_at(g, pool, a->k->kv, ir_mul(g, slot, ir_i64(g, features * a->k->page)));
 }
 
-/* The page with this number, whose first position is `start`; keys of page `after` will be read next. */
-static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef after, LLVMValueRef start)
+/* Element of a page's keys or values for its position `at`. */
+static LLVMValueRef key_at(struct attend *a, LLVMValueRef page, LLVMValueRef at)
+{
+	int64_t features = a->k->keys_by_position ? a->k->d_cached : 1;
+	return ir_at(a->g, page, a->k->kv, ir_mul(a->g, at, ir_i64(a->g, features)));
+}
+
+static LLVMValueRef value_at(struct attend *a, LLVMValueRef page, LLVMValueRef at)
+{
+	return ir_at(a->g, page, a->k->kv, ir_mul(a->g, at, ir_i64(a->g, a->k->w_cached)));
+}
+
+/* A page in hand: its keys and values, the keys that are read after it, its first position, how many of its positions are seen. */
+struct page { LLVMValueRef keys, values, after, start, positions; };
+
+/* The positions of the page from `at` on, at most PIECE. */
+static void attend_piece(struct attend *a, const struct page *p, LLVMValueRef at)
 {
 	struct codegen *g = a->g;
 	const struct kernel_attend *k = a->k;
-	LLVMValueRef page = ir_i64(g, k->page), end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1));
-	LLVMValueRef positions = ir_min(g, page, ir_sub(g, end, start));
-	LLVMValueRef vectors = ir_mul(g, ir_ceil_div(g, positions, g->lanes), ir_i64(g, g->lanes));
-	struct operand scores = { .a = a->query, .b = page_of(a, a->keys, number, k->d_cached), .out = a->score, .terms = ir_i64(g, k->d),
-		.columns = k->keys_by_position ? positions : ir_min(g, page, vectors), .a_stride = k->d, .out_stride = a->score_stride };
-	struct operand values = { .a = a->score, .b = page_of(a, a->cached, number, k->w_cached), .out = a->out, .terms = positions,
+	LLVMValueRef left = ir_sub(g, p->positions, at), positions = ir_min(g, left, ir_i64(g, PIECE)), next = ir_add(g, at, ir_i64(g, PIECE));
+	LLVMValueRef vectors = ir_mul(g, ir_ceil_div(g, positions, g->lanes), ir_i64(g, g->lanes)), of_page = ir_sub(g, ir_i64(g, k->page), at);
+	struct operand scores = { .a = a->query, .b = key_at(a, p->keys, at), .out = a->score, .terms = ir_i64(g, k->d),
+		.columns = k->keys_by_position ? positions : ir_min(g, of_page, vectors), .a_stride = k->d, .out_stride = a->score_stride };
+	struct operand values = { .a = a->score, .b = value_at(a, p->values, at), .out = a->out, .terms = positions,
 		.columns = ir_i64(g, k->w), .a_stride = a->score_stride, .out_stride = a->out_stride };
 	scores.next = values.b;
-	values.next = page_of(a, a->keys, after, k->d_cached);
+	values.next = ir_select(g, ir_compare(g, LLVMIntSLT, next, p->positions), key_at(a, p->keys, next), p->after);
 	all_queries(a, a->scores, &scores);
-	softmax_page(a, start, positions);
+	softmax_piece(a, ir_add(g, p->start, at), positions);
 	all_queries(a, a->values, &values);
+}
+
+/* The page with this number, whose first position is `start`; `first` is the first position that a query sees. Pieces begin at
+ * multiples of PIECE. Keys of page `after` will be read next. */
+static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef after, LLVMValueRef start, LLVMValueRef first)
+{
+	struct codegen *g = a->g;
+	const struct kernel_attend *k = a->k;
+	LLVMValueRef end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1)), zero = ir_i64(g, 0), piece = ir_i64(g, PIECE);
+	struct page p = { .keys = page_of(a, a->keys, number, k->d_cached), .values = page_of(a, a->cached, number, k->w_cached),
+		.after = page_of(a, a->keys, after, k->d_cached), .start = start, .positions = ir_min(g, ir_i64(g, k->page), ir_sub(g, end, start)) };
+	if (k->page <= PIECE) {
+		attend_piece(a, &p, zero);
+		return;
+	}
+	LLVMValueRef skipped = ir_max(g, zero, ir_sub(g, first, start));
+	struct ir_loop l = loop_begin(g, ir_sub(g, skipped, ir_rem(g, skipped, piece)), p.positions, piece);
+	attend_piece(a, &p, l.index);
+	loop_end(g, &l);
 }
 
 static void attend_sequence(struct attend *a, LLVMValueRef sequence)
@@ -424,7 +461,7 @@ static void attend_sequence(struct attend *a, LLVMValueRef sequence)
 	struct ir_loop l = loop_begin(g, ir_div(g, first, page), ir_add(g, last, one), one);
 	LLVMValueRef number = ir_load_i32(g, a->pages, ir_add(g, table, l.index));
 	LLVMValueRef after = ir_load_i32(g, a->pages, ir_add(g, table, ir_min(g, ir_add(g, l.index, one), last)));
-	attend_page(a, number, after, ir_mul(g, l.index, page));
+	attend_page(a, number, after, ir_mul(g, l.index, page), first);
 	loop_end(g, &l);
 	finish_run(a);
 }

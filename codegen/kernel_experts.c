@@ -145,7 +145,7 @@ void emit_route(struct codegen *g, const char *name, const struct kernel_route *
 	LLVMValueRef score = arg_pointer(g, 0), seq = arg_pointer(g, 1), index = arg_pointer(g, 2), weight = arg_pointer(g, 3);
 	struct route r = { .k = k, .chosen = ir_local(g, g->i64, 1), .sum = ir_local(g, g->f32, 1),
 		.before = ir_local(g, ir_vector(g, g->i32), 1), .bias = k->biased ? arg_pointer(g, 5) : NULL,
-		.key = ir_local(g, g->f32, k->experts), .group = ir_local(g, g->f32, k->groups > 1 ? k->groups : 1) };
+		.key = ir_local(g, g->f32, k->biased || k->groups > 1 ? k->experts : 1), .group = ir_local(g, g->f32, k->groups > 1 ? k->groups : 1) };
 	struct ir_loop l = share_begin(g, arg_integer(g, 4));
 	LLVMValueRef first = ir_mul(g, l.index, ir_i64(g, k->top));
 	r.row = ir_at(g, score, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->experts)));

@@ -24,6 +24,8 @@ static void hold_signals(struct workspace *w)
 	sigaddset(&ending, SIGINT);
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGHUP);
+	sigaddset(&ending, SIGQUIT);
+	sigaddset(&ending, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &ending, &w->signals);
 }
 
@@ -139,7 +141,7 @@ static bool link_launcher(const struct workspace *w, const char *path)
 		return false;
 	}
 	add_compiler(&c, cc);
-	const char *rest[] = { "-o", path, w->object, w->archive, "-lm", "-lpthread", "-ldl", "-ljansson" };
+	const char *rest[] = { "-o", path, w->object, w->archive, "-lm", "-lpthread", "-ldl" };
 	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
 		add_word(&c, rest[i]);
 	bool ok = run(&c, &w->signals);

@@ -69,7 +69,7 @@ static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct 
 /* ---- forms -------------------------------------------------------------------------------------------------------- */
 /* Kernels come vectorised and tiled: what is left is to put their variables into registers and constants out of loops. The
  * whole of default<O2> gives contractions and norms that are no faster, for twice the time and half as much code again. */
-static const char *passes(int level)
+static const char *passes_of(int level)
 {
 	static const char *const by_level[] = {
 		"function(mem2reg)",
@@ -80,12 +80,12 @@ static const char *passes(int level)
 	return by_level[level];
 }
 
-static void optimise(struct codegen *g, int level)
+static void run_passes(struct codegen *g, const char *passes)
 {
 	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
 	LLVMPassBuilderOptionsSetLoopVectorization(options, false);
 	LLVMPassBuilderOptionsSetSLPVectorization(options, false);
-	LLVMErrorRef error = LLVMRunPasses(g->module, passes(level), g->machine, options);
+	LLVMErrorRef error = LLVMRunPasses(g->module, passes, g->machine, options);
 	LLVMDisposePassBuilderOptions(options);
 	if (error)
 		internal_error("LLVM: %s", LLVMGetErrorMessage(error));
@@ -100,11 +100,13 @@ static LLVMMemoryBufferRef print_ir(const struct codegen *g)
 	return buffer;
 }
 
-static LLVMMemoryBufferRef emit(struct codegen *g, int level, enum codegen_form form)
+static LLVMMemoryBufferRef emit(struct codegen *g, const struct codegen_options *o, enum codegen_form form)
 {
 	if (form == CODEGEN_LLVM)
 		return print_ir(g);
-	optimise(g, level);
+	run_passes(g, passes_of(o->level));
+	if (o->sanitizer)
+		run_passes(g, sanitize(g, o->sanitizer));
 	LLVMMemoryBufferRef buffer;
 	char *message = NULL;
 	LLVMCodeGenFileType type = form == CODEGEN_ASM ? LLVMAssemblyFile : LLVMObjectFile;
@@ -120,7 +122,7 @@ LLVMMemoryBufferRef codegen_buffer(const struct schedule *s, const struct codege
 		return NULL;
 	struct codegen g;
 	build(&g, machine, s, o);
-	LLVMMemoryBufferRef buffer = emit(&g, o->level, form);
+	LLVMMemoryBufferRef buffer = emit(&g, o, form);
 	codegen_close(&g);
 	LLVMDisposeTargetMachine(machine);
 	return buffer;

@@ -15,6 +15,9 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 /* step.c: the function dr_step_prefill or dr_step_decode. */
 void emit_step(struct codegen *g, const struct schedule *s, enum phase phase);
 
+/* sanitize.c, for tests: prepares all functions for a sanitizer's pass and returns the pass. */
+const char *sanitize(struct codegen *g, const char *sanitizer);
+
 /* module.c: the module in a form, in memory, to be disposed by the caller. NULL: environment trouble (printed). */
 LLVMMemoryBufferRef codegen_buffer(const struct schedule *s, const struct codegen_options *o, enum codegen_form form);
 #endif

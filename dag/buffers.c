@@ -85,6 +85,17 @@ static int64_t first_fit(struct buffer **alive, int n, const struct buffer *b)
 	return at;
 }
 
+/* What lies between the buffers when none reuses memory. */
+static void note_gaps(struct lower *w, struct buffer **placed, int n)
+{
+	qsort(placed, (size_t)n, sizeof *placed, by_offset);
+	for (int i = 0; i < n; i++) {
+		int64_t from = placed[i]->offset + placed[i]->used;
+		int64_t to = i + 1 < n ? placed[i + 1]->offset : placed[i]->offset + placed[i]->bytes;
+		if (to > from) vec_push(w->arena, &w->s->gaps[w->phase], ((struct gap){ from, to - from }));
+	}
+}
+
 static void patch(struct lower *w, struct argument *a)
 {
 	if (a->is_address && a->address.space == DR_SPACE_ACT) a->address.offset = w->buffers.at[a->address.offset].offset;
@@ -123,11 +134,12 @@ int64_t place_buffers(struct lower *w)
 	}
 	qsort(order, (size_t)n, sizeof *order, by_first);
 	for (int i = 0; i < n; i++) {
-		placed = keep_alive(done, placed, order[i]->first);
-		order[i]->offset = first_fit(done, placed, order[i]);
+		placed = w->target->gap ? placed : keep_alive(done, placed, order[i]->first);
+		order[i]->offset = w->target->gap ? bytes + w->target->gap : first_fit(done, placed, order[i]);
 		done[placed++] = order[i];
 		if (order[i]->offset + order[i]->bytes > bytes) bytes = order[i]->offset + order[i]->bytes;
 	}
+	if (w->target->gap) note_gaps(w, done, placed);
 	const char *wrong = buffers_check(w);
 	if (wrong) internal_error("buffers: %s", wrong);
 	patch_step(w);

@@ -75,6 +75,9 @@ struct step_input { enum dr_input what; int owners, part, pages; int64_t offset;
 /* How the outputs of a phase are cut besides the vocabulary: groups of the owners, and of their rows. */
 struct output_cut { int owners, rows; };
 
+/* Bytes of DR_SPACE_ACT that belong to no buffer. */
+struct gap { int64_t offset, bytes; };
+
 /* Bytes of one rank of a stage, all its layers. */
 struct stage { int64_t layer_begin, layer_end; int64_t bytes[DR_SPACES]; };
 
@@ -91,6 +94,7 @@ struct schedule {
 	VEC(struct stage) stages;
 	VEC(struct step_input) inputs; int64_t input_bytes;     /* equal ones once, for both phases */
 	struct output_cut output[PHASES];
+	VEC(struct gap) gaps[PHASES];                   /* in DR_SPACE_ACT: what no kernel may write; target_shape.gap */
 	int stage_group, owner_group, logits_group;
 	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES], microbatches;
 	struct layer_body *bodies; int n_bodies;        /* of the loop */
@@ -100,7 +104,11 @@ struct schedule {
 };
 
 /* What the target wants of the schedule. */
-struct target_shape { int n_tile; bool bf16_dot; };     /* outputs in a weight tile; pairs of bf16 are multiplied at once */
+struct target_shape {
+	int n_tile;             /* outputs in a weight tile */
+	bool bf16_dot;          /* pairs of bf16 are multiplied at once */
+	int64_t gap;            /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
+};
 
 /* Infers layouts and collectives (language.md 3). NULL after a report: E0501, E0503, E0506, E0507, E0509, E0510, E0901 ... */
 struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d);

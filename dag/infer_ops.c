@@ -284,14 +284,14 @@ static void expert_atoms(struct infer *f, const struct value *v, int expert, con
 	int *apart = arena_array(f->l->arena, int, tokens->n + 1), n = 0;
 	apart[n++] = expert;
 	for (int k = 0; k < tokens->n; k++)
-		if (tokens->axes[k] != f->l->program->batch && tokens->axes[k] != f->l->program->seq)
+		if (!is_token_axis(f->l->program, tokens->axes[k]))
 			apart[n++] = tokens->axes[k];
 	infer_want(f, v, apart, n, NULL, 0);
 	out->experts = place_axis(f->l, expert, v->region, f->phase, CLASS_ACTIVATION);
 	for (int i = 0; i < out->experts.n; i++) {
 		bool shared = false;
 		for (int k = 0; k < tokens->n; k++)
-			if (tokens->axes[k] == f->l->program->batch || tokens->axes[k] == f->l->program->seq)
+			if (is_token_axis(f->l->program, tokens->axes[k]))
 				shared |= atoms_have(&tokens->layout.axis[k], out->experts.at[i]);
 		atoms_add(shared ? &out->exchange : &out->filter, out->experts.at[i]);
 	}
@@ -306,7 +306,7 @@ static struct layout expert_layout(struct infer *f, const struct value *rows, in
 		if (rows->axes[i] != slot) continue;
 		for (int k = 0; k < t->n; k++)
 			for (int q = 0; q < t->layout.axis[k].n; q++)
-				if ((t->axes[k] == f->l->program->batch || t->axes[k] == f->l->program->seq)
+				if (is_token_axis(f->l->program, t->axes[k])
 				    && !atoms_have(&x->experts, t->layout.axis[k].at[q]))
 					atoms_add(&out.axis[i], t->layout.axis[k].at[q]);
 	}

@@ -83,6 +83,8 @@ struct kernel_rotate {                  /* args: x, angles, y, M. x and y: [M][h
 struct kernel_append {                  /* args: x ([M][heads][f]), slot (i32[M], -1: skip), cache, M */
 	int64_t heads, f, page; bool by_position; enum dtype x, cache;
 };
+/* Workers keep the features of a query, and the keys of a token's experts, on the stack. */
+enum { ATTEND_MOST_FEATURES = 1 << 16, ROUTE_MOST_EXPERTS = 1 << 16 };
 struct kernel_attend {                  /* args: q, keys, values, seq, pos, pages (i32[seqs][pages_per_seq]), y, M, [sinks] */
 	int64_t heads, group;                           /* key/value heads; query heads that share one */
 	int64_t d, w;                                   /* width of keys and of values */
@@ -138,7 +140,7 @@ struct kernel_combine {                 /* args: rows, index, weight, map, place
  *     top-k is off; pairs 1 .. DR_CANDIDATES are the largest logits, in order, ties by index. Where the shard has no more, the value
  *     is -infinity. DRAW keeps the first top-k of all shards' pairs; of these, by softmax over them (without top-k: over all
  *     tokens), the smallest prefix whose mass reaches top-p; and draws among what is left by the same noise.
- * A logit that is no number is never chosen; where there is no other, the token is 0, or the first of a shard. */
+ * A row in which a logit is not finite has no token: the first pairs of its shard are {infinity, DR_NO_TOKEN}, and DRAW gives that. */
 struct kernel_sample {                  /* CANDIDATES args: logits (f32[R][v]), sampling (struct dr_sampling[R]), pairs ([P]), R, P, first
 	                                   DRAW args: pairs ([n][P]), sampling, token (i32[R]), R, P */
 	int64_t v, n;

@@ -71,6 +71,8 @@ const char *atoms_text(const struct local *l, const struct atoms *a);   /* "dp *
 /* place.c: rule look-up */
 /* Atoms of an axis in a region and phase for a class of tensors (3.2); E0503, E0504, E0506 are reported once. */
 struct atoms place_axis(struct local *l, int axis, int region, int phase, int klass);
+/* Is it `batch`, `seq` or `row`? Two of them number the rows of a value that has tokens. */
+bool is_token_axis(const struct program *p, int axis);
 /* Atoms of all axes of one operator or tensor, in canonical form; E0501 when two take the same atom. `whole`: axes that
  * stay whole. `what` names it for messages. */
 struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase, int klass,

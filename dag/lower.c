@@ -223,7 +223,7 @@ void lower_too_large(struct lower *w, const char *what, double n, int64_t most)
 int lower_buffer(struct lower *w, int64_t bytes)
 {
 	if (bytes > MAX_BUFFER) lower_too_large(w, "the bytes of one value in a step", (double)bytes, MAX_BUFFER);
-	struct buffer b = { .bytes = bytes < 64 ? 64 : (bytes + 63) / 64 * 64, .first = -1 };
+	struct buffer b = { .bytes = bytes < 64 ? 64 : (bytes + 63) / 64 * 64, .used = bytes, .first = -1 };
 	vec_push(w->arena, &w->buffers, b);
 	return w->buffers.n - 1;
 }

@@ -27,7 +27,7 @@ struct phys {
 
 /* A buffer, or the pages of a state in one layer, has at most this many bytes: sums of them then stay within 63 bits. */
 #define MAX_BUFFER ((int64_t)1 << 50)
-struct buffer { int64_t bytes; int first, last; bool fixed; int64_t offset; };
+struct buffer { int64_t bytes, used; int first, last; bool fixed; int64_t offset; };        /* used: bytes, less what rounds them up */
 
 /* One exchange of tokens with experts: from dispatch to combine. */
 struct moe {

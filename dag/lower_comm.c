@@ -128,12 +128,6 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 	       && local != w->ph->logits && local != w->ph->token && lower_carried_as(w, local) < 0;
 }
 
-static bool is_row_axis(const struct lower *w, int axis)
-{
-	const struct program *p = w->l->program;
-	return axis == p->batch || axis == p->seq || axis == p->row;
-}
-
 /* The value is cut along one axis, and what arrives is joined along another: blocks of different size, elements in one order. */
 static void lower_all_to_all(struct lower *w, int local)
 {
@@ -147,7 +141,7 @@ static void lower_all_to_all(struct lower *w, int local)
 	for (int i = 0; i < part.n_dims; i++)
 		if (part.dim[i].axis == v->to) part.dim[i].extent = y.dim[i].extent;
 	if (v->to == w->l->program->batch) part.rows.value = y.rows.value;
-	else if (is_row_axis(w, v->to)) part.rows.div = y.rows.div;
+	else if (is_token_axis(w->l->program, v->to)) part.rows.div = y.rows.div;
 	phys_make_contiguous(&part);
 	if (x.moe >= 0 || !phys_contiguous(&x)
 	    || !cut_along(w, &part, v->to, &from) || !cut_along(w, &part, v->from, &into)) {

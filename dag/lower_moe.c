@@ -27,13 +27,17 @@ void lower_route(struct lower *w, int local)
 		lower_unsupported(w, s->span, "a routing of anything but the tokens of a step");
 		return;
 	}
+	if (k.route.experts > ROUTE_MOST_EXPERTS)
+		lower_unsupported(w, s->span, "a choice among %lld experts, more than %d,", (long long)k.route.experts, ROUTE_MOST_EXPERTS);
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
 	out.dim[out.n_dims++] = (struct dim){ -3, s->route.top };
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define(w, local, out);
 	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
-	struct argument args[6] = { arg_phys(&score), lower_input(w, DR_INPUT_SEQ, &w->ph->values.at[local]), arg_phys(to),
+	/* what says by a negative number that a token is padding; of rows, those that are not wanted */
+	enum dr_input real = axis_among(s->axes, s->n_axes, w->l->program->row) ? DR_INPUT_WANT : DR_INPUT_SEQ;
+	struct argument args[6] = { arg_phys(&score), lower_input(w, real, v), arg_phys(to),
 				    arg_buffer(to->weight), arg_number(out.rows) };
 	if (bias >= 0)
 		args[5] = arg_phys(lower_in_f32(w, bias, local));

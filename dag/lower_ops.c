@@ -18,6 +18,7 @@ static void lower_embed(struct lower *w, int local)
 	struct phys out = lower_shape(w, local);
 	const struct param *p = &w->l->program->params.at[lower_source(w, v->args[0])->param];
 	int d = table->axes[0] == s->v ? 1 : 0;
+	const int row_by_row[2] = { s->v, table->axes[d] };     /* as the kernel reads it, whatever order the param declares */
 	k.embed.v = axis_local(w->l, table, 1 - d);
 	k.embed.d = axis_local(w->l, table, d);
 	k.embed.table = p->dtype;
@@ -30,7 +31,7 @@ static void lower_embed(struct lower *w, int local)
 														   : 1 };
 	struct argument address = p->contracted
 					  ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack)
-					  : lower_plain(w, v->args[0], local, NULL);
+					  : lower_plain(w, v->args[0], local, row_by_row);
 	const struct phys *ids = lower_ready(w, v->args[1], local, NULL);
 	const struct atoms *over = &table->layout.axis[1 - d];
 	struct number first =

@@ -47,23 +47,20 @@ static const char *ways_that_work(struct local *l, const struct rule *r, int64_t
 }
 
 /* The edit that cuts `k` ways instead of `asked`, when one mesh axis alone makes it. */
-static void offer_size(struct local *l, struct diag *d, const struct rule *r, int64_t asked, int64_t k)
+static bool offer_size(struct local *l, struct diag *d, const struct rule *r, int64_t asked, int64_t k)
 {
 	int only = -1;
 	for (int i = 0; i < r->n_target; i++)
 		if (l->deploy->mesh.at[r->target[i]].size > 1) only = only < 0 ? r->target[i] : l->deploy->mesh.n;
-	if (only >= 0 && only < l->deploy->mesh.n && l->deploy->mesh.at[only].size == asked)
-		deploy_offer_size(l->deploy, l->sink, d, only, k);
+	return only >= 0 && only < l->deploy->mesh.n && l->deploy->mesh.at[only].size == asked
+	       && deploy_offer_size(l->deploy, l->sink, d, only, k);
 }
 
 /* The edit: the largest size that works and divides what was asked. */
 static void offer_ways(struct local *l, struct diag *d, const struct rule *r, int64_t asked)
 {
 	for (int64_t k = asked - 1; k > 1; k--)
-		if (asked % k == 0 && product_fits(l, r, k)) {
-			offer_size(l, d, r, asked, k);
-			return;
-		}
+		if (asked % k == 0 && product_fits(l, r, k) && offer_size(l, d, r, asked, k)) return;
 }
 
 static void report_indivisible(struct local *l, const struct rule *r, int axis, int64_t extent, int64_t ways)
@@ -74,7 +71,7 @@ static void report_indivisible(struct local *l, const struct rule *r, int axis, 
 	diag_label(l->sink, d, "%s", sizes_text(l, r));
 	diag_related(l->sink, d, r->span, "this rule places `%s`", name);
 	diag_related(l->sink, d, l->program->axes.at[axis].span, "`%s` = %lld", name, (long long)extent);
-	diag_help(l->sink, d, "sizes that work: %s; or drop a mesh axis from the rule", ways_that_work(l, r, ways));
+	diag_help(l->sink, d, "it can be split %s ways; or drop a mesh axis from the rule", ways_that_work(l, r, ways));
 	offer_ways(l, d, r, ways);
 }
 
@@ -90,7 +87,7 @@ static void report_product(struct local *l, const struct rule *r, int64_t ways, 
 				     sizes_text(l, r));
 	diag_related(l->sink, d, r->span, "this rule fills the mesh axis from the left");
 	diag_note(l->sink, d, "%lld is left for `%s`, which it does not divide", (long long)left, last);
-	diag_help(l->sink, d, "sizes that work: %s", ways_that_work(l, r, ways));
+	diag_help(l->sink, d, "they can be split %s ways", ways_that_work(l, r, ways));
 	offer_ways(l, d, r, ways);
 }
 
@@ -130,6 +127,20 @@ static struct atoms place_by_rule(struct local *l, const struct rule *r, int axi
 	return out;
 }
 
+bool is_token_axis(const struct program *p, int axis) { return axis == p->batch || axis == p->seq || axis == p->row; }
+
+/* What routed tokens are of beside `batch`: a step's positions, or its wanted rows. */
+static int tokens_of_slots(const struct program *p, int slot)
+{
+	for (int i = 0; i < p->values.n; i++) {
+		const struct value *v = &p->values.at[i];
+		if (v->op != OP_ROUTE || v->route.slot != slot) continue;
+		for (int k = 0; k < v->n_axes; k++)
+			if (v->axes[k] == p->row) return p->row;
+	}
+	return p->seq;
+}
+
 struct atoms place_axis(struct local *l, int axis, int region, int phase, int klass)
 {
 	const struct axis *a = &l->program->axes.at[axis];
@@ -137,11 +148,11 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 	if (a->kind == AXIS_RAGGED && a->of >= 0
 	    && l->program->axes.at[a->of].extent) { /* slots: their tokens' atoms, less the experts' */
 		struct atoms experts = place_axis(l, a->of, region, phase, klass);
-		const int token_axes[2] = { l->program->batch, l->program->seq };
+		const int token_axes[2] = { l->program->batch, tokens_of_slots(l->program, axis) };
 		for (int i = 0; i < 2; i++) {
 			struct atoms t = token_axes[i] < 0 ? out : place_axis(l, token_axes[i], region, phase, klass);
 			for (int k = 0; token_axes[i] >= 0 && k < t.n; k++)
-				if (!atoms_have(&experts, t.at[k])) atoms_add(&out, t.at[k]);
+				if (!atoms_have(&experts, t.at[k]) && !atoms_have(&out, t.at[k])) atoms_add(&out, t.at[k]);
 		}
 		return out;
 	}
@@ -321,7 +332,7 @@ static void report_cut_block(struct local *l, const struct param *p, const struc
 		          (long long)run_of(l, p, axis, dim, ways), (long long)block);
 	}
 	diag_related(l->sink, d, p->span, "`%s` is stored with a scale for each block", p->name);
-	diag_help(l->sink, d, "sizes that work: %s", work.n ? work.at : "none");
+	diag_help(l->sink, d, "%s", work.n ? arena_printf(l->arena, "it can be split %s ways", work.at) : "no split keeps blocks whole");
 	if (instead > 1) offer_size(l, d, r, ways, instead);
 }
 
@@ -386,6 +397,8 @@ static bool check_rounds(struct local *l, int64_t stages)
 	diag_related(l->sink, g, d->schedule_span, "the schedule takes %lld microbatches at a time, one for each stage",
 	             (long long)stages);
 	const char *edit = arena_printf(l->arena, "microbatches = %lld", (long long)enough);
+	struct suggestion value = { "plan.pipeline.microbatches", arena_printf(l->arena, "%lld", (long long)enough) };
+	if (diag_check(l->sink, d->name, DIAG_E0902, &value, 1) < 0) return false;
 	diag_help(l->sink, g, "`%s`", edit);
 	if (set) diag_fix(l->sink, g, d->microbatches_set, edit);
 	return false;
@@ -412,8 +425,10 @@ bool place_stages(struct local *l)
 						  "%lld layers cannot be cut into %lld even stages", (long long)layers,
 						  (long long)stages);
 		diag_related(l->sink, g, l->program->axes.at[l->program->loop.axis].span, "%lld layers", (long long)layers);
-		if (stages <= layers && stages <= 64) {
-			const char *even = arena_printf(l->arena, "stages = [%s]", even_stages(l, layers, stages));
+		struct suggestion value = { "plan.pipeline.stages", NULL };
+		if (stages <= layers && stages <= 64) value.value = arena_printf(l->arena, "[%s]", even_stages(l, layers, stages));
+		if (value.value && diag_check(l->sink, d->name, DIAG_E0901, &value, 1) >= 0) {
+			const char *even = arena_printf(l->arena, "stages = %s", value.value);
 			diag_help(l->sink, g, "`pipeline { %s }`", even);
 			if (d->n_stages && d->stages_set.lo < d->stages_set.hi) diag_fix(l->sink, g, d->stages_set, even);
 			else if (!d->n_stages && r && r->n_target == 1

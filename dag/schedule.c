@@ -33,7 +33,7 @@ static void output_buffers(struct lower *w)
 	lower_buffer(w, rows * 4);
 	lower_buffer(w, rows * shard * 4);
 	for (int i = 0; i < 2; i++) w->buffers.at[i].fixed = true;
-	w->buffers.at[1].offset = w->buffers.at[0].bytes;
+	w->buffers.at[1].offset = w->buffers.at[0].bytes + w->target->gap;
 	s->tokens_offset = 0;
 	s->logits_offset = w->buffers.at[1].offset;
 }

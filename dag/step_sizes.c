@@ -64,6 +64,8 @@ static bool check_cache(const struct schedule *s, const struct local *l, struct 
 		  (long long)w->seq_hi, (long long)(longest + 1 - w->seq_hi), (long long)longest, (long long)need, plural(need), (long long)s->page);
 	diag_note(sink, d, "the cache of an owner: %lld page%s, for %lld sequence%s of %lld", (long long)s->pages, plural(s->pages),
 		  (long long)s->seqs, plural(s->seqs), (long long)w->batch);
+	struct suggestion value = { "workload.cache", arena_printf(sink->arena, "%lld", (long long)cache) };
+	if (diag_check(sink, l->deploy->name, DIAG_E0704, &value, 1) < 0) return false;
 	diag_help(sink, d, "`cache = %lld` holds the longest; left out, `cache` holds the whole batch at its longest", (long long)cache);
 	if (w->cache_set.lo < w->cache_set.hi) diag_fix(sink, d, w->cache_set, arena_printf(sink->arena, "cache = %lld", (long long)cache));
 	return false;

@@ -1,24 +1,12 @@
 /* The passes, in order, over one spec. */
-#include "driver.h"
+#include "compile.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "../parser/parser.h"
-#include "../planner/planner.h"
 
-struct compilation {
-	const struct options *options;
-	const char           *spec;
-	struct arena          arena;
-	struct names          names;
-	struct sources        sources;
-	struct sink           sink;
-	struct sema          *sema;
-	struct target_shape   shape;
-};
-
-/* What the passes made of one deployment; NULL where one of them reported. */
-struct planned { struct deploy *deploy; struct local *local; struct schedule *schedule; };
+enum { MAX_GAP = 1 << 20 };
 
 /* ---- one deployment ------------------------------------------------------------------------------------------------ */
 
@@ -28,24 +16,26 @@ static void must_hold(const char *wrong, const char *level)
 		internal_error("the %s program is wrong: %s", level, wrong);
 }
 
-static void plan_deployment(struct compilation *c, struct planned *p)
+void plan_deployment(struct compilation *c, struct planned *p)
 {
 	struct deploy *d = p->deploy;
 	if (!d->program)
 		return;
-	must_hold(program_check(d->program, &c->arena), "global");
+	must_hold(program_check(d->program, &p->arena), "global");
 	if (d->known && !d->refused)
-		p->local = dag_local(&c->arena, &c->names, &c->sink, d);
+		p->local = dag_local(&p->arena, &c->names, &c->sink, d);
 	if (p->local)
-		must_hold(local_check(p->local, &c->arena), "local");
+		must_hold(local_check(p->local, &p->arena), "local");
 	if (p->local && !d->needs_training)
-		p->schedule = dag_schedule(&c->arena, &c->sink, p->local, &c->shape);
+		p->schedule = dag_schedule(&p->arena, &c->sink, p->local, &c->shape);
 	if (p->schedule) {
-		must_hold(schedule_check(p->schedule, &c->arena), "scheduled");
-		planner_fit(&c->arena, &c->names, &c->sink, d, p->schedule, &c->shape);
+		must_hold(schedule_check(p->schedule, &p->arena), "scheduled");
+		planner_fit(&p->arena, &c->names, &c->sink, d, p->schedule, &c->shape);
 	}
+	if (p->local && d->needs_training)
+		planner_fit_training(&p->arena, &c->names, &c->sink, d, p->local);
 	if (p->local)
-		planner_lint(&c->arena, &c->sink, p->local, p->schedule);
+		planner_lint(&p->arena, &c->sink, p->local, p->schedule);
 	struct total totals[PLANNER_TOTALS];
 	int n = planner_totals(d, p->schedule, totals);
 	if (p->local && d->needs_training)
@@ -68,14 +58,14 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 
 /* ---- outputs ------------------------------------------------------------------------------------------------------- */
 
-static struct codegen_options codegen_options(struct compilation *c, const struct planned *p)
+static struct codegen_options codegen_options(struct compilation *c, struct planned *p)
 {
-	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap,
-	                                .plan_text = planner_report(&c->arena, p->deploy, p->schedule)};
+	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap, .sanitizer = c->sanitizer,
+	                                .plan_text = planner_report(&p->arena, p->deploy, p->schedule)};
 }
 
 /* false: there is nothing to write (reported), or trouble (printed). */
-static bool write_form(struct compilation *c, const struct planned *p, FILE *out)
+static bool write_form(struct compilation *c, struct planned *p, FILE *out)
 {
 	enum emit emit = c->options->emit;
 	if (emit == EMIT_DAG && p->deploy->program) {
@@ -96,7 +86,7 @@ static bool write_form(struct compilation *c, const struct planned *p, FILE *out
 	return codegen_emit(p->schedule, &o, (enum codegen_form)(emit - EMIT_LLVM + CODEGEN_LLVM), out);
 }
 
-static bool emit_form(struct compilation *c, const struct planned *p)
+static bool emit_form(struct compilation *c, struct planned *p)
 {
 	struct out_file out;
 	if (!output_open(&c->arena, &out, c->options->output))
@@ -105,7 +95,7 @@ static bool emit_form(struct compilation *c, const struct planned *p)
 	return output_close(&out, written) && written;
 }
 
-static bool build_launcher(struct compilation *c, const struct planned *p)
+static bool build_launcher(struct compilation *c, struct planned *p)
 {
 	struct out_file out;
 	if (c->sink.errors || !p->schedule || !output_reserve(&c->arena, &out, c->options->output))
@@ -144,11 +134,11 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 			return 1;
 		}
 	if (name && n) {
-		complain("%s has no deployment `%s`: there %s %s", c->spec, name, n == 1 ? "is" : "are", names_of(c, all, n));
+		complain("%s has no deployment `%s`: there %s %s", c->label, name, n == 1 ? "is" : "are", names_of(c, all, n));
 		return -1;
 	}
 	if (n > 1 && c->options->command == COMMAND_BUILD) {
-		complain("%s has %d deployments, choose one with --deploy: %s", c->spec, n, names_of(c, all, n));
+		complain("%s has %d deployments, choose one with --deploy: %s", c->label, n, names_of(c, all, n));
 		return -1;
 	}
 	return n;
@@ -159,7 +149,7 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 static bool deliver(struct compilation *c, struct planned *p)
 {
 	if (c->options->command == COMMAND_PLAN && p->deploy->program && !p->deploy->refused)
-		fputs(planner_report(&c->arena, p->deploy, p->schedule), stdout);
+		fputs(planner_report(&p->arena, p->deploy, p->schedule), stdout);
 	if (c->options->command != COMMAND_BUILD)
 		return true;
 	if (p->deploy->program && (c->options->emit == EMIT_LAUNCHER || c->options->emit >= EMIT_LLVM))
@@ -170,7 +160,7 @@ static bool deliver(struct compilation *c, struct planned *p)
 static int run_passes(struct compilation *c)
 {
 	if (!sema_load(c->sema, c->spec)) {
-		complain("cannot read %s: %s", c->spec, strerror(errno));
+		complain("cannot read %s: %s", c->label, strerror(errno));
 		return EXIT_ERRORS;
 	}
 	if (c->options->emit == EMIT_AST)
@@ -181,14 +171,15 @@ static int run_passes(struct compilation *c)
 	if (n < 0)
 		return EXIT_USAGE;
 	if (!n && c->options->command != COMMAND_CHECK && !c->sink.errors) {
-		complain("%s has no deployment", c->spec);
+		complain("%s has no deployment", c->label);
 		return EXIT_ERRORS;
 	}
 	bool delivered = true;
 	for (int i = 0; i < n; i++) {
-		struct planned p = {.deploy = deploys[i]};
+		struct planned p = {.deploy = deploys[i], .arena.heap = c->options->heap};
 		plan_deployment(c, &p);
 		delivered &= deliver(c, &p);
+		arena_free(&p.arena);
 	}
 	return delivered && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;
 }
@@ -236,13 +227,37 @@ static bool is_complete(const struct options *o)
 	return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set;
 }
 
+/* DEPLOYC_GAPS=BYTES and DEPLOYC_SANITIZE, for tests: see docs/testing.md. */
+static bool set_gap(struct target_shape *shape)
+{
+	const char *text = getenv("DEPLOYC_GAPS");
+	char *end = NULL;
+	shape->gap = text ? strtoll(text, &end, 10) : 0;
+	if (!text || (*text && !*end && shape->gap >= 0 && shape->gap <= MAX_GAP && shape->gap % 64 == 0))
+		return true;
+	fprintf(stderr, "deployc: DEPLOYC_GAPS is not a multiple of 64 up to %d: `%s`\n", MAX_GAP, text);
+	return false;
+}
+
+static bool set_sanitizer(const char **sanitizer)
+{
+	*sanitizer = getenv("DEPLOYC_SANITIZE");
+	if (!*sanitizer || !strcmp(*sanitizer, "address") || !strcmp(*sanitizer, "thread"))
+		return true;
+	fprintf(stderr, "deployc: DEPLOYC_SANITIZE is address or thread, not `%s`\n", *sanitizer);
+	return false;
+}
+
 int compile(const struct options *o, int i)
 {
-	struct compilation c = {.options = o, .spec = o->specs[i], .arena.heap = o->heap};
+	struct compilation c = {.options = o, .spec = o->specs[i], .label = strcmp(o->specs[i], "-") ? o->specs[i] : "standard input", .arena.heap = o->heap};
 	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
-	int status = codegen_target(o->cpu, &c.shape) ? run_passes(&c) : EXIT_USAGE;
+	struct trials trials = {.compilation = &c};
+	c.sink.check = trial_check;
+	c.sink.context = &trials;
+	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	arena_free(&c.arena);

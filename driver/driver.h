@@ -16,6 +16,7 @@ enum error_form { ERRORS_TEXT, ERRORS_JSON, ERRORS_SARIF, ERRORS_GCC, ERROR_FORM
 
 struct options {
 	enum command command;
+	const enum command *about;              /* of help: a command, or NULL */
 	enum emit    emit;
 	const char **specs; int n_specs;         /* after `explain`: codes */
 	enum error_form error_form;
@@ -29,7 +30,7 @@ struct options {
 
 /* options.c. false after a message on stderr: a mistake in the command line. */
 bool options_parse(struct arena *arena, int argc, char **argv, struct options *out);
-void options_help(FILE *out);
+void options_help(const enum command *about, FILE *out);      /* about NULL: everything */
 
 /* compile.c: runs the passes over spec number `i` of the command line. Gives an exit status. */
 int compile(const struct options *o, int i);
@@ -52,4 +53,6 @@ bool output_open(struct arena *arena, struct out_file *o, const char *path);
 bool output_reserve(struct arena *arena, struct out_file *o, const char *path);
 /* keep: everything was written, the file takes its name. Otherwise nothing remains. false after a message on stderr. */
 bool output_close(struct out_file *o, bool keep);
+/* From here on a signal that ends the process removes what output_open and output_reserve have begun. */
+void output_guard(void);
 #endif

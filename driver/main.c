@@ -1,10 +1,21 @@
 /* deployc: the command line. */
 #include "driver.h"
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* In capital letters or small ones. */
+static bool find_code(const char *text, enum diag_code *code)
+{
+	char name[16];
+	size_t n = strlen(text);
+	for (size_t i = 0; i < sizeof name; i++)
+		name[i] = (char)(i < n ? toupper((unsigned char)text[i]) : 0);
+	return n < sizeof name && diag_find(name, code);
+}
 
 static int explain(const struct options *o)
 {
@@ -15,7 +26,7 @@ static int explain(const struct options *o)
 		explain_index(stdout);
 	for (int i = 0; i < o->n_specs; i++) {
 		enum diag_code code;
-		if (diag_find(o->specs[i], &code)) {
+		if (find_code(o->specs[i], &code)) {
 			fputs(i ? "\n" : "", stdout);
 			explain_code(code, stdout);
 		} else {
@@ -44,7 +55,7 @@ static int run_specs(const struct options *o, int (*each)(const struct options *
 static int run(const struct options *o)
 {
 	if (o->command == COMMAND_HELP) {
-		options_help(stdout);
+		options_help(o->about, stdout);
 		return EXIT_OK;
 	}
 	if (o->command == COMMAND_VERSION) {
@@ -83,6 +94,7 @@ static void occupy_standard_files(void)
 int main(int argc, char **argv)
 {
 	occupy_standard_files();
+	output_guard();
 	struct heap heap = {.apart = getenv("DEPLOYC_APART") != NULL};
 	struct arena arena = {.heap = &heap};
 	struct options o;

@@ -19,6 +19,17 @@ static const struct option { char letter; const char *name, *argument, *help; } 
 #undef X
 };
 
+/* The options that a command takes, as a set. */
+#define OF(id)      (1u << OPTION_##id)
+#define OF_MISTAKES (OF(ERRORS) | OF(COLOR))
+#define OF_SPECS    (OF(DEPLOY) | OF(SET) | OF(INCLUDE) | OF(CPU) | OF_MISTAKES)
+static const struct command_row { enum command command; const char *name, *arguments, *help; unsigned options; } commands[] = {
+#define X(id, name, arguments, help, options) {COMMAND_##id, name, arguments, help, options},
+#include "commands.def"
+#undef X
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
 static const struct { const char *name; enum emit form; } forms[] = {
 	{"ast", EMIT_AST}, {"dag", EMIT_DAG}, {"dag-local", EMIT_DAG_LOCAL}, {"dag-sched", EMIT_DAG_SCHED},
 	{"llvm", EMIT_LLVM}, {"asm", EMIT_ASM}, {"obj", EMIT_OBJ},
@@ -55,30 +66,53 @@ static bool unknown_option(const char *name)
 	return near ? usage("unknown option `--%s`, did you mean `--%s`?", name, near) : usage("unknown option `--%s`", name);
 }
 
-void options_help(FILE *out)
+static void put_option(const struct option *o, FILE *out)
 {
-	fputs("deployc: compiles a .deploy spec to a launcher\n\n"
-	      "  deployc SPEC -o LAUNCHER      build a launcher\n"
-	      "  deployc SPEC --emit=FORM      print a form on the way there\n"
-	      "  deployc check SPEC...         report every mistake, up to whether it fits\n"
-	      "  deployc plan SPEC             print mesh, stages, bytes of a rank, collectives\n"
-	      "  deployc fmt [FILE...]         bring files into canonical form; no file or `-`: standard input to output\n"
-	      "  deployc import DIR [-o FILE] [-I FAMILIES]  write the model of a checkpoint from its config.json\n"
-	      "  deployc doc FILE...|std -o DIR    write a page of documentation for each module, from its `///` comments\n"
-	      "  deployc explain [CODE...]     say more about a code of a diagnostic, or list them\n\n", out);
-	for (int i = 0; i < OPTIONS; i++) {
-		char text[64] = "";
-		const struct option *o = &options[i];
-		if (o->letter)
-			snprintf(text, sizeof text, "-%c%s%s", o->letter, o->name ? ", --" : "", o->name ? o->name : "");
-		else
-			snprintf(text, sizeof text, "--%s", o->name);
-		size_t n = strlen(text);
-		if (o->argument)
-			snprintf(text + n, sizeof text - n, "%s%s", o->name ? "=" : " ", o->argument);
-		fprintf(out, "  %-18s %s\n", text, o->help);
+	char text[64] = "";
+	if (o->letter)
+		snprintf(text, sizeof text, "-%c%s%s", o->letter, o->name ? ", --" : "", o->name ? o->name : "");
+	else
+		snprintf(text, sizeof text, "--%s", o->name);
+	size_t n = strlen(text);
+	if (o->argument)
+		snprintf(text + n, sizeof text - n, "%s%s", o->name ? "=" : " ", o->argument);
+	fprintf(out, "  %-21s %s\n", text, o->help);
+}
+
+/* The command's lines, or all. Gives the options that they take. */
+static unsigned put_commands(const enum command *about, FILE *out)
+{
+	unsigned options_of = 0;
+	for (int i = 0; i < COMMANDS; i++) {
+		const struct command_row *c = &commands[i];
+		char text[64];
+		if (about && c->command != *about)
+			continue;
+		snprintf(text, sizeof text, "deployc %s%s%s", c->name, *c->name ? " " : "", c->arguments);
+		fprintf(out, "  %-31s %s\n", text, c->help);
+		options_of |= c->options;
 	}
-	fputs("\nExit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc; 71 for lack of memory.\n", out);
+	return options_of;
+}
+
+void options_help(const enum command *about, FILE *out)
+{
+	if (!about)
+		fputs("deployc: compiles a .deploy spec to a launcher\n\n", out);
+	unsigned shown = put_commands(about, out);
+	if (!about)
+		shown = ~0u;
+	if (shown)
+		putc('\n', out);
+	for (int i = 0; i < OPTIONS; i++)
+		if (shown >> i & 1)
+			put_option(&options[i], out);
+	if (shown)
+		putc('\n', out);
+	if (shown & OF(DEPLOY))
+		fputs("SPEC is a file, or `-` for standard input.\n", out);
+	if (!about)
+		fputs("Exit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc; 71 for lack of memory.\n", out);
 }
 
 /* ---- values of options --------------------------------------------------------------------------------------------- */
@@ -247,18 +281,53 @@ static void set_standard_input(struct parsing *p)
 	p->out->n_specs = 1;
 }
 
-/* The first word, where it is no spec. */
-static bool find_command(const char *word, enum command *command)
+/* NULL: no command has this name. */
+static const enum command *find_command(const char *word)
 {
-	static const struct { const char *name; enum command command; } commands[] = {
-		{"check", COMMAND_CHECK}, {"plan", COMMAND_PLAN}, {"explain", COMMAND_EXPLAIN}, {"fmt", COMMAND_FMT}, {"doc", COMMAND_DOC}, {"import", COMMAND_IMPORT},
-	};
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-		if (!strcmp(word, commands[i].name)) {
-			*command = commands[i].command;
-			return true;
-		}
-	return false;
+	for (int i = 0; i < COMMANDS; i++)
+		if (*word && !strcmp(word, commands[i].name))
+			return &commands[i].command;
+	return NULL;
+}
+
+/* A first word that is the name of no file is a command that was meant. */
+static bool unknown_command(const char *word)
+{
+	const char *all[COMMANDS];
+	int n = 0;
+	for (int i = 0; i < COMMANDS; i++)
+		if (*commands[i].name)
+			all[n++] = commands[i].name;
+	const char *near = nearest_name(word, all, n);
+	return near ? usage("unknown command `%s`, did you mean `%s`?", word, near) : usage("`%s` is neither a command nor a file", word);
+}
+
+static bool is_file(const char *word)
+{
+	return !strcmp(word, "-") || strpbrk(word, "./") || !access(word, F_OK);
+}
+
+/* What the words are: a command and what it is about. */
+static bool read_words(struct parsing *p)
+{
+	struct options *o = p->out;
+	const enum command *named = p->words.n ? find_command(p->words.at[0]) : NULL;
+	bool asks_help = o->command == COMMAND_HELP || (named && *named == COMMAND_HELP);
+	o->specs = p->words.at + (named ? 1 : 0);
+	o->n_specs = p->words.n - (named ? 1 : 0);
+	if (asks_help) {
+		bool about_other = named && *named == COMMAND_HELP && o->n_specs;
+		o->command = COMMAND_HELP;
+		o->about = about_other ? find_command(o->specs[0]) : named && *named != COMMAND_HELP ? named : NULL;
+		return !about_other || o->about || unknown_command(o->specs[0]);
+	}
+	if (o->command != COMMAND_BUILD)
+		return true;
+	if (named)
+		o->command = *named;
+	else if (o->n_specs && !is_file(o->specs[0]))
+		return unknown_command(o->specs[0]);
+	return true;
 }
 
 bool options_parse(struct arena *arena, int argc, char **argv, struct options *out)
@@ -276,9 +345,8 @@ bool options_parse(struct arena *arena, int argc, char **argv, struct options *o
 		} else
 			vec_push(arena, &p.words, argv[i]);
 	}
-	bool named = p.words.n && out->command == COMMAND_BUILD && find_command(p.words.at[0], &out->command);
-	out->specs = p.words.at + named;
-	out->n_specs = p.words.n - named;
+	if (!read_words(&p))
+		return false;
 	if (out->command == COMMAND_FMT && !out->n_specs)
 		set_standard_input(&p);
 	out->sema.include = p.include.at;

@@ -1,9 +1,9 @@
 /* Output files: written under a temporary name beside their own, then renamed. */
 #include "driver.h"
-#include "../sema/module.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,6 +21,32 @@ static bool is_special(const char *path)
 	struct stat s;
 	return !stat(path, &s) && !S_ISREG(s.st_mode);
 }
+
+/* ---- signals ------------------------------------------------------------------------------------------------------- */
+
+static const char *volatile unfinished;                 /* the temporary name that is in use, or NULL */
+
+static void remove_unfinished(int number)
+{
+	const char *name = unfinished;
+	if (name)
+		unlink(name);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+void output_guard(void)
+{
+	static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+	for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
+		struct sigaction was;
+		if (!sigaction(ending[i], NULL, &was) && was.sa_handler != SIG_IGN)
+			signal(ending[i], remove_unfinished);
+	}
+	signal(SIGXFSZ, SIG_IGN);                       /* writing says that the file is too large */
+}
+
+/* ---- files --------------------------------------------------------------------------------------------------------- */
 
 /* Of a file that memory ran out for. */
 static void drop(void *what)
@@ -56,15 +82,38 @@ static mode_t mode_of(const char *path)
 	return stat(path, &s) ? 0666 & ~mask : s.st_mode & 0777;
 }
 
+/* What a symbolic link names, whether it is there or not; a path that is no link itself. NULL: links that lead nowhere. */
+static const char *link_target(struct arena *arena, const char *path)
+{
+	enum { LINKS = 40 };
+	for (int i = 0; i < LINKS; i++) {
+		char name[4096];
+		ssize_t n = readlink(path, name, sizeof name - 1);
+		if (n < 0)
+			return path;
+		name[n] = 0;
+		const char *slash = strrchr(path, '/');
+		int folder = name[0] == '/' || !slash ? 0 : (int)(slash - path) + 1;
+		path = arena_printf(arena, "%.*s%s", folder, path, name);
+	}
+	errno = ELOOP;
+	return NULL;
+}
+
 /* A new file beside `path`, or beside what `path` is a symbolic link to, with the permissions that it shall have. */
 static bool reserve(struct arena *arena, struct out_file *o, const char *path, int *fd)
 {
-	const char *real = real_path(arena, path);
-	path = real ? real : path;
+	const char *target = link_target(arena, path);
+	if (!target) {
+		*o = (struct out_file){.path = path};
+		return trouble("write", path);
+	}
+	path = target;
 	*o = (struct out_file){.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path), .arena = arena, .undo = {drop, o, NULL}};
+	unfinished = o->temporary;
 	*fd = mkstemp(o->temporary);
 	if (*fd < 0) {
-		o->temporary = NULL;
+		unfinished = o->temporary = NULL;
 		return trouble("write", path);
 	}
 	undo_add(arena, &o->undo);
@@ -120,10 +169,11 @@ bool output_close(struct out_file *o, bool keep)
 	if (!o->temporary)
 		return written;
 	undo_remove(o->arena, &o->undo);
-	if (keep && written && !rename(o->temporary, o->path))
-		return true;
-	if (keep && written)
+	bool renamed = keep && written && !rename(o->temporary, o->path);
+	if (keep && written && !renamed)
 		written = trouble("write", o->path);
-	unlink(o->temporary);
+	if (!renamed)
+		unlink(o->temporary);
+	unfinished = NULL;
 	return written;
 }

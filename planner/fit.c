@@ -1,4 +1,5 @@
-/* Does the plan fit into the devices of the cluster (E0701), with room to spare (W0702), and what would fit, if not. */
+/* Does the plan fit into the devices of the cluster (E0701), with room to spare (W0702), and what would fit, if not. Of training the
+ * weights are known (W0706). */
 #include "planner.h"
 #include <string.h>
 
@@ -25,7 +26,7 @@ static const char *bar(struct arena *a, double bytes, double full, int width)
 	return t.at;
 }
 
-/* "46.70 Gparam in bf16": the format is named when all params have the same. */
+/* "46.70 Gparam in bf16": the format is named when all params have the same. stage -1: one is not named. */
 static const char *weights_text(const struct fit *f, int stage)
 {
 	const struct program *p = f->deploy->program;
@@ -40,7 +41,7 @@ static const char *weights_text(const struct fit *f, int stage)
 		 one_format && p->params.n ? dtype_name(p->params.at[0].dtype) : "");
 	for (int i = 0; i < f->deploy->mesh.n; i++)
 		text_add(&t, "%s %s = %lld", i ? "," : "", f->deploy->mesh.at[i].name, (long long)f->deploy->mesh.at[i].size);
-	if (f->schedule->stages.n > 1)
+	if (stage >= 0 && f->schedule->stages.n > 1)
 		text_add(&t, "; stage %d", stage);
 	return t.at;
 }
@@ -64,10 +65,16 @@ static void line(const struct fit *f, struct diag *d, const char *what, double b
 	diag_table(f->sink, d, "%-13s %10s%s%s%s%s", what, planner_bytes(f->arena, bytes), *blocks ? "  " : "", blocks, *why ? "  " : "", why);
 }
 
+static void usable_line(const struct fit *f, struct diag *d)
+{
+	const struct deploy *deploy = f->deploy;
+	diag_table(f->sink, d, "%-13s %10s  %s - %s reserve", "usable", planner_bytes(f->arena, planner_usable(deploy)),
+		   planner_bytes(f->arena, deploy->device_memory), planner_bytes(f->arena, deploy->reserve_memory));
+}
+
 static void table(const struct fit *f, struct diag *d, int stage)
 {
 	struct memory m = planner_stage_memory(&f->schedule->stages.at[stage]);
-	const struct deploy *deploy = f->deploy;
 	double full = m.weights > m.kv ? m.weights : m.kv;
 	full = m.activations > full ? m.activations : full;
 	line(f, d, "weights", m.weights, full, weights_text(f, stage));
@@ -76,79 +83,159 @@ static void table(const struct fit *f, struct diag *d, int stage)
 	line(f, d, "activations", m.activations, full, arena_printf(f->arena, "chunks of %lld tokens", (long long)f->schedule->chunk[PHASE_PREFILL]));
 	if (m.comm > 0)
 		line(f, d, "communication", m.comm, full, "");
-	diag_table(f->sink, d, "%-13s %10s  %s - %s reserve", "usable", planner_bytes(f->arena, planner_usable(deploy)),
-		   planner_bytes(f->arena, deploy->device_memory), planner_bytes(f->arena, deploy->reserve_memory));
+	usable_line(f, d);
 }
 
 /* ---- what would fit ------------------------------------------------------------------------------------------------ */
 
-/* The peak of the same deployment with other numbers, planned in full; infinite when it cannot be planned. */
+/* Suggestions are planned first, which is quick, and those that fit are then checked as a whole: at most so many. */
+enum { MAX_CHECKED = 12, MAX_VALUES = MAX_GROUP_ATOMS + 2 };
+
+struct search { const struct fit *fit; int checked, warnings; const char *best; /* of those that fit: the first with the fewest new warnings */ };
+
+/* The peak of the same deployment with other numbers, planned in full (of training: its weights); infinite when it cannot be. */
 static double peak_of(const struct fit *f, const struct deploy *d)
 {
 	struct arena scratch = {.heap = f->arena->heap};
 	struct sink silent = {.arena = &scratch, .sources = f->sink->sources};
 	const struct local *l = dag_local(&scratch, f->names, &silent, d);
-	const struct schedule *s = l ? dag_schedule(&scratch, &silent, l, f->shape) : NULL;
+	const struct schedule *s = l && !d->needs_training ? dag_schedule(&scratch, &silent, l, f->shape) : NULL;
 	double peak = s && s->stages.n ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : 1.0 / 0.0;
+	if (l && d->needs_training)
+		peak = planner_layout_total(l).value;
 	arena_free(&scratch);
 	return peak;
 }
 
-/* The deployment with one mesh axis larger by a factor and, unless shrink < 0, another smaller by it. NULL: does not fit. */
-static const char *resized(const struct fit *f, int grow, int shrink, int64_t factor)
+/* `pp = 2; tp = 8`: the axes that are not 1. */
+static const char *mesh_text(const struct fit *f, const struct deploy *d)
 {
-	const struct deploy *d = f->deploy;
-	struct deploy other = *d;
-	other.mesh.at = arena_array(f->arena, struct mesh_axis, d->mesh.n);
-	memcpy(other.mesh.at, d->mesh.at, (size_t)d->mesh.n * sizeof *d->mesh.at);
-	struct mesh_axis *more = &other.mesh.at[grow], *less = shrink < 0 ? NULL : &other.mesh.at[shrink];
-	more->size *= factor;
-	if (less)
-		less->size /= factor;
-	else
-		other.gpus *= factor;
-	double peak = peak_of(f, &other);
-	if (peak > planner_usable(d))
-		return NULL;
-	const char *with = less ? arena_printf(f->arena, " with `%s = %lld`", less->name, (long long)less->size) : "";
-	return arena_printf(f->arena, "`%s = %lld`%s fits: %s on each of %lld devices", more->name, (long long)more->size, with,
-			    planner_bytes(f->arena, peak), (long long)other.gpus);
+	struct text t = {.arena = f->arena};
+	for (int i = 0; i < d->mesh.n; i++)
+		if (d->mesh.at[i].size > 1)
+			text_add(&t, "%s%s = %lld", t.n ? "; " : "", d->mesh.at[i].name, (long long)d->mesh.at[i].size);
+	return t.at;
 }
 
-/* The nearest mesh that fits: on the devices that are there, or else on more. Inner axes first: they have the fastest links. */
-static const char *other_mesh(const struct fit *f)
+/* The values that make the mesh and the devices of `other` out of those that are there. -1: devices cannot be added by a value. */
+static int values_of(const struct fit *f, const struct deploy *other, struct suggestion *out)
 {
 	const struct deploy *d = f->deploy;
-	const char *found = NULL;
+	int n = 0;
+	for (int i = 0; i < d->mesh.n; i++)
+		if (other->mesh.at[i].size != d->mesh.at[i].size)
+			out[n++] = (struct suggestion){arena_printf(f->arena, "plan.%s", d->mesh.at[i].name),
+						       arena_printf(f->arena, "%lld", (long long)other->mesh.at[i].size)};
+	if (other->gpus == d->gpus)
+		return n;
+	int more = deploy_devices(d, other->gpus, f->arena, out + n);
+	return more ? n + more : -1;
+}
+
+static const char *describe(const struct fit *f, const struct deploy *other, const struct suggestion *values, int n, double peak)
+{
+	struct text t = {.arena = f->arena};
+	text_add(&t, "`%s`", mesh_text(f, other));
+	for (int i = 0; i < n; i++)
+		if (strncmp(values[i].path, "plan.", 5) != 0)
+			text_add(&t, " with `%s = %s`", values[i].path, values[i].value);
+	text_add(&t, " %s: %s on each of %lld device%s", f->deploy->needs_training ? "has room for the weights" : "fits",
+		 planner_bytes(f->arena, peak), (long long)other->gpus, other->gpus == 1 ? "" : "s");
+	return t.at;
+}
+
+/* One mesh axis larger by a factor and, unless shrink < 0, another smaller by it. true: it fits, and brings no warning. */
+static bool resized(struct search *s, int grow, int shrink, int64_t factor)
+{
+	const struct fit *f = s->fit;
+	struct deploy other = *f->deploy;
+	other.mesh.at = arena_array(f->arena, struct mesh_axis, other.mesh.n);
+	memcpy(other.mesh.at, f->deploy->mesh.at, (size_t)other.mesh.n * sizeof *other.mesh.at);
+	other.mesh.at[grow].size *= factor;
+	if (shrink >= 0)
+		other.mesh.at[shrink].size /= factor;
+	else
+		other.gpus *= factor;
+	struct suggestion values[MAX_VALUES];
+	int n = s->checked < MAX_CHECKED ? values_of(f, &other, values) : -1;
+	double peak = n < 0 ? 1.0 / 0.0 : peak_of(f, &other);
+	if (peak > planner_usable(f->deploy))
+		return false;
+	s->checked++;
+	int warnings = diag_check(f->sink, f->deploy->name, DIAG_E0701, values, n);
+	if (warnings >= 0 && (!s->best || warnings < s->warnings)) {
+		s->best = describe(f, &other, values, n, peak);
+		s->warnings = warnings;
+	}
+	return warnings == 0;
+}
+
+/* The nearest mesh that fits on the devices that are there. Inner axes first: they have the fastest links. */
+static const char *same_devices(const struct fit *f)
+{
+	const struct deploy *d = f->deploy;
+	struct search s = {.fit = f};
+	bool found = false;
 	for (int64_t factor = 2; factor <= 64 && !found; factor *= 2)
 		for (int grow = d->mesh.n - 1; grow >= 0 && !found; grow--)
 			for (int shrink = 0; shrink < d->mesh.n && !found; shrink++)
 				if (shrink != grow && d->mesh.at[shrink].size % factor == 0)
-					found = resized(f, grow, shrink, factor);
-	for (int64_t factor = 2; factor <= 64 && !found; factor *= 2)
-		for (int grow = d->mesh.n - 1; grow >= 0 && !found; grow--)
-			found = resized(f, grow, -1, factor);
-	return found;
+					found = resized(&s, grow, shrink, factor);
+	return s.best;
+}
+
+/* With as few more devices as will do. */
+static const char *more_devices(const struct fit *f)
+{
+	struct search s = {.fit = f};
+	bool found = false;
+	for (int64_t factor = 2; factor <= 64 && !s.best; factor *= 2)
+		for (int grow = f->deploy->mesh.n - 1; grow >= 0 && !found; grow--)
+			found = resized(&s, grow, -1, factor);
+	return s.best;
+}
+
+static const char *other_mesh(const struct fit *f)
+{
+	const char *same = f->sink->check ? same_devices(f) : NULL;
+	return same || !f->sink->check ? same : more_devices(f);
+}
+
+static double peak_with_prompts(const struct fit *f, int64_t seq)
+{
+	const struct workload *w = &f->deploy->work;
+	struct deploy other = *f->deploy;
+	other.work.seq_hi = seq;
+	other.work.seq_lo = w->seq_lo < seq ? w->seq_lo : seq;
+	other.work.cache = w->batch * (seq + w->output_hi);
+	return peak_of(f, &other);
 }
 
 /* The longest prompt that fits when everything else stays; found by bisection, since pages and stages round. */
 static const char *shorter_prompts(const struct fit *f)
 {
-	const struct deploy *d = f->deploy;
-	const struct workload *w = &d->work;
-	int64_t each = w->seq_hi + w->output_hi;
-	if (w->cache != w->batch * each)
+	const struct workload *w = &f->deploy->work;
+	if (!f->sink->check || w->training || w->cache != w->batch * (w->seq_hi + w->output_hi))
 		return NULL;
 	int64_t fits = 0, fails = w->seq_hi;
 	while (fails - fits > 1) {
-		struct deploy other = *d;
 		int64_t seq = fits + (fails - fits) / 2;
-		other.work.seq_hi = seq;
-		other.work.seq_lo = w->seq_lo < seq ? w->seq_lo : seq;
-		other.work.cache = w->batch * (seq + w->output_hi);
-		*(peak_of(f, &other) <= planner_usable(d) ? &fits : &fails) = seq;
+		*(peak_with_prompts(f, seq) <= planner_usable(f->deploy) ? &fits : &fails) = seq;
 	}
-	return fits ? arena_printf(f->arena, "prompts of at most %lld fit as it is", (long long)fits) : NULL;
+	const char *range = w->seq_lo < w->seq_hi
+		? arena_printf(f->arena, "%lld..%lld", (long long)(w->seq_lo < fits ? w->seq_lo : fits), (long long)fits)
+		: arena_printf(f->arena, "%lld", (long long)fits);
+	struct suggestion value = {"workload.seq", range};
+	if (!fits || diag_check(f->sink, f->deploy->name, DIAG_E0701, &value, 1) < 0)
+		return NULL;
+	return arena_printf(f->arena, "prompts of at most %lld fit as it is", (long long)fits);
+}
+
+static void suggest(const struct fit *f, struct diag *diag)
+{
+	const char *mesh = other_mesh(f), *prompts = shorter_prompts(f);
+	if (mesh || prompts)
+		diag_help(f->sink, diag, "%s%s%s", mesh ? mesh : "", mesh && prompts ? "; or " : "", prompts ? prompts : "");
 }
 
 /* ---- verdicts ------------------------------------------------------------------------------------------------------ */
@@ -175,7 +262,7 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
                  const struct target_shape *shape)
 {
 	struct fit f = {arena, names, sink, d, s, shape};
-	if (!s->stages.n || d->device_memory <= 0)
+	if (!s->stages.n)
 		return;
 	int stage = planner_fullest_stage(s);
 	double peak = planner_stage_memory(&s->stages.at[stage]).peak;
@@ -188,7 +275,27 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 	table(&f, diag, stage);
 	if (d->work.seq_hi > d->work.seq_lo)
 		diag_note(sink, diag, "the cache is largest at seq = %lld", (long long)d->work.seq_hi);
-	const char *mesh = other_mesh(&f), *prompts = shorter_prompts(&f);
-	if (mesh || prompts)
-		diag_help(sink, diag, "%s%s%s", mesh ? mesh : "", mesh && prompts ? "; or " : "", prompts ? prompts : "");
+	suggest(&f, diag);
+}
+
+static void training_table(const struct fit *f, struct diag *d, double weights)
+{
+	line(f, d, "weights", weights, weights, weights_text(f, -1));
+	usable_line(f, d);
+}
+
+void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct local *l)
+{
+	struct fit f = {arena, names, sink, d, NULL, NULL};
+	double weights = planner_layout_total(l).value, usable = planner_usable(d);
+	bool fits = weights <= usable;
+	struct diag *diag = fits
+		? diag_report(sink, DIAG_W0706, d->name_span, "memory of training is not counted: weights alone are %s of %s usable on each device",
+			      planner_bytes(arena, weights), planner_bytes(arena, usable))
+		: diag_report(sink, DIAG_E0701, d->name_span, "does not fit: weights alone are %s, %s are usable on each device",
+			      planner_bytes(arena, weights), planner_bytes(arena, usable));
+	training_table(&f, diag, weights);
+	diag_note(sink, diag, "gradients, the optimizer's states and activations come on top; this version does not count them");
+	if (!fits)
+		suggest(&f, diag);
 }

@@ -178,8 +178,15 @@ static void report_copies(const struct lint *t, const struct state *s, int axis,
 	diag_label(t->sink, d, "`%s` = %lld", m->name, (long long)m->size);
 	diag_related(t->sink, d, s->span, "no axis of `%s` takes all of `%s`", s->name, m->name);
 	diag_note(t->sink, d, "`%s` lies on %lld ranks alike: each holds %lld times its share", s->path, (long long)copies, (long long)copies);
-	diag_help(t->sink, d, "`%s = %lld` replicates nothing; or attend by sequences, `at attn { batch -> ... * %s }`", m->name,
-		  (long long)(m->size / copies), m->name);
+	if (d->help)
+		return;
+	struct suggestion values[2];
+	int n = deploy_resize(t->deploy, t->arena, axis, m->size / copies, values);
+	if (n && diag_check(t->sink, t->deploy->name, DIAG_W0515, values, n) >= 0)
+		diag_help(t->sink, d, "`%s = %s%s` replicates nothing; or attend by sequences, `at attn { batch -> ... * %s }`", m->name, values[0].value,
+			  n > 1 ? arena_printf(t->arena, "; dp = %s", values[1].value) : "", m->name);
+	else
+		diag_help(t->sink, d, "attend by sequences: `at attn { batch -> ... * %s }`", m->name);
 }
 
 static void find_copies(const struct lint *t, const struct state *s)

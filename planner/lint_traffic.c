@@ -14,8 +14,7 @@ static int level_of(const struct lint *t, const struct group *g)
 		int64_t devices = 1, reach = a->stride * a->size;
 		for (int k = 0; k < t->deploy->levels.n; k++) {
 			devices *= t->deploy->levels.at[k].count;
-			bool inside = reach <= devices && devices % reach == 0;
-			if (!inside && k + 1 < t->deploy->levels.n)
+			if (!deploy_inside(t->deploy, reach, devices) && k + 1 < t->deploy->levels.n)
 				continue;
 			outermost = k > outermost ? k : outermost;
 			break;

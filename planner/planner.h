@@ -28,6 +28,9 @@ const char *planner_count(struct arena *a, double n);                   /* "46.7
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct schedule *s,
                  const struct target_shape *shape);
 
+/* The same of a plan without a schedule: E0701 where the weights alone do not fit, else W0706. */
+void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct local *l);
+
 /* lint.c, lint_traffic.c: W0511 to W0517, W0604, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
 

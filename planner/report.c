@@ -146,7 +146,7 @@ const char *planner_report(struct arena *arena, const struct deploy *d, const st
 	print_layers(&r);
 	print_totals(&r);
 	if (!s) {
-		text_add(&r.text, "  %s\n", d->work.training ? "training: checked, not built, in this version" :
+		text_add(&r.text, "  %s\n", d->work.training ? "training: not built in this version; of its memory only the weights are counted" :
 			 d->known ? "not scheduled" : "not scheduled: the plan has `auto`");
 		return r.text.at;
 	}

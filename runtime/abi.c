@@ -6,6 +6,7 @@ static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
 static void note_op(struct rank *r, int32_t op)
 {
 	struct rank_status *s = &r->reporter.board->rank[r->index];
+	atomic_fetch_add_explicit(&s->operations, 1, memory_order_relaxed);
 	atomic_store_explicit(&s->op, op, memory_order_relaxed);
 	atomic_store_explicit(&s->layer, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer, memory_order_relaxed);
 }
@@ -24,6 +25,8 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 	struct rank *r = rank_of(f);
 	note_op(r, op);
 	r->device->launch(r->device, kernel, args, n_args, is_small(r, kernel));
+	if (r->step.head->trace)
+		trace_launch(r, kernel, op, args);
 }
 
 void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block,

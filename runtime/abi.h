@@ -97,6 +97,7 @@ struct dr_param {
  * and pages of each of several owners count on from those of the owner before. */
 struct dr_step_input { uint32_t what, owners, part, pages; uint64_t offset; };   /* what: enum dr_input */
 struct dr_output { uint32_t owners, rows; };            /* how tokens and logits are cut: groups, as of a struct dr_step_input */
+struct dr_gap { uint64_t offset, bytes; };              /* of DR_SPACE_ACT: bytes that no kernel may write */
 struct dr_body { uint64_t param_bytes, state_bytes; };          /* of one layer of a kind */
 struct dr_constant { uint64_t offset; struct dr_span bytes; };           /* copied into DR_SPACE_TABLE at start */
 struct dr_map {                                         /* expert map, i32[experts] at `offset` of DR_SPACE_TABLE:
@@ -112,6 +113,10 @@ struct dr_config {                                      /* what config.json must
 	uint32_t null_differs;                          /* 1: null in the file is not the absence: it takes a constant default away */
 };
 
+/* y of a contraction: args[2] is its address, args[3] the number of rows; [row * stride + b * batch_stride + i], i < n. n 0: of another
+ * kernel, or of one whose rows are in groups. */
+struct dr_result { uint32_t dtype, batch; int64_t n, stride, batch_stride; };
+
 struct dr_program {
 	uint64_t magic; uint32_t version, ranks;
 	uint64_t hash;                                  /* of the plan: ranks compare it before they start */
@@ -124,6 +129,7 @@ struct dr_program {
 	struct dr_span kernel_names;
 	struct dr_span kernel_work;                     /* u32 for each kernel: elements that it passes over for each of the step's
 	                                                   tokens, roughly; 0: much, or not known */
+	struct dr_span kernel_results;                  /* struct dr_result for each kernel: for finding where numbers are not finite */
 	struct dr_span plan_text, index_name;           /* text of `launcher plan`; "layer" */
 	uint32_t stage_group;                           /* group of the mesh atoms that `layers` has (size = number of stages) */
 	uint32_t owner_group;                           /* group of the atoms that own sequences */
@@ -136,6 +142,7 @@ struct dr_program {
 	struct dr_span bodies, body_of;                 /* struct dr_body; u32 for each layer of the model */
 	struct dr_span inputs;                          /* struct dr_step_input */
 	struct dr_output output[DR_PHASES];
+	struct dr_span gaps[DR_PHASES];                 /* struct dr_gap; none but in tests */
 	uint64_t tokens_offset;                         /* in DR_SPACE_ACT, after a step, on the last stage: i32 for each row that the rank has */
 	uint64_t logits_offset;                         /* the same: f32[vocab / size of logits_group] */
 	uint32_t vocab, logits_group;                   /* shard of a rank: its index in logits_group */

@@ -1,7 +1,9 @@
 /* The launcher's command line: options into struct options, and the checks that need no rank. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -315,19 +317,39 @@ static void choose_threads(struct job *job)
 	job->spin = job->threads * ranks <= cores;
 }
 
-static int start(struct job *job)
+/* Signals that end a launcher wait until its files are complete or gone; launch() looks for them. */
+static void hold_signals(sigset_t *before)
+{
+	sigset_t ending;
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGINT);
+	sigaddset(&ending, SIGTERM);
+	sigaddset(&ending, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ending, before);
+}
+
+static int launch_with_logits(struct job *job)
 {
 	const struct options *o = job->options;
 	struct npy npy;
-	if (o->logits && !npy_open(&npy, o->logits, o->n_prompts, o->max_tokens, job->plan->head->vocab))
+	if (!npy_open(&npy, o->logits, o->n_prompts, o->max_tokens, job->plan->head->vocab))
 		return STATUS_FAILED;
-	job->npy = o->logits ? &npy : NULL;
-	choose_threads(job);
+	job->npy = &npy;
 	int status = launch(job);
-	if (o->logits && status != STATUS_OK)
+	if (status == STATUS_OK && !npy_finish(&npy))
+		return STATUS_FAILED;
+	if (status != STATUS_OK)
 		npy_discard(&npy);
-	else if (o->logits && !npy_finish(&npy))
-		status = STATUS_FAILED;
+	return status;
+}
+
+static int start(struct job *job)
+{
+	sigset_t before;
+	choose_threads(job);
+	hold_signals(&before);
+	int status = job->options->logits ? launch_with_logits(job) : launch(job);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;
 }
 
@@ -383,9 +405,30 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 	return run_command(o, plan, g);
 }
 
+/* Standard files that are closed: a file that is opened must not get their numbers, and be written to as one of them. */
+static void occupy_standard_files(void)
+{
+	static const int useless[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", useless[fd]);
+}
+
+int finish_output(int status)
+{
+	if ((fflush(stdout) || ferror(stdout)) && status == STATUS_OK) {
+		say_error("cannot write standard output: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	return status;
+}
+
 int launcher_main(int argc, char **argv, const struct generated *g)
 {
 	struct plan plan;
+	occupy_standard_files();
+	signal(SIGPIPE, SIG_IGN);               /* writing tells what is wrong, and leaves no file behind */
+	signal(SIGXFSZ, SIG_IGN);
 	struct options o = { .max_tokens = 16, .sampling = { .top_p = 1 } };
 	const char *wrong = plan_open(&plan, g->blob);
 	if (wrong) {
@@ -393,10 +436,10 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 		return STATUS_INTERNAL;
 	}
 	if (wants(argc, argv, "--help"))
-		return print_help(&plan, argv[0]), STATUS_OK;
+		return print_help(&plan, argv[0]), finish_output(STATUS_OK);
 	if (wants(argc, argv, "--version"))
-		return print_version(&plan), STATUS_OK;
-	int status = main_with_options(&o, &plan, argc, argv, g);
+		return print_version(&plan), finish_output(STATUS_OK);
+	int status = finish_output(main_with_options(&o, &plan, argc, argv, g));
 	for (int i = 0; i < o.n_prompts; i++)
 		free(o.prompts[i].ids);
 	free(o.prompts);

@@ -1,6 +1,7 @@
 /* The seam between the runtime and what connects ranks. All members of a group call the same functions in the same order.
  * Groups are those of the program; group n_groups is all ranks. Addresses are on the device; sizes are in elements, and
- * the layouts of src and dst are those of enum dr_collective_kind. A wait beyond the deadline ends the rank. */
+ * the layouts of src and dst are those of enum dr_collective_kind. A wait ends when another rank
+ * has failed; the parent ends all when a rank stands still (watch.c). */
 #ifndef DEPLOY_COMM_H
 #define DEPLOY_COMM_H
 #include "device.h"
@@ -22,8 +23,8 @@ struct comm {
 	void (*broadcast)(struct comm *c, int group, void *bytes, size_t n);
 	/* The greatest value of all members. */
 	int32_t (*max)(struct comm *c, int group, int32_t value);
-	/* Returns when all members are here. patient: without a deadline, for loads of unequal length. */
-	void (*barrier)(struct comm *c, int group, bool patient);
+	/* Returns when all members are here. */
+	void (*barrier)(struct comm *c, int group);
 	void (*close)(struct comm *c);
 };
 
@@ -32,5 +33,5 @@ struct comm_shared;
 struct comm_shared *comm_local_share(const struct plan *plan);          /* before fork; NULL: no memory left */
 void comm_local_unshare(struct comm_shared *s);
 struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
-                             int timeout_s, bool spin);
+                             bool spin);
 #endif

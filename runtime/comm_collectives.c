@@ -59,7 +59,7 @@ static void all_reduce_shared(struct local_comm *c, const struct exchange *x, in
 	port_publish(c, &c->data, x->group, members);
 	for (int i = 0; i < members; i++) {
 		int64_t from = least(i * share, n), to = least((i + 1) * share, n);
-		port_wait(c, &c->data, x->group, i, false);
+		port_wait(c, &c->data, x->group, i);
 		c->device->write(c->device, flat(dst + (uint64_t)from * size, (uint64_t)(to - from) * size), c->part[i]);
 		port_release(c, &c->data, x->group, i);
 	}
@@ -113,7 +113,7 @@ static void gather_chunk(struct local_comm *c, const struct exchange *x, int64_t
 	d->read(d, port_acquire(c, &c->data), chunk_rect(x, x->src, 1, 0, row, column, rows, width));
 	port_publish(c, &c->data, x->group, members);
 	for (int i = 0; i < members; i++) {
-		port_wait(c, &c->data, x->group, i, false);
+		port_wait(c, &c->data, x->group, i);
 		d->write(d, chunk_rect(x, x->dst, members, i, row, column, rows, width), c->part[i]);
 		port_release(c, &c->data, x->group, i);
 	}
@@ -182,7 +182,7 @@ static void transpose_chunk(struct local_comm *c, const struct exchange *x, int6
 	p.base = x->dst;
 	p.block = x->joined;
 	for (p.index = 0; p.index < members; p.index++) {
-		port_wait(c, &c->data, x->group, (int)p.index, false);
+		port_wait(c, &c->data, x->group, (int)p.index);
 		copy_part(c->device, part_write, &p, at, at + width, (char *)c->part[p.index] + (size_t)(me * width) * p.size);
 		port_release(c, &c->data, x->group, (int)p.index);
 	}

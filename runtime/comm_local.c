@@ -36,36 +36,15 @@ struct comm_shared *comm_local_share(const struct plan *plan)
 void comm_local_unshare(struct comm_shared *s) { munmap(s, s->total); }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------ */
-/* peer -1: any of those that read what this rank published. */
-static _Noreturn void give_up(struct local_comm *c, int peer)
+/* Until the event is not at `seen`: the caller looks again at what it waits for. peer: whom for, or -1. */
+static void await(struct local_comm *c, struct event *e, unsigned seen, int peer)
 {
-	char name[256];
-	if (peer < 0)
-		rank_fail(&c->reporter, "waited %lld s (DEPLOY_TIMEOUT) for other ranks to read", (long long)(c->timeout / 1000000000));
-	plan_rank_name(c->plan, peer, name, sizeof name);
-	int op = atomic_load(&c->reporter.board->rank[peer].op);
-	bool step = atomic_load(&c->reporter.board->rank[peer].activity) == ACTIVITY_STEP;
-	rank_fail(&c->reporter, "waited %lld s (DEPLOY_TIMEOUT) for %s, which is %s%s", (long long)(c->timeout / 1000000000),
-	          name, step ? "at " : "not in a step", step ? plan_op(c->plan, op) : "");
-}
-
-/* Until the event is not at `seen`: the caller looks again at what it waits for. */
-static void await(struct local_comm *c, struct event *e, unsigned seen, int peer, int64_t until)
-{
-	for (;;) {
-		int64_t slice = now_ns() + SLICE;
-		if (event_wait(e, seen, &c->spins, slice < until ? slice : until))
-			return;
+	atomic_int *waits_for = &c->reporter.board->rank[c->reporter.rank].waits_for;
+	atomic_store_explicit(waits_for, peer < 0 ? WAITS_FOR_READERS : peer, memory_order_relaxed);
+	while (!event_wait(e, seen, &c->spins, now_ns() + SLICE))
 		if (board_failed(&c->reporter))
 			rank_fail(&c->reporter, "another rank failed");
-		if (now_ns() >= until)
-			give_up(c, peer);
-	}
-}
-
-static int64_t deadline(const struct local_comm *c, bool patient)
-{
-	return patient ? INT64_MAX : now_ns() + c->timeout;
+	atomic_store_explicit(waits_for, WAITS_FOR_NONE, memory_order_relaxed);
 }
 
 /* ---- ports -------------------------------------------------------------------------------------------------------- */
@@ -78,12 +57,11 @@ void *port_acquire(struct local_comm *c, struct channel *ch)
 {
 	int half = ch->turn & 1;
 	struct port *p = &ch->ports[c->reporter.rank];
-	int64_t until = deadline(c, false);
 	for (;;) {
 		unsigned seen = atomic_load(&p->released.value);
 		if (atomic_load(&p->readers[half]) == 0)
 			return port_bytes(ch, c->reporter.rank, half);
-		await(c, &p->released, seen, -1, until);
+		await(c, &p->released, seen, -1);
 	}
 }
 
@@ -103,12 +81,11 @@ void port_publish(struct local_comm *c, struct channel *ch, int group, int reade
 	event_add(&p->published);
 }
 
-void port_wait(struct local_comm *c, struct channel *ch, int group, int i, bool patient)
+void port_wait(struct local_comm *c, struct channel *ch, int group, int i)
 {
 	int rank = plan_group_member(c->plan, group, c->reporter.rank, i);
 	struct port *p = &ch->ports[rank];
 	unsigned long long expected = tag(ch, group);
-	int64_t until = deadline(c, patient);
 	for (;;) {
 		unsigned seen = atomic_load(&p->published.value);
 		for (int half = 0; half < 2; half++) {
@@ -118,7 +95,7 @@ void port_wait(struct local_comm *c, struct channel *ch, int group, int i, bool 
 			c->half[i] = half;
 			return;
 		}
-		await(c, &p->published, seen, rank, until);
+		await(c, &p->published, seen, rank);
 	}
 }
 
@@ -132,7 +109,7 @@ void port_release(struct local_comm *c, struct channel *ch, int group, int i)
 void port_wait_all(struct local_comm *c, struct channel *ch, int group)
 {
 	for (int i = 0; i < plan_group_size(c->plan, group); i++)
-		port_wait(c, ch, group, i, false);
+		port_wait(c, ch, group, i);
 }
 
 void port_release_all(struct local_comm *c, struct channel *ch, int group)
@@ -155,19 +132,19 @@ static void local_broadcast(struct comm *comm, int group, void *bytes, size_t n)
 			continue;
 		}
 		c->host.count[group]++;
-		port_wait(c, &c->host, group, 0, false);
+		port_wait(c, &c->host, group, 0);
 		memcpy((char *)bytes + at, c->part[0], part);
 		port_release(c, &c->host, group, 0);
 	}
 }
 
-static int32_t meet(struct local_comm *c, int group, int32_t value, bool patient)
+static int32_t meet(struct local_comm *c, int group, int32_t value)
 {
 	int members = plan_group_size(c->plan, group);
 	*(int32_t *)port_acquire(c, &c->host) = value;
 	port_publish(c, &c->host, group, members);
 	for (int i = 0; i < members; i++) {
-		port_wait(c, &c->host, group, i, patient);
+		port_wait(c, &c->host, group, i);
 		int32_t other = *(const int32_t *)c->part[i];
 		value = other > value ? other : value;
 		port_release(c, &c->host, group, i);
@@ -177,12 +154,12 @@ static int32_t meet(struct local_comm *c, int group, int32_t value, bool patient
 
 static int32_t local_max(struct comm *comm, int group, int32_t value)
 {
-	return meet((struct local_comm *)comm, group, value, false);
+	return meet((struct local_comm *)comm, group, value);
 }
 
-static void local_barrier(struct comm *comm, int group, bool patient)
+static void local_barrier(struct comm *comm, int group)
 {
-	meet((struct local_comm *)comm, group, 0, patient);
+	meet((struct local_comm *)comm, group, 0);
 }
 
 /* ---- messages between stages -------------------------------------------------------------------------------------- */
@@ -210,9 +187,8 @@ static void local_send(struct comm *comm, const struct exchange *x)
 	struct mail *m = &c->shared->mail[next];
 	uint64_t bytes = message_bytes(c, x);
 	unsigned number = atomic_load(&m->sent.value), taken;
-	int64_t until = deadline(c, false);
 	while (number - (taken = atomic_load(&m->taken.value)) >= 2)
-		await(c, &m->taken, taken, next, until);
+		await(c, &m->taken, taken, next);
 	c->device->read(c->device, box(c, next, number), flat(x->src, bytes));
 	m->bytes[number % 2] = bytes;
 	event_add(&m->sent);
@@ -227,9 +203,8 @@ static void local_recv(struct comm *comm, const struct exchange *x)
 	struct mail *m = &c->shared->mail[me];
 	uint64_t bytes = message_bytes(c, x);
 	unsigned number = atomic_load(&m->taken.value), sent;
-	int64_t until = deadline(c, false);
 	while ((sent = atomic_load(&m->sent.value)) == number)
-		await(c, &m->sent, sent, plan_group_member(c->plan, x->group, me, index - 1), until);
+		await(c, &m->sent, sent, plan_group_member(c->plan, x->group, me, index - 1));
 	if (m->bytes[number % 2] != bytes)
 		rank_fail(&c->reporter, "internal: a message of %llu bytes came, %llu were expected",
 		          (unsigned long long)m->bytes[number % 2], (unsigned long long)bytes);
@@ -254,7 +229,7 @@ static struct channel channel_open(const struct plan *plan, struct port *ports, 
 }
 
 struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
-                             int timeout_s, bool spin)
+                             bool spin)
 {
 	struct local_comm *c = host_alloc(1, sizeof *c);
 	c->comm = (struct comm){ local_all_reduce, local_reduce_scatter, local_all_gather, local_all_to_all, local_send,
@@ -265,7 +240,6 @@ struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, str
 	c->shared = s;
 	c->data = channel_open(plan, s->data_ports, s->data, s->data_size);
 	c->host = channel_open(plan, s->host_ports, s->host, s->host_size);
-	c->timeout = (int64_t)timeout_s * 1000000000;
 	c->spins = spin ? SPINS_MOST : 0;
 	c->part = host_alloc(plan->head->ranks, sizeof *c->part);
 	c->half = host_alloc(plan->head->ranks, sizeof *c->half);

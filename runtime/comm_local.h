@@ -39,7 +39,6 @@ struct local_comm {
 	struct reporter reporter;
 	struct comm_shared *shared;
 	struct channel data, host;
-	int64_t timeout;                        /* ns */
 	int spins;
 	/* Of the exchange that runs, by member. */
 	const void **part;
@@ -51,7 +50,7 @@ void *port_acquire(struct local_comm *c, struct channel *ch);
 /* Shows the acquired buffer to `readers` members of the group. */
 void port_publish(struct local_comm *c, struct channel *ch, int group, int readers);
 /* Waits for member i; c->part[i] is its buffer until port_release. */
-void port_wait(struct local_comm *c, struct channel *ch, int group, int i, bool patient);
+void port_wait(struct local_comm *c, struct channel *ch, int group, int i);
 void port_wait_all(struct local_comm *c, struct channel *ch, int group);
 void port_release(struct local_comm *c, struct channel *ch, int group, int i);
 void port_release_all(struct local_comm *c, struct channel *ch, int group);

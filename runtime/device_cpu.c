@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "event.h"
 
-enum { MAX_AREAS = 16 };
+enum { MAX_AREAS = 16, ALIGN = 64 };
 static const int64_t NEVER = INT64_MAX;
 
 struct area { void *at; size_t bytes; };
@@ -39,6 +40,7 @@ static void *worker_main(void *arg)
 	}
 }
 
+/* Between two pages that fault; the memory ends at the second one, but for what aligns its start. */
 static uint64_t cpu_alloc(struct device *d, uint64_t bytes)
 {
 	struct cpu *c = (struct cpu *)d;
@@ -46,12 +48,13 @@ static uint64_t cpu_alloc(struct device *d, uint64_t bytes)
 		return 0;
 	if (c->n_areas == MAX_AREAS)
 		rank_fail(&c->options.reporter, "internal: more than %d allocations on a device", MAX_AREAS);
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (bytes + page - 1) / page * page;
+	char *p = mmap(NULL, inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED || mprotect(p + page, inner, PROT_READ | PROT_WRITE))
 		rank_fail(&c->options.reporter, "the host has no %llu bytes of memory left", (unsigned long long)bytes);
-	madvise(p, bytes, MADV_HUGEPAGE);
-	c->area[c->n_areas++] = (struct area){ p, bytes };
-	return (uint64_t)(uintptr_t)p;
+	madvise(p + page, inner, MADV_HUGEPAGE);
+	c->area[c->n_areas++] = (struct area){ p, inner + 2 * page };
+	return (uint64_t)(uintptr_t)p + page + (inner - (bytes + ALIGN - 1) / ALIGN * ALIGN);
 }
 
 static void cpu_read(struct device *d, void *to, struct rect from)

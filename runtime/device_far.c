@@ -213,6 +213,7 @@ struct device *device_far_open(const struct device_options *o)
 		helper_main(pair[1], o);
 	}
 	close(pair[1]);
+	atomic_store(&o->reporter.board->rank[o->reporter.rank].helper, f->helper);
 	f->socket = pair[0];
 	pthread_mutex_init(&f->writing, NULL);
 	f->reporter = o->reporter;

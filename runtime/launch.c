@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "runtime.h"
+#include "watch.h"
 
 struct family {
 	struct job *job;
@@ -23,30 +24,6 @@ int host_cores(void)
 }
 
 /* ---- memory of the host ------------------------------------------------------------------------------------------- */
-static uint64_t read_number(const char *path, const char *after)
-{
-	char line[256];
-	unsigned long long value = UINT64_MAX;
-	FILE *f = fopen(path, "r");
-	while (f && fgets(line, sizeof line, f))
-		if (!strncmp(line, after, strlen(after)) && sscanf(line + strlen(after), "%llu", &value) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return value;
-}
-
-/* Bytes that the kernel and the control group would give. */
-static uint64_t host_memory(void)
-{
-	uint64_t kib = read_number("/proc/meminfo", "MemAvailable:");
-	uint64_t limit = read_number("/sys/fs/cgroup/memory.max", ""), used = read_number("/sys/fs/cgroup/memory.current", "");
-	uint64_t available = kib == UINT64_MAX ? kib : kib * 1024;
-	if (limit != UINT64_MAX && used != UINT64_MAX && (limit < used ? 0 : limit - used) < available)
-		available = limit < used ? 0 : limit - used;
-	return available;
-}
-
 static void print_memory_table(const struct plan *plan)
 {
 	static const char *const space[DR_SPACES] = {
@@ -67,7 +44,7 @@ static void print_memory_table(const struct plan *plan)
 
 static bool fits_host(const struct plan *plan)
 {
-	uint64_t need = 0, available = host_memory();
+	uint64_t need = 0, available = host_memory("");
 	for (uint32_t i = 0; i < plan->head->ranks; i++)
 		need += plan_bytes(plan, (int)i);
 	if (need <= available)
@@ -96,7 +73,8 @@ static bool share(struct job *job)
 }
 
 /* ---- ranks -------------------------------------------------------------------------------------------------------- */
-static void fork_rank(struct family *f, int index, const sigset_t *before)
+/* watched: signals that the parent waits for, and a rank does not. */
+static void fork_rank(struct family *f, int index, const sigset_t *watched)
 {
 	pid_t parent = getpid(), pid = fork();
 	if (pid == 0) {
@@ -104,7 +82,7 @@ static void fork_rank(struct family *f, int index, const sigset_t *before)
 		if (getppid() != parent)
 			_exit(STATUS_FAILED);
 		signal(SIGINT, SIG_IGN);        /* of the terminal: the parent ends the ranks */
-		sigprocmask(SIG_SETMASK, before, NULL);
+		sigprocmask(SIG_UNBLOCK, watched, NULL);
 		rank_main(f->job, index);
 	}
 	if (pid < 0) {
@@ -154,7 +132,7 @@ static void format_place(const struct job *job, const struct rank_status *s, cha
 {
 	static const char *const other[] = {
 		[ACTIVITY_START] = "while starting", [ACTIVITY_LOAD] = "while loading weights", [ACTIVITY_WAIT] = "between steps",
-		[ACTIVITY_OUTPUT] = "while handing over results", [ACTIVITY_END] = "at the end",
+		[ACTIVITY_OUTPUT] = "while handing over results", [ACTIVITY_PRINT] = "while writing results", [ACTIVITY_END] = "at the end",
 	};
 	int layer = atomic_load(&s->layer), activity = atomic_load(&s->activity);
 	if (activity != ACTIVITY_STEP)
@@ -181,7 +159,7 @@ static int tell_failure(const struct family *f)
 		return STATUS_FAILED;
 	}
 	say_error("%s failed %s: %s", name, place, s->message[0] ? s->message : "it ended too early");
-	return WEXITSTATUS(f->status) == STATUS_INTERNAL ? STATUS_INTERNAL : STATUS_FAILED;
+	return WEXITSTATUS(f->status) == STATUS_INTERNAL || !strncmp(s->message, "internal:", 9) ? STATUS_INTERNAL : STATUS_FAILED;
 }
 
 static void print_memory(const struct job *job)
@@ -191,16 +169,24 @@ static void print_memory(const struct job *job)
 		       (unsigned long long)job->board->rank[i].planned, (unsigned long long)job->board->rank[i].allocated);
 }
 
-/* Until all ranks ended, one failed, or a signal came, which it gives. */
+/* Until all ranks ended, one failed or stands still, or a signal came, which it gives. */
 static int supervise(struct family *f, const sigset_t *watched)
 {
+	const struct timespec period = { 0, WATCH_PERIOD_MS * 1000000L };
+	int signal = 0;
+	struct watch w;
+	watch_open(&w, f->job, f->pid);
 	while (f->alive && f->failed < 0) {
-		int signal = sigwaitinfo(watched, NULL);
+		signal = sigtimedwait(watched, NULL, &period);
 		if (signal > 0 && signal != SIGCHLD)
-			return signal;
+			break;
+		signal = 0;
 		reap(f, WNOHANG);
+		if (f->failed < 0)
+			f->failed = watch_look(&w);
 	}
-	return 0;
+	watch_close(&w);
+	return signal;
 }
 
 static int run_family(struct family *f)
@@ -213,7 +199,7 @@ static int run_family(struct family *f)
 	sigprocmask(SIG_BLOCK, &watched, &before);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (int i = 0; i < ranks && f->alive == i; i++)
-		fork_rank(f, i, &before);
+		fork_rank(f, i, &watched);
 	bool started = f->alive == ranks;
 	int signal_number = started ? supervise(f, &watched) : 0;
 	bool failed = f->failed >= 0 || !started;
@@ -236,8 +222,10 @@ int launch(struct job *job)
 	fflush(NULL);
 	int status = run_family(&f);
 	free(f.pid);
-	if (status == STATUS_OK)
+	if (status == STATUS_OK) {
 		print_memory(job);
+		status = finish_output(status);
+	}
 	comm_local_unshare(job->comm);
 	return status;
 }

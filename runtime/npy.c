@@ -42,15 +42,58 @@ static bool write_at(int fd, const void *data, size_t n, off_t at)
 	return true;
 }
 
+/* The file that a path stands for: what a link names, whether it is there or not. NULL: errno. */
+static char *target_of(const char *path)
+{
+	enum { LINKS = 40 };
+	char *at = strdup(path), name[4096];
+	for (int i = 0; at && i < LINKS; i++) {
+		ssize_t n = readlink(at, name, sizeof name - 1);
+		if (n < 0)
+			return at;
+		name[n] = 0;
+		char *slash = strrchr(at, '/'), *next = NULL;
+		if (name[0] == '/' || !slash)
+			next = strdup(name);
+		else if (asprintf(&next, "%.*s/%s", (int)(slash - at), at, name) < 0)
+			next = NULL;
+		free(at);
+		at = next;
+	}
+	free(at);
+	errno = at ? ELOOP : ENOMEM;
+	return NULL;
+}
+
+/* Rows come in any order, so only a regular file will do; another kind is not replaced by one. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+	return !stat(path, &st) && !S_ISREG(st.st_mode);
+}
+
+static mode_t mode_of(const char *path)
+{
+	struct stat st;
+	mode_t mask = umask(0);
+	umask(mask);
+	return stat(path, &st) ? 0666 & ~mask : st.st_mode & 0777;
+}
+
 bool npy_open(struct npy *f, const char *path, int64_t n0, int64_t n1, int64_t n2)
 {
 	char header[NPY_HEADER];
-	*f = (struct npy){ .path = path, .dim = { n0, n1, n2 } };
-	if (asprintf(&f->temporary, "%s.XXXXXX", path) < 0)
-		abort();
-	f->fd = mkostemp(f->temporary, O_CLOEXEC);
+	*f = (struct npy){ .path = path, .target = target_of(path), .fd = -1, .dim = { n0, n1, n2 } };
+	if (f->target && is_special(f->target)) {
+		say_error("cannot write %s: not a regular file", path);
+		npy_discard(f);
+		return false;
+	}
+	if (f->target && asprintf(&f->temporary, "%s.XXXXXX", f->target) < 0)
+		f->temporary = NULL;
+	f->fd = f->temporary ? mkostemp(f->temporary, O_CLOEXEC) : -1;
 	f->header = format_header(f->dim, header);
-	if (f->fd >= 0 && !fchmod(f->fd, 0644) && write_at(f->fd, header, f->header, 0))
+	if (f->fd >= 0 && !fchmod(f->fd, mode_of(f->target)) && write_at(f->fd, header, f->header, 0))
 		return true;
 	say_error("cannot write %s: %s", path, strerror(errno));
 	npy_discard(f);
@@ -65,20 +108,25 @@ bool npy_row(const struct npy *f, int64_t i0, int64_t i1, const float *row)
 
 bool npy_finish(struct npy *f)
 {
-	bool ok = close(f->fd) == 0 && rename(f->temporary, f->path) == 0;
-	if (!ok) {
+	int closed = close(f->fd);
+	f->fd = -1;
+	bool ok = closed == 0 && rename(f->temporary, f->target) == 0;
+	if (ok) {
+		free(f->temporary);
+		f->temporary = NULL;
+	} else {
 		say_error("cannot write %s: %s", f->path, strerror(errno));
-		unlink(f->temporary);
 	}
-	free(f->temporary);
+	npy_discard(f);
 	return ok;
 }
 
 void npy_discard(struct npy *f)
 {
-	if (f->fd >= 0) {
+	if (f->fd >= 0)
 		close(f->fd);
+	if (f->temporary)
 		unlink(f->temporary);
-	}
 	free(f->temporary);
+	free(f->target);
 }

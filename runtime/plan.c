@@ -22,6 +22,7 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 	p->config = plan_array(p, struct dr_config, h->config);
 	p->op_names = plan_array(p, struct dr_span, h->op_names);
 	p->kernel_work = h->kernel_work.n ? plan_array(p, uint32_t, h->kernel_work) : NULL;
+	p->kernel_results = h->kernel_results.n ? plan_array(p, struct dr_result, h->kernel_results) : NULL;
 	p->n_stages = (int)h->stages.n;
 	p->n_owners = plan_group_size(p, (int)h->owner_group);
 	uint64_t ranks = 1;

@@ -18,6 +18,7 @@ struct plan {
 	const struct dr_config *config;
 	const struct dr_span *op_names;
 	const uint32_t *kernel_work;            /* NULL: not known */
+	const struct dr_result *kernel_results; /* NULL: not known */
 	int n_stages, n_owners, n_groups;       /* the group of all ranks is n_groups, behind those of the program */
 };
 

@@ -33,7 +33,7 @@ static void open_rank(struct rank *r)
 	activity(r, ACTIVITY_LOAD);
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);
-	r->comm = comm_local_open(job->comm, job->plan, r->device, &r->reporter, job->options->timeout, job->spin);
+	r->comm = comm_local_open(job->comm, job->plan, r->device, &r->reporter, job->spin);
 	memory_open(&r->memory, job->plan, r->index, r->device, &r->reporter);
 	s->planned = plan_bytes(job->plan, r->index);
 	s->allocated = r->memory.total;
@@ -43,7 +43,7 @@ static void open_rank(struct rank *r)
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);
 	weights_load(job->plan, r->index, job->checkpoint, r->device, &r->memory, job->threads, &r->reporter);
-	r->comm->barrier(r->comm, job->plan->n_groups, true);
+	r->comm->barrier(r->comm, job->plan->n_groups);
 	activity(r, ACTIVITY_WAIT);
 }
 
@@ -174,9 +174,11 @@ static void run_microbatch(struct rank *r, int number)
 	r->frame.rows = r->step.rows[number];
 	r->frame.candidates = step_candidates(&r->step, r->job->plan, number);
 	r->frame.layer = -1;
+	gaps_fill(r);
 	activity(r, ACTIVITY_STEP);
 	r->job->generated->step[r->step.head->phase](&r->frame);
 	r->device->sync(r->device);
+	gaps_check(r);
 	activity(r, ACTIVITY_OUTPUT);
 	hand_over(r, number);
 }
@@ -197,7 +199,7 @@ bool rank_step(struct rank *r)
 	for (int i = 0; i < r->step.head->microbatches; i++)
 		run_microbatch(r, i);
 	activity(r, ACTIVITY_WAIT);
-	r->comm->barrier(r->comm, plan->n_groups, false);
+	r->comm->barrier(r->comm, plan->n_groups);
 	return true;
 }
 

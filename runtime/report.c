@@ -17,19 +17,35 @@ void *shared_alloc(size_t bytes)
 
 struct board *board_open(int ranks)
 {
-	return shared_alloc(sizeof(struct board) + (size_t)ranks * sizeof(struct rank_status));
+	struct board *b = shared_alloc(sizeof *b + (size_t)ranks * sizeof b->rank[0]);
+	for (int i = 0; b && i < ranks; i++)
+		atomic_init(&b->rank[i].waits_for, WAITS_FOR_NONE);
+	return b;
+}
+
+static void blame(struct board *b, int rank, const char *fmt, va_list args) __attribute__((format(printf, 3, 0)));
+static void blame(struct board *b, int rank, const char *fmt, va_list args)
+{
+	int none = 0;
+	vsnprintf(b->rank[rank].message, sizeof b->rank[rank].message, fmt, args);
+	atomic_compare_exchange_strong(&b->first, &none, rank + 1);
+}
+
+void board_blame(struct board *b, int rank, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	blame(b, rank, fmt, args);
+	va_end(args);
 }
 
 void rank_fail(const struct reporter *r, const char *fmt, ...)
 {
-	int none = 0;
-	struct rank_status *s = &r->board->rank[r->rank];
 	va_list args;
 	va_start(args, fmt);
-	vsnprintf(s->message, sizeof s->message, fmt, args);
+	blame(r->board, r->rank, fmt, args);
 	va_end(args);
-	atomic_compare_exchange_strong(&r->board->first, &none, r->rank + 1);
-	_exit(strncmp(s->message, "internal:", 9) ? STATUS_FAILED : STATUS_INTERNAL);
+	_exit(strncmp(r->board->rank[r->rank].message, "internal:", 9) ? STATUS_FAILED : STATUS_INTERNAL);
 }
 
 /* A name may have megabytes. */

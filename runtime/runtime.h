@@ -34,6 +34,8 @@ struct options {
 };
 /* The launcher's main, with what it launches. */
 int launcher_main(int argc, char **argv, const struct generated *g);
+/* `status`, unless it is STATUS_OK and what was printed does not arrive. */
+int finish_output(int status);
 
 /* ---- safetensors.c, config.c, weights_check.c, weights_load.c ------------------------------------------------------ */
 struct checkpoint;
@@ -106,7 +108,7 @@ uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes);
 /* ---- step.c; schedule.c: rank 0 ------------------------------------------------------------------------------------------ */
 /* What one step brings, as words that rank 0 broadcasts: head, then the input arrays of every microbatch and owner. */
 enum { STEP_STOP = -1 };
-struct step_head { int32_t phase, microbatches, with_pages, pages; };     /* pages: struct dr_frame */
+struct step_head { int32_t phase, microbatches, with_pages, pages, trace; };      /* pages: struct dr_frame; trace: see trace.c */
 struct step {
 	int32_t *words; size_t n, cap;          /* i32; the members below are their beginning */
 	struct step_head *head;
@@ -150,8 +152,8 @@ int schedule_free_pages(const struct schedule *s, int owner);
 void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p);
 
 /* ---- npy.c ----------------------------------------------------------------------------------------------------------- */
-/* f32 [n0][n1][n2] in a file that gets its name when it is whole. */
-struct npy { const char *path; char *temporary; int fd; size_t header; int64_t dim[3]; };
+/* f32 [n0][n1][n2] in a file that gets its name when it is whole. target: what `path` links to, or path. */
+struct npy { const char *path; char *target, *temporary; int fd; size_t header; int64_t dim[3]; };
 bool npy_open(struct npy *f, const char *path, int64_t n0, int64_t n1, int64_t n2);     /* false after a message */
 bool npy_row(const struct npy *f, int64_t i0, int64_t i1, const float *row);
 bool npy_finish(struct npy *f);
@@ -176,6 +178,7 @@ struct rank {
 	struct dr_frame frame;                  /* first: generated code hands it back */
 	const struct job *job;
 	int index, first_layer;                 /* first_layer: of its stage */
+	uint32_t traced;                        /* launches of a step that is traced */
 	struct reporter reporter;
 	struct device *device;
 	struct comm *comm;
@@ -186,12 +189,24 @@ struct rank {
 };
 _Noreturn void rank_main(const struct job *job, int index);
 /* Runs a step that all ranks have; of rank 0: hands it out first. */
+/* gaps.c, for tests: around a microbatch. */
+void gaps_fill(struct rank *r);
+void gaps_check(struct rank *r);
 bool rank_step(struct rank *r);         /* false: rank 0 said that there are no more */
 /* Rank 0: runs the job's prompts and prints what came of it. */
 void serve(struct rank *r);
 void activity(struct rank *r, enum activity a);
 
+/* ---- trace.c ----------------------------------------------------------------------------------------------------------- */
+/* After each launch of a step with head->trace. */
+void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args);
+/* Rank 0: runs the last step again, and says in words where numbers stop being finite. */
+void trace_step(struct rank *r, char *out, size_t n);
+
 /* ---- launch.c ---------------------------------------------------------------------------------------------------------- */
+/* host_memory.c: bytes that the kernel and control groups would give. root: "", or a folder with a /proc and a /sys for tests.
+ * UINT64_MAX: nothing is known. */
+uint64_t host_memory(const char *root);
 /* Forks the ranks and waits for them. Gives the exit status. */
 int launch(struct job *job);
 int host_cores(void);

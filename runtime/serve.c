@@ -1,5 +1,7 @@
 /* Rank 0's part: runs prompts through the schedule, keeps time, prints what came of it. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include "event.h"
 #include "runtime.h"
 
@@ -7,6 +9,14 @@ enum { WARM_RUNS = 1, BENCH_RUNS = 5 };
 
 /* One pass over the prompts. */
 struct tally { int64_t ns[DR_PHASES], tokens[DR_PHASES]; double ttft_ms; };
+
+static _Noreturn void fail_at_logits(struct rank *r, int prompt, int token)
+{
+	char where[512];
+	trace_step(r, where, sizeof where);
+	rank_fail(&r->reporter, "the logits of prompt %d for token %d are not all finite numbers; %s. The weights are wrong, or a number format "
+	          "of the model is too narrow for them", prompt + 1, token + 1, where);
+}
 
 /* The tokens, and logits, that the last step left in the results. */
 static void collect(struct rank *r, struct schedule *s)
@@ -19,11 +29,12 @@ static void collect(struct rank *r, struct schedule *s)
 		if (q < 0)
 			continue;
 		int n = schedule_sequence(s, q)->n_out;
+		activity(r, ACTIVITY_PRINT);
 		if (out->logits && !npy_row(r->job->npy, q, n, out->logits + (size_t)i * plan->head->vocab))
-			rank_fail(&r->reporter, "cannot write %s", r->job->npy->path);
+			rank_fail(&r->reporter, "cannot write %s: %s", r->job->npy->path, strerror(errno));
+		activity(r, ACTIVITY_WAIT);
 		if (out->tokens[i] == DR_NO_TOKEN)
-			rank_fail(&r->reporter, "the logits of prompt %d for token %d are not all finite numbers: the weights are wrong, or a "
-			          "number format of the model is too narrow for them", q + 1, n + 1);
+			fail_at_logits(r, q, n);
 		if (out->tokens[i] < 0 || (uint32_t)out->tokens[i] >= plan->head->vocab)
 			rank_fail(&r->reporter, "internal: token %d was sampled for prompt %d, the vocabulary has %u", out->tokens[i],
 			          q + 1, plan->head->vocab);
@@ -113,6 +124,7 @@ static void run_once(struct rank *r)
 	const struct options *o = r->job->options;
 	struct tally t;
 	struct schedule *s = run_prompts(r, o->prompts, o->n_prompts, o->max_tokens, &t);
+	activity(r, ACTIVITY_PRINT);
 	for (int i = 0; i < o->n_prompts; i++) {
 		const struct sequence *q = schedule_sequence(s, i);
 		printf("ids: ");
@@ -139,6 +151,7 @@ static void run_bench(struct rank *r)
 		decode[i] = per_second(&t, DR_DECODE);
 		ttft[i] = t.ttft_ms;
 	}
+	activity(r, ACTIVITY_PRINT);
 	printf("bench: %d x (%d prompt + %d output) tokens, medians of %d runs\n", o->n_prompts, o->prompt, o->output, BENCH_RUNS);
 	printf("prefill: %.1f tokens/s\n", median(prefill, BENCH_RUNS));
 	printf("decode: %.1f tokens/s\n", median(decode, BENCH_RUNS));
@@ -151,8 +164,9 @@ void serve(struct rank *r)
 		run_bench(r);
 	else
 		run_once(r);
-	if (fflush(stdout))
-		rank_fail(&r->reporter, "cannot write to the standard output");
+	if (fflush(stdout) || ferror(stdout))
+		rank_fail(&r->reporter, "cannot write standard output: %s", strerror(errno));
+	activity(r, ACTIVITY_WAIT);
 	r->step.head->phase = STEP_STOP;
 	rank_step(r);
 }

@@ -67,7 +67,11 @@ static void check_context(struct deployment *c, int64_t prompt, int64_t output)
 		diag_related(sink, d, field_where(max_ctx), "the longest context of `%s`", c->deploy->model_name);
 	diag_note(sink, d, "positions: %lld + %lld - 1 = %lld; the last token is not read back", (long long)prompt, (long long)output,
 		  (long long)(prompt + output - 1));
-	if (most - output + 1 >= 1) {
+	int64_t longest = most - output + 1, lo = c->deploy->work.seq_lo;
+	bool is_range = lo < c->deploy->work.seq_hi && !c->deploy->work.training;
+	struct suggestion value = {"workload.seq", is_range ? arena_printf(sink->arena, "%lld..%lld", (long long)(lo < longest ? lo : longest), (long long)longest)
+							    : arena_printf(sink->arena, "%lld", (long long)longest)};
+	if (longest >= 1 && diag_check(sink, c->deploy->name, DIAG_E0703, &value, 1) >= 0) {
 		diag_help(sink, d, "prompts of at most %lld", (long long)(most - output + 1));
 		offer_longest(c, d, seq, most - output + 1);
 	}

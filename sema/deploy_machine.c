@@ -124,8 +124,12 @@ static void check_formats(struct deployment *c, struct record *device)
 		diag_related(c->sema->sink, d, v->span, "the first such product");
 		diag_related(c->sema->sink, d, field_where(record_field(device, "peak")), "products in %s", formats_text(c, peak.record));
 		const char *other = other_format(peak.record, t);
-		diag_help(c->sema->sink, d, "compute in a format that it has, `%s { weight = %s; act = %s; kv = %s }`; or list what it does in %s",
-			  c->deploy->model_name, other, other, other, dtype_name(t));
+		struct suggestion values[] = {{"model.weight", other}, {"model.act", other}, {"model.kv", other}};
+		if (diag_check(c->sema->sink, c->deploy->name, DIAG_E0605, values, 3) >= 0)
+			diag_help(c->sema->sink, d, "compute in a format that it has, `%s { weight = %s; act = %s; kv = %s }`; or list what it does in %s",
+				  c->deploy->model_name, other, other, other, dtype_name(t));
+		else
+			diag_help(c->sema->sink, d, "compute in a format that it has, or list what it does in %s", dtype_name(t));
 	}
 }
 

@@ -117,14 +117,27 @@ static int spare_axis(const struct deploy *d)
 	return -1;
 }
 
-bool deploy_offer_size(const struct deploy *d, struct sink *sink, struct diag *diag, int mesh_axis, int64_t size)
+int deploy_resize(const struct deploy *d, struct arena *a, int mesh_axis, int64_t size, struct suggestion out[2])
 {
 	const struct mesh_axis *m = &d->mesh.at[mesh_axis];
 	int64_t left = size >= 1 && m->size % size == 0 ? m->size / size : 0;
-	if (left < 1 || m->set.lo == m->set.hi || (left > 1 && spare_axis(d) < 0))
+	if (left < 1 || (left > 1 && spare_axis(d) < 0))
+		return 0;
+	out[0] = (struct suggestion){arena_printf(a, "plan.%s", m->name), arena_printf(a, "%lld", (long long)size)};
+	out[1] = (struct suggestion){"plan.dp", arena_printf(a, "%lld", (long long)left)};
+	return left > 1 ? 2 : 1;
+}
+
+bool deploy_offer_size(const struct deploy *d, struct sink *sink, struct diag *diag, int mesh_axis, int64_t size)
+{
+	const struct mesh_axis *m = &d->mesh.at[mesh_axis];
+	struct suggestion values[2];
+	int n = deploy_resize(d, sink->arena, mesh_axis, size, values);
+	if (!n || diag_check(sink, d->name, diag->code, values, n) < 0)
 		return false;
-	const char *text = arena_printf(sink->arena, "%s = %lld", m->name, (long long)size);
-	diag_fix(sink, diag, m->set, left > 1 ? arena_printf(sink->arena, "%s; dp = %lld", text, (long long)left) : text);
+	const char *text = arena_printf(sink->arena, "%s = %s", m->name, values[0].value);
+	if (m->set.lo < m->set.hi)
+		diag_fix(sink, diag, m->set, n > 1 ? arena_printf(sink->arena, "dp = %s; %s", values[1].value, text) : text);
 	return true;
 }
 
@@ -152,19 +165,25 @@ static void offer_fill(struct deployment *c, struct diag *diag, const struct mes
 	}
 }
 
-/* One axis that could be resized so that the product fits; the data axis first, since it changes no layout of weights. */
+/* One axis that could be resized so that the product fits, and all else holds; the data axis first, since it changes no layout of
+ * weights. */
 static void suggest_size(struct deployment *c, struct diag *diag, int64_t ranks)
 {
 	const struct deploy *d = c->deploy;
-	const struct mesh_axis *pick = mesh_axis(d, "dp");
-	for (int i = 0; i < d->mesh.n && (!pick || d->gpus % (ranks / pick->size)); i++)
-		pick = &d->mesh.at[i];
-	if (pick && d->gpus % (ranks / pick->size) == 0) {
+	struct sink *sink = c->sema->sink;
+	for (int i = -1; i < d->mesh.n; i++) {
+		const struct mesh_axis *pick = i < 0 ? mesh_axis(d, "dp") : &d->mesh.at[i];
+		if (!pick || ranks == INT64_MAX || d->gpus % (ranks / pick->size))
+			continue;
 		int64_t size = d->gpus / (ranks / pick->size);
-		diag_help(c->sema->sink, diag, "`%s = %lld` fills %lld", pick->name, (long long)size, (long long)d->gpus);
+		struct suggestion value = {arena_printf(sink->arena, "plan.%s", pick->name), arena_printf(sink->arena, "%lld", (long long)size)};
+		if (diag_check(sink, d->name, DIAG_E0601, &value, 1) < 0)
+			continue;
+		diag_help(sink, diag, "`%s = %lld` fills %lld", pick->name, (long long)size, (long long)d->gpus);
 		offer_fill(c, diag, pick, size);
-	} else
-		diag_help(c->sema->sink, diag, "choose sizes whose product is %lld", (long long)d->gpus);
+		return;
+	}
+	diag_help(sink, diag, "choose sizes whose product is %lld", (long long)d->gpus);
 }
 
 static void check_ranks(struct deployment *c)
@@ -236,12 +255,31 @@ static void unknown_level(struct deployment *c, const struct mesh_axis *m)
 	diag_suggest(s->sink, diag, level, nearest_name(m->level, names, n));
 }
 
+bool deploy_inside(const struct deploy *d, int64_t reach, int64_t devices)
+{
+	return d->gpus <= devices || (reach <= devices && devices % reach == 0);
+}
+
+/* The largest size that stays inside and passes all checks, with `dp` for the ranks that it leaves; else the rule for sizes. */
+static void suggest_inside(struct deployment *c, struct diag *diag, const struct mesh_axis *m, int64_t stride, int64_t devices)
+{
+	struct sink *sink = c->sema->sink;
+	int axis = (int)(m - c->deploy->mesh.at);
+	for (int64_t size = devices / stride; size >= 1; size--)
+		if (m->size % size == 0 && devices % (stride * size) == 0 && deploy_offer_size(c->deploy, sink, diag, axis, size)) {
+			const char *rest = m->size > size ? arena_printf(sink->arena, " with `dp = %lld`", (long long)(m->size / size)) : "";
+			diag_help(sink, diag, "`%s = %lld`%s stays inside", m->name, (long long)size, rest);
+			return;
+		}
+	diag_help(sink, diag, "an axis stays inside when its size and those listed after it multiply to a divisor of %lld", (long long)devices);
+}
+
 /* `within`: the ranks of one line of the axis lie in one unit; `across`: they do not. stride: product of the axes behind it. */
 static void check_place(struct deployment *c, const struct mesh_axis *m, int64_t stride)
 {
 	struct sink *sink = c->sema->sink;
 	int64_t devices = level_devices(c->deploy, m->level), reach = times(stride, m->size);
-	bool inside = reach <= devices && devices % reach == 0;
+	bool inside = deploy_inside(c->deploy, reach, devices);
 	if (m->size == 1 || inside == (m->place == PLACE_WITHIN))
 		return;
 	struct diag *diag;
@@ -254,12 +292,8 @@ static void check_place(struct deployment *c, const struct mesh_axis *m, int64_t
 	diag_related(sink, diag, m->place_span, "promised here");
 	diag_note(sink, diag, "stride %lld (the product of the axes after it) times size %lld is %lld; a `%s` has %lld devices",
 		  (long long)stride, (long long)m->size, (long long)reach, m->level, (long long)devices);
-	if (m->place == PLACE_WITHIN && stride > 1 && devices % m->size == 0) {
-		diag_help(sink, diag, "list `%s` last in the mesh", m->name);
-	} else if (m->place == PLACE_WITHIN && devices > stride) {
-		diag_help(sink, diag, "`%s = %lld` stays inside", m->name, (long long)(devices / stride));
-		deploy_offer_size(c->deploy, sink, diag, (int)(m - c->deploy->mesh.at), devices / stride);
-	}
+	if (m->place == PLACE_WITHIN)
+		suggest_inside(c, diag, m, stride, devices);
 }
 
 static void check_places(struct deployment *c)
@@ -289,4 +323,36 @@ void deployment_mesh(struct deployment *c)
 	if (check_devices(c))
 		check_ranks(c);
 	check_places(c);
+}
+
+/* ---- more devices -------------------------------------------------------------------------------------------------- */
+
+/* `nodes` of the library's clusters: an Int that the devices are a multiple of. Whether they follow it, a check of the whole tells. */
+static bool grown_cluster(const struct record *cluster, int64_t devices, int64_t gpus, struct arena *arena, struct suggestion *out)
+{
+	for (int i = 0; i < cluster->fields.n; i++) {
+		const struct field *f = cluster->fields.at[i];
+		struct val v = f->sort == FIELD_PLAIN && f->type ? record_get((struct record *)cluster, f->name, f->span) : val_bad();
+		if (v.kind != V_INT || v.i < 1 || times(v.i, gpus) % devices || times(v.i, gpus) == INT64_MAX)
+			continue;
+		*out = (struct suggestion){arena_printf(arena, "cluster.%s", f->name), arena_printf(arena, "%lld", (long long)(v.i * gpus / devices))};
+		return true;
+	}
+	return false;
+}
+
+int deploy_devices(const struct deploy *d, int64_t gpus, struct arena *arena, struct suggestion *out)
+{
+	struct val cluster = record_get(d->record, "cluster", d->name_span);
+	struct val devices = cluster.kind == V_RECORD ? record_get(cluster.record, "devices", d->name_span) : val_bad();
+	const struct field *f = record_field(d->record, "gpus");
+	bool given = f && f->sets.n;
+	int n = 0;
+	if (devices.kind != V_INT || devices.i < 1)
+		return 0;
+	if (given)
+		out[n++] = (struct suggestion){"gpus", arena_printf(arena, "%lld", (long long)gpus)};
+	if (gpus <= devices.i)
+		return n;
+	return grown_cluster(cluster.record, devices.i, gpus, arena, out + n) ? n + 1 : 0;
 }

@@ -126,11 +126,18 @@ bool sema_load(struct sema *s, const char *path)
 {
 	struct file_text text;
 	struct span nowhere = {0};
-	const char *file = real_path(s->arena, path);
-	if (!file_read(s->arena, path, &text))
+	bool is_stdin = !strcmp(path, "-");
+	const char *file = real_path(s->arena, is_stdin ? "." : path);
+	if (s->options->text.at)
+		text = s->options->text;
+	else if (!file_read(s->arena, is_stdin ? NULL : path, &text))
 		return false;
 	if (!file || file[0] != '/')            /* a file without a place in the tree, such as a pipe */
 		file = "/";
+	if (is_stdin) {
+		file = arena_printf(s->arena, "%s/-", file);
+		path = "<standard input>";
+	}
 	vec_push(s->arena, &s->roots, arena_strndup(s->arena, file, (size_t)(strrchr(file, '/') - file)));
 	const char *library = library_name(text);
 	s->main = library ? module_std(s, library, nowhere) : module_file(s, file, path, text, nowhere);

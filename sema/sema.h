@@ -78,11 +78,12 @@ struct sema;                            /* one compilation's modules and records
 
 struct sema_options {
 	const char *const *include; int n_include;       /* -I */
-	struct { const char *path, *value; } *set; int n_set;   /* -D model.layers=4: refines the deployment, its value parsed as an expression */
+	struct suggestion *set; int n_set;               /* -D model.layers=4: refines the deployment, its value parsed as an expression */
+	struct file_text text;                           /* of the main file; .at NULL: it is read */
 };
 struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sink, const struct sema_options *o);
 
-/* Loads `path`, its imports, checks every declaration. false: the file could not be read (errno). */
+/* Loads `path`, or standard input if it is "-", its imports, checks every declaration. false: the file could not be read (errno). */
 bool sema_load(struct sema *s, const char *path);
 /* The deployments of the loaded file, in order. One whose model or workload has errors has program == NULL; nothing further
  * is checked for it. */
@@ -99,7 +100,18 @@ struct program *sema_model(struct sema *s, const char *name);
 const char *sema_library(int i);
 void sema_load_library(struct sema *s, int i);
 
-/* Offers another size of a mesh axis as the edit of a report, with `dp` set to what that leaves of the ranks. false: no edit. */
+/* Do the ranks of each line of an axis lie in one unit of so many devices? reach: the axis' stride times its size. */
+bool deploy_inside(const struct deploy *d, int64_t reach, int64_t devices);
+
+/* The values that give a deployment so many devices: of `gpus`, and of the field that its cluster grows by. Gives their number, at
+ * most 2; 0: no value does. */
+int deploy_devices(const struct deploy *d, int64_t gpus, struct arena *arena, struct suggestion *out);
+
+/* The values for another size of a mesh axis: its own, and that of `dp` for what it leaves of the ranks. Gives their number; 0: no axis
+ * is spare for the rest of the ranks. */
+int deploy_resize(const struct deploy *d, struct arena *arena, int mesh_axis, int64_t size, struct suggestion out[2]);
+/* Offers it as the edit of a report, with `dp` set to what that leaves of the ranks. false: the whole does not
+ * hold with it. */
 bool deploy_offer_size(const struct deploy *d, struct sink *sink, struct diag *diag, int mesh_axis, int64_t size);
 
 /* The rule that places `axis` in `region` (3.2): the most specific by (phase, region depth, class). NULL: none, the axis is

@@ -285,7 +285,8 @@ static void absent_entry(struct walk *w, struct record *map, struct record *conf
 			continue;
 		c->absent = walk_show(w, v);
 		c->absent_holds = val_equal(v, record_get(config, c->name, f->span));
-		c->null_differs = is_constant(field_expression(f)) && v.kind != V_LIST;     /* a list has no other default than null */
+		/* a list has no other default than null */
+		c->null_differs = is_constant(field_expression(f)) && v.kind != V_LIST && c->type != CONFIG_ONE_OF;
 		return;
 	}
 	struct diag *d = walk_report(w, DIAG_E0201, f->span, "`absent` has `%s`, which `config` does not name", f->name);

@@ -139,6 +139,11 @@ bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *ne
 
 enum { MOST_COMPARED = 64 << 20, LONGEST = 64 };       /* letters by letters, as nearest_name does */
 
+int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n)
+{
+	return s->check ? s->check(s->context, deploy, mistake, values, n) : -1;
+}
+
 bool diag_affords(struct sink *s, const char *name, int candidates)
 {
 	int64_t length = (int64_t)strnlen(name, LONGEST);

@@ -37,6 +37,9 @@ struct diag {
 /* A comment `// deploy: allow CODE reason`: takes back warnings of the code in the first line behind it and its like. */
 struct allow { struct span at, code_at; const char *code, *reason; bool used; };
 
+/* A value that help may suggest, as `-D path=value` says it. */
+struct suggestion { const char *path, *value; };
+
 struct sink {
 	struct arena   *arena;
 	struct sources *sources;
@@ -45,6 +48,9 @@ struct sink {
 	VEC(struct allow) allows;
 	int64_t compared;                                /* see diag_affords */
 	int errors, warnings;                            /* allowed warnings are not counted */
+	/* Checks the deployment again, all of it, with the values suggested: see diag_check. NULL: nothing is suggested. */
+	int (*check)(void *context, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n);
+	void *context;
 };
 
 /* Reports one mistake. The same code at the same place with the same message is reported once: the first is returned again. */
@@ -58,6 +64,9 @@ void diag_help(struct sink *s, struct diag *d, const char *fmt, ...) __attribute
 void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replacement);
 /* "did you mean `near`?" with the edit. false, nothing said: near is NULL. */
 bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *near);
+/* Does a suggestion mend the mistake, and bring no error? Gives the warnings that it brings, or -1. Each value in a help text about a
+ * deployment is asked for here first. */
+int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n);
 /* Whether to look for the name that was meant by `name` among so many candidates. false: a text with thousands of mistakes has
  * used up what may be spent on suggestions. */
 bool diag_affords(struct sink *s, const char *name, int candidates);

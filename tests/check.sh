@@ -51,6 +51,7 @@ step fields "$python" tests/models/fields.py
 step import "$python" tests/models/run_import.py
 step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
+step texts "$python" tests/golden/texts.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
 step forms "$python" tests/forms/run.py
@@ -59,13 +60,14 @@ step meshes "$python" tests/e2e/run_meshes.py
 [[ $chosen == *" few "* ]] && step few "$python" tests/e2e/run_meshes.py "llama f32 on  4" "deepseek f32 on  4"
 step heads "$python" tests/e2e/run_heads.py
 step sampling "$python" tests/e2e/run_sampling.py
-step far env DEPLOY_DEVICE=far "$python" tests/e2e/run_meshes.py
+step far env DEPLOY_DEVICE=far DEPLOYC_GAPS=256 "$python" tests/e2e/run_meshes.py
 step values "$python" tests/e2e/run_values.py
 step formats "$python" tests/e2e/run_formats.py
 step promises "$python" tests/e2e/run_promises.py
 step streams "$python" tests/e2e/run_streams.py
 step owners "$python" tests/e2e/run_owners.py
 step random "$python" tests/e2e/run_random.py 40
+step programs make BUILD="$build" PYTHON="$python" programs
 step plans "$python" tests/plans/run.py
 step meaning "$python" tests/e2e/run_meaning.py
 step failures "$python" tests/e2e/run_failures.py
@@ -77,6 +79,7 @@ step mutate "$python" tests/robust/mutate.py
 step alloc make BUILD="$build" CC=gcc test-alloc
 step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize
+step kernels make BUILD="$build" CC=gcc sanitize-kernels
 step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz
 
 echo "$passed passed, $failed failed"

@@ -7,7 +7,7 @@ shift 2
 mkdir -p "$folder/seeds"
 cp stdlib/*.deploy samples/*.deploy tests/golden/*.deploy "$folder/seeds/"
 # The first byte says which file rt_checkpoint writes: model.safetensors, the index, config.json.
-printf '\000\157\000\000\000\000\000\000\000{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BF16","shape":[],"data_offsets":[8,10]}}' \
+printf '\000\160\000\000\000\000\000\000\000{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BF16","shape":[],"data_offsets":[16,18]}}012345678901234567' \
 	>"$folder/seeds/header"
 printf '\001{"weight_map":{"a":"shard","b":"none"}}' >"$folder/seeds/index"
 printf '\002{"a":true,"rope":{"theta":1e4},"c":{"d":{"e":7}},"model_type":"llama"}' >"$folder/seeds/config"

@@ -71,8 +71,8 @@ class Failed(Exception):
 
 
 def first_line(text):
-    """The first line that is no warning."""
-    lines = [line for line in text.strip().splitlines() if line.strip() and not line.startswith("warning")]
+    """The first line that is neither a warning nor a note."""
+    lines = [line for line in text.strip().splitlines() if line.strip() and not line.startswith(("warning", "note:"))]
     return lines[0] if lines else "(no output)"
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from harness import FIXTURES, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, spec
+from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher, spec
 
 SECONDS = 5
 LONG = WORKLOAD.replace("output = 64", "output = 16384")       # a run of minutes, to be interrupted
@@ -182,9 +182,12 @@ def untrusted_cases(folder):
     yield "control characters in a header", copy("u7", lambda c: edit_header(c, name_hostile)), \
         ["\\x1b[2J\\nerror: forged\\xe2\\x80\\xae\\xc2\\x9b has no"]
     yield "control characters in the index", copy("u8", lambda c: add_to_index(c, **{HOSTILE: "../x"})), ["\\x1b[2J\\nerror"]
-    for i, (word, value) in enumerate([("", float("nan")), ("", float("inf")), ("lm_head", float("nan")), ("lm_head", -float("inf")),
-                                       ("gate.weight", float("nan")), ("input_layernorm", float("nan"))]):
-        yield f"{word or 'all'} {value}", copy(f"n{i}", lambda c: filled(c, value, word)), ["the logits of prompt 1 for token 1"]
+    nan, inf, first = float("nan"), float("inf"), "in layer 0, `layer.attn: contract wq`"
+    for i, (word, value, place) in enumerate([
+            ("", nan, first), ("", inf, first), ("input_layernorm", nan, first), ("gate.weight", nan, "in layer 0, `layer.moe: contract router`"),
+            ("layers.3.self_attn.k_proj", inf, "in layer 3, `layer.attn: contract wk`"),
+            ("lm_head", nan, "are in `contract w_head`"), ("lm_head", -inf, "are in `contract w_head`")]):
+        yield f"{word or 'all'} {value}", copy(f"n{i}", lambda c: filled(c, value, word)), ["the logits of prompt 1 for token 1", place]
     yield "another model ends it early", FIXTURES / "llama", ["config.json: "]
 
 
@@ -259,6 +262,86 @@ def checkpoint_cases(folder):
     yield "missing tensor", copy("i", lambda c: edit_header(c, rename_tensor)), ["q_proj.weight"]
 
 
+def shell(folder, line, status, words="", **names):
+    """A line of the shell in a folder of its own, where nothing but `y.npy` and what the test put there may be afterwards."""
+    place = folder / "shell"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    environment = {**os.environ, "DEPLOY_TIMEOUT": "1", **{k: str(v) for k, v in names.items()}}
+    (place / "kept").write_text("kept")
+    os.mkfifo(place / "pipe")
+    (place / "link.npy").symlink_to("linked.npy")
+    try:
+        done = subprocess.run(["bash", "-c", line], cwd=place, capture_output=True, text=True, timeout=30, env=environment,
+                              stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        raise Failed("it hangs") from None
+    if done.returncode != status or words not in done.stderr:
+        raise Failed(f"status {done.returncode}, {first_line(done.stderr)}, expected {status}, {words!r}")
+    left = {p.name for p in place.iterdir()} - {"kept", "pipe", "link.npy", "linked.npy", "y.npy"}
+    if left or (place / "kept").read_text() != "kept" or not (place / "pipe").is_fifo() or not (place / "link.npy").is_symlink():
+        raise Failed(f"left: {left}, or something was replaced")
+    return done, place
+
+
+def shell_cases():
+    """Name, line, status, words."""
+    run = '"$L" run --weights "$W" --ids 1,15,7 --max-tokens 4'
+    for place in "pipe", "/dev/null", "/dev/full", ".":
+        yield f"logits to {place}", f"{run} --logits {place}", 1, f"cannot write {place}: not a regular file"
+    yield "logits to a link to a device", f"ln -s /dev/null y.npy; {run} --logits y.npy; s=$?; rm y.npy; exit $s", 1, "not a regular file"
+    yield "logits beyond ulimit -f", f"ulimit -f 1; {run} --logits y.npy", 1, "cannot write y.npy: File too large"
+    yield "logits and a reader that goes", f'"$L" run --weights "$W" $PROMPTS --max-tokens 1 --logits y.npy 2>err | true; s=${{PIPESTATUS[0]}}; cat err >&2; rm err; exit $s', \
+        1, "cannot write standard output: Broken pipe"
+    for words in "plan", "--help", "--version", run[5:]:
+        yield f"{words.split()[0]} to a full device", f'"$L" {words} >/dev/full', 1, "cannot write standard output: No space left"
+        yield f"{words.split()[0]} to nothing", f'"$L" {words} >&-', 1, "cannot write standard output: Bad file"
+    yield "a reader that takes its time", '"$L" run --weights "$W" $PROMPTS --max-tokens 3 | (sleep 2; wc -l); exit ${PIPESTATUS[0]}', 0, ""
+    yield "stopped and continued", 'set -m; "$L" run --weights "$W" $PROMPTS --max-tokens 20 >/dev/null & sleep 0.3; kill -STOP -- -$!; ' \
+        'sleep 1.5; kill -CONT -- -$!; wait $!', 0, ""
+    yield "a rank that loads is stopped", '"$BIG" bench --batch 1 --prompt 1 --output 1 >/dev/null & sleep 0.2; kill -STOP $(pgrep -P $!); wait $!', \
+        1, "failed while loading weights: it stood still for 1 s (DEPLOY_TIMEOUT)"
+    for name in "INT", "TERM", "HUP":
+        yield f"logits and SIG{name}", f'env --default-signal "$L" run --weights "$W" $PROMPTS --max-tokens 60 --logits y.npy >/dev/null & sleep 0.3; ' \
+            f'kill -{name} $!; wait $!; s=$?; [ ! -e y.npy ] || exit 99; exit $s', 128 + getattr(signal, f"SIG{name}"), "ended by signal"
+
+
+def same_logits(folder, launcher, weights):
+    """Through a link, and with standard files closed, the array is the same."""
+    run = '"$L" run --weights "$W" --ids 1,15,7 --max-tokens 4 --logits'
+    _, place = shell(folder, f"{run} y.npy", 0, L=launcher, W=weights)
+    expected = (place / "y.npy").read_bytes()
+    for line, name, status in [("link.npy", "linked.npy", 0), ("y.npy 2>&-", "y.npy", 0), ("y.npy <&-", "y.npy", 0)]:
+        _, place = shell(folder, f"{run} {line}", status, L=launcher, W=weights)
+        if (place / name).read_bytes() != expected:
+            raise Failed(f"{line}: another array")
+
+
+def large_page(folder):
+    """A page is taken in pieces: its size is no matter of the stack."""
+    expected = Expected("mixtral")
+    workload = WORKLOAD.replace("batch = 8", "batch = 1").replace("page = 16", "page = 65536")
+    launcher = compile_spec(spec("mixtral", 2, "Megatron { tp = 2 }", workload=workload), folder, "page")
+    steps = expected.tokens.shape[1]
+    run, _ = run_launcher(launcher, "mixtral", expected.prompts[:2], steps, folder)
+    for prompt, tokens in zip(expected.prompts[:2], expected.tokens):
+        if run.of(prompt) != [tokens.tolist()]:
+            raise Failed(f"{run.of(prompt)}, expected {tokens.tolist()}")
+
+
+BIG_MODEL = """use std.llama { Llama }
+use std.clusters { CPUHost }
+use std.plans { Megatron }
+use std.workload { Inference }
+model Big = Llama { vocab = 64000; layers = 4; d_model = 1024; kv_heads = 8; q_group = 2; head_dim = 64; ffn = 4096; tied = true; max_ctx = 512
+  weight = f32; act = f32; kv = f32 }
+deploy Test {
+  model = Big; cluster = CPUHost { ranks = 1 }; plan = Megatron {}
+  workload = Inference { batch = 1; seq = 1..64; output = 8; chunk = 64; page = 16 }
+}
+"""
+
+
 def main():
     need_deployc()
     report = Report()
@@ -298,6 +381,14 @@ def main():
                 ("logits into no folder", ["--logits", str(folder / "none" / "x.npy")], ["x.npy"])]:
             report.check(f"arguments: {name}", lambda: expect_error(command(short, weights, *options), *words))
         report.check("arguments: none", lambda: expect_error([short]))
+
+        def big():
+            return compile_spec(BIG_MODEL, folder, "big", "-O0")
+        names = {"L": short, "W": weights, "BIG": big(), "PROMPTS": " ".join(f"--ids 1,2,{i % 200}" for i in range(3000))}
+        for name, line, status, words in shell_cases():
+            report.check(f"files: {name}", lambda: shell(folder, line, status, words, **names) and None)
+        report.check("a page of 65536 positions", lambda: large_page(folder))
+        report.check("files: links and closed standard files", lambda: same_logits(folder, short, weights))
 
         shm = set(os.listdir("/dev/shm"))
         first, last = (lambda _, ranks: ranks[0]), (lambda _, ranks: ranks[-1])

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """The forms of diagnostics: text and its colours, JSON, SARIF against its published schema, gcc's lines, `deployc explain`.
-Every wrong spec of tests/golden is printed in every form."""
+Every wrong spec of tests/golden is printed in every form.
+
+    run.py [WORD ...]    only the tests whose name contains a word
+"""
 import json
 import os
 import pathlib
@@ -185,6 +188,7 @@ def main():
     cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
+    cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]
     failed = 0
     for name, function, arguments in cases:
         try:

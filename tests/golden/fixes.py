@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 """The edits that diagnostics carry. Each one, applied alone to its wrong spec, removes its diagnostic and brings no other.
-The specs in beginner/ become clean by nothing but edits: round by round, all that are offered."""
+Values that a help text suggests, said with -D, do the same, but for warnings.
+The specs in beginner/ become clean by nothing but edits: round by round, all that are offered.
+
+    fixes.py [WORD ...]    only the files whose name contains a word
+"""
 import collections
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,8 +19,13 @@ DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", HERE.parents[1] / "build" / "de
 ROUNDS = 5
 
 
-def diagnostics(path):
-    done = subprocess.run([DEPLOYC, "check", "--error-format=json", path.name], cwd=path.parent, capture_output=True, text=True, timeout=20)
+# Behind the values of a help text stands what they do.
+ADVICE = re.compile(r"((?:`[^`]+`(?: with | on |, )?)+) (?:fits|fills|holds|stays inside|replicates nothing|has room)|prompts of at most (\d+)")
+RECORDS = {"cache": "workload", "stages": "plan.pipeline", "microbatches": "plan.pipeline"}
+
+
+def diagnostics(path, *values):
+    done = subprocess.run([DEPLOYC, "check", "--error-format=json", *values, path.name], cwd=path.parent, capture_output=True, text=True, timeout=20)
     return [d for d in map(json.loads, done.stderr.splitlines()) if not d["allowed"]]
 
 
@@ -37,7 +47,7 @@ def applied(text, fixes):
 class Copy:
     """A copy of a spec beside it, so that its imports are found."""
     def __init__(self, path):
-        handle, name = tempfile.mkstemp(suffix=".deploy", prefix="fixed-", dir=path.parent)
+        handle, name = tempfile.mkstemp(suffix=".fixed", prefix="fixed-", dir=path.parent)
         os.close(handle)
         self.path = pathlib.Path(name)
 
@@ -69,6 +79,34 @@ def check_each(path):
     return n, wrong
 
 
+def suggested(text):
+    """[-D options, one list for each alternative] of a help text."""
+    found = []
+    for match in ADVICE.finditer(text):
+        if match[2]:
+            found.append([f"-Dworkload.seq={match[2]}"])
+            continue
+        values = [v.split(" = ") for quoted in re.findall("`([^`]+)`", match[1]) for v in quoted.split("; ")]
+        if any(len(v) != 2 for v in values):
+            continue
+        found.append([f"-D{name if '.' in name or name == 'gpus' else RECORDS.get(name, 'plan') + '.' + name}={value}" for name, value in values])
+    return found
+
+
+def check_advice(path):
+    """(number of suggestions, [what is wrong])"""
+    before, wrong, n = diagnostics(path), [], 0
+    codes = collections.Counter(d["code"] for d in before)
+    for d in before:
+        for values in suggested(d["help"] or ""):
+            n += 1
+            after = collections.Counter(a["code"] for a in diagnostics(path, *values))
+            if after[d["code"]] >= codes[d["code"]]:
+                wrong.append(f"{d['code']} stays with {' '.join(values)}")
+            wrong += [f"{' '.join(values)}, suggested by {d['code']}, brings {code}" for code in after - codes if code[0] == "E"]
+    return n, wrong
+
+
 def check_beginner(path):
     """What is wrong, or None."""
     text = path.read_bytes()
@@ -85,23 +123,31 @@ def check_beginner(path):
     return "; ".join(f"{d['code']} {d['line']}:{d['column']} {d['message']}" for d in found)
 
 
+def chosen(*patterns):
+    paths = sorted(p for pattern in patterns for p in HERE.glob(pattern))
+    return [p for p in paths if not sys.argv[1:] or any(word in p.name for word in sys.argv[1:])]
+
+
 def main():
-    passed = failed = edits = 0
-    for path in sorted([*HERE.glob("*.deploy"), *HERE.glob("beginner/*.deploy")]):
+    passed = failed = edits = suggestions = 0
+    for path in chosen("*.deploy", "beginner/*.deploy"):
         n, wrong = check_each(path)
         edits += n
+        if path.read_text().count("\ndeploy ") == 1:
+            advised, bad = check_advice(path)
+            suggestions, n, wrong = suggestions + advised, n + advised, wrong + bad
         passed += n > 0 and not wrong
         failed += bool(wrong)
         for text in wrong:
             print(f"FAIL {path.name}: {text}")
-    for path in sorted(HERE.glob("beginner/*.deploy")):
+    for path in chosen("beginner/*.deploy"):
         wrong = None if diagnostics(path) else "has no mistake"
         wrong = wrong or check_beginner(path)
         passed += not wrong
         failed += bool(wrong)
         if wrong:
             print(f"FAIL {path.name}: its edits leave {wrong}")
-    print(f"{edits} edits", file=sys.stderr)
+    print(f"{edits} edits, {suggestions} suggestions", file=sys.stderr)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

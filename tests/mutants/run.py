@@ -2,11 +2,12 @@
 """Mutants of the compiler and of the runtime: small changes of the C sources, all in one build, one of them chosen at run time by
 DEPLOYC_MUTANT. A mutant that all tests pass survives: tests miss what it breaks. docs/mutants.md explains those that may.
 
-    run.py [--count N] [--share N] [--all] [WORD ...]
+    run.py [--count N] [--share N] [--all] [--budget S] [--reuse] [WORD ...]
 
     --count N    mutants that are chosen, spread over the folders in proportion to their sites (default: COUNT)
     --share N    only the first N of them, those of CI
     --all        those of docs/mutants.md too: one that a test kills by now is reported
+    --budget S   a mutant is given up after commands that take S seconds of CPU without it: for a first look
     --reuse      what commands reach is taken from the last run with the same sources
     WORD         only mutants whose name contains a word; with --count 0, all sites that it names
 
@@ -34,9 +35,10 @@ import sites
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 FOLDERS = "support lexer parser sema dag planner codegen import doc driver runtime".split()
-COUNT = 400
+COUNT = 240
 LEAST = 12                      # mutants of a folder
 EXPLAINED = ROOT / "docs" / "mutants.md"
+SLOW = HERE / "slow.txt"         # names of mutants that only slow commands kill: no part of CI's share
 PYTHON = sys.executable
 JOBS = os.cpu_count() or 2
 MEMORY = 8 << 30                # bytes of address space of a process
@@ -66,10 +68,15 @@ def chosen(found, count):
     return sorted(taken, key=lambda s: s.rank)
 
 
-def explained():
-    """Names of the mutants that docs/mutants.md lists: the code spans that begin its tables' rows."""
-    text = EXPLAINED.read_text() if EXPLAINED.exists() else ""
-    return {m[1] for m in re.finditer(r"^\| ``? ?(.+?) ?``? \|", text, re.M)}
+class Explained:
+    """What docs/mutants.md lists: the code spans that begin its tables' rows. A span may be a pattern, with `*`."""
+    def __init__(self, more):
+        rows = [m[1] for m in re.finditer(r"^\| ``? ?(.+?) ?``? \|", EXPLAINED.read_text(), re.M)] + more
+        self.names = {r for r in rows if "*:" not in r and not r.endswith(": *")}
+        self.patterns = [re.compile(".*".join(map(re.escape, r.split("*")))) for r in rows if r not in self.names]
+
+    def __contains__(self, name):
+        return name in self.names or any(p.fullmatch(name) for p in self.patterns)
 
 
 # ---- the build ------------------------------------------------------------------------------------------------------------------
@@ -150,26 +157,28 @@ def python(*arguments):
     return [PYTHON, *arguments]
 
 
-def commands(tree, out):
-    """(name, command, folders whose mutants alone it is there for or None)"""
+def commands(out, slow):
+    """(name, command)"""
     for path in sorted((ROOT / "tests" / "unit").glob("*_*.c")):
         yield path.stem, [out / "tests" / "unit" / path.stem]
     golden = [p.name for p in sorted([*(ROOT / "tests/golden").glob("*.deploy"), *(ROOT / "tests/golden/beginner").glob("*.deploy")])]
     for batch in batches(golden, 12):
-        yield f"golden {batch[0]} ...", python("tests/golden/run.py", *batch)
+        yield f"texts {batch[0]} ...", python("tests/golden/texts.py", *batch)
     good = [p.name for p in sorted([*(ROOT / "tests/golden/good").glob("*.deploy"), *(ROOT / "samples").glob("*.deploy")])]
     for batch in batches(good, 6):
         yield f"good {batch[0]} ...", python("tests/golden/run.py", *batch)
+    for batch in batches(golden, 20) if slow else []:
+        yield f"forms {batch[0]} ...", python("tests/forms/run.py", *(name.removesuffix(".deploy") for name in batch))
+        yield f"fixes {batch[0]} ...", python("tests/golden/fixes.py", *batch)
+    for words in (["help", "unknown", "value"], ["set", "no_", "output", "form"], ["import_", "doc"], ["plan_", "check", "several"]):
+        yield f"texts of commands, {words[0]} ...", python("tests/golden/texts.py", *(f"command_{w}" for w in words))
     forms = "import sys; sys.path.insert(0, 'tests/{0}'); import run; {1}"
     yield "format forms", python("-c", forms.format("format", "run.expected_forms(); run.canonical_files(); sys.exit(run.failed > 0)"))
     yield "format command line", python("-c", forms.format("format", "import tempfile, pathlib; run.command_line(pathlib.Path(tempfile.mkdtemp())); "
                                                            "sys.exit(run.failed > 0)"))
-    for words in json.loads((HERE / "commands.json").read_text()):
+    listed = json.loads((HERE / "commands.json").read_text())
+    for words in listed["quick"] + (listed["slow"] if slow else []):
         yield " ".join(words), python(*words) if words[0].endswith(".py") else [w.format(out=out) for w in words]
-
-
-class Ended(Exception):
-    pass
 
 
 def limits(cpu):
@@ -210,6 +219,7 @@ class Unit:
     """A command, what it costs and what it reaches."""
     def __init__(self, name, command):
         self.name, self.command, self.cpu, self.seconds, self.reached = name, command, 0, 0, b""
+        self.passes = True
 
 
 def measure(unit, tree, out, folder, n):
@@ -221,20 +231,25 @@ def measure(unit, tree, out, folder, n):
     unit.seconds = time.monotonic() - start
     unit.reached = record.read_bytes()[:n]
     record.unlink()
+    unit.passes = code == 0
     return None if code == 0 else f"{unit.name} fails without a mutant (exit {code}):\n{text}"
 
 
 def measure_all(units, tree, out, folder, n):
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
         wrong = [w for w in pool.map(lambda u: measure(u, tree, out, folder, n), units) if w]
-    if wrong:
-        sys.exit("\n".join(wrong))
+    for text in wrong:
+        print("FAIL " + text, flush=True)
+    return len(wrong)
 
 
-def try_mutant(site, units, tree, out, folder, skip=()):
+def try_mutant(site, units, tree, out, folder, budget):
     """(the name of the unit that killed it or None, how, number of units that reach it)"""
     reaching = sorted((u for u in units if u.reached[site.id]), key=lambda u: u.cpu)
     for unit in reaching:
+        budget -= unit.cpu
+        if budget < 0:
+            break
         code, _, _ = run_command(unit.command, tree, out, folder, {"DEPLOYC_MUTANT": str(site.id)}, 20 + 10 * unit.seconds, int(6 + 4 * unit.cpu))
         if code != 0:
             return unit.name, "time" if code is None else f"exit {code}", len(reaching)
@@ -247,6 +262,7 @@ def main():
     parser.add_argument("--share", type=int, default=0)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--reuse", action="store_true")
+    parser.add_argument("--budget", type=float, default=float("inf"))
     parser.add_argument("--build", default=os.environ.get("BUILD", "build"))
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
@@ -256,33 +272,37 @@ def main():
     found = all_sites(options.words)
     picked = chosen(found, options.count)
     picked = picked[:options.share] if options.share else picked
-    known = explained()
+    known = Explained(SLOW.read_text().splitlines() if options.share and SLOW.exists() else [])
     tree, out, picked, dropped = build_all(build, picked)
     n = max((s.id for s in picked), default=0) + 1
     print(f"{len(found)} sites, {len(picked)} mutants, {len(dropped)} more do not compile; built after {time.monotonic() - start:.0f} s", flush=True)
-    units = [Unit(name, command) for name, command in commands(tree, out)]
+    units = [Unit(name, command) for name, command in commands(out, not options.share)]
     cache = build / "reached.json"
     key = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(tree.rglob("*")) if p.is_file())).hexdigest()
     with tempfile.TemporaryDirectory(prefix="deploy-mutants-") as name:
         folder = pathlib.Path(name)
         kept = json.loads(cache.read_text()) if options.reuse and cache.exists() else {}
+        broken = 0
         if kept.get("key") == key:
+            units = [u for u in units if u.name in kept["units"]]
             for u in units:
                 u.cpu, u.seconds, reached = kept["units"][u.name]
                 u.reached = bytes.fromhex(reached)
         else:
-            measure_all(units, tree, out, folder, n)
+            broken = measure_all(units, tree, out, folder, n)
+            units = [u for u in units if u.passes]
             cache.write_text(json.dumps({"key": key, "units": {u.name: [u.cpu, u.seconds, u.reached.hex()] for u in units}}))
+        failed = broken
         print(f"{len(units)} commands, {sum(u.cpu for u in units):.0f} s of CPU; measured after {time.monotonic() - start:.0f} s", flush=True)
-        killed = failed = 0
+        killed = 0
         todo = [s for s in picked if options.all or s.name not in known]
         with open(build / "results.txt", "w") as results, concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-            for site, (killer, how, reaching) in zip(todo, pool.map(lambda s: try_mutant(s, units, tree, out, folder), todo)):
+            for site, (killer, how, reaching) in zip(todo, pool.map(lambda s: try_mutant(s, units, tree, out, folder, options.budget), todo)):
                 state = f"killed by {killer} ({how})" if killer else "survives" if reaching else "is not reached"
                 results.write(f"{state}: {site.name}, line {site.line}\n")
                 results.flush()
                 killed += bool(killer)
-                if killer and site.name in known:
+                if killer and site.name in known.names:
                     print(f"FAIL docs/mutants.md explains a mutant that {killer} kills: {site.name}", flush=True)
                     failed += 1
                 elif not killer and site.name not in known:

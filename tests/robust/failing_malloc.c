@@ -59,7 +59,7 @@ static enum owner owner_of(void *address)
 	if (_dl_find_object(address, &object))
 		return OTHER;
 	const char *path = object.dlfo_link_map->l_name, *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	if (!*name || !strncmp(name, "libjansson.", 11))        /* the program itself has no name */
+	if (!*name)                     /* the program itself, with jansson */
 		return PROGRAM;
 	return strncmp(name, "libc.", 5) ? OTHER : C_LIBRARY;
 }

@@ -6,9 +6,11 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
@@ -138,6 +140,90 @@ text("deployc plan good.deploy >&-", 1, "cannot write standard output: Bad file"
 text("deployc check ugly.deploy 2>/dev/full", 0, "")
 text("deployc doc good.deploy -o file", 1, "cannot write file/")
 text("deployc doc good.deploy -o none/pages", 1, "cannot make the folder none/pages")
+
+
+# ---- commands ---------------------------------------------------------------------------------------------------------------
+text("deployc chekc good.deploy", 2, "unknown command `chekc`, did you mean `check`?")
+text("deployc nothing", 2, "`nothing` is neither a command nor a file")
+text("deployc help chek", 2, "unknown command `chek`, did you mean `check`?")
+text("deployc nothing.deploy -o out", 1, "cannot read nothing.deploy: No such file")
+text("deployc explain e0999", 2, "no diagnostic has the code `e0999`")
+text("deployc check - <&-", 1, "cannot read standard input: Bad file")
+text("deployc check - <folder", 1, "cannot read standard input: Is a directory")
+text("deployc check - <good.deploy", 0, "")
+text("echo modle X | deployc check -", 1, "--> <standard input>:1:1")
+text("(echo 'use \"good.deploy\" as g'; cat good.deploy) | deployc check -", 0, "")
+for words in "help", "help plan", "plan --help", "--help plan", "check --help nothing":
+    text(f"deployc {words} >/dev/full", 1, "cannot write standard output: No space left")
+
+
+@case("help of one command")
+def help_of(folder):
+    every, plan, of_plan = (run(folder, f"deployc {words}", 0).decode() for words in ("help", "help plan", "plan --help"))
+    if plan != of_plan or not plan.startswith("  deployc plan SPEC ") or "-D PATH" not in plan or "--markdown" in plan or "deployc fmt" not in every:
+        raise Failed(plan)
+    if run(folder, "deployc explain e0503", 0) != run(folder, "deployc explain E0503", 0):
+        raise Failed("small letters make another page")
+    if run(folder, "deployc plan - <good.deploy", 0) != run(folder, "deployc plan good.deploy", 0):
+        raise Failed("standard input makes another plan")
+
+
+@case("links, also to what is not there")
+def output_links(folder):
+    (folder / "link").symlink_to("folder/out")
+    for words, first in ("good.deploy --emit=dag -o link", b"program"), ("good.deploy -o link", b"\x7fELF"):
+        run(folder, f"deployc {words}", 0)
+        if not (folder / "link").is_symlink() or not (folder / "folder" / "out").read_bytes().startswith(first):
+            raise Failed(f"{words}: the link was replaced")
+    (folder / "loop").symlink_to("loop")
+    run(folder, "deployc good.deploy -o loop", 1, "cannot write loop: Too many levels")
+
+
+@case("a signal leaves no file")
+def signals(folder):
+    env = {**os.environ, "TMPDIR": str(folder / "tmp")}
+    (folder / "tmp").mkdir()
+    before = sorted(folder.rglob("*"))
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        for seconds in 0.02, 0.05, 0.1, 0.2:
+            job = subprocess.Popen(["env", "--default-signal", DEPLOYC, "good.deploy", "-o", "out"], cwd=folder, env=env)
+            time.sleep(seconds)
+            job.send_signal(number)
+            if job.wait(SECONDS) not in (0, -number):
+                raise Failed(f"status {job.returncode}")
+            (folder / "out").unlink(missing_ok=True)
+            if sorted(folder.rglob("*")) != before:
+                raise Failed(f"signal {number} after {seconds} s leaves {set(folder.rglob('*')) - set(before)}")
+
+
+text("ulimit -f 1; deployc good.deploy --emit=obj -o out", 1, "cannot write out: File too large")
+text("ulimit -f 100; deployc good.deploy -o out 2>&1 | cat >&2; exit 1", 1, "")
+
+
+# ---- nothing to install beside a launcher -------------------------------------------------------------------------------------
+ALWAYS_THERE = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2"}
+
+
+def needed(program):
+    said = subprocess.run(["readelf", "-d", program], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"\(NEEDED\).*\[(.*)\]", said))
+
+
+@case("libraries of a launcher")
+def libraries(folder):
+    """The linker gets what deployc carries and the C library, and the launcher runs where there is nothing else."""
+    (folder / "cc").write_text('#!/bin/sh\necho "$@" >>"$LOG"\nexec gcc "$@"\n')
+    (folder / "cc").chmod(0o755)
+    run(folder, "LOG=log CC=./cc deployc good.deploy -o out", 0)
+    if "jansson" in (folder / "log").read_text() or needed(folder / "out") - ALWAYS_THERE or "libjansson.so.4" in needed(DEPLOYC):
+        raise Failed(f"{needed(folder / 'out')}, deployc: {needed(DEPLOYC)}")
+    root = folder / "root"
+    for file in re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", folder / "out"], capture_output=True, text=True, check=True).stdout):
+        (root / file[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, root / file[1:])
+    shutil.copy(folder / "out", root)
+    if os.geteuid() == 0 and subprocess.run(["chroot", "/", "true"], capture_output=True).returncode == 0:
+        run(folder, "chroot root /out plan | grep -q 'deploy TinyLlama'", 0)
 
 
 @case("a pipe that is read")

@@ -181,6 +181,12 @@ static void attends_on(const struct processor *p)
 		{ DTYPE_F32, DTYPE_FP8E4M3, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false },
 		{ DTYPE_BF16, DTYPE_FP8E5M2, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false },
 		{ DTYPE_BF16, DTYPE_FP8E4M3, DTYPE_F32, 1, 7, 26, 18, 16, 0, 13, true, true, 0, false },
+		/* pages of several pieces; heads so wide that few queries go together */
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 2, 5, 3, 2077, 0, 3, true, false, 0, true },
+		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 1, 3, 9, 8, 3072, 1500, 5, true, false, 0, false },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 9, 8, 1025, 1500, 4, true, true, 0, false },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 5, 8, 1030, 0, 4, false, false, 0, false },
+		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 29, 20000, 9, 2, 0, 3, true, false, 0, false },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) attend_on(p, &cases[i]);
 }

@@ -49,10 +49,10 @@ static inline void jit_open(int argc, char **argv)
 	bool avx512 = strstr(features, "+avx512bw") != NULL, avx2 = strstr(features, "+avx2") != NULL;
 	bool dot = strstr(features, "+avx512bf16") != NULL;
 #if defined(__x86_64__)
-	add_processor("x86-64", "x86-64", "", (struct target_shape){ 8, false });
-	if (avx2) add_processor("x86-64-v3", "x86-64-v3", "", (struct target_shape){ 16, false });
+	add_processor("x86-64", "x86-64", "", (struct target_shape){ 8, false, 0 });
+	if (avx2) add_processor("x86-64-v3", "x86-64-v3", "", (struct target_shape){ 16, false, 0 });
 #endif
-	add_processor("native", cpu, features, (struct target_shape){ avx512 ? 32 : avx2 ? 16 : 8, dot });
+	add_processor("native", cpu, features, (struct target_shape){ avx512 ? 32 : avx2 ? 16 : 8, dot, 0 });
 	succeed(LLVMOrcCreateLLJIT(&jit.lljit, NULL));
 	LLVMOrcDefinitionGeneratorRef process;
 	char prefix = LLVMOrcLLJITGetGlobalPrefix(jit.lljit);

@@ -151,7 +151,7 @@ static void run_host_values(struct site *s)
 	for (int i = 0; i < 50; i++)
 		if (s->comm->max(s->comm, world, (s->rank + i) % ranks) != ranks - 1)
 			_exit(1);
-	s->comm->barrier(s->comm, world, true);
+	s->comm->barrier(s->comm, world);
 	free(text);
 }
 
@@ -172,7 +172,7 @@ static void *rank_run(void *arg)
 	struct reporter reporter = { t->board, t->rank };
 	struct device_options o = { NULL, 1, false, reporter };
 	struct site s = { .plan = *t->plan, .device = device_open(t->device, &o), .host = host_alloc(most, 4), .rank = t->rank };
-	s.comm = comm_local_open(t->shared, t->plan, s.device, &reporter, 60, false);
+	s.comm = comm_local_open(t->shared, t->plan, s.device, &reporter, false);
 	s.src = s.device->alloc(s.device, most * 4);
 	s.dst = s.device->alloc(s.device, most * 4);
 	t->run(&s);

@@ -1,7 +1,11 @@
 /* The cpu device's team of threads: each worker runs its share of every kernel once, and a launch ends after all of them. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "../../runtime/device.h"
 
@@ -79,8 +83,102 @@ static void rectangles(void **state)
 	d->close(d);
 }
 
+/* ---- what ends a rank ------------------------------------------------------------------------------------------------------ */
+struct end { int status; char message[2048]; };
+static struct board *board_of_test;
+
+/* Runs `f` in a process with a device of one worker, and returns how it ended. */
+static struct end ended(void (*f)(struct device *d))
+{
+	struct board *board = board_of_test = board_open(1);
+	struct end end;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct device_options o = { kernels, 1, false, { board, 0 } };
+		signal(SIGSEGV, SIG_DFL);               /* cmocka would go on in the child */
+		f(device_open("cpu", &o));
+		_exit(0);
+	}
+	assert_true(pid > 0 && waitpid(pid, &end.status, 0) == pid);
+	memcpy(end.message, board->rank[0].message, sizeof end.message);
+	return end;
+}
+
+static void write_to(uint64_t at) { *(volatile char *)(uintptr_t)at = 1; }
+
+enum { SPACE = 100000 };
+static void inside(struct device *d)
+{
+	uint64_t a = d->alloc(d, SPACE), b = d->alloc(d, 1);
+	write_to(a);
+	write_to(a + SPACE - 1);
+	write_to(b);
+	d->close(d);
+}
+static void after_the_end(struct device *d) { write_to(d->alloc(d, SPACE) + (SPACE + 63) / 64 * 64); }
+static void before_the_begin(struct device *d)
+{
+	uint64_t at = d->alloc(d, SPACE), page = (uint64_t)sysconf(_SC_PAGESIZE);
+	write_to(at / page * page - 1);
+}
+static void too_much(struct device *d) { d->alloc(d, 1ull << 50); }
+static void too_often(struct device *d)
+{
+	for (int i = 0; i < 17; i++)
+		d->alloc(d, 64);
+}
+static void sixteen(struct device *d)
+{
+	for (int i = 0; i < 16; i++)
+		d->alloc(d, 64);
+}
+
+/* Guard pages stand on both sides of a space; what is asked for too much or too often is reported. */
+static void memory(void **state)
+{
+	(void)state;
+	assert_int_equal(ended(inside).status, 0);
+	assert_int_not_equal(ended(after_the_end).status, 0);
+	assert_int_not_equal(ended(before_the_begin).status, 0);
+	assert_int_equal(ended(sixteen).status, 0);
+	struct end much = ended(too_much), often = ended(too_often);
+	assert_int_equal(WEXITSTATUS(much.status), STATUS_FAILED);
+	assert_string_equal(much.message, "the host has no 1125899906842624 bytes of memory left");
+	assert_int_equal(WEXITSTATUS(often.status), STATUS_INTERNAL);
+	assert_string_equal(often.message, "internal: more than 16 allocations on a device");
+}
+
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
+#if !defined(RANKS_ARE_THREADS) && !__has_feature(address_sanitizer)
+/* No memory for the stacks of so many threads. */
+static void many_threads(struct device *d)
+{
+	struct rlimit room = { 256 << 20, 256 << 20 };
+	struct device_options o = { kernels, 1000, false, { board_of_test, 0 } };
+	d->close(d);
+	setrlimit(RLIMIT_AS, &room);
+	device_open("cpu", &o);
+}
+
+static void threads_that_cannot_start(void **state)
+{
+	(void)state;
+	struct end end = ended(many_threads);
+	assert_int_equal(WEXITSTATUS(end.status), STATUS_FAILED);
+	assert_memory_equal(end.message, "cannot start thread ", 20);
+	assert_non_null(strstr(end.message, " of 1000"));
+}
+#endif
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(teams), cmocka_unit_test(rectangles) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(teams), cmocka_unit_test(rectangles), cmocka_unit_test(memory),
+#if !defined(RANKS_ARE_THREADS) && !__has_feature(address_sanitizer)
+		cmocka_unit_test(threads_that_cannot_start),
+#endif
+	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

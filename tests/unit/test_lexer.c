@@ -38,7 +38,7 @@ static void kinds_of_tokens(void **state)
 	(void)state;
 	assert_kinds("let x = y", KINDS(TOK_IDENT, TOK_IDENT, '=', TOK_IDENT));
 	assert_kinds("128..10240", KINDS(TOK_NUMBER, TOK_DOTDOT, TOK_NUMBER));
-	assert_kinds("1.5e3 10_240 1e-6", KINDS(TOK_NUMBER, TOK_NUMBER, TOK_NUMBER));
+	assert_kinds("1.5e3 10_240 1e-6 1e+6", KINDS(TOK_NUMBER, TOK_NUMBER, TOK_NUMBER, TOK_NUMBER));
 	assert_kinds("x @[d] w", KINDS(TOK_IDENT, TOK_ATLB, TOK_IDENT, ']', TOK_IDENT));
 	assert_kinds("a -> b ...t <= >= == != ; !", KINDS(TOK_IDENT, TOK_ARROW, TOK_IDENT, TOK_ELLIPSIS, TOK_IDENT, TOK_LE, TOK_GE, TOK_EQ, TOK_NE, TOK_NL, '!'));
 	assert_kinds("in inn true \"a \\\" b\"", KINDS(TOK_IN, TOK_IDENT, TOK_TRUE, TOK_STRING));

@@ -1,0 +1,95 @@
+/* A spec that is checked again with the values of a suggestion: only what passes every check is suggested. */
+#include "compile.h"
+#include <string.h>
+
+/* Each is a compilation as far as `check` goes. A long text, or one with many mistakes, does with fewer suggestions. */
+enum { MAX_TRIALS = 64, MAX_TEXT = 4 << 20 /* bytes that are checked again, all trials together */, MAX_MISTAKES = 32 };
+
+static void count(const struct sink *sink, struct counts *out)
+{
+	*out = (struct counts){{0}};
+	for (int i = 0; i < sink->diags.n; i++)
+		if (!sink->diags.at[i]->allowed)
+			out->of[sink->diags.at[i]->code]++;
+}
+
+static struct deploy *named(struct sema *s, const char *name)
+{
+	int n;
+	struct deploy **all = sema_deploys(s, &n);
+	for (int i = 0; i < n; i++)
+		if (!strcmp(all[i]->name, name))
+			return all[i];
+	return NULL;
+}
+
+/* The options of the compilation, with the values for one deployment behind those of the command line. */
+static struct options with(const struct compilation *c, struct arena *a, const char *deploy, const struct suggestion *values, int n)
+{
+	struct options o = *c->options;
+	const struct source *main = &c->sources.files.at[sema_source(c->sema)];
+	o.sema.set = arena_array(a, struct suggestion, o.sema.n_set + n + 1);
+	for (int i = 0; i < o.sema.n_set; i++)
+		o.sema.set[i] = c->options->sema.set[i];
+	for (int i = 0; i < n; i++)
+		o.sema.set[o.sema.n_set++] = (struct suggestion){arena_printf(a, "%s.%s", deploy, values[i].path), values[i].value};
+	o.sema.text = (struct file_text){main->text, main->size};
+	return o;
+}
+
+/* What is reported of one deployment, and of the file's other declarations. */
+static bool counts_with(const struct compilation *c, const char *deploy, const struct suggestion *values, int n, struct counts *out)
+{
+	struct arena arena = {.heap = c->arena.heap};
+	struct options o = with(c, &arena, deploy, values, n);
+	struct compilation t = {.options = &o, .spec = c->spec, .arena = arena, .shape = c->shape};
+	t.names.arena = t.sources.arena = t.sink.arena = &t.arena;
+	t.sink.sources = &t.sources;
+	t.sema = sema_new(&t.arena, &t.names, &t.sink, &o.sema);
+	struct planned p = {.deploy = sema_load(t.sema, c->spec) ? named(t.sema, deploy) : NULL, .arena.heap = c->arena.heap};
+	if (p.deploy)
+		plan_deployment(&t, &p);
+	allow_apply(&t.sink, false);
+	count(&t.sink, out);
+	arena_free(&p.arena);
+	arena_free(&t.arena);
+	return p.deploy != NULL;
+}
+
+/* -1: the mistake stays, or an error is new; else how many warnings are new. */
+static int compare(const struct counts *before, const struct counts *after, enum diag_code mistake)
+{
+	int warnings = 0;
+	if (after->of[mistake] >= before->of[mistake])
+		return -1;
+	for (int i = 0; i < DIAG_COUNT; i++) {
+		int more = after->of[i] - before->of[i];
+		if (more > 0 && diag_is_error((enum diag_code)i))
+			return -1;
+		warnings += more > 0 ? more : 0;
+	}
+	return warnings;
+}
+
+static bool affords(struct trials *t)
+{
+	const struct compilation *c = t->compilation;
+	t->text += c->sources.files.at[sema_source(c->sema)].size;
+	return t->n++ < MAX_TRIALS && t->text <= MAX_TEXT && c->sink.errors <= MAX_MISTAKES;
+}
+
+int trial_check(void *context, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n)
+{
+	struct trials *t = context;
+	struct baseline *b = &t->baseline;
+	struct counts after;
+	if (!affords(t))
+		return -1;
+	if (!b->deploy || strcmp(b->deploy, deploy)) {
+		b->deploy = deploy;
+		b->known = counts_with(t->compilation, deploy, NULL, 0, &b->counts);
+	}
+	if (!b->known || !counts_with(t->compilation, deploy, values, n, &after))
+		return -1;
+	return compare(&b->counts, &after, mistake);
+}

@@ -1,0 +1,71 @@
+/* Where numbers stop being finite: when logits are not, the step runs once more, and each rank looks at what its contractions give.
+ * A step may run again: it writes the same to the same places. */
+#include <stdlib.h>
+#include "number.h"
+#include "runtime.h"
+
+/* Is one of n numbers infinite, or none? Its exponent is all ones. */
+static bool has_odd(uint32_t dtype, const void *at, int64_t n)
+{
+	const uint32_t *wide = at;
+	const uint16_t *narrow = at;
+	uint16_t exponent = dtype == DR_BF16 ? 0x7f80 : 0x7c00;
+	for (int64_t i = 0; i < n; i++)
+		if (dtype == DR_F32 ? (wide[i] & 0x7f800000) == 0x7f800000 : (narrow[i] & exponent) == exponent)
+			return true;
+	return false;
+}
+
+void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args)
+{
+	const struct plan *plan = r->job->plan;
+	const struct dr_result *y = &plan->kernel_results[kernel];
+	struct rank_odd *odd = &r->reporter.board->rank[r->index].odd;
+	r->traced++;
+	if (odd->order || y->n == 0)
+		return;
+	size_t size = dtype_size(y->dtype);
+	void *row = host_alloc((size_t)y->n, size);
+	r->device->sync(r->device);
+	for (uint64_t i = 0; i < args[3] * y->batch && !odd->order; i++) {
+		int64_t from = (int64_t)(i / y->batch) * y->stride + (int64_t)(i % y->batch) * y->batch_stride;
+		r->device->read(r->device, row, flat(args[2] + (uint64_t)from * size, (uint64_t)y->n * size));
+		if (has_odd(y->dtype, row, y->n))
+			*odd = (struct rank_odd){ r->traced, op, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer };
+	}
+	free(row);
+}
+
+/* Stages run one after the other, and the operations of a stage likewise. */
+static bool comes_before(const struct plan *plan, const struct board *b, int rank, int other)
+{
+	const struct rank_odd *x = &b->rank[rank].odd, *y = &b->rank[other].odd;
+	int stage = plan_stage(plan, rank), stage_of_other = plan_stage(plan, other);
+	return stage != stage_of_other ? stage < stage_of_other : x->order < y->order;
+}
+
+void trace_step(struct rank *r, char *out, size_t n)
+{
+	const struct plan *plan = r->job->plan;
+	const struct board *b = r->reporter.board;
+	int first = -1;
+	char layer[32] = "", name[256];
+	if (!plan->kernel_results) {
+		snprintf(out, n, "where they begin is not known");
+		return;
+	}
+	r->step.head->trace = 1;
+	rank_step(r);
+	for (int i = 0; i < (int)plan->head->ranks; i++)
+		if (b->rank[i].odd.order && (first < 0 || comes_before(plan, b, i, first)))
+			first = i;
+	if (first < 0) {
+		snprintf(out, n, "contractions before it give finite numbers");
+		return;
+	}
+	const struct rank_odd *odd = &b->rank[first].odd;
+	if (odd->layer >= 0)
+		snprintf(layer, sizeof layer, "layer %d, ", odd->layer);
+	plan_rank_name(plan, first, name, sizeof name);
+	snprintf(out, n, "the first such numbers of a contraction are in %s`%s` on %s", layer, plan_op(plan, odd->op), name);
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""What the compiler prints for each wrong spec, and for the commands of COMMANDS, to the letter: notes, helps and edits too. run.py says
+which mistakes are right; this says when a text changes, so that the change is read.
+
+    texts.py [WORD ...]           only the tests whose name contains a word
+    texts.py --update [WORD ...]  writes tests/golden/texts; for review, never unseen
+"""
+import difflib
+import re
+import subprocess
+import sys
+
+import run
+
+ROOT = run.HERE.parents[1]
+TEXTS = run.HERE / "texts"
+SPEC, FORM = "samples/tiny_mixtral.deploy", "--emit=dag"
+# By name: arguments, in the project's folder.
+COMMANDS = {
+    "help": ["--help"], "version": ["--version"], "explain_index": ["explain"], "explain_two": ["explain", "E0503", "w0905"],
+    "explain_unknown": ["explain", "E9999"], "nothing": [], "unknown_option": ["--emti=dag", SPEC], "unknown_letter": ["-z", SPEC],
+    "far_option": ["--qqqqqqqqqqqq", SPEC], "value_to_flag": ["--help=1"], "no_value": ["check", SPEC, "-o"], "empty_value": ["--emit=", SPEC],
+    "unknown_form": ["--emit=dag-locale", SPEC], "far_form": ["--emit=qqqqqqqq", SPEC], "level_word": ["-Ofast", SPEC], "level_4": ["-O4", SPEC],
+    "error_format": ["check", "--error-format=xml", SPEC], "color": ["check", "--color=sometimes", SPEC], "target": ["--target=tpu", SPEC],
+    "set_nothing": ["check", SPEC, "-D", "plan.tp="], "set_no_path": ["check", SPEC, "-D", "=2"], "set_digit": ["check", SPEC, "-D", "plan.2tp=2"],
+    "set_dots": ["check", SPEC, "-D", "plan..tp=2"], "set_end": ["check", SPEC, "-D", "plan.=2"], "set_minus": ["check", SPEC, "-D", "plan.t-p=2"],
+    "set_ok": ["check", SPEC, "-D", "plan.tp=2", "-D", "plan.ep=2"], "set_unknown": ["check", SPEC, "-D", "plan.tq=2"],
+    "no_spec": ["check"], "no_output": [SPEC], "two_specs": [SPEC, "samples/own_op.deploy", "-o", "/dev/null"], "plan_output": ["plan", SPEC, "-o", "/dev/null"],
+    "plan_form": ["plan", SPEC, FORM], "check_output": ["check", SPEC, "-o", "/dev/null"], "check_form": ["check", SPEC, FORM],
+    "check_flag": [SPEC, "--check", FORM], "markdown_flag": ["check", SPEC, "--markdown"], "fmt_output": ["fmt", SPEC, "-o", "/dev/null"],
+    "fmt_form": ["fmt", SPEC, FORM], "import_nothing": ["import"], "import_two": ["import", "a", "b"], "import_form": ["import", "a", FORM],
+    "doc_nothing": ["doc", "-o", "/dev/null"], "doc_no_folder": ["doc", "std"], "doc_form": ["doc", "std", "-o", "/dev/null", FORM],
+    "doc_unknown_form": ["doc", "std", "-o", "/dev/null", "--format=pdf"], "no_file": ["check", "none.deploy"], "folder": ["check", "samples"],
+    "output_nowhere": [SPEC, "-o", "/none/launcher"], "form_nowhere": [SPEC, FORM, "-o", "/none/form"], "doc_nowhere": ["doc", "std", "-o", "/dev/null"],
+    "unknown_deploy": ["check", SPEC, "--deploy=None"], "unknown_cpu": [SPEC, "--cpu=none", "-o", "/dev/null"], "after_dashes": ["check", "--", "-z"],
+    "check_two": ["check", SPEC, "samples/own_op.deploy"], "several_deploys": ["plan", "samples/own_plan.deploy"],
+    **{f"plan_{name}": ["plan", f"samples/{name}.deploy"] for name in ("tiny_mixtral", "mixtral_8x22b", "quickstart")},
+    **{f"form_{form.replace('-', '_')}": ["samples/tiny_mixtral.deploy", f"--emit={form}"] for form in ("ast", "dag", "dag-local", "dag-sched")},
+    "form_dag_latent": ["tests/golden/w0516_latent.deploy", "--emit=dag"],
+    **{f"import_{path.parent.name}": ["import", str(path.parent.relative_to(ROOT))] for path in sorted((ROOT / "tests" / "fixtures").glob("*/config.json"))},
+}
+
+
+def printed(done):
+    """Without numbers of lines: run.py has those of the file, and those of the library change with every edit of it."""
+    text = re.sub(r"^ *(?:\d+ |(?= [|=]|-->))", " ", done.stdout + done.stderr, flags=re.M)
+    return re.sub(r"(std\.\w+):\d+", r"\1", text) + f"exit {done.returncode}\n"
+
+
+def command(arguments):
+    return subprocess.run([run.DEPLOYC, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+
+def main(arguments):
+    words = [a for a in arguments if a != "--update"]
+    passed = failed = 0
+    tests = [(path.stem, lambda path=path: run.deployc(path)) for path in run.specs()]
+    tests += [(f"command_{name}", lambda arguments=arguments: command(arguments)) for name, arguments in COMMANDS.items()]
+    for name, done in tests:
+        if words and not any(w in name for w in words):
+            continue
+        kept, now = TEXTS / f"{name}.txt", printed(done())
+        if "--update" in arguments:
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(now)
+        before = kept.read_text() if kept.exists() else ""
+        passed += before == now
+        if before != now:
+            failed += 1
+            changes = difflib.unified_diff(before.splitlines(), now.splitlines(), "before", "now", lineterm="", n=0)
+            print(f"FAIL {name}: " + "\n    ".join(["another text; `tests/golden/texts.py --update` if it is right", *changes]))
+    stems = {name for name, _ in tests}
+    for kept in [] if words else sorted(TEXTS.glob("*.txt")):
+        if kept.stem not in stems:
+            failed += 1
+            print(f"FAIL {kept.name}: nothing has that name")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""What random programs found, each as a small program of its own: two texts that mean the same must give the same logits.
+
+A text is the body of a model, its axes first. The second says the same in a form that was right all along.
+"""
+import pathlib
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from harness import Failed, Folder, Report, compile_spec, need_deployc, run_launcher, write_safetensors
+
+HEAD = """use std.decoder {{ Decoder }}
+use std.ops {{ {ops} }}
+{blocks}
+model Small : Decoder {{
+  vocab = 24; layers = {layers}; max_ctx = 64
+  weight = {weight}; act = {act}; kv = {act}
+  axis d_model = 8
+{body}
+}}
+use std.clusters {{ CPUHost }}
+use std.workload {{ Inference }}
+plan Own {{ {plan} }}
+deploy Test {{
+  model    = Small
+  cluster  = CPUHost {{ ranks = {ranks}; device {{ peak {{ f16 = 1 TFLOPS }} }} }}
+  plan     = Own {{}}
+  workload = Inference {{ batch = 4; seq = 1..9; output = 3; chunk = {chunk}; page = 4 }}
+}}
+"""
+END = """  output logits : f32[batch, row, vocab]   = pick(x, want) @[d_model] w_head
+  output token  : index(vocab)[batch, row] = sample(logits, v = vocab)
+"""
+PROMPTS = [[2], [1, 5, 7, 0, 3, 21, 9], [11, 4], [1, 8, 8, 13, 6, 3, 2, 9]]
+
+
+class Found:
+    """shapes: of the checkpoint's tensors. Each of `texts`: a body, or a body and more of HEAD's fields."""
+
+    def __init__(self, name, shapes, first, second, ops=""):
+        self.name, self.shapes, self.ops = name, shapes, "embed, pick, sample" + (f", {ops}" if ops else "")
+        self.texts = [t if isinstance(t, dict) else {"body": t} for t in (first, second)]
+
+    def spec(self, fields):
+        plain = dict(ops=self.ops, blocks="", layers=2, weight="f32", act="f32", plan="mesh a = 1", ranks=1, chunk=16)
+        return HEAD.format(**{**plain, **fields})
+
+    def run(self, folder):
+        rng, weights = np.random.default_rng(len(self.name)), folder / f"{abs(hash(self.name))}"
+        weights.mkdir()
+        write_safetensors(weights / "model.safetensors", {n: rng.standard_normal(s).astype(np.float32) for n, s in self.shapes.items()})
+        (weights / "config.json").write_text("{}")
+        results = []
+        for i, fields in enumerate(self.texts):
+            launcher = compile_spec(self.spec(fields), folder, f"{weights.name}_{i}")
+            results.append(run_launcher(launcher, weights, PROMPTS, 3, folder)[1])
+        error = np.abs(results[0] - results[1]).max() / np.abs(results[1]).max()
+        if not error < 2e-5:
+            raise Failed(f"logits differ by {error:.1e} of the largest")
+        return f"error {error:.0e}"
+
+
+# The kind: an operator that reads a param as its kernel needs it, where the param declares another order of axes.
+TABLE = """  param w_embed : {}
+  param w_head  : [vocab, d_model] from "head"
+  let x = embed(w_embed, ids)
+""" + END
+
+# The kind: a kernel that asks which tokens are padding, where its rows are those whose logits are wanted.
+MOE = """block Experts(y: [batch, {0}, d_model]) -> [batch, {0}, d_model] {{
+  axis expert
+  axis choice like expert
+  axis slot = ragged(expert)
+  param router : [choice, d_model] from "router"
+  param w      : [expert, d_model] from "w"
+  let r = route(softmax(y @[d_model] router, over = choice), over = choice, to = expert, slot = slot, top = 1)
+  return combine(dispatch(y, r) * w, r)
+}}
+"""
+EXPERTS = """  axis expert = 4
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  let x = embed(w_embed, ids)
+  let y = {}
+  output logits : f32[batch, row, vocab]   = {} @[d_model] w_head
+  output token  : index(vocab)[batch, row] = sample(logits, v = vocab)
+"""
+TWO_OWNERS = dict(plan="mesh a = 2; batch -> a; at moe { batch -> none; expert -> a }", ranks=2, chunk=2)
+
+FOUND = [
+    Found("experts of the rows whose logits are wanted", {"embed": (24, 8), "head": (24, 8), "moe.router": (4, 8), "moe.w": (4, 8)},
+          dict(blocks=MOE.format("row"), body=EXPERTS.format('Experts(pick(x, want)) as moe from "moe"', "y"), **TWO_OWNERS),
+          dict(blocks=MOE.format("seq"), body=EXPERTS.format('Experts(x) as moe from "moe"', "pick(y, want)")), "softmax, route, dispatch, combine"),
+    Found("a table of an embedding whose first axis is not the vocabulary", {"embed": (8, 24), "head": (24, 8)},
+          TABLE.format('[d_model, vocab] from "embed"'), TABLE.format('[vocab, d_model] from "embed" as [d_model, vocab]')),
+]
+
+
+def main():
+    need_deployc()
+    report = Report()
+    with Folder() as folder:
+        for found in FOUND:
+            report.check(found.name, lambda: found.run(folder))
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
