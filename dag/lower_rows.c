@@ -47,12 +47,18 @@ static int64_t reduced_extent(const struct lower *w, int local)
 	return w->l->program->axes.at[s->over[0]].extent / (s->op == OP_CONTRACT && cut ? atoms_size(w->l, cut) : 1);
 }
 
+/* Where the author wrote a value: of an op's, the call. */
+static struct span written(const struct lower *w, const struct value *s)
+{
+	return s->call >= 0 ? w->l->program->calls.at[s->call].span : s->span;
+}
+
 static int add_node(struct chain *c, enum rows_op op, int a, int b, int x, double number, enum dtype dtype)
 {
 	struct kernel_rows *k = c->k;
 	if (k->n_nodes == ROWS_MAX_NODES) {
 		if (!c->w->failed)
-			lower_unsupported(c->w, lower_source(c->w, c->root)->span,
+			lower_unsupported(c->w, written(c->w, lower_source(c->w, c->root)),
 					  "an operator of more than %d operations", ROWS_MAX_NODES);
 		return 0;
 	}
@@ -114,7 +120,7 @@ static int load_leaf(struct chain *c, int local)
 		if (c->leaf[i] == local) return add_node(c, ROWS_LOAD, i, 0, 0, 0, DTYPE_F32);
 	if (c->k->n_inputs == ROWS_MAX_OPERANDS) {
 		if (!c->w->failed)
-			lower_unsupported(c->w, lower_source(c->w, c->root)->span, "an operator of more than %d operands",
+			lower_unsupported(c->w, written(c->w, lower_source(c->w, c->root)), "an operator of more than %d operands",
 					  ROWS_MAX_OPERANDS);
 		return 0;
 	}
@@ -137,7 +143,7 @@ static int build_op(struct chain *c, int local)
 	}
 	int args[3] = { 0 }, run_over = s->op == OP_IOTA ? v->axes[0] : reduced_axis(s);
 	if (run_over >= 0 && !w->l->program->axes.at[run_over].extent && !w->failed)
-		lower_unsupported(w, s->span, "`%s` along the run-time axis `%s`", op_name(s->op),
+		lower_unsupported(w, written(w, s), "`%s` along the run-time axis `%s`", op_name(s->op),
 				  w->l->program->axes.at[run_over].name);
 	if (reduced_axis(s) >= 0) c->reduced = run_over, c->extent = reduced_extent(w, local);
 	for (int i = 0; i < v->n_args && i < 3; i++) args[i] = build(c, local, v->args[i]);

@@ -47,6 +47,7 @@ bool dims_named(const char *name, struct dims *out);    /* "Bandwidth" */
 struct def {            /* a declaration of a module */
 	const char *kind, *name; const struct node *node; struct module *module;
 	struct record *record; bool busy, failed;       /* records are elaborated on first use */
+	bool called;                                    /* a block or an op that some text calls */
 };
 /* Neither def nor module: the import failed, which was reported; its uses are V_BAD. */
 struct binding { const char *name; struct def *def; struct module *module; struct span span; };
@@ -139,6 +140,8 @@ struct diag *sema_report(struct sema *s, enum diag_code code, struct span at, co
 struct program *walk_model(struct sema *s, struct record *model, struct span use);
 /* Checks an op or a block of the module on its own as far as its signature allows (E0911, E0912, E0004). */
 void walk_declaration(struct sema *s, struct def *d);
+/* Reports mistakes in a block or an op that nothing has called: after all models are walked. */
+void walk_alone(struct sema *s, struct def *f);
 
 /* ---- deployments ------------------------------------------------------------------------------------------------ */
 /* Does a `require` or an `assert` of a deployment speak of this metric or total? */

@@ -120,6 +120,9 @@ static void check_modules(struct sema *s)
 	for (int i = 0; i < s->modules.n; i++)
 		if (s->modules.at[i] == s->main || !s->modules.at[i]->is_std)
 			check_module(s, s->modules.at[i]);
+	for (int i = 0; i < s->modules.n; i++)
+		for (int k = 0; k < s->modules.at[i]->own.n && (s->modules.at[i] == s->main || !s->modules.at[i]->is_std); k++)
+			walk_alone(s, s->modules.at[i]->own.at[k]);
 }
 
 bool sema_load(struct sema *s, const char *path)

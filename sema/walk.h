@@ -30,7 +30,8 @@ struct walk {
 	struct sema    *s;
 	struct arena   *arena;
 	struct program *p;
-	struct record  *model;
+	struct record  *model;                  /* NULL: a block or an op by itself, whose formats are all `act` */
+	enum dtype      act;
 	int             region;                 /* where values are made now */
 	int             call;                   /* the op with a body that is walked, or -1 */
 	VEC(const char *) prefix;               /* by region: its part of checkpoint keys, "" if none */

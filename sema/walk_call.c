@@ -262,6 +262,7 @@ static struct val call_def(struct env *e, struct def *f, const struct node *n, c
 	struct walk *w = e->walk;
 	if (calls_itself(w, f, n->call.f->span) || calls_too_much(w, f, n->call.f->span))
 		return val_bad();
+	f->called = true;
 	struct call c = { .env = e, .w = w, .f = f, .node = n, .sig = f->node };
 	bool block = !strcmp(f->kind, "block");
 	struct idents axes = block ? block_axis_names(w, f->node) : op_axis_names(w, f->node);

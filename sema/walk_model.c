@@ -33,6 +33,10 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 		return true;
 	}
 	bool format = !strcmp(name, "weight") || !strcmp(name, "act") || !strcmp(name, "kv");
+	if (e->kind == ENV_BLOCK && format && !w->model) {
+		*out = (struct val){ .kind = V_DTYPE, .dtype = w->act };
+		return true;
+	}
 	if (e->kind != ENV_BLOCK || !format || !record_field(w->model, name))
 		return false;
 	*out = record_get(w->model, name, use);

@@ -182,7 +182,7 @@ static const char *nearest_axis(struct env *e, const char *name)
 
 bool env_partial(struct env *e)
 {
-	return e->scope.module->partial || (e->kind != ENV_OP && e->walk->model->partial);
+	return e->scope.module->partial || (e->kind != ENV_OP && e->walk->model && e->walk->model->partial);
 }
 
 /* A name that an earlier mistake left without a meaning. */
@@ -269,6 +269,10 @@ bool walk_computes(enum dtype t)
 static bool format_field(struct env *e, struct ident name, enum dtype *out)
 {
 	struct record *model = e->walk->model;
+	if (!model) {
+		*out = e->walk->act;
+		return true;
+	}
 	struct field *f = record_field(model, name.name);
 	e->walk->failed = e->walk->failed || !f;
 	if (!f && env_partial(e))

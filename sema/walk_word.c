@@ -92,6 +92,13 @@ static struct val cast(struct env *e, const struct node *n)
 		walk_report(w, DIAG_E0412, n->span, "`cast` takes a tensor and f32, bf16 or f16, found %s and %s", walk_show(w, x), walk_show(w, t));
 		return val_bad();
 	}
+	const struct value *v = &w->p->values.at[x.tensor];
+	if (v->type == TYPE_INDEX && !w->p->axes.at[v->index_of].extent) {
+		struct diag *d = walk_report(w, DIAG_E0412, n->span, "`cast` of an index of `%s`, whose positions a step packs as it likes",
+		                             w->p->axes.at[v->index_of].name);
+		diag_help(w->s->sink, d, "`pos` says where a token is in its sequence");
+		return val_bad();
+	}
 	int out = walk_cast(w, x.tensor, t.dtype, n->span);
 	w->p->values.at[out].type = TYPE_FLOAT;
 	return val_tensor(out);

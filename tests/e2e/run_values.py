@@ -180,11 +180,11 @@ def part_of_frequencies(w, ids):
     return turning(w, ids, [w["freq"][:D // 2]] * LAYERS)
 
 
-@case("frequencies of the later layers only", "", {"layers.1.freq": (D // 2,), "freq": (D // 2,)}, PIPELINE, loop=(FREQ % ("", """    when (layer < 1) {
+@case("frequencies of the later layers only", "", {"layers.1.freq": (D // 2,)}, PIPELINE, loop=(FREQ % ("", """    when (layer < 1) {
       let freq = 1 / (1 + iota(pair))
     } else {
       param freq : f32[pair] from "freq"
-    }""")).replace("rotate(x, freq", "rotate(x, freq"))
+    }""")))
 def frequencies_of_one(w, ids):
     return turning(w, ids, [1 / (1 + np.arange(D // 2)), w["layers.1.freq"]])
 
