@@ -461,6 +461,9 @@ def run_partial(folder):
     for line in ("rotated    = 6", "kept       = 10", "early      = 1", "late       = 3"):
         if line not in text:
             raise Failed(f"no {line}: {text}")
+    rounded, _ = imported({**config, "head_dim": 100, "partial_rotary_factor": 0.56}, folder, "rounded", "-I", HERE / "families")
+    if "rotated    = 56\n" not in rounded:             # 0.56 * 100 is 56.00000000000001
+        raise Failed(f"not rounded: {rounded}")
     tensors = read_safetensors(FIXTURES / "llama" / "model.safetensors")
     tensors |= {f"model.layers.{i}.strength": np.float32(0.4 * i - 1.3) for i in range(1, 4)}
     write_safetensors(folder / name / "model.safetensors", {k: np.asarray(v) for k, v in tensors.items()})
