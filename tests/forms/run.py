@@ -9,6 +9,7 @@ import os
 import pathlib
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,7 @@ def reports(text):
 
 def check_forms(path):
     run = re.search(r"^// run: (.+)$", path.read_text(), re.M)
-    command = run[1].split() if run else ["check"]
+    command = shlex.split(run[1]) if run else ["check"]
     text = deployc(*command, path.name).stderr
     want = reports(text)
     assert want, "reports nothing"
@@ -96,6 +97,33 @@ def check_several():
     names = ["e0503_experts_16_ways.deploy", "good/tiny.deploy", "e0301_needs_unit.deploy"]
     want = [[(c, s, l, k) for s, c, _, _, l, k in reports(deployc("check", name).stderr)] for name in names]
     check_sarif(deployc("check", "--error-format=sarif", *names), want)
+
+
+def check_checked():
+    """A line for each deployment of a file without errors, on standard output: for people only."""
+    good, warns, wrong = "good/tiny.deploy", "w0604_two_servers.deploy", "e0503_experts_16_ways.deploy"
+    line = r"\w+: \w+, [\d.]+ \w*param, on \d+ ranks? of \w+; the fullest rank takes [\d.]+ \w+ of [\d.]+ \w+ usable\n"
+    for name in good, warns:
+        said = deployc("check", name).stdout
+        assert re.fullmatch(f"({line})+", said), f"{name}: {said!r}"
+        quiet = deployc("check", "-q", name)
+        assert not quiet.stdout and quiet.stderr == deployc("check", name).stderr, "--quiet changes the diagnostics"
+        for form in "json", "sarif", "gcc":
+            assert not deployc("check", f"--error-format={form}", name).stdout, f"a line beside {form}"
+    assert not deployc("check", wrong).stdout, "a line of what is wrong"
+    both = deployc("check", good, warns).stdout
+    assert both == deployc("check", good).stdout + deployc("check", warns).stdout, both
+    assert "weights of the fullest rank" in deployc("check", "w0706_training.deploy").stdout, "memory of training is promised"
+    assert deployc("plan", "-q", good).returncode == 2, "`plan --quiet`"
+
+
+def check_layers():
+    """`plan` counts the layers that run a collective: DeepSeek-V3 has 3 dense layers and 58 with experts, all with attention."""
+    lines = deployc("plan", "good/two_kinds.deploy").stdout.split("collectives of decode")[1].splitlines()
+    often = [re.match(r"    (each layer|once|\d+ layers?) ", line)[1] for line in lines if line.startswith("    ")]
+    assert sorted(often) == ["58 layers"] * 4 + ["each layer"] * 2 + ["once"] * 2, often
+    one_kind = deployc("plan", "--deploy", "Llama3", "good/tiny.deploy").stdout
+    assert not re.search(r"^    \d+ layers? ", one_kind, re.M), "a model of equal layers has lines of a part of them"
 
 
 def check_colors():
@@ -185,7 +213,7 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_table, check_explain, check_page,
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_colors, check_alignment, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]
