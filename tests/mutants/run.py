@@ -170,7 +170,7 @@ def commands(out, slow):
     for batch in batches(golden, 20) if slow else []:
         yield f"forms {batch[0]} ...", python("tests/forms/run.py", *(name.removesuffix(".deploy") for name in batch))
         yield f"fixes {batch[0]} ...", python("tests/golden/fixes.py", *batch)
-    for words in (["help", "unknown", "value"], ["set", "no_", "output", "form"], ["import_", "doc"], ["plan_", "check", "several"]):
+    for words in (["help", "explain", "unknown", "value"], ["set", "no_", "output", "form"], ["import_", "doc"], ["plan_", "check", "several"]):
         yield f"texts of commands, {words[0]} ...", python("tests/golden/texts.py", *(f"command_{w}" for w in words))
     forms = "import sys; sys.path.insert(0, 'tests/{0}'); import run; {1}"
     yield "format forms", python("-c", forms.format("format", "run.expected_forms(); run.canonical_files(); sys.exit(run.failed > 0)"))
