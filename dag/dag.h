@@ -58,7 +58,7 @@ struct layer_body { int64_t param_bytes, state_bytes, layers; };       /* bytes 
 struct carried { struct address at; struct number outer, block; int send, recv; int op; };     /* collectives' indices */
 
 struct collective { enum dr_collective_kind kind; int group; enum dtype dtype; int phase; const char *cause, *where;
-	struct number outer; int64_t bytes_per_outer; bool per_layer; };
+	struct number outer; int64_t bytes_per_outer; bool per_layer; int body /* of the loop, where per_layer */; };
 
 struct placed_axis { const char *name; int64_t extent, local, stride; int group; enum dr_role role; bool keyed; };
 struct placed_param {

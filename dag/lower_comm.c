@@ -23,7 +23,8 @@ int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int grou
 				.phase = w->phase,
 				.outer = outer,
 				.bytes_per_outer = bytes,
-				.per_layer = v->where == WHERE_LAYER };
+				.per_layer = v->where == WHERE_LAYER,
+				.body = v->body };
 	const struct region *r = &w->l->program->regions.at[v->region];
 	c.where = r->parent < 0 ? "model" : r->name;
 	c.cause = arena_printf(w->arena, "%s over %s at %s (%s)", kind_text[kind], atoms_text(w->l, &atoms), c.where, what);

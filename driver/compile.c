@@ -148,6 +148,8 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 
 static bool deliver(struct compilation *c, struct planned *p)
 {
+	if (p->deploy->program)
+		text_add(&c->checked, "%s", planner_summary(&p->arena, p->deploy, p->schedule, p->local));
 	if (c->options->command == COMMAND_PLAN && p->deploy->program && !p->deploy->refused)
 		fputs(planner_report(&p->arena, p->deploy, p->schedule), stdout);
 	if (c->options->command != COMMAND_BUILD)
@@ -227,6 +229,18 @@ static bool is_complete(const struct options *o)
 	return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set;
 }
 
+/* What was checked, for people: other forms are read by programs, and say only what is wrong. */
+static void print_checked(const struct compilation *c)
+{
+	const struct options *o = c->options;
+	if (o->command != COMMAND_CHECK || o->error_form != ERRORS_TEXT || o->quiet || c->sink.errors)
+		return;
+	if (c->checked.n)
+		fputs(c->checked.at, stdout);
+	else
+		printf("%s: no mistakes; it has no deployment\n", c->label);
+}
+
 /* DEPLOYC_GAPS=BYTES and DEPLOYC_SANITIZE, for tests: see docs/testing.md. */
 static bool set_gap(struct target_shape *shape)
 {
@@ -251,7 +265,7 @@ static bool set_sanitizer(const char **sanitizer)
 int compile(const struct options *o, int i)
 {
 	struct compilation c = {.options = o, .spec = o->specs[i], .label = strcmp(o->specs[i], "-") ? o->specs[i] : "standard input", .arena.heap = o->heap};
-	c.names.arena = c.sources.arena = c.sink.arena = &c.arena;
+	c.names.arena = c.sources.arena = c.sink.arena = c.checked.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
 	struct trials trials = {.compilation = &c};
@@ -260,6 +274,8 @@ int compile(const struct options *o, int i)
 	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
+	if (status == EXIT_OK)
+		print_checked(&c);
 	arena_free(&c.arena);
 	return status;
 }

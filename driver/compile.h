@@ -13,6 +13,7 @@ struct compilation {
 	struct sink           sink;
 	struct sema          *sema;
 	struct target_shape   shape;
+	struct text           checked;          /* a line for each deployment */
 	const char           *sanitizer;
 };
 

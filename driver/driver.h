@@ -20,7 +20,7 @@ struct options {
 	enum emit    emit;
 	const char **specs; int n_specs;         /* after `explain`: codes */
 	enum error_form error_form;
-	bool         color, markdown, only_check, html;
+	bool         color, markdown, only_check, html, quiet;
 	const char  *output, *deploy, *cpu;
 	int          level;
 	bool         cuda;

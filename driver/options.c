@@ -197,6 +197,7 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 	case OPTION_FORMAT:
 		o->html = !strcmp(value, "html");
 		return o->html || !strcmp(value, "markdown") || usage("no form of documentation `%s`: there are markdown and html", value);
+	case OPTION_QUIET:   o->quiet = true; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
 	case OPTION_LEVEL:
@@ -261,6 +262,8 @@ static bool check_form(const struct options *o)
 		return o->n_specs && o->output && o->emit == EMIT_LAUNCHER ? true : usage("`doc` takes modules, or `std`, and a folder for the pages: -o DIR");
 	if (o->only_check)
 		return usage("`--check` is for `deployc fmt`; `deployc check SPEC` checks a spec");
+	if (o->quiet && o->command != COMMAND_CHECK)
+		return usage("`--quiet` is for `deployc check`");
 	if (!o->n_specs)
 		return usage("no spec given");
 	if (o->command == COMMAND_CHECK)

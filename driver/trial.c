@@ -56,7 +56,10 @@ static bool counts_with(const struct compilation *c, const char *deploy, const s
 	return p.deploy != NULL;
 }
 
-/* -1: the mistake stays, or an error is new; else how many warnings are new. */
+/* What a warning counts for against others: a collective of every layer over the slow link is worse than any waste. */
+static int weight(enum diag_code warning) { return warning == DIAG_W0604 ? 16 : 1; }
+
+/* -1: the mistake stays, or an error is new; else how many warnings are new, by weight. */
 static int compare(const struct counts *before, const struct counts *after, enum diag_code mistake)
 {
 	int warnings = 0;
@@ -66,7 +69,7 @@ static int compare(const struct counts *before, const struct counts *after, enum
 		int more = after->of[i] - before->of[i];
 		if (more > 0 && diag_is_error((enum diag_code)i))
 			return -1;
-		warnings += more > 0 ? more : 0;
+		warnings += more > 0 ? more * weight((enum diag_code)i) : 0;
 	}
 	return warnings;
 }

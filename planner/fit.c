@@ -238,6 +238,16 @@ static void suggest(const struct fit *f, struct diag *diag)
 		diag_help(f->sink, diag, "%s%s%s", mesh ? mesh : "", mesh && prompts ? "; or " : "", prompts ? prompts : "");
 }
 
+/* Two numbers of bytes that differ: in all digits where they would look the same. */
+struct pair { const char *a, *b; };
+static struct pair pair_text(struct arena *arena, double a, double b)
+{
+	struct pair p = {planner_bytes(arena, a), planner_bytes(arena, b)};
+	if (!strcmp(p.a, p.b))
+		p = (struct pair){arena_printf(arena, "%.0f B", a), arena_printf(arena, "%.0f B", b)};
+	return p;
+}
+
 /* ---- verdicts ------------------------------------------------------------------------------------------------------ */
 
 /* Below this share of what is usable a plan is at the mercy of the reserve, which is an estimate. */
@@ -270,8 +280,8 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 		check_headroom(&f, stage, peak);
 		return;
 	}
-	struct diag *diag = diag_report(sink, DIAG_E0701, d->name_span, "does not fit: %s needed, %s usable on each device",
-					planner_bytes(arena, peak), planner_bytes(arena, planner_usable(d)));
+	struct pair pair = pair_text(arena, peak, planner_usable(d));
+	struct diag *diag = diag_report(sink, DIAG_E0701, d->name_span, "does not fit: %s needed, %s usable on each device", pair.a, pair.b);
 	table(&f, diag, stage);
 	if (d->work.seq_hi > d->work.seq_lo)
 		diag_note(sink, diag, "the cache is largest at seq = %lld", (long long)d->work.seq_hi);
@@ -289,11 +299,11 @@ void planner_fit_training(struct arena *arena, struct names *names, struct sink 
 	struct fit f = {arena, names, sink, d, NULL, NULL};
 	double weights = planner_layout_total(l).value, usable = planner_usable(d);
 	bool fits = weights <= usable;
+	struct pair pair = pair_text(arena, weights, usable);
 	struct diag *diag = fits
 		? diag_report(sink, DIAG_W0706, d->name_span, "memory of training is not counted: weights alone are %s of %s usable on each device",
 			      planner_bytes(arena, weights), planner_bytes(arena, usable))
-		: diag_report(sink, DIAG_E0701, d->name_span, "does not fit: weights alone are %s, %s are usable on each device",
-			      planner_bytes(arena, weights), planner_bytes(arena, usable));
+		: diag_report(sink, DIAG_E0701, d->name_span, "does not fit: weights alone are %s, %s are usable on each device", pair.a, pair.b);
 	training_table(&f, diag, weights);
 	diag_note(sink, diag, "gradients, the optimizer's states and activations come on top; this version does not count them");
 	if (!fits)

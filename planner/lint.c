@@ -1,4 +1,4 @@
-/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches, padding
+/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches
  * (language.md section 4, W05xx). Nothing here is an error. */
 #include "lint.h"
 
@@ -211,21 +211,63 @@ static void find_copies(const struct lint *t, const struct state *s)
 	}
 }
 
-/* ---- padding ------------------------------------------------------------------------------------------------------- */
+/* ---- windows ------------------------------------------------------------------------------------------------------- */
 
-/* A decode step brings one token of each sequence, in microbatches; their number is rounded up to what the ranks share. */
-static void find_padding(const struct lint *t)
+static bool reads_state(const struct program *p, int value, int state)
 {
-	const struct schedule *s = t->schedule;
-	int64_t parts = s->microbatches > 0 ? s->microbatches : 1, tokens = (s->seqs + parts - 1) / parts, unit = s->token_multiple;
-	int64_t padded = unit > 0 ? (tokens + unit - 1) / unit * unit : tokens;
-	if (tokens < 1 || (double)(padded - tokens) / (double)padded <= 0.1)
+	while (p->values.at[value].op == OP_RENAME || p->values.at[value].op == OP_PIECE)
+		value = p->values.at[value].args[0];
+	return p->values.at[value].op == OP_APPEND && p->values.at[value].state == state;
+}
+
+/* The widest window through which attention reads a cache; 0: all of it is read, or none. */
+static int64_t window_of(const struct program *p, int state)
+{
+	int64_t widest = 0;
+	for (int i = 0; i < p->values.n; i++) {
+		const struct value *v = &p->values.at[i];
+		if (v->op != OP_ATTEND || !(reads_state(p, v->args[1], state) || reads_state(p, v->args[2], state)))
+			continue;
+		if (!v->attend.window)
+			return 0;
+		widest = v->attend.window > widest ? v->attend.window : widest;
+	}
+	return widest;
+}
+
+static double position_bytes(const struct lint *t, const struct state *s)
+{
+	double n = dtype_millibits(s->dtype) / 8000.0 * (s->body >= 0 ? (double)t->local->program->loop.bodies[s->body].turns : 1);
+	for (int i = 0; i < s->n_axes; i++)
+		n *= local_extent(t, s->axes[i], &(struct atoms){.n = 0});
+	return n;
+}
+
+/* Caches keep all positions of a sequence; what lies before the window is never read again. */
+static void find_windows(const struct lint *t)
+{
+	const struct program *p = t->local->program;
+	const struct workload *w = &t->deploy->work;
+	int64_t kept = workload_longest(w), window = 0;
+	double kv = 0, idle = 0;
+	const struct state *first = NULL;
+	for (int i = 0; i < p->states.n; i++) {
+		int64_t here = window_of(p, i), read = here + w->chunk;
+		double bytes = position_bytes(t, &p->states.at[i]);
+		kv += bytes;
+		if (!here || read >= kept)
+			continue;
+		idle += bytes * (1 - (double)read / (double)kept);
+		first = first ? first : &p->states.at[i];
+		window = here > window ? here : window;
+	}
+	if (idle <= 0.1 * kv)
 		return;
-	struct diag *d = diag_report(t->sink, DIAG_W0517, t->deploy->work.span, "a decode step of %lld token%s is padded to %lld",
-				     (long long)tokens, tokens == 1 ? "" : "s", (long long)padded);
-	diag_note(t->sink, d, "%lld sequences for each of their owners in %lld microbatch%s; tokens are shared out in units of %lld", (long long)s->seqs,
-		  (long long)parts, parts == 1 ? "" : "es", (long long)unit);
-	diag_help(t->sink, d, "a batch that gives each owner a multiple of %lld tokens pads nothing", (long long)(unit * parts));
+	struct diag *d = diag_report(t->sink, DIAG_W0520, w->seq_span, "layers that look back %lld positions keep %lld", (long long)window, (long long)kept);
+	diag_related(t->sink, d, first->span, "`%s` is read through a window of %lld", first->path, (long long)window_of(p, (int)(first - p->states.at)));
+	diag_note(t->sink, d, "%.0f%% of the cache is never read again: %s of %s for one sequence of %lld positions", 100 * idle / kv,
+		  planner_bytes(t->arena, idle * (double)kept), planner_bytes(t->arena, kv * (double)kept), (long long)kept);
+	diag_help(t->sink, d, "this version keeps every position of every layer: plan with these bytes, or promise shorter prompts");
 }
 
 /* ---- all of it ----------------------------------------------------------------------------------------------------- */
@@ -238,7 +280,9 @@ void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const
 		find_repeated(&t, phase);
 	for (int i = 0; i < l->program->states.n; i++)
 		find_copies(&t, &l->program->states.at[i]);
-	if (s)
-		find_padding(&t);
+	if (s) {
+		find_windows(&t);
+		lint_step(&t);
+	}
 	lint_traffic(&t);
 }

@@ -11,6 +11,8 @@ struct lint {
 	bool *idle[PHASES];                     /* by mesh axis: nothing is split over it */
 };
 
+/* lint_step.c */
+void lint_step(const struct lint *t);
 /* lint_traffic.c */
 void lint_traffic(const struct lint *t);
 #endif

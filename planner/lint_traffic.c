@@ -40,7 +40,7 @@ static void check_collective(const struct lint *t, const struct collective *c)
 	static const char *const kinds[] = {[DR_ALL_REDUCE] = "all-reduce", [DR_ALL_GATHER] = "all-gather", [DR_REDUCE_SCATTER] = "reduce-scatter",
 		[DR_ALL_TO_ALL] = "all-to-all"};
 	const struct group *g = &t->schedule->groups.at[c->group];
-	if (!c->per_layer || c->kind > DR_ALL_TO_ALL || g->n == 0)
+	if (!c->per_layer || c->kind > DR_ALL_TO_ALL)
 		return;
 	int level = level_of(t, g);
 	if (level < 1)
@@ -53,6 +53,22 @@ static void check_collective(const struct lint *t, const struct collective *c)
 		diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
 	diag_help(t->sink, d, "a mesh axis stays inside `%s` when its size and those listed behind it multiply to a divisor of %lld", fast->name,
 		  (long long)fast->count);
+}
+
+/* What the stages send crosses once a step and microbatch, not in every layer. */
+static void check_send(const struct lint *t, const struct collective *c)
+{
+	const struct group *g = &t->schedule->groups.at[c->group];
+	int level = c->kind == DR_SEND && g->n ? level_of(t, g) : 0;
+	if (level < 1)
+		return;
+	const struct mesh_axis *m = farthest(t, g);
+	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
+	struct diag *d = diag_report(t->sink, DIAG_W0607, m->span, "the pipeline's cuts over `%s` cross `%s`", m->name, slow->name);
+	if (!d->notes.n)
+		diag_related(t->sink, d, slow->span, "%lld of the units inside it", (long long)slow->count);
+	diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
+	diag_help(t->sink, d, "where the ranks do not fit one `%s` a cut is the least that can cross: say so, `// deploy: allow W0607 reason`", fast->name);
 }
 
 /* ---- orders of mesh axes ------------------------------------------------------------------------------------------- */
@@ -266,6 +282,8 @@ void lint_traffic(const struct lint *t)
 			check_cache(t, phase, i);
 		}
 	check_cuts(t);
-	for (int i = 0; t->schedule && i < t->schedule->collectives.n; i++)
+	for (int i = 0; t->schedule && i < t->schedule->collectives.n; i++) {
 		check_collective(t, &t->schedule->collectives.at[i]);
+		check_send(t, &t->schedule->collectives.at[i]);
+	}
 }

@@ -36,4 +36,7 @@ void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const
 
 /* report.c: the text of `deployc plan`; stable from run to run. Without a schedule, what is known of the model. */
 const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s);
+/* The line of `deployc check` for a deployment without errors: model, parameters, ranks, bytes of the fullest rank. `s`, `l`: NULL where
+ * the plan is left open, `s` of training. */
+const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s, const struct local *l);
 #endif

@@ -104,12 +104,6 @@ static void print_memory(struct report *r)
 
 /* ---- collectives --------------------------------------------------------------------------------------------------- */
 
-static const char *how_often(const struct collective *c)
-{
-	bool cut = c->kind == DR_SEND || c->kind == DR_RECV;
-	return cut ? "each cut" : c->per_layer ? "each layer" : "once";
-}
-
 /* "8.0 KiB a token": what one rank brings. Exchanges over experts have a fixed size and run in rounds. */
 static const char *volume(const struct report *r, const struct collective *c)
 {
@@ -122,15 +116,56 @@ static const char *volume(const struct report *r, const struct collective *c)
 	return arena_printf(r->arena, "%s%s", planner_bytes(r->arena, each), of);
 }
 
+/* A line of the list, with the layers of all bodies that have it. */
+struct line { const char *text; int body, nth; /* of equal ones in the body */ int64_t layers; };
+
+static int64_t all_layers(const struct schedule *s)
+{
+	int64_t n = 0;
+	for (int i = 0; i < s->n_bodies; i++)
+		n += s->bodies[i].layers;
+	return n;
+}
+
+static const char *how_often(const struct report *r, const struct collective *c, int64_t layers)
+{
+	if (c->kind == DR_SEND || c->kind == DR_RECV)
+		return "each cut";
+	if (!c->per_layer)
+		return "once";
+	return layers == all_layers(r->schedule) ? "each layer" : arena_printf(r->arena, "%lld layer%s", (long long)layers, plural(layers));
+}
+
+/* Is it the line of an earlier body, which then has these layers too? Else it is a line of its own. */
+static bool joins(struct line *lines, int n, struct line *new)
+{
+	for (int i = 0; i < n; i++)
+		new->nth += lines[i].body == new->body && !strcmp(lines[i].text, new->text);
+	for (int i = 0; i < n; i++)
+		if (!strcmp(lines[i].text, new->text) && lines[i].body != new->body && lines[i].nth == new->nth && lines[i].layers) {
+			lines[i].layers += new->layers;
+			new->layers = 0;
+			return true;
+		}
+	return false;
+}
+
 static void print_collectives(struct report *r, int phase)
 {
 	const struct schedule *s = r->schedule;
+	struct line *lines = arena_array(r->arena, struct line, s->collectives.n + 1);
 	int n = 0;
+	for (int i = 0; i < s->collectives.n; i++) {
+		const struct collective *c = &s->collectives.at[i];
+		lines[i] = (struct line){arena_printf(r->arena, "%d %17s  %s", c->phase, volume(r, c), c->cause), c->per_layer ? c->body : -1, 0,
+					 c->per_layer ? s->bodies[c->body].layers : 1};
+		joins(lines, i, &lines[i]);
+	}
 	text_add(&r->text, "\n  collectives of %s", phase_name(phase));
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
-		if (c->phase == phase)
-			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(c), volume(r, c), c->cause);
+		if (c->phase == phase && lines[i].layers)
+			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(r, c, lines[i].layers), volume(r, c), c->cause);
 	}
 	if (!n)
 		text_add(&r->text, ": none\n");
@@ -155,4 +190,20 @@ const char *planner_report(struct arena *arena, const struct deploy *d, const st
 	for (int phase = 0; phase < PHASES; phase++)
 		print_collectives(&r, phase);
 	return r.text.at;
+}
+
+/* "8 ranks of DGX_H100; the fullest rank takes 32.4 GiB of 76.1 GiB usable" */
+static const char *room(struct arena *a, const struct deploy *d, const struct schedule *s, const struct local *l)
+{
+	double taken = s ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : planner_layout_total(l).value;
+	return arena_printf(a, "%lld rank%s of %s; %s %s of %s usable", (long long)d->gpus, plural(d->gpus), d->cluster_name ? d->cluster_name : "a cluster",
+			    s ? "the fullest rank takes" : "weights of the fullest rank are", planner_bytes(a, taken), planner_bytes(a, planner_usable(d)));
+}
+
+const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s, const struct local *l)
+{
+	struct total t[PLANNER_TOTALS];
+	planner_totals(d, NULL, t);
+	const char *where = l && (s || d->needs_training) ? room(arena, d, s, l) : "a plan that is not decided";
+	return arena_printf(arena, "%s: %s, %sparam, on %s\n", d->name, d->model_name ? d->model_name : "a model", planner_count(arena, t[0].value), where);
 }

@@ -350,7 +350,7 @@ int deploy_devices(const struct deploy *d, int64_t gpus, struct arena *arena, st
 	int n = 0;
 	if (devices.kind != V_INT || devices.i < 1)
 		return 0;
-	if (given)
+	if (given || gpus < d->gpus)
 		out[n++] = (struct suggestion){"gpus", arena_printf(arena, "%lld", (long long)gpus)};
 	if (gpus <= devices.i)
 		return n;

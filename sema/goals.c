@@ -285,6 +285,8 @@ static void facts(struct goals *g, struct scope *scope, const struct node *e, st
 			return;
 		if (d && is_data(v))
 			diag_note(g->sema->sink, d, "%s = %s", name, bytes_text(g->sema->arena, x));
+		else if (d && val_exact(g->sema->arena, v))
+			diag_note(g->sema->sink, d, "%s = %s", name, val_exact(g->sema->arena, v));
 		if (d)
 			return;
 		if (is_data(v))

@@ -33,6 +33,7 @@ struct val {
 struct val val_int(int64_t i), val_float(double f), val_bool(bool b), val_bad(void), val_none(void);
 bool val_number(struct val v, double *out);             /* Int, Float, Quantity: its magnitude */
 const char *val_data_text(struct arena *a, double bytes);       /* "23.95 MiB": in the largest unit with a whole number in front */
+const char *val_exact(struct arena *a, struct val v);   /* all digits, in base units, of what val_show rounds; NULL: it does not, or is Data */
 const char *val_show(struct sema *s, struct val v);     /* "74.51 GiB", "46.7 Gparam", "Mixtral_8x7B" */
 const char *val_kind_text(struct sema *s, struct val v);        /* "Int", "Data", "a list": what a type would be called */
 struct val val_quantity(double f, struct dims dims);    /* a Float where the dimensions cancel */

@@ -270,7 +270,7 @@ static void report_precondition(struct record *r, const struct placed *p, struct
 	for (int i = 0; i < fields.n; i++) {
 		struct val v = record_get(r, fields.at[i]->name, use);
 		if (v.kind != V_BAD && v.kind != V_UNKNOWN)
-			diag_note(s->sink, d, "`%s` = %s", fields.at[i]->name, val_show(s, v));
+			diag_note(s->sink, d, "`%s` = %s", fields.at[i]->name, val_exact(s->arena, v) ? val_exact(s->arena, v) : val_show(s, v));
 	}
 }
 

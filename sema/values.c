@@ -1,6 +1,7 @@
 /* Values of the record language: making, showing, arithmetic and comparison with dimensions (language.md 2.5). */
 #include "internal.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct val val_int(int64_t i) { return (struct val){.kind = V_INT, .i = i}; }
@@ -117,6 +118,24 @@ static const char *show_quantity(struct arena *a, struct val v)
 		if (dims_equal(named_dims[i].dims, v.dims))
 			return i == 0 ? val_data_text(a, v.f) : arena_printf(a, "%.4g %s", v.f / named_dims[i].scale, named_dims[i].unit);
 	return arena_printf(a, "%.6g (%s)", v.f, dims_text(a, v.dims));
+}
+
+const char *val_exact(struct arena *a, struct val v)
+{
+	double x = 0, shown;
+	if ((v.kind != V_QUANTITY && v.kind != V_FLOAT) || !val_number(v, &x))
+		return NULL;
+	const char *text = v.kind == V_FLOAT ? arena_printf(a, "%.6g", x) : show_quantity(a, v);
+	double scale = 1;
+	for (int i = 1; v.kind == V_QUANTITY && i < NAMED_DIMS; i++)
+		if (dims_equal(named_dims[i].dims, v.dims))
+			scale = named_dims[i].scale;
+	shown = strtod(text, NULL) * scale;
+	if (fabs(shown - x) <= 1e-12 * fabs(x) || dims_equal(v.dims, named_dims[0].dims))
+		return NULL;
+	if (v.kind == V_FLOAT)
+		return arena_printf(a, "%.10g", x);
+	return arena_printf(a, x == floor(x) && fabs(x) < 1e15 ? "%.0f" : "%.15g", x);
 }
 
 static const char *show_list(struct sema *s, struct val v)

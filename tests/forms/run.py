@@ -9,6 +9,7 @@ import os
 import pathlib
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,7 @@ def reports(text):
 
 def check_forms(path):
     run = re.search(r"^// run: (.+)$", path.read_text(), re.M)
-    command = run[1].split() if run else ["check"]
+    command = shlex.split(run[1]) if run else ["check"]
     text = deployc(*command, path.name).stderr
     want = reports(text)
     assert want, "reports nothing"
@@ -74,7 +75,12 @@ def check_forms(path):
     lines = deployc(*command, "--error-format=gcc", path.name).stderr
     got = [(m[4], m[6], m[1], m[2], m[3]) for m in GCC.finditer(lines)]
     assert got == [(s, c, f, l, k) for s, c, _, f, l, k in want], f"gcc has {got}"
-    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, l, k) for s, c, _, _, l, k in want]])
+    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, uri_of(f), l, k) for s, c, _, f, l, k in want]])
+
+
+def uri_of(file):
+    """Of a file as the text form names it."""
+    return file.replace(".", "/") + ".deploy" if file.startswith("std.") else (GOLDEN / file).resolve().as_uri()
 
 
 def check_sarif(done, want):
@@ -88,14 +94,42 @@ def check_sarif(done, want):
             assert rules[result["ruleIndex"]]["id"] == result["ruleId"], "a rule's index names another rule"
             region = result["locations"][0]["physicalLocation"]["region"]
             if "suppressions" not in result:
-                got.append((result["ruleId"], result["level"], str(region["startLine"]), str(region["startColumn"])))
+                uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+                got.append((result["ruleId"], result["level"], uri, str(region["startLine"]), str(region["startColumn"])))
         assert got == expected, f"SARIF has {got}, text {expected}"
 
 
 def check_several():
     names = ["e0503_experts_16_ways.deploy", "good/tiny.deploy", "e0301_needs_unit.deploy"]
-    want = [[(c, s, l, k) for s, c, _, _, l, k in reports(deployc("check", name).stderr)] for name in names]
+    want = [[(c, s, uri_of(f), l, k) for s, c, _, f, l, k in reports(deployc("check", name).stderr)] for name in names]
     check_sarif(deployc("check", "--error-format=sarif", *names), want)
+
+
+def check_checked():
+    """A line for each deployment of a file without errors, on standard output: for people only."""
+    good, warns, wrong = "good/tiny.deploy", "w0604_two_servers.deploy", "e0503_experts_16_ways.deploy"
+    line = r"\w+: \w+, [\d.]+ \w*param, on \d+ ranks? of \w+; the fullest rank takes [\d.]+ \w+ of [\d.]+ \w+ usable\n"
+    for name in good, warns:
+        said = deployc("check", name).stdout
+        assert re.fullmatch(f"({line})+", said), f"{name}: {said!r}"
+        quiet = deployc("check", "-q", name)
+        assert not quiet.stdout and quiet.stderr == deployc("check", name).stderr, "--quiet changes the diagnostics"
+        for form in "json", "sarif", "gcc":
+            assert not deployc("check", f"--error-format={form}", name).stdout, f"a line beside {form}"
+    assert not deployc("check", wrong).stdout, "a line of what is wrong"
+    both = deployc("check", good, warns).stdout
+    assert both == deployc("check", good).stdout + deployc("check", warns).stdout, both
+    assert "weights of the fullest rank" in deployc("check", "w0706_training.deploy").stdout, "memory of training is promised"
+    assert deployc("plan", "-q", good).returncode == 2, "`plan --quiet`"
+
+
+def check_layers():
+    """`plan` counts the layers that run a collective: DeepSeek-V3 has 3 dense layers and 58 with experts, all with attention."""
+    lines = deployc("plan", "good/two_kinds.deploy").stdout.split("collectives of decode")[1].splitlines()
+    often = [re.match(r"    (each layer|once|\d+ layers?) ", line)[1] for line in lines if line.startswith("    ")]
+    assert sorted(often) == ["58 layers"] * 4 + ["each layer"] * 2 + ["once"] * 2, often
+    one_kind = deployc("plan", "--deploy", "Llama3", "good/tiny.deploy").stdout
+    assert not re.search(r"^    \d+ layers? ", one_kind, re.M), "a model of equal layers has lines of a part of them"
 
 
 def check_colors():
@@ -129,6 +163,16 @@ def check_alignment():
             start = source.index("80;")
             assert columns(source[:start]) == marks.index("^"), f"marks are off behind {before!r}:\n{source}\n{marks}"
             assert marks.count("^") == 2
+
+
+def check_name():
+    """A file whose name is not UTF-8."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.fsencode(folder) + b"/od\xffd.deploy"
+        with open(path, "wb") as file:
+            file.write(b"deploy\n")
+        done = subprocess.run([DEPLOYC, "check", "--error-format=json", b"od\xffd.deploy"], cwd=folder, capture_output=True, timeout=60)
+        assert json.loads(done.stderr.splitlines()[0])["file"] == "od?d.deploy", done.stderr
 
 
 def codes_of_table():
@@ -185,7 +229,11 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_table, check_explain, check_page,
+<<<<<<< HEAD
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
+=======
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_colors, check_alignment, check_table, check_explain, check_page,
+>>>>>>> main
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]

@@ -21,7 +21,7 @@ ROUNDS = 5
 
 # Behind the values of a help text stands what they do.
 ADVICE = re.compile(r"((?:`[^`]+`(?: with | on |, )?)+) (?:fits|fills|holds|stays inside|replicates nothing|has room)|prompts of at most (\d+)")
-RECORDS = {"cache": "workload", "stages": "plan.pipeline", "microbatches": "plan.pipeline"}
+RECORDS = {"cache": "workload", "batch": "workload", "stages": "plan.pipeline", "microbatches": "plan.pipeline"}
 
 
 def diagnostics(path, *values):

@@ -444,9 +444,12 @@ static void bench_and_plan(void **state)
 	assert_string_equal(said, "the plan\n");
 	assert_int_equal(launcher(t, step_tp2, ARGS("--help")), 0);
 	assert_said("--max-tokens N");
+	assert_said("tiny_deploy: Tiny on 4 ranks\n");
 	assert_said("DEPLOY_TIMEOUT");
 	assert_int_equal(launcher(t, step_tp2, ARGS("--version")), 0);
 	assert_said("000000000000002a");
+	assert_int_equal(launcher((struct tiny){ 1, 1, 1, 1 }, step_tp1, ARGS("--help")), 0);
+	assert_said("tiny_deploy: Tiny on 1 rank\n");
 }
 
 /* ---- failures ----------------------------------------------------------------------------------------------------- */
