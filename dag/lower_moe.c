@@ -23,8 +23,8 @@ void lower_route(struct lower *w, int local)
 	k.route.factor = s->route.factor;
 	k.route.biased = bias >= 0;
 	k.route.groups = s->route.groups, k.route.top_groups = s->route.top_groups;
-	if (score.n_dims != 1 || score.rows.kind != NUMBER_TOKENS) {
-		lower_unsupported(w, s->span, "a routing of anything but the tokens of a step");
+	if (score.n_dims != 1 || (score.rows.kind != NUMBER_TOKENS && score.rows.kind != NUMBER_ROWS)) {
+		lower_unsupported(w, s->span, "a routing of anything but the tokens or rows of a step");
 		return;
 	}
 	if (k.route.experts > ROUTE_MOST_EXPERTS)

@@ -130,8 +130,8 @@ static void check_one(struct unread *k, const struct tensor *t)
 
 static void report_rejected(struct unread *k)
 {
-	if (k->rejected)
-		fprintf(k->names, k->rejected > LISTED ? " and %d more" : "", k->rejected - LISTED);
+	if (k->rejected > LISTED)
+		fprintf(k->names, " and %d more", k->rejected - LISTED);
 	fclose(k->names);
 	if (k->rejected && k->p)
 		problem(k->p, "%d tensor%s that nothing of %s reads: %s; --unverified=NAME, which may be a glob, runs anyway", k->rejected,

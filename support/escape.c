@@ -52,13 +52,20 @@ void put_escaped(FILE *out, const char *text)
 	}
 }
 
+/* Without memory for a long text its beginning is printed. */
 void vprint_escaped(FILE *out, const char *fmt, va_list args)
 {
-	char *text;
-	if (vasprintf(&text, fmt, args) < 0)
-		text = NULL;
-	put_escaped(out, text ? text : "out of memory while a message was written");
-	free(text);
+	char beginning[1024], *whole = NULL;
+	va_list again;
+	va_copy(again, args);
+	int n = vsnprintf(beginning, sizeof beginning, fmt, args);
+	if (n >= (int)sizeof beginning && (whole = malloc((size_t)n + 1)))
+		vsnprintf(whole, (size_t)n + 1, fmt, again);
+	va_end(again);
+	put_escaped(out, whole ? whole : beginning);
+	if (!whole && n >= (int)sizeof beginning)
+		fputs("...", out);
+	free(whole);
 }
 
 void print_escaped(FILE *out, const char *fmt, ...)

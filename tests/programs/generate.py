@@ -13,8 +13,6 @@ from terms import Axis, Block, Let, Output, Param, Pieces, Rebind, Repeat, State
 LIBRARY = ("embed", "pick", "rotate", "append", "attend", "route", "dispatch", "combine", "join", "sample", "rms_norm", "layer_norm",
            "softmax", "silu", "sigmoid", "gelu", "gelu_tanh", "rope_freq", "llama3_scale", "yarn_scale")
 
-UNBUILT = False                 # caches before the loop, a second dispatch, frequencies from the checkpoint, positions as numbers
-
 
 @dataclass
 class Program:
@@ -238,7 +236,7 @@ class Maker:
         if r.random() < 0.2:
             h = self.let(part, self.act(self.norm(part, h, width)))
         y = self.expert_bias(part, self.act(self.contract(h, weights(width, d), [width.name])), expert, d)
-        if r.random() < 0.03 and UNBUILT:
+        if r.random() < 0.03:
             more = self.call("dispatch", [self.let(part, self.activation(x), 1), to], [expert.name, slot.name, d.name], x.dtype)
             y = self.act(self.binary("mul", self.let(part, y), self.let(part, more)))
         return self.call("combine", [self.let(part, y), to], x.axes, y.dtype)
@@ -292,7 +290,7 @@ class Maker:
                 freq = self.call("llama3_scale", [freq], [pair.name], "f32", factor=4.0, low=1.0, high=4.0, original=16.0)
             elif scaled < 0.3:
                 freq = self.call("yarn_scale", [freq], [pair.name], "f32", theta=theta, factor=4.0, fast=8.0, slow=1.0, original=64.0)
-            if self.r.random() < 0.15 and UNBUILT:
+            if self.r.random() < 0.15:
                 freq = self.param(self.head, [pair], (0.0, 0.5), dtype="f32")
             name = self.fresh("freq")
             self.head.body.append(Let(name, freq))
@@ -388,7 +386,7 @@ class Maker:
 
     # ---- anything else on features ----------------------------------------------------------------------------------
     def mix(self, part, x):
-        kinds = [self.mix_op, self.mix_scores, self.mix_split, self.mix_iota, self.mix_gate, self.mix_wide, self.mix_outer, self.mix_norm, self.mix_params, self.mix_three, self.mix_layers] + [self.mix_position] * ("seq" in x.axes and UNBUILT)
+        kinds = [self.mix_op, self.mix_scores, self.mix_split, self.mix_iota, self.mix_gate, self.mix_wide, self.mix_outer, self.mix_norm, self.mix_params, self.mix_three, self.mix_layers] + [self.mix_position] * ("seq" in x.axes)
         return self.r.choice(kinds)(part, x)
 
     def mix_op(self, part, x):
@@ -631,7 +629,7 @@ class Maker:
         tail = [Let("x", self.scaled(first))]
         if r.random() < 0.15:
             tail[0].name = "x0"
-            makers = [(self.mlp, "mlp"), (self.mix, "mix"), (self.moe, "moe")] * 5 + [(self.attention, "attn")] * UNBUILT
+            makers = [(self.mlp, "mlp"), (self.mix, "mix"), (self.moe, "moe")] * 5 + [(self.attention, "attn")]
             statements, value = self.layer_part(ref("x0", self.x.axes, p.act), makers)
             tail += statements + [Let("x", value)]
         self.side = self.constant = None
