@@ -182,7 +182,7 @@ sanitize-kernels: $(SANITIZED:%=$(BUILD)/sanitized/%/deployc)
 $(BUILD)/sanitized/%/deployc: $(DRIVER_OBJ) $(filter-out %/runtime_archive.o,$(CODEGEN_OBJ)) $(FRONT_OBJ) $(wildcard runtime/*.[ch])
 	@$(MAKE) --no-print-directory BUILD=$(@D) CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=$*" $(@D)/libdeployrt.a
 	@sh support/embed.sh runtime_archive $(@D)/libdeployrt.a > $(@D)/runtime_archive.c
-	$(Q)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(@D)/runtime_archive.c $(LLVM_LIBS) -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(@D)/runtime_archive.c $(LLVM_LIBS) $(JANSSON) -lm
 
 # tests/fuzz/*.c: LLVMFuzzerTestOneInput over the front end, rt_*.c over the runtime; the library's files are the seeds.
 FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))

@@ -216,7 +216,7 @@ static bool attend_supported(struct lower *w, const struct local_value *v, const
 	else if (!s->attend.causal) {
 		lower_unsupported(w, s->span, "an attention that looks ahead (`causal = false`)");
 		struct diag *d = w->sink->diags.at[w->sink->diags.n - 1];
-		diag_note(w->sink, d, "a prompt enters in chunks, and a position would see those that have entered: `chunk` would change the result");
+		diag_note(w->sink, d, "a prompt enters in chunks, and a position would see only what has entered. No `chunk` is large enough: prompts share a step, and are cut where it is full");
 	}
 	return !w->failed;
 }

@@ -23,12 +23,21 @@ static void put_cell_text(const char *text, FILE *out)
 		fprintf(out, *text == '|' ? "\\%c" : "%c", *text == '\n' ? ' ' : *text);
 }
 
+/* Code of several lines in one: items are separated by `;`, as in the language. */
 static void put_cell_code(const char *code, FILE *out)
 {
 	if (!*code)
 		return;
 	fputs("`", out);
-	put_cell_text(code, out);
+	for (char before = '{'; *code;) {
+		if (*code == '\n') {
+			code += strspn(code, " \t\n");
+			fputs(strchr("{[(,", before) || strchr("}])", *code) ? " " : "; ", out);
+		} else {
+			before = *code++;
+			fprintf(out, before == '|' ? "\\%c" : "%c", before);
+		}
+	}
 	fputs("`", out);
 }
 

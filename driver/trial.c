@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Each is a compilation as far as `check` goes. A long text, or one with many mistakes, does with fewer suggestions. */
-enum { MAX_TRIALS = 64, MAX_TEXT = 4 << 20 /* bytes that are checked again, all trials together */, MAX_MISTAKES = 32 };
+enum { MAX_TRIALS = 64, MAX_TEXT = 1 << 20 /* bytes that are checked again, in all */, MAX_MISTAKES = 32 };
 
 static void count(const struct sink *sink, struct counts *out)
 {
@@ -74,11 +74,16 @@ static int compare(const struct counts *before, const struct counts *after, enum
 	return warnings;
 }
 
-static bool affords(struct trials *t)
+/* Pays for checking the text `times` times. */
+static bool affords(struct trials *t, int times)
 {
 	const struct compilation *c = t->compilation;
-	t->text += c->sources.files.at[sema_source(c->sema)].size;
-	return t->n++ < MAX_TRIALS && t->text <= MAX_TEXT && c->sink.errors <= MAX_MISTAKES;
+	int64_t cost = (int64_t)times * c->sources.files.at[sema_source(c->sema)].size;
+	if (t->n >= MAX_TRIALS || t->text + cost > MAX_TEXT || c->sink.errors > MAX_MISTAKES)
+		return false;
+	t->n++;
+	t->text += cost;
+	return true;
 }
 
 int trial_check(void *context, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n)
@@ -86,9 +91,10 @@ int trial_check(void *context, const char *deploy, enum diag_code mistake, const
 	struct trials *t = context;
 	struct baseline *b = &t->baseline;
 	struct counts after;
-	if (!affords(t))
-		return -1;
-	if (!b->deploy || strcmp(b->deploy, deploy)) {
+	bool first = !b->deploy || strcmp(b->deploy, deploy) != 0;
+	if (!affords(t, 1 + first))
+		return -2;
+	if (first) {
 		b->deploy = deploy;
 		b->known = counts_with(t->compilation, deploy, NULL, 0, &b->counts);
 	}

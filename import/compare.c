@@ -60,14 +60,34 @@ static bool is_null_for_constant(struct import *m, const struct config_entry *c)
 	return c->null_differs && c->type != CONFIG_NONE && json_says_null(m->root, c->name);
 }
 
+/* A word inside an object that the file lacks as a whole: older files have no rope_parameters. */
+static bool is_word_of_absent_object(struct import *m, const struct config_entry *c)
+{
+	const char *dot = strchr(c->name, '.');
+	return dot && c->type == CONFIG_STRING && !json_at(m->root, arena_strndup(m->arena, c->name, (size_t)(dot - c->name)));
+}
+
+/* A literal that the file does not say, and of which the family does not say that it goes without saying. Of fields, solve.c
+ * knows. */
+static bool is_unsaid(struct import *m, const struct config_entry *c)
+{
+	bool literal = !strcmp(c->field, c->name);
+	if (!literal || c->type == CONFIG_NONE || c->absent || json_at(m->root, c->name) || is_word_of_absent_object(m, c))
+		return false;
+	complain("%s: %s is not there, and %s does not say in `absent` what that means", m->source, c->name, m->family->name);
+	return true;
+}
+
 static bool compare(struct import *m, const struct program *p)
 {
 	bool same = true;
 	for (int i = 0; i < p->config.n; i++) {
 		const struct config_entry *c = &p->config.at[i];
 		json_t *v = json_at(m->root, c->name);
-		if (v ? agrees(c, v) : !is_null_for_constant(m, c))
+		if (v ? agrees(c, v) : !is_null_for_constant(m, c)) {
+			same = !is_unsaid(m, c) && same;
 			continue;
+		}
 		complain("%s: %s is %s, and %s has %s", m->source, c->name, v ? json_value_text(m->arena, v) : "null", m->family->name,
 		        entry_text(m, c));
 		same = false;

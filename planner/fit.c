@@ -161,8 +161,8 @@ static bool resized(struct search *s, int grow, int shrink, int64_t factor)
 	double peak = n < 0 ? 1.0 / 0.0 : peak_of(f, &other);
 	if (peak > planner_usable(f->deploy))
 		return false;
-	s->checked++;
 	int warnings = diag_check(f->sink, f->deploy->name, DIAG_E0701, values, n);
+	s->checked = warnings == -2 ? MAX_CHECKED : s->checked + 1;
 	if (warnings >= 0 && (!s->best || warnings < s->warnings)) {
 		s->best = describe(f, &other, values, n, peak);
 		s->warnings = warnings;

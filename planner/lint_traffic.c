@@ -40,7 +40,7 @@ static void check_collective(const struct lint *t, const struct collective *c)
 	static const char *const kinds[] = {[DR_ALL_REDUCE] = "all-reduce", [DR_ALL_GATHER] = "all-gather", [DR_REDUCE_SCATTER] = "reduce-scatter",
 		[DR_ALL_TO_ALL] = "all-to-all"};
 	const struct group *g = &t->schedule->groups.at[c->group];
-	if (!c->per_layer || c->kind > DR_ALL_TO_ALL || g->n == 0)
+	if (!c->per_layer || c->kind > DR_ALL_TO_ALL)
 		return;
 	int level = level_of(t, g);
 	if (level < 1)

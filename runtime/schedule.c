@@ -320,6 +320,5 @@ bool schedule_next(struct schedule *s, struct step *step)
 	for (int i = 0; s->pages_changed && i < s->plan->n_owners; i++)
 		write_pages(s, step, i);
 	s->pages_changed = false;
-	step_measure(step, s->plan);
 	return true;
 }

@@ -1,6 +1,6 @@
 /* Tensors of a checkpoint that no param reads. The model lists what may be there unread, and copies of what is read; the rest is
  * rejected, because a tensor that nothing reads is a part of the model that the program lacks. --unverified accepts it, but never
- * a scale of a tensor that is read: without it, the numbers that are read are others. */
+ * a copy that differs from what is read, or a scale of a tensor that is read: without it, the numbers are others. */
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,9 +108,9 @@ static bool check_copy(struct unread *k, const struct tensor *t)
 	const struct tensor *original = name ? checkpoint_find(k->c, name) : NULL;
 	if (!original || !k->read[original - checkpoint_at(k->c, 0)])
 		return false;
-	if (k->p && !same_bits(t, original) && !unverified_has(k->u, t->name))
-		problem(k->p, "tensor %.200s differs from %s, which %s reads in its place; --unverified=%.200s runs anyway", t->name, name,
-		        plan_string(k->plan, k->plan->head->model), t->name);
+	if (k->p && !same_bits(t, original))
+		problem(k->p, "tensor %.200s differs from %s, which %s reads in its place", t->name, name,
+		        plan_string(k->plan, k->plan->head->model));
 	return true;
 }
 
@@ -130,8 +130,8 @@ static void check_one(struct unread *k, const struct tensor *t)
 
 static void report_rejected(struct unread *k)
 {
-	if (k->rejected)
-		fprintf(k->names, k->rejected > LISTED ? " and %d more" : "", k->rejected - LISTED);
+	if (k->rejected > LISTED)
+		fprintf(k->names, " and %d more", k->rejected - LISTED);
 	fclose(k->names);
 	if (k->rejected && k->p)
 		problem(k->p, "%d tensor%s that nothing of %s reads: %s; --unverified=NAME, which may be a glob, runs anyway", k->rejected,

@@ -293,7 +293,7 @@ static struct val eval_quantity(struct sema *s, const struct node *e)
 	double x = quantity_value(e->num.text, &dims);
 	if (isfinite(x))
 		return val_quantity(x, dims);
-	sema_report(s, DIAG_E0008, e->span, "`%s` is too large for a Float", e->num.text);
+	sema_report(s, DIAG_E0008, e->span, "`%.40s%s` is too large for a Float", e->num.text, strlen(e->num.text) > 40 ? "..." : "");
 	return val_bad();
 }
 

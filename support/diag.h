@@ -64,8 +64,8 @@ void diag_help(struct sink *s, struct diag *d, const char *fmt, ...) __attribute
 void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replacement);
 /* "did you mean `near`?" with the edit. false, nothing said: near is NULL. */
 bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *near);
-/* Does a suggestion mend the mistake, and bring no error? Gives the warnings that it brings, by weight, or -1. Each value in a help text about a
- * deployment is asked for here first. */
+/* Does a suggestion mend the mistake, and bring no error? Gives the warnings that it brings, by weight; -1: it fails; -2: nothing more
+ * is checked, because so much was. Each value in a help text about a deployment is asked for here first. */
 int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n);
 /* Whether to look for the name that was meant by `name` among so many candidates. false: a text with thousands of mistakes has
  * used up what may be spent on suggestions. */

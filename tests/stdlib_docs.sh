@@ -10,6 +10,13 @@ if ! diff -r docs/stdlib "$folder/markdown"; then
 	echo "FAIL docs/stdlib is not what deployc doc writes: run \`make docs\`"
 	exit 1
 fi
+# Names that start with `_` are private, and a page is made of what is public.
+printf '/// Is shown.\nop shown(x: [...t]) -> [...t] { return x }\n/// Is hidden.\nop _hidden(x: [...t]) -> [...t] { return x }\n' > "$folder/own.deploy"
+"$deployc" doc "$folder/own.deploy" -o "$folder/own" || exit 1
+if ! grep -rq "Is shown" "$folder/own" || grep -rq "hidden" "$folder/own"; then
+	echo "FAIL the page of a module lacks what is public, or shows what is private"
+	exit 1
+fi
 "${PYTHON:-/usr/bin/python3}" - "$folder/html" "$folder/markdown" <<'END'
 import html.parser
 import pathlib

@@ -75,7 +75,12 @@ def check_forms(path):
     lines = deployc(*command, "--error-format=gcc", path.name).stderr
     got = [(m[4], m[6], m[1], m[2], m[3]) for m in GCC.finditer(lines)]
     assert got == [(s, c, f, l, k) for s, c, _, f, l, k in want], f"gcc has {got}"
-    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, l, k) for s, c, _, _, l, k in want]])
+    check_sarif(deployc(*command, "--error-format=sarif", path.name), [[(c, s, uri_of(f), l, k) for s, c, _, f, l, k in want]])
+
+
+def uri_of(file):
+    """Of a file as the text form names it."""
+    return file.replace(".", "/") + ".deploy" if file.startswith("std.") else (GOLDEN / file).resolve().as_uri()
 
 
 def check_sarif(done, want):
@@ -89,13 +94,14 @@ def check_sarif(done, want):
             assert rules[result["ruleIndex"]]["id"] == result["ruleId"], "a rule's index names another rule"
             region = result["locations"][0]["physicalLocation"]["region"]
             if "suppressions" not in result:
-                got.append((result["ruleId"], result["level"], str(region["startLine"]), str(region["startColumn"])))
+                uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+                got.append((result["ruleId"], result["level"], uri, str(region["startLine"]), str(region["startColumn"])))
         assert got == expected, f"SARIF has {got}, text {expected}"
 
 
 def check_several():
     names = ["e0503_experts_16_ways.deploy", "good/tiny.deploy", "e0301_needs_unit.deploy"]
-    want = [[(c, s, l, k) for s, c, _, _, l, k in reports(deployc("check", name).stderr)] for name in names]
+    want = [[(c, s, uri_of(f), l, k) for s, c, _, f, l, k in reports(deployc("check", name).stderr)] for name in names]
     check_sarif(deployc("check", "--error-format=sarif", *names), want)
 
 
@@ -159,6 +165,16 @@ def check_alignment():
             assert marks.count("^") == 2
 
 
+def check_name():
+    """A file whose name is not UTF-8."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.fsencode(folder) + b"/od\xffd.deploy"
+        with open(path, "wb") as file:
+            file.write(b"deploy\n")
+        done = subprocess.run([DEPLOYC, "check", "--error-format=json", b"od\xffd.deploy"], cwd=folder, capture_output=True, timeout=60)
+        assert json.loads(done.stderr.splitlines()[0])["file"] == "od?d.deploy", done.stderr
+
+
 def codes_of_table():
     return re.findall(r"^X\(([EW]\d{4}), ", (ROOT / "support" / "diag.def").read_text(), re.M)
 
@@ -213,7 +229,11 @@ def check_examples():
 
 
 def main():
+<<<<<<< HEAD
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
+=======
     cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_colors, check_alignment, check_table, check_explain, check_page,
+>>>>>>> main
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]

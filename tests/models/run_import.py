@@ -371,9 +371,10 @@ def run_own_first(folder):
 # The library's Llama with fields that a file gives as sums, a list and its elements, and a quotient.
 SUMS = (("model Llama : Decoder {", "schema Wide : Decoder {\n  rest : Int = 31\n  double = 2 * rest\n}\nmodel Llama : Wide {"),
         ("  layers = 32\n", "  layers = first + rest\n  first  : Int = 1\n  kinds  : List(String) = [\"x\", \"y\"]\n  widths : List(Int) = [1]\n"
-         "  spare  : Int = 0\n  near   : Int? = 4\n"),
+         "  spare  : Int = 0\n  near   : Int? = 4\n  gap    : Int = 9\n  parts  : Int = 9\n  lift   : Float = 0.0\n"),
         ("    num_hidden_layers   = layers\n", "    num_hidden_layers = first + rest\n    head_layers = first\n    twice_rest = double\n    layer_types = kinds\n"
-         "    last_type = kinds[1]\n    widths = widths\n    inner = widths[0] * 2 + spare\n    sliding_window = near\n"),
+         "    last_type = kinds[1]\n    widths = widths\n    inner = widths[0] * 2 + spare\n    sliding_window = near\n"
+         "    below_ten = 10 - gap\n    size_of_part = 24 / parts\n    lowered = -lift / 4\n    style = \"plain\"\n"),
         ("    intermediate_size   = ffn\n", "    intermediate_size = ffn - 16\n    ratio = ffn / (2 * kv_heads)\n"))
 
 
@@ -387,9 +388,10 @@ def run_sums(folder):
     base = config_of("llama")
     layers, ffn = base["num_hidden_layers"], base["intermediate_size"]
     config = {**own_config(), "head_layers": 1, "twice_rest": 2 * layers - 2, "layer_types": ["a", "b"], "last_type": "b", "widths": [3, 4.0], "inner": 8,
-              "sliding_window": None, "intermediate_size": ffn - 16, "ratio": ffn / base["num_key_value_heads"] / 2}
+              "sliding_window": None, "below_ten": 3, "size_of_part": 6, "lowered": 0.125, "style": "plain",
+              "intermediate_size": ffn - 16, "ratio": ffn / base["num_key_value_heads"] / 2}
     model, _ = imported(config, folder, place, "-I", families)
-    for line in ("first 1", f"rest {layers - 1}", 'kinds ["a", "b"]', "widths [3, 4]", "spare 2", "near none", f"ffn {ffn}"):
+    for line in ("first 1", f"rest {layers - 1}", 'kinds ["a", "b"]', "widths [3, 4]", "spare 2", "near none", "gap 7", "parts 4", "lift -0.5", f"ffn {ffn}"):
         if not re.search(r"^  " + re.escape(line.split()[0]) + r" *= " + re.escape(line.split(" ", 1)[1]) + "$", model, re.M):
             raise Failed(f"no {line} in {model}")
     for file in FIXTURES.glob("llama/*.safetensors*"):
@@ -405,6 +407,7 @@ def run_sums(folder):
                           ({"last_type": "a"}, 'last_type is "a", and Llama has "b"'), ({"intermediate_size": -16, "ratio": None}, "`ffn` of Llama cannot be 0"),
                           ({"layer_types": "a"}, "`kinds` of Llama cannot be that"), ({"layer_types": [["a"]]}, "`kinds` of Llama cannot be that"),
                           ({"widths": [1.5]}, "widths"), ({"twice_rest": None, "head_layers": None}, "`first` and `rest` cannot be found from `first + rest`"),
+                          ({"style": None}, "style is not there, and Llama does not say in `absent` what that means"),
                           ({"layer_types": None}, "`kinds` cannot be found from `kinds[1]`")):
         code, _, said = run_import({**config, **changes}, folder, "sums_wrong", "-I", families)
         if code != 1 or word not in said:
@@ -458,6 +461,9 @@ def run_partial(folder):
     for line in ("rotated    = 6", "kept       = 10", "early      = 1", "late       = 3"):
         if line not in text:
             raise Failed(f"no {line}: {text}")
+    rounded, _ = imported({**config, "head_dim": 100, "partial_rotary_factor": 0.56}, folder, "rounded", "-I", HERE / "families")
+    if "rotated    = 56\n" not in rounded:             # 0.56 * 100 is 56.00000000000001
+        raise Failed(f"not rounded: {rounded}")
     tensors = read_safetensors(FIXTURES / "llama" / "model.safetensors")
     tensors |= {f"model.layers.{i}.strength": np.float32(0.4 * i - 1.3) for i in range(1, 4)}
     write_safetensors(folder / name / "model.safetensors", {k: np.asarray(v) for k, v in tensors.items()})

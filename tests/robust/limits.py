@@ -67,7 +67,7 @@ text("a million zeros", "E0008", GOOD.replace("batch = ", "batch = 1" + "0" * 1_
 text("exponent", "E0008", GOOD.replace("batch = ", "batch = 1e999999999 + ", 1))
 text("sum of integers overflows", "E0203", GOOD.replace("batch = ", "batch = 9_223_372_036_854_775_807 + ", 1))
 text("product of integers overflows", "E0203", GOOD.replace("batch = ", "batch = 9_223_372_036_854_775_807 * ", 1))
-text("unit to a power", "E0302", GOOD.replace("batch = ", "batch = 1 GB^" + "9" * 1_000 + " + ", 1))
+text("unit to a power", "E0008", GOOD.replace("batch = ", "batch = 1 GB^" + "9" * 1_000 + " + ", 1))
 text("huge axis", "E0203", GOOD.replace("vocab   = ", "vocab = 4_000_000_000_000 + ", 1))
 text("huge loop", "E0203", GOOD.replace("layers = ", "layers = 4_000_000_000_000 + ", 1))
 

@@ -22,6 +22,7 @@ static void what_is_not_json_is_shown_as_written(void **state)
 		{ "[NaN,[Infinity\t],{\"Infinity\": -Infinity}]", "[NaN,[Infinity],{\"Infinity\":-Infinity}]" },
 		{ "[\"Infinity, NaN\", \"a \\\" NaN\", \"\\\\\", NaN]", "[\"Infinity, NaN\",\"a \\\" NaN\",\"\\\\\",NaN]" },
 		{ "[9223372036854775807, 1000000000000000019884624838656]", "[9223372036854775807,1e30]" },
+		{ "[9223372036854775808, 1234567]", "[9.22337203685477e18,1234567]" },
 		{ "[-12345678901234567890, 12345678901234567890.5]", "[-1.23456789012346e19,1.23456789012346e19]" },
 	};
 	for (size_t i = 0; i < sizeof both / sizeof *both; i++) {

@@ -444,9 +444,12 @@ static void bench_and_plan(void **state)
 	assert_string_equal(said, "the plan\n");
 	assert_int_equal(launcher(t, step_tp2, ARGS("--help")), 0);
 	assert_said("--max-tokens N");
+	assert_said("tiny_deploy: Tiny on 4 ranks\n");
 	assert_said("DEPLOY_TIMEOUT");
 	assert_int_equal(launcher(t, step_tp2, ARGS("--version")), 0);
 	assert_said("000000000000002a");
+	assert_int_equal(launcher((struct tiny){ 1, 1, 1, 1 }, step_tp1, ARGS("--help")), 0);
+	assert_said("tiny_deploy: Tiny on 1 rank\n");
 }
 
 /* ---- failures ----------------------------------------------------------------------------------------------------- */
@@ -555,14 +558,16 @@ static void wrong_checkpoints_are_refused(void **state)
 	assert_said("config.json: hidden_act is NaN, the launcher was compiled for \"silu\"");
 	assert_said("config.json: kinds is [\"a\",-Infinity], the launcher was compiled for [\"a\",2]");
 	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"time_step_limit\": [0.0, Infinity]}");
-	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
-	assert_said("config.json: time_step_limit is [0.0,Infinity], and Tiny does not say what that means");
-	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=time_step_limit")), 0);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
 	write_config("{\"hidden_size\": 8.0, \"rope_theta\": 10000}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act")), 0);
-	write_config(good_config);
-	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hiden_act")), 1);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act", "--unverified=hiden_act")), 1);
 	assert_said("compares no `hiden_act`");
+	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"rope\": {\"a\": 1}, \"b.c\": 2, \"d\": null}");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=b.c")), 1);
+	assert_said("config.json: rope is {\"a\":1}, and Tiny does not say what that means; --unverified=rope runs anyway");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=rope", "--unverified=b.*")), 0);
+	write_config(good_config);
 	write_weights(TINY_VOCAB - 1);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 1);
 	assert_said("head: tensor head.weight is [23, 8], the launcher was compiled for [24, 8]");

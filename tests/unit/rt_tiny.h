@@ -145,6 +145,8 @@ static inline void tiny_config(struct blob_builder *b, struct dr_program *h)
 		{ blob_text(b, "kinds"), blob_text(b, "kinds"), 5, 0, 0, 0, blob_text(b, "[\"a\",2]"), blob_text(b, "[\"a\",2]"), 1, 0 },
 	};
 	h->config = blob_put(b, c, sizeof c / sizeof c[0], sizeof *c);
+	struct dr_span harmless[] = { blob_text(b, "time_step_limit") };
+	h->harmless = blob_put(b, harmless, 1, sizeof *harmless);
 }
 
 static inline void tiny_build(struct blob_builder *b, const struct tiny *t)

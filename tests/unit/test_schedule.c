@@ -190,13 +190,53 @@ static void test_arguments(void **state)
 	breaks(f, "is given 7 arguments");
 }
 
+static struct instr *collective_of(struct fixture *f, int part)
+{
+	struct instrs *in = &f->s->step[PHASE_PREFILL].part[part];
+	for (int i = 0; i < in->n; i++)
+		if (in->at[i].kind == INSTR_COLLECTIVE) return &in->at[i];
+	fail_msg("no collective");
+	return NULL;
+}
+
+static void test_group_over_stages(void **state)
+{
+	struct fixture *f = *state;
+	f->s->collectives.at[collective_of(f, WHERE_LAYER)->collective].group = f->s->stage_group;
+	breaks(f, "a collective over pp, which ranks of one stage only enter");
+}
+
+/* In rounds, a collective over ranks that have other tokens, and so may count other rounds. */
+static void test_rounds(void **state)
+{
+	struct fixture *f = *state;
+	struct instrs *part = &f->s->step[PHASE_PREFILL].part[WHERE_LAYER];
+	const struct instr collective = *collective_of(f, WHERE_LAYER);
+	int over = f->s->collectives.at[collective.collective].group, alone = 0;
+	while (f->s->groups.at[alone].n) alone++;
+	struct instr begin = { .kind = INSTR_ROUNDS_BEGIN, .group = alone, .dests = 1, .local = 1, .start = collective.src, .tokens = &f->s->groups.at[over] };
+	part->at[0] = begin;
+	part->at[1] = collective;
+	part->at[2] = (struct instr){ .kind = INSTR_ROUNDS_END };
+	part->n = 3;
+	breaks(f, "whose ranks count other rounds");
+	part->at[0].group = -1;         /* always one */
+	holds(f);
+	part->at[0].group = over;       /* all of them count together */
+	holds(f);
+	part->n = 2;
+	breaks(f, "rounds without an end");
+	part->at[0] = (struct instr){ .kind = INSTR_ROUNDS_END };
+	breaks(f, "have no begin");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_sound), TEST(test_param_that_is_not_placed), TEST(test_weight_that_is_moved), TEST(test_kernel_that_reads_more),
 		TEST(test_stage_without_the_space), TEST(test_write_to_a_weight), TEST(test_input_and_table), TEST(test_params_overlap),
-		TEST(test_param_that_loses_a_part), TEST(test_arguments),
+		TEST(test_param_that_loses_a_part), TEST(test_arguments), TEST(test_group_over_stages), TEST(test_rounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

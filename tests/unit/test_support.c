@@ -239,6 +239,28 @@ static void labels_of_one_line_share_it(void **state)
 		"   | left\n");
 }
 
+static void labels_between_keep_their_order(void **state)
+{
+	(void)state;
+	struct report r;
+	uint32_t file = open_report(&r, "aa\nbb\ncc dd");
+	struct diag *d = diag_report(&r.sink, DIAG_E0302, (struct span){file, 6, 8}, "m");
+	diag_related(&r.sink, d, (struct span){file, 0, 2}, "one");
+	diag_related(&r.sink, d, (struct span){file, 3, 5}, "two");
+	diag_related(&r.sink, d, (struct span){file, 9, 11}, "same line");
+	assert_prints(&r,
+		"error[E0302]: m\n"
+		"  --> a.deploy:3:1\n"
+		" 3 | cc dd\n"
+		"   | ^^ -- same line\n"
+		"  ::: a.deploy:1:1\n"
+		" 1 | aa\n"
+		"   | -- one\n"
+		"  ::: a.deploy:2:1\n"
+		" 2 | bb\n"
+		"   | -- two\n");
+}
+
 static void a_report_is_made_once(void **state)
 {
 	(void)state;
@@ -276,7 +298,7 @@ int main(void)
 		cmocka_unit_test(equal_names_are_one_pointer), cmocka_unit_test(nearest_names),
 		cmocka_unit_test(places_are_found_by_name), cmocka_unit_test(columns_of_a_long_line),
 		cmocka_unit_test(columns_count_code_points), cmocka_unit_test(a_report_with_all_its_parts),
-		cmocka_unit_test(tabs_and_wide_characters_line_up), cmocka_unit_test(labels_of_one_line_share_it),
+		cmocka_unit_test(tabs_and_wide_characters_line_up), cmocka_unit_test(labels_of_one_line_share_it), cmocka_unit_test(labels_between_keep_their_order),
 		cmocka_unit_test(a_report_is_made_once), cmocka_unit_test(long_lines_are_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
