@@ -190,18 +190,32 @@ static void report_again(struct sema *s, const struct diag *from, const struct d
 	diag_note(s->sink, d, "no model calls `%s`: it is checked by its signature alone", f->name);
 }
 
+static bool has_like(const struct sink *sink, const struct diag *d)
+{
+	for (int i = 0; i < sink->diags.n; i++) {
+		const struct diag *other = sink->diags.at[i];
+		if (other->code == d->code && other->at.file == d->at.file && other->at.lo == d->at.lo)
+			return true;
+	}
+	return false;
+}
+
 void walk_alone(struct sema *s, struct def *f)
 {
+	static const enum dtype others[] = { DTYPE_F32, DTYPE_F16, DTYPE_F64 };    /* all that a model may compute in, with the first */
+	enum { OTHERS = sizeof others / sizeof *others };
 	bool program = !strcmp(f->kind, "block") || !strcmp(f->kind, "op");
 	if (!program || f->called || f->failed || f->module->partial || !f->node->named.has_body)
 		return;
-	const struct sink *a = reports(s, f, DTYPE_BF16), *b = reports(s, f, DTYPE_F32);
-	for (int i = 0; i < a->diags.n; i++) {
-		const struct diag *d = a->diags.at[i];
-		bool always = false;
-		for (int k = 0; k < b->diags.n && !always; k++)
-			always = b->diags.at[k]->code == d->code && b->diags.at[k]->at.file == d->at.file && b->diags.at[k]->at.lo == d->at.lo;
-		if (always && counts(d->code))
+	const struct sink *first = reports(s, f, DTYPE_BF16), *more[OTHERS];
+	for (int k = 0; k < OTHERS && first->diags.n; k++)
+		more[k] = reports(s, f, others[k]);
+	for (int i = 0; i < first->diags.n; i++) {
+		const struct diag *d = first->diags.at[i];
+		bool always = counts(d->code);
+		for (int k = 0; k < OTHERS && always; k++)
+			always = has_like(more[k], d);
+		if (always)
 			report_again(s, d, f);
 	}
 }

@@ -237,7 +237,7 @@ class Maker:
             h = self.let(part, self.act(self.norm(part, h, width)))
         y = self.expert_bias(part, self.act(self.contract(h, weights(width, d), [width.name])), expert, d)
         if r.random() < 0.03:
-            more = self.call("dispatch", [self.let(part, self.activation(x), 1), to], [expert.name, slot.name, d.name], x.dtype)
+            more = self.call("dispatch", [self.let(part, self.act(self.activation(x)), 1), to], [expert.name, slot.name, d.name], x.dtype)
             y = self.act(self.binary("mul", self.let(part, y), self.let(part, more)))
         return self.call("combine", [self.let(part, y), to], x.axes, y.dtype)
 

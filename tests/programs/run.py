@@ -112,7 +112,8 @@ def build_and_run(case, deployment, name, weights, folder):
     level = str(case.r.choice([0, 0, 1, 2, 3]))
     launcher = compile_spec(deployment.text(case.model), folder, f"{name}{case.seed}", "-O", level)
     try:
-        run, logits = run_launcher(launcher, folder / f"weights{case.seed}", case.prompts, plans.OUTPUT, folder)
+        # an operator may ignore an operand, whose tensor then nothing reads
+        run, logits = run_launcher(launcher, folder / f"weights{case.seed}", case.prompts, plans.OUTPUT, folder, options=("--unverified=*",))
     except Failed as failure:
         if "not all finite" in str(failure) and not all(expected(case.program, weights, prompt, 1, trials=0) for prompt in case.prompts):
             return 0.0, len(case.prompts)               # numbers that f32 does not hold
@@ -138,6 +139,7 @@ def run_case(case, accepted, folder):
 class Campaign:
     def __init__(self, folder):
         self.folder, self.checker, self.coverage = folder, Checker(), Coverage()
+        self.dumped = 0                                 # programs whose compiled forms were looked into
         self.refused, self.counts = collections.Counter(), collections.Counter()
 
     def one(self, seed, build):
@@ -148,6 +150,7 @@ class Campaign:
             if not code:
                 self.coverage.add(case.program)
             if not code and seed % DUMPED == 0:
+                self.dumped += 1
                 self.coverage.add_compiled(*(self.checker.check(case.spec, form)[1] for form in ("dag-local", "dag-sched")))
             self.counts["programs"] += 1
             if build:
@@ -172,7 +175,7 @@ class Campaign:
         self.checker.end()
         self.coverage.show()
         missing = self.coverage.missing()
-        if missing and self.counts["programs"] >= 300:
+        if missing and self.dumped >= 100:
             self.failed("coverage", f"no program reaches {', '.join(missing)}")
         accepted = self.refused.pop(None, 0)
         print(f"accepted {accepted}; refused " + ", ".join(f"{' '.join(k).strip()} {n}" for k, n in self.refused.most_common()))
