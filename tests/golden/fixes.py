@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The edits that diagnostics carry. Each one, applied alone to its wrong spec, removes its diagnostic and brings no other.
+"""The edits that diagnostics carry. Each one, applied alone to its wrong spec, removes its diagnostic and brings no other. That of
+an error may bring warnings: they are of passes that the error stopped.
 Values that a help text suggests, said with -D, do the same, but for warnings.
 The specs in beginner/ become clean by nothing but edits: round by round, all that are offered.
 
@@ -75,7 +76,8 @@ def check_each(path):
         left[gone] -= 1
         if after[gone] > left[gone]:
             wrong.append(f"{d['code']} stays after its edit `{d['fix']['replacement']}`")
-        wrong += [f"the edit of {d['code']} brings {code}: {message}" for code, message in after - left if (code, message) != gone]
+        wrong += [f"the edit of {d['code']} brings {code}: {message}" for code, message in after - left
+                  if (code, message) != gone and (code[0] == "E" or d["code"][0] == "W")]
     return n, wrong
 
 

@@ -77,7 +77,8 @@ text("deployc doc pipe -o pages", 1, "cannot read pipe: No data available")
 text("deployc check -I pipe -I none good.deploy", 0, "")
 text("deployc fmt - <&-", 1, "cannot read standard input: ")
 text("deployc fmt - <folder", 1, "cannot read standard input: Is a directory")
-text("deployc check good.deploy <&- >&- 2>&-", 0, "")
+text("deployc check --quiet good.deploy <&- >&- 2>&-", 0, "")
+text("deployc check good.deploy <&- >&- 2>&-", 1, "")
 
 
 
