@@ -27,7 +27,9 @@ static void blame(struct board *b, int rank, const char *fmt, va_list args) __at
 static void blame(struct board *b, int rank, const char *fmt, va_list args)
 {
 	int none = 0;
-	vsnprintf(b->rank[rank].message, sizeof b->rank[rank].message, fmt, args);
+	struct rank_status *s = &b->rank[rank];
+	if (!atomic_exchange(&s->blamed, true))
+		vsnprintf(s->message, sizeof s->message, fmt, args);
 	atomic_compare_exchange_strong(&b->first, &none, rank + 1);
 }
 

@@ -23,6 +23,7 @@ struct rank_status {
 	atomic_int helper;                      /* process that computes for it; 0: none */
 	uint64_t planned, allocated;            /* bytes */
 	struct rank_odd odd;
+	atomic_bool blamed;                     /* the message is written once: the rank may fail while the parent blames it */
 	char message[2048];                     /* why it failed */
 };
 
