@@ -158,18 +158,18 @@ static void walk_one(struct walk *w, struct def *f)
 		walk_inline(&c, result);
 }
 
-/* What the walk reports where values between operators are of the format `act`. */
-static struct sink *reports(struct sema *s, struct def *f, enum dtype act)
+/* What the walk reports where values between operators are of the format `act`. Its program is gone afterwards. */
+static struct sink reports(struct sema *s, struct def *f, enum dtype act)
 {
-	struct sink *sink = arena_new(s->arena, struct sink), *real = s->sink;
-	struct walk w = { .s = s, .arena = s->arena, .act = act, .call = -1 };
-	*sink = (struct sink){ .arena = real->arena, .sources = real->sources };
-	w.p = arena_new(s->arena, struct program);
-	w.p->batch = w.p->seq = w.p->ctx = w.p->row = w.p->vocab = w.p->layers = -1;
-	s->sink = sink;
+	struct arena arena = { .heap = s->arena->heap };
+	struct program program = { .batch = -1, .seq = -1, .ctx = -1, .row = -1, .vocab = -1, .layers = -1 };
+	struct sink sink = { .arena = s->sink->arena, .sources = s->sink->sources }, *real = s->sink;
+	struct walk w = { .s = s, .arena = &arena, .p = &program, .act = act, .call = -1 };
+	s->sink = &sink;
 	walk_region(&w, (struct ident){ "", f->node->span }, "", false);
 	walk_one(&w, f);
 	s->sink = real;
+	arena_free(&arena);
 	return sink;
 }
 
@@ -207,14 +207,15 @@ void walk_alone(struct sema *s, struct def *f)
 	bool program = !strcmp(f->kind, "block") || !strcmp(f->kind, "op");
 	if (!program || f->called || f->failed || f->module->partial || !f->node->named.has_body)
 		return;
-	const struct sink *first = reports(s, f, DTYPE_BF16), *more[OTHERS];
-	for (int k = 0; k < OTHERS && first->diags.n; k++)
+	const struct sink first = reports(s, f, DTYPE_BF16);
+	struct sink more[OTHERS];
+	for (int k = 0; k < OTHERS && first.diags.n; k++)
 		more[k] = reports(s, f, others[k]);
-	for (int i = 0; i < first->diags.n; i++) {
-		const struct diag *d = first->diags.at[i];
+	for (int i = 0; i < first.diags.n; i++) {
+		const struct diag *d = first.diags.at[i];
 		bool always = counts(d->code);
 		for (int k = 0; k < OTHERS && always; k++)
-			always = has_like(more[k], d);
+			always = has_like(&more[k], d);
 		if (always)
 			report_again(s, d, f);
 	}
