@@ -374,7 +374,7 @@ SUMS = (("model Llama : Decoder {", "schema Wide : Decoder {\n  rest : Int = 31\
          "  spare  : Int = 0\n  near   : Int? = 4\n  gap    : Int = 9\n  parts  : Int = 9\n  lift   : Float = 0.0\n"),
         ("    num_hidden_layers   = layers\n", "    num_hidden_layers = first + rest\n    head_layers = first\n    twice_rest = double\n    layer_types = kinds\n"
          "    last_type = kinds[1]\n    widths = widths\n    inner = widths[0] * 2 + spare\n    sliding_window = near\n"
-         "    below_ten = 10 - gap\n    size_of_part = 24 / parts\n    lowered = -lift / 4\n    style = \"plain\"\n"),
+         "    below_ten = 10 - gap\n    size_of_part = 24 / parts\n    lowered = -lift / 4\n    style = \"plain\"\n    shape.closed = true\n"),
         ("    intermediate_size   = ffn\n", "    intermediate_size = ffn - 16\n    ratio = ffn / (2 * kv_heads)\n"))
 
 
@@ -388,7 +388,7 @@ def run_sums(folder):
     base = config_of("llama")
     layers, ffn = base["num_hidden_layers"], base["intermediate_size"]
     config = {**own_config(), "head_layers": 1, "twice_rest": 2 * layers - 2, "layer_types": ["a", "b"], "last_type": "b", "widths": [3, 4.0], "inner": 8,
-              "sliding_window": None, "below_ten": 3, "size_of_part": 6, "lowered": 0.125, "style": "plain",
+              "sliding_window": None, "below_ten": 3, "size_of_part": 6, "lowered": 0.125, "style": "plain", "shape": {"closed": True},
               "intermediate_size": ffn - 16, "ratio": ffn / base["num_key_value_heads"] / 2}
     model, _ = imported(config, folder, place, "-I", families)
     for line in ("first 1", f"rest {layers - 1}", 'kinds ["a", "b"]', "widths [3, 4]", "spare 2", "near none", "gap 7", "parts 4", "lift -0.5", f"ffn {ffn}"):
@@ -408,6 +408,7 @@ def run_sums(folder):
                           ({"layer_types": "a"}, "`kinds` of Llama cannot be that"), ({"layer_types": [["a"]]}, "`kinds` of Llama cannot be that"),
                           ({"widths": [1.5]}, "widths"), ({"twice_rest": None, "head_layers": None}, "`first` and `rest` cannot be found from `first + rest`"),
                           ({"style": None}, "style is not there, and Llama does not say in `absent` what that means"),
+                          ({"shape": None}, "shape.closed is not there, and Llama does not say in `absent` what that means"),
                           ({"layer_types": None}, "`kinds` cannot be found from `kinds[1]`")):
         code, _, said = run_import({**config, **changes}, folder, "sums_wrong", "-I", families)
         if code != 1 or word not in said:
