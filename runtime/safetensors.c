@@ -245,7 +245,8 @@ static bool read_tensors(struct checkpoint *c, json_t *root, const char *path, c
 		else
 			add_tensor(c, &t, name);
 	}
-	return p->n == before && check_cover(c->tensor + first, c->n - first, data, f->bytes - header, path, p);
+	struct tensor *own = c->n > first ? c->tensor + first : NULL;
+	return p->n == before && check_cover(own, c->n - first, data, f->bytes - header, path, p);
 }
 
 /* The header's text, and where the data begins. NULL after a report. */
