@@ -84,6 +84,9 @@ static void headers_are_checked(void **state)
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]}}", 0,
 	       "the data from byte 8 on is of no tensor");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", 0, "the data from byte 12 on is of no tensor");
+	refuse("{}", 0, "the data from byte 0 on is of no tensor");
+	write_file("model.safetensors", "{}", 0, NULL, 0);
+	checkpoint_close(open_expecting(NULL));
 	refuse("{\"a\\u001b[2J\\nb\":7}", 0, "tensor a\\x1b[2J\\nb has no dtype");
 	refuse("{\"a\":{\"shape\":[4],\"data_offsets\":[0,16]}}", 0, "no dtype");
 	refuse("{\"a\":7}", 0, "no dtype");
