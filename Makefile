@@ -29,7 +29,7 @@ LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /
 LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 
 # jansson is linked statically: into deployc, and into each launcher, as part of the archive that travels inside deployc.
-JANSSON := $(shell $(CC) -print-file-name=libjansson.a)
+JANSSON := $(shell $(CC) -print-file-name=libjansson.a 2>/dev/null)
 
 .PHONY: all
 all: $(BUILD)/deployc
@@ -114,7 +114,7 @@ EVERY ?= 16
 $(BUILD)/tests/programs/check_many.o: CPPFLAGS += $(LLVM_CFLAGS)
 $(BUILD)/tests/programs/check_many: $(BUILD)/tests/programs/check_many.o $(filter-out %/main.o,$(DRIVER_OBJ)) $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) $(JANSSON) -lm
 .PHONY: programs
 programs: all $(BUILD)/tests/programs/check_many
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/programs/found.py
