@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A folder includes only headers of folders above it, and of itself. Data flows in one direction, and so do includes."""
+"""A folder includes only headers of folders above it, and of itself. Data flows in one direction, and so do includes. The README of a
+folder names each of its files."""
 import pathlib
 import re
 import sys
@@ -20,9 +21,18 @@ def allowed(folder, target):
     return target.parts[0] in above or str(target) in ALSO.get(folder, set())
 
 
+def unnamed(folder):
+    """Files of the folder that its README does not name."""
+    readme = (ROOT / folder / "README.md").read_text()
+    files = [p.name for p in sorted((ROOT / folder).iterdir()) if p.suffix in (".c", ".h", ".y", ".l", ".def", ".sh")]
+    return [name for name in files if f"`{name}`" not in readme]
+
+
 def main():
     passed, wrong = 0, []
     for folder in [*ORDER, "runtime"]:
+        if (ROOT / folder).is_dir():
+            wrong += [f"FAIL {folder}/{name} is not in {folder}/README.md" for name in unnamed(folder)]
         for file in sorted((ROOT / folder).glob("*.[chly]")):
             passed += 1
             for name in INCLUDE.findall(file.read_text()):
