@@ -217,13 +217,10 @@ static const struct group *cut_tokens(struct lower *w, int dispatch)
 {
 	const struct program *p = w->l->program;
 	const struct local_value *x = &w->ph->values.at[w->ph->values.at[dispatch].args[0]];
-	const int axes[2] = { p->batch, p->seq };
 	struct atoms all = { .n = 0 };
 	struct group *out = arena_new(w->arena, struct group);
-	for (int i = 0; i < 2; i++) {
-		const struct atoms *a = layout_of(x, axes[i]);
-		for (int k = 0; a && k < a->n; k++) atoms_add(&all, a->at[k]);
-	}
+	for (int i = 0; i < x->n_axes; i++)
+		for (int k = 0; is_token_axis(p, x->axes[i]) && k < x->layout.axis[i].n; k++) atoms_add(&all, x->layout.axis[i].at[k]);
 	*out = (struct group){ .n = all.n, .size = atoms_size(w->l, &all) };
 	memcpy(out->atom, all.at, sizeof out->atom);
 	return out;

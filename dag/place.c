@@ -129,18 +129,6 @@ static struct atoms place_by_rule(struct local *l, const struct rule *r, int axi
 
 bool is_token_axis(const struct program *p, int axis) { return axis == p->batch || axis == p->seq || axis == p->row; }
 
-/* What routed tokens are of beside `batch`: a step's positions, or its wanted rows. */
-static int tokens_of_slots(const struct program *p, int slot)
-{
-	for (int i = 0; i < p->values.n; i++) {
-		const struct value *v = &p->values.at[i];
-		if (v->op != OP_ROUTE || v->route.slot != slot) continue;
-		for (int k = 0; k < v->n_axes; k++)
-			if (v->axes[k] == p->row) return p->row;
-	}
-	return p->seq;
-}
-
 struct atoms place_axis(struct local *l, int axis, int region, int phase, int klass)
 {
 	const struct axis *a = &l->program->axes.at[axis];
@@ -148,7 +136,7 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 	if (a->kind == AXIS_RAGGED && a->of >= 0
 	    && l->program->axes.at[a->of].extent) { /* slots: their tokens' atoms, less the experts' */
 		struct atoms experts = place_axis(l, a->of, region, phase, klass);
-		const int token_axes[2] = { l->program->batch, tokens_of_slots(l->program, axis) };
+		const int token_axes[2] = { l->program->batch, a->tokens };
 		for (int i = 0; i < 2; i++) {
 			struct atoms t = token_axes[i] < 0 ? out : place_axis(l, token_axes[i], region, phase, klass);
 			for (int k = 0; token_axes[i] >= 0 && k < t.n; k++)

@@ -22,6 +22,7 @@ struct axis {
 	int64_t        extent;          /* 0: known at run time */
 	int            like;            /* the axis that this is a view of, or -1 */
 	int            of;              /* AXIS_RAGGED: of which axis, else -1 */
+	int            tokens;          /* slots of a routing: the axis beside batch of what they hold, seq or row; -1: not routed to */
 	int            part[8], n_parts;/* AXIS_CONCAT */
 	struct span    span;            /* its declaration */
 };

@@ -124,7 +124,7 @@ struct val walk_pointwise(struct env *e, enum op op, const char *what, struct va
 /* ---- walk_ragged.c: ragged axes and their owners ---- */
 /* Whether the value, whose operands and axes are set, has the owner of each of its ragged axes, and slots of one routing; false after E0415. */
 bool walk_ragged(struct walk *w, const struct value *v);
-bool walk_slots(struct walk *w, const struct value *route);                     /* are the slots that a `route` names those of its experts? */
+bool walk_slots(struct walk *w, const struct value *route);                     /* are the slots that a `route` names those of its experts, and of its tokens alone? */
 int  walk_routing(struct walk *w, const struct value *v);                       /* what value.routing is to be */
 
 /* ---- walk_word.c: the words of a body (cast, sum, exp, size ...) ---- */

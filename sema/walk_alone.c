@@ -21,7 +21,7 @@ enum { SOME_EXTENT = 64 };
 
 static int new_axis(struct walk *w, const char *name, struct span at)
 {
-	struct axis a = { .name = name, .kind = AXIS_MODEL, .extent = SOME_EXTENT, .like = -1, .of = -1, .span = at };
+	struct axis a = { .name = name, .kind = AXIS_MODEL, .extent = SOME_EXTENT, .like = -1, .of = -1, .tokens = -1, .span = at };
 	vec_push(w->arena, &w->p->axes, a);
 	return w->p->axes.n - 1;
 }

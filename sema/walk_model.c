@@ -72,7 +72,7 @@ static int add_axis(struct walk *w, struct axis a)
 
 static struct axis new_axis(struct ident name, enum axis_kind kind, int64_t extent)
 {
-	return (struct axis){ .name = name.name, .kind = kind, .extent = extent, .like = -1, .of = -1, .span = name.span };
+	return (struct axis){ .name = name.name, .kind = kind, .extent = extent, .like = -1, .of = -1, .tokens = -1, .span = name.span };
 }
 
 static int axis_with_extent(struct walk *w, struct ident name, struct val v, struct span at)

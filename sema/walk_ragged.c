@@ -71,12 +71,30 @@ bool walk_ragged(struct walk *w, const struct value *v)
 	return has_owners(w, v) && has_one_routing(w, v);
 }
 
+/* The slots of an axis hold tokens, or rows: the axis is laid out as those are. */
+static bool hold_the_same(struct walk *w, const struct value *route)
+{
+	struct axis *slot = &w->p->axes.at[route->route.slot];
+	int tokens = axes_have((struct axes){ .at = route->axes, .n = route->n_axes }, w->p->row) ? w->p->row : w->p->seq;
+	if (slot->tokens < 0 || slot->tokens == tokens) {
+		slot->tokens = tokens;
+		return true;
+	}
+	struct diag *d = walk_report(w, DIAG_E0415, route->span, "`%s` would hold positions of `%s`: another routing fills it from `%s`", slot->name,
+	                             w->p->axes.at[tokens].name, w->p->axes.at[slot->tokens].name);
+	diag_related(w->s->sink, d, slot->span, "`%s` is declared here", slot->name);
+	diag_help(w->s->sink, d, "declare another `axis slot = ragged(%s)` for one of them", w->p->axes.at[slot->of].name);
+	return false;
+}
+
 bool walk_slots(struct walk *w, const struct value *route)
 {
 	const struct program *p = w->p;
 	int expert = route->route.expert, slot = route->route.slot;
-	if (expert < 0 || slot < 0 || (is_ragged(p, slot) && p->axes.at[slot].of == expert))
+	if (expert < 0 || slot < 0)
 		return true;
+	if (is_ragged(p, slot) && p->axes.at[slot].of == expert)
+		return hold_the_same(w, route);
 	struct diag *d = walk_report(w, DIAG_E0415, route->span, "`slot` of `route` is `%s`, which has no extent for each index of `%s`",
 	                             p->axes.at[slot].name, p->axes.at[expert].name);
 	diag_related(w->s->sink, d, p->axes.at[slot].span, "`%s` is declared here", p->axes.at[slot].name);

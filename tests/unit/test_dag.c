@@ -15,7 +15,7 @@ struct fixture { struct arena arena; struct sources sources; struct sink sink; s
 
 static void add_axis(struct fixture *f, const char *name, int64_t extent)
 {
-	vec_push(&f->arena, &f->program.axes, ((struct axis){.name = name, .extent = extent, .like = -1, .of = -1}));
+	vec_push(&f->arena, &f->program.axes, ((struct axis){.name = name, .extent = extent, .like = -1, .of = -1, .tokens = -1}));
 }
 
 static int setup(void **state)
