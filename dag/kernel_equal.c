@@ -1,71 +1,122 @@
-/* Are two kernel descriptions equal? By their fields, for the bytes between fields mean nothing. tests/unit/test_kernel.c knows that
- * no field is left out. */
+/* Are two kernel descriptions equal? By their fields, for the bytes between fields mean nothing. tests/unit/test_kernel.c
+ * knows that no field is left out. */
 #include <stddef.h>
 #include <string.h>
 #include "kernel.h"
 
-#define FIELD(s, member) { offsetof(struct s, member), sizeof ((struct s *)0)->member, 1, 0 }
-#define EACH(s, array, member)                                                                                          \
-	{ offsetof(struct s, array[0].member), sizeof ((struct s *)0)->array[0].member,                                 \
-	  sizeof ((struct s *)0)->array / sizeof ((struct s *)0)->array[0], sizeof ((struct s *)0)->array[0] }
+/* The fields of struct K, a kernel's. */
+#define FIELD(member) { offsetof(struct K, member), sizeof ((struct K *)0)->member, 1, 0 }
+#define EACH(array, member)                                                                   \
+	{ offsetof(struct K, array[0].member), sizeof ((struct K *)0)->array[0].member,       \
+	  sizeof ((struct K *)0)->array / sizeof ((struct K *)0)->array[0], sizeof ((struct K *)0)->array[0] }
 
+#define K kernel_rows
 static const struct kernel_field rows[] = {
-	FIELD(kernel_rows, dims), FIELD(kernel_rows, extent), FIELD(kernel_rows, n_inputs), FIELD(kernel_rows, n_outputs),
-	EACH(kernel_rows, input, dtype), EACH(kernel_rows, input, row_stride), EACH(kernel_rows, input, stride), EACH(kernel_rows, input, group_stride),
-	EACH(kernel_rows, output, dtype), EACH(kernel_rows, output, row_stride), EACH(kernel_rows, output, stride), EACH(kernel_rows, output, group_stride),
-	FIELD(kernel_rows, n_nodes), EACH(kernel_rows, node, op), EACH(kernel_rows, node, a), EACH(kernel_rows, node, b), EACH(kernel_rows, node, c),
-	EACH(kernel_rows, node, number), EACH(kernel_rows, node, dtype), FIELD(kernel_rows, result), FIELD(kernel_rows, limited), FIELD(kernel_rows, groups), { 0 },
+	FIELD(dims), FIELD(extent), FIELD(n_inputs), FIELD(n_outputs), EACH(input, dtype),
+	EACH(input, row_stride), EACH(input, stride), EACH(input, group_stride), EACH(output, dtype),
+	EACH(output, row_stride), EACH(output, stride), EACH(output, group_stride), FIELD(n_nodes),
+	EACH(node, op), EACH(node, a), EACH(node, b), EACH(node, c), EACH(node, number), EACH(node, dtype),
+	FIELD(result), FIELD(limited), FIELD(groups), { 0 },
 };
+#undef K
+#define K kernel_contract
 static const struct kernel_field contract[] = {
-	FIELD(kernel_contract, n), FIELD(kernel_contract, k), FIELD(kernel_contract, x_stride), FIELD(kernel_contract, y_stride), FIELD(kernel_contract, batch),
-	FIELD(kernel_contract, x_batch), FIELD(kernel_contract, y_batch), FIELD(kernel_contract, x), FIELD(kernel_contract, w), FIELD(kernel_contract, y),
-	FIELD(kernel_contract, pack.n_tile), FIELD(kernel_contract, pack.k_pair), FIELD(kernel_contract, grouped), FIELD(kernel_contract, groups), { 0 },
+	FIELD(n), FIELD(k), FIELD(x_stride), FIELD(y_stride), FIELD(batch), FIELD(x_batch), FIELD(y_batch),
+	FIELD(x), FIELD(w), FIELD(y), FIELD(pack.n_tile), FIELD(pack.k_pair), FIELD(grouped), FIELD(groups),
+	{ 0 },
 };
+#undef K
+#define K kernel_embed
 static const struct kernel_field embed[] = {
-	FIELD(kernel_embed, v), FIELD(kernel_embed, d), FIELD(kernel_embed, table), FIELD(kernel_embed, out), FIELD(kernel_embed, pack.n_tile),
-	FIELD(kernel_embed, pack.k_pair), { 0 },
+	FIELD(v), FIELD(d), FIELD(table), FIELD(out), FIELD(pack.n_tile), FIELD(pack.k_pair), { 0 },
 };
-static const struct kernel_field pick[] = { FIELD(kernel_pick, d), FIELD(kernel_pick, dtype), { 0 } };
-static const struct kernel_field slice[] = { FIELD(kernel_slice, d), FIELD(kernel_slice, dtype), { 0 } };
-static const struct kernel_field angles[] = { FIELD(kernel_angles, p), { 0 } };
+#undef K
+#define K kernel_pick
+static const struct kernel_field pick[] = {
+	FIELD(d), FIELD(dtype), { 0 },
+};
+#undef K
+#define K kernel_slice
+static const struct kernel_field slice[] = {
+	FIELD(d), FIELD(dtype), { 0 },
+};
+#undef K
+#define K kernel_angles
+static const struct kernel_field angles[] = {
+	FIELD(p), { 0 },
+};
+#undef K
+#define K kernel_rotate
 static const struct kernel_field rotate[] = {
-	FIELD(kernel_rotate, heads), FIELD(kernel_rotate, f), FIELD(kernel_rotate, interleaved), FIELD(kernel_rotate, x), FIELD(kernel_rotate, y),
-	FIELD(kernel_rotate, x_row), FIELD(kernel_rotate, x_head), FIELD(kernel_rotate, y_row), FIELD(kernel_rotate, y_head), { 0 },
+	FIELD(heads), FIELD(f), FIELD(interleaved), FIELD(x), FIELD(y), FIELD(x_row), FIELD(x_head),
+	FIELD(y_row), FIELD(y_head), { 0 },
 };
+#undef K
+#define K kernel_append
 static const struct kernel_field append[] = {
-	FIELD(kernel_append, heads), FIELD(kernel_append, f), FIELD(kernel_append, page), FIELD(kernel_append, by_position), FIELD(kernel_append, x),
-	FIELD(kernel_append, cache), { 0 },
+	FIELD(heads), FIELD(f), FIELD(page), FIELD(by_position), FIELD(x), FIELD(cache), { 0 },
 };
+#undef K
+#define K kernel_attend
 static const struct kernel_field attend[] = {
-	FIELD(kernel_attend, heads), FIELD(kernel_attend, group), FIELD(kernel_attend, d), FIELD(kernel_attend, w), FIELD(kernel_attend, keys_by_position),
-	FIELD(kernel_attend, d_cached), FIELD(kernel_attend, w_cached), FIELD(kernel_attend, q_row), FIELD(kernel_attend, q_head), FIELD(kernel_attend, q_group),
-	FIELD(kernel_attend, y_row), FIELD(kernel_attend, y_head), FIELD(kernel_attend, y_group), FIELD(kernel_attend, page), FIELD(kernel_attend, pages_per_seq),
-	FIELD(kernel_attend, window), FIELD(kernel_attend, scale), FIELD(kernel_attend, causal), FIELD(kernel_attend, has_sinks), FIELD(kernel_attend, sink_head),
-	FIELD(kernel_attend, sink_group), FIELD(kernel_attend, q), FIELD(kernel_attend, kv), FIELD(kernel_attend, y), FIELD(kernel_attend, sink), { 0 },
+	FIELD(heads), FIELD(group), FIELD(d), FIELD(w), FIELD(keys_by_position), FIELD(d_cached),
+	FIELD(w_cached), FIELD(q_row), FIELD(q_head), FIELD(q_group), FIELD(y_row), FIELD(y_head),
+	FIELD(y_group), FIELD(page), FIELD(pages_per_seq), FIELD(window), FIELD(scale), FIELD(causal),
+	FIELD(has_sinks), FIELD(sink_head), FIELD(sink_group), FIELD(q), FIELD(kv), FIELD(y), FIELD(sink),
+	{ 0 },
 };
+#undef K
+#define K kernel_route
 static const struct kernel_field route[] = {
-	FIELD(kernel_route, experts), FIELD(kernel_route, top), FIELD(kernel_route, renormalize), FIELD(kernel_route, factor), FIELD(kernel_route, biased),
-	FIELD(kernel_route, groups), FIELD(kernel_route, top_groups), { 0 },
+	FIELD(experts), FIELD(top), FIELD(renormalize), FIELD(factor), FIELD(biased), FIELD(groups),
+	FIELD(top_groups), { 0 },
 };
-static const struct kernel_field assign[] = { FIELD(kernel_assign, top), FIELD(kernel_assign, experts), FIELD(kernel_assign, keys), { 0 } };
+#undef K
+#define K kernel_assign
+static const struct kernel_field assign[] = {
+	FIELD(top), FIELD(experts), FIELD(keys), { 0 },
+};
+#undef K
+#define K kernel_pack
 static const struct kernel_field pack[] = {
-	FIELD(kernel_pack, d), FIELD(kernel_pack, top), FIELD(kernel_pack, dests), FIELD(kernel_pack, local), FIELD(kernel_pack, dtype), { 0 },
+	FIELD(d), FIELD(top), FIELD(dests), FIELD(local), FIELD(dtype), { 0 },
 };
-static const struct kernel_field offsets[] = { FIELD(kernel_offsets, local), { 0 } };
-static const struct kernel_field sort[] = { FIELD(kernel_sort, local), { 0 } };
-static const struct kernel_field gather[] = { FIELD(kernel_gather, d), FIELD(kernel_gather, dtype), { 0 } };
+#undef K
+#define K kernel_offsets
+static const struct kernel_field offsets[] = {
+	FIELD(local), { 0 },
+};
+#undef K
+#define K kernel_sort
+static const struct kernel_field sort[] = {
+	FIELD(local), { 0 },
+};
+#undef K
+#define K kernel_gather
+static const struct kernel_field gather[] = {
+	FIELD(d), FIELD(dtype), { 0 },
+};
+#undef K
+#define K kernel_combine
 static const struct kernel_field combine[] = {
-	FIELD(kernel_combine, d), FIELD(kernel_combine, top), FIELD(kernel_combine, dests), FIELD(kernel_combine, local), FIELD(kernel_combine, dtype), { 0 },
+	FIELD(d), FIELD(top), FIELD(dests), FIELD(local), FIELD(dtype), { 0 },
 };
-static const struct kernel_field sample[] = { FIELD(kernel_sample, v), FIELD(kernel_sample, n), { 0 } };
+#undef K
+#define K kernel_sample
+static const struct kernel_field sample[] = {
+	FIELD(v), FIELD(n), { 0 },
+};
+#undef K
 
 const struct kernel_field *kernel_fields(enum kernel_family f)
 {
 	static const struct kernel_field *const of[KERNEL_FAMILIES] = {
-		[KERNEL_ROWS] = rows, [KERNEL_CONTRACT] = contract, [KERNEL_EMBED] = embed, [KERNEL_PICK] = pick, [KERNEL_SLICE] = slice,
-		[KERNEL_ANGLES] = angles, [KERNEL_ROTATE] = rotate, [KERNEL_APPEND] = append, [KERNEL_ATTEND] = attend, [KERNEL_ROUTE] = route,
-		[KERNEL_ASSIGN] = assign, [KERNEL_PACK] = pack, [KERNEL_OFFSETS] = offsets, [KERNEL_SORT] = sort, [KERNEL_GATHER] = gather,
-		[KERNEL_SCATTER] = gather, [KERNEL_COMBINE] = combine, [KERNEL_CANDIDATES] = sample, [KERNEL_DRAW] = sample,
+		[KERNEL_ROWS] = rows, [KERNEL_CONTRACT] = contract, [KERNEL_EMBED] = embed, [KERNEL_PICK] = pick,
+		[KERNEL_SLICE] = slice, [KERNEL_ANGLES] = angles, [KERNEL_ROTATE] = rotate,
+		[KERNEL_APPEND] = append, [KERNEL_ATTEND] = attend, [KERNEL_ROUTE] = route,
+		[KERNEL_ASSIGN] = assign, [KERNEL_PACK] = pack, [KERNEL_OFFSETS] = offsets, [KERNEL_SORT] = sort,
+		[KERNEL_GATHER] = gather, [KERNEL_SCATTER] = gather, [KERNEL_COMBINE] = combine,
+		[KERNEL_CANDIDATES] = sample, [KERNEL_DRAW] = sample,
 	};
 	return of[f];
 }
