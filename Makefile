@@ -22,7 +22,7 @@ obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
 CODEGEN_OBJ := $(call obj,$(call ours,codegen)) $(BUILD)/runtime_archive.o
-DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(BUILD)/runtime/json_text.o
+DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o)
 RUNTIME_OBJ := $(call obj,$(call ours,runtime) support/escape.c)
 
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')

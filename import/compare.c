@@ -3,55 +3,17 @@
 #include "../sema/module.h"
 #include <string.h>
 
-static bool same_list(json_t *list, const char *expected)
+static struct config_value value_of(const struct config_entry *c)
 {
-	json_t *wanted = json_loads(expected, 0, NULL);
-	bool same = wanted && json_is_array(list) && json_array_size(list) == json_array_size(wanted);
-	for (size_t i = 0; same && i < json_array_size(wanted); i++) {
-		json_t *a = json_array_get(list, i), *b = json_array_get(wanted, i);
-		same = json_is_number(a) && json_is_number(b) ? same_number(json_number_value(a), json_number_value(b)) : json_equal(a, b);
-	}
-	json_decref(wanted);
-	return same;
-}
-
-/* A word of a list, or a list of that word alone. */
-static bool is_one_of(json_t *v, const char *expected)
-{
-	json_t *words = json_loads(expected, 0, NULL), *word = json_array_size(v) == 1 ? json_array_get(v, 0) : v;
-	bool found = false;
-	for (size_t i = 0; i < json_array_size(words); i++)
-		found = found || json_equal(word, json_array_get(words, i));
-	json_decref(words);
-	return found;
-}
-
-static bool agrees(const struct config_entry *c, json_t *v)
-{
-	switch (c->type) {
-	case CONFIG_NONE:   return !v;
-	case CONFIG_BOOL:   return json_is_boolean(v) && json_is_true(v) == c->b;
-	case CONFIG_INT:    return json_is_number(v) && same_number(json_number_value(v), (double)c->i);
-	case CONFIG_FLOAT:  return json_is_number(v) && same_number(json_number_value(v), c->f);
-	case CONFIG_STRING: return json_is_string(v) && !strcmp(json_string_value(v), c->s);
-	case CONFIG_LIST:   return same_list(v, c->s);
-	case CONFIG_ONE_OF: return is_one_of(v, c->s);
-	}
-	return false;
+	return (struct config_value){ c->type, c->b, c->i, c->f, c->s };
 }
 
 static const char *entry_text(struct import *m, const struct config_entry *c)
 {
-	switch (c->type) {
-	case CONFIG_BOOL:   return c->b ? "true" : "false";
-	case CONFIG_INT:    return arena_printf(m->arena, "%lld", (long long)c->i);
-	case CONFIG_FLOAT:  return arena_printf(m->arena, "%.15g", c->f);
-	case CONFIG_STRING: return arena_printf(m->arena, "\"%s\"", c->s);
-	case CONFIG_LIST:   return c->s;
-	case CONFIG_ONE_OF: return arena_printf(m->arena, "%s%s", strchr(c->s, ',') ? "one of " : "", c->s);
-	case CONFIG_NONE:   break;
-	}
-	return "none";
+	struct config_value want = value_of(c);
+	char text[256];
+	config_text(&want, text, sizeof text);
+	return arena_strndup(m->arena, text, strlen(text));
 }
 
 /* The file says null where a file that lacks the name means a constant: null takes that away. */
@@ -83,8 +45,9 @@ static bool compare(struct import *m, const struct program *p)
 	bool same = true;
 	for (int i = 0; i < p->config.n; i++) {
 		const struct config_entry *c = &p->config.at[i];
+		struct config_value want = value_of(c);
 		json_t *v = json_at(m->root, c->name);
-		if (v ? agrees(c, v) : !is_null_for_constant(m, c)) {
+		if (v ? config_agrees(&want, v) : !is_null_for_constant(m, c)) {
 			same = !is_unsaid(m, c) && same;
 			continue;
 		}
@@ -95,65 +58,29 @@ static bool compare(struct import *m, const struct program *p)
 	return same;
 }
 
-/* `path` is `name`, or a field somewhere in it. */
-static bool is_within(const char *path, const char *name)
-{
-	size_t n = strlen(name);
-	return !strncmp(path, name, n) && (path[n] == 0 || path[n] == '.');
-}
-
-static bool is_known(const struct program *p, const char *path)
-{
-	for (int i = 0; i < p->config.n; i++)
-		if (is_within(path, p->config.at[i].name))
-			return true;
-	for (int i = 0; i < p->harmless.n; i++)
-		if (is_within(path, p->harmless.at[i]))
-			return true;
-	return false;
-}
-
-/* Something in the object at `path` is known. */
-static bool holds_known(const struct program *p, const char *path)
-{
-	for (int i = 0; i < p->config.n; i++)
-		if (is_within(p->config.at[i].name, path))
-			return true;
-	for (int i = 0; i < p->harmless.n; i++)
-		if (is_within(p->harmless.at[i], path))
-			return true;
-	return false;
-}
-
 enum { LISTED = 8 };
+struct unknown { struct import *m; int n; };
 
-/* As a launcher does it: how many fields of the object are neither compared nor harmless. `seen`: such fields before it. */
-static int count_unknown(struct import *m, const struct program *p, json_t *object, const char *prefix, int seen)
+static void report_unknown(void *context, const char *path, json_t *v)
 {
-	const char *key;
-	json_t *v;
-	int n = 0;
-	json_object_foreach(object, key, v) {
-		const char *path = arena_printf(m->arena, "%s%s", prefix, key);
-		bool known = !strchr(key, '.') && is_known(p, path);    /* a dot in a key is no step into an object */
-		if (json_is_object(v) && !known && !strchr(key, '.') && holds_known(p, path)) {
-			n += count_unknown(m, p, v, arena_printf(m->arena, "%s.", path), seen + n);
-		} else if (!json_is_null(v) && !known) {
-			if (seen + n++ < LISTED)
-				complain("%s: %s is %s, and %s does not say what that means", m->source, path,
-				        json_value_text(m->arena, v), m->family->name);
-		}
-	}
-	return n;
+	struct unknown *u = context;
+	if (u->n++ < LISTED)
+		complain("%s: %s is %s, and %s does not say what that means", u->m->source, path, json_value_text(u->m->arena, v), u->m->family->name);
 }
 
 static bool all_known(struct import *m, const struct program *p)
 {
-	int n = count_unknown(m, p, m->root, "", 0);
-	if (!n)
+	struct unknown u = { m, 0 };
+	struct config_names names = { arena_array(m->arena, const char *, p->config.n + p->harmless.n), 0 };
+	for (int i = 0; i < p->config.n; i++)
+		names.at[names.n++] = p->config.at[i].name;
+	for (int i = 0; i < p->harmless.n; i++)
+		names.at[names.n++] = p->harmless.at[i];
+	config_unknown(m->root, &names, report_unknown, &u);
+	if (!u.n)
 		return true;
-	if (n > LISTED)
-		complain("%s: %d more fields that %s does not know", m->source, n - LISTED, m->family->name);
+	if (u.n > LISTED)
+		complain("%s: %d more fields that %s does not know", m->source, u.n - LISTED, m->family->name);
 	complain("a field that changes nothing of what is computed is listed in `harmless` of its family");
 	return false;
 }

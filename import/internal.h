@@ -3,6 +3,7 @@
 #define DEPLOYC_IMPORT_INTERNAL_H
 #include <jansson.h>
 #include "import.h"
+#include "../runtime/config_value.h"
 #include "../sema/internal.h"
 
 /* One line of a family's `config` record, in a branch that the file agrees with. */
@@ -39,7 +40,6 @@ bool json_says_null(json_t *root, const char *path);
 json_t *json_read(struct arena *arena, const char *path, bool named);    /* an object; NULL after a message */
 const char *json_value_text(struct arena *arena, const json_t *v);    /* as in the file, on one line */
 const char *json_deploy_text(struct arena *arena, const json_t *v);   /* as .deploy writes it; NULL: it cannot */
-bool same_number(double a, double b);
 
 /* ---- families.c ---- */
 /* Fills m->families. false: a folder cannot be read, which was said, or one of its files has mistakes, which are in the sink. */

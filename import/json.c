@@ -6,22 +6,15 @@
 #include <string.h>
 #include "../support/escape.h"
 
-/* A dot is a step into an object, never a part of a key. */
-static json_t *find(json_t *root, const char *path)
-{
-	const char *dot = strchr(path, '.');
-	return dot ? find(json_object_getn(root, path, (size_t)(dot - path)), dot + 1) : json_object_get(root, path);
-}
-
 json_t *json_at(json_t *root, const char *path)
 {
-	json_t *v = find(root, path);
+	json_t *v = config_find(root, path);
 	return json_is_null(v) ? NULL : v;
 }
 
 bool json_says_null(json_t *root, const char *path)
 {
-	return json_is_null(find(root, path));
+	return json_is_null(config_find(root, path));
 }
 
 enum { LARGEST = 8 << 20 };             /* parsing takes forty times as much at worst */
@@ -114,9 +107,4 @@ const char *json_deploy_text(struct arena *arena, const json_t *v)
 	case JSON_OBJECT: case JSON_ARRAY: case JSON_NULL: break;
 	}
 	return NULL;
-}
-
-bool same_number(double a, double b)
-{
-	return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b));
 }

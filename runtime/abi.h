@@ -107,7 +107,7 @@ struct dr_map {                                         /* expert map, i32[exper
 };
 struct dr_stage { uint32_t layer_begin, layer_end; uint64_t bytes[DR_SPACES]; };
 struct dr_config {                                      /* what config.json must say, and what a file without the name means */
-	struct dr_span name, field; uint32_t type, b;   /* enum in sema/program.h: none bool int float string list */
+	struct dr_span name, field; uint32_t type, b;   /* type: enum config_type */
 	int64_t  i; double f; struct dr_span s;
 	struct dr_span absent; uint32_t absent_holds;   /* absent.n 0: nothing is known */
 	uint32_t null_differs;                          /* 1: null in the file is not the absence: it takes a constant default away */

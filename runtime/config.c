@@ -3,81 +3,22 @@
  * unless it is known what a file without them means. */
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "config_value.h"
 #include "json_text.h"
 #include "runtime.h"
 
-enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST, CONFIG_ONE_OF };      /* as in sema/program.h */
-
-/* The value at a path like rope_parameters.rope_theta; NULL when absent. A dot is a step into an object, never a part of a key. */
-static json_t *find(json_t *root, const char *path)
+static struct config_value value_of(const struct plan *plan, const struct dr_config *c)
 {
-	const char *dot = strchr(path, '.');
-	if (!dot)
-		return json_object_get(root, path);
-	char *head = strndup(path, (size_t)(dot - path));
-	json_t *at = find(json_object_get(root, head), dot + 1);
-	free(head);
-	return at;
-}
-
-/* A decimal written with fewer digits than a double has is the same number. */
-static bool same_number(double a, double b)
-{
-	return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b));
-}
-
-/* Element by element, numbers as numbers. */
-static bool same_list(json_t *list, const char *expected)
-{
-	json_t *wanted = json_loads(expected, 0, NULL);
-	bool same = wanted && json_is_array(list) && json_array_size(list) == json_array_size(wanted);
-	for (size_t i = 0; same && i < json_array_size(wanted); i++) {
-		json_t *a = json_array_get(list, i), *b = json_array_get(wanted, i);
-		same = json_is_number(a) && json_is_number(b) ? same_number(json_number_value(a), json_number_value(b)) : json_equal(a, b);
-	}
-	json_decref(wanted);
-	return same;
-}
-
-/* A word of a list, or a list of that word alone. */
-static bool is_one_of(json_t *v, const char *expected)
-{
-	json_t *words = json_loads(expected, 0, NULL), *word = json_array_size(v) == 1 ? json_array_get(v, 0) : v;
-	bool found = false;
-	for (size_t i = 0; i < json_array_size(words); i++)
-		found = found || json_equal(word, json_array_get(words, i));
-	json_decref(words);
-	return found;
-}
-
-static bool agrees(const struct plan *plan, const struct dr_config *c, json_t *v)
-{
-	switch (c->type) {
-	case CONFIG_NONE: return !v || json_is_null(v);
-	case CONFIG_BOOL: return json_is_boolean(v) && json_is_true(v) == (c->b != 0);
-	case CONFIG_INT: return json_is_number(v) && same_number(json_number_value(v), (double)c->i);
-	case CONFIG_FLOAT: return json_is_number(v) && same_number(json_number_value(v), c->f);
-	case CONFIG_LIST: return same_list(v, plan_string(plan, c->s));
-	case CONFIG_ONE_OF: return is_one_of(v, plan_string(plan, c->s));
-	default: return json_is_string(v) && !strcmp(json_string_value(v), plan_string(plan, c->s));
-	}
+	return (struct config_value){ (enum config_type)c->type, c->b != 0, c->i, c->f, plan_string(plan, c->s) };
 }
 
 static void format_expected(const struct plan *plan, const struct dr_config *c, char *out, size_t n)
 {
-	switch (c->type) {
-	case CONFIG_NONE: snprintf(out, n, "none"); return;
-	case CONFIG_BOOL: snprintf(out, n, "%s", c->b ? "true" : "false"); return;
-	case CONFIG_INT: snprintf(out, n, "%lld", (long long)c->i); return;
-	case CONFIG_FLOAT: snprintf(out, n, "%.17g", c->f); return;
-	case CONFIG_LIST: snprintf(out, n, "%s", plan_string(plan, c->s)); return;
-	case CONFIG_ONE_OF: snprintf(out, n, "%s%s", strchr(plan_string(plan, c->s), ',') ? "one of " : "", plan_string(plan, c->s)); return;
-	default: snprintf(out, n, "\"%s\"", plan_string(plan, c->s)); return;
-	}
+	struct config_value want = value_of(plan, c);
+	config_text(&want, out, n);
 }
 
 static void report_difference(const struct plan *plan, const struct dr_config *c, json_t *v, struct problems *p)
@@ -93,7 +34,7 @@ static void report_difference(const struct plan *plan, const struct dr_config *c
 /* Null counts as absent. */
 static bool is_there(json_t *root, const char *path)
 {
-	json_t *v = find(root, path);
+	json_t *v = config_find(root, path);
 	return v && !json_is_null(v);
 }
 
@@ -146,15 +87,16 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, s
 static bool is_asked_for(const struct plan *plan, const struct dr_config *c, json_t *root)
 {
 	if (c->type == CONFIG_NONE)
-		return c->absent.n && !find(root, plan_string(plan, c->name));
+		return c->absent.n && !config_find(root, plan_string(plan, c->name));
 	return c->absent.n || !is_word_of_absent_object(plan, c, root);
 }
 
 static void check_entry(const struct plan *plan, uint32_t i, json_t *root, struct unverified *u, struct problems *p)
 {
 	const struct dr_config *c = &plan->config[i];
-	json_t *v = find(root, plan_string(plan, c->name));
-	if (v && !agrees(plan, c, v) && (!json_is_null(v) || c->null_differs))
+	struct config_value want = value_of(plan, c);
+	json_t *v = config_find(root, plan_string(plan, c->name));
+	if (v && !config_agrees(&want, v) && (!json_is_null(v) || c->null_differs))
 		report_difference(plan, c, v, p);
 	else if (is_asked_for(plan, c, root))
 		check_there(plan, i, root, u, p);

@@ -2,6 +2,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include "config_value.h"
 #include "json_text.h"
 #include "runtime.h"
 
@@ -27,40 +28,9 @@ void unverified_check(const struct unverified *u, struct problems *p)
 			problem(p, "--unverified: the launcher compares no `%s` of config.json, and no tensor of that name is unread", u->name[i]);
 }
 
-/* `path` is `name`, or a field somewhere in it. */
-static bool is_within(const char *path, const char *name)
+static void report_unknown(void *context, const char *path, json_t *v)
 {
-	size_t n = strlen(name);
-	return !strncmp(path, name, n) && (path[n] == 0 || path[n] == '.');
-}
-
-static bool is_known(const struct plan *plan, const char *path)
-{
-	const struct dr_span *harmless = plan_array(plan, struct dr_span, plan->head->harmless);
-	for (uint32_t i = 0; i < plan->head->config.n; i++)
-		if (is_within(path, plan_string(plan, plan->config[i].name)))
-			return true;
-	for (uint32_t i = 0; i < plan->head->harmless.n; i++)
-		if (is_within(path, plan_string(plan, harmless[i])))
-			return true;
-	return false;
-}
-
-/* Something in the object at `path` is known. */
-static bool holds_known(const struct plan *plan, const char *path)
-{
-	const struct dr_span *harmless = plan_array(plan, struct dr_span, plan->head->harmless);
-	for (uint32_t i = 0; i < plan->head->config.n; i++)
-		if (is_within(plan_string(plan, plan->config[i].name), path))
-			return true;
-	for (uint32_t i = 0; i < plan->head->harmless.n; i++)
-		if (is_within(plan_string(plan, harmless[i]), path))
-			return true;
-	return false;
-}
-
-static void report_unknown(struct fields *f, const char *path, json_t *v)
-{
+	struct fields *f = context;
 	char *text;
 	if (unverified_has(f->unverified, path) || f->unknown++ >= LISTED)
 		return;
@@ -70,34 +40,18 @@ static void report_unknown(struct fields *f, const char *path, json_t *v)
 	free(text);
 }
 
-static char *join_name(const char *prefix, const char *key)
-{
-	char *path;
-	if (asprintf(&path, "%s%s%s", prefix, *prefix ? "." : "", key) < 0)
-		abort();
-	return path;
-}
-
-/* An object is looked into only where something in it is known, so no path is longer than a known name and one key. */
-static void check_object(struct fields *f, json_t *object, const char *prefix)
-{
-	const char *key;
-	json_t *v;
-	json_object_foreach(object, key, v) {
-		char *path = join_name(prefix, key);
-		bool known = !strchr(key, '.') && is_known(f->plan, path);      /* a dot in a key is no step into an object */
-		if (json_is_object(v) && !known && !strchr(key, '.') && holds_known(f->plan, path))
-			check_object(f, v, path);
-		else if (!json_is_null(v) && !known)
-			report_unknown(f, path, v);
-		free(path);
-	}
-}
-
 void config_fields_check(const struct plan *plan, struct json_t *root, struct unverified *u, struct problems *p)
 {
+	const struct dr_program *h = plan->head;
+	const struct dr_span *harmless = plan_array(plan, struct dr_span, h->harmless);
 	struct fields f = { plan, u, p, 0 };
-	check_object(&f, root, "");
+	struct config_names names = { host_alloc(h->config.n + h->harmless.n, sizeof *names.at), 0 };
+	for (uint32_t i = 0; i < h->config.n; i++)
+		names.at[names.n++] = plan_string(plan, plan->config[i].name);
+	for (uint32_t i = 0; i < h->harmless.n; i++)
+		names.at[names.n++] = plan_string(plan, harmless[i]);
+	config_unknown(root, &names, report_unknown, &f);
+	free(names.at);
 	if (f.unknown > LISTED)
-		problem(p, "config.json: %d more fields that %s does not know", f.unknown - LISTED, plan_string(plan, plan->head->model));
+		problem(p, "config.json: %d more fields that %s does not know", f.unknown - LISTED, plan_string(plan, h->model));
 }

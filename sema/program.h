@@ -7,6 +7,7 @@
 #define DEPLOYC_PROGRAM_H
 #include <stdint.h>
 #include <stdio.h>
+#include "../support/config_type.h"
 #include "../support/dtype.h"
 #include "../support/source.h"
 
@@ -152,8 +153,7 @@ struct loop {
 
 struct config_entry {               /* what the checkpoint's config.json must say */
 	const char *name;               /* rope_parameters.rope_theta */
-	enum { CONFIG_NONE, CONFIG_BOOL, CONFIG_INT, CONFIG_FLOAT, CONFIG_STRING, CONFIG_LIST /* .s in JSON */,
-	       CONFIG_ONE_OF /* the same: the file has one of these words, or a list of it alone */ } type;
+	enum config_type type;
 	bool b; int64_t i; double f; const char *s;
 	const char *field;              /* text of the expression, to group names of one value: `rope_theta`; of a literal, the name */
 	const char *absent; bool absent_holds;  /* what a file without the name means, NULL: nothing; is it this value? */
