@@ -5,6 +5,7 @@
  * that it does not see changes nothing. So ranks and workers may cut the work as they like. */
 #include <stdio.h>
 #include "emit.h"
+#include "../support/round.h"
 
 enum {
 	MOST_QUERIES = 32,              /* taken together; of one head, at least one token */
@@ -143,7 +144,6 @@ struct attend {
 	LLVMValueRef first, count, queries;             /* tokens [first, first + count); queries = count * group_count */
 };
 
-static int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
 static void attend_plan(struct attend *a)
 {

@@ -1,12 +1,12 @@
 /* Local DAG -> schedule: one lowering for each phase, memory of each stage. */
 #include <string.h>
 #include "lower.h"
+#include "../support/round.h"
 
 enum {
 	COMM_SLOT = 1 << 20     /* bytes: collectives travel in pieces of this size */
 };
 
-static int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 
 static void count_uses(struct lower *w)
 {

@@ -1,11 +1,9 @@
 /* Sizes of a step: tokens, rows, sequences and pages of an owner, as the workload asks for them and the layouts pad them. They are
  * bounded here, by what the launcher counts them with. */
 #include "lower.h"
+#include "../support/round.h"
 
-static int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
-static int64_t divide_up(int64_t n, int64_t d) { return (n + d - 1) / d; }
 static int64_t lcm(int64_t a, int64_t b) { return a / common_divisor(a, b) * b; }
-static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 /* Tokens, rows and pages are padded to what the ranks that split them need. */
 static void set_multiples(struct schedule *s, struct local *l)

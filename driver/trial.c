@@ -40,9 +40,9 @@ static struct options with(const struct compilation *c, struct arena *a, const c
 /* What is reported of one deployment, and of the file's other declarations. */
 static bool counts_with(const struct compilation *c, const char *deploy, const struct suggestion *values, int n, struct counts *out)
 {
-	struct arena arena = {.heap = c->arena.heap};
-	struct options o = with(c, &arena, deploy, values, n);
-	struct compilation t = {.options = &o, .spec = c->spec, .arena = arena, .shape = c->shape};
+	struct compilation t = {.spec = c->spec, .arena.heap = c->arena.heap, .shape = c->shape};
+	struct options o = with(c, &t.arena, deploy, values, n);
+	t.options = &o;
 	t.names.arena = t.sources.arena = t.sink.arena = &t.arena;
 	t.sink.sources = &t.sources;
 	t.sema = sema_new(&t.arena, &t.names, &t.sink, &o.sema);

@@ -1,8 +1,6 @@
 /* Ranks that a step leaves without work: owners without a sequence, stages that wait, padding (W0514, W0517, W0519). */
 #include "lint.h"
 
-static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
-
 /* ---- owners -------------------------------------------------------------------------------------------------------- */
 
 /* The mesh axis that alone makes the owners; -1: several do. */

@@ -4,7 +4,6 @@
 
 struct report { struct text text; struct arena *arena; const struct deploy *deploy; const struct schedule *schedule; };
 
-static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 /* ---- mesh ---------------------------------------------------------------------------------------------------------- */
 

@@ -37,6 +37,9 @@ struct diag {
 /* A comment `// deploy: allow CODE reason`: takes back warnings of the code in the first line behind it and its like. */
 struct allow { struct span at, code_at; const char *code, *reason; bool used; };
 
+/* "1 rank", "2 ranks": what a noun ends with. */
+static inline const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
 /* A value that help may suggest, as `-D path=value` says it. */
 struct suggestion { const char *path, *value; };
 
