@@ -60,8 +60,8 @@ static char *target_of(const char *path)
 		free(at);
 		at = next;
 	}
-	free(at);
 	errno = at ? ELOOP : ENOMEM;
+	free(at);
 	return NULL;
 }
 
