@@ -1,10 +1,16 @@
 /* The file: values by dotted names, and how they are written. */
 #include "internal.h"
 #include "../runtime/json_text.h"
+#include "../runtime/no_memory.h"
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 #include "../support/escape.h"
+
+void no_memory(size_t bytes)
+{
+	out_of_memory(NULL, bytes);
+}
 
 json_t *json_at(json_t *root, const char *path)
 {

@@ -150,9 +150,7 @@ static bool parse_ids(struct options *o, const char *text)
 		if (!*end)
 			break;
 	}
-	o->prompts = realloc(o->prompts, (size_t)(o->n_prompts + 1) * sizeof *o->prompts);
-	if (!o->prompts)
-		abort();
+	o->prompts = host_grow(o->prompts, (size_t)(o->n_prompts + 1), sizeof *o->prompts);
 	o->prompts[o->n_prompts++] = p;
 	return true;
 }

@@ -1,5 +1,6 @@
 /* Values of config.json: found by a path, compared, and those that nobody names. */
 #include "config_value.h"
+#include "no_memory.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +17,19 @@ bool same_number(double a, double b)
 	return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b));
 }
 
+/* The compiler wrote this text, so only lack of memory keeps it from being read. */
+static json_t *parse_expected(const char *text)
+{
+	json_t *v = json_loads(text, 0, NULL);
+	if (!v)
+		no_memory(strlen(text));
+	return v;
+}
+
 static bool same_list(json_t *list, const char *expected)
 {
-	json_t *wanted = json_loads(expected, 0, NULL);
-	bool same = wanted && json_is_array(list) && json_array_size(list) == json_array_size(wanted);
+	json_t *wanted = parse_expected(expected);
+	bool same = json_is_array(list) && json_array_size(list) == json_array_size(wanted);
 	for (size_t i = 0; same && i < json_array_size(wanted); i++) {
 		json_t *a = json_array_get(list, i), *b = json_array_get(wanted, i);
 		same = json_is_number(a) && json_is_number(b) ? same_number(json_number_value(a), json_number_value(b)) : json_equal(a, b);
@@ -31,7 +41,7 @@ static bool same_list(json_t *list, const char *expected)
 /* A word of a list, or a list of that word alone. */
 static bool is_one_of(json_t *v, const char *expected)
 {
-	json_t *words = json_loads(expected, 0, NULL), *word = json_array_size(v) == 1 ? json_array_get(v, 0) : v;
+	json_t *words = parse_expected(expected), *word = json_array_size(v) == 1 ? json_array_get(v, 0) : v;
 	bool found = false;
 	for (size_t i = 0; i < json_array_size(words); i++)
 		found = found || json_equal(word, json_array_get(words, i));
@@ -98,7 +108,7 @@ static char *join_name(const char *prefix, const char *key)
 {
 	char *path;
 	if (asprintf(&path, "%s%s%s", prefix, *prefix ? "." : "", key) < 0)
-		abort();
+		no_memory(strlen(prefix) + strlen(key) + 2);
 	return path;
 }
 

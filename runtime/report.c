@@ -1,4 +1,5 @@
 /* Reports of ranks through shared memory, and the launcher's messages on stderr. */
+#include "no_memory.h"
 #include "report.h"
 #include "../support/escape.h"
 #include <stdarg.h>
@@ -68,7 +69,7 @@ void problems_open(struct problems *p)
 	*p = (struct problems){ 0 };
 	p->out = open_memstream(&p->text, &p->size);
 	if (!p->out)
-		abort();
+		no_memory(BUFSIZ);
 }
 
 void problem(struct problems *p, const char *fmt, ...)
@@ -86,7 +87,8 @@ bool problems_close(struct problems *p, const char *title)
 {
 	if (p->n > PROBLEMS_LISTED)
 		fprintf(p->out, "%*sand %d more\n", INDENT, "", p->n - PROBLEMS_LISTED);
-	fclose(p->out);
+	if (fclose(p->out))
+		no_memory(BUFSIZ);
 	if (p->n == 1)
 		fprintf(stderr, "error: %s", p->text + INDENT);
 	else if (p->n)
@@ -131,8 +133,21 @@ void print_note(const char *fmt, ...)
 void *host_alloc(size_t n, size_t size)
 {
 	void *p = calloc(n ? n : 1, size ? size : 1);
-	if (p)
-		return p;
-	say_error("out of host memory: %zu x %zu bytes", n, size);
+	if (!p)
+		no_memory(n * size);
+	return p;
+}
+
+void *host_grow(void *p, size_t n, size_t size)
+{
+	p = reallocarray(p, n, size);
+	if (!p)
+		no_memory(n * size);
+	return p;
+}
+
+void no_memory(size_t bytes)
+{
+	say_error("out of host memory: %zu bytes were asked for", bytes);
 	_exit(STATUS_FAILED);
 }

@@ -58,4 +58,6 @@ void print_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Of calloc, for host tables whose size is known at start. Running out ends the process with a message. */
 void *host_alloc(size_t n, size_t size);
+/* Of reallocarray, the same way. n and size are not 0. */
+void *host_grow(void *p, size_t n, size_t size);
 #endif

@@ -9,8 +9,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "number.h"
 #include "json_text.h"
+#include "no_memory.h"
+#include "number.h"
 #include "runtime.h"
 
 static const size_t MAX_HEADER = 100u << 20;    /* as in the format's reference implementation */
@@ -28,7 +29,7 @@ char *join_path(const char *folder, const char *name)
 {
 	char *path;
 	if (asprintf(&path, "%s/%s", folder, name) < 0)
-		abort();
+		no_memory(strlen(folder) + strlen(name) + 2);
 	return path;
 }
 
@@ -192,12 +193,12 @@ static void add_tensor(struct checkpoint *c, const struct tensor *t, const char 
 {
 	if (c->n == c->cap) {
 		c->cap = c->cap ? 2 * c->cap : 256;
-		c->tensor = realloc(c->tensor, (size_t)c->cap * sizeof *c->tensor);
-		if (!c->tensor)
-			abort();
+		c->tensor = host_grow(c->tensor, (size_t)c->cap, sizeof *c->tensor);
 	}
 	c->tensor[c->n] = *t;
-	c->tensor[c->n++].name = strdup(name);
+	c->tensor[c->n].name = strdup(name);
+	if (!c->tensor[c->n++].name)
+		no_memory(strlen(name) + 1);
 }
 
 static int by_place(const void *a, const void *b)
@@ -277,9 +278,7 @@ static void read_file(struct checkpoint *c, const char *folder, const char *name
 	}
 	if (f.at)
 		f.good = read_tensors(c, root, f.name, &f, begin, p);
-	c->file = realloc(c->file, (size_t)(c->n_files + 1) * sizeof *c->file);
-	if (!c->file)
-		abort();
+	c->file = host_grow(c->file, (size_t)(c->n_files + 1), sizeof *c->file);
 	c->file[c->n_files++] = f;
 	json_decref(root);
 	free(text);

@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include "no_memory.h"
 #include "number.h"
 #include "runtime.h"
 
@@ -132,7 +133,8 @@ static void report_rejected(struct unread *k)
 {
 	if (k->rejected > LISTED)
 		fprintf(k->names, " and %d more", k->rejected - LISTED);
-	fclose(k->names);
+	if (fclose(k->names))
+		no_memory(BUFSIZ);
 	if (k->rejected && k->p)
 		problem(k->p, "%d tensor%s that nothing of %s reads: %s; --unverified=NAME, which may be a glob, runs anyway", k->rejected,
 		        k->rejected == 1 ? "" : "s", plan_string(k->plan, k->plan->head->model), k->text);
@@ -146,7 +148,7 @@ void weights_unread_check(const struct plan *plan, const struct checkpoint *c, c
 	struct unread k = { .plan = plan, .c = c, .read = read, .u = u, .p = p };
 	k.names = open_memstream(&k.text, &k.size);
 	if (!k.names)
-		abort();
+		no_memory(BUFSIZ);
 	find_modules(&k);
 	for (int i = 0; i < checkpoint_size(c); i++)
 		if (!read[i])
