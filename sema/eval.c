@@ -7,8 +7,7 @@
 
 static struct val def_value(struct sema *s, struct def *d)
 {
-	bool program = !strcmp(d->kind, "op") || !strcmp(d->kind, "block") || !strcmp(d->kind, "builtin");
-	if (program)
+	if (def_is_program(d))
 		return (struct val){.kind = V_DEF, .def = d};
 	struct record *r = def_record(s, d);
 	return r ? (struct val){.kind = V_RECORD, .record = r} : val_bad();

@@ -64,6 +64,7 @@ struct embedded { const char *name; const unsigned char *text; unsigned long siz
 extern const struct embedded stdlib[];                  /* the library, ended by a NULL name; "decoder" is std.decoder */
 
 struct module *module_std(struct sema *s, const char *name /* "core" */, struct span use);
+bool def_is_program(const struct def *d);                                       /* an op, a block or a builtin: no record */
 struct def *module_own(struct module *m, const char *name);                     /* declared there, not imported; NULL */
 struct binding *module_find(struct sema *s, struct module *m, const char *name);   /* std.core's names are known everywhere */
 

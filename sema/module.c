@@ -20,6 +20,11 @@ static struct binding *own_binding(struct module *m, const char *name)
 	return i < 0 ? NULL : &m->names.at[i];
 }
 
+bool def_is_program(const struct def *d)
+{
+	return !strcmp(d->kind, "op") || !strcmp(d->kind, "block") || !strcmp(d->kind, "builtin");
+}
+
 struct def *module_own(struct module *m, const char *name)
 {
 	int i = index_find(&m->own_index, name);

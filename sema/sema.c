@@ -88,10 +88,9 @@ static void check_declared_types(struct sema *s, struct def *d, struct record *r
 
 static void check_declaration(struct sema *s, struct def *d)
 {
-	bool program = !strcmp(d->kind, "op") || !strcmp(d->kind, "block") || !strcmp(d->kind, "builtin");
 	if (d->failed)
 		return;
-	if (program) {
+	if (def_is_program(d)) {
 		walk_declaration(s, d);
 		return;
 	}

@@ -63,8 +63,22 @@ bool type_is_schema(const struct node *type)
 	return name != NULL;
 }
 
+/* A record stands where a schema belongs: `model Small : Gemma3`. */
+static bool no_schema_but_record(struct sema *s, const struct node *t, struct module *m)
+{
+	struct binding *b = t->type.has_path && t->type.path.n == 1 ? module_find(s, m, t->type.path.at[0].name) : NULL;
+	if (!b || !b->def)
+		return false;
+	struct diag *d = sema_report(s, DIAG_E0101, t->span, "a type belongs here, and `%s` is declared as `%s`", b->name, b->def->kind);
+	if (!def_is_program(b->def))
+		diag_help(s->sink, d, "a schema stands after `:`; what derives from `%s` is written `= %s { ... }`", b->name, b->name);
+	return true;
+}
+
 static void no_schema(struct sema *s, const struct node *t, struct module *m)
 {
+	if (no_schema_but_record(s, t, m))
+		return;
 	VEC(const char *) names = {0};
 	for (int i = 0; i < SCALAR_TYPES; i++)
 		vec_push(s->arena, &names, scalar_types[i]);

@@ -21,6 +21,7 @@ struct env {
 	VEC(struct bound) names;
 	struct index  index;                    /* of `names` */
 	struct span   returned_at;              /* of the `return` that was walked */
+	const struct call *call;                /* of the block or the op whose body this is; NULL elsewhere */
 };
 
 /* Blocks and ops being walked, innermost first: none may call itself. */
@@ -47,8 +48,8 @@ struct env *env_new(struct walk *w, enum env_kind kind, struct env *parent, stru
 int  walk_region(struct walk *w, struct ident name, const char *prefix, bool is_loop_body);
 /* The axis that `axis name tail` declares; -1 after a report. */
 int  walk_axis_declared(struct env *e, const struct node *item);
-/* Runs a `require` of a program: E0205, saying that the precondition of `what` fails, at `at`. */
-void walk_require(struct env *e, const struct node *item, const char *what, struct span at);
+/* Runs a `require` of a program: false after E0205, which says at `at` that the precondition of `what` fails. */
+bool walk_require(struct env *e, const struct node *item, const char *what, struct span at);
 
 /* ---- walk_checkpoint.c ---- */
 /* `harmless`, `unused` and `copies` of the model. */

@@ -129,6 +129,7 @@ struct val walk_block_call(struct call *c)
 		return val_bad();
 	}
 	struct env *inner = env_new(w, ENV_BLOCK, NULL, c->f->module);
+	inner->call = c;
 	struct idents axes = block_axis_names(w, c->sig);
 	bool ok = true;
 	for (int i = 0; i < axes.n; i++)
@@ -167,6 +168,7 @@ static struct env *op_env(struct call *c)
 {
 	struct walk *w = c->w;
 	struct env *inner = env_new(w, ENV_OP, NULL, c->f->module);
+	inner->call = c;
 	for (int i = 0; i < c->axes.n; i++)
 		env_bind(inner, c->axes.at[i].name, (struct val){ .kind = V_AXIS, .axis = c->axes.at[i].axis }, c->node->span);
 	for (int i = 0; i < c->n_params; i++) {

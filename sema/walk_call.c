@@ -226,7 +226,7 @@ static struct val callee(struct env *e, const struct node *f)
 		return val_none();
 	if (f->kind != N_ID)
 		v = walk_eval(e, f, NULL);
-	if (v.kind == V_BAD || (v.kind == V_DEF && (!strcmp(v.def->kind, "op") || !strcmp(v.def->kind, "block") || !strcmp(v.def->kind, "builtin"))))
+	if (v.kind == V_BAD || (v.kind == V_DEF && def_is_program(v.def)))
 		return v;
 	walk_report(e->walk, DIAG_E0101, f->span, "%s cannot be called", f->kind == N_ID ? arena_printf(e->walk->arena, "`%s`", f->ident.name) : "this");
 	return val_bad();

@@ -281,6 +281,13 @@ static bool pointwise_dtype(struct walk *w, const struct val *args, int n, struc
 	return true;
 }
 
+/* Does a constant divide that is 0? */
+static bool divides_by_zero(enum op op, const struct val *args)
+{
+	double divisor;
+	return op == OP_DIV && val_number(args[1], &divisor) && divisor == 0;
+}
+
 struct val walk_pointwise(struct env *e, enum op op, const char *what, struct val *args, int n, const struct node *at)
 {
 	struct walk *w = e->walk;
@@ -290,6 +297,10 @@ struct val walk_pointwise(struct env *e, enum op op, const char *what, struct va
 	for (int i = 0; i < n; i++)
 		if (!pointwise_operand(w, what, args[i], span))
 			return val_bad();
+	if (divides_by_zero(op, args)) {
+		walk_report(w, DIAG_E0203, span, "division by zero");
+		return val_bad();
+	}
 	int big = widest(w, what, args, n, at);
 	if (big < 0 || !pointwise_dtype(w, args, n, span, &dtype))
 		return val_bad();

@@ -340,6 +340,17 @@ static void item_named(struct env *e, const struct node *item)
 	walk_unknown_item(e->walk->s, item);
 }
 
+/* A call whose precondition fails has no value: the rest of the body would only fail after it. */
+static void item_require(struct env *e, const struct node *item, struct val *returned)
+{
+	const struct env *body = e;
+	while (!body->call && body->parent)
+		body = body->parent;
+	const struct call *c = body->call;
+	if (!walk_require(e, item, c ? c->f->name : "this program", c ? c->node->span : item->span) && c)
+		*returned = val_bad();
+}
+
 void walk_item(struct env *e, const struct node *item, struct val *returned)
 {
 	switch (item->kind) {
@@ -357,7 +368,7 @@ void walk_item(struct env *e, const struct node *item, struct val *returned)
 		e->returned_at = item->span;
 		break;
 	case N_REQUIRE:
-		walk_require(e, item, "this program", item->span);
+		item_require(e, item, returned);
 		break;
 	case N_ERROR:
 		item_error(e, item);

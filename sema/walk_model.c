@@ -322,16 +322,17 @@ static void model_config(struct walk *w)
 
 /* ---- the model ---- */
 
-void walk_require(struct env *e, const struct node *item, const char *what, struct span at)
+bool walk_require(struct env *e, const struct node *item, const char *what, struct span at)
 {
 	struct walk *w = e->walk;
 	struct val v = walk_eval(e, item->claim.value, NULL);
 	if (v.kind != V_BOOL || v.b)
-		return;
+		return true;
 	const char *message = item->claim.message;
 	struct diag *d = walk_report(w, DIAG_E0205, at, "precondition of `%s` fails%s%s", what, message ? ": " : "", message ? message : "");
 	if (item->span.file != at.file || item->span.lo != at.lo)
 		diag_related(w->s->sink, d, item->span, "required here");
+	return false;
 }
 
 /* The axes and the context length that later passes know by name. */
