@@ -1,8 +1,8 @@
 /* What this machine can do at most, measured now: bytes read from memory, multiply-adds of f32, dot products of bf16.
  *   limits [THREADS [MILLISECONDS]]
- * prints `read N GB/s`, `f32 N TFLOP/s` and `bf16 N TFLOP/s`, one line each; a dot product that the processor does not have
- * is 0. Each is the best of some windows that take the given time together, all threads at once. `cores N` is the share of
- * the time that the threads had their cores: below 1, others were at work. */
+ * prints `read N GB/s`, `f32 N TFLOP/s` and `bf16 N TFLOP/s`, one line each; a dot product that the processor does not
+ * have is 0. Each is the best of some windows that take the given time together, all threads at once. `cores N` is the
+ * share of the time that the threads had their cores: below 1, others were at work. */
 #include <immintrin.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,10 +29,11 @@ struct work;
 typedef double body(struct work *w);
 struct work {
 	body *body;
-	const unsigned char *memory;            /* CHUNKS chunks, of this thread alone */
-	int chunk;                              /* the next one */
-	atomic_int *ready; const atomic_bool *go, *stop;
-	double done, seconds, on_core;          /* on_core: seconds that the thread ran */
+	const unsigned char *memory; /* CHUNKS chunks, of this thread alone */
+	int chunk;                   /* the next one */
+	atomic_int *ready;
+	const atomic_bool *go, *stop;
+	double done, seconds, on_core; /* on_core: seconds that the thread ran */
 };
 
 static double now(clockid_t clock)
@@ -47,85 +48,79 @@ static double now(clockid_t clock)
 /* ... and for changed: nothing that follows from its value is worked out before. */
 #define CHANGE(x) __asm__ volatile("" : "+x"(x))
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
-static const unsigned char *next_chunk(struct work *w)
-{
-	return w->memory + (size_t)(w->chunk++ % CHUNKS) * CHUNK;
-}
+/* ---- reading --------------------------------------------------------------------------------- */
+static const unsigned char *next_chunk(struct work *w) { return w->memory + (size_t)(w->chunk++ % CHUNKS) * CHUNK; }
 
 __attribute__((target("avx512f"))) static double read_avx512(struct work *w)
 {
 	const unsigned char *p = next_chunk(w);
-	__m512i sum[4] = { _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512() };
+	__m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
 	for (size_t i = 0; i < CHUNK; i += 256)
-		UNROLL for (int k = 0; k < 4; k++) {
+		UNROLL for (int k = 0; k < 4; k++)
+		{
 			_mm_prefetch((const char *)p + i + 8192 + k * 64, _MM_HINT_T0);
 			sum[k] = _mm512_xor_si512(sum[k], _mm512_load_si512(p + i + k * 64));
 		}
-	UNROLL for (int k = 0; k < 4; k++)
-		KEEP(sum[k]);
+	UNROLL for (int k = 0; k < 4; k++) KEEP(sum[k]);
 	return CHUNK;
 }
 
 __attribute__((target("avx2"))) static double read_avx2(struct work *w)
 {
 	const unsigned char *p = next_chunk(w);
-	__m256i sum[4] = { _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256() };
+	__m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
 	for (size_t i = 0; i < CHUNK; i += 128)
-		UNROLL for (int k = 0; k < 4; k++) {
+		UNROLL for (int k = 0; k < 4; k++)
+		{
 			_mm_prefetch((const char *)p + i + 8192 + k * 32, _MM_HINT_T0);
 			sum[k] = _mm256_xor_si256(sum[k], _mm256_load_si256((const __m256i *)(const void *)(p + i + k * 32)));
 		}
-	UNROLL for (int k = 0; k < 4; k++)
-		KEEP(sum[k]);
+	UNROLL for (int k = 0; k < 4; k++) KEEP(sum[k]);
 	return CHUNK;
 }
 
 static double read_plain(struct work *w)
 {
 	const unsigned char *p = next_chunk(w);
-	uint64_t sum[4] = { 0 }, word[4];
+	uint64_t sum[4] = {0}, word[4];
 	for (size_t i = 0; i < CHUNK; i += sizeof word) {
 		memcpy(word, p + i, sizeof word);
-		UNROLL for (int k = 0; k < 4; k++)
-			sum[k] ^= word[k];
+		UNROLL for (int k = 0; k < 4; k++) sum[k] ^= word[k];
 	}
 	__asm__ volatile("" : : "r"(sum[0] ^ sum[1] ^ sum[2] ^ sum[3]));
 	return CHUNK;
 }
 
-/* ---- arithmetic: chains of SUMS sums that do not depend on each other ---------------------------------------------- */
+/* ---- arithmetic: chains of SUMS sums that do not depend on each other ------------------------ */
 __attribute__((target("avx512f"))) static double fma_avx512(struct work *w)
 {
 	(void)w;
 	__m512 sum[SUMS], x = _mm512_set1_ps(0.5f), y = _mm512_set1_ps(0.25f);
-	UNROLL for (int k = 0; k < SUMS; k++)
-		sum[k] = _mm512_setzero_ps();
+	UNROLL for (int k = 0; k < SUMS; k++) sum[k] = _mm512_setzero_ps();
 	for (int i = 0; i < ROUNDS; i++)
-		UNROLL for (int k = 0; k < SUMS; k++) {
+		UNROLL for (int k = 0; k < SUMS; k++)
+		{
 			sum[k] = _mm512_fmadd_ps(x, y, sum[k]);
 			CHANGE(sum[k]);
 		}
-	UNROLL for (int k = 0; k < SUMS; k++)
-		KEEP(sum[k]);
+	UNROLL for (int k = 0; k < SUMS; k++) KEEP(sum[k]);
 	return 2.0 * 16 * SUMS * ROUNDS;
 }
 
-enum { FEWER_SUMS = 12 };               /* 16 registers: as many as leave room for the factors */
+enum { FEWER_SUMS = 12 }; /* 16 registers: as many as leave room for the factors */
 
 __attribute__((target("avx2,fma"))) static double fma_avx2(struct work *w)
 {
 	(void)w;
 	__m256 sum[FEWER_SUMS], x = _mm256_set1_ps(0.5f), y = _mm256_set1_ps(0.25f);
-	UNROLL for (int k = 0; k < FEWER_SUMS; k++)
-		sum[k] = _mm256_setzero_ps();
+	UNROLL for (int k = 0; k < FEWER_SUMS; k++) sum[k] = _mm256_setzero_ps();
 	for (int i = 0; i < ROUNDS; i++)
-		UNROLL for (int k = 0; k < FEWER_SUMS; k++) {
+		UNROLL for (int k = 0; k < FEWER_SUMS; k++)
+		{
 			sum[k] = _mm256_fmadd_ps(x, y, sum[k]);
 			CHANGE(sum[k]);
 		}
-	UNROLL for (int k = 0; k < FEWER_SUMS; k++)
-		KEEP(sum[k]);
+	UNROLL for (int k = 0; k < FEWER_SUMS; k++) KEEP(sum[k]);
 	return 2.0 * 8 * FEWER_SUMS * ROUNDS;
 }
 
@@ -133,16 +128,15 @@ static double multiply_sse(struct work *w)
 {
 	(void)w;
 	__m128 sum[FEWER_SUMS], x = _mm_set1_ps(0.5f);
-	UNROLL for (int k = 0; k < FEWER_SUMS; k++)
-		sum[k] = _mm_setzero_ps();
+	UNROLL for (int k = 0; k < FEWER_SUMS; k++) sum[k] = _mm_setzero_ps();
 	for (int i = 0; i < ROUNDS; i++)
-		UNROLL for (int k = 0; k < FEWER_SUMS; k++) {
+		UNROLL for (int k = 0; k < FEWER_SUMS; k++)
+		{
 			sum[k] = _mm_add_ps(_mm_mul_ps(x, x), sum[k]);
 			CHANGE(sum[k]);
 			CHANGE(x);
 		}
-	UNROLL for (int k = 0; k < FEWER_SUMS; k++)
-		KEEP(sum[k]);
+	UNROLL for (int k = 0; k < FEWER_SUMS; k++) KEEP(sum[k]);
 	return 2.0 * 4 * FEWER_SUMS * ROUNDS;
 }
 
@@ -151,19 +145,18 @@ __attribute__((target("avx512f,avx512bf16"))) static double dot_avx512(struct wo
 	(void)w;
 	__m512 sum[SUMS];
 	__m512bh x = (__m512bh)_mm512_set1_epi32(0x3f003f00), y = (__m512bh)_mm512_set1_epi32(0x3e803e80);
-	UNROLL for (int k = 0; k < SUMS; k++)
-		sum[k] = _mm512_setzero_ps();
+	UNROLL for (int k = 0; k < SUMS; k++) sum[k] = _mm512_setzero_ps();
 	for (int i = 0; i < ROUNDS; i++)
-		UNROLL for (int k = 0; k < SUMS; k++) {
+		UNROLL for (int k = 0; k < SUMS; k++)
+		{
 			sum[k] = _mm512_dpbf16_ps(sum[k], x, y);
 			CHANGE(sum[k]);
 		}
-	UNROLL for (int k = 0; k < SUMS; k++)
-		KEEP(sum[k]);
+	UNROLL for (int k = 0; k < SUMS; k++) KEEP(sum[k]);
 	return 4.0 * 16 * SUMS * ROUNDS;
 }
 
-/* ---- which, and how fast ------------------------------------------------------------------------------------------- */
+/* ---- which, and how fast --------------------------------------------------------------------- */
 static body *best_read(void)
 {
 	return __builtin_cpu_supports("avx512f") ? read_avx512 : __builtin_cpu_supports("avx2") ? read_avx2 : read_plain;
@@ -216,7 +209,7 @@ static double rate(body *b, struct work *work, int threads, double seconds)
 	while (atomic_load(&ready) < threads)
 		;
 	atomic_store(&go, true);
-	nanosleep(&(struct timespec){ (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) }, NULL);
+	nanosleep(&(struct timespec){(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)}, NULL);
 	atomic_store(&stop, true);
 	for (int i = 0; i < threads; i++) {
 		pthread_join(thread[i], NULL);
@@ -241,8 +234,8 @@ int main(int argc, char **argv)
 	enum { WINDOWS = 4 };
 	static struct work work[MOST_THREADS];
 	int threads = argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
-	double seconds = (argc > 2 ? atoi(argv[2]) : 100) * 1e-3, most[3] = { 0 }, on_core = 0;
-	body *bodies[3] = { best_read(), best_f32(), best_bf16() };
+	double seconds = (argc > 2 ? atoi(argv[2]) : 100) * 1e-3, most[3] = {0}, on_core = 0;
+	body *bodies[3] = {best_read(), best_f32(), best_bf16()};
 	threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
 	unsigned char *memory = take_memory((size_t)threads * CHUNKS * CHUNK + CHUNK);
 	for (int i = 0; i < threads; i++)

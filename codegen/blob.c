@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Both sides read the same header; these catch a change of it that would bring padding that this file does not expect. */
+/* Both sides read the same header; these catch a change of it that would bring padding that this file
+ * does not expect. */
 _Static_assert(sizeof(struct dr_span) == 8, "span");
 _Static_assert(sizeof(struct dr_atom) == 16, "atom");
 _Static_assert(sizeof(struct dr_group) == 12, "group");
@@ -22,7 +23,11 @@ _Static_assert((int)PHASES == DR_PHASES && (int)PHASE_DECODE == DR_DECODE, "phas
 
 enum { TABLE_ALIGN = 8, DATA_ALIGN = 64 };
 
-struct blob { struct arena *arena; unsigned char *at; size_t n, cap; };
+struct blob {
+	struct arena *arena;
+	unsigned char *at;
+	size_t n, cap;
+};
 
 static uint32_t narrow(int64_t v, const char *what)
 {
@@ -49,7 +54,7 @@ static uint32_t blob_reserve(struct blob *b, size_t bytes, size_t align)
 
 static struct dr_span blob_data(struct blob *b, const void *data, size_t n, size_t size, size_t align)
 {
-	struct dr_span span = { blob_reserve(b, n * size, align), narrow((int64_t)n, "elements of a table") };
+	struct dr_span span = {blob_reserve(b, n * size, align), narrow((int64_t)n, "elements of a table")};
 	if (n)
 		memcpy(b->at + span.at, data, n * size);
 	return span;
@@ -58,7 +63,7 @@ static struct dr_span blob_data(struct blob *b, const void *data, size_t n, size
 static struct dr_span blob_string(struct blob *b, const char *s)
 {
 	size_t n = s ? strlen(s) : 0;
-	struct dr_span span = { blob_reserve(b, n + 1, 1), narrow((int64_t)n, "length of a text") };
+	struct dr_span span = {blob_reserve(b, n + 1, 1), narrow((int64_t)n, "length of a text")};
 	if (n)
 		memcpy(b->at + span.at, s, n);
 	return span;
@@ -88,23 +93,23 @@ static uint32_t group_index(const struct schedule *s, int group)
 static uint32_t dtype_code(enum dtype t)
 {
 	switch (t) {
-	case DTYPE_F32: return DR_F32;
-	case DTYPE_BF16: return DR_BF16;
-	case DTYPE_F16: return DR_F16;
-	case DTYPE_I32: return DR_I32;
+	case DTYPE_F32:     return DR_F32;
+	case DTYPE_BF16:    return DR_BF16;
+	case DTYPE_F16:     return DR_F16;
+	case DTYPE_I32:     return DR_I32;
 	case DTYPE_FP8E4M3: return DR_FP8E4M3;
 	case DTYPE_FP8E5M2: return DR_FP8E5M2;
-	default: internal_error("the runtime has no %s", dtype_name(t));
+	default:            internal_error("the runtime has no %s", dtype_name(t));
 	}
 }
 
-/* ---- ranks -------------------------------------------------------------------------------------------------------- */
+/* ---- ranks ----------------------------------------------------------------------------------- */
 static struct dr_span atoms(struct blob *b, const struct schedule *s)
 {
 	struct dr_atom *rows = arena_array(b->arena, struct dr_atom, s->atoms.n);
 	for (int i = 0; i < s->atoms.n; i++) {
 		const struct atom *a = &s->atoms.at[i];
-		rows[i] = (struct dr_atom){ blob_string(b, a->name), narrow(a->size, a->name), narrow(a->stride, a->name) };
+		rows[i] = (struct dr_atom){blob_string(b, a->name), narrow(a->size, a->name), narrow(a->stride, a->name)};
 	}
 	return blob_table(b, rows, s->atoms.n);
 }
@@ -115,9 +120,9 @@ static struct dr_span groups(struct blob *b, const struct schedule *s)
 	struct dr_group *rows = arena_array(b->arena, struct dr_group, n);
 	for (int i = 0; i < s->groups.n; i++) {
 		const struct group *g = &s->groups.at[i];
-		rows[i] = (struct dr_group){ blob_indices(b, g->atom, g->n), narrow(g->n ? g->size : 1, "group size") };
+		rows[i] = (struct dr_group){blob_indices(b, g->atom, g->n), narrow(g->n ? g->size : 1, "group size")};
 	}
-	rows[n - 1] = (struct dr_group){ .size = 1 };
+	rows[n - 1] = (struct dr_group){.size = 1};
 	return blob_table(b, rows, n);
 }
 
@@ -127,8 +132,11 @@ static struct dr_span collectives(struct blob *b, const struct schedule *s)
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
 		rows[i] = (struct dr_collective){
-			.kind = (uint32_t)c->kind, .group = group_index(s, c->group), .dtype = dtype_code(c->dtype),
-			.phase = (uint32_t)c->phase, .cause = blob_string(b, c->cause),
+			.kind = (uint32_t)c->kind,
+			.group = group_index(s, c->group),
+			.dtype = dtype_code(c->dtype),
+			.phase = (uint32_t)c->phase,
+			.cause = blob_string(b, c->cause),
 		};
 	}
 	return blob_table(b, rows, s->collectives.n);
@@ -147,15 +155,20 @@ static struct dr_span stages(struct blob *b, const struct schedule *s)
 	return blob_table(b, rows, s->stages.n);
 }
 
-/* ---- what lies in memory ------------------------------------------------------------------------------------------ */
+/* ---- what lies in memory --------------------------------------------------------------------- */
 static struct dr_span param_axes(struct blob *b, const struct schedule *s, const struct placed_param *p)
 {
 	struct dr_axis *rows = arena_array(b->arena, struct dr_axis, p->n_axes);
 	for (int i = 0; i < p->n_axes; i++) {
 		const struct placed_axis *a = &p->axes[i];
 		rows[i] = (struct dr_axis){
-			.name = blob_string(b, a->name), .extent = narrow(a->extent, a->name), .local = narrow(a->local, a->name),
-			.group = group_index(s, a->group), .role = (uint32_t)a->role, .keyed = a->keyed, .stride = a->stride,
+			.name = blob_string(b, a->name),
+			.extent = narrow(a->extent, a->name),
+			.local = narrow(a->local, a->name),
+			.group = group_index(s, a->group),
+			.role = (uint32_t)a->role,
+			.keyed = a->keyed,
+			.stride = a->stride,
 		};
 	}
 	return blob_table(b, rows, p->n_axes);
@@ -167,7 +180,7 @@ static struct dr_span params(struct blob *b, const struct schedule *s)
 	for (int i = 0; i < s->params.n; i++) {
 		const struct placed_param *p = &s->params.at[i];
 		const struct stored *stored = &p->param->stored;
-		struct dr_param *r = &rows[i];          /* member by member: a copied struct could bring random padding */
+		struct dr_param *r = &rows[i]; /* member by member: a copied struct could bring random padding */
 		r->path = blob_string(b, p->param->path);
 		r->key = blob_string(b, p->param->key);
 		r->space = (uint32_t)p->space;
@@ -190,8 +203,11 @@ static struct dr_span inputs(struct blob *b, const struct schedule *s)
 	struct dr_step_input *rows = arena_array(b->arena, struct dr_step_input, s->inputs.n);
 	for (int i = 0; i < s->inputs.n; i++) {
 		const struct step_input *in = &s->inputs.at[i];
-		rows[i] = (struct dr_step_input){ .what = in->what, .owners = group_index(s, in->owners), .part = group_index(s, in->part),
-			.pages = group_index(s, in->pages), .offset = (uint64_t)in->offset };
+		rows[i] = (struct dr_step_input){.what = in->what,
+		                                 .owners = group_index(s, in->owners),
+		                                 .part = group_index(s, in->part),
+		                                 .pages = group_index(s, in->pages),
+		                                 .offset = (uint64_t)in->offset};
 	}
 	return blob_table(b, rows, s->inputs.n);
 }
@@ -200,7 +216,7 @@ static struct dr_span bodies(struct blob *b, const struct schedule *s)
 {
 	struct dr_body *rows = arena_array(b->arena, struct dr_body, s->n_bodies);
 	for (int i = 0; i < s->n_bodies; i++)
-		rows[i] = (struct dr_body){ (uint64_t)s->bodies[i].param_bytes, (uint64_t)s->bodies[i].state_bytes };
+		rows[i] = (struct dr_body){(uint64_t)s->bodies[i].param_bytes, (uint64_t)s->bodies[i].state_bytes};
 	return blob_table(b, rows, s->n_bodies);
 }
 
@@ -220,12 +236,15 @@ static struct dr_span maps(struct blob *b, const struct schedule *s)
 	struct dr_map *rows = arena_array(b->arena, struct dr_map, s->maps.n);
 	for (int i = 0; i < s->maps.n; i++) {
 		const struct expert_map *m = &s->maps.at[i];
-		int exchange[MAX_GROUP_ATOMS] = { 0 };
+		int exchange[MAX_GROUP_ATOMS] = {0};
 		for (int k = 0; k < m->n; k++)
 			exchange[k] = m->exchange[k];
 		rows[i] = (struct dr_map){
-			.offset = (uint64_t)m->offset, .experts = narrow(m->experts, "experts"), .local = narrow(m->local, "experts"),
-			.atoms = blob_indices(b, m->atom, m->n), .exchange = blob_indices(b, exchange, m->n),
+			.offset = (uint64_t)m->offset,
+			.experts = narrow(m->experts, "experts"),
+			.local = narrow(m->local, "experts"),
+			.atoms = blob_indices(b, m->atom, m->n),
+			.exchange = blob_indices(b, exchange, m->n),
 		};
 	}
 	return blob_table(b, rows, s->maps.n);
@@ -235,7 +254,7 @@ static struct dr_span gaps(struct blob *b, const struct schedule *s, int phase)
 {
 	struct dr_gap *rows = arena_array(b->arena, struct dr_gap, s->gaps[phase].n);
 	for (int i = 0; i < s->gaps[phase].n; i++)
-		rows[i] = (struct dr_gap){ (uint64_t)s->gaps[phase].at[i].offset, (uint64_t)s->gaps[phase].at[i].bytes };
+		rows[i] = (struct dr_gap){(uint64_t)s->gaps[phase].at[i].offset, (uint64_t)s->gaps[phase].at[i].bytes};
 	return blob_table(b, rows, s->gaps[phase].n);
 }
 
@@ -245,9 +264,16 @@ static struct dr_span config(struct blob *b, const struct program *p)
 	for (int i = 0; i < p->config.n; i++) {
 		const struct config_entry *c = &p->config.at[i];
 		rows[i] = (struct dr_config){
-			.name = blob_string(b, c->name), .field = blob_string(b, c->field), .type = (uint32_t)c->type,
-			.b = c->b, .i = c->i, .f = c->f, .s = blob_string(b, c->s), .absent = blob_string(b, c->absent),
-			.absent_holds = c->absent_holds, .null_differs = c->null_differs,
+			.name = blob_string(b, c->name),
+			.field = blob_string(b, c->field),
+			.type = (uint32_t)c->type,
+			.b = c->b,
+			.i = c->i,
+			.f = c->f,
+			.s = blob_string(b, c->s),
+			.absent = blob_string(b, c->absent),
+			.absent_holds = c->absent_holds,
+			.null_differs = c->null_differs,
 		};
 	}
 	return blob_table(b, rows, p->config.n);
@@ -261,7 +287,7 @@ static struct dr_span copies(struct blob *b, const struct program *p)
 	return blob_table(b, lists, p->copies.n);
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 static void put_numbers(struct dr_program *p, const struct schedule *s)
 {
 	p->magic = DR_MAGIC;
@@ -283,7 +309,7 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->pages_per_seq = narrow(s->pages_per_seq, "pages");
 	p->page_multiple = narrow(s->page_multiple, "pages");
 	for (int i = 0; i < PHASES; i++)
-		p->output[i] = (struct dr_output){ group_index(s, s->output[i].owners), group_index(s, s->output[i].rows) };
+		p->output[i] = (struct dr_output){group_index(s, s->output[i].owners), group_index(s, s->output[i].rows)};
 	p->tokens_offset = (uint64_t)s->tokens_offset;
 	p->logits_offset = (uint64_t)s->logits_offset;
 	p->vocab = narrow(s->vocab, "vocabulary");
@@ -308,20 +334,20 @@ static int64_t token_work(const struct kernel *k)
 		for (int i = 0; i < k->rows.dims; i++)
 			row *= k->rows.extent[i];
 		return row;
-	case KERNEL_CONTRACT: return k->contract.grouped ? 0 : k->contract.batch * k->contract.n * k->contract.k;
-	case KERNEL_EMBED: return k->embed.d;
-	case KERNEL_PICK: return k->pick.d;
-	case KERNEL_SLICE: return k->slice.d;
-	case KERNEL_ANGLES: return k->angles.p;
-	case KERNEL_ROTATE: return k->rotate.heads * k->rotate.f;
-	case KERNEL_APPEND: return k->append.heads * k->append.f;
-	case KERNEL_ROUTE: return k->route.experts * k->route.top;
-	case KERNEL_ASSIGN: return k->assign.top;
-	case KERNEL_OFFSETS: return k->offsets.local;
-	case KERNEL_COMBINE: return k->combine.d * k->combine.top;
+	case KERNEL_CONTRACT:   return k->contract.grouped ? 0 : k->contract.batch * k->contract.n * k->contract.k;
+	case KERNEL_EMBED:      return k->embed.d;
+	case KERNEL_PICK:       return k->pick.d;
+	case KERNEL_SLICE:      return k->slice.d;
+	case KERNEL_ANGLES:     return k->angles.p;
+	case KERNEL_ROTATE:     return k->rotate.heads * k->rotate.f;
+	case KERNEL_APPEND:     return k->append.heads * k->append.f;
+	case KERNEL_ROUTE:      return k->route.experts * k->route.top;
+	case KERNEL_ASSIGN:     return k->assign.top;
+	case KERNEL_OFFSETS:    return k->offsets.local;
+	case KERNEL_COMBINE:    return k->combine.d * k->combine.top;
 	case KERNEL_CANDIDATES: return k->sample.v;
-	case KERNEL_DRAW: return k->sample.n;
-	default: return 0;
+	case KERNEL_DRAW:       return k->sample.n;
+	default:                return 0;
 	}
 }
 
@@ -331,7 +357,7 @@ static struct dr_span kernel_results(struct blob *b, const struct schedule *s)
 	for (int i = 0; i < s->kernels.n; i++) {
 		const struct kernel_contract *c = &s->kernels.at[i].contract;
 		if (s->kernels.at[i].family == KERNEL_CONTRACT && !c->grouped)
-			results[i] = (struct dr_result){ dtype_code(c->y), (uint32_t)c->batch, c->n, c->y_stride, c->y_batch };
+			results[i] = (struct dr_result){dtype_code(c->y), (uint32_t)c->batch, c->n, c->y_stride, c->y_batch};
 	}
 	return blob_data(b, results, (size_t)s->kernels.n, sizeof *results, _Alignof(struct dr_result));
 }
@@ -362,7 +388,7 @@ static uint64_t blob_hash(const struct blob *b)
 
 const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text, size_t *size)
 {
-	struct blob b = { .arena = arena };
+	struct blob b = {.arena = arena};
 	const struct program *program = s->deploy->program;
 	blob_reserve(&b, sizeof(struct dr_program), TABLE_ALIGN);
 	struct dr_program *p = arena_new(arena, struct dr_program);

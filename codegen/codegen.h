@@ -5,11 +5,12 @@
 #include "../support/diag.h"
 
 struct codegen_options {
-	const char *cpu;        /* an LLVM CPU name, "native", or NULL: x86-64-v3 on x86-64, generic elsewhere */
-	int         level;      /* 0..3 */
-	const char *plan_text;  /* baked in for `launcher plan` */
-	const char *sanitizer;  /* for tests: "address" or "thread", of which LLVM's pass runs over all that is generated; NULL: none */
-	struct heap *heap;      /* of the compilation's arenas; may be NULL */
+	const char *cpu;       /* an LLVM CPU name, "native", or NULL: x86-64-v3 on x86-64, generic elsewhere */
+	int level;             /* 0..3 */
+	const char *plan_text; /* baked in for `launcher plan` */
+	const char *sanitizer; /* for tests: "address" or "thread", of which LLVM's pass runs over all that is generated;
+	                          NULL: none */
+	struct heap *heap;     /* of the compilation's arenas; may be NULL */
 };
 enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };
 
@@ -17,6 +18,7 @@ enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };
 bool codegen_target(const char *cpu, struct target_shape *out);
 /* Writes the module in a form. false: environment trouble, printed to stderr. */
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out);
-/* Links object, runtime and a main into an executable at `path` (not renamed or otherwise made atomic: the driver does). */
+/* Links object, runtime and a main into an executable at `path` (not renamed or otherwise made atomic: the driver
+ * does). */
 bool codegen_launcher(const struct schedule *s, const struct codegen_options *o, const char *path);
 #endif

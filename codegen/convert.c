@@ -6,32 +6,39 @@
 LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t)
 {
 	switch (t) {
-	case DTYPE_F64: return g->f64;
-	case DTYPE_F32: return g->f32;
-	case DTYPE_BF16: return g->i16;
-	case DTYPE_F16: return g->f16;
-	case DTYPE_I32: return g->i32;
-	case DTYPE_FP8E4M3: case DTYPE_FP8E5M2: return g->i8;
-	default: internal_error("kernels have no code for %s", dtype_name(t));
+	case DTYPE_F64:     return g->f64;
+	case DTYPE_F32:     return g->f32;
+	case DTYPE_BF16:    return g->i16;
+	case DTYPE_F16:     return g->f16;
+	case DTYPE_I32:     return g->i32;
+	case DTYPE_FP8E4M3:
+	case DTYPE_FP8E5M2: return g->i8;
+	default:            internal_error("kernels have no code for %s", dtype_name(t));
 	}
 }
 
-/* An fp8 format: bits behind the point, bias of the exponent, the least magnitude that is infinity or NaN, the largest number. */
-struct fp8 { int mantissa, bias, special; double largest; };
+/* An fp8 format: bits behind the point, bias of the exponent, the least magnitude that is infinity or NaN, the largest
+ * number. */
+struct fp8 {
+	int mantissa, bias, special;
+	double largest;
+};
 
 static const struct fp8 *fp8_of(enum dtype t)
 {
-	static const struct fp8 e4m3 = { 3, 7, 0x7f, 448 }, e5m2 = { 2, 15, 0x7c, 57344 };
+	static const struct fp8 e4m3 = {3, 7, 0x7f, 448}, e5m2 = {2, 15, 0x7c, 57344};
 	return t == DTYPE_FP8E4M3 ? &e4m3 : &e5m2;
 }
 
-/* The exponent is moved by an addition, which reads a subnormal m as 1.m of the exponent below the least normal one, 2^e: twice
- * that, less 2^e, is what it means. No f32 is subnormal on the way. */
+/* The exponent is moved by an addition, which reads a subnormal m as 1.m of the exponent below the least normal one,
+ * 2^e: twice that, less 2^e, is what it means. No f32 is subnormal on the way. */
 static LLVMValueRef widen_fp8(struct codegen *g, const struct fp8 *t, LLVMValueRef stored)
 {
 	LLVMTypeRef i32 = ir_with_element(LLVMTypeOf(stored), g->i32), f32 = ir_with_element(i32, g->f32);
-	LLVMValueRef bits = LLVMBuildZExt(g->builder, stored, i32, ""), magnitude = ir_and(g, bits, ir_like_int(g, i32, 0x7f));
-	LLVMValueRef sign = LLVMBuildShl(g->builder, ir_and(g, bits, ir_like_int(g, i32, 0x80)), ir_like_int(g, i32, 24), "");
+	LLVMValueRef bits = LLVMBuildZExt(g->builder, stored, i32, ""),
+				 magnitude = ir_and(g, bits, ir_like_int(g, i32, 0x7f));
+	LLVMValueRef sign =
+		LLVMBuildShl(g->builder, ir_and(g, bits, ir_like_int(g, i32, 0x80)), ir_like_int(g, i32, 24), "");
 	LLVMValueRef moved = LLVMBuildShl(g->builder, magnitude, ir_like_int(g, i32, 23 - t->mantissa), "");
 	LLVMValueRef normal = ir_bits(g, ir_add(g, moved, ir_like_int(g, i32, (int64_t)(127 - t->bias) << 23)), f32);
 	LLVMValueRef below = ir_fma(g, normal, ir_like(g, f32, 2), ir_like(g, f32, -ldexp(1, 1 - t->bias)));
@@ -52,9 +59,10 @@ LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored)
 	case DTYPE_BF16:
 		stored = LLVMBuildZExt(g->builder, stored, i32, "");
 		return ir_bits(g, LLVMBuildShl(g->builder, stored, ir_like_int(g, i32, 16), ""), f32);
-	case DTYPE_F32: return stored;
-	case DTYPE_FP8E4M3: case DTYPE_FP8E5M2: return widen_fp8(g, fp8_of(t), stored);
-	default: internal_error("kernels do not read %s", dtype_name(t));
+	case DTYPE_F32:     return stored;
+	case DTYPE_FP8E4M3:
+	case DTYPE_FP8E5M2: return widen_fp8(g, fp8_of(t), stored);
+	default:            internal_error("kernels do not read %s", dtype_name(t));
 	}
 }
 
@@ -70,12 +78,13 @@ static LLVMValueRef narrow_to_bf16(struct codegen *g, LLVMValueRef x)
 	return LLVMBuildTrunc(g->builder, LLVMBuildLShr(g->builder, sum, sixteen, ""), i16, "");
 }
 
-/* To nearest, ties to even; what is larger than the largest number becomes that, and NaN stays NaN. Below the least normal
- * number values are multiples of one step: adding the f32 whose last place is that step rounds to them. */
+/* To nearest, ties to even; what is larger than the largest number becomes that, and NaN stays NaN. Below the least
+ * normal number values are multiples of one step: adding the f32 whose last place is that step rounds to them. */
 static LLVMValueRef narrow_to_fp8(struct codegen *g, const struct fp8 *t, LLVMValueRef x)
 {
 	LLVMTypeRef f32 = LLVMTypeOf(x), i32 = ir_with_element(f32, g->i32), i8 = ir_with_element(f32, g->i8);
-	LLVMValueRef sign = ir_and(g, LLVMBuildLShr(g->builder, ir_bits(g, x, i32), ir_like_int(g, i32, 24), ""), ir_like_int(g, i32, 0x80));
+	LLVMValueRef sign = ir_and(g, LLVMBuildLShr(g->builder, ir_bits(g, x, i32), ir_like_int(g, i32, 24), ""),
+	                           ir_like_int(g, i32, 0x80));
 	LLVMValueRef magnitude = ir_bits(g, ir_and(g, ir_bits(g, x, i32), ir_like_int(g, i32, 0x7fffffff)), f32);
 	magnitude = ir_fmin(g, magnitude, ir_like(g, f32, t->largest));
 	LLVMValueRef bits = ir_bits(g, magnitude, i32), drop = ir_like_int(g, i32, 23 - t->mantissa);
@@ -95,13 +104,14 @@ LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef x)
 {
 	LLVMTypeRef type = LLVMTypeOf(x);
 	switch (t) {
-	case DTYPE_F64: return LLVMBuildFPExt(g->builder, x, ir_with_element(type, g->f64), "");
-	case DTYPE_F16: return LLVMBuildFPTrunc(g->builder, x, ir_with_element(type, g->f16), "");
-	case DTYPE_I32: return LLVMBuildFPToSI(g->builder, x, ir_with_element(type, g->i32), "");
-	case DTYPE_BF16: return narrow_to_bf16(g, x);
-	case DTYPE_F32: return x;
-	case DTYPE_FP8E4M3: case DTYPE_FP8E5M2: return narrow_to_fp8(g, fp8_of(t), x);
-	default: internal_error("kernels do not write %s", dtype_name(t));
+	case DTYPE_F64:     return LLVMBuildFPExt(g->builder, x, ir_with_element(type, g->f64), "");
+	case DTYPE_F16:     return LLVMBuildFPTrunc(g->builder, x, ir_with_element(type, g->f16), "");
+	case DTYPE_I32:     return LLVMBuildFPToSI(g->builder, x, ir_with_element(type, g->i32), "");
+	case DTYPE_BF16:    return narrow_to_bf16(g, x);
+	case DTYPE_F32:     return x;
+	case DTYPE_FP8E4M3:
+	case DTYPE_FP8E5M2: return narrow_to_fp8(g, fp8_of(t), x);
+	default:            internal_error("kernels do not write %s", dtype_name(t));
 	}
 }
 
@@ -119,20 +129,20 @@ void store_scalar(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef 
 static LLVMValueRef masked_intrinsic(struct codegen *g, const char *name, LLVMTypeRef data, LLVMTypeRef address,
                                      const LLVMValueRef *args)
 {
-	LLVMTypeRef overloads[] = { data, address };
+	LLVMTypeRef overloads[] = {data, address};
 	unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
 	return ir_call(g, LLVMGetIntrinsicDeclaration(g->module, id, overloads, 2), args, 4);
 }
 
 LLVMValueRef load_masked(struct codegen *g, LLVMTypeRef type, LLVMValueRef p, LLVMValueRef mask, int align)
 {
-	LLVMValueRef args[] = { p, ir_i32(g, align), mask, LLVMConstNull(type) };
+	LLVMValueRef args[] = {p, ir_i32(g, align), mask, LLVMConstNull(type)};
 	return masked_intrinsic(g, "llvm.masked.load", type, LLVMTypeOf(p), args);
 }
 
 void store_masked(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask, int align)
 {
-	LLVMValueRef args[] = { v, p, ir_i32(g, align), mask };
+	LLVMValueRef args[] = {v, p, ir_i32(g, align), mask};
 	masked_intrinsic(g, "llvm.masked.store", LLVMTypeOf(v), LLVMTypeOf(p), args);
 }
 
@@ -146,8 +156,10 @@ LLVMValueRef load_vector(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMVa
 void store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask)
 {
 	v = dtype_narrow(g, t, v);
-	if (mask) store_masked(g, v, p, mask, dtype_bytes(t));
-	else ir_store(g, v, p, dtype_bytes(t));
+	if (mask)
+		store_masked(g, v, p, mask, dtype_bytes(t));
+	else
+		ir_store(g, v, p, dtype_bytes(t));
 }
 
 /* Addresses of p[0], p[stride], .. */
@@ -164,7 +176,7 @@ LLVMValueRef load_strided(struct codegen *g, enum dtype t, LLVMValueRef p, int64
 {
 	LLVMTypeRef type = ir_vector(g, dtype_storage(g, t));
 	LLVMValueRef at = strided_addresses(g, t, p, stride);
-	LLVMValueRef args[] = { at, ir_i32(g, dtype_bytes(t)), mask ? mask : all_lanes(g), LLVMConstNull(type) };
+	LLVMValueRef args[] = {at, ir_i32(g, dtype_bytes(t)), mask ? mask : all_lanes(g), LLVMConstNull(type)};
 	return dtype_widen(g, t, masked_intrinsic(g, "llvm.masked.gather", type, LLVMTypeOf(at), args));
 }
 
@@ -172,7 +184,7 @@ void store_strided(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef
 {
 	LLVMValueRef at = strided_addresses(g, t, p, stride);
 	v = dtype_narrow(g, t, v);
-	LLVMValueRef args[] = { v, at, ir_i32(g, dtype_bytes(t)), mask ? mask : all_lanes(g) };
+	LLVMValueRef args[] = {v, at, ir_i32(g, dtype_bytes(t)), mask ? mask : all_lanes(g)};
 	masked_intrinsic(g, "llvm.masked.scatter", LLVMTypeOf(v), LLVMTypeOf(at), args);
 }
 

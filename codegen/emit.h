@@ -9,68 +9,79 @@
 #include "../dag/dag.h"
 
 struct codegen {
-	LLVMContextRef context; LLVMModuleRef module; LLVMBuilderRef builder;
-	LLVMTargetMachineRef machine;                   /* borrowed */
-	int lanes;                                      /* f32 in a vector: 16 with AVX-512, 8 with AVX2, 4 elsewhere */
-	bool bf16_dot;                                  /* AVX512-BF16: pairs of bf16 are multiplied and added at once */
+	LLVMContextRef context;
+	LLVMModuleRef module;
+	LLVMBuilderRef builder;
+	LLVMTargetMachineRef machine; /* borrowed */
+	int lanes;                    /* f32 in a vector: 16 with AVX-512, 8 with AVX2, 4 elsewhere */
+	bool bf16_dot;                /* AVX512-BF16: pairs of bf16 are multiplied and added at once */
 	LLVMTypeRef i1, i8, i16, i32, i64, f16, bf16, f32, f64, ptr, nothing;
-	LLVMValueRef function;                          /* the one under construction; the builder stands in it */
+	LLVMValueRef function; /* the one under construction; the builder stands in it */
 };
 
-/* ---- ir.c: context ----------------------------------------------------------------------------------------------- */
+/* ---- ir.c: context --------------------------------------------------------------------------- */
 /* A context with an empty module for `machine`; shape->n_tile is two vectors. */
-void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target_shape *shape);
-void codegen_close(struct codegen *g);                  /* module and context; the machine stays */
+void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine,
+                  const struct target_shape *shape);
+void codegen_close(struct codegen *g); /* module and context; the machine stays */
 
-/* ---- ir.c: functions and control --------------------------------------------------------------------------------- */
-/* Begins a function, nounwind; the builder moves to its entry. `internal`: visible in the module only and never inlined. */
-LLVMValueRef ir_function(struct codegen *g, const char *name, LLVMTypeRef result, const LLVMTypeRef *params, int n, bool internal);
-void ir_attribute(struct codegen *g, LLVMValueRef f, int param, const char *name);      /* param -1: of the function itself */
+/* ---- ir.c: functions and control ------------------------------------------------------------- */
+/* Begins a function, nounwind; the builder moves to its entry. `internal`: visible in the module only and never
+ * inlined. */
+LLVMValueRef ir_function(struct codegen *g, const char *name, LLVMTypeRef result, const LLVMTypeRef *params, int n,
+                         bool internal);
+void ir_attribute(struct codegen *g, LLVMValueRef f, int param,
+                  const char *name); /* param -1: of the function itself */
 LLVMValueRef ir_call(struct codegen *g, LLVMValueRef f, const LLVMValueRef *args, int n);
 LLVMValueRef ir_intrinsic(struct codegen *g, const char *name, LLVMTypeRef overload, const LLVMValueRef *args, int n);
 LLVMBasicBlockRef ir_block(struct codegen *g, const char *name);
 
 /* for (index = from; index < to; index += step), i64. Nests; loop_end() takes what loop_begin() gave. */
-struct ir_loop { LLVMBasicBlockRef body, end; LLVMValueRef index, to, step; };
+struct ir_loop {
+	LLVMBasicBlockRef body, end;
+	LLVMValueRef index, to, step;
+};
 struct ir_loop loop_begin(struct codegen *g, LLVMValueRef from, LLVMValueRef to, LLVMValueRef step);
 void loop_end(struct codegen *g, const struct ir_loop *l);
 
-struct ir_branch { LLVMBasicBlockRef otherwise, end; };
+struct ir_branch {
+	LLVMBasicBlockRef otherwise, end;
+};
 struct ir_branch if_begin(struct codegen *g, LLVMValueRef condition);
 void if_else(struct codegen *g, struct ir_branch *b);
-void if_end(struct codegen *g, const struct ir_branch *b);         /* with or without if_else before */
+void if_end(struct codegen *g, const struct ir_branch *b); /* with or without if_else before */
 
-/* ---- ir.c: values ------------------------------------------------------------------------------------------------ */
+/* ---- ir.c: values ---------------------------------------------------------------------------- */
 LLVMValueRef ir_i32(struct codegen *g, int64_t x);
 LLVMValueRef ir_i64(struct codegen *g, int64_t x);
 LLVMValueRef ir_f32(struct codegen *g, double x);
-LLVMTypeRef  ir_vector(struct codegen *g, LLVMTypeRef element);         /* g->lanes of them */
-LLVMValueRef ir_splat(struct codegen *g, LLVMValueRef scalar);          /* to g->lanes */
-LLVMValueRef ir_like(struct codegen *g, LLVMTypeRef type, double x);    /* float constant of a scalar or vector type */
+LLVMTypeRef ir_vector(struct codegen *g, LLVMTypeRef element);       /* g->lanes of them */
+LLVMValueRef ir_splat(struct codegen *g, LLVMValueRef scalar);       /* to g->lanes */
+LLVMValueRef ir_like(struct codegen *g, LLVMTypeRef type, double x); /* float constant of a scalar or vector type */
 LLVMValueRef ir_like_int(struct codegen *g, LLVMTypeRef type, int64_t x);
-LLVMValueRef ir_iota(struct codegen *g, LLVMTypeRef element);           /* <0, 1, .., lanes - 1> */
-LLVMTypeRef  ir_with_element(LLVMTypeRef type, LLVMTypeRef element);    /* `type` with another element, scalar or vector */
+LLVMValueRef ir_iota(struct codegen *g, LLVMTypeRef element);       /* <0, 1, .., lanes - 1> */
+LLVMTypeRef ir_with_element(LLVMTypeRef type, LLVMTypeRef element); /* `type` with another element, scalar or vector */
 
 LLVMValueRef ir_add(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_sub(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_mul(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
-LLVMValueRef ir_div(struct codegen *g, LLVMValueRef a, LLVMValueRef b);         /* of values known to be >= 0 */
+LLVMValueRef ir_div(struct codegen *g, LLVMValueRef a, LLVMValueRef b); /* of values known to be >= 0 */
 LLVMValueRef ir_rem(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
-LLVMValueRef ir_min(struct codegen *g, LLVMValueRef a, LLVMValueRef b);         /* signed */
+LLVMValueRef ir_min(struct codegen *g, LLVMValueRef a, LLVMValueRef b); /* signed */
 LLVMValueRef ir_max(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_and(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_compare(struct codegen *g, LLVMIntPredicate p, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_select(struct codegen *g, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_ceil_div(struct codegen *g, LLVMValueRef a, int64_t b);
-LLVMValueRef ir_bits(struct codegen *g, LLVMValueRef a, LLVMTypeRef type);      /* bit cast */
-LLVMValueRef ir_wide(struct codegen *g, LLVMValueRef a);                        /* i32 to i64, signed */
+LLVMValueRef ir_bits(struct codegen *g, LLVMValueRef a, LLVMTypeRef type); /* bit cast */
+LLVMValueRef ir_wide(struct codegen *g, LLVMValueRef a);                   /* i32 to i64, signed */
 
 LLVMValueRef ir_fadd(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_fsub(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_fmul(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_fdiv(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
-LLVMValueRef ir_fma(struct codegen *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c);         /* a * b + c */
-LLVMValueRef ir_fmax(struct codegen *g, LLVMValueRef a, LLVMValueRef b);        /* a > b ? a : b */
+LLVMValueRef ir_fma(struct codegen *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c); /* a * b + c */
+LLVMValueRef ir_fmax(struct codegen *g, LLVMValueRef a, LLVMValueRef b);                /* a > b ? a : b */
 LLVMValueRef ir_fmin(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_fcompare(struct codegen *g, LLVMRealPredicate p, LLVMValueRef a, LLVMValueRef b);
 typedef LLVMValueRef ir_binary(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
@@ -80,40 +91,40 @@ LLVMValueRef ir_reduce(struct codegen *g, LLVMValueRef v, ir_binary *op);
 LLVMValueRef ir_interleave(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd);
 
-/* ---- ir.c: memory ------------------------------------------------------------------------------------------------ */
+/* ---- ir.c: memory ---------------------------------------------------------------------------- */
 /* Room on the stack for n of a type, allocated at the function's entry, aligned to 64 bytes. */
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n);
 LLVMValueRef ir_offset(struct codegen *g, LLVMValueRef p, LLVMValueRef bytes);
-LLVMValueRef ir_at(struct codegen *g, LLVMValueRef p, enum dtype t, LLVMValueRef index);        /* address of an element */
+LLVMValueRef ir_at(struct codegen *g, LLVMValueRef p, enum dtype t, LLVMValueRef index); /* address of an element */
 LLVMValueRef ir_load(struct codegen *g, LLVMTypeRef type, LLVMValueRef p, int align);
-void         ir_store(struct codegen *g, LLVMValueRef v, LLVMValueRef p, int align);
-LLVMValueRef ir_load_i32(struct codegen *g, LLVMValueRef p, LLVMValueRef index);        /* element of an i32 array, as i64 */
-void         ir_store_i32(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef index);       /* of an i64 */
-void         ir_copy(struct codegen *g, LLVMValueRef to, LLVMValueRef from, int64_t bytes);
-void         ir_clear(struct codegen *g, LLVMValueRef to, int64_t bytes);
-void         ir_prefetch(struct codegen *g, LLVMValueRef p);
+void ir_store(struct codegen *g, LLVMValueRef v, LLVMValueRef p, int align);
+LLVMValueRef ir_load_i32(struct codegen *g, LLVMValueRef p, LLVMValueRef index); /* element of an i32 array, as i64 */
+void ir_store_i32(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef index); /* of an i64 */
+void ir_copy(struct codegen *g, LLVMValueRef to, LLVMValueRef from, int64_t bytes);
+void ir_clear(struct codegen *g, LLVMValueRef to, int64_t bytes);
+void ir_prefetch(struct codegen *g, LLVMValueRef p);
 
-/* ---- convert.c: storage formats in memory, f32 in registers. i32 travels as the same bits. ----------------------- */
-LLVMTypeRef  dtype_storage(struct codegen *g, enum dtype t);            /* integers for bf16 */
-LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored);         /* scalar or vector */
-LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef f32);           /* to nearest, ties to even */
+/* ---- convert.c: storage formats in memory, f32 in registers. i32 travels as the same bits. ---- */
+LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t);                     /* integers for bf16 */
+LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored); /* scalar or vector */
+LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef f32);   /* to nearest, ties to even */
 LLVMValueRef load_scalar(struct codegen *g, enum dtype t, LLVMValueRef p);
-void         store_scalar(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p);
+void store_scalar(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p);
 /* g->lanes elements; mask NULL: all. Lanes that are off load zeros. */
 LLVMValueRef load_vector(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef mask);
-void         store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask);
+void store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask);
 /* The same with `stride` elements between neighbours. */
 LLVMValueRef load_strided(struct codegen *g, enum dtype t, LLVMValueRef p, int64_t stride, LLVMValueRef mask);
-void         store_strided(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, int64_t stride, LLVMValueRef mask);
-LLVMValueRef tail_mask(struct codegen *g, LLVMValueRef left);           /* lanes < left (i64) */
+void store_strided(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, int64_t stride, LLVMValueRef mask);
+LLVMValueRef tail_mask(struct codegen *g, LLVMValueRef left); /* lanes < left (i64) */
 LLVMValueRef load_masked(struct codegen *g, LLVMTypeRef type, LLVMValueRef p, LLVMValueRef mask, int align);
-void         store_masked(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask, int align);
+void store_masked(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask, int align);
 
 /* Emits `body` for whole vectors of [from, to) in a loop, and once more with a mask for the rest. */
 typedef void vector_body(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask);
 void for_vectors(struct codegen *g, LLVMValueRef from, LLVMValueRef to, vector_body *body, void *context);
 
-/* ---- math.c: f32, scalar or vector, no calls --------------------------------------------------------------------- */
+/* ---- math.c: f32, scalar or vector, no calls ------------------------------------------------- */
 LLVMValueRef math_exp(struct codegen *g, LLVMValueRef x);
 LLVMValueRef math_log(struct codegen *g, LLVMValueRef x);
 LLVMValueRef math_tanh(struct codegen *g, LLVMValueRef x);
@@ -121,33 +132,38 @@ LLVMValueRef math_erf(struct codegen *g, LLVMValueRef x);
 /* Of an f64 angle (scalar or vector), |angle| up to 1e9. */
 void math_sincos(struct codegen *g, LLVMValueRef angle, LLVMValueRef *sine, LLVMValueRef *cosine);
 
-/* ---- kernel.c ---------------------------------------------------------------------------------------------------- */
-/* Adds the function of a kernel to the module, with the calling convention of kernel.h, external linkage, named k->name. */
+/* ---- kernel.c -------------------------------------------------------------------------------- */
+/* Adds the function of a kernel to the module, with the calling convention of kernel.h, external linkage, named
+ * k->name. */
 LLVMValueRef emit_kernel(struct codegen *g, const struct kernel *k);
 
 /* For the families: the kernel's arguments, and the worker's share. */
 LLVMValueRef kernel_begin(struct codegen *g, const char *name);
-void         kernel_end(struct codegen *g);                             /* ret void */
-LLVMValueRef arg_pointer(struct codegen *g, int i);                     /* argument i; only at the function's start */
-LLVMValueRef arg_integer(struct codegen *g, int i);                     /* i64 */
-struct ir_loop  share_begin(struct codegen *g, LLVMValueRef items);        /* this worker's items of [0, items); ends by loop_end() */
-LLVMValueRef worker_count(struct codegen *g);                           /* i32 */
-struct ir_branch first_worker(struct codegen *g);                          /* if (worker == 0); ends by if_end() */
+void kernel_end(struct codegen *g);                 /* ret void */
+LLVMValueRef arg_pointer(struct codegen *g, int i); /* argument i; only at the function's start */
+LLVMValueRef arg_integer(struct codegen *g, int i); /* i64 */
+struct ir_loop share_begin(struct codegen *g,
+                           LLVMValueRef items);   /* this worker's items of [0, items); ends by loop_end() */
+LLVMValueRef worker_count(struct codegen *g);     /* i32 */
+struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); ends by if_end() */
 
-void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k);               /* kernel_rows.c */
-void emit_contract(struct codegen *g, const char *name, const struct kernel_contract *k);       /* kernel_contract.c */
-void emit_attend(struct codegen *g, const char *name, const struct kernel_attend *k);           /* kernel_attend.c */
-/* The functions of attention that multiply a tile of rows take these. a, out and scale are f32; next is what will be read
- * after b; terms are summed, columns are those of out. */
+void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k);         /* kernel_rows.c */
+void emit_contract(struct codegen *g, const char *name, const struct kernel_contract *k); /* kernel_contract.c */
+void emit_attend(struct codegen *g, const char *name, const struct kernel_attend *k);     /* kernel_attend.c */
+/* The functions of attention that multiply a tile of rows take these. a, out and scale are f32; next is what will be
+ * read after b; terms are summed, columns are those of out. */
 enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_NEXT, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
-/* kernel_attend_dots.c: out[row][position] = sum over features of a[row][feature] b[position][feature], b with b_stride elements
- * between positions. */
-struct dots { int64_t a_stride, b_stride, out_stride; enum dtype b; };
+/* kernel_attend_dots.c: out[row][position] = sum over features of a[row][feature] b[position][feature], b with b_stride
+ * elements between positions. */
+struct dots {
+	int64_t a_stride, b_stride, out_stride;
+	enum dtype b;
+};
 LLVMValueRef dots_function(struct codegen *g, const char *kernel, const struct dots *d, int rows);
-void emit_append(struct codegen *g, const char *name, const struct kernel_append *k);           /* kernel_cache.c */
+void emit_append(struct codegen *g, const char *name, const struct kernel_append *k); /* kernel_cache.c */
 void emit_angles(struct codegen *g, const char *name, const struct kernel_angles *k);
 void emit_rotate(struct codegen *g, const char *name, const struct kernel_rotate *k);
-void emit_route(struct codegen *g, const char *name, const struct kernel_route *k);             /* kernel_experts.c */
+void emit_route(struct codegen *g, const char *name, const struct kernel_route *k); /* kernel_experts.c */
 void emit_assign(struct codegen *g, const char *name, const struct kernel_assign *k);
 void emit_pack(struct codegen *g, const char *name, const struct kernel_pack *k);
 void emit_offsets(struct codegen *g, const char *name, const struct kernel_offsets *k);
@@ -155,9 +171,9 @@ void emit_sort(struct codegen *g, const char *name, const struct kernel_sort *k)
 void emit_gather(struct codegen *g, const char *name, const struct kernel_gather *k);
 void emit_scatter(struct codegen *g, const char *name, const struct kernel_gather *k);
 void emit_combine(struct codegen *g, const char *name, const struct kernel_combine *k);
-void emit_embed(struct codegen *g, const char *name, const struct kernel_embed *k);             /* kernel_tokens.c */
+void emit_embed(struct codegen *g, const char *name, const struct kernel_embed *k); /* kernel_tokens.c */
 void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k);
 void emit_slice(struct codegen *g, const char *name, const struct kernel_slice *k);
-void emit_candidates(struct codegen *g, const char *name, const struct kernel_sample *k);       /* kernel_sample.c */
+void emit_candidates(struct codegen *g, const char *name, const struct kernel_sample *k); /* kernel_sample.c */
 void emit_draw(struct codegen *g, const char *name, const struct kernel_sample *k);
 #endif

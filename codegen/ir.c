@@ -5,7 +5,7 @@
 
 enum { LOCAL_ALIGN = 64, MAX_LANES = 64 };
 
-/* ---- context ----------------------------------------------------------------------------------------------------- */
+/* ---- context --------------------------------------------------------------------------------- */
 static void make_types(struct codegen *g)
 {
 	LLVMContextRef c = g->context;
@@ -24,7 +24,7 @@ static void make_types(struct codegen *g)
 
 void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target_shape *shape)
 {
-	*g = (struct codegen){ .machine = machine, .lanes = shape->n_tile / 2, .bf16_dot = shape->bf16_dot };
+	*g = (struct codegen){.machine = machine, .lanes = shape->n_tile / 2, .bf16_dot = shape->bf16_dot};
 	g->context = LLVMContextCreate();
 	g->module = LLVMModuleCreateWithNameInContext(module, g->context);
 	g->builder = LLVMCreateBuilderInContext(g->context);
@@ -44,7 +44,7 @@ void codegen_close(struct codegen *g)
 	LLVMContextDispose(g->context);
 }
 
-/* ---- functions and control --------------------------------------------------------------------------------------- */
+/* ---- functions and control ------------------------------------------------------------------- */
 void ir_attribute(struct codegen *g, LLVMValueRef f, int param, const char *name)
 {
 	unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
@@ -52,7 +52,8 @@ void ir_attribute(struct codegen *g, LLVMValueRef f, int param, const char *name
 	LLVMAddAttributeAtIndex(f, at, LLVMCreateEnumAttribute(g->context, kind, 0));
 }
 
-LLVMValueRef ir_function(struct codegen *g, const char *name, LLVMTypeRef result, const LLVMTypeRef *params, int n, bool internal)
+LLVMValueRef ir_function(struct codegen *g, const char *name, LLVMTypeRef result, const LLVMTypeRef *params, int n,
+                         bool internal)
 {
 	LLVMTypeRef type = LLVMFunctionType(result, (LLVMTypeRef *)params, (unsigned)n, 0);
 	g->function = LLVMAddFunction(g->module, name, type);
@@ -73,7 +74,8 @@ LLVMValueRef ir_call(struct codegen *g, LLVMValueRef f, const LLVMValueRef *args
 LLVMValueRef ir_intrinsic(struct codegen *g, const char *name, LLVMTypeRef overload, const LLVMValueRef *args, int n)
 {
 	unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
-	if (!id) internal_error("LLVM has no intrinsic `%s`", name);
+	if (!id)
+		internal_error("LLVM has no intrinsic `%s`", name);
 	return ir_call(g, LLVMGetIntrinsicDeclaration(g->module, id, &overload, overload ? 1 : 0), args, n);
 }
 
@@ -85,7 +87,7 @@ LLVMBasicBlockRef ir_block(struct codegen *g, const char *name)
 struct ir_loop loop_begin(struct codegen *g, LLVMValueRef from, LLVMValueRef to, LLVMValueRef step)
 {
 	LLVMBasicBlockRef before = LLVMGetInsertBlock(g->builder);
-	struct ir_loop l = { .body = ir_block(g, "loop"), .end = ir_block(g, "done"), .to = to, .step = step };
+	struct ir_loop l = {.body = ir_block(g, "loop"), .end = ir_block(g, "done"), .to = to, .step = step};
 	LLVMBuildCondBr(g->builder, ir_compare(g, LLVMIntSLT, from, to), l.body, l.end);
 	LLVMPositionBuilderAtEnd(g->builder, l.body);
 	l.index = LLVMBuildPhi(g->builder, g->i64, "i");
@@ -105,7 +107,7 @@ void loop_end(struct codegen *g, const struct ir_loop *l)
 struct ir_branch if_begin(struct codegen *g, LLVMValueRef condition)
 {
 	LLVMBasicBlockRef then = ir_block(g, "then");
-	struct ir_branch b = { .otherwise = ir_block(g, "else"), .end = ir_block(g, "endif") };
+	struct ir_branch b = {.otherwise = ir_block(g, "else"), .end = ir_block(g, "endif")};
 	LLVMBuildCondBr(g->builder, condition, then, b.otherwise);
 	LLVMPositionBuilderAtEnd(g->builder, then);
 	return b;
@@ -128,32 +130,35 @@ void if_end(struct codegen *g, const struct ir_branch *b)
 	LLVMPositionBuilderAtEnd(g->builder, b->end);
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 static bool is_vector(LLVMTypeRef t) { return LLVMGetTypeKind(t) == LLVMVectorTypeKind; }
 
 static LLVMValueRef repeat_constant(LLVMValueRef c, unsigned n)
 {
 	LLVMValueRef all[MAX_LANES];
-	for (unsigned i = 0; i < n; i++) all[i] = c;
+	for (unsigned i = 0; i < n; i++)
+		all[i] = c;
 	return LLVMConstVector(all, n);
 }
 
 LLVMValueRef ir_i32(struct codegen *g, int64_t x) { return LLVMConstInt(g->i32, (unsigned long long)x, 1); }
 LLVMValueRef ir_i64(struct codegen *g, int64_t x) { return LLVMConstInt(g->i64, (unsigned long long)x, 1); }
 LLVMValueRef ir_f32(struct codegen *g, double x) { return LLVMConstReal(g->f32, x); }
-LLVMTypeRef  ir_vector(struct codegen *g, LLVMTypeRef element) { return LLVMVectorType(element, (unsigned)g->lanes); }
+LLVMTypeRef ir_vector(struct codegen *g, LLVMTypeRef element) { return LLVMVectorType(element, (unsigned)g->lanes); }
 
 LLVMValueRef ir_like(struct codegen *g, LLVMTypeRef type, double x)
 {
 	(void)g;
-	if (!is_vector(type)) return LLVMConstReal(type, x);
+	if (!is_vector(type))
+		return LLVMConstReal(type, x);
 	return repeat_constant(LLVMConstReal(LLVMGetElementType(type), x), LLVMGetVectorSize(type));
 }
 
 LLVMValueRef ir_like_int(struct codegen *g, LLVMTypeRef type, int64_t x)
 {
 	(void)g;
-	if (!is_vector(type)) return LLVMConstInt(type, (unsigned long long)x, 1);
+	if (!is_vector(type))
+		return LLVMConstInt(type, (unsigned long long)x, 1);
 	return repeat_constant(LLVMConstInt(LLVMGetElementType(type), (unsigned long long)x, 1), LLVMGetVectorSize(type));
 }
 
@@ -210,7 +215,10 @@ LLVMValueRef ir_ceil_div(struct codegen *g, LLVMValueRef a, int64_t b)
 	return ir_div(g, ir_add(g, a, ir_i64(g, b - 1)), ir_i64(g, b));
 }
 
-LLVMValueRef ir_bits(struct codegen *g, LLVMValueRef a, LLVMTypeRef type) { return LLVMBuildBitCast(g->builder, a, type, ""); }
+LLVMValueRef ir_bits(struct codegen *g, LLVMValueRef a, LLVMTypeRef type)
+{
+	return LLVMBuildBitCast(g->builder, a, type, "");
+}
 LLVMValueRef ir_wide(struct codegen *g, LLVMValueRef a) { return LLVMBuildSExt(g->builder, a, g->i64, ""); }
 
 LLVMValueRef ir_fadd(struct codegen *g, LLVMValueRef a, LLVMValueRef b) { return LLVMBuildFAdd(g->builder, a, b, ""); }
@@ -220,7 +228,7 @@ LLVMValueRef ir_fdiv(struct codegen *g, LLVMValueRef a, LLVMValueRef b) { return
 
 LLVMValueRef ir_fma(struct codegen *g, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
 {
-	return ir_intrinsic(g, "llvm.fma", LLVMTypeOf(a), (LLVMValueRef[]){ a, b, c }, 3);
+	return ir_intrinsic(g, "llvm.fma", LLVMTypeOf(a), (LLVMValueRef[]){a, b, c}, 3);
 }
 
 LLVMValueRef ir_fcompare(struct codegen *g, LLVMRealPredicate p, LLVMValueRef a, LLVMValueRef b)
@@ -242,7 +250,8 @@ LLVMValueRef ir_fmin(struct codegen *g, LLVMValueRef a, LLVMValueRef b)
 static LLVMValueRef pick_lanes(struct codegen *g, LLVMValueRef a, LLVMValueRef b, int first, int step, int n)
 {
 	LLVMValueRef index[MAX_LANES];
-	for (int i = 0; i < n; i++) index[i] = ir_i32(g, first + i * step);
+	for (int i = 0; i < n; i++)
+		index[i] = ir_i32(g, first + i * step);
 	return LLVMBuildShuffleVector(g->builder, a, b, LLVMConstVector(index, (unsigned)n), "");
 }
 
@@ -256,7 +265,8 @@ LLVMValueRef ir_reduce(struct codegen *g, LLVMValueRef v, ir_binary *op)
 LLVMValueRef ir_interleave(struct codegen *g, LLVMValueRef a, LLVMValueRef b)
 {
 	LLVMValueRef index[MAX_LANES];
-	for (int i = 0; i < 2 * g->lanes; i++) index[i] = ir_i32(g, i % 2 * g->lanes + i / 2);
+	for (int i = 0; i < 2 * g->lanes; i++)
+		index[i] = ir_i32(g, i % 2 * g->lanes + i / 2);
 	return LLVMBuildShuffleVector(g->builder, a, b, LLVMConstVector(index, 2 * (unsigned)g->lanes), "");
 }
 
@@ -265,13 +275,15 @@ LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd)
 	return pick_lanes(g, v, LLVMGetPoison(LLVMTypeOf(v)), odd, 2, g->lanes);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n)
 {
 	LLVMBasicBlockRef here = LLVMGetInsertBlock(g->builder), entry = LLVMGetEntryBasicBlock(g->function);
 	LLVMValueRef first = LLVMGetFirstInstruction(entry);
-	if (first) LLVMPositionBuilderBefore(g->builder, first);
-	else LLVMPositionBuilderAtEnd(g->builder, entry);
+	if (first)
+		LLVMPositionBuilderBefore(g->builder, first);
+	else
+		LLVMPositionBuilderAtEnd(g->builder, entry);
 	LLVMValueRef p = LLVMBuildAlloca(g->builder, n == 1 ? type : LLVMArrayType2(type, (uint64_t)n), "");
 	LLVMSetAlignment(p, LOCAL_ALIGN);
 	LLVMPositionBuilderAtEnd(g->builder, here);
@@ -322,5 +334,5 @@ void ir_clear(struct codegen *g, LLVMValueRef to, int64_t bytes)
 
 void ir_prefetch(struct codegen *g, LLVMValueRef p)
 {
-	ir_intrinsic(g, "llvm.prefetch", g->ptr, (LLVMValueRef[]){ p, ir_i32(g, 0), ir_i32(g, 3), ir_i32(g, 1) }, 4);
+	ir_intrinsic(g, "llvm.prefetch", g->ptr, (LLVMValueRef[]){p, ir_i32(g, 0), ir_i32(g, 3), ir_i32(g, 1)}, 4);
 }

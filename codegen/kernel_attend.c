@@ -1,31 +1,43 @@
-/* Attention over the paged cache, page by page, and large pages in pieces: scores, softmax with running maximum and sum, weighted values.
+/* Attention over the paged cache, page by page, and large pages in pieces: scores, softmax with running maximum and
+ * sum, weighted values.
  *
- * Queries that read the same pages are taken together: the query heads of one key/value head, and neighbouring tokens of one
- * sequence. What a query gets does not depend on its company: sums run in the order of features and positions, and a page
- * that it does not see changes nothing. So ranks and workers may cut the work as they like. */
+ * Queries that read the same pages are taken together: the query heads of one key/value head, and neighbouring tokens
+ * of one sequence. What a query gets does not depend on its company: sums run in the order of features and positions,
+ * and a page that it does not see changes nothing. So ranks and workers may cut the work as they like. */
 #include <stdio.h>
 #include "emit.h"
 #include "../support/round.h"
 
 enum {
-	MOST_QUERIES = 32,              /* taken together; of one head, at least one token */
-	PIECE = 1024,                   /* positions of a page that are taken together; whole vectors */
-	SCRATCH = 1 << 18,              /* f32 of each worker's stack, for which queries are fewer where they are wide */
+	MOST_QUERIES = 32, /* taken together; of one head, at least one token */
+	PIECE = 1024,      /* positions of a page that are taken together; whole vectors */
+	SCRATCH = 1 << 18, /* f32 of each worker's stack, for which queries are fewer where they are wide */
 	TILE_ROWS = 8,
 	MAX_VECTORS = 4,
 	CACHE_LINE = 64,
-	ITEMS_PER_WORKER = 4            /* with few tokens, blocks shrink until there is this much to share */
+	ITEMS_PER_WORKER = 4 /* with few tokens, blocks shrink until there is this much to share */
 };
-static const double LOWEST = -1e30;     /* running maximum before any score; finite, so that differences are numbers */
+static const double LOWEST = -1e30; /* running maximum before any score; finite, so that differences are numbers */
 
-/* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers --------------------------------- */
-/* Scores, if keys are stored by feature: a queries, b keys, t features, columns positions. Values: a weights, b values, t positions, columns features.
- * a and out are f32; strides in elements. With `scaled`, out counts times scale[row]; else it starts at zero.
- * What is read after b, laid out likewise, is at `next`: it is fetched from memory while b is in work. */
-struct product { const char *suffix; int64_t a_stride, b_stride, out_stride; enum dtype b; bool scaled; };
+/* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers ------------- */
+/* Scores, if keys are stored by feature: a queries, b keys, t features, columns positions. Values: a weights, b values,
+ * t positions, columns features. a and out are f32; strides in elements. With `scaled`, out counts times scale[row];
+ * else it starts at zero. What is read after b, laid out likewise, is at `next`: it is fetched from memory while b is
+ * in work. */
+struct product {
+	const char *suffix;
+	int64_t a_stride, b_stride, out_stride;
+	enum dtype b;
+	bool scaled;
+};
 
-struct product_tile { struct codegen *g; const struct product *p; int rows, vectors; LLVMValueRef column, mask;
-	LLVMValueRef sum[TILE_ROWS][MAX_VECTORS]; };
+struct product_tile {
+	struct codegen *g;
+	const struct product *p;
+	int rows, vectors;
+	LLVMValueRef column, mask;
+	LLVMValueRef sum[TILE_ROWS][MAX_VECTORS];
+};
 
 static LLVMValueRef out_address(struct product_tile *t, int row, int v)
 {
@@ -43,7 +55,8 @@ static void begin_product(struct product_tile *t)
 		scale = t->p->scaled ? ir_splat(g, load_scalar(g, DTYPE_F32, scale)) : NULL;
 		for (int v = 0; v < t->vectors; v++) {
 			LLVMValueRef start = ir_like(g, f32, 0);
-			if (scale) start = ir_fmul(g, ir_load(g, f32, out_address(t, row, v), 4), scale);
+			if (scale)
+				start = ir_fmul(g, ir_load(g, f32, out_address(t, row, v), 4), scale);
 			t->sum[row][v] = ir_local(g, f32, 1);
 			ir_store(g, start, t->sum[row][v], 4);
 		}
@@ -103,7 +116,8 @@ static void product_vector(struct codegen *g, void *context, LLVMValueRef index,
 /* Enough independent sums to hide the latency of multiply-add, few enough for the registers. */
 static int vectors_for(const struct codegen *g, int rows)
 {
-	if (g->lanes >= 16) return rows >= 8 ? 2 : 4;
+	if (g->lanes >= 16)
+		return rows >= 8 ? 2 : 4;
 	return rows >= 8 ? 1 : rows >= 2 ? 2 : 4;
 }
 
@@ -111,11 +125,12 @@ static LLVMValueRef product_function(struct codegen *g, const char *kernel, cons
 {
 	char name[128];
 	snprintf(name, sizeof name, "%s_%s_%d", kernel, p->suffix, rows);
-	LLVMTypeRef params[PRODUCT_PARAMS] = { g->ptr, g->ptr, g->ptr, g->ptr, g->ptr, g->i64, g->i64 };
+	LLVMTypeRef params[PRODUCT_PARAMS] = {g->ptr, g->ptr, g->ptr, g->ptr, g->ptr, g->i64, g->i64};
 	LLVMValueRef f = ir_function(g, name, g->nothing, params, PRODUCT_PARAMS, true);
-	for (int i = PRODUCT_A; i <= PRODUCT_SCALE; i++) ir_attribute(g, f, i, "noalias");
+	for (int i = PRODUCT_A; i <= PRODUCT_SCALE; i++)
+		ir_attribute(g, f, i, "noalias");
 
-	struct product_tile t = { .g = g, .p = p, .rows = rows };
+	struct product_tile t = {.g = g, .p = p, .rows = rows};
 	int vectors = vectors_for(g, rows);
 	LLVMValueRef columns = LLVMGetParam(f, PRODUCT_COLUMNS), wide = ir_i64(g, vectors * g->lanes);
 	LLVMValueRef whole = ir_sub(g, columns, ir_rem(g, columns, wide));
@@ -127,23 +142,24 @@ static LLVMValueRef product_function(struct codegen *g, const char *kernel, cons
 	return f;
 }
 
-/* ---- state of one kernel ----------------------------------------------------------------------------------------- */
-enum { TILES = 4 };                             /* tiles of 8, 4, 2, 1 rows */
+/* ---- state of one kernel --------------------------------------------------------------------- */
+enum { TILES = 4 }; /* tiles of 8, 4, 2, 1 rows */
 
 struct attend {
-	struct codegen *g; const struct kernel_attend *k;
+	struct codegen *g;
+	const struct kernel_attend *k;
 	LLVMValueRef scores[TILES], values[TILES];      /* functions */
 	int64_t most_queries, group_chunk, token_block; /* queries, heads of a group and tokens taken together, at most */
 	int64_t score_stride, out_stride;               /* of score and out: whole vectors */
-	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows, sinks;  /* arguments; cached: values; sinks: NULL where there are none */
-	LLVMValueRef query, score, out;                 /* f32 scratch [most_queries][..] */
-	LLVMValueRef most, sum, fade, limit;            /* per query: running maximum, sum, what the past counts; last position */
-	LLVMValueRef nearest, furthest;                 /* i64 in memory: least and greatest limit of the run */
+	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows,
+		sinks;                           /* arguments; cached: values; sinks: NULL where there are none */
+	LLVMValueRef query, score, out;      /* f32 scratch [most_queries][..] */
+	LLVMValueRef most, sum, fade, limit; /* per query: running maximum, sum, what the past counts; last position */
+	LLVMValueRef nearest, furthest;      /* i64 in memory: least and greatest limit of the run */
 	/* the run in hand */
-	LLVMValueRef head, group_first, group_count;    /* query heads [group_first, + group_count) of key/value head `head` */
-	LLVMValueRef first, count, queries;             /* tokens [first, first + count); queries = count * group_count */
+	LLVMValueRef head, group_first, group_count; /* query heads [group_first, + group_count) of key/value head `head` */
+	LLVMValueRef first, count, queries;          /* tokens [first, first + count); queries = count * group_count */
 };
-
 
 static void attend_plan(struct attend *a)
 {
@@ -159,10 +175,15 @@ static void attend_plan(struct attend *a)
 static void attend_functions(struct attend *a, const char *name)
 {
 	const struct kernel_attend *k = a->k;
-	struct product scores = { .suffix = "scores", .a_stride = k->d, .b_stride = k->page, .out_stride = a->score_stride, .b = k->kv };
-	struct dots dots = { .a_stride = k->d, .b_stride = k->d_cached, .out_stride = a->score_stride, .b = k->kv };
-	struct product values = { .suffix = "values", .a_stride = a->score_stride, .b_stride = k->w_cached, .out_stride = a->out_stride,
-		.b = k->kv, .scaled = true };
+	struct product scores = {
+		.suffix = "scores", .a_stride = k->d, .b_stride = k->page, .out_stride = a->score_stride, .b = k->kv};
+	struct dots dots = {.a_stride = k->d, .b_stride = k->d_cached, .out_stride = a->score_stride, .b = k->kv};
+	struct product values = {.suffix = "values",
+	                         .a_stride = a->score_stride,
+	                         .b_stride = k->w_cached,
+	                         .out_stride = a->out_stride,
+	                         .b = k->kv,
+	                         .scaled = true};
 	for (int i = 0; i < TILES; i++) {
 		a->scores[i] = k->keys_by_position ? dots_function(a->g, name, &dots, TILE_ROWS >> i)
 		                                   : product_function(a->g, name, &scores, TILE_ROWS >> i);
@@ -174,8 +195,9 @@ static void attend_begin(struct attend *a, const char *name)
 {
 	struct codegen *g = a->g;
 	kernel_begin(g, name);
-	LLVMValueRef *args[] = { &a->q, &a->keys, &a->cached, &a->seq, &a->pos, &a->pages, &a->y };
-	for (int i = 0; i < 7; i++) *args[i] = arg_pointer(g, i);
+	LLVMValueRef *args[] = {&a->q, &a->keys, &a->cached, &a->seq, &a->pos, &a->pages, &a->y};
+	for (int i = 0; i < 7; i++)
+		*args[i] = arg_pointer(g, i);
 	a->rows = arg_integer(g, 7);
 	a->sinks = a->k->has_sinks ? arg_pointer(g, 8) : NULL;
 	a->query = ir_local(g, g->f32, a->most_queries * a->k->d);
@@ -189,8 +211,11 @@ static void attend_begin(struct attend *a, const char *name)
 	a->furthest = ir_local(g, g->i64, 1);
 }
 
-/* ---- queries in, results out ------------------------------------------------------------------------------------- */
-struct row_move { struct attend *a; LLVMValueRef from, to, factor; };
+/* ---- queries in, results out ----------------------------------------------------------------- */
+struct row_move {
+	struct attend *a;
+	LLVMValueRef from, to, factor;
+};
 
 static void scale_query(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -207,7 +232,8 @@ static void store_result(struct codegen *g, void *context, LLVMValueRef index, L
 }
 
 /* Where query `row` of the run has its features, in q or y. */
-static LLVMValueRef query_address(struct attend *a, LLVMValueRef row, LLVMValueRef base, enum dtype t, const int64_t stride[3])
+static LLVMValueRef query_address(struct attend *a, LLVMValueRef row, LLVMValueRef base, enum dtype t,
+                                  const int64_t stride[3])
 {
 	struct codegen *g = a->g;
 	LLVMValueRef token = ir_add(g, a->first, ir_div(g, row, a->group_count));
@@ -219,12 +245,12 @@ static LLVMValueRef query_address(struct attend *a, LLVMValueRef row, LLVMValueR
 
 static LLVMValueRef q_address(struct attend *a, LLVMValueRef row)
 {
-	return query_address(a, row, a->q, a->k->q, (int64_t[]){ a->k->q_row, a->k->q_head, a->k->q_group });
+	return query_address(a, row, a->q, a->k->q, (int64_t[]){a->k->q_row, a->k->q_head, a->k->q_group});
 }
 
 static LLVMValueRef y_address(struct attend *a, LLVMValueRef row)
 {
-	return query_address(a, row, a->y, a->k->y, (int64_t[]){ a->k->y_row, a->k->y_head, a->k->y_group });
+	return query_address(a, row, a->y, a->k->y, (int64_t[]){a->k->y_row, a->k->y_head, a->k->y_group});
 }
 
 static LLVMValueRef scratch_row(struct attend *a, LLVMValueRef base, LLVMValueRef row, int64_t stride)
@@ -251,7 +277,8 @@ static void start_softmax(struct attend *a, LLVMValueRef row)
 	LLVMValueRef most = ir_f32(g, LOWEST);
 	if (a->sinks) {
 		LLVMValueRef member = ir_add(g, a->group_first, ir_rem(g, row, a->group_count));
-		LLVMValueRef at = ir_add(g, ir_mul(g, a->head, ir_i64(g, a->k->sink_head)), ir_mul(g, member, ir_i64(g, a->k->sink_group)));
+		LLVMValueRef at =
+			ir_add(g, ir_mul(g, a->head, ir_i64(g, a->k->sink_head)), ir_mul(g, member, ir_i64(g, a->k->sink_group)));
 		most = load_scalar(g, a->k->sink, ir_at(g, a->sinks, a->k->sink, at));
 	}
 	ir_store(g, most, ir_at(g, a->most, DTYPE_F32, row), 4);
@@ -263,7 +290,8 @@ static void start_run(struct attend *a, LLVMValueRef sequence)
 	struct codegen *g = a->g;
 	ir_store(g, ir_i64(g, INT32_MAX), a->nearest, 8);
 	ir_store(g, ir_i64(g, -1), a->furthest, 8);
-	if (!a->k->causal) widen_to_sequence(a, sequence);
+	if (!a->k->causal)
+		widen_to_sequence(a, sequence);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
 	LLVMValueRef token = ir_add(g, a->first, ir_div(g, l.index, a->group_count));
 	LLVMValueRef limit = a->k->causal ? ir_load_i32(g, a->pos, token) : ir_load(g, g->i64, a->furthest, 8);
@@ -272,8 +300,10 @@ static void start_run(struct attend *a, LLVMValueRef sequence)
 	ir_store(g, ir_max(g, limit, ir_load(g, g->i64, a->furthest, 8)), a->furthest, 8);
 	start_softmax(a, l.index);
 	ir_clear(g, scratch_row(a, a->out, l.index, a->out_stride), a->out_stride * 4);
-	struct row_move m = { .a = a, .from = q_address(a, l.index), .to = scratch_row(a, a->query, l.index, a->k->d),
-		.factor = ir_splat(g, ir_f32(g, a->k->scale)) };
+	struct row_move m = {.a = a,
+	                     .from = q_address(a, l.index),
+	                     .to = scratch_row(a, a->query, l.index, a->k->d),
+	                     .factor = ir_splat(g, ir_f32(g, a->k->scale))};
 	for_vectors(g, ir_i64(g, 0), ir_i64(g, a->k->d), scale_query, &m);
 	loop_end(g, &l);
 }
@@ -283,8 +313,10 @@ static void finish_run(struct attend *a)
 	struct codegen *g = a->g;
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
 	LLVMValueRef sum = load_scalar(g, DTYPE_F32, ir_at(g, a->sum, DTYPE_F32, l.index));
-	struct row_move m = { .a = a, .from = scratch_row(a, a->out, l.index, a->out_stride), .to = y_address(a, l.index),
-		.factor = ir_splat(g, sum) };
+	struct row_move m = {.a = a,
+	                     .from = scratch_row(a, a->out, l.index, a->out_stride),
+	                     .to = y_address(a, l.index),
+	                     .factor = ir_splat(g, sum)};
 	for_vectors(g, ir_i64(g, 0), ir_i64(g, a->k->w), store_result, &m);
 	loop_end(g, &l);
 }
@@ -296,8 +328,11 @@ static void clear_run(struct attend *a)
 	loop_end(a->g, &l);
 }
 
-/* ---- softmax of one piece ---------------------------------------------------------------------------------------- */
-struct softmax { struct attend *a; LLVMValueRef row, from, to, most, sum; };    /* from, to: positions seen, i32, in the piece */
+/* ---- softmax of one piece -------------------------------------------------------------------- */
+struct softmax {
+	struct attend *a;
+	LLVMValueRef row, from, to, most, sum;
+}; /* from, to: positions seen, i32, in the piece */
 
 /* Scores of positions that the query does not see become -infinity. Scratch rows have whole vectors: no masks. */
 static void mask_scores(struct softmax *s, LLVMValueRef index)
@@ -306,7 +341,8 @@ static void mask_scores(struct softmax *s, LLVMValueRef index)
 	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);
 	LLVMValueRef place = ir_add(g, ir_splat(g, LLVMBuildTrunc(g->builder, index, g->i32, "")), ir_iota(g, g->i32));
 	LLVMValueRef seen = ir_compare(g, LLVMIntSLE, place, ir_splat(g, s->to));
-	if (s->a->k->window) seen = ir_and(g, seen, ir_compare(g, LLVMIntSGE, place, ir_splat(g, s->from)));
+	if (s->a->k->window)
+		seen = ir_and(g, seen, ir_compare(g, LLVMIntSGE, place, ir_splat(g, s->from)));
 	LLVMValueRef at = ir_at(g, s->row, DTYPE_F32, index);
 	LLVMValueRef x = ir_select(g, seen, ir_load(g, f32, at, 4), ir_bits(g, ir_like_int(g, i32, 0xff800000), f32));
 	ir_store(g, x, at, 4);
@@ -351,7 +387,7 @@ static void softmax_piece(struct attend *a, LLVMValueRef start, LLVMValueRef pos
 {
 	struct codegen *g = a->g;
 	LLVMTypeRef f32 = ir_vector(g, g->f32);
-	struct softmax s = { .a = a, .most = ir_local(g, f32, 1), .sum = ir_local(g, f32, 1) };
+	struct softmax s = {.a = a, .most = ir_local(g, f32, 1), .sum = ir_local(g, f32, 1)};
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
 	s.row = scratch_row(a, a->score, l.index, a->score_stride);
 	LLVMValueRef last = ir_sub(g, ir_load_i32(g, a->limit, l.index), start), one = ir_i64(g, 1);
@@ -362,13 +398,21 @@ static void softmax_piece(struct attend *a, LLVMValueRef start, LLVMValueRef pos
 	loop_end(g, &l);
 }
 
-/* ---- pages ------------------------------------------------------------------------------------------------------- */
-struct operand { LLVMValueRef a, b, out, next, terms, columns; int64_t a_stride, out_stride; };
+/* ---- pages ----------------------------------------------------------------------------------- */
+struct operand {
+	LLVMValueRef a, b, out, next, terms, columns;
+	int64_t a_stride, out_stride;
+};
 
 static void call_product(struct attend *a, LLVMValueRef function, const struct operand *o, LLVMValueRef row)
 {
-	LLVMValueRef args[PRODUCT_PARAMS] = { scratch_row(a, o->a, row, o->a_stride), o->b, scratch_row(a, o->out, row, o->out_stride),
-		ir_at(a->g, a->fade, DTYPE_F32, row), o->next, o->terms, o->columns };
+	LLVMValueRef args[PRODUCT_PARAMS] = {scratch_row(a, o->a, row, o->a_stride),
+	                                     o->b,
+	                                     scratch_row(a, o->out, row, o->out_stride),
+	                                     ir_at(a->g, a->fade, DTYPE_F32, row),
+	                                     o->next,
+	                                     o->terms,
+	                                     o->columns};
 	ir_call(a->g, function, args, PRODUCT_PARAMS);
 }
 
@@ -408,20 +452,35 @@ static LLVMValueRef value_at(struct attend *a, LLVMValueRef page, LLVMValueRef a
 	return ir_at(a->g, page, a->k->kv, ir_mul(a->g, at, ir_i64(a->g, a->k->w_cached)));
 }
 
-/* A page in hand: its keys and values, the keys that are read after it, its first position, how many of its positions are seen. */
-struct page { LLVMValueRef keys, values, after, start, positions; };
+/* A page in hand: its keys and values, the keys that are read after it, its first position, how many of its positions
+ * are seen. */
+struct page {
+	LLVMValueRef keys, values, after, start, positions;
+};
 
 /* The positions of the page from `at` on, at most PIECE. */
 static void attend_piece(struct attend *a, const struct page *p, LLVMValueRef at)
 {
 	struct codegen *g = a->g;
 	const struct kernel_attend *k = a->k;
-	LLVMValueRef left = ir_sub(g, p->positions, at), positions = ir_min(g, left, ir_i64(g, PIECE)), next = ir_add(g, at, ir_i64(g, PIECE));
-	LLVMValueRef vectors = ir_mul(g, ir_ceil_div(g, positions, g->lanes), ir_i64(g, g->lanes)), of_page = ir_sub(g, ir_i64(g, k->page), at);
-	struct operand scores = { .a = a->query, .b = key_at(a, p->keys, at), .out = a->score, .terms = ir_i64(g, k->d),
-		.columns = k->keys_by_position ? positions : ir_min(g, of_page, vectors), .a_stride = k->d, .out_stride = a->score_stride };
-	struct operand values = { .a = a->score, .b = value_at(a, p->values, at), .out = a->out, .terms = positions,
-		.columns = ir_i64(g, k->w), .a_stride = a->score_stride, .out_stride = a->out_stride };
+	LLVMValueRef left = ir_sub(g, p->positions, at), positions = ir_min(g, left, ir_i64(g, PIECE)),
+				 next = ir_add(g, at, ir_i64(g, PIECE));
+	LLVMValueRef vectors = ir_mul(g, ir_ceil_div(g, positions, g->lanes), ir_i64(g, g->lanes)),
+				 of_page = ir_sub(g, ir_i64(g, k->page), at);
+	struct operand scores = {.a = a->query,
+	                         .b = key_at(a, p->keys, at),
+	                         .out = a->score,
+	                         .terms = ir_i64(g, k->d),
+	                         .columns = k->keys_by_position ? positions : ir_min(g, of_page, vectors),
+	                         .a_stride = k->d,
+	                         .out_stride = a->score_stride};
+	struct operand values = {.a = a->score,
+	                         .b = value_at(a, p->values, at),
+	                         .out = a->out,
+	                         .terms = positions,
+	                         .columns = ir_i64(g, k->w),
+	                         .a_stride = a->score_stride,
+	                         .out_stride = a->out_stride};
 	scores.next = values.b;
 	values.next = ir_select(g, ir_compare(g, LLVMIntSLT, next, p->positions), key_at(a, p->keys, next), p->after);
 	all_queries(a, a->scores, &scores);
@@ -429,15 +488,20 @@ static void attend_piece(struct attend *a, const struct page *p, LLVMValueRef at
 	all_queries(a, a->values, &values);
 }
 
-/* The page with this number, whose first position is `start`; `first` is the first position that a query sees. Pieces begin at
- * multiples of PIECE. Keys of page `after` will be read next. */
-static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef after, LLVMValueRef start, LLVMValueRef first)
+/* The page with this number, whose first position is `start`; `first` is the first position that a query sees. Pieces
+ * begin at multiples of PIECE. Keys of page `after` will be read next. */
+static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef after, LLVMValueRef start,
+                        LLVMValueRef first)
 {
 	struct codegen *g = a->g;
 	const struct kernel_attend *k = a->k;
-	LLVMValueRef end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1)), zero = ir_i64(g, 0), piece = ir_i64(g, PIECE);
-	struct page p = { .keys = page_of(a, a->keys, number, k->d_cached), .values = page_of(a, a->cached, number, k->w_cached),
-		.after = page_of(a, a->keys, after, k->d_cached), .start = start, .positions = ir_min(g, ir_i64(g, k->page), ir_sub(g, end, start)) };
+	LLVMValueRef end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1)), zero = ir_i64(g, 0),
+				 piece = ir_i64(g, PIECE);
+	struct page p = {.keys = page_of(a, a->keys, number, k->d_cached),
+	                 .values = page_of(a, a->cached, number, k->w_cached),
+	                 .after = page_of(a, a->keys, after, k->d_cached),
+	                 .start = start,
+	                 .positions = ir_min(g, ir_i64(g, k->page), ir_sub(g, end, start))};
 	if (k->page <= PIECE) {
 		attend_piece(a, &p, zero);
 		return;
@@ -466,7 +530,7 @@ static void attend_sequence(struct attend *a, LLVMValueRef sequence)
 	finish_run(a);
 }
 
-/* ---- runs and shares --------------------------------------------------------------------------------------------- */
+/* ---- runs and shares ------------------------------------------------------------------------- */
 static void attend_run(struct attend *a)
 {
 	struct codegen *g = a->g;
@@ -509,7 +573,7 @@ static LLVMValueRef block_size(struct attend *a, LLVMValueRef heads)
 
 void emit_attend(struct codegen *g, const char *name, const struct kernel_attend *k)
 {
-	struct attend a = { .g = g, .k = k };
+	struct attend a = {.g = g, .k = k};
 	attend_plan(&a);
 	attend_functions(&a, name);
 	attend_begin(&a, name);
@@ -518,7 +582,8 @@ void emit_attend(struct codegen *g, const char *name, const struct kernel_attend
 	LLVMValueRef blocks = ir_div(g, ir_add(g, a.rows, ir_sub(g, size, ir_i64(g, 1))), size);
 
 	struct ir_loop item = share_begin(g, ir_mul(g, ir_mul(g, blocks, heads), chunks));
-	LLVMValueRef chunk = ir_rem(g, item.index, chunks), rest = ir_div(g, item.index, chunks), most = ir_i64(g, a.group_chunk);
+	LLVMValueRef chunk = ir_rem(g, item.index, chunks), rest = ir_div(g, item.index, chunks),
+				 most = ir_i64(g, a.group_chunk);
 	a.head = ir_rem(g, rest, heads);
 	a.group_first = ir_mul(g, chunk, most);
 	a.group_count = ir_min(g, most, ir_sub(g, ir_i64(g, k->group), a.group_first));

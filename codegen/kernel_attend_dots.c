@@ -1,12 +1,18 @@
-/* Scores of attention over keys that are stored by position, as where one cache is both keys and values: dot products along
- * the features. Lanes are added last, in a fixed order: a score does not depend on the tile that it is computed in. */
+/* Scores of attention over keys that are stored by position, as where one cache is both keys and values: dot products
+ * along the features. Lanes are added last, in a fixed order: a score does not depend on the tile that it is computed
+ * in. */
 #include <stdio.h>
 #include "emit.h"
 
 enum { MAX_ROWS = 8, MAX_POSITIONS = 4 };
 
-struct dots_tile { struct codegen *g; const struct dots *d; int rows, positions; LLVMValueRef first;
-	LLVMValueRef sum[MAX_ROWS][MAX_POSITIONS]; };
+struct dots_tile {
+	struct codegen *g;
+	const struct dots *d;
+	int rows, positions;
+	LLVMValueRef first;
+	LLVMValueRef sum[MAX_ROWS][MAX_POSITIONS];
+};
 
 static void add_features(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -49,7 +55,8 @@ static void dots_at(struct dots_tile *t, int positions, LLVMValueRef first)
 /* Positions in a tile: sums fit the registers, and there are enough of them to hide the latency of multiply-add. */
 static int positions_for(const struct codegen *g, int rows)
 {
-	if (g->lanes >= 16) return rows >= 8 ? 2 : 4;
+	if (g->lanes >= 16)
+		return rows >= 8 ? 2 : 4;
 	return rows >= 8 ? 1 : rows >= 4 ? 2 : 4;
 }
 
@@ -57,11 +64,12 @@ LLVMValueRef dots_function(struct codegen *g, const char *kernel, const struct d
 {
 	char name[128];
 	snprintf(name, sizeof name, "%s_dots_%d", kernel, rows);
-	LLVMTypeRef params[PRODUCT_PARAMS] = { g->ptr, g->ptr, g->ptr, g->ptr, g->ptr, g->i64, g->i64 };
+	LLVMTypeRef params[PRODUCT_PARAMS] = {g->ptr, g->ptr, g->ptr, g->ptr, g->ptr, g->i64, g->i64};
 	LLVMValueRef f = ir_function(g, name, g->nothing, params, PRODUCT_PARAMS, true);
-	for (int i = PRODUCT_A; i <= PRODUCT_SCALE; i++) ir_attribute(g, f, i, "noalias");
+	for (int i = PRODUCT_A; i <= PRODUCT_SCALE; i++)
+		ir_attribute(g, f, i, "noalias");
 
-	struct dots_tile t = { .g = g, .d = d, .rows = rows };
+	struct dots_tile t = {.g = g, .d = d, .rows = rows};
 	LLVMValueRef columns = LLVMGetParam(f, PRODUCT_COLUMNS), wide = ir_i64(g, positions_for(g, rows));
 	LLVMValueRef whole = ir_sub(g, columns, ir_rem(g, columns, wide));
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), whole, wide);

@@ -1,8 +1,11 @@
 /* Kernels before attention: rotary angles, rotation, and writing keys and values to the paged cache. */
 #include "emit.h"
 
-/* ---- append ------------------------------------------------------------------------------------------------------ */
-struct append { const struct kernel_append *k; LLVMValueRef from, to; };
+/* ---- append ---------------------------------------------------------------------------------- */
+struct append {
+	const struct kernel_append *k;
+	LLVMValueRef from, to;
+};
 
 static void append_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -10,8 +13,10 @@ static void append_vector(struct codegen *g, void *context, LLVMValueRef index, 
 	int64_t stride = a->k->by_position ? 1 : a->k->page;
 	LLVMValueRef x = load_vector(g, a->k->x, ir_at(g, a->from, a->k->x, index), mask);
 	LLVMValueRef at = ir_at(g, a->to, a->k->cache, ir_mul(g, index, ir_i64(g, stride)));
-	if (a->k->by_position) store_vector(g, a->k->cache, x, at, mask);
-	else store_strided(g, a->k->cache, x, at, stride, mask);
+	if (a->k->by_position)
+		store_vector(g, a->k->cache, x, at, mask);
+	else
+		store_strided(g, a->k->cache, x, at, stride, mask);
 }
 
 void emit_append(struct codegen *g, const char *name, const struct kernel_append *k)
@@ -23,38 +28,50 @@ void emit_append(struct codegen *g, const char *name, const struct kernel_append
 	LLVMValueRef token = ir_div(g, l.index, heads), head = ir_rem(g, l.index, heads);
 	LLVMValueRef slot = ir_load_i32(g, slots, token);
 	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, slot, zero));
-	LLVMValueRef place = ir_rem(g, slot, page), at = ir_mul(g, ir_add(g, ir_mul(g, ir_div(g, slot, page), heads), head), block);
+	LLVMValueRef place = ir_rem(g, slot, page),
+				 at = ir_mul(g, ir_add(g, ir_mul(g, ir_div(g, slot, page), heads), head), block);
 	at = ir_add(g, at, ir_mul(g, place, ir_i64(g, k->by_position ? k->f : 1)));
-	struct append a = { .k = k, .from = ir_at(g, x, k->x, ir_mul(g, l.index, ir_i64(g, k->f))), .to = ir_at(g, cache, k->cache, at) };
+	struct append a = {
+		.k = k, .from = ir_at(g, x, k->x, ir_mul(g, l.index, ir_i64(g, k->f))), .to = ir_at(g, cache, k->cache, at)};
 	for_vectors(g, zero, ir_i64(g, k->f), append_vector, &a);
 	if_end(g, &real);
 	loop_end(g, &l);
 	kernel_end(g);
 }
 
-/* ---- two-element records: (cosine, sine), and pairs of neighbouring features ------------------------------------- */
-static LLVMValueRef double_mask(struct codegen *g, LLVMValueRef mask) { return mask ? ir_interleave(g, mask, mask) : NULL; }
+/* ---- two-element records: (cosine, sine), and pairs of neighbouring features ----------------- */
+static LLVMValueRef double_mask(struct codegen *g, LLVMValueRef mask)
+{
+	return mask ? ir_interleave(g, mask, mask) : NULL;
+}
 
 /* Elements 2 index, 2 index + 1, .. of an array, as even and odd ones. */
-static void load_pairs(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef index, LLVMValueRef mask, LLVMValueRef out[2])
+static void load_pairs(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef index, LLVMValueRef mask,
+                       LLVMValueRef out[2])
 {
 	LLVMTypeRef type = LLVMVectorType(dtype_storage(g, t), 2 * (unsigned)g->lanes);
 	LLVMValueRef at = ir_at(g, p, t, ir_mul(g, index, ir_i64(g, 2)));
 	int align = dtype_bytes(t);
 	LLVMValueRef both = mask ? load_masked(g, type, at, double_mask(g, mask), align) : ir_load(g, type, at, align);
-	for (int i = 0; i < 2; i++) out[i] = dtype_widen(g, t, ir_deinterleave(g, both, i));
+	for (int i = 0; i < 2; i++)
+		out[i] = dtype_widen(g, t, ir_deinterleave(g, both, i));
 }
 
-static void store_pairs(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef index, LLVMValueRef mask, const LLVMValueRef in[2])
+static void store_pairs(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef index, LLVMValueRef mask,
+                        const LLVMValueRef in[2])
 {
 	LLVMValueRef at = ir_at(g, p, t, ir_mul(g, index, ir_i64(g, 2)));
 	LLVMValueRef both = ir_interleave(g, dtype_narrow(g, t, in[0]), dtype_narrow(g, t, in[1]));
-	if (mask) store_masked(g, both, at, double_mask(g, mask), dtype_bytes(t));
-	else ir_store(g, both, at, dtype_bytes(t));
+	if (mask)
+		store_masked(g, both, at, double_mask(g, mask), dtype_bytes(t));
+	else
+		ir_store(g, both, at, dtype_bytes(t));
 }
 
-/* ---- angles ------------------------------------------------------------------------------------------------------ */
-struct angles { LLVMValueRef freq, out, pos; };         /* pos: f64, in all lanes */
+/* ---- angles ---------------------------------------------------------------------------------- */
+struct angles {
+	LLVMValueRef freq, out, pos;
+}; /* pos: f64, in all lanes */
 
 static void angles_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -72,16 +89,20 @@ void emit_angles(struct codegen *g, const char *name, const struct kernel_angles
 	struct ir_loop l = share_begin(g, arg_integer(g, 3));
 	LLVMValueRef position = LLVMBuildSIToFP(g->builder, ir_load_i32(g, pos, l.index), g->f64, "");
 	LLVMValueRef row = ir_at(g, out, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, 2 * k->p)));
-	struct angles a = { .freq = freq, .out = row, .pos = ir_splat(g, position) };
+	struct angles a = {.freq = freq, .out = row, .pos = ir_splat(g, position)};
 	for_vectors(g, ir_i64(g, 0), p, angles_vector, &a);
 	loop_end(g, &l);
 	kernel_end(g);
 }
 
-/* ---- rotate ------------------------------------------------------------------------------------------------------ */
-struct rotate { const struct kernel_rotate *k; LLVMValueRef x, y, angles; };
+/* ---- rotate ---------------------------------------------------------------------------------- */
+struct rotate {
+	const struct kernel_rotate *k;
+	LLVMValueRef x, y, angles;
+};
 
-static LLVMValueRef second_half(struct codegen *g, const struct rotate *r, enum dtype t, LLVMValueRef p, LLVMValueRef index)
+static LLVMValueRef second_half(struct codegen *g, const struct rotate *r, enum dtype t, LLVMValueRef p,
+                                LLVMValueRef index)
 {
 	return ir_at(g, p, t, ir_add(g, index, ir_i64(g, r->k->f / 2)));
 }
@@ -116,8 +137,10 @@ void emit_rotate(struct codegen *g, const char *name, const struct kernel_rotate
 	LLVMValueRef row = ir_div(g, l.index, heads), head = ir_rem(g, l.index, heads);
 	LLVMValueRef from = ir_add(g, ir_mul(g, row, ir_i64(g, k->x_row)), ir_mul(g, head, ir_i64(g, k->x_head)));
 	LLVMValueRef to = ir_add(g, ir_mul(g, row, ir_i64(g, k->y_row)), ir_mul(g, head, ir_i64(g, k->y_head)));
-	struct rotate r = { .k = k, .x = ir_at(g, x, k->x, from), .y = ir_at(g, y, k->y, to),
-		.angles = ir_at(g, angles, DTYPE_F32, ir_mul(g, row, ir_i64(g, k->f))) };
+	struct rotate r = {.k = k,
+	                   .x = ir_at(g, x, k->x, from),
+	                   .y = ir_at(g, y, k->y, to),
+	                   .angles = ir_at(g, angles, DTYPE_F32, ir_mul(g, row, ir_i64(g, k->f)))};
 	for_vectors(g, ir_i64(g, 0), ir_i64(g, k->f / 2), rotate_vector, &r);
 	loop_end(g, &l);
 	kernel_end(g);

@@ -1,31 +1,38 @@
-/* Contractions: y[m, n] = sum over k of x[m, k] w[n, k], weights in tile order; of a batch of weights, one after the other.
+/* Contractions: y[m, n] = sum over k of x[m, k] w[n, k], weights in tile order; of a batch of weights, one after the
+ * other.
  *
- * A micro-kernel computes `rows` rows times one weight tile (two vectors of outputs) over all of k, sums in registers. Every
- * output is one chain of multiply-adds in the order of k, whatever M, the workers or the micro-kernel: ranks agree to the bit.
- * Micro-kernels take k and strides as arguments, so that all contractions of the same formats share them. */
+ * A micro-kernel computes `rows` rows times one weight tile (two vectors of outputs) over all of k, sums in registers.
+ * Every output is one chain of multiply-adds in the order of k, whatever M, the workers or the micro-kernel: ranks
+ * agree to the bit. Micro-kernels take k and strides as arguments, so that all contractions of the same formats share
+ * them. */
 #include <stdio.h>
 #include "emit.h"
 
 enum {
-	PREFETCH_BYTES = 8192,          /* how far ahead of the multiplication weights are fetched */
+	PREFETCH_BYTES = 8192, /* how far ahead of the multiplication weights are fetched */
 	CACHE_LINE = 64,
 	MAX_ROWS = 12,
 	TILE_VECTORS = 2,
-	GROUP_ROWS = 3,                 /* rows addressed from one pointer, by 0, 1 and 2 times the stride */
-	CHUNK_BYTES = 512 << 10,        /* weight tiles that stay in the second-level cache while rows pass */
+	GROUP_ROWS = 3,          /* rows addressed from one pointer, by 0, 1 and 2 times the stride */
+	CHUNK_BYTES = 512 << 10, /* weight tiles that stay in the second-level cache while rows pass */
 	CHUNK_TILES = 4,
-	MANY_ROWS = 64                  /* from here on the rows pass by a chunk of tiles, below by one tile */
+	MANY_ROWS = 64 /* from here on the rows pass by a chunk of tiles, below by one tile */
 };
 
 /* Formats and shape of a micro-kernel. */
-struct tile { enum dtype x, w; int pair, rows; bool dot; };
+struct tile {
+	enum dtype x, w;
+	int pair, rows;
+	bool dot;
+};
 
-/* ---- micro-kernel ------------------------------------------------------------------------------------------------ */
-enum { TILE_X, TILE_W, TILE_OUT, TILE_K, TILE_X_STRIDE, TILE_PARAMS };  /* out: f32[rows][n_tile], stride in bytes */
+/* ---- micro-kernel ---------------------------------------------------------------------------- */
+enum { TILE_X, TILE_W, TILE_OUT, TILE_K, TILE_X_STRIDE, TILE_PARAMS }; /* out: f32[rows][n_tile], stride in bytes */
 
 struct tile_state {
-	struct codegen *g; const struct tile *t;
-	LLVMValueRef sum[MAX_ROWS][TILE_VECTORS];       /* in memory until promoted to registers */
+	struct codegen *g;
+	const struct tile *t;
+	LLVMValueRef sum[MAX_ROWS][TILE_VECTORS]; /* in memory until promoted to registers */
 	LLVMValueRef row_group[MAX_ROWS / GROUP_ROWS];
 	LLVMValueRef stride, twice;
 };
@@ -50,7 +57,7 @@ static void add_dot(struct tile_state *s, int row, int v, LLVMValueRef x, LLVMVa
 	struct codegen *g = s->g;
 	LLVMTypeRef pairs = LLVMVectorType(g->bf16, 2 * (unsigned)g->lanes);
 	LLVMValueRef sum = ir_load(g, ir_vector(g, g->f32), s->sum[row][v], 4);
-	LLVMValueRef args[] = { sum, ir_bits(g, x, pairs), ir_bits(g, w, pairs) };
+	LLVMValueRef args[] = {sum, ir_bits(g, x, pairs), ir_bits(g, w, pairs)};
 	ir_store(g, ir_intrinsic(g, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, args, 3), s->sum[row][v], 4);
 }
 
@@ -61,7 +68,8 @@ static LLVMValueRef weights(struct tile_state *s, LLVMValueRef w, int v, int par
 	LLVMTypeRef i32 = ir_vector(g, g->i32);
 	int bytes = dtype_bytes(s->t->w) * s->t->pair * g->lanes;
 	LLVMValueRef at = ir_offset(g, w, ir_i64(g, v * bytes));
-	if (s->t->pair == 1) return load_vector(g, s->t->w, at, NULL);
+	if (s->t->pair == 1)
+		return load_vector(g, s->t->w, at, NULL);
 	LLVMValueRef both = ir_load(g, i32, at, 2);
 	both = part ? ir_and(g, both, ir_like_int(g, i32, -65536))
 	            : LLVMBuildShl(g->builder, both, ir_like_int(g, i32, 16), "");
@@ -72,15 +80,18 @@ static LLVMValueRef weights(struct tile_state *s, LLVMValueRef w, int v, int par
 static void multiply_one(struct tile_state *s, LLVMValueRef offset, LLVMValueRef w, int part)
 {
 	LLVMValueRef wide[TILE_VECTORS];
-	for (int v = 0; v < TILE_VECTORS; v++) wide[v] = weights(s, w, v, part);
+	for (int v = 0; v < TILE_VECTORS; v++)
+		wide[v] = weights(s, w, v, part);
 	for (int row = 0; row < s->t->rows; row++) {
 		LLVMValueRef at = ir_offset(s->g, x_address(s, row, offset), ir_i64(s->g, part * dtype_bytes(s->t->x)));
 		LLVMValueRef x = ir_splat(s->g, load_scalar(s->g, s->t->x, at));
-		for (int v = 0; v < TILE_VECTORS; v++) add_product(s, row, v, x, wide[v]);
+		for (int v = 0; v < TILE_VECTORS; v++)
+			add_product(s, row, v, x, wide[v]);
 	}
 }
 
-/* A pair of k by dot products. The pair of an odd k's last element has zero for its second, whatever memory holds there. */
+/* A pair of k by dot products. The pair of an odd k's last element has zero for its second, whatever memory holds
+ * there. */
 static void multiply_pair(struct tile_state *s, LLVMValueRef offset, LLVMValueRef w, bool last)
 {
 	struct codegen *g = s->g;
@@ -90,7 +101,8 @@ static void multiply_pair(struct tile_state *s, LLVMValueRef offset, LLVMValueRe
 	for (int row = 0; row < s->t->rows; row++) {
 		LLVMValueRef x = ir_load(g, last ? g->i16 : g->i32, x_address(s, row, offset), 2);
 		x = ir_splat(g, last ? LLVMBuildZExt(g->builder, x, g->i32, "") : x);
-		for (int v = 0; v < TILE_VECTORS; v++) add_dot(s, row, v, x, pairs[v]);
+		for (int v = 0; v < TILE_VECTORS; v++)
+			add_dot(s, row, v, x, pairs[v]);
 	}
 }
 
@@ -101,7 +113,8 @@ static void multiply_step(struct tile_state *s, LLVMValueRef offset, LLVMValueRe
 		return;
 	}
 	multiply_one(s, offset, w, 0);
-	if (s->t->pair == 2 && !last) multiply_one(s, offset, w, 1);
+	if (s->t->pair == 2 && !last)
+		multiply_one(s, offset, w, 1);
 }
 
 static void tile_sums(struct tile_state *s)
@@ -113,10 +126,12 @@ static void tile_sums(struct tile_state *s)
 	LLVMValueRef steps = ir_div(g, k, ir_i64(g, s->t->pair));
 	struct ir_loop l = loop_begin(g, zero, steps, ir_i64(g, 1));
 	LLVMValueRef at = ir_offset(g, w, ir_mul(g, l.index, ir_i64(g, step)));
-	for (int64_t line = 0; line < step; line += CACHE_LINE) ir_prefetch(g, ir_offset(g, at, ir_i64(g, PREFETCH_BYTES + line)));
+	for (int64_t line = 0; line < step; line += CACHE_LINE)
+		ir_prefetch(g, ir_offset(g, at, ir_i64(g, PREFETCH_BYTES + line)));
 	multiply_step(s, ir_mul(g, l.index, ir_i64(g, x_step)), at, false);
 	loop_end(g, &l);
-	if (s->t->pair == 1) return;
+	if (s->t->pair == 1)
+		return;
 	struct ir_branch odd = if_begin(g, ir_compare(g, LLVMIntNE, ir_rem(g, k, ir_i64(g, 2)), zero));
 	multiply_step(s, ir_mul(g, steps, ir_i64(g, x_step)), ir_offset(g, w, ir_mul(g, steps, ir_i64(g, step))), true);
 	if_end(g, &odd);
@@ -130,7 +145,8 @@ static void begin_sums(struct tile_state *s)
 	s->stride = LLVMGetParam(g->function, TILE_X_STRIDE);
 	s->twice = ir_add(g, s->stride, s->stride);
 	for (int row = 0; row < s->t->rows; row++) {
-		if (row % GROUP_ROWS == 0) s->row_group[row / GROUP_ROWS] = ir_offset(g, x, ir_mul(g, s->stride, ir_i64(g, row)));
+		if (row % GROUP_ROWS == 0)
+			s->row_group[row / GROUP_ROWS] = ir_offset(g, x, ir_mul(g, s->stride, ir_i64(g, row)));
 		for (int v = 0; v < TILE_VECTORS; v++) {
 			s->sum[row][v] = ir_local(g, f32, 1);
 			ir_store(g, ir_like(g, f32, 0), s->sum[row][v], 4);
@@ -144,7 +160,8 @@ static void end_sums(struct tile_state *s)
 	int bytes = 4 * g->lanes;
 	for (int row = 0; row < s->t->rows; row++)
 		for (int v = 0; v < TILE_VECTORS; v++) {
-			LLVMValueRef at = ir_offset(g, LLVMGetParam(g->function, TILE_OUT), ir_i64(g, (row * TILE_VECTORS + v) * bytes));
+			LLVMValueRef at =
+				ir_offset(g, LLVMGetParam(g->function, TILE_OUT), ir_i64(g, (row * TILE_VECTORS + v) * bytes));
 			ir_store(g, ir_load(g, ir_vector(g, g->f32), s->sum[row][v], 4), at, bytes);
 		}
 }
@@ -153,14 +170,17 @@ static void end_sums(struct tile_state *s)
 static LLVMValueRef tile_function(struct codegen *g, const struct tile *t)
 {
 	char name[64];
-	snprintf(name, sizeof name, "tile_%s_%s_%d%s_%d", dtype_name(t->x), dtype_name(t->w), t->pair, t->dot ? "dot" : "", t->rows);
+	snprintf(name, sizeof name, "tile_%s_%s_%d%s_%d", dtype_name(t->x), dtype_name(t->w), t->pair, t->dot ? "dot" : "",
+	         t->rows);
 	LLVMValueRef made = LLVMGetNamedFunction(g->module, name);
-	if (made) return made;
+	if (made)
+		return made;
 
-	LLVMTypeRef params[TILE_PARAMS] = { g->ptr, g->ptr, g->ptr, g->i64, g->i64 };
-	struct tile_state s = { .g = g, .t = t };
+	LLVMTypeRef params[TILE_PARAMS] = {g->ptr, g->ptr, g->ptr, g->i64, g->i64};
+	struct tile_state s = {.g = g, .t = t};
 	LLVMValueRef f = ir_function(g, name, g->nothing, params, TILE_PARAMS, true);
-	for (int p = TILE_X; p <= TILE_OUT; p++) ir_attribute(g, f, p, "noalias");
+	for (int p = TILE_X; p <= TILE_OUT; p++)
+		ir_attribute(g, f, p, "noalias");
 	begin_sums(&s);
 	tile_sums(&s);
 	end_sums(&s);
@@ -168,14 +188,15 @@ static LLVMValueRef tile_function(struct codegen *g, const struct tile *t)
 	return f;
 }
 
-/* ---- blocks of rows times one tile ------------------------------------------------------------------------------- */
+/* ---- blocks of rows times one tile ----------------------------------------------------------- */
 struct contract {
-	struct codegen *g; const struct kernel_contract *k;
-	LLVMValueRef tile[MAX_ROWS + 1];                /* micro-kernels by rows; NULL where there is none */
-	int most;                                       /* rows of the largest */
-	LLVMValueRef sums;                              /* where a micro-kernel leaves its f32 sums */
-	LLVMValueRef x, w, y;                           /* the arguments; w: of the group */
-	LLVMValueRef batch_x, batch_w, batch_y;         /* of the batch in hand */
+	struct codegen *g;
+	const struct kernel_contract *k;
+	LLVMValueRef tile[MAX_ROWS + 1];        /* micro-kernels by rows; NULL where there is none */
+	int most;                               /* rows of the largest */
+	LLVMValueRef sums;                      /* where a micro-kernel leaves its f32 sums */
+	LLVMValueRef x, w, y;                   /* the arguments; w: of the group */
+	LLVMValueRef batch_x, batch_w, batch_y; /* of the batch in hand */
 };
 
 static int64_t tile_bytes(const struct kernel_contract *k)
@@ -220,13 +241,14 @@ static void call_tile(struct contract *c, int rows, LLVMValueRef first, LLVMValu
 {
 	struct codegen *g = c->g;
 	LLVMValueRef x = ir_at(g, c->batch_x, c->k->x, ir_mul(g, first, ir_i64(g, c->k->x_stride)));
-	LLVMValueRef args[TILE_PARAMS] = { x, ir_offset(g, c->batch_w, ir_mul(g, tile, ir_i64(g, tile_bytes(c->k)))), c->sums,
-		ir_i64(g, c->k->k), ir_i64(g, c->k->x_stride * dtype_bytes(c->k->x)) };
+	LLVMValueRef args[TILE_PARAMS] = {x, ir_offset(g, c->batch_w, ir_mul(g, tile, ir_i64(g, tile_bytes(c->k)))),
+	                                  c->sums, ir_i64(g, c->k->k), ir_i64(g, c->k->x_stride * dtype_bytes(c->k->x))};
 	ir_call(g, c->tile[rows], args, TILE_PARAMS);
 	store_sums(c, first, rows, ir_mul(g, tile, ir_i64(g, c->k->pack.n_tile)));
 }
 
-/* Rows [first, first + count) times one tile, count <= most: the largest micro-kernel, or smaller ones by the bits of count. */
+/* Rows [first, first + count) times one tile, count <= most: the largest micro-kernel, or smaller ones by the bits of
+ * count. */
 static void block_times_tile(struct contract *c, LLVMValueRef first, LLVMValueRef count, LLVMValueRef tile)
 {
 	struct codegen *g = c->g;
@@ -234,7 +256,8 @@ static void block_times_tile(struct contract *c, LLVMValueRef first, LLVMValueRe
 	call_tile(c, c->most, first, tile);
 	if_else(g, &whole);
 	for (int rows = 8; rows; rows /= 2) {
-		if (rows >= c->most) continue;
+		if (rows >= c->most)
+			continue;
 		LLVMValueRef bit = ir_and(g, count, ir_i64(g, rows));
 		LLVMValueRef before = ir_and(g, count, ir_i64(g, -2 * rows));
 		struct ir_branch has = if_begin(g, ir_compare(g, LLVMIntNE, bit, ir_i64(g, 0)));
@@ -244,7 +267,7 @@ static void block_times_tile(struct contract *c, LLVMValueRef first, LLVMValueRe
 	if_end(g, &whole);
 }
 
-/* ---- shares ------------------------------------------------------------------------------------------------------ */
+/* ---- shares ---------------------------------------------------------------------------------- */
 static void choose_batch(struct contract *c, LLVMValueRef number)
 {
 	struct codegen *g = c->g;
@@ -254,12 +277,14 @@ static void choose_batch(struct contract *c, LLVMValueRef number)
 	c->batch_w = ir_offset(g, c->w, ir_mul(g, number, ir_i64(g, weight_bytes(k))));
 }
 
-/* This worker's share of rows [begin, end). An item is a block of rows times a chunk of tiles; batches and then chunks are
- * outermost, so that a chunk is read from memory once and the rows pass by it. */
+/* This worker's share of rows [begin, end). An item is a block of rows times a chunk of tiles; batches and then chunks
+ * are outermost, so that a chunk is read from memory once and the rows pass by it. */
 static void share_rows(struct contract *c, LLVMValueRef begin, LLVMValueRef end)
 {
 	struct codegen *g = c->g;
-	int64_t fitting = CHUNK_BYTES / tile_bytes(c->k), most_tiles = fitting < 1 ? 1 : fitting < CHUNK_TILES ? fitting : CHUNK_TILES;
+	int64_t fitting = CHUNK_BYTES / tile_bytes(c->k), most_tiles = fitting < 1             ? 1
+	                                                               : fitting < CHUNK_TILES ? fitting
+	                                                                                       : CHUNK_TILES;
 	LLVMValueRef rows = ir_sub(g, end, begin), one = ir_i64(g, 1);
 	LLVMValueRef tiles = ir_i64(g, (c->k->n + c->k->pack.n_tile - 1) / c->k->pack.n_tile);
 	LLVMValueRef many = ir_compare(g, LLVMIntSGT, rows, ir_i64(g, MANY_ROWS));
@@ -293,26 +318,32 @@ static void share_groups(struct contract *c, LLVMValueRef weights_at, LLVMValueR
 static void check_packing(const struct codegen *g, const char *name, const struct kernel_contract *k)
 {
 	if (k->pack.n_tile != TILE_VECTORS * g->lanes || (k->pack.k_pair != 1 && k->pack.k_pair != 2))
-		internal_error("%s: weights in tiles of %d by %d, lanes are %d", name, k->pack.n_tile, k->pack.k_pair, g->lanes);
-	if (k->batch < 1 || (k->batch > 1 && k->grouped)) internal_error("%s: %lld batches", name, (long long)k->batch);
-	if (k->pack.k_pair == 2 && k->w != DTYPE_BF16) internal_error("%s: pairs of %s", name, dtype_name(k->w));
+		internal_error("%s: weights in tiles of %d by %d, lanes are %d", name, k->pack.n_tile, k->pack.k_pair,
+		               g->lanes);
+	if (k->batch < 1 || (k->batch > 1 && k->grouped))
+		internal_error("%s: %lld batches", name, (long long)k->batch);
+	if (k->pack.k_pair == 2 && k->w != DTYPE_BF16)
+		internal_error("%s: pairs of %s", name, dtype_name(k->w));
 }
 
 void emit_contract(struct codegen *g, const char *name, const struct kernel_contract *k)
 {
-	struct contract c = { .g = g, .k = k, .most = g->lanes >= 16 ? MAX_ROWS : MAX_ROWS / 2 };
+	struct contract c = {.g = g, .k = k, .most = g->lanes >= 16 ? MAX_ROWS : MAX_ROWS / 2};
 	check_packing(g, name, k);
-	struct tile t = { .x = k->x, .w = k->w, .pair = k->pack.k_pair };
+	struct tile t = {.x = k->x, .w = k->w, .pair = k->pack.k_pair};
 	t.dot = g->bf16_dot && t.pair == 2 && t.x == DTYPE_BF16;
 	for (t.rows = 1; t.rows <= c.most; t.rows++)
-		if (t.rows == c.most || (t.rows & (t.rows - 1)) == 0) c.tile[t.rows] = tile_function(g, &t);
+		if (t.rows == c.most || (t.rows & (t.rows - 1)) == 0)
+			c.tile[t.rows] = tile_function(g, &t);
 
 	kernel_begin(g, name);
 	c.x = arg_pointer(g, 0);
 	c.w = arg_pointer(g, 1);
 	c.y = arg_pointer(g, 2);
 	c.sums = ir_local(g, ir_vector(g, g->f32), (int64_t)c.most * TILE_VECTORS);
-	if (k->grouped) share_groups(&c, c.w, arg_pointer(g, 3));
-	else share_rows(&c, ir_i64(g, 0), arg_integer(g, 3));
+	if (k->grouped)
+		share_groups(&c, c.w, arg_pointer(g, 3));
+	else
+		share_rows(&c, ir_i64(g, 0), arg_integer(g, 3));
 	kernel_end(g);
 }

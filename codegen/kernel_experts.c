@@ -2,9 +2,11 @@
 #include "emit.h"
 
 /* ---- route ----------------------------------------------------------------------------------------------------------
- * An expert is chosen when fewer than `top` others come before it: by a higher key, or by the same and a lower number. The key
- * is the score, plus the bias; -infinity outside the best groups, which are chosen in the same way. */
-struct rank { LLVMValueRef row, score, expert, before; };       /* row: f32 keys; before: i32 counts of each lane, in memory */
+ * An expert is chosen when fewer than `top` others come before it: by a higher key, or by the same and a lower number.
+ * The key is the score, plus the bias; -infinity outside the best groups, which are chosen in the same way. */
+struct rank {
+	LLVMValueRef row, score, expert, before;
+}; /* row: f32 keys; before: i32 counts of each lane, in memory */
 
 static void count_before(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -15,24 +17,25 @@ static void count_before(struct codegen *g, void *context, LLVMValueRef index, L
 	LLVMValueRef lower = ir_compare(g, LLVMIntSLT, at, ir_splat(g, r->expert));
 	LLVMValueRef before = ir_and(g, ir_fcompare(g, LLVMRealOEQ, x, mine), lower);
 	before = LLVMBuildOr(g->builder, before, ir_fcompare(g, LLVMRealOGT, x, mine), "");
-	if (mask) before = ir_and(g, before, mask);
+	if (mask)
+		before = ir_and(g, before, mask);
 	LLVMValueRef sum = ir_add(g, ir_load(g, i32, r->before, 4), LLVMBuildZExt(g->builder, before, i32, ""));
 	ir_store(g, sum, r->before, 4);
 }
 
 struct route {
 	const struct kernel_route *k;
-	LLVMValueRef row, index, weight, bias;          /* of the token in hand: f32 scores, results */
-	LLVMValueRef key;                               /* f32[experts]: the scores themselves where nothing is added */
-	LLVMValueRef group;                             /* f32[groups] */
-	LLVMValueRef chosen, sum, before;               /* in memory */
+	LLVMValueRef row, index, weight, bias; /* of the token in hand: f32 scores, results */
+	LLVMValueRef key;                      /* f32[experts]: the scores themselves where nothing is added */
+	LLVMValueRef group;                    /* f32[groups] */
+	LLVMValueRef chosen, sum, before;      /* in memory */
 };
 
 /* Counts those of row[0, n) that come before element `at`. */
 static LLVMValueRef rank_of(struct codegen *g, const struct route *r, LLVMValueRef row, int64_t n, LLVMValueRef at)
 {
 	LLVMTypeRef i32 = ir_vector(g, g->i32);
-	struct rank rank = { .row = row, .before = r->before, .expert = LLVMBuildTrunc(g->builder, at, g->i32, "") };
+	struct rank rank = {.row = row, .before = r->before, .expert = LLVMBuildTrunc(g->builder, at, g->i32, "")};
 	rank.score = load_scalar(g, DTYPE_F32, ir_at(g, row, DTYPE_F32, at));
 	ir_store(g, LLVMConstNull(i32), r->before, 4);
 	for_vectors(g, ir_i64(g, 0), ir_i64(g, n), count_before, &rank);
@@ -43,7 +46,8 @@ static void add_bias(struct codegen *g, void *context, LLVMValueRef index, LLVMV
 {
 	const struct route *r = context;
 	LLVMValueRef key = load_vector(g, DTYPE_F32, ir_at(g, r->row, DTYPE_F32, index), mask);
-	if (r->bias) key = ir_fadd(g, key, load_vector(g, DTYPE_F32, ir_at(g, r->bias, DTYPE_F32, index), mask));
+	if (r->bias)
+		key = ir_fadd(g, key, load_vector(g, DTYPE_F32, ir_at(g, r->bias, DTYPE_F32, index), mask));
 	store_vector(g, DTYPE_F32, key, ir_at(g, r->key, DTYPE_F32, index), mask);
 }
 
@@ -87,7 +91,8 @@ static void set_keys(struct codegen *g, struct route *r)
 	}
 	LLVMValueRef zero = ir_i64(g, 0), one = ir_i64(g, 1);
 	for_vectors(g, zero, ir_i64(g, r->k->experts), add_bias, r);
-	if (r->k->groups <= 1) return;
+	if (r->k->groups <= 1)
+		return;
 	struct ir_loop l = loop_begin(g, zero, ir_i64(g, r->k->groups), one);
 	score_group(g, r, l.index);
 	loop_end(g, &l);
@@ -96,10 +101,12 @@ static void set_keys(struct codegen *g, struct route *r)
 	loop_end(g, &l);
 }
 
-/* Appends the expert to the chosen ones if it is among the best. Scores that are no numbers may let too many in: the first stay. */
+/* Appends the expert to the chosen ones if it is among the best. Scores that are no numbers may let too many in: the
+ * first stay. */
 static void consider_expert(struct codegen *g, const struct route *r, LLVMValueRef expert)
 {
-	LLVMValueRef before = rank_of(g, r, r->key, r->k->experts, expert), score = load_scalar(g, DTYPE_F32, ir_at(g, r->row, DTYPE_F32, expert));
+	LLVMValueRef before = rank_of(g, r, r->key, r->k->experts, expert),
+				 score = load_scalar(g, DTYPE_F32, ir_at(g, r->row, DTYPE_F32, expert));
 	LLVMValueRef n = ir_load(g, g->i64, r->chosen, 8), top = ir_i64(g, r->k->top);
 	LLVMValueRef good = ir_and(g, ir_compare(g, LLVMIntSLT, before, top), ir_compare(g, LLVMIntSLT, n, top));
 	struct ir_branch chosen = if_begin(g, good);
@@ -115,7 +122,8 @@ static void scale_weights(struct codegen *g, const struct route *r)
 	LLVMValueRef sum = ir_load(g, g->f32, r->sum, 4);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, r->k->top), ir_i64(g, 1));
 	LLVMValueRef at = ir_at(g, r->weight, DTYPE_F32, l.index), weight = load_scalar(g, DTYPE_F32, at);
-	if (r->k->renormalize) weight = ir_fdiv(g, weight, sum);
+	if (r->k->renormalize)
+		weight = ir_fdiv(g, weight, sum);
 	store_scalar(g, DTYPE_F32, ir_fmul(g, weight, ir_f32(g, r->k->factor)), at);
 	loop_end(g, &l);
 }
@@ -142,10 +150,15 @@ static void route_padding(struct codegen *g, const struct route *r)
 void emit_route(struct codegen *g, const char *name, const struct kernel_route *k)
 {
 	kernel_begin(g, name);
-	LLVMValueRef score = arg_pointer(g, 0), seq = arg_pointer(g, 1), index = arg_pointer(g, 2), weight = arg_pointer(g, 3);
-	struct route r = { .k = k, .chosen = ir_local(g, g->i64, 1), .sum = ir_local(g, g->f32, 1),
-		.before = ir_local(g, ir_vector(g, g->i32), 1), .bias = k->biased ? arg_pointer(g, 5) : NULL,
-		.key = ir_local(g, g->f32, k->biased || k->groups > 1 ? k->experts : 1), .group = ir_local(g, g->f32, k->groups > 1 ? k->groups : 1) };
+	LLVMValueRef score = arg_pointer(g, 0), seq = arg_pointer(g, 1), index = arg_pointer(g, 2),
+				 weight = arg_pointer(g, 3);
+	struct route r = {.k = k,
+	                  .chosen = ir_local(g, g->i64, 1),
+	                  .sum = ir_local(g, g->f32, 1),
+	                  .before = ir_local(g, ir_vector(g, g->i32), 1),
+	                  .bias = k->biased ? arg_pointer(g, 5) : NULL,
+	                  .key = ir_local(g, g->f32, k->biased || k->groups > 1 ? k->experts : 1),
+	                  .group = ir_local(g, g->f32, k->groups > 1 ? k->groups : 1)};
 	struct ir_loop l = share_begin(g, arg_integer(g, 4));
 	LLVMValueRef first = ir_mul(g, l.index, ir_i64(g, k->top));
 	r.row = ir_at(g, score, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->experts)));
@@ -161,18 +174,22 @@ void emit_route(struct codegen *g, const char *name, const struct kernel_route *
 }
 
 /* ---- counting sorts -------------------------------------------------------------------------------------------------
- * start[key + 1] counts, then start[key] says where a key begins, then it moves as items are placed until it says where the
- * key ends, which is where the next begins: shifting up by one restores it. One worker does it all: there is little to do. */
+ * start[key + 1] counts, then start[key] says where a key begins, then it moves as items are placed until it says where
+ * the key ends, which is where the next begins: shifting up by one restores it. One worker does it all: there is little
+ * to do. */
 struct sort {
-	struct codegen *g; int64_t keys; LLVMValueRef start, items;
-	LLVMValueRef index, map, meta;                  /* a key is map[index[i]], or meta[i] when index is NULL */
-	LLVMValueRef order, place;                      /* place may be NULL */
+	struct codegen *g;
+	int64_t keys;
+	LLVMValueRef start, items;
+	LLVMValueRef index, map, meta; /* a key is map[index[i]], or meta[i] when index is NULL */
+	LLVMValueRef order, place;     /* place may be NULL */
 };
 
 static LLVMValueRef sort_key(const struct sort *s, LLVMValueRef item)
 {
 	struct codegen *g = s->g;
-	if (!s->index) return ir_load_i32(g, s->meta, item);
+	if (!s->index)
+		return ir_load_i32(g, s->meta, item);
 	LLVMValueRef expert = ir_load_i32(g, s->index, item), zero = ir_i64(g, 0);
 	LLVMValueRef key = ir_load_i32(g, s->map, ir_max(g, expert, zero));
 	return ir_select(g, ir_compare(g, LLVMIntSLT, expert, zero), ir_i64(g, -1), key);
@@ -208,11 +225,13 @@ static void place_items(const struct sort *s)
 	LLVMValueRef zero = ir_i64(g, 0);
 	struct ir_loop l = loop_begin(g, zero, s->items, ir_i64(g, 1));
 	LLVMValueRef key = sort_key(s, l.index);
-	if (s->place) ir_store_i32(g, ir_i64(g, -1), s->place, l.index);
+	if (s->place)
+		ir_store_i32(g, ir_i64(g, -1), s->place, l.index);
 	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, key, zero));
 	LLVMValueRef at = bump(g, s->start, key);
 	ir_store_i32(g, l.index, s->order, at);
-	if (s->place) ir_store_i32(g, at, s->place, l.index);
+	if (s->place)
+		ir_store_i32(g, at, s->place, l.index);
 	if_end(g, &real);
 	loop_end(g, &l);
 }
@@ -241,8 +260,13 @@ static void emit_counting_sort(const struct sort *s)
 void emit_assign(struct codegen *g, const char *name, const struct kernel_assign *k)
 {
 	kernel_begin(g, name);
-	struct sort s = { .g = g, .keys = k->keys, .index = arg_pointer(g, 0), .map = arg_pointer(g, 1), .order = arg_pointer(g, 2),
-		.place = arg_pointer(g, 3), .start = arg_pointer(g, 4) };
+	struct sort s = {.g = g,
+	                 .keys = k->keys,
+	                 .index = arg_pointer(g, 0),
+	                 .map = arg_pointer(g, 1),
+	                 .order = arg_pointer(g, 2),
+	                 .place = arg_pointer(g, 3),
+	                 .start = arg_pointer(g, 4)};
 	s.items = ir_mul(g, arg_integer(g, 5), ir_i64(g, k->top));
 	emit_counting_sort(&s);
 }
@@ -250,14 +274,19 @@ void emit_assign(struct codegen *g, const char *name, const struct kernel_assign
 void emit_sort(struct codegen *g, const char *name, const struct kernel_sort *k)
 {
 	kernel_begin(g, name);
-	struct sort s = { .g = g, .keys = k->local, .meta = arg_pointer(g, 0), .order = arg_pointer(g, 1), .start = arg_pointer(g, 2),
-		.items = arg_integer(g, 3) };
+	struct sort s = {.g = g,
+	                 .keys = k->local,
+	                 .meta = arg_pointer(g, 0),
+	                 .order = arg_pointer(g, 1),
+	                 .start = arg_pointer(g, 2),
+	                 .items = arg_integer(g, 3)};
 	emit_counting_sort(&s);
 }
 
-/* ---- pack, offsets ----------------------------------------------------------------------------------------------- */
+/* ---- pack, offsets --------------------------------------------------------------------------- */
 /* How many keys first + 1 .. first + local - 1 start at or before j: the local expert whose assignment j is. */
-static LLVMValueRef local_expert(struct codegen *g, const struct kernel_pack *k, LLVMValueRef start, LLVMValueRef first, LLVMValueRef j)
+static LLVMValueRef local_expert(struct codegen *g, const struct kernel_pack *k, LLVMValueRef start, LLVMValueRef first,
+                                 LLVMValueRef j)
 {
 	LLVMValueRef found = ir_local(g, g->i64, 1), one = ir_i64(g, 1);
 	ir_store(g, ir_i64(g, 0), found, 8);
@@ -273,7 +302,8 @@ void emit_pack(struct codegen *g, const char *name, const struct kernel_pack *k)
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
 	kernel_begin(g, name);
 	LLVMValueRef x = arg_pointer(g, 0), order = arg_pointer(g, 1), start = arg_pointer(g, 2), rows = arg_pointer(g, 3);
-	LLVMValueRef meta = arg_pointer(g, 4), round = arg_integer(g, 5), c = arg_integer(g, 6), local = ir_i64(g, k->local);
+	LLVMValueRef meta = arg_pointer(g, 4), round = arg_integer(g, 5), c = arg_integer(g, 6),
+				 local = ir_i64(g, k->local);
 	struct ir_loop l = share_begin(g, ir_mul(g, c, ir_i64(g, k->dests)));
 	LLVMValueRef first = ir_mul(g, ir_div(g, l.index, c), local);
 	LLVMValueRef j = ir_add(g, ir_load_i32(g, start, first), ir_add(g, ir_mul(g, round, c), ir_rem(g, l.index, c)));
@@ -301,12 +331,13 @@ void emit_offsets(struct codegen *g, const char *name, const struct kernel_offse
 	kernel_end(g);
 }
 
-/* ---- gather, scatter --------------------------------------------------------------------------------------------- */
+/* ---- gather, scatter ------------------------------------------------------------------------- */
 static void emit_moves(struct codegen *g, const char *name, const struct kernel_gather *k, bool scatter)
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
 	kernel_begin(g, name);
-	LLVMValueRef rows = arg_pointer(g, 0), from = arg_pointer(g, 1), out = arg_pointer(g, 2), row_bytes = ir_i64(g, bytes);
+	LLVMValueRef rows = arg_pointer(g, 0), from = arg_pointer(g, 1), out = arg_pointer(g, 2),
+				 row_bytes = ir_i64(g, bytes);
 	struct ir_loop l = share_begin(g, ir_load_i32(g, arg_pointer(g, 3), ir_i64(g, 0)));
 	LLVMValueRef here = ir_mul(g, l.index, row_bytes), there = ir_mul(g, ir_load_i32(g, from, l.index), row_bytes);
 	ir_copy(g, ir_offset(g, out, scatter ? there : here), ir_offset(g, rows, scatter ? here : there), bytes);
@@ -317,11 +348,11 @@ static void emit_moves(struct codegen *g, const char *name, const struct kernel_
 void emit_gather(struct codegen *g, const char *name, const struct kernel_gather *k) { emit_moves(g, name, k, false); }
 void emit_scatter(struct codegen *g, const char *name, const struct kernel_gather *k) { emit_moves(g, name, k, true); }
 
-/* ---- combine ----------------------------------------------------------------------------------------------------- */
+/* ---- combine --------------------------------------------------------------------------------- */
 struct combine {
 	const struct kernel_combine *k;
-	LLVMValueRef rows, index, weight, map, place, start, skipped, c;        /* skipped: rows of earlier rounds */
-	LLVMValueRef out, row, factor;                  /* of the token and choice in hand */
+	LLVMValueRef rows, index, weight, map, place, start, skipped, c; /* skipped: rows of earlier rounds */
+	LLVMValueRef out, row, factor;                                   /* of the token and choice in hand */
 };
 
 static void add_weighted(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
@@ -361,10 +392,11 @@ static void combine_token(struct codegen *g, struct combine *c, LLVMValueRef tok
 
 void emit_combine(struct codegen *g, const char *name, const struct kernel_combine *k)
 {
-	struct combine c = { .k = k };
+	struct combine c = {.k = k};
 	kernel_begin(g, name);
-	LLVMValueRef *pointers[] = { &c.rows, &c.index, &c.weight, &c.map, &c.place, &c.start };
-	for (int i = 0; i < 6; i++) *pointers[i] = arg_pointer(g, i);
+	LLVMValueRef *pointers[] = {&c.rows, &c.index, &c.weight, &c.map, &c.place, &c.start};
+	for (int i = 0; i < 6; i++)
+		*pointers[i] = arg_pointer(g, i);
 	LLVMValueRef out = arg_pointer(g, 6), round = arg_integer(g, 8), zero = ir_i64(g, 0);
 	c.c = arg_integer(g, 9);
 	c.skipped = ir_mul(g, round, c.c);

@@ -1,32 +1,40 @@
 /* Kernels of pointwise chains and reductions along the innermost axis.
  *
- * A row is walked once per level of reductions, then once to store. Values that vary along the axis are computed anew in
- * each walk, so nothing but scalars lives between walks and rows may have any length. */
+ * A row is walked once per level of reductions, then once to store. Values that vary along the axis are computed anew
+ * in each walk, so nothing but scalars lives between walks and rows may have any length. */
 #include "emit.h"
 
 /* Without reductions the innermost axis is cut into pieces, so that a single long row keeps all workers busy. */
 enum { PIECE = 1024, MAX_OUTPUTS = 4 };
 
 struct rows {
-	struct codegen *g; const struct kernel_rows *k;
-	bool varying[ROWS_MAX_NODES];                   /* along the innermost axis */
-	int level[ROWS_MAX_NODES];                      /* how many walks must end before the value is known */
-	LLVMValueRef uniform[ROWS_MAX_NODES];           /* scalars of the row, once known */
-	LLVMValueRef total[ROWS_MAX_NODES];             /* vector accumulators of reductions, in memory */
-	LLVMValueRef input[ROWS_MAX_OPERANDS], output[MAX_OUTPUTS];     /* addresses at the start of the row */
-	LLVMValueRef vector[ROWS_MAX_NODES];            /* values at the current index, made on demand */
-	LLVMValueRef index, mask;                       /* where the walk stands; mask NULL: all lanes */
-	LLVMValueRef group;                             /* of the row, where there are groups */
-	int walk;                                       /* the level whose reductions are summed up; past the last: stores */
+	struct codegen *g;
+	const struct kernel_rows *k;
+	bool varying[ROWS_MAX_NODES];                               /* along the innermost axis */
+	int level[ROWS_MAX_NODES];                                  /* how many walks must end before the value is known */
+	LLVMValueRef uniform[ROWS_MAX_NODES];                       /* scalars of the row, once known */
+	LLVMValueRef total[ROWS_MAX_NODES];                         /* vector accumulators of reductions, in memory */
+	LLVMValueRef input[ROWS_MAX_OPERANDS], output[MAX_OUTPUTS]; /* addresses at the start of the row */
+	LLVMValueRef vector[ROWS_MAX_NODES];                        /* values at the current index, made on demand */
+	LLVMValueRef index, mask;                                   /* where the walk stands; mask NULL: all lanes */
+	LLVMValueRef group;                                         /* of the row, where there are groups */
+	int walk; /* the level whose reductions are summed up; past the last: stores */
 };
 
 static int operands(enum rows_op op)
 {
 	switch (op) {
-	case ROWS_LOAD: case ROWS_CONST: case ROWS_IOTA: return 0;
-	case ROWS_ADD: case ROWS_SUB: case ROWS_MUL: case ROWS_DIV: case ROWS_MIN: case ROWS_MAX: return 2;
+	case ROWS_LOAD:
+	case ROWS_CONST:
+	case ROWS_IOTA:  return 0;
+	case ROWS_ADD:
+	case ROWS_SUB:
+	case ROWS_MUL:
+	case ROWS_DIV:
+	case ROWS_MIN:
+	case ROWS_MAX:   return 2;
 	case ROWS_CLAMP: return 3;
-	default: return 1;
+	default:         return 1;
 	}
 }
 
@@ -42,8 +50,10 @@ static void analyse(struct rows *r)
 		r->varying[i] = n->op == ROWS_IOTA || (load && r->k->input[n->a].stride[r->k->dims - 1] != 0);
 		for (int j = 0; j < operands(n->op); j++) {
 			int a = operand(n, j);
-			if (r->varying[a] && !reduction) r->varying[i] = true;
-			if (r->level[a] + reduction > r->level[i]) r->level[i] = r->level[a] + reduction;
+			if (r->varying[a] && !reduction)
+				r->varying[i] = true;
+			if (r->level[a] + reduction > r->level[i])
+				r->level[i] = r->level[a] + reduction;
 		}
 	}
 }
@@ -52,11 +62,12 @@ static int walks(const struct rows *r)
 {
 	int most = 0;
 	for (int i = 0; i < r->k->n_nodes; i++)
-		if (r->level[i] > most) most = r->level[i];
+		if (r->level[i] > most)
+			most = r->level[i];
 	return most;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 static LLVMValueRef unary(struct codegen *g, const char *intrinsic, LLVMValueRef x)
 {
 	return ir_intrinsic(g, intrinsic, LLVMTypeOf(x), &x, 1);
@@ -73,37 +84,43 @@ static LLVMValueRef sine_or_cosine(struct codegen *g, enum rows_op op, LLVMValue
 static LLVMValueRef apply(struct codegen *g, const struct rows_node *n, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
 {
 	switch (n->op) {
-	case ROWS_ADD: return ir_fadd(g, a, b);
-	case ROWS_SUB: return ir_fsub(g, a, b);
-	case ROWS_MUL: return ir_fmul(g, a, b);
-	case ROWS_DIV: return ir_fdiv(g, a, b);
-	case ROWS_MIN: return ir_fmin(g, b, a);
-	case ROWS_MAX: return ir_fmax(g, b, a);
+	case ROWS_ADD:   return ir_fadd(g, a, b);
+	case ROWS_SUB:   return ir_fsub(g, a, b);
+	case ROWS_MUL:   return ir_fmul(g, a, b);
+	case ROWS_DIV:   return ir_fdiv(g, a, b);
+	case ROWS_MIN:   return ir_fmin(g, b, a);
+	case ROWS_MAX:   return ir_fmax(g, b, a);
 	case ROWS_CLAMP: return ir_fmin(g, c, ir_fmax(g, b, a));
-	case ROWS_EXP: return math_exp(g, a);
-	case ROWS_LOG: return math_log(g, a);
-	case ROWS_SQRT: return unary(g, "llvm.sqrt", a);
+	case ROWS_EXP:   return math_exp(g, a);
+	case ROWS_LOG:   return math_log(g, a);
+	case ROWS_SQRT:  return unary(g, "llvm.sqrt", a);
 	case ROWS_RSQRT: return ir_fdiv(g, ir_like(g, LLVMTypeOf(a), 1), unary(g, "llvm.sqrt", a));
-	case ROWS_TANH: return math_tanh(g, a);
-	case ROWS_ERF: return math_erf(g, a);
-	case ROWS_SIN: case ROWS_COS: return sine_or_cosine(g, n->op, a);
-	case ROWS_ABS: return unary(g, "llvm.fabs", a);
+	case ROWS_TANH:  return math_tanh(g, a);
+	case ROWS_ERF:   return math_erf(g, a);
+	case ROWS_SIN:
+	case ROWS_COS:   return sine_or_cosine(g, n->op, a);
+	case ROWS_ABS:   return unary(g, "llvm.fabs", a);
 	case ROWS_FLOOR: return unary(g, "llvm.floor", a);
-	case ROWS_CEIL: return unary(g, "llvm.ceil", a);
+	case ROWS_CEIL:  return unary(g, "llvm.ceil", a);
 	case ROWS_ROUND: return dtype_widen(g, n->dtype, dtype_narrow(g, n->dtype, a));
-	default: internal_error("rows: operator %d is not pointwise", (int)n->op);
+	default:         internal_error("rows: operator %d is not pointwise", (int)n->op);
 	}
 }
 
 static LLVMValueRef scalar_value(struct rows *r, int i)
 {
 	const struct rows_node *n = &r->k->node[i];
-	if (r->uniform[i]) return r->uniform[i];
-	if (is_reduction(n->op)) internal_error("rows: a reduction is used before its walk");
-	if (n->op == ROWS_CONST) return r->uniform[i] = ir_f32(r->g, n->number);
-	if (n->op == ROWS_LOAD) return r->uniform[i] = load_scalar(r->g, r->k->input[n->a].dtype, r->input[n->a]);
-	LLVMValueRef v[3] = { 0 };
-	for (int j = 0; j < operands(n->op); j++) v[j] = scalar_value(r, operand(n, j));
+	if (r->uniform[i])
+		return r->uniform[i];
+	if (is_reduction(n->op))
+		internal_error("rows: a reduction is used before its walk");
+	if (n->op == ROWS_CONST)
+		return r->uniform[i] = ir_f32(r->g, n->number);
+	if (n->op == ROWS_LOAD)
+		return r->uniform[i] = load_scalar(r->g, r->k->input[n->a].dtype, r->input[n->a]);
+	LLVMValueRef v[3] = {0};
+	for (int j = 0; j < operands(n->op); j++)
+		v[j] = scalar_value(r, operand(n, j));
 	return r->uniform[i] = apply(r->g, n, v[0], v[1], v[2]);
 }
 
@@ -111,7 +128,8 @@ static LLVMValueRef load_operand(struct rows *r, const struct rows_operand *o, L
 {
 	int64_t stride = o->stride[r->k->dims - 1];
 	LLVMValueRef at = ir_at(r->g, row, o->dtype, ir_mul(r->g, r->index, ir_i64(r->g, stride)));
-	if (stride == 1) return load_vector(r->g, o->dtype, at, r->mask);
+	if (stride == 1)
+		return load_vector(r->g, o->dtype, at, r->mask);
 	return load_strided(r->g, o->dtype, at, stride, r->mask);
 }
 
@@ -124,16 +142,21 @@ static LLVMValueRef index_value(struct rows *r)
 static LLVMValueRef vector_value(struct rows *r, int i)
 {
 	const struct rows_node *n = &r->k->node[i];
-	if (r->vector[i]) return r->vector[i];
-	if (!r->varying[i]) return r->vector[i] = ir_splat(r->g, scalar_value(r, i));
-	if (n->op == ROWS_IOTA) return r->vector[i] = index_value(r);
-	if (n->op == ROWS_LOAD) return r->vector[i] = load_operand(r, &r->k->input[n->a], r->input[n->a]);
-	LLVMValueRef v[3] = { 0 };
-	for (int j = 0; j < operands(n->op); j++) v[j] = vector_value(r, operand(n, j));
+	if (r->vector[i])
+		return r->vector[i];
+	if (!r->varying[i])
+		return r->vector[i] = ir_splat(r->g, scalar_value(r, i));
+	if (n->op == ROWS_IOTA)
+		return r->vector[i] = index_value(r);
+	if (n->op == ROWS_LOAD)
+		return r->vector[i] = load_operand(r, &r->k->input[n->a], r->input[n->a]);
+	LLVMValueRef v[3] = {0};
+	for (int j = 0; j < operands(n->op); j++)
+		v[j] = vector_value(r, operand(n, j));
 	return r->vector[i] = apply(r->g, n, v[0], v[1], v[2]);
 }
 
-/* ---- walks ------------------------------------------------------------------------------------------------------- */
+/* ---- walks ----------------------------------------------------------------------------------- */
 static LLVMValueRef neutral(struct codegen *g, enum rows_op op)
 {
 	LLVMTypeRef i32 = ir_vector(g, g->i32);
@@ -145,7 +168,8 @@ static void accumulate(struct rows *r, int i)
 	struct codegen *g = r->g;
 	const struct rows_node *n = &r->k->node[i];
 	LLVMValueRef v = vector_value(r, n->a), sum = ir_load(g, ir_vector(g, g->f32), r->total[i], 4);
-	if (r->mask) v = ir_select(g, r->mask, v, neutral(g, n->op));
+	if (r->mask)
+		v = ir_select(g, r->mask, v, neutral(g, n->op));
 	ir_store(g, n->op == ROWS_REDUCE_MAX ? ir_fmax(g, v, sum) : ir_fadd(g, sum, v), r->total[i], 4);
 }
 
@@ -161,18 +185,23 @@ static void store_output(struct rows *r, int o)
 	int64_t stride = out->stride[r->k->dims - 1];
 	LLVMValueRef at = ir_at(r->g, r->output[o], out->dtype, ir_mul(r->g, r->index, ir_i64(r->g, stride)));
 	LLVMValueRef v = r->vector[r->k->result[o]];
-	if (stride == 0) store_scalar(r->g, out->dtype, LLVMBuildExtractElement(r->g->builder, v, ir_i32(r->g, 0), ""), at);
-	else if (stride == 1) store_vector(r->g, out->dtype, v, at, r->mask);
-	else store_strided(r->g, out->dtype, v, at, stride, r->mask);
+	if (stride == 0)
+		store_scalar(r->g, out->dtype, LLVMBuildExtractElement(r->g->builder, v, ir_i32(r->g, 0), ""), at);
+	else if (stride == 1)
+		store_vector(r->g, out->dtype, v, at, r->mask);
+	else
+		store_strided(r->g, out->dtype, v, at, stride, r->mask);
 }
 
 /* All values before all stores: an output may lie where an input does. */
 static void store_vectors(struct rows *r)
 {
 	for (int o = 0; o < r->k->n_outputs; o++)
-		if (!stores_scalar(r, o)) vector_value(r, r->k->result[o]);
+		if (!stores_scalar(r, o))
+			vector_value(r, r->k->result[o]);
 	for (int o = 0; o < r->k->n_outputs; o++)
-		if (!stores_scalar(r, o)) store_output(r, o);
+		if (!stores_scalar(r, o))
+			store_output(r, o);
 }
 
 static void walk_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
@@ -181,17 +210,22 @@ static void walk_vector(struct codegen *g, void *context, LLVMValueRef index, LL
 	(void)g;
 	r->index = index;
 	r->mask = mask;
-	for (int i = 0; i < ROWS_MAX_NODES; i++) r->vector[i] = NULL;
+	for (int i = 0; i < ROWS_MAX_NODES; i++)
+		r->vector[i] = NULL;
 	for (int i = 0; i < r->k->n_nodes; i++)
-		if (is_reduction(r->k->node[i].op) && r->level[i] == r->walk) accumulate(r, i);
-	if (r->walk > walks(r)) store_vectors(r);
+		if (is_reduction(r->k->node[i].op) && r->level[i] == r->walk)
+			accumulate(r, i);
+	if (r->walk > walks(r))
+		store_vectors(r);
 }
 
-/* Uniform values are computed before the loop that uses them, not inside it where they would not dominate a later walk. */
+/* Uniform values are computed before the loop that uses them, not inside it where they would not dominate
+ * a later walk. */
 static void settle_uniforms(struct rows *r)
 {
 	for (int i = 0; i < r->k->n_nodes; i++)
-		if (!r->varying[i] && r->level[i] < r->walk && !r->uniform[i]) scalar_value(r, i);
+		if (!r->varying[i] && r->level[i] < r->walk && !r->uniform[i])
+			scalar_value(r, i);
 }
 
 static void finish_reductions(struct rows *r)
@@ -199,10 +233,12 @@ static void finish_reductions(struct rows *r)
 	struct codegen *g = r->g;
 	for (int i = 0; i < r->k->n_nodes; i++) {
 		const struct rows_node *n = &r->k->node[i];
-		if (!is_reduction(n->op) || r->level[i] != r->walk) continue;
+		if (!is_reduction(n->op) || r->level[i] != r->walk)
+			continue;
 		LLVMValueRef sum = ir_load(g, ir_vector(g, g->f32), r->total[i], 4);
 		sum = ir_reduce(g, sum, n->op == ROWS_REDUCE_MAX ? ir_fmax : ir_fadd);
-		if (n->op == ROWS_MEAN) sum = ir_fdiv(g, sum, ir_f32(g, (double)r->k->extent[r->k->dims - 1]));
+		if (n->op == ROWS_MEAN)
+			sum = ir_fdiv(g, sum, ir_f32(g, (double)r->k->extent[r->k->dims - 1]));
 		r->uniform[i] = sum;
 	}
 }
@@ -217,13 +253,15 @@ static void start_reductions(struct rows *r)
 static void store_scalars(struct rows *r)
 {
 	for (int o = 0; o < r->k->n_outputs; o++)
-		if (stores_scalar(r, o)) store_scalar(r->g, r->k->output[o].dtype, scalar_value(r, r->k->result[o]), r->output[o]);
+		if (stores_scalar(r, o))
+			store_scalar(r->g, r->k->output[o].dtype, scalar_value(r, r->k->result[o]), r->output[o]);
 }
 
 static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
 {
 	int last = walks(r) + 1;
-	for (int i = 0; i < ROWS_MAX_NODES; i++) r->uniform[i] = NULL;
+	for (int i = 0; i < ROWS_MAX_NODES; i++)
+		r->uniform[i] = NULL;
 	for (r->walk = 1; r->walk <= last; r->walk++) {
 		start_reductions(r);
 		settle_uniforms(r);
@@ -233,14 +271,17 @@ static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
 	store_scalars(r);
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
-/* The last group that starts at or before a row, by bisection. Beyond the last group the offsets are those of its end. */
+/* ---- rows ------------------------------------------------------------------------------------ */
+/* The last group that starts at or before a row, by bisection. Beyond the last group the offsets are those
+ * of its end. */
 static LLVMValueRef group_of(struct codegen *g, const struct kernel_rows *k, LLVMValueRef row)
 {
-	LLVMValueRef end = arg_pointer(g, k->n_inputs + k->n_outputs + 1), groups = ir_i64(g, k->groups), group = ir_i64(g, 0);
+	LLVMValueRef end = arg_pointer(g, k->n_inputs + k->n_outputs + 1), groups = ir_i64(g, k->groups),
+				 group = ir_i64(g, 0);
 	LLVMValueRef offsets = ir_at(g, end, DTYPE_I32, ir_i64(g, -k->groups));
 	int64_t step = 1;
-	while (step * 2 <= k->groups) step *= 2;
+	while (step * 2 <= k->groups)
+		step *= 2;
 	for (; step; step /= 2) {
 		LLVMValueRef next = ir_min(g, ir_add(g, group, ir_i64(g, step)), groups);
 		group = ir_select(g, ir_compare(g, LLVMIntSLE, ir_load_i32(g, offsets, next), row), next, group);
@@ -249,12 +290,15 @@ static LLVMValueRef group_of(struct codegen *g, const struct kernel_rows *k, LLV
 }
 
 /* Where an operand's row starts; `outer` are the row number and the indices of all axes but the innermost. */
-static LLVMValueRef row_address(struct rows *r, const struct rows_operand *o, LLVMValueRef base, const LLVMValueRef *outer)
+static LLVMValueRef row_address(struct rows *r, const struct rows_operand *o, LLVMValueRef base,
+                                const LLVMValueRef *outer)
 {
 	struct codegen *g = r->g;
 	LLVMValueRef at = ir_mul(g, outer[0], ir_i64(g, o->row_stride));
-	if (o->group_stride) at = ir_add(g, at, ir_mul(g, r->group, ir_i64(g, o->group_stride)));
-	for (int d = 0; d + 1 < r->k->dims; d++) at = ir_add(g, at, ir_mul(g, outer[d + 1], ir_i64(g, o->stride[d])));
+	if (o->group_stride)
+		at = ir_add(g, at, ir_mul(g, r->group, ir_i64(g, o->group_stride)));
+	for (int d = 0; d + 1 < r->k->dims; d++)
+		at = ir_add(g, at, ir_mul(g, outer[d + 1], ir_i64(g, o->stride[d])));
 	return ir_at(g, base, o->dtype, at);
 }
 
@@ -272,30 +316,37 @@ static LLVMValueRef row_count(struct codegen *g, const struct kernel_rows *k)
 {
 	int at = k->n_inputs + k->n_outputs;
 	LLVMValueRef rows = arg_integer(g, at);
-	if (!k->limited) return rows;
+	if (!k->limited)
+		return rows;
 	return ir_min(g, rows, ir_load_i32(g, arg_pointer(g, at + 1), ir_i64(g, 0)));
 }
 
 void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k)
 {
-	struct rows r = { .g = g, .k = k };
+	struct rows r = {.g = g, .k = k};
 	LLVMValueRef base[ROWS_MAX_OPERANDS + MAX_OUTPUTS], outer[ROWS_MAX_DIMS];
 	kernel_begin(g, name);
 	analyse(&r);
-	for (int i = 0; i < k->n_inputs + k->n_outputs; i++) base[i] = arg_pointer(g, i);
+	for (int i = 0; i < k->n_inputs + k->n_outputs; i++)
+		base[i] = arg_pointer(g, i);
 	for (int i = 0; i < k->n_nodes; i++)
-		if (is_reduction(k->node[i].op)) r.total[i] = ir_local(g, ir_vector(g, g->f32), 1);
+		if (is_reduction(k->node[i].op))
+			r.total[i] = ir_local(g, ir_vector(g, g->f32), 1);
 
 	int64_t extent = k->extent[k->dims - 1], piece = walks(&r) ? extent : PIECE;
 	LLVMValueRef pieces = ir_ceil_div(g, ir_i64(g, extent), piece), items = ir_mul(g, row_count(g, k), pieces);
-	for (int d = 0; d + 1 < k->dims; d++) items = ir_mul(g, items, ir_i64(g, k->extent[d]));
+	for (int d = 0; d + 1 < k->dims; d++)
+		items = ir_mul(g, items, ir_i64(g, k->extent[d]));
 	struct ir_loop l = share_begin(g, items);
 	split_item(&r, ir_div(g, l.index, pieces), outer);
 	LLVMValueRef from = ir_mul(g, ir_rem(g, l.index, pieces), ir_i64(g, piece));
 	LLVMValueRef to = ir_min(g, ir_add(g, from, ir_i64(g, piece)), ir_i64(g, extent));
-	if (k->groups) r.group = group_of(g, k, outer[0]);
-	for (int i = 0; i < k->n_inputs; i++) r.input[i] = row_address(&r, &k->input[i], base[i], outer);
-	for (int i = 0; i < k->n_outputs; i++) r.output[i] = row_address(&r, &k->output[i], base[k->n_inputs + i], outer);
+	if (k->groups)
+		r.group = group_of(g, k, outer[0]);
+	for (int i = 0; i < k->n_inputs; i++)
+		r.input[i] = row_address(&r, &k->input[i], base[i], outer);
+	for (int i = 0; i < k->n_outputs; i++)
+		r.output[i] = row_address(&r, &k->output[i], base[k->n_inputs + i], outer);
 	emit_row(&r, from, to);
 	loop_end(g, &l);
 	kernel_end(g);

@@ -1,19 +1,21 @@
-/* Sampling: each shard of the vocabulary brings candidates for a row, and the token is drawn from those of all shards. */
+/* Sampling: each shard of the vocabulary brings candidates for a row, and the token is drawn from those
+ * of all shards. */
 #include <stddef.h>
 #include "emit.h"
 
-enum { PAIR_BYTES = 8, PAIR_INDEX = 4 };        /* { f32 value; i32 index } */
+enum { PAIR_BYTES = 8, PAIR_INDEX = 4 }; /* { f32 value; i32 index } */
 
 struct sampler {
-	LLVMValueRef row, first;                /* the row's logits; the shard's first token, i32 */
-	LLVMValueRef hot, chosen;               /* i1: is the row drawn at all; by top-k or top-p */
-	LLVMValueRef inverse, top_k, top_p;     /* 1 / temperature; i32; f32 */
-	LLVMValueRef key[2];                    /* i32: what the row's random numbers come from */
-	LLVMValueRef value, index;              /* running best of each lane, in memory */
-	LLVMValueRef widest;                    /* the largest bits of a logit without its sign, of each lane, in memory */
-	LLVMValueRef insert, spilled;           /* a function; f32 of each lane, in memory */
-	LLVMValueRef values, indices;           /* the largest logits so far, in order: DR_CANDIDATES in memory, and one before them */
-	LLVMValueRef weights, sum, kept;        /* f32[DR_CANDIDATES]; f32; i64; in memory */
+	LLVMValueRef row, first;            /* the row's logits; the shard's first token, i32 */
+	LLVMValueRef hot, chosen;           /* i1: is the row drawn at all; by top-k or top-p */
+	LLVMValueRef inverse, top_k, top_p; /* 1 / temperature; i32; f32 */
+	LLVMValueRef key[2];                /* i32: what the row's random numbers come from */
+	LLVMValueRef value, index;          /* running best of each lane, in memory */
+	LLVMValueRef widest;                /* the largest bits of a logit without its sign, of each lane, in memory */
+	LLVMValueRef insert, spilled;       /* a function; f32 of each lane, in memory */
+	LLVMValueRef values,
+		indices; /* the largest logits so far, in order: DR_CANDIDATES in memory, and one before them */
+	LLVMValueRef weights, sum, kept; /* f32[DR_CANDIDATES]; f32; i64; in memory */
 };
 
 static LLVMValueRef infinity(struct codegen *g, LLVMTypeRef f32, bool negative)
@@ -27,9 +29,12 @@ static LLVMValueRef any_lane(struct codegen *g, LLVMValueRef lanes)
 	return ir_compare(g, LLVMIntNE, ir_bits(g, lanes, bits), LLVMConstNull(bits));
 }
 
-static LLVMValueRef narrow(struct codegen *g, LLVMValueRef index) { return LLVMBuildTrunc(g->builder, index, g->i32, ""); }
+static LLVMValueRef narrow(struct codegen *g, LLVMValueRef index)
+{
+	return LLVMBuildTrunc(g->builder, index, g->i32, "");
+}
 
-/* ---- what is asked of a row --------------------------------------------------------------------------------------- */
+/* ---- what is asked of a row ------------------------------------------------------------------ */
 static LLVMValueRef field(struct codegen *g, LLVMValueRef record, LLVMTypeRef type, size_t offset)
 {
 	return ir_load(g, type, ir_offset(g, record, ir_i64(g, (int64_t)offset)), 4);
@@ -50,11 +55,12 @@ static LLVMValueRef mix(struct codegen *g, LLVMValueRef x, const int shift[3], c
 /* Seed and count, mixed to 64 bits. */
 static void set_keys(struct codegen *g, struct sampler *s, LLVMValueRef record)
 {
-	static const int shift[3] = { 30, 27, 31 };
-	static const uint64_t factor[2] = { 0xbf58476d1ce4e5b9, 0x94d049bb133111eb };
+	static const int shift[3] = {30, 27, 31};
+	static const uint64_t factor[2] = {0xbf58476d1ce4e5b9, 0x94d049bb133111eb};
 	LLVMValueRef low = field(g, record, g->i32, offsetof(struct dr_sampling, seed));
 	LLVMValueRef high = field(g, record, g->i32, offsetof(struct dr_sampling, seed_high));
-	LLVMValueRef count = field(g, record, g->i32, offsetof(struct dr_sampling, count)), step = ir_i64(g, (int64_t)0x9e3779b97f4a7c15);
+	LLVMValueRef count = field(g, record, g->i32, offsetof(struct dr_sampling, count)),
+				 step = ir_i64(g, (int64_t)0x9e3779b97f4a7c15);
 	LLVMValueRef x = LLVMBuildShl(g->builder, ir_wide(g, high), ir_i64(g, 32), "");
 	x = LLVMBuildOr(g->builder, x, LLVMBuildZExt(g->builder, low, g->i64, ""), "");
 	x = mix(g, ir_add(g, x, step), shift, factor);
@@ -65,12 +71,13 @@ static void set_keys(struct codegen *g, struct sampler *s, LLVMValueRef record)
 
 static void read_sampling(struct codegen *g, struct sampler *s, LLVMValueRef record)
 {
-	const double coldest = 1e-6;            /* below it logits / temperature could overflow; it is greedy in effect */
+	const double coldest = 1e-6; /* below it logits / temperature could overflow; it is greedy in effect */
 	LLVMValueRef temperature = field(g, record, g->f32, offsetof(struct dr_sampling, temperature));
 	s->top_p = field(g, record, g->f32, offsetof(struct dr_sampling, top_p));
 	s->top_k = field(g, record, g->i32, offsetof(struct dr_sampling, top_k));
 	s->hot = ir_fcompare(g, LLVMRealOGT, temperature, ir_f32(g, 0));
-	LLVMValueRef by_k = ir_compare(g, LLVMIntSGT, s->top_k, ir_i32(g, 0)), by_p = ir_fcompare(g, LLVMRealOLT, s->top_p, ir_f32(g, 1));
+	LLVMValueRef by_k = ir_compare(g, LLVMIntSGT, s->top_k, ir_i32(g, 0)),
+				 by_p = ir_fcompare(g, LLVMRealOLT, s->top_p, ir_f32(g, 1));
 	s->chosen = ir_and(g, s->hot, LLVMBuildOr(g->builder, by_k, by_p, ""));
 	s->inverse = ir_fdiv(g, ir_f32(g, 1), ir_fmax(g, temperature, ir_f32(g, coldest)));
 	set_keys(g, s, record);
@@ -79,8 +86,8 @@ static void read_sampling(struct codegen *g, struct sampler *s, LLVMValueRef rec
 /* In (0, 1), of each token of a vector. A u near 0 has all bits of an f32. */
 static LLVMValueRef uniform(struct codegen *g, const struct sampler *s, LLVMValueRef token)
 {
-	static const int shift[3] = { 16, 15, 16 };
-	static const uint64_t factor[2] = { 0x7feb352d, 0x846ca68b };
+	static const int shift[3] = {16, 15, 16};
+	static const uint64_t factor[2] = {0x7feb352d, 0x846ca68b};
 	LLVMTypeRef i32 = LLVMTypeOf(token), f32 = ir_with_element(i32, g->f32);
 	LLVMValueRef h = token, one = ir_like_int(g, i32, 1);
 	for (int i = 0; i < 2; i++)
@@ -90,7 +97,8 @@ static LLVMValueRef uniform(struct codegen *g, const struct sampler *s, LLVMValu
 	return ir_fmin(g, u, ir_like(g, f32, 1 - 0x1p-24));
 }
 
-/* Gumbel's distribution: -log(-log(1 - u)). The largest values come from a u near 0, where 1 - u would lose its bits. */
+/* Gumbel's distribution: -log(-log(1 - u)). The largest values come from a u near 0, where 1 - u would
+ * lose its bits. */
 static LLVMValueRef noise(struct codegen *g, LLVMValueRef u)
 {
 	LLVMTypeRef f32 = LLVMTypeOf(u);
@@ -100,8 +108,9 @@ static LLVMValueRef noise(struct codegen *g, LLVMValueRef u)
 	return LLVMBuildFNeg(g->builder, math_log(g, e), "");
 }
 
-/* Not less than the noise, and little more where it is large: -log(1 - u) >= u, and the bits of an f32, read as a number, are a
- * logarithm to base 2 that is drawn too low between powers of two. No noise is more than NOISE_MOST > -log(2^-31). */
+/* Not less than the noise, and little more where it is large: -log(1 - u) >= u, and the bits of an f32, read as a
+ * number, are a logarithm to base 2 that is drawn too low between powers of two. No noise is more than NOISE_MOST >
+ * -log(2^-31). */
 enum { NOISE_MOST = 22 };
 
 static LLVMValueRef noise_bound(struct codegen *g, LLVMValueRef u)
@@ -112,7 +121,7 @@ static LLVMValueRef noise_bound(struct codegen *g, LLVMValueRef u)
 	return ir_fma(g, bits, ir_like(g, f32, -log_2 * 0x1p-23), ir_like(g, f32, 127 * log_2 + slack));
 }
 
-/* ---- the best of all lanes ---------------------------------------------------------------------------------------- */
+/* ---- the best of all lanes ------------------------------------------------------------------- */
 static void reset_lanes(struct codegen *g, const struct sampler *s, LLVMValueRef index)
 {
 	ir_store(g, infinity(g, ir_vector(g, g->f32), true), s->value, 4);
@@ -121,7 +130,8 @@ static void reset_lanes(struct codegen *g, const struct sampler *s, LLVMValueRef
 
 static void keep_lanes(struct codegen *g, const struct sampler *s, LLVMValueRef x, LLVMValueRef token)
 {
-	LLVMValueRef value = ir_load(g, ir_vector(g, g->f32), s->value, 4), index = ir_load(g, ir_vector(g, g->i32), s->index, 4);
+	LLVMValueRef value = ir_load(g, ir_vector(g, g->f32), s->value, 4),
+				 index = ir_load(g, ir_vector(g, g->i32), s->index, 4);
 	LLVMValueRef above = ir_fcompare(g, LLVMRealOGT, x, value);
 	ir_store(g, ir_select(g, above, x, value), s->value, 4);
 	ir_store(g, ir_select(g, above, token, index), s->index, 4);
@@ -177,7 +187,8 @@ static struct ir_branch if_above(struct codegen *g, const struct sampler *s, LLV
 	return if_begin(g, any_lane(g, ir_fcompare(g, LLVMRealOGT, most, value)));
 }
 
-/* Random numbers are made only where the largest noise would give a new best, and logarithms only where its bound does. */
+/* Random numbers are made only where the largest noise would give a new best, and logarithms only where
+ * its bound does. */
 static void noisy_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
 	const struct sampler *s = context;
@@ -199,7 +210,7 @@ static void best_pair(struct codegen *g, struct sampler *s, int64_t v, vector_bo
 	store_pair(g, value, index, to);
 }
 
-/* ---- the largest logits, in order --------------------------------------------------------------------------------- */
+/* ---- the largest logits, in order ------------------------------------------------------------ */
 enum { INSERT_VALUES, INSERT_INDICES, INSERT_VALUE, INSERT_INDEX, INSERT_PARAMS };
 
 /* Elements not less than x stay, x stands behind them, the others move on by one. */
@@ -209,18 +220,20 @@ static void insert_block(struct codegen *g, LLVMValueRef at)
 	LLVMValueRef f = g->function, before = ir_sub(g, at, ir_i64(g, 1));
 	LLVMValueRef values = LLVMGetParam(f, INSERT_VALUES), indices = LLVMGetParam(f, INSERT_INDICES);
 	LLVMValueRef x = ir_splat(g, LLVMGetParam(f, INSERT_VALUE)), index = ir_splat(g, LLVMGetParam(f, INSERT_INDEX));
-	LLVMValueRef old = ir_load(g, f32, ir_at(g, values, DTYPE_F32, at), 4), left = ir_load(g, f32, ir_at(g, values, DTYPE_F32, before), 4);
+	LLVMValueRef old = ir_load(g, f32, ir_at(g, values, DTYPE_F32, at), 4),
+				 left = ir_load(g, f32, ir_at(g, values, DTYPE_F32, before), 4);
 	LLVMValueRef old_index = ir_load(g, i32, ir_at(g, indices, DTYPE_I32, at), 4);
 	LLVMValueRef left_index = ir_load(g, i32, ir_at(g, indices, DTYPE_I32, before), 4);
 	LLVMValueRef stays = ir_fcompare(g, LLVMRealOGE, old, x), here = ir_fcompare(g, LLVMRealOGE, left, x);
 	ir_store(g, ir_select(g, stays, old, ir_select(g, here, x, left)), ir_at(g, values, DTYPE_F32, at), 4);
-	ir_store(g, ir_select(g, stays, old_index, ir_select(g, here, index, left_index)), ir_at(g, indices, DTYPE_I32, at), 4);
+	ir_store(g, ir_select(g, stays, old_index, ir_select(g, here, index, left_index)), ir_at(g, indices, DTYPE_I32, at),
+	         4);
 }
 
 static LLVMValueRef insert_function(struct codegen *g, const char *kernel)
 {
 	char name[96];
-	LLVMTypeRef params[INSERT_PARAMS] = { g->ptr, g->ptr, g->f32, g->i32 };
+	LLVMTypeRef params[INSERT_PARAMS] = {g->ptr, g->ptr, g->f32, g->i32};
 	snprintf(name, sizeof name, "%s_insert", kernel);
 	LLVMValueRef f = ir_function(g, name, g->nothing, params, INSERT_PARAMS, true), lanes = ir_i64(g, g->lanes);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, DR_CANDIDATES), lanes);
@@ -260,14 +273,15 @@ static LLVMValueRef least_kept(struct codegen *g, const struct sampler *s)
 static void consider(struct codegen *g, const struct sampler *s, LLVMValueRef x, LLVMValueRef index)
 {
 	struct ir_branch above = if_begin(g, ir_fcompare(g, LLVMRealOGT, x, least_kept(g, s)));
-	ir_call(g, s->insert, (LLVMValueRef[]){ s->values, s->indices, x, index }, INSERT_PARAMS);
+	ir_call(g, s->insert, (LLVMValueRef[]){s->values, s->indices, x, index}, INSERT_PARAMS);
 	if_end(g, &above);
 }
 
 static void sorted_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
 	const struct sampler *s = context;
-	LLVMValueRef x = logits_at(g, s, index, mask), above = ir_fcompare(g, LLVMRealOGT, x, ir_splat(g, least_kept(g, s)));
+	LLVMValueRef x = logits_at(g, s, index, mask),
+				 above = ir_fcompare(g, LLVMRealOGT, x, ir_splat(g, least_kept(g, s)));
 	struct ir_branch some = if_begin(g, any_lane(g, above));
 	store_vector(g, DTYPE_F32, x, s->spilled, NULL);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, g->lanes), ir_i64(g, 1));
@@ -285,7 +299,10 @@ static LLVMValueRef weight(struct codegen *g, LLVMValueRef x, LLVMValueRef large
 	return ir_select(g, real, e, ir_like(g, LLVMTypeOf(x), 0));
 }
 
-static LLVMValueRef largest_kept(struct codegen *g, const struct sampler *s) { return load_scalar(g, DTYPE_F32, s->values); }
+static LLVMValueRef largest_kept(struct codegen *g, const struct sampler *s)
+{
+	return load_scalar(g, DTYPE_F32, s->values);
+}
 
 static void sum_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -324,12 +341,18 @@ static void sorted_pairs(struct codegen *g, struct sampler *s, int64_t v, LLVMVa
 	loop_end(g, &l);
 }
 
-/* ---- candidates --------------------------------------------------------------------------------------------------- */
+/* ---- candidates ------------------------------------------------------------------------------ */
 static struct sampler sampler_open(struct codegen *g, LLVMValueRef insert)
 {
 	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);
-	return (struct sampler){ .insert = insert, .value = ir_local(g, f32, 1), .index = ir_local(g, i32, 1), .widest = ir_local(g, i32, 1), .spilled = ir_local(g, f32, 1),
-		.values = sorted_room(g, g->f32), .indices = sorted_room(g, g->i32), .first = ir_i32(g, 0) };
+	return (struct sampler){.insert = insert,
+	                        .value = ir_local(g, f32, 1),
+	                        .index = ir_local(g, i32, 1),
+	                        .widest = ir_local(g, i32, 1),
+	                        .spilled = ir_local(g, f32, 1),
+	                        .values = sorted_room(g, g->f32),
+	                        .indices = sorted_room(g, g->i32),
+	                        .first = ir_i32(g, 0)};
 }
 
 static LLVMValueRef record_of(struct codegen *g, LLVMValueRef sampling, LLVMValueRef row)
@@ -368,7 +391,8 @@ void emit_candidates(struct codegen *g, const char *name, const struct kernel_sa
 {
 	LLVMValueRef insert = insert_function(g, name);
 	kernel_begin(g, name);
-	LLVMValueRef logits = arg_pointer(g, 0), sampling = arg_pointer(g, 1), pairs = arg_pointer(g, 2), rows = arg_integer(g, 3);
+	LLVMValueRef logits = arg_pointer(g, 0), sampling = arg_pointer(g, 1), pairs = arg_pointer(g, 2),
+				 rows = arg_integer(g, 3);
 	LLVMValueRef each = ir_div(g, arg_integer(g, 4), rows);
 	struct sampler s = sampler_open(g, insert);
 	s.first = narrow(g, arg_integer(g, 5));
@@ -380,8 +404,11 @@ void emit_candidates(struct codegen *g, const char *name, const struct kernel_sa
 	kernel_end(g);
 }
 
-/* ---- draw --------------------------------------------------------------------------------------------------------- */
-struct parts { LLVMValueRef pairs, total, row_first; int64_t n; };      /* each shard's pairs, and where the row's are among them */
+/* ---- draw ------------------------------------------------------------------------------------ */
+struct parts {
+	LLVMValueRef pairs, total, row_first;
+	int64_t n;
+}; /* each shard's pairs, and where the row's are among them */
 
 static LLVMValueRef row_pairs(struct codegen *g, const struct parts *p, LLVMValueRef part)
 {
@@ -456,7 +483,8 @@ static LLVMValueRef sum_weights(struct codegen *g, const struct sampler *s, LLVM
 	ir_store(g, ir_f32(g, 0), s->sum, 4);
 	ir_store(g, ir_i64(g, 0), s->kept, 8);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), n, ir_i64(g, 1));
-	LLVMValueRef sum = ir_load(g, g->f32, s->sum, 4), w = load_scalar(g, DTYPE_F32, ir_at(g, s->weights, DTYPE_F32, l.index));
+	LLVMValueRef sum = ir_load(g, g->f32, s->sum, 4),
+				 w = load_scalar(g, DTYPE_F32, ir_at(g, s->weights, DTYPE_F32, l.index));
 	LLVMValueRef less = LLVMBuildZExt(g->builder, ir_fcompare(g, LLVMRealOLT, sum, limit), g->i64, "");
 	ir_store(g, ir_add(g, ir_load(g, g->i64, s->kept, 8), less), s->kept, 8);
 	ir_store(g, ir_fadd(g, sum, w), s->sum, 4);
@@ -467,7 +495,8 @@ static LLVMValueRef sum_weights(struct codegen *g, const struct sampler *s, LLVM
 /* How many of the largest logits top-k and top-p leave; at least 1. */
 static LLVMValueRef count_kept(struct codegen *g, const struct sampler *s, const struct parts *p)
 {
-	LLVMValueRef most = ir_i64(g, DR_CANDIDATES), by_k = ir_compare(g, LLVMIntSGT, s->top_k, ir_i32(g, 0)), none = infinity(g, g->f32, false);
+	LLVMValueRef most = ir_i64(g, DR_CANDIDATES), by_k = ir_compare(g, LLVMIntSGT, s->top_k, ir_i32(g, 0)),
+				 none = infinity(g, g->f32, false);
 	LLVMValueRef n = ir_select(g, by_k, ir_min(g, ir_wide(g, s->top_k), most), most);
 	set_weights(g, s);
 	LLVMValueRef all = sum_of_parts(g, s, p), of_kept = sum_weights(g, s, n, none);
@@ -497,7 +526,8 @@ static void row_token(struct codegen *g, const struct sampler *s, const struct p
 {
 	struct ir_branch chosen = if_begin(g, s->chosen);
 	merge_parts(g, s, p);
-	LLVMValueRef drawn = draw_kept(g, s, count_kept(g, s, p)), first = ir_load(g, g->i32, s->indices, 4), none = ir_i32(g, DR_NO_TOKEN);
+	LLVMValueRef drawn = draw_kept(g, s, count_kept(g, s, p)), first = ir_load(g, g->i32, s->indices, 4),
+				 none = ir_i32(g, DR_NO_TOKEN);
 	ir_store(g, ir_select(g, ir_compare(g, LLVMIntEQ, first, none), none, drawn), to, 4);
 	if_else(g, &chosen);
 	ir_store(g, best_part(g, p), to, 4);
@@ -508,8 +538,9 @@ void emit_draw(struct codegen *g, const char *name, const struct kernel_sample *
 {
 	LLVMValueRef insert = insert_function(g, name);
 	kernel_begin(g, name);
-	struct parts p = { .pairs = arg_pointer(g, 0), .total = arg_integer(g, 4), .n = k->n };
-	LLVMValueRef sampling = arg_pointer(g, 1), token = arg_pointer(g, 2), rows = arg_integer(g, 3), each = ir_div(g, p.total, rows);
+	struct parts p = {.pairs = arg_pointer(g, 0), .total = arg_integer(g, 4), .n = k->n};
+	LLVMValueRef sampling = arg_pointer(g, 1), token = arg_pointer(g, 2), rows = arg_integer(g, 3),
+				 each = ir_div(g, p.total, rows);
 	struct sampler s = sampler_open(g, insert);
 	s.weights = ir_local(g, g->f32, DR_CANDIDATES);
 	s.sum = ir_local(g, g->f32, 1);

@@ -1,7 +1,10 @@
 /* Kernels at the ends of a model: embedding, the choice of rows. */
 #include "emit.h"
 
-struct row_copy { enum dtype from_type, to_type; LLVMValueRef from, to; };
+struct row_copy {
+	enum dtype from_type, to_type;
+	LLVMValueRef from, to;
+};
 
 static void copy_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -16,7 +19,7 @@ static LLVMValueRef within(struct codegen *g, LLVMValueRef index, LLVMValueRef b
 	return ir_compare(g, LLVMIntULT, index, bound);
 }
 
-/* ---- embed ------------------------------------------------------------------------------------------------------- */
+/* ---- embed ----------------------------------------------------------------------------------- */
 /* Where element k of a row stands, counted from the row's first element. */
 static LLVMValueRef packed_index(struct codegen *g, const struct packing *p, LLVMValueRef k)
 {
@@ -33,11 +36,12 @@ static LLVMValueRef packed_row(struct codegen *g, const struct kernel_embed *k, 
 	return ir_add(g, start, ir_mul(g, ir_rem(g, n, tile), ir_i64(g, k->pack.k_pair)));
 }
 
-static void embed_row(struct codegen *g, const struct kernel_embed *k, LLVMValueRef table, LLVMValueRef n, LLVMValueRef out)
+static void embed_row(struct codegen *g, const struct kernel_embed *k, LLVMValueRef table, LLVMValueRef n,
+                      LLVMValueRef out)
 {
 	if (k->pack.n_tile == 0) {
 		LLVMValueRef row = ir_at(g, table, k->table, ir_mul(g, n, ir_i64(g, k->d)));
-		struct row_copy c = { .from_type = k->table, .to_type = k->out, .from = row, .to = out };
+		struct row_copy c = {.from_type = k->table, .to_type = k->out, .from = row, .to = out};
 		for_vectors(g, ir_i64(g, 0), ir_i64(g, k->d), copy_vector, &c);
 		return;
 	}
@@ -64,7 +68,7 @@ void emit_embed(struct codegen *g, const char *name, const struct kernel_embed *
 	kernel_end(g);
 }
 
-/* ---- pick -------------------------------------------------------------------------------------------------------- */
+/* ---- pick ------------------------------------------------------------------------------------ */
 void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k)
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
@@ -84,7 +88,7 @@ void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k)
 	kernel_end(g);
 }
 
-/* ---- slice ------------------------------------------------------------------------------------------------------- */
+/* ---- slice ----------------------------------------------------------------------------------- */
 void emit_slice(struct codegen *g, const char *name, const struct kernel_slice *k)
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
@@ -93,7 +97,8 @@ void emit_slice(struct codegen *g, const char *name, const struct kernel_slice *
 	struct ir_loop l = share_begin(g, ir_mul(g, rows, arg_integer(g, 3)));
 	LLVMValueRef from = ir_add(g, ir_mul(g, ir_div(g, l.index, rows), stride), ir_rem(g, l.index, rows));
 	from = ir_add(g, from, arg_integer(g, 5));
-	ir_copy(g, ir_offset(g, y, ir_mul(g, l.index, ir_i64(g, bytes))), ir_offset(g, x, ir_mul(g, from, ir_i64(g, bytes))), bytes);
+	ir_copy(g, ir_offset(g, y, ir_mul(g, l.index, ir_i64(g, bytes))),
+	        ir_offset(g, x, ir_mul(g, from, ir_i64(g, bytes))), bytes);
 	loop_end(g, &l);
 	kernel_end(g);
 }

@@ -15,7 +15,10 @@ extern char **environ;
 
 /* A folder of our own for what the linker reads. While it is open, the signals that end a process wait: an interrupted
  * deployc ends when the linker has ended and the folder is gone. */
-struct workspace { char folder[256], object[272], archive[272]; sigset_t signals; /* as they were before */ };
+struct workspace {
+	char folder[256], object[272], archive[272];
+	sigset_t signals; /* as they were before */
+};
 
 static void hold_signals(struct workspace *w)
 {
@@ -38,8 +41,8 @@ static bool workspace_open(struct workspace *w)
 	hold_signals(w);
 	if (n >= (int)sizeof w->folder || !mkdtemp(w->folder)) {
 		sigprocmask(SIG_SETMASK, &w->signals, NULL);
-		complain("cannot make a temporary folder %s: %s; set TMPDIR to a folder that can be written",
-		        w->folder, strerror(errno));
+		complain("cannot make a temporary folder %s: %s; set TMPDIR to a folder that can be written", w->folder,
+		         strerror(errno));
 		return false;
 	}
 	snprintf(w->object, sizeof w->object, "%s/program.o", w->folder);
@@ -66,9 +69,12 @@ static bool write_file(const char *path, const void *data, size_t n)
 	return ok;
 }
 
-/* ---- the linker --------------------------------------------------------------------------------------------------- */
+/* ---- the linker ------------------------------------------------------------------------------ */
 enum { MAX_WORDS = 32 };
-struct command { const char *word[MAX_WORDS]; int n; };
+struct command {
+	const char *word[MAX_WORDS];
+	int n;
+};
 
 static void add_word(struct command *c, const char *word)
 {
@@ -119,8 +125,8 @@ static bool run(const struct command *c, const sigset_t *signals)
 	pid_t child;
 	int status, error = start(&child, c, signals);
 	if (error) {
-		complain("cannot run `%s`: %s; install a C compiler (Debian: apt install gcc) or set CC",
-		        c->word[0], strerror(error));
+		complain("cannot run `%s`: %s; install a C compiler (Debian: apt install gcc) or set CC", c->word[0],
+		         strerror(error));
 		return false;
 	}
 	while (waitpid(child, &status, 0) < 0)
@@ -134,14 +140,14 @@ static bool run(const struct command *c, const sigset_t *signals)
 static bool link_launcher(const struct workspace *w, const char *path)
 {
 	const char *named = getenv("CC");
-	struct command c = { .n = 0 };
+	struct command c = {.n = 0};
 	char *cc = strdup(named ? named : "cc");
 	if (!cc) {
 		complain("cannot run the linker: %s", strerror(errno));
 		return false;
 	}
 	add_compiler(&c, cc);
-	const char *rest[] = { "-o", path, w->object, w->archive, "-lm", "-lpthread", "-ldl" };
+	const char *rest[] = {"-o", path, w->object, w->archive, "-lm", "-lpthread", "-ldl"};
 	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
 		add_word(&c, rest[i]);
 	bool ok = run(&c, &w->signals);
@@ -157,8 +163,8 @@ bool codegen_launcher(const struct schedule *s, const struct codegen_options *o,
 		return false;
 	bool ok = workspace_open(&w);
 	if (ok) {
-		ok = write_file(w.object, LLVMGetBufferStart(object), LLVMGetBufferSize(object)) &&
-		     write_file(w.archive, runtime_archive, runtime_archive_size) && link_launcher(&w, path);
+		ok = write_file(w.object, LLVMGetBufferStart(object), LLVMGetBufferSize(object))
+		     && write_file(w.archive, runtime_archive, runtime_archive_size) && link_launcher(&w, path);
 		workspace_close(&w);
 	}
 	LLVMDisposeMemoryBuffer(object);

@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- contents ----------------------------------------------------------------------------------------------------- */
+/* ---- contents -------------------------------------------------------------------------------- */
 static void add_blob(struct codegen *g, const struct schedule *s, const struct codegen_options *o)
 {
-	struct arena arena = { .heap = o->heap };
+	struct arena arena = {.heap = o->heap};
 	size_t size;
 	const unsigned char *bytes = blob_build(&arena, s, o->plan_text, &size);
 	LLVMValueRef text = LLVMConstStringInContext2(g->context, (const char *)bytes, size, true);
@@ -23,7 +23,7 @@ static void add_blob(struct codegen *g, const struct schedule *s, const struct c
 /* The kernels, and dr_kernel_table: their functions in the order of the schedule. */
 static void add_kernels(struct codegen *g, const struct schedule *s, struct heap *heap)
 {
-	struct arena arena = { .heap = heap };
+	struct arena arena = {.heap = heap};
 	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
 		table[i] = emit_kernel(g, &s->kernels.at[i]);
@@ -39,10 +39,10 @@ static void add_kernels(struct codegen *g, const struct schedule *s, struct heap
 /* int main(int argc, char **argv) { return dr_main(argc, argv); } */
 static void add_main(struct codegen *g)
 {
-	LLVMTypeRef params[] = { g->i32, g->ptr };
+	LLVMTypeRef params[] = {g->i32, g->ptr};
 	LLVMValueRef runtime = LLVMAddFunction(g->module, "dr_main", LLVMFunctionType(g->i32, params, 2, false));
 	LLVMValueRef f = ir_function(g, "main", g->i32, params, 2, false);
-	LLVMValueRef args[] = { LLVMGetParam(f, 0), LLVMGetParam(f, 1) };
+	LLVMValueRef args[] = {LLVMGetParam(f, 0), LLVMGetParam(f, 1)};
 	LLVMBuildRet(g->builder, ir_call(g, runtime, args, 2));
 }
 
@@ -54,7 +54,8 @@ static void verify(LLVMModuleRef module, const char *when)
 	LLVMDisposeMessage(message);
 }
 
-static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct schedule *s, const struct codegen_options *o)
+static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct schedule *s,
+                  const struct codegen_options *o)
 {
 	struct target_shape shape = target_shape(machine);
 	codegen_open(g, s->deploy->name, machine, &shape);
@@ -66,9 +67,10 @@ static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct 
 	verify(g->module, "before optimisation");
 }
 
-/* ---- forms -------------------------------------------------------------------------------------------------------- */
-/* Kernels come vectorised and tiled: what is left is to put their variables into registers and constants out of loops. The
- * whole of default<O2> gives contractions and norms that are no faster, for twice the time and half as much code again. */
+/* ---- forms ----------------------------------------------------------------------------------- */
+/* Kernels come vectorised and tiled: what is left is to put their variables into registers and constants out of loops.
+ * The whole of default<O2> gives contractions and norms that are no faster, for twice the time and half as much code
+ * again. */
 static const char *passes_of(int level)
 {
 	static const char *const by_level[] = {

@@ -1,5 +1,5 @@
-/* For tests: what is generated, under LLVM's address or thread sanitizer. The launcher is then linked with the sanitizer's runtime: see
- * docs/testing.md. */
+/* For tests: what is generated, under LLVM's address or thread sanitizer. The launcher is then linked with the
+ * sanitizer's runtime: see docs/testing.md. */
 #include "module.h"
 #include <llvm-c/Target.h>
 #include <string.h>
@@ -10,14 +10,17 @@ enum { MAX_BYTES = 16 };
 static void mark(struct codegen *g, LLVMValueRef f, const char *name)
 {
 	unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
-	LLVMAddAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(g->context, kind, 0));
+	LLVMAddAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+	                        LLVMCreateEnumAttribute(g->context, kind, 0));
 }
 
 static LLVMValueRef range_function(struct codegen *g, const char *name)
 {
-	LLVMTypeRef params[] = { g->ptr, g->i64 };
+	LLVMTypeRef params[] = {g->ptr, g->i64};
 	LLVMValueRef known = LLVMGetNamedFunction(g->module, name);
-	return known ? known : LLVMAddFunction(g->module, name, LLVMFunctionType(LLVMVoidTypeInContext(g->context), params, 2, false));
+	return known ? known
+	             : LLVMAddFunction(g->module, name,
+	                               LLVMFunctionType(LLVMVoidTypeInContext(g->context), params, 2, false));
 }
 
 /* A call that reports the access of a wide vector, before it. */
@@ -30,7 +33,7 @@ static void report_wide(struct codegen *g, LLVMValueRef in)
 	unsigned long long bytes = LLVMStoreSizeOfType(LLVMGetModuleDataLayout(g->module), type);
 	if (bytes <= MAX_BYTES)
 		return;
-	LLVMValueRef args[] = { LLVMGetOperand(in, store), LLVMConstInt(g->i64, bytes, false) };
+	LLVMValueRef args[] = {LLVMGetOperand(in, store), LLVMConstInt(g->i64, bytes, false)};
 	LLVMPositionBuilderBefore(g->builder, in);
 	ir_call(g, range_function(g, store ? "__tsan_write_range" : "__tsan_read_range"), args, 2);
 }

@@ -1,19 +1,20 @@
-/* The step programs: dr_step_prefill and dr_step_decode, a straight line of launches and collectives around two kinds of
- * loops: the layers, and the rounds of an expert exchange. */
+/* The step programs: dr_step_prefill and dr_step_decode, a straight line of launches and collectives around two kinds
+ * of loops: the layers, and the rounds of an expert exchange. */
 #include "module.h"
 #include <stddef.h>
 
 struct step_emitter {
 	struct codegen *g;
 	LLVMValueRef frame;
-	LLVMValueRef base[DR_SPACES], group_index, tokens, rows, candidates, pages;     /* read from the frame once; numbers are i64 */
-	LLVMValueRef args;                                              /* u64[most arguments of a launch] */
-	LLVMValueRef layer, round;                                      /* i64; NULL outside their loops */
-	LLVMValueRef layer_at[2];                                       /* where the layer's params and pages begin: i64 in memory */
+	LLVMValueRef base[DR_SPACES], group_index, tokens, rows, candidates,
+		pages;                 /* read from the frame once; numbers are i64 */
+	LLVMValueRef args;         /* u64[most arguments of a launch] */
+	LLVMValueRef layer, round; /* i64; NULL outside their loops */
+	LLVMValueRef layer_at[2];  /* where the layer's params and pages begin: i64 in memory */
 	struct ir_loop rounds;
 };
 
-/* ---- small pieces ------------------------------------------------------------------------------------------------- */
+/* ---- small pieces ---------------------------------------------------------------------------- */
 static LLVMValueRef field(const struct step_emitter *e, size_t offset)
 {
 	return ir_offset(e->g, e->frame, ir_i64(e->g, (int64_t)offset));
@@ -25,7 +26,8 @@ static LLVMValueRef read_i32(const struct step_emitter *e, size_t offset)
 }
 
 /* Calls a function of the runtime, declared at its first use. */
-static LLVMValueRef call_runtime(const struct step_emitter *e, const char *name, LLVMTypeRef result, LLVMValueRef *args, int n)
+static LLVMValueRef call_runtime(const struct step_emitter *e, const char *name, LLVMTypeRef result, LLVMValueRef *args,
+                                 int n)
 {
 	enum { MOST = 8 };
 	LLVMTypeRef types[MOST];
@@ -39,7 +41,7 @@ static LLVMValueRef call_runtime(const struct step_emitter *e, const char *name,
 	return ir_call(e->g, f, args, n);
 }
 
-/* ---- operands ----------------------------------------------------------------------------------------------------- */
+/* ---- operands -------------------------------------------------------------------------------- */
 /* count * value / div; exact, or rounded down */
 static LLVMValueRef scaled(const struct step_emitter *e, LLVMValueRef count, const struct number *n)
 {
@@ -57,14 +59,14 @@ static LLVMValueRef number(const struct step_emitter *e, const struct number *n)
 {
 	struct codegen *g = e->g;
 	switch (n->kind) {
-	case NUMBER_CONST: return ir_i64(g, n->value);
-	case NUMBER_TOKENS: return scaled(e, e->tokens, n);
-	case NUMBER_ROWS: return scaled(e, e->rows, n);
-	case NUMBER_CANDIDATES: return ir_mul(g, scaled(e, e->rows, n), e->candidates);
-	case NUMBER_INDEX: return ir_mul(g, rank_index(e, n->group), ir_i64(g, n->value));
-	case NUMBER_PAGES: return scaled(e, e->pages, n);
+	case NUMBER_CONST:        return ir_i64(g, n->value);
+	case NUMBER_TOKENS:       return scaled(e, e->tokens, n);
+	case NUMBER_ROWS:         return scaled(e, e->rows, n);
+	case NUMBER_CANDIDATES:   return ir_mul(g, scaled(e, e->rows, n), e->candidates);
+	case NUMBER_INDEX:        return ir_mul(g, rank_index(e, n->group), ir_i64(g, n->value));
+	case NUMBER_PAGES:        return scaled(e, e->pages, n);
 	case NUMBER_INDEX_TOKENS: return ir_mul(g, rank_index(e, n->group), scaled(e, e->tokens, n));
-	case NUMBER_INDEX_ROWS: return ir_mul(g, rank_index(e, n->group), scaled(e, e->rows, n));
+	case NUMBER_INDEX_ROWS:   return ir_mul(g, rank_index(e, n->group), scaled(e, e->rows, n));
 	case NUMBER_ROUND:
 		if (!e->round)
 			internal_error("a round's number outside of rounds");
@@ -93,13 +95,13 @@ static LLVMValueRef argument(const struct step_emitter *e, const struct argument
 	return a->is_address ? address(e, &a->address, &a->number) : number(e, &a->number);
 }
 
-/* ---- instructions ------------------------------------------------------------------------------------------------- */
+/* ---- instructions ---------------------------------------------------------------------------- */
 static void emit_launch(const struct step_emitter *e, const struct instr *in)
 {
 	struct codegen *g = e->g;
 	for (int i = 0; i < in->n_args; i++)
 		ir_store(g, argument(e, &in->args[i]), ir_offset(g, e->args, ir_i64(g, (int64_t)sizeof(uint64_t) * i)), 8);
-	LLVMValueRef args[] = { e->frame, ir_i32(g, in->kernel), ir_i32(g, in->op), e->args, ir_i32(g, in->n_args) };
+	LLVMValueRef args[] = {e->frame, ir_i32(g, in->kernel), ir_i32(g, in->op), e->args, ir_i32(g, in->n_args)};
 	call_runtime(e, "dr_launch", g->nothing, args, 5);
 }
 
@@ -107,7 +109,8 @@ static void call_collective(const struct step_emitter *e, int collective, int op
                             const struct number *outer, const struct number *block, const struct number *joined)
 {
 	struct codegen *g = e->g;
-	LLVMValueRef args[] = { e->frame, ir_i32(g, collective), ir_i32(g, op), src, dst, number(e, outer), number(e, block), number(e, joined) };
+	LLVMValueRef args[] = {e->frame, ir_i32(g, collective), ir_i32(g, op),    src,
+	                       dst,      number(e, outer),      number(e, block), number(e, joined)};
 	call_runtime(e, "dr_collective", g->nothing, args, 8);
 }
 
@@ -123,8 +126,13 @@ static LLVMValueRef count_rounds(const struct step_emitter *e, const struct inst
 	if (in->group < 0)
 		return ir_i64(g, 1);
 	LLVMValueRef start = argument(e, &in->start);
-	LLVMValueRef args[] = { e->frame, ir_i32(g, in->group), ir_i32(g, in->op), start, ir_i32(g, in->dests),
-	                        ir_i32(g, in->local), ir_i64(g, in->capacity) };
+	LLVMValueRef args[] = {e->frame,
+	                       ir_i32(g, in->group),
+	                       ir_i32(g, in->op),
+	                       start,
+	                       ir_i32(g, in->dests),
+	                       ir_i32(g, in->local),
+	                       ir_i64(g, in->capacity)};
 	return ir_wide(g, call_runtime(e, "dr_rounds", g->i32, args, 7));
 }
 
@@ -150,17 +158,17 @@ static void emit_instrs(struct step_emitter *e, const struct instrs *part)
 	for (int i = 0; i < part->n; i++) {
 		const struct instr *in = &part->at[i];
 		switch (in->kind) {
-		case INSTR_LAUNCH: emit_launch(e, in); break;
-		case INSTR_COLLECTIVE: emit_collective(e, in); break;
+		case INSTR_LAUNCH:       emit_launch(e, in); break;
+		case INSTR_COLLECTIVE:   emit_collective(e, in); break;
 		case INSTR_ROUNDS_BEGIN: rounds_begin(e, in); break;
-		case INSTR_ROUNDS_END: rounds_end(e); break;
+		case INSTR_ROUNDS_END:   rounds_end(e); break;
 		}
 	}
 	if (e->round)
 		internal_error("rounds that do not end");
 }
 
-/* ---- the step ----------------------------------------------------------------------------------------------------- */
+/* ---- the step -------------------------------------------------------------------------------- */
 static void read_frame(struct step_emitter *e)
 {
 	struct codegen *g = e->g;
@@ -192,7 +200,7 @@ static void store_layer(const struct step_emitter *e, LLVMValueRef layer)
 static void emit_body(struct step_emitter *e, const struct schedule *s, const struct step *step, int body)
 {
 	struct codegen *g = e->g;
-	const int64_t bytes[2] = { s->bodies[body].param_bytes, s->bodies[body].state_bytes };
+	const int64_t bytes[2] = {s->bodies[body].param_bytes, s->bodies[body].state_bytes};
 	emit_instrs(e, step_part(step, WHERE_LAYER, body));
 	for (int i = 0; i < 2; i++)
 		ir_store(g, ir_add(g, ir_load(g, g->i64, e->layer_at[i], 8), ir_i64(g, bytes[i])), e->layer_at[i], 8);
@@ -225,11 +233,13 @@ static void emit_layers(struct step_emitter *e, const struct schedule *s, const 
 	store_layer(e, ir_i64(g, -1));
 }
 
-/* On stage `here` the instructions of `part`; on the others the collectives that take over or hand on the carried values. */
-static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLVMValueRef here, const struct carried *carried, int n, bool send)
+/* On stage `here` the instructions of `part`; on the others the collectives that take over or hand on the carried
+ * values. */
+static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLVMValueRef here,
+                          const struct carried *carried, int n, bool send)
 {
 	struct codegen *g = e->g;
-	const struct number none = { .kind = NUMBER_CONST };
+	const struct number none = {.kind = NUMBER_CONST};
 	LLVMValueRef stage = read_i32(e, offsetof(struct dr_frame, stage));
 	struct ir_branch branch = if_begin(g, ir_compare(g, LLVMIntEQ, stage, here));
 	emit_instrs(e, part);
@@ -257,7 +267,7 @@ void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
 {
 	const struct step *step = &s->step[phase];
 	const char *name = phase == PHASE_PREFILL ? "dr_step_prefill" : "dr_step_decode";
-	struct step_emitter e = { .g = g, .frame = LLVMGetParam(ir_function(g, name, g->nothing, &g->ptr, 1, false), 0) };
+	struct step_emitter e = {.g = g, .frame = LLVMGetParam(ir_function(g, name, g->nothing, &g->ptr, 1, false), 0)};
 	e.args = ir_local(g, g->i64, most_args(step));
 	read_frame(&e);
 	store_layer(&e, ir_i64(g, -1));

@@ -32,8 +32,8 @@ static void initialize_targets(void)
 
 static LLVMTargetMachineRef create(const char *triple, const char *cpu, const char *features, int level)
 {
-	static const LLVMCodeGenOptLevel levels[] =
-		{ LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive };
+	static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault,
+	                                             LLVMCodeGenLevelAggressive};
 	LLVMTargetRef target;
 	char *message = NULL;
 	if (LLVMGetTargetFromTriple(triple, &target, &message))
@@ -51,8 +51,8 @@ static void end_capture(FILE *capture, int terminal, char *said, size_t size)
 	fclose(capture);
 }
 
-/* LLVM tells of a name that it does not know, and lists the names for "help", on stderr alone, and goes on with another: this
- * reads what it says there. */
+/* LLVM tells of a name that it does not know, and lists the names for "help", on stderr alone, and goes on with
+ * another: this reads what it says there. */
 static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, int level)
 {
 	char said[1 << 15] = "";
@@ -122,9 +122,10 @@ static void build_probe(LLVMModuleRef module, LLVMContextRef context)
 static struct target_shape shape_of(const char *assembly)
 {
 	int lanes = strstr(assembly, "%zmm") ? 16 : strstr(assembly, "%ymm") ? 8 : 4;
-	/* vcvtneps2bf16 of 512 bits is AVX512-BF16, which also has vdpbf16ps; of 256 bits it may be AVX-NE-CONVERT alone. */
+	/* vcvtneps2bf16 of 512 bits is AVX512-BF16, which also has vdpbf16ps; of 256 bits it may
+	 * be AVX-NE-CONVERT alone. */
 	bool bf16_dot = lanes == 16 && strstr(assembly, "vcvtneps2bf16");
-	return (struct target_shape){ .n_tile = 2 * lanes, .bf16_dot = bf16_dot };
+	return (struct target_shape){.n_tile = 2 * lanes, .bf16_dot = bf16_dot};
 }
 
 struct target_shape target_shape(LLVMTargetMachineRef machine)

@@ -1,4 +1,5 @@
-/* Offsets for the buffers of a step: a buffer's bytes are free outside the instructions between its first and last use. */
+/* Offsets for the buffers of a step: a buffer's bytes are free outside the instructions between its first
+ * and last use. */
 #include <stdlib.h>
 #include "lower.h"
 
@@ -6,20 +7,24 @@ enum { ALWAYS = 1 << 30 };
 
 static void use(struct lower *w, const struct argument *a, int at)
 {
-	if (!a->is_address || a->address.space != DR_SPACE_ACT) return;
+	if (!a->is_address || a->address.space != DR_SPACE_ACT)
+		return;
 	struct buffer *b = &w->buffers.at[a->address.offset];
-	if (b->first < 0) b->first = at;
+	if (b->first < 0)
+		b->first = at;
 	b->last = at;
 }
 
 static void uses_of(struct lower *w, const struct instr *i, int at)
 {
-	for (int k = 0; k < i->n_args; k++) use(w, &i->args[k], at);
+	for (int k = 0; k < i->n_args; k++)
+		use(w, &i->args[k], at);
 	if (i->kind == INSTR_COLLECTIVE) {
 		use(w, &i->src, at);
 		use(w, &i->dst, at);
 	}
-	if (i->kind == INSTR_ROUNDS_BEGIN) use(w, &i->start, at);
+	if (i->kind == INSTR_ROUNDS_BEGIN)
+		use(w, &i->start, at);
 }
 
 /* What a loop reads was there before it, and must stay to its end. What its turns add to lives from its beginning. */
@@ -27,9 +32,12 @@ static void extend(struct lower *w, int begin, int end, bool from_begin)
 {
 	for (int i = 0; i < w->buffers.n; i++) {
 		struct buffer *b = &w->buffers.at[i];
-		if (b->first < 0) continue;
-		if (b->first < begin && b->last >= begin && b->last < end) b->last = end;
-		if (from_begin && b->first >= begin && b->first < end && b->last > end) b->first = begin;
+		if (b->first < 0)
+			continue;
+		if (b->first < begin && b->last >= begin && b->last < end)
+			b->last = end;
+		if (from_begin && b->first >= begin && b->first < end && b->last > end)
+			b->first = begin;
 	}
 }
 
@@ -38,23 +46,29 @@ static void live_ranges(struct lower *w)
 	struct step *s = &w->s->step[w->phase];
 	int at = 1, layers = 1, after = 1;
 	for (int part = 0; part < s->n; part++) {
-		if (part == WHERE_LAYER) layers = at;
-		if (part == s->n - 1) after = at;
-		for (int i = 0; i < s->part[part].n; i++, at++) uses_of(w, &s->part[part].at[i], at);
+		if (part == WHERE_LAYER)
+			layers = at;
+		if (part == s->n - 1)
+			after = at;
+		for (int i = 0; i < s->part[part].n; i++, at++)
+			uses_of(w, &s->part[part].at[i], at);
 	}
 	extend(w, layers, after, false);
 	at = 1;
 	for (int part = 0, round = 0; part < s->n; part++)
 		for (int i = 0; i < s->part[part].n; i++, at++) {
-			if (s->part[part].at[i].kind == INSTR_ROUNDS_BEGIN) round = at;
-			if (s->part[part].at[i].kind == INSTR_ROUNDS_END) extend(w, round, at, true);
+			if (s->part[part].at[i].kind == INSTR_ROUNDS_BEGIN)
+				round = at;
+			if (s->part[part].at[i].kind == INSTR_ROUNDS_END)
+				extend(w, round, at, true);
 		}
 }
 
 static int by_first(const void *a, const void *b)
 {
 	const struct buffer *x = *(struct buffer *const *)a, *y = *(struct buffer *const *)b;
-	if (x->first != y->first) return x->first < y->first ? -1 : 1;
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
 	return x < y ? -1 : x > y;
 }
 
@@ -69,7 +83,8 @@ static int keep_alive(struct buffer **placed, int n, int first)
 {
 	int alive = 0;
 	for (int i = 0; i < n; i++)
-		if (placed[i]->last >= first) placed[alive++] = placed[i];
+		if (placed[i]->last >= first)
+			placed[alive++] = placed[i];
 	return alive;
 }
 
@@ -79,8 +94,10 @@ static int64_t first_fit(struct buffer **alive, int n, const struct buffer *b)
 	qsort(alive, (size_t)n, sizeof *alive, by_offset);
 	int64_t at = 0;
 	for (int i = 0; i < n; i++) {
-		if (alive[i]->offset - at >= b->bytes) break;
-		if (alive[i]->offset + alive[i]->bytes > at) at = alive[i]->offset + alive[i]->bytes;
+		if (alive[i]->offset - at >= b->bytes)
+			break;
+		if (alive[i]->offset + alive[i]->bytes > at)
+			at = alive[i]->offset + alive[i]->bytes;
 	}
 	return at;
 }
@@ -92,13 +109,15 @@ static void note_gaps(struct lower *w, struct buffer **placed, int n)
 	for (int i = 0; i < n; i++) {
 		int64_t from = placed[i]->offset + placed[i]->used;
 		int64_t to = i + 1 < n ? placed[i + 1]->offset : placed[i]->offset + placed[i]->bytes;
-		if (to > from) vec_push(w->arena, &w->s->gaps[w->phase], ((struct gap){ from, to - from }));
+		if (to > from)
+			vec_push(w->arena, &w->s->gaps[w->phase], ((struct gap){from, to - from}));
 	}
 }
 
 static void patch(struct lower *w, struct argument *a)
 {
-	if (a->is_address && a->address.space == DR_SPACE_ACT) a->address.offset = w->buffers.at[a->address.offset].offset;
+	if (a->is_address && a->address.space == DR_SPACE_ACT)
+		a->address.offset = w->buffers.at[a->address.offset].offset;
 }
 
 static void patch_step(struct lower *w)
@@ -107,12 +126,14 @@ static void patch_step(struct lower *w)
 	for (int part = 0; part < s->n; part++)
 		for (int i = 0; i < s->part[part].n; i++) {
 			struct instr *in = &s->part[part].at[i];
-			for (int k = 0; k < in->n_args; k++) patch(w, &in->args[k]);
+			for (int k = 0; k < in->n_args; k++)
+				patch(w, &in->args[k]);
 			if (in->kind == INSTR_COLLECTIVE) {
 				patch(w, &in->src);
 				patch(w, &in->dst);
 			}
-			if (in->kind == INSTR_ROUNDS_BEGIN) patch(w, &in->start);
+			if (in->kind == INSTR_ROUNDS_BEGIN)
+				patch(w, &in->start);
 		}
 }
 
@@ -121,27 +142,32 @@ int64_t place_buffers(struct lower *w)
 	live_ranges(w);
 	int n = 0, placed = 0;
 	struct buffer **order = arena_array(w->arena, struct buffer *, w->buffers.n + 1),
-		      **done = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
+				  **done = arena_array(w->arena, struct buffer *, w->buffers.n + 1);
 	int64_t bytes = 0;
 	for (int i = 0; i < w->buffers.n; i++) {
 		struct buffer *b = &w->buffers.at[i];
-		if (b->fixed) {                         /* outputs: read after the step, at the same place in both phases */
+		if (b->fixed) { /* outputs: read after the step, at the same place in both phases */
 			b->first = 0;
 			b->last = ALWAYS;
 			done[placed++] = b;
-			if (b->offset + b->bytes > bytes) bytes = b->offset + b->bytes;
-		} else if (b->first >= 0) order[n++] = b;
+			if (b->offset + b->bytes > bytes)
+				bytes = b->offset + b->bytes;
+		} else if (b->first >= 0)
+			order[n++] = b;
 	}
 	qsort(order, (size_t)n, sizeof *order, by_first);
 	for (int i = 0; i < n; i++) {
 		placed = w->target->gap ? placed : keep_alive(done, placed, order[i]->first);
 		order[i]->offset = w->target->gap ? bytes + w->target->gap : first_fit(done, placed, order[i]);
 		done[placed++] = order[i];
-		if (order[i]->offset + order[i]->bytes > bytes) bytes = order[i]->offset + order[i]->bytes;
+		if (order[i]->offset + order[i]->bytes > bytes)
+			bytes = order[i]->offset + order[i]->bytes;
 	}
-	if (w->target->gap) note_gaps(w, done, placed);
+	if (w->target->gap)
+		note_gaps(w, done, placed);
 	const char *wrong = buffers_check(w);
-	if (wrong) internal_error("buffers: %s", wrong);
+	if (wrong)
+		internal_error("buffers: %s", wrong);
 	patch_step(w);
 	return bytes;
 }

@@ -1,11 +1,11 @@
-/* Are buffers laid out rightly? Plays a step, with two turns of every loop, and looks whether what each instruction reads is
- * still what was written for it. Shares nothing with buffers.c's live ranges. */
+/* Are buffers laid out rightly? Plays a step, with two turns of every loop, and looks whether what each instruction
+ * reads is still what was written for it. Shares nothing with buffers.c's live ranges. */
 #include "lower.h"
 
 struct play {
 	struct lower *w;
-	int *written;                   /* by buffer: the place in `writes`, from 1, of the write that was last, 0: none */
-	VEC(int) writes;                /* buffers, as they were written */
+	int *written;    /* by buffer: the place in `writes`, from 1, of the write that was last, 0: none */
+	VEC(int) writes; /* buffers, as they were written */
 	const char *wrong;
 };
 
@@ -17,25 +17,27 @@ static int buffer_of(const struct argument *a)
 static void reads(struct play *p, const struct argument *a, const struct instr *i)
 {
 	int b = buffer_of(a);
-	if (b < 0 || p->wrong) return;
+	if (b < 0 || p->wrong)
+		return;
 	const struct buffer *mine = &p->w->buffers.at[b];
 	if (!p->written[b])
-		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which nothing wrote",
-					p->w->s->op_names.at[i->op], b);
+		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which nothing wrote", p->w->s->op_names.at[i->op], b);
 	for (int n = p->written[b]; n < p->writes.n && !p->wrong; n++) {
 		int k = p->writes.at[n];
 		const struct buffer *other = &p->w->buffers.at[k];
 		bool apart = other->offset + other->bytes <= mine->offset || mine->offset + mine->bytes <= other->offset;
-		if (k == b || apart) continue;
+		if (k == b || apart)
+			continue;
 		p->wrong = arena_printf(p->w->arena, "%s reads buffer %d, which %d has overwritten",
-					p->w->s->op_names.at[i->op], b, k);
+		                        p->w->s->op_names.at[i->op], b, k);
 	}
 }
 
 static void write_to(struct play *p, const struct argument *a)
 {
 	int b = buffer_of(a);
-	if (b < 0) return;
+	if (b < 0)
+		return;
 	vec_push(p->w->arena, &p->writes, b);
 	p->written[b] = p->writes.n;
 }
@@ -44,37 +46,48 @@ static void play_instr(struct play *p, const struct instr *i)
 {
 	const struct kernel *k = i->kind == INSTR_LAUNCH ? &p->w->s->kernels.at[i->kernel] : NULL;
 	for (int a = 0; a < i->n_args; a++)
-		if (!kernel_writes(k, a)) reads(p, &i->args[a], i);
-	if (i->kind == INSTR_COLLECTIVE) reads(p, &i->src, i);
-	if (i->kind == INSTR_ROUNDS_BEGIN) reads(p, &i->start, i);
+		if (!kernel_writes(k, a))
+			reads(p, &i->args[a], i);
+	if (i->kind == INSTR_COLLECTIVE)
+		reads(p, &i->src, i);
+	if (i->kind == INSTR_ROUNDS_BEGIN)
+		reads(p, &i->start, i);
 	for (int a = 0; a < i->n_args; a++)
-		if (kernel_writes(k, a)) write_to(p, &i->args[a]);
-	if (i->kind == INSTR_COLLECTIVE) write_to(p, &i->dst);
+		if (kernel_writes(k, a))
+			write_to(p, &i->args[a]);
+	if (i->kind == INSTR_COLLECTIVE)
+		write_to(p, &i->dst);
 }
 
 /* A later round adds to what combine wrote in the one before, and nothing may have touched it. */
 static void play_sum(struct play *p, const struct instr *i)
 {
-	if (i->kind == INSTR_LAUNCH && p->w->s->kernels.at[i->kernel].family == KERNEL_COMBINE) reads(p, &i->args[6], i);
+	if (i->kind == INSTR_LAUNCH && p->w->s->kernels.at[i->kernel].family == KERNEL_COMBINE)
+		reads(p, &i->args[6], i);
 }
 
 static void play_part(struct play *p, const struct instrs *part)
 {
 	for (int i = 0, begin = 0, round = 0; i < part->n; i++) {
-		if (part->at[i].kind == INSTR_ROUNDS_BEGIN) begin = i, round = 0;
-		if (round) play_sum(p, &part->at[i]);
+		if (part->at[i].kind == INSTR_ROUNDS_BEGIN)
+			begin = i, round = 0;
+		if (round)
+			play_sum(p, &part->at[i]);
 		play_instr(p, &part->at[i]);
-		if (part->at[i].kind == INSTR_ROUNDS_END && !round++) i = begin;
+		if (part->at[i].kind == INSTR_ROUNDS_END && !round++)
+			i = begin;
 	}
 }
 
 const char *buffers_check(struct lower *w)
 {
-	struct play p = { .w = w, .written = arena_array(w->arena, int, w->buffers.n + 1) };
+	struct play p = {.w = w, .written = arena_array(w->arena, int, w->buffers.n + 1)};
 	const struct step *s = &w->s->step[w->phase];
-	for (int part = 0; part < WHERE_LAYER; part++) play_part(&p, &s->part[part]);
+	for (int part = 0; part < WHERE_LAYER; part++)
+		play_part(&p, &s->part[part]);
 	for (int turn = 0; turn < 2; turn++)
-		for (int part = WHERE_LAYER; part < s->n - 1; part++) play_part(&p, &s->part[part]);
+		for (int part = WHERE_LAYER; part < s->n - 1; part++)
+			play_part(&p, &s->part[part]);
 	play_part(&p, &s->part[s->n - 1]);
 	return p.wrong;
 }

@@ -9,111 +9,201 @@
 #include "../runtime/abi.h"
 #include "../sema/sema.h"
 
-struct local;           /* local.h: one rank's program, with layouts, for each phase */
+struct local; /* local.h: one rank's program, with layouts, for each phase */
 
-/* ---- the mesh, refined: product rules may cut a mesh axis into pieces (tp.0, tp.1) -------------------------------- */
-struct atom { const char *name; int mesh_axis; int64_t size, stride; };
-enum { MAX_GROUP_ATOMS = 32 };          /* each halves the ranks at least, of which there are less than 2^31 */
-struct group { int atom[MAX_GROUP_ATOMS], n; int64_t size; };          /* major to minor */
+/* ---- the mesh, refined: product rules may cut a mesh axis into pieces (tp.0, tp.1) ----------- */
+struct atom {
+	const char *name;
+	int mesh_axis;
+	int64_t size, stride;
+};
+enum { MAX_GROUP_ATOMS = 32 }; /* each halves the ranks at least, of which there are less than 2^31 */
+struct group {
+	int atom[MAX_GROUP_ATOMS], n;
+	int64_t size;
+}; /* major to minor */
 
-/* ---- schedule: what a launcher does, byte by byte ------------------------------------------------------------------ */
+/* ---- schedule: what a launcher does, byte by byte -------------------------------------------- */
 /* A number that an instruction passes to a kernel. */
 enum number_kind {
-	NUMBER_CONST,           /* value */
-	NUMBER_TOKENS,          /* T * value / div */
-	NUMBER_ROWS,            /* R * value / div */
-	NUMBER_PAGES,           /* P * value / div, P = pages in use */
-	NUMBER_INDEX,           /* this rank's index in `group` * value */
-	NUMBER_INDEX_TOKENS,    /* this rank's index in `group` * (T * value / div) */
-	NUMBER_INDEX_ROWS,      /* this rank's index in `group` * (R * value / div) */
-	NUMBER_ROUND,           /* the number of the exchange round that runs */
-	NUMBER_CANDIDATES       /* R * value / div * the candidates of a row */
-	/* T, R, P, candidates: of a microbatch, struct dr_frame */
+	NUMBER_CONST,        /* value */
+	NUMBER_TOKENS,       /* T * value / div */
+	NUMBER_ROWS,         /* R * value / div */
+	NUMBER_PAGES,        /* P * value / div, P = pages in use */
+	NUMBER_INDEX,        /* this rank's index in `group` * value */
+	NUMBER_INDEX_TOKENS, /* this rank's index in `group` * (T * value / div) */
+	NUMBER_INDEX_ROWS,   /* this rank's index in `group` * (R * value / div) */
+	NUMBER_ROUND,        /* the number of the exchange round that runs */
+	NUMBER_CANDIDATES    /* R * value / div * the candidates of a row */
+						 /* T, R, P, candidates: of a microbatch, struct dr_frame */
 };
-struct number { enum number_kind kind; int64_t value, div; int group; };
+struct number {
+	enum number_kind kind;
+	int64_t value, div;
+	int group;
+};
 /* A device address: base of the space + offset; in the spaces of layers, + where the layer that runs begins. */
-struct address { enum dr_space space; int64_t offset; };
-/* An address: the address plus `number` bytes (a rank's part of a value; usually the constant 0). A number: `number`. */
-struct argument { bool is_address; struct address address; struct number number; };
+struct address {
+	enum dr_space space;
+	int64_t offset;
+};
+/* An address: the address plus `number` bytes (a rank's part of a value; usually the constant 0).
+ * A number: `number`. */
+struct argument {
+	bool is_address;
+	struct address address;
+	struct number number;
+};
 
-enum where { WHERE_EVERY_STAGE, WHERE_FIRST_STAGE, WHERE_LAYER, WHERE_LAST_STAGE, WHERES };   /* order of a step; in it, layers' bodies */
+enum where {
+	WHERE_EVERY_STAGE,
+	WHERE_FIRST_STAGE,
+	WHERE_LAYER,
+	WHERE_LAST_STAGE,
+	WHERES
+}; /* order of a step; in it, layers' bodies */
 enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUNDS_END };
 struct instr {
 	enum instr_kind kind;
-	int op;                                         /* index into schedule.op_names */
-	int kernel; struct argument *args; int n_args;  /* LAUNCH */
-	int collective; struct argument src, dst; struct number outer, block, joined;  /* COLLECTIVE; addresses; blocks in elements;
-	                                                                            joined: of an all-to-all's result */
-	int group, dests, local; struct argument start; int64_t capacity;       /* ROUNDS_BEGIN. group -1: always one round */
-	const struct group *tokens;                     /* ROUNDS_BEGIN: ranks that have other tokens */
+	int op; /* index into schedule.op_names */
+	int kernel;
+	struct argument *args;
+	int n_args; /* LAUNCH */
+	int collective;
+	struct argument src, dst;
+	struct number outer, block, joined; /* COLLECTIVE; addresses; blocks in elements;
+	                                 joined: of an all-to-all's result */
+	int group, dests, local;
+	struct argument start;
+	int64_t capacity;           /* ROUNDS_BEGIN. group -1: always one round */
+	const struct group *tokens; /* ROUNDS_BEGIN: ranks that have other tokens */
 };
-struct instrs { struct instr *at; int n, cap; };
-/* A step's parts in their order: every stage, first stage, one for each body of the loop, last stage. It runs the first;
- * then on the first stage the second, on the others the receives of the carried values; then for each of the stage's layers the
- * body of that layer (schedule.body_of); then on the last stage the last, on the others the sends. With one stage neither send
- * nor receive exists. */
-struct step { struct instrs *part; int n; };
+struct instrs {
+	struct instr *at;
+	int n, cap;
+};
+/* A step's parts in their order: every stage, first stage, one for each body of the loop, last stage. It runs the
+ * first; then on the first stage the second, on the others the receives of the carried values; then for each of the
+ * stage's layers the body of that layer (schedule.body_of); then on the last stage the last, on the others the sends.
+ * With one stage neither send nor receive exists. */
+struct step {
+	struct instrs *part;
+	int n;
+};
 struct instrs *step_part(const struct step *s, enum where where, int body);
-struct layer_body { int64_t param_bytes, state_bytes, layers; };       /* bytes of one layer of this body */
-struct carried { struct address at; struct number outer, block; int send, recv; int op; };     /* collectives' indices */
+struct layer_body {
+	int64_t param_bytes, state_bytes, layers;
+}; /* bytes of one layer of this body */
+struct carried {
+	struct address at;
+	struct number outer, block;
+	int send, recv;
+	int op;
+}; /* collectives' indices */
 
-struct collective { enum dr_collective_kind kind; int group; enum dtype dtype; int phase; const char *cause, *where;
-	struct number outer; int64_t bytes_per_outer; bool per_layer; int body /* of the loop, where per_layer */; };
-
-struct placed_axis { const char *name; int64_t extent, local, stride; int group; enum dr_role role; bool keyed; };
-struct placed_param {
-	const struct param *param; enum dr_space space; int64_t offset, bytes;
-	struct packing pack; struct placed_axis *axes; int n_axes;
+struct collective {
+	enum dr_collective_kind kind;
+	int group;
+	enum dtype dtype;
+	int phase;
+	const char *cause, *where;
+	struct number outer;
+	int64_t bytes_per_outer;
+	bool per_layer;
+	int body /* of the loop, where per_layer */;
 };
-struct constant { int64_t offset; const float *data; int64_t n; };
-struct expert_map { int64_t offset, experts, local; int atom[MAX_GROUP_ATOMS]; bool exchange[MAX_GROUP_ATOMS]; int n; };
 
-/* An array that a step brings, as a rank has it: of the owners that its index in group `owners` gives it, one behind the other,
- * the part of the tokens or rows that its index in group `part` gives it. Slots are of the pages that its index in group `pages`
- * gives it. */
-struct step_input { enum dr_input what; int owners, part, pages; int64_t offset; };
+struct placed_axis {
+	const char *name;
+	int64_t extent, local, stride;
+	int group;
+	enum dr_role role;
+	bool keyed;
+};
+struct placed_param {
+	const struct param *param;
+	enum dr_space space;
+	int64_t offset, bytes;
+	struct packing pack;
+	struct placed_axis *axes;
+	int n_axes;
+};
+struct constant {
+	int64_t offset;
+	const float *data;
+	int64_t n;
+};
+struct expert_map {
+	int64_t offset, experts, local;
+	int atom[MAX_GROUP_ATOMS];
+	bool exchange[MAX_GROUP_ATOMS];
+	int n;
+};
+
+/* An array that a step brings, as a rank has it: of the owners that its index in group `owners` gives it, one behind
+ * the other, the part of the tokens or rows that its index in group `part` gives it. Slots are of the pages that its
+ * index in group `pages` gives it. */
+struct step_input {
+	enum dr_input what;
+	int owners, part, pages;
+	int64_t offset;
+};
 /* How the outputs of a phase are cut besides the vocabulary: groups of the owners, and of their rows. */
-struct output_cut { int owners, rows; };
+struct output_cut {
+	int owners, rows;
+};
 
 /* Bytes of DR_SPACE_ACT that belong to no buffer. */
-struct gap { int64_t offset, bytes; };
+struct gap {
+	int64_t offset, bytes;
+};
 
 /* Bytes of one rank of a stage, all its layers. */
-struct stage { int64_t layer_begin, layer_end; int64_t bytes[DR_SPACES]; };
+struct stage {
+	int64_t layer_begin, layer_end;
+	int64_t bytes[DR_SPACES];
+};
 
 struct schedule {
 	const struct deploy *deploy;
-	VEC(struct atom) atoms; VEC(struct group) groups;
-	VEC(struct kernel) kernels;                     /* equal descriptions once */
+	VEC(struct atom) atoms;
+	VEC(struct group) groups;
+	VEC(struct kernel) kernels; /* equal descriptions once */
 	struct step step[PHASES];
-	VEC(struct carried) carried[PHASES];            /* in the order in which they cross; none when there is one stage */
+	VEC(struct carried) carried[PHASES]; /* in the order in which they cross; none when there is one stage */
 	VEC(struct collective) collectives;
-	VEC(const char *) op_names; struct index op_index;
+	VEC(const char *) op_names;
+	struct index op_index;
 	VEC(struct placed_param) params;
-	VEC(struct constant) constants; VEC(struct expert_map) maps;
+	VEC(struct constant) constants;
+	VEC(struct expert_map) maps;
 	VEC(struct stage) stages;
-	VEC(struct step_input) inputs; int64_t input_bytes;     /* equal ones once, for both phases */
+	VEC(struct step_input) inputs;
+	int64_t input_bytes; /* equal ones once, for both phases */
 	struct output_cut output[PHASES];
-	VEC(struct gap) gaps[PHASES];                   /* in DR_SPACE_ACT: what no kernel may write; target_shape.gap */
+	VEC(struct gap) gaps[PHASES]; /* in DR_SPACE_ACT: what no kernel may write; target_shape.gap */
 	int stage_group, owner_group, logits_group;
 	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES], microbatches;
-	struct layer_body *bodies; int n_bodies;        /* of the loop */
-	const int *body_of;                             /* by layer */
+	struct layer_body *bodies;
+	int n_bodies;       /* of the loop */
+	const int *body_of; /* by layer */
 	int64_t seqs, page, pages, pages_per_seq, page_multiple;
 	int64_t tokens_offset, logits_offset, vocab, comm_slot, comm_mailbox;
 };
 
 /* What the target wants of the schedule. */
 struct target_shape {
-	int n_tile;             /* outputs in a weight tile */
-	bool bf16_dot;          /* pairs of bf16 are multiplied at once */
-	int64_t gap;            /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
+	int n_tile;    /* outputs in a weight tile */
+	bool bf16_dot; /* pairs of bf16 are multiplied at once */
+	int64_t gap;   /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
 };
 
-/* Infers layouts and collectives (language.md 3). NULL after a report: E0501, E0503, E0506, E0507, E0509, E0510, E0901 ... */
+/* Infers layouts and collectives (language.md 3). NULL after a report: E0501, E0503, E0506, E0507, E0509, E0510, E0901
+ * ... */
 struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d);
 /* Kernels, buffers, memory. NULL after a report: what this version does not build (E0918). */
-struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l, const struct target_shape *t);
+struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l,
+                              const struct target_shape *t);
 
 /* What goals ask of the layouts: see struct derived in sema/sema.h; `layouts` is a struct local. */
 int dag_count(const void *layouts, const char *kind, const char *region);

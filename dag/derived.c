@@ -7,8 +7,10 @@ static bool region_is(const struct program *p, int region, const char *path, siz
 {
 	const char *name = p->regions.at[region].name;
 	size_t length = strlen(name);
-	if (length > n || memcmp(path + n - length, name, length)) return false;
-	if (length == n) return true;
+	if (length > n || memcmp(path + n - length, name, length))
+		return false;
+	if (length == n)
+		return true;
 	return path[n - length - 1] == '.' && p->regions.at[region].parent >= 0
 	       && region_is(p, p->regions.at[region].parent, path, n - length - 1);
 }
@@ -16,18 +18,20 @@ static bool region_is(const struct program *p, int region, const char *path, siz
 static bool below(const struct program *p, int region, const char *path)
 {
 	for (; region >= 0; region = p->regions.at[region].parent)
-		if (region_is(p, region, path, strlen(path))) return true;
+		if (region_is(p, region, path, strlen(path)))
+			return true;
 	return false;
 }
 
 /* Collectives of a kind that one local value is: exchanges of experts are two each way, rows and what they are. */
 static int is_kind(const struct local *l, const struct local_value *v, const char *kind)
 {
-	static const char *const text[LOCAL_OPS] = { [LOCAL_ALL_REDUCE] = "all_reduce",
-						     [LOCAL_REDUCE_SCATTER] = "reduce_scatter",
-						     [LOCAL_ALL_GATHER] = "all_gather",
-						     [LOCAL_ALL_TO_ALL] = "all_to_all" };
-	if (v->op != LOCAL_OP) return text[v->op] && !strcmp(text[v->op], kind);
+	static const char *const text[LOCAL_OPS] = {[LOCAL_ALL_REDUCE] = "all_reduce",
+	                                            [LOCAL_REDUCE_SCATTER] = "reduce_scatter",
+	                                            [LOCAL_ALL_GATHER] = "all_gather",
+	                                            [LOCAL_ALL_TO_ALL] = "all_to_all"};
+	if (v->op != LOCAL_OP)
+		return text[v->op] && !strcmp(text[v->op], kind);
 	enum op op = l->program->values.at[v->source].op;
 	return (op == OP_DISPATCH || op == OP_COMBINE) && v->exchange.n && !strcmp(kind, "all_to_all");
 }
@@ -38,7 +42,8 @@ int dag_count(const void *layouts, const char *kind, const char *region)
 	const struct program *p = l->program;
 	int most = 0;
 	bool there = !*region;
-	for (int i = 0; i < p->regions.n; i++) there |= region_is(p, i, region, strlen(region));
+	for (int i = 0; i < p->regions.n; i++)
+		there |= region_is(p, i, region, strlen(region));
 	for (int phase = 0; phase < PHASES && there; phase++) {
 		int n = l->stage_layers.n > 1 && (!strcmp(kind, "send") || !strcmp(kind, "recv"));
 		for (int i = 0; i < l->phase[phase].values.n; i++) {
@@ -56,7 +61,8 @@ static int value_at_path(const struct program *p, const char *path)
 	const char *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;
 	for (int i = 0; i < p->values.n; i++) {
 		const struct value *v = &p->values.at[i];
-		if (!v->name || strcmp(v->name, name)) continue;
+		if (!v->name || strcmp(v->name, name))
+			continue;
 		if (dot ? region_is(p, v->region, path, (size_t)(dot - path)) : p->regions.at[v->region].parent < 0)
 			return i;
 	}
@@ -68,13 +74,14 @@ const char *dag_layout(const void *layouts, const char *path, int phase, enum dt
 	const struct local *l = layouts;
 	const struct program *p = l->program;
 	int source = value_at_path(p, path), at = source < 0 ? -1 : l->phase[phase].of_program[source];
-	if (at < 0) return NULL;
+	if (at < 0)
+		return NULL;
 	const struct local_value *v = &l->phase[phase].values.at[at];
 	const struct value *s = &p->values.at[source];
 	*format = s->op == OP_APPEND  ? p->states.at[s->state].dtype
-		  : s->op == OP_PARAM ? p->params.at[s->param].dtype
-				      : s->dtype;
-	struct text t = { .arena = l->arena };
+	          : s->op == OP_PARAM ? p->params.at[s->param].dtype
+	                              : s->dtype;
+	struct text t = {.arena = l->arena};
 	local_layout_text(l, v, &t);
 	return t.at;
 }

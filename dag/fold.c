@@ -3,14 +3,15 @@
 #include <math.h>
 #include "local.h"
 
-enum { FOLD_LIMIT = 1 << 20 };  /* elements; a larger table is computed at run time */
+enum { FOLD_LIMIT = 1 << 20 }; /* elements; a larger table is computed at run time */
 
 static int64_t elements(const struct program *p, const struct value *v)
 {
 	int64_t n = 1;
 	for (int i = 0; i < v->n_axes; i++) {
 		int64_t e = p->axes.at[v->axes[i]].extent;
-		if (!e || n > FOLD_LIMIT / e) return -1;
+		if (!e || n > FOLD_LIMIT / e)
+			return -1;
 		n *= e;
 	}
 	return n;
@@ -19,25 +20,25 @@ static int64_t elements(const struct program *p, const struct value *v)
 static double apply(enum op op, double a, double b, double c)
 {
 	switch (op) {
-	case OP_ADD: return a + b;
-	case OP_SUB: return a - b;
-	case OP_MUL: return a * b;
-	case OP_DIV: return a / b;
-	case OP_MIN: return fmin(a, b);
-	case OP_MAX: return fmax(a, b);
+	case OP_ADD:   return a + b;
+	case OP_SUB:   return a - b;
+	case OP_MUL:   return a * b;
+	case OP_DIV:   return a / b;
+	case OP_MIN:   return fmin(a, b);
+	case OP_MAX:   return fmax(a, b);
 	case OP_CLAMP: return fmin(fmax(a, b), c);
-	case OP_EXP: return exp(a);
-	case OP_LOG: return log(a);
-	case OP_SQRT: return sqrt(a);
+	case OP_EXP:   return exp(a);
+	case OP_LOG:   return log(a);
+	case OP_SQRT:  return sqrt(a);
 	case OP_RSQRT: return 1 / sqrt(a);
-	case OP_TANH: return tanh(a);
-	case OP_ERF: return erf(a);
-	case OP_SIN: return sin(a);
-	case OP_COS: return cos(a);
-	case OP_ABS: return fabs(a);
+	case OP_TANH:  return tanh(a);
+	case OP_ERF:   return erf(a);
+	case OP_SIN:   return sin(a);
+	case OP_COS:   return cos(a);
+	case OP_ABS:   return fabs(a);
 	case OP_FLOOR: return floor(a);
-	case OP_CEIL: return ceil(a);
-	default: return a;
+	case OP_CEIL:  return ceil(a);
+	default:       return a;
 	}
 }
 
@@ -45,7 +46,8 @@ static double apply(enum op op, double a, double b, double c)
 static double rounded(enum dtype t, double x)
 {
 	int bits = t == DTYPE_BF16 ? 8 : t == DTYPE_F16 ? 11 : 0, exponent, least = t == DTYPE_BF16 ? -125 : -13;
-	if (!bits || !isfinite(x) || x == 0) return x;
+	if (!bits || !isfinite(x) || x == 0)
+		return x;
 	frexp(x, &exponent);
 	double step = ldexp(1, (exponent < least ? least : exponent) - bits), y = nearbyint(x / step) * step;
 	return t == DTYPE_F16 && fabs(y) > 65504 ? copysign(INFINITY, y) : y;
@@ -75,7 +77,8 @@ static double operand(const struct local *l, const struct value *v, int arg, int
 static bool foldable(const struct local *l, const struct value *v)
 {
 	bool kind = op_is_pointwise(v->op) || v->op == OP_CONST || v->op == OP_IOTA || v->op == OP_RENAME;
-	for (int i = 0; i < v->n_args && kind; i++) kind = v->args[i] >= 0 && l->folded[v->args[i]];
+	for (int i = 0; i < v->n_args && kind; i++)
+		kind = v->args[i] >= 0 && l->folded[v->args[i]];
 	return kind && elements(l->program, v) > 0;
 }
 
@@ -89,9 +92,13 @@ static void fold(struct local *l, int at)
 		return;
 	}
 	for (int64_t i = 0; i < n; i++) {
-		double x[3] = { 0 };
-		for (int k = 0; k < v->n_args && k < 3; k++) x[k] = operand(l, v, v->args[k], i);
-		out[i] = v->op == OP_CONST ? v->number : v->op == OP_IOTA ? (double)i : v->op == OP_CAST ? rounded(v->dtype, x[0]) : apply(v->op, x[0], x[1], x[2]);
+		double x[3] = {0};
+		for (int k = 0; k < v->n_args && k < 3; k++)
+			x[k] = operand(l, v, v->args[k], i);
+		out[i] = v->op == OP_CONST  ? v->number
+		         : v->op == OP_IOTA ? (double)i
+		         : v->op == OP_CAST ? rounded(v->dtype, x[0])
+		                            : apply(v->op, x[0], x[1], x[2]);
 	}
 	l->folded[at] = out;
 }
@@ -100,5 +107,6 @@ void fold_constants(struct local *l)
 {
 	l->folded = arena_array(l->arena, double *, l->program->values.n + 1);
 	for (int i = 0; i < l->program->values.n; i++)
-		if (foldable(l, &l->program->values.at[i])) fold(l, i);
+		if (foldable(l, &l->program->values.at[i]))
+			fold(l, i);
 }

@@ -11,17 +11,19 @@ static const struct local_value *arg_now(const struct infer *f, const struct val
 static bool has(const int *list, int n, int x)
 {
 	for (int i = 0; i < n; i++)
-		if (list[i] == x) return true;
+		if (list[i] == x)
+			return true;
 	return false;
 }
 
 /* Pending atoms of operand i that this operator does not use itself. */
 static struct atoms passing(const struct infer *f, const struct value *v, int i, const struct tau *t)
 {
-	struct atoms out = { .n = 0 };
+	struct atoms out = {.n = 0};
 	const struct atoms *p = &arg_now(f, v, i)->layout.pending;
 	for (int k = 0; k < p->n; k++)
-		if (!tau_uses(t, p->at[k])) atoms_add(&out, p->at[k]);
+		if (!tau_uses(t, p->at[k]))
+			atoms_add(&out, p->at[k]);
 	return out;
 }
 
@@ -32,33 +34,38 @@ static void infer_contract(struct infer *f, int value)
 	int *factors = infer_factors(f, v, &n);
 	struct tau t = infer_want(f, v, factors, n, NULL, 0);
 	bool px = arg_now(f, v, 0)->layout.pending.n, pw = arg_now(f, v, 1)->layout.pending.n;
-	struct atoms carried = { .n = 0 };
+	struct atoms carried = {.n = 0};
 	int args[2];
-	for (int i = 0; i < 2; i++) {                   /* bilinear: one pending operand may pass */
-		struct atoms keep = { .n = 0 };
-		if (px != pw && (i ? pw : px)) carried = keep = passing(f, v, i, &t);
+	for (int i = 0; i < 2; i++) { /* bilinear: one pending operand may pass */
+		struct atoms keep = {.n = 0};
+		if (px != pw && (i ? pw : px))
+			carried = keep = passing(f, v, i, &t);
 		args[i] = infer_operand(f, value, i, &t, &keep);
 	}
 	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
 	for (int i = 0; i < n; i++)
 		for (int k = 0; has(v->over, v->n_over, factors[i]) && k < t.layout.axis[i].n; k++)
 			atoms_add(&out.pending, t.layout.axis[i].at[k]);
-	for (int k = 0; k < carried.n; k++) atoms_add(&out.pending, carried.at[k]);
+	for (int k = 0; k < carried.n; k++)
+		atoms_add(&out.pending, carried.at[k]);
 	infer_emit(f, value, args, 2, out);
 }
 
 /* A sum stays pending through `+` of two alike, and through a scale by a constant. */
 static struct atoms pointwise_keep(const struct infer *f, const struct value *v, const struct tau *t)
 {
-	struct atoms none = { .n = 0 };
+	struct atoms none = {.n = 0};
 	if (v->op == OP_ADD || v->op == OP_SUB) {
 		const struct atoms *a = &arg_now(f, v, 0)->layout.pending, *b = &arg_now(f, v, 1)->layout.pending;
 		struct atoms keep = passing(f, v, 0, t);
 		return a->n == b->n && keep.n == a->n && passing(f, v, 1, t).n == b->n && atoms_equal(a, b) ? keep : none;
 	}
-	if (v->op == OP_MUL && arg_now(f, v, 1)->op == LOCAL_CONST && !arg_now(f, v, 1)->n_axes) return passing(f, v, 0, t);
-	if (v->op == OP_MUL && arg_now(f, v, 0)->op == LOCAL_CONST && !arg_now(f, v, 0)->n_axes) return passing(f, v, 1, t);
-	if (v->op == OP_DIV && arg_now(f, v, 1)->op == LOCAL_CONST && !arg_now(f, v, 1)->n_axes) return passing(f, v, 0, t);
+	if (v->op == OP_MUL && arg_now(f, v, 1)->op == LOCAL_CONST && !arg_now(f, v, 1)->n_axes)
+		return passing(f, v, 0, t);
+	if (v->op == OP_MUL && arg_now(f, v, 0)->op == LOCAL_CONST && !arg_now(f, v, 0)->n_axes)
+		return passing(f, v, 1, t);
+	if (v->op == OP_DIV && arg_now(f, v, 1)->op == LOCAL_CONST && !arg_now(f, v, 1)->n_axes)
+		return passing(f, v, 0, t);
 	return none;
 }
 
@@ -67,17 +74,19 @@ static bool is_bias(const struct infer *f, const struct value *v, int i)
 {
 	const struct local_value *x = arg_now(f, v, i);
 	for (int k = 0; k < x->n_axes; k++)
-		if (!f->l->program->axes.at[x->axes[k]].extent) return false;
+		if (!f->l->program->axes.at[x->axes[k]].extent)
+			return false;
 	return x->op != LOCAL_CONST && !x->layout.pending.n;
 }
 
-/* The operand of `+` or `-` that may be added in equal parts, so that the other's sum stays pending; -1: none. The sum then travels
- * once, with what is added later, and not as many rows as experts get. */
+/* The operand of `+` or `-` that may be added in equal parts, so that the other's sum stays pending; -1: none. The sum
+ * then travels once, with what is added later, and not as many rows as experts get. */
 static int shared_bias(const struct infer *f, const struct value *v, const struct tau *t)
 {
 	for (int i = 0; i < 2 && (v->op == OP_ADD || v->op == OP_SUB); i++) {
 		int pending = arg_now(f, v, 1 - i)->layout.pending.n;
-		if (is_bias(f, v, i) && pending && passing(f, v, 1 - i, t).n == pending) return i;
+		if (is_bias(f, v, i) && pending && passing(f, v, 1 - i, t).n == pending)
+			return i;
 	}
 	return -1;
 }
@@ -100,16 +109,18 @@ static int emit_share(struct infer *f, int value, int bias, const struct atoms *
 static void infer_pointwise(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	int n, args[3] = { -1, -1, -1 };
+	int n, args[3] = {-1, -1, -1};
 	int *factors = infer_factors(f, v, &n);
 	struct tau t = infer_want(f, v, factors, n, v->over, op_is_reduce(v->op) ? v->n_over : 0);
 	struct atoms keep = pointwise_keep(f, v, &t);
 	int bias = shared_bias(f, v, &t);
-	if (bias >= 0) keep = passing(f, v, 1 - bias, &t);
+	if (bias >= 0)
+		keep = passing(f, v, 1 - bias, &t);
 	for (int i = 0; i < v->n_args; i++) {
 		bool whole = arg_now(f, v, i)->op == LOCAL_CONST || i == bias;
 		args[i] = infer_operand(f, value, i, &t, whole ? NULL : &keep);
-		if (i == bias) args[i] = emit_share(f, value, args[i], &keep);
+		if (i == bias)
+			args[i] = emit_share(f, value, args[i], &keep);
 	}
 	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
 	out.pending = keep;
@@ -123,38 +134,42 @@ static void infer_in_call(struct infer *f, int value)
 	const struct op_call *c = &f->l->program->calls.at[v->call];
 	struct tau *t = &f->call_tau[v->call];
 	if (!t->axes) {
-		VEC(int) axes = { 0 };
+		VEC(int) axes = {0};
 		for (int i = c->first; i <= c->last; i++) {
 			int n;
 			int *more = infer_factors(f, value_at(f, i), &n);
 			for (int k = 0; k < n; k++)
-				if (!has(axes.at, axes.n, more[k])) vec_push(f->l->arena, &axes, more[k]);
+				if (!has(axes.at, axes.n, more[k]))
+					vec_push(f->l->arena, &axes, more[k]);
 		}
 		vec_push(f->l->arena, &axes, -1);
 		*t = infer_want(f, v, axes.at, axes.n - 1, c->whole, c->n_whole);
 	}
-	int args[3] = { -1, -1, -1 };
-	for (int i = 0; i < v->n_args; i++) args[i] = infer_operand(f, value, i, t, NULL);
+	int args[3] = {-1, -1, -1};
+	for (int i = 0; i < v->n_args; i++)
+		args[i] = infer_operand(f, value, i, t, NULL);
 	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, t, v->axes, v->n_axes));
 }
 
 /* The axis of positions of the cache that a value is a view of, or -1. */
 static int positions_of(const struct infer *f, int value)
 {
-	while (value_at(f, value)->op == OP_RENAME || value_at(f, value)->op == OP_PIECE) value = value_at(f, value)->args[0];
+	while (value_at(f, value)->op == OP_RENAME || value_at(f, value)->op == OP_PIECE)
+		value = value_at(f, value)->args[0];
 	return value_at(f, value)->op == OP_APPEND ? value_at(f, value)->to : -1;
 }
 
-/* A piece is taken of a whole axis, and of all positions of a cache: attention then gathers them once, for keys and values. */
+/* A piece is taken of a whole axis, and of all positions of a cache: attention then gathers them once, for keys and
+ * values. */
 static void infer_rename(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	int arg = f->ph->of_program[v->args[0]], whole[2] = { v->from, positions_of(f, value) };
+	int arg = f->ph->of_program[v->args[0]], whole[2] = {v->from, positions_of(f, value)};
 	if (v->op == OP_PIECE) {
 		struct tau t = infer_want(f, v, local_at(f, arg)->axes, local_at(f, arg)->n_axes, whole, 2);
 		arg = infer_operand(f, value, 0, &t, NULL);
 	}
-	infer_emit(f, value, &arg, 1, local_at(f, arg)->layout);        /* data stays: axes keep their order */
+	infer_emit(f, value, &arg, 1, local_at(f, arg)->layout); /* data stays: axes keep their order */
 }
 
 static void infer_embed(struct infer *f, int value)
@@ -163,10 +178,11 @@ static void infer_embed(struct infer *f, int value)
 	int n;
 	int *factors = infer_factors(f, v, &n);
 	struct tau t = infer_want(f, v, factors, n, NULL, 0);
-	int args[2] = { infer_operand(f, value, 0, &t, NULL), infer_operand(f, value, 1, &t, NULL) };
+	int args[2] = {infer_operand(f, value, 0, &t, NULL), infer_operand(f, value, 1, &t, NULL)};
 	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
 	for (int i = 0; i < n; i++)
-		if (factors[i] == v->v) out.pending = t.layout.axis[i];
+		if (factors[i] == v->v)
+			out.pending = t.layout.axis[i];
 	infer_emit(f, value, args, 2, out);
 }
 
@@ -176,19 +192,23 @@ static void infer_pick(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	const struct program *p = f->l->program;
 	const struct local_value *x = arg_now(f, v, 0);
-	struct tau t = { x->axes, x->n_axes,
-			 tau_restrict(f->l, &(struct tau){ x->axes, x->n_axes, x->layout }, x->axes, x->n_axes) };
-	struct layout out = { .axis = arena_array(f->l->arena, struct atoms, v->n_axes + 1) };
+	struct tau t = {x->axes, x->n_axes,
+	                tau_restrict(f->l, &(struct tau){x->axes, x->n_axes, x->layout}, x->axes, x->n_axes)};
+	struct layout out = {.axis = arena_array(f->l->arena, struct atoms, v->n_axes + 1)};
 	for (int i = 0; i < t.n; i++) {
 		struct atoms *a = &t.layout.axis[i];
-		if (t.axes[i] == p->batch) *a = f->l->owners;
+		if (t.axes[i] == p->batch)
+			*a = f->l->owners;
 		for (int k = 0; k < a->n && t.axes[i] != p->batch; k++)
-			if (atoms_have(&f->l->owners, a->at[k])) a->n = k;     /* they split the owners here */
-		if (t.axes[i] == p->seq) out.pending = *a;
+			if (atoms_have(&f->l->owners, a->at[k]))
+				a->n = k; /* they split the owners here */
+		if (t.axes[i] == p->seq)
+			out.pending = *a;
 		for (int k = 0; k < v->n_axes; k++)
-			if (v->axes[k] == t.axes[i]) out.axis[k] = t.layout.axis[i];
+			if (v->axes[k] == t.axes[i])
+				out.axis[k] = t.layout.axis[i];
 	}
-	int args[2] = { infer_operand(f, value, 0, &t, NULL), f->ph->of_program[v->args[1]] };
+	int args[2] = {infer_operand(f, value, 0, &t, NULL), f->ph->of_program[v->args[1]]};
 	infer_emit(f, value, args, 2, out);
 }
 
@@ -196,7 +216,8 @@ static int find_angles(const struct infer *f, const int *args)
 {
 	for (int i = 0; i < f->ph->values.n; i++) {
 		const struct local_value *a = local_at(f, i);
-		if (a->op == LOCAL_ANGLES && a->args[0] == args[0] && a->args[1] == args[1]) return i;
+		if (a->op == LOCAL_ANGLES && a->args[0] == args[0] && a->args[1] == args[1])
+			return i;
 	}
 	return -1;
 }
@@ -205,24 +226,26 @@ static int find_angles(const struct infer *f, const int *args)
 static int infer_angles(struct infer *f, int value, const struct tau *t)
 {
 	const struct value *v = value_at(f, value);
-	int args[2] = { infer_operand(f, value, 1, t, NULL), infer_operand(f, value, 2, t, NULL) };
+	int args[2] = {infer_operand(f, value, 1, t, NULL), infer_operand(f, value, 2, t, NULL)};
 	int found = find_angles(f, args);
-	if (found >= 0) return found;
+	if (found >= 0)
+		return found;
 	const struct local_value *freq = local_at(f, args[0]), *pos = local_at(f, args[1]);
-	struct local_value out = { .op = LOCAL_ANGLES,
-				   .source = value,
-				   .n_args = 2,
-				   .dtype = DTYPE_F32,
-				   .n_axes = pos->n_axes + 1,
-				   .where = freq->where > pos->where ? freq->where : pos->where,
-				   .body = program_body(f->l->program, value),
-				   .region = v->region,
-				   .from = -1,
-				   .to = -1 };
+	struct local_value out = {.op = LOCAL_ANGLES,
+	                          .source = value,
+	                          .n_args = 2,
+	                          .dtype = DTYPE_F32,
+	                          .n_axes = pos->n_axes + 1,
+	                          .where = freq->where > pos->where ? freq->where : pos->where,
+	                          .body = program_body(f->l->program, value),
+	                          .region = v->region,
+	                          .from = -1,
+	                          .to = -1};
 	out.args = arena_array(f->l->arena, int, 2);
 	out.args[0] = args[0], out.args[1] = args[1];
 	out.axes = arena_array(f->l->arena, int, out.n_axes);
-	for (int i = 0; i < pos->n_axes; i++) out.axes[i] = pos->axes[i];
+	for (int i = 0; i < pos->n_axes; i++)
+		out.axes[i] = pos->axes[i];
 	out.axes[pos->n_axes] = freq->axes[0];
 	out.layout = tau_restrict(f->l, t, out.axes, out.n_axes);
 	vec_push(f->l->arena, &f->ph->values, out);
@@ -243,43 +266,46 @@ static void infer_append(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
 	const struct state *s = &f->l->program->states.at[v->state];
-	struct tau t = { v->axes, v->n_axes,
-			 place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_CACHE,
-				    arena_printf(f->l->arena, "state %s", s->name), v->span) };
+	struct tau t = {v->axes, v->n_axes,
+	                place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_CACHE,
+	                           arena_printf(f->l->arena, "state %s", s->name), v->span)};
 	int *axes = arena_array(f->l->arena, int, v->n_axes);
-	struct tau from = { axes, v->n_axes, tau_restrict(f->l, &t, v->axes, v->n_axes) };
+	struct tau from = {axes, v->n_axes, tau_restrict(f->l, &t, v->axes, v->n_axes)};
 	for (int i = 0; i < v->n_axes; i++) {
 		axes[i] = v->axes[i] == v->to ? v->from : v->axes[i];
-		if (v->axes[i] == v->to) from.layout.axis[i].n = 0;     /* which pages a rank has, it knows by their numbers */
+		if (v->axes[i] == v->to)
+			from.layout.axis[i].n = 0; /* which pages a rank has, it knows by their numbers */
 	}
-	int args[1] = { infer_operand(f, value, 0, &from, NULL) };
+	int args[1] = {infer_operand(f, value, 0, &from, NULL)};
 	infer_emit(f, value, args, 1, t.layout);
 }
 
 static void infer_attend(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	int n, whole[2] = { v->attend.dot, v->attend.over }, args[6];
+	int n, whole[2] = {v->attend.dot, v->attend.over}, args[6];
 	int *factors = infer_factors(f, v, &n);
 	struct tau t = infer_want(f, v, factors, n, whole, 2);
-	for (int i = 0; i < v->n_args; i++) args[i] = infer_operand(f, value, i, &t, NULL);
+	for (int i = 0; i < v->n_args; i++)
+		args[i] = infer_operand(f, value, i, &t, NULL);
 	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
 static void infer_route(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	int n, args[2] = { -1, -1 };
+	int n, args[2] = {-1, -1};
 	int *factors = infer_factors(f, v, &n);
 	struct tau t = infer_want(f, v, factors, n, &v->route.over, 1);
-	for (int i = 0; i < v->n_args && i < 2; i++) args[i] = infer_operand(f, value, i, &t, NULL);
+	for (int i = 0; i < v->n_args && i < 2; i++)
+		args[i] = infer_operand(f, value, i, &t, NULL);
 	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
 /* Atoms of the experts, split into those that their tokens have too (exchange) and those that they have not (filter).
  * With the features they share none: E0501. */
 static void expert_atoms(struct infer *f, const struct value *v, int expert, const struct tau *tokens,
-			 struct local_value *out)
+                         struct local_value *out)
 {
 	int *apart = arena_array(f->l->arena, int, tokens->n + 1), n = 0;
 	apart[n++] = expert;
@@ -298,16 +324,17 @@ static void expert_atoms(struct infer *f, const struct value *v, int expert, con
 }
 
 static struct layout expert_layout(struct infer *f, const struct value *rows, int expert, int slot, const struct tau *t,
-				   const struct local_value *x)
+                                   const struct local_value *x)
 {
 	struct layout out = tau_restrict(f->l, t, rows->axes, rows->n_axes);
 	for (int i = 0; i < rows->n_axes; i++) {
-		if (rows->axes[i] == expert) out.axis[i] = x->experts;
-		if (rows->axes[i] != slot) continue;
+		if (rows->axes[i] == expert)
+			out.axis[i] = x->experts;
+		if (rows->axes[i] != slot)
+			continue;
 		for (int k = 0; k < t->n; k++)
 			for (int q = 0; q < t->layout.axis[k].n; q++)
-				if (is_token_axis(f->l->program, t->axes[k])
-				    && !atoms_have(&x->experts, t->layout.axis[k].at[q]))
+				if (is_token_axis(f->l->program, t->axes[k]) && !atoms_have(&x->experts, t->layout.axis[k].at[q]))
 					atoms_add(&out.axis[i], t->layout.axis[k].at[q]);
 	}
 	return out;
@@ -317,9 +344,9 @@ static void infer_dispatch(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value), *x = value_at(f, v->args[0]), *r = value_at(f, v->args[1]);
 	struct tau t = infer_want(f, v, x->axes, x->n_axes, NULL, 0);
-	struct local_value e = { .n_axes = 0 };
+	struct local_value e = {.n_axes = 0};
 	expert_atoms(f, v, r->index_of, &t, &e);
-	int args[2] = { infer_operand(f, value, 0, &t, NULL), infer_operand(f, value, 1, &t, NULL) };
+	int args[2] = {infer_operand(f, value, 0, &t, NULL), infer_operand(f, value, 1, &t, NULL)};
 	int at = infer_emit(f, value, args, 2, expert_layout(f, v, r->index_of, r->slot, &t, &e));
 	struct local_value *out = local_at(f, at);
 	out->experts = e.experts, out->exchange = e.exchange, out->filter = e.filter;
@@ -330,16 +357,19 @@ static void infer_combine(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value), *y = value_at(f, v->args[0]), *r = value_at(f, v->args[1]);
 	struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
-	struct local_value e = { .n_axes = 0 };
+	struct local_value e = {.n_axes = 0};
 	expert_atoms(f, v, r->index_of, &t, &e);
-	struct tau rows = { y->axes, y->n_axes, expert_layout(f, y, r->index_of, r->slot, &t, &e) };
+	struct tau rows = {y->axes, y->n_axes, expert_layout(f, y, r->index_of, r->slot, &t, &e)};
 	struct atoms keep = passing(f, v, 0, &rows);
 	for (int k = keep.n - 1; k >= 0; k--)
-		if (tau_uses(&t, keep.at[k])) keep.at[k] = keep.at[--keep.n];
-	int args[2] = { infer_operand(f, value, 0, &rows, &keep), infer_operand(f, value, 1, &t, NULL) };
+		if (tau_uses(&t, keep.at[k]))
+			keep.at[k] = keep.at[--keep.n];
+	int args[2] = {infer_operand(f, value, 0, &rows, &keep), infer_operand(f, value, 1, &t, NULL)};
 	struct layout layout = tau_restrict(f->l, &t, v->axes, v->n_axes);
-	for (int k = 0; k < e.filter.n; k++) atoms_add(&layout.pending, e.filter.at[k]);
-	for (int k = 0; k < keep.n; k++) atoms_add(&layout.pending, keep.at[k]);
+	for (int k = 0; k < e.filter.n; k++)
+		atoms_add(&layout.pending, e.filter.at[k]);
+	for (int k = 0; k < keep.n; k++)
+		atoms_add(&layout.pending, keep.at[k]);
 	int at = infer_emit(f, value, args, 2, layout);
 	struct local_value *out = local_at(f, at);
 	out->experts = e.experts, out->exchange = e.exchange, out->filter = e.filter;
@@ -351,7 +381,7 @@ static void infer_sample(struct infer *f, int value)
 	int n;
 	int *factors = infer_factors(f, v, &n);
 	struct tau t = infer_want(f, v, factors, n, NULL, 0);
-	int args[1] = { infer_operand(f, value, 0, &t, NULL) };
+	int args[1] = {infer_operand(f, value, 0, &t, NULL)};
 	infer_emit(f, value, args, 1, tau_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
@@ -359,10 +389,11 @@ static void infer_sample(struct infer *f, int value)
 static void infer_whole(struct infer *f, int value, const int *whole, int n_whole)
 {
 	const struct value *v = value_at(f, value);
-	int n, args[4] = { -1, -1, -1, -1 };
+	int n, args[4] = {-1, -1, -1, -1};
 	int *factors = infer_factors(f, v, &n);
 	struct tau t = infer_want(f, v, factors, n, whole, n_whole);
-	for (int i = 0; i < v->n_args && i < 4; i++) args[i] = infer_operand(f, value, i, &t, NULL);
+	for (int i = 0; i < v->n_args && i < 4; i++)
+		args[i] = infer_operand(f, value, i, &t, NULL);
 	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
@@ -371,7 +402,8 @@ static void infer_join(struct infer *f, int value)
 {
 	const struct axis *into = &f->l->program->axes.at[value_at(f, value)->to];
 	int *whole = arena_array(f->l->arena, int, into->n_parts + 1);
-	for (int i = 0; i < into->n_parts; i++) whole[i] = into->part[i];
+	for (int i = 0; i < into->n_parts; i++)
+		whole[i] = into->part[i];
 	whole[into->n_parts] = value_at(f, value)->to;
 	infer_whole(f, value, whole, into->n_parts + 1);
 }
@@ -385,18 +417,19 @@ void infer_op(struct infer *f, int value)
 	}
 	switch (v->op) {
 	case OP_CONTRACT: infer_contract(f, value); break;
-	case OP_RENAME: case OP_PIECE: infer_rename(f, value); break;
-	case OP_EMBED: infer_embed(f, value); break;
-	case OP_PICK: infer_pick(f, value); break;
-	case OP_ROTATE: infer_rotate(f, value); break;
-	case OP_APPEND: infer_append(f, value); break;
-	case OP_ATTEND: infer_attend(f, value); break;
-	case OP_ROUTE: infer_route(f, value); break;
+	case OP_RENAME:
+	case OP_PIECE:    infer_rename(f, value); break;
+	case OP_EMBED:    infer_embed(f, value); break;
+	case OP_PICK:     infer_pick(f, value); break;
+	case OP_ROTATE:   infer_rotate(f, value); break;
+	case OP_APPEND:   infer_append(f, value); break;
+	case OP_ATTEND:   infer_attend(f, value); break;
+	case OP_ROUTE:    infer_route(f, value); break;
 	case OP_DISPATCH: infer_dispatch(f, value); break;
-	case OP_COMBINE: infer_combine(f, value); break;
-	case OP_SAMPLE: infer_sample(f, value); break;
-	case OP_JOIN: infer_join(f, value); break;
-	case OP_IOTA: infer_whole(f, value, NULL, 0); break;
-	default: infer_pointwise(f, value); break;
+	case OP_COMBINE:  infer_combine(f, value); break;
+	case OP_SAMPLE:   infer_sample(f, value); break;
+	case OP_JOIN:     infer_join(f, value); break;
+	case OP_IOTA:     infer_whole(f, value, NULL, 0); break;
+	default:          infer_pointwise(f, value); break;
 	}
 }

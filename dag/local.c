@@ -7,7 +7,8 @@
 int position_of(const struct local *l, int value)
 {
 	const struct loop *loop = &l->program->loop;
-	if (!l->program->has_loop || value < loop->begin) return WHERE_FIRST_STAGE;
+	if (!l->program->has_loop || value < loop->begin)
+		return WHERE_FIRST_STAGE;
 	return value < loop->end ? WHERE_LAYER : WHERE_LAST_STAGE;
 }
 
@@ -23,18 +24,19 @@ static enum where where_of(const struct infer *f, int value, const int *args, in
 int infer_emit(struct infer *f, int value, const int *args, int n, struct layout layout)
 {
 	const struct value *v = &f->l->program->values.at[value];
-	struct local_value out = { .op = LOCAL_OP,
-				   .source = value,
-				   .n_args = n,
-				   .axes = v->axes,
-				   .n_axes = v->n_axes,
-				   .dtype = v->dtype,
-				   .layout = layout,
-				   .region = v->region,
-				   .from = -1,
-				   .to = -1 };
+	struct local_value out = {.op = LOCAL_OP,
+	                          .source = value,
+	                          .n_args = n,
+	                          .axes = v->axes,
+	                          .n_axes = v->n_axes,
+	                          .dtype = v->dtype,
+	                          .layout = layout,
+	                          .region = v->region,
+	                          .from = -1,
+	                          .to = -1};
 	out.args = arena_array(f->l->arena, int, n + 1);
-	for (int i = 0; i < n; i++) out.args[i] = args[i];
+	for (int i = 0; i < n; i++)
+		out.args[i] = args[i];
 	out.where = n ? where_of(f, value, args, n) : (enum where)position_of(f->l, value);
 	out.body = program_body(f->l->program, value);
 	if (f->l->deploy->reduce_f32 && layout.pending.n && (v->dtype == DTYPE_BF16 || v->dtype == DTYPE_F16))
@@ -43,34 +45,37 @@ int infer_emit(struct infer *f, int value, const int *args, int n, struct layout
 	return f->ph->of_program[value] = f->ph->values.n - 1;
 }
 
-/* ---- layouts of operators ------------------------------------------------------------------------------------------ */
+/* ---- layouts of operators -------------------------------------------------------------------- */
 struct tau infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole, int n_whole)
 {
-	struct tau t = { axes, n, { 0 } };
-	t.layout = place_axes(f->l, axes, n, whole, n_whole, v->region, f->phase, CLASS_ACTIVATION, value_label(f->l, v),
-			      v->span);
+	struct tau t = {axes, n, {0}};
+	t.layout =
+		place_axes(f->l, axes, n, whole, n_whole, v->region, f->phase, CLASS_ACTIVATION, value_label(f->l, v), v->span);
 	return t;
 }
 
 struct layout tau_restrict(struct local *l, const struct tau *t, const int *axes, int n)
 {
-	struct layout out = { .axis = arena_array(l->arena, struct atoms, n + 1) };
+	struct layout out = {.axis = arena_array(l->arena, struct atoms, n + 1)};
 	for (int i = 0; i < n; i++)
 		for (int k = 0; k < t->n; k++)
-			if (t->axes[k] == axes[i]) out.axis[i] = t->layout.axis[k];
+			if (t->axes[k] == axes[i])
+				out.axis[i] = t->layout.axis[k];
 	return out;
 }
 
 bool tau_uses(const struct tau *t, int atom)
 {
 	for (int i = 0; i < t->n; i++)
-		if (atoms_have(&t->layout.axis[i], atom)) return true;
+		if (atoms_have(&t->layout.axis[i], atom))
+			return true;
 	return false;
 }
 
 const char *value_label(struct local *l, const struct value *v)
 {
-	if (v->call >= 0) return l->program->calls.at[v->call].name;
+	if (v->call >= 0)
+		return l->program->calls.at[v->call].name;
 	return v->name ? arena_printf(l->arena, "%s %s", op_name(v->op), v->name) : op_name(v->op);
 }
 
@@ -79,15 +84,18 @@ int *infer_factors(struct infer *f, const struct value *v, int *n)
 {
 	const struct program *p = f->l->program;
 	int most = v->n_axes;
-	for (int i = 0; i < v->n_args; i++) most += v->args[i] >= 0 ? p->values.at[v->args[i]].n_axes : 0;
+	for (int i = 0; i < v->n_args; i++)
+		most += v->args[i] >= 0 ? p->values.at[v->args[i]].n_axes : 0;
 	int *out = arena_array(f->l->arena, int, most + 1);
 	*n = 0;
 	for (int i = -1; i < v->n_args; i++) {
 		const struct value *x = i < 0 ? v : v->args[i] >= 0 ? &p->values.at[v->args[i]] : NULL;
 		for (int k = 0; x && k < x->n_axes; k++) {
 			bool have = false;
-			for (int q = 0; q < *n; q++) have |= out[q] == x->axes[k];
-			if (!have) out[(*n)++] = x->axes[k];
+			for (int q = 0; q < *n; q++)
+				have |= out[q] == x->axes[k];
+			if (!have)
+				out[(*n)++] = x->axes[k];
 		}
 	}
 	return out;
@@ -97,32 +105,37 @@ int *infer_factors(struct infer *f, const struct value *v, int *n)
 int infer_operand(struct infer *f, int value, int i, const struct tau *t, const struct atoms *keep)
 {
 	const struct value *v = &f->l->program->values.at[value];
-	if (v->args[i] < 0) return -1;
+	if (v->args[i] < 0)
+		return -1;
 	int arg = f->ph->of_program[v->args[i]];
-	if (arg < 0) internal_error("operand %d of %s was not inferred", i, op_name(v->op));
+	if (arg < 0)
+		internal_error("operand %d of %s was not inferred", i, op_name(v->op));
 	const struct local_value *x = &f->ph->values.at[arg];
 	struct layout want = tau_restrict(f->l, t, x->axes, x->n_axes);
-	if (keep) want.pending = *keep;
+	if (keep)
+		want.pending = *keep;
 	return reshard(f->l, f->ph, arg, &want, v->region, value,
-		       v->call >= 0 ? f->l->program->calls.at[v->call].name : op_name(v->op));
+	               v->call >= 0 ? f->l->program->calls.at[v->call].name : op_name(v->op));
 }
 
 /* Results in `residual` are resolved to the region's layout. */
 void infer_anchor(struct infer *f, int value)
 {
 	const struct value *v = &f->l->program->values.at[value];
-	if (!f->l->program->regions.at[v->region].is_loop_body || v->type == TYPE_ROUTING) return;
+	if (!f->l->program->regions.at[v->region].is_loop_body || v->type == TYPE_ROUTING)
+		return;
 	struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
 	f->ph->of_program[value] = reshard(f->l, f->ph, f->ph->of_program[value], &t.layout, v->region, value, "residual:");
 }
 
-/* ---- sources and structure ----------------------------------------------------------------------------------------- */
+/* ---- sources and structure ------------------------------------------------------------------- */
 static void infer_input(struct infer *f, int value)
 {
 	const struct value *v = &f->l->program->values.at[value];
-	struct layout out = { .axis = arena_array(f->l->arena, struct atoms, v->n_axes + 1) };
+	struct layout out = {.axis = arena_array(f->l->arena, struct atoms, v->n_axes + 1)};
 	for (int i = 0; i < v->n_axes; i++)
-		if (v->axes[i] == f->l->program->batch) out.axis[i] = f->l->owners;
+		if (v->axes[i] == f->l->program->batch)
+			out.axis[i] = f->l->owners;
 	int at = infer_emit(f, value, NULL, 0, out);
 	f->ph->values.at[at].where = WHERE_EVERY_STAGE;
 }
@@ -130,8 +143,9 @@ static void infer_input(struct infer *f, int value)
 static void infer_param(struct infer *f, int value)
 {
 	const struct value *v = &f->l->program->values.at[value];
-	infer_emit(f, value, NULL, 0, place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_WEIGHT,
-	                                         arena_printf(f->l->arena, "parameter %s", v->name), v->span));
+	infer_emit(f, value, NULL, 0,
+	           place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_WEIGHT,
+	                      arena_printf(f->l->arena, "parameter %s", v->name), v->span));
 }
 
 static void infer_constant(struct infer *f, int value)
@@ -139,11 +153,12 @@ static void infer_constant(struct infer *f, int value)
 	struct local *l = f->l;
 	const struct value *v = &l->program->values.at[value];
 	int64_t n = 1;
-	for (int i = 0; i < v->n_axes; i++) n *= l->program->axes.at[v->axes[i]].extent;
+	for (int i = 0; i < v->n_axes; i++)
+		n *= l->program->axes.at[v->axes[i]].extent;
 	float *data = arena_array(l->arena, float, n);
-	for (int64_t i = 0; i < n; i++) data[i] = (float)l->folded[value][i];
-	int at = infer_emit(f, value, NULL, 0,
-			    (struct layout){ .axis = arena_array(l->arena, struct atoms, v->n_axes + 1) });
+	for (int64_t i = 0; i < n; i++)
+		data[i] = (float)l->folded[value][i];
+	int at = infer_emit(f, value, NULL, 0, (struct layout){.axis = arena_array(l->arena, struct atoms, v->n_axes + 1)});
 	struct local_value *out = &f->ph->values.at[at];
 	out->op = LOCAL_CONST;
 	out->where = WHERE_EVERY_STAGE;
@@ -155,10 +170,10 @@ static void infer_carry(struct infer *f, int value)
 {
 	const struct value *v = &f->l->program->values.at[value];
 	struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
-	int args[1] = { infer_operand(f, value, 0, &t, NULL) };
+	int args[1] = {infer_operand(f, value, 0, &t, NULL)};
 	int at = infer_emit(f, value, args, 1, t.layout);
 	f->ph->values.at[at].where = WHERE_LAYER;
-	vec_push(f->l->arena, &f->ph->turns, ((struct turn){ at, -1 }));
+	vec_push(f->l->arena, &f->ph->turns, ((struct turn){at, -1}));
 }
 
 /* The end of a body: its carried values are back in the layout with which the turn began. */
@@ -167,11 +182,11 @@ static void infer_turn(struct infer *f)
 	const struct program *p = f->l->program;
 	for (int i = 0; i < f->ph->turns.n; i++) {
 		struct turn *t = &f->ph->turns.at[i];
-		if (t->next >= 0) continue;
+		if (t->next >= 0)
+			continue;
 		const struct local_value carry = f->ph->values.at[t->carry];
 		const struct value *v = &p->values.at[carry.source];
-		t->next = reshard(f->l, f->ph, f->ph->of_program[v->next], &carry.layout, v->region, carry.source,
-				  "carried");
+		t->next = reshard(f->l, f->ph, f->ph->of_program[v->next], &carry.layout, v->region, carry.source, "carried");
 	}
 }
 
@@ -183,18 +198,24 @@ static void infer_final(struct infer *f, int value)
 	f->ph->values.at[at].where = WHERE_LAST_STAGE;
 }
 
-/* ---- one phase ----------------------------------------------------------------------------------------------------- */
+/* ---- one phase ------------------------------------------------------------------------------- */
 static void infer_value(struct infer *f, int value)
 {
 	const struct value *v = &f->l->program->values.at[value];
-	if (f->l->folded[value]) infer_constant(f, value);
-	else if (v->op == OP_INPUT) infer_input(f, value);
-	else if (v->op == OP_PARAM) infer_param(f, value);
-	else if (v->op == OP_CARRY) infer_carry(f, value);
-	else if (v->op == OP_FINAL) infer_final(f, value);
+	if (f->l->folded[value])
+		infer_constant(f, value);
+	else if (v->op == OP_INPUT)
+		infer_input(f, value);
+	else if (v->op == OP_PARAM)
+		infer_param(f, value);
+	else if (v->op == OP_CARRY)
+		infer_carry(f, value);
+	else if (v->op == OP_FINAL)
+		infer_final(f, value);
 	else {
 		infer_op(f, value);
-		if (v->call < 0 || f->l->program->calls.at[v->call].last == value) infer_anchor(f, value);
+		if (v->call < 0 || f->l->program->calls.at[v->call].last == value)
+			infer_anchor(f, value);
 	}
 }
 
@@ -212,7 +233,7 @@ static void infer_outputs(struct infer *f)
 
 static void infer_phase(struct local *l, int phase)
 {
-	struct infer f = { .l = l, .ph = &l->phase[phase], .phase = phase };
+	struct infer f = {.l = l, .ph = &l->phase[phase], .phase = phase};
 	const struct program *p = l->program;
 	f.ph->of_program = arena_array(l->arena, int, p->values.n + 1);
 	f.call_tau = arena_array(l->arena, struct tau, p->calls.n + 1);
@@ -220,8 +241,10 @@ static void infer_phase(struct local *l, int phase)
 	for (int i = 0; i < p->values.n; i++) {
 		f.ph->of_program[i] = -1;
 		for (int b = 0; b < p->loop.n_bodies; b++)
-			if (i == p->loop.bodies[b].end) infer_turn(&f);
-		if (l->live[i]) infer_value(&f, i);
+			if (i == p->loop.bodies[b].end)
+				infer_turn(&f);
+		if (l->live[i])
+			infer_value(&f, i);
 	}
 	infer_turn(&f);
 	infer_outputs(&f);
@@ -231,7 +254,8 @@ static bool has_axes(const struct value *v, const int *axes, int n)
 {
 	int found = 0;
 	for (int i = 0; i < n; i++)
-		for (int k = 0; k < v->n_axes; k++) found += v->axes[k] == axes[i];
+		for (int k = 0; k < v->n_axes; k++)
+			found += v->axes[k] == axes[i];
 	return found == n && v->n_axes == n;
 }
 
@@ -239,36 +263,43 @@ static bool has_axes(const struct value *v, const int *axes, int n)
 static void check_outputs(struct local *l)
 {
 	const struct program *p = l->program;
-	const int axes[3] = { p->batch, p->row, p->vocab };
-	const char *missing[2] = { "logits", "token" };
+	const int axes[3] = {p->batch, p->row, p->vocab};
+	const char *missing[2] = {"logits", "token"};
 	for (int i = 0; i < p->outputs.n; i++) {
 		const struct output *o = &p->outputs.at[i];
 		const struct value *v = &p->values.at[o->value];
 		bool token = !strcmp(o->name, "token"), known = token || !strcmp(o->name, "logits");
-		if (known) missing[token] = NULL;
-		if (token && v->type == TYPE_INDEX && v->index_of == p->vocab && has_axes(v, axes, 2)) continue;
-		if (known && !token && v->type == TYPE_FLOAT && v->dtype == DTYPE_F32 && has_axes(v, axes, 3)) continue;
-		struct diag *d = diag_report(l->sink, DIAG_E0918, o->span, "an output `%s`%s is not built in this version", o->name,
-					     known ? " of this type" : "");
+		if (known)
+			missing[token] = NULL;
+		if (token && v->type == TYPE_INDEX && v->index_of == p->vocab && has_axes(v, axes, 2))
+			continue;
+		if (known && !token && v->type == TYPE_FLOAT && v->dtype == DTYPE_F32 && has_axes(v, axes, 3))
+			continue;
+		struct diag *d = diag_report(l->sink, DIAG_E0918, o->span, "an output `%s`%s is not built in this version",
+		                             o->name, known ? " of this type" : "");
 		diag_help(l->sink, d, "a step gives `logits : f32[batch, row, vocab]` and `token : index(vocab)[batch, row]`");
 	}
 	for (int i = 0; i < 2; i++)
 		if (missing[i])
-			diag_report(l->sink, DIAG_E0918, l->deploy->name_span, "a model without `output %s` is not built in this version", missing[i]);
+			diag_report(l->sink, DIAG_E0918, l->deploy->name_span,
+			            "a model without `output %s` is not built in this version", missing[i]);
 }
 
 struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d)
 {
 	struct local *l = arena_new(arena, struct local);
-	*l = (struct local){ .arena = arena, .names = names, .sink = sink, .deploy = d, .program = d->program };
+	*l = (struct local){.arena = arena, .names = names, .sink = sink, .deploy = d, .program = d->program};
 	int before = sink->errors;
-	if (!mesh_refine(l)) return NULL;
+	if (!mesh_refine(l))
+		return NULL;
 	place_owners(l);
 	place_stages(l);
 	place_fixed(l);
 	mark_live(l);
 	fold_constants(l);
-	if (!d->work.training) check_outputs(l);
-	for (int phase = 0; phase < PHASES; phase++) infer_phase(l, phase);
+	if (!d->work.training)
+		check_outputs(l);
+	for (int phase = 0; phase < PHASES; phase++)
+		infer_phase(l, phase);
 	return sink->errors == before ? l : NULL;
 }

@@ -1,11 +1,9 @@
 /* Text of the local level (--emit=dag-local), and its checker. */
 #include "local.h"
 
-static const char *const local_op_text[LOCAL_OPS] = { "op",         "const",          "angles",
-						      "all_reduce", "reduce_scatter", "all_gather",
-						      "all_to_all", "slice",          "round",
-						      "share" };
-static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
+static const char *const local_op_text[LOCAL_OPS] = {
+	"op", "const", "angles", "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "slice", "round", "share"};
+static const char *const where_text[WHERES] = {"every stage", "first stage", "layer", "last stage"};
 
 void local_layout_text(const struct local *l, const struct local_value *v, struct text *out)
 {
@@ -13,7 +11,8 @@ void local_layout_text(const struct local *l, const struct local_value *v, struc
 	for (int i = 0; i < v->n_axes; i++) {
 		const struct atoms *a = &v->layout.axis[i];
 		text_add(out, "%s%s", i ? ", " : "", l->program->axes.at[v->axes[i]].name);
-		if (a->n) text_add(out, a->n > 1 ? "@(%s)" : "@%s", atoms_text(l, a));
+		if (a->n)
+			text_add(out, a->n > 1 ? "@(%s)" : "@%s", atoms_text(l, a));
 	}
 	for (int i = 0; i < v->layout.pending.n; i++)
 		text_add(out, "%s+%s", i ? ", " : " | ", l->atoms.at[v->layout.pending.at[i]].name);
@@ -22,7 +21,7 @@ void local_layout_text(const struct local *l, const struct local_value *v, struc
 
 static void print_type(const struct local *l, const struct local_value *v, FILE *out)
 {
-	struct text t = { .arena = l->arena };
+	struct text t = {.arena = l->arena};
 	local_layout_text(l, v, &t);
 	fprintf(out, "%s%s", dtype_name(v->dtype), t.at);
 }
@@ -33,17 +32,24 @@ static void print_value(const struct local *l, const struct local_phase *ph, int
 	const struct value *s = &l->program->values.at[v->source];
 	fprintf(out, "  %%%d = %s(", at, v->op == LOCAL_OP ? op_name(s->op) : local_op_text[v->op]);
 	for (int i = 0; i < v->n_args; i++) {
-		if (v->args[i] < 0) fprintf(out, "%snone", i ? ", " : "");
-		else fprintf(out, "%s%%%d", i ? ", " : "", v->args[i]);
+		if (v->args[i] < 0)
+			fprintf(out, "%snone", i ? ", " : "");
+		else
+			fprintf(out, "%s%%%d", i ? ", " : "", v->args[i]);
 	}
 	fprintf(out, ")");
-	if (v->atoms.n) fprintf(out, " over %s", atoms_text(l, &v->atoms));
-	if (v->exchange.n) fprintf(out, " exchange over %s", atoms_text(l, &v->exchange));
-	if (v->filter.n) fprintf(out, " filter by %s", atoms_text(l, &v->filter));
+	if (v->atoms.n)
+		fprintf(out, " over %s", atoms_text(l, &v->atoms));
+	if (v->exchange.n)
+		fprintf(out, " exchange over %s", atoms_text(l, &v->exchange));
+	if (v->filter.n)
+		fprintf(out, " filter by %s", atoms_text(l, &v->filter));
 	fprintf(out, " : ");
 	print_type(l, v, out);
-	if (s->name && v->op == LOCAL_OP) fprintf(out, "  // %s", s->name);
-	if (v->cause && v->op != LOCAL_OP) fprintf(out, "  // %s", v->cause);
+	if (s->name && v->op == LOCAL_OP)
+		fprintf(out, "  // %s", s->name);
+	if (v->cause && v->op != LOCAL_OP)
+		fprintf(out, "  // %s", v->cause);
 	fprintf(out, "\n");
 }
 
@@ -53,7 +59,8 @@ void local_print(const struct local *l, FILE *out)
 	for (int i = 0; i < l->atoms.n; i++)
 		fprintf(out, "%s %s %lld", i ? "," : "", l->atoms.at[i].name, (long long)l->atoms.at[i].size);
 	fprintf(out, "\nowners %s\nstages", atoms_text(l, &l->owners));
-	for (int i = 0; i < l->stage_layers.n; i++) fprintf(out, "%s %lld", i ? "," : "", (long long)l->stage_layers.at[i]);
+	for (int i = 0; i < l->stage_layers.n; i++)
+		fprintf(out, "%s %lld", i ? "," : "", (long long)l->stage_layers.at[i]);
 	fprintf(out, "\n");
 	for (int phase = 0; phase < PHASES; phase++) {
 		fprintf(out, "\nphase %s\n", phase_name(phase));
@@ -75,30 +82,33 @@ static const char *check_value(const struct local *l, const struct local_phase *
 		const struct atoms *a = i < v->n_axes ? &v->layout.axis[i] : &v->layout.pending;
 		for (int k = 0; k < a->n; k++)
 			if (seen[a->at[k]]++)
-				return arena_printf(arena, "%%%d uses mesh axis %s twice", at,
-						    l->atoms.at[a->at[k]].name);
-		if (i == v->n_axes) break;
+				return arena_printf(arena, "%%%d uses mesh axis %s twice", at, l->atoms.at[a->at[k]].name);
+		if (i == v->n_axes)
+			break;
 		int64_t extent = l->program->axes.at[v->axes[i]].extent;
 		if (extent && extent % atoms_size(l, a))
-			return arena_printf(arena, "%%%d: axis %s does not divide", at,
-					    l->program->axes.at[v->axes[i]].name);
+			return arena_printf(arena, "%%%d: axis %s does not divide", at, l->program->axes.at[v->axes[i]].name);
 	}
 	for (int i = 0; i < v->n_args; i++)
-		if (v->args[i] >= at) return arena_printf(arena, "%%%d uses %%%d, which comes later", at, v->args[i]);
-	if (v->op == LOCAL_OP || v->op == LOCAL_CONST || v->op == LOCAL_ANGLES || v->op == LOCAL_ROUND) return NULL;
+		if (v->args[i] >= at)
+			return arena_printf(arena, "%%%d uses %%%d, which comes later", at, v->args[i]);
+	if (v->op == LOCAL_OP || v->op == LOCAL_CONST || v->op == LOCAL_ANGLES || v->op == LOCAL_ROUND)
+		return NULL;
 	return v->atoms.n ? NULL : arena_printf(arena, "%%%d is a collective over nothing", at);
 }
 
 const char *local_check(const struct local *l, struct arena *arena)
 {
 	int64_t layers = 0;
-	for (int i = 0; i < l->stage_layers.n; i++) layers += l->stage_layers.at[i];
+	for (int i = 0; i < l->stage_layers.n; i++)
+		layers += l->stage_layers.at[i];
 	if (l->program->has_loop && layers != l->program->axes.at[l->program->loop.axis].extent)
 		return arena_printf(arena, "the stages have %lld layers", (long long)layers);
 	for (int phase = 0; phase < PHASES; phase++)
 		for (int i = 0; i < l->phase[phase].values.n; i++) {
 			const char *wrong = check_value(l, &l->phase[phase], i, arena);
-			if (wrong) return wrong;
+			if (wrong)
+				return wrong;
 		}
 	return NULL;
 }

@@ -1,54 +1,73 @@
 /* From the local DAG to a schedule: what the lower*.c files share.
  *
- * Pointwise values and reductions stay virtual until something needs their bytes; then one rows kernel computes the whole
- * chain. Everything else becomes an instruction as it is met. Buffers are numbers until buffers.c places them. */
+ * Pointwise values and reductions stay virtual until something needs their bytes; then one rows kernel computes the
+ * whole chain. Everything else becomes an instruction as it is met. Buffers are numbers until buffers.c places them. */
 #ifndef DEPLOYC_LOWER_H
 #define DEPLOYC_LOWER_H
 #include "local.h"
 
-struct dim { int axis; int64_t extent; };
+struct dim {
+	int axis;
+	int64_t extent;
+};
 enum { MAX_DIMS = 8 };
 
 /* How a local value lies in memory: rows, then static axes. */
 struct phys {
 	enum { PHYS_NONE, PHYS_VIRTUAL, PHYS_READY } state;
-	struct number rows;             /* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS, NUMBER_ROWS; of a cache NUMBER_PAGES */
-	int           moe;              /* rows are those of an exchange, or -1 */
-	struct dim    dim[MAX_DIMS]; int n_dims;
-	int64_t       stride[MAX_DIMS], row_stride;     /* elements */
-	enum dtype    dtype;
-	int           buffer;           /* in DR_SPACE_ACT, or -1: address says */
+	struct number
+		rows; /* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS, NUMBER_ROWS; of a cache NUMBER_PAGES */
+	int moe;  /* rows are those of an exchange, or -1 */
+	struct dim dim[MAX_DIMS];
+	int n_dims;
+	int64_t stride[MAX_DIMS], row_stride; /* elements */
+	enum dtype dtype;
+	int buffer; /* in DR_SPACE_ACT, or -1: address says */
 	struct address address;
-	struct number offset;           /* bytes: a rank's part */
-	bool          cache, by_position;       /* pages, and how features lie in them: struct kernel_append */
-	int           weight;           /* a routing: buffer of the weights */
-	int           depth;            /* PHYS_VIRTUAL: such values in a row that end here */
+	struct number offset;    /* bytes: a rank's part */
+	bool cache, by_position; /* pages, and how features lie in them: struct kernel_append */
+	int weight;              /* a routing: buffer of the weights */
+	int depth;               /* PHYS_VIRTUAL: such values in a row that end here */
 };
 
-/* A buffer, or the pages of a state in one layer, has at most this many bytes: sums of them then stay within 63 bits. */
+/* A buffer, or the pages of a state in one layer, has at most this many bytes: sums of them then stay
+ * within 63 bits. */
 #define MAX_BUFFER ((int64_t)1 << 50)
-struct buffer { int64_t bytes, used; int first, last; bool fixed; int64_t offset; };        /* used: bytes, less what rounds them up */
+struct buffer {
+	int64_t bytes, used;
+	int first, last;
+	bool fixed;
+	int64_t offset;
+}; /* used: bytes, less what rounds them up */
 
 /* One exchange of tokens with experts: from dispatch to combine. */
 struct moe {
-	int64_t experts, local, dests, top, capacity, rows;     /* rows = dests * capacity */
-	bool    one_round, combined;    /* combined: what was sent has come back */
-	int     group;                  /* of the exchange */
+	int64_t experts, local, dests, top, capacity, rows; /* rows = dests * capacity */
+	bool one_round, combined;                           /* combined: what was sent has come back */
+	int group;                                          /* of the exchange */
 	struct argument map;
-	int     dispatch;               /* local value */
-	int     order, place, start, packed, meta, offsets, from;       /* buffers */
-	int64_t d; enum dtype dtype;    /* of the rows sent */
-	struct instrs body;             /* what runs once a round */
+	int dispatch;                                         /* local value */
+	int order, place, start, packed, meta, offsets, from; /* buffers */
+	int64_t d;
+	enum dtype dtype;   /* of the rows sent */
+	struct instrs body; /* what runs once a round */
 };
 
 struct lower {
-	struct local *l; struct local_phase *ph; int phase;
-	struct arena *arena; struct sink *sink; struct schedule *s; const struct target_shape *target;
-	struct phys *phys; int *uses;
-	VEC(struct buffer) buffers;     /* 0: tokens, 1: logits */
+	struct local *l;
+	struct local_phase *ph;
+	int phase;
+	struct arena *arena;
+	struct sink *sink;
+	struct schedule *s;
+	const struct target_shape *target;
+	struct phys *phys;
+	int *uses;
+	VEC(struct buffer) buffers; /* 0: tokens, 1: logits */
 	VEC(struct moe) moes;
-	struct phys *carry; int n_carry;        /* what a turn begins with, by carried value; state PHYS_NONE until the loop is met */
-	bool turn_ends;                 /* nothing else is left to read it: a result may be written over it */
+	struct phys *carry;
+	int n_carry;    /* what a turn begins with, by carried value; state PHYS_NONE until the loop is met */
+	bool turn_ends; /* nothing else is left to read it: a result may be written over it */
 	bool failed;
 };
 
@@ -56,23 +75,26 @@ struct lower {
 bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 /* lower.c */
 bool axis_among(const int *axes, int n, int axis);
-struct kernel kernel_of(enum kernel_family family);                     /* all zeros */
+struct kernel kernel_of(enum kernel_family family); /* all zeros */
 bool lower_is_param(const struct lower *w, int local);
-int  lower_moved_param(const struct lower *w, int local);               /* the param that a collective or a slice of it made, or -1 */
+int lower_moved_param(const struct lower *w, int local); /* the param that a collective or a slice of it made, or -1 */
 /* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
-void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* E0918 */
-void lower_too_large(struct lower *w, const char *what, double n, int64_t most);        /* E0705 */
+void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));                                       /* E0918 */
+void lower_too_large(struct lower *w, const char *what, double n, int64_t most); /* E0705 */
 const struct value *lower_source(const struct lower *w, int local);
-int  lower_group(struct lower *w, const struct atoms *a);
-int64_t lower_rows_max(const struct lower *w, const struct phys *p);    /* rows of the largest step */
-int64_t phys_row_elements(const struct phys *p);                        /* elements of one row, contiguous */
+int lower_group(struct lower *w, const struct atoms *a);
+int64_t lower_rows_max(const struct lower *w, const struct phys *p); /* rows of the largest step */
+int64_t phys_row_elements(const struct phys *p);                     /* elements of one row, contiguous */
 bool phys_contiguous(const struct phys *p);
-bool phys_merges(const struct phys *p, int from, int to, int64_t inner);        /* do dimensions [from, to) count as one, of stride `inner`? */
-struct number lower_rows_of(const struct lower *w, const struct local_value *v);        /* rows of a value over [batch, seq] or [batch, row] */
-struct phys lower_shape(struct lower *w, int local);                    /* rows and dims in program order, contiguous, no memory */
+bool phys_merges(const struct phys *p, int from, int to,
+                 int64_t inner); /* do dimensions [from, to) count as one, of stride `inner`? */
+struct number lower_rows_of(const struct lower *w,
+                            const struct local_value *v); /* rows of a value over [batch, seq] or [batch, row] */
+struct phys lower_shape(struct lower *w, int local);      /* rows and dims in program order, contiguous, no memory */
 void phys_make_contiguous(struct phys *p);
-int  lower_buffer(struct lower *w, int64_t bytes);                      /* E0705 beyond MAX_BUFFER */
+int lower_buffer(struct lower *w, int64_t bytes); /* E0705 beyond MAX_BUFFER */
 /* Gives `p` the memory of value `local` (an output's, the carried value's, or a new buffer) and records it. */
 struct phys *lower_define(struct lower *w, int local, struct phys p);
 struct number number_const(int64_t v);
@@ -80,60 +102,67 @@ struct number number_times(struct number n, int64_t k);
 struct argument arg_number(struct number n);
 struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
-/* A step's array for the rows of `like`: of the owners whose tokens the rank has there, and of their tokens the part that it has. */
+/* A step's array for the rows of `like`: of the owners whose tokens the rank has there, and of their tokens the part
+ * that it has. */
 struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like);
 /* Where the cache entries of those rows go, in a cache whose pages are cut. */
 struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages);
-int lower_carried_as(const struct lower *w, int local);                 /* the carried value that a turn ends with it; -1: none */
-bool lower_in_carry(const struct lower *w, const struct phys *p);       /* does it lie where a carried value does? */
-struct instrs *lower_part(const struct lower *w, int local);            /* of the step, where the value is computed */
-int  lower_kernel(struct lower *w, const struct kernel *k);             /* equal descriptions once */
-void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n, const char *what);
+int lower_carried_as(const struct lower *w, int local); /* the carried value that a turn ends with it; -1: none */
+bool lower_in_carry(const struct lower *w, const struct phys *p); /* does it lie where a carried value does? */
+struct instrs *lower_part(const struct lower *w, int local);      /* of the step, where the value is computed */
+int lower_kernel(struct lower *w, const struct kernel *k);        /* equal descriptions once */
+void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n,
+                  const char *what);
 void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what);
-int  lower_op_name(struct lower *w, int local, const char *what);        /* "layer.attn: contract q", as an index */
+int lower_op_name(struct lower *w, int local, const char *what); /* "layer.attn: contract q", as an index */
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
 
-bool lower_is_rows(const struct lower *w, int local);   /* pointwise, a reduction, a rounding: part of a rows kernel */
-/* lower_rows.c: operand `local` of `user`, which every operator asks for here. A param is placed where `user` reads it, a virtual value
- * is computed. `order`: its axes, major to minor, or NULL. A cache is an operand of views only; attention looks at it itself.
- * lower_stored: in any strides. lower_ready: without gaps; a view with gaps is copied. */
+bool lower_is_rows(const struct lower *w, int local); /* pointwise, a reduction, a rounding: part of a rows kernel */
+/* lower_rows.c: operand `local` of `user`, which every operator asks for here. A param is placed where `user` reads it,
+ * a virtual value is computed. `order`: its axes, major to minor, or NULL. A cache is an operand of views only;
+ * attention looks at it itself. lower_stored: in any strides. lower_ready: without gaps; a view with gaps is copied. */
 const struct phys *lower_stored(struct lower *w, int local, int user, const int *order);
 const struct phys *lower_ready(struct lower *w, int local, int user, const int *order);
-/* The same as f32, for a kernel that reads nothing else: a param may be stored in another format than that of its values. */
+/* The same as f32, for a kernel that reads nothing else: a param may be stored in another format than that of its
+ * values. */
 const struct phys *lower_in_f32(struct lower *w, int local, int user);
-const struct phys *lower_copied(struct lower *w, int local);            /* of a value that has memory: it moves to a buffer of its own */
+const struct phys *lower_copied(struct lower *w,
+                                int local); /* of a value that has memory: it moves to a buffer of its own */
 /* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
 void lower_into(struct lower *w, int local, const struct phys *to);
 /* The same to a part of `user`; a value that has no memory yet is computed there, and stays. */
 void lower_place(struct lower *w, int local, int user, const struct phys *to);
-bool phys_same_dims(const struct phys *a, const struct phys *b);        /* the same axes in the same places of a row */
+bool phys_same_dims(const struct phys *a, const struct phys *b); /* the same axes in the same places of a row */
 /* lower_ops.c, lower_contract.c, lower_view.c, lower_attend.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);
 void lower_contract(struct lower *w, int local);
-int  lower_behind_cast(const struct lower *w, int local);               /* the param that a value is in f32, or the value */
+int lower_behind_cast(const struct lower *w, int local); /* the param that a value is in f32, or the value */
 void lower_view(struct lower *w, int local);
 void lower_join(struct lower *w, int local);
 /* The place in the `join` that alone reads a value, which has the shape `p`; NULL where there is none. */
 struct phys *lower_define_in_join(struct lower *w, int local, struct phys p);
 void lower_append(struct lower *w, int local);
-void lower_move_cache(struct lower *w, int local);                       /* to the layout that its reader wants */
-int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state);      /* of a rank's pages */
+void lower_move_cache(struct lower *w, int local); /* to the layout that its reader wants */
+int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state); /* of a rank's pages */
 void lower_attend(struct lower *w, int local);
-int  lower_experts(const struct lower *w, int moe);     /* the axis that the rows of an exchange are sorted by */
+int lower_experts(const struct lower *w, int moe); /* the axis that the rows of an exchange are sorted by */
 void lower_dispatch(struct lower *w, int local);
 void lower_combine(struct lower *w, int local);
 void lower_route(struct lower *w, int local);
 void lower_collective(struct lower *w, int local);
-int  lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype, struct number outer, int64_t bytes, int local, const char *what);
+int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype,
+                         struct number outer, int64_t bytes, int local, const char *what);
 /* lower_param.c */
-/* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: axes of which each index has a
- * matrix of its own: experts, or a batch), or plain, in the order of its axes or another one. */
-struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group, struct packing pack);
+/* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: axes of which
+ * each index has a matrix of its own: experts, or a batch), or plain, in the order of its axes or another one. */
+struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group,
+                             struct packing pack);
 struct argument lower_plain(struct lower *w, int param, int user, const int *order);
 /* The same as an operand. */
 const struct phys *lower_param(struct lower *w, int param, int user, const int *order);
-int64_t param_bytes(const struct schedule *s, enum dr_space space, int body);   /* of the params placed in a space so far; body: of a layer's, or -1 */
+int64_t param_bytes(const struct schedule *s, enum dr_space space,
+                    int body); /* of the params placed in a space so far; body: of a layer's, or -1 */
 /* buffers.c */
-const char *buffers_check(struct lower *w);     /* buffers_check.c: NULL, or which value is overwritten before it is read */
-int64_t place_buffers(struct lower *w);         /* bytes of the step's arena; patches the instructions */
+const char *buffers_check(struct lower *w); /* buffers_check.c: NULL, or which value is overwritten before it is read */
+int64_t place_buffers(struct lower *w);     /* bytes of the step's arena; patches the instructions */
 #endif

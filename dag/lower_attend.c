@@ -1,6 +1,6 @@
-/* The cache, and attention over it. A state that some attention reads as values, or a piece of, is stored by position; one that
- * is only keys by feature (struct kernel_append). The kernel counts heads, and in each the query heads that share it: several axes
- * of either count as one, in an order that queries, both caches and sinks share. */
+/* The cache, and attention over it. A state that some attention reads as values, or a piece of, is stored by position;
+ * one that is only keys by feature (struct kernel_append). The kernel counts heads, and in each the query heads that
+ * share it: several axes of either count as one, in an order that queries, both caches and sinks share. */
 #include <string.h>
 #include "lower.h"
 
@@ -23,7 +23,8 @@ static int heads_in_order(const struct program *p, const struct value *attend, i
 	int n = attend->attend.n_h;
 	for (int i = 0; i < n; i++) {
 		int at = i;
-		for (; at && lies_before(p, attend->attend.h[i], out[at - 1]); at--) out[at] = out[at - 1];
+		for (; at && lies_before(p, attend->attend.h[i], out[at - 1]); at--)
+			out[at] = out[at - 1];
 		out[at] = attend->attend.h[i];
 	}
 	return n;
@@ -34,8 +35,10 @@ static int behind_views(const struct program *p, int value, int *axis)
 {
 	for (;;) {
 		const struct value *v = &p->values.at[value];
-		if (v->op != OP_RENAME && v->op != OP_PIECE) return value;
-		if (v->to == *axis) *axis = v->from;
+		if (v->op != OP_RENAME && v->op != OP_PIECE)
+			return value;
+		if (v->to == *axis)
+			*axis = v->from;
 		value = v->args[0];
 	}
 }
@@ -45,10 +48,12 @@ static void add_use(struct lower *w, struct usage *u, int state, const struct va
 {
 	const struct program *p = w->l->program;
 	int value = attend->args[arg], none = -1, *order = arena_array(w->arena, int, attend->attend.n_h + 1);
-	if (behind_views(p, value, &none) != state) return;
+	if (behind_views(p, value, &none) != state)
+		return;
 	int n = heads_in_order(p, attend, order);
 	order[n++] = feature;
-	for (int i = 0; i < n; i++) behind_views(p, value, &order[i]);
+	for (int i = 0; i < n; i++)
+		behind_views(p, value, &order[i]);
 	bool piece = p->axes.at[order[n - 1]].extent != p->axes.at[feature].extent;
 	u->mixed |= u->used && (u->n != n || memcmp(u->order, order, sizeof *order * (size_t)n));
 	u->by_position |= arg == 2 || piece;
@@ -59,10 +64,11 @@ static void add_use(struct lower *w, struct usage *u, int state, const struct va
 static struct usage usage_of(struct lower *w, int state)
 {
 	const struct program *p = w->l->program;
-	struct usage u = { .n = 0 };
+	struct usage u = {.n = 0};
 	for (int i = 0; i < p->values.n; i++) {
 		const struct value *v = &p->values.at[i];
-		if (v->op != OP_ATTEND) continue;
+		if (v->op != OP_ATTEND)
+			continue;
 		add_use(w, &u, state, v, 1, v->attend.dot);
 		add_use(w, &u, state, v, 2, v->attend.w);
 	}
@@ -76,9 +82,12 @@ int64_t state_bytes(struct local *l, const struct schedule *s, const struct stat
 		struct atoms a = place_axis(l, state->axes[i], state->region, PHASE_ANY, CLASS_CACHE);
 		int64_t extent = l->program->axes.at[state->axes[i]].extent;
 		int n;
-		if (extent) elements *= extent / atoms_size(l, &a);
-		else if (state->axes[i] == l->program->batch) elements *= owners_held(l, &a, &n);
-		else elements /= atoms_size(l, &a);
+		if (extent)
+			elements *= extent / atoms_size(l, &a);
+		else if (state->axes[i] == l->program->batch)
+			elements *= owners_held(l, &a, &n);
+		else
+			elements /= atoms_size(l, &a);
 	}
 	return (elements * dtype_bytes(state->dtype) + 63) / 64 * 64;
 }
@@ -89,7 +98,8 @@ static int64_t state_offset(const struct lower *w, int state)
 	const struct program *p = w->l->program;
 	int64_t at = 0;
 	for (int i = 0; i < state; i++)
-		if (p->states.at[i].body == p->states.at[state].body) at += state_bytes(w->l, w->s, &p->states.at[i]);
+		if (p->states.at[i].body == p->states.at[state].body)
+			at += state_bytes(w->l, w->s, &p->states.at[i]);
 	return at;
 }
 
@@ -98,8 +108,9 @@ static struct number cache_rows(const struct lower *w, const struct atoms *batch
 {
 	int n;
 	int64_t owners = batch ? owners_held(w->l, batch, &n) : 1, ranks = atoms_size(w->l, pages);
-	if (owners > 1) return number_const(owners * w->s->pages * w->s->page / ranks);
-	return (struct number){ NUMBER_PAGES, w->s->page, ranks, 0 };
+	if (owners > 1)
+		return number_const(owners * w->s->pages * w->s->page / ranks);
+	return (struct number){NUMBER_PAGES, w->s->page, ranks, 0};
 }
 
 void lower_append(struct lower *w, int local)
@@ -108,13 +119,19 @@ void lower_append(struct lower *w, int local)
 	const struct value *s = lower_source(w, local);
 	const struct state *state = &w->l->program->states.at[s->state];
 	struct usage use = usage_of(w, v->source);
-	if (!dtype_is_loaded(state->dtype)) lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
-	else if (!state->in_loop) lower_unsupported(w, state->span, "a state outside of `repeat`");
-	else if (!use.used) lower_unsupported(w, s->span, "a cache that no attention reads");
-	else if (use.mixed) lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
-	if (w->failed) return;
+	if (!dtype_is_loaded(state->dtype))
+		lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
+	else if (!state->in_loop)
+		lower_unsupported(w, state->span, "a state outside of `repeat`");
+	else if (!use.used)
+		lower_unsupported(w, s->span, "a cache that no attention reads");
+	else if (use.mixed)
+		lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
+	if (w->failed)
+		return;
 	int64_t bytes = state_bytes(w->l, w->s, state);
-	if (bytes > MAX_BUFFER) lower_too_large(w, "the bytes of a cache in one layer", (double)bytes, MAX_BUFFER);
+	if (bytes > MAX_BUFFER)
+		lower_too_large(w, "the bytes of a cache in one layer", (double)bytes, MAX_BUFFER);
 	const struct phys *x = lower_ready(w, v->args[0], local, use.order);
 	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;
@@ -130,12 +147,12 @@ void lower_append(struct lower *w, int local)
 	out.by_position = use.by_position;
 	out.rows = cache_rows(w, layout_of(v, w->l->program->batch), pages);
 	out.buffer = -1;
-	out.address = (struct address){ DR_SPACE_STATE, state_offset(w, s->state) };
+	out.address = (struct address){DR_SPACE_STATE, state_offset(w, s->state)};
 	out.offset = number_const(0);
 	out.dtype = state->dtype;
 	w->phys[local] = out;
-	struct argument args[4] = { arg_phys(x), lower_slots(w, &w->ph->values.at[v->args[0]], pages), arg_phys(&out),
-				    arg_number(x->rows) };
+	struct argument args[4] = {arg_phys(x), lower_slots(w, &w->ph->values.at[v->args[0]], pages), arg_phys(&out),
+	                           arg_number(x->rows)};
 	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
 }
 
@@ -145,44 +162,52 @@ static bool slice_cache(struct lower *w, int local, struct phys x)
 	const struct local_value *v = &w->ph->values.at[local];
 	int last = x.n_dims - 1;
 	bool fixed = x.offset.kind == NUMBER_CONST && (x.buffer < 0 || !x.offset.value);
-	if (!fixed || !x.by_position || last < 0 || x.dim[last].axis != v->to) return false;
+	if (!fixed || !x.by_position || last < 0 || x.dim[last].axis != v->to)
+		return false;
 	x.address.offset += x.offset.value;
 	x.dim[last].extent /= atoms_size(w->l, &v->atoms);
-	x.offset = (struct number){ NUMBER_INDEX, x.dim[last].extent * dtype_bytes(x.dtype), 1, lower_group(w, &v->atoms) };
+	x.offset = (struct number){NUMBER_INDEX, x.dim[last].extent * dtype_bytes(x.dtype), 1, lower_group(w, &v->atoms)};
 	w->phys[local] = x;
 	return true;
 }
 
-/* A cache as its reader wants it: all pages in use, of all ranks that an axis is cut over. Of positions a rank has each n-th page,
- * so that pages of all ranks, one of each after the other, are in order. */
+/* A cache as its reader wants it: all pages in use, of all ranks that an axis is cut over. Of positions a rank has each
+ * n-th page, so that pages of all ranks, one of each after the other, are in order. */
 void lower_move_cache(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct phys x = w->phys[v->args[0]];
 	struct phys y = x;
-	if (v->op == LOCAL_SLICE && slice_cache(w, local, x)) return;
+	if (v->op == LOCAL_SLICE && slice_cache(w, local, x))
+		return;
 	int64_t n = atoms_size(w->l, &v->atoms), before = 1, behind = 1;
 	int at = 0;
-	while (at < x.n_dims && x.dim[at].axis != v->from) at++;
+	while (at < x.n_dims && x.dim[at].axis != v->from)
+		at++;
 	bool positions = at == x.n_dims, features = at == x.n_dims - 1;
-	if (v->op != LOCAL_ALL_GATHER || !phys_contiguous(&x) || x.offset.kind != NUMBER_CONST || (positions && layout_of(v, v->from)->n)) {
-		lower_unsupported(w, lower_source(w, v->args[0])->span, "a cache that its reader wants in another layout (%s)", v->cause);
+	if (v->op != LOCAL_ALL_GATHER || !phys_contiguous(&x) || x.offset.kind != NUMBER_CONST
+	    || (positions && layout_of(v, v->from)->n)) {
+		lower_unsupported(w, lower_source(w, v->args[0])->span, "a cache that its reader wants in another layout (%s)",
+		                  v->cause);
 		return;
 	}
-	for (int i = 0; i < x.n_dims; i++) *(i < at && !positions ? &before : &behind) *= x.dim[i].extent;
+	for (int i = 0; i < x.n_dims; i++)
+		*(i < at && !positions ? &before : &behind) *= x.dim[i].extent;
 	*(features && x.by_position ? &before : &behind) *= w->s->page;
-	if (positions) y.rows = cache_rows(w, layout_of(v, w->l->program->batch), layout_of(v, v->from));
-	else y.dim[at].extent *= n;
+	if (positions)
+		y.rows = cache_rows(w, layout_of(v, w->l->program->batch), layout_of(v, v->from));
+	else
+		y.dim[at].extent *= n;
 	phys_make_contiguous(&y);
 	const struct phys *to = lower_define(w, local, y);
-	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &v->atoms), x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype),
-				     local, v->cause);
-	struct instr i = { .kind = INSTR_COLLECTIVE,
-			   .collective = c,
-			   .src = arg_phys(&x),
-			   .dst = arg_phys(to),
-			   .outer = { x.rows.kind, x.rows.value / w->s->page * before, x.rows.div, 0 },
-			   .block = number_const(behind) };
+	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &v->atoms), x.dtype, x.rows,
+	                             x.row_stride * dtype_bytes(x.dtype), local, v->cause);
+	struct instr i = {.kind = INSTR_COLLECTIVE,
+	                  .collective = c,
+	                  .src = arg_phys(&x),
+	                  .dst = arg_phys(to),
+	                  .outer = {x.rows.kind, x.rows.value / w->s->page * before, x.rows.div, 0},
+	                  .block = number_const(behind)};
 	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_gather (%s)", v->cause));
 }
 
@@ -190,7 +215,8 @@ static int64_t extent_of(const struct phys *p, const int *axes, int n)
 {
 	int64_t e = 1;
 	for (int i = 0; i < p->n_dims; i++)
-		if (axis_among(axes, n, p->dim[i].axis)) e *= p->dim[i].extent;
+		if (axis_among(axes, n, p->dim[i].axis))
+			e *= p->dim[i].extent;
 	return e;
 }
 
@@ -200,7 +226,8 @@ static bool has_piece_of_heads(const struct program *p, const struct value *atte
 	for (int i = 0; i < attend->attend.n_h; i++) {
 		int axis = attend->attend.h[i];
 		behind_views(p, attend->args[arg], &axis);
-		if (p->axes.at[axis].extent != p->axes.at[attend->attend.h[i]].extent) return true;
+		if (p->axes.at[axis].extent != p->axes.at[attend->attend.h[i]].extent)
+			return true;
 	}
 	return false;
 }
@@ -216,21 +243,25 @@ static bool attend_supported(struct lower *w, const struct local_value *v, const
 	else if (!s->attend.causal) {
 		lower_unsupported(w, s->span, "an attention that looks ahead (`causal = false`)");
 		struct diag *d = w->sink->diags.at[w->sink->diags.n - 1];
-		diag_note(w->sink, d, "a prompt enters in chunks, and a position would see only what has entered. No `chunk` is large enough: prompts share a step, and are cut where it is full");
+		diag_note(w->sink, d,
+		          "a prompt enters in chunks, and a position would see only what has entered. No `chunk` is large "
+		          "enough: prompts share a step, and are cut where it is full");
 	}
 	return !w->failed;
 }
 
-/* Features that a position has in the cache behind keys or values, which may be a piece of it: the stride of its rows. */
+/* Features that a position has in the cache behind keys or values, which may be a piece of it: the stride
+ * of its rows. */
 static int64_t features_cached(const struct phys *p, int axis)
 {
 	for (int i = p->n_dims - 1; i >= 0; i--)
-		if (p->dim[i].axis != axis) return p->stride[i];
+		if (p->dim[i].axis != axis)
+			return p->stride[i];
 	return p->row_stride;
 }
 
 static void set_cache(struct lower *w, struct kernel_attend *a, const struct value *s, const struct phys *keys,
-		      const struct phys *values)
+                      const struct phys *values)
 {
 	int none = -1;
 	a->keys_by_position = usage_of(w, behind_views(w->l->program, s->args[1], &none)).by_position;
@@ -254,15 +285,17 @@ void lower_attend(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	if (!attend_supported(w, v, s)) return;
+	if (!attend_supported(w, v, s))
+		return;
 	int *order = arena_array(w->arena, int, s->attend.n_h + s->attend.n_r + 1);
 	int n = heads_in_order(w->l->program, s, order);
-	for (int i = 0; i < s->attend.n_r; i++) order[n++] = s->attend.r[i];
+	for (int i = 0; i < s->attend.n_r; i++)
+		order[n++] = s->attend.r[i];
 	order[n++] = s->attend.dot;
 	const struct local_value *x = &w->ph->values.at[v->args[0]];
 	const struct phys q = *lower_ready(w, v->args[0], local, order);
 	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]],
-			  *pos = lower_ready(w, v->args[3], local, NULL);
+					  *pos = lower_ready(w, v->args[3], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ATTEND);
 	struct kernel_attend *a = &k.attend;
 	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);
@@ -270,21 +303,22 @@ void lower_attend(struct lower *w, int local)
 	a->d = extent_of(&q, &s->attend.dot, 1);
 	set_cache(w, a, s, keys, values);
 	if (a->d > ATTEND_MOST_FEATURES || a->w > ATTEND_MOST_FEATURES)
-		lower_unsupported(w, s->span, "an attention over heads of %lld features, more than %d,", (long long)(a->d > a->w ? a->d : a->w),
-				  ATTEND_MOST_FEATURES);
+		lower_unsupported(w, s->span, "an attention over heads of %lld features, more than %d,",
+		                  (long long)(a->d > a->w ? a->d : a->w), ATTEND_MOST_FEATURES);
 	struct phys y = q;
 	y.dtype = s->dtype;
-	y.dim[y.n_dims - 1] = (struct dim){ s->attend.w, a->w };
+	y.dim[y.n_dims - 1] = (struct dim){s->attend.w, a->w};
 	phys_make_contiguous(&y);
 	a->q_row = q.row_stride, a->q_head = a->group * a->d, a->q_group = a->d;
 	a->y_row = y.row_stride, a->y_head = a->group * a->w, a->y_group = a->w;
 	a->window = s->attend.window, a->scale = s->attend.scale, a->causal = s->attend.causal;
 	a->q = q.dtype, a->y = y.dtype;
 	const struct phys *to = lower_define(w, local, y);
-	struct argument args[9] = { arg_phys(&q),     arg_phys(keys),
-				    arg_phys(values), lower_input(w, DR_INPUT_SEQ, x),
-				    arg_phys(pos),    lower_input(w, DR_INPUT_PAGES, x),
-				    arg_phys(to),     arg_number(q.rows) };
-	if (v->n_args > 4 && v->args[4] >= 0) args[8] = sinks(w, a, v->args[4], local, order);
+	struct argument args[9] = {arg_phys(&q),     arg_phys(keys),
+	                           arg_phys(values), lower_input(w, DR_INPUT_SEQ, x),
+	                           arg_phys(pos),    lower_input(w, DR_INPUT_PAGES, x),
+	                           arg_phys(to),     arg_number(q.rows)};
+	if (v->n_args > 4 && v->args[4] >= 0)
+		args[8] = sinks(w, a, v->args[4], local, order);
 	lower_launch(w, local, -1, &k, args, a->has_sinks ? 9 : 8, "attend");
 }

@@ -2,29 +2,30 @@
 #include <string.h>
 #include "lower.h"
 
-static const char *const kind_text[] = { [DR_ALL_REDUCE] = "all_reduce",
-					 [DR_ALL_GATHER] = "all_gather",
-					 [DR_REDUCE_SCATTER] = "reduce_scatter",
-					 [DR_ALL_TO_ALL] = "all_to_all",
-					 [DR_SEND] = "send",
-					 [DR_RECV] = "recv" };
+static const char *const kind_text[] = {[DR_ALL_REDUCE] = "all_reduce",
+                                        [DR_ALL_GATHER] = "all_gather",
+                                        [DR_REDUCE_SCATTER] = "reduce_scatter",
+                                        [DR_ALL_TO_ALL] = "all_to_all",
+                                        [DR_SEND] = "send",
+                                        [DR_RECV] = "recv"};
 
-int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype, struct number outer,
-			 int64_t bytes, int local, const char *what)
+int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype,
+                         struct number outer, int64_t bytes, int local, const char *what)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct group *g = &w->s->groups.at[group];
-	struct atoms atoms = { .n = g->n };
+	struct atoms atoms = {.n = g->n};
 	memcpy(atoms.at, g->atom, sizeof atoms.at);
-	if (dtype == DTYPE_F64) lower_unsupported(w, lower_source(w, local)->span, "a value of f64 that ranks exchange (%s)", what);
-	struct collective c = { .kind = kind,
-				.group = group,
-				.dtype = dtype,
-				.phase = w->phase,
-				.outer = outer,
-				.bytes_per_outer = bytes,
-				.per_layer = v->where == WHERE_LAYER,
-				.body = v->body };
+	if (dtype == DTYPE_F64)
+		lower_unsupported(w, lower_source(w, local)->span, "a value of f64 that ranks exchange (%s)", what);
+	struct collective c = {.kind = kind,
+	                       .group = group,
+	                       .dtype = dtype,
+	                       .phase = w->phase,
+	                       .outer = outer,
+	                       .bytes_per_outer = bytes,
+	                       .per_layer = v->where == WHERE_LAYER,
+	                       .body = v->body};
 	const struct region *r = &w->l->program->regions.at[v->region];
 	c.where = r->parent < 0 ? "model" : r->name;
 	c.cause = arena_printf(w->arena, "%s over %s at %s (%s)", kind_text[kind], atoms_text(w->l, &atoms), c.where, what);
@@ -33,26 +34,29 @@ int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int grou
 }
 
 /* How an axis cuts a value: `outer` blocks of `block` elements each are contiguous on a rank. */
-struct cut { struct number outer, block; };
+struct cut {
+	struct number outer, block;
+};
 
 static bool cut_along(struct lower *w, const struct phys *p, int axis, struct cut *out)
 {
 	const struct program *g = w->l->program;
 	int64_t inner = 1, owners = p->rows.value;
 	if (axis == g->batch) {
-		*out = (struct cut){ number_const(1), number_times(p->rows, p->row_stride) };
+		*out = (struct cut){number_const(1), number_times(p->rows, p->row_stride)};
 		return true;
 	}
 	if (axis == g->seq || axis == g->row) {
 		struct number each = p->rows;
 		each.value = p->row_stride;
-		*out = (struct cut){ number_const(owners), each };
+		*out = (struct cut){number_const(owners), each};
 		return true;
 	}
 	for (int i = p->n_dims - 1; i >= 0; i--) {
 		inner *= p->dim[i].extent;
-		if (p->dim[i].axis != axis) continue;
-		*out = (struct cut){ number_times(p->rows, p->row_stride / inner), number_const(inner) };
+		if (p->dim[i].axis != axis)
+			continue;
+		*out = (struct cut){number_times(p->rows, p->row_stride / inner), number_const(inner)};
 		return true;
 	}
 	return false;
@@ -63,16 +67,18 @@ static void reshape(const struct lower *w, struct phys *p, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	for (int i = 0; i < v->n_axes; i++)
 		for (int k = 0; k < p->n_dims; k++)
-			if (p->dim[k].axis == v->axes[i]) p->dim[k].extent = axis_local(w->l, v, i);
-	if (p->moe < 0) p->rows = lower_rows_of(w, v);
+			if (p->dim[k].axis == v->axes[i])
+				p->dim[k].extent = axis_local(w->l, v, i);
+	if (p->moe < 0)
+		p->rows = lower_rows_of(w, v);
 }
 
 /* The rank's index in `group` times `each` rows, times `unit`. */
 static struct number indexed(struct number each, int64_t unit, int group)
 {
-	static const enum number_kind kind[] = { [NUMBER_CONST] = NUMBER_INDEX, [NUMBER_TOKENS] = NUMBER_INDEX_TOKENS,
-						 [NUMBER_ROWS] = NUMBER_INDEX_ROWS };
-	return (struct number){ kind[each.kind], each.value * unit, each.div, group };
+	static const enum number_kind kind[] = {
+		[NUMBER_CONST] = NUMBER_INDEX, [NUMBER_TOKENS] = NUMBER_INDEX_TOKENS, [NUMBER_ROWS] = NUMBER_INDEX_ROWS};
+	return (struct number){kind[each.kind], each.value * unit, each.div, group};
 }
 
 /* Of each owner's rows the rank's part: they have gaps between them, so they are copied. */
@@ -86,8 +92,9 @@ static void slice_of_each(struct lower *w, int local, const struct phys *x, stru
 	k.slice.dtype = x->dtype;
 	phys_make_contiguous(&y);
 	const struct phys from = *x, *to = lower_define(w, local, y);
-	struct argument args[6] = { arg_phys(&from),                   arg_phys(to),    arg_number(mine),
-				    arg_number(number_const(owners)), arg_number(all), arg_number(indexed(mine, 1, group)) };
+	struct argument args[6] = {arg_phys(&from),  arg_phys(to),
+	                           arg_number(mine), arg_number(number_const(owners)),
+	                           arg_number(all),  arg_number(indexed(mine, 1, group))};
 	lower_launch(w, local, -1, &k, args, 6, "slice");
 }
 
@@ -96,7 +103,8 @@ static void lower_slice(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys p = *lower_ready(w, v->args[0], local, NULL);
-	if (p.offset.kind != NUMBER_CONST) p = *lower_copied(w, v->args[0]);    /* an address has one part that depends on the rank */
+	if (p.offset.kind != NUMBER_CONST)
+		p = *lower_copied(w, v->args[0]); /* an address has one part that depends on the rank */
 	const struct phys x = p;
 	const struct program *g = w->l->program;
 	int group = lower_group(w, &v->atoms), bytes = dtype_bytes(p.dtype);
@@ -108,14 +116,15 @@ static void lower_slice(struct lower *w, int local)
 	for (int i = 0; i < p.n_dims; i++)
 		if (p.dim[i].axis == v->to) {
 			int64_t part = p.dim[i].extent / atoms_size(w->l, &v->atoms);
-			p.offset = (struct number){ NUMBER_INDEX, part * p.stride[i] * bytes, 1, group };
+			p.offset = (struct number){NUMBER_INDEX, part * p.stride[i] * bytes, 1, group};
 		}
 	reshape(w, &p, local);
 	if (tokens && x.rows.value > 1) {
 		slice_of_each(w, local, &x, p, group);
 		return;
 	}
-	if (tokens || v->to == g->batch) p.offset = indexed(p.rows, p.row_stride * bytes, group);
+	if (tokens || v->to == g->batch)
+		p.offset = indexed(p.rows, p.row_stride * bytes, group);
 	p.state = PHYS_READY;
 	w->phys[local] = p;
 }
@@ -129,7 +138,8 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 	       && local != w->ph->logits && local != w->ph->token && lower_carried_as(w, local) < 0;
 }
 
-/* The value is cut along one axis, and what arrives is joined along another: blocks of different size, elements in one order. */
+/* The value is cut along one axis, and what arrives is joined along another: blocks of different size, elements in one
+ * order. */
 static void lower_all_to_all(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -140,40 +150,44 @@ static void lower_all_to_all(struct lower *w, int local)
 	phys_make_contiguous(&y);
 	/* what goes to one member: x with the cut axis as short as it is after */
 	for (int i = 0; i < part.n_dims; i++)
-		if (part.dim[i].axis == v->to) part.dim[i].extent = y.dim[i].extent;
-	if (v->to == w->l->program->batch) part.rows.value = y.rows.value;
-	else if (is_token_axis(w->l->program, v->to)) part.rows.div = y.rows.div;
+		if (part.dim[i].axis == v->to)
+			part.dim[i].extent = y.dim[i].extent;
+	if (v->to == w->l->program->batch)
+		part.rows.value = y.rows.value;
+	else if (is_token_axis(w->l->program, v->to))
+		part.rows.div = y.rows.div;
 	phys_make_contiguous(&part);
-	if (x.moe >= 0 || !phys_contiguous(&x)
-	    || !cut_along(w, &part, v->to, &from) || !cut_along(w, &part, v->from, &into)) {
+	if (x.moe >= 0 || !phys_contiguous(&x) || !cut_along(w, &part, v->to, &from)
+	    || !cut_along(w, &part, v->from, &into)) {
 		lower_unsupported(w, lower_source(w, local)->span, "an all-to-all from axis `%s` to `%s` (%s)",
-				  w->l->program->axes.at[v->from].name, w->l->program->axes.at[v->to].name, v->cause);
+		                  w->l->program->axes.at[v->from].name, w->l->program->axes.at[v->to].name, v->cause);
 		return;
 	}
 	const struct phys *to = lower_define(w, local, y);
 	int group = lower_group(w, &v->atoms);
 	int c = lower_add_collective(w, DR_ALL_TO_ALL, group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local,
-				     v->cause);
-	struct instr i = { .kind = INSTR_COLLECTIVE,
-			   .collective = c,
-			   .src = arg_phys(&x),
-			   .dst = arg_phys(to),
-			   .outer = from.outer,
-			   .block = from.block,
-			   .joined = into.block };
+	                             v->cause);
+	struct instr i = {.kind = INSTR_COLLECTIVE,
+	                  .collective = c,
+	                  .src = arg_phys(&x),
+	                  .dst = arg_phys(to),
+	                  .outer = from.outer,
+	                  .block = from.block,
+	                  .joined = into.block};
 	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_to_all (%s)", v->cause));
 }
 
 void lower_collective(struct lower *w, int local)
 {
-	static const enum dr_collective_kind kind_of[LOCAL_OPS] = { [LOCAL_ALL_REDUCE] = DR_ALL_REDUCE,
-								    [LOCAL_REDUCE_SCATTER] = DR_REDUCE_SCATTER,
-								    [LOCAL_ALL_GATHER] = DR_ALL_GATHER,
-								    [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL };
+	static const enum dr_collective_kind kind_of[LOCAL_OPS] = {[LOCAL_ALL_REDUCE] = DR_ALL_REDUCE,
+	                                                           [LOCAL_REDUCE_SCATTER] = DR_REDUCE_SCATTER,
+	                                                           [LOCAL_ALL_GATHER] = DR_ALL_GATHER,
+	                                                           [LOCAL_ALL_TO_ALL] = DR_ALL_TO_ALL};
 	const struct local_value *v = &w->ph->values.at[local];
 	int arg = v->args[0];
-	if (lower_source(w, local)->type == TYPE_ROUTING) {     /* its weights would have to move too */
-		lower_unsupported(w, lower_source(w, local)->span, "a routing whose reader wants it in another layout (%s)", v->cause);
+	if (lower_source(w, local)->type == TYPE_ROUTING) { /* its weights would have to move too */
+		lower_unsupported(w, lower_source(w, local)->span, "a routing whose reader wants it in another layout (%s)",
+		                  v->cause);
 		return;
 	}
 	if (w->phys[arg].cache) {
@@ -189,24 +203,29 @@ void lower_collective(struct lower *w, int local)
 		return;
 	}
 	struct phys x = *lower_ready(w, arg, local, NULL), y = x;
-	struct cut cut = { number_const(1), number_times(x.rows, x.row_stride) };
-	if (!phys_contiguous(&x)) internal_error("a collective on a value with gaps");
+	struct cut cut = {number_const(1), number_times(x.rows, x.row_stride)};
+	if (!phys_contiguous(&x))
+		internal_error("a collective on a value with gaps");
 	reshape(w, &y, local);
 	phys_make_contiguous(&y);
 	int axis = v->op == LOCAL_REDUCE_SCATTER ? v->to : v->from;
 	if (v->op != LOCAL_ALL_REDUCE && !cut_along(w, v->op == LOCAL_ALL_GATHER ? &x : &y, axis, &cut))
-		lower_unsupported(w, lower_source(w, local)->span, "a collective along axis `%s` here (%s)", w->l->program->axes.at[axis].name, v->cause);
-	if (w->failed) return;
-	if (v->op == LOCAL_ALL_REDUCE && reuse_in_place(w, local, arg)) w->phys[local] = x;
-	else y = *lower_define(w, local, y);
+		lower_unsupported(w, lower_source(w, local)->span, "a collective along axis `%s` here (%s)",
+		                  w->l->program->axes.at[axis].name, v->cause);
+	if (w->failed)
+		return;
+	if (v->op == LOCAL_ALL_REDUCE && reuse_in_place(w, local, arg))
+		w->phys[local] = x;
+	else
+		y = *lower_define(w, local, y);
 	int group = lower_group(w, &v->atoms);
-	int c = lower_add_collective(w, kind_of[v->op], group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype),
-				     local, v->cause);
-	struct instr i = { .kind = INSTR_COLLECTIVE,
-			   .collective = c,
-			   .src = arg_phys(&x),
-			   .dst = arg_phys(&w->phys[local]),
-			   .outer = cut.outer,
-			   .block = cut.block };
+	int c = lower_add_collective(w, kind_of[v->op], group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local,
+	                             v->cause);
+	struct instr i = {.kind = INSTR_COLLECTIVE,
+	                  .collective = c,
+	                  .src = arg_phys(&x),
+	                  .dst = arg_phys(&w->phys[local]),
+	                  .outer = cut.outer,
+	                  .block = cut.block};
 	lower_emit(w, local, x.moe, i, arena_printf(w->arena, "%s (%s)", kind_text[kind_of[v->op]], v->cause));
 }

@@ -1,25 +1,30 @@
 /* Contractions of an activation with a param: which axes are rows, batches, outputs and summed elements. */
 #include "lower.h"
 
-/* Axes of a contraction, each list in the order in which the kernel counts. `batch`: static axes of both operands and of the
- * result, in the param's order. `group`: the experts, whose rows are sorted; -1: none. */
-struct axes { int rest[MAX_DIMS], batch[MAX_DIMS], k[MAX_DIMS], n_rest, n_batch, n_k, group; };
+/* Axes of a contraction, each list in the order in which the kernel counts. `batch`: static axes of both operands and
+ * of the result, in the param's order. `group`: the experts, whose rows are sorted; -1: none. */
+struct axes {
+	int rest[MAX_DIMS], batch[MAX_DIMS], k[MAX_DIMS], n_rest, n_batch, n_k, group;
+};
 
 static int expert_axis(const struct lower *w, const struct phys *x, const struct local_value *param)
 {
-	if (x->moe < 0) return -1;
+	if (x->moe < 0)
+		return -1;
 	int expert = w->l->program->values.at[w->ph->values.at[w->moes.at[x->moe].dispatch].source].axes[0];
 	return axis_among(param->axes, param->n_axes, expert) ? expert : -1;
 }
 
 static struct axes axes_of(const struct lower *w, const struct value *s, const struct phys *x,
-			   const struct local_value *param)
+                           const struct local_value *param)
 {
-	struct axes a = { .group = expert_axis(w, x, param) };
+	struct axes a = {.group = expert_axis(w, x, param)};
 	for (int i = 0; i < x->n_dims; i++) {
 		int axis = x->dim[i].axis;
-		if (axis_among(s->over, s->n_over, axis)) a.k[a.n_k++] = axis;
-		else if (!axis_among(param->axes, param->n_axes, axis)) a.rest[a.n_rest++] = axis;
+		if (axis_among(s->over, s->n_over, axis))
+			a.k[a.n_k++] = axis;
+		else if (!axis_among(param->axes, param->n_axes, axis))
+			a.rest[a.n_rest++] = axis;
 	}
 	for (int i = 0; i < param->n_axes; i++)
 		for (int d = 0; d < x->n_dims; d++)
@@ -40,39 +45,46 @@ static bool strided(const struct phys *p, const struct axes *a)
 static bool readable(const struct phys *x, const struct axes *a, const int *order)
 {
 	for (int i = 0; i < x->n_dims; i++)
-		if (x->dim[i].axis != order[i]) return false;
+		if (x->dim[i].axis != order[i])
+			return false;
 	return strided(x, a);
 }
 
-static const struct phys *operand(struct lower *w, int local, int user, const struct value *s, const struct local_value *param,
-				  struct axes *a)
+static const struct phys *operand(struct lower *w, int local, int user, const struct value *s,
+                                  const struct local_value *param, struct axes *a)
 {
 	const struct phys *x = lower_stored(w, local, user, NULL);
 	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
 	*a = axes_of(w, s, x, param);
-	for (int i = 0; i < a->n_rest; i++) order[n++] = a->rest[i];
-	for (int i = 0; i < a->n_batch; i++) order[n++] = a->batch[i];
-	for (int i = 0; i < a->n_k; i++) order[n++] = a->k[i];
+	for (int i = 0; i < a->n_rest; i++)
+		order[n++] = a->rest[i];
+	for (int i = 0; i < a->n_batch; i++)
+		order[n++] = a->batch[i];
+	for (int i = 0; i < a->n_k; i++)
+		order[n++] = a->k[i];
 	return readable(x, a, order) ? x : lower_ready(w, local, user, order);
 }
 
 static void set_extents(struct lower *w, struct kernel_contract *c, const struct phys *x, const struct axes *a,
-			const struct local_value *param, struct phys *y, struct span span)
+                        const struct local_value *param, struct phys *y, struct span span)
 {
 	int rest = a->n_rest, first_k = x->n_dims - a->n_k;
 	c->n = c->k = c->batch = c->groups = 1;
-	for (int i = rest; i < first_k; i++) c->batch *= x->dim[i].extent;
-	for (int i = first_k; i < x->n_dims; i++) c->k *= x->dim[i].extent;
+	for (int i = rest; i < first_k; i++)
+		c->batch *= x->dim[i].extent;
+	for (int i = first_k; i < x->n_dims; i++)
+		c->k *= x->dim[i].extent;
 	y->n_dims = first_k;
 	for (int i = 0; i < param->n_axes; i++) {
 		int64_t extent = axis_local(w->l, param, i);
-		if (param->axes[i] == a->group) c->groups = extent;
+		if (param->axes[i] == a->group)
+			c->groups = extent;
 		else if (!axis_among(a->k, a->n_k, param->axes[i]) && !axis_among(a->batch, a->n_batch, param->axes[i])) {
 			if (y->n_dims == MAX_DIMS) {
 				lower_unsupported(w, span, "a value of more than %d axes", MAX_DIMS);
 				break;
 			}
-			y->dim[y->n_dims++] = (struct dim){ param->axes[i], extent };
+			y->dim[y->n_dims++] = (struct dim){param->axes[i], extent};
 			c->n *= extent;
 		}
 	}
@@ -90,9 +102,11 @@ static void set_strides(struct kernel_contract *c, const struct phys *x, const s
 
 static struct number rows_of(const struct lower *w, const struct phys *x, const struct axes *a)
 {
-	if (x->moe >= 0) return number_const(w->moes.at[x->moe].rows);
+	if (x->moe >= 0)
+		return number_const(w->moes.at[x->moe].rows);
 	struct number rows = x->rows;
-	for (int i = 0; i < a->n_rest; i++) rows.value *= x->dim[i].extent;
+	for (int i = 0; i < a->n_rest; i++)
+		rows.value *= x->dim[i].extent;
 	return rows;
 }
 
@@ -100,7 +114,7 @@ static bool supported(struct lower *w, const struct value *s, const struct phys 
 {
 	if (x->moe >= 0 && (a->n_rest || a->n_batch))
 		lower_unsupported(w, s->span, "a contraction of experts' rows with axis `%s` besides",
-				  w->l->program->axes.at[a->n_rest ? a->rest[0] : a->batch[0]].name);
+		                  w->l->program->axes.at[a->n_rest ? a->rest[0] : a->batch[0]].name);
 	return !w->failed;
 }
 
@@ -116,12 +130,13 @@ void lower_contract(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	int arg[2] = { lower_behind_cast(w, v->args[0]), lower_behind_cast(w, v->args[1]) }, pi = lower_is_param(w, arg[1]) ? 1 : 0;
+	int arg[2] = {lower_behind_cast(w, v->args[0]), lower_behind_cast(w, v->args[1])},
+		pi = lower_is_param(w, arg[1]) ? 1 : 0;
 	int xi = arg[1 - pi], wi = arg[pi];
 	int moved = lower_moved_param(w, arg[0]) >= 0 ? lower_moved_param(w, arg[0]) : lower_moved_param(w, arg[1]);
 	if (moved >= 0) {
 		lower_unsupported(w, w->l->program->params.at[lower_source(w, moved)->param].span,
-				  "a weight that its reader wants in another layout");
+		                  "a weight that its reader wants in another layout");
 		return;
 	}
 	if (!lower_is_param(w, wi) || lower_is_param(w, xi)) {
@@ -131,26 +146,30 @@ void lower_contract(struct lower *w, int local)
 	const struct param *param = &w->l->program->params.at[lower_source(w, wi)->param];
 	struct axes a;
 	const struct phys *x = operand(w, xi, local, s, &w->ph->values.at[wi], &a);
-	if (!supported(w, s, x, &a)) return;
+	if (!supported(w, s, x, &a))
+		return;
 	struct kernel k = kernel_of(KERNEL_CONTRACT);
 	struct kernel_contract *c = &k.contract;
 	struct phys y = *x;
 	y.dtype = v->dtype;
 	set_extents(w, c, x, &a, &w->ph->values.at[wi], &y, s->span);
-	if (w->failed) return;
+	if (w->failed)
+		return;
 	c->x = x->dtype, c->y = y.dtype, c->w = param->dtype;
 	c->pack.n_tile = w->target->n_tile;
 	c->pack.k_pair = w->target->bf16_dot && c->x == DTYPE_BF16 && c->w == DTYPE_BF16 ? 2 : 1;
 	c->grouped = a.group >= 0;
 	struct argument weight = c->grouped ? lower_weight(w, wi, local, a.k, a.n_k, &a.group, 1, c->pack)
 	                                    : lower_weight(w, wi, local, a.k, a.n_k, a.batch, a.n_batch, c->pack);
-	struct argument args[5] = { arg_phys(x), weight };
+	struct argument args[5] = {arg_phys(x), weight};
 	const struct phys *out = lower_define_in_join(w, local, y);
-	if (!out || !strided(out, &a)) out = lower_define(w, local, y);
+	if (!out || !strided(out, &a))
+		out = lower_define(w, local, y);
 	set_strides(c, x, out, &a);
 	int n = 2;
 	args[n++] = arg_phys(out);
-	if (c->grouped) args[n++] = arg_buffer(w->moes.at[x->moe].offsets);
+	if (c->grouped)
+		args[n++] = arg_buffer(w->moes.at[x->moe].offsets);
 	args[n++] = arg_number(rows_of(w, x, &a));
 	lower_launch(w, local, x->moe, &k, args, n, arena_printf(w->arena, "contract %s", param->name));
 }

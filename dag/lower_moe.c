@@ -1,14 +1,14 @@
 /* Experts: routing, the exchange of tokens in rounds of fixed capacity, and back (language.md 3.5).
  *
  * dispatch sorts the assignments by destination and expert; each round packs at most C for every destination, exchanges
- * them where experts and tokens share mesh axes, and sorts what arrived by expert. combine undoes it and adds. What lies
- * between runs once a round. */
+ * them where experts and tokens share mesh axes, and sorts what arrived by expert. combine undoes it and adds. What
+ * lies between runs once a round. */
 #include <math.h>
 #include <string.h>
 #include "lower.h"
 
 static struct argument arg_const(int64_t v) { return arg_number(number_const(v)); }
-static struct argument arg_round(void) { return arg_number((struct number){ NUMBER_ROUND, 1, 1, 0 }); }
+static struct argument arg_round(void) { return arg_number((struct number){NUMBER_ROUND, 1, 1, 0}); }
 
 void lower_route(struct lower *w, int local)
 {
@@ -28,17 +28,18 @@ void lower_route(struct lower *w, int local)
 		return;
 	}
 	if (k.route.experts > ROUTE_MOST_EXPERTS)
-		lower_unsupported(w, s->span, "a choice among %lld experts, more than %d,", (long long)k.route.experts, ROUTE_MOST_EXPERTS);
+		lower_unsupported(w, s->span, "a choice among %lld experts, more than %d,", (long long)k.route.experts,
+		                  ROUTE_MOST_EXPERTS);
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
-	out.dim[out.n_dims++] = (struct dim){ -3, s->route.top };
+	out.dim[out.n_dims++] = (struct dim){-3, s->route.top};
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define(w, local, out);
 	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
 	/* what says by a negative number that a token is padding; of rows, those that are not wanted */
 	enum dr_input real = axis_among(s->axes, s->n_axes, w->l->program->row) ? DR_INPUT_WANT : DR_INPUT_SEQ;
-	struct argument args[6] = { arg_phys(&score), lower_input(w, real, v), arg_phys(to),
-				    arg_buffer(to->weight), arg_number(out.rows) };
+	struct argument args[6] = {arg_phys(&score), lower_input(w, real, v), arg_phys(to), arg_buffer(to->weight),
+	                           arg_number(out.rows)};
 	if (bias >= 0)
 		args[5] = arg_phys(lower_in_f32(w, bias, local));
 	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
@@ -46,33 +47,34 @@ void lower_route(struct lower *w, int local)
 
 int lower_experts(const struct lower *w, int moe) { return lower_source(w, w->moes.at[moe].dispatch)->axes[0]; }
 
-/* ---- dispatch -------------------------------------------------------------------------------------------------------- */
+/* ---- dispatch -------------------------------------------------------------------------------- */
 static struct argument expert_map(struct lower *w, const struct local_value *v, const struct moe *m)
 {
 	struct schedule *s = w->s;
-	struct expert_map map = { .experts = m->experts, .local = m->local, .n = v->experts.n };
+	struct expert_map map = {.experts = m->experts, .local = m->local, .n = v->experts.n};
 	for (int i = 0; i < v->experts.n; i++) {
 		map.atom[i] = v->experts.at[i];
 		map.exchange[i] = atoms_have(&v->exchange, v->experts.at[i]);
 	}
-	struct argument a = { .is_address = true, .number = number_const(0) };
+	struct argument a = {.is_address = true, .number = number_const(0)};
 	for (int i = 0; i < s->maps.n; i++) {
 		struct expert_map *have = &s->maps.at[i];
 		bool same = have->experts == map.experts && have->local == map.local && have->n == map.n;
 		for (int k = 0; same && k < map.n; k++)
 			same = have->atom[k] == map.atom[k] && have->exchange[k] == map.exchange[k];
-		if (!same) continue;
-		a.address = (struct address){ DR_SPACE_TABLE, have->offset };
+		if (!same)
+			continue;
+		a.address = (struct address){DR_SPACE_TABLE, have->offset};
 		return a;
 	}
 	map.offset = lower_table(w, NULL, 0);
 	vec_push(w->arena, &s->maps, map);
-	a.address = (struct address){ DR_SPACE_TABLE, map.offset };
+	a.address = (struct address){DR_SPACE_TABLE, map.offset};
 	return a;
 }
 
-/* Room of a round for each destination: its even share times the plan's factor, never more than all tokens could send. In
- * decode always the latter, so that one round does. */
+/* Room of a round for each destination: its even share times the plan's factor, never more than all tokens could send.
+ * In decode always the latter, so that one round does. */
 static void set_capacity(struct lower *w, struct moe *m, int64_t tokens, int64_t ranks)
 {
 	int64_t worst = tokens * (m->top < m->local ? m->top : m->local);
@@ -96,18 +98,18 @@ static void make_buffers(struct lower *w, struct moe *m, int64_t tokens)
 }
 
 static void exchange(struct lower *w, int local, int moe, int from, int to, int64_t block, enum dtype dtype,
-		     const char *what)
+                     const char *what)
 {
 	const struct moe *m = &w->moes.at[moe];
 	int c = lower_add_collective(w, DR_ALL_TO_ALL, m->group, dtype, number_const(m->dests),
-				     m->capacity * block * dtype_bytes(dtype), local, what);
-	struct instr i = { .kind = INSTR_COLLECTIVE,
-			   .collective = c,
-			   .src = arg_buffer(from),
-			   .dst = arg_buffer(to),
-			   .outer = number_const(1),
-			   .block = number_const(m->capacity * block),
-			   .joined = number_const(m->capacity * block) };
+	                             m->capacity * block * dtype_bytes(dtype), local, what);
+	struct instr i = {.kind = INSTR_COLLECTIVE,
+	                  .collective = c,
+	                  .src = arg_buffer(from),
+	                  .dst = arg_buffer(to),
+	                  .outer = number_const(1),
+	                  .block = number_const(m->capacity * block),
+	                  .joined = number_const(m->capacity * block)};
 	lower_emit(w, local, moe, i, what);
 }
 
@@ -117,19 +119,19 @@ static int receive(struct lower *w, int local, int moe)
 	struct moe *m = &w->moes.at[moe];
 	int64_t row = m->d * dtype_bytes(m->dtype);
 	int arrived = lower_buffer(w, m->rows * row), meta = lower_buffer(w, m->rows * 4),
-	    sorted = lower_buffer(w, m->rows * row);
+		sorted = lower_buffer(w, m->rows * row);
 	m->from = lower_buffer(w, m->rows * 4);
 	exchange(w, local, moe, m->packed, arrived, m->d, m->dtype, "dispatch");
 	exchange(w, local, moe, m->meta, meta, 1, DTYPE_I32, "dispatch: experts");
 	struct kernel sort = kernel_of(KERNEL_SORT), gather = kernel_of(KERNEL_GATHER);
 	sort.sort.local = m->local;
-	struct argument a[4] = { arg_buffer(meta), arg_buffer(m->from), arg_buffer(m->offsets), arg_const(m->rows) };
+	struct argument a[4] = {arg_buffer(meta), arg_buffer(m->from), arg_buffer(m->offsets), arg_const(m->rows)};
 	lower_launch(w, local, moe, &sort, a, 4, "dispatch: sort");
 	gather.gather.d = m->d;
 	gather.gather.dtype = m->dtype;
 	struct argument count = arg_buffer(m->offsets);
 	count.number = number_const(4 * m->local);
-	struct argument b[4] = { arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count };
+	struct argument b[4] = {arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count};
 	lower_launch(w, local, moe, &gather, b, 4, "dispatch: gather");
 	return sorted;
 }
@@ -139,9 +141,8 @@ static void pack(struct lower *w, int local, int moe, const struct phys *x)
 	const struct moe *m = &w->moes.at[moe];
 	struct kernel k = kernel_of(KERNEL_PACK);
 	k.pack.d = m->d, k.pack.top = m->top, k.pack.dests = m->dests, k.pack.local = m->local, k.pack.dtype = m->dtype;
-	struct argument args[7] = { arg_phys(x),           arg_buffer(m->order), arg_buffer(m->start),
-				    arg_buffer(m->packed), arg_buffer(m->meta),  arg_round(),
-				    arg_const(m->capacity) };
+	struct argument args[7] = {arg_phys(x),         arg_buffer(m->order), arg_buffer(m->start),  arg_buffer(m->packed),
+	                           arg_buffer(m->meta), arg_round(),          arg_const(m->capacity)};
 	lower_launch(w, local, moe, &k, args, 7, "dispatch: pack");
 }
 
@@ -155,12 +156,12 @@ void lower_dispatch(struct lower *w, int local)
 		lower_unsupported(w, s->span, "a `dispatch` before the rows of another are combined");
 		return;
 	}
-	struct moe m = { .experts = w->l->program->axes.at[s->axes[0]].extent,
-			 .dests = atoms_size(w->l, &v->exchange),
-			 .top = r->route.top,
-			 .dispatch = local,
-			 .d = phys_row_elements(&x),
-			 .dtype = x.dtype };
+	struct moe m = {.experts = w->l->program->axes.at[s->axes[0]].extent,
+	                .dests = atoms_size(w->l, &v->exchange),
+	                .top = r->route.top,
+	                .dispatch = local,
+	                .d = phys_row_elements(&x),
+	                .dtype = x.dtype};
 	int64_t tokens = lower_rows_max(w, &x);
 	m.local = m.experts / atoms_size(w->l, &v->experts);
 	m.group = lower_group(w, &v->exchange);
@@ -169,33 +170,35 @@ void lower_dispatch(struct lower *w, int local)
 	make_buffers(w, &m, tokens);
 	vec_push(w->arena, &w->moes, m);
 	int moe = w->moes.n - 1;
-	if (!phys_contiguous(&x)) internal_error("dispatch of a value with gaps");
+	if (!phys_contiguous(&x))
+		internal_error("dispatch of a value with gaps");
 
 	struct kernel assign = kernel_of(KERNEL_ASSIGN);
 	assign.assign.top = m.top, assign.assign.experts = m.experts, assign.assign.keys = m.dests * m.local;
-	struct argument args[6] = { arg_phys(&index),    m.map,
-				    arg_buffer(m.order), arg_buffer(m.place),
-				    arg_buffer(m.start), arg_number(x.rows) };
+	struct argument args[6] = {arg_phys(&index),  m.map, arg_buffer(m.order), arg_buffer(m.place), arg_buffer(m.start),
+	                           arg_number(x.rows)};
 	lower_launch(w, local, -1, &assign, args, 6, "dispatch: assign");
 	pack(w, local, moe, &x);
 	struct phys out = lower_shape(w, local);
 	out.state = PHYS_READY;
 	out.dtype = x.dtype;
 	out.n_dims = 0;
-	for (int i = 0; i < x.n_dims; i++) out.dim[out.n_dims++] = x.dim[i];
+	for (int i = 0; i < x.n_dims; i++)
+		out.dim[out.n_dims++] = x.dim[i];
 	phys_make_contiguous(&out);
 	out.buffer = w->moes.at[moe].packed;
-	if (m.dests > 1) out.buffer = receive(w, local, moe);
+	if (m.dests > 1)
+		out.buffer = receive(w, local, moe);
 	else {
 		struct kernel k = kernel_of(KERNEL_OFFSETS);
 		k.offsets.local = m.local;
-		struct argument a[4] = { arg_buffer(m.start), arg_buffer(m.offsets), arg_round(), arg_const(m.capacity) };
+		struct argument a[4] = {arg_buffer(m.start), arg_buffer(m.offsets), arg_round(), arg_const(m.capacity)};
 		lower_launch(w, local, moe, &k, a, 4, "dispatch: offsets");
 	}
 	w->phys[local] = out;
 }
 
-/* ---- combine --------------------------------------------------------------------------------------------------------- */
+/* ---- combine --------------------------------------------------------------------------------- */
 static int send_back(struct lower *w, int local, int moe, const struct phys *y)
 {
 	const struct moe *m = &w->moes.at[moe];
@@ -206,7 +209,7 @@ static int send_back(struct lower *w, int local, int moe, const struct phys *y)
 	k.gather.dtype = y->dtype;
 	struct argument count = arg_buffer(m->offsets);
 	count.number = number_const(4 * m->local);
-	struct argument a[4] = { arg_phys(y), arg_buffer(m->from), arg_buffer(unsorted), count };
+	struct argument a[4] = {arg_phys(y), arg_buffer(m->from), arg_buffer(unsorted), count};
 	lower_launch(w, local, moe, &k, a, 4, "combine: scatter");
 	exchange(w, local, moe, unsorted, back, d, y->dtype, "combine");
 	return back;
@@ -217,11 +220,12 @@ static const struct group *cut_tokens(struct lower *w, int dispatch)
 {
 	const struct program *p = w->l->program;
 	const struct local_value *x = &w->ph->values.at[w->ph->values.at[dispatch].args[0]];
-	struct atoms all = { .n = 0 };
+	struct atoms all = {.n = 0};
 	struct group *out = arena_new(w->arena, struct group);
 	for (int i = 0; i < x->n_axes; i++)
-		for (int k = 0; is_token_axis(p, x->axes[i]) && k < x->layout.axis[i].n; k++) atoms_add(&all, x->layout.axis[i].at[k]);
-	*out = (struct group){ .n = all.n, .size = atoms_size(w->l, &all) };
+		for (int k = 0; is_token_axis(p, x->axes[i]) && k < x->layout.axis[i].n; k++)
+			atoms_add(&all, x->layout.axis[i].at[k]);
+	*out = (struct group){.n = all.n, .size = atoms_size(w->l, &all)};
 	memcpy(out->atom, all.at, sizeof out->atom);
 	return out;
 }
@@ -231,16 +235,17 @@ static void close_rounds(struct lower *w, int local, int moe)
 {
 	struct moe *m = &w->moes.at[moe];
 	struct atoms all = w->ph->values.at[m->dispatch].experts;
-	struct instr begin = { .kind = INSTR_ROUNDS_BEGIN,
-			       .group = m->one_round ? -1 : lower_group(w, &all),
-			       .dests = (int)m->dests,
-			       .local = (int)m->local,
-			       .start = arg_buffer(m->start),
-			       .capacity = m->capacity,
-			       .tokens = cut_tokens(w, m->dispatch) };
-	struct instr end = { .kind = INSTR_ROUNDS_END };
+	struct instr begin = {.kind = INSTR_ROUNDS_BEGIN,
+	                      .group = m->one_round ? -1 : lower_group(w, &all),
+	                      .dests = (int)m->dests,
+	                      .local = (int)m->local,
+	                      .start = arg_buffer(m->start),
+	                      .capacity = m->capacity,
+	                      .tokens = cut_tokens(w, m->dispatch)};
+	struct instr end = {.kind = INSTR_ROUNDS_END};
 	lower_emit(w, local, -1, begin, "rounds");
-	for (int i = 0; i < m->body.n; i++) vec_push(w->arena, lower_part(w, local), m->body.at[i]);
+	for (int i = 0; i < m->body.n; i++)
+		vec_push(w->arena, lower_part(w, local), m->body.at[i]);
 	lower_emit(w, local, -1, end, "rounds");
 }
 
@@ -268,32 +273,36 @@ void lower_combine(struct lower *w, int local)
 	sum.moe = -1;
 	sum.rows = index.rows;
 	sum.n_dims = 0;
-	for (int i = 0; i < y.n_dims; i++) sum.dim[sum.n_dims++] = y.dim[i];
+	for (int i = 0; i < y.n_dims; i++)
+		sum.dim[sum.n_dims++] = y.dim[i];
 	phys_make_contiguous(&sum);
 	bool direct = v->dtype == DTYPE_F32;
 	struct phys acc = sum;
 	acc.dtype = DTYPE_F32;
-	if (direct) acc = *lower_define(w, local, acc);
-	else acc.buffer = lower_buffer(w, lower_rows_max(w, &acc) * acc.row_stride * 4);
-	struct argument args[10] = { rows >= 0 ? arg_buffer(rows) : arg_phys(&y),
-				     arg_phys(&index),
-				     arg_buffer(index.weight),
-				     m.map,
-				     arg_buffer(m.place),
-				     arg_buffer(m.start),
-				     arg_phys(&acc),
-				     arg_number(index.rows),
-				     arg_round(),
-				     arg_const(m.capacity) };
+	if (direct)
+		acc = *lower_define(w, local, acc);
+	else
+		acc.buffer = lower_buffer(w, lower_rows_max(w, &acc) * acc.row_stride * 4);
+	struct argument args[10] = {rows >= 0 ? arg_buffer(rows) : arg_phys(&y),
+	                            arg_phys(&index),
+	                            arg_buffer(index.weight),
+	                            m.map,
+	                            arg_buffer(m.place),
+	                            arg_buffer(m.start),
+	                            arg_phys(&acc),
+	                            arg_number(index.rows),
+	                            arg_round(),
+	                            arg_const(m.capacity)};
 	lower_launch(w, local, moe, &k, args, 10, "combine");
 	close_rounds(w, local, moe);
-	if (direct) return;
+	if (direct)
+		return;
 	struct kernel cast = kernel_of(KERNEL_ROWS);
 	cast.rows.dims = cast.rows.n_inputs = cast.rows.n_outputs = cast.rows.n_nodes = 1;
 	cast.rows.extent[0] = acc.row_stride;
-	cast.rows.input[0] = (struct rows_operand){ .dtype = DTYPE_F32, .row_stride = acc.row_stride, .stride = { 1 } };
-	cast.rows.output[0] = (struct rows_operand){ .dtype = v->dtype, .row_stride = acc.row_stride, .stride = { 1 } };
+	cast.rows.input[0] = (struct rows_operand){.dtype = DTYPE_F32, .row_stride = acc.row_stride, .stride = {1}};
+	cast.rows.output[0] = (struct rows_operand){.dtype = v->dtype, .row_stride = acc.row_stride, .stride = {1}};
 	const struct phys *to = lower_define(w, local, sum);
-	struct argument a[3] = { arg_phys(&acc), arg_phys(to), arg_number(index.rows) };
+	struct argument a[3] = {arg_phys(&acc), arg_phys(to), arg_number(index.rows)};
 	lower_launch(w, local, -1, &cast, a, 3, "combine: round");
 }

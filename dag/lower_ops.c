@@ -1,11 +1,11 @@
-/* Operators with kernels of their own: embedding, rotary embedding, sampling; and what is no operator: inputs, params, the
- * value that the loop carries. */
+/* Operators with kernels of their own: embedding, rotary embedding, sampling; and what is no operator: inputs, params,
+ * the value that the loop carries. */
 #include <string.h>
 #include "lower.h"
 
-enum { PAIR_BYTES = 8 };          /* of a candidate: value and index */
+enum { PAIR_BYTES = 8 }; /* of a candidate: value and index */
 
-/* ---- tokens ---------------------------------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 static void lower_embed(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local], *table = &w->ph->values.at[v->args[0]];
@@ -18,26 +18,23 @@ static void lower_embed(struct lower *w, int local)
 	struct phys out = lower_shape(w, local);
 	const struct param *p = &w->l->program->params.at[lower_source(w, v->args[0])->param];
 	int d = table->axes[0] == s->v ? 1 : 0;
-	const int row_by_row[2] = { s->v, table->axes[d] };     /* as the kernel reads it, whatever order the param declares */
+	const int row_by_row[2] = {s->v, table->axes[d]}; /* as the kernel reads it, whatever order the param declares */
 	k.embed.v = axis_local(w->l, table, 1 - d);
 	k.embed.d = axis_local(w->l, table, d);
 	k.embed.table = p->dtype;
 	k.embed.out = out.dtype;
 	/* a table that a contraction reads too (a tied head) is in that contraction's tile order */
 	if (p->contracted)
-		k.embed.pack =
-			(struct packing){ w->target->n_tile,
-					  w->target->bf16_dot && p->dtype == DTYPE_BF16 && out.dtype == DTYPE_BF16 ? 2
-														   : 1 };
+		k.embed.pack = (struct packing){
+			w->target->n_tile, w->target->bf16_dot && p->dtype == DTYPE_BF16 && out.dtype == DTYPE_BF16 ? 2 : 1};
 	struct argument address = p->contracted
-					  ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack)
-					  : lower_plain(w, v->args[0], local, row_by_row);
+	                              ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack)
+	                              : lower_plain(w, v->args[0], local, row_by_row);
 	const struct phys *ids = lower_ready(w, v->args[1], local, NULL);
 	const struct atoms *over = &table->layout.axis[1 - d];
-	struct number first =
-		over->n ? (struct number){ NUMBER_INDEX, k.embed.v, 1, lower_group(w, over) } : number_const(0);
+	struct number first = over->n ? (struct number){NUMBER_INDEX, k.embed.v, 1, lower_group(w, over)} : number_const(0);
 	const struct phys *to = lower_define(w, local, out);
-	struct argument args[5] = { address, arg_phys(ids), arg_phys(to), arg_number(out.rows), arg_number(first) };
+	struct argument args[5] = {address, arg_phys(ids), arg_phys(to), arg_number(out.rows), arg_number(first)};
 	lower_launch(w, local, -1, &k, args, 5, "embed");
 }
 
@@ -52,10 +49,11 @@ static void lower_pick(struct lower *w, int local)
 	k.pick.dtype = x->dtype;
 	const struct atoms *seq = layout_of(&w->ph->values.at[v->args[0]], w->l->program->seq);
 	struct number first = number_const(0);
-	if (seq && seq->n) first = (struct number){ NUMBER_INDEX_TOKENS, xs.rows.value, xs.rows.div, lower_group(w, seq) };
+	if (seq && seq->n)
+		first = (struct number){NUMBER_INDEX_TOKENS, xs.rows.value, xs.rows.div, lower_group(w, seq)};
 	const struct phys *to = lower_define(w, local, out);
-	struct argument args[6] = { arg_phys(&xs),       arg_phys(want),       arg_phys(to),
-				    arg_number(xs.rows), arg_number(out.rows), arg_number(first) };
+	struct argument args[6] = {arg_phys(&xs),       arg_phys(want),       arg_phys(to),
+	                           arg_number(xs.rows), arg_number(out.rows), arg_number(first)};
 	lower_launch(w, local, -1, &k, args, 6, "pick");
 }
 
@@ -63,14 +61,14 @@ static void lower_pick(struct lower *w, int local)
 static void gather_candidates(struct lower *w, int local, int group, int from, int to, struct number rows)
 {
 	int c = lower_add_collective(w, DR_ALL_GATHER, group, DTYPE_I32, rows, PAIR_BYTES, local,
-				     "candidates of each shard of the vocabulary");
-	struct number words = { NUMBER_CANDIDATES, rows.value * (PAIR_BYTES / 4), rows.div, 0 };
-	struct instr i = { .kind = INSTR_COLLECTIVE,
-			   .collective = c,
-			   .src = arg_buffer(from),
-			   .dst = arg_buffer(to),
-			   .outer = number_const(1),
-			   .block = words };
+	                             "candidates of each shard of the vocabulary");
+	struct number words = {NUMBER_CANDIDATES, rows.value * (PAIR_BYTES / 4), rows.div, 0};
+	struct instr i = {.kind = INSTR_COLLECTIVE,
+	                  .collective = c,
+	                  .src = arg_buffer(from),
+	                  .dst = arg_buffer(to),
+	                  .outer = number_const(1),
+	                  .block = words};
 	lower_emit(w, local, -1, i, "sample: gather candidates");
 }
 
@@ -90,19 +88,20 @@ static void lower_sample(struct lower *w, int local)
 	int group = lower_group(w, over);
 	int64_t ranks = k.sample.n, bytes = lower_rows_max(w, &x) * (1 + DR_CANDIDATES) * PAIR_BYTES;
 	int mine = lower_buffer(w, bytes), all = ranks > 1 ? lower_buffer(w, ranks * bytes) : mine;
-	struct number first = ranks > 1 ? (struct number){ NUMBER_INDEX, k.sample.v, 1, group } : number_const(0);
-	struct argument pairs = arg_number((struct number){ NUMBER_CANDIDATES, x.rows.value, x.rows.div, 0 });
+	struct number first = ranks > 1 ? (struct number){NUMBER_INDEX, k.sample.v, 1, group} : number_const(0);
+	struct argument pairs = arg_number((struct number){NUMBER_CANDIDATES, x.rows.value, x.rows.div, 0});
 	struct argument sampling = lower_input(w, DR_INPUT_SAMPLE, v), rows = arg_number(x.rows);
-	struct argument args[6] = { arg_phys(&x), sampling, arg_buffer(mine), rows, pairs, arg_number(first) };
+	struct argument args[6] = {arg_phys(&x), sampling, arg_buffer(mine), rows, pairs, arg_number(first)};
 	lower_launch(w, local, -1, &k, args, 6, "sample: candidates");
-	if (ranks > 1) gather_candidates(w, local, group, mine, all, x.rows);
+	if (ranks > 1)
+		gather_candidates(w, local, group, mine, all, x.rows);
 	k.family = KERNEL_DRAW;
 	const struct phys *to = lower_define(w, local, lower_shape(w, local));
-	struct argument last[5] = { arg_buffer(all), sampling, arg_phys(to), rows, pairs };
+	struct argument last[5] = {arg_buffer(all), sampling, arg_phys(to), rows, pairs};
 	lower_launch(w, local, -1, &k, last, 5, "sample");
 }
 
-/* ---- positions ------------------------------------------------------------------------------------------------------- */
+/* ---- positions ------------------------------------------------------------------------------- */
 static void lower_angles(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -111,7 +110,7 @@ static void lower_angles(struct lower *w, int local)
 	struct kernel k = kernel_of(KERNEL_ANGLES);
 	k.angles.p = out.dim[0].extent;
 	const struct phys *to = lower_define(w, local, out);
-	struct argument args[4] = { arg_phys(freq), arg_phys(pos), arg_phys(to), arg_number(out.rows) };
+	struct argument args[4] = {arg_phys(freq), arg_phys(pos), arg_phys(to), arg_number(out.rows)};
 	lower_launch(w, local, -1, &k, args, 4, "angles");
 }
 
@@ -127,7 +126,8 @@ static void lower_rotate(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	const struct phys *x = lower_stored(w, v->args[0], local, NULL);
-	if (!one_stride_of_heads(x, s->f)) x = lower_ready(w, v->args[0], local, lower_axes_last(w, x, &s->f, 1));
+	if (!one_stride_of_heads(x, s->f))
+		x = lower_ready(w, v->args[0], local, lower_axes_last(w, x, &s->f, 1));
 	const struct phys from = *x, *angles = lower_ready(w, v->args[1], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ROTATE);
 	int f = from.n_dims - 1;
@@ -138,29 +138,29 @@ static void lower_rotate(struct lower *w, int local)
 	out.dtype = s->dtype;
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define_in_join(w, local, out);
-	if (!to || !one_stride_of_heads(to, s->f)) to = lower_define(w, local, out);
+	if (!to || !one_stride_of_heads(to, s->f))
+		to = lower_define(w, local, out);
 	k.rotate.x = from.dtype, k.rotate.x_row = from.row_stride, k.rotate.x_head = f ? from.stride[f - 1] : 0;
 	k.rotate.y = to->dtype, k.rotate.y_row = to->row_stride, k.rotate.y_head = f ? to->stride[f - 1] : 0;
-	struct argument args[4] = { arg_phys(&from), arg_phys(angles), arg_phys(to), arg_number(from.rows) };
+	struct argument args[4] = {arg_phys(&from), arg_phys(angles), arg_phys(to), arg_number(from.rows)};
 	lower_launch(w, local, -1, &k, args, 4, "rotate");
 }
 
-/* ---- one operator ------------------------------------------------------------------------------------------------------ */
+/* ---- one operator ---------------------------------------------------------------------------- */
 static void lower_source_value(struct lower *w, int local)
 {
 	static const enum dr_input of_kind[3] = {
-		[INPUT_IDS] = DR_INPUT_IDS, [INPUT_POS] = DR_INPUT_POS, [INPUT_WANT] = DR_INPUT_WANT
-	};
+		[INPUT_IDS] = DR_INPUT_IDS, [INPUT_POS] = DR_INPUT_POS, [INPUT_WANT] = DR_INPUT_WANT};
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys p = lower_shape(w, local);
 	p.state = PHYS_READY;
 	if (v->op == LOCAL_CONST) {
 		p.dtype = DTYPE_F32;
-		p.address = (struct address){ DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data)
-									: 0 }; /* scalars are part of the code */
+		p.address = (struct address){DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data)
+		                                                       : 0}; /* scalars are part of the code */
 	} else if (lower_source(w, local)->op == OP_INPUT)
 		p.address = lower_input(w, of_kind[lower_source(w, local)->input], v).address;
-	else {          /* a param: each reader asks for its address, lower_stored() */
+	else { /* a param: each reader asks for its address, lower_stored() */
 		p.dtype = w->l->program->params.at[lower_source(w, local)->param].dtype;
 		p.address.space = DR_SPACES;
 	}
@@ -173,7 +173,8 @@ static int carry_index(const struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	int carry = lower_source(w, local)->op == OP_FINAL ? v->args[0] : local;
 	for (int i = 0; i < w->ph->turns.n; i++)
-		if (w->ph->turns.at[i].carry == carry) return i % w->n_carry;
+		if (w->ph->turns.at[i].carry == carry)
+			return i % w->n_carry;
 	internal_error("%%%d is carried by no turn", local);
 }
 
@@ -187,15 +188,15 @@ static void lower_carry(struct lower *w, int local)
 	}
 	if (carry->state == PHYS_NONE) { /* the value before the loop is copied once; the layers then write in place */
 		*carry = *lower_ready(w, v->args[0], v->args[0], NULL);
-		carry->dtype = lower_shape(w, local).dtype;     /* a param may be stored in another */
+		carry->dtype = lower_shape(w, local).dtype; /* a param may be stored in another */
 		carry->buffer = lower_buffer(w, lower_rows_max(w, carry) * carry->row_stride * dtype_bytes(carry->dtype));
 		carry->offset = number_const(0);
 		lower_into(w, v->args[0], carry);
 	}
-	w->phys[local] = *carry;        /* another body of the loop goes on where the layer before stopped */
+	w->phys[local] = *carry; /* another body of the loop goes on where the layer before stopped */
 }
 
-enum { DEEPEST = 200 };         /* values that wait for each other; computing them recurses */
+enum { DEEPEST = 200 }; /* values that wait for each other; computing them recurses */
 
 static void lower_rows(struct lower *w, int local)
 {
@@ -205,35 +206,45 @@ static void lower_rows(struct lower *w, int local)
 	p.depth = 1;
 	for (int i = 0; i < v->n_args; i++) {
 		const struct phys *arg = v->args[i] < 0 ? NULL : &w->phys[v->args[i]];
-		if (arg && arg->state == PHYS_VIRTUAL && arg->depth >= p.depth) p.depth = arg->depth + 1;
+		if (arg && arg->state == PHYS_VIRTUAL && arg->depth >= p.depth)
+			p.depth = arg->depth + 1;
 	}
 	w->phys[local] = p;
-	if (p.depth > DEEPEST) lower_stored(w, local, local, NULL);
+	if (p.depth > DEEPEST)
+		lower_stored(w, local, local, NULL);
 }
 
 void lower_op(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	if (v->op == LOCAL_ANGLES) lower_angles(w, local);
-	else if (v->op == LOCAL_CONST) lower_source_value(w, local);
-	else if (lower_is_rows(w, local)) lower_rows(w, local);
-	else if (v->op != LOCAL_OP) lower_collective(w, local);
-	else switch (s->op) {
-	case OP_INPUT: case OP_PARAM: lower_source_value(w, local); break;
-	case OP_CARRY: case OP_FINAL: lower_carry(w, local); break;
-	case OP_RENAME: case OP_PIECE: lower_view(w, local); break;
-	case OP_JOIN: lower_join(w, local); break;
-	case OP_CONTRACT: lower_contract(w, local); break;
-	case OP_EMBED: lower_embed(w, local); break;
-	case OP_PICK: lower_pick(w, local); break;
-	case OP_SAMPLE: lower_sample(w, local); break;
-	case OP_ROTATE: lower_rotate(w, local); break;
-	case OP_APPEND: lower_append(w, local); break;
-	case OP_ATTEND: lower_attend(w, local); break;
-	case OP_ROUTE: lower_route(w, local); break;
-	case OP_DISPATCH: lower_dispatch(w, local); break;
-	case OP_COMBINE: lower_combine(w, local); break;
-	default: lower_unsupported(w, s->span, "`%s`", op_name(s->op));
-	}
+	if (v->op == LOCAL_ANGLES)
+		lower_angles(w, local);
+	else if (v->op == LOCAL_CONST)
+		lower_source_value(w, local);
+	else if (lower_is_rows(w, local))
+		lower_rows(w, local);
+	else if (v->op != LOCAL_OP)
+		lower_collective(w, local);
+	else
+		switch (s->op) {
+		case OP_INPUT:
+		case OP_PARAM:    lower_source_value(w, local); break;
+		case OP_CARRY:
+		case OP_FINAL:    lower_carry(w, local); break;
+		case OP_RENAME:
+		case OP_PIECE:    lower_view(w, local); break;
+		case OP_JOIN:     lower_join(w, local); break;
+		case OP_CONTRACT: lower_contract(w, local); break;
+		case OP_EMBED:    lower_embed(w, local); break;
+		case OP_PICK:     lower_pick(w, local); break;
+		case OP_SAMPLE:   lower_sample(w, local); break;
+		case OP_ROTATE:   lower_rotate(w, local); break;
+		case OP_APPEND:   lower_append(w, local); break;
+		case OP_ATTEND:   lower_attend(w, local); break;
+		case OP_ROUTE:    lower_route(w, local); break;
+		case OP_DISPATCH: lower_dispatch(w, local); break;
+		case OP_COMBINE:  lower_combine(w, local); break;
+		default:          lower_unsupported(w, s->span, "`%s`", op_name(s->op));
+		}
 }

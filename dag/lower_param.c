@@ -17,12 +17,14 @@ int64_t param_bytes(const struct schedule *s, enum dr_space space, int body)
 /* The space by the stage of the reader. With one stage all params outside the loop share one. */
 static enum dr_space space_of(const struct lower *w, const struct param *p, int user)
 {
-	if (p->in_loop) return DR_SPACE_LAYER;
-	if (w->s->stages.n == 1) return DR_SPACE_PRE;
+	if (p->in_loop)
+		return DR_SPACE_LAYER;
+	if (w->s->stages.n == 1)
+		return DR_SPACE_PRE;
 	switch (w->ph->values.at[user].where) {
 	case WHERE_FIRST_STAGE: return DR_SPACE_PRE;
-	case WHERE_LAST_STAGE: return DR_SPACE_POST;
-	default: return DR_SPACE_EVERY;
+	case WHERE_LAST_STAGE:  return DR_SPACE_POST;
+	default:                return DR_SPACE_EVERY;
 	}
 }
 
@@ -34,25 +36,24 @@ static enum dr_role role_of(int axis, const int *k, int n_k, const int *group, i
 static bool keyed(const struct param *p, int axis)
 {
 	for (int i = 0; i < p->n_keyed; i++)
-		if (p->keyed[i] == axis) return true;
+		if (p->keyed[i] == axis)
+			return true;
 	return false;
 }
 
 /* Adds the axis `axis` of the param to the placed one's list. */
-static void add_axis(struct lower *w, struct placed_param *out, const struct local_value *v, int axis, enum dr_role role)
+static void add_axis(struct lower *w, struct placed_param *out, const struct local_value *v, int axis,
+                     enum dr_role role)
 {
 	const struct param *p = out->param;
 	for (int i = 0; i < p->n_axes; i++) {
-		if (p->axes[i] != axis) continue;
+		if (p->axes[i] != axis)
+			continue;
 		struct atoms *a = layout_of(v, axis);
 		const struct axis *x = &w->l->program->axes.at[axis];
-		out->axes[out->n_axes++] = (struct placed_axis){ x->name,
-								 x->extent,
-								 x->extent / atoms_size(w->l, a),
-								 p->stored.stride[i],
-								 a->n ? lower_group(w, a) : -1,
-								 role,
-								 keyed(p, axis) };
+		out->axes[out->n_axes++] = (struct placed_axis){
+			x->name, x->extent,     x->extent / atoms_size(w->l, a), p->stored.stride[i], a->n ? lower_group(w, a) : -1,
+			role,    keyed(p, axis)};
 	}
 }
 
@@ -60,9 +61,7 @@ static int64_t tile_elements(const struct placed_param *p)
 {
 	int64_t groups = 1, n = 1, k = 1;
 	for (int i = 0; i < p->n_axes; i++)
-		*(p->axes[i].role == DR_WEIGHT_GROUP ? &groups
-		  : p->axes[i].role == DR_WEIGHT_N   ? &n
-						     : &k) *= p->axes[i].local;
+		*(p->axes[i].role == DR_WEIGHT_GROUP ? &groups : p->axes[i].role == DR_WEIGHT_N ? &n : &k) *= p->axes[i].local;
 	return groups * round_to(n, p->pack.n_tile) * round_to(k, p->pack.k_pair);
 }
 
@@ -77,20 +76,21 @@ static bool same_order(const struct placed_param *a, const struct placed_param *
 static struct argument place(struct lower *w, struct placed_param p, int user)
 {
 	struct schedule *s = w->s;
-	struct argument a = { .is_address = true, .number = number_const(0) };
+	struct argument a = {.is_address = true, .number = number_const(0)};
 	p.space = space_of(w, p.param, user);
 	p.offset = param_bytes(s, p.space, p.param->body);
 	for (int i = 0; i < s->params.n; i++) {
-		if (s->params.at[i].param != p.param || s->params.at[i].space != p.space) continue;
+		if (s->params.at[i].param != p.param || s->params.at[i].space != p.space)
+			continue;
 		if (!same_order(&s->params.at[i], &p))
 			lower_unsupported(w, p.param->span, "a param that two operators read in different orders");
-		a.address = (struct address){ p.space, s->params.at[i].offset };
+		a.address = (struct address){p.space, s->params.at[i].offset};
 		return a;
 	}
 	if (!dtype_is_loaded(p.param->dtype))
 		lower_unsupported(w, p.param->span, "a weight stored as %s", dtype_name(p.param->dtype));
 	vec_push(w->arena, &s->params, p);
-	a.address = (struct address){ p.space, p.offset };
+	a.address = (struct address){p.space, p.offset};
 	return a;
 }
 
@@ -101,17 +101,19 @@ static const struct param *param_of(struct lower *w, int param)
 }
 
 struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group,
-			     struct packing pack)
+                             struct packing pack)
 {
 	const struct local_value *v = &w->ph->values.at[param];
-	struct placed_param p = { .param = param_of(w, param), .pack = pack };
+	struct placed_param p = {.param = param_of(w, param), .pack = pack};
 	p.axes = arena_array(w->arena, struct placed_axis, v->n_axes + 1);
 	for (int i = 0; i < v->n_axes;
 	     i++) { /* groups and outputs keep the param's order, the summed axes take the operand's */
 		enum dr_role role = role_of(v->axes[i], k, n_k, group, n_group);
-		if (role != DR_WEIGHT_K) add_axis(w, &p, v, v->axes[i], role);
+		if (role != DR_WEIGHT_K)
+			add_axis(w, &p, v, v->axes[i], role);
 	}
-	for (int i = 0; i < n_k; i++) add_axis(w, &p, v, k[i], DR_WEIGHT_K);
+	for (int i = 0; i < n_k; i++)
+		add_axis(w, &p, v, k[i], DR_WEIGHT_K);
 	p.bytes = tile_elements(&p) * dtype_bytes(p.param->dtype);
 	return place(w, p, user);
 }
@@ -119,7 +121,7 @@ struct argument lower_weight(struct lower *w, int param, int user, const int *k,
 struct argument lower_plain(struct lower *w, int param, int user, const int *order)
 {
 	const struct local_value *v = &w->ph->values.at[param];
-	struct placed_param p = { .param = param_of(w, param) };
+	struct placed_param p = {.param = param_of(w, param)};
 	p.axes = arena_array(w->arena, struct placed_axis, v->n_axes + 1);
 	int64_t elements = 1;
 	for (int i = 0; i < v->n_axes; i++) {
@@ -137,7 +139,8 @@ const struct phys *lower_param(struct lower *w, int param, int user, const int *
 	*p = *declared;
 	for (int i = 0; order && i < p->n_dims; i++)
 		for (int k = 0; k < p->n_dims; k++)
-			if (declared->dim[k].axis == order[i]) p->dim[i] = declared->dim[k];
+			if (declared->dim[k].axis == order[i])
+				p->dim[i] = declared->dim[k];
 	phys_make_contiguous(p);
 	p->address = lower_plain(w, param, user, order).address;
 	return p;

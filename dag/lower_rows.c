@@ -1,36 +1,42 @@
-/* Rows kernels: chains of pointwise values and reductions, fused into one kernel where a value's bytes are needed. A contraction of
- * two activations is one too: there is no weight to pack, and of each row little to sum. */
+/* Rows kernels: chains of pointwise values and reductions, fused into one kernel where a value's bytes are needed. A
+ * contraction of two activations is one too: there is no weight to pack, and of each row little to sum. */
 #include <string.h>
 #include "lower.h"
 
 _Static_assert((int)ROWS_MAX_DIMS > (int)MAX_DIMS, "a value's axes, and one that is reduced");
 
-struct done { int local, node; };               /* a local value that has a node */
+struct done {
+	int local, node;
+}; /* a local value that has a node */
 
 struct chain {
 	struct lower *w;
 	int root;
 	struct kernel_rows *k;
-	struct phys shape;                      /* of the root: rows, and the axes that are iterated over */
-	int reduced; int64_t extent;            /* the axis that reductions run over, -1: none yet; its extent */
-	int group;                              /* the axis that rows of an exchange are sorted by (experts), or -1 */
-	int leaf[ROWS_MAX_OPERANDS];            /* local values that are loaded */
+	struct phys shape; /* of the root: rows, and the axes that are iterated over */
+	int reduced;
+	int64_t extent;              /* the axis that reductions run over, -1: none yet; its extent */
+	int group;                   /* the axis that rows of an exchange are sorted by (experts), or -1 */
+	int leaf[ROWS_MAX_OPERANDS]; /* local values that are loaded */
 	VEC(struct done) done;
 };
 
 static bool is_product_of_rows(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	if (lower_source(w, local)->op != OP_CONTRACT || lower_source(w, local)->n_over != 1) return false;
+	if (lower_source(w, local)->op != OP_CONTRACT || lower_source(w, local)->n_over != 1)
+		return false;
 	for (int i = 0; i < 2; i++)
-		if (lower_is_param(w, lower_behind_cast(w, v->args[i])) || lower_moved_param(w, v->args[i]) >= 0) return false;
+		if (lower_is_param(w, lower_behind_cast(w, v->args[i])) || lower_moved_param(w, v->args[i]) >= 0)
+			return false;
 	return true;
 }
 
 bool lower_is_rows(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	if (v->op != LOCAL_OP) return v->op == LOCAL_ROUND || v->op == LOCAL_SHARE;
+	if (v->op != LOCAL_OP)
+		return v->op == LOCAL_ROUND || v->op == LOCAL_SHARE;
 	enum op op = lower_source(w, local)->op;
 	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA || is_product_of_rows(w, local);
 }
@@ -59,7 +65,7 @@ static int add_node(struct chain *c, enum rows_op op, int a, int b, int x, doubl
 	if (k->n_nodes == ROWS_MAX_NODES) {
 		if (!c->w->failed)
 			lower_unsupported(c->w, written(c->w, lower_source(c->w, c->root)),
-					  "an operator of more than %d operations", ROWS_MAX_NODES);
+			                  "an operator of more than %d operations", ROWS_MAX_NODES);
 		return 0;
 	}
 	struct rows_node *n = &k->node[k->n_nodes];
@@ -84,7 +90,8 @@ static enum rows_op rows_op_of(enum op op)
 static int find_dim(const struct phys *p, int axis)
 {
 	for (int i = 0; i < p->n_dims; i++)
-		if (p->dim[i].axis == axis) return i;
+		if (p->dim[i].axis == axis)
+			return i;
 	return -1;
 }
 
@@ -93,22 +100,28 @@ static bool may_reduce(const struct chain *c, int local)
 {
 	int axis = reduced_axis(lower_source(c->w, local)), at = find_dim(&c->shape, axis);
 	int64_t extent = reduced_extent(c->w, local);
-	return axis != c->group && (c->reduced < 0 || (c->reduced == axis && c->extent == extent)) && (at < 0 || c->shape.dim[at].extent == extent);
+	return axis != c->group && (c->reduced < 0 || (c->reduced == axis && c->extent == extent))
+	       && (at < 0 || c->shape.dim[at].extent == extent);
 }
 
 /* May `arg` be computed inside the kernel of its user, instead of being written and read? */
 static bool may_inline(const struct chain *c, int user, int arg)
 {
 	const struct lower *w = c->w;
-	if (!lower_is_rows(w, arg) || w->phys[arg].state == PHYS_READY || w->phys[arg].state == PHYS_NONE) return false;
+	if (!lower_is_rows(w, arg) || w->phys[arg].state == PHYS_READY || w->phys[arg].state == PHYS_NONE)
+		return false;
 	const struct value *a = lower_source(w, arg), *u = lower_source(w, user);
 	const struct phys *p = &w->phys[arg];
-	bool same_call = a->call >= 0 && a->call == u->call
-			 && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
-	if (!same_call && w->uses[arg] > 1) return false;
-	if (c->k->n_nodes > ROWS_MAX_NODES / 2 || c->k->n_inputs > ROWS_MAX_OPERANDS - 4) return same_call;
-	if (w->ph->values.at[arg].op == LOCAL_OP && reduced_axis(a) >= 0 && !may_reduce(c, arg)) return false;
-	if (p->moe != c->shape.moe && p->rows.kind != NUMBER_CONST) return false;
+	bool same_call =
+		a->call >= 0 && a->call == u->call && w->l->program->calls.at[a->call].last != w->ph->values.at[arg].source;
+	if (!same_call && w->uses[arg] > 1)
+		return false;
+	if (c->k->n_nodes > ROWS_MAX_NODES / 2 || c->k->n_inputs > ROWS_MAX_OPERANDS - 4)
+		return same_call;
+	if (w->ph->values.at[arg].op == LOCAL_OP && reduced_axis(a) >= 0 && !may_reduce(c, arg))
+		return false;
+	if (p->moe != c->shape.moe && p->rows.kind != NUMBER_CONST)
+		return false;
 	return w->ph->values.at[arg].where == w->ph->values.at[c->root].where;
 }
 
@@ -117,11 +130,12 @@ static int build(struct chain *c, int user, int local);
 static int load_leaf(struct chain *c, int local)
 {
 	for (int i = 0; i < c->k->n_inputs; i++)
-		if (c->leaf[i] == local) return add_node(c, ROWS_LOAD, i, 0, 0, 0, DTYPE_F32);
+		if (c->leaf[i] == local)
+			return add_node(c, ROWS_LOAD, i, 0, 0, 0, DTYPE_F32);
 	if (c->k->n_inputs == ROWS_MAX_OPERANDS) {
 		if (!c->w->failed)
 			lower_unsupported(c->w, written(c->w, lower_source(c->w, c->root)), "an operator of more than %d operands",
-					  ROWS_MAX_OPERANDS);
+			                  ROWS_MAX_OPERANDS);
 		return 0;
 	}
 	c->leaf[c->k->n_inputs] = local;
@@ -141,12 +155,14 @@ static int build_op(struct chain *c, int local)
 		int part = add_node(c, ROWS_CONST, 0, 0, 0, 1 / (double)atoms_size(w->l, &v->atoms), DTYPE_F32);
 		return add_node(c, ROWS_MUL, build(c, local, v->args[0]), part, 0, 0, DTYPE_F32);
 	}
-	int args[3] = { 0 }, run_over = s->op == OP_IOTA ? v->axes[0] : reduced_axis(s);
+	int args[3] = {0}, run_over = s->op == OP_IOTA ? v->axes[0] : reduced_axis(s);
 	if (run_over >= 0 && !w->l->program->axes.at[run_over].extent && !w->failed)
 		lower_unsupported(w, written(w, s), "`%s` along the run-time axis `%s`", op_name(s->op),
-				  w->l->program->axes.at[run_over].name);
-	if (reduced_axis(s) >= 0) c->reduced = run_over, c->extent = reduced_extent(w, local);
-	for (int i = 0; i < v->n_args && i < 3; i++) args[i] = build(c, local, v->args[i]);
+		                  w->l->program->axes.at[run_over].name);
+	if (reduced_axis(s) >= 0)
+		c->reduced = run_over, c->extent = reduced_extent(w, local);
+	for (int i = 0; i < v->n_args && i < 3; i++)
+		args[i] = build(c, local, v->args[i]);
 	int node = args[0];
 	if (s->op == OP_IOTA) {
 		node = add_node(c, ROWS_IOTA, 0, 0, 0, 0, DTYPE_F32);
@@ -156,7 +172,8 @@ static int build_op(struct chain *c, int local)
 	else if (s->op != OP_CAST)
 		node = add_node(c, rows_op_of(s->op), args[0], args[1], args[2], 0, DTYPE_F32);
 	bool rounds = v->dtype != DTYPE_F32 && v->dtype != DTYPE_I32;
-	if (rounds && local != c->root) node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
+	if (rounds && local != c->root)
+		node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
 	return node;
 }
 
@@ -164,50 +181,59 @@ static int build(struct chain *c, int user, int local)
 {
 	const struct local_value *v = &c->w->ph->values.at[local];
 	for (int i = 0; i < c->done.n; i++)
-		if (c->done.at[i].local == local) return c->done.at[i].node;
+		if (c->done.at[i].local == local)
+			return c->done.at[i].node;
 	int node;
-	if (v->op == LOCAL_CONST && v->n_data == 1) node = add_node(c, ROWS_CONST, 0, 0, 0, v->data[0], DTYPE_F32);
-	else if (local == c->root || may_inline(c, user, local)) node = build_op(c, local);
-	else node = load_leaf(c, local);
-	vec_push(c->w->arena, &c->done, ((struct done){ local, node }));
+	if (v->op == LOCAL_CONST && v->n_data == 1)
+		node = add_node(c, ROWS_CONST, 0, 0, 0, v->data[0], DTYPE_F32);
+	else if (local == c->root || may_inline(c, user, local))
+		node = build_op(c, local);
+	else
+		node = load_leaf(c, local);
+	vec_push(c->w->arena, &c->done, ((struct done){local, node}));
 	return node;
 }
 
-/* ---- iteration space and strides ------------------------------------------------------------------------------------ */
-/* The root's axes: as `order` says, else as the first operand that has them all holds them; the reduced axis innermost, which
- * `order` may contradict: then it is for a copy. */
+/* ---- iteration space and strides ------------------------------------------------------------- */
+/* The root's axes: as `order` says, else as the first operand that has them all holds them; the reduced axis innermost,
+ * which `order` may contradict: then it is for a copy. */
 static void choose_order(struct chain *c, const int *order)
 {
-	if (c->reduced >= 0 && order && axis_among(order, c->shape.n_dims - 1, c->reduced)) order = NULL;
+	if (c->reduced >= 0 && order && axis_among(order, c->shape.n_dims - 1, c->reduced))
+		order = NULL;
 	struct phys *shape = &c->shape, from = c->shape;
 	const struct phys *model = NULL;
 	for (int i = 0; i < c->k->n_inputs && !order && !model; i++) {
 		const struct phys *p = &c->w->phys[c->leaf[i]];
 		bool all = p->n_dims >= from.n_dims;
-		for (int k = 0; k < from.n_dims; k++) all &= find_dim(p, from.dim[k].axis) >= 0;
-		if (all) model = p;
+		for (int k = 0; k < from.n_dims; k++)
+			all &= find_dim(p, from.dim[k].axis) >= 0;
+		if (all)
+			model = p;
 	}
 	int n = 0;
 	for (int i = 0; i < (order ? from.n_dims : model ? model->n_dims : 0); i++) {
 		int at = find_dim(&from, order ? order[i] : model->dim[i].axis);
-		if (at >= 0) shape->dim[n++] = from.dim[at];
+		if (at >= 0)
+			shape->dim[n++] = from.dim[at];
 	}
 	int at = c->reduced >= 0 ? find_dim(shape, c->reduced) : -1;
 	if (at >= 0 && !order) {
 		struct dim d = shape->dim[at];
-		for (int i = at; i + 1 < shape->n_dims; i++) shape->dim[i] = shape->dim[i + 1];
+		for (int i = at; i + 1 < shape->n_dims; i++)
+			shape->dim[i] = shape->dim[i + 1];
 		shape->dim[shape->n_dims - 1] = d;
 	}
 	phys_make_contiguous(shape);
 }
 
 static void set_operand(struct rows_operand *o, const struct phys *p, const struct phys *shape, const struct dim *dims,
-			int n)
+                        int n)
 {
 	o->dtype = p->dtype;
 	o->row_stride = shape->rows.kind == NUMBER_CONST && shape->moe < 0 ? 0
-			: p->rows.kind == NUMBER_CONST && p->moe < 0       ? 0
-									   : p->row_stride;
+	                : p->rows.kind == NUMBER_CONST && p->moe < 0       ? 0
+	                                                                   : p->row_stride;
 	for (int i = 0; i < n; i++) {
 		int at = find_dim(p, dims[i].axis);
 		o->stride[i] = at < 0 ? 0 : p->stride[at];
@@ -223,41 +249,52 @@ static void merge_dims(struct kernel_rows *k, bool keep_inner)
 			joined = k->input[o].stride[i] == k->input[o].stride[i + 1] * k->extent[i + 1];
 		for (int o = 0; o < k->n_outputs && joined; o++)
 			joined = k->output[o].stride[i] == k->output[o].stride[i + 1] * k->extent[i + 1];
-		if (!joined) continue;
+		if (!joined)
+			continue;
 		k->extent[i] *= k->extent[i + 1];
-		for (int o = 0; o < k->n_inputs; o++) k->input[o].stride[i] = k->input[o].stride[i + 1];
-		for (int o = 0; o < k->n_outputs; o++) k->output[o].stride[i] = k->output[o].stride[i + 1];
+		for (int o = 0; o < k->n_inputs; o++)
+			k->input[o].stride[i] = k->input[o].stride[i + 1];
+		for (int o = 0; o < k->n_outputs; o++)
+			k->output[o].stride[i] = k->output[o].stride[i + 1];
 		for (int q = i + 1; q + 1 < k->dims; q++) {
 			k->extent[q] = k->extent[q + 1];
-			for (int o = 0; o < k->n_inputs; o++) k->input[o].stride[q] = k->input[o].stride[q + 1];
-			for (int o = 0; o < k->n_outputs; o++) k->output[o].stride[q] = k->output[o].stride[q + 1];
+			for (int o = 0; o < k->n_inputs; o++)
+				k->input[o].stride[q] = k->input[o].stride[q + 1];
+			for (int o = 0; o < k->n_outputs; o++)
+				k->output[o].stride[q] = k->output[o].stride[q + 1];
 		}
 		k->dims--;
-		for (int o = 0; o < k->n_inputs; o++) k->input[o].stride[k->dims] = 0;
-		for (int o = 0; o < k->n_outputs; o++) k->output[o].stride[k->dims] = 0;
+		for (int o = 0; o < k->n_inputs; o++)
+			k->input[o].stride[k->dims] = 0;
+		for (int o = 0; o < k->n_outputs; o++)
+			k->output[o].stride[k->dims] = 0;
 		k->extent[k->dims] = 0;
 	}
 }
 
-/* An operand that has the axis by which the rows are sorted, a bias of each expert, is read where the row's group says. */
+/* An operand that has the axis by which the rows are sorted, a bias of each expert, is read where the
+ * row's group says. */
 static void set_groups(struct chain *c)
 {
 	for (int i = 0; i < c->k->n_inputs; i++) {
 		const struct phys *p = &c->w->phys[c->leaf[i]];
 		int at = c->group < 0 || p->moe >= 0 ? -1 : find_dim(p, c->group);
-		if (at < 0) continue;
+		if (at < 0)
+			continue;
 		c->k->input[i].group_stride = p->stride[at];
 		c->k->groups = c->w->moes.at[c->shape.moe].local;
 	}
 }
 
-/* A result that is an integer is an operand in another order of its axes, since only `cast` computes with integers. f32 is not exact for
- * all integers, so its bits are moved: no operation on the way looks at them. */
+/* A result that is an integer is an operand in another order of its axes, since only `cast` computes with integers. f32
+ * is not exact for all integers, so its bits are moved: no operation on the way looks at them. */
 static void move_integers(struct kernel_rows *k)
 {
-	if (k->output[0].dtype != DTYPE_I32) return;
+	if (k->output[0].dtype != DTYPE_I32)
+		return;
 	k->output[0].dtype = DTYPE_F32;
-	for (int i = 0; i < k->n_inputs; i++) k->input[i].dtype = DTYPE_F32;
+	for (int i = 0; i < k->n_inputs; i++)
+		k->input[i].dtype = DTYPE_F32;
 }
 
 static void set_space(struct chain *c)
@@ -265,12 +302,17 @@ static void set_space(struct chain *c)
 	struct kernel_rows *k = c->k;
 	struct dim dims[ROWS_MAX_DIMS + 1];
 	int n = 0;
-	for (int i = 0; i < c->shape.n_dims; i++) dims[n++] = c->shape.dim[i];
-	if (c->reduced >= 0 && find_dim(&c->shape, c->reduced) < 0) dims[n++] = (struct dim){ c->reduced, c->extent };
-	if (!n) dims[n++] = (struct dim){ -2, 1 };
+	for (int i = 0; i < c->shape.n_dims; i++)
+		dims[n++] = c->shape.dim[i];
+	if (c->reduced >= 0 && find_dim(&c->shape, c->reduced) < 0)
+		dims[n++] = (struct dim){c->reduced, c->extent};
+	if (!n)
+		dims[n++] = (struct dim){-2, 1};
 	k->dims = n;
-	for (int i = 0; i < n; i++) k->extent[i] = dims[i].extent;
-	for (int i = 0; i < k->n_inputs; i++) set_operand(&k->input[i], &c->w->phys[c->leaf[i]], &c->shape, dims, n);
+	for (int i = 0; i < n; i++)
+		k->extent[i] = dims[i].extent;
+	for (int i = 0; i < k->n_inputs; i++)
+		set_operand(&k->input[i], &c->w->phys[c->leaf[i]], &c->shape, dims, n);
 	set_operand(&k->output[0], &c->shape, &c->shape, dims, n);
 	set_groups(c);
 	merge_dims(k, c->reduced >= 0);
@@ -282,7 +324,8 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	struct lower *w = c->w;
 	struct argument args[ROWS_MAX_OPERANDS + 6];
 	int n = 0, moe = out->moe;
-	for (int i = 0; i < c->k->n_inputs; i++) args[n++] = arg_phys(lower_stored(w, c->leaf[i], c->root, NULL));
+	for (int i = 0; i < c->k->n_inputs; i++)
+		args[n++] = arg_phys(lower_stored(w, c->leaf[i], c->root, NULL));
 	args[n++] = arg_phys(out);
 	args[n++] = arg_number(moe >= 0 ? number_const(w->moes.at[moe].rows) : out->rows);
 	if (moe >= 0) {
@@ -293,7 +336,7 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	const struct value *s = lower_source(w, c->root);
 	const char *call = s->call >= 0 ? w->l->program->calls.at[s->call].name : op_name(s->op);
 	lower_launch(w, c->root, moe, k, args, n,
-		     arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
+	             arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
 }
 
 /* Is a carried value read elsewhere than where the result is written? Then it must not be overwritten meanwhile. */
@@ -301,7 +344,8 @@ static bool reads_out_of_step(const struct chain *c)
 {
 	for (int i = 0; i < c->k->n_inputs; i++) {
 		const struct phys *p = &c->w->phys[c->leaf[i]];
-		if (lower_in_carry(c->w, p) && !phys_same_dims(p, &c->shape)) return true;
+		if (lower_in_carry(c->w, p) && !phys_same_dims(p, &c->shape))
+			return true;
 	}
 	return false;
 }
@@ -319,15 +363,17 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	struct kernel k;
 	memset(&k, 0, sizeof k);
 	k.family = KERNEL_ROWS;
-	struct chain c = { .w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1 };
+	struct chain c = {.w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1};
 	c.shape.moe = w->phys[local].moe;
 	c.group = c.shape.moe < 0 ? -1 : lower_experts(w, c.shape.moe);
-	if (!w->failed) k.rows.result[0] = build(&c, local, local);
+	if (!w->failed)
+		k.rows.result[0] = build(&c, local, local);
 	if (w->failed) {
-		w->phys[local].state = PHYS_READY;      /* never launched: the report is enough */
+		w->phys[local].state = PHYS_READY; /* never launched: the report is enough */
 		return;
 	}
-	for (int i = 0; i < k.rows.n_inputs; i++) lower_stored(w, c.leaf[i], local, NULL);
+	for (int i = 0; i < k.rows.n_inputs; i++)
+		lower_stored(w, c.leaf[i], local, NULL);
 	k.rows.n_outputs = 1;
 	if (to && may_write_to(&c, to)) {
 		c.shape = *to;
@@ -352,14 +398,15 @@ static void copy(struct lower *w, const struct phys *have, int user, const struc
 	k.family = KERNEL_ROWS;
 	k.rows.dims = to->n_dims ? to->n_dims : 1;
 	k.rows.extent[0] = 1;
-	for (int i = 0; i < to->n_dims; i++) k.rows.extent[i] = to->dim[i].extent;
+	for (int i = 0; i < to->n_dims; i++)
+		k.rows.extent[i] = to->dim[i].extent;
 	k.rows.n_inputs = k.rows.n_outputs = k.rows.n_nodes = 1;
 	set_operand(&k.rows.input[0], have, have, to->dim, to->n_dims);
 	set_operand(&k.rows.output[0], to, have, to->dim, to->n_dims);
 	merge_dims(&k.rows, false);
 	move_integers(&k.rows);
-	struct argument args[3] = { arg_phys(have), arg_phys(to),
-				    arg_number(to->moe >= 0 ? number_const(w->moes.at[to->moe].rows) : to->rows) };
+	struct argument args[3] = {arg_phys(have), arg_phys(to),
+	                           arg_number(to->moe >= 0 ? number_const(w->moes.at[to->moe].rows) : to->rows)};
 	lower_launch(w, user, to->moe, &k, args, 3, "copy");
 }
 
@@ -368,7 +415,8 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 {
 	struct phys *have = &w->phys[local];
 	struct phys to = *have;
-	for (int i = 0; i < have->n_dims; i++) to.dim[i] = order ? have->dim[find_dim(have, order[i])] : have->dim[i];
+	for (int i = 0; i < have->n_dims; i++)
+		to.dim[i] = order ? have->dim[find_dim(have, order[i])] : have->dim[i];
 	phys_make_contiguous(&to);
 	to.buffer = lower_buffer(w, lower_rows_max(w, &to) * to.row_stride * dtype_bytes(to.dtype));
 	to.offset = number_const(0);
@@ -381,9 +429,12 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 const struct phys *lower_stored(struct lower *w, int local, int user, const int *order)
 {
 	const struct value *s = lower_source(w, user);
-	if (w->phys[local].state == PHYS_NONE) internal_error("local value %%%d was never made", local);
-	if (lower_is_param(w, local)) return lower_param(w, local, user, order);
-	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, order, NULL);
+	if (w->phys[local].state == PHYS_NONE)
+		internal_error("local value %%%d was never made", local);
+	if (lower_is_param(w, local))
+		return lower_param(w, local, user, order);
+	if (w->phys[local].state == PHYS_VIRTUAL)
+		compute(w, local, order, NULL);
 	if (w->phys[local].cache && s->op != OP_RENAME && s->op != OP_PIECE && !w->failed)
 		lower_unsupported(w, s->span, "`%s` of a cache", op_name(s->op));
 	return &w->phys[local];
@@ -393,14 +444,16 @@ const struct phys *lower_ready(struct lower *w, int local, int user, const int *
 {
 	const struct phys *p = lower_stored(w, local, user, order);
 	bool as_is = phys_contiguous(p);
-	for (int i = 0; order && i < p->n_dims; i++) as_is &= p->dim[i].axis == order[i];
+	for (int i = 0; order && i < p->n_dims; i++)
+		as_is &= p->dim[i].axis == order[i];
 	return as_is ? p : copy_ordered(w, local, order);
 }
 
 const struct phys *lower_in_f32(struct lower *w, int local, int user)
 {
 	const struct phys *have = lower_ready(w, local, user, NULL);
-	if (have->dtype == DTYPE_F32) return have;
+	if (have->dtype == DTYPE_F32)
+		return have;
 	struct phys *to = arena_new(w->arena, struct phys);
 	*to = *have;
 	to->dtype = DTYPE_F32;
@@ -410,20 +463,20 @@ const struct phys *lower_in_f32(struct lower *w, int local, int user)
 	return to;
 }
 
-const struct phys *lower_copied(struct lower *w, int local)
-{
-	return copy_ordered(w, local, NULL);
-}
+const struct phys *lower_copied(struct lower *w, int local) { return copy_ordered(w, local, NULL); }
 
 void lower_into(struct lower *w, int local, const struct phys *to)
 {
 	const struct phys *have = lower_stored(w, local, local, NULL);
-	if (have->buffer != to->buffer || !phys_same_dims(have, to)) copy(w, have, local, to);
+	if (have->buffer != to->buffer || !phys_same_dims(have, to))
+		copy(w, have, local, to);
 }
 
 void lower_place(struct lower *w, int local, int user, const struct phys *to)
 {
-	if (w->phys[local].state == PHYS_VIRTUAL) compute(w, local, NULL, to);
+	if (w->phys[local].state == PHYS_VIRTUAL)
+		compute(w, local, NULL, to);
 	const struct phys *have = lower_stored(w, local, user, NULL);
-	if (have->buffer != to->buffer || have->offset.value != to->offset.value) copy(w, have, lower_is_param(w, local) ? user : local, to);
+	if (have->buffer != to->buffer || have->offset.value != to->offset.value)
+		copy(w, have, lower_is_param(w, local) ? user : local, to);
 }

@@ -4,7 +4,8 @@
 static int find_dim(const struct phys *p, int axis)
 {
 	for (int i = 0; i < p->n_dims; i++)
-		if (p->dim[i].axis == axis) return i;
+		if (p->dim[i].axis == axis)
+			return i;
 	internal_error("a value lacks axis %d", axis);
 }
 
@@ -12,7 +13,7 @@ static int find_dim(const struct phys *p, int axis)
 static void narrow(struct phys *p, int at, const struct axis *part, int axis, int64_t before)
 {
 	p->offset.value += before * p->stride[at] * dtype_bytes(p->dtype);
-	p->dim[at] = (struct dim){ axis, part->extent };
+	p->dim[at] = (struct dim){axis, part->extent};
 }
 
 void lower_view(struct lower *w, int local)
@@ -22,25 +23,30 @@ void lower_view(struct lower *w, int local)
 	int arg = w->ph->values.at[local].args[0];
 	struct phys v = *lower_stored(w, arg, local, NULL);
 	int at = 0;
-	while (at < v.n_dims && v.dim[at].axis != s->from) at++;
+	while (at < v.n_dims && v.dim[at].axis != s->from)
+		at++;
 	if (s->op == OP_PIECE) {
 		const struct axis *whole = &p->axes.at[s->from];
 		int64_t before = 0;
-		for (int i = 0; whole->part[i] != s->to; i++) before += p->axes.at[whole->part[i]].extent;
+		for (int i = 0; whole->part[i] != s->to; i++)
+			before += p->axes.at[whole->part[i]].extent;
 		if (v.offset.kind != NUMBER_CONST)
 			lower_unsupported(w, s->span, "a piece of a part that each rank has its own of");
 		narrow(&v, find_dim(&v, s->from), &p->axes.at[s->to], s->to, before);
-	} else if (at < v.n_dims) v.dim[at].axis = s->to;
+	} else if (at < v.n_dims)
+		v.dim[at].axis = s->to;
 	w->phys[local] = v;
 }
 
 /* Memory for the result, with the joined axis innermost: made when the first operand asks for its place. */
 static const struct phys *joined(struct lower *w, int local)
 {
-	if (w->phys[local].state == PHYS_READY) return &w->phys[local];
+	if (w->phys[local].state == PHYS_READY)
+		return &w->phys[local];
 	struct phys shape = lower_shape(w, local), ordered = shape;
 	const int *order = lower_axes_last(w, &shape, &lower_source(w, local)->to, 1);
-	for (int i = 0; i < shape.n_dims; i++) ordered.dim[i] = shape.dim[find_dim(&shape, order[i])];
+	for (int i = 0; i < shape.n_dims; i++)
+		ordered.dim[i] = shape.dim[find_dim(&shape, order[i])];
 	phys_make_contiguous(&ordered);
 	return lower_define(w, local, ordered);
 }
@@ -52,7 +58,8 @@ static struct phys part_of(struct lower *w, int join, int n)
 	const int *parts = p->axes.at[lower_source(w, join)->to].part;
 	struct phys to = *joined(w, join);
 	int64_t before = 0;
-	for (int i = 0; i < n; i++) before += p->axes.at[parts[i]].extent;
+	for (int i = 0; i < n; i++)
+		before += p->axes.at[parts[i]].extent;
 	narrow(&to, to.n_dims - 1, &p->axes.at[parts[n]], parts[n], before);
 	return to;
 }
@@ -61,14 +68,17 @@ struct phys *lower_define_in_join(struct lower *w, int local, struct phys p)
 {
 	for (int join = local + 1; join < w->ph->values.n && w->uses[local] == 1; join++) {
 		const struct local_value *v = &w->ph->values.at[join];
-		if (v->op != LOCAL_OP || lower_source(w, join)->op != OP_JOIN) continue;
+		if (v->op != LOCAL_OP || lower_source(w, join)->op != OP_JOIN)
+			continue;
 		for (int i = 0; i < v->n_args; i++) {
-			if (v->args[i] != local) continue;
+			if (v->args[i] != local)
+				continue;
 			struct phys to = part_of(w, join, i);
 			bool same = to.n_dims == p.n_dims && to.dtype == p.dtype && to.moe == p.moe;
 			for (int d = 0; same && d < p.n_dims; d++)
 				same = to.dim[d].axis == p.dim[d].axis && to.dim[d].extent == p.dim[d].extent;
-			if (!same) return NULL;
+			if (!same)
+				return NULL;
 			w->phys[local] = to;
 			return &w->phys[local];
 		}

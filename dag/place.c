@@ -9,40 +9,47 @@ int64_t axis_local(const struct local *l, const struct local_value *v, int i)
 /* The mesh axis among a rule's targets whose size a refinement set last: what its author should change. */
 static struct span culprit(const struct local *l, const struct rule *r)
 {
-	if (r->own) return r->target_span;
+	if (r->own)
+		return r->target_span;
 	for (int i = 0; i < r->n_target; i++)
-		if (l->deploy->mesh.at[r->target[i]].size > 1) return l->deploy->mesh.at[r->target[i]].span;
+		if (l->deploy->mesh.at[r->target[i]].size > 1)
+			return l->deploy->mesh.at[r->target[i]].span;
 	return r->span;
 }
 
 static const char *sizes_text(struct local *l, const struct rule *r)
 {
-	struct text t = { .arena = l->arena };
-	for (int i = 0; i < r->n_target; i++) text_add(&t, "%s%s", i ? " * " : "", l->deploy->mesh.at[r->target[i]].name);
+	struct text t = {.arena = l->arena};
+	for (int i = 0; i < r->n_target; i++)
+		text_add(&t, "%s%s", i ? " * " : "", l->deploy->mesh.at[r->target[i]].name);
 	text_add(&t, " = ");
 	int64_t all = 1;
-	for (int i = 0; i < r->n_target; i++) all *= l->deploy->mesh.at[r->target[i]].size;
+	for (int i = 0; i < r->n_target; i++)
+		all *= l->deploy->mesh.at[r->target[i]].size;
 	for (int i = 0; i < r->n_target && r->n_target > 1; i++)
 		text_add(&t, "%s%lld", i ? " * " : "", (long long)l->deploy->mesh.at[r->target[i]].size);
-	if (r->n_target > 1) text_add(&t, " = ");
+	if (r->n_target > 1)
+		text_add(&t, " = ");
 	text_add(&t, "%lld", (long long)all);
 	return t.at;
 }
 
 static bool product_fits(const struct local *l, const struct rule *r, int64_t ways)
 {
-	for (int i = 0; i + 1 < r->n_lhs; i++) ways /= common_divisor(l->program->axes.at[r->lhs[i]].extent, ways);
+	for (int i = 0; i + 1 < r->n_lhs; i++)
+		ways /= common_divisor(l->program->axes.at[r->lhs[i]].extent, ways);
 	return l->program->axes.at[r->lhs[r->n_lhs - 1]].extent % ways == 0;
 }
 
 /* "1, 2, 4, 8": ways into which the rule's axes can be cut, up to four times what was asked. */
 static const char *ways_that_work(struct local *l, const struct rule *r, int64_t asked)
 {
-	struct text t = { .arena = l->arena };
+	struct text t = {.arena = l->arena};
 	text_add(&t, "1");
 	int64_t most = asked > 256 ? 1024 : 4 * asked;
 	for (int64_t k = 2; k <= most; k++)
-		if (product_fits(l, r, k)) text_add(&t, ", %lld", (long long)k);
+		if (product_fits(l, r, k))
+			text_add(&t, ", %lld", (long long)k);
 	return t.at;
 }
 
@@ -51,7 +58,8 @@ static bool offer_size(struct local *l, struct diag *d, const struct rule *r, in
 {
 	int only = -1;
 	for (int i = 0; i < r->n_target; i++)
-		if (l->deploy->mesh.at[r->target[i]].size > 1) only = only < 0 ? r->target[i] : l->deploy->mesh.n;
+		if (l->deploy->mesh.at[r->target[i]].size > 1)
+			only = only < 0 ? r->target[i] : l->deploy->mesh.n;
 	return only >= 0 && only < l->deploy->mesh.n && l->deploy->mesh.at[only].size == asked
 	       && deploy_offer_size(l->deploy, l->sink, d, only, k);
 }
@@ -60,7 +68,8 @@ static bool offer_size(struct local *l, struct diag *d, const struct rule *r, in
 static void offer_ways(struct local *l, struct diag *d, const struct rule *r, int64_t asked)
 {
 	for (int64_t k = asked - 1; k > 1; k--)
-		if (asked % k == 0 && product_fits(l, r, k) && offer_size(l, d, r, asked, k)) return;
+		if (asked % k == 0 && product_fits(l, r, k) && offer_size(l, d, r, asked, k))
+			return;
 }
 
 static void report_indivisible(struct local *l, const struct rule *r, int axis, int64_t extent, int64_t ways)
@@ -77,14 +86,14 @@ static void report_indivisible(struct local *l, const struct rule *r, int axis, 
 
 static void report_product(struct local *l, const struct rule *r, int64_t ways, int64_t left)
 {
-	struct text names = { .arena = l->arena }, sizes = { .arena = l->arena };
+	struct text names = {.arena = l->arena}, sizes = {.arena = l->arena};
 	for (int i = 0; i < r->n_lhs; i++) {
 		text_add(&names, "%s%s", i ? " * " : "", l->program->axes.at[r->lhs[i]].name);
 		text_add(&sizes, "%s%lld", i ? " * " : "", (long long)l->program->axes.at[r->lhs[i]].extent);
 	}
 	const char *last = l->program->axes.at[r->lhs[r->n_lhs - 1]].name;
 	struct diag *d = diag_report(l->sink, DIAG_E0506, culprit(l, r), "`%s` (%s) cannot fill %s", names.at, sizes.at,
-				     sizes_text(l, r));
+	                             sizes_text(l, r));
 	diag_related(l->sink, d, r->span, "this rule fills the mesh axis from the left");
 	diag_note(l->sink, d, "%lld is left for `%s`, which it does not divide", (long long)left, last);
 	diag_help(l->sink, d, "they can be split %s ways", ways_that_work(l, r, ways));
@@ -97,17 +106,20 @@ static void atoms_between(struct local *l, const struct rule *r, int64_t from, i
 	int64_t at = 1;
 	for (int i = 0; i < r->n_target; i++)
 		for (int k = 0; k < l->atoms.n; k++) {
-			if (l->atoms.at[k].mesh_axis != r->target[i]) continue;
-			if (at >= from && at * l->atoms.at[k].size <= to) atoms_add(out, k);
+			if (l->atoms.at[k].mesh_axis != r->target[i])
+				continue;
+			if (at >= from && at * l->atoms.at[k].size <= to)
+				atoms_add(out, k);
 			at *= l->atoms.at[k].size;
 		}
 }
 
 static struct atoms place_by_rule(struct local *l, const struct rule *r, int axis)
 {
-	struct atoms out = { .n = 0 };
+	struct atoms out = {.n = 0};
 	int64_t ways = 1, taken = 1, left, mine;
-	for (int i = 0; i < r->n_target; i++) ways *= l->deploy->mesh.at[r->target[i]].size;
+	for (int i = 0; i < r->n_target; i++)
+		ways *= l->deploy->mesh.at[r->target[i]].size;
 	left = mine = ways;
 	for (int i = 0; i < r->n_lhs; i++) {
 		int64_t extent = l->program->axes.at[r->lhs[i]].extent;
@@ -117,13 +129,16 @@ static struct atoms place_by_rule(struct local *l, const struct rule *r, int axi
 			report_product(l, r, ways, left);
 			return out;
 		}
-		if (r->lhs[i] == axis) break;
+		if (r->lhs[i] == axis)
+			break;
 		left /= mine;
 		taken *= mine;
 	}
 	int64_t extent = l->program->axes.at[axis].extent;
-	if (extent && extent % mine) report_indivisible(l, r, axis, extent, mine);
-	else atoms_between(l, r, taken, taken * mine, &out);
+	if (extent && extent % mine)
+		report_indivisible(l, r, axis, extent, mine);
+	else
+		atoms_between(l, r, taken, taken * mine, &out);
 	return out;
 }
 
@@ -132,15 +147,16 @@ bool is_token_axis(const struct program *p, int axis) { return axis == p->batch 
 struct atoms place_axis(struct local *l, int axis, int region, int phase, int klass)
 {
 	const struct axis *a = &l->program->axes.at[axis];
-	struct atoms out = { .n = 0 };
+	struct atoms out = {.n = 0};
 	if (a->kind == AXIS_RAGGED && a->of >= 0
 	    && l->program->axes.at[a->of].extent) { /* slots: their tokens' atoms, less the experts' */
 		struct atoms experts = place_axis(l, a->of, region, phase, klass);
-		const int token_axes[2] = { l->program->batch, a->tokens };
+		const int token_axes[2] = {l->program->batch, a->tokens};
 		for (int i = 0; i < 2; i++) {
 			struct atoms t = token_axes[i] < 0 ? out : place_axis(l, token_axes[i], region, phase, klass);
 			for (int k = 0; token_axes[i] >= 0 && k < t.n; k++)
-				if (!atoms_have(&experts, t.at[k]) && !atoms_have(&out, t.at[k])) atoms_add(&out, t.at[k]);
+				if (!atoms_have(&experts, t.at[k]) && !atoms_have(&out, t.at[k]))
+					atoms_add(&out, t.at[k]);
 		}
 		return out;
 	}
@@ -148,14 +164,14 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 	return r && r->n_target ? place_by_rule(l, r, axis) : out;
 }
 
-enum { MOST_OPS = 3 };  /* places that a report of two rules shows: every operator of the region has the same to say */
+enum { MOST_OPS = 3 }; /* places that a report of two rules shows: every operator of the region has the same to say */
 
 static void report_shared_atom(struct local *l, int a, int b, int atom, int region, int phase, int klass,
-			       const char *what, struct span at)
+                               const char *what, struct span at)
 {
 	const struct program *p = l->program;
 	const struct rule *ra = deploy_rule(l->deploy, l->sink, a, region, phase, klass),
-			  *rb = deploy_rule(l->deploy, l->sink, b, region, phase, klass);
+					  *rb = deploy_rule(l->deploy, l->sink, b, region, phase, klass);
 	if (rb && ra && !rb->own && ra->own) {
 		const struct rule *r = ra;
 		int axis = a;
@@ -163,37 +179,46 @@ static void report_shared_atom(struct local *l, int a, int b, int atom, int regi
 	}
 	struct diag *d =
 		diag_report(l->sink, DIAG_E0501, rb ? rb->span : at, "`%s` and `%s` both use mesh axis `%s` in one op",
-			    p->axes.at[a].name, p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
-	if (ra) diag_related(l->sink, d, ra->span, "`%s` is placed here", p->axes.at[a].name);
+	                p->axes.at[a].name, p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
+	if (ra)
+		diag_related(l->sink, d, ra->span, "`%s` is placed here", p->axes.at[a].name);
 	if (d->related.n < MOST_OPS)
 		diag_related(l->sink, d, at, "%s in region `%s`%s%s", what, p->regions.at[region].name,
-			     phase >= 0 ? ", phase " : "", phase >= 0 ? phase_name(phase) : "");
+		             phase >= 0 ? ", phase " : "", phase >= 0 ? phase_name(phase) : "");
 	diag_help(l->sink, d,
-		  "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
+	          "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
 }
 
 int64_t owners_held(const struct local *l, const struct atoms *batch, int *n)
 {
 	int64_t held = atoms_size(l, &l->owners);
-	for (*n = 0; *n < batch->n && held % l->atoms.at[batch->at[*n]].size == 0; ++*n) held /= l->atoms.at[batch->at[*n]].size;
+	for (*n = 0; *n < batch->n && held % l->atoms.at[batch->at[*n]].size == 0; ++*n)
+		held /= l->atoms.at[batch->at[*n]].size;
 	return held;
 }
 
-/* `batch` keeps the atoms that share out whole owners; the others cut each owner's tokens, in front of `seq`'s (or `row`'s). */
+/* `batch` keeps the atoms that share out whole owners; the others cut each owner's tokens, in front of `seq`'s (or
+ * `row`'s). */
 static void make_canonical(struct local *l, const int *axes, int n, struct layout *out)
 {
 	int batch = -1, tokens = -1, keep;
 	for (int i = 0; i < n; i++) {
-		if (axes[i] == l->program->batch) batch = i;
-		if (axes[i] == l->program->seq || axes[i] == l->program->row) tokens = i;
+		if (axes[i] == l->program->batch)
+			batch = i;
+		if (axes[i] == l->program->seq || axes[i] == l->program->row)
+			tokens = i;
 	}
-	if (batch < 0) return;
-	struct atoms *b = &out->axis[batch], moved = { .n = 0 };
+	if (batch < 0)
+		return;
+	struct atoms *b = &out->axis[batch], moved = {.n = 0};
 	owners_held(l, b, &keep);
-	for (int i = keep; i < b->n; i++) atoms_add(&moved, b->at[i]);
+	for (int i = keep; i < b->n; i++)
+		atoms_add(&moved, b->at[i]);
 	b->n = keep;
-	for (int i = 0; tokens >= 0 && i < out->axis[tokens].n; i++) atoms_add(&moved, out->axis[tokens].at[i]);
-	if (tokens >= 0) out->axis[tokens] = moved;
+	for (int i = 0; tokens >= 0 && i < out->axis[tokens].n; i++)
+		atoms_add(&moved, out->axis[tokens].at[i]);
+	if (tokens >= 0)
+		out->axis[tokens] = moved;
 }
 
 /* Has this rule been reported? It is asked for every tensor of its region: one diagnostic says so. */
@@ -201,40 +226,51 @@ static bool already_reported(const struct local *l, enum diag_code code, struct 
 {
 	for (int i = 0; i < l->sink->diags.n; i++) {
 		const struct diag *d = l->sink->diags.at[i];
-		if (d->code == code && d->at.file == rule.file && d->at.lo == rule.lo && d->at.hi == rule.hi) return true;
+		if (d->code == code && d->at.file == rule.file && d->at.lo == rule.lo && d->at.hi == rule.hi)
+			return true;
 	}
 	return false;
 }
 
-/* A collective over stages would wait inside of one for ranks that are in another: each rule that asks for one is reported once. */
-static void report_stage_atom(struct local *l, int axis, int region, int phase, int klass, const char *what, struct span at)
+/* A collective over stages would wait inside of one for ranks that are in another: each rule that asks for one is
+ * reported once. */
+static void report_stage_atom(struct local *l, int axis, int region, int phase, int klass, const char *what,
+                              struct span at)
 {
 	const struct rule *r = deploy_rule(l->deploy, l->sink, axis, region, phase, klass);
 	const char *name = l->program->axes.at[axis].name;
 	bool layers = axis == l->program->layers;
 	struct span place = r && !layers ? r->span : at;
-	if (!r || already_reported(l, DIAG_E0903, place)) return;
-	struct diag *d = diag_report(l->sink, DIAG_E0903, place, "`%s` of %s would be cut over the stages of the pipeline", name, what);
+	if (!r || already_reported(l, DIAG_E0903, place))
+		return;
+	struct diag *d =
+		diag_report(l->sink, DIAG_E0903, place, "`%s` of %s would be cut over the stages of the pipeline", name, what);
 	diag_related(l->sink, d, layers ? r->span : at, layers ? "this rule places `layers`" : "a stage has it by itself");
 	if (layers) {
-		diag_help(l->sink, d, "an axis of a tensor is not the loop's: declare another of the same extent, which no rule places on the stages");
+		diag_help(l->sink, d,
+		          "an axis of a tensor is not the loop's: declare another of the same extent, which no rule places on "
+		          "the stages");
 		return;
 	}
 	const struct rule *cut = deploy_rule(l->deploy, l->sink, l->program->layers, 0, PHASE_ANY, CLASS_ACTIVATION);
-	if (cut) diag_related(l->sink, d, cut->span, "these ranks are stages");
+	if (cut)
+		diag_related(l->sink, d, cut->span, "these ranks are stages");
 	diag_help(l->sink, d, "place `%s` on another mesh axis", name);
 }
 
 struct layout place_axes(struct local *l, const int *axes, int n, const int *whole, int n_whole, int region, int phase,
-			 int klass, const char *what, struct span at)
+                         int klass, const char *what, struct span at)
 {
-	struct layout out = { .axis = arena_array(l->arena, struct atoms, n + 1) };
+	struct layout out = {.axis = arena_array(l->arena, struct atoms, n + 1)};
 	int *user = arena_array(l->arena, int, l->atoms.n + 1);
-	for (int i = 0; i < l->atoms.n; i++) user[i] = -1;
+	for (int i = 0; i < l->atoms.n; i++)
+		user[i] = -1;
 	for (int i = 0; i < n; i++) {
 		bool skip = false;
-		for (int k = 0; k < n_whole; k++) skip |= whole[k] == axes[i];
-		if (skip) continue;
+		for (int k = 0; k < n_whole; k++)
+			skip |= whole[k] == axes[i];
+		if (skip)
+			continue;
 		struct atoms a = place_axis(l, axes[i], region, phase, klass);
 		for (int k = 0; k < a.n; k++) {
 			if (atoms_have(&l->stages, a.at[k])) {
@@ -255,39 +291,42 @@ struct layout place_axes(struct local *l, const int *axes, int n, const int *who
 
 /* A tensor that stays where it is between steps has one layout in all phases. */
 static bool fixed_layout(struct local *l, const int *axes, int n, int region, int klass, enum diag_code code,
-			 const char *what, const char *name)
+                         const char *what, const char *name)
 {
 	bool ok = true;
 	for (int i = 0; i < n; i++) {
 		struct atoms always = place_axis(l, axes[i], region, PHASE_ANY, klass);
 		for (int phase = 0; phase < PHASES; phase++) {
 			struct atoms then = place_axis(l, axes[i], region, phase, klass);
-			if (atoms_equal(&always, &then)) continue;
+			if (atoms_equal(&always, &then))
+				continue;
 			const struct rule *r = deploy_rule(l->deploy, l->sink, axes[i], region, phase, klass);
 			const struct rule *base = deploy_rule(l->deploy, l->sink, axes[i], region, PHASE_ANY, klass);
-			if (r) ok = false;
+			if (r)
+				ok = false;
 			if (!r || already_reported(l, DIAG_E0509, r->span) || already_reported(l, DIAG_E0510, r->span))
 				continue;
-			struct diag *d =
-				diag_report(l->sink, code, r->span,
-					    "%s `%s` has one layout in all phases: `%s` is placed otherwise in %s", what,
-					    name, l->program->axes.at[axes[i]].name, phase_name(phase));
-			if (base) diag_related(l->sink, d, base->span, "in all phases it is placed by this rule");
+			struct diag *d = diag_report(l->sink, code, r->span,
+			                             "%s `%s` has one layout in all phases: `%s` is placed otherwise in %s", what,
+			                             name, l->program->axes.at[axes[i]].name, phase_name(phase));
+			if (base)
+				diag_related(l->sink, d, base->span, "in all phases it is placed by this rule");
 			diag_help(l->sink, d,
-				  klass == CLASS_CACHE
-					  ? "a cache does not move between programs: place the axis alike in all phases"
-					  : "move the rule out of `phase`");
+			          klass == CLASS_CACHE
+			              ? "a cache does not move between programs: place the axis alike in all phases"
+			              : "move the rule out of `phase`");
 		}
 	}
 	return ok;
 }
 
-/* Neighbouring elements of a stored dimension that a rank has, where `ways` ranks share an axis of it: what they have of the
- * axis times the elements behind it in its dimension. */
+/* Neighbouring elements of a stored dimension that a rank has, where `ways` ranks share an axis of it: what they have
+ * of the axis times the elements behind it in its dimension. */
 static int64_t run_of(const struct local *l, const struct param *p, int axis, int dim, int64_t ways)
 {
 	int64_t behind = p->stored.stride[axis];
-	for (int i = dim + 1; i < p->stored.n_dims; i++) behind /= p->stored.dim[i];
+	for (int i = dim + 1; i < p->stored.n_dims; i++)
+		behind /= p->stored.dim[i];
 	return l->program->axes.at[p->axes[axis]].extent / ways * behind;
 }
 
@@ -296,23 +335,28 @@ static int dim_of(const struct param *p, int axis)
 {
 	int64_t unit = 1;
 	int dim = p->stored.n_dims;
-	while (dim > 0 && p->stored.stride[axis] >= unit) unit *= p->stored.dim[--dim];
+	while (dim > 0 && p->stored.stride[axis] >= unit)
+		unit *= p->stored.dim[--dim];
 	return dim;
 }
 
-static void report_cut_block(struct local *l, const struct param *p, const struct rule *r, int axis, int dim, int64_t ways)
+static void report_cut_block(struct local *l, const struct param *p, const struct rule *r, int axis, int dim,
+                             int64_t ways)
 {
 	const struct axis *a = &l->program->axes.at[p->axes[axis]];
 	int64_t block = p->stored.block[dim];
-	struct text work = { .arena = l->arena };
+	struct text work = {.arena = l->arena};
 	int64_t instead = 0;
 	for (int64_t k = 1; k <= 4 * ways; k++) {
-		if (a->extent % k || run_of(l, p, axis, dim, k) % block) continue;
+		if (a->extent % k || run_of(l, p, axis, dim, k) % block)
+			continue;
 		text_add(&work, "%s%lld", work.n ? ", " : "", (long long)k);
-		if (k < ways && ways % k == 0 && product_fits(l, r, k)) instead = k;
+		if (k < ways && ways % k == 0 && product_fits(l, r, k))
+			instead = k;
 	}
-	struct diag *d = diag_report(l->sink, DIAG_E0508, culprit(l, r), "splitting `%s` %lld ways cuts a scale block of %lld", a->name,
-	                             (long long)ways, (long long)block);
+	struct diag *d =
+		diag_report(l->sink, DIAG_E0508, culprit(l, r), "splitting `%s` %lld ways cuts a scale block of %lld", a->name,
+	                (long long)ways, (long long)block);
 	if (!d->related.n) {
 		diag_label(l->sink, d, "%s", sizes_text(l, r));
 		diag_related(l->sink, d, r->span, "this rule places `%s`", a->name);
@@ -320,8 +364,10 @@ static void report_cut_block(struct local *l, const struct param *p, const struc
 		          (long long)run_of(l, p, axis, dim, ways), (long long)block);
 	}
 	diag_related(l->sink, d, p->span, "`%s` is stored with a scale for each block", p->name);
-	diag_help(l->sink, d, "%s", work.n ? arena_printf(l->arena, "it can be split %s ways", work.at) : "no split keeps blocks whole");
-	if (instead > 1) offer_size(l, d, r, ways, instead);
+	diag_help(l->sink, d, "%s",
+	          work.n ? arena_printf(l->arena, "it can be split %s ways", work.at) : "no split keeps blocks whole");
+	if (instead > 1)
+		offer_size(l, d, r, ways, instead);
 }
 
 /* A block of elements that share a scale lies on one rank. */
@@ -332,7 +378,8 @@ static void check_blocks(struct local *l, const struct param *p)
 		int64_t ways = atoms_size(l, &a);
 		int dim = dim_of(p, i);
 		const struct rule *r = deploy_rule(l->deploy, l->sink, p->axes[i], p->region, PHASE_ANY, CLASS_WEIGHT);
-		if (ways > 1 && p->stored.stride[i] && p->stored.block[dim] && r && run_of(l, p, i, dim, ways) % p->stored.block[dim])
+		if (ways > 1 && p->stored.stride[i] && p->stored.block[dim] && r
+		    && run_of(l, p, i, dim, ways) % p->stored.block[dim])
 			report_cut_block(l, p, r, i, dim, ways);
 	}
 }
@@ -343,12 +390,12 @@ bool place_fixed(struct local *l)
 	bool ok = true;
 	for (int i = 0; i < p->params.n; i++) {
 		ok &= fixed_layout(l, p->params.at[i].axes, p->params.at[i].n_axes, p->params.at[i].region, CLASS_WEIGHT,
-				   DIAG_E0509, "parameter", p->params.at[i].name);
+		                   DIAG_E0509, "parameter", p->params.at[i].name);
 		check_blocks(l, &p->params.at[i]);
 	}
 	for (int i = 0; i < p->states.n; i++)
 		ok &= fixed_layout(l, p->states.at[i].axes, p->states.at[i].n_axes, p->states.at[i].region, CLASS_CACHE,
-				   DIAG_E0510, "state", p->states.at[i].name);
+		                   DIAG_E0510, "state", p->states.at[i].name);
 	return ok;
 }
 
@@ -356,74 +403,84 @@ bool place_fixed(struct local *l)
 void place_owners(struct local *l)
 {
 	const struct program *p = l->program;
-	if (p->batch < 0) return;
-	if (!p->states.n) l->owners = place_axis(l, p->batch, 0, PHASE_ANY, CLASS_ACTIVATION);
+	if (p->batch < 0)
+		return;
+	if (!p->states.n)
+		l->owners = place_axis(l, p->batch, 0, PHASE_ANY, CLASS_ACTIVATION);
 	for (int i = 0; i < p->states.n; i++) {
 		struct atoms a = place_axis(l, p->batch, p->states.at[i].region, PHASE_ANY, CLASS_CACHE);
-		if (atoms_size(l, &a) > atoms_size(l, &l->owners)) l->owners = a;
+		if (atoms_size(l, &a) > atoms_size(l, &l->owners))
+			l->owners = a;
 	}
 }
 
 static const char *even_stages(struct local *l, int64_t layers, int64_t stages)
 {
-	struct text t = { .arena = l->arena };
+	struct text t = {.arena = l->arena};
 	for (int64_t i = 0; i < stages; i++)
 		text_add(&t, "%s%lld", i ? ", " : "", (long long)(layers / stages + (i < layers % stages)));
 	return t.at;
 }
 
-/* Interleaved stages take microbatches in rounds of as many as there are stages (Narayanan et al., arXiv 2104.04473, 2.2). */
+/* Interleaved stages take microbatches in rounds of as many as there are stages (Narayanan et al., arXiv
+ * 2104.04473, 2.2). */
 static bool check_rounds(struct local *l, int64_t stages)
 {
 	const struct deploy *d = l->deploy;
-	if (!d->interleaved || d->microbatches % stages == 0) return true;
+	if (!d->interleaved || d->microbatches % stages == 0)
+		return true;
 	int64_t enough = (d->microbatches / stages + 1) * stages;
 	bool set = d->microbatches_set.lo < d->microbatches_set.hi;
 	struct diag *g = diag_report(l->sink, DIAG_E0902, set ? d->microbatches_span : d->schedule_span,
-	                             "interleaved stages need a multiple of %lld microbatches, found %lld", (long long)stages,
-	                             (long long)d->microbatches);
+	                             "interleaved stages need a multiple of %lld microbatches, found %lld",
+	                             (long long)stages, (long long)d->microbatches);
 	diag_related(l->sink, g, d->schedule_span, "the schedule takes %lld microbatches at a time, one for each stage",
 	             (long long)stages);
 	const char *edit = arena_printf(l->arena, "microbatches = %lld", (long long)enough);
-	struct suggestion value = { "plan.pipeline.microbatches", arena_printf(l->arena, "%lld", (long long)enough) };
-	if (diag_check(l->sink, d->name, DIAG_E0902, &value, 1) < 0) return false;
+	struct suggestion value = {"plan.pipeline.microbatches", arena_printf(l->arena, "%lld", (long long)enough)};
+	if (diag_check(l->sink, d->name, DIAG_E0902, &value, 1) < 0)
+		return false;
 	diag_help(l->sink, g, "`%s`", edit);
-	if (set) diag_fix(l->sink, g, d->microbatches_set, edit);
+	if (set)
+		diag_fix(l->sink, g, d->microbatches_set, edit);
 	return false;
 }
 
 bool place_stages(struct local *l)
 {
 	const struct deploy *d = l->deploy;
-	const struct rule *r = l->program->has_loop
-				       ? deploy_rule(d, l->sink, l->program->loop.axis, 0, PHASE_ANY, CLASS_ACTIVATION)
-				       : NULL;
+	const struct rule *r =
+		l->program->has_loop ? deploy_rule(d, l->sink, l->program->loop.axis, 0, PHASE_ANY, CLASS_ACTIVATION) : NULL;
 	int64_t layers = l->program->has_loop ? l->program->axes.at[l->program->loop.axis].extent : 0, sum = 0, stages = 1;
-	for (int i = 0; r && i < r->n_target; i++) stages *= d->mesh.at[r->target[i]].size;
-	if (r) atoms_between(l, r, 1, stages, &l->stages);
-	for (int i = 0; i < d->n_stages; i++) sum += d->stages[i];
+	for (int i = 0; r && i < r->n_target; i++)
+		stages *= d->mesh.at[r->target[i]].size;
+	if (r)
+		atoms_between(l, r, 1, stages, &l->stages);
+	for (int i = 0; i < d->n_stages; i++)
+		sum += d->stages[i];
 	if (d->n_stages ? d->n_stages != stages || sum != layers : layers % stages != 0) {
 		struct span at = d->n_stages ? d->stages_span : culprit(l, r);
 		struct diag *g =
-			d->n_stages ? diag_report(
-				l->sink, DIAG_E0901, at,
-				"the %d listed stages have %lld layers: they do not cut %lld layers into %lld stage%s",
-				d->n_stages, (long long)sum, (long long)layers, (long long)stages, stages == 1 ? "" : "s")
-				    : diag_report(l->sink, DIAG_E0901, at,
-						  "%lld layers cannot be cut into %lld even stages", (long long)layers,
-						  (long long)stages);
+			d->n_stages
+				? diag_report(l->sink, DIAG_E0901, at,
+		                      "the %d listed stages have %lld layers: they do not cut %lld layers into %lld stage%s",
+		                      d->n_stages, (long long)sum, (long long)layers, (long long)stages, stages == 1 ? "" : "s")
+				: diag_report(l->sink, DIAG_E0901, at, "%lld layers cannot be cut into %lld even stages",
+		                      (long long)layers, (long long)stages);
 		diag_related(l->sink, g, l->program->axes.at[l->program->loop.axis].span, "%lld layers", (long long)layers);
-		struct suggestion value = { "plan.pipeline.stages", NULL };
-		if (stages <= layers && stages <= 64) value.value = arena_printf(l->arena, "[%s]", even_stages(l, layers, stages));
+		struct suggestion value = {"plan.pipeline.stages", NULL};
+		if (stages <= layers && stages <= 64)
+			value.value = arena_printf(l->arena, "[%s]", even_stages(l, layers, stages));
 		if (value.value && diag_check(l->sink, d->name, DIAG_E0901, &value, 1) >= 0) {
 			const char *even = arena_printf(l->arena, "stages = %s", value.value);
 			diag_help(l->sink, g, "`pipeline { %s }`", even);
-			if (d->n_stages && d->stages_set.lo < d->stages_set.hi) diag_fix(l->sink, g, d->stages_set, even);
+			if (d->n_stages && d->stages_set.lo < d->stages_set.hi)
+				diag_fix(l->sink, g, d->stages_set, even);
 			else if (!d->n_stages && r && r->n_target == 1
-				 && d->mesh.at[r->target[0]].set.lo < d->mesh.at[r->target[0]].set.hi)
+			         && d->mesh.at[r->target[0]].set.lo < d->mesh.at[r->target[0]].set.hi)
 				diag_fix(l->sink, g, d->mesh.at[r->target[0]].set,
-					 arena_printf(l->arena, "%s = %lld; pipeline { %s }",
-						      d->mesh.at[r->target[0]].name, (long long)stages, even));
+				         arena_printf(l->arena, "%s = %lld; pipeline { %s }", d->mesh.at[r->target[0]].name,
+				                      (long long)stages, even));
 		}
 		return false;
 	}

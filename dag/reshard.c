@@ -5,27 +5,34 @@
 struct atoms *layout_of(const struct local_value *v, int axis)
 {
 	for (int i = 0; i < v->n_axes; i++)
-		if (v->axes[i] == axis) return &v->layout.axis[i];
+		if (v->axes[i] == axis)
+			return &v->layout.axis[i];
 	return NULL;
 }
 
 /* The state of one plan: what the value has now and what it shall have. */
 struct plan {
 	struct local *l;
-	int n;                                          /* axes */
+	int n; /* axes */
 	struct atoms *now, pending;
 	const struct layout *want;
 };
-struct move { enum local_op op; struct atoms atoms; int from, to; };    /* axes by position, -1 */
+struct move {
+	enum local_op op;
+	struct atoms atoms;
+	int from, to;
+}; /* axes by position, -1 */
 
 /* Atoms that axis i still needs, if what it has is a prefix of its goal. */
 static struct atoms missing(const struct plan *p, int i)
 {
 	const struct atoms *now = &p->now[i], *goal = &p->want->axis[i];
-	struct atoms out = { .n = 0 };
+	struct atoms out = {.n = 0};
 	for (int k = 0; k < now->n; k++)
-		if (k >= goal->n || now->at[k] != goal->at[k]) return out;
-	for (int k = now->n; k < goal->n; k++) atoms_add(&out, goal->at[k]);
+		if (k >= goal->n || now->at[k] != goal->at[k])
+			return out;
+	for (int k = now->n; k < goal->n; k++)
+		atoms_add(&out, goal->at[k]);
 	return out;
 }
 
@@ -33,31 +40,35 @@ static struct atoms missing(const struct plan *p, int i)
 static struct atoms surplus(const struct plan *p, int i)
 {
 	const struct atoms *now = &p->now[i], *goal = &p->want->axis[i];
-	struct atoms out = { .n = 0 };
+	struct atoms out = {.n = 0};
 	int same = 0;
-	while (same < now->n && same < goal->n && now->at[same] == goal->at[same]) same++;
-	for (int k = same; k < now->n; k++) atoms_add(&out, now->at[k]);
+	while (same < now->n && same < goal->n && now->at[same] == goal->at[same])
+		same++;
+	for (int k = same; k < now->n; k++)
+		atoms_add(&out, now->at[k]);
 	return out;
 }
 
 static bool placed(const struct plan *p, int atom)
 {
 	for (int i = 0; i < p->n; i++)
-		if (atoms_have(&p->now[i], atom)) return true;
+		if (atoms_have(&p->now[i], atom))
+			return true;
 	return false;
 }
 
 static bool wanted(const struct plan *p, int atom)
 {
 	for (int i = 0; i < p->n; i++)
-		if (atoms_have(&p->want->axis[i], atom)) return true;
+		if (atoms_have(&p->want->axis[i], atom))
+			return true;
 	return false;
 }
 
 /* Pending atoms that must be summed now, in mesh order; `also_wanted`: those too that an axis will take. */
 static struct atoms to_sum(const struct plan *p, bool also_wanted)
 {
-	struct atoms out = { .n = 0 };
+	struct atoms out = {.n = 0};
 	for (int a = 0; a < p->l->atoms.n; a++)
 		if (atoms_have(&p->pending, a) && !atoms_have(&p->want->pending, a) && (also_wanted || !wanted(p, a)))
 			atoms_add(&out, a);
@@ -67,14 +78,16 @@ static struct atoms to_sum(const struct plan *p, bool also_wanted)
 static bool next_scatter_or_slice(const struct plan *p, enum local_op op, struct move *m)
 {
 	for (int i = 0; i < p->n; i++) {
-		struct atoms need = missing(p, i), head = { .n = 0 };
+		struct atoms need = missing(p, i), head = {.n = 0};
 		for (int k = 0; k < need.n; k++) {
 			bool pending = atoms_have(&p->pending, need.at[k]) && !atoms_have(&p->want->pending, need.at[k]);
-			if (op == LOCAL_REDUCE_SCATTER ? !pending : pending || placed(p, need.at[k])) break;
+			if (op == LOCAL_REDUCE_SCATTER ? !pending : pending || placed(p, need.at[k]))
+				break;
 			atoms_add(&head, need.at[k]);
 		}
-		if (!head.n) continue;
-		*m = (struct move){ op, head, -1, i };
+		if (!head.n)
+			continue;
+		*m = (struct move){op, head, -1, i};
 		return true;
 	}
 	return false;
@@ -87,13 +100,14 @@ static bool next_all_to_all(const struct plan *p, struct move *m)
 		for (int j = 0; j < p->n; j++) {
 			struct atoms need = missing(p, j);
 			for (int k = leave.n < need.n ? leave.n : need.n; i != j && k > 0; k--) {
-				struct atoms tail = { .n = 0 }, head = { .n = 0 };
+				struct atoms tail = {.n = 0}, head = {.n = 0};
 				for (int q = 0; q < k; q++) {
 					atoms_add(&tail, leave.at[leave.n - k + q]);
 					atoms_add(&head, need.at[q]);
 				}
-				if (!atoms_equal(&tail, &head)) continue;
-				*m = (struct move){ LOCAL_ALL_TO_ALL, tail, i, j };
+				if (!atoms_equal(&tail, &head))
+					continue;
+				*m = (struct move){LOCAL_ALL_TO_ALL, tail, i, j};
 				return true;
 			}
 		}
@@ -108,44 +122,52 @@ static bool next_move(const struct plan *p, struct move *m)
 		return true;
 	struct atoms sum = to_sum(p, false);
 	if (sum.n) {
-		*m = (struct move){ LOCAL_ALL_REDUCE, sum, -1, -1 };
+		*m = (struct move){LOCAL_ALL_REDUCE, sum, -1, -1};
 		return true;
 	}
 	for (int i = 0; i < p->n; i++) {
 		struct atoms leave = surplus(p, i);
-		if (!leave.n) continue;
-		*m = (struct move){ LOCAL_ALL_GATHER, leave, i, -1 };
+		if (!leave.n)
+			continue;
+		*m = (struct move){LOCAL_ALL_GATHER, leave, i, -1};
 		return true;
 	}
 	sum = to_sum(p, true);
-	*m = (struct move){ LOCAL_ALL_REDUCE, sum, -1, -1 };
+	*m = (struct move){LOCAL_ALL_REDUCE, sum, -1, -1};
 	return sum.n > 0;
 }
 
 static void apply_move(struct plan *p, const struct move *m)
 {
-	if (m->from >= 0) p->now[m->from].n -= m->atoms.n;
-	for (int k = 0; k < m->atoms.n && m->to >= 0; k++) atoms_add(&p->now[m->to], m->atoms.at[k]);
-	struct atoms rest = { .n = 0 };
+	if (m->from >= 0)
+		p->now[m->from].n -= m->atoms.n;
+	for (int k = 0; k < m->atoms.n && m->to >= 0; k++)
+		atoms_add(&p->now[m->to], m->atoms.at[k]);
+	struct atoms rest = {.n = 0};
 	for (int k = 0; k < p->pending.n; k++)
-		if (!atoms_have(&m->atoms, p->pending.at[k])) atoms_add(&rest, p->pending.at[k]);
+		if (!atoms_have(&m->atoms, p->pending.at[k]))
+			atoms_add(&rest, p->pending.at[k]);
 	p->pending = rest;
 }
 
 static struct layout copy_layout(struct local *l, const struct atoms *axis, int n, const struct atoms *pending)
 {
-	struct layout out = { .axis = arena_array(l->arena, struct atoms, n + 1), .pending = *pending };
-	for (int i = 0; i < n; i++) out.axis[i] = axis[i];
+	struct layout out = {.axis = arena_array(l->arena, struct atoms, n + 1), .pending = *pending};
+	for (int i = 0; i < n; i++)
+		out.axis[i] = axis[i];
 	return out;
 }
 
 static bool same_layout(const struct layout *a, const struct layout *b, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (!atoms_equal(&a->axis[i], &b->axis[i])) return false;
-	if (a->pending.n != b->pending.n) return false;
+		if (!atoms_equal(&a->axis[i], &b->axis[i]))
+			return false;
+	if (a->pending.n != b->pending.n)
+		return false;
 	for (int i = 0; i < a->pending.n; i++)
-		if (!atoms_have(&b->pending, a->pending.at[i])) return false;
+		if (!atoms_have(&b->pending, a->pending.at[i]))
+			return false;
 	return true;
 }
 
@@ -161,13 +183,14 @@ static int find_same(const struct local_phase *ph, int value, const struct move 
 	return -1;
 }
 
-static int emit_move(struct local_phase *ph, const struct plan *p, int value, const struct move *m, int region, int user,
-		     const char *why)
+static int emit_move(struct local_phase *ph, const struct plan *p, int value, const struct move *m, int region,
+                     int user, const char *why)
 {
 	struct local *l = p->l;
 	struct layout after = copy_layout(l, p->now, p->n, &p->pending);
 	int same = find_same(ph, value, m, &after, p->n);
-	if (same >= 0) return same;
+	if (same >= 0)
+		return same;
 	struct local_value v = ph->values.at[value];
 	const struct program *g = l->program;
 	v.op = m->op;
@@ -196,7 +219,8 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 	    || v.op == LOCAL_CONST)
 		return value;
 	for (int i = value + 1; i < ph->values.n; i++)
-		if (ph->values.at[i].op == LOCAL_ROUND && ph->values.at[i].args[0] == value) return i;
+		if (ph->values.at[i].op == LOCAL_ROUND && ph->values.at[i].args[0] == value)
+			return i;
 	v.op = LOCAL_ROUND;
 	v.args = arena_array(l->arena, int, 1);
 	v.args[0] = value;
@@ -212,28 +236,31 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 static double move_traffic(enum local_op op, double ranks, double *size)
 {
 	double had = *size, others = (ranks - 1) / ranks;
-	if (op == LOCAL_ALL_GATHER) *size *= ranks;
-	if (op == LOCAL_SLICE || op == LOCAL_REDUCE_SCATTER) *size /= ranks;
+	if (op == LOCAL_ALL_GATHER)
+		*size *= ranks;
+	if (op == LOCAL_SLICE || op == LOCAL_REDUCE_SCATTER)
+		*size /= ranks;
 	switch (op) {
 	case LOCAL_ALL_GATHER: return had * (ranks - 1);
 	case LOCAL_ALL_REDUCE: return 2 * others * had;
-	case LOCAL_SLICE: return 0;
-	default: return others * had;
+	case LOCAL_SLICE:      return 0;
+	default:               return others * had;
 	}
 }
 
 struct way reshard_way(struct local *l, int n, const struct layout *from, const struct layout *to)
 {
 	struct layout start = copy_layout(l, from->axis, n, &from->pending);
-	struct plan p = { l, n, start.axis, start.pending, to };
-	struct atoms gathered = { .n = 0 };
-	struct way way = { false, 0 };
+	struct plan p = {l, n, start.axis, start.pending, to};
+	struct atoms gathered = {.n = 0};
+	struct way way = {false, 0};
 	double size = 1;
 	struct move m;
 	while (next_move(&p, &m)) {
 		for (int k = 0; k < m.atoms.n; k++) {
 			way.detour |= m.op == LOCAL_SLICE && atoms_have(&gathered, m.atoms.at[k]);
-			if (m.op == LOCAL_ALL_GATHER) atoms_add(&gathered, m.atoms.at[k]);
+			if (m.op == LOCAL_ALL_GATHER)
+				atoms_add(&gathered, m.atoms.at[k]);
 		}
 		way.traffic += move_traffic(m.op, (double)atoms_size(l, &m.atoms), &size);
 		apply_move(&p, &m);
@@ -242,14 +269,15 @@ struct way reshard_way(struct local *l, int n, const struct layout *from, const 
 }
 
 int reshard(struct local *l, struct local_phase *ph, int value, const struct layout *want, int region, int user,
-	    const char *why)
+            const char *why)
 {
 	const struct local_value *v = &ph->values.at[value];
 	struct layout start = copy_layout(l, v->layout.axis, v->n_axes, &v->layout.pending);
-	struct plan p = { l, v->n_axes, start.axis, start.pending, want };
+	struct plan p = {l, v->n_axes, start.axis, start.pending, want};
 	struct move m;
 	for (int steps = 0; next_move(&p, &m); steps++) {
-		if (steps > 64) internal_error("no end to resharding %%%d", value);
+		if (steps > 64)
+			internal_error("no end to resharding %%%d", value);
 		apply_move(&p, &m);
 		value = emit_move(ph, &p, value, &m, region, user, why);
 	}

@@ -4,19 +4,22 @@
 #include "../support/round.h"
 
 enum {
-	COMM_SLOT = 1 << 20     /* bytes: collectives travel in pieces of this size */
+	COMM_SLOT = 1 << 20 /* bytes: collectives travel in pieces of this size */
 };
-
 
 static void count_uses(struct lower *w)
 {
 	w->uses = arena_array(w->arena, int, w->ph->values.n + 1);
 	for (int i = 0; i < w->ph->values.n; i++)
 		for (int k = 0; k < w->ph->values.at[i].n_args; k++)
-			if (w->ph->values.at[i].args[k] >= 0) w->uses[w->ph->values.at[i].args[k]]++;
-	for (int i = 0; i < w->ph->turns.n; i++) w->uses[w->ph->turns.at[i].next]++;
-	if (w->ph->logits >= 0) w->uses[w->ph->logits]++;
-	if (w->ph->token >= 0) w->uses[w->ph->token]++;
+			if (w->ph->values.at[i].args[k] >= 0)
+				w->uses[w->ph->values.at[i].args[k]]++;
+	for (int i = 0; i < w->ph->turns.n; i++)
+		w->uses[w->ph->turns.at[i].next]++;
+	if (w->ph->logits >= 0)
+		w->uses[w->ph->logits]++;
+	if (w->ph->token >= 0)
+		w->uses[w->ph->token]++;
 }
 
 /* Buffers 0 and 1, read after a step: tokens and logits, at the same offsets in both phases. */
@@ -32,7 +35,8 @@ static void output_buffers(struct lower *w)
 	}
 	lower_buffer(w, rows * 4);
 	lower_buffer(w, rows * shard * 4);
-	for (int i = 0; i < 2; i++) w->buffers.at[i].fixed = true;
+	for (int i = 0; i < 2; i++)
+		w->buffers.at[i].fixed = true;
 	w->buffers.at[1].offset = w->buffers.at[0].bytes + w->target->gap;
 	s->tokens_offset = 0;
 	s->logits_offset = w->buffers.at[1].offset;
@@ -46,20 +50,22 @@ static void set_carried(struct lower *w)
 		const struct phys *p = &w->carry[i];
 		const char *name = lower_source(w, at)->name;
 		const char *what = w->n_carry > 1 && name ? name : "the residual stream";
-		struct carried c = { .outer = number_const(1), .block = number_times(p->rows, p->row_stride) };
+		struct carried c = {.outer = number_const(1), .block = number_times(p->rows, p->row_stride)};
 		int64_t row = p->row_stride * dtype_bytes(p->dtype), bytes = lower_rows_max(w, p) * row;
-		c.at = (struct address){ DR_SPACE_ACT, w->buffers.at[p->buffer].offset };
+		c.at = (struct address){DR_SPACE_ACT, w->buffers.at[p->buffer].offset};
 		c.send = lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows, row, at,
 		                              arena_printf(w->arena, "%s to the next stage", what));
 		c.recv = lower_add_collective(w, DR_RECV, w->s->stage_group, p->dtype, p->rows, row, at,
 		                              arena_printf(w->arena, "%s from the stage before", what));
 		c.op = lower_op_name(w, at, "carried to the next stage");
-		if (bytes > w->s->comm_mailbox) w->s->comm_mailbox = round_up(bytes, 64);
+		if (bytes > w->s->comm_mailbox)
+			w->s->comm_mailbox = round_up(bytes, 64);
 		vec_push(w->arena, &w->s->carried[w->phase], c);
 	}
 }
 
-/* What crosses the cut of a pipeline is the carried value; anything else computed before the loop stays on the first stage. */
+/* What crosses the cut of a pipeline is the carried value; anything else computed before the loop stays on the first
+ * stage. */
 static void check_captures(struct lower *w)
 {
 	for (int i = 0; i < w->ph->values.n && w->s->stages.n > 1; i++) {
@@ -72,26 +78,26 @@ static void check_captures(struct lower *w)
 			    || (v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_FINAL))
 				continue;
 			struct diag *d = diag_report(w->sink, DIAG_E0904, w->l->program->values.at[v->source].span,
-						     "a value from before `repeat` is used across a pipeline cut");
+			                             "a value from before `repeat` is used across a pipeline cut");
 			diag_related(w->sink, d, w->l->program->values.at[x->source].span,
-				     "it is computed on the first stage only");
+			             "it is computed on the first stage only");
 			diag_help(w->sink, d, "compute it inside `repeat`, or carry it");
 			w->failed = true;
 		}
 	}
-	const int output[2] = { w->ph->token, w->ph->logits };
+	const int output[2] = {w->ph->token, w->ph->logits};
 	for (int i = 0; i < 2 && w->s->stages.n > 1; i++) {
-		if (output[i] < 0 || w->ph->values.at[output[i]].where != WHERE_FIRST_STAGE) continue;
+		if (output[i] < 0 || w->ph->values.at[output[i]].where != WHERE_FIRST_STAGE)
+			continue;
 		struct diag *d = diag_report(w->sink, DIAG_E0904, lower_source(w, output[i])->span,
-					     "an output from before `repeat` does not reach the last stage");
+		                             "an output from before `repeat` does not reach the last stage");
 		diag_help(w->sink, d, "compute it after the loop, of what the loop carries");
 		w->failed = true;
 	}
 }
 
-
-/* The carried values of a body, of which `first` is the first turn. One alone is computed where it is carried. Of several each may
- * be made of the others: all are there before the first of them is written. */
+/* The carried values of a body, of which `first` is the first turn. One alone is computed where it is carried. Of
+ * several each may be made of the others: all are there before the first of them is written. */
 static void end_turn(struct lower *w, int first)
 {
 	w->turn_ends = w->n_carry == 1;
@@ -99,7 +105,8 @@ static void end_turn(struct lower *w, int first)
 		int next = w->ph->turns.at[i].next;
 		if (w->ph->values.at[next].where != WHERE_LAYER)
 			lower_unsupported(w, lower_source(w, next)->span, "a carried value that a turn does not compute");
-		else if (w->n_carry > 1 && lower_in_carry(w, lower_ready(w, next, next, NULL)) && next != w->ph->turns.at[i].carry)
+		else if (w->n_carry > 1 && lower_in_carry(w, lower_ready(w, next, next, NULL))
+		         && next != w->ph->turns.at[i].carry)
 			lower_copied(w, next);
 	}
 	for (int i = first; i < first + w->n_carry && !w->failed; i++)
@@ -109,27 +116,24 @@ static void end_turn(struct lower *w, int first)
 /* Outputs and carried values end where they are looked for. */
 static void end_step(struct lower *w)
 {
-	const int output[2] = { w->ph->token, w->ph->logits };
+	const int output[2] = {w->ph->token, w->ph->logits};
 	for (int i = 0; i < 2 && !w->failed; i++) {
-		if (output[i] < 0) continue;
+		if (output[i] < 0)
+			continue;
 		struct phys to = *lower_ready(w, output[i], output[i], NULL);
 		to.buffer = i;
 		to.offset = number_const(0);
 		lower_into(w, output[i], &to);
 	}
-	for (int i = 0; i < w->ph->turns.n && !w->failed; i += w->n_carry) end_turn(w, i);
+	for (int i = 0; i < w->ph->turns.n && !w->failed; i += w->n_carry)
+		end_turn(w, i);
 }
 
 static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l,
-			   const struct target_shape *t, int phase)
+                           const struct target_shape *t, int phase)
 {
-	struct lower w = { .l = l,
-			   .ph = &l->phase[phase],
-			   .phase = phase,
-			   .arena = arena,
-			   .sink = sink,
-			   .s = s,
-			   .target = t };
+	struct lower w = {
+		.l = l, .ph = &l->phase[phase], .phase = phase, .arena = arena, .sink = sink, .s = s, .target = t};
 	w.phys = arena_array(arena, struct phys, w.ph->values.n + 1);
 	s->step[phase].n = WHERES - 1 + l->program->loop.n_bodies;
 	s->step[phase].part = arena_array(arena, struct instrs, s->step[phase].n);
@@ -138,10 +142,14 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	check_captures(&w);
 	w.n_carry = l->program->loop.n_bodies ? w.ph->turns.n / l->program->loop.n_bodies : 0;
 	w.carry = arena_array(arena, struct phys, w.n_carry + 1);
-	for (int i = 0; i < w.n_carry; i++) w.carry[i].buffer = -1;
-	for (int i = 0; i < w.ph->values.n && !w.failed; i++) lower_op(&w, i);
-	if (!w.failed) end_step(&w);
-	if (w.failed) return -1;
+	for (int i = 0; i < w.n_carry; i++)
+		w.carry[i].buffer = -1;
+	for (int i = 0; i < w.ph->values.n && !w.failed; i++)
+		lower_op(&w, i);
+	if (!w.failed)
+		end_step(&w);
+	if (w.failed)
+		return -1;
 	int64_t bytes = place_buffers(&w);
 	set_carried(&w);
 	return w.failed ? -1 : bytes;
@@ -151,22 +159,26 @@ static int64_t body_state_bytes(struct local *l, const struct schedule *s, int b
 {
 	int64_t bytes = 0;
 	for (int i = 0; i < l->program->states.n; i++)
-		if (l->program->states.at[i].body == body) bytes += state_bytes(l, s, &l->program->states.at[i]);
+		if (l->program->states.at[i].body == body)
+			bytes += state_bytes(l, s, &l->program->states.at[i]);
 	return bytes;
 }
 
 static int64_t table_bytes(const struct schedule *s)
 {
 	int64_t bytes = 0;
-	for (int i = 0; i < s->constants.n; i++) bytes += round_up(s->constants.at[i].n * 4, 64);
-	for (int i = 0; i < s->maps.n; i++) bytes += round_up(s->maps.at[i].experts * 4, 64);
+	for (int i = 0; i < s->constants.n; i++)
+		bytes += round_up(s->constants.at[i].n * 4, 64);
+	for (int i = 0; i < s->maps.n; i++)
+		bytes += round_up(s->maps.at[i].experts * 4, 64);
 	return bytes;
 }
 
 /* Sums of layers' bytes stop at what no device has. */
 static void add_bytes(int64_t *sum, int64_t bytes)
 {
-	if (__builtin_add_overflow(*sum, bytes, sum)) *sum = INT64_MAX;
+	if (__builtin_add_overflow(*sum, bytes, sum))
+		*sum = INT64_MAX;
 }
 
 static void set_stage_bytes(struct schedule *s, int64_t act)
@@ -195,22 +207,25 @@ static void set_bodies(struct schedule *s, struct local *l)
 	s->body_of = loop->body_of;
 	s->bodies = arena_array(l->arena, struct layer_body, loop->n_bodies + 1);
 	for (int i = 0; i < loop->n_bodies; i++)
-		s->bodies[i] = (struct layer_body){ param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(l, s, i),
-						    loop->bodies[i].turns };
+		s->bodies[i] =
+			(struct layer_body){param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(l, s, i), loop->bodies[i].turns};
 }
 
-/* How the rows of the outputs are cut: those of tokens and logits alike, for both are what the plan says of their axes. */
+/* How the rows of the outputs are cut: those of tokens and logits alike, for both are what the plan says
+ * of their axes. */
 static struct output_cut output_cut(struct lower *w, const struct local_phase *ph)
 {
 	const struct program *p = w->l->program;
-	const struct atoms none = { .n = 0 };
-	struct output_cut cut = { lower_group(w, &w->l->owners), lower_group(w, &none) };
+	const struct atoms none = {.n = 0};
+	struct output_cut cut = {lower_group(w, &w->l->owners), lower_group(w, &none)};
 	for (int i = 0; i < 2; i++) {
 		int output = i ? ph->logits : ph->token;
 		const struct atoms *batch = output < 0 ? NULL : layout_of(&ph->values.at[output], p->batch),
-				   *row = output < 0 ? NULL : layout_of(&ph->values.at[output], p->row);
-		if (batch) cut.owners = lower_group(w, batch);
-		if (row) cut.rows = lower_group(w, row);
+						   *row = output < 0 ? NULL : layout_of(&ph->values.at[output], p->row);
+		if (batch)
+			cut.owners = lower_group(w, batch);
+		if (row)
+			cut.rows = lower_group(w, row);
 	}
 	return cut;
 }
@@ -218,19 +233,20 @@ static struct output_cut output_cut(struct lower *w, const struct local_phase *p
 /* The groups that the runtime needs by name come first. */
 static void named_groups(struct schedule *s, struct local *l, struct arena *arena, struct sink *sink)
 {
-	struct lower w = { .l = l, .arena = arena, .sink = sink, .s = s };
-	struct atoms logits = { .n = 0 };
+	struct lower w = {.l = l, .arena = arena, .sink = sink, .s = s};
+	struct atoms logits = {.n = 0};
 	const struct local_phase *ph = &l->phase[PHASE_PREFILL];
 	if (ph->logits >= 0 && layout_of(&ph->values.at[ph->logits], l->program->vocab))
 		logits = *layout_of(&ph->values.at[ph->logits], l->program->vocab);
 	s->stage_group = lower_group(&w, &l->stages);
 	s->owner_group = lower_group(&w, &l->owners);
 	s->logits_group = lower_group(&w, &logits);
-	for (int phase = 0; phase < PHASES; phase++) s->output[phase] = output_cut(&w, &l->phase[phase]);
+	for (int phase = 0; phase < PHASES; phase++)
+		s->output[phase] = output_cut(&w, &l->phase[phase]);
 }
 
 struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *const_l,
-			      const struct target_shape *t)
+                              const struct target_shape *t)
 {
 	struct local *l = arena_new(arena, struct local);
 	*l = *const_l;
@@ -244,20 +260,24 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	}
 	int64_t begin = 0;
 	for (int i = 0; i < l->stage_layers.n; begin += l->stage_layers.at[i++]) {
-		struct stage st = { .layer_begin = begin, .layer_end = begin + l->stage_layers.at[i] };
+		struct stage st = {.layer_begin = begin, .layer_end = begin + l->stage_layers.at[i]};
 		vec_push(arena, &s->stages, st);
 	}
 	named_groups(s, l, arena, sink);
 	s->vocab = l->program->vocab >= 0 ? l->program->axes.at[l->program->vocab].extent : 0;
 	s->comm_slot = s->ranks > 1 ? COMM_SLOT : 0;
-	if (!set_step_sizes(s, l, sink)) return NULL;
+	if (!set_step_sizes(s, l, sink))
+		return NULL;
 	int64_t act = 0;
 	for (int phase = 0; phase < PHASES; phase++) {
 		int64_t bytes = lower_phase(s, arena, sink, l, t, phase);
-		if (bytes < 0) return NULL;
-		if (bytes > act) act = bytes;
+		if (bytes < 0)
+			return NULL;
+		if (bytes > act)
+			act = bytes;
 	}
-	if (sink->errors != before) return NULL;
+	if (sink->errors != before)
+		return NULL;
 	set_bodies(s, l);
 	set_stage_bytes(s, act);
 	return s;

@@ -1,11 +1,18 @@
-/* Is the schedule sound? Every address lies where something was placed for it: params, tables and a step's inputs by their ranges, in the
- * part of the step that has them. No rank waits in a collective that another of its group never enters: all ranks run one list, which
- * branches on the stage and on the number of rounds alone, and neither differs within a group. Shares nothing with lowering but the
- * descriptions. */
+/* Is the schedule sound? Every address lies where something was placed for it: params, tables and a step's inputs by
+ * their ranges, in the part of the step that has them. No rank waits in a collective that another of its group never
+ * enters: all ranks run one list, which branches on the stage and on the number of rounds alone, and neither differs
+ * within a group. Shares nothing with lowering but the descriptions. */
 #include "dag.h"
 
 /* The place of an instruction: which phase, which part of the step. body: of the loop, or -1. */
-struct at { const struct schedule *s; struct arena *arena; const char *op; enum where where; int body; int64_t layers; };
+struct at {
+	const struct schedule *s;
+	struct arena *arena;
+	const char *op;
+	enum where where;
+	int body;
+	int64_t layers;
+};
 
 static const char *wrong(const struct at *at, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static const char *wrong(const struct at *at, const char *fmt, ...)
@@ -17,8 +24,10 @@ static const char *wrong(const struct at *at, const char *fmt, ...)
 	return arena_printf(at->arena, "%s: %s", at->op, what);
 }
 
-/* ---- ranges --------------------------------------------------------------------------------------------------------- */
-struct range { int64_t begin, end; };
+/* ---- ranges ---------------------------------------------------------------------------------- */
+struct range {
+	int64_t begin, end;
+};
 
 static bool within(const struct range *r, int64_t begin, int64_t end) { return r->begin <= begin && end <= r->end; }
 
@@ -27,8 +36,9 @@ static bool in_params(const struct at *at, enum dr_space space, int64_t begin, i
 {
 	for (int i = 0; i < at->s->params.n; i++) {
 		const struct placed_param *p = &at->s->params.at[i];
-		struct range r = { p->offset, p->offset + p->bytes };
-		if (p->space == space && (space != DR_SPACE_LAYER || p->param->body == at->body) && within(&r, begin, end)) return true;
+		struct range r = {p->offset, p->offset + p->bytes};
+		if (p->space == space && (space != DR_SPACE_LAYER || p->param->body == at->body) && within(&r, begin, end))
+			return true;
 	}
 	return false;
 }
@@ -37,11 +47,13 @@ static bool in_tables(const struct at *at, int64_t begin, int64_t end)
 {
 	for (int i = 0; i < at->s->constants.n; i++) {
 		const struct constant *c = &at->s->constants.at[i];
-		if (within(&(struct range){ c->offset, c->offset + 4 * c->n }, begin, end)) return true;
+		if (within(&(struct range){c->offset, c->offset + 4 * c->n}, begin, end))
+			return true;
 	}
 	for (int i = 0; i < at->s->maps.n; i++) {
 		const struct expert_map *m = &at->s->maps.at[i];
-		if (within(&(struct range){ m->offset, m->offset + 4 * m->experts }, begin, end)) return true;
+		if (within(&(struct range){m->offset, m->offset + 4 * m->experts}, begin, end))
+			return true;
 	}
 	return false;
 }
@@ -50,7 +62,8 @@ static bool in_tables(const struct at *at, int64_t begin, int64_t end)
 static bool in_inputs(const struct at *at, int64_t begin)
 {
 	for (int i = 0; i < at->s->inputs.n; i++)
-		if (at->s->inputs.at[i].offset == begin) return true;
+		if (at->s->inputs.at[i].offset == begin)
+			return true;
 	return false;
 }
 
@@ -58,7 +71,8 @@ static int64_t largest(const struct schedule *s, enum dr_space space)
 {
 	int64_t most = 0;
 	for (int i = 0; i < s->stages.n; i++)
-		if (s->stages.at[i].bytes[space] > most) most = s->stages.at[i].bytes[space];
+		if (s->stages.at[i].bytes[space] > most)
+			most = s->stages.at[i].bytes[space];
 	return most;
 }
 
@@ -66,19 +80,23 @@ static int64_t largest(const struct schedule *s, enum dr_space space)
 static bool has_space(const struct at *at, enum dr_space space)
 {
 	switch (space) {
-	case DR_SPACE_LAYER: case DR_SPACE_STATE: return at->where == WHERE_LAYER;
-	case DR_SPACE_PRE: return at->where == WHERE_FIRST_STAGE || at->s->stages.n == 1;
-	case DR_SPACE_POST: return at->where == WHERE_LAST_STAGE || at->s->stages.n == 1;
-	default: return true;
+	case DR_SPACE_LAYER:
+	case DR_SPACE_STATE: return at->where == WHERE_LAYER;
+	case DR_SPACE_PRE:   return at->where == WHERE_FIRST_STAGE || at->s->stages.n == 1;
+	case DR_SPACE_POST:  return at->where == WHERE_LAST_STAGE || at->s->stages.n == 1;
+	default:             return true;
 	}
 }
 
-/* The bytes that an address may mean: on all ranks, and in a rank `bytes` of them. Numbers of the step are no part of what is placed. */
+/* The bytes that an address may mean: on all ranks, and in a rank `bytes` of them. Numbers of the step are no part of
+ * what is placed. */
 static struct range reach(const struct schedule *s, const struct argument *a, int64_t bytes)
 {
-	struct range r = { a->address.offset, a->address.offset + bytes };
-	if (a->number.kind == NUMBER_CONST) r.begin += a->number.value, r.end += a->number.value;
-	if (a->number.kind == NUMBER_INDEX) r.end += (s->groups.at[a->number.group].size - 1) * a->number.value;
+	struct range r = {a->address.offset, a->address.offset + bytes};
+	if (a->number.kind == NUMBER_CONST)
+		r.begin += a->number.value, r.end += a->number.value;
+	if (a->number.kind == NUMBER_INDEX)
+		r.end += (s->groups.at[a->number.group].size - 1) * a->number.value;
 	return r;
 }
 
@@ -87,34 +105,43 @@ static const char *check_address(const struct at *at, const struct argument *a, 
 {
 	enum dr_space space = a->address.space;
 	struct range r = reach(at->s, a, bytes ? bytes : 1);
-	int64_t size = space == DR_SPACE_LAYER && at->body >= 0 ? at->s->bodies[at->body].param_bytes
-		       : space == DR_SPACE_STATE && at->body >= 0 ? at->s->bodies[at->body].state_bytes
-		       : space < DR_SPACES ? largest(at->s, space) : 0;
+	int64_t size = space == DR_SPACE_LAYER && at->body >= 0   ? at->s->bodies[at->body].param_bytes
+	               : space == DR_SPACE_STATE && at->body >= 0 ? at->s->bodies[at->body].state_bytes
+	               : space < DR_SPACES                        ? largest(at->s, space)
+	                                                          : 0;
 	bool placed = true;
 	if (space >= DR_SPACES || !has_space(at, space))
 		return wrong(at, "an address in %s, which a rank does not have there", space_name(space));
 	if (r.begin < 0 || r.end > size)
-		return wrong(at, "bytes %lld to %lld of %s, which has %lld", (long long)r.begin, (long long)r.end, space_name(space), (long long)size);
+		return wrong(at, "bytes %lld to %lld of %s, which has %lld", (long long)r.begin, (long long)r.end,
+		             space_name(space), (long long)size);
 	switch (space) {
-	case DR_SPACE_LAYER: case DR_SPACE_PRE: case DR_SPACE_POST: case DR_SPACE_EVERY: placed = in_params(at, space, r.begin, r.end); break;
+	case DR_SPACE_LAYER:
+	case DR_SPACE_PRE:
+	case DR_SPACE_POST:
+	case DR_SPACE_EVERY: placed = in_params(at, space, r.begin, r.end); break;
 	case DR_SPACE_TABLE: placed = in_tables(at, r.begin, r.end); break;
 	case DR_SPACE_INPUT: placed = in_inputs(at, a->address.offset); break;
-	default: break;
+	default:             break;
 	}
 	if (!placed)
-		return wrong(at, "bytes %lld to %lld of %s, where nothing of that extent is placed", (long long)r.begin, (long long)r.end, space_name(space));
-	if (writes && space != DR_SPACE_ACT && space != DR_SPACE_STATE) return wrong(at, "writes to %s", space_name(space));
+		return wrong(at, "bytes %lld to %lld of %s, where nothing of that extent is placed", (long long)r.begin,
+		             (long long)r.end, space_name(space));
+	if (writes && space != DR_SPACE_ACT && space != DR_SPACE_STATE)
+		return wrong(at, "writes to %s", space_name(space));
 	return NULL;
 }
 
-/* ---- instructions --------------------------------------------------------------------------------------------------- */
+/* ---- instructions ---------------------------------------------------------------------------- */
 static const char *check_launch(const struct at *at, const struct instr *i)
 {
 	const struct kernel *k = &at->s->kernels.at[i->kernel];
 	const char *bad = i->n_args == kernel_args(k) ? NULL : wrong(at, "%s is given %d arguments", k->name, i->n_args);
 	for (int a = 0; a < i->n_args && !bad; a++) {
-		if (i->args[a].is_address) bad = check_address(at, &i->args[a], kernel_reads(k, a), kernel_writes(k, a));
-		else if (i->args[a].number.div < 1) bad = wrong(at, "%s divides by %lld", k->name, (long long)i->args[a].number.div);
+		if (i->args[a].is_address)
+			bad = check_address(at, &i->args[a], kernel_reads(k, a), kernel_writes(k, a));
+		else if (i->args[a].number.div < 1)
+			bad = wrong(at, "%s divides by %lld", k->name, (long long)i->args[a].number.div);
 	}
 	return bad;
 }
@@ -129,7 +156,8 @@ static int64_t moved(const struct schedule *s, const struct instr *i)
 static bool group_has(const struct group *g, int atom)
 {
 	for (int i = 0; i < g->n; i++)
-		if (g->atom[i] == atom) return true;
+		if (g->atom[i] == atom)
+			return true;
 	return false;
 }
 
@@ -137,12 +165,14 @@ static bool group_has(const struct group *g, int atom)
 static const char *check_group(const struct at *at, int group, const struct instr *rounds)
 {
 	const struct schedule *s = at->s;
-	if (group < 0 || group >= s->groups.n) return wrong(at, "a group that does not exist");
+	if (group < 0 || group >= s->groups.n)
+		return wrong(at, "a group that does not exist");
 	for (int i = 0; i < s->groups.at[group].n; i++) {
 		int atom = s->groups.at[group].atom[i];
 		if (s->stages.n > 1 && group_has(&s->groups.at[s->stage_group], atom))
 			return wrong(at, "a collective over %s, which ranks of one stage only enter", s->atoms.at[atom].name);
-		if (rounds && rounds->group >= 0 && !group_has(&s->groups.at[rounds->group], atom) && group_has(rounds->tokens, atom))
+		if (rounds && rounds->group >= 0 && !group_has(&s->groups.at[rounds->group], atom)
+		    && group_has(rounds->tokens, atom))
 			return wrong(at, "a collective over %s, whose ranks count other rounds", s->atoms.at[atom].name);
 	}
 	return NULL;
@@ -155,19 +185,22 @@ static const char *check_instr(const struct at *at, const struct instr *i, const
 	switch (i->kind) {
 	case INSTR_LAUNCH: return check_launch(at, i);
 	case INSTR_ROUNDS_BEGIN:
-		if (rounds) return wrong(at, "rounds in rounds");
+		if (rounds)
+			return wrong(at, "rounds in rounds");
 		bad = i->group < 0 ? NULL : check_group(at, i->group, NULL);
 		return bad ? bad : check_address(at, &i->start, (int64_t)(i->dests * i->local + 1) * 4, false);
 	case INSTR_ROUNDS_END: return rounds ? NULL : wrong(at, "the end of rounds that have no begin");
 	case INSTR_COLLECTIVE:
 		bad = check_group(at, s->collectives.at[i->collective].group, rounds);
-		if (!bad) bad = check_address(at, &i->src, moved(s, i), false);
+		if (!bad)
+			bad = check_address(at, &i->src, moved(s, i), false);
 		return bad ? bad : check_address(at, &i->dst, moved(s, i), true);
 	}
 	return wrong(at, "an instruction of no kind");
 }
 
-/* Elements of all ranks' parts of a param, replicas once, are the param's: nothing is lost and nothing is kept twice. */
+/* Elements of all ranks' parts of a param, replicas once, are the param's: nothing is lost and nothing
+ * is kept twice. */
 static const char *check_param(const struct schedule *s, const struct placed_param *p, struct arena *arena)
 {
 	for (int i = 0; i < p->n_axes; i++) {
@@ -195,15 +228,20 @@ static const char *check_part(const struct schedule *s, int phase, int part, str
 {
 	const struct step *step = &s->step[phase];
 	bool last = part == step->n - 1, body = !last && part >= WHERE_LAYER;
-	struct at at = { .s = s, .arena = arena, .body = body ? part - WHERE_LAYER : -1,
-	                 .where = last ? WHERE_LAST_STAGE : body ? WHERE_LAYER : (enum where)part };
+	struct at at = {.s = s,
+	                .arena = arena,
+	                .body = body ? part - WHERE_LAYER : -1,
+	                .where = last   ? WHERE_LAST_STAGE
+	                         : body ? WHERE_LAYER
+	                                : (enum where)part};
 	const char *bad = NULL;
 	const struct instr *rounds = NULL;
 	for (int i = 0; i < step->part[part].n && !bad; i++) {
 		const struct instr *in = &step->part[part].at[i];
 		at.op = s->op_names.at[in->op];
 		bad = check_instr(&at, in, rounds);
-		if (in->kind == INSTR_ROUNDS_BEGIN || in->kind == INSTR_ROUNDS_END) rounds = in->kind == INSTR_ROUNDS_BEGIN ? in : NULL;
+		if (in->kind == INSTR_ROUNDS_BEGIN || in->kind == INSTR_ROUNDS_END)
+			rounds = in->kind == INSTR_ROUNDS_BEGIN ? in : NULL;
 	}
 	return bad || !rounds ? bad : wrong(&at, "rounds without an end");
 }
@@ -211,8 +249,10 @@ static const char *check_part(const struct schedule *s, int phase, int part, str
 const char *schedule_check(const struct schedule *s, struct arena *arena)
 {
 	const char *bad = check_apart(s, arena);
-	for (int i = 0; i < s->params.n && !bad; i++) bad = check_param(s, &s->params.at[i], arena);
+	for (int i = 0; i < s->params.n && !bad; i++)
+		bad = check_param(s, &s->params.at[i], arena);
 	for (int phase = 0; phase < PHASES; phase++)
-		for (int part = 0; part < s->step[phase].n && !bad; part++) bad = check_part(s, phase, part, arena);
+		for (int part = 0; part < s->step[phase].n && !bad; part++)
+			bad = check_part(s, phase, part, arena);
 	return bad;
 }

@@ -3,23 +3,32 @@
 
 const char *space_name(enum dr_space space)
 {
-	static const char *const names[DR_SPACES] = { "layer", "pre", "post", "every", "state", "act", "input", "table", "comm" };
+	static const char *const names[DR_SPACES] = {"layer", "pre",   "post",  "every", "state",
+	                                             "act",   "input", "table", "comm"};
 	return space < DR_SPACES ? names[space] : "no space";
 }
 
-static const char *const where_text[WHERES] = { "every stage", "first stage", "layer", "last stage" };
+static const char *const where_text[WHERES] = {"every stage", "first stage", "layer", "last stage"};
 
 static void print_number(const struct number *n, FILE *out)
 {
-	static const char *const of_kind[] = {
-		[NUMBER_CONST] = "",	     [NUMBER_TOKENS] = "T*",	    [NUMBER_ROWS] = "R*",
-		[NUMBER_PAGES] = "P*",	     [NUMBER_INDEX] = "index*",	    [NUMBER_INDEX_TOKENS] = "index*T*",
-		[NUMBER_INDEX_ROWS] = "index*R*", [NUMBER_ROUND] = "round", [NUMBER_CANDIDATES] = "R*candidates*"
-	};
-	if (n->kind == NUMBER_ROUND) fprintf(out, "round");
-	else fprintf(out, "%s%lld", of_kind[n->kind], (long long)n->value);
-	if (n->kind != NUMBER_CONST && n->div > 1) fprintf(out, "/%lld", (long long)n->div);
-	if (n->kind == NUMBER_INDEX || n->kind == NUMBER_INDEX_TOKENS || n->kind == NUMBER_INDEX_ROWS) fprintf(out, "@group%d", n->group);
+	static const char *const of_kind[] = {[NUMBER_CONST] = "",
+	                                      [NUMBER_TOKENS] = "T*",
+	                                      [NUMBER_ROWS] = "R*",
+	                                      [NUMBER_PAGES] = "P*",
+	                                      [NUMBER_INDEX] = "index*",
+	                                      [NUMBER_INDEX_TOKENS] = "index*T*",
+	                                      [NUMBER_INDEX_ROWS] = "index*R*",
+	                                      [NUMBER_ROUND] = "round",
+	                                      [NUMBER_CANDIDATES] = "R*candidates*"};
+	if (n->kind == NUMBER_ROUND)
+		fprintf(out, "round");
+	else
+		fprintf(out, "%s%lld", of_kind[n->kind], (long long)n->value);
+	if (n->kind != NUMBER_CONST && n->div > 1)
+		fprintf(out, "/%lld", (long long)n->div);
+	if (n->kind == NUMBER_INDEX || n->kind == NUMBER_INDEX_TOKENS || n->kind == NUMBER_INDEX_ROWS)
+		fprintf(out, "@group%d", n->group);
 }
 
 static void print_argument(const struct argument *a, FILE *out)
@@ -29,7 +38,8 @@ static void print_argument(const struct argument *a, FILE *out)
 		return;
 	}
 	fprintf(out, "%s+%lld", space_name(a->address.space), (long long)a->address.offset);
-	if (a->number.kind == NUMBER_CONST && !a->number.value) return;
+	if (a->number.kind == NUMBER_CONST && !a->number.value)
+		return;
 	fprintf(out, "+");
 	print_number(&a->number, out);
 }
@@ -67,7 +77,8 @@ static void print_memory(const struct schedule *s, FILE *out)
 	for (int i = 0; i < s->stages.n; i++) {
 		const struct stage *st = &s->stages.at[i];
 		fprintf(out, "stage %d: layers %lld..%lld", i, (long long)st->layer_begin, (long long)st->layer_end);
-		for (int k = 0; k < DR_SPACES; k++) fprintf(out, ", %s %lld", space_name((enum dr_space)k), (long long)st->bytes[k]);
+		for (int k = 0; k < DR_SPACES; k++)
+			fprintf(out, ", %s %lld", space_name((enum dr_space)k), (long long)st->bytes[k]);
 		fprintf(out, "\n");
 	}
 }
@@ -75,29 +86,31 @@ static void print_memory(const struct schedule *s, FILE *out)
 void schedule_print(const struct schedule *s, FILE *out)
 {
 	fprintf(out,
-		"ranks %lld, tokens in steps of %lld: prefill %lld, decode %lld; rows %lld, %lld; pages %lld of %lld\n",
-		(long long)s->ranks, (long long)s->token_multiple, (long long)s->chunk[0], (long long)s->chunk[1],
-		(long long)s->max_rows[0], (long long)s->max_rows[1], (long long)s->pages, (long long)s->page);
+	        "ranks %lld, tokens in steps of %lld: prefill %lld, decode %lld; rows %lld, %lld; pages %lld of %lld\n",
+	        (long long)s->ranks, (long long)s->token_multiple, (long long)s->chunk[0], (long long)s->chunk[1],
+	        (long long)s->max_rows[0], (long long)s->max_rows[1], (long long)s->pages, (long long)s->page);
 	print_memory(s, out);
 	for (int i = 0; i < s->groups.n; i++) {
 		fprintf(out, "group%d of %lld:", i, (long long)s->groups.at[i].size);
-		for (int k = 0; k < s->groups.at[i].n; k++) fprintf(out, " %s", s->atoms.at[s->groups.at[i].atom[k]].name);
+		for (int k = 0; k < s->groups.at[i].n; k++)
+			fprintf(out, " %s", s->atoms.at[s->groups.at[i].atom[k]].name);
 		fprintf(out, "\n");
 	}
 	for (int i = 0; i < s->params.n; i++) {
 		const struct placed_param *p = &s->params.at[i];
 		fprintf(out, "param %s: %s+%lld, %lld bytes", p->param->path, space_name(p->space), (long long)p->offset,
-			(long long)p->bytes);
-		if (p->pack.n_tile) fprintf(out, ", tiles of %d x %d", p->pack.n_tile, p->pack.k_pair);
+		        (long long)p->bytes);
+		if (p->pack.n_tile)
+			fprintf(out, ", tiles of %d x %d", p->pack.n_tile, p->pack.k_pair);
 		fprintf(out, "\n");
 	}
 	for (int phase = 0; phase < PHASES; phase++)
 		for (int part = 0; part < s->step[phase].n; part++) {
 			int body = part - WHERE_LAYER;
 			fprintf(out, "%s, %s", phase_name(phase),
-				where_text[part == s->step[phase].n - 1 ? WHERE_LAST_STAGE
-					   : body > 0                   ? WHERE_LAYER
-									: part]);
+			        where_text[part == s->step[phase].n - 1 ? WHERE_LAST_STAGE
+			                   : body > 0                   ? WHERE_LAYER
+			                                                : part]);
 			if (part < s->step[phase].n - 1 && body >= 0)
 				fprintf(out, " (%lld of them)", (long long)s->bodies[body].layers);
 			fprintf(out, "\n");

@@ -6,32 +6,46 @@
 #include "../sema/sema.h"
 
 /* Text: lines of a comment without its slashes; "" for none. Code: as written in the source. */
-struct doc_field { const char *name, *type, *value, *text; };           /* code, code or "", code or "", text */
-struct doc_size  { double params, active, weights, position; };         /* parameters; bytes; bytes of cache for a position */
+struct doc_field {
+	const char *name, *type, *value, *text;
+}; /* code, code or "", code or "", text */
+struct doc_size {
+	double params, active, weights, position;
+}; /* parameters; bytes; bytes of cache for a position */
 struct doc_item {
 	const char *kind, *name;
-	const char *code;               /* the head, or all of an item that is short or says everything in its code; "" for none */
-	const char *text, *whole;       /* whole: its code, all of it */
+	const char *code; /* the head, or all of an item that is short or says everything in its code; "" for none */
+	const char *text, *whole; /* whole: its code, all of it */
 	VEC(struct doc_field) fields;
-	VEC(const struct doc_item *) uses;      /* other items that are documented, in order of first use */
-	bool sized; struct doc_size size;
+	VEC(const struct doc_item *) uses; /* other items that are documented, in order of first use */
+	bool sized;
+	struct doc_size size;
 	const struct doc_module *module;
 };
-struct doc_import { const char *local, *module, *name; };               /* name NULL: the module itself, `use ... as local` */
+struct doc_import {
+	const char *local, *module, *name;
+}; /* name NULL: the module itself, `use ... as local` */
 struct doc_module {
-	const char *name, *text;        /* "std.ops"; the comment at its top */
-	VEC(struct doc_item *) items; struct index item_index;
-	VEC(struct doc_import) imports; struct index import_index;
+	const char *name, *text; /* "std.ops"; the comment at its top */
+	VEC(struct doc_item *) items;
+	struct index item_index;
+	VEC(struct doc_import) imports;
+	struct index import_index;
 };
-struct docs { struct arena *arena; VEC(struct doc_module *) modules; };
+struct docs {
+	struct arena *arena;
+	VEC(struct doc_module *) modules;
+};
 
 /* read.c */
 /* Adds the module that is loaded; nothing of it was reported. */
 void docs_add(struct docs *d, struct sema *s, const struct source *source, const char *name);
 /* link.c */
-/* What a name of the module's code means, `length` bytes of it read: `silu`, `ops.silu`; NULL for what is not documented. */
+/* What a name of the module's code means, `length` bytes of it read: `silu`, `ops.silu`; NULL for what is not
+ * documented. */
 const struct doc_item *docs_find(const struct docs *d, const struct doc_module *m, const char *code, size_t *length);
-/* Bytes of code that hold no name that could be linked: a comment, a string, a field behind its dot. Never past the end. */
+/* Bytes of code that hold no name that could be linked: a comment, a string, a field behind its dot. Never past the
+ * end. */
 size_t doc_opaque(const char *code);
 /* Fills in what items use; all modules are there. */
 void docs_link(struct docs *d);
@@ -41,7 +55,7 @@ const char *doc_size_text(struct arena *a, const struct doc_item *item);
 
 /* markdown.c, html.c */
 struct doc_form {
-	const char *suffix, *index_name;        /* ".md", "README" */
+	const char *suffix, *index_name; /* ".md", "README" */
 	void (*module)(const struct docs *d, const struct doc_module *m, FILE *out);
 	void (*index)(const struct docs *d, FILE *out);
 };

@@ -3,7 +3,8 @@
 #include <string.h>
 
 static const char head[] =
-	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n"
+	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+	"content=\"width=device-width\">\n"
 	"<title>%s</title>\n<style>\n"
 	"body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }\n"
 	"pre { padding: .7rem; overflow-x: auto; background: #f4f4f4; }\n"
@@ -35,7 +36,8 @@ static void put_start_of_link(const struct docs *d, const struct doc_module *m, 
 	fprintf(out, "<a href=\"%s%s#%s\">", here ? "" : to->module->name, here ? "" : ".html", doc_anchor(d->arena, to));
 }
 
-static void put_code(const struct docs *d, const struct doc_module *m, const char *code, const struct doc_item *self, FILE *out)
+static void put_code(const struct docs *d, const struct doc_module *m, const char *code, const struct doc_item *self,
+                     FILE *out)
 {
 	for (size_t n; *code; code += n) {
 		n = doc_opaque(code);
@@ -139,7 +141,8 @@ static void put_index(const struct docs *d, FILE *out)
 		put_line(sentence, strlen(sentence), out);
 		fputs("</td><td>", out);
 		for (int k = 0; k < m->items.n; k++)
-			fprintf(out, "%s<a href=\"%s.html#%s\">%s</a>", k ? ", " : "", m->name, doc_anchor(d->arena, m->items.at[k]), m->items.at[k]->name);
+			fprintf(out, "%s<a href=\"%s.html#%s\">%s</a>", k ? ", " : "", m->name,
+			        doc_anchor(d->arena, m->items.at[k]), m->items.at[k]->name);
 		fputs("</td></tr>\n", out);
 	}
 	fputs("</table>\n", out);

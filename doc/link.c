@@ -40,7 +40,7 @@ const struct doc_item *docs_find(const struct docs *d, const struct doc_module *
 	const struct doc_import *import = n && !own ? find_import(m, name) : NULL;
 	if (own || !n)
 		return own;
-	if (!import)                            /* std.core is known everywhere */
+	if (!import) /* std.core is known everywhere */
 		return own_item(find_module(d, "std.core"), name);
 	if (import->name)
 		return own_item(find_module(d, import->module), name);
@@ -115,6 +115,6 @@ const char *doc_size_text(struct arena *a, const struct doc_item *item)
 {
 	const struct doc_size *s = &item->size;
 	const char *all = planner_count(a, s->params), *active = planner_count(a, s->active);
-	return arena_printf(a, "%s parameters, %s of them read for a token; %s of weights; %s of cache for a position.", all, active,
-	                    planner_bytes(a, s->weights), planner_bytes(a, s->position));
+	return arena_printf(a, "%s parameters, %s of them read for a token; %s of weights; %s of cache for a position.",
+	                    all, active, planner_bytes(a, s->weights), planner_bytes(a, s->position));
 }

@@ -117,7 +117,8 @@ static void put_index(const struct docs *d, FILE *out)
 		put_cell_text(doc_first_sentence(d->arena, m->text), out);
 		fputs(" | ", out);
 		for (int k = 0; k < m->items.n; k++)
-			fprintf(out, "%s[%s](%s.md#%s)", k ? ", " : "", m->items.at[k]->name, m->name, doc_anchor(d->arena, m->items.at[k]));
+			fprintf(out, "%s[%s](%s.md#%s)", k ? ", " : "", m->items.at[k]->name, m->name,
+			        doc_anchor(d->arena, m->items.at[k]));
 		fputs(" |\n", out);
 	}
 	fputs("\nWritten by `deployc doc`.\n", out);

@@ -4,9 +4,14 @@
 #include <string.h>
 #include "../planner/planner.h"
 
-struct reader { struct docs *docs; struct doc_module *module; const struct source *source; struct sema *sema; };
+struct reader {
+	struct docs *docs;
+	struct doc_module *module;
+	const struct source *source;
+	struct sema *sema;
+};
 
-/* ---- text and comments of the source ---------------------------------------------------------------------------------- */
+/* ---- text and comments of the source --------------------------------------------------------- */
 
 static const char *code_of(const struct reader *r, uint32_t lo, uint32_t hi)
 {
@@ -20,10 +25,7 @@ static const char *code_of_node(const struct reader *r, const struct node *x)
 	return x ? code_of(r, x->span.lo, x->span.hi) : "";
 }
 
-static const char *code_of_path(const struct reader *r, struct path p)
-{
-	return code_of(r, p.span.lo, p.span.hi);
-}
+static const char *code_of_path(const struct reader *r, struct path p) { return code_of(r, p.span.lo, p.span.hi); }
 
 static uint32_t skip_blanks(const char *text, uint32_t at)
 {
@@ -102,11 +104,12 @@ static const char *text_of_module(const struct reader *r)
 	for (uint32_t line = 0; !strncmp(text + line, "//", 2) && text[line + 2] != '/'; line = behind_line(text, line))
 		add_comment(&out, text, line, 2);
 	const char *dash = strstr(out.at, " -- ");
-	bool named = dash && !memchr(out.at, '\n', (size_t)(dash - out.at)) && !memchr(out.at, ' ', (size_t)(dash - out.at));
+	bool named =
+		dash && !memchr(out.at, '\n', (size_t)(dash - out.at)) && !memchr(out.at, ' ', (size_t)(dash - out.at));
 	return named ? dash + 4 : out.at;
 }
 
-/* ---- fields ----------------------------------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static void add_field(const struct reader *r, struct doc_item *item, const struct node *n, struct doc_field f)
 {
@@ -131,17 +134,14 @@ static void add_named(const struct reader *r, struct doc_item *item, const struc
 		for (int i = 0; i < n->named.more.n; i++)
 			f.name = arena_printf(a, "%s, %s", f.name, n->named.more.at[i].name);
 		break;
-	case TAIL_LIKE:
-		f.type = arena_printf(a, "like %s", code_of_path(r, n->named.like));
-		break;
-	case TAIL_IS: case TAIL_TYPED:
+	case TAIL_LIKE: f.type = arena_printf(a, "like %s", code_of_path(r, n->named.like)); break;
+	case TAIL_IS:
+	case TAIL_TYPED:
 		f.type = code_of_node(r, n->named.type);
 		f.value = n->named.from ? origin_of(r, n) : code_of_node(r, n->named.value);
 		break;
-	case TAIL_BARE:
-		break;
-	default:
-		return;
+	case TAIL_BARE: break;
+	default:        return;
 	}
 	add_field(r, item, n, f);
 }
@@ -160,16 +160,18 @@ static void add_fields(const struct reader *r, struct doc_item *item, struct nod
 	for (int i = 0; i < body.n; i++) {
 		const struct node *n = body.at[i];
 		if (n->kind == N_FIELD)
-			add_field(r, item, n, (struct doc_field){code_of_path(r, n->field.path), code_of_node(r, n->field.type),
-			                                         code_of_node(r, n->field.value), ""});
+			add_field(r, item, n,
+			          (struct doc_field){code_of_path(r, n->field.path), code_of_node(r, n->field.type),
+			                             code_of_node(r, n->field.value), ""});
 		else if (n->kind == N_SET)
-			add_field(r, item, n, (struct doc_field){code_of_path(r, n->set.path), "", code_of_node(r, n->set.value), ""});
+			add_field(r, item, n,
+			          (struct doc_field){code_of_path(r, n->set.path), "", code_of_node(r, n->set.value), ""});
 		else if (n->kind == N_NAMED && is_word(n->named.kind.name, shown))
 			add_named(r, item, n);
 	}
 }
 
-/* ---- items ------------------------------------------------------------------------------------------------------------ */
+/* ---- items ----------------------------------------------------------------------------------- */
 
 /* Where the head of an item ends: at the brace of its body. A type or a default may have braces of their own. */
 static uint32_t head_end(const struct reader *r, const struct node *n)
@@ -228,8 +230,11 @@ static void measure(const struct reader *r, struct doc_item *item)
 		return;
 	for (int i = 0, n = planner_totals(&d, NULL, totals); i < n; i++) {
 		const char *name = totals[i].name;
-		double *field = !strcmp(name, "params") ? &item->size.params : !strcmp(name, "params.active") ? &item->size.active
-		              : !strcmp(name, "total.weights") ? &item->size.weights : !strcmp(name, "total.kv") ? &item->size.position : NULL;
+		double *field = !strcmp(name, "params")          ? &item->size.params
+		                : !strcmp(name, "params.active") ? &item->size.active
+		                : !strcmp(name, "total.weights") ? &item->size.weights
+		                : !strcmp(name, "total.kv")      ? &item->size.position
+		                                                 : NULL;
 		if (field)
 			*field = totals[i].value;
 	}
@@ -239,7 +244,9 @@ static void measure(const struct reader *r, struct doc_item *item)
 static void add_item(const struct reader *r, const struct node *n)
 {
 	struct doc_item *item = arena_new(r->docs->arena, struct doc_item);
-	*item = (struct doc_item){.kind = n->named.kind.name, .name = code_of_path(r, n->named.name), .module = r->module,
+	*item = (struct doc_item){.kind = n->named.kind.name,
+	                          .name = code_of_path(r, n->named.name),
+	                          .module = r->module,
 	                          .whole = code_of(r, n->span.lo, n->span.hi)};
 	item->code = code_of_item(r, n);
 	const char *beside = text_beside(r, n->span.hi);

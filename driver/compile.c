@@ -8,7 +8,7 @@
 
 enum { MAX_GAP = 1 << 20 };
 
-/* ---- one deployment ------------------------------------------------------------------------------------------------ */
+/* ---- one deployment -------------------------------------------------------------------------- */
 
 static void must_hold(const char *wrong, const char *level)
 {
@@ -41,7 +41,7 @@ void plan_deployment(struct compilation *c, struct planned *p)
 	if (p->local && d->needs_training)
 		totals[n++] = planner_layout_total(p->local);
 	bool inferred = p->local && !d->needs_training;
-	sema_goals(c->sema, d, &(struct derived){ totals, n, inferred ? p->local : NULL, dag_count, dag_layout });
+	sema_goals(c->sema, d, &(struct derived){totals, n, inferred ? p->local : NULL, dag_count, dag_layout});
 }
 
 /* What can be checked but not built. */
@@ -53,14 +53,17 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 		return;
 	const char *text = c->sources.files.at[d->auto_span.file].text + d->auto_span.lo;
 	diag_report(&c->sink, DIAG_E0804, d->auto_span, "`%.*s` is left open: a launcher is built from a decided plan",
-		    (int)(d->auto_span.hi - d->auto_span.lo), text);
+	            (int)(d->auto_span.hi - d->auto_span.lo), text);
 }
 
-/* ---- outputs ------------------------------------------------------------------------------------------------------- */
+/* ---- outputs --------------------------------------------------------------------------------- */
 
 static struct codegen_options codegen_options(struct compilation *c, struct planned *p)
 {
-	return (struct codegen_options){.cpu = c->options->cpu, .level = c->options->level, .heap = c->arena.heap, .sanitizer = c->sanitizer,
+	return (struct codegen_options){.cpu = c->options->cpu,
+	                                .level = c->options->level,
+	                                .heap = c->arena.heap,
+	                                .sanitizer = c->sanitizer,
 	                                .plan_text = planner_report(&p->arena, p->deploy, p->schedule)};
 }
 
@@ -114,7 +117,7 @@ static bool emit_ast(struct compilation *c)
 	return output_close(&out, true);
 }
 
-/* ---- which deployments --------------------------------------------------------------------------------------------- */
+/* ---- which deployments ----------------------------------------------------------------------- */
 
 static const char *names_of(struct compilation *c, struct deploy **all, int n)
 {
@@ -144,7 +147,7 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 	return n;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static bool deliver(struct compilation *c, struct planned *p)
 {
@@ -200,7 +203,8 @@ static void print_form(const struct options *o, const struct sink *sink, bool fi
 	case ERRORS_JSON:  diag_print_json(sink, out); return;
 	case ERRORS_SARIF: sarif_run(sink, out, DEPLOYC_VERSION, first); return;
 	case ERRORS_GCC:   diag_print_gcc(sink, out); return;
-	case ERRORS_TEXT: case ERROR_FORMS: break;
+	case ERRORS_TEXT:
+	case ERROR_FORMS:  break;
 	}
 	(o->color ? diag_print_colored : diag_print)(sink, out);
 	print_summary(sink, out);
@@ -216,18 +220,16 @@ void print_diagnostics(const struct options *o, const struct sink *sink, bool fi
 		out_of_memory(sink->arena, sizeof buffer);
 	if (out)
 		setvbuf(out, buffer, _IOFBF, sizeof buffer);
-	print_form(o, sink, first, out ? out : stderr);         /* which may be closed, or not open to be written */
+	print_form(o, sink, first, out ? out : stderr); /* which may be closed, or not open to be written */
 	if (out)
 		fclose(out);
 	else if (fd >= 0)
 		close(fd);
 }
 
-/* Whether every pass ran over all deployments of the file as it is written: only then is an unused permission a mistake. */
-static bool is_complete(const struct options *o)
-{
-	return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set;
-}
+/* Whether every pass ran over all deployments of the file as it is written: only then is an unused permission a
+ * mistake. */
+static bool is_complete(const struct options *o) { return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set; }
 
 /* What was checked, for people: other forms are read by programs, and say only what is wrong. */
 static void print_checked(const struct compilation *c)
@@ -264,14 +266,18 @@ static bool set_sanitizer(const char **sanitizer)
 
 int compile(const struct options *o, int i)
 {
-	struct compilation c = {.options = o, .spec = o->specs[i], .label = strcmp(o->specs[i], "-") ? o->specs[i] : "standard input", .arena.heap = o->heap};
+	struct compilation c = {.options = o,
+	                        .spec = o->specs[i],
+	                        .label = strcmp(o->specs[i], "-") ? o->specs[i] : "standard input",
+	                        .arena.heap = o->heap};
 	c.names.arena = c.sources.arena = c.sink.arena = c.checked.arena = &c.arena;
 	c.sink.sources = &c.sources;
 	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
 	struct trials trials = {.compilation = &c};
 	c.sink.check = trial_check;
 	c.sink.context = &trials;
-	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
+	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c)
+	                                                                                                  : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	if (status == EXIT_OK)

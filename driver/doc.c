@@ -7,11 +7,11 @@
 
 struct documenting {
 	const struct options *options;
-	struct arena   arena;
-	struct names   names;
+	struct arena arena;
+	struct names names;
 	struct sources sources;
-	struct sink    sink;
-	struct docs    docs;
+	struct sink sink;
+	struct docs docs;
 };
 
 /* "x/chat.deploy" is documented as chat. */

@@ -7,30 +7,42 @@
 #include "../sema/sema.h"
 
 #define DEPLOYC_VERSION "0.1.0"
-enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2 };  /* and those of support/arena.h */
+enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2 }; /* and those of support/arena.h */
 
-enum command { COMMAND_BUILD, COMMAND_CHECK, COMMAND_PLAN, COMMAND_EXPLAIN, COMMAND_FMT, COMMAND_DOC, COMMAND_IMPORT, COMMAND_HELP, COMMAND_VERSION, COMMAND_CPUS };
+enum command {
+	COMMAND_BUILD,
+	COMMAND_CHECK,
+	COMMAND_PLAN,
+	COMMAND_EXPLAIN,
+	COMMAND_FMT,
+	COMMAND_DOC,
+	COMMAND_IMPORT,
+	COMMAND_HELP,
+	COMMAND_VERSION,
+	COMMAND_CPUS
+};
 enum emit { EMIT_LAUNCHER, EMIT_AST, EMIT_DAG, EMIT_DAG_LOCAL, EMIT_DAG_SCHED, EMIT_LLVM, EMIT_ASM, EMIT_OBJ };
 
 enum error_form { ERRORS_TEXT, ERRORS_JSON, ERRORS_SARIF, ERRORS_GCC, ERROR_FORMS };
 
 struct options {
 	enum command command;
-	const enum command *about;              /* of help: a command, or NULL */
-	enum emit    emit;
-	const char **specs; int n_specs;         /* after `explain`: codes */
+	const enum command *about; /* of help: a command, or NULL */
+	enum emit emit;
+	const char **specs;
+	int n_specs; /* after `explain`: codes */
 	enum error_form error_form;
-	bool         color, markdown, only_check, html, quiet;
-	const char  *output, *deploy, *cpu;
-	int          level;
-	bool         cuda;
+	bool color, markdown, only_check, html, quiet;
+	const char *output, *deploy, *cpu;
+	int level;
+	bool cuda;
 	struct sema_options sema;
 	struct heap *heap;
 };
 
 /* options.c. false after a message on stderr: a mistake in the command line. */
 bool options_parse(struct arena *arena, int argc, char **argv, struct options *out);
-void options_help(const enum command *about, FILE *out);      /* about NULL: everything */
+void options_help(const enum command *about, FILE *out); /* about NULL: everything */
 
 /* compile.c: runs the passes over spec number `i` of the command line. Gives an exit status. */
 int compile(const struct options *o, int i);
@@ -47,7 +59,13 @@ int document(const struct options *o);
 int import_file(const struct options *o);
 
 /* output.c: a file that appears whole or not at all. path NULL or "-": standard output. */
-struct out_file { const char *path; char *temporary; FILE *file; const struct arena *arena; struct undo undo; };
+struct out_file {
+	const char *path;
+	char *temporary;
+	FILE *file;
+	const struct arena *arena;
+	struct undo undo;
+};
 bool output_open(struct arena *arena, struct out_file *o, const char *path);
 /* A name beside `path` for another program to write to; no file is held open. Standard output has none. */
 bool output_reserve(struct arena *arena, struct out_file *o, const char *path);

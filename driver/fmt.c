@@ -7,17 +7,14 @@
 
 struct formatting {
 	const struct options *options;
-	const char    *path;            /* "-": standard input */
-	struct arena   arena;
-	struct names   names;
+	const char *path; /* "-": standard input */
+	struct arena arena;
+	struct names names;
 	struct sources sources;
-	struct sink    sink;
+	struct sink sink;
 };
 
-static bool is_stdin(const struct formatting *f)
-{
-	return !strcmp(f->path, "-");
-}
+static bool is_stdin(const struct formatting *f) { return !strcmp(f->path, "-"); }
 
 static bool trouble(const struct formatting *f)
 {

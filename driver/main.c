@@ -72,7 +72,7 @@ static int run(const struct options *o)
 		return run_specs(o, format_file);
 	if (o->command == COMMAND_CPUS) {
 		struct target_shape none;
-		codegen_target("help", &none);          /* prints the list and finds no processor of that name */
+		codegen_target("help", &none); /* prints the list and finds no processor of that name */
 		return EXIT_OK;
 	}
 	if (o->cuda) {
@@ -82,7 +82,8 @@ static int run(const struct options *o)
 	return run_specs(o, compile);
 }
 
-/* Standard files that are closed: a file that is opened must not get their numbers, and be written to as one of them. */
+/* Standard files that are closed: a file that is opened must not get their numbers, and be written to as
+ * one of them. */
 static void occupy_standard_files(void)
 {
 	static const int useless[] = {O_WRONLY, O_RDONLY, O_RDONLY};

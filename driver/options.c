@@ -13,7 +13,10 @@ enum option_id {
 #undef X
 	OPTIONS
 };
-static const struct option { char letter; const char *name, *argument, *help; } options[] = {
+static const struct option {
+	char letter;
+	const char *name, *argument, *help;
+} options[] = {
 #define X(id, letter, name, argument, help) {letter, name, argument, help},
 #include "options.def"
 #undef X
@@ -23,26 +26,39 @@ static const struct option { char letter; const char *name, *argument, *help; } 
 #define OF(id)      (1u << OPTION_##id)
 #define OF_MISTAKES (OF(ERRORS) | OF(COLOR))
 #define OF_SPECS    (OF(DEPLOY) | OF(SET) | OF(INCLUDE) | OF(CPU) | OF_MISTAKES)
-static const struct command_row { enum command command; const char *name, *arguments, *help; unsigned options; } commands[] = {
+static const struct command_row {
+	enum command command;
+	const char *name, *arguments, *help;
+	unsigned options;
+} commands[] = {
 #define X(id, name, arguments, help, options) {COMMAND_##id, name, arguments, help, options},
 #include "commands.def"
 #undef X
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static const struct { const char *name; enum emit form; } forms[] = {
-	{"ast", EMIT_AST}, {"dag", EMIT_DAG}, {"dag-local", EMIT_DAG_LOCAL}, {"dag-sched", EMIT_DAG_SCHED},
-	{"llvm", EMIT_LLVM}, {"asm", EMIT_ASM}, {"obj", EMIT_OBJ},
+static const struct {
+	const char *name;
+	enum emit form;
+} forms[] = {
+	{"ast", EMIT_AST},
+	{"dag", EMIT_DAG},
+	{"dag-local", EMIT_DAG_LOCAL},
+	{"dag-sched", EMIT_DAG_SCHED},
+	{"llvm", EMIT_LLVM},
+	{"asm", EMIT_ASM},
+	{"obj", EMIT_OBJ},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
 struct parsing {
-	struct arena *arena; struct options *out;
-	VEC(const char *) words;                        /* what is no option */
+	struct arena *arena;
+	struct options *out;
+	VEC(const char *) words; /* what is no option */
 	VEC(const char *) include;
 };
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static bool __attribute__((format(printf, 1, 2))) usage(const char *fmt, ...)
 {
@@ -63,7 +79,8 @@ static bool unknown_option(const char *name)
 		if (options[i].name)
 			all[n++] = options[i].name;
 	const char *near = nearest_name(name, all, n);
-	return near ? usage("unknown option `--%s`, did you mean `--%s`?", name, near) : usage("unknown option `--%s`", name);
+	return near ? usage("unknown option `--%s`, did you mean `--%s`?", name, near)
+	            : usage("unknown option `--%s`", name);
 }
 
 static void put_option(const struct option *o, FILE *out)
@@ -112,10 +129,12 @@ void options_help(const enum command *about, FILE *out)
 	if (shown & OF(DEPLOY))
 		fputs("SPEC is a file, or `-` for standard input.\n", out);
 	if (!about)
-		fputs("Exit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc; 71 for lack of memory.\n", out);
+		fputs("Exit status: 0; 1 for errors in the spec; 2 for errors in the command line; 70 for a bug in deployc; 71 "
+		      "for lack of memory.\n",
+		      out);
 }
 
-/* ---- values of options --------------------------------------------------------------------------------------------- */
+/* ---- values of options ----------------------------------------------------------------------- */
 
 static bool set_emit(struct options *o, const char *value)
 {
@@ -133,7 +152,8 @@ static bool set_emit(struct options *o, const char *value)
 
 static bool set_error_format(struct options *o, const char *value)
 {
-	static const char *const names[] = {[ERRORS_TEXT] = "text", [ERRORS_JSON] = "json", [ERRORS_SARIF] = "sarif", [ERRORS_GCC] = "gcc"};
+	static const char *const names[] = {
+		[ERRORS_TEXT] = "text", [ERRORS_JSON] = "json", [ERRORS_SARIF] = "sarif", [ERRORS_GCC] = "gcc"};
 	for (int i = 0; i < ERROR_FORMS; i++)
 		if (!strcmp(value, names[i])) {
 			o->error_form = (enum error_form)i;
@@ -157,7 +177,9 @@ static bool is_path(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		bool starts = i == 0 || s[i - 1] == '.';
-		if (s[i] == '.' ? starts : starts ? !(isalpha((unsigned char)s[i]) || s[i] == '_') : !(isalnum((unsigned char)s[i]) || s[i] == '_'))
+		if (s[i] == '.' ? starts
+		    : starts    ? !(isalpha((unsigned char)s[i]) || s[i] == '_')
+		                : !(isalnum((unsigned char)s[i]) || s[i] == '_'))
 			return false;
 	}
 	return n && s[n - 1] != '.';
@@ -193,10 +215,11 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 		if (!strcmp(value, "help"))
 			o->command = COMMAND_CPUS;
 		return true;
-	case OPTION_CHECK:   o->only_check = true; return true;
+	case OPTION_CHECK: o->only_check = true; return true;
 	case OPTION_FORMAT:
 		o->html = !strcmp(value, "html");
-		return o->html || !strcmp(value, "markdown") || usage("no form of documentation `%s`: there are markdown and html", value);
+		return o->html || !strcmp(value, "markdown")
+		       || usage("no form of documentation `%s`: there are markdown and html", value);
 	case OPTION_QUIET:   o->quiet = true; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
@@ -216,14 +239,15 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 	internal_error("option %d has no meaning", (int)id);
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static int find_option(const char *word)
 {
 	size_t n = strcspn(word + 2, "=");
 	for (int i = 0; i < OPTIONS; i++) {
 		const struct option *o = &options[i];
-		if (word[1] == '-' ? o->name && strlen(o->name) == n && !strncmp(o->name, word + 2, n) : o->letter && o->letter == word[1])
+		if (word[1] == '-' ? o->name && strlen(o->name) == n && !strncmp(o->name, word + 2, n)
+		                   : o->letter && o->letter == word[1])
 			return i;
 	}
 	return -1;
@@ -236,14 +260,16 @@ static bool parse_option(struct parsing *p, int argc, char **argv, int *i)
 	bool is_long = word[1] == '-';
 	int id = find_option(word);
 	if (id < 0)
-		return is_long ? unknown_option(arena_strndup(p->arena, word + 2, strcspn(word + 2, "="))) : usage("unknown option `%s`", word);
+		return is_long ? unknown_option(arena_strndup(p->arena, word + 2, strcspn(word + 2, "=")))
+		               : usage("unknown option `%s`", word);
 	const char *attached = is_long ? strchr(word, '=') : word[2] ? word + 2 : NULL;
 	const char *value = attached && is_long ? attached + 1 : attached;
 	if (!options[id].argument)
 		return value ? usage("`%s` takes no value", word) : apply(p, (enum option_id)id, NULL);
 	if (!value && *i + 1 < argc)
 		value = argv[++*i];
-	return value && *value ? apply(p, (enum option_id)id, value) : usage("`%s` needs a value: %s", word, options[id].argument);
+	return value && *value ? apply(p, (enum option_id)id, value)
+	                       : usage("`%s` needs a value: %s", word, options[id].argument);
 }
 
 static bool check_form(const struct options *o)
@@ -255,11 +281,17 @@ static bool check_form(const struct options *o)
 	if (o->markdown)
 		return usage("`--markdown` is for `deployc explain`");
 	if (o->command == COMMAND_FMT)
-		return !o->output && o->emit == EMIT_LAUNCHER ? true : usage("`fmt` writes to the files themselves: leave out -o and --emit");
+		return !o->output && o->emit == EMIT_LAUNCHER
+		           ? true
+		           : usage("`fmt` writes to the files themselves: leave out -o and --emit");
 	if (o->command == COMMAND_IMPORT)
-		return o->n_specs == 1 && o->emit == EMIT_LAUNCHER ? true : usage("`import` takes one config.json, or the folder of one, and -o");
+		return o->n_specs == 1 && o->emit == EMIT_LAUNCHER
+		           ? true
+		           : usage("`import` takes one config.json, or the folder of one, and -o");
 	if (o->command == COMMAND_DOC)
-		return o->n_specs && o->output && o->emit == EMIT_LAUNCHER ? true : usage("`doc` takes modules, or `std`, and a folder for the pages: -o DIR");
+		return o->n_specs && o->output && o->emit == EMIT_LAUNCHER
+		           ? true
+		           : usage("`doc` takes modules, or `std`, and a folder for the pages: -o DIR");
 	if (o->only_check)
 		return usage("`--check` is for `deployc fmt`; `deployc check SPEC` checks a spec");
 	if (o->quiet && o->command != COMMAND_CHECK)
@@ -302,13 +334,11 @@ static bool unknown_command(const char *word)
 		if (*commands[i].name)
 			all[n++] = commands[i].name;
 	const char *near = nearest_name(word, all, n);
-	return near ? usage("unknown command `%s`, did you mean `%s`?", word, near) : usage("`%s` is neither a command nor a file", word);
+	return near ? usage("unknown command `%s`, did you mean `%s`?", word, near)
+	            : usage("`%s` is neither a command nor a file", word);
 }
 
-static bool is_file(const char *word)
-{
-	return !strcmp(word, "-") || strpbrk(word, "./") || !access(word, F_OK);
-}
+static bool is_file(const char *word) { return !strcmp(word, "-") || strpbrk(word, "./") || !access(word, F_OK); }
 
 /* What the words are: a command and what it is about. */
 static bool read_words(struct parsing *p)

@@ -22,9 +22,9 @@ static bool is_special(const char *path)
 	return !stat(path, &s) && !S_ISREG(s.st_mode);
 }
 
-/* ---- signals ------------------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
-static const char *volatile unfinished;                 /* the temporary name that is in use, or NULL */
+static const char *volatile unfinished; /* the temporary name that is in use, or NULL */
 
 static void remove_unfinished(int number)
 {
@@ -43,10 +43,10 @@ void output_guard(void)
 		if (!sigaction(ending[i], NULL, &was) && was.sa_handler != SIG_IGN)
 			signal(ending[i], remove_unfinished);
 	}
-	signal(SIGXFSZ, SIG_IGN);                       /* writing says that the file is too large */
+	signal(SIGXFSZ, SIG_IGN); /* writing says that the file is too large */
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* Of a file that memory ran out for. */
 static void drop(void *what)
@@ -82,7 +82,8 @@ static mode_t mode_of(const char *path)
 	return stat(path, &s) ? 0666 & ~mask : s.st_mode & 0777;
 }
 
-/* What a symbolic link names, whether it is there or not; a path that is no link itself. NULL: links that lead nowhere. */
+/* What a symbolic link names, whether it is there or not; a path that is no link itself. NULL: links
+ * that lead nowhere. */
 static const char *link_target(struct arena *arena, const char *path)
 {
 	enum { LINKS = 40 };
@@ -109,7 +110,8 @@ static bool reserve(struct arena *arena, struct out_file *o, const char *path, i
 		return trouble("write", path);
 	}
 	path = target;
-	*o = (struct out_file){.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path), .arena = arena, .undo = {drop, o, NULL}};
+	*o = (struct out_file){
+		.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path), .arena = arena, .undo = {drop, o, NULL}};
 	unfinished = o->temporary;
 	*fd = mkstemp(o->temporary);
 	if (*fd < 0) {

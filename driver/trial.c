@@ -24,7 +24,8 @@ static struct deploy *named(struct sema *s, const char *name)
 }
 
 /* The options of the compilation, with the values for one deployment behind those of the command line. */
-static struct options with(const struct compilation *c, struct arena *a, const char *deploy, const struct suggestion *values, int n)
+static struct options with(const struct compilation *c, struct arena *a, const char *deploy,
+                           const struct suggestion *values, int n)
 {
 	struct options o = *c->options;
 	const struct source *main = &c->sources.files.at[sema_source(c->sema)];
@@ -32,13 +33,15 @@ static struct options with(const struct compilation *c, struct arena *a, const c
 	for (int i = 0; i < o.sema.n_set; i++)
 		o.sema.set[i] = c->options->sema.set[i];
 	for (int i = 0; i < n; i++)
-		o.sema.set[o.sema.n_set++] = (struct suggestion){arena_printf(a, "%s.%s", deploy, values[i].path), values[i].value};
+		o.sema.set[o.sema.n_set++] =
+			(struct suggestion){arena_printf(a, "%s.%s", deploy, values[i].path), values[i].value};
 	o.sema.text = (struct file_text){main->text, main->size};
 	return o;
 }
 
 /* What is reported of one deployment, and of the file's other declarations. */
-static bool counts_with(const struct compilation *c, const char *deploy, const struct suggestion *values, int n, struct counts *out)
+static bool counts_with(const struct compilation *c, const char *deploy, const struct suggestion *values, int n,
+                        struct counts *out)
 {
 	struct compilation t = {.spec = c->spec, .arena.heap = c->arena.heap, .shape = c->shape};
 	struct options o = with(c, &t.arena, deploy, values, n);
@@ -46,7 +49,8 @@ static bool counts_with(const struct compilation *c, const char *deploy, const s
 	t.names.arena = t.sources.arena = t.sink.arena = &t.arena;
 	t.sink.sources = &t.sources;
 	t.sema = sema_new(&t.arena, &t.names, &t.sink, &o.sema);
-	struct planned p = {.deploy = sema_load(t.sema, c->spec) ? named(t.sema, deploy) : NULL, .arena.heap = c->arena.heap};
+	struct planned p = {.deploy = sema_load(t.sema, c->spec) ? named(t.sema, deploy) : NULL,
+	                    .arena.heap = c->arena.heap};
 	if (p.deploy)
 		plan_deployment(&t, &p);
 	allow_apply(&t.sink, false);

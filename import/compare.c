@@ -5,7 +5,7 @@
 
 static struct config_value value_of(const struct config_entry *c)
 {
-	return (struct config_value){ c->type, c->b, c->i, c->f, c->s };
+	return (struct config_value){c->type, c->b, c->i, c->f, c->s};
 }
 
 static const char *entry_text(struct import *m, const struct config_entry *c)
@@ -26,17 +26,19 @@ static bool is_null_for_constant(struct import *m, const struct config_entry *c)
 static bool is_word_of_absent_object(struct import *m, const struct config_entry *c)
 {
 	const char *dot = strchr(c->name, '.');
-	return dot && c->type == CONFIG_STRING && !json_at(m->root, arena_strndup(m->arena, c->name, (size_t)(dot - c->name)));
+	return dot && c->type == CONFIG_STRING
+	       && !json_at(m->root, arena_strndup(m->arena, c->name, (size_t)(dot - c->name)));
 }
 
-/* A literal that the file does not say, and of which the family does not say that it goes without saying. Of fields, solve.c
- * knows. */
+/* A literal that the file does not say, and of which the family does not say that it goes without saying. Of fields,
+ * solve.c knows. */
 static bool is_unsaid(struct import *m, const struct config_entry *c)
 {
 	bool literal = !strcmp(c->field, c->name);
 	if (!literal || c->type == CONFIG_NONE || c->absent || json_at(m->root, c->name) || is_word_of_absent_object(m, c))
 		return false;
-	complain("%s: %s is not there, and %s does not say in `absent` what that means", m->source, c->name, m->family->name);
+	complain("%s: %s is not there, and %s does not say in `absent` what that means", m->source, c->name,
+	         m->family->name);
 	return true;
 }
 
@@ -51,27 +53,31 @@ static bool compare(struct import *m, const struct program *p)
 			same = !is_unsaid(m, c) && same;
 			continue;
 		}
-		complain("%s: %s is %s, and %s has %s", m->source, c->name, v ? json_value_text(m->arena, v) : "null", m->family->name,
-		        entry_text(m, c));
+		complain("%s: %s is %s, and %s has %s", m->source, c->name, v ? json_value_text(m->arena, v) : "null",
+		         m->family->name, entry_text(m, c));
 		same = false;
 	}
 	return same;
 }
 
 enum { LISTED = 8 };
-struct unknown { struct import *m; int n; };
+struct unknown {
+	struct import *m;
+	int n;
+};
 
 static void report_unknown(void *context, const char *path, json_t *v)
 {
 	struct unknown *u = context;
 	if (u->n++ < LISTED)
-		complain("%s: %s is %s, and %s does not say what that means", u->m->source, path, json_value_text(u->m->arena, v), u->m->family->name);
+		complain("%s: %s is %s, and %s does not say what that means", u->m->source, path,
+		         json_value_text(u->m->arena, v), u->m->family->name);
 }
 
 static bool all_known(struct import *m, const struct program *p)
 {
-	struct unknown u = { m, 0 };
-	struct config_names names = { arena_array(m->arena, const char *, p->config.n + p->harmless.n), 0 };
+	struct unknown u = {m, 0};
+	struct config_names names = {arena_array(m->arena, const char *, p->config.n + p->harmless.n), 0};
 	for (int i = 0; i < p->config.n; i++)
 		names.at[names.n++] = p->config.at[i].name;
 	for (int i = 0; i < p->harmless.n; i++)
@@ -90,7 +96,8 @@ bool compare_with_file(struct import *m, const char *text)
 	struct sema *s = sema_new(m->arena, m->sema->names, m->sema->sink, m->options->sema);
 	struct span nowhere = {0};
 	const char *file = arena_printf(m->arena, "%s/", out_folder(m));
-	s->main = module_file(s, file, arena_printf(m->arena, "the model of %s", m->source), (struct file_text){text, strlen(text)}, nowhere);
+	s->main = module_file(s, file, arena_printf(m->arena, "the model of %s", m->source),
+	                      (struct file_text){text, strlen(text)}, nowhere);
 	struct def *d = module_own(s->main, names_str(s->names, m->name));
 	struct record *r = d ? def_record(s, d) : NULL;
 	if (!r || !record_check(r, false) || s->sink->errors)

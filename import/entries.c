@@ -1,12 +1,13 @@
-/* The entries of a family's `config` that a file answers. A `when` is decided by which branch the file agrees with, and what
- * its condition says then follows. */
+/* The entries of a family's `config` that a file answers. A `when` is decided by which branch the file agrees with, and
+ * what its condition says then follows. */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>
 
 const char *node_text(struct import *m, const struct node *e)
 {
-	return arena_strndup(m->arena, m->sema->sink->sources->files.at[e->span.file].text + e->span.lo, e->span.hi - e->span.lo);
+	return arena_strndup(m->arena, m->sema->sink->sources->files.at[e->span.file].text + e->span.lo,
+	                     e->span.hi - e->span.lo);
 }
 
 bool is_literal(const struct node *value)
@@ -33,7 +34,9 @@ static bool list_agrees(json_t *v, const struct node *literal)
 	int agreeing = 0;
 	for (int i = 0; i < literal->list.n; i++)
 		agreeing += literal_agrees(json_is_string(v) ? v : json_array_get(v, (size_t)i), literal->list.at[i]);
-	return json_is_string(v) ? agreeing > 0 : json_array_size(v) == (size_t)literal->list.n && agreeing == literal->list.n && json_is_array(v);
+	return json_is_string(v)
+	           ? agreeing > 0
+	           : json_array_size(v) == (size_t)literal->list.n && agreeing == literal->list.n && json_is_array(v);
 }
 
 bool literal_agrees(json_t *v, const struct node *literal)
@@ -58,7 +61,9 @@ const char *dotted(struct import *m, struct path p)
 }
 
 /* How well a file agrees with the literals of a branch. A name that the file lacks says nothing, but for `none`. */
-struct agreement { int against, with; };
+struct agreement {
+	int against, with;
+};
 
 static struct agreement agreement_with(struct import *m, struct nodes items)
 {
@@ -88,7 +93,8 @@ void collect_entries(struct import *m, struct nodes items)
 		const struct node *item = items.at[i];
 		if (item->kind == N_SET) {
 			const char *name = dotted(m, item->set.path);
-			struct entry e = {name, node_text(m, item->set.value), item->set.value, json_at(m->root, name) != NULL, json_says_null(m->root, name)};
+			struct entry e = {name, node_text(m, item->set.value), item->set.value, json_at(m->root, name) != NULL,
+			                  json_says_null(m->root, name)};
 			vec_push(m->arena, &m->entries, e);
 		} else if (item->kind == N_WHEN) {
 			bool first = takes_first_branch(m, item);

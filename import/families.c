@@ -1,5 +1,5 @@
-/* The families that can be imported: models that declare a `config` with a `model_type`, in the folders given with -I and in the
- * library. Of a folder only files that declare one are opened, so that specs beside them do not matter. */
+/* The families that can be imported: models that declare a `config` with a `model_type`, in the folders given with -I
+ * and in the library. Of a folder only files that declare one are opened, so that specs beside them do not matter. */
 #include "internal.h"
 #include "../sema/module.h"
 #include <dirent.h>
@@ -24,7 +24,8 @@ static struct nodes words_of(const struct node *model, const char *name)
 	for (int i = 0; i < items.n; i++) {
 		const struct node *item = items.at[i];
 		if (item->kind == N_SET && item->set.path.n == 1 && !strcmp(item->set.path.at[0].name, name))
-			return item->set.value->kind == N_LIST ? item->set.value->list : (struct nodes){(struct node **)&item->set.value, 1};
+			return item->set.value->kind == N_LIST ? item->set.value->list
+			                                       : (struct nodes){(struct node **)&item->set.value, 1};
 	}
 	return (struct nodes){0};
 }
@@ -51,13 +52,13 @@ static void add_families(struct import *m, struct module *module)
 {
 	for (int i = 0; i < m->families.n; i++)
 		if (m->families.at[i].def->module == module)
-			return;         /* of a folder that was named twice */
+			return; /* of a folder that was named twice */
 	for (int i = 0; module && i < module->own.n; i++)
 		if (is_family(module->own.at[i]->node))
 			add_family(m, module->own.at[i]);
 }
 
-/* ---- folders ------------------------------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 static bool cannot_read(const char *path)
 {
@@ -65,10 +66,7 @@ static bool cannot_read(const char *path)
 	return false;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 static bool is_deploy_file(const char *name)
 {

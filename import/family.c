@@ -1,5 +1,5 @@
-/* The family that a file is of, by its `model_type`. A file of none is told what else it says of itself: `architectures` that a
- * family reads, a language model below `text_config`. */
+/* The family that a file is of, by its `model_type`. A file of none is told what else it says of itself:
+ * `architectures` that a family reads, a language model below `text_config`. */
 #include "internal.h"
 #include <string.h>
 
@@ -40,7 +40,7 @@ static const struct family *family_by_architecture(const struct import *m, const
 	return NULL;
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------------------ */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static const char *types_text(const struct import *m, const struct family *f)
 {
@@ -55,8 +55,9 @@ static void report_architecture(const struct import *m)
 	const struct family *f = family_by_architecture(m, m->root);
 	if (f)
 		complain("its architectures %s are what `%s` of %s reads, of files whose model_type is %s: a family of your own"
-		        " may name `%s` beside it", json_value_text(m->arena, json_object_get(m->root, "architectures")), f->def->name,
-		        f->def->module->label, types_text(m, f), json_string_value(json_object_get(m->root, "model_type")));
+		         " may name `%s` beside it",
+		         json_value_text(m->arena, json_object_get(m->root, "architectures")), f->def->name,
+		         f->def->module->label, types_text(m, f), json_string_value(json_object_get(m->root, "model_type")));
 }
 
 /* A language model in a wrapper: an object of the file with a model_type or architectures of a family. */
@@ -65,14 +66,15 @@ static bool report_inner(const struct import *m)
 	const char *key;
 	json_t *inner;
 	bool found = false;
-	json_object_foreach(m->root, key, inner) {
+	json_object_foreach (m->root, key, inner) {
 		const struct family *f = family_of(m, inner);
 		f = f ? f : family_by_architecture(m, inner);
 		const char *type = json_string_value(json_object_get(inner, "model_type"));
 		found = found || f;
 		if (f)
 			complain("`%s` is a `%s`, which `%s` of %s reads: save the language model by itself"
-			        " (docs/how-to-add-a-model.md)", key, type ? type : f->types.at[0], f->def->name, f->def->module->label);
+			         " (docs/how-to-add-a-model.md)",
+			         key, type ? type : f->types.at[0], f->def->name, f->def->module->label);
 	}
 	return found;
 }
@@ -84,14 +86,14 @@ static bool report_unknown(const struct import *m, const char *wanted)
 		for (int k = 0; k < m->families.at[i].types.n; k++)
 			text_add(&known, "%s%s", known.n ? ", " : "", m->families.at[i].types.at[k]);
 	complain("%s: no family of the library%s has model_type `%s`; there are %s", m->source,
-	        m->options->sema->n_include ? ", or below -I," : "", wanted, known.at);
+	         m->options->sema->n_include ? ", or below -I," : "", wanted, known.at);
 	report_architecture(m);
 	if (!report_inner(m))
 		complain("docs/how-to-add-a-model.md tells how to write one");
 	return false;
 }
 
-/* ---- the choice ---------------------------------------------------------------------------------------------------- */
+/* ---- the choice ------------------------------------------------------------------------------ */
 
 /* A second family of the same file: one of a folder goes before the library's, two of folders are a mistake. */
 static bool is_only(const struct import *m, const struct family *chosen)
@@ -101,8 +103,8 @@ static bool is_only(const struct import *m, const struct family *chosen)
 		if (f == chosen || !is_of(f, json_object_get(m->root, "model_type")))
 			continue;
 		complain("%s: `%s` of %s %s `%s` of %s%s", m->source, chosen->def->name, chosen->def->module->label,
-		        f->def->module->is_std ? "is taken in place of" : "and", f->def->name, f->def->module->label,
-		        f->def->module->is_std ? "" : " both read it: leave one out");
+		         f->def->module->is_std ? "is taken in place of" : "and", f->def->name, f->def->module->label,
+		         f->def->module->is_std ? "" : " both read it: leave one out");
 		if (!f->def->module->is_std)
 			return false;
 	}

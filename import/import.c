@@ -74,7 +74,8 @@ static const char *model_text(struct import *m)
 struct imported import_checkpoint(struct arena *arena, struct names *names, struct sink *sink, const char *path,
                                   const struct import_options *o)
 {
-	struct import m = {.arena = arena, .options = o, .source = file_of(arena, path), .sema = sema_new(arena, names, sink, o->sema)};
+	struct import m = {
+		.arena = arena, .options = o, .source = file_of(arena, path), .sema = sema_new(arena, names, sink, o->sema)};
 	struct imported out = {.source = m.source};
 	m.name = name_of(arena, m.source);
 	m.root = json_read(arena, m.source, m.source == path);

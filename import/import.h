@@ -5,17 +5,17 @@
 #include "../sema/sema.h"
 
 struct imported {
-	const char *text;               /* of the file to write; NULL: there is none, the reasons were given */
-	const char *source;             /* the config.json that was read */
+	const char *text;   /* of the file to write; NULL: there is none, the reasons were given */
+	const char *source; /* the config.json that was read */
 };
 
 struct import_options {
-	const struct sema_options *sema;        /* its folders (-I) are searched for families, before the library */
-	const char *output;                     /* the file to write, from whose folder the model imports; NULL: standard output */
+	const struct sema_options *sema; /* its folders (-I) are searched for families, before the library */
+	const char *output;              /* the file to write, from whose folder the model imports; NULL: standard output */
 };
 
-/* Reads PATH, a config.json or the folder of one. What stands in the way goes to stderr, one line each; mistakes in families of
- * one's own and in the model that was found go to `sink`. */
+/* Reads PATH, a config.json or the folder of one. What stands in the way goes to stderr, one line each; mistakes in
+ * families of one's own and in the model that was found go to `sink`. */
 struct imported import_checkpoint(struct arena *arena, struct names *names, struct sink *sink, const char *path,
                                   const struct import_options *o);
 #endif

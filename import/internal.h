@@ -7,79 +7,89 @@
 #include "../sema/internal.h"
 
 /* One line of a family's `config` record, in a branch that the file agrees with. */
-struct entry { const char *name, *text; const struct node *value; bool there, is_null; };        /* there: the file has it, and not as null */
+struct entry {
+	const char *name, *text;
+	const struct node *value;
+	bool there, is_null;
+}; /* there: the file has it, and not as null */
 /* A field of the model that the file decides. */
-struct setting { const char *field, *text; bool is_number; double number; json_t *list; };
+struct setting {
+	const char *field, *text;
+	bool is_number;
+	double number;
+	json_t *list;
+};
 
 /* A model that declares a `config` with a model_type. */
 struct family {
 	struct def *def;
-	VEC(const char *) types;                /* model_type of the files that it reads */
-	VEC(const char *) architectures;        /* which they name; none: the family does not say */
+	VEC(const char *) types;         /* model_type of the files that it reads */
+	VEC(const char *) architectures; /* which they name; none: the family does not say */
 };
 
 struct import {
 	struct arena *arena;
-	struct sema  *sema;
+	struct sema *sema;
 	const struct import_options *options;
-	const char   *source, *name;            /* the file; the model to make */
-	json_t       *root;
-	VEC(struct family) families;            /* those of folders first */
-	struct def   *family;
-	struct record *record;                  /* of the family */
+	const char *source, *name; /* the file; the model to make */
+	json_t *root;
+	VEC(struct family) families; /* those of folders first */
+	struct def *family;
+	struct record *record; /* of the family */
 	VEC(struct entry) entries;
 	VEC(struct setting) settings;
-	VEC(const char *) left;                 /* `name = value` that changes nothing */
+	VEC(const char *) left; /* `name = value` that changes nothing */
 };
 
-/* ---- json.c ---- */
+/* ---- json.c ---------------------------------------------------------------------------------- */
 /* The value at a path like rope_parameters.rope_theta; NULL when absent or null. */
 json_t *json_at(json_t *root, const char *path);
 bool json_says_null(json_t *root, const char *path);
 /* named: on the command line, where a pipe is read too. */
-json_t *json_read(struct arena *arena, const char *path, bool named);    /* an object; NULL after a message */
+json_t *json_read(struct arena *arena, const char *path, bool named); /* an object; NULL after a message */
 const char *json_value_text(struct arena *arena, const json_t *v);    /* as in the file, on one line */
 const char *json_deploy_text(struct arena *arena, const json_t *v);   /* as .deploy writes it; NULL: it cannot */
 
-/* ---- families.c ---- */
-/* Fills m->families. false: a folder cannot be read, which was said, or one of its files has mistakes, which are in the sink. */
+/* ---- families.c ------------------------------------------------------------------------------ */
+/* Fills m->families. false: a folder cannot be read, which was said, or one of its files has mistakes, which are in the
+ * sink. */
 bool collect_families(struct import *m);
 /* The items of a model's `config { }`, or of another map; none where it has none. */
 struct nodes family_map(const struct node *model, const char *map);
 
-/* ---- family.c ---- */
-bool find_family(struct import *m);                             /* false after a message */
+/* ---- family.c -------------------------------------------------------------------------------- */
+bool find_family(struct import *m); /* false after a message */
 
-/* ---- entries.c ---- */
+/* ---- entries.c ------------------------------------------------------------------------------- */
 void collect_entries(struct import *m, struct nodes items);
 /* Does the file say what a literal says? A value that is no literal agrees with everything. */
 bool literal_agrees(json_t *v, const struct node *literal);
 bool is_literal(const struct node *value);
 const char *node_text(struct import *m, const struct node *e);
-const char *dotted(struct import *m, struct path p);            /* rope_parameters.rope_theta */
+const char *dotted(struct import *m, struct path p); /* rope_parameters.rope_theta */
 
-/* ---- settings.c ---- */
+/* ---- settings.c ------------------------------------------------------------------------------ */
 struct setting *setting_of(struct import *m, const char *field);
-bool is_field(struct import *m, const char *name);              /* one that a refinement may set */
-bool is_optional(struct import *m, const char *name);           /* none is a value of it */
+bool is_field(struct import *m, const char *name);    /* one that a refinement may set */
+bool is_optional(struct import *m, const char *name); /* none is a value of it */
 /* Can a field be *x? An Int that a quotient of decimals misses by a rounding is rounded. */
 bool fits_field(struct import *m, const char *name, double *x);
 /* Each decides a field; false where it is decided, there is no such field, or it cannot be written. */
-bool set_json(struct import *m, const char *field, json_t *v);  /* borrows v */
+bool set_json(struct import *m, const char *field, json_t *v); /* borrows v */
 bool set_number(struct import *m, const char *field, double x);
 bool set_text(struct import *m, const char *field, const char *text);
 void assume(struct import *m, const struct node *condition, bool holds);
-bool decoder_settings(struct import *m);                       /* length and formats; false after reports */
-bool decoder_reads(const char *name);                           /* a name that every family reads */
+bool decoder_settings(struct import *m); /* length and formats; false after reports */
+bool decoder_reads(const char *name);    /* a name that every family reads */
 
-/* ---- solve.c ---- */
-bool solve(struct import *m);                                   /* false after reports: a field stays open */
+/* ---- solve.c --------------------------------------------------------------------------------- */
+bool solve(struct import *m); /* false after reports: a field stays open */
 
-/* ---- write.c ---- */
+/* ---- write.c --------------------------------------------------------------------------------- */
 const char *write_model(struct import *m);
-const char *out_folder(struct import *m);                       /* absolute: where `use "..."` counts from */
+const char *out_folder(struct import *m); /* absolute: where `use "..."` counts from */
 void find_left(struct import *m);
 
-/* ---- compare.c ---- */
-bool compare_with_file(struct import *m, const char *text);     /* false after messages */
+/* ---- compare.c ------------------------------------------------------------------------------- */
+bool compare_with_file(struct import *m, const char *text); /* false after messages */
 #endif

@@ -7,10 +7,7 @@
 #include <string.h>
 #include "../support/escape.h"
 
-void no_memory(size_t bytes)
-{
-	out_of_memory(NULL, bytes);
-}
+void no_memory(size_t bytes) { out_of_memory(NULL, bytes); }
 
 json_t *json_at(json_t *root, const char *path)
 {
@@ -18,12 +15,9 @@ json_t *json_at(json_t *root, const char *path)
 	return json_is_null(v) ? NULL : v;
 }
 
-bool json_says_null(json_t *root, const char *path)
-{
-	return json_is_null(config_find(root, path));
-}
+bool json_says_null(json_t *root, const char *path) { return json_is_null(config_find(root, path)); }
 
-enum { LARGEST = 8 << 20 };             /* parsing takes forty times as much at worst */
+enum { LARGEST = 8 << 20 }; /* parsing takes forty times as much at worst */
 
 json_t *json_read(struct arena *arena, const char *path, bool named)
 {
@@ -110,7 +104,9 @@ const char *json_deploy_text(struct arena *arena, const json_t *v)
 	case JSON_INTEGER: return grouped(arena, json_integer_value(v));
 	case JSON_REAL:    return real_text(arena, json_real_value(v));
 	case JSON_STRING:  return acts_on_terminals(json_string_value(v)) ? NULL : quoted(arena, json_string_value(v));
-	case JSON_OBJECT: case JSON_ARRAY: case JSON_NULL: break;
+	case JSON_OBJECT:
+	case JSON_ARRAY:
+	case JSON_NULL:    break;
 	}
 	return NULL;
 }

@@ -79,7 +79,10 @@ bool set_json(struct import *m, const char *field, json_t *v)
 {
 	if (!is_field(m, field) || setting_of(m, field) || !accepts(m, field_of(m, field), v))
 		return false;
-	struct setting s = {.field = field, .text = text_for(m, field_of(m, field), v), .is_number = json_is_number(v), .number = json_number_value(v)};
+	struct setting s = {.field = field,
+	                    .text = text_for(m, field_of(m, field), v),
+	                    .is_number = json_is_number(v),
+	                    .number = json_number_value(v)};
 	s.list = json_is_array(v) ? v : NULL;
 	if (s.text)
 		vec_push(m->arena, &m->settings, s);
@@ -103,7 +106,7 @@ bool set_text(struct import *m, const char *field, const char *text)
 	return true;
 }
 
-/* ---- conditions ---------------------------------------------------------------------------------------------------- */
+/* ---- conditions ------------------------------------------------------------------------------ */
 
 /* `rope_factor != 1.0` does not hold, so rope_factor is 1.0. */
 void assume(struct import *m, const struct node *c, bool holds)
@@ -117,7 +120,7 @@ void assume(struct import *m, const struct node *c, bool holds)
 		set_text(m, a->ident.name, node_text(m, c->bin.b));
 }
 
-/* ---- what every decoder has ---------------------------------------------------------------------------------------- */
+/* ---- what every decoder has ------------------------------------------------------------------ */
 
 static const char *const formats[][2] = {{"float32", "f32"}, {"bfloat16", "bf16"}, {"float16", "f16"}};
 /* Not among a family's entries, because a launcher may run with another length and in another format. */
@@ -153,7 +156,9 @@ bool decoder_settings(struct import *m)
 	const char *format = format_of(json_string_value(type));
 	bool good = true;
 	double x = json_number_value(length);
-	if (length && !(json_is_number(length) && x >= 1 && fits_field(m, "max_ctx", &x) && (setting_of(m, "max_ctx") || set_number(m, "max_ctx", x))))
+	if (length
+	    && !(json_is_number(length) && x >= 1 && fits_field(m, "max_ctx", &x)
+	         && (setting_of(m, "max_ctx") || set_number(m, "max_ctx", x))))
 		good = decoder_refuses(m, "max_position_embeddings", length, "a number of positions");
 	if (type && !format)
 		good = decoder_refuses(m, newer ? "dtype" : "torch_dtype", type, "float32, bfloat16 or float16");

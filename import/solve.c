@@ -1,13 +1,13 @@
-/* Fields from values of the file. Each entry of `config` is an equation; it gives a field that is alone on its right side, or the
- * one field of a sum, difference, product or quotient of numbers that is not known yet. What is more than that is compared once
- * the model was found: it must not be all that could give a field. */
+/* Fields from values of the file. Each entry of `config` is an equation; it gives a field that is alone on its right
+ * side, or the one field of a sum, difference, product or quotient of numbers that is not known yet. What is more than
+ * that is compared once the model was found: it must not be all that could give a field. */
 #include "internal.h"
 #include <math.h>
 #include <string.h>
 
-enum { DEEPEST = 40 };          /* derived fields that are followed one into another */
+enum { DEEPEST = 40 }; /* derived fields that are followed one into another */
 
-/* ---- what is known ------------------------------------------------------------------------------------------------- */
+/* ---- what is known --------------------------------------------------------------------------- */
 
 /* The expression of a derived field, which no file sets; NULL. */
 static const struct node *derived(struct import *m, const struct node *e)
@@ -93,7 +93,7 @@ static bool known_number(struct import *m, const struct node *e, int depth, doub
 	return e->kind == N_BIN && known_pair(m, e, depth, x);
 }
 
-/* ---- equations ----------------------------------------------------------------------------------------------------- */
+/* ---- equations ------------------------------------------------------------------------------- */
 
 static const char *isolate(struct import *m, const struct node *e, int depth, double value, double *x);
 
@@ -140,13 +140,14 @@ static bool solve_entry(struct import *m, const struct entry *e)
 {
 	json_t *v = e->there ? json_at(m->root, e->name) : NULL;
 	if (!v)
-		return e->is_null && e->value->kind == N_ID && is_optional(m, e->value->ident.name) && set_text(m, e->value->ident.name, "none");
+		return e->is_null && e->value->kind == N_ID && is_optional(m, e->value->ident.name)
+		       && set_text(m, e->value->ident.name, "none");
 	if (e->value->kind == N_ID && !json_is_number(v))
 		return set_json(m, e->value->ident.name, v);
 	return json_is_number(v) && solve_number(m, e->value, json_number_value(v));
 }
 
-/* ---- what the file leaves out -------------------------------------------------------------------------------------- */
+/* ---- what the file leaves out ---------------------------------------------------------------- */
 
 static bool one_of_its_names_is_there(struct import *m, const char *text)
 {
@@ -178,9 +179,12 @@ static bool solve_absent(struct import *m, const struct entry *e)
 	return e->value->kind == N_ID && is_literal(meant) && set_text(m, e->value->ident.name, node_text(m, meant));
 }
 
-/* ---- fields that stay open ----------------------------------------------------------------------------------------- */
+/* ---- fields that stay open ------------------------------------------------------------------- */
 
-struct open_fields { struct import *m; VEC(const char *) at; };
+struct open_fields {
+	struct import *m;
+	VEC(const char *) at;
+};
 
 static void add_open(struct open_fields *o, const char *field)
 {
@@ -209,9 +213,8 @@ static void find_open(struct open_fields *o, const struct node *e, int depth)
 		else if (is_field(o->m, e->ident.name) && !setting_of(o->m, e->ident.name))
 			add_open(o, e->ident.name);
 		break;
-	case N_NEG: case N_NOT:
-		find_open(o, e->one.x, depth);
-		break;
+	case N_NEG:
+	case N_NOT: find_open(o, e->one.x, depth); break;
 	case N_BIN:
 		find_open(o, e->bin.a, depth);
 		find_open(o, e->bin.b, depth);
@@ -221,17 +224,12 @@ static void find_open(struct open_fields *o, const struct node *e, int depth)
 		find_open(o, e->cond.a, depth);
 		find_open(o, e->cond.b, depth);
 		break;
-	case N_LIST:
-		find_open_in(o, e->list, depth);
-		break;
+	case N_LIST: find_open_in(o, e->list, depth); break;
 	case N_INDEX:
 		find_open(o, e->call.f, depth);
 		/* fall through */
-	case N_CALL:
-		find_open_in(o, e->call.args, depth);
-		break;
-	default:
-		break;
+	case N_CALL: find_open_in(o, e->call.args, depth); break;
+	default:     break;
 	}
 }
 
@@ -240,11 +238,13 @@ static bool report_misfit(struct import *m, const struct entry *e)
 {
 	double x;
 	json_t *v = json_at(m->root, e->name);
-	const char *field = json_is_number(v) ? isolate(m, e->value, 0, json_number_value(v), &x) : e->value->kind == N_ID ? e->value->ident.name : NULL;
+	const char *field = json_is_number(v)        ? isolate(m, e->value, 0, json_number_value(v), &x)
+	                    : e->value->kind == N_ID ? e->value->ident.name
+	                                             : NULL;
 	if (!field)
 		return false;
-	complain("%s: %s is %s, and `%s` of %s cannot be %s", m->source, e->name, json_value_text(m->arena, v), field, m->family->name,
-	         json_is_number(v) ? arena_printf(m->arena, "%.15g", x) : "that");
+	complain("%s: %s is %s, and `%s` of %s cannot be %s", m->source, e->name, json_value_text(m->arena, v), field,
+	         m->family->name, json_is_number(v) ? arena_printf(m->arena, "%.15g", x) : "that");
 	return true;
 }
 
@@ -254,15 +254,19 @@ static bool report_unsolved(struct import *m, const struct entry *e, const struc
 	struct text names = {.arena = m->arena};
 	for (int i = 0; i < o->at.n; i++)
 		text_add(&names, "%s`%s`", i ? " and " : "", o->at.at[i]);
-	struct diag *d = sema_report(m->sema, DIAG_E0207, e->value->span, "%s cannot be found from `%s`", names.at, e->text);
-	diag_note(m->sema->sink, d, "%s: %s is %s", m->source, e->name, json_value_text(m->arena, json_at(m->root, e->name)));
-	diag_help(m->sema->sink, d, "let another name of `config`, or `absent`, give %s", o->at.n > 1 ? "one of them" : "it");
+	struct diag *d =
+		sema_report(m->sema, DIAG_E0207, e->value->span, "%s cannot be found from `%s`", names.at, e->text);
+	diag_note(m->sema->sink, d, "%s: %s is %s", m->source, e->name,
+	          json_value_text(m->arena, json_at(m->root, e->name)));
+	diag_help(m->sema->sink, d, "let another name of `config`, or `absent`, give %s",
+	          o->at.n > 1 ? "one of them" : "it");
 	return true;
 }
 
 static bool report_missing(struct import *m, const struct entry *e, const struct open_fields *o)
 {
-	complain("%s: %s is not there, and %s does not say in `absent` what that means for `%s`", m->source, e->name, m->family->name, o->at.at[0]);
+	complain("%s: %s is not there, and %s does not say in `absent` what that means for `%s`", m->source, e->name,
+	         m->family->name, o->at.at[0]);
 	return true;
 }
 
@@ -277,7 +281,10 @@ static bool report_open(struct import *m, enum why why)
 		struct open_fields o = {.m = m};
 		if (e->there == (why != MISSING))
 			find_open(&o, e->value, 0);
-		if (!o.at.n || !(why == MISFIT ? report_misfit(m, e) : why == UNSOLVED ? report_unsolved(m, e, &o) : report_missing(m, e, &o)))
+		if (!o.at.n
+		    || !(why == MISFIT     ? report_misfit(m, e)
+		         : why == UNSOLVED ? report_unsolved(m, e, &o)
+		                           : report_missing(m, e, &o)))
 			continue;
 		any = true;
 		for (int k = 0; k < o.at.n; k++)

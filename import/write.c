@@ -3,7 +3,7 @@
 #include "../sema/module.h"
 #include <string.h>
 
-/* ---- what is left -------------------------------------------------------------------------------------------------- */
+/* ---- what is left ---------------------------------------------------------------------------- */
 
 static bool starts_with_name(const char *path, const char *name)
 {
@@ -25,7 +25,7 @@ static void find_left_in(struct import *m, json_t *object, const char *prefix)
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach(object, key, v) {
+	json_object_foreach (object, key, v) {
 		const char *path = arena_printf(m->arena, "%s%s", prefix, key);
 		if (json_is_null(v) || is_expressed(m, path))
 			continue;
@@ -36,12 +36,9 @@ static void find_left_in(struct import *m, json_t *object, const char *prefix)
 	}
 }
 
-void find_left(struct import *m)
-{
-	find_left_in(m, m->root, "");
-}
+void find_left(struct import *m) { find_left_in(m, m->root, ""); }
 
-/* ---- the text ------------------------------------------------------------------------------------------------------ */
+/* ---- the text -------------------------------------------------------------------------------- */
 
 static int longest_field(const struct import *m)
 {
@@ -98,11 +95,13 @@ static void write_head(struct import *m, struct text *out)
 {
 	const struct module *module = m->family->module;
 	const char *name = m->family->name;
-	text_add(out, "// A %s checkpoint, from its config.json by `deployc import`.\n", json_string_value(json_at(m->root, "model_type")));
+	text_add(out, "// A %s checkpoint, from its config.json by `deployc import`.\n",
+	         json_string_value(json_at(m->root, "model_type")));
 	if (module->is_std)
 		text_add(out, "use %s { %s }\n\nmodel %s = %s {\n", module->label, name, m->name, name);
 	else
-		text_add(out, "use \"%s\" as family\n\nmodel %s = family.%s {\n", relative_path(m->arena, out_folder(m), module->file), m->name, name);
+		text_add(out, "use \"%s\" as family\n\nmodel %s = family.%s {\n",
+		         relative_path(m->arena, out_folder(m), module->file), m->name, name);
 }
 
 const char *write_model(struct import *m)

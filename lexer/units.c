@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct unit { const char *word; double scale; struct dims dims; };
+struct unit {
+	const char *word;
+	double scale;
+	struct dims dims;
+};
 
 #define PURE     0
 #define DATA     [DIM_DATA] = 1
@@ -36,10 +40,7 @@ static const struct unit_trap traps[] = {
 };
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static bool same(const char *word, const char *s, size_t n)
-{
-	return !strncmp(word, s, n) && !word[n];
-}
+static bool same(const char *word, const char *s, size_t n) { return !strncmp(word, s, n) && !word[n]; }
 
 const struct unit_trap *unit_trap(const char *s, size_t n)
 {
@@ -129,7 +130,7 @@ size_t unit_prefix(const char *s, size_t n)
 	}
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static double decimal_value(const char *s, size_t n)
 {
@@ -150,7 +151,8 @@ static bool integer_value(const char *s, size_t n, long long *value)
 {
 	long long v = 0;
 	for (size_t i = 0; i < n; i++)
-		if (s[i] != '_' && (__builtin_mul_overflow(v, 10LL, &v) || __builtin_add_overflow(v, (long long)(s[i] - '0'), &v)))
+		if (s[i] != '_'
+		    && (__builtin_mul_overflow(v, 10LL, &v) || __builtin_add_overflow(v, (long long)(s[i] - '0'), &v)))
 			return false;
 	*value = v;
 	return true;
@@ -166,10 +168,7 @@ bool number_value(const char *text, long long *i, double *f, bool *is_int)
 }
 
 /* Exponents beyond any use are cut off, so that sums of them stay in range. */
-static int clamp(int power)
-{
-	return power < -99 ? -99 : power > 99 ? 99 : power;
-}
+static int clamp(int power) { return power < -99 ? -99 : power > 99 ? 99 : power; }
 
 double quantity_value(const char *text, struct dims *dims)
 {

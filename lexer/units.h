@@ -6,15 +6,22 @@
 #include "../support/diag.h"
 
 enum dim { DIM_DATA, DIM_TIME, DIM_FLOP, DIM_TOKEN, DIM_REQUEST, DIM_PARAM, DIM_MONEY, DIM_ENERGY, DIM_COUNT };
-struct dims { signed char power[DIM_COUNT]; };        /* bytes, seconds, operations, tokens, ..., dollars, joules */
+struct dims {
+	signed char power[DIM_COUNT];
+}; /* bytes, seconds, operations, tokens, ..., dollars, joules */
 
-/* One unit word, `GiB`: its size in base units and its dimension. false: no such unit. `%` is 0.01 without dimension. */
+/* One unit word, `GiB`: its size in base units and its dimension. false: no such unit. `%` is
+ * 0.01 without dimension. */
 bool unit_word(const char *s, size_t n, double *scale, struct dims *dims);
 /* Bytes of the longest prefix of s that is a unit expression (`GB/s`, `tokens/ms`) of known words; 0: none. */
 size_t unit_prefix(const char *s, size_t n);
 /* A word that people read in two ways, `Gb`: rejected with `code`. For the sake of the rest it is read as `meant`. */
-struct unit_trap { const char *word; enum diag_code code; const char *meant, *other; };
-const struct unit_trap *unit_trap(const char *s, size_t n);            /* NULL: no trap */
+struct unit_trap {
+	const char *word;
+	enum diag_code code;
+	const char *meant, *other;
+};
+const struct unit_trap *unit_trap(const char *s, size_t n); /* NULL: no trap */
 /* The unit that a misspelt word means, or NULL. */
 const char *nearest_unit(const char *word);
 /* Bytes of the word that s starts with: up to `/`, `*`, `^` or n. */

@@ -10,10 +10,10 @@ struct repair {
 	struct parser *p;
 	bool by_indent, report;
 	struct tokens out;
-	VEC(int) open;                          /* indices into out */
-	int  of_closer[128];                    /* how many of them wait for `)`, for `]`, for `}` */
-	int  mistakes;
-	bool dropped_line_start;                /* a token that started a line was dropped: the next one starts it */
+	VEC(int) open;      /* indices into out */
+	int of_closer[128]; /* how many of them wait for `)`, for `]`, for `}` */
+	int mistakes;
+	bool dropped_line_start; /* a token that started a line was dropped: the next one starts it */
 };
 
 static struct token *innermost(const struct repair *r)
@@ -27,10 +27,7 @@ static void pop_innermost(struct repair *r)
 	r->open.n--;
 }
 
-static struct token *before(const struct repair *r)
-{
-	return r->out.n ? &r->out.at[r->out.n - 1] : NULL;
-}
+static struct token *before(const struct repair *r) { return r->out.n ? &r->out.at[r->out.n - 1] : NULL; }
 
 static const char *token_text(const struct repair *r, const struct token *t)
 {
@@ -55,14 +52,16 @@ static void report_unclosed(struct repair *r, const struct token *opener, const 
 		return;
 	char closer[] = {bracket_closer(opener->kind), 0};
 	uint32_t end = before(r)->hi;
-	struct diag *d = diag_report(sink, DIAG_E0003, token_span(r->p, opener), "`%s` is never closed", token_text(r, opener));
+	struct diag *d =
+		diag_report(sink, DIAG_E0003, token_span(r->p, opener), "`%s` is never closed", token_text(r, opener));
 	if (here->kind)
 		diag_related(sink, d, token_span(r->p, here), "no `%s` before this", closer);
 	diag_help(sink, d, "insert `%s`", closer);
 	diag_fix(sink, d, (struct span){r->p->file, end, end}, closer);
 }
 
-/* Closes the innermost bracket before `here`. Where it was meant to be closed is not known: what its item says is tainted. */
+/* Closes the innermost bracket before `here`. Where it was meant to be closed is not known: what its item says is
+ * tainted. */
 static void close_innermost(struct repair *r, const struct token *here)
 {
 	struct token *opener = innermost(r);
@@ -90,7 +89,8 @@ static void drop_closer(struct repair *r, const struct token *t)
 	bool follows = before(r) && before(r)->tainted;
 	r->mistakes++;
 	if (r->report && r->mistakes <= MAX_REPORTS && !follows) {
-		struct diag *d = diag_report(r->p->sink, DIAG_E0005, token_span(r->p, t), "`%s` closes nothing", token_text(r, t));
+		struct diag *d =
+			diag_report(r->p->sink, DIAG_E0005, token_span(r->p, t), "`%s` closes nothing", token_text(r, t));
 		diag_help(r->p->sink, d, "delete it");
 		diag_fix(r->p->sink, d, token_span(r->p, t), "");
 	}
@@ -145,7 +145,8 @@ static void bound_depth(struct parser *p)
 		if (is_closer(t->kind))
 			depth -= depth > 0;
 		else if (bracket_closer(t->kind) && ++depth > MAX_BRACKETS) {
-			struct diag *d = diag_report(p->sink, DIAG_E0007, token_span(p, t), "brackets are nested more than %d deep", MAX_BRACKETS);
+			struct diag *d = diag_report(p->sink, DIAG_E0007, token_span(p, t), "brackets are nested more than %d deep",
+			                             MAX_BRACKETS);
 			diag_help(p->sink, d, "name the inner parts with `let`");
 			*t = (struct token){t->lo, t->lo, 0, 0, true, true};
 			p->tokens.n = i + 1;
@@ -170,7 +171,8 @@ static bool is_balanced(const struct parser *p)
 	return depth == 0;
 }
 
-/* Indentation tells best where a bracket should have been closed, unless the text is not indented as its brackets say. */
+/* Indentation tells best where a bracket should have been closed, unless the text is not indented as
+ * its brackets say. */
 void balance_brackets(struct parser *p)
 {
 	bound_depth(p);

@@ -3,26 +3,40 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { FIRST_NODES = 2 };       /* room in a new list; those of names have room for one */
+enum { FIRST_NODES = 2 }; /* room in a new list; those of names have room for one */
 
 /* Bytes of a node of the kind: the union's larger members are those of items, and most nodes are expressions. */
 static size_t node_bytes(enum node_kind kind)
 {
-#define UP_TO(member) (offsetof(struct node, member) + sizeof ((struct node *)NULL)->member)
+#define UP_TO(member) (offsetof(struct node, member) + sizeof((struct node *)NULL)->member)
 	switch (kind) {
-	case N_NUM: case N_QTY:                 return UP_TO(num);
-	case N_ID: case N_AX_REST:              return UP_TO(ident);
-	case N_STR:                             return UP_TO(text);
-	case N_TRUE: case N_FALSE: case N_NONE: case N_AUTO: return UP_TO(depth);
-	case N_DOT: case N_PER: case N_ARG_NAMED: return UP_TO(dot);
-	case N_CALL: case N_INDEX:              return UP_TO(call);
-	case N_BIN:                             return UP_TO(bin);
-	case N_NOT: case N_NEG:                 return UP_TO(one);
-	case N_LIST: case N_RECORD: case N_STORED: case N_PROD: case N_SUM: return UP_TO(list);
-	case N_SET:                             return UP_TO(set);
-	case N_FIELD: case N_PARAM:             return UP_TO(field);
-	case N_TYPE:                            return UP_TO(type);
-	default:                                return sizeof(struct node);
+	case N_NUM:
+	case N_QTY:       return UP_TO(num);
+	case N_ID:
+	case N_AX_REST:   return UP_TO(ident);
+	case N_STR:       return UP_TO(text);
+	case N_TRUE:
+	case N_FALSE:
+	case N_NONE:
+	case N_AUTO:      return UP_TO(depth);
+	case N_DOT:
+	case N_PER:
+	case N_ARG_NAMED: return UP_TO(dot);
+	case N_CALL:
+	case N_INDEX:     return UP_TO(call);
+	case N_BIN:       return UP_TO(bin);
+	case N_NOT:
+	case N_NEG:       return UP_TO(one);
+	case N_LIST:
+	case N_RECORD:
+	case N_STORED:
+	case N_PROD:
+	case N_SUM:       return UP_TO(list);
+	case N_SET:       return UP_TO(set);
+	case N_FIELD:
+	case N_PARAM:     return UP_TO(field);
+	case N_TYPE:      return UP_TO(type);
+	default:          return sizeof(struct node);
 	}
 #undef UP_TO
 }
@@ -46,10 +60,7 @@ struct nodes nodes_of(const struct node_list *list)
 	return list ? (struct nodes){list->at, list->n} : (struct nodes){NULL, 0};
 }
 
-int node_depth(const struct node *x)
-{
-	return x ? x->depth : 0;
-}
+int node_depth(const struct node *x) { return x ? x->depth : 0; }
 
 int nodes_depth(struct nodes list)
 {
@@ -99,10 +110,7 @@ struct path_list *paths_of_name(struct parser *p, struct ident name)
 	return paths_add(p, NULL, path_of(idents_add(p, NULL, name)));
 }
 
-struct path path_of(const struct ident_list *names)
-{
-	return (struct path){names->at, names->n, names->span};
-}
+struct path path_of(const struct ident_list *names) { return (struct path){names->at, names->n, names->span}; }
 
 /* The character that `\c` stands for, or 0. */
 static char escaped(char c)
@@ -110,7 +118,8 @@ static char escaped(char c)
 	switch (c) {
 	case 'n':  return '\n';
 	case 't':  return '\t';
-	case '"':  case '\\': return c;
+	case '"':
+	case '\\': return c;
 	default:   return 0;
 	}
 }
@@ -131,7 +140,8 @@ const char *string_value(struct parser *p, struct span at, const char *quoted)
 		if (c) {
 			value[n++] = c;
 		} else if (i < end) {
-			struct diag *d = diag_report(p->sink, DIAG_E0005, (struct span){p->file, lo, lo + 2}, "unknown escape `\\%c` in a string", quoted[i]);
+			struct diag *d = diag_report(p->sink, DIAG_E0005, (struct span){p->file, lo, lo + 2},
+			                             "unknown escape `\\%c` in a string", quoted[i]);
 			diag_help(p->sink, d, "escapes are `\\\"`, `\\\\`, `\\n` and `\\t`");
 			fail_item(p, at);
 		}

@@ -5,7 +5,8 @@
 
 const char *bin_op_text(enum bin_op op)
 {
-	static const char *const text[] = {"where", "or", "and", "<", ">", "<=", ">=", "==", "!=", "in", "divides", "..", "+", "-", "*", "/", "mod"};
+	static const char *const text[] = {
+		"where", "or", "and", "<", ">", "<=", ">=", "==", "!=", "in", "divides", "..", "+", "-", "*", "/", "mod"};
 	_Static_assert(sizeof text / sizeof *text == B_OPS, "one text for each operator");
 	return text[op];
 }
@@ -36,7 +37,7 @@ static void deepen_all(struct parser *p, struct node *x, struct nodes operands)
 		deepen(p, x, &operands.at[i]);
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 struct node *expr_number(struct parser *p, struct span at, const char *text)
 {
@@ -46,7 +47,8 @@ struct node *expr_number(struct parser *p, struct span at, const char *text)
 	bool is_int;
 	x->num.text = text;
 	if (!number_value(text, &i, &f, &is_int)) {
-		struct diag *d = diag_report(p->sink, DIAG_E0008, at, "number is too large for %s", is_int ? "an Int (63 bits)" : "a Float");
+		struct diag *d =
+			diag_report(p->sink, DIAG_E0008, at, "number is too large for %s", is_int ? "an Int (63 bits)" : "a Float");
 		if (is_int)
 			diag_help(p->sink, d, "with an exponent it is a Float: `1e20`");
 		fail_item(p, at);
@@ -64,8 +66,10 @@ static void report_traps(struct parser *p, struct span unit)
 		struct span at = {unit.file, i, i + (uint32_t)n};
 		if (trap) {
 			struct diag *d = diag_report(p->sink, trap->code, at, "`%s` is ambiguous", trap->word);
-			diag_help(p->sink, d, trap->code == DIAG_E0303 ? "write `%s` (bits) or `%s` (bytes); 8 bits are one byte"
-			                                                : "write `%s` (per second) or `%s` (a count)", trap->meant, trap->other);
+			diag_help(p->sink, d,
+			          trap->code == DIAG_E0303 ? "write `%s` (bits) or `%s` (bytes); 8 bits are one byte"
+			                                   : "write `%s` (per second) or `%s` (a count)",
+			          trap->meant, trap->other);
 			diag_fix(p->sink, d, at, trap->meant);
 		}
 		i += (uint32_t)n;
@@ -90,10 +94,7 @@ struct node *expr_string(struct parser *p, struct span at, const char *text)
 }
 
 /* true, false, none, auto */
-struct node *expr_word(struct parser *p, struct span at, enum node_kind kind)
-{
-	return expr_new(p, kind, at);
-}
+struct node *expr_word(struct parser *p, struct span at, enum node_kind kind) { return expr_new(p, kind, at); }
 
 struct node *expr_name(struct parser *p, struct ident name)
 {
@@ -102,7 +103,7 @@ struct node *expr_name(struct parser *p, struct ident name)
 	return x;
 }
 
-/* ---- operators ---------------------------------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 /* N_DOT, N_PER, N_ARG_NAMED */
 struct node *expr_dot(struct parser *p, struct span at, enum node_kind kind, struct node *operand, struct ident name)
@@ -139,7 +140,8 @@ struct node *expr_call(struct parser *p, struct span at, enum node_kind kind, st
 	return x;
 }
 
-struct node *expr_refine(struct parser *p, struct span at, struct node *base, struct span braces, struct node_list *body)
+struct node *expr_refine(struct parser *p, struct span at, struct node *base, struct span braces,
+                         struct node_list *body)
 {
 	struct node *x = expr_new(p, N_REFINE, at);
 	x->sub2.base = base;
@@ -161,7 +163,8 @@ struct node *expr_label(struct parser *p, struct span at, struct node *call, str
 	return x;
 }
 
-struct node *expr_binary(struct parser *p, struct span at, enum bin_op op, struct node *a, struct span op_at, struct node *b)
+struct node *expr_binary(struct parser *p, struct span at, enum bin_op op, struct node *a, struct span op_at,
+                         struct node *b)
 {
 	struct node *x = expr_new(p, N_BIN, at);
 	x->bin.op = op;
@@ -173,7 +176,8 @@ struct node *expr_binary(struct parser *p, struct span at, enum bin_op op, struc
 	return x;
 }
 
-struct node *expr_contract(struct parser *p, struct span at, struct node *a, struct span op_at, struct ident_list *over, struct node *w)
+struct node *expr_contract(struct parser *p, struct span at, struct node *a, struct span op_at, struct ident_list *over,
+                           struct node *w)
 {
 	struct node *x = expr_new(p, N_CONTRACT, at);
 	x->contract.x = a;

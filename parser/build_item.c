@@ -3,7 +3,7 @@
 #include "parser/grammar.tab.h"
 #include <string.h>
 
-/* ---- items that did not parse ------------------------------------------------------------------------------------- */
+/* ---- items that did not parse ---------------------------------------------------------------- */
 
 /* The first token at or behind the offset. */
 static int token_at(const struct parser *p, uint32_t offset)
@@ -55,16 +55,20 @@ struct node *item_error(struct parser *p, struct span at)
 static int item_depth(const struct node *x)
 {
 	switch (x->kind) {
-	case N_SET:   return node_depth(x->set.value);
-	case N_FIELD: return node_depth(x->field.value);
-	case N_SUB:   return nodes_depth(x->sub.body);
-	case N_RULE:  return nodes_depth(x->rule.options);
-	case N_NAMED: return node_depth(x->named.value) + node_depth(x->named.from) + nodes_depth(x->named.body);
-	case N_WHEN:  return node_depth(x->when.cond) + nodes_depth(x->when.then) + nodes_depth(x->when.other);
-	case N_RETURN: case N_REQUIRE: case N_ASSERT: case N_PREFER: case N_MAXIMIZE: case N_MINIMIZE: case N_ASSERT_TYPE:
-		return node_depth(x->claim.value);
-	default:
-		return 0;
+	case N_SET:         return node_depth(x->set.value);
+	case N_FIELD:       return node_depth(x->field.value);
+	case N_SUB:         return nodes_depth(x->sub.body);
+	case N_RULE:        return nodes_depth(x->rule.options);
+	case N_NAMED:       return node_depth(x->named.value) + node_depth(x->named.from) + nodes_depth(x->named.body);
+	case N_WHEN:        return node_depth(x->when.cond) + nodes_depth(x->when.then) + nodes_depth(x->when.other);
+	case N_RETURN:
+	case N_REQUIRE:
+	case N_ASSERT:
+	case N_PREFER:
+	case N_MAXIMIZE:
+	case N_MINIMIZE:
+	case N_ASSERT_TYPE: return node_depth(x->claim.value);
+	default:            return 0;
 	}
 }
 
@@ -93,12 +97,9 @@ struct node_list *items_add(struct parser *p, struct node_list *items, struct no
 	return nodes_add(p, items, item);
 }
 
-/* ---- items -------------------------------------------------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------------------------------- */
 
-static struct idents idents_of(const struct ident_list *list)
-{
-	return (struct idents){list->at, list->n};
-}
+static struct idents idents_of(const struct ident_list *list) { return (struct idents){list->at, list->n}; }
 
 struct node *use_as(struct parser *p, struct span at, struct ident as)
 {
@@ -184,7 +185,8 @@ struct node *item_named(struct parser *p, struct span at, struct ident kind, str
 	return tail;
 }
 
-struct node *item_rule(struct parser *p, struct span at, struct path_list *lhs, struct target to, struct node_list *options)
+struct node *item_rule(struct parser *p, struct span at, struct path_list *lhs, struct target to,
+                       struct node_list *options)
 {
 	struct node *x = node_new(p, N_RULE, at);
 	x->rule.lhs = lhs->at;
@@ -218,7 +220,8 @@ struct node *item_assert_type(struct parser *p, struct span at, struct node *val
 }
 
 /* `other` NULL: no else. */
-struct node *item_when(struct parser *p, struct span at, struct node *cond, struct node_list *then, struct node_list *other)
+struct node *item_when(struct parser *p, struct span at, struct node *cond, struct node_list *then,
+                       struct node_list *other)
 {
 	struct node *x = node_new(p, N_WHEN, at);
 	x->when.cond = cond;
@@ -228,7 +231,7 @@ struct node *item_when(struct parser *p, struct span at, struct node *cond, stru
 	return x;
 }
 
-/* ---- tails: an N_NAMED without kind and name ---------------------------------------------------------------------- */
+/* ---- tails: an N_NAMED without kind and name ------------------------------------------------- */
 
 static struct node *tail_new(struct parser *p, struct span at, enum tail tail)
 {
@@ -243,10 +246,7 @@ static void set_body(struct node *x, const struct node_list *body)
 	x->named.has_body = body != NULL;
 }
 
-struct node *tail_bare(struct parser *p, struct span at)
-{
-	return tail_new(p, at, TAIL_BARE);
-}
+struct node *tail_bare(struct parser *p, struct span at) { return tail_new(p, at, TAIL_BARE); }
 
 struct node *tail_more(struct parser *p, struct span at, struct ident_list *more)
 {
@@ -304,7 +304,8 @@ struct node *tail_block(struct parser *p, struct span at, struct node_list *body
 	return x;
 }
 
-struct node *tail_sig(struct parser *p, struct span at, struct node_list *params, struct node *ret, struct node_list *body)
+struct node *tail_sig(struct parser *p, struct span at, struct node_list *params, struct node *ret,
+                      struct node_list *body)
 {
 	struct node *x = tail_new(p, at, TAIL_SIG);
 	x->named.params = nodes_of(params);

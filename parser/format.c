@@ -8,7 +8,7 @@
 
 enum { INDENT = 2, CONTINUED = 4 };
 
-/* ---- indentation ------------------------------------------------------------------------------------------------------ */
+/* ---- indentation ----------------------------------------------------------------------------- */
 
 /* A comment belongs to the item that starts behind it, or to the end of the body. */
 static bool continues_item(const struct module_text *m, int i)
@@ -67,9 +67,13 @@ static void lay_out(struct module_text *m)
 	}
 }
 
-/* ---- output ----------------------------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
-struct output { struct arena *arena; char *at; int n, cap; };
+struct output {
+	struct arena *arena;
+	char *at;
+	int n, cap;
+};
 
 static void put(struct output *o, const char *text, size_t n)
 {
@@ -125,12 +129,13 @@ static struct output write_out(const struct module_text *m)
 	return o;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static bool same_token(const char *text_a, const struct token *a, const char *text_b, const struct token *b)
 {
 	uint32_t n = a->hi - a->lo;
-	return a->kind == b->kind && a->line_start == b->line_start && b->hi - b->lo == n && !memcmp(text_a + a->lo, text_b + b->lo, n);
+	return a->kind == b->kind && a->line_start == b->line_start && b->hi - b->lo == n
+	       && !memcmp(text_a + a->lo, text_b + b->lo, n);
 }
 
 static void must_keep_tokens(const struct arena *arena, const char *text, struct tokens tokens, const struct output *o)
@@ -141,7 +146,8 @@ static void must_keep_tokens(const struct arena *arena, const char *text, struct
 	struct tokens now = lex(&scratch, &sink, sources_add(&sources, "", "", o->at, (size_t)o->n));
 	for (int i = 0; i < now.n && i < tokens.n; i++)
 		if (!same_token(text, &tokens.at[i], o->at, &now.at[i]))
-			internal_error("formatting changes token %d, `%.*s`", i, (int)(tokens.at[i].hi - tokens.at[i].lo), text + tokens.at[i].lo);
+			internal_error("formatting changes token %d, `%.*s`", i, (int)(tokens.at[i].hi - tokens.at[i].lo),
+			               text + tokens.at[i].lo);
 	if (now.n != tokens.n)
 		internal_error("formatting makes %d tokens of %d", now.n, tokens.n);
 	arena_free(&scratch);

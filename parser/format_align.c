@@ -8,21 +8,34 @@
 /* Widest difference that is filled up with blanks: behind the name of an item, behind another part, before comments. */
 enum { PAD_NAME = 32, PAD_PART = 18, PAD_COMMENT = 40, MAX_STOPS = 16, GAP_OF_COMMENT = 2 };
 
-/* A piece of a line that may stand below one of another line. `key`: what the line has up to there; the stops of two lines
- * go together when their keys are equal. */
-struct stop { int piece; const char *key; };
-struct row  { int first; const char *kind; struct stop stops[MAX_STOPS]; int n, width; };
-struct rows { struct row **at; int n, cap; };
+/* A piece of a line that may stand below one of another line. `key`: what the line has up to there; the stops of two
+ * lines go together when their keys are equal. */
+struct stop {
+	int piece;
+	const char *key;
+};
+struct row {
+	int first;
+	const char *kind;
+	struct stop stops[MAX_STOPS];
+	int n, width;
+};
+struct rows {
+	struct row **at;
+	int n, cap;
+};
 
-/* ---- the stops of a line ---------------------------------------------------------------------------------------------- */
+/* ---- the stops of a line --------------------------------------------------------------------- */
 
 /* Walks the pieces of a line up to `end`. */
-struct cursor { const struct module_text *m; struct row *row; int at, end; const char *key; };
+struct cursor {
+	const struct module_text *m;
+	struct row *row;
+	int at, end;
+	const char *key;
+};
 
-static int kind_at(const struct cursor *c)
-{
-	return c->at < c->end ? c->m->pieces.at[c->at].kind : 0;
-}
+static int kind_at(const struct cursor *c) { return c->at < c->end ? c->m->pieces.at[c->at].kind : 0; }
 
 static void skip(struct cursor *c)
 {
@@ -118,7 +131,7 @@ static void stops_of_tail(struct cursor *c, const char *prefix)
 	int kind = kind_at(c);
 	c->key = prefix;
 	if (kind == '=' || kind == ':') {
-		add_stop(c, " =");              /* fields with a type and without go together */
+		add_stop(c, " ="); /* fields with a type and without go together */
 		if (kind == ':')
 			stops_of_type(c);
 	} else if (kind == '{') {
@@ -141,7 +154,7 @@ static void stops_of_item(struct cursor *c)
 {
 	int last;
 	c->row->kind = "";
-	if (kind_at(c) != TOK_IDENT) {                          /* `require`, `use` ... */
+	if (kind_at(c) != TOK_IDENT) { /* `require`, `use` ... */
 		c->row->kind = piece_text(c->m, c->at);
 		return;
 	}
@@ -170,7 +183,7 @@ static struct row *row_of(const struct module_text *m, const struct line *l)
 	return r;
 }
 
-/* ---- rows that go together -------------------------------------------------------------------------------------------- */
+/* ---- rows that go together ------------------------------------------------------------------- */
 
 /* Columns from piece `from` up to piece `to` of the same line, without the gap before `to`. */
 static int cell_width(const struct module_text *m, int from, int to)
@@ -196,7 +209,8 @@ static int compare_rows(const void *a, const void *b, void *k)
 
 static bool go_together(const struct row *narrow, const struct row *wide, int k)
 {
-	return !strcmp(narrow->stops[k].key, wide->stops[k].key) && wide->width - narrow->width <= (k ? PAD_PART : PAD_NAME);
+	return !strcmp(narrow->stops[k].key, wide->stops[k].key)
+	       && wide->width - narrow->width <= (k ? PAD_PART : PAD_NAME);
 }
 
 /* Rows that stand below each other up to stop k - 1. Those that agree up to stop k are padded to the widest, but for
@@ -233,7 +247,8 @@ static void flush_rows(struct module_text *m, struct rows *rows)
 	rows->n = 0;
 }
 
-/* Items of one kind in one body, line by line; a blank line or an item of several lines ends the table, a comment does not. */
+/* Items of one kind in one body, line by line; a blank line or an item of several lines ends the table, a comment does
+ * not. */
 void align_items(struct module_text *m)
 {
 	struct rows rows = {0};
@@ -250,10 +265,13 @@ void align_items(struct module_text *m)
 	flush_rows(m, &rows);
 }
 
-/* ---- trailing comments ------------------------------------------------------------------------------------------------ */
+/* ---- trailing comments ----------------------------------------------------------------------- */
 
 /* Lines [from, to) whose comments share a column. */
-struct margin { struct module_text *m; int from, least, most; };
+struct margin {
+	struct module_text *m;
+	int from, least, most;
+};
 
 static void flush_comments(struct margin *margin, int to)
 {

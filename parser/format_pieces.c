@@ -5,12 +5,9 @@
 #include "build.h"
 #include "parser/grammar.tab.h"
 
-/* ---- pieces --------------------------------------------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
 static uint32_t comment_end(const char *text, uint32_t lo, uint32_t end)
 {
@@ -43,7 +40,7 @@ static int add_comments(struct module_text *m, uint32_t lo, uint32_t hi)
 {
 	int line_ends = 0;
 	while (lo < hi) {
-		if (m->text[lo] != '/') {               /* a blank, or the byte order mark */
+		if (m->text[lo] != '/') { /* a blank, or the byte order mark */
 			line_ends += m->text[lo++] == '\n';
 			continue;
 		}
@@ -69,16 +66,23 @@ static void add_pieces(struct module_text *m, const struct source *source, struc
 	}
 }
 
-/* ---- structure ------------------------------------------------------------------------------------------------------ */
+/* ---- structure ------------------------------------------------------------------------------- */
 
 /* An open bracket, or the file. `item`: of the innermost item, inside the bracket or around it. */
-struct open { int opener, item; bool items, fresh; };
-struct structure { struct module_text *m; VEC(struct open) open; const struct piece *before; };
+struct open {
+	int opener, item;
+	bool items, fresh;
+};
+struct structure {
+	struct module_text *m;
+	VEC(struct open) open;
+	const struct piece *before;
+};
 
 static bool starts_claim(int kind)
 {
-	return kind == TOK_RETURN || kind == TOK_REQUIRE || kind == TOK_ASSERT || kind == TOK_PREFER || kind == TOK_MAXIMIZE ||
-	       kind == TOK_MINIMIZE;
+	return kind == TOK_RETURN || kind == TOK_REQUIRE || kind == TOK_ASSERT || kind == TOK_PREFER || kind == TOK_MAXIMIZE
+	       || kind == TOK_MINIMIZE;
 }
 
 static void enter_item(struct structure *s, struct open *in, int index, bool line_start)
@@ -138,7 +142,7 @@ static void find_structure(struct module_text *m)
 	}
 }
 
-/* ---- comments that go on ---------------------------------------------------------------------------------------------- */
+/* ---- comments that go on --------------------------------------------------------------------- */
 
 static bool is_line_comment(const struct module_text *m, const struct piece *p)
 {
@@ -159,8 +163,8 @@ static void find_attached(struct module_text *m)
 		const struct line *above = &m->lines.at[i - 1];
 		struct line *l = &m->lines.at[i];
 		const struct piece *last = &m->pieces.at[line_end(above) - 1], *p = &m->pieces.at[l->first];
-		l->attached = !l->blank_before && l->n == 1 && (above->n > 1 || above->attached) && is_line_comment(m, last) &&
-		              is_line_comment(m, p) && written_column(m, last->lo) == written_column(m, p->lo);
+		l->attached = !l->blank_before && l->n == 1 && (above->n > 1 || above->attached) && is_line_comment(m, last)
+		              && is_line_comment(m, p) && written_column(m, last->lo) == written_column(m, p->lo);
 	}
 }
 
@@ -185,7 +189,7 @@ struct module_text module_pieces(struct arena *arena, const struct source *sourc
 	return m;
 }
 
-/* ---- questions ------------------------------------------------------------------------------------------------------ */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 const struct piece *piece_at(const struct module_text *m, int i)
 {
@@ -198,10 +202,7 @@ bool holds_items(const struct module_text *m, int opener)
 	return !p || (p->kind == '{' && !p->holds_names);
 }
 
-int line_end(const struct line *l)
-{
-	return l->first + l->n;
-}
+int line_end(const struct line *l) { return l->first + l->n; }
 
 static bool is_long(const struct module_text *m, const struct piece *p)
 {

@@ -6,40 +6,40 @@
 enum { COMMENT = -1, NOWHERE = -1 };
 
 struct piece {
-	uint32_t lo, hi;        /* bytes of the source; of a comment: without blanks at its end */
-	int  kind;              /* of the token, or COMMENT */
-	int  line;
-	int  opener;            /* the innermost bracket around it; of a closing bracket: its partner; NOWHERE: none */
-	int  closer;            /* of an opening bracket: its partner */
-	int  item;              /* the piece that starts the innermost item around it, or NOWHERE */
-	int  hang;              /* of a piece that starts an item: where further lines of the item align, or NOWHERE */
-	int  base;              /* of an opening bracket: the indentation that its closer returns to */
-	int  gap;               /* blanks before it, for all but the first of a line */
-	int  column;
+	uint32_t lo, hi; /* bytes of the source; of a comment: without blanks at its end */
+	int kind;        /* of the token, or COMMENT */
+	int line;
+	int opener; /* the innermost bracket around it; of a closing bracket: its partner; NOWHERE: none */
+	int closer; /* of an opening bracket: its partner */
+	int item;   /* the piece that starts the innermost item around it, or NOWHERE */
+	int hang;   /* of a piece that starts an item: where further lines of the item align, or NOWHERE */
+	int base;   /* of an opening bracket: the indentation that its closer returns to */
+	int gap;    /* blanks before it, for all but the first of a line */
+	int column;
 	bool starts_item;
-	bool holds_names;       /* the `{` of `use std.ops { a, b }` */
+	bool holds_names; /* the `{` of `use std.ops { a, b }` */
 };
 struct line {
-	int  first, n;          /* pieces */
-	int  indent;
-	bool blank_before;      /* one is written there */
-	bool attached;          /* a comment alone, written below a trailing comment in the same column: it continues that one */
+	int first, n; /* pieces */
+	int indent;
+	bool blank_before; /* one is written there */
+	bool attached;     /* a comment alone, written below a trailing comment in the same column: it continues that one */
 };
 struct module_text {
 	struct arena *arena;
-	const char   *text;
+	const char *text;
 	VEC(struct piece) pieces;
-	VEC(struct line)  lines;
+	VEC(struct line) lines;
 };
 
 /* format_pieces.c */
 struct module_text module_pieces(struct arena *arena, const struct source *source, struct tokens tokens);
-const struct piece *piece_at(const struct module_text *m, int i);       /* NULL outside the module */
-bool holds_items(const struct module_text *m, int opener);              /* the bracket, or the file for NOWHERE */
-int  line_end(const struct line *l);                                    /* the piece behind its last */
-bool ends_in_comment(const struct module_text *m, const struct line *l);/* `a = 1  // like this` */
-bool has_long_comment(const struct module_text *m, const struct line *l);       /* one that reaches over a line end */
-int  piece_width(const struct module_text *m, int i, int column);        /* from `column` to the column behind it */
+const struct piece *piece_at(const struct module_text *m, int i);         /* NULL outside the module */
+bool holds_items(const struct module_text *m, int opener);                /* the bracket, or the file for NOWHERE */
+int line_end(const struct line *l);                                       /* the piece behind its last */
+bool ends_in_comment(const struct module_text *m, const struct line *l);  /* `a = 1  // like this` */
+bool has_long_comment(const struct module_text *m, const struct line *l); /* one that reaches over a line end */
+int piece_width(const struct module_text *m, int i, int column);          /* from `column` to the column behind it */
 
 /* format_space.c: sets the gaps inside all lines. */
 void space_pieces(struct module_text *m);

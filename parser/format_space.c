@@ -13,15 +13,9 @@ static int neighbour(const struct module_text *m, int i, int step)
 	return p ? p->kind : 0;
 }
 
-static bool opens_tight(int kind)
-{
-	return kind == '(' || kind == '[' || kind == TOK_ATLB;
-}
+static bool opens_tight(int kind) { return kind == '(' || kind == '[' || kind == TOK_ATLB; }
 
-static bool closes_tight(int kind)
-{
-	return kind == ')' || kind == ']' || kind == ',' || kind == TOK_NL;
-}
+static bool closes_tight(int kind) { return kind == ')' || kind == ']' || kind == ',' || kind == TOK_NL; }
 
 /* `-x`, and the `+` of a pending axis: [batch | +tp]. */
 static bool is_prefix(const struct module_text *m, int i)
@@ -39,8 +33,8 @@ static bool is_postfix(const struct module_text *m, int i)
 
 static bool binds_tighter_than_range(int kind)
 {
-	return kind == '+' || kind == '-' || kind == '*' || kind == '/' || kind == TOK_MOD || kind == TOK_PER || kind == TOK_ATLB ||
-	       kind == '.';
+	return kind == '+' || kind == '-' || kind == '*' || kind == '/' || kind == TOK_MOD || kind == TOK_PER
+	       || kind == TOK_ATLB || kind == '.';
 }
 
 /* Whether the operand of a range on that side is one number or name. */
@@ -62,10 +56,7 @@ static bool is_tight_range(const struct module_text *m, int i)
 	return m->pieces.at[i].kind == TOK_DOTDOT && is_simple(m, i, -1) && is_simple(m, i, 1);
 }
 
-static int gap_beside_comment(int before, int behind)
-{
-	return opens_tight(before) || closes_tight(behind) ? 0 : 1;
-}
+static int gap_beside_comment(int before, int behind) { return opens_tight(before) || closes_tight(behind) ? 0 : 1; }
 
 /* Between pieces i - 1 and i of one line. */
 static int gap_before(const struct module_text *m, int i)

@@ -55,7 +55,8 @@ static void deploy_error(struct span *at, struct parser *p, const char *message)
 %left '*' '/' MOD ATLB PER
 %precedence UMINUS
 
-%type <struct node_list *> body items block params param_list types axis_list stored_list stored_dim stored_sum args arg_list
+%type <struct node_list *> body items block params param_list types axis_list stored_list stored_dim stored_sum
+%type <struct node_list *> args arg_list
 %type <struct node *> item use_tail tail prefix ret source stored stored_factor piece
 %type <struct node *> type type_core axes axis_item param expr postfix primary arg
 %type <struct ident_list *> names dotted
@@ -180,7 +181,7 @@ param  : IDENT ':' type                         { $$ = param_of(p, @$, $1, $3, N
        | IDENT ':' type '=' expr                { $$ = param_of(p, @$, $1, $3, $5); }
        ;
 
-/* ---- types: dtype[axes], index(vocab)[batch, seq], Range(Int), T? ---- */
+/* ---- types: dtype[axes], index(vocab)[batch, seq], Range(Int), T? ---------------------------- */
 type   : type_core
        | type_core '?'                          { $$ = type_optional($1, @$); }
        ;
@@ -221,7 +222,7 @@ dotted : IDENT                                  { $$ = idents_add(p, NULL, $1); 
        | dotted '.' IDENT                       { $$ = idents_add(p, $1, $3); }
        ;
 
-/* ---- expressions ---- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 expr   : IF expr THEN expr ELSE expr            { $$ = expr_if(p, @$, $2, $4, $6); }
        | expr WHERE expr                        { $$ = expr_binary(p, @$, B_WHERE, $1, @2, $3); }
        | expr OR expr                           { $$ = expr_binary(p, @$, B_OR, $1, @2, $3); }
@@ -285,7 +286,8 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *p)
 	for (int i = 0; i < n; i++)
 		names[i] = yysymbol_name(kinds[i]);
 	yysymbol_kind_t found = yypcontext_token(context);
-	syntax_error(p, found == YYSYMBOL_YYEMPTY ? "" : yysymbol_name(found), *yypcontext_location(context), names, n < 0 ? 0 : n);
+	const char *name = found == YYSYMBOL_YYEMPTY ? "" : yysymbol_name(found);
+	syntax_error(p, name, *yypcontext_location(context), names, n < 0 ? 0 : n);
 	return 0;
 }
 

@@ -5,36 +5,37 @@
 
 int deploy_lex(DEPLOY_STYPE *value, struct span *at, struct parser *p);
 
-struct span token_span(const struct parser *p, const struct token *t)
-{
-	return (struct span){p->file, t->lo, t->hi};
-}
+struct span token_span(const struct parser *p, const struct token *t) { return (struct span){p->file, t->lo, t->hi}; }
 
 char bracket_closer(int kind)
 {
 	switch (kind) {
-	case '(': return ')';
-	case '[': case TOK_ATLB: return ']';
-	case '{': return '}';
-	default: return 0;
+	case '(':      return ')';
+	case '[':
+	case TOK_ATLB: return ']';
+	case '{':      return '}';
+	default:       return 0;
 	}
 }
 
-bool is_closer(int kind)
-{
-	return kind == ')' || kind == ']' || kind == '}';
-}
+bool is_closer(int kind) { return kind == ')' || kind == ']' || kind == '}'; }
 
 bool ends_item(int kind)
 {
 	switch (kind) {
-	case TOK_IDENT: case TOK_NUMBER: case TOK_QUANTITY: case TOK_STRING: case ')': case ']': case '}': case '?':
-		return true;
-#define WORD(token, text, value) case TOK_##token: return value;
+	case TOK_IDENT:
+	case TOK_NUMBER:
+	case TOK_QUANTITY:
+	case TOK_STRING:
+	case ')':
+	case ']':
+	case '}':
+	case '?':          return true;
+#define WORD(token, text, value) \
+	case TOK_##token: return value;
 #include "../lexer/words.def"
 #undef WORD
-	default:
-		return false;
+	default: return false;
 	}
 }
 
@@ -113,8 +114,9 @@ static void read_imports(struct parser *p)
 		struct token *t = &p->tokens.at[i];
 		int next = t[1].kind;
 		for (size_t k = 0; k < sizeof words / sizeof *words && t->line_start && t->kind == TOK_IDENT; k++) {
-			if (t->indent || t->hi - t->lo != strlen(words[k]) || memcmp(p->text + t->lo, words[k], strlen(words[k])) != 0 ||
-			    t[1].line_start || (next != TOK_IDENT && next != TOK_STRING))
+			if (t->indent || t->hi - t->lo != strlen(words[k])
+			    || memcmp(p->text + t->lo, words[k], strlen(words[k])) != 0 || t[1].line_start
+			    || (next != TOK_IDENT && next != TOK_STRING))
 				continue;
 			struct diag *d = diag_report(p->sink, DIAG_E0004, token_span(p, t), "unknown kind `%s`", words[k]);
 			diag_suggest(p->sink, d, token_span(p, t), "use");
@@ -126,10 +128,15 @@ static void read_imports(struct parser *p)
 struct nodes parse_module(struct arena *arena, struct names *names, struct sink *sink, uint32_t file)
 {
 	struct parser p = {
-		.arena = arena, .names = names, .sink = sink, .file = file,
+		.arena = arena,
+		.names = names,
+		.sink = sink,
+		.file = file,
 		.text = sink->sources->files.at[file].text,
 		.tokens = lex(arena, sink, file),
-		.last_kind = TOK_NL, .entered = true, .failed_item = -1,
+		.last_kind = TOK_NL,
+		.entered = true,
+		.failed_item = -1,
 	};
 	read_imports(&p);
 	balance_brackets(&p);

@@ -1,4 +1,5 @@
-/* bytes -> tokens -> tree. Recovers at every item: each mistake is one diagnostic (E0001, E0002, E0003, E0005, E0006 ...). */
+/* bytes -> tokens -> tree. Recovers at every item: each mistake is one diagnostic (E0001, E0002, E0003, E0005, E0006
+ * ...). */
 #ifndef DEPLOYC_PARSER_H
 #define DEPLOYC_PARSER_H
 #include "ast.h"

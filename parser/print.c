@@ -1,28 +1,73 @@
-/* Prints the tree for --emit=ast: one node a line, children indented, no spans, so that it is stable under reformatting. */
+/* Prints the tree for --emit=ast: one node a line, children indented, no spans, so that it is stable under
+ * reformatting. */
 #include "parser.h"
 
-struct printer { FILE *out; int depth; };
+struct printer {
+	FILE *out;
+	int depth;
+};
 
 static void print(struct printer *w, const struct node *x);
 
 static const char *kind_name(enum node_kind kind)
 {
 	static const char *const names[] = {
-		[N_USE] = "use", [N_USE_FILE] = "use-file", [N_SET] = "set", [N_FIELD] = "field", [N_SUB] = "sub", [N_NAMED] = "named",
-		[N_RULE] = "rule", [N_RETURN] = "return", [N_REQUIRE] = "require", [N_ASSERT] = "assert", [N_PREFER] = "prefer",
-		[N_MAXIMIZE] = "maximize", [N_MINIMIZE] = "minimize", [N_ASSERT_TYPE] = "assert-type", [N_WHEN] = "when",
-		[N_ERROR] = "error", [N_TYPE] = "type", [N_AXES] = "axes", [N_AX] = "ax", [N_AX_AT] = "ax-at", [N_AX_REST] = "ax-rest",
-		[N_STORED] = "stored", [N_PROD] = "product", [N_SUM] = "sum", [N_PIECE] = "piece", [N_PATH] = "path", [N_PARAM] = "param",
-		[N_NUM] = "number", [N_QTY] = "quantity", [N_STR] = "string", [N_TRUE] = "true", [N_FALSE] = "false", [N_NONE] = "none",
-		[N_AUTO] = "auto", [N_ID] = "name", [N_DOT] = "dot", [N_CALL] = "call", [N_INDEX] = "index", [N_REFINE] = "refine",
-		[N_RECORD] = "record", [N_LIST] = "list", [N_LABEL] = "label", [N_BIN] = "binary", [N_CONTRACT] = "contract",
-		[N_NOT] = "not", [N_NEG] = "negative", [N_PER] = "per", [N_IF] = "if", [N_ARG_NAMED] = "argument", [N_ARG_ARROW] = "rename",
+		[N_USE] = "use",
+		[N_USE_FILE] = "use-file",
+		[N_SET] = "set",
+		[N_FIELD] = "field",
+		[N_SUB] = "sub",
+		[N_NAMED] = "named",
+		[N_RULE] = "rule",
+		[N_RETURN] = "return",
+		[N_REQUIRE] = "require",
+		[N_ASSERT] = "assert",
+		[N_PREFER] = "prefer",
+		[N_MAXIMIZE] = "maximize",
+		[N_MINIMIZE] = "minimize",
+		[N_ASSERT_TYPE] = "assert-type",
+		[N_WHEN] = "when",
+		[N_ERROR] = "error",
+		[N_TYPE] = "type",
+		[N_AXES] = "axes",
+		[N_AX] = "ax",
+		[N_AX_AT] = "ax-at",
+		[N_AX_REST] = "ax-rest",
+		[N_STORED] = "stored",
+		[N_PROD] = "product",
+		[N_SUM] = "sum",
+		[N_PIECE] = "piece",
+		[N_PATH] = "path",
+		[N_PARAM] = "param",
+		[N_NUM] = "number",
+		[N_QTY] = "quantity",
+		[N_STR] = "string",
+		[N_TRUE] = "true",
+		[N_FALSE] = "false",
+		[N_NONE] = "none",
+		[N_AUTO] = "auto",
+		[N_ID] = "name",
+		[N_DOT] = "dot",
+		[N_CALL] = "call",
+		[N_INDEX] = "index",
+		[N_REFINE] = "refine",
+		[N_RECORD] = "record",
+		[N_LIST] = "list",
+		[N_LABEL] = "label",
+		[N_BIN] = "binary",
+		[N_CONTRACT] = "contract",
+		[N_NOT] = "not",
+		[N_NEG] = "negative",
+		[N_PER] = "per",
+		[N_IF] = "if",
+		[N_ARG_NAMED] = "argument",
+		[N_ARG_ARROW] = "rename",
 	};
 	_Static_assert(sizeof names / sizeof *names == N_KINDS, "one name for each kind");
 	return names[kind];
 }
 
-/* ---- pieces of a line --------------------------------------------------------------------------------------------- */
+/* ---- pieces of a line ------------------------------------------------------------------------ */
 
 static void indent(struct printer *w)
 {
@@ -73,7 +118,7 @@ static void print_place(struct printer *w, const struct place *place)
 	print_path(w, place->level);
 }
 
-/* ---- children ----------------------------------------------------------------------------------------------------- */
+/* ---- children -------------------------------------------------------------------------------- */
 
 static void child(struct printer *w, const struct node *x)
 {
@@ -100,7 +145,7 @@ static void under(struct printer *w, const char *heading, struct nodes list)
 	w->depth--;
 }
 
-/* ---- nodes: the rest of the line, then the children --------------------------------------------------------------- */
+/* ---- nodes: the rest of the line, then the children ------------------------------------------ */
 
 static void print_use(struct printer *w, const struct node *x)
 {
@@ -200,14 +245,16 @@ static void print_ax(struct printer *w, const struct node *x)
 static void print_item(struct printer *w, const struct node *x)
 {
 	switch (x->kind) {
-	case N_USE: case N_USE_FILE: print_use(w, x); break;
+	case N_USE:
+	case N_USE_FILE: print_use(w, x); break;
 	case N_SET:
 		print_path(w, x->set.path);
 		print_place(w, &x->set.place);
 		putc('\n', w->out);
 		child(w, x->set.value);
 		break;
-	case N_FIELD: case N_PARAM:
+	case N_FIELD:
+	case N_PARAM:
 		print_path(w, x->field.path);
 		putc('\n', w->out);
 		child(w, x->field.type);
@@ -219,19 +266,20 @@ static void print_item(struct printer *w, const struct node *x)
 		children(w, x->sub.body);
 		break;
 	case N_NAMED: print_named(w, x); break;
-	case N_RULE: print_rule(w, x); break;
-	case N_WHEN: print_when(w, x); break;
+	case N_RULE:  print_rule(w, x); break;
+	case N_WHEN:  print_when(w, x); break;
 	case N_ERROR: putc('\n', w->out); break;
-	default: print_claim(w, x); break;
+	default:      print_claim(w, x); break;
 	}
 }
 
 static void print_type_part(struct printer *w, const struct node *x)
 {
 	switch (x->kind) {
-	case N_TYPE: print_type(w, x); break;
-	case N_AXES: print_axes(w, x); break;
-	case N_AX: case N_AX_AT: print_ax(w, x); break;
+	case N_TYPE:    print_type(w, x); break;
+	case N_AXES:    print_axes(w, x); break;
+	case N_AX:
+	case N_AX_AT:   print_ax(w, x); break;
 	case N_AX_REST: fprintf(w->out, " %s\n", x->ident.name); break;
 	case N_PIECE:
 		fprintf(w->out, "%s\n", x->piece.marked ? " !" : "");
@@ -241,7 +289,7 @@ static void print_type_part(struct printer *w, const struct node *x)
 		print_path(w, x->path);
 		putc('\n', w->out);
 		break;
-	default:        /* N_STORED, N_PROD, N_SUM */
+	default: /* N_STORED, N_PROD, N_SUM */
 		putc('\n', w->out);
 		children(w, x->list);
 		break;
@@ -251,11 +299,12 @@ static void print_type_part(struct printer *w, const struct node *x)
 static void print_leaf(struct printer *w, const struct node *x)
 {
 	switch (x->kind) {
-	case N_NUM: case N_QTY: fprintf(w->out, " %s", x->num.text); break;
-	case N_STR: print_text(w, x->text); break;
-	case N_ID: fprintf(w->out, " %s", x->ident.name); break;
+	case N_NUM:
+	case N_QTY:       fprintf(w->out, " %s", x->num.text); break;
+	case N_STR:       print_text(w, x->text); break;
+	case N_ID:        fprintf(w->out, " %s", x->ident.name); break;
 	case N_ARG_ARROW: fprintf(w->out, " %s -> %s", x->arrow.from.name, x->arrow.to.name); break;
-	default: break; /* true, false, none, auto */
+	default:          break; /* true, false, none, auto */
 	}
 	putc('\n', w->out);
 }
@@ -280,11 +329,13 @@ static void print_operator(struct printer *w, const struct node *x)
 		child(w, x->cond.a);
 		child(w, x->cond.b);
 		break;
-	case N_DOT: case N_PER: case N_ARG_NAMED:
+	case N_DOT:
+	case N_PER:
+	case N_ARG_NAMED:
 		fprintf(w->out, " %s\n", x->dot.name.name);
 		child(w, x->dot.x);
 		break;
-	default:        /* N_NOT, N_NEG */
+	default: /* N_NOT, N_NEG */
 		putc('\n', w->out);
 		child(w, x->one.x);
 		break;
@@ -306,11 +357,12 @@ static void print_postfix(struct printer *w, const struct node *x)
 		putc('\n', w->out);
 		child(w, x->label.call);
 		break;
-	case N_RECORD: case N_LIST:
+	case N_RECORD:
+	case N_LIST:
 		putc('\n', w->out);
 		children(w, x->list);
 		break;
-	default:        /* N_CALL, N_INDEX */
+	default: /* N_CALL, N_INDEX */
 		putc('\n', w->out);
 		child(w, x->call.f);
 		under(w, "arguments", x->call.args);
@@ -323,21 +375,40 @@ static void print(struct printer *w, const struct node *x)
 	indent(w);
 	fputs(kind_name(x->kind), w->out);
 	switch (x->kind) {
-	case N_NUM: case N_QTY: case N_STR: case N_TRUE: case N_FALSE: case N_NONE: case N_AUTO: case N_ID: case N_ARG_ARROW:
-		print_leaf(w, x);
-		break;
-	case N_BIN: case N_CONTRACT: case N_IF: case N_DOT: case N_PER: case N_ARG_NAMED: case N_NOT: case N_NEG:
-		print_operator(w, x);
-		break;
-	case N_CALL: case N_INDEX: case N_REFINE: case N_RECORD: case N_LIST: case N_LABEL:
-		print_postfix(w, x);
-		break;
-	case N_TYPE: case N_AXES: case N_AX: case N_AX_AT: case N_AX_REST: case N_STORED: case N_PROD: case N_SUM: case N_PIECE: case N_PATH:
-		print_type_part(w, x);
-		break;
-	default:
-		print_item(w, x);
-		break;
+	case N_NUM:
+	case N_QTY:
+	case N_STR:
+	case N_TRUE:
+	case N_FALSE:
+	case N_NONE:
+	case N_AUTO:
+	case N_ID:
+	case N_ARG_ARROW: print_leaf(w, x); break;
+	case N_BIN:
+	case N_CONTRACT:
+	case N_IF:
+	case N_DOT:
+	case N_PER:
+	case N_ARG_NAMED:
+	case N_NOT:
+	case N_NEG:       print_operator(w, x); break;
+	case N_CALL:
+	case N_INDEX:
+	case N_REFINE:
+	case N_RECORD:
+	case N_LIST:
+	case N_LABEL:     print_postfix(w, x); break;
+	case N_TYPE:
+	case N_AXES:
+	case N_AX:
+	case N_AX_AT:
+	case N_AX_REST:
+	case N_STORED:
+	case N_PROD:
+	case N_SUM:
+	case N_PIECE:
+	case N_PATH:      print_type_part(w, x); break;
+	default:          print_item(w, x); break;
 	}
 }
 

@@ -2,10 +2,7 @@
 #include "build.h"
 #include "parser/grammar.tab.h"
 
-static int depth_change(int kind)
-{
-	return bracket_closer(kind) ? 1 : is_closer(kind) ? -1 : 0;
-}
+static int depth_change(int kind) { return bracket_closer(kind) ? 1 : is_closer(kind) ? -1 : 0; }
 
 /* An item starts at token t, though no line end was seen: its line is no deeper than that of the item before it. None
  * starts with a bracket. */
@@ -48,10 +45,7 @@ int swallowed_item(const struct parser *p)
 	return -1;
 }
 
-static bool bounds_items(int kind)
-{
-	return kind == 0 || kind == TOK_NL || kind == '{' || kind == '}';
-}
+static bool bounds_items(int kind) { return kind == 0 || kind == TOK_NL || kind == '{' || kind == '}'; }
 
 /* The first token behind the item: `;`, the closing brace, a `{` (whose body is parsed), or one behind a line end. */
 static int behind_item(const struct parser *p, int start)

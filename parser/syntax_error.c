@@ -8,23 +8,31 @@
 enum { MAX_LISTED = 4, MAX_EXPECTED = 100 };
 
 /* Sets of tokens that are told by one word: `members` are the grammar's names, all dropped where `sign` is expected. */
-struct group { const char *sign, *phrase, *const *members; };
-
-static const char *const value_tokens[] = {"name", "number", "quantity", "string", "true", "false", "none", "auto", "if", "not",
-	"'-'", "'('", "'['", "'{'", NULL};
-static const char *const operator_tokens[] = {"where", "and", "or", "in", "divides", "mod", "per", "'<'", "'>'", "<=", ">=", "==", "!=",
-	"..", "'+'", "'-'", "'*'", "'/'", "@[", "'.'", "'('", "'['", "'{'", "as", "within", "across", NULL};
-static const char *const item_tokens[] = {"name", "use", "return", "require", "assert", "prefer", "maximize", "minimize", "when", NULL};
-
-static const char *const likely_tokens[] = {"end of line", "'='", "':'", "','", "')'", "']'", "'}'", "'{'", "then", "else", NULL};
-
-static const struct group groups[] = {
-	{"use",     "an item",     item_tokens},
-	{"and",     "an operator", operator_tokens},
-	{"quantity", "a value",    value_tokens},
+struct group {
+	const char *sign, *phrase, *const *members;
 };
 
-struct phrases { const char *at[MAX_EXPECTED]; int n; };
+static const char *const value_tokens[] = {"name", "number", "quantity", "string", "true", "false", "none", "auto",
+                                           "if",   "not",    "'-'",      "'('",    "'['",  "'{'",   NULL};
+static const char *const operator_tokens[] = {"where", "and", "or",  "in",  "divides", "mod", "per",    "'<'",    "'>'",
+                                              "<=",    ">=",  "==",  "!=",  "..",      "'+'", "'-'",    "'*'",    "'/'",
+                                              "@[",    "'.'", "'('", "'['", "'{'",     "as",  "within", "across", NULL};
+static const char *const item_tokens[] = {"name",   "use",      "return",   "require", "assert",
+                                          "prefer", "maximize", "minimize", "when",    NULL};
+
+static const char *const likely_tokens[] = {"end of line", "'='", "':'",  "','",  "')'", "']'",
+                                            "'}'",         "'{'", "then", "else", NULL};
+
+static const struct group groups[] = {
+	{"use", "an item", item_tokens},
+	{"and", "an operator", operator_tokens},
+	{"quantity", "a value", value_tokens},
+};
+
+struct phrases {
+	const char *at[MAX_EXPECTED];
+	int n;
+};
 
 static bool listed(const char *const *names, const char *name)
 {
@@ -45,8 +53,9 @@ static bool has(const char *const *names, int n, const char *name)
 /* `(` for the grammar's '('; `in` for in; "a name", "end of line" for kinds of tokens. */
 static const char *token_phrase(struct parser *p, const char *name)
 {
-	static const char *const kinds[][2] = {{"name", "a name"}, {"number", "a number"}, {"quantity", "a quantity"}, {"string", "a string"},
-		{"end of line", "end of line"}, {"end of file", "end of file"}};
+	static const char *const kinds[][2] = {
+		{"name", "a name"},     {"number", "a number"},         {"quantity", "a quantity"},
+		{"string", "a string"}, {"end of line", "end of line"}, {"end of file", "end of file"}};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (!strcmp(kinds[i][0], name))
 			return kinds[i][1];
@@ -101,7 +110,8 @@ static const char *source_text(struct parser *p, struct span at)
 
 static bool is_word(struct parser *p)
 {
-	return p->last >= 0 && p->tokens.at[p->last].kind != TOK_IDENT && strchr("abcdefghijklmnopqrstuvwxyz", p->text[p->tokens.at[p->last].lo]);
+	return p->last >= 0 && p->tokens.at[p->last].kind != TOK_IDENT
+	       && strchr("abcdefghijklmnopqrstuvwxyz", p->text[p->tokens.at[p->last].lo]);
 }
 
 static const char *found_text(struct parser *p, const char *found, struct span at)
@@ -141,7 +151,8 @@ static void help_with_unit(struct parser *p, struct diag *d, struct span at)
 }
 
 /* A token that ought to stand on the line of the one before it: the edit takes the line end out. */
-static void help_join(struct parser *p, struct diag *d, const struct token *before, const struct token *t, const char *help)
+static void help_join(struct parser *p, struct diag *d, const struct token *before, const struct token *t,
+                      const char *help)
 {
 	diag_help(p->sink, d, "%s", help);
 	if (strspn(p->text + before->hi, " \t\r\n") == t->lo - before->hi)
@@ -155,7 +166,8 @@ static void help_write(struct parser *p, struct diag *d, struct span at, const c
 }
 
 /* Other languages' ways. false: none of them. */
-static bool help_with_habit(struct parser *p, struct diag *d, const struct token *before, const struct token *t, struct span at)
+static bool help_with_habit(struct parser *p, struct diag *d, const struct token *before, const struct token *t,
+                            struct span at)
 {
 	struct span between = {p->file, before ? before->hi : t->lo, t->lo};
 	if (before && before->kind == '=' && t->kind == '>' && between.lo == between.hi)
@@ -164,9 +176,11 @@ static bool help_with_habit(struct parser *p, struct diag *d, const struct token
 		help_write(p, d, at, "..", "a range is written `lowest..highest`");
 	else if (t->kind == ',' && p->frames.at[p->frames.n - 1].bracket == '{')
 		help_write(p, d, at, ";", "items stand in lines of their own, or are parted by `;`");
-	else if (before && before->kind == TOK_IDENT && (t->kind == TOK_NUMBER || t->kind == TOK_QUANTITY) && !t->line_start)
+	else if (before && before->kind == TOK_IDENT && (t->kind == TOK_NUMBER || t->kind == TOK_QUANTITY)
+	         && !t->line_start)
 		help_write(p, d, between, " = ", "write `=` between a field and its value");
-	else if (before && before->kind == ':' && (t->kind == TOK_NUMBER || t->kind == TOK_QUANTITY || t->kind == TOK_STRING))
+	else if (before && before->kind == ':'
+	         && (t->kind == TOK_NUMBER || t->kind == TOK_QUANTITY || t->kind == TOK_STRING))
 		help_write(p, d, token_span(p, before), " =", "write `=` between a field and its value");
 	else
 		return false;
@@ -210,8 +224,8 @@ static bool report_broken_off(struct parser *p)
 	const struct token *end = next_line > 0 ? &p->tokens.at[next_line - 1] : NULL;
 	if (!end || ends_item(end->kind))
 		return false;
-	diag_report(p->sink, DIAG_E0005, (struct span){p->file, end->hi, end->hi}, "expected the rest of the item after `%s`, found end of line",
-		source_text(p, token_span(p, end)));
+	diag_report(p->sink, DIAG_E0005, (struct span){p->file, end->hi, end->hi},
+	            "expected the rest of the item after `%s`, found end of line", source_text(p, token_span(p, end)));
 	return true;
 }
 
@@ -219,13 +233,15 @@ static void report(struct parser *p, const char *found, struct span at, const ch
 {
 	if (misses_value(p)) {
 		uint32_t end = token_before(p)->hi;
-		struct diag *d = diag_report(p->sink, DIAG_E0002, (struct span){p->file, end, end}, "expected a value after `=`");
+		struct diag *d =
+			diag_report(p->sink, DIAG_E0002, (struct span){p->file, end, end}, "expected a value after `=`");
 		diag_help(p->sink, d, "write the value on this line, or delete the item");
 		return;
 	}
 	if (report_broken_off(p))
 		return;
-	struct diag *d = diag_report(p->sink, DIAG_E0005, at, "expected %s, found %s", expected_text(p, expected, n), found_text(p, found, at));
+	struct diag *d = diag_report(p->sink, DIAG_E0005, at, "expected %s, found %s", expected_text(p, expected, n),
+	                             found_text(p, found, at));
 	help(p, d, at, expected, n);
 }
 

@@ -1,16 +1,20 @@
-/* Does the plan fit into the devices of the cluster (E0701), with room to spare (W0702), and what would fit, if not. Of training the
- * weights are known (W0706). */
+/* Does the plan fit into the devices of the cluster (E0701), with room to spare (W0702), and what would fit, if not. Of
+ * training the weights are known (W0706). */
 #include "planner.h"
 #include <string.h>
 
 struct fit {
-	struct arena *arena; struct names *names; struct sink *sink;
-	const struct deploy *deploy; const struct schedule *schedule; const struct target_shape *shape;
+	struct arena *arena;
+	struct names *names;
+	struct sink *sink;
+	const struct deploy *deploy;
+	const struct schedule *schedule;
+	const struct target_shape *shape;
 };
 
-/* ---- the table ----------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
-enum { BAR = 27 };      /* blocks of the longest bar */
+enum { BAR = 27 }; /* blocks of the longest bar */
 
 /* A bar of `bytes` where `full` is the longest, in eighths of a block; filled up with blanks to `width` blocks. */
 static const char *bar(struct arena *a, double bytes, double full, int width)
@@ -38,7 +42,7 @@ static const char *weights_text(const struct fit *f, int stage)
 	}
 	struct text t = {.arena = f->arena};
 	text_add(&t, "%sparam%s%s over", planner_count(f->arena, n), one_format && p->params.n ? ", " : "",
-		 one_format && p->params.n ? dtype_name(p->params.at[0].dtype) : "");
+	         one_format && p->params.n ? dtype_name(p->params.at[0].dtype) : "");
 	for (int i = 0; i < f->deploy->mesh.n; i++)
 		text_add(&t, "%s %s = %lld", i ? "," : "", f->deploy->mesh.at[i].name, (long long)f->deploy->mesh.at[i].size);
 	if (stage >= 0 && f->schedule->stages.n > 1)
@@ -54,22 +58,23 @@ static const char *cache_text(const struct fit *f, const struct memory *m)
 	int64_t each = w->seq_hi + w->output_hi;
 	const char *one = planner_bytes(f->arena, positions > 0 ? m->kv / positions : 0);
 	if (w->cache == w->batch * each && s->seqs > 0)
-		return arena_printf(f->arena, "%lld sequences x %lld positions x %s, in pages of %lld", (long long)s->seqs, (long long)each, one,
-				    (long long)s->page);
+		return arena_printf(f->arena, "%lld sequences x %lld positions x %s, in pages of %lld", (long long)s->seqs,
+		                    (long long)each, one, (long long)s->page);
 	return arena_printf(f->arena, "%.0f positions x %s", positions, one);
 }
 
 static void line(const struct fit *f, struct diag *d, const char *what, double bytes, double full, const char *why)
 {
 	const char *blocks = bar(f->arena, bytes, full, *why ? BAR : 0);
-	diag_table(f->sink, d, "%-13s %10s%s%s%s%s", what, planner_bytes(f->arena, bytes), *blocks ? "  " : "", blocks, *why ? "  " : "", why);
+	diag_table(f->sink, d, "%-13s %10s%s%s%s%s", what, planner_bytes(f->arena, bytes), *blocks ? "  " : "", blocks,
+	           *why ? "  " : "", why);
 }
 
 static void usable_line(const struct fit *f, struct diag *d)
 {
 	const struct deploy *deploy = f->deploy;
 	diag_table(f->sink, d, "%-13s %10s  %s - %s reserve", "usable", planner_bytes(f->arena, planner_usable(deploy)),
-		   planner_bytes(f->arena, deploy->device_memory), planner_bytes(f->arena, deploy->reserve_memory));
+	           planner_bytes(f->arena, deploy->device_memory), planner_bytes(f->arena, deploy->reserve_memory));
 }
 
 static void table(const struct fit *f, struct diag *d, int stage)
@@ -80,20 +85,26 @@ static void table(const struct fit *f, struct diag *d, int stage)
 	line(f, d, "weights", m.weights, full, weights_text(f, stage));
 	if (m.kv > 0)
 		line(f, d, "kv cache", m.kv, full, cache_text(f, &m));
-	line(f, d, "activations", m.activations, full, arena_printf(f->arena, "chunks of %lld tokens", (long long)f->schedule->chunk[PHASE_PREFILL]));
+	line(f, d, "activations", m.activations, full,
+	     arena_printf(f->arena, "chunks of %lld tokens", (long long)f->schedule->chunk[PHASE_PREFILL]));
 	if (m.comm > 0)
 		line(f, d, "communication", m.comm, full, "");
 	usable_line(f, d);
 }
 
-/* ---- what would fit ------------------------------------------------------------------------------------------------ */
+/* ---- what would fit -------------------------------------------------------------------------- */
 
 /* Suggestions are planned first, which is quick, and those that fit are then checked as a whole: at most so many. */
 enum { MAX_CHECKED = 12, MAX_VALUES = MAX_GROUP_ATOMS + 2 };
 
-struct search { const struct fit *fit; int checked, warnings; const char *best; /* of those that fit: the first with the fewest new warnings */ };
+struct search {
+	const struct fit *fit;
+	int checked, warnings;
+	const char *best; /* of those that fit: the first with the fewest new warnings */
+};
 
-/* The peak of the same deployment with other numbers, planned in full (of training: its weights); infinite when it cannot be. */
+/* The peak of the same deployment with other numbers, planned in full (of training: its weights); infinite when it
+ * cannot be. */
 static double peak_of(const struct fit *f, const struct deploy *d)
 {
 	struct arena scratch = {.heap = f->arena->heap};
@@ -117,7 +128,8 @@ static const char *mesh_text(const struct fit *f, const struct deploy *d)
 	return t.at;
 }
 
-/* The values that make the mesh and the devices of `other` out of those that are there. -1: devices cannot be added by a value. */
+/* The values that make the mesh and the devices of `other` out of those that are there. -1: devices cannot be added by
+ * a value. */
 static int values_of(const struct fit *f, const struct deploy *other, struct suggestion *out)
 {
 	const struct deploy *d = f->deploy;
@@ -125,14 +137,15 @@ static int values_of(const struct fit *f, const struct deploy *other, struct sug
 	for (int i = 0; i < d->mesh.n; i++)
 		if (other->mesh.at[i].size != d->mesh.at[i].size)
 			out[n++] = (struct suggestion){arena_printf(f->arena, "plan.%s", d->mesh.at[i].name),
-						       arena_printf(f->arena, "%lld", (long long)other->mesh.at[i].size)};
+			                               arena_printf(f->arena, "%lld", (long long)other->mesh.at[i].size)};
 	if (other->gpus == d->gpus)
 		return n;
 	int more = deploy_devices(d, other->gpus, f->arena, out + n);
 	return more ? n + more : -1;
 }
 
-static const char *describe(const struct fit *f, const struct deploy *other, const struct suggestion *values, int n, double peak)
+static const char *describe(const struct fit *f, const struct deploy *other, const struct suggestion *values, int n,
+                            double peak)
 {
 	struct text t = {.arena = f->arena};
 	text_add(&t, "`%s`", mesh_text(f, other));
@@ -140,11 +153,12 @@ static const char *describe(const struct fit *f, const struct deploy *other, con
 		if (strncmp(values[i].path, "plan.", 5) != 0)
 			text_add(&t, " with `%s = %s`", values[i].path, values[i].value);
 	text_add(&t, " %s: %s on each of %lld device%s", f->deploy->needs_training ? "has room for the weights" : "fits",
-		 planner_bytes(f->arena, peak), (long long)other->gpus, other->gpus == 1 ? "" : "s");
+	         planner_bytes(f->arena, peak), (long long)other->gpus, other->gpus == 1 ? "" : "s");
 	return t.at;
 }
 
-/* One mesh axis larger by a factor and, unless shrink < 0, another smaller by it. true: it fits, and brings no warning. */
+/* One mesh axis larger by a factor and, unless shrink < 0, another smaller by it. true: it fits, and
+ * brings no warning. */
 static bool resized(struct search *s, int grow, int shrink, int64_t factor)
 {
 	const struct fit *f = s->fit;
@@ -222,9 +236,10 @@ static const char *shorter_prompts(const struct fit *f)
 		int64_t seq = fits + (fails - fits) / 2;
 		*(peak_with_prompts(f, seq) <= planner_usable(f->deploy) ? &fits : &fails) = seq;
 	}
-	const char *range = w->seq_lo < w->seq_hi
-		? arena_printf(f->arena, "%lld..%lld", (long long)(w->seq_lo < fits ? w->seq_lo : fits), (long long)fits)
-		: arena_printf(f->arena, "%lld", (long long)fits);
+	const char *range =
+		w->seq_lo < w->seq_hi
+			? arena_printf(f->arena, "%lld..%lld", (long long)(w->seq_lo < fits ? w->seq_lo : fits), (long long)fits)
+			: arena_printf(f->arena, "%lld", (long long)fits);
 	struct suggestion value = {"workload.seq", range};
 	if (!fits || diag_check(f->sink, f->deploy->name, DIAG_E0701, &value, 1) < 0)
 		return NULL;
@@ -239,7 +254,9 @@ static void suggest(const struct fit *f, struct diag *diag)
 }
 
 /* Two numbers of bytes that differ: in all digits where they would look the same. */
-struct pair { const char *a, *b; };
+struct pair {
+	const char *a, *b;
+};
 static struct pair pair_text(struct arena *arena, double a, double b)
 {
 	struct pair p = {planner_bytes(arena, a), planner_bytes(arena, b)};
@@ -248,7 +265,7 @@ static struct pair pair_text(struct arena *arena, double a, double b)
 	return p;
 }
 
-/* ---- verdicts ------------------------------------------------------------------------------------------------------ */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 /* Below this share of what is usable a plan is at the mercy of the reserve, which is an estimate. */
 static const double LITTLE_HEADROOM = 0.03;
@@ -261,15 +278,18 @@ static void check_headroom(const struct fit *f, int stage, double peak)
 	double usable = planner_usable(d), left = 1 - peak / usable;
 	if (left >= LITTLE_HEADROOM || d->headroom_required)
 		return;
-	struct diag *diag = diag_report(f->sink, DIAG_W0702, d->name_span, "%.1f%% headroom: %s of %s usable are left", 100 * left,
-					planner_bytes(f->arena, usable - peak), planner_bytes(f->arena, usable));
+	struct diag *diag =
+		diag_report(f->sink, DIAG_W0702, d->name_span, "%.1f%% headroom: %s of %s usable are left", 100 * left,
+	                planner_bytes(f->arena, usable - peak), planner_bytes(f->arena, usable));
 	table(f, diag, stage);
-	diag_note(f->sink, diag, "the plan is exact; what driver, communicators and graphs take is the cluster's `reserve`, an estimate");
-	diag_help(f->sink, diag, "say what is enough: `require memory.headroom >= 1%%`; or a smaller batch, or shorter prompts");
+	diag_note(f->sink, diag,
+	          "the plan is exact; what driver, communicators and graphs take is the cluster's `reserve`, an estimate");
+	diag_help(f->sink, diag,
+	          "say what is enough: `require memory.headroom >= 1%%`; or a smaller batch, or shorter prompts");
 }
 
-void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct schedule *s,
-                 const struct target_shape *shape)
+void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
+                 const struct schedule *s, const struct target_shape *shape)
 {
 	struct fit f = {arena, names, sink, d, s, shape};
 	if (!s->stages.n)
@@ -281,7 +301,8 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 		return;
 	}
 	struct pair pair = pair_text(arena, peak, planner_usable(d));
-	struct diag *diag = diag_report(sink, DIAG_E0701, d->name_span, "does not fit: %s needed, %s usable on each device", pair.a, pair.b);
+	struct diag *diag = diag_report(sink, DIAG_E0701, d->name_span, "does not fit: %s needed, %s usable on each device",
+	                                pair.a, pair.b);
 	table(&f, diag, stage);
 	if (d->work.seq_hi > d->work.seq_lo)
 		diag_note(sink, diag, "the cache is largest at seq = %lld", (long long)d->work.seq_hi);
@@ -294,18 +315,22 @@ static void training_table(const struct fit *f, struct diag *d, double weights)
 	usable_line(f, d);
 }
 
-void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct local *l)
+void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
+                          const struct local *l)
 {
 	struct fit f = {arena, names, sink, d, NULL, NULL};
 	double weights = planner_layout_total(l).value, usable = planner_usable(d);
 	bool fits = weights <= usable;
 	struct pair pair = pair_text(arena, weights, usable);
-	struct diag *diag = fits
-		? diag_report(sink, DIAG_W0706, d->name_span, "memory of training is not counted: weights alone are %s of %s usable on each device",
-			      planner_bytes(arena, weights), planner_bytes(arena, usable))
-		: diag_report(sink, DIAG_E0701, d->name_span, "does not fit: weights alone are %s, %s are usable on each device", pair.a, pair.b);
+	struct diag *diag =
+		fits ? diag_report(sink, DIAG_W0706, d->name_span,
+	                       "memory of training is not counted: weights alone are %s of %s usable on each device",
+	                       planner_bytes(arena, weights), planner_bytes(arena, usable))
+			 : diag_report(sink, DIAG_E0701, d->name_span,
+	                       "does not fit: weights alone are %s, %s are usable on each device", pair.a, pair.b);
 	training_table(&f, diag, weights);
-	diag_note(sink, diag, "gradients, the optimizer's states and activations come on top; this version does not count them");
+	diag_note(sink, diag,
+	          "gradients, the optimizer's states and activations come on top; this version does not count them");
 	if (!fits)
 		suggest(&f, diag);
 }

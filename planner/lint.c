@@ -5,7 +5,7 @@
 /* Repeated work below this share of a layer is not worth a line. */
 static const double WORTH_TELLING = 0.05;
 
-/* ---- which mesh axes split what ------------------------------------------------------------------------------------ */
+/* ---- which mesh axes split what -------------------------------------------------------------- */
 
 static void mark(const struct lint *t, const struct atoms *a, bool *used)
 {
@@ -54,10 +54,14 @@ static void report_idle(const struct lint *t, int axis)
 {
 	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
 	bool always = t->idle[PHASE_PREFILL][axis] && t->idle[PHASE_DECODE][axis];
-	const char *when = always ? "" : arena_printf(t->arena, " in phase %s", phase_name(t->idle[PHASE_DECODE][axis] ? PHASE_DECODE : PHASE_PREFILL));
-	struct diag *d = diag_report(t->sink, DIAG_W0511, m->span, "mesh axis `%s` (%lld) splits nothing%s", m->name, (long long)m->size, when);
+	const char *when = always ? ""
+	                          : arena_printf(t->arena, " in phase %s",
+	                                         phase_name(t->idle[PHASE_DECODE][axis] ? PHASE_DECODE : PHASE_PREFILL));
+	struct diag *d = diag_report(t->sink, DIAG_W0511, m->span, "mesh axis `%s` (%lld) splits nothing%s", m->name,
+	                             (long long)m->size, when);
 	diag_note(t->sink, d, "%lld ranks do the same work%s", (long long)m->size, when);
-	diag_help(t->sink, d, "place an axis on `%s`, such as `batch -> %s`, or make it 1 and another larger", m->name, m->name);
+	diag_help(t->sink, d, "place an axis on `%s`, such as `batch -> %s`, or make it 1 and another larger", m->name,
+	          m->name);
 }
 
 static void find_idle(struct lint *t)
@@ -73,7 +77,7 @@ static void find_idle(struct lint *t)
 			report_idle(t, i);
 }
 
-/* ---- repeated matrix products -------------------------------------------------------------------------------------- */
+/* ---- repeated matrix products ---------------------------------------------------------------- */
 
 static double local_extent(const struct lint *t, int axis, const struct atoms *a)
 {
@@ -97,18 +101,24 @@ static double products(const struct lint *t, const struct local_phase *ph, const
 }
 
 /* Work of one region that all ranks of a mesh axis do alike. */
-struct repeated { double work; double largest; struct span span; };
+struct repeated {
+	double work;
+	double largest;
+	struct span span;
+};
 
-static void report_repeated(const struct lint *t, int phase, int axis, int region, const struct repeated *r, double share)
+static void report_repeated(const struct lint *t, int phase, int axis, int region, const struct repeated *r,
+                            double share)
 {
 	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
-	struct diag *d = diag_report(t->sink, DIAG_W0512, m->span, "computation of `%s` is repeated on all %lld ranks of `%s`",
-				     t->local->program->regions.at[region].name, (long long)m->size, m->name);
+	struct diag *d =
+		diag_report(t->sink, DIAG_W0512, m->span, "computation of `%s` is repeated on all %lld ranks of `%s`",
+	                t->local->program->regions.at[region].name, (long long)m->size, m->name);
 	diag_related(t->sink, d, r->span, "the largest of its products");
-	diag_note(t->sink, d, "%s: %.0f%% of a layer's multiplications on a rank; %lld of %lld ranks could do without", phase_name(phase), 100 * share,
-		  (long long)m->size - 1, (long long)m->size);
+	diag_note(t->sink, d, "%s: %.0f%% of a layer's multiplications on a rank; %lld of %lld ranks could do without",
+	          phase_name(phase), 100 * share, (long long)m->size - 1, (long long)m->size);
 	diag_help(t->sink, d, "place an axis of its weights on `%s`, or its tokens: `at %s { batch -> %s }`", m->name,
-		  t->local->program->regions.at[region].name, m->name);
+	          t->local->program->regions.at[region].name, m->name);
 }
 
 /* The mesh axes that split a product or one of its operands. */
@@ -157,17 +167,19 @@ static void find_repeated(const struct lint *t, int phase)
 		}
 }
 
-/* ---- replicated caches --------------------------------------------------------------------------------------------- */
+/* ---- replicated caches ----------------------------------------------------------------------- */
 
 /* No axis of the cache is placed on the mesh axis at all: there is no size of it that would help. */
 static void report_latent(const struct lint *t, const struct state *s, int axis)
 {
 	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
-	struct diag *d = diag_report(t->sink, DIAG_W0516, m->span, "KV cache has no axis on `%s`: it is held %lld times", m->name, (long long)m->size);
+	struct diag *d = diag_report(t->sink, DIAG_W0516, m->span, "KV cache has no axis on `%s`: it is held %lld times",
+	                             m->name, (long long)m->size);
 	diag_label(t->sink, d, "`%s` = %lld", m->name, (long long)m->size);
 	diag_related(t->sink, d, s->span, "no rule places one of its axes on `%s`", m->name);
 	diag_note(t->sink, d, "`%s`: each rank along `%s` holds all positions of its sequences", s->path, m->name);
-	diag_help(t->sink, d, "attend by sequences, in all phases: `plan DPAttention`, or `at attn { batch -> ... * %s }`", m->name);
+	diag_help(t->sink, d, "attend by sequences, in all phases: `plan DPAttention`, or `at attn { batch -> ... * %s }`",
+	          m->name);
 }
 
 /* The cache is cut, but in fewer parts than the mesh axis has ranks. */
@@ -177,14 +189,15 @@ static void report_copies(const struct lint *t, const struct state *s, int axis,
 	struct diag *d = diag_report(t->sink, DIAG_W0515, m->span, "KV cache is replicated over `%s`", m->name);
 	diag_label(t->sink, d, "`%s` = %lld", m->name, (long long)m->size);
 	diag_related(t->sink, d, s->span, "no axis of `%s` takes all of `%s`", s->name, m->name);
-	diag_note(t->sink, d, "`%s` lies on %lld ranks alike: each holds %lld times its share", s->path, (long long)copies, (long long)copies);
+	diag_note(t->sink, d, "`%s` lies on %lld ranks alike: each holds %lld times its share", s->path, (long long)copies,
+	          (long long)copies);
 	if (d->help)
 		return;
 	struct suggestion values[2];
 	int n = deploy_resize(t->deploy, t->arena, axis, m->size / copies, values);
 	if (n && diag_check(t->sink, t->deploy->name, DIAG_W0515, values, n) >= 0)
-		diag_help(t->sink, d, "`%s = %s%s` replicates nothing; or attend by sequences, `at attn { batch -> ... * %s }`", m->name, values[0].value,
-			  n > 1 ? arena_printf(t->arena, "; dp = %s", values[1].value) : "", m->name);
+		diag_help(t->sink, d, "`%s = %s%s` replicates nothing; or attend by sequences, `at attn { batch -> ... * %s }`",
+		          m->name, values[0].value, n > 1 ? arena_printf(t->arena, "; dp = %s", values[1].value) : "", m->name);
 	else
 		diag_help(t->sink, d, "attend by sequences: `at attn { batch -> ... * %s }`", m->name);
 }
@@ -211,7 +224,7 @@ static void find_copies(const struct lint *t, const struct state *s)
 	}
 }
 
-/* ---- windows ------------------------------------------------------------------------------------------------------- */
+/* ---- windows --------------------------------------------------------------------------------- */
 
 static bool reads_state(const struct program *p, int value, int state)
 {
@@ -237,7 +250,8 @@ static int64_t window_of(const struct program *p, int state)
 
 static double position_bytes(const struct lint *t, const struct state *s)
 {
-	double n = dtype_millibits(s->dtype) / 8000.0 * (s->body >= 0 ? (double)t->local->program->loop.bodies[s->body].turns : 1);
+	double n =
+		dtype_millibits(s->dtype) / 8000.0 * (s->body >= 0 ? (double)t->local->program->loop.bodies[s->body].turns : 1);
 	for (int i = 0; i < s->n_axes; i++)
 		n *= local_extent(t, s->axes[i], &(struct atoms){.n = 0});
 	return n;
@@ -263,14 +277,18 @@ static void find_windows(const struct lint *t)
 	}
 	if (idle <= 0.1 * kv)
 		return;
-	struct diag *d = diag_report(t->sink, DIAG_W0520, w->seq_span, "layers that look back %lld positions keep %lld", (long long)window, (long long)kept);
-	diag_related(t->sink, d, first->span, "`%s` is read through a window of %lld", first->path, (long long)window_of(p, (int)(first - p->states.at)));
-	diag_note(t->sink, d, "%.0f%% of the cache is never read again: %s of %s for one sequence of %lld positions", 100 * idle / kv,
-		  planner_bytes(t->arena, idle * (double)kept), planner_bytes(t->arena, kv * (double)kept), (long long)kept);
-	diag_help(t->sink, d, "this version keeps every position of every layer: plan with these bytes, or promise shorter prompts");
+	struct diag *d = diag_report(t->sink, DIAG_W0520, w->seq_span, "layers that look back %lld positions keep %lld",
+	                             (long long)window, (long long)kept);
+	diag_related(t->sink, d, first->span, "`%s` is read through a window of %lld", first->path,
+	             (long long)window_of(p, (int)(first - p->states.at)));
+	diag_note(t->sink, d, "%.0f%% of the cache is never read again: %s of %s for one sequence of %lld positions",
+	          100 * idle / kv, planner_bytes(t->arena, idle * (double)kept), planner_bytes(t->arena, kv * (double)kept),
+	          (long long)kept);
+	diag_help(t->sink, d,
+	          "this version keeps every position of every layer: plan with these bytes, or promise shorter prompts");
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s)
 {

@@ -5,10 +5,12 @@
 #include "../dag/local.h"
 
 struct lint {
-	struct arena *arena; struct sink *sink;
-	struct local *local; const struct deploy *deploy;
-	const struct schedule *schedule;        /* NULL: what is trained is not scheduled */
-	bool *idle[PHASES];                     /* by mesh axis: nothing is split over it */
+	struct arena *arena;
+	struct sink *sink;
+	struct local *local;
+	const struct deploy *deploy;
+	const struct schedule *schedule; /* NULL: what is trained is not scheduled */
+	bool *idle[PHASES];              /* by mesh axis: nothing is split over it */
 };
 
 /* lint_step.c */

@@ -1,7 +1,7 @@
 /* Ranks that a step leaves without work: owners without a sequence, stages that wait, padding (W0514, W0517, W0519). */
 #include "lint.h"
 
-/* ---- owners -------------------------------------------------------------------------------------------------------- */
+/* ---- owners ---------------------------------------------------------------------------------- */
 
 /* The mesh axis that alone makes the owners; -1: several do. */
 static int owners_axis(const struct lint *t)
@@ -14,18 +14,21 @@ static int owners_axis(const struct lint *t)
 	return axis >= 0 && t->deploy->mesh.at[axis].size == atoms_size(t->local, a) ? axis : -1;
 }
 
-/* "`dp = 4` with `gpus = 4`": as many owners as there are sequences, on fewer devices. NULL: the mesh has no such size. */
+/* "`dp = 4` with `gpus = 4`": as many owners as there are sequences, on fewer devices. NULL: the mesh has
+ * no such size. */
 static const char *fewer_owners(const struct lint *t, int64_t owners)
 {
 	const struct deploy *d = t->deploy;
 	int axis = owners_axis(t);
 	if (axis < 0 || owners % d->work.batch)
 		return NULL;
-	struct suggestion values[3] = {{arena_printf(t->arena, "plan.%s", d->mesh.at[axis].name), arena_printf(t->arena, "%lld", (long long)d->work.batch)}};
+	struct suggestion values[3] = {{arena_printf(t->arena, "plan.%s", d->mesh.at[axis].name),
+	                                arena_printf(t->arena, "%lld", (long long)d->work.batch)}};
 	int n = deploy_devices(d, d->gpus / (owners / d->work.batch), t->arena, values + 1);
 	if (!n || diag_check(t->sink, d->name, DIAG_W0514, values, n + 1) < 0)
 		return NULL;
-	return arena_printf(t->arena, "`%s = %s` with `%s = %s`", d->mesh.at[axis].name, values[0].value, values[1].path, values[1].value);
+	return arena_printf(t->arena, "`%s = %s` with `%s = %s`", d->mesh.at[axis].name, values[0].value, values[1].path,
+	                    values[1].value);
 }
 
 /* Sequence i belongs to owner i modulo the owners: with fewer sequences in flight the last owners never have one. */
@@ -35,19 +38,21 @@ static void find_idle_owners(const struct lint *t)
 	int64_t owners = atoms_size(t->local, &t->local->owners), batch = d->work.batch;
 	if (batch >= owners)
 		return;
-	struct diag *diag = diag_report(t->sink, DIAG_W0514, d->work.batch_span, "%lld of %lld owners of sequences never have one", (long long)(owners - batch),
-					(long long)owners);
-	diag_note(t->sink, diag, "%lld sequence%s in flight; `batch` is split over %s: %lld group%s of %lld rank%s each", (long long)batch, plural(batch),
-		  atoms_text(t->local, &t->local->owners), (long long)owners, plural(owners), (long long)(d->gpus / owners), plural(d->gpus / owners));
+	struct diag *diag =
+		diag_report(t->sink, DIAG_W0514, d->work.batch_span, "%lld of %lld owners of sequences never have one",
+	                (long long)(owners - batch), (long long)owners);
+	diag_note(t->sink, diag, "%lld sequence%s in flight; `batch` is split over %s: %lld group%s of %lld rank%s each",
+	          (long long)batch, plural(batch), atoms_text(t->local, &t->local->owners), (long long)owners,
+	          plural(owners), (long long)(d->gpus / owners), plural(d->gpus / owners));
 	struct suggestion more = {"workload.batch", arena_printf(t->arena, "%lld", (long long)owners)};
 	bool fits = diag_check(t->sink, d->name, DIAG_W0514, &more, 1) >= 0;
 	const char *fewer = fewer_owners(t, owners);
 	if (fits || fewer)
-		diag_help(t->sink, diag, "%s%s%s", fits ? arena_printf(t->arena, "`batch = %s` fills them", more.value) : "", fits && fewer ? "; or " : "",
-			  fewer ? arena_printf(t->arena, "%s holds the batch", fewer) : "");
+		diag_help(t->sink, diag, "%s%s%s", fits ? arena_printf(t->arena, "`batch = %s` fills them", more.value) : "",
+		          fits && fewer ? "; or " : "", fewer ? arena_printf(t->arena, "%s holds the batch", fewer) : "");
 }
 
-/* ---- stages -------------------------------------------------------------------------------------------------------- */
+/* ---- stages ---------------------------------------------------------------------------------- */
 
 /* Microbatches follow each other through the stages: with fewer of them some stages wait all the time. */
 static void find_waiting_stages(const struct lint *t)
@@ -58,8 +63,10 @@ static void find_waiting_stages(const struct lint *t)
 		return;
 	const struct mesh_axis *m = &d->mesh.at[t->local->atoms.at[t->local->stages.at[0]].mesh_axis];
 	bool set = d->microbatches_set.lo < d->microbatches_set.hi;
-	struct diag *diag = diag_report(t->sink, DIAG_W0519, set ? d->microbatches_span : m->span, "%lld microbatch%s for %lld stages: %lld wait%s at any time",
-					(long long)parts, parts == 1 ? "" : "es", (long long)stages, (long long)(stages - parts), stages - parts == 1 ? "s" : "");
+	struct diag *diag = diag_report(t->sink, DIAG_W0519, set ? d->microbatches_span : m->span,
+	                                "%lld microbatch%s for %lld stages: %lld wait%s at any time", (long long)parts,
+	                                parts == 1 ? "" : "es", (long long)stages, (long long)(stages - parts),
+	                                stages - parts == 1 ? "s" : "");
 	struct suggestion more = {"plan.pipeline.microbatches", arena_printf(t->arena, "%lld", (long long)stages)};
 	if (diag_check(t->sink, d->name, DIAG_W0519, &more, 1) < 0)
 		return;
@@ -67,10 +74,12 @@ static void find_waiting_stages(const struct lint *t)
 	if (set)
 		diag_fix(t->sink, diag, d->microbatches_set, arena_printf(t->arena, "microbatches = %s", more.value));
 	else if (m->set.lo < m->set.hi)
-		diag_fix(t->sink, diag, m->set, arena_printf(t->arena, "%s = %lld; pipeline.microbatches = %s", m->name, (long long)m->size, more.value));
+		diag_fix(
+			t->sink, diag, m->set,
+			arena_printf(t->arena, "%s = %lld; pipeline.microbatches = %s", m->name, (long long)m->size, more.value));
 }
 
-/* ---- padding ------------------------------------------------------------------------------------------------------- */
+/* ---- padding --------------------------------------------------------------------------------- */
 
 /* What one owner brings to a decode step is rounded up to what the ranks share. */
 static void check_padding(const struct lint *t, int64_t n, int64_t unit, const char *what, const char *help)
@@ -79,21 +88,26 @@ static void check_padding(const struct lint *t, int64_t n, int64_t unit, const c
 	int64_t padded = unit > 0 ? (n + unit - 1) / unit * unit : n;
 	if (n < 1 || (double)(padded - n) / (double)padded <= 0.1)
 		return;
-	struct diag *d = diag_report(t->sink, DIAG_W0517, t->deploy->work.span, "a decode step of %lld %s%s is padded to %lld", (long long)n, what, plural(n),
-				     (long long)padded);
-	diag_note(t->sink, d, "%lld sequences for each of their owners in %lld microbatch%s; %ss are shared out in units of %lld", (long long)s->seqs,
-		  (long long)s->microbatches, s->microbatches == 1 ? "" : "es", what, (long long)unit);
+	struct diag *d =
+		diag_report(t->sink, DIAG_W0517, t->deploy->work.span, "a decode step of %lld %s%s is padded to %lld",
+	                (long long)n, what, plural(n), (long long)padded);
+	diag_note(t->sink, d,
+	          "%lld sequences for each of their owners in %lld microbatch%s; %ss are shared out in units of %lld",
+	          (long long)s->seqs, (long long)s->microbatches, s->microbatches == 1 ? "" : "es", what, (long long)unit);
 	diag_help(t->sink, d, "%s", help);
 }
 
 static void find_padding(const struct lint *t)
 {
 	const struct schedule *s = t->schedule;
-	int64_t parts = s->microbatches > 0 ? s->microbatches : 1, tokens = (s->seqs + parts - 1) / parts, rows = tokens * t->deploy->work.rows;
+	int64_t parts = s->microbatches > 0 ? s->microbatches : 1, tokens = (s->seqs + parts - 1) / parts,
+			rows = tokens * t->deploy->work.rows;
 	check_padding(t, tokens, s->token_multiple, "token",
-		      arena_printf(t->arena, "a batch that gives each owner a multiple of %lld tokens pads nothing", (long long)(s->token_multiple * parts)));
+	              arena_printf(t->arena, "a batch that gives each owner a multiple of %lld tokens pads nothing",
+	                           (long long)(s->token_multiple * parts)));
 	if (s->row_multiple > 1)
-		check_padding(t, rows, s->row_multiple, "row", "a batch of more sequences for each owner, or fewer ranks for `row`");
+		check_padding(t, rows, s->row_multiple, "row",
+		              "a batch of more sequences for each owner, or fewer ranks for `row`");
 }
 
 void lint_step(const struct lint *t)

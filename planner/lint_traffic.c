@@ -1,9 +1,9 @@
-/* Traffic that a plan causes and its author may not have meant: collectives that leave the fast level, layouts whose order of
- * mesh axes lets no all-to-all do the work, copies of one value across a pipeline cut (W0513, W0518,
- * W0604, W0905). */
+/* Traffic that a plan causes and its author may not have meant: collectives that leave the fast level, layouts whose
+ * order of mesh axes lets no all-to-all do the work, copies of one value across a pipeline cut (W0513, W0518, W0604,
+ * W0905). */
 #include "lint.h"
 
-/* ---- collectives and levels ---------------------------------------------------------------------------------------- */
+/* ---- collectives and levels ------------------------------------------------------------------ */
 
 /* The innermost level whose units hold every line of the group; -1: the cluster names no levels. */
 static int level_of(const struct lint *t, const struct group *g)
@@ -37,8 +37,10 @@ static const struct mesh_axis *farthest(const struct lint *t, const struct group
 
 static void check_collective(const struct lint *t, const struct collective *c)
 {
-	static const char *const kinds[] = {[DR_ALL_REDUCE] = "all-reduce", [DR_ALL_GATHER] = "all-gather", [DR_REDUCE_SCATTER] = "reduce-scatter",
-		[DR_ALL_TO_ALL] = "all-to-all"};
+	static const char *const kinds[] = {[DR_ALL_REDUCE] = "all-reduce",
+	                                    [DR_ALL_GATHER] = "all-gather",
+	                                    [DR_REDUCE_SCATTER] = "reduce-scatter",
+	                                    [DR_ALL_TO_ALL] = "all-to-all"};
 	const struct group *g = &t->schedule->groups.at[c->group];
 	if (!c->per_layer || c->kind > DR_ALL_TO_ALL)
 		return;
@@ -47,12 +49,14 @@ static void check_collective(const struct lint *t, const struct collective *c)
 		return;
 	const struct mesh_axis *m = farthest(t, g);
 	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
-	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in every layer", kinds[c->kind], m->name, slow->name);
+	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in every layer",
+	                             kinds[c->kind], m->name, slow->name);
 	diag_related(t->sink, d, slow->span, "%lld of the units inside it", (long long)slow->count);
 	if (d->notes.n < 2)
 		diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
-	diag_help(t->sink, d, "a mesh axis stays inside `%s` when its size and those listed behind it multiply to a divisor of %lld", fast->name,
-		  (long long)fast->count);
+	diag_help(t->sink, d,
+	          "a mesh axis stays inside `%s` when its size and those listed behind it multiply to a divisor of %lld",
+	          fast->name, (long long)fast->count);
 }
 
 /* What the stages send crosses once a step and microbatch, not in every layer. */
@@ -64,22 +68,25 @@ static void check_send(const struct lint *t, const struct collective *c)
 		return;
 	const struct mesh_axis *m = farthest(t, g);
 	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
-	struct diag *d = diag_report(t->sink, DIAG_W0607, m->span, "the pipeline's cuts over `%s` cross `%s`", m->name, slow->name);
+	struct diag *d =
+		diag_report(t->sink, DIAG_W0607, m->span, "the pipeline's cuts over `%s` cross `%s`", m->name, slow->name);
 	if (!d->notes.n)
 		diag_related(t->sink, d, slow->span, "%lld of the units inside it", (long long)slow->count);
 	diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
-	diag_help(t->sink, d, "where the ranks do not fit one `%s` a cut is the least that can cross: say so, `// deploy: allow W0607 reason`", fast->name);
+	diag_help(t->sink, d,
+	          "where the ranks do not fit one `%s` a cut is the least that can cross: say so, `// deploy: allow W0607 "
+	          "reason`",
+	          fast->name);
 }
 
-/* ---- orders of mesh axes ------------------------------------------------------------------------------------------- */
+/* ---- orders of mesh axes --------------------------------------------------------------------- */
 
-static bool is_move(const struct local_value *v)
-{
-	return v->op >= LOCAL_ALL_REDUCE && v->op <= LOCAL_SLICE;
-}
+static bool is_move(const struct local_value *v) { return v->op >= LOCAL_ALL_REDUCE && v->op <= LOCAL_SLICE; }
 
 /* A value on its way to one operator: gathered, then sliced by the same atoms. */
-struct detour { const struct local_value *start, *gather, *slice; };
+struct detour {
+	const struct local_value *start, *gather, *slice;
+};
 
 /* The way that ends with the slice at `at`, if it is a detour. */
 static bool detour_to(const struct local_phase *ph, int at, struct detour *out)
@@ -136,11 +143,12 @@ static int position_in(const struct local_value *v, int axis)
 	internal_error("a value is moved along an axis that it has not");
 }
 
-enum { MOST_ORDERED = 6 };      /* mesh axes of a target of which all orders are tried */
+enum { MOST_ORDERED = 6 }; /* mesh axes of a target of which all orders are tried */
 
-/* The rule's target in an order with which an all-to-all does the work; NULL: none has. `at_start`: the rule gives the layout
- * at the start of the way, else the one at its end. *traffic: what a rank then receives. */
-static const char *better_order(const struct lint *t, const struct detour *w, const struct rule *r, int axis, bool at_start, double *traffic)
+/* The rule's target in an order with which an all-to-all does the work; NULL: none has. `at_start`: the rule gives the
+ * layout at the start of the way, else the one at its end. *traffic: what a rank then receives. */
+static const char *better_order(const struct lint *t, const struct detour *w, const struct rule *r, int axis,
+                                bool at_start, double *traffic)
 {
 	if (!r || r->n_target < 2 || r->n_target > MOST_ORDERED)
 		return NULL;
@@ -152,14 +160,16 @@ static const char *better_order(const struct lint *t, const struct detour *w, co
 		order[k] = r->target[i];
 	}
 	const struct layout *changed = at_start ? &w->start->layout : &w->slice->layout;
-	struct layout other = {.axis = arena_array(t->arena, struct atoms, w->start->n_axes + 1), .pending = changed->pending};
+	struct layout other = {.axis = arena_array(t->arena, struct atoms, w->start->n_axes + 1),
+	                       .pending = changed->pending};
 	do {
 		for (int i = 0; i < w->start->n_axes; i++)
 			other.axis[i] = changed->axis[i];
 		other.axis[at] = in_order(t, &changed->axis[at], order, n);
 		if (other.axis[at].n != changed->axis[at].n)
 			continue;
-		struct way way = reshard_way(t->local, w->start->n_axes, at_start ? &other : &w->start->layout, at_start ? &w->slice->layout : &other);
+		struct way way = reshard_way(t->local, w->start->n_axes, at_start ? &other : &w->start->layout,
+		                             at_start ? &w->slice->layout : &other);
 		if (!way.detour) {
 			struct text text = {.arena = t->arena};
 			*traffic = way.traffic;
@@ -174,7 +184,8 @@ static const char *better_order(const struct lint *t, const struct detour *w, co
 static void report_detour(const struct lint *t, const struct detour *w, int phase)
 {
 	struct sink unseen = {.arena = t->arena, .sources = t->sink->sources};
-	const struct rule *from = deploy_rule(t->deploy, &unseen, w->gather->from, w->start->region, phase, CLASS_ACTIVATION);
+	const struct rule *from =
+		deploy_rule(t->deploy, &unseen, w->gather->from, w->start->region, phase, CLASS_ACTIVATION);
 	const struct rule *to = deploy_rule(t->deploy, &unseen, w->slice->to, w->slice->region, phase, CLASS_ACTIVATION);
 	double from_traffic = 0, to_traffic = 0;
 	const char *from_order = better_order(t, w, from, w->gather->from, true, &from_traffic);
@@ -183,20 +194,22 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 	const struct rule *change = change_to ? to : from_order ? from : NULL, *other = change_to ? from : to;
 	if (!change)
 		return;
-	struct diag *d = diag_report(t->sink, DIAG_W0513, change->target_span, "axis order forces all-gather and slice instead of all-to-all");
+	struct diag *d = diag_report(t->sink, DIAG_W0513, change->target_span,
+	                             "axis order forces all-gather and slice instead of all-to-all");
 	if (d->help)
 		return;
 	if (other)
 		diag_related(t->sink, d, other->target_span, "the other order");
-	diag_note(t->sink, d, "%s in %s: a rank receives %.3g times its part of the value, in the other order %.3g times", w->slice->cause,
-		  phase_name(phase), reshard_way(t->local, w->start->n_axes, &w->start->layout, &w->slice->layout).traffic,
-		  change_to ? to_traffic : from_traffic);
+	diag_note(t->sink, d, "%s in %s: a rank receives %.3g times its part of the value, in the other order %.3g times",
+	          w->slice->cause, phase_name(phase),
+	          reshard_way(t->local, w->start->n_axes, &w->start->layout, &w->slice->layout).traffic,
+	          change_to ? to_traffic : from_traffic);
 	diag_help(t->sink, d, "write `%s`", change_to ? to_order : from_order);
 	if (change->ours)
 		diag_fix(t->sink, d, change->target_span, change_to ? to_order : from_order);
 }
 
-/* ---- caches ---------------------------------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 /* The state that a value is a view of, or -1. */
 static int state_of(const struct lint *t, const struct local_phase *ph, int local)
@@ -220,15 +233,18 @@ static void check_cache(const struct lint *t, int phase, int local)
 	const struct rule *r = deploy_rule(t->deploy, &unseen, v->from, s->region, PHASE_ANY, CLASS_CACHE);
 	if (!r)
 		return;
-	const char *axis = p->axes.at[v->from].name, *mesh = t->deploy->mesh.at[t->local->atoms.at[v->atoms.at[0]].mesh_axis].name;
-	struct diag *d = diag_report(t->sink, DIAG_W0518, r->target_span, "each step gathers the cache: attention needs all of `%s`", axis);
+	const char *axis = p->axes.at[v->from].name,
+			   *mesh = t->deploy->mesh.at[t->local->atoms.at[v->atoms.at[0]].mesh_axis].name;
+	struct diag *d = diag_report(t->sink, DIAG_W0518, r->target_span,
+	                             "each step gathers the cache: attention needs all of `%s`", axis);
 	if (d->help)
 		return;
-	diag_related(t->sink, d, s->span, "held in %lld parts, `%s`", (long long)atoms_size(t->local, &v->atoms), atoms_text(t->local, &v->atoms));
+	diag_related(t->sink, d, s->span, "held in %lld parts, `%s`", (long long)atoms_size(t->local, &v->atoms),
+	             atoms_text(t->local, &v->atoms));
 	diag_help(t->sink, d, "place `batch` on `%s` there, or heads: `at attn { batch -> %s }`", mesh, mesh);
 }
 
-/* ---- pipeline cuts ------------------------------------------------------------------------------------------------- */
+/* ---- pipeline cuts --------------------------------------------------------------------------- */
 
 /* Ranks that hold the same part of a value along a mesh axis, of one stage. */
 static int64_t copies_over(const struct lint *t, const struct local_value *v, int mesh_axis)
@@ -247,14 +263,17 @@ static void report_copies(const struct lint *t, const struct local_value *v, int
 {
 	const struct mesh_axis *m = &t->deploy->mesh.at[mesh_axis];
 	const char *name = t->local->program->values.at[v->source].name;
-	struct diag *d = diag_report(t->sink, DIAG_W0905, m->span, "%lld identical copies of `%s` cross each cut of the pipeline", (long long)copies,
-				     name ? name : "x");
+	struct diag *d =
+		diag_report(t->sink, DIAG_W0905, m->span, "%lld identical copies of `%s` cross each cut of the pipeline",
+	                (long long)copies, name ? name : "x");
 	diag_related(t->sink, d, t->local->program->loop.span, "carried from turn to turn, and from stage to stage");
-	diag_note(t->sink, d, "prefill: ranks along `%s` (%lld) send what their neighbours send", m->name, (long long)m->size);
+	diag_note(t->sink, d, "prefill: ranks along `%s` (%lld) send what their neighbours send", m->name,
+	          (long long)m->size);
 	diag_help(t->sink, d, "cut it where it crosses: `phase prefill { at residual { seq -> %s } }`", m->name);
 	if (copies == m->size && m->set.lo < m->set.hi && t->local->program->seq >= 0)
-		diag_fix(t->sink, d, m->set, arena_printf(t->arena, "%s = %lld; phase prefill { at residual { seq -> %s } }", m->name,
-			 (long long)m->size, m->name));
+		diag_fix(t->sink, d, m->set,
+		         arena_printf(t->arena, "%s = %lld; phase prefill { at residual { seq -> %s } }", m->name,
+		                      (long long)m->size, m->name));
 }
 
 /* In decode a cut is crossed by one token of a sequence: copies cost latency that they would cost anyway. */
@@ -270,7 +289,7 @@ static void check_cuts(const struct lint *t)
 		}
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 void lint_traffic(const struct lint *t)
 {

@@ -8,7 +8,9 @@
 #include "../support/names.h"
 
 /* What one rank needs, by kind, in bytes. */
-struct memory { double weights, kv, activations, comm, peak; };
+struct memory {
+	double weights, kv, activations, comm, peak;
+};
 
 enum { PLANNER_TOTALS = 10 };
 
@@ -19,24 +21,26 @@ int planner_totals(const struct deploy *d, const struct schedule *s, struct tota
 struct total planner_layout_total(const struct local *l);
 struct memory planner_stage_memory(const struct stage *stage);
 int planner_fullest_stage(const struct schedule *s);
-double planner_usable(const struct deploy *d);                          /* bytes of a device without the cluster's reserve */
-double planner_param_elements(const struct program *p, const struct param *param);      /* of all layers */
-const char *planner_bytes(struct arena *a, double bytes);               /* "43.5 GiB" */
-const char *planner_count(struct arena *a, double n);                   /* "46.70 G" */
+double planner_usable(const struct deploy *d); /* bytes of a device without the cluster's reserve */
+double planner_param_elements(const struct program *p, const struct param *param); /* of all layers */
+const char *planner_bytes(struct arena *a, double bytes);                          /* "43.5 GiB" */
+const char *planner_count(struct arena *a, double n);                              /* "46.70 G" */
 
 /* fit.c: E0701, with what takes the memory and what would fit; W0702, where hardly anything is left. */
-void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct schedule *s,
-                 const struct target_shape *shape);
+void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
+                 const struct schedule *s, const struct target_shape *shape);
 
 /* The same of a plan without a schedule: E0701 where the weights alone do not fit, else W0706. */
-void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const struct local *l);
+void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
+                          const struct local *l);
 
 /* lint.c, lint_traffic.c: W0511 to W0517, W0604, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
 
 /* report.c: the text of `deployc plan`; stable from run to run. Without a schedule, what is known of the model. */
 const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s);
-/* The line of `deployc check` for a deployment without errors: model, parameters, ranks, bytes of the fullest rank. `s`, `l`: NULL where
- * the plan is left open, `s` of training. */
-const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s, const struct local *l);
+/* The line of `deployc check` for a deployment without errors: model, parameters, ranks, bytes of the fullest rank.
+ * `s`, `l`: NULL where the plan is left open, `s` of training. */
+const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s,
+                            const struct local *l);
 #endif

@@ -2,10 +2,14 @@
 #include "planner.h"
 #include <string.h>
 
-struct report { struct text text; struct arena *arena; const struct deploy *deploy; const struct schedule *schedule; };
+struct report {
+	struct text text;
+	struct arena *arena;
+	const struct deploy *deploy;
+	const struct schedule *schedule;
+};
 
-
-/* ---- mesh ---------------------------------------------------------------------------------------------------------- */
+/* ---- mesh ------------------------------------------------------------------------------------ */
 
 /* "rank = (pp * 2 + ep) * 4 + tp", of the axes that are not 1. */
 static const char *rank_grid(const struct report *r)
@@ -16,7 +20,9 @@ static const char *rank_grid(const struct report *r)
 		const struct mesh_axis *m = &r->deploy->mesh.at[i];
 		if (m->size == 1)
 			continue;
-		grid = grid ? arena_printf(r->arena, "%s%s%s * %lld + %s", sum ? "(" : "", grid, sum ? ")" : "", (long long)m->size, m->name) : m->name;
+		grid = grid ? arena_printf(r->arena, "%s%s%s * %lld + %s", sum ? "(" : "", grid, sum ? ")" : "",
+		                           (long long)m->size, m->name)
+		            : m->name;
 		sum = grid != m->name;
 	}
 	return grid ? grid : "0";
@@ -28,7 +34,8 @@ static void print_mesh(struct report *r)
 	text_add(&r->text, "  mesh        ");
 	for (int i = 0; i < d->mesh.n; i++)
 		text_add(&r->text, "%s%s %lld", i ? " * " : "", d->mesh.at[i].name, (long long)d->mesh.at[i].size);
-	text_add(&r->text, "%s = %lld rank%s, outermost first\n", d->mesh.n ? "" : "1", (long long)d->gpus, plural(d->gpus));
+	text_add(&r->text, "%s = %lld rank%s, outermost first\n", d->mesh.n ? "" : "1", (long long)d->gpus,
+	         plural(d->gpus));
 	text_add(&r->text, "  rank        %s\n", rank_grid(r));
 }
 
@@ -43,40 +50,43 @@ static void print_layers(struct report *r)
 		text_add(&r->text, " in %d stage%s:", s->stages.n, plural(s->stages.n));
 		for (int i = 0; i < s->stages.n; i++)
 			text_add(&r->text, "%s %lld..%lld", i ? "," : "", (long long)s->stages.at[i].layer_begin,
-				 (long long)s->stages.at[i].layer_end - 1);
+			         (long long)s->stages.at[i].layer_end - 1);
 	}
 	text_add(&r->text, "\n");
 }
 
-/* ---- totals -------------------------------------------------------------------------------------------------------- */
+/* ---- totals ---------------------------------------------------------------------------------- */
 
 static void print_totals(struct report *r)
 {
 	struct total t[PLANNER_TOTALS];
 	planner_totals(r->deploy, NULL, t);
-	text_add(&r->text, "  parameters  %sparam, %sparam active for a token; weights %s\n", planner_count(r->arena, t[0].value),
-		 planner_count(r->arena, t[1].value), planner_bytes(r->arena, t[2].value));
+	text_add(&r->text, "  parameters  %sparam, %sparam active for a token; weights %s\n",
+	         planner_count(r->arena, t[0].value), planner_count(r->arena, t[1].value),
+	         planner_bytes(r->arena, t[2].value));
 	const struct workload *w = &r->deploy->work;
 	if (w->training)
 		return;
-	text_add(&r->text, "  cache       %lld positions, %s in all\n", (long long)w->cache, planner_bytes(r->arena, t[3].value));
+	text_add(&r->text, "  cache       %lld positions, %s in all\n", (long long)w->cache,
+	         planner_bytes(r->arena, t[3].value));
 	const char *prompts = w->seq_lo == w->seq_hi ? arena_printf(r->arena, "prompts of %lld", (long long)w->seq_hi)
-		: arena_printf(r->arena, "prompts of %lld to %lld", (long long)w->seq_lo, (long long)w->seq_hi);
-	text_add(&r->text, "  workload    %lld sequence%s, %s, at most %lld token%s generated\n", (long long)w->batch, plural(w->batch), prompts,
-		 (long long)w->output_hi, plural(w->output_hi));
+	                                             : arena_printf(r->arena, "prompts of %lld to %lld",
+	                                                            (long long)w->seq_lo, (long long)w->seq_hi);
+	text_add(&r->text, "  workload    %lld sequence%s, %s, at most %lld token%s generated\n", (long long)w->batch,
+	         plural(w->batch), prompts, (long long)w->output_hi, plural(w->output_hi));
 }
 
 static void print_step(struct report *r)
 {
 	const struct schedule *s = r->schedule;
 	text_add(&r->text, "  step        prefill: %lld tokens of an owner; decode: %lld; %lld microbatch%s\n",
-		 (long long)s->chunk[PHASE_PREFILL], (long long)s->chunk[PHASE_DECODE], (long long)s->microbatches,
-		 s->microbatches == 1 ? "" : "es");
-	text_add(&r->text, "  owner       %lld sequence%s, %lld pages of %lld positions\n", (long long)s->seqs, plural(s->seqs),
-		 (long long)s->pages, (long long)s->page);
+	         (long long)s->chunk[PHASE_PREFILL], (long long)s->chunk[PHASE_DECODE], (long long)s->microbatches,
+	         s->microbatches == 1 ? "" : "es");
+	text_add(&r->text, "  owner       %lld sequence%s, %lld pages of %lld positions\n", (long long)s->seqs,
+	         plural(s->seqs), (long long)s->pages, (long long)s->page);
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static bool same_memory(const struct stage *a, const struct stage *b)
 {
@@ -91,17 +101,21 @@ static void print_memory(struct report *r)
 		for (next = i + 1; next < s->stages.n && same_memory(&s->stages.at[i], &s->stages.at[next]); next++)
 			;
 		struct memory m = planner_stage_memory(&s->stages.at[i]);
-		const char *stages = next == i + 1 ? arena_printf(r->arena, "stage %d", i) : arena_printf(r->arena, "stages %d..%d", i, next - 1);
-		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s\n", stages, planner_bytes(r->arena, m.weights), planner_bytes(r->arena, m.kv),
-			 planner_bytes(r->arena, m.activations), planner_bytes(r->arena, m.comm), planner_bytes(r->arena, m.peak));
+		const char *stages = next == i + 1 ? arena_printf(r->arena, "stage %d", i)
+		                                   : arena_printf(r->arena, "stages %d..%d", i, next - 1);
+		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s\n", stages, planner_bytes(r->arena, m.weights),
+		         planner_bytes(r->arena, m.kv), planner_bytes(r->arena, m.activations), planner_bytes(r->arena, m.comm),
+		         planner_bytes(r->arena, m.peak));
 	}
-	double usable = planner_usable(r->deploy), peak = planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak;
+	double usable = planner_usable(r->deploy),
+		   peak = planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak;
 	if (usable > 0)
-		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n", r->deploy->device_name ? r->deploy->device_name : "the device",
-			 planner_bytes(r->arena, usable), 100 * (1 - peak / usable));
+		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n",
+		         r->deploy->device_name ? r->deploy->device_name : "the device", planner_bytes(r->arena, usable),
+		         100 * (1 - peak / usable));
 }
 
-/* ---- collectives --------------------------------------------------------------------------------------------------- */
+/* ---- collectives ----------------------------------------------------------------------------- */
 
 /* "8.0 KiB a token": what one rank brings. Exchanges over experts have a fixed size and run in rounds. */
 static const char *volume(const struct report *r, const struct collective *c)
@@ -109,14 +123,20 @@ static const char *volume(const struct report *r, const struct collective *c)
 	bool fixed = c->outer.kind == NUMBER_CONST;
 	double bytes = (double)c->bytes_per_outer * (double)c->outer.value;
 	double each = !fixed && c->outer.div ? bytes / (double)c->outer.div : bytes;
-	const char *of = c->outer.kind == NUMBER_TOKENS ? " a token" : c->outer.kind == NUMBER_ROWS ? " a row" :
-	                 c->outer.kind == NUMBER_PAGES ? " a page in use" :
-	                 fixed && c->kind == DR_ALL_TO_ALL ? " a round" : "";
+	const char *of = c->outer.kind == NUMBER_TOKENS      ? " a token"
+	                 : c->outer.kind == NUMBER_ROWS      ? " a row"
+	                 : c->outer.kind == NUMBER_PAGES     ? " a page in use"
+	                 : fixed && c->kind == DR_ALL_TO_ALL ? " a round"
+	                                                     : "";
 	return arena_printf(r->arena, "%s%s", planner_bytes(r->arena, each), of);
 }
 
 /* A line of the list, with the layers of all bodies that have it. */
-struct line { const char *text; int body, nth; /* of equal ones in the body */ int64_t layers; };
+struct line {
+	const char *text;
+	int body, nth; /* of equal ones in the body */
+	int64_t layers;
+};
 
 static int64_t all_layers(const struct schedule *s)
 {
@@ -132,7 +152,9 @@ static const char *how_often(const struct report *r, const struct collective *c,
 		return "each cut";
 	if (!c->per_layer)
 		return "once";
-	return layers == all_layers(r->schedule) ? "each layer" : arena_printf(r->arena, "%lld layer%s", (long long)layers, plural(layers));
+	return layers == all_layers(r->schedule)
+	           ? "each layer"
+	           : arena_printf(r->arena, "%lld layer%s", (long long)layers, plural(layers));
 }
 
 /* Is it the line of an earlier body, which then has these layers too? Else it is a line of its own. */
@@ -141,7 +163,8 @@ static bool joins(struct line *lines, int n, struct line *new)
 	for (int i = 0; i < n; i++)
 		new->nth += lines[i].body == new->body && !strcmp(lines[i].text, new->text);
 	for (int i = 0; i < n; i++)
-		if (!strcmp(lines[i].text, new->text) && lines[i].body != new->body && lines[i].nth == new->nth && lines[i].layers) {
+		if (!strcmp(lines[i].text, new->text) && lines[i].body != new->body
+		    && lines[i].nth == new->nth &&lines[i].layers) {
 			lines[i].layers += new->layers;
 			new->layers = 0;
 			return true;
@@ -156,15 +179,16 @@ static void print_collectives(struct report *r, int phase)
 	int n = 0;
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
-		lines[i] = (struct line){arena_printf(r->arena, "%d %17s  %s", c->phase, volume(r, c), c->cause), c->per_layer ? c->body : -1, 0,
-					 c->per_layer ? s->bodies[c->body].layers : 1};
+		lines[i] = (struct line){arena_printf(r->arena, "%d %17s  %s", c->phase, volume(r, c), c->cause),
+		                         c->per_layer ? c->body : -1, 0, c->per_layer ? s->bodies[c->body].layers : 1};
 		joins(lines, i, &lines[i]);
 	}
 	text_add(&r->text, "\n  collectives of %s", phase_name(phase));
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
 		if (c->phase == phase && lines[i].layers)
-			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(r, c, lines[i].layers), volume(r, c), c->cause);
+			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(r, c, lines[i].layers),
+			         volume(r, c), c->cause);
 	}
 	if (!n)
 		text_add(&r->text, ": none\n");
@@ -174,14 +198,16 @@ const char *planner_report(struct arena *arena, const struct deploy *d, const st
 {
 	struct report r = {.text = {.arena = arena}, .arena = arena, .deploy = d, .schedule = s};
 	text_add(&r.text, "deploy %s: %s on %s, plan %s\n", d->name, d->model_name ? d->model_name : "a model",
-		 d->cluster_name ? d->cluster_name : "a cluster", d->plan_name ? d->plan_name : "of its own");
+	         d->cluster_name ? d->cluster_name : "a cluster", d->plan_name ? d->plan_name : "of its own");
 	if (d->known)
 		print_mesh(&r);
 	print_layers(&r);
 	print_totals(&r);
 	if (!s) {
-		text_add(&r.text, "  %s\n", d->work.training ? "training: not built in this version; of its memory only the weights are counted" :
-			 d->known ? "not scheduled" : "not scheduled: the plan has `auto`");
+		text_add(&r.text, "  %s\n",
+		         d->work.training ? "training: not built in this version; of its memory only the weights are counted"
+		         : d->known       ? "not scheduled"
+		                          : "not scheduled: the plan has `auto`");
 		return r.text.at;
 	}
 	print_step(&r);
@@ -194,15 +220,20 @@ const char *planner_report(struct arena *arena, const struct deploy *d, const st
 /* "8 ranks of DGX_H100; the fullest rank takes 32.4 GiB of 76.1 GiB usable" */
 static const char *room(struct arena *a, const struct deploy *d, const struct schedule *s, const struct local *l)
 {
-	double taken = s ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : planner_layout_total(l).value;
-	return arena_printf(a, "%lld rank%s of %s; %s %s of %s usable", (long long)d->gpus, plural(d->gpus), d->cluster_name ? d->cluster_name : "a cluster",
-			    s ? "the fullest rank takes" : "weights of the fullest rank are", planner_bytes(a, taken), planner_bytes(a, planner_usable(d)));
+	double taken =
+		s ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : planner_layout_total(l).value;
+	return arena_printf(a, "%lld rank%s of %s; %s %s of %s usable", (long long)d->gpus, plural(d->gpus),
+	                    d->cluster_name ? d->cluster_name : "a cluster",
+	                    s ? "the fullest rank takes" : "weights of the fullest rank are", planner_bytes(a, taken),
+	                    planner_bytes(a, planner_usable(d)));
 }
 
-const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s, const struct local *l)
+const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s,
+                            const struct local *l)
 {
 	struct total t[PLANNER_TOTALS];
 	planner_totals(d, NULL, t);
 	const char *where = l && (s || d->needs_training) ? room(arena, d, s, l) : "a plan that is not decided";
-	return arena_printf(arena, "%s: %s, %sparam, on %s\n", d->name, d->model_name ? d->model_name : "a model", planner_count(arena, t[0].value), where);
+	return arena_printf(arena, "%s: %s, %sparam, on %s\n", d->name, d->model_name ? d->model_name : "a model",
+	                    planner_count(arena, t[0].value), where);
 }

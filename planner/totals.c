@@ -1,7 +1,7 @@
 /* Totals of a deployment: exact counts of the model, and the bytes of the fullest rank. */
 #include "planner.h"
 
-/* ---- the model ----------------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 /* Counts are doubles: exact up to 2^53, and no product of extents overflows. Run-time axes count as 1. */
 static double elements(const struct program *p, const int *axes, int n, int body)
@@ -18,12 +18,10 @@ double planner_param_elements(const struct program *p, const struct param *param
 	return elements(p, param->axes, param->n_axes, param->body);
 }
 
-static double stored_bytes(double n, enum dtype t)
-{
-	return n * dtype_millibits(t) / 8000;
-}
+static double stored_bytes(double n, enum dtype t) { return n * dtype_millibits(t) / 8000; }
 
-/* The share of a param that one token's contractions read: top of `expert` for each axis that a router chooses among. */
+/* The share of a param that one token's contractions read: top of `expert` for each axis that a
+ * router chooses among. */
 static double read_share(const struct program *p, const struct param *param)
 {
 	double share = 1;
@@ -60,7 +58,7 @@ static int model_totals(const struct deploy *d, struct total *out)
 	return 4;
 }
 
-/* ---- a rank -------------------------------------------------------------------------------------------------------- */
+/* ---- a rank ---------------------------------------------------------------------------------- */
 
 struct memory planner_stage_memory(const struct stage *stage)
 {
@@ -84,10 +82,7 @@ int planner_fullest_stage(const struct schedule *s)
 	return fullest;
 }
 
-double planner_usable(const struct deploy *d)
-{
-	return d->device_memory - d->reserve_memory;
-}
+double planner_usable(const struct deploy *d) { return d->device_memory - d->reserve_memory; }
 
 /* Each kind on the device where it is largest; the peak on the fullest device. */
 static int memory_totals(const struct deploy *d, const struct schedule *s, struct total *out)
@@ -116,7 +111,7 @@ int planner_totals(const struct deploy *d, const struct schedule *s, struct tota
 	return s && s->stages.n ? n + memory_totals(d, s, out + n) : n;
 }
 
-/* ---- numbers as text ----------------------------------------------------------------------------------------------- */
+/* ---- numbers as text ------------------------------------------------------------------------- */
 
 const char *planner_bytes(struct arena *a, double bytes)
 {

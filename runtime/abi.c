@@ -29,34 +29,35 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 		trace_launch(r, kernel, op, args);
 }
 
-void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block,
-                   int64_t joined)
+void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer,
+                   int64_t block, int64_t joined)
 {
 	struct rank *r = rank_of(f);
 	struct comm *c = r->comm;
 	const struct dr_collective *what = &r->job->plan->collectives[collective];
-	struct exchange x = { (int)what->group, what->dtype, src, dst, outer, block, joined };
+	struct exchange x = {(int)what->group, what->dtype, src, dst, outer, block, joined};
 	note_op(r, op);
 	r->device->sync(r->device);
 	switch ((enum dr_collective_kind)what->kind) {
-	case DR_ALL_REDUCE: c->all_reduce(c, &x); return;
-	case DR_ALL_GATHER: c->all_gather(c, &x); return;
+	case DR_ALL_REDUCE:     c->all_reduce(c, &x); return;
+	case DR_ALL_GATHER:     c->all_gather(c, &x); return;
 	case DR_REDUCE_SCATTER: c->reduce_scatter(c, &x); return;
-	case DR_ALL_TO_ALL: c->all_to_all(c, &x); return;
-	case DR_SEND: c->send(c, &x); return;
-	case DR_RECV: c->recv(c, &x); return;
+	case DR_ALL_TO_ALL:     c->all_to_all(c, &x); return;
+	case DR_SEND:           c->send(c, &x); return;
+	case DR_RECV:           c->recv(c, &x); return;
 	}
 	rank_fail(&r->reporter, "internal: collective of kind %u", what->kind);
 }
 
-int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start, int32_t dests, int32_t local, int64_t capacity)
+int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start, int32_t dests, int32_t local,
+                  int64_t capacity)
 {
 	struct rank *r = rank_of(f);
 	int64_t most = 1;
 	note_op(r, op);
 	r->device->sync(r->device);
 	/* Where each destination's assignments begin, and where the last one's end. */
-	struct rect begins = { start, (uint64_t)local * sizeof(int32_t), sizeof(int32_t), (uint64_t)dests + 1 };
+	struct rect begins = {start, (uint64_t)local * sizeof(int32_t), sizeof(int32_t), (uint64_t)dests + 1};
 	r->device->read(r->device, r->starts, begins);
 	for (int32_t i = 0; i < dests; i++) {
 		int64_t rounds = (r->starts[i + 1] - r->starts[i] + capacity - 1) / capacity;

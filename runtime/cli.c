@@ -16,18 +16,28 @@ enum option {
 #undef X
 	OPTIONS
 };
-static const struct option_row { const char *name, *value; int commands; const char *help; } option_table[] = {
-#define X(name, value, commands, help) { #name, value, commands, help },
+static const struct option_row {
+	const char *name, *value;
+	int commands;
+	const char *help;
+} option_table[] = {
+#define X(name, value, commands, help) {#name, value, commands, help},
 #include "options.def"
 #undef X
 };
-static const struct command_row { const char *name; int bit; const char *help; } command_table[] = {
-#define X(name, bit, help) { #name, bit, help },
+static const struct command_row {
+	const char *name;
+	int bit;
+	const char *help;
+} command_table[] = {
+#define X(name, bit, help) {#name, bit, help},
 #include "commands.def"
 #undef X
 };
-static const struct env_row { const char *name, *value, *help; } env_table[] = {
-#define X(name, value, help) { #name, value, help },
+static const struct env_row {
+	const char *name, *value, *help;
+} env_table[] = {
+#define X(name, value, help) {#name, value, help},
 #include "env.def"
 #undef X
 };
@@ -38,7 +48,7 @@ enum env {
 };
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-/* ---- texts -------------------------------------------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 /* An option is written with dashes where its name has underscores. */
 static void option_text(const struct option_row *o, char *out, size_t n)
 {
@@ -75,7 +85,7 @@ static void print_version(const struct plan *plan)
 	       plan_string(plan, plan->head->model), plan->head->hash, plan->head->version);
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 /* A whole number in [least, most]; false after a message. */
 static bool parse_number(const char *name, const char *text, long least, long most, int *out)
 {
@@ -135,7 +145,7 @@ static bool parse_top_k(struct dr_sampling *s, const char *text)
 
 static bool parse_ids(struct options *o, const char *text)
 {
-	struct prompt p = { .ids = host_alloc(strlen(text) / 2 + 1, sizeof *p.ids) };
+	struct prompt p = {.ids = host_alloc(strlen(text) / 2 + 1, sizeof *p.ids)};
 	for (const char *at = text;; at++) {
 		char *end;
 		errno = 0;
@@ -159,18 +169,18 @@ static bool set_option(struct options *o, enum option option, const char *value)
 {
 	enum { MOST = 1 << 24, MOST_THREADS = 4096 };
 	switch (option) {
-	case OPTION_weights: o->weights = value; return true;
-	case OPTION_logits: o->logits = value; return true;
-	case OPTION_ids: return parse_ids(o, value);
-	case OPTION_max_tokens: return parse_number("--max-tokens", value, 1, MOST, &o->max_tokens);
+	case OPTION_weights:     o->weights = value; return true;
+	case OPTION_logits:      o->logits = value; return true;
+	case OPTION_ids:         return parse_ids(o, value);
+	case OPTION_max_tokens:  return parse_number("--max-tokens", value, 1, MOST, &o->max_tokens);
 	case OPTION_temperature: return parse_real("--temperature", value, 0, 100, &o->sampling.temperature);
-	case OPTION_top_k: return parse_top_k(&o->sampling, value);
-	case OPTION_top_p: return parse_real("--top-p", value, 0, 1, &o->sampling.top_p);
-	case OPTION_seed: return parse_seed(&o->sampling, value);
-	case OPTION_prompt: return parse_number("--prompt", value, 1, MOST, &o->prompt);
-	case OPTION_output: return parse_number("--output", value, 1, MOST, &o->output);
-	case OPTION_batch: return parse_number("--batch", value, 1, MOST, &o->batch);
-	case OPTION_threads: return parse_number("--threads", value, 1, MOST_THREADS, &o->threads);
+	case OPTION_top_k:       return parse_top_k(&o->sampling, value);
+	case OPTION_top_p:       return parse_real("--top-p", value, 0, 1, &o->sampling.top_p);
+	case OPTION_seed:        return parse_seed(&o->sampling, value);
+	case OPTION_prompt:      return parse_number("--prompt", value, 1, MOST, &o->prompt);
+	case OPTION_output:      return parse_number("--output", value, 1, MOST, &o->output);
+	case OPTION_batch:       return parse_number("--batch", value, 1, MOST, &o->batch);
+	case OPTION_threads:     return parse_number("--threads", value, 1, MOST_THREADS, &o->threads);
 	case OPTION_unverified:
 		if (o->n_unverified == MAX_UNVERIFIED) {
 			say_error("--unverified: at most %d names", MAX_UNVERIFIED);
@@ -231,7 +241,7 @@ static bool read_environment(struct options *o)
 	return false;
 }
 
-/* ---- run and bench ------------------------------------------------------------------------------------------------ */
+/* ---- run and bench --------------------------------------------------------------------------- */
 static int least(int a, int b) { return a < b ? a : b; }
 
 /* Made-up prompts, the same in each run; lengths that were not given are made to fit the cache. */
@@ -251,7 +261,7 @@ static void make_prompts(struct options *o, const struct plan *plan)
 	o->n_prompts = o->batch;
 	o->prompts = host_alloc((size_t)o->batch, sizeof *o->prompts);
 	for (int i = 0; i < o->batch; i++) {
-		o->prompts[i] = (struct prompt){ .ids = host_alloc((size_t)o->prompt, sizeof(int32_t)), .n = o->prompt };
+		o->prompts[i] = (struct prompt){.ids = host_alloc((size_t)o->prompt, sizeof(int32_t)), .n = o->prompt};
 		for (int k = 0; k < o->prompt; k++)
 			o->prompts[i].ids[k] = (int32_t)(((state = state * 1664525u + 1013904223u) >> 8) % h->vocab);
 	}
@@ -277,7 +287,7 @@ static bool is_folder(const char *path)
 static void check_weights(const struct job *job, struct checkpoint **checkpoint, struct problems *p)
 {
 	const char *folder = job->options->weights;
-	struct unverified u = { .name = job->options->unverified, .n = job->options->n_unverified };
+	struct unverified u = {.name = job->options->unverified, .n = job->options->n_unverified};
 	int before = p->n;
 	if (!is_folder(folder))
 		problem(p, "--weights: %s is not a folder", folder);
@@ -299,7 +309,7 @@ static bool check_job(struct job *job, struct checkpoint **checkpoint)
 	const struct options *o = job->options;
 	struct problems p;
 	problems_open(&p);
-	prompts_check(job->plan, o->prompts, o->bench ? 1 : o->n_prompts, o->max_tokens, &p);  /* those of bench are alike */
+	prompts_check(job->plan, o->prompts, o->bench ? 1 : o->n_prompts, o->max_tokens, &p); /* those of bench are alike */
 	if (o->weights)
 		check_weights(job, checkpoint, &p);
 	job->checkpoint = *checkpoint;
@@ -353,7 +363,7 @@ static int start(struct job *job)
 
 static int run_command(struct options *o, const struct plan *plan, const struct generated *g)
 {
-	struct job job = { .generated = g, .plan = plan, .options = o };
+	struct job job = {.generated = g, .plan = plan, .options = o};
 	struct checkpoint *checkpoint = NULL;
 	int status = STATUS_FAILED;
 	if (o->bench)
@@ -388,7 +398,8 @@ static bool wants(int argc, char **argv, const char *option)
 	return false;
 }
 
-static int main_with_options(struct options *o, const struct plan *plan, int argc, char **argv, const struct generated *g)
+static int main_with_options(struct options *o, const struct plan *plan, int argc, char **argv,
+                             const struct generated *g)
 {
 	int command = argc > 1 ? command_bit(argv[1]) : 0;
 	if (!command)
@@ -403,10 +414,11 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 	return run_command(o, plan, g);
 }
 
-/* Standard files that are closed: a file that is opened must not get their numbers, and be written to as one of them. */
+/* Standard files that are closed: a file that is opened must not get their numbers, and be written to as
+ * one of them. */
 static void occupy_standard_files(void)
 {
-	static const int useless[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+	static const int useless[] = {O_WRONLY, O_RDONLY, O_RDONLY};
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			open("/dev/null", useless[fd]);
@@ -425,9 +437,9 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 {
 	struct plan plan;
 	occupy_standard_files();
-	signal(SIGPIPE, SIG_IGN);               /* writing tells what is wrong, and leaves no file behind */
+	signal(SIGPIPE, SIG_IGN); /* writing tells what is wrong, and leaves no file behind */
 	signal(SIGXFSZ, SIG_IGN);
-	struct options o = { .max_tokens = 16, .sampling = { .top_p = 1 } };
+	struct options o = {.max_tokens = 16, .sampling = {.top_p = 1}};
 	const char *wrong = plan_open(&plan, g->blob);
 	if (wrong) {
 		say_error("internal: %s", wrong);

@@ -1,14 +1,19 @@
-/* The seam between the runtime and what connects ranks. All members of a group call the same functions in the same order.
- * Groups are those of the program; group n_groups is all ranks. Addresses are on the device; sizes are in elements, and
- * the layouts of src and dst are those of enum dr_collective_kind. A wait ends when another rank
- * has failed; the parent ends all when a rank stands still (watch.c). */
+/* The seam between the runtime and what connects ranks. All members of a group call the same functions in the same
+ * order. Groups are those of the program; group n_groups is all ranks. Addresses are on the device; sizes are in
+ * elements, and the layouts of src and dst are those of enum dr_collective_kind. A wait ends when another rank has
+ * failed; the parent ends all when a rank stands still (watch.c). */
 #ifndef DEPLOY_COMM_H
 #define DEPLOY_COMM_H
 #include "device.h"
 #include "plan.h"
 
 struct comm;
-struct exchange { int group; uint32_t dtype; uint64_t src, dst; int64_t outer, block, joined; };        /* joined: all_to_all */
+struct exchange {
+	int group;
+	uint32_t dtype;
+	uint64_t src, dst;
+	int64_t outer, block, joined;
+}; /* joined: all_to_all */
 
 struct comm {
 	/* Sums in f32 (i32: in i32), in the order of the members: the same plan gives the same bits. */
@@ -30,7 +35,7 @@ struct comm {
 
 /* comm_local.c: ranks of one host, through memory that they inherit across fork. */
 struct comm_shared;
-struct comm_shared *comm_local_share(const struct plan *plan);          /* before fork; NULL: no memory left */
+struct comm_shared *comm_local_share(const struct plan *plan); /* before fork; NULL: no memory left */
 void comm_local_unshare(struct comm_shared *s);
 struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
                              bool spin);

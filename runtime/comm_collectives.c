@@ -7,14 +7,16 @@
 enum { SHARED_SUM = 1 << 16 };
 
 /* A chunk of [outer][block] is some whole rows, or, when a row is larger than `bytes`, a piece of one. */
-struct chunking { int64_t width, rows; };       /* elements; rows */
+struct chunking {
+	int64_t width, rows;
+}; /* elements; rows */
 
 static struct chunking chunk_rows(const struct local_comm *c, const struct exchange *x, size_t bytes)
 {
 	int64_t room = (int64_t)(bytes / dtype_size(x->dtype));
 	if (room == 0)
 		rank_fail(&c->reporter, "internal: the communicator's buffers of %zu bytes are too small", c->data.size);
-	struct chunking k = { .width = x->block < room ? x->block : room, .rows = 1 };
+	struct chunking k = {.width = x->block < room ? x->block : room, .rows = 1};
 	if (k.width == x->block && x->block > 0)
 		k.rows = room / x->block < x->outer ? room / x->block : x->outer;
 	return k;
@@ -22,8 +24,10 @@ static struct chunking chunk_rows(const struct local_comm *c, const struct excha
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Sums elements [from, to) of all parts; block by block to `sink`, host memory, or, when it is NULL, to the device at `dst`. */
-static void reduce_range(struct local_comm *c, const struct exchange *x, int64_t from, int64_t to, void *sink, uint64_t dst)
+/* Sums elements [from, to) of all parts; block by block to `sink`, host memory, or, when it is NULL, to the device at
+ * `dst`. */
+static void reduce_range(struct local_comm *c, const struct exchange *x, int64_t from, int64_t to, void *sink,
+                         uint64_t dst)
 {
 	size_t size = dtype_size(x->dtype);
 	int members = plan_group_size(c->plan, x->group);
@@ -68,7 +72,7 @@ static void all_reduce_shared(struct local_comm *c, const struct exchange *x, in
 void local_all_reduce(struct comm *comm, const struct exchange *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
-	struct exchange row = { x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block, 0 };
+	struct exchange row = {x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block, 0};
 	size_t size = dtype_size(x->dtype);
 	int members = plan_group_size(c->plan, x->group);
 	int64_t width = row.block ? chunk_rows(c, &row, c->data.size).width : 0;
@@ -85,7 +89,8 @@ void local_all_reduce(struct comm *comm, const struct exchange *x)
 }
 
 /* Calls `one` for each chunk of [outer][block]. */
-typedef void chunk_fn(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows, int64_t width);
+typedef void chunk_fn(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows,
+                      int64_t width);
 
 static void for_chunks(struct local_comm *c, const struct exchange *x, size_t bytes, chunk_fn *one)
 {
@@ -98,15 +103,16 @@ static void for_chunks(struct local_comm *c, const struct exchange *x, size_t by
 }
 
 /* The device rectangle of a chunk: rows of `stride` blocks, the chunk in block `i` of each. */
-static struct rect chunk_rect(const struct exchange *x, uint64_t base, int64_t stride, int64_t i, int64_t row, int64_t column,
-                              int64_t rows, int64_t width)
+static struct rect chunk_rect(const struct exchange *x, uint64_t base, int64_t stride, int64_t i, int64_t row,
+                              int64_t column, int64_t rows, int64_t width)
 {
 	uint64_t size = dtype_size(x->dtype);
 	uint64_t at = base + (uint64_t)((row * stride + i) * x->block + column) * size;
-	return (struct rect){ at, (uint64_t)(stride * x->block) * size, (uint64_t)width * size, (uint64_t)rows };
+	return (struct rect){at, (uint64_t)(stride * x->block) * size, (uint64_t)width * size, (uint64_t)rows};
 }
 
-static void gather_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows, int64_t width)
+static void gather_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows,
+                         int64_t width)
 {
 	int members = plan_group_size(c->plan, x->group);
 	struct device *d = c->device;
@@ -126,7 +132,8 @@ void local_all_gather(struct comm *comm, const struct exchange *x)
 }
 
 /* The buffer has [n][rows][width]: what goes to member i lies together. */
-static void scatter_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows, int64_t width)
+static void scatter_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows,
+                          int64_t width)
 {
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
 	int64_t n = rows * width;
@@ -147,9 +154,13 @@ void local_reduce_scatter(struct comm *comm, const struct exchange *x)
 	for_chunks(c, x, c->data.size / (size_t)plan_group_size(c->plan, x->group), scatter_chunk);
 }
 
-/* ---- all-to-all ---- */
+/* ---- all-to-all ------------------------------------------------------------------------------ */
 /* One member's part of [outer][n][block]: elements i * block .. of every row, counted along the rows. */
-struct part { uint64_t base; int64_t members, index, block; size_t size; };
+struct part {
+	uint64_t base;
+	int64_t members, index, block;
+	size_t size;
+};
 typedef void device_copy(struct device *d, struct rect at, char *host);
 
 static void part_read(struct device *d, struct rect at, char *host) { d->read(d, host, at); }
@@ -160,11 +171,12 @@ static void copy_part(struct device *d, device_copy *copy, const struct part *p,
 {
 	while (from < to) {
 		int64_t row = from / p->block, column = from % p->block;
-		int64_t rows = column ? 0 : (to - from) / p->block, width = rows ? p->block : least(p->block - column, to - from);
+		int64_t rows = column ? 0 : (to - from) / p->block,
+				width = rows ? p->block : least(p->block - column, to - from);
 		uint64_t pitch = (uint64_t)(p->members * p->block) * p->size;
 		uint64_t at = p->base + (uint64_t)row * pitch + (uint64_t)(p->index * p->block + column) * p->size;
 		int64_t n = (rows ? rows : 1) * width;
-		copy(d, (struct rect){ at, pitch, (uint64_t)width * p->size, (uint64_t)(rows ? rows : 1) }, host);
+		copy(d, (struct rect){at, pitch, (uint64_t)width * p->size, (uint64_t)(rows ? rows : 1)}, host);
 		host += (size_t)n * p->size;
 		from += n;
 	}
@@ -174,7 +186,7 @@ static void copy_part(struct device *d, device_copy *copy, const struct part *p,
 static void transpose_chunk(struct local_comm *c, const struct exchange *x, int64_t at, int64_t width)
 {
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
-	struct part p = { x->src, members, 0, x->block, dtype_size(x->dtype) };
+	struct part p = {x->src, members, 0, x->block, dtype_size(x->dtype)};
 	char *mine = port_acquire(c, &c->data);
 	for (p.index = 0; p.index < members; p.index++)
 		copy_part(c->device, part_read, &p, at, at + width, mine + (size_t)(p.index * width) * p.size);
@@ -191,7 +203,8 @@ static void transpose_chunk(struct local_comm *c, const struct exchange *x, int6
 void local_all_to_all(struct comm *comm, const struct exchange *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
-	int64_t n = x->outer * x->block, room = (int64_t)(c->data.size / (size_t)plan_group_size(c->plan, x->group) / dtype_size(x->dtype));
+	int64_t n = x->outer * x->block,
+			room = (int64_t)(c->data.size / (size_t)plan_group_size(c->plan, x->group) / dtype_size(x->dtype));
 	if (room == 0)
 		rank_fail(&c->reporter, "internal: the communicator's buffers of %zu bytes are too small", c->data.size);
 	for (int64_t at = 0; at < n; at += room)

@@ -6,7 +6,7 @@
 #include "number.h"
 
 enum { HOST_BYTES = 1 << 15 };
-static const int64_t SLICE = 100000000;         /* ns between looks at whether another rank failed */
+static const int64_t SLICE = 100000000; /* ns between looks at whether another rank failed */
 
 static size_t round_up(size_t n) { return (n + 63) / 64 * 64; }
 
@@ -14,9 +14,15 @@ static size_t round_up(size_t n) { return (n + 63) / 64 * 64; }
 struct comm_shared *comm_local_share(const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
-	size_t ranks = h->ranks, data_size = h->comm_slot / 2 / 64 * 64, box_size = plan->n_stages > 1 ? h->comm_mailbox : 0;
-	size_t sizes[] = { round_up(sizeof(struct comm_shared)), ranks * sizeof(struct port), ranks * sizeof(struct port),
-		ranks * sizeof(struct mail), round_up(ranks * h->comm_slot), ranks * 2 * HOST_BYTES, ranks * 2 * box_size };
+	size_t ranks = h->ranks, data_size = h->comm_slot / 2 / 64 * 64,
+		   box_size = plan->n_stages > 1 ? h->comm_mailbox : 0;
+	size_t sizes[] = {round_up(sizeof(struct comm_shared)),
+	                  ranks * sizeof(struct port),
+	                  ranks * sizeof(struct port),
+	                  ranks * sizeof(struct mail),
+	                  round_up(ranks * h->comm_slot),
+	                  ranks * 2 * HOST_BYTES,
+	                  ranks * 2 * box_size};
 	enum { PARTS = sizeof sizes / sizeof sizes[0] };
 	unsigned char *at[PARTS];
 	size_t total = 0;
@@ -28,14 +34,22 @@ struct comm_shared *comm_local_share(const struct plan *plan)
 	for (int i = 1; i < PARTS; i++)
 		at[i] = at[i - 1] + sizes[i - 1];
 	struct comm_shared *s = (struct comm_shared *)(void *)at[0];
-	*s = (struct comm_shared){ total, (struct port *)(void *)at[1], (struct port *)(void *)at[2], (struct mail *)(void *)at[3],
-		at[4], at[5], at[6], data_size, HOST_BYTES, box_size };
+	*s = (struct comm_shared){total,
+	                          (struct port *)(void *)at[1],
+	                          (struct port *)(void *)at[2],
+	                          (struct mail *)(void *)at[3],
+	                          at[4],
+	                          at[5],
+	                          at[6],
+	                          data_size,
+	                          HOST_BYTES,
+	                          box_size};
 	return s;
 }
 
 void comm_local_unshare(struct comm_shared *s) { munmap(s, s->total); }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------ */
+/* ---- waiting --------------------------------------------------------------------------------- */
 /* Until the event is not at `seen`: the caller looks again at what it waits for. peer: whom for, or -1. */
 static void await(struct local_comm *c, struct event *e, unsigned seen, int peer)
 {
@@ -47,7 +61,7 @@ static void await(struct local_comm *c, struct event *e, unsigned seen, int peer
 	atomic_store_explicit(waits_for, WAITS_FOR_NONE, memory_order_relaxed);
 }
 
-/* ---- ports -------------------------------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 static unsigned char *port_bytes(const struct channel *ch, int rank, int half)
 {
 	return ch->bytes + ((size_t)rank * 2 + (size_t)half) * ch->size;
@@ -118,7 +132,7 @@ void port_release_all(struct local_comm *c, struct channel *ch, int group)
 		port_release(c, ch, group, i);
 }
 
-/* ---- host values -------------------------------------------------------------------------------------------------- */
+/* ---- host values ----------------------------------------------------------------------------- */
 static void local_broadcast(struct comm *comm, int group, void *bytes, size_t n)
 {
 	struct local_comm *c = (struct local_comm *)comm;
@@ -157,12 +171,9 @@ static int32_t local_max(struct comm *comm, int group, int32_t value)
 	return meet((struct local_comm *)comm, group, value);
 }
 
-static void local_barrier(struct comm *comm, int group)
-{
-	meet((struct local_comm *)comm, group, 0);
-}
+static void local_barrier(struct comm *comm, int group) { meet((struct local_comm *)comm, group, 0); }
 
-/* ---- messages between stages -------------------------------------------------------------------------------------- */
+/* ---- messages between stages ----------------------------------------------------------------- */
 static unsigned char *box(const struct local_comm *c, int rank, unsigned number)
 {
 	return c->shared->boxes + ((size_t)rank * 2 + number % 2) * c->shared->box_size;
@@ -212,7 +223,7 @@ static void local_recv(struct comm *comm, const struct exchange *x)
 	event_add(&m->taken);
 }
 
-/* ---- start and end ------------------------------------------------------------------------------------------------ */
+/* ---- start and end --------------------------------------------------------------------------- */
 static void local_close(struct comm *comm)
 {
 	struct local_comm *c = (struct local_comm *)comm;
@@ -225,15 +236,15 @@ static void local_close(struct comm *comm)
 
 static struct channel channel_open(const struct plan *plan, struct port *ports, unsigned char *bytes, size_t size)
 {
-	return (struct channel){ ports, bytes, size, host_alloc((size_t)plan->n_groups + 1, sizeof(uint64_t)), 0 };
+	return (struct channel){ports, bytes, size, host_alloc((size_t)plan->n_groups + 1, sizeof(uint64_t)), 0};
 }
 
 struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
                              bool spin)
 {
 	struct local_comm *c = host_alloc(1, sizeof *c);
-	c->comm = (struct comm){ local_all_reduce, local_reduce_scatter, local_all_gather, local_all_to_all, local_send,
-		local_recv, local_broadcast, local_max, local_barrier, local_close };
+	c->comm = (struct comm){local_all_reduce, local_reduce_scatter, local_all_gather, local_all_to_all, local_send,
+	                        local_recv,       local_broadcast,      local_max,        local_barrier,    local_close};
 	c->plan = plan;
 	c->device = d;
 	c->reporter = *r;

@@ -1,4 +1,5 @@
-/* How ranks of one host hand bytes to each other. comm_local.c has the protocol, comm_collectives.c what is built on it. */
+/* How ranks of one host hand bytes to each other. comm_local.c has the protocol, comm_collectives.c what is built on
+ * it. */
 #ifndef DEPLOY_COMM_LOCAL_H
 #define DEPLOY_COMM_LOCAL_H
 #include <stdatomic.h>
@@ -15,17 +16,20 @@ struct port {
 /* The ports of all ranks, as one rank sees them. */
 struct channel {
 	struct port *ports;
-	unsigned char *bytes;                   /* [ranks][2][size] */
-	size_t size;                            /* of a buffer */
-	uint64_t *count;                        /* [groups + 1]: exchanges of this rank's member of the group so far */
-	unsigned turn;                          /* which buffer is next */
+	unsigned char *bytes; /* [ranks][2][size] */
+	size_t size;          /* of a buffer */
+	uint64_t *count;      /* [groups + 1]: exchanges of this rank's member of the group so far */
+	unsigned turn;        /* which buffer is next */
 };
 /* Messages to a rank: number `sent` - `taken` are in its two boxes. One writer, one reader. */
-struct mail { _Alignas(64) struct event sent, taken; uint64_t bytes[2]; };
+struct mail {
+	_Alignas(64) struct event sent, taken;
+	uint64_t bytes[2];
+};
 
 /* At the begin of the mapping that it describes: ranks have it at the same address. */
 struct comm_shared {
-	size_t total;                           /* bytes of the mapping */
+	size_t total; /* bytes of the mapping */
 	struct port *data_ports, *host_ports;
 	struct mail *mail;
 	unsigned char *data, *host, *boxes;

@@ -1,6 +1,6 @@
-/* config.json against the constants that the program was compiled for (docs/language.md, Checkpoints): present and different is
- * rejected; none means absent or null; numbers compare as numbers; names of one value are alternatives, one of them must be there,
- * unless it is known what a file without them means. */
+/* config.json against the constants that the program was compiled for (docs/language.md, Checkpoints): present and
+ * different is rejected; none means absent or null; numbers compare as numbers; names of one value are alternatives,
+ * one of them must be there, unless it is known what a file without them means. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 static struct config_value value_of(const struct plan *plan, const struct dr_config *c)
 {
-	return (struct config_value){ (enum config_type)c->type, c->b != 0, c->i, c->f, plan_string(plan, c->s) };
+	return (struct config_value){(enum config_type)c->type, c->b != 0, c->i, c->f, plan_string(plan, c->s)};
 }
 
 static void format_expected(const struct plan *plan, const struct dr_config *c, char *out, size_t n)
@@ -38,8 +38,8 @@ static bool is_there(json_t *root, const char *path)
 	return v && !json_is_null(v);
 }
 
-/* A word, "default", inside an object that the file has not at all: older files have no rope_parameters. What the object would
- * say beside the word is a value of the model, and is asked for under its other names. */
+/* A word, "default", inside an object that the file has not at all: older files have no rope_parameters. What the
+ * object would say beside the word is a value of the model, and is asked for under its other names. */
 static bool is_word_of_absent_object(const struct plan *plan, const struct dr_config *c, json_t *root)
 {
 	const char *name = plan_string(plan, c->name), *dot = strchr(name, '.');
@@ -60,8 +60,8 @@ static const struct dr_config *absent_entry(const struct plan *plan, const char 
 	return NULL;
 }
 
-/* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command line, or
- * a file without them means just this value. */
+/* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command
+ * line, or a file without them means just this value. */
 static void check_there(const struct plan *plan, uint32_t first, json_t *root, struct unverified *u, struct problems *p)
 {
 	const char *value = plan_string(plan, plan->config[first].field);
@@ -80,7 +80,8 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, s
 		        plan_string(plan, absent->absent), expected);
 	if (absent)
 		return;
-	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value, expected, name);
+	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value,
+	        expected, name);
 }
 
 /* Must the file say this, or at least not leave it out? */
@@ -127,7 +128,7 @@ void config_check(const struct plan *plan, const char *folder, struct unverified
 {
 	json_t *root = read_config(plan, folder, p);
 	for (uint32_t i = 0; i < plan->head->config.n; i++)
-		unverified_has(u, plan_string(plan, plan->config[i].name));     /* a name that is there was not misspelt */
+		unverified_has(u, plan_string(plan, plan->config[i].name)); /* a name that is there was not misspelt */
 	for (uint32_t i = 0; root && i < plan->head->config.n; i++)
 		check_entry(plan, i, root, u, p);
 	if (root)

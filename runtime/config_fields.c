@@ -1,4 +1,5 @@
-/* Fields of config.json that the program does not know. What is not known to be harmless is rejected by name; a null says nothing. */
+/* Fields of config.json that the program does not know. What is not known to be harmless is rejected by name; a null
+ * says nothing. */
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,12 @@
 
 enum { LISTED = 8, SHOWN = 200 };
 
-struct fields { const struct plan *plan; struct unverified *unverified; struct problems *p; int unknown; };
+struct fields {
+	const struct plan *plan;
+	struct unverified *unverified;
+	struct problems *p;
+	int unknown;
+};
 
 bool unverified_has(struct unverified *u, const char *name)
 {
@@ -25,7 +31,9 @@ void unverified_check(const struct unverified *u, struct problems *p)
 {
 	for (int i = 0; i < u->n; i++)
 		if (!u->used[i])
-			problem(p, "--unverified: the launcher compares no `%s` of config.json, and no tensor of that name is unread", u->name[i]);
+			problem(p,
+			        "--unverified: the launcher compares no `%s` of config.json, and no tensor of that name is unread",
+			        u->name[i]);
 }
 
 static void report_unknown(void *context, const char *path, json_t *v)
@@ -35,8 +43,8 @@ static void report_unknown(void *context, const char *path, json_t *v)
 	if (unverified_has(f->unverified, path) || f->unknown++ >= LISTED)
 		return;
 	text = json_text_show(v);
-	problem(f->p, "config.json: %.*s is %.*s, and %s does not say what that means; --unverified=%.*s runs anyway", SHOWN, path, SHOWN,
-	        text ? text : "?", plan_string(f->plan, f->plan->head->model), SHOWN, path);
+	problem(f->p, "config.json: %.*s is %.*s, and %s does not say what that means; --unverified=%.*s runs anyway",
+	        SHOWN, path, SHOWN, text ? text : "?", plan_string(f->plan, f->plan->head->model), SHOWN, path);
 	free(text);
 }
 
@@ -44,8 +52,8 @@ void config_fields_check(const struct plan *plan, struct json_t *root, struct un
 {
 	const struct dr_program *h = plan->head;
 	const struct dr_span *harmless = plan_array(plan, struct dr_span, h->harmless);
-	struct fields f = { plan, u, p, 0 };
-	struct config_names names = { host_alloc(h->config.n + h->harmless.n, sizeof *names.at), 0 };
+	struct fields f = {plan, u, p, 0};
+	struct config_names names = {host_alloc(h->config.n + h->harmless.n, sizeof *names.at), 0};
 	for (uint32_t i = 0; i < h->config.n; i++)
 		names.at[names.n++] = plan_string(plan, plan->config[i].name);
 	for (uint32_t i = 0; i < h->harmless.n; i++)
@@ -53,5 +61,6 @@ void config_fields_check(const struct plan *plan, struct json_t *root, struct un
 	config_unknown(root, &names, report_unknown, &f);
 	free(names.at);
 	if (f.unknown > LISTED)
-		problem(p, "config.json: %d more fields that %s does not know", f.unknown - LISTED, plan_string(plan, h->model));
+		problem(p, "config.json: %d more fields that %s does not know", f.unknown - LISTED,
+		        plan_string(plan, h->model));
 }

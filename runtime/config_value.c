@@ -12,10 +12,7 @@ json_t *config_find(json_t *root, const char *path)
 	return dot ? config_find(json_object_getn(root, path, (size_t)(dot - path)), dot + 1) : json_object_get(root, path);
 }
 
-bool same_number(double a, double b)
-{
-	return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b));
-}
+bool same_number(double a, double b) { return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b)); }
 
 /* The compiler wrote this text, so only lack of memory keeps it from being read. */
 static json_t *parse_expected(const char *text)
@@ -32,7 +29,8 @@ static bool same_list(json_t *list, const char *expected)
 	bool same = json_is_array(list) && json_array_size(list) == json_array_size(wanted);
 	for (size_t i = 0; same && i < json_array_size(wanted); i++) {
 		json_t *a = json_array_get(list, i), *b = json_array_get(wanted, i);
-		same = json_is_number(a) && json_is_number(b) ? same_number(json_number_value(a), json_number_value(b)) : json_equal(a, b);
+		same = json_is_number(a) && json_is_number(b) ? same_number(json_number_value(a), json_number_value(b))
+		                                              : json_equal(a, b);
 	}
 	json_decref(wanted);
 	return same;
@@ -77,8 +75,12 @@ void config_text(const struct config_value *want, char *out, size_t n)
 	snprintf(out, n, "none");
 }
 
-/* ---- fields without a name ------------------------------------------------------------------------------------------ */
-struct search { const struct config_names *names; void (*report)(void *context, const char *path, json_t *v); void *context; };
+/* ---- fields without a name ------------------------------------------------------------------- */
+struct search {
+	const struct config_names *names;
+	void (*report)(void *context, const char *path, json_t *v);
+	void *context;
+};
 
 /* `path` is `name`, or a field somewhere in it. */
 static bool is_within(const char *path, const char *name)
@@ -117,7 +119,7 @@ static void search(const struct search *s, json_t *object, const char *prefix)
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach(object, key, v) {
+	json_object_foreach (object, key, v) {
 		char *path = join_name(prefix, key);
 		bool dotted = strchr(key, '.'), named = !dotted && is_named(s->names, path);
 		if (json_is_object(v) && !named && !dotted && holds_named(s->names, path))
@@ -128,7 +130,8 @@ static void search(const struct search *s, json_t *object, const char *prefix)
 	}
 }
 
-void config_unknown(json_t *root, const struct config_names *names, void (*report)(void *context, const char *path, json_t *v), void *context)
+void config_unknown(json_t *root, const struct config_names *names,
+                    void (*report)(void *context, const char *path, json_t *v), void *context)
 {
-	search(&(struct search){ names, report, context }, root, "");
+	search(&(struct search){names, report, context}, root, "");
 }

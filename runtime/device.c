@@ -2,7 +2,7 @@
 #include "device.h"
 #include <string.h>
 
-const char *const device_names[] = { "cpu", "far", NULL };
+const char *const device_names[] = {"cpu", "far", NULL};
 
 struct device *device_open(const char *name, const struct device_options *o)
 {

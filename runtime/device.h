@@ -5,7 +5,9 @@
 #include "report.h"
 
 /* A rectangle in device memory: `rows` runs of `width` bytes, `pitch` bytes from one to the next. */
-struct rect { uint64_t at, pitch, width, rows; };
+struct rect {
+	uint64_t at, pitch, width, rows;
+};
 
 struct device {
 	/* Zeroed memory, aligned for any kernel. Lives until close. */
@@ -26,8 +28,8 @@ struct device {
 
 struct device_options {
 	const dr_kernel_fn *kernels;
-	int threads;                    /* workers of each kernel */
-	bool spin;                      /* each worker has a core: waiting may poll */
+	int threads; /* workers of each kernel */
+	bool spin;   /* each worker has a core: waiting may poll */
 	struct reporter reporter;
 };
 
@@ -41,5 +43,5 @@ struct device *device_open(const char *name, const struct device_options *o);
 struct device *device_cpu_open(const struct device_options *o);
 struct device *device_far_open(const struct device_options *o);
 
-static inline struct rect flat(uint64_t at, uint64_t bytes) { return (struct rect){ at, bytes, bytes, 1 }; }
+static inline struct rect flat(uint64_t at, uint64_t bytes) { return (struct rect){at, bytes, bytes, 1}; }
 #endif

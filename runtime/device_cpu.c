@@ -11,19 +11,31 @@
 enum { MAX_AREAS = 16, ALIGN = 64 };
 static const int64_t NEVER = INT64_MAX;
 
-struct area { void *at; size_t bytes; };
+struct area {
+	void *at;
+	size_t bytes;
+};
 
-struct worker { struct cpu *cpu; int index; pthread_t thread; };
+struct worker {
+	struct cpu *cpu;
+	int index;
+	pthread_t thread;
+};
 
 /* A launch: the rank writes job and adds to `start`; each worker adds to `done`. The rank itself is worker 0. */
 struct cpu {
 	struct device device;
 	struct device_options options;
-	struct area area[MAX_AREAS]; int n_areas;
+	struct area area[MAX_AREAS];
+	int n_areas;
 	struct worker *workers;
 	struct event start, done;
-	int spins;                              /* of the rank's wait for done */
-	struct { dr_kernel_fn fn; const uint64_t *args; bool stop; } job;
+	int spins; /* of the rank's wait for done */
+	struct {
+		dr_kernel_fn fn;
+		const uint64_t *args;
+		bool stop;
+	} job;
 };
 
 static void *worker_main(void *arg)
@@ -53,7 +65,7 @@ static uint64_t cpu_alloc(struct device *d, uint64_t bytes)
 	if (p == MAP_FAILED || mprotect(p + page, inner, PROT_READ | PROT_WRITE))
 		rank_fail(&c->options.reporter, "the host has no %llu bytes of memory left", (unsigned long long)bytes);
 	madvise(p + page, inner, MADV_HUGEPAGE);
-	c->area[c->n_areas++] = (struct area){ p, inner + 2 * page };
+	c->area[c->n_areas++] = (struct area){p, inner + 2 * page};
 	return (uint64_t)(uintptr_t)p + page + (inner - (bytes + ALIGN - 1) / ALIGN * ALIGN);
 }
 
@@ -98,10 +110,7 @@ static void cpu_launch(struct device *d, int32_t kernel, const uint64_t *args, i
 		event_wait(&c->done, seen, &c->spins, NEVER);
 }
 
-static void cpu_sync(struct device *d)
-{
-	(void)d;
-}
+static void cpu_sync(struct device *d) { (void)d; }
 
 static void cpu_close(struct device *d)
 {
@@ -124,7 +133,7 @@ static void start_team(struct cpu *c)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	c->workers = host_alloc((size_t)c->options.threads, sizeof *c->workers);
 	for (int i = 1; i < c->options.threads; i++) {
-		c->workers[i] = (struct worker){ .cpu = c, .index = i };
+		c->workers[i] = (struct worker){.cpu = c, .index = i};
 		if (pthread_create(&c->workers[i].thread, NULL, worker_main, &c->workers[i]))
 			rank_fail(&c->options.reporter, "cannot start thread %d of %d", i + 1, c->options.threads);
 	}
@@ -134,7 +143,7 @@ static void start_team(struct cpu *c)
 struct device *device_cpu_open(const struct device_options *o)
 {
 	struct cpu *c = host_alloc(1, sizeof *c);
-	c->device = (struct device){ cpu_alloc, cpu_read, cpu_write, cpu_fill, cpu_launch, cpu_sync, cpu_close };
+	c->device = (struct device){cpu_alloc, cpu_read, cpu_write, cpu_fill, cpu_launch, cpu_sync, cpu_close};
 	c->options = *o;
 	c->spins = o->spin ? SPINS_MOST : 0;
 	start_team(c);

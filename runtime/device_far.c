@@ -1,5 +1,5 @@
-/* The far device: a helper process has the memory and runs the kernels; the rank asks it over a socket. Its addresses are
- * mapped in the helper only, so a rank that dereferences one ends with a fault. For tests. */
+/* The far device: a helper process has the memory and runs the kernels; the rank asks it over a socket. Its addresses
+ * are mapped in the helper only, so a rank that dereferences one ends with a fault. For tests. */
 #include "device.h"
 #include <errno.h>
 #include <pthread.h>
@@ -18,9 +18,18 @@ enum { MAX_ARGS = 64 };
 /* Where the helper maps memory: far from where the kernel places mappings by itself, so a rank never has these. */
 static const uint64_t FAR_BASE = 0x200000000000, FAR_GAP = 1 << 21;
 
-struct far_request { int32_t op, kernel, n_args, small, byte, pad; struct rect rect; };
+struct far_request {
+	int32_t op, kernel, n_args, small, byte, pad;
+	struct rect rect;
+};
 
-struct far { struct device device; struct reporter reporter; int socket; pid_t helper; pthread_mutex_t writing; };
+struct far {
+	struct device device;
+	struct reporter reporter;
+	int socket;
+	pid_t helper;
+	pthread_mutex_t writing;
+};
 
 static bool send_all(int socket, const void *data, size_t n)
 {
@@ -52,7 +61,7 @@ static bool recv_all(int socket, void *data, size_t n)
 	return true;
 }
 
-/* ---- the rank's side ---------------------------------------------------------------------------------------------- */
+/* ---- the rank's side ------------------------------------------------------------------------- */
 static _Noreturn void helper_lost(struct far *f)
 {
 	int status = 0;
@@ -87,7 +96,7 @@ static uint64_t far_ask(struct far *f, struct far_request r)
 static uint64_t far_alloc(struct device *d, uint64_t bytes)
 {
 	struct far *f = (struct far *)d;
-	uint64_t at = far_ask(f, (struct far_request){ .op = FAR_ALLOC, .rect = flat(0, bytes) });
+	uint64_t at = far_ask(f, (struct far_request){.op = FAR_ALLOC, .rect = flat(0, bytes)});
 	if (!at)
 		rank_fail(&f->reporter, "the far device has no %llu bytes of memory left", (unsigned long long)bytes);
 	return at;
@@ -96,7 +105,7 @@ static uint64_t far_alloc(struct device *d, uint64_t bytes)
 static void far_read(struct device *d, void *to, struct rect from)
 {
 	struct far *f = (struct far *)d;
-	far_send(f, &(struct far_request){ .op = FAR_READ, .rect = from }, sizeof(struct far_request));
+	far_send(f, &(struct far_request){.op = FAR_READ, .rect = from}, sizeof(struct far_request));
 	far_recv(f, to, from.width * from.rows);
 }
 
@@ -104,14 +113,14 @@ static void far_write(struct device *d, struct rect to, const void *from)
 {
 	struct far *f = (struct far *)d;
 	pthread_mutex_lock(&f->writing);
-	far_send(f, &(struct far_request){ .op = FAR_WRITE, .rect = to }, sizeof(struct far_request));
+	far_send(f, &(struct far_request){.op = FAR_WRITE, .rect = to}, sizeof(struct far_request));
 	far_send(f, from, to.width * to.rows);
 	pthread_mutex_unlock(&f->writing);
 }
 
 static void far_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 {
-	far_ask((struct far *)d, (struct far_request){ .op = FAR_FILL, .byte = byte, .rect = flat(at, bytes) });
+	far_ask((struct far *)d, (struct far_request){.op = FAR_FILL, .byte = byte, .rect = flat(at, bytes)});
 }
 
 static void far_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small)
@@ -120,28 +129,25 @@ static void far_launch(struct device *d, int32_t kernel, const uint64_t *args, i
 	uint64_t done;
 	if (n_args > MAX_ARGS)
 		rank_fail(&f->reporter, "internal: a kernel with %d arguments", n_args);
-	struct far_request r = { .op = FAR_LAUNCH, .kernel = kernel, .n_args = n_args, .small = small };
+	struct far_request r = {.op = FAR_LAUNCH, .kernel = kernel, .n_args = n_args, .small = small};
 	far_send(f, &r, sizeof r);
 	far_send(f, args, (size_t)n_args * sizeof *args);
 	far_recv(f, &done, sizeof done);
 }
 
-static void far_sync(struct device *d)
-{
-	(void)d;                        /* launches are answered when they are done */
-}
+static void far_sync(struct device *d) { (void)d; /* launches are answered when they are done */ }
 
 static void far_close(struct device *d)
 {
 	struct far *f = (struct far *)d;
-	far_ask(f, (struct far_request){ .op = FAR_CLOSE });
+	far_ask(f, (struct far_request){.op = FAR_CLOSE});
 	close(f->socket);
 	waitpid(f->helper, NULL, 0);
 	pthread_mutex_destroy(&f->writing);
 	free(f);
 }
 
-/* ---- the helper's side -------------------------------------------------------------------------------------------- */
+/* ---- the helper's side ----------------------------------------------------------------------- */
 static uint64_t helper_alloc(uint64_t *next, uint64_t bytes)
 {
 	uint64_t at = *next, size = (bytes + FAR_GAP - 1) / FAR_GAP * FAR_GAP;
@@ -217,6 +223,6 @@ struct device *device_far_open(const struct device_options *o)
 	f->socket = pair[0];
 	pthread_mutex_init(&f->writing, NULL);
 	f->reporter = o->reporter;
-	f->device = (struct device){ far_alloc, far_read, far_write, far_fill, far_launch, far_sync, far_close };
+	f->device = (struct device){far_alloc, far_read, far_write, far_fill, far_launch, far_sync, far_close};
 	return &f->device;
 }

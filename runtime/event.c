@@ -54,7 +54,7 @@ bool event_wait(struct event *e, unsigned seen, int *spins, int64_t until)
 		int64_t left = until - now_ns();
 		if (left <= 0)
 			break;
-		struct timespec t = { left / 1000000000, left % 1000000000 };
+		struct timespec t = {left / 1000000000, left % 1000000000};
 		syscall(SYS_futex, &e->value, FUTEX_WAIT, seen, &t, NULL, 0);
 	}
 	atomic_fetch_sub(&e->sleepers, 1);

@@ -5,15 +5,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct event { atomic_uint value, sleepers; };
+struct event {
+	atomic_uint value, sleepers;
+};
 
 int64_t now_ns(void);
 
 /* Increments and wakes all who wait. */
 void event_add(struct event *e);
 
-/* How often one waiter polls before it sleeps. It learns: polling that was in vain halves it, polling that was not lengthens
- * it, so a core that others need too is given up soon. 0: never polls, and stays 0. */
+/* How often one waiter polls before it sleeps. It learns: polling that was in vain halves it, polling that was not
+ * lengthens it, so a core that others need too is given up soon. 0: never polls, and stays 0. */
 enum { SPINS_LEAST = 64, SPINS_MOST = 20000 };
 
 /* Returns true once the value differs from `seen`, false at `until` (of now_ns). */

@@ -1,5 +1,5 @@
-/* For tests: launchers built with DEPLOYC_GAPS have free bytes between the buffers of a step. All of the activations' space is
- * filled before a step with a pattern that is NaN in every format; in the gaps it must be there after it. */
+/* For tests: launchers built with DEPLOYC_GAPS have free bytes between the buffers of a step. All of the activations'
+ * space is filled before a step with a pattern that is NaN in every format; in the gaps it must be there after it. */
 #include <stdlib.h>
 #include "runtime.h"
 
@@ -12,7 +12,7 @@ enum { PATTERN = 0xff };
 #endif
 #endif
 #ifndef ASAN_POISON_MEMORY_REGION
-#define ASAN_POISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
+#define ASAN_POISON_MEMORY_REGION(at, bytes)   ((void)(at), (void)(bytes))
 #define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)(at), (void)(bytes))
 #endif
 
@@ -43,7 +43,8 @@ static void check_gap(struct rank *r, const struct dr_gap *gap)
 	r->device->read(r->device, bytes, flat(at, gap->bytes));
 	for (uint64_t i = 0; i < gap->bytes; i++)
 		if (bytes[i] != PATTERN)
-			rank_fail(&r->reporter, "internal: byte %llu after the buffer that ends at %llu of the activations was written",
+			rank_fail(&r->reporter,
+			          "internal: byte %llu after the buffer that ends at %llu of the activations was written",
 			          (unsigned long long)i, (unsigned long long)gap->offset);
 	free(bytes);
 }

@@ -1,16 +1,19 @@
-/* What the host can still give: free memory of the kernel, and what control groups leave of their limits. A group has also what the
- * groups around it have. Its count of used memory includes pages of files, of which the kernel takes back those that were not read
- * lately (`inactive_file`). */
+/* What the host can still give: free memory of the kernel, and what control groups leave of their limits. A group has
+ * also what the groups around it have. Its count of used memory includes pages of files, of which the kernel takes back
+ * those that were not read lately (`inactive_file`). */
 #include <stdlib.h>
 #include <string.h>
 #include "runtime.h"
 
 enum { LINE = 4096 };
 
-/* Files of a version of control groups: its line of /proc/self/cgroup, where it is mounted, and names below a group's folder. */
-static const struct version { const char *controller, *mount, *limit, *used, *reclaimable; } versions[] = {
-	{ "", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file " },
-	{ "memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file " },
+/* Files of a version of control groups: its line of /proc/self/cgroup, where it is mounted, and names below a group's
+ * folder. */
+static const struct version {
+	const char *controller, *mount, *limit, *used, *reclaimable;
+} versions[] = {
+	{"", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "},
+	{"memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "},
 };
 
 /* The number after `before` at the start of a line; UINT64_MAX: there is none, or it says `max`. */

@@ -1,14 +1,18 @@
-/* What Python writes and jansson rejects: words for numbers that JSON lacks, and integers of more than 64 bits. Each is replaced
- * by text of the same length, so that line and column of a mistake stay right. A word becomes a string that is marked with DEL,
- * which jansson takes in a string and no name or word of a model has. */
+/* What Python writes and jansson rejects: words for numbers that JSON lacks, and integers of more than 64 bits. Each is
+ * replaced by text of the same length, so that line and column of a mistake stay right. A word becomes a string that is
+ * marked with DEL, which jansson takes in a string and no name or word of a model has. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "json_text.h"
 
-static const struct constant { const char *word, *marked; } constants[] = {
-	{ "NaN", "\"\x7f\"" }, { "Infinity", "\"\x7fInfin\"" }, { "-Infinity", "\"\x7f-Infin\"" },
+static const struct constant {
+	const char *word, *marked;
+} constants[] = {
+	{"NaN", "\"\x7f\""},
+	{"Infinity", "\"\x7fInfin\""},
+	{"-Infinity", "\"\x7f-Infin\""},
 };
 enum { CONSTANTS = sizeof constants / sizeof *constants };
 
@@ -64,7 +68,7 @@ json_t *json_text_read(const char *text, size_t n, json_error_t *e)
 	json_get_alloc_funcs(&allocate, &release);
 	char *copy = allocate(n + 1);
 	if (!copy) {
-		*e = (json_error_t){ .text = "out of memory" };
+		*e = (json_error_t){.text = "out of memory"};
 		return NULL;
 	}
 	memcpy(copy, text, n);

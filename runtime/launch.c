@@ -1,5 +1,5 @@
-/* Forks the ranks, waits for them, and tells which one failed, where and why. Nothing is left behind: ranks die with the
- * launcher, helpers with their rank, and memory that they share has no name. */
+/* Forks the ranks, waits for them, and tells which one failed, where and why. Nothing is left behind: ranks die with
+ * the launcher, helpers with their rank, and memory that they share has no name. */
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,8 +13,9 @@
 
 struct family {
 	struct job *job;
-	pid_t *pid; int alive;                  /* pid 0: ended */
-	int failed, status;                     /* the rank to tell about, -1; its wait status */
+	pid_t *pid;
+	int alive;          /* pid 0: ended */
+	int failed, status; /* the rank to tell about, -1; its wait status */
 };
 
 int host_cores(void)
@@ -23,12 +24,13 @@ int host_cores(void)
 	return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
 }
 
-/* ---- memory of the host ------------------------------------------------------------------------------------------- */
+/* ---- memory of the host ---------------------------------------------------------------------- */
 static void print_memory_table(const struct plan *plan)
 {
 	static const char *const space[DR_SPACES] = {
-		[DR_SPACE_LAYER] = "layers", [DR_SPACE_PRE] = "before", [DR_SPACE_POST] = "after", [DR_SPACE_EVERY] = "shared", [DR_SPACE_STATE] = "cache",
-		[DR_SPACE_ACT] = "activations", [DR_SPACE_INPUT] = "inputs", [DR_SPACE_TABLE] = "tables", [DR_SPACE_COMM] = "comm",
+		[DR_SPACE_LAYER] = "layers", [DR_SPACE_PRE] = "before",   [DR_SPACE_POST] = "after",
+		[DR_SPACE_EVERY] = "shared", [DR_SPACE_STATE] = "cache",  [DR_SPACE_ACT] = "activations",
+		[DR_SPACE_INPUT] = "inputs", [DR_SPACE_TABLE] = "tables", [DR_SPACE_COMM] = "comm",
 	};
 	int ranks = (int)plan->head->ranks / plan->n_stages;
 	for (int i = 0; i < plan->n_stages; i++) {
@@ -50,12 +52,12 @@ static bool fits_host(const struct plan *plan)
 	if (need <= available)
 		return true;
 	say_error("%u ranks need %llu B of this host's memory, %llu B are available", plan->head->ranks,
-	            (unsigned long long)need, (unsigned long long)available);
+	          (unsigned long long)need, (unsigned long long)available);
 	print_memory_table(plan);
 	return false;
 }
 
-/* ---- what ranks share --------------------------------------------------------------------------------------------- */
+/* ---- what ranks share ------------------------------------------------------------------------ */
 static bool share(struct job *job)
 {
 	const struct dr_program *h = job->plan->head;
@@ -72,7 +74,7 @@ static bool share(struct job *job)
 	return false;
 }
 
-/* ---- ranks -------------------------------------------------------------------------------------------------------- */
+/* ---- ranks ----------------------------------------------------------------------------------- */
 /* watched: signals that the parent waits for, and a rank does not. */
 static void fork_rank(struct family *f, int index, const sigset_t *watched)
 {
@@ -81,7 +83,7 @@ static void fork_rank(struct family *f, int index, const sigset_t *watched)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(STATUS_FAILED);
-		signal(SIGINT, SIG_IGN);        /* of the terminal: the parent ends the ranks */
+		signal(SIGINT, SIG_IGN); /* of the terminal: the parent ends the ranks */
 		sigprocmask(SIG_UNBLOCK, watched, NULL);
 		rank_main(f->job, index);
 	}
@@ -124,15 +126,16 @@ static void end_ranks(struct family *f)
 	for (int i = 0; i < (int)f->job->plan->head->ranks; i++)
 		if (f->pid[i])
 			kill(f->pid[i], SIGKILL);
-	reap(f, 0);                             /* helpers too: they became children of the launcher */
+	reap(f, 0); /* helpers too: they became children of the launcher */
 }
 
-/* ---- what is told ------------------------------------------------------------------------------------------------- */
+/* ---- what is told ---------------------------------------------------------------------------- */
 static void format_place(const struct job *job, const struct rank_status *s, char *out, size_t n)
 {
 	static const char *const other[] = {
-		[ACTIVITY_START] = "while starting", [ACTIVITY_LOAD] = "while loading weights", [ACTIVITY_WAIT] = "between steps",
-		[ACTIVITY_OUTPUT] = "while handing over results", [ACTIVITY_PRINT] = "while writing results", [ACTIVITY_END] = "at the end",
+		[ACTIVITY_START] = "while starting",        [ACTIVITY_LOAD] = "while loading weights",
+		[ACTIVITY_WAIT] = "between steps",          [ACTIVITY_OUTPUT] = "while handing over results",
+		[ACTIVITY_PRINT] = "while writing results", [ACTIVITY_END] = "at the end",
 	};
 	int layer = atomic_load(&s->layer), activity = atomic_load(&s->activity);
 	if (activity != ACTIVITY_STEP)
@@ -159,20 +162,21 @@ static int tell_failure(const struct family *f)
 		return STATUS_FAILED;
 	}
 	say_error("%s failed %s: %s", name, place, s->message[0] ? s->message : "it ended too early");
-	return WEXITSTATUS(f->status) == STATUS_INTERNAL || !strncmp(s->message, "internal:", 9) ? STATUS_INTERNAL : STATUS_FAILED;
+	return WEXITSTATUS(f->status) == STATUS_INTERNAL || !strncmp(s->message, "internal:", 9) ? STATUS_INTERNAL
+	                                                                                         : STATUS_FAILED;
 }
 
 static void print_memory(const struct job *job)
 {
 	for (uint32_t i = 0; i < job->plan->head->ranks; i++)
-		printf("memory: rank %u planned %llu B allocated %llu B\n", i,
-		       (unsigned long long)job->board->rank[i].planned, (unsigned long long)job->board->rank[i].allocated);
+		printf("memory: rank %u planned %llu B allocated %llu B\n", i, (unsigned long long)job->board->rank[i].planned,
+		       (unsigned long long)job->board->rank[i].allocated);
 }
 
 /* Until all ranks ended, one failed or stands still, or a signal came, which it gives. */
 static int supervise(struct family *f, const sigset_t *watched)
 {
-	const struct timespec period = { 0, WATCH_PERIOD_MS * 1000000L };
+	const struct timespec period = {0, WATCH_PERIOD_MS * 1000000L};
 	int signal = 0;
 	struct watch w;
 	watch_open(&w, f->job, f->pid);
@@ -195,7 +199,7 @@ static int run_family(struct family *f)
 	sigset_t watched, before;
 	sigemptyset(&watched);
 	for (int i = 0; i < 4; i++)
-		sigaddset(&watched, (const int[]){ SIGCHLD, SIGINT, SIGTERM, SIGHUP }[i]);
+		sigaddset(&watched, (const int[]){SIGCHLD, SIGINT, SIGTERM, SIGHUP}[i]);
 	sigprocmask(SIG_BLOCK, &watched, &before);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (int i = 0; i < ranks && f->alive == i; i++)
@@ -218,7 +222,7 @@ int launch(struct job *job)
 	int ranks = (int)job->plan->head->ranks;
 	if (!fits_host(job->plan) || !share(job))
 		return STATUS_FAILED;
-	struct family f = { .job = job, .pid = host_alloc((size_t)ranks, sizeof(pid_t)), .failed = -1 };
+	struct family f = {.job = job, .pid = host_alloc((size_t)ranks, sizeof(pid_t)), .failed = -1};
 	fflush(NULL);
 	int status = run_family(&f);
 	free(f.pid);

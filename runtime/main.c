@@ -1,8 +1,9 @@
-/* dr_main: the launcher of what the compiler generated. In a file of its own, so that tests can link the rest without it. */
+/* dr_main: the launcher of what the compiler generated. In a file of its own, so that tests can link the rest without
+ * it. */
 #include "runtime.h"
 
 int dr_main(int argc, char **argv)
 {
-	const struct generated g = { dr_blob, dr_kernel_table, { dr_step_prefill, dr_step_decode } };
+	const struct generated g = {dr_blob, dr_kernel_table, {dr_step_prefill, dr_step_decode}};
 	return launcher_main(argc, argv, &g);
 }

@@ -83,7 +83,7 @@ static mode_t mode_of(const char *path)
 bool npy_open(struct npy *f, const char *path, int64_t n0, int64_t n1, int64_t n2)
 {
 	char header[NPY_HEADER];
-	*f = (struct npy){ .path = path, .target = target_of(path), .fd = -1, .dim = { n0, n1, n2 } };
+	*f = (struct npy){.path = path, .target = target_of(path), .fd = -1, .dim = {n0, n1, n2}};
 	if (f->target && is_special(f->target)) {
 		say_error("cannot write %s: not a regular file", path);
 		npy_discard(f);

@@ -1,4 +1,5 @@
-/* The number formats that the runtime converts: f32, bf16, f16, fp8, bit by bit, so that no processor feature is needed. */
+/* The number formats that the runtime converts: f32, bf16, f16, fp8, bit by bit, so that no processor feature is
+ * needed. */
 #ifndef DEPLOY_NUMBER_H
 #define DEPLOY_NUMBER_H
 #include <stdint.h>
@@ -11,7 +12,10 @@ void numbers_narrow(uint32_t dtype, const float *from, int n, void *to);
 /* Uniform in center +- scale: number i is a function of the seed and at + i * stride, modulo 2^32. */
 void numbers_random(uint64_t seed, uint32_t at, uint32_t stride, int n, float center, float scale, float *to);
 
-static inline size_t dtype_size(uint32_t t) { return t == DR_F32 || t == DR_I32 ? 4 : t == DR_FP8E4M3 || t == DR_FP8E5M2 ? 1 : 2; }
+static inline size_t dtype_size(uint32_t t)
+{
+	return t == DR_F32 || t == DR_I32 ? 4 : t == DR_FP8E4M3 || t == DR_FP8E5M2 ? 1 : 2;
+}
 
 static inline float f32_of_bits(uint32_t b)
 {
@@ -56,16 +60,20 @@ static inline uint16_t f16_of_f32(float f)
 		return (uint16_t)(sign | 0x7e00);
 	if (b >= 0x477ff000u)
 		return (uint16_t)(sign | 0x7c00);
-	if (b < 0x38800000u)            /* subnormal: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits */
+	if (b < 0x38800000u) /* subnormal: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits */
 		return (uint16_t)(sign | (bits_of_f32(f32_of_bits(b) + 0.5f) - 0x3f000000u));
 	return (uint16_t)(sign | ((b - 0x38000000u + 0xfff + (b >> 13 & 1)) >> 13));
 }
 
-/* The same for a byte of an fp8 format: OCP 8-bit floating point, e4m3 (bias 7; no infinity, NaN only with all bits set) and
- * e5m2 (bias 15, as in IEEE 754). */
-struct fp8 { int mantissa, bias; uint32_t special; float largest; };        /* special: least magnitude that is no number */
-#define FP8_E4M3 ((struct fp8){ 3, 7, 0x7f, 448 })
-#define FP8_E5M2 ((struct fp8){ 2, 15, 0x7c, 57344 })
+/* The same for a byte of an fp8 format: OCP 8-bit floating point, e4m3 (bias 7; no infinity, NaN only with all bits
+ * set) and e5m2 (bias 15, as in IEEE 754). */
+struct fp8 {
+	int mantissa, bias;
+	uint32_t special;
+	float largest;
+}; /* special: least magnitude that is no number */
+#define FP8_E4M3 ((struct fp8){3, 7, 0x7f, 448})
+#define FP8_E5M2 ((struct fp8){2, 15, 0x7c, 57344})
 
 static inline float f32_of_fp8(struct fp8 t, uint8_t h)
 {
@@ -83,7 +91,7 @@ static inline uint8_t fp8_of_f32(struct fp8 t, float f)
 	if (b > 0x7f800000u)
 		return (uint8_t)(sign | 0x7f);
 	float magnitude = f32_of_bits(b) < t.largest ? f32_of_bits(b) : t.largest;
-	uint32_t step = (uint32_t)(151 - t.bias - t.mantissa) << 23;   /* the f32 whose last place is a subnormal's step */
+	uint32_t step = (uint32_t)(151 - t.bias - t.mantissa) << 23; /* the f32 whose last place is a subnormal's step */
 	if (magnitude < f32_of_bits((uint32_t)(128 - t.bias) << 23))
 		return (uint8_t)(sign | (bits_of_f32(magnitude + f32_of_bits(step)) - step));
 	b = bits_of_f32(magnitude);

@@ -11,7 +11,7 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 		return "the launcher has no program";
 	if (h->version != DR_ABI_VERSION)
 		return "the launcher's program is of another version than its runtime";
-	*p = (struct plan){ .blob = blob, .head = h, .n_groups = (int)h->groups.n };
+	*p = (struct plan){.blob = blob, .head = h, .n_groups = (int)h->groups.n};
 	p->atoms = plan_array(p, struct dr_atom, h->atoms);
 	p->groups = plan_array(p, struct dr_group, h->groups);
 	p->collectives = plan_array(p, struct dr_collective, h->collectives);
@@ -108,7 +108,10 @@ const char *plan_op(const struct plan *p, int op)
 	return op >= 0 && op < (int)p->head->op_names.n ? plan_string(p, p->op_names[op]) : "?";
 }
 
-const uint32_t *plan_bodies(const struct plan *p, int64_t layer) { return plan_array(p, uint32_t, p->head->body_of) + layer; }
+const uint32_t *plan_bodies(const struct plan *p, int64_t layer)
+{
+	return plan_array(p, uint32_t, p->head->body_of) + layer;
+}
 
 bool plan_has_param(const struct plan *p, const struct dr_param *param, int64_t layer)
 {

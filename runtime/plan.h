@@ -36,7 +36,8 @@ bool plan_group_has(const struct plan *p, int group, uint32_t atom);
 int plan_stage(const struct plan *p, int rank);
 /* Whether a layer of the model has the param: params of the loop belong to one of its bodies. */
 bool plan_has_param(const struct plan *p, const struct dr_param *param, int64_t layer);
-/* Bytes of the params of the layers [begin, layer): where those of `layer` start in a stage that begins with `begin`. */
+/* Bytes of the params of the layers [begin, layer): where those of `layer` start in a stage that
+ * begins with `begin`. */
 uint64_t plan_layer_offset(const struct plan *p, int64_t begin, int64_t layer);
 /* The body of each layer from `layer` on. */
 const uint32_t *plan_bodies(const struct plan *p, int64_t layer);

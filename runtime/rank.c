@@ -2,12 +2,9 @@
 #include <stdlib.h>
 #include "runtime.h"
 
-void activity(struct rank *r, enum activity a)
-{
-	atomic_store(&r->reporter.board->rank[r->index].activity, a);
-}
+void activity(struct rank *r, enum activity a) { atomic_store(&r->reporter.board->rank[r->index].activity, a); }
 
-/* ---- start -------------------------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 static void open_frame(struct rank *r)
 {
 	const struct plan *plan = r->job->plan;
@@ -17,7 +14,10 @@ static void open_frame(struct rank *r)
 	int stage = plan_stage(plan, r->index);
 	r->first_layer = (int)plan->stages[stage].layer_begin;
 	r->frame = (struct dr_frame){
-		.index = index, .stage = stage, .stages = plan->n_stages, .layer = -1,
+		.index = index,
+		.stage = stage,
+		.stages = plan->n_stages,
+		.layer = -1,
 		.body_of = plan_bodies(plan, plan->stages[stage].layer_begin),
 		.layers = (int32_t)(plan->stages[stage].layer_end - plan->stages[stage].layer_begin),
 	};
@@ -29,7 +29,7 @@ static void open_rank(struct rank *r)
 {
 	const struct job *job = r->job;
 	struct rank_status *s = &r->reporter.board->rank[r->index];
-	struct device_options options = { job->generated->kernels, job->threads, job->spin, r->reporter };
+	struct device_options options = {job->generated->kernels, job->threads, job->spin, r->reporter};
 	activity(r, ACTIVITY_LOAD);
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);
@@ -58,14 +58,16 @@ static void close_rank(struct rank *r)
 	r->device->close(r->device);
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 /* The first of the owners that a rank has in a layout whose `group` cuts them, and how many. */
-struct owners { int first, n; };
+struct owners {
+	int first, n;
+};
 
 static struct owners owners_of(const struct rank *r, uint32_t group)
 {
 	int n = r->job->plan->n_owners / plan_group_size(r->job->plan, (int)group);
-	return (struct owners){ r->frame.index[group] * n, n };
+	return (struct owners){r->frame.index[group] * n, n};
 }
 
 /* A slot in the pages that the rank has, which are each n-th; -1: in another's. */
@@ -76,7 +78,8 @@ static int32_t own_slot(const struct rank *r, const struct dr_step_input *in, in
 }
 
 /* Sequences, slots and pages of the i-th owner of a rank count on from those of the owners before it. */
-static const int32_t *counted_on(const struct rank *r, const struct dr_step_input *in, const int32_t *words, int n, int i)
+static const int32_t *counted_on(const struct rank *r, const struct dr_step_input *in, const int32_t *words, int n,
+                                 int i)
 {
 	const struct dr_program *h = r->job->plan->head;
 	int ranks = plan_group_size(r->job->plan, (int)in->pages), before = 0;
@@ -120,23 +123,24 @@ static void write_inputs(struct rank *r, int microbatch, bool pages)
 			write_input(r, microbatch, &in[i]);
 }
 
-/* Is this rank's coordinate 0 along every atom but those of stages, of what the outputs' rows are cut by and, with logits, of
- * shards of the vocabulary? */
+/* Is this rank's coordinate 0 along every atom but those of stages, of what the outputs' rows are cut by and, with
+ * logits, of shards of the vocabulary? */
 static bool hands_over(const struct rank *r, const struct dr_output *cut, bool logits)
 {
 	const struct plan *plan = r->job->plan;
 	const struct dr_program *h = plan->head;
 	for (uint32_t a = 0; a < h->atoms.n; a++) {
-		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)cut->owners, a) ||
-		            plan_group_has(plan, (int)cut->rows, a) || (logits && plan_group_has(plan, (int)h->logits_group, a));
+		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)cut->owners, a)
+		            || plan_group_has(plan, (int)cut->rows, a)
+		            || (logits && plan_group_has(plan, (int)h->logits_group, a));
 		if (!free && plan_coordinate(plan, a, r->index) != 0)
 			return false;
 	}
 	return r->frame.stage == r->frame.stages - 1;
 }
 
-/* Copies this rank's part of `n` rows' logits, the first of which is `from` of its own, into the results from row `to` on: shards of
- * the vocabulary side by side. */
+/* Copies this rank's part of `n` rows' logits, the first of which is `from` of its own, into the results from row `to`
+ * on: shards of the vocabulary side by side. */
 static void hand_over_logits(struct rank *r, int from, size_t to, int n)
 {
 	const struct dr_program *h = r->job->plan->head;
@@ -205,7 +209,7 @@ bool rank_step(struct rank *r)
 
 void rank_main(const struct job *job, int index)
 {
-	struct rank r = { .job = job, .index = index, .reporter = { job->board, index } };
+	struct rank r = {.job = job, .index = index, .reporter = {job->board, index}};
 	open_rank(&r);
 	if (index == 0)
 		serve(&r);

@@ -1,6 +1,6 @@
 /* Sums over the members of a group, in f32, in member order. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O3")      /* makes vectors of these loops, which -O2 does not */
+#pragma GCC optimize("O3") /* makes vectors of these loops, which -O2 does not */
 #endif
 #include "reduce.h"
 #include "number.h"
@@ -37,7 +37,7 @@ void reduce_block(uint32_t dtype, const void *const *part, int members, size_t o
 		reduce_i32(part, members, offset, n, out);
 		return;
 	}
-	float sum[REDUCE_BLOCK] = { 0 };
+	float sum[REDUCE_BLOCK] = {0};
 	for (int m = 0; m < members; m++)
 		add_part(dtype, (const char *)part[m] + offset, n, sum);
 	numbers_narrow(dtype, sum, n, out);

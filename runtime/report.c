@@ -66,7 +66,7 @@ static void put_message(FILE *out, const char *fmt, va_list args)
 
 void problems_open(struct problems *p)
 {
-	*p = (struct problems){ 0 };
+	*p = (struct problems){0};
 	p->out = open_memstream(&p->text, &p->size);
 	if (!p->out)
 		no_memory(BUFSIZ);

@@ -10,34 +10,51 @@
 enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE, STATUS_INTERNAL = 70, STATUS_SIGNAL = 128 };
 
 /* What a rank does. ACTIVITY_STEP: `op` and `layer` say where. */
-enum activity { ACTIVITY_START, ACTIVITY_LOAD, ACTIVITY_WAIT, ACTIVITY_STEP, ACTIVITY_OUTPUT, ACTIVITY_PRINT, ACTIVITY_END };
+enum activity {
+	ACTIVITY_START,
+	ACTIVITY_LOAD,
+	ACTIVITY_WAIT,
+	ACTIVITY_STEP,
+	ACTIVITY_OUTPUT,
+	ACTIVITY_PRINT,
+	ACTIVITY_END
+};
 enum { WAITS_FOR_NONE = -1, WAITS_FOR_READERS = -2 };
 
 /* trace.c: where the rank's numbers stop being finite. order: of its launches in the step, from 1; 0: nowhere. */
-struct rank_odd { uint32_t order; int op, layer; };
+struct rank_odd {
+	uint32_t order;
+	int op, layer;
+};
 
 struct rank_status {
-	atomic_int activity, op, layer;         /* layer -1: outside the loop over the layers */
-	atomic_uint operations;                 /* begun so far */
-	atomic_int waits_for;                   /* a rank, or one of the above */
-	atomic_int helper;                      /* process that computes for it; 0: none */
-	uint64_t planned, allocated;            /* bytes */
+	atomic_int activity, op, layer; /* layer -1: outside the loop over the layers */
+	atomic_uint operations;         /* begun so far */
+	atomic_int waits_for;           /* a rank, or one of the above */
+	atomic_int helper;              /* process that computes for it; 0: none */
+	uint64_t planned, allocated;    /* bytes */
 	struct rank_odd odd;
-	atomic_bool blamed;                     /* the message is written once: the rank may fail while the parent blames it */
-	char message[2048];                     /* why it failed */
+	atomic_bool blamed; /* the message is written once: the rank may fail while the parent blames it */
+	char message[2048]; /* why it failed */
 };
 
 /* One for all ranks. `first` is 1 + the rank that failed first, 0 while none did; set, all waits end. */
-struct board { atomic_int first; struct rank_status rank[]; };
+struct board {
+	atomic_int first;
+	struct rank_status rank[];
+};
 
-struct reporter { struct board *board; int rank; };
+struct reporter {
+	struct board *board;
+	int rank;
+};
 
 /* Zeroed memory shared with processes forked later. NULL: none left. */
 void *shared_alloc(size_t bytes);
 
 struct board *board_open(int ranks);
-/* Ends the rank, with STATUS_INTERNAL when the message begins with "internal:". The parent tells the message of the first
- * one that failed, and ends the others. */
+/* Ends the rank, with STATUS_INTERNAL when the message begins with "internal:". The parent tells the message of the
+ * first one that failed, and ends the others. */
 _Noreturn void rank_fail(const struct reporter *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The parent's word on a rank, as if it had said so itself. */
 void board_blame(struct board *b, int rank, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -45,7 +62,12 @@ static inline bool board_failed(const struct reporter *r) { return atomic_load(&
 
 /* Mistakes that are collected and reported together: the first PROBLEMS_LISTED, then how many more there are. */
 enum { PROBLEMS_LISTED = 20 };
-struct problems { FILE *out; char *text; size_t size; int n; };
+struct problems {
+	FILE *out;
+	char *text;
+	size_t size;
+	int n;
+};
 void problems_open(struct problems *p);
 void problem(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "error: TITLE" and the problems, or the only one without the title; frees them. True when there were none. */

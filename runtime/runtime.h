@@ -18,34 +18,44 @@ struct generated {
 	void (*step[DR_PHASES])(struct dr_frame *f);
 };
 
-/* ---- cli.c: the command line --------------------------------------------------------------------------------------- */
-struct prompt { int32_t *ids; int n; struct dr_sampling sampling; };     /* zeros: greedy */
+/* ---- cli.c: the command line ----------------------------------------------------------------- */
+struct prompt {
+	int32_t *ids;
+	int n;
+	struct dr_sampling sampling;
+}; /* zeros: greedy */
 enum { MAX_UNVERIFIED = 64 };
 struct options {
-	const char *weights, *logits;           /* NULL: none */
-	struct prompt *prompts; int n_prompts;
-	int max_tokens, threads;                /* 0: the default */
-	int prompt, output, batch;              /* of bench */
-	struct dr_sampling sampling;            /* of the first prompt; the next ones have the next seeds */
-	const char *unverified[MAX_UNVERIFIED]; int n_unverified;
+	const char *weights, *logits; /* NULL: none */
+	struct prompt *prompts;
+	int n_prompts;
+	int max_tokens, threads;     /* 0: the default */
+	int prompt, output, batch;   /* of bench */
+	struct dr_sampling sampling; /* of the first prompt; the next ones have the next seeds */
+	const char *unverified[MAX_UNVERIFIED];
+	int n_unverified;
 	bool bench;
-	const char *device;                     /* of the environment, see env.def */
-	int timeout;                            /* seconds */
+	const char *device; /* of the environment, see env.def */
+	int timeout;        /* seconds */
 };
 /* The launcher's main, with what it launches. */
 int launcher_main(int argc, char **argv, const struct generated *g);
 /* `status`, unless it is STATUS_OK and what was printed does not arrive. */
 int finish_output(int status);
 
-/* ---- safetensors.c, config.c, weights_check.c, weights_load.c ------------------------------------------------------ */
+/* ---- safetensors.c, config.c, weights_check.c, weights_load.c -------------------------------- */
 struct checkpoint;
-enum { TENSOR_DIMS = 8, TENSOR_OTHER_DTYPE = 100 };     /* a dtype that the runtime does not read */
+enum { TENSOR_DIMS = 8, TENSOR_OTHER_DTYPE = 100 }; /* a dtype that the runtime does not read */
 struct tensor {
 	char *name;
-	char stored[12]; uint32_t dtype;        /* as the file names it; enum dr_dtype */
-	int dims; int64_t dim[TENSOR_DIMS]; uint64_t count;
-	const unsigned char *data;              /* count elements, of any alignment */
-	uint64_t stored_bytes; int file;        /* where it is: see checkpoint_guard */
+	char stored[12];
+	uint32_t dtype; /* as the file names it; enum dr_dtype */
+	int dims;
+	int64_t dim[TENSOR_DIMS];
+	uint64_t count;
+	const unsigned char *data; /* count elements, of any alignment */
+	uint64_t stored_bytes;
+	int file; /* where it is: see checkpoint_guard */
 };
 /* Maps the checkpoint of a folder: model.safetensors, or the shards of model.safetensors.index.json. What is wrong with
  * them is reported; the tensors that could be read are there. */
@@ -54,47 +64,58 @@ void checkpoint_close(struct checkpoint *c);
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name);
 int checkpoint_size(const struct checkpoint *c);
 const struct tensor *checkpoint_at(const struct checkpoint *c, int i);
-/* From here on a file of the checkpoint that is cut short while it is mapped ends the process with a message; r: a rank's,
- * or NULL. Ranks inherit it. c NULL: no longer. */
+/* From here on a file of the checkpoint that is cut short while it is mapped ends the process with a message; r: a
+ * rank's, or NULL. Ranks inherit it. c NULL: no longer. */
 void checkpoint_guard(const struct checkpoint *c, const struct reporter *r);
 /* A JSON file of at most 16 MiB. NULL after a report. */
 struct json_t *json_file(const char *path, struct problems *p);
 char *join_path(const char *folder, const char *name);
 
-/* What --unverified accepts: names, or globs, of fields that config.json lacks or the program does not know, and of tensors that
- * no param reads. used: it matched something. */
-struct unverified { const char *const *name; int n; bool used[MAX_UNVERIFIED]; };
-bool unverified_has(struct unverified *u, const char *name);            /* notes the use */
-void unverified_check(const struct unverified *u, struct problems *p);  /* reports what matched nothing: it is misspelt */
+/* What --unverified accepts: names, or globs, of fields that config.json lacks or the program does not know, and of
+ * tensors that no param reads. used: it matched something. */
+struct unverified {
+	const char *const *name;
+	int n;
+	bool used[MAX_UNVERIFIED];
+};
+bool unverified_has(struct unverified *u, const char *name); /* notes the use */
+void unverified_check(const struct unverified *u,
+                      struct problems *p); /* reports what matched nothing: it is misspelt */
 
 /* Compares config.json with what the program was compiled for (docs/language.md, Checkpoints). */
 void config_check(const struct plan *plan, const char *folder, struct unverified *u, struct problems *p);
 void config_fields_check(const struct plan *plan, struct json_t *root, struct unverified *u, struct problems *p);
-/* Compares every tensor's presence, shape and dtype, and rejects tensors that nothing reads, but for what the program lists. */
+/* Compares every tensor's presence, shape and dtype, and rejects tensors that nothing reads, but for what the program
+ * lists. */
 void weights_check(const struct plan *plan, const struct checkpoint *c, struct unverified *u, struct problems *p);
-/* weights_unread.c: tensors that no param reads. read: by index of the checkpoint's tensors. Without `p` only uses are noted. */
-void weights_unread_check(const struct plan *plan, const struct checkpoint *c, const bool *read, struct unverified *u, struct problems *p);
+/* weights_unread.c: tensors that no param reads. read: by index of the checkpoint's tensors. Without `p` only uses are
+ * noted. */
+void weights_unread_check(const struct plan *plan, const struct checkpoint *c, const bool *read, struct unverified *u,
+                          struct problems *p);
 
 /* The key of a param's tensor. digit[a]: global index along axis a, used for the keyed ones. */
-void param_key(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit, char *out, size_t n);
+void param_key(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit, char *out,
+               size_t n);
 enum { KEY_BYTES = 512, MAX_AXES = 16 };
 
 /* Elements of a param's stored tensor, or random ones when there is no checkpoint: [flat + i * stride], to `dtype`. */
 struct source {
-	const struct tensor *tensor;            /* NULL: random */
-	uint64_t seed; float center, scale;     /* random: uniform in center +- scale, a function of seed and position */
+	const struct tensor *tensor; /* NULL: random */
+	uint64_t seed;
+	float center, scale; /* random: uniform in center +- scale, a function of seed and position */
 };
 void source_read(const struct source *s, int64_t flat, int64_t stride, int64_t n, uint32_t dtype, void *to);
 
 struct memory;
 /* Writes this rank's params, constants and expert maps to its device. */
-void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d, const struct memory *m,
-                  int threads, const struct reporter *r);
+void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d,
+                  const struct memory *m, int threads, const struct reporter *r);
 void tables_load(const struct plan *plan, int rank, struct device *d, const struct memory *m);
 
-/* ---- allocator.c: all device memory of a rank ---------------------------------------------------------------------- */
+/* ---- allocator.c: all device memory of a rank ------------------------------------------------ */
 struct memory {
-	struct device *device; struct reporter reporter;
+	struct device *device;
+	struct reporter reporter;
 	uint64_t base[DR_SPACES], bytes[DR_SPACES], total;
 	bool sealed;
 };
@@ -105,14 +126,17 @@ void memory_open(struct memory *m, const struct plan *plan, int rank, struct dev
 /* Memory that no space of the plan has; an internal error once sealed, which memory_open does last. */
 uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes);
 
-/* ---- step.c; schedule.c: rank 0 ------------------------------------------------------------------------------------------ */
+/* ---- step.c; schedule.c: rank 0 -------------------------------------------------------------- */
 /* What one step brings, as words that rank 0 broadcasts: head, then the input arrays of every microbatch and owner. */
 enum { STEP_STOP = -1 };
-struct step_head { int32_t phase, microbatches, with_pages, pages, trace; };      /* pages: struct dr_frame; trace: see trace.c */
+struct step_head {
+	int32_t phase, microbatches, with_pages, pages, trace;
+}; /* pages: struct dr_frame; trace: see trace.c */
 struct step {
-	int32_t *words; size_t n, cap;          /* i32; the members below are their beginning */
+	int32_t *words;
+	size_t n, cap; /* i32; the members below are their beginning */
 	struct step_head *head;
-	int32_t *tokens, *rows;                 /* [microbatches] T and R */
+	int32_t *tokens, *rows; /* [microbatches] T and R */
 };
 /* How many words say how many there are. */
 size_t step_fixed(const struct plan *plan);
@@ -123,7 +147,8 @@ size_t step_most_words(const struct plan *plan);
 /* Sets n from head and the T and R of each microbatch. */
 void step_measure(struct step *s, const struct plan *plan);
 /* The array of an owner in a microbatch; of DR_INPUT_PAGES: any microbatch, only with_pages. */
-int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input, int *n);
+int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input,
+                    int *n);
 
 /* How an owner's rows are sampled: [R]. */
 struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan, int microbatch, int owner);
@@ -131,11 +156,14 @@ struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan,
 int step_candidates(const struct step *s, const struct plan *plan, int microbatch);
 
 struct sequence {
-	const int32_t *prompt; int n_prompt, max_tokens;
-	struct dr_sampling sampling;            /* count: of the row that was planned last */
-	int32_t *out; int n_out;                /* sampled so far */
-	int owner, slot, fed;                   /* slot: row of the page table, -1 when not admitted; fed: positions in the cache */
-	int32_t *pages; int n_pages;
+	const int32_t *prompt;
+	int n_prompt, max_tokens;
+	struct dr_sampling sampling; /* count: of the row that was planned last */
+	int32_t *out;
+	int n_out;            /* sampled so far */
+	int owner, slot, fed; /* slot: row of the page table, -1 when not admitted; fed: positions in the cache */
+	int32_t *pages;
+	int n_pages;
 };
 struct schedule;
 struct schedule *schedule_open(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens);
@@ -151,61 +179,73 @@ int schedule_free_pages(const struct schedule *s, int owner);
 /* Tells which prompts can never be admitted, or have ids beyond the vocabulary. */
 void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p);
 
-/* ---- npy.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- npy.c ----------------------------------------------------------------------------------- */
 /* f32 [n0][n1][n2] in a file that gets its name when it is whole. target: what `path` links to, or path. */
-struct npy { const char *path; char *target, *temporary; int fd; size_t header; int64_t dim[3]; };
-bool npy_open(struct npy *f, const char *path, int64_t n0, int64_t n1, int64_t n2);     /* false after a message */
+struct npy {
+	const char *path;
+	char *target, *temporary;
+	int fd;
+	size_t header;
+	int64_t dim[3];
+};
+bool npy_open(struct npy *f, const char *path, int64_t n0, int64_t n1, int64_t n2); /* false after a message */
 bool npy_row(const struct npy *f, int64_t i0, int64_t i1, const float *row);
 bool npy_finish(struct npy *f);
 void npy_discard(struct npy *f);
 
-/* ---- rank.c: the life of one rank; serve.c: rank 0's part of it --------------------------------------------------------- */
-/* Where ranks of the last stage leave what a step gave: [microbatches][owners][max_rows], logits with [vocab] behind. */
-struct results { int32_t *tokens; float *logits; int max_rows; };
+/* ---- rank.c: the life of one rank; serve.c: rank 0's part of it ------------------------------ */
+/* Where ranks of the last stage leave what a step gave: [microbatches][owners][max_rows], logits
+ * with [vocab] behind. */
+struct results {
+	int32_t *tokens;
+	float *logits;
+	int max_rows;
+};
 
 struct job {
 	const struct generated *generated;
 	const struct plan *plan;
 	const struct options *options;
-	const struct checkpoint *checkpoint;    /* NULL: random weights */
-	struct npy *npy;                        /* NULL: no logits */
+	const struct checkpoint *checkpoint; /* NULL: random weights */
+	struct npy *npy;                     /* NULL: no logits */
 	struct board *board;
 	struct comm_shared *comm;
 	struct results results;
-	bool spin; int threads;                 /* of each rank */
+	bool spin;
+	int threads; /* of each rank */
 };
 struct rank {
-	struct dr_frame frame;                  /* first: generated code hands it back */
+	struct dr_frame frame; /* first: generated code hands it back */
 	const struct job *job;
-	int index, first_layer;                 /* first_layer: of its stage */
-	uint32_t traced;                        /* launches of a step that is traced */
+	int index, first_layer; /* first_layer: of its stage */
+	uint32_t traced;        /* launches of a step that is traced */
 	struct reporter reporter;
 	struct device *device;
 	struct comm *comm;
 	struct memory memory;
 	struct step step;
-	int32_t *starts;                        /* [ranks + 1]: dr_rounds */
-	int32_t *counted;                       /* [step_most_words]: an array of a step, as this rank counts sequences and pages */
+	int32_t *starts;  /* [ranks + 1]: dr_rounds */
+	int32_t *counted; /* [step_most_words]: an array of a step, as this rank counts sequences and pages */
 };
 _Noreturn void rank_main(const struct job *job, int index);
 /* Runs a step that all ranks have; of rank 0: hands it out first. */
 /* gaps.c, for tests: around a microbatch. */
 void gaps_fill(struct rank *r);
 void gaps_check(struct rank *r);
-bool rank_step(struct rank *r);         /* false: rank 0 said that there are no more */
+bool rank_step(struct rank *r); /* false: rank 0 said that there are no more */
 /* Rank 0: runs the job's prompts and prints what came of it. */
 void serve(struct rank *r);
 void activity(struct rank *r, enum activity a);
 
-/* ---- trace.c ----------------------------------------------------------------------------------------------------------- */
+/* ---- trace.c --------------------------------------------------------------------------------- */
 /* After each launch of a step with head->trace. */
 void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args);
 /* Rank 0: runs the last step again, and says in words where numbers stop being finite. */
 void trace_step(struct rank *r, char *out, size_t n);
 
-/* ---- launch.c ---------------------------------------------------------------------------------------------------------- */
-/* host_memory.c: bytes that the kernel and control groups would give. root: "", or a folder with a /proc and a /sys for tests.
- * UINT64_MAX: nothing is known. */
+/* ---- launch.c -------------------------------------------------------------------------------- */
+/* host_memory.c: bytes that the kernel and control groups would give. root: "", or a folder with a /proc and a /sys for
+ * tests. UINT64_MAX: nothing is known. */
 uint64_t host_memory(const char *root);
 /* Forks the ranks and waits for them. Gives the exit status. */
 int launch(struct job *job);

@@ -1,5 +1,6 @@
-/* Checkpoints: safetensors files, alone or in shards with an index. A file is an 8-byte little-endian length, a JSON header
- * of that length, then the data that the header's offsets count from. Only headers are parsed; data stays mapped. */
+/* Checkpoints: safetensors files, alone or in shards with an index. A file is an 8-byte little-endian length, a JSON
+ * header of that length, then the data that the header's offsets count from. Only headers are parsed; data stays
+ * mapped. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -14,15 +15,22 @@
 #include "number.h"
 #include "runtime.h"
 
-static const size_t MAX_HEADER = 100u << 20;    /* as in the format's reference implementation */
+static const size_t MAX_HEADER = 100u << 20; /* as in the format's reference implementation */
 static const size_t MAX_INDEX = 100u << 20, MAX_CONFIG = 16u << 20;
 /* Memory that parsing may take: ten times the text is usual, forty times the worst. */
 static const size_t ROOM = 1u << 30, CONFIG_ROOM = 256u << 20;
 
-struct file { char *name; void *at; size_t bytes; bool good; };         /* mapped; good: its header is right */
+struct file {
+	char *name;
+	void *at;
+	size_t bytes;
+	bool good;
+}; /* mapped; good: its header is right */
 struct checkpoint {
-	struct tensor *tensor; int n, cap;      /* sorted by name once all files are read */
-	struct file *file; int n_files;
+	struct tensor *tensor;
+	int n, cap; /* sorted by name once all files are read */
+	struct file *file;
+	int n_files;
 };
 
 char *join_path(const char *folder, const char *name)
@@ -33,7 +41,7 @@ char *join_path(const char *folder, const char *name)
 	return path;
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 /* Opens a regular file that is not empty. Never waits, whatever has that name. -1 after a report. */
 static int open_file(const char *path, size_t *bytes, struct problems *p)
 {
@@ -76,7 +84,10 @@ static char *read_part(int fd, const char *path, size_t at, size_t n, struct pro
 }
 
 /* What the parser may still take, and why it got nothing. */
-static struct { size_t left; enum { GIVEN, BEYOND_ROOM, NO_MEMORY } last; } room = { SIZE_MAX, GIVEN };
+static struct {
+	size_t left;
+	enum { GIVEN, BEYOND_ROOM, NO_MEMORY } last;
+} room = {SIZE_MAX, GIVEN};
 
 static void *room_take(size_t n)
 {
@@ -128,14 +139,33 @@ static json_t *read_json(const char *path, size_t largest, size_t most, struct p
 
 struct json_t *json_file(const char *path, struct problems *p) { return read_json(path, MAX_CONFIG, CONFIG_ROOM, p); }
 
-/* ---- a tensor of a header ----------------------------------------------------------------------------------------- */
+/* ---- a tensor of a header -------------------------------------------------------------------- */
 /* The formats of safetensors files: those that the runtime reads, and the bits of the others. */
-static const struct format { const char *name; uint32_t dtype; unsigned bits; } formats[] = {
-	{ "F32", DR_F32, 32 }, { "BF16", DR_BF16, 16 }, { "F16", DR_F16, 16 }, { "F8_E4M3", DR_FP8E4M3, 8 }, { "F8_E5M2", DR_FP8E5M2, 8 },
-	{ "BOOL", TENSOR_OTHER_DTYPE, 8 }, { "U8", TENSOR_OTHER_DTYPE, 8 }, { "I8", TENSOR_OTHER_DTYPE, 8 }, { "U16", TENSOR_OTHER_DTYPE, 16 },
-	{ "I16", TENSOR_OTHER_DTYPE, 16 }, { "U32", TENSOR_OTHER_DTYPE, 32 }, { "I32", TENSOR_OTHER_DTYPE, 32 }, { "U64", TENSOR_OTHER_DTYPE, 64 },
-	{ "I64", TENSOR_OTHER_DTYPE, 64 }, { "F64", TENSOR_OTHER_DTYPE, 64 }, { "C64", TENSOR_OTHER_DTYPE, 64 }, { "F8_E8M0", TENSOR_OTHER_DTYPE, 8 },
-	{ "F6_E2M3", TENSOR_OTHER_DTYPE, 6 }, { "F6_E3M2", TENSOR_OTHER_DTYPE, 6 }, { "F4", TENSOR_OTHER_DTYPE, 4 },
+static const struct format {
+	const char *name;
+	uint32_t dtype;
+	unsigned bits;
+} formats[] = {
+	{"F32", DR_F32, 32},
+	{"BF16", DR_BF16, 16},
+	{"F16", DR_F16, 16},
+	{"F8_E4M3", DR_FP8E4M3, 8},
+	{"F8_E5M2", DR_FP8E5M2, 8},
+	{"BOOL", TENSOR_OTHER_DTYPE, 8},
+	{"U8", TENSOR_OTHER_DTYPE, 8},
+	{"I8", TENSOR_OTHER_DTYPE, 8},
+	{"U16", TENSOR_OTHER_DTYPE, 16},
+	{"I16", TENSOR_OTHER_DTYPE, 16},
+	{"U32", TENSOR_OTHER_DTYPE, 32},
+	{"I32", TENSOR_OTHER_DTYPE, 32},
+	{"U64", TENSOR_OTHER_DTYPE, 64},
+	{"I64", TENSOR_OTHER_DTYPE, 64},
+	{"F64", TENSOR_OTHER_DTYPE, 64},
+	{"C64", TENSOR_OTHER_DTYPE, 64},
+	{"F8_E8M0", TENSOR_OTHER_DTYPE, 8},
+	{"F6_E2M3", TENSOR_OTHER_DTYPE, 6},
+	{"F6_E3M2", TENSOR_OTHER_DTYPE, 6},
+	{"F4", TENSOR_OTHER_DTYPE, 4},
 };
 
 /* NULL: none that is known here. */
@@ -210,7 +240,8 @@ static int by_place(const void *a, const void *b)
 }
 
 /* The format allows no overlap and no hole: each byte of the data belongs to one tensor. */
-static bool check_cover(struct tensor *tensor, int n, const unsigned char *data, uint64_t bytes, const char *path, struct problems *p)
+static bool check_cover(struct tensor *tensor, int n, const unsigned char *data, uint64_t bytes, const char *path,
+                        struct problems *p)
 {
 	uint64_t covered = 0;
 	if (n)
@@ -230,14 +261,15 @@ static bool check_cover(struct tensor *tensor, int n, const unsigned char *data,
 	return covered == bytes;
 }
 
-static bool read_tensors(struct checkpoint *c, json_t *root, const char *path, const struct file *f, uint64_t header, struct problems *p)
+static bool read_tensors(struct checkpoint *c, json_t *root, const char *path, const struct file *f, uint64_t header,
+                         struct problems *p)
 {
 	const unsigned char *data = (const unsigned char *)f->at + header;
 	int first = c->n, before = p->n;
 	const char *name;
 	json_t *entry;
-	json_object_foreach(root, name, entry) {
-		struct tensor t = { .file = c->n_files };
+	json_object_foreach (root, name, entry) {
+		struct tensor t = {.file = c->n_files};
 		if (!strcmp(name, "__metadata__"))
 			continue;
 		const char *wrong = read_tensor(entry, data, f->bytes - header, &t);
@@ -254,20 +286,21 @@ static bool read_tensors(struct checkpoint *c, json_t *root, const char *path, c
 static char *read_header(int fd, const char *path, size_t bytes, uint64_t *begin, struct problems *p)
 {
 	uint64_t length = 0;
-	unsigned char prefix[8] = { 0 };
+	unsigned char prefix[8] = {0};
 	bool whole = pread(fd, prefix, sizeof prefix, 0) == sizeof prefix;
 	for (size_t i = 0; i < sizeof prefix; i++)
 		length |= (uint64_t)prefix[i] << 8 * i;
 	*begin = sizeof prefix + length;
 	if (whole && length <= MAX_HEADER && length <= bytes - sizeof prefix)
 		return read_part(fd, path, sizeof prefix, length, p);
-	problem(p, "%s: a header of %llu bytes in a file of %zu: cut off, or not safetensors", path, (unsigned long long)length, bytes);
+	problem(p, "%s: a header of %llu bytes in a file of %zu: cut off, or not safetensors", path,
+	        (unsigned long long)length, bytes);
 	return NULL;
 }
 
 static void read_file(struct checkpoint *c, const char *folder, const char *name, struct problems *p)
 {
-	struct file f = { .name = join_path(folder, name) };
+	struct file f = {.name = join_path(folder, name)};
 	uint64_t begin = 0;
 	int fd = open_file(f.name, &f.bytes, p);
 	char *text = fd < 0 ? NULL : read_header(fd, f.name, f.bytes, &begin, p);
@@ -286,7 +319,7 @@ static void read_file(struct checkpoint *c, const char *folder, const char *name
 		close(fd);
 }
 
-/* ---- the index ---------------------------------------------------------------------------------------------------- */
+/* ---- the index ------------------------------------------------------------------------------- */
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
@@ -302,11 +335,12 @@ static void sort_tensors(struct checkpoint *c, const char *folder, struct proble
 }
 
 /* Reads each shard once. `number`: by name, the file's. */
-static void read_shards(struct checkpoint *c, const char *folder, const char *index, json_t *map, json_t *number, struct problems *p)
+static void read_shards(struct checkpoint *c, const char *folder, const char *index, json_t *map, json_t *number,
+                        struct problems *p)
 {
 	json_t *shard;
 	const char *tensor;
-	json_object_foreach(map, tensor, shard) {
+	json_object_foreach (map, tensor, shard) {
 		const char *name = json_string_value(shard);
 		if (!name || strchr(name, '/') || !*name)
 			problem(p, "%s: tensor %s is not in a file of this folder", index, tensor);
@@ -322,7 +356,7 @@ static void check_index(const struct checkpoint *c, const char *index, json_t *m
 {
 	json_t *shard;
 	const char *tensor;
-	json_object_foreach(map, tensor, shard) {
+	json_object_foreach (map, tensor, shard) {
 		json_t *file = json_object_get(number, json_string_value(shard) ? json_string_value(shard) : "");
 		const struct tensor *t = checkpoint_find(c, tensor);
 		int i = (int)json_integer_value(file);
@@ -333,7 +367,8 @@ static void check_index(const struct checkpoint *c, const char *index, json_t *m
 
 static void read_index(struct checkpoint *c, const char *folder, const char *index, struct problems *p)
 {
-	json_t *root = read_json(index, MAX_INDEX, ROOM, p), *map = json_object_get(root, "weight_map"), *number = json_object();
+	json_t *root = read_json(index, MAX_INDEX, ROOM, p), *map = json_object_get(root, "weight_map"),
+		   *number = json_object();
 	if (root && !json_is_object(map))
 		problem(p, "%s has no weight_map", index);
 	read_shards(c, folder, index, map, number, p);
@@ -376,8 +411,11 @@ void checkpoint_close(struct checkpoint *c)
 	free(c);
 }
 
-/* ---- files that change while they are mapped ------------------------------------------------------------------------ */
-static struct { const struct checkpoint *checkpoint; const struct reporter *reporter; } guarded;
+/* ---- files that change while they are mapped ------------------------------------------------- */
+static struct {
+	const struct checkpoint *checkpoint;
+	const struct reporter *reporter;
+} guarded;
 
 static const struct file *file_at(const struct checkpoint *c, const unsigned char *at)
 {
@@ -395,7 +433,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 	(void)context;
 	const struct file *f = file_at(guarded.checkpoint, info->si_addr);
 	if (!f) {
-		signal(number, SIG_DFL);        /* the fault comes again, and ends the process */
+		signal(number, SIG_DFL); /* the fault comes again, and ends the process */
 		return;
 	}
 	if (guarded.reporter)
@@ -406,7 +444,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 
 void checkpoint_guard(const struct checkpoint *c, const struct reporter *r)
 {
-	struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
+	struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
 	guarded.checkpoint = c;
 	guarded.reporter = r;
 	if (c)

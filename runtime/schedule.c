@@ -1,23 +1,26 @@
-/* Rank 0's scheduler: which positions of which sequences enter the next step. Sequence i belongs to owner i % owners, with
- * a row of its page table and pages for its longest length from admission until it is done. A step is prefill while any
- * admitted prompt is unfinished, else decode; in a prefill step sequences that decode ride along, each with its one token. */
+/* Rank 0's scheduler: which positions of which sequences enter the next step. Sequence i belongs to owner i % owners,
+ * with a row of its page table and pages for its longest length from admission until it is done. A step is prefill
+ * while any admitted prompt is unfinished, else decode; in a prefill step sequences that decode ride along, each with
+ * its one token. */
 #include <stdlib.h>
 #include <string.h>
 #include "runtime.h"
 
 struct owner {
-	int32_t *free_pages; int n_free;
-	int *slot;                              /* [seqs]: the sequence in a row of the page table, -1 */
-	int next;                               /* first sequence of this owner that was never admitted */
+	int32_t *free_pages;
+	int n_free;
+	int *slot; /* [seqs]: the sequence in a row of the page table, -1 */
+	int next;  /* first sequence of this owner that was never admitted */
 };
 struct schedule {
 	const struct plan *plan;
-	struct sequence *seq; int n;
+	struct sequence *seq;
+	int n;
 	struct owner *owner;
-	int *row;                               /* [microbatches][owners][max_rows] sequence of each wanted row */
+	int *row; /* [microbatches][owners][max_rows] sequence of each wanted row */
 	int max_rows;
 	bool pages_changed;
-	int pages_used;                         /* of any owner, counted when pages_changed */
+	int pages_used; /* of any owner, counted when pages_changed */
 };
 
 static int round_up(int n, uint32_t multiple) { return (n + (int)multiple - 1) / (int)multiple * (int)multiple; }
@@ -30,7 +33,7 @@ static int pages_for(const struct plan *plan, int positions)
 /* Positions that a sequence takes: the last token that is generated is not read back. */
 static int positions_of(int prompt, int max_tokens) { return prompt + max_tokens - 1; }
 
-/* ---- sequences ---------------------------------------------------------------------------------------------------- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p)
 {
 	const struct dr_program *h = plan->head;
@@ -41,8 +44,10 @@ void prompts_check(const struct plan *plan, const struct prompt *prompts, int n,
 			if (prompts[i].ids[k] < 0 || (uint32_t)prompts[i].ids[k] >= h->vocab)
 				problem(p, "prompt %d: id %d is not in the vocabulary of %u", i + 1, prompts[i].ids[k], h->vocab);
 		if (need > most)
-			problem(p, "prompt %d: %d ids and %d more take %d positions (the last is not read back), the plan's cache has %d for a sequence", i + 1,
-			        prompts[i].n, max_tokens, positions_of(prompts[i].n, max_tokens), most * (int)h->page);
+			problem(p,
+			        "prompt %d: %d ids and %d more take %d positions (the last is not read back), the plan's cache has "
+			        "%d for a sequence",
+			        i + 1, prompts[i].n, max_tokens, positions_of(prompts[i].n, max_tokens), most * (int)h->page);
 	}
 }
 
@@ -70,8 +75,13 @@ struct schedule *schedule_open(const struct plan *plan, const struct prompt *pro
 	s->row = host_alloc((size_t)h->microbatches * (size_t)plan->n_owners * (size_t)s->max_rows, sizeof *s->row);
 	for (int i = 0; i < n; i++)
 		s->seq[i] = (struct sequence){
-			.prompt = prompts[i].ids, .n_prompt = prompts[i].n, .sampling = prompts[i].sampling,
-			.max_tokens = max_tokens, .slot = -1, .out = host_alloc((size_t)max_tokens, sizeof(int32_t)), .owner = i % plan->n_owners,
+			.prompt = prompts[i].ids,
+			.n_prompt = prompts[i].n,
+			.sampling = prompts[i].sampling,
+			.max_tokens = max_tokens,
+			.slot = -1,
+			.out = host_alloc((size_t)max_tokens, sizeof(int32_t)),
+			.owner = i % plan->n_owners,
 		};
 	for (int i = 0; i < plan->n_owners; i++)
 		open_owner(&s->owner[i], h, i);
@@ -139,7 +149,7 @@ const struct sequence *schedule_sequence(const struct schedule *s, int i) { retu
 
 int schedule_free_pages(const struct schedule *s, int owner) { return s->owner[owner].n_free; }
 
-/* ---- steps -------------------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 static int *row_at(const struct schedule *s, int microbatch, int owner)
 {
 	return s->row + (size_t)(microbatch * s->plan->n_owners + owner) * (size_t)s->max_rows;
@@ -151,9 +161,16 @@ int schedule_row(const struct schedule *s, int microbatch, int owner, int row)
 }
 
 /* What a step brings of each sequence is decided before it is written: T, which places the arrays, is the most of all
- * owners. A piece is `n` positions of a sequence from `fed` on; a row is wanted when it reaches the last known token. */
-struct piece { int sequence, from, n; bool wanted; };
-struct pieces { struct piece *at; int n, tokens, rows; };
+ * owners. A piece is `n` positions of a sequence from `fed` on; a row is wanted when it reaches the
+ * last known token. */
+struct piece {
+	int sequence, from, n;
+	bool wanted;
+};
+struct pieces {
+	struct piece *at;
+	int n, tokens, rows;
+};
 
 static bool prefilling(const struct sequence *q) { return q->slot >= 0 && q->fed < q->n_prompt; }
 
@@ -175,15 +192,16 @@ static void take_piece(struct schedule *s, struct pieces *p, int index, int room
 		n--;
 	if (n <= 0)
 		return;
-	p->at[p->n++] = (struct piece){ index, q->fed, n, n == left };
+	p->at[p->n++] = (struct piece){index, q->fed, n, n == left};
 	p->tokens += n;
 	p->rows += n == left;
 	q->fed += n;
 }
 
-/* Takes pieces of the owner's prompts, or of its sequences that decode, until `most` tokens are there. Of those that decode,
- * microbatch m takes the rows of the page table with slot % M == m, so that microbatches are even. */
-static void take_pieces(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner, bool prompts, int most)
+/* Takes pieces of the owner's prompts, or of its sequences that decode, until `most` tokens are there. Of those that
+ * decode, microbatch m takes the rows of the page table with slot % M == m, so that microbatches are even. */
+static void take_pieces(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner, bool prompts,
+                        int most)
 {
 	const struct dr_program *h = s->plan->head;
 	for (uint32_t slot = 0; slot < h->seqs; slot++) {
@@ -202,7 +220,8 @@ static bool owner_prefilling(const struct schedule *s, int owner)
 	return false;
 }
 
-/* Chooses one owner's pieces of one microbatch. Half of a chunk at least is for prompts, so that they end whatever decodes. */
+/* Chooses one owner's pieces of one microbatch. Half of a chunk at least is for prompts, so that they end whatever
+ * decodes. */
 static void choose(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner)
 {
 	int chunk = (int)s->plan->head->chunk[phase];
@@ -248,7 +267,7 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 		row_at(s, microbatch, owner)[i] = -1;
 	for (; row < rows; row++) {
 		a[DR_INPUT_WANT][row] = -1;
-		sampling[row] = (struct dr_sampling){ .top_p = 1 };
+		sampling[row] = (struct dr_sampling){.top_p = 1};
 	}
 }
 
@@ -263,8 +282,8 @@ static void write_pages(struct schedule *s, struct step *step, int owner)
 			       (size_t)s->seq[i].n_pages * sizeof *table);
 }
 
-/* Adds a microbatch to the step; an empty one is left out. Idle owners get padding, and so does a microbatch without rows:
- * generated code never sees zero rows. */
+/* Adds a microbatch to the step; an empty one is left out. Idle owners get padding, and so does a microbatch without
+ * rows: generated code never sees zero rows. */
 static void add_microbatch(struct schedule *s, struct step *step, int number, struct pieces *owner)
 {
 	const struct dr_program *h = s->plan->head;
@@ -308,8 +327,8 @@ bool schedule_next(struct schedule *s, struct step *step)
 	admit_waiting(s);
 	if (s->pages_changed)
 		s->pages_used = round_up(last_page(s) + 1, s->plan->head->page_multiple);
-	*step->head = (struct step_head){ .phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE, .with_pages = s->pages_changed,
-		.pages = s->pages_used };
+	*step->head = (struct step_head){
+		.phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE, .with_pages = s->pages_changed, .pages = s->pages_used};
 	struct pieces *owner = pieces_open(s->plan);
 	for (uint32_t m = 0; m < s->plan->head->microbatches; m++)
 		add_microbatch(s, step, (int)m, owner);

@@ -8,14 +8,20 @@
 enum { WARM_RUNS = 1, BENCH_RUNS = 5 };
 
 /* One pass over the prompts. */
-struct tally { int64_t ns[DR_PHASES], tokens[DR_PHASES]; double ttft_ms; };
+struct tally {
+	int64_t ns[DR_PHASES], tokens[DR_PHASES];
+	double ttft_ms;
+};
 
 static _Noreturn void fail_at_logits(struct rank *r, int prompt, int token)
 {
 	char where[512];
 	trace_step(r, where, sizeof where);
-	rank_fail(&r->reporter, "the logits of prompt %d for token %d are not all finite numbers; %s. The weights are wrong, or a number format "
-	          "of the model is too narrow for them", prompt + 1, token + 1, where);
+	rank_fail(&r->reporter,
+	          "the logits of prompt %d for token %d are not all finite numbers; %s. The weights are wrong, or a number "
+	          "format "
+	          "of the model is too narrow for them",
+	          prompt + 1, token + 1, where);
 }
 
 /* The tokens, and logits, that the last step left in the results. */
@@ -36,8 +42,8 @@ static void collect(struct rank *r, struct schedule *s)
 		if (out->tokens[i] == DR_NO_TOKEN)
 			fail_at_logits(r, q, n);
 		if (out->tokens[i] < 0 || (uint32_t)out->tokens[i] >= plan->head->vocab)
-			rank_fail(&r->reporter, "internal: token %d was sampled for prompt %d, the vocabulary has %u", out->tokens[i],
-			          q + 1, plan->head->vocab);
+			rank_fail(&r->reporter, "internal: token %d was sampled for prompt %d, the vocabulary has %u",
+			          out->tokens[i], q + 1, plan->head->vocab);
 		schedule_token(s, q, out->tokens[i]);
 	}
 }
@@ -97,10 +103,11 @@ static void run_steps(struct rank *r, struct schedule *s, int n, struct tally *t
 }
 
 /* Runs all prompts to their end. The caller closes the schedule, which has their tokens. */
-static struct schedule *run_prompts(struct rank *r, const struct prompt *prompts, int n, int max_tokens, struct tally *t)
+static struct schedule *run_prompts(struct rank *r, const struct prompt *prompts, int n, int max_tokens,
+                                    struct tally *t)
 {
 	struct schedule *s = schedule_open(r->job->plan, prompts, n, max_tokens);
-	*t = (struct tally){ 0 };
+	*t = (struct tally){0};
 	run_steps(r, s, n, t);
 	for (int i = 0; i < n; i++)
 		if (schedule_sequence(s, i)->n_out < max_tokens)
@@ -152,7 +159,8 @@ static void run_bench(struct rank *r)
 		ttft[i] = t.ttft_ms;
 	}
 	activity(r, ACTIVITY_PRINT);
-	printf("bench: %d x (%d prompt + %d output) tokens, medians of %d runs\n", o->n_prompts, o->prompt, o->output, BENCH_RUNS);
+	printf("bench: %d x (%d prompt + %d output) tokens, medians of %d runs\n", o->n_prompts, o->prompt, o->output,
+	       BENCH_RUNS);
 	printf("prefill: %.1f tokens/s\n", median(prefill, BENCH_RUNS));
 	printf("decode: %.1f tokens/s\n", median(decode, BENCH_RUNS));
 	printf("ttft: %.1f ms\n", median(ttft, BENCH_RUNS));

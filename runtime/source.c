@@ -2,7 +2,7 @@
 #include "number.h"
 #include "runtime.h"
 
-enum { RUN = 1024 };            /* elements that are converted at a time */
+enum { RUN = 1024 }; /* elements that are converted at a time */
 
 /* n elements of `size` bytes, `stride` elements from one to the next, side by side. */
 static inline void copy_apart(char *to, const unsigned char *from, int64_t stride, int64_t n, size_t size)

@@ -7,10 +7,7 @@ enum {
 	SAMPLING_WORDS = sizeof(struct dr_sampling) / sizeof(int32_t)
 };
 
-static int most(const uint32_t *of_phase)
-{
-	return (int)(of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]);
-}
+static int most(const uint32_t *of_phase) { return (int)(of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]); }
 
 /* Words of a microbatch of one owner: four arrays of T tokens, two of R rows. */
 static size_t owner_words(int tokens, int rows) { return 4 * (size_t)tokens + (1 + SAMPLING_WORDS) * (size_t)rows; }
@@ -54,7 +51,8 @@ void step_measure(struct step *s, const struct plan *plan)
 		s->n += (size_t)plan->n_owners * page_words(plan);
 }
 
-int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input, int *n)
+int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input,
+                    int *n)
 {
 	if (input == DR_INPUT_PAGES) {
 		*n = (int)page_words(plan);
@@ -65,7 +63,7 @@ int32_t *step_array(const struct step *s, const struct plan *plan, int microbatc
 	*n = input == DR_INPUT_SAMPLE ? SAMPLING_WORDS * rows : input == DR_INPUT_WANT ? rows : tokens;
 	if (input == DR_INPUT_SAMPLE)
 		return at + 4 * (size_t)tokens + (size_t)rows;
-	return at + (size_t)input * (size_t)tokens;     /* WANT is the fifth array, behind four of T */
+	return at + (size_t)input * (size_t)tokens; /* WANT is the fifth array, behind four of T */
 }
 
 struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan, int microbatch, int owner)

@@ -1,5 +1,5 @@
-/* Where numbers stop being finite: when logits are not, the step runs once more, and each rank looks at what its contractions give.
- * A step may run again: it writes the same to the same places. */
+/* Where numbers stop being finite: when logits are not, the step runs once more, and each rank looks at what its
+ * contractions give. A step may run again: it writes the same to the same places. */
 #include <stdlib.h>
 #include "number.h"
 #include "runtime.h"
@@ -31,7 +31,7 @@ void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *ar
 		int64_t from = (int64_t)(i / y->batch) * y->stride + (int64_t)(i % y->batch) * y->batch_stride;
 		r->device->read(r->device, row, flat(args[2] + (uint64_t)from * size, (uint64_t)y->n * size));
 		if (has_odd(y->dtype, row, y->n))
-			*odd = (struct rank_odd){ r->traced, op, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer };
+			*odd = (struct rank_odd){r->traced, op, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer};
 	}
 	free(row);
 }
@@ -67,5 +67,6 @@ void trace_step(struct rank *r, char *out, size_t n)
 	if (odd->layer >= 0)
 		snprintf(layer, sizeof layer, "layer %d, ", odd->layer);
 	plan_rank_name(plan, first, name, sizeof name);
-	snprintf(out, n, "the first such numbers of a contraction are in %s`%s` on %s", layer, plan_op(plan, odd->op), name);
+	snprintf(out, n, "the first such numbers of a contraction are in %s`%s` on %s", layer, plan_op(plan, odd->op),
+	         name);
 }

@@ -1,7 +1,7 @@
-/* The parent watches the pulse of each rank: the operations that it began, and the processor time of its processes. Kernels are
- * loops with bounds, so one that uses processor time ends; a process that is stopped, or waits for what does not come, uses none.
- * A rank that waits for another looks round ten times a second, which is a pulse as well; when all wait, none of them is at
- * fault, and operations alone count. */
+/* The parent watches the pulse of each rank: the operations that it began, and the processor time of its processes.
+ * Kernels are loops with bounds, so one that uses processor time ends; a process that is stopped, or waits for what
+ * does not come, uses none. A rank that waits for another looks round ten times a second, which is a pulse as well;
+ * when all wait, none of them is at fault, and operations alone count. */
 #include "watch.h"
 #include <stdlib.h>
 #include <time.h>
@@ -11,7 +11,8 @@ static const int64_t MS = 1000000;
 
 void watch_open(struct watch *w, const struct job *job, const pid_t *pid)
 {
-	*w = (struct watch){ .job = job, .pid = pid, .rank = host_alloc(job->plan->head->ranks, sizeof *w->rank), .looked = now_ns() };
+	*w = (struct watch){
+		.job = job, .pid = pid, .rank = host_alloc(job->plan->head->ranks, sizeof *w->rank), .looked = now_ns()};
 }
 
 void watch_close(struct watch *w) { free(w->rank); }
@@ -45,7 +46,8 @@ static void blame_waiting(struct watch *w, int rank, int timeout)
 	int peer = atomic_load(&w->job->board->rank[rank].waits_for);
 	if (peer >= 0)
 		plan_rank_name(w->job->plan, peer, name, sizeof name);
-	board_blame(w->job->board, rank, "internal: every rank waits for another for %d s (DEPLOY_TIMEOUT), this one for %s", timeout, name);
+	board_blame(w->job->board, rank,
+	            "internal: every rank waits for another for %d s (DEPLOY_TIMEOUT), this one for %s", timeout, name);
 }
 
 int watch_look(struct watch *w)
@@ -66,7 +68,9 @@ int watch_look(struct watch *w)
 		if (!w->pid[i] || is_exempt(s))
 			w->rank[i].still = 0;
 		else if (feel(&w->rank[i], beats, passed, limit)) {
-			board_blame(w->job->board, i, "it stood still for %d s (DEPLOY_TIMEOUT): it began no operation and used no processor time", timeout);
+			board_blame(w->job->board, i,
+			            "it stood still for %d s (DEPLOY_TIMEOUT): it began no operation and used no processor time",
+			            timeout);
 			return i;
 		}
 	}

@@ -5,7 +5,13 @@
 #include "runtime.h"
 
 /* What one check goes through. read: by index of the checkpoint's tensors. */
-struct check { const struct plan *plan; const struct checkpoint *c; struct problems *p; bool *read; int narrowed; };
+struct check {
+	const struct plan *plan;
+	const struct checkpoint *c;
+	struct problems *p;
+	bool *read;
+	int narrowed;
+};
 
 enum { SHAPE_BYTES = 200 };
 
@@ -31,7 +37,8 @@ static int64_t key_number(const struct plan *plan, const struct dr_param *p, int
 	return p->in_loop && strlen(index) == n && !strncmp(index, name, n) ? layer : -1;
 }
 
-void param_key(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit, char *out, size_t n)
+void param_key(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit, char *out,
+               size_t n)
 {
 	size_t at = 0;
 	out[0] = 0;
@@ -78,7 +85,8 @@ static void check_tensor(struct check *k, const struct dr_param *p, const char *
 	}
 	if (t->dtype == TENSOR_OTHER_DTYPE)
 		problem(k->p, "%s: tensor %s is %s; F32, BF16, F16, F8_E4M3 and F8_E5M2 can be read", path, key, t->stored);
-	k->narrowed += t->dtype != TENSOR_OTHER_DTYPE && t->dtype != p->dtype && dtype_size(t->dtype) >= dtype_size(p->dtype);
+	k->narrowed +=
+		t->dtype != TENSOR_OTHER_DTYPE && t->dtype != p->dtype && dtype_size(t->dtype) >= dtype_size(p->dtype);
 }
 
 /* All digits of the keyed axes, in turn: false behind the last. */
@@ -98,7 +106,7 @@ static void check_param(struct check *k, const struct dr_param *p, int64_t layer
 {
 	const struct dr_axis *axes = plan_array(k->plan, struct dr_axis, p->axes);
 	for (int64_t layer = 0; layer < (p->in_loop ? layers : 1); layer++) {
-		int64_t digit[MAX_AXES] = { 0 };
+		int64_t digit[MAX_AXES] = {0};
 		if (!plan_has_param(k->plan, p, layer))
 			continue;
 		do {
@@ -111,7 +119,7 @@ static void check_param(struct check *k, const struct dr_param *p, int64_t layer
 
 void weights_check(const struct plan *plan, const struct checkpoint *c, struct unverified *u, struct problems *p)
 {
-	struct check k = { plan, c, p, host_alloc((size_t)checkpoint_size(c), sizeof(bool)), 0 };
+	struct check k = {plan, c, p, host_alloc((size_t)checkpoint_size(c), sizeof(bool)), 0};
 	int64_t layers = plan->stages[plan->n_stages - 1].layer_end;
 	int before = p->n;
 	for (uint32_t i = 0; i < plan->head->params.n; i++)

@@ -1,5 +1,6 @@
 /* A rank's slices of the params, into device memory: reordered into the tiles that kernels read (struct packing of
- * dag/kernel.h) in host buffers of bounded size, by as many threads as kernels have. Constants and expert maps as well. */
+ * dag/kernel.h) in host buffers of bounded size, by as many threads as kernels have. Constants and expert
+ * maps as well. */
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -9,27 +10,35 @@
 #include "runtime.h"
 
 enum {
-	BLOCK_BYTES = 1 << 20,          /* tiles that a thread fills before it hands them to the device */
+	BLOCK_BYTES = 1 << 20, /* tiles that a thread fills before it hands them to the device */
 	CACHE_LINE = 64,
-	BLOCK_PAIRS = 16                /* pairs of each row that are interleaved before the next ones */
+	BLOCK_PAIRS = 16 /* pairs of each row that are interleaved before the next ones */
 };
 
 /* Axes that count as one: a mixed radix number, major to minor. */
-struct digits { uint32_t axis[MAX_AXES]; int n; int64_t size; };
+struct digits {
+	uint32_t axis[MAX_AXES];
+	int n;
+	int64_t size;
+};
 
-/* One param of one layer on its way to the device. A plain param is [all axes but the last][last]: one tile an element wide. */
+/* One param of one layer on its way to the device. A plain param is [all axes but the last][last]: one tile an element
+ * wide. */
 struct transfer {
 	const struct plan *plan;
 	const struct dr_param *param;
 	const struct dr_axis *axes;
 	const struct checkpoint *checkpoint;
-	int rank; int64_t layer;
+	int rank;
+	int64_t layer;
 	struct digits g, n, k;
-	int64_t n_tile, k_pair, tiles, k_padded;        /* tiles: of one g */
-	int64_t index[MAX_AXES];                        /* global index along each axis; those of k count from the slice's begin */
-	int64_t keyed[MAX_AXES]; bool has_source;       /* what `source` was looked up for */
+	int64_t n_tile, k_pair, tiles, k_padded; /* tiles: of one g */
+	int64_t index[MAX_AXES];                 /* global index along each axis; those of k count from the slice's begin */
+	int64_t keyed[MAX_AXES];
+	bool has_source; /* what `source` was looked up for */
 	struct source source;
-	unsigned char *rows; size_t row_bytes;          /* [n_tile][k_padded] elements on their way into a tile */
+	unsigned char *rows;
+	size_t row_bytes; /* [n_tile][k_padded] elements on their way into a tile */
 };
 
 static void add_digit(struct digits *d, uint32_t axis, uint32_t local)
@@ -68,7 +77,7 @@ static void set_digits(struct transfer *t, const struct digits *d, int64_t numbe
 	}
 }
 
-/* ---- sources ------------------------------------------------------------------------------------------------------ */
+/* ---- sources --------------------------------------------------------------------------------- */
 /* Uniform with the variance of 1/k: sums over k elements stay of order one. Gains of norms are near one. */
 static void random_source(struct transfer *t, const char *key)
 {
@@ -80,7 +89,7 @@ static void random_source(struct transfer *t, const char *key)
 		if (t->param->n_tile ? t->axes[a].role == DR_WEIGHT_K : a + 1 == t->param->axes.n)
 			k *= t->axes[a].extent;
 	bool gain = t->param->axes.n < 2;
-	t->source = (struct source){ NULL, seed, gain ? 1.0f : 0.0f, gain ? 0.1f : (float)sqrt(3.0 / k) };
+	t->source = (struct source){NULL, seed, gain ? 1.0f : 0.0f, gain ? 0.1f : (float)sqrt(3.0 / k)};
 }
 
 static void look_up_source(struct transfer *t)
@@ -101,7 +110,7 @@ static void look_up_source(struct transfer *t)
 	t->has_source = true;
 }
 
-/* ---- reordering --------------------------------------------------------------------------------------------------- */
+/* ---- reordering ------------------------------------------------------------------------------ */
 /* The k elements of the current g and n, in runs along the last axis of k. */
 static void read_row(struct transfer *t, unsigned char *row)
 {
@@ -125,7 +134,8 @@ static inline void interleave_pairs(const struct transfer *t, unsigned char *til
 	for (int64_t from = 0; from < pairs; from += BLOCK_PAIRS)
 		for (int64_t k = from; k < from + BLOCK_PAIRS && k < pairs; k++)
 			for (int64_t i = 0; i < n_tile; i++)
-				memcpy(tile + (size_t)(k * n_tile + i) * pair, t->rows + (size_t)i * t->row_bytes + (size_t)k * pair, pair);
+				memcpy(tile + (size_t)(k * n_tile + i) * pair, t->rows + (size_t)i * t->row_bytes + (size_t)k * pair,
+				       pair);
 }
 
 /* The usual sizes are constants to the compiler: a copy of a pair is then one instruction. */
@@ -161,12 +171,14 @@ static void fill_tile(struct transfer *t, unsigned char *tile, int64_t number)
 	interleave(t, tile);
 }
 
-/* ---- a param ------------------------------------------------------------------------------------------------------ */
+/* ---- a param --------------------------------------------------------------------------------- */
 /* What the threads share that load one param: each takes the next `room` tiles. */
 struct loading {
 	const struct transfer *transfer;
-	struct device *device; uint64_t to;
-	int64_t tiles, room; size_t tile_bytes;
+	struct device *device;
+	uint64_t to;
+	int64_t tiles, room;
+	size_t tile_bytes;
 	atomic_llong next;
 };
 
@@ -175,7 +187,7 @@ static void *load_tiles(void *arg)
 	struct loading *l = arg;
 	struct transfer t = *l->transfer;
 	unsigned char *block = host_alloc((size_t)l->room, l->tile_bytes);
-	t.rows = host_alloc((size_t)t.n_tile, t.row_bytes);     /* zeros: the second half of an odd k's last pair stays one */
+	t.rows = host_alloc((size_t)t.n_tile, t.row_bytes); /* zeros: the second half of an odd k's last pair stays one */
 	for (int64_t at; (at = atomic_fetch_add(&l->next, l->room)) < l->tiles;) {
 		int64_t n = l->tiles - at < l->room ? l->tiles - at : l->room;
 		for (int64_t i = 0; i < n; i++)
@@ -195,7 +207,7 @@ static void load_with_threads(struct loading *l, int threads)
 	pthread_t *other = host_alloc((size_t)threads, sizeof *other);
 	sigset_t all, before;
 	sigfillset(&all);
-	sigdelset(&all, SIGBUS);                /* checkpoint_guard */
+	sigdelset(&all, SIGBUS); /* checkpoint_guard */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (others < most && !pthread_create(&other[others], NULL, load_tiles, l))
 		others++;
@@ -216,8 +228,8 @@ static void load_param(struct transfer *t, struct device *d, uint64_t to, int th
 		          (unsigned long long)tiles * tile, (unsigned long long)t->param->bytes);
 	/* An odd number of cache lines: the rows of a tile do not compete for the same place in a cache. */
 	t->row_bytes = (((size_t)t->k_padded * size + CACHE_LINE - 1) / CACHE_LINE | 1) * CACHE_LINE;
-	struct loading l = { .transfer = t, .device = d, .to = to, .tiles = tiles, .room = room < tiles ? room : tiles,
-		.tile_bytes = tile };
+	struct loading l = {
+		.transfer = t, .device = d, .to = to, .tiles = tiles, .room = room < tiles ? room : tiles, .tile_bytes = tile};
 	load_with_threads(&l, threads);
 }
 
@@ -228,8 +240,8 @@ static bool has_space(const struct plan *plan, int rank, uint32_t space)
 	return space == DR_SPACE_PRE ? stage == 0 : space == DR_SPACE_POST ? stage == plan->n_stages - 1 : true;
 }
 
-void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d, const struct memory *m,
-                  int threads, const struct reporter *r)
+void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d,
+                  const struct memory *m, int threads, const struct reporter *r)
 {
 	const struct dr_stage *stage = &plan->stages[plan_stage(plan, rank)];
 	for (uint32_t i = 0; i < plan->head->params.n; i++) {
@@ -240,8 +252,12 @@ void weights_load(const struct plan *plan, int rank, const struct checkpoint *c,
 		if (p->axes.n > MAX_AXES)
 			rank_fail(r, "internal: %s has %u axes", plan_string(plan, p->path), p->axes.n);
 		for (int64_t layer = begin; layer < end; layer++) {
-			struct transfer t = { .plan = plan, .param = p, .axes = plan_array(plan, struct dr_axis, p->axes),
-				.checkpoint = c, .rank = rank, .layer = layer };
+			struct transfer t = {.plan = plan,
+			                     .param = p,
+			                     .axes = plan_array(plan, struct dr_axis, p->axes),
+			                     .checkpoint = c,
+			                     .rank = rank,
+			                     .layer = layer};
 			if (!plan_has_param(plan, p, layer))
 				continue;
 			uint64_t to = m->base[p->space] + p->offset + (p->in_loop ? plan_layer_offset(plan, begin, layer) : 0);
@@ -250,7 +266,7 @@ void weights_load(const struct plan *plan, int rank, const struct checkpoint *c,
 	}
 }
 
-/* ---- constants and expert maps ------------------------------------------------------------------------------------ */
+/* ---- constants and expert maps --------------------------------------------------------------- */
 /* Where expert e is found: see struct dr_map. */
 static int32_t map_expert(const struct plan *plan, const struct dr_map *m, int rank, uint32_t e)
 {

@@ -1,6 +1,7 @@
-/* Tensors of a checkpoint that no param reads. The model lists what may be there unread, and copies of what is read; the rest is
- * rejected, because a tensor that nothing reads is a part of the model that the program lacks. --unverified accepts it, but never
- * a copy that differs from what is read, or a scale of a tensor that is read: without it, the numbers are others. */
+/* Tensors of a checkpoint that no param reads. The model lists what may be there unread, and copies of what is read;
+ * the rest is rejected, because a tensor that nothing reads is a part of the model that the program lacks. --unverified
+ * accepts it, but never a copy that differs from what is read, or a scale of a tensor that is read: without it, the
+ * numbers are others. */
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,20 +11,32 @@
 
 enum { LISTED = 8 };
 
-/* A module is what stands before the last dot of a tensor's name. narrow: it has a tensor of less than 16 bits that is read. */
-struct module { const char *name; size_t n; bool narrow; };
+/* A module is what stands before the last dot of a tensor's name. narrow: it has a tensor of less than 16 bits that is
+ * read. */
+struct module {
+	const char *name;
+	size_t n;
+	bool narrow;
+};
 struct unread {
-	const struct plan *plan; const struct checkpoint *c; const bool *read; struct unverified *u; struct problems *p;
-	struct module *modules; size_t n_modules;       /* of tensors that are read, sorted */
+	const struct plan *plan;
+	const struct checkpoint *c;
+	const bool *read;
+	struct unverified *u;
+	struct problems *p;
+	struct module *modules;
+	size_t n_modules; /* of tensors that are read, sorted */
 	int rejected, scales;
-	FILE *names; char *text; size_t size;           /* of the first few that are rejected */
+	FILE *names;
+	char *text;
+	size_t size; /* of the first few that are rejected */
 };
 
 static struct module module_of(const struct tensor *t)
 {
 	const char *dot = strrchr(t->name, '.');
 	bool narrow = t->dtype != TENSOR_OTHER_DTYPE && dtype_size(t->dtype) < 2;
-	return (struct module){ t->name, dot ? (size_t)(dot - t->name) : 0, narrow };
+	return (struct module){t->name, dot ? (size_t)(dot - t->name) : 0, narrow};
 }
 
 static int by_module(const void *a, const void *b)
@@ -50,23 +63,25 @@ static void find_modules(struct unread *k)
 	k->n_modules = kept;
 }
 
-/* Names that quantisers give to what belongs to a weight: weight_scale_inv, scales, qzeros, weight.absmax, SCB, g_idx. */
+/* Names that quantisers give to what belongs to a weight: weight_scale_inv, scales, qzeros,
+ * weight.absmax, SCB, g_idx. */
 static bool is_named_as_scale(const char *name)
 {
-	static const char *const parts[] = { "scale", "zero", "absmax", "quant", "scb", "g_idx" };
+	static const char *const parts[] = {"scale", "zero", "absmax", "quant", "scb", "g_idx"};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		if (strcasestr(name, parts[i]))
 			return true;
 	return false;
 }
 
-/* Beside a tensor that is read lies one named as a scale; beside one of less than 16 bits, any other may be its scale. */
+/* Beside a tensor that is read lies one named as a scale; beside one of less than 16 bits, any other may
+ * be its scale. */
 static bool is_scale(const struct unread *k, const struct tensor *t)
 {
 	struct module m = module_of(t);
 	const struct module *beside = bsearch(&m, k->modules, k->n_modules, sizeof m, by_module);
 	char *owner = strndup(t->name, m.n);
-	const struct tensor *of = checkpoint_find(k->c, owner);         /* weight.absmax belongs to weight */
+	const struct tensor *of = checkpoint_find(k->c, owner); /* weight.absmax belongs to weight */
 	free(owner);
 	if (of && !k->read[of - checkpoint_at(k->c, 0)])
 		of = NULL;
@@ -99,7 +114,8 @@ static const char *original_of(const struct plan *plan, const char *name)
 static bool same_bits(const struct tensor *a, const struct tensor *b)
 {
 	return a->dtype == b->dtype && a->dtype != TENSOR_OTHER_DTYPE && a->dims == b->dims
-	       && !memcmp(a->dim, b->dim, (size_t)a->dims * sizeof *a->dim) && !memcmp(a->data, b->data, a->count * dtype_size(a->dtype));
+	       && !memcmp(a->dim, b->dim, (size_t)a->dims * sizeof *a->dim)
+	       && !memcmp(a->data, b->data, a->count * dtype_size(a->dtype));
 }
 
 /* false: the checkpoint has no tensor to compare with. */
@@ -119,8 +135,8 @@ static void check_one(struct unread *k, const struct tensor *t)
 {
 	if (is_scale(k, t)) {
 		if (k->p && k->scales++ < LISTED)
-			problem(k->p, "tensor %.200s is a scale, and %s does not multiply by it: the checkpoint is quantised", t->name,
-			        plan_string(k->plan, k->plan->head->model));
+			problem(k->p, "tensor %.200s is a scale, and %s does not multiply by it: the checkpoint is quantised",
+			        t->name, plan_string(k->plan, k->plan->head->model));
 		return;
 	}
 	if (is_listed(k->plan, t->name) || check_copy(k, t) || unverified_has(k->u, t->name))
@@ -136,16 +152,17 @@ static void report_rejected(struct unread *k)
 	if (fclose(k->names))
 		no_memory(BUFSIZ);
 	if (k->rejected && k->p)
-		problem(k->p, "%d tensor%s that nothing of %s reads: %s; --unverified=NAME, which may be a glob, runs anyway", k->rejected,
-		        k->rejected == 1 ? "" : "s", plan_string(k->plan, k->plan->head->model), k->text);
+		problem(k->p, "%d tensor%s that nothing of %s reads: %s; --unverified=NAME, which may be a glob, runs anyway",
+		        k->rejected, k->rejected == 1 ? "" : "s", plan_string(k->plan, k->plan->head->model), k->text);
 	if (k->scales > LISTED && k->p)
 		problem(k->p, "%d more scales", k->scales - LISTED);
 	free(k->text);
 }
 
-void weights_unread_check(const struct plan *plan, const struct checkpoint *c, const bool *read, struct unverified *u, struct problems *p)
+void weights_unread_check(const struct plan *plan, const struct checkpoint *c, const bool *read, struct unverified *u,
+                          struct problems *p)
 {
-	struct unread k = { .plan = plan, .c = c, .read = read, .u = u, .p = p };
+	struct unread k = {.plan = plan, .c = c, .read = read, .u = u, .p = p};
 	k.names = open_memstream(&k.text, &k.size);
 	if (!k.names)
 		no_memory(BUFSIZ);

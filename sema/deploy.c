@@ -17,10 +17,7 @@ struct diag *deployment_report(struct deployment *c, enum diag_code code, struct
 	return sema_report(c->sema, code, at, "%s", message);
 }
 
-struct span field_where(const struct field *f)
-{
-	return f->sets.n ? f->sets.at[f->sets.n - 1].span : f->span;
-}
+struct span field_where(const struct field *f) { return f->sets.n ? f->sets.at[f->sets.n - 1].span : f->span; }
 
 struct span field_item(const struct field *f)
 {
@@ -67,7 +64,8 @@ static void open_choices(struct deployment *c, struct record *r)
 	}
 }
 
-bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t most, int64_t *out)
+bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t most,
+                       int64_t *out)
 {
 	const struct field *f = record_field(r, field);
 	struct val v = f ? record_get(r, field, r->span) : val_bad();
@@ -77,7 +75,7 @@ bool deployment_within(struct deployment *c, struct record *r, const char *field
 	}
 	if (v.i < least || v.i > most) {
 		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects an Int of at %s %lld, found %lld", field,
-				  v.i < least ? "least" : "most", (long long)(v.i < least ? least : most), (long long)v.i);
+		                  v.i < least ? "least" : "most", (long long)(v.i < least ? least : most), (long long)v.i);
 		return false;
 	}
 	*out = v.i;
@@ -128,7 +126,7 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	deployment_rules(&c);
 	deployment_settings(&c);
 	d->refused = c.bad;
-	c.bad = false;                  /* what a model and its workload add up to does not depend on the plan */
+	c.bad = false; /* what a model and its workload add up to does not depend on the plan */
 	deployment_workload(&c);
 	d->known &= !d->has_auto;
 	d->refused |= c.bad;

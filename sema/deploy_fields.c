@@ -2,13 +2,10 @@
 #include "deploy.h"
 #include <string.h>
 
-/* ---- workload ------------------------------------------------------------------------------------------------------ */
+/* ---- workload -------------------------------------------------------------------------------- */
 
 /* Left open by an `auto`, which was reported where it is written. */
-static bool is_open(struct val v)
-{
-	return v.kind == V_AUTO || v.kind == V_UNKNOWN;
-}
+static bool is_open(struct val v) { return v.kind == V_AUTO || v.kind == V_UNKNOWN; }
 
 /* The ends of a Range(Int), where a single value is a range of one. */
 static bool ends(struct deployment *c, const char *field, int64_t least, int64_t *lo, int64_t *hi)
@@ -21,8 +18,8 @@ static bool ends(struct deployment *c, const char *field, int64_t least, int64_t
 		return false;
 	}
 	if (a.i < least || b.i < a.i || b.i > MOST) {
-		struct diag *d = deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects Ints from %lld to %d, found %s", field,
-						   (long long)least, MOST, val_show(c->sema, v));
+		struct diag *d = deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects Ints from %lld to %d, found %s",
+		                                   field, (long long)least, MOST, val_show(c->sema, v));
 		const struct node *e = f->sets.n ? f->sets.at[f->sets.n - 1].value : NULL;
 		if (e && e->kind == N_BIN && e->bin.op == B_SUB && v.kind == V_INT) {
 			diag_help(c->sema->sink, d, "a range is written `lowest..highest`");
@@ -44,10 +41,7 @@ static void offer_longest(struct deployment *c, struct diag *d, const struct fie
 		diag_fix(c->sema->sink, d, end->span, arena_printf(c->sema->arena, "%lld", (long long)longest));
 }
 
-int64_t workload_longest(const struct workload *w)
-{
-	return w->seq_hi + (w->output_hi > 1 ? w->output_hi : 1) - 1;
-}
+int64_t workload_longest(const struct workload *w) { return w->seq_hi + (w->output_hi > 1 ? w->output_hi : 1) - 1; }
 
 /* The longest sequence against the model. */
 static void check_context(struct deployment *c, int64_t prompt, int64_t output)
@@ -59,18 +53,21 @@ static void check_context(struct deployment *c, int64_t prompt, int64_t output)
 	struct sink *sink = c->sema->sink;
 	struct diag *d;
 	if (prompt > most)
-		d = deployment_report(c, DIAG_E0703, field_where(seq), "prompt %lld exceeds `max_ctx` %lld", (long long)prompt, (long long)most);
+		d = deployment_report(c, DIAG_E0703, field_where(seq), "prompt %lld exceeds `max_ctx` %lld", (long long)prompt,
+		                      (long long)most);
 	else
 		d = deployment_report(c, DIAG_E0703, field_where(seq), "prompt %lld and output %lld exceed `max_ctx` %lld",
-				      (long long)prompt, (long long)output, (long long)most);
+		                      (long long)prompt, (long long)output, (long long)most);
 	if (max_ctx)
 		diag_related(sink, d, field_where(max_ctx), "the longest context of `%s`", c->deploy->model_name);
-	diag_note(sink, d, "positions: %lld + %lld - 1 = %lld; the last token is not read back", (long long)prompt, (long long)output,
-		  (long long)(prompt + output - 1));
+	diag_note(sink, d, "positions: %lld + %lld - 1 = %lld; the last token is not read back", (long long)prompt,
+	          (long long)output, (long long)(prompt + output - 1));
 	int64_t longest = most - output + 1, lo = c->deploy->work.seq_lo;
 	bool is_range = lo < c->deploy->work.seq_hi && !c->deploy->work.training;
-	struct suggestion value = {"workload.seq", is_range ? arena_printf(sink->arena, "%lld..%lld", (long long)(lo < longest ? lo : longest), (long long)longest)
-							    : arena_printf(sink->arena, "%lld", (long long)longest)};
+	struct suggestion value = {
+		"workload.seq",
+		is_range ? arena_printf(sink->arena, "%lld..%lld", (long long)(lo < longest ? lo : longest), (long long)longest)
+				 : arena_printf(sink->arena, "%lld", (long long)longest)};
 	if (longest >= 1 && diag_check(sink, c->deploy->name, DIAG_E0703, &value, 1) >= 0) {
 		diag_help(sink, d, "prompts of at most %lld", (long long)(most - output + 1));
 		offer_longest(c, d, seq, most - output + 1);
@@ -111,7 +108,7 @@ void deployment_workload(struct deployment *c)
 	deployment_within(c, c->work, "cache", 1, MOST_POSITIONS, &w->cache);
 }
 
-/* ---- settings ------------------------------------------------------------------------------------------------------ */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static struct record *group(struct deployment *c, const char *name)
 {
@@ -137,7 +134,7 @@ static void read_stages(struct deployment *c, struct record *pipeline)
 			d->stages[d->n_stages++] = layers.i;
 		else
 			deployment_report(c, DIAG_E0901, d->stages_span, "`stages` lists %s: a stage has at least one layer",
-					  val_show(c->sema, layers));
+			                  val_show(c->sema, layers));
 	}
 	if (!v.list.n)
 		deployment_report(c, DIAG_E0901, d->stages_span, "`stages` is empty: a pipeline has at least one stage");
@@ -160,20 +157,24 @@ static bool asked(struct deployment *c, struct record *r, const struct field *f,
 
 static void not_honoured(struct deployment *c)
 {
-	static const struct { const char *group, *field, *version; } later[] = {
-		{"pipeline", "schedule", "V2"}, {"pipeline", "virtual", "V2"}, {"pipeline", "double_buffer", "V2"},
-		{"moe", "replicate", "V3"}, {"moe", "migrate", "V3"}, {"moe", "balance", "V3"}, {"moe", "steal", "V3"},
-		{"comm", "hierarchical", "V2"}, {"comm", "overlap", "V2"}, {"comm", "fuse_below", "V2"}, {"comm", "compress", "V2"},
-		{"streams", "compute", "V2"}, {"streams", "experts", "V2"}, {"streams", "reductions", "V2"}, {"streams", "pipeline", "V2"},
-		{"memory", "recompute", "V2"}, {"memory", "prefetch", "V2"},
+	static const struct {
+		const char *group, *field, *version;
+	} later[] = {
+		{"pipeline", "schedule", "V2"}, {"pipeline", "virtual", "V2"},   {"pipeline", "double_buffer", "V2"},
+		{"moe", "replicate", "V3"},     {"moe", "migrate", "V3"},        {"moe", "balance", "V3"},
+		{"moe", "steal", "V3"},         {"comm", "hierarchical", "V2"},  {"comm", "overlap", "V2"},
+		{"comm", "fuse_below", "V2"},   {"comm", "compress", "V2"},      {"streams", "compute", "V2"},
+		{"streams", "experts", "V2"},   {"streams", "reductions", "V2"}, {"streams", "pipeline", "V2"},
+		{"memory", "recompute", "V2"},  {"memory", "prefetch", "V2"},
 	};
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
 		struct record *r = group(c, later[i].group);
 		struct field *f = r ? record_field(r, later[i].field) : NULL;
 		if (!f || !asked(c, r, f, record_get(r, later[i].field, f->span)))
 			continue;
-		struct diag *d = deployment_report(c, DIAG_W0521, field_where(f), "`%s.%s` is not honoured by this version (%s): it has no effect",
-						   later[i].group, later[i].field, later[i].version);
+		struct diag *d = deployment_report(c, DIAG_W0521, field_where(f),
+		                                   "`%s.%s` is not honoured by this version (%s): it has no effect",
+		                                   later[i].group, later[i].field, later[i].version);
 		struct span item = field_item(f);
 		if (item.lo < item.hi) {
 			diag_help(c->sema->sink, d, "leave it out, or say why it stands there: `// deploy: allow W0521 reason`");
@@ -203,7 +204,7 @@ static void check_regions(struct deployment *c, struct record *memory)
 			size_t n = strcspn(word, ".");
 			if (!names_something(c->deploy->program, word, n)) {
 				deployment_report(c, DIAG_E0505, field_where(record_field(memory, "recompute")),
-						  "`%s` has no region or value `%s`", c->deploy->model_name, region);
+				                  "`%s` has no region or value `%s`", c->deploy->model_name, region);
 				break;
 			}
 			word += n + (word[n] == '.');
@@ -221,13 +222,14 @@ static void read_capacity(struct deployment *c, struct record *moe)
 	if (!val_number(v, &c->deploy->moe_capacity))
 		c->bad |= !is_open(v);
 	else if (!(c->deploy->moe_capacity > 0 && c->deploy->moe_capacity <= MOST_CAPACITY))
-		deployment_report(c, DIAG_E0203, field_where(f), "`capacity` expects a Float above 0 and at most %d, found %s", MOST_CAPACITY,
-				  val_show(c->sema, v));
+		deployment_report(c, DIAG_E0203, field_where(f), "`capacity` expects a Float above 0 and at most %d, found %s",
+		                  MOST_CAPACITY, val_show(c->sema, v));
 }
 
 void deployment_settings(struct deployment *c)
 {
-	struct record *pipeline = group(c, "pipeline"), *moe = group(c, "moe"), *comm = group(c, "comm"), *memory = group(c, "memory");
+	struct record *pipeline = group(c, "pipeline"), *moe = group(c, "moe"), *comm = group(c, "comm"),
+				  *memory = group(c, "memory");
 	if (!pipeline || !moe || !comm || !memory)
 		return;
 	c->deploy->microbatches = 1;

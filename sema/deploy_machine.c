@@ -12,7 +12,7 @@ static double magnitude(struct record *r, const char *field)
 	return x;
 }
 
-/* ---- gigabytes on the box -------------------------------------------------------------------------------------------- */
+/* ---- gigabytes on the box -------------------------------------------------------------------- */
 
 /* The quantity that sets the memory of a device last, if it is written in a file of the author's in powers of ten. */
 static const struct node *decimal_memory(struct deployment *c, const struct field *memory)
@@ -35,12 +35,10 @@ static size_t make_length(const char *name)
 	return digit ? n : 0;
 }
 
-static double distance(double a, double b)
-{
-	return a > b ? a - b : b - a;
-}
+static double distance(double a, double b) { return a > b ? a - b : b - a; }
 
-/* The device of the library of the same make whose memory is nearest to a number of GiB; NULL: it has none of that make. */
+/* The device of the library of the same make whose memory is nearest to a number of GiB; NULL: it has none of that
+ * make. */
 static struct record *library_device(struct deployment *c, const struct record *device, double gib)
 {
 	struct module *m = module_std(c->sema, "clusters", device->span);
@@ -48,7 +46,8 @@ static struct record *library_device(struct deployment *c, const struct record *
 	struct record *nearest = NULL;
 	for (int i = 0; n && m && i < m->own.n; i++) {
 		struct def *def = m->own.at[i];
-		if (strcmp(def->kind, "device") != 0 || make_length(def->name) != n || strncasecmp(def->name, device->name, n) != 0)
+		if (strcmp(def->kind, "device") != 0 || make_length(def->name) != n
+		    || strncasecmp(def->name, device->name, n) != 0)
 			continue;
 		struct record *r = def_record(c->sema, def);
 		double there = r ? magnitude(r, "memory") / 0x1p30 : 0;
@@ -69,15 +68,15 @@ static void check_memory(struct deployment *c, struct record *device)
 	if (!known || distance(magnitude(known, "memory"), bytes) < 0.01 * bytes)
 		return;
 	double reported = magnitude(known, "memory") / 0x1p30;
-	struct diag *d = sema_report(s, DIAG_W0306, written->span, "%g GB is %.1f GiB; the driver of `%s` reports %.1f GiB", bytes / 1e9,
-				     bytes / 0x1p30, known->name, reported);
+	struct diag *d = sema_report(s, DIAG_W0306, written->span, "%g GB is %.1f GiB; the driver of `%s` reports %.1f GiB",
+	                             bytes / 1e9, bytes / 0x1p30, known->name, reported);
 	diag_related(s->sink, d, field_where(record_field(known, "memory")), "as the driver reports it");
 	const char *gib = arena_printf(s->arena, "%g GiB", reported);
 	diag_help(s->sink, d, "write `%s`, or use `%s` of std.clusters", gib, known->name);
 	diag_fix(s->sink, d, written->span, gib);
 }
 
-/* ---- number formats -------------------------------------------------------------------------------------------------- */
+/* ---- number formats -------------------------------------------------------------------------- */
 
 static const char *formats_text(struct deployment *c, const struct record *peak)
 {
@@ -100,7 +99,8 @@ static void check_rate(struct deployment *c, struct record *peak, const struct f
 	struct val rate = record_get(peak, f->name, f->span);
 	double x;
 	if (val_number(rate, &x) && x <= 0)
-		deployment_report(c, DIAG_E0203, field_where(f), "`peak.%s` expects a FlopRate above 0, found %s", f->name, val_show(c->sema, rate));
+		deployment_report(c, DIAG_E0203, field_where(f), "`peak.%s` expects a FlopRate above 0, found %s", f->name,
+		                  val_show(c->sema, rate));
 }
 
 /* A format without an entry in `peak` is one that the device has no products for; f32 every device has. */
@@ -120,14 +120,18 @@ static void check_formats(struct deployment *c, struct record *device)
 			continue;
 		said[t] = true;
 		struct diag *d = deployment_report(c, DIAG_E0605, field_where(record_field(c->self, "cluster")),
-						   "`%s` multiplies in %s, which `%s` does not", c->deploy->model_name, dtype_name(t), device->name);
+		                                   "`%s` multiplies in %s, which `%s` does not", c->deploy->model_name,
+		                                   dtype_name(t), device->name);
 		diag_related(c->sema->sink, d, v->span, "the first such product");
-		diag_related(c->sema->sink, d, field_where(record_field(device, "peak")), "products in %s", formats_text(c, peak.record));
+		diag_related(c->sema->sink, d, field_where(record_field(device, "peak")), "products in %s",
+		             formats_text(c, peak.record));
 		const char *other = other_format(peak.record, t);
 		struct suggestion values[] = {{"model.weight", other}, {"model.act", other}, {"model.kv", other}};
 		if (diag_check(c->sema->sink, c->deploy->name, DIAG_E0605, values, 3) >= 0)
-			diag_help(c->sema->sink, d, "compute in a format that it has, `%s { weight = %s; act = %s; kv = %s }`; or list what it does in %s",
-				  c->deploy->model_name, other, other, other, dtype_name(t));
+			diag_help(
+				c->sema->sink, d,
+				"compute in a format that it has, `%s { weight = %s; act = %s; kv = %s }`; or list what it does in %s",
+				c->deploy->model_name, other, other, other, dtype_name(t));
 		else
 			diag_help(c->sema->sink, d, "compute in a format that it has, or list what it does in %s", dtype_name(t));
 	}
@@ -147,9 +151,11 @@ static void check_reserve(struct deployment *c, struct record *device, struct re
 		return;
 	const struct field *wrong = !set_by_author(kept) && set_by_author(memory) ? memory : kept;
 	struct arena *a = c->sema->arena;
-	struct diag *diag = deployment_report(c, DIAG_E0203, field_where(wrong), "the reserve takes a whole device: %s of %s",
-					      val_data_text(a, d->reserve_memory), val_data_text(a, d->device_memory));
-	diag_related(c->sema->sink, diag, field_where(wrong == kept ? memory : kept), wrong == kept ? "the memory of a device" : "the reserve");
+	struct diag *diag =
+		deployment_report(c, DIAG_E0203, field_where(wrong), "the reserve takes a whole device: %s of %s",
+	                      val_data_text(a, d->reserve_memory), val_data_text(a, d->device_memory));
+	diag_related(c->sema->sink, diag, field_where(wrong == kept ? memory : kept),
+	             wrong == kept ? "the memory of a device" : "the reserve");
 }
 
 void deployment_machine(struct deployment *c)

@@ -22,7 +22,7 @@ static int64_t mesh_size(const struct deploy *d, const char *name)
 	return m ? m->size : 1;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void read_mesh(struct deployment *c)
 {
@@ -55,9 +55,10 @@ static void read_levels(struct deployment *c)
 	}
 }
 
-/* ---- ranks --------------------------------------------------------------------------------------------------------- */
+/* ---- ranks ----------------------------------------------------------------------------------- */
 
-/* What to change: the refinement, outside the library, that sets the largest mesh axis, or else the deployment's plan. */
+/* What to change: the refinement, outside the library, that sets the largest mesh axis, or else
+ * the deployment's plan. */
 static struct span mesh_where(const struct deployment *c)
 {
 	const struct mesh_axis *largest = NULL;
@@ -96,23 +97,29 @@ static void explain_folded(struct deployment *c, struct diag *diag, int64_t rank
 	const struct deploy *d = c->deploy;
 	int64_t ep = mesh_size(d, "ep"), dp = mesh_size(d, "dp"), tp = mesh_size(d, "tp");
 	int64_t folded = ranks / ep, others = folded / dp;
-	diag_note(sink, diag, "read with ep folded into the data and tensor ranks, %s = %lld; ep %lld must then divide dp * tp = %lld",
-		  factors(c, "ep"), (long long)folded, (long long)ep, (long long)times(dp, tp));
+	diag_note(sink, diag,
+	          "read with ep folded into the data and tensor ranks, %s = %lld; ep %lld must then divide dp * tp = %lld",
+	          factors(c, "ep"), (long long)folded, (long long)ep, (long long)times(dp, tp));
 	const char *experts = experts_without_ep(ep, dp, tp);
 	if (folded == d->gpus && experts)
-		diag_help(sink, diag, "that is the deployment: leave `ep` out and place the experts on the ranks that are there, "
-			  "`at moe { expert -> %s%s }`", experts, strstr(experts, "tp") ? "; expert_ffn -> none" : "");
+		diag_help(sink, diag,
+		          "that is the deployment: leave `ep` out and place the experts on the ranks that are there, "
+		          "`at moe { expert -> %s%s }`",
+		          experts, strstr(experts, "tp") ? "; expert_ffn -> none" : "");
 	else if (folded == d->gpus)
-		diag_help(sink, diag, "that is the deployment: leave `ep` out and place the experts on the ranks that are there");
+		diag_help(sink, diag,
+		          "that is the deployment: leave `ep` out and place the experts on the ranks that are there");
 	else if (d->gpus % others == 0)
-		diag_help(sink, diag, "%lld ranks are filled by dp * ep = %lld", (long long)d->gpus, (long long)(d->gpus / others));
+		diag_help(sink, diag, "%lld ranks are filled by dp * ep = %lld", (long long)d->gpus,
+		          (long long)(d->gpus / others));
 }
 
 /* `dp`, which changes no layout of weights, where the author left it at 1; -1: it is set, or not there. */
 static int spare_axis(const struct deploy *d)
 {
 	for (int i = 0; i < d->mesh.n; i++)
-		if (!strcmp(d->mesh.at[i].name, "dp") && d->mesh.at[i].size == 1 && d->mesh.at[i].set.lo == d->mesh.at[i].set.hi)
+		if (!strcmp(d->mesh.at[i].name, "dp") && d->mesh.at[i].size == 1
+		    && d->mesh.at[i].set.lo == d->mesh.at[i].set.hi)
 			return i;
 	return -1;
 }
@@ -141,7 +148,8 @@ bool deploy_offer_size(const struct deploy *d, struct sink *sink, struct diag *d
 	return true;
 }
 
-/* The edit for `name = size`: in place of what sets it, in front of another axis, or as the refinement of a bare plan. */
+/* The edit for `name = size`: in place of what sets it, in front of another axis, or as the refinement of
+ * a bare plan. */
 static void offer_fill(struct deployment *c, struct diag *diag, const struct mesh_axis *pick, int64_t size)
 {
 	struct sink *sink = c->sema->sink;
@@ -155,7 +163,7 @@ static void offer_fill(struct deployment *c, struct diag *diag, const struct mes
 			struct span at = c->deploy->mesh.at[i].set;
 			at.hi = at.lo;
 			diag_fix(sink, diag, pick->set.lo < pick->set.hi ? pick->set : at,
-				 pick->set.lo < pick->set.hi ? text : arena_printf(sink->arena, "%s; ", text));
+			         pick->set.lo < pick->set.hi ? text : arena_printf(sink->arena, "%s; ", text));
 			return;
 		}
 	if (plan && plan->value && plan->value->kind == N_ID && !plan->layer->module->is_std) {
@@ -165,8 +173,8 @@ static void offer_fill(struct deployment *c, struct diag *diag, const struct mes
 	}
 }
 
-/* One axis that could be resized so that the product fits, and all else holds; the data axis first, since it changes no layout of
- * weights. */
+/* One axis that could be resized so that the product fits, and all else holds; the data axis first, since it changes no
+ * layout of weights. */
 static void suggest_size(struct deployment *c, struct diag *diag, int64_t ranks)
 {
 	const struct deploy *d = c->deploy;
@@ -176,7 +184,8 @@ static void suggest_size(struct deployment *c, struct diag *diag, int64_t ranks)
 		if (!pick || ranks == INT64_MAX || d->gpus % (ranks / pick->size))
 			continue;
 		int64_t size = d->gpus / (ranks / pick->size);
-		struct suggestion value = {arena_printf(sink->arena, "plan.%s", pick->name), arena_printf(sink->arena, "%lld", (long long)size)};
+		struct suggestion value = {arena_printf(sink->arena, "plan.%s", pick->name),
+		                           arena_printf(sink->arena, "%lld", (long long)size)};
 		if (diag_check(sink, d->name, DIAG_E0601, &value, 1) < 0)
 			continue;
 		diag_help(sink, diag, "`%s = %lld` fills %lld", pick->name, (long long)size, (long long)d->gpus);
@@ -194,16 +203,18 @@ static void check_ranks(struct deployment *c)
 		ranks = times(ranks, d->mesh.at[i].size);
 	if (ranks == d->gpus)
 		return;
-	struct diag *diag = deployment_report(c, DIAG_E0601, mesh_where(c), "mesh needs %lld rank%s, the deployment has %lld",
-					      (long long)ranks, ranks == 1 ? "" : "s", (long long)d->gpus);
+	struct diag *diag =
+		deployment_report(c, DIAG_E0601, mesh_where(c), "mesh needs %lld rank%s, the deployment has %lld",
+	                      (long long)ranks, ranks == 1 ? "" : "s", (long long)d->gpus);
 	const struct field *gpus = record_field(c->self, "gpus"), *cluster = record_field(c->self, "cluster");
 	diag_related(c->sema->sink, diag, field_where(gpus->sets.n ? gpus : cluster), "%lld devices", (long long)d->gpus);
 	bool experts = mesh_size(d, "ep") > 1;
 	if (ranks == 1)
 		diag_note(c->sema->sink, diag, "every axis of the mesh is 1");
 	else
-		diag_note(c->sema->sink, diag, "%s%s = %lld", experts ? "read as independent axes, " : "the product of the mesh is ", factors(c, NULL),
-		  (long long)ranks);
+		diag_note(c->sema->sink, diag, "%s%s = %lld",
+		          experts ? "read as independent axes, " : "the product of the mesh is ", factors(c, NULL),
+		          (long long)ranks);
 	if (experts)
 		explain_folded(c, diag, ranks);
 	else
@@ -218,13 +229,15 @@ static bool check_devices(struct deployment *c)
 	if (devices.kind != V_INT || d->gpus <= devices.i)
 		return true;
 	struct diag *diag = deployment_report(c, DIAG_E0601, field_where(record_field(c->self, "gpus")),
-					      "the deployment has %lld devices, its cluster %lld", (long long)d->gpus, (long long)devices.i);
-	diag_related(c->sema->sink, diag, field_where(record_field(c->self, "cluster")), "%lld devices", (long long)devices.i);
+	                                      "the deployment has %lld devices, its cluster %lld", (long long)d->gpus,
+	                                      (long long)devices.i);
+	diag_related(c->sema->sink, diag, field_where(record_field(c->self, "cluster")), "%lld devices",
+	             (long long)devices.i);
 	diag_help(c->sema->sink, diag, "leave `gpus` out to take all of the cluster, or make the cluster larger");
 	return false;
 }
 
-/* ---- levels -------------------------------------------------------------------------------------------------------- */
+/* ---- levels ---------------------------------------------------------------------------------- */
 
 /* Devices in one unit of a level; 0: the cluster has no such level. */
 static int64_t level_devices(const struct deploy *d, const char *level)
@@ -249,7 +262,7 @@ static void unknown_level(struct deployment *c, const struct mesh_axis *m)
 		text_add(&all, "%s%s", i ? ", " : "", names[i]);
 	}
 	struct diag *diag = deployment_report(c, DIAG_E0606, m->place_span, "cluster `%s` has no level `%s`",
-					      c->deploy->cluster_name, m->level);
+	                                      c->deploy->cluster_name, m->level);
 	diag_note(s->sink, diag, "levels from the inside out: %s", n ? all.at : "none");
 	struct span level = {m->place_span.file, m->place_span.hi - (uint32_t)strlen(m->level), m->place_span.hi};
 	diag_suggest(s->sink, diag, level, nearest_name(m->level, names, n));
@@ -260,21 +273,27 @@ bool deploy_inside(const struct deploy *d, int64_t reach, int64_t devices)
 	return d->gpus <= devices || (reach <= devices && devices % reach == 0);
 }
 
-/* The largest size that stays inside and passes all checks, with `dp` for the ranks that it leaves; else the rule for sizes. */
-static void suggest_inside(struct deployment *c, struct diag *diag, const struct mesh_axis *m, int64_t stride, int64_t devices)
+/* The largest size that stays inside and passes all checks, with `dp` for the ranks that it leaves; else the rule for
+ * sizes. */
+static void suggest_inside(struct deployment *c, struct diag *diag, const struct mesh_axis *m, int64_t stride,
+                           int64_t devices)
 {
 	struct sink *sink = c->sema->sink;
 	int axis = (int)(m - c->deploy->mesh.at);
 	for (int64_t size = devices / stride; size >= 1; size--)
-		if (m->size % size == 0 && devices % (stride * size) == 0 && deploy_offer_size(c->deploy, sink, diag, axis, size)) {
-			const char *rest = m->size > size ? arena_printf(sink->arena, " with `dp = %lld`", (long long)(m->size / size)) : "";
+		if (m->size % size == 0 && devices % (stride * size) == 0
+		    && deploy_offer_size(c->deploy, sink, diag, axis, size)) {
+			const char *rest =
+				m->size > size ? arena_printf(sink->arena, " with `dp = %lld`", (long long)(m->size / size)) : "";
 			diag_help(sink, diag, "`%s = %lld`%s stays inside", m->name, (long long)size, rest);
 			return;
 		}
-	diag_help(sink, diag, "an axis stays inside when its size and those listed after it multiply to a divisor of %lld", (long long)devices);
+	diag_help(sink, diag, "an axis stays inside when its size and those listed after it multiply to a divisor of %lld",
+	          (long long)devices);
 }
 
-/* `within`: the ranks of one line of the axis lie in one unit; `across`: they do not. stride: product of the axes behind it. */
+/* `within`: the ranks of one line of the axis lie in one unit; `across`: they do not. stride: product of the axes
+ * behind it. */
 static void check_place(struct deployment *c, const struct mesh_axis *m, int64_t stride)
 {
 	struct sink *sink = c->sema->sink;
@@ -285,13 +304,14 @@ static void check_place(struct deployment *c, const struct mesh_axis *m, int64_t
 	struct diag *diag;
 	if (m->place == PLACE_WITHIN)
 		diag = deployment_report(c, DIAG_E0602, m->span, "`%s = %lld within %s` leaves the level", m->name,
-					 (long long)m->size, m->level);
+		                         (long long)m->size, m->level);
 	else
-		diag = deployment_report(c, DIAG_E0602, m->span, "`%s = %lld across %s` stays inside one unit of the level", m->name,
-					 (long long)m->size, m->level);
+		diag = deployment_report(c, DIAG_E0602, m->span, "`%s = %lld across %s` stays inside one unit of the level",
+		                         m->name, (long long)m->size, m->level);
 	diag_related(sink, diag, m->place_span, "promised here");
-	diag_note(sink, diag, "stride %lld (the product of the axes after it) times size %lld is %lld; a `%s` has %lld devices",
-		  (long long)stride, (long long)m->size, (long long)reach, m->level, (long long)devices);
+	diag_note(sink, diag,
+	          "stride %lld (the product of the axes after it) times size %lld is %lld; a `%s` has %lld devices",
+	          (long long)stride, (long long)m->size, (long long)reach, m->level, (long long)devices);
 	if (m->place == PLACE_WITHIN)
 		suggest_inside(c, diag, m, stride, devices);
 }
@@ -325,17 +345,21 @@ void deployment_mesh(struct deployment *c)
 	check_places(c);
 }
 
-/* ---- more devices -------------------------------------------------------------------------------------------------- */
+/* ---- more devices ---------------------------------------------------------------------------- */
 
-/* `nodes` of the library's clusters: an Int that the devices are a multiple of. Whether they follow it, a check of the whole tells. */
-static bool grown_cluster(const struct record *cluster, int64_t devices, int64_t gpus, struct arena *arena, struct suggestion *out)
+/* `nodes` of the library's clusters: an Int that the devices are a multiple of. Whether they follow it, a check of the
+ * whole tells. */
+static bool grown_cluster(const struct record *cluster, int64_t devices, int64_t gpus, struct arena *arena,
+                          struct suggestion *out)
 {
 	for (int i = 0; i < cluster->fields.n; i++) {
 		const struct field *f = cluster->fields.at[i];
-		struct val v = f->sort == FIELD_PLAIN && f->type ? record_get((struct record *)cluster, f->name, f->span) : val_bad();
+		struct val v =
+			f->sort == FIELD_PLAIN && f->type ? record_get((struct record *)cluster, f->name, f->span) : val_bad();
 		if (v.kind != V_INT || v.i < 1 || times(v.i, gpus) % devices || times(v.i, gpus) == INT64_MAX)
 			continue;
-		*out = (struct suggestion){arena_printf(arena, "cluster.%s", f->name), arena_printf(arena, "%lld", (long long)(v.i * gpus / devices))};
+		*out = (struct suggestion){arena_printf(arena, "cluster.%s", f->name),
+		                           arena_printf(arena, "%lld", (long long)(v.i * gpus / devices))};
 		return true;
 	}
 	return false;

@@ -2,12 +2,9 @@
 #include "deploy.h"
 #include <string.h>
 
-static bool same(const char *a, const char *b)
-{
-	return a == b || (a && b && !strcmp(a, b));
-}
+static bool same(const char *a, const char *b) { return a == b || (a && b && !strcmp(a, b)); }
 
-/* ---- collecting ---------------------------------------------------------------------------------------------------- */
+/* ---- collecting ------------------------------------------------------------------------------ */
 
 static int axis_named(const struct program *p, const char *name)
 {
@@ -63,7 +60,8 @@ static void no_such_axis(struct deployment *c, const struct node *item, const st
 	struct sema *s = c->sema;
 	const struct program *p = c->deploy->program;
 	const char **names, *name = axis->at[axis->n - 1].name, *all = axis_names(s, p, &names);
-	struct diag *d = deployment_report(c, DIAG_E0505, axis->span, "rule on `%s`, which `%s` has not", name, c->deploy->model_name);
+	struct diag *d =
+		deployment_report(c, DIAG_E0505, axis->span, "rule on `%s`, which `%s` has not", name, c->deploy->model_name);
 	diag_related(s->sink, d, c->model->span, "the model");
 	diag_note(s->sink, d, "axes there: %s", all);
 	if (!diag_suggest(s->sink, d, axis->span, nearest_name(name, names, p->axes.n))) {
@@ -77,8 +75,8 @@ static void no_such_region(struct deployment *c, const struct placed *item)
 	struct sema *s = c->sema;
 	int n;
 	const char **names, *all = region_names(s, c->deploy->program, &names, &n);
-	struct diag *d = deployment_report(c, DIAG_E0505, item->item->rule.lhs_span, "rule at `%s`: `%s` has no such region", item->region,
-					   c->deploy->model_name);
+	struct diag *d = deployment_report(c, DIAG_E0505, item->item->rule.lhs_span,
+	                                   "rule at `%s`: `%s` has no such region", item->region, c->deploy->model_name);
 	diag_note(s->sink, d, "regions there: %s", all);
 	const char *near = nearest_name(item->region, names, n);
 	if (near)
@@ -154,8 +152,11 @@ static void no_such_phase(struct deployment *c, struct span at, const char *phas
 /* What a rule's `phase` and `store` say; false: it says nothing about inference, or was reported. */
 static bool read_scope(struct deployment *c, const struct placed *item, struct rule *r)
 {
-	static const struct { const char *name; int value; } phases[] = {{"prefill", PHASE_PREFILL}, {"decode", PHASE_DECODE}},
-		classes[] = {{"weights", CLASS_WEIGHT}, {"optimizer", CLASS_OPTIMIZER}, {"gradients", CLASS_GRADIENT}};
+	static const struct {
+		const char *name;
+		int value;
+	} phases[] = {{"prefill", PHASE_PREFILL}, {"decode", PHASE_DECODE}},
+	  classes[] = {{"weights", CLASS_WEIGHT}, {"optimizer", CLASS_OPTIMIZER}, {"gradients", CLASS_GRADIENT}};
 	r->region = item->region;
 	r->phase = r->klass = -1;
 	for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
@@ -169,7 +170,8 @@ static bool read_scope(struct deployment *c, const struct placed *item, struct r
 	if (item->phase && r->phase < 0)
 		no_such_phase(c, r->span, item->phase);
 	if (item->klass && r->klass < 0)
-		deployment_report(c, DIAG_E0101, r->span, "nothing is stored as `%s`: there are weights, optimizer and gradients", item->klass);
+		deployment_report(c, DIAG_E0101, r->span,
+		                  "nothing is stored as `%s`: there are weights, optimizer and gradients", item->klass);
 	return (!item->phase || r->phase >= 0) && (!item->klass || r->klass >= 0);
 }
 
@@ -208,7 +210,10 @@ void deployment_rules(struct deployment *c)
 	for (int i = 0; i < c->plan->rules.n; i++) {
 		const struct placed *item = &c->plan->rules.at[i];
 		const struct node *n = item->item;
-		struct rule r = {.own = item->layer->in_deploy, .ours = !item->layer->module->is_std, .span = n->rule.lhs_span, .target_span = n->rule.target_span};
+		struct rule r = {.own = item->layer->in_deploy,
+		                 .ours = !item->layer->module->is_std,
+		                 .span = n->rule.lhs_span,
+		                 .target_span = n->rule.target_span};
 		if (n->rule.is_auto)
 			deployment_auto(c, n->rule.target_span, "where a rule places its axis");
 		else if (read_target(c, n, &r) && read_scope(c, item, &r) && read_axes(c, item, &r))
@@ -216,7 +221,7 @@ void deployment_rules(struct deployment *c)
 	}
 }
 
-/* ---- look-up ------------------------------------------------------------------------------------------------------- */
+/* ---- look-up --------------------------------------------------------------------------------- */
 
 /* Twice the number of regions around `region`, so that `residual`, the body of the loop outside labelled calls, fits in
  * between the loop and the calls in it. -1: the rule does not reach the region. */
@@ -239,8 +244,8 @@ static int depth(const struct program *p, const char *label, int region)
 static int rank(const struct deploy *d, const struct rule *r, int axis, int region, int phase, int klass)
 {
 	int deep = depth(d->program, r->region, region);
-	if (deep < 0 || !has_axis(r, d->program, axis) || (r->phase != PHASE_ANY && r->phase != phase) ||
-	    (r->klass != CLASS_ANY && r->klass != klass))
+	if (deep < 0 || !has_axis(r, d->program, axis) || (r->phase != PHASE_ANY && r->phase != phase)
+	    || (r->klass != CLASS_ANY && r->klass != klass))
 		return -1;
 	return ((r->phase != PHASE_ANY) << 16) + (deep << 1) + (r->klass != CLASS_ANY);
 }
@@ -265,7 +270,7 @@ static void two_rules(const struct deploy *d, struct sink *sink, int axis, const
 	if (second->phase != PHASE_ANY)
 		text_add(&where, " in phase %s", phase_name(second->phase));
 	struct diag *diag = diag_report(sink, DIAG_E0504, second->span, "two rules of equal rank place `%s`%s",
-					d->program->axes.at[axis].name, where.n ? where.at : "");
+	                                d->program->axes.at[axis].name, where.n ? where.at : "");
 	diag_label(sink, diag, "`%s`", rule_text(sink->arena, d, second));
 	diag_related(sink, diag, first->span, "`%s`", rule_text(sink->arena, d, first));
 	diag_help(sink, diag, "make one more specific, or replace the first by repeating its left side");

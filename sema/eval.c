@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- names -------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static struct val def_value(struct sema *s, struct def *d)
 {
@@ -81,7 +81,7 @@ void report_unknown_name(struct scope *s, const char *name, struct span at)
 			vec_push(sema->arena, &known, t->record->fields.at[i]->name);
 		partial |= t->record && t->record->partial;
 	}
-	if (partial)                            /* it may stand in the item that did not parse */
+	if (partial) /* it may stand in the item that did not parse */
 		return;
 	for (int i = 0; i < s->module->names.n && diag_affords(sema->sink, name, 1); i++)
 		vec_push(sema->arena, &known, s->module->names.at[i].name);
@@ -118,10 +118,7 @@ static bool dtype_named(const char *name, enum dtype *out)
 	return false;
 }
 
-static bool is_enum(const struct node *t)
-{
-	return type_is(t, "enum");
-}
+static bool is_enum(const struct node *t) { return type_is(t, "enum"); }
 
 /* A name that fits no symbol of the enum that is expected here. */
 static struct val unknown_symbol(struct scope *s, const struct node *e, const struct node *t)
@@ -163,7 +160,7 @@ static struct val eval_name(struct scope *s, const struct node *e, const struct 
 	return val_bad();
 }
 
-/* ---- members ------------------------------------------------------------------------------------------------------ */
+/* ---- members --------------------------------------------------------------------------------- */
 
 /* `attn.o_proj` where a region is expected; NULL if the expression is no path. */
 static const char *path_text(struct arena *a, const struct node *e)
@@ -216,12 +213,12 @@ static struct val member(struct sema *s, struct val base, const struct node *e)
 {
 	const char *name = e->dot.name.name;
 	switch (base.kind) {
-	case V_BAD: return base;
+	case V_BAD:     return base;
 	case V_UNKNOWN: return val_unknown(arena_printf(s->arena, "%s.%s", base.name, name));
-	case V_AUTO: return val_unknown(name);
-	case V_MODULE: return module_member(s, base.module, e->dot.name);
-	case V_LIST: return members(s, base, e);
-	case V_RECORD: return record_get(base.record, name, e->dot.name.span);
+	case V_AUTO:    return val_unknown(name);
+	case V_MODULE:  return module_member(s, base.module, e->dot.name);
+	case V_LIST:    return members(s, base, e);
+	case V_RECORD:  return record_get(base.record, name, e->dot.name.span);
 	case V_RANGE:
 		if (!strcmp(name, "lo") || !strcmp(name, "hi"))
 			return base.range[name[0] == 'h'];
@@ -248,14 +245,14 @@ static struct val eval_refine(struct scope *s, const struct node *e)
 		return base;
 	if (base.kind != V_RECORD) {
 		sema_report(s->sema, DIAG_E0203, e->sub2.base->span, "only a record can be refined, this is %s",
-			    val_kind_text(s->sema, base));
+		            val_kind_text(s->sema, base));
 		return val_bad();
 	}
 	struct layer *l = layer_new(s, e->sub2.body, LAYER_REFINE, base.record->name, e->sub2.base->span);
 	return (struct val){.kind = V_RECORD, .record = record_refine(base.record, l)};
 }
 
-/* ---- literals ----------------------------------------------------------------------------------------------------- */
+/* ---- literals -------------------------------------------------------------------------------- */
 
 static struct val eval_number(struct scope *s, const struct node *e)
 {
@@ -292,7 +289,8 @@ static struct val eval_quantity(struct sema *s, const struct node *e)
 	double x = quantity_value(e->num.text, &dims);
 	if (isfinite(x))
 		return val_quantity(x, dims);
-	sema_report(s, DIAG_E0008, e->span, "`%.40s%s` is too large for a Float", e->num.text, strlen(e->num.text) > 40 ? "..." : "");
+	sema_report(s, DIAG_E0008, e->span, "`%.40s%s` is too large for a Float", e->num.text,
+	            strlen(e->num.text) > 40 ? "..." : "");
 	return val_bad();
 }
 
@@ -321,14 +319,14 @@ static struct val eval_index(struct scope *s, const struct node *e)
 		return list.list.at[i.i];
 	if (list.kind == V_LIST && i.kind == V_INT)
 		sema_report(sema, DIAG_E0203, e->span, "element %lld of a list of %d: they are counted from 0", (long long)i.i,
-			    list.list.n);
+		            list.list.n);
 	else
 		sema_report(sema, DIAG_E0203, e->span, "`[ ]` takes an element of a list by an Int, here of %s",
-			    val_kind_text(sema, list));
+		            val_kind_text(sema, list));
 	return val_bad();
 }
 
-/* ---- choices ------------------------------------------------------------------------------------------------------ */
+/* ---- choices --------------------------------------------------------------------------------- */
 
 bool eval_condition(struct sema *s, struct val v, struct span at)
 {
@@ -362,8 +360,8 @@ static struct val eval_per(struct scope *s, const struct node *e)
 static struct val no_meaning(struct scope *s, const struct node *e)
 {
 	bool tensor = e->kind == N_CONTRACT || e->kind == N_LABEL || e->kind == N_ARG_ARROW;
-	sema_report(s->sema, DIAG_E0203, e->span, tensor ? "this stands only in the program of a model, a block or an op"
-							   : "this has no meaning here");
+	sema_report(s->sema, DIAG_E0203, e->span,
+	            tensor ? "this stands only in the program of a model, a block or an op" : "this has no meaning here");
 	return val_bad();
 }
 
@@ -382,24 +380,25 @@ struct val eval(struct scope *s, const struct node *e, const struct node *expect
 	if (hooked(s, e, expect, &v))
 		return v;
 	switch (e->kind) {
-	case N_NUM: return eval_number(s, e);
-	case N_QTY: return eval_quantity(s->sema, e);
-	case N_STR: return (struct val){.kind = V_STRING, .name = e->text};
-	case N_TRUE: case N_FALSE: return val_bool(e->kind == N_TRUE);
-	case N_NONE: return val_none();
-	case N_AUTO: return (struct val){.kind = V_AUTO};
-	case N_ID: return eval_name(s, e, expect);
-	case N_DOT: return eval_dot(s, e, expect);
-	case N_LIST: return eval_list(s, e, expect);
-	case N_INDEX: return eval_index(s, e);
+	case N_NUM:    return eval_number(s, e);
+	case N_QTY:    return eval_quantity(s->sema, e);
+	case N_STR:    return (struct val){.kind = V_STRING, .name = e->text};
+	case N_TRUE:
+	case N_FALSE:  return val_bool(e->kind == N_TRUE);
+	case N_NONE:   return val_none();
+	case N_AUTO:   return (struct val){.kind = V_AUTO};
+	case N_ID:     return eval_name(s, e, expect);
+	case N_DOT:    return eval_dot(s, e, expect);
+	case N_LIST:   return eval_list(s, e, expect);
+	case N_INDEX:  return eval_index(s, e);
 	case N_REFINE: return eval_refine(s, e);
-	case N_IF: return eval_if(s, e, expect);
-	case N_NOT: return eval_not(s, e);
-	case N_NEG: return arith(s->sema, B_MUL, val_int(-1), eval(s, e->one.x, NULL), e->span);
-	case N_PER: return eval_per(s, e);
-	case N_BIN: return eval_binary(s, e, expect);
-	case N_CALL: return eval_call(s, e);
-	case N_ERROR: return val_bad();
-	default: return no_meaning(s, e);
+	case N_IF:     return eval_if(s, e, expect);
+	case N_NOT:    return eval_not(s, e);
+	case N_NEG:    return arith(s->sema, B_MUL, val_int(-1), eval(s, e->one.x, NULL), e->span);
+	case N_PER:    return eval_per(s, e);
+	case N_BIN:    return eval_binary(s, e, expect);
+	case N_CALL:   return eval_call(s, e);
+	case N_ERROR:  return val_bad();
+	default:       return no_meaning(s, e);
 	}
 }

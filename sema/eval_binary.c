@@ -4,7 +4,7 @@
 /* `and`, `or`: an operand that decides by itself does so though the other is unknown. */
 static struct val logic(struct scope *s, const struct node *e)
 {
-	bool decides = e->bin.op == B_OR;               /* true decides `or`, false decides `and` */
+	bool decides = e->bin.op == B_OR; /* true decides `or`, false decides `and` */
 	struct val a = eval(s, e->bin.a, NULL);
 	bool known_a = eval_condition(s->sema, a, e->bin.a->span);
 	if (a.kind == V_BAD || (known_a && a.b == decides))
@@ -26,8 +26,9 @@ static struct val range(struct scope *s, const struct node *e)
 	if (order.kind == V_BAD || order.kind == V_UNKNOWN)
 		return order;
 	if (!order.b) {
-		struct diag *d = sema_report(s->sema, DIAG_E0203, e->span, "the range %s..%s is empty: its ends are in the wrong order",
-					     val_show(s->sema, a), val_show(s->sema, b));
+		struct diag *d =
+			sema_report(s->sema, DIAG_E0203, e->span, "the range %s..%s is empty: its ends are in the wrong order",
+		                val_show(s->sema, a), val_show(s->sema, b));
 		const char *swapped = arena_printf(s->sema->arena, "%s..%s", val_show(s->sema, b), val_show(s->sema, a));
 		diag_help(s->sema->sink, d, "write `%s`", swapped);
 		if (e->bin.a->kind == N_NUM && e->bin.b->kind == N_NUM)
@@ -47,10 +48,11 @@ static struct val choices(struct scope *s, struct val b, struct span at)
 {
 	if (b.kind == V_LIST)
 		return (struct val){.kind = V_AUTO, .list = b.list};
-	if (b.kind != V_RANGE || b.range[0].kind != V_INT || b.range[1].kind != V_INT ||
-	    b.range[1].i - b.range[0].i >= MOST_CHOICES || b.range[0].i < 0) {
-		sema_report(s->sema, DIAG_E0203, at, "the choices of `auto` are a list, or a range of at most %d Ints, found %s",
-			    MOST_CHOICES, val_kind_text(s->sema, b));
+	if (b.kind != V_RANGE || b.range[0].kind != V_INT || b.range[1].kind != V_INT
+	    || b.range[1].i - b.range[0].i >= MOST_CHOICES || b.range[0].i < 0) {
+		sema_report(s->sema, DIAG_E0203, at,
+		            "the choices of `auto` are a list, or a range of at most %d Ints, found %s", MOST_CHOICES,
+		            val_kind_text(s->sema, b));
 		return val_bad();
 	}
 	int n = (int)(b.range[1].i - b.range[0].i) + 1;
@@ -94,7 +96,8 @@ static struct val membership(struct scope *s, const struct node *e, const struct
 			return val_bool(true);
 	if (b.kind == V_LIST)
 		return val_bool(false);
-	sema_report(s->sema, DIAG_E0203, e->bin.b->span, "`in` asks for a range or a list, found %s", val_kind_text(s->sema, b));
+	sema_report(s->sema, DIAG_E0203, e->bin.b->span, "`in` asks for a range or a list, found %s",
+	            val_kind_text(s->sema, b));
 	return val_bad();
 }
 
@@ -118,10 +121,11 @@ static struct val arithmetic(struct scope *s, const struct node *e)
 struct val eval_binary(struct scope *s, const struct node *e, const struct node *expect)
 {
 	switch (e->bin.op) {
-	case B_AND: case B_OR: return logic(s, e);
+	case B_AND:
+	case B_OR:    return logic(s, e);
 	case B_RANGE: return range(s, e);
-	case B_IN: return membership(s, e, expect);
+	case B_IN:    return membership(s, e, expect);
 	case B_WHERE: return eval(s, e->bin.a, expect);
-	default: return arithmetic(s, e);
+	default:      return arithmetic(s, e);
 	}
 }

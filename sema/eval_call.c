@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-static struct val wrong_argument(struct sema *s, const struct node *e, const char *f, const char *wants, struct val found)
+static struct val wrong_argument(struct sema *s, const struct node *e, const char *f, const char *wants,
+                                 struct val found)
 {
 	sema_report(s, DIAG_E0203, e->span, "`%s` takes %s, found %s", f, wants, val_kind_text(s, found));
 	return val_bad();
@@ -19,7 +20,7 @@ static struct val product(struct sema *s, const struct node *e, struct val list)
 	return v;
 }
 
-enum { MOST_ELEMENTS = MAX_TURNS };         /* as many as a model may have layers */
+enum { MOST_ELEMENTS = MAX_TURNS }; /* as many as a model may have layers */
 
 /* The elements of a list over and over, until there are as many as asked for. */
 static struct val cycle(struct sema *s, const struct node *e, struct val list, struct val n)
@@ -27,7 +28,8 @@ static struct val cycle(struct sema *s, const struct node *e, struct val list, s
 	if (list.kind != V_LIST || !list.list.n)
 		return wrong_argument(s, e, "cycle", "a list of one element or more", list);
 	if (n.kind != V_INT || n.i < 0 || n.i > MOST_ELEMENTS) {
-		sema_report(s, DIAG_E0203, e->span, "`cycle` takes a length from 0 to %d, found %s", MOST_ELEMENTS, val_show(s, n));
+		sema_report(s, DIAG_E0203, e->span, "`cycle` takes a length from 0 to %d, found %s", MOST_ELEMENTS,
+		            val_show(s, n));
 		return val_bad();
 	}
 	struct val *at = arena_array(s->arena, struct val, n.i + 1);
@@ -104,7 +106,7 @@ static struct val function(struct sema *s, const struct node *e, const char *f, 
 	return val_float(f[0] == 's' ? sqrt(x) : f[0] == 'l' ? log(x) : exp(x));
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static const char *const functions[] = {"sqrt", "log", "exp", "floor", "ceil", "abs", "product", "cycle", "max", "min"};
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
@@ -126,13 +128,14 @@ static bool is_metric(const char *f)
 static struct val unknown_function(struct scope *s, const struct node *callee)
 {
 	struct diag *d = sema_report(s->sema, DIAG_E0101, callee->span, "cannot find function `%s`",
-				     callee->kind == N_ID ? callee->ident.name : "...");
+	                             callee->kind == N_ID ? callee->ident.name : "...");
 	const char *near = callee->kind == N_ID ? nearest_name(callee->ident.name, functions, FUNCTIONS) : NULL;
 	if (near) {
 		diag_help(s->sema->sink, d, "did you mean `%s`?", near);
 		diag_fix(s->sema->sink, d, callee->span, near);
 	} else {
-		diag_help(s->sema->sink, d, "functions of scalars are min, max, sqrt, log, exp, floor, ceil, abs, product, cycle");
+		diag_help(s->sema->sink, d,
+		          "functions of scalars are min, max, sqrt, log, exp, floor, ceil, abs, product, cycle");
 	}
 	return val_bad();
 }
@@ -172,7 +175,10 @@ struct val eval_call(struct scope *s, const struct node *e)
 	bool several = !strcmp(f, "max") || !strcmp(f, "min"), two = !strcmp(f, "cycle");
 	if (several ? n < 1 : n != 1 + two) {
 		sema_report(s->sema, DIAG_E0203, e->span, "`%s` takes %s, found %d", f,
-			    several ? "at least one argument" : two ? "two arguments" : "one argument", n);
+		            several ? "at least one argument"
+		            : two   ? "two arguments"
+		                    : "one argument",
+		            n);
 		return val_bad();
 	}
 	if (several)

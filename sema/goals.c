@@ -1,27 +1,49 @@
-/* `require`, `assert`, `prefer` of a deployment against its totals; metrics are a closed vocabulary, checked but not decided. */
+/* `require`, `assert`, `prefer` of a deployment against its totals; metrics are a closed vocabulary, checked but not
+ * decided. */
 #include "internal.h"
 #include <string.h>
 
-/* What goals may name beside the fields of the deployment: totals are exact, metrics are not computed by this version. */
-static const struct term { const char *name, *type; bool is_total; } terms[] = {
-	{"params", "Params", true}, {"params.active", "Params", true}, {"total.weights", "Data", true}, {"total.kv", "Data", true},
-	{"memory.weights", "Data", true}, {"memory.kv", "Data", true}, {"memory.activations", "Data", true},
-	{"memory.comm", "Data", true}, {"memory.peak", "Data", true}, {"memory.headroom", "Ratio", true},
-	{"ttft", "Time", false}, {"tpot", "Time", false}, {"step_time", "Time", false}, {"throughput", "TokenRate", false},
-	{"prefill.throughput", "TokenRate", false}, {"decode.throughput", "TokenRate", false}, {"mfu", "Ratio", false},
-	{"hfu", "Ratio", false}, {"bubble", "Ratio", false}, {"comm.share", "Ratio", false}, {"cost", "Money", false},
+/* What goals may name beside the fields of the deployment: totals are exact, metrics are not computed
+ * by this version. */
+static const struct term {
+	const char *name, *type;
+	bool is_total;
+} terms[] = {
+	{"params", "Params", true},
+	{"params.active", "Params", true},
+	{"total.weights", "Data", true},
+	{"total.kv", "Data", true},
+	{"memory.weights", "Data", true},
+	{"memory.kv", "Data", true},
+	{"memory.activations", "Data", true},
+	{"memory.comm", "Data", true},
+	{"memory.peak", "Data", true},
+	{"memory.headroom", "Ratio", true},
+	{"ttft", "Time", false},
+	{"tpot", "Time", false},
+	{"step_time", "Time", false},
+	{"throughput", "TokenRate", false},
+	{"prefill.throughput", "TokenRate", false},
+	{"decode.throughput", "TokenRate", false},
+	{"mfu", "Ratio", false},
+	{"hfu", "Ratio", false},
+	{"bubble", "Ratio", false},
+	{"comm.share", "Ratio", false},
+	{"cost", "Money", false},
 	{"energy", "Energy", false},
 };
 enum { TERMS = sizeof terms / sizeof *terms };
-static const char *const collective_kinds[] = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send", "recv"};
+static const char *const collective_kinds[] = {"all_reduce", "all_gather", "reduce_scatter",
+                                               "all_to_all", "send",       "recv"};
 enum { COLLECTIVE_KINDS = sizeof collective_kinds / sizeof *collective_kinds };
 
 struct goals {
-	struct sema *sema; struct deploy *deploy;
+	struct sema *sema;
+	struct deploy *deploy;
 	const struct derived *known;
 };
 
-/* ---- names --------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* `a.b.c` as text; NULL: not a chain of names. */
 static const char *dotted(struct arena *a, const struct node *e)
@@ -108,7 +130,7 @@ static const char *source_text(struct sema *s, struct span at)
 	return arena_strndup(s->arena, s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
 }
 
-/* ---- what goals speak of ------------------------------------------------------------------------------------------- */
+/* ---- what goals speak of --------------------------------------------------------------------- */
 
 static bool mentions(struct arena *a, const struct node *e, const char *term)
 {
@@ -116,8 +138,9 @@ static bool mentions(struct arena *a, const struct node *e, const char *term)
 	bool found = name && !strcmp(name, term);
 	switch (name ? N_ID : e->kind) {
 	case N_BIN: return mentions(a, e->bin.a, term) || mentions(a, e->bin.b, term);
-	case N_IF: return mentions(a, e->cond.c, term) || mentions(a, e->cond.a, term) || mentions(a, e->cond.b, term);
-	case N_NOT: case N_NEG: return mentions(a, e->one.x, term);
+	case N_IF:  return mentions(a, e->cond.c, term) || mentions(a, e->cond.a, term) || mentions(a, e->cond.b, term);
+	case N_NOT:
+	case N_NEG: return mentions(a, e->one.x, term);
 	case N_PER: return mentions(a, e->dot.x, term);
 	case N_CALL:
 		for (int i = 0; i < e->call.args.n; i++)
@@ -131,13 +154,14 @@ bool goals_mention(const struct record *deploy, const char *term)
 {
 	for (int i = 0; i < deploy->goals.n; i++) {
 		const struct node *goal = deploy->goals.at[i].item;
-		if ((goal->kind == N_REQUIRE || goal->kind == N_ASSERT) && mentions(deploy->sema->arena, goal->claim.value, term))
+		if ((goal->kind == N_REQUIRE || goal->kind == N_ASSERT)
+		    && mentions(deploy->sema->arena, goal->claim.value, term))
 			return true;
 	}
 	return false;
 }
 
-/* ---- expressions --------------------------------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 /* count(kind), count(kind, at = region): how many collectives a step has there, each layer's once. */
 static struct val count_value(struct goals *g, const struct node *e, const char *kind)
@@ -146,7 +170,8 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 	struct span at = e->span;
 	for (int i = 1; i < e->call.args.n; i++) {
 		const struct node *arg = e->call.args.at[i];
-		const char *name = arg->kind == N_ARG_NAMED && !strcmp(arg->dot.name.name, "at") ? dotted(g->sema->arena, arg->dot.x) : NULL;
+		const char *name =
+			arg->kind == N_ARG_NAMED && !strcmp(arg->dot.name.name, "at") ? dotted(g->sema->arena, arg->dot.x) : NULL;
 		if (!name) {
 			sema_report(g->sema, DIAG_E0411, arg->span, "`count` takes a kind and `at = region`");
 			return val_bad();
@@ -162,17 +187,19 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 	return n < 0 ? val_bad() : val_int(n);
 }
 
-/* A percentile of a metric needs lengths with a distribution; a workload says what they range over. The metric itself is
- * then undecided, like any. */
+/* A percentile of a metric needs lengths with a distribution; a workload says what they range over. The metric itself
+ * is then undecided, like any. */
 static struct val percentile(struct goals *g, const struct node *e, const struct node *metric, const char *name)
 {
 	struct sink *sink = g->sema->sink;
 	const struct record *work = record_get(g->deploy->record, "workload", e->span).record;
-	struct diag *d = sema_report(g->sema, DIAG_E0812, e->span, "`%s(%s)` needs a distribution of lengths, the workload has a range",
-				     e->call.f->ident.name, name);
+	struct diag *d =
+		sema_report(g->sema, DIAG_E0812, e->span, "`%s(%s)` needs a distribution of lengths, the workload has a range",
+	                e->call.f->ident.name, name);
 	const struct field *seq = work ? record_field((struct record *)work, "seq") : NULL;
 	if (seq)
-		diag_related(sink, d, seq->sets.n ? seq->sets.at[seq->sets.n - 1].span : seq->span, "which of these lengths are how frequent is not said");
+		diag_related(sink, d, seq->sets.n ? seq->sets.at[seq->sets.n - 1].span : seq->span,
+		             "which of these lengths are how frequent is not said");
 	const char *text = source_text(g->sema, metric->span);
 	diag_help(sink, d, "write `%s`: it then holds for all lengths of the range", text);
 	diag_fix(sink, d, e->span, text);
@@ -199,8 +226,9 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 		return true;
 	}
 	*out = val_bad();
-	const char *text = count ? "`count` expects a kind of collective: all_reduce, all_gather, reduce_scatter, all_to_all, send, recv"
-	                         : "a percentile is of a metric, such as `p99(tpot)`";
+	const char *text =
+		count ? "`count` expects a kind of collective: all_reduce, all_gather, reduce_scatter, all_to_all, send, recv"
+			  : "a percentile is of a metric, such as `p99(tpot)`";
 	sema_report(g->sema, DIAG_E0101, first ? first->span : e->span, "%s", text);
 	return true;
 }
@@ -213,7 +241,8 @@ static bool same_dims(const struct term *t, struct val v)
 	dims_named(t->type, &want);
 	if (v.kind == V_RANGE)
 		return same_dims(t, v.range[0]) && same_dims(t, v.range[1]);
-	return !strcmp(t->type, "Money") || !val_number(v, &ignored) || dims_equal(want, v.kind == V_QUANTITY ? v.dims : (struct dims){{0}});
+	return !strcmp(t->type, "Money") || !val_number(v, &ignored)
+	       || dims_equal(want, v.kind == V_QUANTITY ? v.dims : (struct dims){{0}});
 }
 
 static bool is_comparison(enum bin_op op)
@@ -233,7 +262,8 @@ static bool comparison(struct goals *g, struct scope *scope, const struct node *
 	if (agree)
 		return true;
 	const char *kind = left && right ? right->type : val_kind_text(g->sema, other);
-	struct diag *d = sema_report(g->sema, DIAG_E0302, e->bin.op_span, "cannot compare %s with %s", left ? t->type : kind, left ? kind : t->type);
+	struct diag *d = sema_report(g->sema, DIAG_E0302, e->bin.op_span, "cannot compare %s with %s",
+	                             left ? t->type : kind, left ? kind : t->type);
 	diag_related(g->sema->sink, d, e->bin.a->span, "left side");
 	diag_related(g->sema->sink, d, e->bin.b->span, "right side");
 	if (left && !right && e->bin.b->kind == N_NUM)
@@ -247,21 +277,23 @@ static bool goal_expr(struct scope *scope, const struct node *e, const struct no
 	struct goals *g = scope->walk;
 	(void)expect;
 	switch (e->kind) {
-	case N_ID: case N_DOT: return named_value(g, scope, e, out);
+	case N_ID:
+	case N_DOT:  return named_value(g, scope, e, out);
 	case N_CALL: return call_value(g, e, out);
-	case N_BIN: return is_comparison(e->bin.op) && comparison(g, scope, e, out);
+	case N_BIN:  return is_comparison(e->bin.op) && comparison(g, scope, e, out);
 	case N_PER:
 		*out = eval(scope, e->dot.x, NULL);
 		if (strcmp(e->dot.name.name, "gpu"))
 			*out = val_unknown(e->dot.name.name);
 		else if (out->kind != V_UNKNOWN && out->kind != V_BAD)
-			*out = g->deploy->known ? arith(g->sema, B_DIV, *out, val_int(g->deploy->gpus), e->span) : val_unknown("gpus");
+			*out =
+				g->deploy->known ? arith(g->sema, B_DIV, *out, val_int(g->deploy->gpus), e->span) : val_unknown("gpus");
 		return true;
 	default: return false;
 	}
 }
 
-/* ---- verdicts ------------------------------------------------------------------------------------------------------ */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 static const char *bytes_text(struct arena *a, double x)
 {
@@ -274,7 +306,8 @@ static bool is_data(struct val v)
 	return v.kind == V_QUANTITY && dims_equal(v.dims, (struct dims){.power[DIM_DATA] = 1});
 }
 
-/* "params = 0.4523 Gparam, plan.tp = 2": every number that an expression names; exact bytes as notes of `d`, if given. */
+/* "params = 0.4523 Gparam, plan.tp = 2": every number that an expression names; exact bytes as notes of
+ * `d`, if given. */
 static void facts(struct goals *g, struct scope *scope, const struct node *e, struct text *t, struct diag *d)
 {
 	const char *name = dotted(g->sema->arena, e);
@@ -304,7 +337,8 @@ static void facts(struct goals *g, struct scope *scope, const struct node *e, st
 		facts(g, scope, e->dot.x, t, d);
 	} else if (e->kind == N_CALL && e->call.f->kind == N_ID && !strcmp(e->call.f->ident.name, "count")) {
 		if (!d)
-			text_add(t, "%s`%s` = %s", t->n ? ", " : "", source_text(g->sema, e->span), val_show(g->sema, eval(scope, e, NULL)));
+			text_add(t, "%s`%s` = %s", t->n ? ", " : "", source_text(g->sema, e->span),
+			         val_show(g->sema, eval(scope, e, NULL)));
 	} else if (e->kind == N_CALL) {
 		for (int i = 0; i < e->call.args.n; i++)
 			facts(g, scope, e->call.args.at[i], t, d);
@@ -337,7 +371,7 @@ static bool follows_from_error(const struct deploy *d, const char *name)
 	return t && t->is_total && (d->refused || (d->known && !d->needs_training));
 }
 
-/* ---- layouts ------------------------------------------------------------------------------------------------------- */
+/* ---- layouts --------------------------------------------------------------------------------- */
 
 static void mesh_text(struct text *t, const struct path *mesh, int n)
 {
@@ -414,7 +448,9 @@ static void check_layout(struct goals *g, struct scope *scope, const struct node
 		struct diag *d = sema_report(s, DIAG_E0807, type->span, "layout of `%s` is %s%s in %s, asserted %s%s", path,
 		                             formatted ? dtype_name(have_format) : "", have, phase_name(phase),
 		                             formatted ? dtype_name(format) : "", want);
-		diag_help(s->sink, d, "a layout follows from the rules of the plan that hold in its region: change a rule, or the assertion");
+		diag_help(
+			s->sink, d,
+			"a layout follows from the rules of the plan that hold in its region: change a rule, or the assertion");
 		return;
 	}
 }
@@ -423,8 +459,12 @@ static void check_goal(struct goals *g, const struct placed *goal)
 {
 	struct sema *s = g->sema;
 	const struct node *item = goal->item;
-	struct scope scope = {.parent = goal->layer->scope, .module = goal->layer->module, .sema = s, .record = g->deploy->record,
-			      .expr = goal_expr, .walk = g};
+	struct scope scope = {.parent = goal->layer->scope,
+	                      .module = goal->layer->module,
+	                      .sema = s,
+	                      .record = g->deploy->record,
+	                      .expr = goal_expr,
+	                      .walk = g};
 	if (item->kind == N_ASSERT_TYPE) {
 		check_layout(g, &scope, item);
 		return;
@@ -434,7 +474,8 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
 		return;
 	if (v.kind == V_UNKNOWN && !follows_from_error(g->deploy, v.name))
-		sema_report(s, DIAG_W0811, item->claim.value->span, "`%s` is not decided by this version: it needs `%s`", word, v.name);
+		sema_report(s, DIAG_W0811, item->claim.value->span, "`%s` is not decided by this version: it needs `%s`", word,
+		            v.name);
 	else if (v.kind == V_BOOL && !v.b)
 		is_false(g, &scope, item);
 	else if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN && v.kind != V_AUTO)

@@ -5,14 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct loading { struct module *module; struct span use; struct loading *next; int depth; };
-enum { MOST_LOADING = 2000 };   /* modules that import each other in a chain */
+struct loading {
+	struct module *module;
+	struct span use;
+	struct loading *next;
+	int depth;
+};
+enum { MOST_LOADING = 2000 }; /* modules that import each other in a chain */
 
-static const char *const kinds[] = {"schema", "model", "plan", "deploy", "workload", "device", "link", "cluster", "block", "op",
-				    "builtin"};
+static const char *const kinds[] = {"schema", "model",   "plan",  "deploy", "workload", "device",
+                                    "link",   "cluster", "block", "op",     "builtin"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-/* ---- what a module declares --------------------------------------------------------------------------------------- */
+/* ---- what a module declares ------------------------------------------------------------------ */
 
 static struct binding *own_binding(struct module *m, const char *name)
 {
@@ -70,7 +75,8 @@ static void unknown_kind(struct sema *s, struct ident kind)
 	if (!strcmp(kind.name, "gpu") || !strcmp(kind.name, "accelerator"))
 		near = "device";
 	if (!diag_suggest(s->sink, d, kind.span, near)) {
-		diag_help(s->sink, d, "a module declares schema, model, plan, deploy, workload, device, link, cluster, block or op");
+		diag_help(s->sink, d,
+		          "a module declares schema, model, plan, deploy, workload, device, link, cluster, block or op");
 	}
 }
 
@@ -94,7 +100,7 @@ static void declare(struct sema *s, struct module *m, const struct node *item)
 	index_add(s->arena, &m->own_index, d->name);
 }
 
-/* ---- imports ------------------------------------------------------------------------------------------------------ */
+/* ---- imports --------------------------------------------------------------------------------- */
 
 /* One name of `use m { name }`. The name that was probably meant is bound in place of a wrong one, so that one typo is
  * one mistake. */
@@ -147,7 +153,9 @@ static struct module *no_module(struct sema *s, struct path p)
 	if (near)
 		diag_suggest(s->sink, d, p.span, near);
 	else
-		diag_help(s->sink, d, "modules of the library are `std.models`, `std.decoder` ...; a file is `use \"name.deploy\" as name`");
+		diag_help(
+			s->sink, d,
+			"modules of the library are `std.models`, `std.decoder` ...; a file is `use \"name.deploy\" as name`");
 	return NULL;
 }
 
@@ -207,7 +215,8 @@ const char *real_path(struct arena *a, const char *path)
 
 static struct module *leaves_folder(struct sema *s, const struct node *item)
 {
-	struct diag *d = sema_report(s, DIAG_E0104, item->span, "\"%s\" leaves the folder of the main file", item->use.file);
+	struct diag *d =
+		sema_report(s, DIAG_E0104, item->span, "\"%s\" leaves the folder of the main file", item->use.file);
 	diag_help(s->sink, d, "give its folder with -I");
 	return NULL;
 }
@@ -229,7 +238,8 @@ static struct module *open_module(const struct sema *s, const char *file)
 
 static struct module *open_file(struct sema *s, struct module *m, const struct node *item)
 {
-	const char *wanted = item->use.file[0] == '/' ? item->use.file : arena_printf(s->arena, "%s/%s", m->folder, item->use.file);
+	const char *wanted =
+		item->use.file[0] == '/' ? item->use.file : arena_printf(s->arena, "%s/%s", m->folder, item->use.file);
 	wanted = normal_path(s->arena, wanted);
 	if (item->use.file[0] == '/' || m->is_std || !reachable(s, wanted))
 		return leaves_folder(s, item);
@@ -258,7 +268,7 @@ static void use_file(struct sema *s, struct module *m, const struct node *item)
 	bind(s, m, (struct binding){.name = as.name, .module = from, .span = as.span});
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* A module that is open, unless its own imports led here again: that is a cycle. */
 struct module *module_again(struct sema *s, struct module *m, struct span use)
@@ -266,7 +276,7 @@ struct module *module_again(struct sema *s, struct module *m, struct span use)
 	if (!m->loading)
 		return m;
 	const struct loading *l = s->loading;
-	const char *inner = m->label;           /* grows outwards: the frames are innermost first */
+	const char *inner = m->label; /* grows outwards: the frames are innermost first */
 	for (; l && l->module != m; l = l->next)
 		inner = arena_printf(s->arena, "%s → %s", l->module->label, inner);
 	struct diag *d = sema_report(s, DIAG_E0102, use, "import cycle: %s → %s", m->label, inner);
@@ -289,12 +299,13 @@ static void module_error(struct sema *s, struct module *m, const struct node *it
 static void module_item(struct sema *s, struct module *m, const struct node *item)
 {
 	switch (item->kind) {
-	case N_USE: use_std(s, m, item); break;
+	case N_USE:      use_std(s, m, item); break;
 	case N_USE_FILE: use_file(s, m, item); break;
-	case N_NAMED: declare(s, m, item); break;
-	case N_ERROR: module_error(s, m, item); break;
-	default: {
-		struct diag *d = sema_report(s, DIAG_E0004, item->span, "only declarations and `use` stand at the top of a module");
+	case N_NAMED:    declare(s, m, item); break;
+	case N_ERROR:    module_error(s, m, item); break;
+	default:         {
+		struct diag *d =
+			sema_report(s, DIAG_E0004, item->span, "only declarations and `use` stand at the top of a module");
 		diag_help(s->sink, d, "put it into a record, e.g. `deploy Name { ... }`");
 	}
 	}
@@ -348,11 +359,16 @@ struct module *module_std(struct sema *s, const char *name, struct span use)
 	internal_error("the library has no module %s", label);
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* std.core names schemas of modules that import it implicitly; it finds them by these. */
-static const struct { const char *name, *module; } core_imports[] = {
-	{"Decoder", "decoder"}, {"Inference", "workload"}, {"Training", "workload"}, {"Cluster", "hw"},
+static const struct {
+	const char *name, *module;
+} core_imports[] = {
+	{"Decoder", "decoder"},
+	{"Inference", "workload"},
+	{"Training", "workload"},
+	{"Cluster", "hw"},
 };
 
 struct binding *module_find(struct sema *s, struct module *m, const char *name)

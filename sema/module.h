@@ -3,9 +3,9 @@
 #define DEPLOYC_MODULE_H
 #include "internal.h"
 
-enum { LARGEST_MODULE = 64 << 20 };             /* bytes; the scanner rejects less */
+enum { LARGEST_MODULE = 64 << 20 }; /* bytes; the scanner rejects less */
 
-const char *real_path(struct arena *a, const char *path);                       /* NULL: errno */
+const char *real_path(struct arena *a, const char *path); /* NULL: errno */
 
 /* Opens a file's module: parses it, its imports first. `use`: what names it. */
 struct module *module_file(struct sema *s, const char *file, const char *label, struct file_text text, struct span use);

@@ -1,8 +1,8 @@
 /* The checked program of a model: the operator DAG as it means on one device (level "global").
  *
- * One walk over the model's text types it and builds this: what is compiled is what was checked. `repeat` is a loop, never
- * unrolled: it has one body for each way in which its turns differ. Values are numbered in the order of the text; operands come before their uses
- * (but for the values that a loop carries from one turn to the next). */
+ * One walk over the model's text types it and builds this: what is compiled is what was checked. `repeat` is a loop,
+ * never unrolled: it has one body for each way in which its turns differ. Values are numbered in the order of the text;
+ * operands come before their uses (but for the values that a loop carries from one turn to the next). */
 #ifndef DEPLOYC_PROGRAM_H
 #define DEPLOYC_PROGRAM_H
 #include <stdint.h>
@@ -12,156 +12,211 @@
 #include "../support/source.h"
 
 enum axis_kind {
-	AXIS_MODEL,     /* extent known: axis d_model = 4096 */
-	AXIS_DYNAMIC,   /* axis batch = dynamic */
-	AXIS_RAGGED,    /* axis seq = ragged(batch), axis slot = ragged(expert): extent known at run time, one for each index of `of` */
-	AXIS_CONCAT     /* axis latent = concat(kv_rank, rope_dim) */
+	AXIS_MODEL,   /* extent known: axis d_model = 4096 */
+	AXIS_DYNAMIC, /* axis batch = dynamic */
+	AXIS_RAGGED,  /* axis seq = ragged(batch), axis slot = ragged(expert): extent known at run time, one for each index
+	                 of `of` */
+	AXIS_CONCAT   /* axis latent = concat(kv_rank, rope_dim) */
 };
 struct axis {
-	const char    *name;
+	const char *name;
 	enum axis_kind kind;
-	int64_t        extent;          /* 0: known at run time */
-	int            like;            /* the axis that this is a view of, or -1 */
-	int            of;              /* AXIS_RAGGED: of which axis, else -1 */
-	int            tokens;          /* slots of a routing: the axis beside batch of what they hold, seq or row; -1: not routed to */
-	int            part[8], n_parts;/* AXIS_CONCAT */
-	struct span    span;            /* its declaration */
+	int64_t extent; /* 0: known at run time */
+	int like;       /* the axis that this is a view of, or -1 */
+	int of;         /* AXIS_RAGGED: of which axis, else -1 */
+	int tokens;     /* slots of a routing: the axis beside batch of what they hold, seq or row; -1: not routed to */
+	int part[8], n_parts; /* AXIS_CONCAT */
+	struct span span;     /* its declaration */
 };
 
-/* Bounds under which no size that is computed of them leaves 63 bits: of an axis, of a loop; elements of a tensor, and of
- * one for each token. */
+/* Bounds under which no size that is computed of them leaves 63 bits: of an axis, of a loop; elements of a tensor, and
+ * of one for each token. */
 enum { MAX_EXTENT = 1 << 24, MAX_TURNS = 1 << 14 };
 #define MAX_ELEMENTS           ((int64_t)1 << 40)
 #define MAX_ELEMENTS_FOR_TOKEN ((int64_t)1 << 28)
 
 /* A region: the model (0, name ""), a loop's body, a labelled call. */
-struct region { const char *name; int parent; bool is_loop_body; struct span span; };
+struct region {
+	const char *name;
+	int parent;
+	bool is_loop_body;
+	struct span span;
+};
 
 enum op {
-	OP_INPUT,       /* ids, pos, want: .input */
-	OP_PARAM,       /* .param */
-	OP_CONST,       /* .number, no axes */
-	OP_IOTA,        /* 0, 1, 2 ... over axes[0], f32 */
+	OP_INPUT, /* ids, pos, want: .input */
+	OP_PARAM, /* .param */
+	OP_CONST, /* .number, no axes */
+	OP_IOTA,  /* 0, 1, 2 ... over axes[0], f32 */
 	/* pointwise; an operand whose axes are a subset is broadcast. Operand order is the order of the axes of the result
 	   only by name: nothing about memory is said here. */
-	OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MIN, OP_MAX, OP_CLAMP /* x, lo, hi */,
-	OP_EXP, OP_LOG, OP_SQRT, OP_RSQRT, OP_TANH, OP_ERF, OP_SIN, OP_COS, OP_ABS, OP_FLOOR, OP_CEIL,
-	OP_CAST,        /* to .dtype of the value */
+	OP_ADD,
+	OP_SUB,
+	OP_MUL,
+	OP_DIV,
+	OP_MIN,
+	OP_MAX,
+	OP_CLAMP /* x, lo, hi */,
+	OP_EXP,
+	OP_LOG,
+	OP_SQRT,
+	OP_RSQRT,
+	OP_TANH,
+	OP_ERF,
+	OP_SIN,
+	OP_COS,
+	OP_ABS,
+	OP_FLOOR,
+	OP_CEIL,
+	OP_CAST, /* to .dtype of the value */
 	/* reductions over .over[0] */
-	OP_SUM, OP_MEAN, OP_REDUCE_MAX,
+	OP_SUM,
+	OP_MEAN,
+	OP_REDUCE_MAX,
 	/* views */
-	OP_RENAME,      /* axis .from becomes .to: axes related by `like` */
-	OP_PIECE,       /* axis .from is a concat, .to one of its parts */
-	OP_CONTRACT,    /* args x, w; sums over .over */
+	OP_RENAME,   /* axis .from becomes .to: axes related by `like` */
+	OP_PIECE,    /* axis .from is a concat, .to one of its parts */
+	OP_CONTRACT, /* args x, w; sums over .over */
 	/* builtins of std.ops; args in the order of the signature */
-	OP_EMBED,       /* table[v, d], ids[..t]                   .v */
-	OP_PICK,        /* x[b, s, ..d], want[b, r] */
-	OP_ROTATE,      /* x[b, s, ..h, f], freq[p], pos[b, s]     .f .interleaved */
-	OP_APPEND,      /* new[b, s, ..f], pos                     .state .from = s .to */
-	OP_ATTEND,      /* q, k, v, pos, (sink)                    .attend */
-	OP_ROUTE,       /* score[..t, over], (bias)                .route */
-	OP_DISPATCH,    /* x[..t, d], r */
-	OP_COMBINE,     /* y[e, slot, d], r */
-	OP_JOIN,        /* x[..t, a], y[..t, b]                    .to = into */
-	OP_SAMPLE,      /* logits[..t, v]                          .v */
+	OP_EMBED,    /* table[v, d], ids[..t]                   .v */
+	OP_PICK,     /* x[b, s, ..d], want[b, r] */
+	OP_ROTATE,   /* x[b, s, ..h, f], freq[p], pos[b, s]     .f .interleaved */
+	OP_APPEND,   /* new[b, s, ..f], pos                     .state .from = s .to */
+	OP_ATTEND,   /* q, k, v, pos, (sink)                    .attend */
+	OP_ROUTE,    /* score[..t, over], (bias)                .route */
+	OP_DISPATCH, /* x[..t, d], r */
+	OP_COMBINE,  /* y[e, slot, d], r */
+	OP_JOIN,     /* x[..t, a], y[..t, b]                    .to = into */
+	OP_SAMPLE,   /* logits[..t, v]                          .v */
 	/* loops */
-	OP_CARRY,       /* in a loop's body: value at the start of a turn. args[0] = before the loop, .next = at the turn's end */
-	OP_FINAL,       /* after the loop: args[0] = the OP_CARRY whose last value this is */
+	OP_CARRY, /* in a loop's body: value at the start of a turn. args[0] = before the loop, .next = at the turn's end */
+	OP_FINAL, /* after the loop: args[0] = the OP_CARRY whose last value this is */
 	OP_COUNT
 };
 const char *op_name(enum op op);
-bool op_is_pointwise(enum op op);       /* OP_ADD .. OP_CAST */
-bool op_is_reduce(enum op op);          /* OP_SUM .. OP_REDUCE_MAX */
+bool op_is_pointwise(enum op op); /* OP_ADD .. OP_CAST */
+bool op_is_reduce(enum op op);    /* OP_SUM .. OP_REDUCE_MAX */
 
 enum value_type { TYPE_FLOAT, TYPE_INT /* i32 positions */, TYPE_INDEX /* i32, of axis `index_of` */, TYPE_ROUTING };
 
 struct value {
-	enum op         op;
+	enum op op;
 	enum value_type type;
-	enum dtype      dtype;          /* as computed with; for TYPE_FLOAT never a storage-only format */
-	int            *axes, n_axes;   /* indices into program.axes */
-	int             index_of, slot; /* TYPE_INDEX: the axis indexed. TYPE_ROUTING: expert axis and slot axis */
-	int            *args, n_args;   /* indices of values; -1: an optional operand that is not there */
-	int             region;
-	int             call;           /* index into program.calls: part of an operator with a body; -1: not */
-	const char     *name;           /* of the `let`, param, state ... that binds it, or NULL */
-	struct span     span;           /* of the expression */
+	enum dtype dtype;   /* as computed with; for TYPE_FLOAT never a storage-only format */
+	int *axes, n_axes;  /* indices into program.axes */
+	int index_of, slot; /* TYPE_INDEX: the axis indexed. TYPE_ROUTING: expert axis and slot axis */
+	int *args, n_args;  /* indices of values; -1: an optional operand that is not there */
+	int region;
+	int call;         /* index into program.calls: part of an operator with a body; -1: not */
+	const char *name; /* of the `let`, param, state ... that binds it, or NULL */
+	struct span span; /* of the expression */
 	/* attributes, by op */
-	int            *over, n_over;   /* CONTRACT; SUM MEAN REDUCE_MAX */
-	int             from, to, v, f;
-	double          number;
-	int             input, param, state, next;
-	int             routing;        /* of a routing, and of values that have its slots: the value that made it; -1 */
-	bool            interleaved;
-	struct { int *h, n_h, *r, n_r, dot, w, over; double scale; bool causal; int64_t window; /* 0: none */ } attend;
-	struct { int64_t top, groups, top_groups; bool renormalize; double factor; int over, expert, slot; } route;
+	int *over, n_over; /* CONTRACT; SUM MEAN REDUCE_MAX */
+	int from, to, v, f;
+	double number;
+	int input, param, state, next;
+	int routing; /* of a routing, and of values that have its slots: the value that made it; -1 */
+	bool interleaved;
+	struct {
+		int *h, n_h, *r, n_r, dot, w, over;
+		double scale;
+		bool causal;
+		int64_t window; /* 0: none */
+	} attend;
+	struct {
+		int64_t top, groups, top_groups;
+		bool renormalize;
+		double factor;
+		int over, expert, slot;
+	} route;
 };
 
 /* A call of an operator with a body. Inside nothing is communicated: its signature is its sharding rule. */
 struct op_call {
-	const char *name;               /* rms_norm */
+	const char *name; /* rms_norm */
 	struct span span;
-	int         region;
-	int        *whole, n_whole;     /* axes marked a! in the signature: needed whole */
-	int         first, last;        /* its values are program.values[first .. last]; `last` is the result */
+	int region;
+	int *whole, n_whole; /* axes marked a! in the signature: needed whole */
+	int first, last;     /* its values are program.values[first .. last]; `last` is the result */
 };
 
-enum input_kind { INPUT_IDS, INPUT_POS, INPUT_WANT };   /* by name: ids, pos, want */
+enum input_kind { INPUT_IDS, INPUT_POS, INPUT_WANT }; /* by name: ids, pos, want */
 
 /* Where the elements of a param lie in the checkpoint. Element (i_0, i_1, ...) of the param's axes that are not `keyed`
  * is at flat offset `base + sum i_a * stride[a]` of a stored tensor of shape dim[0..n_dims). */
 struct stored {
-	int64_t dim[8]; int n_dims; int64_t base;
-	int64_t *stride;                /* one for each axis; 0 for keyed ones */
-	int64_t block[8];               /* elements along each dimension that share a scale; 0: they have none */
+	int64_t dim[8];
+	int n_dims;
+	int64_t base;
+	int64_t *stride;  /* one for each axis; 0 for keyed ones */
+	int64_t block[8]; /* elements along each dimension that share a scale; 0: they have none */
 };
 
 struct param {
-	const char   *name;             /* wq */
-	const char   *path;             /* layer.attn.wq: regions and name */
-	int           value, region;
-	int          *axes, n_axes;
-	enum dtype    dtype;            /* as stored on the device */
-	const char   *key;              /* model.layers.{layer}.mlp.experts.{expert}.w1.weight; Strings filled in */
-	int          *keyed, n_keyed;   /* axes of the param that the key runs over: {expert} */
+	const char *name; /* wq */
+	const char *path; /* layer.attn.wq: regions and name */
+	int value, region;
+	int *axes, n_axes;
+	enum dtype dtype;    /* as stored on the device */
+	const char *key;     /* model.layers.{layer}.mlp.experts.{expert}.w1.weight; Strings filled in */
+	int *keyed, n_keyed; /* axes of the param that the key runs over: {expert} */
 	struct stored stored;
-	bool          in_loop;          /* one for each turn of `body`; the key has the loop's {index} */
-	int           body;
-	bool          contracted;       /* read by a contraction */
-	struct span   span;
+	bool in_loop; /* one for each turn of `body`; the key has the loop's {index} */
+	int body;
+	bool contracted; /* read by a contraction */
+	struct span span;
 };
 struct state {
-	const char *name, *path; int value, region;
-	int        *axes, n_axes;       /* [batch, ctx, ...] */
-	enum dtype  dtype;              /* as stored */
-	bool        in_loop; int body; struct span span;
+	const char *name, *path;
+	int value, region;
+	int *axes, n_axes; /* [batch, ctx, ...] */
+	enum dtype dtype;  /* as stored */
+	bool in_loop;
+	int body;
+	struct span span;
 };
-struct output { const char *name; int value; struct span span; };
+struct output {
+	const char *name;
+	int value;
+	struct span span;
+};
 
 /* One way in which turns of the loop run: its values are values[begin, end), carries first. Turns that the program's
  * conditions on the index treat alike share a body; a model of equal layers has one. */
-struct body { int begin, end; int64_t turns; };
+struct body {
+	int begin, end;
+	int64_t turns;
+};
 struct loop {
-	int axis;                       /* layers */
-	const char *index;              /* layer: the name in keys */
+	int axis;          /* layers */
+	const char *index; /* layer: the name in keys */
 	int region;
-	int begin, end;                 /* values of all bodies */
-	struct body *bodies; int n_bodies;
-	int *body_of;                   /* by turn */
+	int begin, end; /* values of all bodies */
+	struct body *bodies;
+	int n_bodies;
+	int *body_of; /* by turn */
 	struct span span;
 };
 
-struct config_entry {               /* what the checkpoint's config.json must say */
-	const char *name;               /* rope_parameters.rope_theta */
+/* what the checkpoint's config.json must say */
+struct config_entry {
+	const char *name; /* rope_parameters.rope_theta */
 	enum config_type type;
-	bool b; int64_t i; double f; const char *s;
-	const char *field;              /* text of the expression, to group names of one value: `rope_theta`; of a literal, the name */
-	const char *absent; bool absent_holds;  /* what a file without the name means, NULL: nothing; is it this value? */
-	bool null_differs;              /* the absence means a constant, which null in the file takes away */
+	bool b;
+	int64_t i;
+	double f;
+	const char *s;
+	const char *field; /* text of the expression, to group names of one value: `rope_theta`; of a literal, the name */
+	const char *absent;
+	bool absent_holds; /* what a file without the name means, NULL: nothing; is it this value? */
+	bool null_differs; /* the absence means a constant, which null in the file takes away */
 	struct span span;
 };
 
-struct name_list { const char **at; int n, cap; };
+struct name_list {
+	const char **at;
+	int n, cap;
+};
 
 struct program {
 	const char *model;
@@ -173,19 +228,21 @@ struct program {
 	VEC(struct state) states;
 	VEC(struct output) outputs;
 	VEC(struct config_entry) config;
-	struct name_list harmless;      /* fields of config.json that change nothing, with all below them */
-	struct name_list unused;        /* globs: stored tensors that no param needs to read */
-	VEC(struct name_list) copies;   /* stored tensors that must equal the first of their list */
-	struct loop loop; bool has_loop;
-	int input_value[3];             /* by enum input_kind; -1 */
-	int batch, seq, ctx, row, vocab, layers;   /* axes of the schema Decoder; -1 where the model has none */
+	struct name_list harmless;    /* fields of config.json that change nothing, with all below them */
+	struct name_list unused;      /* globs: stored tensors that no param needs to read */
+	VEC(struct name_list) copies; /* stored tensors that must equal the first of their list */
+	struct loop loop;
+	bool has_loop;
+	int input_value[3];                      /* by enum input_kind; -1 */
+	int batch, seq, ctx, row, vocab, layers; /* axes of the schema Decoder; -1 where the model has none */
 	int64_t max_ctx;
 };
 
 /* Text dump (--emit=dag): axes, params, states, then one value a line. No addresses; stable from run to run. */
 void program_print(const struct program *p, FILE *out);
-/* Its checker: operands before uses, axes consistent with ops, keys complete. NULL, or what is wrong (an internal error). */
+/* Its checker: operands before uses, axes consistent with ops, keys complete. NULL, or what is wrong (an internal
+ * error). */
 const char *program_check(const struct program *p, struct arena *arena);
-int axis_root(const struct program *p, int axis);      /* follows `like` */
-int program_body(const struct program *p, int value);  /* the body of the loop that a value belongs to, or -1 */
+int axis_root(const struct program *p, int axis);     /* follows `like` */
+int program_body(const struct program *p, int value); /* the body of the loop that a value belongs to, or -1 */
 #endif

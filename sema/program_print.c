@@ -14,18 +14,10 @@ void print_axes(const struct program *p, const int *axes, int n, FILE *out)
 void print_value_type(const struct program *p, const struct value *v, FILE *out)
 {
 	switch (v->type) {
-	case TYPE_FLOAT:
-		fputs(dtype_name(v->dtype), out);
-		break;
-	case TYPE_INT:
-		fputs("Int", out);
-		break;
-	case TYPE_INDEX:
-		fprintf(out, "index(%s)", p->axes.at[v->index_of].name);
-		break;
-	case TYPE_ROUTING:
-		fprintf(out, "Routing(%s, %s)", p->axes.at[v->index_of].name, p->axes.at[v->slot].name);
-		break;
+	case TYPE_FLOAT:   fputs(dtype_name(v->dtype), out); break;
+	case TYPE_INT:     fputs("Int", out); break;
+	case TYPE_INDEX:   fprintf(out, "index(%s)", p->axes.at[v->index_of].name); break;
+	case TYPE_ROUTING: fprintf(out, "Routing(%s, %s)", p->axes.at[v->index_of].name, p->axes.at[v->slot].name); break;
 	}
 	print_axes(p, v->axes, v->n_axes, out);
 }
@@ -39,7 +31,7 @@ static void print_region(const struct program *p, int region, FILE *out)
 	fputs(p->regions.at[region].name, out);
 }
 
-/* ---- attributes ---- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 static void print_one(const struct program *p, const char *label, int axis, FILE *out)
 {
@@ -70,37 +62,24 @@ static void print_route(const struct program *p, const struct value *v, FILE *ou
 	print_one(p, "over", v->route.over, out);
 	print_one(p, "to", v->route.expert, out);
 	print_one(p, "slot", v->route.slot, out);
-	fprintf(out, " top %" PRId64 " groups %" PRId64 " of %" PRId64 "%s factor %.9g", v->route.top, v->route.top_groups, v->route.groups,
-	        v->route.renormalize ? " renormalize" : "", v->route.factor);
+	fprintf(out, " top %" PRId64 " groups %" PRId64 " of %" PRId64 "%s factor %.9g", v->route.top, v->route.top_groups,
+	        v->route.groups, v->route.renormalize ? " renormalize" : "", v->route.factor);
 }
 
 static void print_attributes(const struct program *p, const struct value *v, FILE *out)
 {
 	switch (v->op) {
-	case OP_CONST:
-		fprintf(out, " %.17g", v->number);
-		break;
-	case OP_PARAM:
-		fprintf(out, " %s", p->params.at[v->param].path);
-		break;
-	case OP_APPEND:
-		fprintf(out, " state %s", p->states.at[v->state].path);
-		break;
-	case OP_ATTEND:
-		print_attend(p, v, out);
-		break;
-	case OP_ROUTE:
-		print_route(p, v, out);
-		break;
+	case OP_CONST:  fprintf(out, " %.17g", v->number); break;
+	case OP_PARAM:  fprintf(out, " %s", p->params.at[v->param].path); break;
+	case OP_APPEND: fprintf(out, " state %s", p->states.at[v->state].path); break;
+	case OP_ATTEND: print_attend(p, v, out); break;
+	case OP_ROUTE:  print_route(p, v, out); break;
 	case OP_ROTATE:
 		print_one(p, "over", v->f, out);
 		fputs(v->interleaved ? " interleaved" : " halves", out);
 		break;
-	case OP_CARRY:
-		fprintf(out, " next %%%d", v->next);
-		break;
-	default:
-		break;
+	case OP_CARRY: fprintf(out, " next %%%d", v->next); break;
+	default:       break;
 	}
 	if (v->n_over)
 		print_list(p, "over", v->over, v->n_over, out);
@@ -109,7 +88,7 @@ static void print_attributes(const struct program *p, const struct value *v, FIL
 	print_one(p, "over", v->v, out);
 }
 
-/* ---- lines ---- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static void print_value(const struct program *p, int i, FILE *out)
 {
@@ -173,27 +152,13 @@ static void print_config(const struct config_entry *c, FILE *out)
 {
 	fprintf(out, "config %s = ", c->name);
 	switch (c->type) {
-	case CONFIG_NONE:
-		fputs("none", out);
-		break;
-	case CONFIG_BOOL:
-		fputs(c->b ? "true" : "false", out);
-		break;
-	case CONFIG_INT:
-		fprintf(out, "%" PRId64, c->i);
-		break;
-	case CONFIG_FLOAT:
-		fprintf(out, "%.17g", c->f);
-		break;
-	case CONFIG_STRING:
-		fprintf(out, "\"%s\"", c->s);
-		break;
-	case CONFIG_LIST:
-		fputs(c->s, out);
-		break;
-	case CONFIG_ONE_OF:
-		fprintf(out, "one of %s", c->s);
-		break;
+	case CONFIG_NONE:   fputs("none", out); break;
+	case CONFIG_BOOL:   fputs(c->b ? "true" : "false", out); break;
+	case CONFIG_INT:    fprintf(out, "%" PRId64, c->i); break;
+	case CONFIG_FLOAT:  fprintf(out, "%.17g", c->f); break;
+	case CONFIG_STRING: fprintf(out, "\"%s\"", c->s); break;
+	case CONFIG_LIST:   fputs(c->s, out); break;
+	case CONFIG_ONE_OF: fprintf(out, "one of %s", c->s); break;
 	}
 	if (c->absent)
 		fprintf(out, " absent %s", c->absent);

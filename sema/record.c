@@ -16,10 +16,7 @@ struct record *record_new(struct sema *s, const char *kind, const char *name, st
 	return r;
 }
 
-bool record_is_map(const struct record *r)
-{
-	return !strcmp(r->kind, "map");
-}
+bool record_is_map(const struct record *r) { return !strcmp(r->kind, "map"); }
 
 struct record *map_new(struct record *outer, struct sema *s, const struct node *type, struct module *m, struct span at)
 {
@@ -44,7 +41,7 @@ bool record_is(struct record *r, const char *schema)
 	return false;
 }
 
-/* ---- layers ------------------------------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 struct scope *module_scope(struct sema *s, struct module *m)
 {
@@ -65,7 +62,8 @@ static bool inside_deploy(const struct scope *scope)
 struct layer *layer_new(struct scope *scope, struct nodes items, enum layer_kind kind, const char *name, struct span at)
 {
 	struct layer *l = arena_new(scope->sema->arena, struct layer);
-	*l = (struct layer){.items = items, .scope = scope, .module = scope->module, .kind = kind, .name = name, .span = at};
+	*l =
+		(struct layer){.items = items, .scope = scope, .module = scope->module, .kind = kind, .name = name, .span = at};
 	l->in_deploy = kind == LAYER_REFINE && inside_deploy(scope);
 	return l;
 }
@@ -100,15 +98,15 @@ struct record *record_refine(struct record *base, struct layer *layer)
 	return r;
 }
 
-/* ---- declarations ------------------------------------------------------------------------------------------------- */
+/* ---- declarations ---------------------------------------------------------------------------- */
 
 static struct record *no_body(struct sema *s, struct def *d)
 {
-	if (d->module->partial)                 /* the body may stand in the item that did not parse */
+	if (d->module->partial) /* the body may stand in the item that did not parse */
 		return NULL;
 	struct diag *e = sema_report(s, DIAG_E0004, d->node->named.name.span, "`%s %s` has no body", d->kind, d->name);
-	diag_help(s->sink, e, "write `%s %s : Schema { ... }`, or derive it from another: `%s %s = Base { ... }`", d->kind, d->name,
-		  d->kind, d->name);
+	diag_help(s->sink, e, "write `%s %s : Schema { ... }`, or derive it from another: `%s %s = Base { ... }`", d->kind,
+	          d->name, d->kind, d->name);
 	return NULL;
 }
 
@@ -140,8 +138,8 @@ static struct record *declared_record(struct sema *s, struct def *d)
 
 static struct record *derived_too_often(struct sema *s, struct def *d)
 {
-	struct diag *e = sema_report(s, DIAG_E0007, d->node->named.name.span, "`%s` is derived from more than %d records in a row",
-				     d->name, MOST_DERIVED);
+	struct diag *e = sema_report(s, DIAG_E0007, d->node->named.name.span,
+	                             "`%s` is derived from more than %d records in a row", d->name, MOST_DERIVED);
 	diag_help(s->sink, e, "derive it from an earlier one of them");
 	return NULL;
 }
@@ -155,12 +153,13 @@ static struct record *derived_record(struct sema *s, struct def *d)
 		return NULL;
 	if (v.kind != V_RECORD) {
 		sema_report(s, DIAG_E0203, n->named.value->span, "`%s` expects a %s, found %s", d->name, d->kind,
-			    val_kind_text(s, v));
+		            val_kind_text(s, v));
 		return NULL;
 	}
 	if (strcmp(v.record->kind, d->kind) != 0) {
-		struct diag *e = sema_report(s, DIAG_E0203, n->named.value->span, "`%s` is declared a %s, its base `%s` is a %s",
-					     d->name, d->kind, val_show(s, v), v.record->kind);
+		struct diag *e =
+			sema_report(s, DIAG_E0203, n->named.value->span, "`%s` is declared a %s, its base `%s` is a %s", d->name,
+		                d->kind, val_show(s, v), v.record->kind);
 		diag_related(s->sink, e, n->named.kind.span, "declared a %s here", d->kind);
 		return NULL;
 	}
@@ -198,9 +197,10 @@ static struct record *make_record(struct sema *s, struct def *d)
 {
 	struct record *r;
 	switch (d->node->named.tail) {
-	case TAIL_BLOCK: case TAIL_OF: r = declared_record(s, d); break;
-	case TAIL_IS: r = derived_record(s, d); break;
-	default: return no_body(s, d);
+	case TAIL_BLOCK:
+	case TAIL_OF:    r = declared_record(s, d); break;
+	case TAIL_IS:    r = derived_record(s, d); break;
+	default:         return no_body(s, d);
 	}
 	if (r && d->module == s->main && !strcmp(d->kind, "deploy"))
 		apply_overrides(s, r, d);
@@ -225,7 +225,7 @@ struct record *def_record(struct sema *s, struct def *d)
 	return d->record;
 }
 
-/* ---- checking ----------------------------------------------------------------------------------------------------- */
+/* ---- checking -------------------------------------------------------------------------------- */
 
 static bool check_within(struct record *r, bool family, struct span use, int depth);
 
@@ -263,14 +263,15 @@ static void report_precondition(struct record *r, const struct placed *p, struct
 	const struct field_set *set = culprit(&fields);
 	struct span at = set ? set->span : !p->layer->module->is_std ? n->span : use;
 	const char *name = r->name ? r->name : p->layer->name, *message = n->claim.message;
-	struct diag *d = sema_report(s, DIAG_E0205, at, message ? "precondition of `%s` fails: %s" : "precondition of `%s` fails",
-				     name, message);
+	struct diag *d = sema_report(
+		s, DIAG_E0205, at, message ? "precondition of `%s` fails: %s" : "precondition of `%s` fails", name, message);
 	if (at.file != n->span.file || at.lo != n->span.lo)
 		diag_related(s->sink, d, n->span, "required here");
 	for (int i = 0; i < fields.n; i++) {
 		struct val v = record_get(r, fields.at[i]->name, use);
 		if (v.kind != V_BAD && v.kind != V_UNKNOWN)
-			diag_note(s->sink, d, "`%s` = %s", fields.at[i]->name, val_exact(s->arena, v) ? val_exact(s->arena, v) : val_show(s, v));
+			diag_note(s->sink, d, "`%s` = %s", fields.at[i]->name,
+			          val_exact(s->arena, v) ? val_exact(s->arena, v) : val_show(s, v));
 	}
 }
 
@@ -282,7 +283,7 @@ static void check_precondition(struct record *r, const struct placed *p, struct 
 		report_precondition(r, p, use);
 	else if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN)
 		sema_report(r->sema, DIAG_E0203, n->claim.value->span, "a precondition is a Bool, found %s",
-			    val_kind_text(r->sema, v));
+		            val_kind_text(r->sema, v));
 	if (v.kind == V_BAD || (v.kind == V_BOOL && !v.b))
 		r->bad = true;
 }
@@ -298,7 +299,8 @@ static bool check_within(struct record *r, bool family, struct span use, int dep
 		if (depth > DEEPEST)
 			sema_report(s, DIAG_E0206, r->span, "`%s` contains itself", name);
 		else
-			sema_report(s, DIAG_E0007, r->span, "a record holds more than %d others, `%s` among them", MOST_WITHIN, name);
+			sema_report(s, DIAG_E0007, r->span, "a record holds more than %d others, `%s` among them", MOST_WITHIN,
+			            name);
 		s->unwinding = true;
 		return !(r->bad = true);
 	}
@@ -320,7 +322,4 @@ static bool check_within(struct record *r, bool family, struct span use, int dep
 	return !r->bad;
 }
 
-bool record_check(struct record *r, bool family)
-{
-	return check_within(r, family, r->span, 0);
-}
+bool record_check(struct record *r, bool family) { return check_within(r, family, r->span, 0); }

@@ -1,23 +1,23 @@
-/* Laying the items of a record's bodies into its fields: declarations, sets, refinements, rules, goals (language.md 2.5). */
+/* Laying the items of a record's bodies into its fields: declarations, sets, refinements, rules, goals
+ * (language.md 2.5). */
 #include "record.h"
 #include <string.h>
 
-struct laying { struct record *r; struct layer *l; bool quiet; const char *region, *phase, *klass; };
+struct laying {
+	struct record *r;
+	struct layer *l;
+	bool quiet;
+	const char *region, *phase, *klass;
+};
 
 static const char *const program_kinds[] = {"let", "param", "state", "input", "output", "repeat"};
 enum { PROGRAM_KINDS = sizeof program_kinds / sizeof *program_kinds };
 
 static void lay_item(struct laying *b, const struct node *item);
 
-static bool is(const char *a, const char *b)
-{
-	return !strcmp(a, b);
-}
+static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 
-static const char *record_label(const struct record *r)
-{
-	return r->name ? r->name : r->kind;
-}
+static const char *record_label(const struct record *r) { return r->name ? r->name : r->kind; }
 
 /* An item that is refused. What it would have set is missing for that reason: `partial`. */
 static struct diag *refuse(struct laying *b, enum diag_code code, struct span at, const char *fmt, ...)
@@ -36,9 +36,10 @@ static struct diag *refuse(struct laying *b, enum diag_code code, struct span at
 	return sema_report(s, code, at, "%s", message);
 }
 
-/* ---- fields ------------------------------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
-static struct field *record_add(struct record *r, const char *name, enum field_sort sort, struct layer *l, struct span at)
+static struct field *record_add(struct record *r, const char *name, enum field_sort sort, struct layer *l,
+                                struct span at)
 {
 	struct field *f = arena_new(r->sema->arena, struct field);
 	*f = (struct field){.name = name, .sort = sort, .layer = l, .span = at, .value_span = at};
@@ -100,7 +101,7 @@ static struct field *need(struct laying *b, struct ident name)
 	if (!f && !b->r->partial) {
 		struct diag *d = refuse(b, DIAG_E0201, name.span, "`%s` has no field `%s`", record_label(b->r), name.name);
 		describe_no_field(b->r, d, name.name, name.span);
-		b->r->partial = false;          /* other names are still known */
+		b->r->partial = false; /* other names are still known */
 		b->r->misnamed = true;
 	}
 	return f;
@@ -120,7 +121,7 @@ static void lay_field(struct laying *b, const struct node *item)
 	f->init = item->field.value;
 }
 
-/* ---- axes and mesh ------------------------------------------------------------------------------------------------ */
+/* ---- axes and mesh --------------------------------------------------------------------------- */
 
 /* dynamic, ragged(a), concat(a, b), pad(n, m): extents that are not a number of the record. */
 static bool is_view(const struct node *value)
@@ -138,12 +139,13 @@ static void lay_axis(struct laying *b, const struct node *item)
 	const char *kind = item->named.kind.name;
 	struct ident name = item->named.name.at[0];
 	enum tail tail = item->named.tail;
-	bool is_mesh = is(kind, "mesh"), view = !is_mesh && (tail == TAIL_LIKE || (tail == TAIL_IS && is_view(item->named.value)));
+	bool is_mesh = is(kind, "mesh"),
+		 view = !is_mesh && (tail == TAIL_LIKE || (tail == TAIL_IS && is_view(item->named.value)));
 	if (!may_declare(b, kind, name))
 		return;
 	if (tail != TAIL_TYPED && tail != TAIL_IS && !view) {
-		refuse(b, DIAG_E0004, name.span, "give `%s` an extent: `%s %s = ...`, or `%s %s : Int`", name.name, kind, name.name,
-		       kind, name.name);
+		refuse(b, DIAG_E0004, name.span, "give `%s` an extent: `%s %s = ...`, or `%s %s : Int`", name.name, kind,
+		       name.name, kind, name.name);
 		return;
 	}
 	struct field *f = declare(b, name, view ? FIELD_VIEW : is_mesh ? FIELD_MESH : FIELD_AXIS);
@@ -153,7 +155,7 @@ static void lay_axis(struct laying *b, const struct node *item)
 		f->place = &item->named.place;
 }
 
-/* ---- named items -------------------------------------------------------------------------------------------------- */
+/* ---- named items ----------------------------------------------------------------------------- */
 
 static void unknown_kind(struct laying *b, const struct node *item)
 {
@@ -186,7 +188,8 @@ static void lay_element(struct laying *b, const struct node *item)
 		return;
 	}
 	if (item->named.tail != TAIL_BLOCK || item->named.name.n != 1) {
-		refuse(b, DIAG_E0004, item->named.name.span, "an element of `%s` is written `%s name { ... }`", kind.name, kind.name);
+		refuse(b, DIAG_E0004, item->named.name.span, "an element of `%s` is written `%s name { ... }`", kind.name,
+		       kind.name);
 		return;
 	}
 	if (f && (f->sort != FIELD_ELEMENT || f->list != list->name)) {
@@ -248,8 +251,8 @@ static void lay_scope(struct laying *b, const struct node *item)
 static void lay_program(struct laying *b, const struct node *item)
 {
 	if (b->l->kind == LAYER_REFINE) {
-		struct diag *d = refuse(b, DIAG_E0201, item->span, "a refinement adds nothing to the program of `%s`",
-					record_label(b->r));
+		struct diag *d =
+			refuse(b, DIAG_E0201, item->span, "a refinement adds nothing to the program of `%s`", record_label(b->r));
 		diag_help(b->r->sema->sink, d, "declare a model of its own, or a Bool field and a `when` in the model");
 		return;
 	}
@@ -274,7 +277,7 @@ static void lay_named(struct laying *b, const struct node *item)
 		lay_element(b, item);
 }
 
-/* ---- sets --------------------------------------------------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------------------------------ */
 
 static struct path path_tail(struct path p)
 {
@@ -398,13 +401,14 @@ static void lay_when(struct laying *b, const struct node *item)
 	else if (c.kind == V_UNKNOWN)
 		return;
 	else if (c.kind != V_BOOL)
-		refuse(b, DIAG_E0203, item->when.cond->span, "the condition of `when` is a Bool, found %s", val_kind_text(s, c));
+		refuse(b, DIAG_E0203, item->when.cond->span, "the condition of `when` is a Bool, found %s",
+		       val_kind_text(s, c));
 	struct nodes body = c.kind == V_BOOL && c.b ? item->when.then : item->when.other;
 	for (int i = 0; c.kind == V_BOOL && i < body.n; i++)
 		lay_item(b, body.at[i]);
 }
 
-/* ---- all ---------------------------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static void lay_claim(struct laying *b, const struct node *item)
 {
@@ -434,16 +438,21 @@ static void lay_error(struct laying *b, const struct node *item)
 static void lay_item(struct laying *b, const struct node *item)
 {
 	switch (item->kind) {
-	case N_ERROR: lay_error(b, item); break;
-	case N_FIELD: lay_field(b, item); break;
-	case N_SET: lay_set(b, item); break;
-	case N_SUB: lay_sub(b, item); break;
-	case N_NAMED: lay_named(b, item); break;
-	case N_RULE: place(b, item, true); break;
-	case N_WHEN: lay_when(b, item); break;
-	case N_RETURN: lay_program(b, item); break;
-	case N_REQUIRE: case N_ASSERT: case N_ASSERT_TYPE: case N_PREFER: case N_MAXIMIZE: case N_MINIMIZE: lay_claim(b, item); break;
-	default: refuse(b, DIAG_E0004, item->span, "this does not belong in a record");
+	case N_ERROR:       lay_error(b, item); break;
+	case N_FIELD:       lay_field(b, item); break;
+	case N_SET:         lay_set(b, item); break;
+	case N_SUB:         lay_sub(b, item); break;
+	case N_NAMED:       lay_named(b, item); break;
+	case N_RULE:        place(b, item, true); break;
+	case N_WHEN:        lay_when(b, item); break;
+	case N_RETURN:      lay_program(b, item); break;
+	case N_REQUIRE:
+	case N_ASSERT:
+	case N_ASSERT_TYPE:
+	case N_PREFER:
+	case N_MAXIMIZE:
+	case N_MINIMIZE:    lay_claim(b, item); break;
+	default:            refuse(b, DIAG_E0004, item->span, "this does not belong in a record");
 	}
 }
 

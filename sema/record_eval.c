@@ -3,12 +3,16 @@
 #include <string.h>
 
 /* A field that is being evaluated, and what asked for it. */
-struct evaluating { struct field *field; struct evaluating *next; int depth; };
-enum { DEEPEST = 250 };         /* fields that depend on each other in a chain */
+struct evaluating {
+	struct field *field;
+	struct evaluating *next;
+	int depth;
+};
+enum { DEEPEST = 250 }; /* fields that depend on each other in a chain */
 
 static struct val field_value(struct record *r, struct field *f, struct span use);
 
-/* ---- types and scopes --------------------------------------------------------------------------------------------- */
+/* ---- types and scopes ------------------------------------------------------------------------ */
 
 bool type_is(const struct node *type, const char *name)
 {
@@ -22,14 +26,14 @@ const struct node *type_arg(const struct node *type, int i)
 
 struct scope *record_scope(struct record *r, struct layer *l)
 {
-	if (record_is_map(r))                                   /* keys are not names */
+	if (record_is_map(r)) /* keys are not names */
 		return l->scope;
 	struct scope *s = arena_new(r->sema->arena, struct scope);
 	*s = (struct scope){.parent = l->scope, .module = l->module, .sema = r->sema, .record = r};
 	return s;
 }
 
-/* ---- names of an expression --------------------------------------------------------------------------------------- */
+/* ---- names of an expression ------------------------------------------------------------------ */
 
 static void fields_in_list(struct record *r, struct nodes list, struct field_list *out)
 {
@@ -50,12 +54,16 @@ static void fields_named(struct record *r, const char *name, struct field_list *
 void fields_in(struct record *r, const struct node *e, struct field_list *out)
 {
 	switch (e->kind) {
-	case N_ID: fields_named(r, e->ident.name, out); break;
-	case N_DOT: case N_ARG_NAMED: case N_PER: fields_in(r, e->dot.x, out); break;
-	case N_CALL: case N_INDEX: fields_in_list(r, e->call.args, out); break;
-	case N_LIST: fields_in_list(r, e->list, out); break;
-	case N_NOT: case N_NEG: fields_in(r, e->one.x, out); break;
-	case N_REFINE: fields_in(r, e->sub2.base, out); break;
+	case N_ID:        fields_named(r, e->ident.name, out); break;
+	case N_DOT:
+	case N_ARG_NAMED:
+	case N_PER:       fields_in(r, e->dot.x, out); break;
+	case N_CALL:
+	case N_INDEX:     fields_in_list(r, e->call.args, out); break;
+	case N_LIST:      fields_in_list(r, e->list, out); break;
+	case N_NOT:
+	case N_NEG:       fields_in(r, e->one.x, out); break;
+	case N_REFINE:    fields_in(r, e->sub2.base, out); break;
 	case N_BIN:
 		fields_in(r, e->bin.a, out);
 		fields_in(r, e->bin.b, out);
@@ -69,7 +77,7 @@ void fields_in(struct record *r, const struct node *e, struct field_list *out)
 	}
 }
 
-/* ---- what is said ------------------------------------------------------------------------------------------------- */
+/* ---- what is said ---------------------------------------------------------------------------- */
 
 /* Where a field got the value that it has; *ours: in a file of the author's. */
 static struct span given_at(const struct field *f, bool *ours)
@@ -93,7 +101,8 @@ static void report_cycle(struct sema *s, const struct field *f)
 		if (e->field == f)
 			break;
 	}
-	struct diag *d = sema_report(s, DIAG_E0206, given_at(first, &ours), "`%s` depends on itself: %s", first->name, chain);
+	struct diag *d =
+		sema_report(s, DIAG_E0206, given_at(first, &ours), "`%s` depends on itself: %s", first->name, chain);
 	for (const struct evaluating *e = s->evaluating; e; e = e->next) {
 		if (e->field != first)
 			diag_related(s->sink, d, given_at(e->field, &ours), "`%s` is on the cycle", e->field->name);
@@ -114,10 +123,22 @@ static void report_endless(struct sema *s, const struct field *f)
 /* A sample of a type's values, for help: "80 GiB". */
 static const char *sample(const struct node *type)
 {
-	static const struct { const char *type, *text; } samples[] = {
-		{"Int", "1"}, {"Float", "1.0"}, {"Bool", "true"}, {"String", "\"...\""}, {"DType", "bf16"}, {"Data", "80 GiB"},
-		{"Time", "1 ms"}, {"Bandwidth", "3.35 TB/s"}, {"FlopRate", "989 TFLOPS"}, {"Range", "128..4096"}, {"Price", "2 USD/h"},
-		{"Power", "700 W"}, {"Tokens", "1 Mtokens"},
+	static const struct {
+		const char *type, *text;
+	} samples[] = {
+		{"Int", "1"},
+		{"Float", "1.0"},
+		{"Bool", "true"},
+		{"String", "\"...\""},
+		{"DType", "bf16"},
+		{"Data", "80 GiB"},
+		{"Time", "1 ms"},
+		{"Bandwidth", "3.35 TB/s"},
+		{"FlopRate", "989 TFLOPS"},
+		{"Range", "128..4096"},
+		{"Price", "2 USD/h"},
+		{"Power", "700 W"},
+		{"Tokens", "1 Mtokens"},
 	};
 	for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
 		if (type_is(type, samples[i].type))
@@ -125,7 +146,8 @@ static const char *sample(const struct node *type)
 	return "...";
 }
 
-/* `use`: what needs the value. What to change is in the author's file: where the record is named, or where it is used. */
+/* `use`: what needs the value. What to change is in the author's file: where the record is named, or where
+ * it is used. */
 static struct val unset(struct record *r, struct field *f, struct span use)
 {
 	struct sema *s = r->sema;
@@ -137,18 +159,15 @@ static struct val unset(struct record *r, struct field *f, struct span use)
 		return val_bad();
 	bool ours = r->layers.n && !r->layers.at[r->layers.n - 1]->module->is_std;
 	struct diag *d = sema_report(s, DIAG_E0202, ours ? r->span : use, "field `%s` of `%s` is not set", f->name,
-				     r->name ? r->name : r->kind);
+	                             r->name ? r->name : r->kind);
 	diag_related(s->sink, d, f->span, "declared here without a default");
 	diag_help(s->sink, d, "set it: `%s = %s`", f->name, f->type || f->sort == FIELD_PLAIN ? sample(f->type) : "1");
 	return val_bad();
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
-static bool is_map_type(const struct field *f)
-{
-	return type_is(f->type, "Map");
-}
+static bool is_map_type(const struct field *f) { return type_is(f->type, "Map"); }
 
 /* `{ key = value }` where a map is expected. */
 static struct val map_value(struct record *r, struct field *f, struct layer *l, const struct node *e)
@@ -167,7 +186,8 @@ static struct val expression_value(struct record *r, struct field *f, struct lay
 	return eval(record_scope(r, l), e, f->type);
 }
 
-/* Nested bodies, from set `first` on: they refine the value so far, or the schema of the field's type where there is none. */
+/* Nested bodies, from set `first` on: they refine the value so far, or the schema of the field's type where there is
+ * none. */
 static struct val refined_value(struct record *r, struct field *f, struct val v, int first)
 {
 	const struct field_set *set = &f->sets.at[first];
@@ -250,8 +270,8 @@ static bool check_extent(struct record *r, struct field *f, struct val v)
 	struct sema *s = r->sema;
 	const char *what = f->sort == FIELD_MESH ? "mesh axis" : "axis";
 	if (v.kind == V_AUTO && f->sort == FIELD_AXIS) {
-		sema_report(s, DIAG_E0203, f->value_span, "the extent of axis `%s` is fixed by the checkpoint and cannot be `auto`",
-			    f->name);
+		sema_report(s, DIAG_E0203, f->value_span,
+		            "the extent of axis `%s` is fixed by the checkpoint and cannot be `auto`", f->name);
 		return false;
 	}
 	if (v.kind == V_BAD || v.kind == V_UNKNOWN || v.kind == V_AUTO || (v.kind == V_INT && v.i > 0))
@@ -259,7 +279,7 @@ static bool check_extent(struct record *r, struct field *f, struct val v)
 	struct diag *d;
 	if (v.kind == V_INT)
 		d = sema_report(s, DIAG_E0203, f->value_span, "%s `%s` has %lld elements, at least 1 is needed", what, f->name,
-				(long long)v.i);
+		                (long long)v.i);
 	else
 		d = sema_report(s, DIAG_E0203, f->value_span, "`%s` expects Int, found %s", f->name, val_kind_text(s, v));
 	diag_related(s->sink, d, f->span, "declared here as %s %s", f->sort == FIELD_MESH ? "a" : "an", what);
@@ -274,7 +294,7 @@ static struct val typed_value(struct record *r, struct field *f, struct val v)
 		fits = check_extent(r, f, v);
 	else if (f->type)
 		fits = check_type(r->sema, v, f->type, record_is_map(r) ? r->element_module : f->layer->module, f->name,
-				  f->value_span, f->span);
+		                  f->value_span, f->span);
 	if (!fits)
 		return val_bad();
 	if (v.kind == V_INT && (type_is(f->type, "Float") || type_is(f->type, "Ratio")))

@@ -34,7 +34,7 @@ struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sin
 	return s;
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* The library's name of a text that is one of its files, or NULL: its own files are checked as what they are. */
 static const char *library_name(struct file_text text)
@@ -62,7 +62,7 @@ static void parse_overrides(struct sema *s)
 	}
 }
 
-/* ---- declarations ------------------------------------------------------------------------------------------------- */
+/* ---- declarations ---------------------------------------------------------------------------- */
 
 /* NULL where some field is not set: a family, walked in its members; or something was reported. */
 static struct program *check_model(struct sema *s, struct def *d, struct record *r)
@@ -102,7 +102,7 @@ static void check_declaration(struct sema *s, struct def *d)
 		check_deploy(s, d, r);
 	else if (!strcmp(d->kind, "model"))
 		check_model(s, d, r);
-	else if (strcmp(d->kind, "schema") != 0)        /* the preconditions of a schema are about records made of it */
+	else if (strcmp(d->kind, "schema") != 0) /* the preconditions of a schema are about records made of it */
 		record_check(r, true);
 }
 
@@ -134,7 +134,7 @@ bool sema_load(struct sema *s, const char *path)
 		text = s->options->text;
 	else if (!file_read(s->arena, is_stdin ? NULL : path, &text))
 		return false;
-	if (!file || file[0] != '/')            /* a file without a place in the tree, such as a pipe */
+	if (!file || file[0] != '/') /* a file without a place in the tree, such as a pipe */
 		file = "/";
 	if (is_stdin) {
 		file = arena_printf(s->arena, "%s/-", file);
@@ -153,10 +153,7 @@ void sema_load_library(struct sema *s, int i)
 	check_modules(s);
 }
 
-const char *sema_library(int i)
-{
-	return stdlib[i].name;
-}
+const char *sema_library(int i) { return stdlib[i].name; }
 
 struct deploy **sema_deploys(struct sema *s, int *n)
 {
@@ -164,15 +161,9 @@ struct deploy **sema_deploys(struct sema *s, int *n)
 	return s->deploys.at;
 }
 
-struct nodes sema_items(struct sema *s)
-{
-	return s->main->items;
-}
+struct nodes sema_items(struct sema *s) { return s->main->items; }
 
-uint32_t sema_source(struct sema *s)
-{
-	return s->main->source;
-}
+uint32_t sema_source(struct sema *s) { return s->main->source; }
 
 struct program *sema_model(struct sema *s, const char *name)
 {

@@ -8,10 +8,7 @@ static const char *type_name(const struct node *t)
 	return t->type.has_path ? t->type.path.at[t->type.path.n - 1].name : NULL;
 }
 
-static bool is(const char *a, const char *b)
-{
-	return !strcmp(a, b);
-}
+static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 
 const char *type_text(struct sema *s, const struct node *t)
 {
@@ -32,7 +29,7 @@ const char *type_text(struct sema *s, const struct node *t)
 	return out.at;
 }
 
-/* ---- schemas ------------------------------------------------------------------------------------------------------ */
+/* ---- schemas --------------------------------------------------------------------------------- */
 
 /* The declaration that a type names, `Link` or `hw.Link`. *bad: something that was reported stands in its place. */
 static struct def *schema_def(struct sema *s, const struct node *t, struct module *m, bool *bad)
@@ -49,8 +46,9 @@ static struct def *schema_def(struct sema *s, const struct node *t, struct modul
 }
 
 static const char *const scalar_types[] = {
-	"Int", "Float", "Bool", "String", "DType", "Any", "Ratio", "Range", "List", "Map", "Data", "Time", "Bandwidth", "Flop",
-	"FlopRate", "Tokens", "TokenRate", "Params", "Money", "Price", "Power", "Energy", "Region", "enum", "any",
+	"Int",   "Float", "Bool",  "String",    "DType",  "Any",      "Ratio",  "Range",     "List",
+	"Map",   "Data",  "Time",  "Bandwidth", "Flop",   "FlopRate", "Tokens", "TokenRate", "Params",
+	"Money", "Price", "Power", "Energy",    "Region", "enum",     "any",
 };
 enum { SCALAR_TYPES = sizeof scalar_types / sizeof *scalar_types };
 
@@ -69,9 +67,11 @@ static bool no_schema_but_record(struct sema *s, const struct node *t, struct mo
 	struct binding *b = t->type.has_path && t->type.path.n == 1 ? module_find(s, m, t->type.path.at[0].name) : NULL;
 	if (!b || !b->def)
 		return false;
-	struct diag *d = sema_report(s, DIAG_E0101, t->span, "a type belongs here, and `%s` is declared as `%s`", b->name, b->def->kind);
+	struct diag *d =
+		sema_report(s, DIAG_E0101, t->span, "a type belongs here, and `%s` is declared as `%s`", b->name, b->def->kind);
 	if (!def_is_program(b->def))
-		diag_help(s->sink, d, "a schema stands after `:`; what derives from `%s` is written `= %s { ... }`", b->name, b->name);
+		diag_help(s->sink, d, "a schema stands after `:`; what derives from `%s` is written `= %s { ... }`", b->name,
+		          b->name);
 	return true;
 }
 
@@ -89,7 +89,8 @@ static void no_schema(struct sema *s, const struct node *t, struct module *m)
 	struct diag *d = sema_report(s, DIAG_E0101, t->span, "cannot find a type `%s`", type_text(s, t));
 	const char *near = nearest_name(name, names.at, names.n);
 	if (!diag_suggest(s->sink, d, t->span, near))
-		diag_help(s->sink, d, "types of fields are Int, Float, Bool, String, DType, quantities such as Data, and schemas");
+		diag_help(s->sink, d,
+		          "types of fields are Int, Float, Bool, String, DType, quantities such as Data, and schemas");
 }
 
 struct record *type_schema(struct sema *s, const struct node *t, struct module *m)
@@ -112,7 +113,7 @@ void check_type_names(struct sema *s, const struct node *t, struct module *m)
 		check_type_names(s, t->type.args.at[i], m);
 }
 
-/* ---- fitting ------------------------------------------------------------------------------------------------------ */
+/* ---- fitting --------------------------------------------------------------------------------- */
 
 enum fit { FITS, FITS_NOT, FIT_UNKNOWN /* the type itself is wrong: reported */ };
 
@@ -174,10 +175,7 @@ static enum fit fit_schema(struct sema *s, struct val v, const struct node *t, s
 	return FITS_NOT;
 }
 
-static enum fit fit_if(bool yes)
-{
-	return yes ? FITS : FITS_NOT;
-}
+static enum fit fit_if(bool yes) { return yes ? FITS : FITS_NOT; }
 
 static enum fit fit(struct sema *s, struct val v, const struct node *t, struct module *m)
 {
@@ -216,7 +214,7 @@ static enum fit fit(struct sema *s, struct val v, const struct node *t, struct m
 	return fit_schema(s, v, t, m);
 }
 
-/* ---- what is said ------------------------------------------------------------------------------------------------- */
+/* ---- what is said ---------------------------------------------------------------------------- */
 
 /* The text at a span, if it is one number as written; else NULL. */
 static const char *literal_at(struct sema *s, struct span at)
@@ -230,10 +228,13 @@ static const char *literal_at(struct sema *s, struct span at)
 
 bool offer_unit(struct sema *s, struct diag *d, const char *type, struct span at)
 {
-	static const struct { const char *type, *unit; } usual[] = {
-		{"Data", "GiB"}, {"Time", "s"}, {"Bandwidth", "GB/s"}, {"Flop", "TFLOP"}, {"FlopRate", "TFLOPS"},
-		{"Tokens", "tokens"}, {"TokenRate", "tokens/s"}, {"Params", "Gparam"}, {"Money", "USD"}, {"Price", "USD/h"},
-		{"Power", "W"}, {"Energy", "kWh"},
+	static const struct {
+		const char *type, *unit;
+	} usual[] = {
+		{"Data", "GiB"},           {"Time", "s"},          {"Bandwidth", "GB/s"},
+		{"Flop", "TFLOP"},         {"FlopRate", "TFLOPS"}, {"Tokens", "tokens"},
+		{"TokenRate", "tokens/s"}, {"Params", "Gparam"},   {"Money", "USD"},
+		{"Price", "USD/h"},        {"Power", "W"},         {"Energy", "kWh"},
 	};
 	const char *number = literal_at(s, at);
 	for (size_t i = 0; number && i < sizeof usual / sizeof *usual; i++) {
@@ -249,7 +250,8 @@ bool offer_unit(struct sema *s, struct diag *d, const char *type, struct span at
 	return false;
 }
 
-static void needs_unit(struct sema *s, struct val v, const char *type, const char *what, struct span at, struct span declared)
+static void needs_unit(struct sema *s, struct val v, const char *type, const char *what, struct span at,
+                       struct span declared)
 {
 	const char *literal = literal_at(s, at), *number = literal ? literal : val_show(s, v);
 	struct diag *d = sema_report(s, DIAG_E0301, at, "`%s` needs a unit: `%s` is %s", number, what, type);
@@ -290,17 +292,19 @@ void offer_int(struct sema *s, struct diag *d, struct val v, struct span at)
 }
 
 /* A value that is written as another kind of it: "bf16" for bf16, 8.0 for 8, "8" for 8. */
-static void offer_value(struct sema *s, struct diag *d, struct val v, const struct node *t, struct module *scope, struct span at)
+static void offer_value(struct sema *s, struct diag *d, struct val v, const struct node *t, struct module *scope,
+                        struct span at)
 {
 	if (fit(s, (struct val){.kind = V_INT, .i = 1}, t, scope) == FITS)
 		offer_int(s, d, v, at);
 	for (int i = 0; v.kind == V_STRING && i < DTYPE_COUNT; i++)
-		if (!strcmp(v.name, dtype_name((enum dtype)i)) && fit(s, (struct val){.kind = V_DTYPE, .dtype = (enum dtype)i}, t, scope) == FITS)
+		if (!strcmp(v.name, dtype_name((enum dtype)i))
+		    && fit(s, (struct val){.kind = V_DTYPE, .dtype = (enum dtype)i}, t, scope) == FITS)
 			offer_text(s, d, at, v.name);
 }
 
-bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what, struct span at,
-		struct span declared)
+bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what,
+                struct span at, struct span declared)
 {
 	enum fit f = fit(s, v, t, scope);
 	struct dims dims;

@@ -30,29 +30,31 @@ struct val bounded_list(struct sema *s, struct val *at, int n, struct span where
 
 struct val val_unknown(const char *name) { return (struct val){.kind = V_UNKNOWN, .name = name}; }
 
-/* ---- dimensions --------------------------------------------------------------------------------------------------- */
+/* ---- dimensions ------------------------------------------------------------------------------ */
 
 /* `unit`: how values are shown, one of it is `scale` base units. */
-static const struct { const char *name; struct dims dims; const char *unit; double scale; } named_dims[] = {
-	{"Data",      {{[DIM_DATA] = 1}}, "GiB", 1073741824.0},
-	{"Time",      {{[DIM_TIME] = 1}}, "s", 1},
+static const struct {
+	const char *name;
+	struct dims dims;
+	const char *unit;
+	double scale;
+} named_dims[] = {
+	{"Data", {{[DIM_DATA] = 1}}, "GiB", 1073741824.0},
+	{"Time", {{[DIM_TIME] = 1}}, "s", 1},
 	{"Bandwidth", {{[DIM_DATA] = 1, [DIM_TIME] = -1}}, "GB/s", 1e9},
-	{"Flop",      {{[DIM_FLOP] = 1}}, "TFLOP", 1e12},
-	{"FlopRate",  {{[DIM_FLOP] = 1, [DIM_TIME] = -1}}, "TFLOPS", 1e12},
-	{"Tokens",    {{[DIM_TOKEN] = 1}}, "tokens", 1},
+	{"Flop", {{[DIM_FLOP] = 1}}, "TFLOP", 1e12},
+	{"FlopRate", {{[DIM_FLOP] = 1, [DIM_TIME] = -1}}, "TFLOPS", 1e12},
+	{"Tokens", {{[DIM_TOKEN] = 1}}, "tokens", 1},
 	{"TokenRate", {{[DIM_TOKEN] = 1, [DIM_TIME] = -1}}, "tokens/s", 1},
-	{"Params",    {{[DIM_PARAM] = 1}}, "Gparam", 1e9},
-	{"Money",     {{[DIM_MONEY] = 1}}, "USD", 1},
-	{"Price",     {{[DIM_MONEY] = 1, [DIM_TIME] = -1}}, "USD/h", 1.0 / 3600},
-	{"Power",     {{[DIM_ENERGY] = 1, [DIM_TIME] = -1}}, "W", 1},
-	{"Energy",    {{[DIM_ENERGY] = 1}}, "kWh", 3.6e6},
+	{"Params", {{[DIM_PARAM] = 1}}, "Gparam", 1e9},
+	{"Money", {{[DIM_MONEY] = 1}}, "USD", 1},
+	{"Price", {{[DIM_MONEY] = 1, [DIM_TIME] = -1}}, "USD/h", 1.0 / 3600},
+	{"Power", {{[DIM_ENERGY] = 1, [DIM_TIME] = -1}}, "W", 1},
+	{"Energy", {{[DIM_ENERGY] = 1}}, "kWh", 3.6e6},
 };
 enum { NAMED_DIMS = sizeof named_dims / sizeof *named_dims };
 
-bool dims_equal(struct dims a, struct dims b)
-{
-	return !memcmp(a.power, b.power, sizeof a.power);
-}
+bool dims_equal(struct dims a, struct dims b) { return !memcmp(a.power, b.power, sizeof a.power); }
 
 bool dims_named(const char *name, struct dims *out)
 {
@@ -96,12 +98,9 @@ bool val_number(struct val v, double *out)
 	return true;
 }
 
-static struct dims dims_of(struct val v)
-{
-	return v.kind == V_QUANTITY ? v.dims : (struct dims){{0}};
-}
+static struct dims dims_of(struct val v) { return v.kind == V_QUANTITY ? v.dims : (struct dims){{0}}; }
 
-/* ---- showing ------------------------------------------------------------------------------------------------------ */
+/* ---- showing --------------------------------------------------------------------------------- */
 
 const char *val_data_text(struct arena *a, double bytes)
 {
@@ -116,7 +115,8 @@ static const char *show_quantity(struct arena *a, struct val v)
 {
 	for (int i = 0; i < NAMED_DIMS; i++)
 		if (dims_equal(named_dims[i].dims, v.dims))
-			return i == 0 ? val_data_text(a, v.f) : arena_printf(a, "%.4g %s", v.f / named_dims[i].scale, named_dims[i].unit);
+			return i == 0 ? val_data_text(a, v.f)
+			              : arena_printf(a, "%.4g %s", v.f / named_dims[i].scale, named_dims[i].unit);
 	return arena_printf(a, "%.6g (%s)", v.f, dims_text(a, v.dims));
 }
 
@@ -152,24 +152,24 @@ const char *val_show(struct sema *s, struct val v)
 {
 	struct arena *a = s->arena;
 	switch (v.kind) {
-	case V_BAD: return "?";
-	case V_NONE: return "none";
-	case V_BOOL: return v.b ? "true" : "false";
-	case V_INT: return arena_printf(a, "%lld", (long long)v.i);
-	case V_FLOAT: return arena_printf(a, "%.6g", v.f);
+	case V_BAD:      return "?";
+	case V_NONE:     return "none";
+	case V_BOOL:     return v.b ? "true" : "false";
+	case V_INT:      return arena_printf(a, "%lld", (long long)v.i);
+	case V_FLOAT:    return arena_printf(a, "%.6g", v.f);
 	case V_QUANTITY: return show_quantity(a, v);
-	case V_STRING: return arena_printf(a, "\"%s\"", v.name);
-	case V_SYMBOL: return v.name;
-	case V_DTYPE: return dtype_name(v.dtype);
-	case V_RANGE: return arena_printf(a, "%s..%s", val_show(s, v.range[0]), val_show(s, v.range[1]));
-	case V_LIST: return show_list(s, v);
-	case V_RECORD: return v.record->name ? v.record->name : v.record->kind;
-	case V_DEF: return v.def->name;
-	case V_MODULE: return v.module->label;
-	case V_AUTO: return "auto";
-	case V_UNKNOWN: return v.name;
-	case V_AXIS: return "an axis";
-	case V_TENSOR: return "a tensor";
+	case V_STRING:   return arena_printf(a, "\"%s\"", v.name);
+	case V_SYMBOL:   return v.name;
+	case V_DTYPE:    return dtype_name(v.dtype);
+	case V_RANGE:    return arena_printf(a, "%s..%s", val_show(s, v.range[0]), val_show(s, v.range[1]));
+	case V_LIST:     return show_list(s, v);
+	case V_RECORD:   return v.record->name ? v.record->name : v.record->kind;
+	case V_DEF:      return v.def->name;
+	case V_MODULE:   return v.module->label;
+	case V_AUTO:     return "auto";
+	case V_UNKNOWN:  return v.name;
+	case V_AXIS:     return "an axis";
+	case V_TENSOR:   return "a tensor";
 	}
 	internal_error("value of unknown kind %d", (int)v.kind);
 }
@@ -177,28 +177,25 @@ const char *val_show(struct sema *s, struct val v)
 const char *val_kind_text(struct sema *s, struct val v)
 {
 	switch (v.kind) {
-	case V_BOOL: return "Bool";
-	case V_INT: return "Int";
-	case V_FLOAT: return "Float";
+	case V_BOOL:     return "Bool";
+	case V_INT:      return "Int";
+	case V_FLOAT:    return "Float";
 	case V_QUANTITY: return dims_text(s->arena, v.dims);
-	case V_STRING: return "String";
-	case V_DTYPE: return "DType";
-	case V_RANGE: return arena_printf(s->arena, "Range(%s)", val_kind_text(s, v.range[0]));
-	case V_LIST: return arena_printf(s->arena, "the list %s", show_list(s, v));
-	case V_RECORD: return arena_printf(s->arena, "the %s `%s`", v.record->kind, val_show(s, v));
-	case V_DEF: return arena_printf(s->arena, "the %s `%s`", v.def->kind, v.def->name);
-	case V_MODULE: return arena_printf(s->arena, "the module `%s`", v.module->label);
-	case V_SYMBOL: return arena_printf(s->arena, "`%s`", v.name);
-	default: return val_show(s, v);
+	case V_STRING:   return "String";
+	case V_DTYPE:    return "DType";
+	case V_RANGE:    return arena_printf(s->arena, "Range(%s)", val_kind_text(s, v.range[0]));
+	case V_LIST:     return arena_printf(s->arena, "the list %s", show_list(s, v));
+	case V_RECORD:   return arena_printf(s->arena, "the %s `%s`", v.record->kind, val_show(s, v));
+	case V_DEF:      return arena_printf(s->arena, "the %s `%s`", v.def->kind, v.def->name);
+	case V_MODULE:   return arena_printf(s->arena, "the module `%s`", v.module->label);
+	case V_SYMBOL:   return arena_printf(s->arena, "`%s`", v.name);
+	default:         return val_show(s, v);
 	}
 }
 
-/* ---- comparison --------------------------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------------ */
 
-static bool is_number(struct val v)
-{
-	return v.kind == V_INT || v.kind == V_FLOAT || v.kind == V_QUANTITY;
-}
+static bool is_number(struct val v) { return v.kind == V_INT || v.kind == V_FLOAT || v.kind == V_QUANTITY; }
 
 /* -1, 0, 1. Values of one dimension; floats within 1e-12 of each other are equal. */
 static int compare_numbers(struct val a, struct val b)
@@ -220,13 +217,14 @@ bool val_equal(struct val a, struct val b)
 	if (a.kind != b.kind)
 		return false;
 	switch (a.kind) {
-	case V_NONE: return true;
-	case V_BOOL: return a.b == b.b;
-	case V_STRING: case V_SYMBOL: return !strcmp(a.name, b.name);
-	case V_DTYPE: return a.dtype == b.dtype;
-	case V_RANGE: return val_equal(a.range[0], b.range[0]) && val_equal(a.range[1], b.range[1]);
+	case V_NONE:   return true;
+	case V_BOOL:   return a.b == b.b;
+	case V_STRING:
+	case V_SYMBOL: return !strcmp(a.name, b.name);
+	case V_DTYPE:  return a.dtype == b.dtype;
+	case V_RANGE:  return val_equal(a.range[0], b.range[0]) && val_equal(a.range[1], b.range[1]);
 	case V_RECORD: return a.record == b.record;
-	case V_DEF: return a.def == b.def;
+	case V_DEF:    return a.def == b.def;
 	case V_LIST:
 		for (int i = 0; i < a.list.n && a.list.n == b.list.n; i++)
 			if (!val_equal(a.list.at[i], b.list.at[i]))
@@ -239,7 +237,7 @@ bool val_equal(struct val a, struct val b)
 static struct val mismatch(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
 {
 	sema_report(s, DIAG_E0203, at, "`%s` is not defined on %s and %s", bin_op_text(op), val_kind_text(s, a),
-		    val_kind_text(s, b));
+	            val_kind_text(s, b));
 	return val_bad();
 }
 
@@ -268,11 +266,11 @@ static struct val compare(struct sema *s, enum bin_op op, struct val a, struct v
 	case B_LE: return val_bool(order <= 0);
 	case B_GE: return val_bool(order >= 0);
 	case B_EQ: return val_bool(order == 0);
-	default: return val_bool(order != 0);
+	default:   return val_bool(order != 0);
 	}
 }
 
-/* ---- arithmetic --------------------------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 static bool is_comparison(enum bin_op op)
 {
@@ -295,9 +293,10 @@ static bool undecided(struct val a, struct val b, struct val *out)
 
 static struct val overflow(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
 {
-	struct diag *d = sema_report(s, DIAG_E0203, at, "%lld %s %lld is larger than an Int", (long long)a.i, bin_op_text(op),
-				     (long long)b.i);
-	diag_note(s->sink, d, "an Int lies between -9223372036854775808 and 9223372036854775807; write one operand as a Float");
+	struct diag *d = sema_report(s, DIAG_E0203, at, "%lld %s %lld is larger than an Int", (long long)a.i,
+	                             bin_op_text(op), (long long)b.i);
+	diag_note(s->sink, d,
+	          "an Int lies between -9223372036854775808 and 9223372036854775807; write one operand as a Float");
 	return val_bad();
 }
 
@@ -313,14 +312,14 @@ static struct val int_arith(struct sema *s, enum bin_op op, struct val a, struct
 	bool over;
 	if ((op == B_DIV || op == B_MOD) && b.i == 0)
 		return division_by_zero(s, at);
-	if ((op == B_DIV || op == B_MOD) && b.i == -1)          /* INT64_MIN / -1 does not fit */
+	if ((op == B_DIV || op == B_MOD) && b.i == -1) /* INT64_MIN / -1 does not fit */
 		return op == B_MOD ? val_int(0) : int_arith(s, B_MUL, a, b, at);
 	switch (op) {
 	case B_ADD: over = __builtin_add_overflow(a.i, b.i, &out); break;
 	case B_SUB: over = __builtin_sub_overflow(a.i, b.i, &out); break;
 	case B_MUL: over = __builtin_mul_overflow(a.i, b.i, &out); break;
 	case B_DIV: return a.i % b.i ? val_float((double)a.i / (double)b.i) : val_int(a.i / b.i);
-	default:                                                /* the remainder has the sign of the divisor */
+	default: /* the remainder has the sign of the divisor */
 		out = a.i % b.i;
 		return val_int(out && (out < 0) != (b.i < 0) ? out + b.i : out);
 	}
@@ -360,7 +359,7 @@ static struct val add(struct sema *s, enum bin_op op, struct val a, struct val b
 	double x = 0, y = 0;
 	if (!dims_equal(dims_of(a), dims_of(b))) {
 		sema_report(s, DIAG_E0302, at, "cannot %s %s and %s", op == B_ADD ? "add" : "subtract", with_dims(s, a),
-			    with_dims(s, b));
+		            with_dims(s, b));
 		return val_bad();
 	}
 	val_number(a, &x);

@@ -1,61 +1,74 @@
 /* The walk over a tensor program: what the walk_*.c files share.
  *
  * One walk follows the text from the model's first item, through the bodies of the blocks and ops that it calls, and
- * appends to `program` what it meets. A mistake is reported where it stands and gives V_BAD; what uses that is silent. */
+ * appends to `program` what it meets. A mistake is reported where it stands and gives V_BAD; what uses
+ * that is silent. */
 #ifndef DEPLOYC_WALK_H
 #define DEPLOYC_WALK_H
 #include "internal.h"
 
-struct axes { int *at; int n; };                /* indices into program.axes; the array is never changed once made */
+struct axes {
+	int *at;
+	int n;
+}; /* indices into program.axes; the array is never changed once made */
 
 /* A name of a program. `carried`: a name from outside a `repeat` that its body rebinds. */
-struct bound { const char *name; struct val val; struct span span; bool carried; };
+struct bound {
+	const char *name;
+	struct val val;
+	struct span span;
+	bool carried;
+};
 
 /* Names of a model, a loop's body, a block, or an op while it is walked. */
 enum env_kind { ENV_MODEL, ENV_LOOP, ENV_BLOCK, ENV_OP };
 struct env {
-	struct scope  scope;                    /* scope.walk is this env */
-	struct walk  *walk;
-	struct env   *parent;
+	struct scope scope; /* scope.walk is this env */
+	struct walk *walk;
+	struct env *parent;
 	enum env_kind kind;
 	VEC(struct bound) names;
-	struct index  index;                    /* of `names` */
-	struct span   returned_at;              /* of the `return` that was walked */
-	const struct call *call;                /* of the block or the op whose body this is; NULL elsewhere */
+	struct index index;      /* of `names` */
+	struct span returned_at; /* of the `return` that was walked */
+	const struct call *call; /* of the block or the op whose body this is; NULL elsewhere */
 };
 
 /* Blocks and ops being walked, innermost first: none may call itself. */
-struct active { const struct def *def; const struct active *outer; int depth; };
-
-struct walk {
-	struct sema    *s;
-	struct arena   *arena;
-	struct program *p;
-	struct record  *model;                  /* NULL: a block or an op by itself, whose formats are all `act` */
-	enum dtype      act;
-	int             region;                 /* where values are made now */
-	int             call;                   /* the op with a body that is walked, or -1 */
-	VEC(const char *) prefix;               /* by region: its part of checkpoint keys, "" if none */
-	const struct active *active;
-	int             nested;                 /* calls made within the outermost one */
-	bool            failed;                 /* something was reported */
-	bool            in_loop;
-	bool            index_read;             /* the loop's index was read as a number: turns may differ */
+struct active {
+	const struct def *def;
+	const struct active *outer;
+	int depth;
 };
 
-/* ---- walk_model.c: models ---- */
+struct walk {
+	struct sema *s;
+	struct arena *arena;
+	struct program *p;
+	struct record *model; /* NULL: a block or an op by itself, whose formats are all `act` */
+	enum dtype act;
+	int region;               /* where values are made now */
+	int call;                 /* the op with a body that is walked, or -1 */
+	VEC(const char *) prefix; /* by region: its part of checkpoint keys, "" if none */
+	const struct active *active;
+	int nested;  /* calls made within the outermost one */
+	bool failed; /* something was reported */
+	bool in_loop;
+	bool index_read; /* the loop's index was read as a number: turns may differ */
+};
+
+/* ---- walk_model.c: models -------------------------------------------------------------------- */
 struct env *env_new(struct walk *w, enum env_kind kind, struct env *parent, struct module *module);
-int  walk_region(struct walk *w, struct ident name, const char *prefix, bool is_loop_body);
+int walk_region(struct walk *w, struct ident name, const char *prefix, bool is_loop_body);
 /* The axis that `axis name tail` declares; -1 after a report. */
-int  walk_axis_declared(struct env *e, const struct node *item);
+int walk_axis_declared(struct env *e, const struct node *item);
 /* Runs a `require` of a program: false after E0205, which says at `at` that the precondition of `what` fails. */
 bool walk_require(struct env *e, const struct node *item, const char *what, struct span at);
 
-/* ---- walk_checkpoint.c ---- */
+/* ---- walk_checkpoint.c ----------------------------------------------------------------------- */
 /* `harmless`, `unused` and `copies` of the model. */
 void walk_checkpoint(struct env *e);
 
-/* ---- walk_item.c: items ---- */
+/* ---- walk_item.c: items ---------------------------------------------------------------------- */
 void walk_item(struct env *e, const struct node *item, struct val *returned);
 /* The name of a param or state with the regions around it: layer.attn.wq */
 const char *walk_path(struct walk *w, const char *name);
@@ -67,28 +80,34 @@ bool walk_knows_kind(const char *kind);
 /* E0004: the item is not of the form that its kind asks for. */
 void walk_report_tail(struct walk *w, const struct node *item, const char *form);
 
-/* ---- walk_loop.c: repeat ---- */
+/* ---- walk_loop.c: repeat --------------------------------------------------------------------- */
 void walk_repeat(struct env *e, const struct node *item);
 
-/* ---- walk_param.c: checkpoints ---- */
+/* ---- walk_param.c: checkpoints --------------------------------------------------------------- */
 void walk_param(struct env *e, const struct node *item);
-/* Fills {name} in a checkpoint name. `own`: axes that stay, as {axis}; those met are added to keyed. NULL after E0409. */
+/* Fills {name} in a checkpoint name. `own`: axes that stay, as {axis}; those met are added to keyed.
+ * NULL after E0409. */
 const char *walk_fill_key(struct env *e, const char *text, struct axes own, struct axes *keyed, struct span at);
 
-/* ---- walk_type.c: names, axes and types ---- */
-struct tensor_type { enum value_type type; enum dtype dtype, storage; struct axes axes; int index_of, slot; };
+/* ---- walk_type.c: names, axes and types ------------------------------------------------------ */
+struct tensor_type {
+	enum value_type type;
+	enum dtype dtype, storage;
+	struct axes axes;
+	int index_of, slot;
+};
 
-struct bound *env_find(struct env *e, const char *name);                /* in this env alone */
+struct bound *env_find(struct env *e, const char *name); /* in this env alone */
 void env_bind(struct env *e, const char *name, struct val v, struct span at);
 /* Binds a name that the text defines; E0106 when the env has it already. */
 void env_define(struct env *e, struct ident name, struct val v);
-int  env_axis(struct env *e, const char *name);                         /* -1: no such axis */
-int  env_need_axis(struct env *e, struct ident name);                   /* -1 after E0401 */
+int env_axis(struct env *e, const char *name);       /* -1: no such axis */
+int env_need_axis(struct env *e, struct ident name); /* -1 after E0401 */
 /* Something around did not parse: a name that is missing may stand in it, so it is not reported. */
 bool env_partial(struct env *e);
 /* A format is computed with as it is from 16 bits on; smaller ones only store. */
 bool walk_computes(enum dtype t);
-const char *axis_item_name(const struct node *item);                    /* of an N_AX or N_AX_REST */
+const char *axis_item_name(const struct node *item); /* of an N_AX or N_AX_REST */
 /* What a type of a program means here. `by_default`: the field that gives the format of a type that names none. */
 bool walk_tensor_type(struct env *e, const struct node *t, const char *by_default, struct tensor_type *out);
 
@@ -96,24 +115,24 @@ struct diag *walk_report(struct walk *w, enum diag_code code, struct span at, co
 	__attribute__((format(printf, 4, 5)));
 /* "cast it", with the edit that puts `cast( , format)` around the text. */
 void walk_offer_cast(struct walk *w, struct diag *d, struct span at, const char *format);
-const char *walk_axes_text(struct walk *w, struct axes a);              /* [batch, seq] */
-const char *walk_type_text(struct walk *w, int value);                  /* bf16[batch, seq] */
+const char *walk_axes_text(struct walk *w, struct axes a); /* [batch, seq] */
+const char *walk_type_text(struct walk *w, int value);     /* bf16[batch, seq] */
 const char *walk_declared_text(struct walk *w, const struct tensor_type *t);
-const char *walk_show(struct walk *w, struct val v);                    /* a tensor's type, or a scalar's value */
+const char *walk_show(struct walk *w, struct val v); /* a tensor's type, or a scalar's value */
 
 bool axes_have(struct axes a, int axis);
 bool axes_same_set(struct axes a, struct axes b);
 struct axes axes_add(struct walk *w, struct axes a, int axis);
 struct axes axes_without(struct walk *w, struct axes a, struct axes gone);
 struct axes value_axes(struct walk *w, int value);
-int64_t axes_size(const struct program *p, struct axes a);              /* 0: known at run time */
+int64_t axes_size(const struct program *p, struct axes a); /* 0: known at run time */
 
-/* ---- walk_expr.c: values and the operators of the language ---- */
-struct value walk_value(struct walk *w, enum op op, struct span at);    /* float, act, no axes, nothing else set */
+/* ---- walk_expr.c: values and the operators of the language ----------------------------------- */
+struct value walk_value(struct walk *w, enum op op, struct span at); /* float, act, no axes, nothing else set */
 void value_args(struct walk *w, struct value *v, const int *args, int n);
-int  walk_emit(struct walk *w, struct value v);
-int  walk_cast(struct walk *w, int value, enum dtype dtype, struct span at);    /* the value itself if it has the format */
-int  walk_in_order(struct walk *w, int value, struct axes order, struct span at);
+int walk_emit(struct walk *w, struct value v);
+int walk_cast(struct walk *w, int value, enum dtype dtype, struct span at); /* the value itself if it has the format */
+int walk_in_order(struct walk *w, int value, struct axes order, struct span at);
 
 struct val walk_eval(struct env *e, const struct node *n, const struct node *expect);
 struct val val_tensor(int value);
@@ -122,33 +141,48 @@ bool walk_is_float(struct walk *w, struct val v);
 /* Applies a pointwise operator; scalars among the operands become constants. */
 struct val walk_pointwise(struct env *e, enum op op, const char *what, struct val *args, int n, const struct node *at);
 
-/* ---- walk_ragged.c: ragged axes and their owners ---- */
-/* Whether the value, whose operands and axes are set, has the owner of each of its ragged axes, and slots of one routing; false after E0415. */
+/* ---- walk_ragged.c: ragged axes and their owners --------------------------------------------- */
+/* Whether the value, whose operands and axes are set, has the owner of each of its ragged axes, and slots of one
+ * routing; false after E0415. */
 bool walk_ragged(struct walk *w, const struct value *v);
-bool walk_slots(struct walk *w, const struct value *route);                     /* are the slots that a `route` names those of its experts, and of its tokens alone? */
-int  walk_routing(struct walk *w, const struct value *v);                       /* what value.routing is to be */
+bool walk_slots(
+	struct walk *w,
+	const struct value *route); /* are the slots that a `route` names those of its experts, and of its tokens alone? */
+int walk_routing(struct walk *w, const struct value *v); /* what value.routing is to be */
 
-/* ---- walk_word.c: the words of a body (cast, sum, exp, size ...) ---- */
+/* ---- walk_word.c: the words of a body (cast, sum, exp, size ...) ----------------------------- */
 /* Evaluates f(args) for a word of the language; false: no such word, or scalar evaluation knows it. */
 bool walk_is_word(const char *f);
 bool walk_word(struct env *e, const char *f, const struct node *n, struct val *out);
 
-/* ---- walk_call.c, walk_builtin.c, walk_block.c: calls ---- */
+/* ---- walk_call.c, walk_builtin.c, walk_block.c: calls ---------------------------------------- */
 struct param_value {
-	const char *name; const struct node *node;      /* the N_PARAM */
-	struct val val; struct span at; bool given, tensor;
+	const char *name;
+	const struct node *node; /* the N_PARAM */
+	struct val val;
+	struct span at;
+	bool given, tensor;
 };
-struct axis_name { const char *name; int axis; };
-struct rest_name { const char *name; struct axes axes; };
+struct axis_name {
+	const char *name;
+	int axis;
+};
+struct rest_name {
+	const char *name;
+	struct axes axes;
+};
 struct call {
-	struct env *env; struct walk *w; struct def *f;
-	const struct node *node;                        /* the N_CALL */
-	const struct node *sig;                         /* the N_NAMED that declares f */
-	struct param_value *params; int n_params;
-	struct index index;                             /* of `params` */
-	VEC(struct axis_name) axes;                     /* what the axis variables of the signature mean here */
-	VEC(struct rest_name) rests;                    /* and its ...t */
-	bool bad;                                       /* an operand is V_BAD: the result is too */
+	struct env *env;
+	struct walk *w;
+	struct def *f;
+	const struct node *node; /* the N_CALL */
+	const struct node *sig;  /* the N_NAMED that declares f */
+	struct param_value *params;
+	int n_params;
+	struct index index;          /* of `params` */
+	VEC(struct axis_name) axes;  /* what the axis variables of the signature mean here */
+	VEC(struct rest_name) rests; /* and its ...t */
+	bool bad;                    /* an operand is V_BAD: the result is too */
 };
 /* A call, with the label around it or NULL. The arguments are evaluated outside the region that the label opens.
  * V_NONE: a function of scalars, left to scalar evaluation. */
@@ -160,17 +194,18 @@ struct val walk_inline(struct call *c, struct value result);
 struct val walk_builtin(struct call *c, struct value result);
 
 struct param_value *call_param(struct call *c, const char *name);
-int  call_axis(struct call *c, const char *variable);           /* -1: not bound */
+int call_axis(struct call *c, const char *variable); /* -1: not bound */
 struct axes call_rest(struct call *c, const char *variable);
 void call_set_axis(struct call *c, const char *variable, int axis);
 /* walk_match.c: binds every axis variable that the operands decide; false after a report. */
 bool call_match(struct call *c);
 /* Type and axes of the call's value, as the signature says. */
 bool call_result_type(struct call *c, struct value *v);
-struct idents block_axis_names(struct walk *w, const struct node *sig);         /* the axes that a block takes from its caller */
-struct idents op_axis_names(struct walk *w, const struct node *sig);            /* the axis variables of an op's signature */
+struct idents block_axis_names(struct walk *w,
+                               const struct node *sig);              /* the axes that a block takes from its caller */
+struct idents op_axis_names(struct walk *w, const struct node *sig); /* the axis variables of an op's signature */
 
-/* ---- program_print.c ---- */
+/* ---- program_print.c ------------------------------------------------------------------------- */
 void print_value_type(const struct program *p, const struct value *v, FILE *out);
 void print_axes(const struct program *p, const int *axes, int n, FILE *out);
 #endif

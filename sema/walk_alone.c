@@ -1,6 +1,7 @@
-/* Blocks and ops that no model of the compilation calls are walked by themselves, with axes and operands made up of their signatures, so
- * that mistakes in them are found before someone calls them. What a caller decides is not known: relations between its axes, numbers,
- * formats. So only mistakes count that no caller can mend, and of formats those that are wrong with all. */
+/* Blocks and ops that no model of the compilation calls are walked by themselves, with axes and operands made up of
+ * their signatures, so that mistakes in them are found before someone calls them. What a caller decides is not known:
+ * relations between its axes, numbers, formats. So only mistakes count that no caller can mend, and of formats those
+ * that are wrong with all. */
 #include "walk.h"
 #include <string.h>
 
@@ -8,20 +9,28 @@
 static bool counts(enum diag_code c)
 {
 	switch (c) {
-	case DIAG_E0004: case DIAG_E0101: case DIAG_E0106: case DIAG_E0206: case DIAG_E0401: case DIAG_E0402: case DIAG_E0403: case DIAG_E0404:
-	case DIAG_E0407: case DIAG_E0411: case DIAG_E0412:
-		return true;
-	default:
-		return false;
+	case DIAG_E0004:
+	case DIAG_E0101:
+	case DIAG_E0106:
+	case DIAG_E0206:
+	case DIAG_E0401:
+	case DIAG_E0402:
+	case DIAG_E0403:
+	case DIAG_E0404:
+	case DIAG_E0407:
+	case DIAG_E0411:
+	case DIAG_E0412: return true;
+	default:         return false;
 	}
 }
 
-/* ---- a caller that is made up ---- */
+/* ---- a caller that is made up ---------------------------------------------------------------- */
 enum { SOME_EXTENT = 64 };
 
 static int new_axis(struct walk *w, const char *name, struct span at)
 {
-	struct axis a = { .name = name, .kind = AXIS_MODEL, .extent = SOME_EXTENT, .like = -1, .of = -1, .tokens = -1, .span = at };
+	struct axis a = {
+		.name = name, .kind = AXIS_MODEL, .extent = SOME_EXTENT, .like = -1, .of = -1, .tokens = -1, .span = at};
 	vec_push(w->arena, &w->p->axes, a);
 	return w->p->axes.n - 1;
 }
@@ -48,7 +57,8 @@ static void make_ragged(struct program *p, int axis, int of)
 static void known_axes(struct walk *w, struct nodes params)
 {
 	struct program *p = w->p;
-	p->batch = axis_named(p, "batch"), p->seq = axis_named(p, "seq"), p->row = axis_named(p, "row"), p->ctx = axis_named(p, "ctx");
+	p->batch = axis_named(p, "batch"), p->seq = axis_named(p, "seq"), p->row = axis_named(p, "row"),
+	p->ctx = axis_named(p, "ctx");
 	make_ragged(p, p->batch, -1);
 	make_ragged(p, p->seq, p->batch);
 	make_ragged(p, p->row, p->batch);
@@ -68,7 +78,7 @@ static struct val some_scalar(struct walk *w, const struct def *f, const struct 
 {
 	const struct node *type = param->field.type;
 	const char *word = type && type->type.has_path ? type->type.path.at[type->type.path.n - 1].name : "";
-	struct scope declared = { .module = f->module, .sema = w->s };
+	struct scope declared = {.module = f->module, .sema = w->s};
 	if (param->field.value)
 		return eval(&declared, param->field.value, type);
 	if (!strcmp(word, "Int"))
@@ -93,25 +103,23 @@ static struct val some_tensor(struct walk *w, struct env *e, const struct node *
 	return val_tensor(walk_emit(w, v));
 }
 
-static bool is_tensor(const struct node *param)
-{
-	return param->field.type && param->field.type->type.axes;
-}
+static bool is_tensor(const struct node *param) { return param->field.type && param->field.type->type.axes; }
 
-/* ---- one block or op ---- */
+/* ---- one block or op ------------------------------------------------------------------------- */
 
 /* The variables of an op's signature as axes; `...t` as one axis of that name. */
 static void bind_rests(struct call *c, struct env *e)
 {
 	for (int i = 0; i < c->n_params; i++) {
-		struct nodes items = is_tensor(c->params[i].node) ? c->params[i].node->field.type->type.axes->axes.items : (struct nodes){0};
+		struct nodes items =
+			is_tensor(c->params[i].node) ? c->params[i].node->field.type->type.axes->axes.items : (struct nodes){0};
 		for (int k = 0; k < items.n; k++) {
 			const char *name = axis_item_name(items.at[k]);
 			if (items.at[k]->kind != N_AX_REST || env_find(e, name))
 				continue;
 			int axis = new_axis(c->w, name, items.at[k]->span);
-			env_bind(e, name, (struct val){ .kind = V_AXIS, .axis = axis }, items.at[k]->span);
-			vec_push(c->w->arena, &c->rests, ((struct rest_name){ name, axes_add(c->w, (struct axes){0}, axis) }));
+			env_bind(e, name, (struct val){.kind = V_AXIS, .axis = axis}, items.at[k]->span);
+			vec_push(c->w->arena, &c->rests, ((struct rest_name){name, axes_add(c->w, (struct axes){0}, axis)}));
 		}
 	}
 }
@@ -124,26 +132,28 @@ static void set_params(struct call *c, struct env *e)
 	for (int i = 0; i < params.n; i++) {
 		const struct node *p = params.at[i];
 		index_add(c->w->arena, &c->index, p->field.path.at[0].name);
-		c->params[i] = (struct param_value){ .name = p->field.path.at[0].name, .node = p, .at = p->span, .given = true, .tensor = is_tensor(p) };
+		c->params[i] = (struct param_value){
+			.name = p->field.path.at[0].name, .node = p, .at = p->span, .given = true, .tensor = is_tensor(p)};
 	}
 	bind_rests(c, e);
 	for (int i = 0; i < params.n; i++)
-		c->params[i].val = c->params[i].tensor ? some_tensor(c->w, e, params.at[i]) : some_scalar(c->w, c->f, params.at[i]);
+		c->params[i].val =
+			c->params[i].tensor ? some_tensor(c->w, e, params.at[i]) : some_scalar(c->w, c->f, params.at[i]);
 }
 
 static void walk_one(struct walk *w, struct def *f)
 {
 	const struct node *sig = f->node;
 	bool block = !strcmp(f->kind, "block");
-	struct node name = { .kind = N_ID, .span = sig->named.name.span, .ident = { .name = f->name } };
-	struct node node = { .kind = N_CALL, .span = sig->named.name.span, .call = { .f = &name } };
+	struct node name = {.kind = N_ID, .span = sig->named.name.span, .ident = {.name = f->name}};
+	struct node node = {.kind = N_CALL, .span = sig->named.name.span, .call = {.f = &name}};
 	struct idents axes = block ? block_axis_names(w, sig) : op_axis_names(w, sig);
 	struct env *e = env_new(w, ENV_BLOCK, NULL, f->module);
-	struct call c = { .env = e, .w = w, .f = f, .node = &node, .sig = sig };
-	struct active frame = { f, NULL, 0 };
+	struct call c = {.env = e, .w = w, .f = f, .node = &node, .sig = sig};
+	struct active frame = {f, NULL, 0};
 	for (int i = 0; i < axes.n; i++) {
 		int axis = new_axis(w, axes.at[i].name, axes.at[i].span);
-		env_bind(e, axes.at[i].name, (struct val){ .kind = V_AXIS, .axis = axis }, axes.at[i].span);
+		env_bind(e, axes.at[i].name, (struct val){.kind = V_AXIS, .axis = axis}, axes.at[i].span);
 		call_set_axis(&c, axes.at[i].name, axis);
 	}
 	known_axes(w, sig->named.params);
@@ -161,12 +171,12 @@ static void walk_one(struct walk *w, struct def *f)
 /* What the walk reports where values between operators are of the format `act`. Its program is gone afterwards. */
 static struct sink reports(struct sema *s, struct def *f, enum dtype act)
 {
-	struct arena arena = { .heap = s->arena->heap };
-	struct program program = { .batch = -1, .seq = -1, .ctx = -1, .row = -1, .vocab = -1, .layers = -1 };
-	struct sink sink = { .arena = s->sink->arena, .sources = s->sink->sources }, *real = s->sink;
-	struct walk w = { .s = s, .arena = &arena, .p = &program, .act = act, .call = -1 };
+	struct arena arena = {.heap = s->arena->heap};
+	struct program program = {.batch = -1, .seq = -1, .ctx = -1, .row = -1, .vocab = -1, .layers = -1};
+	struct sink sink = {.arena = s->sink->arena, .sources = s->sink->sources}, *real = s->sink;
+	struct walk w = {.s = s, .arena = &arena, .p = &program, .act = act, .call = -1};
 	s->sink = &sink;
-	walk_region(&w, (struct ident){ "", f->node->span }, "", false);
+	walk_region(&w, (struct ident){"", f->node->span}, "", false);
 	walk_one(&w, f);
 	s->sink = real;
 	arena_free(&arena);
@@ -202,7 +212,8 @@ static bool has_like(const struct sink *sink, const struct diag *d)
 
 void walk_alone(struct sema *s, struct def *f)
 {
-	static const enum dtype others[] = { DTYPE_F32, DTYPE_F16, DTYPE_F64 };    /* all that a model may compute in, with the first */
+	static const enum dtype others[] = {DTYPE_F32, DTYPE_F16,
+	                                    DTYPE_F64}; /* all that a model may compute in, with the first */
 	enum { OTHERS = sizeof others / sizeof *others };
 	bool program = !strcmp(f->kind, "block") || !strcmp(f->kind, "op");
 	if (!program || f->called || f->failed || f->module->partial || !f->node->named.has_body)

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- blocks ---- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 /* The axes of an `axis a, b` item, which take no tail. */
 static bool is_axis_params(const struct node *item)
@@ -17,7 +17,7 @@ static void add_unique(struct walk *w, struct idents *out, struct ident name)
 	for (int i = 0; i < out->n; i++)
 		if (out->at[i].name == name.name)
 			return;
-	struct idents longer = { arena_array(w->arena, struct ident, out->n + 1), out->n + 1 };
+	struct idents longer = {arena_array(w->arena, struct ident, out->n + 1), out->n + 1};
 	if (out->n)
 		memcpy(longer.at, out->at, sizeof *out->at * (size_t)out->n);
 	longer.at[out->n] = name;
@@ -38,7 +38,7 @@ struct idents block_axis_names(struct walk *w, const struct node *sig)
 		}
 		struct nodes items = type->type.axes->axes.items;
 		for (int k = 0; k < items.n; k++)
-			add_unique(w, &out, (struct ident){ axis_item_name(items.at[k]), items.at[k]->span });
+			add_unique(w, &out, (struct ident){axis_item_name(items.at[k]), items.at[k]->span});
 	}
 	for (int i = 0; i < sig->named.body.n; i++) {
 		const struct node *item = sig->named.body.at[i];
@@ -68,13 +68,14 @@ static bool bind_axis(struct call *c, struct env *inner, struct ident name)
 	int given = call_axis(c, name.name);
 	int axis = given >= 0 ? given : env_axis(c->env, name.name);
 	if (axis >= 0) {
-		env_bind(inner, name.name, (struct val){ .kind = V_AXIS, .axis = axis }, name.span);
+		env_bind(inner, name.name, (struct val){.kind = V_AXIS, .axis = axis}, name.span);
 		return true;
 	}
 	c->w->failed = true;
 	if (env_partial(c->env) || axis_is_bad(c, name.name))
 		return false;
-	struct diag *d = walk_report(c->w, DIAG_E0401, c->node->call.f->span, "axis `%s` is not in scope of block `%s`", name.name, c->f->name);
+	struct diag *d = walk_report(c->w, DIAG_E0401, c->node->call.f->span, "axis `%s` is not in scope of block `%s`",
+	                             name.name, c->f->name);
 	diag_related(c->w->s->sink, d, name.span, "the block takes this axis from its caller");
 	diag_help(c->w->s->sink, d, "the caller has no `%s`: declare it, or pass `%s = ...`", name.name, name.name);
 	return false;
@@ -115,8 +116,9 @@ static struct val block_result(struct call *c, struct env *inner, struct val got
 	if (got.kind == V_NONE && env_partial(inner))
 		return val_bad();
 	struct span at = got.kind == V_NONE ? c->sig->named.name.span : inner->returned_at;
-	struct diag *d = walk_report(c->w, DIAG_E0407, at, "block `%s` returns %s, declared %s", c->f->name,
-	                             got.kind == V_NONE ? "nothing" : walk_show(c->w, got), walk_declared_text(c->w, &want));
+	struct diag *d =
+		walk_report(c->w, DIAG_E0407, at, "block `%s` returns %s, declared %s", c->f->name,
+	                got.kind == V_NONE ? "nothing" : walk_show(c->w, got), walk_declared_text(c->w, &want));
 	diag_related(c->w->s->sink, d, type->span, "declared here");
 	return val_bad();
 }
@@ -125,7 +127,8 @@ struct val walk_block_call(struct call *c)
 {
 	struct walk *w = c->w;
 	if (w->call >= 0) {
-		walk_report(w, DIAG_E0004, c->node->span, "a call of block `%s` does not belong in the body of an `op`", c->f->name);
+		walk_report(w, DIAG_E0004, c->node->span, "a call of block `%s` does not belong in the body of an `op`",
+		            c->f->name);
 		return val_bad();
 	}
 	struct env *inner = env_new(w, ENV_BLOCK, NULL, c->f->module);
@@ -143,7 +146,7 @@ struct val walk_block_call(struct call *c)
 	return block_result(c, inner, got);
 }
 
-/* ---- ops ---- */
+/* ---- ops ------------------------------------------------------------------------------------- */
 
 /* The axes that the signature marks `a!`, of operands that are there. */
 static struct axes whole_axes(struct call *c)
@@ -151,7 +154,8 @@ static struct axes whole_axes(struct call *c)
 	struct axes out = {0};
 	for (int i = 0; i < c->n_params; i++) {
 		const struct node *type = c->params[i].node->field.type;
-		struct nodes items = c->params[i].tensor && c->params[i].val.kind == V_TENSOR ? type->type.axes->axes.items : (struct nodes){0};
+		struct nodes items =
+			c->params[i].tensor && c->params[i].val.kind == V_TENSOR ? type->type.axes->axes.items : (struct nodes){0};
 		for (int k = 0; k < items.n; k++) {
 			if (items.at[k]->kind != N_AX || items.at[k]->ax.mark != '!')
 				continue;
@@ -170,7 +174,7 @@ static struct env *op_env(struct call *c)
 	struct env *inner = env_new(w, ENV_OP, NULL, c->f->module);
 	inner->call = c;
 	for (int i = 0; i < c->axes.n; i++)
-		env_bind(inner, c->axes.at[i].name, (struct val){ .kind = V_AXIS, .axis = c->axes.at[i].axis }, c->node->span);
+		env_bind(inner, c->axes.at[i].name, (struct val){.kind = V_AXIS, .axis = c->axes.at[i].axis}, c->node->span);
 	for (int i = 0; i < c->n_params; i++) {
 		struct val v = c->params[i].val;
 		if (walk_is_float(w, v))
@@ -181,11 +185,12 @@ static struct env *op_env(struct call *c)
 	return inner;
 }
 
-/* The op's one rounding. The result is the last value of the call, so that what an op made is told by first and last. */
+/* The op's one rounding. The result is the last value of the call, so that what an op made is told by
+ * first and last. */
 static int rounded(struct call *c, int got, const struct value *result, int first)
 {
 	struct walk *w = c->w;
-	got = walk_in_order(w, got, (struct axes){ result->axes, result->n_axes }, c->node->span);
+	got = walk_in_order(w, got, (struct axes){result->axes, result->n_axes}, c->node->span);
 	got = walk_cast(w, got, result->dtype, c->node->span);
 	if (got >= first && got == w->p->values.n - 1)
 		return got;
@@ -200,7 +205,7 @@ static int rounded(struct call *c, int got, const struct value *result, int firs
 static bool check_result(struct call *c, struct env *inner, struct val got, const struct value *result)
 {
 	struct walk *w = c->w;
-	struct axes want = { result->axes, result->n_axes };
+	struct axes want = {result->axes, result->n_axes};
 	if (walk_is_float(w, got) && result->type == TYPE_FLOAT && axes_same_set(value_axes(w, got.tensor), want))
 		return true;
 	if (got.kind == V_BAD || (got.kind == V_NONE && env_partial(inner)))
@@ -222,8 +227,12 @@ struct val walk_inline(struct call *c, struct value result)
 	int outer = w->call, first = w->p->values.n, own = w->p->calls.n;
 	if (outer < 0) {
 		struct axes whole = whole_axes(c);
-		struct op_call call = { .name = c->f->name, .span = c->node->span, .region = w->region, .whole = whole.at, .n_whole = whole.n,
-		                        .first = first };
+		struct op_call call = {.name = c->f->name,
+		                       .span = c->node->span,
+		                       .region = w->region,
+		                       .whole = whole.at,
+		                       .n_whole = whole.n,
+		                       .first = first};
 		vec_push(w->arena, &w->p->calls, call);
 		w->call = own;
 	}

@@ -2,9 +2,13 @@
 #include "walk.h"
 #include <string.h>
 
-static const struct { const char *name; enum op op; } builtins[] = {
-	{ "embed", OP_EMBED }, { "pick", OP_PICK }, { "rotate", OP_ROTATE }, { "append", OP_APPEND }, { "attend", OP_ATTEND },
-	{ "route", OP_ROUTE }, { "dispatch", OP_DISPATCH }, { "combine", OP_COMBINE }, { "join", OP_JOIN }, { "sample", OP_SAMPLE },
+static const struct {
+	const char *name;
+	enum op op;
+} builtins[] = {
+	{"embed", OP_EMBED},   {"pick", OP_PICK},     {"rotate", OP_ROTATE},     {"append", OP_APPEND},
+	{"attend", OP_ATTEND}, {"route", OP_ROUTE},   {"dispatch", OP_DISPATCH}, {"combine", OP_COMBINE},
+	{"join", OP_JOIN},     {"sample", OP_SAMPLE},
 };
 
 static bool builtin_op(const char *name, enum op *out)
@@ -17,13 +21,13 @@ static bool builtin_op(const char *name, enum op *out)
 	return false;
 }
 
-/* ---- the contract in the body ---- */
+/* ---- the contract in the body ---------------------------------------------------------------- */
 
 static struct env *contract_env(struct call *c)
 {
 	struct env *inner = env_new(c->w, ENV_OP, NULL, c->f->module);
 	for (int i = 0; i < c->axes.n; i++)
-		env_bind(inner, c->axes.at[i].name, (struct val){ .kind = V_AXIS, .axis = c->axes.at[i].axis }, c->node->span);
+		env_bind(inner, c->axes.at[i].name, (struct val){.kind = V_AXIS, .axis = c->axes.at[i].axis}, c->node->span);
 	for (int i = 0; i < c->n_params; i++)
 		env_bind(inner, c->params[i].name, c->params[i].val, c->params[i].node->span);
 	return inner;
@@ -31,7 +35,7 @@ static struct env *contract_env(struct call *c)
 
 static void check_set(struct call *c, const struct node *item)
 {
-	static const char *const known[] = { "flops", "bytes", "reduce", "linear" };
+	static const char *const known[] = {"flops", "bytes", "reduce", "linear"};
 	const char *name = item->set.path.at[0].name;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (!strcmp(name, known[i]))
@@ -58,7 +62,7 @@ static bool check_contract(struct call *c)
 	return ok;
 }
 
-/* ---- attributes ---- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 static int64_t int_of(struct call *c, const char *name)
 {
@@ -113,9 +117,7 @@ static void attributes(struct call *c, struct value *v)
 	const struct param_value *order = call_param(c, "order");
 	switch (v->op) {
 	case OP_EMBED:
-	case OP_SAMPLE:
-		v->v = call_axis(c, "v");
-		break;
+	case OP_SAMPLE: v->v = call_axis(c, "v"); break;
 	case OP_ROTATE:
 		v->f = call_axis(c, "f");
 		v->interleaved = order && order->val.kind == V_SYMBOL && !strcmp(order->val.name, "interleaved");
@@ -124,17 +126,10 @@ static void attributes(struct call *c, struct value *v)
 		v->from = call_axis(c, "s");
 		v->to = call_axis(c, "to");
 		break;
-	case OP_ATTEND:
-		attend_attributes(c, v);
-		break;
-	case OP_ROUTE:
-		route_attributes(c, v);
-		break;
-	case OP_JOIN:
-		v->to = call_axis(c, "into");
-		break;
-	default:
-		break;
+	case OP_ATTEND: attend_attributes(c, v); break;
+	case OP_ROUTE:  route_attributes(c, v); break;
+	case OP_JOIN:   v->to = call_axis(c, "into"); break;
+	default:        break;
 	}
 }
 
@@ -152,7 +147,8 @@ struct val walk_builtin(struct call *c, struct value result)
 {
 	struct walk *w = c->w;
 	if (w->call >= 0) {
-		walk_report(w, DIAG_E0004, c->node->span, "a call of `%s` does not belong in the body of an `op`: write a `block`", c->f->name);
+		walk_report(w, DIAG_E0004, c->node->span,
+		            "a call of `%s` does not belong in the body of an `op`: write a `block`", c->f->name);
 		return val_bad();
 	}
 	if (!builtin_op(c->f->name, &result.op)) {

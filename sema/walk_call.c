@@ -2,7 +2,7 @@
 #include "walk.h"
 #include <string.h>
 
-/* ---- facts of a call ---- */
+/* ---- facts of a call ------------------------------------------------------------------------- */
 
 struct param_value *call_param(struct call *c, const char *name)
 {
@@ -28,10 +28,10 @@ struct axes call_rest(struct call *c, const char *variable)
 
 void call_set_axis(struct call *c, const char *variable, int axis)
 {
-	vec_push(c->w->arena, &c->axes, ((struct axis_name){ variable, axis }));
+	vec_push(c->w->arena, &c->axes, ((struct axis_name){variable, axis}));
 }
 
-/* ---- arguments ---- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static void report_no_param(struct call *c, struct ident name, struct idents axes)
 {
@@ -43,7 +43,7 @@ static void report_no_param(struct call *c, struct ident name, struct idents axe
 		known[n++] = axes.at[i].name;
 	struct diag *d = walk_report(c->w, DIAG_E0411, name.span, "`%s` has no parameter `%s`", c->f->name, name.name);
 	diag_related(c->w->s->sink, d, c->sig->named.name.span, "`%s` is declared here", c->f->name);
-	struct text list = { .arena = c->w->arena };
+	struct text list = {.arena = c->w->arena};
 	for (int i = 0; i < n; i++)
 		text_add(&list, "%s`%s`", i ? ", " : "", known[i]);
 	const char *near = nearest_name(name.name, known, n);
@@ -77,9 +77,10 @@ static void give_named(struct call *c, const struct node *a, struct idents axes)
 			continue;
 		int axis = -1;
 		if (a->dot.x->kind == N_ID)
-			axis = env_need_axis(c->env, (struct ident){ a->dot.x->ident.name, a->dot.x->span });
+			axis = env_need_axis(c->env, (struct ident){a->dot.x->ident.name, a->dot.x->span});
 		else
-			walk_report(c->w, DIAG_E0411, a->dot.x->span, "`%s` of `%s` takes the name of an axis", a->dot.name.name, c->f->name);
+			walk_report(c->w, DIAG_E0411, a->dot.x->span, "`%s` of `%s` takes the name of an axis", a->dot.name.name,
+			            c->f->name);
 		c->bad = c->bad || axis < 0;
 		call_set_axis(c, axes.at[i].name, axis);
 		return;
@@ -97,7 +98,8 @@ static void give_all(struct call *c, struct idents axes)
 		} else if (next < c->n_params) {
 			give(c, &c->params[next++], a, a->span);
 		} else {
-			struct diag *d = walk_report(c->w, DIAG_E0411, a->span, "`%s` takes %d argument%s", c->f->name, c->n_params, c->n_params == 1 ? "" : "s");
+			struct diag *d = walk_report(c->w, DIAG_E0411, a->span, "`%s` takes %d argument%s", c->f->name, c->n_params,
+			                             c->n_params == 1 ? "" : "s");
 			diag_related(c->w->s->sink, d, c->sig->named.name.span, "`%s` is declared here", c->f->name);
 			c->bad = true;
 			return;
@@ -107,7 +109,7 @@ static void give_all(struct call *c, struct idents axes)
 
 static void take_default(struct call *c, struct param_value *p)
 {
-	struct scope declared = { .module = c->f->module, .sema = c->w->s };
+	struct scope declared = {.module = c->f->module, .sema = c->w->s};
 	p->at = c->node->span;
 	if (p->node->field.value) {
 		p->val = eval(&declared, p->node->field.value, p->tensor ? NULL : p->node->field.type);
@@ -119,7 +121,7 @@ static void take_default(struct call *c, struct param_value *p)
 /* E0411 for all parameters that have neither an argument nor a default. */
 static void report_missing(struct call *c)
 {
-	struct text names = { .arena = c->w->arena };
+	struct text names = {.arena = c->w->arena};
 	const struct param_value *first = NULL;
 	for (int i = 0; i < c->n_params; i++) {
 		const struct param_value *p = &c->params[i];
@@ -143,27 +145,26 @@ static bool fits(struct call *c, struct param_value *p)
 	if (p->tensor && (p->val.kind == V_TENSOR || (p->val.kind == V_NONE && type->type.opt)))
 		return true;
 	if (p->tensor) {
-		walk_report(c->w, DIAG_E0203, p->at, "`%s` of `%s` expects a tensor, found %s", p->name, c->f->name, walk_show(c->w, p->val));
+		walk_report(c->w, DIAG_E0203, p->at, "`%s` of `%s` expects a tensor, found %s", p->name, c->f->name,
+		            walk_show(c->w, p->val));
 		return false;
 	}
 	if (p->val.kind == V_TENSOR) {
-		walk_report(c->w, DIAG_E0203, p->at, "`%s` of `%s` expects %s, found %s", p->name, c->f->name, type_text(c->w->s, type), walk_show(c->w, p->val));
+		walk_report(c->w, DIAG_E0203, p->at, "`%s` of `%s` expects %s, found %s", p->name, c->f->name,
+		            type_text(c->w->s, type), walk_show(c->w, p->val));
 		return false;
 	}
 	if (p->val.kind == V_UNKNOWN && strcmp(c->f->kind, "block")) {
 		walk_report(c->w, DIAG_E0203, p->at, "`%s` of `%s` is known only at run time", p->name, c->f->name);
 		return false;
 	}
-	return p->val.kind == V_UNKNOWN
-	       || check_type(c->w->s, p->val, type, c->f->module, p->name, p->at, p->node->span);
+	return p->val.kind == V_UNKNOWN || check_type(c->w->s, p->val, type, c->f->module, p->name, p->at, p->node->span);
 }
 
-static bool is_tensor_param(const struct node *p)
-{
-	return p->field.type && p->field.type->type.axes;
-}
+static bool is_tensor_param(const struct node *p) { return p->field.type && p->field.type->type.axes; }
 
-/* Whether each parameter has a name of its own: of two parameters, or a parameter and an axis, one would hide the other. */
+/* Whether each parameter has a name of its own: of two parameters, or a parameter and an axis, one would hide the
+ * other. */
 static bool own_names(struct call *c, struct idents axes)
 {
 	struct nodes params = c->sig->named.params;
@@ -176,7 +177,8 @@ static bool own_names(struct call *c, struct idents axes)
 		if (first >= 0) {
 			struct diag *d = walk_report(c->w, DIAG_E0106, name.span, "`%s` names a parameter and %s", name.name,
 			                             first < axes.n ? "an axis" : "another");
-			diag_related(c->w->s->sink, d, first < axes.n ? axes.at[first].span : params.at[first - axes.n]->span, "first here");
+			diag_related(c->w->s->sink, d, first < axes.n ? axes.at[first].span : params.at[first - axes.n]->span,
+			             "first here");
 			return false;
 		}
 		index_add(c->w->arena, &seen, name.name);
@@ -192,7 +194,8 @@ static void arguments(struct call *c, struct idents axes)
 	for (int i = 0; i < c->n_params; i++) {
 		const struct node *p = c->sig->named.params.at[i];
 		index_add(c->w->arena, &c->index, p->field.path.at[0].name);
-		c->params[i] = (struct param_value){ .name = p->field.path.at[0].name, .node = p, .val = val_bad(), .tensor = is_tensor_param(p) };
+		c->params[i] = (struct param_value){
+			.name = p->field.path.at[0].name, .node = p, .val = val_bad(), .tensor = is_tensor_param(p)};
 	}
 	give_all(c, axes);
 	report_missing(c);
@@ -206,7 +209,7 @@ static void arguments(struct call *c, struct idents axes)
 	}
 }
 
-/* ---- the call ---- */
+/* ---- the call -------------------------------------------------------------------------------- */
 
 static struct val op_call(struct call *c)
 {
@@ -228,7 +231,8 @@ static struct val callee(struct env *e, const struct node *f)
 		v = walk_eval(e, f, NULL);
 	if (v.kind == V_BAD || (v.kind == V_DEF && def_is_program(v.def)))
 		return v;
-	walk_report(e->walk, DIAG_E0101, f->span, "%s cannot be called", f->kind == N_ID ? arena_printf(e->walk->arena, "`%s`", f->ident.name) : "this");
+	walk_report(e->walk, DIAG_E0101, f->span, "%s cannot be called",
+	            f->kind == N_ID ? arena_printf(e->walk->arena, "`%s`", f->ident.name) : "this");
 	return val_bad();
 }
 
@@ -263,7 +267,7 @@ static struct val call_def(struct env *e, struct def *f, const struct node *n, c
 	if (calls_itself(w, f, n->call.f->span) || calls_too_much(w, f, n->call.f->span))
 		return val_bad();
 	f->called = true;
-	struct call c = { .env = e, .w = w, .f = f, .node = n, .sig = f->node };
+	struct call c = {.env = e, .w = w, .f = f, .node = n, .sig = f->node};
 	bool block = !strcmp(f->kind, "block");
 	struct idents axes = block ? block_axis_names(w, f->node) : op_axis_names(w, f->node);
 	if (!own_names(&c, axes))
@@ -275,7 +279,7 @@ static struct val call_def(struct env *e, struct def *f, const struct node *n, c
 	int outside = w->region;
 	if (label)
 		w->region = walk_region(w, label->label.name, prefix ? prefix : "", false);
-	struct active frame = { f, w->active, w->active ? w->active->depth + 1 : 0 };
+	struct active frame = {f, w->active, w->active ? w->active->depth + 1 : 0};
 	w->active = &frame;
 	struct val out = block ? walk_block_call(&c) : op_call(&c);
 	w->active = frame.outer;

@@ -1,8 +1,8 @@
-/* What a checkpoint may hold beside what the program reads: `harmless` fields of config.json, `unused` tensors, and `copies` of
- * tensors. Each is a map from a topic to names. */
+/* What a checkpoint may hold beside what the program reads: `harmless` fields of config.json, `unused` tensors, and
+ * `copies` of tensors. Each is a map from a topic to names. */
 #include "walk.h"
 
-enum { FILL = 1, LEAST_TWO = 2 };               /* {name} in a name is filled; a list of one name says nothing */
+enum { FILL = 1, LEAST_TWO = 2 }; /* {name} in a name is filled; a list of one name says nothing */
 
 /* The names of one topic, filled. false after a report. */
 static bool topic_names(struct env *e, struct val list, const struct field *f, int how, struct name_list *out)
@@ -52,10 +52,7 @@ static void take_unused(struct walk *w, struct name_list names)
 		vec_push(w->arena, &w->p->unused, names.at[i]);
 }
 
-static void take_copies(struct walk *w, struct name_list names)
-{
-	vec_push(w->arena, &w->p->copies, names);
-}
+static void take_copies(struct walk *w, struct name_list names) { vec_push(w->arena, &w->p->copies, names); }
 
 void walk_checkpoint(struct env *e)
 {

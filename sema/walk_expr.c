@@ -3,16 +3,13 @@
 #include "walk.h"
 #include <string.h>
 
-/* ---- values ---- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
-struct val val_tensor(int value)
-{
-	return (struct val){ .kind = V_TENSOR, .tensor = value };
-}
+struct val val_tensor(int value) { return (struct val){.kind = V_TENSOR, .tensor = value}; }
 
 struct value walk_value(struct walk *w, enum op op, struct span at)
 {
-	struct value v = { .op = op, .type = TYPE_FLOAT, .region = w->region, .call = w->call, .span = at };
+	struct value v = {.op = op, .type = TYPE_FLOAT, .region = w->region, .call = w->call, .span = at};
 	v.index_of = v.slot = v.from = v.to = v.v = v.f = -1;
 	v.input = v.param = v.state = v.next = v.routing = -1;
 	v.attend.dot = v.attend.w = v.attend.over = -1;
@@ -38,7 +35,8 @@ static bool is_too_large(const struct program *p, const struct value *v)
 int walk_emit(struct walk *w, struct value v)
 {
 	if (!w->failed && is_too_large(w->p, &v)) {
-		struct diag *d = walk_report(w, DIAG_E0203, v.span, "a tensor of more elements than this version computes with");
+		struct diag *d =
+			walk_report(w, DIAG_E0203, v.span, "a tensor of more elements than this version computes with");
 		diag_note(w->s->sink, d, "at most 2^40, and 2^28 for each token");
 	}
 	v.routing = walk_routing(w, &v);
@@ -93,7 +91,7 @@ static int emit_const(struct walk *w, double number, enum dtype dtype, struct sp
 	return walk_emit(w, v);
 }
 
-/* ---- number formats ---- */
+/* ---- number formats -------------------------------------------------------------------------- */
 
 bool walk_is_float(struct walk *w, struct val v)
 {
@@ -103,14 +101,16 @@ bool walk_is_float(struct walk *w, struct val v)
 /* f32 if one of the two is f32, else they agree. */
 static bool common_dtype(enum dtype a, enum dtype b, enum dtype *out)
 {
-	bool small = (a == DTYPE_F32 && (b == DTYPE_BF16 || b == DTYPE_F16)) || (b == DTYPE_F32 && (a == DTYPE_BF16 || a == DTYPE_F16));
+	bool small = (a == DTYPE_F32 && (b == DTYPE_BF16 || b == DTYPE_F16))
+	             || (b == DTYPE_F32 && (a == DTYPE_BF16 || a == DTYPE_F16));
 	*out = small ? DTYPE_F32 : a;
 	return small || a == b;
 }
 
 static void report_formats(struct walk *w, int a, int b, struct span at)
 {
-	struct diag *d = walk_report(w, DIAG_E0412, at, "no common number format of %s and %s", walk_type_text(w, a), walk_type_text(w, b));
+	struct diag *d = walk_report(w, DIAG_E0412, at, "no common number format of %s and %s", walk_type_text(w, a),
+	                             walk_type_text(w, b));
 	diag_help(w->s->sink, d, "cast one: `cast(..., %s)`", dtype_name(w->p->values.at[a].dtype));
 }
 
@@ -127,7 +127,7 @@ static bool same_dtype(struct walk *w, int *a, int *b, struct span at)
 	return true;
 }
 
-/* ---- contraction ---- */
+/* ---- contraction ----------------------------------------------------------------------------- */
 
 /* Marks the param that a contraction reads, seen through views and casts. */
 static void mark_contracted(struct walk *w, int value)
@@ -141,7 +141,7 @@ static void mark_contracted(struct walk *w, int value)
 
 static const char *names_text(struct walk *w, struct idents names)
 {
-	struct text t = { .arena = w->arena };
+	struct text t = {.arena = w->arena};
 	for (int i = 0; i < names.n; i++)
 		text_add(&t, "%s%s", i ? ", " : "", names.at[i].name);
 	return t.at ? t.at : "";
@@ -151,7 +151,8 @@ static void report_not_contracted(struct env *e, const struct node *n, int i, in
 {
 	struct walk *w = e->walk;
 	struct ident a = n->contract.over.at[i];
-	struct diag *d = walk_report(w, DIAG_E0402, a.span, "cannot contract over `%s`: %s operand has no such axis", a.name, left ? "left" : "right");
+	struct diag *d = walk_report(w, DIAG_E0402, a.span, "cannot contract over `%s`: %s operand has no such axis",
+	                             a.name, left ? "left" : "right");
 	diag_related(w->s->sink, d, n->contract.x->span, "%s", walk_type_text(w, x));
 	diag_related(w->s->sink, d, n->contract.w->span, "%s", walk_type_text(w, y));
 	diag_note(w->s->sink, d, "axes: %s @[%s] %s", walk_axes_text(w, value_axes(w, x)), names_text(w, n->contract.over),
@@ -169,7 +170,8 @@ static bool contracted_axes(struct env *e, const struct node *n, int x, int y, s
 		if (axis >= 0 && !(left && right))
 			report_not_contracted(e, n, i, x, y, !left);
 		else if (axis >= 0 && axes_have(*over, axis))
-			walk_report(e->walk, DIAG_E0403, n->contract.over.at[i].span, "axis `%s` appears twice", n->contract.over.at[i].name);
+			walk_report(e->walk, DIAG_E0403, n->contract.over.at[i].span, "axis `%s` appears twice",
+			            n->contract.over.at[i].name);
 		else if (axis >= 0)
 			*over = axes_add(e->walk, *over, axis);
 		ok = ok && left && right;
@@ -195,15 +197,17 @@ static struct val contract(struct env *e, const struct node *n)
 		return val_bad();
 	for (int side = 0; side < 2; side++)
 		if (!walk_is_float(w, side ? y : x)) {
-			walk_report(w, DIAG_E0402, side ? n->contract.w->span : n->contract.x->span, "`@` takes float tensors, found %s", walk_show(w, side ? y : x));
+			walk_report(w, DIAG_E0402, side ? n->contract.w->span : n->contract.x->span,
+			            "`@` takes float tensors, found %s", walk_show(w, side ? y : x));
 			return val_bad();
 		}
 	if (w->call >= 0) {
-		walk_report(w, DIAG_E0004, n->contract.op_span, "a contraction does not belong in the body of an `op`: write a `block`");
+		walk_report(w, DIAG_E0004, n->contract.op_span,
+		            "a contraction does not belong in the body of an `op`: write a `block`");
 		return val_bad();
 	}
 	struct axes over = {0};
-	int args[2] = { x.tensor, y.tensor };
+	int args[2] = {x.tensor, y.tensor};
 	if (!contracted_axes(e, n, args[0], args[1], &over) || !same_dtype(w, &args[0], &args[1], n->contract.op_span))
 		return val_bad();
 	struct value v = walk_value(w, OP_CONTRACT, n->span);
@@ -219,23 +223,24 @@ static struct val contract(struct env *e, const struct node *n)
 	return val_tensor(walk_emit(w, v));
 }
 
-/* ---- pointwise ---- */
+/* ---- pointwise ------------------------------------------------------------------------------- */
 
 /* The operand that has the most axes: the others are broadcast to it. -1 after E0404. */
 static int widest(struct walk *w, const char *what, const struct val *args, int n, const struct node *at)
 {
 	int big = -1;
 	for (int i = 0; i < n; i++)
-		if (args[i].kind == V_TENSOR && (big < 0 || w->p->values.at[args[i].tensor].n_axes > w->p->values.at[args[big].tensor].n_axes))
+		if (args[i].kind == V_TENSOR
+		    && (big < 0 || w->p->values.at[args[i].tensor].n_axes > w->p->values.at[args[big].tensor].n_axes))
 			big = i;
 	struct axes have = value_axes(w, args[big].tensor);
 	for (int i = 0; i < n; i++) {
 		if (args[i].kind != V_TENSOR || !axes_without(w, value_axes(w, args[i].tensor), have).n)
 			continue;
 		int a = i < big ? i : big, b = i < big ? big : i;
-		struct diag *d = walk_report(w, DIAG_E0404, at->kind == N_BIN ? at->bin.op_span : at->span,
-		                             "`%s` cannot broadcast %s with %s", what, walk_axes_text(w, value_axes(w, args[a].tensor)),
-		                             walk_axes_text(w, value_axes(w, args[b].tensor)));
+		struct diag *d = walk_report(
+			w, DIAG_E0404, at->kind == N_BIN ? at->bin.op_span : at->span, "`%s` cannot broadcast %s with %s", what,
+			walk_axes_text(w, value_axes(w, args[a].tensor)), walk_axes_text(w, value_axes(w, args[b].tensor)));
 		if (at->kind == N_BIN) {
 			diag_related(w->s->sink, d, at->bin.a->span, "%s", walk_show(w, args[0]));
 			diag_related(w->s->sink, d, at->bin.b->span, "%s", walk_show(w, args[1]));
@@ -320,7 +325,7 @@ struct val walk_pointwise(struct env *e, enum op op, const char *what, struct va
 	return walk_ragged(w, &v) ? val_tensor(walk_emit(w, v)) : val_bad();
 }
 
-/* ---- renaming ---- */
+/* ---- renaming -------------------------------------------------------------------------------- */
 
 static bool is_part(const struct axis *a, int part)
 {
@@ -332,7 +337,8 @@ static bool is_part(const struct axis *a, int part)
 
 static void report_not_view(struct walk *w, const struct node *arrow, int from, int to)
 {
-	struct diag *d = walk_report(w, DIAG_E0406, arrow->span, "`%s -> %s` is not a view: the axes are unrelated", arrow->arrow.from.name, arrow->arrow.to.name);
+	struct diag *d = walk_report(w, DIAG_E0406, arrow->span, "`%s -> %s` is not a view: the axes are unrelated",
+	                             arrow->arrow.from.name, arrow->arrow.to.name);
 	diag_related(w->s->sink, d, w->p->axes.at[from].span, "`%s` is declared here", arrow->arrow.from.name);
 	diag_related(w->s->sink, d, w->p->axes.at[to].span, "`%s` is declared here", arrow->arrow.to.name);
 	diag_help(w->s->sink, d, "only axes declared `like` one another rename, and a `concat` to one of its parts");
@@ -347,7 +353,8 @@ static int rename_axis(struct env *e, int x, const struct node *arrow)
 		return -1;
 	struct axes have = value_axes(w, x);
 	if (!axes_have(have, from)) {
-		walk_report(w, DIAG_E0406, arrow->arrow.from.span, "%s has no axis `%s`", walk_type_text(w, x), arrow->arrow.from.name);
+		walk_report(w, DIAG_E0406, arrow->arrow.from.span, "%s has no axis `%s`", walk_type_text(w, x),
+		            arrow->arrow.from.name);
 		return -1;
 	}
 	if (axes_have(have, to)) {
@@ -385,7 +392,8 @@ static bool rename_all(struct env *e, const struct node *n, struct val *out)
 	if (x.kind == V_BAD)
 		return true;
 	if (x.kind != V_TENSOR) {
-		walk_report(e->walk, DIAG_E0406, n->call.f->span, "only a tensor has axes to rename, found %s", walk_show(e->walk, x));
+		walk_report(e->walk, DIAG_E0406, n->call.f->span, "only a tensor has axes to rename, found %s",
+		            walk_show(e->walk, x));
 		*out = val_bad();
 		return true;
 	}
@@ -396,7 +404,7 @@ static bool rename_all(struct env *e, const struct node *n, struct val *out)
 	return true;
 }
 
-/* ---- scalars that take part ---- */
+/* ---- scalars that take part ------------------------------------------------------------------ */
 
 struct val walk_eval(struct env *e, const struct node *n, const struct node *expect)
 {
@@ -409,8 +417,8 @@ struct val walk_eval(struct env *e, const struct node *n, const struct node *exp
 /* +, -, *, / of tensors or scalars; comparisons and `mod` of scalars. */
 static struct val arithmetic(struct env *e, const struct node *n)
 {
-	static const enum op ops[B_OPS] = { [B_ADD] = OP_ADD, [B_SUB] = OP_SUB, [B_MUL] = OP_MUL, [B_DIV] = OP_DIV };
-	struct val v[2] = { walk_eval(e, n->bin.a, NULL), walk_eval(e, n->bin.b, NULL) };
+	static const enum op ops[B_OPS] = {[B_ADD] = OP_ADD, [B_SUB] = OP_SUB, [B_MUL] = OP_MUL, [B_DIV] = OP_DIV};
+	struct val v[2] = {walk_eval(e, n->bin.a, NULL), walk_eval(e, n->bin.b, NULL)};
 	enum bin_op op = n->bin.op;
 	if (v[0].kind == V_BAD || v[1].kind == V_BAD)
 		return val_bad();
@@ -418,8 +426,8 @@ static struct val arithmetic(struct env *e, const struct node *n)
 	if (tensors && (op == B_ADD || op == B_SUB || op == B_MUL || op == B_DIV))
 		return walk_pointwise(e, ops[op], bin_op_text(op), v, 2, n);
 	if (tensors) {
-		walk_report(e->walk, DIAG_E0412, n->bin.op_span, "`%s` is of scalars known at compile time, found %s", bin_op_text(op),
-		            walk_show(e->walk, v[v[0].kind == V_TENSOR ? 0 : 1]));
+		walk_report(e->walk, DIAG_E0412, n->bin.op_span, "`%s` is of scalars known at compile time, found %s",
+		            bin_op_text(op), walk_show(e->walk, v[v[0].kind == V_TENSOR ? 0 : 1]));
 		return val_bad();
 	}
 	struct val out = arith(e->walk->s, op, v[0], v[1], n->bin.op_span);
@@ -429,7 +437,7 @@ static struct val arithmetic(struct env *e, const struct node *n)
 
 static struct val negate(struct env *e, const struct node *n)
 {
-	struct val v[2] = { walk_eval(e, n->one.x, NULL), val_float(-1) };
+	struct val v[2] = {walk_eval(e, n->one.x, NULL), val_float(-1)};
 	if (v[0].kind == V_BAD)
 		return v[0];
 	if (v[0].kind == V_TENSOR)
@@ -473,16 +481,11 @@ static bool binary(struct env *e, const struct node *n, struct val *out)
 {
 	switch (n->bin.op) {
 	case B_AND:
-	case B_OR:
-		*out = both(e, n);
-		return true;
+	case B_OR:    *out = both(e, n); return true;
 	case B_WHERE:
 	case B_IN:
-	case B_RANGE:
-		return false;
-	default:
-		*out = arithmetic(e, n);
-		return true;
+	case B_RANGE: return false;
+	default:      *out = arithmetic(e, n); return true;
 	}
 }
 
@@ -498,30 +501,17 @@ bool walk_hook(struct scope *s, const struct node *n, const struct node *expect,
 {
 	struct env *e = s->walk;
 	switch (n->kind) {
-	case N_CONTRACT:
-		*out = contract(e, n);
-		return true;
-	case N_LABEL:
-		*out = labelled(e, n);
-		return true;
-	case N_CALL:
-		*out = walk_call(e, n, NULL);
-		return out->kind != V_NONE;
-	case N_INDEX:
-		return rename_all(e, n, out);
-	case N_NEG:
-		*out = negate(e, n);
-		return true;
+	case N_CONTRACT: *out = contract(e, n); return true;
+	case N_LABEL:    *out = labelled(e, n); return true;
+	case N_CALL:     *out = walk_call(e, n, NULL); return out->kind != V_NONE;
+	case N_INDEX:    return rename_all(e, n, out);
+	case N_NEG:      *out = negate(e, n); return true;
 	case N_NOT:
 		if (truth(e, n->one.x, out))
 			out->b = !out->b;
 		return true;
-	case N_BIN:
-		return binary(e, n, out);
-	case N_IF:
-		*out = choose(e, n, expect);
-		return true;
-	default:
-		return false;
+	case N_BIN: return binary(e, n, out);
+	case N_IF:  *out = choose(e, n, expect); return true;
+	default:    return false;
 	}
 }

@@ -2,7 +2,7 @@
 #include "walk.h"
 #include <string.h>
 
-static const char *const kinds[] = { "let", "param", "state", "input", "output", "repeat", "axis" };
+static const char *const kinds[] = {"let", "param", "state", "input", "output", "repeat", "axis"};
 enum { N_KINDS_OF_PROGRAM = sizeof kinds / sizeof *kinds };
 
 bool walk_knows_kind(const char *kind)
@@ -39,7 +39,7 @@ static bool has_axes(struct walk *w, struct val v, const struct tensor_type *wan
 	return v.kind == V_TENSOR && axes_same_set(value_axes(w, v.tensor), want->axes);
 }
 
-/* ---- let, input, output, state ---- */
+/* ---- let, input, output, state --------------------------------------------------------------- */
 
 static void item_let(struct env *e, const struct node *item)
 {
@@ -53,7 +53,7 @@ static void item_let(struct env *e, const struct node *item)
 
 static void item_input(struct env *e, const struct node *item)
 {
-	static const char *const inputs[] = { [INPUT_IDS] = "ids", [INPUT_POS] = "pos", [INPUT_WANT] = "want" };
+	static const char *const inputs[] = {[INPUT_IDS] = "ids", [INPUT_POS] = "pos", [INPUT_WANT] = "want"};
 	struct walk *w = e->walk;
 	struct ident name = item->named.name.at[0];
 	struct tensor_type t;
@@ -98,8 +98,9 @@ static struct val typed_value(struct env *e, const struct node *item, const char
 	                 && w->p->values.at[v.tensor].index_of == want->index_of;
 	if (same_kind)
 		return v;
-	struct diag *d = walk_report(w, DIAG_E0407, item->named.value->span, "%s `%s` is %s, declared %s", item->named.kind.name,
-	                             item->named.name.at[0].name, walk_show(w, v), walk_declared_text(w, want));
+	struct diag *d =
+		walk_report(w, DIAG_E0407, item->named.value->span, "%s `%s` is %s, declared %s", item->named.kind.name,
+	                item->named.name.at[0].name, walk_show(w, v), walk_declared_text(w, want));
 	diag_related(w->s->sink, d, item->named.type->span, "declared here");
 	return val_bad();
 }
@@ -128,7 +129,7 @@ static void item_output(struct env *e, const struct node *item)
 	}
 	if (v.kind == V_TENSOR) {
 		v.tensor = output_value(w, v.tensor, first, &want, item->named.value->span);
-		vec_push(w->arena, &w->p->outputs, ((struct output){ name.name, v.tensor, item->span }));
+		vec_push(w->arena, &w->p->outputs, ((struct output){name.name, v.tensor, item->span}));
 	}
 	env_define(e, name, v);
 }
@@ -148,7 +149,8 @@ static void item_state(struct env *e, const struct node *item)
 	struct tensor_type want;
 	struct val v = typed_value(e, item, "kv", &want);
 	if (v.kind == V_TENSOR && (w->p->values.at[v.tensor].op != OP_APPEND || w->p->values.at[v.tensor].state >= 0)) {
-		walk_report(w, DIAG_E0407, item->named.value->span, "state `%s` is not what a call of `append` gives", name.name);
+		walk_report(w, DIAG_E0407, item->named.value->span, "state `%s` is not what a call of `append` gives",
+		            name.name);
 		v = val_bad();
 	}
 	if (v.kind == V_TENSOR) {
@@ -156,9 +158,16 @@ static void item_state(struct env *e, const struct node *item)
 		cache->state = w->p->states.n;
 		cache->dtype = want.dtype;
 		cache->axes = want.axes.at;
-		struct state state = { .name = name.name, .path = walk_path(w, name.name), .value = v.tensor, .region = w->region,
-		                       .axes = want.axes.at, .n_axes = want.axes.n, .dtype = want.storage,
-		                       .in_loop = w->in_loop, .body = w->in_loop ? w->p->loop.n_bodies : -1, .span = name.span };
+		struct state state = {.name = name.name,
+		                      .path = walk_path(w, name.name),
+		                      .value = v.tensor,
+		                      .region = w->region,
+		                      .axes = want.axes.at,
+		                      .n_axes = want.axes.n,
+		                      .dtype = want.storage,
+		                      .in_loop = w->in_loop,
+		                      .body = w->in_loop ? w->p->loop.n_bodies : -1,
+		                      .span = name.span};
 		vec_push(w->arena, &w->p->states, state);
 	}
 	env_define(e, name, v);
@@ -168,15 +177,15 @@ static void item_axis(struct env *e, const struct node *item)
 {
 	if (item->named.tail == TAIL_BARE || item->named.tail == TAIL_MORE) {
 		if (e->kind == ENV_BLOCK)
-			return;                 /* bound by the call */
+			return; /* bound by the call */
 		walk_report_tail(e->walk, item, "axis name = extent");
 		return;
 	}
 	int axis = walk_axis_declared(e, item);
-	env_define(e, item->named.name.at[0], axis < 0 ? val_bad() : (struct val){ .kind = V_AXIS, .axis = axis });
+	env_define(e, item->named.name.at[0], axis < 0 ? val_bad() : (struct val){.kind = V_AXIS, .axis = axis});
 }
 
-/* ---- rebinding ---- */
+/* ---- rebinding ------------------------------------------------------------------------------- */
 
 static void report_not_carried(struct env *e, struct ident name, const struct bound *here)
 {
@@ -216,7 +225,8 @@ static void item_set(struct env *e, const struct node *item)
 		return;
 	}
 	if (old->type != TYPE_ROUTING && old->routing != w->p->values.at[v.tensor].routing) {
-		struct diag *d = walk_report(w, DIAG_E0415, item->set.value->span, "`%s` would be carried to slots of another routing", name.name);
+		struct diag *d = walk_report(w, DIAG_E0415, item->set.value->span,
+		                             "`%s` would be carried to slots of another routing", name.name);
 		diag_related(w->s->sink, d, b->span, "first bound here");
 		b->val = val_bad();
 		return;
@@ -226,7 +236,7 @@ static void item_set(struct env *e, const struct node *item)
 		w->p->values.at[b->val.tensor].name = name.name;
 }
 
-/* ---- when ---- */
+/* ---- when ------------------------------------------------------------------------------------ */
 
 /* The names that the items bind, in every branch of a `when` among them. */
 static void bound_by(struct arena *a, struct nodes items, struct index *out)
@@ -286,7 +296,8 @@ static void report_condition(struct env *e, const struct node *cond, struct val 
 	struct walk *w = e->walk;
 	if (c.kind == V_BAD)
 		return;
-	struct diag *d = walk_report(w, DIAG_E0414, cond->span, "the condition of `when` is a Bool known at compile time, found %s", walk_show(w, c));
+	struct diag *d = walk_report(w, DIAG_E0414, cond->span,
+	                             "the condition of `when` is a Bool known at compile time, found %s", walk_show(w, c));
 	diag_help(w->s->sink, d, "it may use fields, parameters of the block and loop indices, not tensors");
 }
 
@@ -304,7 +315,7 @@ static void item_when(struct env *e, const struct node *item, struct val *return
 	forget_local(e, before, c.b ? item->when.other : item->when.then);
 }
 
-/* ---- all items ---- */
+/* ---- all items ------------------------------------------------------------------------------- */
 
 /* An item that did not parse: the name that it would have bound is known and bad. */
 static void item_error(struct env *e, const struct node *item)
@@ -324,8 +335,7 @@ static void item_error(struct env *e, const struct node *item)
 static void item_named(struct env *e, const struct node *item)
 {
 	static void (*const walk[N_KINDS_OF_PROGRAM])(struct env *, const struct node *) = {
-		item_let, walk_param, item_state, item_input, item_output, walk_repeat, item_axis
-	};
+		item_let, walk_param, item_state, item_input, item_output, walk_repeat, item_axis};
 	const char *kind = item->named.kind.name;
 	if (e->kind == ENV_OP && walk_knows_kind(kind) && strcmp(kind, "let")) {
 		walk_report(e->walk, DIAG_E0004, item->named.kind.span, "`%s` does not belong in the body of an `op`", kind);
@@ -354,28 +364,16 @@ static void item_require(struct env *e, const struct node *item, struct val *ret
 void walk_item(struct env *e, const struct node *item, struct val *returned)
 {
 	switch (item->kind) {
-	case N_NAMED:
-		item_named(e, item);
-		break;
-	case N_SET:
-		item_set(e, item);
-		break;
-	case N_WHEN:
-		item_when(e, item, returned);
-		break;
+	case N_NAMED: item_named(e, item); break;
+	case N_SET:   item_set(e, item); break;
+	case N_WHEN:  item_when(e, item, returned); break;
 	case N_RETURN:
 		*returned = walk_eval(e, item->claim.value, NULL);
 		e->returned_at = item->span;
 		break;
-	case N_REQUIRE:
-		item_require(e, item, returned);
-		break;
-	case N_ERROR:
-		item_error(e, item);
-		break;
-	default:
-		e->walk->failed = true;
-		walk_unknown_item(e->walk->s, item);
+	case N_REQUIRE: item_require(e, item, returned); break;
+	case N_ERROR:   item_error(e, item); break;
+	default:        e->walk->failed = true; walk_unknown_item(e->walk->s, item);
 	}
 }
 

@@ -1,10 +1,10 @@
-/* `repeat`: the loop over layers. Its body is walked for a turn with the index as a number; where the text never reads it,
- * one walk stands for all turns. Otherwise every turn is walked, and turns that came out the same share one body. */
+/* `repeat`: the loop over layers. Its body is walked for a turn with the index as a number; where the text never reads
+ * it, one walk stands for all turns. Otherwise every turn is walked, and turns that came out the same
+ * share one body. */
 #include "walk.h"
 #include <string.h>
 
 enum { BODIES_MAX = 32 };
-
 
 /* Binds, in the loop's env, the names from outside that its body rebinds: each starts a turn as an OP_CARRY. */
 static void bind_carried(struct env *outer, struct env *inner, struct nodes body)
@@ -16,7 +16,8 @@ static void bind_carried(struct env *outer, struct env *inner, struct nodes body
 			bind_carried(outer, inner, item->when.then);
 			bind_carried(outer, inner, item->when.other);
 		}
-		struct bound *b = item->kind == N_SET && item->set.path.n == 1 ? env_find(outer, item->set.path.at[0].name) : NULL;
+		struct bound *b =
+			item->kind == N_SET && item->set.path.n == 1 ? env_find(outer, item->set.path.at[0].name) : NULL;
 		if (!b || env_find(inner, b->name) || (b->val.kind != V_TENSOR && b->val.kind != V_BAD))
 			continue;
 		struct val start = b->val;
@@ -85,16 +86,17 @@ static bool may_repeat(struct env *e, const struct node *item)
 	return false;
 }
 
-
-/* ---- bodies ---- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 /* How much of the program there was before a turn was walked. */
-struct mark { int values, calls, params, states, regions, axes; };
+struct mark {
+	int values, calls, params, states, regions, axes;
+};
 
 static struct mark mark_now(const struct walk *w)
 {
 	const struct program *p = w->p;
-	return (struct mark){ p->values.n, p->calls.n, p->params.n, p->states.n, p->regions.n, p->axes.n };
+	return (struct mark){p->values.n, p->calls.n, p->params.n, p->states.n, p->regions.n, p->axes.n};
 }
 
 static void forget_since(struct walk *w, struct mark m)
@@ -121,23 +123,26 @@ static bool same_list(const int *a, int na, const int *b, int nb)
 
 static bool same_attributes(const struct value *a, const struct value *b)
 {
-	return a->from == b->from && a->to == b->to && a->v == b->v && a->f == b->f && a->number == b->number && a->input == b->input
-	       && a->interleaved == b->interleaved && same_list(a->attend.h, a->attend.n_h, b->attend.h, b->attend.n_h)
+	return a->from == b->from && a->to == b->to && a->v == b->v && a->f == b->f && a->number == b->number
+	       && a->input == b->input && a->interleaved == b->interleaved
+	       && same_list(a->attend.h, a->attend.n_h, b->attend.h, b->attend.n_h)
 	       && same_list(a->attend.r, a->attend.n_r, b->attend.r, b->attend.n_r) && a->attend.dot == b->attend.dot
 	       && a->attend.w == b->attend.w && a->attend.over == b->attend.over && a->attend.scale == b->attend.scale
-	       && a->attend.causal == b->attend.causal && a->attend.window == b->attend.window && a->route.top == b->route.top
-	       && a->route.groups == b->route.groups && a->route.top_groups == b->route.top_groups
-	       && a->route.renormalize == b->route.renormalize && a->route.factor == b->route.factor;
+	       && a->attend.causal == b->attend.causal && a->attend.window == b->attend.window
+	       && a->route.top == b->route.top && a->route.groups == b->route.groups
+	       && a->route.top_groups == b->route.top_groups && a->route.renormalize == b->route.renormalize
+	       && a->route.factor == b->route.factor;
 }
 
 static bool same_value(const struct program *p, int i, int j, struct mark a, struct mark b)
 {
 	const struct value *x = &p->values.at[i], *y = &p->values.at[j];
-	bool same = x->op == y->op && x->type == y->type && x->dtype == y->dtype && same_list(x->axes, x->n_axes, y->axes, y->n_axes)
-	            && x->n_args == y->n_args && x->index_of == y->index_of && x->slot == y->slot
-	            && same_list(x->over, x->n_over, y->over, y->n_over) && same_attributes(x, y)
-	            && same_index(x->region, y->region, a.regions, b.regions) && same_index(x->call, y->call, a.calls, b.calls)
-	            && same_index(x->param, y->param, a.params, b.params) && same_index(x->state, y->state, a.states, b.states)
+	bool same = x->op == y->op && x->type == y->type && x->dtype == y->dtype
+	            && same_list(x->axes, x->n_axes, y->axes, y->n_axes) && x->n_args == y->n_args
+	            && x->index_of == y->index_of && x->slot == y->slot && same_list(x->over, x->n_over, y->over, y->n_over)
+	            && same_attributes(x, y) && same_index(x->region, y->region, a.regions, b.regions)
+	            && same_index(x->call, y->call, a.calls, b.calls) && same_index(x->param, y->param, a.params, b.params)
+	            && same_index(x->state, y->state, a.states, b.states)
 	            && same_index(x->next, y->next, a.values, b.values);
 	for (int k = 0; same && k < x->n_args; k++)
 		same = same_index(x->args[k], y->args[k], a.values, b.values);
@@ -146,8 +151,8 @@ static bool same_value(const struct program *p, int i, int j, struct mark a, str
 
 static bool same_param(const struct param *x, const struct param *y)
 {
-	return x->dtype == y->dtype && same_list(x->axes, x->n_axes, y->axes, y->n_axes) && x->key && y->key && !strcmp(x->key, y->key)
-	       && x->stored.base == y->stored.base && x->stored.n_dims == y->stored.n_dims
+	return x->dtype == y->dtype && same_list(x->axes, x->n_axes, y->axes, y->n_axes) && x->key && y->key
+	       && !strcmp(x->key, y->key) && x->stored.base == y->stored.base && x->stored.n_dims == y->stored.n_dims
 	       && !memcmp(x->stored.dim, y->stored.dim, sizeof x->stored.dim);
 }
 
@@ -188,8 +193,10 @@ static struct env *walk_turn(struct env *outer, const struct node *item, int64_t
 
 static void report_too_many(struct walk *w, const struct node *item)
 {
-	struct diag *d = walk_report(w, DIAG_E0915, item->named.loop_name.span, "the turns of this loop differ in more than %d ways", BODIES_MAX);
-	diag_help(w->s->sink, d, "each different turn is compiled by itself: let conditions on `%s` have few outcomes", item->named.loop_name.name);
+	struct diag *d = walk_report(w, DIAG_E0915, item->named.loop_name.span,
+	                             "the turns of this loop differ in more than %d ways", BODIES_MAX);
+	diag_help(w->s->sink, d, "each different turn is compiled by itself: let conditions on `%s` have few outcomes",
+	          item->named.loop_name.name);
 }
 
 /* Walks the turns; fills the loop's bodies. Gives the names of the first turn. */
@@ -214,7 +221,7 @@ static struct env *walk_turns(struct env *e, const struct node *item, int64_t tu
 		} else {
 			begin[body] = before;
 			end[body] = mark_now(w);
-			loop->bodies[loop->n_bodies++] = (struct body){ before.values, w->p->values.n, 0 };
+			loop->bodies[loop->n_bodies++] = (struct body){before.values, w->p->values.n, 0};
 		}
 		int64_t alike = w->index_read ? 1 : turns - turn;
 		loop->bodies[body].turns += alike;
@@ -240,16 +247,19 @@ void walk_repeat(struct env *e, const struct node *item)
 	if (axis < 0)
 		return;
 	if (!p->axes.at[axis].extent) {
-		walk_report(w, DIAG_E0203, axis_name.span, "`%s` is known only at run time: a loop is over an axis of the model", axis_name.at[0].name);
+		walk_report(w, DIAG_E0203, axis_name.span,
+		            "`%s` is known only at run time: a loop is over an axis of the model", axis_name.at[0].name);
 		return;
 	}
 	if (p->axes.at[axis].extent > MAX_TURNS) {
-		walk_report(w, DIAG_E0203, axis_name.span, "a loop of %lld turns, at most %d", (long long)p->axes.at[axis].extent, MAX_TURNS);
+		walk_report(w, DIAG_E0203, axis_name.span, "a loop of %lld turns, at most %d",
+		            (long long)p->axes.at[axis].extent, MAX_TURNS);
 		return;
 	}
 	struct ident index = item->named.loop_name;
 	p->has_loop = w->in_loop = true;
-	p->loop = (struct loop){ .axis = axis, .index = index.name, .region = w->region, .begin = p->values.n, .span = item->span };
+	p->loop =
+		(struct loop){.axis = axis, .index = index.name, .region = w->region, .begin = p->values.n, .span = item->span};
 	const char *prefix = item->named.from && item->named.from->kind == N_STR ? item->named.from->text : "";
 	if (*prefix)
 		prefix = walk_fill_key(e, prefix, (struct axes){0}, NULL, item->named.from->span);

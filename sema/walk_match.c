@@ -1,13 +1,11 @@
-/* The axis variables of a signature: which axes they stand for in a call, and the type of its result (language.md 2.8). */
+/* The axis variables of a signature: which axes they stand for in a call, and the type of its
+ * result (language.md 2.8). */
 #include "walk.h"
 #include <string.h>
 
-/* ---- patterns: a type of a signature, read as names of axis variables ---- */
+/* ---- patterns: a type of a signature, read as names of axis variables ------------------------ */
 
-static bool is_tensor_param(const struct node *p)
-{
-	return p->field.type && p->field.type->type.axes;
-}
+static bool is_tensor_param(const struct node *p) { return p->field.type && p->field.type->type.axes; }
 
 static struct nodes items_of(const struct node *type)
 {
@@ -37,7 +35,7 @@ static void add_name(struct idents *out, const char *name, struct span at)
 	for (int i = 0; i < out->n; i++)
 		if (out->at[i].name == name)
 			return;
-	out->at[out->n++] = (struct ident){ name, at };
+	out->at[out->n++] = (struct ident){name, at};
 }
 
 static void add_names(struct idents *out, const struct node *type)
@@ -50,17 +48,14 @@ static void add_names(struct idents *out, const struct node *type)
 			add_name(out, axis_item_name(items.at[i]), items.at[i]->span);
 }
 
-static int names_in(const struct node *type)
-{
-	return items_of(type).n + n_over(type);
-}
+static int names_in(const struct node *type) { return items_of(type).n + n_over(type); }
 
 struct idents op_axis_names(struct walk *w, const struct node *sig)
 {
 	int most = names_in(sig->named.type);
 	for (int i = 0; i < sig->named.params.n; i++)
 		most += names_in(sig->named.params.at[i]->field.type);
-	struct idents out = { arena_array(w->arena, struct ident, most + 1), 0 };
+	struct idents out = {arena_array(w->arena, struct ident, most + 1), 0};
 	for (int i = 0; i < sig->named.params.n; i++)
 		if (is_tensor_param(sig->named.params.at[i]))
 			add_names(&out, sig->named.params.at[i]->field.type);
@@ -76,7 +71,7 @@ static bool rest_known(struct call *c, const char *variable)
 	return false;
 }
 
-/* ---- matching ---- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 static bool format_fits(const char *word, const struct value *v)
 {
@@ -98,7 +93,8 @@ static bool check_format(struct call *c, struct param_value *p)
 	if (format_fits(word, v))
 		return true;
 	struct diag *d = walk_report(c->w, DIAG_E0412, p->at, "`%s` of `%s` is %s, expected %s", p->name, c->f->name,
-	                             walk_type_text(c->w, p->val.tensor), word ? type_text(c->w->s, p->node->field.type) : "a float tensor");
+	                             walk_type_text(c->w, p->val.tensor),
+	                             word ? type_text(c->w->s, p->node->field.type) : "a float tensor");
 	diag_related(c->w->s->sink, d, p->node->span, "declared here");
 	if (word && v->type == TYPE_FLOAT && !n_over(p->node->field.type) && strcmp(word, "Int"))
 		walk_offer_cast(c->w, d, p->at, word);
@@ -109,15 +105,15 @@ static bool check_format(struct call *c, struct param_value *p)
 static bool bind_over(struct call *c, struct param_value *p)
 {
 	const struct value *v = &c->w->p->values.at[p->val.tensor];
-	const int actual[2] = { v->index_of, v->slot };
+	const int actual[2] = {v->index_of, v->slot};
 	for (int i = 0; i < n_over(p->node->field.type) && i < 2; i++) {
 		const char *variable = over_of(p->node->field.type, i);
 		int axis = call_axis(c, variable);
 		if (axis < 0) {
 			call_set_axis(c, variable, actual[i]);
 		} else if (axis != actual[i]) {
-			walk_report(c->w, DIAG_E0405, p->at, "`%s` of `%s`: `%s` is `%s` elsewhere in the call, here `%s`", p->name, c->f->name,
-			            variable, c->w->p->axes.at[axis].name, c->w->p->axes.at[actual[i]].name);
+			walk_report(c->w, DIAG_E0405, p->at, "`%s` of `%s`: `%s` is `%s` elsewhere in the call, here `%s`", p->name,
+			            c->f->name, variable, c->w->p->axes.at[axis].name, c->w->p->axes.at[actual[i]].name);
 			return false;
 		}
 	}
@@ -142,9 +138,11 @@ static bool report_no_axis(struct call *c, struct param_value *p, const char *va
 	const char *type = walk_type_text(c->w, p->val.tensor);
 	struct diag *d;
 	if (index)
-		d = walk_report(c->w, DIAG_E0405, p->at, "`%s` of `%s` indexes `%s`; `%s` is %s", index, c->f->name, name, p->name, type);
+		d = walk_report(c->w, DIAG_E0405, p->at, "`%s` of `%s` indexes `%s`; `%s` is %s", index, c->f->name, name,
+		                p->name, type);
 	else
-		d = walk_report(c->w, DIAG_E0402, p->at, "`%s` of `%s` is %s: it has no axis `%s`", p->name, c->f->name, type, name);
+		d = walk_report(c->w, DIAG_E0402, p->at, "`%s` of `%s` is %s: it has no axis `%s`", p->name, c->f->name, type,
+		                name);
 	diag_related(c->w->s->sink, d, p->node->span, "declared here");
 	return false;
 }
@@ -157,7 +155,9 @@ static bool take_known(struct call *c, struct param_value *p, struct axes *left)
 		const char *name = axis_item_name(items.at[i]);
 		bool rest = items.at[i]->kind == N_AX_REST;
 		int axis = rest ? -1 : call_axis(c, name);
-		struct axes known = rest ? call_rest(c, name) : axis < 0 ? (struct axes){0} : axes_add(c->w, (struct axes){0}, axis);
+		struct axes known = rest       ? call_rest(c, name)
+		                    : axis < 0 ? (struct axes){0}
+		                               : axes_add(c->w, (struct axes){0}, axis);
 		for (int k = 0; k < known.n; k++)
 			if (!axes_have(*left, known.at[k]))
 				return report_no_axis(c, p, name, known.at[k]);
@@ -187,14 +187,17 @@ static enum matched match(struct call *c, struct param_value *p)
 		}
 	}
 	if (rests == 1 && !variables) {
-		vec_push(c->w->arena, &c->rests, ((struct rest_name){ rest, left }));
+		vec_push(c->w->arena, &c->rests, ((struct rest_name){rest, left}));
 		return MATCH_DONE;
 	}
 	if (rests)
 		return MATCH_LATER;
 	if (left.n != variables) {
-		struct diag *d = walk_report(c->w, DIAG_E0402, p->at, variables ? "`%s` of `%s` is %s: expected %d axes" : "`%s` of `%s` is %s: it has too many axes, expected %d",
-		                             p->name, c->f->name, walk_type_text(c->w, p->val.tensor), value_axes(c->w, p->val.tensor).n - left.n + variables);
+		struct diag *d = walk_report(c->w, DIAG_E0402, p->at,
+		                             variables ? "`%s` of `%s` is %s: expected %d axes"
+		                                       : "`%s` of `%s` is %s: it has too many axes, expected %d",
+		                             p->name, c->f->name, walk_type_text(c->w, p->val.tensor),
+		                             value_axes(c->w, p->val.tensor).n - left.n + variables);
 		diag_related(c->w->s->sink, d, p->node->span, "declared here");
 		return MATCH_FAILED;
 	}
@@ -215,10 +218,12 @@ static void report_open(struct call *c, struct param_value *p)
 			continue;
 		struct diag *d = walk_report(c->w, DIAG_E0410, c->node->span, "which axis is `%s` of `%s`?", name, c->f->name);
 		diag_related(c->w->s->sink, d, p->node->span, "`%s` of `%s`", name, c->f->name);
-		diag_help(c->w->s->sink, d, "say it in the call: `%s(..., %s = ...)` with one of %s", c->f->name, name, walk_axes_text(c->w, left));
+		diag_help(c->w->s->sink, d, "say it in the call: `%s(..., %s = ...)` with one of %s", c->f->name, name,
+		          walk_axes_text(c->w, left));
 		return;
 	}
-	walk_report(c->w, DIAG_E0410, c->node->span, "the axes of `%s` of `%s` can be matched in more than one way", p->name, c->f->name);
+	walk_report(c->w, DIAG_E0410, c->node->span, "the axes of `%s` of `%s` can be matched in more than one way",
+	            p->name, c->f->name);
 }
 
 /* Matches every operand, as often as one more can be decided. */
@@ -275,7 +280,7 @@ bool call_match(struct call *c)
 	return match_all(c);
 }
 
-/* ---- results ---- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static bool need_bound(struct call *c, const char *variable)
 {
@@ -299,7 +304,8 @@ static bool result_axes(struct call *c, struct axes *out)
 		struct axes more = rest ? call_rest(c, name) : axes_add(c->w, (struct axes){0}, call_axis(c, name));
 		for (int k = 0; k < more.n; k++) {
 			if (axes_have(*out, more.at[k])) {
-				walk_report(c->w, DIAG_E0403, c->node->span, "`%s` would give axis `%s` twice", c->f->name, c->w->p->axes.at[more.at[k]].name);
+				walk_report(c->w, DIAG_E0403, c->node->span, "`%s` would give axis `%s` twice", c->f->name,
+				            c->w->p->axes.at[more.at[k]].name);
 				return false;
 			}
 			*out = axes_add(c->w, *out, more.at[k]);

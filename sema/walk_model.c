@@ -12,8 +12,12 @@ struct env *env_new(struct walk *w, enum env_kind kind, struct env *parent, stru
 	e->walk = w;
 	e->parent = parent;
 	e->kind = kind;
-	e->scope = (struct scope){ .parent = parent ? &parent->scope : NULL, .module = module, .sema = w->s,
-	                           .lookup = lookup, .expr = walk_hook, .walk = e };
+	e->scope = (struct scope){.parent = parent ? &parent->scope : NULL,
+	                          .module = module,
+	                          .sema = w->s,
+	                          .lookup = lookup,
+	                          .expr = walk_hook,
+	                          .walk = e};
 	return e;
 }
 
@@ -28,13 +32,13 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 		w->index_read |= e->kind == ENV_LOOP && name == w->p->loop.index;
 		if (b->val.kind == V_AXIS) {
 			int64_t extent = w->p->axes.at[b->val.axis].extent;
-			*out = extent ? val_int(extent) : (struct val){ .kind = V_UNKNOWN, .name = name };
+			*out = extent ? val_int(extent) : (struct val){.kind = V_UNKNOWN, .name = name};
 		}
 		return true;
 	}
 	bool format = !strcmp(name, "weight") || !strcmp(name, "act") || !strcmp(name, "kv");
 	if (e->kind == ENV_BLOCK && format && !w->model) {
-		*out = (struct val){ .kind = V_DTYPE, .dtype = w->act };
+		*out = (struct val){.kind = V_DTYPE, .dtype = w->act};
 		return true;
 	}
 	if (e->kind != ENV_BLOCK || !format || !record_field(w->model, name))
@@ -45,13 +49,14 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 
 int walk_region(struct walk *w, struct ident name, const char *prefix, bool is_loop_body)
 {
-	struct region r = { .name = name.name, .parent = w->p->regions.n ? w->region : -1, .is_loop_body = is_loop_body, .span = name.span };
+	struct region r = {
+		.name = name.name, .parent = w->p->regions.n ? w->region : -1, .is_loop_body = is_loop_body, .span = name.span};
 	vec_push(w->arena, &w->p->regions, r);
 	vec_push(w->arena, &w->prefix, prefix);
 	return w->p->regions.n - 1;
 }
 
-/* ---- axes ---- */
+/* ---- axes ------------------------------------------------------------------------------------ */
 
 static bool same_axis(const struct axis *a, const struct axis *b)
 {
@@ -60,7 +65,8 @@ static bool same_axis(const struct axis *a, const struct axis *b)
 	       && !memcmp(a->part, b->part, sizeof a->part);
 }
 
-/* Two axes are the same if they are the same declaration, about the same axes: a block that is called twice has its own once. */
+/* Two axes are the same if they are the same declaration, about the same axes: a block that is called twice has its own
+ * once. */
 static int add_axis(struct walk *w, struct axis a)
 {
 	for (int i = 0; i < w->p->axes.n; i++)
@@ -72,7 +78,8 @@ static int add_axis(struct walk *w, struct axis a)
 
 static struct axis new_axis(struct ident name, enum axis_kind kind, int64_t extent)
 {
-	return (struct axis){ .name = name.name, .kind = kind, .extent = extent, .like = -1, .of = -1, .tokens = -1, .span = name.span };
+	return (struct axis){
+		.name = name.name, .kind = kind, .extent = extent, .like = -1, .of = -1, .tokens = -1, .span = name.span};
 }
 
 static int axis_with_extent(struct walk *w, struct ident name, struct val v, struct span at)
@@ -107,7 +114,7 @@ static int axis_concat(struct env *e, struct ident name, const struct node *call
 	struct axis a = new_axis(name, AXIS_CONCAT, 0);
 	for (int i = 0; i < call->call.args.n; i++) {
 		const struct node *arg = call->call.args.at[i];
-		int part = arg->kind == N_ID && i < 8 ? env_need_axis(e, (struct ident){ arg->ident.name, arg->span }) : -1;
+		int part = arg->kind == N_ID && i < 8 ? env_need_axis(e, (struct ident){arg->ident.name, arg->span}) : -1;
 		int64_t extent = part < 0 ? 0 : e->walk->p->axes.at[part].extent;
 		if (!extent) {
 			walk_report(e->walk, DIAG_E0203, arg->span, "`concat` takes up to 8 axes of fixed extent");
@@ -117,7 +124,8 @@ static int axis_concat(struct env *e, struct ident name, const struct node *call
 		a.extent += extent;
 	}
 	if (a.extent > MAX_EXTENT) {
-		walk_report(e->walk, DIAG_E0203, call->span, "extent of `%s` is %lld, at most %d", name.name, (long long)a.extent, MAX_EXTENT);
+		walk_report(e->walk, DIAG_E0203, call->span, "extent of `%s` is %lld, at most %d", name.name,
+		            (long long)a.extent, MAX_EXTENT);
 		return -1;
 	}
 	return add_axis(e->walk, a);
@@ -131,7 +139,7 @@ static int axis_ragged(struct env *e, struct ident name, const struct node *call
 		return -1;
 	}
 	struct axis a = new_axis(name, AXIS_RAGGED, 0);
-	a.of = env_need_axis(e, (struct ident){ arg->ident.name, arg->span });
+	a.of = env_need_axis(e, (struct ident){arg->ident.name, arg->span});
 	return a.of < 0 ? -1 : add_axis(e->walk, a);
 }
 
@@ -168,15 +176,15 @@ static void model_axes(struct env *e)
 			struct field *f = model->fields.at[i];
 			if (f->sort != (pass ? FIELD_VIEW : FIELD_AXIS))
 				continue;
-			struct ident name = { f->name, f->span };
+			struct ident name = {f->name, f->span};
 			e->scope.module = f->layer->module;
 			int axis = pass ? walk_axis_declared(e, f->init)
 			                : axis_with_extent(e->walk, name, record_get(model, f->name, f->span), f->span);
-			env_bind(e, f->name, axis < 0 ? val_bad() : (struct val){ .kind = V_AXIS, .axis = axis }, f->span);
+			env_bind(e, f->name, axis < 0 ? val_bad() : (struct val){.kind = V_AXIS, .axis = axis}, f->span);
 		}
 }
 
-/* ---- config ---- */
+/* ---- config ---------------------------------------------------------------------------------- */
 
 /* The expression that gives a field its value, or NULL. */
 static const struct node *field_expression(const struct field *f)
@@ -234,15 +242,12 @@ static const char *json_list(struct walk *w, struct val list)
 }
 
 /* What a file is, which a family may read under several names. */
-static bool has_alternatives(const char *name)
-{
-	return !strcmp(name, "model_type") || !strcmp(name, "architectures");
-}
+static bool has_alternatives(const char *name) { return !strcmp(name, "model_type") || !strcmp(name, "architectures"); }
 
 static void config_entry(struct walk *w, struct record *map, const struct field *f)
 {
 	struct val v = record_get(map, f->name, f->span);
-	struct config_entry c = { .name = f->name, .field = field_text(w, f), .span = f->span };
+	struct config_entry c = {.name = f->name, .field = field_text(w, f), .span = f->span};
 	switch (v.kind) {
 	case V_BOOL:
 		c.type = CONFIG_BOOL;
@@ -263,14 +268,15 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 	case V_LIST:
 		c.type = !(c.s = json_list(w, v)) ? CONFIG_NONE : has_alternatives(f->name) ? CONFIG_ONE_OF : CONFIG_LIST;
 		break;
-	default:
-		break;
+	default: break;
 	}
 	if (c.type == CONFIG_NONE && v.kind != V_NONE) {
 		w->failed = true;
 		if (v.kind != V_BAD)
-			walk_report(w, DIAG_E0203, f->span, "`%s` of a checkpoint's config is a Bool, a number, a String, a list of these or none, found %s",
-			            f->name, walk_show(w, v));
+			walk_report(
+				w, DIAG_E0203, f->span,
+				"`%s` of a checkpoint's config is a Bool, a number, a String, a list of these or none, found %s",
+				f->name, walk_show(w, v));
 		return;
 	}
 	vec_push(w->arena, &w->p->config, c);
@@ -320,7 +326,7 @@ static void model_config(struct walk *w)
 	model_absent(w, v.record);
 }
 
-/* ---- the model ---- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 bool walk_require(struct env *e, const struct node *item, const char *what, struct span at)
 {
@@ -329,7 +335,8 @@ bool walk_require(struct env *e, const struct node *item, const char *what, stru
 	if (v.kind != V_BOOL || v.b)
 		return true;
 	const char *message = item->claim.message;
-	struct diag *d = walk_report(w, DIAG_E0205, at, "precondition of `%s` fails%s%s", what, message ? ": " : "", message ? message : "");
+	struct diag *d = walk_report(w, DIAG_E0205, at, "precondition of `%s` fails%s%s", what, message ? ": " : "",
+	                             message ? message : "");
 	if (item->span.file != at.file || item->span.lo != at.lo)
 		diag_related(w->s->sink, d, item->span, "required here");
 	return false;
@@ -339,8 +346,12 @@ bool walk_require(struct env *e, const struct node *item, const char *what, stru
 static void known_names(struct env *e)
 {
 	struct program *p = e->walk->p;
-	struct { const char *name; int *axis; } known[] = {
-		{ "batch", &p->batch }, { "seq", &p->seq }, { "ctx", &p->ctx }, { "row", &p->row }, { "vocab", &p->vocab }, { "layers", &p->layers },
+	struct {
+		const char *name;
+		int *axis;
+	} known[] = {
+		{"batch", &p->batch}, {"seq", &p->seq},     {"ctx", &p->ctx},
+		{"row", &p->row},     {"vocab", &p->vocab}, {"layers", &p->layers},
 	};
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		*known[i].axis = env_axis(e, names_str(e->walk->s->names, known[i].name));
@@ -357,8 +368,9 @@ static void check_act(struct walk *w)
 	struct val v = f ? record_get(w->model, f->name, f->span) : val_none();
 	if (v.kind != V_DTYPE || walk_computes(v.dtype))
 		return;
-	struct diag *d = walk_report(w, DIAG_E0203, field_where(f), "`act` is %s: values between operators are computed with, and %s only stores", dtype_name(v.dtype),
-	                             dtype_name(v.dtype));
+	struct diag *d = walk_report(w, DIAG_E0203, field_where(f),
+	                             "`act` is %s: values between operators are computed with, and %s only stores",
+	                             dtype_name(v.dtype), dtype_name(v.dtype));
 	diag_help(w->s->sink, d, "choose f32, bf16 or f16, and let `weight` or `kv` be smaller");
 }
 
@@ -367,7 +379,8 @@ static void check_caches(struct walk *w)
 {
 	for (int i = 0; i < w->p->values.n; i++)
 		if (w->p->values.at[i].op == OP_APPEND && w->p->values.at[i].state < 0) {
-			struct diag *d = walk_report(w, DIAG_E0407, w->p->values.at[i].span, "`append` gives a cache that no `state` names");
+			struct diag *d =
+				walk_report(w, DIAG_E0407, w->p->values.at[i].span, "`append` gives a cache that no `state` names");
 			diag_help(w->s->sink, d, "write `state name : kv[...] = append(...)`");
 		}
 }
@@ -383,10 +396,11 @@ static struct program *new_program(struct walk *w)
 
 static struct program *walk_new(struct sema *s, struct record *model)
 {
-	struct walk w = { .s = s, .arena = s->arena, .model = model, .region = 0, .call = -1 };
+	struct walk w = {.s = s, .arena = s->arena, .model = model, .region = 0, .call = -1};
 	w.p = new_program(&w);
-	walk_region(&w, (struct ident){ "", model->span }, "", false);
-	struct env *e = env_new(&w, ENV_MODEL, NULL, model->layers.n ? model->layers.at[model->layers.n - 1]->module : s->main);
+	walk_region(&w, (struct ident){"", model->span}, "", false);
+	struct env *e =
+		env_new(&w, ENV_MODEL, NULL, model->layers.n ? model->layers.at[model->layers.n - 1]->module : s->main);
 	e->scope.record = model;
 	model_axes(e);
 	known_names(e);
@@ -410,11 +424,11 @@ struct program *walk_model(struct sema *s, struct record *model, struct span use
 		if (s->walked.at[i].model == model)
 			return s->walked.at[i].program;
 	struct program *p = walk_new(s, model);
-	vec_push(s->arena, &s->walked, ((struct walked){ model, p }));
+	vec_push(s->arena, &s->walked, ((struct walked){model, p}));
 	return p;
 }
 
-/* ---- declarations ---- */
+/* ---- declarations ---------------------------------------------------------------------------- */
 
 static void check_kinds(struct sema *s, struct nodes items)
 {

@@ -2,7 +2,7 @@
 #include "walk.h"
 #include <string.h>
 
-/* ---- names ---- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* The axis among `own` that {name} means: by its own name, or by the name that it has here; -1. */
 static int key_axis(struct env *e, const char *name, struct axes own)
@@ -15,7 +15,8 @@ static int key_axis(struct env *e, const char *name, struct axes own)
 }
 
 /* Adds what stands for {name}. false after E0409. */
-static bool fill_name(struct env *e, const char *name, struct axes own, struct axes *keyed, struct text *out, struct span at)
+static bool fill_name(struct env *e, const char *name, struct axes own, struct axes *keyed, struct text *out,
+                      struct span at)
 {
 	struct walk *w = e->walk;
 	struct val v = val_none();
@@ -36,8 +37,11 @@ static bool fill_name(struct env *e, const char *name, struct axes own, struct a
 	else if (v.kind == V_INT)
 		text_add(out, "%lld", (long long)v.i);
 	else if (v.kind != V_BAD) {
-		struct diag *d = walk_report(w, DIAG_E0409, at, "`{%s}` is no loop index, no axis of the tensor and no String", name);
-		diag_help(w->s->sink, d, "a name in a checkpoint is filled from the index of `repeat`, String parameters, and axes of the param");
+		struct diag *d =
+			walk_report(w, DIAG_E0409, at, "`{%s}` is no loop index, no axis of the tensor and no String", name);
+		diag_help(
+			w->s->sink, d,
+			"a name in a checkpoint is filled from the index of `repeat`, String parameters, and axes of the param");
 	}
 	w->failed = w->failed || v.kind == V_BAD;
 	return v.kind == V_STRING || v.kind == V_INT;
@@ -45,7 +49,7 @@ static bool fill_name(struct env *e, const char *name, struct axes own, struct a
 
 const char *walk_fill_key(struct env *e, const char *text, struct axes own, struct axes *keyed, struct span at)
 {
-	struct text out = { .arena = e->walk->arena };
+	struct text out = {.arena = e->walk->arena};
 	text_add(&out, "%s", "");
 	while (*text) {
 		size_t plain = strcspn(text, "{");
@@ -75,22 +79,19 @@ static const char *full_key(struct walk *w, const char *own)
 	return key;
 }
 
-/* ---- stored layouts ---- */
+/* ---- stored layouts -------------------------------------------------------------------------- */
 
 struct layout {
-	struct env   *e;
-	const char   *name;             /* of the param */
-	struct axes   need;             /* the param's axes that are not in the key */
-	struct axes   found;            /* axes met, outside of other pieces */
-	int64_t       base;
-	int64_t      *stride;           /* by axis of the program */
-	bool          ok;
+	struct env *e;
+	const char *name;  /* of the param */
+	struct axes need;  /* the param's axes that are not in the key */
+	struct axes found; /* axes met, outside of other pieces */
+	int64_t base;
+	int64_t *stride; /* by axis of the program */
+	bool ok;
 };
 
-static const struct path *factor_path(const struct node *f)
-{
-	return f->kind == N_PATH ? &f->path : NULL;
-}
+static const struct path *factor_path(const struct node *f) { return f->kind == N_PATH ? &f->path : NULL; }
 
 static int factor_axis(struct layout *l, const struct node *f)
 {
@@ -168,8 +169,9 @@ static int piece_of(struct layout *l, const struct node *sum, struct axes elsewh
 			found = found < 0 ? i : sum->list.n;
 	if (n <= 1 && found >= 0 && found < sum->list.n)
 		return found;
-	struct diag *d = walk_report(l->e->walk, DIAG_E0409, sum->span, n > 1 ? "more than one piece of the sum is marked as `%s`"
-	                             : "which piece of the sum is `%s`?", l->name);
+	struct diag *d = walk_report(
+		l->e->walk, DIAG_E0409, sum->span,
+		n > 1 ? "more than one piece of the sum is marked as `%s`" : "which piece of the sum is `%s`?", l->name);
 	diag_help(l->e->walk->s->sink, d, "mark one piece with `!`: `(a ! + b)`");
 	l->ok = false;
 	return -1;
@@ -203,7 +205,8 @@ static void place_prod(struct layout *l, const struct node *prod, int64_t unit, 
 		} else if (f->kind == N_SUM) {
 			place_sum(l, f, unit, elsewhere);
 		} else if (f->kind == N_NUM && extent != 1) {
-			walk_report(w, DIAG_E0408, f->span, "a bare number in %s must be 1, found %lld", in_piece ? "a piece" : "a layout", (long long)extent);
+			walk_report(w, DIAG_E0408, f->span, "a bare number in %s must be 1, found %lld",
+			            in_piece ? "a piece" : "a layout", (long long)extent);
 			l->ok = false;
 		}
 		unit *= extent;
@@ -220,8 +223,9 @@ static void check_axes(struct layout *l, struct span at, struct span type)
 	if (!l->ok || (!twice && axes_same_set(l->found, l->need)))
 		return;
 	int64_t has = axes_size(w->p, l->found), needs = axes_size(w->p, l->need);
-	struct diag *d = walk_report(w, DIAG_E0408, at, "stored layout has axes %s (%lld elements), `%s` has %s (%lld)",
-	                             walk_axes_text(w, l->found), (long long)has, l->name, walk_axes_text(w, l->need), (long long)needs);
+	struct diag *d =
+		walk_report(w, DIAG_E0408, at, "stored layout has axes %s (%lld elements), `%s` has %s (%lld)",
+	                walk_axes_text(w, l->found), (long long)has, l->name, walk_axes_text(w, l->need), (long long)needs);
 	diag_related(w->s->sink, d, type, "declared here");
 	struct axes missing = axes_without(w, l->need, l->found);
 	if (missing.n)
@@ -242,7 +246,8 @@ static struct axes other_dims(struct layout *l, const struct node *stored, int b
 static bool read_layout(struct layout *l, const struct node *stored, struct stored *out)
 {
 	if (stored->list.n > 8) {
-		walk_report(l->e->walk, DIAG_E0408, stored->span, "a stored tensor has at most 8 dimensions, found %d", stored->list.n);
+		walk_report(l->e->walk, DIAG_E0408, stored->span, "a stored tensor has at most 8 dimensions, found %d",
+		            stored->list.n);
 		return false;
 	}
 	out->n_dims = stored->list.n;
@@ -279,12 +284,16 @@ static bool plain_layout(struct layout *l, struct span type, struct stored *out)
 	return true;
 }
 
-static bool stored_layout(struct env *e, const struct node *item, struct axes axes, struct axes keyed, struct stored *out)
+static bool stored_layout(struct env *e, const struct node *item, struct axes axes, struct axes keyed,
+                          struct stored *out)
 {
 	struct walk *w = e->walk;
 	const struct node *stored = item->named.stored;
-	struct layout l = { .e = e, .name = item->named.name.at[0].name, .need = axes_without(w, axes, keyed),
-	                    .stride = arena_array(w->arena, int64_t, w->p->axes.n), .ok = true };
+	struct layout l = {.e = e,
+	                   .name = item->named.name.at[0].name,
+	                   .need = axes_without(w, axes, keyed),
+	                   .stride = arena_array(w->arena, int64_t, w->p->axes.n),
+	                   .ok = true};
 	if (stored ? !read_layout(&l, stored, out) : !plain_layout(&l, item->named.type->span, out))
 		return false;
 	if (stored)
@@ -296,26 +305,29 @@ static bool stored_layout(struct env *e, const struct node *item, struct axes ax
 	return l.ok;
 }
 
-/* ---- the item ---- */
+/* ---- the item -------------------------------------------------------------------------------- */
 
 static bool param_type(struct env *e, const struct node *item, struct tensor_type *t)
 {
 	struct walk *w = e->walk;
 	const char *name = item->named.name.at[0].name;
 	if (item->named.tail != TAIL_TYPED) {
-		walk_report(w, DIAG_E0004, item->span, "`param` is written `param name : [axes] from \"name in the checkpoint\"`");
+		walk_report(w, DIAG_E0004, item->span,
+		            "`param` is written `param name : [axes] from \"name in the checkpoint\"`");
 		return false;
 	}
 	if (!walk_tensor_type(e, item->named.type, "weight", t))
 		return false;
 	if (t->type != TYPE_FLOAT) {
-		walk_report(w, DIAG_E0412, item->named.type->span, "param `%s` is %s: a param holds floats", name, walk_declared_text(w, t));
+		walk_report(w, DIAG_E0412, item->named.type->span, "param `%s` is %s: a param holds floats", name,
+		            walk_declared_text(w, t));
 		return false;
 	}
 	for (int i = 0; i < t->axes.n; i++)
 		if (!w->p->axes.at[t->axes.at[i]].extent) {
-			struct diag *d = walk_report(w, DIAG_E0408, item->named.type->span, "param `%s` has axis `%s`, whose extent is known only at run time",
-			                             name, w->p->axes.at[t->axes.at[i]].name);
+			struct diag *d = walk_report(w, DIAG_E0408, item->named.type->span,
+			                             "param `%s` has axis `%s`, whose extent is known only at run time", name,
+			                             w->p->axes.at[t->axes.at[i]].name);
 			diag_related(w->s->sink, d, w->p->axes.at[t->axes.at[i]].span, "declared here");
 			return false;
 		}
@@ -331,12 +343,16 @@ static bool param_type(struct env *e, const struct node *item, struct tensor_typ
 	return true;
 }
 
-/* ---- `from { data = ...; scale = ...; block = [...] }` ---- */
+/* ---- `from { data = ...; scale = ...; block = [...] }` --------------------------------------- */
 enum { SOURCE_DATA, SOURCE_SCALE, SOURCE_BLOCK, SOURCES };
-static const char *const source_names[SOURCES] = { "data", "scale", "block" };
+static const char *const source_names[SOURCES] = {"data", "scale", "block"};
 
-/* What the text of a record gives, by source_names; misnamed: a field that there is not, perhaps a misspelling of one that is not set. */
-struct scaled_source { const struct node *value[SOURCES]; bool misnamed; };
+/* What the text of a record gives, by source_names; misnamed: a field that there is not, perhaps a misspelling of one
+ * that is not set. */
+struct scaled_source {
+	const struct node *value[SOURCES];
+	bool misnamed;
+};
 
 static void source_field(struct walk *w, const struct node *item, struct scaled_source *out)
 {
@@ -345,7 +361,8 @@ static void source_field(struct walk *w, const struct node *item, struct scaled_
 	while (field < SOURCES && strcmp(name.name, source_names[field]) != 0)
 		field++;
 	if (item->set.path.n > 1 || field == SOURCES) {
-		struct diag *d = walk_report(w, DIAG_E0201, item->set.path.span, "weights with scales have no field `%s`", name.name);
+		struct diag *d =
+			walk_report(w, DIAG_E0201, item->set.path.span, "weights with scales have no field `%s`", name.name);
 		const char *near = nearest_name(name.name, source_names, SOURCES);
 		if (near && item->set.path.n == 1)
 			diag_help(w->s->sink, d, "did you mean `%s`?", near);
@@ -391,14 +408,16 @@ static void source_block(struct walk *w, const struct node *n, struct stored *ou
 		if (e->kind == N_NUM && number_value(e->num.text, &size, &unused, &is_int) && is_int && size >= 1)
 			out->block[i] = size;
 		else
-			walk_report(w, DIAG_E0203, e->span, "`block` expects positive Ints: elements along each dimension that share a scale");
+			walk_report(w, DIAG_E0203, e->span,
+			            "`block` expects positive Ints: elements along each dimension that share a scale");
 	}
 	if (!list)
-		walk_report(w, DIAG_E0203, n->span, "`block` expects a list of Ints, one for each of at most %d dimensions", MOST);
+		walk_report(w, DIAG_E0203, n->span, "`block` expects a list of Ints, one for each of at most %d dimensions",
+		            MOST);
 }
 
-/* Weights with scales: E0913. Where their data is and what shares a scale is known all the same, so that the plan is checked
- * against it (E0508). Gives the name of the data, or NULL. */
+/* Weights with scales: E0913. Where their data is and what shares a scale is known all the same, so that the plan is
+ * checked against it (E0508). Gives the name of the data, or NULL. */
 static const struct node *quantised_source(struct walk *w, const struct node *from, struct stored *out)
 {
 	struct scaled_source source = {0};
@@ -413,7 +432,8 @@ static const struct node *quantised_source(struct walk *w, const struct node *fr
 		else
 			walk_report(w, DIAG_E0004, item->span, "weights with scales have fields, `name = value`");
 	}
-	bool whole = source_name(w, &source, SOURCE_DATA, from) && (!source.value[SOURCE_SCALE] || source_name(w, &source, SOURCE_SCALE, from));
+	bool whole = source_name(w, &source, SOURCE_DATA, from)
+	             && (!source.value[SOURCE_SCALE] || source_name(w, &source, SOURCE_SCALE, from));
 	if (source.value[SOURCE_BLOCK])
 		source_block(w, source.value[SOURCE_BLOCK], out);
 	if (!w->failed)
@@ -428,7 +448,7 @@ static void param_source(struct env *e, const struct node *item, struct param *p
 {
 	struct walk *w = e->walk;
 	const struct node *from = item->named.from;
-	struct axes axes = { p->axes, p->n_axes }, keyed = {0};
+	struct axes axes = {p->axes, p->n_axes}, keyed = {0};
 	if (!from) {
 		struct diag *d = walk_report(w, DIAG_E0409, item->span, "param `%s` does not say where it comes from", p->name);
 		diag_help(w->s->sink, d, "name its tensor in the checkpoint: `from \"%s.weight\"`", p->name);
@@ -463,9 +483,16 @@ void walk_param(struct env *e, const struct node *item)
 	v.axes = t.axes.at;
 	v.n_axes = t.axes.n;
 	v.param = w->p->params.n;
-	struct param p = { .name = name.name, .path = walk_path(w, name.name), .value = w->p->values.n, .region = w->region,
-	                   .axes = t.axes.at, .n_axes = t.axes.n, .dtype = t.storage, .in_loop = w->in_loop,
-	                   .body = w->in_loop ? w->p->loop.n_bodies : -1, .span = name.span };
+	struct param p = {.name = name.name,
+	                  .path = walk_path(w, name.name),
+	                  .value = w->p->values.n,
+	                  .region = w->region,
+	                  .axes = t.axes.at,
+	                  .n_axes = t.axes.n,
+	                  .dtype = t.storage,
+	                  .in_loop = w->in_loop,
+	                  .body = w->in_loop ? w->p->loop.n_bodies : -1,
+	                  .span = name.span};
 	param_source(e, item, &p);
 	vec_push(w->arena, &w->p->params, p);
 	env_define(e, name, val_tensor(walk_emit(w, v)));

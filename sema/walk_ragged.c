@@ -1,8 +1,11 @@
-/* Ragged axes: an axis that has an extent for each index of another has no meaning without that other, its owner; and slots of
- * experts belong to one routing. */
+/* Ragged axes: an axis that has an extent for each index of another has no meaning without that other, its owner; and
+ * slots of experts belong to one routing. */
 #include "walk.h"
 
-static bool is_ragged(const struct program *p, int axis) { return p->axes.at[axis].kind == AXIS_RAGGED && p->axes.at[axis].of >= 0; }
+static bool is_ragged(const struct program *p, int axis)
+{
+	return p->axes.at[axis].kind == AXIS_RAGGED && p->axes.at[axis].of >= 0;
+}
 
 /* Does a routing, not the step, say how many there are? */
 static bool has_slots(const struct program *p, const struct value *v)
@@ -32,11 +35,12 @@ static bool has_owners(struct walk *w, const struct value *v)
 	const struct program *p = w->p;
 	for (int i = 0; i < v->n_axes; i++) {
 		const struct axis *a = &p->axes.at[v->axes[i]];
-		if (!is_ragged(p, v->axes[i]) || axes_have((struct axes){ v->axes, v->n_axes }, a->of))
+		if (!is_ragged(p, v->axes[i]) || axes_have((struct axes){v->axes, v->n_axes}, a->of))
 			continue;
 		const char *owner = p->axes.at[a->of].name;
-		struct diag *d = walk_report(w, DIAG_E0415, v->span, "`%s` leaves %s: `%s` means nothing without `%s`", op_name(v->op),
-		                             walk_axes_text(w, (struct axes){ v->axes, v->n_axes }), a->name, owner);
+		struct diag *d =
+			walk_report(w, DIAG_E0415, v->span, "`%s` leaves %s: `%s` means nothing without `%s`", op_name(v->op),
+		                walk_axes_text(w, (struct axes){v->axes, v->n_axes}), a->name, owner);
 		diag_related(w->s->sink, d, a->span, "an extent for each index of `%s`", owner);
 		if (p->axes.at[a->of].extent)
 			diag_help(w->s->sink, d, "do this after `combine`, which adds what all of `%s` give", owner);
@@ -57,7 +61,8 @@ static bool has_one_routing(struct walk *w, const struct value *v)
 			first = routing;
 			continue;
 		}
-		struct diag *d = walk_report(w, DIAG_E0415, v->span, "`%s` of two routings: the same slot is another token in each", op_name(v->op));
+		struct diag *d = walk_report(w, DIAG_E0415, v->span,
+		                             "`%s` of two routings: the same slot is another token in each", op_name(v->op));
 		diag_related(w->s->sink, d, p->values.at[first].span, "one routing");
 		diag_related(w->s->sink, d, p->values.at[routing].span, "another");
 		diag_help(w->s->sink, d, "`combine` each with its own routing first");
@@ -66,22 +71,20 @@ static bool has_one_routing(struct walk *w, const struct value *v)
 	return true;
 }
 
-bool walk_ragged(struct walk *w, const struct value *v)
-{
-	return has_owners(w, v) && has_one_routing(w, v);
-}
+bool walk_ragged(struct walk *w, const struct value *v) { return has_owners(w, v) && has_one_routing(w, v); }
 
 /* The slots of an axis hold tokens, or rows: the axis is laid out as those are. */
 static bool hold_the_same(struct walk *w, const struct value *route)
 {
 	struct axis *slot = &w->p->axes.at[route->route.slot];
-	int tokens = axes_have((struct axes){ .at = route->axes, .n = route->n_axes }, w->p->row) ? w->p->row : w->p->seq;
+	int tokens = axes_have((struct axes){.at = route->axes, .n = route->n_axes}, w->p->row) ? w->p->row : w->p->seq;
 	if (slot->tokens < 0 || slot->tokens == tokens) {
 		slot->tokens = tokens;
 		return true;
 	}
-	struct diag *d = walk_report(w, DIAG_E0415, route->span, "`%s` would hold positions of `%s`: another routing fills it from `%s`", slot->name,
-	                             w->p->axes.at[tokens].name, w->p->axes.at[slot->tokens].name);
+	struct diag *d =
+		walk_report(w, DIAG_E0415, route->span, "`%s` would hold positions of `%s`: another routing fills it from `%s`",
+	                slot->name, w->p->axes.at[tokens].name, w->p->axes.at[slot->tokens].name);
 	diag_related(w->s->sink, d, slot->span, "`%s` is declared here", slot->name);
 	diag_help(w->s->sink, d, "declare another `axis slot = ragged(%s)` for one of them", w->p->axes.at[slot->of].name);
 	return false;
@@ -95,8 +98,9 @@ bool walk_slots(struct walk *w, const struct value *route)
 		return true;
 	if (is_ragged(p, slot) && p->axes.at[slot].of == expert)
 		return hold_the_same(w, route);
-	struct diag *d = walk_report(w, DIAG_E0415, route->span, "`slot` of `route` is `%s`, which has no extent for each index of `%s`",
-	                             p->axes.at[slot].name, p->axes.at[expert].name);
+	struct diag *d =
+		walk_report(w, DIAG_E0415, route->span, "`slot` of `route` is `%s`, which has no extent for each index of `%s`",
+	                p->axes.at[slot].name, p->axes.at[expert].name);
 	diag_related(w->s->sink, d, p->axes.at[slot].span, "`%s` is declared here", p->axes.at[slot].name);
 	diag_help(w->s->sink, d, "declare `axis slot = ragged(%s)`", p->axes.at[expert].name);
 	return false;

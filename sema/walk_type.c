@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- reports ---- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
 void walk_offer_cast(struct walk *w, struct diag *d, struct span at, const char *format)
 {
@@ -24,7 +24,8 @@ struct diag *walk_report(struct walk *w, enum diag_code code, struct span at, co
 }
 
 /* Text that `print` writes to a stream, in the arena. */
-static const char *captured(struct walk *w, void (*print)(const struct program *, const void *, FILE *), const void *what)
+static const char *captured(struct walk *w, void (*print)(const struct program *, const void *, FILE *),
+                            const void *what)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -33,17 +34,14 @@ static const char *captured(struct walk *w, void (*print)(const struct program *
 		out_of_memory(w->arena, BUFSIZ);
 	print(w->p, what, out);
 	bool whole = !fflush(out) && !ferror(out);
-	if (fclose(out) || !whole || !text)             /* closing makes the text as long as it must be, and may lose it */
+	if (fclose(out) || !whole || !text) /* closing makes the text as long as it must be, and may lose it */
 		out_of_memory(w->arena, size + 1);
 	const char *copy = arena_strndup(w->arena, text, size);
 	free(text);
 	return copy;
 }
 
-static void print_type(const struct program *p, const void *what, FILE *out)
-{
-	print_value_type(p, what, out);
-}
+static void print_type(const struct program *p, const void *what, FILE *out) { print_value_type(p, what, out); }
 
 static void print_list(const struct program *p, const void *what, FILE *out)
 {
@@ -51,20 +49,18 @@ static void print_list(const struct program *p, const void *what, FILE *out)
 	print_axes(p, a->at, a->n, out);
 }
 
-const char *walk_axes_text(struct walk *w, struct axes a)
-{
-	return captured(w, print_list, &a);
-}
+const char *walk_axes_text(struct walk *w, struct axes a) { return captured(w, print_list, &a); }
 
-const char *walk_type_text(struct walk *w, int value)
-{
-	return captured(w, print_type, &w->p->values.at[value]);
-}
+const char *walk_type_text(struct walk *w, int value) { return captured(w, print_type, &w->p->values.at[value]); }
 
 const char *walk_declared_text(struct walk *w, const struct tensor_type *t)
 {
-	struct value v = { .type = t->type, .dtype = t->dtype, .axes = t->axes.at, .n_axes = t->axes.n,
-	                   .index_of = t->index_of, .slot = t->slot };
+	struct value v = {.type = t->type,
+	                  .dtype = t->dtype,
+	                  .axes = t->axes.at,
+	                  .n_axes = t->axes.n,
+	                  .index_of = t->index_of,
+	                  .slot = t->slot};
 	return captured(w, print_type, &v);
 }
 
@@ -75,7 +71,7 @@ const char *walk_show(struct walk *w, struct val v)
 	return val_show(w->s, v);
 }
 
-/* ---- sets of axes ---- */
+/* ---- sets of axes ---------------------------------------------------------------------------- */
 
 bool axes_have(struct axes a, int axis)
 {
@@ -93,14 +89,11 @@ static bool is_subset(struct axes a, struct axes b)
 	return true;
 }
 
-bool axes_same_set(struct axes a, struct axes b)
-{
-	return is_subset(a, b) && is_subset(b, a);
-}
+bool axes_same_set(struct axes a, struct axes b) { return is_subset(a, b) && is_subset(b, a); }
 
 struct axes axes_add(struct walk *w, struct axes a, int axis)
 {
-	struct axes out = { arena_array(w->arena, int, a.n + 1), a.n + 1 };
+	struct axes out = {arena_array(w->arena, int, a.n + 1), a.n + 1};
 	if (a.n)
 		memcpy(out.at, a.at, sizeof *a.at * (size_t)a.n);
 	out.at[a.n] = axis;
@@ -109,7 +102,7 @@ struct axes axes_add(struct walk *w, struct axes a, int axis)
 
 struct axes axes_without(struct walk *w, struct axes a, struct axes gone)
 {
-	struct axes out = { arena_array(w->arena, int, a.n + 1), 0 };
+	struct axes out = {arena_array(w->arena, int, a.n + 1), 0};
 	for (int i = 0; i < a.n; i++)
 		if (!axes_have(gone, a.at[i]))
 			out.at[out.n++] = a.at[i];
@@ -119,7 +112,7 @@ struct axes axes_without(struct walk *w, struct axes a, struct axes gone)
 struct axes value_axes(struct walk *w, int value)
 {
 	const struct value *v = &w->p->values.at[value];
-	return (struct axes){ v->axes, v->n_axes };
+	return (struct axes){v->axes, v->n_axes};
 }
 
 int64_t axes_size(const struct program *p, struct axes a)
@@ -130,7 +123,7 @@ int64_t axes_size(const struct program *p, struct axes a)
 	return size;
 }
 
-/* ---- names ---- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 struct bound *env_find(struct env *e, const char *name)
 {
@@ -140,7 +133,7 @@ struct bound *env_find(struct env *e, const char *name)
 
 void env_bind(struct env *e, const char *name, struct val v, struct span at)
 {
-	vec_push(e->walk->arena, &e->names, ((struct bound){ .name = name, .val = v, .span = at }));
+	vec_push(e->walk->arena, &e->names, ((struct bound){.name = name, .val = v, .span = at}));
 	index_add(e->walk->arena, &e->index, name);
 }
 
@@ -213,7 +206,7 @@ int env_need_axis(struct env *e, struct ident name)
 	return -1;
 }
 
-/* ---- types ---- */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 const char *axis_item_name(const struct node *item)
 {
@@ -228,7 +221,7 @@ static bool type_axes(struct env *e, const struct node *t, struct axes *out)
 	struct nodes items = t->type.axes ? t->type.axes->axes.items : (struct nodes){0};
 	bool ok = true;
 	for (int i = 0; i < items.n; i++) {
-		int axis = env_need_axis(e, (struct ident){ axis_item_name(items.at[i]), items.at[i]->span });
+		int axis = env_need_axis(e, (struct ident){axis_item_name(items.at[i]), items.at[i]->span});
 		if (axis >= 0 && axes_have(*out, axis)) {
 			walk_report(e->walk, DIAG_E0403, items.at[i]->span, "axis `%s` appears twice", axis_item_name(items.at[i]));
 			axis = -1;
@@ -260,10 +253,7 @@ static bool format_named(const char *name, enum dtype *out)
 	return false;
 }
 
-bool walk_computes(enum dtype t)
-{
-	return t == DTYPE_F64 || t == DTYPE_F32 || t == DTYPE_BF16 || t == DTYPE_F16;
-}
+bool walk_computes(enum dtype t) { return t == DTYPE_F64 || t == DTYPE_F32 || t == DTYPE_BF16 || t == DTYPE_F16; }
 
 /* A field of the model that holds a format: `weight`, `act`, `kv`. */
 static bool format_field(struct env *e, struct ident name, enum dtype *out)
@@ -292,7 +282,7 @@ static bool format_field(struct env *e, struct ident name, enum dtype *out)
 
 static bool float_type(struct env *e, const struct node *t, const char *by_default, struct tensor_type *out)
 {
-	struct ident name = { names_str(e->walk->s->names, by_default), t->span };
+	struct ident name = {names_str(e->walk->s->names, by_default), t->span};
 	if (t->type.has_path)
 		name = t->type.path.at[t->type.path.n - 1];
 	bool written = format_named(name.name, &out->storage);
@@ -302,12 +292,13 @@ static bool float_type(struct env *e, const struct node *t, const char *by_defau
 		out->dtype = out->storage;
 		return true;
 	}
-	return format_field(e, (struct ident){ names_str(e->walk->s->names, "act"), t->span }, &out->dtype);
+	return format_field(e, (struct ident){names_str(e->walk->s->names, "act"), t->span}, &out->dtype);
 }
 
 bool walk_tensor_type(struct env *e, const struct node *t, const char *by_default, struct tensor_type *out)
 {
-	*out = (struct tensor_type){ .type = TYPE_FLOAT, .dtype = DTYPE_I32, .storage = DTYPE_I32, .index_of = -1, .slot = -1 };
+	*out =
+		(struct tensor_type){.type = TYPE_FLOAT, .dtype = DTYPE_I32, .storage = DTYPE_I32, .index_of = -1, .slot = -1};
 	bool ok = type_axes(e, t, &out->axes);
 	const char *word = t->type.has_path ? t->type.path.at[t->type.path.n - 1].name : "";
 	if (!strcmp(word, "index")) {

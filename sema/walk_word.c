@@ -3,10 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-static double reciprocal_root(double x)
-{
-	return 1 / sqrt(x);
-}
+static double reciprocal_root(double x) { return 1 / sqrt(x); }
 
 /* Functions of tensors, and of scalars with the same meaning. */
 static const struct function {
@@ -14,14 +11,14 @@ static const struct function {
 	enum op op;
 	double (*scalar)(double);
 } functions[] = {
-	{ "exp", OP_EXP, exp }, { "log", OP_LOG, log }, { "sqrt", OP_SQRT, sqrt }, { "rsqrt", OP_RSQRT, reciprocal_root },
-	{ "tanh", OP_TANH, tanh }, { "erf", OP_ERF, erf }, { "sin", OP_SIN, sin }, { "cos", OP_COS, cos },
-	{ "abs", OP_ABS, fabs }, { "floor", OP_FLOOR, floor }, { "ceil", OP_CEIL, ceil },
+	{"exp", OP_EXP, exp},    {"log", OP_LOG, log},       {"sqrt", OP_SQRT, sqrt}, {"rsqrt", OP_RSQRT, reciprocal_root},
+	{"tanh", OP_TANH, tanh}, {"erf", OP_ERF, erf},       {"sin", OP_SIN, sin},    {"cos", OP_COS, cos},
+	{"abs", OP_ABS, fabs},   {"floor", OP_FLOOR, floor}, {"ceil", OP_CEIL, ceil},
 };
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
 
-static const char *const words[] = { "cast", "iota", "sum", "mean", "max", "min", "clamp", "size", "alias", "exp", "log", "sqrt",
-	"rsqrt", "tanh", "erf", "sin", "cos", "abs", "floor", "ceil" };
+static const char *const words[] = {"cast", "iota", "sum",   "mean", "max", "min", "clamp", "size", "alias", "exp",
+                                    "log",  "sqrt", "rsqrt", "tanh", "erf", "sin", "cos",   "abs",  "floor", "ceil"};
 
 static const struct function *function_named(const char *name)
 {
@@ -31,7 +28,7 @@ static const struct function *function_named(const char *name)
 	return NULL;
 }
 
-/* ---- arguments ---- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static const struct node *argument(const struct node *n, int i)
 {
@@ -64,7 +61,8 @@ static bool takes(struct env *e, const char *f, const struct node *n, int count)
 {
 	if (argument_count(n) == count)
 		return true;
-	walk_report(e->walk, DIAG_E0411, n->span, "`%s` takes %d argument%s, found %d", f, count, count == 1 ? "" : "s", argument_count(n));
+	walk_report(e->walk, DIAG_E0411, n->span, "`%s` takes %d argument%s, found %d", f, count, count == 1 ? "" : "s",
+	            argument_count(n));
 	return false;
 }
 
@@ -72,12 +70,12 @@ static bool takes(struct env *e, const char *f, const struct node *n, int count)
 static int axis_argument(struct env *e, const char *f, const struct node *a)
 {
 	if (a->kind == N_ID)
-		return env_need_axis(e, (struct ident){ a->ident.name, a->span });
+		return env_need_axis(e, (struct ident){a->ident.name, a->span});
 	walk_report(e->walk, DIAG_E0411, a->span, "`%s` takes the name of an axis here", f);
 	return -1;
 }
 
-/* ---- words on tensors ---- */
+/* ---- words on tensors ------------------------------------------------------------------------ */
 
 static struct val cast(struct env *e, const struct node *n)
 {
@@ -87,15 +85,18 @@ static struct val cast(struct env *e, const struct node *n)
 	struct val x = walk_eval(e, argument(n, 0), NULL), t = walk_eval(e, argument(n, 1), NULL);
 	if (x.kind == V_BAD || t.kind == V_BAD)
 		return val_bad();
-	bool computed = t.kind == V_DTYPE && (t.dtype == DTYPE_F64 || t.dtype == DTYPE_F32 || t.dtype == DTYPE_BF16 || t.dtype == DTYPE_F16);
+	bool computed = t.kind == V_DTYPE
+	                && (t.dtype == DTYPE_F64 || t.dtype == DTYPE_F32 || t.dtype == DTYPE_BF16 || t.dtype == DTYPE_F16);
 	if (!computed || x.kind != V_TENSOR || w->p->values.at[x.tensor].type == TYPE_ROUTING) {
-		walk_report(w, DIAG_E0412, n->span, "`cast` takes a tensor and f32, bf16 or f16, found %s and %s", walk_show(w, x), walk_show(w, t));
+		walk_report(w, DIAG_E0412, n->span, "`cast` takes a tensor and f32, bf16 or f16, found %s and %s",
+		            walk_show(w, x), walk_show(w, t));
 		return val_bad();
 	}
 	const struct value *v = &w->p->values.at[x.tensor];
 	if (v->type == TYPE_INDEX && !w->p->axes.at[v->index_of].extent) {
-		struct diag *d = walk_report(w, DIAG_E0412, n->span, "`cast` of an index of `%s`, whose positions a step packs as it likes",
-		                             w->p->axes.at[v->index_of].name);
+		struct diag *d =
+			walk_report(w, DIAG_E0412, n->span, "`cast` of an index of `%s`, whose positions a step packs as it likes",
+		                w->p->axes.at[v->index_of].name);
 		diag_help(w->s->sink, d, "`pos` says where a token is in its sequence");
 		return val_bad();
 	}
@@ -133,7 +134,8 @@ static struct val reduce(struct env *e, const char *f, const struct node *n)
 	}
 	struct axes have = value_axes(w, x.tensor), over = axes_add(w, (struct axes){0}, axis);
 	if (!axes_have(have, axis)) {
-		walk_report(w, DIAG_E0402, over_argument(n)->span, "`%s` over `%s`: %s has no such axis", f, w->p->axes.at[axis].name, walk_show(w, x));
+		walk_report(w, DIAG_E0402, over_argument(n)->span, "`%s` over `%s`: %s has no such axis", f,
+		            w->p->axes.at[axis].name, walk_show(w, x));
 		return val_bad();
 	}
 	struct value v = walk_value(w, !strcmp(f, "sum") ? OP_SUM : !strcmp(f, "mean") ? OP_MEAN : OP_REDUCE_MAX, n->span);
@@ -147,14 +149,14 @@ static struct val reduce(struct env *e, const char *f, const struct node *n)
 	return walk_ragged(w, &v) ? val_tensor(walk_emit(w, v)) : val_bad();
 }
 
-/* ---- words on axes ---- */
+/* ---- words on axes --------------------------------------------------------------------------- */
 
 static struct val extent_value(struct walk *w, struct axes a)
 {
 	int64_t size = axes_size(w->p, a);
 	if (size)
 		return val_int(size);
-	return (struct val){ .kind = V_UNKNOWN, .name = "size" };
+	return (struct val){.kind = V_UNKNOWN, .name = "size"};
 }
 
 /* Elements of a tensor, or the extent of an axis. */
@@ -180,9 +182,10 @@ static struct val alias(struct env *e, const struct node *n)
 	return val_bool(axis_root(e->walk->p, a) == axis_root(e->walk->p, b));
 }
 
-/* ---- functions of tensors or scalars ---- */
+/* ---- functions of tensors or scalars --------------------------------------------------------- */
 
-static struct val scalar_function(struct walk *w, const struct function *f, const char *name, const struct val *v, int n, struct span at)
+static struct val scalar_function(struct walk *w, const struct function *f, const char *name, const struct val *v,
+                                  int n, struct span at)
 {
 	double x[3];
 	for (int i = 0; i < n; i++)
@@ -203,7 +206,7 @@ static struct val scalar_function(struct walk *w, const struct function *f, cons
 /* What the operands make the result: V_TENSOR, V_INT for plain numbers, V_BAD, V_UNKNOWN, or V_NONE: not for us. */
 static enum vkind strongest(const struct val *v, int n)
 {
-	static const enum vkind order[] = { V_BAD, V_TENSOR, V_UNKNOWN };
+	static const enum vkind order[] = {V_BAD, V_TENSOR, V_UNKNOWN};
 	for (size_t k = 0; k < sizeof order / sizeof *order; k++)
 		for (int i = 0; i < n; i++)
 			if (v[i].kind == order[k])
@@ -214,12 +217,13 @@ static enum vkind strongest(const struct val *v, int n)
 	return V_INT;
 }
 
-static bool function_call(struct env *e, const struct function *f, const char *name, const struct node *n, struct val *out)
+static bool function_call(struct env *e, const struct function *f, const char *name, const struct node *n,
+                          struct val *out)
 {
 	struct val v[3];
 	int count = f ? 1 : !strcmp(name, "clamp") ? 3 : 2;
 	if (!f && count == 2 && argument_count(n) == 1)
-		return false;                   /* the end of a range */
+		return false; /* the end of a range */
 	*out = val_bad();
 	if (!takes(e, name, n, count))
 		return true;
@@ -227,19 +231,11 @@ static bool function_call(struct env *e, const struct function *f, const char *n
 		v[i] = walk_eval(e, argument(n, i), NULL);
 	enum op op = f ? f->op : count == 3 ? OP_CLAMP : name[1] == 'i' ? OP_MIN : OP_MAX;
 	switch (strongest(v, count)) {
-	case V_BAD:
-		return true;
-	case V_TENSOR:
-		*out = walk_pointwise(e, op, name, v, count, n);
-		return true;
-	case V_UNKNOWN:
-		*out = (struct val){ .kind = V_UNKNOWN, .name = name };
-		return true;
-	case V_INT:
-		*out = scalar_function(e->walk, f, name, v, count, n->span);
-		return true;
-	default:
-		return false;
+	case V_BAD:     return true;
+	case V_TENSOR:  *out = walk_pointwise(e, op, name, v, count, n); return true;
+	case V_UNKNOWN: *out = (struct val){.kind = V_UNKNOWN, .name = name}; return true;
+	case V_INT:     *out = scalar_function(e->walk, f, name, v, count, n->span); return true;
+	default:        return false;
 	}
 }
 

@@ -1,13 +1,11 @@
-/* `// deploy: allow CODE reason`: a warning that is wanted, taken back where it is said. The comment is checked itself. */
+/* `// deploy: allow CODE reason`: a warning that is wanted, taken back where it is said. The comment
+ * is checked itself. */
 #include "diag.h"
 #include "names.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const struct source *file_of(const struct sink *s, struct span at)
-{
-	return &s->sources->files.at[at.file];
-}
+static const struct source *file_of(const struct sink *s, struct span at) { return &s->sources->files.at[at.file]; }
 
 static uint32_t skip_blanks(const struct source *f, uint32_t at, uint32_t end)
 {
@@ -23,11 +21,12 @@ static uint32_t word_end(const struct source *f, uint32_t at, uint32_t end)
 	return at;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void wrong_form(struct sink *s, struct span comment, struct span word)
 {
-	struct diag *d = diag_report(s, DIAG_W0011, word.lo < word.hi ? word : comment, "a comment `// deploy:` that says nothing known");
+	struct diag *d = diag_report(s, DIAG_W0011, word.lo < word.hi ? word : comment,
+	                             "a comment `// deploy:` that says nothing known");
 	diag_help(s, d, "write `// deploy: allow CODE reason`, or begin the comment with another word");
 	if (word.lo < word.hi)
 		diag_fix(s, d, word, "allow");
@@ -40,9 +39,10 @@ static void check_code(struct sink *s, const struct allow *a)
 	int n = 0;
 	if (diag_find(a->code, &c) && !diag_is_error(c))
 		return;
-	struct diag *d = diag_find(a->code, &c)
-		? diag_report(s, DIAG_W0011, a->code_at, "`%s` is an error: only warnings can be allowed", a->code)
-		: diag_report(s, DIAG_W0011, a->code_at, "no warning has the code `%s`", a->code);
+	struct diag *d =
+		diag_find(a->code, &c)
+			? diag_report(s, DIAG_W0011, a->code_at, "`%s` is an error: only warnings can be allowed", a->code)
+			: diag_report(s, DIAG_W0011, a->code_at, "no warning has the code `%s`", a->code);
 	for (int i = 0; i < DIAG_COUNT; i++)
 		if (!diag_is_error((enum diag_code)i))
 			names[n++] = diag_code_name((enum diag_code)i);
@@ -56,7 +56,10 @@ static void check_reason(struct sink *s, const struct allow *a)
 	if (*a->reason)
 		return;
 	struct diag *d = diag_report(s, DIAG_W0012, a->code_at, "`%s` is allowed without a reason", a->code);
-	diag_help(s, d, "say behind the code why the warning is wanted here: `// deploy: allow %s the idle ranks serve another job`", a->code);
+	diag_help(
+		s, d,
+		"say behind the code why the warning is wanted here: `// deploy: allow %s the idle ranks serve another job`",
+		a->code);
 }
 
 void allow_comment(struct sink *s, struct span comment)
@@ -68,19 +71,22 @@ void allow_comment(struct sink *s, struct span comment)
 		return;
 	at = skip_blanks(f, at + (uint32_t)strlen(directive), end);
 	struct span word = {comment.file, at, word_end(f, at, end)};
-	uint32_t code = skip_blanks(f, word.hi, end), code_end = word_end(f, code, end), reason = skip_blanks(f, code_end, end);
+	uint32_t code = skip_blanks(f, word.hi, end), code_end = word_end(f, code, end),
+			 reason = skip_blanks(f, code_end, end);
 	if (word.hi - word.lo != 5 || memcmp(f->text + word.lo, "allow", 5) != 0 || code == end) {
 		wrong_form(s, comment, code == end ? (struct span){comment.file, end, end} : word);
 		return;
 	}
 	while (end > reason && strchr(" \t\r", f->text[end - 1]))
 		end--;
-	struct allow a = {.at = comment, .code_at = {comment.file, code, code_end}, .code = arena_strndup(s->arena, f->text + code, code_end - code),
+	struct allow a = {.at = comment,
+	                  .code_at = {comment.file, code, code_end},
+	                  .code = arena_strndup(s->arena, f->text + code, code_end - code),
 	                  .reason = arena_strndup(s->arena, f->text + reason, end - reason)};
 	vec_push(s->arena, &s->allows, a);
 }
 
-/* ---- taking back --------------------------------------------------------------------------------------------------- */
+/* ---- taking back ----------------------------------------------------------------------------- */
 
 static int line_of(const struct sink *s, struct span at)
 {
@@ -90,7 +96,10 @@ static int line_of(const struct sink *s, struct span at)
 }
 
 /* The line that allows[allow] speaks of. */
-struct target { uint32_t file; int line, allow; };
+struct target {
+	uint32_t file;
+	int line, allow;
+};
 
 static bool stands_alone(const struct sink *s, const struct allow *a, int line)
 {
@@ -98,12 +107,12 @@ static bool stands_alone(const struct sink *s, const struct allow *a, int line)
 	return skip_blanks(f, f->lines[line - 1], a->at.lo) == a->at.lo;
 }
 
-/* The line that each comment speaks of: its own, when something stands before it there; else the first one behind it that is
- * not such a comment too. */
+/* The line that each comment speaks of: its own, when something stands before it there; else the first one behind it
+ * that is not such a comment too. */
 static struct target *find_targets(const struct sink *s)
 {
 	struct target *t = arena_array(s->arena, struct target, s->allows.n + 1);
-	int behind = 0;                                 /* the line behind this comment and those right behind it */
+	int behind = 0; /* the line behind this comment and those right behind it */
 	for (int i = s->allows.n - 1; i >= 0; i--) {
 		const struct allow *a = &s->allows.at[i], *next = i + 1 < s->allows.n ? a + 1 : NULL;
 		int line = line_of(s, a->at);

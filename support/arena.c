@@ -10,10 +10,13 @@
 enum { ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, LARGEST_BLOCK = 8 << 20 };
 
 /* The head is the block with room; `bytes` of payload follow the struct, which is a multiple of 16 bytes long. */
-struct arena_block { struct arena_block *next; size_t used, bytes, padding; };
+struct arena_block {
+	struct arena_block *next;
+	size_t used, bytes, padding;
+};
 _Static_assert(sizeof(struct arena_block) % ALIGNMENT == 0, "the payload must be aligned");
 
-/* ---- running out --------------------------------------------------------------------------------------------------- */
+/* ---- running out ----------------------------------------------------------------------------- */
 
 void undo_add(const struct arena *a, struct undo *u)
 {
@@ -36,7 +39,8 @@ void out_of_memory(const struct arena *a, size_t bytes)
 {
 	for (struct undo *u = a && a->heap ? a->heap->undo : NULL; u; u = u->next)
 		u->run(u->what);
-	fprintf(stderr, "deployc: out of memory: %zu bytes were asked for; raise the limit (ulimit -v) or free memory\n", bytes);
+	fprintf(stderr, "deployc: out of memory: %zu bytes were asked for; raise the limit (ulimit -v) or free memory\n",
+	        bytes);
 	_exit(EXIT_MEMORY);
 }
 
@@ -48,7 +52,7 @@ void *malloc_or_exit(size_t bytes)
 	return p;
 }
 
-/* ---- blocks --------------------------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static struct arena_block *block_new(const struct arena *a, size_t bytes, struct arena_block *next)
 {

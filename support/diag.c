@@ -14,15 +14,9 @@ static const char *const texts[][DIAG_TEXTS] = {
 #undef X
 };
 
-const char *diag_code_name(enum diag_code c)
-{
-	return code_names[c];
-}
+const char *diag_code_name(enum diag_code c) { return code_names[c]; }
 
-bool diag_is_error(enum diag_code c)
-{
-	return code_names[c][0] == 'E';
-}
+bool diag_is_error(enum diag_code c) { return code_names[c][0] == 'E'; }
 
 bool diag_find(const char *name, enum diag_code *c)
 {
@@ -34,15 +28,9 @@ bool diag_find(const char *name, enum diag_code *c)
 	return false;
 }
 
-const char *diag_text(enum diag_code c, enum diag_text which)
-{
-	return texts[c][which];
-}
+const char *diag_text(enum diag_code c, enum diag_text which) { return texts[c][which]; }
 
-static bool same_span(struct span a, struct span b)
-{
-	return a.file == b.file && a.lo == b.lo && a.hi == b.hi;
-}
+static bool same_span(struct span a, struct span b) { return a.file == b.file && a.lo == b.lo && a.hi == b.hi; }
 
 /* What tells a report from all others. */
 static const char *identity(struct sink *s, enum diag_code code, struct span at, const char *message)
@@ -71,18 +59,15 @@ struct diag *diag_report(struct sink *s, enum diag_code code, struct span at, co
 }
 
 /* The text of one `fmt, ...` call. */
-#define FORMAT(s, fmt, result) \
-	do { \
-		va_list args_; \
-		va_start(args_, fmt); \
+#define FORMAT(s, fmt, result)                            \
+	do {                                                  \
+		va_list args_;                                    \
+		va_start(args_, fmt);                             \
 		(result) = arena_vprintf((s)->arena, fmt, args_); \
-		va_end(args_); \
+		va_end(args_);                                    \
 	} while (0)
 
-void diag_label(struct sink *s, struct diag *d, const char *fmt, ...)
-{
-	FORMAT(s, fmt, d->label);
-}
+void diag_label(struct sink *s, struct diag *d, const char *fmt, ...) { FORMAT(s, fmt, d->label); }
 
 void diag_related(struct sink *s, struct diag *d, struct span at, const char *fmt, ...)
 {
@@ -117,10 +102,7 @@ void diag_table(struct sink *s, struct diag *d, const char *fmt, ...)
 	vec_push(s->arena, &d->table, line);
 }
 
-void diag_help(struct sink *s, struct diag *d, const char *fmt, ...)
-{
-	FORMAT(s, fmt, d->help);
-}
+void diag_help(struct sink *s, struct diag *d, const char *fmt, ...) { FORMAT(s, fmt, d->help); }
 
 void diag_fix(struct sink *s, struct diag *d, struct span at, const char *replacement)
 {
@@ -137,7 +119,7 @@ bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *ne
 	return true;
 }
 
-enum { MOST_COMPARED = 64 << 20, LONGEST = 64 };       /* letters by letters, as nearest_name does */
+enum { MOST_COMPARED = 64 << 20, LONGEST = 64 }; /* letters by letters, as nearest_name does */
 
 int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n)
 {
@@ -161,9 +143,12 @@ void diag_fix_delete(struct sink *s, struct diag *d, struct span item)
 	diag_fix(s, d, item, "");
 }
 
-/* ---- order of the output -------------------------------------------------------------------------------------------- */
+/* ---- order of the output --------------------------------------------------------------------- */
 
-struct numbered { struct diag *diag; int number; };
+struct numbered {
+	struct diag *diag;
+	int number;
+};
 
 /* Reports at the same place stay in the order in which they were made. */
 static int by_place(const void *a, const void *b)

@@ -2,10 +2,7 @@
 #include "diag.h"
 #include "escape.h"
 
-static const struct source *source_of(const struct sink *s, struct span at)
-{
-	return &s->sources->files.at[at.file];
-}
+static const struct source *source_of(const struct sink *s, struct span at) { return &s->sources->files.at[at.file]; }
 
 static void put_line(const struct sink *s, FILE *out, struct span at, const char *kind, const char *text)
 {

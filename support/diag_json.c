@@ -93,10 +93,7 @@ static json_t *fix_of(const struct sink *s, const struct diag *d)
 	return fix;
 }
 
-static json_t *text_or_null(const char *text)
-{
-	return text && *text ? json_text(text) : json_null();
-}
+static json_t *text_or_null(const char *text) { return text && *text ? json_text(text) : json_null(); }
 
 static json_t *object_of(const struct sink *s, const struct diag *d)
 {

@@ -5,31 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of lines wider than WIDEST, only WINDOW columns are shown, from MARGIN columns before the first mark on. Columns are not
- * counted further away from it than AROUND bytes: a line may have megabytes, and a mark at each word. */
+/* Of lines wider than WIDEST, only WINDOW columns are shown, from MARGIN columns before the first mark on. Columns are
+ * not counted further away from it than AROUND bytes: a line may have megabytes, and a mark at each word. */
 enum { MAX_LABELS_OF_LINE = 16, WIDEST = 200, WINDOW = 160, MARGIN = 40, AROUND = 4096 };
 
 /* One underline to draw. `primary` is drawn with ^, the others with -. */
-struct mark { struct span at; const char *text; bool primary; int line; };
+struct mark {
+	struct span at;
+	const char *text;
+	bool primary;
+	int line;
+};
 
 struct renderer {
 	const struct sink *sink;
 	FILE *out;
 	bool color;
-	const struct diag *diag;        /* the one that is printed: its severity colours the primary marks */
-	int gutter;                     /* width of the line numbers */
-	const char *line, *line_end;    /* the source line, or what of it is near the marks */
-	int first, end;                 /* columns of it that are shown */
+	const struct diag *diag;     /* the one that is printed: its severity colours the primary marks */
+	int gutter;                  /* width of the line numbers */
+	const char *line, *line_end; /* the source line, or what of it is near the marks */
+	int first, end;              /* columns of it that are shown */
 };
 
-/* ---- colours: attributes of ECMA-48 (SGR) --------------------------------------------------------------------------- */
+/* ---- colours: attributes of ECMA-48 (SGR) ---------------------------------------------------- */
 
 enum paint { PLAIN, BOLD, ERROR, WARNING, FRAME, NOTE, HELP };
 
 static void paint(const struct renderer *r, enum paint p)
 {
-	static const char *const attributes[] = {[PLAIN] = "0", [BOLD] = "1", [ERROR] = "1;31", [WARNING] = "1;33", [FRAME] = "1;34",
-		[NOTE] = "1;36", [HELP] = "1;32"};
+	static const char *const attributes[] = {[PLAIN] = "0",    [BOLD] = "1",    [ERROR] = "1;31", [WARNING] = "1;33",
+	                                         [FRAME] = "1;34", [NOTE] = "1;36", [HELP] = "1;32"};
 	if (r->color)
 		fprintf(r->out, "\033[%sm", attributes[p]);
 }
@@ -41,12 +46,9 @@ static void put_painted(const struct renderer *r, enum paint p, const char *text
 	paint(r, PLAIN);
 }
 
-static enum paint severity_paint(const struct renderer *r)
-{
-	return diag_is_error(r->diag->code) ? ERROR : WARNING;
-}
+static enum paint severity_paint(const struct renderer *r) { return diag_is_error(r->diag->code) ? ERROR : WARNING; }
 
-/* ---- places --------------------------------------------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static const struct source *source_of(const struct renderer *r, struct span at)
 {
@@ -60,7 +62,7 @@ static int line_of(const struct renderer *r, struct span at)
 	return line;
 }
 
-/* ---- columns of a terminal ---------------------------------------------------------------------------------------- */
+/* ---- columns of a terminal ------------------------------------------------------------------- */
 
 /* The columns of the text that are shown. */
 static void put_text(struct renderer *r, const char *s, const char *end)
@@ -79,7 +81,7 @@ static void put_text(struct renderer *r, const char *s, const char *end)
 	}
 }
 
-/* ---- a source line and its underlines ----------------------------------------------------------------------------- */
+/* ---- a source line and its underlines -------------------------------------------------------- */
 
 /* The line of a mark: its first one. */
 static void find_line(struct renderer *r, const struct source *f, const struct mark *m)
@@ -119,10 +121,7 @@ static void mark_columns(const struct renderer *r, const struct source *f, const
 	*to -= r->first;
 }
 
-static bool has_text(const struct mark *m)
-{
-	return m->text && *m->text;
-}
+static bool has_text(const struct mark *m) { return m->text && *m->text; }
 
 static void put_gutter(struct renderer *r)
 {
@@ -193,7 +192,7 @@ static void put_line(struct renderer *r, struct mark *marks, int n)
 			put_text_row(r, f, &marks[i]);
 }
 
-/* ---- one diagnostic ----------------------------------------------------------------------------------------------- */
+/* ---- one diagnostic -------------------------------------------------------------------------- */
 
 static void put_place(struct renderer *r, const char *arrow, struct span at)
 {
@@ -299,7 +298,7 @@ static void put_diag(struct renderer *r, const struct diag *d)
 		put_remark(r, HELP, "help", d->help);
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static void print(const struct sink *s, FILE *out, bool color)
 {
@@ -315,12 +314,6 @@ static void print(const struct sink *s, FILE *out, bool color)
 	}
 }
 
-void diag_print(const struct sink *s, FILE *out)
-{
-	print(s, out, false);
-}
+void diag_print(const struct sink *s, FILE *out) { print(s, out, false); }
 
-void diag_print_colored(const struct sink *s, FILE *out)
-{
-	print(s, out, true);
-}
+void diag_print_colored(const struct sink *s, FILE *out) { print(s, out, true); }

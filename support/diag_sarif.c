@@ -1,4 +1,5 @@
-/* Diagnostics as SARIF 2.1.0, the form that code hosts and editors read. Section numbers below are those of its standard. */
+/* Diagnostics as SARIF 2.1.0, the form that code hosts and editors read. Section numbers below are those of its
+ * standard. */
 #include "diag.h"
 #include "json.h"
 #include <ctype.h>
@@ -13,10 +14,7 @@ static json_t *message_of(const char *text)
 	return message;
 }
 
-static const char *level_of(enum diag_code c)
-{
-	return diag_is_error(c) ? "error" : "warning";
-}
+static const char *level_of(enum diag_code c) { return diag_is_error(c) ? "error" : "warning"; }
 
 /* A path as a relative or `file:` URI: what is no unreserved character is given in hexadecimal (RFC 3986, 2.1). */
 static json_t *artifact_of(const struct sink *s, uint32_t file)
@@ -136,10 +134,7 @@ static json_t *tool(const char *version)
 	return object;
 }
 
-void sarif_begin(FILE *out)
-{
-	fputs("{\"$schema\":\"" SCHEMA "\",\"version\":\"2.1.0\",\"runs\":[\n", out);
-}
+void sarif_begin(FILE *out) { fputs("{\"$schema\":\"" SCHEMA "\",\"version\":\"2.1.0\",\"runs\":[\n", out); }
 
 void sarif_run(const struct sink *s, FILE *out, const char *version, bool first)
 {
@@ -154,7 +149,4 @@ void sarif_run(const struct sink *s, FILE *out, const char *version, bool first)
 	json_put(run, out);
 }
 
-void sarif_end(FILE *out)
-{
-	fputs("\n]}\n", out);
-}
+void sarif_end(FILE *out) { fputs("\n]}\n", out); }

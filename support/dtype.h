@@ -4,23 +4,23 @@
 #include <stdbool.h>
 
 /*       enum      name        millibits storage-only float */
-#define DTYPES(X) \
-	X(F64,     "f64",      64000, 0, 1) \
-	X(F32,     "f32",      32000, 0, 1) \
-	X(BF16,    "bf16",     16000, 0, 1) \
-	X(F16,     "f16",      16000, 0, 1) \
-	X(FP8E4M3, "fp8_e4m3",  8000, 1, 1) \
-	X(FP8E5M2, "fp8_e5m2",  8000, 1, 1) \
-	X(I8,      "i8",        8000, 1, 0) \
-	X(MXFP4,   "mxfp4",     4250, 1, 1) \
-	X(NVFP4,   "nvfp4",     4500, 1, 1) \
-	X(I32,     "i32",      32000, 0, 0)
+#define DTYPES(X)                      \
+	X(F64, "f64", 64000, 0, 1)         \
+	X(F32, "f32", 32000, 0, 1)         \
+	X(BF16, "bf16", 16000, 0, 1)       \
+	X(F16, "f16", 16000, 0, 1)         \
+	X(FP8E4M3, "fp8_e4m3", 8000, 1, 1) \
+	X(FP8E5M2, "fp8_e5m2", 8000, 1, 1) \
+	X(I8, "i8", 8000, 1, 0)            \
+	X(MXFP4, "mxfp4", 4250, 1, 1)      \
+	X(NVFP4, "nvfp4", 4500, 1, 1)      \
+	X(I32, "i32", 32000, 0, 0)
 
 enum dtype {
 #define X(e, name, millibits, storage, is_float) DTYPE_##e,
 	DTYPES(X)
 #undef X
-	DTYPE_COUNT
+		DTYPE_COUNT
 };
 
 static inline const char *dtype_name(enum dtype t)

@@ -20,7 +20,9 @@ int decode_utf8(const char *s, const char *end, uint32_t *point)
 
 bool is_control(uint32_t point)
 {
-	static const struct { uint32_t first, last; } none[] = {
+	static const struct {
+		uint32_t first, last;
+	} none[] = {
 		{0, 0x1F}, {0x7F, 0x9F}, {0x200E, 0x200F}, {0x2028, 0x202E}, {0x2066, 0x2069}, {MALFORMED, MALFORMED},
 	};
 	for (size_t i = 0; i < sizeof none / sizeof *none; i++)

@@ -5,16 +5,15 @@
 enum { WIDTH = 100 };
 
 /* The hundreds of a code say which part of the language it is about. */
-static const struct { const char *prefix, *title; } chapters[] = {
-	{"00", "Text and syntax"}, {"01", "Modules and names"}, {"02", "Records"}, {"03", "Units"}, {"04", "Tensor programs"},
-	{"05", "Meshes, rules and layouts"}, {"06", "Clusters"}, {"07", "Memory and lengths"}, {"08", "Requirements"},
-	{"09", "Limits of this version"},
+static const struct {
+	const char *prefix, *title;
+} chapters[] = {
+	{"00", "Text and syntax"}, {"01", "Modules and names"},         {"02", "Records"},  {"03", "Units"},
+	{"04", "Tensor programs"}, {"05", "Meshes, rules and layouts"}, {"06", "Clusters"}, {"07", "Memory and lengths"},
+	{"08", "Requirements"},    {"09", "Limits of this version"},
 };
 
-static const char *severity(enum diag_code c)
-{
-	return diag_is_error(c) ? "error" : "warning";
-}
+static const char *severity(enum diag_code c) { return diag_is_error(c) ? "error" : "warning"; }
 
 /* The chapter that starts with this code, or NULL. */
 static const char *chapter_at(enum diag_code c)
@@ -88,14 +87,18 @@ static void put_markdown_example(const char *heading, const char *text, FILE *ou
 
 void explain_markdown(FILE *out)
 {
-	fputs("# Diagnostics\n\nEvery code that `deployc` reports. This page is written by `deployc explain --markdown` (`make docs`) "
-	      "from `support/diag.def`;\n`deployc explain CODE` prints one entry of it. Codes that start with E are errors, with W warnings.\n", out);
+	fputs("# Diagnostics\n\nEvery code that `deployc` reports. This page is written by `deployc explain --markdown` "
+	      "(`make docs`) "
+	      "from `support/diag.def`;\n`deployc explain CODE` prints one entry of it. Codes that start with E are "
+	      "errors, with W warnings.\n",
+	      out);
 	for (int i = 0; i < DIAG_COUNT; i++) {
 		enum diag_code c = (enum diag_code)i;
 		const char *chapter = chapter_at(c);
 		if (chapter)
 			fprintf(out, "\n## %s\n", chapter);
-		fprintf(out, "\n### %s: %s\n\n%s\n", diag_code_name(c), diag_text(c, TEXT_TITLE), diag_text(c, TEXT_EXPLANATION));
+		fprintf(out, "\n### %s: %s\n\n%s\n", diag_code_name(c), diag_text(c, TEXT_TITLE),
+		        diag_text(c, TEXT_EXPLANATION));
 		put_markdown_example("Wrong", diag_text(c, TEXT_WRONG), out);
 		put_markdown_example("Repaired", diag_text(c, TEXT_REPAIRED), out);
 	}

@@ -1,4 +1,5 @@
-/* The table of interned names and indices of names (open addressing, at most half full); the search for the name that was meant. */
+/* The table of interned names and indices of names (open addressing, at most half full); the search for the name that
+ * was meant. */
 #include "names.h"
 #include <ctype.h>
 #include <stdint.h>
@@ -47,14 +48,11 @@ const char *names_intern(struct names *t, const char *s, size_t n)
 	return *slot;
 }
 
-const char *names_str(struct names *t, const char *s)
-{
-	return names_intern(t, s, strlen(s));
-}
+const char *names_str(struct names *t, const char *s) { return names_intern(t, s, strlen(s)); }
 
-/* ---- places by name ----------------------------------------------------------------------------------------------- */
+/* ---- places by name -------------------------------------------------------------------------- */
 
-enum { FEW = 16 };      /* names that are found faster without a hash */
+enum { FEW = 16 }; /* names that are found faster without a hash */
 
 /* The slot of a name, or the empty one where it belongs. A slot holds a place, counted from 1. */
 static int *place_of(const struct index *x, const char *name)
@@ -111,13 +109,16 @@ void index_cut(struct index *x, int n)
 	}
 }
 
-/* ---- the name that was meant -------------------------------------------------------------------------------------- */
+/* ---- the name that was meant ----------------------------------------------------------------- */
 
-enum { LONGEST = 64 };  /* longer names are not compared */
+enum { LONGEST = 64 }; /* longer names are not compared */
 
 static int min(int a, int b) { return a < b ? a : b; }
 
-enum { EDIT = 2, CASE = 1 };    /* costs: of an insertion, deletion, substitution or swap; of another case of the same letter */
+enum {
+	EDIT = 2,
+	CASE = 1
+}; /* costs: of an insertion, deletion, substitution or swap; of another case of the same letter */
 
 static int substitution(char a, char b)
 {
@@ -127,7 +128,7 @@ static int substitution(char a, char b)
 /* Damerau-Levenshtein distance (optimal string alignment), weighted. */
 static int edit_distance(const char *a, int n, const char *b, int m)
 {
-	int row[3][LONGEST + 1];                        /* row[i % 3][j]: distance of a[0, i) and b[0, j) */
+	int row[3][LONGEST + 1]; /* row[i % 3][j]: distance of a[0, i) and b[0, j) */
 	for (int j = 0; j <= m; j++)
 		row[0][j] = j * EDIT;
 	for (int i = 1; i <= n; i++) {

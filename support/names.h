@@ -3,18 +3,28 @@
 #define DEPLOYC_NAMES_H
 #include "arena.h"
 
-struct names { struct arena *arena; const char **slot; int used, cap; };
+struct names {
+	struct arena *arena;
+	const char **slot;
+	int used, cap;
+};
 
 const char *names_intern(struct names *t, const char *s, size_t n);
-const char *names_str(struct names *t, const char *s);             /* of a C string */
+const char *names_str(struct names *t, const char *s); /* of a C string */
 
 /* The places of names in an array that grows in step with this. Few names are compared one by one, many are hashed. */
-struct index { const char **name; int n, cap; int *slot; int slots; };
+struct index {
+	const char **name;
+	int n, cap;
+	int *slot;
+	int slots;
+};
 
-int  index_find(const struct index *x, const char *name);               /* the first place of that name, or -1 */
-void index_add(struct arena *a, struct index *x, const char *name);     /* at place n */
-void index_cut(struct index *x, int n);                                 /* forgets the places from n on */
+int index_find(const struct index *x, const char *name);            /* the first place of that name, or -1 */
+void index_add(struct arena *a, struct index *x, const char *name); /* at place n */
+void index_cut(struct index *x, int n);                             /* forgets the places from n on */
 
-/* The candidate nearest to `name` by edit distance, or NULL when none is near (more than a third of its letters differ). */
+/* The candidate nearest to `name` by edit distance, or NULL when none is near (more than a third of its letters
+ * differ). */
 const char *nearest_name(const char *name, const char *const *candidates, int n);
 #endif

@@ -73,13 +73,13 @@ bool file_read_regular(struct arena *a, const char *path, size_t largest, struct
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return false;
-	int error = fstat(fd, &s) ? errno : S_ISDIR(s.st_mode) ? EISDIR : !S_ISREG(s.st_mode) ? ENXIO : read_all(a, fd, largest, out);
+	int error = fstat(fd, &s)         ? errno
+	            : S_ISDIR(s.st_mode)  ? EISDIR
+	            : !S_ISREG(s.st_mode) ? ENXIO
+	                                  : read_all(a, fd, largest, out);
 	close(fd);
 	errno = error;
 	return !error;
 }
 
-const char *file_error(void)
-{
-	return errno == ENXIO ? "not a regular file" : strerror(errno);
-}
+const char *file_error(void) { return errno == ENXIO ? "not a regular file" : strerror(errno); }

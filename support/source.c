@@ -2,10 +2,7 @@
 #include "source.h"
 #include <string.h>
 
-static bool starts_character(char c)
-{
-	return (c & 0xC0) != 0x80;                              /* not a continuation byte of UTF-8 */
-}
+static bool starts_character(char c) { return (c & 0xC0) != 0x80; /* not a continuation byte of UTF-8 */ }
 
 static void count_characters(struct arena *a, struct source *f)
 {
@@ -45,10 +42,10 @@ uint32_t sources_add(struct sources *s, const char *path, const char *label, con
 	if (size >= UINT32_MAX)
 		internal_error("%s has %zu bytes: the reader of files must refuse it", path, size);
 	struct source f = {
-		.path  = arena_strndup(s->arena, path, strlen(path)),
+		.path = arena_strndup(s->arena, path, strlen(path)),
 		.label = arena_strndup(s->arena, label, strlen(label)),
-		.text  = arena_strndup(s->arena, text, size),
-		.size  = (uint32_t)size,
+		.text = arena_strndup(s->arena, text, size),
+		.size = (uint32_t)size,
 	};
 	find_lines(s->arena, &f);
 	count_characters(s->arena, &f);

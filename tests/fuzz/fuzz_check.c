@@ -9,11 +9,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_file(const char *path)
 {
-	struct arena arena = { 0 };
-	struct sources sources = { .arena = &arena };
-	struct sink sink = { .arena = &arena, .sources = &sources };
-	struct names names = { .arena = &arena };
-	struct sema_options options = { 0 };
+	struct arena arena = {0};
+	struct sources sources = {.arena = &arena};
+	struct sink sink = {.arena = &arena, .sources = &sources};
+	struct names names = {.arena = &arena};
+	struct sema_options options = {0};
 	struct sema *sema = sema_new(&arena, &names, &sink, &options);
 	if (sema_load(sema, path)) {
 		int n;

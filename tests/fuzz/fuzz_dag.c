@@ -8,21 +8,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* ---- bytes to a spec ------------------------------------------------------------------------------------------------ */
+/* ---- bytes to a spec ------------------------------------------------------------------------- */
 
-struct chooser { const uint8_t *at, *end; struct text text; long long ranks; /* product of the mesh */ };
+struct chooser {
+	const uint8_t *at, *end;
+	struct text text;
+	long long ranks; /* product of the mesh */
+};
 
 /* 0 where the bytes are used up: the first of several is the plainest. */
-static int choose(struct chooser *c, int n)
-{
-	return c->at < c->end ? *c->at++ % n : 0;
-}
+static int choose(struct chooser *c, int n) { return c->at < c->end ? *c->at++ % n : 0; }
 
 #define CHOOSE(c, ...) \
 	((const char *const[]){__VA_ARGS__}[choose((c), sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))])
 #define SAY(c, ...) text_add(&(c)->text, __VA_ARGS__)
 
-/* Sizes that divide each other, that do not, and seldom one that is absurd: a spec that is refused early tells little. */
+/* Sizes that divide each other, that do not, and seldom one that is absurd: a spec that is refused
+ * early tells little. */
 static void say_size(struct chooser *c, const char *name)
 {
 	const char *sane = CHOOSE(c, "4", "1", "2", "3", "6", "8", "12", "16", "24", "64", "5", "7", "32");
@@ -46,27 +48,33 @@ static void say_sizes(struct chooser *c, const char *const *names)
 static void say_model(struct chooser *c)
 {
 	static const char *const common[] = {"vocab", "layers", "d_model", NULL};
-	static const struct { const char *module, *name, *sizes[12]; } families[] = {
+	static const struct {
+		const char *module, *name, *sizes[12];
+	} families[] = {
 		{"llama", "Llama", {"kv_heads", "q_group", "head_dim", "ffn", "max_ctx"}},
 		{"mixtral", "Mixtral", {"kv_heads", "q_group", "head_dim", "expert", "expert_ffn", "top_k"}},
-		{"deepseek_v3", "DeepSeek", {"heads", "q_rank", "kv_rank", "nope_dim", "rope_dim", "v_dim", "ffn", "expert", "expert_ffn", "top_k",
-		                             "first_dense"}},
+		{"deepseek_v3",
+	     "DeepSeek",
+	     {"heads", "q_rank", "kv_rank", "nope_dim", "rope_dim", "v_dim", "ffn", "expert", "expert_ffn", "top_k",
+	      "first_dense"}},
 		{"qwen3", "Qwen3", {"kv_heads", "q_group", "head_dim", "ffn"}},
 	};
 	int f = choose(c, sizeof families / sizeof *families);
 	SAY(c, "use std.%s { %s }\n", families[f].module, families[f].name);
-	SAY(c, "use std.clusters { CPUHost }\nuse std.workload { Inference, Training }\nuse std.plans { Megatron, FoldedEP, DPAttention }\n");
+	SAY(c, "use std.clusters { CPUHost }\nuse std.workload { Inference, Training }\nuse std.plans { Megatron, "
+	       "FoldedEP, DPAttention }\n");
 	SAY(c, "model Small = %s { vocab = 64; layers = 4; d_model = 16; max_ctx = 512; ", families[f].name);
 	say_sizes(c, common);
 	say_sizes(c, families[f].sizes);
-	SAY(c, "weight = %s; act = %s; kv = %s }\n", CHOOSE(c, "f32", "bf16", "f16", "fp8_e4m3", "i8", "mxfp4"), CHOOSE(c, "f32", "bf16", "f64"),
-	    CHOOSE(c, "f32", "bf16", "fp8_e5m2"));
+	SAY(c, "weight = %s; act = %s; kv = %s }\n", CHOOSE(c, "f32", "bf16", "f16", "fp8_e4m3", "i8", "mxfp4"),
+	    CHOOSE(c, "f32", "bf16", "f64"), CHOOSE(c, "f32", "bf16", "fp8_e5m2"));
 }
 
 static void say_axis(struct chooser *c)
 {
-	SAY(c, "%s", CHOOSE(c, "batch", "seq", "kv_heads * q_group", "kv_heads", "q_group", "heads", "ffn", "vocab", "expert", "expert_ffn",
-	                    "d_model", "head_dim", "layers", "shared_ffn", "kv_rank", "ctx"));
+	SAY(c, "%s",
+	    CHOOSE(c, "batch", "seq", "kv_heads * q_group", "kv_heads", "q_group", "heads", "ffn", "vocab", "expert",
+	           "expert_ffn", "d_model", "head_dim", "layers", "shared_ffn", "kv_rank", "ctx"));
 }
 
 static void say_rules(struct chooser *c)
@@ -142,12 +150,13 @@ static const char *spec_of(struct arena *arena, const uint8_t *data, size_t size
 		SAY(&c, "  workload = Training { batch = %s; seq = 64 }\n}\n", CHOOSE(&c, "8", "7"));
 	else
 		SAY(&c, "  workload = Inference { batch = %s; seq = 1..%s; output = %s; chunk = %s; page = %s }\n}\n",
-		    CHOOSE(&c, "8", "1", "3", "0", "1_000_000_007"), CHOOSE(&c, "64", "1", "400", "100_000"), CHOOSE(&c, "1", "64"),
-		    CHOOSE(&c, "64", "1", "3", "1_000_000", "9_000_000_000"), CHOOSE(&c, "16", "1", "3"));
+		    CHOOSE(&c, "8", "1", "3", "0", "1_000_000_007"), CHOOSE(&c, "64", "1", "400", "100_000"),
+		    CHOOSE(&c, "1", "64"), CHOOSE(&c, "64", "1", "3", "1_000_000", "9_000_000_000"),
+		    CHOOSE(&c, "16", "1", "3"));
 	return c.text.at;
 }
 
-/* ---- the passes ----------------------------------------------------------------------------------------------------- */
+/* ---- the passes ------------------------------------------------------------------------------ */
 
 static void must_hold(const char *wrong, const char *spec)
 {

@@ -1,4 +1,5 @@
-/* Fuzzing: what parses is formatted without losing a token (format_module insists), and formatting again changes nothing. */
+/* Fuzzing: what parses is formatted without losing a token (format_module insists), and formatting again changes
+ * nothing. */
 #include <stdlib.h>
 #include <string.h>
 #include "parser/format.h"
@@ -7,15 +8,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct formatted format_text(struct arena *arena, const char *text, size_t size)
 {
-	struct sources sources = { .arena = arena };
-	struct sink sink = { .arena = arena, .sources = &sources };
-	struct names names = { .arena = arena };
+	struct sources sources = {.arena = arena};
+	struct sink sink = {.arena = arena, .sources = &sources};
+	struct names names = {.arena = arena};
 	return format_module(arena, &names, &sink, sources_add(&sources, "fuzz.deploy", "fuzz.deploy", text, size));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct arena arena = { 0 };
+	struct arena arena = {0};
 	struct formatted once = format_text(&arena, (const char *)data, size);
 	if (once.text) {
 		struct formatted twice = format_text(&arena, once.text, once.size);

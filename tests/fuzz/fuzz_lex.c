@@ -24,9 +24,9 @@ static void check_token(struct arena *arena, const char *text, const struct toke
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct arena arena = { 0 };
-	struct sources sources = { .arena = &arena };
-	struct sink sink = { .arena = &arena, .sources = &sources };
+	struct arena arena = {0};
+	struct sources sources = {.arena = &arena};
+	struct sink sink = {.arena = &arena, .sources = &sources};
 	uint32_t file = sources_add(&sources, "fuzz.deploy", "fuzz.deploy", (const char *)data, size), end = 0;
 	struct tokens tokens = lex(&arena, &sink, file);
 	for (int i = 0; i < tokens.n; i++) {

@@ -20,10 +20,10 @@ static void print_both(struct nodes items, const struct sink *sink)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct arena arena = { 0 };
-	struct sources sources = { .arena = &arena };
-	struct sink sink = { .arena = &arena, .sources = &sources };
-	struct names names = { .arena = &arena };
+	struct arena arena = {0};
+	struct sources sources = {.arena = &arena};
+	struct sink sink = {.arena = &arena, .sources = &sources};
+	struct names names = {.arena = &arena};
 	uint32_t file = sources_add(&sources, "fuzz.deploy", "fuzz.deploy", (const char *)data, size);
 	struct nodes items = parse_module(&arena, &names, &sink, file);
 	for (int i = 0; i < items.n; i++)

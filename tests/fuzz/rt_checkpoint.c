@@ -1,5 +1,5 @@
-/* Fuzzing the launcher's readers: any bytes as model.safetensors, as its index and as config.json give a checkpoint whose
- * tensors lie in the file, or problems; never a crash. The first byte says which of the files it is. */
+/* Fuzzing the launcher's readers: any bytes as model.safetensors, as its index and as config.json give a checkpoint
+ * whose tensors lie in the file, or problems; never a crash. The first byte says which of the files it is. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const names[] = { "model.safetensors", "model.safetensors.index.json", "config.json" };
+static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "config.json"};
 enum { NAMES = sizeof names / sizeof *names };
 
 /* The bytes that the launcher would read of a tensor. */
@@ -47,13 +47,15 @@ static void read_config(const char *folder)
 {
 	static const unsigned char text[] = "a\0rope.theta\0c.d.e\0model_type\0llama\0[1,\"a\"]";
 	static const struct dr_config asked[] = {
-		{ .name = { 0, 1 }, .field = { 0, 1 }, .type = 1, .b = 1 }, { .name = { 2, 10 }, .field = { 2, 10 }, .type = 3, .f = 1e4 },
-		{ .name = { 13, 5 }, .field = { 13, 5 }, .type = 2, .i = 7 }, { .name = { 19, 10 }, .field = { 19, 10 }, .type = 4, .s = { 30, 5 } },
-		{ .name = { 13, 5 }, .field = { 0, 1 }, .type = 5, .s = { 36, 7 }, .absent = { 36, 7 } },
+		{.name = {0, 1}, .field = {0, 1}, .type = 1, .b = 1},
+		{.name = {2, 10}, .field = {2, 10}, .type = 3, .f = 1e4},
+		{.name = {13, 5}, .field = {13, 5}, .type = 2, .i = 7},
+		{.name = {19, 10}, .field = {19, 10}, .type = 4, .s = {30, 5}},
+		{.name = {13, 5}, .field = {0, 1}, .type = 5, .s = {36, 7}, .absent = {36, 7}},
 	};
-	struct dr_program head = { .config.n = sizeof asked / sizeof *asked };
-	struct plan plan = { .blob = text, .head = &head, .config = asked };
-	struct unverified none = { 0 };
+	struct dr_program head = {.config.n = sizeof asked / sizeof *asked};
+	struct plan plan = {.blob = text, .head = &head, .config = asked};
+	struct unverified none = {0};
 	struct problems p;
 	problems_open(&p);
 	config_check(&plan, folder, &none, &p);

@@ -1,11 +1,13 @@
-/* Included before every source of the build of `make mutants`. Each changed place asks mutant(ID): whether the run is of that mutant. */
+/* Included before every source of the build of `make mutants`. Each changed place asks mutant(ID): whether the run is
+ * of that mutant. */
 #ifndef DEPLOY_MUTANT_H
 #define DEPLOY_MUTANT_H
 #include <signal.h>
 #include <sys/types.h>
 
-extern int mutant_chosen;               /* of DEPLOYC_MUTANT; -1: none */
-extern unsigned char *mutant_reached;   /* [IDs], 1: reached; the file that DEPLOYC_REACHED names, shared with forked ranks */
+extern int mutant_chosen; /* of DEPLOYC_MUTANT; -1: none */
+extern unsigned char
+	*mutant_reached; /* [IDs], 1: reached; the file that DEPLOYC_REACHED names, shared with forked ranks */
 
 static inline int mutant(int id)
 {
@@ -14,9 +16,6 @@ static inline int mutant(int id)
 }
 
 /* A mutant that lost a process's number must not end the tests that watch it. */
-static inline int mutant_kill(pid_t pid, int number)
-{
-	return pid == -1 || pid == 1 ? 0 : kill(pid, number);
-}
+static inline int mutant_kill(pid_t pid, int number) { return pid == -1 || pid == 1 ? 0 : kill(pid, number); }
 #define kill mutant_kill
 #endif

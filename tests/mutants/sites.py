@@ -81,6 +81,12 @@ def tokens_of(text):
     return tokens
 
 
+def shown_text(source):
+    """Without comments, however it is laid out: a name outlives a change of form."""
+    text = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", source, flags=re.S)).strip()
+    return re.sub(r'" "', "", re.sub(r"(?<=[({]) | (?=[)}])", "", text))
+
+
 class File:
     def __init__(self, name, text):
         self.name, self.text, self.tokens, self.sites = name, text, tokens_of(text), []
@@ -137,7 +143,7 @@ class File:
         t = self.tokens
         start, end = t[first].start, t[last - 1].end
         a, b = shown or (first, last)
-        text = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", self.text[t[a].start:t[b - 1].end], flags=re.S))
+        text = shown_text(self.text[t[a].start:t[b - 1].end])
         text = text if len(text) <= 70 else text[:67] + "..."
         line = self.text.count("\n", 0, start) + 1
         self.sites.append(Site(self.name, function, kind, text.replace("|", "¦"), start, end, before, after, line))

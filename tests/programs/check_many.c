@@ -1,6 +1,7 @@
-/* Compiles many specs in one process: reads "SIZE FORM\n" and SIZE bytes of a spec from standard input, again and again, and answers
- * "STATUS SIZE\n" and what deployc printed. Each spec goes through the driver's own passes in a forked child, so that what crashes
- * or hangs is one answer. FORM: `check`, `dag-local`, `dag-sched`, or 0 to 3: code is generated at that level and dropped. */
+/* Compiles many specs in one process: reads "SIZE FORM\n" and SIZE bytes of a spec from standard input, again and
+ * again, and answers "STATUS SIZE\n" and what deployc printed. Each spec goes through the driver's own passes in a
+ * forked child, so that what crashes or hangs is one answer. FORM: `check`, `dag-local`, `dag-sched`, or 0 to 3: code
+ * is generated at that level and dropped. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,10 +15,17 @@ enum { SECONDS = 60, MOST = 1 << 20 };
 
 static char spec[MOST], answer[MOST];
 
-static const struct form { const char *name; enum command command; enum emit emit; int level; const char *output; } forms[] = {
-	{"check", COMMAND_CHECK, EMIT_LAUNCHER, 2, NULL}, {"dag-local", COMMAND_BUILD, EMIT_DAG_LOCAL, 2, "-"},
+static const struct form {
+	const char *name;
+	enum command command;
+	enum emit emit;
+	int level;
+	const char *output;
+} forms[] = {
+	{"check", COMMAND_CHECK, EMIT_LAUNCHER, 2, NULL},     {"dag-local", COMMAND_BUILD, EMIT_DAG_LOCAL, 2, "-"},
 	{"dag-sched", COMMAND_BUILD, EMIT_DAG_SCHED, 2, "-"}, {"0", COMMAND_BUILD, EMIT_OBJ, 0, "/dev/null"},
-	{"1", COMMAND_BUILD, EMIT_OBJ, 1, "/dev/null"}, {"2", COMMAND_BUILD, EMIT_OBJ, 2, "/dev/null"}, {"3", COMMAND_BUILD, EMIT_OBJ, 3, "/dev/null"},
+	{"1", COMMAND_BUILD, EMIT_OBJ, 1, "/dev/null"},       {"2", COMMAND_BUILD, EMIT_OBJ, 2, "/dev/null"},
+	{"3", COMMAND_BUILD, EMIT_OBJ, 3, "/dev/null"},
 };
 
 static const struct form *form_named(const char *name)
@@ -45,8 +53,14 @@ static int compile_spec(int fd, const struct form *f)
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	const char *specs[] = {path};
 	struct heap heap = {0};
-	struct options o = {.command = f->command, .emit = f->emit, .specs = specs, .n_specs = 1, .error_form = ERRORS_GCC,
-	                    .output = f->output, .level = f->level, .heap = &heap};
+	struct options o = {.command = f->command,
+	                    .emit = f->emit,
+	                    .specs = specs,
+	                    .n_specs = 1,
+	                    .error_form = ERRORS_GCC,
+	                    .output = f->output,
+	                    .level = f->level,
+	                    .heap = &heap};
 	return compile(&o, 0);
 }
 
@@ -60,7 +74,8 @@ static int run(size_t size, const struct form *form, int printed)
 	}
 	if (!child) {
 		int fd = memory_file("spec.deploy");
-		if (write(fd, spec, size) != (ssize_t)size || dup2(printed, STDERR_FILENO) < 0 || dup2(printed, STDOUT_FILENO) < 0)
+		if (write(fd, spec, size) != (ssize_t)size || dup2(printed, STDERR_FILENO) < 0
+		    || dup2(printed, STDOUT_FILENO) < 0)
 			_exit(2);
 		alarm(SECONDS);
 		int status = compile_spec(fd, form);
@@ -77,7 +92,8 @@ int main(void)
 {
 	size_t size;
 	char name[16];
-	while (scanf("%zu %15s", &size, name) == 2 && getchar() == '\n' && size <= sizeof spec && fread(spec, 1, size, stdin) == size) {
+	while (scanf("%zu %15s", &size, name) == 2 && getchar() == '\n' && size <= sizeof spec
+	       && fread(spec, 1, size, stdin) == size) {
 		int printed = memory_file("printed");
 		int status = run(size, form_named(name), printed);
 		ssize_t n = pread(printed, answer, sizeof answer, 0);

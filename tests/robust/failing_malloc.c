@@ -1,11 +1,12 @@
-/* Preloaded: requests for memory fail with ENOMEM. Those count that the program or jansson makes, and those that the C library
- * makes on behalf of one of them; requests of others (LLVM, the loader) are as ever.
- *     FAIL_MALLOC=N           request N fails
- *     FAIL_MALLOC_EVERY=K     each K-th request fails in a child of its own, a fork in which the program goes on from there; in
- *                             the process itself none fails. A child must not write where its parent writes: once the program
- *                             makes a temporary file, no further request fails, and a child that makes one has status 98
- *     FAIL_MALLOC_FROM=N      ... from request N on
- *     FAIL_MALLOC_REPORT=FD   where records of this go; tests/robust/alloc.py reads and judges them
+/* Preloaded: requests for memory fail with ENOMEM. Those count that the program or jansson makes, and those that the C
+ * library makes on behalf of one of them; requests of others (LLVM, the loader) are as ever.
+ *     FAIL_MALLOC=N          request N fails
+ *     FAIL_MALLOC_EVERY=K    each K-th request fails in a child of its own, a fork in which the program goes on from
+ *                            there; in the process itself none fails. A child must not write where its parent writes:
+ *                            once the program makes a temporary file, no further request fails, and a child that makes
+ *                            one has status 98
+ *     FAIL_MALLOC_FROM=N     ... from request N on
+ *     FAIL_MALLOC_REPORT=FD  where records of this go; tests/robust/alloc.py reads and judges them
  * Standard output and error must be regular files for children. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,10 +27,14 @@
 
 enum { FILES = 16, FRAMES = 32, CHILD_SECONDS = 20, PARENT_SECONDS = 90, WRITES = 98, BROKEN = 99 };
 
-/* kind: 'c' is a child's end: behind the record follow `out` and `err` bytes that it wrote to standard output and error, where
- * out_before and err_before bytes stood already. 'f': the request failed in the process itself. 't': a temporary file is made,
- * after so many requests. 'e': the end, after so many. */
-struct record { long request; int kind, status; unsigned out_before, err_before, out, err; };
+/* kind: 'c' is a child's end: behind the record follow `out` and `err` bytes that it wrote to standard output and
+ * error, where out_before and err_before bytes stood already. 'f': the request failed in the process itself. 't': a
+ * temporary file is made, after so many requests. 'e': the end, after so many. */
+struct record {
+	long request;
+	int kind, status;
+	unsigned out_before, err_before, out, err;
+};
 
 static long requests, failing, every, from;
 static bool off = true, is_child;
@@ -49,7 +54,7 @@ static void write_record(struct record r)
 		check(write(report, &r, sizeof r) == sizeof r, "write");
 }
 
-/* ---- which requests count ------------------------------------------------------------------------------------------- */
+/* ---- which requests count -------------------------------------------------------------------- */
 
 enum owner { OTHER, PROGRAM, C_LIBRARY };
 
@@ -59,7 +64,7 @@ static enum owner owner_of(void *address)
 	if (_dl_find_object(address, &object))
 		return OTHER;
 	const char *path = object.dlfo_link_map->l_name, *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	if (!*name)                     /* the program itself, with jansson */
+	if (!*name) /* the program itself, with jansson */
 		return PROGRAM;
 	return strncmp(name, "libc.", 5) ? OTHER : C_LIBRARY;
 }
@@ -82,7 +87,7 @@ static bool counts(void *caller)
 	return (owner == C_LIBRARY ? user_of_c_library() : owner) == PROGRAM;
 }
 
-/* ---- children ------------------------------------------------------------------------------------------------------- */
+/* ---- children -------------------------------------------------------------------------------- */
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
@@ -137,10 +142,7 @@ static void report_child(int status)
 	send_contents(child_err, r.err);
 }
 
-static void empty(int fd)
-{
-	check(!ftruncate(fd, 0) && !lseek(fd, 0, SEEK_SET), "ftruncate");
-}
+static void empty(int fd) { check(!ftruncate(fd, 0) && !lseek(fd, 0, SEEK_SET), "ftruncate"); }
 
 /* true in the child; in the parent false, when the child has ended. */
 static bool in_child(void)
@@ -164,7 +166,7 @@ static bool in_child(void)
 	return false;
 }
 
-/* ---- the functions that are replaced -------------------------------------------------------------------------------- */
+/* ---- the functions that are replaced --------------------------------------------------------- */
 
 static bool this_fails(void)
 {
@@ -193,20 +195,11 @@ extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t n);
 
-void *malloc(size_t n)
-{
-	return fails(__builtin_return_address(0)) ? NULL : __libc_malloc(n);
-}
+void *malloc(size_t n) { return fails(__builtin_return_address(0)) ? NULL : __libc_malloc(n); }
 
-void *calloc(size_t n, size_t size)
-{
-	return fails(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
-}
+void *calloc(size_t n, size_t size) { return fails(__builtin_return_address(0)) ? NULL : __libc_calloc(n, size); }
 
-void *realloc(void *p, size_t n)
-{
-	return fails(__builtin_return_address(0)) ? NULL : __libc_realloc(p, n);
-}
+void *realloc(void *p, size_t n) { return fails(__builtin_return_address(0)) ? NULL : __libc_realloc(p, n); }
 
 int mkstemp(char *path)
 {
@@ -229,7 +222,7 @@ static long number(const char *variable)
 __attribute__((constructor)) static void begin(void)
 {
 	void *frame;
-	backtrace(&frame, 1);           /* loads what it needs */
+	backtrace(&frame, 1); /* loads what it needs */
 	failing = number("FAIL_MALLOC");
 	every = number("FAIL_MALLOC_EVERY");
 	from = number("FAIL_MALLOC_FROM");
@@ -239,7 +232,7 @@ __attribute__((constructor)) static void begin(void)
 	alarm(PARENT_SECONDS);
 	report = getenv("FAIL_MALLOC_REPORT") ? (int)number("FAIL_MALLOC_REPORT") : -1;
 	fcntl(report, F_SETFD, FD_CLOEXEC);
-	unsetenv("LD_PRELOAD");         /* programs that this one starts are as ever */
+	unsetenv("LD_PRELOAD"); /* programs that this one starts are as ever */
 	child_out = memfd_create("out", MFD_CLOEXEC);
 	child_err = memfd_create("err", MFD_CLOEXEC);
 	check(child_out >= 0 && child_err >= 0, "memfd_create");

@@ -1,5 +1,5 @@
-/* Stands where codegen stands in deployc, for a deployc without LLVM: only the front end, small enough to be forked at each of
- * its requests for memory (failing_malloc.c). */
+/* Stands where codegen stands in deployc, for a deployc without LLVM: only the front end, small enough to be forked at
+ * each of its requests for memory (failing_malloc.c). */
 #include "../../codegen/codegen.h"
 #include "../../support/arena.h"
 

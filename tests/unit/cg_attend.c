@@ -1,18 +1,20 @@
 /* Generated kernels around the cache, against plain loops: angles, rotation, append, attention over pages. */
 #include "cg_jit.h"
 
-static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
+static const enum dtype formats[] = {DTYPE_F32, DTYPE_BF16};
 
-/* ---- angles, rotate ---------------------------------------------------------------------------------------------- */
+/* ---- angles, rotate -------------------------------------------------------------------------- */
 static void angles_on(const struct processor *p)
 {
 	enum { M = 7, P = 21 };
-	struct kernel k = { .family = KERNEL_ANGLES, .angles = { P } };
+	struct kernel k = {.family = KERNEL_ANGLES, .angles = {P}};
 	float *freq = random_array(DTYPE_F32, P), *out = random_array(DTYPE_F32, M * P * 2);
 	int32_t *pos = index_array(M);
-	for (int i = 0; i < P; i++) freq[i] = (float)pow(500000, -(double)i / P);
-	for (int i = 0; i < M; i++) pos[i] = i == 0 ? 1000000 : (int32_t)random_below(4000);
-	uint64_t args[] = { address(freq), address(pos), address(out), M };
+	for (int i = 0; i < P; i++)
+		freq[i] = (float)pow(500000, -(double)i / P);
+	for (int i = 0; i < M; i++)
+		pos[i] = i == 0 ? 1000000 : (int32_t)random_below(4000);
+	uint64_t args[] = {address(freq), address(pos), address(out), M};
 	run_twice(&k, p, args, 2, M * P * 8);
 	for (int i = 0; i < M * P; i++) {
 		double angle = pos[i / P] * (double)freq[i % P];
@@ -25,14 +27,15 @@ static void rotate_on(const struct processor *p, enum dtype t, int64_t f, bool i
 {
 	enum { M = 5, HEADS = 3 };
 	int64_t half = f / 2, x_head = f + 3, x_row = HEADS * x_head, y_row = f, y_head = M * y_row, n = M * HEADS * f;
-	struct kernel k = { .family = KERNEL_ROTATE, .rotate = { HEADS, f, interleaved, t, t, x_row, x_head, y_row, y_head } };
+	struct kernel k = {.family = KERNEL_ROTATE, .rotate = {HEADS, f, interleaved, t, t, x_row, x_head, y_row, y_head}};
 	void *x = random_array(t, M * x_row), *y = random_array(t, n);
 	float *angle = random_array(DTYPE_F32, M * f);
-	uint64_t args[] = { address(x), address(angle), address(y), M };
+	uint64_t args[] = {address(x), address(angle), address(y), M};
 	run_twice(&k, p, args, 2, (size_t)(n * dtype_bytes(t)));
 	for (int64_t row = 0; row < M * HEADS; row++)
 		for (int64_t i = 0; i < half; i++) {
-			int64_t m = row / HEADS, head = row % HEADS, a = interleaved ? 2 * i : i, b = interleaved ? a + 1 : a + half;
+			int64_t m = row / HEADS, head = row % HEADS, a = interleaved ? 2 * i : i,
+					b = interleaved ? a + 1 : a + half;
 			double c = angle[m * f + 2 * i], s = angle[m * f + 2 * i + 1];
 			double xa = get(t, x, m * x_row + head * x_head + a), xb = get(t, x, m * x_row + head * x_head + b);
 			assert_near(get(t, y, m * y_row + head * y_head + a), xa * c - xb * s, tolerance(t), 1e-6);
@@ -50,23 +53,31 @@ static void rotations_on(const struct processor *p)
 		}
 }
 
-static void test_rotate(void **state) { (void)state; for_processors(angles_on); for_processors(rotations_on); }
+static void test_rotate(void **state)
+{
+	(void)state;
+	for_processors(angles_on);
+	for_processors(rotations_on);
+}
 
-/* ---- append ------------------------------------------------------------------------------------------------------ */
+/* ---- append ---------------------------------------------------------------------------------- */
 static void append_on(const struct processor *p, enum dtype x, enum dtype cache, bool by_position)
 {
 	enum { M = 6, HEADS = 2, F = 37, PAGE = 5, PAGES = 4 };
-	struct kernel k = { .family = KERNEL_APPEND, .append = { HEADS, F, PAGE, by_position, x, cache } };
+	struct kernel k = {.family = KERNEL_APPEND, .append = {HEADS, F, PAGE, by_position, x, cache}};
 	int64_t n = PAGES * HEADS * F * PAGE;
-	void *in = random_array(x, M * HEADS * F), *pool = random_array(cache, n), *want = guarded((size_t)(n * dtype_bytes(cache)));
+	void *in = random_array(x, M * HEADS * F), *pool = random_array(cache, n),
+		 *want = guarded((size_t)(n * dtype_bytes(cache)));
 	memcpy(want, pool, (size_t)(n * dtype_bytes(cache)));
 	int32_t *slot = index_array(M);
-	for (int i = 0; i < M; i++) slot[i] = i == 2 ? -1 : (i * 7 + 3) % (PAGE * PAGES);
-	uint64_t args[] = { address(in), address(slot), address(pool), M };
+	for (int i = 0; i < M; i++)
+		slot[i] = i == 2 ? -1 : (i * 7 + 3) % (PAGE * PAGES);
+	uint64_t args[] = {address(in), address(slot), address(pool), M};
 	run_twice(&k, p, args, 2, (size_t)(n * dtype_bytes(cache)));
 	for (int i = 0; i < M * HEADS * F; i++) {
 		int token = i / (HEADS * F), f = i % F, at = slot[token];
-		if (at < 0) continue;
+		if (at < 0)
+			continue;
 		int64_t block = at / PAGE * HEADS + i / F % HEADS;
 		int64_t to = by_position ? (block * PAGE + at % PAGE) * F + f : (block * F + f) * PAGE + at % PAGE;
 		put(cache, want, to, get(x, in, i));
@@ -76,18 +87,36 @@ static void append_on(const struct processor *p, enum dtype x, enum dtype cache,
 
 static void appends_on(const struct processor *p)
 {
-	for (int i = 0; i < 8; i++) append_on(p, formats[i & 1], formats[i >> 1 & 1], i >> 2);
-	for (int i = 0; i < 8; i++) append_on(p, formats[i & 1], i >> 1 & 1 ? DTYPE_FP8E4M3 : DTYPE_FP8E5M2, i >> 2);
+	for (int i = 0; i < 8; i++)
+		append_on(p, formats[i & 1], formats[i >> 1 & 1], i >> 2);
+	for (int i = 0; i < 8; i++)
+		append_on(p, formats[i & 1], i >> 1 & 1 ? DTYPE_FP8E4M3 : DTYPE_FP8E5M2, i >> 2);
 }
 
-static void test_append(void **state) { (void)state; for_processors(appends_on); }
+static void test_append(void **state)
+{
+	(void)state;
+	for_processors(appends_on);
+}
 
-/* ---- attend ------------------------------------------------------------------------------------------------------ */
+/* ---- attend ---------------------------------------------------------------------------------- */
 /* piece: one cache is both keys and values, and values begin at this feature of it. */
-struct attend_case { enum dtype q, kv, y; int64_t heads, group, d, w, page, window; int tokens; bool causal, one_cache; int64_t piece; bool sinks; };
+struct attend_case {
+	enum dtype q, kv, y;
+	int64_t heads, group, d, w, page, window;
+	int tokens;
+	bool causal, one_cache;
+	int64_t piece;
+	bool sinks;
+};
 enum { SEQS = 3, PAGES_PER_SEQ = 9 };
 
-struct attend_data { const struct kernel_attend *k; void *q, *keys, *values, *sinks; int32_t *seq, *pos, *pages; int tokens; };
+struct attend_data {
+	const struct kernel_attend *k;
+	void *q, *keys, *values, *sinks;
+	int32_t *seq, *pos, *pages;
+	int tokens;
+};
 
 /* Tokens of sequences 0, 1, .. one after the other at the end of what each has; one token of padding. */
 static void lay_out_tokens(struct attend_data *a)
@@ -98,15 +127,18 @@ static void lay_out_tokens(struct attend_data *a)
 		bool first = i == 0 || a->seq[i] != a->seq[i - 1];
 		a->pos[i] = first ? (int32_t)random_below(most - a->tokens) : a->pos[i - 1] + 1;
 	}
-	if (a->tokens > 2) a->seq[a->tokens / 2] = -1;
-	for (int i = 0; i < SEQS * PAGES_PER_SEQ; i++) a->pages[i] = (i * 7 + 2) % (SEQS * PAGES_PER_SEQ);
+	if (a->tokens > 2)
+		a->seq[a->tokens / 2] = -1;
+	for (int i = 0; i < SEQS * PAGES_PER_SEQ; i++)
+		a->pages[i] = (i * 7 + 2) % (SEQS * PAGES_PER_SEQ);
 }
 
 static int64_t last_seen(const struct attend_data *a, int token)
 {
 	int64_t last = a->pos[token];
 	for (int i = 0; i < a->tokens && !a->k->causal; i++)
-		if (a->seq[i] == a->seq[token] && a->pos[i] > last) last = a->pos[i];
+		if (a->seq[i] == a->seq[token] && a->pos[i] > last)
+			last = a->pos[i];
 	return last;
 }
 
@@ -121,35 +153,66 @@ static void attend_reference(const struct attend_data *a, int token, int64_t hea
 		int64_t block = a->pages[a->seq[token] * PAGES_PER_SEQ + at / k->page] * k->heads + head, i = at % k->page;
 		double score = 0;
 		for (int64_t f = 0; f < k->d; f++)
-			score += (double)get(k->q, a->q, q + f) *
-			         get(k->kv, a->keys, k->keys_by_position ? (block * k->page + i) * k->d_cached + f : (block * k->d + f) * k->page + i);
+			score +=
+				(double)get(k->q, a->q, q + f)
+				* get(k->kv, a->keys,
+			          k->keys_by_position ? (block * k->page + i) * k->d_cached + f : (block * k->d + f) * k->page + i);
 		double weight = exp(score * k->scale);
 		sum += weight;
-		for (int64_t f = 0; f < k->w; f++) out[f] += weight * get(k->kv, a->values, (block * k->page + i) * k->w_cached + f);
+		for (int64_t f = 0; f < k->w; f++)
+			out[f] += weight * get(k->kv, a->values, (block * k->page + i) * k->w_cached + f);
 	}
-	for (int64_t f = 0; f < k->w && sum > 0; f++) out[f] /= sum;
+	for (int64_t f = 0; f < k->w && sum > 0; f++)
+		out[f] /= sum;
 }
 
 static void attend_on(const struct processor *p, const struct attend_case *c)
 {
-	struct kernel k = { .family = KERNEL_ATTEND };
+	struct kernel k = {.family = KERNEL_ATTEND};
 	int64_t q_row = c->heads * c->group * c->d + 3, y_row = c->heads * c->group * c->w;
-	k.attend = (struct kernel_attend){ .heads = c->heads, .group = c->group, .d = c->d, .w = c->w, .q_row = q_row,
-		.keys_by_position = c->one_cache, .d_cached = c->d, .w_cached = c->one_cache ? c->d : c->w,
-		.q_head = c->group * c->d, .q_group = c->d, .y_row = y_row, .y_head = c->w, .y_group = c->heads * c->w, .page = c->page,
-		.pages_per_seq = PAGES_PER_SEQ, .window = c->window, .scale = 1.5 / sqrt((double)c->d), .causal = c->causal, .q = c->q,
-		.kv = c->kv, .y = c->y, .has_sinks = c->sinks, .sink_head = c->sinks, .sink_group = c->sinks ? c->heads : 0,
-		.sink = c->sinks ? c->q : DTYPE_F64 };
+	k.attend = (struct kernel_attend){.heads = c->heads,
+	                                  .group = c->group,
+	                                  .d = c->d,
+	                                  .w = c->w,
+	                                  .q_row = q_row,
+	                                  .keys_by_position = c->one_cache,
+	                                  .d_cached = c->d,
+	                                  .w_cached = c->one_cache ? c->d : c->w,
+	                                  .q_head = c->group * c->d,
+	                                  .q_group = c->d,
+	                                  .y_row = y_row,
+	                                  .y_head = c->w,
+	                                  .y_group = c->heads * c->w,
+	                                  .page = c->page,
+	                                  .pages_per_seq = PAGES_PER_SEQ,
+	                                  .window = c->window,
+	                                  .scale = 1.5 / sqrt((double)c->d),
+	                                  .causal = c->causal,
+	                                  .q = c->q,
+	                                  .kv = c->kv,
+	                                  .y = c->y,
+	                                  .has_sinks = c->sinks,
+	                                  .sink_head = c->sinks,
+	                                  .sink_group = c->sinks ? c->heads : 0,
+	                                  .sink = c->sinks ? c->q : DTYPE_F64};
 	int64_t slots = SEQS * PAGES_PER_SEQ * c->page * c->heads;
-	struct attend_data a = { .k = &k.attend, .tokens = c->tokens, .q = random_array(c->q, c->tokens * q_row),
-		.keys = random_array(c->kv, slots * c->d), .values = random_array(c->kv, slots * c->w), .seq = index_array(c->tokens),
-		.pos = index_array(c->tokens), .pages = index_array(SEQS * PAGES_PER_SEQ), .sinks = random_array(c->q, c->heads * c->group) };
-	if (c->one_cache) a.values = (char *)a.keys + c->piece * dtype_bytes(c->kv);
+	struct attend_data a = {.k = &k.attend,
+	                        .tokens = c->tokens,
+	                        .q = random_array(c->q, c->tokens * q_row),
+	                        .keys = random_array(c->kv, slots * c->d),
+	                        .values = random_array(c->kv, slots * c->w),
+	                        .seq = index_array(c->tokens),
+	                        .pos = index_array(c->tokens),
+	                        .pages = index_array(SEQS * PAGES_PER_SEQ),
+	                        .sinks = random_array(c->q, c->heads * c->group)};
+	if (c->one_cache)
+		a.values = (char *)a.keys + c->piece * dtype_bytes(c->kv);
 	lay_out_tokens(&a);
 	void *y = random_array(c->y, c->tokens * y_row);
-	for (int64_t i = 0; i < c->heads * c->group; i++) put(c->q, a.sinks, i, 3 * get(c->q, a.sinks, i));
-	uint64_t args[] = { address(a.q), address(a.keys), address(a.values), address(a.seq), address(a.pos), address(a.pages),
-		address(y), (uint64_t)c->tokens, address(a.sinks) };
+	for (int64_t i = 0; i < c->heads * c->group; i++)
+		put(c->q, a.sinks, i, 3 * get(c->q, a.sinks, i));
+	uint64_t args[] = {address(a.q),     address(a.keys), address(a.values),   address(a.seq),  address(a.pos),
+	                   address(a.pages), address(y),      (uint64_t)c->tokens, address(a.sinks)};
 	run_twice(&k, p, args, 6, (size_t)(c->tokens * y_row * dtype_bytes(c->y)));
 	double *want = calloc((size_t)c->w, sizeof *want);
 	for (int t = 0; t < c->tokens; t++)
@@ -157,7 +220,8 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 			int64_t head = i / c->group, member = i % c->group;
 			attend_reference(&a, t, head, member, want);
 			int64_t at = t * y_row + head * k.attend.y_head + member * k.attend.y_group;
-			for (int64_t f = 0; f < c->w; f++) assert_near(get(c->y, y, at + f), want[f], tolerance(c->y), 3e-5);
+			for (int64_t f = 0; f < c->w; f++)
+				assert_near(get(c->y, y, at + f), want[f], tolerance(c->y), 3e-5);
 		}
 	free(want);
 }
@@ -165,40 +229,47 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 static void attends_on(const struct processor *p)
 {
 	static const struct attend_case cases[] = {
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 1, 16, 16, 16, 0, 1, true, false, 0, false },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false },
-		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 7, 32, 80, 16, 11, 29, true, false, 0, false },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 37, 24, 8, 32, 0, 5, true, false, 0, false },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 8, 8, 16, 0, 17, false, false, 0, false },
-		{ DTYPE_BF16, DTYPE_F32, DTYPE_F32, 3, 1, 5, 3, 3, 4, 9, true, false, 0, false },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_BF16, 1, 8, 128, 128, 64, 0, 3, true, false, 0, false },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 8, 26, 18, 16, 0, 13, true, true, 0, false },
-		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 37, 80, 64, 5, 0, 7, true, true, 16, false },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 3, 19, 7, 7, 9, 21, true, true, 12, false },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 5, 13, true, false, 0, true },
-		{ DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 2, 37, 64, 64, 16, 0, 9, true, false, 0, true },
-		{ DTYPE_F32, DTYPE_FP8E4M3, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false },
-		{ DTYPE_BF16, DTYPE_FP8E5M2, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false },
-		{ DTYPE_BF16, DTYPE_FP8E4M3, DTYPE_F32, 1, 7, 26, 18, 16, 0, 13, true, true, 0, false },
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 1, 16, 16, 16, 0, 1, true, false, 0, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false},
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false},
+		{DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 7, 32, 80, 16, 11, 29, true, false, 0, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 37, 24, 8, 32, 0, 5, true, false, 0, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 8, 8, 16, 0, 17, false, false, 0, false},
+		{DTYPE_BF16, DTYPE_F32, DTYPE_F32, 3, 1, 5, 3, 3, 4, 9, true, false, 0, false},
+		{DTYPE_F32, DTYPE_BF16, DTYPE_BF16, 1, 8, 128, 128, 64, 0, 3, true, false, 0, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 8, 26, 18, 16, 0, 13, true, true, 0, false},
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 37, 80, 64, 5, 0, 7, true, true, 16, false},
+		{DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 3, 19, 7, 7, 9, 21, true, true, 12, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 5, 13, true, false, 0, true},
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 2, 37, 64, 64, 16, 0, 9, true, false, 0, true},
+		{DTYPE_F32, DTYPE_FP8E4M3, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false},
+		{DTYPE_BF16, DTYPE_FP8E5M2, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false},
+		{DTYPE_BF16, DTYPE_FP8E4M3, DTYPE_F32, 1, 7, 26, 18, 16, 0, 13, true, true, 0, false},
 		/* pages of several pieces; heads so wide that few queries go together */
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 2, 5, 3, 2077, 0, 3, true, false, 0, true },
-		{ DTYPE_F32, DTYPE_BF16, DTYPE_F32, 1, 3, 9, 8, 3072, 1500, 5, true, false, 0, false },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 9, 8, 1025, 1500, 4, true, true, 0, false },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 5, 8, 1030, 0, 4, false, false, 0, false },
-		{ DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 29, 20000, 9, 2, 0, 3, true, false, 0, false },
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 2, 5, 3, 2077, 0, 3, true, false, 0, true},
+		{DTYPE_F32, DTYPE_BF16, DTYPE_F32, 1, 3, 9, 8, 3072, 1500, 5, true, false, 0, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 9, 8, 1025, 1500, 4, true, true, 0, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 5, 8, 1030, 0, 4, false, false, 0, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 29, 20000, 9, 2, 0, 3, true, false, 0, false},
 	};
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) attend_on(p, &cases[i]);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		attend_on(p, &cases[i]);
 }
 
-static void test_attend(void **state) { (void)state; for_processors(attends_on); }
+static void test_attend(void **state)
+{
+	(void)state;
+	for_processors(attends_on);
+}
 
-/* ---- main -------------------------------------------------------------------------------------------------------- */
+/* ---- main ------------------------------------------------------------------------------------ */
 int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rotate), cmocka_unit_test(test_append), cmocka_unit_test(test_attend),
+		cmocka_unit_test(test_rotate),
+		cmocka_unit_test(test_append),
+		cmocka_unit_test(test_attend),
 	};
 	return jit_run(tests);
 }

@@ -1,15 +1,17 @@
-/* Generated kernels of experts and tokens against plain loops; and that the shape of the IR does not depend on sizes. */
+/* Generated kernels of experts and tokens against plain loops; and that the shape of the IR does not
+ * depend on sizes. */
 #include "cg_jit.h"
 
-static const enum dtype formats[] = { DTYPE_F32, DTYPE_BF16 };
+static const enum dtype formats[] = {DTYPE_F32, DTYPE_BF16};
 
-/* ---- route ------------------------------------------------------------------------------------------------------- */
+/* ---- route ----------------------------------------------------------------------------------- */
 /* The experts that routing may choose from get their score + bias, the others -infinity. */
 static void route_keys(const struct kernel_route *k, const float *score, const float *bias, float *key)
 {
 	int groups = k->groups > 1 ? (int)k->groups : 1, size = (int)k->experts / groups;
 	double of_group[64];
-	for (int e = 0; e < k->experts; e++) key[e] = score[e] + (k->biased ? bias[e] : 0);
+	for (int e = 0; e < k->experts; e++)
+		key[e] = score[e] + (k->biased ? bias[e] : 0);
 	for (int group = 0; group < groups; group++) {
 		float best = -INFINITY, second = -INFINITY;
 		for (int e = group * size; e < (group + 1) * size; e++) {
@@ -20,22 +22,27 @@ static void route_keys(const struct kernel_route *k, const float *score, const f
 	}
 	for (int group = 0; group < groups && groups > 1; group++) {
 		int before = 0;
-		for (int o = 0; o < groups; o++) before += of_group[o] > of_group[group] || (of_group[o] == of_group[group] && o < group);
-		for (int e = group * size; e < (group + 1) * size && before >= k->top_groups; e++) key[e] = -INFINITY;
+		for (int o = 0; o < groups; o++)
+			before += of_group[o] > of_group[group] || (of_group[o] == of_group[group] && o < group);
+		for (int e = group * size; e < (group + 1) * size && before >= k->top_groups; e++)
+			key[e] = -INFINITY;
 	}
 }
 
-static void route_on(const struct processor *p, int experts, int top, bool renormalize, bool biased, int groups, int top_groups)
+static void route_on(const struct processor *p, int experts, int top, bool renormalize, bool biased, int groups,
+                     int top_groups)
 {
 	enum { M = 9 };
-	struct kernel k = { .family = KERNEL_ROUTE, .route = { experts, top, renormalize, 2.5, biased, groups, top_groups } };
+	struct kernel k = {.family = KERNEL_ROUTE, .route = {experts, top, renormalize, 2.5, biased, groups, top_groups}};
 	float *bias = random_array(DTYPE_F32, experts), key[256];
-	for (int i = 0; i < experts; i++) bias[i] = (float)random_below(5);
+	for (int i = 0; i < experts; i++)
+		bias[i] = (float)random_below(5);
 	float *score = random_array(DTYPE_F32, M * experts), *weight = random_array(DTYPE_F32, M * top);
 	int32_t *seq = index_array(M), *index = index_array(M * top);
-	for (int i = 0; i < M * experts; i++) score[i] = (float)(1 + random_below(7));      /* many ties */
+	for (int i = 0; i < M * experts; i++)
+		score[i] = (float)(1 + random_below(7)); /* many ties */
 	seq[4] = -1;
-	uint64_t args[] = { address(score), address(seq), address(index), address(weight), M, address(bias) };
+	uint64_t args[] = {address(score), address(seq), address(index), address(weight), M, address(bias)};
 	run_twice(&k, p, args, 3, (size_t)(M * top * 4));
 	for (int t = 0; t < M; t++) {
 		int n = 0;
@@ -43,15 +50,20 @@ static void route_on(const struct processor *p, int experts, int top, bool renor
 		route_keys(&k.route, score + t * experts, bias, key);
 		for (int e = 0; e < experts && t != 4; e++) {
 			int before = 0;
-			for (int o = 0; o < experts; o++) before += key[o] > key[e] || (key[o] == key[e] && o < e);
-			if (before >= top) continue;
+			for (int o = 0; o < experts; o++)
+				before += key[o] > key[e] || (key[o] == key[e] && o < e);
+			if (before >= top)
+				continue;
 			assert_int_equal(index[t * top + n++], e);
 			sum += score[t * experts + e];
 		}
 		assert_int_equal(n, t == 4 ? 0 : top);
 		for (int i = 0; i < top; i++) {
-			if (t == 4) assert_true(index[t * top + i] == -1 && weight[t * top + i] == 0);
-			else assert_near(weight[t * top + i], score[t * experts + index[t * top + i]] / (renormalize ? sum : 1) * 2.5, 1e-6, 0);
+			if (t == 4)
+				assert_true(index[t * top + i] == -1 && weight[t * top + i] == 0);
+			else
+				assert_near(weight[t * top + i],
+				            score[t * experts + index[t * top + i]] / (renormalize ? sum : 1) * 2.5, 1e-6, 0);
 		}
 	}
 }
@@ -67,18 +79,25 @@ static void routes_on(const struct processor *p)
 	route_on(p, 12, 3, true, true, 12, 4);
 }
 
-static void test_route(void **state) { (void)state; for_processors(routes_on); }
+static void test_route(void **state)
+{
+	(void)state;
+	for_processors(routes_on);
+}
 
 /* ---- from assignments to rows and back ------------------------------------------------------------------------------
- * What the kernels of an exchange do to each other's results, round by round: every assignment reaches its expert once, and
- * the combination is the weighted sum over them. */
+ * What the kernels of an exchange do to each other's results, round by round: every assignment reaches its expert once,
+ * and the combination is the weighted sum over them. */
 enum { TOKENS = 23, TOP = 3, EXPERTS = 10, DESTS = 3, LOCAL = 3, CAPACITY = 5, D = 21 };
-struct exchange { int32_t index[TOKENS * TOP], map[EXPERTS], order[TOKENS * TOP], place[TOKENS * TOP], start[DESTS * LOCAL + 1];
-	float weight[TOKENS * TOP], out[TOKENS * D]; };
+struct exchange {
+	int32_t index[TOKENS * TOP], map[EXPERTS], order[TOKENS * TOP], place[TOKENS * TOP], start[DESTS * LOCAL + 1];
+	float weight[TOKENS * TOP], out[TOKENS * D];
+};
 
 static void random_choices(struct exchange *x)
 {
-	for (int e = 0; e < EXPERTS; e++) x->map[e] = e == 4 ? -1 : (e * 5 + 2) % (DESTS * LOCAL);
+	for (int e = 0; e < EXPERTS; e++)
+		x->map[e] = e == 4 ? -1 : (e * 5 + 2) % (DESTS * LOCAL);
 	x->map[9] = -1;
 	for (int t = 0; t < TOKENS; t++)
 		for (int i = 0, e = 0; i < TOP; i++, e++) {
@@ -96,18 +115,21 @@ static void check_assign(const struct exchange *x)
 	for (int key = 0; key < DESTS * LOCAL; key++) {
 		assert_int_equal(x->start[key], j);
 		for (int a = 0; a < TOKENS * TOP; a++) {
-			if (key_of(x, a) != key) continue;
+			if (key_of(x, a) != key)
+				continue;
 			assert_int_equal(x->order[j], a);
 			assert_int_equal(x->place[a], j++);
 		}
 	}
 	assert_int_equal(x->start[DESTS * LOCAL], j);
 	for (int a = 0; a < TOKENS * TOP; a++)
-		if (key_of(x, a) < 0) assert_int_equal(x->place[a], -1);
+		if (key_of(x, a) < 0)
+			assert_int_equal(x->place[a], -1);
 }
 
 /* One round's rows to all destinations; row dest * CAPACITY + i is of local expert meta[..], or unused. */
-static void check_pack(const struct exchange *x, enum dtype t, const void *tokens, const void *rows, const int32_t *meta, int round)
+static void check_pack(const struct exchange *x, enum dtype t, const void *tokens, const void *rows,
+                       const int32_t *meta, int round)
 {
 	for (int r = 0; r < DESTS * CAPACITY; r++) {
 		int dest = r / CAPACITY, j = x->start[dest * LOCAL] + round * CAPACITY + r % CAPACITY;
@@ -117,7 +139,8 @@ static void check_pack(const struct exchange *x, enum dtype t, const void *token
 		}
 		int a = x->order[j];
 		assert_int_equal(meta[r], key_of(x, a) - dest * LOCAL);
-		for (int i = 0; i < D; i++) assert_true(get(t, rows, r * D + i) == get(t, tokens, a / TOP * D + i));
+		for (int i = 0; i < D; i++)
+			assert_true(get(t, rows, r * D + i) == get(t, tokens, a / TOP * D + i));
 	}
 }
 
@@ -125,23 +148,26 @@ static void check_pack(const struct exchange *x, enum dtype t, const void *token
 static void check_sort(const struct processor *p, enum dtype t, const void *rows, int32_t *meta)
 {
 	enum { S = DESTS * CAPACITY };
-	struct kernel sort = { .family = KERNEL_SORT, .sort = { LOCAL } };
-	struct kernel gather = { .family = KERNEL_GATHER, .gather = { D, t } }, scatter = { .family = KERNEL_SCATTER, .gather = { D, t } };
+	struct kernel sort = {.family = KERNEL_SORT, .sort = {LOCAL}};
+	struct kernel gather = {.family = KERNEL_GATHER, .gather = {D, t}},
+				  scatter = {.family = KERNEL_SCATTER, .gather = {D, t}};
 	int32_t *from = index_array(S), *offsets = index_array(LOCAL + 1);
 	size_t bytes = (size_t)(S * D * dtype_bytes(t));
 	void *sorted = guarded(bytes), *back = guarded(bytes);
-	run_twice(&sort, p, (uint64_t[]){ address(meta), address(from), address(offsets), S }, 1, S * 4);
+	run_twice(&sort, p, (uint64_t[]){address(meta), address(from), address(offsets), S}, 1, S * 4);
 	int j = 0;
 	for (int l = 0; l < LOCAL; l++) {
 		assert_int_equal(offsets[l], j);
 		for (int r = 0; r < S; r++)
-			if (meta[r] == l) assert_int_equal(from[j++], r);
+			if (meta[r] == l)
+				assert_int_equal(from[j++], r);
 	}
 	assert_int_equal(offsets[LOCAL], j);
 	uint64_t count = address(&offsets[LOCAL]);
-	run_twice(&gather, p, (uint64_t[]){ address(rows), address(from), address(sorted), count }, 2, bytes);
-	run_twice(&scatter, p, (uint64_t[]){ address(sorted), address(from), address(back), count }, 2, bytes);
-	for (int r = 0; r < S * D; r++) assert_true(get(t, back, r) == (meta[r / D] < 0 ? 0 : get(t, rows, r)));
+	run_twice(&gather, p, (uint64_t[]){address(rows), address(from), address(sorted), count}, 2, bytes);
+	run_twice(&scatter, p, (uint64_t[]){address(sorted), address(from), address(back), count}, 2, bytes);
+	for (int r = 0; r < S * D; r++)
+		assert_true(get(t, back, r) == (meta[r / D] < 0 ? 0 : get(t, rows, r)));
 }
 
 static void check_combined(const struct exchange *x, enum dtype t, const void *tokens)
@@ -150,7 +176,8 @@ static void check_combined(const struct exchange *x, enum dtype t, const void *t
 		for (int i = 0; i < D; i++) {
 			double sum = 0;
 			for (int a = token * TOP; a < (token + 1) * TOP; a++)
-				if (key_of(x, a) >= 0) sum += (double)x->weight[a] * get(t, tokens, token * D + i);
+				if (key_of(x, a) >= 0)
+					sum += (double)x->weight[a] * get(t, tokens, token * D + i);
 			assert_near(x->out[token * D + i], sum, 1e-5, 1e-6);
 		}
 }
@@ -158,61 +185,73 @@ static void check_combined(const struct exchange *x, enum dtype t, const void *t
 static void exchange_on(const struct processor *p, enum dtype t)
 {
 	struct exchange *x = guarded(sizeof *x);
-	struct kernel assign = { .family = KERNEL_ASSIGN, .assign = { TOP, EXPERTS, DESTS * LOCAL } };
-	struct kernel pack = { .family = KERNEL_PACK, .pack = { D, TOP, DESTS, LOCAL, t } };
-	struct kernel combine = { .family = KERNEL_COMBINE, .combine = { D, TOP, DESTS, LOCAL, t } };
+	struct kernel assign = {.family = KERNEL_ASSIGN, .assign = {TOP, EXPERTS, DESTS * LOCAL}};
+	struct kernel pack = {.family = KERNEL_PACK, .pack = {D, TOP, DESTS, LOCAL, t}};
+	struct kernel combine = {.family = KERNEL_COMBINE, .combine = {D, TOP, DESTS, LOCAL, t}};
 	void *tokens = random_array(t, TOKENS * D), *rows = random_array(t, DESTS * CAPACITY * D);
 	int32_t *meta = index_array(DESTS * CAPACITY);
 	random_choices(x);
-	run_twice(&assign, p, (uint64_t[]){ address(x->index), address(x->map), address(x->order), address(x->place), address(x->start),
-		TOKENS }, 4, sizeof x->start);
+	run_twice(&assign, p,
+	          (uint64_t[]){address(x->index), address(x->map), address(x->order), address(x->place), address(x->start),
+	                       TOKENS},
+	          4, sizeof x->start);
 	check_assign(x);
 	for (uint64_t round = 0; round < 6; round++) {
-		uint64_t packs[] = { address(x->order), address(x->start) };
-		run_twice(&pack, p, (uint64_t[]){ address(tokens), packs[0], packs[1], address(rows), address(meta), round, CAPACITY }, 3,
+		uint64_t packs[] = {address(x->order), address(x->start)};
+		run_twice(&pack, p,
+		          (uint64_t[]){address(tokens), packs[0], packs[1], address(rows), address(meta), round, CAPACITY}, 3,
 		          (size_t)(DESTS * CAPACITY * D * dtype_bytes(t)));
 		check_pack(x, t, tokens, rows, meta, (int)round);
 		check_sort(p, t, rows, meta);
-		run_twice(&combine, p, (uint64_t[]){ address(rows), address(x->index), address(x->weight), address(x->map), address(x->place),
-			packs[1], address(x->out), TOKENS, round, CAPACITY }, 6, sizeof x->out);
+		run_twice(&combine, p,
+		          (uint64_t[]){address(rows), address(x->index), address(x->weight), address(x->map), address(x->place),
+		                       packs[1], address(x->out), TOKENS, round, CAPACITY},
+		          6, sizeof x->out);
 	}
 	check_combined(x, t, tokens);
 }
 
 static void exchanges_on(const struct processor *p)
 {
-	for (int i = 0; i < 2; i++) exchange_on(p, formats[i]);
+	for (int i = 0; i < 2; i++)
+		exchange_on(p, formats[i]);
 }
 
 static void offsets_on(const struct processor *p)
 {
 	enum { N = 4, C = 10 };
-	struct kernel k = { .family = KERNEL_OFFSETS, .offsets = { N } };
-	int32_t start[] = { 0, 7, 7, 18, 24 }, want[3][N + 1] = { { 0, 7, 7, 10, 10 }, { 0, 0, 0, 8, 10 }, { 0, 0, 0, 0, 4 } };
+	struct kernel k = {.family = KERNEL_OFFSETS, .offsets = {N}};
+	int32_t start[] = {0, 7, 7, 18, 24}, want[3][N + 1] = {{0, 7, 7, 10, 10}, {0, 0, 0, 8, 10}, {0, 0, 0, 0, 4}};
 	for (uint64_t round = 0; round < 3; round++) {
 		int32_t *offsets = index_array(N + 1);
-		run_twice(&k, p, (uint64_t[]){ address(start), address(offsets), round, C }, 1, (N + 1) * 4);
+		run_twice(&k, p, (uint64_t[]){address(start), address(offsets), round, C}, 1, (N + 1) * 4);
 		assert_memory_equal(offsets, want[round], sizeof want[round]);
 	}
 }
 
-static void test_exchange(void **state) { (void)state; for_processors(exchanges_on); for_processors(offsets_on); }
+static void test_exchange(void **state)
+{
+	(void)state;
+	for_processors(exchanges_on);
+	for_processors(offsets_on);
+}
 
-/* ---- embed, pick ------------------------------------------------------------------------------------------------- */
+/* ---- embed, pick ----------------------------------------------------------------------------- */
 static void embed_on(const struct processor *p, enum dtype table, enum dtype out, struct packing pack)
 {
 	enum { V = 50, N = 41, M = 6, FIRST = 100 };
-	struct kernel k = { .family = KERNEL_EMBED, .embed = { V, N, table, out, pack } };
-	int32_t ids[M] = { 100, 149, 99, 150, 120, -1 };
-	int64_t kp = N + (pack.n_tile ? N % pack.k_pair : 0), rows = pack.n_tile ? (V + pack.n_tile - 1) / pack.n_tile * pack.n_tile : V;
+	struct kernel k = {.family = KERNEL_EMBED, .embed = {V, N, table, out, pack}};
+	int32_t ids[M] = {100, 149, 99, 150, 120, -1};
+	int64_t kp = N + (pack.n_tile ? N % pack.k_pair : 0),
+			rows = pack.n_tile ? (V + pack.n_tile - 1) / pack.n_tile * pack.n_tile : V;
 	void *in = random_array(table, rows * kp), *y = random_array(out, M * N);
-	uint64_t args[] = { address(in), address(ids), address(y), M, FIRST };
+	uint64_t args[] = {address(in), address(ids), address(y), M, FIRST};
 	run_twice(&k, p, args, 2, (size_t)(M * N * dtype_bytes(out)));
 	for (int i = 0; i < M * N; i++) {
 		int64_t n = ids[i / N] - FIRST, j = i % N, at = n * N + j;
 		if (pack.n_tile)
-			at = n / pack.n_tile * (kp * pack.n_tile) + j / pack.k_pair * (pack.n_tile * pack.k_pair) + n % pack.n_tile * pack.k_pair
-			     + j % pack.k_pair;
+			at = n / pack.n_tile * (kp * pack.n_tile) + j / pack.k_pair * (pack.n_tile * pack.k_pair)
+			     + n % pack.n_tile * pack.k_pair + j % pack.k_pair;
 		float want = n < 0 || n >= V ? 0 : get(table, in, at);
 		assert_true(get(out, y, i) == (out == DTYPE_F32 ? want : bf16_round(want)));
 	}
@@ -221,19 +260,19 @@ static void embed_on(const struct processor *p, enum dtype table, enum dtype out
 static void embeds_on(const struct processor *p)
 {
 	for (int i = 0; i < 4; i++) {
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){ 0, 0 });
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){ 16, 1 });
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){ 32, 2 });
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){0, 0});
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){16, 1});
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){32, 2});
 	}
 }
 
 static void pick_on(const struct processor *p)
 {
 	enum { N = 19, MX = 5, R = 6, FIRST = 10 };
-	struct kernel k = { .family = KERNEL_PICK, .pick = { N, DTYPE_BF16 } };
-	int32_t want[R] = { 10, 14, 15, 9, -1, 12 };
+	struct kernel k = {.family = KERNEL_PICK, .pick = {N, DTYPE_BF16}};
+	int32_t want[R] = {10, 14, 15, 9, -1, 12};
 	uint16_t *x = random_array(DTYPE_BF16, MX * N), *out = random_array(DTYPE_BF16, R * N);
-	run_twice(&k, p, (uint64_t[]){ address(x), address(want), address(out), MX, R, FIRST }, 2, R * N * 2);
+	run_twice(&k, p, (uint64_t[]){address(x), address(want), address(out), MX, R, FIRST}, 2, R * N * 2);
 	for (int i = 0; i < R * N; i++) {
 		int row = want[i / N] - FIRST;
 		assert_int_equal(out[i], want[i / N] < 0 || row < 0 || row >= MX ? 0 : x[row * N + i % N]);
@@ -243,22 +282,28 @@ static void pick_on(const struct processor *p)
 static void slice_on(const struct processor *p)
 {
 	enum { N = 19, OWNERS = 3, STRIDE = 8, ROWS = 2, FIRST = 4 };
-	struct kernel k = { .family = KERNEL_SLICE, .slice = { N, DTYPE_BF16 } };
+	struct kernel k = {.family = KERNEL_SLICE, .slice = {N, DTYPE_BF16}};
 	uint16_t *x = random_array(DTYPE_BF16, OWNERS * STRIDE * N), *y = random_array(DTYPE_BF16, OWNERS * ROWS * N);
-	run_twice(&k, p, (uint64_t[]){ address(x), address(y), ROWS, OWNERS, STRIDE, FIRST }, 1, OWNERS * ROWS * N * 2);
+	run_twice(&k, p, (uint64_t[]){address(x), address(y), ROWS, OWNERS, STRIDE, FIRST}, 1, OWNERS * ROWS * N * 2);
 	for (int row = 0; row < OWNERS * ROWS; row++)
 		for (int i = 0; i < N; i++)
 			assert_int_equal(y[row * N + i], x[(row / ROWS * STRIDE + FIRST + row % ROWS) * N + i]);
 }
 
-static void test_embed(void **state) { (void)state; for_processors(embeds_on); for_processors(pick_on); for_processors(slice_on); }
+static void test_embed(void **state)
+{
+	(void)state;
+	for_processors(embeds_on);
+	for_processors(pick_on);
+	for_processors(slice_on);
+}
 
-/* ---- shape of the IR --------------------------------------------------------------------------------------------- */
+/* ---- shape of the IR ------------------------------------------------------------------------- */
 /* One line per function, one letter per instruction and mark per block: what may not differ between sizes. */
 static char *shape_of(const struct processor *p, struct kernel *k)
 {
 	struct codegen g;
-	struct text t = { .arena = &(struct arena){ 0 } };
+	struct text t = {.arena = &(struct arena){0}};
 	codegen_open(&g, "shape", p->machine, &p->shape);
 	strcpy(k->name, "kernel");
 	emit_kernel(&g, k);
@@ -287,10 +332,26 @@ static void same_shape(const struct processor *p, struct kernel a, struct kernel
 
 static struct kernel attend_of(int64_t heads, int64_t group, int64_t d, int64_t page)
 {
-	struct kernel k = { .family = KERNEL_ATTEND };
-	k.attend = (struct kernel_attend){ .heads = heads, .group = group, .d = d, .w = d, .d_cached = d, .w_cached = d, .q_row = heads * group * d, .q_head = group * d,
-		.q_group = d, .y_row = heads * group * d, .y_head = group * d, .y_group = d, .page = page, .pages_per_seq = 4, .scale = 1,
-		.causal = true, .q = DTYPE_BF16, .kv = DTYPE_BF16, .y = DTYPE_BF16 };
+	struct kernel k = {.family = KERNEL_ATTEND};
+	k.attend = (struct kernel_attend){.heads = heads,
+	                                  .group = group,
+	                                  .d = d,
+	                                  .w = d,
+	                                  .d_cached = d,
+	                                  .w_cached = d,
+	                                  .q_row = heads * group * d,
+	                                  .q_head = group * d,
+	                                  .q_group = d,
+	                                  .y_row = heads * group * d,
+	                                  .y_head = group * d,
+	                                  .y_group = d,
+	                                  .page = page,
+	                                  .pages_per_seq = 4,
+	                                  .scale = 1,
+	                                  .causal = true,
+	                                  .q = DTYPE_BF16,
+	                                  .kv = DTYPE_BF16,
+	                                  .y = DTYPE_BF16};
 	return k;
 }
 
@@ -304,29 +365,38 @@ static struct kernel latent_of(int64_t group, int64_t d, int64_t w, int64_t page
 
 static struct kernel route_of(int64_t experts, int64_t top, int64_t groups, int64_t top_groups)
 {
-	return (struct kernel){ .family = KERNEL_ROUTE, .route = { experts, top, true, 1.5, true, groups, top_groups } };
+	return (struct kernel){.family = KERNEL_ROUTE, .route = {experts, top, true, 1.5, true, groups, top_groups}};
 }
 
 static struct kernel sample_of(int family, int64_t v, int64_t n)
 {
-	return (struct kernel){ .family = (enum kernel_family)family, .sample = { v, n } };
+	return (struct kernel){.family = (enum kernel_family)family, .sample = {v, n}};
 }
 
 static struct kernel contract_of(const struct processor *p, int64_t n, int64_t k)
 {
-	struct kernel c = { .family = KERNEL_CONTRACT };
-	c.contract = (struct kernel_contract){ .n = n, .k = k, .x_stride = k, .y_stride = n, .batch = 1, .x = DTYPE_BF16, .w = DTYPE_BF16,
-		.y = DTYPE_F32, .pack = { p->shape.n_tile, 2 } };
+	struct kernel c = {.family = KERNEL_CONTRACT};
+	c.contract = (struct kernel_contract){.n = n,
+	                                      .k = k,
+	                                      .x_stride = k,
+	                                      .y_stride = n,
+	                                      .batch = 1,
+	                                      .x = DTYPE_BF16,
+	                                      .w = DTYPE_BF16,
+	                                      .y = DTYPE_F32,
+	                                      .pack = {p->shape.n_tile, 2}};
 	return c;
 }
 
 static struct kernel norm_of(int64_t heads, int64_t d)
 {
-	struct kernel k = { .family = KERNEL_ROWS };
-	k.rows = (struct kernel_rows){ .dims = 2, .extent = { heads, d }, .n_inputs = 1, .n_outputs = 1, .n_nodes = 3, .result = { 2 } };
-	k.rows.input[0] = k.rows.output[0] = (struct rows_operand){ .dtype = DTYPE_F32, .row_stride = heads * d, .stride = { d, 1 } };
-	k.rows.node[1] = (struct rows_node){ .op = ROWS_MEAN };
-	k.rows.node[2] = (struct rows_node){ .op = ROWS_MUL, .b = 1 };
+	struct kernel k = {.family = KERNEL_ROWS};
+	k.rows = (struct kernel_rows){
+		.dims = 2, .extent = {heads, d}, .n_inputs = 1, .n_outputs = 1, .n_nodes = 3, .result = {2}};
+	k.rows.input[0] = k.rows.output[0] =
+		(struct rows_operand){.dtype = DTYPE_F32, .row_stride = heads * d, .stride = {d, 1}};
+	k.rows.node[1] = (struct rows_node){.op = ROWS_MEAN};
+	k.rows.node[2] = (struct rows_node){.op = ROWS_MUL, .b = 1};
 	return k;
 }
 
@@ -341,14 +411,21 @@ static void shapes_on(const struct processor *p)
 		same_shape(p, sample_of(family, 128256, 8), sample_of(family, 3, 1));
 }
 
-static void test_shape(void **state) { (void)state; for_processors(shapes_on); }
+static void test_shape(void **state)
+{
+	(void)state;
+	for_processors(shapes_on);
+}
 
-/* ---- main -------------------------------------------------------------------------------------------------------- */
+/* ---- main ------------------------------------------------------------------------------------ */
 int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_route), cmocka_unit_test(test_exchange), cmocka_unit_test(test_embed), cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_route),
+		cmocka_unit_test(test_exchange),
+		cmocka_unit_test(test_embed),
+		cmocka_unit_test(test_shape),
 	};
 	return jit_run(tests);
 }

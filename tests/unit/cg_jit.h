@@ -20,22 +20,32 @@
 #include "../../runtime/number.h"
 
 typedef void kernel_function(const uint64_t *args, int32_t worker, int32_t workers);
-struct processor { const char *name; LLVMTargetMachineRef machine; struct target_shape shape; };
-static struct { LLVMOrcLLJITRef lljit; struct processor processor[3]; int processors, compiled, seed; } jit;
+struct processor {
+	const char *name;
+	LLVMTargetMachineRef machine;
+	struct target_shape shape;
+};
+static struct {
+	LLVMOrcLLJITRef lljit;
+	struct processor processor[3];
+	int processors, compiled, seed;
+} jit;
 
 static inline void succeed(LLVMErrorRef e)
 {
-	if (e) fail_msg("%s", LLVMGetErrorMessage(e));
+	if (e)
+		fail_msg("%s", LLVMGetErrorMessage(e));
 }
 
 static inline void add_processor(const char *name, const char *cpu, const char *features, struct target_shape shape)
 {
 	char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
 	LLVMTargetRef target;
-	if (LLVMGetTargetFromTriple(triple, &target, &error)) fail_msg("%s", error);
-	LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
-	                                                       LLVMCodeModelDefault);
-	jit.processor[jit.processors++] = (struct processor){ name, machine, shape };
+	if (LLVMGetTargetFromTriple(triple, &target, &error))
+		fail_msg("%s", error);
+	LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault,
+	                                                       LLVMRelocPIC, LLVMCodeModelDefault);
+	jit.processor[jit.processors++] = (struct processor){name, machine, shape};
 	LLVMDisposeMessage(triple);
 }
 
@@ -49,10 +59,11 @@ static inline void jit_open(int argc, char **argv)
 	bool avx512 = strstr(features, "+avx512bw") != NULL, avx2 = strstr(features, "+avx2") != NULL;
 	bool dot = strstr(features, "+avx512bf16") != NULL;
 #if defined(__x86_64__)
-	add_processor("x86-64", "x86-64", "", (struct target_shape){ 8, false, 0 });
-	if (avx2) add_processor("x86-64-v3", "x86-64-v3", "", (struct target_shape){ 16, false, 0 });
+	add_processor("x86-64", "x86-64", "", (struct target_shape){8, false, 0});
+	if (avx2)
+		add_processor("x86-64-v3", "x86-64-v3", "", (struct target_shape){16, false, 0});
 #endif
-	add_processor("native", cpu, features, (struct target_shape){ avx512 ? 32 : avx2 ? 16 : 8, dot, 0 });
+	add_processor("native", cpu, features, (struct target_shape){avx512 ? 32 : avx2 ? 16 : 8, dot, 0});
 	succeed(LLVMOrcCreateLLJIT(&jit.lljit, NULL));
 	LLVMOrcDefinitionGeneratorRef process;
 	char prefix = LLVMOrcLLJITGetGlobalPrefix(jit.lljit);
@@ -65,7 +76,8 @@ static inline void jit_open(int argc, char **argv)
 #define jit_run(tests) jit_close(cmocka_run_group_tests(tests, NULL, NULL))
 static inline int jit_close(int failed)
 {
-	for (int i = 0; i < jit.processors; i++) LLVMDisposeTargetMachine(jit.processor[i].machine);
+	for (int i = 0; i < jit.processors; i++)
+		LLVMDisposeTargetMachine(jit.processor[i].machine);
 	succeed(LLVMOrcDisposeLLJIT(jit.lljit));
 	return failed;
 }
@@ -73,7 +85,8 @@ static inline int jit_close(int failed)
 static inline void verify(LLVMModuleRef m)
 {
 	char *error = NULL;
-	if (LLVMVerifyModule(m, LLVMReturnStatusAction, &error)) fail_msg("%s", error);
+	if (LLVMVerifyModule(m, LLVMReturnStatusAction, &error))
+		fail_msg("%s", error);
 	LLVMDisposeMessage(error);
 }
 
@@ -93,7 +106,8 @@ static inline kernel_function *jit_compile(const struct processor *p, struct ker
 	verify(g.module);
 	LLVMMemoryBufferRef object;
 	char *error = NULL;
-	if (LLVMTargetMachineEmitToMemoryBuffer(p->machine, g.module, LLVMObjectFile, &error, &object)) fail_msg("%s", error);
+	if (LLVMTargetMachineEmitToMemoryBuffer(p->machine, g.module, LLVMObjectFile, &error, &object))
+		fail_msg("%s", error);
 	codegen_close(&g);
 	succeed(LLVMOrcLLJITAddObjectFile(jit.lljit, LLVMOrcLLJITGetMainJITDylib(jit.lljit), object));
 	LLVMOrcExecutorAddress address;
@@ -103,10 +117,11 @@ static inline kernel_function *jit_compile(const struct processor *p, struct ker
 
 static inline void run_kernel(kernel_function *f, const uint64_t *args, int workers)
 {
-	for (int w = workers - 1; w >= 0; w--) f(args, w, workers);
+	for (int w = workers - 1; w >= 0; w--)
+		f(args, w, workers);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 /* Zeroed bytes whose end is the end of what may be touched. Lives until the process ends. */
 static inline void *guarded(size_t bytes)
 {
@@ -140,8 +155,18 @@ static inline void run_twice(struct kernel *k, const struct processor *p, uint64
 	assert_memory_equal(first, again, bytes);
 }
 
-static inline uint32_t f32_bits(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
-static inline float bits_f32(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
+static inline uint32_t f32_bits(float x)
+{
+	uint32_t u;
+	memcpy(&u, &x, 4);
+	return u;
+}
+static inline float bits_f32(uint32_t u)
+{
+	float x;
+	memcpy(&x, &u, 4);
+	return x;
+}
 
 static inline float bf16_round(float x)
 {
@@ -151,20 +176,29 @@ static inline float bf16_round(float x)
 
 static inline float get(enum dtype t, const void *p, int64_t i)
 {
-	if (t == DTYPE_F32) return ((const float *)p)[i];
-	if (t == DTYPE_F16) return f32_of_f16(((const uint16_t *)p)[i]);
-	if (dtype_bytes(t) == 1) return f32_of_fp8(t == DTYPE_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, ((const uint8_t *)p)[i]);
+	if (t == DTYPE_F32)
+		return ((const float *)p)[i];
+	if (t == DTYPE_F16)
+		return f32_of_f16(((const uint16_t *)p)[i]);
+	if (dtype_bytes(t) == 1)
+		return f32_of_fp8(t == DTYPE_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, ((const uint8_t *)p)[i]);
 	return bits_f32((uint32_t)((const uint16_t *)p)[i] << 16);
 }
 
 static inline void put(enum dtype t, void *p, int64_t i, float x)
 {
-	if (t == DTYPE_F32) ((float *)p)[i] = x;
-	else if (t == DTYPE_F64) ((double *)p)[i] = (double)x;
-	else if (t == DTYPE_I32) ((int32_t *)p)[i] = (int32_t)x;
-	else if (t == DTYPE_F16) ((uint16_t *)p)[i] = f16_of_f32(x);
-	else if (dtype_bytes(t) == 1) ((uint8_t *)p)[i] = fp8_of_f32(t == DTYPE_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, x);
-	else ((uint16_t *)p)[i] = (uint16_t)(f32_bits(bf16_round(x)) >> 16);
+	if (t == DTYPE_F32)
+		((float *)p)[i] = x;
+	else if (t == DTYPE_F64)
+		((double *)p)[i] = (double)x;
+	else if (t == DTYPE_I32)
+		((int32_t *)p)[i] = (int32_t)x;
+	else if (t == DTYPE_F16)
+		((uint16_t *)p)[i] = f16_of_f32(x);
+	else if (dtype_bytes(t) == 1)
+		((uint8_t *)p)[i] = fp8_of_f32(t == DTYPE_FP8E4M3 ? FP8_E4M3 : FP8_E5M2, x);
+	else
+		((uint16_t *)p)[i] = (uint16_t)(f32_bits(bf16_round(x)) >> 16);
 }
 
 static inline int64_t random_below(int64_t n) { return rand() % n; }
@@ -173,7 +207,8 @@ static inline float random_float(void) { return (float)(rand() % 20001 - 10000) 
 static inline void *random_array(enum dtype t, int64_t n)
 {
 	void *p = guarded((size_t)(n * dtype_bytes(t)));
-	for (int64_t i = 0; i < n; i++) put(t, p, i, random_float());
+	for (int64_t i = 0; i < n; i++)
+		put(t, p, i, random_float());
 	return p;
 }
 
@@ -183,7 +218,8 @@ static inline int32_t *index_array(int64_t n) { return guarded((size_t)n * 4); }
 static inline void assert_near(double a, double b, double relative, double absolute)
 {
 	double far = fabs(a - b), most = fmax(fabs(a), fabs(b));
-	if (!(far <= relative * most || far <= absolute)) fail_msg("%.9g is not near %.9g", a, b);
+	if (!(far <= relative * most || far <= absolute))
+		fail_msg("%.9g is not near %.9g", a, b);
 }
 
 static inline double tolerance(enum dtype t) { return t == DTYPE_F32 ? 2e-5 : 8e-3; }

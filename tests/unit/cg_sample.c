@@ -1,7 +1,11 @@
-/* Kernels that sample: greedy rows against plain loops, drawn rows against softmax; the same token however the vocabulary is cut. */
+/* Kernels that sample: greedy rows against plain loops, drawn rows against softmax; the same token however the
+ * vocabulary is cut. */
 #include "cg_jit.h"
 
-struct pair { float value; int32_t index; };
+struct pair {
+	float value;
+	int32_t index;
+};
 enum { DRAWS = 20000 };
 
 /* Gives back what guarded() gave. */
@@ -12,7 +16,11 @@ static void release(void *p, size_t bytes)
 }
 
 /* The kernels of a vocabulary cut into n shards. */
-struct sampler { const struct processor *p; kernel_function *candidates, *draw; int v, n; };
+struct sampler {
+	const struct processor *p;
+	kernel_function *candidates, *draw;
+	int v, n;
+};
 
 /* Compiled once. */
 static struct sampler sampler_of(const struct processor *p, int vocab, int n)
@@ -20,44 +28,51 @@ static struct sampler sampler_of(const struct processor *p, int vocab, int n)
 	static struct sampler known[256];
 	struct sampler *s = known;
 	for (; s->p; s++)
-		if (s->p == p && s->v * s->n == vocab && s->n == n) return *s;
-	struct kernel k = { .family = KERNEL_CANDIDATES, .sample = { vocab / n, n } };
-	*s = (struct sampler){ .p = p, .candidates = jit_compile(p, &k), .v = vocab / n, .n = n };
+		if (s->p == p && s->v * s->n == vocab && s->n == n)
+			return *s;
+	struct kernel k = {.family = KERNEL_CANDIDATES, .sample = {vocab / n, n}};
+	*s = (struct sampler){.p = p, .candidates = jit_compile(p, &k), .v = vocab / n, .n = n};
 	k.family = KERNEL_DRAW;
 	s->draw = jit_compile(p, &k);
 	return *s;
 }
 
 /* Tokens of rows of logits f32[rows][vocab]. step 0: all rows have the same logits. */
-static void sample(const struct sampler *s, const float *logits, int64_t step, const struct dr_sampling *how, int rows, bool few, int workers,
-                   int32_t *token)
+static void sample(const struct sampler *s, const float *logits, int64_t step, const struct dr_sampling *how, int rows,
+                   bool few, int workers, int32_t *token)
 {
 	int each = few ? 1 : 1 + DR_CANDIDATES, total = rows * each;
-	size_t part_bytes = (size_t)(rows * s->v) * sizeof(float), pair_bytes = (size_t)(total * s->n) * sizeof(struct pair);
+	size_t part_bytes = (size_t)(rows * s->v) * sizeof(float),
+		   pair_bytes = (size_t)(total * s->n) * sizeof(struct pair);
 	float *part = guarded(part_bytes);
 	struct pair *pairs = guarded(pair_bytes);
 	for (int i = 0; i < s->n; i++) {
 		for (int r = 0; r < rows; r++)
 			memcpy(part + r * s->v, logits + r * step + i * s->v, (size_t)s->v * sizeof *part);
-		run_kernel(s->candidates, (uint64_t[]){ address(part), address(how), address(pairs + i * total), (uint64_t)rows, (uint64_t)total,
-			(uint64_t)(i * s->v) }, workers);
+		run_kernel(s->candidates,
+		           (uint64_t[]){address(part), address(how), address(pairs + i * total), (uint64_t)rows,
+		                        (uint64_t)total, (uint64_t)(i * s->v)},
+		           workers);
 	}
-	run_kernel(s->draw, (uint64_t[]){ address(pairs), address(how), address(token), (uint64_t)rows, (uint64_t)total }, workers);
+	run_kernel(s->draw, (uint64_t[]){address(pairs), address(how), address(token), (uint64_t)rows, (uint64_t)total},
+	           workers);
 	release(part, part_bytes);
 	release(pairs, pair_bytes);
 }
 
 /* By one worker, by three, and in n shards for several n: always the same tokens. */
-static void sample_alike(const struct processor *p, const float *logits, int64_t step, int vocab, const struct dr_sampling *how, int rows,
-                         bool few, int32_t *token)
+static void sample_alike(const struct processor *p, const float *logits, int64_t step, int vocab,
+                         const struct dr_sampling *how, int rows, bool few, int32_t *token)
 {
-	static const int shards[] = { 1, 2, 4, 12 };
+	static const int shards[] = {1, 2, 4, 12};
 	int32_t *again = guarded((size_t)rows * sizeof *again);
 	for (int i = 0; i < 4; i++) {
-		if (vocab % shards[i]) continue;
+		if (vocab % shards[i])
+			continue;
 		struct sampler s = sampler_of(p, vocab, shards[i]);
 		sample(&s, logits, step, how, rows, few, 1, i ? again : token);
-		if (i) assert_memory_equal(token, again, (size_t)rows * sizeof *token);
+		if (i)
+			assert_memory_equal(token, again, (size_t)rows * sizeof *token);
 		sample(&s, logits, step, how, rows, few, 3, again);
 		assert_memory_equal(token, again, (size_t)rows * sizeof *token);
 	}
@@ -65,13 +80,14 @@ static void sample_alike(const struct processor *p, const float *logits, int64_t
 
 static int32_t best_of(const float *x, int n)
 {
-	struct pair best = { -INFINITY, 0 };
+	struct pair best = {-INFINITY, 0};
 	for (int i = 0; i < n; i++)
-		if (x[i] > best.value) best = (struct pair){ x[i], i };
+		if (x[i] > best.value)
+			best = (struct pair){x[i], i};
 	return best.index;
 }
 
-/* ---- greedy, and what comes to the same ----------------------------------------------------------------------------- */
+/* ---- greedy, and what comes to the same ------------------------------------------------------ */
 static struct dr_sampling *alike(int rows, struct dr_sampling how)
 {
 	struct dr_sampling *all = guarded((size_t)rows * sizeof *all);
@@ -85,44 +101,58 @@ static struct dr_sampling *alike(int rows, struct dr_sampling how)
 static void greedy_on(const struct processor *p)
 {
 	enum { R = 7, V = 492 };
-	static const struct dr_sampling how[] = { { 0, 1, 0, 0, 0, 0 }, { 0, 0.5f, 20, 9, 0, 0 }, { -1, 1, 0, 9, 0, 0 }, { 0.7f, 1, 1, 9, 0, 0 },
-		{ 1.3f, 1e-9f, 0, 9, 0, 0 }, { 1.3f, 0, 40, 9, 0, 0 }, { 1e-30f, 1, 0, 9, 0, 0 } };
+	static const struct dr_sampling how[] = {{0, 1, 0, 0, 0, 0},     {0, 0.5f, 20, 9, 0, 0},    {-1, 1, 0, 9, 0, 0},
+	                                         {0.7f, 1, 1, 9, 0, 0},  {1.3f, 1e-9f, 0, 9, 0, 0}, {1.3f, 0, 40, 9, 0, 0},
+	                                         {1e-30f, 1, 0, 9, 0, 0}};
 	float *logits = random_array(DTYPE_F32, R * V);
 	int32_t *token = index_array(R);
 	for (int ties = 0; ties < 2; ties++) {
-		for (int i = 0; i < R * V && ties; i++) logits[i] = (float)random_below(60) - 100;
-		for (int h = 0; h < 7 - ties; h++) {         /* among equals, a cold row draws */
+		for (int i = 0; i < R * V && ties; i++)
+			logits[i] = (float)random_below(60) - 100;
+		for (int h = 0; h < 7 - ties; h++) { /* among equals, a cold row draws */
 			sample_alike(p, logits, V, V, alike(R, how[h]), R, h < 3 && h % 2, token);
-			for (int r = 0; r < R; r++) assert_int_equal(token[r], best_of(logits + r * V, V));
+			for (int r = 0; r < R; r++)
+				assert_int_equal(token[r], best_of(logits + r * V, V));
 		}
 	}
 }
 
-static void test_greedy(void **state) { (void)state; for_processors(greedy_on); }
+static void test_greedy(void **state)
+{
+	(void)state;
+	for_processors(greedy_on);
+}
 
 /* One logit that is not finite spoils its row, wherever it is and however the row is sampled, and no other row. */
 static void not_finite_on(const struct processor *p)
 {
 	enum { R = 5, V = 492 };
-	static const struct dr_sampling how[] = { { 0, 1, 0, 0, 0, 0 }, { 0.7f, 1, 0, 9, 0, 0 }, { 0.7f, 1, 5, 9, 0, 0 }, { 1e-30f, 0.5f, 0, 9, 0, 0 } };
-	static const float wrong[] = { NAN, INFINITY, -INFINITY };
+	static const struct dr_sampling how[] = {
+		{0, 1, 0, 0, 0, 0}, {0.7f, 1, 0, 9, 0, 0}, {0.7f, 1, 5, 9, 0, 0}, {1e-30f, 0.5f, 0, 9, 0, 0}};
+	static const float wrong[] = {NAN, INFINITY, -INFINITY};
 	int32_t *token = index_array(R);
 	for (int h = 0; h < 4; h++)
 		for (int at = 0; at < V; at += 123) {
 			float *logits = random_array(DTYPE_F32, R * V);
 			logits[2 * V + at] = wrong[at % 3];
 			sample_alike(p, logits, V, V, alike(R, how[h]), R, false, token);
-			for (int r = 0; r < R; r++) assert_int_equal(token[r] == DR_NO_TOKEN, r == 2);
+			for (int r = 0; r < R; r++)
+				assert_int_equal(token[r] == DR_NO_TOKEN, r == 2);
 		}
 }
 
-static void test_not_finite(void **state) { (void)state; for_processors(not_finite_on); }
+static void test_not_finite(void **state)
+{
+	(void)state;
+	for_processors(not_finite_on);
+}
 
-/* ---- drawn: frequencies fit the probabilities ----------------------------------------------------------------------- */
+/* ---- drawn: frequencies fit the probabilities ------------------------------------------------ */
 static int by_logit(const void *a, const void *b)
 {
 	const struct pair *x = a, *y = b;
-	if (x->value != y->value) return x->value > y->value ? -1 : 1;
+	if (x->value != y->value)
+		return x->value > y->value ? -1 : 1;
 	return x->index - y->index;
 }
 
@@ -132,16 +162,21 @@ static void probabilities(const float *logits, int v, const struct dr_sampling *
 	static struct pair sorted[4096];
 	double sum = 0, mass = 0, before = 0;
 	int k = how->top_k > 0 && how->top_k < v ? how->top_k : v, kept = 0;
-	for (int i = 0; i < v; i++) sorted[i] = (struct pair){ logits[i], i };
+	for (int i = 0; i < v; i++)
+		sorted[i] = (struct pair){logits[i], i};
 	qsort(sorted, (size_t)v, sizeof *sorted, by_logit);
-	for (int i = 0; i < v; i++) out[i] = 0;
-	for (int i = 0; i < k; i++) sum += exp((sorted[i].value - sorted[0].value) / how->temperature);
+	for (int i = 0; i < v; i++)
+		out[i] = 0;
+	for (int i = 0; i < k; i++)
+		sum += exp((sorted[i].value - sorted[0].value) / how->temperature);
 	for (; kept < k && (kept == 0 || before < how->top_p); kept++) {
 		out[sorted[kept].index] = exp((sorted[kept].value - sorted[0].value) / how->temperature) / sum;
 		before += out[sorted[kept].index];
 	}
-	for (int i = 0; i < v; i++) mass += out[i];
-	for (int i = 0; i < v; i++) out[i] /= mass;
+	for (int i = 0; i < v; i++)
+		mass += out[i];
+	for (int i = 0; i < v; i++)
+		out[i] /= mass;
 }
 
 /* Chi-square over the tokens that are expected at least 5 times, the rest together; six standard deviations. */
@@ -158,23 +193,29 @@ static void assert_fits(const int32_t *token, int n, const double *p, int v)
 	}
 	for (int i = 0; i < v; i++) {
 		double expected = p[i] * n;
-		if (expected < 5) rest += expected, rest_seen += seen[i];
-		else chi += (seen[i] - expected) * (seen[i] - expected) / expected, cells++;
+		if (expected < 5)
+			rest += expected, rest_seen += seen[i];
+		else
+			chi += (seen[i] - expected) * (seen[i] - expected) / expected, cells++;
 	}
-	if (rest >= 5) chi += (rest_seen - rest) * (rest_seen - rest) / rest, cells++;
+	if (rest >= 5)
+		chi += (rest_seen - rest) * (rest_seen - rest) / rest, cells++;
 	double freedom = cells > 1 ? cells - 1 : 1;
-	if (chi > freedom + 6 * sqrt(2 * freedom)) fail_msg("chi-square %.1f of %d cells", chi, cells);
+	if (chi > freedom + 6 * sqrt(2 * freedom))
+		fail_msg("chi-square %.1f of %d cells", chi, cells);
 }
 
 static void drawn_on(const struct processor *p)
 {
 	enum { V = 96, WIDE = 240, ALIKE = 300 };
-	static const struct dr_sampling how[] = { { 1, 1, 0, 1, 0, 0 }, { 0.5f, 1, 0, 2, 7, 0 }, { 2, 1, 0, 3, 0, 0 }, { 1, 1, 20, 1, 0, 0 },
-		{ 1, 0.7f, 0, 1, 0, 0 }, { 0.8f, 0.9f, 20, 4, 0, 0 }, { 1.5f, 0.95f, 64, 5, 0, 0 }, { 0.3f, 0.5f, 3, 6, 0, 0 } };
+	static const struct dr_sampling how[] = {
+		{1, 1, 0, 1, 0, 0},    {0.5f, 1, 0, 2, 7, 0},     {2, 1, 0, 3, 0, 0},         {1, 1, 20, 1, 0, 0},
+		{1, 0.7f, 0, 1, 0, 0}, {0.8f, 0.9f, 20, 4, 0, 0}, {1.5f, 0.95f, 64, 5, 0, 0}, {0.3f, 0.5f, 3, 6, 0, 0}};
 	static double expected[WIDE];
 	float *logits = random_array(DTYPE_F32, WIDE);
 	int32_t *token = index_array(DRAWS), *alike_token = index_array(ALIKE);
-	for (int i = 0; i < WIDE; i++) logits[i] *= 4;
+	for (int i = 0; i < WIDE; i++)
+		logits[i] *= 4;
 	for (int h = 0; h < 8; h++) {
 		int v = h % 2 && how[h].top_k ? WIDE : V;
 		bool few = !how[h].top_k && how[h].top_p == 1;
@@ -188,18 +229,23 @@ static void drawn_on(const struct processor *p)
 	}
 }
 
-static void test_drawn(void **state) { (void)state; for_processors(drawn_on); }
+static void test_drawn(void **state)
+{
+	(void)state;
+	for_processors(drawn_on);
+}
 
 /* Rows of every kind beside each other; what a row gives depends on its seed and count alone. */
 static void rows_are_alone_on(const struct processor *p)
 {
 	enum { R = 24, V = 252 };
 	float *logits = random_array(DTYPE_F32, R * V);
-	struct dr_sampling *how = alike(R, (struct dr_sampling){ 0 });
+	struct dr_sampling *how = alike(R, (struct dr_sampling){0});
 	int32_t *token = index_array(R), *one = index_array(1);
 	struct sampler s = sampler_of(p, V, 2);
 	for (int r = 0; r < R; r++)
-		how[r] = (struct dr_sampling){ (float)(r % 3) * 0.6f, r % 4 ? 1 : 0.8f, r % 5 * 7, (uint32_t)r, (uint32_t)(r % 2), (uint32_t)(r / 2) };
+		how[r] = (struct dr_sampling){(float)(r % 3) * 0.6f, r % 4 ? 1 : 0.8f,  r % 5 * 7,
+		                              (uint32_t)r,           (uint32_t)(r % 2), (uint32_t)(r / 2)};
 	sample_alike(p, logits, V, V, how, R, false, token);
 	for (int r = 0; r < R; r++) {
 		sample(&s, logits + r * V, V, how + r, 1, false, 1, one);
@@ -213,43 +259,61 @@ static void paths_agree_on(const struct processor *p)
 	enum { R = 500, V = 48 };
 	float *logits = random_array(DTYPE_F32, R * V);
 	int32_t *all = index_array(R), *chosen = index_array(R);
-	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){ 1, 1, 0, 5, 0, 0 }), R, true, all);
-	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){ 1, 1, 64, 5, 0, 0 }), R, false, chosen);
+	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){1, 1, 0, 5, 0, 0}), R, true, all);
+	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){1, 1, 64, 5, 0, 0}), R, false, chosen);
 	assert_memory_equal(all, chosen, R * sizeof *all);
 }
 
-static void test_rows(void **state) { (void)state; for_processors(rows_are_alone_on); for_processors(paths_agree_on); }
+static void test_rows(void **state)
+{
+	(void)state;
+	for_processors(rows_are_alone_on);
+	for_processors(paths_agree_on);
+}
 
-/* ---- seeds: other seeds and counts give other tokens ------------------------------------------------------------------ */
+/* ---- seeds: other seeds and counts give other tokens ----------------------------------------- */
 static void seeds_on(const struct processor *p)
 {
 	enum { R = 4000, V = 64 };
 	float *logits = guarded(V * sizeof *logits);
-	struct dr_sampling *how = alike(R, (struct dr_sampling){ 1, 1, 0, 0, 0, 0 });
-	int32_t *token[3] = { index_array(R), index_array(R), index_array(R) };
+	struct dr_sampling *how = alike(R, (struct dr_sampling){1, 1, 0, 0, 0, 0});
+	int32_t *token[3] = {index_array(R), index_array(R), index_array(R)};
 	struct sampler s = sampler_of(p, V, 1);
 	for (int i = 0; i < 3; i++) {
-		for (int r = 0; r < R; r++) how[r] = (struct dr_sampling){ 1, 1, 0, i == 0 ? (uint32_t)r : 0, i == 1 ? (uint32_t)r : 0, i == 2 ? (uint32_t)r : 0 };
+		for (int r = 0; r < R; r++)
+			how[r] = (struct dr_sampling){
+				1, 1, 0, i == 0 ? (uint32_t)r : 0, i == 1 ? (uint32_t)r : 0, i == 2 ? (uint32_t)r : 0};
 		sample(&s, logits, 0, how, R, true, 1, token[i]);
 		double even[V];
-		for (int v = 0; v < V; v++) even[v] = 1.0 / V;
+		for (int v = 0; v < V; v++)
+			even[v] = 1.0 / V;
 		assert_fits(token[i], R, even, V);
 	}
 	for (int i = 0; i < 3; i++) {
 		int same = 0, follows = 0;
-		for (int r = 1; r < R; r++) same += token[i][r] == token[(i + 1) % 3][r], follows += token[i][r] == token[i][r - 1];
-		assert_true(same < 2 * R / V && follows < 2 * R / V);   /* R / V by chance */
+		for (int r = 1; r < R; r++)
+			same += token[i][r] == token[(i + 1) % 3][r], follows += token[i][r] == token[i][r - 1];
+		assert_true(same < 2 * R / V && follows < 2 * R / V); /* R / V by chance */
 	}
 }
 
-static void test_seeds(void **state) { (void)state; for_processors(seeds_on); }
+static void test_seeds(void **state)
+{
+	(void)state;
+	for_processors(seeds_on);
+}
 
-/* ---- what is no number ------------------------------------------------------------------------------------------------ */
+/* ---- what is no number ----------------------------------------------------------------------- */
 static void odd_logits_on(const struct processor *p)
 {
 	enum { R = 6, V = 108 };
-	static const struct dr_sampling how[] = { { 0, 1, 0, 0, 0, 0 }, { 1, 1, 0, 0, 0, 0 }, { 1, 1, 5, 0, 0, 0 }, { 1, 0.5f, 0, 0, 0, 0 },
-		{ 1, 0.5f, 64, 0, 0, 0 }, { NAN, NAN, -3, 0, 0, 0 }, { INFINITY, -1, 1 << 30, 0, 0, 0 } };
+	static const struct dr_sampling how[] = {{0, 1, 0, 0, 0, 0},
+	                                         {1, 1, 0, 0, 0, 0},
+	                                         {1, 1, 5, 0, 0, 0},
+	                                         {1, 0.5f, 0, 0, 0, 0},
+	                                         {1, 0.5f, 64, 0, 0, 0},
+	                                         {NAN, NAN, -3, 0, 0, 0},
+	                                         {INFINITY, -1, 1 << 30, 0, 0, 0}};
 	float *logits = guarded(R * V * sizeof *logits);
 	int32_t *token = index_array(R);
 	for (int i = 0; i < V; i++) {
@@ -264,18 +328,23 @@ static void odd_logits_on(const struct processor *p)
 		for (int n = 1; n <= 4; n *= 2) {
 			struct sampler s = sampler_of(p, V, n);
 			sample(&s, logits, V, alike(R, how[h]), R, false, 1, token);
-			for (int r = 0; r < R; r++) assert_int_equal(token[r], DR_NO_TOKEN);
+			for (int r = 0; r < R; r++)
+				assert_int_equal(token[r], DR_NO_TOKEN);
 		}
 }
 
-static void test_odd(void **state) { (void)state; for_processors(odd_logits_on); }
+static void test_odd(void **state)
+{
+	(void)state;
+	for_processors(odd_logits_on);
+}
 
 int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_greedy), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_drawn), cmocka_unit_test(test_rows), cmocka_unit_test(test_seeds),
-		cmocka_unit_test(test_odd),
+		cmocka_unit_test(test_greedy), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_drawn),
+		cmocka_unit_test(test_rows),   cmocka_unit_test(test_seeds),      cmocka_unit_test(test_odd),
 	};
 	return jit_run(tests);
 }

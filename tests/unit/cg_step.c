@@ -9,7 +9,7 @@
 #include <string.h>
 #include "../../codegen/module.h"
 
-/* ---- the runtime of these tests ------------------------------------------------------------------------------------ */
+/* ---- the runtime of these tests -------------------------------------------------------------- */
 static struct text calls;
 static int32_t rounds_wanted;
 
@@ -21,15 +21,16 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 	text_add(&calls, "\n");
 }
 
-void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer, int64_t block,
-                   int64_t joined)
+void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer,
+                   int64_t block, int64_t joined)
 {
 	(void)joined;
 	text_add(&calls, "collective %d op %d layer %d: %llu -> %llu, %lld x %lld\n", collective, op, f->layer,
 	         (unsigned long long)src, (unsigned long long)dst, (long long)outer, (long long)block);
 }
 
-int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start, int32_t dests, int32_t local, int64_t capacity)
+int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start, int32_t dests, int32_t local,
+                  int64_t capacity)
 {
 	(void)f;
 	text_add(&calls, "rounds over %d op %d: %llu, %d x %d, %lld\n", group, op, (unsigned long long)start, dests, local,
@@ -43,10 +44,13 @@ int dr_main(int argc, char **argv)
 	return argc + 40;
 }
 
-/* ---- a program, loaded --------------------------------------------------------------------------------------------- */
+/* ---- a program, loaded ----------------------------------------------------------------------- */
 typedef void step_fn(struct dr_frame *f);
 struct loaded {
-	LLVMOrcLLJITRef jit; step_fn *step[PHASES]; const unsigned char *blob; const dr_kernel_fn *kernels;
+	LLVMOrcLLJITRef jit;
+	step_fn *step[PHASES];
+	const unsigned char *blob;
+	const dr_kernel_fn *kernels;
 	int (*main)(int, char **);
 };
 
@@ -65,22 +69,27 @@ static void *lookup(LLVMOrcLLJITRef jit, const char *name)
 
 static void define_runtime(LLVMOrcLLJITRef jit)
 {
-	const struct { const char *name; uintptr_t at; } functions[] = {
-		{ "dr_launch", (uintptr_t)dr_launch }, { "dr_collective", (uintptr_t)dr_collective },
-		{ "dr_rounds", (uintptr_t)dr_rounds }, { "dr_main", (uintptr_t)dr_main },
+	const struct {
+		const char *name;
+		uintptr_t at;
+	} functions[] = {
+		{"dr_launch", (uintptr_t)dr_launch},
+		{"dr_collective", (uintptr_t)dr_collective},
+		{"dr_rounds", (uintptr_t)dr_rounds},
+		{"dr_main", (uintptr_t)dr_main},
 	};
 	LLVMOrcCSymbolMapPair pairs[4];
 	for (int i = 0; i < 4; i++) {
-		LLVMJITSymbolFlags flags = { LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable, 0 };
+		LLVMJITSymbolFlags flags = {LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable, 0};
 		pairs[i].Name = LLVMOrcLLJITMangleAndIntern(jit, functions[i].name);
-		pairs[i].Sym = (LLVMJITEvaluatedSymbol){ functions[i].at, flags };
+		pairs[i].Sym = (LLVMJITEvaluatedSymbol){functions[i].at, flags};
 	}
 	must(LLVMOrcJITDylibDefine(LLVMOrcLLJITGetMainJITDylib(jit), LLVMOrcAbsoluteSymbols(pairs, 4)));
 }
 
 static struct loaded load(const struct schedule *s, int level)
 {
-	const struct codegen_options options = { .level = level, .plan_text = "the plan" };
+	const struct codegen_options options = {.level = level, .plan_text = "the plan"};
 	struct loaded l;
 	LLVMMemoryBufferRef object = codegen_buffer(s, &options, CODEGEN_OBJ);
 	must(LLVMOrcCreateLLJIT(&l.jit, NULL));
@@ -94,12 +103,9 @@ static struct loaded load(const struct schedule *s, int level)
 	return l;
 }
 
-static void unload(struct loaded *l)
-{
-	must(LLVMOrcDisposeLLJIT(l->jit));
-}
+static void unload(struct loaded *l) { must(LLVMOrcDisposeLLJIT(l->jit)); }
 
-/* ---- the schedule of these tests ------------------------------------------------------------------------------------ */
+/* ---- the schedule of these tests ------------------------------------------------------------- */
 static struct schedule *make_schedule(struct arena *a, int stages)
 {
 	struct schedule *s = arena_new(a, struct schedule);
@@ -114,15 +120,15 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	s->owner_group = s->logits_group = -1;
 	s->ranks = stages;
 	s->vocab = 96;
-	vec_push(a, &s->atoms, ((struct atom){ .name = "pp", .size = 2, .stride = 1 }));
-	vec_push(a, &s->groups, ((struct group){ .atom = { 0 }, .n = 1, .size = 2 }));
-	struct kernel offsets = { .family = KERNEL_OFFSETS, .name = "offsets_0", .offsets = { .local = 2 } };
+	vec_push(a, &s->atoms, ((struct atom){.name = "pp", .size = 2, .stride = 1}));
+	vec_push(a, &s->groups, ((struct group){.atom = {0}, .n = 1, .size = 2}));
+	struct kernel offsets = {.family = KERNEL_OFFSETS, .name = "offsets_0", .offsets = {.local = 2}};
 	vec_push(a, &s->kernels, offsets);
 	for (int i = 0; i < stages; i++)
-		vec_push(a, &s->stages, ((struct stage){ .layer_begin = 2 * i, .layer_end = 2 * i + 2 }));
+		vec_push(a, &s->stages, ((struct stage){.layer_begin = 2 * i, .layer_end = 2 * i + 2}));
 	s->n_bodies = 1;
 	s->bodies = arena_array(a, struct layer_body, 1);
-	s->bodies[0] = (struct layer_body){ 256, 64, 2 * stages };
+	s->bodies[0] = (struct layer_body){256, 64, 2 * stages};
 	s->body_of = arena_array(a, int, 2 * stages);
 	for (int phase = 0; phase < PHASES; phase++) {
 		s->step[phase].n = WHERES;
@@ -135,53 +141,53 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 
 static struct argument at(enum dr_space space, int64_t offset)
 {
-	return (struct argument){ .is_address = true, .address = { space, offset } };
+	return (struct argument){.is_address = true, .address = {space, offset}};
 }
 
 static struct argument count(enum number_kind kind, int64_t value, int64_t div, int group)
 {
-	return (struct argument){ .number = { kind, value, div, group } };
+	return (struct argument){.number = {kind, value, div, group}};
 }
 
 static void launch(struct arena *a, struct step *step, enum where where, int op, const struct argument *args, int n)
 {
-	struct instr in = { .kind = INSTR_LAUNCH, .op = op, .args = arena_array(a, struct argument, n), .n_args = n };
+	struct instr in = {.kind = INSTR_LAUNCH, .op = op, .args = arena_array(a, struct argument, n), .n_args = n};
 	memcpy(in.args, args, sizeof *args * (size_t)n);
 	vec_push(a, step_part(step, where, 0), in);
 }
 
 static void run_step(const struct loaded *l, enum phase phase, int stage, int stages)
 {
-	static const int32_t index[] = { 1, 0 };
-	struct dr_frame f = { .index = index, .stage = stage, .stages = stages, .layers = 2, .tokens = 6, .rows = 4 };
+	static const int32_t index[] = {1, 0};
+	struct dr_frame f = {.index = index, .stage = stage, .stages = stages, .layers = 2, .tokens = 6, .rows = 4};
 	for (int i = 0; i < DR_SPACES; i++)
 		f.base[i] = 1000u * (unsigned)(i + 1);
 	calls.n = 0;
 	l->step[phase](&f);
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 static void check_order(int level)
 {
-	struct arena a = { 0 };
-	calls = (struct text){ .arena = &a };
+	struct arena a = {0};
+	calls = (struct text){.arena = &a};
 	struct schedule *s = make_schedule(&a, 1);
 	struct step *step = &s->step[PHASE_PREFILL];
 	struct argument shifted = at(DR_SPACE_ACT, 8);
-	shifted.number = (struct number){ NUMBER_INDEX_TOKENS, 12, 2, 0 };
-	launch(&a, step, WHERE_EVERY_STAGE, 0, (struct argument[]){ count(NUMBER_CONST, 7, 0, 0), shifted }, 2);
-	launch(&a, step, WHERE_FIRST_STAGE, 0, (struct argument[]){ count(NUMBER_TOKENS, 3, 2, 0), count(NUMBER_ROWS, 5, 1, 0) }, 2);
-	launch(&a, step, WHERE_LAYER, 1, (struct argument[]){ at(DR_SPACE_LAYER, 16), count(NUMBER_INDEX, 9, 0, 0),
-		count(NUMBER_INDEX, 9, 0, -1) }, 3);
-	launch(&a, step, WHERE_LAST_STAGE, 0, (struct argument[]){ at(DR_SPACE_POST, 4) }, 1);
+	shifted.number = (struct number){NUMBER_INDEX_TOKENS, 12, 2, 0};
+	launch(&a, step, WHERE_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_CONST, 7, 0, 0), shifted}, 2);
+	launch(&a, step, WHERE_FIRST_STAGE, 0,
+	       (struct argument[]){count(NUMBER_TOKENS, 3, 2, 0), count(NUMBER_ROWS, 5, 1, 0)}, 2);
+	launch(&a, step, WHERE_LAYER, 1,
+	       (struct argument[]){at(DR_SPACE_LAYER, 16), count(NUMBER_INDEX, 9, 0, 0), count(NUMBER_INDEX, 9, 0, -1)}, 3);
+	launch(&a, step, WHERE_LAST_STAGE, 0, (struct argument[]){at(DR_SPACE_POST, 4)}, 1);
 	struct loaded l = load(s, level);
 	run_step(&l, PHASE_PREFILL, 0, 1);
-	assert_string_equal(calls.at,
-		"launch 0 op 0 layer -1: 7 6044\n"
-		"launch 0 op 0 layer -1: 9 20\n"
-		"launch 0 op 1 layer 0: 1016 9 0\n"
-		"launch 0 op 1 layer 1: 1272 9 0\n"
-		"launch 0 op 0 layer -1: 3004\n");
+	assert_string_equal(calls.at, "launch 0 op 0 layer -1: 7 6044\n"
+	                              "launch 0 op 0 layer -1: 9 20\n"
+	                              "launch 0 op 1 layer 0: 1016 9 0\n"
+	                              "launch 0 op 1 layer 1: 1272 9 0\n"
+	                              "launch 0 op 0 layer -1: 3004\n");
 	run_step(&l, PHASE_DECODE, 0, 1);
 	assert_int_equal(calls.n, 0);
 	unload(&l);
@@ -198,73 +204,85 @@ static void order_of_a_step(void **state)
 static void stages_hand_on_the_carried_values(void **state)
 {
 	(void)state;
-	struct arena a = { 0 };
-	calls = (struct text){ .arena = &a };
+	struct arena a = {0};
+	calls = (struct text){.arena = &a};
 	struct schedule *s = make_schedule(&a, 2);
 	for (int where = 0; where < WHERES; where++)
-		launch(&a, &s->step[PHASE_DECODE], where, where, (struct argument[]){ count(NUMBER_CONST, where, 0, 0) }, 1);
+		launch(&a, &s->step[PHASE_DECODE], where, where, (struct argument[]){count(NUMBER_CONST, where, 0, 0)}, 1);
 	for (int i = 0; i < 2; i++) {
-		struct carried c = { .at = { DR_SPACE_ACT, 64 + 64 * i }, .outer = { NUMBER_TOKENS, 1, 1, 0 }, .block = { NUMBER_CONST, 32, 1, 0 },
-			.send = 3 + 2 * i, .recv = 2 + 2 * i, .op = 1 };
+		struct carried c = {.at = {DR_SPACE_ACT, 64 + 64 * i},
+		                    .outer = {NUMBER_TOKENS, 1, 1, 0},
+		                    .block = {NUMBER_CONST, 32, 1, 0},
+		                    .send = 3 + 2 * i,
+		                    .recv = 2 + 2 * i,
+		                    .op = 1};
 		vec_push(&a, &s->carried[PHASE_DECODE], c);
 	}
 	struct loaded l = load(s, 2);
 	run_step(&l, PHASE_DECODE, 0, 2);
-	assert_string_equal(calls.at,
-		"launch 0 op 0 layer -1: 0\n"
-		"launch 0 op 1 layer -1: 1\n"
-		"launch 0 op 2 layer 0: 2\n"
-		"launch 0 op 2 layer 1: 2\n"
-		"collective 3 op 1 layer -1: 6064 -> 6064, 6 x 32\n"
-		"collective 5 op 1 layer -1: 6128 -> 6128, 6 x 32\n");
+	assert_string_equal(calls.at, "launch 0 op 0 layer -1: 0\n"
+	                              "launch 0 op 1 layer -1: 1\n"
+	                              "launch 0 op 2 layer 0: 2\n"
+	                              "launch 0 op 2 layer 1: 2\n"
+	                              "collective 3 op 1 layer -1: 6064 -> 6064, 6 x 32\n"
+	                              "collective 5 op 1 layer -1: 6128 -> 6128, 6 x 32\n");
 	run_step(&l, PHASE_DECODE, 1, 2);
-	assert_string_equal(calls.at,
-		"launch 0 op 0 layer -1: 0\n"
-		"collective 2 op 1 layer -1: 6064 -> 6064, 6 x 32\n"
-		"collective 4 op 1 layer -1: 6128 -> 6128, 6 x 32\n"
-		"launch 0 op 2 layer 0: 2\n"
-		"launch 0 op 2 layer 1: 2\n"
-		"launch 0 op 3 layer -1: 3\n");
+	assert_string_equal(calls.at, "launch 0 op 0 layer -1: 0\n"
+	                              "collective 2 op 1 layer -1: 6064 -> 6064, 6 x 32\n"
+	                              "collective 4 op 1 layer -1: 6128 -> 6128, 6 x 32\n"
+	                              "launch 0 op 2 layer 0: 2\n"
+	                              "launch 0 op 2 layer 1: 2\n"
+	                              "launch 0 op 3 layer -1: 3\n");
 	unload(&l);
 	arena_free(&a);
 }
 
 static void add_rounds(struct arena *a, struct step *step, int group)
 {
-	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0), ((struct instr){ .kind = INSTR_ROUNDS_BEGIN, .op = 1, .group = group, .dests = 2,
-		.local = 4, .start = at(DR_SPACE_ACT, 32), .capacity = 5 }));
-	launch(a, step, WHERE_EVERY_STAGE, 0, (struct argument[]){ count(NUMBER_ROUND, 0, 0, 0) }, 1);
-	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0), ((struct instr){ .kind = INSTR_COLLECTIVE, .op = 1, .collective = 6,
-		.src = at(DR_SPACE_ACT, 0), .dst = at(DR_SPACE_ACT, 100), .outer = { NUMBER_CONST, 5, 0, 0 },
-		.block = { NUMBER_CONST, 8, 0, 0 } }));
-	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0), ((struct instr){ .kind = INSTR_ROUNDS_END, .op = 1 }));
+	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0),
+	         ((struct instr){.kind = INSTR_ROUNDS_BEGIN,
+	                         .op = 1,
+	                         .group = group,
+	                         .dests = 2,
+	                         .local = 4,
+	                         .start = at(DR_SPACE_ACT, 32),
+	                         .capacity = 5}));
+	launch(a, step, WHERE_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_ROUND, 0, 0, 0)}, 1);
+	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0),
+	         ((struct instr){.kind = INSTR_COLLECTIVE,
+	                         .op = 1,
+	                         .collective = 6,
+	                         .src = at(DR_SPACE_ACT, 0),
+	                         .dst = at(DR_SPACE_ACT, 100),
+	                         .outer = {NUMBER_CONST, 5, 0, 0},
+	                         .block = {NUMBER_CONST, 8, 0, 0}}));
+	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0), ((struct instr){.kind = INSTR_ROUNDS_END, .op = 1}));
 }
 
 static void rounds_repeat(void **state)
 {
 	(void)state;
-	struct arena a = { 0 };
-	calls = (struct text){ .arena = &a };
+	struct arena a = {0};
+	calls = (struct text){.arena = &a};
 	struct schedule *s = make_schedule(&a, 1);
 	add_rounds(&a, &s->step[PHASE_PREFILL], 0);
 	add_rounds(&a, &s->step[PHASE_PREFILL], -1);
 	struct loaded l = load(s, 2);
 	rounds_wanted = 2;
 	run_step(&l, PHASE_PREFILL, 0, 1);
-	assert_string_equal(calls.at,
-		"rounds over 0 op 1: 6032, 2 x 4, 5\n"
-		"launch 0 op 0 layer -1: 0\n"
-		"collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n"
-		"launch 0 op 0 layer -1: 1\n"
-		"collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n"
-		"launch 0 op 0 layer -1: 0\n"
-		"collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n");
+	assert_string_equal(calls.at, "rounds over 0 op 1: 6032, 2 x 4, 5\n"
+	                              "launch 0 op 0 layer -1: 0\n"
+	                              "collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n"
+	                              "launch 0 op 0 layer -1: 1\n"
+	                              "collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n"
+	                              "launch 0 op 0 layer -1: 0\n"
+	                              "collective 6 op 1 layer -1: 6000 -> 6100, 5 x 8\n");
 	assert_int_equal(l.main(2, NULL), 42);
 	unload(&l);
 	arena_free(&a);
 }
 
-/* ---- tables ---------------------------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 #define ROW(blob, span, type, i) ((const type *)(const void *)((blob) + (span).at) + (i))
 
 static void assert_text(const unsigned char *blob, struct dr_span s, const char *expected)
@@ -275,21 +293,33 @@ static void assert_text(const unsigned char *blob, struct dr_span s, const char 
 
 static void add_tables(struct arena *a, struct schedule *s)
 {
-	static const float frequencies[] = { 1, 0.5f, 0.25f };
-	static struct param param = { .path = "layer.attn.wq", .key = "model.layers.{layer}.q_proj.weight", .dtype = DTYPE_BF16,
-		.in_loop = true, .stored = { .dim = { 64, 32 }, .n_dims = 2, .base = 96 } };
+	static const float frequencies[] = {1, 0.5f, 0.25f};
+	static struct param param = {.path = "layer.attn.wq",
+	                             .key = "model.layers.{layer}.q_proj.weight",
+	                             .dtype = DTYPE_BF16,
+	                             .in_loop = true,
+	                             .stored = {.dim = {64, 32}, .n_dims = 2, .base = 96}};
 	static struct placed_axis axes[] = {
-		{ .name = "heads", .extent = 64, .local = 32, .stride = 32, .group = 0, .role = DR_WEIGHT_N },
-		{ .name = "d", .extent = 32, .local = 32, .stride = 1, .group = -1, .role = DR_WEIGHT_K },
+		{.name = "heads", .extent = 64, .local = 32, .stride = 32, .group = 0, .role = DR_WEIGHT_N},
+		{.name = "d", .extent = 32, .local = 32, .stride = 1, .group = -1, .role = DR_WEIGHT_K},
 	};
-	vec_push(a, &s->params, ((struct placed_param){ .param = &param, .space = DR_SPACE_LAYER, .offset = 128, .bytes = 4096,
-		.pack = { 16, 1 }, .axes = axes, .n_axes = 2 }));
-	vec_push(a, &s->constants, ((struct constant){ .offset = 64, .data = frequencies, .n = 3 }));
-	vec_push(a, &s->maps, ((struct expert_map){ .offset = 256, .experts = 8, .local = 4, .atom = { 0 }, .exchange = { true },
-		.n = 1 }));
-	vec_push(a, &s->collectives, ((struct collective){ .kind = DR_ALL_GATHER, .group = -1, .dtype = DTYPE_BF16,
-		.phase = PHASE_DECODE, .cause = "all_gather" }));
-	vec_push(a, &s->deploy->program->config, ((struct config_entry){ .name = "rope_theta", .type = CONFIG_FLOAT, .f = 1e4 }));
+	vec_push(a, &s->params,
+	         ((struct placed_param){.param = &param,
+	                                .space = DR_SPACE_LAYER,
+	                                .offset = 128,
+	                                .bytes = 4096,
+	                                .pack = {16, 1},
+	                                .axes = axes,
+	                                .n_axes = 2}));
+	vec_push(a, &s->constants, ((struct constant){.offset = 64, .data = frequencies, .n = 3}));
+	vec_push(a, &s->maps,
+	         ((struct expert_map){.offset = 256, .experts = 8, .local = 4, .atom = {0}, .exchange = {true}, .n = 1}));
+	vec_push(
+		a, &s->collectives,
+		((struct collective){
+			.kind = DR_ALL_GATHER, .group = -1, .dtype = DTYPE_BF16, .phase = PHASE_DECODE, .cause = "all_gather"}));
+	vec_push(a, &s->deploy->program->config,
+	         ((struct config_entry){.name = "rope_theta", .type = CONFIG_FLOAT, .f = 1e4}));
 }
 
 static void check_ranks(const unsigned char *blob, const struct dr_program *p)
@@ -338,7 +368,7 @@ static void check_rest(const unsigned char *blob, const struct dr_program *p)
 static void tables_read_back(void **state)
 {
 	(void)state;
-	struct arena a = { 0 };
+	struct arena a = {0};
 	struct schedule *s = make_schedule(&a, 1);
 	add_tables(&a, s);
 	struct loaded l = load(s, 2);
@@ -358,10 +388,10 @@ static void tables_read_back(void **state)
 static void kernels_stand_in_the_table(void **state)
 {
 	(void)state;
-	struct arena a = { 0 };
+	struct arena a = {0};
 	struct loaded l = load(make_schedule(&a, 1), 2);
-	int32_t start[] = { 0, 2, 5 }, offsets[3] = { -1, -1, -1 };
-	const uint64_t args[] = { (uintptr_t)start, (uintptr_t)offsets, 0, 16 };
+	int32_t start[] = {0, 2, 5}, offsets[3] = {-1, -1, -1};
+	const uint64_t args[] = {(uintptr_t)start, (uintptr_t)offsets, 0, 16};
 	l.kernels[0](args, 0, 1);
 	assert_int_equal(offsets[0], 0);
 	assert_int_equal(offsets[1], 2);
@@ -373,7 +403,7 @@ static void kernels_stand_in_the_table(void **state)
 static void bytes_and_hash_follow_the_schedule(void **state)
 {
 	(void)state;
-	struct arena a = { 0 };
+	struct arena a = {0};
 	struct schedule *s = make_schedule(&a, 1);
 	add_tables(&a, s);
 	size_t n, again;
@@ -382,7 +412,8 @@ static void bytes_and_hash_follow_the_schedule(void **state)
 	assert_memory_equal(first, second, n);
 	const unsigned char *other = blob_build(&a, s, "another ", &again);
 	assert_int_equal(n, again);
-	assert_true(((const struct dr_program *)(const void *)first)->hash != ((const struct dr_program *)(const void *)other)->hash);
+	assert_true(((const struct dr_program *)(const void *)first)->hash
+	            != ((const struct dr_program *)(const void *)other)->hash);
 	arena_free(&a);
 }
 
@@ -413,9 +444,12 @@ static void shapes_of_processors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shapes_of_processors), cmocka_unit_test(bytes_and_hash_follow_the_schedule),
-		cmocka_unit_test(tables_read_back), cmocka_unit_test(order_of_a_step),
-		cmocka_unit_test(stages_hand_on_the_carried_values), cmocka_unit_test(rounds_repeat),
+		cmocka_unit_test(shapes_of_processors),
+		cmocka_unit_test(bytes_and_hash_follow_the_schedule),
+		cmocka_unit_test(tables_read_back),
+		cmocka_unit_test(order_of_a_step),
+		cmocka_unit_test(stages_hand_on_the_carried_values),
+		cmocka_unit_test(rounds_repeat),
 		cmocka_unit_test(kernels_stand_in_the_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Collectives over forked ranks, all kinds and formats, on both devices, against plain loops. With RANKS_ARE_THREADS, as
- * ThreadSanitizer needs it, ranks are threads of one process. */
+/* Collectives over forked ranks, all kinds and formats, on both devices, against plain loops. With RANKS_ARE_THREADS,
+ * as ThreadSanitizer needs it, ranks are threads of one process. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,24 +17,31 @@ static int value(int rank, int64_t i) { return (int)((i * 7 + rank * 5) % 17) - 
 static void put_value(uint32_t dtype, void *to, int64_t i, int v)
 {
 	switch (dtype) {
-	case DR_F32: ((float *)to)[i] = (float)v; return;
-	case DR_I32: ((int32_t *)to)[i] = v; return;
+	case DR_F32:  ((float *)to)[i] = (float)v; return;
+	case DR_I32:  ((int32_t *)to)[i] = v; return;
 	case DR_BF16: ((uint16_t *)to)[i] = bf16_of_f32((float)v); return;
-	default: ((uint16_t *)to)[i] = f16_of_f32((float)v); return;
+	default:      ((uint16_t *)to)[i] = f16_of_f32((float)v); return;
 	}
 }
 
 static int get_value(uint32_t dtype, const void *from, int64_t i)
 {
 	switch (dtype) {
-	case DR_F32: return (int)((const float *)from)[i];
-	case DR_I32: return ((const int32_t *)from)[i];
+	case DR_F32:  return (int)((const float *)from)[i];
+	case DR_I32:  return ((const int32_t *)from)[i];
 	case DR_BF16: return (int)f32_of_bf16(((const uint16_t *)from)[i]);
-	default: return (int)f32_of_f16(((const uint16_t *)from)[i]);
+	default:      return (int)f32_of_f16(((const uint16_t *)from)[i]);
 	}
 }
 
-struct site { struct plan plan; struct comm *comm; struct device *device; uint64_t src, dst; char *host; int rank; };
+struct site {
+	struct plan plan;
+	struct comm *comm;
+	struct device *device;
+	uint64_t src, dst;
+	char *host;
+	int rank;
+};
 
 static int64_t src_count(int kind, int n, int64_t outer, int64_t block)
 {
@@ -66,7 +73,7 @@ static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_
 {
 	char *host = s->host;
 	int n = plan_group_size(&s->plan, group), me = plan_group_index(&s->plan, group, s->rank), member[16];
-	struct exchange x = { group, dtype, s->src, kind == DR_ALL_REDUCE ? s->src : s->dst, outer, block, joined };
+	struct exchange x = {group, dtype, s->src, kind == DR_ALL_REDUCE ? s->src : s->dst, outer, block, joined};
 	for (int m = 0; m < n; m++)
 		member[m] = plan_group_member(&s->plan, group, s->rank, m);
 	int64_t in = src_count(kind, n, outer, block), out = dst_count(kind, n, outer, block);
@@ -92,7 +99,7 @@ static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_
 
 static void run_all_kinds(struct site *s)
 {
-	static const int64_t shapes[][2] = { { 1, 1 }, { 3, 5 }, { 1, MOST }, { 32, 32 }, { MOST, 1 }, { 7, 100 }, { 0, 4 } };
+	static const int64_t shapes[][2] = {{1, 1}, {3, 5}, {1, MOST}, {32, 32}, {MOST, 1}, {7, 100}, {0, 4}};
 	for (int group = 0; group <= TINY_GROUPS; group++)
 		for (int kind = DR_ALL_REDUCE; kind <= DR_ALL_TO_ALL; kind++)
 			for (uint32_t dtype = DR_F32; dtype <= DR_I32; dtype++)
@@ -111,7 +118,7 @@ static void run_large_sums(struct site *s)
 {
 	for (int group = 0; group <= TINY_GROUPS; group++) {
 		int n = plan_group_size(&s->plan, group);
-		const int64_t sizes[] = { 65536 / n, 65536 / n + 1, LARGE };
+		const int64_t sizes[] = {65536 / n, 65536 / n + 1, LARGE};
 		for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
 			for (uint32_t dtype = DR_F32; dtype <= DR_I32; dtype++)
 				run_kind(s, DR_ALL_REDUCE, dtype, group, 1, sizes[i], sizes[i]);
@@ -122,9 +129,9 @@ static void run_large_sums(struct site *s)
 static void run_messages(struct site *s)
 {
 	int me = plan_group_index(&s->plan, GROUP_PP, s->rank), n = s->plan.n_stages;
-	struct exchange x = { GROUP_PP, DR_I32, s->src, s->src, 1, 4, 4 };
+	struct exchange x = {GROUP_PP, DR_I32, s->src, s->src, 1, 4, 4};
 	for (int32_t round = 0; round < 9; round++) {
-		int32_t got[4] = { round, 1, 2, 3 };
+		int32_t got[4] = {round, 1, 2, 3};
 		if (me == 0)
 			s->device->write(s->device, flat(s->src, sizeof got), got);
 		else
@@ -163,15 +170,23 @@ static void run_small(struct site *s)
 }
 
 /* What one rank does. */
-struct task { const struct plan *plan; struct comm_shared *shared; struct board *board; int rank; const char *device; void (*run)(struct site *); };
+struct task {
+	const struct plan *plan;
+	struct comm_shared *shared;
+	struct board *board;
+	int rank;
+	const char *device;
+	void (*run)(struct site *);
+};
 
 static void *rank_run(void *arg)
 {
 	const struct task *t = arg;
 	size_t most = t->run == run_small ? MOST * 8 : LARGE;
-	struct reporter reporter = { t->board, t->rank };
-	struct device_options o = { NULL, 1, false, reporter };
-	struct site s = { .plan = *t->plan, .device = device_open(t->device, &o), .host = host_alloc(most, 4), .rank = t->rank };
+	struct reporter reporter = {t->board, t->rank};
+	struct device_options o = {NULL, 1, false, reporter};
+	struct site s = {
+		.plan = *t->plan, .device = device_open(t->device, &o), .host = host_alloc(most, 4), .rank = t->rank};
 	s.comm = comm_local_open(t->shared, t->plan, s.device, &reporter, false);
 	s.src = s.device->alloc(s.device, most * 4);
 	s.dst = s.device->alloc(s.device, most * 4);
@@ -183,7 +198,10 @@ static void *rank_run(void *arg)
 }
 
 #ifdef RANKS_ARE_THREADS
-static void start_rank(struct task *t, pthread_t *thread) { assert_int_equal(pthread_create(thread, NULL, rank_run, t), 0); }
+static void start_rank(struct task *t, pthread_t *thread)
+{
+	assert_int_equal(pthread_create(thread, NULL, rank_run, t), 0);
+}
 /* A rank that fails ends the process. */
 static int end_rank(pthread_t *thread) { return pthread_join(*thread, NULL); }
 #else
@@ -219,7 +237,7 @@ static void run_mesh(struct tiny t, const char *device, void (*run)(struct site 
 	struct board *board = board_open(ranks);
 	struct comm_shared *shared = comm_local_share(&plan);
 	for (int i = 0; i < ranks; i++) {
-		tasks[i] = (struct task){ &plan, shared, board, i, device, run };
+		tasks[i] = (struct task){&plan, shared, board, i, device, run};
 		start_rank(&tasks[i], &threads[i]);
 	}
 	for (int i = 0; i < ranks; i++)
@@ -232,8 +250,8 @@ static void run_mesh(struct tiny t, const char *device, void (*run)(struct site 
 static void collectives_on_cpu(void **state)
 {
 	(void)state;
-	static const struct tiny meshes[] = { { 1, 1, 1, 1 }, { 1, 1, 2, 1 }, { 1, 3, 1, 1 }, { 2, 1, 2, 1 }, { 1, 2, 2, 1 },
-		{ 2, 2, 2, 1 }, { 1, 2, 4, 1 }, { 4, 1, 1, 1 } };
+	static const struct tiny meshes[] = {{1, 1, 1, 1}, {1, 1, 2, 1}, {1, 3, 1, 1}, {2, 1, 2, 1},
+	                                     {1, 2, 2, 1}, {2, 2, 2, 1}, {1, 2, 4, 1}, {4, 1, 1, 1}};
 	for (size_t i = 0; i < sizeof meshes / sizeof meshes[0]; i++)
 		run_mesh(meshes[i], "cpu", run_small);
 }
@@ -241,25 +259,26 @@ static void collectives_on_cpu(void **state)
 static void large_sums(void **state)
 {
 	(void)state;
-	run_mesh((struct tiny){ 1, 1, 2, 1 }, "cpu", run_large_sums);
-	run_mesh((struct tiny){ 1, 2, 2, 1 }, "cpu", run_large_sums);
-	run_mesh((struct tiny){ 1, 1, 3, 1 }, "cpu", run_large_sums);
+	run_mesh((struct tiny){1, 1, 2, 1}, "cpu", run_large_sums);
+	run_mesh((struct tiny){1, 2, 2, 1}, "cpu", run_large_sums);
+	run_mesh((struct tiny){1, 1, 3, 1}, "cpu", run_large_sums);
 }
 
 #ifndef RANKS_ARE_THREADS
 static void collectives_on_far(void **state)
 {
 	(void)state;
-	run_mesh((struct tiny){ 1, 1, 1, 1 }, "far", run_small);
-	run_mesh((struct tiny){ 2, 1, 2, 1 }, "far", run_small);
-	run_mesh((struct tiny){ 1, 1, 2, 1 }, "far", run_large_sums);
+	run_mesh((struct tiny){1, 1, 1, 1}, "far", run_small);
+	run_mesh((struct tiny){2, 1, 2, 1}, "far", run_small);
+	run_mesh((struct tiny){1, 1, 2, 1}, "far", run_large_sums);
 }
 #endif
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(collectives_on_cpu), cmocka_unit_test(large_sums),
+		cmocka_unit_test(collectives_on_cpu),
+		cmocka_unit_test(large_sums),
 #ifndef RANKS_ARE_THREADS
 		cmocka_unit_test(collectives_on_far),
 #endif

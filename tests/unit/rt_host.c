@@ -59,7 +59,8 @@ static void version_2(void **state)
 	put("sys/fs/cgroup/user/job/memory.max", "100000000\n");
 	put("sys/fs/cgroup/user/job/memory.current", "90000000\n");
 	assert_int_equal(host_memory(root), 10000000);
-	put("sys/fs/cgroup/user/job/memory.stat", "anon 1000\nfile 85000000\ninactive_file 80000000\nactive_file 5000000\n");
+	put("sys/fs/cgroup/user/job/memory.stat",
+	    "anon 1000\nfile 85000000\ninactive_file 80000000\nactive_file 5000000\n");
 	assert_int_equal(host_memory(root), 90000000);
 	put("sys/fs/cgroup/user/memory.max", "50000000\n");
 	put("sys/fs/cgroup/user/memory.current", "30000000\n");
@@ -98,7 +99,8 @@ static void version_1(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(without_groups, make_root, remove_root), cmocka_unit_test_setup_teardown(version_2, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(without_groups, make_root, remove_root),
+		cmocka_unit_test_setup_teardown(version_2, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(version_2_in_a_container, make_root, remove_root),
 		cmocka_unit_test_setup_teardown(version_1, make_root, remove_root),
 	};

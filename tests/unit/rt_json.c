@@ -8,22 +8,20 @@
 #include <cmocka.h>
 #include "runtime/json_text.h"
 
-static json_t *read_text(const char *text, json_error_t *e)
-{
-	return json_text_read(text, strlen(text), e);
-}
+static json_t *read_text(const char *text, json_error_t *e) { return json_text_read(text, strlen(text), e); }
 
 /* What is shown is what was read, blanks and order of keys aside. */
 static void what_is_not_json_is_shown_as_written(void **state)
 {
 	(void)state;
 	static const char *const both[][2] = {
-		{ "[0.0, Infinity]", "[0.0,Infinity]" }, { "{\"b\":\n NaN ,\"a\":-Infinity}", "{\"a\":-Infinity,\"b\":NaN}" },
-		{ "[NaN,[Infinity\t],{\"Infinity\": -Infinity}]", "[NaN,[Infinity],{\"Infinity\":-Infinity}]" },
-		{ "[\"Infinity, NaN\", \"a \\\" NaN\", \"\\\\\", NaN]", "[\"Infinity, NaN\",\"a \\\" NaN\",\"\\\\\",NaN]" },
-		{ "[9223372036854775807, 1000000000000000019884624838656]", "[9223372036854775807,1e30]" },
-		{ "[9223372036854775808, 1234567]", "[9.22337203685477e18,1234567]" },
-		{ "[-12345678901234567890, 12345678901234567890.5]", "[-1.23456789012346e19,1.23456789012346e19]" },
+		{"[0.0, Infinity]", "[0.0,Infinity]"},
+		{"{\"b\":\n NaN ,\"a\":-Infinity}", "{\"a\":-Infinity,\"b\":NaN}"},
+		{"[NaN,[Infinity\t],{\"Infinity\": -Infinity}]", "[NaN,[Infinity],{\"Infinity\":-Infinity}]"},
+		{"[\"Infinity, NaN\", \"a \\\" NaN\", \"\\\\\", NaN]", "[\"Infinity, NaN\",\"a \\\" NaN\",\"\\\\\",NaN]"},
+		{"[9223372036854775807, 1000000000000000019884624838656]", "[9223372036854775807,1e30]"},
+		{"[9223372036854775808, 1234567]", "[9.22337203685477e18,1234567]"},
+		{"[-12345678901234567890, 12345678901234567890.5]", "[-1.23456789012346e19,1.23456789012346e19]"},
 	};
 	for (size_t i = 0; i < sizeof both / sizeof *both; i++) {
 		json_error_t e;
@@ -51,9 +49,21 @@ static void it_is_no_number_and_no_word(void **state)
 static void mistakes_stay_mistakes(void **state)
 {
 	(void)state;
-	static const struct { const char *text; int column; } wrong[] = {
-		{ "[-Infinity, 3 4]", 15 }, { "{Infinity: 3}", 9 }, { "[Infinityx]", 10 }, { "[-NaN]", 2 }, { "[Infinity", 9 }, { "[infinity]", 9 },
-		{ "[\"\\", 3 }, { "\"", 1 }, { "", 0 }, { "{\"a\": NaN, \"a\": 1}", 14 }, { "[00000000000000000001]", 2 },
+	static const struct {
+		const char *text;
+		int column;
+	} wrong[] = {
+		{"[-Infinity, 3 4]", 15},
+		{"{Infinity: 3}", 9},
+		{"[Infinityx]", 10},
+		{"[-NaN]", 2},
+		{"[Infinity", 9},
+		{"[infinity]", 9},
+		{"[\"\\", 3},
+		{"\"", 1},
+		{"", 0},
+		{"{\"a\": NaN, \"a\": 1}", 14},
+		{"[00000000000000000001]", 2},
 	};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		json_error_t e;
@@ -66,7 +76,8 @@ static void mistakes_stay_mistakes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_not_json_is_shown_as_written), cmocka_unit_test(it_is_no_number_and_no_word),
+		cmocka_unit_test(what_is_not_json_is_shown_as_written),
+		cmocka_unit_test(it_is_no_number_and_no_word),
 		cmocka_unit_test(mistakes_stay_mistakes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Whole launchers of the tiny model (rt_tiny.h), on several meshes and both devices: tokens and logits against plain loops;
- * and what happens when ranks die, checkpoints are wrong, or arguments are. */
+/* Whole launchers of the tiny model (rt_tiny.h), on several meshes and both devices: tokens and logits against plain
+ * loops; and what happens when ranks die, checkpoints are wrong, or arguments are. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <dirent.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include "rt_tiny.h"
 
-/* ---- kernels: worker 0 does all, but for the layer, whose outputs are shared out ----------------------------------- */
+/* ---- kernels: worker 0 does all, but for the layer, whose outputs are shared out ------------- */
 static void *at(uint64_t a) { return (void *)(uintptr_t)a; }
 
 /* embed, ids, x, T */
@@ -28,8 +28,8 @@ static void kernel_embed(const uint64_t *a, int32_t worker, int32_t workers)
 /* An element of a weight in tile order. */
 static float weight(const float *w, int n, int k)
 {
-	return w[n / TINY_N_TILE * (TINY_D * TINY_N_TILE) + k / TINY_K_PAIR * (TINY_N_TILE * TINY_K_PAIR) +
-	         n % TINY_N_TILE * TINY_K_PAIR + k % TINY_K_PAIR];
+	return w[n / TINY_N_TILE * (TINY_D * TINY_N_TILE) + k / TINY_K_PAIR * (TINY_N_TILE * TINY_K_PAIR)
+	         + n % TINY_N_TILE * TINY_K_PAIR + k % TINY_K_PAIR];
 }
 
 /* x, w, cache, inputs, part, T, outputs */
@@ -41,14 +41,15 @@ static void kernel_layer(const uint64_t *a, int32_t worker, int32_t workers)
 	const int32_t *pos = input + TINY_CHUNK, *seq = pos + TINY_CHUNK, *slot = seq + TINY_CHUNK;
 	int tokens = (int)a[5], outputs = (int)a[6];
 	if (worker != 0 && workers > 0)
-		return;                         /* the cache has one writer here */
+		return; /* the cache has one writer here */
 	for (int t = 0; t < tokens; t++) {
-		float sum[TINY_D] = { 0 };
+		float sum[TINY_D] = {0};
 		if (slot[t] >= 0)
 			memcpy(cache + slot[t] * TINY_D, x + t * TINY_D, sizeof sum);
 		for (int p = 0; seq[t] >= 0 && p <= pos[t]; p++)
 			for (int i = 0; i < TINY_D; i++)
-				sum[i] += cache[(pages[seq[t] * TINY_PER_SEQ + p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE) * TINY_D + i];
+				sum[i] +=
+					cache[(pages[seq[t] * TINY_PER_SEQ + p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE) * TINY_D + i];
 		for (int n = 0; n < outputs; n++) {
 			float y = 0;
 			for (int k = 0; k < TINY_D; k++)
@@ -107,25 +108,28 @@ static void kernel_crash(const uint64_t *a, int32_t worker, int32_t workers)
 	*(volatile int *)at(a[0]) = 1;
 }
 
-static const dr_kernel_fn kernels[] = { kernel_embed, kernel_layer, kernel_head, kernel_sample, kernel_crash };
+static const dr_kernel_fn kernels[] = {kernel_embed, kernel_layer, kernel_head, kernel_sample, kernel_crash};
 
-/* ---- the step: what the compiler would generate ------------------------------------------------------------------- */
+/* ---- the step: what the compiler would generate ---------------------------------------------- */
 static uint64_t input_at(const struct dr_frame *f, int input)
 {
 	return f->base[DR_SPACE_INPUT] + (uint64_t)input * TINY_CHUNK * 4;
 }
 
-#define LAUNCH(f, kernel, op, ...) \
-	dr_launch((f), (kernel), (op), (const uint64_t[]){ __VA_ARGS__ }, (int32_t)(sizeof((const uint64_t[]){ __VA_ARGS__ }) / 8))
+#define LAUNCH(f, kernel, op, ...)                                  \
+	dr_launch((f), (kernel), (op), (const uint64_t[]){__VA_ARGS__}, \
+	          (int32_t)(sizeof((const uint64_t[]){__VA_ARGS__}) / 8))
 
 static void step_layers(struct dr_frame *f, int tp)
 {
 	uint64_t x = f->base[DR_SPACE_ACT] + AT_X, part = f->base[DR_SPACE_ACT] + AT_PART, tokens = (uint64_t)f->tokens;
-	uint64_t rows = (uint64_t)((TINY_D / tp + TINY_N_TILE - 1) / TINY_N_TILE * TINY_N_TILE), layer_bytes = rows * TINY_D * 4;
+	uint64_t rows = (uint64_t)((TINY_D / tp + TINY_N_TILE - 1) / TINY_N_TILE * TINY_N_TILE),
+			 layer_bytes = rows * TINY_D * 4;
 	for (f->layer = 0; f->layer < f->layers; f->layer++) {
 		uint64_t layer = (uint64_t)f->layer;
 		LAUNCH(f, KERNEL_LAYER, OP_LAYER, x, f->base[DR_SPACE_LAYER] + layer * layer_bytes,
-		       f->base[DR_SPACE_STATE] + layer * STATE_LAYER_BYTES, f->base[DR_SPACE_INPUT], part, tokens, (uint64_t)(TINY_D / tp));
+		       f->base[DR_SPACE_STATE] + layer * STATE_LAYER_BYTES, f->base[DR_SPACE_INPUT], part, tokens,
+		       (uint64_t)(TINY_D / tp));
 		dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, part, x, f->tokens, TINY_D / tp, TINY_D / tp);
 	}
 	f->layer = -1;
@@ -145,8 +149,10 @@ static void step_tp(struct dr_frame *f, int tp)
 	}
 	LAUNCH(f, KERNEL_HEAD, OP_HEAD, x, input_at(f, DR_INPUT_WANT), f->base[DR_SPACE_POST], act + AT_LOGITS, rows,
 	       (uint64_t)(TINY_VOCAB / tp));
-	dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, act + AT_LOGITS, act + AT_ALL, f->rows, TINY_VOCAB / tp, TINY_VOCAB / tp);
-	LAUNCH(f, KERNEL_SAMPLE, OP_SAMPLE, act + AT_ALL, act + AT_TOKENS, rows, input_at(f, DR_INPUT_SAMPLE), (uint64_t)f->candidates);
+	dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, act + AT_LOGITS, act + AT_ALL, f->rows, TINY_VOCAB / tp,
+	              TINY_VOCAB / tp);
+	LAUNCH(f, KERNEL_SAMPLE, OP_SAMPLE, act + AT_ALL, act + AT_TOKENS, rows, input_at(f, DR_INPUT_SAMPLE),
+	       (uint64_t)f->candidates);
 }
 
 static void step_tp1(struct dr_frame *f) { step_tp(f, 1); }
@@ -207,12 +213,15 @@ static void step_touch(struct dr_frame *f)
 	step_tp2(f);
 }
 
-/* ---- the same in plain loops -------------------------------------------------------------------------------------- */
-static float weight_value(int which, int i, int j) { return (float)((which * 31 + i * 13 + j * 7 + i * j * 3) % 5 - 2); }
+/* ---- the same in plain loops ----------------------------------------------------------------- */
+static float weight_value(int which, int i, int j)
+{
+	return (float)((which * 31 + i * 13 + j * 7 + i * j * 3) % 5 - 2);
+}
 
 static void reference(const int32_t *prompt, int n, int max_tokens, int32_t *out, float *logits)
 {
-	float sum[TINY_LAYERS][TINY_D] = { { 0 } }, x[TINY_D], y[TINY_D];
+	float sum[TINY_LAYERS][TINY_D] = {{0}}, x[TINY_D], y[TINY_D];
 	for (int p = 0; p < n + max_tokens - 1; p++) {
 		int32_t id = p < n ? prompt[p] : out[p - n];
 		for (int i = 0; i < TINY_D; i++)
@@ -240,7 +249,7 @@ static void reference(const int32_t *prompt, int n, int max_tokens, int32_t *out
 	}
 }
 
-/* ---- a checkpoint ------------------------------------------------------------------------------------------------- */
+/* ---- a checkpoint ---------------------------------------------------------------------------- */
 static char folder[] = "/tmp/rt_launch.XXXXXX";
 
 static const char *in_folder(const char *name)
@@ -258,7 +267,8 @@ static void write_config(const char *text)
 	fclose(f);
 }
 
-static const char good_config[] = "{\"hidden_size\": 8, \"rope_parameters\": {\"rope_theta\": 1e4}, \"hidden_act\": \"silu\", \"rope_scaling\": null}";
+static const char good_config[] = "{\"hidden_size\": 8, \"rope_parameters\": {\"rope_theta\": 1e4}, \"hidden_act\": "
+								  "\"silu\", \"rope_scaling\": null}";
 
 /* Weights in bf16, which has all their values; `rows` of the head. */
 static void write_weights(int rows)
@@ -269,10 +279,15 @@ static void write_weights(int rows)
 	h += sprintf(h, "{\"__metadata__\":{\"format\":\"pt\"}");
 	for (int i = 0; i < 2 + TINY_LAYERS; i++) {
 		char name[64];
-		snprintf(name, sizeof name, i == 0 ? "embed.weight" : i > TINY_LAYERS ? "head.weight" : "layers.%d.w.weight", i - 1);
+		snprintf(name, sizeof name,
+		         i == 0            ? "embed.weight"
+		         : i > TINY_LAYERS ? "head.weight"
+		                           : "layers.%d.w.weight",
+		         i - 1);
 		count[i] = i == 0 ? TINY_VOCAB : i > TINY_LAYERS ? rows : TINY_D;
 		uint32_t end = begin + (uint32_t)count[i] * TINY_D * 2;
-		h += sprintf(h, ",\"%s\":{\"dtype\":\"BF16\",\"shape\":[%d,%d],\"data_offsets\":[%u,%u]}", name, count[i], TINY_D, begin, end);
+		h += sprintf(h, ",\"%s\":{\"dtype\":\"BF16\",\"shape\":[%d,%d],\"data_offsets\":[%u,%u]}", name, count[i],
+		             TINY_D, begin, end);
 		begin = end;
 	}
 	h += sprintf(h, "}");
@@ -289,8 +304,8 @@ static void write_weights(int rows)
 	fclose(f);
 }
 
-/* ---- running a launcher ------------------------------------------------------------------------------------------- */
-static char said[1 << 16];              /* its stdout and stderr */
+/* ---- running a launcher ---------------------------------------------------------------------- */
+static char said[1 << 16]; /* its stdout and stderr */
 
 static void read_said(void)
 {
@@ -315,12 +330,12 @@ static pid_t start_launcher(struct tiny t, void (*step)(struct dr_frame *), cons
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct generated g = { b.at, kernels, { step, step } };
+		struct generated g = {b.at, kernels, {step, step}};
 		int fd = open(in_folder("said"), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
 		dup2(fd, 1);
 		dup2(fd, 2);
 		for (int i = 1; i < NSIG; i++)
-			signal(i, SIG_DFL);     /* cmocka's handlers */
+			signal(i, SIG_DFL); /* cmocka's handlers */
 		exit(launcher_main(argc, (char **)(uintptr_t)argv, &g));
 	}
 	return pid;
@@ -336,7 +351,8 @@ static int launcher(struct tiny t, void (*step)(struct dr_frame *), const char *
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-#define ARGS(...) (const char *const[]){ "tiny", __VA_ARGS__, NULL }
+#define ARGS(...) \
+	(const char *const[]) { "tiny", __VA_ARGS__, NULL }
 
 static void assert_said(const char *text)
 {
@@ -345,9 +361,12 @@ static void assert_said(const char *text)
 }
 
 enum { PROMPTS = 5, STEPS = 9 };
-static const int32_t prompt[PROMPTS][20] = { { 1, 15, 7, 22 }, { 23, 3, 3, 9, 17, 2, 0, 12, 6, 5, 13 }, { 4 },
-	{ 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 1 }, { 9, 9 } };
-static const int length[PROMPTS] = { 4, 11, 1, 20, 2 };
+static const int32_t prompt[PROMPTS][20] = {{1, 15, 7, 22},
+                                            {23, 3, 3, 9, 17, 2, 0, 12, 6, 5, 13},
+                                            {4},
+                                            {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 1},
+                                            {9, 9}};
+static const int length[PROMPTS] = {4, 11, 1, 20, 2};
 
 static size_t format_ids(char *out, const int32_t *ids, int n)
 {
@@ -361,11 +380,12 @@ static size_t format_ids(char *out, const int32_t *ids, int n)
 static void run_prompts(struct tiny t)
 {
 	char ids[PROMPTS][128], line[1024];
-	const char *argv[32] = { "tiny" };
+	const char *argv[32] = {"tiny"};
 	static float logits[PROMPTS][STEPS][TINY_VOCAB], got[PROMPTS][STEPS][TINY_VOCAB];
 	int32_t out[STEPS];
 	int n = 1;
-	const char *fixed[] = { "run", "--weights", folder, "--max-tokens=9", "--logits", in_folder("logits.npy"), "--threads", "2" };
+	const char *fixed[] = {"run",       "--weights", folder, "--max-tokens=9", "--logits", in_folder("logits.npy"),
+	                       "--threads", "2"};
 	for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
 		argv[n++] = fixed[i];
 	for (int i = 0; i < PROMPTS; i++) {
@@ -397,8 +417,8 @@ static void run_prompts(struct tiny t)
 static void all_meshes_agree(void **state)
 {
 	(void)state;
-	static const struct tiny meshes[] = { { 1, 1, 1, 1 }, { 1, 1, 2, 1 }, { 1, 2, 1, 1 }, { 2, 1, 1, 2 }, { 2, 2, 2, 2 },
-		{ 4, 1, 2, 3 }, { 4, 2, 2, 1 } };
+	static const struct tiny meshes[] = {{1, 1, 1, 1}, {1, 1, 2, 1}, {1, 2, 1, 1}, {2, 1, 1, 2},
+	                                     {2, 2, 2, 2}, {4, 1, 2, 3}, {4, 2, 2, 1}};
 	for (size_t i = 0; i < sizeof meshes / sizeof meshes[0]; i++)
 		run_prompts(meshes[i]);
 }
@@ -407,16 +427,20 @@ static void all_meshes_agree(void **state)
 static void sampling_options_arrive(void **state)
 {
 	(void)state;
-	const struct dr_sampling how = { 0.5f, 0.25f, 4, 2, 1, 0 };
+	const struct dr_sampling how = {0.5f, 0.25f, 4, 2, 1, 0};
 	char line[64];
 	for (int dp = 1; dp <= 2; dp++) {
-		struct tiny t = { 2, dp, 2, 2 };
-		assert_int_equal(launcher(t, step_tp2, ARGS("run", "--weights", folder, "--ids", "1,2", "--ids", "1,2", "--ids", "1,2", "--max-tokens=3",
-			"--temperature=0.5", "--top-k", "4", "--top-p", "0.25", "--seed", "4294967298")), 0);
+		struct tiny t = {2, dp, 2, 2};
+		assert_int_equal(
+			launcher(t, step_tp2,
+		             ARGS("run", "--weights", folder, "--ids", "1,2", "--ids", "1,2", "--ids", "1,2", "--max-tokens=3",
+		                  "--temperature=0.5", "--top-k", "4", "--top-p", "0.25", "--seed", "4294967298")),
+			0);
 		for (int i = 0; i < 3; i++) {
 			int32_t token[3];
 			for (uint32_t n = 0; n < 3; n++)
-				token[n] = token_of(NULL, &(struct dr_sampling){ how.temperature, how.top_p, how.top_k, how.seed + (uint32_t)i, how.seed_high, n });
+				token[n] = token_of(NULL, &(struct dr_sampling){how.temperature, how.top_p, how.top_k,
+				                                                how.seed + (uint32_t)i, how.seed_high, n});
 			sprintf(line, "ids: 1,2 -> %d,%d,%d\n", token[0], token[1], token[2]);
 			assert_said(line);
 		}
@@ -427,15 +451,15 @@ static void far_device_agrees(void **state)
 {
 	(void)state;
 	setenv("DEPLOY_DEVICE", "far", 1);
-	run_prompts((struct tiny){ 1, 1, 1, 1 });
-	run_prompts((struct tiny){ 2, 1, 2, 2 });
+	run_prompts((struct tiny){1, 1, 1, 1});
+	run_prompts((struct tiny){2, 1, 2, 2});
 	unsetenv("DEPLOY_DEVICE");
 }
 
 static void bench_and_plan(void **state)
 {
 	(void)state;
-	struct tiny t = { 2, 1, 2, 2 };
+	struct tiny t = {2, 1, 2, 2};
 	assert_int_equal(launcher(t, step_tp2, ARGS("bench")), 0);
 	assert_said("prefill: ");
 	assert_said("decode: ");
@@ -449,13 +473,13 @@ static void bench_and_plan(void **state)
 	assert_said("DEPLOY_TIMEOUT");
 	assert_int_equal(launcher(t, step_tp2, ARGS("--version")), 0);
 	assert_said("000000000000002a");
-	assert_int_equal(launcher((struct tiny){ 1, 1, 1, 1 }, step_tp1, ARGS("--help")), 0);
+	assert_int_equal(launcher((struct tiny){1, 1, 1, 1}, step_tp1, ARGS("--help")), 0);
 	assert_said("tiny_deploy: Tiny on 1 rank\n");
 }
 
-/* ---- failures ----------------------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 #define RUN(...) ARGS("run", "--weights", folder, "--ids", "1,2,3", "--max-tokens", "4", __VA_ARGS__)
-static const struct tiny PAIR = { 1, 1, 2, 1 };
+static const struct tiny PAIR = {1, 1, 2, 1};
 
 static void failing_ranks_are_named(void **state)
 {
@@ -473,7 +497,8 @@ static void failing_ranks_are_named(void **state)
 	assert_int_equal(launcher(PAIR, step_touch, RUN(NULL)), 1);
 	assert_said("was ended by signal 11 (Segmentation fault)");
 	assert_int_equal(launcher(PAIR, step_crash, RUN(NULL)), 1);
-	assert_said("rank 1 (pp=0, dp=0, tp=1) failed in layer 1 at `head`: the far device's helper was ended by signal 11");
+	assert_said(
+		"rank 1 (pp=0, dp=0, tp=1) failed in layer 1 at `head`: the far device's helper was ended by signal 11");
 	unsetenv("DEPLOY_DEVICE");
 }
 
@@ -489,12 +514,15 @@ static void memory_that_the_host_lacks(void **state)
 	(void)state;
 	char text[256];
 	edit = need_too_much;
-	assert_int_equal(launcher((struct tiny){ 2, 1, 2, 1 }, step_tp2, RUN(NULL)), 1);
+	assert_int_equal(launcher((struct tiny){2, 1, 2, 1}, step_tp2, RUN(NULL)), 1);
 	edit = NULL;
 	assert_said("error: 4 ranks need ");
 	assert_said(" B of this host's memory, ");
-	snprintf(text, sizeof text, "  stage 0: 2 ranks x (layers %d + before %d + after 0 + shared 0 + cache %d + activations %llu + inputs %d + tables 0 + comm %d) = 2 x ",
-	         TINY_D * TINY_D * 4, TINY_VOCAB * TINY_D * 4, 2 * STATE_LAYER_BYTES, (1ull << 50) + ACT_BYTES, INPUT_BYTES, TINY_SLOT + 2 * X_BYTES);
+	snprintf(text, sizeof text,
+	         "  stage 0: 2 ranks x (layers %d + before %d + after 0 + shared 0 + cache %d + activations %llu + inputs "
+	         "%d + tables 0 + comm %d) = 2 x ",
+	         TINY_D * TINY_D * 4, TINY_VOCAB * TINY_D * 4, 2 * STATE_LAYER_BYTES, (1ull << 50) + ACT_BYTES, INPUT_BYTES,
+	         TINY_SLOT + 2 * X_BYTES);
 	assert_said(text);
 	assert_said("  stage 1: 2 ranks x (");
 }
@@ -506,13 +534,13 @@ static void memory_that_the_host_lacks(void **state)
 /* Gaps after the buffers, and one in the middle of the first buffer, as if a kernel wrote past it. */
 static void add_gaps(struct blob_builder *b, struct dr_program *h)
 {
-	struct dr_gap gap = { ACT_BYTES, 100 };
+	struct dr_gap gap = {ACT_BYTES, 100};
 	add_activations(b, h, 192);
 	h->gaps[DR_PREFILL] = h->gaps[DR_DECODE] = blob_put(b, &gap, 1, sizeof gap);
 }
 static void add_written_gap(struct blob_builder *b, struct dr_program *h)
 {
-	struct dr_gap gaps[] = { { ACT_BYTES, 100 }, { AT_X + 4, 8 } };
+	struct dr_gap gaps[] = {{ACT_BYTES, 100}, {AT_X + 4, 8}};
 	add_activations(b, h, 192);
 	h->gaps[DR_DECODE] = blob_put(b, gaps, 2, sizeof *gaps);
 }
@@ -525,7 +553,7 @@ static void gaps_are_checked(void **state)
 	edit = add_written_gap;
 	int status = launcher(PAIR, step_tp2, RUN(NULL));
 	edit = NULL;
-#if __has_feature(address_sanitizer)    /* the launch that writes to the gap meets its poison */
+#if __has_feature(address_sanitizer) /* the launch that writes to the gap meets its poison */
 	assert_int_equal(status, 1);
 	assert_said("AddressSanitizer");
 #else
@@ -568,7 +596,8 @@ static void wrong_checkpoints_are_refused(void **state)
 	assert_said("config.json: hidden_size is 9, the launcher was compiled for 8");
 	assert_said("config.json: rope_theta is 500000.0, the launcher was compiled for 10000");
 	assert_said("config.json: rope_scaling is {\"factor\":2}, the launcher was compiled for none");
-	assert_said("config.json: hidden_act is not there, so hidden_act = \"silu\" is unverified; --unverified=hidden_act runs nevertheless");
+	assert_said("config.json: hidden_act is not there, so hidden_act = \"silu\" is unverified; --unverified=hidden_act "
+	            "runs nevertheless");
 	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"kinds\": [\"a\", 2.0]}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
 	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"kinds\": [\"a\"]}");
@@ -579,13 +608,15 @@ static void wrong_checkpoints_are_refused(void **state)
 	assert_said("config.json: rope_theta is Infinity, the launcher was compiled for 10000");
 	assert_said("config.json: hidden_act is NaN, the launcher was compiled for \"silu\"");
 	assert_said("config.json: kinds is [\"a\",-Infinity], the launcher was compiled for [\"a\",2]");
-	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"time_step_limit\": [0.0, Infinity]}");
+	write_config(
+		"{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"time_step_limit\": [0.0, Infinity]}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
 	write_config("{\"hidden_size\": 8.0, \"rope_theta\": 10000}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act")), 0);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=hidden_act", "--unverified=hiden_act")), 1);
 	assert_said("compares no `hiden_act`");
-	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"rope\": {\"a\": 1}, \"b.c\": 2, \"d\": null}");
+	write_config("{\"hidden_size\": 8, \"rope_theta\": 10000, \"hidden_act\": \"silu\", \"rope\": {\"a\": 1}, \"b.c\": "
+	             "2, \"d\": null}");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=b.c")), 1);
 	assert_said("config.json: rope is {\"a\":1}, and Tiny does not say what that means; --unverified=rope runs anyway");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--unverified=rope", "--unverified=b.*")), 0);
@@ -625,7 +656,8 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--ids", "1,24")), 1);
 	assert_said("error: prompt 2: id 24 is not in the vocabulary of 24");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--max-tokens", "31")), 1);
-	assert_said("3 ids and 31 more take 33 positions (the last is not read back), the plan's cache has 32 for a sequence");
+	assert_said(
+		"3 ids and 31 more take 33 positions (the last is not read back), the plan's cache has 32 for a sequence");
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("run", "--weights", "/nowhere", "--ids", "1")), 1);
 	assert_said("/nowhere is not a folder");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--logits", "/nowhere/x.npy")), 1);
@@ -646,17 +678,23 @@ static int remove_folder(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		unlink(in_folder((const char *[]){ "config.json", "model.safetensors", "said" }[i]));
+		unlink(in_folder((const char *[]){"config.json", "model.safetensors", "said"}[i]));
 	return rmdir(folder);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_meshes_agree), cmocka_unit_test(sampling_options_arrive), cmocka_unit_test(far_device_agrees), cmocka_unit_test(bench_and_plan),
-		cmocka_unit_test(failing_ranks_are_named), cmocka_unit_test(memory_that_the_host_lacks), cmocka_unit_test(gaps_are_checked),
+		cmocka_unit_test(all_meshes_agree),
+		cmocka_unit_test(sampling_options_arrive),
+		cmocka_unit_test(far_device_agrees),
+		cmocka_unit_test(bench_and_plan),
+		cmocka_unit_test(failing_ranks_are_named),
+		cmocka_unit_test(memory_that_the_host_lacks),
+		cmocka_unit_test(gaps_are_checked),
 		cmocka_unit_test(signals_end_all),
-		cmocka_unit_test(wrong_checkpoints_are_refused), cmocka_unit_test(wrong_arguments_are_refused),
+		cmocka_unit_test(wrong_checkpoints_are_refused),
+		cmocka_unit_test(wrong_arguments_are_refused),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

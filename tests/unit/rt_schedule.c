@@ -1,4 +1,5 @@
-/* The schedule and the plan's arithmetic: what every step may and must bring, on made-up loads; mesh coordinates; memory. */
+/* The schedule and the plan's arithmetic: what every step may and must bring, on made-up loads; mesh coordinates;
+ * memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/wait.h>
@@ -12,17 +13,24 @@ static int32_t ids[LOAD][32];
 static void make_prompts(struct prompt *p)
 {
 	for (int i = 0; i < LOAD; i++) {
-		p[i] = (struct prompt){ ids[i], 1 + i * 7 % 26, { .temperature = (float)(i % 3), .top_p = 1, .top_k = i % 2, .seed = (uint32_t)i } };
+		p[i] = (struct prompt){
+			ids[i], 1 + i * 7 % 26, {.temperature = (float)(i % 3), .top_p = 1, .top_k = i % 2, .seed = (uint32_t)i}};
 		for (int k = 0; k < p[i].n; k++)
 			ids[i][k] = (i * 5 + k) % TINY_VOCAB;
 	}
 }
 
 /* What the cache would hold: for each owner's slot, 1 + the id that was put there. */
-struct world { const struct plan *plan; struct schedule *s; struct step step; int32_t cache[2][TINY_PAGES * TINY_PAGE]; int fed[LOAD]; };
+struct world {
+	const struct plan *plan;
+	struct schedule *s;
+	struct step step;
+	int32_t cache[2][TINY_PAGES * TINY_PAGE];
+	int fed[LOAD];
+};
 
-/* Plays the part of the ranks for one owner of a microbatch: positions come in order, into cache entries of its own page
- * table, and a wanted row is the last token of a sequence. */
+/* Plays the part of the ranks for one owner of a microbatch: positions come in order, into cache entries of its own
+ * page table, and a wanted row is the last token of a sequence. */
 static void check_owner(struct world *w, int m, int owner, const int32_t *page_table)
 {
 	int n, rows;
@@ -55,7 +63,8 @@ static void check_owner(struct world *w, int m, int owner, const int32_t *page_t
 		assert_int_equal(seq->owner, owner);
 		assert_int_equal(a[DR_INPUT_POS][want[r]], seq->n_prompt + seq->n_out - 1);
 		for (int p = 0; p < seq->n_prompt; p++)
-			assert_int_equal(w->cache[owner][seq->pages[p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE], 1 + seq->prompt[p]);
+			assert_int_equal(w->cache[owner][seq->pages[p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE],
+			                 1 + seq->prompt[p]);
 	}
 }
 
@@ -65,7 +74,8 @@ static void check_step(struct world *w)
 	const struct dr_program *h = w->plan->head;
 	int n;
 	for (int owner = 0; owner < w->plan->n_owners && w->step.head->with_pages; owner++)
-		memcpy(page_table[owner], step_array(&w->step, w->plan, 0, owner, DR_INPUT_PAGES, &n), sizeof page_table[owner]);
+		memcpy(page_table[owner], step_array(&w->step, w->plan, 0, owner, DR_INPUT_PAGES, &n),
+		       sizeof page_table[owner]);
 	assert_true(w->step.n <= w->step.cap);
 	for (int m = 0; m < w->step.head->microbatches; m++) {
 		int phase = w->step.head->phase;
@@ -93,9 +103,9 @@ static void run_load(int dp, int microbatches)
 	struct plan plan;
 	struct prompt prompts[LOAD];
 	make_prompts(prompts);
-	tiny_build(&b, &(struct tiny){ 1, dp, 1, microbatches });
+	tiny_build(&b, &(struct tiny){1, dp, 1, microbatches});
 	assert_null(plan_open(&plan, b.at));
-	struct world w = { .plan = &plan, .s = schedule_open(&plan, prompts, LOAD, OUTPUT) };
+	struct world w = {.plan = &plan, .s = schedule_open(&plan, prompts, LOAD, OUTPUT)};
 	step_open(&w.step, &plan);
 	int steps = 0;
 	for (; schedule_next(w.s, &w.step); steps++) {
@@ -127,8 +137,8 @@ static void rows_are_bounded(void **state)
 	(void)state;
 	static struct blob_builder b;
 	struct plan plan;
-	struct prompt prompts[3] = { { .ids = ids[0], .n = 1 }, { .ids = ids[1], .n = 1 }, { .ids = ids[2], .n = 3 } };
-	tiny_build(&b, &(struct tiny){ 1, 1, 1, 1 });
+	struct prompt prompts[3] = {{.ids = ids[0], .n = 1}, {.ids = ids[1], .n = 1}, {.ids = ids[2], .n = 3}};
+	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
 	((struct dr_program *)(void *)b.at)->max_rows[DR_PREFILL] = 2;
 	assert_null(plan_open(&plan, b.at));
 	struct step step;
@@ -149,11 +159,11 @@ static void decoding_goes_on_beside_prompts(void **state)
 	(void)state;
 	static struct blob_builder b;
 	struct plan plan;
-	struct prompt prompts[2] = { { .ids = ids[0], .n = 1 }, { .ids = ids[1], .n = 20 } };
-	tiny_build(&b, &(struct tiny){ 1, 1, 1, 1 });
+	struct prompt prompts[2] = {{.ids = ids[0], .n = 1}, {.ids = ids[1], .n = 20}};
+	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
 	((struct dr_program *)(void *)b.at)->chunk[DR_PREFILL] = 4;
 	assert_null(plan_open(&plan, b.at));
-	struct world w = { .plan = &plan, .s = schedule_open(&plan, prompts, 2, 5) };
+	struct world w = {.plan = &plan, .s = schedule_open(&plan, prompts, 2, 5)};
 	step_open(&w.step, &plan);
 	int steps = 0, tokens = 0;
 	while (schedule_sequence(w.s, 1)->n_out == 0) {
@@ -164,8 +174,8 @@ static void decoding_goes_on_beside_prompts(void **state)
 		steps++;
 		assert_int_equal(schedule_sequence(w.s, 0)->n_out, steps < 5 ? steps : 5);
 	}
-	assert_int_equal(steps, 7);             /* 3, 3, 3, 3, 3, then alone 4 and 1 */
-	assert_int_equal(tokens, 1 + 20 + 4 + 1);       /* the last one is padded to 2 */
+	assert_int_equal(steps, 7);               /* 3, 3, 3, 3, 3, then alone 4 and 1 */
+	assert_int_equal(tokens, 1 + 20 + 4 + 1); /* the last one is padded to 2 */
 	schedule_close(w.s);
 	step_close(&w.step);
 }
@@ -176,7 +186,7 @@ static void groups_follow_the_mesh(void **state)
 	static struct blob_builder b;
 	struct plan plan;
 	char name[64];
-	tiny_build(&b, &(struct tiny){ 2, 2, 2, 1 });
+	tiny_build(&b, &(struct tiny){2, 2, 2, 1});
 	assert_null(plan_open(&plan, b.at));
 	for (int rank = 0; rank < 8; rank++)
 		for (int g = 0; g <= TINY_GROUPS; g++) {
@@ -185,7 +195,7 @@ static void groups_follow_the_mesh(void **state)
 			for (int i = 0; i < plan_group_size(&plan, g); i++)
 				assert_int_equal(plan_group_index(&plan, g, plan_group_member(&plan, g, rank, i)), i);
 		}
-	assert_int_equal(plan_group_member(&plan, GROUP_TP_DP, 4, 1), 6);       /* tp major, dp minor: tp 0, dp 1 */
+	assert_int_equal(plan_group_member(&plan, GROUP_TP_DP, 4, 1), 6); /* tp major, dp minor: tp 0, dp 1 */
 	assert_int_equal(plan_stage(&plan, 5), 1);
 	plan_rank_name(&plan, 6, name, sizeof name);
 	assert_string_equal(name, "rank 6 (pp=1, dp=1, tp=0)");
@@ -202,10 +212,10 @@ static void memory_is_what_was_planned(void **state)
 	static struct blob_builder b;
 	struct plan plan;
 	int status;
-	tiny_build(&b, &(struct tiny){ 2, 1, 2, 1 });
+	tiny_build(&b, &(struct tiny){2, 1, 2, 1});
 	assert_null(plan_open(&plan, b.at));
-	struct reporter r = { board_open(4), 3 };
-	struct device_options o = { NULL, 1, false, r };
+	struct reporter r = {board_open(4), 3};
+	struct device_options o = {NULL, 1, false, r};
 	struct device *d = device_open("cpu", &o);
 	struct memory m;
 	memory_open(&m, &plan, 3, d, &r);
@@ -225,7 +235,9 @@ static void memory_is_what_was_planned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_load_ends), cmocka_unit_test(rows_are_bounded), cmocka_unit_test(decoding_goes_on_beside_prompts),
+		cmocka_unit_test(every_load_ends),
+		cmocka_unit_test(rows_are_bounded),
+		cmocka_unit_test(decoding_goes_on_beside_prompts),
 		cmocka_unit_test(groups_follow_the_mesh),
 		cmocka_unit_test(memory_is_what_was_planned),
 	};

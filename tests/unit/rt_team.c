@@ -1,4 +1,5 @@
-/* The cpu device's team of threads: each worker runs its share of every kernel once, and a launch ends after all of them. */
+/* The cpu device's team of threads: each worker runs its share of every kernel once, and a launch ends after all of
+ * them. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -26,19 +27,19 @@ static void count(const uint64_t *args, int32_t worker, int32_t workers)
 	((int32_t *)(uintptr_t)args[0])[worker] += workers;
 }
 
-static const dr_kernel_fn kernels[] = { reverse, count };
+static const dr_kernel_fn kernels[] = {reverse, count};
 
 static void run_team(int threads, bool spin)
 {
 	struct board *board = board_open(1);
-	struct device_options o = { kernels, threads, spin, { board, 0 } };
+	struct device_options o = {kernels, threads, spin, {board, 0}};
 	struct device *d = device_open("cpu", &o);
 	uint64_t a = d->alloc(d, N * 4), b = d->alloc(d, N * 4), counts = d->alloc(d, 64 * 4);
 	int32_t values[N], seen[64];
 	for (int i = 0; i < ROUNDS; i++) {
-		d->launch(d, 0, (const uint64_t[]){ i % 2 ? b : a, i % 2 ? a : b }, 2, i % 5 == 4);
+		d->launch(d, 0, (const uint64_t[]){i % 2 ? b : a, i % 2 ? a : b}, 2, i % 5 == 4);
 		if (i % 3 == 0)
-			d->launch(d, 1, (const uint64_t[]){ counts }, 1, i % 2);
+			d->launch(d, 1, (const uint64_t[]){counts}, 1, i % 2);
 	}
 	d->sync(d);
 	d->read(d, values, flat(a, sizeof values));
@@ -66,14 +67,14 @@ static void rectangles(void **state)
 {
 	(void)state;
 	struct board *board = board_open(1);
-	struct device_options o = { kernels, 1, false, { board, 0 } };
+	struct device_options o = {kernels, 1, false, {board, 0}};
 	struct device *d = device_open("cpu", &o);
 	uint64_t a = d->alloc(d, 64);
 	char packed[6], all[64];
 	d->fill(d, a, 7, 64);
-	d->write(d, (struct rect){ a + 3, 10, 2, 3 }, "abcdef");
+	d->write(d, (struct rect){a + 3, 10, 2, 3}, "abcdef");
 	d->read(d, all, flat(a, 64));
-	d->read(d, packed, (struct rect){ a + 3, 10, 2, 3 });
+	d->read(d, packed, (struct rect){a + 3, 10, 2, 3});
 	assert_memory_equal(packed, "abcdef", 6);
 	for (int i = 0; i < 64; i++) {
 		int row = (i - 3) / 10, column = i - 3 - row * 10;
@@ -83,8 +84,11 @@ static void rectangles(void **state)
 	d->close(d);
 }
 
-/* ---- what ends a rank ------------------------------------------------------------------------------------------------------ */
-struct end { int status; char message[2048]; };
+/* ---- what ends a rank ------------------------------------------------------------------------ */
+struct end {
+	int status;
+	char message[2048];
+};
 static struct board *board_of_test;
 
 /* Runs `f` in a process with a device of one worker, and returns how it ended. */
@@ -94,8 +98,8 @@ static struct end ended(void (*f)(struct device *d))
 	struct end end;
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct device_options o = { kernels, 1, false, { board, 0 } };
-		signal(SIGSEGV, SIG_DFL);               /* cmocka would go on in the child */
+		struct device_options o = {kernels, 1, false, {board, 0}};
+		signal(SIGSEGV, SIG_DFL); /* cmocka would go on in the child */
 		f(device_open("cpu", &o));
 		_exit(0);
 	}
@@ -155,8 +159,8 @@ static void memory(void **state)
 /* No memory for the stacks of so many threads. */
 static void many_threads(struct device *d)
 {
-	struct rlimit room = { 256 << 20, 256 << 20 };
-	struct device_options o = { kernels, 1000, false, { board_of_test, 0 } };
+	struct rlimit room = {256 << 20, 256 << 20};
+	struct device_options o = {kernels, 1000, false, {board_of_test, 0}};
 	d->close(d);
 	setrlimit(RLIMIT_AS, &room);
 	device_open("cpu", &o);
@@ -175,7 +179,9 @@ static void threads_that_cannot_start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(teams), cmocka_unit_test(rectangles), cmocka_unit_test(memory),
+		cmocka_unit_test(teams),
+		cmocka_unit_test(rectangles),
+		cmocka_unit_test(memory),
 #if !defined(RANKS_ARE_THREADS) && !__has_feature(address_sanitizer)
 		cmocka_unit_test(threads_that_cannot_start),
 #endif

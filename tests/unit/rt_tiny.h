@@ -1,5 +1,5 @@
-/* A launcher's program made by hand: a tiny model on a mesh of pp x dp x tp ranks, with kernels and steps written in C, so
- * that the runtime is tested without the compiler. All values are small integers: every plan gives the same bits.
+/* A launcher's program made by hand: a tiny model on a mesh of pp x dp x tp ranks, with kernels and steps written in C,
+ * so that the runtime is tested without the compiler. All values are small integers: every plan gives the same bits.
  *
  *   x[t]      = embed[ids[t]]                                     f32[D]; embed is stored in bf16
  *   per layer: cache[slot[t]] = x[t];  s = sum of the sequence's cached rows up to pos[t];  x[t] = (w s) mod 7
@@ -14,8 +14,18 @@
 #include "../../runtime/runtime.h"
 
 enum {
-	TINY_D = 8, TINY_VOCAB = 24, TINY_LAYERS = 4, TINY_SEQS = 3, TINY_PAGE = 4, TINY_PAGES = 24, TINY_PER_SEQ = 8,
-	TINY_CHUNK = 8, TINY_ROWS = 4, TINY_SLOT = 512, TINY_N_TILE = 4, TINY_K_PAIR = 2
+	TINY_D = 8,
+	TINY_VOCAB = 24,
+	TINY_LAYERS = 4,
+	TINY_SEQS = 3,
+	TINY_PAGE = 4,
+	TINY_PAGES = 24,
+	TINY_PER_SEQ = 8,
+	TINY_CHUNK = 8,
+	TINY_ROWS = 4,
+	TINY_SLOT = 512,
+	TINY_N_TILE = 4,
+	TINY_K_PAIR = 2
 };
 enum { GROUP_NONE, GROUP_TP, GROUP_PP, GROUP_DP, GROUP_DP_TP, GROUP_ALL, GROUP_TP_DP, TINY_GROUPS };
 enum { COLLECTIVE_GATHER, COLLECTIVE_LOGITS, COLLECTIVE_SEND, COLLECTIVE_RECV, TINY_COLLECTIVES };
@@ -24,23 +34,34 @@ enum { OP_EMBED, OP_LAYER, OP_GATHER, OP_HEAD, OP_SAMPLE, OP_CARRY };
 
 /* Offsets in DR_SPACE_ACT and sizes, all in bytes. A gathered value has its members' blocks side by side. */
 enum {
-	X_BYTES = TINY_CHUNK * TINY_D * 4, LOGITS_BYTES = TINY_ROWS * TINY_VOCAB * 4,
-	AT_X = 0, AT_PART = X_BYTES, AT_LOGITS = 2 * X_BYTES, AT_ALL = AT_LOGITS + LOGITS_BYTES, AT_TOKENS = AT_ALL + LOGITS_BYTES,
+	X_BYTES = TINY_CHUNK * TINY_D * 4,
+	LOGITS_BYTES = TINY_ROWS * TINY_VOCAB * 4,
+	AT_X = 0,
+	AT_PART = X_BYTES,
+	AT_LOGITS = 2 * X_BYTES,
+	AT_ALL = AT_LOGITS + LOGITS_BYTES,
+	AT_TOKENS = AT_ALL + LOGITS_BYTES,
 	ACT_BYTES = AT_TOKENS + TINY_ROWS * 4,
-	INPUT_SAMPLE = 5 * TINY_CHUNK * 4, INPUT_PAGES = INPUT_SAMPLE + TINY_ROWS * (int)sizeof(struct dr_sampling),
+	INPUT_SAMPLE = 5 * TINY_CHUNK * 4,
+	INPUT_PAGES = INPUT_SAMPLE + TINY_ROWS * (int)sizeof(struct dr_sampling),
 	INPUT_BYTES = INPUT_PAGES + TINY_SEQS * TINY_PER_SEQ * 4,
 	STATE_LAYER_BYTES = TINY_PAGES * TINY_PAGE * TINY_D * 4
 };
 
-struct tiny { int pp, dp, tp, microbatches; };
+struct tiny {
+	int pp, dp, tp, microbatches;
+};
 
-/* ---- the blob ----------------------------------------------------------------------------------------------------- */
-struct blob_builder { _Alignas(16) unsigned char at[1 << 15]; uint32_t n; };
+/* ---- the blob -------------------------------------------------------------------------------- */
+struct blob_builder {
+	_Alignas(16) unsigned char at[1 << 15];
+	uint32_t n;
+};
 
 static inline struct dr_span blob_put(struct blob_builder *b, const void *data, size_t n, size_t size)
 {
 	b->n = (b->n + 7) / 8 * 8;
-	struct dr_span s = { b->n, (uint32_t)n };
+	struct dr_span s = {b->n, (uint32_t)n};
 	memcpy(b->at + b->n, data, n * size);
 	b->n += (uint32_t)(n * size);
 	return s;
@@ -53,17 +74,25 @@ static inline struct dr_span blob_text(struct blob_builder *b, const char *s)
 	return span;
 }
 
-static inline struct dr_axis tiny_axis(struct blob_builder *b, const char *name, int extent, int local, int group, int role, int stride)
+static inline struct dr_axis tiny_axis(struct blob_builder *b, const char *name, int extent, int local, int group,
+                                       int role, int stride)
 {
-	return (struct dr_axis){ blob_text(b, name), (uint32_t)extent, (uint32_t)local, (uint32_t)group, (uint32_t)role, 0, 0, stride };
+	return (struct dr_axis){
+		blob_text(b, name), (uint32_t)extent, (uint32_t)local, (uint32_t)group, (uint32_t)role, 0, 0, stride};
 }
 
-static inline struct dr_param tiny_param(struct blob_builder *b, const char *path, const char *key, int space, const struct dr_axis *axes)
+static inline struct dr_param tiny_param(struct blob_builder *b, const char *path, const char *key, int space,
+                                         const struct dr_axis *axes)
 {
-	int64_t shape[2] = { axes[0].extent, axes[1].extent };
-	struct dr_param p = { .path = blob_text(b, path), .key = blob_text(b, key), .space = (uint32_t)space,
-		.in_loop = space == DR_SPACE_LAYER, .bytes = axes[0].local * axes[1].local * 4ull, .dtype = DR_F32,
-		.axes = blob_put(b, axes, 2, sizeof *axes), .shape = blob_put(b, shape, 2, sizeof *shape) };
+	int64_t shape[2] = {axes[0].extent, axes[1].extent};
+	struct dr_param p = {.path = blob_text(b, path),
+	                     .key = blob_text(b, key),
+	                     .space = (uint32_t)space,
+	                     .in_loop = space == DR_SPACE_LAYER,
+	                     .bytes = axes[0].local * axes[1].local * 4ull,
+	                     .dtype = DR_F32,
+	                     .axes = blob_put(b, axes, 2, sizeof *axes),
+	                     .shape = blob_put(b, shape, 2, sizeof *shape)};
 	if (axes[0].role != DR_PLAIN) {
 		p.n_tile = TINY_N_TILE;
 		p.k_pair = TINY_K_PAIR;
@@ -75,14 +104,15 @@ static inline struct dr_param tiny_param(struct blob_builder *b, const char *pat
 static inline void tiny_mesh(struct blob_builder *b, struct dr_program *h, const struct tiny *t)
 {
 	struct dr_atom atoms[3] = {
-		{ blob_text(b, "pp"), (uint32_t)t->pp, (uint32_t)(t->dp * t->tp) },
-		{ blob_text(b, "dp"), (uint32_t)t->dp, (uint32_t)t->tp }, { blob_text(b, "tp"), (uint32_t)t->tp, 1 },
+		{blob_text(b, "pp"), (uint32_t)t->pp, (uint32_t)(t->dp * t->tp)},
+		{blob_text(b, "dp"), (uint32_t)t->dp, (uint32_t)t->tp},
+		{blob_text(b, "tp"), (uint32_t)t->tp, 1},
 	};
-	static const uint32_t members[TINY_GROUPS][3] = { { 0 }, { 2 }, { 0 }, { 1 }, { 1, 2 }, { 0, 1, 2 }, { 2, 1 } };
-	static const int n[TINY_GROUPS] = { 0, 1, 1, 1, 2, 3, 2 };
+	static const uint32_t members[TINY_GROUPS][3] = {{0}, {2}, {0}, {1}, {1, 2}, {0, 1, 2}, {2, 1}};
+	static const int n[TINY_GROUPS] = {0, 1, 1, 1, 2, 3, 2};
 	struct dr_group groups[TINY_GROUPS];
 	for (int g = 0; g < TINY_GROUPS; g++) {
-		groups[g] = (struct dr_group){ blob_put(b, members[g], (size_t)n[g], sizeof(uint32_t)), 1 };
+		groups[g] = (struct dr_group){blob_put(b, members[g], (size_t)n[g], sizeof(uint32_t)), 1};
 		for (int k = 0; k < n[g]; k++)
 			groups[g].size *= atoms[members[g][k]].size;
 	}
@@ -96,39 +126,46 @@ static inline void tiny_mesh(struct blob_builder *b, struct dr_program *h, const
 
 static inline void tiny_params(struct blob_builder *b, struct dr_program *h, const struct tiny *t)
 {
-	struct dr_axis embed[2] = { tiny_axis(b, "vocab", TINY_VOCAB, TINY_VOCAB, GROUP_NONE, DR_PLAIN, TINY_D),
-		tiny_axis(b, "d", TINY_D, TINY_D, GROUP_NONE, DR_PLAIN, 1) };
-	struct dr_axis w[2] = { tiny_axis(b, "out", TINY_D, TINY_D / t->tp, GROUP_TP, DR_WEIGHT_N, TINY_D),
-		tiny_axis(b, "in", TINY_D, TINY_D, GROUP_NONE, DR_WEIGHT_K, 1) };
-	struct dr_axis head[2] = { tiny_axis(b, "vocab", TINY_VOCAB, TINY_VOCAB / t->tp, GROUP_TP, DR_WEIGHT_N, TINY_D),
-		tiny_axis(b, "d", TINY_D, TINY_D, GROUP_NONE, DR_WEIGHT_K, 1) };
-	struct dr_param params[3] = { tiny_param(b, "embed", "embed.weight", DR_SPACE_PRE, embed),
-		tiny_param(b, "layer.w", "layers.{layer}.w.weight", DR_SPACE_LAYER, w),
-		tiny_param(b, "head", "head.weight", DR_SPACE_POST, head) };
-	struct dr_body body = { params[1].bytes, STATE_LAYER_BYTES };
-	uint32_t body_of[TINY_LAYERS] = { 0 };
+	struct dr_axis embed[2] = {tiny_axis(b, "vocab", TINY_VOCAB, TINY_VOCAB, GROUP_NONE, DR_PLAIN, TINY_D),
+	                           tiny_axis(b, "d", TINY_D, TINY_D, GROUP_NONE, DR_PLAIN, 1)};
+	struct dr_axis w[2] = {tiny_axis(b, "out", TINY_D, TINY_D / t->tp, GROUP_TP, DR_WEIGHT_N, TINY_D),
+	                       tiny_axis(b, "in", TINY_D, TINY_D, GROUP_NONE, DR_WEIGHT_K, 1)};
+	struct dr_axis head[2] = {tiny_axis(b, "vocab", TINY_VOCAB, TINY_VOCAB / t->tp, GROUP_TP, DR_WEIGHT_N, TINY_D),
+	                          tiny_axis(b, "d", TINY_D, TINY_D, GROUP_NONE, DR_WEIGHT_K, 1)};
+	struct dr_param params[3] = {tiny_param(b, "embed", "embed.weight", DR_SPACE_PRE, embed),
+	                             tiny_param(b, "layer.w", "layers.{layer}.w.weight", DR_SPACE_LAYER, w),
+	                             tiny_param(b, "head", "head.weight", DR_SPACE_POST, head)};
+	struct dr_body body = {params[1].bytes, STATE_LAYER_BYTES};
+	uint32_t body_of[TINY_LAYERS] = {0};
 	h->bodies = blob_put(b, &body, 1, sizeof body);
 	h->body_of = blob_put(b, body_of, TINY_LAYERS, sizeof *body_of);
 	h->params = blob_put(b, params, 3, sizeof *params);
 	struct dr_stage stages[4];
 	for (int i = 0; i < t->pp; i++) {
 		uint64_t layers = (uint64_t)(TINY_LAYERS / t->pp);
-		stages[i] = (struct dr_stage){ (uint32_t)(layers * (uint64_t)i), (uint32_t)(layers * (uint64_t)(i + 1)),
-			{ [DR_SPACE_LAYER] = layers * params[1].bytes, [DR_SPACE_PRE] = i ? 0 : params[0].bytes,
-			  [DR_SPACE_POST] = i == t->pp - 1 ? params[2].bytes : 0, [DR_SPACE_STATE] = layers * STATE_LAYER_BYTES,
-			  [DR_SPACE_ACT] = ACT_BYTES, [DR_SPACE_INPUT] = INPUT_BYTES, [DR_SPACE_COMM] = TINY_SLOT + (t->pp > 1 ? 2 * X_BYTES : 0) } };
+		stages[i] = (struct dr_stage){(uint32_t)(layers * (uint64_t)i),
+		                              (uint32_t)(layers * (uint64_t)(i + 1)),
+		                              {[DR_SPACE_LAYER] = layers * params[1].bytes,
+		                               [DR_SPACE_PRE] = i ? 0 : params[0].bytes,
+		                               [DR_SPACE_POST] = i == t->pp - 1 ? params[2].bytes : 0,
+		                               [DR_SPACE_STATE] = layers * STATE_LAYER_BYTES,
+		                               [DR_SPACE_ACT] = ACT_BYTES,
+		                               [DR_SPACE_INPUT] = INPUT_BYTES,
+		                               [DR_SPACE_COMM] = TINY_SLOT + (t->pp > 1 ? 2 * X_BYTES : 0)}};
 	}
 	h->stages = blob_put(b, stages, (size_t)t->pp, sizeof *stages);
 }
 
 static inline void tiny_ops(struct blob_builder *b, struct dr_program *h)
 {
-	static const char *const names[] = { "embed", "layer.w", "layer.w: all_gather", "head", "sample", "carry" };
+	static const char *const names[] = {"embed", "layer.w", "layer.w: all_gather", "head", "sample", "carry"};
 	struct dr_span op[6], none = blob_text(b, "");
 	for (int i = 0; i < 6; i++)
 		op[i] = blob_text(b, names[i]);
-	struct dr_collective c[TINY_COLLECTIVES] = { { DR_ALL_GATHER, GROUP_TP, DR_F32, 0, none }, { DR_ALL_GATHER, GROUP_TP, DR_F32, 0, none },
-		{ DR_SEND, GROUP_PP, DR_F32, 0, none }, { DR_RECV, GROUP_PP, DR_F32, 0, none } };
+	struct dr_collective c[TINY_COLLECTIVES] = {{DR_ALL_GATHER, GROUP_TP, DR_F32, 0, none},
+	                                            {DR_ALL_GATHER, GROUP_TP, DR_F32, 0, none},
+	                                            {DR_SEND, GROUP_PP, DR_F32, 0, none},
+	                                            {DR_RECV, GROUP_PP, DR_F32, 0, none}};
 	h->op_names = blob_put(b, op, 6, sizeof *op);
 	h->collectives = blob_put(b, c, TINY_COLLECTIVES, sizeof *c);
 }
@@ -137,21 +174,22 @@ static inline void tiny_config(struct blob_builder *b, struct dr_program *h)
 {
 	struct dr_span none = blob_text(b, "");
 	struct dr_config c[] = {
-		{ blob_text(b, "hidden_size"), blob_text(b, "d"), 2, 0, TINY_D, 0, none, none, 0, 0 },
-		{ blob_text(b, "rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none, none, 0, 0 },
-		{ blob_text(b, "rope_parameters.rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none, none, 0, 0 },
-		{ blob_text(b, "rope_scaling"), blob_text(b, "none"), 0, 0, 0, 0, none, none, 0, 0 },
-		{ blob_text(b, "hidden_act"), blob_text(b, "hidden_act"), 4, 0, 0, 0, blob_text(b, "silu"), none, 0, 0 },
-		{ blob_text(b, "kinds"), blob_text(b, "kinds"), 5, 0, 0, 0, blob_text(b, "[\"a\",2]"), blob_text(b, "[\"a\",2]"), 1, 0 },
+		{blob_text(b, "hidden_size"), blob_text(b, "d"), 2, 0, TINY_D, 0, none, none, 0, 0},
+		{blob_text(b, "rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none, none, 0, 0},
+		{blob_text(b, "rope_parameters.rope_theta"), blob_text(b, "theta"), 3, 0, 0, 10000.0, none, none, 0, 0},
+		{blob_text(b, "rope_scaling"), blob_text(b, "none"), 0, 0, 0, 0, none, none, 0, 0},
+		{blob_text(b, "hidden_act"), blob_text(b, "hidden_act"), 4, 0, 0, 0, blob_text(b, "silu"), none, 0, 0},
+		{blob_text(b, "kinds"), blob_text(b, "kinds"), 5, 0, 0, 0, blob_text(b, "[\"a\",2]"), blob_text(b, "[\"a\",2]"),
+	     1, 0},
 	};
 	h->config = blob_put(b, c, sizeof c / sizeof c[0], sizeof *c);
-	struct dr_span harmless[] = { blob_text(b, "time_step_limit") };
+	struct dr_span harmless[] = {blob_text(b, "time_step_limit")};
 	h->harmless = blob_put(b, harmless, 1, sizeof *harmless);
 }
 
 static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 {
-	struct dr_program h = { .magic = DR_MAGIC, .version = DR_ABI_VERSION, .hash = 42 };
+	struct dr_program h = {.magic = DR_MAGIC, .version = DR_ABI_VERSION, .hash = 42};
 	memset(b, 0, sizeof *b);
 	b->n = sizeof h;
 	h.deploy = blob_text(b, "tiny_deploy");
@@ -176,11 +214,11 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	h.page_multiple = 1;
 	struct dr_step_input inputs[DR_INPUTS];
 	for (uint32_t i = 0; i < DR_INPUTS; i++)
-		inputs[i] = (struct dr_step_input){ i, GROUP_DP, GROUP_NONE, GROUP_NONE,
-			i == DR_INPUT_PAGES ? INPUT_PAGES : (uint64_t)i * TINY_CHUNK * 4 };
+		inputs[i] = (struct dr_step_input){i, GROUP_DP, GROUP_NONE, GROUP_NONE,
+		                                   i == DR_INPUT_PAGES ? INPUT_PAGES : (uint64_t)i * TINY_CHUNK * 4};
 	h.inputs = blob_put(b, inputs, DR_INPUTS, sizeof *inputs);
 	for (int i = 0; i < DR_PHASES; i++)
-		h.output[i] = (struct dr_output){ GROUP_DP, GROUP_NONE };
+		h.output[i] = (struct dr_output){GROUP_DP, GROUP_NONE};
 	h.tokens_offset = AT_TOKENS;
 	h.logits_offset = AT_LOGITS;
 	h.vocab = TINY_VOCAB;

@@ -49,7 +49,7 @@ static struct checkpoint *open_expecting(const char *expected)
 
 static void refuse(const char *header, uint64_t length, const char *expected)
 {
-	static const float data[4] = { 1, 2, 3, 4 };
+	static const float data[4] = {1, 2, 3, 4};
 	write_file("model.safetensors", header, length, data, sizeof data);
 	checkpoint_close(open_expecting(expected));
 }
@@ -57,8 +57,9 @@ static void refuse(const char *header, uint64_t length, const char *expected)
 static void headers_are_checked(void **state)
 {
 	(void)state;
-	static const char good[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},\"b\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[16,24]}}";
-	static const float data[6] = { 1, 2, 3, 4 };
+	static const char good[] = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},\"b\":{\"dtype\":"
+							   "\"I64\",\"shape\":[],\"data_offsets\":[16,24]}}";
+	static const float data[6] = {1, 2, 3, 4};
 	write_file("model.safetensors", good, 0, data, sizeof data);
 	struct checkpoint *c = open_expecting(NULL);
 	const struct tensor *t = checkpoint_find(c, "a");
@@ -76,14 +77,18 @@ static void headers_are_checked(void **state)
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,12]}}", 0, "do not fit its shape");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[12,0]}}", 0, "not a range");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,16]}}", 0, "shape that is not one");
-	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,16]}}", 0, "shape that is not one");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,16]}}", 0,
+	       "shape that is not one");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,16]}}", 0, "at most 8 axes");
 	refuse("{\"a\":{\"dtype\":\"I32\",\"shape\":[5],\"data_offsets\":[0,16]}}", 0, "do not fit its shape");
-	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[4,16]}}", 0,
-	       "tensors a and b overlap");
-	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]}}", 0,
-	       "the data from byte 8 on is of no tensor");
-	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", 0, "the data from byte 12 on is of no tensor");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[3],"
+	       "\"data_offsets\":[4,16]}}",
+	       0, "tensors a and b overlap");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"
+	       "\"data_offsets\":[12,16]}}",
+	       0, "the data from byte 8 on is of no tensor");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", 0,
+	       "the data from byte 12 on is of no tensor");
 	refuse("{}", 0, "the data from byte 0 on is of no tensor");
 	write_file("model.safetensors", "{}", 0, NULL, 0);
 	checkpoint_close(open_expecting(NULL));
@@ -98,17 +103,21 @@ static void headers_are_checked(void **state)
 static void shards_are_read_by_their_index(void **state)
 {
 	(void)state;
-	static const uint16_t one[2] = { 0x3f80, 0x4000 };
+	static const uint16_t one[2] = {0x3f80, 0x4000};
 	write_file("s1.safetensors", "{\"a\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 0, one, 4);
 	write_file("s2.safetensors", "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 0, one, 4);
-	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\"}}", UINT64_MAX, NULL, 0);
+	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\"}}",
+	           UINT64_MAX, NULL, 0);
 	struct checkpoint *c = open_expecting(NULL);
 	assert_int_equal(checkpoint_size(c), 2);
 	assert_non_null(checkpoint_find(c, "b"));
 	checkpoint_close(c);
-	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\",\"c\":\"s1.safetensors\"}}", UINT64_MAX, NULL, 0);
+	write_file("model.safetensors.index.json",
+	           "{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s2.safetensors\",\"c\":\"s1.safetensors\"}}",
+	           UINT64_MAX, NULL, 0);
 	checkpoint_close(open_expecting("tensor c is not in s1.safetensors, as it says"));
-	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s2.safetensors\",\"b\":\"s1.safetensors\"}}", UINT64_MAX, NULL, 0);
+	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s2.safetensors\",\"b\":\"s1.safetensors\"}}",
+	           UINT64_MAX, NULL, 0);
 	checkpoint_close(open_expecting("tensor a is not in s2.safetensors, as it says"));
 	remove_file("s2.safetensors");
 	checkpoint_close(open_expecting("cannot open"));
@@ -151,9 +160,9 @@ static _Noreturn void read_what_is_gone(void)
 {
 	float to[4];
 	struct checkpoint *c = open_expecting(NULL);
-	struct source s = { .tensor = checkpoint_find(c, "a") };
+	struct source s = {.tensor = checkpoint_find(c, "a")};
 	char *path = join_path(folder, "model.safetensors"), *log = join_path(folder, "log");
-	signal(SIGBUS, SIG_DFL);                /* cmocka's */
+	signal(SIGBUS, SIG_DFL); /* cmocka's */
 	checkpoint_guard(c, NULL);
 	if (truncate(path, 10) || dup2(open(log, O_CREAT | O_WRONLY, 0600), STDERR_FILENO) < 0)
 		_exit(9);
@@ -166,8 +175,10 @@ static void files_that_are_cut_are_told(void **state)
 	(void)state;
 	static float data[4096];
 	int status;
-	write_file("model.safetensors", "{\"b\":{\"dtype\":\"F32\",\"shape\":[4092],\"data_offsets\":[0,16368]},"
-	           "\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16368,16384]}}", 0, data, sizeof data);
+	write_file("model.safetensors",
+	           "{\"b\":{\"dtype\":\"F32\",\"shape\":[4092],\"data_offsets\":[0,16368]},"
+	           "\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16368,16384]}}",
+	           0, data, sizeof data);
 	pid_t child = fork();
 	if (child == 0)
 		read_what_is_gone();
@@ -200,7 +211,8 @@ static void problems_are_counted(void **state)
 	problems_close(&p, "");
 }
 
-/* Every byte comes back; between two neighbours the nearer one is taken, in the middle the even one; too much is the largest. */
+/* Every byte comes back; between two neighbours the nearer one is taken, in the middle the even one; too much is the
+ * largest. */
 static void fp8_is_right(struct fp8 t)
 {
 	for (int h = 0; h < 256; h++) {
@@ -239,15 +251,21 @@ static void formats_are_converted(void **state)
 	assert_true(isnan(f32_of_f16(f16_of_f32(NAN))));
 	fp8_is_right(FP8_E4M3);
 	fp8_is_right(FP8_E5M2);
-	assert_true(f32_of_fp8(FP8_E4M3, 0x7e) == 448 && f32_of_fp8(FP8_E4M3, 1) == 0x1p-9f && isnan(f32_of_fp8(FP8_E4M3, 0x7f)));
-	assert_true(f32_of_fp8(FP8_E5M2, 0x7b) == 57344 && f32_of_fp8(FP8_E5M2, 1) == 0x1p-16f && isinf(f32_of_fp8(FP8_E5M2, 0xfc)));
-	assert_int_equal(fp8_of_f32(FP8_E4M3, 1.0625f), 0x38);         /* a tie between 1 and 1.125: to the even one */
+	assert_true(f32_of_fp8(FP8_E4M3, 0x7e) == 448 && f32_of_fp8(FP8_E4M3, 1) == 0x1p-9f
+	            && isnan(f32_of_fp8(FP8_E4M3, 0x7f)));
+	assert_true(f32_of_fp8(FP8_E5M2, 0x7b) == 57344 && f32_of_fp8(FP8_E5M2, 1) == 0x1p-16f
+	            && isinf(f32_of_fp8(FP8_E5M2, 0xfc)));
+	assert_int_equal(fp8_of_f32(FP8_E4M3, 1.0625f), 0x38); /* a tie between 1 and 1.125: to the even one */
 	assert_int_equal(fp8_of_f32(FP8_E4M3, -1.1875f), 0xba);
 }
 
-/* ---- slices and tiles --------------------------------------------------------------------------------------------- */
+/* ---- slices and tiles ------------------------------------------------------------------------ */
 /* One param over a mesh of dp 2 x tp 2, loaded on `rank`; gives the device's bytes. */
-struct loaded { struct plan plan; struct device *device; struct memory memory; };
+struct loaded {
+	struct plan plan;
+	struct device *device;
+	struct memory memory;
+};
 
 static struct loaded load(struct blob_builder *b, const struct dr_param *param, const char *folder_or_null, int rank)
 {
@@ -256,12 +274,12 @@ static struct loaded load(struct blob_builder *b, const struct dr_param *param, 
 	struct dr_program *h = (struct dr_program *)(void *)b->at;
 	h->params = blob_put(b, param, 1, sizeof *param);
 	assert_null(plan_open(&l.plan, b->at));
-	struct reporter r = { board_open(4), rank };
-	struct device_options o = { NULL, 1, false, r };
+	struct reporter r = {board_open(4), rank};
+	struct device_options o = {NULL, 1, false, r};
 	problems_open(&p);
 	struct checkpoint *c = folder_or_null ? checkpoint_open(folder_or_null, &p) : NULL;
 	if (c)
-		weights_check(&l.plan, c, &(struct unverified){ 0 }, &p);
+		weights_check(&l.plan, c, &(struct unverified){0}, &p);
 	assert_true(problems_close(&p, "weights"));
 	l.device = device_open("cpu", &o);
 	memset(&l.memory, 0, sizeof l.memory);
@@ -271,7 +289,8 @@ static struct loaded load(struct blob_builder *b, const struct dr_param *param, 
 	return l;
 }
 
-/* Stored [4][3 * 10]: columns 10 .. 20 of a concatenation, transposed: n over the columns in two axes, k over the rows. */
+/* Stored [4][3 * 10]: columns 10 .. 20 of a concatenation, transposed: n over the columns in two axes, k
+ * over the rows. */
 static void slices_become_tiles(void **state)
 {
 	(void)state;
@@ -279,14 +298,28 @@ static void slices_become_tiles(void **state)
 	static float stored[4][30], got[2 * 4 * 4];
 	for (int i = 0; i < 120; i++)
 		stored[i / 30][i % 30] = (float)i;
-	write_file("model.safetensors", "{\"w\":{\"dtype\":\"F32\",\"shape\":[4,30],\"data_offsets\":[0,480]}}", 0, stored, sizeof stored);
-	tiny_build(&b, &(struct tiny){ 1, 2, 2, 1 });
-	struct dr_axis axes[3] = { tiny_axis(&b, "k", 4, 4, GROUP_NONE, DR_WEIGHT_K, 30), tiny_axis(&b, "n1", 2, 1, GROUP_DP, DR_WEIGHT_N, 5),
-		tiny_axis(&b, "n2", 5, 5, GROUP_NONE, DR_WEIGHT_N, 1) };
-	int64_t shape[2] = { 4, 30 };
-	struct dr_param p = { blob_text(&b, "w"), blob_text(&b, "w"), DR_SPACE_POST, 0, 0, 0, 0, 2 * 4 * 4 * 4, DR_F32, 4, 2,
-		blob_put(&b, axes, 3, sizeof *axes), blob_put(&b, shape, 2, sizeof *shape), 10 };
-	struct loaded l = load(&b, &p, folder, 2);      /* dp = 1: columns 15 .. 19 */
+	write_file("model.safetensors", "{\"w\":{\"dtype\":\"F32\",\"shape\":[4,30],\"data_offsets\":[0,480]}}", 0, stored,
+	           sizeof stored);
+	tiny_build(&b, &(struct tiny){1, 2, 2, 1});
+	struct dr_axis axes[3] = {tiny_axis(&b, "k", 4, 4, GROUP_NONE, DR_WEIGHT_K, 30),
+	                          tiny_axis(&b, "n1", 2, 1, GROUP_DP, DR_WEIGHT_N, 5),
+	                          tiny_axis(&b, "n2", 5, 5, GROUP_NONE, DR_WEIGHT_N, 1)};
+	int64_t shape[2] = {4, 30};
+	struct dr_param p = {blob_text(&b, "w"),
+	                     blob_text(&b, "w"),
+	                     DR_SPACE_POST,
+	                     0,
+	                     0,
+	                     0,
+	                     0,
+	                     2 * 4 * 4 * 4,
+	                     DR_F32,
+	                     4,
+	                     2,
+	                     blob_put(&b, axes, 3, sizeof *axes),
+	                     blob_put(&b, shape, 2, sizeof *shape),
+	                     10};
+	struct loaded l = load(&b, &p, folder, 2); /* dp = 1: columns 15 .. 19 */
 	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));
 	for (int n = 0; n < 8; n++)
 		for (int k = 0; k < 4; k++)
@@ -305,21 +338,35 @@ static void keyed_axes_choose_tensors(void **state)
 	char header[1024], *h = header;
 	h += sprintf(h, "{");
 	for (int e = 0; e < 4; e++) {
-		h += sprintf(h, "%s\"moe.%d.w\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[%d,%d]}", e ? "," : "", e, e * 6, e * 6 + 6);
+		h += sprintf(h, "%s\"moe.%d.w\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[%d,%d]}", e ? "," : "", e,
+		             e * 6, e * 6 + 6);
 		for (int k = 0; k < 3; k++)
 			stored[e][k] = bf16_of_f32((float)(10 * e + k));
 	}
 	sprintf(h, "}");
 	write_file("model.safetensors", header, 0, stored, sizeof stored);
-	tiny_build(&b, &(struct tiny){ 1, 2, 2, 1 });
-	struct dr_axis axes[2] = { tiny_axis(&b, "expert", 4, 2, GROUP_TP, DR_WEIGHT_GROUP, 0), tiny_axis(&b, "k", 3, 3, GROUP_NONE, DR_WEIGHT_K, 1) };
+	tiny_build(&b, &(struct tiny){1, 2, 2, 1});
+	struct dr_axis axes[2] = {tiny_axis(&b, "expert", 4, 2, GROUP_TP, DR_WEIGHT_GROUP, 0),
+	                          tiny_axis(&b, "k", 3, 3, GROUP_NONE, DR_WEIGHT_K, 1)};
 	axes[0].keyed = 1;
-	int64_t shape[1] = { 3 };
-	struct dr_param p = { blob_text(&b, "w"), blob_text(&b, "moe.{expert}.w"), DR_SPACE_PRE, 0, 0, 0, 0, sizeof got, DR_F32, 1, 2,
-		blob_put(&b, axes, 2, sizeof *axes), blob_put(&b, shape, 1, sizeof *shape), 0 };
+	int64_t shape[1] = {3};
+	struct dr_param p = {blob_text(&b, "w"),
+	                     blob_text(&b, "moe.{expert}.w"),
+	                     DR_SPACE_PRE,
+	                     0,
+	                     0,
+	                     0,
+	                     0,
+	                     sizeof got,
+	                     DR_F32,
+	                     1,
+	                     2,
+	                     blob_put(&b, axes, 2, sizeof *axes),
+	                     blob_put(&b, shape, 1, sizeof *shape),
+	                     0};
 	struct loaded l = load(&b, &p, folder, 1);
 	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_PRE], sizeof got));
-	static const float expected[2][4] = { { 20, 21, 22, 0 }, { 30, 31, 32, 0 } };
+	static const float expected[2][4] = {{20, 21, 22, 0}, {30, 31, 32, 0}};
 	assert_memory_equal(got, expected, sizeof got);
 	l.device->close(l.device);
 	remove_file("model.safetensors");
@@ -331,15 +378,28 @@ static void random_weights_do_not_depend_on_the_mesh(void **state)
 	(void)state;
 	static struct blob_builder whole, half;
 	float a[6][4], b[3][4];
-	int64_t shape[2] = { 6, 4 };
-	tiny_build(&whole, &(struct tiny){ 1, 1, 1, 1 });
-	tiny_build(&half, &(struct tiny){ 1, 1, 2, 1 });
-	struct blob_builder *of[2] = { &whole, &half };
+	int64_t shape[2] = {6, 4};
+	tiny_build(&whole, &(struct tiny){1, 1, 1, 1});
+	tiny_build(&half, &(struct tiny){1, 1, 2, 1});
+	struct blob_builder *of[2] = {&whole, &half};
 	struct loaded l[2];
 	for (int i = 0; i < 2; i++) {
-		struct dr_axis axes[2] = { tiny_axis(of[i], "n", 6, i ? 3 : 6, GROUP_TP, DR_PLAIN, 4), tiny_axis(of[i], "k", 4, 4, GROUP_NONE, DR_PLAIN, 1) };
-		struct dr_param p = { blob_text(of[i], "w"), blob_text(of[i], "w"), DR_SPACE_PRE, 0, 0, 0, 0, i ? sizeof b : sizeof a, DR_F32, 0, 0,
-			blob_put(of[i], axes, 2, sizeof *axes), blob_put(of[i], shape, 2, sizeof *shape), 0 };
+		struct dr_axis axes[2] = {tiny_axis(of[i], "n", 6, i ? 3 : 6, GROUP_TP, DR_PLAIN, 4),
+		                          tiny_axis(of[i], "k", 4, 4, GROUP_NONE, DR_PLAIN, 1)};
+		struct dr_param p = {blob_text(of[i], "w"),
+		                     blob_text(of[i], "w"),
+		                     DR_SPACE_PRE,
+		                     0,
+		                     0,
+		                     0,
+		                     0,
+		                     i ? sizeof b : sizeof a,
+		                     DR_F32,
+		                     0,
+		                     0,
+		                     blob_put(of[i], axes, 2, sizeof *axes),
+		                     blob_put(of[i], shape, 2, sizeof *shape),
+		                     0};
 		l[i] = load(of[i], &p, NULL, i);
 	}
 	l[0].device->read(l[0].device, a, flat(l[0].memory.base[DR_SPACE_PRE], sizeof a));
@@ -357,16 +417,16 @@ static void expert_maps_follow_the_mesh(void **state)
 	static struct blob_builder b;
 	struct plan plan;
 	int32_t got[8];
-	uint32_t atoms[2] = { 1, 2 }, exchange[2] = { 1, 0 };
-	static const int32_t expected[8] = { -1, -1, 0, 1, -1, -1, 2, 3 };
-	tiny_build(&b, &(struct tiny){ 1, 2, 2, 1 });
-	struct dr_map map = { 0, 8, 2, blob_put(&b, atoms, 2, 4), blob_put(&b, exchange, 2, 4) };
+	uint32_t atoms[2] = {1, 2}, exchange[2] = {1, 0};
+	static const int32_t expected[8] = {-1, -1, 0, 1, -1, -1, 2, 3};
+	tiny_build(&b, &(struct tiny){1, 2, 2, 1});
+	struct dr_map map = {0, 8, 2, blob_put(&b, atoms, 2, 4), blob_put(&b, exchange, 2, 4)};
 	((struct dr_program *)(void *)b.at)->maps = blob_put(&b, &map, 1, sizeof map);
 	assert_null(plan_open(&plan, b.at));
-	struct device_options o = { NULL, 1, false, { board_open(4), 1 } };
+	struct device_options o = {NULL, 1, false, {board_open(4), 1}};
 	struct device *d = device_open("cpu", &o);
-	struct memory m = { .base = { [DR_SPACE_TABLE] = d->alloc(d, sizeof got) } };
-	tables_load(&plan, 1, d, &m);                   /* dp 0, tp 1 */
+	struct memory m = {.base = {[DR_SPACE_TABLE] = d->alloc(d, sizeof got)}};
+	tables_load(&plan, 1, d, &m); /* dp 0, tp 1 */
 	d->read(d, got, flat(m.base[DR_SPACE_TABLE], sizeof got));
 	assert_memory_equal(got, expected, sizeof got);
 	d->close(d);
@@ -387,10 +447,16 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(headers_are_checked), cmocka_unit_test(shards_are_read_by_their_index), cmocka_unit_test(parsing_is_bounded),
-		cmocka_unit_test(files_that_are_cut_are_told), cmocka_unit_test(problems_are_counted), cmocka_unit_test(formats_are_converted),
-		cmocka_unit_test(slices_become_tiles), cmocka_unit_test(keyed_axes_choose_tensors),
-		cmocka_unit_test(random_weights_do_not_depend_on_the_mesh), cmocka_unit_test(expert_maps_follow_the_mesh),
+		cmocka_unit_test(headers_are_checked),
+		cmocka_unit_test(shards_are_read_by_their_index),
+		cmocka_unit_test(parsing_is_bounded),
+		cmocka_unit_test(files_that_are_cut_are_told),
+		cmocka_unit_test(problems_are_counted),
+		cmocka_unit_test(formats_are_converted),
+		cmocka_unit_test(slices_become_tiles),
+		cmocka_unit_test(keyed_axes_choose_tensors),
+		cmocka_unit_test(random_weights_do_not_depend_on_the_mesh),
+		cmocka_unit_test(expert_maps_follow_the_mesh),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -49,12 +49,13 @@ static void must_say(const char *wrong, const char *words, const char *place, in
 }
 
 /* The check says WORDS while PLACE has another value. */
-#define BREAK(check, place, value, words, at) do { \
-	__typeof__(place) was = (place); \
-	(place) = (value); \
-	must_say(check, words, #place, at); \
-	(place) = was; \
-} while (0)
+#define BREAK(check, place, value, words, at) \
+	do {                                      \
+		__typeof__(place) was = (place);      \
+		(place) = (value);                    \
+		must_say(check, words, #place, at);   \
+		(place) = was;                        \
+	} while (0)
 
 #define PROGRAM(place, value, words) BREAK(program_check(program, &arena), place, value, words, i)
 
@@ -132,7 +133,8 @@ static void local_values(void **state)
 			struct local_value *v = &local->phase[phase].values.at[i];
 			for (int k = 0; k < v->n_args; k++)
 				LOCAL(v->args[k], i, "comes later");
-			if (v->atoms.n && v->op != LOCAL_OP && v->op != LOCAL_CONST && v->op != LOCAL_ANGLES && v->op != LOCAL_ROUND)
+			if (v->atoms.n && v->op != LOCAL_OP && v->op != LOCAL_CONST && v->op != LOCAL_ANGLES
+			    && v->op != LOCAL_ROUND)
 				LOCAL(v->atoms.n, 0, "a collective over nothing");
 			for (int k = 0; k < v->n_axes; k++)
 				if (v->layout.axis[k].n)
@@ -167,8 +169,10 @@ static void schedules(void **state)
 				if (in->kind == INSTR_ROUNDS_BEGIN)
 					SCHEDULE(in->kind, INSTR_ROUNDS_END, "rounds that have no begin");
 				if (in->kind == INSTR_COLLECTIVE) {
-					SCHEDULE(schedule->collectives.at[in->collective].group, schedule->groups.n, "a group that does not exist");
-					SCHEDULE(schedule->collectives.at[in->collective].group, schedule->stage_group, "ranks of one stage only");
+					SCHEDULE(schedule->collectives.at[in->collective].group, schedule->groups.n,
+					         "a group that does not exist");
+					SCHEDULE(schedule->collectives.at[in->collective].group, schedule->stage_group,
+					         "ranks of one stage only");
 				}
 				for (int k = 0; k < in->n_args; k++)
 					break_argument(&in->args[k], i);
@@ -182,11 +186,13 @@ static void schedules(void **state)
 			SCHEDULE(schedule->params.at[i].offset, schedule->params.at[i - 1].offset, "overlap");
 	for (int i = 0; i < schedule->params.n; i++)
 		for (int k = 0; k < schedule->params.at[i].n_axes; k++)
-			SCHEDULE(schedule->params.at[i].axes[k].local, schedule->params.at[i].axes[k].local + 1, "is not conserved");
+			SCHEDULE(schedule->params.at[i].axes[k].local, schedule->params.at[i].axes[k].local + 1,
+			         "is not conserved");
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(programs), cmocka_unit_test(local_values), cmocka_unit_test(schedules) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(programs), cmocka_unit_test(local_values),
+	                                   cmocka_unit_test(schedules)};
 	return cmocka_run_group_tests(tests, load, unload);
 }

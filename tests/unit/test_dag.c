@@ -11,11 +11,19 @@
 enum { BATCH, SEQ, KV, GROUP, EXPERT, SLOT };
 enum { NONE = -1 };
 
-struct fixture { struct arena arena; struct sources sources; struct sink sink; struct program program; struct deploy deploy; struct local local; };
+struct fixture {
+	struct arena arena;
+	struct sources sources;
+	struct sink sink;
+	struct program program;
+	struct deploy deploy;
+	struct local local;
+};
 
 static void add_axis(struct fixture *f, const char *name, int64_t extent)
 {
-	vec_push(&f->arena, &f->program.axes, ((struct axis){.name = name, .extent = extent, .like = -1, .of = -1, .tokens = -1}));
+	vec_push(&f->arena, &f->program.axes,
+	         ((struct axis){.name = name, .extent = extent, .like = -1, .of = -1, .tokens = -1}));
 }
 
 static int setup(void **state)
@@ -67,7 +75,7 @@ static const char *placed(struct fixture *f, int axis)
 	return atoms_text(&f->local, &a);
 }
 
-/* ---- mesh and product rules ---------------------------------------------------------------------------------------- */
+/* ---- mesh and product rules ------------------------------------------------------------------ */
 
 static void a_product_rule_cuts_its_mesh_axis(void **state)
 {
@@ -76,7 +84,10 @@ static void a_product_rule_cuts_its_mesh_axis(void **state)
 	mesh(f, "tp", 4);
 	rule(f, KV, GROUP, 1);
 	assert_true(mesh_refine(&f->local));
-	static const struct { const char *name; int64_t size, stride; } want[] = {{"dp", 3, 4}, {"tp.0", 2, 2}, {"tp.1", 2, 1}};
+	static const struct {
+		const char *name;
+		int64_t size, stride;
+	} want[] = {{"dp", 3, 4}, {"tp.0", 2, 2}, {"tp.1", 2, 1}};
 	assert_int_equal(f->local.atoms.n, 3);
 	for (int i = 0; i < 3; i++) {
 		assert_string_equal(f->local.atoms.at[i].name, want[i].name);
@@ -91,7 +102,7 @@ static void a_product_rule_cuts_its_mesh_axis(void **state)
 static void a_product_that_does_not_fill_is_reported(void **state)
 {
 	struct fixture *f = *state;
-	mesh(f, "tp", 16);              /* two for the heads leave eight for six query heads */
+	mesh(f, "tp", 16); /* two for the heads leave eight for six query heads */
 	rule(f, KV, GROUP, 0);
 	assert_true(mesh_refine(&f->local));
 	placed(f, GROUP);
@@ -103,8 +114,8 @@ static void cuts_without_a_common_refinement(void **state)
 	struct fixture *f = *state;
 	mesh(f, "tp", 6);
 	add_axis(f, "three", 3);
-	rule(f, KV, GROUP, 0);          /* 2 * 3 */
-	rule(f, 6, GROUP, 0);           /* 3 * 2 */
+	rule(f, KV, GROUP, 0); /* 2 * 3 */
+	rule(f, 6, GROUP, 0);  /* 3 * 2 */
 	assert_false(mesh_refine(&f->local));
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0507);
 }
@@ -113,10 +124,12 @@ static void cuts_without_a_common_refinement(void **state)
 static void a_mesh_of_many_axes(void **state)
 {
 	struct fixture *f = *state;
-	for (int i = 0; i < MAX_GROUP_ATOMS; i++) mesh(f, "m", 2);
+	for (int i = 0; i < MAX_GROUP_ATOMS; i++)
+		mesh(f, "m", 2);
 	assert_true(mesh_refine(&f->local));
 	struct atoms all = {.n = 0};
-	for (int i = 0; i < f->local.atoms.n; i++) atoms_add(&all, i);
+	for (int i = 0; i < f->local.atoms.n; i++)
+		atoms_add(&all, i);
 	assert_int_equal(atoms_size(&f->local, &all), (int64_t)1 << MAX_GROUP_ATOMS);
 	f->local.atoms.n = 0;
 	mesh(f, "m", 2);
@@ -135,7 +148,8 @@ static void what_does_not_divide_is_reported(void **state)
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0503);
 }
 
-/* ---- reshard (language.md 3.4). A layout is written "batch|seq|expert": atoms by name, then pending ones after '+'. --- */
+/* ---- reshard (language.md 3.4). A layout is written "batch|seq|expert": atoms by name, then pending ones after '+'.
+ * ---- */
 
 enum { AXES = 3 };
 
@@ -144,9 +158,12 @@ static struct layout parse(struct fixture *f, const char *text)
 	struct layout out = {.axis = arena_array(&f->arena, struct atoms, AXES + 1)};
 	struct atoms *to = out.axis;
 	for (; *text; text++) {
-		if (*text == '|') to++;
-		else if (*text == '+') to = &out.pending;
-		else atoms_add(to, *text - 'a');
+		if (*text == '|')
+			to++;
+		else if (*text == '+')
+			to = &out.pending;
+		else
+			atoms_add(to, *text - 'a');
 	}
 	return out;
 }
@@ -161,15 +178,19 @@ static int start(struct fixture *f, const char *from)
 		vec_push(&f->arena, &f->program.values, source);
 	}
 	struct local_phase *ph = &f->local.phase[0];
-	vec_push(&f->arena, &ph->values, ((struct local_value){.op = LOCAL_OP, .axes = axes, .n_axes = AXES, .layout = parse(f, from)}));
+	vec_push(&f->arena, &ph->values,
+	         ((struct local_value){.op = LOCAL_OP, .axes = axes, .n_axes = AXES, .layout = parse(f, from)}));
 	return ph->values.n - 1;
 }
 
 /* The moves from one layout to another, as "ag ab, sl c". */
 static const char *moves(struct fixture *f, const char *from, const char *to)
 {
-	static const char *const name[LOCAL_OPS] = {[LOCAL_ALL_REDUCE] = "ar", [LOCAL_REDUCE_SCATTER] = "rs", [LOCAL_ALL_GATHER] = "ag",
-	                                            [LOCAL_ALL_TO_ALL] = "aa", [LOCAL_SLICE] = "sl"};
+	static const char *const name[LOCAL_OPS] = {[LOCAL_ALL_REDUCE] = "ar",
+	                                            [LOCAL_REDUCE_SCATTER] = "rs",
+	                                            [LOCAL_ALL_GATHER] = "ag",
+	                                            [LOCAL_ALL_TO_ALL] = "aa",
+	                                            [LOCAL_SLICE] = "sl"};
 	struct local_phase *ph = &f->local.phase[0];
 	int at = start(f, from);
 	struct layout want = parse(f, to);
@@ -178,9 +199,11 @@ static const char *moves(struct fixture *f, const char *from, const char *to)
 	text_add(&t, "%s", "");
 	for (int i = at + 1; i < ph->values.n; i++) {
 		text_add(&t, "%s%s ", i > at + 1 ? ", " : "", name[ph->values.at[i].op]);
-		for (int k = 0; k < ph->values.at[i].atoms.n; k++) text_add(&t, "%s", f->local.atoms.at[ph->values.at[i].atoms.at[k]].name);
+		for (int k = 0; k < ph->values.at[i].atoms.n; k++)
+			text_add(&t, "%s", f->local.atoms.at[ph->values.at[i].atoms.at[k]].name);
 	}
-	for (int i = 0; i < AXES; i++) assert_true(atoms_equal(&ph->values.at[end].layout.axis[i], &want.axis[i]));
+	for (int i = 0; i < AXES; i++)
+		assert_true(atoms_equal(&ph->values.at[end].layout.axis[i], &want.axis[i]));
 	return t.at;
 }
 
@@ -202,7 +225,7 @@ static void sums_shrink_before_they_grow(void **state)
 	assert_string_equal(moves(f, "||+ab", "|a|"), "rs a, ar b");
 	assert_string_equal(moves(f, "|c|+a", "|ca|"), "rs a");
 	assert_string_equal(moves(f, "|c|+a", "a||"), "rs a, ag c");
-	assert_string_equal(moves(f, "||+ba", "||"), "ar ab");          /* in the order of the mesh */
+	assert_string_equal(moves(f, "||+ba", "||"), "ar ab"); /* in the order of the mesh */
 }
 
 static void suffixes_move_at_once(void **state)
@@ -211,7 +234,7 @@ static void suffixes_move_at_once(void **state)
 	assert_string_equal(moves(f, "|abc|", "||abc"), "aa abc");
 	assert_string_equal(moves(f, "a|bc|", "||abc"), "aa a, aa bc"); /* batch's, then seq's as one */
 	assert_string_equal(moves(f, "|abc|", "|a|"), "ag bc");
-	assert_string_equal(moves(f, "|ab|", "|b|a"), "ag ab, sl b, sl a");     /* only a suffix can leave */
+	assert_string_equal(moves(f, "|ab|", "|b|a"), "ag ab, sl b, sl a"); /* only a suffix can leave */
 }
 
 static void equal_moves_are_made_once(void **state)
@@ -225,7 +248,7 @@ static void equal_moves_are_made_once(void **state)
 	assert_int_equal(ph->values.n, at + 2);
 }
 
-/* ---- constants ------------------------------------------------------------------------------------------------------ */
+/* ---- constants ------------------------------------------------------------------------------- */
 
 static int value(struct fixture *f, struct value v, int axis, int a, int b)
 {
@@ -248,7 +271,8 @@ static void constants_are_folded_and_broadcast(void **state)
 	int sum = value(f, (struct value){.op = OP_ADD}, BATCH, ids, two);
 	int runtime = value(f, (struct value){.op = OP_IOTA}, SEQ, NONE, NONE);
 	fold_constants(&f->local);
-	for (int i = 0; i < 8; i++) assert_true(f->local.folded[twice][i] == 2 * i);
+	for (int i = 0; i < 8; i++)
+		assert_true(f->local.folded[twice][i] == 2 * i);
 	assert_null(f->local.folded[ids]);
 	assert_null(f->local.folded[sum]);
 	assert_null(f->local.folded[runtime]);

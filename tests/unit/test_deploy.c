@@ -9,22 +9,30 @@
 #include <unistd.h>
 #include "../../planner/planner.h"
 
-/* ---- a small program and a deployment of it, made by hand ---------------------------------------------------------- */
+/* ---- a small program and a deployment of it, made by hand ------------------------------------ */
 
 enum { BATCH, SEQ, FFN, EXPERT, LAYERS };
 enum { MODEL, LAYER, ATTN, MOE };
 enum { DP, TP };
 
-struct fixture { struct arena arena; struct sources sources; struct sink sink; struct program program; struct deploy deploy; };
+struct fixture {
+	struct arena arena;
+	struct sources sources;
+	struct sink sink;
+	struct program program;
+	struct deploy deploy;
+};
 
 static void add_axis(struct fixture *f, const char *name, int64_t extent)
 {
-	vec_push(&f->arena, &f->program.axes, ((struct axis){.name = name, .extent = extent, .like = -1, .of = -1, .tokens = -1}));
+	vec_push(&f->arena, &f->program.axes,
+	         ((struct axis){.name = name, .extent = extent, .like = -1, .of = -1, .tokens = -1}));
 }
 
 static void add_region(struct fixture *f, const char *name, int parent, bool is_loop_body)
 {
-	vec_push(&f->arena, &f->program.regions, ((struct region){.name = name, .parent = parent, .is_loop_body = is_loop_body}));
+	vec_push(&f->arena, &f->program.regions,
+	         ((struct region){.name = name, .parent = parent, .is_loop_body = is_loop_body}));
 }
 
 static int setup(void **state)
@@ -77,12 +85,13 @@ static int found(struct fixture *f, int axis, int region, int phase, int klass)
 	return r ? (int)(r - f->deploy.rules.at) : -1;
 }
 
-/* ---- look-up (language.md 3.2) ------------------------------------------------------------------------------------- */
+/* ---- look-up (language.md 3.2) --------------------------------------------------------------- */
 
 static void deeper_regions_win(void **state)
 {
 	struct fixture *f = *state;
-	int everywhere = add_rule(f, SEQ, DP, NULL, PHASE_ANY, CLASS_ANY), layer = add_rule(f, SEQ, TP, "layer", PHASE_ANY, CLASS_ANY);
+	int everywhere = add_rule(f, SEQ, DP, NULL, PHASE_ANY, CLASS_ANY),
+		layer = add_rule(f, SEQ, TP, "layer", PHASE_ANY, CLASS_ANY);
 	int moe = add_rule(f, SEQ, -1, "moe", PHASE_ANY, CLASS_ANY);
 	assert_int_equal(found(f, SEQ, MODEL, PHASE_ANY, CLASS_ANY), everywhere);
 	assert_int_equal(found(f, SEQ, LAYER, PHASE_ANY, CLASS_ANY), layer);
@@ -95,7 +104,8 @@ static void deeper_regions_win(void **state)
 static void residual_is_the_body_of_the_loop_only(void **state)
 {
 	struct fixture *f = *state;
-	int layer = add_rule(f, SEQ, DP, "layer", PHASE_ANY, CLASS_ANY), residual = add_rule(f, SEQ, TP, "residual", PHASE_ANY, CLASS_ANY);
+	int layer = add_rule(f, SEQ, DP, "layer", PHASE_ANY, CLASS_ANY),
+		residual = add_rule(f, SEQ, TP, "residual", PHASE_ANY, CLASS_ANY);
 	assert_int_equal(found(f, SEQ, LAYER, PHASE_ANY, CLASS_ANY), residual);
 	assert_int_equal(found(f, SEQ, ATTN, PHASE_ANY, CLASS_ANY), layer);
 	assert_int_equal(found(f, SEQ, MODEL, PHASE_ANY, CLASS_ANY), -1);
@@ -104,7 +114,8 @@ static void residual_is_the_body_of_the_loop_only(void **state)
 static void phase_comes_before_region_and_class_last(void **state)
 {
 	struct fixture *f = *state;
-	int moe = add_rule(f, SEQ, DP, "moe", PHASE_ANY, CLASS_ANY), decode = add_rule(f, SEQ, TP, NULL, PHASE_DECODE, CLASS_ANY);
+	int moe = add_rule(f, SEQ, DP, "moe", PHASE_ANY, CLASS_ANY),
+		decode = add_rule(f, SEQ, TP, NULL, PHASE_DECODE, CLASS_ANY);
 	int weights = add_rule(f, SEQ, -1, "moe", PHASE_ANY, CLASS_WEIGHT);
 	assert_int_equal(found(f, SEQ, MOE, PHASE_DECODE, CLASS_ACTIVATION), decode);
 	assert_int_equal(found(f, SEQ, MOE, PHASE_PREFILL, CLASS_ACTIVATION), moe);
@@ -133,11 +144,12 @@ static void axes_of_one_name_share_their_rules(void **state)
 	assert_int_equal(found(f, LAYERS + 1, MOE, PHASE_ANY, CLASS_ANY), rule);
 }
 
-/* ---- totals -------------------------------------------------------------------------------------------------------- */
+/* ---- totals ---------------------------------------------------------------------------------- */
 
 static void add_param(struct fixture *f, int axis, enum dtype dtype, bool in_loop)
 {
-	struct param p = {.name = "w", .n_axes = 1, .dtype = dtype, .in_loop = in_loop, .body = in_loop ? 0 : -1, .contracted = true};
+	struct param p = {
+		.name = "w", .n_axes = 1, .dtype = dtype, .in_loop = in_loop, .body = in_loop ? 0 : -1, .contracted = true};
 	p.axes = arena_new(&f->arena, int);
 	*p.axes = axis;
 	vec_push(&f->arena, &f->program.params, p);
@@ -151,8 +163,8 @@ static void totals_count_layers_formats_and_chosen_experts(void **state)
 	f->program.loop.bodies = &layers;
 	f->program.loop.n_bodies = 1;
 	vec_push(&f->arena, &f->program.values, route);
-	add_param(f, FFN, DTYPE_BF16, true);            /* 64 * 4 layers, 2 bytes */
-	add_param(f, EXPERT, DTYPE_MXFP4, false);       /* 8, of which a token reads 2; 4.25 bits */
+	add_param(f, FFN, DTYPE_BF16, true);      /* 64 * 4 layers, 2 bytes */
+	add_param(f, EXPERT, DTYPE_MXFP4, false); /* 8, of which a token reads 2; 4.25 bits */
 	struct total t[PLANNER_TOTALS];
 	assert_int_equal(planner_totals(&f->deploy, NULL, t), 4);
 	assert_string_equal(t[0].name, "params");
@@ -166,7 +178,8 @@ static void totals_of_memory_are_of_the_fullest_stage(void **state)
 	struct fixture *f = *state;
 	struct schedule s = {.deploy = &f->deploy};
 	struct stage first = {.bytes = {[DR_SPACE_LAYER] = 100, [DR_SPACE_PRE] = 50, [DR_SPACE_STATE] = 10}};
-	struct stage last = {.bytes = {[DR_SPACE_LAYER] = 100, [DR_SPACE_POST] = 20, [DR_SPACE_STATE] = 10, [DR_SPACE_ACT] = 70}};
+	struct stage last = {
+		.bytes = {[DR_SPACE_LAYER] = 100, [DR_SPACE_POST] = 20, [DR_SPACE_STATE] = 10, [DR_SPACE_ACT] = 70}};
 	vec_push(&f->arena, &s.stages, first);
 	vec_push(&f->arena, &s.stages, last);
 	f->deploy.device_memory = 500;
@@ -178,12 +191,14 @@ static void totals_of_memory_are_of_the_fullest_stage(void **state)
 	assert_int_equal(planner_fullest_stage(&s), 1);
 }
 
-/* ---- specs --------------------------------------------------------------------------------------------------------- */
+/* ---- specs ----------------------------------------------------------------------------------- */
 
-#define SPEC(cluster, workload, rest) \
-	"use std.models { MoEDecoder }\nuse std.clusters { DGX_H100 }\nuse std.plans { Megatron }\nuse std.workload { Inference }\n" \
-	"deploy D {\n" \
-	"  model = MoEDecoder { layers = 16; expert = 16; d_model = 512; kv_heads = 16; head_dim = 32; expert_ffn = 1024 }\n" \
+#define SPEC(cluster, workload, rest)                                                                                  \
+	"use std.models { MoEDecoder }\nuse std.clusters { DGX_H100 }\nuse std.plans { Megatron }\nuse std.workload { "    \
+	"Inference }\n"                                                                                                    \
+	"deploy D {\n"                                                                                                     \
+	"  model = MoEDecoder { layers = 16; expert = 16; d_model = 512; kv_heads = 16; head_dim = 32; expert_ffn = 1024 " \
+	"}\n"                                                                                                              \
 	"  cluster = " cluster "\n  workload = Inference { " workload " }\n  " rest "\n}\n"
 
 /* Checks a spec; gives its deployment. The first report's code must be `code` and its message must hold `words`. */
@@ -203,7 +218,7 @@ static void spec_reports(struct fixture *f, const char *text, enum diag_code cod
 	assert_int_equal(n, 1);
 	struct total totals[PLANNER_TOTALS];
 	if (all[0]->program)
-		sema_goals(s, all[0], &(struct derived){ .totals = totals, .n = planner_totals(all[0], NULL, totals) });
+		sema_goals(s, all[0], &(struct derived){.totals = totals, .n = planner_totals(all[0], NULL, totals)});
 	if (f->sink.diags.n != 1)
 		diag_print(&f->sink, stderr);
 	assert_int_equal(f->sink.diags.n, 1);
@@ -219,35 +234,58 @@ static void spec_reports(struct fixture *f, const char *text, enum diag_code cod
 
 MISTAKE(mesh_too_small, E0601, "mesh needs 4 ranks, the deployment has 8", EIGHT, LOAD, "plan = Megatron { tp = 4 }")
 MISTAKE(mesh_axis_of_no_rank, E0203, "`tp` has 0 elements", EIGHT, LOAD, "plan = Megatron { tp = 0 }")
-MISTAKE(leaves_the_node, E0602, "`tp = 16 within nvlink` leaves the level", "DGX_H100 { nodes = 2 }", LOAD, "plan = Megatron { tp = 16 }")
+MISTAKE(leaves_the_node, E0602, "`tp = 16 within nvlink` leaves the level", "DGX_H100 { nodes = 2 }", LOAD,
+        "plan = Megatron { tp = 16 }")
 MISTAKE(no_such_level, E0606, "has no level `nvlnk`", EIGHT, LOAD, "plan = Megatron { tp = 8 within nvlnk }")
 MISTAKE(no_such_mesh_axis, E0502, "unknown mesh axis `sp`", EIGHT, LOAD, "plan = Megatron { tp = 8; batch -> dp * sp }")
 MISTAKE(no_such_axis, E0505, "rule on `ffm`", EIGHT, LOAD, "plan = Megatron { tp = 8; ffm -> tp }")
 MISTAKE(no_such_region, E0505, "has no such region", EIGHT, LOAD, "plan = Megatron { tp = 8; at atn { seq -> tp } }")
 MISTAKE(too_long, E0703, "exceed", EIGHT, "batch = 8; seq = 128..1000000", "plan = Megatron { tp = 8 }")
-MISTAKE(empty_stage, E0901, "`stages` lists 0", EIGHT, LOAD, "plan = Megatron { tp = 8; pipeline { stages = [16, 0] } }")
-MISTAKE(not_honoured, W0521, "`comm.overlap` is not honoured", EIGHT, LOAD, "plan = Megatron { tp = 8; comm { overlap = streams } }")
+MISTAKE(empty_stage, E0901, "`stages` lists 0", EIGHT, LOAD,
+        "plan = Megatron { tp = 8; pipeline { stages = [16, 0] } }")
+MISTAKE(not_honoured, W0521, "`comm.overlap` is not honoured", EIGHT, LOAD,
+        "plan = Megatron { tp = 8; comm { overlap = streams } }")
 MISTAKE(open_choice, W0810, "`tp`", EIGHT, LOAD, "plan = Megatron { tp = auto in [4, 8] }")
-MISTAKE(metric, W0811, "it needs `throughput`", EIGHT, LOAD, "plan = Megatron { tp = 8 }\n  require throughput per gpu >= 1 tokens/ms")
+MISTAKE(metric, W0811, "it needs `throughput`", EIGHT, LOAD,
+        "plan = Megatron { tp = 8 }\n  require throughput per gpu >= 1 tokens/ms")
 MISTAKE(metric_of_another_dimension, E0302, "cannot compare Time with TokenRate", EIGHT, LOAD,
-	"plan = Megatron { tp = 8 }\n  require ttft <= 100 tokens/ms")
+        "plan = Megatron { tp = 8 }\n  require ttft <= 100 tokens/ms")
 MISTAKE(no_such_metric, E0101, "ttfx", EIGHT, LOAD, "plan = Megatron { tp = 8 }\n  require ttfx <= 1 s")
-MISTAKE(no_such_total, E0101, "no metric or total `memory.weight`", EIGHT, LOAD, "plan = Megatron { tp = 8 }\n  assert memory.weight <= 1 GB")
+MISTAKE(no_such_total, E0101, "no metric or total `memory.weight`", EIGHT, LOAD,
+        "plan = Megatron { tp = 8 }\n  assert memory.weight <= 1 GB")
 MISTAKE(false_assertion, E0806, "a tenth: params = 0.4523 Gparam, asserted <= 0.1 Gparam", EIGHT, LOAD,
-	"plan = Megatron { tp = 8 }\n  assert params <= 0.1 Gparam : \"a tenth\"")
-MISTAKE(false_requirement, E0802, "required <= 1 kB", EIGHT, LOAD, "plan = Megatron { tp = 8 }\n  require total.kv <= 1 kB")
+        "plan = Megatron { tp = 8 }\n  assert params <= 0.1 Gparam : \"a tenth\"")
+MISTAKE(false_requirement, E0802, "required <= 1 kB", EIGHT, LOAD,
+        "plan = Megatron { tp = 8 }\n  require total.kv <= 1 kB")
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(deeper_regions_win), TEST(residual_is_the_body_of_the_loop_only), TEST(phase_comes_before_region_and_class_last),
-		TEST(two_rules_of_equal_rank_are_reported_once), TEST(axes_of_one_name_share_their_rules),
-		TEST(totals_count_layers_formats_and_chosen_experts), TEST(totals_of_memory_are_of_the_fullest_stage),
-		TEST(mesh_too_small), TEST(mesh_axis_of_no_rank), TEST(leaves_the_node), TEST(no_such_level), TEST(no_such_mesh_axis),
-		TEST(no_such_axis), TEST(no_such_region), TEST(too_long), TEST(empty_stage), TEST(not_honoured), TEST(open_choice),
-		TEST(metric), TEST(metric_of_another_dimension), TEST(no_such_metric), TEST(no_such_total), TEST(false_assertion),
+		TEST(deeper_regions_win),
+		TEST(residual_is_the_body_of_the_loop_only),
+		TEST(phase_comes_before_region_and_class_last),
+		TEST(two_rules_of_equal_rank_are_reported_once),
+		TEST(axes_of_one_name_share_their_rules),
+		TEST(totals_count_layers_formats_and_chosen_experts),
+		TEST(totals_of_memory_are_of_the_fullest_stage),
+		TEST(mesh_too_small),
+		TEST(mesh_axis_of_no_rank),
+		TEST(leaves_the_node),
+		TEST(no_such_level),
+		TEST(no_such_mesh_axis),
+		TEST(no_such_axis),
+		TEST(no_such_region),
+		TEST(too_long),
+		TEST(empty_stage),
+		TEST(not_honoured),
+		TEST(open_choice),
+		TEST(metric),
+		TEST(metric_of_another_dimension),
+		TEST(no_such_metric),
+		TEST(no_such_total),
+		TEST(false_assertion),
 		TEST(false_requirement),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,12 +8,15 @@
 #include "../../dag/kernel.h"
 
 static const size_t size_of[KERNEL_FAMILIES] = {
-	[KERNEL_ROWS] = sizeof(struct kernel_rows), [KERNEL_CONTRACT] = sizeof(struct kernel_contract), [KERNEL_EMBED] = sizeof(struct kernel_embed),
-	[KERNEL_PICK] = sizeof(struct kernel_pick), [KERNEL_SLICE] = sizeof(struct kernel_slice), [KERNEL_ANGLES] = sizeof(struct kernel_angles),
-	[KERNEL_ROTATE] = sizeof(struct kernel_rotate), [KERNEL_APPEND] = sizeof(struct kernel_append), [KERNEL_ATTEND] = sizeof(struct kernel_attend),
-	[KERNEL_ROUTE] = sizeof(struct kernel_route), [KERNEL_ASSIGN] = sizeof(struct kernel_assign), [KERNEL_PACK] = sizeof(struct kernel_pack),
-	[KERNEL_OFFSETS] = sizeof(struct kernel_offsets), [KERNEL_SORT] = sizeof(struct kernel_sort), [KERNEL_GATHER] = sizeof(struct kernel_gather),
-	[KERNEL_SCATTER] = sizeof(struct kernel_gather), [KERNEL_COMBINE] = sizeof(struct kernel_combine), [KERNEL_CANDIDATES] = sizeof(struct kernel_sample),
+	[KERNEL_ROWS] = sizeof(struct kernel_rows),       [KERNEL_CONTRACT] = sizeof(struct kernel_contract),
+	[KERNEL_EMBED] = sizeof(struct kernel_embed),     [KERNEL_PICK] = sizeof(struct kernel_pick),
+	[KERNEL_SLICE] = sizeof(struct kernel_slice),     [KERNEL_ANGLES] = sizeof(struct kernel_angles),
+	[KERNEL_ROTATE] = sizeof(struct kernel_rotate),   [KERNEL_APPEND] = sizeof(struct kernel_append),
+	[KERNEL_ATTEND] = sizeof(struct kernel_attend),   [KERNEL_ROUTE] = sizeof(struct kernel_route),
+	[KERNEL_ASSIGN] = sizeof(struct kernel_assign),   [KERNEL_PACK] = sizeof(struct kernel_pack),
+	[KERNEL_OFFSETS] = sizeof(struct kernel_offsets), [KERNEL_SORT] = sizeof(struct kernel_sort),
+	[KERNEL_GATHER] = sizeof(struct kernel_gather),   [KERNEL_SCATTER] = sizeof(struct kernel_gather),
+	[KERNEL_COMBINE] = sizeof(struct kernel_combine), [KERNEL_CANDIDATES] = sizeof(struct kernel_sample),
 	[KERNEL_DRAW] = sizeof(struct kernel_sample),
 };
 
@@ -55,11 +58,15 @@ static void test_each_byte(void **state)
 /* gcc 12 is wrong about arrays of structs: their elements one by one, and the gaps besides. */
 static void rows_padding(struct kernel_rows *k)
 {
-	for (int i = 0; i < ROWS_MAX_OPERANDS; i++) __builtin_clear_padding(&k->input[i]);
-	for (size_t i = 0; i < sizeof k->output / sizeof *k->output; i++) __builtin_clear_padding(&k->output[i]);
-	for (int i = 0; i < ROWS_MAX_NODES; i++) __builtin_clear_padding(&k->node[i]);
+	for (int i = 0; i < ROWS_MAX_OPERANDS; i++)
+		__builtin_clear_padding(&k->input[i]);
+	for (size_t i = 0; i < sizeof k->output / sizeof *k->output; i++)
+		__builtin_clear_padding(&k->output[i]);
+	for (int i = 0; i < ROWS_MAX_NODES; i++)
+		__builtin_clear_padding(&k->node[i]);
 	memset((char *)k + sizeof k->dims, 0, offsetof(struct kernel_rows, extent) - sizeof k->dims);
-	memset(&k->n_nodes + 1, 0, offsetof(struct kernel_rows, node) - offsetof(struct kernel_rows, n_nodes) - sizeof k->n_nodes);
+	memset(&k->n_nodes + 1, 0,
+	       offsetof(struct kernel_rows, node) - offsetof(struct kernel_rows, n_nodes) - sizeof k->n_nodes);
 	memset(&k->limited + 1, 0, offsetof(struct kernel_rows, groups) - offsetof(struct kernel_rows, limited) - 1);
 }
 #endif
@@ -69,13 +76,13 @@ static void test_no_field_is_left_out(void **state)
 	(void)state;
 #ifdef KNOWS_PADDING
 	static unsigned char want[sizeof(struct kernel)];
-#define CHECK(family, type, padding)                                                                                             \
-	do {                                                                                                            \
-		static struct type s;                                                                                   \
-		memset(&s, 0xff, sizeof s);                                                                             \
-		padding(&s);                                                                                            \
-		listed(family, want);                                                                                   \
-		assert_memory_equal(&s, want, sizeof s);                                                                \
+#define CHECK(family, type, padding)             \
+	do {                                         \
+		static struct type s;                    \
+		memset(&s, 0xff, sizeof s);              \
+		padding(&s);                             \
+		listed(family, want);                    \
+		assert_memory_equal(&s, want, sizeof s); \
 	} while (0)
 	CHECK(KERNEL_ROWS, kernel_rows, rows_padding);
 	CHECK(KERNEL_CONTRACT, kernel_contract, __builtin_clear_padding);
@@ -115,7 +122,9 @@ static void test_family_and_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_byte), cmocka_unit_test(test_no_field_is_left_out), cmocka_unit_test(test_family_and_name),
+		cmocka_unit_test(test_each_byte),
+		cmocka_unit_test(test_no_field_is_left_out),
+		cmocka_unit_test(test_family_and_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,13 @@
 #include "../../lexer/units.h"
 #include "parser/grammar.tab.h"
 
-struct lexed { struct arena arena; struct sources sources; struct sink sink; struct tokens tokens; const char *text; };
+struct lexed {
+	struct arena arena;
+	struct sources sources;
+	struct sink sink;
+	struct tokens tokens;
+	const char *text;
+};
 
 static void lex_text(struct lexed *l, const char *text)
 {
@@ -40,7 +46,8 @@ static void kinds_of_tokens(void **state)
 	assert_kinds("128..10240", KINDS(TOK_NUMBER, TOK_DOTDOT, TOK_NUMBER));
 	assert_kinds("1.5e3 10_240 1e-6 1e+6", KINDS(TOK_NUMBER, TOK_NUMBER, TOK_NUMBER, TOK_NUMBER));
 	assert_kinds("x @[d] w", KINDS(TOK_IDENT, TOK_ATLB, TOK_IDENT, ']', TOK_IDENT));
-	assert_kinds("a -> b ...t <= >= == != ; !", KINDS(TOK_IDENT, TOK_ARROW, TOK_IDENT, TOK_ELLIPSIS, TOK_IDENT, TOK_LE, TOK_GE, TOK_EQ, TOK_NE, TOK_NL, '!'));
+	assert_kinds("a -> b ...t <= >= == != ; !", KINDS(TOK_IDENT, TOK_ARROW, TOK_IDENT, TOK_ELLIPSIS, TOK_IDENT, TOK_LE,
+	                                                  TOK_GE, TOK_EQ, TOK_NE, TOK_NL, '!'));
 	assert_kinds("in inn true \"a \\\" b\"", KINDS(TOK_IN, TOK_IDENT, TOK_TRUE, TOK_STRING));
 	assert_kinds("a // b\n/* c\n** */ d /// e", KINDS(TOK_IDENT, TOK_IDENT));
 	assert_kinds("\xEF\xBB\xBFx", KINDS(TOK_IDENT));
@@ -49,12 +56,27 @@ static void kinds_of_tokens(void **state)
 static void quantities_are_cut_back(void **state)
 {
 	(void)state;
-	static const struct { const char *text, *token; int kind; } cases[] = {
-		{"80 GiB", "80 GiB", TOK_QUANTITY}, {"80GiB", "80GiB", TOK_QUANTITY}, {"80  GiB", "80", TOK_NUMBER},
-		{"3.35 TB/s", "3.35 TB/s", TOK_QUANTITY}, {"100 tokens/ms", "100 tokens/ms", TOK_QUANTITY}, {"50%", "50%", TOK_QUANTITY},
-		{"5 GB/n", "5 GB", TOK_QUANTITY}, {"5 GB*s_max", "5 GB", TOK_QUANTITY}, {"2 s^2/GB", "2 s^2/GB", TOK_QUANTITY},
-		{"5 in x", "5", TOK_NUMBER}, {"5 s_max", "5", TOK_NUMBER}, {"1e6", "1e6", TOK_NUMBER}, {"1e6 B", "1e6 B", TOK_QUANTITY},
-		{"5 EFLOPS", "5 EFLOPS", TOK_QUANTITY}, {"5EFLOPS", "5EFLOPS", TOK_QUANTITY}, {"7B", "7B", TOK_QUANTITY}, {"2*s", "2", TOK_NUMBER},
+	static const struct {
+		const char *text, *token;
+		int kind;
+	} cases[] = {
+		{"80 GiB", "80 GiB", TOK_QUANTITY},
+		{"80GiB", "80GiB", TOK_QUANTITY},
+		{"80  GiB", "80", TOK_NUMBER},
+		{"3.35 TB/s", "3.35 TB/s", TOK_QUANTITY},
+		{"100 tokens/ms", "100 tokens/ms", TOK_QUANTITY},
+		{"50%", "50%", TOK_QUANTITY},
+		{"5 GB/n", "5 GB", TOK_QUANTITY},
+		{"5 GB*s_max", "5 GB", TOK_QUANTITY},
+		{"2 s^2/GB", "2 s^2/GB", TOK_QUANTITY},
+		{"5 in x", "5", TOK_NUMBER},
+		{"5 s_max", "5", TOK_NUMBER},
+		{"1e6", "1e6", TOK_NUMBER},
+		{"1e6 B", "1e6 B", TOK_QUANTITY},
+		{"5 EFLOPS", "5 EFLOPS", TOK_QUANTITY},
+		{"5EFLOPS", "5EFLOPS", TOK_QUANTITY},
+		{"7B", "7B", TOK_QUANTITY},
+		{"2*s", "2", TOK_NUMBER},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct lexed l;
@@ -70,7 +92,10 @@ static void lines_and_indentation(void **state)
 	(void)state;
 	struct lexed l;
 	lex_text(&l, "a b\n\t c /*\n*/ d");
-	static const struct { bool line_start; int indent; } expected[] = {{true, 0}, {false, 0}, {true, 9}, {true, 3}, {true, 0}};
+	static const struct {
+		bool line_start;
+		int indent;
+	} expected[] = {{true, 0}, {false, 0}, {true, 9}, {true, 3}, {true, 0}};
 	assert_int_equal(l.tokens.n, 5);
 	for (int i = 0; i < 5; i++) {
 		assert_int_equal(l.tokens.at[i].line_start, expected[i].line_start);
@@ -134,7 +159,11 @@ static void numbers_have_values(void **state)
 static void quantities_have_values_and_dimensions(void **state)
 {
 	(void)state;
-	static const struct { const char *text; double value; struct dims dims; } cases[] = {
+	static const struct {
+		const char *text;
+		double value;
+		struct dims dims;
+	} cases[] = {
 		{"80 GiB", 80.0 * (1 << 30), {{[DIM_DATA] = 1}}},
 		{"400 Gbit/s", 50e9, {{[DIM_DATA] = 1, [DIM_TIME] = -1}}},
 		{"50%", 0.5, {{0}}},
@@ -169,9 +198,14 @@ static void units_and_traps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kinds_of_tokens), cmocka_unit_test(quantities_are_cut_back), cmocka_unit_test(lines_and_indentation),
-		cmocka_unit_test(mistakes_of_characters), cmocka_unit_test(large_files_are_refused), cmocka_unit_test(numbers_have_values),
-		cmocka_unit_test(quantities_have_values_and_dimensions), cmocka_unit_test(units_and_traps),
+		cmocka_unit_test(kinds_of_tokens),
+		cmocka_unit_test(quantities_are_cut_back),
+		cmocka_unit_test(lines_and_indentation),
+		cmocka_unit_test(mistakes_of_characters),
+		cmocka_unit_test(large_files_are_refused),
+		cmocka_unit_test(numbers_have_values),
+		cmocka_unit_test(quantities_have_values_and_dimensions),
+		cmocka_unit_test(units_and_traps),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

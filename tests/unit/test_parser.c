@@ -8,7 +8,13 @@
 #include <string.h>
 #include "../../parser/parser.h"
 
-struct parsed { struct arena arena; struct sources sources; struct sink sink; struct names names; struct nodes items; };
+struct parsed {
+	struct arena arena;
+	struct sources sources;
+	struct sink sink;
+	struct names names;
+	struct nodes items;
+};
 
 static void parse_text(struct parsed *p, const char *text)
 {
@@ -67,36 +73,45 @@ static void assert_message(const char *text, const char *message)
 	arena_free(&p.arena);
 }
 
-/* ---- right texts -------------------------------------------------------------------------------------------------- */
+/* ---- right texts ----------------------------------------------------------------------------- */
 
 static void trees_of_items(void **state)
 {
 	(void)state;
-	assert_tree("use std.ops { a, b\n}\nuse \"x.deploy\" as x",
-		"use std.ops { a, b }\nuse-file \"x.deploy\" as x\n");
+	assert_tree("use std.ops { a, b\n}\nuse \"x.deploy\" as x", "use std.ops { a, b }\nuse-file \"x.deploy\" as x\n");
 	assert_tree("plan P {\n  mesh tp = 8 within nvlink\n  a * b -> tp * dp\n  c -> none\n}",
-		"named plan P (block)\n  body:\n    named mesh tp (is) within nvlink\n      number 8\n    rule a * b -> tp * dp\n    rule c -> none\n");
-	assert_tree("param w : f32[a, b+ | lse n] from \"w\" as [2 * a, (b! + c)]",
+	            "named plan P (block)\n  body:\n    named mesh tp (is) within nvlink\n      number 8\n    rule a * b "
+	            "-> tp * dp\n    rule c -> none\n");
+	assert_tree(
+		"param w : f32[a, b+ | lse n] from \"w\" as [2 * a, (b! + c)]",
 		"named param w (typed)\n  type f32\n    axes | lse n\n      ax a\n      ax b +\n  from:\n    string \"w\"\n"
-		"  stored\n    product\n      number 2\n      path a\n    product\n      sum\n        piece !\n          product\n            path b\n"
+		"  stored\n    product\n      number 2\n      path a\n    product\n      sum\n        piece !\n          "
+		"product\n            path b\n"
 		"        piece\n          product\n            path c\n");
 	assert_tree("op f(x: T? = 1, y: index(v)[s@(a * b), ...t]) -> [] { return x }",
-		"named op f (signature)\n  param x\n    type T ?\n    number 1\n  param y\n    type index\n      arguments:\n        type v\n"
-		"      axes\n        ax-at s @ a * b\n        ax-rest t\n  type\n    axes\n  body:\n    return\n      name x\n");
-	assert_tree("when (a) { b = 1 } else { c : T }", "when\n  name a\n  then:\n    set b\n      number 1\n  else:\n    field c\n      type T\n");
-	assert_tree("require a : \"m\\n\"\nassert x : [b]", "require \"m\\n\"\n  name a\nassert-type\n  name x\n  type\n    axes\n      ax b\n");
+	            "named op f (signature)\n  param x\n    type T ?\n    number 1\n  param y\n    type index\n      "
+	            "arguments:\n        type v\n"
+	            "      axes\n        ax-at s @ a * b\n        ax-rest t\n  type\n    axes\n  body:\n    return\n      "
+	            "name x\n");
+	assert_tree("when (a) { b = 1 } else { c : T }",
+	            "when\n  name a\n  then:\n    set b\n      number 1\n  else:\n    field c\n      type T\n");
+	assert_tree("require a : \"m\\n\"\nassert x : [b]",
+	            "require \"m\\n\"\n  name a\nassert-type\n  name x\n  type\n    axes\n      ax b\n");
 }
 
 static void precedence_of_operators(void **state)
 {
 	(void)state;
-	assert_tree("x = a + b * c @[d] w", "set x\n  binary +\n    name a\n    contract d\n      binary *\n        name b\n        name c\n      name w\n");
-	assert_tree("x = not a and b or c where d", "set x\n  binary where\n    binary or\n      binary and\n        not\n          name a\n        name b\n      name c\n    name d\n");
+	assert_tree("x = a + b * c @[d] w", "set x\n  binary +\n    name a\n    contract d\n      binary *\n        name "
+	                                    "b\n        name c\n      name w\n");
+	assert_tree("x = not a and b or c where d", "set x\n  binary where\n    binary or\n      binary and\n        not\n "
+	                                            "         name a\n        name b\n      name c\n    name d\n");
 	assert_tree("x = -a.b per gpu", "set x\n  per gpu\n    negative\n      dot b\n        name a\n");
 	assert_tree("x = 1..n + 1", "set x\n  binary ..\n    number 1\n    binary +\n      name n\n      number 1\n");
 	assert_tree("x = f(y, over = z)[s -> t] as l from \"p\"",
-		"set x\n  label l \"p\"\n    index\n      call\n        name f\n        arguments:\n          name y\n          argument over\n            name z\n"
-		"      arguments:\n        rename s -> t\n");
+	            "set x\n  label l \"p\"\n    index\n      call\n        name f\n        arguments:\n          name y\n "
+	            "         argument over\n            name z\n"
+	            "      arguments:\n        rename s -> t\n");
 }
 
 static void line_ends(void **state)
@@ -127,23 +142,23 @@ static void spans_cover_what_was_written(void **state)
 	arena_free(&p.arena);
 }
 
-/* ---- wrong texts -------------------------------------------------------------------------------------------------- */
+/* ---- wrong texts ----------------------------------------------------------------------------- */
 
 static void ten_mistakes_in_ten_items(void **state)
 {
 	(void)state;
 	assert_reports(
 		"model A {\n"
-		"  a = \n"                      /* no value */
-		"  b = $3\n"                    /* stray character */
-		"  c = f(a, b\n"                /* bracket */
-		"  d = 1 2\n"                   /* no operator */
-		"  e = \"text\n"                /* string */
-		"  f = 99999999999999999999\n"  /* too large */
-		"  g = 5 Gb/s\n"                /* bits or bytes */
-		"  let h = a +\n"               /* breaks off */
-		"  in = 3\n"                    /* reserved */
-		"  j = [1, 2\n"                 /* bracket, before a closing brace */
+		"  a = \n"                     /* no value */
+		"  b = $3\n"                   /* stray character */
+		"  c = f(a, b\n"               /* bracket */
+		"  d = 1 2\n"                  /* no operator */
+		"  e = \"text\n"               /* string */
+		"  f = 99999999999999999999\n" /* too large */
+		"  g = 5 Gb/s\n"               /* bits or bytes */
+		"  let h = a +\n"              /* breaks off */
+		"  in = 3\n"                   /* reserved */
+		"  j = [1, 2\n"                /* bracket, before a closing brace */
 		"}\n"
 		"k = 3\n",
 		"E0002 2:6 E0001 3:7 E0003 4:8 E0005 5:9 E0006 6:7 E0008 7:7 E0303 8:9 E0005 9:14 E0005 10:3 E0003 11:7");
@@ -173,18 +188,21 @@ static void recovery_stays_at_its_level(void **state)
 {
 	(void)state;
 	assert_reports("model A {\n  sub { a = 1 } b = 2\n  c = 3\n}\nd = 1 1\n", "E0005 2:17 E0005 5:7");
-	assert_reports("model A {\n  when (a) { b = 1 } c\n  when (a) { b = 1 } else { c = 2 } d\n}\n", "E0005 2:22 E0005 3:37");
+	assert_reports("model A {\n  when (a) { b = 1 } c\n  when (a) { b = 1 } else { c = 2 } d\n}\n",
+	               "E0005 2:22 E0005 3:37");
 	assert_reports("a { b = 1 } {}\nc = 1 1\n", "E0005 1:13 E0005 2:7");
 	assert_reports("op f(x: [...t, over!] -> [...t] {\n  return x\n}\ny = 1 1\n", "E0003 1:5 E0005 4:7");
 	assert_reports("param w : [ [d]\nx = 1 1", "E0003 1:11 E0005 2:7");
-	assert_reports("use use std.a { A, B }\nuse .b { A, B }\nuse { A, B }\nx = 1 1", "E0005 1:5 E0005 2:5 E0005 3:5 E0005 4:7");
+	assert_reports("use use std.a { A, B }\nuse .b { A, B }\nuse { A, B }\nx = 1 1",
+	               "E0005 1:5 E0005 2:5 E0005 3:5 E0005 4:7");
 	assert_reports("x = (1).a\n  ).b = 2\ny = 1 1\n", "E0005 2:3 E0005 3:7");
 }
 
 static void bodies_of_wrong_items_are_parsed(void **state)
 {
 	(void)state;
-	assert_reports("plan P extends Q {\n  a = 1 1\n  b = 2\n  c =\n}\nd = 1 1\n", "E0005 1:8 E0005 2:9 E0002 4:6 E0005 6:7");
+	assert_reports("plan P extends Q {\n  a = 1 1\n  b = 2\n  c =\n}\nd = 1 1\n",
+	               "E0005 1:8 E0005 2:9 E0002 4:6 E0005 6:7");
 	assert_reports("use std.a { A, 5 }\nuse std.b { A B }\nx = 1 1", "E0005 1:16 E0005 2:15 E0005 3:7");
 	assert_reports("g = { a = ; b = 2 2 }\nh = f({ a = }, 1)", "E0002 1:10 E0005 1:19 E0002 2:12");
 }
@@ -216,7 +234,7 @@ static void items_that_failed_keep_their_name(void **state)
 	arena_free(&p.arena);
 }
 
-/* ---- bounds ------------------------------------------------------------------------------------------------------- */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 
 static void assert_repeated(const char *start, const char *repeated, int times, const char *expected)
 {
@@ -243,11 +261,18 @@ static void depth_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(trees_of_items), cmocka_unit_test(precedence_of_operators), cmocka_unit_test(line_ends),
-		cmocka_unit_test(spans_cover_what_was_written), cmocka_unit_test(ten_mistakes_in_ten_items),
-		cmocka_unit_test(unclosed_braces_are_found_by_indentation), cmocka_unit_test(only_the_first_mistake_of_an_item_is_reported),
-		cmocka_unit_test(recovery_stays_at_its_level), cmocka_unit_test(bodies_of_wrong_items_are_parsed), cmocka_unit_test(messages),
-		cmocka_unit_test(items_that_failed_keep_their_name), cmocka_unit_test(depth_is_bounded),
+		cmocka_unit_test(trees_of_items),
+		cmocka_unit_test(precedence_of_operators),
+		cmocka_unit_test(line_ends),
+		cmocka_unit_test(spans_cover_what_was_written),
+		cmocka_unit_test(ten_mistakes_in_ten_items),
+		cmocka_unit_test(unclosed_braces_are_found_by_indentation),
+		cmocka_unit_test(only_the_first_mistake_of_an_item_is_reported),
+		cmocka_unit_test(recovery_stays_at_its_level),
+		cmocka_unit_test(bodies_of_wrong_items_are_parsed),
+		cmocka_unit_test(messages),
+		cmocka_unit_test(items_that_failed_keep_their_name),
+		cmocka_unit_test(depth_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,11 @@
 #include "../../sema/internal.h"
 
 struct fixture {
-	struct arena arena; struct sources sources; struct sink sink; struct names names; struct sema_options options;
+	struct arena arena;
+	struct sources sources;
+	struct sink sink;
+	struct names names;
+	struct sema_options options;
 	struct sema *sema;
 	char file[48];
 };
@@ -38,14 +42,15 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const char *const head =
-	"use std.decoder { Decoder, GQA, GatedMLP, SparseMoE }\n"
-	"use std.ops { embed, pick, silu, softmax, rms_norm, rope_freq, rotate, append, attend, route, dispatch, combine, join, sample }\n";
+static const char *const head = "use std.decoder { Decoder, GQA, GatedMLP, SparseMoE }\n"
+								"use std.ops { embed, pick, silu, softmax, rms_norm, rope_freq, rotate, append, "
+								"attend, route, dispatch, combine, join, sample }\n";
 
 /* A model of two layers whose block B is `block`, after `extra` items of the model. */
 static const char *model_text(struct fixture *f, const char *block, const char *extra)
 {
-	return arena_printf(&f->arena,
+	return arena_printf(
+		&f->arena,
 		"%sblock B(x: [batch, seq, d_model]) -> [batch, seq, d_model] {\n%s\n}\n"
 		"model M : Decoder {\n"
 		"  vocab = 16; layers = 2; max_ctx = 8\n"
@@ -59,7 +64,8 @@ static const char *model_text(struct fixture *f, const char *block, const char *
 		"  repeat layers as layer from \"layers.{layer}\" { x = B(x) as b from \"b\" }\n"
 		"  param norm : [d_model] from \"norm\"\n"
 		"  output logits : f32[batch, row, vocab] = rms_norm(pick(x, want), norm, 1e-5) @[d_model] table\n"
-		"}\n", head, block, extra);
+		"}\n",
+		head, block, extra);
 }
 
 static void load(struct fixture *f, const char *text)
@@ -138,7 +144,7 @@ static void expect_axes(const struct program *p, const int *axes, int n, const c
 	assert_string_equal(got, want);
 }
 
-/* ---- loops --------------------------------------------------------------------------------------------------------- */
+/* ---- loops ----------------------------------------------------------------------------------- */
 
 static void test_loop_is_walked_once(void **state)
 {
@@ -170,21 +176,24 @@ static void test_arguments_stand_outside_the_region(void **state)
 static void test_two_names_are_carried(void **state)
 {
 	struct fixture *f = *state;
-	struct program *p = program_of(f, arena_printf(&f->arena,
-		"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n"
-		" param w : [vocab, d_model] from \"w\"\n let a = embed(w, ids)\n let b = a + a\n let kept = a\n"
-		" repeat layers as layer { when (vocab > 3) { b = a + kept } else { kept = a }\n a = b }\n"
-		" output out : f32[batch, seq, d_model] = a + b\n}\n", head));
+	struct program *p = program_of(
+		f,
+		arena_printf(&f->arena,
+	                 "%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n"
+	                 " param w : [vocab, d_model] from \"w\"\n let a = embed(w, ids)\n let b = a + a\n let kept = a\n"
+	                 " repeat layers as layer { when (vocab > 3) { b = a + kept } else { kept = a }\n a = b }\n"
+	                 " output out : f32[batch, seq, d_model] = a + b\n}\n",
+	                 head));
 	const struct value *first = &p->values.at[p->loop.begin];
 	assert_string_equal(first[0].name, "b");
 	assert_string_equal(first[1].name, "kept");
 	assert_string_equal(first[2].name, "a");
-	assert_int_equal(first[0].next, first[2].next);                 /* a = b takes the b of this turn */
-	assert_int_equal(first[1].next, p->loop.begin + 1);             /* not rebound in the branch that was taken */
+	assert_int_equal(first[0].next, first[2].next);     /* a = b takes the b of this turn */
+	assert_int_equal(first[1].next, p->loop.begin + 1); /* not rebound in the branch that was taken */
 	assert_int_equal(p->values.at[p->outputs.at[0].value].op, OP_CAST);
 }
 
-/* ---- checkpoints --------------------------------------------------------------------------------------------------- */
+/* ---- checkpoints ----------------------------------------------------------------------------- */
 
 static void expect_stored(const struct param *q, int64_t base, int n, const int64_t *stride)
 {
@@ -196,15 +205,17 @@ static void expect_stored(const struct param *q, int64_t base, int n, const int6
 
 static void test_stored_layouts(void **state)
 {
-	struct program *p = program_of(*state, model_text(*state,
-		" axis heads, ffn, expert\n"
-		" param plain : [d_model, ffn] from \"plain\"\n"
-		" param flipped : [d_model, heads, ffn] from \"flipped\" as [heads * ffn, d_model]\n"
-		" param second : [d_model, ffn] from \"second\" as [(heads + ffn + heads), d_model]\n"
-		" param marked : [ffn, d_model] from \"marked\" as [(ffn + ffn !), d_model]\n"
-		" param odd : [d_model, ffn] from \"odd\" as [d_model, ffn * (1 + 1 !)]\n"
-		" param inner : [d_model, heads, ffn] from \"inner\" as [heads * (d_model + ffn), d_model]\n"
-		" return x", ""));
+	struct program *p = program_of(
+		*state, model_text(*state,
+	                       " axis heads, ffn, expert\n"
+	                       " param plain : [d_model, ffn] from \"plain\"\n"
+	                       " param flipped : [d_model, heads, ffn] from \"flipped\" as [heads * ffn, d_model]\n"
+	                       " param second : [d_model, ffn] from \"second\" as [(heads + ffn + heads), d_model]\n"
+	                       " param marked : [ffn, d_model] from \"marked\" as [(ffn + ffn !), d_model]\n"
+	                       " param odd : [d_model, ffn] from \"odd\" as [d_model, ffn * (1 + 1 !)]\n"
+	                       " param inner : [d_model, heads, ffn] from \"inner\" as [heads * (d_model + ffn), d_model]\n"
+	                       " return x",
+	                       ""));
 	expect_stored(param(p, "plain"), 0, 2, (int64_t[]){12, 1});
 	expect_stored(param(p, "flipped"), 0, 3, (int64_t[]){1, 96, 8});
 	expect_stored(param(p, "second"), 16, 2, (int64_t[]){1, 8});
@@ -216,10 +227,12 @@ static void test_stored_layouts(void **state)
 
 static void test_keys(void **state)
 {
-	struct program *p = program_of(*state, model_text(*state,
-		" axis expert, ffn\n"
-		" param w : [expert, d_model, ffn] from \"experts.{expert}.w.weight\" as [ffn, d_model]\n"
-		" return x", ""));
+	struct program *p = program_of(
+		*state, model_text(*state,
+	                       " axis expert, ffn\n"
+	                       " param w : [expert, d_model, ffn] from \"experts.{expert}.w.weight\" as [ffn, d_model]\n"
+	                       " return x",
+	                       ""));
 	const struct param *w = param(p, "w");
 	assert_string_equal(w->key, "layers.{layer}.b.experts.{expert}.w.weight");
 	assert_string_equal(w->path, "layer.b.w");
@@ -228,7 +241,7 @@ static void test_keys(void **state)
 	assert_true(w->in_loop);
 	assert_false(w->contracted);
 	assert_string_equal(param(p, "table")->key, "table");
-	assert_true(param(p, "table")->contracted);                     /* the head is tied to it */
+	assert_true(param(p, "table")->contracted); /* the head is tied to it */
 	assert_false(param(p, "table")->in_loop);
 }
 
@@ -236,9 +249,12 @@ static void test_strings_fill_keys(void **state)
 {
 	struct fixture *f = *state;
 	struct program *p = program_of(f, arena_printf(&f->arena,
-		"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n axis expert = 4\n axis expert_ffn = 6\n"
-		" param t : [vocab, d_model] from \"t\"\n let x = embed(t, ids)\n"
-		" repeat layers as layer from \"l.{layer}\" { x = SparseMoE(x, top_k = 2, gate = \"w1\") as moe from \"m\" }\n}\n", head));
+	                                               "%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis "
+	                                               "d_model = 8\n axis expert = 4\n axis expert_ffn = 6\n"
+	                                               " param t : [vocab, d_model] from \"t\"\n let x = embed(t, ids)\n"
+	                                               " repeat layers as layer from \"l.{layer}\" { x = SparseMoE(x, "
+	                                               "top_k = 2, gate = \"w1\") as moe from \"m\" }\n}\n",
+	                                               head));
 	assert_string_equal(param(p, "w_gate")->key, "l.{layer}.m.experts.{expert}.w1.weight");
 	assert_string_equal(param(p, "w_up")->key, "l.{layer}.m.experts.{expert}.up_proj.weight");
 	const struct value *r = the(p, OP_ROUTE);
@@ -251,7 +267,7 @@ static void test_strings_fill_keys(void **state)
 	assert_string_equal(axis(p, r->route.slot), "slot");
 }
 
-/* ---- number formats ------------------------------------------------------------------------------------------------ */
+/* ---- number formats -------------------------------------------------------------------------- */
 
 static void test_op_computes_in_f32(void **state)
 {
@@ -277,11 +293,14 @@ static void test_output_takes_the_accumulator(void **state)
 static void test_formats_of_params_and_states(void **state)
 {
 	struct fixture *f = *state;
-	struct program *p = program_of(f, arena_printf(&f->arena,
-		"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n kv = fp8_e5m2\n axis d_model = 8\n"
-		" param t : [vocab, d_model] from \"t\"\n let x = embed(t, ids)\n"
-		" param small : fp8_e4m3[d_model] from \"small\"\n param wide : f32[d_model] from \"wide\"\n"
-		" state cache : kv[batch, ctx, d_model] = append(x * small + cast(x + wide, bf16), pos, to = ctx)\n}\n", head));
+	struct program *p = program_of(
+		f, arena_printf(
+			   &f->arena,
+			   "%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n kv = fp8_e5m2\n axis d_model = 8\n"
+			   " param t : [vocab, d_model] from \"t\"\n let x = embed(t, ids)\n"
+			   " param small : fp8_e4m3[d_model] from \"small\"\n param wide : f32[d_model] from \"wide\"\n"
+			   " state cache : kv[batch, ctx, d_model] = append(x * small + cast(x + wide, bf16), pos, to = ctx)\n}\n",
+			   head));
 	assert_int_equal(param(p, "small")->dtype, DTYPE_FP8E4M3);
 	assert_int_equal(p->values.at[param(p, "small")->value].dtype, DTYPE_BF16);
 	assert_int_equal(p->values.at[param(p, "wide")->value].dtype, DTYPE_F32);
@@ -290,16 +309,20 @@ static void test_formats_of_params_and_states(void **state)
 	assert_string_equal(p->states.at[0].path, "cache");
 }
 
-/* ---- builtins, axes, config ---------------------------------------------------------------------------------------- */
+/* ---- builtins, axes, config ------------------------------------------------------------------ */
 
 static void test_attention(void **state)
 {
 	struct fixture *f = *state;
-	struct program *p = program_of(f, arena_printf(&f->arena,
-		"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n axis kv_heads = 2\n axis q_group = 3\n"
-		" axis head_dim = 4\n axis pair = head_dim / 2\n param t : [vocab, d_model] from \"t\"\n let x = embed(t, ids)\n"
-		" let freq = rope_freq(p = pair, theta = 1e4)\n"
-		" repeat layers as layer { x = GQA(x, pos, freq, 1e-5, window = 5) as attn }\n}\n", head));
+	struct program *p =
+		program_of(f, arena_printf(&f->arena,
+	                               "%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n "
+	                               "axis kv_heads = 2\n axis q_group = 3\n"
+	                               " axis head_dim = 4\n axis pair = head_dim / 2\n param t : [vocab, d_model] from "
+	                               "\"t\"\n let x = embed(t, ids)\n"
+	                               " let freq = rope_freq(p = pair, theta = 1e4)\n"
+	                               " repeat layers as layer { x = GQA(x, pos, freq, 1e-5, window = 5) as attn }\n}\n",
+	                               head));
 	const struct value *a = the(p, OP_ATTEND);
 	expect_axes(p, a->attend.h, a->attend.n_h, "kv_heads");
 	expect_axes(p, a->attend.r, a->attend.n_r, "q_group");
@@ -316,11 +339,13 @@ static void test_attention(void **state)
 
 static void test_views(void **state)
 {
-	struct program *p = program_of(*state, model_text(*state,
-		" axis ffn\n axis both = concat(d_model, ffn)\n axis other like d_model\n"
-		" param w : [other, ffn] from \"w\"\n"
-		" let y = x[d_model -> other] @[other] w\n"
-		" return join(x, y, into = both)[both -> d_model]", ""));
+	struct program *p =
+		program_of(*state, model_text(*state,
+	                                  " axis ffn\n axis both = concat(d_model, ffn)\n axis other like d_model\n"
+	                                  " param w : [other, ffn] from \"w\"\n"
+	                                  " let y = x[d_model -> other] @[other] w\n"
+	                                  " return join(x, y, into = both)[both -> d_model]",
+	                                  ""));
 	const struct value *rename = the(p, OP_RENAME), *piece = the(p, OP_PIECE), *join = the(p, OP_JOIN);
 	assert_string_equal(axis(p, rename->from), "d_model");
 	assert_string_equal(axis(p, rename->to), "other");
@@ -333,9 +358,12 @@ static void test_axes_of_a_block_are_made_once(void **state)
 {
 	struct fixture *f = *state;
 	struct program *p = program_of(f, arena_printf(&f->arena,
-		"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n axis expert = 4\n axis expert_ffn = 6\n"
-		" param t : [vocab, d_model] from \"t\"\n let x = embed(t, ids)\n"
-		" repeat layers as layer { x = SparseMoE(x, top_k = 2) as one from \"1\"\n x = SparseMoE(x, top_k = 1) as two from \"2\" }\n}\n", head));
+	                                               "%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis "
+	                                               "d_model = 8\n axis expert = 4\n axis expert_ffn = 6\n"
+	                                               " param t : [vocab, d_model] from \"t\"\n let x = embed(t, ids)\n"
+	                                               " repeat layers as layer { x = SparseMoE(x, top_k = 2) as one from "
+	                                               "\"1\"\n x = SparseMoE(x, top_k = 1) as two from \"2\" }\n}\n",
+	                                               head));
 	int slots = 0;
 	for (int i = 0; i < p->axes.n; i++)
 		slots += !strcmp(p->axes.at[i].name, "slot");
@@ -344,8 +372,10 @@ static void test_axes_of_a_block_are_made_once(void **state)
 
 static void test_config(void **state)
 {
-	struct program *p = program_of(*state, model_text(*state, "return x",
-		" config { hidden = d_model * 2; a.b = 1e-5; act = \"silu\"; off = none; list = []; yes = true; kinds = cycle([\"a\\\\b\"] + [2, 0.5, true], 5) }"));
+	struct program *p =
+		program_of(*state, model_text(*state, "return x",
+	                                  " config { hidden = d_model * 2; a.b = 1e-5; act = \"silu\"; off = none; list = "
+	                                  "[]; yes = true; kinds = cycle([\"a\\\\b\"] + [2, 0.5, true], 5) }"));
 	const struct config_entry *of_decoder = p->config.at, *own = of_decoder + 2;
 	assert_int_equal(p->config.n, 9);
 	assert_string_equal(of_decoder[0].name, "quantization_config");
@@ -368,11 +398,14 @@ static void test_config(void **state)
 /* Maps of the schema are extended; names are filled; a null is no absence where that means a constant. */
 static void test_what_a_checkpoint_may_hold(void **state)
 {
-	struct program *p = program_of(*state, model_text(*state, "return x",
-		" config { a = 1; b = d_model; c = -1; d = -1 }\n absent { a = 1; b = d_model * 1; c = -1 }\n"
-		" harmless { own = [\"x\", \"y.z\"] }\n"
-		" unused { after = [\"layers.{layers}.*\"]; when (d_model == 8) { kept = [\"k\"] } else { not_kept = [\"l\"] } }\n"
-		" copies { head = [\"e\", \"h{vocab}\"] }"));
+	struct program *p = program_of(
+		*state,
+		model_text(*state, "return x",
+	               " config { a = 1; b = d_model; c = -1; d = -1 }\n absent { a = 1; b = d_model * 1; c = -1 }\n"
+	               " harmless { own = [\"x\", \"y.z\"] }\n"
+	               " unused { after = [\"layers.{layers}.*\"]; when (d_model == 8) { kept = [\"k\"] } else { not_kept "
+	               "= [\"l\"] } }\n"
+	               " copies { head = [\"e\", \"h{vocab}\"] }"));
 	const struct config_entry *own = p->config.at + 2;
 	assert_true(own[0].null_differs);
 	assert_false(own[1].null_differs);
@@ -406,45 +439,54 @@ static void test_dump_is_stable(void **state)
 	free(text[1]);
 }
 
-/* ---- mistakes ------------------------------------------------------------------------------------------------------ */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 /* One mistake in the block B: its code, and the text under which it is reported. */
 static void test_mistakes(void **state)
 {
-	static const struct { const char *block; enum diag_code code; const char *at; } mistakes[] = {
-		{ " lte y = x\n return x", DIAG_E0004, "lte" },
-		{ " let y = siluu(x)\n return x", DIAG_E0101, "siluu" },
-		{ " let y = vocab\n return x", DIAG_E0101, "vocab" },                  /* a block sees nothing of its caller */
-		{ " let y = x\n let y = x\n return y", DIAG_E0106, "y" },
-		{ " x = x + x\n return x", DIAG_E0106, "x" },
-		{ " axis ffn\n axis slot = ragged(ffn)\n let r = route(cast(x, f32), over = d_model, to = ffn, slot = slot, top = 2)\n return x",
-		  DIAG_E0205, "route(cast(x, f32), over = d_model, to = ffn, slot = slot, top = 2)" },
-		{ " axis nope\n return x", DIAG_E0401, "B" },
-		{ " let y = softmax(x, over = nope)\n return x", DIAG_E0401, "nope" },
-		{ " axis ffn\n param w : [ffn, d_model] from \"w\"\n return x @[ffn] w", DIAG_E0402, "ffn" },
-		{ " param w : [d_model] from \"w\"\n let y = rms_norm(x, x, 1e-5)\n return x", DIAG_E0402, "x" },
-		{ " axis e like d_model\n param w : [e, d_model] from \"w\"\n let y = w[e -> d_model]\n return x", DIAG_E0403, "d_model" },
-		{ " axis ffn\n param b : [ffn] from \"b\"\n return x + b", DIAG_E0404, "+" },
-		{ " axis ffn\n return x[d_model -> ffn]", DIAG_E0406, "d_model -> ffn" },
-		{ " axis ffn\n param w : [d_model, ffn] from \"w\"\n return x @[d_model] w", DIAG_E0407, "return x @[d_model] w" },
-		{ " let y = x + x", DIAG_E0407, "B" },
-		{ " axis ffn\n param w : [d_model, ffn] from \"w\" as [d_model]\n return x", DIAG_E0408, "[d_model]" },
-		{ " param w : [batch] from \"w\"\n return x", DIAG_E0408, "[batch]" },
-		{ " param w : [d_model] from \"w\" as [2, d_model]\n return x", DIAG_E0408, "2" },
-		{ " axis ffn\n param w : [d_model, ffn] from \"w\" as [(ffn + ffn), d_model]\n return x", DIAG_E0409, "(ffn + ffn)" },
-		{ " param w : [d_model] from \"{nope}.w\"\n return x", DIAG_E0409, "\"{nope}.w\"" },
-		{ " param w : [d_model]\n return x", DIAG_E0409, "param w : [d_model]" },
-		{ " return softmax(x)", DIAG_E0410, "softmax(x)" },
-		{ " return softmax(x, axis = d_model)", DIAG_E0411, "axis" },
-		{ " return silu(x, x)", DIAG_E0411, "x" },
-		{ " let y = rms_norm(x)\n return x", DIAG_E0411, "rms_norm" },
-		{ " axis ffn\n axis choice like ffn\n axis slot = ragged(ffn)\n param w : [d_model, choice] from \"w\"\n"
-		  " let s = x @[d_model] w\n let r = route(s, over = choice, to = ffn, slot = slot, top = 2)\n return x", DIAG_E0412, "s" },
-		{ " let y = x < x\n return x", DIAG_E0412, "<" },
-		{ " let y = cast(x, fp8_e4m3)\n return x", DIAG_E0412, "cast(x, fp8_e4m3)" },
-		{ " when (1 + 1) { let y = x }\n return x", DIAG_E0414, "1 + 1" },
-		{ " param w : [d_model] from { data = \"w\" }\n return x", DIAG_E0913, "{ data = \"w\" }" },
-		{ " return B(x)", DIAG_E0206, "B" },
+	static const struct {
+		const char *block;
+		enum diag_code code;
+		const char *at;
+	} mistakes[] = {
+		{" lte y = x\n return x", DIAG_E0004, "lte"},
+		{" let y = siluu(x)\n return x", DIAG_E0101, "siluu"},
+		{" let y = vocab\n return x", DIAG_E0101, "vocab"}, /* a block sees nothing of its caller */
+		{" let y = x\n let y = x\n return y", DIAG_E0106, "y"},
+		{" x = x + x\n return x", DIAG_E0106, "x"},
+		{" axis ffn\n axis slot = ragged(ffn)\n let r = route(cast(x, f32), over = d_model, to = ffn, slot = slot, top "
+	     "= 2)\n return x",
+	     DIAG_E0205, "route(cast(x, f32), over = d_model, to = ffn, slot = slot, top = 2)"},
+		{" axis nope\n return x", DIAG_E0401, "B"},
+		{" let y = softmax(x, over = nope)\n return x", DIAG_E0401, "nope"},
+		{" axis ffn\n param w : [ffn, d_model] from \"w\"\n return x @[ffn] w", DIAG_E0402, "ffn"},
+		{" param w : [d_model] from \"w\"\n let y = rms_norm(x, x, 1e-5)\n return x", DIAG_E0402, "x"},
+		{" axis e like d_model\n param w : [e, d_model] from \"w\"\n let y = w[e -> d_model]\n return x", DIAG_E0403,
+	     "d_model"},
+		{" axis ffn\n param b : [ffn] from \"b\"\n return x + b", DIAG_E0404, "+"},
+		{" axis ffn\n return x[d_model -> ffn]", DIAG_E0406, "d_model -> ffn"},
+		{" axis ffn\n param w : [d_model, ffn] from \"w\"\n return x @[d_model] w", DIAG_E0407,
+	     "return x @[d_model] w"},
+		{" let y = x + x", DIAG_E0407, "B"},
+		{" axis ffn\n param w : [d_model, ffn] from \"w\" as [d_model]\n return x", DIAG_E0408, "[d_model]"},
+		{" param w : [batch] from \"w\"\n return x", DIAG_E0408, "[batch]"},
+		{" param w : [d_model] from \"w\" as [2, d_model]\n return x", DIAG_E0408, "2"},
+		{" axis ffn\n param w : [d_model, ffn] from \"w\" as [(ffn + ffn), d_model]\n return x", DIAG_E0409,
+	     "(ffn + ffn)"},
+		{" param w : [d_model] from \"{nope}.w\"\n return x", DIAG_E0409, "\"{nope}.w\""},
+		{" param w : [d_model]\n return x", DIAG_E0409, "param w : [d_model]"},
+		{" return softmax(x)", DIAG_E0410, "softmax(x)"},
+		{" return softmax(x, axis = d_model)", DIAG_E0411, "axis"},
+		{" return silu(x, x)", DIAG_E0411, "x"},
+		{" let y = rms_norm(x)\n return x", DIAG_E0411, "rms_norm"},
+		{" axis ffn\n axis choice like ffn\n axis slot = ragged(ffn)\n param w : [d_model, choice] from \"w\"\n"
+	     " let s = x @[d_model] w\n let r = route(s, over = choice, to = ffn, slot = slot, top = 2)\n return x",
+	     DIAG_E0412, "s"},
+		{" let y = x < x\n return x", DIAG_E0412, "<"},
+		{" let y = cast(x, fp8_e4m3)\n return x", DIAG_E0412, "cast(x, fp8_e4m3)"},
+		{" when (1 + 1) { let y = x }\n return x", DIAG_E0414, "1 + 1"},
+		{" param w : [d_model] from { data = \"w\" }\n return x", DIAG_E0913, "{ data = \"w\" }"},
+		{" return B(x)", DIAG_E0206, "B"},
 	};
 	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
 		struct fixture *f;
@@ -476,42 +518,58 @@ static void expect_codes(struct fixture *f, const char *text, const enum diag_co
 
 static void test_all_mistakes_in_one_run(void **state)
 {
-	expect_codes(*state, model_text(*state,
-		" axis ffn\n param w : [d_model, ffn] from \"{no}\"\n let y = x @[ffn] w\n let z = y + y\n let q = softmax(x)\n return x @[d_model] w", ""),
-		(enum diag_code[]){ DIAG_E0409, DIAG_E0402, DIAG_E0410, DIAG_E0407 }, 4);
+	expect_codes(*state,
+	             model_text(*state,
+	                        " axis ffn\n param w : [d_model, ffn] from \"{no}\"\n let y = x @[ffn] w\n let z = y + y\n "
+	                        "let q = softmax(x)\n return x @[d_model] w",
+	                        ""),
+	             (enum diag_code[]){DIAG_E0409, DIAG_E0402, DIAG_E0410, DIAG_E0407}, 4);
 }
 
 static void test_carried_value_keeps_its_type(void **state)
 {
 	struct fixture *f = *state;
-	expect_codes(f, arena_printf(&f->arena,
-		"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n param w : [vocab, d_model] from \"w\"\n"
-		" let x = embed(w, ids)\n repeat layers as layer { x = cast(x, f32) }\n output y : [batch, seq] = x\n}\n", head),
-		(enum diag_code[]){ DIAG_E0413 }, 1);
+	expect_codes(
+		f,
+		arena_printf(
+			&f->arena,
+			"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n param w : [vocab, "
+			"d_model] from \"w\"\n"
+			" let x = embed(w, ids)\n repeat layers as layer { x = cast(x, f32) }\n output y : [batch, seq] = x\n}\n",
+			head),
+		(enum diag_code[]){DIAG_E0413}, 1);
 	assert_string_equal(f->sink.diags.at[0]->help, "cast it: `cast(..., bf16)`");
 }
 
 static void test_what_is_not_built(void **state)
 {
 	struct fixture *f = *state;
-	expect_codes(f, arena_printf(&f->arena,
-		"%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n param w : [vocab, d_model] from \"w\"\n"
-		" let x = embed(w, ids)\n repeat layers as layer { x = x + x }\n"
-		" repeat layers as again { x = x + x }\n output y : [batch, seq, d_model] = x\n}\n", head),
-		(enum diag_code[]){ DIAG_E0916 }, 1);
+	expect_codes(f,
+	             arena_printf(&f->arena,
+	                          "%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n param "
+	                          "w : [vocab, d_model] from \"w\"\n"
+	                          " let x = embed(w, ids)\n repeat layers as layer { x = x + x }\n"
+	                          " repeat layers as again { x = x + x }\n output y : [batch, seq, d_model] = x\n}\n",
+	                          head),
+	             (enum diag_code[]){DIAG_E0916}, 1);
 }
 
 /* A model whose loop has the given body over `layers` turns. */
 static const char *loop_text(struct fixture *f, int layers, const char *body)
 {
-	return arena_printf(&f->arena, "%smodel M : Decoder {\n vocab = 16; layers = %d; max_ctx = 8\n axis d_model = 8\n param w : [vocab, d_model] from \"w\"\n"
-	                    " let x = embed(w, ids)\n repeat layers as layer from \"h.{layer}\" { %s }\n output y : [batch, seq, d_model] = x\n}\n", head, layers, body);
+	return arena_printf(&f->arena,
+	                    "%smodel M : Decoder {\n vocab = 16; layers = %d; max_ctx = 8\n axis d_model = 8\n param w : "
+	                    "[vocab, d_model] from \"w\"\n"
+	                    " let x = embed(w, ids)\n repeat layers as layer from \"h.{layer}\" { %s }\n output y : "
+	                    "[batch, seq, d_model] = x\n}\n",
+	                    head, layers, body);
 }
 
 static void test_turns_that_differ_are_bodies_of_their_own(void **state)
 {
 	struct fixture *f = *state;
-	struct program *p = program_of(f, loop_text(f, 7, "when (layer < 2) { param a : [d_model] from \"a\"\n x = x * a } else { x = x + x }"));
+	struct program *p = program_of(
+		f, loop_text(f, 7, "when (layer < 2) { param a : [d_model] from \"a\"\n x = x * a } else { x = x + x }"));
 	assert_int_equal(p->loop.n_bodies, 2);
 	assert_int_equal(p->loop.bodies[0].turns, 2);
 	assert_int_equal(p->loop.bodies[1].turns, 5);
@@ -524,14 +582,14 @@ static void test_turns_that_differ_are_bodies_of_their_own(void **state)
 static void test_too_many_different_turns(void **state)
 {
 	struct fixture *f = *state;
-	expect_codes(f, loop_text(f, 40, "x = x * (1 / (layer + 1))"), (enum diag_code[]){ DIAG_E0915 }, 1);
+	expect_codes(f, loop_text(f, 40, "x = x * (1 / (layer + 1))"), (enum diag_code[]){DIAG_E0915}, 1);
 }
 
 static void test_op_needs_a_body(void **state)
 {
 	struct fixture *f = *state;
 	expect_codes(f, arena_printf(&f->arena, "op mine(x: [...t]) -> [...t]\n%s", model_text(f, "return mine(x)", "")),
-		(enum diag_code[]){ DIAG_E0911 }, 1);
+	             (enum diag_code[]){DIAG_E0911}, 1);
 }
 
 int main(void)

@@ -11,9 +11,15 @@
 
 enum { FILES = 4 };
 struct fixture {
-	struct arena arena; struct sources sources; struct sink sink; struct names names; struct sema_options options;
+	struct arena arena;
+	struct sources sources;
+	struct sink sink;
+	struct names names;
+	struct sema_options options;
 	struct sema *sema;
-	char folder[32]; char files[FILES][64]; int n;
+	char folder[32];
+	char files[FILES][64];
+	int n;
 };
 
 static int setup(void **state)
@@ -103,14 +109,14 @@ static int64_t get_int(struct fixture *f, const char *name, const char *field)
 	return v.i;
 }
 
-/* ---- meaning ------------------------------------------------------------------------------------------------------ */
+/* ---- meaning --------------------------------------------------------------------------------- */
 
 static void defaults_are_bound_late(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "schema S { a : Int = 1; b : Int = a + 1; c = a * b }\n"
-		"device X : S { a = 5 }\n"
-		"device Y = X { b = 7 }\n");
+	        "device X : S { a = 5 }\n"
+	        "device Y = X { b = 7 }\n");
 	expect_none(f);
 	assert_int_equal(get_int(f, "X", "b"), 6);
 	assert_int_equal(get_int(f, "X", "c"), 30);
@@ -121,8 +127,8 @@ static void names_mean_fields_then_records_around_then_module(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "schema In { x : Int = 1; y : Int = 2 }\n"
-		"schema Out { x : Int = 10; z : Int = 20; part : In = In {} }\n"
-		"device D : Out { part { y = x + z } }\n");
+	        "schema Out { x : Int = 10; z : Int = 20; part : In = In {} }\n"
+	        "device D : Out { part { y = x + z } }\n");
 	expect_none(f);
 	struct val in = get(f, "D", "part");
 	assert_int_equal(in.kind, V_RECORD);
@@ -133,8 +139,8 @@ static void nested_records_refine_in_depth(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "use std.clusters { DGX_H100 }\n"
-		"cluster A = DGX_H100 { nvlink { count = 4 }; nodes = 3 }\n"
-		"cluster B = A { nvlink.count = 2 }\n");
+	        "cluster A = DGX_H100 { nvlink { count = 4 }; nodes = 3 }\n"
+	        "cluster B = A { nvlink.count = 2 }\n");
 	expect_none(f);
 	assert_int_equal(get_int(f, "A", "devices"), 12);
 	assert_int_equal(get_int(f, "B", "devices"), 6);
@@ -148,7 +154,7 @@ static void keys_of_a_map_are_not_names(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "schema S { n : Int; m : Map(String, Any) = {} }\n"
-		"device D : S { n = 3; m { n = n + 1; a.b = \"x\"; when (n > 2) { c = n } else { d = 1 } } }\n");
+	        "device D : S { n = 3; m { n = n + 1; a.b = \"x\"; when (n > 2) { c = n } else { d = 1 } } }\n");
 	expect_none(f);
 	struct record *m = get(f, "D", "m").record;
 	assert_int_equal(m->fields.n, 3);
@@ -161,7 +167,7 @@ static void units_are_dimensions(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "schema S { a : Data = 2 GiB; b : Time = a / 1 GiB * 1 s; r : Ratio = 50%; t = a / b }\n"
-		"device D : S {}\n");
+	        "device D : S {}\n");
 	expect_none(f);
 	assert_true(get(f, "D", "b").f == 2);
 	assert_true(get(f, "D", "r").f == 0.5);
@@ -185,8 +191,8 @@ static void a_family_leaves_fields_unset(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "schema S { a : Int; b : Int = a + 1; require b > a }\n"
-		"device F : S {}\n"
-		"device M = F { a = 1 }\n");
+	        "device F : S {}\n"
+	        "device M = F { a = 1 }\n");
 	expect_none(f);
 	assert_int_equal(get_int(f, "M", "b"), 2);
 }
@@ -203,7 +209,8 @@ static void a_file_of_its_own_folder_is_imported(void **state)
 static void lists_are_replaced_never_merged(void **state)
 {
 	struct fixture *f = *state;
-	load(f, "schema S { l : List(Int) = [1, 2]; n = product(l) }\ndevice D : S { l = [5] }\ndevice E = D { l = [2, 3, 4] }\n");
+	load(f, "schema S { l : List(Int) = [1, 2]; n = product(l) }\ndevice D : S { l = [5] }\ndevice E = D { l = [2, 3, "
+	        "4] }\n");
 	expect_none(f);
 	assert_int_equal(get_int(f, "D", "n"), 5);
 	assert_int_equal(get_int(f, "E", "n"), 24);
@@ -212,12 +219,16 @@ static void lists_are_replaced_never_merged(void **state)
 static void functions_of_scalars(void **state)
 {
 	struct fixture *f = *state;
-	load(f, "schema S { r : Range(Int) = 3..9; a = max(r) - min(r); b = ceil(7 / 2); c = floor(sqrt(17.0)); d = abs(2 - 5) * -1\n"
-		"  e = 17 mod 5; f = max(2, 7, 4); g = 3 divides 9 and not (4 in [1, 2]); h = if 5 in 1..5 then 1 else 2\n"
-		"  i = product(cycle([2, 3] + [5], 5)) }\n"
-		"device D : S {}\n");
+	load(f, "schema S { r : Range(Int) = 3..9; a = max(r) - min(r); b = ceil(7 / 2); c = floor(sqrt(17.0)); d = abs(2 "
+	        "- 5) * -1\n"
+	        "  e = 17 mod 5; f = max(2, 7, 4); g = 3 divides 9 and not (4 in [1, 2]); h = if 5 in 1..5 then 1 else 2\n"
+	        "  i = product(cycle([2, 3] + [5], 5)) }\n"
+	        "device D : S {}\n");
 	expect_none(f);
-	static const struct { const char *field; int64_t value; } wanted[] = {
+	static const struct {
+		const char *field;
+		int64_t value;
+	} wanted[] = {
 		{"a", 6}, {"b", 4}, {"c", 4}, {"d", -3}, {"e", 2}, {"f", 7}, {"h", 1}, {"i", 180},
 	};
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
@@ -239,13 +250,17 @@ static void a_folder_is_given_with_I(void **state)
 	assert_int_equal(get_int(f, "D", "a"), 4);
 }
 
-/* ---- mistakes ----------------------------------------------------------------------------------------------------- */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
-struct mistake { enum diag_code code; const char *at, *text; };
+struct mistake {
+	enum diag_code code;
+	const char *at, *text;
+};
 
 static void one_mistake_is_reported(void **state)
 {
-	static const char schema[] = "schema S { a : Int = 1; b : Int = 2; m : Data = 1 GiB; d = a; e : enum(on, off) = on }\n";
+	static const char schema[] =
+		"schema S { a : Int = 1; b : Int = 2; m : Data = 1 GiB; d = a; e : enum(on, off) = on }\n";
 	static const struct mistake mistakes[] = {
 		{DIAG_E0004, "devise", "devise D : S {}\n"},
 		{DIAG_E0101, "T", "device D : T {}\n"},
@@ -263,7 +278,8 @@ static void one_mistake_is_reported(void **state)
 		{DIAG_E0203, "*", "device D : S { a = 9223372036854775807 * 2 }\n"},
 		{DIAG_E0203, "/", "device D : S { a = 1 / (b - 2) }\n"},
 		{DIAG_E0204, "d", "device D : S { d = 3 }\n"},
-		{DIAG_E0205, "b", "schema T { a : Int = 1; b : Int = 2; require a < b : \"a is less\" }\ndevice D : T { b = 1 }\n"},
+		{DIAG_E0205, "b",
+	     "schema T { a : Int = 1; b : Int = 2; require a < b : \"a is less\" }\ndevice D : T { b = 1 }\n"},
 		{DIAG_E0206, "a", "device D : S { a = b; b = a }\n"},
 		{DIAG_E0206, "D", "device D = D {}\n"},
 		{DIAG_E0301, "80", "device D : S { m = 80 }\n"},
@@ -295,7 +311,7 @@ static void records_without_end_are_one_mistake(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "schema S { a : Int = S{}.a + S{}.a }\nschema T { a : T = T {}; b : T = T {} }\n"
-		"device D : S {}\ndevice E : T {}\n");
+	        "device D : S {}\ndevice E : T {}\n");
 	assert_int_equal(f->sink.diags.n, 2);
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0206);
 	assert_int_equal(f->sink.diags.at[1]->code, DIAG_E0206);
@@ -305,7 +321,7 @@ static void what_follows_from_a_mistake_is_silent(void **state)
 {
 	struct fixture *f = *state;
 	load(f, "schema S { a : Int = 1; b : Int = a + 1; require b > a }\n"
-		"device D : S { a = 1 s }\ndevice E = D { b = 3 }\ndevice F = Nothing {}\ndevice G = F {}\n");
+	        "device D : S { a = 1 s }\ndevice E = D { b = 3 }\ndevice F = Nothing {}\ndevice G = F {}\n");
 	assert_int_equal(f->sink.diags.n, 2);
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0203);
 	assert_int_equal(f->sink.diags.at[1]->code, DIAG_E0101);
@@ -324,13 +340,15 @@ static void an_import_cycle_shows_each_use(void **state)
 static void overrides_refine_the_deployment(void **state)
 {
 	struct fixture *f = *state;
-	struct { const char *path, *value; } set[] = {{"plan.tp", "4"}, {"D.workload.batch", "8"}, {"cluster.nodes", "2"}};
+	struct {
+		const char *path, *value;
+	} set[] = {{"plan.tp", "4"}, {"D.workload.batch", "8"}, {"cluster.nodes", "2"}};
 	f->options.set = (void *)set;
 	f->options.n_set = 3;
 	load(f, "use std.models { Mixtral_8x7B }\nuse std.clusters { DGX_H100 }\nuse std.plans { Megatron }\n"
-		"use std.workload { Inference }\n"
-		"deploy D {\n  model = Mixtral_8x7B; cluster = DGX_H100; gpus = plan.tp * plan.dp\n"
-		"  workload = Inference { batch = 1; seq = 16 }\n  plan = Megatron { tp = 2; dp = 4 }\n}\n");
+	        "use std.workload { Inference }\n"
+	        "deploy D {\n  model = Mixtral_8x7B; cluster = DGX_H100; gpus = plan.tp * plan.dp\n"
+	        "  workload = Inference { batch = 1; seq = 16 }\n  plan = Megatron { tp = 2; dp = 4 }\n}\n");
 	assert_int_equal(f->sink.errors, 0);
 	assert_int_equal(get_int(f, "D", "gpus"), 16);
 	struct record *work = get(f, "D", "workload").record;
@@ -340,13 +358,15 @@ static void overrides_refine_the_deployment(void **state)
 static void a_wrong_override_is_reported_on_the_command_line(void **state)
 {
 	struct fixture *f = *state;
-	struct { const char *path, *value; } set[] = {{"plan.tpp", "4"}};
+	struct {
+		const char *path, *value;
+	} set[] = {{"plan.tpp", "4"}};
 	f->options.set = (void *)set;
 	f->options.n_set = 1;
 	load(f, "use std.models { Mixtral_8x7B }\nuse std.clusters { DGX_H100 }\nuse std.plans { Megatron }\n"
-		"use std.workload { Inference }\n"
-		"deploy D {\n  model = Mixtral_8x7B; cluster = DGX_H100\n"
-		"  workload = Inference { batch = 1; seq = 16 }\n  plan = Megatron { tp = 8 }\n}\n");
+	        "use std.workload { Inference }\n"
+	        "deploy D {\n  model = Mixtral_8x7B; cluster = DGX_H100\n"
+	        "  workload = Inference { batch = 1; seq = 16 }\n  plan = Megatron { tp = 8 }\n}\n");
 	struct diag *d = expect_only(f, DIAG_E0201, "tpp");
 	assert_string_equal(f->sources.files.at[d->at.file].label, "<command line>");
 }

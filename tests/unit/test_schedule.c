@@ -9,7 +9,14 @@
 #include <unistd.h>
 #include "../../dag/dag.h"
 
-struct fixture { struct arena arena; struct names names; struct sources sources; struct sink sink; struct schedule *s; char file[64]; };
+struct fixture {
+	struct arena arena;
+	struct names names;
+	struct sources sources;
+	struct sink sink;
+	struct schedule *s;
+	char file[64];
+};
 
 static const char text[] =
 	"use std.decoder { Decoder, GQA, GatedMLP }\n"
@@ -18,7 +25,8 @@ static const char text[] =
 	"use std.workload { Inference }\n"
 	"model M : Decoder {\n"
 	"  vocab = 64; layers = 4; max_ctx = 64; weight = f32; act = f32; kv = f32\n"
-	"  axis d_model = 32; axis kv_heads = 4; axis q_group = 2; axis head_dim = 16; axis ffn = 96; axis pair = head_dim / 2\n"
+	"  axis d_model = 32; axis kv_heads = 4; axis q_group = 2; axis head_dim = 16; axis ffn = 96; axis pair = head_dim "
+	"/ 2\n"
 	"  param table : [vocab, d_model] from \"table\"\n"
 	"  param norm  : [d_model] from \"norm\"\n"
 	"  let freq = rope_freq(10_000.0, p = pair)\n"
@@ -48,7 +56,7 @@ static int setup(void **state)
 	close(fd);
 	f->names.arena = f->sources.arena = f->sink.arena = &f->arena;
 	f->sink.sources = &f->sources;
-	struct sema_options options = { 0 };
+	struct sema_options options = {0};
 	struct sema *sema = sema_new(&f->arena, &f->names, &f->sink, &options);
 	assert_true(sema_load(sema, f->file));
 	int n;
@@ -57,7 +65,7 @@ static int setup(void **state)
 	assert_int_equal(n, 1);
 	struct local *l = dag_local(&f->arena, &f->names, &f->sink, d[0]);
 	assert_non_null(l);
-	f->s = dag_schedule(&f->arena, &f->sink, l, &(struct target_shape){ .n_tile = 16 });
+	f->s = dag_schedule(&f->arena, &f->sink, l, &(struct target_shape){.n_tile = 16});
 	assert_non_null(f->s);
 	*state = f;
 	return 0;
@@ -77,7 +85,8 @@ static struct instr *launch_of(struct fixture *f, enum kernel_family family, int
 {
 	struct instrs *in = &f->s->step[PHASE_PREFILL].part[part];
 	for (int i = 0; i < in->n; i++)
-		if (in->at[i].kind == INSTR_LAUNCH && f->s->kernels.at[in->at[i].kernel].family == family) return &in->at[i];
+		if (in->at[i].kind == INSTR_LAUNCH && f->s->kernels.at[in->at[i].kernel].family == family)
+			return &in->at[i];
 	fail_msg("no launch of family %d", (int)family);
 	return NULL;
 }
@@ -85,14 +94,16 @@ static struct instr *launch_of(struct fixture *f, enum kernel_family family, int
 static void holds(struct fixture *f)
 {
 	const char *wrong = schedule_check(f->s, &f->arena);
-	if (wrong) fail_msg("%s", wrong);
+	if (wrong)
+		fail_msg("%s", wrong);
 }
 
 /* The checker says something with `what` in it. */
 static void breaks(struct fixture *f, const char *what)
 {
 	const char *wrong = schedule_check(f->s, &f->arena);
-	if (!wrong || !strstr(wrong, what)) fail_msg("expected \"%s\", the checker says %s", what, wrong ? wrong : "nothing");
+	if (!wrong || !strstr(wrong, what))
+		fail_msg("expected \"%s\", the checker says %s", what, wrong ? wrong : "nothing");
 }
 
 static void test_sound(void **state) { holds(*state); }
@@ -105,7 +116,8 @@ static void test_param_that_is_not_placed(void **state)
 	assert_int_equal(a->space, DR_SPACE_LAYER);
 	for (int i = 0; i < f->s->params.n; i++) {
 		struct placed_param *p = &f->s->params.at[i];
-		if (p->space != a->space || p->offset != a->offset) continue;
+		if (p->space != a->space || p->offset != a->offset)
+			continue;
 		assert_string_equal(p->param->name, "own");
 		*p = f->s->params.at[--f->s->params.n];
 	}
@@ -163,7 +175,8 @@ static void test_input_and_table(void **state)
 	breaks(f, "of input, where nothing");
 	ids->offset -= 4;
 	holds(f);
-	for (int i = 0; i < f->s->constants.n; i++) f->s->constants.at[i].n--;
+	for (int i = 0; i < f->s->constants.n; i++)
+		f->s->constants.at[i].n--;
 	breaks(f, "of table, where nothing");
 }
 
@@ -171,7 +184,8 @@ static void test_params_overlap(void **state)
 {
 	struct fixture *f = *state;
 	for (int i = 0; i < f->s->params.n; i++)
-		if (!strcmp(f->s->params.at[i].param->name, "own")) f->s->params.at[i].bytes += 64;
+		if (!strcmp(f->s->params.at[i].param->name, "own"))
+			f->s->params.at[i].bytes += 64;
 	breaks(f, "overlap");
 }
 
@@ -194,7 +208,8 @@ static struct instr *collective_of(struct fixture *f, int part)
 {
 	struct instrs *in = &f->s->step[PHASE_PREFILL].part[part];
 	for (int i = 0; i < in->n; i++)
-		if (in->at[i].kind == INSTR_COLLECTIVE) return &in->at[i];
+		if (in->at[i].kind == INSTR_COLLECTIVE)
+			return &in->at[i];
 	fail_msg("no collective");
 	return NULL;
 }
@@ -213,20 +228,26 @@ static void test_rounds(void **state)
 	struct instrs *part = &f->s->step[PHASE_PREFILL].part[WHERE_LAYER];
 	const struct instr collective = *collective_of(f, WHERE_LAYER);
 	int over = f->s->collectives.at[collective.collective].group, alone = 0;
-	while (f->s->groups.at[alone].n) alone++;
-	struct instr begin = { .kind = INSTR_ROUNDS_BEGIN, .group = alone, .dests = 1, .local = 1, .start = collective.src, .tokens = &f->s->groups.at[over] };
+	while (f->s->groups.at[alone].n)
+		alone++;
+	struct instr begin = {.kind = INSTR_ROUNDS_BEGIN,
+	                      .group = alone,
+	                      .dests = 1,
+	                      .local = 1,
+	                      .start = collective.src,
+	                      .tokens = &f->s->groups.at[over]};
 	part->at[0] = begin;
 	part->at[1] = collective;
-	part->at[2] = (struct instr){ .kind = INSTR_ROUNDS_END };
+	part->at[2] = (struct instr){.kind = INSTR_ROUNDS_END};
 	part->n = 3;
 	breaks(f, "whose ranks count other rounds");
-	part->at[0].group = -1;         /* always one */
+	part->at[0].group = -1; /* always one */
 	holds(f);
-	part->at[0].group = over;       /* all of them count together */
+	part->at[0].group = over; /* all of them count together */
 	holds(f);
 	part->n = 2;
 	breaks(f, "rounds without an end");
-	part->at[0] = (struct instr){ .kind = INSTR_ROUNDS_END };
+	part->at[0] = (struct instr){.kind = INSTR_ROUNDS_END};
 	breaks(f, "have no begin");
 }
 
@@ -234,9 +255,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_sound), TEST(test_param_that_is_not_placed), TEST(test_weight_that_is_moved), TEST(test_kernel_that_reads_more),
-		TEST(test_stage_without_the_space), TEST(test_write_to_a_weight), TEST(test_input_and_table), TEST(test_params_overlap),
-		TEST(test_param_that_loses_a_part), TEST(test_arguments), TEST(test_group_over_stages), TEST(test_rounds),
+		TEST(test_sound),
+		TEST(test_param_that_is_not_placed),
+		TEST(test_weight_that_is_moved),
+		TEST(test_kernel_that_reads_more),
+		TEST(test_stage_without_the_space),
+		TEST(test_write_to_a_weight),
+		TEST(test_input_and_table),
+		TEST(test_params_overlap),
+		TEST(test_param_that_loses_a_part),
+		TEST(test_arguments),
+		TEST(test_group_over_stages),
+		TEST(test_rounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,10 +69,7 @@ static void equal_names_are_one_pointer(void **state)
 	arena_free(&a);
 }
 
-static const char *numbered(struct arena *a, int i)
-{
-	return arena_printf(a, "name%d", i);
-}
+static const char *numbered(struct arena *a, int i) { return arena_printf(a, "name%d", i); }
 
 static void places_are_found_by_name(void **state)
 {
@@ -85,7 +82,7 @@ static void places_are_found_by_name(void **state)
 		index_add(&a, &x, "again");
 	}
 	assert_int_equal(index_find(&x, "again"), 1);
-	for (int n = 2000; n >= 0; n -= 7) {                    /* below 16, too, those that are left are found */
+	for (int n = 2000; n >= 0; n -= 7) { /* below 16, too, those that are left are found */
 		index_cut(&x, n);
 		for (int i = 0; i < 1000; i += 13)
 			assert_int_equal(index_find(&x, numbered(&a, i)), 2 * i < n ? 2 * i : -1);
@@ -103,7 +100,7 @@ static void columns_of_a_long_line(void **state)
 	struct text t = {.arena = &a};
 	struct sources sources = {.arena = &a};
 	for (int i = 0; i < 700; i++)
-		text_add(&t, "%s", i == 600 ? "\n" : "a\u00E9");     /* 3 bytes, 2 characters */
+		text_add(&t, "%s", i == 600 ? "\n" : "a\u00E9"); /* 3 bytes, 2 characters */
 	uint32_t file = sources_add(&sources, "a", "a", t.at, (size_t)t.n);
 	for (int i = 0; i < 700; i++) {
 		int line, column;
@@ -119,9 +116,12 @@ static void nearest_names(void **state)
 {
 	(void)state;
 	static const char *const words[] = {"let", "axis", "param", "layers", "softmax", "B", "kB"};
-	static const struct { const char *name, *near; } cases[] = {
-		{"lte", "let"}, {"layer", "layers"}, {"parma", "param"}, {"sotfmxa", "softmax"}, {"KB", "kB"}, {"axes", "axis"},
-		{"mesh", NULL}, {"let", NULL}, {"", NULL}, {"x", NULL},
+	static const struct {
+		const char *name, *near;
+	} cases[] = {
+		{"lte", "let"}, {"layer", "layers"}, {"parma", "param"}, {"sotfmxa", "softmax"},
+		{"KB", "kB"},   {"axes", "axis"},    {"mesh", NULL},     {"let", NULL},
+		{"", NULL},     {"x", NULL},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		const char *near = nearest_name(cases[i].name, words, sizeof words / sizeof *words);
@@ -138,7 +138,10 @@ static void columns_count_code_points(void **state)
 	struct arena a = {0};
 	struct sources sources = {.arena = &a};
 	uint32_t file = sources_add(&sources, "a", "a", "x\n\t\xC3\xA9y\n", 7);
-	static const struct { uint32_t offset; int line, column; } cases[] = {{0, 1, 1}, {1, 1, 2}, {2, 2, 1}, {3, 2, 2}, {5, 2, 3}, {7, 3, 1}, {99, 3, 1}};
+	static const struct {
+		uint32_t offset;
+		int line, column;
+	} cases[] = {{0, 1, 1}, {1, 1, 2}, {2, 2, 1}, {3, 2, 2}, {5, 2, 3}, {7, 3, 1}, {99, 3, 1}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		int line, column;
 		sources_position(&sources, (struct span){file, cases[i].offset, cases[i].offset}, &line, &column);
@@ -148,9 +151,13 @@ static void columns_count_code_points(void **state)
 	arena_free(&a);
 }
 
-/* ---- printing ----------------------------------------------------------------------------------------------------- */
+/* ---- printing -------------------------------------------------------------------------------- */
 
-struct report { struct arena arena; struct sources sources; struct sink sink; };
+struct report {
+	struct arena arena;
+	struct sources sources;
+	struct sink sink;
+};
 
 static uint32_t open_report(struct report *r, const char *text)
 {
@@ -179,7 +186,8 @@ static void a_report_with_all_its_parts(void **state)
 	struct report r;
 	uint32_t file = open_report(&r, "x = 1\n  expert -> ep * tp\n");
 	uint32_t other = sources_add(&r.sources, "b", "b.deploy", "\n\n\n\n\n\n\n\n\n  axis expert = 8", 26);
-	struct diag *d = diag_report(&r.sink, DIAG_E0503, (struct span){file, 18, 25}, "`expert` (8) cannot be split %d ways", 16);
+	struct diag *d =
+		diag_report(&r.sink, DIAG_E0503, (struct span){file, 18, 25}, "`expert` (8) cannot be split %d ways", 16);
 	diag_label(&r.sink, d, "ep * tp = %d", 16);
 	diag_related(&r.sink, d, (struct span){file, 8, 14}, "%s", "");
 	diag_related(&r.sink, d, (struct span){other, 16, 22}, "8 experts");
@@ -188,17 +196,16 @@ static void a_report_with_all_its_parts(void **state)
 	diag_note(&r.sink, d, "a note");
 	diag_help(&r.sink, d, "drop `tp`");
 	assert_int_equal(r.sink.errors, 1);
-	assert_prints(&r,
-		"error[E0503]: `expert` (8) cannot be split 16 ways\n"
-		"  --> a.deploy:2:13\n"
-		" 2 |   expert -> ep * tp\n"
-		"   |   ------    ^^^^^^^ ep * tp = 16\n"
-		"  ::: b.deploy:10:8\n"
-		"10 |   axis expert = 8\n"
-		"   |        ------ 8 experts\n"
-		"   |  weights 1 GiB\n"
-		"  = note: a note\n"
-		"  = help: drop `tp`\n");
+	assert_prints(&r, "error[E0503]: `expert` (8) cannot be split 16 ways\n"
+	                  "  --> a.deploy:2:13\n"
+	                  " 2 |   expert -> ep * tp\n"
+	                  "   |   ------    ^^^^^^^ ep * tp = 16\n"
+	                  "  ::: b.deploy:10:8\n"
+	                  "10 |   axis expert = 8\n"
+	                  "   |        ------ 8 experts\n"
+	                  "   |  weights 1 GiB\n"
+	                  "  = note: a note\n"
+	                  "  = help: drop `tp`\n");
 }
 
 static void tabs_and_wide_characters_line_up(void **state)
@@ -209,16 +216,15 @@ static void tabs_and_wide_characters_line_up(void **state)
 	diag_report(&r.sink, DIAG_W0811, (struct span){file, 11, 12}, "late");
 	diag_report(&r.sink, DIAG_E0001, (struct span){file, 1, 2}, "early");
 	assert_int_equal(r.sink.warnings, 1);
-	assert_prints(&r,
-		"error[E0001]: early\n"
-		"  --> a.deploy:1:2\n"
-		" 1 |     a = \"\xE6\xBC\xA2\" b\n"
-		"   |     ^\n"
-		"\n"
-		"warning[W0811]: late\n"
-		"  --> a.deploy:1:10\n"
-		" 1 |     a = \"\xE6\xBC\xA2\" b\n"
-		"   |              ^\n");
+	assert_prints(&r, "error[E0001]: early\n"
+	                  "  --> a.deploy:1:2\n"
+	                  " 1 |     a = \"\xE6\xBC\xA2\" b\n"
+	                  "   |     ^\n"
+	                  "\n"
+	                  "warning[W0811]: late\n"
+	                  "  --> a.deploy:1:10\n"
+	                  " 1 |     a = \"\xE6\xBC\xA2\" b\n"
+	                  "   |              ^\n");
 }
 
 static void labels_of_one_line_share_it(void **state)
@@ -230,13 +236,12 @@ static void labels_of_one_line_share_it(void **state)
 	diag_label(&r.sink, d, "middle");
 	diag_related(&r.sink, d, (struct span){file, 6, 8}, "right");
 	diag_related(&r.sink, d, (struct span){file, 0, 2}, "left");
-	assert_prints(&r,
-		"error[E0302]: m\n"
-		"  --> a.deploy:1:4\n"
-		" 1 | aa bb cc\n"
-		"   | -- ^^ -- right\n"
-		"   |    middle\n"
-		"   | left\n");
+	assert_prints(&r, "error[E0302]: m\n"
+	                  "  --> a.deploy:1:4\n"
+	                  " 1 | aa bb cc\n"
+	                  "   | -- ^^ -- right\n"
+	                  "   |    middle\n"
+	                  "   | left\n");
 }
 
 static void labels_between_keep_their_order(void **state)
@@ -248,17 +253,16 @@ static void labels_between_keep_their_order(void **state)
 	diag_related(&r.sink, d, (struct span){file, 0, 2}, "one");
 	diag_related(&r.sink, d, (struct span){file, 3, 5}, "two");
 	diag_related(&r.sink, d, (struct span){file, 9, 11}, "same line");
-	assert_prints(&r,
-		"error[E0302]: m\n"
-		"  --> a.deploy:3:1\n"
-		" 3 | cc dd\n"
-		"   | ^^ -- same line\n"
-		"  ::: a.deploy:1:1\n"
-		" 1 | aa\n"
-		"   | -- one\n"
-		"  ::: a.deploy:2:1\n"
-		" 2 | bb\n"
-		"   | -- two\n");
+	assert_prints(&r, "error[E0302]: m\n"
+	                  "  --> a.deploy:3:1\n"
+	                  " 3 | cc dd\n"
+	                  "   | ^^ -- same line\n"
+	                  "  ::: a.deploy:1:1\n"
+	                  " 1 | aa\n"
+	                  "   | -- one\n"
+	                  "  ::: a.deploy:2:1\n"
+	                  " 2 | bb\n"
+	                  "   | -- two\n");
 }
 
 static void a_report_is_made_once(void **state)
@@ -293,13 +297,20 @@ static void long_lines_are_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arena_memory_is_zeroed_and_aligned), cmocka_unit_test(vectors_and_texts_grow),
+		cmocka_unit_test(arena_memory_is_zeroed_and_aligned),
+		cmocka_unit_test(vectors_and_texts_grow),
 		cmocka_unit_test(requests_apart_have_blocks_of_their_own),
-		cmocka_unit_test(equal_names_are_one_pointer), cmocka_unit_test(nearest_names),
-		cmocka_unit_test(places_are_found_by_name), cmocka_unit_test(columns_of_a_long_line),
-		cmocka_unit_test(columns_count_code_points), cmocka_unit_test(a_report_with_all_its_parts),
-		cmocka_unit_test(tabs_and_wide_characters_line_up), cmocka_unit_test(labels_of_one_line_share_it), cmocka_unit_test(labels_between_keep_their_order),
-		cmocka_unit_test(a_report_is_made_once), cmocka_unit_test(long_lines_are_cut),
+		cmocka_unit_test(equal_names_are_one_pointer),
+		cmocka_unit_test(nearest_names),
+		cmocka_unit_test(places_are_found_by_name),
+		cmocka_unit_test(columns_of_a_long_line),
+		cmocka_unit_test(columns_count_code_points),
+		cmocka_unit_test(a_report_with_all_its_parts),
+		cmocka_unit_test(tabs_and_wide_characters_line_up),
+		cmocka_unit_test(labels_of_one_line_share_it),
+		cmocka_unit_test(labels_between_keep_their_order),
+		cmocka_unit_test(a_report_is_made_once),
+		cmocka_unit_test(long_lines_are_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
