@@ -137,8 +137,8 @@ def main():
         edits += n
         if path.read_text().count("\ndeploy ") == 1:
             advised, bad = check_advice(path)
-            suggestions, n, wrong = suggestions + advised, n + advised, wrong + bad
-        passed += n > 0 and not wrong
+            suggestions, wrong = suggestions + advised, wrong + bad
+        passed += not wrong
         failed += bool(wrong)
         for text in wrong:
             print(f"FAIL {path.name}: {text}")
