@@ -137,7 +137,7 @@ check:
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh
 # The inner loop: what most changes can break, in under three minutes.
 quick:
-	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh gcc unit layers style docs stdlib models fields import format golden fixes few meaning
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) bash tests/check.sh gcc unit layers style voice docs stdlib models fields import format golden fixes few meaning
 test-unit: $(UNIT)
 	@sh tests/unit.sh $^
 test-golden: all

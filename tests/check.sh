@@ -45,6 +45,7 @@ step gcc make BUILD="$build" CC=gcc all
 step unit make BUILD="$build" CC=gcc test-unit
 step layers "$python" tests/layers.py
 step style "$python" tests/style.py
+step voice "$python" tests/voice.py
 step docs "$python" tests/docs.py
 step stdlib sh tests/stdlib_docs.sh "$DEPLOYC" "$build/stdlib_docs"
 step models "$python" tests/models/count.py
