@@ -26,7 +26,7 @@ WORDS = [(name, re.compile(pattern), instead) for name, pattern, instead in [
     ("NULL behind", r"\b(?:NULL|NUL|false|zeros|-1) behind\b", "NULL-terminated; false past the end"),
     ("behind", r"\bbehind (?!the other)(?:it|its|them|the|an?|this|that|these|another|something|which|`)", "after, past, following"),
     ("is no", r"(?<!here )\b(?:is|are) no (?!faster|longer|more|less|deeper|other|better|such)[`*A-Za-z]", "is not a, are not"),
-    ("has not", r"\b(?:has|have) not\b(?! (?:been|yet|to\b))", "has no, lacks"),
+    ("has not", r"\b(?:has|have) not\b(?! (?:been|yet|to\b|\w+ed\b))", "has no, lacks"),
     ("speaks of", r"\bspeaks? of\b", "applies to, refers to, names"),
     ("takes back", r"\b(?:takes? back|taken back|takes a rule back)\b", "suppress (a warning), cancel (a rule)"),
     ("is told", r"\b(?:is|are|not|and) told\b(?! apart)|\btells? (?:of|which)\b", "is reported, reports, identified"),
