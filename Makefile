@@ -80,8 +80,9 @@ $(BUILD)/%.o: %.c
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
 
 # ---- tests: see tests/check.sh for what a change must pass ---------------------------------------------------------
-# tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler.
-UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/unit/rt_*.c tests/unit/cg_*.c))
+# tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler, drv_*.c with the
+# driver, but for its main, and without LLVM.
+UNIT := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/unit/rt_*.c tests/unit/cg_*.c tests/unit/drv_*.c))
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(FRONT_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(JANSSON) -lm
@@ -92,6 +93,9 @@ $(BUILD)/tests/unit/cg_%: $(BUILD)/tests/unit/cg_%.o $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) -lcmocka $(JANSSON) -lm
 $(BUILD)/tests/unit/cg_%.o: CPPFLAGS += $(LLVM_CFLAGS)
+$(BUILD)/tests/unit/drv_%: $(BUILD)/tests/unit/drv_%.o $(filter-out %/main.o,$(DRIVER_OBJ)) $(FRONT_OBJ) $(BUILD)/tests/robust/no_codegen.o
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(JANSSON) -lm
 .SECONDARY: $(UNIT:%=%.o)
 
 # tests/robust/alloc.py: the front end without LLVM, the malloc that is preloaded, and a program that does not end cleanly.

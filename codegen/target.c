@@ -15,7 +15,7 @@ static void on_fatal(const char *reason)
 	if (!strstr(reason, "64-bit code requested"))
 		internal_error("LLVM: %s", reason);
 	complain("the cpu that was named has no 64-bit mode");
-	exit(EXIT_FAILURE);
+	give_up(EXIT_FAILURE);
 }
 
 /* The host and NVPTX; may run more than once. */

@@ -1,6 +1,7 @@
 /* The passes, in order, over one spec. */
 #include "compile.h"
 #include <errno.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -210,17 +211,27 @@ static void print_form(const struct options *o, const struct sink *sink, bool fi
 	print_summary(sink, out);
 }
 
+static void drop(void *out)
+{
+	__fpurge(out);
+	fclose(out);
+}
+
 /* Standard error has no buffer: thousands of diagnostics would be hundreds of thousands of writes. */
 void print_diagnostics(const struct options *o, const struct sink *sink, bool first)
 {
-	static char buffer[64 << 10];
+	char buffer[64 << 10];
 	int fd = dup(STDERR_FILENO);
 	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!out && errno == ENOMEM)
-		out_of_memory(sink->arena, sizeof buffer);
-	if (out)
+		out_of_memory(sizeof buffer);
+	struct undo undo = {drop, out, NULL};
+	if (out) {
 		setvbuf(out, buffer, _IOFBF, sizeof buffer);
+		undo_add(&undo);
+	}
 	print_form(o, sink, first, out ? out : stderr); /* which may be closed, or not open to be written */
+	undo_remove(&undo);
 	if (out)
 		fclose(out);
 	else if (fd >= 0)
@@ -264,7 +275,7 @@ static bool set_sanitizer(const char **sanitizer)
 	return false;
 }
 
-int compile(const struct options *o, int i)
+static int compile_spec(const struct options *o, int i)
 {
 	struct compilation c = {.options = o,
 	                        .spec = o->specs[i],
@@ -285,3 +296,5 @@ int compile(const struct options *o, int i)
 	arena_free(&c.arena);
 	return status;
 }
+
+int compile(const struct options *o, int i) { return run_alone(o, compile_spec, i); }

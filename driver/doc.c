@@ -80,8 +80,9 @@ static bool write_pages(struct documenting *c)
 	return written;
 }
 
-int document(const struct options *o)
+static int document_modules(const struct options *o, int unused)
 {
+	(void)unused;
 	struct documenting c = {.options = o, .arena.heap = o->heap};
 	bool done = true;
 	c.names.arena = c.sources.arena = c.sink.arena = c.docs.arena = &c.arena;
@@ -96,3 +97,5 @@ int document(const struct options *o)
 	arena_free(&c.arena);
 	return done ? EXIT_OK : EXIT_ERRORS;
 }
+
+int document(const struct options *o) { return run_alone(o, document_modules, 0); }

@@ -7,7 +7,7 @@
 #include "../sema/sema.h"
 
 #define DEPLOYC_VERSION "0.1.0"
-enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2 }; /* and those of support/arena.h */
+enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2 }; /* and those of support/heap.h */
 
 enum command {
 	COMMAND_BUILD,
@@ -37,14 +37,19 @@ struct options {
 	int level;
 	bool cuda;
 	struct sema_options sema;
-	struct heap *heap;
+	struct heap *heap; /* of the work that is done: run_alone */
 };
 
 /* options.c. false after a message on stderr: a mistake in the command line. */
 bool options_parse(struct arena *arena, int argc, char **argv, struct options *out);
 void options_help(const enum command *about, FILE *out); /* about NULL: everything */
 
-/* compile.c: runs the passes over spec number `i` of the command line. Gives an exit status. */
+/* alone.c: does a part of the command as work of its own (support/heap.h): an internal error or lack of memory ends
+ * that work, with its status, and frees its memory. `work` gets the options with a heap of its own. */
+int run_alone(const struct options *o, int (*work)(const struct options *o, int i), int i);
+
+/* The functions below give an exit status, also EXIT_INTERNAL and EXIT_MEMORY. */
+/* compile.c: runs the passes over spec number `i` of the command line. */
 int compile(const struct options *o, int i);
 /* What the sink holds, in the form that the options name; `first`: of this run. */
 void print_diagnostics(const struct options *o, const struct sink *sink, bool first);
@@ -52,10 +57,10 @@ void print_diagnostics(const struct options *o, const struct sink *sink, bool fi
 /* fmt.c: brings file number `i` of the command line into canonical form, or with --check says that it is not. */
 int format_file(const struct options *o, int i);
 
-/* doc.c: the documentation of the modules of the command line. Gives an exit status. */
+/* doc.c: the documentation of the modules of the command line. */
 int document(const struct options *o);
 
-/* import.c: config.json to a model. Gives an exit status. */
+/* import.c: config.json to a model. */
 int import_file(const struct options *o);
 
 /* output.c: a file that appears whole or not at all. path NULL or "-": standard output. */
@@ -63,7 +68,6 @@ struct out_file {
 	const char *path;
 	char *temporary;
 	FILE *file;
-	const struct arena *arena;
 	struct undo undo;
 };
 bool output_open(struct arena *arena, struct out_file *o, const char *path);

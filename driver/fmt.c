@@ -58,7 +58,7 @@ static int format_source(struct formatting *f)
 	return write_formatted(f, now) ? EXIT_OK : EXIT_ERRORS;
 }
 
-int format_file(const struct options *o, int i)
+static int format_spec(const struct options *o, int i)
 {
 	struct formatting f = {.options = o, .path = o->specs[i], .arena.heap = o->heap};
 	f.names.arena = f.sources.arena = f.sink.arena = &f.arena;
@@ -68,3 +68,5 @@ int format_file(const struct options *o, int i)
 	arena_free(&f.arena);
 	return status;
 }
+
+int format_file(const struct options *o, int i) { return run_alone(o, format_spec, i); }

@@ -11,8 +11,9 @@ static int write_text(struct arena *arena, const struct options *o, const char *
 	return output_close(&out, written) && written ? EXIT_OK : EXIT_ERRORS;
 }
 
-int import_file(const struct options *o)
+static int import_model(const struct options *o, int unused)
 {
+	(void)unused;
 	struct arena arena = {.heap = o->heap};
 	struct names names = {.arena = &arena};
 	struct sources sources = {.arena = &arena};
@@ -24,3 +25,5 @@ int import_file(const struct options *o)
 	arena_free(&arena);
 	return status;
 }
+
+int import_file(const struct options *o) { return run_alone(o, import_model, 0); }

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* In capital letters or small ones. */
 static bool find_code(const char *text, enum diag_code *code)
@@ -45,6 +46,8 @@ static int run_specs(const struct options *o, int (*each)(const struct options *
 		sarif_begin(stderr);
 	for (int i = 0; i < o->n_specs; i++) {
 		int status = each(o, i);
+		if (status >= EXIT_INTERNAL)
+			return status;
 		worst = status > worst ? status : worst;
 	}
 	if (o->error_form == ERRORS_SARIF)
@@ -92,16 +95,29 @@ static void occupy_standard_files(void)
 			open("/dev/null", useless[fd]);
 }
 
+struct command_line {
+	struct heap heap;
+	int argc;
+	char **argv;
+};
+
+static int run_line(void *context)
+{
+	struct command_line *line = context;
+	struct arena arena = {.heap = &line->heap};
+	struct options o;
+	return options_parse(&arena, line->argc, line->argv, &o) ? run(&o) : EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	occupy_standard_files();
 	output_guard();
-	struct heap heap = {.apart = getenv("DEPLOYC_APART") != NULL};
-	struct arena arena = {.heap = &heap};
-	struct options o;
-	json_set_alloc_funcs(malloc_or_exit, free);
-	int status = options_parse(&arena, argc, argv, &o) ? run(&o) : EXIT_USAGE;
-	arena_free(&arena);
+	json_set_alloc_funcs(heap_malloc, heap_free);
+	struct command_line line = {.heap.apart = getenv("DEPLOYC_APART") != NULL, .argc = argc, .argv = argv};
+	int status = heap_run(&line.heap, run_line, &line);
+	if (status == EXIT_MEMORY)
+		_exit(status); /* what standard output holds back is not whole */
 	if ((fflush(stdout) || ferror(stdout)) && status == EXIT_OK) {
 		complain("cannot write standard output: %s", strerror(errno));
 		return EXIT_ERRORS;

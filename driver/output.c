@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -48,11 +49,24 @@ void output_guard(void)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* Of a file that memory ran out for. */
+/* Of a file whose work is given up: what is not yet written is not. */
 static void drop(void *what)
 {
-	const struct out_file *o = what;
+	struct out_file *o = what;
+	if (o->file) {
+		__fpurge(o->file);
+		fclose(o->file);
+	}
+	if (!o->temporary)
+		return;
 	unlink(o->temporary);
+	unfinished = NULL;
+}
+
+static void guard(struct out_file *o)
+{
+	o->undo = (struct undo){drop, o, NULL};
+	undo_add(&o->undo);
 }
 
 enum { READER_MS = 5000, READER_STEP_MS = 20 };
@@ -110,15 +124,14 @@ static bool reserve(struct arena *arena, struct out_file *o, const char *path, i
 		return trouble("write", path);
 	}
 	path = target;
-	*o = (struct out_file){
-		.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path), .arena = arena, .undo = {drop, o, NULL}};
+	*o = (struct out_file){.path = path, .temporary = arena_printf(arena, "%s.XXXXXX", path)};
 	unfinished = o->temporary;
 	*fd = mkstemp(o->temporary);
 	if (*fd < 0) {
 		unfinished = o->temporary = NULL;
 		return trouble("write", path);
 	}
-	undo_add(arena, &o->undo);
+	guard(o);
 	fchmod(*fd, mode_of(path));
 	return true;
 }
@@ -131,7 +144,10 @@ bool output_open(struct arena *arena, struct out_file *o, const char *path)
 	}
 	if (is_special(path)) {
 		*o = (struct out_file){.path = path, .file = open_special(path)};
-		return o->file || trouble("write", path);
+		if (!o->file)
+			return trouble("write", path);
+		guard(o);
+		return true;
 	}
 	int fd;
 	if (!reserve(arena, o, path, &fd))
@@ -161,6 +177,7 @@ bool output_reserve(struct arena *arena, struct out_file *o, const char *path)
 bool output_close(struct out_file *o, bool keep)
 {
 	bool written = true;
+	undo_remove(&o->undo);
 	if (o->file) {
 		written = !fflush(o->file) && !ferror(o->file);
 		if (!written)
@@ -170,7 +187,6 @@ bool output_close(struct out_file *o, bool keep)
 	}
 	if (!o->temporary)
 		return written;
-	undo_remove(o->arena, &o->undo);
 	bool renamed = keep && written && !rename(o->temporary, o->path);
 	if (keep && written && !renamed)
 		written = trouble("write", o->path);

@@ -100,17 +100,22 @@ static bool add_file(struct import *m, const char *label)
 	return true;
 }
 
+static void close_folder(void *dir) { closedir(dir); }
+
 static bool add_folder(struct import *m, const char *folder)
 {
 	VEC(const char *) files = {0};
 	DIR *dir = opendir(folder);
 	if (!dir && errno == ENOMEM)
-		out_of_memory(m->arena, sizeof(struct dirent));
+		out_of_memory(sizeof(struct dirent));
 	if (!dir)
 		return cannot_read(folder);
+	struct undo undo = {close_folder, dir, NULL};
+	undo_add(&undo);
 	for (struct dirent *e; (e = readdir(dir));)
 		if (is_deploy_file(e->d_name))
 			vec_push(m->arena, &files, arena_printf(m->arena, "%s/%s", folder, e->d_name));
+	undo_remove(&undo);
 	closedir(dir);
 	if (files.n)
 		qsort(files.at, (size_t)files.n, sizeof *files.at, by_name);

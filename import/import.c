@@ -1,8 +1,8 @@
 /* The steps of an import, in order. */
 #include "internal.h"
+#include "../sema/module.h"
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,18 +28,13 @@ static bool is_quantised(struct arena *arena, const char *file)
 /* `Llama-3.1-8B/config.json` makes Llama_3_1_8B. */
 static const char *name_of(struct arena *arena, const char *file)
 {
-	char *real = realpath(file, NULL);
-	if (!real && errno == ENOMEM)
-		out_of_memory(arena, PATH_MAX);
-	char *slash = real ? strrchr(real, '/') : NULL;
-	if (slash)
-		*slash = 0;
-	const char *folder = slash && strrchr(real, '/') ? strrchr(real, '/') + 1 : "";
+	const char *real = real_path(arena, file), *slash = real ? strrchr(real, '/') : NULL;
+	const char *folder = slash ? arena_strndup(arena, real, (size_t)(slash - real)) : "";
+	folder = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : "";
 	struct text out = {.arena = arena};
 	text_add(&out, "%s", isalpha((unsigned char)*folder) ? "" : "Model_");
 	for (; *folder; folder++)
 		text_add(&out, "%c", isalnum((unsigned char)*folder) ? *folder : '_');
-	free(real);
 	return out.at;
 }
 

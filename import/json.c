@@ -6,8 +6,9 @@
 #include <math.h>
 #include <string.h>
 #include "../support/escape.h"
+#include "../support/json.h"
 
-void no_memory(size_t bytes) { out_of_memory(NULL, bytes); }
+void no_memory(size_t bytes) { out_of_memory(bytes); }
 
 json_t *json_at(json_t *root, const char *path)
 {
@@ -47,7 +48,7 @@ const char *json_value_text(struct arena *arena, const json_t *v)
 {
 	char *text = json_text_show(v);
 	const char *kept = text ? arena_strndup(arena, text, strlen(text)) : "?";
-	free(text);
+	json_text_free(text);
 	return kept;
 }
 

@@ -134,7 +134,7 @@ size_t unit_prefix(const char *s, size_t n)
 
 static double decimal_value(const char *s, size_t n)
 {
-	char small[64], *copy = n < sizeof small ? small : malloc_or_exit(n + 1);
+	char small[64], *copy = n < sizeof small ? small : heap_malloc(n + 1);
 	size_t length = 0;
 	for (size_t i = 0; i < n; i++)
 		if (s[i] != '_')
@@ -142,7 +142,7 @@ static double decimal_value(const char *s, size_t n)
 	copy[length] = 0;
 	double value = strtod(copy, NULL);
 	if (copy != small)
-		free(copy);
+		heap_free(copy);
 	return value;
 }
 

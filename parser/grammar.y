@@ -26,8 +26,8 @@
 
 int deploy_lex(DEPLOY_STYPE *value, struct span *at, struct parser *p);
 static void deploy_error(struct span *at, struct parser *p, const char *message);
-#define YYMALLOC malloc_or_exit
-#define YYFREE free
+#define YYMALLOC heap_malloc
+#define YYFREE heap_free
 }
 %initial-action { @$ = (struct span){p->file, 0, 0}; }
 

@@ -205,10 +205,13 @@ const char *real_path(struct arena *a, const char *path)
 {
 	char *real = realpath(path, NULL);
 	if (!real && errno == ENOMEM)
-		out_of_memory(a, PATH_MAX);
+		out_of_memory(PATH_MAX);
 	if (!real)
 		return NULL;
+	struct undo undo = {free, real, NULL};
+	undo_add(&undo);
 	const char *kept = arena_strndup(a, real, strlen(real));
+	undo_remove(&undo);
 	free(real);
 	return kept;
 }

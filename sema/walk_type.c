@@ -31,12 +31,17 @@ static const char *captured(struct walk *w, void (*print)(const struct program *
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 	if (!out)
-		out_of_memory(w->arena, BUFSIZ);
+		out_of_memory(BUFSIZ);
 	print(w->p, what, out);
 	bool whole = !fflush(out) && !ferror(out);
-	if (fclose(out) || !whole || !text) /* closing makes the text as long as it must be, and may lose it */
-		out_of_memory(w->arena, size + 1);
+	if (fclose(out) || !whole || !text) { /* closing makes the text as long as it must be, and may lose it */
+		free(text);
+		out_of_memory(size + 1);
+	}
+	struct undo undo = {free, text, NULL};
+	undo_add(&undo);
 	const char *copy = arena_strndup(w->arena, text, size);
+	undo_remove(&undo);
 	free(text);
 	return copy;
 }

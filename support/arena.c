@@ -1,11 +1,9 @@
-/* Blocks of zeroed memory that grow by doubling, vectors and strings in them, and the report of internal errors. */
+/* Blocks of zeroed memory that grow by doubling, vectors and strings in them. */
 #include "arena.h"
 #include "escape.h"
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, LARGEST_BLOCK = 8 << 20 };
 
@@ -16,49 +14,11 @@ struct arena_block {
 };
 _Static_assert(sizeof(struct arena_block) % ALIGNMENT == 0, "the payload must be aligned");
 
-/* ---- running out ----------------------------------------------------------------------------- */
-
-void undo_add(const struct arena *a, struct undo *u)
-{
-	if (!a->heap)
-		return;
-	u->next = a->heap->undo;
-	a->heap->undo = u;
-}
-
-void undo_remove(const struct arena *a, struct undo *u)
-{
-	for (struct undo **at = a->heap ? &a->heap->undo : NULL; at && *at; at = &(*at)->next)
-		if (*at == u) {
-			*at = u->next;
-			return;
-		}
-}
-
-void out_of_memory(const struct arena *a, size_t bytes)
-{
-	for (struct undo *u = a && a->heap ? a->heap->undo : NULL; u; u = u->next)
-		u->run(u->what);
-	fprintf(stderr, "deployc: out of memory: %zu bytes were asked for; raise the limit (ulimit -v) or free memory\n",
-	        bytes);
-	_exit(EXIT_MEMORY);
-}
-
-void *malloc_or_exit(size_t bytes)
-{
-	void *p = malloc(bytes);
-	if (!p && bytes)
-		out_of_memory(NULL, bytes);
-	return p;
-}
-
-/* ---- blocks ---------------------------------------------------------------------------------- */
-
 static struct arena_block *block_new(const struct arena *a, size_t bytes, struct arena_block *next)
 {
-	struct arena_block *b = bytes > SIZE_MAX - sizeof *b ? NULL : calloc(1, sizeof *b + bytes);
-	if (!b)
-		out_of_memory(a, bytes);
+	if (bytes > SIZE_MAX - sizeof(struct arena_block))
+		out_of_memory(bytes);
+	struct arena_block *b = heap_alloc(a->heap, sizeof *b + bytes);
 	b->next = next;
 	b->bytes = bytes;
 	return b;
@@ -81,7 +41,7 @@ static struct arena_block *block_with_room(struct arena *a, size_t bytes)
 void *arena_alloc(struct arena *a, size_t bytes)
 {
 	if (bytes > SIZE_MAX - ALIGNMENT)
-		out_of_memory(a, bytes);
+		out_of_memory(bytes);
 	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 	struct arena_block *b = a->head;
 	if (!b || b->bytes - b->used < bytes || (a->heap && a->heap->apart))
@@ -125,7 +85,7 @@ void arena_free(struct arena *a)
 {
 	for (struct arena_block *b = a->head, *next; b; b = next) {
 		next = b->next;
-		free(b);
+		heap_free(b);
 	}
 	a->head = NULL;
 }
@@ -135,7 +95,7 @@ void vec_room(struct arena *a, void **at, int *cap, int n, size_t size)
 	if (n < *cap)
 		return;
 	if (*cap > INT32_MAX / 2)
-		out_of_memory(a, (size_t)n * size);
+		out_of_memory((size_t)n * size);
 	int larger = *cap ? 2 * *cap : 8;
 	void *copy = arena_alloc(a, (size_t)larger * size);
 	if (n)
@@ -155,7 +115,7 @@ void text_add(struct text *t, const char *fmt, ...)
 	if (more < 0)
 		internal_error("cannot format \"%s\"", fmt);
 	if (more > INT32_MAX / 2 - t->n)
-		out_of_memory(t->arena, (size_t)t->n + (size_t)more);
+		out_of_memory((size_t)t->n + (size_t)more);
 	if (t->n + more >= t->cap) {
 		int larger = 2 * (t->n + more) + 64;
 		char *copy = arena_alloc(t->arena, (size_t)larger);
@@ -177,15 +137,4 @@ void complain(const char *fmt, ...)
 	vprint_escaped(stderr, fmt, args);
 	putc('\n', stderr);
 	va_end(args);
-}
-
-void internal_error_at(const char *file, int line, const char *fmt, ...)
-{
-	va_list args;
-	va_start(args, fmt);
-	fprintf(stderr, "deployc: internal error at %s:%d: ", file, line);
-	vprint_escaped(stderr, fmt, args);
-	fprintf(stderr, "\nThis is a bug of deployc, not of the spec. Please report it with the spec that shows it.\n");
-	va_end(args);
-	exit(EXIT_INTERNAL);
 }

@@ -10,12 +10,12 @@ json_t *json_text(const char *text)
 	if (string)
 		return string;
 	size_t n = strlen(text);
-	char *ascii = memcpy(malloc_or_exit(n + 1), text, n + 1);
+	char *ascii = memcpy(heap_malloc(n + 1), text, n + 1);
 	for (char *c = ascii; *c; c++)
 		if ((unsigned char)*c >= 0x80)
 			*c = '?';
 	string = json_string(ascii);
-	free(ascii);
+	heap_free(ascii);
 	return string;
 }
 
@@ -44,13 +44,21 @@ static void put_dump(const char *text, FILE *out)
 	}
 }
 
+void json_text_free(char *text)
+{
+	json_malloc_t allocate;
+	json_free_t release;
+	json_get_alloc_funcs(&allocate, &release);
+	release(text);
+}
+
 void json_put(json_t *value, FILE *out)
 {
 	char *text = json_dumps(value, JSON_COMPACT);
 	if (!text)
 		internal_error("a diagnostic has no JSON form");
 	put_dump(text, out);
-	free(text);
+	json_text_free(text);
 	json_decref(value);
 }
 

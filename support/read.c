@@ -34,7 +34,7 @@ static int open_to_read(const char *path)
 }
 
 /* 0, or an error number. */
-static int read_all(struct arena *a, int fd, size_t largest, struct file_text *out)
+static int read_rest(struct arena *a, int fd, size_t largest, struct file_text *out)
 {
 	size_t room = 1 << 16, n = 0;
 	char *at = arena_alloc(a, room);
@@ -53,6 +53,18 @@ static int read_all(struct arena *a, int fd, size_t largest, struct file_text *o
 	}
 	*out = (struct file_text){at, n};
 	return 0;
+}
+
+static void close_file(void *fd) { close(*(int *)fd); }
+
+static int read_all(struct arena *a, int fd, size_t largest, struct file_text *out)
+{
+	struct undo undo = {close_file, &fd, NULL};
+	if (fd != STDIN_FILENO)
+		undo_add(&undo);
+	int error = read_rest(a, fd, largest, out);
+	undo_remove(&undo);
+	return error;
 }
 
 bool file_read(struct arena *a, const char *path, struct file_text *out)

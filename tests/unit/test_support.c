@@ -37,6 +37,79 @@ static void requests_apart_have_blocks_of_their_own(void **state)
 	arena_free(&a);
 }
 
+/* ---- work that is given up ------------------------------------------------------------------- */
+
+struct given_up {
+	struct heap inner;
+	struct undo undo[2];
+	int order[2], n, status;
+	bool nested;
+};
+
+static void note_first(void *what)
+{
+	struct given_up *g = what;
+	g->order[g->n++] = 1;
+}
+
+static void note_second(void *what)
+{
+	struct given_up *g = what;
+	g->order[g->n++] = 2;
+}
+
+static int fails_late(void *what)
+{
+	struct given_up *g = what;
+	struct arena arena = {.heap = &g->inner};
+	struct undo removed = {note_first, g, NULL};
+	g->undo[0] = (struct undo){note_first, g, NULL};
+	g->undo[1] = (struct undo){note_second, g, NULL};
+	undo_add(&g->undo[0]);
+	undo_add(&removed);
+	undo_add(&g->undo[1]);
+	undo_remove(&removed);
+	arena_alloc(&arena, 1000);
+	arena_alloc(&arena, 1000000);
+	heap_free(heap_malloc(10));
+	heap_malloc(10);
+	give_up(g->status);
+}
+
+static void what_is_given_up_is_undone_and_freed(void **state)
+{
+	(void)state;
+	struct given_up g = {.status = 5};
+	assert_int_equal(heap_run(&g.inner, fails_late, &g), 5);
+	assert_int_equal(g.n, 2);
+	assert_int_equal(g.order[0], 2); /* the last first */
+	assert_int_equal(g.order[1], 1);
+	assert_null(g.inner.blocks);
+}
+
+static int runs_another(void *what)
+{
+	struct given_up *g = what;
+	struct undo own = {note_first, g, NULL};
+	undo_add(&own);
+	char *kept = heap_malloc(10);
+	struct given_up inner = {.status = 7};
+	assert_int_equal(heap_run(&inner.inner, fails_late, &inner), 7);
+	memset(kept, 1, 10);
+	assert_int_equal(g->n, 0);
+	undo_remove(&own);
+	return 3;
+}
+
+static void work_inside_ends_alone(void **state)
+{
+	(void)state;
+	struct given_up g = {0};
+	assert_int_equal(heap_run(&g.inner, runs_another, &g), 3);
+	assert_int_equal(g.n, 0);
+	assert_null(g.inner.blocks);
+}
+
 static void vectors_and_texts_grow(void **state)
 {
 	(void)state;
@@ -298,6 +371,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arena_memory_is_zeroed_and_aligned),
+		cmocka_unit_test(what_is_given_up_is_undone_and_freed),
+		cmocka_unit_test(work_inside_ends_alone),
 		cmocka_unit_test(vectors_and_texts_grow),
 		cmocka_unit_test(requests_apart_have_blocks_of_their_own),
 		cmocka_unit_test(equal_names_are_one_pointer),
