@@ -36,9 +36,17 @@ all: $(BUILD)/deployc
 libjansson.a:
 	@echo "$(CC) does not find libjansson.a: apt install libjansson-dev (make setup)" >&2; false
 
-$(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ)
+# Loading libLLVM.so takes longer than most checks: deployc loads it when it generates code (codegen/late.h). Where LLVM is not one
+# shared library, or no jump is known for the machine, deployc is linked with it.
+LLVM_FILES := $(shell $(LLVM_CONFIG) --libfiles 2>/dev/null)
+MACHINE    := $(filter x86_64 aarch64,$(shell uname -m))
+LATE       := $(and $(MACHINE),$(filter %.so,$(LLVM_FILES)),$(filter 1,$(words $(LLVM_FILES))))
+$(BUILD)/llvm_late.c: $(CODEGEN_OBJ) codegen/late.sh
+	$(call say,GEN )
+	$(Q)sh codegen/late.sh $(LLVM_FILES) $(MACHINE) $(filter %.o,$^) > $@
+$(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ) $(if $(LATE),$(BUILD)/llvm_late.o)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) $(JANSSON) -lm
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(if $(LATE),-ldl,$(LLVM_LIBS)) $(JANSSON) -lm
 
 # `q` keeps members of one name apart.
 $(BUILD)/libdeployrt.a: $(RUNTIME_OBJ) $(JANSSON) Makefile
@@ -52,7 +60,7 @@ $(BUILD)/runtime_archive.c: $(BUILD)/libdeployrt.a support/embed.sh
 $(BUILD)/stdlib.c: $(sort $(wildcard stdlib/*.deploy)) support/embed.sh
 	$(call say,GEN )
 	$(Q)sh support/embed.sh --table stdlib $(filter %.deploy,$^) > $@
-$(BUILD)/runtime_archive.o $(BUILD)/stdlib.o: $(BUILD)/%.o: $(BUILD)/%.c
+$(BUILD)/runtime_archive.o $(BUILD)/stdlib.o $(BUILD)/llvm_late.o: $(BUILD)/%.o: $(BUILD)/%.c
 	$(call say,CC  )
 	$(Q)$(CC) -O0 -I. -c -o $@ $<
 

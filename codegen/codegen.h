@@ -5,7 +5,7 @@
 #include "../support/diag.h"
 
 struct codegen_options {
-	const char *cpu;       /* an LLVM CPU name, "native", or NULL: x86-64-v3 on x86-64, generic elsewhere */
+	const char *cpu;       /* an LLVM CPU name, "native", or NULL: target_default() */
 	int level;             /* 0..3 */
 	const char *plan_text; /* baked in for `launcher plan` */
 	const char *sanitizer; /* for tests: "address" or "thread", of which LLVM's pass runs over all that is generated;
@@ -14,7 +14,8 @@ struct codegen_options {
 };
 enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };
 
-/* What the schedule has to know of the processor named by `cpu`. false: no such cpu (printed). */
+/* What the schedule has to know of the processor named by `cpu`, as LLVM has it: target_find is faster for the names
+ * that it knows. false: no such cpu, or LLVM cannot be loaded (printed). */
 bool codegen_target(const char *cpu, struct target_shape *out);
 /* Writes the module in a form. false: environment trouble, printed to stderr. */
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out);

@@ -5,8 +5,8 @@
 #include "codegen.h"
 #include "emit.h"
 
-/* target.c: the machine that `cpu` names, position-independent code. NULL: no such cpu (printed). Disposed by the
- * caller. */
+/* target.c: the machine that `cpu` names, position-independent code. NULL: no such cpu, or no LLVM (printed).
+ * Disposed by the caller. */
 LLVMTargetMachineRef target_machine(const char *cpu, int level);
 struct target_shape target_shape(LLVMTargetMachineRef machine);
 

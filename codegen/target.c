@@ -1,5 +1,6 @@
 /* The processor that code is for: names, features, and what the schedule has to know of it. */
 #include "module.h"
+#include "late.h"
 #include <llvm-c/Core.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Target.h>
@@ -88,13 +89,15 @@ static LLVMTargetMachineRef create_native(const char *triple, int level)
 
 LLVMTargetMachineRef target_machine(const char *cpu, int level)
 {
+	if (!late_load())
+		return NULL;
 	initialize_targets();
 	char *triple = LLVMGetDefaultTargetTriple();
 	LLVMTargetMachineRef machine;
 	if (cpu && strcmp(cpu, "native") == 0)
 		machine = create_native(triple, level);
 	else
-		machine = create_named(triple, cpu ? cpu : strncmp(triple, "x86_64", 6) == 0 ? "x86-64-v3" : "generic", level);
+		machine = create_named(triple, cpu ? cpu : target_default(), level);
 	LLVMDisposeMessage(triple);
 	return machine;
 }
@@ -125,7 +128,7 @@ static struct target_shape shape_of(const char *assembly)
 	/* vcvtneps2bf16 of 512 bits is AVX512-BF16, which also has vdpbf16ps; of 256 bits it may
 	 * be AVX-NE-CONVERT alone. */
 	bool bf16_dot = lanes == 16 && strstr(assembly, "vcvtneps2bf16");
-	return (struct target_shape){.n_tile = 2 * lanes, .bf16_dot = bf16_dot};
+	return target_shape_of(lanes, bf16_dot);
 }
 
 struct target_shape target_shape(LLVMTargetMachineRef machine)

@@ -8,6 +8,7 @@
 #include "kernel.h"
 #include "../runtime/abi.h"
 #include "../sema/sema.h"
+#include "../target/target.h"
 
 struct local; /* local.h: one rank's program, with layouts, for each phase */
 
@@ -189,13 +190,6 @@ struct schedule {
 	const int *body_of; /* by layer */
 	int64_t seqs, page, pages, pages_per_seq, page_multiple;
 	int64_t tokens_offset, logits_offset, vocab, comm_slot, comm_mailbox;
-};
-
-/* What the target wants of the schedule. */
-struct target_shape {
-	int n_tile;    /* outputs in a weight tile */
-	bool bf16_dot; /* pairs of bf16 are multiplied at once */
-	int64_t gap;   /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
 };
 
 /* Infers layouts and collectives (language.md 3). NULL after a report: E0501, E0503, E0506, E0507, E0509, E0510, E0901

@@ -254,6 +254,11 @@ static void print_checked(const struct compilation *c)
 		printf("%s: no mistakes; it has no deployment\n", c->label);
 }
 
+static bool find_target(const char *cpu, struct target_shape *out)
+{
+	return target_find(cpu, out) || codegen_target(cpu, out);
+}
+
 /* DEPLOYC_GAPS=BYTES and DEPLOYC_SANITIZE, for tests: see docs/testing.md. */
 static bool set_gap(struct target_shape *shape)
 {
@@ -287,8 +292,8 @@ static int compile_spec(const struct options *o, int i)
 	struct trials trials = {.compilation = &c};
 	c.sink.check = trial_check;
 	c.sink.context = &trials;
-	int status = codegen_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c)
-	                                                                                                  : EXIT_USAGE;
+	int status =
+		find_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	if (status == EXIT_OK)

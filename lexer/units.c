@@ -40,7 +40,10 @@ static const struct unit_trap traps[] = {
 };
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static bool same(const char *word, const char *s, size_t n) { return !strncmp(word, s, n) && !word[n]; }
+static bool same(const char *word, const char *s, size_t n)
+{
+	return word[0] == s[0] && !strncmp(word, s, n) && !word[n];
+}
 
 const struct unit_trap *unit_trap(const char *s, size_t n)
 {

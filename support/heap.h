@@ -35,7 +35,7 @@ int heap_run(struct heap *h, int (*work)(void *context), void *context);
 _Noreturn void give_up(int status);
 /* Gives up with EXIT_MEMORY, and says so. */
 _Noreturn void out_of_memory(size_t bytes);
-/* A bug of ours: says so, asks for a report, gives up with EXIT_INTERNAL. */
+/* A bug in deployc: says so, asks for a report, gives up with EXIT_INTERNAL. */
 #define internal_error(...) internal_error_at(__FILE__, __LINE__, __VA_ARGS__)
 _Noreturn void internal_error_at(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

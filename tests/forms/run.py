@@ -135,6 +135,18 @@ def check_layers():
     assert not re.search(r"^    \d+ layers? ", one_kind, re.M), "a model of equal layers has lines of a part of them"
 
 
+def check_light():
+    """LLVM is loaded by what generates code, and by nothing else."""
+    def loads_llvm(*arguments):
+        done = deployc(*arguments, str(ROOT / "samples" / "tiny_llama.deploy"), LD_DEBUG="files")
+        assert done.returncode == 0 and "calling init" in done.stderr, f"{arguments}: {done.stderr[-300:]}"
+        return "libLLVM" in done.stderr
+    for light in (["check"], ["plan"], ["check", "--cpu=x86-64-v4"], ["--emit=dag-sched"], ["fmt", "--check"]):
+        assert not loads_llvm(*light), f"{light} loads LLVM"
+    for heavy in (["--emit=llvm"], ["check", "--cpu=native"]):
+        assert loads_llvm(*heavy), f"{heavy} does not load LLVM"
+
+
 def check_colors():
     name = "e0503_experts_16_ways.deploy"
     plain = deployc("check", name).stderr
@@ -235,7 +247,7 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_light, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]

@@ -190,12 +190,9 @@ static void an_internal_error_ends_one_compilation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(check_ends_without_memory),
-		cmocka_unit_test(diagnostics_end_without_memory),
-		cmocka_unit_test(a_form_ends_without_memory),
-		cmocka_unit_test(formatting_ends_without_memory),
-		cmocka_unit_test(import_ends_without_memory),
-		cmocka_unit_test(an_internal_error_ends_one_compilation),
+		cmocka_unit_test(check_ends_without_memory),  cmocka_unit_test(diagnostics_end_without_memory),
+		cmocka_unit_test(a_form_ends_without_memory), cmocka_unit_test(formatting_ends_without_memory),
+		cmocka_unit_test(import_ends_without_memory), cmocka_unit_test(an_internal_error_ends_one_compilation),
 	};
 	json_set_alloc_funcs(heap_malloc, heap_free);
 	if (!mkdtemp(folder))

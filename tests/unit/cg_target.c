@@ -1,0 +1,51 @@
+/* The table of processors (target/cpu.def) is what LLVM makes of each. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "../../codegen/codegen.h"
+
+static const char *const names[] = {
+#define X(name, floats, bf16_dot) name,
+#include "../../target/cpu.def"
+#undef X
+};
+
+static void assert_same_shape(const char *cpu)
+{
+	struct target_shape ours, llvm;
+	assert_true(target_find(cpu, &ours));
+	assert_true(codegen_target(cpu, &llvm));
+	if (ours.n_tile != llvm.n_tile || ours.bf16_dot != llvm.bf16_dot)
+		fail_msg("%s: %d %d, of LLVM %d %d", cpu ? cpu : "default", ours.n_tile, ours.bf16_dot, llvm.n_tile,
+		         llvm.bf16_dot);
+}
+
+static void each_row_is_as_llvm_has_it(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		assert_same_shape(names[i]);
+	assert_same_shape(NULL);
+}
+
+static void other_names_are_left_to_llvm(void **state)
+{
+	(void)state;
+	struct target_shape shape;
+	assert_false(target_find("native", &shape));
+	assert_false(target_find("i386", &shape));
+	assert_false(target_find("help", &shape));
+	assert_true(codegen_target("native", &shape));
+	assert_false(codegen_target("no-such-cpu", &shape));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_row_is_as_llvm_has_it),
+		cmocka_unit_test(other_names_are_left_to_llvm),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
