@@ -10,6 +10,7 @@
 #include "device.h"
 #include "plan.h"
 #include "report.h"
+#include "step.h"
 
 /* What the compiler generated, so that a test can bring its own. */
 struct generated {
@@ -126,59 +127,6 @@ void memory_open(struct memory *m, const struct plan *plan, int rank, struct dev
 /* Memory that no space of the plan has; an internal error once sealed, which memory_open does last. */
 uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes);
 
-/* ---- step.c; schedule.c: rank 0 -------------------------------------------------------------- */
-/* What one step brings, as words that rank 0 broadcasts: head, then the input arrays of every microbatch and owner. */
-enum { STEP_STOP = -1 };
-struct step_head {
-	int32_t phase, microbatches, with_pages, pages, trace;
-}; /* pages: struct dr_frame; trace: see trace.c */
-struct step {
-	int32_t *words;
-	size_t n, cap; /* i32; the members below are their beginning */
-	struct step_head *head;
-	int32_t *tokens, *rows; /* [microbatches] T and R */
-};
-/* How many words say how many there are. */
-size_t step_fixed(const struct plan *plan);
-void step_open(struct step *s, const struct plan *plan);
-void step_close(struct step *s);
-/* Words of the longest array of one owner. */
-size_t step_most_words(const struct plan *plan);
-/* Sets n from head and the T and R of each microbatch. */
-void step_measure(struct step *s, const struct plan *plan);
-/* The array of an owner in a microbatch; of DR_INPUT_PAGES: any microbatch, only with_pages. */
-int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input,
-                    int *n);
-
-/* How an owner's rows are sampled: [R]. */
-struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan, int microbatch, int owner);
-/* For struct dr_frame. */
-int step_candidates(const struct step *s, const struct plan *plan, int microbatch);
-
-struct sequence {
-	const int32_t *prompt;
-	int n_prompt, max_tokens;
-	struct dr_sampling sampling; /* count: of the row that was planned last */
-	int32_t *out;
-	int n_out;            /* sampled so far */
-	int owner, slot, fed; /* slot: row of the page table, -1 when not admitted; fed: positions in the cache */
-	int32_t *pages;
-	int n_pages;
-};
-struct schedule;
-struct schedule *schedule_open(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens);
-void schedule_close(struct schedule *s);
-/* Plans the next step. false: all sequences are done. */
-bool schedule_next(struct schedule *s, struct step *step);
-/* The sequence that row r of an owner's microbatch is of; -1: padding. */
-int schedule_row(const struct schedule *s, int microbatch, int owner, int row);
-/* A sampled token of that row. Sequences that are done give their pages back. */
-void schedule_token(struct schedule *s, int sequence, int32_t token);
-const struct sequence *schedule_sequence(const struct schedule *s, int i);
-int schedule_free_pages(const struct schedule *s, int owner);
-/* Tells which prompts can never be admitted, or have ids beyond the vocabulary. */
-void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p);
-
 /* ---- npy.c ----------------------------------------------------------------------------------- */
 /* f32 [n0][n1][n2] in a file that gets its name when it is whole. target: what `path` links to, or path. */
 struct npy {
@@ -194,14 +142,6 @@ bool npy_finish(struct npy *f);
 void npy_discard(struct npy *f);
 
 /* ---- rank.c: the life of one rank; serve.c: rank 0's part of it ------------------------------ */
-/* Where ranks of the last stage leave what a step gave: [microbatches][owners][max_rows], logits
- * with [vocab] behind. */
-struct results {
-	int32_t *tokens;
-	float *logits;
-	int max_rows;
-};
-
 struct job {
 	const struct generated *generated;
 	const struct plan *plan;
@@ -228,13 +168,15 @@ struct rank {
 	int32_t *counted; /* [step_most_words]: an array of a step, as this rank counts sequences and pages */
 };
 _Noreturn void rank_main(const struct job *job, int index);
-/* Runs a step that all ranks have; of rank 0: hands it out first. */
 /* gaps.c, for tests: around a microbatch. */
 void gaps_fill(struct rank *r);
 void gaps_check(struct rank *r);
+/* Runs a step that all ranks have; of rank 0: hands it out first. */
 bool rank_step(struct rank *r); /* false: rank 0 said that there are no more */
 /* Rank 0: runs the job's prompts and prints what came of it. */
 void serve(struct rank *r);
+/* Reports why the engine would refuse prompts. */
+void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p);
 void activity(struct rank *r, enum activity a);
 
 /* ---- trace.c --------------------------------------------------------------------------------- */

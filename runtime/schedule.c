@@ -1,170 +1,157 @@
-/* Rank 0's scheduler: which positions of which sequences enter the next step. Sequence i belongs to owner i % owners,
- * with a row of its page table and pages for its longest length from admission until it is done. A step is prefill
- * while any admitted prompt is unfinished, else decode; in a prefill step sequences that decode ride along, each with
- * its one token. */
+/* Which positions of which sequences enter the next step. A sequence belongs to an owner, with a row of its page table
+ * and pages for its longest length from admission until it leaves. A step is prefill while any admitted prompt is
+ * unfinished, else decode; in a prefill step sequences that decode ride along, each with its one token. */
 #include <stdlib.h>
 #include <string.h>
-#include "runtime.h"
+#include "report.h"
+#include "schedule.h"
 
 struct owner {
-	int32_t *free_pages;
-	int n_free;
-	int *slot; /* [seqs]: the sequence in a row of the page table, -1 */
-	int next;  /* first sequence of this owner that was never admitted */
+	struct sequence *first, *last; /* those that wait */
+	struct sequence **running;     /* [seqs]: which has a row of the page table; NULL: free */
 };
 struct schedule {
 	const struct plan *plan;
-	struct sequence *seq;
-	int n;
 	struct owner *owner;
-	int *row; /* [microbatches][owners][max_rows] sequence of each wanted row */
+	struct page_pool pages;
+	struct sequence **row; /* [microbatches][owners][max_rows] sequence of each wanted row */
 	int max_rows;
+	int next_owner; /* gets the next sequence that comes */
 	bool pages_changed;
 	int pages_used; /* of any owner, counted when pages_changed */
 };
 
 static int round_up(int n, uint32_t multiple) { return (n + (int)multiple - 1) / (int)multiple * (int)multiple; }
 
-static int pages_for(const struct plan *plan, int positions)
-{
-	return (positions + (int)plan->head->page - 1) / (int)plan->head->page;
-}
-
-/* Positions that a sequence takes: the last token that is generated is not read back. */
-static int positions_of(int prompt, int max_tokens) { return prompt + max_tokens - 1; }
-
-/* ---- sequences ------------------------------------------------------------------------------- */
-void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p)
+int schedule_room(const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
-	for (int i = 0; i < n; i++) {
-		int need = pages_for(plan, positions_of(prompts[i].n, max_tokens));
-		int most = (int)(h->pages < h->pages_per_seq ? h->pages : h->pages_per_seq);
-		for (int k = 0; k < prompts[i].n; k++)
-			if (prompts[i].ids[k] < 0 || (uint32_t)prompts[i].ids[k] >= h->vocab)
-				problem(p, "prompt %d: id %d is not in the vocabulary of %u", i + 1, prompts[i].ids[k], h->vocab);
-		if (need > most)
-			problem(p,
-			        "prompt %d: %d ids and %d more take %d positions (the last is not read back), the plan's cache has "
-			        "%d for a sequence",
-			        i + 1, prompts[i].n, max_tokens, positions_of(prompts[i].n, max_tokens), most * (int)h->page);
-	}
+	return (int)((h->pages < h->pages_per_seq ? h->pages : h->pages_per_seq) * h->page);
 }
 
-static void open_owner(struct owner *o, const struct dr_program *h, int first)
-{
-	o->free_pages = host_alloc(h->pages, sizeof *o->free_pages);
-	o->slot = host_alloc(h->seqs, sizeof *o->slot);
-	o->n_free = (int)h->pages;
-	o->next = first;
-	for (int i = 0; i < o->n_free; i++)
-		o->free_pages[i] = o->n_free - 1 - i;
-	for (uint32_t i = 0; i < h->seqs; i++)
-		o->slot[i] = -1;
-}
+int64_t schedule_positions(int n_prompt, int max_tokens) { return (int64_t)n_prompt + max_tokens - 1; }
 
-struct schedule *schedule_open(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens)
+/* ---- sequences ------------------------------------------------------------------------------- */
+struct schedule *schedule_open(const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
 	struct schedule *s = host_alloc(1, sizeof *s);
 	s->plan = plan;
-	s->n = n;
-	s->seq = host_alloc((size_t)n, sizeof *s->seq);
 	s->owner = host_alloc((size_t)plan->n_owners, sizeof *s->owner);
 	s->max_rows = (int)(h->max_rows[0] > h->max_rows[1] ? h->max_rows[0] : h->max_rows[1]);
 	s->row = host_alloc((size_t)h->microbatches * (size_t)plan->n_owners * (size_t)s->max_rows, sizeof *s->row);
-	for (int i = 0; i < n; i++)
-		s->seq[i] = (struct sequence){
-			.prompt = prompts[i].ids,
-			.n_prompt = prompts[i].n,
-			.sampling = prompts[i].sampling,
-			.max_tokens = max_tokens,
-			.slot = -1,
-			.out = host_alloc((size_t)max_tokens, sizeof(int32_t)),
-			.owner = i % plan->n_owners,
-		};
+	page_pool_open(&s->pages, plan->n_owners, (int)h->pages);
 	for (int i = 0; i < plan->n_owners; i++)
-		open_owner(&s->owner[i], h, i);
+		s->owner[i].running = host_alloc(h->seqs, sizeof *s->owner[i].running);
 	return s;
 }
 
 void schedule_close(struct schedule *s)
 {
-	for (int i = 0; i < s->n; i++) {
-		free(s->seq[i].out);
-		free(s->seq[i].pages);
-	}
-	for (int i = 0; i < s->plan->n_owners; i++) {
-		free(s->owner[i].free_pages);
-		free(s->owner[i].slot);
-	}
-	free(s->seq);
+	for (int i = 0; i < s->plan->n_owners; i++)
+		free(s->owner[i].running);
+	page_pool_close(&s->pages);
 	free(s->owner);
 	free(s->row);
 	free(s);
 }
 
-/* Gives a waiting sequence a row and its pages; false: one of them is not free. */
-static bool admit(struct schedule *s, struct owner *o, int index)
+void schedule_add(struct schedule *s, struct sequence *q)
 {
-	struct sequence *q = &s->seq[index];
-	int slot = 0, seqs = (int)s->plan->head->seqs, need = pages_for(s->plan, positions_of(q->n_prompt, q->max_tokens));
-	while (slot < seqs && o->slot[slot] >= 0)
-		slot++;
-	if (slot == seqs || need > o->n_free)
+	struct owner *o = &s->owner[s->next_owner];
+	q->owner = s->next_owner;
+	s->next_owner = (s->next_owner + 1) % s->plan->n_owners;
+	q->table_row = q->wanted = -1;
+	q->next = NULL;
+	q->prev = o->last;
+	*(o->last ? &o->last->next : &o->first) = q;
+	o->last = q;
+}
+
+/* Takes a sequence out of those that wait. */
+static void unlink_waiting(struct owner *o, struct sequence *q)
+{
+	*(q->prev ? &q->prev->next : &o->first) = q->next;
+	*(q->next ? &q->next->prev : &o->last) = q->prev;
+	q->prev = q->next = NULL;
+}
+
+void schedule_remove(struct schedule *s, struct sequence *q)
+{
+	struct owner *o = &s->owner[q->owner];
+	if (q->wanted >= 0)
+		s->row[q->wanted] = NULL;
+	q->wanted = -1;
+	if (q->table_row < 0) {
+		unlink_waiting(o, q);
+		return;
+	}
+	page_pool_give(&s->pages, q->owner, q->pages, q->n_pages);
+	free(q->pages);
+	q->pages = NULL;
+	q->n_pages = 0;
+	o->running[q->table_row] = NULL;
+	q->table_row = -1;
+}
+
+/* Gives the first that waits a row and its pages; false: one of them is not free. */
+static bool admit_first(struct schedule *s, struct owner *o)
+{
+	struct sequence *q = o->first;
+	int row = 0, seqs = (int)s->plan->head->seqs, page = (int)s->plan->head->page;
+	int need = (int)((schedule_positions(q->n_prompt, q->max_tokens) + page - 1) / page);
+	while (row < seqs && o->running[row])
+		row++;
+	int32_t *pages = host_alloc((size_t)need, sizeof *pages);
+	if (row == seqs || !page_pool_take(&s->pages, q->owner, need, pages)) {
+		free(pages);
 		return false;
-	q->slot = slot;
+	}
+	unlink_waiting(o, q);
+	q->table_row = row;
 	q->n_pages = need;
-	q->pages = host_alloc((size_t)need, sizeof *q->pages);
-	for (int i = 0; i < need; i++)
-		q->pages[i] = o->free_pages[--o->n_free];
-	o->slot[slot] = index;
+	q->pages = pages;
+	o->running[row] = q;
 	s->pages_changed = true;
 	return true;
 }
 
 static void admit_waiting(struct schedule *s)
 {
-	for (int i = 0; i < s->plan->n_owners; i++) {
-		struct owner *o = &s->owner[i];
-		while (o->next < s->n && admit(s, o, o->next))
-			o->next += s->plan->n_owners;
-	}
+	for (int i = 0; i < s->plan->n_owners; i++)
+		while (s->owner[i].first && admit_first(s, &s->owner[i]))
+			;
 }
 
-void schedule_token(struct schedule *s, int sequence, int32_t token)
+void schedule_token(struct sequence *q, int32_t token) { q->ids[q->n_prompt + q->n_out++] = token; }
+
+int schedule_free_pages(const struct schedule *s, int owner) { return s->pages.n_free[owner]; }
+
+int schedule_held_pages(const struct schedule *s, int owner)
 {
-	struct sequence *q = &s->seq[sequence];
-	struct owner *o = &s->owner[q->owner];
-	q->out[q->n_out++] = token;
-	if (q->n_out < q->max_tokens)
-		return;
-	for (int i = q->n_pages; i-- > 0;)
-		o->free_pages[o->n_free++] = q->pages[i];
-	o->slot[q->slot] = -1;
-	q->slot = -1;
+	int held = 0;
+	for (uint32_t row = 0; row < s->plan->head->seqs; row++)
+		held += s->owner[owner].running[row] ? s->owner[owner].running[row]->n_pages : 0;
+	return held;
 }
-
-const struct sequence *schedule_sequence(const struct schedule *s, int i) { return &s->seq[i]; }
-
-int schedule_free_pages(const struct schedule *s, int owner) { return s->owner[owner].n_free; }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
-static int *row_at(const struct schedule *s, int microbatch, int owner)
+static int row_at(const struct schedule *s, int microbatch, int owner)
 {
-	return s->row + (size_t)(microbatch * s->plan->n_owners + owner) * (size_t)s->max_rows;
+	return (microbatch * s->plan->n_owners + owner) * s->max_rows;
 }
 
-int schedule_row(const struct schedule *s, int microbatch, int owner, int row)
+struct sequence *schedule_row(const struct schedule *s, int microbatch, int owner, int row)
 {
-	return row < s->max_rows ? row_at(s, microbatch, owner)[row] : -1;
+	return row < s->max_rows ? s->row[row_at(s, microbatch, owner) + row] : NULL;
 }
 
 /* What a step brings of each sequence is decided before it is written: T, which places the arrays, is the most of all
  * owners. A piece is `n` positions of a sequence from `fed` on; a row is wanted when it reaches the
  * last known token. */
 struct piece {
-	int sequence, from, n;
+	struct sequence *sequence;
+	int from, n;
 	bool wanted;
 };
 struct pieces {
@@ -172,52 +159,51 @@ struct pieces {
 	int n, tokens, rows;
 };
 
-static bool prefilling(const struct sequence *q) { return q->slot >= 0 && q->fed < q->n_prompt; }
+static bool prefilling(const struct sequence *q) { return q && q->fed < q->n_prompt; }
+
+static bool owner_prefilling(const struct schedule *s, int owner)
+{
+	for (uint32_t row = 0; row < s->plan->head->seqs; row++)
+		if (prefilling(s->owner[owner].running[row]))
+			return true;
+	return false;
+}
 
 static bool any_prefilling(const struct schedule *s)
 {
-	for (int i = 0; i < s->n; i++)
-		if (prefilling(&s->seq[i]))
+	for (int i = 0; i < s->plan->n_owners; i++)
+		if (owner_prefilling(s, i))
 			return true;
 	return false;
 }
 
 /* Appends a piece of at most `room` positions; none when the rows are used up and only the last token is left. */
-static void take_piece(struct schedule *s, struct pieces *p, int index, int room, int max_rows)
+static void take_piece(struct pieces *p, struct sequence *q, int room, int max_rows)
 {
-	struct sequence *q = &s->seq[index];
 	int known = q->n_prompt + q->n_out, left = known - q->fed;
 	int n = left < room ? left : room;
 	if (n == left && p->rows == max_rows)
 		n--;
 	if (n <= 0)
 		return;
-	p->at[p->n++] = (struct piece){index, q->fed, n, n == left};
+	p->at[p->n++] = (struct piece){q, q->fed, n, n == left};
 	p->tokens += n;
 	p->rows += n == left;
 	q->fed += n;
 }
 
 /* Takes pieces of the owner's prompts, or of its sequences that decode, until `most` tokens are there. Of those that
- * decode, microbatch m takes the rows of the page table with slot % M == m, so that microbatches are even. */
+ * decode, microbatch m takes the rows of the page table with row % M == m, so that microbatches are even. */
 static void take_pieces(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner, bool prompts,
                         int most)
 {
 	const struct dr_program *h = s->plan->head;
-	for (uint32_t slot = 0; slot < h->seqs; slot++) {
-		int index = s->owner[owner].slot[slot];
-		bool mine = prompts || slot % h->microbatches == (uint32_t)microbatch;
-		if (index >= 0 && mine && prefilling(&s->seq[index]) == prompts)
-			take_piece(s, p, index, most - p->tokens, (int)h->max_rows[phase]);
+	for (uint32_t row = 0; row < h->seqs; row++) {
+		struct sequence *q = s->owner[owner].running[row];
+		bool mine = prompts || row % h->microbatches == (uint32_t)microbatch;
+		if (q && mine && prefilling(q) == prompts)
+			take_piece(p, q, most - p->tokens, (int)h->max_rows[phase]);
 	}
-}
-
-static bool owner_prefilling(const struct schedule *s, int owner)
-{
-	for (uint32_t slot = 0; slot < s->plan->head->seqs; slot++)
-		if (s->owner[owner].slot[slot] >= 0 && prefilling(&s->seq[s->owner[owner].slot[slot]]))
-			return true;
-	return false;
 }
 
 /* Chooses one owner's pieces of one microbatch. Half of a chunk at least is for prompts, so that they end whatever
@@ -230,9 +216,13 @@ static void choose(struct schedule *s, struct pieces *p, int phase, int microbat
 		take_pieces(s, p, phase, microbatch, owner, true, chunk);
 }
 
-static int32_t token_at(const struct sequence *q, int position)
+/* Notes that a sequence has the row, and how it is to be sampled. */
+static struct dr_sampling want_row(struct schedule *s, struct sequence *q, int row)
 {
-	return position < q->n_prompt ? q->prompt[position] : q->out[position - q->n_prompt];
+	s->row[row] = q;
+	q->wanted = row;
+	q->sampling.count = (uint32_t)q->n_out;
+	return q->sampling;
 }
 
 /* Writes an owner's pieces into the step's arrays, padding behind. */
@@ -245,17 +235,15 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 	a[DR_INPUT_WANT] = step_array(step, s->plan, microbatch, owner, DR_INPUT_WANT, &rows);
 	struct dr_sampling *sampling = step_sampling(step, s->plan, microbatch, owner);
 	for (int i = 0; i < p->n; i++) {
-		struct sequence *q = &s->seq[p->at[i].sequence];
+		struct sequence *q = p->at[i].sequence;
 		for (int k = 0, pos = p->at[i].from; k < p->at[i].n; k++, pos++, at++) {
-			a[DR_INPUT_IDS][at] = token_at(q, pos);
+			a[DR_INPUT_IDS][at] = q->ids[pos];
 			a[DR_INPUT_POS][at] = pos;
-			a[DR_INPUT_SEQ][at] = q->slot;
+			a[DR_INPUT_SEQ][at] = q->table_row;
 			a[DR_INPUT_SLOT][at] = q->pages[pos / page] * page + pos % page;
 		}
 		if (p->at[i].wanted) {
-			row_at(s, microbatch, owner)[row] = p->at[i].sequence;
-			q->sampling.count = (uint32_t)q->n_out;
-			sampling[row] = q->sampling;
+			sampling[row] = want_row(s, q, row_at(s, microbatch, owner) + row);
 			a[DR_INPUT_WANT][row++] = at - 1;
 		}
 	}
@@ -263,8 +251,6 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 		a[DR_INPUT_IDS][at] = a[DR_INPUT_POS][at] = 0;
 		a[DR_INPUT_SEQ][at] = a[DR_INPUT_SLOT][at] = -1;
 	}
-	for (int i = row; i < s->max_rows; i++)
-		row_at(s, microbatch, owner)[i] = -1;
 	for (; row < rows; row++) {
 		a[DR_INPUT_WANT][row] = -1;
 		sampling[row] = (struct dr_sampling){.top_p = 1};
@@ -276,31 +262,34 @@ static void write_pages(struct schedule *s, struct step *step, int owner)
 	int n, width = (int)s->plan->head->pages_per_seq;
 	int32_t *table = step_array(step, s->plan, 0, owner, DR_INPUT_PAGES, &n);
 	memset(table, 0, (size_t)n * sizeof *table);
-	for (int i = 0; i < s->n; i++)
-		if (s->seq[i].owner == owner && s->seq[i].slot >= 0)
-			memcpy(table + (size_t)s->seq[i].slot * (size_t)width, s->seq[i].pages,
-			       (size_t)s->seq[i].n_pages * sizeof *table);
+	for (size_t row = 0; row < s->plan->head->seqs; row++) {
+		const struct sequence *q = s->owner[owner].running[row];
+		if (q)
+			memcpy(table + row * (size_t)width, q->pages, (size_t)q->n_pages * sizeof *table);
+	}
 }
 
 /* Adds a microbatch to the step; an empty one is left out. Idle owners get padding, and so does a microbatch without
- * rows: generated code never sees zero rows. */
-static void add_microbatch(struct schedule *s, struct step *step, int number, struct pieces *owner)
+ * rows: generated code never sees zero rows. Returns the tokens in it, without padding. */
+static int add_microbatch(struct schedule *s, struct step *step, int number, struct pieces *owner)
 {
 	const struct dr_program *h = s->plan->head;
-	int tokens = 0, rows = 1, m = step->head->microbatches;
+	int sum = 0, tokens = 0, rows = 1, m = step->head->microbatches;
 	for (int i = 0; i < s->plan->n_owners; i++) {
 		owner[i].n = owner[i].tokens = owner[i].rows = 0;
 		choose(s, &owner[i], step->head->phase, number, i);
+		sum += owner[i].tokens;
 		tokens = owner[i].tokens > tokens ? owner[i].tokens : tokens;
 		rows = owner[i].rows > rows ? owner[i].rows : rows;
 	}
 	if (tokens == 0)
-		return;
+		return 0;
 	step->head->microbatches++;
 	step->tokens[m] = round_up(tokens, h->token_multiple);
 	step->rows[m] = round_up(rows, h->row_multiple);
 	for (int i = 0; i < s->plan->n_owners; i++)
 		write_pieces(s, step, m, i, &owner[i]);
+	return sum;
 }
 
 static struct pieces *pieces_open(const struct plan *plan)
@@ -316,14 +305,30 @@ static struct pieces *pieces_open(const struct plan *plan)
 static int last_page(const struct schedule *s)
 {
 	int last = 0;
-	for (int i = 0; i < s->n; i++)
-		for (int k = 0; s->seq[i].slot >= 0 && k < s->seq[i].n_pages; k++)
-			last = s->seq[i].pages[k] > last ? s->seq[i].pages[k] : last;
+	for (int i = 0; i < s->plan->n_owners; i++)
+		for (uint32_t row = 0; row < s->plan->head->seqs; row++) {
+			const struct sequence *q = s->owner[i].running[row];
+			for (int k = 0; q && k < q->n_pages; k++)
+				last = q->pages[k] > last ? q->pages[k] : last;
+		}
 	return last;
 }
 
-bool schedule_next(struct schedule *s, struct step *step)
+/* Rows of the step before this one belong to nobody. */
+static void forget_rows(struct schedule *s)
 {
+	int n = (int)s->plan->head->microbatches * s->plan->n_owners * s->max_rows;
+	for (int i = 0; i < n; i++) {
+		if (s->row[i])
+			s->row[i]->wanted = -1;
+		s->row[i] = NULL;
+	}
+}
+
+int schedule_next(struct schedule *s, struct step *step)
+{
+	int tokens = 0;
+	forget_rows(s);
 	admit_waiting(s);
 	if (s->pages_changed)
 		s->pages_used = round_up(last_page(s) + 1, s->plan->head->page_multiple);
@@ -331,13 +336,13 @@ bool schedule_next(struct schedule *s, struct step *step)
 		.phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE, .with_pages = s->pages_changed, .pages = s->pages_used};
 	struct pieces *owner = pieces_open(s->plan);
 	for (uint32_t m = 0; m < s->plan->head->microbatches; m++)
-		add_microbatch(s, step, (int)m, owner);
+		tokens += add_microbatch(s, step, (int)m, owner);
 	free(owner[0].at);
 	free(owner);
-	if (step->head->microbatches == 0)
-		return false;
+	if (tokens == 0)
+		return 0;
 	for (int i = 0; s->pages_changed && i < s->plan->n_owners; i++)
 		write_pages(s, step, i);
 	s->pages_changed = false;
-	return true;
+	return tokens;
 }

@@ -1,53 +1,84 @@
-/* Rank 0's part: runs prompts through the schedule, keeps time, prints what came of it. */
+/* Rank 0's part of `run` and `bench`: submits all prompts to an engine, keeps time, prints what came of it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "engine.h"
 #include "event.h"
 #include "runtime.h"
 
 enum { WARM_RUNS = 1, BENCH_RUNS = 5 };
 
+/* What came of a prompt. */
+struct answer {
+	int32_t *tokens; /* [max_tokens] */
+	int n;
+	int64_t first; /* when its first token came */
+	bool finished;
+};
 /* One pass over the prompts. */
-struct tally {
-	int64_t ns[DR_PHASES], tokens[DR_PHASES];
-	double ttft_ms;
+struct pass {
+	struct rank *rank;
+	const struct prompt *prompts;
+	int n, max_tokens;
+	struct answer *answer; /* [n] */
+	int64_t begin, ns[DR_PHASES], tokens[DR_PHASES];
 };
 
-static _Noreturn void fail_at_logits(struct rank *r, int prompt, int token)
+/* ---- what the engine is asked ---------------------------------------------------------------- */
+static struct request request_of(const struct prompt *p, int max_tokens)
+{
+	return (struct request){.ids = p->ids, .n_ids = p->n, .max_tokens = max_tokens, .sampling = p->sampling};
+}
+
+void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p)
+{
+	char why[REASON_BYTES];
+	for (int i = 0; i < n; i++) {
+		struct request r = request_of(&prompts[i], max_tokens);
+		for (int from = 0; request_refused(plan, &r, &from, why);)
+			problem(p, "prompt %d: %s", i + 1, why);
+	}
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------- */
+static _Noreturn void fail_at_token(struct rank *r, int prompt, int index, int32_t token)
 {
 	char where[512];
+	if (token != DR_NO_TOKEN)
+		rank_fail(&r->reporter, "internal: token %d was sampled for prompt %d, the vocabulary has %u", token,
+		          prompt + 1, r->job->plan->head->vocab);
 	trace_step(r, where, sizeof where);
 	rank_fail(&r->reporter,
 	          "the logits of prompt %d for token %d are not all finite numbers; %s. The weights are wrong, or a number "
 	          "format "
 	          "of the model is too narrow for them",
-	          prompt + 1, token + 1, where);
+	          prompt + 1, index + 1, where);
 }
 
-/* The tokens, and logits, that the last step left in the results. */
-static void collect(struct rank *r, struct schedule *s)
+/* The parent does not hold a slow file against the rank. */
+static void write_logits(struct rank *r, int prompt, int index, const float *logits)
 {
-	const struct results *out = &r->job->results;
-	const struct plan *plan = r->job->plan;
-	for (int i = 0; i < r->step.head->microbatches * plan->n_owners * out->max_rows; i++) {
-		int row = i % out->max_rows, owner = i / out->max_rows % plan->n_owners, m = i / out->max_rows / plan->n_owners;
-		int q = schedule_row(s, m, owner, row);
-		if (q < 0)
-			continue;
-		int n = schedule_sequence(s, q)->n_out;
-		activity(r, ACTIVITY_PRINT);
-		if (out->logits && !npy_row(r->job->npy, q, n, out->logits + (size_t)i * plan->head->vocab))
-			rank_fail(&r->reporter, "cannot write %s: %s", r->job->npy->path, strerror(errno));
-		activity(r, ACTIVITY_WAIT);
-		if (out->tokens[i] == DR_NO_TOKEN)
-			fail_at_logits(r, q, n);
-		if (out->tokens[i] < 0 || (uint32_t)out->tokens[i] >= plan->head->vocab)
-			rank_fail(&r->reporter, "internal: token %d was sampled for prompt %d, the vocabulary has %u",
-			          out->tokens[i], q + 1, plan->head->vocab);
-		schedule_token(s, q, out->tokens[i]);
-	}
+	activity(r, ACTIVITY_PRINT);
+	if (logits && !npy_row(r->job->npy, prompt, index, logits))
+		rank_fail(&r->reporter, "cannot write %s: %s", r->job->npy->path, strerror(errno));
+	activity(r, ACTIVITY_WAIT);
 }
 
+static void take_token(void *context, const struct engine_token *t)
+{
+	struct pass *pass = context;
+	struct answer *a = t->user;
+	int prompt = (int)(a - pass->answer);
+	write_logits(pass->rank, prompt, t->index, t->logits);
+	if (t->finish == FINISH_FAILED)
+		fail_at_token(pass->rank, prompt, t->index, t->token);
+	if (!a->n)
+		a->first = now_ns();
+	a->tokens[a->n++] = t->token;
+	a->finished = t->finish != FINISH_NONE;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
 static int by_size(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -60,66 +91,73 @@ static double median(double *of, int n)
 	return n % 2 ? of[n / 2] : (of[n / 2 - 1] + of[n / 2]) / 2;
 }
 
-/* What the rows' sequences bring to the step, for the tally: padding does not count. */
-static int64_t fed_tokens(const struct schedule *s, int n)
+/* When each prompt got its first token, in ms: the median. */
+static double ttft_ms(const struct pass *p)
 {
-	int64_t sum = 0;
-	for (int i = 0; i < n; i++)
-		sum += schedule_sequence(s, i)->fed;
-	return sum;
-}
-
-/* When each sequence got its first token, in ms after `begin`: the median. */
-static double first_token_ms(const int64_t *first, int n, int64_t begin)
-{
-	double *ms = host_alloc((size_t)n, sizeof *ms);
-	for (int i = 0; i < n; i++)
-		ms[i] = (double)(first[i] - begin) / 1e6;
-	double middle = median(ms, n);
+	double *ms = host_alloc((size_t)p->n, sizeof *ms);
+	for (int i = 0; i < p->n; i++)
+		ms[i] = (double)(p->answer[i].first - p->begin) / 1e6;
+	double middle = median(ms, p->n);
 	free(ms);
 	return middle;
 }
 
-static void run_steps(struct rank *r, struct schedule *s, int n, struct tally *t)
+static double per_second(const struct pass *p, int phase)
 {
-	int64_t begin = now_ns(), before = begin, *first = host_alloc((size_t)n, sizeof *first);
-	int64_t fed = 0;
-	while (schedule_next(s, &r->step)) {
-		int phase = r->step.head->phase;
-		int64_t now_fed = fed_tokens(s, n);
-		rank_step(r);
-		collect(r, s);
-		int64_t now = now_ns();
-		t->ns[phase] += now - before;
-		t->tokens[phase] += now_fed - fed;
-		for (int i = 0; i < n; i++)
-			if (!first[i] && schedule_sequence(s, i)->n_out)
-				first[i] = now;
-		before = now;
-		fed = now_fed;
+	return p->ns[phase] ? (double)p->tokens[phase] * 1e9 / (double)p->ns[phase] : 0;
+}
+
+/* ---- a pass ---------------------------------------------------------------------------------- */
+static void run_step(void *rank) { rank_step(rank); }
+
+static void submit_prompts(struct pass *p, struct engine *e)
+{
+	char why[REASON_BYTES];
+	for (int i = 0; i < p->n; i++) {
+		struct request r = request_of(&p->prompts[i], p->max_tokens);
+		p->answer[i].tokens = host_alloc((size_t)p->max_tokens, sizeof(int32_t));
+		r.user = &p->answer[i];
+		if (!engine_submit(e, &r, why))
+			rank_fail(&p->rank->reporter, "internal: prompt %d: %s", i + 1, why);
 	}
-	t->ttft_ms = first_token_ms(first, n, begin);
-	free(first);
 }
 
-/* Runs all prompts to their end. The caller closes the schedule, which has their tokens. */
-static struct schedule *run_prompts(struct rank *r, const struct prompt *prompts, int n, int max_tokens,
-                                    struct tally *t)
+static void run_steps(struct pass *p, struct engine *e)
 {
-	struct schedule *s = schedule_open(r->job->plan, prompts, n, max_tokens);
-	*t = (struct tally){0};
-	run_steps(r, s, n, t);
-	for (int i = 0; i < n; i++)
-		if (schedule_sequence(s, i)->n_out < max_tokens)
-			rank_fail(&r->reporter, "internal: the schedule stopped before prompt %d was done", i + 1);
-	return s;
+	struct step_done done;
+	for (int64_t before = p->begin; engine_step(e, &done);) {
+		int64_t now = now_ns();
+		p->ns[done.phase] += now - before;
+		p->tokens[done.phase] += done.tokens;
+		before = now;
+	}
 }
 
-static double per_second(const struct tally *t, int phase)
+/* Runs all prompts to their end. */
+static void pass_open(struct pass *p, struct rank *r)
 {
-	return t->ns[phase] ? (double)t->tokens[phase] * 1e9 / (double)t->ns[phase] : 0;
+	const struct options *o = r->job->options;
+	const struct stepper stepper = {&r->step, run_step, &r->job->results, r};
+	*p = (struct pass){.rank = r, .prompts = o->prompts, .n = o->n_prompts, .max_tokens = o->max_tokens};
+	p->answer = host_alloc((size_t)p->n, sizeof *p->answer);
+	struct engine *e = engine_open(r->job->plan, &stepper, take_token, p);
+	submit_prompts(p, e);
+	p->begin = now_ns();
+	run_steps(p, e);
+	engine_close(e);
+	for (int i = 0; i < p->n; i++)
+		if (!p->answer[i].finished)
+			rank_fail(&r->reporter, "internal: the engine stopped before prompt %d was done", i + 1);
 }
 
+static void pass_close(struct pass *p)
+{
+	for (int i = 0; i < p->n; i++)
+		free(p->answer[i].tokens);
+	free(p->answer);
+}
+
+/* ---- the commands ---------------------------------------------------------------------------- */
 static void print_ids(const int32_t *ids, int n)
 {
 	for (int i = 0; i < n; i++)
@@ -129,20 +167,19 @@ static void print_ids(const int32_t *ids, int n)
 static void run_once(struct rank *r)
 {
 	const struct options *o = r->job->options;
-	struct tally t;
-	struct schedule *s = run_prompts(r, o->prompts, o->n_prompts, o->max_tokens, &t);
+	struct pass p;
+	pass_open(&p, r);
 	activity(r, ACTIVITY_PRINT);
 	for (int i = 0; i < o->n_prompts; i++) {
-		const struct sequence *q = schedule_sequence(s, i);
 		printf("ids: ");
-		print_ids(q->prompt, q->n_prompt);
+		print_ids(o->prompts[i].ids, o->prompts[i].n);
 		printf(" -> ");
-		print_ids(q->out, q->n_out);
+		print_ids(p.answer[i].tokens, p.answer[i].n);
 		printf("\n");
 	}
-	printf("ttft: %.1f ms\n", t.ttft_ms);
-	printf("decode: %.1f tokens/s\n", per_second(&t, DR_DECODE));
-	schedule_close(s);
+	printf("ttft: %.1f ms\n", ttft_ms(&p));
+	printf("decode: %.1f tokens/s\n", per_second(&p, DR_DECODE));
+	pass_close(&p);
 }
 
 static void run_bench(struct rank *r)
@@ -150,13 +187,14 @@ static void run_bench(struct rank *r)
 	const struct options *o = r->job->options;
 	double prefill[BENCH_RUNS], decode[BENCH_RUNS], ttft[BENCH_RUNS];
 	for (int i = -WARM_RUNS; i < BENCH_RUNS; i++) {
-		struct tally t;
-		schedule_close(run_prompts(r, o->prompts, o->n_prompts, o->max_tokens, &t));
-		if (i < 0)
-			continue;
-		prefill[i] = per_second(&t, DR_PREFILL);
-		decode[i] = per_second(&t, DR_DECODE);
-		ttft[i] = t.ttft_ms;
+		struct pass p;
+		pass_open(&p, r);
+		if (i >= 0) {
+			prefill[i] = per_second(&p, DR_PREFILL);
+			decode[i] = per_second(&p, DR_DECODE);
+			ttft[i] = ttft_ms(&p);
+		}
+		pass_close(&p);
 	}
 	activity(r, ACTIVITY_PRINT);
 	printf("bench: %d x (%d prompt + %d output) tokens, medians of %d runs\n", o->n_prompts, o->prompt, o->output,

@@ -1,6 +1,7 @@
 /* The words of a step: what rank 0 hands to all ranks. */
 #include <stdlib.h>
-#include "runtime.h"
+#include "report.h"
+#include "step.h"
 
 enum {
 	HEAD_WORDS = sizeof(struct step_head) / sizeof(int32_t),

@@ -5,33 +5,45 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "../../runtime/schedule.h"
 #include "rt_tiny.h"
 
 enum { LOAD = 13, OUTPUT = 6 };
 static int32_t ids[LOAD][32];
 
-static void make_prompts(struct prompt *p)
+/* A sequence that asks for `max_tokens`; its prompt is copied. */
+static struct sequence make_sequence(const int32_t *prompt, int n, int max_tokens, struct dr_sampling sampling)
+{
+	struct sequence q = {.n_prompt = n, .max_tokens = max_tokens, .sampling = sampling};
+	q.ids = host_alloc((size_t)(n + max_tokens), sizeof *q.ids);
+	memcpy(q.ids, prompt, (size_t)n * sizeof *prompt);
+	return q;
+}
+
+static void make_sequences(struct sequence *q)
 {
 	for (int i = 0; i < LOAD; i++) {
-		p[i] = (struct prompt){
-			ids[i], 1 + i * 7 % 26, {.temperature = (float)(i % 3), .top_p = 1, .top_k = i % 2, .seed = (uint32_t)i}};
-		for (int k = 0; k < p[i].n; k++)
+		int n = 1 + i * 7 % 26;
+		for (int k = 0; k < n; k++)
 			ids[i][k] = (i * 5 + k) % TINY_VOCAB;
+		q[i] = make_sequence(
+			ids[i], n, OUTPUT,
+			(struct dr_sampling){.temperature = (float)(i % 3), .top_p = 1, .top_k = i % 2, .seed = (uint32_t)i});
 	}
 }
 
 /* What the cache would hold: for each owner's slot, 1 + the id that was put there. */
-struct world {
+struct load {
 	const struct plan *plan;
 	struct schedule *s;
+	struct sequence *q; /* [LOAD] */
 	struct step step;
 	int32_t cache[2][TINY_PAGES * TINY_PAGE];
-	int fed[LOAD];
 };
 
 /* Plays the part of the ranks for one owner of a microbatch: positions come in order, into cache entries of its own
  * page table, and a wanted row is the last token of a sequence. */
-static void check_owner(struct world *w, int m, int owner, const int32_t *page_table)
+static void check_owner(struct load *w, int m, int owner, const int32_t *page_table)
 {
 	int n, rows;
 	const int32_t *a[DR_INPUTS];
@@ -49,26 +61,25 @@ static void check_owner(struct world *w, int m, int owner, const int32_t *page_t
 		w->cache[owner][slot] = 1 + a[DR_INPUT_IDS][t];
 	}
 	for (int r = 0; r < rows; r++) {
-		int q = schedule_row(w->s, m, owner, r);
+		const struct sequence *seq = schedule_row(w->s, m, owner, r);
+		int q = seq ? (int)(seq - w->q) : -1;
 		const struct dr_sampling *how = step_sampling(&w->step, w->plan, m, owner) + r;
 		assert_int_equal(q < 0, want[r] < 0);
 		assert_true(how->temperature == (q < 0 ? 0 : (float)(q % 3)));
 		if (q < 0)
 			continue;
 		assert_int_equal(how->seed, q);
-		assert_int_equal(how->count, schedule_sequence(w->s, q)->n_out);
+		assert_int_equal(how->count, seq->n_out);
 		if (how->temperature > 0 && how->top_k)
 			assert_int_equal(step_candidates(&w->step, w->plan, m), 1 + DR_CANDIDATES);
-		const struct sequence *seq = schedule_sequence(w->s, q);
 		assert_int_equal(seq->owner, owner);
 		assert_int_equal(a[DR_INPUT_POS][want[r]], seq->n_prompt + seq->n_out - 1);
 		for (int p = 0; p < seq->n_prompt; p++)
-			assert_int_equal(w->cache[owner][seq->pages[p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE],
-			                 1 + seq->prompt[p]);
+			assert_int_equal(w->cache[owner][seq->pages[p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE], 1 + seq->ids[p]);
 	}
 }
 
-static void check_step(struct world *w)
+static void check_step(struct load *w)
 {
 	static int32_t page_table[2][TINY_SEQS * TINY_PER_SEQ];
 	const struct dr_program *h = w->plan->head;
@@ -86,14 +97,16 @@ static void check_step(struct world *w)
 	}
 }
 
-static void give_tokens(struct world *w)
+static void give_tokens(struct load *w)
 {
 	for (int m = 0; m < w->step.head->microbatches; m++)
 		for (int owner = 0; owner < w->plan->n_owners; owner++)
 			for (int r = 0; r < w->step.rows[m]; r++) {
-				int q = schedule_row(w->s, m, owner, r);
-				if (q >= 0)
-					schedule_token(w->s, q, (q + schedule_sequence(w->s, q)->n_out) % TINY_VOCAB);
+				struct sequence *q = schedule_row(w->s, m, owner, r);
+				if (q)
+					schedule_token(q, ((int)(q - w->q) + q->n_out) % TINY_VOCAB);
+				if (q && q->n_out == q->max_tokens)
+					schedule_remove(w->s, q);
 			}
 }
 
@@ -101,21 +114,26 @@ static void run_load(int dp, int microbatches)
 {
 	static struct blob_builder b;
 	struct plan plan;
-	struct prompt prompts[LOAD];
-	make_prompts(prompts);
+	struct sequence sequences[LOAD];
+	make_sequences(sequences);
 	tiny_build(&b, &(struct tiny){1, dp, 1, microbatches});
 	assert_null(plan_open(&plan, b.at));
-	struct world w = {.plan = &plan, .s = schedule_open(&plan, prompts, LOAD, OUTPUT)};
+	struct load w = {.plan = &plan, .s = schedule_open(&plan), .q = sequences};
 	step_open(&w.step, &plan);
+	for (int i = 0; i < LOAD; i++)
+		schedule_add(w.s, &sequences[i]);
 	int steps = 0;
 	for (; schedule_next(w.s, &w.step); steps++) {
 		assert_true(steps < 1000);
 		check_step(&w);
+		for (int owner = 0; owner < dp; owner++)
+			assert_int_equal(schedule_free_pages(w.s, owner) + schedule_held_pages(w.s, owner), TINY_PAGES);
 		give_tokens(&w);
 	}
 	for (int i = 0; i < LOAD; i++) {
-		assert_int_equal(schedule_sequence(w.s, i)->n_out, OUTPUT);
-		assert_int_equal(schedule_sequence(w.s, i)->out[OUTPUT - 1], (i + OUTPUT - 1) % TINY_VOCAB);
+		assert_int_equal(sequences[i].n_out, OUTPUT);
+		assert_int_equal(sequences[i].ids[sequences[i].n_prompt + OUTPUT - 1], (i + OUTPUT - 1) % TINY_VOCAB);
+		free(sequences[i].ids);
 	}
 	for (int owner = 0; owner < dp; owner++)
 		assert_int_equal(schedule_free_pages(w.s, owner), TINY_PAGES);
@@ -137,18 +155,26 @@ static void rows_are_bounded(void **state)
 	(void)state;
 	static struct blob_builder b;
 	struct plan plan;
-	struct prompt prompts[3] = {{.ids = ids[0], .n = 1}, {.ids = ids[1], .n = 1}, {.ids = ids[2], .n = 3}};
+	struct sequence q[3];
+	for (int i = 0; i < 3; i++)
+		q[i] = make_sequence(ids[i], i == 2 ? 3 : 1, 1, (struct dr_sampling){0});
 	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
 	((struct dr_program *)(void *)b.at)->max_rows[DR_PREFILL] = 2;
 	assert_null(plan_open(&plan, b.at));
 	struct step step;
-	struct schedule *s = schedule_open(&plan, prompts, 3, 1);
+	struct schedule *s = schedule_open(&plan);
+	for (int i = 0; i < 3; i++)
+		schedule_add(s, &q[i]);
 	step_open(&step, &plan);
 	assert_true(schedule_next(s, &step));
 	assert_int_equal(step_candidates(&step, &plan, 0), 1);
-	assert_int_equal(schedule_sequence(s, 1)->fed, 1);
-	assert_int_equal(schedule_sequence(s, 2)->fed, 2);
+	assert_int_equal(q[1].fed, 1);
+	assert_int_equal(q[2].fed, 2);
 	assert_int_equal(step.rows[0], 2);
+	for (int i = 0; i < 3; i++) {
+		schedule_remove(s, &q[i]);
+		free(q[i].ids);
+	}
 	schedule_close(s);
 	step_close(&step);
 }
@@ -159,23 +185,29 @@ static void decoding_goes_on_beside_prompts(void **state)
 	(void)state;
 	static struct blob_builder b;
 	struct plan plan;
-	struct prompt prompts[2] = {{.ids = ids[0], .n = 1}, {.ids = ids[1], .n = 20}};
+	struct sequence q[2] = {make_sequence(ids[0], 1, 5, (struct dr_sampling){0}),
+	                        make_sequence(ids[1], 20, 5, (struct dr_sampling){0})};
 	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
 	((struct dr_program *)(void *)b.at)->chunk[DR_PREFILL] = 4;
 	assert_null(plan_open(&plan, b.at));
-	struct world w = {.plan = &plan, .s = schedule_open(&plan, prompts, 2, 5)};
+	struct load w = {.plan = &plan, .s = schedule_open(&plan), .q = q};
+	schedule_add(w.s, &q[0]);
+	schedule_add(w.s, &q[1]);
 	step_open(&w.step, &plan);
 	int steps = 0, tokens = 0;
-	while (schedule_sequence(w.s, 1)->n_out == 0) {
+	while (q[1].n_out == 0) {
 		assert_true(schedule_next(w.s, &w.step));
 		assert_int_equal(w.step.head->phase, DR_PREFILL);
 		tokens += w.step.tokens[0];
 		give_tokens(&w);
 		steps++;
-		assert_int_equal(schedule_sequence(w.s, 0)->n_out, steps < 5 ? steps : 5);
+		assert_int_equal(q[0].n_out, steps < 5 ? steps : 5);
 	}
 	assert_int_equal(steps, 7);               /* 3, 3, 3, 3, 3, then alone 4 and 1 */
 	assert_int_equal(tokens, 1 + 20 + 4 + 1); /* the last one is padded to 2 */
+	schedule_remove(w.s, &q[1]);
+	free(q[0].ids);
+	free(q[1].ids);
 	schedule_close(w.s);
 	step_close(&w.step);
 }

@@ -1,0 +1,214 @@
+/* The engine: requests become sequences, steps run, tokens are handed over. schedule.c decides what a step computes. */
+#include <float.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "engine.h"
+#include "report.h"
+#include "schedule.h"
+
+/* An id is a number that counts submissions, above the place of the entry that it was given: an entry is used again, an
+ * id is not. */
+enum { PLACE_BITS = 24 };
+static const uint64_t MAX_PLACES = 1 << PLACE_BITS;
+
+/* A sequence and what the engine knows of it. */
+struct entry {
+	struct sequence sequence; /* first: schedule.c hands it back */
+	uint64_t id;              /* 0: the entry is free */
+	void *user;
+	uint32_t place;
+	struct entry *next_free;
+};
+
+struct engine {
+	const struct plan *plan;
+	struct stepper stepper;
+	token_fn *on_token;
+	void *context;
+	struct schedule *schedule;
+	struct entry **entry; /* [entries], by place; they stay where they are when the array grows */
+	struct entry *first_free;
+	uint32_t entries, cap, live; /* live: not free */
+	uint64_t submitted;
+};
+
+struct engine *engine_open(const struct plan *plan, const struct stepper *stepper, token_fn *on_token, void *context)
+{
+	struct engine *e = host_alloc(1, sizeof *e);
+	*e = (struct engine){.plan = plan, .stepper = *stepper, .on_token = on_token, .context = context};
+	e->schedule = schedule_open(plan);
+	return e;
+}
+
+static void empty_entry(struct engine *e, struct entry *x)
+{
+	schedule_remove(e->schedule, &x->sequence);
+	free(x->sequence.ids);
+	x->id = 0;
+	x->next_free = e->first_free;
+	e->first_free = x;
+	e->live--;
+}
+
+void engine_close(struct engine *e)
+{
+	for (uint32_t i = 0; i < e->entries; i++) {
+		if (e->entry[i]->id)
+			empty_entry(e, e->entry[i]);
+		free(e->entry[i]);
+	}
+	free(e->entry);
+	schedule_close(e->schedule);
+	free(e);
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+static bool is_sampling(const struct dr_sampling *s)
+{
+	return s->temperature >= 0 && s->temperature <= FLT_MAX && s->top_p >= 0 && s->top_p <= 1 && s->top_k >= 0
+	       && s->top_k <= DR_CANDIDATES;
+}
+
+static bool refused_as_a_whole(const struct plan *plan, const struct request *r, char why[REASON_BYTES])
+{
+	int room = schedule_room(plan);
+	if (!is_sampling(&r->sampling)) {
+		snprintf(why, REASON_BYTES, "temperature %g, top-k %d and top-p %g are not a way to sample",
+		         (double)r->sampling.temperature, r->sampling.top_k, (double)r->sampling.top_p);
+		return true;
+	}
+	if (r->n_ids < 1 || r->max_tokens < 1) {
+		snprintf(why, REASON_BYTES, "%d ids and %d more: there must be at least one of each", r->n_ids, r->max_tokens);
+		return true;
+	}
+	long long positions = (long long)schedule_positions(r->n_ids, r->max_tokens);
+	if (positions <= room)
+		return false;
+	snprintf(why, REASON_BYTES,
+	         "%d ids and %d more take %lld positions (the last is not read back), the plan's cache has %d for a "
+	         "sequence",
+	         r->n_ids, r->max_tokens, positions, room);
+	return true;
+}
+
+bool request_refused(const struct plan *plan, const struct request *r, int *from, char why[REASON_BYTES])
+{
+	uint32_t vocab = plan->head->vocab;
+	while (*from < r->n_ids) {
+		int32_t id = r->ids[(*from)++];
+		if (id < 0 || (uint32_t)id >= vocab) {
+			snprintf(why, REASON_BYTES, "id %d is not in the vocabulary of %u", id, vocab);
+			return true;
+		}
+	}
+	return (*from)++ == r->n_ids && refused_as_a_whole(plan, r, why);
+}
+
+/* ---- sequences ------------------------------------------------------------------------------- */
+static struct entry *new_entry(struct engine *e)
+{
+	if (e->entries == e->cap) {
+		e->cap = e->cap ? 2 * e->cap : 16;
+		e->entry = host_grow(e->entry, e->cap, sizeof(struct entry *));
+	}
+	struct entry *x = host_alloc(1, sizeof *x);
+	x->place = e->entries;
+	e->entry[e->entries++] = x;
+	return x;
+}
+
+static struct entry *take_entry(struct engine *e)
+{
+	struct entry *x = e->first_free;
+	if (!x)
+		return new_entry(e);
+	e->first_free = x->next_free;
+	return x;
+}
+
+/* NULL: no sequence has this id, or it has ended. */
+static struct entry *find_entry(const struct engine *e, uint64_t id)
+{
+	uint64_t place = id % MAX_PLACES;
+	return id && place < e->entries && e->entry[place]->id == id ? e->entry[place] : NULL;
+}
+
+uint64_t engine_submit(struct engine *e, const struct request *r, char why[REASON_BYTES])
+{
+	int from = 0;
+	if (request_refused(e->plan, r, &from, why))
+		return 0;
+	if (e->live == MAX_PLACES) {
+		snprintf(why, REASON_BYTES, "%u sequences wait or run already", e->live);
+		return 0;
+	}
+	struct entry *x = take_entry(e);
+	*x = (struct entry){.id = ++e->submitted << PLACE_BITS | x->place, .user = r->user, .place = x->place};
+	x->sequence = (struct sequence){.n_prompt = r->n_ids, .max_tokens = r->max_tokens, .sampling = r->sampling};
+	x->sequence.ids = host_alloc((size_t)r->n_ids + (size_t)r->max_tokens, sizeof *x->sequence.ids);
+	memcpy(x->sequence.ids, r->ids, (size_t)r->n_ids * sizeof *r->ids);
+	e->live++;
+	schedule_add(e->schedule, &x->sequence);
+	return x->id;
+}
+
+bool engine_stop(struct engine *e, uint64_t id)
+{
+	struct entry *x = find_entry(e, id);
+	if (x)
+		empty_entry(e, x);
+	return x != NULL;
+}
+
+bool engine_idle(const struct engine *e) { return e->live == 0; }
+
+void engine_pages(const struct engine *e, int owner, int *free_pages, int *held)
+{
+	*free_pages = schedule_free_pages(e->schedule, owner);
+	*held = schedule_held_pages(e->schedule, owner);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+static enum finish finish_of(const struct engine *e, const struct entry *x, int32_t token)
+{
+	if (token < 0 || (uint32_t)token >= e->plan->head->vocab)
+		return FINISH_FAILED;
+	return x->sequence.n_out == x->sequence.max_tokens ? FINISH_LENGTH : FINISH_NONE;
+}
+
+/* Adds a token to its sequence, and removes the sequence after its last one, before the callback runs. */
+static void hand_over(struct engine *e, struct entry *x, int32_t token, const float *logits)
+{
+	struct engine_token t = {x->id, x->user, x->sequence.n_out, token, logits, FINISH_NONE};
+	schedule_token(&x->sequence, token);
+	t.finish = finish_of(e, x, token);
+	if (t.finish)
+		empty_entry(e, x);
+	e->on_token(e->context, &t);
+}
+
+/* Rows are looked up one by one: a callback may have ended the sequence of a later one. */
+static void hand_over_rows(struct engine *e)
+{
+	const struct results *out = e->stepper.results;
+	int owners = e->plan->n_owners, n = e->stepper.step->head->microbatches * owners * out->max_rows;
+	for (int i = 0; i < n; i++) {
+		int row = i % out->max_rows, owner = i / out->max_rows % owners, m = i / out->max_rows / owners;
+		struct sequence *q = schedule_row(e->schedule, m, owner, row);
+		if (q)
+			hand_over(e, (struct entry *)q, out->tokens[i],
+			          out->logits ? out->logits + (size_t)i * e->plan->head->vocab : NULL);
+	}
+}
+
+bool engine_step(struct engine *e, struct step_done *done)
+{
+	int tokens = schedule_next(e->schedule, e->stepper.step);
+	if (tokens == 0)
+		return false;
+	*done = (struct step_done){e->stepper.step->head->phase, tokens};
+	e->stepper.run(e->stepper.context);
+	hand_over_rows(e);
+	return true;
+}

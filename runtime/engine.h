@@ -1,0 +1,72 @@
+/* The engine runs sequences, step by step, from a request to their end. It decides what each step computes and knows
+ * neither ranks nor output: a `stepper` runs a step, a `token_fn` gets each token. An engine belongs to one thread. */
+#ifndef DEPLOY_ENGINE_H
+#define DEPLOY_ENGINE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "plan.h"
+#include "step.h"
+
+/* A prompt to continue. */
+struct request {
+	const int32_t *ids; /* token ids of the prompt; the engine copies them */
+	int n_ids, max_tokens;
+	struct dr_sampling sampling; /* zeros: greedy. The engine sets `count` */
+	void *user;                  /* handed to token_fn */
+};
+
+/* Why a sequence ended. */
+enum finish {
+	FINISH_NONE,   /* it goes on */
+	FINISH_LENGTH, /* it has max_tokens */
+	FINISH_FAILED  /* the token is not in the vocabulary: it is DR_NO_TOKEN or, after a bug, another number */
+};
+
+/* A token that was sampled. */
+struct engine_token {
+	uint64_t id; /* the sequence's */
+	void *user;  /* the request's */
+	int index;   /* 0: the first token after the prompt */
+	int32_t token;
+	const float *logits; /* [vocab], valid during the callback; NULL: the results have none */
+	enum finish finish;  /* not FINISH_NONE: the sequence has ended, and its pages are free */
+};
+/* Called within engine_step. It may submit and stop sequences. */
+typedef void token_fn(void *context, const struct engine_token *t);
+
+/* Runs steps: in a launcher all ranks do, in a test their stand-in. */
+struct stepper {
+	struct step *step;             /* the engine writes the step here, ... */
+	void (*run)(void *context);    /* ... calls this, ... */
+	const struct results *results; /* ... and reads the results here */
+	void *context;
+};
+
+/* What a step computed. */
+struct step_done {
+	int phase;      /* enum dr_phase */
+	int64_t tokens; /* without padding */
+};
+
+struct engine;
+struct engine *engine_open(const struct plan *plan, const struct stepper *stepper, token_fn *on_token, void *context);
+/* Drops all sequences, without callbacks. Not to be called within token_fn. */
+void engine_close(struct engine *e);
+
+enum { REASON_BYTES = 256 };
+/* Finds the next reason for which engines of this plan reject the request, and writes it, as "id 7 is not in ...".
+ * *from: 0 for the first reason; it is moved on. false: no more reasons. */
+bool request_refused(const struct plan *plan, const struct request *r, int *from, char why[REASON_BYTES]);
+/* Queues a sequence. Returns its id, unique within this engine; 0: rejected, for the reason in `why`. */
+uint64_t engine_submit(struct engine *e, const struct request *r, char why[REASON_BYTES]);
+/* Ends a sequence, waiting or running, and frees its pages; token_fn is not called for it again. false: no such
+ * sequence, or it has ended. */
+bool engine_stop(struct engine *e, uint64_t id);
+/* Runs one step and calls token_fn for each of its tokens. false: there is nothing to do; `done` is unchanged. */
+bool engine_step(struct engine *e, struct step_done *done);
+/* No sequence is left: engine_step would do nothing. */
+bool engine_idle(const struct engine *e);
+/* Free pages of an owner's caches, and pages counted over the sequences that hold them. Their sum is constant. */
+void engine_pages(const struct engine *e, int owner, int *free_pages, int *held);
+#endif

@@ -1,0 +1,475 @@
+/* The engine on a made-up model: a token is a hash of all ids before it, read through the page table from a cache that
+ * the steps fill. So a page that two sequences hold, a position that is left out or a row of another sequence gives
+ * other tokens than the same hash in a plain loop. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <time.h>
+#include <cmocka.h>
+#include "../../runtime/engine.h"
+#include "rt_tiny.h"
+
+enum { OWNERS = 2, LONGEST = TINY_PER_SEQ * TINY_PAGE };
+
+static uint32_t hash_on(uint32_t h, int32_t id) { return h * 1103515245u + (uint32_t)id * 2654435761u + 12345u; }
+static int32_t token_of(uint32_t h) { return (int32_t)((h >> 13) % TINY_VOCAB); }
+
+/* ---- what plays the ranks -------------------------------------------------------------------- */
+struct site {
+	struct blob_builder blob;
+	struct plan plan;
+	struct step step;
+	struct results results;
+	int32_t cache[OWNERS][TINY_PAGES * TINY_PAGE], table[OWNERS][TINY_SEQS * TINY_PER_SEQ];
+	struct engine *engine;
+	int steps, spoil; /* spoil: the step, from 1, in which every token is `spoilt` */
+	int32_t spoilt;
+};
+
+static int32_t next_token(const struct site *s, int owner, int table_row, int pos)
+{
+	uint32_t h = 0;
+	for (int p = 0; p <= pos; p++) {
+		int page = s->table[owner][table_row * TINY_PER_SEQ + p / TINY_PAGE];
+		h = hash_on(h, s->cache[owner][page * TINY_PAGE + p % TINY_PAGE]);
+	}
+	return token_of(h);
+}
+
+static void run_owner(struct site *s, int m, int owner)
+{
+	int n, rows;
+	const int32_t *a[DR_INPUTS];
+	for (int i = 0; i <= DR_INPUT_SLOT; i++)
+		a[i] = step_array(&s->step, &s->plan, m, owner, (enum dr_input)i, &n);
+	const int32_t *want = step_array(&s->step, &s->plan, m, owner, DR_INPUT_WANT, &rows);
+	for (int t = 0; t < n; t++)
+		if (a[DR_INPUT_SLOT][t] >= 0)
+			s->cache[owner][a[DR_INPUT_SLOT][t]] = a[DR_INPUT_IDS][t];
+	int32_t *out = s->results.tokens + (size_t)((m * s->plan.n_owners + owner) * s->results.max_rows);
+	for (int r = 0; r < rows; r++)
+		if (want[r] >= 0)
+			out[r] = s->steps == s->spoil ? s->spoilt
+			                              : next_token(s, owner, a[DR_INPUT_SEQ][want[r]], a[DR_INPUT_POS][want[r]]);
+}
+
+static void run_step(void *context)
+{
+	struct site *s = context;
+	int n;
+	s->steps++;
+	for (int owner = 0; owner < s->plan.n_owners && s->step.head->with_pages; owner++)
+		memcpy(s->table[owner], step_array(&s->step, &s->plan, 0, owner, DR_INPUT_PAGES, &n), sizeof s->table[owner]);
+	for (int m = 0; m < s->step.head->microbatches; m++)
+		for (int owner = 0; owner < s->plan.n_owners; owner++)
+			run_owner(s, m, owner);
+}
+
+static void site_open(struct site *s, int dp, int microbatches, token_fn *on_token, void *context)
+{
+	memset(s, 0, sizeof *s);
+	tiny_build(&s->blob, &(struct tiny){1, dp, 1, microbatches});
+	assert_null(plan_open(&s->plan, s->blob.at));
+	step_open(&s->step, &s->plan);
+	s->results =
+		(struct results){host_alloc((size_t)(dp * microbatches * TINY_ROWS), sizeof(int32_t)), NULL, TINY_ROWS};
+	s->engine = engine_open(&s->plan, &(struct stepper){&s->step, run_step, &s->results, s}, on_token, context);
+}
+
+static void site_close(struct site *s)
+{
+	engine_close(s->engine);
+	step_close(&s->step);
+	free(s->results.tokens);
+}
+
+static void pages_add_up(const struct site *s)
+{
+	for (int owner = 0; owner < s->plan.n_owners; owner++) {
+		int unused, held;
+		engine_pages(s->engine, owner, &unused, &held);
+		assert_true(unused >= 0 && held >= 0);
+		assert_int_equal(unused + held, s->plan.head->pages);
+	}
+}
+
+static void all_pages_are_free(const struct site *s)
+{
+	for (int owner = 0; owner < s->plan.n_owners; owner++) {
+		int unused, held;
+		engine_pages(s->engine, owner, &unused, &held);
+		assert_int_equal(unused, s->plan.head->pages);
+		assert_int_equal(held, 0);
+	}
+}
+
+/* ---- what is asked, and what must come ------------------------------------------------------- */
+struct ask {
+	int32_t ids[LONGEST];
+	int n, max_tokens;
+	/* What came. */
+	uint64_t id;
+	int32_t out[LONGEST];
+	int n_out;
+	enum finish finish;
+};
+
+static void make_ask(struct ask *a, unsigned seed, int n, int max_tokens)
+{
+	*a = (struct ask){.n = n, .max_tokens = max_tokens};
+	for (int i = 0; i < n; i++)
+		a->ids[i] = (int32_t)((seed * 7u + (unsigned)i * 5u + seed / 3u) % TINY_VOCAB);
+}
+
+static void submit(struct site *s, struct ask *a)
+{
+	char why[REASON_BYTES];
+	struct request r = {.ids = a->ids, .n_ids = a->n, .max_tokens = a->max_tokens, .user = a};
+	a->id = engine_submit(s->engine, &r, why);
+	assert_int_not_equal(a->id, 0);
+}
+
+/* The engine's tokens are those of the plain loop, and end where they should. */
+static void take_token(void *context, const struct engine_token *t)
+{
+	(void)context;
+	struct ask *a = t->user;
+	uint32_t h = 0;
+	assert_int_equal(t->id, a->id);
+	assert_int_equal(t->index, a->n_out);
+	assert_int_equal(a->finish, FINISH_NONE);
+	assert_null(t->logits);
+	for (int i = 0; i < a->n; i++)
+		h = hash_on(h, a->ids[i]);
+	for (int i = 0; i < a->n_out; i++)
+		h = hash_on(h, a->out[i]);
+	assert_int_equal(t->token, token_of(h));
+	a->out[a->n_out++] = t->token;
+	a->finish = t->finish;
+	assert_int_equal(t->finish, a->n_out == a->max_tokens ? FINISH_LENGTH : FINISH_NONE);
+}
+
+static void run_to_end(struct site *s)
+{
+	struct step_done done;
+	for (int steps = 0; engine_step(s->engine, &done); steps++) {
+		assert_true(steps < 100000);
+		assert_true(done.tokens > 0);
+		pages_add_up(s);
+	}
+	assert_true(engine_idle(s->engine));
+	all_pages_are_free(s);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+enum { MANY = 40 };
+static struct ask asks[MANY];
+
+/* Far more than there are rows and pages for, of all lengths; the last few come while others run. */
+static void more_than_fits(void **state)
+{
+	(void)state;
+	static struct site s;
+	struct step_done done;
+	for (int dp = 1; dp <= OWNERS; dp++)
+		for (int microbatches = 1; microbatches <= 3; microbatches++) {
+			site_open(&s, dp, microbatches, take_token, NULL);
+			assert_true(engine_idle(s.engine));
+			assert_false(engine_step(s.engine, &done));
+			for (int i = 0; i < MANY; i++) {
+				make_ask(&asks[i], (unsigned)i, 1 + i * 7 % 26, 1 + i * 5 % 7);
+				submit(&s, &asks[i]);
+				assert_false(engine_idle(s.engine));
+				if (i >= MANY - 5)
+					assert_true(engine_step(s.engine, &done));
+			}
+			run_to_end(&s);
+			for (int i = 0; i < MANY; i++)
+				assert_int_equal(asks[i].finish, FINISH_LENGTH);
+			assert_false(engine_step(s.engine, &done));
+			site_close(&s);
+		}
+}
+
+/* Nobody is overtaken: there are three rows, and pages for one long prompt beside a short one. The second long one
+ * waits for the end of the first, and so does the short one that came after it. */
+static void first_come_first_admitted(void **state)
+{
+	(void)state;
+	static struct site s;
+	static const int length[] = {28, 28, 1, 2, 1};
+	enum { N = sizeof length / sizeof length[0] };
+	site_open(&s, 1, 1, take_token, NULL);
+	struct dr_program *h = (struct dr_program *)(void *)s.blob.at;
+	engine_close(s.engine);
+	h->pages = 10;
+	s.engine = engine_open(&s.plan, &(struct stepper){&s.step, run_step, &s.results, &s}, take_token, NULL);
+	int64_t tokens = 0, expected = 0;
+	struct step_done done;
+	for (int i = 0; i < N; i++) {
+		make_ask(&asks[i], (unsigned)i, length[i], 3);
+		submit(&s, &asks[i]);
+		expected += length[i] + 2; /* the last token is not read back */
+	}
+	for (; engine_step(s.engine, &done); tokens += done.tokens) {
+		pages_add_up(&s);
+		for (int i = 1; i < N; i++)
+			assert_true(asks[i].n_out == 0 || asks[0].finish);
+		assert_true(asks[4].n_out == 0 || asks[1].finish || asks[2].finish || asks[3].finish);
+	}
+	for (int i = 0; i < N; i++)
+		assert_int_equal(asks[i].n_out, 3);
+	assert_int_equal(tokens, expected);
+	all_pages_are_free(&s);
+	site_close(&s);
+}
+
+/* A long prompt comes in chunks, and others decode beside it; the phase says which program runs. */
+static void long_prompts_come_in_chunks(void **state)
+{
+	(void)state;
+	static struct site s;
+	struct step_done done;
+	site_open(&s, 1, 1, take_token, NULL);
+	((struct dr_program *)(void *)s.blob.at)->chunk[DR_PREFILL] = 4;
+	make_ask(&asks[0], 1, 1, 20);
+	make_ask(&asks[1], 2, 21, 2);
+	submit(&s, &asks[0]);
+	assert_true(engine_step(s.engine, &done));
+	assert_int_equal(done.phase, DR_PREFILL);
+	assert_int_equal(done.tokens, 1);
+	submit(&s, &asks[1]);
+	for (int i = 0; i < 7; i++) {
+		assert_int_equal(asks[1].n_out, 0);
+		assert_true(engine_step(s.engine, &done));
+		assert_int_equal(done.phase, DR_PREFILL);
+		assert_int_equal(done.tokens, 4); /* one that decodes, three of the prompt: 7 x 3 = 21 */
+		assert_int_equal(asks[0].n_out, i + 2);
+	}
+	assert_int_equal(asks[1].n_out, 1);
+	assert_true(engine_step(s.engine, &done));
+	assert_int_equal(done.phase, DR_DECODE);
+	assert_int_equal(done.tokens, 2);
+	run_to_end(&s);
+	site_close(&s);
+}
+
+/* Sequences are stopped while they wait, in a chunk of their prompt, while they decode, and after their end. */
+static void stopped_ones_give_back_pages(void **state)
+{
+	(void)state;
+	static struct site s;
+	uint32_t random = 1;
+	struct step_done done;
+	for (int dp = 1; dp <= OWNERS; dp++) {
+		site_open(&s, dp, 2, take_token, NULL);
+		memset(asks, 0, sizeof asks);
+		int stopped = 0, late = 0, submitted = 0;
+		for (int round = 0; round < 3000; round++) {
+			random = random * 1664525u + 1013904223u;
+			unsigned what = random >> 24;
+			struct ask *a = &asks[(random >> 12) % MANY];
+			if (what < 200) {
+				bool lives = a->id && a->finish == FINISH_NONE;
+				if (a->id)
+					assert_int_equal(engine_stop(s.engine, a->id), lives);
+				stopped += lives;
+				late += a->id && !lives;
+				assert_false(engine_stop(s.engine, a->id)); /* once, and ids are not used again */
+				make_ask(a, random, 1 + (int)(random >> 20) % 26, 1 + (int)(random >> 17) % 7);
+				submit(&s, a);
+				submitted++;
+			} else {
+				engine_step(s.engine, &done);
+			}
+			pages_add_up(&s);
+		}
+		assert_true(stopped > 200 && late > 200 && submitted > 600);
+		run_to_end(&s);
+		site_close(&s);
+	}
+}
+
+static void unknown_ids_stop_nothing(void **state)
+{
+	(void)state;
+	static struct site s;
+	site_open(&s, 1, 1, take_token, NULL);
+	make_ask(&asks[0], 1, 3, 2);
+	assert_false(engine_stop(s.engine, 0));
+	submit(&s, &asks[0]);
+	for (unsigned bit = 0; bit < 64; bit++)
+		assert_false(engine_stop(s.engine, asks[0].id ^ 1ull << bit));
+	assert_false(engine_stop(s.engine, UINT64_MAX));
+	run_to_end(&s);
+	site_close(&s);
+}
+
+/* A callback stops itself, stops one whose row is in the same step, and submits more. */
+static struct ask pair[3];
+static struct site *acting;
+
+static void act(void *context, const struct engine_token *t)
+{
+	take_token(context, t);
+	if (t->user == &pair[0] && t->index == 1) {
+		assert_true(engine_stop(acting->engine, pair[1].id));
+		assert_true(engine_stop(acting->engine, t->id));
+		assert_false(engine_stop(acting->engine, t->id));
+		submit(acting, &pair[2]);
+	}
+}
+
+static void callbacks_may_act(void **state)
+{
+	(void)state;
+	static struct site s;
+	acting = &s;
+	site_open(&s, 1, 1, act, NULL);
+	for (int i = 0; i < 3; i++)
+		make_ask(&pair[i], (unsigned)i, 2, 5);
+	submit(&s, &pair[0]);
+	submit(&s, &pair[1]);
+	run_to_end(&s);
+	assert_int_equal(pair[0].n_out, 2);
+	assert_int_equal(pair[1].n_out, 1); /* its second was in the step in which it was stopped */
+	assert_int_equal(pair[2].n_out, 5);
+	site_close(&s);
+}
+
+/* Sequences that are left when the engine is closed are freed: leaks are the address sanitizer's business. */
+static void closing_ends_all(void **state)
+{
+	(void)state;
+	static struct site s;
+	struct step_done done;
+	site_open(&s, 2, 1, take_token, NULL);
+	for (int i = 0; i < MANY; i++) {
+		make_ask(&asks[i], (unsigned)i, 3, 5);
+		submit(&s, &asks[i]);
+	}
+	engine_step(s.engine, &done);
+	site_close(&s);
+}
+
+static void refused(const struct site *s, const struct request *r, const char *reason)
+{
+	char why[REASON_BYTES] = "";
+	assert_int_equal(engine_submit(s->engine, r, why), 0);
+	assert_string_equal(why, reason);
+}
+
+static void what_cannot_run_is_refused(void **state)
+{
+	(void)state;
+	static struct site s;
+	static const int32_t ids[] = {1, 24, 3, -1};
+	char why[REASON_BYTES];
+	int from = 0;
+	site_open(&s, 1, 1, take_token, NULL);
+	struct request r = {.ids = ids, .n_ids = 4, .max_tokens = 40};
+	refused(&s, &r, "id 24 is not in the vocabulary of 24");
+	assert_true(request_refused(&s.plan, &r, &from, why));
+	assert_true(request_refused(&s.plan, &r, &from, why));
+	assert_string_equal(why, "id -1 is not in the vocabulary of 24");
+	assert_true(request_refused(&s.plan, &r, &from, why));
+	assert_string_equal(why, "4 ids and 40 more take 43 positions (the last is not read back), the plan's cache has 32 "
+	                         "for a sequence");
+	assert_false(request_refused(&s.plan, &r, &from, why));
+	assert_false(request_refused(&s.plan, &r, &from, why));
+	r.n_ids = 1;
+	r.max_tokens = INT32_MAX;
+	refused(&s, &r,
+	        "1 ids and 2147483647 more take 2147483647 positions (the last is not read back), the plan's cache "
+	        "has 32 for a sequence");
+	r.max_tokens = 0;
+	refused(&s, &r, "1 ids and 0 more: there must be at least one of each");
+	r.max_tokens = 1;
+	r.n_ids = 0;
+	refused(&s, &r, "0 ids and 1 more: there must be at least one of each");
+	r.n_ids = 1;
+	static const struct dr_sampling wrong[] = {{.temperature = -1}, {.temperature = NAN}, {.temperature = INFINITY},
+	                                           {.top_p = 1.5f},     {.top_p = NAN},       {.top_k = -1},
+	                                           {.top_k = 65}};
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		r.sampling = wrong[i];
+		assert_int_equal(engine_submit(s.engine, &r, why), 0);
+		assert_non_null(strstr(why, "are not a way to sample"));
+	}
+	assert_true(engine_idle(s.engine));
+	site_close(&s);
+}
+
+/* A row without a token, or with one that does not exist, ends its sequence only. */
+static int failures;
+
+static void count_failures(void *context, const struct engine_token *t)
+{
+	(void)context;
+	failures += t->finish == FINISH_FAILED;
+	assert_int_equal(t->finish == FINISH_FAILED, t->token < 0 || t->token >= TINY_VOCAB);
+}
+
+static void failed_rows_end_their_sequences(void **state)
+{
+	(void)state;
+	static struct site s;
+	static const int32_t spoilt[] = {DR_NO_TOKEN, TINY_VOCAB, INT32_MIN};
+	for (int i = 0; i < 3; i++) {
+		failures = 0;
+		site_open(&s, 1, 1, count_failures, NULL);
+		s.spoil = 3;
+		s.spoilt = spoilt[i];
+		for (int k = 0; k < 5; k++) {
+			make_ask(&asks[k], (unsigned)k, 1 + k, 5);
+			submit(&s, &asks[k]);
+		}
+		run_to_end(&s);
+		assert_int_equal(failures, 3); /* three run at once */
+		site_close(&s);
+	}
+}
+
+/* A step costs what runs, not what waits: eight times the prompts take eight times the time, not 64 times. */
+static void ignore_token(void *context, const struct engine_token *t) { (void)context, (void)t; }
+
+static double seconds_of(int n)
+{
+	static struct site s;
+	char why[REASON_BYTES];
+	struct step_done done;
+	site_open(&s, 1, 1, ignore_token, NULL);
+	clock_t begin = clock();
+	struct request r = {.ids = (const int32_t[]){1, 2}, .n_ids = 2, .max_tokens = 1};
+	for (int i = 0; i < n; i++)
+		assert_int_not_equal(engine_submit(s.engine, &r, why), 0);
+	while (engine_step(s.engine, &done))
+		;
+	double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+	site_close(&s);
+	return seconds;
+}
+
+static void waiting_costs_nothing(void **state)
+{
+	(void)state;
+	double few = seconds_of(20000), many = seconds_of(160000);
+	if (many > 24 * few + 0.2)
+		fail_msg("20000 prompts take %.3f s, 160000 take %.3f s", few, many);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(more_than_fits),
+		cmocka_unit_test(first_come_first_admitted),
+		cmocka_unit_test(long_prompts_come_in_chunks),
+		cmocka_unit_test(stopped_ones_give_back_pages),
+		cmocka_unit_test(unknown_ids_stop_nothing),
+		cmocka_unit_test(callbacks_may_act),
+		cmocka_unit_test(closing_ends_all),
+		cmocka_unit_test(what_cannot_run_is_refused),
+		cmocka_unit_test(failed_rows_end_their_sequences),
+		cmocka_unit_test(waiting_costs_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
