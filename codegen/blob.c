@@ -325,32 +325,6 @@ static struct dr_span kernel_names(struct blob *b, const struct schedule *s)
 	return blob_strings(b, names, s->kernels.n);
 }
 
-/* For struct dr_program, kernel_work. What attention and the experts' rows cost depends on more than the tokens. */
-static int64_t token_work(const struct kernel *k)
-{
-	int64_t row = 1;
-	switch (k->family) {
-	case KERNEL_ROWS:
-		for (int i = 0; i < k->rows.dims; i++)
-			row *= k->rows.extent[i];
-		return row;
-	case KERNEL_CONTRACT:   return k->contract.grouped ? 0 : k->contract.batch * k->contract.n * k->contract.k;
-	case KERNEL_EMBED:      return k->embed.d;
-	case KERNEL_PICK:       return k->pick.d;
-	case KERNEL_SLICE:      return k->slice.d;
-	case KERNEL_ANGLES:     return k->angles.p;
-	case KERNEL_ROTATE:     return k->rotate.heads * k->rotate.f;
-	case KERNEL_APPEND:     return k->append.heads * k->append.f;
-	case KERNEL_ROUTE:      return k->route.experts * k->route.top;
-	case KERNEL_ASSIGN:     return k->assign.top;
-	case KERNEL_OFFSETS:    return k->offsets.local;
-	case KERNEL_COMBINE:    return k->combine.d * k->combine.top;
-	case KERNEL_CANDIDATES: return k->sample.v;
-	case KERNEL_DRAW:       return k->sample.n;
-	default:                return 0;
-	}
-}
-
 static struct dr_span kernel_results(struct blob *b, const struct schedule *s)
 {
 	struct dr_result *results = arena_array(b->arena, struct dr_result, s->kernels.n);
@@ -366,7 +340,7 @@ static struct dr_span kernel_work(struct blob *b, const struct schedule *s)
 {
 	int *work = arena_array(b->arena, int, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
-		int64_t w = token_work(&s->kernels.at[i]);
+		int64_t w = kernel_elements(&s->kernels.at[i]);
 		work[i] = w > INT32_MAX ? 0 : (int)w;
 	}
 	return blob_indices(b, work, s->kernels.n);

@@ -147,9 +147,13 @@ struct ir_loop share_begin(struct codegen *g,
 LLVMValueRef worker_count(struct codegen *g);     /* i32 */
 struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); ends by if_end() */
 
-void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k);         /* kernel_rows.c */
-void emit_contract(struct codegen *g, const char *name, const struct kernel_contract *k); /* kernel_contract.c */
-void emit_attend(struct codegen *g, const char *name, const struct kernel_attend *k);     /* kernel_attend.c */
+/* The families, each in its kernel_*.c: emit_rows(), emit_contract() ... */
+#define KERNEL(FAMILY, family_name, fields, ...) \
+	void emit_##family_name(struct codegen *g, const char *name, const struct kernel_##fields *k);
+#define ARG(...)
+#define END(...)
+#include "../dag/kernel.def"
+
 /* The functions of attention that multiply a tile of rows take these. a, out and scale are f32; next is what will be
  * read after b; terms are summed, columns are those of out. */
 enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_NEXT, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
@@ -160,20 +164,4 @@ struct dots {
 	enum dtype b;
 };
 LLVMValueRef dots_function(struct codegen *g, const char *kernel, const struct dots *d, int rows);
-void emit_append(struct codegen *g, const char *name, const struct kernel_append *k); /* kernel_cache.c */
-void emit_angles(struct codegen *g, const char *name, const struct kernel_angles *k);
-void emit_rotate(struct codegen *g, const char *name, const struct kernel_rotate *k);
-void emit_route(struct codegen *g, const char *name, const struct kernel_route *k); /* kernel_experts.c */
-void emit_assign(struct codegen *g, const char *name, const struct kernel_assign *k);
-void emit_pack(struct codegen *g, const char *name, const struct kernel_pack *k);
-void emit_offsets(struct codegen *g, const char *name, const struct kernel_offsets *k);
-void emit_sort(struct codegen *g, const char *name, const struct kernel_sort *k);
-void emit_gather(struct codegen *g, const char *name, const struct kernel_gather *k);
-void emit_scatter(struct codegen *g, const char *name, const struct kernel_gather *k);
-void emit_combine(struct codegen *g, const char *name, const struct kernel_combine *k);
-void emit_embed(struct codegen *g, const char *name, const struct kernel_embed *k); /* kernel_tokens.c */
-void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k);
-void emit_slice(struct codegen *g, const char *name, const struct kernel_slice *k);
-void emit_candidates(struct codegen *g, const char *name, const struct kernel_sample *k); /* kernel_sample.c */
-void emit_draw(struct codegen *g, const char *name, const struct kernel_sample *k);
 #endif

@@ -44,26 +44,12 @@ struct ir_branch first_worker(struct codegen *g)
 static void emit_body(struct codegen *g, const struct kernel *k)
 {
 	switch (k->family) {
-	case KERNEL_ROWS:       emit_rows(g, k->name, &k->rows); break;
-	case KERNEL_CONTRACT:   emit_contract(g, k->name, &k->contract); break;
-	case KERNEL_EMBED:      emit_embed(g, k->name, &k->embed); break;
-	case KERNEL_PICK:       emit_pick(g, k->name, &k->pick); break;
-	case KERNEL_SLICE:      emit_slice(g, k->name, &k->slice); break;
-	case KERNEL_ANGLES:     emit_angles(g, k->name, &k->angles); break;
-	case KERNEL_ROTATE:     emit_rotate(g, k->name, &k->rotate); break;
-	case KERNEL_APPEND:     emit_append(g, k->name, &k->append); break;
-	case KERNEL_ATTEND:     emit_attend(g, k->name, &k->attend); break;
-	case KERNEL_ROUTE:      emit_route(g, k->name, &k->route); break;
-	case KERNEL_ASSIGN:     emit_assign(g, k->name, &k->assign); break;
-	case KERNEL_PACK:       emit_pack(g, k->name, &k->pack); break;
-	case KERNEL_OFFSETS:    emit_offsets(g, k->name, &k->offsets); break;
-	case KERNEL_SORT:       emit_sort(g, k->name, &k->sort); break;
-	case KERNEL_GATHER:     emit_gather(g, k->name, &k->gather); break;
-	case KERNEL_SCATTER:    emit_scatter(g, k->name, &k->gather); break;
-	case KERNEL_COMBINE:    emit_combine(g, k->name, &k->combine); break;
-	case KERNEL_CANDIDATES: emit_candidates(g, k->name, &k->sample); break;
-	case KERNEL_DRAW:       emit_draw(g, k->name, &k->sample); break;
-	case KERNEL_FAMILIES:   internal_error("kernel `%s` has no family", k->name);
+#define KERNEL(FAMILY, family_name, fields, ...) \
+	case KERNEL_##FAMILY: emit_##family_name(g, k->name, &k->fields); break;
+#define ARG(...)
+#define END(...)
+#include "../dag/kernel.def"
+	case KERNEL_FAMILIES: internal_error("kernel `%s` has no family", k->name);
 	}
 }
 

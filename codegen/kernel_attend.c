@@ -195,11 +195,15 @@ static void attend_begin(struct attend *a, const char *name)
 {
 	struct codegen *g = a->g;
 	kernel_begin(g, name);
-	LLVMValueRef *args[] = {&a->q, &a->keys, &a->cached, &a->seq, &a->pos, &a->pages, &a->y};
-	for (int i = 0; i < 7; i++)
-		*args[i] = arg_pointer(g, i);
-	a->rows = arg_integer(g, 7);
-	a->sinks = a->k->has_sinks ? arg_pointer(g, 8) : NULL;
+	a->q = arg_pointer(g, ATTEND_Q);
+	a->keys = arg_pointer(g, ATTEND_KEYS);
+	a->cached = arg_pointer(g, ATTEND_VALUES);
+	a->seq = arg_pointer(g, ATTEND_SEQ);
+	a->pos = arg_pointer(g, ATTEND_POS);
+	a->pages = arg_pointer(g, ATTEND_PAGES);
+	a->y = arg_pointer(g, ATTEND_Y);
+	a->rows = arg_integer(g, ATTEND_M);
+	a->sinks = a->k->has_sinks ? arg_pointer(g, ATTEND_SINKS) : NULL;
 	a->query = ir_local(g, g->f32, a->most_queries * a->k->d);
 	a->score = ir_local(g, g->f32, a->most_queries * a->score_stride);
 	a->out = ir_local(g, g->f32, a->most_queries * a->out_stride);

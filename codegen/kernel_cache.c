@@ -22,9 +22,10 @@ static void append_vector(struct codegen *g, void *context, LLVMValueRef index, 
 void emit_append(struct codegen *g, const char *name, const struct kernel_append *k)
 {
 	kernel_begin(g, name);
-	LLVMValueRef x = arg_pointer(g, 0), slots = arg_pointer(g, 1), cache = arg_pointer(g, 2), zero = ir_i64(g, 0);
+	LLVMValueRef x = arg_pointer(g, APPEND_X), slots = arg_pointer(g, APPEND_SLOT),
+				 cache = arg_pointer(g, APPEND_CACHE), zero = ir_i64(g, 0);
 	LLVMValueRef heads = ir_i64(g, k->heads), page = ir_i64(g, k->page), block = ir_i64(g, k->f * k->page);
-	struct ir_loop l = share_begin(g, ir_mul(g, arg_integer(g, 3), heads));
+	struct ir_loop l = share_begin(g, ir_mul(g, arg_integer(g, APPEND_M), heads));
 	LLVMValueRef token = ir_div(g, l.index, heads), head = ir_rem(g, l.index, heads);
 	LLVMValueRef slot = ir_load_i32(g, slots, token);
 	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, slot, zero));
@@ -85,8 +86,9 @@ static void angles_vector(struct codegen *g, void *context, LLVMValueRef index, 
 void emit_angles(struct codegen *g, const char *name, const struct kernel_angles *k)
 {
 	kernel_begin(g, name);
-	LLVMValueRef freq = arg_pointer(g, 0), pos = arg_pointer(g, 1), out = arg_pointer(g, 2), p = ir_i64(g, k->p);
-	struct ir_loop l = share_begin(g, arg_integer(g, 3));
+	LLVMValueRef freq = arg_pointer(g, ANGLES_FREQ), pos = arg_pointer(g, ANGLES_POS), out = arg_pointer(g, ANGLES_OUT),
+				 p = ir_i64(g, k->p);
+	struct ir_loop l = share_begin(g, arg_integer(g, ANGLES_M));
 	LLVMValueRef position = LLVMBuildSIToFP(g->builder, ir_load_i32(g, pos, l.index), g->f64, "");
 	LLVMValueRef row = ir_at(g, out, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, 2 * k->p)));
 	struct angles a = {.freq = freq, .out = row, .pos = ir_splat(g, position)};
@@ -132,8 +134,9 @@ static void rotate_vector(struct codegen *g, void *context, LLVMValueRef index, 
 void emit_rotate(struct codegen *g, const char *name, const struct kernel_rotate *k)
 {
 	kernel_begin(g, name);
-	LLVMValueRef x = arg_pointer(g, 0), angles = arg_pointer(g, 1), y = arg_pointer(g, 2), heads = ir_i64(g, k->heads);
-	struct ir_loop l = share_begin(g, ir_mul(g, arg_integer(g, 3), heads));
+	LLVMValueRef x = arg_pointer(g, ROTATE_X), angles = arg_pointer(g, ROTATE_ANGLES), y = arg_pointer(g, ROTATE_Y),
+				 heads = ir_i64(g, k->heads);
+	struct ir_loop l = share_begin(g, ir_mul(g, arg_integer(g, ROTATE_M), heads));
 	LLVMValueRef row = ir_div(g, l.index, heads), head = ir_rem(g, l.index, heads);
 	LLVMValueRef from = ir_add(g, ir_mul(g, row, ir_i64(g, k->x_row)), ir_mul(g, head, ir_i64(g, k->x_head)));
 	LLVMValueRef to = ir_add(g, ir_mul(g, row, ir_i64(g, k->y_row)), ir_mul(g, head, ir_i64(g, k->y_head)));

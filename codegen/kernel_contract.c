@@ -337,13 +337,13 @@ void emit_contract(struct codegen *g, const char *name, const struct kernel_cont
 			c.tile[t.rows] = tile_function(g, &t);
 
 	kernel_begin(g, name);
-	c.x = arg_pointer(g, 0);
-	c.w = arg_pointer(g, 1);
-	c.y = arg_pointer(g, 2);
+	c.x = arg_pointer(g, CONTRACT_X);
+	c.w = arg_pointer(g, CONTRACT_W);
+	c.y = arg_pointer(g, CONTRACT_Y);
 	c.sums = ir_local(g, ir_vector(g, g->f32), (int64_t)c.most * TILE_VECTORS);
 	if (k->grouped)
-		share_groups(&c, c.w, arg_pointer(g, 3));
+		share_groups(&c, c.w, arg_pointer(g, CONTRACT_OFFSETS));
 	else
-		share_rows(&c, ir_i64(g, 0), arg_integer(g, 3));
+		share_rows(&c, ir_i64(g, 0), arg_integer(g, CONTRACT_M));
 	kernel_end(g);
 }

@@ -150,16 +150,16 @@ static void route_padding(struct codegen *g, const struct route *r)
 void emit_route(struct codegen *g, const char *name, const struct kernel_route *k)
 {
 	kernel_begin(g, name);
-	LLVMValueRef score = arg_pointer(g, 0), seq = arg_pointer(g, 1), index = arg_pointer(g, 2),
-				 weight = arg_pointer(g, 3);
+	LLVMValueRef score = arg_pointer(g, ROUTE_SCORE), seq = arg_pointer(g, ROUTE_SEQ),
+				 index = arg_pointer(g, ROUTE_INDEX), weight = arg_pointer(g, ROUTE_WEIGHT);
 	struct route r = {.k = k,
 	                  .chosen = ir_local(g, g->i64, 1),
 	                  .sum = ir_local(g, g->f32, 1),
 	                  .before = ir_local(g, ir_vector(g, g->i32), 1),
-	                  .bias = k->biased ? arg_pointer(g, 5) : NULL,
+	                  .bias = k->biased ? arg_pointer(g, ROUTE_BIAS) : NULL,
 	                  .key = ir_local(g, g->f32, k->biased || k->groups > 1 ? k->experts : 1),
 	                  .group = ir_local(g, g->f32, k->groups > 1 ? k->groups : 1)};
-	struct ir_loop l = share_begin(g, arg_integer(g, 4));
+	struct ir_loop l = share_begin(g, arg_integer(g, ROUTE_M));
 	LLVMValueRef first = ir_mul(g, l.index, ir_i64(g, k->top));
 	r.row = ir_at(g, score, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->experts)));
 	r.index = ir_at(g, index, DTYPE_I32, first);
@@ -182,7 +182,7 @@ struct sort {
 	int64_t keys;
 	LLVMValueRef start, items;
 	LLVMValueRef index, map, meta; /* a key is map[index[i]], or meta[i] when index is NULL */
-	LLVMValueRef order, place;     /* place may be NULL */
+	LLVMValueRef order, inverse;   /* inverse may be NULL */
 };
 
 static LLVMValueRef sort_key(const struct sort *s, LLVMValueRef item)
@@ -225,13 +225,13 @@ static void place_items(const struct sort *s)
 	LLVMValueRef zero = ir_i64(g, 0);
 	struct ir_loop l = loop_begin(g, zero, s->items, ir_i64(g, 1));
 	LLVMValueRef key = sort_key(s, l.index);
-	if (s->place)
-		ir_store_i32(g, ir_i64(g, -1), s->place, l.index);
+	if (s->inverse)
+		ir_store_i32(g, ir_i64(g, -1), s->inverse, l.index);
 	struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSGE, key, zero));
 	LLVMValueRef at = bump(g, s->start, key);
 	ir_store_i32(g, l.index, s->order, at);
-	if (s->place)
-		ir_store_i32(g, at, s->place, l.index);
+	if (s->inverse)
+		ir_store_i32(g, at, s->inverse, l.index);
 	if_end(g, &real);
 	loop_end(g, &l);
 }
@@ -262,12 +262,12 @@ void emit_assign(struct codegen *g, const char *name, const struct kernel_assign
 	kernel_begin(g, name);
 	struct sort s = {.g = g,
 	                 .keys = k->keys,
-	                 .index = arg_pointer(g, 0),
-	                 .map = arg_pointer(g, 1),
-	                 .order = arg_pointer(g, 2),
-	                 .place = arg_pointer(g, 3),
-	                 .start = arg_pointer(g, 4)};
-	s.items = ir_mul(g, arg_integer(g, 5), ir_i64(g, k->top));
+	                 .index = arg_pointer(g, ASSIGN_INDEX),
+	                 .map = arg_pointer(g, ASSIGN_MAP),
+	                 .order = arg_pointer(g, ASSIGN_ORDER),
+	                 .inverse = arg_pointer(g, ASSIGN_INVERSE),
+	                 .start = arg_pointer(g, ASSIGN_START)};
+	s.items = ir_mul(g, arg_integer(g, ASSIGN_M), ir_i64(g, k->top));
 	emit_counting_sort(&s);
 }
 
@@ -276,10 +276,10 @@ void emit_sort(struct codegen *g, const char *name, const struct kernel_sort *k)
 	kernel_begin(g, name);
 	struct sort s = {.g = g,
 	                 .keys = k->local,
-	                 .meta = arg_pointer(g, 0),
-	                 .order = arg_pointer(g, 1),
-	                 .start = arg_pointer(g, 2),
-	                 .items = arg_integer(g, 3)};
+	                 .meta = arg_pointer(g, SORT_META),
+	                 .order = arg_pointer(g, SORT_FROM),
+	                 .start = arg_pointer(g, SORT_OFFSETS),
+	                 .items = arg_integer(g, SORT_S)};
 	emit_counting_sort(&s);
 }
 
@@ -301,8 +301,9 @@ void emit_pack(struct codegen *g, const char *name, const struct kernel_pack *k)
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
 	kernel_begin(g, name);
-	LLVMValueRef x = arg_pointer(g, 0), order = arg_pointer(g, 1), start = arg_pointer(g, 2), rows = arg_pointer(g, 3);
-	LLVMValueRef meta = arg_pointer(g, 4), round = arg_integer(g, 5), c = arg_integer(g, 6),
+	LLVMValueRef x = arg_pointer(g, PACK_X), order = arg_pointer(g, PACK_ORDER), start = arg_pointer(g, PACK_START),
+				 rows = arg_pointer(g, PACK_ROWS);
+	LLVMValueRef meta = arg_pointer(g, PACK_META), round = arg_integer(g, PACK_ROUND), c = arg_integer(g, PACK_C),
 				 local = ir_i64(g, k->local);
 	struct ir_loop l = share_begin(g, ir_mul(g, c, ir_i64(g, k->dests)));
 	LLVMValueRef first = ir_mul(g, ir_div(g, l.index, c), local);
@@ -322,8 +323,9 @@ void emit_pack(struct codegen *g, const char *name, const struct kernel_pack *k)
 void emit_offsets(struct codegen *g, const char *name, const struct kernel_offsets *k)
 {
 	kernel_begin(g, name);
-	LLVMValueRef start = arg_pointer(g, 0), offsets = arg_pointer(g, 1), c = arg_integer(g, 3);
-	LLVMValueRef skipped = ir_mul(g, arg_integer(g, 2), c), zero = ir_i64(g, 0);
+	LLVMValueRef start = arg_pointer(g, OFFSETS_START), offsets = arg_pointer(g, OFFSETS_OFFSETS),
+				 c = arg_integer(g, OFFSETS_C);
+	LLVMValueRef skipped = ir_mul(g, arg_integer(g, OFFSETS_ROUND), c), zero = ir_i64(g, 0);
 	struct ir_loop l = share_begin(g, ir_i64(g, k->local + 1));
 	LLVMValueRef at = ir_sub(g, ir_load_i32(g, start, l.index), skipped);
 	ir_store_i32(g, ir_max(g, zero, ir_min(g, at, c)), offsets, l.index);
@@ -336,9 +338,9 @@ static void emit_moves(struct codegen *g, const char *name, const struct kernel_
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
 	kernel_begin(g, name);
-	LLVMValueRef rows = arg_pointer(g, 0), from = arg_pointer(g, 1), out = arg_pointer(g, 2),
-				 row_bytes = ir_i64(g, bytes);
-	struct ir_loop l = share_begin(g, ir_load_i32(g, arg_pointer(g, 3), ir_i64(g, 0)));
+	LLVMValueRef rows = arg_pointer(g, GATHER_ROWS), from = arg_pointer(g, GATHER_FROM),
+				 out = arg_pointer(g, GATHER_OUT), row_bytes = ir_i64(g, bytes);
+	struct ir_loop l = share_begin(g, ir_load_i32(g, arg_pointer(g, GATHER_COUNT), ir_i64(g, 0)));
 	LLVMValueRef here = ir_mul(g, l.index, row_bytes), there = ir_mul(g, ir_load_i32(g, from, l.index), row_bytes);
 	ir_copy(g, ir_offset(g, out, scatter ? there : here), ir_offset(g, rows, scatter ? here : there), bytes);
 	loop_end(g, &l);
@@ -351,8 +353,8 @@ void emit_scatter(struct codegen *g, const char *name, const struct kernel_gathe
 /* ---- combine --------------------------------------------------------------------------------- */
 struct combine {
 	const struct kernel_combine *k;
-	LLVMValueRef rows, index, weight, map, place, start, skipped, c; /* skipped: rows of earlier rounds */
-	LLVMValueRef out, row, factor;                                   /* of the token and choice in hand */
+	LLVMValueRef rows, index, weight, map, inverse, start, skipped, c; /* skipped: rows of earlier rounds */
+	LLVMValueRef out, row, factor;                                     /* of the token and choice in hand */
 };
 
 static void add_weighted(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
@@ -367,7 +369,8 @@ static void add_weighted(struct codegen *g, void *context, LLVMValueRef index, L
 static void combine_row(struct codegen *g, struct combine *c, LLVMValueRef assignment, LLVMValueRef key)
 {
 	LLVMValueRef local = ir_i64(g, c->k->local), dest = ir_div(g, key, local);
-	LLVMValueRef i = ir_sub(g, ir_load_i32(g, c->place, assignment), ir_load_i32(g, c->start, ir_mul(g, dest, local)));
+	LLVMValueRef i =
+		ir_sub(g, ir_load_i32(g, c->inverse, assignment), ir_load_i32(g, c->start, ir_mul(g, dest, local)));
 	i = ir_sub(g, i, c->skipped);
 	struct ir_branch now = if_begin(g, ir_compare(g, LLVMIntULT, i, c->c));
 	LLVMValueRef row = ir_add(g, ir_mul(g, dest, c->c), i);
@@ -394,13 +397,16 @@ void emit_combine(struct codegen *g, const char *name, const struct kernel_combi
 {
 	struct combine c = {.k = k};
 	kernel_begin(g, name);
-	LLVMValueRef *pointers[] = {&c.rows, &c.index, &c.weight, &c.map, &c.place, &c.start};
-	for (int i = 0; i < 6; i++)
-		*pointers[i] = arg_pointer(g, i);
-	LLVMValueRef out = arg_pointer(g, 6), round = arg_integer(g, 8), zero = ir_i64(g, 0);
-	c.c = arg_integer(g, 9);
+	c.rows = arg_pointer(g, COMBINE_ROWS);
+	c.index = arg_pointer(g, COMBINE_INDEX);
+	c.weight = arg_pointer(g, COMBINE_WEIGHT);
+	c.map = arg_pointer(g, COMBINE_MAP);
+	c.inverse = arg_pointer(g, COMBINE_INVERSE);
+	c.start = arg_pointer(g, COMBINE_START);
+	LLVMValueRef out = arg_pointer(g, COMBINE_OUT), round = arg_integer(g, COMBINE_ROUND), zero = ir_i64(g, 0);
+	c.c = arg_integer(g, COMBINE_C);
 	c.skipped = ir_mul(g, round, c.c);
-	struct ir_loop l = share_begin(g, arg_integer(g, 7));
+	struct ir_loop l = share_begin(g, arg_integer(g, COMBINE_M));
 	c.out = ir_at(g, out, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->d)));
 	struct ir_branch fresh = if_begin(g, ir_compare(g, LLVMIntEQ, round, zero));
 	ir_clear(g, c.out, 4 * k->d);

@@ -276,9 +276,8 @@ static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
  * of its end. */
 static LLVMValueRef group_of(struct codegen *g, const struct kernel_rows *k, LLVMValueRef row)
 {
-	LLVMValueRef end = arg_pointer(g, k->n_inputs + k->n_outputs + 1), groups = ir_i64(g, k->groups),
+	LLVMValueRef offsets = arg_pointer(g, k->n_inputs + k->n_outputs + 1), groups = ir_i64(g, k->groups),
 				 group = ir_i64(g, 0);
-	LLVMValueRef offsets = ir_at(g, end, DTYPE_I32, ir_i64(g, -k->groups));
 	int64_t step = 1;
 	while (step * 2 <= k->groups)
 		step *= 2;
@@ -318,7 +317,7 @@ static LLVMValueRef row_count(struct codegen *g, const struct kernel_rows *k)
 	LLVMValueRef rows = arg_integer(g, at);
 	if (!k->limited)
 		return rows;
-	return ir_min(g, rows, ir_load_i32(g, arg_pointer(g, at + 1), ir_i64(g, 0)));
+	return ir_min(g, rows, ir_load_i32(g, arg_pointer(g, at + 1), ir_i64(g, k->groups)));
 }
 
 void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k)

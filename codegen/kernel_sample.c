@@ -391,11 +391,11 @@ void emit_candidates(struct codegen *g, const char *name, const struct kernel_sa
 {
 	LLVMValueRef insert = insert_function(g, name);
 	kernel_begin(g, name);
-	LLVMValueRef logits = arg_pointer(g, 0), sampling = arg_pointer(g, 1), pairs = arg_pointer(g, 2),
-				 rows = arg_integer(g, 3);
-	LLVMValueRef each = ir_div(g, arg_integer(g, 4), rows);
+	LLVMValueRef logits = arg_pointer(g, CANDIDATES_LOGITS), sampling = arg_pointer(g, CANDIDATES_SAMPLING),
+				 pairs = arg_pointer(g, CANDIDATES_PAIRS), rows = arg_integer(g, CANDIDATES_R);
+	LLVMValueRef each = ir_div(g, arg_integer(g, CANDIDATES_P), rows);
 	struct sampler s = sampler_open(g, insert);
-	s.first = narrow(g, arg_integer(g, 5));
+	s.first = narrow(g, arg_integer(g, CANDIDATES_FIRST));
 	struct ir_loop l = share_begin(g, rows);
 	s.row = ir_at(g, logits, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->v)));
 	read_sampling(g, &s, record_of(g, sampling, l.index));
@@ -538,9 +538,9 @@ void emit_draw(struct codegen *g, const char *name, const struct kernel_sample *
 {
 	LLVMValueRef insert = insert_function(g, name);
 	kernel_begin(g, name);
-	struct parts p = {.pairs = arg_pointer(g, 0), .total = arg_integer(g, 4), .n = k->n};
-	LLVMValueRef sampling = arg_pointer(g, 1), token = arg_pointer(g, 2), rows = arg_integer(g, 3),
-				 each = ir_div(g, p.total, rows);
+	struct parts p = {.pairs = arg_pointer(g, DRAW_PAIRS), .total = arg_integer(g, DRAW_P), .n = k->n};
+	LLVMValueRef sampling = arg_pointer(g, DRAW_SAMPLING), token = arg_pointer(g, DRAW_TOKEN),
+				 rows = arg_integer(g, DRAW_R), each = ir_div(g, p.total, rows);
 	struct sampler s = sampler_open(g, insert);
 	s.weights = ir_local(g, g->f32, DR_CANDIDATES);
 	s.sum = ir_local(g, g->f32, 1);

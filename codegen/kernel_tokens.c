@@ -55,8 +55,9 @@ static void embed_row(struct codegen *g, const struct kernel_embed *k, LLVMValue
 void emit_embed(struct codegen *g, const char *name, const struct kernel_embed *k)
 {
 	kernel_begin(g, name);
-	LLVMValueRef table = arg_pointer(g, 0), ids = arg_pointer(g, 1), out = arg_pointer(g, 2), first = arg_integer(g, 4);
-	struct ir_loop l = share_begin(g, arg_integer(g, 3));
+	LLVMValueRef table = arg_pointer(g, EMBED_TABLE), ids = arg_pointer(g, EMBED_IDS), out = arg_pointer(g, EMBED_OUT),
+				 first = arg_integer(g, EMBED_FIRST);
+	struct ir_loop l = share_begin(g, arg_integer(g, EMBED_M));
 	LLVMValueRef n = ir_sub(g, ir_load_i32(g, ids, l.index), first);
 	LLVMValueRef to = ir_at(g, out, k->out, ir_mul(g, l.index, ir_i64(g, k->d)));
 	struct ir_branch here = if_begin(g, within(g, n, ir_i64(g, k->v)));
@@ -73,9 +74,9 @@ void emit_pick(struct codegen *g, const char *name, const struct kernel_pick *k)
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
 	kernel_begin(g, name);
-	LLVMValueRef x = arg_pointer(g, 0), want = arg_pointer(g, 1), out = arg_pointer(g, 2);
-	LLVMValueRef rows = arg_integer(g, 3), first = arg_integer(g, 5), row_bytes = ir_i64(g, bytes);
-	struct ir_loop l = share_begin(g, arg_integer(g, 4));
+	LLVMValueRef x = arg_pointer(g, PICK_X), want = arg_pointer(g, PICK_WANT), out = arg_pointer(g, PICK_OUT);
+	LLVMValueRef rows = arg_integer(g, PICK_TOKENS), first = arg_integer(g, PICK_FIRST), row_bytes = ir_i64(g, bytes);
+	struct ir_loop l = share_begin(g, arg_integer(g, PICK_ROWS));
 	LLVMValueRef wanted = ir_load_i32(g, want, l.index), row = ir_sub(g, wanted, first);
 	LLVMValueRef to = ir_offset(g, out, ir_mul(g, l.index, row_bytes));
 	LLVMValueRef real = ir_compare(g, LLVMIntSGE, wanted, ir_i64(g, 0));
@@ -93,10 +94,11 @@ void emit_slice(struct codegen *g, const char *name, const struct kernel_slice *
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
 	kernel_begin(g, name);
-	LLVMValueRef x = arg_pointer(g, 0), y = arg_pointer(g, 1), rows = arg_integer(g, 2), stride = arg_integer(g, 4);
-	struct ir_loop l = share_begin(g, ir_mul(g, rows, arg_integer(g, 3)));
+	LLVMValueRef x = arg_pointer(g, SLICE_X), y = arg_pointer(g, SLICE_Y), rows = arg_integer(g, SLICE_M),
+				 stride = arg_integer(g, SLICE_STRIDE);
+	struct ir_loop l = share_begin(g, ir_mul(g, rows, arg_integer(g, SLICE_OWNERS)));
 	LLVMValueRef from = ir_add(g, ir_mul(g, ir_div(g, l.index, rows), stride), ir_rem(g, l.index, rows));
-	from = ir_add(g, from, arg_integer(g, 5));
+	from = ir_add(g, from, arg_integer(g, SLICE_FIRST));
 	ir_copy(g, ir_offset(g, y, ir_mul(g, l.index, ir_i64(g, bytes))),
 	        ir_offset(g, x, ir_mul(g, from, ir_i64(g, bytes))), bytes);
 	loop_end(g, &l);

@@ -165,6 +165,11 @@ int64_t place_buffers(struct lower *w)
 	}
 	if (w->target->gap)
 		note_gaps(w, done, placed);
+	for (int i = 0; i < w->buffers.n; i++) {
+		const struct buffer *b = &w->buffers.at[i];
+		if (b->first >= 0)
+			vec_push(w->arena, &w->s->live[w->phase], ((struct live){b->offset, b->used, b->first, b->last}));
+	}
 	const char *wrong = buffers_check(w);
 	if (wrong)
 		internal_error("buffers: %s", wrong);

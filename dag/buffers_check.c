@@ -42,18 +42,22 @@ static void write_to(struct play *p, const struct argument *a)
 	p->written[b] = p->writes.n;
 }
 
+static enum arg_direction direction(const struct play *p, const struct instr *i, int arg)
+{
+	return kernel_arg(&p->w->s->kernels.at[i->kernel], arg, NULL).direction;
+}
+
 static void play_instr(struct play *p, const struct instr *i)
 {
-	const struct kernel *k = i->kind == INSTR_LAUNCH ? &p->w->s->kernels.at[i->kernel] : NULL;
 	for (int a = 0; a < i->n_args; a++)
-		if (!kernel_writes(k, a))
+		if (direction(p, i, a) == ARG_IN)
 			reads(p, &i->args[a], i);
 	if (i->kind == INSTR_COLLECTIVE)
 		reads(p, &i->src, i);
 	if (i->kind == INSTR_ROUNDS_BEGIN)
 		reads(p, &i->start, i);
 	for (int a = 0; a < i->n_args; a++)
-		if (kernel_writes(k, a))
+		if (direction(p, i, a) == ARG_OUT || direction(p, i, a) == ARG_INOUT)
 			write_to(p, &i->args[a]);
 	if (i->kind == INSTR_COLLECTIVE)
 		write_to(p, &i->dst);
@@ -62,8 +66,9 @@ static void play_instr(struct play *p, const struct instr *i)
 /* A later round adds to what combine wrote in the one before, and nothing may have touched it. */
 static void play_sum(struct play *p, const struct instr *i)
 {
-	if (i->kind == INSTR_LAUNCH && p->w->s->kernels.at[i->kernel].family == KERNEL_COMBINE)
-		reads(p, &i->args[6], i);
+	for (int a = 0; a < i->n_args; a++)
+		if (direction(p, i, a) == ARG_INOUT)
+			reads(p, &i->args[a], i);
 }
 
 static void play_part(struct play *p, const struct instrs *part)

@@ -129,6 +129,11 @@ struct placed_param {
 	struct placed_axis *axes;
 	int n_axes;
 };
+/* The pages of a state in one layer of a body, in DR_SPACE_STATE. */
+struct placed_state {
+	int body;
+	int64_t offset, bytes;
+};
 struct constant {
 	int64_t offset;
 	const float *data;
@@ -147,13 +152,19 @@ struct expert_map {
 struct step_input {
 	enum dr_input what;
 	int owners, part, pages;
-	int64_t offset;
+	int64_t offset, bytes;
 };
 /* How the outputs of a phase are cut besides the vocabulary: groups of the owners, and of their rows. */
 struct output_cut {
 	int owners, rows;
 };
 
+/* A buffer: its bytes of DR_SPACE_ACT, and the instructions of a step that they are its own from and to, counted from 1
+ * through the parts. */
+struct live {
+	int64_t offset, bytes;
+	int first, last;
+};
 /* Bytes of DR_SPACE_ACT that belong to no buffer. */
 struct gap {
 	int64_t offset, bytes;
@@ -182,6 +193,8 @@ struct schedule {
 	VEC(struct step_input) inputs;
 	int64_t input_bytes; /* equal ones once, for both phases */
 	struct output_cut output[PHASES];
+	VEC(struct live) live[PHASES];
+	VEC(struct placed_state) states;
 	VEC(struct gap) gaps[PHASES]; /* in DR_SPACE_ACT: what no kernel may write; target_shape.gap */
 	int stage_group, owner_group, logits_group;
 	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES], microbatches;

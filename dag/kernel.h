@@ -5,8 +5,7 @@
  *
  * Calling convention of all kernels: void kernel(const uint64_t *args, int32_t worker, int32_t workers). Each of
  * `workers` threads runs it once; the kernel takes its static share of the work. Arguments are device addresses or
- * integers, in the order listed at each family. "M" is a number of rows. i32 arrays hold indices; -1 stands for
- * padding. */
+ * integers. kernel.def lists the families: what each computes, its arguments in their order, what it costs. */
 #ifndef DEPLOYC_KERNEL_H
 #define DEPLOYC_KERNEL_H
 #include <stdbool.h>
@@ -15,27 +14,22 @@
 #include "../support/dtype.h"
 
 enum kernel_family {
-	KERNEL_ROWS,
-	KERNEL_CONTRACT,
-	KERNEL_EMBED,
-	KERNEL_PICK,
-	KERNEL_SLICE,
-	KERNEL_ANGLES,
-	KERNEL_ROTATE,
-	KERNEL_APPEND,
-	KERNEL_ATTEND,
-	KERNEL_ROUTE,
-	KERNEL_ASSIGN,
-	KERNEL_PACK,
-	KERNEL_OFFSETS,
-	KERNEL_SORT,
-	KERNEL_GATHER,
-	KERNEL_SCATTER,
-	KERNEL_COMBINE,
-	KERNEL_CANDIDATES,
-	KERNEL_DRAW,
+#define KERNEL(FAMILY, ...) KERNEL_##FAMILY,
+#define ARG(...)
+#define END(...)
+#include "kernel.def"
 	KERNEL_FAMILIES
 };
+/* Positions of a family's arguments: CONTRACT_W. Those of rows, which are repeated, tell kinds apart only. */
+#define KERNEL(FAMILY, ...) \
+	enum FAMILY##_argument  \
+	{
+#define ARG(FAMILY, NAME, ...) FAMILY##_##NAME,
+#define END(FAMILY)    \
+	FAMILY##_ARGUMENTS \
+	}                  \
+	;
+#include "kernel.def"
 
 /* Tile order of a contraction's weights, repacked once at load. Element (g, n, k) of a weight with n outputs and k
  * summed elements is at g * group + (n / n_tile) * (k_padded * n_tile) + (k / k_pair) * (n_tile * k_pair)
@@ -87,7 +81,6 @@ struct rows_operand {
 	int64_t stride[ROWS_MAX_DIMS];
 	int64_t group_stride; /* of an operand that has something for each group of rows */
 };
-/* args: input addresses, output addresses, M, [address of an i32 that bounds M] */
 struct kernel_rows {
 	int dims;
 	int64_t extent[ROWS_MAX_DIMS]; /* static iteration axes, major to minor; dims >= 1 */
@@ -96,12 +89,11 @@ struct kernel_rows {
 	int n_nodes;
 	struct rows_node node[ROWS_MAX_NODES]; /* operands before uses */
 	int result[4];                         /* the node that each output stores */
-	bool limited;                          /* the last argument is the address of an i32: rows = min(M, it) */
-	int64_t groups; /* > 0: that i32 ends i32 offsets[groups + 1]; rows offsets[g] .. offsets[g+1] are group g's */
+	bool limited;                          /* there is a limit: rows = min(M, limit) */
+	int64_t groups; /* > 0: the limit ends offsets; rows offsets[g] to offsets[g + 1] are those of group g */
 };
 
 /* ---- contract: y[m, b, n] = sum_k x[m, b, k] * w[b, n, k], accumulated in f32 ---------------- */
-/* args: x, w, y, M;  grouped: x, w, y, offsets (i32[groups + 1]), M */
 struct kernel_contract {
 	int64_t n, k;
 	int64_t x_stride, y_stride;      /* between rows */
@@ -112,27 +104,22 @@ struct kernel_contract {
 	int64_t groups; /* rows offsets[g] .. offsets[g+1] use weight g; then batch == 1 */
 };
 
-/* args: table, ids, out, M, first: rows of ids outside [first, first + v) give 0 */
 struct kernel_embed {
 	int64_t v, d;
 	enum dtype table, out;
 	struct packing pack; /* n = v, k = d when the table is in tile order */
 };
-/* args: x, want, out, Mx, R, first: out[r] = x[want[r] - first]; 0 outside [0, Mx) or want < 0 */
 struct kernel_pick {
 	int64_t d;
 	enum dtype dtype;
 };
-/* args: x, y, M, owners, stride, first: of each owner's `stride` rows of x the M from `first` on */
 struct kernel_slice {
 	int64_t d;
 	enum dtype dtype;
 };
-/* args: freq (f32[p]), pos, out (f32[M][p][2]: cos, sin of pos * freq), M */
 struct kernel_angles {
 	int64_t p;
 };
-/* args: x, angles, y, M. x and y: [M][heads][f], features contiguous */
 struct kernel_rotate {
 	int64_t heads, f;
 	bool interleaved;
@@ -143,7 +130,6 @@ struct kernel_rotate {
 /* The cache of one layer is a pool of pages of `page` positions. Position slot = page_index * page + i.
  *   by_position false (keys):   element (page, head, f, i) at ((page * heads + head) * f_extent + f) * page_size + i
  *   by_position true  (values): element (page, head, i, f) at ((page * heads + head) * page_size + i) * f_extent + f */
-/* args: x ([M][heads][f]), slot (i32[M], -1: skip), cache, M */
 struct kernel_append {
 	int64_t heads, f, page;
 	bool by_position;
@@ -151,7 +137,6 @@ struct kernel_append {
 };
 /* Workers keep the features of a query, and the keys of a token's experts, on the stack. */
 enum { ATTEND_MOST_FEATURES = 1 << 16, ROUTE_MOST_EXPERTS = 1 << 16 };
-/* args: q, keys, values, seq, pos, pages (i32[seqs][pages_per_seq]), y, M, [sinks] */
 struct kernel_attend {
 	int64_t heads, group;           /* key/value heads; query heads that share one */
 	int64_t d, w;                   /* width of keys and of values */
@@ -171,8 +156,6 @@ struct kernel_attend {
  * An assignment is (token, choice); its number is token * top + choice. map[e] = dest * local + local index for an
  * expert that this rank can reach, else -1; `dests` ranks exchange, each owns `local` experts. A round moves at most C
  * assignments to each destination. */
-/* args: score (f32[M][experts]), seq, index (i32[M][top]), weight (f32[M][top]), M,
- * [bias (f32[experts])]. seq -1 gives index -1, weight 0 */
 struct kernel_route {
 	int64_t experts, top;
 	bool renormalize;
@@ -180,32 +163,23 @@ struct kernel_route {
 	bool biased;
 	int64_t groups, top_groups; /* chosen in the best of groups > 1 equal parts; 0, 1: anywhere */
 };
-/* args: index, map, order, place, start, M. Stable counting sort by map value:
- * order[j] = j-th assignment, place[a] = its j or -1, start[key] (i32[dests * local + 1]) */
 struct kernel_assign {
 	int64_t top, experts, keys;
 };
-/* args: x, order, start, rows ([dests * C][d]), meta (i32[dests * C]: local expert or -1), round, C */
 struct kernel_pack {
 	int64_t d, top, dests, local;
-	enum dtype dtype; /* row dest * C + i <- assignment start[dest * local] + round * C + i */
+	enum dtype dtype;
 };
-/* args: start, offsets (i32[local + 1]), round, C: of the packed rows, when dests == 1 */
 struct kernel_offsets {
 	int64_t local;
 };
-/* args: meta, from (i32[S]), offsets (i32[local + 1]), S: stable, by local expert; -1 left out */
 struct kernel_sort {
 	int64_t local;
 };
-/* GATHER args: rows, from, out, count (address of i32): out[i] = rows[from[i]]
- * SCATTER args: rows, from, out, count:                 out[from[i]] = rows[i] */
 struct kernel_gather {
 	int64_t d;
 	enum dtype dtype;
 };
-/* args: rows, index, weight, map, place, start, out (f32[M][d]), M, round, C:
- * out[t] = (round ? out[t] : 0) + sum of weight * row over the choices in this round, by expert */
 struct kernel_combine {
 	int64_t d, top, dests, local;
 	enum dtype dtype;
@@ -225,8 +199,6 @@ struct kernel_combine {
  *     the same noise.
  * A row in which a logit is not finite has no token: the first pairs of its shard are {infinity, DR_NO_TOKEN}, and DRAW
  * gives that. */
-/* CANDIDATES args: logits (f32[R][v]), sampling (struct dr_sampling[R]), pairs ([P]), R, P, first
- * DRAW args: pairs ([n][P]), sampling, token (i32[R]), R, P */
 struct kernel_sample {
 	int64_t v, n;
 };
@@ -262,8 +234,24 @@ struct kernel_field {
 const struct kernel_field *kernel_fields(enum kernel_family f);
 bool kernel_equal(const struct kernel *a, const struct kernel *b); /* the same family and fields, whatever the names */
 const char *kernel_family_name(enum kernel_family f);
-int kernel_args(const struct kernel *k);             /* how many arguments it takes */
-bool kernel_writes(const struct kernel *k, int arg); /* does it write through the argument? */
-int64_t kernel_reads(const struct kernel *k,
-                     int arg); /* bytes that it reads from the address on, 0: as many as there are rows */
+
+enum arg_direction { ARG_IN, ARG_OUT, ARG_INOUT, ARG_NUMBER };
+/* One argument of a kernel, as kernel.def has it. */
+struct kernel_arg {
+	const char *name;
+	enum arg_direction direction;
+	int64_t reach; /* bytes from the address on that it may touch; ARG_INDEXED: indices in memory say which */
+};
+enum { ARG_INDEXED = -1 };
+int kernel_args(const struct kernel *k); /* how many arguments it takes */
+/* Argument i of them. values: those of the number arguments by position, for `reach`; NULL: reach is 0. */
+struct kernel_arg kernel_arg(const struct kernel *k, int i, const int64_t *values);
+
+/* What a launch takes: operations of f32, and bytes that move to and from memory, each operand once. `values` as above;
+ * context: mean number of cached positions that a row sees; hit: groups of weights that have rows. */
+struct kernel_cost {
+	double operations, bytes;
+};
+struct kernel_cost kernel_cost(const struct kernel *k, const int64_t *values, double context, int64_t hit);
+int64_t kernel_elements(const struct kernel *k); /* passed over for each row; 0: depends on more than the rows */
 #endif

@@ -1,6 +1,7 @@
 /* The parts of lowering that all others use: shapes in memory, buffers, kernels and instructions. */
 #include <string.h>
 #include "lower.h"
+#include "../support/round.h"
 
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...)
 {
@@ -306,7 +307,13 @@ static struct argument step_input(struct lower *w, enum dr_input what, const str
 		part = layout_of(like, p->row);
 	if (!part || what == DR_INPUT_PAGES)
 		part = &none;
-	struct step_input in = {what, lower_group(w, batch), lower_group(w, part), lower_group(w, pages), s->input_bytes};
+	int64_t owners = atoms_size(w->l, &w->l->owners) / atoms_size(w->l, batch);
+	struct step_input in = {.what = what,
+	                        .owners = lower_group(w, batch),
+	                        .part = lower_group(w, part),
+	                        .pages = lower_group(w, pages),
+	                        .offset = s->input_bytes,
+	                        .bytes = owners * input_words(s, what) / atoms_size(w->l, part) * 4};
 	for (int i = 0; i < s->inputs.n; i++) {
 		const struct step_input *have = &s->inputs.at[i];
 		if (have->what != what || have->owners != in.owners || have->part != in.part || have->pages != in.pages)
@@ -314,8 +321,7 @@ static struct argument step_input(struct lower *w, enum dr_input what, const str
 		in.offset = have->offset;
 	}
 	if (in.offset == s->input_bytes) {
-		int64_t owners = atoms_size(w->l, &w->l->owners) / atoms_size(w->l, batch);
-		s->input_bytes += (owners * input_words(s, what) / atoms_size(w->l, part) * 4 + 63) / 64 * 64;
+		s->input_bytes += round_up(in.bytes, 64);
 		vec_push(w->arena, &s->inputs, in);
 	}
 	return (struct argument){.is_address = true, .address = {DR_SPACE_INPUT, in.offset}, .number = number_const(0)};

@@ -46,8 +46,8 @@ struct moe {
 	bool one_round, combined;                           /* combined: what was sent has come back */
 	int group;                                          /* of the exchange */
 	struct argument map;
-	int dispatch;                                         /* local value */
-	int order, place, start, packed, meta, offsets, from; /* buffers */
+	int dispatch;                                           /* local value */
+	int order, inverse, start, packed, meta, offsets, from; /* buffers */
 	int64_t d;
 	enum dtype dtype;   /* of the rows sent */
 	struct instrs body; /* what runs once a round */
@@ -142,8 +142,8 @@ void lower_join(struct lower *w, int local);
 /* The place in the `join` that alone reads a value, which has the shape `p`; NULL where there is none. */
 struct phys *lower_define_in_join(struct lower *w, int local, struct phys p);
 void lower_append(struct lower *w, int local);
-void lower_move_cache(struct lower *w, int local); /* to the layout that its reader wants */
-int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state); /* of a rank's pages */
+void lower_move_cache(struct lower *w, int local);      /* to the layout that its reader wants */
+void place_states(struct schedule *s, struct local *l); /* schedule.states, in the program's order */
 void lower_attend(struct lower *w, int local);
 int lower_experts(const struct lower *w, int moe); /* the axis that the rows of an exchange are sorted by */
 void lower_dispatch(struct lower *w, int local);

@@ -75,7 +75,8 @@ static struct usage usage_of(struct lower *w, int state)
 	return u;
 }
 
-int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state)
+/* Bytes of a rank's pages of a state, in one layer. */
+static int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state)
 {
 	int64_t elements = s->pages * s->page;
 	for (int i = 0; i < state->n_axes; i++) {
@@ -92,15 +93,16 @@ int64_t state_bytes(struct local *l, const struct schedule *s, const struct stat
 	return (elements * dtype_bytes(state->dtype) + 63) / 64 * 64;
 }
 
-/* Where a state's pages begin: states of a layer lie one behind the other. */
-static int64_t state_offset(const struct lower *w, int state)
+void place_states(struct schedule *s, struct local *l)
 {
-	const struct program *p = w->l->program;
-	int64_t at = 0;
-	for (int i = 0; i < state; i++)
-		if (p->states.at[i].body == p->states.at[state].body)
-			at += state_bytes(w->l, w->s, &p->states.at[i]);
-	return at;
+	const struct program *p = l->program;
+	int64_t *end = 1 + arena_array(l->arena, int64_t, p->loop.n_bodies + 2); /* by body; -1: outside the loop */
+	for (int i = 0; i < p->states.n; i++) {
+		const struct state *state = &p->states.at[i];
+		struct placed_state at = {state->body, end[state->body], state_bytes(l, s, state)};
+		end[state->body] += at.bytes;
+		vec_push(l->arena, &s->states, at);
+	}
 }
 
 /* Positions that a rank holds in pages in use: of one owner, or room for all of several. */
@@ -129,9 +131,9 @@ void lower_append(struct lower *w, int local)
 		lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
 	if (w->failed)
 		return;
-	int64_t bytes = state_bytes(w->l, w->s, state);
-	if (bytes > MAX_BUFFER)
-		lower_too_large(w, "the bytes of a cache in one layer", (double)bytes, MAX_BUFFER);
+	const struct placed_state *placed = &w->s->states.at[s->state];
+	if (placed->bytes > MAX_BUFFER)
+		lower_too_large(w, "the bytes of a cache in one layer", (double)placed->bytes, MAX_BUFFER);
 	const struct phys *x = lower_ready(w, v->args[0], local, use.order);
 	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;
@@ -147,7 +149,7 @@ void lower_append(struct lower *w, int local)
 	out.by_position = use.by_position;
 	out.rows = cache_rows(w, layout_of(v, w->l->program->batch), pages);
 	out.buffer = -1;
-	out.address = (struct address){DR_SPACE_STATE, state_offset(w, s->state)};
+	out.address = (struct address){DR_SPACE_STATE, placed->offset};
 	out.offset = number_const(0);
 	out.dtype = state->dtype;
 	w->phys[local] = out;

@@ -161,15 +161,14 @@ void lower_contract(struct lower *w, int local)
 	c->grouped = a.group >= 0;
 	struct argument weight = c->grouped ? lower_weight(w, wi, local, a.k, a.n_k, &a.group, 1, c->pack)
 	                                    : lower_weight(w, wi, local, a.k, a.n_k, a.batch, a.n_batch, c->pack);
-	struct argument args[5] = {arg_phys(x), weight};
+	struct argument args[CONTRACT_ARGUMENTS] = {arg_phys(x), weight};
 	const struct phys *out = lower_define_in_join(w, local, y);
 	if (!out || !strided(out, &a))
 		out = lower_define(w, local, y);
 	set_strides(c, x, out, &a);
-	int n = 2;
-	args[n++] = arg_phys(out);
+	args[CONTRACT_Y] = arg_phys(out);
+	args[CONTRACT_M] = arg_number(rows_of(w, x, &a));
 	if (c->grouped)
-		args[n++] = arg_buffer(w->moes.at[x->moe].offsets);
-	args[n++] = arg_number(rows_of(w, x, &a));
-	lower_launch(w, local, x->moe, &k, args, n, arena_printf(w->arena, "contract %s", param->name));
+		args[CONTRACT_OFFSETS] = arg_buffer(w->moes.at[x->moe].offsets);
+	lower_launch(w, local, x->moe, &k, args, kernel_args(&k), arena_printf(w->arena, "contract %s", param->name));
 }

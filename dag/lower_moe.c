@@ -90,7 +90,7 @@ static void make_buffers(struct lower *w, struct moe *m, int64_t tokens)
 {
 	int64_t row = m->d * dtype_bytes(m->dtype);
 	m->order = lower_buffer(w, tokens * m->top * 4);
-	m->place = lower_buffer(w, tokens * m->top * 4);
+	m->inverse = lower_buffer(w, tokens * m->top * 4);
 	m->start = lower_buffer(w, (m->dests * m->local + 1) * 4);
 	m->packed = lower_buffer(w, m->rows * row);
 	m->meta = lower_buffer(w, m->rows * 4);
@@ -131,8 +131,9 @@ static int receive(struct lower *w, int local, int moe)
 	gather.gather.dtype = m->dtype;
 	struct argument count = arg_buffer(m->offsets);
 	count.number = number_const(4 * m->local);
-	struct argument b[4] = {arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count};
-	lower_launch(w, local, moe, &gather, b, 4, "dispatch: gather");
+	struct argument b[GATHER_ARGUMENTS] = {arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count,
+	                                       arg_const(m->rows)};
+	lower_launch(w, local, moe, &gather, b, GATHER_ARGUMENTS, "dispatch: gather");
 	return sorted;
 }
 
@@ -175,8 +176,8 @@ void lower_dispatch(struct lower *w, int local)
 
 	struct kernel assign = kernel_of(KERNEL_ASSIGN);
 	assign.assign.top = m.top, assign.assign.experts = m.experts, assign.assign.keys = m.dests * m.local;
-	struct argument args[6] = {arg_phys(&index),  m.map, arg_buffer(m.order), arg_buffer(m.place), arg_buffer(m.start),
-	                           arg_number(x.rows)};
+	struct argument args[6] = {
+		arg_phys(&index), m.map, arg_buffer(m.order), arg_buffer(m.inverse), arg_buffer(m.start), arg_number(x.rows)};
 	lower_launch(w, local, -1, &assign, args, 6, "dispatch: assign");
 	pack(w, local, moe, &x);
 	struct phys out = lower_shape(w, local);
@@ -209,8 +210,9 @@ static int send_back(struct lower *w, int local, int moe, const struct phys *y)
 	k.gather.dtype = y->dtype;
 	struct argument count = arg_buffer(m->offsets);
 	count.number = number_const(4 * m->local);
-	struct argument a[4] = {arg_phys(y), arg_buffer(m->from), arg_buffer(unsorted), count};
-	lower_launch(w, local, moe, &k, a, 4, "combine: scatter");
+	struct argument a[SCATTER_ARGUMENTS] = {arg_phys(y), arg_buffer(m->from), arg_buffer(unsorted), count,
+	                                        arg_const(m->rows)};
+	lower_launch(w, local, moe, &k, a, SCATTER_ARGUMENTS, "combine: scatter");
 	exchange(w, local, moe, unsorted, back, d, y->dtype, "combine");
 	return back;
 }
@@ -287,7 +289,7 @@ void lower_combine(struct lower *w, int local)
 	                            arg_phys(&index),
 	                            arg_buffer(index.weight),
 	                            m.map,
-	                            arg_buffer(m.place),
+	                            arg_buffer(m.inverse),
 	                            arg_buffer(m.start),
 	                            arg_phys(&acc),
 	                            arg_number(index.rows),

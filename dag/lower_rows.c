@@ -331,7 +331,7 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	if (moe >= 0) {
 		c->k->limited = true;
 		args[n] = arg_buffer(w->moes.at[moe].offsets);
-		args[n++].number = number_const(4 * w->moes.at[moe].local);
+		args[n++].number = number_const(c->k->groups ? 0 : 4 * w->moes.at[moe].local);
 	}
 	const struct value *s = lower_source(w, c->root);
 	const char *call = s->call >= 0 ? w->l->program->calls.at[s->call].name : op_name(s->op);

@@ -155,12 +155,11 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	return w.failed ? -1 : bytes;
 }
 
-static int64_t body_state_bytes(struct local *l, const struct schedule *s, int body)
+static int64_t body_state_bytes(const struct schedule *s, int body)
 {
 	int64_t bytes = 0;
-	for (int i = 0; i < l->program->states.n; i++)
-		if (l->program->states.at[i].body == body)
-			bytes += state_bytes(l, s, &l->program->states.at[i]);
+	for (int i = 0; i < s->states.n; i++)
+		bytes += s->states.at[i].body == body ? s->states.at[i].bytes : 0;
 	return bytes;
 }
 
@@ -208,7 +207,7 @@ static void set_bodies(struct schedule *s, struct local *l)
 	s->bodies = arena_array(l->arena, struct layer_body, loop->n_bodies + 1);
 	for (int i = 0; i < loop->n_bodies; i++)
 		s->bodies[i] =
-			(struct layer_body){param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(l, s, i), loop->bodies[i].turns};
+			(struct layer_body){param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(s, i), loop->bodies[i].turns};
 }
 
 /* How the rows of the outputs are cut: those of tokens and logits alike, for both are what the plan says
@@ -268,6 +267,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	s->comm_slot = s->ranks > 1 ? COMM_SLOT : 0;
 	if (!set_step_sizes(s, l, sink))
 		return NULL;
+	place_states(s, l);
 	int64_t act = 0;
 	for (int phase = 0; phase < PHASES; phase++) {
 		int64_t bytes = lower_phase(s, arena, sink, l, t, phase);

@@ -1,7 +1,8 @@
-/* Is the schedule sound? Every address lies where something was placed for it: params, tables and a step's inputs by
- * their ranges, in the part of the step that has them. No rank waits in a collective that another of its group never
- * enters: all ranks run one list, which branches on the stage and on the number of rounds alone, and neither differs
- * within a group. Shares nothing with lowering but the descriptions. */
+/* Is the schedule sound? What an instruction touches, with its strides and the largest numbers that any step and rank
+ * can have, stays inside the one thing that was placed there: a param, a table, a step's input, a state, or a buffer
+ * that is alive at that instruction, in the part of the step that has it. No rank waits in a collective that another of
+ * its group never enters: all ranks run one list, which branches on the stage and on the number of rounds alone, and
+ * neither differs within a group. Shares nothing with lowering but the descriptions. */
 #include "dag.h"
 
 /* The place of an instruction: which phase, which part of the step. body: of the loop, or -1. */
@@ -10,8 +11,7 @@ struct at {
 	struct arena *arena;
 	const char *op;
 	enum where where;
-	int body;
-	int64_t layers;
+	int body, phase, number; /* number: of the instruction in the step, from 1 */
 };
 
 static const char *wrong(const struct at *at, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -58,12 +58,35 @@ static bool in_tables(const struct at *at, int64_t begin, int64_t end)
 	return false;
 }
 
-/* A step's arrays are given whole. */
-static bool in_inputs(const struct at *at, int64_t begin)
+static bool in_inputs(const struct at *at, int64_t begin, int64_t end)
 {
-	for (int i = 0; i < at->s->inputs.n; i++)
-		if (at->s->inputs.at[i].offset == begin)
+	for (int i = 0; i < at->s->inputs.n; i++) {
+		const struct step_input *in = &at->s->inputs.at[i];
+		if (within(&(struct range){in->offset, in->offset + in->bytes}, begin, end))
 			return true;
+	}
+	return false;
+}
+
+static bool in_states(const struct at *at, int64_t begin, int64_t end)
+{
+	for (int i = 0; i < at->s->states.n; i++) {
+		const struct placed_state *p = &at->s->states.at[i];
+		if (p->body == at->body && within(&(struct range){p->offset, p->offset + p->bytes}, begin, end))
+			return true;
+	}
+	return false;
+}
+
+/* Is there a buffer that has these bytes to itself now? */
+static bool in_buffers(const struct at *at, int64_t begin, int64_t end)
+{
+	for (int i = 0; i < at->s->live[at->phase].n; i++) {
+		const struct live *b = &at->s->live[at->phase].at[i];
+		if (b->first <= at->number && at->number <= b->last
+		    && within(&(struct range){b->offset, b->offset + b->bytes}, begin, end))
+			return true;
+	}
 	return false;
 }
 
@@ -88,23 +111,43 @@ static bool has_space(const struct at *at, enum dr_space space)
 	}
 }
 
-/* The bytes that an address may mean: on all ranks, and in a rank `bytes` of them. Numbers of the step are no part of
- * what is placed. */
-static struct range reach(const struct schedule *s, const struct argument *a, int64_t bytes)
+/* The largest value of a number in any step, on any rank. */
+static int64_t number_max(const struct at *at, const struct number *n)
 {
-	struct range r = {a->address.offset, a->address.offset + bytes};
-	if (a->number.kind == NUMBER_CONST)
-		r.begin += a->number.value, r.end += a->number.value;
-	if (a->number.kind == NUMBER_INDEX)
-		r.end += (s->groups.at[a->number.group].size - 1) * a->number.value;
-	return r;
+	const struct schedule *s = at->s;
+	int64_t others = n->kind == NUMBER_INDEX || n->kind == NUMBER_INDEX_TOKENS || n->kind == NUMBER_INDEX_ROWS
+	                     ? s->groups.at[n->group].size - 1
+	                     : 0;
+	int64_t tokens = s->chunk[at->phase] * n->value / n->div, rows = s->max_rows[at->phase] * n->value / n->div;
+	switch (n->kind) {
+	case NUMBER_CONST:        return n->value;
+	case NUMBER_TOKENS:       return tokens;
+	case NUMBER_ROWS:         return rows;
+	case NUMBER_PAGES:        return s->pages * n->value / n->div;
+	case NUMBER_INDEX:        return others * n->value;
+	case NUMBER_INDEX_TOKENS: return others * tokens;
+	case NUMBER_INDEX_ROWS:   return others * rows;
+	case NUMBER_CANDIDATES:   return rows * (1 + DR_CANDIDATES);
+	case NUMBER_ROUND:        return 0; /* which round it is moves no address */
+	}
+	return 0;
 }
 
-/* `bytes` are read, or written, from the address on; 0: how many, only the step knows. */
+/* The bytes that an address may mean: on all ranks, in all steps, and from there on `bytes`. A constant is part of the
+ * address. */
+static struct range reach(const struct at *at, const struct argument *a, int64_t bytes)
+{
+	int64_t more = number_max(at, &a->number);
+	int64_t begin = a->address.offset + (a->number.kind == NUMBER_CONST ? more : 0);
+	return (struct range){begin, a->address.offset + more + bytes};
+}
+
+/* Up to `bytes` are read, or written, from the address on; ARG_INDEXED: what indices say, of the thing that is there.
+ */
 static const char *check_address(const struct at *at, const struct argument *a, int64_t bytes, bool writes)
 {
 	enum dr_space space = a->address.space;
-	struct range r = reach(at->s, a, bytes ? bytes : 1);
+	struct range r = reach(at, a, bytes > 0 ? bytes : 1);
 	int64_t size = space == DR_SPACE_LAYER && at->body >= 0   ? at->s->bodies[at->body].param_bytes
 	               : space == DR_SPACE_STATE && at->body >= 0 ? at->s->bodies[at->body].state_bytes
 	               : space < DR_SPACES                        ? largest(at->s, space)
@@ -121,7 +164,9 @@ static const char *check_address(const struct at *at, const struct argument *a, 
 	case DR_SPACE_POST:
 	case DR_SPACE_EVERY: placed = in_params(at, space, r.begin, r.end); break;
 	case DR_SPACE_TABLE: placed = in_tables(at, r.begin, r.end); break;
-	case DR_SPACE_INPUT: placed = in_inputs(at, a->address.offset); break;
+	case DR_SPACE_INPUT: placed = in_inputs(at, r.begin, r.end); break;
+	case DR_SPACE_STATE: placed = in_states(at, r.begin, r.end); break;
+	case DR_SPACE_ACT:   placed = in_buffers(at, r.begin, r.end); break;
 	default:             break;
 	}
 	if (!placed)
@@ -136,21 +181,37 @@ static const char *check_address(const struct at *at, const struct argument *a, 
 static const char *check_launch(const struct at *at, const struct instr *i)
 {
 	const struct kernel *k = &at->s->kernels.at[i->kernel];
-	const char *bad = i->n_args == kernel_args(k) ? NULL : wrong(at, "%s is given %d arguments", k->name, i->n_args);
+	if (i->n_args != kernel_args(k))
+		return wrong(at, "%s is given %d arguments", k->name, i->n_args);
+	int64_t *values = arena_array(at->arena, int64_t, i->n_args + 1);
+	for (int a = 0; a < i->n_args; a++) {
+		const struct argument *arg = &i->args[a];
+		if (arg->number.div < 1)
+			return wrong(at, "%s divides by %lld", k->name, (long long)arg->number.div);
+		values[a] = arg->is_address ? 0 : number_max(at, &arg->number);
+	}
+	const char *bad = NULL;
 	for (int a = 0; a < i->n_args && !bad; a++) {
-		if (i->args[a].is_address)
-			bad = check_address(at, &i->args[a], kernel_reads(k, a), kernel_writes(k, a));
-		else if (i->args[a].number.div < 1)
-			bad = wrong(at, "%s divides by %lld", k->name, (long long)i->args[a].number.div);
+		struct kernel_arg known = kernel_arg(k, a, values);
+		if ((known.direction != ARG_NUMBER) != i->args[a].is_address)
+			bad = wrong(at, "%s of %s is %s", known.name, k->name, i->args[a].is_address ? "an address" : "a number");
+		else if (i->args[a].is_address)
+			bad = check_address(at, &i->args[a], known.reach, known.direction != ARG_IN);
 	}
 	return bad;
 }
 
-/* Bytes that a collective moves from or to a rank, where no number of the step is needed to know. */
-static int64_t moved(const struct schedule *s, const struct instr *i)
+/* Bytes that a collective takes from a rank, and that it brings (runtime/abi.h, enum dr_collective_kind). */
+static struct moved {
+	int64_t from, to;
+} moved(const struct at *at, const struct instr *i)
 {
-	bool known = i->outer.kind == NUMBER_CONST && i->block.kind == NUMBER_CONST;
-	return known ? i->outer.value * i->block.value * dtype_bytes(s->collectives.at[i->collective].dtype) : 0;
+	const struct collective *c = &at->s->collectives.at[i->collective];
+	int64_t n = at->s->groups.at[c->group].size;
+	int64_t bytes = number_max(at, &i->outer) * number_max(at, &i->block) * dtype_bytes(c->dtype);
+	bool splits = c->kind == DR_REDUCE_SCATTER || c->kind == DR_ALL_TO_ALL;
+	bool joins = c->kind == DR_ALL_GATHER || c->kind == DR_ALL_TO_ALL;
+	return (struct moved){splits ? n * bytes : bytes, joins ? n * bytes : bytes};
 }
 
 static bool group_has(const struct group *g, int atom)
@@ -193,8 +254,8 @@ static const char *check_instr(const struct at *at, const struct instr *i, const
 	case INSTR_COLLECTIVE:
 		bad = check_group(at, s->collectives.at[i->collective].group, rounds);
 		if (!bad)
-			bad = check_address(at, &i->src, moved(s, i), false);
-		return bad ? bad : check_address(at, &i->dst, moved(s, i), true);
+			bad = check_address(at, &i->src, moved(at, i).from, false);
+		return bad ? bad : check_address(at, &i->dst, moved(at, i).to, true);
 	}
 	return wrong(at, "an instruction of no kind");
 }
@@ -224,12 +285,14 @@ static const char *check_apart(const struct schedule *s, struct arena *arena)
 	return NULL;
 }
 
-static const char *check_part(const struct schedule *s, int phase, int part, struct arena *arena)
+/* before: instructions of the parts before this one. */
+static const char *check_part(const struct schedule *s, int phase, int part, int before, struct arena *arena)
 {
 	const struct step *step = &s->step[phase];
 	bool last = part == step->n - 1, body = !last && part >= WHERE_LAYER;
 	struct at at = {.s = s,
 	                .arena = arena,
+	                .phase = phase,
 	                .body = body ? part - WHERE_LAYER : -1,
 	                .where = last   ? WHERE_LAST_STAGE
 	                         : body ? WHERE_LAYER
@@ -239,6 +302,7 @@ static const char *check_part(const struct schedule *s, int phase, int part, str
 	for (int i = 0; i < step->part[part].n && !bad; i++) {
 		const struct instr *in = &step->part[part].at[i];
 		at.op = s->op_names.at[in->op];
+		at.number = before + i + 1;
 		bad = check_instr(&at, in, rounds);
 		if (in->kind == INSTR_ROUNDS_BEGIN || in->kind == INSTR_ROUNDS_END)
 			rounds = in->kind == INSTR_ROUNDS_BEGIN ? in : NULL;
@@ -252,7 +316,7 @@ const char *schedule_check(const struct schedule *s, struct arena *arena)
 	for (int i = 0; i < s->params.n && !bad; i++)
 		bad = check_param(s, &s->params.at[i], arena);
 	for (int phase = 0; phase < PHASES; phase++)
-		for (int part = 0; part < s->step[phase].n && !bad; part++)
-			bad = check_part(s, phase, part, arena);
+		for (int part = 0, before = 0; part < s->step[phase].n && !bad; before += s->step[phase].part[part++].n)
+			bad = check_part(s, phase, part, before, arena);
 	return bad;
 }

@@ -19,7 +19,7 @@ def names(path, pattern):
 
 def required():
     return {"builtins": names("stdlib/ops.deploy", r"^builtin (\w+)") - UNBUILT,
-            "kernels": names("dag/kernel.c", r'\[KERNEL_\w+\] *= "(\w+)"'),
+            "kernels": names("dag/kernel.def", r"^KERNEL\(\w+, (\w+)"),
             "moves": set(re.findall(r'"(\w+)"', re.search(r"local_op_text\[LOCAL_OPS\] = \{(.*?)\}", (ROOT / "dag/local_print.c").read_text(), re.S)[1])) - {"op", "const"},
             "words": {"cast", "iota", "size", "sum", "mean", "max", "min", "clamp", "exp", "log", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos", "abs", "floor", "ceil"}}
 

@@ -164,8 +164,8 @@ static void check_sort(const struct processor *p, enum dtype t, const void *rows
 	}
 	assert_int_equal(offsets[LOCAL], j);
 	uint64_t count = address(&offsets[LOCAL]);
-	run_twice(&gather, p, (uint64_t[]){address(rows), address(from), address(sorted), count}, 2, bytes);
-	run_twice(&scatter, p, (uint64_t[]){address(sorted), address(from), address(back), count}, 2, bytes);
+	run_twice(&gather, p, (uint64_t[]){address(rows), address(from), address(sorted), count, S}, 2, bytes);
+	run_twice(&scatter, p, (uint64_t[]){address(sorted), address(from), address(back), count, S}, 2, bytes);
 	for (int r = 0; r < S * D; r++)
 		assert_true(get(t, back, r) == (meta[r / D] < 0 ? 0 : get(t, rows, r)));
 }

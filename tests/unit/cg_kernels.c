@@ -176,7 +176,7 @@ static void grouped_on(const struct processor *p, const int32_t *sizes, int64_t 
 	offsets[0] = 0;
 	for (int64_t i = 0; i < groups; i++)
 		offsets[i + 1] = offsets[i] + sizes[i];
-	uint64_t args[] = {address(x), address(bias), address(y), M, address(offsets + groups)};
+	uint64_t args[] = {address(x), address(bias), address(y), M, address(offsets)};
 	run_twice(&k, p, args, 2, M * N * 4);
 	for (int64_t e = 0; e < groups; e++)
 		for (int64_t i = offsets[e] * N; i < offsets[e + 1] * N; i++)
@@ -288,8 +288,7 @@ static void contract_on(const struct processor *p, const struct contract_case *c
 	for (int64_t i = 1; i < groups; i++)
 		offsets[i] = (int32_t)(offsets[i - 1] + random_below(c->m - offsets[i - 1] + 1));
 	offsets[groups] = (int32_t)c->m;
-	uint64_t args[] = {address(x), address(tiles), address(y), c->groups ? address(offsets) : (uint64_t)c->m,
-	                   (uint64_t)c->m};
+	uint64_t args[] = {address(x), address(tiles), address(y), (uint64_t)c->m, address(offsets)};
 	run_twice(&k, p, args, 2, (size_t)(((c->m - 1) * y_stride + c->n) * dtype_bytes(c->y)));
 	for (int64_t i = 0, g = 0; i < c->m; i++) {
 		while (i >= offsets[g + 1])

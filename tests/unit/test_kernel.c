@@ -1,4 +1,4 @@
-/* Equality of kernel descriptions: every field counts, and nothing else. */
+/* Kernel descriptions: in their equality every field counts, and nothing else; kernel.def's arguments and costs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -119,12 +119,131 @@ static void test_family_and_name(void **state)
 	assert_true(kernel_equal(&a, &b));
 }
 
+/* ---- arguments and costs --------------------------------------------------------------------- */
+static void argument(const struct kernel *k, int i, const int64_t *values, const char *name, enum arg_direction way,
+                     int64_t reach)
+{
+	struct kernel_arg a = kernel_arg(k, i, values);
+	assert_string_equal(a.name, name);
+	assert_int_equal(a.direction, way);
+	assert_int_equal(a.reach, reach);
+	assert_int_equal(kernel_arg(k, i, NULL).reach, 0);
+}
+
+/* 5 rows of 2 batches, each of 3 outputs of 7 elements; tiles of 16 x 2. */
+static struct kernel contraction(void)
+{
+	struct kernel k = {.family = KERNEL_CONTRACT};
+	k.contract = (struct kernel_contract){.n = 3,
+	                                      .k = 7,
+	                                      .x_stride = 20,
+	                                      .y_stride = 10,
+	                                      .batch = 2,
+	                                      .x_batch = 8,
+	                                      .y_batch = 4,
+	                                      .x = DTYPE_BF16,
+	                                      .w = DTYPE_BF16,
+	                                      .y = DTYPE_F32,
+	                                      .pack = {16, 2},
+	                                      .groups = 1};
+	return k;
+}
+
+static void test_contraction(void **state)
+{
+	(void)state;
+	struct kernel k = contraction();
+	const int64_t values[CONTRACT_ARGUMENTS] = {[CONTRACT_M] = 5};
+	assert_int_equal(kernel_args(&k), 4);
+	argument(&k, CONTRACT_X, values, "X", ARG_IN, (4 * 20 + 8 + 7) * 2);
+	argument(&k, CONTRACT_W, values, "W", ARG_IN, 2 * 16 * 8 * 2);
+	argument(&k, CONTRACT_Y, values, "Y", ARG_OUT, (4 * 10 + 4 + 3) * 4);
+	argument(&k, CONTRACT_M, values, "M", ARG_NUMBER, 0);
+	assert_int_equal(kernel_elements(&k), 2 * 3 * 7);
+	struct kernel_cost c = kernel_cost(&k, values, 0, 0);
+	assert_true(c.operations == 2 * 5 * 2 * 3 * 7);
+	assert_true(c.bytes == (4 * 20 + 8 + 7) * 2 + 2 * 16 * 8 * 2 + (4 * 10 + 4 + 3) * 4);
+	k.contract.grouped = true, k.contract.groups = 6, k.contract.batch = 1;
+	assert_int_equal(kernel_args(&k), 5);
+	argument(&k, CONTRACT_W, values, "W", ARG_IN, 6 * 16 * 8 * 2);
+	argument(&k, CONTRACT_OFFSETS, values, "OFFSETS", ARG_IN, 28);
+	assert_int_equal(kernel_elements(&k), 0);
+	assert_true(kernel_cost(&k, values, 0, 6).bytes - kernel_cost(&k, values, 0, 2).bytes == 4 * 16 * 8 * 2);
+}
+
+/* The number comes after as many arguments as there are operands. */
+static void test_rows(void **state)
+{
+	(void)state;
+	struct kernel k = {.family = KERNEL_ROWS};
+	k.rows.dims = 2, k.rows.extent[0] = 3, k.rows.extent[1] = 4;
+	k.rows.n_inputs = 2, k.rows.n_outputs = 1, k.rows.n_nodes = 3;
+	k.rows.input[0] = (struct rows_operand){.dtype = DTYPE_BF16, .row_stride = 100, .stride = {10, 2}};
+	k.rows.input[1] = (struct rows_operand){.dtype = DTYPE_F32, .stride = {0, 1}, .group_stride = 50};
+	k.rows.output[0] = (struct rows_operand){.dtype = DTYPE_F32, .row_stride = 12, .stride = {4, 1}};
+	const int64_t values[] = {0, 0, 0, 9, 0};
+	assert_int_equal(kernel_args(&k), 4);
+	argument(&k, 0, values, "INPUT", ARG_IN, (8 * 100 + 2 * 10 + 3 * 2 + 1) * 2);
+	argument(&k, 1, values, "INPUT", ARG_IN, 4 * 4);
+	argument(&k, 2, values, "OUTPUT", ARG_OUT, 9 * 12 * 4);
+	argument(&k, 3, values, "M", ARG_NUMBER, 0);
+	k.rows.limited = true;
+	assert_int_equal(kernel_args(&k), 5);
+	argument(&k, 4, values, "LIMIT", ARG_IN, 4);
+	k.rows.groups = 3;
+	argument(&k, 1, values, "INPUT", ARG_IN, (2 * 50 + 4) * 4);
+	argument(&k, 4, values, "LIMIT", ARG_IN, 16);
+	assert_int_equal(kernel_elements(&k), 12);
+	assert_true(kernel_cost(&k, values, 0, 0).operations == 9 * 12 * 3);
+}
+
+static void test_attention(void **state)
+{
+	(void)state;
+	struct kernel k = {.family = KERNEL_ATTEND};
+	k.attend = (struct kernel_attend){.heads = 2,
+	                                  .group = 4,
+	                                  .d = 16,
+	                                  .w = 8,
+	                                  .page = 32,
+	                                  .q_row = 128,
+	                                  .q_head = 64,
+	                                  .q_group = 16,
+	                                  .kv = DTYPE_BF16};
+	const int64_t values[ATTEND_ARGUMENTS] = {[ATTEND_M] = 3};
+	assert_int_equal(kernel_args(&k), 8);
+	argument(&k, ATTEND_KEYS, values, "KEYS", ARG_IN, ARG_INDEXED);
+	assert_true(kernel_cost(&k, values, 100, 0).operations == 2.0 * 3 * 8 * 24 * 100);
+	double more = kernel_cost(&k, values, 164, 0).bytes - kernel_cost(&k, values, 100, 0).bytes;
+	assert_true(more == 64 * 3 * 2 * (16 + 8) * 2 + 4 * 3 * 2);
+	k.attend.has_sinks = true, k.attend.sink_head = 4, k.attend.sink_group = 1, k.attend.sink = DTYPE_BF16;
+	assert_int_equal(kernel_args(&k), 9);
+	argument(&k, ATTEND_SINKS, values, "SINKS", ARG_IN, 8 * 2);
+}
+
+/* What a later round adds to is read and written. */
+static void test_sums_of_rounds(void **state)
+{
+	(void)state;
+	struct kernel k = {.family = KERNEL_COMBINE};
+	k.combine = (struct kernel_combine){.d = 4, .top = 2, .dests = 3, .local = 5, .dtype = DTYPE_BF16};
+	const int64_t values[COMBINE_ARGUMENTS] = {[COMBINE_M] = 7, [COMBINE_C] = 6};
+	argument(&k, COMBINE_ROWS, values, "ROWS", ARG_IN, 6 * 3 * 4 * 2);
+	argument(&k, COMBINE_START, values, "START", ARG_IN, 64);
+	argument(&k, COMBINE_OUT, values, "OUT", ARG_INOUT, 7 * 4 * 4);
+	assert_true(kernel_cost(&k, values, 0, 0).bytes == 144 + 4 * 7 * 2 * 4 + 64 + 2 * 112);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_byte),
 		cmocka_unit_test(test_no_field_is_left_out),
 		cmocka_unit_test(test_family_and_name),
+		cmocka_unit_test(test_contraction),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_attention),
+		cmocka_unit_test(test_sums_of_rounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

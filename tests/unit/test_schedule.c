@@ -148,6 +148,57 @@ static void test_kernel_that_reads_more(void **state)
 	breaks(f, "embed: bytes 0 to");
 }
 
+/* A buffer whose bytes belong to another one by then. */
+static void test_buffer_that_is_dead(void **state)
+{
+	struct fixture *f = *state;
+	struct live *b = &f->s->live[PHASE_PREFILL].at[2];
+	assert_true(b->last > b->first);
+	b->last--;
+	breaks(f, "of act, where nothing");
+	b->last++;
+	holds(f);
+	b->first++;
+	breaks(f, "of act, where nothing");
+}
+
+/* A kernel whose extents and strides leave its operand, and a collective that moves more than is there. */
+static void test_operand_that_is_left(void **state)
+{
+	struct fixture *f = *state;
+	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_ROTATE, WHERE_LAYER)->kernel];
+	k->rotate.y_row++;
+	breaks(f, ": bytes ");
+	k->rotate.y_row--;
+	holds(f);
+	launch_of(f, KERNEL_ATTEND, WHERE_LAYER)->args[ATTEND_M].number.value++;
+	breaks(f, "attend: bytes ");
+	launch_of(f, KERNEL_ATTEND, WHERE_LAYER)->args[ATTEND_M].number.value--;
+	holds(f);
+	for (int part = 0; part < f->s->step[PHASE_PREFILL].n; part++)
+		for (int i = 0; i < f->s->step[PHASE_PREFILL].part[part].n; i++) {
+			struct instr *in = &f->s->step[PHASE_PREFILL].part[part].at[i];
+			if (in->kind != INSTR_COLLECTIVE)
+				continue;
+			in->block.value++;
+			breaks(f, ": bytes ");
+			in->block.value--;
+			holds(f);
+		}
+}
+
+static void test_state(void **state)
+{
+	struct fixture *f = *state;
+	struct address *cache = &launch_of(f, KERNEL_APPEND, WHERE_LAYER)->args[APPEND_CACHE].address;
+	assert_int_equal(f->s->states.n, 4);
+	assert_int_equal(f->s->states.at[3].offset + f->s->states.at[3].bytes, f->s->bodies[0].state_bytes);
+	cache->offset = f->s->states.at[3].offset;
+	holds(f);
+	f->s->states.n--;
+	breaks(f, "of state, where nothing");
+}
+
 static void test_stage_without_the_space(void **state)
 {
 	struct fixture *f = *state;
@@ -202,6 +253,9 @@ static void test_arguments(void **state)
 	struct instr *i = launch_of(f, KERNEL_ATTEND, WHERE_LAYER);
 	i->n_args--;
 	breaks(f, "is given 7 arguments");
+	i->n_args++;
+	i->args[ATTEND_SEQ].is_address = false;
+	breaks(f, "SEQ of attend_0 is a number");
 }
 
 static struct instr *collective_of(struct fixture *f, int part)
@@ -226,6 +280,8 @@ static void test_rounds(void **state)
 {
 	struct fixture *f = *state;
 	struct instrs *part = &f->s->step[PHASE_PREFILL].part[WHERE_LAYER];
+	for (int i = 0; i < f->s->live[PHASE_PREFILL].n; i++) /* instructions change their numbers here */
+		f->s->live[PHASE_PREFILL].at[i].first = 0;
 	const struct instr collective = *collective_of(f, WHERE_LAYER);
 	int over = f->s->collectives.at[collective.collective].group, alone = 0;
 	while (f->s->groups.at[alone].n)
@@ -259,6 +315,9 @@ int main(void)
 		TEST(test_param_that_is_not_placed),
 		TEST(test_weight_that_is_moved),
 		TEST(test_kernel_that_reads_more),
+		TEST(test_buffer_that_is_dead),
+		TEST(test_operand_that_is_left),
+		TEST(test_state),
 		TEST(test_stage_without_the_space),
 		TEST(test_write_to_a_weight),
 		TEST(test_input_and_table),
