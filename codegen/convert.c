@@ -3,20 +3,6 @@
 #include <string.h>
 #include "emit.h"
 
-LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t)
-{
-	switch (t) {
-	case DTYPE_F64:     return g->f64;
-	case DTYPE_F32:     return g->f32;
-	case DTYPE_BF16:    return g->i16;
-	case DTYPE_F16:     return g->f16;
-	case DTYPE_I32:     return g->i32;
-	case DTYPE_FP8E4M3:
-	case DTYPE_FP8E5M2: return g->i8;
-	default:            internal_error("kernels have no code for %s", dtype_name(t));
-	}
-}
-
 /* An fp8 format: bits behind the point, bias of the exponent, the least magnitude that is infinity or NaN, the largest
  * number. */
 struct fp8 {

@@ -137,7 +137,7 @@ void math_sincos(struct codegen *g, LLVMValueRef angle, LLVMValueRef *sine, LLVM
  * k->name. */
 LLVMValueRef emit_kernel(struct codegen *g, const struct kernel *k);
 
-/* For the families: the kernel's arguments, and the worker's share. */
+/* ---- kernel_frame.c: what all families share ------------------------------------------------- */
 LLVMValueRef kernel_begin(struct codegen *g, const char *name);
 void kernel_end(struct codegen *g);                 /* ret void */
 LLVMValueRef arg_pointer(struct codegen *g, int i); /* argument i; only at the function's start */

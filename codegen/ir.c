@@ -295,6 +295,20 @@ LLVMValueRef ir_offset(struct codegen *g, LLVMValueRef p, LLVMValueRef bytes)
 	return LLVMBuildInBoundsGEP2(g->builder, g->i8, p, &bytes, 1, "");
 }
 
+LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t)
+{
+	switch (t) {
+	case DTYPE_F64:     return g->f64;
+	case DTYPE_F32:     return g->f32;
+	case DTYPE_BF16:    return g->i16;
+	case DTYPE_F16:     return g->f16;
+	case DTYPE_I32:     return g->i32;
+	case DTYPE_FP8E4M3:
+	case DTYPE_FP8E5M2: return g->i8;
+	default:            internal_error("kernels have no code for %s", dtype_name(t));
+	}
+}
+
 LLVMValueRef ir_at(struct codegen *g, LLVMValueRef p, enum dtype t, LLVMValueRef index)
 {
 	return LLVMBuildInBoundsGEP2(g->builder, dtype_storage(g, t), p, &index, 1, "");

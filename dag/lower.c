@@ -39,6 +39,16 @@ int lower_moved_param(const struct lower *w, int local)
 	return at != local && lower_is_param(w, at) ? at : -1;
 }
 
+/* A param that is cast to f32 is read as it is stored: the kernel computes in f32. */
+int lower_through_cast(const struct lower *w, int local)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	bool widened = v->op == LOCAL_OP && lower_source(w, local)->op == OP_CAST && v->dtype == DTYPE_F32;
+	return widened && lower_is_param(w, v->args[0]) ? v->args[0] : local;
+}
+
+int lower_experts(const struct lower *w, int moe) { return lower_source(w, w->moes.at[moe].dispatch)->axes[0]; }
+
 int lower_group(struct lower *w, const struct atoms *a)
 {
 	struct schedule *s = w->s;
@@ -261,158 +271,4 @@ struct phys *lower_define(struct lower *w, int local, struct phys p)
 		p.buffer = lower_buffer(w, lower_rows_max(w, &p) * p.row_stride * dtype_bytes(p.dtype));
 	w->phys[local] = p;
 	return &w->phys[local];
-}
-
-int64_t lower_table(struct lower *w, const float *data, int64_t n)
-{
-	struct schedule *s = w->s;
-	int64_t end = 0;
-	for (int i = 0; i < s->constants.n; i++) {
-		const struct constant *c = &s->constants.at[i];
-		if (c->n == n && data && !memcmp(c->data, data, sizeof *data * (size_t)n))
-			return c->offset;
-	}
-	for (int i = 0; i < s->constants.n; i++)
-		end += (s->constants.at[i].n * 4 + 63) / 64 * 64;
-	for (int i = 0; i < s->maps.n; i++)
-		end += (s->maps.at[i].experts * 4 + 63) / 64 * 64;
-	if (data)
-		vec_push(w->arena, &s->constants, ((struct constant){end, data, n}));
-	return end;
-}
-
-static int64_t most_of(const int64_t of_phase[PHASES]) { return of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]; }
-
-/* Words that a step brings of one owner in the largest step of any phase. */
-static int64_t input_words(const struct schedule *s, enum dr_input what)
-{
-	int64_t tokens = most_of(s->chunk), rows = most_of(s->max_rows);
-	switch (what) {
-	case DR_INPUT_WANT:   return rows;
-	case DR_INPUT_SAMPLE: return rows * (int64_t)(sizeof(struct dr_sampling) / 4);
-	case DR_INPUT_PAGES:  return s->seqs * s->pages_per_seq;
-	default:              return tokens;
-	}
-}
-
-static struct argument step_input(struct lower *w, enum dr_input what, const struct local_value *like,
-                                  const struct atoms *pages)
-{
-	const struct program *p = w->l->program;
-	struct schedule *s = w->s;
-	const struct atoms *batch = layout_of(like, p->batch), *part = layout_of(like, p->seq), none = {.n = 0};
-	if (!batch)
-		batch = &w->l->owners;
-	if (!part)
-		part = layout_of(like, p->row);
-	if (!part || what == DR_INPUT_PAGES)
-		part = &none;
-	int64_t owners = atoms_size(w->l, &w->l->owners) / atoms_size(w->l, batch);
-	struct step_input in = {.what = what,
-	                        .owners = lower_group(w, batch),
-	                        .part = lower_group(w, part),
-	                        .pages = lower_group(w, pages),
-	                        .offset = s->input_bytes,
-	                        .bytes = owners * input_words(s, what) / atoms_size(w->l, part) * 4};
-	for (int i = 0; i < s->inputs.n; i++) {
-		const struct step_input *have = &s->inputs.at[i];
-		if (have->what != what || have->owners != in.owners || have->part != in.part || have->pages != in.pages)
-			continue;
-		in.offset = have->offset;
-	}
-	if (in.offset == s->input_bytes) {
-		s->input_bytes += round_up(in.bytes, 64);
-		vec_push(w->arena, &s->inputs, in);
-	}
-	return (struct argument){.is_address = true, .address = {DR_SPACE_INPUT, in.offset}, .number = number_const(0)};
-}
-
-struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like)
-{
-	const struct atoms none = {.n = 0};
-	return step_input(w, what, like, &none);
-}
-
-struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages)
-{
-	return step_input(w, DR_INPUT_SLOT, like, pages);
-}
-
-/* ---- kernels and instructions ---------------------------------------------------------------- */
-struct kernel kernel_of(enum kernel_family family)
-{
-	struct kernel k;
-	memset(&k, 0, sizeof k);
-	k.family = family;
-	return k;
-}
-
-int lower_kernel(struct lower *w, const struct kernel *k)
-{
-	struct schedule *s = w->s;
-	int same_family = 0;
-	for (int i = 0; i < s->kernels.n; i++) {
-		if (s->kernels.at[i].family != k->family)
-			continue;
-		same_family++;
-		if (kernel_equal(k, &s->kernels.at[i]))
-			return i;
-	}
-	vec_push(w->arena, &s->kernels, *k);
-	struct kernel *new = &s->kernels.at[s->kernels.n - 1];
-	snprintf(new->name, sizeof new->name, "%s_%d", kernel_family_name(k->family), same_family);
-	return s->kernels.n - 1;
-}
-
-static const char *region_path(const struct lower *w, int region)
-{
-	const struct program *p = w->l->program;
-	const struct region *r = &p->regions.at[region];
-	if (r->parent < 0)
-		return "";
-	const char *outer = region_path(w, r->parent);
-	return arena_printf(w->arena, "%s%s%s", outer, *outer ? "." : "", r->name);
-}
-
-int lower_op_name(struct lower *w, int local, const char *what)
-{
-	const char *path = region_path(w, w->ph->values.at[local].region);
-	const char *name = arena_printf(w->arena, "%s%s%s", path, *path ? ": " : "", what);
-	int first = index_find(&w->s->op_index, name);
-	if (first >= 0)
-		return first;
-	vec_push(w->arena, &w->s->op_names, name);
-	index_add(w->arena, &w->s->op_index, name);
-	return w->s->op_names.n - 1;
-}
-
-struct instrs *step_part(const struct step *s, enum where where, int body)
-{
-	return &s->part[where == WHERE_LAST_STAGE ? s->n - 1 : where == WHERE_LAYER ? WHERE_LAYER + body : (int)where];
-}
-
-struct instrs *lower_part(const struct lower *w, int local)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	return step_part(&w->s->step[w->phase], v->where, v->body);
-}
-
-void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what)
-{
-	i.op = lower_op_name(w, local, what);
-	if (moe >= 0)
-		vec_push(w->arena, &w->moes.at[moe].body, i);
-	else
-		vec_push(w->arena, lower_part(w, local), i);
-}
-
-void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n,
-                  const char *what)
-{
-	struct instr i = {.kind = INSTR_LAUNCH, .kernel = lower_kernel(w, k), .n_args = n};
-	if (n != kernel_args(k))
-		internal_error("%s takes %d arguments, given %d", kernel_family_name(k->family), kernel_args(k), n);
-	i.args = arena_array(w->arena, struct argument, n);
-	memcpy(i.args, args, sizeof *args * (size_t)n);
-	lower_emit(w, local, moe, i, what);
 }

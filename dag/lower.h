@@ -77,7 +77,9 @@ bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 bool axis_among(const int *axes, int n, int axis);
 struct kernel kernel_of(enum kernel_family family); /* all zeros */
 bool lower_is_param(const struct lower *w, int local);
-int lower_moved_param(const struct lower *w, int local); /* the param that a collective or a slice of it made, or -1 */
+int lower_moved_param(const struct lower *w, int local);  /* the param that a collective or a slice of it made, or -1 */
+int lower_through_cast(const struct lower *w, int local); /* the param that a value is in f32, or the value itself */
+int lower_experts(const struct lower *w, int moe);        /* the axis that the rows of an exchange are sorted by */
 /* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...)
@@ -102,32 +104,37 @@ struct number number_times(struct number n, int64_t k);
 struct argument arg_number(struct number n);
 struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
+int lower_carried_as(const struct lower *w, int local); /* the carried value that a turn ends with it; -1: none */
+bool lower_in_carry(const struct lower *w, const struct phys *p); /* does it lie where a carried value does? */
+/* lower_emit.c */
 /* A step's array for the rows of `like`: of the owners whose tokens the rank has there, and of their tokens the part
  * that it has. */
 struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like);
 /* Where the cache entries of those rows go, in a cache whose pages are cut. */
 struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages);
-int lower_carried_as(const struct lower *w, int local); /* the carried value that a turn ends with it; -1: none */
-bool lower_in_carry(const struct lower *w, const struct phys *p); /* does it lie where a carried value does? */
-struct instrs *lower_part(const struct lower *w, int local);      /* of the step, where the value is computed */
-int lower_kernel(struct lower *w, const struct kernel *k);        /* equal descriptions once */
+struct instrs *lower_part(const struct lower *w, int local); /* of the step, where the value is computed */
+int lower_kernel(struct lower *w, const struct kernel *k);   /* equal descriptions once */
 void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n,
                   const char *what);
 void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what);
 int lower_op_name(struct lower *w, int local, const char *what); /* "layer.attn: contract q", as an index */
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
+int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype,
+                         struct number outer, int64_t bytes, int local, const char *what);
+const char *collective_name(enum dr_collective_kind kind); /* "all_gather" */
 
 bool lower_is_rows(const struct lower *w, int local); /* pointwise, a reduction, a rounding: part of a rows kernel */
 /* lower_rows.c: operand `local` of `user`, which every operator asks for here. A param is placed where `user` reads it,
  * a virtual value is computed. `order`: its axes, major to minor, or NULL. A cache is an operand of views only;
- * attention looks at it itself. lower_stored: in any strides. lower_ready: without gaps; a view with gaps is copied. */
-const struct phys *lower_stored(struct lower *w, int local, int user, const int *order);
-const struct phys *lower_ready(struct lower *w, int local, int user, const int *order);
+ * attention looks at it itself. lower_materialize: in any strides. lower_materialize_contiguous: without gaps; a view
+ * with gaps is copied. */
+const struct phys *lower_materialize(struct lower *w, int local, int user, const int *order);
+const struct phys *lower_materialize_contiguous(struct lower *w, int local, int user, const int *order);
 /* The same as f32, for a kernel that reads nothing else: a param may be stored in another format than that of its
  * values. */
-const struct phys *lower_in_f32(struct lower *w, int local, int user);
-const struct phys *lower_copied(struct lower *w,
-                                int local); /* of a value that has memory: it moves to a buffer of its own */
+const struct phys *lower_materialize_f32(struct lower *w, int local, int user);
+const struct phys *lower_copy(struct lower *w,
+                              int local); /* of a value that has memory: it moves to a buffer of its own */
 /* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
 void lower_into(struct lower *w, int local, const struct phys *to);
 /* The same to a part of `user`; a value that has no memory yet is computed there, and stays. */
@@ -136,7 +143,6 @@ bool phys_same_dims(const struct phys *a, const struct phys *b); /* the same axe
 /* lower_ops.c, lower_contract.c, lower_view.c, lower_attend.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);
 void lower_contract(struct lower *w, int local);
-int lower_behind_cast(const struct lower *w, int local); /* the param that a value is in f32, or the value */
 void lower_view(struct lower *w, int local);
 void lower_join(struct lower *w, int local);
 /* The place in the `join` that alone reads a value, which has the shape `p`; NULL where there is none. */
@@ -145,13 +151,10 @@ void lower_append(struct lower *w, int local);
 void lower_move_cache(struct lower *w, int local);      /* to the layout that its reader wants */
 void place_states(struct schedule *s, struct local *l); /* schedule.states, in the program's order */
 void lower_attend(struct lower *w, int local);
-int lower_experts(const struct lower *w, int moe); /* the axis that the rows of an exchange are sorted by */
 void lower_dispatch(struct lower *w, int local);
 void lower_combine(struct lower *w, int local);
 void lower_route(struct lower *w, int local);
 void lower_collective(struct lower *w, int local);
-int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype,
-                         struct number outer, int64_t bytes, int local, const char *what);
 /* lower_param.c */
 /* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: axes of which
  * each index has a matrix of its own: experts, or a batch), or plain, in the order of its axes or another one. */

@@ -134,7 +134,7 @@ void lower_append(struct lower *w, int local)
 	const struct placed_state *placed = &w->s->states.at[s->state];
 	if (placed->bytes > MAX_BUFFER)
 		lower_too_large(w, "the bytes of a cache in one layer", (double)placed->bytes, MAX_BUFFER);
-	const struct phys *x = lower_ready(w, v->args[0], local, use.order);
+	const struct phys *x = lower_materialize_contiguous(w, v->args[0], local, use.order);
 	struct kernel k = kernel_of(KERNEL_APPEND);
 	k.append.f = x->dim[x->n_dims - 1].extent;
 	k.append.heads = phys_row_elements(x) / k.append.f;
@@ -280,7 +280,7 @@ static struct argument sinks(struct lower *w, struct kernel_attend *a, int sink,
 	a->has_sinks = true;
 	a->sink_head = a->group, a->sink_group = 1;
 	a->sink = w->phys[sink].dtype;
-	return arg_phys(lower_ready(w, sink, user, order));
+	return arg_phys(lower_materialize_contiguous(w, sink, user, order));
 }
 
 void lower_attend(struct lower *w, int local)
@@ -295,9 +295,9 @@ void lower_attend(struct lower *w, int local)
 		order[n++] = s->attend.r[i];
 	order[n++] = s->attend.dot;
 	const struct local_value *x = &w->ph->values.at[v->args[0]];
-	const struct phys q = *lower_ready(w, v->args[0], local, order);
+	const struct phys q = *lower_materialize_contiguous(w, v->args[0], local, order);
 	const struct phys *keys = &w->phys[v->args[1]], *values = &w->phys[v->args[2]],
-					  *pos = lower_ready(w, v->args[3], local, NULL);
+					  *pos = lower_materialize_contiguous(w, v->args[3], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ATTEND);
 	struct kernel_attend *a = &k.attend;
 	a->heads = extent_of(&q, s->attend.h, s->attend.n_h);

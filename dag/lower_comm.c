@@ -2,37 +2,6 @@
 #include <string.h>
 #include "lower.h"
 
-static const char *const kind_text[] = {[DR_ALL_REDUCE] = "all_reduce",
-                                        [DR_ALL_GATHER] = "all_gather",
-                                        [DR_REDUCE_SCATTER] = "reduce_scatter",
-                                        [DR_ALL_TO_ALL] = "all_to_all",
-                                        [DR_SEND] = "send",
-                                        [DR_RECV] = "recv"};
-
-int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype,
-                         struct number outer, int64_t bytes, int local, const char *what)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	const struct group *g = &w->s->groups.at[group];
-	struct atoms atoms = {.n = g->n};
-	memcpy(atoms.at, g->atom, sizeof atoms.at);
-	if (dtype == DTYPE_F64)
-		lower_unsupported(w, lower_source(w, local)->span, "a value of f64 that ranks exchange (%s)", what);
-	struct collective c = {.kind = kind,
-	                       .group = group,
-	                       .dtype = dtype,
-	                       .phase = w->phase,
-	                       .outer = outer,
-	                       .bytes_per_outer = bytes,
-	                       .per_layer = v->where == WHERE_LAYER,
-	                       .body = v->body};
-	const struct region *r = &w->l->program->regions.at[v->region];
-	c.where = r->parent < 0 ? "model" : r->name;
-	c.cause = arena_printf(w->arena, "%s over %s at %s (%s)", kind_text[kind], atoms_text(w->l, &atoms), c.where, what);
-	vec_push(w->arena, &w->s->collectives, c);
-	return w->s->collectives.n - 1;
-}
-
 /* How an axis cuts a value: `outer` blocks of `block` elements each are contiguous on a rank. */
 struct cut {
 	struct number outer, block;
@@ -102,9 +71,9 @@ static void slice_of_each(struct lower *w, int local, const struct phys *x, stru
 static void lower_slice(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	struct phys p = *lower_ready(w, v->args[0], local, NULL);
+	struct phys p = *lower_materialize_contiguous(w, v->args[0], local, NULL);
 	if (p.offset.kind != NUMBER_CONST)
-		p = *lower_copied(w, v->args[0]); /* an address has one part that depends on the rank */
+		p = *lower_copy(w, v->args[0]); /* an address has one part that depends on the rank */
 	const struct phys x = p;
 	const struct program *g = w->l->program;
 	int group = lower_group(w, &v->atoms), bytes = dtype_bytes(p.dtype);
@@ -143,7 +112,7 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 static void lower_all_to_all(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	const struct phys x = *lower_ready(w, v->args[0], local, NULL);
+	const struct phys x = *lower_materialize_contiguous(w, v->args[0], local, NULL);
 	struct phys y = x, part = x;
 	struct cut from, into;
 	reshape(w, &y, local);
@@ -202,7 +171,7 @@ void lower_collective(struct lower *w, int local)
 		lower_all_to_all(w, local);
 		return;
 	}
-	struct phys x = *lower_ready(w, arg, local, NULL), y = x;
+	struct phys x = *lower_materialize_contiguous(w, arg, local, NULL), y = x;
 	struct cut cut = {number_const(1), number_times(x.rows, x.row_stride)};
 	if (!phys_contiguous(&x))
 		internal_error("a collective on a value with gaps");
@@ -227,5 +196,5 @@ void lower_collective(struct lower *w, int local)
 	                  .dst = arg_phys(&w->phys[local]),
 	                  .outer = cut.outer,
 	                  .block = cut.block};
-	lower_emit(w, local, x.moe, i, arena_printf(w->arena, "%s (%s)", kind_text[kind_of[v->op]], v->cause));
+	lower_emit(w, local, x.moe, i, arena_printf(w->arena, "%s (%s)", collective_name(kind_of[v->op]), v->cause));
 }

@@ -53,7 +53,7 @@ static bool readable(const struct phys *x, const struct axes *a, const int *orde
 static const struct phys *operand(struct lower *w, int local, int user, const struct value *s,
                                   const struct local_value *param, struct axes *a)
 {
-	const struct phys *x = lower_stored(w, local, user, NULL);
+	const struct phys *x = lower_materialize(w, local, user, NULL);
 	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
 	*a = axes_of(w, s, x, param);
 	for (int i = 0; i < a->n_rest; i++)
@@ -62,7 +62,7 @@ static const struct phys *operand(struct lower *w, int local, int user, const st
 		order[n++] = a->batch[i];
 	for (int i = 0; i < a->n_k; i++)
 		order[n++] = a->k[i];
-	return readable(x, a, order) ? x : lower_ready(w, local, user, order);
+	return readable(x, a, order) ? x : lower_materialize_contiguous(w, local, user, order);
 }
 
 static void set_extents(struct lower *w, struct kernel_contract *c, const struct phys *x, const struct axes *a,
@@ -118,19 +118,11 @@ static bool supported(struct lower *w, const struct value *s, const struct phys 
 	return !w->failed;
 }
 
-/* A param that is cast to f32 is read as it is stored: the kernel computes in f32. */
-int lower_behind_cast(const struct lower *w, int local)
-{
-	const struct local_value *v = &w->ph->values.at[local];
-	bool widened = v->op == LOCAL_OP && lower_source(w, local)->op == OP_CAST && v->dtype == DTYPE_F32;
-	return widened && lower_is_param(w, v->args[0]) ? v->args[0] : local;
-}
-
 void lower_contract(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	int arg[2] = {lower_behind_cast(w, v->args[0]), lower_behind_cast(w, v->args[1])},
+	int arg[2] = {lower_through_cast(w, v->args[0]), lower_through_cast(w, v->args[1])},
 		pi = lower_is_param(w, arg[1]) ? 1 : 0;
 	int xi = arg[1 - pi], wi = arg[pi];
 	int moved = lower_moved_param(w, arg[0]) >= 0 ? lower_moved_param(w, arg[0]) : lower_moved_param(w, arg[1]);

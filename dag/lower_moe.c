@@ -15,7 +15,7 @@ void lower_route(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	int bias = v->n_args > 1 ? v->args[1] : -1;
-	const struct phys score = *lower_ready(w, v->args[0], local, NULL);
+	const struct phys score = *lower_materialize_contiguous(w, v->args[0], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ROUTE);
 	k.route.experts = phys_row_elements(&score);
 	k.route.top = s->route.top;
@@ -41,11 +41,9 @@ void lower_route(struct lower *w, int local)
 	struct argument args[6] = {arg_phys(&score), lower_input(w, real, v), arg_phys(to), arg_buffer(to->weight),
 	                           arg_number(out.rows)};
 	if (bias >= 0)
-		args[5] = arg_phys(lower_in_f32(w, bias, local));
+		args[5] = arg_phys(lower_materialize_f32(w, bias, local));
 	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
 }
-
-int lower_experts(const struct lower *w, int moe) { return lower_source(w, w->moes.at[moe].dispatch)->axes[0]; }
 
 /* ---- dispatch -------------------------------------------------------------------------------- */
 static struct argument expert_map(struct lower *w, const struct local_value *v, const struct moe *m)
@@ -151,7 +149,8 @@ void lower_dispatch(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct phys x = *lower_ready(w, v->args[0], local, NULL), index = *lower_ready(w, v->args[1], local, NULL);
+	const struct phys x = *lower_materialize_contiguous(w, v->args[0], local, NULL),
+					  index = *lower_materialize_contiguous(w, v->args[1], local, NULL);
 	const struct value *r = &w->l->program->values.at[w->ph->values.at[v->args[1]].source];
 	if (w->moes.n && !w->moes.at[w->moes.n - 1].combined) {
 		lower_unsupported(w, s->span, "a `dispatch` before the rows of another are combined");
@@ -255,7 +254,8 @@ void lower_combine(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct phys y = *lower_ready(w, v->args[0], local, NULL), index = *lower_ready(w, v->args[1], local, NULL);
+	const struct phys y = *lower_materialize_contiguous(w, v->args[0], local, NULL),
+					  index = *lower_materialize_contiguous(w, v->args[1], local, NULL);
 	int moe = y.moe;
 	if (moe < 0 || moe != w->moes.n - 1) {
 		lower_unsupported(w, s->span, "combine of rows that were not dispatched just before");

@@ -30,7 +30,7 @@ static void lower_embed(struct lower *w, int local)
 	struct argument address = p->contracted
 	                              ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack)
 	                              : lower_plain(w, v->args[0], local, row_by_row);
-	const struct phys *ids = lower_ready(w, v->args[1], local, NULL);
+	const struct phys *ids = lower_materialize_contiguous(w, v->args[1], local, NULL);
 	const struct atoms *over = &table->layout.axis[1 - d];
 	struct number first = over->n ? (struct number){NUMBER_INDEX, k.embed.v, 1, lower_group(w, over)} : number_const(0);
 	const struct phys *to = lower_define(w, local, out);
@@ -41,7 +41,8 @@ static void lower_embed(struct lower *w, int local)
 static void lower_pick(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	const struct phys *x = lower_ready(w, v->args[0], local, NULL), *want = lower_ready(w, v->args[1], local, NULL);
+	const struct phys *x = lower_materialize_contiguous(w, v->args[0], local, NULL),
+					  *want = lower_materialize_contiguous(w, v->args[1], local, NULL);
 	struct phys xs = *x, out = *x, shape = lower_shape(w, local);
 	struct kernel k = kernel_of(KERNEL_PICK);
 	out.rows = shape.rows;
@@ -76,7 +77,7 @@ static void lower_sample(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local], *logits = &w->ph->values.at[v->args[0]];
 	const struct value *s = lower_source(w, local);
-	const struct phys x = *lower_ready(w, v->args[0], local, NULL);
+	const struct phys x = *lower_materialize_contiguous(w, v->args[0], local, NULL);
 	const struct atoms *over = layout_of(logits, s->v);
 	if (x.n_dims != 1 || x.rows.kind != NUMBER_ROWS) {
 		lower_unsupported(w, s->span, "a `sample` of anything but the rows of a step");
@@ -106,7 +107,8 @@ static void lower_angles(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys out = lower_shape(w, local);
-	const struct phys *freq = lower_in_f32(w, v->args[0], local), *pos = lower_ready(w, v->args[1], local, NULL);
+	const struct phys *freq = lower_materialize_f32(w, v->args[0], local),
+					  *pos = lower_materialize_contiguous(w, v->args[1], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ANGLES);
 	k.angles.p = out.dim[0].extent;
 	const struct phys *to = lower_define(w, local, out);
@@ -125,10 +127,10 @@ static void lower_rotate(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct phys *x = lower_stored(w, v->args[0], local, NULL);
+	const struct phys *x = lower_materialize(w, v->args[0], local, NULL);
 	if (!one_stride_of_heads(x, s->f))
-		x = lower_ready(w, v->args[0], local, lower_axes_last(w, x, &s->f, 1));
-	const struct phys from = *x, *angles = lower_ready(w, v->args[1], local, NULL);
+		x = lower_materialize_contiguous(w, v->args[0], local, lower_axes_last(w, x, &s->f, 1));
+	const struct phys from = *x, *angles = lower_materialize_contiguous(w, v->args[1], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ROTATE);
 	int f = from.n_dims - 1;
 	k.rotate.f = from.dim[f].extent;
@@ -160,7 +162,7 @@ static void lower_source_value(struct lower *w, int local)
 		                                                       : 0}; /* scalars are part of the code */
 	} else if (lower_source(w, local)->op == OP_INPUT)
 		p.address = lower_input(w, of_kind[lower_source(w, local)->input], v).address;
-	else { /* a param: each reader asks for its address, lower_stored() */
+	else { /* a param: each reader asks for its address, lower_materialize() */
 		p.dtype = w->l->program->params.at[lower_source(w, local)->param].dtype;
 		p.address.space = DR_SPACES;
 	}
@@ -187,7 +189,7 @@ static void lower_carry(struct lower *w, int local)
 		return;
 	}
 	if (carry->state == PHYS_NONE) { /* the value before the loop is copied once; the layers then write in place */
-		*carry = *lower_ready(w, v->args[0], v->args[0], NULL);
+		*carry = *lower_materialize_contiguous(w, v->args[0], v->args[0], NULL);
 		carry->dtype = lower_shape(w, local).dtype; /* a param may be stored in another */
 		carry->buffer = lower_buffer(w, lower_rows_max(w, carry) * carry->row_stride * dtype_bytes(carry->dtype));
 		carry->offset = number_const(0);
@@ -211,7 +213,7 @@ static void lower_rows(struct lower *w, int local)
 	}
 	w->phys[local] = p;
 	if (p.depth > DEEPEST)
-		lower_stored(w, local, local, NULL);
+		lower_materialize(w, local, local, NULL);
 }
 
 void lower_op(struct lower *w, int local)

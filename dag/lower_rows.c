@@ -27,7 +27,7 @@ static bool is_product_of_rows(const struct lower *w, int local)
 	if (lower_source(w, local)->op != OP_CONTRACT || lower_source(w, local)->n_over != 1)
 		return false;
 	for (int i = 0; i < 2; i++)
-		if (lower_is_param(w, lower_behind_cast(w, v->args[i])) || lower_moved_param(w, v->args[i]) >= 0)
+		if (lower_is_param(w, lower_through_cast(w, v->args[i])) || lower_moved_param(w, v->args[i]) >= 0)
 			return false;
 	return true;
 }
@@ -325,7 +325,7 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	struct argument args[ROWS_MAX_OPERANDS + 6];
 	int n = 0, moe = out->moe;
 	for (int i = 0; i < c->k->n_inputs; i++)
-		args[n++] = arg_phys(lower_stored(w, c->leaf[i], c->root, NULL));
+		args[n++] = arg_phys(lower_materialize(w, c->leaf[i], c->root, NULL));
 	args[n++] = arg_phys(out);
 	args[n++] = arg_number(moe >= 0 ? number_const(w->moes.at[moe].rows) : out->rows);
 	if (moe >= 0) {
@@ -373,7 +373,7 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 		return;
 	}
 	for (int i = 0; i < k.rows.n_inputs; i++)
-		lower_stored(w, c.leaf[i], local, NULL);
+		lower_materialize(w, c.leaf[i], local, NULL);
 	k.rows.n_outputs = 1;
 	if (to && may_write_to(&c, to)) {
 		c.shape = *to;
@@ -426,7 +426,7 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 }
 
 /* Rows kernels read any strides, so a view is as good as a copy. */
-const struct phys *lower_stored(struct lower *w, int local, int user, const int *order)
+const struct phys *lower_materialize(struct lower *w, int local, int user, const int *order)
 {
 	const struct value *s = lower_source(w, user);
 	if (w->phys[local].state == PHYS_NONE)
@@ -440,18 +440,18 @@ const struct phys *lower_stored(struct lower *w, int local, int user, const int 
 	return &w->phys[local];
 }
 
-const struct phys *lower_ready(struct lower *w, int local, int user, const int *order)
+const struct phys *lower_materialize_contiguous(struct lower *w, int local, int user, const int *order)
 {
-	const struct phys *p = lower_stored(w, local, user, order);
+	const struct phys *p = lower_materialize(w, local, user, order);
 	bool as_is = phys_contiguous(p);
 	for (int i = 0; order && i < p->n_dims; i++)
 		as_is &= p->dim[i].axis == order[i];
 	return as_is ? p : copy_ordered(w, local, order);
 }
 
-const struct phys *lower_in_f32(struct lower *w, int local, int user)
+const struct phys *lower_materialize_f32(struct lower *w, int local, int user)
 {
-	const struct phys *have = lower_ready(w, local, user, NULL);
+	const struct phys *have = lower_materialize_contiguous(w, local, user, NULL);
 	if (have->dtype == DTYPE_F32)
 		return have;
 	struct phys *to = arena_new(w->arena, struct phys);
@@ -463,11 +463,11 @@ const struct phys *lower_in_f32(struct lower *w, int local, int user)
 	return to;
 }
 
-const struct phys *lower_copied(struct lower *w, int local) { return copy_ordered(w, local, NULL); }
+const struct phys *lower_copy(struct lower *w, int local) { return copy_ordered(w, local, NULL); }
 
 void lower_into(struct lower *w, int local, const struct phys *to)
 {
-	const struct phys *have = lower_stored(w, local, local, NULL);
+	const struct phys *have = lower_materialize(w, local, local, NULL);
 	if (have->buffer != to->buffer || !phys_same_dims(have, to))
 		copy(w, have, local, to);
 }
@@ -476,7 +476,7 @@ void lower_place(struct lower *w, int local, int user, const struct phys *to)
 {
 	if (w->phys[local].state == PHYS_VIRTUAL)
 		compute(w, local, NULL, to);
-	const struct phys *have = lower_stored(w, local, user, NULL);
+	const struct phys *have = lower_materialize(w, local, user, NULL);
 	if (have->buffer != to->buffer || have->offset.value != to->offset.value)
 		copy(w, have, lower_is_param(w, local) ? user : local, to);
 }

@@ -21,7 +21,7 @@ void lower_view(struct lower *w, int local)
 	const struct program *p = w->l->program;
 	const struct value *s = lower_source(w, local);
 	int arg = w->ph->values.at[local].args[0];
-	struct phys v = *lower_stored(w, arg, local, NULL);
+	struct phys v = *lower_materialize(w, arg, local, NULL);
 	int at = 0;
 	while (at < v.n_dims && v.dim[at].axis != s->from)
 		at++;

@@ -105,9 +105,9 @@ static void end_turn(struct lower *w, int first)
 		int next = w->ph->turns.at[i].next;
 		if (w->ph->values.at[next].where != WHERE_LAYER)
 			lower_unsupported(w, lower_source(w, next)->span, "a carried value that a turn does not compute");
-		else if (w->n_carry > 1 && lower_in_carry(w, lower_ready(w, next, next, NULL))
+		else if (w->n_carry > 1 && lower_in_carry(w, lower_materialize_contiguous(w, next, next, NULL))
 		         && next != w->ph->turns.at[i].carry)
-			lower_copied(w, next);
+			lower_copy(w, next);
 	}
 	for (int i = first; i < first + w->n_carry && !w->failed; i++)
 		lower_into(w, w->ph->turns.at[i].next, &w->carry[i - first]);
@@ -120,7 +120,7 @@ static void end_step(struct lower *w)
 	for (int i = 0; i < 2 && !w->failed; i++) {
 		if (output[i] < 0)
 			continue;
-		struct phys to = *lower_ready(w, output[i], output[i], NULL);
+		struct phys to = *lower_materialize_contiguous(w, output[i], output[i], NULL);
 		to.buffer = i;
 		to.offset = number_const(0);
 		lower_into(w, output[i], &to);

@@ -1,0 +1,41 @@
+/* What the functions of all kernel families share: the calling convention of dag/kernel.h, arguments, a worker's part.
+ */
+#include "emit.h"
+
+enum { PARAM_ARGS, PARAM_WORKER, PARAM_WORKERS, PARAMS };
+
+LLVMValueRef kernel_begin(struct codegen *g, const char *name)
+{
+	LLVMTypeRef params[PARAMS] = {g->ptr, g->i32, g->i32};
+	LLVMValueRef f = ir_function(g, name, g->nothing, params, PARAMS, false);
+	ir_attribute(g, f, PARAM_ARGS, "noalias");
+	ir_attribute(g, f, PARAM_ARGS, "readonly");
+	return f;
+}
+
+void kernel_end(struct codegen *g) { LLVMBuildRetVoid(g->builder); }
+
+static LLVMValueRef arg_slot(struct codegen *g, int i)
+{
+	LLVMValueRef index = ir_i64(g, i);
+	return LLVMBuildInBoundsGEP2(g->builder, g->i64, LLVMGetParam(g->function, PARAM_ARGS), &index, 1, "");
+}
+
+LLVMValueRef arg_pointer(struct codegen *g, int i) { return ir_load(g, g->ptr, arg_slot(g, i), 8); }
+LLVMValueRef arg_integer(struct codegen *g, int i) { return ir_load(g, g->i64, arg_slot(g, i), 8); }
+
+LLVMValueRef worker_count(struct codegen *g) { return LLVMGetParam(g->function, PARAM_WORKERS); }
+
+struct ir_loop share_begin(struct codegen *g, LLVMValueRef items)
+{
+	LLVMValueRef worker = ir_wide(g, LLVMGetParam(g->function, PARAM_WORKER));
+	LLVMValueRef workers = ir_wide(g, worker_count(g)), one = ir_i64(g, 1);
+	LLVMValueRef from = ir_div(g, ir_mul(g, items, worker), workers);
+	LLVMValueRef to = ir_div(g, ir_mul(g, items, ir_add(g, worker, one)), workers);
+	return loop_begin(g, from, to, one);
+}
+
+struct ir_branch first_worker(struct codegen *g)
+{
+	return if_begin(g, ir_compare(g, LLVMIntEQ, LLVMGetParam(g->function, PARAM_WORKER), ir_i32(g, 0)));
+}
