@@ -92,7 +92,12 @@ static LLVMValueRef address(const struct step_emitter *e, const struct address *
 
 static LLVMValueRef argument(const struct step_emitter *e, const struct argument *a)
 {
-	return a->is_address ? address(e, &a->address, &a->number) : number(e, &a->number);
+	switch (a->kind) {
+	case ARGUMENT_NUMBER: return number(e, &a->number);
+	case ARGUMENT_PLACED: return address(e, &a->address, &a->number);
+	case ARGUMENT_BUFFER: internal_error("a buffer that nobody placed");
+	}
+	internal_error("argument of kind %d", (int)a->kind);
 }
 
 /* ---- instructions ---------------------------------------------------------------------------- */

@@ -7,9 +7,9 @@ enum { ALWAYS = 1 << 30 };
 
 static void use(struct lower *w, const struct argument *a, int at)
 {
-	if (!a->is_address || a->address.space != DR_SPACE_ACT)
+	if (a->kind != ARGUMENT_BUFFER)
 		return;
-	struct buffer *b = &w->buffers.at[a->address.offset];
+	struct buffer *b = &w->buffers.at[a->buffer];
 	if (b->first < 0)
 		b->first = at;
 	b->last = at;
@@ -116,8 +116,10 @@ static void note_gaps(struct lower *w, struct buffer **placed, int n)
 
 static void patch(struct lower *w, struct argument *a)
 {
-	if (a->is_address && a->address.space == DR_SPACE_ACT)
-		a->address.offset = w->buffers.at[a->address.offset].offset;
+	if (a->kind != ARGUMENT_BUFFER)
+		return;
+	a->address = (struct address){DR_SPACE_ACT, w->buffers.at[a->buffer].offset};
+	a->kind = ARGUMENT_PLACED;
 }
 
 static void patch_step(struct lower *w)

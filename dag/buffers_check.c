@@ -9,10 +9,7 @@ struct play {
 	const char *wrong;
 };
 
-static int buffer_of(const struct argument *a)
-{
-	return a->is_address && a->address.space == DR_SPACE_ACT ? (int)a->address.offset : -1;
-}
+static int buffer_of(const struct argument *a) { return a->kind == ARGUMENT_BUFFER ? a->buffer : -1; }
 
 static void reads(struct play *p, const struct argument *a, const struct instr *i)
 {

@@ -43,16 +43,24 @@ struct number {
 	int64_t value, div;
 	int group;
 };
-/* A device address: base of the space + offset; in the spaces of layers, + where the layer that runs begins. */
+/* A device address: base of the space + offset; in the spaces of layers, + the start of the current layer. */
 struct address {
 	enum dr_space space;
 	int64_t offset;
 };
-/* An address: the address plus `number` bytes (a rank's part of a value; usually the constant 0).
- * A number: `number`. */
+/* What an instruction passes. Memory is an address plus `number` bytes: a rank's part of a value, usually the
+ * constant 0. */
+enum argument_kind {
+	ARGUMENT_NUMBER, /* number */
+	ARGUMENT_BUFFER, /* memory: a buffer by its number; only while the schedule is made */
+	ARGUMENT_PLACED  /* memory: address */
+};
 struct argument {
-	bool is_address;
-	struct address address;
+	enum argument_kind kind;
+	union {
+		int buffer;
+		struct address address;
+	};
 	struct number number;
 };
 

@@ -74,16 +74,37 @@ struct number number_times(struct number n, int64_t k)
 struct argument arg_number(struct number n) { return (struct argument){.number = n}; }
 struct argument arg_buffer(int buffer)
 {
-	return (struct argument){.is_address = true, .address = {DR_SPACE_ACT, buffer}, .number = number_const(0)};
+	return (struct argument){.kind = ARGUMENT_BUFFER, .buffer = buffer, .number = number_const(0)};
 }
+
+struct argument arg_placed(enum dr_space space, int64_t offset)
+{
+	return (struct argument){.kind = ARGUMENT_PLACED, .address = {space, offset}, .number = number_const(0)};
+}
+
 struct argument arg_phys(const struct phys *p)
 {
-	if (p->buffer < 0 && p->address.space == DR_SPACES)
-		internal_error("a param is read that nobody has placed");
+	if (p->memory != MEMORY_BUFFER && p->memory != MEMORY_PLACED)
+		internal_error("a value is read that has no memory");
 	struct argument a =
-		p->buffer >= 0 ? arg_buffer(p->buffer) : (struct argument){.is_address = true, .address = p->address};
+		p->memory == MEMORY_BUFFER ? arg_buffer(p->buffer) : arg_placed(p->address.space, p->address.offset);
 	a.number = p->offset;
 	return a;
+}
+
+bool phys_in_buffer(const struct phys *p, int buffer) { return p->memory == MEMORY_BUFFER && p->buffer == buffer; }
+
+void phys_set_buffer(struct phys *p, int buffer)
+{
+	p->memory = MEMORY_BUFFER;
+	p->buffer = buffer;
+	p->offset = number_const(0);
+}
+
+void phys_set_address(struct phys *p, enum dr_space space, int64_t offset)
+{
+	p->memory = MEMORY_PLACED;
+	p->address = (struct address){space, offset};
 }
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
@@ -188,8 +209,7 @@ struct phys lower_shape(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct program *p = w->l->program;
 	int expert = -1;
-	struct phys out = {
-		.buffer = -1, .moe = -1, .weight = -1, .dtype = v->dtype, .offset = number_const(0), .rows = number_const(1)};
+	struct phys out = {.moe = -1, .weight = -1, .dtype = v->dtype, .offset = number_const(0), .rows = number_const(1)};
 	bool slots = has_slots(w, v, &expert);
 	if (slots && w->moes.n) {
 		out.moe = w->moes.n - 1;
@@ -214,7 +234,7 @@ struct phys lower_shape(struct lower *w, int local)
 		out.dim[out.n_dims++] = (struct dim){axis, axis_local(w->l, v, i)};
 	}
 	if (v->op == LOCAL_ANGLES)
-		out.dim[out.n_dims++] = (struct dim){-1, 2};
+		out.dim[out.n_dims++] = (struct dim){AXIS_COS_SIN, 2};
 	phys_make_contiguous(&out);
 	return out;
 }
@@ -230,7 +250,7 @@ int lower_carried_as(const struct lower *w, int local)
 bool lower_in_carry(const struct lower *w, const struct phys *p)
 {
 	for (int i = 0; i < w->n_carry; i++)
-		if (p->buffer >= 0 && p->buffer == w->carry[i].buffer)
+		if (w->carry[i].memory == MEMORY_BUFFER && phys_in_buffer(p, w->carry[i].buffer))
 			return true;
 	return false;
 }
@@ -260,15 +280,14 @@ struct phys *lower_define(struct lower *w, int local, struct phys p)
 	const struct local_phase *ph = w->ph;
 	int carry = lower_carried_as(w, local);
 	p.state = PHYS_READY;
-	p.offset = number_const(0);
 	if (local == ph->logits)
-		p.buffer = 1;
+		phys_set_buffer(&p, BUFFER_LOGITS);
 	else if (local == ph->token)
-		p.buffer = 0;
+		phys_set_buffer(&p, BUFFER_TOKENS);
 	else if (w->turn_ends && carry >= 0 && phys_same_dims(&p, &w->carry[carry]))
-		p.buffer = w->carry[carry].buffer;
+		phys_set_buffer(&p, w->carry[carry].buffer);
 	else
-		p.buffer = lower_buffer(w, lower_rows_max(w, &p) * p.row_stride * dtype_bytes(p.dtype));
+		phys_set_buffer(&p, lower_buffer(w, lower_rows_max(w, &p) * p.row_stride * dtype_bytes(p.dtype)));
 	w->phys[local] = p;
 	return &w->phys[local];
 }

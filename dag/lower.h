@@ -6,28 +6,41 @@
 #define DEPLOYC_LOWER_H
 #include "local.h"
 
+/* Dimensions in memory that are no axis of the program: of angles, of what has no axis, the choices of a routing. */
+enum memory_axis { AXIS_COS_SIN = -1, AXIS_ONE = -2, AXIS_CHOICE = -3 };
 struct dim {
 	int axis;
 	int64_t extent;
 };
 enum { MAX_DIMS = 8 };
 
-/* How a local value lies in memory: rows, then static axes. */
+/* Where the bytes of a value are. */
+enum memory_kind {
+	MEMORY_NONE,
+	MEMORY_BUFFER,    /* buffer, placed in DR_SPACE_ACT once all are known */
+	MEMORY_PLACED,    /* address */
+	MEMORY_PER_READER /* a param: lower_materialize() gives each reader an address */
+};
+
+/* How a local value is laid out in memory: rows, then static axes. */
 struct phys {
 	enum { PHYS_NONE, PHYS_VIRTUAL, PHYS_READY } state;
-	struct number
-		rows; /* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS, NUMBER_ROWS; of a cache NUMBER_PAGES */
-	int moe;  /* rows are those of an exchange, or -1 */
+	/* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS, NUMBER_ROWS; NUMBER_PAGES for a cache */
+	struct number rows;
+	int moe; /* the exchange whose rows these are, or -1 */
 	struct dim dim[MAX_DIMS];
 	int n_dims;
 	int64_t stride[MAX_DIMS], row_stride; /* elements */
 	enum dtype dtype;
-	int buffer; /* in DR_SPACE_ACT, or -1: address says */
-	struct address address;
-	struct number offset;    /* bytes: a rank's part */
-	bool cache, by_position; /* pages, and how features lie in them: struct kernel_append */
+	enum memory_kind memory;
+	union {
+		int buffer;
+		struct address address;
+	};
+	struct number offset;    /* bytes from there: a rank's part */
+	bool cache, by_position; /* pages, and the order of features in them: struct kernel_append */
 	int weight;              /* a routing: buffer of the weights */
-	int depth;               /* PHYS_VIRTUAL: such values in a row that end here */
+	int depth;               /* PHYS_VIRTUAL: length of the chain of such values that ends here */
 };
 
 /* A buffer, or the pages of a state in one layer, has at most this many bytes: sums of them then stay
@@ -39,6 +52,9 @@ struct buffer {
 	bool fixed;
 	int64_t offset;
 }; /* used: bytes, less what rounds them up */
+
+/* What is read after a step, at the same offsets in both phases. */
+enum output_buffer { BUFFER_TOKENS, BUFFER_LOGITS, OUTPUT_BUFFERS };
 
 /* One exchange of tokens with experts: from dispatch to combine. */
 struct moe {
@@ -63,7 +79,7 @@ struct lower {
 	const struct target_shape *target;
 	struct phys *phys;
 	int *uses;
-	VEC(struct buffer) buffers; /* 0: tokens, 1: logits */
+	VEC(struct buffer) buffers; /* the first ones are outputs: enum output_buffer */
 	VEC(struct moe) moes;
 	struct phys *carry;
 	int n_carry;    /* what a turn begins with, by carried value; state PHYS_NONE until the loop is met */
@@ -104,6 +120,10 @@ struct number number_times(struct number n, int64_t k);
 struct argument arg_number(struct number n);
 struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
+struct argument arg_placed(enum dr_space space, int64_t offset);
+bool phys_in_buffer(const struct phys *p, int buffer);
+void phys_set_buffer(struct phys *p, int buffer); /* at its start */
+void phys_set_address(struct phys *p, enum dr_space space, int64_t offset);
 int lower_carried_as(const struct lower *w, int local); /* the carried value that a turn ends with it; -1: none */
 bool lower_in_carry(const struct lower *w, const struct phys *p); /* does it lie where a carried value does? */
 /* lower_emit.c */

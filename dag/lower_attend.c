@@ -148,8 +148,7 @@ void lower_append(struct lower *w, int local)
 	out.cache = true;
 	out.by_position = use.by_position;
 	out.rows = cache_rows(w, layout_of(v, w->l->program->batch), pages);
-	out.buffer = -1;
-	out.address = (struct address){DR_SPACE_STATE, placed->offset};
+	phys_set_address(&out, DR_SPACE_STATE, placed->offset);
 	out.offset = number_const(0);
 	out.dtype = state->dtype;
 	w->phys[local] = out;
@@ -163,10 +162,11 @@ static bool slice_cache(struct lower *w, int local, struct phys x)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	int last = x.n_dims - 1;
-	bool fixed = x.offset.kind == NUMBER_CONST && (x.buffer < 0 || !x.offset.value);
+	bool fixed = x.offset.kind == NUMBER_CONST && (x.memory == MEMORY_PLACED || !x.offset.value);
 	if (!fixed || !x.by_position || last < 0 || x.dim[last].axis != v->to)
 		return false;
-	x.address.offset += x.offset.value;
+	if (x.memory == MEMORY_PLACED)
+		x.address.offset += x.offset.value;
 	x.dim[last].extent /= atoms_size(w->l, &v->atoms);
 	x.offset = (struct number){NUMBER_INDEX, x.dim[last].extent * dtype_bytes(x.dtype), 1, lower_group(w, &v->atoms)};
 	w->phys[local] = x;

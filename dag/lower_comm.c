@@ -103,8 +103,9 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 	const struct phys *x = &w->phys[arg];
 	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_RENAME)
 		return false; /* another name of bytes that others may read */
-	return w->uses[arg] == 1 && x->buffer > 1 && !lower_in_carry(w, x) && x->offset.kind == NUMBER_CONST
-	       && local != w->ph->logits && local != w->ph->token && lower_carried_as(w, local) < 0;
+	return w->uses[arg] == 1 && x->memory == MEMORY_BUFFER && x->buffer >= OUTPUT_BUFFERS && !lower_in_carry(w, x)
+	       && x->offset.kind == NUMBER_CONST && local != w->ph->logits && local != w->ph->token
+	       && lower_carried_as(w, local) < 0;
 }
 
 /* The value is cut along one axis, and what arrives is joined along another: blocks of different size, elements in one

@@ -65,7 +65,7 @@ static struct argument step_input(struct lower *w, enum dr_input what, const str
 		s->input_bytes += round_up(in.bytes, 64);
 		vec_push(w->arena, &s->inputs, in);
 	}
-	return (struct argument){.is_address = true, .address = {DR_SPACE_INPUT, in.offset}, .number = number_const(0)};
+	return arg_placed(DR_SPACE_INPUT, in.offset);
 }
 
 struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like)

@@ -32,7 +32,7 @@ void lower_route(struct lower *w, int local)
 		                  ROUTE_MOST_EXPERTS);
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
-	out.dim[out.n_dims++] = (struct dim){-3, s->route.top};
+	out.dim[out.n_dims++] = (struct dim){AXIS_CHOICE, s->route.top};
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define(w, local, out);
 	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
@@ -54,7 +54,6 @@ static struct argument expert_map(struct lower *w, const struct local_value *v, 
 		map.atom[i] = v->experts.at[i];
 		map.exchange[i] = atoms_have(&v->exchange, v->experts.at[i]);
 	}
-	struct argument a = {.is_address = true, .number = number_const(0)};
 	for (int i = 0; i < s->maps.n; i++) {
 		struct expert_map *have = &s->maps.at[i];
 		bool same = have->experts == map.experts && have->local == map.local && have->n == map.n;
@@ -62,13 +61,11 @@ static struct argument expert_map(struct lower *w, const struct local_value *v, 
 			same = have->atom[k] == map.atom[k] && have->exchange[k] == map.exchange[k];
 		if (!same)
 			continue;
-		a.address = (struct address){DR_SPACE_TABLE, have->offset};
-		return a;
+		return arg_placed(DR_SPACE_TABLE, have->offset);
 	}
 	map.offset = lower_table(w, NULL, 0);
 	vec_push(w->arena, &s->maps, map);
-	a.address = (struct address){DR_SPACE_TABLE, map.offset};
-	return a;
+	return arg_placed(DR_SPACE_TABLE, map.offset);
 }
 
 /* Room of a round for each destination: its even share times the plan's factor, never more than all tokens could send.
@@ -186,10 +183,8 @@ void lower_dispatch(struct lower *w, int local)
 	for (int i = 0; i < x.n_dims; i++)
 		out.dim[out.n_dims++] = x.dim[i];
 	phys_make_contiguous(&out);
-	out.buffer = w->moes.at[moe].packed;
-	if (m.dests > 1)
-		out.buffer = receive(w, local, moe);
-	else {
+	phys_set_buffer(&out, m.dests > 1 ? receive(w, local, moe) : w->moes.at[moe].packed);
+	if (m.dests == 1) {
 		struct kernel k = kernel_of(KERNEL_OFFSETS);
 		k.offsets.local = m.local;
 		struct argument a[4] = {arg_buffer(m.start), arg_buffer(m.offsets), arg_round(), arg_const(m.capacity)};
@@ -284,7 +279,7 @@ void lower_combine(struct lower *w, int local)
 	if (direct)
 		acc = *lower_define(w, local, acc);
 	else
-		acc.buffer = lower_buffer(w, lower_rows_max(w, &acc) * acc.row_stride * 4);
+		phys_set_buffer(&acc, lower_buffer(w, lower_rows_max(w, &acc) * acc.row_stride * 4));
 	struct argument args[10] = {rows >= 0 ? arg_buffer(rows) : arg_phys(&y),
 	                            arg_phys(&index),
 	                            arg_buffer(index.weight),

@@ -157,14 +157,14 @@ static void lower_source_value(struct lower *w, int local)
 	struct phys p = lower_shape(w, local);
 	p.state = PHYS_READY;
 	if (v->op == LOCAL_CONST) {
-		p.dtype = DTYPE_F32;
-		p.address = (struct address){DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data)
-		                                                       : 0}; /* scalars are part of the code */
-	} else if (lower_source(w, local)->op == OP_INPUT)
-		p.address = lower_input(w, of_kind[lower_source(w, local)->input], v).address;
-	else { /* a param: each reader asks for its address, lower_materialize() */
+		p.dtype = DTYPE_F32; /* scalars are part of the code */
+		phys_set_address(&p, DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data) : 0);
+	} else if (lower_source(w, local)->op == OP_INPUT) {
+		struct address at = lower_input(w, of_kind[lower_source(w, local)->input], v).address;
+		phys_set_address(&p, at.space, at.offset);
+	} else {
 		p.dtype = w->l->program->params.at[lower_source(w, local)->param].dtype;
-		p.address.space = DR_SPACES;
+		p.memory = MEMORY_PER_READER;
 	}
 	w->phys[local] = p;
 }
@@ -191,8 +191,8 @@ static void lower_carry(struct lower *w, int local)
 	if (carry->state == PHYS_NONE) { /* the value before the loop is copied once; the layers then write in place */
 		*carry = *lower_materialize_contiguous(w, v->args[0], v->args[0], NULL);
 		carry->dtype = lower_shape(w, local).dtype; /* a param may be stored in another */
-		carry->buffer = lower_buffer(w, lower_rows_max(w, carry) * carry->row_stride * dtype_bytes(carry->dtype));
-		carry->offset = number_const(0);
+		int64_t bytes = lower_rows_max(w, carry) * carry->row_stride * dtype_bytes(carry->dtype);
+		phys_set_buffer(carry, lower_buffer(w, bytes));
 		lower_into(w, v->args[0], carry);
 	}
 	w->phys[local] = *carry; /* another body of the loop goes on where the layer before stopped */

@@ -76,7 +76,6 @@ static bool same_order(const struct placed_param *a, const struct placed_param *
 static struct argument place(struct lower *w, struct placed_param p, int user)
 {
 	struct schedule *s = w->s;
-	struct argument a = {.is_address = true, .number = number_const(0)};
 	p.space = space_of(w, p.param, user);
 	p.offset = param_bytes(s, p.space, p.param->body);
 	for (int i = 0; i < s->params.n; i++) {
@@ -84,14 +83,12 @@ static struct argument place(struct lower *w, struct placed_param p, int user)
 			continue;
 		if (!same_order(&s->params.at[i], &p))
 			lower_unsupported(w, p.param->span, "a param that two operators read in different orders");
-		a.address = (struct address){p.space, s->params.at[i].offset};
-		return a;
+		return arg_placed(p.space, s->params.at[i].offset);
 	}
 	if (!dtype_is_loaded(p.param->dtype))
 		lower_unsupported(w, p.param->span, "a weight stored as %s", dtype_name(p.param->dtype));
 	vec_push(w->arena, &s->params, p);
-	a.address = (struct address){p.space, p.offset};
-	return a;
+	return arg_placed(p.space, p.offset);
 }
 
 /* A weight is read where it lies: moving one in every step would be a collective on weights. */
@@ -142,6 +139,7 @@ const struct phys *lower_param(struct lower *w, int param, int user, const int *
 			if (declared->dim[k].axis == order[i])
 				p->dim[i] = declared->dim[k];
 	phys_make_contiguous(p);
-	p->address = lower_plain(w, param, user, order).address;
+	struct address at = lower_plain(w, param, user, order).address;
+	phys_set_address(p, at.space, at.offset);
 	return p;
 }

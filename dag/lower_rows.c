@@ -307,7 +307,7 @@ static void set_space(struct chain *c)
 	if (c->reduced >= 0 && find_dim(&c->shape, c->reduced) < 0)
 		dims[n++] = (struct dim){c->reduced, c->extent};
 	if (!n)
-		dims[n++] = (struct dim){-2, 1};
+		dims[n++] = (struct dim){AXIS_ONE, 1};
 	k->dims = n;
 	for (int i = 0; i < n; i++)
 		k->extent[i] = dims[i].extent;
@@ -418,8 +418,7 @@ static const struct phys *copy_ordered(struct lower *w, int local, const int *or
 	for (int i = 0; i < have->n_dims; i++)
 		to.dim[i] = order ? have->dim[find_dim(have, order[i])] : have->dim[i];
 	phys_make_contiguous(&to);
-	to.buffer = lower_buffer(w, lower_rows_max(w, &to) * to.row_stride * dtype_bytes(to.dtype));
-	to.offset = number_const(0);
+	phys_set_buffer(&to, lower_buffer(w, lower_rows_max(w, &to) * to.row_stride * dtype_bytes(to.dtype)));
 	copy(w, have, local, &to);
 	*have = to;
 	return have;
@@ -457,8 +456,7 @@ const struct phys *lower_materialize_f32(struct lower *w, int local, int user)
 	struct phys *to = arena_new(w->arena, struct phys);
 	*to = *have;
 	to->dtype = DTYPE_F32;
-	to->buffer = lower_buffer(w, lower_rows_max(w, to) * to->row_stride * dtype_bytes(DTYPE_F32));
-	to->offset = number_const(0);
+	phys_set_buffer(to, lower_buffer(w, lower_rows_max(w, to) * to->row_stride * dtype_bytes(DTYPE_F32)));
 	copy(w, have, user, to);
 	return to;
 }
@@ -468,7 +466,7 @@ const struct phys *lower_copy(struct lower *w, int local) { return copy_ordered(
 void lower_into(struct lower *w, int local, const struct phys *to)
 {
 	const struct phys *have = lower_materialize(w, local, local, NULL);
-	if (have->buffer != to->buffer || !phys_same_dims(have, to))
+	if (!phys_in_buffer(have, to->buffer) || !phys_same_dims(have, to))
 		copy(w, have, local, to);
 }
 
@@ -477,6 +475,6 @@ void lower_place(struct lower *w, int local, int user, const struct phys *to)
 	if (w->phys[local].state == PHYS_VIRTUAL)
 		compute(w, local, NULL, to);
 	const struct phys *have = lower_materialize(w, local, user, NULL);
-	if (have->buffer != to->buffer || have->offset.value != to->offset.value)
+	if (!phys_in_buffer(have, to->buffer) || have->offset.value != to->offset.value)
 		copy(w, have, lower_is_param(w, local) ? user : local, to);
 }

@@ -35,11 +35,11 @@ static void output_buffers(struct lower *w)
 	}
 	lower_buffer(w, rows * 4);
 	lower_buffer(w, rows * shard * 4);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < OUTPUT_BUFFERS; i++)
 		w->buffers.at[i].fixed = true;
-	w->buffers.at[1].offset = w->buffers.at[0].bytes + w->target->gap;
+	w->buffers.at[BUFFER_LOGITS].offset = w->buffers.at[BUFFER_TOKENS].bytes + w->target->gap;
 	s->tokens_offset = 0;
-	s->logits_offset = w->buffers.at[1].offset;
+	s->logits_offset = w->buffers.at[BUFFER_LOGITS].offset;
 }
 
 /* The values that cross between stages: sent after a stage's layers, received before them, in one order. */
@@ -116,13 +116,12 @@ static void end_turn(struct lower *w, int first)
 /* Outputs and carried values end where they are looked for. */
 static void end_step(struct lower *w)
 {
-	const int output[2] = {w->ph->token, w->ph->logits};
-	for (int i = 0; i < 2 && !w->failed; i++) {
+	const int output[OUTPUT_BUFFERS] = {[BUFFER_TOKENS] = w->ph->token, [BUFFER_LOGITS] = w->ph->logits};
+	for (int i = 0; i < OUTPUT_BUFFERS && !w->failed; i++) {
 		if (output[i] < 0)
 			continue;
 		struct phys to = *lower_materialize_contiguous(w, output[i], output[i], NULL);
-		to.buffer = i;
-		to.offset = number_const(0);
+		phys_set_buffer(&to, i);
 		lower_into(w, output[i], &to);
 	}
 	for (int i = 0; i < w->ph->turns.n && !w->failed; i += w->n_carry)
@@ -142,8 +141,6 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	check_captures(&w);
 	w.n_carry = l->program->loop.n_bodies ? w.ph->turns.n / l->program->loop.n_bodies : 0;
 	w.carry = arena_array(arena, struct phys, w.n_carry + 1);
-	for (int i = 0; i < w.n_carry; i++)
-		w.carry[i].buffer = -1;
 	for (int i = 0; i < w.ph->values.n && !w.failed; i++)
 		lower_op(&w, i);
 	if (!w.failed)

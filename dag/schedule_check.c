@@ -146,6 +146,8 @@ static struct range reach(const struct at *at, const struct argument *a, int64_t
  */
 static const char *check_address(const struct at *at, const struct argument *a, int64_t bytes, bool writes)
 {
+	if (a->kind != ARGUMENT_PLACED)
+		return wrong(at, "a buffer that nobody placed");
 	enum dr_space space = a->address.space;
 	struct range r = reach(at, a, bytes > 0 ? bytes : 1);
 	int64_t size = space == DR_SPACE_LAYER && at->body >= 0   ? at->s->bodies[at->body].param_bytes
@@ -188,14 +190,15 @@ static const char *check_launch(const struct at *at, const struct instr *i)
 		const struct argument *arg = &i->args[a];
 		if (arg->number.div < 1)
 			return wrong(at, "%s divides by %lld", k->name, (long long)arg->number.div);
-		values[a] = arg->is_address ? 0 : number_max(at, &arg->number);
+		values[a] = arg->kind == ARGUMENT_NUMBER ? number_max(at, &arg->number) : 0;
 	}
 	const char *bad = NULL;
 	for (int a = 0; a < i->n_args && !bad; a++) {
 		struct kernel_arg known = kernel_arg(k, a, values);
-		if ((known.direction != ARG_NUMBER) != i->args[a].is_address)
-			bad = wrong(at, "%s of %s is %s", known.name, k->name, i->args[a].is_address ? "an address" : "a number");
-		else if (i->args[a].is_address)
+		bool is_number = i->args[a].kind == ARGUMENT_NUMBER;
+		if ((known.direction == ARG_NUMBER) != is_number)
+			bad = wrong(at, "%s of %s is %s", known.name, k->name, is_number ? "a number" : "an address");
+		else if (!is_number)
 			bad = check_address(at, &i->args[a], known.reach, known.direction != ARG_IN);
 	}
 	return bad;

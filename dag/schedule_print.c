@@ -33,7 +33,7 @@ static void print_number(const struct number *n, FILE *out)
 
 static void print_argument(const struct argument *a, FILE *out)
 {
-	if (!a->is_address) {
+	if (a->kind == ARGUMENT_NUMBER) {
 		print_number(&a->number, out);
 		return;
 	}

@@ -141,7 +141,7 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 
 static struct argument at(enum dr_space space, int64_t offset)
 {
-	return (struct argument){.is_address = true, .address = {space, offset}};
+	return (struct argument){.kind = ARGUMENT_PLACED, .address = {space, offset}};
 }
 
 static struct argument count(enum number_kind kind, int64_t value, int64_t div, int group)

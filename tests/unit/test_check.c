@@ -151,7 +151,7 @@ static void local_values(void **state)
 
 static void break_argument(struct argument *a, int i)
 {
-	if (!a->is_address)
+	if (a->kind == ARGUMENT_NUMBER)
 		return;
 	SCHEDULE(a->address.offset, -(1ll << 40), "which has");
 	SCHEDULE(a->address.offset, 1ll << 40, "which has");

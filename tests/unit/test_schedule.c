@@ -254,7 +254,7 @@ static void test_arguments(void **state)
 	i->n_args--;
 	breaks(f, "is given 7 arguments");
 	i->n_args++;
-	i->args[ATTEND_SEQ].is_address = false;
+	i->args[ATTEND_SEQ].kind = ARGUMENT_NUMBER;
 	breaks(f, "SEQ of attend_0 is a number");
 }
 
