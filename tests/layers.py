@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""A folder includes only headers of folders above it, and of itself. Data flows in one direction, and so do includes. The README of a
-folder names each of its files."""
+"""A folder includes only headers of folders above it, and of itself, and calls nothing else: what each object file defines and needs
+says so too. Data flows in one direction, and so do includes and calls. Files of WITHOUT_CYCLES do not call each other in circles. The
+README of a folder names each of its files."""
+import collections
+import os
 import pathlib
 import re
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -13,6 +17,10 @@ ALSO = {"runtime": {"support/config_type.h", "support/escape.h"},
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 # The scanner and the parser of one grammar know each other: tokens are declared by bison.
 PAIR = {"lexer": {"parser"}}
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
+WITHOUT_CYCLES = re.compile(r"dag/(lower|schedule|buffers|kernel)|codegen/")
+# The definition of a symbol that whoever links the file must have.
+DEMANDED = {"no_memory"}
 
 
 def allowed(folder, target):
@@ -29,6 +37,61 @@ def unnamed(folder):
     return [name for name in files if f"`{name}`" not in readme]
 
 
+# ---- symbols ----------------------------------------------------------------------------------------------------------
+def calls():
+    """What each object file needs of others: {"dag/lower": {"dag/buffers": {"place_buffers"}}}."""
+    where, needs = collections.defaultdict(set), {}
+    for folder in [*ORDER, "runtime"]:
+        for file in sorted((BUILD / folder).glob("*.o")):
+            name = f"{folder}/{file.stem}"
+            for line in subprocess.run(["nm", "-g", file], capture_output=True, text=True, check=True).stdout.splitlines():
+                kind, symbol = line.split()[-2:]
+                if kind == "U":
+                    needs.setdefault(name, set()).add(symbol)
+                else:
+                    where[symbol].add(name)
+    graph = collections.defaultdict(lambda: collections.defaultdict(set))
+    for user, symbols in needs.items():
+        for symbol in symbols - DEMANDED:
+            for owner in where.get(symbol, set()) - {user}:
+                graph[user][owner].add(symbol)
+    return graph
+
+
+def cycle(graph, files):
+    """Files that call each other in a circle, or None."""
+    done, path = set(), []
+
+    def visit(name):
+        if name in path:
+            return [*path[path.index(name):], name]
+        if name in done:
+            return None
+        path.append(name)
+        for owner in sorted(graph[name]):
+            found = visit(owner) if owner in files else None
+            if found:
+                return found
+        done.add(path.pop())
+        return None
+    return next((found for name in sorted(files) if (found := visit(name))), None)
+
+
+def wrong_calls():
+    graph = calls()
+    if not graph:
+        yield f"FAIL {BUILD} has no object files: `make` first"
+    for user, owners in sorted(graph.items()):
+        for owner, symbols in sorted(owners.items()):
+            source = next((p for end in (".c", ".y", ".l") if (p := pathlib.Path(owner + end)) and (ROOT / p).exists()), pathlib.Path(owner + ".c"))
+            header = source.with_suffix(".h")
+            if not (allowed(user.split("/")[0], source) or allowed(user.split("/")[0], header)):
+                yield f"FAIL {user} calls {', '.join(sorted(symbols))} of {owner}"
+    found = cycle(graph, {name for name in graph if WITHOUT_CYCLES.match(name)})
+    if found:
+        yield f"FAIL {found[0]} calls itself: {' -> '.join(found)}"
+
+
 def main():
     passed, wrong = 0, []
     for folder in [*ORDER, "runtime"]:
@@ -41,6 +104,7 @@ def main():
                 # What is not there is generated (grammar.tab.h).
                 if found and not allowed(folder, found[0].resolve().relative_to(ROOT)):
                     wrong.append(f"FAIL {file.relative_to(ROOT)} includes {name}")
+    wrong += wrong_calls()
     print("\n".join(wrong) + "\n" if wrong else "", end="")
     print(f"{passed - len({w.split()[1] for w in wrong})} passed, {len(wrong)} failed")
     return 1 if wrong else 0
