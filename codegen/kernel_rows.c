@@ -84,26 +84,26 @@ static LLVMValueRef sine_or_cosine(struct codegen *g, enum rows_op op, LLVMValue
 static LLVMValueRef apply(struct codegen *g, const struct rows_node *n, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
 {
 	switch (n->op) {
-	case ROWS_ADD:   return ir_fadd(g, a, b);
-	case ROWS_SUB:   return ir_fsub(g, a, b);
-	case ROWS_MUL:   return ir_fmul(g, a, b);
-	case ROWS_DIV:   return ir_fdiv(g, a, b);
-	case ROWS_MIN:   return ir_fmin(g, b, a);
-	case ROWS_MAX:   return ir_fmax(g, b, a);
-	case ROWS_CLAMP: return ir_fmin(g, c, ir_fmax(g, b, a));
-	case ROWS_EXP:   return math_exp(g, a);
-	case ROWS_LOG:   return math_log(g, a);
-	case ROWS_SQRT:  return unary(g, "llvm.sqrt", a);
-	case ROWS_RSQRT: return ir_fdiv(g, ir_like(g, LLVMTypeOf(a), 1), unary(g, "llvm.sqrt", a));
-	case ROWS_TANH:  return math_tanh(g, a);
-	case ROWS_ERF:   return math_erf(g, a);
+	case ROWS_ADD:      return ir_fadd(g, a, b);
+	case ROWS_SUB:      return ir_fsub(g, a, b);
+	case ROWS_MUL:      return ir_fmul(g, a, b);
+	case ROWS_DIV:      return ir_fdiv(g, a, b);
+	case ROWS_MIN:      return ir_fmin(g, b, a);
+	case ROWS_MAX:      return ir_fmax(g, b, a);
+	case ROWS_CLAMP:    return ir_fmin(g, c, ir_fmax(g, b, a));
+	case ROWS_EXP:      return math_exp(g, a);
+	case ROWS_LOG:      return math_log(g, a);
+	case ROWS_SQRT:     return unary(g, "llvm.sqrt", a);
+	case ROWS_RSQRT:    return ir_fdiv(g, ir_like(g, LLVMTypeOf(a), 1), unary(g, "llvm.sqrt", a));
+	case ROWS_TANH:     return math_tanh(g, a);
+	case ROWS_ERF:      return math_erf(g, a);
 	case ROWS_SIN:
-	case ROWS_COS:   return sine_or_cosine(g, n->op, a);
-	case ROWS_ABS:   return unary(g, "llvm.fabs", a);
-	case ROWS_FLOOR: return unary(g, "llvm.floor", a);
-	case ROWS_CEIL:  return unary(g, "llvm.ceil", a);
-	case ROWS_ROUND: return dtype_widen(g, n->dtype, dtype_narrow(g, n->dtype, a));
-	default:         internal_error("rows: operator %d is not pointwise", (int)n->op);
+	case ROWS_COS:      return sine_or_cosine(g, n->op, a);
+	case ROWS_ABS:      return unary(g, "llvm.fabs", a);
+	case ROWS_FLOOR:    return unary(g, "llvm.floor", a);
+	case ROWS_CEIL:     return unary(g, "llvm.ceil", a);
+	case ROWS_ROUND_TO: return dtype_widen(g, n->dtype, dtype_narrow(g, n->dtype, a));
+	default:            internal_error("rows: operator %d is not pointwise", (int)n->op);
 	}
 }
 

@@ -67,7 +67,7 @@ static LLVMValueRef number(const struct step_emitter *e, const struct number *n)
 	case NUMBER_PAGES:        return scaled(e, e->pages, n);
 	case NUMBER_INDEX_TOKENS: return ir_mul(g, rank_index(e, n->group), scaled(e, e->tokens, n));
 	case NUMBER_INDEX_ROWS:   return ir_mul(g, rank_index(e, n->group), scaled(e, e->rows, n));
-	case NUMBER_ROUND:
+	case NUMBER_EXCHANGE_ROUND:
 		if (!e->round)
 			internal_error("a round's number outside of rounds");
 		return e->round;
@@ -111,18 +111,18 @@ static void emit_launch(const struct step_emitter *e, const struct instr *in)
 }
 
 static void call_collective(const struct step_emitter *e, int collective, int op, LLVMValueRef src, LLVMValueRef dst,
-                            const struct number *outer, const struct number *block, const struct number *joined)
+                            const struct number *outer, const struct number *block, const struct number *dst_block)
 {
 	struct codegen *g = e->g;
 	LLVMValueRef args[] = {e->frame, ir_i32(g, collective), ir_i32(g, op),    src,
-	                       dst,      number(e, outer),      number(e, block), number(e, joined)};
+	                       dst,      number(e, outer),      number(e, block), number(e, dst_block)};
 	call_runtime(e, "dr_collective", g->nothing, args, 8);
 }
 
 static void emit_collective(const struct step_emitter *e, const struct instr *in)
 {
 	LLVMValueRef src = argument(e, &in->src), dst = argument(e, &in->dst);
-	call_collective(e, in->collective, in->op, src, dst, &in->outer, &in->block, &in->joined);
+	call_collective(e, in->collective, in->op, src, dst, &in->outer, &in->block, &in->dst_block);
 }
 
 static LLVMValueRef count_rounds(const struct step_emitter *e, const struct instr *in)
@@ -206,7 +206,7 @@ static void emit_body(struct step_emitter *e, const struct schedule *s, const st
 {
 	struct codegen *g = e->g;
 	const int64_t bytes[2] = {s->bodies[body].param_bytes, s->bodies[body].state_bytes};
-	emit_instrs(e, step_part(step, WHERE_LAYER, body));
+	emit_instrs(e, step_part(step, SECTION_LAYER, body));
 	for (int i = 0; i < 2; i++)
 		ir_store(g, ir_add(g, ir_load(g, g->i64, e->layer_at[i], 8), ir_i64(g, bytes[i])), e->layer_at[i], 8);
 }
@@ -263,9 +263,9 @@ static void emit_stages(struct step_emitter *e, const struct schedule *s, const 
 	const struct carried *carried = s->carried[phase].at;
 	int n = s->carried[phase].n;
 	LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
-	emit_at_stage(e, step_part(step, WHERE_FIRST_STAGE, 0), ir_i64(g, 0), carried, n, false);
+	emit_at_stage(e, step_part(step, SECTION_FIRST_STAGE, 0), ir_i64(g, 0), carried, n, false);
 	emit_layers(e, s, step);
-	emit_at_stage(e, step_part(step, WHERE_LAST_STAGE, 0), last, carried, n, true);
+	emit_at_stage(e, step_part(step, SECTION_LAST_STAGE, 0), last, carried, n, true);
 }
 
 void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
@@ -276,13 +276,13 @@ void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
 	e.args = ir_local(g, g->i64, most_args(step));
 	read_frame(&e);
 	store_layer(&e, ir_i64(g, -1));
-	emit_instrs(&e, step_part(step, WHERE_EVERY_STAGE, 0));
+	emit_instrs(&e, step_part(step, SECTION_EVERY_STAGE, 0));
 	if (s->stages.n > 1) {
 		emit_stages(&e, s, step, phase);
 	} else {
-		emit_instrs(&e, step_part(step, WHERE_FIRST_STAGE, 0));
+		emit_instrs(&e, step_part(step, SECTION_FIRST_STAGE, 0));
 		emit_layers(&e, s, step);
-		emit_instrs(&e, step_part(step, WHERE_LAST_STAGE, 0));
+		emit_instrs(&e, step_part(step, SECTION_LAST_STAGE, 0));
 	}
 	LLVMBuildRetVoid(g->builder);
 }

@@ -46,7 +46,7 @@ static void live_ranges(struct lower *w)
 	struct step *s = &w->s->step[w->phase];
 	int at = 1, layers = 1, after = 1;
 	for (int part = 0; part < s->n; part++) {
-		if (part == WHERE_LAYER)
+		if (part == SECTION_LAYER)
 			layers = at;
 		if (part == s->n - 1)
 			after = at;

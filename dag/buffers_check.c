@@ -85,10 +85,10 @@ const char *buffers_check(struct lower *w)
 {
 	struct play p = {.w = w, .written = arena_array(w->arena, int, w->buffers.n + 1)};
 	const struct step *s = &w->s->step[w->phase];
-	for (int part = 0; part < WHERE_LAYER; part++)
+	for (int part = 0; part < SECTION_LAYER; part++)
 		play_part(&p, &s->part[part]);
 	for (int turn = 0; turn < 2; turn++)
-		for (int part = WHERE_LAYER; part < s->n - 1; part++)
+		for (int part = SECTION_LAYER; part < s->n - 1; part++)
 			play_part(&p, &s->part[part]);
 	play_part(&p, &s->part[s->n - 1]);
 	return p.wrong;

@@ -27,16 +27,16 @@ struct group {
 /* ---- schedule: what a launcher does, byte by byte -------------------------------------------- */
 /* A number that an instruction passes to a kernel. */
 enum number_kind {
-	NUMBER_CONST,        /* value */
-	NUMBER_TOKENS,       /* T * value / div */
-	NUMBER_ROWS,         /* R * value / div */
-	NUMBER_PAGES,        /* P * value / div, P = pages in use */
-	NUMBER_INDEX,        /* this rank's index in `group` * value */
-	NUMBER_INDEX_TOKENS, /* this rank's index in `group` * (T * value / div) */
-	NUMBER_INDEX_ROWS,   /* this rank's index in `group` * (R * value / div) */
-	NUMBER_ROUND,        /* the number of the exchange round that runs */
-	NUMBER_CANDIDATES    /* R * value / div * the candidates of a row */
-						 /* T, R, P, candidates: of a microbatch, struct dr_frame */
+	NUMBER_CONST,          /* value */
+	NUMBER_TOKENS,         /* T * value / div */
+	NUMBER_ROWS,           /* R * value / div */
+	NUMBER_PAGES,          /* P * value / div, P = pages in use */
+	NUMBER_INDEX,          /* this rank's index in `group` * value */
+	NUMBER_INDEX_TOKENS,   /* this rank's index in `group` * (T * value / div) */
+	NUMBER_INDEX_ROWS,     /* this rank's index in `group` * (R * value / div) */
+	NUMBER_EXCHANGE_ROUND, /* the number of the exchange round that runs */
+	NUMBER_CANDIDATES      /* R * value / div * the candidates of a row */
+						   /* T, R, P, candidates: of a microbatch, struct dr_frame */
 };
 struct number {
 	enum number_kind kind;
@@ -64,12 +64,12 @@ struct argument {
 	struct number number;
 };
 
-enum where {
-	WHERE_EVERY_STAGE,
-	WHERE_FIRST_STAGE,
-	WHERE_LAYER,
-	WHERE_LAST_STAGE,
-	WHERES
+enum step_section {
+	SECTION_EVERY_STAGE,
+	SECTION_FIRST_STAGE,
+	SECTION_LAYER,
+	SECTION_LAST_STAGE,
+	SECTIONS
 }; /* order of a step; in it, layers' bodies */
 enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUNDS_END };
 struct instr {
@@ -80,8 +80,8 @@ struct instr {
 	int n_args; /* LAUNCH */
 	int collective;
 	struct argument src, dst;
-	struct number outer, block, joined; /* COLLECTIVE; addresses; blocks in elements;
-	                                 joined: of an all-to-all's result */
+	struct number outer, block, dst_block; /* COLLECTIVE; addresses; blocks in elements;
+	                                 dst_block: of an all-to-all's result */
 	int group, dests, local;
 	struct argument start;
 	int64_t capacity;           /* ROUNDS_BEGIN. group -1: always one round */
@@ -99,7 +99,7 @@ struct step {
 	struct instrs *part;
 	int n;
 };
-struct instrs *step_part(const struct step *s, enum where where, int body);
+struct instrs *step_part(const struct step *s, enum step_section section, int body);
 struct layer_body {
 	int64_t param_bytes, state_bytes, layers;
 }; /* bytes of one layer of this body */

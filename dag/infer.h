@@ -4,7 +4,7 @@
 #include "local.h"
 
 /* The layout that one operator asks for: an entry for each of its factors. */
-struct tau {
+struct required_layout {
 	const int *axes;
 	int n;
 	struct layout layout;
@@ -14,16 +14,17 @@ struct infer {
 	struct local *l;
 	struct local_phase *ph;
 	int phase;
-	struct tau *call_tau; /* by call, filled on first use */
+	struct required_layout *call_required; /* by call, filled on first use */
 };
 
-int position_of(const struct local *l, int value); /* enum where of a program value by its place in the text */
+int position_of(const struct local *l, int value); /* enum step_section of a program value by its place in the text */
 int infer_emit(struct infer *f, int value, const int *args, int n, struct layout layout);
-struct tau infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole, int n_whole);
-struct layout tau_restrict(struct local *l, const struct tau *t, const int *axes, int n);
-bool tau_uses(const struct tau *t, int atom);
+struct required_layout infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole,
+                                  int n_whole);
+struct layout required_restrict(struct local *l, const struct required_layout *t, const int *axes, int n);
+bool required_uses(const struct required_layout *t, int atom);
 int *infer_factors(struct infer *f, const struct value *v, int *n);
-int infer_operand(struct infer *f, int value, int i, const struct tau *t, const struct atoms *keep);
+int infer_operand(struct infer *f, int value, int i, const struct required_layout *t, const struct atoms *keep);
 void infer_anchor(struct infer *f, int value);
 const char *value_label(struct local *l, const struct value *v); /* "contract q", "rms_norm" */
 /* infer_ops.c: operators, by their rules of 3.3. */

@@ -17,12 +17,12 @@ static bool has(const int *list, int n, int x)
 }
 
 /* Pending atoms of operand i that this operator does not use itself. */
-static struct atoms passing(const struct infer *f, const struct value *v, int i, const struct tau *t)
+static struct atoms passing(const struct infer *f, const struct value *v, int i, const struct required_layout *t)
 {
 	struct atoms out = {.n = 0};
 	const struct atoms *p = &arg_now(f, v, i)->layout.pending;
 	for (int k = 0; k < p->n; k++)
-		if (!tau_uses(t, p->at[k]))
+		if (!required_uses(t, p->at[k]))
 			atoms_add(&out, p->at[k]);
 	return out;
 }
@@ -32,7 +32,7 @@ static void infer_contract(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	int n;
 	int *factors = infer_factors(f, v, &n);
-	struct tau t = infer_want(f, v, factors, n, NULL, 0);
+	struct required_layout t = infer_want(f, v, factors, n, NULL, 0);
 	bool px = arg_now(f, v, 0)->layout.pending.n, pw = arg_now(f, v, 1)->layout.pending.n;
 	struct atoms carried = {.n = 0};
 	int args[2];
@@ -42,7 +42,7 @@ static void infer_contract(struct infer *f, int value)
 			carried = keep = passing(f, v, i, &t);
 		args[i] = infer_operand(f, value, i, &t, &keep);
 	}
-	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
+	struct layout out = required_restrict(f->l, &t, v->axes, v->n_axes);
 	for (int i = 0; i < n; i++)
 		for (int k = 0; has(v->over, v->n_over, factors[i]) && k < t.layout.axis[i].n; k++)
 			atoms_add(&out.pending, t.layout.axis[i].at[k]);
@@ -52,7 +52,7 @@ static void infer_contract(struct infer *f, int value)
 }
 
 /* A sum stays pending through `+` of two alike, and through a scale by a constant. */
-static struct atoms pointwise_keep(const struct infer *f, const struct value *v, const struct tau *t)
+static struct atoms pointwise_keep(const struct infer *f, const struct value *v, const struct required_layout *t)
 {
 	struct atoms none = {.n = 0};
 	if (v->op == OP_ADD || v->op == OP_SUB) {
@@ -81,7 +81,7 @@ static bool is_bias(const struct infer *f, const struct value *v, int i)
 
 /* The operand of `+` or `-` that may be added in equal parts, so that the other's sum stays pending; -1: none. The sum
  * then travels once, with what is added later, and not as many rows as experts get. */
-static int shared_bias(const struct infer *f, const struct value *v, const struct tau *t)
+static int shared_bias(const struct infer *f, const struct value *v, const struct required_layout *t)
 {
 	for (int i = 0; i < 2 && (v->op == OP_ADD || v->op == OP_SUB); i++) {
 		int pending = arg_now(f, v, 1 - i)->layout.pending.n;
@@ -94,9 +94,9 @@ static int shared_bias(const struct infer *f, const struct value *v, const struc
 static int emit_share(struct infer *f, int value, int bias, const struct atoms *over)
 {
 	struct local_value v = *local_at(f, bias);
-	v.where = (enum where)position_of(f->l, value);
+	v.section = (enum step_section)position_of(f->l, value);
 	v.body = program_body(f->l->program, value);
-	v.op = LOCAL_SHARE;
+	v.op = LOCAL_TO_PENDING;
 	v.args = arena_array(f->l->arena, int, 1);
 	v.args[0] = bias;
 	v.n_args = 1;
@@ -111,7 +111,7 @@ static void infer_pointwise(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	int n, args[3] = {-1, -1, -1};
 	int *factors = infer_factors(f, v, &n);
-	struct tau t = infer_want(f, v, factors, n, v->over, op_is_reduce(v->op) ? v->n_over : 0);
+	struct required_layout t = infer_want(f, v, factors, n, v->over, op_is_reduce(v->op) ? v->n_over : 0);
 	struct atoms keep = pointwise_keep(f, v, &t);
 	int bias = shared_bias(f, v, &t);
 	if (bias >= 0)
@@ -122,7 +122,7 @@ static void infer_pointwise(struct infer *f, int value)
 		if (i == bias)
 			args[i] = emit_share(f, value, args[i], &keep);
 	}
-	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
+	struct layout out = required_restrict(f->l, &t, v->axes, v->n_axes);
 	out.pending = keep;
 	infer_emit(f, value, args, v->n_args, out);
 }
@@ -132,7 +132,7 @@ static void infer_in_call(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
 	const struct op_call *c = &f->l->program->calls.at[v->call];
-	struct tau *t = &f->call_tau[v->call];
+	struct required_layout *t = &f->call_required[v->call];
 	if (!t->axes) {
 		VEC(int) axes = {0};
 		for (int i = c->first; i <= c->last; i++) {
@@ -148,7 +148,7 @@ static void infer_in_call(struct infer *f, int value)
 	int args[3] = {-1, -1, -1};
 	for (int i = 0; i < v->n_args; i++)
 		args[i] = infer_operand(f, value, i, t, NULL);
-	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, t, v->axes, v->n_axes));
+	infer_emit(f, value, args, v->n_args, required_restrict(f->l, t, v->axes, v->n_axes));
 }
 
 /* The axis of positions of the cache that a value is a view of, or -1. */
@@ -166,7 +166,7 @@ static void infer_rename(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	int arg = f->ph->of_program[v->args[0]], whole[2] = {v->from, positions_of(f, value)};
 	if (v->op == OP_PIECE) {
-		struct tau t = infer_want(f, v, local_at(f, arg)->axes, local_at(f, arg)->n_axes, whole, 2);
+		struct required_layout t = infer_want(f, v, local_at(f, arg)->axes, local_at(f, arg)->n_axes, whole, 2);
 		arg = infer_operand(f, value, 0, &t, NULL);
 	}
 	infer_emit(f, value, &arg, 1, local_at(f, arg)->layout); /* data stays: axes keep their order */
@@ -177,9 +177,9 @@ static void infer_embed(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	int n;
 	int *factors = infer_factors(f, v, &n);
-	struct tau t = infer_want(f, v, factors, n, NULL, 0);
+	struct required_layout t = infer_want(f, v, factors, n, NULL, 0);
 	int args[2] = {infer_operand(f, value, 0, &t, NULL), infer_operand(f, value, 1, &t, NULL)};
-	struct layout out = tau_restrict(f->l, &t, v->axes, v->n_axes);
+	struct layout out = required_restrict(f->l, &t, v->axes, v->n_axes);
 	for (int i = 0; i < n; i++)
 		if (factors[i] == v->v)
 			out.pending = t.layout.axis[i];
@@ -192,8 +192,9 @@ static void infer_pick(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	const struct program *p = f->l->program;
 	const struct local_value *x = arg_now(f, v, 0);
-	struct tau t = {x->axes, x->n_axes,
-	                tau_restrict(f->l, &(struct tau){x->axes, x->n_axes, x->layout}, x->axes, x->n_axes)};
+	struct required_layout t = {
+		x->axes, x->n_axes,
+		required_restrict(f->l, &(struct required_layout){x->axes, x->n_axes, x->layout}, x->axes, x->n_axes)};
 	struct layout out = {.axis = arena_array(f->l->arena, struct atoms, v->n_axes + 1)};
 	for (int i = 0; i < t.n; i++) {
 		struct atoms *a = &t.layout.axis[i];
@@ -223,7 +224,7 @@ static int find_angles(const struct infer *f, const int *args)
 }
 
 /* cos and sin of position times frequency: the same in every layer, so a value of its own. */
-static int infer_angles(struct infer *f, int value, const struct tau *t)
+static int infer_angles(struct infer *f, int value, const struct required_layout *t)
 {
 	const struct value *v = value_at(f, value);
 	int args[2] = {infer_operand(f, value, 1, t, NULL), infer_operand(f, value, 2, t, NULL)};
@@ -236,7 +237,7 @@ static int infer_angles(struct infer *f, int value, const struct tau *t)
 	                          .n_args = 2,
 	                          .dtype = DTYPE_F32,
 	                          .n_axes = pos->n_axes + 1,
-	                          .where = freq->where > pos->where ? freq->where : pos->where,
+	                          .section = freq->section > pos->section ? freq->section : pos->section,
 	                          .body = program_body(f->l->program, value),
 	                          .region = v->region,
 	                          .from = -1,
@@ -247,7 +248,7 @@ static int infer_angles(struct infer *f, int value, const struct tau *t)
 	for (int i = 0; i < pos->n_axes; i++)
 		out.axes[i] = pos->axes[i];
 	out.axes[pos->n_axes] = freq->axes[0];
-	out.layout = tau_restrict(f->l, t, out.axes, out.n_axes);
+	out.layout = required_restrict(f->l, t, out.axes, out.n_axes);
 	vec_push(f->l->arena, &f->ph->values, out);
 	return f->ph->values.n - 1;
 }
@@ -255,22 +256,22 @@ static int infer_angles(struct infer *f, int value, const struct tau *t)
 static void infer_rotate(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	struct tau t = infer_want(f, v, v->axes, v->n_axes, &v->f, 1);
+	struct required_layout t = infer_want(f, v, v->axes, v->n_axes, &v->f, 1);
 	int args[2];
 	args[0] = infer_operand(f, value, 0, &t, NULL);
 	args[1] = infer_angles(f, value, &t);
-	infer_emit(f, value, args, 2, tau_restrict(f->l, &t, v->axes, v->n_axes));
+	infer_emit(f, value, args, 2, required_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
 static void infer_append(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
 	const struct state *s = &f->l->program->states.at[v->state];
-	struct tau t = {v->axes, v->n_axes,
-	                place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_CACHE,
-	                           arena_printf(f->l->arena, "state %s", s->name), v->span)};
+	struct required_layout t = {v->axes, v->n_axes,
+	                            place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_CACHE,
+	                                       arena_printf(f->l->arena, "state %s", s->name), v->span)};
 	int *axes = arena_array(f->l->arena, int, v->n_axes);
-	struct tau from = {axes, v->n_axes, tau_restrict(f->l, &t, v->axes, v->n_axes)};
+	struct required_layout from = {axes, v->n_axes, required_restrict(f->l, &t, v->axes, v->n_axes)};
 	for (int i = 0; i < v->n_axes; i++) {
 		axes[i] = v->axes[i] == v->to ? v->from : v->axes[i];
 		if (v->axes[i] == v->to)
@@ -285,10 +286,10 @@ static void infer_attend(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	int n, whole[2] = {v->attend.dot, v->attend.over}, args[6];
 	int *factors = infer_factors(f, v, &n);
-	struct tau t = infer_want(f, v, factors, n, whole, 2);
+	struct required_layout t = infer_want(f, v, factors, n, whole, 2);
 	for (int i = 0; i < v->n_args; i++)
 		args[i] = infer_operand(f, value, i, &t, NULL);
-	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, &t, v->axes, v->n_axes));
+	infer_emit(f, value, args, v->n_args, required_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
 static void infer_route(struct infer *f, int value)
@@ -296,15 +297,15 @@ static void infer_route(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	int n, args[2] = {-1, -1};
 	int *factors = infer_factors(f, v, &n);
-	struct tau t = infer_want(f, v, factors, n, &v->route.over, 1);
+	struct required_layout t = infer_want(f, v, factors, n, &v->route.over, 1);
 	for (int i = 0; i < v->n_args && i < 2; i++)
 		args[i] = infer_operand(f, value, i, &t, NULL);
-	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, &t, v->axes, v->n_axes));
+	infer_emit(f, value, args, v->n_args, required_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
 /* Atoms of the experts, split into those that their tokens have too (exchange) and those that they have not (filter).
  * With the features they share none: E0501. */
-static void expert_atoms(struct infer *f, const struct value *v, int expert, const struct tau *tokens,
+static void expert_atoms(struct infer *f, const struct value *v, int expert, const struct required_layout *tokens,
                          struct local_value *out)
 {
 	int *apart = arena_array(f->l->arena, int, tokens->n + 1), n = 0;
@@ -323,10 +324,10 @@ static void expert_atoms(struct infer *f, const struct value *v, int expert, con
 	}
 }
 
-static struct layout expert_layout(struct infer *f, const struct value *rows, int expert, int slot, const struct tau *t,
-                                   const struct local_value *x)
+static struct layout expert_layout(struct infer *f, const struct value *rows, int expert, int slot,
+                                   const struct required_layout *t, const struct local_value *x)
 {
-	struct layout out = tau_restrict(f->l, t, rows->axes, rows->n_axes);
+	struct layout out = required_restrict(f->l, t, rows->axes, rows->n_axes);
 	for (int i = 0; i < rows->n_axes; i++) {
 		if (rows->axes[i] == expert)
 			out.axis[i] = x->experts;
@@ -343,7 +344,7 @@ static struct layout expert_layout(struct infer *f, const struct value *rows, in
 static void infer_dispatch(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value), *x = value_at(f, v->args[0]), *r = value_at(f, v->args[1]);
-	struct tau t = infer_want(f, v, x->axes, x->n_axes, NULL, 0);
+	struct required_layout t = infer_want(f, v, x->axes, x->n_axes, NULL, 0);
 	struct local_value e = {.n_axes = 0};
 	expert_atoms(f, v, r->index_of, &t, &e);
 	int args[2] = {infer_operand(f, value, 0, &t, NULL), infer_operand(f, value, 1, &t, NULL)};
@@ -356,16 +357,16 @@ static void infer_dispatch(struct infer *f, int value)
 static void infer_combine(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value), *y = value_at(f, v->args[0]), *r = value_at(f, v->args[1]);
-	struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
+	struct required_layout t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
 	struct local_value e = {.n_axes = 0};
 	expert_atoms(f, v, r->index_of, &t, &e);
-	struct tau rows = {y->axes, y->n_axes, expert_layout(f, y, r->index_of, r->slot, &t, &e)};
+	struct required_layout rows = {y->axes, y->n_axes, expert_layout(f, y, r->index_of, r->slot, &t, &e)};
 	struct atoms keep = passing(f, v, 0, &rows);
 	for (int k = keep.n - 1; k >= 0; k--)
-		if (tau_uses(&t, keep.at[k]))
+		if (required_uses(&t, keep.at[k]))
 			keep.at[k] = keep.at[--keep.n];
 	int args[2] = {infer_operand(f, value, 0, &rows, &keep), infer_operand(f, value, 1, &t, NULL)};
-	struct layout layout = tau_restrict(f->l, &t, v->axes, v->n_axes);
+	struct layout layout = required_restrict(f->l, &t, v->axes, v->n_axes);
 	for (int k = 0; k < e.filter.n; k++)
 		atoms_add(&layout.pending, e.filter.at[k]);
 	for (int k = 0; k < keep.n; k++)
@@ -380,9 +381,9 @@ static void infer_sample(struct infer *f, int value)
 	const struct value *v = value_at(f, value);
 	int n;
 	int *factors = infer_factors(f, v, &n);
-	struct tau t = infer_want(f, v, factors, n, NULL, 0);
+	struct required_layout t = infer_want(f, v, factors, n, NULL, 0);
 	int args[1] = {infer_operand(f, value, 0, &t, NULL)};
-	infer_emit(f, value, args, 1, tau_restrict(f->l, &t, v->axes, v->n_axes));
+	infer_emit(f, value, args, 1, required_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
 /* Anything whose operands are simply brought to the result's layout, with the named axes whole. */
@@ -391,10 +392,10 @@ static void infer_whole(struct infer *f, int value, const int *whole, int n_whol
 	const struct value *v = value_at(f, value);
 	int n, args[4] = {-1, -1, -1, -1};
 	int *factors = infer_factors(f, v, &n);
-	struct tau t = infer_want(f, v, factors, n, whole, n_whole);
+	struct required_layout t = infer_want(f, v, factors, n, whole, n_whole);
 	for (int i = 0; i < v->n_args && i < 4; i++)
 		args[i] = infer_operand(f, value, i, &t, NULL);
-	infer_emit(f, value, args, v->n_args, tau_restrict(f->l, &t, v->axes, v->n_axes));
+	infer_emit(f, value, args, v->n_args, required_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
 /* The parts and what they become are whole. */

@@ -63,7 +63,7 @@ enum rows_op {
 	ROWS_ABS,
 	ROWS_FLOOR,
 	ROWS_CEIL,
-	ROWS_ROUND, /* to `dtype` and back to f32: where the program rounds between two fused operators */
+	ROWS_ROUND_TO, /* to `dtype` and back to f32: where the program rounds between two fused operators */
 	ROWS_SUM,
 	ROWS_MEAN,
 	ROWS_REDUCE_MAX /* of a over the innermost axis */
@@ -136,7 +136,7 @@ struct kernel_append {
 	enum dtype x, cache;
 };
 /* Workers keep the features of a query, and the keys of a token's experts, on the stack. */
-enum { ATTEND_MOST_FEATURES = 1 << 16, ROUTE_MOST_EXPERTS = 1 << 16 };
+enum { ATTEND_MAX_FEATURES = 1 << 16, ROUTE_MAX_EXPERTS = 1 << 16 };
 struct kernel_attend {
 	int64_t heads, group;           /* key/value heads; query heads that share one */
 	int64_t d, w;                   /* width of keys and of values */

@@ -8,17 +8,17 @@ int position_of(const struct local *l, int value)
 {
 	const struct loop *loop = &l->program->loop;
 	if (!l->program->has_loop || value < loop->begin)
-		return WHERE_FIRST_STAGE;
-	return value < loop->end ? WHERE_LAYER : WHERE_LAST_STAGE;
+		return SECTION_FIRST_STAGE;
+	return value < loop->end ? SECTION_LAYER : SECTION_LAST_STAGE;
 }
 
 /* What depends on inputs and constants alone runs on every stage; anything else where it stands. */
-static enum where where_of(const struct infer *f, int value, const int *args, int n)
+static enum step_section section_of(const struct infer *f, int value, const int *args, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (args[i] >= 0 && f->ph->values.at[args[i]].where != WHERE_EVERY_STAGE)
-			return (enum where)position_of(f->l, value);
-	return WHERE_EVERY_STAGE;
+		if (args[i] >= 0 && f->ph->values.at[args[i]].section != SECTION_EVERY_STAGE)
+			return (enum step_section)position_of(f->l, value);
+	return SECTION_EVERY_STAGE;
 }
 
 int infer_emit(struct infer *f, int value, const int *args, int n, struct layout layout)
@@ -37,7 +37,7 @@ int infer_emit(struct infer *f, int value, const int *args, int n, struct layout
 	out.args = arena_array(f->l->arena, int, n + 1);
 	for (int i = 0; i < n; i++)
 		out.args[i] = args[i];
-	out.where = n ? where_of(f, value, args, n) : (enum where)position_of(f->l, value);
+	out.section = n ? section_of(f, value, args, n) : (enum step_section)position_of(f->l, value);
 	out.body = program_body(f->l->program, value);
 	if (f->l->deploy->reduce_f32 && layout.pending.n && (v->dtype == DTYPE_BF16 || v->dtype == DTYPE_F16))
 		out.dtype = DTYPE_F32;
@@ -46,15 +46,16 @@ int infer_emit(struct infer *f, int value, const int *args, int n, struct layout
 }
 
 /* ---- layouts of operators -------------------------------------------------------------------- */
-struct tau infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole, int n_whole)
+struct required_layout infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole,
+                                  int n_whole)
 {
-	struct tau t = {axes, n, {0}};
+	struct required_layout t = {axes, n, {0}};
 	t.layout =
 		place_axes(f->l, axes, n, whole, n_whole, v->region, f->phase, CLASS_ACTIVATION, value_label(f->l, v), v->span);
 	return t;
 }
 
-struct layout tau_restrict(struct local *l, const struct tau *t, const int *axes, int n)
+struct layout required_restrict(struct local *l, const struct required_layout *t, const int *axes, int n)
 {
 	struct layout out = {.axis = arena_array(l->arena, struct atoms, n + 1)};
 	for (int i = 0; i < n; i++)
@@ -64,7 +65,7 @@ struct layout tau_restrict(struct local *l, const struct tau *t, const int *axes
 	return out;
 }
 
-bool tau_uses(const struct tau *t, int atom)
+bool required_uses(const struct required_layout *t, int atom)
 {
 	for (int i = 0; i < t->n; i++)
 		if (atoms_have(&t->layout.axis[i], atom))
@@ -102,7 +103,7 @@ int *infer_factors(struct infer *f, const struct value *v, int *n)
 }
 
 /* Operand i of program value `value`, in the layout that `t` gives it; `keep`: sums that may stay pending. */
-int infer_operand(struct infer *f, int value, int i, const struct tau *t, const struct atoms *keep)
+int infer_operand(struct infer *f, int value, int i, const struct required_layout *t, const struct atoms *keep)
 {
 	const struct value *v = &f->l->program->values.at[value];
 	if (v->args[i] < 0)
@@ -111,7 +112,7 @@ int infer_operand(struct infer *f, int value, int i, const struct tau *t, const 
 	if (arg < 0)
 		internal_error("operand %d of %s was not inferred", i, op_name(v->op));
 	const struct local_value *x = &f->ph->values.at[arg];
-	struct layout want = tau_restrict(f->l, t, x->axes, x->n_axes);
+	struct layout want = required_restrict(f->l, t, x->axes, x->n_axes);
 	if (keep)
 		want.pending = *keep;
 	return reshard(f->l, f->ph, arg, &want, v->region, value,
@@ -124,7 +125,7 @@ void infer_anchor(struct infer *f, int value)
 	const struct value *v = &f->l->program->values.at[value];
 	if (!f->l->program->regions.at[v->region].is_loop_body || v->type == TYPE_ROUTING)
 		return;
-	struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
+	struct required_layout t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
 	f->ph->of_program[value] = reshard(f->l, f->ph, f->ph->of_program[value], &t.layout, v->region, value, "residual:");
 }
 
@@ -137,7 +138,7 @@ static void infer_input(struct infer *f, int value)
 		if (v->axes[i] == f->l->program->batch)
 			out.axis[i] = f->l->owners;
 	int at = infer_emit(f, value, NULL, 0, out);
-	f->ph->values.at[at].where = WHERE_EVERY_STAGE;
+	f->ph->values.at[at].section = SECTION_EVERY_STAGE;
 }
 
 static void infer_param(struct infer *f, int value)
@@ -161,7 +162,7 @@ static void infer_constant(struct infer *f, int value)
 	int at = infer_emit(f, value, NULL, 0, (struct layout){.axis = arena_array(l->arena, struct atoms, v->n_axes + 1)});
 	struct local_value *out = &f->ph->values.at[at];
 	out->op = LOCAL_CONST;
-	out->where = WHERE_EVERY_STAGE;
+	out->section = SECTION_EVERY_STAGE;
 	out->data = data;
 	out->n_data = n;
 }
@@ -169,22 +170,22 @@ static void infer_constant(struct infer *f, int value)
 static void infer_carry(struct infer *f, int value)
 {
 	const struct value *v = &f->l->program->values.at[value];
-	struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
+	struct required_layout t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
 	int args[1] = {infer_operand(f, value, 0, &t, NULL)};
 	int at = infer_emit(f, value, args, 1, t.layout);
-	f->ph->values.at[at].where = WHERE_LAYER;
-	vec_push(f->l->arena, &f->ph->turns, ((struct turn){at, -1}));
+	f->ph->values.at[at].section = SECTION_LAYER;
+	vec_push(f->l->arena, &f->ph->carries, ((struct loop_carry){at, -1}));
 }
 
 /* The end of a body: its carried values are back in the layout with which the turn began. */
 static void infer_turn(struct infer *f)
 {
 	const struct program *p = f->l->program;
-	for (int i = 0; i < f->ph->turns.n; i++) {
-		struct turn *t = &f->ph->turns.at[i];
+	for (int i = 0; i < f->ph->carries.n; i++) {
+		struct loop_carry *t = &f->ph->carries.at[i];
 		if (t->next >= 0)
 			continue;
-		const struct local_value carry = f->ph->values.at[t->carry];
+		const struct local_value carry = f->ph->values.at[t->begin];
 		const struct value *v = &p->values.at[carry.source];
 		t->next = reshard(f->l, f->ph, f->ph->of_program[v->next], &carry.layout, v->region, carry.source, "carried");
 	}
@@ -195,7 +196,7 @@ static void infer_final(struct infer *f, int value)
 	const struct value *v = &f->l->program->values.at[value];
 	int arg = f->ph->of_program[v->args[0]];
 	int at = infer_emit(f, value, &arg, 1, f->ph->values.at[arg].layout);
-	f->ph->values.at[at].where = WHERE_LAST_STAGE;
+	f->ph->values.at[at].section = SECTION_LAST_STAGE;
 }
 
 /* ---- one phase ------------------------------------------------------------------------------- */
@@ -225,7 +226,7 @@ static void infer_outputs(struct infer *f)
 	for (int i = 0; i < p->outputs.n; i++) {
 		const struct value *v = &p->values.at[p->outputs.at[i].value];
 		int at = f->ph->of_program[p->outputs.at[i].value];
-		struct tau t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
+		struct required_layout t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
 		at = reshard(f->l, f->ph, at, &t.layout, v->region, p->outputs.at[i].value, "output");
 		*(v->type == TYPE_INDEX ? &f->ph->token : &f->ph->logits) = at;
 	}
@@ -236,7 +237,7 @@ static void infer_phase(struct local *l, int phase)
 	struct infer f = {.l = l, .ph = &l->phase[phase], .phase = phase};
 	const struct program *p = l->program;
 	f.ph->of_program = arena_array(l->arena, int, p->values.n + 1);
-	f.call_tau = arena_array(l->arena, struct tau, p->calls.n + 1);
+	f.call_required = arena_array(l->arena, struct required_layout, p->calls.n + 1);
 	f.ph->logits = f.ph->token = -1;
 	for (int i = 0; i < p->values.n; i++) {
 		f.ph->of_program[i] = -1;

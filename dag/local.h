@@ -30,8 +30,8 @@ enum local_op {
 	LOCAL_ALL_GATHER,
 	LOCAL_ALL_TO_ALL,
 	LOCAL_SLICE,
-	LOCAL_ROUND /* a sum that travelled in f32, to its format */,
-	LOCAL_SHARE /* an equal part of a bias, for a sum that is pending over .atoms */,
+	LOCAL_NARROW /* a sum that travelled in f32, to its format */,
+	LOCAL_TO_PENDING /* an equal part of a bias, for a sum that is pending over .atoms */,
 	LOCAL_OPS
 };
 
@@ -42,8 +42,8 @@ struct local_value {
 	int *axes, n_axes;
 	enum dtype dtype;
 	struct layout layout;
-	enum where where;
-	int body;   /* body: of the loop, for WHERE_LAYER */
+	enum step_section section;
+	int body;   /* body: of the loop, for SECTION_LAYER */
 	int region; /* of the operator that asked for it */
 	/* collectives and slices */
 	struct atoms atoms;
@@ -55,16 +55,16 @@ struct local_value {
 	int64_t n_data; /* LOCAL_CONST */
 };
 
-/* A carried value in one body of the loop: local values at the start and the end of a turn. */
-struct turn {
-	int carry, next;
+/* A carried value in one body of the loop: its local values at the start and at the end of an iteration. */
+struct loop_carry {
+	int begin, next;
 };
 
 struct local_phase {
 	VEC(struct local_value) values;
-	int *of_program;        /* program value -> local value as its op left it; -1 */
-	VEC(struct turn) turns; /* carried values, one for each body */
-	int logits, token;      /* outputs, -1 where the model has none */
+	int *of_program;                /* program value -> local value as its op left it; -1 */
+	VEC(struct loop_carry) carries; /* of one body after the other */
+	int logits, token;              /* outputs, -1 where the model has none */
 };
 
 struct local {
@@ -114,11 +114,11 @@ int reshard(struct local *l, struct local_phase *ph, int value, const struct lay
             const char *why);
 /* The way of a value of n axes between two layouts: whether it gathers atoms and then slices by them, because their
  * order lets no all-to-all move them; and what a rank receives, in units of its part at the start. */
-struct way {
+struct reshard_cost {
 	bool detour;
 	double traffic;
 };
-struct way reshard_way(struct local *l, int n, const struct layout *from, const struct layout *to);
+struct reshard_cost reshard_cost_of(struct local *l, int n, const struct layout *from, const struct layout *to);
 struct atoms *layout_of(const struct local_value *v, int axis); /* NULL: the value has no such axis */
 
 /* local_print.c: "[batch@dp, seq@(tp), d_model | +ep]" */

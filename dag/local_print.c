@@ -3,7 +3,7 @@
 
 static const char *const local_op_text[LOCAL_OPS] = {
 	"op", "const", "angles", "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "slice", "round", "share"};
-static const char *const where_text[WHERES] = {"every stage", "first stage", "layer", "last stage"};
+static const char *const section_text[SECTIONS] = {"every stage", "first stage", "layer", "last stage"};
 
 void local_layout_text(const struct local *l, const struct local_value *v, struct text *out)
 {
@@ -64,10 +64,10 @@ void local_print(const struct local *l, FILE *out)
 	fprintf(out, "\n");
 	for (int phase = 0; phase < PHASES; phase++) {
 		fprintf(out, "\nphase %s\n", phase_name(phase));
-		for (int where = 0; where < WHERES; where++) {
-			fprintf(out, " %s\n", where_text[where]);
+		for (int where = 0; where < SECTIONS; where++) {
+			fprintf(out, " %s\n", section_text[where]);
 			for (int i = 0; i < l->phase[phase].values.n; i++)
-				if (l->phase[phase].values.at[i].where == (enum where)where)
+				if (l->phase[phase].values.at[i].section == (enum step_section)where)
 					print_value(l, &l->phase[phase], i, out);
 		}
 	}
@@ -92,7 +92,7 @@ static const char *check_value(const struct local *l, const struct local_phase *
 	for (int i = 0; i < v->n_args; i++)
 		if (v->args[i] >= at)
 			return arena_printf(arena, "%%%d uses %%%d, which comes later", at, v->args[i]);
-	if (v->op == LOCAL_OP || v->op == LOCAL_CONST || v->op == LOCAL_ANGLES || v->op == LOCAL_ROUND)
+	if (v->op == LOCAL_OP || v->op == LOCAL_CONST || v->op == LOCAL_ANGLES || v->op == LOCAL_NARROW)
 		return NULL;
 	return v->atoms.n ? NULL : arena_printf(arena, "%%%d is a collective over nothing", at);
 }

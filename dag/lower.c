@@ -47,7 +47,10 @@ int lower_through_cast(const struct lower *w, int local)
 	return widened && lower_is_param(w, v->args[0]) ? v->args[0] : local;
 }
 
-int lower_experts(const struct lower *w, int moe) { return lower_source(w, w->moes.at[moe].dispatch)->axes[0]; }
+int lower_experts(const struct lower *w, int exchange)
+{
+	return lower_source(w, w->exchanges.at[exchange].dispatch)->axes[0];
+}
 
 int lower_group(struct lower *w, const struct atoms *a)
 {
@@ -110,8 +113,8 @@ void phys_set_address(struct phys *p, enum dr_space space, int64_t offset)
 /* ---- shapes ---------------------------------------------------------------------------------- */
 int64_t lower_rows_max(const struct lower *w, const struct phys *p)
 {
-	if (p->moe >= 0)
-		return w->moes.at[p->moe].rows;
+	if (p->exchange >= 0)
+		return w->exchanges.at[p->exchange].rows;
 	int64_t most = p->rows.kind == NUMBER_TOKENS  ? w->s->chunk[w->phase]
 	               : p->rows.kind == NUMBER_ROWS  ? w->s->max_rows[w->phase]
 	               : p->rows.kind == NUMBER_PAGES ? w->s->pages
@@ -209,11 +212,12 @@ struct phys lower_shape(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct program *p = w->l->program;
 	int expert = -1;
-	struct phys out = {.moe = -1, .weight = -1, .dtype = v->dtype, .offset = number_const(0), .rows = number_const(1)};
+	struct phys out = {
+		.exchange = -1, .weight = -1, .dtype = v->dtype, .offset = number_const(0), .rows = number_const(1)};
 	bool slots = has_slots(w, v, &expert);
-	if (slots && w->moes.n) {
-		out.moe = w->moes.n - 1;
-		out.rows = number_const(w->moes.at[out.moe].rows);
+	if (slots && w->exchanges.n) {
+		out.exchange = w->exchanges.n - 1;
+		out.rows = number_const(w->exchanges.at[out.exchange].rows);
 	} else
 		out.rows = lower_rows_of(w, v);
 	if (lower_source(w, local)->type != TYPE_FLOAT && v->op != LOCAL_ANGLES)
@@ -241,8 +245,8 @@ struct phys lower_shape(struct lower *w, int local)
 
 int lower_carried_as(const struct lower *w, int local)
 {
-	for (int i = 0; i < w->ph->turns.n; i++)
-		if (w->ph->turns.at[i].next == local)
+	for (int i = 0; i < w->ph->carries.n; i++)
+		if (w->ph->carries.at[i].next == local)
 			return i % w->n_carry;
 	return -1;
 }

@@ -27,7 +27,7 @@ struct phys {
 	enum { PHYS_NONE, PHYS_VIRTUAL, PHYS_READY } state;
 	/* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS, NUMBER_ROWS; NUMBER_PAGES for a cache */
 	struct number rows;
-	int moe; /* the exchange whose rows these are, or -1 */
+	int exchange; /* the exchange whose rows these are, or -1 */
 	struct dim dim[MAX_DIMS];
 	int n_dims;
 	int64_t stride[MAX_DIMS], row_stride; /* elements */
@@ -57,7 +57,7 @@ struct buffer {
 enum output_buffer { BUFFER_TOKENS, BUFFER_LOGITS, OUTPUT_BUFFERS };
 
 /* One exchange of tokens with experts: from dispatch to combine. */
-struct moe {
+struct expert_exchange {
 	int64_t experts, local, dests, top, capacity, rows; /* rows = dests * capacity */
 	bool one_round, combined;                           /* combined: what was sent has come back */
 	int group;                                          /* of the exchange */
@@ -80,7 +80,7 @@ struct lower {
 	struct phys *phys;
 	int *uses;
 	VEC(struct buffer) buffers; /* the first ones are outputs: enum output_buffer */
-	VEC(struct moe) moes;
+	VEC(struct expert_exchange) exchanges;
 	struct phys *carry;
 	int n_carry;    /* what a turn begins with, by carried value; state PHYS_NONE until the loop is met */
 	bool turn_ends; /* nothing else is left to read it: a result may be written over it */
@@ -95,7 +95,7 @@ struct kernel kernel_of(enum kernel_family family); /* all zeros */
 bool lower_is_param(const struct lower *w, int local);
 int lower_moved_param(const struct lower *w, int local);  /* the param that a collective or a slice of it made, or -1 */
 int lower_through_cast(const struct lower *w, int local); /* the param that a value is in f32, or the value itself */
-int lower_experts(const struct lower *w, int moe);        /* the axis that the rows of an exchange are sorted by */
+int lower_experts(const struct lower *w, int exchange);   /* the axis that the rows of an exchange are sorted by */
 /* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...)
@@ -134,9 +134,9 @@ struct argument lower_input(struct lower *w, enum dr_input what, const struct lo
 struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages);
 struct instrs *lower_part(const struct lower *w, int local); /* of the step, where the value is computed */
 int lower_kernel(struct lower *w, const struct kernel *k);   /* equal descriptions once */
-void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n,
+void lower_launch(struct lower *w, int local, int exchange, const struct kernel *k, const struct argument *args, int n,
                   const char *what);
-void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what);
+void lower_emit(struct lower *w, int local, int exchange, struct instr i, const char *what);
 int lower_op_name(struct lower *w, int local, const char *what); /* "layer.attn: contract q", as an index */
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
 int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype,

@@ -304,9 +304,9 @@ void lower_attend(struct lower *w, int local)
 	a->group = extent_of(&q, s->attend.r, s->attend.n_r);
 	a->d = extent_of(&q, &s->attend.dot, 1);
 	set_cache(w, a, s, keys, values);
-	if (a->d > ATTEND_MOST_FEATURES || a->w > ATTEND_MOST_FEATURES)
+	if (a->d > ATTEND_MAX_FEATURES || a->w > ATTEND_MAX_FEATURES)
 		lower_unsupported(w, s->span, "an attention over heads of %lld features, more than %d,",
-		                  (long long)(a->d > a->w ? a->d : a->w), ATTEND_MOST_FEATURES);
+		                  (long long)(a->d > a->w ? a->d : a->w), ATTEND_MAX_FEATURES);
 	struct phys y = q;
 	y.dtype = s->dtype;
 	y.dim[y.n_dims - 1] = (struct dim){s->attend.w, a->w};

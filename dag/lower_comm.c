@@ -38,7 +38,7 @@ static void reshape(const struct lower *w, struct phys *p, int local)
 		for (int k = 0; k < p->n_dims; k++)
 			if (p->dim[k].axis == v->axes[i])
 				p->dim[k].extent = axis_local(w->l, v, i);
-	if (p->moe < 0)
+	if (p->exchange < 0)
 		p->rows = lower_rows_of(w, v);
 }
 
@@ -78,7 +78,7 @@ static void lower_slice(struct lower *w, int local)
 	const struct program *g = w->l->program;
 	int group = lower_group(w, &v->atoms), bytes = dtype_bytes(p.dtype);
 	bool tokens = v->to == g->seq || v->to == g->row;
-	if (p.moe >= 0) {
+	if (p.exchange >= 0) {
 		lower_unsupported(w, lower_source(w, local)->span, "a slice of experts' rows");
 		return;
 	}
@@ -127,7 +127,7 @@ static void lower_all_to_all(struct lower *w, int local)
 	else if (is_token_axis(w->l->program, v->to))
 		part.rows.div = y.rows.div;
 	phys_make_contiguous(&part);
-	if (x.moe >= 0 || !phys_contiguous(&x) || !cut_along(w, &part, v->to, &from)
+	if (x.exchange >= 0 || !phys_contiguous(&x) || !cut_along(w, &part, v->to, &from)
 	    || !cut_along(w, &part, v->from, &into)) {
 		lower_unsupported(w, lower_source(w, local)->span, "an all-to-all from axis `%s` to `%s` (%s)",
 		                  w->l->program->axes.at[v->from].name, w->l->program->axes.at[v->to].name, v->cause);
@@ -143,7 +143,7 @@ static void lower_all_to_all(struct lower *w, int local)
 	                  .dst = arg_phys(to),
 	                  .outer = from.outer,
 	                  .block = from.block,
-	                  .joined = into.block};
+	                  .dst_block = into.block};
 	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_to_all (%s)", v->cause));
 }
 
@@ -197,5 +197,5 @@ void lower_collective(struct lower *w, int local)
 	                  .dst = arg_phys(&w->phys[local]),
 	                  .outer = cut.outer,
 	                  .block = cut.block};
-	lower_emit(w, local, x.moe, i, arena_printf(w->arena, "%s (%s)", collective_name(kind_of[v->op]), v->cause));
+	lower_emit(w, local, x.exchange, i, arena_printf(w->arena, "%s (%s)", collective_name(kind_of[v->op]), v->cause));
 }

@@ -9,9 +9,9 @@ struct axes {
 
 static int expert_axis(const struct lower *w, const struct phys *x, const struct local_value *param)
 {
-	if (x->moe < 0)
+	if (x->exchange < 0)
 		return -1;
-	int expert = w->l->program->values.at[w->ph->values.at[w->moes.at[x->moe].dispatch].source].axes[0];
+	int expert = w->l->program->values.at[w->ph->values.at[w->exchanges.at[x->exchange].dispatch].source].axes[0];
 	return axis_among(param->axes, param->n_axes, expert) ? expert : -1;
 }
 
@@ -102,8 +102,8 @@ static void set_strides(struct kernel_contract *c, const struct phys *x, const s
 
 static struct number rows_of(const struct lower *w, const struct phys *x, const struct axes *a)
 {
-	if (x->moe >= 0)
-		return number_const(w->moes.at[x->moe].rows);
+	if (x->exchange >= 0)
+		return number_const(w->exchanges.at[x->exchange].rows);
 	struct number rows = x->rows;
 	for (int i = 0; i < a->n_rest; i++)
 		rows.value *= x->dim[i].extent;
@@ -112,7 +112,7 @@ static struct number rows_of(const struct lower *w, const struct phys *x, const 
 
 static bool supported(struct lower *w, const struct value *s, const struct phys *x, const struct axes *a)
 {
-	if (x->moe >= 0 && (a->n_rest || a->n_batch))
+	if (x->exchange >= 0 && (a->n_rest || a->n_batch))
 		lower_unsupported(w, s->span, "a contraction of experts' rows with axis `%s` besides",
 		                  w->l->program->axes.at[a->n_rest ? a->rest[0] : a->batch[0]].name);
 	return !w->failed;
@@ -161,6 +161,6 @@ void lower_contract(struct lower *w, int local)
 	args[CONTRACT_Y] = arg_phys(out);
 	args[CONTRACT_M] = arg_number(rows_of(w, x, &a));
 	if (c->grouped)
-		args[CONTRACT_OFFSETS] = arg_buffer(w->moes.at[x->moe].offsets);
-	lower_launch(w, local, x->moe, &k, args, kernel_args(&k), arena_printf(w->arena, "contract %s", param->name));
+		args[CONTRACT_OFFSETS] = arg_buffer(w->exchanges.at[x->exchange].offsets);
+	lower_launch(w, local, x->exchange, &k, args, kernel_args(&k), arena_printf(w->arena, "contract %s", param->name));
 }

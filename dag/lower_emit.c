@@ -127,27 +127,29 @@ int lower_op_name(struct lower *w, int local, const char *what)
 	return w->s->op_names.n - 1;
 }
 
-struct instrs *step_part(const struct step *s, enum where where, int body)
+struct instrs *step_part(const struct step *s, enum step_section section, int body)
 {
-	return &s->part[where == WHERE_LAST_STAGE ? s->n - 1 : where == WHERE_LAYER ? WHERE_LAYER + body : (int)where];
+	return &s->part[section == SECTION_LAST_STAGE ? s->n - 1
+	                : section == SECTION_LAYER    ? SECTION_LAYER + body
+	                                              : (int)section];
 }
 
 struct instrs *lower_part(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	return step_part(&w->s->step[w->phase], v->where, v->body);
+	return step_part(&w->s->step[w->phase], v->section, v->body);
 }
 
-void lower_emit(struct lower *w, int local, int moe, struct instr i, const char *what)
+void lower_emit(struct lower *w, int local, int exchange, struct instr i, const char *what)
 {
 	i.op = lower_op_name(w, local, what);
-	if (moe >= 0)
-		vec_push(w->arena, &w->moes.at[moe].body, i);
+	if (exchange >= 0)
+		vec_push(w->arena, &w->exchanges.at[exchange].body, i);
 	else
 		vec_push(w->arena, lower_part(w, local), i);
 }
 
-void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, const struct argument *args, int n,
+void lower_launch(struct lower *w, int local, int exchange, const struct kernel *k, const struct argument *args, int n,
                   const char *what)
 {
 	struct instr i = {.kind = INSTR_LAUNCH, .kernel = lower_kernel(w, k), .n_args = n};
@@ -155,7 +157,7 @@ void lower_launch(struct lower *w, int local, int moe, const struct kernel *k, c
 		internal_error("%s takes %d arguments, given %d", kernel_family_name(k->family), kernel_args(k), n);
 	i.args = arena_array(w->arena, struct argument, n);
 	memcpy(i.args, args, sizeof *args * (size_t)n);
-	lower_emit(w, local, moe, i, what);
+	lower_emit(w, local, exchange, i, what);
 }
 
 /* ---- collectives ----------------------------------------------------------------------------- */
@@ -185,7 +187,7 @@ int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int grou
 	                       .phase = w->phase,
 	                       .outer = outer,
 	                       .bytes_per_outer = bytes,
-	                       .per_layer = v->where == WHERE_LAYER,
+	                       .per_layer = v->section == SECTION_LAYER,
 	                       .body = v->body};
 	const struct region *r = &w->l->program->regions.at[v->region];
 	c.where = r->parent < 0 ? "model" : r->name;

@@ -8,7 +8,7 @@
 #include "lower.h"
 
 static struct argument arg_const(int64_t v) { return arg_number(number_const(v)); }
-static struct argument arg_round(void) { return arg_number((struct number){NUMBER_ROUND, 1, 1, 0}); }
+static struct argument arg_round(void) { return arg_number((struct number){NUMBER_EXCHANGE_ROUND, 1, 1, 0}); }
 
 void lower_route(struct lower *w, int local)
 {
@@ -27,9 +27,9 @@ void lower_route(struct lower *w, int local)
 		lower_unsupported(w, s->span, "a routing of anything but the tokens or rows of a step");
 		return;
 	}
-	if (k.route.experts > ROUTE_MOST_EXPERTS)
+	if (k.route.experts > ROUTE_MAX_EXPERTS)
 		lower_unsupported(w, s->span, "a choice among %lld experts, more than %d,", (long long)k.route.experts,
-		                  ROUTE_MOST_EXPERTS);
+		                  ROUTE_MAX_EXPERTS);
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
 	out.dim[out.n_dims++] = (struct dim){AXIS_CHOICE, s->route.top};
@@ -46,7 +46,7 @@ void lower_route(struct lower *w, int local)
 }
 
 /* ---- dispatch -------------------------------------------------------------------------------- */
-static struct argument expert_map(struct lower *w, const struct local_value *v, const struct moe *m)
+static struct argument expert_map(struct lower *w, const struct local_value *v, const struct expert_exchange *m)
 {
 	struct schedule *s = w->s;
 	struct expert_map map = {.experts = m->experts, .local = m->local, .n = v->experts.n};
@@ -70,7 +70,7 @@ static struct argument expert_map(struct lower *w, const struct local_value *v, 
 
 /* Room of a round for each destination: its even share times the plan's factor, never more than all tokens could send.
  * In decode always the latter, so that one round does. */
-static void set_capacity(struct lower *w, struct moe *m, int64_t tokens, int64_t ranks)
+static void set_capacity(struct lower *w, struct expert_exchange *m, int64_t tokens, int64_t ranks)
 {
 	int64_t worst = tokens * (m->top < m->local ? m->top : m->local);
 	double share = ceil(w->l->deploy->moe_capacity * (double)(tokens * m->top) / (double)ranks);
@@ -81,7 +81,7 @@ static void set_capacity(struct lower *w, struct moe *m, int64_t tokens, int64_t
 		lower_too_large(w, "the rows of an exchange with experts", (double)m->dests * (double)m->capacity, INT32_MAX);
 }
 
-static void make_buffers(struct lower *w, struct moe *m, int64_t tokens)
+static void make_buffers(struct lower *w, struct expert_exchange *m, int64_t tokens)
 {
 	int64_t row = m->d * dtype_bytes(m->dtype);
 	m->order = lower_buffer(w, tokens * m->top * 4);
@@ -92,10 +92,10 @@ static void make_buffers(struct lower *w, struct moe *m, int64_t tokens)
 	m->offsets = lower_buffer(w, (m->local + 1) * 4);
 }
 
-static void exchange(struct lower *w, int local, int moe, int from, int to, int64_t block, enum dtype dtype,
-                     const char *what)
+static void emit_all_to_all(struct lower *w, int local, int exchange, int from, int to, int64_t block, enum dtype dtype,
+                            const char *what)
 {
-	const struct moe *m = &w->moes.at[moe];
+	const struct expert_exchange *m = &w->exchanges.at[exchange];
 	int c = lower_add_collective(w, DR_ALL_TO_ALL, m->group, dtype, number_const(m->dests),
 	                             m->capacity * block * dtype_bytes(dtype), local, what);
 	struct instr i = {.kind = INSTR_COLLECTIVE,
@@ -104,42 +104,42 @@ static void exchange(struct lower *w, int local, int moe, int from, int to, int6
 	                  .dst = arg_buffer(to),
 	                  .outer = number_const(1),
 	                  .block = number_const(m->capacity * block),
-	                  .joined = number_const(m->capacity * block)};
-	lower_emit(w, local, moe, i, what);
+	                  .dst_block = number_const(m->capacity * block)};
+	lower_emit(w, local, exchange, i, what);
 }
 
 /* Sorts what the other ranks sent by expert: `packed` becomes the sorted rows. */
-static int receive(struct lower *w, int local, int moe)
+static int receive(struct lower *w, int local, int exchange)
 {
-	struct moe *m = &w->moes.at[moe];
+	struct expert_exchange *m = &w->exchanges.at[exchange];
 	int64_t row = m->d * dtype_bytes(m->dtype);
 	int arrived = lower_buffer(w, m->rows * row), meta = lower_buffer(w, m->rows * 4),
 		sorted = lower_buffer(w, m->rows * row);
 	m->from = lower_buffer(w, m->rows * 4);
-	exchange(w, local, moe, m->packed, arrived, m->d, m->dtype, "dispatch");
-	exchange(w, local, moe, m->meta, meta, 1, DTYPE_I32, "dispatch: experts");
+	emit_all_to_all(w, local, exchange, m->packed, arrived, m->d, m->dtype, "dispatch");
+	emit_all_to_all(w, local, exchange, m->meta, meta, 1, DTYPE_I32, "dispatch: experts");
 	struct kernel sort = kernel_of(KERNEL_SORT), gather = kernel_of(KERNEL_GATHER);
 	sort.sort.local = m->local;
 	struct argument a[4] = {arg_buffer(meta), arg_buffer(m->from), arg_buffer(m->offsets), arg_const(m->rows)};
-	lower_launch(w, local, moe, &sort, a, 4, "dispatch: sort");
+	lower_launch(w, local, exchange, &sort, a, 4, "dispatch: sort");
 	gather.gather.d = m->d;
 	gather.gather.dtype = m->dtype;
 	struct argument count = arg_buffer(m->offsets);
 	count.number = number_const(4 * m->local);
 	struct argument b[GATHER_ARGUMENTS] = {arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count,
 	                                       arg_const(m->rows)};
-	lower_launch(w, local, moe, &gather, b, GATHER_ARGUMENTS, "dispatch: gather");
+	lower_launch(w, local, exchange, &gather, b, GATHER_ARGUMENTS, "dispatch: gather");
 	return sorted;
 }
 
-static void pack(struct lower *w, int local, int moe, const struct phys *x)
+static void pack(struct lower *w, int local, int exchange, const struct phys *x)
 {
-	const struct moe *m = &w->moes.at[moe];
+	const struct expert_exchange *m = &w->exchanges.at[exchange];
 	struct kernel k = kernel_of(KERNEL_PACK);
 	k.pack.d = m->d, k.pack.top = m->top, k.pack.dests = m->dests, k.pack.local = m->local, k.pack.dtype = m->dtype;
 	struct argument args[7] = {arg_phys(x),         arg_buffer(m->order), arg_buffer(m->start),  arg_buffer(m->packed),
 	                           arg_buffer(m->meta), arg_round(),          arg_const(m->capacity)};
-	lower_launch(w, local, moe, &k, args, 7, "dispatch: pack");
+	lower_launch(w, local, exchange, &k, args, 7, "dispatch: pack");
 }
 
 void lower_dispatch(struct lower *w, int local)
@@ -149,24 +149,24 @@ void lower_dispatch(struct lower *w, int local)
 	const struct phys x = *lower_materialize_contiguous(w, v->args[0], local, NULL),
 					  index = *lower_materialize_contiguous(w, v->args[1], local, NULL);
 	const struct value *r = &w->l->program->values.at[w->ph->values.at[v->args[1]].source];
-	if (w->moes.n && !w->moes.at[w->moes.n - 1].combined) {
+	if (w->exchanges.n && !w->exchanges.at[w->exchanges.n - 1].combined) {
 		lower_unsupported(w, s->span, "a `dispatch` before the rows of another are combined");
 		return;
 	}
-	struct moe m = {.experts = w->l->program->axes.at[s->axes[0]].extent,
-	                .dests = atoms_size(w->l, &v->exchange),
-	                .top = r->route.top,
-	                .dispatch = local,
-	                .d = phys_row_elements(&x),
-	                .dtype = x.dtype};
+	struct expert_exchange m = {.experts = w->l->program->axes.at[s->axes[0]].extent,
+	                            .dests = atoms_size(w->l, &v->exchange),
+	                            .top = r->route.top,
+	                            .dispatch = local,
+	                            .d = phys_row_elements(&x),
+	                            .dtype = x.dtype};
 	int64_t tokens = lower_rows_max(w, &x);
 	m.local = m.experts / atoms_size(w->l, &v->experts);
 	m.group = lower_group(w, &v->exchange);
 	set_capacity(w, &m, tokens, atoms_size(w->l, &v->experts));
 	m.map = expert_map(w, v, &m);
 	make_buffers(w, &m, tokens);
-	vec_push(w->arena, &w->moes, m);
-	int moe = w->moes.n - 1;
+	vec_push(w->arena, &w->exchanges, m);
+	int exchange = w->exchanges.n - 1;
 	if (!phys_contiguous(&x))
 		internal_error("dispatch of a value with gaps");
 
@@ -175,7 +175,7 @@ void lower_dispatch(struct lower *w, int local)
 	struct argument args[6] = {
 		arg_phys(&index), m.map, arg_buffer(m.order), arg_buffer(m.inverse), arg_buffer(m.start), arg_number(x.rows)};
 	lower_launch(w, local, -1, &assign, args, 6, "dispatch: assign");
-	pack(w, local, moe, &x);
+	pack(w, local, exchange, &x);
 	struct phys out = lower_shape(w, local);
 	out.state = PHYS_READY;
 	out.dtype = x.dtype;
@@ -183,20 +183,20 @@ void lower_dispatch(struct lower *w, int local)
 	for (int i = 0; i < x.n_dims; i++)
 		out.dim[out.n_dims++] = x.dim[i];
 	phys_make_contiguous(&out);
-	phys_set_buffer(&out, m.dests > 1 ? receive(w, local, moe) : w->moes.at[moe].packed);
+	phys_set_buffer(&out, m.dests > 1 ? receive(w, local, exchange) : w->exchanges.at[exchange].packed);
 	if (m.dests == 1) {
 		struct kernel k = kernel_of(KERNEL_OFFSETS);
 		k.offsets.local = m.local;
 		struct argument a[4] = {arg_buffer(m.start), arg_buffer(m.offsets), arg_round(), arg_const(m.capacity)};
-		lower_launch(w, local, moe, &k, a, 4, "dispatch: offsets");
+		lower_launch(w, local, exchange, &k, a, 4, "dispatch: offsets");
 	}
 	w->phys[local] = out;
 }
 
 /* ---- combine --------------------------------------------------------------------------------- */
-static int send_back(struct lower *w, int local, int moe, const struct phys *y)
+static int send_back(struct lower *w, int local, int exchange, const struct phys *y)
 {
-	const struct moe *m = &w->moes.at[moe];
+	const struct expert_exchange *m = &w->exchanges.at[exchange];
 	int64_t d = phys_row_elements(y), bytes = m->rows * d * dtype_bytes(y->dtype);
 	int unsorted = lower_buffer(w, bytes), back = lower_buffer(w, bytes);
 	struct kernel k = kernel_of(KERNEL_SCATTER);
@@ -206,8 +206,8 @@ static int send_back(struct lower *w, int local, int moe, const struct phys *y)
 	count.number = number_const(4 * m->local);
 	struct argument a[SCATTER_ARGUMENTS] = {arg_phys(y), arg_buffer(m->from), arg_buffer(unsorted), count,
 	                                        arg_const(m->rows)};
-	lower_launch(w, local, moe, &k, a, SCATTER_ARGUMENTS, "combine: scatter");
-	exchange(w, local, moe, unsorted, back, d, y->dtype, "combine");
+	lower_launch(w, local, exchange, &k, a, SCATTER_ARGUMENTS, "combine: scatter");
+	emit_all_to_all(w, local, exchange, unsorted, back, d, y->dtype, "combine");
 	return back;
 }
 
@@ -227,9 +227,9 @@ static const struct group *cut_tokens(struct lower *w, int dispatch)
 }
 
 /* Writes the loop over the rounds into the step: what was collected since dispatch runs in it. */
-static void close_rounds(struct lower *w, int local, int moe)
+static void close_rounds(struct lower *w, int local, int exchange)
 {
-	struct moe *m = &w->moes.at[moe];
+	struct expert_exchange *m = &w->exchanges.at[exchange];
 	struct atoms all = w->ph->values.at[m->dispatch].experts;
 	struct instr begin = {.kind = INSTR_ROUNDS_BEGIN,
 	                      .group = m->one_round ? -1 : lower_group(w, &all),
@@ -251,23 +251,23 @@ void lower_combine(struct lower *w, int local)
 	const struct value *s = lower_source(w, local);
 	const struct phys y = *lower_materialize_contiguous(w, v->args[0], local, NULL),
 					  index = *lower_materialize_contiguous(w, v->args[1], local, NULL);
-	int moe = y.moe;
-	if (moe < 0 || moe != w->moes.n - 1) {
+	int exchange = y.exchange;
+	if (exchange < 0 || exchange != w->exchanges.n - 1) {
 		lower_unsupported(w, s->span, "combine of rows that were not dispatched just before");
 		return;
 	}
-	if (w->moes.at[moe].combined) {
+	if (w->exchanges.at[exchange].combined) {
 		lower_unsupported(w, s->span, "a second `combine` of what was dispatched once");
 		return;
 	}
-	w->moes.at[moe].combined = true;
-	const struct moe m = w->moes.at[moe];
-	int rows = m.dests > 1 ? send_back(w, local, moe, &y) : -1;
+	w->exchanges.at[exchange].combined = true;
+	const struct expert_exchange m = w->exchanges.at[exchange];
+	int rows = m.dests > 1 ? send_back(w, local, exchange, &y) : -1;
 	struct kernel k = kernel_of(KERNEL_COMBINE);
 	k.combine.d = phys_row_elements(&y);
 	k.combine.top = m.top, k.combine.dests = m.dests, k.combine.local = m.local, k.combine.dtype = y.dtype;
 	struct phys sum = lower_shape(w, local);
-	sum.moe = -1;
+	sum.exchange = -1;
 	sum.rows = index.rows;
 	sum.n_dims = 0;
 	for (int i = 0; i < y.n_dims; i++)
@@ -290,8 +290,8 @@ void lower_combine(struct lower *w, int local)
 	                            arg_number(index.rows),
 	                            arg_round(),
 	                            arg_const(m.capacity)};
-	lower_launch(w, local, moe, &k, args, 10, "combine");
-	close_rounds(w, local, moe);
+	lower_launch(w, local, exchange, &k, args, 10, "combine");
+	close_rounds(w, local, exchange);
 	if (direct)
 		return;
 	struct kernel cast = kernel_of(KERNEL_ROWS);

@@ -174,8 +174,8 @@ static int carry_index(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	int carry = lower_source(w, local)->op == OP_FINAL ? v->args[0] : local;
-	for (int i = 0; i < w->ph->turns.n; i++)
-		if (w->ph->turns.at[i].carry == carry)
+	for (int i = 0; i < w->ph->carries.n; i++)
+		if (w->ph->carries.at[i].begin == carry)
 			return i % w->n_carry;
 	internal_error("%%%d is carried by no turn", local);
 }

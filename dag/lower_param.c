@@ -21,10 +21,10 @@ static enum dr_space space_of(const struct lower *w, const struct param *p, int 
 		return DR_SPACE_LAYER;
 	if (w->s->stages.n == 1)
 		return DR_SPACE_PRE;
-	switch (w->ph->values.at[user].where) {
-	case WHERE_FIRST_STAGE: return DR_SPACE_PRE;
-	case WHERE_LAST_STAGE:  return DR_SPACE_POST;
-	default:                return DR_SPACE_EVERY;
+	switch (w->ph->values.at[user].section) {
+	case SECTION_FIRST_STAGE: return DR_SPACE_PRE;
+	case SECTION_LAST_STAGE:  return DR_SPACE_POST;
+	default:                  return DR_SPACE_EVERY;
 	}
 }
 

@@ -36,7 +36,7 @@ bool lower_is_rows(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	if (v->op != LOCAL_OP)
-		return v->op == LOCAL_ROUND || v->op == LOCAL_SHARE;
+		return v->op == LOCAL_NARROW || v->op == LOCAL_TO_PENDING;
 	enum op op = lower_source(w, local)->op;
 	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA || is_product_of_rows(w, local);
 }
@@ -120,9 +120,9 @@ static bool may_inline(const struct chain *c, int user, int arg)
 		return same_call;
 	if (w->ph->values.at[arg].op == LOCAL_OP && reduced_axis(a) >= 0 && !may_reduce(c, arg))
 		return false;
-	if (p->moe != c->shape.moe && p->rows.kind != NUMBER_CONST)
+	if (p->exchange != c->shape.exchange && p->rows.kind != NUMBER_CONST)
 		return false;
-	return w->ph->values.at[arg].where == w->ph->values.at[c->root].where;
+	return w->ph->values.at[arg].section == w->ph->values.at[c->root].section;
 }
 
 static int build(struct chain *c, int user, int local);
@@ -147,11 +147,11 @@ static int build_op(struct chain *c, int local)
 	struct lower *w = c->w;
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	if (v->op == LOCAL_ROUND) {
+	if (v->op == LOCAL_NARROW) {
 		int node = build(c, local, v->args[0]);
-		return local == c->root ? node : add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
+		return local == c->root ? node : add_node(c, ROWS_ROUND_TO, node, 0, 0, 0, v->dtype);
 	}
-	if (v->op == LOCAL_SHARE) {
+	if (v->op == LOCAL_TO_PENDING) {
 		int part = add_node(c, ROWS_CONST, 0, 0, 0, 1 / (double)atoms_size(w->l, &v->atoms), DTYPE_F32);
 		return add_node(c, ROWS_MUL, build(c, local, v->args[0]), part, 0, 0, DTYPE_F32);
 	}
@@ -173,7 +173,7 @@ static int build_op(struct chain *c, int local)
 		node = add_node(c, rows_op_of(s->op), args[0], args[1], args[2], 0, DTYPE_F32);
 	bool rounds = v->dtype != DTYPE_F32 && v->dtype != DTYPE_I32;
 	if (rounds && local != c->root)
-		node = add_node(c, ROWS_ROUND, node, 0, 0, 0, v->dtype);
+		node = add_node(c, ROWS_ROUND_TO, node, 0, 0, 0, v->dtype);
 	return node;
 }
 
@@ -231,9 +231,9 @@ static void set_operand(struct rows_operand *o, const struct phys *p, const stru
                         int n)
 {
 	o->dtype = p->dtype;
-	o->row_stride = shape->rows.kind == NUMBER_CONST && shape->moe < 0 ? 0
-	                : p->rows.kind == NUMBER_CONST && p->moe < 0       ? 0
-	                                                                   : p->row_stride;
+	o->row_stride = shape->rows.kind == NUMBER_CONST && shape->exchange < 0 ? 0
+	                : p->rows.kind == NUMBER_CONST && p->exchange < 0       ? 0
+	                                                                        : p->row_stride;
 	for (int i = 0; i < n; i++) {
 		int at = find_dim(p, dims[i].axis);
 		o->stride[i] = at < 0 ? 0 : p->stride[at];
@@ -278,11 +278,11 @@ static void set_groups(struct chain *c)
 {
 	for (int i = 0; i < c->k->n_inputs; i++) {
 		const struct phys *p = &c->w->phys[c->leaf[i]];
-		int at = c->group < 0 || p->moe >= 0 ? -1 : find_dim(p, c->group);
+		int at = c->group < 0 || p->exchange >= 0 ? -1 : find_dim(p, c->group);
 		if (at < 0)
 			continue;
 		c->k->input[i].group_stride = p->stride[at];
-		c->k->groups = c->w->moes.at[c->shape.moe].local;
+		c->k->groups = c->w->exchanges.at[c->shape.exchange].local;
 	}
 }
 
@@ -323,19 +323,19 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 {
 	struct lower *w = c->w;
 	struct argument args[ROWS_MAX_OPERANDS + 6];
-	int n = 0, moe = out->moe;
+	int n = 0, exchange = out->exchange;
 	for (int i = 0; i < c->k->n_inputs; i++)
 		args[n++] = arg_phys(lower_materialize(w, c->leaf[i], c->root, NULL));
 	args[n++] = arg_phys(out);
-	args[n++] = arg_number(moe >= 0 ? number_const(w->moes.at[moe].rows) : out->rows);
-	if (moe >= 0) {
+	args[n++] = arg_number(exchange >= 0 ? number_const(w->exchanges.at[exchange].rows) : out->rows);
+	if (exchange >= 0) {
 		c->k->limited = true;
-		args[n] = arg_buffer(w->moes.at[moe].offsets);
-		args[n++].number = number_const(c->k->groups ? 0 : 4 * w->moes.at[moe].local);
+		args[n] = arg_buffer(w->exchanges.at[exchange].offsets);
+		args[n++].number = number_const(c->k->groups ? 0 : 4 * w->exchanges.at[exchange].local);
 	}
 	const struct value *s = lower_source(w, c->root);
 	const char *call = s->call >= 0 ? w->l->program->calls.at[s->call].name : op_name(s->op);
-	lower_launch(w, c->root, moe, k, args, n,
+	lower_launch(w, c->root, exchange, k, args, n,
 	             arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
 }
 
@@ -364,8 +364,8 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	memset(&k, 0, sizeof k);
 	k.family = KERNEL_ROWS;
 	struct chain c = {.w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1};
-	c.shape.moe = w->phys[local].moe;
-	c.group = c.shape.moe < 0 ? -1 : lower_experts(w, c.shape.moe);
+	c.shape.exchange = w->phys[local].exchange;
+	c.group = c.shape.exchange < 0 ? -1 : lower_experts(w, c.shape.exchange);
 	if (!w->failed)
 		k.rows.result[0] = build(&c, local, local);
 	if (w->failed) {
@@ -405,9 +405,10 @@ static void copy(struct lower *w, const struct phys *have, int user, const struc
 	set_operand(&k.rows.output[0], to, have, to->dim, to->n_dims);
 	merge_dims(&k.rows, false);
 	move_integers(&k.rows);
-	struct argument args[3] = {arg_phys(have), arg_phys(to),
-	                           arg_number(to->moe >= 0 ? number_const(w->moes.at[to->moe].rows) : to->rows)};
-	lower_launch(w, user, to->moe, &k, args, 3, "copy");
+	struct argument args[3] = {
+		arg_phys(have), arg_phys(to),
+		arg_number(to->exchange >= 0 ? number_const(w->exchanges.at[to->exchange].rows) : to->rows)};
+	lower_launch(w, user, to->exchange, &k, args, 3, "copy");
 }
 
 /* Copies a value into another order of its axes. */

@@ -74,7 +74,7 @@ struct phys *lower_define_in_join(struct lower *w, int local, struct phys p)
 			if (v->args[i] != local)
 				continue;
 			struct phys to = part_of(w, join, i);
-			bool same = to.n_dims == p.n_dims && to.dtype == p.dtype && to.moe == p.moe;
+			bool same = to.n_dims == p.n_dims && to.dtype == p.dtype && to.exchange == p.exchange;
 			for (int d = 0; same && d < p.n_dims; d++)
 				same = to.dim[d].axis == p.dim[d].axis && to.dim[d].extent == p.dim[d].extent;
 			if (!same)

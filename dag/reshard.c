@@ -219,9 +219,9 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 	    || v.op == LOCAL_CONST)
 		return value;
 	for (int i = value + 1; i < ph->values.n; i++)
-		if (ph->values.at[i].op == LOCAL_ROUND && ph->values.at[i].args[0] == value)
+		if (ph->values.at[i].op == LOCAL_NARROW && ph->values.at[i].args[0] == value)
 			return i;
-	v.op = LOCAL_ROUND;
+	v.op = LOCAL_NARROW;
 	v.args = arena_array(l->arena, int, 1);
 	v.args[0] = value;
 	v.n_args = 1;
@@ -248,12 +248,12 @@ static double move_traffic(enum local_op op, double ranks, double *size)
 	}
 }
 
-struct way reshard_way(struct local *l, int n, const struct layout *from, const struct layout *to)
+struct reshard_cost reshard_cost_of(struct local *l, int n, const struct layout *from, const struct layout *to)
 {
 	struct layout start = copy_layout(l, from->axis, n, &from->pending);
 	struct plan p = {l, n, start.axis, start.pending, to};
 	struct atoms gathered = {.n = 0};
-	struct way way = {false, 0};
+	struct reshard_cost way = {false, 0};
 	double size = 1;
 	struct move m;
 	while (next_move(&p, &m)) {

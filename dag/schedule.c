@@ -14,8 +14,8 @@ static void count_uses(struct lower *w)
 		for (int k = 0; k < w->ph->values.at[i].n_args; k++)
 			if (w->ph->values.at[i].args[k] >= 0)
 				w->uses[w->ph->values.at[i].args[k]]++;
-	for (int i = 0; i < w->ph->turns.n; i++)
-		w->uses[w->ph->turns.at[i].next]++;
+	for (int i = 0; i < w->ph->carries.n; i++)
+		w->uses[w->ph->carries.at[i].next]++;
 	if (w->ph->logits >= 0)
 		w->uses[w->ph->logits]++;
 	if (w->ph->token >= 0)
@@ -46,7 +46,7 @@ static void output_buffers(struct lower *w)
 static void set_carried(struct lower *w)
 {
 	for (int i = 0; i < w->n_carry && w->s->stages.n > 1; i++) {
-		int at = w->ph->turns.at[i].carry;
+		int at = w->ph->carries.at[i].begin;
 		const struct phys *p = &w->carry[i];
 		const char *name = lower_source(w, at)->name;
 		const char *what = w->n_carry > 1 && name ? name : "the residual stream";
@@ -74,7 +74,7 @@ static void check_captures(struct lower *w)
 			const struct local_value *x = v->args[k] < 0 ? v : &w->ph->values.at[v->args[k]];
 			bool param = x->op == LOCAL_OP && w->l->program->values.at[x->source].op == OP_PARAM;
 			bool carry = v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_CARRY;
-			if (x->where == WHERE_EVERY_STAGE || x->where >= v->where || param || carry
+			if (x->section == SECTION_EVERY_STAGE || x->section >= v->section || param || carry
 			    || (v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_FINAL))
 				continue;
 			struct diag *d = diag_report(w->sink, DIAG_E0904, w->l->program->values.at[v->source].span,
@@ -87,7 +87,7 @@ static void check_captures(struct lower *w)
 	}
 	const int output[2] = {w->ph->token, w->ph->logits};
 	for (int i = 0; i < 2 && w->s->stages.n > 1; i++) {
-		if (output[i] < 0 || w->ph->values.at[output[i]].where != WHERE_FIRST_STAGE)
+		if (output[i] < 0 || w->ph->values.at[output[i]].section != SECTION_FIRST_STAGE)
 			continue;
 		struct diag *d = diag_report(w->sink, DIAG_E0904, lower_source(w, output[i])->span,
 		                             "an output from before `repeat` does not reach the last stage");
@@ -102,15 +102,15 @@ static void end_turn(struct lower *w, int first)
 {
 	w->turn_ends = w->n_carry == 1;
 	for (int i = first; i < first + w->n_carry; i++) {
-		int next = w->ph->turns.at[i].next;
-		if (w->ph->values.at[next].where != WHERE_LAYER)
+		int next = w->ph->carries.at[i].next;
+		if (w->ph->values.at[next].section != SECTION_LAYER)
 			lower_unsupported(w, lower_source(w, next)->span, "a carried value that a turn does not compute");
 		else if (w->n_carry > 1 && lower_in_carry(w, lower_materialize_contiguous(w, next, next, NULL))
-		         && next != w->ph->turns.at[i].carry)
+		         && next != w->ph->carries.at[i].begin)
 			lower_copy(w, next);
 	}
 	for (int i = first; i < first + w->n_carry && !w->failed; i++)
-		lower_into(w, w->ph->turns.at[i].next, &w->carry[i - first]);
+		lower_into(w, w->ph->carries.at[i].next, &w->carry[i - first]);
 }
 
 /* Outputs and carried values end where they are looked for. */
@@ -124,7 +124,7 @@ static void end_step(struct lower *w)
 		phys_set_buffer(&to, i);
 		lower_into(w, output[i], &to);
 	}
-	for (int i = 0; i < w->ph->turns.n && !w->failed; i += w->n_carry)
+	for (int i = 0; i < w->ph->carries.n && !w->failed; i += w->n_carry)
 		end_turn(w, i);
 }
 
@@ -134,12 +134,12 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	struct lower w = {
 		.l = l, .ph = &l->phase[phase], .phase = phase, .arena = arena, .sink = sink, .s = s, .target = t};
 	w.phys = arena_array(arena, struct phys, w.ph->values.n + 1);
-	s->step[phase].n = WHERES - 1 + l->program->loop.n_bodies;
+	s->step[phase].n = SECTIONS - 1 + l->program->loop.n_bodies;
 	s->step[phase].part = arena_array(arena, struct instrs, s->step[phase].n);
 	count_uses(&w);
 	output_buffers(&w);
 	check_captures(&w);
-	w.n_carry = l->program->loop.n_bodies ? w.ph->turns.n / l->program->loop.n_bodies : 0;
+	w.n_carry = l->program->loop.n_bodies ? w.ph->carries.n / l->program->loop.n_bodies : 0;
 	w.carry = arena_array(arena, struct phys, w.n_carry + 1);
 	for (int i = 0; i < w.ph->values.n && !w.failed; i++)
 		lower_op(&w, i);

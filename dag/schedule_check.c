@@ -10,7 +10,7 @@ struct at {
 	const struct schedule *s;
 	struct arena *arena;
 	const char *op;
-	enum where where;
+	enum step_section section;
 	int body, phase, number; /* number: of the instruction in the step, from 1 */
 };
 
@@ -104,9 +104,9 @@ static bool has_space(const struct at *at, enum dr_space space)
 {
 	switch (space) {
 	case DR_SPACE_LAYER:
-	case DR_SPACE_STATE: return at->where == WHERE_LAYER;
-	case DR_SPACE_PRE:   return at->where == WHERE_FIRST_STAGE || at->s->stages.n == 1;
-	case DR_SPACE_POST:  return at->where == WHERE_LAST_STAGE || at->s->stages.n == 1;
+	case DR_SPACE_STATE: return at->section == SECTION_LAYER;
+	case DR_SPACE_PRE:   return at->section == SECTION_FIRST_STAGE || at->s->stages.n == 1;
+	case DR_SPACE_POST:  return at->section == SECTION_LAST_STAGE || at->s->stages.n == 1;
 	default:             return true;
 	}
 }
@@ -120,15 +120,15 @@ static int64_t number_max(const struct at *at, const struct number *n)
 	                     : 0;
 	int64_t tokens = s->chunk[at->phase] * n->value / n->div, rows = s->max_rows[at->phase] * n->value / n->div;
 	switch (n->kind) {
-	case NUMBER_CONST:        return n->value;
-	case NUMBER_TOKENS:       return tokens;
-	case NUMBER_ROWS:         return rows;
-	case NUMBER_PAGES:        return s->pages * n->value / n->div;
-	case NUMBER_INDEX:        return others * n->value;
-	case NUMBER_INDEX_TOKENS: return others * tokens;
-	case NUMBER_INDEX_ROWS:   return others * rows;
-	case NUMBER_CANDIDATES:   return rows * (1 + DR_CANDIDATES);
-	case NUMBER_ROUND:        return 0; /* which round it is moves no address */
+	case NUMBER_CONST:          return n->value;
+	case NUMBER_TOKENS:         return tokens;
+	case NUMBER_ROWS:           return rows;
+	case NUMBER_PAGES:          return s->pages * n->value / n->div;
+	case NUMBER_INDEX:          return others * n->value;
+	case NUMBER_INDEX_TOKENS:   return others * tokens;
+	case NUMBER_INDEX_ROWS:     return others * rows;
+	case NUMBER_CANDIDATES:     return rows * (1 + DR_CANDIDATES);
+	case NUMBER_EXCHANGE_ROUND: return 0; /* which round it is moves no address */
 	}
 	return 0;
 }
@@ -292,14 +292,14 @@ static const char *check_apart(const struct schedule *s, struct arena *arena)
 static const char *check_part(const struct schedule *s, int phase, int part, int before, struct arena *arena)
 {
 	const struct step *step = &s->step[phase];
-	bool last = part == step->n - 1, body = !last && part >= WHERE_LAYER;
+	bool last = part == step->n - 1, body = !last && part >= SECTION_LAYER;
 	struct at at = {.s = s,
 	                .arena = arena,
 	                .phase = phase,
-	                .body = body ? part - WHERE_LAYER : -1,
-	                .where = last   ? WHERE_LAST_STAGE
-	                         : body ? WHERE_LAYER
-	                                : (enum where)part};
+	                .body = body ? part - SECTION_LAYER : -1,
+	                .section = last   ? SECTION_LAST_STAGE
+	                           : body ? SECTION_LAYER
+	                                  : (enum step_section)part};
 	const char *bad = NULL;
 	const struct instr *rounds = NULL;
 	for (int i = 0; i < step->part[part].n && !bad; i++) {

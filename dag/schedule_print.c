@@ -8,7 +8,7 @@ const char *space_name(enum dr_space space)
 	return space < DR_SPACES ? names[space] : "no space";
 }
 
-static const char *const where_text[WHERES] = {"every stage", "first stage", "layer", "last stage"};
+static const char *const section_text[SECTIONS] = {"every stage", "first stage", "layer", "last stage"};
 
 static void print_number(const struct number *n, FILE *out)
 {
@@ -19,9 +19,9 @@ static void print_number(const struct number *n, FILE *out)
 	                                      [NUMBER_INDEX] = "index*",
 	                                      [NUMBER_INDEX_TOKENS] = "index*T*",
 	                                      [NUMBER_INDEX_ROWS] = "index*R*",
-	                                      [NUMBER_ROUND] = "round",
+	                                      [NUMBER_EXCHANGE_ROUND] = "round",
 	                                      [NUMBER_CANDIDATES] = "R*candidates*"};
-	if (n->kind == NUMBER_ROUND)
+	if (n->kind == NUMBER_EXCHANGE_ROUND)
 		fprintf(out, "round");
 	else
 		fprintf(out, "%s%lld", of_kind[n->kind], (long long)n->value);
@@ -106,11 +106,11 @@ void schedule_print(const struct schedule *s, FILE *out)
 	}
 	for (int phase = 0; phase < PHASES; phase++)
 		for (int part = 0; part < s->step[phase].n; part++) {
-			int body = part - WHERE_LAYER;
+			int body = part - SECTION_LAYER;
 			fprintf(out, "%s, %s", phase_name(phase),
-			        where_text[part == s->step[phase].n - 1 ? WHERE_LAST_STAGE
-			                   : body > 0                   ? WHERE_LAYER
-			                                                : part]);
+			        section_text[part == s->step[phase].n - 1 ? SECTION_LAST_STAGE
+			                     : body > 0                   ? SECTION_LAYER
+			                                                  : part]);
 			if (part < s->step[phase].n - 1 && body >= 0)
 				fprintf(out, " (%lld of them)", (long long)s->bodies[body].layers);
 			fprintf(out, "\n");

@@ -18,30 +18,30 @@ static const struct param *param_of(const struct local *l, const struct local_va
 }
 
 /* Adds a param to the stages that read it: both ends of a pipeline hold a tied embedding. */
-static void add_param(const struct local *l, int value, double bytes[WHERES])
+static void add_param(const struct local *l, int value, double bytes[SECTIONS])
 {
 	const struct local_phase *ph = &l->phase[PHASE_PREFILL];
 	const struct local_value *v = &ph->values.at[value];
 	const struct param *p = param_of(l, v);
-	bool read[WHERES] = {false};
+	bool read[SECTIONS] = {false};
 	for (int u = value + 1; p && u < ph->values.n; u++)
 		for (int i = 0; i < ph->values.at[u].n_args; i++)
 			if (ph->values.at[u].args[i] == value)
-				read[p->in_loop ? WHERE_LAYER : ph->values.at[u].where] = true;
-	for (int at = 0; p && at < WHERES; at++)
+				read[p->in_loop ? SECTION_LAYER : ph->values.at[u].section] = true;
+	for (int at = 0; p && at < SECTIONS; at++)
 		if (read[at])
 			bytes[at] += layout_bytes(l, v, p);
 }
 
 struct total planner_layout_total(const struct local *l)
 {
-	double bytes[WHERES] = {0}, fullest = 0;
+	double bytes[SECTIONS] = {0}, fullest = 0;
 	for (int i = 0; i < l->phase[PHASE_PREFILL].values.n; i++)
 		add_param(l, i, bytes);
 	for (int i = 0; i < l->stage_layers.n; i++) {
-		double stage = (double)l->stage_layers.at[i] * bytes[WHERE_LAYER];
-		stage += i == 0 ? bytes[WHERE_FIRST_STAGE] : 0;
-		stage += i == l->stage_layers.n - 1 ? bytes[WHERE_LAST_STAGE] : 0;
+		double stage = (double)l->stage_layers.at[i] * bytes[SECTION_LAYER];
+		stage += i == 0 ? bytes[SECTION_FIRST_STAGE] : 0;
+		stage += i == l->stage_layers.n - 1 ? bytes[SECTION_LAST_STAGE] : 0;
 		fullest = stage > fullest ? stage : fullest;
 	}
 	return (struct total){"memory.weights", fullest, TOTAL_BYTES};

@@ -168,8 +168,8 @@ static const char *better_order(const struct lint *t, const struct detour *w, co
 		other.axis[at] = in_order(t, &changed->axis[at], order, n);
 		if (other.axis[at].n != changed->axis[at].n)
 			continue;
-		struct way way = reshard_way(t->local, w->start->n_axes, at_start ? &other : &w->start->layout,
-		                             at_start ? &w->slice->layout : &other);
+		struct reshard_cost way = reshard_cost_of(t->local, w->start->n_axes, at_start ? &other : &w->start->layout,
+		                                          at_start ? &w->slice->layout : &other);
 		if (!way.detour) {
 			struct text text = {.arena = t->arena};
 			*traffic = way.traffic;
@@ -202,7 +202,7 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 		diag_related(t->sink, d, other->target_span, "the other order");
 	diag_note(t->sink, d, "%s in %s: a rank receives %.3g times its part of the value, in the other order %.3g times",
 	          w->slice->cause, phase_name(phase),
-	          reshard_way(t->local, w->start->n_axes, &w->start->layout, &w->slice->layout).traffic,
+	          reshard_cost_of(t->local, w->start->n_axes, &w->start->layout, &w->slice->layout).traffic,
 	          change_to ? to_traffic : from_traffic);
 	diag_help(t->sink, d, "write `%s`", change_to ? to_order : from_order);
 	if (change->ours)
@@ -280,9 +280,9 @@ static void report_copies(const struct lint *t, const struct local_value *v, int
 static void check_cuts(const struct lint *t)
 {
 	const struct local_phase *ph = &t->local->phase[PHASE_PREFILL];
-	for (int i = 0; t->local->stage_layers.n > 1 && i < ph->turns.n; i++)
+	for (int i = 0; t->local->stage_layers.n > 1 && i < ph->carries.n; i++)
 		for (int axis = 0; axis < t->deploy->mesh.n; axis++) {
-			const struct local_value *v = &ph->values.at[ph->turns.at[i].carry];
+			const struct local_value *v = &ph->values.at[ph->carries.at[i].begin];
 			int64_t copies = copies_over(t, v, axis);
 			if (copies > 1 && !t->idle[PHASE_PREFILL][axis])
 				report_copies(t, v, axis, copies);

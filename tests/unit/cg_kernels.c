@@ -107,7 +107,7 @@ static void norm_on(const struct processor *p, enum dtype t, int64_t m, int64_t 
 	int eps = node(r, ROWS_CONST, 0, 0);
 	r->node[eps].number = 1e-5;
 	int scaled = node(r, ROWS_MUL, x, node(r, ROWS_RSQRT, node(r, ROWS_ADD, mean, eps), 0));
-	int rounded = node(r, ROWS_ROUND, scaled, 0);
+	int rounded = node(r, ROWS_ROUND_TO, scaled, 0);
 	r->node[rounded].dtype = t;
 	r->result[0] = node(r, ROWS_MUL, rounded, w);
 	r->result[1] = mean;

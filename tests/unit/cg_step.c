@@ -22,9 +22,9 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 }
 
 void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer,
-                   int64_t block, int64_t joined)
+                   int64_t block, int64_t dst_block)
 {
-	(void)joined;
+	(void)dst_block;
 	text_add(&calls, "collective %d op %d layer %d: %llu -> %llu, %lld x %lld\n", collective, op, f->layer,
 	         (unsigned long long)src, (unsigned long long)dst, (long long)outer, (long long)block);
 }
@@ -131,8 +131,8 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	s->bodies[0] = (struct layer_body){256, 64, 2 * stages};
 	s->body_of = arena_array(a, int, 2 * stages);
 	for (int phase = 0; phase < PHASES; phase++) {
-		s->step[phase].n = WHERES;
-		s->step[phase].part = arena_array(a, struct instrs, WHERES);
+		s->step[phase].n = SECTIONS;
+		s->step[phase].part = arena_array(a, struct instrs, SECTIONS);
 	}
 	vec_push(a, &s->op_names, "embed");
 	vec_push(a, &s->op_names, "layer: mlp");
@@ -149,11 +149,12 @@ static struct argument count(enum number_kind kind, int64_t value, int64_t div, 
 	return (struct argument){.number = {kind, value, div, group}};
 }
 
-static void launch(struct arena *a, struct step *step, enum where where, int op, const struct argument *args, int n)
+static void launch(struct arena *a, struct step *step, enum step_section section, int op, const struct argument *args,
+                   int n)
 {
 	struct instr in = {.kind = INSTR_LAUNCH, .op = op, .args = arena_array(a, struct argument, n), .n_args = n};
 	memcpy(in.args, args, sizeof *args * (size_t)n);
-	vec_push(a, step_part(step, where, 0), in);
+	vec_push(a, step_part(step, section, 0), in);
 }
 
 static void run_step(const struct loaded *l, enum phase phase, int stage, int stages)
@@ -175,12 +176,12 @@ static void check_order(int level)
 	struct step *step = &s->step[PHASE_PREFILL];
 	struct argument shifted = at(DR_SPACE_ACT, 8);
 	shifted.number = (struct number){NUMBER_INDEX_TOKENS, 12, 2, 0};
-	launch(&a, step, WHERE_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_CONST, 7, 0, 0), shifted}, 2);
-	launch(&a, step, WHERE_FIRST_STAGE, 0,
+	launch(&a, step, SECTION_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_CONST, 7, 0, 0), shifted}, 2);
+	launch(&a, step, SECTION_FIRST_STAGE, 0,
 	       (struct argument[]){count(NUMBER_TOKENS, 3, 2, 0), count(NUMBER_ROWS, 5, 1, 0)}, 2);
-	launch(&a, step, WHERE_LAYER, 1,
+	launch(&a, step, SECTION_LAYER, 1,
 	       (struct argument[]){at(DR_SPACE_LAYER, 16), count(NUMBER_INDEX, 9, 0, 0), count(NUMBER_INDEX, 9, 0, -1)}, 3);
-	launch(&a, step, WHERE_LAST_STAGE, 0, (struct argument[]){at(DR_SPACE_POST, 4)}, 1);
+	launch(&a, step, SECTION_LAST_STAGE, 0, (struct argument[]){at(DR_SPACE_POST, 4)}, 1);
 	struct loaded l = load(s, level);
 	run_step(&l, PHASE_PREFILL, 0, 1);
 	assert_string_equal(calls.at, "launch 0 op 0 layer -1: 7 6044\n"
@@ -207,7 +208,7 @@ static void stages_hand_on_the_carried_values(void **state)
 	struct arena a = {0};
 	calls = (struct text){.arena = &a};
 	struct schedule *s = make_schedule(&a, 2);
-	for (int where = 0; where < WHERES; where++)
+	for (int where = 0; where < SECTIONS; where++)
 		launch(&a, &s->step[PHASE_DECODE], where, where, (struct argument[]){count(NUMBER_CONST, where, 0, 0)}, 1);
 	for (int i = 0; i < 2; i++) {
 		struct carried c = {.at = {DR_SPACE_ACT, 64 + 64 * i},
@@ -239,7 +240,7 @@ static void stages_hand_on_the_carried_values(void **state)
 
 static void add_rounds(struct arena *a, struct step *step, int group)
 {
-	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0),
+	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0),
 	         ((struct instr){.kind = INSTR_ROUNDS_BEGIN,
 	                         .op = 1,
 	                         .group = group,
@@ -247,8 +248,8 @@ static void add_rounds(struct arena *a, struct step *step, int group)
 	                         .local = 4,
 	                         .start = at(DR_SPACE_ACT, 32),
 	                         .capacity = 5}));
-	launch(a, step, WHERE_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_ROUND, 0, 0, 0)}, 1);
-	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0),
+	launch(a, step, SECTION_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_EXCHANGE_ROUND, 0, 0, 0)}, 1);
+	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0),
 	         ((struct instr){.kind = INSTR_COLLECTIVE,
 	                         .op = 1,
 	                         .collective = 6,
@@ -256,7 +257,7 @@ static void add_rounds(struct arena *a, struct step *step, int group)
 	                         .dst = at(DR_SPACE_ACT, 100),
 	                         .outer = {NUMBER_CONST, 5, 0, 0},
 	                         .block = {NUMBER_CONST, 8, 0, 0}}));
-	vec_push(a, step_part(step, WHERE_EVERY_STAGE, 0), ((struct instr){.kind = INSTR_ROUNDS_END, .op = 1}));
+	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0), ((struct instr){.kind = INSTR_ROUNDS_END, .op = 1}));
 }
 
 static void rounds_repeat(void **state)

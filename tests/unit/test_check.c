@@ -134,7 +134,7 @@ static void local_values(void **state)
 			for (int k = 0; k < v->n_args; k++)
 				LOCAL(v->args[k], i, "comes later");
 			if (v->atoms.n && v->op != LOCAL_OP && v->op != LOCAL_CONST && v->op != LOCAL_ANGLES
-			    && v->op != LOCAL_ROUND)
+			    && v->op != LOCAL_NARROW)
 				LOCAL(v->atoms.n, 0, "a collective over nothing");
 			for (int k = 0; k < v->n_axes; k++)
 				if (v->layout.axis[k].n)
