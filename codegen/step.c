@@ -104,9 +104,11 @@ static LLVMValueRef argument(const struct step_emitter *e, const struct argument
 static void emit_launch(const struct step_emitter *e, const struct instr *in)
 {
 	struct codegen *g = e->g;
-	for (int i = 0; i < in->n_args; i++)
-		ir_store(g, argument(e, &in->args[i]), ir_offset(g, e->args, ir_i64(g, (int64_t)sizeof(uint64_t) * i)), 8);
-	LLVMValueRef args[] = {e->frame, ir_i32(g, in->kernel), ir_i32(g, in->op), e->args, ir_i32(g, in->n_args)};
+	for (int i = 0; i < in->launch.n_args; i++)
+		ir_store(g, argument(e, &in->launch.args[i]), ir_offset(g, e->args, ir_i64(g, (int64_t)sizeof(uint64_t) * i)),
+		         8);
+	LLVMValueRef args[] = {e->frame, ir_i32(g, in->launch.kernel), ir_i32(g, in->op), e->args,
+	                       ir_i32(g, in->launch.n_args)};
 	call_runtime(e, "dr_launch", g->nothing, args, 5);
 }
 
@@ -121,23 +123,24 @@ static void call_collective(const struct step_emitter *e, int collective, int op
 
 static void emit_collective(const struct step_emitter *e, const struct instr *in)
 {
-	LLVMValueRef src = argument(e, &in->src), dst = argument(e, &in->dst);
-	call_collective(e, in->collective, in->op, src, dst, &in->outer, &in->block, &in->dst_block);
+	LLVMValueRef src = argument(e, &in->collective.src), dst = argument(e, &in->collective.dst);
+	call_collective(e, in->collective.index, in->op, src, dst, &in->collective.outer, &in->collective.block,
+	                &in->collective.dst_block);
 }
 
 static LLVMValueRef count_rounds(const struct step_emitter *e, const struct instr *in)
 {
 	struct codegen *g = e->g;
-	if (in->group < 0)
+	if (in->rounds.group < 0)
 		return ir_i64(g, 1);
-	LLVMValueRef start = argument(e, &in->start);
+	LLVMValueRef start = argument(e, &in->rounds.start);
 	LLVMValueRef args[] = {e->frame,
-	                       ir_i32(g, in->group),
+	                       ir_i32(g, in->rounds.group),
 	                       ir_i32(g, in->op),
 	                       start,
-	                       ir_i32(g, in->dests),
-	                       ir_i32(g, in->local),
-	                       ir_i64(g, in->capacity)};
+	                       ir_i32(g, in->rounds.dests),
+	                       ir_i32(g, in->rounds.local),
+	                       ir_i64(g, in->rounds.capacity)};
 	return ir_wide(g, call_runtime(e, "dr_rounds", g->i32, args, 7));
 }
 
@@ -191,8 +194,8 @@ static int most_args(const struct step *step)
 	int most = 1;
 	for (int p = 0; p < step->n; p++)
 		for (int i = 0; i < step->part[p].n; i++)
-			if (step->part[p].at[i].kind == INSTR_LAUNCH && step->part[p].at[i].n_args > most)
-				most = step->part[p].at[i].n_args;
+			if (step->part[p].at[i].kind == INSTR_LAUNCH && step->part[p].at[i].launch.n_args > most)
+				most = step->part[p].at[i].launch.n_args;
 	return most;
 }
 

@@ -17,14 +17,9 @@ static void use(struct lower *w, const struct argument *a, int at)
 
 static void uses_of(struct lower *w, const struct instr *i, int at)
 {
-	for (int k = 0; k < i->n_args; k++)
-		use(w, &i->args[k], at);
-	if (i->kind == INSTR_COLLECTIVE) {
-		use(w, &i->src, at);
-		use(w, &i->dst, at);
-	}
-	if (i->kind == INSTR_ROUNDS_BEGIN)
-		use(w, &i->start, at);
+	struct memory_operands o = instr_operands(w->s, i);
+	for (int k = 0; k < o.n; k++)
+		use(w, o.at[k].argument, at);
 }
 
 /* What a loop reads was there before it, and must stay to its end. What its turns add to lives from its beginning. */
@@ -127,15 +122,9 @@ static void patch_step(struct lower *w)
 	struct step *s = &w->s->step[w->phase];
 	for (int part = 0; part < s->n; part++)
 		for (int i = 0; i < s->part[part].n; i++) {
-			struct instr *in = &s->part[part].at[i];
-			for (int k = 0; k < in->n_args; k++)
-				patch(w, &in->args[k]);
-			if (in->kind == INSTR_COLLECTIVE) {
-				patch(w, &in->src);
-				patch(w, &in->dst);
-			}
-			if (in->kind == INSTR_ROUNDS_BEGIN)
-				patch(w, &in->start);
+			struct memory_operands o = instr_operands(w->s, &s->part[part].at[i]);
+			for (int k = 0; k < o.n; k++)
+				patch(w, o.at[k].argument);
 		}
 }
 

@@ -39,33 +39,24 @@ static void write_to(struct play *p, const struct argument *a)
 	p->written[b] = p->writes.n;
 }
 
-static enum arg_direction direction(const struct play *p, const struct instr *i, int arg)
-{
-	return kernel_arg(&p->w->s->kernels.at[i->kernel], arg, NULL).direction;
-}
-
 static void play_instr(struct play *p, const struct instr *i)
 {
-	for (int a = 0; a < i->n_args; a++)
-		if (direction(p, i, a) == ARG_IN)
-			reads(p, &i->args[a], i);
-	if (i->kind == INSTR_COLLECTIVE)
-		reads(p, &i->src, i);
-	if (i->kind == INSTR_ROUNDS_BEGIN)
-		reads(p, &i->start, i);
-	for (int a = 0; a < i->n_args; a++)
-		if (direction(p, i, a) == ARG_OUT || direction(p, i, a) == ARG_INOUT)
-			write_to(p, &i->args[a]);
-	if (i->kind == INSTR_COLLECTIVE)
-		write_to(p, &i->dst);
+	struct memory_operands o = instr_operands(p->w->s, i);
+	for (int k = 0; k < o.n; k++)
+		if (o.at[k].direction == ARG_IN)
+			reads(p, o.at[k].argument, i);
+	for (int k = 0; k < o.n; k++)
+		if (o.at[k].direction != ARG_IN)
+			write_to(p, o.at[k].argument);
 }
 
 /* A later round adds to what combine wrote in the one before, and nothing may have touched it. */
 static void play_sum(struct play *p, const struct instr *i)
 {
-	for (int a = 0; a < i->n_args; a++)
-		if (direction(p, i, a) == ARG_INOUT)
-			reads(p, &i->args[a], i);
+	struct memory_operands o = instr_operands(p->w->s, i);
+	for (int k = 0; k < o.n; k++)
+		if (o.at[k].direction == ARG_INOUT)
+			reads(p, o.at[k].argument, i);
 }
 
 static void play_part(struct play *p, const struct instrs *part)

@@ -75,17 +75,28 @@ enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUN
 struct instr {
 	enum instr_kind kind;
 	int op; /* index into schedule.op_names */
-	int kernel;
-	struct argument *args;
-	int n_args; /* LAUNCH */
-	int collective;
-	struct argument src, dst;
-	struct number outer, block, dst_block; /* COLLECTIVE; addresses; blocks in elements;
-	                                 dst_block: of an all-to-all's result */
-	int group, dests, local;
-	struct argument start;
-	int64_t capacity;           /* ROUNDS_BEGIN. group -1: always one round */
-	const struct group *tokens; /* ROUNDS_BEGIN: ranks that have other tokens */
+	union {
+		/* INSTR_LAUNCH */
+		struct {
+			int kernel; /* index into schedule.kernels */
+			struct argument *args;
+			int n_args;
+		} launch;
+		/* INSTR_COLLECTIVE: as enum dr_collective_kind says */
+		struct {
+			int index; /* into schedule.collectives */
+			struct argument src, dst;
+			struct number outer, block, dst_block; /* elements; dst_block: of an all-to-all's result */
+		} collective;
+		/* INSTR_ROUNDS_BEGIN: the rounds of an exchange with experts, up to INSTR_ROUNDS_END, which has nothing more */
+		struct {
+			int group; /* whose busiest rank decides how many rounds; -1: always one */
+			int dests, local;
+			struct argument start; /* i32[dests * local + 1]: struct dr_frame's rounds */
+			int64_t capacity;
+			const struct group *tokens; /* ranks that have other tokens */
+		} rounds;
+	};
 };
 struct instrs {
 	struct instr *at;
@@ -100,6 +111,17 @@ struct step {
 	int n;
 };
 struct instrs *step_part(const struct step *s, enum step_section section, int body);
+
+/* The memory that an instruction reads and writes, in the order of its arguments. They point into the instruction. */
+enum { MAX_OPERANDS = ROWS_MAX_OPERANDS + 8 };
+struct memory_operand {
+	struct argument *argument;
+	enum arg_direction direction;
+};
+struct memory_operands {
+	struct memory_operand at[MAX_OPERANDS];
+	int n;
+};
 struct layer_body {
 	int64_t param_bytes, state_bytes, layers;
 }; /* bytes of one layer of this body */
@@ -223,6 +245,8 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 /* What goals ask of the layouts: see struct derived in sema/sema.h; `layouts` is a struct local. */
 int dag_count(const void *layouts, const char *kind, const char *region);
 const char *dag_layout(const void *layouts, const char *path, int phase, enum dtype *format);
+
+struct memory_operands instr_operands(const struct schedule *s, const struct instr *i);
 
 /* Dumps (--emit=dag-local, dag-sched) and checkers: NULL, or what is wrong (an internal error). */
 void local_print(const struct local *l, FILE *out);

@@ -205,11 +205,11 @@ void lower_move_cache(struct lower *w, int local)
 	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &v->atoms), x.dtype, x.rows,
 	                             x.row_stride * dtype_bytes(x.dtype), local, v->cause);
 	struct instr i = {.kind = INSTR_COLLECTIVE,
-	                  .collective = c,
-	                  .src = arg_phys(&x),
-	                  .dst = arg_phys(to),
-	                  .outer = {x.rows.kind, x.rows.value / w->s->page * before, x.rows.div, 0},
-	                  .block = number_const(behind)};
+	                  .collective = {.index = c,
+	                                 .src = arg_phys(&x),
+	                                 .dst = arg_phys(to),
+	                                 .outer = {x.rows.kind, x.rows.value / w->s->page * before, x.rows.div, 0},
+	                                 .block = number_const(behind)}};
 	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_gather (%s)", v->cause));
 }
 

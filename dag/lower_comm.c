@@ -138,12 +138,12 @@ static void lower_all_to_all(struct lower *w, int local)
 	int c = lower_add_collective(w, DR_ALL_TO_ALL, group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local,
 	                             v->cause);
 	struct instr i = {.kind = INSTR_COLLECTIVE,
-	                  .collective = c,
-	                  .src = arg_phys(&x),
-	                  .dst = arg_phys(to),
-	                  .outer = from.outer,
-	                  .block = from.block,
-	                  .dst_block = into.block};
+	                  .collective = {.index = c,
+	                                 .src = arg_phys(&x),
+	                                 .dst = arg_phys(to),
+	                                 .outer = from.outer,
+	                                 .block = from.block,
+	                                 .dst_block = into.block}};
 	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_to_all (%s)", v->cause));
 }
 
@@ -191,11 +191,9 @@ void lower_collective(struct lower *w, int local)
 	int group = lower_group(w, &v->atoms);
 	int c = lower_add_collective(w, kind_of[v->op], group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local,
 	                             v->cause);
-	struct instr i = {.kind = INSTR_COLLECTIVE,
-	                  .collective = c,
-	                  .src = arg_phys(&x),
-	                  .dst = arg_phys(&w->phys[local]),
-	                  .outer = cut.outer,
-	                  .block = cut.block};
+	struct instr i = {
+		.kind = INSTR_COLLECTIVE,
+		.collective = {
+			.index = c, .src = arg_phys(&x), .dst = arg_phys(&w->phys[local]), .outer = cut.outer, .block = cut.block}};
 	lower_emit(w, local, x.exchange, i, arena_printf(w->arena, "%s (%s)", collective_name(kind_of[v->op]), v->cause));
 }

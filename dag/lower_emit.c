@@ -127,13 +127,6 @@ int lower_op_name(struct lower *w, int local, const char *what)
 	return w->s->op_names.n - 1;
 }
 
-struct instrs *step_part(const struct step *s, enum step_section section, int body)
-{
-	return &s->part[section == SECTION_LAST_STAGE ? s->n - 1
-	                : section == SECTION_LAYER    ? SECTION_LAYER + body
-	                                              : (int)section];
-}
-
 struct instrs *lower_part(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -152,11 +145,11 @@ void lower_emit(struct lower *w, int local, int exchange, struct instr i, const 
 void lower_launch(struct lower *w, int local, int exchange, const struct kernel *k, const struct argument *args, int n,
                   const char *what)
 {
-	struct instr i = {.kind = INSTR_LAUNCH, .kernel = lower_kernel(w, k), .n_args = n};
+	struct instr i = {.kind = INSTR_LAUNCH, .launch = {.kernel = lower_kernel(w, k), .n_args = n}};
 	if (n != kernel_args(k))
 		internal_error("%s takes %d arguments, given %d", kernel_family_name(k->family), kernel_args(k), n);
-	i.args = arena_array(w->arena, struct argument, n);
-	memcpy(i.args, args, sizeof *args * (size_t)n);
+	i.launch.args = arena_array(w->arena, struct argument, n);
+	memcpy(i.launch.args, args, sizeof *args * (size_t)n);
 	lower_emit(w, local, exchange, i, what);
 }
 

@@ -99,12 +99,12 @@ static void emit_all_to_all(struct lower *w, int local, int exchange, int from, 
 	int c = lower_add_collective(w, DR_ALL_TO_ALL, m->group, dtype, number_const(m->dests),
 	                             m->capacity * block * dtype_bytes(dtype), local, what);
 	struct instr i = {.kind = INSTR_COLLECTIVE,
-	                  .collective = c,
-	                  .src = arg_buffer(from),
-	                  .dst = arg_buffer(to),
-	                  .outer = number_const(1),
-	                  .block = number_const(m->capacity * block),
-	                  .dst_block = number_const(m->capacity * block)};
+	                  .collective = {.index = c,
+	                                 .src = arg_buffer(from),
+	                                 .dst = arg_buffer(to),
+	                                 .outer = number_const(1),
+	                                 .block = number_const(m->capacity * block),
+	                                 .dst_block = number_const(m->capacity * block)}};
 	lower_emit(w, local, exchange, i, what);
 }
 
@@ -232,12 +232,12 @@ static void close_rounds(struct lower *w, int local, int exchange)
 	struct expert_exchange *m = &w->exchanges.at[exchange];
 	struct atoms all = w->ph->values.at[m->dispatch].experts;
 	struct instr begin = {.kind = INSTR_ROUNDS_BEGIN,
-	                      .group = m->one_round ? -1 : lower_group(w, &all),
-	                      .dests = (int)m->dests,
-	                      .local = (int)m->local,
-	                      .start = arg_buffer(m->start),
-	                      .capacity = m->capacity,
-	                      .tokens = cut_tokens(w, m->dispatch)};
+	                      .rounds = {.group = m->one_round ? -1 : lower_group(w, &all),
+	                                 .dests = (int)m->dests,
+	                                 .local = (int)m->local,
+	                                 .start = arg_buffer(m->start),
+	                                 .capacity = m->capacity,
+	                                 .tokens = cut_tokens(w, m->dispatch)}};
 	struct instr end = {.kind = INSTR_ROUNDS_END};
 	lower_emit(w, local, -1, begin, "rounds");
 	for (int i = 0; i < m->body.n; i++)

@@ -64,12 +64,10 @@ static void gather_candidates(struct lower *w, int local, int group, int from, i
 	int c = lower_add_collective(w, DR_ALL_GATHER, group, DTYPE_I32, rows, PAIR_BYTES, local,
 	                             "candidates of each shard of the vocabulary");
 	struct number words = {NUMBER_CANDIDATES, rows.value * (PAIR_BYTES / 4), rows.div, 0};
-	struct instr i = {.kind = INSTR_COLLECTIVE,
-	                  .collective = c,
-	                  .src = arg_buffer(from),
-	                  .dst = arg_buffer(to),
-	                  .outer = number_const(1),
-	                  .block = words};
+	struct instr i = {
+		.kind = INSTR_COLLECTIVE,
+		.collective = {
+			.index = c, .src = arg_buffer(from), .dst = arg_buffer(to), .outer = number_const(1), .block = words}};
 	lower_emit(w, local, -1, i, "sample: gather candidates");
 }
 

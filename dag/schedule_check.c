@@ -182,24 +182,24 @@ static const char *check_address(const struct at *at, const struct argument *a, 
 /* ---- instructions ---------------------------------------------------------------------------- */
 static const char *check_launch(const struct at *at, const struct instr *i)
 {
-	const struct kernel *k = &at->s->kernels.at[i->kernel];
-	if (i->n_args != kernel_args(k))
-		return wrong(at, "%s is given %d arguments", k->name, i->n_args);
-	int64_t *values = arena_array(at->arena, int64_t, i->n_args + 1);
-	for (int a = 0; a < i->n_args; a++) {
-		const struct argument *arg = &i->args[a];
+	const struct kernel *k = &at->s->kernels.at[i->launch.kernel];
+	if (i->launch.n_args != kernel_args(k))
+		return wrong(at, "%s is given %d arguments", k->name, i->launch.n_args);
+	int64_t *values = arena_array(at->arena, int64_t, i->launch.n_args + 1);
+	for (int a = 0; a < i->launch.n_args; a++) {
+		const struct argument *arg = &i->launch.args[a];
 		if (arg->number.div < 1)
 			return wrong(at, "%s divides by %lld", k->name, (long long)arg->number.div);
 		values[a] = arg->kind == ARGUMENT_NUMBER ? number_max(at, &arg->number) : 0;
 	}
 	const char *bad = NULL;
-	for (int a = 0; a < i->n_args && !bad; a++) {
+	for (int a = 0; a < i->launch.n_args && !bad; a++) {
 		struct kernel_arg known = kernel_arg(k, a, values);
-		bool is_number = i->args[a].kind == ARGUMENT_NUMBER;
+		bool is_number = i->launch.args[a].kind == ARGUMENT_NUMBER;
 		if ((known.direction == ARG_NUMBER) != is_number)
 			bad = wrong(at, "%s of %s is %s", known.name, k->name, is_number ? "a number" : "an address");
 		else if (!is_number)
-			bad = check_address(at, &i->args[a], known.reach, known.direction != ARG_IN);
+			bad = check_address(at, &i->launch.args[a], known.reach, known.direction != ARG_IN);
 	}
 	return bad;
 }
@@ -209,9 +209,9 @@ static struct moved {
 	int64_t from, to;
 } moved(const struct at *at, const struct instr *i)
 {
-	const struct collective *c = &at->s->collectives.at[i->collective];
+	const struct collective *c = &at->s->collectives.at[i->collective.index];
 	int64_t n = at->s->groups.at[c->group].size;
-	int64_t bytes = number_max(at, &i->outer) * number_max(at, &i->block) * dtype_bytes(c->dtype);
+	int64_t bytes = number_max(at, &i->collective.outer) * number_max(at, &i->collective.block) * dtype_bytes(c->dtype);
 	bool splits = c->kind == DR_REDUCE_SCATTER || c->kind == DR_ALL_TO_ALL;
 	bool joins = c->kind == DR_ALL_GATHER || c->kind == DR_ALL_TO_ALL;
 	return (struct moved){splits ? n * bytes : bytes, joins ? n * bytes : bytes};
@@ -235,8 +235,8 @@ static const char *check_group(const struct at *at, int group, const struct inst
 		int atom = s->groups.at[group].atom[i];
 		if (s->stages.n > 1 && group_has(&s->groups.at[s->stage_group], atom))
 			return wrong(at, "a collective over %s, which ranks of one stage only enter", s->atoms.at[atom].name);
-		if (rounds && rounds->group >= 0 && !group_has(&s->groups.at[rounds->group], atom)
-		    && group_has(rounds->tokens, atom))
+		if (rounds && rounds->rounds.group >= 0 && !group_has(&s->groups.at[rounds->rounds.group], atom)
+		    && group_has(rounds->rounds.tokens, atom))
 			return wrong(at, "a collective over %s, whose ranks count other rounds", s->atoms.at[atom].name);
 	}
 	return NULL;
@@ -251,14 +251,15 @@ static const char *check_instr(const struct at *at, const struct instr *i, const
 	case INSTR_ROUNDS_BEGIN:
 		if (rounds)
 			return wrong(at, "rounds in rounds");
-		bad = i->group < 0 ? NULL : check_group(at, i->group, NULL);
-		return bad ? bad : check_address(at, &i->start, (int64_t)(i->dests * i->local + 1) * 4, false);
+		bad = i->rounds.group < 0 ? NULL : check_group(at, i->rounds.group, NULL);
+		return bad ? bad
+		           : check_address(at, &i->rounds.start, (int64_t)(i->rounds.dests * i->rounds.local + 1) * 4, false);
 	case INSTR_ROUNDS_END: return rounds ? NULL : wrong(at, "the end of rounds that have no begin");
 	case INSTR_COLLECTIVE:
-		bad = check_group(at, s->collectives.at[i->collective].group, rounds);
+		bad = check_group(at, s->collectives.at[i->collective.index].group, rounds);
 		if (!bad)
-			bad = check_address(at, &i->src, moved(at, i).from, false);
-		return bad ? bad : check_address(at, &i->dst, moved(at, i).to, true);
+			bad = check_address(at, &i->collective.src, moved(at, i).from, false);
+		return bad ? bad : check_address(at, &i->collective.dst, moved(at, i).to, true);
 	}
 	return wrong(at, "an instruction of no kind");
 }

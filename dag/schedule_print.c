@@ -44,32 +44,40 @@ static void print_argument(const struct argument *a, FILE *out)
 	print_number(&a->number, out);
 }
 
-static void print_instr(const struct schedule *s, const struct instr *i, FILE *out)
+static void print_launch(const struct schedule *s, const struct instr *i, FILE *out)
 {
-	fprintf(out, "  ");
-	if (i->kind == INSTR_ROUNDS_END) {
-		fprintf(out, "end of rounds\n");
-		return;
-	}
-	if (i->kind == INSTR_ROUNDS_BEGIN) {
-		fprintf(out, i->group < 0 ? "one round of %lld\n" : "rounds of %lld\n", (long long)i->capacity);
-		return;
-	}
-	fprintf(out, "%s(", i->kind == INSTR_LAUNCH ? s->kernels.at[i->kernel].name : "collective");
-	for (int k = 0; k < i->n_args; k++) {
+	fprintf(out, "  %s(", s->kernels.at[i->launch.kernel].name);
+	for (int k = 0; k < i->launch.n_args; k++) {
 		fprintf(out, "%s", k ? ", " : "");
-		print_argument(&i->args[k], out);
-	}
-	if (i->kind == INSTR_COLLECTIVE) {
-		print_argument(&i->src, out);
-		fprintf(out, " -> ");
-		print_argument(&i->dst, out);
-		fprintf(out, ", outer ");
-		print_number(&i->outer, out);
-		fprintf(out, ", block ");
-		print_number(&i->block, out);
+		print_argument(&i->launch.args[k], out);
 	}
 	fprintf(out, ")  // %s\n", s->op_names.at[i->op]);
+}
+
+static void print_collective(const struct schedule *s, const struct instr *i, FILE *out)
+{
+	fprintf(out, "  collective(");
+	print_argument(&i->collective.src, out);
+	fprintf(out, " -> ");
+	print_argument(&i->collective.dst, out);
+	fprintf(out, ", outer ");
+	print_number(&i->collective.outer, out);
+	fprintf(out, ", block ");
+	print_number(&i->collective.block, out);
+	fprintf(out, ")  // %s\n", s->op_names.at[i->op]);
+}
+
+static void print_instr(const struct schedule *s, const struct instr *i, FILE *out)
+{
+	switch (i->kind) {
+	case INSTR_LAUNCH:     print_launch(s, i, out); break;
+	case INSTR_COLLECTIVE: print_collective(s, i, out); break;
+	case INSTR_ROUNDS_BEGIN:
+		fprintf(out, i->rounds.group < 0 ? "  one round of %lld\n" : "  rounds of %lld\n",
+		        (long long)i->rounds.capacity);
+		break;
+	case INSTR_ROUNDS_END: fprintf(out, "  end of rounds\n"); break;
+	}
 }
 
 static void print_memory(const struct schedule *s, FILE *out)

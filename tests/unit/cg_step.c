@@ -152,8 +152,9 @@ static struct argument count(enum number_kind kind, int64_t value, int64_t div, 
 static void launch(struct arena *a, struct step *step, enum step_section section, int op, const struct argument *args,
                    int n)
 {
-	struct instr in = {.kind = INSTR_LAUNCH, .op = op, .args = arena_array(a, struct argument, n), .n_args = n};
-	memcpy(in.args, args, sizeof *args * (size_t)n);
+	struct instr in = {
+		.kind = INSTR_LAUNCH, .op = op, .launch = {.args = arena_array(a, struct argument, n), .n_args = n}};
+	memcpy(in.launch.args, args, sizeof *args * (size_t)n);
 	vec_push(a, step_part(step, section, 0), in);
 }
 
@@ -241,22 +242,19 @@ static void stages_hand_on_the_carried_values(void **state)
 static void add_rounds(struct arena *a, struct step *step, int group)
 {
 	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0),
-	         ((struct instr){.kind = INSTR_ROUNDS_BEGIN,
-	                         .op = 1,
-	                         .group = group,
-	                         .dests = 2,
-	                         .local = 4,
-	                         .start = at(DR_SPACE_ACT, 32),
-	                         .capacity = 5}));
+	         ((struct instr){
+				 .kind = INSTR_ROUNDS_BEGIN,
+				 .op = 1,
+				 .rounds = {.group = group, .dests = 2, .local = 4, .start = at(DR_SPACE_ACT, 32), .capacity = 5}}));
 	launch(a, step, SECTION_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_EXCHANGE_ROUND, 0, 0, 0)}, 1);
 	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0),
 	         ((struct instr){.kind = INSTR_COLLECTIVE,
 	                         .op = 1,
-	                         .collective = 6,
-	                         .src = at(DR_SPACE_ACT, 0),
-	                         .dst = at(DR_SPACE_ACT, 100),
-	                         .outer = {NUMBER_CONST, 5, 0, 0},
-	                         .block = {NUMBER_CONST, 8, 0, 0}}));
+	                         .collective = {.index = 6,
+	                                        .src = at(DR_SPACE_ACT, 0),
+	                                        .dst = at(DR_SPACE_ACT, 100),
+	                                        .outer = {NUMBER_CONST, 5, 0, 0},
+	                                        .block = {NUMBER_CONST, 8, 0, 0}}}));
 	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0), ((struct instr){.kind = INSTR_ROUNDS_END, .op = 1}));
 }
 

@@ -151,8 +151,6 @@ static void local_values(void **state)
 
 static void break_argument(struct argument *a, int i)
 {
-	if (a->kind == ARGUMENT_NUMBER)
-		return;
 	SCHEDULE(a->address.offset, -(1ll << 40), "which has");
 	SCHEDULE(a->address.offset, 1ll << 40, "which has");
 }
@@ -165,21 +163,18 @@ static void schedules(void **state)
 			for (int i = 0; i < schedule->step[phase].part[part].n; i++) {
 				struct instr *in = &schedule->step[phase].part[part].at[i];
 				if (in->kind == INSTR_LAUNCH)
-					SCHEDULE(in->n_args, in->n_args - 1, "arguments");
+					SCHEDULE(in->launch.n_args, in->launch.n_args - 1, "arguments");
 				if (in->kind == INSTR_ROUNDS_BEGIN)
 					SCHEDULE(in->kind, INSTR_ROUNDS_END, "rounds that have no begin");
 				if (in->kind == INSTR_COLLECTIVE) {
-					SCHEDULE(schedule->collectives.at[in->collective].group, schedule->groups.n,
+					SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->groups.n,
 					         "a group that does not exist");
-					SCHEDULE(schedule->collectives.at[in->collective].group, schedule->stage_group,
+					SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->stage_group,
 					         "ranks of one stage only");
 				}
-				for (int k = 0; k < in->n_args; k++)
-					break_argument(&in->args[k], i);
-				if (in->kind == INSTR_COLLECTIVE) {
-					break_argument(&in->src, i);
-					break_argument(&in->dst, i);
-				}
+				struct memory_operands o = instr_operands(schedule, in);
+				for (int k = 0; k < o.n; k++)
+					break_argument(o.at[k].argument, i);
 			}
 	for (int i = 1; i < schedule->params.n; i++)
 		if (schedule->params.at[i].space == schedule->params.at[i - 1].space)

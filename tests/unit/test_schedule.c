@@ -85,7 +85,7 @@ static struct instr *launch_of(struct fixture *f, enum kernel_family family, int
 {
 	struct instrs *in = &f->s->step[PHASE_PREFILL].part[part];
 	for (int i = 0; i < in->n; i++)
-		if (in->at[i].kind == INSTR_LAUNCH && f->s->kernels.at[in->at[i].kernel].family == family)
+		if (in->at[i].kind == INSTR_LAUNCH && f->s->kernels.at[in->at[i].launch.kernel].family == family)
 			return &in->at[i];
 	fail_msg("no launch of family %d", (int)family);
 	return NULL;
@@ -112,7 +112,7 @@ static void test_sound(void **state) { holds(*state); }
 static void test_param_that_is_not_placed(void **state)
 {
 	struct fixture *f = *state;
-	struct address *a = &launch_of(f, KERNEL_ANGLES, SECTION_LAYER)->args[0].address, was = *a;
+	struct address *a = &launch_of(f, KERNEL_ANGLES, SECTION_LAYER)->launch.args[0].address, was = *a;
 	assert_int_equal(a->space, DR_SPACE_LAYER);
 	for (int i = 0; i < f->s->params.n; i++) {
 		struct placed_param *p = &f->s->params.at[i];
@@ -130,7 +130,7 @@ static void test_param_that_is_not_placed(void **state)
 static void test_weight_that_is_moved(void **state)
 {
 	struct fixture *f = *state;
-	int64_t *offset = &launch_of(f, KERNEL_CONTRACT, SECTION_LAYER)->args[1].address.offset;
+	int64_t *offset = &launch_of(f, KERNEL_CONTRACT, SECTION_LAYER)->launch.args[1].address.offset;
 	*offset += 4;
 	breaks(f, "where nothing of that extent is placed");
 	*offset += 1 << 20;
@@ -143,7 +143,7 @@ static void test_weight_that_is_moved(void **state)
 static void test_kernel_that_reads_more(void **state)
 {
 	struct fixture *f = *state;
-	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->kernel];
+	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->launch.kernel];
 	k->embed.v += k->embed.pack.n_tile;
 	breaks(f, "embed: bytes 0 to");
 }
@@ -166,23 +166,23 @@ static void test_buffer_that_is_dead(void **state)
 static void test_operand_that_is_left(void **state)
 {
 	struct fixture *f = *state;
-	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_ROTATE, SECTION_LAYER)->kernel];
+	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_ROTATE, SECTION_LAYER)->launch.kernel];
 	k->rotate.y_row++;
 	breaks(f, ": bytes ");
 	k->rotate.y_row--;
 	holds(f);
-	launch_of(f, KERNEL_ATTEND, SECTION_LAYER)->args[ATTEND_M].number.value++;
+	launch_of(f, KERNEL_ATTEND, SECTION_LAYER)->launch.args[ATTEND_M].number.value++;
 	breaks(f, "attend: bytes ");
-	launch_of(f, KERNEL_ATTEND, SECTION_LAYER)->args[ATTEND_M].number.value--;
+	launch_of(f, KERNEL_ATTEND, SECTION_LAYER)->launch.args[ATTEND_M].number.value--;
 	holds(f);
 	for (int part = 0; part < f->s->step[PHASE_PREFILL].n; part++)
 		for (int i = 0; i < f->s->step[PHASE_PREFILL].part[part].n; i++) {
 			struct instr *in = &f->s->step[PHASE_PREFILL].part[part].at[i];
 			if (in->kind != INSTR_COLLECTIVE)
 				continue;
-			in->block.value++;
+			in->collective.block.value++;
 			breaks(f, ": bytes ");
-			in->block.value--;
+			in->collective.block.value--;
 			holds(f);
 		}
 }
@@ -190,7 +190,7 @@ static void test_operand_that_is_left(void **state)
 static void test_state(void **state)
 {
 	struct fixture *f = *state;
-	struct address *cache = &launch_of(f, KERNEL_APPEND, SECTION_LAYER)->args[APPEND_CACHE].address;
+	struct address *cache = &launch_of(f, KERNEL_APPEND, SECTION_LAYER)->launch.args[APPEND_CACHE].address;
 	assert_int_equal(f->s->states.n, 4);
 	assert_int_equal(f->s->states.at[3].offset + f->s->states.at[3].bytes, f->s->bodies[0].state_bytes);
 	cache->offset = f->s->states.at[3].offset;
@@ -202,8 +202,8 @@ static void test_state(void **state)
 static void test_stage_without_the_space(void **state)
 {
 	struct fixture *f = *state;
-	struct address *a = &launch_of(f, KERNEL_CONTRACT, SECTION_LAYER)->args[1].address;
-	*a = launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->args[0].address;
+	struct address *a = &launch_of(f, KERNEL_CONTRACT, SECTION_LAYER)->launch.args[1].address;
+	*a = launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->launch.args[0].address;
 	assert_int_equal(a->space, DR_SPACE_PRE);
 	breaks(f, "an address in pre, which a rank does not have there");
 	a->space = DR_SPACES;
@@ -214,14 +214,14 @@ static void test_write_to_a_weight(void **state)
 {
 	struct fixture *f = *state;
 	struct instr *i = launch_of(f, KERNEL_CONTRACT, SECTION_LAYER);
-	i->args[2].address = i->args[1].address;
+	i->launch.args[2].address = i->launch.args[1].address;
 	breaks(f, "writes to layer");
 }
 
 static void test_input_and_table(void **state)
 {
 	struct fixture *f = *state;
-	struct address *ids = &launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->args[1].address;
+	struct address *ids = &launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->launch.args[1].address;
 	ids->offset += 4;
 	breaks(f, "of input, where nothing");
 	ids->offset -= 4;
@@ -251,10 +251,10 @@ static void test_arguments(void **state)
 {
 	struct fixture *f = *state;
 	struct instr *i = launch_of(f, KERNEL_ATTEND, SECTION_LAYER);
-	i->n_args--;
+	i->launch.n_args--;
 	breaks(f, "is given 7 arguments");
-	i->n_args++;
-	i->args[ATTEND_SEQ].kind = ARGUMENT_NUMBER;
+	i->launch.n_args++;
+	i->launch.args[ATTEND_SEQ].kind = ARGUMENT_NUMBER;
 	breaks(f, "SEQ of attend_0 is a number");
 }
 
@@ -271,7 +271,7 @@ static struct instr *collective_of(struct fixture *f, int part)
 static void test_group_over_stages(void **state)
 {
 	struct fixture *f = *state;
-	f->s->collectives.at[collective_of(f, SECTION_LAYER)->collective].group = f->s->stage_group;
+	f->s->collectives.at[collective_of(f, SECTION_LAYER)->collective.index].group = f->s->stage_group;
 	breaks(f, "a collective over pp, which ranks of one stage only enter");
 }
 
@@ -283,23 +283,23 @@ static void test_rounds(void **state)
 	for (int i = 0; i < f->s->live[PHASE_PREFILL].n; i++) /* instructions change their numbers here */
 		f->s->live[PHASE_PREFILL].at[i].first = 0;
 	const struct instr collective = *collective_of(f, SECTION_LAYER);
-	int over = f->s->collectives.at[collective.collective].group, alone = 0;
+	int over = f->s->collectives.at[collective.collective.index].group, alone = 0;
 	while (f->s->groups.at[alone].n)
 		alone++;
 	struct instr begin = {.kind = INSTR_ROUNDS_BEGIN,
-	                      .group = alone,
-	                      .dests = 1,
-	                      .local = 1,
-	                      .start = collective.src,
-	                      .tokens = &f->s->groups.at[over]};
+	                      .rounds = {.group = alone,
+	                                 .dests = 1,
+	                                 .local = 1,
+	                                 .start = collective.collective.src,
+	                                 .tokens = &f->s->groups.at[over]}};
 	part->at[0] = begin;
 	part->at[1] = collective;
 	part->at[2] = (struct instr){.kind = INSTR_ROUNDS_END};
 	part->n = 3;
 	breaks(f, "whose ranks count other rounds");
-	part->at[0].group = -1; /* always one */
+	part->at[0].rounds.group = -1; /* always one */
 	holds(f);
-	part->at[0].group = over; /* all of them count together */
+	part->at[0].rounds.group = over; /* all of them count together */
 	holds(f);
 	part->n = 2;
 	breaks(f, "rounds without an end");

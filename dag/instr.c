@@ -1,0 +1,36 @@
+/* Instructions: which memory each reads and writes. Dependencies between instructions follow from it. */
+#include "dag.h"
+
+struct instrs *step_part(const struct step *s, enum step_section section, int body)
+{
+	return &s->part[section == SECTION_LAST_STAGE ? s->n - 1
+	                : section == SECTION_LAYER    ? SECTION_LAYER + body
+	                                              : (int)section];
+}
+
+static void add(struct memory_operands *o, struct argument *a, enum arg_direction direction)
+{
+	if (o->n == MAX_OPERANDS)
+		internal_error("an instruction of more than %d operands", MAX_OPERANDS);
+	o->at[o->n++] = (struct memory_operand){a, direction};
+}
+
+struct memory_operands instr_operands(const struct schedule *s, const struct instr *i)
+{
+	struct memory_operands o = {.n = 0};
+	struct instr *in = (struct instr *)i; /* callers that may change the instruction may change what this points to */
+	switch (i->kind) {
+	case INSTR_LAUNCH:
+		for (int a = 0; a < i->launch.n_args; a++)
+			if (i->launch.args[a].kind != ARGUMENT_NUMBER)
+				add(&o, &i->launch.args[a], kernel_arg(&s->kernels.at[i->launch.kernel], a, NULL).direction);
+		break;
+	case INSTR_COLLECTIVE:
+		add(&o, &in->collective.src, ARG_IN);
+		add(&o, &in->collective.dst, ARG_OUT);
+		break;
+	case INSTR_ROUNDS_BEGIN: add(&o, &in->rounds.start, ARG_IN); break;
+	case INSTR_ROUNDS_END:   break;
+	}
+	return o;
+}
