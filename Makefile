@@ -161,6 +161,7 @@ test-e2e: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_meshes.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_heads.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_sampling.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_stop.py
 test-failures: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_failures.py
 test-scale: all

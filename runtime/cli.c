@@ -143,22 +143,31 @@ static bool parse_top_k(struct dr_sampling *s, const char *text)
 	return n <= DR_CANDIDATES;
 }
 
-static bool parse_ids(struct options *o, const char *text)
+/* Appends a list of token ids to *ids, which has *n; false after a message. */
+static bool parse_ids(const char *name, const char *text, int32_t **ids, int *n)
 {
-	struct prompt p = {.ids = host_alloc(strlen(text) / 2 + 1, sizeof *p.ids)};
+	*ids = host_grow(*ids, (size_t)*n + strlen(text) / 2 + 1, sizeof **ids);
 	for (const char *at = text;; at++) {
 		char *end;
 		errno = 0;
 		long v = strtol(at, &end, 10);
 		if (errno || end == at || (*end && *end != ',') || v < 0 || v > INT32_MAX) {
-			say_error("--ids: `%s` is not a list of token ids like 1,15,7", text);
-			free(p.ids);
+			say_error("%s: `%s` is not a list of token ids like 1,15,7", name, text);
 			return false;
 		}
-		p.ids[p.n++] = (int32_t)v;
+		(*ids)[(*n)++] = (int32_t)v;
 		at = end;
 		if (!*end)
-			break;
+			return true;
+	}
+}
+
+static bool parse_prompt(struct options *o, const char *text)
+{
+	struct prompt p = {0};
+	if (!parse_ids("--ids", text, &p.ids, &p.n)) {
+		free(p.ids);
+		return false;
 	}
 	o->prompts = host_grow(o->prompts, (size_t)(o->n_prompts + 1), sizeof *o->prompts);
 	o->prompts[o->n_prompts++] = p;
@@ -171,7 +180,8 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	switch (option) {
 	case OPTION_weights:     o->weights = value; return true;
 	case OPTION_logits:      o->logits = value; return true;
-	case OPTION_ids:         return parse_ids(o, value);
+	case OPTION_ids:         return parse_prompt(o, value);
+	case OPTION_stop_ids:    return parse_ids("--stop-ids", value, &o->stop, &o->n_stop);
 	case OPTION_max_tokens:  return parse_number("--max-tokens", value, 1, MOST, &o->max_tokens);
 	case OPTION_temperature: return parse_real("--temperature", value, 0, 100, &o->sampling.temperature);
 	case OPTION_top_k:       return parse_top_k(&o->sampling, value);
@@ -309,7 +319,7 @@ static bool check_job(struct job *job, struct checkpoint **checkpoint)
 	const struct options *o = job->options;
 	struct problems p;
 	problems_open(&p);
-	prompts_check(job->plan, o->prompts, o->bench ? 1 : o->n_prompts, o->max_tokens, &p); /* those of bench are alike */
+	prompts_check(job->plan, o, o->bench ? 1 : o->n_prompts, &p); /* those of bench are alike */
 	if (o->weights)
 		check_weights(job, checkpoint, &p);
 	job->checkpoint = *checkpoint;
@@ -453,5 +463,6 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 	for (int i = 0; i < o.n_prompts; i++)
 		free(o.prompts[i].ids);
 	free(o.prompts);
+	free(o.stop);
 	return status;
 }

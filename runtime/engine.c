@@ -2,7 +2,6 @@
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include "engine.h"
 #include "report.h"
 #include "schedule.h"
@@ -17,6 +16,8 @@ struct entry {
 	struct sequence sequence; /* first: schedule.c hands it back */
 	uint64_t id;              /* 0: the entry is free */
 	void *user;
+	int32_t *stop;
+	int n_stop;
 	uint32_t place;
 	struct entry *next_free;
 };
@@ -45,6 +46,7 @@ static void empty_entry(struct engine *e, struct entry *x)
 {
 	schedule_remove(e->schedule, &x->sequence);
 	free(x->sequence.ids);
+	free(x->stop);
 	x->id = 0;
 	x->next_free = e->first_free;
 	e->first_free = x;
@@ -92,17 +94,23 @@ static bool refused_as_a_whole(const struct plan *plan, const struct request *r,
 	return true;
 }
 
+static bool in_vocabulary(const struct plan *plan, int32_t id) { return id >= 0 && (uint32_t)id < plan->head->vocab; }
+
+/* *from counts on through the prompt's ids and the stop ids. */
 bool request_refused(const struct plan *plan, const struct request *r, int *from, char why[REASON_BYTES])
 {
-	uint32_t vocab = plan->head->vocab;
-	while (*from < r->n_ids) {
-		int32_t id = r->ids[(*from)++];
-		if (id < 0 || (uint32_t)id >= vocab) {
-			snprintf(why, REASON_BYTES, "id %d is not in the vocabulary of %u", id, vocab);
+	int ids = r->n_ids + r->n_stop;
+	while (*from < ids) {
+		bool stops = *from >= r->n_ids;
+		int32_t id = stops ? r->stop[*from - r->n_ids] : r->ids[*from];
+		++*from;
+		if (!in_vocabulary(plan, id)) {
+			snprintf(why, REASON_BYTES, "%sid %d is not in the vocabulary of %u", stops ? "stop " : "", id,
+			         plan->head->vocab);
 			return true;
 		}
 	}
-	return (*from)++ == r->n_ids && refused_as_a_whole(plan, r, why);
+	return (*from)++ == ids && refused_as_a_whole(plan, r, why);
 }
 
 /* ---- sequences ------------------------------------------------------------------------------- */
@@ -134,6 +142,14 @@ static struct entry *find_entry(const struct engine *e, uint64_t id)
 	return id && place < e->entries && e->entry[place]->id == id ? e->entry[place] : NULL;
 }
 
+static int32_t *copy_ids(const int32_t *ids, int n, int room)
+{
+	int32_t *copy = host_alloc((size_t)n + (size_t)room, sizeof *copy);
+	for (int i = 0; i < n; i++)
+		copy[i] = ids[i];
+	return copy;
+}
+
 uint64_t engine_submit(struct engine *e, const struct request *r, char why[REASON_BYTES])
 {
 	int from = 0;
@@ -146,8 +162,9 @@ uint64_t engine_submit(struct engine *e, const struct request *r, char why[REASO
 	struct entry *x = take_entry(e);
 	*x = (struct entry){.id = ++e->submitted << PLACE_BITS | x->place, .user = r->user, .place = x->place};
 	x->sequence = (struct sequence){.n_prompt = r->n_ids, .max_tokens = r->max_tokens, .sampling = r->sampling};
-	x->sequence.ids = host_alloc((size_t)r->n_ids + (size_t)r->max_tokens, sizeof *x->sequence.ids);
-	memcpy(x->sequence.ids, r->ids, (size_t)r->n_ids * sizeof *r->ids);
+	x->sequence.ids = copy_ids(r->ids, r->n_ids, r->max_tokens);
+	x->stop = copy_ids(r->stop, r->n_stop, 0);
+	x->n_stop = r->n_stop;
 	e->live++;
 	schedule_add(e->schedule, &x->sequence);
 	return x->id;
@@ -172,8 +189,11 @@ void engine_pages(const struct engine *e, int owner, int *free_pages, int *held)
 /* ---- steps ----------------------------------------------------------------------------------- */
 static enum finish finish_of(const struct engine *e, const struct entry *x, int32_t token)
 {
-	if (token < 0 || (uint32_t)token >= e->plan->head->vocab)
+	if (!in_vocabulary(e->plan, token))
 		return FINISH_FAILED;
+	for (int i = 0; i < x->n_stop; i++)
+		if (x->stop[i] == token)
+			return FINISH_STOP;
 	return x->sequence.n_out == x->sequence.max_tokens ? FINISH_LENGTH : FINISH_NONE;
 }
 

@@ -12,6 +12,8 @@
 struct request {
 	const int32_t *ids; /* token ids of the prompt; the engine copies them */
 	int n_ids, max_tokens;
+	const int32_t *stop; /* token ids that end the sequence once one is sampled; the engine copies them */
+	int n_stop;
 	struct dr_sampling sampling; /* zeros: greedy. The engine sets `count` */
 	void *user;                  /* handed to token_fn */
 };
@@ -20,6 +22,7 @@ struct request {
 enum finish {
 	FINISH_NONE,   /* it goes on */
 	FINISH_LENGTH, /* it has max_tokens */
+	FINISH_STOP,   /* the token is one of the request's `stop`; it may be the last of max_tokens as well */
 	FINISH_FAILED  /* the token is not in the vocabulary: it is DR_NO_TOKEN or, after a bug, another number */
 };
 

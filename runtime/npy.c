@@ -108,9 +108,11 @@ bool npy_row(const struct npy *f, int64_t i0, int64_t i1, const float *row)
 
 bool npy_finish(struct npy *f)
 {
-	int closed = close(f->fd);
+	int64_t bytes = f->dim[0] * f->dim[1] * f->dim[2] * (int64_t)sizeof(float);
+	bool ok = ftruncate(f->fd, (off_t)f->header + bytes) == 0;
+	ok = close(f->fd) == 0 && ok;
 	f->fd = -1;
-	bool ok = closed == 0 && rename(f->temporary, f->target) == 0;
+	ok = ok && rename(f->temporary, f->target) == 0;
 	if (ok) {
 		free(f->temporary);
 		f->temporary = NULL;

@@ -30,6 +30,8 @@ struct options {
 	const char *weights, *logits; /* NULL: none */
 	struct prompt *prompts;
 	int n_prompts;
+	int32_t *stop; /* token ids that end a continuation */
+	int n_stop;
 	int max_tokens, threads;     /* 0: the default */
 	int prompt, output, batch;   /* of bench */
 	struct dr_sampling sampling; /* of the first prompt; the next ones have the next seeds */
@@ -175,8 +177,8 @@ void gaps_check(struct rank *r);
 bool rank_step(struct rank *r); /* false: rank 0 said that there are no more */
 /* Rank 0: runs the job's prompts and prints what came of it. */
 void serve(struct rank *r);
-/* Reports why the engine would refuse prompts. */
-void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p);
+/* Reports why the engine would reject the first n prompts, or the stop ids. */
+void prompts_check(const struct plan *plan, const struct options *o, int n, struct problems *p);
 void activity(struct rank *r, enum activity a);
 
 /* ---- trace.c --------------------------------------------------------------------------------- */

@@ -18,8 +18,8 @@ struct answer {
 /* One pass over the prompts. */
 struct pass {
 	struct rank *rank;
-	const struct prompt *prompts;
-	int n, max_tokens;
+	const struct options *options;
+	int n;                 /* prompts */
 	struct answer *answer; /* [n] */
 	int64_t begin, ns[DR_PHASES], tokens[DR_PHASES];
 };
@@ -30,14 +30,17 @@ static struct request request_of(const struct prompt *p, int max_tokens)
 	return (struct request){.ids = p->ids, .n_ids = p->n, .max_tokens = max_tokens, .sampling = p->sampling};
 }
 
-void prompts_check(const struct plan *plan, const struct prompt *prompts, int n, int max_tokens, struct problems *p)
+void prompts_check(const struct plan *plan, const struct options *o, int n, struct problems *p)
 {
 	char why[REASON_BYTES];
 	for (int i = 0; i < n; i++) {
-		struct request r = request_of(&prompts[i], max_tokens);
+		struct request r = request_of(&o->prompts[i], o->max_tokens);
 		for (int from = 0; request_refused(plan, &r, &from, why);)
 			problem(p, "prompt %d: %s", i + 1, why);
 	}
+	for (int i = 0; i < o->n_stop; i++)
+		if ((uint32_t)o->stop[i] >= plan->head->vocab)
+			problem(p, "--stop-ids: id %d is not in the vocabulary of %u", o->stop[i], plan->head->vocab);
 }
 
 /* ---- tokens ---------------------------------------------------------------------------------- */
@@ -114,8 +117,10 @@ static void submit_prompts(struct pass *p, struct engine *e)
 {
 	char why[REASON_BYTES];
 	for (int i = 0; i < p->n; i++) {
-		struct request r = request_of(&p->prompts[i], p->max_tokens);
-		p->answer[i].tokens = host_alloc((size_t)p->max_tokens, sizeof(int32_t));
+		struct request r = request_of(&p->options->prompts[i], p->options->max_tokens);
+		p->answer[i].tokens = host_alloc((size_t)r.max_tokens, sizeof(int32_t));
+		r.stop = p->options->stop;
+		r.n_stop = p->options->n_stop;
 		r.user = &p->answer[i];
 		if (!engine_submit(e, &r, why))
 			rank_fail(&p->rank->reporter, "internal: prompt %d: %s", i + 1, why);
@@ -138,7 +143,7 @@ static void pass_open(struct pass *p, struct rank *r)
 {
 	const struct options *o = r->job->options;
 	const struct stepper stepper = {&r->step, run_step, &r->job->results, r};
-	*p = (struct pass){.rank = r, .prompts = o->prompts, .n = o->n_prompts, .max_tokens = o->max_tokens};
+	*p = (struct pass){.rank = r, .options = o, .n = o->n_prompts};
 	p->answer = host_alloc((size_t)p->n, sizeof *p->answer);
 	struct engine *e = engine_open(r->job->plan, &stepper, take_token, p);
 	submit_prompts(p, e);

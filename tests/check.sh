@@ -62,6 +62,7 @@ step meshes "$python" tests/e2e/run_meshes.py
 [[ $chosen == *" few "* ]] && step few "$python" tests/e2e/run_meshes.py "llama f32 on  4" "deepseek f32 on  4"
 step heads "$python" tests/e2e/run_heads.py
 step sampling "$python" tests/e2e/run_sampling.py
+step stop "$python" tests/e2e/run_stop.py
 step far env DEPLOY_DEVICE=far DEPLOYC_GAPS=256 "$python" tests/e2e/run_meshes.py
 step values "$python" tests/e2e/run_values.py
 step formats "$python" tests/e2e/run_formats.py

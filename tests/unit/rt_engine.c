@@ -106,6 +106,8 @@ static void all_pages_are_free(const struct site *s)
 struct ask {
 	int32_t ids[LONGEST];
 	int n, max_tokens;
+	int32_t stop[2];
+	int n_stop;
 	/* What came. */
 	uint64_t id;
 	int32_t out[LONGEST];
@@ -124,6 +126,8 @@ static void submit(struct site *s, struct ask *a)
 {
 	char why[REASON_BYTES];
 	struct request r = {.ids = a->ids, .n_ids = a->n, .max_tokens = a->max_tokens, .user = a};
+	r.stop = a->stop;
+	r.n_stop = a->n_stop;
 	a->id = engine_submit(s->engine, &r, why);
 	assert_int_not_equal(a->id, 0);
 }
@@ -145,7 +149,10 @@ static void take_token(void *context, const struct engine_token *t)
 	assert_int_equal(t->token, token_of(h));
 	a->out[a->n_out++] = t->token;
 	a->finish = t->finish;
-	assert_int_equal(t->finish, a->n_out == a->max_tokens ? FINISH_LENGTH : FINISH_NONE);
+	enum finish expected = a->n_out == a->max_tokens ? FINISH_LENGTH : FINISH_NONE;
+	for (int i = 0; i < a->n_stop; i++)
+		expected = a->stop[i] == t->token ? FINISH_STOP : expected;
+	assert_int_equal(t->finish, expected);
 }
 
 static void run_to_end(struct site *s)
@@ -336,6 +343,44 @@ static void callbacks_may_act(void **state)
 	site_close(&s);
 }
 
+/* Each sequence ends with the first of its own stop tokens, be it its first token, one in the middle or the last that
+ * it may have, and others take its row at once: fewer steps are needed. */
+static void stop_tokens_end_sequences(void **state)
+{
+	(void)state;
+	static struct site s;
+	static struct ask whole[MANY];
+	int ends[3] = {0}, steps = 0; /* at the first, in the middle, at the last */
+	for (int stops = 0; stops <= 1; stops++) {
+		site_open(&s, 2, 2, take_token, NULL);
+		for (int i = 0; i < MANY; i++) {
+			make_ask(&asks[i], (unsigned)i, 1 + i % 9, 6);
+			asks[i].n_stop = stops * (i % 3);
+			for (int k = 0; k < asks[i].n_stop; k++)
+				asks[i].stop[k] = whole[i].out[(i / 3 + 2 * k) % 6];
+			submit(&s, &asks[i]);
+		}
+		run_to_end(&s);
+		assert_true(!stops || s.steps < steps);
+		steps = s.steps;
+		site_close(&s);
+		if (!stops)
+			memcpy(whole, asks, sizeof whole);
+	}
+	for (int i = 0; i < MANY; i++) {
+		int n = 6;
+		for (int k = 6; k-- > 0;)
+			for (int j = 0; j < asks[i].n_stop; j++)
+				n = whole[i].out[k] == asks[i].stop[j] ? k + 1 : n;
+		assert_int_equal(asks[i].n_out, n);
+		assert_memory_equal(asks[i].out, whole[i].out, (size_t)n * sizeof *asks[i].out);
+		assert_int_equal(asks[i].finish, asks[i].n_stop ? FINISH_STOP : FINISH_LENGTH);
+		if (asks[i].n_stop)
+			ends[n == 1 ? 0 : n < 6 ? 1 : 2]++;
+	}
+	assert_true(ends[0] && ends[1] && ends[2]);
+}
+
 /* Sequences that are left when the engine is closed are freed: leaks are the address sanitizer's business. */
 static void closing_ends_all(void **state)
 {
@@ -377,6 +422,11 @@ static void what_cannot_run_is_refused(void **state)
 	assert_false(request_refused(&s.plan, &r, &from, why));
 	assert_false(request_refused(&s.plan, &r, &from, why));
 	r.n_ids = 1;
+	r.max_tokens = 1;
+	r.stop = (const int32_t[]){0, 23, 24};
+	r.n_stop = 3;
+	refused(&s, &r, "stop id 24 is not in the vocabulary of 24");
+	r.n_stop = 0;
 	r.max_tokens = INT32_MAX;
 	refused(&s, &r,
 	        "1 ids and 2147483647 more take 2147483647 positions (the last is not read back), the plan's cache "
@@ -466,6 +516,7 @@ int main(void)
 		cmocka_unit_test(stopped_ones_give_back_pages),
 		cmocka_unit_test(unknown_ids_stop_nothing),
 		cmocka_unit_test(callbacks_may_act),
+		cmocka_unit_test(stop_tokens_end_sequences),
 		cmocka_unit_test(closing_ends_all),
 		cmocka_unit_test(what_cannot_run_is_refused),
 		cmocka_unit_test(failed_rows_end_their_sequences),

@@ -447,6 +447,41 @@ static void sampling_options_arrive(void **state)
 	}
 }
 
+/* A continuation ends with the first stop token; its logits are there up to that, and 0 after it. */
+static void stop_ids_end_continuations(void **state)
+{
+	(void)state;
+	static float logits[STEPS][TINY_VOCAB], got[STEPS][TINY_VOCAB];
+	char ids[128], stop[32], line[256];
+	int32_t out[STEPS];
+	format_ids(ids, prompt[1], length[1]);
+	reference(prompt[1], length[1], STEPS, out, logits[0]);
+	for (int last = 0; last < STEPS; last += 2) {
+		int n = 0;
+		while (out[n++] != out[last])
+			;
+		sprintf(stop, "%d", out[last]);
+		assert_int_equal(launcher((struct tiny){2, 1, 2, 2}, step_tp2,
+		                          ARGS("run", "--weights", folder, "--ids", ids, "--max-tokens=9", "--logits",
+		                               in_folder("logits.npy"), "--stop-ids", stop)),
+		                 0);
+		size_t at = (size_t)sprintf(line, "ids: %s -> ", ids);
+		at += format_ids(line + at, out, n);
+		strcpy(line + at, "\n");
+		assert_said(line);
+		FILE *f = fopen(in_folder("logits.npy"), "r");
+		fseek(f, -(long)sizeof got, SEEK_END);
+		assert_int_equal(ftell(f) % 64, 0);
+		assert_int_equal(fread(got, sizeof got, 1, f), 1);
+		fclose(f);
+		assert_memory_equal(got, logits, (size_t)n * sizeof got[0]);
+		for (int i = n; i < STEPS; i++)
+			for (int v = 0; v < TINY_VOCAB; v++)
+				assert_true(got[i][v] == 0);
+		unlink(in_folder("logits.npy"));
+	}
+}
+
 static void far_device_agrees(void **state)
 {
 	(void)state;
@@ -638,6 +673,11 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("run")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--batch", "3")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--ids", "1,,2")), 2);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--stop-ids", "2;3")), 2);
+	assert_said("error: --stop-ids: `2;3` is not a list of token ids like 1,15,7");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--stop-ids", "23", "--stop-ids", "3,24")), 1);
+	assert_said("error: --stop-ids: id 24 is not in the vocabulary of 24");
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("bench", "--stop-ids", "2")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--threads")), 2);
 	assert_said("--threads needs a value");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--temperature", "-1")), 2);
@@ -687,6 +727,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_meshes_agree),
 		cmocka_unit_test(sampling_options_arrive),
+		cmocka_unit_test(stop_ids_end_continuations),
 		cmocka_unit_test(far_device_agrees),
 		cmocka_unit_test(bench_and_plan),
 		cmocka_unit_test(failing_ranks_are_named),
