@@ -28,6 +28,10 @@ struct comm {
 	void (*broadcast)(struct comm *c, int group, void *bytes, size_t n);
 	/* The greatest value of all members. */
 	int32_t (*max)(struct comm *c, int group, int32_t value);
+	/* n host bytes of a rank reach rank 0. Rank 0 takes from all others, in the order of ranks; both sides give the
+	 * same n, which may be 0. take returns no earlier than the rank gives; give may return before. */
+	void (*give)(struct comm *c, const void *bytes, size_t n);
+	void (*take)(struct comm *c, int rank, void *bytes, size_t n);
 	/* Returns when all members are here. */
 	void (*barrier)(struct comm *c, int group);
 	void (*close)(struct comm *c);

@@ -80,10 +80,7 @@ void *port_acquire(struct local_comm *c, struct channel *ch)
 }
 
 /* Tags are never reused: number of the exchange in its group, above the group. */
-static unsigned long long tag(const struct channel *ch, int group)
-{
-	return (unsigned long long)ch->count[group] << 16 | (unsigned)group;
-}
+static unsigned long long tag(uint64_t count, int group) { return (unsigned long long)count << 16 | (unsigned)group; }
 
 void port_publish(struct local_comm *c, struct channel *ch, int group, int readers)
 {
@@ -91,15 +88,14 @@ void port_publish(struct local_comm *c, struct channel *ch, int group, int reade
 	struct port *p = &ch->ports[c->reporter.rank];
 	ch->count[group]++;
 	atomic_store(&p->readers[half], readers);
-	atomic_store(&p->tag[half], tag(ch, group));
+	atomic_store(&p->tag[half], tag(ch->count[group], group));
 	event_add(&p->published);
 }
 
-void port_wait(struct local_comm *c, struct channel *ch, int group, int i)
+/* Waits for a rank to publish under a tag; c->part[i] is the buffer. */
+static void wait_for_tag(struct local_comm *c, struct channel *ch, int rank, unsigned long long expected, int i)
 {
-	int rank = plan_group_member(c->plan, group, c->reporter.rank, i);
 	struct port *p = &ch->ports[rank];
-	unsigned long long expected = tag(ch, group);
 	for (;;) {
 		unsigned seen = atomic_load(&p->published.value);
 		for (int half = 0; half < 2; half++) {
@@ -111,6 +107,11 @@ void port_wait(struct local_comm *c, struct channel *ch, int group, int i)
 		}
 		await(c, &p->published, seen, rank);
 	}
+}
+
+void port_wait(struct local_comm *c, struct channel *ch, int group, int i)
+{
+	wait_for_tag(c, ch, plan_group_member(c->plan, group, c->reporter.rank, i), tag(ch->count[group], group), i);
 }
 
 void port_release(struct local_comm *c, struct channel *ch, int group, int i)
@@ -150,6 +151,33 @@ static void local_broadcast(struct comm *comm, int group, void *bytes, size_t n)
 		memcpy((char *)bytes + at, c->part[0], part);
 		port_release(c, &c->host, group, 0);
 	}
+}
+
+/* In parts of at most a buffer; 0 bytes are one part. Each is published to one reader, under a group of its own. */
+static void local_give(struct comm *comm, const void *bytes, size_t n)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	size_t at = 0;
+	do {
+		size_t part = n - at < c->host.size ? n - at : c->host.size;
+		memcpy(port_acquire(c, &c->host), (const char *)bytes + at, part);
+		port_publish(c, &c->host, c->plan->n_groups + 1, 1);
+		at += part;
+	} while (at < n);
+}
+
+static void local_take(struct comm *comm, int rank, void *bytes, size_t n)
+{
+	struct local_comm *c = (struct local_comm *)comm;
+	int everyone = c->plan->n_groups;
+	size_t at = 0;
+	do {
+		size_t part = n - at < c->host.size ? n - at : c->host.size;
+		wait_for_tag(c, &c->host, rank, tag(++c->taken[rank], everyone + 1), rank);
+		memcpy((char *)bytes + at, c->part[rank], part);
+		port_release(c, &c->host, everyone, rank);
+		at += part;
+	} while (at < n);
 }
 
 static int32_t meet(struct local_comm *c, int group, int32_t value)
@@ -229,6 +257,7 @@ static void local_close(struct comm *comm)
 	struct local_comm *c = (struct local_comm *)comm;
 	free(c->data.count);
 	free(c->host.count);
+	free(c->taken);
 	free(c->part);
 	free(c->half);
 	free(c);
@@ -236,21 +265,23 @@ static void local_close(struct comm *comm)
 
 static struct channel channel_open(const struct plan *plan, struct port *ports, unsigned char *bytes, size_t size)
 {
-	return (struct channel){ports, bytes, size, host_alloc((size_t)plan->n_groups + 1, sizeof(uint64_t)), 0};
+	return (struct channel){ports, bytes, size, host_alloc((size_t)plan->n_groups + 2, sizeof(uint64_t)), 0};
 }
 
 struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
                              bool spin)
 {
 	struct local_comm *c = host_alloc(1, sizeof *c);
-	c->comm = (struct comm){local_all_reduce, local_reduce_scatter, local_all_gather, local_all_to_all, local_send,
-	                        local_recv,       local_broadcast,      local_max,        local_barrier,    local_close};
+	c->comm = (struct comm){local_all_reduce, local_reduce_scatter, local_all_gather, local_all_to_all,
+	                        local_send,       local_recv,           local_broadcast,  local_max,
+	                        local_give,       local_take,           local_barrier,    local_close};
 	c->plan = plan;
 	c->device = d;
 	c->reporter = *r;
 	c->shared = s;
 	c->data = channel_open(plan, s->data_ports, s->data, s->data_size);
 	c->host = channel_open(plan, s->host_ports, s->host, s->host_size);
+	c->taken = host_alloc(plan->head->ranks, sizeof *c->taken);
 	c->spins = spin ? SPINS_MOST : 0;
 	c->part = host_alloc(plan->head->ranks, sizeof *c->part);
 	c->half = host_alloc(plan->head->ranks, sizeof *c->half);

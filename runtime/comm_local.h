@@ -18,7 +18,7 @@ struct channel {
 	struct port *ports;
 	unsigned char *bytes; /* [ranks][2][size] */
 	size_t size;          /* of a buffer */
-	uint64_t *count;      /* [groups + 1]: exchanges of this rank's member of the group so far */
+	uint64_t *count;      /* [groups + 2]: exchanges of this rank's member of the group so far; the last is `give` */
 	unsigned turn;        /* which buffer is next */
 };
 /* Messages to a rank: number `sent` - `taken` are in its two boxes. One writer, one reader. */
@@ -43,6 +43,7 @@ struct local_comm {
 	struct reporter reporter;
 	struct comm_shared *shared;
 	struct channel data, host;
+	uint64_t *taken; /* [ranks]: parts that this rank has taken from each */
 	int spins;
 	/* Of the exchange that runs, by member. */
 	const void **part;

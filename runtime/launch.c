@@ -60,17 +60,11 @@ static bool fits_host(const struct plan *plan)
 /* ---- what ranks share ------------------------------------------------------------------------ */
 static bool share(struct job *job)
 {
-	const struct dr_program *h = job->plan->head;
-	struct results *out = &job->results;
-	out->max_rows = (int)(h->max_rows[0] > h->max_rows[1] ? h->max_rows[0] : h->max_rows[1]);
-	size_t rows = (size_t)h->microbatches * (size_t)job->plan->n_owners * (size_t)out->max_rows;
-	job->board = board_open((int)h->ranks);
+	job->board = board_open((int)job->plan->head->ranks);
 	job->comm = comm_local_share(job->plan);
-	out->tokens = shared_alloc(rows * sizeof *out->tokens);
-	out->logits = job->npy ? shared_alloc(rows * h->vocab * sizeof *out->logits) : NULL;
-	if (job->board && job->comm && out->tokens && (out->logits || !job->npy))
+	if (job->board && job->comm)
 		return true;
-	say_error("the host has no memory left for what %u ranks share", h->ranks);
+	say_error("the host has no memory left for what %u ranks share", job->plan->head->ranks);
 	return false;
 }
 

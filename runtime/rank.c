@@ -38,6 +38,8 @@ static void open_rank(struct rank *r)
 	s->planned = plan_bytes(job->plan, r->index);
 	s->allocated = r->memory.total;
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);
+	parcel_open(r);
+	r->inbox = r->index == 0 ? inbox_open(r) : NULL;
 	r->counted = host_alloc(step_most_words(job->plan), sizeof *r->counted);
 	step_open(&r->step, job->plan);
 	open_frame(r);
@@ -53,6 +55,9 @@ static void close_rank(struct rank *r)
 	free((void *)(uintptr_t)r->frame.index);
 	free(r->starts);
 	free(r->counted);
+	parcel_close(r);
+	if (r->inbox)
+		inbox_close(r->inbox);
 	step_close(&r->step);
 	r->comm->close(r->comm);
 	r->device->close(r->device);
@@ -123,54 +128,6 @@ static void write_inputs(struct rank *r, int microbatch, bool pages)
 			write_input(r, microbatch, &in[i]);
 }
 
-/* Is this rank's coordinate 0 along every atom but those of stages, of what the outputs' rows are cut by and, with
- * logits, of shards of the vocabulary? */
-static bool hands_over(const struct rank *r, const struct dr_output *cut, bool logits)
-{
-	const struct plan *plan = r->job->plan;
-	const struct dr_program *h = plan->head;
-	for (uint32_t a = 0; a < h->atoms.n; a++) {
-		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)cut->owners, a)
-		            || plan_group_has(plan, (int)cut->rows, a)
-		            || (logits && plan_group_has(plan, (int)h->logits_group, a));
-		if (!free && plan_coordinate(plan, a, r->index) != 0)
-			return false;
-	}
-	return r->frame.stage == r->frame.stages - 1;
-}
-
-/* Copies this rank's part of `n` rows' logits, the first of which is `from` of its own, into the results from row `to`
- * on: shards of the vocabulary side by side. */
-static void hand_over_logits(struct rank *r, int from, size_t to, int n)
-{
-	const struct dr_program *h = r->job->plan->head;
-	size_t shards = (size_t)plan_group_size(r->job->plan, (int)h->logits_group), width = h->vocab / shards;
-	size_t shard = (size_t)r->frame.index[h->logits_group];
-	uint64_t at = r->memory.base[DR_SPACE_ACT] + h->logits_offset;
-	for (int row = 0; row < n; row++) {
-		float *out = r->job->results.logits + (to + (size_t)row) * h->vocab + shard * width;
-		r->device->read(r->device, out, flat(at + (uint64_t)(from + row) * width * sizeof *out, width * sizeof *out));
-	}
-}
-
-static void hand_over(struct rank *r, int microbatch)
-{
-	const struct plan *plan = r->job->plan;
-	const struct results *out = &r->job->results;
-	const struct dr_output *cut = &plan->head->output[r->step.head->phase];
-	struct owners mine = owners_of(r, cut->owners);
-	int n = r->frame.rows / plan_group_size(plan, (int)cut->rows), part = r->frame.index[cut->rows];
-	uint64_t tokens = r->memory.base[DR_SPACE_ACT] + plan->head->tokens_offset;
-	for (int i = 0; i < mine.n; i++) {
-		size_t to = (size_t)(microbatch * plan->n_owners + mine.first + i) * (size_t)out->max_rows + (size_t)(part * n);
-		if (hands_over(r, cut, false))
-			r->device->read(r->device, out->tokens + to,
-			                flat(tokens + (uint64_t)(i * n) * sizeof *out->tokens, (uint64_t)n * sizeof *out->tokens));
-		if (out->logits && hands_over(r, cut, true))
-			hand_over_logits(r, i * n, to, n);
-	}
-}
-
 static void run_microbatch(struct rank *r, int number)
 {
 	write_inputs(r, number, false);
@@ -184,7 +141,7 @@ static void run_microbatch(struct rank *r, int number)
 	r->device->sync(r->device);
 	gaps_check(r);
 	activity(r, ACTIVITY_OUTPUT);
-	hand_over(r, number);
+	parcel_pack(r, number);
 }
 
 bool rank_step(struct rank *r)
@@ -200,10 +157,13 @@ bool rank_step(struct rank *r)
 	if (r->step.head->with_pages)
 		write_inputs(r, 0, true);
 	r->frame.pages = r->step.head->pages;
+	trace_begin(r);
 	for (int i = 0; i < r->step.head->microbatches; i++)
 		run_microbatch(r, i);
 	activity(r, ACTIVITY_WAIT);
-	r->comm->barrier(r->comm, plan->n_groups);
+	parcel_deliver(r);
+	if (r->step.head->trace)
+		trace_deliver(r);
 	return true;
 }
 

@@ -21,21 +21,14 @@ enum activity {
 };
 enum { WAITS_FOR_NONE = -1, WAITS_FOR_READERS = -2 };
 
-/* trace.c: where the rank's numbers stop being finite. order: of its launches in the step, from 1; 0: nowhere. */
-struct rank_odd {
-	uint32_t order;
-	int op, layer;
-};
-
 struct rank_status {
 	atomic_int activity, op, layer; /* layer -1: outside the loop over the layers */
 	atomic_uint operations;         /* begun so far */
 	atomic_int waits_for;           /* a rank, or one of the above */
 	atomic_int helper;              /* process that computes for it; 0: none */
 	uint64_t planned, allocated;    /* bytes */
-	struct rank_odd odd;
-	atomic_bool blamed; /* the message is written once: the rank may fail while the parent blames it */
-	char message[2048]; /* why it failed */
+	atomic_bool blamed;             /* the message is written once: the rank may fail while the parent blames it */
+	char message[2048];             /* why it failed */
 };
 
 /* One for all ranks. `first` is 1 + the rank that failed first, 0 while none did; set, all waits end. */

@@ -152,28 +152,58 @@ struct job {
 	struct npy *npy;                     /* NULL: no logits */
 	struct board *board;
 	struct comm_shared *comm;
-	struct results results;
 	bool spin;
 	int threads; /* of each rank */
 };
+/* trace.c: where a rank's numbers stop being finite. order: among its launches of the step, from 1; 0: nowhere. */
+struct rank_odd {
+	uint32_t order;
+	int op, layer;
+};
+
+/* results.c: which results of a phase a rank gives to rank 0: of its owners, from first_owner on, of each the part-th
+ * of `parts` of the rows, and of a row's logits the shard-th `width`. */
+struct parcel_plan {
+	int first_owner, owners, part, parts, shard, width;
+	bool tokens, logits; /* whether it gives them */
+};
+struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, bool logits);
+struct parcel {
+	struct parcel_plan plan[DR_PHASES];
+	unsigned char *bytes;
+	size_t n;
+};
+struct inbox;
+
 struct rank {
 	struct dr_frame frame; /* first: generated code hands it back */
 	const struct job *job;
-	int index, first_layer; /* first_layer: of its stage */
-	uint32_t traced;        /* launches of a step that is traced */
+	int index, first_layer;     /* first_layer: of its stage */
+	uint32_t traced;            /* launches of a step that is traced */
+	struct rank_odd odd, *odds; /* trace.c: of this rank; [ranks], on rank 0 while it traces */
 	struct reporter reporter;
 	struct device *device;
 	struct comm *comm;
 	struct memory memory;
 	struct step step;
-	int32_t *starts;  /* [ranks + 1]: dr_rounds */
-	int32_t *counted; /* [step_most_words]: an array of a step, as this rank counts sequences and pages */
+	struct parcel parcel;
+	struct inbox *inbox; /* NULL but on rank 0 */
+	int32_t *starts;     /* [ranks + 1]: dr_rounds */
+	int32_t *counted;    /* [step_most_words]: an array of a step, as this rank counts sequences and pages */
 };
 _Noreturn void rank_main(const struct job *job, int index);
 /* gaps.c, for tests: around a microbatch. */
 void gaps_fill(struct rank *r);
 void gaps_check(struct rank *r);
-/* Runs a step that all ranks have; of rank 0: hands it out first. */
+/* results.c: a rank packs what a microbatch gave, and delivers all of it after the last; rank 0 collects. */
+void parcel_open(struct rank *r);
+void parcel_close(struct rank *r);
+void parcel_pack(struct rank *r, int microbatch);
+void parcel_deliver(struct rank *r);
+struct inbox *inbox_open(const struct rank *r);
+void inbox_close(struct inbox *in);
+const struct results *inbox_results(const struct inbox *in); /* of the last step */
+/* Runs a step that all ranks have; rank 0 broadcasts it first, and has its results after. */
 bool rank_step(struct rank *r); /* false: rank 0 said that there are no more */
 /* Rank 0: runs the job's prompts and prints what came of it. */
 void serve(struct rank *r);
@@ -182,6 +212,9 @@ void prompts_check(const struct plan *plan, const struct options *o, int n, stru
 void activity(struct rank *r, enum activity a);
 
 /* ---- trace.c --------------------------------------------------------------------------------- */
+/* Before a step, and after the results of one with head->trace: what each rank found reaches rank 0. */
+void trace_begin(struct rank *r);
+void trace_deliver(struct rank *r);
 /* After each launch of a step with head->trace. */
 void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args);
 /* Rank 0: runs the last step again, and says in words where numbers stop being finite. */

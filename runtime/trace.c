@@ -20,7 +20,7 @@ void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *ar
 {
 	const struct plan *plan = r->job->plan;
 	const struct dr_result *y = &plan->kernel_results[kernel];
-	struct rank_odd *odd = &r->reporter.board->rank[r->index].odd;
+	struct rank_odd *odd = &r->odd;
 	r->traced++;
 	if (odd->order || y->n == 0)
 		return;
@@ -36,10 +36,27 @@ void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *ar
 	free(row);
 }
 
-/* Stages run one after the other, and the operations of a stage likewise. */
-static bool comes_before(const struct plan *plan, const struct board *b, int rank, int other)
+void trace_begin(struct rank *r)
 {
-	const struct rank_odd *x = &b->rank[rank].odd, *y = &b->rank[other].odd;
+	r->traced = 0;
+	r->odd = (struct rank_odd){0};
+}
+
+void trace_deliver(struct rank *r)
+{
+	if (!r->odds) {
+		r->comm->give(r->comm, &r->odd, sizeof r->odd);
+		return;
+	}
+	r->odds[0] = r->odd;
+	for (int i = 1; i < (int)r->job->plan->head->ranks; i++)
+		r->comm->take(r->comm, i, &r->odds[i], sizeof r->odds[i]);
+}
+
+/* Stages run one after the other, and the operations of a stage likewise. */
+static bool comes_before(const struct plan *plan, const struct rank_odd *odds, int rank, int other)
+{
+	const struct rank_odd *x = &odds[rank], *y = &odds[other];
 	int stage = plan_stage(plan, rank), stage_of_other = plan_stage(plan, other);
 	return stage != stage_of_other ? stage < stage_of_other : x->order < y->order;
 }
@@ -47,7 +64,6 @@ static bool comes_before(const struct plan *plan, const struct board *b, int ran
 void trace_step(struct rank *r, char *out, size_t n)
 {
 	const struct plan *plan = r->job->plan;
-	const struct board *b = r->reporter.board;
 	int first = -1;
 	char layer[32] = "", name[256];
 	if (!plan->kernel_results) {
@@ -55,18 +71,20 @@ void trace_step(struct rank *r, char *out, size_t n)
 		return;
 	}
 	r->step.head->trace = 1;
+	r->odds = host_alloc(plan->head->ranks, sizeof *r->odds);
 	rank_step(r);
 	for (int i = 0; i < (int)plan->head->ranks; i++)
-		if (b->rank[i].odd.order && (first < 0 || comes_before(plan, b, i, first)))
+		if (r->odds[i].order && (first < 0 || comes_before(plan, r->odds, i, first)))
 			first = i;
+	struct rank_odd odd = first < 0 ? (struct rank_odd){0} : r->odds[first];
+	free(r->odds);
+	r->odds = NULL;
 	if (first < 0) {
 		snprintf(out, n, "contractions before it give finite numbers");
 		return;
 	}
-	const struct rank_odd *odd = &b->rank[first].odd;
-	if (odd->layer >= 0)
-		snprintf(layer, sizeof layer, "layer %d, ", odd->layer);
+	if (odd.layer >= 0)
+		snprintf(layer, sizeof layer, "layer %d, ", odd.layer);
 	plan_rank_name(plan, first, name, sizeof name);
-	snprintf(out, n, "the first such numbers of a contraction are in %s`%s` on %s", layer, plan_op(plan, odd->op),
-	         name);
+	snprintf(out, n, "the first such numbers of a contraction are in %s`%s` on %s", layer, plan_op(plan, odd.op), name);
 }

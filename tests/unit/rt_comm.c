@@ -162,11 +162,50 @@ static void run_host_values(struct site *s)
 	free(text);
 }
 
+static unsigned char gift(int rank, int round, size_t i)
+{
+	return (unsigned char)(i * 7 + i / 251 + (size_t)(rank * 5 + round));
+}
+
+/* Bytes of every rank reach rank 0, of other sizes in each round: none, less than a buffer of the port holds, exactly
+ * that, and more. The next rounds' exchanges follow while a slow rank 0 still takes. */
+static void run_gifts(struct site *s)
+{
+	static const size_t sizes[] = {0, 1, 32767, 32768, 32769, 65536, 150000};
+	enum { SIZES = sizeof sizes / sizeof sizes[0], MOST_BYTES = 150000 };
+	unsigned char *bytes = host_alloc(MOST_BYTES + 1, 1);
+	int world = s->plan.n_groups, ranks = (int)s->plan.head->ranks;
+	for (int round = 0; round < 2 * SIZES; round++) {
+		if (s->rank) {
+			size_t n = sizes[(round + s->rank) % SIZES];
+			for (size_t i = 0; i < n; i++)
+				bytes[i] = gift(s->rank, round, i);
+			s->comm->give(s->comm, bytes, n);
+		}
+		for (int rank = 1; s->rank == 0 && rank < ranks; rank++) {
+			size_t n = sizes[(round + rank) % SIZES];
+			bytes[n] = 99;
+			s->comm->take(s->comm, rank, bytes, n);
+			for (size_t i = 0; i < n; i++)
+				if (bytes[i] != gift(rank, round, i))
+					_exit(1);
+			if (bytes[n] != 99)
+				_exit(1);
+		}
+		int32_t word = s->rank ? -1 : round;
+		s->comm->broadcast(s->comm, world, &word, sizeof word);
+		if (word != round || s->comm->max(s->comm, world, s->rank) != ranks - 1)
+			_exit(1);
+	}
+	free(bytes);
+}
+
 static void run_small(struct site *s)
 {
 	run_all_kinds(s);
 	run_messages(s);
 	run_host_values(s);
+	run_gifts(s);
 }
 
 /* What one rank does. */

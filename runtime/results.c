@@ -1,0 +1,179 @@
+/* What a step gives, on its way to rank 0. After each microbatch the ranks of the last stage copy their part of the
+ * tokens and logits off the device into a parcel, since the next microbatch uses the same memory. After the last one
+ * every rank gives its parcel, which may be empty, to rank 0. Both sides know from the plan what is in it. */
+#include <stdlib.h>
+#include <string.h>
+#include "runtime.h"
+
+/* Is the rank's coordinate 0 along every atom but those of stages, of those that cut the outputs' rows and, for logits,
+ * of those that cut the vocabulary? */
+static bool is_first_of_replicas(const struct plan *plan, int rank, const struct dr_output *cut, bool logits)
+{
+	const struct dr_program *h = plan->head;
+	for (uint32_t a = 0; a < h->atoms.n; a++) {
+		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)cut->owners, a)
+		            || plan_group_has(plan, (int)cut->rows, a)
+		            || (logits && plan_group_has(plan, (int)h->logits_group, a));
+		if (!free && plan_coordinate(plan, a, rank) != 0)
+			return false;
+	}
+	return true;
+}
+
+struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, bool logits)
+{
+	const struct dr_output *cut = &plan->head->output[phase];
+	int group = (int)plan->head->logits_group, owners = plan->n_owners / plan_group_size(plan, (int)cut->owners);
+	bool last = plan_stage(plan, rank) == plan->n_stages - 1;
+	return (struct parcel_plan){
+		.first_owner = plan_group_index(plan, (int)cut->owners, rank) * owners,
+		.owners = owners,
+		.part = plan_group_index(plan, (int)cut->rows, rank),
+		.parts = plan_group_size(plan, (int)cut->rows),
+		.shard = plan_group_index(plan, group, rank),
+		.width = (int)plan->head->vocab / plan_group_size(plan, group),
+		.tokens = last && is_first_of_replicas(plan, rank, cut, false),
+		.logits = logits && last && is_first_of_replicas(plan, rank, cut, true),
+	};
+}
+
+/* Bytes of a row, and of a microbatch with R rows. */
+static size_t row_bytes(const struct parcel_plan *p)
+{
+	return (p->tokens ? sizeof(int32_t) : 0) + (p->logits ? (size_t)p->width * sizeof(float) : 0);
+}
+
+static size_t microbatch_bytes(const struct parcel_plan *p, int rows)
+{
+	return (size_t)p->owners * (size_t)(rows / p->parts) * row_bytes(p);
+}
+
+/* ---- a rank's own parcel --------------------------------------------------------------------- */
+static bool wants_logits(const struct rank *r) { return r->job->npy != NULL; }
+
+void parcel_open(struct rank *r)
+{
+	const struct dr_program *h = r->job->plan->head;
+	size_t most = 1;
+	for (int phase = 0; phase < DR_PHASES; phase++) {
+		struct parcel_plan *p = &r->parcel.plan[phase];
+		*p = parcel_plan(r->job->plan, r->index, phase, wants_logits(r));
+		size_t bytes = h->microbatches * microbatch_bytes(p, (int)h->max_rows[phase]);
+		most = bytes > most ? bytes : most;
+	}
+	r->parcel.bytes = host_alloc(most, 1);
+}
+
+void parcel_close(struct rank *r) { free(r->parcel.bytes); }
+
+/* Appends `n` bytes of DR_SPACE_ACT. */
+static void pack(struct rank *r, uint64_t offset, size_t n)
+{
+	r->device->read(r->device, r->parcel.bytes + r->parcel.n, flat(r->memory.base[DR_SPACE_ACT] + offset, n));
+	r->parcel.n += n;
+}
+
+void parcel_pack(struct rank *r, int microbatch)
+{
+	const struct dr_program *h = r->job->plan->head;
+	const struct parcel_plan *p = &r->parcel.plan[r->step.head->phase];
+	size_t rows = (size_t)(r->step.rows[microbatch] / p->parts);
+	size_t token_bytes = rows * sizeof(int32_t), logit_bytes = rows * (size_t)p->width * sizeof(float);
+	if (microbatch == 0)
+		r->parcel.n = 0;
+	for (size_t i = 0; i < (size_t)p->owners; i++) {
+		if (p->tokens)
+			pack(r, h->tokens_offset + i * token_bytes, token_bytes);
+		if (p->logits)
+			pack(r, h->logits_offset + i * logit_bytes, logit_bytes);
+	}
+}
+
+/* ---- rank 0 ---------------------------------------------------------------------------------- */
+/* The parcels that come to rank 0, and what is in them. */
+struct inbox {
+	struct parcel_plan *plan[DR_PHASES]; /* [ranks] */
+	unsigned char *bytes;
+	struct results results;
+};
+
+struct inbox *inbox_open(const struct rank *r)
+{
+	const struct plan *plan = r->job->plan;
+	const struct dr_program *h = plan->head;
+	struct inbox *in = host_alloc(1, sizeof *in);
+	size_t most = 1;
+	for (int phase = 0; phase < DR_PHASES; phase++) {
+		in->plan[phase] = host_alloc(h->ranks, sizeof *in->plan[phase]);
+		for (int i = 0; i < (int)h->ranks; i++) {
+			in->plan[phase][i] = parcel_plan(plan, i, phase, wants_logits(r));
+			size_t bytes = h->microbatches * microbatch_bytes(&in->plan[phase][i], (int)h->max_rows[phase]);
+			most = bytes > most ? bytes : most;
+		}
+	}
+	in->bytes = host_alloc(most, 1);
+	in->results.max_rows = (int)(h->max_rows[0] > h->max_rows[1] ? h->max_rows[0] : h->max_rows[1]);
+	size_t rows = (size_t)h->microbatches * (size_t)plan->n_owners * (size_t)in->results.max_rows;
+	in->results.tokens = host_alloc(rows, sizeof *in->results.tokens);
+	in->results.logits = wants_logits(r) ? host_alloc(rows * h->vocab, sizeof *in->results.logits) : NULL;
+	return in;
+}
+
+void inbox_close(struct inbox *in)
+{
+	for (int phase = 0; phase < DR_PHASES; phase++)
+		free(in->plan[phase]);
+	free(in->bytes);
+	free(in->results.tokens);
+	free(in->results.logits);
+	free(in);
+}
+
+const struct results *inbox_results(const struct inbox *in) { return &in->results; }
+
+/* Reads one owner's rows from `from`; returns what follows them. */
+static const unsigned char *unpack_owner(struct inbox *in, const struct plan *plan, const struct parcel_plan *p,
+                                         size_t to, size_t rows, const unsigned char *from)
+{
+	size_t vocab = plan->head->vocab, width = (size_t)p->width, bytes = width * sizeof(float);
+	if (p->tokens) {
+		memcpy(in->results.tokens + to, from, rows * sizeof(int32_t));
+		from += rows * sizeof(int32_t);
+	}
+	for (size_t row = 0; p->logits && row < rows; row++, from += bytes)
+		memcpy(in->results.logits + (to + row) * vocab + (size_t)p->shard * width, from, bytes);
+	return from;
+}
+
+static void unpack(struct rank *r, const struct parcel_plan *p, const unsigned char *from)
+{
+	const struct plan *plan = r->job->plan;
+	struct inbox *in = r->inbox;
+	for (int m = 0; m < r->step.head->microbatches; m++)
+		for (int i = 0; i < p->owners; i++) {
+			int rows = r->step.rows[m] / p->parts;
+			int to = (m * plan->n_owners + p->first_owner + i) * in->results.max_rows + p->part * rows;
+			from = unpack_owner(in, plan, p, (size_t)to, (size_t)rows, from);
+		}
+}
+
+static void take_parcel(struct rank *r, int rank)
+{
+	const struct parcel_plan *p = &r->inbox->plan[r->step.head->phase][rank];
+	size_t n = 0;
+	for (int m = 0; m < r->step.head->microbatches; m++)
+		n += microbatch_bytes(p, r->step.rows[m]);
+	r->comm->take(r->comm, rank, r->inbox->bytes, n);
+	unpack(r, p, r->inbox->bytes);
+}
+
+void parcel_deliver(struct rank *r)
+{
+	if (!r->inbox) {
+		r->comm->give(r->comm, r->parcel.bytes, r->parcel.n);
+		return;
+	}
+	unpack(r, &r->parcel.plan[r->step.head->phase], r->parcel.bytes);
+	for (int i = 1; i < (int)r->job->plan->head->ranks; i++)
+		take_parcel(r, i);
+}
