@@ -175,10 +175,10 @@ SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefine
 sanitize:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" test-unit test-golden
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS="$(TSAN)" test-threads
-# The thread sanitizer over the device's team, loading of weights, and the communicator, whose ranks are threads in this build.
+# The thread sanitizer over the device's team, loading of weights, the communicator, and a launcher, whose ranks are threads here.
 TSAN := -O1 -g -fsanitize=thread -DRANKS_ARE_THREADS
 .PHONY: test-threads
-test-threads: $(addprefix $(BUILD)/tests/unit/,rt_team rt_comm rt_weights rt_schedule)
+test-threads: $(addprefix $(BUILD)/tests/unit/,rt_team rt_comm rt_weights rt_schedule rt_world)
 	@sh tests/unit.sh $^
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz-run

@@ -1,6 +1,7 @@
 /* The life of a rank: device, memory, weights, then the steps that rank 0 hands out. */
 #include <stdlib.h>
 #include "runtime.h"
+#include "world.h"
 
 void activity(struct rank *r, enum activity a) { atomic_store(&r->reporter.board->rank[r->index].activity, a); }
 
@@ -33,7 +34,7 @@ static void open_rank(struct rank *r)
 	activity(r, ACTIVITY_LOAD);
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);
-	r->comm = comm_local_open(job->comm, job->plan, r->device, &r->reporter, job->spin);
+	r->comm = job->world->connect(job->world, r->device, &r->reporter, job->spin);
 	memory_open(&r->memory, job->plan, r->index, r->device, &r->reporter);
 	s->planned = plan_bytes(job->plan, r->index);
 	s->allocated = r->memory.total;
@@ -169,7 +170,7 @@ bool rank_step(struct rank *r)
 
 void rank_main(const struct job *job, int index)
 {
-	struct rank r = {.job = job, .index = index, .reporter = {job->board, index}};
+	struct rank r = {.job = job, .index = index, .reporter = {job->world->board, index}};
 	open_rank(&r);
 	if (index == 0)
 		serve(&r);
@@ -177,5 +178,4 @@ void rank_main(const struct job *job, int index)
 		while (rank_step(&r))
 			;
 	close_rank(&r);
-	exit(STATUS_OK);
 }

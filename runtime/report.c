@@ -16,13 +16,19 @@ void *shared_alloc(size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+static size_t board_bytes(int ranks) { return sizeof(struct board) + (size_t)ranks * sizeof(struct rank_status); }
+
 struct board *board_open(int ranks)
 {
-	struct board *b = shared_alloc(sizeof *b + (size_t)ranks * sizeof b->rank[0]);
+	struct board *b = shared_alloc(board_bytes(ranks));
+	if (b)
+		b->leave = _exit;
 	for (int i = 0; b && i < ranks; i++)
 		atomic_init(&b->rank[i].waits_for, WAITS_FOR_NONE);
 	return b;
 }
+
+void board_close(struct board *b, int ranks) { munmap(b, board_bytes(ranks)); }
 
 static void blame(struct board *b, int rank, const char *fmt, va_list args) __attribute__((format(printf, 3, 0)));
 static void blame(struct board *b, int rank, const char *fmt, va_list args)
@@ -48,7 +54,8 @@ void rank_fail(const struct reporter *r, const char *fmt, ...)
 	va_start(args, fmt);
 	blame(r->board, r->rank, fmt, args);
 	va_end(args);
-	_exit(strncmp(r->board->rank[r->rank].message, "internal:", 9) ? STATUS_FAILED : STATUS_INTERNAL);
+	r->board->leave(strncmp(r->board->rank[r->rank].message, "internal:", 9) ? STATUS_FAILED : STATUS_INTERNAL);
+	abort();
 }
 
 /* A name may have megabytes. */

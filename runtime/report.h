@@ -34,6 +34,7 @@ struct rank_status {
 /* One for all ranks. `first` is 1 + the rank that failed first, 0 while none did; set, all waits end. */
 struct board {
 	atomic_int first;
+	void (*leave)(int status); /* ends a rank that failed, and does not return: _exit, unless a world sets another */
 	struct rank_status rank[];
 };
 
@@ -45,7 +46,8 @@ struct reporter {
 /* Zeroed memory shared with processes forked later. NULL: none left. */
 void *shared_alloc(size_t bytes);
 
-struct board *board_open(int ranks);
+struct board *board_open(int ranks); /* in memory of shared_alloc; NULL: none left */
+void board_close(struct board *b, int ranks);
 /* Ends the rank, with STATUS_INTERNAL when the message begins with "internal:". The parent tells the message of the
  * first one that failed, and ends the others. */
 _Noreturn void rank_fail(const struct reporter *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -144,14 +144,14 @@ bool npy_finish(struct npy *f);
 void npy_discard(struct npy *f);
 
 /* ---- rank.c: the life of one rank; serve.c: rank 0's part of it ------------------------------ */
+struct world;
 struct job {
 	const struct generated *generated;
 	const struct plan *plan;
 	const struct options *options;
 	const struct checkpoint *checkpoint; /* NULL: random weights */
 	struct npy *npy;                     /* NULL: no logits */
-	struct board *board;
-	struct comm_shared *comm;
+	struct world *world;
 	bool spin;
 	int threads; /* of each rank */
 };
@@ -191,7 +191,8 @@ struct rank {
 	int32_t *starts;     /* [ranks + 1]: dr_rounds */
 	int32_t *counted;    /* [step_most_words]: an array of a step, as this rank counts sequences and pages */
 };
-_Noreturn void rank_main(const struct job *job, int index);
+/* Runs a rank from its start to its end. */
+void rank_main(const struct job *job, int index);
 /* gaps.c, for tests: around a microbatch. */
 void gaps_fill(struct rank *r);
 void gaps_check(struct rank *r);
@@ -224,7 +225,8 @@ void trace_step(struct rank *r, char *out, size_t n);
 /* host_memory.c: bytes that the kernel and control groups would give. root: "", or a folder with a /proc and a /sys for
  * tests. UINT64_MAX: nothing is known. */
 uint64_t host_memory(const char *root);
-/* Forks the ranks and waits for them. Gives the exit status. */
+/* Runs the job's ranks in a world: launch() in processes of this host. Returns the exit status. */
 int launch(struct job *job);
+int launch_in(struct job *job, struct world *w);
 int host_cores(void);
 #endif

@@ -412,9 +412,10 @@ void checkpoint_close(struct checkpoint *c)
 }
 
 /* ---- files that change while they are mapped ------------------------------------------------- */
+/* Of the process: where ranks are threads of one, the last rank that set it is blamed. */
 static struct {
-	const struct checkpoint *checkpoint;
-	const struct reporter *reporter;
+	_Atomic(const struct checkpoint *) checkpoint;
+	_Atomic(const struct reporter *) reporter;
 } guarded;
 
 static const struct file *file_at(const struct checkpoint *c, const unsigned char *at)
@@ -436,8 +437,9 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 		signal(number, SIG_DFL); /* the fault comes again, and ends the process */
 		return;
 	}
-	if (guarded.reporter)
-		rank_fail(guarded.reporter, "%s was cut short while it was in use, or its device failed", f->name);
+	const struct reporter *r = guarded.reporter;
+	if (r)
+		rank_fail(r, "%s was cut short while it was in use, or its device failed", f->name);
 	say_error("%s was cut short while it was in use, or its device failed", f->name);
 	_exit(STATUS_FAILED);
 }

@@ -4,28 +4,17 @@
  * when all wait, none of them is at fault, and operations alone count. */
 #include "watch.h"
 #include <stdlib.h>
-#include <time.h>
 #include "event.h"
 
 static const int64_t MS = 1000000;
 
-void watch_open(struct watch *w, const struct job *job, const pid_t *pid)
+void watch_open(struct watch *w, const struct world *world, const struct plan *plan, int timeout)
 {
-	*w = (struct watch){
-		.job = job, .pid = pid, .rank = host_alloc(job->plan->head->ranks, sizeof *w->rank), .looked = now_ns()};
+	*w = (struct watch){.world = world, .plan = plan, .timeout = timeout, .looked = now_ns()};
+	w->rank = host_alloc(plan->head->ranks, sizeof *w->rank);
 }
 
 void watch_close(struct watch *w) { free(w->rank); }
-
-/* ns that a process and its threads have used. */
-static uint64_t processor_time(pid_t pid)
-{
-	clockid_t clock;
-	struct timespec t;
-	if (pid <= 0 || clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
-		return 0;
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* true: it stood still for the time-out. */
 static bool feel(struct pulse *p, uint64_t beats, int64_t passed, int64_t timeout)
@@ -43,32 +32,33 @@ static bool is_exempt(const struct rank_status *s) { return atomic_load(&s->acti
 static void blame_waiting(struct watch *w, int rank, int timeout)
 {
 	char name[256] = "what it sent to be read";
-	int peer = atomic_load(&w->job->board->rank[rank].waits_for);
+	int peer = atomic_load(&w->world->board->rank[rank].waits_for);
 	if (peer >= 0)
-		plan_rank_name(w->job->plan, peer, name, sizeof name);
-	board_blame(w->job->board, rank,
+		plan_rank_name(w->plan, peer, name, sizeof name);
+	board_blame(w->world->board, rank,
 	            "internal: every rank waits for another for %d s (DEPLOY_TIMEOUT), this one for %s", timeout, name);
 }
 
 int watch_look(struct watch *w)
 {
-	int timeout = w->job->options->timeout, waiting = -1;
+	int timeout = w->timeout, waiting = -1;
 	int64_t now = now_ns(), most = 2 * WATCH_PERIOD_MS * MS, limit = timeout * 1000 * MS;
 	int64_t passed = now - w->looked < most ? now - w->looked : most;
 	uint64_t operations = 0;
 	bool all_wait = true;
 	w->looked = now;
-	for (int i = 0; i < (int)w->job->plan->head->ranks; i++) {
-		struct rank_status *s = &w->job->board->rank[i];
+	for (int i = 0; i < (int)w->plan->head->ranks; i++) {
+		struct rank_status *s = &w->world->board->rank[i];
 		uint64_t begun = atomic_load(&s->operations);
-		uint64_t beats = begun + processor_time(w->pid[i]) + processor_time(atomic_load(&s->helper));
+		bool runs = w->world->end_of(w->world, i).state == RANK_RUNS;
+		uint64_t beats = begun + (runs ? w->world->processor_time(w->world, i) : 0);
 		operations += begun;
-		all_wait = all_wait && w->pid[i] && waits(s);
+		all_wait = all_wait && runs && waits(s);
 		waiting = waits(s) ? i : waiting;
-		if (!w->pid[i] || is_exempt(s))
+		if (!runs || is_exempt(s))
 			w->rank[i].still = 0;
 		else if (feel(&w->rank[i], beats, passed, limit)) {
-			board_blame(w->job->board, i,
+			board_blame(w->world->board, i,
 			            "it stood still for %d s (DEPLOY_TIMEOUT): it began no operation and used no processor time",
 			            timeout);
 			return i;
