@@ -35,7 +35,7 @@ struct engine_token {
 	const float *logits; /* [vocab], valid during the callback; NULL: the results have none */
 	enum finish finish;  /* not FINISH_NONE: the sequence has ended, and its pages are free */
 };
-/* Called within engine_step. It may submit and stop sequences. */
+/* Called within engine_step. It may submit and stop sequences, but not run steps. */
 typedef void token_fn(void *context, const struct engine_token *t);
 
 /* Runs steps: in a launcher all ranks do, in a test their stand-in. */

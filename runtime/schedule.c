@@ -7,8 +7,8 @@
 #include "schedule.h"
 
 struct owner {
-	struct sequence *first, *last; /* those that wait */
-	struct sequence **running;     /* [seqs]: which has a row of the page table; NULL: free */
+	struct sequence *first, *last; /* sequences that wait */
+	struct sequence **running;     /* [seqs]: by row of the page table; NULL: the row is free */
 };
 struct schedule {
 	const struct plan *plan;
@@ -16,7 +16,7 @@ struct schedule {
 	struct page_pool pages;
 	struct sequence **row; /* [microbatches][owners][max_rows] sequence of each wanted row */
 	int max_rows;
-	int next_owner; /* gets the next sequence that comes */
+	int next_owner; /* of the next sequence that comes */
 	bool pages_changed;
 	int pages_used; /* of any owner, counted when pages_changed */
 };
@@ -94,7 +94,7 @@ void schedule_remove(struct schedule *s, struct sequence *q)
 	q->table_row = -1;
 }
 
-/* Gives the first that waits a row and its pages; false: one of them is not free. */
+/* Assigns a row and pages to the first sequence that waits; false: there are not enough of them. */
 static bool admit_first(struct schedule *s, struct owner *o)
 {
 	struct sequence *q = o->first;
@@ -225,7 +225,20 @@ static struct dr_sampling want_row(struct schedule *s, struct sequence *q, int r
 	return q->sampling;
 }
 
-/* Writes an owner's pieces into the step's arrays, padding behind. */
+/* Fills an owner's arrays from token `at` and row `row` on. */
+static void write_padding(int32_t *const *a, struct dr_sampling *sampling, int at, int tokens, int row, int rows)
+{
+	for (; at < tokens; at++) {
+		a[DR_INPUT_IDS][at] = a[DR_INPUT_POS][at] = 0;
+		a[DR_INPUT_SEQ][at] = a[DR_INPUT_SLOT][at] = -1;
+	}
+	for (; row < rows; row++) {
+		a[DR_INPUT_WANT][row] = -1;
+		sampling[row] = (struct dr_sampling){.top_p = 1};
+	}
+}
+
+/* Writes an owner's pieces into the step's arrays, then padding. */
 static void write_pieces(struct schedule *s, const struct step *step, int microbatch, int owner, const struct pieces *p)
 {
 	int tokens, rows, at = 0, row = 0, page = (int)s->plan->head->page;
@@ -247,14 +260,7 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 			a[DR_INPUT_WANT][row++] = at - 1;
 		}
 	}
-	for (; at < tokens; at++) {
-		a[DR_INPUT_IDS][at] = a[DR_INPUT_POS][at] = 0;
-		a[DR_INPUT_SEQ][at] = a[DR_INPUT_SLOT][at] = -1;
-	}
-	for (; row < rows; row++) {
-		a[DR_INPUT_WANT][row] = -1;
-		sampling[row] = (struct dr_sampling){.top_p = 1};
-	}
+	write_padding(a, sampling, at, tokens, row, rows);
 }
 
 static void write_pages(struct schedule *s, struct step *step, int owner)
@@ -314,7 +320,7 @@ static int last_page(const struct schedule *s)
 	return last;
 }
 
-/* Rows of the step before this one belong to nobody. */
+/* Clears the rows of the previous step. */
 static void forget_rows(struct schedule *s)
 {
 	int n = (int)s->plan->head->microbatches * s->plan->n_owners * s->max_rows;
