@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -324,6 +325,12 @@ static bool check_job(struct job *job, struct checkpoint **checkpoint)
 		check_weights(job, checkpoint, &p);
 	job->checkpoint = *checkpoint;
 	return problems_close(&p, "the launcher cannot start:");
+}
+
+static int host_cores(void)
+{
+	cpu_set_t set;
+	return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
 }
 
 static void choose_threads(struct job *job)

@@ -1,15 +1,8 @@
 /* Starts the ranks of a job in a world, watches them, and reports which one failed, where and why. */
-#include <sched.h>
 #include <string.h>
 #include "runtime.h"
 #include "watch.h"
 #include "world.h"
-
-int host_cores(void)
-{
-	cpu_set_t set;
-	return sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-}
 
 /* ---- messages -------------------------------------------------------------------------------- */
 static void format_place(const struct job *job, const struct rank_status *s, char *out, size_t n)

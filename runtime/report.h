@@ -1,4 +1,5 @@
-/* What ranks say about themselves, in memory that all of them and the parent share; and messages of the launcher. */
+/* The board, on which ranks write what they do and the launcher reads it; and messages of the launcher. world.h says
+ * who shares it. */
 #ifndef DEPLOY_REPORT_H
 #define DEPLOY_REPORT_H
 #include <stdatomic.h>

@@ -49,7 +49,7 @@ static size_t microbatch_bytes(const struct parcel_plan *p, int rows)
 }
 
 /* ---- a rank's own parcel --------------------------------------------------------------------- */
-static bool wants_logits(const struct rank *r) { return r->job->npy != NULL; }
+static bool wants_logits(const struct rank *r) { return r->job->options->logits != NULL; }
 
 void parcel_open(struct rank *r)
 {

@@ -228,5 +228,4 @@ uint64_t host_memory(const char *root);
 /* Runs the job's ranks in a world: launch() in processes of this host. Returns the exit status. */
 int launch(struct job *job);
 int launch_in(struct job *job, struct world *w);
-int host_cores(void);
 #endif
