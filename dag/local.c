@@ -278,7 +278,8 @@ static void check_outputs(struct local *l)
 			continue;
 		struct diag *d = diag_report(l->sink, DIAG_E0918, o->span, "an output `%s`%s is not built in this version",
 		                             o->name, known ? " of this type" : "");
-		diag_help(l->sink, d, "a step gives `logits : f32[batch, row, vocab]` and `token : index(vocab)[batch, row]`");
+		diag_help(l->sink, d,
+		          "a step returns `logits : f32[batch, row, vocab]` and `token : index(vocab)[batch, row]`");
 	}
 	for (int i = 0; i < 2; i++)
 		if (missing[i])

@@ -139,7 +139,7 @@ bool mesh_refine(struct local *l)
 			continue;
 		struct diag *g = diag_report(l->sink, DIAG_E0507, r->span,
 		                             "rules cut the mesh axes of this target in ways that have no common refinement");
-		diag_help(l->sink, g, "declare the pieces as mesh axes of their own, for instance tp_a and tp_b");
+		diag_help(l->sink, g, "declare the pieces as separate mesh axes, for instance tp_a and tp_b");
 		return false;
 	}
 	int64_t stride = 1;

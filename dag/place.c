@@ -186,7 +186,7 @@ static void report_shared_atom(struct local *l, int a, int b, int atom, int regi
 		diag_related(l->sink, d, at, "%s in region `%s`%s%s", what, p->regions.at[region].name,
 		             phase >= 0 ? ", phase " : "", phase >= 0 ? phase_name(phase) : "");
 	diag_help(l->sink, d,
-	          "a mesh axis can split one factor per op: scope one of the rules, for instance `at residual { ... }`");
+	          "a mesh axis can split one axis per op: scope one of the rules, for instance `at residual { ... }`");
 }
 
 int64_t owners_held(const struct local *l, const struct atoms *batch, int *n)
@@ -313,7 +313,7 @@ static bool fixed_layout(struct local *l, const int *axes, int n, int region, in
 				diag_related(l->sink, d, base->span, "in all phases it is placed by this rule");
 			diag_help(l->sink, d,
 			          klass == CLASS_CACHE
-			              ? "a cache does not move between programs: place the axis alike in all phases"
+			              ? "a cache does not move between programs: place the axis the same way in all phases"
 			              : "move the rule out of `phase`");
 		}
 	}

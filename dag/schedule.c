@@ -91,7 +91,7 @@ static void check_captures(struct lower *w)
 			continue;
 		struct diag *d = diag_report(w->sink, DIAG_E0904, lower_source(w, output[i])->span,
 		                             "an output from before `repeat` does not reach the last stage");
-		diag_help(w->sink, d, "compute it after the loop, of what the loop carries");
+		diag_help(w->sink, d, "compute it after the loop, from what the loop carries");
 		w->failed = true;
 	}
 }

@@ -62,7 +62,7 @@ static bool check_cache(const struct schedule *s, const struct local *l, struct 
 		return true;
 	int64_t cache = w->batch * divide_up(need, s->seqs) * s->page;
 	struct diag *d = diag_report(sink, DIAG_E0704, w->cache_span,
-	                             "a sequence of the workload has %lld positions, its owner's cache %lld",
+	                             "a sequence of the workload has %lld positions, but its owner's cache holds %lld",
 	                             (long long)longest, (long long)held);
 	diag_related(sink, d, w->seq_span, "prompts of up to %lld", (long long)w->seq_hi);
 	diag_note(

@@ -53,7 +53,7 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 	if (!d->has_auto)
 		return;
 	const char *text = c->sources.files.at[d->auto_span.file].text + d->auto_span.lo;
-	diag_report(&c->sink, DIAG_E0804, d->auto_span, "`%.*s` is left open: a launcher is built from a decided plan",
+	diag_report(&c->sink, DIAG_E0804, d->auto_span, "`%.*s` is left open: a launcher needs a decided plan",
 	            (int)(d->auto_span.hi - d->auto_span.lo), text);
 }
 
@@ -267,7 +267,7 @@ static bool set_gap(struct target_shape *shape)
 	shape->gap = text ? strtoll(text, &end, 10) : 0;
 	if (!text || (*text && !*end && shape->gap >= 0 && shape->gap <= MAX_GAP && shape->gap % 64 == 0))
 		return true;
-	fprintf(stderr, "deployc: DEPLOYC_GAPS is not a multiple of 64 up to %d: `%s`\n", MAX_GAP, text);
+	fprintf(stderr, "deployc: DEPLOYC_GAPS must be a multiple of 64 up to %d, not `%s`\n", MAX_GAP, text);
 	return false;
 }
 
@@ -276,7 +276,7 @@ static bool set_sanitizer(const char **sanitizer)
 	*sanitizer = getenv("DEPLOYC_SANITIZE");
 	if (!*sanitizer || !strcmp(*sanitizer, "address") || !strcmp(*sanitizer, "thread"))
 		return true;
-	fprintf(stderr, "deployc: DEPLOYC_SANITIZE is address or thread, not `%s`\n", *sanitizer);
+	fprintf(stderr, "deployc: DEPLOYC_SANITIZE must be address or thread, not `%s`\n", *sanitizer);
 	return false;
 }
 

@@ -147,7 +147,7 @@ static bool set_emit(struct options *o, const char *value)
 		}
 	}
 	const char *near = nearest_name(value, names, FORMS);
-	return usage("no form `%s`%s%s%s", value, near ? ", did you mean `" : "", near ? near : "", near ? "`?" : "");
+	return usage("unknown form `%s`%s%s%s", value, near ? ", did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
 static bool set_error_format(struct options *o, const char *value)
@@ -159,7 +159,7 @@ static bool set_error_format(struct options *o, const char *value)
 			o->error_form = (enum error_form)i;
 			return true;
 		}
-	return usage("no form of diagnostics `%s`: there are text, json, sarif and gcc", value);
+	return usage("unknown form of diagnostics `%s`: there are text, json, sarif and gcc", value);
 }
 
 /* NO_COLOR (no-color.org), set to anything but nothing, is the last word. */
@@ -168,7 +168,7 @@ static bool set_color(struct options *o, const char *value)
 	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
 	bool shows = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
 	if (strcmp(value, "auto") != 0 && strcmp(value, "always") != 0 && strcmp(value, "never") != 0)
-		return usage("--color is auto, always or never, not `%s`", value);
+		return usage("--color must be auto, always or never, not `%s`", value);
 	o->color = !(no_color && *no_color) && value[0] != 'n' && (shows || value[1] == 'l');
 	return true;
 }
@@ -219,7 +219,7 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 	case OPTION_FORMAT:
 		o->html = !strcmp(value, "html");
 		return o->html || !strcmp(value, "markdown")
-		       || usage("no form of documentation `%s`: there are markdown and html", value);
+		       || usage("unknown form of documentation `%s`: there are markdown and html", value);
 	case OPTION_QUIET:   o->quiet = true; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
@@ -233,7 +233,7 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 	case OPTION_MARKDOWN: o->markdown = true; return true;
 	case OPTION_TARGET:
 		o->cuda = !strcmp(value, "cuda");
-		return o->cuda || !strcmp(value, "cpu") || usage("no target `%s`: there are cpu and cuda", value);
+		return o->cuda || !strcmp(value, "cpu") || usage("unknown target `%s`: there are cpu and cuda", value);
 	case OPTIONS: break;
 	}
 	internal_error("option %d has no meaning", (int)id);

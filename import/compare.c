@@ -37,8 +37,7 @@ static bool is_unsaid(struct import *m, const struct config_entry *c)
 	bool literal = !strcmp(c->field, c->name);
 	if (!literal || c->type == CONFIG_NONE || c->absent || json_at(m->root, c->name) || is_word_of_absent_object(m, c))
 		return false;
-	complain("%s: %s is not there, and %s does not say in `absent` what that means", m->source, c->name,
-	         m->family->name);
+	complain("%s: %s is missing, and %s does not say in `absent` what that means", m->source, c->name, m->family->name);
 	return true;
 }
 
@@ -87,7 +86,7 @@ static bool all_known(struct import *m, const struct program *p)
 		return true;
 	if (u.n > LISTED)
 		complain("%s: %d more fields that %s does not know", m->source, u.n - LISTED, m->family->name);
-	complain("a field that changes nothing of what is computed is listed in `harmless` of its family");
+	complain("a field that does not change the result belongs in `harmless` of the family");
 	return false;
 }
 

@@ -54,7 +54,7 @@ static void report_architecture(const struct import *m)
 {
 	const struct family *f = family_by_architecture(m, m->root);
 	if (f)
-		complain("its architectures %s are what `%s` of %s reads, of files whose model_type is %s: a family of your own"
+		complain("its architectures %s are those that `%s` of %s reads, but with model_type %s: a family of your own"
 		         " may name `%s` beside it",
 		         json_value_text(m->arena, json_object_get(m->root, "architectures")), f->def->name,
 		         f->def->module->label, types_text(m, f), json_string_value(json_object_get(m->root, "model_type")));
@@ -89,7 +89,7 @@ static bool report_unknown(const struct import *m, const char *wanted)
 	         m->options->sema->n_include ? ", or below -I," : "", wanted, known.at);
 	report_architecture(m);
 	if (!report_inner(m))
-		complain("docs/how-to-add-a-model.md tells how to write one");
+		complain("docs/how-to-add-a-model.md says how to write one");
 	return false;
 }
 

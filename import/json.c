@@ -37,7 +37,7 @@ json_t *json_read(struct arena *arena, const char *path, bool named)
 	if (!root)
 		complain("%s:%d:%d: %s", path, error.line, error.column, error.text);
 	else if (!json_is_object(root))
-		complain("%s is no JSON object", path);
+		complain("%s is not a JSON object", path);
 	if (json_is_object(root))
 		return root;
 	json_decref(root);

@@ -265,7 +265,7 @@ static bool report_unsolved(struct import *m, const struct entry *e, const struc
 
 static bool report_missing(struct import *m, const struct entry *e, const struct open_fields *o)
 {
-	complain("%s: %s is not there, and %s does not say in `absent` what that means for `%s`", m->source, e->name,
+	complain("%s: %s is missing, and %s does not say in `absent` what that means for `%s`", m->source, e->name,
 	         m->family->name, o->at.at[0]);
 	return true;
 }

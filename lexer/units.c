@@ -185,7 +185,7 @@ double quantity_value(const char *text, struct dims *dims)
 		size_t word = unit_word_length(text + i, n - i);
 		const struct unit *u = find_unit(text + i, word);
 		if (!u)
-			internal_error("`%s` is no quantity", text);
+			internal_error("`%s` is not a quantity", text);
 		i += word;
 		int power = sign;
 		if (i < n && text[i] == '^') {

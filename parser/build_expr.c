@@ -134,7 +134,7 @@ struct node *expr_call(struct parser *p, struct span at, enum node_kind kind, st
 	if (kind == N_CALL)
 		refuse_args(p, x->call.args, N_ARG_ARROW, "`a -> b` renames an axis in `x[a -> b]`, not in a call");
 	else
-		refuse_args(p, x->call.args, N_ARG_NAMED, "a named argument stands in a call, not in `[` `]`");
+		refuse_args(p, x->call.args, N_ARG_NAMED, "a named argument belongs in a call, not in `[` `]`");
 	deepen(p, x, &x->call.f);
 	deepen_all(p, x, x->call.args);
 	return x;
@@ -214,8 +214,8 @@ struct node *expr_list(struct parser *p, struct span at, struct node_list *args)
 {
 	struct node *x = list_node(p, at, N_LIST, args);
 	x->depth = 1;
-	refuse_args(p, x->list, N_ARG_ARROW, "`a -> b` has no place in a list");
-	refuse_args(p, x->list, N_ARG_NAMED, "a named argument has no place in a list");
+	refuse_args(p, x->list, N_ARG_ARROW, "`a -> b` does not belong in a list");
+	refuse_args(p, x->list, N_ARG_NAMED, "a named argument does not belong in a list");
 	deepen_all(p, x, x->list);
 	return x;
 }

@@ -138,14 +138,14 @@ static void help_with_unit(struct parser *p, struct diag *d, struct span at)
 {
 	const char *word = source_text(p, at), *near = strcmp(word, "to") ? nearest_unit(word) : NULL;
 	if (!strcmp(word, "to")) {
-		diag_help(p->sink, d, "a range is written `lowest..highest`");
+		diag_help(p->sink, d, "write a range as `lowest..highest`");
 		diag_fix(p->sink, d, at, "..");
 		return;
 	}
 	if (near)
-		diag_help(p->sink, d, "`%s` is no unit; did you mean `%s`?", word, near);
+		diag_help(p->sink, d, "`%s` is not a unit; did you mean `%s`?", word, near);
 	else
-		diag_help(p->sink, d, "`%s` is no unit", word);
+		diag_help(p->sink, d, "`%s` is not a unit", word);
 	if (near)
 		diag_fix(p->sink, d, at, near);
 }
@@ -171,11 +171,11 @@ static bool help_with_habit(struct parser *p, struct diag *d, const struct token
 {
 	struct span between = {p->file, before ? before->hi : t->lo, t->lo};
 	if (before && before->kind == '=' && t->kind == '>' && between.lo == between.hi)
-		help_write(p, d, (struct span){p->file, before->lo, t->hi}, "->", "an arrow is `->`");
+		help_write(p, d, (struct span){p->file, before->lo, t->hi}, "->", "write an arrow as `->`");
 	else if (before && before->kind == TOK_NUMBER && (t->kind == ':' || t->kind == TOK_ELLIPSIS))
-		help_write(p, d, at, "..", "a range is written `lowest..highest`");
+		help_write(p, d, at, "..", "write a range as `lowest..highest`");
 	else if (t->kind == ',' && p->frames.at[p->frames.n - 1].bracket == '{')
-		help_write(p, d, at, ";", "items stand in lines of their own, or are parted by `;`");
+		help_write(p, d, at, ";", "put each item on its own line, or separate items with `;`");
 	else if (before && before->kind == TOK_IDENT && (t->kind == TOK_NUMBER || t->kind == TOK_QUANTITY)
 	         && !t->line_start)
 		help_write(p, d, between, " = ", "write `=` between a field and its value");
@@ -196,13 +196,13 @@ static void help(struct parser *p, struct diag *d, struct span at, const char *c
 	if (before && before->kind == TOK_NUMBER && t->kind == TOK_IDENT && !t->line_start && t->lo - before->hi <= 1)
 		help_with_unit(p, d, at);
 	else if (t->kind == '=' && has(expected, n, "=="))
-		help_write(p, d, at, "==", "`==` compares");
+		help_write(p, d, at, "==", "compare with `==`");
 	else if (before && t->kind == TOK_ELSE && t->line_start)
-		help_join(p, d, before, t, "`else` stands on the line of the `}` before it");
+		help_join(p, d, before, t, "put `else` on the line of the `}` before it");
 	else if (before && t->kind == '{' && t->line_start)
-		help_join(p, d, before, t, "`{` stands on the line of the item that it belongs to");
+		help_join(p, d, before, t, "put `{` on the line of the item that it belongs to");
 	else if (before && t->kind == TOK_ARROW && t->line_start)
-		help_join(p, d, before, t, "`->` stands on the line of the `)` before it");
+		help_join(p, d, before, t, "put `->` on the line of the `)` before it");
 	else if (help_with_habit(p, d, before, t, at))
 		return;
 	else if (is_word(p) && has(expected, n, "name"))

@@ -285,7 +285,7 @@ static void check_headroom(const struct fit *f, int stage, double peak)
 	diag_note(f->sink, diag,
 	          "the plan is exact; what driver, communicators and graphs take is the cluster's `reserve`, an estimate");
 	diag_help(f->sink, diag,
-	          "say what is enough: `require memory.headroom >= 1%%`; or a smaller batch, or shorter prompts");
+	          "state what is enough: `require memory.headroom >= 1%%`; or use a smaller batch, or shorter prompts");
 }
 
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,

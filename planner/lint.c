@@ -115,7 +115,7 @@ static void report_repeated(const struct lint *t, int phase, int axis, int regio
 		diag_report(t->sink, DIAG_W0512, m->span, "computation of `%s` is repeated on all %lld ranks of `%s`",
 	                t->local->program->regions.at[region].name, (long long)m->size, m->name);
 	diag_related(t->sink, d, r->span, "the largest of its products");
-	diag_note(t->sink, d, "%s: %.0f%% of a layer's multiplications on a rank; %lld of %lld ranks could do without",
+	diag_note(t->sink, d, "%s: %.0f%% of a layer's multiplications on a rank; %lld of %lld ranks repeat them",
 	          phase_name(phase), 100 * share, (long long)m->size - 1, (long long)m->size);
 	diag_help(t->sink, d, "place an axis of its weights on `%s`, or its tokens: `at %s { batch -> %s }`", m->name,
 	          t->local->program->regions.at[region].name, m->name);
@@ -173,12 +173,13 @@ static void find_repeated(const struct lint *t, int phase)
 static void report_latent(const struct lint *t, const struct state *s, int axis)
 {
 	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
-	struct diag *d = diag_report(t->sink, DIAG_W0516, m->span, "KV cache has no axis on `%s`: it is held %lld times",
+	struct diag *d = diag_report(t->sink, DIAG_W0516, m->span, "KV cache has no axis on `%s`: it is stored %lld times",
 	                             m->name, (long long)m->size);
 	diag_label(t->sink, d, "`%s` = %lld", m->name, (long long)m->size);
 	diag_related(t->sink, d, s->span, "no rule places one of its axes on `%s`", m->name);
 	diag_note(t->sink, d, "`%s`: each rank along `%s` holds all positions of its sequences", s->path, m->name);
-	diag_help(t->sink, d, "attend by sequences, in all phases: `plan DPAttention`, or `at attn { batch -> ... * %s }`",
+	diag_help(t->sink, d,
+	          "split attention by sequences, in all phases: `plan DPAttention`, or `at attn { batch -> ... * %s }`",
 	          m->name);
 }
 
@@ -188,18 +189,19 @@ static void report_copies(const struct lint *t, const struct state *s, int axis,
 	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
 	struct diag *d = diag_report(t->sink, DIAG_W0515, m->span, "KV cache is replicated over `%s`", m->name);
 	diag_label(t->sink, d, "`%s` = %lld", m->name, (long long)m->size);
-	diag_related(t->sink, d, s->span, "no axis of `%s` takes all of `%s`", s->name, m->name);
-	diag_note(t->sink, d, "`%s` lies on %lld ranks alike: each holds %lld times its share", s->path, (long long)copies,
+	diag_related(t->sink, d, s->span, "no axis of `%s` is split over all of `%s`", s->name, m->name);
+	diag_note(t->sink, d, "`%s` is stored %lld times: each rank holds %lld times its part", s->path, (long long)copies,
 	          (long long)copies);
 	if (d->help)
 		return;
 	struct suggestion values[2];
 	int n = deploy_resize(t->deploy, t->arena, axis, m->size / copies, values);
 	if (n && diag_check(t->sink, t->deploy->name, DIAG_W0515, values, n) >= 0)
-		diag_help(t->sink, d, "`%s = %s%s` replicates nothing; or attend by sequences, `at attn { batch -> ... * %s }`",
+		diag_help(t->sink, d,
+		          "`%s = %s%s` replicates nothing; or split attention by sequences, `at attn { batch -> ... * %s }`",
 		          m->name, values[0].value, n > 1 ? arena_printf(t->arena, "; dp = %s", values[1].value) : "", m->name);
 	else
-		diag_help(t->sink, d, "attend by sequences: `at attn { batch -> ... * %s }`", m->name);
+		diag_help(t->sink, d, "split attention by sequences: `at attn { batch -> ... * %s }`", m->name);
 }
 
 static void find_copies(const struct lint *t, const struct state *s)

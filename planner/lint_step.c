@@ -39,9 +39,10 @@ static void find_idle_owners(const struct lint *t)
 	if (batch >= owners)
 		return;
 	struct diag *diag =
-		diag_report(t->sink, DIAG_W0514, d->work.batch_span, "%lld of %lld owners of sequences never have one",
+		diag_report(t->sink, DIAG_W0514, d->work.batch_span, "%lld of %lld owners never have a sequence",
 	                (long long)(owners - batch), (long long)owners);
-	diag_note(t->sink, diag, "%lld sequence%s in flight; `batch` is split over %s: %lld group%s of %lld rank%s each",
+	diag_note(t->sink, diag,
+	          "%lld sequence%s in flight; `batch` is split over %s: %lld owner%s, each a group of %lld rank%s",
 	          (long long)batch, plural(batch), atoms_text(t->local, &t->local->owners), (long long)owners,
 	          plural(owners), (long long)(d->gpus / owners), plural(d->gpus / owners));
 	struct suggestion more = {"workload.batch", arena_printf(t->arena, "%lld", (long long)owners)};
@@ -91,8 +92,7 @@ static void check_padding(const struct lint *t, int64_t n, int64_t unit, const c
 	struct diag *d =
 		diag_report(t->sink, DIAG_W0517, t->deploy->work.span, "a decode step of %lld %s%s is padded to %lld",
 	                (long long)n, what, plural(n), (long long)padded);
-	diag_note(t->sink, d,
-	          "%lld sequences for each of their owners in %lld microbatch%s; %ss are shared out in units of %lld",
+	diag_note(t->sink, d, "%lld sequences for each owner in %lld microbatch%s; %ss are divided in units of %lld",
 	          (long long)s->seqs, (long long)s->microbatches, s->microbatches == 1 ? "" : "es", what, (long long)unit);
 	diag_help(t->sink, d, "%s", help);
 }
@@ -103,7 +103,7 @@ static void find_padding(const struct lint *t)
 	int64_t parts = s->microbatches > 0 ? s->microbatches : 1, tokens = (s->seqs + parts - 1) / parts,
 			rows = tokens * t->deploy->work.rows;
 	check_padding(t, tokens, s->token_multiple, "token",
-	              arena_printf(t->arena, "a batch that gives each owner a multiple of %lld tokens pads nothing",
+	              arena_printf(t->arena, "a batch that gives each owner a multiple of %lld tokens needs no padding",
 	                           (long long)(s->token_multiple * parts)));
 	if (s->row_multiple > 1)
 		check_padding(t, rows, s->row_multiple, "row",

@@ -51,11 +51,10 @@ static void check_collective(const struct lint *t, const struct collective *c)
 	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
 	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in every layer",
 	                             kinds[c->kind], m->name, slow->name);
-	diag_related(t->sink, d, slow->span, "%lld of the units inside it", (long long)slow->count);
+	diag_related(t->sink, d, slow->span, "joins %lld of the units inside it", (long long)slow->count);
 	if (d->notes.n < 2)
 		diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
-	diag_help(t->sink, d,
-	          "a mesh axis stays inside `%s` when its size and those listed behind it multiply to a divisor of %lld",
+	diag_help(t->sink, d, "a mesh axis stays inside `%s` when its size times the sizes listed after it divides %lld",
 	          fast->name, (long long)fast->count);
 }
 
@@ -71,10 +70,10 @@ static void check_send(const struct lint *t, const struct collective *c)
 	struct diag *d =
 		diag_report(t->sink, DIAG_W0607, m->span, "the pipeline's cuts over `%s` cross `%s`", m->name, slow->name);
 	if (!d->notes.n)
-		diag_related(t->sink, d, slow->span, "%lld of the units inside it", (long long)slow->count);
+		diag_related(t->sink, d, slow->span, "joins %lld of the units inside it", (long long)slow->count);
 	diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
 	diag_help(t->sink, d,
-	          "where the ranks do not fit one `%s` a cut is the least that can cross: say so, `// deploy: allow W0607 "
+	          "if the ranks do not fit in one `%s`, a cut is the least that can cross: say so, `// deploy: allow W0607 "
 	          "reason`",
 	          fast->name);
 }
@@ -140,7 +139,7 @@ static int position_in(const struct local_value *v, int axis)
 	for (int i = 0; i < v->n_axes; i++)
 		if (v->axes[i] == axis)
 			return i;
-	internal_error("a value is moved along an axis that it has not");
+	internal_error("a value is moved along an axis that it lacks");
 }
 
 enum { MOST_ORDERED = 6 }; /* mesh axes of a target of which all orders are tried */
@@ -200,7 +199,7 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 		return;
 	if (other)
 		diag_related(t->sink, d, other->target_span, "the other order");
-	diag_note(t->sink, d, "%s in %s: a rank receives %.3g times its part of the value, in the other order %.3g times",
+	diag_note(t->sink, d, "%s in %s: a rank receives %.3g times its part of the value; in the other order, %.3g times",
 	          w->slice->cause, phase_name(phase),
 	          reshard_cost_of(t->local, w->start->n_axes, &w->start->layout, &w->slice->layout).traffic,
 	          change_to ? to_traffic : from_traffic);

@@ -9,7 +9,7 @@ uint64_t plan_comm_bytes(const struct plan *plan)
 uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes)
 {
 	if (m->sealed)
-		rank_fail(&m->reporter, "internal: %llu bytes asked for after load", (unsigned long long)bytes);
+		rank_fail(&m->reporter, "internal: %llu bytes requested after load", (unsigned long long)bytes);
 	m->bytes[space] += bytes;
 	m->total += bytes;
 	return m->device->alloc(m->device, bytes);

@@ -224,7 +224,7 @@ static bool parse_options(struct options *o, int command, int argc, char **argv)
 		enum option option = find_option(argv[i], command);
 		const char *value = strchr(argv[i], '=');
 		if (option == OPTIONS) {
-			say_error("no option `%s` of this command; --help lists them", argv[i]);
+			say_error("this command has no option `%s`; --help lists its options", argv[i]);
 			return false;
 		}
 		if (!value && i + 1 == argc) {
@@ -248,7 +248,7 @@ static bool read_environment(struct options *o)
 	for (int i = 0; device_names[i]; i++)
 		if (!strcmp(device_names[i], o->device))
 			return parse_number("DEPLOY_TIMEOUT", value[ENV_DEPLOY_TIMEOUT], 1, 1 << 20, &o->timeout);
-	say_error("DEPLOY_DEVICE: no device `%s`; there are cpu and far", o->device);
+	say_error("DEPLOY_DEVICE: unknown device `%s`; there are cpu and far", o->device);
 	return false;
 }
 
@@ -337,7 +337,8 @@ static void choose_threads(struct job *job)
 {
 	int ranks = (int)job->plan->head->ranks, cores = host_cores();
 	if (cores < ranks)
-		print_warning("%d ranks share %d core%s: slow, results do not change", ranks, cores, cores == 1 ? "" : "s");
+		print_warning("%d ranks share %d core%s: this is slow, but results do not change", ranks, cores,
+		              cores == 1 ? "" : "s");
 	job->threads = job->options->threads ? job->options->threads : cores / ranks > 1 ? cores / ranks : 1;
 	job->spin = job->threads * ranks <= cores;
 }

@@ -76,11 +76,11 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, s
 	char expected[256];
 	format_expected(plan, &plan->config[first], expected, sizeof expected);
 	if (absent && !absent->absent_holds)
-		problem(p, "config.json: %s is not there, which means %s; the launcher was compiled for %s", name,
+		problem(p, "config.json: %s is missing, which means %s; the launcher was compiled for %s", name,
 		        plan_string(plan, absent->absent), expected);
 	if (absent)
 		return;
-	problem(p, "config.json: %s is not there, so %s = %s is unverified; --unverified=%s runs nevertheless", name, value,
+	problem(p, "config.json: %s is missing, so %s = %s is unverified; --unverified=%s runs anyway", name, value,
 	        expected, name);
 }
 

@@ -31,8 +31,7 @@ void unverified_check(const struct unverified *u, struct problems *p)
 {
 	for (int i = 0; i < u->n; i++)
 		if (!u->used[i])
-			problem(p,
-			        "--unverified: the launcher compares no `%s` of config.json, and no tensor of that name is unread",
+			problem(p, "--unverified=%s: no missing or unknown field of config.json and no unread tensor has this name",
 			        u->name[i]);
 }
 

@@ -63,7 +63,7 @@ static uint64_t cpu_alloc(struct device *d, uint64_t bytes)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (bytes + page - 1) / page * page;
 	char *p = mmap(NULL, inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED || mprotect(p + page, inner, PROT_READ | PROT_WRITE))
-		rank_fail(&c->options.reporter, "the host has no %llu bytes of memory left", (unsigned long long)bytes);
+		rank_fail(&c->options.reporter, "the host does not have %llu bytes of memory left", (unsigned long long)bytes);
 	madvise(p + page, inner, MADV_HUGEPAGE);
 	c->area[c->n_areas++] = (struct area){p, inner + 2 * page};
 	return (uint64_t)(uintptr_t)p + page + (inner - (bytes + ALIGN - 1) / ALIGN * ALIGN);

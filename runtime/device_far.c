@@ -98,7 +98,7 @@ static uint64_t far_alloc(struct device *d, uint64_t bytes)
 	struct far *f = (struct far *)d;
 	uint64_t at = far_ask(f, (struct far_request){.op = FAR_ALLOC, .rect = flat(0, bytes)});
 	if (!at)
-		rank_fail(&f->reporter, "the far device has no %llu bytes of memory left", (unsigned long long)bytes);
+		rank_fail(&f->reporter, "the far device does not have %llu bytes of memory left", (unsigned long long)bytes);
 	return at;
 }
 

@@ -10,7 +10,7 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 	if (h->magic != DR_MAGIC)
 		return "the launcher has no program";
 	if (h->version != DR_ABI_VERSION)
-		return "the launcher's program is of another version than its runtime";
+		return "the launcher's program and its runtime have different versions";
 	*p = (struct plan){.blob = blob, .head = h, .n_groups = (int)h->groups.n};
 	p->atoms = plan_array(p, struct dr_atom, h->atoms);
 	p->groups = plan_array(p, struct dr_group, h->groups);

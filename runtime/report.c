@@ -155,6 +155,6 @@ void *host_grow(void *p, size_t n, size_t size)
 
 void no_memory(size_t bytes)
 {
-	say_error("out of host memory: %zu bytes were asked for", bytes);
+	say_error("out of host memory: %zu bytes requested", bytes);
 	_exit(STATUS_FAILED);
 }

@@ -72,7 +72,7 @@ static char *read_part(int fd, const char *path, size_t at, size_t n, struct pro
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k <= 0) {
-			problem(p, "cannot read %s: %s", path, k < 0 ? strerror(errno) : "it was cut short");
+			problem(p, "cannot read %s: %s", path, k < 0 ? strerror(errno) : "it was truncated");
 			free(text);
 			return NULL;
 		}
@@ -188,7 +188,7 @@ static const char *read_shape(json_t *shape, struct tensor *t)
 		json_t *e = json_array_get(shape, (size_t)i);
 		t->dim[i] = json_is_integer(e) ? json_integer_value(e) : -1;
 		if (t->dim[i] < 0 || __builtin_mul_overflow(t->count, (uint64_t)t->dim[i], &t->count) || t->count >> 62)
-			return "has a shape that is not one";
+			return "has an invalid shape";
 	}
 	return NULL;
 }
@@ -211,7 +211,7 @@ static const char *read_tensor(json_t *entry, const unsigned char *data, uint64_
 	if (begin < 0 || end < begin)
 		return "has data_offsets that are not a range";
 	if ((uint64_t)end > bytes)
-		return "ends behind the end of the file: the file is cut off";
+		return "extends past the end of the file: the file is truncated";
 	if (format && (t->count > UINT64_MAX / 64 || (uint64_t)(end - begin) != (t->count * format->bits + 7) / 8))
 		return "has data_offsets that do not fit its shape";
 	t->data = data + begin;
@@ -257,7 +257,7 @@ static bool check_cover(struct tensor *tensor, int n, const unsigned char *data,
 		covered = begin + tensor[i].stored_bytes;
 	}
 	if (covered < bytes)
-		problem(p, "%s: the data from byte %llu on is of no tensor", path, (unsigned long long)covered);
+		problem(p, "%s: the data from byte %llu on belongs to no tensor", path, (unsigned long long)covered);
 	return covered == bytes;
 }
 
@@ -293,7 +293,7 @@ static char *read_header(int fd, const char *path, size_t bytes, uint64_t *begin
 	*begin = sizeof prefix + length;
 	if (whole && length <= MAX_HEADER && length <= bytes - sizeof prefix)
 		return read_part(fd, path, sizeof prefix, length, p);
-	problem(p, "%s: a header of %llu bytes in a file of %zu: cut off, or not safetensors", path,
+	problem(p, "%s: a header of %llu bytes in a file of %zu: truncated, or not safetensors", path,
 	        (unsigned long long)length, bytes);
 	return NULL;
 }
@@ -331,7 +331,7 @@ static void sort_tensors(struct checkpoint *c, const char *folder, struct proble
 		qsort(c->tensor, (size_t)c->n, sizeof *c->tensor, by_name);
 	for (int i = 1; i < c->n; i++)
 		if (!strcmp(c->tensor[i].name, c->tensor[i - 1].name))
-			problem(p, "%s: tensor %s is there twice", folder, c->tensor[i].name);
+			problem(p, "%s: tensor %s appears twice", folder, c->tensor[i].name);
 }
 
 /* Reads each shard once. `number`: by name, the file's. */
@@ -439,8 +439,8 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 	}
 	const struct reporter *r = guarded.reporter;
 	if (r)
-		rank_fail(r, "%s was cut short while it was in use, or its device failed", f->name);
-	say_error("%s was cut short while it was in use, or its device failed", f->name);
+		rank_fail(r, "%s was truncated while it was in use, or its device failed", f->name);
+	say_error("%s was truncated while it was in use, or its device failed", f->name);
 	_exit(STATUS_FAILED);
 }
 

@@ -67,7 +67,7 @@ void trace_step(struct rank *r, char *out, size_t n)
 	int first = -1;
 	char layer[32] = "", name[256];
 	if (!plan->kernel_results) {
-		snprintf(out, n, "where they begin is not known");
+		snprintf(out, n, "it is not known where such numbers begin");
 		return;
 	}
 	r->step.head->trace = 1;
@@ -80,7 +80,7 @@ void trace_step(struct rank *r, char *out, size_t n)
 	free(r->odds);
 	r->odds = NULL;
 	if (first < 0) {
-		snprintf(out, n, "contractions before it give finite numbers");
+		snprintf(out, n, "all contractions before it return finite numbers");
 		return;
 	}
 	if (odd.layer >= 0)

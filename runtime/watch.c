@@ -59,7 +59,7 @@ int watch_look(struct watch *w)
 			w->rank[i].still = 0;
 		else if (feel(&w->rank[i], beats, passed, limit)) {
 			board_blame(w->world->board, i,
-			            "it stood still for %d s (DEPLOY_TIMEOUT): it began no operation and used no processor time",
+			            "it was stuck for %d s (DEPLOY_TIMEOUT): it began no operation and used no processor time",
 			            timeout);
 			return i;
 		}

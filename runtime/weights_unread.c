@@ -126,7 +126,7 @@ static bool check_copy(struct unread *k, const struct tensor *t)
 	if (!original || !k->read[original - checkpoint_at(k->c, 0)])
 		return false;
 	if (k->p && !same_bits(t, original))
-		problem(k->p, "tensor %.200s differs from %s, which %s reads in its place", t->name, name,
+		problem(k->p, "tensor %.200s differs from %s, which %s reads instead", t->name, name,
 		        plan_string(k->plan, k->plan->head->model));
 	return true;
 }
@@ -152,7 +152,7 @@ static void report_rejected(struct unread *k)
 	if (fclose(k->names))
 		no_memory(BUFSIZ);
 	if (k->rejected && k->p)
-		problem(k->p, "%d tensor%s that nothing of %s reads: %s; --unverified=NAME, which may be a glob, runs anyway",
+		problem(k->p, "%d tensor%s that nothing in %s reads: %s; --unverified=NAME, which may be a glob, runs anyway",
 		        k->rejected, k->rejected == 1 ? "" : "s", plan_string(k->plan, k->plan->head->model), k->text);
 	if (k->scales > LISTED && k->p)
 		problem(k->p, "%d more scales", k->scales - LISTED);

@@ -32,7 +32,7 @@ void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)
 	va_start(args, fmt);
 	const char *what = arena_vprintf(c->sema->arena, fmt, args);
 	va_end(args);
-	struct diag *d = deployment_report(c, DIAG_W0810, at, "`auto` is not decided by this version: %s", what);
+	struct diag *d = deployment_report(c, DIAG_W0810, at, "`auto` is not resolved by this version: %s", what);
 	diag_help(c->sema->sink, d, "write a value; until then nothing can be built from this deployment");
 	if (!c->deploy->has_auto)
 		c->deploy->auto_span = at;

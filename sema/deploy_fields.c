@@ -22,7 +22,7 @@ static bool ends(struct deployment *c, const char *field, int64_t least, int64_t
 		                                   field, (long long)least, MOST, val_show(c->sema, v));
 		const struct node *e = f->sets.n ? f->sets.at[f->sets.n - 1].value : NULL;
 		if (e && e->kind == N_BIN && e->bin.op == B_SUB && v.kind == V_INT) {
-			diag_help(c->sema->sink, d, "a range is written `lowest..highest`");
+			diag_help(c->sema->sink, d, "write a range as `lowest..highest`");
 			diag_fix(c->sema->sink, d, e->bin.op_span, "..");
 		}
 		return false;
@@ -177,7 +177,7 @@ static void not_honoured(struct deployment *c)
 		                                   later[i].group, later[i].field, later[i].version);
 		struct span item = field_item(f);
 		if (item.lo < item.hi) {
-			diag_help(c->sema->sink, d, "leave it out, or say why it stands there: `// deploy: allow W0521 reason`");
+			diag_help(c->sema->sink, d, "leave it out, or say why it is there: `// deploy: allow W0521 reason`");
 			diag_fix_delete(c->sema->sink, d, item);
 		}
 	}

@@ -128,12 +128,13 @@ static void check_formats(struct deployment *c, struct record *device)
 		const char *other = other_format(peak.record, t);
 		struct suggestion values[] = {{"model.weight", other}, {"model.act", other}, {"model.kv", other}};
 		if (diag_check(c->sema->sink, c->deploy->name, DIAG_E0605, values, 3) >= 0)
-			diag_help(
-				c->sema->sink, d,
-				"compute in a format that it has, `%s { weight = %s; act = %s; kv = %s }`; or list what it does in %s",
-				c->deploy->model_name, other, other, other, dtype_name(t));
+			diag_help(c->sema->sink, d,
+			          "compute in a format that the device multiplies, `%s { weight = %s; act = %s; kv = %s }`; or "
+			          "list its peak in %s",
+			          c->deploy->model_name, other, other, other, dtype_name(t));
 		else
-			diag_help(c->sema->sink, d, "compute in a format that it has, or list what it does in %s", dtype_name(t));
+			diag_help(c->sema->sink, d, "compute in a format that the device multiplies, or list its peak in %s",
+			          dtype_name(t));
 	}
 }
 

@@ -103,14 +103,13 @@ static void explain_folded(struct deployment *c, struct diag *diag, int64_t rank
 	const char *experts = experts_without_ep(ep, dp, tp);
 	if (folded == d->gpus && experts)
 		diag_help(sink, diag,
-		          "that is the deployment: leave `ep` out and place the experts on the ranks that are there, "
+		          "that fills the deployment: leave out `ep` and place the experts on the existing ranks, "
 		          "`at moe { expert -> %s%s }`",
 		          experts, strstr(experts, "tp") ? "; expert_ffn -> none" : "");
 	else if (folded == d->gpus)
-		diag_help(sink, diag,
-		          "that is the deployment: leave `ep` out and place the experts on the ranks that are there");
+		diag_help(sink, diag, "that fills the deployment: leave out `ep` and place the experts on the existing ranks");
 	else if (d->gpus % others == 0)
-		diag_help(sink, diag, "%lld ranks are filled by dp * ep = %lld", (long long)d->gpus,
+		diag_help(sink, diag, "to fill %lld ranks, choose dp * ep = %lld", (long long)d->gpus,
 		          (long long)(d->gpus / others));
 }
 
@@ -288,7 +287,7 @@ static void suggest_inside(struct deployment *c, struct diag *diag, const struct
 			diag_help(sink, diag, "`%s = %lld`%s stays inside", m->name, (long long)size, rest);
 			return;
 		}
-	diag_help(sink, diag, "an axis stays inside when its size and those listed after it multiply to a divisor of %lld",
+	diag_help(sink, diag, "an axis stays inside when its size times the sizes listed after it divides %lld",
 	          (long long)devices);
 }
 

@@ -60,10 +60,10 @@ static void no_such_axis(struct deployment *c, const struct node *item, const st
 	struct sema *s = c->sema;
 	const struct program *p = c->deploy->program;
 	const char **names, *name = axis->at[axis->n - 1].name, *all = axis_names(s, p, &names);
-	struct diag *d =
-		deployment_report(c, DIAG_E0505, axis->span, "rule on `%s`, which `%s` has not", name, c->deploy->model_name);
+	struct diag *d = deployment_report(c, DIAG_E0505, axis->span, "rule on `%s`: `%s` has no such axis", name,
+	                                   c->deploy->model_name);
 	diag_related(s->sink, d, c->model->span, "the model");
-	diag_note(s->sink, d, "axes there: %s", all);
+	diag_note(s->sink, d, "its axes: %s", all);
 	if (!diag_suggest(s->sink, d, axis->span, nearest_name(name, names, p->axes.n))) {
 		diag_help(s->sink, d, "leave the rule out");
 		diag_fix_delete(s->sink, d, item->span);
@@ -77,7 +77,7 @@ static void no_such_region(struct deployment *c, const struct placed *item)
 	const char **names, *all = region_names(s, c->deploy->program, &names, &n);
 	struct diag *d = deployment_report(c, DIAG_E0505, item->item->rule.lhs_span,
 	                                   "rule at `%s`: `%s` has no such region", item->region, c->deploy->model_name);
-	diag_note(s->sink, d, "regions there: %s", all);
+	diag_note(s->sink, d, "its regions: %s", all);
 	const char *near = nearest_name(item->region, names, n);
 	if (near)
 		diag_help(s->sink, d, "did you mean `%s`?", near);
@@ -171,7 +171,7 @@ static bool read_scope(struct deployment *c, const struct placed *item, struct r
 		no_such_phase(c, r->span, item->phase);
 	if (item->klass && r->klass < 0)
 		deployment_report(c, DIAG_E0101, r->span,
-		                  "nothing is stored as `%s`: there are weights, optimizer and gradients", item->klass);
+		                  "no class of tensors `%s`: there are weights, optimizer and gradients", item->klass);
 	return (!item->phase || r->phase >= 0) && (!item->klass || r->klass >= 0);
 }
 

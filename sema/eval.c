@@ -225,7 +225,7 @@ static struct val member(struct sema *s, struct val base, const struct node *e)
 		break;
 	default: break;
 	}
-	struct diag *d = sema_report(s, DIAG_E0203, e->dot.name.span, "`%s` of something that is no record", name);
+	struct diag *d = sema_report(s, DIAG_E0203, e->dot.name.span, "`%s` of a value that is not a record", name);
 	diag_related(s->sink, d, e->dot.x->span, "this is %s", val_kind_text(s, base));
 	return val_bad();
 }
@@ -318,10 +318,10 @@ static struct val eval_index(struct scope *s, const struct node *e)
 	if (list.kind == V_LIST && i.kind == V_INT && i.i >= 0 && i.i < list.list.n)
 		return list.list.at[i.i];
 	if (list.kind == V_LIST && i.kind == V_INT)
-		sema_report(sema, DIAG_E0203, e->span, "element %lld of a list of %d: they are counted from 0", (long long)i.i,
-		            list.list.n);
+		sema_report(sema, DIAG_E0203, e->span, "element %lld of a list of %d: elements are counted from 0",
+		            (long long)i.i, list.list.n);
 	else
-		sema_report(sema, DIAG_E0203, e->span, "`[ ]` takes an element of a list by an Int, here of %s",
+		sema_report(sema, DIAG_E0203, e->span, "`[ ]` needs a list and an Int index, found %s",
 		            val_kind_text(sema, list));
 	return val_bad();
 }
@@ -361,7 +361,7 @@ static struct val no_meaning(struct scope *s, const struct node *e)
 {
 	bool tensor = e->kind == N_CONTRACT || e->kind == N_LABEL || e->kind == N_ARG_ARROW;
 	sema_report(s->sema, DIAG_E0203, e->span,
-	            tensor ? "this stands only in the program of a model, a block or an op" : "this has no meaning here");
+	            tensor ? "this belongs in the program of a model, a block or an op" : "this has no meaning here");
 	return val_bad();
 }
 

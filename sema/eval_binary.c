@@ -96,7 +96,7 @@ static struct val membership(struct scope *s, const struct node *e, const struct
 			return val_bool(true);
 	if (b.kind == V_LIST)
 		return val_bool(false);
-	sema_report(s->sema, DIAG_E0203, e->bin.b->span, "`in` asks for a range or a list, found %s",
+	sema_report(s->sema, DIAG_E0203, e->bin.b->span, "`in` expects a range or a list, found %s",
 	            val_kind_text(s->sema, b));
 	return val_bad();
 }

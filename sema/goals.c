@@ -193,13 +193,13 @@ static struct val percentile(struct goals *g, const struct node *e, const struct
 {
 	struct sink *sink = g->sema->sink;
 	const struct record *work = record_get(g->deploy->record, "workload", e->span).record;
-	struct diag *d =
-		sema_report(g->sema, DIAG_E0812, e->span, "`%s(%s)` needs a distribution of lengths, the workload has a range",
-	                e->call.f->ident.name, name);
+	struct diag *d = sema_report(g->sema, DIAG_E0812, e->span,
+	                             "`%s(%s)` needs a distribution of lengths, but the workload has a range",
+	                             e->call.f->ident.name, name);
 	const struct field *seq = work ? record_field((struct record *)work, "seq") : NULL;
 	if (seq)
 		diag_related(sink, d, seq->sets.n ? seq->sets.at[seq->sets.n - 1].span : seq->span,
-		             "which of these lengths are how frequent is not said");
+		             "the workload does not say how frequent each length is");
 	const char *text = source_text(g->sema, metric->span);
 	diag_help(sink, d, "write `%s`: it then holds for all lengths of the range", text);
 	diag_fix(sink, d, e->span, text);
@@ -228,7 +228,7 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 	*out = val_bad();
 	const char *text =
 		count ? "`count` expects a kind of collective: all_reduce, all_gather, reduce_scatter, all_to_all, send, recv"
-			  : "a percentile is of a metric, such as `p99(tpot)`";
+			  : "a percentile needs a metric, such as `p99(tpot)`";
 	sema_report(g->sema, DIAG_E0101, first ? first->span : e->span, "%s", text);
 	return true;
 }
@@ -421,7 +421,7 @@ static bool asserted_format(struct goals *g, struct scope *scope, const struct n
 	if (v.kind == V_DTYPE)
 		*out = v.dtype;
 	else
-		sema_report(g->sema, DIAG_E0101, type->type.path.span, "`%s` is no number format", name);
+		sema_report(g->sema, DIAG_E0101, type->type.path.span, "`%s` is not a number format", name);
 	return v.kind == V_DTYPE;
 }
 
@@ -431,7 +431,7 @@ static void check_layout(struct goals *g, struct scope *scope, const struct node
 	const struct node *type = item->claim.type;
 	const char *path = dotted(s->arena, item->claim.value);
 	if (!g->known->layouts || !path || !type->type.axes) {
-		sema_report(s, DIAG_W0811, item->span, "`assert` is not decided by this version: it needs a layout");
+		sema_report(s, DIAG_W0811, item->span, "`assert` is not checked: it needs a layout");
 		return;
 	}
 	const char *want = asserted_layout(s->arena, type->type.axes);
@@ -448,9 +448,7 @@ static void check_layout(struct goals *g, struct scope *scope, const struct node
 		struct diag *d = sema_report(s, DIAG_E0807, type->span, "layout of `%s` is %s%s in %s, asserted %s%s", path,
 		                             formatted ? dtype_name(have_format) : "", have, phase_name(phase),
 		                             formatted ? dtype_name(format) : "", want);
-		diag_help(
-			s->sink, d,
-			"a layout follows from the rules of the plan that hold in its region: change a rule, or the assertion");
+		diag_help(s->sink, d, "a layout follows from the plan's rules in its region: change a rule, or the assertion");
 		return;
 	}
 }
@@ -474,8 +472,8 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
 		return;
 	if (v.kind == V_UNKNOWN && !follows_from_error(g->deploy, v.name))
-		sema_report(s, DIAG_W0811, item->claim.value->span, "`%s` is not decided by this version: it needs `%s`", word,
-		            v.name);
+		sema_report(s, DIAG_W0811, item->claim.value->span, "`%s` is not checked: this version does not predict `%s`",
+		            word, v.name);
 	else if (v.kind == V_BOOL && !v.b)
 		is_false(g, &scope, item);
 	else if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN && v.kind != V_AUTO)

@@ -308,7 +308,7 @@ static void module_item(struct sema *s, struct module *m, const struct node *ite
 	case N_ERROR:    module_error(s, m, item); break;
 	default:         {
 		struct diag *d =
-			sema_report(s, DIAG_E0004, item->span, "only declarations and `use` stand at the top of a module");
+			sema_report(s, DIAG_E0004, item->span, "only declarations and `use` belong at the top of a module");
 		diag_help(s->sink, d, "put it into a record, e.g. `deploy Name { ... }`");
 	}
 	}

@@ -212,8 +212,8 @@ struct record *def_record(struct sema *s, struct def *d)
 	if (d->record || d->failed)
 		return d->record;
 	if (d->busy) {
-		struct diag *e = sema_report(s, DIAG_E0206, d->node->named.name.span, "`%s` is made from itself", d->name);
-		diag_help(s->sink, e, "a record is derived from another one");
+		struct diag *e = sema_report(s, DIAG_E0206, d->node->named.name.span, "`%s` is derived from itself", d->name);
+		diag_help(s->sink, e, "derive it from another record");
 		return NULL;
 	}
 	d->busy = true;

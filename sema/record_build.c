@@ -68,7 +68,7 @@ static bool may_declare(struct laying *b, const char *what, struct ident name)
 {
 	if (b->l->kind != LAYER_REFINE)
 		return true;
-	struct diag *d = refuse(b, DIAG_E0201, name.span, "a refinement declares no %s: `%s`", what, name.name);
+	struct diag *d = refuse(b, DIAG_E0201, name.span, "a refinement cannot declare the %s `%s`", what, name.name);
 	diag_help(b->r->sema->sink, d, "declare it where the record is made: `%s Name : Schema { ... }`", b->r->kind);
 	return false;
 }
@@ -144,7 +144,7 @@ static void lay_axis(struct laying *b, const struct node *item)
 	if (!may_declare(b, kind, name))
 		return;
 	if (tail != TAIL_TYPED && tail != TAIL_IS && !view) {
-		refuse(b, DIAG_E0004, name.span, "give `%s` an extent: `%s %s = ...`, or `%s %s : Int`", name.name, kind,
+		refuse(b, DIAG_E0004, name.span, "`%s` has no extent: write `%s %s = ...`, or `%s %s : Int`", name.name, kind,
 		       name.name, kind, name.name);
 		return;
 	}
@@ -244,7 +244,7 @@ static void lay_scope(struct laying *b, const struct node *item)
 		else if (x->kind == N_ERROR)
 			b->r->partial = b->r->bad = true;
 		else
-			refuse(b, DIAG_E0004, x->span, "only sharding rules stand here");
+			refuse(b, DIAG_E0004, x->span, "only sharding rules belong here");
 	}
 }
 
@@ -252,8 +252,8 @@ static void lay_program(struct laying *b, const struct node *item)
 {
 	if (b->l->kind == LAYER_REFINE) {
 		struct diag *d =
-			refuse(b, DIAG_E0201, item->span, "a refinement adds nothing to the program of `%s`", record_label(b->r));
-		diag_help(b->r->sema->sink, d, "declare a model of its own, or a Bool field and a `when` in the model");
+			refuse(b, DIAG_E0201, item->span, "a refinement cannot add to the program of `%s`", record_label(b->r));
+		diag_help(b->r->sema->sink, d, "declare a separate model, or a Bool field and a `when` in the model");
 		return;
 	}
 	place(b, item, false);
@@ -266,7 +266,7 @@ static void lay_named(struct laying *b, const struct node *item)
 	for (int i = 0; i < PROGRAM_KINDS; i++)
 		program |= is(program_kinds[i], kind);
 	if (record_is_map(b->r))
-		refuse(b, DIAG_E0004, item->span, "a map holds entries `key = value` only");
+		refuse(b, DIAG_E0004, item->span, "a map has only entries `key = value`");
 	else if (is(kind, "axis") || is(kind, "mesh"))
 		lay_axis(b, item);
 	else if (program)
@@ -372,7 +372,7 @@ static void lay_sub(struct laying *b, const struct node *item)
 {
 	struct path p = item->sub.path;
 	if (record_is_map(b->r)) {
-		refuse(b, DIAG_E0201, p.span, "a map holds entries `key = value`, no records");
+		refuse(b, DIAG_E0201, p.span, "a map has entries `key = value`, not records");
 		return;
 	}
 	struct field *f = need(b, p.at[0]);

@@ -116,7 +116,7 @@ static void report_cycle(struct sema *s, const struct field *f)
 static void report_endless(struct sema *s, const struct field *f)
 {
 	bool ours;
-	sema_report(s, DIAG_E0206, given_at(f, &ours), "`%s` is made of itself without end", f->name);
+	sema_report(s, DIAG_E0206, given_at(f, &ours), "`%s` contains itself without end", f->name);
 	s->unwinding = true;
 }
 
@@ -198,7 +198,7 @@ static struct val refined_value(struct record *r, struct field *f, struct val v,
 	if (v.kind == V_NONE && f->type && type_is_schema(f->type) && !(base = type_schema(s, f->type, f->layer->module)))
 		return val_bad();
 	if (!base) {
-		struct diag *d = sema_report(s, DIAG_E0203, set->span, "`%s` is no record that could be refined", f->name);
+		struct diag *d = sema_report(s, DIAG_E0203, set->span, "`%s` is not a record and cannot be refined", f->name);
 		diag_related(s->sink, d, f->span, "declared here");
 		return val_bad();
 	}

@@ -68,9 +68,9 @@ static bool no_schema_but_record(struct sema *s, const struct node *t, struct mo
 	if (!b || !b->def)
 		return false;
 	struct diag *d =
-		sema_report(s, DIAG_E0101, t->span, "a type belongs here, and `%s` is declared as `%s`", b->name, b->def->kind);
+		sema_report(s, DIAG_E0101, t->span, "expected a type, but `%s` is declared as `%s`", b->name, b->def->kind);
 	if (!def_is_program(b->def))
-		diag_help(s->sink, d, "a schema stands after `:`; what derives from `%s` is written `= %s { ... }`", b->name,
+		diag_help(s->sink, d, "write a schema after `:`; a record derived from `%s` is written `= %s { ... }`", b->name,
 		          b->name);
 	return true;
 }

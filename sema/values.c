@@ -296,7 +296,7 @@ static struct val overflow(struct sema *s, enum bin_op op, struct val a, struct 
 	struct diag *d = sema_report(s, DIAG_E0203, at, "%lld %s %lld is larger than an Int", (long long)a.i,
 	                             bin_op_text(op), (long long)b.i);
 	diag_note(s->sink, d,
-	          "an Int lies between -9223372036854775808 and 9223372036854775807; write one operand as a Float");
+	          "an Int is between -9223372036854775808 and 9223372036854775807; write one operand as a Float");
 	return val_bad();
 }
 
@@ -331,7 +331,7 @@ static struct val finite_quantity(struct sema *s, enum bin_op op, double x, stru
 {
 	if (isfinite(x))
 		return val_quantity(x, dims);
-	sema_report(s, DIAG_E0203, at, "`%s` gives a number that is larger than a Float", bin_op_text(op));
+	sema_report(s, DIAG_E0203, at, "the result of `%s` is larger than a Float", bin_op_text(op));
 	return val_bad();
 }
 

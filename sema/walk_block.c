@@ -211,7 +211,7 @@ static bool check_result(struct call *c, struct env *inner, struct val got, cons
 	if (got.kind == V_BAD || (got.kind == V_NONE && env_partial(inner)))
 		return false;
 	struct span at = got.kind == V_NONE ? c->sig->named.name.span : inner->returned_at;
-	struct diag *d = walk_report(w, DIAG_E0407, at, "op `%s` returns %s, its signature gives axes %s", c->f->name,
+	struct diag *d = walk_report(w, DIAG_E0407, at, "op `%s` returns %s, its signature declares axes %s", c->f->name,
 	                             got.kind == V_NONE ? "nothing" : walk_show(w, got), walk_axes_text(w, want));
 	diag_related(w->s->sink, d, c->sig->span, "declared here");
 	return false;

@@ -255,7 +255,8 @@ static bool calls_too_much(struct walk *w, const struct def *f, struct span at)
 	if (w->active && w->active->depth > DEEPEST)
 		walk_report(w, DIAG_E0007, at, "calls are nested more than %d deep", DEEPEST);
 	else if (w->nested == MOST_NESTED)
-		walk_report(w, DIAG_E0007, at, "a call makes more than %d others, of `%s` among them", MOST_NESTED, f->name);
+		walk_report(w, DIAG_E0007, at, "one call expands to more than %d others, `%s` among them", MOST_NESTED,
+		            f->name);
 	else
 		return w->nested > MOST_NESTED;
 	return true;

@@ -35,8 +35,7 @@ static bool is_too_large(const struct program *p, const struct value *v)
 int walk_emit(struct walk *w, struct value v)
 {
 	if (!w->failed && is_too_large(w->p, &v)) {
-		struct diag *d =
-			walk_report(w, DIAG_E0203, v.span, "a tensor of more elements than this version computes with");
+		struct diag *d = walk_report(w, DIAG_E0203, v.span, "the tensor has more elements than this version supports");
 		diag_note(w->s->sink, d, "at most 2^40, and 2^28 for each token");
 	}
 	v.routing = walk_routing(w, &v);
@@ -341,7 +340,8 @@ static void report_not_view(struct walk *w, const struct node *arrow, int from, 
 	                             arrow->arrow.from.name, arrow->arrow.to.name);
 	diag_related(w->s->sink, d, w->p->axes.at[from].span, "`%s` is declared here", arrow->arrow.from.name);
 	diag_related(w->s->sink, d, w->p->axes.at[to].span, "`%s` is declared here", arrow->arrow.to.name);
-	diag_help(w->s->sink, d, "only axes declared `like` one another rename, and a `concat` to one of its parts");
+	diag_help(w->s->sink, d,
+	          "an axis can be renamed only to one declared `like` it, or a `concat` to one of its parts");
 }
 
 /* One `a -> b`. Gives the renamed value, or -1. */
@@ -426,7 +426,7 @@ static struct val arithmetic(struct env *e, const struct node *n)
 	if (tensors && (op == B_ADD || op == B_SUB || op == B_MUL || op == B_DIV))
 		return walk_pointwise(e, ops[op], bin_op_text(op), v, 2, n);
 	if (tensors) {
-		walk_report(e->walk, DIAG_E0412, n->bin.op_span, "`%s` is of scalars known at compile time, found %s",
+		walk_report(e->walk, DIAG_E0412, n->bin.op_span, "`%s` expects scalars known at compile time, found %s",
 		            bin_op_text(op), walk_show(e->walk, v[v[0].kind == V_TENSOR ? 0 : 1]));
 		return val_bad();
 	}

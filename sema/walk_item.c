@@ -63,7 +63,7 @@ static void item_input(struct env *e, const struct node *item)
 			v.input = i;
 	if (e->kind != ENV_MODEL || v.input < 0) {
 		struct diag *d = walk_report(w, DIAG_E0101, name.span, "a step has no input `%s`", name.name);
-		diag_help(w->s->sink, d, "a step brings `ids`, `pos` and `want`, declared in a model or its schema");
+		diag_help(w->s->sink, d, "the inputs of a step are `ids`, `pos` and `want`, declared in a model or its schema");
 		env_define(e, name, val_bad());
 		return;
 	}
@@ -124,7 +124,7 @@ static void item_output(struct env *e, const struct node *item)
 	int first = w->p->values.n;
 	struct val v = typed_value(e, item, "act", &want);
 	if (v.kind != V_BAD && e->kind != ENV_MODEL) {
-		walk_report(w, DIAG_E0004, item->span, "`output` stands in a model, outside its loop");
+		walk_report(w, DIAG_E0004, item->span, "`output` belongs in a model, outside its loop");
 		v = val_bad();
 	}
 	if (v.kind == V_TENSOR) {
@@ -149,7 +149,7 @@ static void item_state(struct env *e, const struct node *item)
 	struct tensor_type want;
 	struct val v = typed_value(e, item, "kv", &want);
 	if (v.kind == V_TENSOR && (w->p->values.at[v.tensor].op != OP_APPEND || w->p->values.at[v.tensor].state >= 0)) {
-		walk_report(w, DIAG_E0407, item->named.value->span, "state `%s` is not what a call of `append` gives",
+		walk_report(w, DIAG_E0407, item->named.value->span, "state `%s` is not the result of a call of `append`",
 		            name.name);
 		v = val_bad();
 	}

@@ -81,7 +81,7 @@ static bool may_repeat(struct env *e, const struct node *item)
 	}
 	if (!w->p->has_loop)
 		return true;
-	struct diag *d = walk_report(w, DIAG_E0916, item->span, "one `repeat` for each model in this version");
+	struct diag *d = walk_report(w, DIAG_E0916, item->span, "this version compiles one `repeat` per model");
 	diag_related(w->s->sink, d, w->p->loop.span, "the first is here");
 	return false;
 }
@@ -195,7 +195,7 @@ static void report_too_many(struct walk *w, const struct node *item)
 {
 	struct diag *d = walk_report(w, DIAG_E0915, item->named.loop_name.span,
 	                             "the turns of this loop differ in more than %d ways", BODIES_MAX);
-	diag_help(w->s->sink, d, "each different turn is compiled by itself: let conditions on `%s` have few outcomes",
+	diag_help(w->s->sink, d, "each different turn is compiled separately: let conditions on `%s` have few outcomes",
 	          item->named.loop_name.name);
 }
 

@@ -216,9 +216,10 @@ static void report_open(struct call *c, struct param_value *p)
 		const char *name = axis_item_name(items.at[i]);
 		if (items.at[i]->kind == N_AX_REST || call_axis(c, name) >= 0)
 			continue;
-		struct diag *d = walk_report(c->w, DIAG_E0410, c->node->span, "which axis is `%s` of `%s`?", name, c->f->name);
+		struct diag *d =
+			walk_report(c->w, DIAG_E0410, c->node->span, "cannot tell which axis is `%s` of `%s`", name, c->f->name);
 		diag_related(c->w->s->sink, d, p->node->span, "`%s` of `%s`", name, c->f->name);
-		diag_help(c->w->s->sink, d, "say it in the call: `%s(..., %s = ...)` with one of %s", c->f->name, name,
+		diag_help(c->w->s->sink, d, "pass it in the call: `%s(..., %s = ...)` with one of %s", c->f->name, name,
 		          walk_axes_text(c->w, left));
 		return;
 	}
@@ -288,7 +289,7 @@ static bool need_bound(struct call *c, const char *variable)
 		return true;
 	struct diag *d = walk_report(c->w, DIAG_E0410, c->node->span, "`%s` needs the axis `%s`", c->f->name, variable);
 	diag_related(c->w->s->sink, d, c->sig->named.name.span, "`%s` is declared here", c->f->name);
-	diag_help(c->w->s->sink, d, "say it in the call: `%s(..., %s = ...)`", c->f->name, variable);
+	diag_help(c->w->s->sink, d, "pass it in the call: `%s(..., %s = ...)`", c->f->name, variable);
 	return false;
 }
 
@@ -304,7 +305,7 @@ static bool result_axes(struct call *c, struct axes *out)
 		struct axes more = rest ? call_rest(c, name) : axes_add(c->w, (struct axes){0}, call_axis(c, name));
 		for (int k = 0; k < more.n; k++) {
 			if (axes_have(*out, more.at[k])) {
-				walk_report(c->w, DIAG_E0403, c->node->span, "`%s` would give axis `%s` twice", c->f->name,
+				walk_report(c->w, DIAG_E0403, c->node->span, "`%s` would return axis `%s` twice", c->f->name,
 				            c->w->p->axes.at[more.at[k]].name);
 				return false;
 			}

@@ -150,7 +150,7 @@ int walk_axis_declared(struct env *e, const struct node *item)
 	if (item->named.tail == TAIL_LIKE)
 		return axis_like(e, name, &item->named.like);
 	if (item->named.tail != TAIL_IS) {
-		walk_report(e->walk, DIAG_E0004, item->span, "give `%s` an extent: `axis %s = ...`", name.name, name.name);
+		walk_report(e->walk, DIAG_E0004, item->span, "`%s` has no extent: write `axis %s = ...`", name.name, name.name);
 		return -1;
 	}
 	if (value->kind == N_ID && !strcmp(value->ident.name, "dynamic"))
@@ -369,9 +369,9 @@ static void check_act(struct walk *w)
 	if (v.kind != V_DTYPE || walk_computes(v.dtype))
 		return;
 	struct diag *d = walk_report(w, DIAG_E0203, field_where(f),
-	                             "`act` is %s: values between operators are computed with, and %s only stores",
+	                             "`act` is %s: values between operators are computed with, but %s is for storage only",
 	                             dtype_name(v.dtype), dtype_name(v.dtype));
-	diag_help(w->s->sink, d, "choose f32, bf16 or f16, and let `weight` or `kv` be smaller");
+	diag_help(w->s->sink, d, "choose f32, bf16 or f16; `weight` or `kv` may be smaller");
 }
 
 /* Every cache has a name, under which a plan may place it. */
@@ -380,7 +380,7 @@ static void check_caches(struct walk *w)
 	for (int i = 0; i < w->p->values.n; i++)
 		if (w->p->values.at[i].op == OP_APPEND && w->p->values.at[i].state < 0) {
 			struct diag *d =
-				walk_report(w, DIAG_E0407, w->p->values.at[i].span, "`append` gives a cache that no `state` names");
+				walk_report(w, DIAG_E0407, w->p->values.at[i].span, "`append` returns a cache that no `state` names");
 			diag_help(w->s->sink, d, "write `state name : kv[...] = append(...)`");
 		}
 }

@@ -38,7 +38,7 @@ static bool fill_name(struct env *e, const char *name, struct axes own, struct a
 		text_add(out, "%lld", (long long)v.i);
 	else if (v.kind != V_BAD) {
 		struct diag *d =
-			walk_report(w, DIAG_E0409, at, "`{%s}` is no loop index, no axis of the tensor and no String", name);
+			walk_report(w, DIAG_E0409, at, "`{%s}` is not a loop index, an axis of the tensor or a String", name);
 		diag_help(
 			w->s->sink, d,
 			"a name in a checkpoint is filled from the index of `repeat`, String parameters, and axes of the param");
@@ -171,7 +171,7 @@ static int piece_of(struct layout *l, const struct node *sum, struct axes elsewh
 		return found;
 	struct diag *d = walk_report(
 		l->e->walk, DIAG_E0409, sum->span,
-		n > 1 ? "more than one piece of the sum is marked as `%s`" : "which piece of the sum is `%s`?", l->name);
+		n > 1 ? "more than one piece of the sum is marked as `%s`" : "no piece of the sum is marked as `%s`", l->name);
 	diag_help(l->e->walk->s->sink, d, "mark one piece with `!`: `(a ! + b)`");
 	l->ok = false;
 	return -1;

@@ -43,7 +43,7 @@ static bool has_owners(struct walk *w, const struct value *v)
 		                walk_axes_text(w, (struct axes){v->axes, v->n_axes}), a->name, owner);
 		diag_related(w->s->sink, d, a->span, "an extent for each index of `%s`", owner);
 		if (p->axes.at[a->of].extent)
-			diag_help(w->s->sink, d, "do this after `combine`, which adds what all of `%s` give", owner);
+			diag_help(w->s->sink, d, "do this after `combine`, which sums over `%s`", owner);
 		return false;
 	}
 	return true;
@@ -62,7 +62,7 @@ static bool has_one_routing(struct walk *w, const struct value *v)
 			continue;
 		}
 		struct diag *d = walk_report(w, DIAG_E0415, v->span,
-		                             "`%s` of two routings: the same slot is another token in each", op_name(v->op));
+		                             "`%s` of two routings: a slot holds different tokens in each", op_name(v->op));
 		diag_related(w->s->sink, d, p->values.at[first].span, "one routing");
 		diag_related(w->s->sink, d, p->values.at[routing].span, "another");
 		diag_help(w->s->sink, d, "`combine` each with its own routing first");
@@ -82,9 +82,9 @@ static bool hold_the_same(struct walk *w, const struct value *route)
 		slot->tokens = tokens;
 		return true;
 	}
-	struct diag *d =
-		walk_report(w, DIAG_E0415, route->span, "`%s` would hold positions of `%s`: another routing fills it from `%s`",
-	                slot->name, w->p->axes.at[tokens].name, w->p->axes.at[slot->tokens].name);
+	struct diag *d = walk_report(w, DIAG_E0415, route->span,
+	                             "`%s` would hold positions of `%s`, but another routing fills it from `%s`",
+	                             slot->name, w->p->axes.at[tokens].name, w->p->axes.at[slot->tokens].name);
 	diag_related(w->s->sink, d, slot->span, "`%s` is declared here", slot->name);
 	diag_help(w->s->sink, d, "declare another `axis slot = ragged(%s)` for one of them", w->p->axes.at[slot->of].name);
 	return false;

@@ -241,7 +241,7 @@ static bool type_axes(struct env *e, const struct node *t, struct axes *out)
 static int type_argument(struct env *e, const struct node *t, int i)
 {
 	if (i >= t->type.args.n || !t->type.args.at[i]->type.has_path) {
-		walk_report(e->walk, DIAG_E0410, t->span, "the type does not say which axis it is about");
+		walk_report(e->walk, DIAG_E0410, t->span, "the type does not name its axis");
 		return -1;
 	}
 	const struct path *p = &t->type.args.at[i]->type.path;
@@ -280,7 +280,7 @@ static bool format_field(struct env *e, struct ident name, enum dtype *out)
 	if (v.kind == V_DTYPE)
 		*out = v.dtype;
 	else if (v.kind != V_BAD)
-		walk_report(e->walk, DIAG_E0203, name.span, "`%s` is no number format", name.name);
+		walk_report(e->walk, DIAG_E0203, name.span, "`%s` is not a number format", name.name);
 	e->walk->failed = e->walk->failed || v.kind != V_DTYPE;
 	return v.kind == V_DTYPE;
 }

@@ -95,7 +95,7 @@ static struct val cast(struct env *e, const struct node *n)
 	const struct value *v = &w->p->values.at[x.tensor];
 	if (v->type == TYPE_INDEX && !w->p->axes.at[v->index_of].extent) {
 		struct diag *d =
-			walk_report(w, DIAG_E0412, n->span, "`cast` of an index of `%s`, whose positions a step packs as it likes",
+			walk_report(w, DIAG_E0412, n->span, "`cast` of an index of `%s`: its values depend on how a step is packed",
 		                w->p->axes.at[v->index_of].name);
 		diag_help(w->s->sink, d, "`pos` says where a token is in its sequence");
 		return val_bad();
@@ -270,8 +270,8 @@ bool walk_word(struct env *e, const char *f, const struct node *n, struct val *o
 		return true;
 	}
 	if ((!strcmp(f, "sum") || !strcmp(f, "mean")) && !over_argument(n)) {
-		struct diag *d = walk_report(e->walk, DIAG_E0410, n->span, "which axis is `over` of `%s`?", f);
-		diag_help(e->walk->s->sink, d, "say it in the call: `%s(..., over = ...)`", f);
+		struct diag *d = walk_report(e->walk, DIAG_E0410, n->span, "cannot tell which axis is `over` of `%s`", f);
+		diag_help(e->walk->s->sink, d, "pass it in the call: `%s(..., over = ...)`", f);
 		return true;
 	}
 	if (over_argument(n) && (!strcmp(f, "sum") || !strcmp(f, "mean") || !strcmp(f, "max")))

@@ -25,8 +25,8 @@ static uint32_t word_end(const struct source *f, uint32_t at, uint32_t end)
 
 static void wrong_form(struct sink *s, struct span comment, struct span word)
 {
-	struct diag *d = diag_report(s, DIAG_W0011, word.lo < word.hi ? word : comment,
-	                             "a comment `// deploy:` that says nothing known");
+	struct diag *d =
+		diag_report(s, DIAG_W0011, word.lo < word.hi ? word : comment, "this `// deploy:` comment is not understood");
 	diag_help(s, d, "write `// deploy: allow CODE reason`, or begin the comment with another word");
 	if (word.lo < word.hi)
 		diag_fix(s, d, word, "allow");
@@ -58,7 +58,7 @@ static void check_reason(struct sink *s, const struct allow *a)
 	struct diag *d = diag_report(s, DIAG_W0012, a->code_at, "`%s` is allowed without a reason", a->code);
 	diag_help(
 		s, d,
-		"say behind the code why the warning is wanted here: `// deploy: allow %s the idle ranks serve another job`",
+		"say after the code why the warning is acceptable here: `// deploy: allow %s the idle ranks serve another job`",
 		a->code);
 }
 
@@ -170,8 +170,8 @@ static struct span whole_line(const struct sink *s, const struct allow *a)
 
 static void report_unused(struct sink *s, const struct allow *a)
 {
-	struct diag *d = diag_report(s, DIAG_W0013, a->at, "`%s` is allowed here, and nothing here has it", a->code);
-	diag_help(s, d, "delete the comment: it speaks of the line behind it");
+	struct diag *d = diag_report(s, DIAG_W0013, a->at, "`allow %s` suppresses nothing here", a->code);
+	diag_help(s, d, "delete the comment: it applies to its own line, or to the line after it");
 	diag_fix(s, d, whole_line(s, a), "");
 }
 

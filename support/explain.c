@@ -76,7 +76,7 @@ void explain_index(FILE *out)
 			fprintf(out, "%s%s\n", i ? "\n" : "", chapter);
 		fprintf(out, "  %s  %s\n", diag_code_name((enum diag_code)i), diag_text((enum diag_code)i, TEXT_TITLE));
 	}
-	fputs("\n`deployc explain CODE` says more about one.\n", out);
+	fputs("\n`deployc explain CODE` explains one.\n", out);
 }
 
 static void put_markdown_example(const char *heading, const char *text, FILE *out)

@@ -175,7 +175,7 @@ def untrusted_cases(folder):
     yield "a shard is a pipe", copy("u1", lambda c: replaced_by_pipe(shards(c)[0])), ["model-00001-of-00003.safetensors is not a file"]
     yield "config.json is a pipe", copy("u2", lambda c: replaced_by_pipe(c / "config.json")), ["config.json is not a file"]
     yield "model.safetensors is a pipe", copy("u3", lambda c: os.mkfifo(c / "model.safetensors")), ["model.safetensors is not a file"]
-    yield "tensors overlap", copy("u4", lambda c: edit_header(c, overlap)), ["the data from byte 0 on is of no tensor"]
+    yield "tensors overlap", copy("u4", lambda c: edit_header(c, overlap)), ["the data from byte 0 on belongs to no tensor"]
     yield "the index lies", copy("u5", lambda c: add_to_index(c, ghost=shards(c)[0].name)), ["ghost is not in model-00001-of"]
     yield "the index names many files", copy("u6", lambda c: add_to_index(c, **{f"t{i}": f"s{i}" for i in range(20000)})), \
         ["/s0:", "and 19980 more"]
@@ -300,7 +300,7 @@ def shell_cases():
     yield "stopped and continued", 'set -m; "$L" run --weights "$W" $PROMPTS --max-tokens 20 >/dev/null & sleep 0.3; kill -STOP -- -$!; ' \
         'sleep 1.5; kill -CONT -- -$!; wait $!', 0, ""
     yield "a rank that loads is stopped", '"$BIG" bench --batch 1 --prompt 1 --output 1 >/dev/null & until pid=$(pgrep -P $!); do sleep 0.02; done; ' \
-        'sleep 0.1; kill -STOP $pid; wait $!', 1, "it stood still for 1 s (DEPLOY_TIMEOUT)"
+        'sleep 0.1; kill -STOP $pid; wait $!', 1, "it was stuck for 1 s (DEPLOY_TIMEOUT)"
     for name in "INT", "TERM", "HUP":
         yield f"logits and SIG{name}", f'env --default-signal "$L" run --weights "$W" $PROMPTS --max-tokens 60 --logits y.npy >/dev/null & ' \
             f'until ls y.npy.* >/dev/null 2>&1; do sleep 0.02; done; kill -{name} $!; wait $!; s=$?; [ ! -e y.npy ] || exit 99; exit $s', 128 + getattr(signal, f"SIG{name}"), "ended by signal"

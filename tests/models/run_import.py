@@ -182,7 +182,7 @@ def run_absent(model, name, folder):
     same = value == meant(config, model, name)
     if same and done.returncode:
         raise Failed(f"refused, though its absence means {value}: {done.stderr.strip()[:200]}")
-    if not same and (done.returncode == 0 or f"{name} is not there, which means" not in done.stderr):
+    if not same and (done.returncode == 0 or f"{name} is missing, which means" not in done.stderr):
         raise Failed(f"runs, though its absence does not mean {value}" if done.returncode == 0 else done.stderr.strip()[:200])
     text, _ = imported(config, folder, f"{model}_lacks")
     if name == "num_key_value_heads" and not re.search(rf"kv_heads *= {config['num_attention_heads']}$", text, re.M):
@@ -222,8 +222,8 @@ REFUSED = {
     "another architecture": (changed("Llama_3_1_8B", architectures=["LlamaForSequenceClassification"]),
                              'architectures is ["LlamaForSequenceClassification"], and Llama has ["LlamaForCausalLM"]'),
     "two architectures": (changed("Llama_3_1_8B", architectures=["LlamaForCausalLM", "LlamaModel"]), "architectures is"),
-    "a new name of a known architecture": (changed("Kimi_K2", model_type="kimi_k9"), 'its architectures ["DeepseekV3ForCausalLM"] are what '
-                                           "`DeepSeek` of std.deepseek_v3 reads, of files whose model_type is `deepseek_v3` or `kimi_k2`"),
+    "a new name of a known architecture": (changed("Kimi_K2", model_type="kimi_k9"), 'its architectures ["DeepseekV3ForCausalLM"] are those that '
+                                           "`DeepSeek` of std.deepseek_v3 reads, but with model_type `deepseek_v3` or `kimi_k2`"),
     "a language model in a wrapper": ({"model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"], "text_config": PUBLISHED["Gemma3_4B"]},
                                       "`text_config` is a `gemma3_text`, which `Gemma3` of std.gemma3 reads: save the language model by itself"),
     "a wrapper that names an architecture alone": ({"model_type": "new", "llm_config": {"architectures": ["Qwen3ForCausalLM"]}},
@@ -234,14 +234,14 @@ REFUSED = {
                                 "rms_norm_eps is -Infinity, and `eps` of Llama cannot be that"),
     "Infinity in a file of no family": ('{"model_type": "nemotron_h", "time_step_limit": [0.0, Infinity]}', "model_type `nemotron_h`"),
     "no JSON": ("{\n  3\n}", "config.json:2:"),
-    "a list": ("[]", "is no JSON object"),
+    "a list": ("[]", "is not a JSON object"),
     "more heads than numbers": (changed("Llama_3_1_8B", num_attention_heads=1e300, head_dim=128), "num_attention_heads is 1"),
     "no length": (changed("Llama_3_1_8B", max_position_embeddings=0, torch_dtype="float8_e4m3fn"),
                   "max_position_embeddings is 0, not a number of positions"),
     "another format": (changed("Llama_3_1_8B", torch_dtype="float8_e4m3fn"), 'torch_dtype is "float8_e4m3fn", not float32, bfloat16 or float16'),
     "no heads": (changed("Llama_3_1_8B", num_key_value_heads=0, head_dim=128), "kv_heads"),
     "a word for a number": (changed("Llama_3_1_8B", hidden_size="wide"), 'hidden_size is "wide", and `d_model` of Llama cannot be that'),
-    "a size that is not there": (changed("Llama_3_1_8B", vocab_size=...), "vocab_size is not there, and Llama does not say in `absent` what that means"),
+    "a size that is not there": (changed("Llama_3_1_8B", vocab_size=...), "vocab_size is missing, and Llama does not say in `absent` what that means"),
     "rotary in halves": (changed("DeepSeek_V3", quantization_config=..., rope_interleave=False),
                          "rope_interleave is false, and DeepSeek has true"),
     "another choice of experts": (changed("DeepSeek_V3", quantization_config=..., topk_method="greedy"),
@@ -407,8 +407,8 @@ def run_sums(folder):
                           ({"last_type": "a"}, 'last_type is "a", and Llama has "b"'), ({"intermediate_size": -16, "ratio": None}, "`ffn` of Llama cannot be 0"),
                           ({"layer_types": "a"}, "`kinds` of Llama cannot be that"), ({"layer_types": [["a"]]}, "`kinds` of Llama cannot be that"),
                           ({"widths": [1.5]}, "widths"), ({"twice_rest": None, "head_layers": None}, "`first` and `rest` cannot be found from `first + rest`"),
-                          ({"style": None}, "style is not there, and Llama does not say in `absent` what that means"),
-                          ({"shape": None}, "shape.closed is not there, and Llama does not say in `absent` what that means"),
+                          ({"style": None}, "style is missing, and Llama does not say in `absent` what that means"),
+                          ({"shape": None}, "shape.closed is missing, and Llama does not say in `absent` what that means"),
                           ({"layer_types": None}, "`kinds` cannot be found from `kinds[1]`")):
         code, _, said = run_import({**config, **changes}, folder, "sums_wrong", "-I", families)
         if code != 1 or word not in said:

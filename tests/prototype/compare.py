@@ -71,9 +71,9 @@ ONLY_DEPLOYC = [
     (r"E0203 `\w+` expects (Ints from|an Int of at least)", "lengths and batches of nothing are accepted by the prototype"),
     (r"E0203 (`(assert|require)` expects|a precondition is a) Bool", "the prototype only looks for a claim that is False"),
     (r"E0203 .*(has (0|-\d+) elements|range .* is empty)", "axes and ranges of nothing, and of less, are accepted by the prototype"),
-    (r"E0203 `level` is no record", "the prototype forgets a list that is refined as a record"),
+    (r"E0203 `level` is not a record", "the prototype forgets a list that is refined as a record"),
     (r"E0204 .* has no extent of its own", "the prototype drops a value given to a view"),
-    (r"E0203 `\w+` is no number format", "the prototype takes any field for a format, and reads it as `act`"),
+    (r"E0203 `\w+` is not a number format", "the prototype takes any field for a format, and reads it as `act`"),
     (r"E0001 stray character `%`", "the prototype drops it"),
     (r"E0408 (a bare number in a piece must be 1|an extent is a whole number)", "the prototype reads any number as an extent that is skipped"),
 ]

@@ -10,7 +10,7 @@ static char *volatile kept; /* or the compiler leaves requests out */
 
 static _Noreturn void clean(void)
 {
-	fputs("deployc: out of memory: 1 bytes were asked for\n", stderr);
+	fputs("deployc: out of memory: 1 bytes requested\n", stderr);
 	_exit(71);
 }
 
@@ -36,7 +36,7 @@ int main(void)
 	asks(); /* 6: crashes */
 	*kept = 1;
 	if (!asks()) { /* 7: says so twice */
-		fputs("deployc: out of memory: 1 bytes were asked for\n", stderr);
+		fputs("deployc: out of memory: 1 bytes requested\n", stderr);
 		clean();
 	}
 	if (!asks()) /* 8: goes on, as if all were well, with less */

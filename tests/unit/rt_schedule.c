@@ -260,7 +260,7 @@ static void memory_is_what_was_planned(void **state)
 	}
 	assert_true(wait(&status) > 0);
 	assert_int_equal(WEXITSTATUS(status), STATUS_INTERNAL);
-	assert_string_equal(r.board->rank[3].message, "internal: 1 bytes asked for after load");
+	assert_string_equal(r.board->rank[3].message, "internal: 1 bytes requested after load");
 	d->close(d);
 }
 

@@ -147,7 +147,7 @@ static void memory(void **state)
 	assert_int_equal(ended(sixteen).status, 0);
 	struct end much = ended(too_much), often = ended(too_often);
 	assert_int_equal(WEXITSTATUS(much.status), STATUS_FAILED);
-	assert_string_equal(much.message, "the host has no 1125899906842624 bytes of memory left");
+	assert_string_equal(much.message, "the host does not have 1125899906842624 bytes of memory left");
 	assert_int_equal(WEXITSTATUS(often.status), STATUS_INTERNAL);
 	assert_string_equal(often.message, "internal: more than 16 allocations on a device");
 }

@@ -69,16 +69,16 @@ static void headers_are_checked(void **state)
 	assert_int_equal(checkpoint_find(c, "b")->dtype, TENSOR_OTHER_DTYPE);
 	assert_null(checkpoint_find(c, "c"));
 	checkpoint_close(c);
-	refuse("{}", 1000, "cut off, or not safetensors");
-	refuse("{}", UINT64_MAX - 1, "cut off, or not safetensors");
+	refuse("{}", 1000, "truncated, or not safetensors");
+	refuse("{}", UINT64_MAX - 1, "truncated, or not safetensors");
 	refuse("[]", 0, "not a JSON object");
 	refuse("{\"a\":", 0, "unexpected token");
-	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,20]}}", 0, "behind the end of the file");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,20]}}", 0, "past the end of the file");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,12]}}", 0, "do not fit its shape");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[12,0]}}", 0, "not a range");
-	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,16]}}", 0, "shape that is not one");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,16]}}", 0, "an invalid shape");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,16]}}", 0,
-	       "shape that is not one");
+	       "an invalid shape");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,4],\"data_offsets\":[0,16]}}", 0, "at most 8 axes");
 	refuse("{\"a\":{\"dtype\":\"I32\",\"shape\":[5],\"data_offsets\":[0,16]}}", 0, "do not fit its shape");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[3],"
@@ -86,17 +86,17 @@ static void headers_are_checked(void **state)
 	       0, "tensors a and b overlap");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"
 	       "\"data_offsets\":[12,16]}}",
-	       0, "the data from byte 8 on is of no tensor");
+	       0, "the data from byte 8 on belongs to no tensor");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", 0,
-	       "the data from byte 12 on is of no tensor");
-	refuse("{}", 0, "the data from byte 0 on is of no tensor");
+	       "the data from byte 12 on belongs to no tensor");
+	refuse("{}", 0, "the data from byte 0 on belongs to no tensor");
 	write_file("model.safetensors", "{}", 0, NULL, 0);
 	checkpoint_close(open_expecting(NULL));
 	refuse("{\"a\\u001b[2J\\nb\":7}", 0, "tensor a\\x1b[2J\\nb has no dtype");
 	refuse("{\"a\":{\"shape\":[4],\"data_offsets\":[0,16]}}", 0, "no dtype");
 	refuse("{\"a\":7}", 0, "no dtype");
 	write_file("model.safetensors", "abc", UINT64_MAX, NULL, 0);
-	checkpoint_close(open_expecting("cut off"));
+	checkpoint_close(open_expecting("truncated"));
 	remove_file("model.safetensors");
 }
 
@@ -188,7 +188,7 @@ static void files_that_are_cut_are_told(void **state)
 	char said[256] = "", *log = join_path(folder, "log");
 	FILE *f = fopen(log, "r");
 	assert_non_null(fgets(said, sizeof said, f));
-	assert_non_null(strstr(said, "model.safetensors was cut short while it was in use"));
+	assert_non_null(strstr(said, "model.safetensors was truncated while it was in use"));
 	fclose(f);
 	free(log);
 	remove_file("log");
