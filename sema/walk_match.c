@@ -217,7 +217,7 @@ static void report_open(struct call *c, struct param_value *p)
 		if (items.at[i]->kind == N_AX_REST || call_axis(c, name) >= 0)
 			continue;
 		struct diag *d =
-			walk_report(c->w, DIAG_E0410, c->node->span, "cannot tell which axis is `%s` of `%s`", name, c->f->name);
+			walk_report(c->w, DIAG_E0410, c->node->span, "cannot infer which axis is `%s` of `%s`", name, c->f->name);
 		diag_related(c->w->s->sink, d, p->node->span, "`%s` of `%s`", name, c->f->name);
 		diag_help(c->w->s->sink, d, "pass it in the call: `%s(..., %s = ...)` with one of %s", c->f->name, name,
 		          walk_axes_text(c->w, left));

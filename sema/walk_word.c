@@ -270,7 +270,7 @@ bool walk_word(struct env *e, const char *f, const struct node *n, struct val *o
 		return true;
 	}
 	if ((!strcmp(f, "sum") || !strcmp(f, "mean")) && !over_argument(n)) {
-		struct diag *d = walk_report(e->walk, DIAG_E0410, n->span, "cannot tell which axis is `over` of `%s`", f);
+		struct diag *d = walk_report(e->walk, DIAG_E0410, n->span, "cannot infer which axis is `over` of `%s`", f);
 		diag_help(e->walk->s->sink, d, "pass it in the call: `%s(..., over = ...)`", f);
 		return true;
 	}
