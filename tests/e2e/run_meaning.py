@@ -121,7 +121,7 @@ CASES = {
     "heads by another name": ("deepseek", [fields(num_attention_heads=REMOVED)], ["num_attention_heads is missing"]),
     "an unknown field": ("qwen3", [fields(attention_sinks=4)], ["attention_sinks is 4, and Tiny does not say what that means"]),
     "an unknown field, unverified": ("qwen3", [fields(attention_sinks=4), options("--unverified=attention_sinks")], []),
-    "an unknown field, misspelt": ("qwen3", [options("--unverified=attention_sink")], ["no `attention_sink` of config.json"]),
+    "an unknown field, misspelt": ("qwen3", [options("--unverified=attention_sink")], ["--unverified=attention_sink: no missing or unknown field"]),
     "an unknown field that is null": ("qwen3", [fields(attention_sinks=None)], []),
     "many unknown fields": ("qwen3", [fields(**{f"field{i}": i for i in range(20)})], ["field7 is 7", "12 more fields"]),
     "a part of a head": ("qwen3", [fields(rope_parameters__partial_rotary_factor=0.5)], ["rope_parameters.partial_rotary_factor is 0.5"]),
