@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include "../sema/sema.h"
 
-/* Text: lines of a comment without its slashes; "" for none. Code: as written in the source. */
+/* Text: lines of a comment without slashes, or "". Code: as written in the source. */
 struct doc_field {
 	const char *name, *type, *value, *text;
 }; /* code, code or "", code or "", text */
@@ -14,10 +14,10 @@ struct doc_size {
 }; /* parameters; bytes; bytes of cache for a position */
 struct doc_item {
 	const char *kind, *name;
-	const char *code; /* the head, or all of an item that is short or says everything in its code; "" for none */
-	const char *text, *whole; /* whole: its code, all of it */
+	const char *code;         /* the head; all of an item that is short or whose code says everything; "" for none */
+	const char *text, *whole; /* whole: all of its code */
 	VEC(struct doc_field) fields;
-	VEC(const struct doc_item *) uses; /* other items that are documented, in order of first use */
+	VEC(const struct doc_item *) uses; /* other documented items, in order of first use */
 	bool sized;
 	struct doc_size size;
 	const struct doc_module *module;
@@ -38,16 +38,15 @@ struct docs {
 };
 
 /* read.c */
-/* Adds the module that is loaded; nothing of it was reported. */
+/* Adds the loaded module, which has no mistakes. */
 void docs_add(struct docs *d, struct sema *s, const struct source *source, const char *name);
 /* link.c */
-/* What a name of the module's code means, `length` bytes of it read: `silu`, `ops.silu`; NULL for what is not
- * documented. */
+/* The item that a name in the module's code refers to, `silu` or `ops.silu`; *length: bytes of the name. NULL: it is
+ * not documented. */
 const struct doc_item *docs_find(const struct docs *d, const struct doc_module *m, const char *code, size_t *length);
-/* Bytes of code that hold no name that could be linked: a comment, a string, a field behind its dot. Never past the
- * end. */
+/* Bytes of code that contain no name to link: a comment, a string, a field after its dot. Never past the end. */
 size_t doc_opaque(const char *code);
-/* Fills in what items use; all modules are there. */
+/* Fills in what items use, once all modules are added. */
 void docs_link(struct docs *d);
 const char *doc_anchor(struct arena *a, const struct doc_item *item);
 const char *doc_first_sentence(struct arena *a, const char *text);

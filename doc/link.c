@@ -1,4 +1,4 @@
-/* Names in documented code that mean documented items; anchors and sentences. */
+/* Names in documented code that refer to documented items; anchors and sentences. */
 #include "doc.h"
 #include <ctype.h>
 #include <string.h>

@@ -23,7 +23,7 @@ static void put_cell_text(const char *text, FILE *out)
 		fprintf(out, *text == '|' ? "\\%c" : "%c", *text == '\n' ? ' ' : *text);
 }
 
-/* Code of several lines in one: items are separated by `;`, as in the language. */
+/* Joins several lines of code: items are separated by `;`, as in the language. */
 static void put_cell_code(const char *code, FILE *out)
 {
 	if (!*code)
@@ -47,7 +47,7 @@ static void put_link(const struct docs *d, const struct doc_module *m, const str
 	fprintf(out, "[%s](%s%s#%s)", to->name, here ? "" : to->module->name, here ? "" : ".md", doc_anchor(d->arena, to));
 }
 
-/* A link cannot stand inside code: only a type that is one name, or that or none, is one. */
+/* Code cannot contain a link: only a type that is a single name, optional or not, becomes one. */
 static void put_type(const struct docs *d, const struct doc_module *m, const char *type, FILE *out)
 {
 	size_t n;

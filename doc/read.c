@@ -1,4 +1,4 @@
-/* Reads the documentation of a module from its tree, its comments and, for the sizes of models, its meaning. */
+/* Reads the documentation of a module from its tree and its comments, and the sizes of models from checked programs. */
 #include "doc.h"
 #include <ctype.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static uint32_t behind_line(const char *text, uint32_t at)
 	return text[at] ? at + 1 : at;
 }
 
-/* Adds the comment at `at`, which starts with `slashes` of them; one blank behind these is not text. */
+/* Adds the comment at `at`, which starts with `slashes` slashes; one space after them is not text. */
 static void add_comment(struct text *out, const char *text, uint32_t at, int slashes)
 {
 	const char *start = text + at + slashes;
@@ -72,7 +72,7 @@ static const char *text_above(const struct reader *r, uint32_t at)
 	return out.at;
 }
 
-/* The `//` comment behind `at` on its line, with the lines below that continue it in the same column. */
+/* The `//` comment after `at` on its line, with the lines below that continue it in the same column. */
 static const char *text_beside(const struct reader *r, uint32_t at)
 {
 	const char *text = r->source->text;
@@ -117,7 +117,7 @@ static void add_field(const struct reader *r, struct doc_item *item, const struc
 	vec_push(r->docs->arena, &item->fields, f);
 }
 
-/* Where a parameter lies in a checkpoint: from "q_proj.weight" as [...]. */
+/* Where a param is in a checkpoint: from "q_proj.weight" as [...]. */
 static const char *origin_of(const struct reader *r, const struct node *n)
 {
 	const char *from = code_of_node(r, n->named.from);
@@ -173,7 +173,7 @@ static void add_fields(const struct reader *r, struct doc_item *item, struct nod
 
 /* ---- items ----------------------------------------------------------------------------------- */
 
-/* Where the head of an item ends: at the brace of its body. A type or a default may have braces of their own. */
+/* The end of an item's head: the brace of its body. A type or a default may have braces too. */
 static uint32_t head_end(const struct reader *r, const struct node *n)
 {
 	const char *text = r->source->text;
@@ -196,7 +196,7 @@ static bool has_table(const struct node *n)
 	return is_word(n->named.kind.name, kinds) && has_body(n);
 }
 
-/* Without the blanks that align it with its neighbours. */
+/* The code without the spaces that align it with its neighbours. */
 static const char *one_line(struct arena *a, const char *code)
 {
 	char *out = arena_strndup(a, code, strlen(code));
@@ -213,7 +213,7 @@ static const char *one_line(struct arena *a, const char *code)
 	return out;
 }
 
-/* Operators, machines, plans and refinements are shown whole, what is long by its head. */
+/* Operators, machines, plans and refinements are shown whole, long items by their heads. */
 static const char *code_of_item(const struct reader *r, const struct node *n)
 {
 	static const char *const heads[] = {"schema", "model", "block", "builtin", NULL};

@@ -1,5 +1,5 @@
-/* The entries of a family's `config` that a file answers. A `when` is decided by which branch the file agrees with, and
- * what its condition says then follows. */
+/* The entries of a family's `config` that apply to a file. A `when` takes the branch that the file agrees with; its
+ * condition then decides fields. */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +60,7 @@ const char *dotted(struct import *m, struct path p)
 	return out.at;
 }
 
-/* How well a file agrees with the literals of a branch. A name that the file lacks says nothing, but for `none`. */
+/* How well a file agrees with the literals of a branch. A name that the file lacks counts only for `none`. */
 struct agreement {
 	int against, with;
 };

@@ -1,5 +1,5 @@
 /* The families that can be imported: models that declare a `config` with a `model_type`, in the folders given with -I
- * and in the library. Of a folder only files that declare one are opened, so that specs beside them do not matter. */
+ * and in the library. Only files of a folder that declare one are loaded, so specs beside them do not matter. */
 #include "internal.h"
 #include "../sema/module.h"
 #include <dirent.h>
@@ -17,7 +17,7 @@ struct nodes family_map(const struct node *model, const char *map)
 	return (struct nodes){0};
 }
 
-/* What `config` says of a name: a String, or a list of them. */
+/* The value of a name in `config`: a String, or a list of them. */
 static struct nodes words_of(const struct node *model, const char *name)
 {
 	struct nodes items = family_map(model, "config");
@@ -74,7 +74,7 @@ static bool is_deploy_file(const char *name)
 	return name[0] != '.' && n > 7 && !strcmp(name + n - 7, ".deploy");
 }
 
-/* The file parsed alone, without what it imports; mistakes of its syntax are reported. */
+/* The file, parsed without its imports; syntax errors are reported. */
 static bool declares_family(struct import *m, const char *label, struct file_text text)
 {
 	struct sink *sink = m->sema->sink;

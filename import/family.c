@@ -1,4 +1,4 @@
-/* The family that a file is of, by its `model_type`. A file of none is told what else it says of itself:
+/* Finds the family of a file by its `model_type`. If there is none, the message says what else the file shows:
  * `architectures` that a family reads, a language model below `text_config`. */
 #include "internal.h"
 #include <string.h>
@@ -95,7 +95,7 @@ static bool report_unknown(const struct import *m, const char *wanted)
 
 /* ---- the choice ------------------------------------------------------------------------------ */
 
-/* A second family of the same file: one of a folder goes before the library's, two of folders are a mistake. */
+/* A second family for the same file: a folder's takes precedence over the library's; two of folders are a mistake. */
 static bool is_only(const struct import *m, const struct family *chosen)
 {
 	for (int i = 0; i < m->families.n; i++) {

@@ -23,8 +23,8 @@ struct setting {
 /* A model that declares a `config` with a model_type. */
 struct family {
 	struct def *def;
-	VEC(const char *) types;         /* model_type of the files that it reads */
-	VEC(const char *) architectures; /* which they name; none: the family does not say */
+	VEC(const char *) types;         /* the model_type of files that it reads */
+	VEC(const char *) architectures; /* those of these files; none: the family does not say */
 };
 
 struct import {
@@ -38,23 +38,22 @@ struct import {
 	struct record *record; /* of the family */
 	VEC(struct entry) entries;
 	VEC(struct setting) settings;
-	VEC(const char *) left; /* `name = value` that changes nothing */
+	VEC(const char *) left; /* `name = value` of the file that have no effect */
 };
 
 /* ---- json.c ---------------------------------------------------------------------------------- */
 /* The value at a path like rope_parameters.rope_theta; NULL when absent or null. */
 json_t *json_at(json_t *root, const char *path);
 bool json_says_null(json_t *root, const char *path);
-/* named: on the command line, where a pipe is read too. */
+/* named: on the command line; then a pipe is read too. */
 json_t *json_read(struct arena *arena, const char *path, bool named); /* an object; NULL after a message */
 const char *json_value_text(struct arena *arena, const json_t *v);    /* as in the file, on one line */
-const char *json_deploy_text(struct arena *arena, const json_t *v);   /* as .deploy writes it; NULL: it cannot */
+const char *json_deploy_text(struct arena *arena, const json_t *v);   /* as .deploy code; NULL: it has no such form */
 
 /* ---- families.c ------------------------------------------------------------------------------ */
-/* Fills m->families. false: a folder cannot be read, which was said, or one of its files has mistakes, which are in the
- * sink. */
+/* Fills m->families. false: a folder cannot be read (after a message), or a file in it has mistakes (in the sink). */
 bool collect_families(struct import *m);
-/* The items of a model's `config { }`, or of another map; none where it has none. */
+/* The items of a model's `config { }`, or of another map; none if it has no such map. */
 struct nodes family_map(const struct node *model, const char *map);
 
 /* ---- family.c -------------------------------------------------------------------------------- */
@@ -62,7 +61,7 @@ bool find_family(struct import *m); /* false after a message */
 
 /* ---- entries.c ------------------------------------------------------------------------------- */
 void collect_entries(struct import *m, struct nodes items);
-/* Does the file say what a literal says? A value that is no literal agrees with everything. */
+/* Does the file agree with a literal? A value that is not a literal agrees with everything. */
 bool literal_agrees(json_t *v, const struct node *literal);
 bool is_literal(const struct node *value);
 const char *node_text(struct import *m, const struct node *e);
@@ -71,10 +70,10 @@ const char *dotted(struct import *m, struct path p); /* rope_parameters.rope_the
 /* ---- settings.c ------------------------------------------------------------------------------ */
 struct setting *setting_of(struct import *m, const char *field);
 bool is_field(struct import *m, const char *name);    /* one that a refinement may set */
-bool is_optional(struct import *m, const char *name); /* none is a value of it */
-/* Can a field be *x? An Int that a quotient of decimals misses by a rounding is rounded. */
+bool is_optional(struct import *m, const char *name); /* it may be `none` */
+/* Can a field be *x? A quotient that misses an Int only by a rounding error is rounded to it. */
 bool fits_field(struct import *m, const char *name, double *x);
-/* Each decides a field; false where it is decided, there is no such field, or it cannot be written. */
+/* Each decides a field. false: it is already decided, there is no such field, or the value cannot be written. */
 bool set_json(struct import *m, const char *field, json_t *v); /* borrows v */
 bool set_number(struct import *m, const char *field, double x);
 bool set_text(struct import *m, const char *field, const char *text);

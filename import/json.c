@@ -18,7 +18,7 @@ json_t *json_at(json_t *root, const char *path)
 
 bool json_says_null(json_t *root, const char *path) { return json_is_null(config_find(root, path)); }
 
-enum { LARGEST = 8 << 20 }; /* parsing takes forty times as much at worst */
+enum { LARGEST = 8 << 20 }; /* parsing needs at most forty times as much memory */
 
 json_t *json_read(struct arena *arena, const char *path, bool named)
 {
@@ -52,7 +52,7 @@ const char *json_value_text(struct arena *arena, const json_t *v)
 	return kept;
 }
 
-/* 131_072: digits of five and more in groups of three. */
+/* 131_072: numbers of five or more digits are written in groups of three. */
 static const char *grouped(struct arena *arena, long long n)
 {
 	char digits[32];
@@ -87,7 +87,7 @@ static const char *quoted(struct arena *arena, const char *s)
 	return out.at;
 }
 
-/* Such a string has no form in the language. */
+/* The language has no form for such a string. */
 static bool acts_on_terminals(const char *s)
 {
 	const char *end = s + strlen(s);

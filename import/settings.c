@@ -67,7 +67,7 @@ static const char *text_for(struct import *m, const struct field *f, json_t *v)
 	return text;
 }
 
-/* A number, or a list, where the field is one; other types are left to the check of the model. */
+/* A number or a list, if the field is one; checking the model covers other types. */
 static bool accepts(struct import *m, const struct field *f, const json_t *v)
 {
 	const char *type = f->sort == FIELD_AXIS ? "Int" : f->type ? type_text(m->sema, f->type) : "";

@@ -1,11 +1,11 @@
-/* Fields from values of the file. Each entry of `config` is an equation; it gives a field that is alone on its right
- * side, or the one field of a sum, difference, product or quotient of numbers that is not known yet. What is more than
- * that is compared once the model was found: it must not be all that could give a field. */
+/* Computes fields from values of the file. Each entry of `config` is an equation. It determines a field that is alone
+ * on its right side, or the only unknown field of a sum, difference, product or quotient of numbers. All other entries
+ * are only compared, once the model is known; a field that only they name is a mistake. */
 #include "internal.h"
 #include <math.h>
 #include <string.h>
 
-enum { DEEPEST = 40 }; /* derived fields that are followed one into another */
+enum { DEEPEST = 40 }; /* chain of derived fields that is followed */
 
 /* ---- what is known --------------------------------------------------------------------------- */
 
@@ -16,7 +16,7 @@ static const struct node *derived(struct import *m, const struct node *e)
 	return f && f->sort == FIELD_DERIVED ? f->init : NULL;
 }
 
-/* The number that the file has for just this expression. */
+/* The number that the file has for exactly this expression. */
 static bool said_number(struct import *m, const struct node *e, double *x)
 {
 	const char *text = node_text(m, e);
@@ -69,7 +69,7 @@ static bool known_pair(struct import *m, const struct node *e, int depth, double
 	}
 }
 
-/* The value of an expression of numbers, of fields that are decided, and of what the file says. */
+/* The value of an expression of numbers, decided fields and values of the file. */
 static bool known_number(struct import *m, const struct node *e, int depth, double *x)
 {
 	const struct setting *s = e->kind == N_ID ? setting_of(m, e->ident.name) : NULL;
@@ -97,7 +97,7 @@ static bool known_number(struct import *m, const struct node *e, int depth, doub
 
 static const char *isolate(struct import *m, const struct node *e, int depth, double value, double *x);
 
-/* value = a op b, of which one side is known. */
+/* Solves value = a op b, where one side is known. */
 static const char *isolate_side(struct import *m, const struct node *e, int depth, double value, double *x)
 {
 	const struct node *a = e->bin.a, *b = e->bin.b;
@@ -115,7 +115,7 @@ static const char *isolate_side(struct import *m, const struct node *e, int dept
 	}
 }
 
-/* The field that is *x if the expression is `value`; NULL where that does not follow. */
+/* The field that must be *x if the expression is `value`; NULL if none follows. */
 static const char *isolate(struct import *m, const struct node *e, int depth, double value, double *x)
 {
 	const struct node *inner = depth < DEEPEST ? derived(m, e) : NULL;
@@ -157,7 +157,7 @@ static bool one_of_its_names_is_there(struct import *m, const char *text)
 	return false;
 }
 
-/* What the family says that a file without a name means: the expression in `absent { name = ... }`, or NULL. */
+/* What it means when a file lacks a name: the expression in the family's `absent { name = ... }`, or NULL. */
 static const struct node *meant_by_absence(struct import *m, const char *name)
 {
 	struct nodes items = family_map(m->family->node, "absent");
@@ -167,7 +167,7 @@ static const struct node *meant_by_absence(struct import *m, const char *name)
 	return NULL;
 }
 
-/* An entry that the file lacks is what its absence means. */
+/* An entry that the file lacks has the value that its absence means. */
 static bool solve_absent(struct import *m, const struct entry *e)
 {
 	const struct node *meant = e->there ? NULL : meant_by_absence(m, e->name);

@@ -1,4 +1,4 @@
-/* The `.deploy` text of an imported model, and what of the file it does not express. */
+/* The `.deploy` text of an imported model, and the fields of the file that it does not express. */
 #include "internal.h"
 #include "../sema/module.h"
 #include <string.h>

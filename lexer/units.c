@@ -1,4 +1,4 @@
-/* Numbers and units: how long they are in a text, and what they are worth. */
+/* Numbers and units: their lengths in a text, and their values. */
 #include "units.h"
 #include "../support/names.h"
 #include <ctype.h>
@@ -170,7 +170,7 @@ bool number_value(const char *text, long long *i, double *f, bool *is_int)
 	return *is_int ? integer_value(text, n, i) : isfinite(*f);
 }
 
-/* Exponents beyond any use are cut off, so that sums of them stay in range. */
+/* Exponents beyond any use are clamped, so that their sums stay in range. */
 static int clamp(int power) { return power < -99 ? -99 : power > 99 ? 99 : power; }
 
 double quantity_value(const char *text, struct dims *dims)

@@ -1,4 +1,4 @@
-/* The closed table of units (language.md 2.5): dimension vectors over what is counted. */
+/* The closed table of units, with vectors of dimensions. */
 #ifndef DEPLOYC_UNITS_H
 #define DEPLOYC_UNITS_H
 #include <stdbool.h>
@@ -15,7 +15,7 @@ struct dims {
 bool unit_word(const char *s, size_t n, double *scale, struct dims *dims);
 /* Bytes of the longest prefix of s that is a unit expression (`GB/s`, `tokens/ms`) of known words; 0: none. */
 size_t unit_prefix(const char *s, size_t n);
-/* A word that people read in two ways, `Gb`: rejected with `code`. For the sake of the rest it is read as `meant`. */
+/* A word that people read in two ways, `Gb`: rejected with `code`. Checking goes on as if it were `meant`. */
 struct unit_trap {
 	const char *word;
 	enum diag_code code;
@@ -30,6 +30,6 @@ size_t unit_word_length(const char *s, size_t n);
 size_t number_length(const char *s, size_t n);
 /* "80 GiB" -> value in base units and dimension. `text` is a QUANTITY token. */
 double quantity_value(const char *text, struct dims *dims);
-/* "10_240" -> value; *is_int tells Int from Float. false: an Int that does not fit 63 bits. */
+/* "10_240" -> value; *is_int: Int or Float. false: an Int that does not fit in 63 bits. */
 bool number_value(const char *text, long long *i, double *f, bool *is_int);
 #endif

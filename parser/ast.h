@@ -1,4 +1,4 @@
-/* The tree of a .deploy file: what was written, with spans, and no meaning.
+/* The tree of a .deploy file: what was written, with spans and without meaning.
  * Nodes, names and lists live in the arena of the compilation. A list of nodes is (at, n). */
 #ifndef DEPLOYC_AST_H
 #define DEPLOYC_AST_H
@@ -23,7 +23,7 @@ struct idents {
 };
 
 enum node_kind {
-	/* items: what stands between line ends */
+	/* items: what is between newlines */
 	N_USE,      /* use std.ops { a, b } | use std.ops as o | use std.ops    -> .use */
 	N_USE_FILE, /* use "x.deploy" as x                                      -> .use */
 	N_SET,      /* path = expr place                                        -> .set */
@@ -40,7 +40,7 @@ enum node_kind {
 	N_ASSERT_TYPE, /* assert expr : type                                       -> .claim */
 	N_WHEN,        /* when (c) { } else { }                                    -> .when */
 	N_ERROR,       /* an item that did not parse: already reported, later passes skip it;
-	                * what it would have declared or set, as far as it can be told         -> .error */
+	                * what it would have declared or set, as far as it is known            -> .error */
 	/* types */
 	N_TYPE, /* path(args)[axes] with each part optional; `opt` for T?   -> .type */
 	N_AXES, /* [ ... ]                                                  -> .axes */
@@ -124,7 +124,7 @@ struct place {
 	struct span span;
 };
 
-/* Memory is allocated up to the end of the member that the kind has: a node is never copied as a whole (node_new). */
+/* Only the memory up to the end of the kind's member is allocated, so a node is never copied as a whole (node_new). */
 struct node {
 	enum node_kind kind;
 	struct span span; /* of the whole construct */

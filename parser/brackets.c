@@ -1,17 +1,17 @@
-/* Repairs unbalanced brackets before the grammar sees them, so that one forgotten bracket damages one item. */
+/* Repairs unbalanced brackets before the grammar sees them, so a forgotten bracket damages only one item. */
 #include "build.h"
 #include "parser/grammar.tab.h"
 
 enum { MAX_REPORTS = 100 };
 
-/* Walks the tokens once. `by_indent`: a bracket is also taken as never closed when a line starts no deeper than the
- * bracket's own line. Without `report` it only counts. */
+/* Walks the tokens once. `by_indent`: a bracket also counts as never closed when a line starts no deeper than the
+ * bracket's own line. Without `report`, only counts. */
 struct repair {
 	struct parser *p;
 	bool by_indent, report;
 	struct tokens out;
 	VEC(int) open;      /* indices into out */
-	int of_closer[128]; /* how many of them wait for `)`, for `]`, for `}` */
+	int of_closer[128]; /* how many of them need `)`, `]` and `}` */
 	int mistakes;
 	bool dropped_line_start; /* a token that started a line was dropped: the next one starts it */
 };
@@ -34,7 +34,7 @@ static const char *token_text(const struct repair *r, const struct token *t)
 	return arena_strndup(r->p->arena, r->p->text + t->lo, t->hi - t->lo);
 }
 
-/* The bracket is missing because of a mistake that was reported. */
+/* The bracket is missing because of a mistake that has been reported. */
 static bool follows_from_another(const struct repair *r, const struct token *opener)
 {
 	if (r->p->tokens.truncated)
@@ -60,8 +60,7 @@ static void report_unclosed(struct repair *r, const struct token *opener, const 
 	diag_fix(sink, d, (struct span){r->p->file, end, end}, closer);
 }
 
-/* Closes the innermost bracket before `here`. Where it was meant to be closed is not known: what its item says is
- * tainted. */
+/* Closes the innermost bracket before `here`. Where the author meant to close it is unknown: its item is tainted. */
 static void close_innermost(struct repair *r, const struct token *here)
 {
 	struct token *opener = innermost(r);
@@ -74,7 +73,7 @@ static void close_innermost(struct repair *r, const struct token *here)
 	vec_push(r->p->arena, &r->out, closer);
 }
 
-/* Whether `opener`, still open, cannot reach as far as t. */
+/* Whether `opener`, still open, must end before t. */
 static bool ends_before(const struct repair *r, const struct token *opener, const struct token *t)
 {
 	if (t->kind == TOK_NL && opener->kind != '{')
@@ -136,7 +135,7 @@ static struct repair walk(struct parser *p, bool by_indent, bool report)
 	return r;
 }
 
-/* Gives up the rest of a file that is nested deeper than the passes behind can walk. */
+/* Skips the rest of a file that is nested deeper than later passes can walk. */
 static void bound_depth(struct parser *p)
 {
 	int depth = 0;
@@ -171,8 +170,7 @@ static bool is_balanced(const struct parser *p)
 	return depth == 0;
 }
 
-/* Indentation tells best where a bracket should have been closed, unless the text is not indented as
- * its brackets say. */
+/* Indentation shows best where a bracket should have been closed, unless the text is not indented by its brackets. */
 void balance_brackets(struct parser *p)
 {
 	bound_depth(p);

@@ -3,9 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { FIRST_NODES = 2 }; /* room in a new list; those of names have room for one */
+enum { FIRST_NODES = 2 }; /* room in a new list; lists of names start with room for one */
 
-/* Bytes of a node of the kind: the union's larger members are those of items, and most nodes are expressions. */
+/* Bytes of a node of the kind: the union's large members belong to items, but most nodes are expressions. */
 static size_t node_bytes(enum node_kind kind)
 {
 #define UP_TO(member) (offsetof(struct node, member) + sizeof((struct node *)NULL)->member)

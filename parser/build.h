@@ -6,7 +6,7 @@
 
 enum { MAX_BRACKETS = 200, MAX_OPERATORS = 1000, MAX_SYNTAX_ERRORS = 500 };
 
-/* Growing lists of the grammar; what is handed to the tree is their (at, n). */
+/* Growing lists of the grammar; the tree gets their (at, n). */
 struct node_list {
 	struct node **at;
 	int n, cap;
@@ -30,7 +30,7 @@ struct pending_list {
 struct init {
 	struct node *value, *from, *stored;
 	struct span span;
-}; /* what stands behind a type */
+}; /* what follows a type */
 struct target {
 	struct path_list *paths;
 	bool none, is_auto;
@@ -54,39 +54,39 @@ struct parser {
 	struct tokens tokens; /* brackets balanced by brackets.c */
 	struct nodes items;   /* the result */
 
-	int next;      /* index of the token that comes next */
-	int last;      /* index of the token given last; -1 behind a line end that was put in */
-	int last_kind; /* of what was given last */
-	bool entered;  /* the frames know of it */
+	int next;      /* index of the next token */
+	int last;      /* index of the token passed last to the grammar; -1 after an inserted newline */
+	int last_kind; /* kind of the token passed last, inserted ones included */
+	bool entered;  /* the frames have seen it */
 	VEC(struct frame) frames;
-	bool line_end_due; /* set by recovery: a line end comes next whatever stands around */
+	bool line_end_due; /* set by recovery: a newline comes next, whatever the brackets around it */
 	int failed_item;   /* start of the item whose mistake was reported last, or -1 */
 	int syntax_errors;
 
-	bool item_failed; /* an expression was refused, at the offset: its item becomes N_ERROR */
+	bool item_failed; /* an expression at the offset was rejected: its item becomes N_ERROR */
 	uint32_t failed_at;
 };
 
 /* ---- brackets.c ------------------------------------------------------------------------------ */
-/* Makes every bracket have its partner: reports E0003 where one is missing and puts it in, drops closers without
- * opener. */
+/* Gives every bracket its partner: reports E0003 for a missing one and inserts it, drops closers without an opener. */
 void balance_brackets(struct parser *p);
 
 /* ---- parse.c --------------------------------------------------------------------------------- */
 struct span token_span(const struct parser *p, const struct token *t);
 char bracket_closer(int kind); /* of `(`, `[`, `@[` and `{`; 0 for other tokens */
 bool is_closer(int kind);
-bool ends_item(int kind); /* a line end behind such a token ends the item */
+bool ends_item(int kind); /* a newline after such a token ends the item */
 
 /* ---- recover.c ------------------------------------------------------------------------------- */
-/* After a syntax error: moves on to where the item of the innermost `{` ends. */
+/* After a syntax error: moves on to the end of the item in the innermost `{`. */
 void resume_at_item_end(struct parser *p);
-/* The first token of a line inside the wrong item, up to the wrong token, that looks like an item of its own; or -1. */
+/* The first token of a line in the wrong item, up to the wrong token, that looks like a new item; or -1. */
 int swallowed_item(const struct parser *p);
 int item_start(const struct parser *p); /* index of the first token of the innermost item */
 
 /* ---- syntax_error.c -------------------------------------------------------------------------- */
-/* Reports that `found` stands where one of the `expected` tokens (the grammar's names for them) should, and resumes. */
+/* Reports that one of the `expected` tokens (the grammar's names for them) should be in place of `found`, and resumes.
+ */
 void syntax_error(struct parser *p, const char *found, struct span at, const char *const *expected, int n);
 void stack_exhausted(struct parser *p, struct span at);
 

@@ -1,4 +1,4 @@
-/* Constructors of expressions. They bound the depth of the tree, for the passes that walk it. */
+/* Constructors of expressions. They bound the depth of the tree for the passes that walk it. */
 #include "build.h"
 #include "../lexer/units.h"
 #include <string.h>
@@ -18,7 +18,7 @@ static struct node *expr_new(struct parser *p, enum node_kind kind, struct span 
 	return x;
 }
 
-/* Makes x one deeper than its operand. Too deep: the operand is cut off, and the item fails. */
+/* Makes x one level deeper than its operand. If that is too deep, the operand is cut off, and the item fails. */
 static void deepen(struct parser *p, struct node *x, struct node **operand)
 {
 	if ((*operand)->depth >= MAX_OPERATORS) {
@@ -56,7 +56,7 @@ struct node *expr_number(struct parser *p, struct span at, const char *text)
 	return x;
 }
 
-/* A trap is reported once per word, and read as its first reading, so that nothing else follows from it. */
+/* A trap is reported once per word, and then taken in its first reading, so that it causes no further reports. */
 static void report_traps(struct parser *p, struct span unit)
 {
 	for (uint32_t i = unit.lo; i < unit.hi; i++) {

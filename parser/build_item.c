@@ -5,7 +5,7 @@
 
 /* ---- items that did not parse ---------------------------------------------------------------- */
 
-/* The first token at or behind the offset. */
+/* The first token at or after the offset. */
 static int token_at(const struct parser *p, uint32_t offset)
 {
 	int lo = 0, hi = p->tokens.n - 1;
@@ -25,7 +25,7 @@ static struct ident ident_at(struct parser *p, int index)
 	return (struct ident){names_intern(p->names, p->text + t->lo, t->hi - t->lo), token_span(p, t)};
 }
 
-/* Reads `a.b.c` from token *index on, and moves *index behind it. n 0: no path stands there. */
+/* Reads `a.b.c` from token *index on, and moves *index past it. n 0: there is no path. */
 static struct path path_at(struct parser *p, int *index)
 {
 	struct ident_list *names = NULL;
@@ -40,7 +40,7 @@ static struct path path_at(struct parser *p, int *index)
 	return names ? path_of(names) : (struct path){0};
 }
 
-/* Keeps what the item would have declared or set: its absence is then no mistake of its own. */
+/* Records what the item would have declared or set, so that its absence is not reported too. */
 struct node *item_error(struct parser *p, struct span at)
 {
 	struct node *x = node_new(p, N_ERROR, at);
@@ -125,7 +125,7 @@ struct node *use_damaged(struct parser *p, struct span at)
 	return use_names(p, at, names);
 }
 
-/* `tail` is the N_USE of what stands behind the path, or NULL. */
+/* `tail` is the N_USE of what follows the path, or NULL. */
 struct node *item_use(struct parser *p, struct span at, struct path path, struct node *tail)
 {
 	struct node *x = tail ? tail : node_new(p, N_USE, at);

@@ -10,7 +10,7 @@ enum { INDENT = 2, CONTINUED = 4 };
 
 /* ---- indentation ----------------------------------------------------------------------------- */
 
-/* A comment belongs to the item that starts behind it, or to the end of the body. */
+/* A comment belongs to the item that starts after it, or to the end of the body. */
 static bool continues_item(const struct module_text *m, int i)
 {
 	int opener = m->pieces.at[i].opener;
@@ -20,7 +20,7 @@ static bool continues_item(const struct module_text *m, int i)
 	return p && !p->starts_item && p->kind != TOK_NL && !(is_closer(p->kind) && p->opener == opener);
 }
 
-/* Inside `(`, `[` and the names of a `use`: below what follows the bracket on its line. */
+/* Inside `(`, `[` and the names of a `use`: aligned with what follows the bracket on its line. */
 static int indent_in_bracket(const struct module_text *m, int opener)
 {
 	const struct piece *bracket = &m->pieces.at[opener], *next = piece_at(m, opener + 1);
@@ -87,7 +87,7 @@ static void put_blanks(struct output *o, int n)
 		put(o, " ", 1);
 }
 
-/* A comment's lines lose the blanks at their ends. */
+/* A comment's lines lose their trailing spaces. */
 static void put_piece(struct output *o, const char *text, const struct piece *p)
 {
 	if (p->kind != COMMENT) {

@@ -1,5 +1,5 @@
-/* The canonical text of a module (`deployc fmt`). Only blanks differ from what was written: tokens, the line ends
- * between them and comments stay as they are. */
+/* The canonical text of a module (`deployc fmt`). Only spaces change: tokens, the newlines between them and comments
+ * stay as they are. */
 #ifndef DEPLOYC_FORMAT_H
 #define DEPLOYC_FORMAT_H
 #include "../support/diag.h"
@@ -8,8 +8,8 @@
 struct formatted {
 	const char *text;
 	size_t size;
-}; /* text NULL: the module does not parse, as the sink says */
+}; /* text NULL: the module does not parse; the sink has the reports */
 
-/* Formats file `file` of sink->sources. Formatting what it gives gives the same again. */
+/* Formats file `file` of sink->sources. Formatting the result again does not change it. */
 struct formatted format_module(struct arena *arena, struct names *names, struct sink *sink, uint32_t file);
 #endif

@@ -5,11 +5,11 @@
 #include "build.h"
 #include "parser/grammar.tab.h"
 
-/* Widest difference that is filled up with blanks: behind the name of an item, behind another part, before comments. */
+/* Widest difference that is filled with spaces: after the name of an item, after another part, before comments. */
 enum { PAD_NAME = 32, PAD_PART = 18, PAD_COMMENT = 40, MAX_STOPS = 16, GAP_OF_COMMENT = 2 };
 
-/* A piece of a line that may stand below one of another line. `key`: what the line has up to there; the stops of two
- * lines go together when their keys are equal. */
+/* A piece of a line that may align with one of another line. `key`: what the line has up to there; the stops of two
+ * lines match if their keys are equal. */
 struct stop {
 	int piece;
 	const char *key;
@@ -82,7 +82,7 @@ static bool at_separator(struct cursor *c)
 	return kind_at(c) == TOK_NL;
 }
 
-/* The items of a list `a; b; c`, behind the first. An item goes below one of the same name. */
+/* The items of a list `a; b; c` after the first. An item aligns with one of the same name. */
 static void stops_of_list(struct cursor *c)
 {
 	while (c->row->n < MAX_STOPS && at_separator(c)) {
@@ -109,7 +109,7 @@ static void stops_of_block(struct cursor *c)
 	c->at = closer + 1;
 }
 
-/* Behind `name :`. */
+/* After `name :`. */
 static void stops_of_type(struct cursor *c)
 {
 	c->at++;
@@ -125,13 +125,13 @@ static void stops_of_type(struct cursor *c)
 		add_stop(c, " as");
 }
 
-/* Behind the name of an item; `prefix`: the path before its last name. */
+/* After the name of an item; `prefix`: the path before its last name. */
 static void stops_of_tail(struct cursor *c, const char *prefix)
 {
 	int kind = kind_at(c);
 	c->key = prefix;
 	if (kind == '=' || kind == ':') {
-		add_stop(c, " ="); /* fields with a type and without go together */
+		add_stop(c, " ="); /* fields with and without a type align */
 		if (kind == ':')
 			stops_of_type(c);
 	} else if (kind == '{') {
@@ -183,7 +183,7 @@ static struct row *row_of(const struct module_text *m, const struct line *l)
 	return r;
 }
 
-/* ---- rows that go together ------------------------------------------------------------------- */
+/* ---- rows that align ------------------------------------------------------------------------- */
 
 /* Columns from piece `from` up to piece `to` of the same line, without the gap before `to`. */
 static int cell_width(const struct module_text *m, int from, int to)
@@ -213,8 +213,8 @@ static bool go_together(const struct row *narrow, const struct row *wide, int k)
 	       && wide->width - narrow->width <= (k ? PAD_PART : PAD_NAME);
 }
 
-/* Rows that stand below each other up to stop k - 1. Those that agree up to stop k are padded to the widest, but for
- * the ones that are much wider than others: these go together among themselves. */
+/* Rows that align up to stop k - 1. Those that agree up to stop k are padded to the widest, except that rows much wider
+ * than the others align among themselves. */
 static void align_from(struct module_text *m, struct row **rows, int n, int k)
 {
 	struct rows some = {0};

@@ -1,4 +1,4 @@
-/* Tokens and what lies between them -> pieces in lines, and the brackets and items that each stands in. */
+/* Tokens and the text between them -> pieces in lines, and the brackets and items around each. */
 #include "format_pieces.h"
 #include <string.h>
 #include "../support/columns.h"
@@ -21,7 +21,7 @@ static uint32_t comment_end(const char *text, uint32_t lo, uint32_t end)
 	return at < end ? at + 1 : end;
 }
 
-/* line_ends: of those before the piece, the ones that stand in no comment. */
+/* line_ends: newlines before the piece that are not in comments. */
 static void add_piece(struct module_text *m, struct piece p, int line_ends)
 {
 	int index = m->pieces.n;
@@ -35,12 +35,12 @@ static void add_piece(struct module_text *m, struct piece p, int line_ends)
 	vec_push(m->arena, &m->pieces, p);
 }
 
-/* Adds the comments of [lo, hi), where no token is. Gives the line ends behind the last of them. */
+/* Adds the comments of [lo, hi), where there is no token. Returns the number of newlines after the last one. */
 static int add_comments(struct module_text *m, uint32_t lo, uint32_t hi)
 {
 	int line_ends = 0;
 	while (lo < hi) {
-		if (m->text[lo] != '/') { /* a blank, or the byte order mark */
+		if (m->text[lo] != '/') { /* whitespace, or the byte order mark */
 			line_ends += m->text[lo++] == '\n';
 			continue;
 		}

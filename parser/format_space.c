@@ -1,9 +1,9 @@
-/* How many blanks stand between two pieces of a line. */
+/* How many spaces are between two pieces of a line. */
 #include "format_pieces.h"
 #include "build.h"
 #include "parser/grammar.tab.h"
 
-/* The kind of the nearest token before (step -1) or behind (step 1) piece i; 0 if there is none. */
+/* The kind of the nearest token before (step -1) or after (step 1) piece i; 0 if there is none. */
 static int neighbour(const struct module_text *m, int i, int step)
 {
 	const struct piece *p;

@@ -1,4 +1,4 @@
-/* The grammar of language.md 2.3: LALR(1), no conflicts. One form of item, `kind name tail`, whose kinds are
+/* The grammar: LALR(1), no conflicts. One form of item, `kind name tail`, whose kinds are
  * ordinary names: what they mean is sema's. Every action calls one constructor of build.h. */
 %require "3.8"
 %code requires {
@@ -12,8 +12,8 @@
 %define api.value.type union
 %define parse.error custom
 %define parse.lac full
-/* Behind `error`, tokens are dropped until one that can follow an item: no default reduction there. Behind the `}` of a
- * block there must be one: else a wrong token there would take recovery back into the block. */
+/* After `error`, tokens are dropped until one that can follow an item: no default reduction there. After the `}` of a
+ * block there must be one: otherwise a wrong token there would take recovery back into the block. */
 %define lr.default-reduction consistent
 %locations
 %expect 0

@@ -1,4 +1,4 @@
-/* Feeds the grammar: tokens with the line ends that end items put between them (language.md 2.2). */
+/* Feeds tokens to the grammar, and inserts a newline token where a newline ends an item. */
 #include "build.h"
 #include "parser/grammar.tab.h"
 #include <string.h>
@@ -39,7 +39,7 @@ bool ends_item(int kind)
 	}
 }
 
-/* Tells the frames of the token given last. Done late, so that at a syntax error they are as before the wrong token. */
+/* Updates the frames with the last token. Done late, so that at a syntax error they are as before the wrong token. */
 static void enter_last(struct parser *p)
 {
 	if (p->entered)
@@ -106,7 +106,7 @@ int deploy_lex(DEPLOY_STYPE *value, struct span *at, struct parser *p)
 	return give(p, index, t->kind);
 }
 
-/* `import std.models { ... }`, as other languages have it: one mistake, and the names are imported. */
+/* `import std.models { ... }`, as in other languages: one report, and the names are imported. */
 static void read_imports(struct parser *p)
 {
 	static const char *const words[] = {"import", "include", "using", "from"};

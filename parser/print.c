@@ -1,4 +1,4 @@
-/* Prints the tree for --emit=ast: one node a line, children indented, no spans, so that it is stable under
+/* Prints the tree for --emit=ast: one node per line, children indented, no spans, so that it is stable under
  * reformatting. */
 #include "parser.h"
 
@@ -135,7 +135,7 @@ static void children(struct printer *w, struct nodes list)
 		child(w, list.at[i]);
 }
 
-/* A heading over children that need one to be told apart. */
+/* A heading over children that need one to be distinguished. */
 static void under(struct printer *w, const char *heading, struct nodes list)
 {
 	w->depth++;

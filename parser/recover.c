@@ -1,10 +1,10 @@
-/* Where parsing goes on after a syntax error. */
+/* Finds where parsing goes on after a syntax error. */
 #include "build.h"
 #include "parser/grammar.tab.h"
 
 static int depth_change(int kind) { return bracket_closer(kind) ? 1 : is_closer(kind) ? -1 : 0; }
 
-/* An item starts at token t, though no line end was seen: its line is no deeper than that of the item before it. None
+/* An item starts at token t, although no newline ended the one before: its line is no deeper than that item's. No item
  * starts with a bracket. */
 static bool looks_like_item(const struct token *first, const struct token *t)
 {
@@ -32,7 +32,7 @@ int item_start(const struct parser *p)
 	return p->frames.at[is_use_list(p, frame) ? frame - 1 : frame].item;
 }
 
-/* A line is swallowed behind `x = a +`, or behind `f(a,` when the bracket was closed too late. */
+/* A line is swallowed after `x = a +`, or after `f(a,` when the bracket was closed too late. */
 int swallowed_item(const struct parser *p)
 {
 	int start = item_start(p), depth = 0;
@@ -47,7 +47,7 @@ int swallowed_item(const struct parser *p)
 
 static bool bounds_items(int kind) { return kind == 0 || kind == TOK_NL || kind == '{' || kind == '}'; }
 
-/* The first token behind the item: `;`, the closing brace, a `{` (whose body is parsed), or one behind a line end. */
+/* The first token after the item: `;`, the closing brace, a `{` (whose body is parsed), or one after a newline. */
 static int behind_item(const struct parser *p, int start)
 {
 	const struct token *first = &p->tokens.at[start];

@@ -1,4 +1,4 @@
-/* Words syntax errors: "expected `)` or `,`, found name `x`". */
+/* The wording of syntax errors: "expected `)` or `,`, found name `x`". */
 #include "build.h"
 #include "../lexer/units.h"
 #include "parser/grammar.tab.h"
@@ -7,7 +7,7 @@
 
 enum { MAX_LISTED = 4, MAX_EXPECTED = 100 };
 
-/* Sets of tokens that are told by one word: `members` are the grammar's names, all dropped where `sign` is expected. */
+/* Sets of tokens that one word stands for: `members` are the grammar's names, all dropped if `sign` is expected. */
 struct group {
 	const char *sign, *phrase, *const *members;
 };
@@ -64,7 +64,7 @@ static const char *token_phrase(struct parser *p, const char *name)
 	return arena_printf(p->arena, "`%s`", name);
 }
 
-/* The end of the file stands for a line end. */
+/* The end of the file counts as a newline. */
 static bool is_implied(const char *const *expected, int n, const char *name)
 {
 	return !strcmp(name, "end of file") && has(expected, n, "end of line");
@@ -150,7 +150,7 @@ static void help_with_unit(struct parser *p, struct diag *d, struct span at)
 		diag_fix(p->sink, d, at, near);
 }
 
-/* A token that ought to stand on the line of the one before it: the edit takes the line end out. */
+/* A token that belongs on the line of the one before it: the edit removes the newline. */
 static void help_join(struct parser *p, struct diag *d, const struct token *before, const struct token *t,
                       const char *help)
 {
@@ -165,7 +165,7 @@ static void help_write(struct parser *p, struct diag *d, struct span at, const c
 	diag_fix(p->sink, d, at, token);
 }
 
-/* Other languages' ways. false: none of them. */
+/* Habits from other languages. false: none of them. */
 static bool help_with_habit(struct parser *p, struct diag *d, const struct token *before, const struct token *t,
                             struct span at)
 {
@@ -187,7 +187,7 @@ static bool help_with_habit(struct parser *p, struct diag *d, const struct token
 	return true;
 }
 
-/* The mistakes that are made most, by what stands there. */
+/* The most common mistakes, by what was found. */
 static void help(struct parser *p, struct diag *d, struct span at, const char *const *expected, int n)
 {
 	const struct token *before = token_before(p), *t = p->last >= 0 ? &p->tokens.at[p->last] : NULL;
@@ -217,7 +217,7 @@ static bool misses_value(const struct parser *p)
 	return p->last < 0 || p->last_kind == TOK_NL || !p->last_kind || is_closer(p->last_kind) || p->last_kind == ',';
 }
 
-/* The line before the wrong token ends in a token that goes on, and the next one looks like an item: `x = a +`. */
+/* The line before the wrong token ends in a token that continues it, and the next looks like an item: `x = a +`. */
 static bool report_broken_off(struct parser *p)
 {
 	int next_line = swallowed_item(p);
@@ -245,7 +245,7 @@ static void report(struct parser *p, const char *found, struct span at, const ch
 	help(p, d, at, expected, n);
 }
 
-/* A mistake that was reported stands in the item already, before the wrong token. */
+/* The item already has a reported mistake before the wrong token. */
 static bool follows_from_another(const struct parser *p, int start)
 {
 	if (p->failed_item == start || p->syntax_errors >= MAX_SYNTAX_ERRORS)

@@ -1,5 +1,4 @@
-/* `// deploy: allow CODE reason`: a warning that is wanted, taken back where it is said. The comment
- * is checked itself. */
+/* `// deploy: allow CODE reason` suppresses an accepted warning. The comment itself is checked too. */
 #include "diag.h"
 #include "names.h"
 #include <stdlib.h>
@@ -86,7 +85,7 @@ void allow_comment(struct sink *s, struct span comment)
 	vec_push(s->arena, &s->allows, a);
 }
 
-/* ---- taking back ----------------------------------------------------------------------------- */
+/* ---- suppressing ----------------------------------------------------------------------------- */
 
 static int line_of(const struct sink *s, struct span at)
 {
@@ -95,7 +94,7 @@ static int line_of(const struct sink *s, struct span at)
 	return line;
 }
 
-/* The line that allows[allow] speaks of. */
+/* The line that allows[allow] applies to. */
 struct target {
 	uint32_t file;
 	int line, allow;
@@ -107,12 +106,12 @@ static bool stands_alone(const struct sink *s, const struct allow *a, int line)
 	return skip_blanks(f, f->lines[line - 1], a->at.lo) == a->at.lo;
 }
 
-/* The line that each comment speaks of: its own, when something stands before it there; else the first one behind it
- * that is not such a comment too. */
+/* The line that each comment applies to: its own if something precedes it there, else the next line that is not such a
+ * comment. */
 static struct target *find_targets(const struct sink *s)
 {
 	struct target *t = arena_array(s->arena, struct target, s->allows.n + 1);
-	int behind = 0; /* the line behind this comment and those right behind it */
+	int behind = 0; /* the line after this comment and the ones directly after it */
 	for (int i = s->allows.n - 1; i >= 0; i--) {
 		const struct allow *a = &s->allows.at[i], *next = i + 1 < s->allows.n ? a + 1 : NULL;
 		int line = line_of(s, a->at);
@@ -135,7 +134,7 @@ static int by_line_and_order(const void *a, const void *b)
 	return by_line(a, b) ? by_line(a, b) : x->allow - y->allow;
 }
 
-/* A warning on a line that a comment of its code speaks of. `t` is sorted. */
+/* Suppresses a warning on a line that a comment with its code applies to. `t` is sorted. */
 static void take_back(struct sink *s, struct diag *d, const struct target *t)
 {
 	struct target here = {d->at.file, line_of(s, d->at), 0};
@@ -158,7 +157,7 @@ static void take_back(struct sink *s, struct diag *d, const struct target *t)
 	}
 }
 
-/* The comment with its line end, if it stands alone in its line. */
+/* The comment, with its newline if it is alone on its line. */
 static struct span whole_line(const struct sink *s, const struct allow *a)
 {
 	const struct source *f = file_of(s, a->at);

@@ -24,7 +24,7 @@ static struct arena_block *block_new(const struct arena *a, size_t bytes, struct
 	return b;
 }
 
-/* A request larger than a block of the usual size gets one of its own behind the head, whose room stays in use. */
+/* A request larger than the usual block gets its own block after the head, whose free room stays in use. */
 static struct arena_block *block_with_room(struct arena *a, size_t bytes)
 {
 	struct arena_block *head = a->head;

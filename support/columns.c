@@ -45,7 +45,7 @@ int text_columns(const char *s, const char *end, int column)
 {
 	int start = column;
 	for (int bytes; s < end; s += bytes) {
-		while (s < end && *s >= ' ' && *s < 0x7F) /* most of a text, and of lines of megabytes */
+		while (s < end && *s >= ' ' && *s < 0x7F) /* the common case, and fast for lines of megabytes */
 			s++, column++;
 		bytes = 0;
 		if (s < end)

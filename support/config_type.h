@@ -1,4 +1,4 @@
-/* The kinds of values that a model may say of config.json: in the checked program, in a launcher's tables, and where
+/* The kinds of values that a model may expect in config.json: in the checked program, in a launcher's tables, and where
  * both are compared with a file. */
 #ifndef DEPLOYC_CONFIG_TYPE_H
 #define DEPLOYC_CONFIG_TYPE_H
@@ -9,7 +9,7 @@ enum config_type {
 	CONFIG_INT,
 	CONFIG_FLOAT,
 	CONFIG_STRING,
-	CONFIG_LIST,  /* in JSON */
-	CONFIG_ONE_OF /* the same: the file has one of these words, or a list of it alone */
+	CONFIG_LIST,  /* as JSON text */
+	CONFIG_ONE_OF /* also JSON text: the file has one of these words, or a list of one of them */
 };
 #endif

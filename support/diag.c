@@ -32,7 +32,7 @@ const char *diag_text(enum diag_code c, enum diag_text which) { return texts[c][
 
 static bool same_span(struct span a, struct span b) { return a.file == b.file && a.lo == b.lo && a.hi == b.hi; }
 
-/* What tells a report from all others. */
+/* The key that distinguishes a report from all others. */
 static const char *identity(struct sink *s, enum diag_code code, struct span at, const char *message)
 {
 	return arena_printf(s->arena, "%d %x %x %x %s", code, at.file, at.lo, at.hi, message);
@@ -119,7 +119,7 @@ bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *ne
 	return true;
 }
 
-enum { MOST_COMPARED = 64 << 20, LONGEST = 64 }; /* letters by letters, as nearest_name does */
+enum { MOST_COMPARED = 64 << 20, LONGEST = 64 }; /* products of lengths, the cost of nearest_name */
 
 int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n)
 {

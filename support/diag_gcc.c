@@ -21,7 +21,7 @@ static void put_byte_position(const struct sink *s, FILE *out, uint32_t file, ui
 	fprintf(out, "%d:%u", line, (unsigned)(offset - s->sources->files.at[file].lines[line - 1]) + 1);
 }
 
-/* As gcc: in octal what a terminal would act on. */
+/* As in gcc: characters that would control a terminal are written in octal. */
 static void put_quoted(FILE *out, const char *text)
 {
 	putc('"', out);

@@ -1,4 +1,4 @@
-/* Diagnostics as JSON, one object a line: docs/diagnostics.md names its members. */
+/* Diagnostics as JSON, one object per line: docs/diagnostics.md lists its members. */
 #include "diag.h"
 #include "escape.h"
 #include "json.h"
@@ -30,7 +30,7 @@ void json_set_region(json_t *object, const struct sources *s, struct span at, co
 	}
 }
 
-/* A dump has such characters in its strings only. */
+/* A JSON dump has such characters only in its strings. */
 static void put_dump(const char *text, FILE *out)
 {
 	const char *end = text + strlen(text);

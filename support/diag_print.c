@@ -1,15 +1,15 @@
-/* Renders diagnostics as text: the source lines that they speak of, underlined (language.md section 4). */
+/* Renders diagnostics as text, with the source lines that they refer to, underlined. */
 #include "diag.h"
 #include "columns.h"
 #include "escape.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* Of lines wider than WIDEST, only WINDOW columns are shown, from MARGIN columns before the first mark on. Columns are
- * not counted further away from it than AROUND bytes: a line may have megabytes, and a mark at each word. */
+/* Of lines wider than WIDEST, only WINDOW columns are shown, starting MARGIN columns before the first mark. Columns are
+ * counted only within AROUND bytes of it: a line may have megabytes, and a mark at each word. */
 enum { MAX_LABELS_OF_LINE = 16, WIDEST = 200, WINDOW = 160, MARGIN = 40, AROUND = 4096 };
 
-/* One underline to draw. `primary` is drawn with ^, the others with -. */
+/* One underline to draw. The primary one is drawn with ^, the others with -. */
 struct mark {
 	struct span at;
 	const char *text;
@@ -21,10 +21,10 @@ struct renderer {
 	const struct sink *sink;
 	FILE *out;
 	bool color;
-	const struct diag *diag;     /* the one that is printed: its severity colours the primary marks */
+	const struct diag *diag;     /* the one being printed: its severity colours the primary marks */
 	int gutter;                  /* width of the line numbers */
-	const char *line, *line_end; /* the source line, or what of it is near the marks */
-	int first, end;              /* columns of it that are shown */
+	const char *line, *line_end; /* the source line, or the part of it near the marks */
+	int first, end;              /* the columns that are shown */
 };
 
 /* ---- colours: attributes of ECMA-48 (SGR) ---------------------------------------------------- */
@@ -64,7 +64,7 @@ static int line_of(const struct renderer *r, struct span at)
 
 /* ---- columns of a terminal ------------------------------------------------------------------- */
 
-/* The columns of the text that are shown. */
+/* The visible columns of the text. */
 static void put_text(struct renderer *r, const char *s, const char *end)
 {
 	int column = 0;
@@ -105,7 +105,7 @@ static void put_repeated(FILE *out, char c, int n)
 		putc(c, out);
 }
 
-/* Columns [*from, *to) of the mark in its first line; at least one. Columns outside the window are not counted. */
+/* Columns [*from, *to) of the mark on its first line; at least one. Columns outside the window are not counted. */
 static void mark_columns(const struct renderer *r, const struct source *f, const struct mark *m, int *from, int *to)
 {
 	const char *end = r->line_end, *lo = f->text + m->at.lo, *hi = f->text + m->at.hi;
@@ -130,7 +130,7 @@ static void put_gutter(struct renderer *r)
 	paint(r, PLAIN);
 }
 
-/* The underlines of one row. Only the last can carry its text; the text of others needs a row of its own. */
+/* The underlines of one row. Only the last one can have its text beside it; each other text needs its own row. */
 static void put_marks(struct renderer *r, const struct source *f, const struct mark *marks, int n)
 {
 	int column = 0;
@@ -168,7 +168,7 @@ static int by_column(const void *a, const void *b)
 	return x->at.lo != y->at.lo ? (x->at.lo < y->at.lo ? -1 : 1) : (x->at.hi > y->at.hi) - (x->at.hi < y->at.hi);
 }
 
-/* One source line with all its marks, which are of one file and one line. */
+/* One source line with all its marks. */
 static void put_line(struct renderer *r, struct mark *marks, int n)
 {
 	const struct source *f = source_of(r, marks[0].at);
@@ -224,7 +224,7 @@ static int gutter_of(struct renderer *r, const struct diag *d)
 	return digits_of(widest) < 2 ? 2 : digits_of(widest);
 }
 
-/* Moves the marks that stand on the line of the first one to the front of [marks, n); gives their number. */
+/* Moves the marks on the line of the first one to the front of [marks, n); returns their number. */
 static int take_line(struct mark *marks, int n)
 {
 	int taken = 1;

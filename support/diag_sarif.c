@@ -16,7 +16,7 @@ static json_t *message_of(const char *text)
 
 static const char *level_of(enum diag_code c) { return diag_is_error(c) ? "error" : "warning"; }
 
-/* A path as a relative or `file:` URI: what is no unreserved character is given in hexadecimal (RFC 3986, 2.1). */
+/* A path as a relative or `file:` URI: all but unreserved characters are written in hexadecimal (RFC 3986, 2.1). */
 static json_t *artifact_of(const struct sink *s, uint32_t file)
 {
 	const char *path = s->sources->files.at[file].path;
@@ -52,7 +52,7 @@ static json_t *location_of(const struct sink *s, struct span at, const char *tex
 	return location;
 }
 
-/* One result has one text: the message, then the arithmetic and the help, a line each. */
+/* The one text of a result: the message, then the arithmetic and the help, one per line. */
 static json_t *result_message(const struct sink *s, const struct diag *d)
 {
 	struct text t = {.arena = s->arena};

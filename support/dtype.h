@@ -1,4 +1,4 @@
-/* Number formats. `storage` formats (under 16 bits) only store: they are converted where they are read. */
+/* Number formats. Those under 16 bits are for storage only: they are converted where they are read. */
 #ifndef DEPLOYC_DTYPE_H
 #define DEPLOYC_DTYPE_H
 #include <stdbool.h>
@@ -44,7 +44,7 @@ static inline int dtype_millibits(enum dtype t)
 	return bits[t];
 }
 
-/* Can kernels read it by itself? The other formats make sense with scales only, which are not there. */
+/* Can kernels read it? The other formats need scales, which this version does not support. */
 static inline bool dtype_is_loaded(enum dtype t)
 {
 	return t == DTYPE_F32 || t == DTYPE_BF16 || t == DTYPE_F16 || t == DTYPE_FP8E4M3 || t == DTYPE_FP8E5M2;

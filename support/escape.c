@@ -1,4 +1,4 @@
-/* UTF-8, and what of it may not reach a terminal. */
+/* UTF-8, and the characters that may not reach a terminal. */
 #include "escape.h"
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,7 @@ void put_escaped(FILE *out, const char *text)
 	}
 }
 
-/* Without memory for a long text its beginning is printed. */
+/* If there is no memory for a long text, its beginning is printed. */
 void vprint_escaped(FILE *out, const char *fmt, va_list args)
 {
 	char beginning[1024], *whole = NULL;

@@ -9,8 +9,8 @@
 /* Decodes one code point of [s, end) and returns its length in bytes; a malformed byte is one character, MALFORMED. */
 enum { MALFORMED = 0x110000 };
 int decode_utf8(const char *s, const char *end, uint32_t *point);
-/* Characters that act on a terminal instead of showing: control characters, marks that end a line or turn the direction
- * of writing, malformed bytes. */
+/* Characters that would control a terminal: control characters, line separators, marks that change the direction of
+ * writing, malformed bytes. */
 bool is_control(uint32_t point);
 
 /* Prints such characters as \n, \t or the \xNN of their bytes. */

@@ -4,7 +4,7 @@
 
 enum { WIDTH = 100 };
 
-/* The hundreds of a code say which part of the language it is about. */
+/* The hundreds of a code are its part of the language. */
 static const struct {
 	const char *prefix, *title;
 } chapters[] = {

@@ -1,12 +1,12 @@
-/* JSON values out of spans and texts, for the forms that programs read. */
+/* JSON values from spans and texts, for the forms that programs read. */
 #ifndef DEPLOYC_JSON_H
 #define DEPLOYC_JSON_H
 #include <jansson.h>
 #include "source.h"
 
-/* A string; bytes that are no UTF-8 are replaced by `?`. */
+/* A string; bytes that are not UTF-8 are replaced by `?`. */
 json_t *json_text(const char *text);
-/* Adds line and column of both ends, 1-based, in code points; `end` is behind the last character. */
+/* Adds line and column of both ends, 1-based, in code points; the end is past the last character. */
 void json_set_region(json_t *object, const struct sources *s, struct span at, const char *const names[4]);
 /* Frees what json_dumps gave. */
 void json_text_free(char *text);

@@ -1,5 +1,5 @@
-/* The table of interned names and indices of names (open addressing, at most half full); the search for the name that
- * was meant. */
+/* The table of interned names, indices by name (open addressing, at most half full), and the search for the nearest
+ * name. */
 #include "names.h"
 #include <ctype.h>
 #include <stdint.h>
@@ -50,11 +50,11 @@ const char *names_intern(struct names *t, const char *s, size_t n)
 
 const char *names_str(struct names *t, const char *s) { return names_intern(t, s, strlen(s)); }
 
-/* ---- places by name -------------------------------------------------------------------------- */
+/* ---- elements by name ------------------------------------------------------------------------ */
 
 enum { FEW = 16 }; /* names that are found faster without a hash */
 
-/* The slot of a name, or the empty one where it belongs. A slot holds a place, counted from 1. */
+/* The slot of a name, or the empty one where it belongs. A slot holds the element's index plus 1. */
 static int *place_of(const struct index *x, const char *name)
 {
 	for (uint64_t i = hash_bytes(name, strlen(name));; i++) {
@@ -99,7 +99,7 @@ void index_add(struct arena *a, struct index *x, const char *name)
 		hash_place(x, x->n - 1);
 }
 
-/* The last place that was added stands in the way of no other: its slot is emptied without more ado. */
+/* No other probe passes over the slot of the element added last, so that slot can simply be emptied. */
 void index_cut(struct index *x, int n)
 {
 	for (; x->n > n; x->n--) {
@@ -109,16 +109,13 @@ void index_cut(struct index *x, int n)
 	}
 }
 
-/* ---- the name that was meant ----------------------------------------------------------------- */
+/* ---- the nearest name ------------------------------------------------------------------------ */
 
 enum { LONGEST = 64 }; /* longer names are not compared */
 
 static int min(int a, int b) { return a < b ? a : b; }
 
-enum {
-	EDIT = 2,
-	CASE = 1
-}; /* costs: of an insertion, deletion, substitution or swap; of another case of the same letter */
+enum { EDIT = 2, CASE = 1 }; /* costs of an insertion, deletion, substitution or swap; cost of a change of case */
 
 static int substitution(char a, char b)
 {

@@ -1,4 +1,4 @@
-/* Interned names: two names are equal iff their pointers are. Places by name. */
+/* Interned names: two names are equal iff their pointers are. Indices of array elements by name. */
 #ifndef DEPLOYC_NAMES_H
 #define DEPLOYC_NAMES_H
 #include "arena.h"
@@ -12,7 +12,7 @@ struct names {
 const char *names_intern(struct names *t, const char *s, size_t n);
 const char *names_str(struct names *t, const char *s); /* of a C string */
 
-/* The places of names in an array that grows in step with this. Few names are compared one by one, many are hashed. */
+/* Finds array elements by name; the array grows in step with this. Few names are compared one by one, many hashed. */
 struct index {
 	const char **name;
 	int n, cap;
@@ -20,9 +20,9 @@ struct index {
 	int slots;
 };
 
-int index_find(const struct index *x, const char *name);            /* the first place of that name, or -1 */
-void index_add(struct arena *a, struct index *x, const char *name); /* at place n */
-void index_cut(struct index *x, int n);                             /* forgets the places from n on */
+int index_find(const struct index *x, const char *name);            /* the first element of that name, or -1 */
+void index_add(struct arena *a, struct index *x, const char *name); /* as element n */
+void index_cut(struct index *x, int n);                             /* forgets the elements from n on */
 
 /* The candidate nearest to `name` by edit distance, or NULL when none is near (more than a third of its letters
  * differ). */

@@ -1,4 +1,4 @@
-/* Reading whole files, pipes included: a pipe that nobody opens to write is given up. */
+/* Reads whole files, pipes included; gives up on a pipe that nobody opens for writing. */
 #include "source.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 enum { LARGEST = 64 << 20, WRITER_MS = 5000 };
 
-/* Waits until a pipe has something to read, or somebody has it open to write, or had. false: nobody came. */
+/* Waits until a pipe has something to read, or has or had a writer. false: no writer came. */
 static bool has_writer(int fd)
 {
 	char nothing;

@@ -13,21 +13,20 @@ enum { CHARACTERS_EVERY = 512 };
 struct source {
 	const char *path;  /* where it was read from; "std/ops.deploy" for embedded text */
 	const char *label; /* how diagnostics name it: the path as given, or `std.ops` */
-	const char *text;  /* NUL behind `size` */
+	const char *text;  /* NUL-terminated */
 	uint32_t size;
 	uint32_t *lines;
 	int n_lines;          /* offset of each line's first byte */
-	uint32_t *characters; /* before each CHARACTERS_EVERY bytes: lines may have megabytes */
+	uint32_t *characters; /* their number before every CHARACTERS_EVERY bytes: lines may have megabytes */
 };
-/* The bytes of a file; path NULL: of standard input. At most 64 MiB: the scanner refuses fewer with a report. false:
- * errno, ENODATA for a pipe that nobody writes to. */
+/* The bytes of a file; path NULL: of standard input. At most 64 MiB: the scanner reports files above its lower limit.
+ * false: errno, ENODATA for a pipe that nobody writes to. */
 struct file_text {
 	const char *at;
 	size_t size;
 };
 bool file_read(struct arena *a, const char *path, struct file_text *out);
-/* The same of a file that another one names, in at most `largest` bytes: only a regular file is opened, and nothing
- * waits. */
+/* The same for a file that another file names, of at most `largest` bytes: opens only regular files, never waits. */
 bool file_read_regular(struct arena *a, const char *path, size_t largest, struct file_text *out);
 const char *file_error(void); /* errno after these, as text */
 
@@ -36,7 +35,7 @@ struct sources {
 	VEC(struct source) files;
 };
 
-/* Adds a file whose text the arena holds (copied). Gives its index. */
+/* Adds a file; its text is copied into the arena. Returns its index. */
 uint32_t sources_add(struct sources *s, const char *path, const char *label, const char *text, size_t size);
 /* 1-based line; column counts code points, tabs as one. */
 void sources_position(const struct sources *s, struct span at, int *line, int *column);
