@@ -1,4 +1,4 @@
-/* Memory that lives as long as one compilation. Nothing in it is freed one by one. */
+/* Memory that lives as long as one compilation; it is freed all at once. */
 #ifndef DEPLOYC_ARENA_H
 #define DEPLOYC_ARENA_H
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 struct arena {
 	struct arena_block *head;
-	struct heap *heap; /* whose memory it is; NULL: its own, freed by arena_free alone */
+	struct heap *heap; /* owns the memory; NULL: the arena owns it, and only arena_free frees it */
 };
 
 /* Zeroed memory, aligned to 16 bytes. Never NULL. */

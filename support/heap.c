@@ -108,8 +108,7 @@ void undo_remove(struct undo *u)
 void out_of_memory(size_t bytes)
 {
 	undo_all();
-	fprintf(stderr, "deployc: out of memory: %zu bytes were asked for; raise the limit (ulimit -v) or free memory\n",
-	        bytes);
+	fprintf(stderr, "deployc: out of memory: %zu bytes requested; raise the limit (ulimit -v) or free memory\n", bytes);
 	give_up(EXIT_MEMORY);
 }
 
@@ -119,7 +118,7 @@ void internal_error_at(const char *file, int line, const char *fmt, ...)
 	va_start(args, fmt);
 	fprintf(stderr, "deployc: internal error at %s:%d: ", file, line);
 	vprint_escaped(stderr, fmt, args);
-	fprintf(stderr, "\nThis is a bug of deployc, not of the spec. Please report it with the spec that shows it.\n");
+	fprintf(stderr, "\nThis is a bug in deployc, not in the spec. Report it with the spec that shows it.\n");
 	va_end(args);
 	give_up(EXIT_INTERNAL);
 }
