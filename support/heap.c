@@ -1,4 +1,4 @@
-/* Work that may be given up: its memory, what is undone then, and the report of internal errors. */
+/* Work that can be given up: its memory, its undos, and the report of internal errors. */
 #include "heap.h"
 #include "escape.h"
 #include <stdarg.h>
@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What is allocated follows the struct, which is a multiple of 16 bytes long. */
+/* The allocated bytes follow the struct, whose size is a multiple of 16. */
 struct heap_block {
-	struct heap_block *next, **at; /* at: what points to this block; NULL: it is nobody's */
+	struct heap_block *next, **at; /* at: the pointer to this block; NULL: no heap owns it */
 };
 _Static_assert(sizeof(struct heap_block) % 16 == 0, "what follows must be aligned");
 
@@ -104,7 +104,7 @@ void undo_remove(struct undo *u)
 
 /* ---- reports --------------------------------------------------------------------------------- */
 
-/* Undone first: diagnostics that are half printed are dropped, so that the message has a line of its own. */
+/* Undoes first: this drops half-printed diagnostics, so the message has its own line. */
 void out_of_memory(size_t bytes)
 {
 	undo_all();
