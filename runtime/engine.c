@@ -76,7 +76,7 @@ static bool refused_as_a_whole(const struct plan *plan, const struct request *r,
 {
 	int room = schedule_room(plan);
 	if (!is_sampling(&r->sampling)) {
-		snprintf(why, REASON_BYTES, "temperature %g, top-k %d and top-p %g are not a way to sample",
+		snprintf(why, REASON_BYTES, "cannot sample with temperature %g, top-k %d and top-p %g",
 		         (double)r->sampling.temperature, r->sampling.top_k, (double)r->sampling.top_p);
 		return true;
 	}
@@ -88,7 +88,7 @@ static bool refused_as_a_whole(const struct plan *plan, const struct request *r,
 	if (positions <= room)
 		return false;
 	snprintf(why, REASON_BYTES,
-	         "%d ids and %d more take %lld positions (the last is not read back), the plan's cache has %d for a "
+	         "%d ids and %d more take %lld positions (the last is not read back); the plan's cache has %d for a "
 	         "sequence",
 	         r->n_ids, r->max_tokens, positions, room);
 	return true;
