@@ -6,7 +6,8 @@
 #define DEPLOYC_LOWER_H
 #include "local.h"
 
-/* Dimensions in memory that are not axes of the program: of angles, of values without axes, the choices of a routing. */
+/* Dimensions in memory that are not axes of the program: of angles, of values without axes, the choices of a routing.
+ */
 enum memory_axis { AXIS_COS_SIN = -1, AXIS_ONE = -2, AXIS_CHOICE = -3 };
 struct dim {
 	int axis;
