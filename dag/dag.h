@@ -246,6 +246,16 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 int dag_count(const void *layouts, const char *kind, const char *region);
 const char *dag_layout(const void *layouts, const char *path, int phase, enum dtype *format);
 
+/* What a step of a rank brings: padded tokens and rows of a microbatch, pages in use, candidates of a row of logits,
+ * the round of an exchange, and the rank's index in each group. */
+struct step_values {
+	int64_t tokens, rows, pages, candidates, round;
+	const int64_t *index; /* by group */
+};
+int64_t step_number(const struct number *n, const struct step_values *v);
+/* The largest of each, of any step and any rank; the round is 0, for it moves no address. */
+struct step_values step_values_max(const struct schedule *s, int phase, struct arena *arena);
+
 struct memory_operands instr_operands(const struct schedule *s, const struct instr *i);
 
 /* Dumps (--emit=dag-local, dag-sched) and checkers: NULL, or what is wrong (an internal error). */

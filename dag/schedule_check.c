@@ -11,7 +11,8 @@ struct at {
 	struct arena *arena;
 	const char *op;
 	enum step_section section;
-	int body, phase, number; /* number: of the instruction in the step, from 1 */
+	int body, phase, number;   /* number: of the instruction in the step, from 1 */
+	struct step_values values; /* the largest of any step and any rank */
 };
 
 static const char *wrong(const struct at *at, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -111,27 +112,7 @@ static bool has_space(const struct at *at, enum dr_space space)
 	}
 }
 
-/* The largest value of a number in any step, on any rank. */
-static int64_t number_max(const struct at *at, const struct number *n)
-{
-	const struct schedule *s = at->s;
-	int64_t others = n->kind == NUMBER_INDEX || n->kind == NUMBER_INDEX_TOKENS || n->kind == NUMBER_INDEX_ROWS
-	                     ? s->groups.at[n->group].size - 1
-	                     : 0;
-	int64_t tokens = s->chunk[at->phase] * n->value / n->div, rows = s->max_rows[at->phase] * n->value / n->div;
-	switch (n->kind) {
-	case NUMBER_CONST:          return n->value;
-	case NUMBER_TOKENS:         return tokens;
-	case NUMBER_ROWS:           return rows;
-	case NUMBER_PAGES:          return s->pages * n->value / n->div;
-	case NUMBER_INDEX:          return others * n->value;
-	case NUMBER_INDEX_TOKENS:   return others * tokens;
-	case NUMBER_INDEX_ROWS:     return others * rows;
-	case NUMBER_CANDIDATES:     return rows * (1 + DR_CANDIDATES);
-	case NUMBER_EXCHANGE_ROUND: return 0; /* which round it is moves no address */
-	}
-	return 0;
-}
+static int64_t number_max(const struct at *at, const struct number *n) { return step_number(n, &at->values); }
 
 /* The bytes that an address may mean: on all ranks, in all steps, and from there on `bytes`. A constant is part of the
  * address. */
@@ -297,6 +278,7 @@ static const char *check_part(const struct schedule *s, int phase, int part, int
 	struct at at = {.s = s,
 	                .arena = arena,
 	                .phase = phase,
+	                .values = step_values_max(s, phase, arena),
 	                .body = body ? part - SECTION_LAYER : -1,
 	                .section = last   ? SECTION_LAST_STAGE
 	                           : body ? SECTION_LAYER

@@ -161,7 +161,14 @@ static void launch(struct arena *a, struct step *step, enum step_section section
 static void run_step(const struct loaded *l, enum phase phase, int stage, int stages)
 {
 	static const int32_t index[] = {1, 0};
-	struct dr_frame f = {.index = index, .stage = stage, .stages = stages, .layers = 2, .tokens = 6, .rows = 4};
+	struct dr_frame f = {.index = index,
+	                     .stage = stage,
+	                     .stages = stages,
+	                     .layers = 2,
+	                     .tokens = 6,
+	                     .rows = 4,
+	                     .pages = 3,
+	                     .candidates = 5};
 	for (int i = 0; i < DR_SPACES; i++)
 		f.base[i] = 1000u * (unsigned)(i + 1);
 	calls.n = 0;
@@ -201,6 +208,35 @@ static void order_of_a_step(void **state)
 	(void)state;
 	for (int level = 0; level <= 3; level++)
 		check_order(level);
+}
+
+/* Code and the passes that reason about it agree on what a number is. */
+static void numbers(void **state)
+{
+	(void)state;
+	static const int64_t index[] = {1, 0};
+	const struct step_values values = {.tokens = 6, .rows = 4, .pages = 3, .candidates = 5, .index = index};
+	struct arena a = {0};
+	calls = (struct text){.arena = &a};
+	struct text expected = {.arena = &a};
+	struct schedule *s = make_schedule(&a, 1);
+	struct argument all[NUMBER_CANDIDATES + 1];
+	int n = 0;
+	text_add(&expected, "launch 0 op 0 layer -1:");
+	for (int kind = NUMBER_CONST; kind <= NUMBER_CANDIDATES; kind++) {
+		if (kind == NUMBER_EXCHANGE_ROUND)
+			continue;
+		all[n] = count((enum number_kind)kind, 10, kind % 2 ? 4 : 1, 0);
+		text_add(&expected, " %lld", (long long)step_number(&all[n++].number, &values));
+	}
+	text_add(&expected, "\n");
+	assert_string_equal(expected.at, "launch 0 op 0 layer -1: 10 15 40 7 10 15 40 200\n");
+	launch(&a, &s->step[PHASE_PREFILL], SECTION_EVERY_STAGE, 0, all, n);
+	struct loaded l = load(s, 2);
+	run_step(&l, PHASE_PREFILL, 0, 1);
+	assert_string_equal(calls.at, expected.at);
+	unload(&l);
+	arena_free(&a);
 }
 
 static void stages_hand_on_the_carried_values(void **state)
@@ -447,6 +483,7 @@ int main(void)
 		cmocka_unit_test(bytes_and_hash_follow_the_schedule),
 		cmocka_unit_test(tables_read_back),
 		cmocka_unit_test(order_of_a_step),
+		cmocka_unit_test(numbers),
 		cmocka_unit_test(stages_hand_on_the_carried_values),
 		cmocka_unit_test(rounds_repeat),
 		cmocka_unit_test(kernels_stand_in_the_table),

@@ -1,0 +1,32 @@
+/* What numbers of instructions are in a step. Generated code computes the same: codegen/step.c. */
+#include "dag.h"
+
+int64_t step_number(const struct number *n, const struct step_values *v)
+{
+	int64_t div = n->div ? n->div : 1, index = n->group < 0 ? 0 : v->index[n->group];
+	int64_t tokens = v->tokens * n->value / div, rows = v->rows * n->value / div;
+	switch (n->kind) {
+	case NUMBER_CONST:          return n->value;
+	case NUMBER_TOKENS:         return tokens;
+	case NUMBER_ROWS:           return rows;
+	case NUMBER_PAGES:          return v->pages * n->value / div;
+	case NUMBER_INDEX:          return index * n->value;
+	case NUMBER_INDEX_TOKENS:   return index * tokens;
+	case NUMBER_INDEX_ROWS:     return index * rows;
+	case NUMBER_EXCHANGE_ROUND: return v->round;
+	case NUMBER_CANDIDATES:     return rows * v->candidates;
+	}
+	internal_error("number of kind %d", (int)n->kind);
+}
+
+struct step_values step_values_max(const struct schedule *s, int phase, struct arena *arena)
+{
+	int64_t *index = arena_array(arena, int64_t, s->groups.n + 1);
+	for (int i = 0; i < s->groups.n; i++)
+		index[i] = s->groups.at[i].size - 1;
+	return (struct step_values){.tokens = s->chunk[phase],
+	                            .rows = s->max_rows[phase],
+	                            .pages = s->pages,
+	                            .candidates = 1 + DR_CANDIDATES,
+	                            .index = index};
+}
