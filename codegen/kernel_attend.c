@@ -9,7 +9,7 @@
 #include "../support/round.h"
 
 enum {
-	MOST_QUERIES = 32, /* taken together; of one head, at least one token */
+	MAX_QUERIES = 32,  /* taken together; of one head, at least one token */
 	PIECE = 1024,      /* positions of a page that are taken together; whole vectors */
 	SCRATCH = 1 << 18, /* f32 of each worker's stack, for which queries are fewer where they are wide */
 	TILE_ROWS = 8,
@@ -167,7 +167,7 @@ static void attend_plan(struct attend *a)
 	a->score_stride = round_up(k->page < PIECE ? k->page : PIECE, a->g->lanes);
 	a->out_stride = round_up(k->w, a->g->lanes);
 	int64_t fit = SCRATCH / (k->d + a->score_stride + a->out_stride);
-	a->most_queries = fit < 1 ? 1 : fit < MOST_QUERIES ? fit : MOST_QUERIES;
+	a->most_queries = fit < 1 ? 1 : fit < MAX_QUERIES ? fit : MAX_QUERIES;
 	a->group_chunk = k->group < a->most_queries ? k->group : a->most_queries;
 	a->token_block = a->most_queries / a->group_chunk;
 }
@@ -207,10 +207,10 @@ static void attend_begin(struct attend *a, const char *name)
 	a->query = ir_local(g, g->f32, a->most_queries * a->k->d);
 	a->score = ir_local(g, g->f32, a->most_queries * a->score_stride);
 	a->out = ir_local(g, g->f32, a->most_queries * a->out_stride);
-	a->most = ir_local(g, g->f32, MOST_QUERIES);
-	a->sum = ir_local(g, g->f32, MOST_QUERIES);
-	a->fade = ir_local(g, g->f32, MOST_QUERIES);
-	a->limit = ir_local(g, g->i32, MOST_QUERIES);
+	a->most = ir_local(g, g->f32, MAX_QUERIES);
+	a->sum = ir_local(g, g->f32, MAX_QUERIES);
+	a->fade = ir_local(g, g->f32, MAX_QUERIES);
+	a->limit = ir_local(g, g->i32, MAX_QUERIES);
 	a->nearest = ir_local(g, g->i64, 1);
 	a->furthest = ir_local(g, g->i64, 1);
 }

@@ -109,9 +109,9 @@ static LLVMValueRef noise(struct codegen *g, LLVMValueRef u)
 }
 
 /* Not less than the noise, and little more where it is large: -log(1 - u) >= u, and the bits of an f32, read as a
- * number, are a logarithm to base 2 that is drawn too low between powers of two. No noise is more than NOISE_MOST >
+ * number, are a logarithm to base 2 that is drawn too low between powers of two. No noise is more than NOISE_MAX >
  * -log(2^-31). */
-enum { NOISE_MOST = 22 };
+enum { NOISE_MAX = 22 };
 
 static LLVMValueRef noise_bound(struct codegen *g, LLVMValueRef u)
 {
@@ -193,7 +193,7 @@ static void noisy_vector(struct codegen *g, void *context, LLVMValueRef index, L
 {
 	const struct sampler *s = context;
 	LLVMValueRef x = ir_fmul(g, logits_at(g, s, index, mask), ir_splat(g, s->inverse)), token = tokens_at(g, s, index);
-	struct ir_branch may = if_above(g, s, x, ir_like(g, LLVMTypeOf(x), NOISE_MOST));
+	struct ir_branch may = if_above(g, s, x, ir_like(g, LLVMTypeOf(x), NOISE_MAX));
 	LLVMValueRef u = uniform(g, s, token);
 	struct ir_branch does = if_above(g, s, x, noise_bound(g, u));
 	keep_lanes(g, s, ir_fadd(g, x, noise(g, u)), token);

@@ -29,9 +29,9 @@ static LLVMValueRef read_i32(const struct step_emitter *e, size_t offset)
 static LLVMValueRef call_runtime(const struct step_emitter *e, const char *name, LLVMTypeRef result, LLVMValueRef *args,
                                  int n)
 {
-	enum { MOST = 8 };
-	LLVMTypeRef types[MOST];
-	if (n > MOST)
+	enum { MAX_ARGUMENTS = 8 };
+	LLVMTypeRef types[MAX_ARGUMENTS];
+	if (n > MAX_ARGUMENTS)
 		internal_error("%d arguments for %s", n, name);
 	for (int i = 0; i < n; i++)
 		types[i] = LLVMTypeOf(args[i]);

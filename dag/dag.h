@@ -235,7 +235,8 @@ struct schedule {
 	int64_t tokens_offset, logits_offset, vocab, comm_slot, comm_mailbox;
 };
 
-/* Infers layouts and collectives (language.md 3). NULL after a report: E0501, E0503, E0506, E0507, E0509, E0510, E0901
+/* Infers layouts and collectives (docs/language.md, Layouts and collectives). NULL after a report: E0501, E0503, E0506,
+ * E0507, E0509, E0510, E0901
  * ... */
 struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d);
 /* Kernels, buffers, memory. NULL after a report: what this version does not build (E0918). */

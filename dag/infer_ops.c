@@ -1,4 +1,5 @@
-/* The rule of each operator (language.md 3.3): which factors pass, which are summed, which are needed whole. */
+/* The rule of each operator (docs/language.md, Layouts and collectives): which factors pass, which are summed, which
+ * are needed whole. */
 #include "infer.h"
 
 static const struct value *value_at(const struct infer *f, int value) { return &f->l->program->values.at[value]; }

@@ -1,5 +1,5 @@
-/* Layout inference (language.md section 3): walks the program in order, once for each phase; each operator's layout is
- * looked up, its operands are brought there, and its result's layout follows. */
+/* Layout inference (docs/language.md, Layouts and collectives): walks the program in order, once for each phase; each
+ * operator's layout is looked up, its operands are brought there, and its result's layout follows. */
 #include "local.h"
 #include "infer.h"
 #include <string.h>

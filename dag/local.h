@@ -1,5 +1,5 @@
-/* The local level: what one rank runs. Layouts are inferred by look-up and forward rules (language.md section 3); every
- * collective is a value of its own and names its cause. Shared by the files of dag/. */
+/* The local level: what one rank runs. Layouts are inferred by look-up and forward rules (docs/language.md, Layouts and
+ * collectives); every collective is a value of its own and names its cause. Shared by the files of dag/. */
 #ifndef DEPLOYC_LOCAL_H
 #define DEPLOYC_LOCAL_H
 #include "dag.h"
@@ -92,7 +92,8 @@ void atoms_add(struct atoms *a, int atom);
 const char *atoms_text(const struct local *l, const struct atoms *a); /* "dp * tp.0" */
 
 /* place.c: rule look-up */
-/* Atoms of an axis in a region and phase for a class of tensors (3.2); E0503, E0504, E0506 are reported once. */
+/* Atoms of an axis in a region and phase for a class of tensors (docs/language.md, Plans); E0503, E0504, E0506 are
+ * reported once. */
 struct atoms place_axis(struct local *l, int axis, int region, int phase, int klass);
 /* Is it `batch`, `seq` or `row`? Two of them number the rows of a value that has tokens. */
 bool is_token_axis(const struct program *p, int axis);

@@ -1,4 +1,5 @@
-/* Experts: routing, the exchange of tokens in rounds of fixed capacity, and back (language.md 3.5).
+/* Experts: routing, the exchange of tokens in rounds of fixed capacity, and back (docs/language.md, Layouts and
+ * collectives).
  *
  * dispatch sorts the assignments by destination and expert; each round packs at most C for every destination, exchanges
  * them where experts and tokens share mesh axes, and sorts what arrived by expert. combine undoes it and adds. What

@@ -1,4 +1,5 @@
-/* Where axes live: rules of the plan looked up for a region, a phase and a class of tensors (language.md 3.2). */
+/* Where axes live: rules of the plan looked up for a region, a phase and a class of tensors (docs/language.md, Plans).
+ */
 #include "local.h"
 
 int64_t axis_local(const struct local *l, const struct local_value *v, int i)
@@ -164,7 +165,7 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 	return r && r->n_target ? place_by_rule(l, r, axis) : out;
 }
 
-enum { MOST_OPS = 3 }; /* places that a report of two rules shows: every operator of the region has the same to say */
+enum { MAX_OPS = 3 }; /* places that a report of two rules shows: every operator of the region has the same to say */
 
 static void report_shared_atom(struct local *l, int a, int b, int atom, int region, int phase, int klass,
                                const char *what, struct span at)
@@ -182,7 +183,7 @@ static void report_shared_atom(struct local *l, int a, int b, int atom, int regi
 	                p->axes.at[a].name, p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
 	if (ra)
 		diag_related(l->sink, d, ra->span, "`%s` is placed here", p->axes.at[a].name);
-	if (d->related.n < MOST_OPS)
+	if (d->related.n < MAX_OPS)
 		diag_related(l->sink, d, at, "%s in region `%s`%s%s", what, p->regions.at[region].name,
 		             phase >= 0 ? ", phase " : "", phase >= 0 ? phase_name(phase) : "");
 	diag_help(l->sink, d,

@@ -1,5 +1,5 @@
-/* From one layout of a value to another: collectives, planned so that whole suffixes of atoms move at once (language.md
- * 3.4). Order: reduce-scatter, slice, all-to-all, which shrink or keep; then all-reduce and all-gather, which grow. */
+/* From one layout of a value to another: collectives, planned so that whole suffixes of atoms move at once. Order:
+ * reduce-scatter, slice, all-to-all, which shrink or keep; then all-reduce and all-gather, which grow. */
 #include "local.h"
 
 struct atoms *layout_of(const struct local_value *v, int axis)
@@ -232,7 +232,8 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 	return ph->values.n - 1;
 }
 
-/* What a rank receives in one move, and what it has after it, in units of what it has before (language.md 3.7). */
+/* What a rank receives in one move, and what it has after it, in units of what it has before (docs/language.md, Layouts
+ * and collectives). */
 static double move_traffic(enum local_op op, double ranks, double *size)
 {
 	double had = *size, others = (ranks - 1) / ranks;

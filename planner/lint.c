@@ -1,5 +1,5 @@
-/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches
- * (language.md section 4, W05xx). Nothing here is an error. */
+/* Waste that a plan allows and its author may not have meant: idle mesh axes, repeated work, replicated caches (W05xx).
+ * Nothing here is an error. */
 #include "lint.h"
 
 /* Repeated work below this share of a layer is not worth a line. */

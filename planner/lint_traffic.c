@@ -142,16 +142,16 @@ static int position_in(const struct local_value *v, int axis)
 	internal_error("a value is moved along an axis that it lacks");
 }
 
-enum { MOST_ORDERED = 6 }; /* mesh axes of a target of which all orders are tried */
+enum { MAX_ORDERED = 6 }; /* mesh axes of a target of which all orders are tried */
 
 /* The rule's target in an order with which an all-to-all does the work; NULL: none has. `at_start`: the rule gives the
  * layout at the start of the way, else the one at its end. *traffic: what a rank then receives. */
 static const char *better_order(const struct lint *t, const struct detour *w, const struct rule *r, int axis,
                                 bool at_start, double *traffic)
 {
-	if (!r || r->n_target < 2 || r->n_target > MOST_ORDERED)
+	if (!r || r->n_target < 2 || r->n_target > MAX_ORDERED)
 		return NULL;
-	int order[MOST_ORDERED], n = r->n_target, at = position_in(w->start, axis);
+	int order[MAX_ORDERED], n = r->n_target, at = position_in(w->start, axis);
 	for (int i = 0; i < n; i++) {
 		int k = i;
 		for (; k > 0 && order[k - 1] > r->target[i]; k--)
