@@ -402,7 +402,9 @@ def run_sums(folder):
         done = start(launcher, folder, place, {**config, **changes})
         if (done.returncode != 0) != bool(changes) or any(f"config.json: {name} is" not in done.stderr for name in changes):
             raise Failed(f"{changes}: exit code {done.returncode}, {done.stderr.strip()[:200]}")
-    for changes, word in (({"head_layers": 1.5}, "head_layers is 1.5, and Llama has 1"),
+    if not re.search(r"^  parts *= 24$", imported({**config, "size_of_part": 1}, folder, "sums_one", "-I", families)[0], re.M):
+        raise Failed("24 / parts is 1: parts is 24")
+    for changes, word in (({"size_of_part": 0}, "`parts` cannot be found from `24 / parts`"), ({"head_layers": 1.5}, "head_layers is 1.5, and Llama has 1"),
                           ({"head_layers": 1.5, "twice_rest": None}, "head_layers is 1.5, and `first` of Llama cannot be 1.5"), ({"ratio": 3.0}, "ratio is 3.0, and Llama has"),
                           ({"last_type": "a"}, 'last_type is "a", and Llama has "b"'), ({"intermediate_size": -16, "ratio": None}, "`ffn` of Llama cannot be 0"),
                           ({"layer_types": "a"}, "`kinds` of Llama cannot be that"), ({"layer_types": [["a"]]}, "`kinds` of Llama cannot be that"),

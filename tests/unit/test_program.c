@@ -579,6 +579,21 @@ static void test_turns_that_differ_are_bodies_of_their_own(void **state)
 	assert_string_equal(p->params.at[1].key, "h.{layer}.a");
 }
 
+/* Each state of a turn is compared with its own counterpart. */
+static void test_states_of_turns(void **state)
+{
+	struct fixture *f = *state;
+	struct program *p =
+		program_of(f, loop_text(f, 5,
+	                            "when (layer < 1) { state k : bf16[batch, ctx, d_model] = append(x, pos, to = ctx)\n"
+	                            " state v : f32[batch, ctx, d_model] = append(x, pos, to = ctx)\n x = x + x } else {\n"
+	                            " state k : f32[batch, ctx, d_model] = append(x, pos, to = ctx)\n"
+	                            " state v : bf16[batch, ctx, d_model] = append(x, pos, to = ctx)\n x = x * x }"));
+	assert_int_equal(p->loop.n_bodies, 2);
+	assert_int_equal(p->loop.bodies[1].turns, 4);
+	assert_int_equal(p->states.n, 4);
+}
+
 static void test_too_many_different_turns(void **state)
 {
 	struct fixture *f = *state;
@@ -614,6 +629,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_mistakes_in_one_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_carried_value_keeps_its_type, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turns_that_differ_are_bodies_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_states_of_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_different_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_not_built, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_op_needs_a_body, setup, teardown),
