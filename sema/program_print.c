@@ -52,7 +52,7 @@ static void print_attend(const struct program *p, const struct value *v, FILE *o
 	print_one(p, "dot", v->attend.dot, out);
 	print_one(p, "width", v->attend.w, out);
 	print_one(p, "over", v->attend.over, out);
-	fprintf(out, " scale %.9g%s", v->attend.scale, v->attend.causal ? " causal" : "");
+	fprintf(out, " scale %.17g%s", v->attend.scale, v->attend.causal ? " causal" : "");
 	if (v->attend.window)
 		fprintf(out, " window %" PRId64, v->attend.window);
 }
@@ -62,13 +62,15 @@ static void print_route(const struct program *p, const struct value *v, FILE *ou
 	print_one(p, "over", v->route.over, out);
 	print_one(p, "to", v->route.expert, out);
 	print_one(p, "slot", v->route.slot, out);
-	fprintf(out, " top %" PRId64 " groups %" PRId64 " of %" PRId64 "%s factor %.9g", v->route.top, v->route.top_groups,
+	fprintf(out, " top %" PRId64 " groups %" PRId64 " of %" PRId64 "%s factor %.17g", v->route.top, v->route.top_groups,
 	        v->route.groups, v->route.renormalize ? " renormalize" : "", v->route.factor);
 }
 
 static void print_attributes(const struct program *p, const struct value *v, FILE *out)
 {
+	static const char *const inputs[] = {[INPUT_IDS] = "ids", [INPUT_POS] = "pos", [INPUT_WANT] = "want"};
 	switch (v->op) {
+	case OP_INPUT:  fprintf(out, " %s", inputs[v->input]); break;
 	case OP_CONST:  fprintf(out, " %.17g", v->number); break;
 	case OP_PARAM:  fprintf(out, " %s", p->params.at[v->param].path); break;
 	case OP_APPEND: fprintf(out, " state %s", p->states.at[v->state].path); break;
@@ -135,17 +137,42 @@ static void print_axis(const struct program *p, const struct axis *a, FILE *out)
 	fputc('\n', out);
 }
 
+static void print_numbers(const char *label, const int64_t *at, int n, FILE *out)
+{
+	fprintf(out, " %s [", label);
+	for (int i = 0; i < n; i++)
+		fprintf(out, "%s%" PRId64, i ? ", " : "", at[i]);
+	fputc(']', out);
+}
+
+/* Do elements share scales? */
+static bool has_block(const struct param *q)
+{
+	for (int i = 0; i < q->stored.n_dims; i++)
+		if (q->stored.block[i])
+			return true;
+	return false;
+}
+
+/* ` each turn of body 1`: there is one for each turn that runs this body. */
+static void print_body(bool in_loop, int body, FILE *out)
+{
+	if (in_loop)
+		fprintf(out, " each turn of body %d", body);
+}
+
 static void print_param(const struct program *p, const struct param *q, FILE *out)
 {
 	fprintf(out, "param %s : %s", q->path, dtype_name(q->dtype));
 	print_axes(p, q->axes, q->n_axes, out);
-	print_escaped(out, " from \"%s\" as [", q->key);
-	for (int i = 0; i < q->stored.n_dims; i++)
-		fprintf(out, "%s%" PRId64, i ? ", " : "", q->stored.dim[i]);
-	fprintf(out, "] base %" PRId64 " stride [", q->stored.base);
-	for (int i = 0; i < q->n_axes; i++)
-		fprintf(out, "%s%" PRId64, i ? ", " : "", q->stored.stride[i]);
-	fprintf(out, "]%s%s\n", q->in_loop ? " each turn" : "", q->contracted ? " contracted" : "");
+	print_escaped(out, " from \"%s\"", q->key);
+	print_numbers("as", q->stored.dim, q->stored.n_dims, out);
+	fprintf(out, " base %" PRId64, q->stored.base);
+	print_numbers("stride", q->stored.stride, q->n_axes, out);
+	if (has_block(q))
+		print_numbers("block", q->stored.block, q->stored.n_dims, out);
+	print_body(q->in_loop, q->body, out);
+	fprintf(out, "%s\n", q->contracted ? " contracted" : "");
 }
 
 static void print_config(const struct config_entry *c, FILE *out)
@@ -162,6 +189,8 @@ static void print_config(const struct config_entry *c, FILE *out)
 	}
 	if (c->absent)
 		fprintf(out, " absent %s", c->absent);
+	if (c->null_differs)
+		fputs(" null differs", out);
 	fputc('\n', out);
 }
 
@@ -191,7 +220,8 @@ static void print_tables(const struct program *p, FILE *out)
 		const struct state *s = &p->states.at[i];
 		fprintf(out, "state %s : %s", s->path, dtype_name(s->dtype));
 		print_axes(p, s->axes, s->n_axes, out);
-		fprintf(out, "%s\n", s->in_loop ? " each turn" : "");
+		print_body(s->in_loop, s->body, out);
+		fputc('\n', out);
 	}
 	for (int i = 0; i < p->calls.n; i++) {
 		const struct op_call *c = &p->calls.at[i];
@@ -201,17 +231,34 @@ static void print_tables(const struct program *p, FILE *out)
 	}
 }
 
+/* `repeat layers as layer, 3 turns: 0..1 3 {`: the turns that run this body, of all that there are. */
+static void print_begin(const struct program *p, int body, FILE *out)
+{
+	const struct loop *l = &p->loop;
+	int64_t turns = p->axes.at[l->axis].extent;
+	fprintf(out, "repeat %s as %s, %" PRId64 " turns:", p->axes.at[l->axis].name, l->index, l->bodies[body].turns);
+	for (int64_t i = 0, end; i < turns; i = end) {
+		for (end = i; end < turns && l->body_of[end] == l->body_of[i]; end++)
+			;
+		if (l->body_of[i] != body)
+			continue;
+		fprintf(out, " %" PRId64, i);
+		if (end - i > 1)
+			fprintf(out, "..%" PRId64, end - 1);
+	}
+	fputs(" {\n", out);
+}
+
 void program_print(const struct program *p, FILE *out)
 {
-	fprintf(out, "program %s\n", p->model);
+	fprintf(out, "program %s max_ctx %" PRId64 "\n", p->model, p->max_ctx);
 	print_tables(p, out);
 	for (int i = 0; i <= p->values.n; i++) {
 		for (int b = 0; b < p->loop.n_bodies; b++) {
 			if (i == p->loop.bodies[b].end)
 				fputs("}\n", out);
 			if (i == p->loop.bodies[b].begin)
-				fprintf(out, "repeat %s as %s, %lld turns {\n", p->axes.at[p->loop.axis].name, p->loop.index,
-				        (long long)p->loop.bodies[b].turns);
+				print_begin(p, b, out);
 		}
 		if (i < p->values.n)
 			print_value(p, i, out);

@@ -147,6 +147,29 @@ def check_light():
         assert loads_llvm(*heavy), f"{heavy} does not load LLVM"
 
 
+def turns_of(text):
+    """A list such as `0..1 3`."""
+    for piece in text.split():
+        low, _, high = piece.partition("..")
+        yield from range(int(low), int(high or low) + 1)
+
+
+def check_dag():
+    """The dump says which turns run which body, and of which body a param is."""
+    for spec, want in ("w0516_latent", None), ("gemma3", [[0, 1, 3], [2]]):
+        path = GOLDEN / f"{spec}.deploy" if want is None else ROOT / "tests" / "forms" / f"{spec}.deploy"
+        done = deployc(str(path), "--emit=dag")
+        bodies = [[*turns_of(turns)] for turns in re.findall(r"^repeat .* turns:(.*) \{$", done.stdout, re.M)]
+        said = [int(n) for n in re.findall(r"^repeat .*, (\d+) turns:", done.stdout, re.M)]
+        assert said == [len(b) for b in bodies], f"{spec}: {said} turns are {bodies}"
+        assert sorted(sum(bodies, [])) == [*range(sum(said))], f"{spec}: not each turn has one body: {bodies}"
+        assert want in (None, bodies), f"{spec}: {bodies}"
+        params = [{m for m, n in re.findall(r"^param (\S+) .* each turn of body (\d+)", done.stdout, re.M) if int(n) == body}
+                  for body in range(len(bodies))]
+        read = [set(re.findall(r" = param (\S+) :", part)) for part in re.findall(r"^repeat.*?^\}", done.stdout, re.M | re.S)]
+        assert params == read, f"{spec}: params of bodies {params}, read by them {read}"
+
+
 def check_colors():
     name = "e0503_experts_16_ways.deploy"
     plain = deployc("check", name).stderr
@@ -247,7 +270,7 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_light, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_light, check_dag, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]
