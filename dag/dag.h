@@ -243,9 +243,13 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
 struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l,
                               const struct target_shape *t);
 
-/* What goals ask of the layouts: see struct derived in sema/sema.h; `layouts` is a struct local. */
-int dag_count(const void *layouts, const char *kind, const char *region);
-const char *dag_layout(const void *layouts, const char *path, int phase, enum dtype *format);
+/* What goals ask of the layouts. */
+/* Collectives of a kind (`all_reduce`) in a region or below it, in the step program that has more; -1: no such
+ * region. */
+int dag_count(const struct local *l, const char *kind, const char *region);
+/* The layout of the value `layer.attn.kc` in a phase, as "[batch@dp, ctx]"; *format is its number format. NULL: no such
+ * value. */
+const char *dag_layout(const struct local *l, const char *path, int phase, enum dtype *format);
 
 /* What a step of a rank brings: padded tokens and rows of a microbatch, pages in use, candidates of a row of logits,
  * the round of an exchange, and the rank's index in each group. */

@@ -36,9 +36,8 @@ static int is_kind(const struct local *l, const struct local_value *v, const cha
 	return (op == OP_DISPATCH || op == OP_COMBINE) && v->exchange.n && !strcmp(kind, "all_to_all");
 }
 
-int dag_count(const void *layouts, const char *kind, const char *region)
+int dag_count(const struct local *l, const char *kind, const char *region)
 {
-	const struct local *l = layouts;
 	const struct program *p = l->program;
 	int most = 0;
 	bool there = !*region;
@@ -69,9 +68,8 @@ static int value_at_path(const struct program *p, const char *path)
 	return -1;
 }
 
-const char *dag_layout(const void *layouts, const char *path, int phase, enum dtype *format)
+const char *dag_layout(const struct local *l, const char *path, int phase, enum dtype *format)
 {
-	const struct local *l = layouts;
 	const struct program *p = l->program;
 	int source = value_at_path(p, path), at = source < 0 ? -1 : l->phase[phase].of_program[source];
 	if (at < 0)

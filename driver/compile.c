@@ -37,12 +37,7 @@ void plan_deployment(struct compilation *c, struct planned *p)
 		planner_fit_training(&p->arena, &c->names, &c->sink, d, p->local);
 	if (p->local)
 		planner_lint(&p->arena, &c->sink, p->local, p->schedule);
-	struct total totals[PLANNER_TOTALS];
-	int n = planner_totals(d, p->schedule, totals);
-	if (p->local && d->needs_training)
-		totals[n++] = planner_layout_total(p->local);
-	bool inferred = p->local && !d->needs_training;
-	sema_goals(c->sema, d, &(struct derived){totals, n, inferred ? p->local : NULL, dag_count, dag_layout});
+	planner_goals(c->sema, d, p->local, p->schedule);
 }
 
 /* What can be checked but not built. */

@@ -12,6 +12,14 @@ struct memory {
 	double weights, kv, activations, comm, peak;
 };
 
+/* A total that goals may name: `params`, `memory.kv` ... value in base units (bytes, parameters;
+ * Ratio for headroom). */
+struct total {
+	const char *name;
+	double value;
+	enum { TOTAL_PARAMS, TOTAL_BYTES, TOTAL_RATIO } unit;
+};
+
 enum { PLANNER_TOTALS = 10 };
 
 /* totals.c */
@@ -33,6 +41,10 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 /* The same of a plan without a schedule: E0701 where the weights alone do not fit, else W0706. */
 void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
                           const struct local *l);
+
+/* goals.c: `require`, `assert`, `prefer` of a deployment: E0802, E0806, E0807, W0811. NULL where there is none: `l`,
+ * what needs its layouts is undecided; `s`, what needs its bytes. */
+void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s);
 
 /* lint.c, lint_traffic.c: W0511 to W0517, W0604, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);

@@ -97,6 +97,36 @@ static struct record *part(struct deployment *c, const char *field)
 	return NULL;
 }
 
+static bool mentions(struct arena *a, const struct node *e, const char *term)
+{
+	const char *name = dotted_name(a, e);
+	bool found = name && !strcmp(name, term);
+	switch (name ? N_ID : e->kind) {
+	case N_BIN: return mentions(a, e->bin.a, term) || mentions(a, e->bin.b, term);
+	case N_IF:  return mentions(a, e->cond.c, term) || mentions(a, e->cond.a, term) || mentions(a, e->cond.b, term);
+	case N_NOT:
+	case N_NEG: return mentions(a, e->one.x, term);
+	case N_PER: return mentions(a, e->dot.x, term);
+	case N_CALL:
+		for (int i = 0; i < e->call.args.n; i++)
+			found |= mentions(a, e->call.args.at[i], term);
+		return found;
+	default: return found;
+	}
+}
+
+/* Does a `require` or an `assert` of a deployment name this metric or total? */
+static bool goals_mention(const struct record *deploy, const char *term)
+{
+	for (int i = 0; i < deploy->goals.n; i++) {
+		const struct node *goal = deploy->goals.at[i].item;
+		if ((goal->kind == N_REQUIRE || goal->kind == N_ASSERT)
+		    && mentions(deploy->sema->arena, goal->claim.value, term))
+			return true;
+	}
+	return false;
+}
+
 struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 {
 	struct deploy *d = arena_new(s->arena, struct deploy);

@@ -162,12 +162,11 @@ static struct val eval_name(struct scope *s, const struct node *e, const struct 
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-/* `attn.o_proj` where a region is expected; NULL if the expression is no path. */
-static const char *path_text(struct arena *a, const struct node *e)
+const char *dotted_name(struct arena *a, const struct node *e)
 {
 	if (e->kind == N_ID)
 		return e->ident.name;
-	const char *head = e->kind == N_DOT ? path_text(a, e->dot.x) : NULL;
+	const char *head = e->kind == N_DOT ? dotted_name(a, e->dot.x) : NULL;
 	return head ? arena_printf(a, "%s.%s", head, e->dot.name.name) : NULL;
 }
 
@@ -232,7 +231,7 @@ static struct val member(struct sema *s, struct val base, const struct node *e)
 
 static struct val eval_dot(struct scope *s, const struct node *e, const struct node *expect)
 {
-	const char *region = type_is(expect, "Region") ? path_text(s->sema->arena, e) : NULL;
+	const char *region = type_is(expect, "Region") ? dotted_name(s->sema->arena, e) : NULL;
 	if (region)
 		return (struct val){.kind = V_SYMBOL, .name = names_str(s->sema->names, region)};
 	return member(s->sema, eval(s, e->dot.x, NULL), e);

@@ -201,6 +201,7 @@ struct scope {
 };
 /* Evaluates; `expect`: an N_TYPE that decides enum symbols and regions, or NULL. V_BAD after a report. */
 struct val eval(struct scope *s, const struct node *e, const struct node *expect);
+const char *dotted_name(struct arena *a, const struct node *e); /* `a.b.c` as text; NULL: not a chain of names */
 bool scope_find(struct scope *s, const char *name, struct span use,
                 struct val *out); /* innermost first, then the module */
 /* Scalar arithmetic and comparison with dimensions: E0302, E0203 at `at`. */
@@ -229,8 +230,6 @@ void walk_declaration(struct sema *s, struct def *d);
 void walk_alone(struct sema *s, struct def *f);
 
 /* ---- deployments ----------------------------------------------------------------------------- */
-/* Does a `require` or an `assert` of a deployment speak of this metric or total? */
-bool goals_mention(const struct record *deploy, const char *term);
 struct deploy *deploy_check(struct sema *s, struct record *r, struct def *d);
 
 struct walked {

@@ -73,29 +73,7 @@ struct deploy {
 	struct span auto_span;  /* build refuses these */
 	bool refused;           /* an error was reported: no plan is made, the totals of the model hold */
 	bool headroom_required; /* a `require` or `assert` speaks of memory.headroom */
-	struct record *record;  /* for goals */
-};
-
-/* A total that goals may name: `params`, `memory.kv` ... value in base units (bytes, parameters;
- * Ratio for headroom). */
-struct total {
-	const char *name;
-	double value;
-	enum { TOTAL_PARAMS, TOTAL_BYTES, TOTAL_RATIO } unit;
-};
-
-/* What later passes derived of a deployment, for its goals to be held against. */
-struct derived {
-	const struct total *totals;
-	int n;
-	/* The two below ask the inferred layouts (struct local, dag/local.h); NULL where there are none. */
-	const void *layouts;
-	/* Collectives of a kind (`all_reduce`) in a region or below it, in the step program that has more; -1: no such
-	 * region. */
-	int (*count)(const void *layouts, const char *kind, const char *region);
-	/* The layout of the value `layer.attn.kc` in a phase, as "[batch@dp, ctx]"; *format is its number format. NULL: no
-	 * such value. */
-	const char *(*layout)(const void *layouts, const char *path, int phase, enum dtype *format);
+	struct record *record;  /* for goals (planner/goals.c) */
 };
 
 struct sema; /* one compilation's modules and records */
@@ -115,8 +93,6 @@ bool sema_load(struct sema *s, const char *path);
 /* The deployments of the loaded file, in order. One whose model or workload has errors has program == NULL; nothing
  * further is checked for it. */
 struct deploy **sema_deploys(struct sema *s, int *n);
-/* `require`, `assert`, `prefer` of a deployment: E0802, E0806, E0807, W0811. */
-void sema_goals(struct sema *s, struct deploy *d, const struct derived *known);
 /* The items of the loaded file, as written, and its number among the sources. */
 struct nodes sema_items(struct sema *s);
 uint32_t sema_source(struct sema *s);

@@ -1,7 +1,8 @@
 /* `require`, `assert`, `prefer` of a deployment against its totals; metrics are a closed vocabulary, checked but not
  * decided. */
-#include "internal.h"
+#include "planner.h"
 #include <string.h>
+#include "../sema/internal.h"
 
 /* What goals may name beside the fields of the deployment: totals are exact, metrics are not computed
  * by this version. */
@@ -39,20 +40,13 @@ enum { COLLECTIVE_KINDS = sizeof collective_kinds / sizeof *collective_kinds };
 
 struct goals {
 	struct sema *sema;
-	struct deploy *deploy;
-	const struct derived *known;
+	const struct deploy *deploy;
+	struct total totals[PLANNER_TOTALS];
+	int n_totals;
+	const struct local *layouts; /* NULL: they are not inferred */
 };
 
 /* ---- names ----------------------------------------------------------------------------------- */
-
-/* `a.b.c` as text; NULL: not a chain of names. */
-static const char *dotted(struct arena *a, const struct node *e)
-{
-	if (e->kind == N_ID)
-		return e->ident.name;
-	const char *x = e->kind == N_DOT ? dotted(a, e->dot.x) : NULL;
-	return x ? arena_printf(a, "%s.%s", x, e->dot.name.name) : NULL;
-}
 
 static const struct term *term_named(const char *name)
 {
@@ -74,16 +68,16 @@ static bool is_prefix(const char *word)
 
 static const struct total *total_known(const struct goals *g, const char *name)
 {
-	for (int i = 0; i < g->known->n; i++)
-		if (!strcmp(g->known->totals[i].name, name))
-			return &g->known->totals[i];
+	for (int i = 0; i < g->n_totals; i++)
+		if (!strcmp(g->totals[i].name, name))
+			return &g->totals[i];
 	return NULL;
 }
 
 /* The term without a value that an expression is, possibly `per gpu`; NULL: another expression. */
 static const struct term *open_term(const struct goals *g, const struct node *e)
 {
-	const char *name = dotted(g->sema->arena, e->kind == N_PER ? e->dot.x : e);
+	const char *name = dotted_name(g->sema->arena, e->kind == N_PER ? e->dot.x : e);
 	return name && !total_known(g, name) ? term_named(name) : NULL;
 }
 
@@ -108,7 +102,7 @@ static void no_such_term(struct goals *g, const char *name, struct span at)
 /* A name or a chain of them: a total, a metric; false: a name of the deployment's records. */
 static bool named_value(struct goals *g, struct scope *scope, const struct node *e, struct val *out)
 {
-	const char *name = dotted(g->sema->arena, e);
+	const char *name = dotted_name(g->sema->arena, e);
 	if (!name)
 		return false;
 	const struct total *total = total_known(g, name);
@@ -130,37 +124,6 @@ static const char *source_text(struct sema *s, struct span at)
 	return arena_strndup(s->arena, s->sink->sources->files.at[at.file].text + at.lo, at.hi - at.lo);
 }
 
-/* ---- what goals speak of --------------------------------------------------------------------- */
-
-static bool mentions(struct arena *a, const struct node *e, const char *term)
-{
-	const char *name = dotted(a, e);
-	bool found = name && !strcmp(name, term);
-	switch (name ? N_ID : e->kind) {
-	case N_BIN: return mentions(a, e->bin.a, term) || mentions(a, e->bin.b, term);
-	case N_IF:  return mentions(a, e->cond.c, term) || mentions(a, e->cond.a, term) || mentions(a, e->cond.b, term);
-	case N_NOT:
-	case N_NEG: return mentions(a, e->one.x, term);
-	case N_PER: return mentions(a, e->dot.x, term);
-	case N_CALL:
-		for (int i = 0; i < e->call.args.n; i++)
-			found |= mentions(a, e->call.args.at[i], term);
-		return found;
-	default: return found;
-	}
-}
-
-bool goals_mention(const struct record *deploy, const char *term)
-{
-	for (int i = 0; i < deploy->goals.n; i++) {
-		const struct node *goal = deploy->goals.at[i].item;
-		if ((goal->kind == N_REQUIRE || goal->kind == N_ASSERT)
-		    && mentions(deploy->sema->arena, goal->claim.value, term))
-			return true;
-	}
-	return false;
-}
-
 /* ---- expressions ----------------------------------------------------------------------------- */
 
 /* count(kind), count(kind, at = region): how many collectives a step has there, each layer's once. */
@@ -170,8 +133,9 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 	struct span at = e->span;
 	for (int i = 1; i < e->call.args.n; i++) {
 		const struct node *arg = e->call.args.at[i];
-		const char *name =
-			arg->kind == N_ARG_NAMED && !strcmp(arg->dot.name.name, "at") ? dotted(g->sema->arena, arg->dot.x) : NULL;
+		const char *name = arg->kind == N_ARG_NAMED && !strcmp(arg->dot.name.name, "at")
+		                       ? dotted_name(g->sema->arena, arg->dot.x)
+		                       : NULL;
 		if (!name) {
 			sema_report(g->sema, DIAG_E0411, arg->span, "`count` takes a kind and `at = region`");
 			return val_bad();
@@ -179,9 +143,9 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 		region = name;
 		at = arg->dot.x->span;
 	}
-	if (!g->known->layouts)
+	if (!g->layouts)
 		return val_unknown("count");
-	int n = g->known->count(g->known->layouts, kind, region);
+	int n = dag_count(g->layouts, kind, region);
 	if (n < 0)
 		sema_report(g->sema, DIAG_E0505, at, "the model has no region `%s`", region);
 	return n < 0 ? val_bad() : val_int(n);
@@ -211,7 +175,7 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 {
 	const char *f = e->call.f->kind == N_ID ? e->call.f->ident.name : "";
 	const struct node *first = e->call.args.n ? e->call.args.at[0] : NULL;
-	const char *name = first ? dotted(g->sema->arena, first) : NULL;
+	const char *name = first ? dotted_name(g->sema->arena, first) : NULL;
 	bool count = !strcmp(f, "count");
 	if (!count && strcmp(f, "p50") && strcmp(f, "p90") && strcmp(f, "p99"))
 		return false;
@@ -310,7 +274,7 @@ static bool is_data(struct val v)
  * `d`, if given. */
 static void facts(struct goals *g, struct scope *scope, const struct node *e, struct text *t, struct diag *d)
 {
-	const char *name = dotted(g->sema->arena, e);
+	const char *name = dotted_name(g->sema->arena, e);
 	double x;
 	if (name) {
 		struct val v = eval(scope, e, NULL);
@@ -356,7 +320,7 @@ static void is_false(struct goals *g, struct scope *scope, const struct node *go
 	if (t.n)
 		text_add(&claim, "%s, ", t.at);
 	text_add(&claim, "%s ", goal->kind == N_ASSERT ? "asserted" : "required");
-	if (e->kind == N_BIN && is_comparison(e->bin.op) && dotted(s->arena, e->bin.a))
+	if (e->kind == N_BIN && is_comparison(e->bin.op) && dotted_name(s->arena, e->bin.a))
 		text_add(&claim, "%s %s", bin_op_text(e->bin.op), source_text(s, e->bin.b->span));
 	else
 		text_add(&claim, "`%s`", source_text(s, e->span));
@@ -429,8 +393,8 @@ static void check_layout(struct goals *g, struct scope *scope, const struct node
 {
 	struct sema *s = g->sema;
 	const struct node *type = item->claim.type;
-	const char *path = dotted(s->arena, item->claim.value);
-	if (!g->known->layouts || !path || !type->type.axes) {
+	const char *path = dotted_name(s->arena, item->claim.value);
+	if (!g->layouts || !path || !type->type.axes) {
 		sema_report(s, DIAG_W0811, item->span, "`assert` is not checked: it needs a layout");
 		return;
 	}
@@ -438,7 +402,7 @@ static void check_layout(struct goals *g, struct scope *scope, const struct node
 	enum dtype format = DTYPE_F32, have_format = DTYPE_F32;
 	bool formatted = asserted_format(g, scope, type, &format);
 	for (int phase = 0; phase < PHASES; phase++) {
-		const char *have = g->known->layout(g->known->layouts, path, phase, &have_format);
+		const char *have = dag_layout(g->layouts, path, phase, &have_format);
 		if (!have) {
 			sema_report(s, DIAG_E0101, item->claim.value->span, "the model has no value `%s`", path);
 			return;
@@ -480,9 +444,12 @@ static void check_goal(struct goals *g, const struct placed *goal)
 		sema_report(s, DIAG_E0203, item->claim.value->span, "`%s` expects Bool, found %s", word, val_show(s, v));
 }
 
-void sema_goals(struct sema *s, struct deploy *d, const struct derived *known)
+void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s)
 {
-	struct goals g = {.sema = s, .deploy = d, .known = known};
+	struct goals g = {.sema = sema, .deploy = d, .layouts = d->needs_training ? NULL : l};
+	g.n_totals = planner_totals(d, s, g.totals);
+	if (l && d->needs_training)
+		g.totals[g.n_totals++] = planner_layout_total(l);
 	for (int i = 0; i < d->record->goals.n; i++)
 		check_goal(&g, &d->record->goals.at[i]);
 }
