@@ -26,7 +26,9 @@ static bool trouble(const struct formatting *f)
 static bool add_source(struct formatting *f)
 {
 	struct file_text text;
-	if (!file_read(&f->arena, is_stdin(f) ? NULL : f->path, &text))
+	const struct overlays *o = &f->options->sema.overlays;
+	const char *key = source_key(&f->arena, o, f->path);
+	if (!overlay_read(&f->arena, o, key, is_stdin(f) ? NULL : f->path, READ_ANY, &text))
 		return trouble(f);
 	sources_add(&f->sources, f->path, is_stdin(f) ? "<standard input>" : f->path, text.at, text.size);
 	return true;

@@ -23,6 +23,16 @@ static struct deploy *named(struct sema *s, const char *name)
 	return NULL;
 }
 
+/* The overlays, with the text of a spec that may not be there to be read again: a pipe. */
+static struct overlays with_text(struct arena *a, const struct overlays *o, const char *spec, struct file_text text)
+{
+	struct overlay *at = arena_array(a, struct overlay, o->n + 1);
+	at[0] = (struct overlay){source_key(a, o, spec), text};
+	for (int i = 0; i < o->n; i++)
+		at[i + 1] = o->at[i];
+	return (struct overlays){at, o->n + 1};
+}
+
 /* The options of the compilation, with the values for one deployment behind those of the command line. */
 static struct options with(const struct compilation *c, struct arena *a, const char *deploy,
                            const struct suggestion *values, int n)
@@ -35,7 +45,7 @@ static struct options with(const struct compilation *c, struct arena *a, const c
 	for (int i = 0; i < n; i++)
 		o.sema.set[o.sema.n_set++] =
 			(struct suggestion){arena_printf(a, "%s.%s", deploy, values[i].path), values[i].value};
-	o.sema.text = (struct file_text){main->text, main->size};
+	o.sema.overlays = with_text(a, &c->options->sema.overlays, c->spec, (struct file_text){main->text, main->size});
 	return o;
 }
 

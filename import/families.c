@@ -91,7 +91,7 @@ static bool add_file(struct import *m, const char *label)
 	struct span nowhere = {0};
 	struct file_text text;
 	const char *file = real_path(m->arena, label);
-	if (!file || !file_read_regular(m->arena, file, LARGEST_MODULE, &text))
+	if (!file || !overlay_read(m->arena, &m->options->sema->overlays, file, file, READ_REGULAR, &text))
 		return cannot_read(label);
 	int mistakes = m->sema->sink->errors;
 	if (!declares_family(m, label, text) || m->sema->sink->errors > mistakes)

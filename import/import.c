@@ -1,6 +1,5 @@
 /* The steps of an import, in order. */
 #include "internal.h"
-#include "../sema/module.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>

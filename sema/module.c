@@ -1,8 +1,5 @@
 /* Modules: reading files, imports, cycles, and what a name of a module means (language.md 2.4). */
 #include "module.h"
-#include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct loading {
@@ -182,40 +179,6 @@ static bool reachable(const struct sema *s, const char *file)
 	return false;
 }
 
-/* Resolves `.` and `..` in an absolute path without looking at the disk. */
-static const char *normal_path(struct arena *a, const char *path)
-{
-	struct text out = {.arena = a};
-	text_add(&out, "%s", "");
-	while (*path) {
-		size_t n = strcspn(path, "/");
-		if (n == 2 && !strncmp(path, "..", 2)) {
-			while (out.n && out.at[--out.n] != '/')
-				;
-			out.at[out.n] = 0;
-		} else if (n && !(n == 1 && *path == '.')) {
-			text_add(&out, "/%.*s", (int)n, path);
-		}
-		path += n + (path[n] == '/');
-	}
-	return out.at;
-}
-
-const char *real_path(struct arena *a, const char *path)
-{
-	char *real = realpath(path, NULL);
-	if (!real && errno == ENOMEM)
-		out_of_memory(PATH_MAX);
-	if (!real)
-		return NULL;
-	struct undo undo = {free, real, NULL};
-	undo_add(&undo);
-	const char *kept = arena_strndup(a, real, strlen(real));
-	undo_remove(&undo);
-	free(real);
-	return kept;
-}
-
 static struct module *leaves_folder(struct sema *s, const struct node *item)
 {
 	struct diag *d =
@@ -246,8 +209,11 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 	wanted = normal_path(s->arena, wanted);
 	if (item->use.file[0] == '/' || m->is_std || !reachable(s, wanted))
 		return leaves_folder(s, item);
+	const struct overlays *overlays = &s->options->overlays;
 	const char *file = real_path(s->arena, wanted);
 	struct file_text text = {0};
+	if (!file && overlay_find(overlays, wanted))
+		file = wanted;
 	if (file && !reachable(s, file))
 		return leaves_folder(s, item);
 	struct module *open = file ? open_module(s, file) : NULL;
@@ -257,7 +223,7 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 		sema_report(s, DIAG_E0007, item->span, "imports are nested more than %d deep", MOST_LOADING);
 		return NULL;
 	}
-	if (!file || !file_read_regular(s->arena, file, LARGEST_MODULE, &text)) {
+	if (!file || !overlay_read(s->arena, overlays, file, file, READ_REGULAR, &text)) {
 		sema_report(s, DIAG_E0101, item->span, "cannot read \"%s\": %s", item->use.file, file_error());
 		return NULL;
 	}
@@ -356,7 +322,9 @@ struct module *module_std(struct sema *s, const char *name, struct span use)
 			continue;
 		const char *path = arena_printf(s->arena, "std/%s.deploy", name);
 		struct module m = {.label = label, .file = path, .folder = "std", .is_std = true};
-		m.source = sources_add(s->sink->sources, path, label, (const char *)e->text, e->size);
+		const struct overlay *over = overlay_find(&s->options->overlays, path);
+		struct file_text text = over ? over->text : (struct file_text){(const char *)e->text, e->size};
+		m.source = sources_add(s->sink->sources, path, label, text.at, text.size);
 		return module_open(s, m, use);
 	}
 	internal_error("the library has no module %s", label);

@@ -3,10 +3,6 @@
 #define DEPLOYC_MODULE_H
 #include "internal.h"
 
-enum { LARGEST_MODULE = 64 << 20 }; /* bytes; the scanner rejects less */
-
-const char *real_path(struct arena *a, const char *path); /* NULL: errno */
-
 /* Opens a file's module: parses it, its imports first. `use`: what names it. */
 struct module *module_file(struct sema *s, const char *file, const char *label, struct file_text text, struct span use);
 /* The module of a file, by its absolute path without links: the open one, or it is opened with this text. */

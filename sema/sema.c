@@ -129,17 +129,11 @@ bool sema_load(struct sema *s, const char *path)
 	struct file_text text;
 	struct span nowhere = {0};
 	bool is_stdin = !strcmp(path, "-");
-	const char *file = real_path(s->arena, is_stdin ? "." : path);
-	if (s->options->text.at)
-		text = s->options->text;
-	else if (!file_read(s->arena, is_stdin ? NULL : path, &text))
+	const char *file = source_key(s->arena, &s->options->overlays, path);
+	if (!overlay_read(s->arena, &s->options->overlays, file, is_stdin ? NULL : path, READ_ANY, &text))
 		return false;
-	if (!file || file[0] != '/') /* a file without a place in the tree, such as a pipe */
-		file = "/";
-	if (is_stdin) {
-		file = arena_printf(s->arena, "%s/-", file);
+	if (is_stdin)
 		path = "<standard input>";
-	}
 	vec_push(s->arena, &s->roots, arena_strndup(s->arena, file, (size_t)(strrchr(file, '/') - file)));
 	const char *library = library_name(text);
 	s->main = library ? module_std(s, library, nowhere) : module_file(s, file, path, text, nowhere);

@@ -82,8 +82,8 @@ struct sema_options {
 	const char *const *include;
 	int n_include; /* -I */
 	struct suggestion *set;
-	int n_set;             /* -D model.layers=4: refines the deployment, its value parsed as an expression */
-	struct file_text text; /* of the main file; .at NULL: it is read */
+	int n_set;                /* -D model.layers=4: refines the deployment, its value parsed as an expression */
+	struct overlays overlays; /* texts in place of those of files, the main one among them */
 };
 struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sink, const struct sema_options *o);
 

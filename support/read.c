@@ -1,8 +1,10 @@
-/* Reads whole files, pipes included; gives up on a pipe that nobody opens for writing. */
+/* Reads whole files, pipes included; gives up on a pipe that nobody opens for writing. Overlays replace files. */
 #include "source.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -95,3 +97,73 @@ bool file_read_regular(struct arena *a, const char *path, size_t largest, struct
 }
 
 const char *file_error(void) { return errno == ENXIO ? "not a regular file" : strerror(errno); }
+
+/* ---- paths ----------------------------------------------------------------------------------- */
+
+const char *real_path(struct arena *a, const char *path)
+{
+	char *real = realpath(path, NULL);
+	if (!real && errno == ENOMEM)
+		out_of_memory(PATH_MAX);
+	if (!real)
+		return NULL;
+	struct undo undo = {free, real, NULL};
+	undo_add(&undo);
+	const char *kept = arena_strndup(a, real, strlen(real));
+	undo_remove(&undo);
+	free(real);
+	return kept;
+}
+
+const char *normal_path(struct arena *a, const char *path)
+{
+	struct text out = {.arena = a};
+	text_add(&out, "%s", "");
+	while (*path) {
+		size_t n = strcspn(path, "/");
+		if (n == 2 && !strncmp(path, "..", 2)) {
+			while (out.n && out.at[--out.n] != '/')
+				;
+			out.at[out.n] = 0;
+		} else if (n && !(n == 1 && *path == '.')) {
+			text_add(&out, "/%.*s", (int)n, path);
+		}
+		path += n + (path[n] == '/');
+	}
+	return out.at;
+}
+
+/* ---- overlays -------------------------------------------------------------------------------- */
+
+const struct overlay *overlay_find(const struct overlays *o, const char *key)
+{
+	for (int i = 0; i < o->n; i++)
+		if (!strcmp(o->at[i].path, key))
+			return &o->at[i];
+	return NULL;
+}
+
+const char *source_key(struct arena *a, const struct overlays *o, const char *path)
+{
+	bool is_stdin = !strcmp(path, "-");
+	const char *real = real_path(a, is_stdin ? "." : path);
+	bool in_tree = real && real[0] == '/';
+	if (is_stdin)
+		return arena_printf(a, "%s/-", in_tree ? real : "/");
+	if (in_tree || !o->n)
+		return in_tree ? real : "/";
+	const char *folder = path[0] == '/' ? NULL : real_path(a, ".");
+	const char *named = normal_path(a, folder ? arena_printf(a, "%s/%s", folder, path) : path);
+	return overlay_find(o, named) ? named : "/";
+}
+
+bool overlay_read(struct arena *a, const struct overlays *o, const char *key, const char *path, enum reading how,
+                  struct file_text *out)
+{
+	const struct overlay *over = overlay_find(o, key);
+	if (over) {
+		*out = over->text;
+		return true;
+	}
+	return how == READ_ANY ? file_read(a, path, out) : file_read_regular(a, path, LARGEST, out);
+}

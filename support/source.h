@@ -28,7 +28,30 @@ struct file_text {
 bool file_read(struct arena *a, const char *path, struct file_text *out);
 /* The same for a file that another file names, of at most `largest` bytes: opens only regular files, never waits. */
 bool file_read_regular(struct arena *a, const char *path, size_t largest, struct file_text *out);
-const char *file_error(void); /* errno after these, as text */
+const char *file_error(void);                             /* errno after these, as text */
+const char *real_path(struct arena *a, const char *path); /* absolute, without links; NULL: errno */
+const char *normal_path(struct arena *a,
+                        const char *path); /* an absolute path without `.` and `..`; the disk is not read */
+
+/* Texts that replace those of files: unsaved buffers of an editor, or what cannot be read a second time. */
+struct overlay {
+	const char *path; /* a source_key; "std/ops.deploy" for a module of the library */
+	struct file_text text;
+};
+struct overlays {
+	const struct overlay *at;
+	int n;
+};
+const struct overlay *overlay_find(const struct overlays *o, const char *key); /* the first one, or NULL */
+/* The name by which an overlay replaces the file at `path` and two files are told apart: its real path. "-", standard
+ * input: `-` in the working directory. "/" where there is no file in the tree, such as a pipe, and no overlay names it.
+ */
+const char *source_key(struct arena *a, const struct overlays *o, const char *path);
+/* All texts of specs and modules are read here: of the overlay of that key, or else of the file at `path`, NULL for
+ * standard input, by file_read or, for a file that another one names, file_read_regular. false: errno. */
+enum reading { READ_ANY, READ_REGULAR };
+bool overlay_read(struct arena *a, const struct overlays *o, const char *key, const char *path, enum reading how,
+                  struct file_text *out);
 
 struct sources {
 	struct arena *arena;
