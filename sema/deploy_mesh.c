@@ -24,6 +24,15 @@ static int64_t mesh_size(const struct deploy *d, const char *name)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* The name of a level after `within`. */
+static void refer_level(struct deployment *c, const struct path *level)
+{
+	struct ident name = level->at[level->n - 1];
+	const struct field *f = record_field(c->cluster, name.name);
+	if (f && f->sort == FIELD_ELEMENT)
+		refer_field(c->sema, name, f);
+}
+
 static void read_mesh(struct deployment *c)
 {
 	struct deploy *d = c->deploy;
@@ -37,6 +46,7 @@ static void read_mesh(struct deployment *c)
 			m.place = f->place->kind;
 			m.level = f->place->level.at[f->place->level.n - 1].name;
 			m.place_span = f->place->span;
+			refer_level(c, &f->place->level);
 		}
 		vec_push(c->sema->arena, &d->mesh, m);
 	}

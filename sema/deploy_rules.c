@@ -113,9 +113,19 @@ static bool read_target(struct deployment *c, const struct node *item, struct ru
 			no_such_mesh_axis(c, path->span, name);
 			return false;
 		}
+		refer_field(c->sema, path->at[path->n - 1], record_field(c->plan, name));
 		r->target[r->n_target++] = m;
 	}
 	return true;
+}
+
+/* A label may be of several calls. */
+static void refer_regions(struct deployment *c, const struct placed *item)
+{
+	const struct program *p = c->deploy->program;
+	for (int i = 1; item->region && i < p->regions.n; i++)
+		if (same(p->regions.at[i].name, item->region))
+			refer(c->sema, (struct ident){item->region, item->region_span}, p->regions.at[i].span, REFERENCE_REGION);
 }
 
 /* The axes of the left side; false: the rule is inert, or was reported because the deployment itself wrote it. */
@@ -131,8 +141,10 @@ static bool read_axes(struct deployment *c, const struct placed *item, struct ru
 				no_such_axis(c, n, path);
 			return false;
 		}
+		refer(c->sema, path->at[path->n - 1], c->deploy->program->axes.at[axis].span, REFERENCE_AXIS);
 		r->lhs[r->n_lhs++] = axis;
 	}
+	refer_regions(c, item);
 	if (!r->region || has_region(c->deploy->program, r->region))
 		return true;
 	if (r->own)

@@ -25,15 +25,19 @@ bool scope_find(struct scope *s, const char *name, struct span use, struct val *
 	for (struct scope *t = s; t; t = t->parent) {
 		if (t->lookup && t->lookup(t, name, use, out))
 			return true;
-		if (t->record && !record_is_map(t->record) && record_field(t->record, name)) {
+		struct field *f = t->record && !record_is_map(t->record) ? record_field(t->record, name) : NULL;
+		if (f) {
+			refer_field(s->sema, (struct ident){name, use}, f);
 			*out = record_get(t->record, name, use);
 			return true;
 		}
 	}
 	struct binding *b = module_find(s->sema, s->module, name);
-	if (b)
-		*out = binding_value(s->sema, b);
-	return b != NULL;
+	if (!b)
+		return false;
+	refer_binding(s->sema, (struct ident){name, use}, b);
+	*out = binding_value(s->sema, b);
+	return true;
 }
 
 /* The module of the library that declares a name, `models` before the modules that it gathers. */
@@ -179,8 +183,10 @@ static struct val module_member(struct sema *s, struct module *m, struct ident n
 		return val_bad();
 	}
 	struct def *found = module_own(m, name.name);
-	if (found)
+	if (found) {
+		refer_def(s, name, found);
 		return def_value(s, found);
+	}
 	for (int i = 0; i < m->own.n && diag_affords(s->sink, name.name, 1); i++)
 		vec_push(s->arena, &known, m->own.at[i]->name);
 	if (m->partial)
@@ -208,6 +214,14 @@ static struct val members(struct sema *s, struct val list, const struct node *e)
 	return val_list(at, list.list.n);
 }
 
+static struct val record_member(struct sema *s, struct record *r, struct ident name)
+{
+	const struct field *f = record_field(r, name.name);
+	if (f)
+		refer_field(s, name, f);
+	return record_get(r, name.name, name.span);
+}
+
 static struct val member(struct sema *s, struct val base, const struct node *e)
 {
 	const char *name = e->dot.name.name;
@@ -217,7 +231,7 @@ static struct val member(struct sema *s, struct val base, const struct node *e)
 	case V_AUTO:    return val_unknown(name);
 	case V_MODULE:  return module_member(s, base.module, e->dot.name);
 	case V_LIST:    return members(s, base, e);
-	case V_RECORD:  return record_get(base.record, name, e->dot.name.span);
+	case V_RECORD:  return record_member(s, base.record, e->dot.name);
 	case V_RANGE:
 		if (!strcmp(name, "lo") || !strcmp(name, "hi"))
 			return base.range[name[0] == 'h'];

@@ -156,6 +156,7 @@ struct placed {
 	const struct node *item;
 	struct layer *layer;
 	const char *region, *phase, *klass;
+	struct span region_span; /* where `at region` names it */
 };
 struct record {
 	const char *kind, *name;
@@ -221,6 +222,13 @@ void report_unknown_name(struct scope *s, const char *name, struct span at); /* 
 struct diag *sema_report(struct sema *s, enum diag_code code, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* ---- references (refer.c): nothing is recorded without the option, nor where the name is not written ---- */
+void refer(struct sema *s, struct ident use, struct span definition, enum reference_kind kind);
+void refer_def(struct sema *s, struct ident use, const struct def *d);
+void refer_field(struct sema *s, struct ident use, const struct field *f);
+void refer_binding(struct sema *s, struct ident use, const struct binding *b);
+void refer_module(struct sema *s, struct ident use, const struct module *m); /* without an alias */
+
 /* ---- tensor programs ------------------------------------------------------------------------- */
 /* Walks the model's program once: types it and builds the global DAG. NULL after a report. Memoized per record. */
 struct program *walk_model(struct sema *s, struct record *model, struct span use);
@@ -255,5 +263,7 @@ struct sema {
 	int making;                /* records that are being made, each for the one before */
 	bool unwinding;            /* a record made of itself without end was reported: no field is evaluated */
 	VEC(struct walked) walked; /* models whose programs were walked */
+	VEC(struct reference) references;
+	int *reference_slots, n_reference_slots; /* refer.c: a hash table of them */
 };
 #endif

@@ -121,6 +121,8 @@ static void import_name(struct sema *s, struct module *m, struct module *from, s
 			bind(s, m, (struct binding){.name = near, .def = d, .span = name.span});
 		}
 	}
+	if (d)
+		refer_def(s, name, d);
 	bind(s, m, (struct binding){.name = name.name, .def = d, .span = name.span});
 }
 
@@ -162,7 +164,10 @@ static void use_std(struct sema *s, struct module *m, const struct node *item)
 	bool exists = false;
 	for (const struct embedded *e = stdlib; e->name && p.n == 2 && !strcmp(p.at[0].name, "std"); e++)
 		exists |= !strcmp(e->name, p.at[1].name);
-	import_names(s, m, item, exists ? module_std(s, p.at[1].name, p.span) : no_module(s, p));
+	struct module *from = exists ? module_std(s, p.at[1].name, p.span) : no_module(s, p);
+	if (from)
+		refer_module(s, p.at[1], from);
+	import_names(s, m, item, from);
 }
 
 static bool below(const char *file, const char *folder)

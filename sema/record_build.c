@@ -8,6 +8,7 @@ struct laying {
 	struct layer *l;
 	bool quiet;
 	const char *region, *phase, *klass;
+	struct span region_span;
 };
 
 static const char *const program_kinds[] = {"let", "param", "state", "input", "output", "repeat"};
@@ -104,6 +105,8 @@ static struct field *need(struct laying *b, struct ident name)
 		b->r->partial = false; /* other names are still known */
 		b->r->misnamed = true;
 	}
+	if (f)
+		refer_field(b->r->sema, name, f);
 	return f;
 }
 
@@ -202,13 +205,15 @@ static void lay_element(struct laying *b, const struct node *item)
 		f->type = type_arg(list->type, 0);
 		f->list = list->name;
 	}
+	refer_field(b->r->sema, kind, list);
+	refer_field(b->r->sema, name, f);
 	struct field_set set = {.is_sub = true, .body = item->named.body, .layer = b->l, .span = name.span};
 	vec_push(b->r->sema->arena, &f->sets, set);
 }
 
 static void place(struct laying *b, const struct node *item, bool rule)
 {
-	struct placed p = {item, b->l, b->region, b->phase, b->klass};
+	struct placed p = {item, b->l, b->region, b->phase, b->klass, b->region_span};
 	struct arena *a = b->r->sema->arena;
 	if (rule)
 		vec_push(a, &b->r->rules, p);
@@ -234,6 +239,8 @@ static void lay_scope(struct laying *b, const struct node *item)
 		refuse(b, DIAG_E0004, name.span, "`%s %s` needs a body of rules", kind, name.name);
 		return;
 	}
+	if (is(kind, "at"))
+		inner.region_span = name.span;
 	*(is(kind, "at") ? &inner.region : is(kind, "phase") ? &inner.phase : &inner.klass) = name.name;
 	for (int i = 0; i < item->named.body.n; i++) {
 		const struct node *x = item->named.body.at[i];
@@ -412,7 +419,7 @@ static void lay_when(struct laying *b, const struct node *item)
 
 static void lay_claim(struct laying *b, const struct node *item)
 {
-	struct placed p = {item, b->l, NULL, NULL, NULL};
+	struct placed p = {.item = item, .layer = b->l};
 	if (item->kind == N_REQUIRE && !is(b->r->kind, "deploy"))
 		vec_push(b->r->sema->arena, &b->r->requires, p);
 	else

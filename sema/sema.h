@@ -83,6 +83,7 @@ struct sema_options {
 	int n_include; /* -I */
 	struct suggestion *set;
 	int n_set;                /* -D model.layers=4: refines the deployment, its value parsed as an expression */
+	bool references;          /* record them: sema_references */
 	struct overlays overlays; /* texts in place of those of files, the main one among them */
 };
 struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sink, const struct sema_options *o);
@@ -99,6 +100,29 @@ uint32_t sema_source(struct sema *s);
 /* What a model of the loaded file is; NULL for a family, of which some field is not set, and where something was
  * reported. */
 struct program *sema_model(struct sema *s, const char *name);
+
+/* A use of a name and its definition, as the look-up found them: for "go to definition" and renaming. Both spans are of
+ * the name alone, and their texts are equal; of a module without an alias, `definition` is the empty span at the
+ * start of its file. What no look-up met is missing: text in a branch of `when` that is not taken, names in strings. A
+ * use in a template may have several definitions, one for each model. */
+enum reference_kind {
+	REFERENCE_MODULE,
+	REFERENCE_DECLARATION, /* model, op, schema ... */
+	REFERENCE_FIELD,
+	REFERENCE_AXIS,
+	REFERENCE_MESH_AXIS,
+	REFERENCE_LEVEL,  /* a named element of a list field: `level nvlink` */
+	REFERENCE_LOCAL,  /* of a program: let, param, state, input, a parameter, a loop's index */
+	REFERENCE_REGION, /* the label of a call or a loop */
+	REFERENCE_KINDS
+};
+struct reference {
+	struct span use, definition;
+	enum reference_kind kind;
+};
+/* Those of all modules that were loaded, each pair once, in the order of the uses; none without the option. Valid until
+ * more is checked. */
+const struct reference *sema_references(struct sema *s, int *n);
 
 /* The library: std.<name of module i>; NULL behind the last. Loading one is as loading its file. */
 const char *sema_library(int i);

@@ -41,6 +41,10 @@ static struct def *schema_def(struct sema *s, const struct node *t, struct modul
 		d = module_own(b->module, p.at[1].name);
 	else if (p.n != 1)
 		d = NULL;
+	if (b)
+		refer_binding(s, p.at[0], b);
+	if (d && p.n == 2)
+		refer_def(s, p.at[1], d);
 	*bad = b && !b->def && !b->module;
 	return d && is(d->kind, "schema") ? d : NULL;
 }

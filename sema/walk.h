@@ -98,6 +98,8 @@ struct tensor_type {
 };
 
 struct bound *env_find(struct env *e, const char *name); /* in this env alone */
+/* Records a use of what the env binds. */
+void env_refer(struct env *e, const struct bound *b, struct span use);
 void env_bind(struct env *e, const char *name, struct val v, struct span at);
 /* Binds a name that the text defines; E0106 when the env has it already. */
 void env_define(struct env *e, struct ident name, struct val v);

@@ -69,6 +69,7 @@ static void give_named(struct call *c, const struct node *a, struct idents axes)
 {
 	struct param_value *p = call_param(c, a->dot.name.name);
 	if (p) {
+		refer(c->w->s, a->dot.name, p->node->span, REFERENCE_LOCAL);
 		give(c, p, a->dot.x, a->span);
 		return;
 	}
@@ -81,6 +82,7 @@ static void give_named(struct call *c, const struct node *a, struct idents axes)
 		else
 			walk_report(c->w, DIAG_E0411, a->dot.x->span, "`%s` of `%s` takes the name of an axis", a->dot.name.name,
 			            c->f->name);
+		refer(c->w->s, a->dot.name, axes.at[i].span, REFERENCE_AXIS);
 		c->bad = c->bad || axis < 0;
 		call_set_axis(c, axes.at[i].name, axis);
 		return;

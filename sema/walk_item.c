@@ -206,6 +206,7 @@ static void item_set(struct env *e, const struct node *item)
 		report_not_carried(e, name, b);
 		return;
 	}
+	env_refer(e, b, name.span);
 	if (b->val.kind != V_TENSOR || v.kind == V_BAD) {
 		b->val = val_bad();
 		return;

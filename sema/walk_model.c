@@ -28,6 +28,7 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 	struct walk *w = e->walk;
 	const struct bound *b = env_find(e, name);
 	if (b) {
+		env_refer(e, b, use);
 		*out = b->val;
 		w->index_read |= e->kind == ENV_LOOP && name == w->p->loop.index;
 		if (b->val.kind == V_AXIS) {
@@ -43,6 +44,7 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 	}
 	if (e->kind != ENV_BLOCK || !format || !record_field(w->model, name))
 		return false;
+	refer_field(w->s, (struct ident){name, use}, record_field(w->model, name));
 	*out = record_get(w->model, name, use);
 	return true;
 }

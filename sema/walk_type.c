@@ -156,14 +156,40 @@ void env_define(struct env *e, struct ident name, struct val v)
 		e->walk->p->values.at[v.tensor].name = name.name;
 }
 
-int env_axis(struct env *e, const char *name)
+/* Where an axis variable of an op is first written, in its signature. */
+static struct span variable_span(struct env *e, const struct bound *b)
+{
+	struct idents names = op_axis_names(e->walk, e->call->sig);
+	for (int i = 0; i < names.n; i++)
+		if (names.at[i].name == b->name)
+			return names.at[i].span;
+	return b->span;
+}
+
+void env_refer(struct env *e, const struct bound *b, struct span use)
+{
+	if (!e->walk->s->options->references)
+		return;
+	bool is_axis = b->val.kind == V_AXIS, is_variable = is_axis && e->kind == ENV_OP && e->call;
+	refer(e->walk->s, (struct ident){b->name, use}, is_variable ? variable_span(e, b) : b->span,
+	      is_axis ? REFERENCE_AXIS : REFERENCE_LOCAL);
+}
+
+/* The env around that binds the name to an axis, or NULL. */
+static struct env *env_of_axis(struct env *e, const char *name)
 {
 	for (; e; e = e->parent) {
 		const struct bound *b = env_find(e, name);
 		if (b && b->val.kind == V_AXIS)
-			return b->val.axis;
+			return e;
 	}
-	return -1;
+	return NULL;
+}
+
+int env_axis(struct env *e, const char *name)
+{
+	e = env_of_axis(e, name);
+	return e ? env_find(e, name)->val.axis : -1;
 }
 
 /* The axis in scope that was probably meant. */
@@ -196,9 +222,11 @@ static bool is_bad(struct env *e, const char *name)
 
 int env_need_axis(struct env *e, struct ident name)
 {
-	int axis = env_axis(e, name.name);
-	if (axis >= 0)
-		return axis;
+	struct env *owner = env_of_axis(e, name.name);
+	if (owner) {
+		env_refer(owner, env_find(owner, name.name), name.span);
+		return env_find(owner, name.name)->val.axis;
+	}
 	e->walk->failed = true;
 	if (env_partial(e) || is_bad(e, name.name))
 		return -1;
@@ -276,6 +304,7 @@ static bool format_field(struct env *e, struct ident name, enum dtype *out)
 		walk_report(e->walk, DIAG_E0101, name.span, "cannot find the number format `%s`", name.name);
 		return false;
 	}
+	refer_field(e->walk->s, name, f);
 	struct val v = record_get(model, name.name, name.span);
 	if (v.kind == V_DTYPE)
 		*out = v.dtype;

@@ -26,10 +26,7 @@ static void write_text(const char *path, const char *text)
 	fclose(f);
 }
 
-static struct overlay over(const char *path, const char *text)
-{
-	return (struct overlay){path, {text, strlen(text)}};
-}
+static struct overlay over(const char *path, const char *text) { return (struct overlay){path, {text, strlen(text)}}; }
 
 /* Checks `path` with overlays. Returns the first report's code and where it is, "" for none, "unread" for no file. */
 static const char *reports(const char *path, const struct overlay *at, int n)
