@@ -21,8 +21,8 @@ ours     = $(wildcard $(1)/*.c)
 obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
-CODEGEN_OBJ := $(call obj,$(call ours,codegen)) $(BUILD)/runtime_archive.o
-DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o)
+CODEGEN_OBJ := $(call obj,$(call ours,codegen))
+DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
 RUNTIME_OBJ := $(call obj,$(call ours,runtime) support/escape.c)
 
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
@@ -76,7 +76,6 @@ $(BUILD)/lexer/scanner.yy.o: $(BUILD)/parser/grammar.tab.h
 $(call obj,$(call ours,parser) $(call ours,lexer)): | $(BUILD)/parser/grammar.tab.h
 
 $(BUILD)/codegen/%.o: CPPFLAGS += $(LLVM_CFLAGS)
-$(BUILD)/driver/%.o: CPPFLAGS += $(LLVM_CFLAGS)
 $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o: $(BUILD)/%.o: $(BUILD)/%.c
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(GENWARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
@@ -123,7 +122,6 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 COUNT ?= 500
 FIRST ?= 0
 EVERY ?= 16
-$(BUILD)/tests/programs/check_many.o: CPPFLAGS += $(LLVM_CFLAGS)
 $(BUILD)/tests/programs/check_many: $(BUILD)/tests/programs/check_many.o $(filter-out %/main.o,$(DRIVER_OBJ)) $(CODEGEN_OBJ) $(FRONT_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LLVM_LIBS) $(JANSSON) -lm
@@ -192,7 +190,7 @@ sanitized  = CC="clang -fsanitize=$(1) $(if $(filter thread,$(1)),$(OLD_NAMES))"
 sanitize-kernels: $(SANITIZED:%=$(BUILD)/sanitized/%/deployc)
 	@$(call sanitized,address) DEPLOYC_GAPS=256 ASAN_OPTIONS=detect_leaks=0 $(PYTHON) tests/e2e/run_sanitized.py
 	@$(call sanitized,thread) $(PYTHON) tests/e2e/run_sanitized.py
-$(BUILD)/sanitized/%/deployc: $(DRIVER_OBJ) $(filter-out %/runtime_archive.o,$(CODEGEN_OBJ)) $(FRONT_OBJ) $(wildcard runtime/*.[ch])
+$(BUILD)/sanitized/%/deployc: $(filter-out %/runtime_archive.o,$(DRIVER_OBJ)) $(CODEGEN_OBJ) $(FRONT_OBJ) $(wildcard runtime/*.[ch])
 	@$(MAKE) --no-print-directory BUILD=$(@D) CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=$*" $(@D)/libdeployrt.a
 	@sh support/embed.sh runtime_archive $(@D)/libdeployrt.a > $(@D)/runtime_archive.c
 	$(Q)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(@D)/runtime_archive.c $(LLVM_LIBS) $(JANSSON) -lm

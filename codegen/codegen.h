@@ -1,4 +1,4 @@
-/* schedule -> LLVM modules -> object -> launcher. Emits, decides nothing. */
+/* schedule -> LLVM module -> text or object. Emits, decides nothing. */
 #ifndef DEPLOYC_CODEGEN_H
 #define DEPLOYC_CODEGEN_H
 #include "../dag/dag.h"
@@ -19,7 +19,11 @@ enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };
 bool codegen_target(const char *cpu, struct target_shape *out);
 /* Writes the module in a form. false: environment trouble, printed to stderr. */
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out);
-/* Links object, runtime and a main into an executable at `path` (not renamed or otherwise made atomic: the driver
- * does). */
-bool codegen_launcher(const struct schedule *s, const struct codegen_options *o, const char *path);
+/* The bytes of an object file with a main, which is linked with the runtime; in the arena. */
+struct object_code {
+	const void *at;
+	size_t size;
+};
+bool codegen_object(struct arena *arena, const struct schedule *s, const struct codegen_options *o,
+                    struct object_code *out);
 #endif

@@ -142,3 +142,15 @@ bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enu
 	LLVMDisposeMemoryBuffer(buffer);
 	return ok;
 }
+
+bool codegen_object(struct arena *arena, const struct schedule *s, const struct codegen_options *o,
+                    struct object_code *out)
+{
+	LLVMMemoryBufferRef buffer = codegen_buffer(s, o, CODEGEN_OBJ);
+	if (!buffer)
+		return false;
+	out->size = LLVMGetBufferSize(buffer);
+	out->at = memcpy(arena_alloc(arena, out->size), LLVMGetBufferStart(buffer), out->size);
+	LLVMDisposeMemoryBuffer(buffer);
+	return true;
+}

@@ -100,7 +100,8 @@ static bool build_launcher(struct compilation *c, struct planned *p)
 	if (c->sink.errors || !p->schedule || !output_reserve(&c->arena, &out, c->options->output))
 		return false;
 	struct codegen_options o = codegen_options(c, p);
-	bool written = codegen_launcher(p->schedule, &o, out.temporary);
+	struct object_code object;
+	bool written = codegen_object(&p->arena, p->schedule, &o, &object) && link_launcher(object, out.temporary);
 	return output_close(&out, written) && written;
 }
 

@@ -63,6 +63,10 @@ int document(const struct options *o);
 /* import.c: config.json to a model. */
 int import_file(const struct options *o);
 
+/* link.c: links object and runtime into an executable at `path` (not renamed or otherwise made atomic). false after a
+ * message on stderr. */
+bool link_launcher(struct object_code object, const char *path);
+
 /* output.c: a file that appears whole or not at all. path NULL or "-": standard output. */
 struct out_file {
 	const char *path;

@@ -75,8 +75,8 @@ void refer_def(struct sema *s, struct ident use, const struct def *d)
 void refer_field(struct sema *s, struct ident use, const struct field *f)
 {
 	static const enum reference_kind kinds[] = {
-		[FIELD_PLAIN] = REFERENCE_FIELD,     [FIELD_AXIS] = REFERENCE_AXIS,     [FIELD_MESH] = REFERENCE_MESH_AXIS,
-		[FIELD_VIEW] = REFERENCE_AXIS,       [FIELD_DERIVED] = REFERENCE_FIELD, [FIELD_ELEMENT] = REFERENCE_LEVEL,
+		[FIELD_PLAIN] = REFERENCE_FIELD, [FIELD_AXIS] = REFERENCE_AXIS,     [FIELD_MESH] = REFERENCE_MESH_AXIS,
+		[FIELD_VIEW] = REFERENCE_AXIS,   [FIELD_DERIVED] = REFERENCE_FIELD, [FIELD_ELEMENT] = REFERENCE_LEVEL,
 	};
 	refer(s, use, f->span, kinds[f->sort]);
 }

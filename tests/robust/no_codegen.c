@@ -17,8 +17,9 @@ bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enu
 	internal_error("a deployc without LLVM writes no code");
 }
 
-bool codegen_launcher(const struct schedule *s, const struct codegen_options *o, const char *path)
+bool codegen_object(struct arena *arena, const struct schedule *s, const struct codegen_options *o,
+                    struct object_code *out)
 {
-	(void)s, (void)o, (void)path;
-	internal_error("a deployc without LLVM writes no launcher");
+	(void)arena, (void)s, (void)o, (void)out;
+	internal_error("a deployc without LLVM writes no object");
 }

@@ -7,27 +7,27 @@
 #include <string.h>
 #include "../../sema/sema.h"
 
-static const char spec[] = "use std.mixtral as mix\n"                                                          /* 1 */
-						   "use std.clusters { DGX_H100 }\n"                                                   /* 2 */
-						   "use std.workload { Inference }\n"                                                  /* 3 */
-						   "use std.ops { rms_norm }\n"                                                        /* 4 */
-						   "block Twice(x : [batch, seq, d_model]) -> [batch, seq, d_model] {\n"               /* 5 */
-						   "  param gain : weight[d_model]\n"                                                  /* 6 */
-						   "  let once = rms_norm(x, gain, eps = 1e-5)\n"                                      /* 7 */
-						   "  return once + x\n"                                                               /* 8 */
-						   "}\n"                                                                               /* 9 */
-						   "plan Mine {\n"                                                                     /* 10 */
-						   "  mesh tp = 1\n"                                                                   /* 11 */
-						   "  kv_heads -> tp\n"                                                                /* 12 */
-						   "  at attn { d_model -> none }\n"                                                   /* 13 */
-						   "}\n"                                                                               /* 14 */
-						   "model Small = mix.Mixtral { layers = 2 }\n"                                        /* 15 */
-						   "deploy Chat {\n"                                                                   /* 16 */
-						   "  model    = Small\n"                                                              /* 17 */
-						   "  cluster  = DGX_H100 { nodes = 1; level nvlink { count = 8 } }\n"                 /* 18 */
-						   "  plan     = Mine { tp = 8 within nvlink }\n"                                      /* 19 */
-						   "  workload = Inference { batch = 8; seq = 64 }\n"                                  /* 20 */
-						   "  model.layers = 3\n"                                                              /* 21 */
+static const char spec[] = "use std.mixtral as mix\n"                                            /* 1 */
+						   "use std.clusters { DGX_H100 }\n"                                     /* 2 */
+						   "use std.workload { Inference }\n"                                    /* 3 */
+						   "use std.ops { rms_norm }\n"                                          /* 4 */
+						   "block Twice(x : [batch, seq, d_model]) -> [batch, seq, d_model] {\n" /* 5 */
+						   "  param gain : weight[d_model]\n"                                    /* 6 */
+						   "  let once = rms_norm(x, gain, eps = 1e-5)\n"                        /* 7 */
+						   "  return once + x\n"                                                 /* 8 */
+						   "}\n"                                                                 /* 9 */
+						   "plan Mine {\n"                                                       /* 10 */
+						   "  mesh tp = 1\n"                                                     /* 11 */
+						   "  kv_heads -> tp\n"                                                  /* 12 */
+						   "  at attn { d_model -> none }\n"                                     /* 13 */
+						   "}\n"                                                                 /* 14 */
+						   "model Small = mix.Mixtral { layers = 2 }\n"                          /* 15 */
+						   "deploy Chat {\n"                                                     /* 16 */
+						   "  model    = Small\n"                                                /* 17 */
+						   "  cluster  = DGX_H100 { nodes = 1; level nvlink { count = 8 } }\n"   /* 18 */
+						   "  plan     = Mine { tp = 8 within nvlink }\n"                        /* 19 */
+						   "  workload = Inference { batch = 8; seq = 64 }\n"                    /* 20 */
+						   "  model.layers = 3\n"                                                /* 21 */
 						   "}\n";
 
 /* A use by its line and its text, where it leads, and as what. line 0: somewhere in a module of the library. */

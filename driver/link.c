@@ -1,6 +1,5 @@
 /* The launcher: the object, the embedded runtime archive and the system's linker. */
-#include "module.h"
-#include <llvm-c/Core.h>
+#include "driver.h"
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
@@ -18,6 +17,7 @@ extern char **environ;
 struct workspace {
 	char folder[256], object[272], archive[272];
 	sigset_t signals; /* as they were before */
+	struct undo undo;
 };
 
 static void hold_signals(struct workspace *w)
@@ -30,6 +30,15 @@ static void hold_signals(struct workspace *w)
 	sigaddset(&ending, SIGQUIT);
 	sigaddset(&ending, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &ending, &w->signals);
+}
+
+static void remove_files(void *what)
+{
+	const struct workspace *w = what;
+	unlink(w->object);
+	unlink(w->archive);
+	rmdir(w->folder);
+	sigprocmask(SIG_SETMASK, &w->signals, NULL);
 }
 
 static bool workspace_open(struct workspace *w)
@@ -47,15 +56,15 @@ static bool workspace_open(struct workspace *w)
 	}
 	snprintf(w->object, sizeof w->object, "%s/program.o", w->folder);
 	snprintf(w->archive, sizeof w->archive, "%s/runtime.a", w->folder);
+	w->undo = (struct undo){remove_files, w, NULL};
+	undo_add(&w->undo);
 	return true;
 }
 
-static void workspace_close(const struct workspace *w)
+static void workspace_close(struct workspace *w)
 {
-	unlink(w->object);
-	unlink(w->archive);
-	rmdir(w->folder);
-	sigprocmask(SIG_SETMASK, &w->signals, NULL);
+	undo_remove(&w->undo);
+	remove_files(w);
 }
 
 static bool write_file(const char *path, const void *data, size_t n)
@@ -71,20 +80,20 @@ static bool write_file(const char *path, const void *data, size_t n)
 
 /* ---- the linker ------------------------------------------------------------------------------ */
 enum { MAX_WORDS = 32 };
-struct command {
+struct command_words {
 	const char *word[MAX_WORDS];
 	int n;
 };
 
-static void add_word(struct command *c, const char *word)
+static void add_word(struct command_words *c, const char *word)
 {
 	if (c->n == MAX_WORDS - 1)
 		internal_error("too many words in the linker's command");
 	c->word[c->n++] = word;
 }
 
-/* $CC may hold options or a wrapper behind blanks: "ccache gcc". */
-static void add_compiler(struct command *c, char *cc)
+/* $CC may hold several words, options or a wrapper: "ccache gcc". */
+static void add_compiler(struct command_words *c, char *cc)
 {
 	char *rest = NULL;
 	for (char *w = strtok_r(cc, " \t", &rest); w && c->n < MAX_WORDS / 2; w = strtok_r(NULL, " \t", &rest))
@@ -107,7 +116,7 @@ static bool report_exit(const char *program, int status)
 }
 
 /* The linker gets the signals that we hold back. 0, or an error number. */
-static int start(pid_t *child, const struct command *c, const sigset_t *signals)
+static int start(pid_t *child, const struct command_words *c, const sigset_t *signals)
 {
 	posix_spawnattr_t attributes;
 	int error = posix_spawnattr_init(&attributes);
@@ -120,7 +129,7 @@ static int start(pid_t *child, const struct command *c, const sigset_t *signals)
 	return error;
 }
 
-static bool run(const struct command *c, const sigset_t *signals)
+static bool run(const struct command_words *c, const sigset_t *signals)
 {
 	pid_t child;
 	int status, error = start(&child, c, signals);
@@ -137,10 +146,10 @@ static bool run(const struct command *c, const sigset_t *signals)
 	return report_exit(c->word[0], status);
 }
 
-static bool link_launcher(const struct workspace *w, const char *path)
+static bool link_files(const struct workspace *w, const char *path)
 {
 	const char *named = getenv("CC");
-	struct command c = {.n = 0};
+	struct command_words c = {.n = 0};
 	char *cc = strdup(named ? named : "cc");
 	if (!cc) {
 		complain("cannot run the linker: %s", strerror(errno));
@@ -155,18 +164,13 @@ static bool link_launcher(const struct workspace *w, const char *path)
 	return ok;
 }
 
-bool codegen_launcher(const struct schedule *s, const struct codegen_options *o, const char *path)
+bool link_launcher(struct object_code object, const char *path)
 {
 	struct workspace w;
-	LLVMMemoryBufferRef object = codegen_buffer(s, o, CODEGEN_OBJ);
-	if (!object)
+	if (!workspace_open(&w))
 		return false;
-	bool ok = workspace_open(&w);
-	if (ok) {
-		ok = write_file(w.object, LLVMGetBufferStart(object), LLVMGetBufferSize(object))
-		     && write_file(w.archive, runtime_archive, runtime_archive_size) && link_launcher(&w, path);
-		workspace_close(&w);
-	}
-	LLVMDisposeMemoryBuffer(object);
+	bool ok = write_file(w.object, object.at, object.size)
+	          && write_file(w.archive, runtime_archive, runtime_archive_size) && link_files(&w, path);
+	workspace_close(&w);
 	return ok;
 }
