@@ -31,14 +31,20 @@ static void initialize_targets(void)
 	LLVMInitializeNVPTXAsmPrinter();
 }
 
-static LLVMTargetMachineRef create(const char *triple, const char *cpu, const char *features, int level)
+static LLVMTargetRef target_of(const char *triple)
 {
-	static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault,
-	                                             LLVMCodeGenLevelAggressive};
 	LLVMTargetRef target;
 	char *message = NULL;
 	if (LLVMGetTargetFromTriple(triple, &target, &message))
 		internal_error("no target for %s: %s", triple, message);
+	return target;
+}
+
+static LLVMTargetMachineRef create(LLVMTargetRef target, const char *triple, const char *cpu, const char *features,
+                                   int level)
+{
+	static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault,
+	                                             LLVMCodeGenLevelAggressive};
 	return LLVMCreateTargetMachine(target, triple, cpu, features, levels[level], LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
@@ -57,6 +63,7 @@ static void end_capture(FILE *capture, int terminal, char *said, size_t size)
 static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, int level)
 {
 	char said[1 << 15] = "";
+	LLVMTargetRef target = target_of(triple); /* an error is reported before stderr goes elsewhere */
 	FILE *capture = tmpfile();
 	int terminal = capture ? dup(STDERR_FILENO) : -1;
 	if (terminal < 0) {
@@ -65,7 +72,7 @@ static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, in
 	}
 	fflush(stderr);
 	dup2(fileno(capture), STDERR_FILENO);
-	LLVMTargetMachineRef machine = create(triple, cpu, "", level);
+	LLVMTargetMachineRef machine = create(target, triple, cpu, "", level);
 	end_capture(capture, terminal, said, sizeof said);
 	bool list = strcmp(cpu, "help") == 0;
 	if (!list && !strstr(said, "is not a recognized processor"))
@@ -81,7 +88,7 @@ static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, in
 static LLVMTargetMachineRef create_native(const char *triple, int level)
 {
 	char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
-	LLVMTargetMachineRef machine = create(triple, cpu, features, level);
+	LLVMTargetMachineRef machine = create(target_of(triple), triple, cpu, features, level);
 	LLVMDisposeMessage(cpu);
 	LLVMDisposeMessage(features);
 	return machine;
