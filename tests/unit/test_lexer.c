@@ -73,6 +73,7 @@ static void quantities_are_cut_back(void **state)
 		{"5 s_max", "5", TOK_NUMBER},
 		{"1e6", "1e6", TOK_NUMBER},
 		{"1e6 B", "1e6 B", TOK_QUANTITY},
+		{"1e+6 B", "1e+6 B", TOK_QUANTITY},
 		{"5 EFLOPS", "5 EFLOPS", TOK_QUANTITY},
 		{"5EFLOPS", "5EFLOPS", TOK_QUANTITY},
 		{"7B", "7B", TOK_QUANTITY},
