@@ -442,15 +442,6 @@ static void occupy_standard_files(void)
 			open("/dev/null", useless[fd]);
 }
 
-int finish_output(int status)
-{
-	if ((fflush(stdout) || ferror(stdout)) && status == STATUS_OK) {
-		say_error("cannot write standard output: %s", strerror(errno));
-		return STATUS_FAILED;
-	}
-	return status;
-}
-
 int launcher_main(int argc, char **argv, const struct generated *g)
 {
 	struct plan plan;

@@ -6,7 +6,6 @@
 #include "number.h"
 
 enum { HOST_BYTES = 1 << 15 };
-static const int64_t SLICE = 100000000; /* ns between looks at whether another rank failed */
 
 static size_t round_up(size_t n) { return (n + 63) / 64 * 64; }
 
@@ -49,90 +48,6 @@ struct comm_shared *comm_local_share(const struct plan *plan)
 
 void comm_local_unshare(struct comm_shared *s) { munmap(s, s->total); }
 
-/* ---- waiting --------------------------------------------------------------------------------- */
-/* Until the event is not at `seen`: the caller looks again at what it waits for. peer: whom for, or -1. */
-static void await(struct local_comm *c, struct event *e, unsigned seen, int peer)
-{
-	atomic_int *waits_for = &c->reporter.board->rank[c->reporter.rank].waits_for;
-	atomic_store_explicit(waits_for, peer < 0 ? WAITS_FOR_READERS : peer, memory_order_relaxed);
-	while (!event_wait(e, seen, &c->spins, now_ns() + SLICE))
-		if (board_failed(&c->reporter))
-			rank_fail(&c->reporter, "another rank failed");
-	atomic_store_explicit(waits_for, WAITS_FOR_NONE, memory_order_relaxed);
-}
-
-/* ---- ports ----------------------------------------------------------------------------------- */
-static unsigned char *port_bytes(const struct channel *ch, int rank, int half)
-{
-	return ch->bytes + ((size_t)rank * 2 + (size_t)half) * ch->size;
-}
-
-void *port_acquire(struct local_comm *c, struct channel *ch)
-{
-	int half = ch->turn & 1;
-	struct port *p = &ch->ports[c->reporter.rank];
-	for (;;) {
-		unsigned seen = atomic_load(&p->released.value);
-		if (atomic_load(&p->readers[half]) == 0)
-			return port_bytes(ch, c->reporter.rank, half);
-		await(c, &p->released, seen, -1);
-	}
-}
-
-/* Tags are never reused: number of the exchange in its group, above the group. */
-static unsigned long long tag(uint64_t count, int group) { return (unsigned long long)count << 16 | (unsigned)group; }
-
-void port_publish(struct local_comm *c, struct channel *ch, int group, int readers)
-{
-	int half = ch->turn++ & 1;
-	struct port *p = &ch->ports[c->reporter.rank];
-	ch->count[group]++;
-	atomic_store(&p->readers[half], readers);
-	atomic_store(&p->tag[half], tag(ch->count[group], group));
-	event_add(&p->published);
-}
-
-/* Waits for a rank to publish under a tag; c->part[i] is the buffer. */
-static void wait_for_tag(struct local_comm *c, struct channel *ch, int rank, unsigned long long expected, int i)
-{
-	struct port *p = &ch->ports[rank];
-	for (;;) {
-		unsigned seen = atomic_load(&p->published.value);
-		for (int half = 0; half < 2; half++) {
-			if (atomic_load(&p->tag[half]) != expected)
-				continue;
-			c->part[i] = port_bytes(ch, rank, half);
-			c->half[i] = half;
-			return;
-		}
-		await(c, &p->published, seen, rank);
-	}
-}
-
-void port_wait(struct local_comm *c, struct channel *ch, int group, int i)
-{
-	wait_for_tag(c, ch, plan_group_member(c->plan, group, c->reporter.rank, i), tag(ch->count[group], group), i);
-}
-
-void port_release(struct local_comm *c, struct channel *ch, int group, int i)
-{
-	struct port *p = &ch->ports[plan_group_member(c->plan, group, c->reporter.rank, i)];
-	if (atomic_fetch_sub(&p->readers[c->half[i]], 1) == 1)
-		event_add(&p->released);
-}
-
-void port_wait_all(struct local_comm *c, struct channel *ch, int group)
-{
-	for (int i = 0; i < plan_group_size(c->plan, group); i++)
-		port_wait(c, ch, group, i);
-}
-
-void port_release_all(struct local_comm *c, struct channel *ch, int group)
-{
-	for (int i = 0; i < plan_group_size(c->plan, group); i++)
-		port_release(c, ch, group, i);
-}
-
 /* ---- host values ----------------------------------------------------------------------------- */
 static void local_broadcast(struct comm *comm, int group, void *bytes, size_t n)
 {
@@ -173,7 +88,7 @@ static void local_take(struct comm *comm, int rank, void *bytes, size_t n)
 	size_t at = 0;
 	do {
 		size_t part = n - at < c->host.size ? n - at : c->host.size;
-		wait_for_tag(c, &c->host, rank, tag(++c->taken[rank], everyone + 1), rank);
+		port_wait_for(c, &c->host, rank, ++c->taken[rank], everyone + 1, rank);
 		memcpy((char *)bytes + at, c->part[rank], part);
 		port_release(c, &c->host, everyone, rank);
 		at += part;
@@ -227,7 +142,7 @@ static void local_send(struct comm *comm, const struct exchange *x)
 	uint64_t bytes = message_bytes(c, x);
 	unsigned number = atomic_load(&m->sent.value), taken;
 	while (number - (taken = atomic_load(&m->taken.value)) >= 2)
-		await(c, &m->taken, taken, next);
+		local_await(c, &m->taken, taken, next);
 	c->device->read(c->device, box(c, next, number), flat(x->src, bytes));
 	m->bytes[number % 2] = bytes;
 	event_add(&m->sent);
@@ -243,7 +158,7 @@ static void local_recv(struct comm *comm, const struct exchange *x)
 	uint64_t bytes = message_bytes(c, x);
 	unsigned number = atomic_load(&m->taken.value), sent;
 	while ((sent = atomic_load(&m->sent.value)) == number)
-		await(c, &m->sent, sent, plan_group_member(c->plan, x->group, me, index - 1));
+		local_await(c, &m->sent, sent, plan_group_member(c->plan, x->group, me, index - 1));
 	if (m->bytes[number % 2] != bytes)
 		rank_fail(&c->reporter, "internal: a message of %llu bytes came, %llu were expected",
 		          (unsigned long long)m->bytes[number % 2], (unsigned long long)bytes);

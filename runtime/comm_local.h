@@ -1,5 +1,5 @@
-/* How ranks of one host hand bytes to each other. comm_local.c has the protocol, comm_collectives.c what is built on
- * it. */
+/* How ranks of one host hand bytes to each other. comm_ports.c has the protocol of ports, comm_collectives.c the
+ * collectives on them, comm_local.c host values, messages between stages, and the communicator. */
 #ifndef DEPLOY_COMM_LOCAL_H
 #define DEPLOY_COMM_LOCAL_H
 #include <stdatomic.h>
@@ -50,10 +50,15 @@ struct local_comm {
 	int *half;
 };
 
+/* Waits until the event is not at `seen`; the caller then looks again at what it waits for. peer: the rank waited for;
+ * -1: readers. */
+void local_await(struct local_comm *c, struct event *e, unsigned seen, int peer);
 /* A buffer of this rank's port, once no reader is left on it. */
 void *port_acquire(struct local_comm *c, struct channel *ch);
 /* Shows the acquired buffer to `readers` members of the group. */
 void port_publish(struct local_comm *c, struct channel *ch, int group, int readers);
+/* Waits until a rank has published exchange number `count` of a group; c->part[i] is the buffer. */
+void port_wait_for(struct local_comm *c, struct channel *ch, int rank, uint64_t count, int group, int i);
 /* Waits for member i; c->part[i] is its buffer until port_release. */
 void port_wait(struct local_comm *c, struct channel *ch, int group, int i);
 void port_wait_all(struct local_comm *c, struct channel *ch, int group);

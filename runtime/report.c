@@ -2,6 +2,7 @@
 #include "no_memory.h"
 #include "report.h"
 #include "../support/escape.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,15 @@ void print_note(const char *fmt, ...)
 	va_start(args, fmt);
 	print_line("note", fmt, args);
 	va_end(args);
+}
+
+int finish_output(int status)
+{
+	if ((fflush(stdout) || ferror(stdout)) && status == STATUS_OK) {
+		say_error("cannot write standard output: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	return status;
 }
 
 void *host_alloc(size_t n, size_t size)

@@ -74,6 +74,9 @@ void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void print_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void print_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The exit status, once standard output is flushed: STATUS_FAILED with a message where that fails. */
+int finish_output(int status);
+
 /* Of calloc, for host tables whose size is known at start. Running out ends the process with a message. */
 void *host_alloc(size_t n, size_t size);
 /* Of reallocarray, the same way. n and size are not 0. */

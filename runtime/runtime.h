@@ -43,8 +43,6 @@ struct options {
 };
 /* The launcher's main, with what it launches. */
 int launcher_main(int argc, char **argv, const struct generated *g);
-/* `status`, unless it is STATUS_OK and what was printed does not arrive. */
-int finish_output(int status);
 
 /* ---- safetensors.c, config.c, weights_check.c, weights_load.c -------------------------------- */
 struct checkpoint;
@@ -218,8 +216,10 @@ void trace_begin(struct rank *r);
 void trace_deliver(struct rank *r);
 /* After each launch of a step with head->trace. */
 void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args);
-/* Rank 0: runs the last step again, and says in words where numbers stop being finite. */
-void trace_step(struct rank *r, char *out, size_t n);
+/* Rank 0, around running the last step again: asks for it to be traced, and says in words where numbers stop being
+ * finite. false: the launcher does not know what its kernels return. */
+bool trace_ask(struct rank *r);
+void trace_answer(struct rank *r, char *out, size_t n);
 
 /* ---- launch.c -------------------------------------------------------------------------------- */
 /* host_memory.c: bytes that the kernel and control groups would give. root: "", or a folder with a /proc and a /sys for

@@ -50,7 +50,11 @@ static _Noreturn void fail_at_token(struct rank *r, int prompt, int index, int32
 	if (token != DR_NO_TOKEN)
 		rank_fail(&r->reporter, "internal: token %d was sampled for prompt %d, the vocabulary has %u", token,
 		          prompt + 1, r->job->plan->head->vocab);
-	trace_step(r, where, sizeof where);
+	if (trace_ask(r)) {
+		rank_step(r);
+		trace_answer(r, where, sizeof where);
+	} else
+		snprintf(where, sizeof where, "it is not known where such numbers begin");
 	rank_fail(&r->reporter,
 	          "the logits of prompt %d for token %d are not all finite numbers; %s. The weights are wrong, or a number "
 	          "format "

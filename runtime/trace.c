@@ -61,18 +61,20 @@ static bool comes_before(const struct plan *plan, const struct rank_odd *odds, i
 	return stage != stage_of_other ? stage < stage_of_other : x->order < y->order;
 }
 
-void trace_step(struct rank *r, char *out, size_t n)
+bool trace_ask(struct rank *r)
+{
+	if (!r->job->plan->kernel_results)
+		return false;
+	r->step.head->trace = 1;
+	r->odds = host_alloc(r->job->plan->head->ranks, sizeof *r->odds);
+	return true;
+}
+
+void trace_answer(struct rank *r, char *out, size_t n)
 {
 	const struct plan *plan = r->job->plan;
 	int first = -1;
 	char layer[32] = "", name[256];
-	if (!plan->kernel_results) {
-		snprintf(out, n, "it is not known where such numbers begin");
-		return;
-	}
-	r->step.head->trace = 1;
-	r->odds = host_alloc(plan->head->ranks, sizeof *r->odds);
-	rank_step(r);
 	for (int i = 0; i < (int)plan->head->ranks; i++)
 		if (r->odds[i].order && (first < 0 || comes_before(plan, r->odds, i, first)))
 			first = i;
