@@ -1,4 +1,4 @@
-/* schedule -> LLVM module -> text or object. Emits, decides nothing. */
+/* schedule -> LLVM module -> text or object. Only emits; all decisions are in the schedule. */
 #ifndef DEPLOYC_CODEGEN_H
 #define DEPLOYC_CODEGEN_H
 #include "../dag/dag.h"
@@ -8,18 +8,17 @@ struct codegen_options {
 	const char *cpu;       /* an LLVM CPU name, "native", or NULL: target_default() */
 	int level;             /* 0..3 */
 	const char *plan_text; /* baked in for `launcher plan` */
-	const char *sanitizer; /* for tests: "address" or "thread", of which LLVM's pass runs over all that is generated;
-	                          NULL: none */
-	struct heap *heap;     /* of the compilation's arenas; may be NULL */
+	const char *sanitizer; /* for tests: LLVM's "address" or "thread" pass over all generated code; NULL: none */
+	struct heap *heap;     /* heap of the compilation's arenas; may be NULL */
 };
 enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };
 
-/* What the schedule has to know of the processor named by `cpu`, as LLVM has it: target_find is faster for the names
- * that it knows. false: no such cpu, or LLVM cannot be loaded (printed). */
+/* Asks LLVM what the schedule needs to know about the processor `cpu`. For the names that it knows, target_find() is
+ * faster. Returns false if there is no such cpu or LLVM cannot be loaded (printed). */
 bool codegen_target(const char *cpu, struct target_shape *out);
-/* Writes the module in a form. false: environment trouble, printed to stderr. */
+/* Writes the module in a form. Returns false on trouble with the environment, printed to stderr. */
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out);
-/* The bytes of an object file with a main, which is linked with the runtime; in the arena. */
+/* The bytes of an object file with a main, in the arena; the driver links it with the runtime. */
 struct object_code {
 	const void *at;
 	size_t size;

@@ -1,7 +1,7 @@
-/* Inside of codegen/: the context that all emitters share, a thin layer over LLVM's builder, and the kernels.
+/* Internal to codegen/: the context that all emitters share, a thin layer over LLVM's builder, and the kernels.
  *
  * The shape of the IR depends on kinds and dtypes, never on extents: other sizes give the same IR with other constants.
- * So nothing is unrolled by an extent, and every tail is there, behind a condition that may be a constant. */
+ * So nothing is unrolled by an extent, and every tail is emitted, under a condition that may be constant. */
 #ifndef DEPLOYC_CODEGEN_EMIT_H
 #define DEPLOYC_CODEGEN_EMIT_H
 #include <llvm-c/Core.h>
@@ -13,30 +13,28 @@ struct codegen {
 	LLVMModuleRef module;
 	LLVMBuilderRef builder;
 	LLVMTargetMachineRef machine; /* borrowed */
-	int lanes;                    /* f32 in a vector: 16 with AVX-512, 8 with AVX2, 4 elsewhere */
-	bool bf16_dot;                /* AVX512-BF16: pairs of bf16 are multiplied and added at once */
+	int lanes;                    /* f32 per vector: 16 with AVX-512, 8 with AVX2, else 4 */
+	bool bf16_dot;                /* AVX512-BF16: one instruction multiplies and adds pairs of bf16 */
 	LLVMTypeRef i1, i8, i16, i32, i64, f16, bf16, f32, f64, ptr, nothing;
-	LLVMValueRef function; /* the one under construction; the builder stands in it */
+	LLVMValueRef function; /* the function being built; the builder is in it */
 };
 
 /* ---- ir.c: context --------------------------------------------------------------------------- */
-/* A context with an empty module for `machine`; shape->n_tile is two vectors. */
+/* Makes a context with an empty module for `machine`. shape->n_tile is two vectors. */
 void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine,
                   const struct target_shape *shape);
-void codegen_close(struct codegen *g); /* module and context; the machine stays */
+void codegen_close(struct codegen *g); /* disposes of module and context, not of the machine */
 
 /* ---- ir.c: functions and control ------------------------------------------------------------- */
-/* Begins a function, nounwind; the builder moves to its entry. `internal`: visible in the module only and never
- * inlined. */
+/* Begins a nounwind function and moves the builder to its entry. `internal`: local to the module, and never inlined. */
 LLVMValueRef ir_function(struct codegen *g, const char *name, LLVMTypeRef result, const LLVMTypeRef *params, int n,
                          bool internal);
-void ir_attribute(struct codegen *g, LLVMValueRef f, int param,
-                  const char *name); /* param -1: of the function itself */
+void ir_attribute(struct codegen *g, LLVMValueRef f, int param, const char *name); /* param -1: the function itself */
 LLVMValueRef ir_call(struct codegen *g, LLVMValueRef f, const LLVMValueRef *args, int n);
 LLVMValueRef ir_intrinsic(struct codegen *g, const char *name, LLVMTypeRef overload, const LLVMValueRef *args, int n);
 LLVMBasicBlockRef ir_block(struct codegen *g, const char *name);
 
-/* for (index = from; index < to; index += step), i64. Nests; loop_end() takes what loop_begin() gave. */
+/* for (index = from; index < to; index += step), i64. Loops nest; loop_end() takes the result of loop_begin(). */
 struct ir_loop {
 	LLVMBasicBlockRef body, end;
 	LLVMValueRef index, to, step;
@@ -49,23 +47,23 @@ struct ir_branch {
 };
 struct ir_branch if_begin(struct codegen *g, LLVMValueRef condition);
 void if_else(struct codegen *g, struct ir_branch *b);
-void if_end(struct codegen *g, const struct ir_branch *b); /* with or without if_else before */
+void if_end(struct codegen *g, const struct ir_branch *b); /* after if_begin or if_else */
 
 /* ---- ir.c: values ---------------------------------------------------------------------------- */
 LLVMValueRef ir_i32(struct codegen *g, int64_t x);
 LLVMValueRef ir_i64(struct codegen *g, int64_t x);
 LLVMValueRef ir_f32(struct codegen *g, double x);
-LLVMTypeRef ir_vector(struct codegen *g, LLVMTypeRef element);       /* g->lanes of them */
+LLVMTypeRef ir_vector(struct codegen *g, LLVMTypeRef element);       /* of g->lanes elements */
 LLVMValueRef ir_splat(struct codegen *g, LLVMValueRef scalar);       /* to g->lanes */
-LLVMValueRef ir_like(struct codegen *g, LLVMTypeRef type, double x); /* float constant of a scalar or vector type */
+LLVMValueRef ir_like(struct codegen *g, LLVMTypeRef type, double x); /* float constant, scalar or vector */
 LLVMValueRef ir_like_int(struct codegen *g, LLVMTypeRef type, int64_t x);
 LLVMValueRef ir_iota(struct codegen *g, LLVMTypeRef element);       /* <0, 1, .., lanes - 1> */
-LLVMTypeRef ir_with_element(LLVMTypeRef type, LLVMTypeRef element); /* `type` with another element, scalar or vector */
+LLVMTypeRef ir_with_element(LLVMTypeRef type, LLVMTypeRef element); /* `type` with this element, scalar or vector */
 
 LLVMValueRef ir_add(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_sub(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_mul(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
-LLVMValueRef ir_div(struct codegen *g, LLVMValueRef a, LLVMValueRef b); /* of values known to be >= 0 */
+LLVMValueRef ir_div(struct codegen *g, LLVMValueRef a, LLVMValueRef b); /* both known to be >= 0 */
 LLVMValueRef ir_rem(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_min(struct codegen *g, LLVMValueRef a, LLVMValueRef b); /* signed */
 LLVMValueRef ir_max(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
@@ -85,32 +83,32 @@ LLVMValueRef ir_fmax(struct codegen *g, LLVMValueRef a, LLVMValueRef b);        
 LLVMValueRef ir_fmin(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_fcompare(struct codegen *g, LLVMRealPredicate p, LLVMValueRef a, LLVMValueRef b);
 typedef LLVMValueRef ir_binary(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
-/* All lanes into one, as a tree whose order is fixed. */
+/* Reduces all lanes to one, as a tree of fixed order. */
 LLVMValueRef ir_reduce(struct codegen *g, LLVMValueRef v, ir_binary *op);
-/* <a0, b0, a1, b1, ..>, and one half of it back: the even lanes (odd 0) or the odd ones (odd 1). */
+/* <a0, b0, a1, b1, ..>, and its inverse, which returns the even lanes (odd 0) or the odd lanes (odd 1). */
 LLVMValueRef ir_interleave(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd);
 
 /* ---- ir.c: memory ---------------------------------------------------------------------------- */
-/* Room on the stack for n of a type, allocated at the function's entry, aligned to 64 bytes. */
+/* Stack space for n values of a type, allocated at the function's entry, aligned to 64 bytes. */
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n);
 LLVMValueRef ir_offset(struct codegen *g, LLVMValueRef p, LLVMValueRef bytes);
 LLVMValueRef ir_at(struct codegen *g, LLVMValueRef p, enum dtype t, LLVMValueRef index); /* address of an element */
 LLVMValueRef ir_load(struct codegen *g, LLVMTypeRef type, LLVMValueRef p, int align);
 void ir_store(struct codegen *g, LLVMValueRef v, LLVMValueRef p, int align);
 LLVMValueRef ir_load_i32(struct codegen *g, LLVMValueRef p, LLVMValueRef index); /* element of an i32 array, as i64 */
-void ir_store_i32(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef index); /* of an i64 */
+void ir_store_i32(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef index); /* stores an i64 */
 void ir_copy(struct codegen *g, LLVMValueRef to, LLVMValueRef from, int64_t bytes);
 void ir_clear(struct codegen *g, LLVMValueRef to, int64_t bytes);
 void ir_prefetch(struct codegen *g, LLVMValueRef p);
 
-/* ---- convert.c: storage formats in memory, f32 in registers. i32 travels as the same bits. ---- */
-LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t);                     /* integers for bf16 */
+/* ---- convert.c: storage formats in memory, f32 in registers. i32 keeps its bits. ---- */
+LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t);                     /* an integer type for bf16 */
 LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored); /* scalar or vector */
 LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef f32);   /* to nearest, ties to even */
 LLVMValueRef load_scalar(struct codegen *g, enum dtype t, LLVMValueRef p);
 void store_scalar(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p);
-/* g->lanes elements; mask NULL: all. Lanes that are off load zeros. */
+/* g->lanes elements; mask NULL: all. Masked-off lanes load zeros. */
 LLVMValueRef load_vector(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef mask);
 void store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask);
 /* The same with `stride` elements between neighbours. */
@@ -129,12 +127,11 @@ LLVMValueRef math_exp(struct codegen *g, LLVMValueRef x);
 LLVMValueRef math_log(struct codegen *g, LLVMValueRef x);
 LLVMValueRef math_tanh(struct codegen *g, LLVMValueRef x);
 LLVMValueRef math_erf(struct codegen *g, LLVMValueRef x);
-/* Of an f64 angle (scalar or vector), |angle| up to 1e9. */
+/* angle: f64, scalar or vector, |angle| up to 1e9. */
 void math_sincos(struct codegen *g, LLVMValueRef angle, LLVMValueRef *sine, LLVMValueRef *cosine);
 
 /* ---- kernel.c -------------------------------------------------------------------------------- */
-/* Adds the function of a kernel to the module, with the calling convention of kernel.h, external linkage, named
- * k->name. */
+/* Adds a kernel's function to the module: named k->name, external linkage, calling convention of kernel.h. */
 LLVMValueRef emit_kernel(struct codegen *g, const struct kernel *k);
 
 /* ---- kernel_frame.c: what all families share ------------------------------------------------- */
@@ -143,9 +140,9 @@ void kernel_end(struct codegen *g);                 /* ret void */
 LLVMValueRef arg_pointer(struct codegen *g, int i); /* argument i; only at the function's start */
 LLVMValueRef arg_integer(struct codegen *g, int i); /* i64 */
 struct ir_loop share_begin(struct codegen *g,
-                           LLVMValueRef items);   /* this worker's items of [0, items); ends by loop_end() */
+                           LLVMValueRef items);   /* this worker's items of [0, items); end with loop_end() */
 LLVMValueRef worker_count(struct codegen *g);     /* i32 */
-struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); ends by if_end() */
+struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); end with if_end() */
 
 /* The families, each in its kernel_*.c: emit_rows(), emit_contract() ... */
 #define KERNEL(FAMILY, family_name, fields, ...) \
@@ -154,8 +151,8 @@ struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); ends by i
 #define END(...)
 #include "../dag/kernel.def"
 
-/* The functions of attention that multiply a tile of rows take these. a, out and scale are f32; next is what will be
- * read after b; terms are summed, columns are those of out. */
+/* Parameters of attention's functions that multiply a tile of rows. a, out and scale are f32. next: what will be read
+ * after b, to prefetch. terms: how many are summed. columns: of out. */
 enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_NEXT, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
 /* kernel_attend_dots.c: out[row][position] = sum over features of a[row][feature] b[position][feature], b with b_stride
  * elements between positions. */

@@ -3,7 +3,7 @@
 #define DEPLOYC_INFER_H
 #include "local.h"
 
-/* The layout that one operator asks for: an entry for each of its factors. */
+/* The layout an operator requires, one entry per factor. */
 struct required_layout {
 	const int *axes;
 	int n;
@@ -14,10 +14,10 @@ struct infer {
 	struct local *l;
 	struct local_phase *ph;
 	int phase;
-	struct required_layout *call_required; /* by call, filled on first use */
+	struct required_layout *call_required; /* per call, filled on first use */
 };
 
-int position_of(const struct local *l, int value); /* enum step_section of a program value by its place in the text */
+int position_of(const struct local *l, int value); /* enum step_section, by its place in the text */
 int infer_emit(struct infer *f, int value, const int *args, int n, struct layout layout);
 struct required_layout infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole,
                                   int n_whole);
@@ -27,6 +27,6 @@ int *infer_factors(struct infer *f, const struct value *v, int *n);
 int infer_operand(struct infer *f, int value, int i, const struct required_layout *t, const struct atoms *keep);
 void infer_anchor(struct infer *f, int value);
 const char *value_label(struct local *l, const struct value *v); /* "contract q", "rms_norm" */
-/* infer_ops.c: operators, by their rules of 3.3. */
+/* infer_ops.c: one operator, by its sharding rule. */
 void infer_op(struct infer *f, int value);
 #endif

@@ -1,11 +1,12 @@
-/* Kernel descriptions: target-neutral data, made from fused pieces of the local DAG. A target turns one into code.
+/* Kernel descriptions: target-neutral data, made from fused pieces of the local DAG. A target turns a description into
+ * code.
  *
  * Every activation is row-major: rows (tokens, wanted rows, or tokens at experts; their number is known at run time),
- * then static axes. Extents and strides are in elements and are per rank. Everything but row counts is a constant.
+ * then static axes. Extents and strides are in elements, per rank. Everything but row counts is a constant.
  *
  * Calling convention of all kernels: void kernel(const uint64_t *args, int32_t worker, int32_t workers). Each of
- * `workers` threads runs it once; the kernel takes its static share of the work. Arguments are device addresses or
- * integers. kernel.def lists the families: what each computes, its arguments in their order, what it costs. */
+ * `workers` threads calls it once, and the kernel takes its static share of the work. Arguments are device addresses or
+ * integers. kernel.def lists the families: what each computes, its arguments in order, and its cost. */
 #ifndef DEPLOYC_KERNEL_H
 #define DEPLOYC_KERNEL_H
 #include <stdbool.h>
@@ -20,7 +21,7 @@ enum kernel_family {
 #include "kernel.def"
 	KERNEL_FAMILIES
 };
-/* Positions of a family's arguments: CONTRACT_W. Those of rows, which are repeated, tell kinds apart only. */
+/* Positions of a family's arguments, such as CONTRACT_W. Arguments of ROWS repeat, so there they only name kinds. */
 #define KERNEL(FAMILY, ...) \
 	enum FAMILY##_argument  \
 	{
@@ -34,7 +35,7 @@ enum kernel_family {
 /* Tile order of a contraction's weights, repacked once at load. Element (g, n, k) of a weight with n outputs and k
  * summed elements is at g * group + (n / n_tile) * (k_padded * n_tile) + (k / k_pair) * (n_tile * k_pair)
  *               + (n % n_tile) * k_pair + k % k_pair
- * with n padded to n_tile, k to k_pair, by zeros; group = n_padded * k_padded. n_tile == 0: plain row-major. */
+ * with n padded to n_tile and k to k_pair, by zeros; group = n_padded * k_padded. n_tile == 0: plain row-major. */
 struct packing {
 	int32_t n_tile, k_pair;
 };
@@ -42,16 +43,16 @@ struct packing {
 /* ---- rows: pointwise chains and reductions over the innermost axis (norms, softmax, casts, copies) ---- */
 enum { ROWS_MAX_DIMS = 9, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };
 enum rows_op {
-	ROWS_LOAD,  /* operand `a`, converted to f32. Integers are moved unchanged by kernels that call them f32 */
+	ROWS_LOAD,  /* operand `a`, converted to f32. A kernel that only moves integers declares them f32 */
 	ROWS_CONST, /* number */
-	ROWS_IOTA,  /* index along the innermost axis, f32 */
+	ROWS_IOTA,  /* index along the innermost axis, as f32 */
 	ROWS_ADD,
 	ROWS_SUB,
 	ROWS_MUL,
 	ROWS_DIV,
 	ROWS_MIN,
 	ROWS_MAX,
-	ROWS_CLAMP /* a between b and c */,
+	ROWS_CLAMP /* a, limited to [b, c] */,
 	ROWS_EXP,
 	ROWS_LOG,
 	ROWS_SQRT,
@@ -63,10 +64,10 @@ enum rows_op {
 	ROWS_ABS,
 	ROWS_FLOOR,
 	ROWS_CEIL,
-	ROWS_ROUND_TO, /* to `dtype` and back to f32: where the program rounds between two fused operators */
+	ROWS_ROUND_TO, /* to `dtype` and back to f32: the program rounds between two fused operators */
 	ROWS_SUM,
 	ROWS_MEAN,
-	ROWS_REDUCE_MAX /* of a over the innermost axis */
+	ROWS_REDUCE_MAX /* these three reduce a over the innermost axis */
 };
 struct rows_node {
 	enum rows_op op;
@@ -79,7 +80,7 @@ struct rows_operand {
 	enum dtype dtype;
 	int64_t row_stride;
 	int64_t stride[ROWS_MAX_DIMS];
-	int64_t group_stride; /* of an operand that has something for each group of rows */
+	int64_t group_stride; /* from one group of rows to the next, where the operand differs by group */
 };
 struct kernel_rows {
 	int dims;
@@ -88,20 +89,20 @@ struct kernel_rows {
 	struct rows_operand input[ROWS_MAX_OPERANDS], output[4];
 	int n_nodes;
 	struct rows_node node[ROWS_MAX_NODES]; /* operands before uses */
-	int result[4];                         /* the node that each output stores */
-	bool limited;                          /* there is a limit: rows = min(M, limit) */
-	int64_t groups; /* > 0: the limit ends offsets; rows offsets[g] to offsets[g + 1] are those of group g */
+	int result[4];                         /* result[i]: the node that output i stores */
+	bool limited;                          /* it takes LIMIT: rows = min(M, limit) */
+	int64_t groups; /* > 0: LIMIT is offsets[groups + 1]; group g is rows [offsets[g], offsets[g + 1]) */
 };
 
 /* ---- contract: y[m, b, n] = sum_k x[m, b, k] * w[b, n, k], accumulated in f32 ---------------- */
 struct kernel_contract {
 	int64_t n, k;
 	int64_t x_stride, y_stride;      /* between rows */
-	int64_t batch, x_batch, y_batch; /* 1 or more; strides between batches. Weight g of the packing: batch g */
+	int64_t batch, x_batch, y_batch; /* batches, >= 1; strides between them. Batch g uses weight g */
 	enum dtype x, w, y;
 	struct packing pack;
 	bool grouped;
-	int64_t groups; /* rows offsets[g] .. offsets[g+1] use weight g; then batch == 1 */
+	int64_t groups; /* if grouped: rows [offsets[g], offsets[g + 1]) use weight g, and batch == 1 */
 };
 
 struct kernel_embed {
@@ -135,33 +136,33 @@ struct kernel_append {
 	bool by_position;
 	enum dtype x, cache;
 };
-/* Workers keep the features of a query, and the keys of a token's experts, on the stack. */
+/* These bound what a worker keeps on the stack: the features of a query, and the keys of a token's experts. */
 enum { ATTEND_MAX_FEATURES = 1 << 16, ROUTE_MAX_EXPERTS = 1 << 16 };
 struct kernel_attend {
-	int64_t heads, group;           /* key/value heads; query heads that share one */
+	int64_t heads, group;           /* key/value heads; query heads per key/value head */
 	int64_t d, w;                   /* width of keys and of values */
-	bool keys_by_position;          /* how the keys' cache is laid out; that of values always is by position */
-	int64_t d_cached, w_cached;     /* f_extent of either cache: more than d or w where they are a piece of it */
+	bool keys_by_position;          /* layout of the key cache; the value cache is always by position */
+	int64_t d_cached, w_cached;     /* f_extent of the caches; more than d or w if these are a piece of it */
 	int64_t q_row, q_head, q_group; /* strides of q; features are contiguous */
 	int64_t y_row, y_head, y_group;
 	int64_t page, pages_per_seq, window; /* window 0: all positions */
 	double scale;
 	bool causal; /* token m sees positions <= pos[m] of sequence seq[m]; seq -1 gives zeros */
 	bool has_sinks;
-	int64_t sink_head, sink_group; /* one more logit for each query head, without a value; its strides */
+	int64_t sink_head, sink_group; /* a sink is one more logit per query head, without a value; its strides */
 	enum dtype q, kv, y, sink;
 };
 
 /* ---- experts ------------------------------------------------------------------------------------------------------
  * An assignment is (token, choice); its number is token * top + choice. map[e] = dest * local + local index for an
- * expert that this rank can reach, else -1; `dests` ranks exchange, each owns `local` experts. A round moves at most C
+ * expert that this rank can reach, else -1. `dests` ranks exchange; each has `local` experts. A round moves at most C
  * assignments to each destination. */
 struct kernel_route {
 	int64_t experts, top;
 	bool renormalize;
-	double factor; /* chosen by score + bias, listed in order of expert */
+	double factor; /* of the weights. Experts are chosen by score + bias, and listed in order of expert */
 	bool biased;
-	int64_t groups, top_groups; /* chosen in the best of groups > 1 equal parts; 0, 1: anywhere */
+	int64_t groups, top_groups; /* groups > 1: choose from the top_groups best groups only; 0, 1: from all */
 };
 struct kernel_assign {
 	int64_t top, experts, keys;
@@ -186,19 +187,19 @@ struct kernel_combine {
 };
 
 /* ---- sampling -------------------------------------------------------------------------------------------------------
- * The vocabulary is cut into n shards of v tokens; each brings candidates for each row, and the token is drawn from
- * those of all. A pair is {f32 value, i32 index}. P pairs make all rows of a shard, P / R one row (struct dr_frame,
- * candidates). A row is, as struct dr_sampling says,
+ * The vocabulary is cut into n shards of v tokens. Each shard yields candidates for each row, and the token is drawn
+ * from those of all shards. A candidate is a pair {f32 value, i32 index}. A shard has P pairs in all, P / R per row
+ * (struct dr_frame, candidates). struct dr_sampling decides which of these a row is:
  *   greedy (temperature 0): pair 0 is the largest logit and its index, on a tie the lower one;
- *   drawn from all tokens: pair 0 is the largest logit / temperature + noise of the token. With the noise of Gumbel's
- *     distribution that is an exact draw from softmax(logits / temperature), whoever holds which token;
+ *   drawn from all tokens: pair 0 is the largest logit / temperature + noise of the token. With Gumbel noise that is
+ *     an exact draw from softmax(logits / temperature), whichever shard has which token;
  *   chosen by top-k or top-p: pair 0 is {largest logit, f32 sum of exp((logit - largest) / temperature)}, the sum only
- *     where top-k is off; pairs 1 .. DR_CANDIDATES are the largest logits, in order, ties by index. Where the shard has
- *     no more, the value is -infinity. DRAW keeps the first top-k of all shards' pairs; of these, by softmax over them
- *     (without top-k: over all tokens), the smallest prefix whose mass reaches top-p; and draws among what is left by
- *     the same noise.
- * A row in which a logit is not finite has no token: the first pairs of its shard are {infinity, DR_NO_TOKEN}, and DRAW
- * gives that. */
+ *     if top-k is off. Pairs 1 .. DR_CANDIDATES are the largest logits, in order, ties by index; past the end of the
+ *     shard, the value is -infinity. DRAW keeps the first top-k of all shards' pairs. Of these it keeps the smallest
+ *     prefix whose mass reaches top-p, by softmax over them (without top-k: over all tokens). It draws from the rest
+ *     by the same noise.
+ * If a logit of a row is not finite, the row has no token: the first pair of its shard is {infinity, DR_NO_TOKEN}, and
+ * DRAW writes DR_NO_TOKEN. */
 struct kernel_sample {
 	int64_t v, n;
 };
@@ -226,32 +227,32 @@ struct kernel {
 		struct kernel_sample sample;
 	};
 };
-/* Where a family's description has its fields: `n` of `size` bytes, `stride` apart, the first at `offset`. The list
+/* A field of a family's description: `n` times `size` bytes, `stride` apart, the first at `offset`. A list of fields
  * ends with size 0. */
 struct kernel_field {
 	size_t offset, size, n, stride;
 };
 const struct kernel_field *kernel_fields(enum kernel_family f);
-bool kernel_equal(const struct kernel *a, const struct kernel *b); /* the same family and fields, whatever the names */
+bool kernel_equal(const struct kernel *a, const struct kernel *b); /* same family and fields; names may differ */
 const char *kernel_family_name(enum kernel_family f);
 
 enum arg_direction { ARG_IN, ARG_OUT, ARG_INOUT, ARG_NUMBER };
-/* One argument of a kernel, as kernel.def has it. */
+/* One argument of a kernel, as kernel.def declares it. */
 struct kernel_arg {
 	const char *name;
 	enum arg_direction direction;
-	int64_t reach; /* bytes from the address on that it may touch; ARG_INDEXED: indices in memory say which */
+	int64_t reach; /* bytes from the address on that may be accessed; ARG_INDEXED: indices in memory select them */
 };
 enum { ARG_INDEXED = -1 };
-int kernel_args(const struct kernel *k); /* how many arguments it takes */
-/* Argument i of them. values: those of the number arguments by position, for `reach`; NULL: reach is 0. */
+int kernel_args(const struct kernel *k); /* number of arguments */
+/* Argument i. `values` holds the values of NUMBER arguments, by position; `reach` needs them and is 0 if NULL. */
 struct kernel_arg kernel_arg(const struct kernel *k, int i, const int64_t *values);
 
-/* What a launch takes: operations of f32, and bytes that move to and from memory, each operand once. `values` as above;
- * context: mean number of cached positions that a row sees; hit: groups of weights that have rows. */
+/* Cost of a launch: f32 operations, and bytes moved to and from memory, counting each operand once. `values` as above.
+ * context: mean number of cached positions that a row sees. hit: number of weight groups that have rows. */
 struct kernel_cost {
 	double operations, bytes;
 };
 struct kernel_cost kernel_cost(const struct kernel *k, const int64_t *values, double context, int64_t hit);
-int64_t kernel_elements(const struct kernel *k); /* passed over for each row; 0: depends on more than the rows */
+int64_t kernel_elements(const struct kernel *k); /* elements processed per row; 0: depends on more than the rows */
 #endif

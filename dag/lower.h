@@ -1,13 +1,14 @@
 /* From the local DAG to a schedule: what the lower*.c files share.
  *
  * Pointwise values and reductions stay virtual until something needs their bytes; then one rows kernel computes the
- * whole chain. Everything else becomes an instruction as it is met. Buffers are numbers until buffers.c places them. */
+ * whole chain. Any other value becomes an instruction when it is reached. Buffers are numbers until buffers.c places
+ * them. */
 #ifndef DEPLOYC_LOWER_H
 #define DEPLOYC_LOWER_H
 #include "local.h"
 
-/* Dimensions in memory that are not axes of the program: of angles, of values without axes, the choices of a routing.
- */
+/* Dimensions in memory that are not axes of the program: the cos-sin pair of angles, size 1, and the choices of a
+ * routing. */
 enum memory_axis { AXIS_COS_SIN = -1, AXIS_ONE = -2, AXIS_CHOICE = -3 };
 struct dim {
 	int axis;
@@ -15,10 +16,10 @@ struct dim {
 };
 enum { MAX_DIMS = 8 };
 
-/* Where the bytes of a value are. */
+/* Where a value's bytes are. */
 enum memory_kind {
 	MEMORY_NONE,
-	MEMORY_BUFFER,    /* buffer, placed in DR_SPACE_ACT once all are known */
+	MEMORY_BUFFER,    /* a buffer, placed in DR_SPACE_ACT once all buffers are known */
 	MEMORY_PLACED,    /* address */
 	MEMORY_PER_READER /* a param: lower_materialize() gives each reader an address */
 };
@@ -26,9 +27,9 @@ enum memory_kind {
 /* How a local value is laid out in memory: rows, then static axes. */
 struct phys {
 	enum { PHYS_NONE, PHYS_VIRTUAL, PHYS_READY } state;
-	/* NUMBER_CONST (1, or the room of an exchange), NUMBER_TOKENS, NUMBER_ROWS; NUMBER_PAGES for a cache */
+	/* NUMBER_CONST (1, or the rows of an exchange), NUMBER_TOKENS, NUMBER_ROWS; NUMBER_PAGES for a cache */
 	struct number rows;
-	int exchange; /* the exchange whose rows these are, or -1 */
+	int exchange; /* exchange that the rows belong to, or -1 */
 	struct dim dim[MAX_DIMS];
 	int n_dims;
 	int64_t stride[MAX_DIMS], row_stride; /* elements */
@@ -38,36 +39,35 @@ struct phys {
 		int buffer;
 		struct address address;
 	};
-	struct number offset;    /* bytes from there: a rank's part */
-	bool cache, by_position; /* pages, and the order of features in them: struct kernel_append */
-	int weight;              /* a routing: buffer of the weights */
-	int depth;               /* PHYS_VIRTUAL: length of the chain of such values that ends here */
+	struct number offset;    /* bytes from there to this rank's part */
+	bool cache, by_position; /* it has pages; the order in them: struct kernel_append */
+	int weight;              /* for a routing, the buffer of its weights */
+	int depth;               /* PHYS_VIRTUAL: length of the chain of virtual values that ends here */
 };
 
-/* A buffer, or the pages of a state in one layer, has at most this many bytes: sums of them then stay
- * within 63 bits. */
+/* Maximum bytes of a buffer, and of a state's pages in one layer; it keeps sums within 63 bits. */
 #define MAX_BUFFER ((int64_t)1 << 50)
 struct buffer {
 	int64_t bytes, used;
 	int first, last;
 	bool fixed;
 	int64_t offset;
-}; /* used: bytes, less what rounds them up */
+}; /* used: bytes before rounding up */
 
-/* What is read after a step, at the same offsets in both phases. */
+/* Buffers that are read after a step; they have the same offsets in both phases. */
 enum output_buffer { BUFFER_TOKENS, BUFFER_LOGITS, OUTPUT_BUFFERS };
 
 /* One exchange of tokens with experts: from dispatch to combine. */
 struct expert_exchange {
 	int64_t experts, local, dests, top, capacity, rows; /* rows = dests * capacity */
-	bool one_round, combined;                           /* combined: what was sent has come back */
-	int group;                                          /* of the exchange */
+	bool one_round, combined;                           /* combined: the results have come back */
+	int group;                                          /* index of the exchange's group */
 	struct argument map;
 	int dispatch;                                           /* local value */
 	int order, inverse, start, packed, meta, offsets, from; /* buffers */
 	int64_t d;
-	enum dtype dtype;   /* of the rows sent */
-	struct instrs body; /* what runs once a round */
+	enum dtype dtype;   /* type of the rows sent */
+	struct instrs body; /* the instructions of a round */
 };
 
 struct lower {
@@ -83,21 +83,21 @@ struct lower {
 	VEC(struct buffer) buffers; /* the first ones are outputs: enum output_buffer */
 	VEC(struct expert_exchange) exchanges;
 	struct phys *carry;
-	int n_carry;    /* what a turn begins with, by carried value; state PHYS_NONE until the loop is met */
-	bool turn_ends; /* nothing else is left to read it: a result may be written over it */
+	int n_carry;    /* carry[i]: carried value i at the start of a turn; PHYS_NONE before the loop */
+	bool turn_ends; /* the carried value has no later reader: a result may overwrite it */
 	bool failed;
 };
 
-/* step_sizes.c: tokens, rows and pages of a step. false: E0704, E0705. */
+/* step_sizes.c: sets the tokens, rows and pages of a step. Returns false after reporting E0704 or E0705. */
 bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 /* lower.c */
 bool axis_among(const int *axes, int n, int axis);
 struct kernel kernel_of(enum kernel_family family); /* all zeros */
 bool lower_is_param(const struct lower *w, int local);
-int lower_moved_param(const struct lower *w, int local);  /* the param that a collective or a slice of it made, or -1 */
-int lower_through_cast(const struct lower *w, int local); /* the param that a value is in f32, or the value itself */
-int lower_experts(const struct lower *w, int exchange);   /* the axis that the rows of an exchange are sorted by */
-/* The value's axes with those of `last` behind the others, each group in the order in which it lies. */
+int lower_moved_param(const struct lower *w, int local);  /* source param of a collective or slice, or -1 */
+int lower_through_cast(const struct lower *w, int local); /* the param cast to f32, or the value itself */
+int lower_experts(const struct lower *w, int exchange);   /* the axis by which an exchange's rows are sorted */
+/* The value's axes with those in `last` moved to the end; both groups keep their memory order. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));                                       /* E0918 */
@@ -108,13 +108,13 @@ int64_t lower_rows_max(const struct lower *w, const struct phys *p); /* rows of 
 int64_t phys_row_elements(const struct phys *p);                     /* elements of one row, contiguous */
 bool phys_contiguous(const struct phys *p);
 bool phys_merges(const struct phys *p, int from, int to,
-                 int64_t inner); /* do dimensions [from, to) count as one, of stride `inner`? */
+                 int64_t inner); /* do dimensions [from, to) form one dimension of stride `inner`? */
 struct number lower_rows_of(const struct lower *w,
                             const struct local_value *v); /* rows of a value over [batch, seq] or [batch, row] */
-struct phys lower_shape(struct lower *w, int local);      /* rows and dims in program order, contiguous, no memory */
+struct phys lower_shape(struct lower *w, int local); /* rows and dims in program order, contiguous; no memory yet */
 void phys_make_contiguous(struct phys *p);
 int lower_buffer(struct lower *w, int64_t bytes); /* E0705 beyond MAX_BUFFER */
-/* Gives `p` the memory of value `local` (an output's, the carried value's, or a new buffer) and records it. */
+/* Gives `p` the memory for value `local` (that of an output or a carried value, or a new buffer) and records it. */
 struct phys *lower_define(struct lower *w, int local, struct phys p);
 struct number number_const(int64_t v);
 struct number number_times(struct number n, int64_t k);
@@ -123,18 +123,17 @@ struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
 struct argument arg_placed(enum dr_space space, int64_t offset);
 bool phys_in_buffer(const struct phys *p, int buffer);
-void phys_set_buffer(struct phys *p, int buffer); /* at its start */
+void phys_set_buffer(struct phys *p, int buffer); /* at the start of the buffer */
 void phys_set_address(struct phys *p, enum dr_space space, int64_t offset);
-int lower_carried_as(const struct lower *w, int local); /* the carried value that a turn ends with it; -1: none */
-bool lower_in_carry(const struct lower *w, const struct phys *p); /* does it lie where a carried value does? */
+int lower_carried_as(const struct lower *w, int local);           /* the carried value with this `next`, or -1 */
+bool lower_in_carry(const struct lower *w, const struct phys *p); /* is it stored in a carried value's memory? */
 /* lower_emit.c */
-/* A step's array for the rows of `like`: of the owners whose tokens the rank has there, and of their tokens the part
- * that it has. */
+/* A step's input array for the rows of `like`: the same owners, and the same slice of their tokens. */
 struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like);
-/* Where the cache entries of those rows go, in a cache whose pages are cut. */
+/* The cache slots of those rows, in a cache whose pages are cut by `pages`. */
 struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages);
-struct instrs *lower_part(const struct lower *w, int local); /* of the step, where the value is computed */
-int lower_kernel(struct lower *w, const struct kernel *k);   /* equal descriptions once */
+struct instrs *lower_part(const struct lower *w, int local); /* the part of the step that computes the value */
+int lower_kernel(struct lower *w, const struct kernel *k);   /* index; equal descriptions share one */
 void lower_launch(struct lower *w, int local, int exchange, const struct kernel *k, const struct argument *args, int n,
                   const char *what);
 void lower_emit(struct lower *w, int local, int exchange, struct instr i, const char *what);
@@ -144,32 +143,31 @@ int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int grou
                          struct number outer, int64_t bytes, int local, const char *what);
 const char *collective_name(enum dr_collective_kind kind); /* "all_gather" */
 
-bool lower_is_rows(const struct lower *w, int local); /* pointwise, a reduction, a rounding: part of a rows kernel */
-/* lower_rows.c: operand `local` of `user`, which every operator asks for here. A param is placed where `user` reads it,
- * a virtual value is computed. `order`: its axes, major to minor, or NULL. A cache is an operand of views only;
- * attention looks at it itself. lower_materialize: in any strides. lower_materialize_contiguous: without gaps; a view
- * with gaps is copied. */
+bool lower_is_rows(const struct lower *w, int local); /* pointwise, a reduction or a rounding: part of a rows kernel */
+/* lower_rows.c: the memory of operand `local` of `user`; every operator gets its operands here. A param is placed where
+ * `user` reads it; a virtual value is computed. `order`: the axes, major to minor, or NULL. A cache may only be an
+ * operand of a view; attention reads caches itself. lower_materialize() allows any strides.
+ * lower_materialize_contiguous() copies a view with gaps. */
 const struct phys *lower_materialize(struct lower *w, int local, int user, const int *order);
 const struct phys *lower_materialize_contiguous(struct lower *w, int local, int user, const int *order);
-/* The same as f32, for a kernel that reads nothing else: a param may be stored in another format than that of its
+/* The same, in f32, for a kernel that reads only f32: the stored format of a param may differ from that of its
  * values. */
 const struct phys *lower_materialize_f32(struct lower *w, int local, int user);
-const struct phys *lower_copy(struct lower *w,
-                              int local); /* of a value that has memory: it moves to a buffer of its own */
-/* Brings a value's bytes to `to`: where it is read after the step, or at the start of the next turn. */
+const struct phys *lower_copy(struct lower *w, int local); /* copies a value that has memory to a buffer of its own */
+/* Computes or copies a value to `to`: where it is read after the step, or at the start of the next turn. */
 void lower_into(struct lower *w, int local, const struct phys *to);
-/* The same to a part of `user`; a value that has no memory yet is computed there, and stays. */
+/* The same, to a part of `user`. A value without memory is computed there, and that is its memory from then on. */
 void lower_place(struct lower *w, int local, int user, const struct phys *to);
-bool phys_same_dims(const struct phys *a, const struct phys *b); /* the same axes in the same places of a row */
+bool phys_same_dims(const struct phys *a, const struct phys *b); /* do rows have the same axes in the same places? */
 /* lower_ops.c, lower_contract.c, lower_view.c, lower_attend.c, lower_moe.c, lower_comm.c: one local value each */
 void lower_op(struct lower *w, int local);
 void lower_contract(struct lower *w, int local);
 void lower_view(struct lower *w, int local);
 void lower_join(struct lower *w, int local);
-/* The place in the `join` that alone reads a value, which has the shape `p`; NULL where there is none. */
+/* If a `join` is the only reader of `local`, of shape `p`: its place in the join's result. Else NULL. */
 struct phys *lower_define_in_join(struct lower *w, int local, struct phys p);
 void lower_append(struct lower *w, int local);
-void lower_move_cache(struct lower *w, int local);      /* to the layout that its reader wants */
+void lower_move_cache(struct lower *w, int local);      /* moves a cache to the layout that its reader requires */
 void place_states(struct schedule *s, struct local *l); /* schedule.states, in the program's order */
 void lower_attend(struct lower *w, int local);
 void lower_dispatch(struct lower *w, int local);
@@ -177,16 +175,17 @@ void lower_combine(struct lower *w, int local);
 void lower_route(struct lower *w, int local);
 void lower_collective(struct lower *w, int local);
 /* lower_param.c */
-/* Address of a param where `user` reads it: in tile order (k: the summed axes, major to minor; group: axes of which
- * each index has a matrix of its own: experts, or a batch), or plain, in the order of its axes or another one. */
+/* Address of a param where `user` reads it. lower_weight: in tile order. k: the summed axes, major to minor; group:
+ * axes with one matrix per index, such as experts or a batch. lower_plain: row-major, in `order` or, if NULL, the order
+ * of the param's axes. */
 struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group,
                              struct packing pack);
 struct argument lower_plain(struct lower *w, int param, int user, const int *order);
 /* The same as an operand. */
 const struct phys *lower_param(struct lower *w, int param, int user, const int *order);
 int64_t param_bytes(const struct schedule *s, enum dr_space space,
-                    int body); /* of the params placed in a space so far; body: of a layer's, or -1 */
+                    int body); /* of the params placed in it so far; body: loop body, or -1 */
 /* buffers.c */
-const char *buffers_check(struct lower *w); /* buffers_check.c: NULL, or which value is overwritten before it is read */
-int64_t place_buffers(struct lower *w);     /* bytes of the step's arena; patches the instructions */
+const char *buffers_check(struct lower *w); /* buffers_check.c: NULL, or the first overwritten value */
+int64_t place_buffers(struct lower *w);     /* patches the instructions; returns the bytes that all buffers need */
 #endif
