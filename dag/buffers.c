@@ -1,5 +1,5 @@
-/* Offsets for the buffers of a step: a buffer's bytes are free outside the instructions between its first
- * and last use. */
+/* Assigns offsets to the buffers of a step. Before a buffer's first use and after its last use, others may have its
+ * bytes. */
 #include <stdlib.h>
 #include "lower.h"
 
@@ -22,7 +22,9 @@ static void uses_of(struct lower *w, const struct instr *i, int at)
 		use(w, o.at[k].argument, at);
 }
 
-/* What a loop reads was there before it, and must stay to its end. What its turns add to lives from its beginning. */
+/* A buffer that is written before a loop and read in it stays alive to the end of the loop. With from_begin, a buffer
+ * first used in the loop and still used after it, such as a sum that each turn adds to, is alive from the loop's
+ * beginning. */
 static void extend(struct lower *w, int begin, int end, bool from_begin)
 {
 	for (int i = 0; i < w->buffers.n; i++) {
@@ -73,7 +75,7 @@ static int by_offset(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* The placed buffers that are alive at `first`, to the front. */
+/* Moves the placed buffers that are alive at `first` to the front. Returns their number. */
 static int keep_alive(struct buffer **placed, int n, int first)
 {
 	int alive = 0;
@@ -83,7 +85,7 @@ static int keep_alive(struct buffer **placed, int n, int first)
 	return alive;
 }
 
-/* First gap that is wide enough among the buffers alive with `b`. */
+/* The offset of the first gap that is wide enough for `b` between the buffers alive with it. */
 static int64_t first_fit(struct buffer **alive, int n, const struct buffer *b)
 {
 	qsort(alive, (size_t)n, sizeof *alive, by_offset);
@@ -97,7 +99,7 @@ static int64_t first_fit(struct buffer **alive, int n, const struct buffer *b)
 	return at;
 }
 
-/* What lies between the buffers when none reuses memory. */
+/* Records the gaps between buffers when no buffer reuses memory. */
 static void note_gaps(struct lower *w, struct buffer **placed, int n)
 {
 	qsort(placed, (size_t)n, sizeof *placed, by_offset);
@@ -137,7 +139,7 @@ int64_t place_buffers(struct lower *w)
 	int64_t bytes = 0;
 	for (int i = 0; i < w->buffers.n; i++) {
 		struct buffer *b = &w->buffers.at[i];
-		if (b->fixed) { /* outputs: read after the step, at the same place in both phases */
+		if (b->fixed) { /* outputs: read after the step, at the same offset in both phases */
 			b->first = 0;
 			b->last = ALWAYS;
 			done[placed++] = b;

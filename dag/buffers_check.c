@@ -1,11 +1,11 @@
-/* Are buffers laid out rightly? Plays a step, with two turns of every loop, and looks whether what each instruction
- * reads is still what was written for it. Shares nothing with buffers.c's live ranges. */
+/* Checks buffer placement by replaying a step, with two iterations of every loop: each read must find the value written
+ * for it. Shares no code with buffers.c, and does not use its live ranges. */
 #include "lower.h"
 
 struct play {
 	struct lower *w;
-	int *written;    /* by buffer: the place in `writes`, from 1, of the write that was last, 0: none */
-	VEC(int) writes; /* buffers, as they were written */
+	int *written;    /* written[b]: place in `writes`, from 1, of the last write to buffer b; 0: none */
+	VEC(int) writes; /* buffers, in the order of writes */
 	const char *wrong;
 };
 
@@ -50,7 +50,7 @@ static void play_instr(struct play *p, const struct instr *i)
 			write_to(p, o.at[k].argument);
 }
 
-/* A later round adds to what combine wrote in the one before, and nothing may have touched it. */
+/* A later round adds to what combine wrote in the round before; nothing may have overwritten it. */
 static void play_sum(struct play *p, const struct instr *i)
 {
 	struct memory_operands o = instr_operands(p->w->s, i);

@@ -1,8 +1,8 @@
-/* What the goals of a deployment ask of its layouts: how many collectives, and how a value lies. */
+/* Answers what a deployment's goals ask about its layouts: the number of collectives, and the layout of a value. */
 #include <string.h>
 #include "local.h"
 
-/* Is `path` ("layer.attn") the end of the region's own path? */
+/* Does the region's own path end with `path` ("layer.attn")? */
 static bool region_is(const struct program *p, int region, const char *path, size_t n)
 {
 	const char *name = p->regions.at[region].name;
@@ -23,7 +23,8 @@ static bool below(const struct program *p, int region, const char *path)
 	return false;
 }
 
-/* Collectives of a kind that one local value is: exchanges of experts are two each way, rows and what they are. */
+/* Is the local value a collective of this kind? A dispatch or combine is one all_to_all, whatever it sends beside the
+ * rows. */
 static int is_kind(const struct local *l, const struct local_value *v, const char *kind)
 {
 	static const char *const text[LOCAL_OPS] = {[LOCAL_ALL_REDUCE] = "all_reduce",
@@ -54,7 +55,7 @@ int dag_count(const struct local *l, const char *kind, const char *region)
 	return there ? most : -1;
 }
 
-/* The program value that `path` names: its regions' labels and its own name. A state or param by its own path. */
+/* The program value named by `path`: the labels of its regions, then its own name. States and params have paths too. */
 static int value_at_path(const struct program *p, const char *path)
 {
 	const char *dot = strrchr(path, '.'), *name = dot ? dot + 1 : path;

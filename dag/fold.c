@@ -1,5 +1,5 @@
-/* Values that depend on no input, param or state (rotary frequencies, their scaling) are evaluated here, in double, and
- * become constants of the launcher. */
+/* Evaluates, in double, values that depend on no input, param or state, such as rotary frequencies and their scaling.
+ * They become constants of the launcher. */
 #include <math.h>
 #include "local.h"
 
@@ -42,7 +42,7 @@ static double apply(enum op op, double a, double b, double c)
 	}
 }
 
-/* To a format of 16 bits, ties to even. A constant is stored in f32, which rounds to that. */
+/* Rounds to a format of 16 bits, ties to even. Other formats: unchanged, since constants are stored in f32 anyway. */
 static double rounded(enum dtype t, double x)
 {
 	int bits = t == DTYPE_BF16 ? 8 : t == DTYPE_F16 ? 11 : 0, exponent, least = t == DTYPE_BF16 ? -125 : -13;
@@ -53,7 +53,7 @@ static double rounded(enum dtype t, double x)
 	return t == DTYPE_F16 && fabs(y) > 65504 ? copysign(INFINITY, y) : y;
 }
 
-/* Element of operand `arg` that belongs to element `at` of `v`: by axes, missing ones are broadcast. */
+/* The element of operand `arg` for element `at` of `v`: axes are matched, missing axes are broadcast. */
 static double operand(const struct local *l, const struct value *v, int arg, int64_t at)
 {
 	const struct program *p = l->program;

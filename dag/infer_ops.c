@@ -1,5 +1,5 @@
-/* The rule of each operator (docs/language.md, Layouts and collectives): which factors pass, which are summed, which
- * are needed whole. */
+/* The sharding rule of each operator (docs/language.md, Layouts and collectives): which factors pass, which are summed,
+ * and which must be whole. */
 #include "infer.h"
 
 static const struct value *value_at(const struct infer *f, int value) { return &f->l->program->values.at[value]; }
@@ -17,7 +17,7 @@ static bool has(const int *list, int n, int x)
 	return false;
 }
 
-/* Pending atoms of operand i that this operator does not use itself. */
+/* Pending atoms of operand i that this operator's layout does not use. */
 static struct atoms passing(const struct infer *f, const struct value *v, int i, const struct required_layout *t)
 {
 	struct atoms out = {.n = 0};
@@ -52,7 +52,8 @@ static void infer_contract(struct infer *f, int value)
 	infer_emit(f, value, args, 2, out);
 }
 
-/* A sum stays pending through `+` of two alike, and through a scale by a constant. */
+/* A sum stays pending through `+` or `-` of two values pending over the same atoms, and through scaling by a
+ * constant. */
 static struct atoms pointwise_keep(const struct infer *f, const struct value *v, const struct required_layout *t)
 {
 	struct atoms none = {.n = 0};
@@ -70,7 +71,7 @@ static struct atoms pointwise_keep(const struct infer *f, const struct value *v,
 	return none;
 }
 
-/* Is operand i the same at all positions, and whole? */
+/* Is operand i the same at all positions, and not pending? */
 static bool is_bias(const struct infer *f, const struct value *v, int i)
 {
 	const struct local_value *x = arg_now(f, v, i);
@@ -80,8 +81,8 @@ static bool is_bias(const struct infer *f, const struct value *v, int i)
 	return x->op != LOCAL_CONST && !x->layout.pending.n;
 }
 
-/* The operand of `+` or `-` that may be added in equal parts, so that the other's sum stays pending; -1: none. The sum
- * then travels once, with what is added later, and not as many rows as experts get. */
+/* The operand of `+` or `-` that each rank may add an equal part of, so that the other operand's sum stays pending; -1:
+ * none. The sum is then communicated once, with later terms, and not for each expert's rows. */
 static int shared_bias(const struct infer *f, const struct value *v, const struct required_layout *t)
 {
 	for (int i = 0; i < 2 && (v->op == OP_ADD || v->op == OP_SUB); i++) {
@@ -152,7 +153,7 @@ static void infer_in_call(struct infer *f, int value)
 	infer_emit(f, value, args, v->n_args, required_restrict(f->l, t, v->axes, v->n_axes));
 }
 
-/* The axis of positions of the cache that a value is a view of, or -1. */
+/* The axis of positions, if the value is a view of a cache; else -1. */
 static int positions_of(const struct infer *f, int value)
 {
 	while (value_at(f, value)->op == OP_RENAME || value_at(f, value)->op == OP_PIECE)
@@ -160,8 +161,7 @@ static int positions_of(const struct infer *f, int value)
 	return value_at(f, value)->op == OP_APPEND ? value_at(f, value)->to : -1;
 }
 
-/* A piece is taken of a whole axis, and of all positions of a cache: attention then gathers them once, for keys and
- * values. */
+/* A piece needs the whole axis, and all positions of a cache: attention then gathers them once, for keys and values. */
 static void infer_rename(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
@@ -170,7 +170,7 @@ static void infer_rename(struct infer *f, int value)
 		struct required_layout t = infer_want(f, v, local_at(f, arg)->axes, local_at(f, arg)->n_axes, whole, 2);
 		arg = infer_operand(f, value, 0, &t, NULL);
 	}
-	infer_emit(f, value, &arg, 1, local_at(f, arg)->layout); /* data stays: axes keep their order */
+	infer_emit(f, value, &arg, 1, local_at(f, arg)->layout); /* no data moves: axes keep their order */
 }
 
 static void infer_embed(struct infer *f, int value)
@@ -187,7 +187,7 @@ static void infer_embed(struct infer *f, int value)
 	infer_emit(f, value, args, 2, out);
 }
 
-/* Takes x as it comes: what splits its positions leaves a pending sum of masked picks. */
+/* Takes x in its current layout. Atoms that split its positions leave a pending sum of masked picks. */
 static void infer_pick(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
@@ -224,7 +224,7 @@ static int find_angles(const struct infer *f, const int *args)
 	return -1;
 }
 
-/* cos and sin of position times frequency: the same in every layer, so a value of its own. */
+/* cos and sin of position times frequency. They are the same in every layer, so they are a value of their own. */
 static int infer_angles(struct infer *f, int value, const struct required_layout *t)
 {
 	const struct value *v = value_at(f, value);
@@ -276,7 +276,7 @@ static void infer_append(struct infer *f, int value)
 	for (int i = 0; i < v->n_axes; i++) {
 		axes[i] = v->axes[i] == v->to ? v->from : v->axes[i];
 		if (v->axes[i] == v->to)
-			from.layout.axis[i].n = 0; /* which pages a rank has, it knows by their numbers */
+			from.layout.axis[i].n = 0; /* a rank knows its pages by their numbers */
 	}
 	int args[1] = {infer_operand(f, value, 0, &from, NULL)};
 	infer_emit(f, value, args, 1, t.layout);
@@ -304,8 +304,8 @@ static void infer_route(struct infer *f, int value)
 	infer_emit(f, value, args, v->n_args, required_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
-/* Atoms of the experts, split into those that their tokens have too (exchange) and those that they have not (filter).
- * With the features they share none: E0501. */
+/* Atoms of the experts, split into those that also split the tokens (exchange) and the others (filter). An atom that
+ * also splits the features is an error: E0501. */
 static void expert_atoms(struct infer *f, const struct value *v, int expert, const struct required_layout *tokens,
                          struct local_value *out)
 {
@@ -354,7 +354,7 @@ static void infer_dispatch(struct infer *f, int value)
 	out->experts = e.experts, out->exchange = e.exchange, out->filter = e.filter;
 }
 
-/* Linear in the rows: a pending sum may pass; experts that split where tokens are replicated leave one. */
+/* Linear in the rows, so a pending sum may pass. Atoms that split experts but not tokens leave a pending sum. */
 static void infer_combine(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value), *y = value_at(f, v->args[0]), *r = value_at(f, v->args[1]);
@@ -387,7 +387,7 @@ static void infer_sample(struct infer *f, int value)
 	infer_emit(f, value, args, 1, required_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
-/* Anything whose operands are simply brought to the result's layout, with the named axes whole. */
+/* For operators whose operands only need the result's layout, with the axes in `whole` whole. */
 static void infer_whole(struct infer *f, int value, const int *whole, int n_whole)
 {
 	const struct value *v = value_at(f, value);
@@ -399,7 +399,7 @@ static void infer_whole(struct infer *f, int value, const int *whole, int n_whol
 	infer_emit(f, value, args, v->n_args, required_restrict(f->l, &t, v->axes, v->n_axes));
 }
 
-/* The parts and what they become are whole. */
+/* The parts and the joined axis must be whole. */
 static void infer_join(struct infer *f, int value)
 {
 	const struct axis *into = &f->l->program->axes.at[value_at(f, value)->to];

@@ -1,4 +1,4 @@
-/* Instructions: which memory each reads and writes. Dependencies between instructions follow from it. */
+/* Instructions: the memory that each reads and writes. The dependencies between instructions follow from it. */
 #include "dag.h"
 
 struct instrs *step_part(const struct step *s, enum step_section section, int body)
@@ -18,7 +18,7 @@ static void add(struct memory_operands *o, struct argument *a, enum arg_directio
 struct memory_operands instr_operands(const struct schedule *s, const struct instr *i)
 {
 	struct memory_operands o = {.n = 0};
-	struct instr *in = (struct instr *)i; /* callers that may change the instruction may change what this points to */
+	struct instr *in = (struct instr *)i; /* a caller that may modify the instruction may modify its operands */
 	switch (i->kind) {
 	case INSTR_LAUNCH:
 		for (int a = 0; a < i->launch.n_args; a++)

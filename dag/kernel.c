@@ -1,4 +1,4 @@
-/* What is known of kernel families without their code: kernel.def as functions. */
+/* kernel.def as functions: arguments, sizes and costs of kernels, without their code. */
 #include "kernel.h"
 #include "../runtime/abi.h"
 #include "../support/arena.h"
@@ -16,7 +16,7 @@ const char *kernel_family_name(enum kernel_family f)
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
-/* Of `rows` rows of `extent` elements, `stride` apart. */
+/* Bytes spanned by `rows` rows of `extent` elements, `stride` apart. */
 static int64_t strided_bytes(int64_t rows, int64_t stride, int64_t extent, enum dtype t)
 {
 	return rows > 0 ? ((rows - 1) * stride + extent) * dtype_bytes(t) : 0;
@@ -30,7 +30,7 @@ static int64_t row_elements(const struct kernel_rows *k)
 	return n;
 }
 
-/* One that has something for each group is read in all of them. */
+/* An operand that differs by group is counted with all its groups. */
 static int64_t operand_bytes(const struct kernel_rows *k, const struct rows_operand *o, int64_t rows)
 {
 	int64_t last = k->groups > 0 ? (k->groups - 1) * o->group_stride : 0;
@@ -52,7 +52,7 @@ static int64_t weight_bytes(const struct kernel_contract *k, int64_t groups)
 }
 
 /* ---- a family's functions -------------------------------------------------------------------- */
-/* The value of a number argument. Only the family rows has repeated arguments, before its number. */
+/* The value of a NUMBER argument. Only the family ROWS has repeated arguments; they come before its number. */
 static int64_t value_of(const struct kernel *k, int arg, const int64_t *values)
 {
 	int at = k->family == KERNEL_ROWS ? k->rows.n_inputs + k->rows.n_outputs : arg;
@@ -96,7 +96,7 @@ static int64_t value_of(const struct kernel *k, int arg, const int64_t *values)
 	}
 #include "kernel.def"
 
-/* What moves: an operand that is read and written moves twice. */
+/* Bytes moved: an operand that is read and written moves twice. */
 #undef PART
 #undef INDEXED
 #define PART(n, m) (m)

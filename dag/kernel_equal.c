@@ -1,10 +1,10 @@
-/* Are two kernel descriptions equal? By their fields, for the bytes between fields mean nothing.
- * tests/unit/test_kernel.c knows that no field is left out. */
+/* Compares kernel descriptions field by field, since padding bytes are arbitrary. tests/unit/test_kernel.c checks that
+ * no field is left out. */
 #include <stddef.h>
 #include <string.h>
 #include "kernel.h"
 
-/* The fields of struct K, a kernel's. */
+/* Fields of struct K, one of the kernel descriptions. */
 #define FIELD(member) {offsetof(struct K, member), sizeof((struct K *)0)->member, 1, 0}
 #define EACH(array, member)                                                       \
 	{offsetof(struct K, array[0].member), sizeof((struct K *)0)->array[0].member, \
@@ -176,7 +176,7 @@ bool kernel_equal(const struct kernel *a, const struct kernel *b)
 {
 	if (a->family != b->family)
 		return false;
-	const char *x = (const char *)&a->rows, *y = (const char *)&b->rows; /* a union: all families begin there */
+	const char *x = (const char *)&a->rows, *y = (const char *)&b->rows; /* a union: all descriptions begin here */
 	for (const struct kernel_field *f = kernel_fields(a->family); f->size; f++)
 		for (size_t i = 0; i < f->n; i++)
 			if (memcmp(x + f->offset + i * f->stride, y + f->offset + i * f->stride, f->size) != 0)

@@ -1,4 +1,4 @@
-/* Which values of the program are needed: by outputs, states and carried values. */
+/* Marks the program values that outputs, states and carried values need. */
 #include "local.h"
 
 static void mark(struct local *l, int root)
@@ -26,7 +26,7 @@ void mark_live(struct local *l)
 		mark(l, p->outputs.at[i].value);
 	for (int i = 0; i < p->states.n; i++)
 		mark(l, p->states.at[i].value);
-	for (int i = 0; i < p->values.n; i++) /* a name that one body carries, all carry */
+	for (int i = 0; i < p->values.n; i++) /* a name carried by one body is carried by all */
 		if (p->values.at[i].op == OP_CARRY && l->live[i])
 			for (int k = i; k < p->values.n; k++)
 				if (p->values.at[k].op == OP_CARRY && p->values.at[k].name == p->values.at[i].name)

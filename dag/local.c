@@ -1,5 +1,5 @@
-/* Layout inference (docs/language.md, Layouts and collectives): walks the program in order, once for each phase; each
- * operator's layout is looked up, its operands are brought there, and its result's layout follows. */
+/* Layout inference (docs/language.md, Layouts and collectives): walks the program in order, once per phase. It looks up
+ * each operator's layout, reshards the operands to it, and derives the layout of the result. */
 #include "local.h"
 #include "infer.h"
 #include <string.h>
@@ -12,7 +12,7 @@ int position_of(const struct local *l, int value)
 	return value < loop->end ? SECTION_LAYER : SECTION_LAST_STAGE;
 }
 
-/* What depends on inputs and constants alone runs on every stage; anything else where it stands. */
+/* What depends only on inputs and constants runs on every stage; anything else runs where the text has it. */
 static enum step_section section_of(const struct infer *f, int value, const int *args, int n)
 {
 	for (int i = 0; i < n; i++)
@@ -80,7 +80,7 @@ const char *value_label(struct local *l, const struct value *v)
 	return v->name ? arena_printf(l->arena, "%s %s", op_name(v->op), v->name) : op_name(v->op);
 }
 
-/* All axes of a value and its operands, each once. */
+/* All axes of a value and its operands, without duplicates. */
 int *infer_factors(struct infer *f, const struct value *v, int *n)
 {
 	const struct program *p = f->l->program;
@@ -102,7 +102,8 @@ int *infer_factors(struct infer *f, const struct value *v, int *n)
 	return out;
 }
 
-/* Operand i of program value `value`, in the layout that `t` gives it; `keep`: sums that may stay pending. */
+/* Operand i of program value `value`, resharded to the layout that `t` requires. `keep`: atoms whose sums may stay
+ * pending. */
 int infer_operand(struct infer *f, int value, int i, const struct required_layout *t, const struct atoms *keep)
 {
 	const struct value *v = &f->l->program->values.at[value];
@@ -119,7 +120,7 @@ int infer_operand(struct infer *f, int value, int i, const struct required_layou
 	               v->call >= 0 ? f->l->program->calls.at[v->call].name : op_name(v->op));
 }
 
-/* Results in `residual` are resolved to the region's layout. */
+/* Reshards a value directly in the loop body (`residual`) to the region's layout. */
 void infer_anchor(struct infer *f, int value)
 {
 	const struct value *v = &f->l->program->values.at[value];
@@ -177,7 +178,7 @@ static void infer_carry(struct infer *f, int value)
 	vec_push(f->l->arena, &f->ph->carries, ((struct loop_carry){at, -1}));
 }
 
-/* The end of a body: its carried values are back in the layout with which the turn began. */
+/* Ends a body: reshards its carried values to the layout that the turn began with. */
 static void infer_turn(struct infer *f)
 {
 	const struct program *p = f->l->program;
@@ -260,7 +261,7 @@ static bool has_axes(const struct value *v, const int *axes, int n)
 	return found == n && v->n_axes == n;
 }
 
-/* What a step gives: logits of the rows that are wanted, and a token for each. */
+/* A step outputs the logits of the wanted rows, and a token for each row. */
 static void check_outputs(struct local *l)
 {
 	const struct program *p = l->program;

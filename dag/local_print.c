@@ -1,4 +1,4 @@
-/* Text of the local level (--emit=dag-local), and its checker. */
+/* Prints the local level (--emit=dag-local) and checks it. */
 #include "local.h"
 
 static const char *const local_op_text[LOCAL_OPS] = {
@@ -73,7 +73,8 @@ void local_print(const struct local *l, FILE *out)
 	}
 }
 
-/* An atom is used once in a layout, operands come first, and a rank's share times the ranks is the whole. */
+/* Checks that a layout uses an atom once, that operands come before their user, and that a rank's extent times the
+ * number of ranks is the whole extent. */
 static const char *check_value(const struct local *l, const struct local_phase *ph, int at, struct arena *arena)
 {
 	const struct local_value *v = &ph->values.at[at];

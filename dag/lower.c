@@ -1,4 +1,4 @@
-/* The parts of lowering that all others use: shapes in memory, buffers, kernels and instructions. */
+/* What all of lowering uses: shapes in memory, buffers, kernels and instructions. */
 #include <string.h>
 #include "lower.h"
 #include "../support/round.h"
@@ -39,7 +39,7 @@ int lower_moved_param(const struct lower *w, int local)
 	return at != local && lower_is_param(w, at) ? at : -1;
 }
 
-/* A param that is cast to f32 is read as it is stored: the kernel computes in f32. */
+/* A param that is cast to f32 is read in its stored format, since the kernel computes in f32. */
 int lower_through_cast(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -190,7 +190,8 @@ static bool has_slots(const struct lower *w, const struct local_value *v, int *e
 	return false;
 }
 
-/* Rows of a value over [batch, seq] or [batch, row]: owners that the rank holds, times its part of their tokens. */
+/* Rows of a value over [batch, seq] or [batch, row]: the owners that the rank holds, times its part of each owner's
+ * tokens. */
 struct number lower_rows_of(const struct lower *w, const struct local_value *v)
 {
 	const struct program *p = w->l->program;

@@ -1,23 +1,24 @@
-/* The cache, and attention over it. A state that some attention reads as values, or a piece of, is stored by position;
- * one that is only keys by feature (struct kernel_append). The kernel counts heads, and in each the query heads that
- * share it: several axes of either count as one, in an order that queries, both caches and sinks share. */
+/* The cache, and attention over it. A state is stored by position if some attention reads it as values or reads a piece
+ * of it; a state read only as keys is stored by feature (struct kernel_append). The kernel has one dimension of heads
+ * and one of query heads per head. Several axes of either kind form one dimension, in an order shared by queries, both
+ * caches and sinks. */
 #include <string.h>
 #include "lower.h"
 
-/* How the attentions use a state. */
+/* How attentions use a state. */
 struct usage {
 	bool used, by_position, mixed;
 	int *order, n;
-}; /* its axes as a position holds them: heads, then what is summed, or a value's; mixed: attentions differ in it */
+}; /* order: axes of a position as stored, heads, then the features; mixed: attentions disagree on it */
 
-/* Axes of heads lie as they are declared, one that is a view of another as that one. */
+/* Axes of heads are stored in the order of declaration. A view of an axis counts as that axis. */
 static bool lies_before(const struct program *p, int a, int b)
 {
 	int of_a = axis_root(p, a), of_b = axis_root(p, b);
 	return of_a != of_b ? of_a < of_b : a < b;
 }
 
-/* Puts the axes of heads to `out`, major to minor. */
+/* Writes the axes of heads to `out`, major to minor. Returns their number. */
 static int heads_in_order(const struct program *p, const struct value *attend, int *out)
 {
 	int n = attend->attend.n_h;
@@ -30,7 +31,7 @@ static int heads_in_order(const struct program *p, const struct value *attend, i
 	return n;
 }
 
-/* The value that views are made of; `axis` becomes its axis of that value. */
+/* Follows views to the value that they view; *axis becomes that value's axis. */
 static int behind_views(const struct program *p, int value, int *axis)
 {
 	for (;;) {
@@ -43,7 +44,7 @@ static int behind_views(const struct program *p, int value, int *axis)
 	}
 }
 
-/* `attend` reads the state as its operand `arg`, whose features are `feature`. */
+/* Records that `attend` reads the state as its operand `arg`, with features along `feature`. */
 static void add_use(struct lower *w, struct usage *u, int state, const struct value *attend, int arg, int feature)
 {
 	const struct program *p = w->l->program;
@@ -75,7 +76,7 @@ static struct usage usage_of(struct lower *w, int state)
 	return u;
 }
 
-/* Bytes of a rank's pages of a state, in one layer. */
+/* Bytes of a rank's pages of a state in one layer. */
 static int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state)
 {
 	int64_t elements = s->pages * s->page;
@@ -96,7 +97,7 @@ static int64_t state_bytes(struct local *l, const struct schedule *s, const stru
 void place_states(struct schedule *s, struct local *l)
 {
 	const struct program *p = l->program;
-	int64_t *end = 1 + arena_array(l->arena, int64_t, p->loop.n_bodies + 2); /* by body; -1: outside the loop */
+	int64_t *end = 1 + arena_array(l->arena, int64_t, p->loop.n_bodies + 2); /* end[body]; end[-1]: outside the loop */
 	for (int i = 0; i < p->states.n; i++) {
 		const struct state *state = &p->states.at[i];
 		struct placed_state at = {state->body, end[state->body], state_bytes(l, s, state)};
@@ -105,7 +106,7 @@ void place_states(struct schedule *s, struct local *l)
 	}
 }
 
-/* Positions that a rank holds in pages in use: of one owner, or room for all of several. */
+/* Positions in a rank's pages: those in use for one owner, all of them for several. */
 static struct number cache_rows(const struct lower *w, const struct atoms *batch, const struct atoms *pages)
 {
 	int n;
@@ -157,7 +158,7 @@ void lower_append(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
 }
 
-/* The rank's part of the features of each position: other addresses of the same pages. */
+/* The rank's part of each position's features, as other addresses in the same pages. */
 static bool slice_cache(struct lower *w, int local, struct phys x)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -173,8 +174,8 @@ static bool slice_cache(struct lower *w, int local, struct phys x)
 	return true;
 }
 
-/* A cache as its reader wants it: all pages in use, of all ranks that an axis is cut over. Of positions a rank has each
- * n-th page, so that pages of all ranks, one of each after the other, are in order. */
+/* Gathers a cache for its reader: all pages in use, from all ranks that split an axis. If positions are split, a rank
+ * has every n-th page, so interleaving the ranks' pages puts them in order. */
 void lower_move_cache(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -222,7 +223,7 @@ static int64_t extent_of(const struct phys *p, const int *axes, int n)
 	return e;
 }
 
-/* A piece of a position's features lies within the cache's rows; one of its heads would leave gaps between pages. */
+/* A piece of the features stays within the rows of the cache. A piece of the heads would leave gaps between pages. */
 static bool has_piece_of_heads(const struct program *p, const struct value *attend, int arg)
 {
 	for (int i = 0; i < attend->attend.n_h; i++) {
@@ -252,8 +253,8 @@ static bool attend_supported(struct lower *w, const struct local_value *v, const
 	return !w->failed;
 }
 
-/* Features that a position has in the cache behind keys or values, which may be a piece of it: the stride
- * of its rows. */
+/* Features per position in the cache that keys or values are read from. They may be a piece of it, so this is the
+ * stride of its rows. */
 static int64_t features_cached(const struct phys *p, int axis)
 {
 	for (int i = p->n_dims - 1; i >= 0; i--)
@@ -274,7 +275,7 @@ static void set_cache(struct lower *w, struct kernel_attend *a, const struct val
 	a->page = w->s->page, a->pages_per_seq = w->s->pages_per_seq;
 }
 
-/* One for each head and query head, in that order. */
+/* One sink per head and query head, in that order. */
 static struct argument sinks(struct lower *w, struct kernel_attend *a, int sink, int user, const int *order)
 {
 	a->has_sinks = true;

@@ -1,8 +1,8 @@
-/* Collectives and slices: from changes of layout to blocks of bytes. */
+/* Collectives and slices: turns changes of layout into moves of blocks of bytes. */
 #include <string.h>
 #include "lower.h"
 
-/* How an axis cuts a value: `outer` blocks of `block` elements each are contiguous on a rank. */
+/* How an axis cuts a value: a rank has `outer` contiguous blocks of `block` elements. */
 struct cut {
 	struct number outer, block;
 };
@@ -42,7 +42,7 @@ static void reshape(const struct lower *w, struct phys *p, int local)
 		p->rows = lower_rows_of(w, v);
 }
 
-/* The rank's index in `group` times `each` rows, times `unit`. */
+/* The rank's index in `group`, times `each` rows, times `unit`. */
 static struct number indexed(struct number each, int64_t unit, int group)
 {
 	static const enum number_kind kind[] = {
@@ -50,7 +50,7 @@ static struct number indexed(struct number each, int64_t unit, int group)
 	return (struct number){kind[each.kind], each.value * unit, each.div, group};
 }
 
-/* Of each owner's rows the rank's part: they have gaps between them, so they are copied. */
+/* Takes the rank's part of each owner's rows. The parts have gaps between them, so they are copied. */
 static void slice_of_each(struct lower *w, int local, const struct phys *x, struct phys y, int group)
 {
 	int64_t owners = x->rows.value;
@@ -67,13 +67,13 @@ static void slice_of_each(struct lower *w, int local, const struct phys *x, stru
 	lower_launch(w, local, -1, &k, args, 6, "slice");
 }
 
-/* A rank's part of a replicated value: a view, no bytes move. */
+/* Takes a rank's part of a replicated value. This is a view; no bytes move. */
 static void lower_slice(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	struct phys p = *lower_materialize_contiguous(w, v->args[0], local, NULL);
 	if (p.offset.kind != NUMBER_CONST)
-		p = *lower_copy(w, v->args[0]); /* an address has one part that depends on the rank */
+		p = *lower_copy(w, v->args[0]); /* an address has only one term that depends on the rank */
 	const struct phys x = p;
 	const struct program *g = w->l->program;
 	int group = lower_group(w, &v->atoms), bytes = dtype_bytes(p.dtype);
@@ -102,14 +102,14 @@ static bool reuse_in_place(const struct lower *w, int local, int arg)
 {
 	const struct phys *x = &w->phys[arg];
 	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_RENAME)
-		return false; /* another name of bytes that others may read */
+		return false; /* others may read the same bytes */
 	return w->uses[arg] == 1 && x->memory == MEMORY_BUFFER && x->buffer >= OUTPUT_BUFFERS && !lower_in_carry(w, x)
 	       && x->offset.kind == NUMBER_CONST && local != w->ph->logits && local != w->ph->token
 	       && lower_carried_as(w, local) < 0;
 }
 
-/* The value is cut along one axis, and what arrives is joined along another: blocks of different size, elements in one
- * order. */
+/* Cuts the value along one axis, and joins what arrives along another. The blocks on both sides differ in size, but the
+ * elements keep their order. */
 static void lower_all_to_all(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -118,7 +118,7 @@ static void lower_all_to_all(struct lower *w, int local)
 	struct cut from, into;
 	reshape(w, &y, local);
 	phys_make_contiguous(&y);
-	/* what goes to one member: x with the cut axis as short as it is after */
+	/* what one member receives: x, with the cut axis as short as afterwards */
 	for (int i = 0; i < part.n_dims; i++)
 		if (part.dim[i].axis == v->to)
 			part.dim[i].extent = y.dim[i].extent;

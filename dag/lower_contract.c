@@ -1,8 +1,8 @@
-/* Contractions of an activation with a param: which axes are rows, batches, outputs and summed elements. */
+/* Contractions of an activation with a param: decides which axes are rows, batches, outputs and summed elements. */
 #include "lower.h"
 
-/* Axes of a contraction, each list in the order in which the kernel counts. `batch`: static axes of both operands and
- * of the result, in the param's order. `group`: the experts, whose rows are sorted; -1: none. */
+/* Axes of a contraction, each list in the kernel's order. `batch`: static axes of both operands and of the result, in
+ * the param's order. `group`: the axis of experts if rows are sorted by it; -1: none. */
 struct axes {
 	int rest[MAX_DIMS], batch[MAX_DIMS], k[MAX_DIMS], n_rest, n_batch, n_k, group;
 };
@@ -33,7 +33,8 @@ static struct axes axes_of(const struct lower *w, const struct value *s, const s
 	return a;
 }
 
-/* Can the kernel read or write it where it lies: rows, then batches, then what counts without gaps, one stride each? */
+/* Can the kernel read or write the value in place? It needs rows, then batches, each with one stride, then the other
+ * axes without gaps. */
 static bool strided(const struct phys *p, const struct axes *a)
 {
 	int rest = a->n_rest, inner = rest + a->n_batch;

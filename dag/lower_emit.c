@@ -1,4 +1,4 @@
-/* What lowering adds to the schedule: tables, a step's inputs, kernels, instructions, collectives. */
+/* Adds to the schedule: tables, a step's inputs, kernels, instructions, collectives. */
 #include <string.h>
 #include "lower.h"
 #include "../support/round.h"
@@ -24,7 +24,7 @@ int64_t lower_table(struct lower *w, const float *data, int64_t n)
 
 static int64_t most_of(const int64_t of_phase[PHASES]) { return of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]; }
 
-/* Words that a step brings of one owner in the largest step of any phase. */
+/* Words of an input per owner, in the largest step of any phase. */
 static int64_t input_words(const struct schedule *s, enum dr_input what)
 {
 	int64_t tokens = most_of(s->chunk), rows = most_of(s->max_rows);

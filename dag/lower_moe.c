@@ -1,9 +1,9 @@
 /* Experts: routing, the exchange of tokens in rounds of fixed capacity, and back (docs/language.md, Layouts and
  * collectives).
  *
- * dispatch sorts the assignments by destination and expert; each round packs at most C for every destination, exchanges
- * them where experts and tokens share mesh axes, and sorts what arrived by expert. combine undoes it and adds. What
- * lies between runs once a round. */
+ * dispatch sorts the assignments by destination and expert. Each round packs at most C for every destination, exchanges
+ * them if experts and tokens share mesh axes, and sorts what arrived by expert. combine undoes this and adds.
+ * Everything between the two runs once per round. */
 #include <math.h>
 #include <string.h>
 #include "lower.h"
@@ -37,7 +37,7 @@ void lower_route(struct lower *w, int local)
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define(w, local, out);
 	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
-	/* what says by a negative number that a token is padding; of rows, those that are not wanted */
+	/* the input that is negative for padding: WANT for rows, else SEQ */
 	enum dr_input real = axis_among(s->axes, s->n_axes, w->l->program->row) ? DR_INPUT_WANT : DR_INPUT_SEQ;
 	struct argument args[6] = {arg_phys(&score), lower_input(w, real, v), arg_phys(to), arg_buffer(to->weight),
 	                           arg_number(out.rows)};
@@ -69,8 +69,8 @@ static struct argument expert_map(struct lower *w, const struct local_value *v, 
 	return arg_placed(DR_SPACE_TABLE, map.offset);
 }
 
-/* Room of a round for each destination: its even share times the plan's factor, never more than all tokens could send.
- * In decode always the latter, so that one round does. */
+/* Sets a round's capacity per destination: an even share times the plan's factor, at most what all tokens could send.
+ * Decode always takes that maximum, so that one round is enough. */
 static void set_capacity(struct lower *w, struct expert_exchange *m, int64_t tokens, int64_t ranks)
 {
 	int64_t worst = tokens * (m->top < m->local ? m->top : m->local);
@@ -109,7 +109,7 @@ static void emit_all_to_all(struct lower *w, int local, int exchange, int from, 
 	lower_emit(w, local, exchange, i, what);
 }
 
-/* Sorts what the other ranks sent by expert: `packed` becomes the sorted rows. */
+/* Sorts by expert what the other ranks sent, into `packed`. */
 static int receive(struct lower *w, int local, int exchange)
 {
 	struct expert_exchange *m = &w->exchanges.at[exchange];
@@ -212,7 +212,7 @@ static int send_back(struct lower *w, int local, int exchange, const struct phys
 	return back;
 }
 
-/* The atoms that cut the tokens that a dispatch is given. */
+/* The atoms that cut a dispatch's tokens. */
 static const struct group *cut_tokens(struct lower *w, int dispatch)
 {
 	const struct program *p = w->l->program;
@@ -227,7 +227,7 @@ static const struct group *cut_tokens(struct lower *w, int dispatch)
 	return out;
 }
 
-/* Writes the loop over the rounds into the step: what was collected since dispatch runs in it. */
+/* Writes the loop over the rounds into the step. Its body is what was collected since dispatch. */
 static void close_rounds(struct lower *w, int local, int exchange)
 {
 	struct expert_exchange *m = &w->exchanges.at[exchange];

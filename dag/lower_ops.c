@@ -1,9 +1,9 @@
-/* Operators with kernels of their own: embedding, rotary embedding, sampling; and what is no operator: inputs, params,
- * the value that the loop carries. */
+/* Operators with their own kernels (embedding, rotary embedding, sampling), and what is not an operator: inputs,
+ * params, and carried values. */
 #include <string.h>
 #include "lower.h"
 
-enum { PAIR_BYTES = 8 }; /* of a candidate: value and index */
+enum { PAIR_BYTES = 8 }; /* bytes of a candidate: value and index */
 
 /* ---- tokens ---------------------------------------------------------------------------------- */
 static void lower_embed(struct lower *w, int local)
@@ -18,12 +18,12 @@ static void lower_embed(struct lower *w, int local)
 	struct phys out = lower_shape(w, local);
 	const struct param *p = &w->l->program->params.at[lower_source(w, v->args[0])->param];
 	int d = table->axes[0] == s->v ? 1 : 0;
-	const int row_by_row[2] = {s->v, table->axes[d]}; /* as the kernel reads it, whatever order the param declares */
+	const int row_by_row[2] = {s->v, table->axes[d]}; /* the kernel's order, whatever order the param declares */
 	k.embed.v = axis_local(w->l, table, 1 - d);
 	k.embed.d = axis_local(w->l, table, d);
 	k.embed.table = p->dtype;
 	k.embed.out = out.dtype;
-	/* a table that a contraction reads too (a tied head) is in that contraction's tile order */
+	/* a table that a contraction also reads (a tied head) is stored in that contraction's tile order */
 	if (p->contracted)
 		k.embed.pack = (struct packing){
 			w->target->n_tile, w->target->bf16_dot && p->dtype == DTYPE_BF16 && out.dtype == DTYPE_BF16 ? 2 : 1};
@@ -58,7 +58,7 @@ static void lower_pick(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 6, "pick");
 }
 
-/* All shards' pairs from those of each. */
+/* Gathers the pairs of all shards. */
 static void gather_candidates(struct lower *w, int local, int group, int from, int to, struct number rows)
 {
 	int c = lower_add_collective(w, DR_ALL_GATHER, group, DTYPE_I32, rows, PAIR_BYTES, local,
@@ -114,7 +114,7 @@ static void lower_angles(struct lower *w, int local)
 	lower_launch(w, local, -1, &k, args, 4, "angles");
 }
 
-/* Is `feature` the last axis, without gaps, and do the others count as one? */
+/* Is `feature` the last axis, without gaps, and do the other axes have one stride? */
 static bool one_stride_of_heads(const struct phys *x, int feature)
 {
 	int f = x->n_dims - 1;
@@ -155,7 +155,7 @@ static void lower_source_value(struct lower *w, int local)
 	struct phys p = lower_shape(w, local);
 	p.state = PHYS_READY;
 	if (v->op == LOCAL_CONST) {
-		p.dtype = DTYPE_F32; /* scalars are part of the code */
+		p.dtype = DTYPE_F32; /* scalars are constants in the code */
 		phys_set_address(&p, DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data) : 0);
 	} else if (lower_source(w, local)->op == OP_INPUT) {
 		struct address at = lower_input(w, of_kind[lower_source(w, local)->input], v).address;
@@ -167,7 +167,7 @@ static void lower_source_value(struct lower *w, int local)
 	w->phys[local] = p;
 }
 
-/* Which of the carried values begins a turn with this one, or is its last value. */
+/* Index of the carried value that `local` is at the start of a turn, or after the loop. */
 static int carry_index(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -186,17 +186,17 @@ static void lower_carry(struct lower *w, int local)
 		lower_unsupported(w, lower_source(w, local)->span, "a routing that the loop carries");
 		return;
 	}
-	if (carry->state == PHYS_NONE) { /* the value before the loop is copied once; the layers then write in place */
+	if (carry->state == PHYS_NONE) { /* the value before the loop is copied once; layers then write in place */
 		*carry = *lower_materialize_contiguous(w, v->args[0], v->args[0], NULL);
-		carry->dtype = lower_shape(w, local).dtype; /* a param may be stored in another */
+		carry->dtype = lower_shape(w, local).dtype; /* the stored format of a param may differ */
 		int64_t bytes = lower_rows_max(w, carry) * carry->row_stride * dtype_bytes(carry->dtype);
 		phys_set_buffer(carry, lower_buffer(w, bytes));
 		lower_into(w, v->args[0], carry);
 	}
-	w->phys[local] = *carry; /* another body of the loop goes on where the layer before stopped */
+	w->phys[local] = *carry; /* all loop bodies use the same memory */
 }
 
-enum { DEEPEST = 200 }; /* values that wait for each other; computing them recurses */
+enum { DEEPEST = 200 }; /* max depth of a chain of virtual values, since computing it recurses */
 
 static void lower_rows(struct lower *w, int local)
 {

@@ -1,4 +1,4 @@
-/* Where params lie: tile order for contractions, plain for the rest; in the space of the stage that reads them. */
+/* Places params: in tile order for contractions, else row-major, in the space of the stage that reads them. */
 #include <string.h>
 #include "lower.h"
 
@@ -14,7 +14,7 @@ int64_t param_bytes(const struct schedule *s, enum dr_space space, int body)
 	return bytes;
 }
 
-/* The space by the stage of the reader. With one stage all params outside the loop share one. */
+/* The space depends on the reader's stage. With one stage, all params outside the loop share a space. */
 static enum dr_space space_of(const struct lower *w, const struct param *p, int user)
 {
 	if (p->in_loop)
@@ -41,7 +41,7 @@ static bool keyed(const struct param *p, int axis)
 	return false;
 }
 
-/* Adds the axis `axis` of the param to the placed one's list. */
+/* Adds the param's axis `axis` to the list of the placed param. */
 static void add_axis(struct lower *w, struct placed_param *out, const struct local_value *v, int axis,
                      enum dr_role role)
 {
@@ -91,7 +91,7 @@ static struct argument place(struct lower *w, struct placed_param p, int user)
 	return arg_placed(p.space, p.offset);
 }
 
-/* A weight is read where it lies: moving one in every step would be a collective on weights. */
+/* A weight is read in place: to move it, each step would need a collective on weights. */
 static const struct param *param_of(struct lower *w, int param)
 {
 	return &w->l->program->params.at[lower_source(w, param)->param];
@@ -104,7 +104,7 @@ struct argument lower_weight(struct lower *w, int param, int user, const int *k,
 	struct placed_param p = {.param = param_of(w, param), .pack = pack};
 	p.axes = arena_array(w->arena, struct placed_axis, v->n_axes + 1);
 	for (int i = 0; i < v->n_axes;
-	     i++) { /* groups and outputs keep the param's order, the summed axes take the operand's */
+	     i++) { /* groups and outputs keep the param's order; summed axes take the operand's */
 		enum dr_role role = role_of(v->axes[i], k, n_k, group, n_group);
 		if (role != DR_WEIGHT_K)
 			add_axis(w, &p, v, v->axes[i], role);

@@ -1,5 +1,5 @@
 /* Rows kernels: chains of pointwise values and reductions, fused into one kernel where a value's bytes are needed. A
- * contraction of two activations is one too: there is no weight to pack, and of each row little to sum. */
+ * contraction of two activations becomes one too, since it has no weight to pack and sums little per row. */
 #include <string.h>
 #include "lower.h"
 
@@ -7,17 +7,17 @@ _Static_assert((int)ROWS_MAX_DIMS > (int)MAX_DIMS, "a value's axes, and one that
 
 struct done {
 	int local, node;
-}; /* a local value that has a node */
+}; /* the node of a local value */
 
 struct chain {
 	struct lower *w;
 	int root;
 	struct kernel_rows *k;
-	struct phys shape; /* of the root: rows, and the axes that are iterated over */
+	struct phys shape; /* shape of the root: rows, and the axes iterated over */
 	int reduced;
-	int64_t extent;              /* the axis that reductions run over, -1: none yet; its extent */
-	int group;                   /* the axis that rows of an exchange are sorted by (experts), or -1 */
-	int leaf[ROWS_MAX_OPERANDS]; /* local values that are loaded */
+	int64_t extent;              /* reduced: axis of the reductions, -1: none yet; its extent */
+	int group;                   /* axis by which an exchange's rows are sorted (experts), or -1 */
+	int leaf[ROWS_MAX_OPERANDS]; /* local values that the kernel loads */
 	VEC(struct done) done;
 };
 
@@ -41,10 +41,10 @@ bool lower_is_rows(const struct lower *w, int local)
 	return op_is_pointwise(op) || op_is_reduce(op) || op == OP_IOTA || is_product_of_rows(w, local);
 }
 
-/* The axis that a value of a rows kernel is a sum, a mean or a maximum over, or -1. */
+/* The axis that a value's sum, mean or maximum runs over, or -1. */
 static int reduced_axis(const struct value *s) { return op_is_reduce(s->op) || s->op == OP_CONTRACT ? s->over[0] : -1; }
 
-/* Its extent on a rank: a contraction may sum the rank's part. */
+/* The extent of that axis on a rank; a contraction may sum only the rank's part. */
 static int64_t reduced_extent(const struct lower *w, int local)
 {
 	const struct value *s = lower_source(w, local);
@@ -53,7 +53,7 @@ static int64_t reduced_extent(const struct lower *w, int local)
 	return w->l->program->axes.at[s->over[0]].extent / (s->op == OP_CONTRACT && cut ? atoms_size(w->l, cut) : 1);
 }
 
-/* Where the author wrote a value: of an op's, the call. */
+/* Where the author wrote a value; for a value inside an op, the call. */
 static struct span written(const struct lower *w, const struct value *s)
 {
 	return s->call >= 0 ? w->l->program->calls.at[s->call].span : s->span;
@@ -95,7 +95,7 @@ static int find_dim(const struct phys *p, int axis)
 	return -1;
 }
 
-/* Can the kernel compute the reduction `local` too? It has one reduced axis, and for every axis one extent. */
+/* Can the kernel also compute the reduction `local`? A kernel has one reduced axis, and one extent per axis. */
 static bool may_reduce(const struct chain *c, int local)
 {
 	int axis = reduced_axis(lower_source(c->w, local)), at = find_dim(&c->shape, axis);
@@ -104,7 +104,7 @@ static bool may_reduce(const struct chain *c, int local)
 	       && (at < 0 || c->shape.dim[at].extent == extent);
 }
 
-/* May `arg` be computed inside the kernel of its user, instead of being written and read? */
+/* May `arg` be computed inside its user's kernel, instead of going through memory? */
 static bool may_inline(const struct chain *c, int user, int arg)
 {
 	const struct lower *w = c->w;
@@ -195,8 +195,8 @@ static int build(struct chain *c, int user, int local)
 }
 
 /* ---- iteration space and strides ------------------------------------------------------------- */
-/* The root's axes: as `order` says, else as the first operand that has them all holds them; the reduced axis innermost,
- * which `order` may contradict: then it is for a copy. */
+/* Orders the root's axes: by `order`, else as in the first operand that has all of them. The reduced axis must be
+ * innermost; an `order` that contradicts this is ignored here and needs a copy. */
 static void choose_order(struct chain *c, const int *order)
 {
 	if (c->reduced >= 0 && order && axis_among(order, c->shape.n_dims - 1, c->reduced))
@@ -240,7 +240,7 @@ static void set_operand(struct rows_operand *o, const struct phys *p, const stru
 	}
 }
 
-/* Joins neighbouring axes that all operands hold side by side, so that inner loops are long. */
+/* Merges neighbouring axes that are adjacent in memory in all operands, to make inner loops long. */
 static void merge_dims(struct kernel_rows *k, bool keep_inner)
 {
 	for (int i = k->dims - 2; i >= 0; i--) {
@@ -272,8 +272,7 @@ static void merge_dims(struct kernel_rows *k, bool keep_inner)
 	}
 }
 
-/* An operand that has the axis by which the rows are sorted, a bias of each expert, is read where the
- * row's group says. */
+/* An operand with the axis by which rows are sorted, such as a bias per expert, is indexed by the row's group. */
 static void set_groups(struct chain *c)
 {
 	for (int i = 0; i < c->k->n_inputs; i++) {
@@ -286,8 +285,8 @@ static void set_groups(struct chain *c)
 	}
 }
 
-/* A result that is an integer is an operand in another order of its axes, since only `cast` computes with integers. f32
- * is not exact for all integers, so its bits are moved: no operation on the way looks at them. */
+/* An integer result can only be an operand with its axes reordered, since only `cast` computes with integers. f32 does
+ * not represent all integers, so the bits are moved unchanged, as if they were f32; no operation reads them. */
 static void move_integers(struct kernel_rows *k)
 {
 	if (k->output[0].dtype != DTYPE_I32)
@@ -339,7 +338,7 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	             arena_printf(w->arena, "%s%s%s", call, s->name ? " " : "", s->name ? s->name : ""));
 }
 
-/* Is a carried value read elsewhere than where the result is written? Then it must not be overwritten meanwhile. */
+/* Is a carried value read at other places than the result is written to? Then the result must not overwrite it. */
 static bool reads_out_of_step(const struct chain *c)
 {
 	for (int i = 0; i < c->k->n_inputs; i++) {
@@ -350,14 +349,14 @@ static bool reads_out_of_step(const struct chain *c)
 	return false;
 }
 
-/* Can the chain write to `to`, which gives the order of its axes? What is reduced must be innermost. */
+/* Can the chain write to `to`, in the order of its axes? The reduced axis must be innermost. */
 static bool may_write_to(const struct chain *c, const struct phys *to)
 {
 	int at = c->reduced < 0 ? -1 : find_dim(to, c->reduced);
 	return at < 0 || at == to->n_dims - 1;
 }
 
-/* Computes a virtual value into memory: to `to` if given and if it can. */
+/* Computes a virtual value into memory: into `to`, if given and possible. */
 static void compute(struct lower *w, int local, const int *order, const struct phys *to)
 {
 	struct kernel k;
@@ -369,7 +368,7 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	if (!w->failed)
 		k.rows.result[0] = build(&c, local, local);
 	if (w->failed) {
-		w->phys[local].state = PHYS_READY; /* never launched: the report is enough */
+		w->phys[local].state = PHYS_READY; /* nothing is launched: the mistake is already reported */
 		return;
 	}
 	for (int i = 0; i < k.rows.n_inputs; i++)
@@ -390,7 +389,7 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	w->turn_ends = turn_ends;
 }
 
-/* Copies what `have` says of a value to `to`, in the part of the step of `user`. */
+/* Copies a value from `have` to `to`, in the part of the step that `user` is in. */
 static void copy(struct lower *w, const struct phys *have, int user, const struct phys *to)
 {
 	struct kernel k;
@@ -411,7 +410,7 @@ static void copy(struct lower *w, const struct phys *have, int user, const struc
 	lower_launch(w, user, to->exchange, &k, args, 3, "copy");
 }
 
-/* Copies a value into another order of its axes. */
+/* Copies a value, with its axes in another order. */
 static const struct phys *copy_ordered(struct lower *w, int local, const int *order)
 {
 	struct phys *have = &w->phys[local];

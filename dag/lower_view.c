@@ -1,4 +1,4 @@
-/* Other names for bytes that are there, and values put side by side. */
+/* Views of existing bytes, and joins of values side by side. */
 #include "lower.h"
 
 static int find_dim(const struct phys *p, int axis)
@@ -9,7 +9,7 @@ static int find_dim(const struct phys *p, int axis)
 	internal_error("a value lacks axis %d", axis);
 }
 
-/* Narrows a value to `part`, which lies behind `before` indices of dimension `at`. */
+/* Narrows a value to `part`, which begins at index `before` of dimension `at`. */
 static void narrow(struct phys *p, int at, const struct axis *part, int axis, int64_t before)
 {
 	p->offset.value += before * p->stride[at] * dtype_bytes(p->dtype);
@@ -38,7 +38,7 @@ void lower_view(struct lower *w, int local)
 	w->phys[local] = v;
 }
 
-/* Memory for the result, with the joined axis innermost: made when the first operand asks for its place. */
+/* Memory of the result, with the joined axis innermost. Allocated when the first operand needs its place. */
 static const struct phys *joined(struct lower *w, int local)
 {
 	if (w->phys[local].state == PHYS_READY)
@@ -51,7 +51,7 @@ static const struct phys *joined(struct lower *w, int local)
 	return lower_define(w, local, ordered);
 }
 
-/* Where operand `n` lies in the result. */
+/* The place of operand `n` in the result. */
 static struct phys part_of(struct lower *w, int join, int n)
 {
 	const struct program *p = w->l->program;
@@ -86,7 +86,7 @@ struct phys *lower_define_in_join(struct lower *w, int local, struct phys p)
 	return NULL;
 }
 
-/* Each operand is computed, or copied, to its place, if it is not there yet. */
+/* Computes or copies each operand to its place, unless it already is in place. */
 void lower_join(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];

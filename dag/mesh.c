@@ -1,4 +1,4 @@
-/* The mesh as atoms: mesh axes, cut further where a product rule gives the major part to one axis and the rest to
+/* Makes the atoms: mesh axes, cut further where a product rule gives the major part to one axis and the rest to
  * another. */
 #include "local.h"
 
@@ -54,14 +54,14 @@ int64_t common_divisor(int64_t a, int64_t b)
 	return a;
 }
 
-/* Where the pieces of a mesh axis end, counted from the major side: cumulative sizes, ascending, each
- * divides the next. */
+/* Ends of the pieces of a mesh axis, counted from the major side: cumulative sizes, ascending, each a divisor of the
+ * next. */
 struct cuts {
 	int64_t at[MAX_GROUP_ATOMS];
 	int n;
 };
 
-/* Adds a cut; false when the pieces so far have no common refinement with it. */
+/* Adds a cut. Returns false if it has no common refinement with the pieces so far. */
 static bool cut_at(struct cuts *c, int64_t at)
 {
 	int i = 0;
@@ -82,7 +82,7 @@ static bool cut_at(struct cuts *c, int64_t at)
 	return true;
 }
 
-/* Cuts the target of a product rule where one axis has taken its share: `taken` ranks from the major side. */
+/* Cuts the target of a product rule where one axis ends, `taken` ranks from the major side. */
 static bool cut_target(struct local *l, const struct rule *r, struct cuts *cuts, int64_t taken)
 {
 	int64_t outer = 1;

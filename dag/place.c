@@ -1,5 +1,4 @@
-/* Where axes live: rules of the plan looked up for a region, a phase and a class of tensors (docs/language.md, Plans).
- */
+/* Placement: looks up the plan's rules for a region, a phase and a class of tensors (docs/language.md, Plans). */
 #include "local.h"
 
 int64_t axis_local(const struct local *l, const struct local_value *v, int i)
@@ -7,7 +6,8 @@ int64_t axis_local(const struct local *l, const struct local_value *v, int i)
 	return l->program->axes.at[v->axes[i]].extent / atoms_size(l, &v->layout.axis[i]);
 }
 
-/* The mesh axis among a rule's targets whose size a refinement set last: what its author should change. */
+/* The span of the mesh axis, among a rule's targets, whose size a refinement set last: the author should change that
+ * one. */
 static struct span culprit(const struct local *l, const struct rule *r)
 {
 	if (r->own)
@@ -42,7 +42,7 @@ static bool product_fits(const struct local *l, const struct rule *r, int64_t wa
 	return l->program->axes.at[r->lhs[r->n_lhs - 1]].extent % ways == 0;
 }
 
-/* "1, 2, 4, 8": ways into which the rule's axes can be cut, up to four times what was asked. */
+/* "1, 2, 4, 8": the ways in which the rule's axes can be cut, up to four times `asked`. */
 static const char *ways_that_work(struct local *l, const struct rule *r, int64_t asked)
 {
 	struct text t = {.arena = l->arena};
@@ -54,7 +54,7 @@ static const char *ways_that_work(struct local *l, const struct rule *r, int64_t
 	return t.at;
 }
 
-/* The edit that cuts `k` ways instead of `asked`, when one mesh axis alone makes it. */
+/* Offers the edit that cuts `k` ways instead of `asked`, if changing one mesh axis does it. */
 static bool offer_size(struct local *l, struct diag *d, const struct rule *r, int64_t asked, int64_t k)
 {
 	int only = -1;
@@ -65,7 +65,7 @@ static bool offer_size(struct local *l, struct diag *d, const struct rule *r, in
 	       && deploy_offer_size(l->deploy, l->sink, d, only, k);
 }
 
-/* The edit: the largest size that works and divides what was asked. */
+/* Offers the largest size that works and divides `asked`. */
 static void offer_ways(struct local *l, struct diag *d, const struct rule *r, int64_t asked)
 {
 	for (int64_t k = asked - 1; k > 1; k--)
@@ -101,7 +101,7 @@ static void report_product(struct local *l, const struct rule *r, int64_t ways, 
 	offer_ways(l, d, r, ways);
 }
 
-/* Adds the atoms of a target that lie between `from` and `to` ranks from its major side. */
+/* Adds the atoms of a target that are between `from` and `to` ranks from its major side. */
 static void atoms_between(struct local *l, const struct rule *r, int64_t from, int64_t to, struct atoms *out)
 {
 	int64_t at = 1;
@@ -150,7 +150,7 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 	const struct axis *a = &l->program->axes.at[axis];
 	struct atoms out = {.n = 0};
 	if (a->kind == AXIS_RAGGED && a->of >= 0
-	    && l->program->axes.at[a->of].extent) { /* slots: their tokens' atoms, less the experts' */
+	    && l->program->axes.at[a->of].extent) { /* slots: the atoms of their tokens, except those of the experts */
 		struct atoms experts = place_axis(l, a->of, region, phase, klass);
 		const int token_axes[2] = {l->program->batch, a->tokens};
 		for (int i = 0; i < 2; i++) {
@@ -165,7 +165,7 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 	return r && r->n_target ? place_by_rule(l, r, axis) : out;
 }
 
-enum { MAX_OPS = 3 }; /* places that a report of two rules shows: every operator of the region has the same to say */
+enum { MAX_OPS = 3 }; /* max operators in a report of two rules; the rest of a region repeats it */
 
 static void report_shared_atom(struct local *l, int a, int b, int atom, int region, int phase, int klass,
                                const char *what, struct span at)
@@ -198,8 +198,8 @@ int64_t owners_held(const struct local *l, const struct atoms *batch, int *n)
 	return held;
 }
 
-/* `batch` keeps the atoms that share out whole owners; the others cut each owner's tokens, in front of `seq`'s (or
- * `row`'s). */
+/* `batch` keeps the atoms that divide the owners. The others cut each owner's tokens, in front of the atoms of `seq` or
+ * `row`. */
 static void make_canonical(struct local *l, const int *axes, int n, struct layout *out)
 {
 	int batch = -1, tokens = -1, keep;
@@ -222,7 +222,7 @@ static void make_canonical(struct local *l, const int *axes, int n, struct layou
 		out->axis[tokens] = moved;
 }
 
-/* Has this rule been reported? It is asked for every tensor of its region: one diagnostic says so. */
+/* Has this rule been reported? Every tensor of its region checks it, but one diagnostic is enough. */
 static bool already_reported(const struct local *l, enum diag_code code, struct span rule)
 {
 	for (int i = 0; i < l->sink->diags.n; i++) {
@@ -233,8 +233,8 @@ static bool already_reported(const struct local *l, enum diag_code code, struct 
 	return false;
 }
 
-/* A collective over stages would wait inside of one for ranks that are in another: each rule that asks for one is
- * reported once. */
+/* In a collective over stages, ranks of one stage would wait for ranks of another. Reports each rule that needs one
+ * once. */
 static void report_stage_atom(struct local *l, int axis, int region, int phase, int klass, const char *what,
                               struct span at)
 {
@@ -290,7 +290,7 @@ struct layout place_axes(struct local *l, const int *axes, int n, const int *who
 	return out;
 }
 
-/* A tensor that stays where it is between steps has one layout in all phases. */
+/* A tensor that stays in place between steps has one layout in all phases. */
 static bool fixed_layout(struct local *l, const int *axes, int n, int region, int klass, enum diag_code code,
                          const char *what, const char *name)
 {
@@ -321,8 +321,8 @@ static bool fixed_layout(struct local *l, const int *axes, int n, int region, in
 	return ok;
 }
 
-/* Neighbouring elements of a stored dimension that a rank has, where `ways` ranks share an axis of it: what they have
- * of the axis times the elements behind it in its dimension. */
+/* Number of neighbouring elements of a stored dimension that a rank has when `ways` ranks split one of its axes: the
+ * rank's part of the axis times the elements within one index of the axis. */
 static int64_t run_of(const struct local *l, const struct param *p, int axis, int dim, int64_t ways)
 {
 	int64_t behind = p->stored.stride[axis];
@@ -331,7 +331,7 @@ static int64_t run_of(const struct local *l, const struct param *p, int axis, in
 	return l->program->axes.at[p->axes[axis]].extent / ways * behind;
 }
 
-/* The dimension of the stored tensor in which an axis of the param lies. */
+/* The dimension of the stored tensor that contains an axis of the param. */
 static int dim_of(const struct param *p, int axis)
 {
 	int64_t unit = 1;
@@ -371,7 +371,7 @@ static void report_cut_block(struct local *l, const struct param *p, const struc
 		offer_size(l, d, r, ways, instead);
 }
 
-/* A block of elements that share a scale lies on one rank. */
+/* Checks that elements sharing a scale are on one rank. */
 static void check_blocks(struct local *l, const struct param *p)
 {
 	for (int i = 0; i < p->n_axes && p->stored.n_dims; i++) {
@@ -400,7 +400,7 @@ bool place_fixed(struct local *l)
 	return ok;
 }
 
-/* The most that a state has. */
+/* The owners are those of the state that divides `batch` the most. */
 void place_owners(struct local *l)
 {
 	const struct program *p = l->program;
@@ -423,8 +423,8 @@ static const char *even_stages(struct local *l, int64_t layers, int64_t stages)
 	return t.at;
 }
 
-/* Interleaved stages take microbatches in rounds of as many as there are stages (Narayanan et al., arXiv
- * 2104.04473, 2.2). */
+/* Interleaved stages take as many microbatches at a time as there are stages (Narayanan et al., arXiv 2104.04473,
+ * 2.2). */
 static bool check_rounds(struct local *l, int64_t stages)
 {
 	const struct deploy *d = l->deploy;

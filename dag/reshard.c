@@ -1,5 +1,5 @@
-/* From one layout of a value to another: collectives, planned so that whole suffixes of atoms move at once. Order:
- * reduce-scatter, slice, all-to-all, which shrink or keep; then all-reduce and all-gather, which grow. */
+/* Brings a value from one layout to another by collectives, planned so that whole suffixes of atoms move at once. First
+ * come reduce-scatter, slice and all-to-all, which do not increase a rank's data; then all-reduce and all-gather. */
 #include "local.h"
 
 struct atoms *layout_of(const struct local_value *v, int axis)
@@ -10,10 +10,10 @@ struct atoms *layout_of(const struct local_value *v, int axis)
 	return NULL;
 }
 
-/* The state of one plan: what the value has now and what it shall have. */
+/* The state of planning: the value's current layout and the wanted one. */
 struct plan {
 	struct local *l;
-	int n; /* axes */
+	int n; /* number of axes */
 	struct atoms *now, pending;
 	const struct layout *want;
 };
@@ -21,9 +21,9 @@ struct move {
 	enum local_op op;
 	struct atoms atoms;
 	int from, to;
-}; /* axes by position, -1 */
+}; /* positions of axes in the value, or -1 */
 
-/* Atoms that axis i still needs, if what it has is a prefix of its goal. */
+/* Atoms that axis i still needs, if its current atoms are a prefix of its goal; else none. */
 static struct atoms missing(const struct plan *p, int i)
 {
 	const struct atoms *now = &p->now[i], *goal = &p->want->axis[i];
@@ -36,7 +36,7 @@ static struct atoms missing(const struct plan *p, int i)
 	return out;
 }
 
-/* The suffix of axis i's atoms that must leave. */
+/* The suffix of axis i's atoms that must go. */
 static struct atoms surplus(const struct plan *p, int i)
 {
 	const struct atoms *now = &p->now[i], *goal = &p->want->axis[i];
@@ -65,7 +65,7 @@ static bool wanted(const struct plan *p, int atom)
 	return false;
 }
 
-/* Pending atoms that must be summed now, in mesh order; `also_wanted`: those too that an axis will take. */
+/* Pending atoms that must be summed now, in mesh order. `also_wanted`: including those that an axis will take. */
 static struct atoms to_sum(const struct plan *p, bool also_wanted)
 {
 	struct atoms out = {.n = 0};
@@ -171,7 +171,7 @@ static bool same_layout(const struct layout *a, const struct layout *b, int n)
 	return true;
 }
 
-/* A value resharded before to the same layout: q, k and v share one gather. */
+/* Finds an earlier reshard of the value to the same layout: q, k and v share one gather. */
 static int find_same(const struct local_phase *ph, int value, const struct move *m, const struct layout *result, int n)
 {
 	for (int i = value + 1; i < ph->values.n; i++) {
@@ -210,7 +210,7 @@ static int emit_move(struct local_phase *ph, const struct plan *p, int value, co
 	return ph->values.n - 1;
 }
 
-/* A sum that travelled in f32 (`comm { reduce = f32 }`) is rounded where it is whole. */
+/* Rounds a sum that was communicated in f32 (`comm { reduce = f32 }`), once it is whole. */
 static int round_sum(struct local *l, struct local_phase *ph, int value, int region)
 {
 	struct local_value v = ph->values.at[value];
@@ -232,8 +232,8 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 	return ph->values.n - 1;
 }
 
-/* What a rank receives in one move, and what it has after it, in units of what it has before (docs/language.md, Layouts
- * and collectives). */
+/* What a rank receives in one move; *size becomes what it has afterwards. Both are relative to the rank's initial shard
+ * (docs/language.md, Layouts and collectives). */
 static double move_traffic(enum local_op op, double ranks, double *size)
 {
 	double had = *size, others = (ranks - 1) / ranks;

@@ -1,10 +1,10 @@
-/* Local DAG -> schedule: one lowering for each phase, memory of each stage. */
+/* Local DAG -> schedule: lowers each phase and adds up the memory of each stage. */
 #include <string.h>
 #include "lower.h"
 #include "../support/round.h"
 
 enum {
-	COMM_SLOT = 1 << 20 /* bytes: collectives travel in pieces of this size */
+	COMM_SLOT = 1 << 20 /* bytes: collectives communicate in pieces of this size */
 };
 
 static void count_uses(struct lower *w)
@@ -22,7 +22,7 @@ static void count_uses(struct lower *w)
 		w->uses[w->ph->token]++;
 }
 
-/* Buffers 0 and 1, read after a step: tokens and logits, at the same offsets in both phases. */
+/* Makes buffers 0 and 1, the tokens and logits read after a step, at the same offsets in both phases. */
 static void output_buffers(struct lower *w)
 {
 	struct schedule *s = w->s;
@@ -42,7 +42,8 @@ static void output_buffers(struct lower *w)
 	s->logits_offset = w->buffers.at[BUFFER_LOGITS].offset;
 }
 
-/* The values that cross between stages: sent after a stage's layers, received before them, in one order. */
+/* Sets the values that pass from stage to stage. They are sent after a stage's layers and received before them, in the
+ * same order. */
 static void set_carried(struct lower *w)
 {
 	for (int i = 0; i < w->n_carry && w->s->stages.n > 1; i++) {
@@ -64,8 +65,7 @@ static void set_carried(struct lower *w)
 	}
 }
 
-/* What crosses the cut of a pipeline is the carried value; anything else computed before the loop stays on the first
- * stage. */
+/* Only carried values cross a pipeline cut. Anything else computed before the loop stays on the first stage. */
 static void check_captures(struct lower *w)
 {
 	for (int i = 0; i < w->ph->values.n && w->s->stages.n > 1; i++) {
@@ -96,8 +96,8 @@ static void check_captures(struct lower *w)
 	}
 }
 
-/* The carried values of a body, of which `first` is the first turn. One alone is computed where it is carried. Of
- * several each may be made of the others: all are there before the first of them is written. */
+/* Ends a turn: writes the carried values of a body, from w->ph->carries.at[first] on. A single one is computed in
+ * place. With several, each may depend on the others, so all are computed before the first is overwritten. */
 static void end_turn(struct lower *w, int first)
 {
 	w->turn_ends = w->n_carry == 1;
@@ -113,7 +113,7 @@ static void end_turn(struct lower *w, int first)
 		lower_into(w, w->ph->carries.at[i].next, &w->carry[i - first]);
 }
 
-/* Outputs and carried values end where they are looked for. */
+/* Moves outputs and carried values to the memory that their readers use. */
 static void end_step(struct lower *w)
 {
 	const int output[OUTPUT_BUFFERS] = {[BUFFER_TOKENS] = w->ph->token, [BUFFER_LOGITS] = w->ph->logits};
@@ -170,7 +170,7 @@ static int64_t table_bytes(const struct schedule *s)
 	return bytes;
 }
 
-/* Sums of layers' bytes stop at what no device has. */
+/* Adds bytes. On overflow the sum is INT64_MAX, more than any device has. */
 static void add_bytes(int64_t *sum, int64_t bytes)
 {
 	if (__builtin_add_overflow(*sum, bytes, sum))
@@ -195,7 +195,7 @@ static void set_stage_bytes(struct schedule *s, int64_t act)
 	}
 }
 
-/* What a layer of each body takes. */
+/* Sets the bytes that a layer of each body takes. */
 static void set_bodies(struct schedule *s, struct local *l)
 {
 	const struct loop *loop = &l->program->loop;
@@ -207,8 +207,7 @@ static void set_bodies(struct schedule *s, struct local *l)
 			(struct layer_body){param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(s, i), loop->bodies[i].turns};
 }
 
-/* How the rows of the outputs are cut: those of tokens and logits alike, for both are what the plan says
- * of their axes. */
+/* How the rows of the outputs are cut. Tokens and logits are cut the same way, since the plan places their axes. */
 static struct output_cut output_cut(struct lower *w, const struct local_phase *ph)
 {
 	const struct program *p = w->l->program;
@@ -226,7 +225,7 @@ static struct output_cut output_cut(struct lower *w, const struct local_phase *p
 	return cut;
 }
 
-/* The groups that the runtime needs by name come first. */
+/* Sets the groups that the runtime needs by name. They come first. */
 static void named_groups(struct schedule *s, struct local *l, struct arena *arena, struct sink *sink)
 {
 	struct lower w = {.l = l, .arena = arena, .sink = sink, .s = s};

@@ -1,18 +1,18 @@
-/* Is the schedule sound? What an instruction touches, with its strides and the largest numbers that any step and rank
- * can have, stays inside the one thing that was placed there: a param, a table, a step's input, a state, or a buffer
- * that is alive at that instruction, in the part of the step that has it. No rank waits in a collective that another of
- * its group never enters: all ranks run one list, which branches on the stage and on the number of rounds alone, and
- * neither differs within a group. Shares nothing with lowering but the descriptions. */
+/* Checks the schedule. The bytes that an instruction accesses, with its strides and the largest numbers of any step and
+ * rank, stay inside one thing that is placed there: a param, a table, a step's input, a state, or a buffer alive at
+ * that instruction. The ranks that run this part of the step have it. No rank waits in a collective that another rank
+ * of its group never enters: all ranks run one list, which branches only on the stage and on the number of rounds, and
+ * neither differs within a group. Shares only the descriptions with lowering. */
 #include "dag.h"
 
-/* The place of an instruction: which phase, which part of the step. body: of the loop, or -1. */
+/* The place of an instruction: phase and part of the step. body: loop body, or -1. */
 struct at {
 	const struct schedule *s;
 	struct arena *arena;
 	const char *op;
 	enum step_section section;
-	int body, phase, number;   /* number: of the instruction in the step, from 1 */
-	struct step_values values; /* the largest of any step and any rank */
+	int body, phase, number;   /* number: index of the instruction in the step, from 1 */
+	struct step_values values; /* the maximum over all steps and ranks */
 };
 
 static const char *wrong(const struct at *at, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -32,7 +32,7 @@ struct range {
 
 static bool within(const struct range *r, int64_t begin, int64_t end) { return r->begin <= begin && end <= r->end; }
 
-/* Does one thing that was placed in the space cover these bytes? */
+/* Does one thing placed in the space contain these bytes? */
 static bool in_params(const struct at *at, enum dr_space space, int64_t begin, int64_t end)
 {
 	for (int i = 0; i < at->s->params.n; i++) {
@@ -79,7 +79,7 @@ static bool in_states(const struct at *at, int64_t begin, int64_t end)
 	return false;
 }
 
-/* Is there a buffer that has these bytes to itself now? */
+/* Does a buffer that is alive now contain these bytes? */
 static bool in_buffers(const struct at *at, int64_t begin, int64_t end)
 {
 	for (int i = 0; i < at->s->live[at->phase].n; i++) {
@@ -100,7 +100,7 @@ static int64_t largest(const struct schedule *s, enum dr_space space)
 	return most;
 }
 
-/* Do the ranks that run this part of the step have the space? With one stage all of them have all. */
+/* Do the ranks that run this part of the step have the space? With one stage, every rank has every space. */
 static bool has_space(const struct at *at, enum dr_space space)
 {
 	switch (space) {
@@ -114,7 +114,7 @@ static bool has_space(const struct at *at, enum dr_space space)
 
 static int64_t number_max(const struct at *at, const struct number *n) { return step_number(n, &at->values); }
 
-/* The bytes that an address may mean: on all ranks, in all steps, and from there on `bytes`. A constant is part of the
+/* The range that `bytes` from this address on may cover, over all ranks and steps. A constant number is part of the
  * address. */
 static struct range reach(const struct at *at, const struct argument *a, int64_t bytes)
 {
@@ -123,8 +123,8 @@ static struct range reach(const struct at *at, const struct argument *a, int64_t
 	return (struct range){begin, a->address.offset + more + bytes};
 }
 
-/* Up to `bytes` are read, or written, from the address on; ARG_INDEXED: what indices say, of the thing that is there.
- */
+/* Checks an access of up to `bytes` from the address on. ARG_INDEXED: indices select within the thing that starts
+ * there. */
 static const char *check_address(const struct at *at, const struct argument *a, int64_t bytes, bool writes)
 {
 	if (a->kind != ARGUMENT_PLACED)
@@ -185,7 +185,7 @@ static const char *check_launch(const struct at *at, const struct instr *i)
 	return bad;
 }
 
-/* Bytes that a collective takes from a rank, and that it brings (runtime/abi.h, enum dr_collective_kind). */
+/* Bytes that a collective reads and writes on a rank (runtime/abi.h, enum dr_collective_kind). */
 static struct moved {
 	int64_t from, to;
 } moved(const struct at *at, const struct instr *i)
@@ -206,7 +206,7 @@ static bool group_has(const struct group *g, int atom)
 	return false;
 }
 
-/* Do all ranks of the group enter a collective here? `rounds`: the loop around it, or NULL. */
+/* Do all ranks of the group enter a collective here? `rounds`: the enclosing loop over rounds, or NULL. */
 static const char *check_group(const struct at *at, int group, const struct instr *rounds)
 {
 	const struct schedule *s = at->s;
@@ -245,8 +245,8 @@ static const char *check_instr(const struct at *at, const struct instr *i, const
 	return wrong(at, "an instruction of no kind");
 }
 
-/* Elements of all ranks' parts of a param, replicas once, are the param's: nothing is lost and nothing
- * is kept twice. */
+/* Checks that the parts of a param on all ranks, counting replicas once, have as many elements as the param: none is
+ * lost or stored twice. */
 static const char *check_param(const struct schedule *s, const struct placed_param *p, struct arena *arena)
 {
 	for (int i = 0; i < p->n_axes; i++) {
@@ -257,7 +257,7 @@ static const char *check_param(const struct schedule *s, const struct placed_par
 	return NULL;
 }
 
-/* Two things placed in one space do not overlap. */
+/* Checks that things placed in one space do not overlap. */
 static const char *check_apart(const struct schedule *s, struct arena *arena)
 {
 	for (int i = 0; i < s->params.n; i++)
@@ -270,7 +270,7 @@ static const char *check_apart(const struct schedule *s, struct arena *arena)
 	return NULL;
 }
 
-/* before: instructions of the parts before this one. */
+/* before: number of instructions in the parts before this one. */
 static const char *check_part(const struct schedule *s, int phase, int part, int before, struct arena *arena)
 {
 	const struct step *step = &s->step[phase];

@@ -1,4 +1,4 @@
-/* Text of the schedule (--emit=dag-sched). */
+/* Prints the schedule (--emit=dag-sched). */
 #include "dag.h"
 
 const char *space_name(enum dr_space space)

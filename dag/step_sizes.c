@@ -1,11 +1,11 @@
-/* Sizes of a step: tokens, rows, sequences and pages of an owner, as the workload asks for them and the layouts pad
- * them. They are bounded here, by what the launcher counts them with. */
+/* Sizes of a step: tokens, rows, sequences and pages per owner, as the workload asks for them and the layouts pad them.
+ * Checks that they fit the launcher's integers. */
 #include "lower.h"
 #include "../support/round.h"
 
 static int64_t lcm(int64_t a, int64_t b) { return a / common_divisor(a, b) * b; }
 
-/* Tokens, rows and pages are padded to what the ranks that split them need. */
+/* Tokens, rows and pages are padded to multiples, so that the ranks that split them get equal parts. */
 static void set_multiples(struct schedule *s, struct local *l)
 {
 	const struct program *p = l->program;
@@ -53,7 +53,7 @@ static void set_sizes(struct schedule *s, const struct local *l)
 
 /* ---- promises -------------------------------------------------------------------------------- */
 
-/* A sequence takes all pages that it may need when it is admitted, from those of its owner. */
+/* On admission a sequence takes all pages that it may need, from its owner's pages. */
 static bool check_cache(const struct schedule *s, const struct local *l, struct sink *sink)
 {
 	const struct workload *w = &l->deploy->work;
@@ -105,7 +105,7 @@ static bool too_many(struct sink *sink, struct span at, const char *what, int64_
 	return true;
 }
 
-/* The most owners of sequences whose cache one rank has. */
+/* The maximum number of owners whose caches one rank has. */
 static int64_t owners_in_a_cache(struct local *l)
 {
 	const struct program *p = l->program;
@@ -119,7 +119,7 @@ static int64_t owners_in_a_cache(struct local *l)
 	return most;
 }
 
-/* Assignments of a token: the most experts that a router chooses. */
+/* Maximum assignments per token: the largest number of experts that a router chooses. */
 static int64_t choices(const struct program *p)
 {
 	int64_t most = 1;

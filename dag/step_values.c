@@ -1,4 +1,4 @@
-/* What numbers of instructions are in a step. Generated code computes the same: codegen/step.c. */
+/* Computes the numbers of instructions in a step, as generated code does (codegen/step.c). */
 #include "dag.h"
 
 int64_t step_number(const struct number *n, const struct step_values *v)
