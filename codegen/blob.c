@@ -1,11 +1,11 @@
-/* The tables of a program, as the bytes of dr_blob (runtime/abi.h): struct dr_program first, then what it refers to by
- * offset. It has no pointers, and equal schedules give equal bytes. */
+/* Builds the tables of a program, the bytes of dr_blob (runtime/abi.h): struct dr_program, then everything that it
+ * refers to by offset. The blob has no pointers, and equal schedules give equal bytes. */
 #include "module.h"
 #include <stddef.h>
 #include <string.h>
 
-/* Both sides read the same header; these catch a change of it that would bring padding that this file
- * does not expect. */
+/* Both sides read the same header. These assertions catch changes of it that add padding, which this file does not
+ * expect. */
 _Static_assert(sizeof(struct dr_span) == 8, "span");
 _Static_assert(sizeof(struct dr_atom) == 16, "atom");
 _Static_assert(sizeof(struct dr_group) == 12, "group");
@@ -36,7 +36,7 @@ static uint32_t narrow(int64_t v, const char *what)
 	return (uint32_t)v;
 }
 
-/* Zeroed room for `bytes`; gives its offset. */
+/* Reserves `bytes` zeroed bytes and returns their offset. */
 static uint32_t blob_reserve(struct blob *b, size_t bytes, size_t align)
 {
 	size_t at = (b->n + align - 1) / align * align, end = at + bytes;
@@ -84,7 +84,7 @@ static struct dr_span blob_indices(struct blob *b, const int *index, int n)
 
 #define blob_table(b, rows, n) blob_data((b), (rows), (size_t)(n), sizeof *(rows), TABLE_ALIGN)
 
-/* Group -1 of the schedule is the group of no atoms: one member. It stands behind the others. */
+/* Group -1 of the schedule is the group without atoms, of one member. It comes after the others. */
 static uint32_t group_index(const struct schedule *s, int group)
 {
 	return group < 0 ? (uint32_t)s->groups.n : (uint32_t)group;
@@ -180,7 +180,7 @@ static struct dr_span params(struct blob *b, const struct schedule *s)
 	for (int i = 0; i < s->params.n; i++) {
 		const struct placed_param *p = &s->params.at[i];
 		const struct stored *stored = &p->param->stored;
-		struct dr_param *r = &rows[i]; /* member by member: a copied struct could bring random padding */
+		struct dr_param *r = &rows[i]; /* member by member: a copied struct could contain random padding */
 		r->path = blob_string(b, p->param->path);
 		r->key = blob_string(b, p->param->key);
 		r->space = (uint32_t)p->space;
@@ -353,7 +353,7 @@ static uint64_t fnv1a(uint64_t hash, const unsigned char *at, size_t n)
 	return hash;
 }
 
-/* Of all bytes but the hash itself. */
+/* Hash of all bytes but the hash itself. */
 static uint64_t blob_hash(const struct blob *b)
 {
 	size_t at = offsetof(struct dr_program, hash), behind = at + sizeof(uint64_t);

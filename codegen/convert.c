@@ -3,8 +3,8 @@
 #include <string.h>
 #include "emit.h"
 
-/* An fp8 format: bits behind the point, bias of the exponent, the least magnitude that is infinity or NaN, the largest
- * number. */
+/* An fp8 format: bits of the mantissa, bias of the exponent, the least magnitude that is infinity or NaN, and the
+ * largest number. */
 struct fp8 {
 	int mantissa, bias, special;
 	double largest;
@@ -16,8 +16,8 @@ static const struct fp8 *fp8_of(enum dtype t)
 	return t == DTYPE_FP8E4M3 ? &e4m3 : &e5m2;
 }
 
-/* The exponent is moved by an addition, which reads a subnormal m as 1.m of the exponent below the least normal one,
- * 2^e: twice that, less 2^e, is what it means. No f32 is subnormal on the way. */
+/* Rebiases the exponent by an addition. For a subnormal number this yields 1.m * 2^(e-1) instead of 0.m * 2^e, 2^e
+ * being the least normal number; doubling it and subtracting 2^e corrects that. No f32 is subnormal on the way. */
 static LLVMValueRef widen_fp8(struct codegen *g, const struct fp8 *t, LLVMValueRef stored)
 {
 	LLVMTypeRef i32 = ir_with_element(LLVMTypeOf(stored), g->i32), f32 = ir_with_element(i32, g->f32);
@@ -52,7 +52,8 @@ LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored)
 	}
 }
 
-/* In integers, so that every processor gives the same bits: adds half of the last place, one less for even results. */
+/* Uses integers, so that every processor gives the same bits. Adds half of the last place, and one less for even
+ * results. */
 static LLVMValueRef narrow_to_bf16(struct codegen *g, LLVMValueRef x)
 {
 	LLVMTypeRef i32 = ir_with_element(LLVMTypeOf(x), g->i32), i16 = ir_with_element(i32, g->i16);
@@ -64,8 +65,8 @@ static LLVMValueRef narrow_to_bf16(struct codegen *g, LLVMValueRef x)
 	return LLVMBuildTrunc(g->builder, LLVMBuildLShr(g->builder, sum, sixteen, ""), i16, "");
 }
 
-/* To nearest, ties to even; what is larger than the largest number becomes that, and NaN stays NaN. Below the least
- * normal number values are multiples of one step: adding the f32 whose last place is that step rounds to them. */
+/* Rounds to nearest, ties to even. Larger values become the largest number, and NaN stays NaN. Below the least normal
+ * number, values are multiples of one step; adding the f32 whose last place is that step rounds to them. */
 static LLVMValueRef narrow_to_fp8(struct codegen *g, const struct fp8 *t, LLVMValueRef x)
 {
 	LLVMTypeRef f32 = LLVMTypeOf(x), i32 = ir_with_element(f32, g->i32), i8 = ir_with_element(f32, g->i8);
@@ -111,7 +112,7 @@ void store_scalar(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef 
 	ir_store(g, dtype_narrow(g, t, v), p, dtype_bytes(t));
 }
 
-/* The suffix of a masked intrinsic's second overload is a type too, which ir_intrinsic() does not take. */
+/* A masked intrinsic is overloaded on two types; ir_intrinsic() takes only one. */
 static LLVMValueRef masked_intrinsic(struct codegen *g, const char *name, LLVMTypeRef data, LLVMTypeRef address,
                                      const LLVMValueRef *args)
 {
@@ -148,7 +149,7 @@ void store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef 
 		ir_store(g, v, p, dtype_bytes(t));
 }
 
-/* Addresses of p[0], p[stride], .. */
+/* Addresses of p[0], p[stride], ... */
 static LLVMValueRef strided_addresses(struct codegen *g, enum dtype t, LLVMValueRef p, int64_t stride)
 {
 	LLVMTypeRef wide = ir_vector(g, g->i64);

@@ -246,7 +246,7 @@ LLVMValueRef ir_fmin(struct codegen *g, LLVMValueRef a, LLVMValueRef b)
 	return ir_select(g, ir_fcompare(g, LLVMRealOLT, a, b), a, b);
 }
 
-/* Lanes first, first + step, .. of the concatenation of a and b. */
+/* Picks lanes first, first + step, .. of the concatenation of a and b. */
 static LLVMValueRef pick_lanes(struct codegen *g, LLVMValueRef a, LLVMValueRef b, int first, int step, int n)
 {
 	LLVMValueRef index[MAX_LANES];

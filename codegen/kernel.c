@@ -1,4 +1,4 @@
-/* A kernel description becomes a function: dispatch by family. */
+/* Turns a kernel description into a function: dispatches by family. */
 #include "emit.h"
 
 static void emit_body(struct codegen *g, const struct kernel *k)

@@ -1,29 +1,28 @@
-/* Attention over the paged cache, page by page, and large pages in pieces: scores, softmax with running maximum and
- * sum, weighted values.
- *
- * Queries that read the same pages are taken together: the query heads of one key/value head, and neighbouring tokens
- * of one sequence. What a query gets does not depend on its company: sums run in the order of features and positions,
- * and a page that it does not see changes nothing. So ranks and workers may cut the work as they like. */
+/* Attention over the paged cache, page by page, large pages in pieces: scores, softmax with running maximum and sum,
+ * weighted values. Queries that read the same pages are processed together: the query heads of one key/value head, and
+ * neighbouring tokens of one sequence. The result of a query does not depend on the others: sums run in the order of
+ * features and positions, and a page that the query does not see changes nothing. So ranks and workers may divide the
+ * work in any way. */
 #include <stdio.h>
 #include "emit.h"
 #include "../support/round.h"
 
 enum {
-	MAX_QUERIES = 32,  /* taken together; of one head, at least one token */
-	PIECE = 1024,      /* positions of a page that are taken together; whole vectors */
-	SCRATCH = 1 << 18, /* f32 of each worker's stack, for which queries are fewer where they are wide */
+	MAX_QUERIES = 32,  /* max queries processed together; of one head, at least one token */
+	PIECE = 1024,      /* max positions of a page processed together; whole vectors */
+	SCRATCH = 1 << 18, /* f32 on each worker's stack; wide queries are fewer, to fit in it */
 	TILE_ROWS = 8,
 	MAX_VECTORS = 4,
 	CACHE_LINE = 64,
-	ITEMS_PER_WORKER = 4 /* with few tokens, blocks shrink until there is this much to share */
+	ITEMS_PER_WORKER = 4 /* with few tokens, blocks shrink until each worker has this many items */
 };
-static const double LOWEST = -1e30; /* running maximum before any score; finite, so that differences are numbers */
+static const double LOWEST = -1e30; /* running maximum before any score; finite, so that differences are not NaN */
 
 /* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers ------------- */
-/* Scores, if keys are stored by feature: a queries, b keys, t features, columns positions. Values: a weights, b values,
- * t positions, columns features. a and out are f32; strides in elements. With `scaled`, out counts times scale[row];
- * else it starts at zero. What is read after b, laid out likewise, is at `next`: it is fetched from memory while b is
- * in work. */
+/* Scores, if keys are stored by feature: a is queries, b keys, t features, columns positions. Values: a is weights, b
+ * values, t positions, columns features. a and out are f32; strides are in elements. With `scaled`, the old out is
+ * multiplied by scale[row] first; otherwise out starts at zero. `next` points at what will be read after b, laid out
+ * like b; it is prefetched while b is in use. */
 struct product {
 	const char *suffix;
 	int64_t a_stride, b_stride, out_stride;
@@ -63,7 +62,7 @@ static void begin_product(struct product_tile *t)
 	}
 }
 
-/* The lines of `next` that correspond to the elements of b from `index` on. */
+/* Prefetches the cache lines of `next` that correspond to the elements of b from `index` on. */
 static void fetch_next(struct product_tile *t, LLVMValueRef index)
 {
 	struct codegen *g = t->g;
@@ -113,7 +112,7 @@ static void product_vector(struct codegen *g, void *context, LLVMValueRef index,
 	product_at(context, 1, index, mask);
 }
 
-/* Enough independent sums to hide the latency of multiply-add, few enough for the registers. */
+/* Enough independent sums to hide the latency of multiply-add, but few enough for the registers. */
 static int vectors_for(const struct codegen *g, int rows)
 {
 	if (g->lanes >= 16)
@@ -149,14 +148,13 @@ struct attend {
 	struct codegen *g;
 	const struct kernel_attend *k;
 	LLVMValueRef scores[TILES], values[TILES];      /* functions */
-	int64_t most_queries, group_chunk, token_block; /* queries, heads of a group and tokens taken together, at most */
-	int64_t score_stride, out_stride;               /* of score and out: whole vectors */
-	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows,
-		sinks;                           /* arguments; cached: values; sinks: NULL where there are none */
-	LLVMValueRef query, score, out;      /* f32 scratch [most_queries][..] */
-	LLVMValueRef most, sum, fade, limit; /* per query: running maximum, sum, what the past counts; last position */
-	LLVMValueRef nearest, furthest;      /* i64 in memory: least and greatest limit of the run */
-	/* the run in hand */
+	int64_t most_queries, group_chunk, token_block; /* max queries, heads of a group and tokens at a time */
+	int64_t score_stride, out_stride;               /* row strides of score and out: whole vectors */
+	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows, sinks; /* arguments; cached: values; sinks: may be NULL */
+	LLVMValueRef query, score, out;                                /* f32 scratch [most_queries][..] */
+	LLVMValueRef most, sum, fade, limit; /* per query: running maximum, sum, factor of the past, last position */
+	LLVMValueRef nearest, furthest;      /* i64 in memory: least and greatest `limit` of the run */
+	/* the current run */
 	LLVMValueRef head, group_first, group_count; /* query heads [group_first, + group_count) of key/value head `head` */
 	LLVMValueRef first, count, queries;          /* tokens [first, first + count); queries = count * group_count */
 };
@@ -235,7 +233,7 @@ static void store_result(struct codegen *g, void *context, LLVMValueRef index, L
 	store_vector(g, m->a->k->y, ir_fdiv(g, x, m->factor), ir_at(g, m->to, m->a->k->y, index), mask);
 }
 
-/* Where query `row` of the run has its features, in q or y. */
+/* Address of the features of query `row` of the run, in q or y. */
 static LLVMValueRef query_address(struct attend *a, LLVMValueRef row, LLVMValueRef base, enum dtype t,
                                   const int64_t stride[3])
 {
@@ -262,7 +260,8 @@ static LLVMValueRef scratch_row(struct attend *a, LLVMValueRef base, LLVMValueRe
 	return ir_at(a->g, base, DTYPE_F32, ir_mul(a->g, row, ir_i64(a->g, stride)));
 }
 
-/* Without causality all positions are seen that the step gives the sequence: *furthest of all its tokens. */
+/* Without causality, a token sees all positions of its sequence in this step: *furthest is the maximum over all its
+ * tokens. */
 static void widen_to_sequence(struct attend *a, LLVMValueRef sequence)
 {
 	struct codegen *g = a->g;
@@ -274,7 +273,8 @@ static void widen_to_sequence(struct attend *a, LLVMValueRef sequence)
 	loop_end(g, &l);
 }
 
-/* Running maximum and sum before any position: nothing, or the sink of the query's head, which counts as one score. */
+/* Sets running maximum and sum before any position: none, or the sink of the query's head, which counts as one
+ * score. */
 static void start_softmax(struct attend *a, LLVMValueRef row)
 {
 	struct codegen *g = a->g;
@@ -336,9 +336,10 @@ static void clear_run(struct attend *a)
 struct softmax {
 	struct attend *a;
 	LLVMValueRef row, from, to, most, sum;
-}; /* from, to: positions seen, i32, in the piece */
+}; /* from, to: the positions seen in the piece, i32 */
 
-/* Scores of positions that the query does not see become -infinity. Scratch rows have whole vectors: no masks. */
+/* Sets scores of positions that the query does not see to -infinity. Scratch rows are whole vectors, so no mask is
+ * needed. */
 static void mask_scores(struct softmax *s, LLVMValueRef index)
 {
 	struct codegen *g = s->a->g;
@@ -386,7 +387,7 @@ static void softmax_row(struct softmax *s, LLVMValueRef query, LLVMValueRef posi
 	store_scalar(g, DTYPE_F32, ir_fma(g, load_scalar(g, DTYPE_F32, sum_at), fade, sum), sum_at);
 }
 
-/* The piece begins at position `start` and has `positions` that some query of the run sees. */
+/* Softmax over one piece. It begins at position `start`; some query of the run sees its first `positions` positions. */
 static void softmax_piece(struct attend *a, LLVMValueRef start, LLVMValueRef positions)
 {
 	struct codegen *g = a->g;
@@ -420,7 +421,8 @@ static void call_product(struct attend *a, LLVMValueRef function, const struct o
 	ir_call(a->g, function, args, PRODUCT_PARAMS);
 }
 
-/* All queries of the run, by tiles: the largest as often as it fits, then by the bits of what is left. */
+/* Runs all queries of the run in tiles: the largest tile as often as it fits, then smaller ones by the bits of the
+ * rest. */
 static void all_queries(struct attend *a, const LLVMValueRef functions[TILES], const struct operand *o)
 {
 	struct codegen *g = a->g;
@@ -444,7 +446,7 @@ static LLVMValueRef page_of(struct attend *a, LLVMValueRef pool, LLVMValueRef nu
 	return ir_at(g, pool, a->k->kv, ir_mul(g, slot, ir_i64(g, features * a->k->page)));
 }
 
-/* Element of a page's keys or values for its position `at`. */
+/* Address of position `at` in a page's keys or values. */
 static LLVMValueRef key_at(struct attend *a, LLVMValueRef page, LLVMValueRef at)
 {
 	int64_t features = a->k->keys_by_position ? a->k->d_cached : 1;
@@ -456,13 +458,13 @@ static LLVMValueRef value_at(struct attend *a, LLVMValueRef page, LLVMValueRef a
 	return ir_at(a->g, page, a->k->kv, ir_mul(a->g, at, ir_i64(a->g, a->k->w_cached)));
 }
 
-/* A page in hand: its keys and values, the keys that are read after it, its first position, how many of its positions
- * are seen. */
+/* The current page: its keys and values, the keys that are read after it, its first position, and the number of its
+ * positions that are seen. */
 struct page {
 	LLVMValueRef keys, values, after, start, positions;
 };
 
-/* The positions of the page from `at` on, at most PIECE. */
+/* Processes the positions of the page from `at` on, at most PIECE. */
 static void attend_piece(struct attend *a, const struct page *p, LLVMValueRef at)
 {
 	struct codegen *g = a->g;
@@ -492,8 +494,8 @@ static void attend_piece(struct attend *a, const struct page *p, LLVMValueRef at
 	all_queries(a, a->values, &values);
 }
 
-/* The page with this number, whose first position is `start`; `first` is the first position that a query sees. Pieces
- * begin at multiples of PIECE. Keys of page `after` will be read next. */
+/* Processes page `number`, whose first position is `start`. `first`: the first position that a query sees. Pieces begin
+ * at multiples of PIECE. `after`: the page whose keys are read next. */
 static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef after, LLVMValueRef start,
                         LLVMValueRef first)
 {
@@ -547,7 +549,8 @@ static void attend_run(struct attend *a)
 	if_end(g, &real);
 }
 
-/* Tokens [from, to) as runs of one sequence: a run ends with the block, or where the next token is of another. */
+/* Processes tokens [from, to) as runs, each of one sequence: a run ends with the block, or where the next token has
+ * another sequence. */
 static void attend_block(struct attend *a, LLVMValueRef from, LLVMValueRef to)
 {
 	struct codegen *g = a->g;
@@ -566,7 +569,7 @@ static void attend_block(struct attend *a, LLVMValueRef from, LLVMValueRef to)
 	loop_end(g, &l);
 }
 
-/* Tokens in an item: as many as may go together, fewer when workers would have nothing to do. */
+/* Tokens per item: as many as may be processed together, fewer if workers would be idle. */
 static LLVMValueRef block_size(struct attend *a, LLVMValueRef heads)
 {
 	struct codegen *g = a->g;

@@ -1,6 +1,5 @@
-/* Scores of attention over keys that are stored by position, as where one cache is both keys and values: dot products
- * along the features. Lanes are added last, in a fixed order: a score does not depend on the tile that it is computed
- * in. */
+/* Attention scores for keys stored by position, as when one cache is both keys and values: dot products along the
+ * features. Lanes are added last, in a fixed order, so a score does not depend on the tile that computes it. */
 #include <stdio.h>
 #include "emit.h"
 
@@ -52,7 +51,7 @@ static void dots_at(struct dots_tile *t, int positions, LLVMValueRef first)
 		}
 }
 
-/* Positions in a tile: sums fit the registers, and there are enough of them to hide the latency of multiply-add. */
+/* Positions per tile: few enough for the sums to fit in registers, enough to hide the latency of multiply-add. */
 static int positions_for(const struct codegen *g, int rows)
 {
 	if (g->lanes >= 16)

@@ -1,4 +1,4 @@
-/* Kernels before attention: rotary angles, rotation, and writing keys and values to the paged cache. */
+/* Kernels that run before attention: rotary angles, rotation, and writing keys and values to the paged cache. */
 #include "emit.h"
 
 /* ---- append ---------------------------------------------------------------------------------- */
@@ -46,7 +46,7 @@ static LLVMValueRef double_mask(struct codegen *g, LLVMValueRef mask)
 	return mask ? ir_interleave(g, mask, mask) : NULL;
 }
 
-/* Elements 2 index, 2 index + 1, .. of an array, as even and odd ones. */
+/* Loads elements 2 * index, 2 * index + 1, .. of an array, separated into even and odd ones. */
 static void load_pairs(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef index, LLVMValueRef mask,
                        LLVMValueRef out[2])
 {

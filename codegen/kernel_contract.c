@@ -1,22 +1,20 @@
-/* Contractions: y[m, n] = sum over k of x[m, k] w[n, k], weights in tile order; of a batch of weights, one after the
- * other.
- *
- * A micro-kernel computes `rows` rows times one weight tile (two vectors of outputs) over all of k, sums in registers.
- * Every output is one chain of multiply-adds in the order of k, whatever M, the workers or the micro-kernel: ranks
- * agree to the bit. Micro-kernels take k and strides as arguments, so that all contractions of the same formats share
- * them. */
+/* Contractions: y[m, n] = sum over k of x[m, k] w[n, k], with weights in tile order; a batch of weights is processed
+ * one weight at a time. A micro-kernel computes `rows` rows times one weight tile (two vectors of outputs) over all of
+ * k, with sums in registers. Every output is one chain of multiply-adds in the order of k, whatever M, the workers or
+ * the micro-kernel are, so ranks agree to the bit. Micro-kernels take k and strides as arguments, so that all
+ * contractions of the same formats share them. */
 #include <stdio.h>
 #include "emit.h"
 
 enum {
-	PREFETCH_BYTES = 8192, /* how far ahead of the multiplication weights are fetched */
+	PREFETCH_BYTES = 8192, /* weights are prefetched this far ahead of the multiplication */
 	CACHE_LINE = 64,
 	MAX_ROWS = 12,
 	TILE_VECTORS = 2,
 	GROUP_ROWS = 3,          /* rows addressed from one pointer, by 0, 1 and 2 times the stride */
-	CHUNK_BYTES = 512 << 10, /* weight tiles that stay in the second-level cache while rows pass */
+	CHUNK_BYTES = 512 << 10, /* weight tiles that stay in the second-level cache for all rows */
 	CHUNK_TILES = 4,
-	MANY_ROWS = 64 /* from here on the rows pass by a chunk of tiles, below by one tile */
+	MANY_ROWS = 64 /* from here on, rows are multiplied by a chunk of tiles; below, by one tile */
 };
 
 /* Formats and shape of a micro-kernel. */
@@ -61,7 +59,7 @@ static void add_dot(struct tile_state *s, int row, int v, LLVMValueRef x, LLVMVa
 	ir_store(g, ir_intrinsic(g, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, args, 3), s->sum[row][v], 4);
 }
 
-/* Weights of one k for all outputs of the tile, or of half `part` of a pair, as f32. */
+/* The weights of one k, or of half `part` of a pair, for all outputs of the tile, as f32. */
 static LLVMValueRef weights(struct tile_state *s, LLVMValueRef w, int v, int part)
 {
 	struct codegen *g = s->g;
@@ -76,7 +74,8 @@ static LLVMValueRef weights(struct tile_state *s, LLVMValueRef w, int v, int par
 	return ir_bits(g, both, ir_vector(g, g->f32));
 }
 
-/* One k, or half `part` of a pair, for all rows; `offset` is where the step's first x is in a row, in bytes. */
+/* Multiplies one k, or half `part` of a pair, for all rows. `offset`: bytes from the start of a row to the step's first
+ * x. */
 static void multiply_one(struct tile_state *s, LLVMValueRef offset, LLVMValueRef w, int part)
 {
 	LLVMValueRef wide[TILE_VECTORS];
@@ -90,8 +89,8 @@ static void multiply_one(struct tile_state *s, LLVMValueRef offset, LLVMValueRef
 	}
 }
 
-/* A pair of k by dot products. The pair of an odd k's last element has zero for its second, whatever memory holds
- * there. */
+/* Multiplies a pair of k by dot products. If k is odd, the second element of the last pair is zero, whatever memory
+ * holds there. */
 static void multiply_pair(struct tile_state *s, LLVMValueRef offset, LLVMValueRef w, bool last)
 {
 	struct codegen *g = s->g;
@@ -166,7 +165,7 @@ static void end_sums(struct tile_state *s)
 		}
 }
 
-/* The micro-kernel of a shape; made when first asked for. */
+/* The micro-kernel of a shape, made at its first use. */
 static LLVMValueRef tile_function(struct codegen *g, const struct tile *t)
 {
 	char name[64];
@@ -192,11 +191,11 @@ static LLVMValueRef tile_function(struct codegen *g, const struct tile *t)
 struct contract {
 	struct codegen *g;
 	const struct kernel_contract *k;
-	LLVMValueRef tile[MAX_ROWS + 1];        /* micro-kernels by rows; NULL where there is none */
-	int most;                               /* rows of the largest */
-	LLVMValueRef sums;                      /* where a micro-kernel leaves its f32 sums */
-	LLVMValueRef x, w, y;                   /* the arguments; w: of the group */
-	LLVMValueRef batch_x, batch_w, batch_y; /* of the batch in hand */
+	LLVMValueRef tile[MAX_ROWS + 1];        /* tile[rows]: micro-kernel, or NULL */
+	int most;                               /* rows of the largest micro-kernel */
+	LLVMValueRef sums;                      /* memory for a micro-kernel's f32 sums */
+	LLVMValueRef x, w, y;                   /* the arguments; w: weight of the current group */
+	LLVMValueRef batch_x, batch_w, batch_y; /* addresses for the current batch */
 };
 
 static int64_t tile_bytes(const struct kernel_contract *k)
@@ -221,7 +220,7 @@ static void store_row(struct codegen *g, const struct contract *c, LLVMValueRef 
 	}
 }
 
-/* Converts the sums of `rows` rows into y at (first, n); `left` outputs remain of n, so the last tile stores fewer. */
+/* Converts the sums of `rows` rows into y at (first, n). The last tile stores fewer outputs. */
 static void store_sums(struct contract *c, LLVMValueRef first, int rows, LLVMValueRef n)
 {
 	struct codegen *g = c->g;
@@ -247,8 +246,8 @@ static void call_tile(struct contract *c, int rows, LLVMValueRef first, LLVMValu
 	store_sums(c, first, rows, ir_mul(g, tile, ir_i64(g, c->k->pack.n_tile)));
 }
 
-/* Rows [first, first + count) times one tile, count <= most: the largest micro-kernel, or smaller ones by the bits of
- * count. */
+/* Multiplies rows [first, first + count), count <= most, by one tile: with the largest micro-kernel, or with smaller
+ * ones by the bits of count. */
 static void block_times_tile(struct contract *c, LLVMValueRef first, LLVMValueRef count, LLVMValueRef tile)
 {
 	struct codegen *g = c->g;
@@ -277,8 +276,8 @@ static void choose_batch(struct contract *c, LLVMValueRef number)
 	c->batch_w = ir_offset(g, c->w, ir_mul(g, number, ir_i64(g, weight_bytes(k))));
 }
 
-/* This worker's share of rows [begin, end). An item is a block of rows times a chunk of tiles; batches and then chunks
- * are outermost, so that a chunk is read from memory once and the rows pass by it. */
+/* Computes this worker's share of rows [begin, end). An item is a block of rows times a chunk of tiles. Batches, then
+ * chunks, are outermost, so that a chunk is read from memory once for all rows. */
 static void share_rows(struct contract *c, LLVMValueRef begin, LLVMValueRef end)
 {
 	struct codegen *g = c->g;

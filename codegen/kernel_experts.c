@@ -1,12 +1,12 @@
-/* Kernels of mixtures of experts: choice, counting sorts, moves of rows, the weighted sum. */
+/* Kernels for mixtures of experts: choice, counting sorts, moves of rows, the weighted sum. */
 #include "emit.h"
 
 /* ---- route ----------------------------------------------------------------------------------------------------------
  * An expert is chosen when fewer than `top` others come before it: by a higher key, or by the same and a lower number.
- * The key is the score, plus the bias; -infinity outside the best groups, which are chosen in the same way. */
+ * The key is the score plus the bias, or -infinity outside the best groups. Groups are chosen in the same way. */
 struct rank {
 	LLVMValueRef row, score, expert, before;
-}; /* row: f32 keys; before: i32 counts of each lane, in memory */
+}; /* row: f32 keys; before: i32 count per lane, in memory */
 
 static void count_before(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
@@ -25,13 +25,13 @@ static void count_before(struct codegen *g, void *context, LLVMValueRef index, L
 
 struct route {
 	const struct kernel_route *k;
-	LLVMValueRef row, index, weight, bias; /* of the token in hand: f32 scores, results */
-	LLVMValueRef key;                      /* f32[experts]: the scores themselves where nothing is added */
+	LLVMValueRef row, index, weight, bias; /* of the current token: f32 scores, results, f32 bias */
+	LLVMValueRef key;                      /* f32[experts]; the scores themselves if nothing is added */
 	LLVMValueRef group;                    /* f32[groups] */
 	LLVMValueRef chosen, sum, before;      /* in memory */
 };
 
-/* Counts those of row[0, n) that come before element `at`. */
+/* Counts the elements of row[0, n) that come before element `at`. */
 static LLVMValueRef rank_of(struct codegen *g, const struct route *r, LLVMValueRef row, int64_t n, LLVMValueRef at)
 {
 	LLVMTypeRef i32 = ir_vector(g, g->i32);
@@ -53,7 +53,7 @@ static void add_bias(struct codegen *g, void *context, LLVMValueRef index, LLVMV
 
 static LLVMValueRef minus_infinity(struct codegen *g) { return ir_bits(g, ir_i32(g, 0xff800000), g->f32); }
 
-/* The sum of the two best keys of a group; of a group of one, its key. */
+/* Scores a group by the sum of its two best keys; a group of one, by its key. */
 static void score_group(struct codegen *g, const struct route *r, LLVMValueRef group)
 {
 	int64_t size = r->k->experts / r->k->groups;
@@ -101,8 +101,8 @@ static void set_keys(struct codegen *g, struct route *r)
 	loop_end(g, &l);
 }
 
-/* Appends the expert to the chosen ones if it is among the best. Scores that are no numbers may let too many in: the
- * first stay. */
+/* Appends the expert to the chosen ones if it is among the best. NaN scores may let too many in: the first ones
+ * stay. */
 static void consider_expert(struct codegen *g, const struct route *r, LLVMValueRef expert)
 {
 	LLVMValueRef before = rank_of(g, r, r->key, r->k->experts, expert),
@@ -174,14 +174,14 @@ void emit_route(struct codegen *g, const char *name, const struct kernel_route *
 }
 
 /* ---- counting sorts -------------------------------------------------------------------------------------------------
- * start[key + 1] counts, then start[key] says where a key begins, then it moves as items are placed until it says where
- * the key ends, which is where the next begins: shifting up by one restores it. One worker does it all: there is little
- * to do. */
+ * First start[key + 1] counts the items of a key. Then start[key] is where the key begins. It advances as items are
+ * placed, until it is where the key ends and the next begins; shifting by one restores it. One worker does all of it,
+ * since there is little to do. */
 struct sort {
 	struct codegen *g;
 	int64_t keys;
 	LLVMValueRef start, items;
-	LLVMValueRef index, map, meta; /* a key is map[index[i]], or meta[i] when index is NULL */
+	LLVMValueRef index, map, meta; /* the key is map[index[i]], or meta[i] if index is NULL */
 	LLVMValueRef order, inverse;   /* inverse may be NULL */
 };
 
@@ -284,7 +284,7 @@ void emit_sort(struct codegen *g, const char *name, const struct kernel_sort *k)
 }
 
 /* ---- pack, offsets --------------------------------------------------------------------------- */
-/* How many keys first + 1 .. first + local - 1 start at or before j: the local expert whose assignment j is. */
+/* The local expert of assignment j: the number of keys first + 1 .. first + local - 1 that start at or before j. */
 static LLVMValueRef local_expert(struct codegen *g, const struct kernel_pack *k, LLVMValueRef start, LLVMValueRef first,
                                  LLVMValueRef j)
 {
@@ -353,8 +353,8 @@ void emit_scatter(struct codegen *g, const char *name, const struct kernel_gathe
 /* ---- combine --------------------------------------------------------------------------------- */
 struct combine {
 	const struct kernel_combine *k;
-	LLVMValueRef rows, index, weight, map, inverse, start, skipped, c; /* skipped: rows of earlier rounds */
-	LLVMValueRef out, row, factor;                                     /* of the token and choice in hand */
+	LLVMValueRef rows, index, weight, map, inverse, start, skipped, c; /* skipped: number of rows in earlier rounds */
+	LLVMValueRef out, row, factor;                                     /* of the current token and choice */
 };
 
 static void add_weighted(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
@@ -365,7 +365,7 @@ static void add_weighted(struct codegen *g, void *context, LLVMValueRef index, L
 	store_vector(g, DTYPE_F32, ir_fma(g, x, c->factor, load_vector(g, DTYPE_F32, at, mask)), at, mask);
 }
 
-/* Adds the row of an assignment whose map value is `key`, if it is in this round. */
+/* Adds the row of an assignment, whose map value is `key`, if this round has it. */
 static void combine_row(struct codegen *g, struct combine *c, LLVMValueRef assignment, LLVMValueRef key)
 {
 	LLVMValueRef local = ir_i64(g, c->k->local), dest = ir_div(g, key, local);

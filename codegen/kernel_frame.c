@@ -1,5 +1,5 @@
-/* What the functions of all kernel families share: the calling convention of dag/kernel.h, arguments, a worker's part.
- */
+/* Shared by the functions of all kernel families: the calling convention of dag/kernel.h, arguments, a worker's
+ * part. */
 #include "emit.h"
 
 enum { PARAM_ARGS, PARAM_WORKER, PARAM_WORKERS, PARAMS };

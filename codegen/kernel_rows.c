@@ -1,24 +1,23 @@
-/* Kernels of pointwise chains and reductions along the innermost axis.
- *
- * A row is walked once per level of reductions, then once to store. Values that vary along the axis are computed anew
- * in each walk, so nothing but scalars lives between walks and rows may have any length. */
+/* Kernels of pointwise chains and reductions along the innermost axis. A row is walked once per level of reductions,
+ * then once to store. Values that vary along the axis are recomputed in each walk, so only scalars live across walks
+ * and rows may be of any length. */
 #include "emit.h"
 
-/* Without reductions the innermost axis is cut into pieces, so that a single long row keeps all workers busy. */
+/* Without reductions, the innermost axis is cut into pieces, so that a single long row keeps all workers busy. */
 enum { PIECE = 1024, MAX_OUTPUTS = 4 };
 
 struct rows {
 	struct codegen *g;
 	const struct kernel_rows *k;
-	bool varying[ROWS_MAX_NODES];                               /* along the innermost axis */
-	int level[ROWS_MAX_NODES];                                  /* how many walks must end before the value is known */
+	bool varying[ROWS_MAX_NODES];                               /* does it vary along the innermost axis? */
+	int level[ROWS_MAX_NODES];                                  /* number of walks before the value is known */
 	LLVMValueRef uniform[ROWS_MAX_NODES];                       /* scalars of the row, once known */
 	LLVMValueRef total[ROWS_MAX_NODES];                         /* vector accumulators of reductions, in memory */
 	LLVMValueRef input[ROWS_MAX_OPERANDS], output[MAX_OUTPUTS]; /* addresses at the start of the row */
 	LLVMValueRef vector[ROWS_MAX_NODES];                        /* values at the current index, made on demand */
-	LLVMValueRef index, mask;                                   /* where the walk stands; mask NULL: all lanes */
-	LLVMValueRef group;                                         /* of the row, where there are groups */
-	int walk; /* the level whose reductions are summed up; past the last: stores */
+	LLVMValueRef index, mask;                                   /* position of the walk; mask NULL: all lanes */
+	LLVMValueRef group;                                         /* group of the row, if there are groups */
+	int walk; /* the level whose reductions are computed; past the last level: stores */
 };
 
 static int operands(enum rows_op op)
@@ -173,7 +172,7 @@ static void accumulate(struct rows *r, int i)
 	ir_store(g, n->op == ROWS_REDUCE_MAX ? ir_fmax(g, v, sum) : ir_fadd(g, sum, v), r->total[i], 4);
 }
 
-/* An output of one element per row whose value the walks have settled. */
+/* Is it an output with one element per row, whose value the walks have computed? */
 static bool stores_scalar(const struct rows *r, int o)
 {
 	return r->k->output[o].stride[r->k->dims - 1] == 0 && !r->varying[r->k->result[o]];
@@ -193,7 +192,7 @@ static void store_output(struct rows *r, int o)
 		store_strided(r->g, out->dtype, v, at, stride, r->mask);
 }
 
-/* All values before all stores: an output may lie where an input does. */
+/* Computes all values before any store, since an output may share memory with an input. */
 static void store_vectors(struct rows *r)
 {
 	for (int o = 0; o < r->k->n_outputs; o++)
@@ -219,8 +218,7 @@ static void walk_vector(struct codegen *g, void *context, LLVMValueRef index, LL
 		store_vectors(r);
 }
 
-/* Uniform values are computed before the loop that uses them, not inside it where they would not dominate
- * a later walk. */
+/* Computes uniform values before the loop that uses them: inside it, they would not dominate a later walk. */
 static void settle_uniforms(struct rows *r)
 {
 	for (int i = 0; i < r->k->n_nodes; i++)
@@ -272,8 +270,8 @@ static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
-/* The last group that starts at or before a row, by bisection. Beyond the last group the offsets are those
- * of its end. */
+/* Finds the last group that starts at or before a row, by bisection. Indices past the last group are clamped to its
+ * end. */
 static LLVMValueRef group_of(struct codegen *g, const struct kernel_rows *k, LLVMValueRef row)
 {
 	LLVMValueRef offsets = arg_pointer(g, k->n_inputs + k->n_outputs + 1), groups = ir_i64(g, k->groups),
@@ -288,7 +286,7 @@ static LLVMValueRef group_of(struct codegen *g, const struct kernel_rows *k, LLV
 	return group;
 }
 
-/* Where an operand's row starts; `outer` are the row number and the indices of all axes but the innermost. */
+/* Address of an operand's row. `outer`: the row number, and the indices of all axes but the innermost. */
 static LLVMValueRef row_address(struct rows *r, const struct rows_operand *o, LLVMValueRef base,
                                 const LLVMValueRef *outer)
 {

@@ -1,5 +1,5 @@
-/* Sampling: each shard of the vocabulary brings candidates for a row, and the token is drawn from those
- * of all shards. */
+/* Sampling: each shard of the vocabulary yields candidates for a row, and the token is drawn from those of all
+ * shards. */
 #include <stddef.h>
 #include "emit.h"
 
@@ -7,14 +7,14 @@ enum { PAIR_BYTES = 8, PAIR_INDEX = 4 }; /* { f32 value; i32 index } */
 
 struct sampler {
 	LLVMValueRef row, first;            /* the row's logits; the shard's first token, i32 */
-	LLVMValueRef hot, chosen;           /* i1: is the row drawn at all; by top-k or top-p */
+	LLVMValueRef hot, chosen;           /* i1: is the row drawn at all? by top-k or top-p? */
 	LLVMValueRef inverse, top_k, top_p; /* 1 / temperature; i32; f32 */
-	LLVMValueRef key[2];                /* i32: what the row's random numbers come from */
-	LLVMValueRef value, index;          /* running best of each lane, in memory */
-	LLVMValueRef widest;                /* the largest bits of a logit without its sign, of each lane, in memory */
-	LLVMValueRef insert, spilled;       /* a function; f32 of each lane, in memory */
+	LLVMValueRef key[2];                /* i32: the row's random numbers derive from it */
+	LLVMValueRef value, index;          /* running best per lane, in memory */
+	LLVMValueRef widest;                /* largest bits of a logit without its sign, per lane, in memory */
+	LLVMValueRef insert, spilled;       /* a function; f32 per lane, in memory */
 	LLVMValueRef values,
-		indices; /* the largest logits so far, in order: DR_CANDIDATES in memory, and one before them */
+		indices; /* in memory: the largest logits so far, in order, DR_CANDIDATES and one before them */
 	LLVMValueRef weights, sum, kept; /* f32[DR_CANDIDATES]; f32; i64; in memory */
 };
 
@@ -52,7 +52,7 @@ static LLVMValueRef mix(struct codegen *g, LLVMValueRef x, const int shift[3], c
 	return shift_xor(g, x, shift[2]);
 }
 
-/* Seed and count, mixed to 64 bits. */
+/* Mixes seed and count to 64 bits. */
 static void set_keys(struct codegen *g, struct sampler *s, LLVMValueRef record)
 {
 	static const int shift[3] = {30, 27, 31};
@@ -71,7 +71,7 @@ static void set_keys(struct codegen *g, struct sampler *s, LLVMValueRef record)
 
 static void read_sampling(struct codegen *g, struct sampler *s, LLVMValueRef record)
 {
-	const double coldest = 1e-6; /* below it logits / temperature could overflow; it is greedy in effect */
+	const double coldest = 1e-6; /* below it, logits / temperature could overflow; it is greedy in effect */
 	LLVMValueRef temperature = field(g, record, g->f32, offsetof(struct dr_sampling, temperature));
 	s->top_p = field(g, record, g->f32, offsetof(struct dr_sampling, top_p));
 	s->top_k = field(g, record, g->i32, offsetof(struct dr_sampling, top_k));
@@ -83,7 +83,7 @@ static void read_sampling(struct codegen *g, struct sampler *s, LLVMValueRef rec
 	set_keys(g, s, record);
 }
 
-/* In (0, 1), of each token of a vector. A u near 0 has all bits of an f32. */
+/* A number in (0, 1) for each token of a vector. A u near 0 has all bits of an f32. */
 static LLVMValueRef uniform(struct codegen *g, const struct sampler *s, LLVMValueRef token)
 {
 	static const int shift[3] = {16, 15, 16};
@@ -97,8 +97,7 @@ static LLVMValueRef uniform(struct codegen *g, const struct sampler *s, LLVMValu
 	return ir_fmin(g, u, ir_like(g, f32, 1 - 0x1p-24));
 }
 
-/* Gumbel's distribution: -log(-log(1 - u)). The largest values come from a u near 0, where 1 - u would
- * lose its bits. */
+/* Gumbel noise: -log(-log(1 - u)). The largest values come from a u near 0, where 1 - u would lose its bits. */
 static LLVMValueRef noise(struct codegen *g, LLVMValueRef u)
 {
 	LLVMTypeRef f32 = LLVMTypeOf(u);
@@ -108,9 +107,9 @@ static LLVMValueRef noise(struct codegen *g, LLVMValueRef u)
 	return LLVMBuildFNeg(g->builder, math_log(g, e), "");
 }
 
-/* Not less than the noise, and little more where it is large: -log(1 - u) >= u, and the bits of an f32, read as a
- * number, are a logarithm to base 2 that is drawn too low between powers of two. No noise is more than NOISE_MAX >
- * -log(2^-31). */
+/* An upper bound of the noise, and a close one if the noise is large. It uses that -log(1 - u) >= u, and that the bits
+ * of an f32, read as a number, are a base-2 logarithm, exact at powers of two and too low between them. All noise is
+ * below NOISE_MAX > -log(2^-31). */
 enum { NOISE_MAX = 22 };
 
 static LLVMValueRef noise_bound(struct codegen *g, LLVMValueRef u)
@@ -137,7 +136,7 @@ static void keep_lanes(struct codegen *g, const struct sampler *s, LLVMValueRef 
 	ir_store(g, ir_select(g, above, token, index), s->index, 4);
 }
 
-/* The maximum of all lanes, and the lowest index that has it. */
+/* The maximum of all lanes, and its lowest index. */
 static LLVMValueRef best_lane(struct codegen *g, const struct sampler *s, LLVMValueRef *index)
 {
 	LLVMTypeRef i32 = ir_vector(g, g->i32);
@@ -159,7 +158,7 @@ static LLVMValueRef tokens_at(struct codegen *g, const struct sampler *s, LLVMVa
 	return ir_add(g, ir_splat(g, ir_add(g, narrow(g, index), s->first)), ir_iota(g, g->i32));
 }
 
-/* Bits of floats without the sign compare as their magnitudes; infinities and what is no number come last. */
+/* Floats without the sign bit compare, as integers, like their magnitudes; infinities and NaN come last. */
 static void note_widest(struct codegen *g, const struct sampler *s, LLVMValueRef x)
 {
 	LLVMTypeRef i32 = ir_with_element(LLVMTypeOf(x), g->i32);
@@ -167,7 +166,7 @@ static void note_widest(struct codegen *g, const struct sampler *s, LLVMValueRef
 	ir_store(g, ir_max(g, ir_load(g, i32, s->widest, 4), bits), s->widest, 4);
 }
 
-/* Lanes that are off are -infinity. Each kind of row reads its logits once in this way. */
+/* Masked-off lanes are -infinity. Each kind of row reads its logits once by this function. */
 static LLVMValueRef logits_at(struct codegen *g, const struct sampler *s, LLVMValueRef index, LLVMValueRef mask)
 {
 	LLVMValueRef x = load_vector(g, DTYPE_F32, ir_at(g, s->row, DTYPE_F32, index), mask);
@@ -187,8 +186,8 @@ static struct ir_branch if_above(struct codegen *g, const struct sampler *s, LLV
 	return if_begin(g, any_lane(g, ir_fcompare(g, LLVMRealOGT, most, value)));
 }
 
-/* Random numbers are made only where the largest noise would give a new best, and logarithms only where
- * its bound does. */
+/* Computes random numbers only if the largest noise could give a new best, and logarithms only if the noise's bound
+ * does. */
 static void noisy_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
 	const struct sampler *s = context;
@@ -213,7 +212,7 @@ static void best_pair(struct codegen *g, struct sampler *s, int64_t v, vector_bo
 /* ---- the largest logits, in order ------------------------------------------------------------ */
 enum { INSERT_VALUES, INSERT_INDICES, INSERT_VALUE, INSERT_INDEX, INSERT_PARAMS };
 
-/* Elements not less than x stay, x stands behind them, the others move on by one. */
+/* Inserts x after the elements not less than it; the others move on by one. */
 static void insert_block(struct codegen *g, LLVMValueRef at)
 {
 	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);
@@ -243,7 +242,7 @@ static LLVMValueRef insert_function(struct codegen *g, const char *kernel)
 	return f;
 }
 
-/* Room with one vector before it, of which the last element is read. */
+/* Stack space for sorted elements, preceded by one vector whose last element is read. */
 static LLVMValueRef sorted_room(struct codegen *g, LLVMTypeRef type)
 {
 	return ir_offset(g, ir_local(g, type, g->lanes + DR_CANDIDATES), ir_i64(g, 4 * g->lanes));
@@ -269,7 +268,7 @@ static LLVMValueRef least_kept(struct codegen *g, const struct sampler *s)
 	return load_scalar(g, DTYPE_F32, ir_at(g, s->values, DTYPE_F32, ir_i64(g, DR_CANDIDATES - 1)));
 }
 
-/* Elements come by rising index: one that equals others stands behind them. */
+/* Elements come by rising index, so an element is inserted after its equals. */
 static void consider(struct codegen *g, const struct sampler *s, LLVMValueRef x, LLVMValueRef index)
 {
 	struct ir_branch above = if_begin(g, ir_fcompare(g, LLVMRealOGT, x, least_kept(g, s)));
@@ -291,7 +290,7 @@ static void sorted_vector(struct codegen *g, void *context, LLVMValueRef index, 
 	if_end(g, &some);
 }
 
-/* Of a logit against the largest one; 0 of what is no number. */
+/* Weight of a logit relative to the largest one; 0 for -infinity and NaN. */
 static LLVMValueRef weight(struct codegen *g, LLVMValueRef x, LLVMValueRef largest, LLVMValueRef inverse)
 {
 	LLVMValueRef e = math_exp(g, ir_fmul(g, ir_fsub(g, x, largest), inverse));
@@ -313,7 +312,7 @@ static void sum_vector(struct codegen *g, void *context, LLVMValueRef index, LLV
 	ir_store(g, ir_fadd(g, ir_load(g, f32, s->value, 4), w), s->value, 4);
 }
 
-/* The shard's part of what softmax divides by; 0 where top-k is on, and it is not asked for. */
+/* The shard's part of the sum that softmax divides by. With top-k the sum is not needed, and is 0. */
 static LLVMValueRef shard_sum(struct codegen *g, struct sampler *s, int64_t v)
 {
 	ir_store(g, LLVMConstNull(ir_vector(g, g->f32)), s->value, 4);
@@ -360,7 +359,7 @@ static LLVMValueRef record_of(struct codegen *g, LLVMValueRef sampling, LLVMValu
 	return ir_offset(g, sampling, ir_mul(g, row, ir_i64(g, sizeof(struct dr_sampling))));
 }
 
-/* A row with a logit that is not finite has no token: its pair comes before all that other shards bring. */
+/* A row with a logit that is not finite has no token: its pairs take precedence over those of other shards. */
 static void refuse_row(struct codegen *g, const struct sampler *s, LLVMValueRef to)
 {
 	LLVMValueRef widest = ir_reduce(g, ir_load(g, ir_vector(g, g->i32), s->widest, 4), ir_max);
@@ -408,7 +407,7 @@ void emit_candidates(struct codegen *g, const char *name, const struct kernel_sa
 struct parts {
 	LLVMValueRef pairs, total, row_first;
 	int64_t n;
-}; /* each shard's pairs, and where the row's are among them */
+}; /* each shard's pairs, and the index of the row's first pair in them */
 
 static LLVMValueRef row_pairs(struct codegen *g, const struct parts *p, LLVMValueRef part)
 {
@@ -427,7 +426,7 @@ static LLVMValueRef pair_index(struct codegen *g, LLVMValueRef pair)
 	return ir_load(g, g->i32, ir_offset(g, pair, ir_i64(g, PAIR_INDEX)), 4);
 }
 
-/* The largest of the shards' first pairs; shards come by rising index, so on a tie the first stays. */
+/* The largest of the shards' first pairs. Shards come by rising index, so on a tie the first one stays. */
 static LLVMValueRef best_part(struct codegen *g, const struct parts *p)
 {
 	LLVMValueRef value = ir_local(g, g->f32, 1), index = ir_local(g, g->i32, 1), first = row_pairs(g, p, ir_i64(g, 0));
@@ -455,7 +454,7 @@ static void merge_parts(struct codegen *g, const struct sampler *s, const struct
 	loop_end(g, &part);
 }
 
-/* What softmax over all tokens divides by, against the largest logit of all. */
+/* The sum that softmax over all tokens divides by, relative to the largest logit of all shards. */
 static LLVMValueRef sum_of_parts(struct codegen *g, const struct sampler *s, const struct parts *p)
 {
 	LLVMValueRef zero = ir_f32(g, 0);
@@ -477,7 +476,7 @@ static void set_weights(struct codegen *g, const struct sampler *s)
 	loop_end(g, &l);
 }
 
-/* Adds the first n weights; counts those before which the sum was less than `limit`. */
+/* Adds the first n weights; counts those before which the sum was below `limit`. */
 static LLVMValueRef sum_weights(struct codegen *g, const struct sampler *s, LLVMValueRef n, LLVMValueRef limit)
 {
 	ir_store(g, ir_f32(g, 0), s->sum, 4);
@@ -492,7 +491,7 @@ static LLVMValueRef sum_weights(struct codegen *g, const struct sampler *s, LLVM
 	return ir_load(g, g->f32, s->sum, 4);
 }
 
-/* How many of the largest logits top-k and top-p leave; at least 1. */
+/* The number of largest logits that top-k and top-p leave; at least 1. */
 static LLVMValueRef count_kept(struct codegen *g, const struct sampler *s, const struct parts *p)
 {
 	LLVMValueRef most = ir_i64(g, DR_CANDIDATES), by_k = ir_compare(g, LLVMIntSGT, s->top_k, ir_i32(g, 0)),

@@ -20,7 +20,7 @@ static LLVMValueRef within(struct codegen *g, LLVMValueRef index, LLVMValueRef b
 }
 
 /* ---- embed ----------------------------------------------------------------------------------- */
-/* Where element k of a row stands, counted from the row's first element. */
+/* Offset of element k of a row from the row's first element. */
 static LLVMValueRef packed_index(struct codegen *g, const struct packing *p, LLVMValueRef k)
 {
 	LLVMValueRef pair = ir_i64(g, p->k_pair);

@@ -1,7 +1,7 @@
 /* Elementary functions of f32 as polynomials, for scalars and vectors alike. */
 #include "emit.h"
 
-/* c[0] + c[1] x + .. by Horner's rule. */
+/* c[0] + c[1] x + ..., by Horner's rule. */
 static LLVMValueRef polynomial(struct codegen *g, LLVMValueRef x, const double *c, int n)
 {
 	LLVMValueRef sum = ir_like(g, LLVMTypeOf(x), c[n - 1]);
@@ -10,7 +10,7 @@ static LLVMValueRef polynomial(struct codegen *g, LLVMValueRef x, const double *
 	return sum;
 }
 
-/* 2^n of integers -126 .. 127. */
+/* 2^n for integers -126 .. 127. */
 static LLVMValueRef power_of_two(struct codegen *g, LLVMValueRef n)
 {
 	LLVMTypeRef i32 = LLVMTypeOf(n);

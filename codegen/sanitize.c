@@ -1,10 +1,10 @@
-/* For tests: what is generated, under LLVM's address or thread sanitizer. The launcher is then linked with the
- * sanitizer's runtime: see docs/testing.md. */
+/* For tests: runs generated code under LLVM's address or thread sanitizer. The launcher must be linked with the
+ * sanitizer's runtime; see docs/testing.md. */
 #include "module.h"
 #include <llvm-c/Target.h>
 #include <string.h>
 
-/* What the thread sanitizer's pass looks at; it passes over larger accesses without a word. */
+/* The largest access that the thread sanitizer's pass instruments; it ignores larger ones silently. */
 enum { MAX_BYTES = 16 };
 
 static void mark(struct codegen *g, LLVMValueRef f, const char *name)
@@ -23,7 +23,7 @@ static LLVMValueRef range_function(struct codegen *g, const char *name)
 	                               LLVMFunctionType(LLVMVoidTypeInContext(g->context), params, 2, false));
 }
 
-/* A call that reports the access of a wide vector, before it. */
+/* Inserts, before the access of a wide vector, a call that reports it to the sanitizer. */
 static void report_wide(struct codegen *g, LLVMValueRef in)
 {
 	bool store = LLVMGetInstructionOpcode(in) == LLVMStore;

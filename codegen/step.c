@@ -1,5 +1,5 @@
-/* The step programs: dr_step_prefill and dr_step_decode, a straight line of launches and collectives around two kinds
- * of loops: the layers, and the rounds of an expert exchange. */
+/* The step programs, dr_step_prefill and dr_step_decode: a straight line of launches and collectives, with two kinds of
+ * loops: over layers, and over the rounds of an expert exchange. */
 #include "module.h"
 #include <stddef.h>
 
@@ -8,9 +8,9 @@ struct step_emitter {
 	LLVMValueRef frame;
 	LLVMValueRef base[DR_SPACES], group_index, tokens, rows, candidates,
 		pages;                 /* read from the frame once; numbers are i64 */
-	LLVMValueRef args;         /* u64[most arguments of a launch] */
+	LLVMValueRef args;         /* u64[max arguments of a launch] */
 	LLVMValueRef layer, round; /* i64; NULL outside their loops */
-	LLVMValueRef layer_at[2];  /* where the layer's params and pages begin: i64 in memory */
+	LLVMValueRef layer_at[2];  /* offsets of the layer's params and pages: i64 in memory */
 	struct ir_loop rounds;
 };
 
@@ -25,7 +25,7 @@ static LLVMValueRef read_i32(const struct step_emitter *e, size_t offset)
 	return ir_load_i32(e->g, field(e, offset), ir_i64(e->g, 0));
 }
 
-/* Calls a function of the runtime, declared at its first use. */
+/* Calls a function of the runtime, and declares it at its first use. */
 static LLVMValueRef call_runtime(const struct step_emitter *e, const char *name, LLVMTypeRef result, LLVMValueRef *args,
                                  int n)
 {
@@ -49,7 +49,7 @@ static LLVMValueRef scaled(const struct step_emitter *e, LLVMValueRef count, con
 	return ir_div(g, ir_mul(g, count, ir_i64(g, n->value)), ir_i64(g, n->div ? n->div : 1));
 }
 
-/* This rank's index in a group; 0 in the group of no atoms. */
+/* This rank's index in a group; 0 in the group without atoms. */
 static LLVMValueRef rank_index(const struct step_emitter *e, int group)
 {
 	return group < 0 ? ir_i64(e->g, 0) : ir_load_i32(e->g, e->group_index, ir_i64(e->g, group));
@@ -69,13 +69,13 @@ static LLVMValueRef number(const struct step_emitter *e, const struct number *n)
 	case NUMBER_INDEX_ROWS:   return ir_mul(g, rank_index(e, n->group), scaled(e, e->rows, n));
 	case NUMBER_EXCHANGE_ROUND:
 		if (!e->round)
-			internal_error("a round's number outside of rounds");
+			internal_error("a round's number outside rounds");
 		return e->round;
 	}
 	internal_error("number of kind %d", (int)n->kind);
 }
 
-/* The constant part of a number joins the offset. */
+/* The constant part of the number is added to the offset. */
 static LLVMValueRef address(const struct step_emitter *e, const struct address *a, const struct number *more)
 {
 	struct codegen *g = e->g;
@@ -86,7 +86,7 @@ static LLVMValueRef address(const struct step_emitter *e, const struct address *
 	if (a->space != DR_SPACE_LAYER && a->space != DR_SPACE_STATE)
 		return at;
 	if (!e->layer)
-		internal_error("a layer's address outside of the layers");
+		internal_error("a layer's address outside the layers");
 	return ir_add(g, at, ir_load(g, g->i64, e->layer_at[a->space == DR_SPACE_STATE], 8));
 }
 
@@ -148,7 +148,7 @@ static void rounds_begin(struct step_emitter *e, const struct instr *in)
 {
 	struct codegen *g = e->g;
 	if (e->round)
-		internal_error("rounds inside of rounds");
+		internal_error("rounds inside rounds");
 	e->rounds = loop_begin(g, ir_i64(g, 0), count_rounds(e, in), ir_i64(g, 1));
 	e->round = e->rounds.index;
 }
@@ -156,7 +156,7 @@ static void rounds_begin(struct step_emitter *e, const struct instr *in)
 static void rounds_end(struct step_emitter *e)
 {
 	if (!e->round)
-		internal_error("an end of rounds that did not begin");
+		internal_error("an end of rounds without a beginning");
 	loop_end(e->g, &e->rounds);
 	e->round = NULL;
 }
@@ -204,7 +204,7 @@ static void store_layer(const struct step_emitter *e, LLVMValueRef layer)
 	ir_store_i32(e->g, layer, field(e, offsetof(struct dr_frame, layer)), ir_i64(e->g, 0));
 }
 
-/* One body of the loop, and on to where the next layer begins. */
+/* Emits one loop body, then advances to the next layer's params and pages. */
 static void emit_body(struct step_emitter *e, const struct schedule *s, const struct step *step, int body)
 {
 	struct codegen *g = e->g;
@@ -241,7 +241,7 @@ static void emit_layers(struct step_emitter *e, const struct schedule *s, const 
 	store_layer(e, ir_i64(g, -1));
 }
 
-/* On stage `here` the instructions of `part`; on the others the collectives that take over or hand on the carried
+/* Emits: on stage `here` the instructions of `part`, on other stages the collectives that receive or send the carried
  * values. */
 static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLVMValueRef here,
                           const struct carried *carried, int n, bool send)

@@ -198,8 +198,8 @@ struct kernel_combine {
  *     shard, the value is -infinity. DRAW keeps the first top-k of all shards' pairs. Of these it keeps the smallest
  *     prefix whose mass reaches top-p, by softmax over them (without top-k: over all tokens). It draws from the rest
  *     by the same noise.
- * If a logit of a row is not finite, the row has no token: the first pair of its shard is {infinity, DR_NO_TOKEN}, and
- * DRAW writes DR_NO_TOKEN. */
+ * If a logit of a row is not finite, the row has no token: pair 0 of its shard, and pair 1 of a chosen row, are
+ * {infinity, DR_NO_TOKEN}, and DRAW writes DR_NO_TOKEN. */
 struct kernel_sample {
 	int64_t v, n;
 };

@@ -88,7 +88,7 @@ struct argument arg_placed(enum dr_space space, int64_t offset)
 struct argument arg_phys(const struct phys *p)
 {
 	if (p->memory != MEMORY_BUFFER && p->memory != MEMORY_PLACED)
-		internal_error("a value is read that has no memory");
+		internal_error("a value without memory is read");
 	struct argument a =
 		p->memory == MEMORY_BUFFER ? arg_buffer(p->buffer) : arg_placed(p->address.space, p->address.offset);
 	a.number = p->offset;

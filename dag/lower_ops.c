@@ -175,7 +175,7 @@ static int carry_index(const struct lower *w, int local)
 	for (int i = 0; i < w->ph->carries.n; i++)
 		if (w->ph->carries.at[i].begin == carry)
 			return i % w->n_carry;
-	internal_error("%%%d is carried by no turn", local);
+	internal_error("no turn carries %%%d", local);
 }
 
 static void lower_carry(struct lower *w, int local)

@@ -278,12 +278,12 @@ int reshard(struct local *l, struct local_phase *ph, int value, const struct lay
 	struct move m;
 	for (int steps = 0; next_move(&p, &m); steps++) {
 		if (steps > 64)
-			internal_error("no end to resharding %%%d", value);
+			internal_error("resharding %%%d does not end", value);
 		apply_move(&p, &m);
 		value = emit_move(ph, &p, value, &m, region, user, why);
 	}
 	for (int i = 0; i < p.n; i++)
 		if (!atoms_equal(&p.now[i], &want->axis[i]) && !l->sink->errors)
-			internal_error("no way to reshard %%%d", value);
+			internal_error("%%%d cannot be resharded", value);
 	return round_sum(l, ph, value, region);
 }
