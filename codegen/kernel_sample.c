@@ -13,9 +13,8 @@ struct sampler {
 	LLVMValueRef value, index;          /* running best per lane, in memory */
 	LLVMValueRef widest;                /* largest bits of a logit without its sign, per lane, in memory */
 	LLVMValueRef insert, spilled;       /* a function; f32 per lane, in memory */
-	LLVMValueRef values,
-		indices; /* in memory: the largest logits so far, in order, DR_CANDIDATES and one before them */
-	LLVMValueRef weights, sum, kept; /* f32[DR_CANDIDATES]; f32; i64; in memory */
+	LLVMValueRef values, indices;       /* in memory: the DR_CANDIDATES largest so far, in order; one before them */
+	LLVMValueRef weights, sum, kept;    /* f32[DR_CANDIDATES]; f32; i64; in memory */
 };
 
 static LLVMValueRef infinity(struct codegen *g, LLVMTypeRef f32, bool negative)
