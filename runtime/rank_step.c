@@ -73,7 +73,6 @@ static void run_microbatch(struct rank *r, int number)
 	r->frame.tokens = r->step.tokens[number];
 	r->frame.rows = r->step.rows[number];
 	r->frame.candidates = step_candidates(&r->step, r->job->plan, number);
-	r->frame.layer = -1;
 	gaps_fill(r);
 	activity(r, ACTIVITY_STEP);
 	r->job->generated->step[r->step.head->phase](&r->frame);

@@ -297,6 +297,7 @@ def shell_cases():
         yield f"{words.split()[0]} to a full device", f'"$L" {words} >/dev/full', 1, "cannot write standard output: No space left"
         yield f"{words.split()[0]} to nothing", f'"$L" {words} >&-', 1, "cannot write standard output: Bad file"
     yield "a reader that takes its time", '"$L" run --weights "$W" $PROMPTS --max-tokens 3 | (sleep 2; wc -l); exit ${PIPESTATUS[0]}', 0, ""
+    yield "children that are not ranks", 'for t in 0 0.01 0.03 0.1; do (sleep $t; exit 3) & done; exec "$L" run --weights "$W" $PROMPTS --max-tokens 20 >/dev/null', 0, ""
     yield "stopped and continued", 'set -m; "$L" run --weights "$W" $PROMPTS --max-tokens 20 >/dev/null & sleep 0.3; kill -STOP -- -$!; ' \
         'sleep 1.5; kill -CONT -- -$!; wait $!', 0, ""
     yield "a rank that loads is stopped", '"$BIG" bench --batch 1 --prompt 1 --output 1 >/dev/null & until pid=$(pgrep -P $!); do sleep 0.02; done; ' \
