@@ -10,7 +10,7 @@ int64_t lower_table(struct lower *w, const float *data, int64_t n)
 	int64_t end = 0;
 	for (int i = 0; i < s->constants.n; i++) {
 		const struct constant *c = &s->constants.at[i];
-		if (c->n == n && data && !memcmp(c->data, data, sizeof *data * (size_t)n))
+		if (c->n == n && !memcmp(c->data, data, sizeof *data * (size_t)n))
 			return c->offset;
 	}
 	for (int i = 0; i < s->constants.n; i++)
