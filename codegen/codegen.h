@@ -7,7 +7,7 @@
 struct codegen_options {
 	const char *cpu;       /* an LLVM CPU name, "native", or NULL: target_default() */
 	int level;             /* 0..3 */
-	const char *plan_text; /* baked in for `launcher plan` */
+	const char *plan_text; /* what `launcher plan` prints */
 	const char *sanitizer; /* for tests: LLVM's "address" or "thread" pass over all generated code; NULL: none */
 	struct heap *heap;     /* heap of the compilation's arenas; may be NULL */
 };

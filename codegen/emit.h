@@ -12,7 +12,7 @@ struct codegen {
 	LLVMContextRef context;
 	LLVMModuleRef module;
 	LLVMBuilderRef builder;
-	LLVMTargetMachineRef machine; /* borrowed */
+	LLVMTargetMachineRef machine; /* not owned */
 	int lanes;                    /* f32 per vector: 16 with AVX-512, 8 with AVX2, else 4 */
 	bool bf16_dot;                /* AVX512-BF16: one instruction multiplies and adds pairs of bf16 */
 	LLVMTypeRef i1, i8, i16, i32, i64, f16, bf16, f32, f64, ptr, nothing;

@@ -211,7 +211,7 @@ static void best_pair(struct codegen *g, struct sampler *s, int64_t v, vector_bo
 /* ---- the largest logits, in order ------------------------------------------------------------ */
 enum { INSERT_VALUES, INSERT_INDICES, INSERT_VALUE, INSERT_INDEX, INSERT_PARAMS };
 
-/* Inserts x after the elements not less than it; the others move on by one. */
+/* Inserts x after the elements not less than it; the others shift by one. */
 static void insert_block(struct codegen *g, LLVMValueRef at)
 {
 	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);

@@ -1,4 +1,4 @@
-/* For tests: runs generated code under LLVM's address or thread sanitizer. The launcher must be linked with the
+/* For tests: instruments generated code for LLVM's address or thread sanitizer. The launcher must be linked with the
  * sanitizer's runtime; see docs/testing.md. */
 #include "module.h"
 #include <llvm-c/Target.h>

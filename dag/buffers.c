@@ -1,5 +1,4 @@
-/* Assigns offsets to the buffers of a step. Before a buffer's first use and after its last use, others may have its
- * bytes. */
+/* Assigns offsets to the buffers of a step. A buffer's bytes are free before its first use and after its last. */
 #include <stdlib.h>
 #include "lower.h"
 

@@ -18,7 +18,7 @@ struct atom {
 	int mesh_axis;
 	int64_t size, stride;
 };
-enum { MAX_GROUP_ATOMS = 32 }; /* each atom has at least 2 ranks, and there are less than 2^31 in all */
+enum { MAX_GROUP_ATOMS = 32 }; /* each atom has at least 2 ranks, and a mesh has fewer than 2^31 */
 struct group {
 	int atom[MAX_GROUP_ATOMS], n;
 	int64_t size;
@@ -246,9 +246,8 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
 struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l,
                               const struct target_shape *t);
 
-/* What goals ask about the layouts.
- * Number of collectives of a kind (`all_reduce`) in a region and below it, in the step program that has more of them;
- * -1: no such region. */
+/* What goals ask about the layouts: the number of collectives of a kind (`all_reduce`) in a region and below it, in the
+ * step program that has more of them; -1: no such region. */
 int dag_count(const struct local *l, const char *kind, const char *region);
 /* The layout of a value such as `layer.attn.kc` in a phase, as "[batch@dp, ctx]"; *format is its number format. NULL:
  * no such value. */

@@ -81,8 +81,8 @@ static bool is_bias(const struct infer *f, const struct value *v, int i)
 	return x->op != LOCAL_CONST && !x->layout.pending.n;
 }
 
-/* The operand of `+` or `-` that each rank may add an equal part of, so that the other operand's sum stays pending; -1:
- * none. The sum is then communicated once, with later terms, and not for each expert's rows. */
+/* The operand of `+` or `-` that ranks may add in equal parts, so that the other operand's sum stays pending; -1: none.
+ * The sum is then communicated once, with later terms, and not for each expert's rows. */
 static int shared_bias(const struct infer *f, const struct value *v, const struct required_layout *t)
 {
 	for (int i = 0; i < 2 && (v->op == OP_ADD || v->op == OP_SUB); i++) {
