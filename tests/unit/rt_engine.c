@@ -45,6 +45,8 @@ static void run_owner(struct site *s, int m, int owner)
 	for (int t = 0; t < n; t++)
 		if (a[DR_INPUT_SLOT][t] >= 0)
 			s->cache[owner][a[DR_INPUT_SLOT][t]] = a[DR_INPUT_IDS][t];
+		else
+			assert_true(a[DR_INPUT_IDS][t] == 0 && a[DR_INPUT_POS][t] == 0 && a[DR_INPUT_SEQ][t] == -1);
 	int32_t *out = s->results.tokens + (size_t)((m * s->plan.n_owners + owner) * s->results.max_rows);
 	for (int r = 0; r < rows; r++)
 		if (want[r] >= 0)
@@ -52,13 +54,25 @@ static void run_owner(struct site *s, int m, int owner)
 			                              : next_token(s, owner, a[DR_INPUT_SEQ][want[r]], a[DR_INPUT_POS][want[r]]);
 }
 
+/* The step says before which page all pages lie that sequences hold. */
+static void take_tables(struct site *s)
+{
+	int n, last = 0;
+	for (int owner = 0; owner < s->plan.n_owners; owner++) {
+		memcpy(s->table[owner], step_array(&s->step, &s->plan, 0, owner, DR_INPUT_PAGES, &n), sizeof s->table[owner]);
+		for (int i = 0; i < n; i++)
+			last = s->table[owner][i] > last ? s->table[owner][i] : last;
+	}
+	assert_int_equal(s->step.head->pages, last + 1);
+	assert_true(last < (int)s->plan.head->pages);
+}
+
 static void run_step(void *context)
 {
 	struct site *s = context;
-	int n;
 	s->steps++;
-	for (int owner = 0; owner < s->plan.n_owners && s->step.head->with_pages; owner++)
-		memcpy(s->table[owner], step_array(&s->step, &s->plan, 0, owner, DR_INPUT_PAGES, &n), sizeof s->table[owner]);
+	if (s->step.head->with_pages)
+		take_tables(s);
 	for (int m = 0; m < s->step.head->microbatches; m++)
 		for (int owner = 0; owner < s->plan.n_owners; owner++)
 			run_owner(s, m, owner);
@@ -197,8 +211,8 @@ static void more_than_fits(void **state)
 		}
 }
 
-/* Nobody is overtaken: there are three rows, and pages for one long prompt beside a short one. The second long one
- * waits for the end of the first, and so does the short one that came after it. */
+/* Nobody is overtaken: there are three rows, and one page too few for two long prompts. The second long one waits for
+ * the end of the first, and so do the short ones that came after it. */
 static void first_come_first_admitted(void **state)
 {
 	(void)state;
@@ -208,7 +222,7 @@ static void first_come_first_admitted(void **state)
 	site_open(&s, 1, 1, take_token, NULL);
 	struct dr_program *h = (struct dr_program *)(void *)s.blob.at;
 	engine_close(s.engine);
-	h->pages = 10;
+	h->pages = 15;
 	s.engine = engine_open(&s.plan, &(struct stepper){&s.step, run_step, &s.results, &s}, take_token, NULL);
 	int64_t tokens = 0, expected = 0;
 	struct step_done done;
@@ -294,6 +308,102 @@ static void stopped_ones_give_back_pages(void **state)
 		run_to_end(&s);
 		site_close(&s);
 	}
+}
+
+/* A prompt leaves room for only one of those that decode. Callbacks stop others at random, which may or may not have a
+ * row in that step: whoever is left gets all its tokens. */
+static void stop_another(void *context, const struct engine_token *t)
+{
+	static uint32_t random = 1;
+	struct site *s = context;
+	take_token(context, t);
+	random = random * 1664525u + 1013904223u;
+	struct ask *other = &asks[(random >> 12) % MANY];
+	if (random >> 30 == 0 && other->id != t->id && engine_stop(s->engine, other->id))
+		other->max_tokens = -1;
+}
+
+static void rows_of_others_stay(void **state)
+{
+	(void)state;
+	static struct site s;
+	int stopped = 0;
+	for (int round = 0; round < 20; round++) {
+		site_open(&s, 1, 1, stop_another, &s);
+		((struct dr_program *)(void *)s.blob.at)->chunk[DR_PREFILL] = 2;
+		for (int i = 0; i < MANY; i++) {
+			make_ask(&asks[i], (unsigned)i, 1 + i % 3, 6);
+			submit(&s, &asks[i]);
+		}
+		run_to_end(&s);
+		for (int i = 0; i < MANY; i++) {
+			stopped += asks[i].max_tokens < 0;
+			assert_true(asks[i].max_tokens < 0 || asks[i].finish == FINISH_LENGTH);
+		}
+		site_close(&s);
+	}
+	assert_true(stopped > 100);
+}
+
+/* Sequences as long as the plan allows, as many as have pages: none is free. */
+static void all_pages_are_used(void **state)
+{
+	(void)state;
+	static struct site s;
+	struct step_done done;
+	int unused, held;
+	site_open(&s, 1, 1, take_token, NULL);
+	for (int i = 0; i < TINY_SEQS; i++) {
+		make_ask(&asks[i], (unsigned)i, LONGEST - 3, 4);
+		submit(&s, &asks[i]);
+	}
+	assert_true(engine_step(s.engine, &done));
+	engine_pages(s.engine, 0, &unused, &held);
+	assert_int_equal(unused, 0);
+	assert_int_equal(held, TINY_PAGES);
+	run_to_end(&s);
+	site_close(&s);
+}
+
+/* Half of a chunk is for prompts, however many decode. */
+static void prompts_get_half_of_a_chunk(void **state)
+{
+	(void)state;
+	static struct site s;
+	struct step_done done;
+	site_open(&s, 1, 1, take_token, NULL);
+	((struct dr_program *)(void *)s.blob.at)->chunk[DR_PREFILL] = 2;
+	for (int i = 0; i < 3; i++) {
+		make_ask(&asks[i], (unsigned)i, i == 2 ? 5 : 1, 20);
+		submit(&s, &asks[i]);
+		if (i == 1)
+			assert_true(engine_step(s.engine, &done)); /* both have a token, and go on */
+	}
+	for (int i = 1; i <= 5; i++) {
+		assert_true(engine_step(s.engine, &done));
+		assert_int_equal(done.tokens, 2);
+		assert_int_equal(asks[0].n_out + asks[1].n_out, 2 + i);
+		assert_int_equal(asks[2].n_out, i / 5);
+	}
+	run_to_end(&s);
+	site_close(&s);
+}
+
+/* A step has as many microbatches as it can: stages wait for none. */
+static void microbatches_are_even(void **state)
+{
+	(void)state;
+	static struct site s;
+	struct step_done done;
+	site_open(&s, 1, 3, take_token, NULL);
+	for (int i = 0; i < 3; i++) {
+		make_ask(&asks[i], (unsigned)i, 2, 4);
+		submit(&s, &asks[i]);
+	}
+	while (engine_step(s.engine, &done))
+		if (done.phase == DR_DECODE)
+			assert_int_equal(s.step.head->microbatches, 3);
+	site_close(&s);
 }
 
 static void unknown_ids_stop_nothing(void **state)
@@ -421,6 +531,13 @@ static void what_cannot_run_is_refused(void **state)
 	                         "for a sequence");
 	assert_false(request_refused(&s.plan, &r, &from, why));
 	assert_false(request_refused(&s.plan, &r, &from, why));
+	static const int32_t many[LONGEST];
+	r.ids = many;
+	r.n_ids = LONGEST;
+	r.max_tokens = 2;
+	refused(&s, &r,
+	        "32 ids and 2 more take 33 positions (the last is not read back); the plan's cache has 32 for a sequence");
+	r.ids = ids;
 	r.n_ids = 1;
 	r.max_tokens = 1;
 	r.stop = (const int32_t[]){0, 23, 24};
@@ -438,8 +555,8 @@ static void what_cannot_run_is_refused(void **state)
 	refused(&s, &r, "0 ids and 1 more: there must be at least one of each");
 	r.n_ids = 1;
 	static const struct dr_sampling wrong[] = {{.temperature = -1}, {.temperature = NAN}, {.temperature = INFINITY},
-	                                           {.top_p = 1.5f},     {.top_p = NAN},       {.top_k = -1},
-	                                           {.top_k = 65}};
+	                                           {.top_p = 1.5f},     {.top_p = NAN},       {.top_p = -1},
+	                                           {.top_k = -1},       {.top_k = 65}};
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		r.sampling = wrong[i];
 		assert_int_equal(engine_submit(s.engine, &r, why), 0);
@@ -514,6 +631,10 @@ int main(void)
 		cmocka_unit_test(first_come_first_admitted),
 		cmocka_unit_test(long_prompts_come_in_chunks),
 		cmocka_unit_test(stopped_ones_give_back_pages),
+		cmocka_unit_test(rows_of_others_stay),
+		cmocka_unit_test(all_pages_are_used),
+		cmocka_unit_test(prompts_get_half_of_a_chunk),
+		cmocka_unit_test(microbatches_are_even),
 		cmocka_unit_test(unknown_ids_stop_nothing),
 		cmocka_unit_test(callbacks_may_act),
 		cmocka_unit_test(stop_tokens_end_sequences),
