@@ -10,6 +10,8 @@ Those of docs/language.md are compiled. A block is a module; behind its first wo
 and a `text` block directly behind it is what the compiler prints, to the letter, for a file named spec.deploy.
 Every other block, and each `c` block, is text of a file of the project, but for indentation; a line `// ...` stands for a cut.
 
+And `name` (`folder/file.c`) in a page: that file has the name.
+
     docs.py --update    writes what the compiler prints to docs/language.md; for review, never unseen
 """
 import os
@@ -54,6 +56,18 @@ def quoted(pages):
     return passed, failed
 
 
+def named(pages):
+    """`name` (`folder/file.c`): the file is there and has the name. -> (passed, failed)"""
+    passed = failed = 0
+    for page in pages:
+        for name, file in re.findall(r"`(\w+)` \(`([\w/]+\.[chly]|[\w/]+\.def)`", page.read_text()):
+            good = (ROOT / file).exists() and re.search(rf"\b{name}\b", (ROOT / file).read_text())
+            passed, failed = passed + bool(good), failed + (not good)
+            if not good:
+                print(f"FAIL {page.relative_to(ROOT)}: {file} has no `{name}`")
+    return passed, failed
+
+
 def check(module):
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "spec.deploy").write_text(module)
@@ -90,6 +104,8 @@ def compiled(path):
 def main():
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     passed, failed = quoted([p for p in pages if p != LANGUAGE])
+    more, worse = named(pages)
+    passed, failed = passed + more, failed + worse
     more, worse, page = compiled(LANGUAGE)
     if "--update" in sys.argv:
         LANGUAGE.write_text(page)
