@@ -207,22 +207,30 @@ static void set_bodies(struct schedule *s, struct local *l)
 			(struct layer_body){param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(s, i), loop->bodies[i].turns};
 }
 
-/* How the rows of the outputs are cut. Tokens and logits are cut the same way, since the plan places their axes. */
-static struct output_cut output_cut(struct lower *w, const struct local_phase *ph)
+/* How the rows of an output are split, where there is such an output. */
+static struct output_cut cut_of(struct lower *w, const struct local_value *v)
 {
 	const struct program *p = w->l->program;
+	const struct atoms none = {.n = 0}, *batch = layout_of(v, p->batch), *row = layout_of(v, p->row);
+	return (struct output_cut){lower_group(w, batch ? batch : &w->l->owners), lower_group(w, row ? row : &none)};
+}
+
+/* How the rows of the outputs are split: one way for tokens and logits, which the launcher reads row by row. */
+static struct output_cut output_cut(struct lower *w, const struct local_phase *ph)
+{
 	const struct atoms none = {.n = 0};
 	struct output_cut cut = {lower_group(w, &w->l->owners), lower_group(w, &none)};
-	for (int i = 0; i < 2; i++) {
-		int output = i ? ph->logits : ph->token;
-		const struct atoms *batch = output < 0 ? NULL : layout_of(&ph->values.at[output], p->batch),
-						   *row = output < 0 ? NULL : layout_of(&ph->values.at[output], p->row);
-		if (batch)
-			cut.owners = lower_group(w, batch);
-		if (row)
-			cut.rows = lower_group(w, row);
+	if (ph->token >= 0)
+		cut = cut_of(w, &ph->values.at[ph->token]);
+	if (ph->logits < 0)
+		return cut;
+	struct output_cut logits = cut_of(w, &ph->values.at[ph->logits]);
+	if (ph->token >= 0 && (logits.owners != cut.owners || logits.rows != cut.rows)) {
+		w->ph = (struct local_phase *)ph;
+		lower_unsupported(w, lower_source(w, ph->token)->span,
+		                  "a token whose rows are split in another way than its logits'");
 	}
-	return cut;
+	return logits;
 }
 
 /* Sets the groups that the runtime needs by name. They come first. */
