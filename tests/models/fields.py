@@ -45,7 +45,7 @@ def of_family(model, folder):
     done = subprocess.run([DEPLOYC, file, "--emit=dag"], capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise Failed(done.stderr.strip()[:200])
-    config = {m[1]: m[2] for m in re.finditer(r"^config (\S+) = .*?(?: absent (.*))?$", done.stdout, re.M)}
+    config = {m[1]: m[2] for m in re.finditer(r"^config (\S+) = .*?(?: absent (.*?))?(?: null differs)?$", done.stdout, re.M)}
     harmless = re.findall(r'"([^"]*)"', re.search("^harmless(.*)$", done.stdout, re.M)[1])
     return config, harmless
 
