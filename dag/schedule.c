@@ -216,8 +216,9 @@ static struct output_cut cut_of(struct lower *w, const struct local_value *v)
 }
 
 /* How the rows of the outputs are split: one way for tokens and logits, which the launcher reads row by row. */
-static struct output_cut output_cut(struct lower *w, const struct local_phase *ph)
+static struct output_cut output_cut(struct lower *w)
 {
+	const struct local_phase *ph = w->ph;
 	const struct atoms none = {.n = 0};
 	struct output_cut cut = {lower_group(w, &w->l->owners), lower_group(w, &none)};
 	if (ph->token >= 0)
@@ -226,7 +227,6 @@ static struct output_cut output_cut(struct lower *w, const struct local_phase *p
 		return cut;
 	struct output_cut logits = cut_of(w, &ph->values.at[ph->logits]);
 	if (ph->token >= 0 && (logits.owners != cut.owners || logits.rows != cut.rows)) {
-		w->ph = (struct local_phase *)ph;
 		lower_unsupported(w, lower_source(w, ph->token)->span,
 		                  "a token whose rows are split in another way than its logits'");
 	}
@@ -244,8 +244,10 @@ static void named_groups(struct schedule *s, struct local *l, struct arena *aren
 	s->stage_group = lower_group(&w, &l->stages);
 	s->owner_group = lower_group(&w, &l->owners);
 	s->logits_group = lower_group(&w, &logits);
-	for (int phase = 0; phase < PHASES; phase++)
-		s->output[phase] = output_cut(&w, &l->phase[phase]);
+	for (int phase = 0; phase < PHASES; phase++) {
+		w.ph = &l->phase[phase];
+		s->output[phase] = output_cut(&w);
+	}
 }
 
 struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *const_l,
