@@ -204,9 +204,9 @@ static struct dr_span inputs(struct blob *b, const struct schedule *s)
 	for (int i = 0; i < s->inputs.n; i++) {
 		const struct step_input *in = &s->inputs.at[i];
 		rows[i] = (struct dr_step_input){.what = in->what,
-		                                 .owners = group_index(s, in->owners),
-		                                 .part = group_index(s, in->part),
-		                                 .pages = group_index(s, in->pages),
+		                                 .owner_group = group_index(s, in->owner_group),
+		                                 .token_group = group_index(s, in->token_group),
+		                                 .page_group = group_index(s, in->page_group),
 		                                 .offset = (uint64_t)in->offset};
 	}
 	return blob_table(b, rows, s->inputs.n);
@@ -299,21 +299,22 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->token_multiple = narrow(s->token_multiple, "token multiple");
 	p->row_multiple = narrow(s->row_multiple, "row multiple");
 	for (int i = 0; i < PHASES; i++) {
-		p->chunk[i] = narrow(s->chunk[i], "chunk");
+		p->microbatch_tokens[i] = narrow(s->chunk[i], "chunk");
 		p->max_rows[i] = narrow(s->max_rows[i], "rows");
 	}
 	p->microbatches = narrow(s->microbatches, "microbatches");
 	p->seqs = narrow(s->seqs, "sequences");
-	p->page = narrow(s->page, "page");
+	p->page_size = narrow(s->page, "page");
 	p->pages = narrow(s->pages, "pages");
 	p->pages_per_seq = narrow(s->pages_per_seq, "pages");
 	p->page_multiple = narrow(s->page_multiple, "pages");
 	for (int i = 0; i < PHASES; i++)
-		p->output[i] = (struct dr_output){group_index(s, s->output[i].owners), group_index(s, s->output[i].rows)};
+		p->output[i] =
+			(struct dr_output){group_index(s, s->output[i].owner_group), group_index(s, s->output[i].row_group)};
 	p->tokens_offset = (uint64_t)s->tokens_offset;
 	p->logits_offset = (uint64_t)s->logits_offset;
 	p->vocab = narrow(s->vocab, "vocabulary");
-	p->comm_slot = (uint64_t)s->comm_slot;
+	p->comm_staging = (uint64_t)s->comm_staging;
 	p->comm_mailbox = (uint64_t)s->comm_mailbox;
 }
 

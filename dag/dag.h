@@ -178,18 +178,17 @@ struct expert_map {
 	int n;
 };
 
-/* A step's input array as a rank stores it: one slice per owner it serves, back to back. The rank's index in group
- * `owners` selects the owners, in `part` the slice of each owner's tokens or rows, in `pages` the pages that slots
- * refer to. */
+/* A step's input array as a rank stores it: one slice per owner it serves, back to back. The rank's indices in the
+ * groups select the owners, the slice of each owner's tokens or rows, and the pages that slots refer to. */
 struct step_input {
 	enum dr_input what;
-	int owners, part, pages;
+	int owner_group, token_group, page_group;
 	int64_t offset, bytes;
 };
 /* How a phase's outputs are split apart from the vocabulary: the group over owners, and the group over each owner's
  * rows. */
 struct output_cut {
-	int owners, rows;
+	int owner_group, row_group;
 };
 
 /* A buffer's range in DR_SPACE_ACT, and the first and last instruction of its lifetime. Instructions count from 1
@@ -235,7 +234,7 @@ struct schedule {
 	int n_bodies;       /* number of loop bodies */
 	const int *body_of; /* layer -> body */
 	int64_t seqs, page, pages, pages_per_seq, page_multiple;
-	int64_t tokens_offset, logits_offset, vocab, comm_slot, comm_mailbox;
+	int64_t tokens_offset, logits_offset, vocab, comm_staging, comm_mailbox;
 };
 
 /* Infers layouts and collectives (docs/language.md, Layouts and collectives). Returns NULL after reporting E0501,

@@ -50,14 +50,15 @@ static struct argument step_input(struct lower *w, enum dr_input what, const str
 		part = &none;
 	int64_t owners = atoms_size(w->l, &w->l->owners) / atoms_size(w->l, batch);
 	struct step_input in = {.what = what,
-	                        .owners = lower_group(w, batch),
-	                        .part = lower_group(w, part),
-	                        .pages = lower_group(w, pages),
+	                        .owner_group = lower_group(w, batch),
+	                        .token_group = lower_group(w, part),
+	                        .page_group = lower_group(w, pages),
 	                        .offset = s->input_bytes,
 	                        .bytes = owners * input_words(s, what) / atoms_size(w->l, part) * 4};
 	for (int i = 0; i < s->inputs.n; i++) {
 		const struct step_input *have = &s->inputs.at[i];
-		if (have->what != what || have->owners != in.owners || have->part != in.part || have->pages != in.pages)
+		if (have->what != what || have->owner_group != in.owner_group || have->token_group != in.token_group
+		    || have->page_group != in.page_group)
 			continue;
 		in.offset = have->offset;
 	}

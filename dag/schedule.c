@@ -4,7 +4,7 @@
 #include "../support/round.h"
 
 enum {
-	COMM_SLOT = 1 << 20 /* bytes: collectives communicate in pieces of this size */
+	COMM_STAGING = 1 << 20 /* bytes: collectives communicate in pieces of this size */
 };
 
 static void count_uses(struct lower *w)
@@ -29,8 +29,8 @@ static void output_buffers(struct lower *w)
 	int64_t rows = 0, shard = s->vocab / s->groups.at[s->logits_group].size;
 	for (int phase = 0; phase < PHASES; phase++) {
 		const struct output_cut *cut = &s->output[phase];
-		int64_t owners = atoms_size(w->l, &w->l->owners) / s->groups.at[cut->owners].size;
-		int64_t most = owners * s->max_rows[phase] / s->groups.at[cut->rows].size;
+		int64_t owners = atoms_size(w->l, &w->l->owners) / s->groups.at[cut->owner_group].size;
+		int64_t most = owners * s->max_rows[phase] / s->groups.at[cut->row_group].size;
 		rows = most > rows ? most : rows;
 	}
 	lower_buffer(w, rows * 4);
@@ -191,7 +191,7 @@ static void set_stage_bytes(struct schedule *s, int64_t act)
 		st->bytes[DR_SPACE_ACT] = act;
 		st->bytes[DR_SPACE_INPUT] = s->input_bytes;
 		st->bytes[DR_SPACE_TABLE] = table_bytes(s);
-		st->bytes[DR_SPACE_COMM] = s->comm_slot + 2 * s->comm_mailbox;
+		st->bytes[DR_SPACE_COMM] = s->comm_staging + 2 * s->comm_mailbox;
 	}
 }
 
@@ -226,7 +226,7 @@ static struct output_cut output_cut(struct lower *w)
 	if (ph->logits < 0)
 		return cut;
 	struct output_cut logits = cut_of(w, &ph->values.at[ph->logits]);
-	if (ph->token >= 0 && (logits.owners != cut.owners || logits.rows != cut.rows)) {
+	if (ph->token >= 0 && (logits.owner_group != cut.owner_group || logits.row_group != cut.row_group)) {
 		lower_unsupported(w, lower_source(w, ph->token)->span,
 		                  "a token whose rows are split in another way than its logits'");
 	}
@@ -270,7 +270,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	}
 	named_groups(s, l, arena, sink);
 	s->vocab = l->program->vocab >= 0 ? l->program->axes.at[l->program->vocab].extent : 0;
-	s->comm_slot = s->ranks > 1 ? COMM_SLOT : 0;
+	s->comm_staging = s->ranks > 1 ? COMM_STAGING : 0;
 	if (!set_step_sizes(s, l, sink))
 		return NULL;
 	place_states(s, l);

@@ -30,12 +30,12 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 }
 
 void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t src, uint64_t dst, int64_t outer,
-                   int64_t block, int64_t joined)
+                   int64_t block, int64_t dst_block)
 {
 	struct rank *r = rank_of(f);
 	struct comm *c = r->comm;
 	const struct dr_collective *what = &r->job->plan->collectives[collective];
-	struct exchange x = {(int)what->group, what->dtype, src, dst, outer, block, joined};
+	struct collective_args x = {(int)what->group, what->dtype, src, dst, outer, block, dst_block};
 	note_op(r, op);
 	r->device->sync(r->device);
 	switch ((enum dr_collective_kind)what->kind) {

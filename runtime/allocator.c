@@ -3,7 +3,7 @@
 
 uint64_t plan_comm_bytes(const struct plan *plan)
 {
-	return plan->head->comm_slot + (plan->n_stages > 1 ? 2 * plan->head->comm_mailbox : 0);
+	return plan->head->comm_staging + (plan->n_stages > 1 ? 2 * plan->head->comm_mailbox : 0);
 }
 
 uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes)

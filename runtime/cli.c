@@ -259,7 +259,7 @@ static int least(int a, int b) { return a < b ? a : b; }
 static void make_prompts(struct options *o, const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
-	int room = least((int)h->pages, (int)h->pages_per_seq) * (int)h->page;
+	int room = least((int)h->pages, (int)h->pages_per_seq) * (int)h->page_size;
 	if (!o->output)
 		o->output = least(32, o->prompt ? room - o->prompt : (room + 3) / 4);
 	o->output = o->output < 1 ? 1 : o->output;

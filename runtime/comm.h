@@ -1,38 +1,38 @@
-/* The seam between the runtime and what connects ranks. All members of a group call the same functions in the same
- * order. Groups are those of the program; group n_groups is all ranks. Addresses are on the device; sizes are in
- * elements, and the layouts of src and dst are those of enum dr_collective_kind. A wait ends when another rank has
- * failed; the parent ends all when a rank stands still (watch.c). */
+/* The interface between the runtime and what connects ranks. All members of a group call the same functions in the same
+ * order. Groups are those of the program; group n_groups is all ranks. Addresses are on the device, sizes are in
+ * elements, and src and dst are laid out as enum dr_collective_kind says. A wait ends when another rank has failed; the
+ * parent ends all ranks when one makes no progress (watch.c). */
 #ifndef DEPLOY_COMM_H
 #define DEPLOY_COMM_H
 #include "device.h"
 #include "plan.h"
 
 struct comm;
-struct exchange {
+struct collective_args {
 	int group;
 	uint32_t dtype;
 	uint64_t src, dst;
-	int64_t outer, block, joined;
-}; /* joined: all_to_all */
+	int64_t outer, block, dst_block; /* dst_block: all_to_all */
+};
 
 struct comm {
 	/* Sums in f32 (i32: in i32), in the order of the members: the same plan gives the same bits. */
-	void (*all_reduce)(struct comm *c, const struct exchange *x);
-	void (*reduce_scatter)(struct comm *c, const struct exchange *x);
-	void (*all_gather)(struct comm *c, const struct exchange *x);
-	void (*all_to_all)(struct comm *c, const struct exchange *x);
-	/* To the next member, from the member before. Two messages may be on their way before send waits. */
-	void (*send)(struct comm *c, const struct exchange *x);
-	void (*recv)(struct comm *c, const struct exchange *x);
-	/* Host bytes of member 0 reach all. */
+	void (*all_reduce)(struct comm *c, const struct collective_args *x);
+	void (*reduce_scatter)(struct comm *c, const struct collective_args *x);
+	void (*all_gather)(struct comm *c, const struct collective_args *x);
+	void (*all_to_all)(struct comm *c, const struct collective_args *x);
+	/* To the next member, from the previous one. send waits while two messages are on their way. */
+	void (*send)(struct comm *c, const struct collective_args *x);
+	void (*recv)(struct comm *c, const struct collective_args *x);
+	/* Copies host bytes of member 0 to all. */
 	void (*broadcast)(struct comm *c, int group, void *bytes, size_t n);
-	/* The greatest value of all members. */
+	/* The maximum of the members' values. */
 	int32_t (*max)(struct comm *c, int group, int32_t value);
-	/* n host bytes of a rank reach rank 0. Rank 0 takes from all others, in the order of ranks; both sides give the
-	 * same n, which may be 0. take returns no earlier than the rank gives; give may return before. */
+	/* Copies n host bytes of a rank to rank 0, which takes from all others in the order of ranks. Both sides pass the
+	 * same n, which may be 0. take waits for give; give may return earlier. */
 	void (*give)(struct comm *c, const void *bytes, size_t n);
 	void (*take)(struct comm *c, int rank, void *bytes, size_t n);
-	/* Returns when all members are here. */
+	/* Returns when all members have called it. */
 	void (*barrier)(struct comm *c, int group);
 	void (*close)(struct comm *c);
 };

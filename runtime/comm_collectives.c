@@ -11,7 +11,7 @@ struct chunking {
 	int64_t width, rows;
 }; /* elements; rows */
 
-static struct chunking chunk_rows(const struct local_comm *c, const struct exchange *x, size_t bytes)
+static struct chunking chunk_rows(const struct local_comm *c, const struct collective_args *x, size_t bytes)
 {
 	int64_t room = (int64_t)(bytes / dtype_size(x->dtype));
 	if (room == 0)
@@ -26,7 +26,7 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Sums elements [from, to) of all parts; block by block to `sink`, host memory, or, when it is NULL, to the device at
  * `dst`. */
-static void reduce_range(struct local_comm *c, const struct exchange *x, int64_t from, int64_t to, void *sink,
+static void reduce_range(struct local_comm *c, const struct collective_args *x, int64_t from, int64_t to, void *sink,
                          uint64_t dst)
 {
 	size_t size = dtype_size(x->dtype);
@@ -43,7 +43,7 @@ static void reduce_range(struct local_comm *c, const struct exchange *x, int64_t
 }
 
 /* Each member sums everything: one exchange. */
-static void all_reduce_alone(struct local_comm *c, const struct exchange *x, int64_t n, uint64_t dst)
+static void all_reduce_alone(struct local_comm *c, const struct collective_args *x, int64_t n, uint64_t dst)
 {
 	port_wait_all(c, &c->data, x->group);
 	reduce_range(c, x, 0, n, NULL, dst);
@@ -51,7 +51,7 @@ static void all_reduce_alone(struct local_comm *c, const struct exchange *x, int
 }
 
 /* Member i sums part i, then all gather: two exchanges, and every element is summed once. */
-static void all_reduce_shared(struct local_comm *c, const struct exchange *x, int64_t n, uint64_t dst)
+static void all_reduce_shared(struct local_comm *c, const struct collective_args *x, int64_t n, uint64_t dst)
 {
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
 	int64_t share = (n + members - 1) / members;
@@ -69,10 +69,10 @@ static void all_reduce_shared(struct local_comm *c, const struct exchange *x, in
 	}
 }
 
-void local_all_reduce(struct comm *comm, const struct exchange *x)
+void local_all_reduce(struct comm *comm, const struct collective_args *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
-	struct exchange row = {x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block, 0};
+	struct collective_args row = {x->group, x->dtype, x->src, x->dst, 1, x->outer * x->block, 0};
 	size_t size = dtype_size(x->dtype);
 	int members = plan_group_size(c->plan, x->group);
 	int64_t width = row.block ? chunk_rows(c, &row, c->data.size).width : 0;
@@ -89,10 +89,10 @@ void local_all_reduce(struct comm *comm, const struct exchange *x)
 }
 
 /* Calls `one` for each chunk of [outer][block]. */
-typedef void chunk_fn(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows,
+typedef void chunk_fn(struct local_comm *c, const struct collective_args *x, int64_t row, int64_t column, int64_t rows,
                       int64_t width);
 
-static void for_chunks(struct local_comm *c, const struct exchange *x, size_t bytes, chunk_fn *one)
+static void for_chunks(struct local_comm *c, const struct collective_args *x, size_t bytes, chunk_fn *one)
 {
 	if (x->outer == 0 || x->block == 0)
 		return;
@@ -103,7 +103,7 @@ static void for_chunks(struct local_comm *c, const struct exchange *x, size_t by
 }
 
 /* The device rectangle of a chunk: rows of `stride` blocks, the chunk in block `i` of each. */
-static struct rect chunk_rect(const struct exchange *x, uint64_t base, int64_t stride, int64_t i, int64_t row,
+static struct rect chunk_rect(const struct collective_args *x, uint64_t base, int64_t stride, int64_t i, int64_t row,
                               int64_t column, int64_t rows, int64_t width)
 {
 	uint64_t size = dtype_size(x->dtype);
@@ -111,8 +111,8 @@ static struct rect chunk_rect(const struct exchange *x, uint64_t base, int64_t s
 	return (struct rect){at, (uint64_t)(stride * x->block) * size, (uint64_t)width * size, (uint64_t)rows};
 }
 
-static void gather_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows,
-                         int64_t width)
+static void gather_chunk(struct local_comm *c, const struct collective_args *x, int64_t row, int64_t column,
+                         int64_t rows, int64_t width)
 {
 	int members = plan_group_size(c->plan, x->group);
 	struct device *d = c->device;
@@ -125,15 +125,15 @@ static void gather_chunk(struct local_comm *c, const struct exchange *x, int64_t
 	}
 }
 
-void local_all_gather(struct comm *comm, const struct exchange *x)
+void local_all_gather(struct comm *comm, const struct collective_args *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
 	for_chunks(c, x, c->data.size, gather_chunk);
 }
 
 /* The buffer has [n][rows][width]: what goes to member i lies together. */
-static void scatter_chunk(struct local_comm *c, const struct exchange *x, int64_t row, int64_t column, int64_t rows,
-                          int64_t width)
+static void scatter_chunk(struct local_comm *c, const struct collective_args *x, int64_t row, int64_t column,
+                          int64_t rows, int64_t width)
 {
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
 	int64_t n = rows * width;
@@ -148,7 +148,7 @@ static void scatter_chunk(struct local_comm *c, const struct exchange *x, int64_
 	port_release_all(c, &c->data, x->group);
 }
 
-void local_reduce_scatter(struct comm *comm, const struct exchange *x)
+void local_reduce_scatter(struct comm *comm, const struct collective_args *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
 	for_chunks(c, x, c->data.size / (size_t)plan_group_size(c->plan, x->group), scatter_chunk);
@@ -183,7 +183,7 @@ static void copy_part(struct device *d, device_copy *copy, const struct part *p,
 }
 
 /* The buffer has [n][width]: elements [at, at + width) of what goes to each member. */
-static void transpose_chunk(struct local_comm *c, const struct exchange *x, int64_t at, int64_t width)
+static void transpose_chunk(struct local_comm *c, const struct collective_args *x, int64_t at, int64_t width)
 {
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
 	struct part p = {x->src, members, 0, x->block, dtype_size(x->dtype)};
@@ -192,7 +192,7 @@ static void transpose_chunk(struct local_comm *c, const struct exchange *x, int6
 		copy_part(c->device, part_read, &p, at, at + width, mine + (size_t)(p.index * width) * p.size);
 	port_publish(c, &c->data, x->group, members);
 	p.base = x->dst;
-	p.block = x->joined;
+	p.block = x->dst_block;
 	for (p.index = 0; p.index < members; p.index++) {
 		port_wait(c, &c->data, x->group, (int)p.index);
 		copy_part(c->device, part_write, &p, at, at + width, (char *)c->part[p.index] + (size_t)(me * width) * p.size);
@@ -200,7 +200,7 @@ static void transpose_chunk(struct local_comm *c, const struct exchange *x, int6
 	}
 }
 
-void local_all_to_all(struct comm *comm, const struct exchange *x)
+void local_all_to_all(struct comm *comm, const struct collective_args *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
 	int64_t n = x->outer * x->block,

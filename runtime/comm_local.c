@@ -13,13 +13,13 @@ static size_t round_up(size_t n) { return (n + 63) / 64 * 64; }
 struct comm_shared *comm_local_share(const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
-	size_t ranks = h->ranks, data_size = h->comm_slot / 2 / 64 * 64,
+	size_t ranks = h->ranks, data_size = h->comm_staging / 2 / 64 * 64,
 		   box_size = plan->n_stages > 1 ? h->comm_mailbox : 0;
 	size_t sizes[] = {round_up(sizeof(struct comm_shared)),
 	                  ranks * sizeof(struct port),
 	                  ranks * sizeof(struct port),
 	                  ranks * sizeof(struct mail),
-	                  round_up(ranks * h->comm_slot),
+	                  round_up(ranks * h->comm_staging),
 	                  ranks * 2 * HOST_BYTES,
 	                  ranks * 2 * box_size};
 	enum { PARTS = sizeof sizes / sizeof sizes[0] };
@@ -122,7 +122,7 @@ static unsigned char *box(const struct local_comm *c, int rank, unsigned number)
 	return c->shared->boxes + ((size_t)rank * 2 + number % 2) * c->shared->box_size;
 }
 
-static uint64_t message_bytes(const struct local_comm *c, const struct exchange *x)
+static uint64_t message_bytes(const struct local_comm *c, const struct collective_args *x)
 {
 	uint64_t bytes = (uint64_t)x->outer * (uint64_t)x->block * dtype_size(x->dtype);
 	if (bytes > c->shared->box_size)
@@ -131,7 +131,7 @@ static uint64_t message_bytes(const struct local_comm *c, const struct exchange 
 	return bytes;
 }
 
-static void local_send(struct comm *comm, const struct exchange *x)
+static void local_send(struct comm *comm, const struct collective_args *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
 	int index = plan_group_index(c->plan, x->group, c->reporter.rank);
@@ -148,7 +148,7 @@ static void local_send(struct comm *comm, const struct exchange *x)
 	event_add(&m->sent);
 }
 
-static void local_recv(struct comm *comm, const struct exchange *x)
+static void local_recv(struct comm *comm, const struct collective_args *x)
 {
 	struct local_comm *c = (struct local_comm *)comm;
 	int me = c->reporter.rank, index = plan_group_index(c->plan, x->group, me);

@@ -66,8 +66,8 @@ void port_release(struct local_comm *c, struct channel *ch, int group, int i);
 void port_release_all(struct local_comm *c, struct channel *ch, int group);
 
 /* comm_collectives.c */
-void local_all_reduce(struct comm *c, const struct exchange *x);
-void local_reduce_scatter(struct comm *c, const struct exchange *x);
-void local_all_gather(struct comm *c, const struct exchange *x);
-void local_all_to_all(struct comm *c, const struct exchange *x);
+void local_all_reduce(struct comm *c, const struct collective_args *x);
+void local_reduce_scatter(struct comm *c, const struct collective_args *x);
+void local_all_gather(struct comm *c, const struct collective_args *x);
+void local_all_to_all(struct comm *c, const struct collective_args *x);
 #endif

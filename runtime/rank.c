@@ -39,7 +39,7 @@ static void open_rank(struct rank *r)
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);
 	parcel_open(r);
 	r->inbox = r->index == 0 ? inbox_open(r) : NULL;
-	r->counted = host_alloc(step_most_words(job->plan), sizeof *r->counted);
+	r->counted = host_alloc(step_max_words(job->plan), sizeof *r->counted);
 	step_open(&r->step, job->plan);
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);

@@ -17,8 +17,8 @@ static struct owners owners_of(const struct rank *r, uint32_t group)
 /* A slot in the pages that the rank has, which are each n-th; -1: in another's. */
 static int32_t own_slot(const struct rank *r, const struct dr_step_input *in, int32_t slot)
 {
-	int page = (int)r->job->plan->head->page, ranks = plan_group_size(r->job->plan, (int)in->pages);
-	return slot / page % ranks == r->frame.index[in->pages] ? slot / page / ranks * page + slot % page : -1;
+	int page = (int)r->job->plan->head->page_size, ranks = plan_group_size(r->job->plan, (int)in->page_group);
+	return slot / page % ranks == r->frame.index[in->page_group] ? slot / page / ranks * page + slot % page : -1;
 }
 
 /* Sequences, slots and pages of the i-th owner of a rank count on from those of the owners before it. */
@@ -26,11 +26,11 @@ static const int32_t *counted_on(const struct rank *r, const struct dr_step_inpu
                                  int i)
 {
 	const struct dr_program *h = r->job->plan->head;
-	int ranks = plan_group_size(r->job->plan, (int)in->pages), before = 0;
+	int ranks = plan_group_size(r->job->plan, (int)in->page_group), before = 0;
 	if (in->what == DR_INPUT_SEQ)
 		before = (int)h->seqs * i;
 	if (in->what == DR_INPUT_SLOT)
-		before = (int)(h->pages * h->page) / ranks * i;
+		before = (int)(h->pages * h->page_size) / ranks * i;
 	if (in->what == DR_INPUT_PAGES)
 		before = (int)h->pages * i;
 	if (ranks == 1 && !before)
@@ -46,13 +46,13 @@ static const int32_t *counted_on(const struct rank *r, const struct dr_step_inpu
 static void write_input(struct rank *r, int microbatch, const struct dr_step_input *in)
 {
 	const struct plan *plan = r->job->plan;
-	struct owners mine = owners_of(r, in->owners);
+	struct owners mine = owners_of(r, in->owner_group);
 	uint64_t at = r->memory.base[DR_SPACE_INPUT] + in->offset;
 	for (int i = 0; i < mine.n; i++) {
 		int n;
 		const int32_t *words = step_array(&r->step, plan, microbatch, mine.first + i, (enum dr_input)in->what, &n);
-		n /= plan_group_size(plan, (int)in->part);
-		words += r->frame.index[in->part] * n;
+		n /= plan_group_size(plan, (int)in->token_group);
+		words += r->frame.index[in->token_group] * n;
 		words = counted_on(r, in, words, n, i);
 		r->device->write(r->device, flat(at + (uint64_t)(i * n) * sizeof *words, (uint64_t)n * sizeof *words), words);
 	}

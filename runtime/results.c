@@ -11,8 +11,8 @@ static bool is_first_of_replicas(const struct plan *plan, int rank, const struct
 {
 	const struct dr_program *h = plan->head;
 	for (uint32_t a = 0; a < h->atoms.n; a++) {
-		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)cut->owners, a)
-		            || plan_group_has(plan, (int)cut->rows, a)
+		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)cut->owner_group, a)
+		            || plan_group_has(plan, (int)cut->row_group, a)
 		            || (logits && plan_group_has(plan, (int)h->logits_group, a));
 		if (!free && plan_coordinate(plan, a, rank) != 0)
 			return false;
@@ -23,13 +23,13 @@ static bool is_first_of_replicas(const struct plan *plan, int rank, const struct
 struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, bool logits)
 {
 	const struct dr_output *cut = &plan->head->output[phase];
-	int group = (int)plan->head->logits_group, owners = plan->n_owners / plan_group_size(plan, (int)cut->owners);
+	int group = (int)plan->head->logits_group, owners = plan->n_owners / plan_group_size(plan, (int)cut->owner_group);
 	bool last = plan_stage(plan, rank) == plan->n_stages - 1;
 	return (struct parcel_plan){
-		.first_owner = plan_group_index(plan, (int)cut->owners, rank) * owners,
+		.first_owner = plan_group_index(plan, (int)cut->owner_group, rank) * owners,
 		.owners = owners,
-		.part = plan_group_index(plan, (int)cut->rows, rank),
-		.parts = plan_group_size(plan, (int)cut->rows),
+		.part = plan_group_index(plan, (int)cut->row_group, rank),
+		.parts = plan_group_size(plan, (int)cut->row_group),
 		.shard = plan_group_index(plan, group, rank),
 		.width = (int)plan->head->vocab / plan_group_size(plan, group),
 		.tokens = last && is_first_of_replicas(plan, rank, cut, false),

@@ -187,7 +187,7 @@ struct rank {
 	struct parcel parcel;
 	struct inbox *inbox; /* NULL but on rank 0 */
 	int32_t *starts;     /* [ranks + 1]: dr_rounds */
-	int32_t *counted;    /* [step_most_words]: an array of a step, as this rank counts sequences and pages */
+	int32_t *counted;    /* [step_max_words]: an array of a step, as this rank counts sequences and pages */
 };
 /* Runs a rank from its start to its end. */
 void rank_main(const struct job *job, int index);

@@ -26,7 +26,7 @@ static int round_up(int n, uint32_t multiple) { return (n + (int)multiple - 1) /
 int schedule_room(const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
-	return (int)((h->pages < h->pages_per_seq ? h->pages : h->pages_per_seq) * h->page);
+	return (int)((h->pages < h->pages_per_seq ? h->pages : h->pages_per_seq) * h->page_size);
 }
 
 int64_t schedule_positions(int n_prompt, int max_tokens) { return (int64_t)n_prompt + max_tokens - 1; }
@@ -98,7 +98,7 @@ void schedule_remove(struct schedule *s, struct sequence *q)
 static bool admit_first(struct schedule *s, struct owner *o)
 {
 	struct sequence *q = o->first;
-	int row = 0, seqs = (int)s->plan->head->seqs, page = (int)s->plan->head->page;
+	int row = 0, seqs = (int)s->plan->head->seqs, page = (int)s->plan->head->page_size;
 	int need = (int)((schedule_positions(q->n_prompt, q->max_tokens) + page - 1) / page);
 	while (row < seqs && o->running[row])
 		row++;
@@ -210,7 +210,7 @@ static void take_pieces(struct schedule *s, struct pieces *p, int phase, int mic
  * decodes. */
 static void choose(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner)
 {
-	int chunk = (int)s->plan->head->chunk[phase];
+	int chunk = (int)s->plan->head->microbatch_tokens[phase];
 	take_pieces(s, p, phase, microbatch, owner, false, owner_prefilling(s, owner) ? chunk / 2 : chunk);
 	if (phase == DR_PREFILL)
 		take_pieces(s, p, phase, microbatch, owner, true, chunk);
@@ -241,7 +241,7 @@ static void write_padding(int32_t *const *a, struct dr_sampling *sampling, int a
 /* Writes an owner's pieces into the step's arrays, then padding. */
 static void write_pieces(struct schedule *s, const struct step *step, int microbatch, int owner, const struct pieces *p)
 {
-	int tokens, rows, at = 0, row = 0, page = (int)s->plan->head->page;
+	int tokens, rows, at = 0, row = 0, page = (int)s->plan->head->page_size;
 	int32_t *a[DR_INPUTS];
 	for (int k = DR_INPUT_IDS; k <= DR_INPUT_SLOT; k++)
 		a[k] = step_array(step, s->plan, microbatch, owner, (enum dr_input)k, &tokens);

@@ -21,7 +21,7 @@ size_t step_fixed(const struct plan *plan);
 void step_open(struct step *s, const struct plan *plan);
 void step_close(struct step *s);
 /* Words of the longest array of one owner. */
-size_t step_most_words(const struct plan *plan);
+size_t step_max_words(const struct plan *plan);
 /* Sets n from head and the T and R of each microbatch. */
 void step_measure(struct step *s, const struct plan *plan);
 /* The array of an owner in a microbatch; of DR_INPUT_PAGES: any microbatch, only with_pages. */

@@ -9,7 +9,7 @@
 #include "rt_tiny.h"
 
 /* Elements of a rank: of collectives in many small chunks, and of large ones, whose sums members share out. */
-enum { MOST = 1024, LARGE = 70001, LARGE_SLOT = 1 << 20 };
+enum { MOST = 1024, LARGE = 70001, LARGE_STAGING = 1 << 20 };
 
 /* Value i of a rank: small integers, exact in every format and in every sum. */
 static int value(int rank, int64_t i) { return (int)((i * 7 + rank * 5) % 17) - 8; }
@@ -54,26 +54,27 @@ static int64_t dst_count(int kind, int n, int64_t outer, int64_t block)
 }
 
 /* What dst[at] must be on the member at place `me`; member m is rank member[m]. */
-static int expected(int kind, const int *member, int n, int me, int64_t block, int64_t joined, int64_t at)
+static int expected(int kind, const int *member, int n, int me, int64_t block, int64_t dst_block, int64_t at)
 {
 	int sum = 0;
 	int64_t row = at / block, column = at % block;
 	if (kind == DR_ALL_GATHER)
 		return value(member[row % n], row / n * block + column);
 	if (kind == DR_ALL_TO_ALL) {
-		int64_t element = at / joined / n * joined + at % joined;
-		return value(member[at / joined % n], (element / block * n + me) * block + element % block);
+		int64_t element = at / dst_block / n * dst_block + at % dst_block;
+		return value(member[at / dst_block % n], (element / block * n + me) * block + element % block);
 	}
 	for (int m = 0; m < n; m++)
 		sum += value(member[m], kind == DR_ALL_REDUCE ? at : (row * n + me) * block + column);
 	return sum;
 }
 
-static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_t outer, int64_t block, int64_t joined)
+static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_t outer, int64_t block,
+                     int64_t dst_block)
 {
 	char *host = s->host;
 	int n = plan_group_size(&s->plan, group), me = plan_group_index(&s->plan, group, s->rank), member[16];
-	struct exchange x = {group, dtype, s->src, kind == DR_ALL_REDUCE ? s->src : s->dst, outer, block, joined};
+	struct collective_args x = {group, dtype, s->src, kind == DR_ALL_REDUCE ? s->src : s->dst, outer, block, dst_block};
 	for (int m = 0; m < n; m++)
 		member[m] = plan_group_member(&s->plan, group, s->rank, m);
 	int64_t in = src_count(kind, n, outer, block), out = dst_count(kind, n, outer, block);
@@ -90,7 +91,7 @@ static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_
 		s->comm->all_to_all(s->comm, &x);
 	s->device->read(s->device, host, flat(x.dst, (uint64_t)out * dtype_size(dtype)));
 	for (int64_t i = 0; i < out; i++)
-		if (get_value(dtype, host, i) != expected(kind, member, n, me, block, joined, i)) {
+		if (get_value(dtype, host, i) != expected(kind, member, n, me, block, dst_block, i)) {
 			fprintf(stderr, "rank %d kind %d dtype %u group %d [%lld][%lld] at %lld: %d\n", s->rank, kind, dtype, group,
 			        (long long)outer, (long long)block, (long long)i, get_value(dtype, host, i));
 			_exit(1);
@@ -129,7 +130,7 @@ static void run_large_sums(struct site *s)
 static void run_messages(struct site *s)
 {
 	int me = plan_group_index(&s->plan, GROUP_PP, s->rank), n = s->plan.n_stages;
-	struct exchange x = {GROUP_PP, DR_I32, s->src, s->src, 1, 4, 4};
+	struct collective_args x = {GROUP_PP, DR_I32, s->src, s->src, 1, 4, 4};
 	for (int32_t round = 0; round < 9; round++) {
 		int32_t got[4] = {round, 1, 2, 3};
 		if (me == 0)
@@ -270,7 +271,7 @@ static void run_mesh(struct tiny t, const char *device, void (*run)(struct site 
 	pthread_t threads[16];
 	tiny_build(&b, &t);
 	if (run == run_large_sums)
-		((struct dr_program *)(void *)b.at)->comm_slot = LARGE_SLOT;
+		((struct dr_program *)(void *)b.at)->comm_staging = LARGE_STAGING;
 	assert_null(plan_open(&plan, b.at));
 	int ranks = (int)plan.head->ranks, status;
 	struct board *board = board_open(ranks);

@@ -557,7 +557,7 @@ static void memory_that_the_host_lacks(void **state)
 	         "  stage 0: 2 ranks x (layers %d + before %d + after 0 + shared 0 + cache %d + activations %llu + inputs "
 	         "%d + tables 0 + comm %d) = 2 x ",
 	         TINY_D * TINY_D * 4, TINY_VOCAB * TINY_D * 4, 2 * STATE_LAYER_BYTES, (1ull << 50) + ACT_BYTES, INPUT_BYTES,
-	         TINY_SLOT + 2 * X_BYTES);
+	         TINY_STAGING + 2 * X_BYTES);
 	assert_said(text);
 	assert_said("  stage 1: 2 ranks x (");
 }

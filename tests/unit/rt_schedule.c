@@ -90,7 +90,8 @@ static void check_step(struct load *w)
 	assert_true(w->step.n <= w->step.cap);
 	for (int m = 0; m < w->step.head->microbatches; m++) {
 		int phase = w->step.head->phase;
-		assert_true(w->step.tokens[m] > 0 && w->step.tokens[m] <= (int)h->chunk[phase] && w->step.tokens[m] % 2 == 0);
+		assert_true(w->step.tokens[m] > 0 && w->step.tokens[m] <= (int)h->microbatch_tokens[phase]
+		            && w->step.tokens[m] % 2 == 0);
 		assert_true(w->step.rows[m] > 0 && w->step.rows[m] <= (int)h->max_rows[phase] && w->step.rows[m] % 2 == 0);
 		for (int owner = 0; owner < w->plan->n_owners; owner++)
 			check_owner(w, m, owner, page_table[owner]);
@@ -188,7 +189,7 @@ static void decoding_goes_on_beside_prompts(void **state)
 	struct sequence q[2] = {make_sequence(ids[0], 1, 5, (struct dr_sampling){0}),
 	                        make_sequence(ids[1], 20, 5, (struct dr_sampling){0})};
 	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
-	((struct dr_program *)(void *)b.at)->chunk[DR_PREFILL] = 4;
+	((struct dr_program *)(void *)b.at)->microbatch_tokens[DR_PREFILL] = 4;
 	assert_null(plan_open(&plan, b.at));
 	struct load w = {.plan = &plan, .s = schedule_open(&plan), .q = q};
 	schedule_add(w.s, &q[0]);

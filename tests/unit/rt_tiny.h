@@ -23,7 +23,7 @@ enum {
 	TINY_PER_SEQ = 8,
 	TINY_CHUNK = 8,
 	TINY_ROWS = 4,
-	TINY_SLOT = 512,
+	TINY_STAGING = 512,
 	TINY_N_TILE = 4,
 	TINY_K_PAIR = 2
 };
@@ -151,7 +151,7 @@ static inline void tiny_params(struct blob_builder *b, struct dr_program *h, con
 		                               [DR_SPACE_STATE] = layers * STATE_LAYER_BYTES,
 		                               [DR_SPACE_ACT] = ACT_BYTES,
 		                               [DR_SPACE_INPUT] = INPUT_BYTES,
-		                               [DR_SPACE_COMM] = TINY_SLOT + (t->pp > 1 ? 2 * X_BYTES : 0)}};
+		                               [DR_SPACE_COMM] = TINY_STAGING + (t->pp > 1 ? 2 * X_BYTES : 0)}};
 	}
 	h->stages = blob_put(b, stages, (size_t)t->pp, sizeof *stages);
 }
@@ -202,13 +202,13 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	tiny_config(b, &h);
 	h.token_multiple = 2;
 	h.row_multiple = 2;
-	h.chunk[DR_PREFILL] = TINY_CHUNK;
-	h.chunk[DR_DECODE] = 4;
+	h.microbatch_tokens[DR_PREFILL] = TINY_CHUNK;
+	h.microbatch_tokens[DR_DECODE] = 4;
 	h.max_rows[DR_PREFILL] = TINY_ROWS;
 	h.max_rows[DR_DECODE] = TINY_ROWS;
 	h.microbatches = (uint32_t)t->microbatches;
 	h.seqs = TINY_SEQS;
-	h.page = TINY_PAGE;
+	h.page_size = TINY_PAGE;
 	h.pages = TINY_PAGES;
 	h.pages_per_seq = TINY_PER_SEQ;
 	h.page_multiple = 1;
@@ -222,7 +222,7 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	h.tokens_offset = AT_TOKENS;
 	h.logits_offset = AT_LOGITS;
 	h.vocab = TINY_VOCAB;
-	h.comm_slot = TINY_SLOT;
+	h.comm_staging = TINY_STAGING;
 	h.comm_mailbox = X_BYTES;
 	memcpy(b->at, &h, sizeof h);
 }
