@@ -74,7 +74,8 @@ static void usable_line(const struct fit *f, struct diag *d)
 {
 	const struct deploy *deploy = f->deploy;
 	diag_table(f->sink, d, "%-13s %10s  %s - %s reserve", "usable", planner_bytes(f->arena, planner_usable(deploy)),
-	           planner_bytes(f->arena, deploy->device_memory), planner_bytes(f->arena, deploy->reserve_memory));
+	           planner_bytes(f->arena, deploy->machine.device.memory),
+	           planner_bytes(f->arena, deploy->machine.reserve));
 }
 
 static void table(const struct fit *f, struct diag *d, int stage)

@@ -11,10 +11,10 @@ static int level_of(const struct lint *t, const struct group *g)
 	int outermost = -1;
 	for (int i = 0; i < g->n; i++) {
 		const struct atom *a = &t->schedule->atoms.at[g->atom[i]];
-		int64_t devices = 1, reach = a->stride * a->size;
-		for (int k = 0; k < t->deploy->levels.n; k++) {
-			devices *= t->deploy->levels.at[k].count;
-			if (!deploy_inside(t->deploy, reach, devices) && k + 1 < t->deploy->levels.n)
+		const struct machine *m = &t->deploy->machine;
+		int64_t reach = a->stride * a->size;
+		for (int k = 0; k < m->levels.n; k++) {
+			if (!deploy_inside(t->deploy, reach, machine_unit(m, k)) && k + 1 < m->levels.n)
 				continue;
 			outermost = k > outermost ? k : outermost;
 			break;
@@ -48,7 +48,7 @@ static void check_collective(const struct lint *t, const struct collective *c)
 	if (level < 1)
 		return;
 	const struct mesh_axis *m = farthest(t, g);
-	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
+	const struct level *fast = &t->deploy->machine.levels.at[0], *slow = &t->deploy->machine.levels.at[level];
 	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in every layer",
 	                             kinds[c->kind], m->name, slow->name);
 	diag_related(t->sink, d, slow->span, "joins %lld of the units inside it", (long long)slow->count);
@@ -66,7 +66,7 @@ static void check_send(const struct lint *t, const struct collective *c)
 	if (level < 1)
 		return;
 	const struct mesh_axis *m = farthest(t, g);
-	const struct level *fast = &t->deploy->levels.at[0], *slow = &t->deploy->levels.at[level];
+	const struct level *fast = &t->deploy->machine.levels.at[0], *slow = &t->deploy->machine.levels.at[level];
 	struct diag *d =
 		diag_report(t->sink, DIAG_W0607, m->span, "the pipeline's cuts over `%s` cross `%s`", m->name, slow->name);
 	if (!d->notes.n)

@@ -111,8 +111,8 @@ static void print_memory(struct report *r)
 		   peak = planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak;
 	if (usable > 0)
 		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n",
-		         r->deploy->device_name ? r->deploy->device_name : "the device", planner_bytes(r->arena, usable),
-		         100 * (1 - peak / usable));
+		         r->deploy->machine.device.name ? r->deploy->machine.device.name : "the device",
+		         planner_bytes(r->arena, usable), 100 * (1 - peak / usable));
 }
 
 /* ---- collectives ----------------------------------------------------------------------------- */
@@ -198,7 +198,7 @@ const char *planner_report(struct arena *arena, const struct deploy *d, const st
 {
 	struct report r = {.text = {.arena = arena}, .arena = arena, .deploy = d, .schedule = s};
 	text_add(&r.text, "deploy %s: %s on %s, plan %s\n", d->name, d->model_name ? d->model_name : "a model",
-	         d->cluster_name ? d->cluster_name : "a cluster", d->plan_name ? d->plan_name : "of its own");
+	         d->machine.name ? d->machine.name : "a cluster", d->plan_name ? d->plan_name : "of its own");
 	if (d->known)
 		print_mesh(&r);
 	print_layers(&r);
@@ -223,7 +223,7 @@ static const char *room(struct arena *a, const struct deploy *d, const struct sc
 	double taken =
 		s ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : planner_layout_total(l).value;
 	return arena_printf(a, "%lld rank%s of %s; %s %s of %s usable", (long long)d->gpus, plural(d->gpus),
-	                    d->cluster_name ? d->cluster_name : "a cluster",
+	                    d->machine.name ? d->machine.name : "a cluster",
 	                    s ? "the fullest rank takes" : "weights of the fullest rank are", planner_bytes(a, taken),
 	                    planner_bytes(a, planner_usable(d)));
 }

@@ -82,7 +82,7 @@ int planner_fullest_stage(const struct schedule *s)
 	return fullest;
 }
 
-double planner_usable(const struct deploy *d) { return d->device_memory - d->reserve_memory; }
+double planner_usable(const struct deploy *d) { return d->machine.device.memory - d->machine.reserve; }
 
 /* Each kind on the device where it is largest; the peak on the fullest device. */
 static int memory_totals(const struct deploy *d, const struct schedule *s, struct total *out)

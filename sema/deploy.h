@@ -29,9 +29,9 @@ bool deployment_within(struct deployment *c, struct record *r, const char *field
 /* W0810: a choice is left open. */
 void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* deploy_machine.c: the cluster's device, its memory and what it multiplies. W0306, E0605. */
+/* deploy_machine.c: reads the machine; the memory of its device, and the formats that it multiplies. W0306, E0605. */
 void deployment_machine(struct deployment *c);
-/* deploy_mesh.c: mesh axes, levels, their products against the devices. E0601, E0602, E0606, W0810. */
+/* deploy_mesh.c: mesh axes, their product against the devices, levels. E0601, E0602, E0606, W0810. */
 void deployment_mesh(struct deployment *c);
 /* deploy_rules.c: the rules that are not inert. E0502, E0505, W0810. Needs the mesh and the program. */
 void deployment_rules(struct deployment *c);

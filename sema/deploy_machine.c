@@ -1,15 +1,139 @@
-/* The devices of a deployment: their memory, and the number formats that they multiply. */
+/* The machine of a deployment: read from the cluster's records, then checked. */
 #include "deploy.h"
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
-static double magnitude(struct record *r, const char *field)
+/* ---- reading: the one place that looks up fields of a machine ---------------------------------- */
+
+/* What messages point at. */
+struct written {
+	const struct field *memory, *peak, *reserve;
+	struct record *peaks; /* of the formats that the device lists; NULL: it lists none */
+};
+
+/* The value of a field, and the field that it is from; NULL: there is no such record, or no such field. */
+static struct val value_from(struct record *r, const char *field, const struct field **from)
 {
-	double x = 0;
-	if (record_field(r, field))
-		val_number(record_get(r, field, r->span), &x);
-	return x;
+	*from = r ? record_field(r, field) : NULL;
+	return *from ? record_get(r, field, r->span) : val_none();
+}
+
+static struct val value_of(struct record *r, const char *field)
+{
+	const struct field *from;
+	return value_from(r, field, &from);
+}
+
+static struct record *record_of(struct record *r, const char *field)
+{
+	struct val v = value_of(r, field);
+	return v.kind == V_RECORD ? v.record : NULL;
+}
+
+static double figure_from(struct record *r, const char *field, const struct field **from)
+{
+	double x;
+	return val_number(value_from(r, field, from), &x) ? x : ABSENT;
+}
+
+static double figure_of(struct record *r, const char *field)
+{
+	const struct field *from;
+	return figure_from(r, field, &from);
+}
+
+/* A figure that only a measurement gives: the default of std.hw says nothing about this machine. */
+static double measured(struct record *r, const char *field)
+{
+	const struct field *from;
+	double x = figure_from(r, field, &from);
+	return from && from->sets.n ? x : ABSENT;
+}
+
+static int64_t count_of(struct record *r, const char *field)
+{
+	struct val v = value_of(r, field);
+	return v.kind == V_INT ? v.i : 0;
+}
+
+/* The entry of a format in `peak`; NULL: the device does not multiply in it. */
+static const struct field *listed(struct record *peaks, enum dtype t) { return record_field(peaks, dtype_name(t)); }
+
+static double device_memory(struct record *device, const struct field **from)
+{
+	return figure_from(device, "memory", from);
+}
+
+static struct accelerator read_device(struct record *r, struct written *from)
+{
+	struct record *efficiency = record_of(r, "efficiency");
+	struct accelerator d = {.name = r ? r->name : NULL,
+	                        .memory = device_memory(r, &from->memory),
+	                        .bandwidth = figure_of(r, "bandwidth"),
+	                        .matmul_efficiency = measured(efficiency, "matmul"),
+	                        .memory_efficiency = measured(efficiency, "memory"),
+	                        .link_efficiency = measured(efficiency, "link"),
+	                        .power = figure_of(r, "power")};
+	struct val peaks = value_from(r, "peak", &from->peak);
+	from->peaks = peaks.kind == V_RECORD && peaks.record->fields.n ? peaks.record : NULL;
+	for (int t = 0; t < DTYPE_COUNT; t++)
+		d.peak[t] = figure_of(from->peaks, dtype_name((enum dtype)t));
+	return d;
+}
+
+static enum topology topology_of(struct record *level)
+{
+	static const char *const names[TOPOLOGIES] = {"switch", "rail", "fat_tree", "ring"};
+	struct val v = value_of(level, "topology");
+	for (int i = 0; v.kind == V_SYMBOL && i < TOPOLOGIES; i++)
+		if (!strcmp(v.name, names[i]))
+			return (enum topology)i;
+	return TOPOLOGY_OPEN;
+}
+
+static struct level read_level(struct deployment *c, struct record *r)
+{
+	struct record *link = record_of(r, "link");
+	struct val reduces = value_of(r, "in_network_reduce");
+	struct level l = {.name = r->name,
+	                  .count = 1,
+	                  .link = {.name = link ? link->name : NULL,
+	                           .bandwidth = figure_of(link, "bandwidth"),
+	                           .latency = measured(link, "latency")},
+	                  .topology = topology_of(r),
+	                  .nics_per_device = figure_of(r, "nics_per_device"),
+	                  .oversubscription = figure_of(r, "oversubscription"),
+	                  .in_network_reduce = reduces.kind == V_BOOL && reduces.b,
+	                  .span = r->span};
+	deployment_int(c, r, "count", 1, &l.count);
+	return l;
+}
+
+static void read_machine(struct deployment *c, struct written *from)
+{
+	struct machine *m = &c->deploy->machine;
+	struct record *host = record_of(c->cluster, "host");
+	struct val levels = value_of(c->cluster, "level");
+	m->name = c->cluster->name;
+	m->record = c->cluster;
+	m->span = field_where(record_field(c->self, "cluster"));
+	m->device = read_device(record_of(c->cluster, "device"), from);
+	for (int i = 0; levels.kind == V_LIST && i < levels.list.n; i++)
+		vec_push(c->sema->arena, &m->levels, read_level(c, levels.list.at[i].record));
+	m->devices = count_of(c->cluster, "devices");
+	m->host = (struct host){figure_of(host, "memory"), count_of(host, "cores"), figure_of(host, "pcie")};
+	m->reserve = figure_from(record_of(c->cluster, "reserve"), "memory", &from->reserve);
+	m->price = figure_of(c->cluster, "price");
+}
+
+int64_t machine_unit(const struct machine *m, int level)
+{
+	int64_t devices = 1;
+	for (int i = 0; i <= level; i++)
+		if (__builtin_mul_overflow(devices, m->levels.at[i].count, &devices))
+			devices = INT64_MAX;
+	return devices;
 }
 
 /* ---- gigabytes on the box -------------------------------------------------------------------- */
@@ -37,66 +161,74 @@ static size_t make_length(const char *name)
 
 static double distance(double a, double b) { return a > b ? a - b : b - a; }
 
-/* The device of the library of the same make whose memory is nearest to a number of GiB; NULL: it has none of that
- * make. */
-static struct record *library_device(struct deployment *c, const struct record *device, double gib)
+/* A device of the library. */
+struct known {
+	const char *name; /* NULL: there is none */
+	double memory;
+	const struct field *field; /* its memory */
+};
+
+/* The one of the same make whose memory is nearest to a number of GiB. */
+static struct known library_device(struct deployment *c, const char *name, double gib)
 {
-	struct module *m = module_std(c->sema, "clusters", device->span);
-	size_t n = make_length(device->name);
-	struct record *nearest = NULL;
+	struct module *m = module_std(c->sema, "clusters", c->cluster->span);
+	size_t n = make_length(name);
+	struct known nearest = {NULL};
 	for (int i = 0; n && m && i < m->own.n; i++) {
 		struct def *def = m->own.at[i];
-		if (strcmp(def->kind, "device") != 0 || make_length(def->name) != n
-		    || strncasecmp(def->name, device->name, n) != 0)
+		if (strcmp(def->kind, "device") != 0 || make_length(def->name) != n || strncasecmp(def->name, name, n) != 0)
 			continue;
 		struct record *r = def_record(c->sema, def);
-		double there = r ? magnitude(r, "memory") / 0x1p30 : 0;
-		if (there > 0 && (!nearest || distance(there, gib) < distance(magnitude(nearest, "memory") / 0x1p30, gib)))
-			nearest = r;
+		struct known device = {def->name, 0, NULL};
+		device.memory = device_memory(r, &device.field);
+		if (figure_known(device.memory)
+		    && (!nearest.name || distance(device.memory / 0x1p30, gib) < distance(nearest.memory / 0x1p30, gib)))
+			nearest = device;
 	}
 	return nearest;
 }
 
 /* Boxes say GB and mean neither GB nor what is usable: W0306 where the library knows what the driver reports. */
-static void check_memory(struct deployment *c, struct record *device)
+static void check_memory(struct deployment *c, const struct field *memory)
 {
 	struct sema *s = c->sema;
-	const struct field *memory = record_field(device, "memory");
+	const struct accelerator *device = &c->deploy->machine.device;
 	const struct node *written = memory ? decimal_memory(c, memory) : NULL;
-	double bytes = magnitude(device, "memory");
-	struct record *known = written ? library_device(c, device, bytes / 1e9) : NULL;
-	if (!known || distance(magnitude(known, "memory"), bytes) < 0.01 * bytes)
+	struct known known = {NULL};
+	if (written)
+		known = library_device(c, device->name, device->memory / 1e9);
+	if (!known.name || distance(known.memory, device->memory) < 0.01 * device->memory)
 		return;
-	double reported = magnitude(known, "memory") / 0x1p30;
+	double reported = known.memory / 0x1p30;
 	struct diag *d = sema_report(s, DIAG_W0306, written->span, "%g GB is %.1f GiB; the driver of `%s` reports %.1f GiB",
-	                             bytes / 1e9, bytes / 0x1p30, known->name, reported);
-	diag_related(s->sink, d, field_where(record_field(known, "memory")), "as the driver reports it");
+	                             device->memory / 1e9, device->memory / 0x1p30, known.name, reported);
+	diag_related(s->sink, d, field_where(known.field), "as the driver reports it");
 	const char *gib = arena_printf(s->arena, "%g GiB", reported);
-	diag_help(s->sink, d, "write `%s`, or use `%s` of std.clusters", gib, known->name);
+	diag_help(s->sink, d, "write `%s`, or use `%s` of std.clusters", gib, known.name);
 	diag_fix(s->sink, d, written->span, gib);
 }
 
 /* ---- number formats -------------------------------------------------------------------------- */
 
-static const char *formats_text(struct deployment *c, const struct record *peak)
+static const char *formats_text(struct deployment *c, const struct record *peaks)
 {
 	struct text t = {.arena = c->sema->arena};
-	for (int i = 0; i < peak->fields.n; i++)
-		text_add(&t, "%s%s", i ? ", " : "", peak->fields.at[i]->name);
+	for (int i = 0; i < peaks->fields.n; i++)
+		text_add(&t, "%s%s", i ? ", " : "", peaks->fields.at[i]->name);
 	return t.at;
 }
 
 /* The edit in words: another 16-bit format that the device has. */
-static const char *other_format(struct record *peak, enum dtype missing)
+static const char *other_format(struct record *peaks, enum dtype missing)
 {
 	enum dtype other = missing == DTYPE_BF16 ? DTYPE_F16 : DTYPE_BF16;
-	return record_field(peak, dtype_name(other)) ? dtype_name(other) : "f32";
+	return listed(peaks, other) ? dtype_name(other) : "f32";
 }
 
 /* `require` cannot say this of each entry of a map. */
-static void check_rate(struct deployment *c, struct record *peak, const struct field *f)
+static void check_rate(struct deployment *c, struct record *peaks, const struct field *f)
 {
-	struct val rate = record_get(peak, f->name, f->span);
+	struct val rate = record_get(peaks, f->name, f->span);
 	double x;
 	if (val_number(rate, &x) && x <= 0)
 		deployment_report(c, DIAG_E0203, field_where(f), "`peak.%s` expects a FlopRate above 0, found %s", f->name,
@@ -104,28 +236,27 @@ static void check_rate(struct deployment *c, struct record *peak, const struct f
 }
 
 /* A format without an entry in `peak` is one that the device has no products for; f32 every device has. */
-static void check_formats(struct deployment *c, struct record *device)
+static void check_formats(struct deployment *c, const struct written *from)
 {
 	const struct program *p = c->deploy->program;
-	struct val peak = record_field(device, "peak") ? record_get(device, "peak", device->span) : val_bad();
-	if (peak.kind != V_RECORD || !peak.record->fields.n)
+	struct record *peaks = from->peaks;
+	if (!peaks)
 		return;
-	for (int i = 0; i < peak.record->fields.n; i++)
-		check_rate(c, peak.record, peak.record->fields.at[i]);
+	for (int i = 0; i < peaks->fields.n; i++)
+		check_rate(c, peaks, peaks->fields.at[i]);
 	bool said[DTYPE_COUNT] = {[DTYPE_F32] = true};
 	for (int i = 0; i < p->values.n; i++) {
 		const struct value *v = &p->values.at[i];
 		enum dtype t = v->op == OP_CONTRACT ? p->values.at[v->args[0]].dtype : DTYPE_F32;
-		if (said[t] || record_field(peak.record, dtype_name(t)))
+		if (said[t] || listed(peaks, t))
 			continue;
 		said[t] = true;
-		struct diag *d = deployment_report(c, DIAG_E0605, field_where(record_field(c->self, "cluster")),
-		                                   "`%s` multiplies in %s, which `%s` does not", c->deploy->model_name,
-		                                   dtype_name(t), device->name);
+		struct diag *d =
+			deployment_report(c, DIAG_E0605, c->deploy->machine.span, "`%s` multiplies in %s, which `%s` does not",
+		                      c->deploy->model_name, dtype_name(t), c->deploy->machine.device.name);
 		diag_related(c->sema->sink, d, v->span, "the first such product");
-		diag_related(c->sema->sink, d, field_where(record_field(device, "peak")), "products in %s",
-		             formats_text(c, peak.record));
-		const char *other = other_format(peak.record, t);
+		diag_related(c->sema->sink, d, field_where(from->peak), "products in %s", formats_text(c, peaks));
+		const char *other = other_format(peaks, t);
 		struct suggestion values[] = {{"model.weight", other}, {"model.act", other}, {"model.kv", other}};
 		if (diag_check(c->sema->sink, c->deploy->name, DIAG_E0605, values, 3) >= 0)
 			diag_help(c->sema->sink, d,
@@ -143,34 +274,27 @@ static bool set_by_author(const struct field *f)
 	return f->sets.n && !f->sets.at[f->sets.n - 1].layer->module->is_std;
 }
 
-static void check_reserve(struct deployment *c, struct record *device, struct record *reserve)
+static void check_reserve(struct deployment *c, const struct field *memory, const struct field *kept)
 {
-	struct deploy *d = c->deploy;
-	const struct field *memory = record_field(device, "memory"), *kept = record_field(reserve, "memory");
-	d->reserve_memory = magnitude(reserve, "memory");
-	if (!memory || !kept || d->reserve_memory < d->device_memory)
+	const struct machine *m = &c->deploy->machine;
+	double whole = figure_known(m->device.memory) ? m->device.memory : 0;
+	double reserve = figure_known(m->reserve) ? m->reserve : 0;
+	if (!memory || !kept || reserve < whole)
 		return;
 	const struct field *wrong = !set_by_author(kept) && set_by_author(memory) ? memory : kept;
 	struct arena *a = c->sema->arena;
 	struct diag *diag =
 		deployment_report(c, DIAG_E0203, field_where(wrong), "the reserve takes a whole device: %s of %s",
-	                      val_data_text(a, d->reserve_memory), val_data_text(a, d->device_memory));
+	                      val_data_text(a, reserve), val_data_text(a, whole));
 	diag_related(c->sema->sink, diag, field_where(wrong == kept ? memory : kept),
 	             wrong == kept ? "the memory of a device" : "the reserve");
 }
 
 void deployment_machine(struct deployment *c)
 {
-	struct val device = record_get(c->cluster, "device", c->cluster->span);
-	struct val reserve = record_get(c->cluster, "reserve", c->cluster->span);
-	c->deploy->cluster_name = c->cluster->name;
-	if (device.kind == V_RECORD) {
-		c->deploy->device_name = device.record->name;
-		c->deploy->device_memory = magnitude(device.record, "memory");
-		c->deploy->device_bandwidth = magnitude(device.record, "bandwidth");
-		check_memory(c, device.record);
-		check_formats(c, device.record);
-	}
-	if (reserve.kind == V_RECORD && device.kind == V_RECORD)
-		check_reserve(c, device.record, reserve.record);
+	struct written from = {NULL};
+	read_machine(c, &from);
+	check_memory(c, from.memory);
+	check_formats(c, &from);
+	check_reserve(c, from.memory, from.reserve);
 }

@@ -52,19 +52,6 @@ static void read_mesh(struct deployment *c)
 	}
 }
 
-static void read_levels(struct deployment *c)
-{
-	if (!record_field(c->cluster, "level"))
-		return;
-	struct val levels = record_get(c->cluster, "level", c->cluster->span);
-	for (int i = 0; levels.kind == V_LIST && i < levels.list.n; i++) {
-		struct record *r = levels.list.at[i].record;
-		struct level l = {.name = r->name, .count = 1, .span = r->span};
-		deployment_int(c, r, "count", 1, &l.count);
-		vec_push(c->sema->arena, &c->deploy->levels, l);
-	}
-}
-
 /* ---- ranks ----------------------------------------------------------------------------------- */
 
 /* What to change: the refinement, outside the library, that sets the largest mesh axis, or else
@@ -215,8 +202,9 @@ static void check_ranks(struct deployment *c)
 	struct diag *diag =
 		deployment_report(c, DIAG_E0601, mesh_where(c), "mesh needs %lld rank%s, the deployment has %lld",
 	                      (long long)ranks, ranks == 1 ? "" : "s", (long long)d->gpus);
-	const struct field *gpus = record_field(c->self, "gpus"), *cluster = record_field(c->self, "cluster");
-	diag_related(c->sema->sink, diag, field_where(gpus->sets.n ? gpus : cluster), "%lld devices", (long long)d->gpus);
+	const struct field *gpus = record_field(c->self, "gpus");
+	diag_related(c->sema->sink, diag, gpus->sets.n ? field_where(gpus) : d->machine.span, "%lld devices",
+	             (long long)d->gpus);
 	bool experts = mesh_size(d, "ep") > 1;
 	if (ranks == 1)
 		diag_note(c->sema->sink, diag, "every axis of the mesh is 1");
@@ -234,14 +222,13 @@ static void check_ranks(struct deployment *c)
 static bool check_devices(struct deployment *c)
 {
 	const struct deploy *d = c->deploy;
-	struct val devices = record_get(c->cluster, "devices", c->cluster->span);
-	if (devices.kind != V_INT || d->gpus <= devices.i)
+	const struct machine *m = &d->machine;
+	if (!m->devices || d->gpus <= m->devices)
 		return true;
 	struct diag *diag = deployment_report(c, DIAG_E0601, field_where(record_field(c->self, "gpus")),
 	                                      "the deployment has %lld devices, its cluster %lld", (long long)d->gpus,
-	                                      (long long)devices.i);
-	diag_related(c->sema->sink, diag, field_where(record_field(c->self, "cluster")), "%lld devices",
-	             (long long)devices.i);
+	                                      (long long)m->devices);
+	diag_related(c->sema->sink, diag, m->span, "%lld devices", (long long)m->devices);
 	diag_help(c->sema->sink, diag, "leave `gpus` out to take all of the cluster, or make the cluster larger");
 	return false;
 }
@@ -251,27 +238,24 @@ static bool check_devices(struct deployment *c)
 /* Devices in one unit of a level; 0: the cluster has no such level. */
 static int64_t level_devices(const struct deploy *d, const char *level)
 {
-	int64_t devices = 1;
-	for (int i = 0; i < d->levels.n; i++) {
-		devices = times(devices, d->levels.at[i].count);
-		if (!strcmp(d->levels.at[i].name, level))
-			return devices;
-	}
+	for (int i = 0; i < d->machine.levels.n; i++)
+		if (!strcmp(d->machine.levels.at[i].name, level))
+			return machine_unit(&d->machine, i);
 	return 0;
 }
 
 static void unknown_level(struct deployment *c, const struct mesh_axis *m)
 {
 	struct sema *s = c->sema;
-	int n = c->deploy->levels.n;
+	int n = c->deploy->machine.levels.n;
 	const char **names = arena_array(s->arena, const char *, n + 1);
 	struct text all = {.arena = s->arena};
 	for (int i = 0; i < n; i++) {
-		names[i] = c->deploy->levels.at[i].name;
+		names[i] = c->deploy->machine.levels.at[i].name;
 		text_add(&all, "%s%s", i ? ", " : "", names[i]);
 	}
 	struct diag *diag = deployment_report(c, DIAG_E0606, m->place_span, "cluster `%s` has no level `%s`",
-	                                      c->deploy->cluster_name, m->level);
+	                                      c->deploy->machine.name, m->level);
 	diag_note(s->sink, diag, "levels from the inside out: %s", n ? all.at : "none");
 	struct span level = {m->place_span.file, m->place_span.hi - (uint32_t)strlen(m->level), m->place_span.hi};
 	diag_suggest(s->sink, diag, level, nearest_name(m->level, names, n));
@@ -343,7 +327,6 @@ void deployment_mesh(struct deployment *c)
 {
 	c->deploy->known = true;
 	read_mesh(c);
-	read_levels(c);
 	/* Devices that follow from a wrong level are not a second mistake. */
 	if (c->bad || !deployment_int(c, c->self, "gpus", 1, &c->deploy->gpus))
 		c->deploy->known = false;
@@ -376,16 +359,15 @@ static bool grown_cluster(const struct record *cluster, int64_t devices, int64_t
 
 int deploy_devices(const struct deploy *d, int64_t gpus, struct arena *arena, struct suggestion *out)
 {
-	struct val cluster = record_get(d->record, "cluster", d->name_span);
-	struct val devices = cluster.kind == V_RECORD ? record_get(cluster.record, "devices", d->name_span) : val_bad();
+	const struct machine *m = &d->machine;
 	const struct field *f = record_field(d->record, "gpus");
 	bool given = f && f->sets.n;
 	int n = 0;
-	if (devices.kind != V_INT || devices.i < 1)
+	if (m->devices < 1)
 		return 0;
 	if (given || gpus < d->gpus)
 		out[n++] = (struct suggestion){"gpus", arena_printf(arena, "%lld", (long long)gpus)};
-	if (gpus <= devices.i)
+	if (gpus <= m->devices)
 		return n;
-	return grown_cluster(cluster.record, devices.i, gpus, arena, out + n) ? n + 1 : 0;
+	return grown_cluster(m->record, m->devices, gpus, arena, out + n) ? n + 1 : 0;
 }

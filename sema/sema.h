@@ -5,6 +5,7 @@
 #include "../parser/ast.h"
 #include "../support/diag.h"
 #include "../support/names.h"
+#include "machine.h"
 #include "program.h"
 
 struct mesh_axis {
@@ -30,12 +31,6 @@ struct rule {
 	struct span span, target_span;
 };
 
-struct level {
-	const char *name;
-	int64_t count;
-	struct span span;
-};
-
 struct workload {
 	int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache;
 	bool training;
@@ -51,13 +46,11 @@ struct deploy {
 	const char *name;
 	struct span name_span;
 	struct program *program;
-	const char *model_name, *cluster_name, *device_name, *plan_name;
+	const char *model_name, *plan_name;
+	struct machine machine;
 	VEC(struct mesh_axis) mesh; /* outermost first */
 	int64_t gpus;
-	bool known;                           /* known: no `auto` in mesh or gpus */
-	VEC(struct level) levels;             /* inside out */
-	double device_memory, reserve_memory; /* bytes */
-	double device_bandwidth;              /* bytes/s */
+	bool known;             /* no `auto` in mesh or gpus */
 	VEC(struct rule) rules; /* inert ones left out, later ones have replaced earlier ones of the same key */
 	struct workload work;
 	int64_t microbatches;

@@ -182,8 +182,8 @@ static void totals_of_memory_are_of_the_fullest_stage(void **state)
 		.bytes = {[DR_SPACE_LAYER] = 100, [DR_SPACE_POST] = 20, [DR_SPACE_STATE] = 10, [DR_SPACE_ACT] = 70}};
 	vec_push(&f->arena, &s.stages, first);
 	vec_push(&f->arena, &s.stages, last);
-	f->deploy.device_memory = 500;
-	f->deploy.reserve_memory = 100;
+	f->deploy.machine.device.memory = 500;
+	f->deploy.machine.reserve = 100;
 	struct total t[PLANNER_TOTALS];
 	assert_int_equal(planner_totals(&f->deploy, &s, t), PLANNER_TOTALS);
 	assert_true(t[4].value == 150 && t[6].value == 70 && t[8].value == 200);
