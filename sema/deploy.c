@@ -45,7 +45,16 @@ static bool is_auto(const struct node *e)
 	return e && (e->kind == N_AUTO || (e->kind == N_BIN && e->bin.op == B_IN && e->bin.a->kind == N_AUTO));
 }
 
-/* Reports the choices that a record and the records in it leave open. */
+/* Is a value a part of r: written in it, or the device of the cluster, or the link of a level? */
+static bool is_part(const struct deployment *c, const struct record *r, struct val v)
+{
+	if (v.kind != V_RECORD || v.record->outer == r)
+		return v.kind == V_RECORD;
+	bool of_machine = r == c->cluster || r->outer == c->cluster;
+	return of_machine && (!strcmp(v.record->kind, "device") || !strcmp(v.record->kind, "link"));
+}
+
+/* Reports the choices that a record and the parts of it leave open. */
 static void open_choices(struct deployment *c, struct record *r)
 {
 	for (int i = 0; i < r->fields.n; i++) {
@@ -56,10 +65,10 @@ static void open_choices(struct deployment *c, struct record *r)
 		struct val v = record_get(r, f->name, r->span);
 		if (v.kind == V_AUTO && is_auto(text))
 			deployment_auto(c, field_where(f), "%s`%s`", f->sort == FIELD_MESH ? "mesh axis " : "", f->name);
-		if (v.kind == V_RECORD && v.record->outer == r)
+		if (is_part(c, r, v))
 			open_choices(c, v.record);
 		for (int k = 0; v.kind == V_LIST && k < v.list.n; k++)
-			if (v.list.at[k].kind == V_RECORD && v.list.at[k].record->outer == r)
+			if (is_part(c, r, v.list.at[k]))
 				open_choices(c, v.list.at[k].record);
 	}
 }

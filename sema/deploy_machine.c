@@ -97,7 +97,6 @@ static struct level read_level(struct deployment *c, struct record *r)
 	struct record *link = record_of(r, "link");
 	struct val reduces = value_of(r, "in_network_reduce");
 	struct level l = {.name = r->name,
-	                  .count = 1,
 	                  .link = {.name = link ? link->name : NULL,
 	                           .bandwidth = figure_of(link, "bandwidth"),
 	                           .latency = measured(link, "latency")},
@@ -277,15 +276,13 @@ static bool set_by_author(const struct field *f)
 static void check_reserve(struct deployment *c, const struct field *memory, const struct field *kept)
 {
 	const struct machine *m = &c->deploy->machine;
-	double whole = figure_known(m->device.memory) ? m->device.memory : 0;
-	double reserve = figure_known(m->reserve) ? m->reserve : 0;
-	if (!memory || !kept || reserve < whole)
+	if (!figure_known(m->reserve) || !figure_known(m->device.memory) || m->reserve < m->device.memory)
 		return;
 	const struct field *wrong = !set_by_author(kept) && set_by_author(memory) ? memory : kept;
 	struct arena *a = c->sema->arena;
 	struct diag *diag =
 		deployment_report(c, DIAG_E0203, field_where(wrong), "the reserve takes a whole device: %s of %s",
-	                      val_data_text(a, reserve), val_data_text(a, whole));
+	                      val_data_text(a, m->reserve), val_data_text(a, m->device.memory));
 	diag_related(c->sema->sink, diag, field_where(wrong == kept ? memory : kept),
 	             wrong == kept ? "the memory of a device" : "the reserve");
 }

@@ -235,13 +235,13 @@ static bool check_devices(struct deployment *c)
 
 /* ---- levels ---------------------------------------------------------------------------------- */
 
-/* Devices in one unit of a level; 0: the cluster has no such level. */
-static int64_t level_devices(const struct deploy *d, const char *level)
+/* -1: the cluster has no such level. */
+static int find_level(const struct machine *m, const char *name)
 {
-	for (int i = 0; i < d->machine.levels.n; i++)
-		if (!strcmp(d->machine.levels.at[i].name, level))
-			return machine_unit(&d->machine, i);
-	return 0;
+	for (int i = 0; i < m->levels.n; i++)
+		if (!strcmp(m->levels.at[i].name, name))
+			return i;
+	return -1;
 }
 
 static void unknown_level(struct deployment *c, const struct mesh_axis *m)
@@ -287,12 +287,12 @@ static void suggest_inside(struct deployment *c, struct diag *diag, const struct
 
 /* `within`: the ranks of one line of the axis lie in one unit; `across`: they do not. stride: product of the axes
  * behind it. */
-static void check_place(struct deployment *c, const struct mesh_axis *m, int64_t stride)
+static void check_place(struct deployment *c, const struct mesh_axis *m, int level, int64_t stride)
 {
 	struct sink *sink = c->sema->sink;
-	int64_t devices = level_devices(c->deploy, m->level), reach = times(stride, m->size);
+	int64_t devices = machine_unit(&c->deploy->machine, level), reach = times(stride, m->size);
 	bool inside = deploy_inside(c->deploy, reach, devices);
-	if (m->size == 1 || inside == (m->place == PLACE_WITHIN))
+	if (!devices || m->size == 1 || inside == (m->place == PLACE_WITHIN))
 		return;
 	struct diag *diag;
 	if (m->place == PLACE_WITHIN)
@@ -315,8 +315,9 @@ static void check_places(struct deployment *c)
 	int64_t stride = 1;
 	for (int i = d->mesh.n - 1; i >= 0; i--) {
 		const struct mesh_axis *m = &d->mesh.at[i];
-		if (m->place != PLACE_NONE && level_devices(d, m->level))
-			check_place(c, m, stride);
+		int level = m->place != PLACE_NONE ? find_level(&d->machine, m->level) : -1;
+		if (level >= 0)
+			check_place(c, m, level, stride);
 		else if (m->place != PLACE_NONE && record_field(c->plan, m->name)->place_own)
 			unknown_level(c, m);
 		stride = times(stride, m->size);

@@ -192,6 +192,44 @@ static void what_is_not_stated_is_absent(void **state)
 	IS_ABSENT(m->price);
 }
 
+static void what_auto_leaves_open_is_absent(void **state)
+{
+	const struct machine *m =
+		machine_of(*state, stated,
+	               "device = Card { memory = auto; bandwidth = auto; power = auto; peak { bf16 = auto }\n"
+	               "  efficiency { matmul = auto } }\n"
+	               "level box { count = auto; topology = auto; nics_per_device = auto; oversubscription = auto\n"
+	               "  in_network_reduce = auto; link = auto in [Lane, Net] }\n"
+	               "level room { link = Net { unidirectional = auto; latency = auto } }\n"
+	               "host { memory = auto; cores = auto; pcie = auto }; reserve { memory = auto }; price = auto");
+	IS_ABSENT(m->device.memory);
+	IS_ABSENT(m->device.bandwidth);
+	IS_ABSENT(m->device.power);
+	IS_ABSENT(m->device.peak[DTYPE_BF16]);
+	IS(m->device.peak[DTYPE_F32], 90e12);
+	IS_ABSENT(m->device.matmul_efficiency);
+	IS(m->device.memory_efficiency, 0.75);
+	const struct level *box = &m->levels.at[0], *room = &m->levels.at[1];
+	assert_int_equal(box->count, 0);
+	assert_int_equal(box->topology, TOPOLOGY_OPEN);
+	IS_ABSENT(box->nics_per_device);
+	IS_ABSENT(box->oversubscription);
+	assert_false(box->in_network_reduce);
+	assert_null(box->link.name);
+	IS_ABSENT(box->link.bandwidth);
+	assert_string_equal(room->link.name, "Net");
+	IS_ABSENT(room->link.bandwidth);
+	IS_ABSENT(room->link.latency);
+	assert_int_equal(machine_unit(m, 0), 0);
+	assert_int_equal(machine_unit(m, 2), 0);
+	assert_int_equal(m->devices, 0);
+	IS_ABSENT(m->host.memory);
+	assert_int_equal(m->host.cores, 0);
+	IS_ABSENT(m->host.pcie);
+	IS_ABSENT(m->reserve);
+	IS_ABSENT(m->price);
+}
+
 /* 0 s that somebody wrote is a figure. */
 static void stated_zeros_are_figures(void **state)
 {
@@ -224,13 +262,10 @@ static void large_units_do_not_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(stated_figures_are_in_base_units),
-		TEST(levels_are_inside_out),
-		TEST(refinements_of_the_deployment_count),
-		TEST(what_is_not_stated_is_absent),
-		TEST(stated_zeros_are_figures),
-		TEST(absence_carries_through_arithmetic),
-		TEST(large_units_do_not_overflow),
+		TEST(stated_figures_are_in_base_units),    TEST(levels_are_inside_out),
+		TEST(refinements_of_the_deployment_count), TEST(what_is_not_stated_is_absent),
+		TEST(what_auto_leaves_open_is_absent),     TEST(stated_zeros_are_figures),
+		TEST(absence_carries_through_arithmetic),  TEST(large_units_do_not_overflow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
