@@ -1,8 +1,8 @@
-/* Weights of a rank as the layout cuts them, for plans that are checked and not built: no schedule says their bytes. */
+/* Weights of a rank by layout alone, for plans that are checked but not scheduled: those of training. */
 #include "planner.h"
 #include "../dag/local.h"
 
-/* Bytes of a param on one rank: of all layers, if it is one of a layer. */
+/* Bytes of a param on one rank; of a param in the loop, those of one layer. */
 static double layout_bytes(const struct local *l, const struct local_value *v, const struct param *p)
 {
 	double n = dtype_millibits(p->dtype) / 8000.0;
@@ -17,32 +17,53 @@ static const struct param *param_of(const struct local *l, const struct local_va
 	return v->op == LOCAL_OP && source->op == OP_PARAM ? &l->program->params.at[source->param] : NULL;
 }
 
-/* Adds a param to the stages that read it: both ends of a pipeline hold a tied embedding. */
-static void add_param(const struct local *l, int value, double bytes[SECTIONS])
+static bool is_on_stage(const struct local *l, enum step_section section, int stage)
+{
+	return section == SECTION_FIRST_STAGE  ? stage == 0
+	       : section == SECTION_LAST_STAGE ? stage == l->stage_layers.n - 1
+	                                       : true;
+}
+
+/* Both ends of a pipeline read a tied embedding. */
+static bool stage_reads(const struct local *l, int value, int stage)
 {
 	const struct local_phase *ph = &l->phase[PHASE_PREFILL];
-	const struct local_value *v = &ph->values.at[value];
-	const struct param *p = param_of(l, v);
-	bool read[SECTIONS] = {false};
-	for (int u = value + 1; p && u < ph->values.n; u++)
+	for (int u = value + 1; u < ph->values.n; u++)
 		for (int i = 0; i < ph->values.at[u].n_args; i++)
-			if (ph->values.at[u].args[i] == value)
-				read[p->in_loop ? SECTION_LAYER : ph->values.at[u].section] = true;
-	for (int at = 0; p && at < SECTIONS; at++)
-		if (read[at])
-			bytes[at] += layout_bytes(l, v, p);
+			if (ph->values.at[u].args[i] == value && is_on_stage(l, ph->values.at[u].section, stage))
+				return true;
+	return false;
+}
+
+static int64_t layers_of_body(const struct loop *loop, int body, int64_t begin, int64_t end)
+{
+	int64_t n = 0;
+	for (int64_t k = begin; k < end; k++)
+		n += loop->body_of[k] == body;
+	return n;
+}
+
+static double stage_bytes(const struct local *l, int stage, int64_t begin, int64_t end)
+{
+	const struct local_phase *ph = &l->phase[PHASE_PREFILL];
+	double bytes = 0;
+	for (int i = 0; i < ph->values.n; i++) {
+		const struct param *p = param_of(l, &ph->values.at[i]);
+		if (!p || !stage_reads(l, i, stage))
+			continue;
+		int64_t times = p->in_loop ? layers_of_body(&l->program->loop, p->body, begin, end) : 1;
+		bytes += (double)times * layout_bytes(l, &ph->values.at[i], p);
+	}
+	return bytes;
 }
 
 struct total planner_layout_total(const struct local *l)
 {
-	double bytes[SECTIONS] = {0}, fullest = 0;
-	for (int i = 0; i < l->phase[PHASE_PREFILL].values.n; i++)
-		add_param(l, i, bytes);
-	for (int i = 0; i < l->stage_layers.n; i++) {
-		double stage = (double)l->stage_layers.at[i] * bytes[SECTION_LAYER];
-		stage += i == 0 ? bytes[SECTION_FIRST_STAGE] : 0;
-		stage += i == l->stage_layers.n - 1 ? bytes[SECTION_LAST_STAGE] : 0;
-		fullest = stage > fullest ? stage : fullest;
+	double fullest = 0;
+	int64_t begin = 0;
+	for (int i = 0; i < l->stage_layers.n; begin += l->stage_layers.at[i++]) {
+		double bytes = stage_bytes(l, i, begin, begin + l->stage_layers.at[i]);
+		fullest = bytes > fullest ? bytes : fullest;
 	}
 	return (struct total){"memory.weights", fullest, TOTAL_BYTES};
 }
