@@ -147,6 +147,7 @@ struct collective {
 };
 
 struct placed_axis {
+	int axis;
 	const char *name;
 	int64_t extent, local, stride;
 	int group;

@@ -168,6 +168,25 @@ const int *lower_axes_last(struct lower *w, const struct phys *x, const int *las
 	return order;
 }
 
+/* Axes of heads are stored in the order of declaration. A view of an axis counts as that axis. */
+static bool lies_before(const struct program *p, int a, int b)
+{
+	int of_a = axis_root(p, a), of_b = axis_root(p, b);
+	return of_a != of_b ? of_a < of_b : a < b;
+}
+
+int lower_heads_in_order(const struct program *p, const struct value *attend, int *out)
+{
+	int n = attend->attend.n_h;
+	for (int i = 0; i < n; i++) {
+		int at = i;
+		for (; at && lies_before(p, attend->attend.h[i], out[at - 1]); at--)
+			out[at] = out[at - 1];
+		out[at] = attend->attend.h[i];
+	}
+	return n;
+}
+
 bool phys_merges(const struct phys *p, int from, int to, int64_t inner)
 {
 	for (int i = to - 1; i >= from; i--) {
@@ -178,16 +197,14 @@ bool phys_merges(const struct phys *p, int from, int to, int64_t inner)
 	return true;
 }
 
-static bool has_slots(const struct lower *w, const struct local_value *v, int *expert)
+int lower_row_groups(const struct lower *w, const struct local_value *v)
 {
 	for (int i = 0; i < v->n_axes; i++) {
 		const struct axis *a = &w->l->program->axes.at[v->axes[i]];
-		if (a->kind != AXIS_RAGGED || a->of < 0 || !w->l->program->axes.at[a->of].extent)
-			continue;
-		*expert = a->of;
-		return true;
+		if (a->kind == AXIS_RAGGED && a->of >= 0 && w->l->program->axes.at[a->of].extent)
+			return a->of;
 	}
-	return false;
+	return -1;
 }
 
 /* Rows of a value over [batch, seq] or [batch, row]: the owners that the rank holds, times its part of each owner's
@@ -212,10 +229,10 @@ struct phys lower_shape(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct program *p = w->l->program;
-	int expert = -1;
+	int expert = lower_row_groups(w, v);
 	struct phys out = {
 		.exchange = -1, .weight = -1, .dtype = v->dtype, .offset = number_const(0), .rows = number_const(1)};
-	bool slots = has_slots(w, v, &expert);
+	bool slots = expert >= 0;
 	if (slots && w->exchanges.n) {
 		out.exchange = w->exchanges.n - 1;
 		out.rows = number_const(w->exchanges.at[out.exchange].rows);

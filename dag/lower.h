@@ -94,11 +94,15 @@ bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 bool axis_among(const int *axes, int n, int axis);
 struct kernel kernel_of(enum kernel_family family); /* all zeros */
 bool lower_is_param(const struct lower *w, int local);
+/* The axis by which the rows of experts are sorted, of a value that has such rows; else -1. */
+int lower_row_groups(const struct lower *w, const struct local_value *v);
 int lower_moved_param(const struct lower *w, int local);  /* source param of a collective or slice, or -1 */
 int lower_through_cast(const struct lower *w, int local); /* the param cast to f32, or the value itself */
 int lower_experts(const struct lower *w, int exchange);   /* the axis by which an exchange's rows are sorted */
 /* The value's axes with those in `last` moved to the end; both groups keep their memory order. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
+/* Writes an attention's axes of heads to `out`, in the order of its cache. Returns their number. */
+int lower_heads_in_order(const struct program *p, const struct value *attend, int *out);
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));                                       /* E0918 */
 void lower_too_large(struct lower *w, const char *what, double n, int64_t most); /* E0705 */
@@ -170,21 +174,28 @@ void lower_append(struct lower *w, int local);
 void lower_move_cache(struct lower *w, int local);      /* moves a cache to the layout that its reader requires */
 void place_states(struct schedule *s, struct local *l); /* schedule.states, in the program's order */
 void lower_attend(struct lower *w, int local);
+enum { OPERAND_SINKS = 4 }; /* of OP_ATTEND */
 void lower_dispatch(struct lower *w, int local);
 void lower_combine(struct lower *w, int local);
 void lower_route(struct lower *w, int local);
 void lower_collective(struct lower *w, int local);
-/* lower_param.c */
-/* Address of a param where `user` reads it. lower_weight: in tile order. k: the summed axes, major to minor; group:
- * axes with one matrix per index, such as experts or a batch. lower_plain: row-major, in `order` or, if NULL, the order
- * of the param's axes. */
-struct argument lower_weight(struct lower *w, int param, int user, const int *k, int n_k, const int *group, int n_group,
-                             struct packing pack);
-struct argument lower_plain(struct lower *w, int param, int user, const int *order);
-/* The same as an operand. */
-const struct phys *lower_param(struct lower *w, int param, int user, const int *order);
-int64_t param_bytes(const struct schedule *s, enum dr_space space,
-                    int body); /* of the params placed in it so far; body: loop body, or -1 */
+/* params.c */
+/* Places all params (schedule.params), for all their readers in both phases. Returns false after reporting E0918. */
+bool place_params(struct schedule *s, struct local *l, const struct target_shape *t, struct sink *sink,
+                  struct arena *arena);
+int64_t param_bytes(const struct schedule *s, enum dr_space space, int body); /* of a loop body, or -1 */
+/* A contraction of an activation with a weight: their local values, casts left out. experts: the axis of the weight by
+ * which the activation's rows are sorted, or -1. */
+struct contraction {
+	int x, weight, experts;
+};
+/* Returns false for other values, such as a contraction of two activations. */
+bool lower_contraction(const struct lower *w, int local, struct contraction *out);
+/* What an axis of the weight is to the contraction `local`. */
+enum dr_role contraction_role(const struct lower *w, int local, const struct contraction *c, int axis);
+/* Where and in which order `user` reads a param. */
+const struct placed_param *lower_placed(struct lower *w, int param, int user);
+const struct phys *lower_param(struct lower *w, int param, int user); /* the same, of a reader that is no contraction */
 /* buffers.c */
 const char *buffers_check(struct lower *w); /* buffers_check.c: NULL, or the first overwritten value */
 int64_t place_buffers(struct lower *w);     /* patches the instructions; returns the bytes that all buffers need */

@@ -11,26 +11,6 @@ struct usage {
 	int *order, n;
 }; /* order: axes of a position as stored, heads, then the features; mixed: attentions disagree on it */
 
-/* Axes of heads are stored in the order of declaration. A view of an axis counts as that axis. */
-static bool lies_before(const struct program *p, int a, int b)
-{
-	int of_a = axis_root(p, a), of_b = axis_root(p, b);
-	return of_a != of_b ? of_a < of_b : a < b;
-}
-
-/* Writes the axes of heads to `out`, major to minor. Returns their number. */
-static int heads_in_order(const struct program *p, const struct value *attend, int *out)
-{
-	int n = attend->attend.n_h;
-	for (int i = 0; i < n; i++) {
-		int at = i;
-		for (; at && lies_before(p, attend->attend.h[i], out[at - 1]); at--)
-			out[at] = out[at - 1];
-		out[at] = attend->attend.h[i];
-	}
-	return n;
-}
-
 /* Follows views to the value that they view; *axis becomes that value's axis. */
 static int behind_views(const struct program *p, int value, int *axis)
 {
@@ -51,7 +31,7 @@ static void add_use(struct lower *w, struct usage *u, int state, const struct va
 	int value = attend->args[arg], none = -1, *order = arena_array(w->arena, int, attend->attend.n_h + 1);
 	if (behind_views(p, value, &none) != state)
 		return;
-	int n = heads_in_order(p, attend, order);
+	int n = lower_heads_in_order(p, attend, order);
 	order[n++] = feature;
 	for (int i = 0; i < n; i++)
 		behind_views(p, value, &order[i]);
@@ -291,7 +271,7 @@ void lower_attend(struct lower *w, int local)
 	if (!attend_supported(w, v, s))
 		return;
 	int *order = arena_array(w->arena, int, s->attend.n_h + s->attend.n_r + 1);
-	int n = heads_in_order(w->l->program, s, order);
+	int n = lower_heads_in_order(w->l->program, s, order);
 	for (int i = 0; i < s->attend.n_r; i++)
 		order[n++] = s->attend.r[i];
 	order[n++] = s->attend.dot;
@@ -321,7 +301,7 @@ void lower_attend(struct lower *w, int local)
 	                           arg_phys(values), lower_input(w, DR_INPUT_SEQ, x),
 	                           arg_phys(pos),    lower_input(w, DR_INPUT_PAGES, x),
 	                           arg_phys(to),     arg_number(q.rows)};
-	if (v->n_args > 4 && v->args[4] >= 0)
-		args[8] = sinks(w, a, v->args[4], local, order);
+	if (v->n_args > OPERAND_SINKS && v->args[OPERAND_SINKS] >= 0)
+		args[8] = sinks(w, a, v->args[OPERAND_SINKS], local, order);
 	lower_launch(w, local, -1, &k, args, a->has_sinks ? 9 : 8, "attend");
 }

@@ -7,29 +7,20 @@ struct axes {
 	int rest[MAX_DIMS], batch[MAX_DIMS], k[MAX_DIMS], n_rest, n_batch, n_k, group;
 };
 
-static int expert_axis(const struct lower *w, const struct phys *x, const struct local_value *param)
+static struct axes axes_of(const struct lower *w, int local, const struct phys *x, const struct contraction *c)
 {
-	if (x->exchange < 0)
-		return -1;
-	int expert = w->l->program->values.at[w->ph->values.at[w->exchanges.at[x->exchange].dispatch].source].axes[0];
-	return axis_among(param->axes, param->n_axes, expert) ? expert : -1;
-}
-
-static struct axes axes_of(const struct lower *w, const struct value *s, const struct phys *x,
-                           const struct local_value *param)
-{
-	struct axes a = {.group = expert_axis(w, x, param)};
-	for (int i = 0; i < x->n_dims; i++) {
-		int axis = x->dim[i].axis;
-		if (axis_among(s->over, s->n_over, axis))
-			a.k[a.n_k++] = axis;
-		else if (!axis_among(param->axes, param->n_axes, axis))
-			a.rest[a.n_rest++] = axis;
+	const struct local_value *weight = &w->ph->values.at[c->weight];
+	struct axes a = {.group = c->experts};
+	for (int i = 0; i < x->n_dims; i++)
+		if (!axis_among(weight->axes, weight->n_axes, x->dim[i].axis))
+			a.rest[a.n_rest++] = x->dim[i].axis;
+	for (int i = 0; i < weight->n_axes; i++) {
+		enum dr_role role = contraction_role(w, local, c, weight->axes[i]);
+		if (role == DR_WEIGHT_K)
+			a.k[a.n_k++] = weight->axes[i];
+		else if (role == DR_WEIGHT_GROUP && weight->axes[i] != c->experts)
+			a.batch[a.n_batch++] = weight->axes[i];
 	}
-	for (int i = 0; i < param->n_axes; i++)
-		for (int d = 0; d < x->n_dims; d++)
-			if (x->dim[d].axis == param->axes[i] && !axis_among(s->over, s->n_over, param->axes[i]))
-				a.batch[a.n_batch++] = param->axes[i];
 	return a;
 }
 
@@ -51,19 +42,18 @@ static bool readable(const struct phys *x, const struct axes *a, const int *orde
 	return strided(x, a);
 }
 
-static const struct phys *operand(struct lower *w, int local, int user, const struct value *s,
-                                  const struct local_value *param, struct axes *a)
+static const struct phys *operand(struct lower *w, const struct contraction *c, int user, struct axes *a)
 {
-	const struct phys *x = lower_materialize(w, local, user, NULL);
+	const struct phys *x = lower_materialize(w, c->x, user, NULL);
 	int *order = arena_array(w->arena, int, x->n_dims + 1), n = 0;
-	*a = axes_of(w, s, x, param);
+	*a = axes_of(w, user, x, c);
 	for (int i = 0; i < a->n_rest; i++)
 		order[n++] = a->rest[i];
 	for (int i = 0; i < a->n_batch; i++)
 		order[n++] = a->batch[i];
 	for (int i = 0; i < a->n_k; i++)
 		order[n++] = a->k[i];
-	return readable(x, a, order) ? x : lower_materialize_contiguous(w, local, user, order);
+	return readable(x, a, order) ? x : lower_materialize_contiguous(w, c->x, user, order);
 }
 
 static void set_extents(struct lower *w, struct kernel_contract *c, const struct phys *x, const struct axes *a,
@@ -123,38 +113,37 @@ void lower_contract(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	int arg[2] = {lower_through_cast(w, v->args[0]), lower_through_cast(w, v->args[1])},
-		pi = lower_is_param(w, arg[1]) ? 1 : 0;
-	int xi = arg[1 - pi], wi = arg[pi];
-	int moved = lower_moved_param(w, arg[0]) >= 0 ? lower_moved_param(w, arg[0]) : lower_moved_param(w, arg[1]);
-	if (moved >= 0) {
+	struct contraction of;
+	bool weighted = lower_contraction(w, local, &of);
+	for (int i = 0; i < 2; i++) {
+		int moved = lower_moved_param(w, lower_through_cast(w, v->args[i]));
+		if (moved < 0)
+			continue;
 		lower_unsupported(w, w->l->program->params.at[lower_source(w, moved)->param].span,
 		                  "a weight that its reader wants in another layout");
 		return;
 	}
-	if (!lower_is_param(w, wi) || lower_is_param(w, xi)) {
+	if (!weighted) {
 		lower_unsupported(w, s->span, "a contraction of two activations over several axes, or of two params");
 		return;
 	}
-	const struct param *param = &w->l->program->params.at[lower_source(w, wi)->param];
+	const struct local_value *weight = &w->ph->values.at[of.weight];
+	const struct placed_param *placed = lower_placed(w, of.weight, local);
 	struct axes a;
-	const struct phys *x = operand(w, xi, local, s, &w->ph->values.at[wi], &a);
+	const struct phys *x = operand(w, &of, local, &a);
 	if (!supported(w, s, x, &a))
 		return;
 	struct kernel k = kernel_of(KERNEL_CONTRACT);
 	struct kernel_contract *c = &k.contract;
 	struct phys y = *x;
 	y.dtype = v->dtype;
-	set_extents(w, c, x, &a, &w->ph->values.at[wi], &y, s->span);
+	set_extents(w, c, x, &a, weight, &y, s->span);
 	if (w->failed)
 		return;
-	c->x = x->dtype, c->y = y.dtype, c->w = param->dtype;
-	c->pack.n_tile = w->target->n_tile;
-	c->pack.k_pair = w->target->bf16_dot && c->x == DTYPE_BF16 && c->w == DTYPE_BF16 ? 2 : 1;
+	c->x = x->dtype, c->y = y.dtype, c->w = placed->param->dtype;
+	c->pack = placed->pack;
 	c->grouped = a.group >= 0;
-	struct argument weight = c->grouped ? lower_weight(w, wi, local, a.k, a.n_k, &a.group, 1, c->pack)
-	                                    : lower_weight(w, wi, local, a.k, a.n_k, a.batch, a.n_batch, c->pack);
-	struct argument args[CONTRACT_ARGUMENTS] = {arg_phys(x), weight};
+	struct argument args[CONTRACT_ARGUMENTS] = {arg_phys(x), arg_placed(placed->space, placed->offset)};
 	const struct phys *out = lower_define_in_join(w, local, y);
 	if (!out || !strided(out, &a))
 		out = lower_define(w, local, y);
@@ -163,5 +152,6 @@ void lower_contract(struct lower *w, int local)
 	args[CONTRACT_M] = arg_number(rows_of(w, x, &a));
 	if (c->grouped)
 		args[CONTRACT_OFFSETS] = arg_buffer(w->exchanges.at[x->exchange].offsets);
-	lower_launch(w, local, x->exchange, &k, args, kernel_args(&k), arena_printf(w->arena, "contract %s", param->name));
+	lower_launch(w, local, x->exchange, &k, args, kernel_args(&k),
+	             arena_printf(w->arena, "contract %s", placed->param->name));
 }

@@ -16,25 +16,19 @@ static void lower_embed(struct lower *w, int local)
 	}
 	struct kernel k = kernel_of(KERNEL_EMBED);
 	struct phys out = lower_shape(w, local);
-	const struct param *p = &w->l->program->params.at[lower_source(w, v->args[0])->param];
+	const struct placed_param *placed = lower_placed(w, v->args[0], local);
 	int d = table->axes[0] == s->v ? 1 : 0;
-	const int row_by_row[2] = {s->v, table->axes[d]}; /* the kernel's order, whatever order the param declares */
 	k.embed.v = axis_local(w->l, table, 1 - d);
 	k.embed.d = axis_local(w->l, table, d);
-	k.embed.table = p->dtype;
+	k.embed.table = placed->param->dtype;
 	k.embed.out = out.dtype;
-	/* a table that a contraction also reads (a tied head) is stored in that contraction's tile order */
-	if (p->contracted)
-		k.embed.pack = (struct packing){
-			w->target->n_tile, w->target->bf16_dot && p->dtype == DTYPE_BF16 && out.dtype == DTYPE_BF16 ? 2 : 1};
-	struct argument address = p->contracted
-	                              ? lower_weight(w, v->args[0], local, &table->axes[d], 1, NULL, 0, k.embed.pack)
-	                              : lower_plain(w, v->args[0], local, row_by_row);
+	k.embed.pack = placed->pack;
 	const struct phys *ids = lower_materialize_contiguous(w, v->args[1], local, NULL);
 	const struct atoms *over = &table->layout.axis[1 - d];
 	struct number first = over->n ? (struct number){NUMBER_INDEX, k.embed.v, 1, lower_group(w, over)} : number_const(0);
 	const struct phys *to = lower_define(w, local, out);
-	struct argument args[5] = {address, arg_phys(ids), arg_phys(to), arg_number(out.rows), arg_number(first)};
+	struct argument args[5] = {arg_placed(placed->space, placed->offset), arg_phys(ids), arg_phys(to),
+	                           arg_number(out.rows), arg_number(first)};
 	lower_launch(w, local, -1, &k, args, 5, "embed");
 }
 

@@ -410,18 +410,18 @@ static void copy(struct lower *w, const struct phys *have, int user, const struc
 	lower_launch(w, user, to->exchange, &k, args, 3, "copy");
 }
 
-/* Copies a value, with its axes in another order. */
-static const struct phys *copy_ordered(struct lower *w, int local, const int *order)
+/* Copies `have`, with its axes in another order: a param for one reader, any other value for all. */
+static const struct phys *copy_ordered(struct lower *w, int local, const struct phys *have, int user, const int *order)
 {
-	struct phys *have = &w->phys[local];
-	struct phys to = *have;
-	for (int i = 0; i < have->n_dims; i++)
-		to.dim[i] = order ? have->dim[find_dim(have, order[i])] : have->dim[i];
-	phys_make_contiguous(&to);
-	phys_set_buffer(&to, lower_buffer(w, lower_rows_max(w, &to) * to.row_stride * dtype_bytes(to.dtype)));
-	copy(w, have, local, &to);
-	*have = to;
-	return have;
+	bool param = lower_is_param(w, local);
+	struct phys *to = param ? arena_new(w->arena, struct phys) : &w->phys[local], from = *have;
+	*to = from;
+	for (int i = 0; i < from.n_dims; i++)
+		to->dim[i] = order ? from.dim[find_dim(&from, order[i])] : from.dim[i];
+	phys_make_contiguous(to);
+	phys_set_buffer(to, lower_buffer(w, lower_rows_max(w, to) * to->row_stride * dtype_bytes(to->dtype)));
+	copy(w, &from, param ? user : local, to);
+	return to;
 }
 
 /* Rows kernels read any strides, so a view is as good as a copy. */
@@ -431,7 +431,7 @@ const struct phys *lower_materialize(struct lower *w, int local, int user, const
 	if (w->phys[local].state == PHYS_NONE)
 		internal_error("local value %%%d was never made", local);
 	if (lower_is_param(w, local))
-		return lower_param(w, local, user, order);
+		return lower_param(w, local, user);
 	if (w->phys[local].state == PHYS_VIRTUAL)
 		compute(w, local, order, NULL);
 	if (w->phys[local].cache && s->op != OP_RENAME && s->op != OP_PIECE && !w->failed)
@@ -445,7 +445,7 @@ const struct phys *lower_materialize_contiguous(struct lower *w, int local, int 
 	bool as_is = phys_contiguous(p);
 	for (int i = 0; order && i < p->n_dims; i++)
 		as_is &= p->dim[i].axis == order[i];
-	return as_is ? p : copy_ordered(w, local, order);
+	return as_is ? p : copy_ordered(w, local, p, user, order);
 }
 
 const struct phys *lower_materialize_f32(struct lower *w, int local, int user)
@@ -461,7 +461,10 @@ const struct phys *lower_materialize_f32(struct lower *w, int local, int user)
 	return to;
 }
 
-const struct phys *lower_copy(struct lower *w, int local) { return copy_ordered(w, local, NULL); }
+const struct phys *lower_copy(struct lower *w, int local)
+{
+	return copy_ordered(w, local, lower_materialize(w, local, local, NULL), local, NULL);
+}
 
 void lower_into(struct lower *w, int local, const struct phys *to)
 {

@@ -274,6 +274,8 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	if (!set_step_sizes(s, l, sink))
 		return NULL;
 	place_states(s, l);
+	if (!place_params(s, l, t, sink, arena))
+		return NULL;
 	int64_t act = 0;
 	for (int phase = 0; phase < PHASES; phase++) {
 		int64_t bytes = lower_phase(s, arena, sink, l, t, phase);

@@ -89,12 +89,48 @@ EXPERTS = """  axis expert = 4
 """
 TWO_OWNERS = dict(plan="mesh a = 2; batch -> a; at moe { batch -> none; expert -> a }", ranks=2, chunk=2)
 
+# The kind: a param that two operators read in different orders has a copy for each.
+TWO_ORDERS = """  axis inner = 6
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  param w       : [d_model, inner] from "w"
+  param w_again : [d_model, inner] from "w"
+  let e = embed(w_embed, ids)
+  let x = {}
+""" + END
+ORDERS_SHAPES = {"embed": (24, 8), "head": (24, 8), "w": (8, 6)}
+
 FOUND = [
     Found("experts of the rows whose logits are wanted", {"embed": (24, 8), "head": (24, 8), "moe.router": (4, 8), "moe.w": (4, 8)},
           dict(blocks=MOE.format("row"), body=EXPERTS.format('Experts(pick(x, want)) as moe from "moe"', "y"), **TWO_OWNERS),
           dict(blocks=MOE.format("seq"), body=EXPERTS.format('Experts(x) as moe from "moe"', "pick(y, want)")), "softmax, route, dispatch, combine"),
     Found("a table of an embedding whose first axis is not the vocabulary", {"embed": (8, 24), "head": (24, 8)},
           TABLE.format('[d_model, vocab] from "embed"'), TABLE.format('[vocab, d_model] from "embed" as [d_model, vocab]')),
+]
+
+
+FACTOR = """  axis inner = 6
+  axis out   = 4
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  param k       : [d_model, out, inner] from "k" as [d_model, out * inner]
+  param w       : [out, inner] from "w"
+  param w_again : [out, inner] from "w"
+  param v       : [out, d_model] from "v"
+  let e = embed(w_embed, ids)
+  let x = {}
+""" + END
+FACTOR_SHAPES = {"embed": (24, 8), "head": (24, 8), "k": (8, 24), "w": (4, 6), "v": (4, 8)}
+
+FOUND += [
+    Found("a weight contracted along each of its axes", ORDERS_SHAPES,
+          TWO_ORDERS.format("(e @[d_model] w) @[inner] w"), TWO_ORDERS.format("(e @[d_model] w) @[inner] w_again")),
+    Found("a weight that is a factor too", FACTOR_SHAPES,
+          dict(body=FACTOR.format("(((e @[d_model] k) * w) @[inner] w) @[out] v"), plan="mesh a = 2; out -> a", ranks=2),
+          FACTOR.format("(((e @[d_model] k) * w) @[inner] w_again) @[out] v")),
+    Found("a weight widened for a contraction and for a product", FACTOR_SHAPES,
+          dict(body=FACTOR.format("((cast(e @[d_model] k, f32) * cast(w, f32)) @[inner] cast(w, f32)) @[out] cast(v, f32)"), weight="bf16"),
+          dict(body=FACTOR.format("((cast(e @[d_model] k, f32) * cast(w, f32)) @[inner] cast(w_again, f32)) @[out] cast(v, f32)"), weight="bf16")),
 ]
 
 
