@@ -233,8 +233,8 @@ struct phys lower_shape(struct lower *w, int local)
 	struct phys out = {
 		.exchange = -1, .weight = -1, .dtype = v->dtype, .offset = number_const(0), .rows = number_const(1)};
 	bool slots = expert >= 0;
-	if (slots && w->exchanges.n) {
-		out.exchange = w->exchanges.n - 1;
+	if (slots && w->exchange_of[local] >= 0) {
+		out.exchange = w->exchange_of[local];
 		out.rows = number_const(w->exchanges.at[out.exchange].rows);
 	} else
 		out.rows = lower_rows_of(w, v);

@@ -57,17 +57,23 @@ struct buffer {
 /* Buffers that are read after a step; they have the same offsets in both phases. */
 enum output_buffer { BUFFER_TOKENS, BUFFER_LOGITS, OUTPUT_BUFFERS };
 
-/* One exchange of tokens with experts: from dispatch to combine. */
+/* A result of an exchange that is summed in f32, and rounded to its format after the last round. */
+struct rounding {
+	int local;
+	struct phys sum;
+};
+
+/* One exchange of tokens with experts: all that one routing dispatches and combines (lower_order.c). */
 struct expert_exchange {
-	int64_t experts, local, dests, top, capacity, rows; /* rows = dests * capacity */
-	bool one_round, combined;                           /* combined: the results have come back */
-	int group;                                          /* index of the exchange's group */
+	int dispatch; /* local value: the first */
+	int results;  /* number of `combine` that are not lowered yet */
+	int64_t experts, local, dests, top, capacity, rows; /* rows = dests * capacity; 0 before the first dispatch */
+	bool one_round;
+	int group; /* index of the exchange's group */
 	struct argument map;
-	int dispatch;                                           /* local value */
-	int order, inverse, start, packed, meta, offsets, from; /* buffers */
-	int64_t d;
-	enum dtype dtype;   /* type of the rows sent */
-	struct instrs body; /* the instructions of a round */
+	int order, inverse, start, meta, offsets, from; /* buffers */
+	struct instrs body;                             /* the instructions of a round */
+	VEC(struct rounding) roundings;
 };
 
 struct lower {
@@ -82,12 +88,16 @@ struct lower {
 	int *uses;
 	VEC(struct buffer) buffers; /* the first ones are outputs: enum output_buffer */
 	VEC(struct expert_exchange) exchanges;
+	int *exchange_of; /* local value -> the exchange that its rows, or a combine's operand, belong to; or -1 */
+	VEC(int) order;   /* the local values, in the order of lowering */
 	struct phys *carry;
 	int n_carry;    /* carry[i]: carried value i at the start of a turn; PHYS_NONE before the loop */
 	bool turn_ends; /* the carried value has no later reader: a result may overwrite it */
 	bool failed;
 };
 
+/* lower_order.c: sets exchanges (`dispatch` and `results` of each), exchange_of and order. E0918. */
+void lower_order(struct lower *w);
 /* step_sizes.c: sets the tokens, rows and pages of a step. Returns false after reporting E0704 or E0705. */
 bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 /* lower.c */

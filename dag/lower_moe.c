@@ -82,17 +82,6 @@ static void set_capacity(struct lower *w, struct expert_exchange *m, int64_t tok
 		lower_too_large(w, "the rows of an exchange with experts", (double)m->dests * (double)m->capacity, INT32_MAX);
 }
 
-static void make_buffers(struct lower *w, struct expert_exchange *m, int64_t tokens)
-{
-	int64_t row = m->d * dtype_bytes(m->dtype);
-	m->order = lower_buffer(w, tokens * m->top * 4);
-	m->inverse = lower_buffer(w, tokens * m->top * 4);
-	m->start = lower_buffer(w, (m->dests * m->local + 1) * 4);
-	m->packed = lower_buffer(w, m->rows * row);
-	m->meta = lower_buffer(w, m->rows * 4);
-	m->offsets = lower_buffer(w, (m->local + 1) * 4);
-}
-
 static void emit_all_to_all(struct lower *w, int local, int exchange, int from, int to, int64_t block, enum dtype dtype,
                             const char *what)
 {
@@ -109,74 +98,105 @@ static void emit_all_to_all(struct lower *w, int local, int exchange, int from, 
 	lower_emit(w, local, exchange, i, what);
 }
 
-/* Sorts by expert what the other ranks sent, into `packed`. */
-static int receive(struct lower *w, int local, int exchange)
+static int64_t row_bytes(const struct phys *x) { return phys_row_elements(x) * dtype_bytes(x->dtype); }
+
+/* Begins an exchange: sorts the assignments of the routing by destination and expert. */
+static void begin_exchange(struct lower *w, int exchange, const struct phys *index, const struct phys *x)
 {
 	struct expert_exchange *m = &w->exchanges.at[exchange];
-	int64_t row = m->d * dtype_bytes(m->dtype);
-	int arrived = lower_buffer(w, m->rows * row), meta = lower_buffer(w, m->rows * 4),
-		sorted = lower_buffer(w, m->rows * row);
-	m->from = lower_buffer(w, m->rows * 4);
-	emit_all_to_all(w, local, exchange, m->packed, arrived, m->d, m->dtype, "dispatch");
-	emit_all_to_all(w, local, exchange, m->meta, meta, 1, DTYPE_I32, "dispatch: experts");
-	struct kernel sort = kernel_of(KERNEL_SORT), gather = kernel_of(KERNEL_GATHER);
-	sort.sort.local = m->local;
-	struct argument a[4] = {arg_buffer(meta), arg_buffer(m->from), arg_buffer(m->offsets), arg_const(m->rows)};
-	lower_launch(w, local, exchange, &sort, a, 4, "dispatch: sort");
-	gather.gather.d = m->d;
-	gather.gather.dtype = m->dtype;
-	struct argument count = arg_buffer(m->offsets);
-	count.number = number_const(4 * m->local);
-	struct argument b[GATHER_ARGUMENTS] = {arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count,
-	                                       arg_const(m->rows)};
-	lower_launch(w, local, exchange, &gather, b, GATHER_ARGUMENTS, "dispatch: gather");
-	return sorted;
+	const struct local_value *v = &w->ph->values.at[m->dispatch];
+	int64_t tokens = lower_rows_max(w, x);
+	m->experts = w->l->program->axes.at[lower_source(w, m->dispatch)->axes[0]].extent;
+	m->dests = atoms_size(w->l, &v->exchange);
+	m->top = lower_source(w, v->args[1])->route.top;
+	m->local = m->experts / atoms_size(w->l, &v->experts);
+	m->group = lower_group(w, &v->exchange);
+	set_capacity(w, m, tokens, atoms_size(w->l, &v->experts));
+	m->map = expert_map(w, v, m);
+	m->order = lower_buffer(w, tokens * m->top * 4);
+	m->inverse = lower_buffer(w, tokens * m->top * 4);
+	m->start = lower_buffer(w, (m->dests * m->local + 1) * 4);
+	m->meta = lower_buffer(w, m->rows * 4);
+	m->offsets = lower_buffer(w, (m->local + 1) * 4);
+	struct kernel k = kernel_of(KERNEL_ASSIGN);
+	k.assign.top = m->top, k.assign.experts = m->experts, k.assign.keys = m->dests * m->local;
+	struct argument args[6] = {arg_phys(index),        m->map,
+	                           arg_buffer(m->order),   arg_buffer(m->inverse),
+	                           arg_buffer(m->start),   arg_number(x->rows)};
+	lower_launch(w, m->dispatch, -1, &k, args, 6, "dispatch: assign");
 }
 
-static void pack(struct lower *w, int local, int exchange, const struct phys *x)
+/* Packs a round's rows by destination, into a buffer that it returns. */
+static int pack(struct lower *w, int local, int exchange, const struct phys *x)
 {
 	const struct expert_exchange *m = &w->exchanges.at[exchange];
+	int packed = lower_buffer(w, m->rows * row_bytes(x));
 	struct kernel k = kernel_of(KERNEL_PACK);
-	k.pack.d = m->d, k.pack.top = m->top, k.pack.dests = m->dests, k.pack.local = m->local, k.pack.dtype = m->dtype;
-	struct argument args[7] = {arg_phys(x),         arg_buffer(m->order), arg_buffer(m->start),  arg_buffer(m->packed),
+	k.pack.d = phys_row_elements(x), k.pack.top = m->top, k.pack.dests = m->dests, k.pack.local = m->local;
+	k.pack.dtype = x->dtype;
+	struct argument args[7] = {arg_phys(x),         arg_buffer(m->order), arg_buffer(m->start),  arg_buffer(packed),
 	                           arg_buffer(m->meta), arg_round(),          arg_const(m->capacity)};
 	lower_launch(w, local, exchange, &k, args, 7, "dispatch: pack");
+	return packed;
+}
+
+/* Says which rows of a round are of which expert: on one rank they are sorted already; else `from` sorts what the other
+ * ranks send. */
+static void group_rows(struct lower *w, int local, int exchange)
+{
+	struct expert_exchange *m = &w->exchanges.at[exchange];
+	if (m->dests == 1) {
+		struct kernel k = kernel_of(KERNEL_OFFSETS);
+		k.offsets.local = m->local;
+		struct argument a[4] = {arg_buffer(m->start), arg_buffer(m->offsets), arg_round(), arg_const(m->capacity)};
+		lower_launch(w, local, exchange, &k, a, 4, "dispatch: offsets");
+		return;
+	}
+	int meta = lower_buffer(w, m->rows * 4);
+	m->from = lower_buffer(w, m->rows * 4);
+	emit_all_to_all(w, local, exchange, m->meta, meta, 1, DTYPE_I32, "dispatch: experts");
+	struct kernel k = kernel_of(KERNEL_SORT);
+	k.sort.local = m->local;
+	struct argument a[4] = {arg_buffer(meta), arg_buffer(m->from), arg_buffer(m->offsets), arg_const(m->rows)};
+	lower_launch(w, local, exchange, &k, a, 4, "dispatch: sort");
+}
+
+/* Sends the packed rows and sorts what arrives by expert. */
+static int receive(struct lower *w, int local, int exchange, int packed, const struct phys *x, bool first)
+{
+	int64_t d = phys_row_elements(x), rows = w->exchanges.at[exchange].rows;
+	int arrived = lower_buffer(w, rows * row_bytes(x)), sorted = lower_buffer(w, rows * row_bytes(x));
+	emit_all_to_all(w, local, exchange, packed, arrived, d, x->dtype, "dispatch");
+	if (first)
+		group_rows(w, local, exchange);
+	const struct expert_exchange *m = &w->exchanges.at[exchange];
+	struct kernel k = kernel_of(KERNEL_GATHER);
+	k.gather.d = d;
+	k.gather.dtype = x->dtype;
+	struct argument count = arg_buffer(m->offsets);
+	count.number = number_const(4 * m->local);
+	struct argument args[GATHER_ARGUMENTS] = {arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count,
+	                                          arg_const(m->rows)};
+	lower_launch(w, local, exchange, &k, args, GATHER_ARGUMENTS, "dispatch: gather");
+	return sorted;
 }
 
 void lower_dispatch(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	const struct value *s = lower_source(w, local);
 	const struct phys x = *lower_materialize_contiguous(w, v->args[0], local, NULL),
 					  index = *lower_materialize_contiguous(w, v->args[1], local, NULL);
-	const struct value *r = &w->l->program->values.at[w->ph->values.at[v->args[1]].source];
-	if (w->exchanges.n && !w->exchanges.at[w->exchanges.n - 1].combined) {
-		lower_unsupported(w, s->span, "a `dispatch` before the rows of another are combined");
-		return;
-	}
-	struct expert_exchange m = {.experts = w->l->program->axes.at[s->axes[0]].extent,
-	                            .dests = atoms_size(w->l, &v->exchange),
-	                            .top = r->route.top,
-	                            .dispatch = local,
-	                            .d = phys_row_elements(&x),
-	                            .dtype = x.dtype};
-	int64_t tokens = lower_rows_max(w, &x);
-	m.local = m.experts / atoms_size(w->l, &v->experts);
-	m.group = lower_group(w, &v->exchange);
-	set_capacity(w, &m, tokens, atoms_size(w->l, &v->experts));
-	m.map = expert_map(w, v, &m);
-	make_buffers(w, &m, tokens);
-	vec_push(w->arena, &w->exchanges, m);
-	int exchange = w->exchanges.n - 1;
+	int exchange = w->exchange_of[local];
+	bool first = w->exchanges.at[exchange].dispatch == local;
 	if (!phys_contiguous(&x))
 		internal_error("dispatch of a value with gaps");
-
-	struct kernel assign = kernel_of(KERNEL_ASSIGN);
-	assign.assign.top = m.top, assign.assign.experts = m.experts, assign.assign.keys = m.dests * m.local;
-	struct argument args[6] = {
-		arg_phys(&index), m.map, arg_buffer(m.order), arg_buffer(m.inverse), arg_buffer(m.start), arg_number(x.rows)};
-	lower_launch(w, local, -1, &assign, args, 6, "dispatch: assign");
-	pack(w, local, exchange, &x);
+	if (first)
+		begin_exchange(w, exchange, &index, &x);
+	int rows = pack(w, local, exchange, &x);
+	if (w->exchanges.at[exchange].dests > 1)
+		rows = receive(w, local, exchange, rows, &x, first);
+	else if (first)
+		group_rows(w, local, exchange);
 	struct phys out = lower_shape(w, local);
 	out.state = PHYS_READY;
 	out.dtype = x.dtype;
@@ -184,13 +204,7 @@ void lower_dispatch(struct lower *w, int local)
 	for (int i = 0; i < x.n_dims; i++)
 		out.dim[out.n_dims++] = x.dim[i];
 	phys_make_contiguous(&out);
-	phys_set_buffer(&out, m.dests > 1 ? receive(w, local, exchange) : w->exchanges.at[exchange].packed);
-	if (m.dests == 1) {
-		struct kernel k = kernel_of(KERNEL_OFFSETS);
-		k.offsets.local = m.local;
-		struct argument a[4] = {arg_buffer(m.start), arg_buffer(m.offsets), arg_round(), arg_const(m.capacity)};
-		lower_launch(w, local, exchange, &k, a, 4, "dispatch: offsets");
-	}
+	phys_set_buffer(&out, rows);
 	w->phys[local] = out;
 }
 
@@ -227,8 +241,21 @@ static const struct group *cut_tokens(struct lower *w, int dispatch)
 	return out;
 }
 
-/* Writes the loop over the rounds into the step. Its body is what was collected since dispatch. */
-static void close_rounds(struct lower *w, int local, int exchange)
+/* Rounds a sum to its value's format. */
+static void round_sum(struct lower *w, const struct rounding *r)
+{
+	const struct phys *to = &w->phys[r->local];
+	struct kernel k = kernel_of(KERNEL_ROWS);
+	k.rows.dims = k.rows.n_inputs = k.rows.n_outputs = k.rows.n_nodes = 1;
+	k.rows.extent[0] = r->sum.row_stride;
+	k.rows.input[0] = (struct rows_operand){.dtype = DTYPE_F32, .row_stride = r->sum.row_stride, .stride = {1}};
+	k.rows.output[0] = (struct rows_operand){.dtype = to->dtype, .row_stride = to->row_stride, .stride = {1}};
+	struct argument args[3] = {arg_phys(&r->sum), arg_phys(to), arg_number(to->rows)};
+	lower_launch(w, r->local, -1, &k, args, 3, "combine: round");
+}
+
+/* Writes the loop over the rounds into the step. Its body is what was collected since the first dispatch. */
+static void end_exchange(struct lower *w, int local, int exchange)
 {
 	struct expert_exchange *m = &w->exchanges.at[exchange];
 	struct atoms all = w->ph->values.at[m->dispatch].experts;
@@ -244,63 +271,48 @@ static void close_rounds(struct lower *w, int local, int exchange)
 	for (int i = 0; i < m->body.n; i++)
 		vec_push(w->arena, lower_part(w, local), m->body.at[i]);
 	lower_emit(w, local, -1, end, "rounds");
+	for (int i = 0; i < m->roundings.n; i++)
+		round_sum(w, &m->roundings.at[i]);
 }
 
 void lower_combine(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	const struct value *s = lower_source(w, local);
 	const struct phys y = *lower_materialize_contiguous(w, v->args[0], local, NULL),
 					  index = *lower_materialize_contiguous(w, v->args[1], local, NULL);
 	int exchange = y.exchange;
-	if (exchange < 0 || exchange != w->exchanges.n - 1) {
-		lower_unsupported(w, s->span, "combine of rows that were not dispatched just before");
-		return;
-	}
-	if (w->exchanges.at[exchange].combined) {
-		lower_unsupported(w, s->span, "a second `combine` of what was dispatched once");
-		return;
-	}
-	w->exchanges.at[exchange].combined = true;
-	const struct expert_exchange m = w->exchanges.at[exchange];
-	int rows = m.dests > 1 ? send_back(w, local, exchange, &y) : -1;
+	if (exchange < 0 || exchange != w->exchange_of[local])
+		internal_error("%%%d combines rows that were not dispatched", local);
+	struct expert_exchange *m = &w->exchanges.at[exchange];
+	int rows = m->dests > 1 ? send_back(w, local, exchange, &y) : -1;
 	struct kernel k = kernel_of(KERNEL_COMBINE);
 	k.combine.d = phys_row_elements(&y);
-	k.combine.top = m.top, k.combine.dests = m.dests, k.combine.local = m.local, k.combine.dtype = y.dtype;
-	struct phys sum = lower_shape(w, local);
-	sum.exchange = -1;
-	sum.rows = index.rows;
-	sum.n_dims = 0;
+	k.combine.top = m->top, k.combine.dests = m->dests, k.combine.local = m->local, k.combine.dtype = y.dtype;
+	struct phys out = lower_shape(w, local);
+	out.rows = index.rows;
+	out.n_dims = 0;
 	for (int i = 0; i < y.n_dims; i++)
-		sum.dim[sum.n_dims++] = y.dim[i];
-	phys_make_contiguous(&sum);
-	bool direct = v->dtype == DTYPE_F32;
-	struct phys acc = sum;
-	acc.dtype = DTYPE_F32;
-	if (direct)
-		acc = *lower_define(w, local, acc);
-	else
-		phys_set_buffer(&acc, lower_buffer(w, lower_rows_max(w, &acc) * acc.row_stride * 4));
+		out.dim[out.n_dims++] = y.dim[i];
+	phys_make_contiguous(&out);
+	struct phys sum = out;
+	sum.dtype = DTYPE_F32;
+	if (v->dtype != DTYPE_F32) {
+		phys_set_buffer(&sum, lower_buffer(w, lower_rows_max(w, &sum) * sum.row_stride * 4));
+		lower_define(w, local, out);
+		vec_push(w->arena, &m->roundings, ((struct rounding){local, sum}));
+	} else
+		sum = *lower_define(w, local, sum);
 	struct argument args[10] = {rows >= 0 ? arg_buffer(rows) : arg_phys(&y),
 	                            arg_phys(&index),
 	                            arg_buffer(index.weight),
-	                            m.map,
-	                            arg_buffer(m.inverse),
-	                            arg_buffer(m.start),
-	                            arg_phys(&acc),
+	                            m->map,
+	                            arg_buffer(m->inverse),
+	                            arg_buffer(m->start),
+	                            arg_phys(&sum),
 	                            arg_number(index.rows),
 	                            arg_round(),
-	                            arg_const(m.capacity)};
+	                            arg_const(m->capacity)};
 	lower_launch(w, local, exchange, &k, args, 10, "combine");
-	close_rounds(w, local, exchange);
-	if (direct)
-		return;
-	struct kernel cast = kernel_of(KERNEL_ROWS);
-	cast.rows.dims = cast.rows.n_inputs = cast.rows.n_outputs = cast.rows.n_nodes = 1;
-	cast.rows.extent[0] = acc.row_stride;
-	cast.rows.input[0] = (struct rows_operand){.dtype = DTYPE_F32, .row_stride = acc.row_stride, .stride = {1}};
-	cast.rows.output[0] = (struct rows_operand){.dtype = v->dtype, .row_stride = acc.row_stride, .stride = {1}};
-	const struct phys *to = lower_define(w, local, sum);
-	struct argument a[3] = {arg_phys(&acc), arg_phys(to), arg_number(index.rows)};
-	lower_launch(w, local, -1, &cast, a, 3, "combine: round");
+	if (--m->results == 0)
+		end_exchange(w, local, exchange);
 }

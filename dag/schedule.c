@@ -141,8 +141,9 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	check_captures(&w);
 	w.n_carry = l->program->loop.n_bodies ? w.ph->carries.n / l->program->loop.n_bodies : 0;
 	w.carry = arena_array(arena, struct phys, w.n_carry + 1);
-	for (int i = 0; i < w.ph->values.n && !w.failed; i++)
-		lower_op(&w, i);
+	lower_order(&w);
+	for (int i = 0; i < w.order.n && !w.failed; i++)
+		lower_op(&w, w.order.at[i]);
 	if (!w.failed)
 		end_step(&w);
 	if (w.failed)

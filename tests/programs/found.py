@@ -100,6 +100,31 @@ TWO_ORDERS = """  axis inner = 6
 """ + END
 ORDERS_SHAPES = {"embed": (24, 8), "head": (24, 8), "w": (8, 6)}
 
+# The kind: several `dispatch` and `combine` of one routing share the rounds of one exchange.
+ROUTED = """block Experts(y: [batch, seq, d_model]) -> [batch, seq, d_model] {{
+  axis expert
+  axis choice like expert
+  axis slot = ragged(expert)
+  param router : [choice, d_model] from "router"
+  param w      : [expert, d_model] from "w"
+  param u      : [expert, d_model] from "u"
+  let score = softmax(cast(y @[d_model] router, f32), over = choice)
+  let r     = route(score, over = choice, to = expert, slot = slot, top = 2)
+  let again = route(score, over = choice, to = expert, slot = slot, top = 2)
+  {}
+}}
+"""
+ROUTED_SHAPES = {"embed": (24, 8), "head": (24, 8), "moe.router": (4, 8), "moe.w": (4, 8), "moe.u": (4, 8)}
+EXCHANGED = dict(plan="mesh a = 2; batch -> a; at moe { expert -> a }; moe { capacity = 0.6 }", ranks=2)
+
+
+def routed(name, first, second, **fields):
+    model = EXPERTS.format('Experts(x) as moe from "moe"', "pick(y, want)")
+    return Found(name, ROUTED_SHAPES, dict(blocks=ROUTED.format(first), body=model, **{**EXCHANGED, **fields}),
+                 dict(blocks=ROUTED.format(second), body=model, **{k: v for k, v in fields.items() if k in ("weight", "act")}),
+                 "softmax, route, dispatch, combine")
+
+
 FOUND = [
     Found("experts of the rows whose logits are wanted", {"embed": (24, 8), "head": (24, 8), "moe.router": (4, 8), "moe.w": (4, 8)},
           dict(blocks=MOE.format("row"), body=EXPERTS.format('Experts(pick(x, want)) as moe from "moe"', "y"), **TWO_OWNERS),
@@ -131,6 +156,24 @@ FOUND += [
     Found("a weight widened for a contraction and for a product", FACTOR_SHAPES,
           dict(body=FACTOR.format("((cast(e @[d_model] k, f32) * cast(w, f32)) @[inner] cast(w, f32)) @[out] cast(v, f32)"), weight="bf16"),
           dict(body=FACTOR.format("((cast(e @[d_model] k, f32) * cast(w, f32)) @[inner] cast(w_again, f32)) @[out] cast(v, f32)"), weight="bf16")),
+]
+TWO_DISPATCHES = ("return combine(dispatch(y, r) * w + dispatch(y * y, r) * u, r)",
+                  "return combine(dispatch(y, r) * w, r) + combine(dispatch(y * y, again) * u, again)")
+TWO_COMBINES = ("let h = dispatch(y, r) * w; return combine(h, r) * combine(h * u, r)",
+                "return combine(dispatch(y, r) * w, r) * combine(dispatch(y, again) * w * u, again)")
+DISPATCHED_AGAIN = ("return combine(dispatch(combine(dispatch(y, r) * w, r), r) * u, r)",
+                    "return combine(dispatch(combine(dispatch(y, r) * w, r), again) * u, again)")
+TWO_ROUTINGS = ("let h = dispatch(y, r) * w; let g = dispatch(y * 3, again) * u; return combine(h, r) - combine(g, again)",
+                "let h = combine(dispatch(y, r) * w, r); return h - combine(dispatch(y * 3, again) * u, again)")
+FOUND += [
+    routed("two dispatches of one routing", *TWO_DISPATCHES),
+    routed("two dispatches of one routing, on one rank", *TWO_DISPATCHES, plan="mesh a = 1; moe { capacity = 0.6 }", ranks=1),
+    routed("two combines of one dispatch", *TWO_COMBINES),
+    routed("two combines of one dispatch, of experts that are split and tokens that are not", *TWO_COMBINES,
+           plan="mesh a = 2; at moe { expert -> a }", chunk=3),
+    routed("two combines of one dispatch, each rounded", *TWO_COMBINES, weight="bf16", act="bf16"),
+    routed("a result that the same routing dispatches again", *DISPATCHED_AGAIN),
+    routed("exchanges of two routings, one inside the other", *TWO_ROUTINGS),
 ]
 
 
