@@ -162,9 +162,11 @@ struct placed_param {
 	struct placed_axis *axes;
 	int n_axes;
 };
-/* The pages of a state in one layer of a body, in DR_SPACE_STATE. */
+/* The pages of a state: in one layer of a body, in DR_SPACE_STATE; or, with body -1, outside the loop, on the stages
+ * that run `section`, in DR_SPACE_STATE_OUTSIDE. */
 struct placed_state {
 	int body;
+	enum step_section section;
 	int64_t offset, bytes;
 };
 struct constant {

@@ -65,8 +65,8 @@ struct rounding {
 
 /* One exchange of tokens with experts: all that one routing dispatches and combines (lower_order.c). */
 struct expert_exchange {
-	int dispatch; /* local value: the first */
-	int results;  /* number of `combine` that are not lowered yet */
+	int dispatch;                                       /* local value: the first */
+	int results;                                        /* number of `combine` that are not lowered yet */
 	int64_t experts, local, dests, top, capacity, rows; /* rows = dests * capacity; 0 before the first dispatch */
 	bool one_round;
 	int group; /* index of the exchange's group */
@@ -205,7 +205,8 @@ bool lower_contraction(const struct lower *w, int local, struct contraction *out
 enum dr_role contraction_role(const struct lower *w, int local, const struct contraction *c, int axis);
 /* Where and in which order `user` reads a param. */
 const struct placed_param *lower_placed(struct lower *w, int param, int user);
-const struct phys *lower_param(struct lower *w, int param, int user); /* the same, of a reader that is no contraction */
+const struct phys *lower_param(struct lower *w, int param,
+                               int user); /* the same, for other readers than contractions */
 /* buffers.c */
 const char *buffers_check(struct lower *w); /* buffers_check.c: NULL, or the first overwritten value */
 int64_t place_buffers(struct lower *w);     /* patches the instructions; returns the bytes that all buffers need */

@@ -74,16 +74,43 @@ static int64_t state_bytes(struct local *l, const struct schedule *s, const stru
 	return (elements * dtype_bytes(state->dtype) + 63) / 64 * 64;
 }
 
+/* The part of a step that uses a state. */
+static enum step_section section_of_state(const struct local *l, const struct state *state)
+{
+	int at = l->phase[PHASE_PREFILL].of_program[state->value];
+	return at < 0 ? SECTION_EVERY_STAGE : l->phase[PHASE_PREFILL].values.at[at].section;
+}
+
+/* Places the states outside the loop that one part of a step uses, from `at` on. Returns their end. */
+static int64_t place_outside(struct schedule *s, const struct program *p, enum step_section section, int64_t at)
+{
+	for (int i = 0; i < s->states.n; i++) {
+		struct placed_state *placed = &s->states.at[i];
+		if (p->states.at[i].in_loop || placed->section != section)
+			continue;
+		placed->offset = at;
+		at += placed->bytes;
+	}
+	return at;
+}
+
 void place_states(struct schedule *s, struct local *l)
 {
 	const struct program *p = l->program;
-	int64_t *end = 1 + arena_array(l->arena, int64_t, p->loop.n_bodies + 2); /* end[body]; end[-1]: outside the loop */
+	int64_t *end = arena_array(l->arena, int64_t, p->loop.n_bodies + 1);
 	for (int i = 0; i < p->states.n; i++) {
 		const struct state *state = &p->states.at[i];
-		struct placed_state at = {state->body, end[state->body], state_bytes(l, s, state)};
-		end[state->body] += at.bytes;
+		struct placed_state at = {state->body, section_of_state(l, state), 0, state_bytes(l, s, state)};
+		if (state->in_loop) {
+			at.offset = end[state->body];
+			end[state->body] += at.bytes;
+		}
 		vec_push(l->arena, &s->states, at);
 	}
+	/* the first and the last stage are the same if there is one */
+	int64_t every = place_outside(s, p, SECTION_EVERY_STAGE, 0);
+	int64_t first = place_outside(s, p, SECTION_FIRST_STAGE, every);
+	place_outside(s, p, SECTION_LAST_STAGE, s->stages.n == 1 ? first : every);
 }
 
 /* Positions in a rank's pages: those in use for one owner, all of them for several. */
@@ -104,8 +131,6 @@ void lower_append(struct lower *w, int local)
 	struct usage use = usage_of(w, v->source);
 	if (!dtype_is_loaded(state->dtype))
 		lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
-	else if (!state->in_loop)
-		lower_unsupported(w, state->span, "a state outside of `repeat`");
 	else if (!use.used)
 		lower_unsupported(w, s->span, "a cache that no attention reads");
 	else if (use.mixed)
@@ -129,7 +154,7 @@ void lower_append(struct lower *w, int local)
 	out.cache = true;
 	out.by_position = use.by_position;
 	out.rows = cache_rows(w, layout_of(v, w->l->program->batch), pages);
-	phys_set_address(&out, DR_SPACE_STATE, placed->offset);
+	phys_set_address(&out, state->in_loop ? DR_SPACE_STATE : DR_SPACE_STATE_OUTSIDE, placed->offset);
 	out.offset = number_const(0);
 	out.dtype = state->dtype;
 	w->phys[local] = out;

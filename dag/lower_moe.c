@@ -120,9 +120,9 @@ static void begin_exchange(struct lower *w, int exchange, const struct phys *ind
 	m->offsets = lower_buffer(w, (m->local + 1) * 4);
 	struct kernel k = kernel_of(KERNEL_ASSIGN);
 	k.assign.top = m->top, k.assign.experts = m->experts, k.assign.keys = m->dests * m->local;
-	struct argument args[6] = {arg_phys(index),        m->map,
-	                           arg_buffer(m->order),   arg_buffer(m->inverse),
-	                           arg_buffer(m->start),   arg_number(x->rows)};
+	struct argument args[6] = {arg_phys(index),      m->map,
+	                           arg_buffer(m->order), arg_buffer(m->inverse),
+	                           arg_buffer(m->start), arg_number(x->rows)};
 	lower_launch(w, m->dispatch, -1, &k, args, 6, "dispatch: assign");
 }
 

@@ -56,7 +56,7 @@ static int of_operands(struct lower *w, int local)
 static void find_exchanges(struct lower *w)
 {
 	int n = w->ph->values.n, most = count_ops(w, OP_DISPATCH);
-	bool *after = arena_array(w->arena, bool, (size_t)n * (size_t)most + 1); /* [value][exchange] */
+	bool *after = arena_array(w->arena, bool, (size_t)n *(size_t)most + 1); /* [value][exchange] */
 	w->exchange_of = arena_array(w->arena, int, n + 1);
 	for (int i = 0; i < n; i++) {
 		const struct local_value *v = &w->ph->values.at[i];
@@ -68,7 +68,8 @@ static void find_exchanges(struct lower *w)
 		if (!is_op(w, i, OP_COMBINE) || w->exchange_of[i] < 0)
 			continue;
 		if (mine[w->exchange_of[i]] && !w->failed)
-			lower_unsupported(w, lower_source(w, i)->span, "a `combine` that depends on another one of the same dispatch");
+			lower_unsupported(w, lower_source(w, i)->span,
+			                  "a `combine` that depends on another one of the same dispatch");
 		mine[w->exchange_of[i]] = true;
 		w->exchanges.at[w->exchange_of[i]].results++;
 	}

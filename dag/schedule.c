@@ -161,6 +161,31 @@ static int64_t body_state_bytes(const struct schedule *s, int body)
 	return bytes;
 }
 
+/* Adds bytes. On overflow the sum is INT64_MAX, more than any device has. */
+static void add_bytes(int64_t *sum, int64_t bytes)
+{
+	if (__builtin_add_overflow(*sum, bytes, sum))
+		*sum = INT64_MAX;
+}
+
+/* Do ranks of a stage run this part of a step? */
+static bool runs(const struct schedule *s, int stage, enum step_section section)
+{
+	return section == SECTION_FIRST_STAGE  ? stage == 0
+	       : section == SECTION_LAST_STAGE ? stage == s->stages.n - 1
+	                                       : true;
+}
+
+/* Bytes of the states outside the loop that a stage uses. */
+static int64_t outside_bytes(const struct schedule *s, int stage)
+{
+	int64_t bytes = 0;
+	for (int i = 0; i < s->states.n; i++)
+		if (s->states.at[i].body < 0 && runs(s, stage, s->states.at[i].section))
+			add_bytes(&bytes, s->states.at[i].bytes);
+	return bytes;
+}
+
 static int64_t table_bytes(const struct schedule *s)
 {
 	int64_t bytes = 0;
@@ -169,13 +194,6 @@ static int64_t table_bytes(const struct schedule *s)
 	for (int i = 0; i < s->maps.n; i++)
 		bytes += round_up(s->maps.at[i].experts * 4, 64);
 	return bytes;
-}
-
-/* Adds bytes. On overflow the sum is INT64_MAX, more than any device has. */
-static void add_bytes(int64_t *sum, int64_t bytes)
-{
-	if (__builtin_add_overflow(*sum, bytes, sum))
-		*sum = INT64_MAX;
 }
 
 static void set_stage_bytes(struct schedule *s, int64_t act)
@@ -189,6 +207,7 @@ static void set_stage_bytes(struct schedule *s, int64_t act)
 		st->bytes[DR_SPACE_PRE] = i == 0 ? param_bytes(s, DR_SPACE_PRE, -1) : 0;
 		st->bytes[DR_SPACE_POST] = i == s->stages.n - 1 ? param_bytes(s, DR_SPACE_POST, -1) : 0;
 		st->bytes[DR_SPACE_EVERY] = param_bytes(s, DR_SPACE_EVERY, -1);
+		st->bytes[DR_SPACE_STATE_OUTSIDE] = outside_bytes(s, i);
 		st->bytes[DR_SPACE_ACT] = act;
 		st->bytes[DR_SPACE_INPUT] = s->input_bytes;
 		st->bytes[DR_SPACE_TABLE] = table_bytes(s);

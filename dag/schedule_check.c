@@ -69,11 +69,12 @@ static bool in_inputs(const struct at *at, int64_t begin, int64_t end)
 	return false;
 }
 
-static bool in_states(const struct at *at, int64_t begin, int64_t end)
+static bool in_states(const struct at *at, bool outside, int64_t begin, int64_t end)
 {
 	for (int i = 0; i < at->s->states.n; i++) {
 		const struct placed_state *p = &at->s->states.at[i];
-		if (p->body == at->body && within(&(struct range){p->offset, p->offset + p->bytes}, begin, end))
+		if (p->body == (outside ? -1 : at->body)
+		    && within(&(struct range){p->offset, p->offset + p->bytes}, begin, end))
 			return true;
 	}
 	return false;
@@ -145,17 +146,18 @@ static const char *check_address(const struct at *at, const struct argument *a, 
 	case DR_SPACE_LAYER:
 	case DR_SPACE_PRE:
 	case DR_SPACE_POST:
-	case DR_SPACE_EVERY: placed = in_params(at, space, r.begin, r.end); break;
-	case DR_SPACE_TABLE: placed = in_tables(at, r.begin, r.end); break;
-	case DR_SPACE_INPUT: placed = in_inputs(at, r.begin, r.end); break;
-	case DR_SPACE_STATE: placed = in_states(at, r.begin, r.end); break;
-	case DR_SPACE_ACT:   placed = in_buffers(at, r.begin, r.end); break;
-	default:             break;
+	case DR_SPACE_EVERY:         placed = in_params(at, space, r.begin, r.end); break;
+	case DR_SPACE_TABLE:         placed = in_tables(at, r.begin, r.end); break;
+	case DR_SPACE_INPUT:         placed = in_inputs(at, r.begin, r.end); break;
+	case DR_SPACE_STATE:         placed = in_states(at, false, r.begin, r.end); break;
+	case DR_SPACE_STATE_OUTSIDE: placed = in_states(at, true, r.begin, r.end); break;
+	case DR_SPACE_ACT:           placed = in_buffers(at, r.begin, r.end); break;
+	default:                     break;
 	}
 	if (!placed)
 		return wrong(at, "bytes %lld to %lld of %s, where nothing of that extent is placed", (long long)r.begin,
 		             (long long)r.end, space_name(space));
-	if (writes && space != DR_SPACE_ACT && space != DR_SPACE_STATE)
+	if (writes && space != DR_SPACE_ACT && space != DR_SPACE_STATE && space != DR_SPACE_STATE_OUTSIDE)
 		return wrong(at, "writes to %s", space_name(space));
 	return NULL;
 }

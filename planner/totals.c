@@ -65,7 +65,7 @@ struct memory planner_stage_memory(const struct stage *stage)
 	const int64_t *b = stage->bytes;
 	struct memory m = {
 		.weights = (double)(b[DR_SPACE_LAYER] + b[DR_SPACE_PRE] + b[DR_SPACE_POST] + b[DR_SPACE_EVERY]),
-		.kv = (double)b[DR_SPACE_STATE],
+		.kv = (double)(b[DR_SPACE_STATE] + b[DR_SPACE_STATE_OUTSIDE]),
 		.activations = (double)(b[DR_SPACE_ACT] + b[DR_SPACE_INPUT] + b[DR_SPACE_TABLE]),
 		.comm = (double)b[DR_SPACE_COMM],
 	};

@@ -7,20 +7,21 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 4 };
+enum { DR_ABI_VERSION = 5 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All but DR_SPACE_COMM are on the device; one allocator serves them all. */
 enum dr_space {
-	DR_SPACE_LAYER, /* params of the loop: a stage's layers back to back, each of its body's param_bytes */
-	DR_SPACE_PRE,   /* params before the loop: on the first stage only */
-	DR_SPACE_POST,  /* params after the loop: on the last stage only */
-	DR_SPACE_EVERY, /* params outside the loop that every stage reads */
-	DR_SPACE_STATE, /* cache pages: layers back to back, each of its body's state_bytes */
-	DR_SPACE_ACT,   /* activations and workspaces of one step */
-	DR_SPACE_INPUT, /* inputs of a step: enum dr_input */
-	DR_SPACE_TABLE, /* constants and expert maps, written once */
-	DR_SPACE_COMM,  /* host: this rank's share of the communicator's buffers */
+	DR_SPACE_LAYER,         /* params of the loop: a stage's layers back to back, each of its body's param_bytes */
+	DR_SPACE_PRE,           /* params before the loop: on the first stage only */
+	DR_SPACE_POST,          /* params after the loop: on the last stage only */
+	DR_SPACE_EVERY,         /* params outside the loop that every stage reads */
+	DR_SPACE_STATE,         /* cache pages: layers back to back, each of its body's state_bytes */
+	DR_SPACE_STATE_OUTSIDE, /* cache pages of states outside the loop */
+	DR_SPACE_ACT,           /* activations and workspaces of one step */
+	DR_SPACE_INPUT,         /* inputs of a step: enum dr_input */
+	DR_SPACE_TABLE,         /* constants and expert maps, written once */
+	DR_SPACE_COMM,          /* host: this rank's share of the communicator's buffers */
 	DR_SPACES
 };
 /* How the next token of a row is chosen. The row's random numbers depend on seed, count and the token alone, not on the

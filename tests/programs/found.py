@@ -176,6 +176,36 @@ FOUND += [
     routed("exchanges of two routings, one inside the other", *TWO_ROUTINGS),
 ]
 
+# The kind: a cache that no layer owns, read before the loop, by all layers, or after them.
+CACHED = """  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  let e = embed(w_embed, ids)
+{}
+""" + END
+BEFORE, AFTER = ("  state {0} : kv[batch, ctx, d_model] = append({1}, pos, to = ctx)\n"
+                 "  let {2} = attend({1}, {0}, {0}, pos, over = ctx, dot = d_model, scale = 0.5)\n".format(*names)
+                 for names in (("kb", "e", "b"), ("ka", "l", "x")))
+LOOP = """  let l = {0}
+  repeat layers as layer from "l" {{
+{2}    l = l + {3} * attend(l, {1}, {1}, pos, over = ctx, dot = d_model, scale = 1.0)
+  }}
+"""
+OWN = "    state kc : kv[batch, ctx, d_model] = append({}, pos, to = ctx)\n"
+FOUND += [
+    Found("a cache that all layers share", {"embed": (24, 8), "head": (24, 8)},
+          CACHED.format("  state kb : kv[batch, ctx, d_model] = append(e, pos, to = ctx)\n" + LOOP.format("e", "kb", "", 1) + "  let x = l"),
+          CACHED.format(LOOP.format("e", "kc", OWN.format("e"), 1) + "  let x = l"), "append, attend"),
+    Found("a cache before the layers and one after, each on its stage", {"embed": (24, 8), "head": (24, 8)},
+          dict(body=CACHED.format(BEFORE + LOOP.format("b", "kc", OWN.format("l"), 1) + AFTER), plan="mesh a = 2; layers -> a", ranks=2),
+          CACHED.format(BEFORE + LOOP.format("b", "kc", OWN.format("l"), 1) + AFTER), "append, attend"),
+    Found("a cache outside of layers, as one layer has it", {"embed": (24, 8), "head": (24, 8)},
+          CACHED.format(BEFORE + "  let x = e + b"),
+          dict(body=CACHED.format(LOOP.format("e", "kc", OWN.format("l"), 1).replace("1.0)", "0.5)") + "  let x = l"), layers=1), "append, attend"),
+    Found("caches outside of layers, cut by sequence", {"embed": (24, 8), "head": (24, 8)},
+          dict(body=CACHED.format(BEFORE + "  let l = b\n" + AFTER), plan="mesh a = 2; batch -> a", ranks=2),
+          CACHED.format(BEFORE + "  let l = b\n" + AFTER), "append, attend"),
+]
+
 
 def main():
     need_deployc()
