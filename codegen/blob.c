@@ -185,14 +185,14 @@ static struct dr_span params(struct blob *b, const struct schedule *s)
 		r->key = blob_string(b, p->param->key);
 		r->space = (uint32_t)p->space;
 		r->in_loop = p->param->in_loop;
-		r->body = p->param->in_loop ? (uint32_t)p->param->body : 0;
+		r->body = (uint32_t)p->param->body;
 		r->offset = (uint64_t)p->offset;
 		r->bytes = (uint64_t)p->bytes;
 		r->dtype = dtype_code(p->param->dtype);
 		r->n_tile = (uint32_t)p->pack.n_tile;
 		r->k_pair = (uint32_t)p->pack.k_pair;
 		r->axes = param_axes(b, s, p);
-		r->shape = blob_data(b, stored->dim, (size_t)stored->n_dims, sizeof stored->dim[0], TABLE_ALIGN);
+		r->shape = blob_data(b, stored->dim, (size_t)stored->n_dims, sizeof *stored->dim, TABLE_ALIGN);
 		r->base = stored->base;
 	}
 	return blob_table(b, rows, s->params.n);

@@ -247,7 +247,7 @@ static struct val given_value(struct record *r, struct field *f, bool *given)
 {
 	struct val v = val_none();
 	int first = 0;
-	for (int i = 0; i < f->sets.n; i++)
+	for (int i = 1; i < f->sets.n; i++)
 		if (!f->sets.at[i].is_sub)
 			first = i;
 	*given = true;

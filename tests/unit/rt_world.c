@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "../../runtime/watch.h"
 #include "../../runtime/world.h"
 #include "rt_tiny.h"
 
@@ -322,10 +323,12 @@ static struct rank_end script_end_of(const struct world *w, int rank)
 	return script[rank];
 }
 
+static uint64_t script_used; /* processor time of each rank */
+
 static uint64_t script_time(const struct world *w, int rank)
 {
 	(void)w, (void)rank;
-	return 0;
+	return script_used;
 }
 
 static void script_stop(struct world *w) { (void)w; }
@@ -348,6 +351,45 @@ static struct world *world_script_open(void)
 	                    script_close,
 	                    NULL};
 	return w;
+}
+
+/* Looks ten times, each a period after the last, while each rank of `world` does so much between two looks. The time-out
+ * is five of them. The rank that stood still, or -1. */
+static int look(const struct world *world, uint64_t operations, uint64_t time)
+{
+	struct watch w;
+	int rank = -1;
+	watch_open(&w, world, &plan, 1);
+	for (int i = 0; i < 10 && rank < 0; i++) {
+		for (int r = 0; r < (int)plan.head->ranks; r++)
+			atomic_fetch_add(&world->board->rank[r].operations, operations);
+		script_used += time;
+		w.looked = 0;
+		rank = watch_look(&w);
+	}
+	watch_close(&w);
+	return rank;
+}
+
+/* Operations and processor time are a pulse, and so are both by equal amounts. Where all wait, operations alone. */
+static void who_stands_still(void **state)
+{
+	(void)state;
+	make_plan((struct tiny){2, 2, 2, 2});
+	struct world *w = world_script_open();
+	assert_int_equal(look(w, 1, 0), -1);
+	assert_int_equal(look(w, 0, 1), -1);
+	assert_int_equal(look(w, 1, 1), -1);
+	assert_int_equal(look(w, 0, 0), 0);
+	atomic_store(&w->board->rank[0].activity, ACTIVITY_PRINT);
+	script[1].state = RANK_DONE;
+	assert_int_equal(look(w, 0, 0), 2);
+	memset(script, 0, sizeof script);
+	for (int i = 0; i < 8; i++)
+		atomic_store(&w->board->rank[i].waits_for, 7 - i);
+	assert_int_equal(look(w, 1, 1), -1);
+	assert_int_equal(look(w, 0, 1), 7);
+	w->close(w);
 }
 
 /* ---- a job ----------------------------------------------------------------------------------- */
@@ -522,6 +564,7 @@ int main(void)
 		cmocka_unit_test(a_rank_that_leaves),
 		cmocka_unit_test(signals_arrive_at_the_launcher),
 		cmocka_unit_test(processor_time_is_known),
+		cmocka_unit_test(who_stands_still),
 		cmocka_unit_test(a_second_world),
 		cmocka_unit_test(failures_in_both_worlds),
 		cmocka_unit_test(the_cause_is_reported),
