@@ -180,6 +180,43 @@ static void rows_are_bounded(void **state)
 	step_close(&step);
 }
 
+/* A sequence that waits leaves without a trace: those that run keep their rows and pages, the one behind it comes next.
+ */
+static void a_waiting_sequence_leaves(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	struct plan plan;
+	struct step step;
+	struct sequence q[TINY_SEQS + 2];
+	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
+	assert_null(plan_open(&plan, b.at));
+	struct schedule *s = schedule_open(&plan);
+	step_open(&step, &plan);
+	for (int i = 0; i < TINY_SEQS + 2; i++) {
+		q[i] = make_sequence(ids[i], 1, 1, (struct dr_sampling){0});
+		schedule_add(s, &q[i]);
+	}
+	assert_true(schedule_next(s, &step));
+	int left = schedule_free_pages(s, 0);
+	schedule_remove(s, &q[TINY_SEQS]);
+	assert_int_equal(schedule_free_pages(s, 0), left);
+	for (int i = 0; i < TINY_SEQS; i++)
+		assert_ptr_equal(schedule_row(s, 0, 0, i), &q[i]);
+	schedule_remove(s, &q[0]);
+	assert_null(schedule_row(s, 0, 0, 0));
+	assert_true(schedule_next(s, &step));
+	assert_int_equal(q[TINY_SEQS].table_row, -1);
+	assert_int_equal(q[TINY_SEQS + 1].table_row, 0);
+	for (int i = 0; i < TINY_SEQS + 2; i++) {
+		if (i != 0 && i != TINY_SEQS)
+			schedule_remove(s, &q[i]);
+		free(q[i].ids);
+	}
+	schedule_close(s);
+	step_close(&step);
+}
+
 /* One prompt is done at once, the other takes many chunks: the first goes on decoding meanwhile, one token a step. */
 static void decoding_goes_on_beside_prompts(void **state)
 {
@@ -268,11 +305,9 @@ static void memory_is_what_was_planned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_load_ends),
-		cmocka_unit_test(rows_are_bounded),
-		cmocka_unit_test(decoding_goes_on_beside_prompts),
-		cmocka_unit_test(groups_follow_the_mesh),
-		cmocka_unit_test(memory_is_what_was_planned),
+		cmocka_unit_test(every_load_ends),           cmocka_unit_test(rows_are_bounded),
+		cmocka_unit_test(a_waiting_sequence_leaves), cmocka_unit_test(decoding_goes_on_beside_prompts),
+		cmocka_unit_test(groups_follow_the_mesh),    cmocka_unit_test(memory_is_what_was_planned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -353,8 +353,8 @@ static struct world *world_script_open(void)
 	return w;
 }
 
-/* Looks ten times, each a period after the last, while each rank of `world` does so much between two looks. The time-out
- * is five of them. The rank that stood still, or -1. */
+/* Looks ten times, each a period after the last, while each rank of `world` does so much between two looks. The
+ * time-out is five of them. The rank that stood still, or -1. */
 static int look(const struct world *world, uint64_t operations, uint64_t time)
 {
 	struct watch w;
