@@ -302,7 +302,9 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 		p->microbatch_tokens[i] = narrow(s->chunk[i], "chunk");
 		p->max_rows[i] = narrow(s->max_rows[i], "rows");
 	}
-	p->microbatches = narrow(s->microbatches, "microbatches");
+	p->order = (uint32_t)s->pipeline.order;
+	p->microbatches = narrow(s->pipeline.microbatches, "microbatches");
+	p->chunks = narrow(s->pipeline.chunks, "chunks");
 	p->seqs = narrow(s->seqs, "sequences");
 	p->page_size = narrow(s->page, "page");
 	p->pages = narrow(s->pages, "pages");

@@ -232,7 +232,8 @@ struct schedule {
 	VEC(struct placed_state) states;
 	VEC(struct gap) gaps[PHASES]; /* ranges that no kernel may write; see target_shape.gap */
 	int stage_group, owner_group, logits_group;
-	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES], microbatches;
+	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES];
+	struct pipeline pipeline;
 	struct layer_body *bodies;
 	int n_bodies;       /* number of loop bodies */
 	const int *body_of; /* layer -> body */

@@ -428,7 +428,7 @@ static const char *even_stages(struct local *l, int64_t layers, int64_t stages)
 static bool check_rounds(struct local *l, int64_t stages)
 {
 	const struct deploy *d = l->deploy;
-	if (!d->interleaved || d->microbatches % stages == 0)
+	if (pipeline_fits(&(struct pipeline){d->order, stages, d->microbatches, 1, false}))
 		return true;
 	int64_t enough = (d->microbatches / stages + 1) * stages;
 	bool set = d->microbatches_set.lo < d->microbatches_set.hi;

@@ -34,7 +34,7 @@ static void set_sizes(struct schedule *s, const struct local *l)
 {
 	const struct workload *k = &l->deploy->work;
 	int64_t owners = atoms_size(l, &l->owners), m = l->deploy->microbatches, longest = k->seq_hi + k->output_hi;
-	s->microbatches = m;
+	s->pipeline = (struct pipeline){l->deploy->order, s->stages.n, m, 1, false};
 	s->seqs = divide_up(k->batch, owners);
 	s->page = k->page;
 	int64_t each = divide_up(divide_up(k->cache, k->batch), k->page);
@@ -151,12 +151,13 @@ static bool check_bounds(const struct schedule *s, struct local *l, struct sink 
 	                arena_printf(a, "%lld tokens of an owner x %lld owner%s x %lld expert%s of a token",
 	                             (long long)chunk, (long long)owners, plural(owners), (long long)top, plural(top)),
 	                "a smaller `chunk`, or more microbatches");
-	bad |= too_many(sink, w->rows_span, " words for rows of a step",
-	                times(times(times(rows, owners), s->microbatches), SAMPLING_WORDS),
-	                arena_printf(a, "%lld rows of an owner x %lld owner%s x %lld microbatch%s x %d words",
-	                             (long long)rows, (long long)owners, plural(owners), (long long)s->microbatches,
-	                             s->microbatches == 1 ? "" : "es", SAMPLING_WORDS),
-	                "fewer `rows`, or a smaller `batch`");
+	bad |=
+		too_many(sink, w->rows_span, " words for rows of a step",
+	             times(times(times(rows, owners), s->pipeline.microbatches), SAMPLING_WORDS),
+	             arena_printf(a, "%lld rows of an owner x %lld owner%s x %lld microbatch%s x %d words", (long long)rows,
+	                          (long long)owners, plural(owners), (long long)s->pipeline.microbatches,
+	                          s->pipeline.microbatches == 1 ? "" : "es", SAMPLING_WORDS),
+	             "fewer `rows`, or a smaller `batch`");
 	return !bad;
 }
 

@@ -59,15 +59,16 @@ static void find_idle_owners(const struct lint *t)
 static void find_waiting_stages(const struct lint *t)
 {
 	const struct deploy *d = t->deploy;
-	int64_t stages = t->schedule->stages.n, parts = t->schedule->microbatches;
-	if (parts >= stages)
+	const struct pipeline *p = &t->schedule->pipeline;
+	int64_t stages = p->stages, parts = p->microbatches, waiting = stages - pipeline_busy(p);
+	if (!waiting)
 		return;
 	const struct mesh_axis *m = &d->mesh.at[t->local->atoms.at[t->local->stages.at[0]].mesh_axis];
 	bool set = d->microbatches_set.lo < d->microbatches_set.hi;
-	struct diag *diag = diag_report(t->sink, DIAG_W0519, set ? d->microbatches_span : m->span,
-	                                "%lld microbatch%s for %lld stages: %lld wait%s at any time", (long long)parts,
-	                                parts == 1 ? "" : "es", (long long)stages, (long long)(stages - parts),
-	                                stages - parts == 1 ? "s" : "");
+	struct diag *diag =
+		diag_report(t->sink, DIAG_W0519, set ? d->microbatches_span : m->span,
+	                "%lld microbatch%s for %lld stages: %lld wait%s at any time", (long long)parts,
+	                parts == 1 ? "" : "es", (long long)stages, (long long)waiting, waiting == 1 ? "s" : "");
 	struct suggestion more = {"plan.pipeline.microbatches", arena_printf(t->arena, "%lld", (long long)stages)};
 	if (diag_check(t->sink, d->name, DIAG_W0519, &more, 1) < 0)
 		return;
@@ -93,14 +94,15 @@ static void check_padding(const struct lint *t, int64_t n, int64_t unit, const c
 		diag_report(t->sink, DIAG_W0517, t->deploy->work.span, "a decode step of %lld %s%s is padded to %lld",
 	                (long long)n, what, plural(n), (long long)padded);
 	diag_note(t->sink, d, "%lld sequences for each owner in %lld microbatch%s; %ss are divided in units of %lld",
-	          (long long)s->seqs, (long long)s->microbatches, s->microbatches == 1 ? "" : "es", what, (long long)unit);
+	          (long long)s->seqs, (long long)s->pipeline.microbatches, s->pipeline.microbatches == 1 ? "" : "es", what,
+	          (long long)unit);
 	diag_help(t->sink, d, "%s", help);
 }
 
 static void find_padding(const struct lint *t)
 {
 	const struct schedule *s = t->schedule;
-	int64_t parts = s->microbatches > 0 ? s->microbatches : 1, tokens = (s->seqs + parts - 1) / parts,
+	int64_t parts = s->pipeline.microbatches > 0 ? s->pipeline.microbatches : 1, tokens = (s->seqs + parts - 1) / parts,
 			rows = tokens * t->deploy->work.rows;
 	check_padding(t, tokens, s->token_multiple, "token",
 	              arena_printf(t->arena, "a batch that gives each owner a multiple of %lld tokens needs no padding",

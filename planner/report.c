@@ -80,8 +80,8 @@ static void print_step(struct report *r)
 {
 	const struct schedule *s = r->schedule;
 	text_add(&r->text, "  step        prefill: %lld tokens of an owner; decode: %lld; %lld microbatch%s\n",
-	         (long long)s->chunk[PHASE_PREFILL], (long long)s->chunk[PHASE_DECODE], (long long)s->microbatches,
-	         s->microbatches == 1 ? "" : "es");
+	         (long long)s->chunk[PHASE_PREFILL], (long long)s->chunk[PHASE_DECODE], (long long)s->pipeline.microbatches,
+	         s->pipeline.microbatches == 1 ? "" : "es");
 	text_add(&r->text, "  owner       %lld sequence%s, %lld pages of %lld positions\n", (long long)s->seqs,
 	         plural(s->seqs), (long long)s->pages, (long long)s->page);
 }

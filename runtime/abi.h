@@ -178,7 +178,7 @@ struct dr_program {
 	uint32_t token_multiple, row_multiple; /* T and R of a step are multiples of these */
 	uint32_t microbatch_tokens[DR_PHASES]; /* maximum T */
 	uint32_t max_rows[DR_PHASES];          /* maximum R */
-	uint32_t microbatches;
+	uint32_t order, microbatches, chunks;  /* of the pipeline: support/stage_order.h */
 	uint32_t seqs, page_size, pages,
 		pages_per_seq;              /* per owner: sequences, positions in a page, pages in the pool, page table width */
 	uint32_t page_multiple;         /* `pages`, and P of a step, are multiples of this */

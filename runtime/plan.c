@@ -32,6 +32,8 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 		return "the mesh of the launcher's program does not have as many ranks as the program";
 	if (plan_group_size(p, (int)h->stage_group) != p->n_stages)
 		return "the stages of the launcher's program are not those of its mesh";
+	if (h->order >= PIPELINE_ORDERS || h->chunks != 1)
+		return "the launcher's program has a pipeline that its runtime does not know";
 	return NULL;
 }
 
@@ -84,6 +86,11 @@ bool plan_group_has(const struct plan *p, int group, uint32_t atom)
 }
 
 int plan_stage(const struct plan *p, int rank) { return plan_group_index(p, (int)p->head->stage_group, rank); }
+
+struct pipeline plan_pipeline(const struct plan *p, int microbatches)
+{
+	return (struct pipeline){(enum pipeline_order)p->head->order, p->n_stages, microbatches, p->head->chunks, false};
+}
 
 uint64_t plan_bytes(const struct plan *p, int rank)
 {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "abi.h"
+#include "../support/stage_order.h"
 
 struct plan {
 	const unsigned char *blob;
@@ -34,6 +35,8 @@ int plan_group_index(const struct plan *p, int group, int rank);
 int plan_group_member(const struct plan *p, int group, int rank, int i);
 bool plan_group_has(const struct plan *p, int group, uint32_t atom);
 int plan_stage(const struct plan *p, int rank);
+/* How a step of so many microbatches runs through the stages. */
+struct pipeline plan_pipeline(const struct plan *p, int microbatches);
 /* Whether a layer of the model has the param: params of the loop belong to one of its bodies. */
 bool plan_has_param(const struct plan *p, const struct dr_param *param, int64_t layer);
 /* Bytes of the params of the layers [begin, layer): where those of `layer` start in a stage that

@@ -82,6 +82,14 @@ static void run_microbatch(struct rank *r, int number)
 	parcel_pack(r, number);
 }
 
+/* Runs the stage's part of the step. Each chunk of the model is a whole stage here. */
+static void run_pipeline(struct rank *r)
+{
+	struct pipeline p = plan_pipeline(r->job->plan, r->step.head->microbatches);
+	for (int64_t i = 0; i < stage_entries(&p); i++)
+		run_microbatch(r, (int)stage_entry(&p, r->frame.stage, i).microbatch);
+}
+
 bool rank_step(struct rank *r)
 {
 	const struct plan *plan = r->job->plan;
@@ -96,8 +104,7 @@ bool rank_step(struct rank *r)
 		write_inputs(r, 0, true);
 	r->frame.pages = r->step.head->pages;
 	trace_begin(r);
-	for (int i = 0; i < r->step.head->microbatches; i++)
-		run_microbatch(r, i);
+	run_pipeline(r);
 	activity(r, ACTIVITY_WAIT);
 	parcel_deliver(r);
 	if (r->step.head->trace)

@@ -237,7 +237,9 @@ void deployment_settings(struct deployment *c)
 	c->deploy->microbatches_set = field_item(record_field(pipeline, "microbatches"));
 	deployment_int(c, pipeline, "microbatches", 1, &c->deploy->microbatches);
 	struct val schedule = record_get(pipeline, "schedule", pipeline->span);
-	c->deploy->interleaved = schedule.kind == V_SYMBOL && !strcmp(schedule.name, "interleaved");
+	for (int i = 0; i < PIPELINE_ORDERS && schedule.kind == V_SYMBOL; i++)
+		if (!strcmp(schedule.name, pipeline_order_name((enum pipeline_order)i)))
+			c->deploy->order = (enum pipeline_order)i;
 	c->deploy->schedule_span = field_where(record_field(pipeline, "schedule"));
 	read_stages(c, pipeline);
 	read_capacity(c, moe);

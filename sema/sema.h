@@ -5,6 +5,7 @@
 #include "../parser/ast.h"
 #include "../support/diag.h"
 #include "../support/names.h"
+#include "../support/stage_order.h"
 #include "machine.h"
 #include "program.h"
 
@@ -55,7 +56,7 @@ struct deploy {
 	struct workload work;
 	int64_t microbatches;
 	struct span microbatches_span, microbatches_set; /* set: as of a mesh axis */
-	bool interleaved;
+	enum pipeline_order order;
 	struct span schedule_span; /* pipeline { schedule = interleaved } */
 	int64_t *stages;
 	int n_stages;

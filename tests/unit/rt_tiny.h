@@ -207,6 +207,7 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	h.max_rows[DR_PREFILL] = TINY_ROWS;
 	h.max_rows[DR_DECODE] = TINY_ROWS;
 	h.microbatches = (uint32_t)t->microbatches;
+	h.chunks = 1;
 	h.seqs = TINY_SEQS;
 	h.page_size = TINY_PAGE;
 	h.pages = TINY_PAGES;
