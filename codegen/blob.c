@@ -16,6 +16,7 @@ _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_step_input) == 24, "input");
 _Static_assert(sizeof(struct dr_gap) == 16, "gap");
+_Static_assert(sizeof(struct dr_step_program) == 32, "step program");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
 _Static_assert(sizeof(struct dr_config) == 64 && offsetof(struct dr_config, i) == 24, "config");
 _Static_assert(offsetof(struct dr_program, hash) == 16 && sizeof(struct dr_program) % 8 == 0, "program");
@@ -135,7 +136,7 @@ static struct dr_span collectives(struct blob *b, const struct schedule *s)
 			.kind = (uint32_t)c->kind,
 			.group = group_index(s, c->group),
 			.dtype = dtype_code(c->dtype),
-			.phase = (uint32_t)c->phase,
+			.program = (uint32_t)c->program,
 			.cause = blob_string(b, c->cause),
 		};
 	}
@@ -250,12 +251,28 @@ static struct dr_span maps(struct blob *b, const struct schedule *s)
 	return blob_table(b, rows, s->maps.n);
 }
 
-static struct dr_span gaps(struct blob *b, const struct schedule *s, int phase)
+static struct dr_span gaps(struct blob *b, const struct step_program *p)
 {
-	struct dr_gap *rows = arena_array(b->arena, struct dr_gap, s->gaps[phase].n);
-	for (int i = 0; i < s->gaps[phase].n; i++)
-		rows[i] = (struct dr_gap){(uint64_t)s->gaps[phase].at[i].offset, (uint64_t)s->gaps[phase].at[i].bytes};
-	return blob_table(b, rows, s->gaps[phase].n);
+	struct dr_gap *rows = arena_array(b->arena, struct dr_gap, p->gaps.n);
+	for (int i = 0; i < p->gaps.n; i++)
+		rows[i] = (struct dr_gap){(uint64_t)p->gaps.at[i].offset, (uint64_t)p->gaps.at[i].bytes};
+	return blob_table(b, rows, p->gaps.n);
+}
+
+static struct dr_span programs(struct blob *b, const struct schedule *s)
+{
+	struct dr_step_program *rows = arena_array(b->arena, struct dr_step_program, s->programs.n);
+	for (int i = 0; i < s->programs.n; i++) {
+		const struct step_program *p = &s->programs.at[i];
+		rows[i] = (struct dr_step_program){
+			.name = blob_string(b, p->name),
+			.max_tokens = narrow(p->max_tokens, "tokens"),
+			.max_rows = narrow(p->max_rows, "rows"),
+			.output = {group_index(s, p->output.owner_group), group_index(s, p->output.row_group)},
+			.gaps = gaps(b, p),
+		};
+	}
+	return blob_table(b, rows, s->programs.n);
 }
 
 static struct dr_span config(struct blob *b, const struct program *p)
@@ -298,10 +315,6 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->logits_group = group_index(s, s->logits_group);
 	p->token_multiple = narrow(s->token_multiple, "token multiple");
 	p->row_multiple = narrow(s->row_multiple, "row multiple");
-	for (int i = 0; i < PHASES; i++) {
-		p->microbatch_tokens[i] = narrow(s->chunk[i], "chunk");
-		p->max_rows[i] = narrow(s->max_rows[i], "rows");
-	}
 	p->order = (uint32_t)s->pipeline.order;
 	p->microbatches = narrow(s->pipeline.microbatches, "microbatches");
 	p->chunks = narrow(s->pipeline.chunks, "chunks");
@@ -310,9 +323,6 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->pages = narrow(s->pages, "pages");
 	p->pages_per_seq = narrow(s->pages_per_seq, "pages");
 	p->page_multiple = narrow(s->page_multiple, "pages");
-	for (int i = 0; i < PHASES; i++)
-		p->output[i] =
-			(struct dr_output){group_index(s, s->output[i].owner_group), group_index(s, s->output[i].row_group)};
 	p->tokens_offset = (uint64_t)s->tokens_offset;
 	p->logits_offset = (uint64_t)s->logits_offset;
 	p->vocab = narrow(s->vocab, "vocabulary");
@@ -378,8 +388,7 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->stages = stages(&b, s);
 	p->params = params(&b, s);
 	p->inputs = inputs(&b, s);
-	for (int i = 0; i < PHASES; i++)
-		p->gaps[i] = gaps(&b, s, i);
+	p->programs = programs(&b, s);
 	p->bodies = bodies(&b, s);
 	p->body_of = blob_indices(&b, s->body_of, (int)(s->stages.n ? s->stages.at[s->stages.n - 1].layer_end : 0));
 	p->constants = constants(&b, s);

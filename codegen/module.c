@@ -20,6 +20,15 @@ static void add_blob(struct codegen *g, const struct schedule *s, const struct c
 	arena_free(&arena);
 }
 
+/* A global array of functions. */
+static void add_table(struct codegen *g, const char *name, LLVMValueRef *functions, int n)
+{
+	LLVMValueRef all = LLVMConstArray2(g->ptr, functions, (uint64_t)n);
+	LLVMValueRef global = LLVMAddGlobal(g->module, LLVMTypeOf(all), name);
+	LLVMSetInitializer(global, all);
+	LLVMSetGlobalConstant(global, true);
+}
+
 /* The kernels, and dr_kernel_table: their functions in the order of the schedule. */
 static void add_kernels(struct codegen *g, const struct schedule *s, struct heap *heap)
 {
@@ -29,10 +38,18 @@ static void add_kernels(struct codegen *g, const struct schedule *s, struct heap
 		table[i] = emit_kernel(g, &s->kernels.at[i]);
 		LLVMSetLinkage(table[i], LLVMInternalLinkage);
 	}
-	LLVMValueRef all = LLVMConstArray2(g->ptr, table, (uint64_t)s->kernels.n);
-	LLVMValueRef global = LLVMAddGlobal(g->module, LLVMTypeOf(all), "dr_kernel_table");
-	LLVMSetInitializer(global, all);
-	LLVMSetGlobalConstant(global, true);
+	add_table(g, "dr_kernel_table", table, s->kernels.n);
+	arena_free(&arena);
+}
+
+/* The step programs, and dr_step_table. */
+static void add_steps(struct codegen *g, const struct schedule *s, struct heap *heap)
+{
+	struct arena arena = {.heap = heap};
+	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->programs.n);
+	for (int i = 0; i < s->programs.n; i++)
+		table[i] = emit_step(g, s, &s->programs.at[i]);
+	add_table(g, "dr_step_table", table, s->programs.n);
 	arena_free(&arena);
 }
 
@@ -61,8 +78,7 @@ static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct 
 	codegen_open(g, s->deploy->name, machine, &shape);
 	add_blob(g, s, o);
 	add_kernels(g, s, o->heap);
-	for (int phase = 0; phase < PHASES; phase++)
-		emit_step(g, s, (enum phase)phase);
+	add_steps(g, s, o->heap);
 	add_main(g);
 	verify(g->module, "before optimisation");
 }

@@ -13,8 +13,8 @@ struct target_shape target_shape(LLVMTargetMachineRef machine);
 /* blob.c: the bytes of dr_blob, in the arena. */
 const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text, size_t *size);
 
-/* step.c: emits the function dr_step_prefill or dr_step_decode. */
-void emit_step(struct codegen *g, const struct schedule *s, enum phase phase);
+/* step.c: emits a step program as a function: dr_step_prefill, dr_step_decode. */
+LLVMValueRef emit_step(struct codegen *g, const struct schedule *s, const struct step_program *p);
 
 /* sanitize.c, for tests: prepares all functions for a sanitizer's pass and returns the pass. */
 const char *sanitize(struct codegen *g, const char *sanitizer);

@@ -1,5 +1,5 @@
-/* The step programs, dr_step_prefill and dr_step_decode: a straight line of launches and collectives, with two kinds of
- * loops: over layers, and over the rounds of an expert exchange. */
+/* The step programs, such as dr_step_prefill and dr_step_decode: a straight line of launches and collectives, with two
+ * kinds of loops: over layers, and over the rounds of an expert exchange. */
 #include "module.h"
 #include <stddef.h>
 
@@ -189,13 +189,16 @@ static void read_frame(struct step_emitter *e)
 	e->pages = read_i32(e, offsetof(struct dr_frame, pages));
 }
 
-static int most_args(const struct step *step)
+static int most_args(const struct step_program *p)
 {
 	int most = 1;
-	for (int p = 0; p < step->n; p++)
-		for (int i = 0; i < step->part[p].n; i++)
-			if (step->part[p].at[i].kind == INSTR_LAUNCH && step->part[p].at[i].launch.n_args > most)
-				most = step->part[p].at[i].launch.n_args;
+	for (int i = 0; i < p->blocks.n; i++)
+		for (int body = 0; body < p->blocks.at[i].n; body++) {
+			const struct instrs *in = &p->blocks.at[i].body[body];
+			for (int k = 0; k < in->n; k++)
+				if (in->at[k].kind == INSTR_LAUNCH && in->at[k].launch.n_args > most)
+					most = in->at[k].launch.n_args;
+		}
 	return most;
 }
 
@@ -204,35 +207,39 @@ static void store_layer(const struct step_emitter *e, LLVMValueRef layer)
 	ir_store_i32(e->g, layer, field(e, offsetof(struct dr_frame, layer)), ir_i64(e->g, 0));
 }
 
-/* Emits one loop body, then advances to the next layer's params and pages. */
-static void emit_body(struct step_emitter *e, const struct schedule *s, const struct step *step, int body)
+/* Moves to the next layer's params and pages, or back, where the layer in between has this body. */
+static void pass_layer(const struct step_emitter *e, const struct layer_body *body, bool back)
 {
 	struct codegen *g = e->g;
-	const int64_t bytes[2] = {s->bodies[body].param_bytes, s->bodies[body].state_bytes};
-	emit_instrs(e, step_part(step, SECTION_LAYER, body));
-	for (int i = 0; i < 2; i++)
-		ir_store(g, ir_add(g, ir_load(g, g->i64, e->layer_at[i], 8), ir_i64(g, bytes[i])), e->layer_at[i], 8);
+	const int64_t bytes[2] = {body->param_bytes, body->state_bytes};
+	for (int i = 0; i < 2; i++) {
+		int64_t by = back ? -bytes[i] : bytes[i];
+		ir_store(g, ir_add(g, ir_load(g, g->i64, e->layer_at[i], 8), ir_i64(g, by)), e->layer_at[i], 8);
+	}
 }
 
-static void emit_layers(struct step_emitter *e, const struct schedule *s, const struct step *step)
+/* Emits a loop over the stage's layers, which runs the block; NULL: only moves past the last layer. */
+static void emit_turns(struct step_emitter *e, const struct schedule *s, const struct step_block *b)
 {
 	struct codegen *g = e->g;
+	bool back = b && b->kind == BLOCK_LAYERS_BACK;
 	LLVMValueRef layers = read_i32(e, offsetof(struct dr_frame, layers)), body_of = NULL;
 	if (s->n_bodies > 1)
 		body_of = ir_load(g, g->ptr, field(e, offsetof(struct dr_frame, body_of)), 8);
-	for (int i = 0; i < 2; i++) {
-		e->layer_at[i] = ir_local(g, g->i64, 1);
-		ir_store(g, ir_i64(g, 0), e->layer_at[i], 8);
-	}
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), layers, ir_i64(g, 1));
-	e->layer = l.index;
+	e->layer = back ? ir_sub(g, ir_sub(g, layers, ir_i64(g, 1)), l.index) : l.index;
 	store_layer(e, e->layer);
 	LLVMValueRef body = body_of ? ir_load_i32(g, body_of, e->layer) : NULL;
 	for (int i = 0; i < s->n_bodies; i++) {
 		struct ir_branch mine;
 		if (body)
 			mine = if_begin(g, ir_compare(g, LLVMIntEQ, body, ir_i64(g, i)));
-		emit_body(e, s, step, i);
+		if (back)
+			pass_layer(e, &s->bodies[i], true);
+		if (b)
+			emit_instrs(e, &b->body[i]);
+		if (!back)
+			pass_layer(e, &s->bodies[i], false);
 		if (body)
 			if_end(g, &mine);
 	}
@@ -241,51 +248,62 @@ static void emit_layers(struct step_emitter *e, const struct schedule *s, const 
 	store_layer(e, ir_i64(g, -1));
 }
 
-/* Emits: on stage `here` the instructions of `part`, on other stages the collectives that receive or send the carried
- * values. */
-static void emit_at_stage(struct step_emitter *e, const struct instrs *part, LLVMValueRef here,
-                          const struct carried *carried, int n, bool send)
+static void emit_layers(struct step_emitter *e, const struct schedule *s, const struct step_block *b)
+{
+	struct codegen *g = e->g;
+	for (int i = 0; i < 2; i++) {
+		e->layer_at[i] = ir_local(g, g->i64, 1);
+		ir_store(g, ir_i64(g, 0), e->layer_at[i], 8);
+	}
+	if (b->kind == BLOCK_LAYERS_BACK)
+		emit_turns(e, s, NULL);
+	emit_turns(e, s, b);
+}
+
+/* Emits: on stage `here` the instructions, on other stages the collectives that receive or send the carried values. */
+static void emit_at_stage(struct step_emitter *e, const struct instrs *in, LLVMValueRef here,
+                          const struct step_program *p, bool send)
 {
 	struct codegen *g = e->g;
 	const struct number none = {.kind = NUMBER_CONST};
 	LLVMValueRef stage = read_i32(e, offsetof(struct dr_frame, stage));
 	struct ir_branch branch = if_begin(g, ir_compare(g, LLVMIntEQ, stage, here));
-	emit_instrs(e, part);
+	emit_instrs(e, in);
 	if_else(g, &branch);
-	for (int i = 0; i < n; i++) {
-		const struct carried *c = &carried[i];
+	for (int i = 0; i < p->carried.n; i++) {
+		const struct carried *c = &p->carried.at[i];
 		LLVMValueRef at = address(e, &c->at, &none);
 		call_collective(e, send ? c->send : c->recv, c->op, at, at, &c->outer, &c->block, &c->block);
 	}
 	if_end(g, &branch);
 }
 
-static void emit_stages(struct step_emitter *e, const struct schedule *s, const struct step *step, enum phase phase)
+static void emit_block(struct step_emitter *e, const struct schedule *s, const struct step_program *p,
+                       const struct step_block *b)
 {
 	struct codegen *g = e->g;
-	const struct carried *carried = s->carried[phase].at;
-	int n = s->carried[phase].n;
-	LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
-	emit_at_stage(e, step_part(step, SECTION_FIRST_STAGE, 0), ir_i64(g, 0), carried, n, false);
-	emit_layers(e, s, step);
-	emit_at_stage(e, step_part(step, SECTION_LAST_STAGE, 0), last, carried, n, true);
+	if (block_repeats(b->kind)) {
+		emit_layers(e, s, b);
+	} else if (b->kind == BLOCK_EVERY_STAGE || s->stages.n == 1) {
+		emit_instrs(e, b->body);
+	} else {
+		LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
+		bool sends = b->kind == BLOCK_LAST_STAGE;
+		emit_at_stage(e, b->body, sends ? last : ir_i64(g, 0), p, sends);
+	}
 }
 
-void emit_step(struct codegen *g, const struct schedule *s, enum phase phase)
+LLVMValueRef emit_step(struct codegen *g, const struct schedule *s, const struct step_program *p)
 {
-	const struct step *step = &s->step[phase];
-	const char *name = phase == PHASE_PREFILL ? "dr_step_prefill" : "dr_step_decode";
-	struct step_emitter e = {.g = g, .frame = LLVMGetParam(ir_function(g, name, g->nothing, &g->ptr, 1, false), 0)};
-	e.args = ir_local(g, g->i64, most_args(step));
+	char name[64];
+	snprintf(name, sizeof name, "dr_step_%s", p->name);
+	LLVMValueRef f = ir_function(g, name, g->nothing, &g->ptr, 1, false);
+	struct step_emitter e = {.g = g, .frame = LLVMGetParam(f, 0)};
+	e.args = ir_local(g, g->i64, most_args(p));
 	read_frame(&e);
 	store_layer(&e, ir_i64(g, -1));
-	emit_instrs(&e, step_part(step, SECTION_EVERY_STAGE, 0));
-	if (s->stages.n > 1) {
-		emit_stages(&e, s, step, phase);
-	} else {
-		emit_instrs(&e, step_part(step, SECTION_FIRST_STAGE, 0));
-		emit_layers(&e, s, step);
-		emit_instrs(&e, step_part(step, SECTION_LAST_STAGE, 0));
-	}
+	for (int i = 0; i < p->blocks.n; i++)
+		emit_block(&e, s, p, &p->blocks.at[i]);
 	LLVMBuildRetVoid(g->builder);
+	return f;
 }

@@ -37,27 +37,37 @@ static void extend(struct lower *w, int begin, int end, bool from_begin)
 	}
 }
 
+/* at: number of the first instruction. Returns the number after the last. */
+static int extend_rounds(struct lower *w, const struct instrs *in, int at)
+{
+	for (int i = 0, round = 0; i < in->n; i++, at++) {
+		if (in->at[i].kind == INSTR_ROUNDS_BEGIN)
+			round = at;
+		if (in->at[i].kind == INSTR_ROUNDS_END)
+			extend(w, round, at, true);
+	}
+	return at;
+}
+
 static void live_ranges(struct lower *w)
 {
-	struct step *s = &w->s->step[w->phase];
-	int at = 1, layers = 1, after = 1;
-	for (int part = 0; part < s->n; part++) {
-		if (part == SECTION_LAYER)
-			layers = at;
-		if (part == s->n - 1)
-			after = at;
-		for (int i = 0; i < s->part[part].n; i++, at++)
-			uses_of(w, &s->part[part].at[i], at);
-	}
-	extend(w, layers, after, false);
+	const struct step_program *p = w->step;
+	int at = 1;
+	for (int i = 0; i < p->blocks.n; i++)
+		for (int body = 0; body < p->blocks.at[i].n; body++)
+			for (int k = 0; k < p->blocks.at[i].body[body].n; k++)
+				uses_of(w, &p->blocks.at[i].body[body].at[k], at++);
 	at = 1;
-	for (int part = 0, round = 0; part < s->n; part++)
-		for (int i = 0; i < s->part[part].n; i++, at++) {
-			if (s->part[part].at[i].kind == INSTR_ROUNDS_BEGIN)
-				round = at;
-			if (s->part[part].at[i].kind == INSTR_ROUNDS_END)
-				extend(w, round, at, true);
-		}
+	for (int i = 0; i < p->blocks.n; i++) {
+		int begin = at;
+		at += block_instrs(&p->blocks.at[i]);
+		if (block_repeats(p->blocks.at[i].kind))
+			extend(w, begin, at, false);
+	}
+	at = 1;
+	for (int i = 0; i < p->blocks.n; i++)
+		for (int body = 0; body < p->blocks.at[i].n; body++)
+			at = extend_rounds(w, &p->blocks.at[i].body[body], at);
 }
 
 static int by_first(const void *a, const void *b)
@@ -106,7 +116,7 @@ static void note_gaps(struct lower *w, struct buffer **placed, int n)
 		int64_t from = placed[i]->offset + placed[i]->used;
 		int64_t to = i + 1 < n ? placed[i + 1]->offset : placed[i]->offset + placed[i]->bytes;
 		if (to > from)
-			vec_push(w->arena, &w->s->gaps[w->phase], ((struct gap){from, to - from}));
+			vec_push(w->arena, &w->step->gaps, ((struct gap){from, to - from}));
 	}
 }
 
@@ -118,15 +128,20 @@ static void patch(struct lower *w, struct argument *a)
 	a->kind = ARGUMENT_PLACED;
 }
 
+static void patch_instrs(struct lower *w, struct instrs *in)
+{
+	for (int i = 0; i < in->n; i++) {
+		struct memory_operands o = instr_operands(w->s, &in->at[i]);
+		for (int k = 0; k < o.n; k++)
+			patch(w, o.at[k].argument);
+	}
+}
+
 static void patch_step(struct lower *w)
 {
-	struct step *s = &w->s->step[w->phase];
-	for (int part = 0; part < s->n; part++)
-		for (int i = 0; i < s->part[part].n; i++) {
-			struct memory_operands o = instr_operands(w->s, &s->part[part].at[i]);
-			for (int k = 0; k < o.n; k++)
-				patch(w, o.at[k].argument);
-		}
+	for (int i = 0; i < w->step->blocks.n; i++)
+		for (int body = 0; body < w->step->blocks.at[i].n; body++)
+			patch_instrs(w, &w->step->blocks.at[i].body[body]);
 }
 
 int64_t place_buffers(struct lower *w)
@@ -138,7 +153,7 @@ int64_t place_buffers(struct lower *w)
 	int64_t bytes = 0;
 	for (int i = 0; i < w->buffers.n; i++) {
 		struct buffer *b = &w->buffers.at[i];
-		if (b->fixed) { /* outputs: read after the step, at the same offset in both phases */
+		if (b->fixed) { /* outputs: read after the step, at the same offset in all programs */
 			b->first = 0;
 			b->last = ALWAYS;
 			done[placed++] = b;
@@ -160,7 +175,7 @@ int64_t place_buffers(struct lower *w)
 	for (int i = 0; i < w->buffers.n; i++) {
 		const struct buffer *b = &w->buffers.at[i];
 		if (b->first >= 0)
-			vec_push(w->arena, &w->s->live[w->phase], ((struct live){b->offset, b->used, b->first, b->last}));
+			vec_push(w->arena, &w->step->live, ((struct live){b->offset, b->used, b->first, b->last}));
 	}
 	const char *wrong = buffers_check(w);
 	if (wrong)

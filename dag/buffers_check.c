@@ -59,15 +59,15 @@ static void play_sum(struct play *p, const struct instr *i)
 			reads(p, o.at[k].argument, i);
 }
 
-static void play_part(struct play *p, const struct instrs *part)
+static void play_instrs(struct play *p, const struct instrs *in)
 {
-	for (int i = 0, begin = 0, round = 0; i < part->n; i++) {
-		if (part->at[i].kind == INSTR_ROUNDS_BEGIN)
+	for (int i = 0, begin = 0, round = 0; i < in->n; i++) {
+		if (in->at[i].kind == INSTR_ROUNDS_BEGIN)
 			begin = i, round = 0;
 		if (round)
-			play_sum(p, &part->at[i]);
-		play_instr(p, &part->at[i]);
-		if (part->at[i].kind == INSTR_ROUNDS_END && !round++)
+			play_sum(p, &in->at[i]);
+		play_instr(p, &in->at[i]);
+		if (in->at[i].kind == INSTR_ROUNDS_END && !round++)
 			i = begin;
 	}
 }
@@ -75,12 +75,11 @@ static void play_part(struct play *p, const struct instrs *part)
 const char *buffers_check(struct lower *w)
 {
 	struct play p = {.w = w, .written = arena_array(w->arena, int, w->buffers.n + 1)};
-	const struct step *s = &w->s->step[w->phase];
-	for (int part = 0; part < SECTION_LAYER; part++)
-		play_part(&p, &s->part[part]);
-	for (int turn = 0; turn < 2; turn++)
-		for (int part = SECTION_LAYER; part < s->n - 1; part++)
-			play_part(&p, &s->part[part]);
-	play_part(&p, &s->part[s->n - 1]);
+	for (int i = 0; i < w->step->blocks.n; i++) {
+		const struct step_block *b = &w->step->blocks.at[i];
+		for (int turn = 0; turn < (block_repeats(b->kind) ? 2 : 1); turn++)
+			for (int body = 0; body < b->n; body++)
+				play_instrs(&p, &b->body[body]);
+	}
 	return p.wrong;
 }

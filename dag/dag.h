@@ -64,13 +64,6 @@ struct argument {
 	struct number number;
 };
 
-enum step_section {
-	SECTION_EVERY_STAGE,
-	SECTION_FIRST_STAGE,
-	SECTION_LAYER,
-	SECTION_LAST_STAGE,
-	SECTIONS
-}; /* in the order of a step; SECTION_LAYER holds the bodies */
 enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUNDS_END };
 struct instr {
 	enum instr_kind kind;
@@ -103,15 +96,24 @@ struct instrs {
 	struct instr *at;
 	int n, cap;
 };
-/* The parts of a step, in order: every stage, first stage, one part per loop body, last stage. Every rank runs the
- * first part. Next, the first stage runs the second part, and the other stages receive the carried values. Then each
- * stage runs the body of each of its layers (schedule.body_of). Finally, the last stage runs the last part, and the
- * other stages send. With one stage there are no sends and receives. */
-struct step {
-	struct instrs *part;
+/* Where values are computed: SECTION_LAYER is a loop body. In the order of a step. */
+enum step_section { SECTION_EVERY_STAGE, SECTION_FIRST_STAGE, SECTION_LAYER, SECTION_LAST_STAGE, SECTIONS };
+/* Who runs a block of a step program, and how often. */
+enum block_kind {
+	BLOCK_EVERY_STAGE, /* all stages, once */
+	BLOCK_FIRST_STAGE, /* the first stage, once */
+	BLOCK_LAYERS,      /* each stage, for each of its layers in order: the instructions of the layer's body */
+	BLOCK_LAYERS_BACK, /* the same, from the last layer to the first */
+	BLOCK_LAST_STAGE,  /* the last stage, once */
+	BLOCK_KINDS
+};
+struct step_block {
+	enum block_kind kind;
+	struct instrs *body; /* [n] of each loop body (schedule.body_of); of a block that runs once, one list */
 	int n;
 };
-struct instrs *step_part(const struct step *s, enum step_section section, int body);
+bool block_repeats(enum block_kind kind); /* does it run for each layer? */
+int block_instrs(const struct step_block *b);
 
 /* The memory that an instruction reads and writes, in the order of its arguments. The pointers point into the
  * instruction. */
@@ -138,7 +140,7 @@ struct collective {
 	enum dr_collective_kind kind;
 	int group;
 	enum dtype dtype;
-	int phase;
+	int program; /* index into schedule.programs */
 	const char *cause, *where;
 	struct number outer;
 	int64_t bytes_per_outer;
@@ -188,14 +190,14 @@ struct step_input {
 	int owner_group, token_group, page_group;
 	int64_t offset, bytes;
 };
-/* How a phase's outputs are split apart from the vocabulary: the group over owners, and the group over each owner's
+/* How a program's outputs are split apart from the vocabulary: the group over owners, and the group over each owner's
  * rows. */
 struct output_cut {
 	int owner_group, row_group;
 };
 
 /* A buffer's range in DR_SPACE_ACT, and the first and last instruction of its lifetime. Instructions count from 1
- * through all parts of the step. */
+ * through all blocks of the program. */
 struct live {
 	int64_t offset, bytes;
 	int first, last;
@@ -204,6 +206,20 @@ struct live {
 struct gap {
 	int64_t offset, bytes;
 };
+
+/* What a stage runs over a microbatch: blocks, in order. On stages but the first, the carried values are
+ * received in place of BLOCK_FIRST_STAGE; on stages but the last, they are sent in place of BLOCK_LAST_STAGE. */
+struct step_program {
+	const char *name; /* "prefill" */
+	VEC(struct step_block) blocks;
+	VEC(struct carried) carried;  /* in the order of sending; none with one stage */
+	int64_t max_tokens, max_rows; /* maximum T and R */
+	struct output_cut output;
+	VEC(struct live) live;
+	VEC(struct gap) gaps; /* ranges that no kernel may write; see target_shape.gap */
+};
+/* The instructions of the program's first block of a kind; body: of which loop body, else 0. */
+struct instrs *program_instrs(const struct step_program *p, enum block_kind kind, int body);
 
 /* A pipeline stage: its layers, and the bytes that each of its ranks holds for all of them. */
 struct stage {
@@ -215,9 +231,8 @@ struct schedule {
 	const struct deploy *deploy;
 	VEC(struct atom) atoms;
 	VEC(struct group) groups;
-	VEC(struct kernel) kernels; /* no two are equal */
-	struct step step[PHASES];
-	VEC(struct carried) carried[PHASES]; /* in the order of sending; none with one stage */
+	VEC(struct kernel) kernels;        /* no two are equal */
+	VEC(struct step_program) programs; /* for inference: of each phase */
 	VEC(struct collective) collectives;
 	VEC(const char *) op_names;
 	struct index op_index;
@@ -226,13 +241,10 @@ struct schedule {
 	VEC(struct expert_map) maps;
 	VEC(struct stage) stages;
 	VEC(struct step_input) inputs;
-	int64_t input_bytes; /* of both phases; equal inputs are stored once */
-	struct output_cut output[PHASES];
-	VEC(struct live) live[PHASES];
+	int64_t input_bytes; /* of all programs; equal inputs are stored once */
 	VEC(struct placed_state) states;
-	VEC(struct gap) gaps[PHASES]; /* ranges that no kernel may write; see target_shape.gap */
 	int stage_group, owner_group, logits_group;
-	int64_t ranks, token_multiple, row_multiple, chunk[PHASES], max_rows[PHASES];
+	int64_t ranks, token_multiple, row_multiple;
 	struct pipeline pipeline;
 	struct layer_body *bodies;
 	int n_bodies;       /* number of loop bodies */
@@ -264,7 +276,7 @@ struct step_values {
 };
 int64_t step_number(const struct number *n, const struct step_values *v);
 /* The maximum of each value over all steps and ranks. The round is 0, since no address depends on it. */
-struct step_values step_values_max(const struct schedule *s, int phase, struct arena *arena);
+struct step_values step_values_max(const struct schedule *s, const struct step_program *p, struct arena *arena);
 
 struct memory_operands instr_operands(const struct schedule *s, const struct instr *i);
 

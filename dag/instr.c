@@ -1,11 +1,22 @@
 /* Instructions: the memory that each reads and writes. The dependencies between instructions follow from it. */
 #include "dag.h"
 
-struct instrs *step_part(const struct step *s, enum step_section section, int body)
+bool block_repeats(enum block_kind kind) { return kind == BLOCK_LAYERS || kind == BLOCK_LAYERS_BACK; }
+
+int block_instrs(const struct step_block *b)
 {
-	return &s->part[section == SECTION_LAST_STAGE ? s->n - 1
-	                : section == SECTION_LAYER    ? SECTION_LAYER + body
-	                                              : (int)section];
+	int n = 0;
+	for (int i = 0; i < b->n; i++)
+		n += b->body[i].n;
+	return n;
+}
+
+struct instrs *program_instrs(const struct step_program *p, enum block_kind kind, int body)
+{
+	for (int i = 0; i < p->blocks.n; i++)
+		if (p->blocks.at[i].kind == kind)
+			return &p->blocks.at[i].body[body];
+	internal_error("%s has no block of kind %d", p->name, (int)kind);
 }
 
 static void add(struct memory_operands *o, struct argument *a, enum arg_direction direction)

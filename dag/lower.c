@@ -115,8 +115,8 @@ int64_t lower_rows_max(const struct lower *w, const struct phys *p)
 {
 	if (p->exchange >= 0)
 		return w->exchanges.at[p->exchange].rows;
-	int64_t most = p->rows.kind == NUMBER_TOKENS  ? w->s->chunk[w->phase]
-	               : p->rows.kind == NUMBER_ROWS  ? w->s->max_rows[w->phase]
+	int64_t most = p->rows.kind == NUMBER_TOKENS  ? w->step->max_tokens
+	               : p->rows.kind == NUMBER_ROWS  ? w->step->max_rows
 	               : p->rows.kind == NUMBER_PAGES ? w->s->pages
 	                                              : 1;
 	return most * p->rows.value / p->rows.div;

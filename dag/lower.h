@@ -54,7 +54,7 @@ struct buffer {
 	int64_t offset;
 }; /* used: bytes before rounding up */
 
-/* Buffers that are read after a step; they have the same offsets in both phases. */
+/* Buffers that are read after a step; they have the same offsets in all programs. */
 enum output_buffer { BUFFER_TOKENS, BUFFER_LOGITS, OUTPUT_BUFFERS };
 
 /* A result of an exchange that is summed in f32, and rounded to its format after the last round. */
@@ -80,6 +80,7 @@ struct lower {
 	struct local *l;
 	struct local_phase *ph;
 	int phase;
+	struct step_program *step; /* what is lowered to */
 	struct arena *arena;
 	struct sink *sink;
 	struct schedule *s;
@@ -98,7 +99,10 @@ struct lower {
 
 /* lower_order.c: sets exchanges (`dispatch` and `results` of each), exchange_of and order. E0918. */
 void lower_order(struct lower *w);
-/* step_sizes.c: sets the tokens, rows and pages of a step. Returns false after reporting E0704 or E0705. */
+/* step_sizes.c: the maximum of tokens of an owner, and of rows, over all programs. */
+int64_t program_max_tokens(const struct schedule *s);
+int64_t program_max_rows(const struct schedule *s);
+/* Sets the tokens, rows and pages of a step. Returns false after reporting E0704 or E0705. */
 bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 /* lower.c */
 bool axis_among(const int *axes, int n, int axis);
@@ -146,8 +150,8 @@ bool lower_in_carry(const struct lower *w, const struct phys *p); /* is it store
 struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like);
 /* The cache slots of those rows, in a cache whose pages are cut by `pages`. */
 struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages);
-struct instrs *lower_part(const struct lower *w, int local); /* the part of the step that computes the value */
-int lower_kernel(struct lower *w, const struct kernel *k);   /* index; equal descriptions share one */
+struct instrs *lower_instrs(const struct lower *w, int local); /* the instructions that compute the value */
+int lower_kernel(struct lower *w, const struct kernel *k);     /* index; equal descriptions share one */
 void lower_launch(struct lower *w, int local, int exchange, const struct kernel *k, const struct argument *args, int n,
                   const char *what);
 void lower_emit(struct lower *w, int local, int exchange, struct instr i, const char *what);

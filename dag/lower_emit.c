@@ -22,12 +22,10 @@ int64_t lower_table(struct lower *w, const float *data, int64_t n)
 	return end;
 }
 
-static int64_t most_of(const int64_t of_phase[PHASES]) { return of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]; }
-
-/* Words of an input per owner, in the largest step of any phase. */
+/* Words of an input per owner, in the largest step of any program. */
 static int64_t input_words(const struct schedule *s, enum dr_input what)
 {
-	int64_t tokens = most_of(s->chunk), rows = most_of(s->max_rows);
+	int64_t tokens = program_max_tokens(s), rows = program_max_rows(s);
 	switch (what) {
 	case DR_INPUT_WANT:   return rows;
 	case DR_INPUT_SAMPLE: return rows * (int64_t)(sizeof(struct dr_sampling) / 4);
@@ -128,10 +126,14 @@ int lower_op_name(struct lower *w, int local, const char *what)
 	return w->s->op_names.n - 1;
 }
 
-struct instrs *lower_part(const struct lower *w, int local)
+struct instrs *lower_instrs(const struct lower *w, int local)
 {
+	static const enum block_kind of_section[SECTIONS] = {[SECTION_EVERY_STAGE] = BLOCK_EVERY_STAGE,
+	                                                     [SECTION_FIRST_STAGE] = BLOCK_FIRST_STAGE,
+	                                                     [SECTION_LAYER] = BLOCK_LAYERS,
+	                                                     [SECTION_LAST_STAGE] = BLOCK_LAST_STAGE};
 	const struct local_value *v = &w->ph->values.at[local];
-	return step_part(&w->s->step[w->phase], v->section, v->body);
+	return program_instrs(w->step, of_section[v->section], v->section == SECTION_LAYER ? v->body : 0);
 }
 
 void lower_emit(struct lower *w, int local, int exchange, struct instr i, const char *what)
@@ -140,7 +142,7 @@ void lower_emit(struct lower *w, int local, int exchange, struct instr i, const 
 	if (exchange >= 0)
 		vec_push(w->arena, &w->exchanges.at[exchange].body, i);
 	else
-		vec_push(w->arena, lower_part(w, local), i);
+		vec_push(w->arena, lower_instrs(w, local), i);
 }
 
 void lower_launch(struct lower *w, int local, int exchange, const struct kernel *k, const struct argument *args, int n,
@@ -178,7 +180,7 @@ int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int grou
 	struct collective c = {.kind = kind,
 	                       .group = group,
 	                       .dtype = dtype,
-	                       .phase = w->phase,
+	                       .program = (int)(w->step - w->s->programs.at),
 	                       .outer = outer,
 	                       .bytes_per_outer = bytes,
 	                       .per_layer = v->section == SECTION_LAYER,

@@ -269,7 +269,7 @@ static void end_exchange(struct lower *w, int local, int exchange)
 	struct instr end = {.kind = INSTR_ROUNDS_END};
 	lower_emit(w, local, -1, begin, "rounds");
 	for (int i = 0; i < m->body.n; i++)
-		vec_push(w->arena, lower_part(w, local), m->body.at[i]);
+		vec_push(w->arena, lower_instrs(w, local), m->body.at[i]);
 	lower_emit(w, local, -1, end, "rounds");
 	for (int i = 0; i < m->roundings.n; i++)
 		round_sum(w, &m->roundings.at[i]);

@@ -389,7 +389,7 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	w->turn_ends = turn_ends;
 }
 
-/* Copies a value from `have` to `to`, in the part of the step that `user` is in. */
+/* Copies a value from `have` to `to`, in the block that `user` is in. */
 static void copy(struct lower *w, const struct phys *have, int user, const struct phys *to)
 {
 	struct kernel k;

@@ -22,15 +22,15 @@ static void count_uses(struct lower *w)
 		w->uses[w->ph->token]++;
 }
 
-/* Makes buffers 0 and 1, the tokens and logits read after a step, at the same offsets in both phases. */
+/* Makes buffers 0 and 1, the tokens and logits read after a step, at the same offsets in all programs. */
 static void output_buffers(struct lower *w)
 {
 	struct schedule *s = w->s;
 	int64_t rows = 0, shard = s->vocab / s->groups.at[s->logits_group].size;
-	for (int phase = 0; phase < PHASES; phase++) {
-		const struct output_cut *cut = &s->output[phase];
-		int64_t owners = atoms_size(w->l, &w->l->owners) / s->groups.at[cut->owner_group].size;
-		int64_t most = owners * s->max_rows[phase] / s->groups.at[cut->row_group].size;
+	for (int i = 0; i < s->programs.n; i++) {
+		const struct step_program *p = &s->programs.at[i];
+		int64_t owners = atoms_size(w->l, &w->l->owners) / s->groups.at[p->output.owner_group].size;
+		int64_t most = owners * p->max_rows / s->groups.at[p->output.row_group].size;
 		rows = most > rows ? most : rows;
 	}
 	lower_buffer(w, rows * 4);
@@ -61,7 +61,7 @@ static void set_carried(struct lower *w)
 		c.op = lower_op_name(w, at, "carried to the next stage");
 		if (bytes > w->s->comm_mailbox)
 			w->s->comm_mailbox = round_up(bytes, 64);
-		vec_push(w->arena, &w->s->carried[w->phase], c);
+		vec_push(w->arena, &w->step->carried, c);
 	}
 }
 
@@ -128,14 +128,33 @@ static void end_step(struct lower *w)
 		end_turn(w, i);
 }
 
+static void add_block(struct lower *w, enum block_kind kind, int bodies)
+{
+	struct step_block b = {kind, arena_array(w->arena, struct instrs, bodies + 1), bodies};
+	vec_push(w->arena, &w->step->blocks, b);
+}
+
+static void add_blocks(struct lower *w)
+{
+	add_block(w, BLOCK_EVERY_STAGE, 1);
+	add_block(w, BLOCK_FIRST_STAGE, 1);
+	add_block(w, BLOCK_LAYERS, w->l->program->loop.n_bodies);
+	add_block(w, BLOCK_LAST_STAGE, 1);
+}
+
 static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l,
                            const struct target_shape *t, int phase)
 {
-	struct lower w = {
-		.l = l, .ph = &l->phase[phase], .phase = phase, .arena = arena, .sink = sink, .s = s, .target = t};
+	struct lower w = {.l = l,
+	                  .ph = &l->phase[phase],
+	                  .phase = phase,
+	                  .step = &s->programs.at[phase],
+	                  .arena = arena,
+	                  .sink = sink,
+	                  .s = s,
+	                  .target = t};
 	w.phys = arena_array(arena, struct phys, w.ph->values.n + 1);
-	s->step[phase].n = SECTIONS - 1 + l->program->loop.n_bodies;
-	s->step[phase].part = arena_array(arena, struct instrs, s->step[phase].n);
+	add_blocks(&w);
 	count_uses(&w);
 	output_buffers(&w);
 	check_captures(&w);
@@ -266,7 +285,7 @@ static void named_groups(struct schedule *s, struct local *l, struct arena *aren
 	s->logits_group = lower_group(&w, &logits);
 	for (int phase = 0; phase < PHASES; phase++) {
 		w.ph = &l->phase[phase];
-		s->output[phase] = output_cut(&w);
+		s->programs.at[phase].output = output_cut(&w);
 	}
 }
 
@@ -288,6 +307,8 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 		struct stage st = {.layer_begin = begin, .layer_end = begin + l->stage_layers.at[i]};
 		vec_push(arena, &s->stages, st);
 	}
+	for (int phase = 0; phase < PHASES; phase++)
+		vec_push(arena, &s->programs, ((struct step_program){.name = phase_name(phase)}));
 	named_groups(s, l, arena, sink);
 	s->vocab = l->program->vocab >= 0 ? l->program->axes.at[l->program->vocab].extent : 0;
 	s->comm_staging = s->ranks > 1 ? COMM_STAGING : 0;

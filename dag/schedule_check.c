@@ -1,17 +1,18 @@
 /* Checks the schedule. The bytes that an instruction accesses, with its strides and the largest numbers of any step and
  * rank, stay inside one thing that is placed there: a param, a table, a step's input, a state, or a buffer alive at
- * that instruction. The ranks that run this part of the step have it. No rank waits in a collective that another rank
+ * that instruction. The ranks that run this block have it. No rank waits in a collective that another rank
  * of its group never enters: all ranks run one list, which branches only on the stage and on the number of rounds, and
  * neither differs within a group. Shares only the descriptions with lowering. */
 #include "dag.h"
 
-/* The place of an instruction: phase and part of the step. body: loop body, or -1. */
+/* The place of an instruction: program and block. body: loop body, or -1. */
 struct at {
 	const struct schedule *s;
 	struct arena *arena;
 	const char *op;
-	enum step_section section;
-	int body, phase, number;   /* number: index of the instruction in the step, from 1 */
+	const struct step_program *program;
+	enum block_kind block;
+	int body, number;          /* number: index of the instruction in the program, from 1 */
 	struct step_values values; /* the maximum over all steps and ranks */
 };
 
@@ -83,8 +84,8 @@ static bool in_states(const struct at *at, bool outside, int64_t begin, int64_t 
 /* Does a buffer that is alive now contain these bytes? */
 static bool in_buffers(const struct at *at, int64_t begin, int64_t end)
 {
-	for (int i = 0; i < at->s->live[at->phase].n; i++) {
-		const struct live *b = &at->s->live[at->phase].at[i];
+	for (int i = 0; i < at->program->live.n; i++) {
+		const struct live *b = &at->program->live.at[i];
 		if (b->first <= at->number && at->number <= b->last
 		    && within(&(struct range){b->offset, b->offset + b->bytes}, begin, end))
 			return true;
@@ -101,14 +102,14 @@ static int64_t largest(const struct schedule *s, enum dr_space space)
 	return most;
 }
 
-/* Do the ranks that run this part of the step have the space? With one stage, every rank has every space. */
+/* Do the ranks that run this block have the space? With one stage, every rank has every space. */
 static bool has_space(const struct at *at, enum dr_space space)
 {
 	switch (space) {
 	case DR_SPACE_LAYER:
-	case DR_SPACE_STATE: return at->section == SECTION_LAYER;
-	case DR_SPACE_PRE:   return at->section == SECTION_FIRST_STAGE || at->s->stages.n == 1;
-	case DR_SPACE_POST:  return at->section == SECTION_LAST_STAGE || at->s->stages.n == 1;
+	case DR_SPACE_STATE: return block_repeats(at->block);
+	case DR_SPACE_PRE:   return at->block == BLOCK_FIRST_STAGE || at->s->stages.n == 1;
+	case DR_SPACE_POST:  return at->block == BLOCK_LAST_STAGE || at->s->stages.n == 1;
 	default:             return true;
 	}
 }
@@ -272,30 +273,33 @@ static const char *check_apart(const struct schedule *s, struct arena *arena)
 	return NULL;
 }
 
-/* before: number of instructions in the parts before this one. */
-static const char *check_part(const struct schedule *s, int phase, int part, int before, struct arena *arena)
+/* at: place of the instruction before them. */
+static const char *check_instrs(struct at *at, const struct instrs *instrs)
 {
-	const struct step *step = &s->step[phase];
-	bool last = part == step->n - 1, body = !last && part >= SECTION_LAYER;
-	struct at at = {.s = s,
-	                .arena = arena,
-	                .phase = phase,
-	                .values = step_values_max(s, phase, arena),
-	                .body = body ? part - SECTION_LAYER : -1,
-	                .section = last   ? SECTION_LAST_STAGE
-	                           : body ? SECTION_LAYER
-	                                  : (enum step_section)part};
 	const char *bad = NULL;
 	const struct instr *rounds = NULL;
-	for (int i = 0; i < step->part[part].n && !bad; i++) {
-		const struct instr *in = &step->part[part].at[i];
-		at.op = s->op_names.at[in->op];
-		at.number = before + i + 1;
-		bad = check_instr(&at, in, rounds);
+	for (int i = 0; i < instrs->n && !bad; i++) {
+		const struct instr *in = &instrs->at[i];
+		at->op = at->s->op_names.at[in->op];
+		at->number++;
+		bad = check_instr(at, in, rounds);
 		if (in->kind == INSTR_ROUNDS_BEGIN || in->kind == INSTR_ROUNDS_END)
 			rounds = in->kind == INSTR_ROUNDS_BEGIN ? in : NULL;
 	}
-	return bad || !rounds ? bad : wrong(&at, "rounds without an end");
+	return bad || !rounds ? bad : wrong(at, "rounds without an end");
+}
+
+static const char *check_program(const struct schedule *s, const struct step_program *p, struct arena *arena)
+{
+	struct at at = {.s = s, .arena = arena, .program = p, .values = step_values_max(s, p, arena)};
+	const char *bad = NULL;
+	for (int i = 0; i < p->blocks.n; i++)
+		for (int body = 0; body < p->blocks.at[i].n && !bad; body++) {
+			at.block = p->blocks.at[i].kind;
+			at.body = block_repeats(at.block) ? body : -1;
+			bad = check_instrs(&at, &p->blocks.at[i].body[body]);
+		}
+	return bad;
 }
 
 const char *schedule_check(const struct schedule *s, struct arena *arena)
@@ -303,8 +307,7 @@ const char *schedule_check(const struct schedule *s, struct arena *arena)
 	const char *bad = check_apart(s, arena);
 	for (int i = 0; i < s->params.n && !bad; i++)
 		bad = check_param(s, &s->params.at[i], arena);
-	for (int phase = 0; phase < PHASES; phase++)
-		for (int part = 0, before = 0; part < s->step[phase].n && !bad; before += s->step[phase].part[part++].n)
-			bad = check_part(s, phase, part, before, arena);
+	for (int i = 0; i < s->programs.n && !bad; i++)
+		bad = check_program(s, &s->programs.at[i], arena);
 	return bad;
 }

@@ -8,7 +8,8 @@ const char *space_name(enum dr_space space)
 	return space < DR_SPACES ? names[space] : "no space";
 }
 
-static const char *const section_text[SECTIONS] = {"every stage", "first stage", "layer", "last stage"};
+static const char *const block_text[BLOCK_KINDS] = {"every stage", "first stage", "layer", "layer, backwards",
+                                                    "last stage"};
 
 static void print_number(const struct number *n, FILE *out)
 {
@@ -80,6 +81,18 @@ static void print_instr(const struct schedule *s, const struct instr *i, FILE *o
 	}
 }
 
+static void print_block(const struct schedule *s, const struct step_program *p, const struct step_block *b, FILE *out)
+{
+	for (int body = 0; body < b->n; body++) {
+		fprintf(out, "%s, %s", p->name, block_text[b->kind]);
+		if (block_repeats(b->kind))
+			fprintf(out, " (%lld of them)", (long long)s->bodies[body].layers);
+		fprintf(out, "\n");
+		for (int i = 0; i < b->body[body].n; i++)
+			print_instr(s, &b->body[body].at[i], out);
+	}
+}
+
 static void print_memory(const struct schedule *s, FILE *out)
 {
 	for (int i = 0; i < s->stages.n; i++) {
@@ -93,10 +106,12 @@ static void print_memory(const struct schedule *s, FILE *out)
 
 void schedule_print(const struct schedule *s, FILE *out)
 {
-	fprintf(out,
-	        "ranks %lld, tokens in steps of %lld: prefill %lld, decode %lld; rows %lld, %lld; pages %lld of %lld\n",
-	        (long long)s->ranks, (long long)s->token_multiple, (long long)s->chunk[0], (long long)s->chunk[1],
-	        (long long)s->max_rows[0], (long long)s->max_rows[1], (long long)s->pages, (long long)s->page);
+	fprintf(out, "ranks %lld, tokens in steps of %lld:", (long long)s->ranks, (long long)s->token_multiple);
+	for (int i = 0; i < s->programs.n; i++)
+		fprintf(out, "%s %s %lld", i ? "," : "", s->programs.at[i].name, (long long)s->programs.at[i].max_tokens);
+	for (int i = 0; i < s->programs.n; i++)
+		fprintf(out, "%s %lld", i ? "," : "; rows", (long long)s->programs.at[i].max_rows);
+	fprintf(out, "; pages %lld of %lld\n", (long long)s->pages, (long long)s->page);
 	print_memory(s, out);
 	for (int i = 0; i < s->groups.n; i++) {
 		fprintf(out, "group%d of %lld:", i, (long long)s->groups.at[i].size);
@@ -112,17 +127,7 @@ void schedule_print(const struct schedule *s, FILE *out)
 			fprintf(out, ", tiles of %d x %d", p->pack.n_tile, p->pack.k_pair);
 		fprintf(out, "\n");
 	}
-	for (int phase = 0; phase < PHASES; phase++)
-		for (int part = 0; part < s->step[phase].n; part++) {
-			int body = part - SECTION_LAYER;
-			fprintf(out, "%s, %s", phase_name(phase),
-			        section_text[part == s->step[phase].n - 1 ? SECTION_LAST_STAGE
-			                     : body > 0                   ? SECTION_LAYER
-			                                                  : part]);
-			if (part < s->step[phase].n - 1 && body >= 0)
-				fprintf(out, " (%lld of them)", (long long)s->bodies[body].layers);
-			fprintf(out, "\n");
-			for (int i = 0; i < s->step[phase].part[part].n; i++)
-				print_instr(s, &s->step[phase].part[part].at[i], out);
-		}
+	for (int i = 0; i < s->programs.n; i++)
+		for (int k = 0; k < s->programs.at[i].blocks.n; k++)
+			print_block(s, &s->programs.at[i], &s->programs.at[i].blocks.at[k], out);
 }

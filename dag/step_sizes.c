@@ -33,6 +33,7 @@ static void set_multiples(struct schedule *s, struct local *l)
 static void set_sizes(struct schedule *s, const struct local *l)
 {
 	const struct workload *k = &l->deploy->work;
+	struct step_program *prefill = &s->programs.at[PHASE_PREFILL], *decode = &s->programs.at[PHASE_DECODE];
 	int64_t owners = atoms_size(l, &l->owners), m = l->deploy->microbatches, longest = k->seq_hi + k->output_hi;
 	s->pipeline = (struct pipeline){l->deploy->order, s->stages.n, m, 1, false};
 	s->seqs = divide_up(k->batch, owners);
@@ -45,10 +46,26 @@ static void set_sizes(struct schedule *s, const struct local *l)
 	if (s->pages_per_seq > s->pages)
 		s->pages_per_seq = s->pages;
 	int64_t prompts = s->seqs * k->seq_hi, chunk = k->chunk < prompts ? k->chunk : prompts, rows = s->seqs * k->rows;
-	s->chunk[PHASE_PREFILL] = round_up(divide_up(chunk, m), s->token_multiple);
-	s->chunk[PHASE_DECODE] = round_up(divide_up(s->seqs, m), s->token_multiple);
-	s->max_rows[PHASE_PREFILL] = round_up(rows, s->row_multiple);
-	s->max_rows[PHASE_DECODE] = round_up(divide_up(s->seqs, m) * k->rows, s->row_multiple);
+	prefill->max_tokens = round_up(divide_up(chunk, m), s->token_multiple);
+	decode->max_tokens = round_up(divide_up(s->seqs, m), s->token_multiple);
+	prefill->max_rows = round_up(rows, s->row_multiple);
+	decode->max_rows = round_up(divide_up(s->seqs, m) * k->rows, s->row_multiple);
+}
+
+int64_t program_max_tokens(const struct schedule *s)
+{
+	int64_t most = 0;
+	for (int i = 0; i < s->programs.n; i++)
+		most = s->programs.at[i].max_tokens > most ? s->programs.at[i].max_tokens : most;
+	return most;
+}
+
+int64_t program_max_rows(const struct schedule *s)
+{
+	int64_t most = 0;
+	for (int i = 0; i < s->programs.n; i++)
+		most = s->programs.at[i].max_rows > most ? s->programs.at[i].max_rows : most;
+	return most;
 }
 
 /* ---- promises -------------------------------------------------------------------------------- */
@@ -134,8 +151,7 @@ static bool check_bounds(const struct schedule *s, struct local *l, struct sink 
 	enum { SAMPLING_WORDS = sizeof(struct dr_sampling) / 4 };
 	const struct workload *w = &l->deploy->work;
 	int64_t owners = atoms_size(l, &l->owners), held = owners_in_a_cache(l), top = choices(l->program);
-	int64_t chunk = s->chunk[0] > s->chunk[1] ? s->chunk[0] : s->chunk[1],
-			rows = s->max_rows[0] > s->max_rows[1] ? s->max_rows[0] : s->max_rows[1];
+	int64_t chunk = program_max_tokens(s), rows = program_max_rows(s);
 	struct arena *a = sink->arena;
 	bool bad =
 		too_many(sink, w->cache_span, " positions in the caches of a rank", times(times(s->pages, s->page), held),

@@ -19,13 +19,13 @@ int64_t step_number(const struct number *n, const struct step_values *v)
 	internal_error("number of kind %d", (int)n->kind);
 }
 
-struct step_values step_values_max(const struct schedule *s, int phase, struct arena *arena)
+struct step_values step_values_max(const struct schedule *s, const struct step_program *p, struct arena *arena)
 {
 	int64_t *index = arena_array(arena, int64_t, s->groups.n + 1);
 	for (int i = 0; i < s->groups.n; i++)
 		index[i] = s->groups.at[i].size - 1;
-	return (struct step_values){.tokens = s->chunk[phase],
-	                            .rows = s->max_rows[phase],
+	return (struct step_values){.tokens = p->max_tokens,
+	                            .rows = p->max_rows,
 	                            .pages = s->pages,
 	                            .candidates = 1 + DR_CANDIDATES,
 	                            .index = index};

@@ -86,8 +86,9 @@ static void table(const struct fit *f, struct diag *d, int stage)
 	line(f, d, "weights", m.weights, full, weights_text(f, stage));
 	if (m.kv > 0)
 		line(f, d, "kv cache", m.kv, full, cache_text(f, &m));
-	line(f, d, "activations", m.activations, full,
-	     arena_printf(f->arena, "chunks of %lld tokens", (long long)f->schedule->chunk[PHASE_PREFILL]));
+	line(
+		f, d, "activations", m.activations, full,
+		arena_printf(f->arena, "chunks of %lld tokens", (long long)f->schedule->programs.at[PHASE_PREFILL].max_tokens));
 	if (m.comm > 0)
 		line(f, d, "communication", m.comm, full, "");
 	usable_line(f, d);

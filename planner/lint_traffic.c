@@ -53,7 +53,7 @@ static void check_collective(const struct lint *t, const struct collective *c)
 	                             kinds[c->kind], m->name, slow->name);
 	diag_related(t->sink, d, slow->span, "joins %lld of the units inside it", (long long)slow->count);
 	if (d->notes.n < 2)
-		diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
+		diag_note(t->sink, d, "%s: %s", t->schedule->programs.at[c->program].name, c->cause);
 	diag_help(t->sink, d, "a mesh axis stays inside `%s` when its size times the sizes listed after it divides %lld",
 	          fast->name, (long long)fast->count);
 }
@@ -71,7 +71,7 @@ static void check_send(const struct lint *t, const struct collective *c)
 		diag_report(t->sink, DIAG_W0607, m->span, "the pipeline's cuts over `%s` cross `%s`", m->name, slow->name);
 	if (!d->notes.n)
 		diag_related(t->sink, d, slow->span, "joins %lld of the units inside it", (long long)slow->count);
-	diag_note(t->sink, d, "%s: %s", phase_name(c->phase), c->cause);
+	diag_note(t->sink, d, "%s: %s", t->schedule->programs.at[c->program].name, c->cause);
 	diag_help(t->sink, d,
 	          "if the ranks do not fit in one `%s`, a cut is the least that can cross: say so, `// deploy: allow W0607 "
 	          "reason`",

@@ -79,8 +79,11 @@ static void print_totals(struct report *r)
 static void print_step(struct report *r)
 {
 	const struct schedule *s = r->schedule;
-	text_add(&r->text, "  step        prefill: %lld tokens of an owner; decode: %lld; %lld microbatch%s\n",
-	         (long long)s->chunk[PHASE_PREFILL], (long long)s->chunk[PHASE_DECODE], (long long)s->pipeline.microbatches,
+	text_add(&r->text, "  step        ");
+	for (int i = 0; i < s->programs.n; i++)
+		text_add(&r->text, "%s: %lld%s; ", s->programs.at[i].name, (long long)s->programs.at[i].max_tokens,
+		         i ? "" : " tokens of an owner");
+	text_add(&r->text, "%lld microbatch%s\n", (long long)s->pipeline.microbatches,
 	         s->pipeline.microbatches == 1 ? "" : "es");
 	text_add(&r->text, "  owner       %lld sequence%s, %lld pages of %lld positions\n", (long long)s->seqs,
 	         plural(s->seqs), (long long)s->pages, (long long)s->page);
@@ -172,21 +175,21 @@ static bool joins(struct line *lines, int n, struct line *new)
 	return false;
 }
 
-static void print_collectives(struct report *r, int phase)
+static void print_collectives(struct report *r, int program)
 {
 	const struct schedule *s = r->schedule;
 	struct line *lines = arena_array(r->arena, struct line, s->collectives.n + 1);
 	int n = 0;
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
-		lines[i] = (struct line){arena_printf(r->arena, "%d %17s  %s", c->phase, volume(r, c), c->cause),
+		lines[i] = (struct line){arena_printf(r->arena, "%d %17s  %s", c->program, volume(r, c), c->cause),
 		                         c->per_layer ? c->body : -1, 0, c->per_layer ? s->bodies[c->body].layers : 1};
 		joins(lines, i, &lines[i]);
 	}
-	text_add(&r->text, "\n  collectives of %s", phase_name(phase));
+	text_add(&r->text, "\n  collectives of %s", s->programs.at[program].name);
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
-		if (c->phase == phase && lines[i].layers)
+		if (c->program == program && lines[i].layers)
 			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(r, c, lines[i].layers),
 			         volume(r, c), c->cause);
 	}
@@ -212,8 +215,8 @@ const char *planner_report(struct arena *arena, const struct deploy *d, const st
 	}
 	print_step(&r);
 	print_memory(&r);
-	for (int phase = 0; phase < PHASES; phase++)
-		print_collectives(&r, phase);
+	for (int i = 0; i < s->programs.n; i++)
+		print_collectives(&r, i);
 	return r.text.at;
 }
 

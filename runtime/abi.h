@@ -2,7 +2,8 @@
  *
  * The tables of a program are one read-only block of bytes, `dr_blob`, that starts with struct dr_program. Arrays and
  * strings in it are referred to by offset from its start, so that the compiler can build it in memory and emit it as it
- * is. Generated symbols: dr_blob; dr_kernel_table (one function for each kernel); dr_step_prefill, dr_step_decode. */
+ * is. Generated symbols: dr_blob; dr_kernel_table (one function for each kernel); dr_step_table (one for each step
+ * program). */
 #ifndef DEPLOY_ABI_H
 #define DEPLOY_ABI_H
 #include <stdint.h>
@@ -48,7 +49,7 @@ enum dr_input {
 	DR_INPUT_PAGES,  /* [seqs][pages_per_seq] */
 	DR_INPUTS
 };
-enum dr_phase { DR_PREFILL, DR_DECODE, DR_PHASES };
+enum dr_phase { DR_PREFILL, DR_DECODE, DR_PHASES }; /* the step programs of inference */
 
 struct dr_span {
 	uint32_t at, n;
@@ -76,7 +77,7 @@ enum dr_collective_kind {
 };
 enum dr_dtype { DR_F32, DR_BF16, DR_F16, DR_I32, DR_FP8E4M3, DR_FP8E5M2 /* these two: params and states only */ };
 struct dr_collective {
-	uint32_t kind, group, dtype, phase;
+	uint32_t kind, group, dtype, program;
 	struct dr_span cause; /* "all_reduce over tp at layer.attn (o_proj: contraction over heads@tp)" */
 };
 
@@ -113,13 +114,20 @@ struct dr_step_input {
 	uint32_t what, owner_group, token_group, page_group; /* what: enum dr_input */
 	uint64_t offset;
 };
-/* How the rows of a phase's tokens and logits are split: groups over owners, and over each owner's rows. */
+/* How the rows of a program's tokens and logits are split: groups over owners, and over each owner's rows. */
 struct dr_output {
 	uint32_t owner_group, row_group;
 };
 struct dr_gap {
 	uint64_t offset, bytes;
 }; /* a range of DR_SPACE_ACT that no kernel may write */
+/* What a stage runs over a microbatch. */
+struct dr_step_program {
+	struct dr_span name;           /* "prefill" */
+	uint32_t max_tokens, max_rows; /* maximum T and R */
+	struct dr_output output;
+	struct dr_span gaps; /* struct dr_gap; only in tests */
+};
 struct dr_body {
 	uint64_t param_bytes, state_bytes;
 }; /* per layer */
@@ -176,19 +184,16 @@ struct dr_program {
 	uint32_t stage_group;                 /* group of the atoms that split `layers`; its size is the number of stages */
 	uint32_t owner_group;                 /* group of the atoms that split sequences among owners */
 	uint32_t token_multiple, row_multiple; /* T and R of a step are multiples of these */
-	uint32_t microbatch_tokens[DR_PHASES]; /* maximum T */
-	uint32_t max_rows[DR_PHASES];          /* maximum R */
 	uint32_t order, microbatches, chunks;  /* of the pipeline: support/stage_order.h */
 	uint32_t seqs, page_size, pages,
 		pages_per_seq;              /* per owner: sequences, positions in a page, pages in the pool, page table width */
 	uint32_t page_multiple;         /* `pages`, and P of a step, are multiples of this */
 	struct dr_span bodies, body_of; /* struct dr_body; u32 for each layer of the model */
 	struct dr_span inputs;          /* struct dr_step_input */
-	struct dr_output output[DR_PHASES];
-	struct dr_span gaps[DR_PHASES];      /* struct dr_gap; only in tests */
-	uint64_t tokens_offset;              /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
-	uint64_t logits_offset;              /* likewise: f32[vocab / size of logits_group] per row */
-	uint32_t vocab, logits_group;        /* a rank's shard is its index in logits_group */
+	struct dr_span programs;        /* struct dr_step_program: DR_PREFILL, DR_DECODE */
+	uint64_t tokens_offset;         /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
+	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group] per row */
+	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
 	uint64_t comm_staging, comm_mailbox; /* bytes: staging for collectives; one of the two messages between stages */
 };
 
@@ -206,12 +211,12 @@ struct dr_frame {
 };
 
 typedef void (*dr_kernel_fn)(const uint64_t *args, int32_t worker, int32_t workers);
+typedef void (*dr_step_fn)(struct dr_frame *f);
 
 /* Generated. */
 extern const unsigned char dr_blob[];
 extern const dr_kernel_fn dr_kernel_table[];
-void dr_step_prefill(struct dr_frame *f);
-void dr_step_decode(struct dr_frame *f);
+extern const dr_step_fn dr_step_table[];
 
 /* Called by generated code, by all ranks in the same order. They do not return on failure: the rank reports and ends.
  * dst_block: `block`, except in an all-to-all. */

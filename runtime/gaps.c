@@ -18,10 +18,9 @@ enum { PATTERN = 0xff };
 
 static const struct dr_gap *gaps_of(const struct rank *r, uint32_t *n)
 {
-	const struct dr_program *h = r->job->plan->head;
-	const struct dr_gap *gaps = plan_array(r->job->plan, struct dr_gap, h->gaps[r->step.head->phase]);
-	*n = h->gaps[r->step.head->phase].n;
-	return gaps;
+	struct dr_span gaps = r->job->plan->programs[r->step.head->phase].gaps;
+	*n = gaps.n;
+	return plan_array(r->job->plan, struct dr_gap, gaps);
 }
 
 void gaps_fill(struct rank *r)

@@ -4,6 +4,6 @@
 
 int dr_main(int argc, char **argv)
 {
-	const struct generated g = {dr_blob, dr_kernel_table, {dr_step_prefill, dr_step_decode}};
+	const struct generated g = {dr_blob, dr_kernel_table, dr_step_table};
 	return launcher_main(argc, argv, &g);
 }

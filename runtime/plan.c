@@ -17,6 +17,7 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 	p->collectives = plan_array(p, struct dr_collective, h->collectives);
 	p->stages = plan_array(p, struct dr_stage, h->stages);
 	p->params = plan_array(p, struct dr_param, h->params);
+	p->programs = plan_array(p, struct dr_step_program, h->programs);
 	p->constants = plan_array(p, struct dr_constant, h->constants);
 	p->maps = plan_array(p, struct dr_map, h->maps);
 	p->config = plan_array(p, struct dr_config, h->config);
@@ -32,6 +33,8 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 		return "the mesh of the launcher's program does not have as many ranks as the program";
 	if (plan_group_size(p, (int)h->stage_group) != p->n_stages)
 		return "the stages of the launcher's program are not those of its mesh";
+	if (h->programs.n != DR_PHASES)
+		return "the launcher's program does not prefill and decode";
 	if (h->order >= PIPELINE_ORDERS || h->chunks != 1)
 		return "the launcher's program has a pipeline that its runtime does not know";
 	return NULL;
@@ -47,6 +50,22 @@ int plan_coordinate(const struct plan *p, uint32_t atom, int rank)
 int plan_group_size(const struct plan *p, int group)
 {
 	return group == p->n_groups ? (int)p->head->ranks : (int)p->groups[group].size;
+}
+
+int plan_max_tokens(const struct plan *p)
+{
+	uint32_t most = 0;
+	for (uint32_t i = 0; i < p->head->programs.n; i++)
+		most = p->programs[i].max_tokens > most ? p->programs[i].max_tokens : most;
+	return (int)most;
+}
+
+int plan_max_rows(const struct plan *p)
+{
+	uint32_t most = 0;
+	for (uint32_t i = 0; i < p->head->programs.n; i++)
+		most = p->programs[i].max_rows > most ? p->programs[i].max_rows : most;
+	return (int)most;
 }
 
 int plan_group_index(const struct plan *p, int group, int rank)

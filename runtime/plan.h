@@ -14,6 +14,7 @@ struct plan {
 	const struct dr_collective *collectives;
 	const struct dr_stage *stages;
 	const struct dr_param *params;
+	const struct dr_step_program *programs; /* by enum dr_phase */
 	const struct dr_constant *constants;
 	const struct dr_map *maps;
 	const struct dr_config *config;
@@ -30,6 +31,9 @@ const char *plan_string(const struct plan *p, struct dr_span s);
 
 int plan_coordinate(const struct plan *p, uint32_t atom, int rank);
 int plan_group_size(const struct plan *p, int group);
+/* The maximum T and R of all programs. */
+int plan_max_tokens(const struct plan *p);
+int plan_max_rows(const struct plan *p);
 /* The rank's place in its group, and the rank at a place of that group. */
 int plan_group_index(const struct plan *p, int group, int rank);
 int plan_group_member(const struct plan *p, int group, int rank, int i);

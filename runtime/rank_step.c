@@ -75,7 +75,7 @@ static void run_microbatch(struct rank *r, int number)
 	r->frame.candidates = step_candidates(&r->step, r->job->plan, number);
 	gaps_fill(r);
 	activity(r, ACTIVITY_STEP);
-	r->job->generated->step[r->step.head->phase](&r->frame);
+	r->job->generated->steps[r->step.head->phase](&r->frame);
 	r->device->sync(r->device);
 	gaps_check(r);
 	activity(r, ACTIVITY_OUTPUT);

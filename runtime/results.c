@@ -22,7 +22,7 @@ static bool is_first_of_replicas(const struct plan *plan, int rank, const struct
 
 struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, bool logits)
 {
-	const struct dr_output *cut = &plan->head->output[phase];
+	const struct dr_output *cut = &plan->programs[phase].output;
 	int group = (int)plan->head->logits_group, owners = plan->n_owners / plan_group_size(plan, (int)cut->owner_group);
 	bool last = plan_stage(plan, rank) == plan->n_stages - 1;
 	return (struct parcel_plan){
@@ -58,7 +58,7 @@ void parcel_open(struct rank *r)
 	for (int phase = 0; phase < DR_PHASES; phase++) {
 		struct parcel_plan *p = &r->parcel.plan[phase];
 		*p = parcel_plan(r->job->plan, r->index, phase, wants_logits(r));
-		size_t bytes = h->microbatches * microbatch_bytes(p, (int)h->max_rows[phase]);
+		size_t bytes = h->microbatches * microbatch_bytes(p, (int)r->job->plan->programs[phase].max_rows);
 		most = bytes > most ? bytes : most;
 	}
 	r->parcel.bytes = host_alloc(most, 1);
@@ -107,12 +107,12 @@ struct inbox *inbox_open(const struct rank *r)
 		in->plan[phase] = host_alloc(h->ranks, sizeof *in->plan[phase]);
 		for (int i = 0; i < (int)h->ranks; i++) {
 			in->plan[phase][i] = parcel_plan(plan, i, phase, wants_logits(r));
-			size_t bytes = h->microbatches * microbatch_bytes(&in->plan[phase][i], (int)h->max_rows[phase]);
+			size_t bytes = h->microbatches * microbatch_bytes(&in->plan[phase][i], (int)plan->programs[phase].max_rows);
 			most = bytes > most ? bytes : most;
 		}
 	}
 	in->bytes = host_alloc(most, 1);
-	in->results.max_rows = (int)(h->max_rows[0] > h->max_rows[1] ? h->max_rows[0] : h->max_rows[1]);
+	in->results.max_rows = plan_max_rows(plan);
 	size_t rows = (size_t)h->microbatches * (size_t)plan->n_owners * (size_t)in->results.max_rows;
 	in->results.tokens = host_alloc(rows, sizeof *in->results.tokens);
 	in->results.logits = wants_logits(r) ? host_alloc(rows * h->vocab, sizeof *in->results.logits) : NULL;

@@ -16,7 +16,7 @@
 struct generated {
 	const unsigned char *blob;
 	const dr_kernel_fn *kernels;
-	void (*step[DR_PHASES])(struct dr_frame *f);
+	const dr_step_fn *steps; /* by enum dr_phase */
 };
 
 /* ---- cli.c: the command line ----------------------------------------------------------------- */

@@ -38,7 +38,7 @@ struct schedule *schedule_open(const struct plan *plan)
 	struct schedule *s = host_alloc(1, sizeof *s);
 	s->plan = plan;
 	s->owner = host_alloc((size_t)plan->n_owners, sizeof *s->owner);
-	s->max_rows = (int)(h->max_rows[0] > h->max_rows[1] ? h->max_rows[0] : h->max_rows[1]);
+	s->max_rows = plan_max_rows(plan);
 	s->row = host_alloc((size_t)h->microbatches * (size_t)plan->n_owners * (size_t)s->max_rows, sizeof *s->row);
 	page_pool_open(&s->pages, plan->n_owners, (int)h->pages);
 	for (int i = 0; i < plan->n_owners; i++)
@@ -202,7 +202,7 @@ static void take_pieces(struct schedule *s, struct pieces *p, int phase, int mic
 		struct sequence *q = s->owner[owner].running[row];
 		bool mine = prompts || row % h->microbatches == (uint32_t)microbatch;
 		if (q && mine && prefilling(q) == prompts)
-			take_piece(p, q, most - p->tokens, (int)h->max_rows[phase]);
+			take_piece(p, q, most - p->tokens, (int)s->plan->programs[phase].max_rows);
 	}
 }
 
@@ -210,7 +210,7 @@ static void take_pieces(struct schedule *s, struct pieces *p, int phase, int mic
  * decodes. */
 static void choose(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner)
 {
-	int chunk = (int)s->plan->head->microbatch_tokens[phase];
+	int chunk = (int)s->plan->programs[phase].max_tokens;
 	take_pieces(s, p, phase, microbatch, owner, false, owner_prefilling(s, owner) ? chunk / 2 : chunk);
 	if (phase == DR_PREFILL)
 		take_pieces(s, p, phase, microbatch, owner, true, chunk);

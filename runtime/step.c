@@ -8,11 +8,6 @@ enum {
 	SAMPLING_WORDS = sizeof(struct dr_sampling) / sizeof(int32_t)
 };
 
-static int max_of_phases(const uint32_t *of_phase)
-{
-	return (int)(of_phase[0] > of_phase[1] ? of_phase[0] : of_phase[1]);
-}
-
 /* Words of a microbatch of one owner: four arrays of T tokens, two of R rows. */
 static size_t owner_words(int tokens, int rows) { return 4 * (size_t)tokens + (1 + SAMPLING_WORDS) * (size_t)rows; }
 
@@ -20,8 +15,7 @@ static size_t page_words(const struct plan *plan) { return (size_t)plan->head->s
 
 size_t step_max_words(const struct plan *plan)
 {
-	size_t pages = page_words(plan),
-		   all = owner_words(max_of_phases(plan->head->microbatch_tokens), max_of_phases(plan->head->max_rows));
+	size_t pages = page_words(plan), all = owner_words(plan_max_tokens(plan), plan_max_rows(plan));
 	return pages > all ? pages : all;
 }
 
@@ -32,9 +26,7 @@ void step_open(struct step *s, const struct plan *plan)
 	const struct dr_program *h = plan->head;
 	size_t m = h->microbatches, owners = (size_t)plan->n_owners;
 	s->cap =
-		step_fixed(plan)
-		+ owners
-			  * (m * owner_words(max_of_phases(h->microbatch_tokens), max_of_phases(h->max_rows)) + page_words(plan));
+		step_fixed(plan) + owners * (m * owner_words(plan_max_tokens(plan), plan_max_rows(plan)) + page_words(plan));
 	s->words = host_alloc(s->cap, sizeof *s->words);
 	s->head = (struct step_head *)(void *)s->words;
 	s->tokens = s->words + HEAD_WORDS;

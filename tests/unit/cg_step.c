@@ -45,13 +45,13 @@ int dr_main(int argc, char **argv)
 }
 
 /* ---- a program, loaded ----------------------------------------------------------------------- */
-typedef void step_fn(struct dr_frame *f);
 struct loaded {
 	LLVMOrcLLJITRef jit;
-	step_fn *step[PHASES];
+	const dr_step_fn *step;
 	const unsigned char *blob;
 	const dr_kernel_fn *kernels;
 	int (*main)(int, char **);
+	int layers; /* of a stage */
 };
 
 static void must(LLVMErrorRef error)
@@ -90,13 +90,13 @@ static void define_runtime(LLVMOrcLLJITRef jit)
 static struct loaded load(const struct schedule *s, int level)
 {
 	const struct codegen_options options = {.level = level, .plan_text = "the plan"};
-	struct loaded l;
+	struct loaded l = {.layers = 2};
 	LLVMMemoryBufferRef object = codegen_buffer(s, &options, CODEGEN_OBJ);
 	must(LLVMOrcCreateLLJIT(&l.jit, NULL));
 	define_runtime(l.jit);
 	must(LLVMOrcLLJITAddObjectFile(l.jit, LLVMOrcLLJITGetMainJITDylib(l.jit), object));
-	*(void **)&l.step[PHASE_PREFILL] = lookup(l.jit, "dr_step_prefill");
-	*(void **)&l.step[PHASE_DECODE] = lookup(l.jit, "dr_step_decode");
+	l.step = lookup(l.jit, "dr_step_table");
+	assert_ptr_equal(*(void *const *)&l.step[PHASE_DECODE], lookup(l.jit, "dr_step_decode"));
 	*(void **)&l.main = lookup(l.jit, "main");
 	l.blob = lookup(l.jit, "dr_blob");
 	l.kernels = lookup(l.jit, "dr_kernel_table");
@@ -131,8 +131,11 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	s->bodies[0] = (struct layer_body){256, 64, 2 * stages};
 	s->body_of = arena_array(a, int, 2 * stages);
 	for (int phase = 0; phase < PHASES; phase++) {
-		s->step[phase].n = SECTIONS;
-		s->step[phase].part = arena_array(a, struct instrs, SECTIONS);
+		struct step_program p = {.name = phase_name(phase), .output = {-1, -1}, .max_tokens = 8 - phase};
+		for (int kind = 0; kind < BLOCK_KINDS; kind++)
+			if (kind != BLOCK_LAYERS_BACK)
+				vec_push(a, &p.blocks, ((struct step_block){kind, arena_array(a, struct instrs, 1), 1}));
+		vec_push(a, &s->programs, p);
 	}
 	vec_push(a, &s->op_names, "embed");
 	vec_push(a, &s->op_names, "layer: mlp");
@@ -149,28 +152,37 @@ static struct argument count(enum number_kind kind, int64_t value, int64_t div, 
 	return (struct argument){.number = {kind, value, div, group}};
 }
 
-static void launch(struct arena *a, struct step *step, enum step_section section, int op, const struct argument *args,
-                   int n)
+static struct instr launch_of(struct arena *a, int op, const struct argument *args, int n)
 {
 	struct instr in = {
 		.kind = INSTR_LAUNCH, .op = op, .launch = {.args = arena_array(a, struct argument, n), .n_args = n}};
 	memcpy(in.launch.args, args, sizeof *args * (size_t)n);
-	vec_push(a, step_part(step, section, 0), in);
+	return in;
+}
+
+static void launch(struct arena *a, struct step_program *p, enum block_kind block, int op, const struct argument *args,
+                   int n)
+{
+	vec_push(a, program_instrs(p, block, 0), launch_of(a, op, args, n));
 }
 
 static void run_step(const struct loaded *l, enum phase phase, int stage, int stages)
 {
 	static const int32_t index[] = {1, 0};
+	static const uint32_t body_of[] = {0, 1, 1, 0};
 	struct dr_frame f = {.index = index,
+	                     .body_of = body_of,
 	                     .stage = stage,
 	                     .stages = stages,
-	                     .layers = 2,
+	                     .layers = l->layers,
 	                     .tokens = 6,
 	                     .rows = 4,
 	                     .pages = 3,
 	                     .candidates = 5};
-	for (int i = 0; i < DR_SPACES; i++)
-		f.base[i] = 1000u * (unsigned)(i + 1);
+	static const enum dr_space spaces[] = {DR_SPACE_LAYER, DR_SPACE_PRE,   DR_SPACE_POST,
+	                                       DR_SPACE_EVERY, DR_SPACE_STATE, DR_SPACE_ACT};
+	for (unsigned i = 0; i < sizeof spaces / sizeof *spaces; i++)
+		f.base[spaces[i]] = 1000 * (i + 1);
 	calls.n = 0;
 	l->step[phase](&f);
 }
@@ -181,15 +193,15 @@ static void check_order(int level)
 	struct arena a = {0};
 	calls = (struct text){.arena = &a};
 	struct schedule *s = make_schedule(&a, 1);
-	struct step *step = &s->step[PHASE_PREFILL];
+	struct step_program *step = &s->programs.at[PHASE_PREFILL];
 	struct argument shifted = at(DR_SPACE_ACT, 8);
 	shifted.number = (struct number){NUMBER_INDEX_TOKENS, 12, 2, 0};
-	launch(&a, step, SECTION_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_CONST, 7, 0, 0), shifted}, 2);
-	launch(&a, step, SECTION_FIRST_STAGE, 0,
+	launch(&a, step, BLOCK_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_CONST, 7, 0, 0), shifted}, 2);
+	launch(&a, step, BLOCK_FIRST_STAGE, 0,
 	       (struct argument[]){count(NUMBER_TOKENS, 3, 2, 0), count(NUMBER_ROWS, 5, 1, 0)}, 2);
-	launch(&a, step, SECTION_LAYER, 1,
+	launch(&a, step, BLOCK_LAYERS, 1,
 	       (struct argument[]){at(DR_SPACE_LAYER, 16), count(NUMBER_INDEX, 9, 0, 0), count(NUMBER_INDEX, 9, 0, -1)}, 3);
-	launch(&a, step, SECTION_LAST_STAGE, 0, (struct argument[]){at(DR_SPACE_POST, 4)}, 1);
+	launch(&a, step, BLOCK_LAST_STAGE, 0, (struct argument[]){at(DR_SPACE_POST, 4)}, 1);
 	struct loaded l = load(s, level);
 	run_step(&l, PHASE_PREFILL, 0, 1);
 	assert_string_equal(calls.at, "launch 0 op 0 layer -1: 7 6044\n"
@@ -231,10 +243,39 @@ static void numbers(void **state)
 	}
 	text_add(&expected, "\n");
 	assert_string_equal(expected.at, "launch 0 op 0 layer -1: 10 15 40 7 10 15 40 200\n");
-	launch(&a, &s->step[PHASE_PREFILL], SECTION_EVERY_STAGE, 0, all, n);
+	launch(&a, &s->programs.at[PHASE_PREFILL], BLOCK_EVERY_STAGE, 0, all, n);
 	struct loaded l = load(s, 2);
 	run_step(&l, PHASE_PREFILL, 0, 1);
 	assert_string_equal(calls.at, expected.at);
+	unload(&l);
+	arena_free(&a);
+}
+
+/* A block that goes backwards, over layers of two bodies. */
+static void layers_from_the_last_to_the_first(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	calls = (struct text){.arena = &a};
+	struct schedule *s = make_schedule(&a, 1);
+	struct layer_body bodies[2] = {{256, 64, 1}, {32, 8, 1}};
+	s->bodies = bodies;
+	s->n_bodies = 2;
+	struct step_program *p = &s->programs.at[PHASE_PREFILL];
+	struct step_block back = {BLOCK_LAYERS_BACK, arena_array(&a, struct instrs, 2), 2};
+	p->blocks.n = 0;
+	vec_push(&a, &p->blocks, back);
+	for (int body = 0; body < 2; body++) {
+		struct argument args[] = {count(NUMBER_CONST, body, 0, 0), at(DR_SPACE_LAYER, 0), at(DR_SPACE_STATE, 0)};
+		vec_push(&a, &p->blocks.at[0].body[body], launch_of(&a, 0, args, 3));
+	}
+	struct loaded l = load(s, 2);
+	l.layers = 4;
+	run_step(&l, PHASE_PREFILL, 0, 1);
+	assert_string_equal(calls.at, "launch 0 op 0 layer 3: 0 1320 5080\n"
+	                              "launch 0 op 0 layer 2: 1 1288 5072\n"
+	                              "launch 0 op 0 layer 1: 1 1256 5064\n"
+	                              "launch 0 op 0 layer 0: 0 1000 5000\n");
 	unload(&l);
 	arena_free(&a);
 }
@@ -245,8 +286,9 @@ static void stages_hand_on_the_carried_values(void **state)
 	struct arena a = {0};
 	calls = (struct text){.arena = &a};
 	struct schedule *s = make_schedule(&a, 2);
-	for (int where = 0; where < SECTIONS; where++)
-		launch(&a, &s->step[PHASE_DECODE], where, where, (struct argument[]){count(NUMBER_CONST, where, 0, 0)}, 1);
+	static const enum block_kind blocks[] = {BLOCK_EVERY_STAGE, BLOCK_FIRST_STAGE, BLOCK_LAYERS, BLOCK_LAST_STAGE};
+	for (int i = 0; i < 4; i++)
+		launch(&a, &s->programs.at[PHASE_DECODE], blocks[i], i, (struct argument[]){count(NUMBER_CONST, i, 0, 0)}, 1);
 	for (int i = 0; i < 2; i++) {
 		struct carried c = {.at = {DR_SPACE_ACT, 64 + 64 * i},
 		                    .outer = {NUMBER_TOKENS, 1, 1, 0},
@@ -254,7 +296,7 @@ static void stages_hand_on_the_carried_values(void **state)
 		                    .send = 3 + 2 * i,
 		                    .recv = 2 + 2 * i,
 		                    .op = 1};
-		vec_push(&a, &s->carried[PHASE_DECODE], c);
+		vec_push(&a, &s->programs.at[PHASE_DECODE].carried, c);
 	}
 	struct loaded l = load(s, 2);
 	run_step(&l, PHASE_DECODE, 0, 2);
@@ -275,15 +317,15 @@ static void stages_hand_on_the_carried_values(void **state)
 	arena_free(&a);
 }
 
-static void add_rounds(struct arena *a, struct step *step, int group)
+static void add_rounds(struct arena *a, struct step_program *p, int group)
 {
-	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0),
+	vec_push(a, program_instrs(p, BLOCK_EVERY_STAGE, 0),
 	         ((struct instr){
 				 .kind = INSTR_ROUNDS_BEGIN,
 				 .op = 1,
 				 .rounds = {.group = group, .dests = 2, .local = 4, .start = at(DR_SPACE_ACT, 32), .capacity = 5}}));
-	launch(a, step, SECTION_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_EXCHANGE_ROUND, 0, 0, 0)}, 1);
-	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0),
+	launch(a, p, BLOCK_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_EXCHANGE_ROUND, 0, 0, 0)}, 1);
+	vec_push(a, program_instrs(p, BLOCK_EVERY_STAGE, 0),
 	         ((struct instr){.kind = INSTR_COLLECTIVE,
 	                         .op = 1,
 	                         .collective = {.index = 6,
@@ -291,7 +333,7 @@ static void add_rounds(struct arena *a, struct step *step, int group)
 	                                        .dst = at(DR_SPACE_ACT, 100),
 	                                        .outer = {NUMBER_CONST, 5, 0, 0},
 	                                        .block = {NUMBER_CONST, 8, 0, 0}}}));
-	vec_push(a, step_part(step, SECTION_EVERY_STAGE, 0), ((struct instr){.kind = INSTR_ROUNDS_END, .op = 1}));
+	vec_push(a, program_instrs(p, BLOCK_EVERY_STAGE, 0), ((struct instr){.kind = INSTR_ROUNDS_END, .op = 1}));
 }
 
 static void rounds_repeat(void **state)
@@ -300,8 +342,8 @@ static void rounds_repeat(void **state)
 	struct arena a = {0};
 	calls = (struct text){.arena = &a};
 	struct schedule *s = make_schedule(&a, 1);
-	add_rounds(&a, &s->step[PHASE_PREFILL], 0);
-	add_rounds(&a, &s->step[PHASE_PREFILL], -1);
+	add_rounds(&a, &s->programs.at[PHASE_PREFILL], 0);
+	add_rounds(&a, &s->programs.at[PHASE_PREFILL], -1);
 	struct loaded l = load(s, 2);
 	rounds_wanted = 2;
 	run_step(&l, PHASE_PREFILL, 0, 1);
@@ -352,7 +394,7 @@ static void add_tables(struct arena *a, struct schedule *s)
 	vec_push(
 		a, &s->collectives,
 		((struct collective){
-			.kind = DR_ALL_GATHER, .group = -1, .dtype = DTYPE_BF16, .phase = PHASE_DECODE, .cause = "all_gather"}));
+			.kind = DR_ALL_GATHER, .group = -1, .dtype = DTYPE_BF16, .program = PHASE_DECODE, .cause = "all_gather"}));
 	vec_push(a, &s->deploy->program->config,
 	         ((struct config_entry){.name = "rope_theta", .type = CONFIG_FLOAT, .f = 1e4}));
 }
@@ -413,6 +455,9 @@ static void tables_read_back(void **state)
 	assert_text(l.blob, p->deploy, "small");
 	assert_text(l.blob, p->model, "tiny");
 	assert_int_equal(p->vocab, 96);
+	assert_int_equal(p->programs.n, 2);
+	assert_text(l.blob, ROW(l.blob, p->programs, struct dr_step_program, 1)->name, "decode");
+	assert_int_equal(ROW(l.blob, p->programs, struct dr_step_program, 1)->max_tokens, 7);
 	check_ranks(l.blob, p);
 	check_param(l.blob, ROW(l.blob, p->params, struct dr_param, 0));
 	check_rest(l.blob, p);
@@ -484,6 +529,7 @@ int main(void)
 		cmocka_unit_test(tables_read_back),
 		cmocka_unit_test(order_of_a_step),
 		cmocka_unit_test(numbers),
+		cmocka_unit_test(layers_from_the_last_to_the_first),
 		cmocka_unit_test(stages_hand_on_the_carried_values),
 		cmocka_unit_test(rounds_repeat),
 		cmocka_unit_test(kernels_stand_in_the_table),

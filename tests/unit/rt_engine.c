@@ -251,7 +251,7 @@ static void long_prompts_come_in_chunks(void **state)
 	static struct site s;
 	struct step_done done;
 	site_open(&s, 1, 1, take_token, NULL);
-	((struct dr_program *)(void *)s.blob.at)->microbatch_tokens[DR_PREFILL] = 4;
+	tiny_program(&s.blob, DR_PREFILL)->max_tokens = 4;
 	make_ask(&asks[0], 1, 1, 20);
 	make_ask(&asks[1], 2, 21, 2);
 	submit(&s, &asks[0]);
@@ -330,7 +330,7 @@ static void rows_of_others_stay(void **state)
 	int stopped = 0;
 	for (int round = 0; round < 20; round++) {
 		site_open(&s, 1, 1, stop_another, &s);
-		((struct dr_program *)(void *)s.blob.at)->microbatch_tokens[DR_PREFILL] = 2;
+		tiny_program(&s.blob, DR_PREFILL)->max_tokens = 2;
 		for (int i = 0; i < MANY; i++) {
 			make_ask(&asks[i], (unsigned)i, 1 + i % 3, 6);
 			submit(&s, &asks[i]);
@@ -372,7 +372,7 @@ static void prompts_get_half_of_a_chunk(void **state)
 	static struct site s;
 	struct step_done done;
 	site_open(&s, 1, 1, take_token, NULL);
-	((struct dr_program *)(void *)s.blob.at)->microbatch_tokens[DR_PREFILL] = 2;
+	tiny_program(&s.blob, DR_PREFILL)->max_tokens = 2;
 	for (int i = 0; i < 3; i++) {
 		make_ask(&asks[i], (unsigned)i, i == 2 ? 5 : 1, 20);
 		submit(&s, &asks[i]);

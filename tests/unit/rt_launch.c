@@ -330,7 +330,8 @@ static pid_t start_launcher(struct tiny t, void (*step)(struct dr_frame *), cons
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct generated g = {b.at, kernels, {step, step}};
+		const dr_step_fn steps[] = {step, step};
+		struct generated g = {b.at, kernels, steps};
 		int fd = open(in_folder("said"), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
 		dup2(fd, 1);
 		dup2(fd, 2);
@@ -571,13 +572,13 @@ static void add_gaps(struct blob_builder *b, struct dr_program *h)
 {
 	struct dr_gap gap = {ACT_BYTES, 100};
 	add_activations(b, h, 192);
-	h->gaps[DR_PREFILL] = h->gaps[DR_DECODE] = blob_put(b, &gap, 1, sizeof gap);
+	tiny_program(b, DR_PREFILL)->gaps = tiny_program(b, DR_DECODE)->gaps = blob_put(b, &gap, 1, sizeof gap);
 }
 static void add_written_gap(struct blob_builder *b, struct dr_program *h)
 {
 	struct dr_gap gaps[] = {{ACT_BYTES, 100}, {AT_X + 4, 8}};
 	add_activations(b, h, 192);
-	h->gaps[DR_DECODE] = blob_put(b, gaps, 2, sizeof *gaps);
+	tiny_program(b, DR_DECODE)->gaps = blob_put(b, gaps, 2, sizeof *gaps);
 }
 
 static void gaps_are_checked(void **state)

@@ -82,17 +82,15 @@ static void check_owner(struct load *w, int m, int owner, const int32_t *page_ta
 static void check_step(struct load *w)
 {
 	static int32_t page_table[2][TINY_SEQS * TINY_PER_SEQ];
-	const struct dr_program *h = w->plan->head;
 	int n;
 	for (int owner = 0; owner < w->plan->n_owners && w->step.head->with_pages; owner++)
 		memcpy(page_table[owner], step_array(&w->step, w->plan, 0, owner, DR_INPUT_PAGES, &n),
 		       sizeof page_table[owner]);
 	assert_true(w->step.n <= w->step.cap);
 	for (int m = 0; m < w->step.head->microbatches; m++) {
-		int phase = w->step.head->phase;
-		assert_true(w->step.tokens[m] > 0 && w->step.tokens[m] <= (int)h->microbatch_tokens[phase]
-		            && w->step.tokens[m] % 2 == 0);
-		assert_true(w->step.rows[m] > 0 && w->step.rows[m] <= (int)h->max_rows[phase] && w->step.rows[m] % 2 == 0);
+		const struct dr_step_program *p = &w->plan->programs[w->step.head->phase];
+		assert_true(w->step.tokens[m] > 0 && w->step.tokens[m] <= (int)p->max_tokens && w->step.tokens[m] % 2 == 0);
+		assert_true(w->step.rows[m] > 0 && w->step.rows[m] <= (int)p->max_rows && w->step.rows[m] % 2 == 0);
 		for (int owner = 0; owner < w->plan->n_owners; owner++)
 			check_owner(w, m, owner, page_table[owner]);
 	}
@@ -160,7 +158,7 @@ static void rows_are_bounded(void **state)
 	for (int i = 0; i < 3; i++)
 		q[i] = make_sequence(ids[i], i == 2 ? 3 : 1, 1, (struct dr_sampling){0});
 	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
-	((struct dr_program *)(void *)b.at)->max_rows[DR_PREFILL] = 2;
+	tiny_program(&b, DR_PREFILL)->max_rows = 2;
 	assert_null(plan_open(&plan, b.at));
 	struct step step;
 	struct schedule *s = schedule_open(&plan);
@@ -226,7 +224,7 @@ static void decoding_goes_on_beside_prompts(void **state)
 	struct sequence q[2] = {make_sequence(ids[0], 1, 5, (struct dr_sampling){0}),
 	                        make_sequence(ids[1], 20, 5, (struct dr_sampling){0})};
 	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
-	((struct dr_program *)(void *)b.at)->microbatch_tokens[DR_PREFILL] = 4;
+	tiny_program(&b, DR_PREFILL)->max_tokens = 4;
 	assert_null(plan_open(&plan, b.at));
 	struct load w = {.plan = &plan, .s = schedule_open(&plan), .q = q};
 	schedule_add(w.s, &q[0]);

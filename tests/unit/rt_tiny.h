@@ -202,10 +202,6 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	tiny_config(b, &h);
 	h.token_multiple = 2;
 	h.row_multiple = 2;
-	h.microbatch_tokens[DR_PREFILL] = TINY_CHUNK;
-	h.microbatch_tokens[DR_DECODE] = 4;
-	h.max_rows[DR_PREFILL] = TINY_ROWS;
-	h.max_rows[DR_DECODE] = TINY_ROWS;
 	h.microbatches = (uint32_t)t->microbatches;
 	h.chunks = 1;
 	h.seqs = TINY_SEQS;
@@ -218,13 +214,22 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 		inputs[i] = (struct dr_step_input){i, GROUP_DP, GROUP_NONE, GROUP_NONE,
 		                                   i == DR_INPUT_PAGES ? INPUT_PAGES : (uint64_t)i * TINY_CHUNK * 4};
 	h.inputs = blob_put(b, inputs, DR_INPUTS, sizeof *inputs);
-	for (int i = 0; i < DR_PHASES; i++)
-		h.output[i] = (struct dr_output){GROUP_DP, GROUP_NONE};
+	struct dr_step_program programs[DR_PHASES] = {
+		{blob_text(b, "prefill"), TINY_CHUNK, TINY_ROWS, {GROUP_DP, GROUP_NONE}, {0, 0}},
+		{blob_text(b, "decode"), 4, TINY_ROWS, {GROUP_DP, GROUP_NONE}, {0, 0}},
+	};
+	h.programs = blob_put(b, programs, DR_PHASES, sizeof *programs);
 	h.tokens_offset = AT_TOKENS;
 	h.logits_offset = AT_LOGITS;
 	h.vocab = TINY_VOCAB;
 	h.comm_staging = TINY_STAGING;
 	h.comm_mailbox = X_BYTES;
 	memcpy(b->at, &h, sizeof h);
+}
+
+static inline struct dr_step_program *tiny_program(struct blob_builder *b, enum dr_phase phase)
+{
+	const struct dr_program *h = (const struct dr_program *)(const void *)b->at;
+	return (struct dr_step_program *)(void *)(b->at + h->programs.at) + phase;
 }
 #endif

@@ -155,27 +155,33 @@ static void break_argument(struct argument *a, int i)
 	SCHEDULE(a->address.offset, 1ll << 40, "which has");
 }
 
+static void break_instrs(const struct instrs *instrs)
+{
+	for (int i = 0; i < instrs->n; i++) {
+		struct instr *in = &instrs->at[i];
+		if (in->kind == INSTR_LAUNCH)
+			SCHEDULE(in->launch.n_args, in->launch.n_args - 1, "arguments");
+		if (in->kind == INSTR_ROUNDS_BEGIN)
+			SCHEDULE(in->kind, INSTR_ROUNDS_END, "rounds that have no begin");
+		if (in->kind == INSTR_COLLECTIVE) {
+			SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->groups.n,
+			         "a group that does not exist");
+			SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->stage_group,
+			         "ranks of one stage only");
+		}
+		struct memory_operands o = instr_operands(schedule, in);
+		for (int k = 0; k < o.n; k++)
+			break_argument(o.at[k].argument, i);
+	}
+}
+
 static void schedules(void **state)
 {
 	(void)state;
-	for (int phase = 0; phase < PHASES; phase++)
-		for (int part = 0; part < schedule->step[phase].n; part++)
-			for (int i = 0; i < schedule->step[phase].part[part].n; i++) {
-				struct instr *in = &schedule->step[phase].part[part].at[i];
-				if (in->kind == INSTR_LAUNCH)
-					SCHEDULE(in->launch.n_args, in->launch.n_args - 1, "arguments");
-				if (in->kind == INSTR_ROUNDS_BEGIN)
-					SCHEDULE(in->kind, INSTR_ROUNDS_END, "rounds that have no begin");
-				if (in->kind == INSTR_COLLECTIVE) {
-					SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->groups.n,
-					         "a group that does not exist");
-					SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->stage_group,
-					         "ranks of one stage only");
-				}
-				struct memory_operands o = instr_operands(schedule, in);
-				for (int k = 0; k < o.n; k++)
-					break_argument(o.at[k].argument, i);
-			}
+	for (int i = 0; i < schedule->programs.n; i++)
+		for (int k = 0; k < schedule->programs.at[i].blocks.n; k++)
+			for (int body = 0; body < schedule->programs.at[i].blocks.at[k].n; body++)
+				break_instrs(&schedule->programs.at[i].blocks.at[k].body[body]);
 	for (int i = 1; i < schedule->params.n; i++)
 		if (schedule->params.at[i].space == schedule->params.at[i - 1].space)
 			SCHEDULE(schedule->params.at[i].offset, schedule->params.at[i - 1].offset, "overlap");

@@ -80,10 +80,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The first launch of a family in a part of the prefill step. */
-static struct instr *launch_of(struct fixture *f, enum kernel_family family, int part)
+/* The first launch of a family in a block of the prefill program. */
+static struct instr *launch_of(struct fixture *f, enum kernel_family family, enum block_kind block)
 {
-	struct instrs *in = &f->s->step[PHASE_PREFILL].part[part];
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], block, 0);
 	for (int i = 0; i < in->n; i++)
 		if (in->at[i].kind == INSTR_LAUNCH && f->s->kernels.at[in->at[i].launch.kernel].family == family)
 			return &in->at[i];
@@ -112,7 +112,7 @@ static void test_sound(void **state) { holds(*state); }
 static void test_param_that_is_not_placed(void **state)
 {
 	struct fixture *f = *state;
-	struct address *a = &launch_of(f, KERNEL_ANGLES, SECTION_LAYER)->launch.args[0].address, was = *a;
+	struct address *a = &launch_of(f, KERNEL_ANGLES, BLOCK_LAYERS)->launch.args[0].address, was = *a;
 	assert_int_equal(a->space, DR_SPACE_LAYER);
 	for (int i = 0; i < f->s->params.n; i++) {
 		struct placed_param *p = &f->s->params.at[i];
@@ -130,7 +130,7 @@ static void test_param_that_is_not_placed(void **state)
 static void test_weight_that_is_moved(void **state)
 {
 	struct fixture *f = *state;
-	int64_t *offset = &launch_of(f, KERNEL_CONTRACT, SECTION_LAYER)->launch.args[1].address.offset;
+	int64_t *offset = &launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS)->launch.args[1].address.offset;
 	*offset += 4;
 	breaks(f, "where nothing of that extent is placed");
 	*offset += 1 << 20;
@@ -143,7 +143,7 @@ static void test_weight_that_is_moved(void **state)
 static void test_kernel_that_reads_more(void **state)
 {
 	struct fixture *f = *state;
-	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->launch.kernel];
+	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_EMBED, BLOCK_FIRST_STAGE)->launch.kernel];
 	k->embed.v += k->embed.pack.n_tile;
 	breaks(f, "embed: bytes 0 to");
 }
@@ -152,7 +152,7 @@ static void test_kernel_that_reads_more(void **state)
 static void test_buffer_that_is_dead(void **state)
 {
 	struct fixture *f = *state;
-	struct live *b = &f->s->live[PHASE_PREFILL].at[2];
+	struct live *b = &f->s->programs.at[PHASE_PREFILL].live.at[2];
 	assert_true(b->last > b->first);
 	b->last--;
 	breaks(f, "of act, where nothing");
@@ -166,18 +166,19 @@ static void test_buffer_that_is_dead(void **state)
 static void test_operand_that_is_left(void **state)
 {
 	struct fixture *f = *state;
-	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_ROTATE, SECTION_LAYER)->launch.kernel];
+	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_ROTATE, BLOCK_LAYERS)->launch.kernel];
 	k->rotate.y_row++;
 	breaks(f, ": bytes ");
 	k->rotate.y_row--;
 	holds(f);
-	launch_of(f, KERNEL_ATTEND, SECTION_LAYER)->launch.args[ATTEND_M].number.value++;
+	launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS)->launch.args[ATTEND_M].number.value++;
 	breaks(f, "attend: bytes ");
-	launch_of(f, KERNEL_ATTEND, SECTION_LAYER)->launch.args[ATTEND_M].number.value--;
+	launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS)->launch.args[ATTEND_M].number.value--;
 	holds(f);
-	for (int part = 0; part < f->s->step[PHASE_PREFILL].n; part++)
-		for (int i = 0; i < f->s->step[PHASE_PREFILL].part[part].n; i++) {
-			struct instr *in = &f->s->step[PHASE_PREFILL].part[part].at[i];
+	const struct step_program *p = &f->s->programs.at[PHASE_PREFILL];
+	for (int b = 0; b < p->blocks.n; b++)
+		for (int i = 0; i < p->blocks.at[b].body->n; i++) {
+			struct instr *in = &p->blocks.at[b].body->at[i];
 			if (in->kind != INSTR_COLLECTIVE)
 				continue;
 			in->collective.block.value++;
@@ -190,7 +191,7 @@ static void test_operand_that_is_left(void **state)
 static void test_state(void **state)
 {
 	struct fixture *f = *state;
-	struct address *cache = &launch_of(f, KERNEL_APPEND, SECTION_LAYER)->launch.args[APPEND_CACHE].address;
+	struct address *cache = &launch_of(f, KERNEL_APPEND, BLOCK_LAYERS)->launch.args[APPEND_CACHE].address;
 	assert_int_equal(f->s->states.n, 4);
 	assert_int_equal(f->s->states.at[3].offset + f->s->states.at[3].bytes, f->s->bodies[0].state_bytes);
 	cache->offset = f->s->states.at[3].offset;
@@ -202,8 +203,8 @@ static void test_state(void **state)
 static void test_stage_without_the_space(void **state)
 {
 	struct fixture *f = *state;
-	struct address *a = &launch_of(f, KERNEL_CONTRACT, SECTION_LAYER)->launch.args[1].address;
-	*a = launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->launch.args[0].address;
+	struct address *a = &launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS)->launch.args[1].address;
+	*a = launch_of(f, KERNEL_EMBED, BLOCK_FIRST_STAGE)->launch.args[0].address;
 	assert_int_equal(a->space, DR_SPACE_PRE);
 	breaks(f, "an address in pre, which a rank does not have there");
 	a->space = DR_SPACES;
@@ -213,7 +214,7 @@ static void test_stage_without_the_space(void **state)
 static void test_write_to_a_weight(void **state)
 {
 	struct fixture *f = *state;
-	struct instr *i = launch_of(f, KERNEL_CONTRACT, SECTION_LAYER);
+	struct instr *i = launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS);
 	i->launch.args[2].address = i->launch.args[1].address;
 	breaks(f, "writes to layer");
 }
@@ -221,7 +222,7 @@ static void test_write_to_a_weight(void **state)
 static void test_input_and_table(void **state)
 {
 	struct fixture *f = *state;
-	struct address *ids = &launch_of(f, KERNEL_EMBED, SECTION_FIRST_STAGE)->launch.args[1].address;
+	struct address *ids = &launch_of(f, KERNEL_EMBED, BLOCK_FIRST_STAGE)->launch.args[1].address;
 	ids->offset += 4;
 	breaks(f, "of input, where nothing");
 	ids->offset -= 4;
@@ -250,7 +251,7 @@ static void test_param_that_loses_a_part(void **state)
 static void test_arguments(void **state)
 {
 	struct fixture *f = *state;
-	struct instr *i = launch_of(f, KERNEL_ATTEND, SECTION_LAYER);
+	struct instr *i = launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS);
 	i->launch.n_args--;
 	breaks(f, "is given 7 arguments");
 	i->launch.n_args++;
@@ -258,9 +259,9 @@ static void test_arguments(void **state)
 	breaks(f, "SEQ of attend_0 is a number");
 }
 
-static struct instr *collective_of(struct fixture *f, int part)
+static struct instr *collective_of(struct fixture *f, enum block_kind block)
 {
-	struct instrs *in = &f->s->step[PHASE_PREFILL].part[part];
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], block, 0);
 	for (int i = 0; i < in->n; i++)
 		if (in->at[i].kind == INSTR_COLLECTIVE)
 			return &in->at[i];
@@ -271,7 +272,7 @@ static struct instr *collective_of(struct fixture *f, int part)
 static void test_group_over_stages(void **state)
 {
 	struct fixture *f = *state;
-	f->s->collectives.at[collective_of(f, SECTION_LAYER)->collective.index].group = f->s->stage_group;
+	f->s->collectives.at[collective_of(f, BLOCK_LAYERS)->collective.index].group = f->s->stage_group;
 	breaks(f, "a collective over pp, which ranks of one stage only enter");
 }
 
@@ -279,10 +280,10 @@ static void test_group_over_stages(void **state)
 static void test_rounds(void **state)
 {
 	struct fixture *f = *state;
-	struct instrs *part = &f->s->step[PHASE_PREFILL].part[SECTION_LAYER];
-	for (int i = 0; i < f->s->live[PHASE_PREFILL].n; i++) /* instructions change their numbers here */
-		f->s->live[PHASE_PREFILL].at[i].first = 0;
-	const struct instr collective = *collective_of(f, SECTION_LAYER);
+	struct instrs *part = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, 0);
+	for (int i = 0; i < f->s->programs.at[PHASE_PREFILL].live.n; i++) /* instructions change their numbers here */
+		f->s->programs.at[PHASE_PREFILL].live.at[i].first = 0;
+	const struct instr collective = *collective_of(f, BLOCK_LAYERS);
 	int over = f->s->collectives.at[collective.collective.index].group, alone = 0;
 	while (f->s->groups.at[alone].n)
 		alone++;
