@@ -112,20 +112,18 @@ static void emit_launch(const struct step_emitter *e, const struct instr *in)
 	call_runtime(e, "dr_launch", g->nothing, args, 5);
 }
 
-static void call_collective(const struct step_emitter *e, int collective, int op, LLVMValueRef src, LLVMValueRef dst,
-                            const struct number *outer, const struct number *block, const struct number *dst_block)
-{
-	struct codegen *g = e->g;
-	LLVMValueRef args[] = {e->frame, ir_i32(g, collective), ir_i32(g, op),    src,
-	                       dst,      number(e, outer),      number(e, block), number(e, dst_block)};
-	call_runtime(e, "dr_collective", g->nothing, args, 8);
-}
-
 static void emit_collective(const struct step_emitter *e, const struct instr *in)
 {
-	LLVMValueRef src = argument(e, &in->collective.src), dst = argument(e, &in->collective.dst);
-	call_collective(e, in->collective.index, in->op, src, dst, &in->collective.outer, &in->collective.block,
-	                &in->collective.dst_block);
+	struct codegen *g = e->g;
+	LLVMValueRef args[] = {e->frame,
+	                       ir_i32(g, in->collective.index),
+	                       ir_i32(g, in->op),
+	                       argument(e, &in->collective.src),
+	                       argument(e, &in->collective.dst),
+	                       number(e, &in->collective.outer),
+	                       number(e, &in->collective.block),
+	                       number(e, &in->collective.dst_block)};
+	call_runtime(e, "dr_collective", g->nothing, args, 8);
 }
 
 static LLVMValueRef count_rounds(const struct step_emitter *e, const struct instr *in)
@@ -260,37 +258,33 @@ static void emit_layers(struct step_emitter *e, const struct schedule *s, const 
 	emit_turns(e, s, b);
 }
 
-/* Emits: on stage `here` the instructions, on other stages the collectives that receive or send the carried values. */
-static void emit_at_stage(struct step_emitter *e, const struct instrs *in, LLVMValueRef here,
-                          const struct step_program *p, bool send)
+/* Does this rank's stage run the block? NULL: every stage does. */
+static LLVMValueRef runs_here(const struct step_emitter *e, enum block_kind kind)
 {
 	struct codegen *g = e->g;
-	const struct number none = {.kind = NUMBER_CONST};
-	LLVMValueRef stage = read_i32(e, offsetof(struct dr_frame, stage));
-	struct ir_branch branch = if_begin(g, ir_compare(g, LLVMIntEQ, stage, here));
-	emit_instrs(e, in);
-	if_else(g, &branch);
-	for (int i = 0; i < p->carried.n; i++) {
-		const struct carried *c = &p->carried.at[i];
-		LLVMValueRef at = address(e, &c->at, &none);
-		call_collective(e, send ? c->send : c->recv, c->op, at, at, &c->outer, &c->block, &c->block);
+	LLVMValueRef stage = read_i32(e, offsetof(struct dr_frame, stage)), first = ir_i64(g, 0);
+	LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
+	switch (kind) {
+	case BLOCK_FIRST_STAGE:    return ir_compare(g, LLVMIntEQ, stage, first);
+	case BLOCK_LATER_STAGES:   return ir_compare(g, LLVMIntNE, stage, first);
+	case BLOCK_LAST_STAGE:     return ir_compare(g, LLVMIntEQ, stage, last);
+	case BLOCK_EARLIER_STAGES: return ir_compare(g, LLVMIntNE, stage, last);
+	default:                   return NULL;
 	}
-	if_end(g, &branch);
 }
 
-static void emit_block(struct step_emitter *e, const struct schedule *s, const struct step_program *p,
-                       const struct step_block *b)
+/* Emits a block that runs once. With one stage, no test is needed. */
+static void emit_once(struct step_emitter *e, const struct schedule *s, const struct step_block *b)
 {
-	struct codegen *g = e->g;
-	if (block_repeats(b->kind)) {
-		emit_layers(e, s, b);
-	} else if (b->kind == BLOCK_EVERY_STAGE || s->stages.n == 1) {
-		emit_instrs(e, b->body);
-	} else {
-		LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
-		bool sends = b->kind == BLOCK_LAST_STAGE;
-		emit_at_stage(e, b->body, sends ? last : ir_i64(g, 0), p, sends);
-	}
+	if (s->stages.n == 1 && !block_runs(b->kind, true, true))
+		return;
+	LLVMValueRef here = s->stages.n > 1 ? runs_here(e, b->kind) : NULL;
+	struct ir_branch branch;
+	if (here)
+		branch = if_begin(e->g, here);
+	emit_instrs(e, b->body);
+	if (here)
+		if_end(e->g, &branch);
 }
 
 LLVMValueRef emit_step(struct codegen *g, const struct schedule *s, const struct step_program *p)
@@ -303,7 +297,10 @@ LLVMValueRef emit_step(struct codegen *g, const struct schedule *s, const struct
 	read_frame(&e);
 	store_layer(&e, ir_i64(g, -1));
 	for (int i = 0; i < p->blocks.n; i++)
-		emit_block(&e, s, p, &p->blocks.at[i]);
+		if (block_repeats(p->blocks.at[i].kind))
+			emit_layers(&e, s, &p->blocks.at[i]);
+		else
+			emit_once(&e, s, &p->blocks.at[i]);
 	LLVMBuildRetVoid(g->builder);
 	return f;
 }

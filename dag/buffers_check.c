@@ -1,5 +1,6 @@
-/* Checks buffer placement by replaying a step, with two iterations of every loop: each read must find the value written
- * for it. Shares no code with buffers.c, and does not use its live ranges. */
+/* Checks buffer placement by replaying a step on each kind of stage, with two iterations of every loop: each read must
+ * find the value written for it. Shares no code with buffers.c, and does not use its live ranges. */
+#include <string.h>
 #include "lower.h"
 
 struct play {
@@ -72,14 +73,24 @@ static void play_instrs(struct play *p, const struct instrs *in)
 	}
 }
 
+static void play_stage(struct play *p, bool first, bool last)
+{
+	const struct lower *w = p->w;
+	memset(p->written, 0, sizeof *p->written * (size_t)w->buffers.n);
+	p->writes.n = 0;
+	for (int i = 0; i < w->step->blocks.n; i++) {
+		const struct step_block *b = &w->step->blocks.at[i];
+		for (int turn = 0; turn < (block_repeats(b->kind) ? 2 : 1) && block_runs(b->kind, first, last); turn++)
+			for (int body = 0; body < b->n; body++)
+				play_instrs(p, &b->body[body]);
+	}
+}
+
 const char *buffers_check(struct lower *w)
 {
 	struct play p = {.w = w, .written = arena_array(w->arena, int, w->buffers.n + 1)};
-	for (int i = 0; i < w->step->blocks.n; i++) {
-		const struct step_block *b = &w->step->blocks.at[i];
-		for (int turn = 0; turn < (block_repeats(b->kind) ? 2 : 1); turn++)
-			for (int body = 0; body < b->n; body++)
-				play_instrs(&p, &b->body[body]);
-	}
+	int stages = w->s->stages.n < 3 ? w->s->stages.n : 3; /* the first, one in the middle, the last */
+	for (int stage = 0; stage < stages; stage++)
+		play_stage(&p, stage == 0, stage == stages - 1);
 	return p.wrong;
 }

@@ -101,10 +101,12 @@ enum step_section { SECTION_EVERY_STAGE, SECTION_FIRST_STAGE, SECTION_LAYER, SEC
 /* Who runs a block of a step program, and how often. */
 enum block_kind {
 	BLOCK_EVERY_STAGE, /* all stages, once */
-	BLOCK_FIRST_STAGE, /* the first stage, once */
-	BLOCK_LAYERS,      /* each stage, for each of its layers in order: the instructions of the layer's body */
-	BLOCK_LAYERS_BACK, /* the same, from the last layer to the first */
-	BLOCK_LAST_STAGE,  /* the last stage, once */
+	BLOCK_FIRST_STAGE,
+	BLOCK_LATER_STAGES,   /* all stages but the first, once */
+	BLOCK_LAYERS,         /* all stages, for each of their layers in order: the instructions of the layer's body */
+	BLOCK_LAYERS_BACK,    /* the same, from the last layer to the first */
+	BLOCK_EARLIER_STAGES, /* all stages but the last, once */
+	BLOCK_LAST_STAGE,
 	BLOCK_KINDS
 };
 struct step_block {
@@ -112,7 +114,8 @@ struct step_block {
 	struct instrs *body; /* [n] of each loop body (schedule.body_of); of a block that runs once, one list */
 	int n;
 };
-bool block_repeats(enum block_kind kind); /* does it run for each layer? */
+bool block_repeats(enum block_kind kind);                     /* does it run for each layer? */
+bool block_runs(enum block_kind kind, bool first, bool last); /* does such a stage run it? */
 int block_instrs(const struct step_block *b);
 
 /* The memory that an instruction reads and writes, in the order of its arguments. The pointers point into the
@@ -129,12 +132,6 @@ struct memory_operands {
 struct layer_body {
 	int64_t param_bytes, state_bytes, layers;
 }; /* bytes of one layer; number of layers with this body */
-struct carried {
-	struct address at;
-	struct number outer, block;
-	int send, recv;
-	int op;
-}; /* send, recv: indices into schedule.collectives */
 
 struct collective {
 	enum dr_collective_kind kind;
@@ -207,12 +204,11 @@ struct gap {
 	int64_t offset, bytes;
 };
 
-/* What a stage runs over a microbatch: blocks, in order. On stages but the first, the carried values are
- * received in place of BLOCK_FIRST_STAGE; on stages but the last, they are sent in place of BLOCK_LAST_STAGE. */
+/* What a stage runs over a microbatch: blocks, in order. The receives (DR_RECV) of BLOCK_LATER_STAGES match the sends
+ * of BLOCK_EARLIER_STAGES one by one. With one stage there are none. */
 struct step_program {
 	const char *name; /* "prefill" */
 	VEC(struct step_block) blocks;
-	VEC(struct carried) carried;  /* in the order of sending; none with one stage */
 	int64_t max_tokens, max_rows; /* maximum T and R */
 	struct output_cut output;
 	VEC(struct live) live;

@@ -3,6 +3,17 @@
 
 bool block_repeats(enum block_kind kind) { return kind == BLOCK_LAYERS || kind == BLOCK_LAYERS_BACK; }
 
+bool block_runs(enum block_kind kind, bool first, bool last)
+{
+	switch (kind) {
+	case BLOCK_FIRST_STAGE:    return first;
+	case BLOCK_LATER_STAGES:   return !first;
+	case BLOCK_LAST_STAGE:     return last;
+	case BLOCK_EARLIER_STAGES: return !last;
+	default:                   return true;
+	}
+}
+
 int block_instrs(const struct step_block *b)
 {
 	int n = 0;
@@ -37,8 +48,10 @@ struct memory_operands instr_operands(const struct schedule *s, const struct ins
 				add(&o, &i->launch.args[a], kernel_arg(&s->kernels.at[i->launch.kernel], a, NULL).direction);
 		break;
 	case INSTR_COLLECTIVE:
-		add(&o, &in->collective.src, ARG_IN);
-		add(&o, &in->collective.dst, ARG_OUT);
+		if (s->collectives.at[i->collective.index].kind != DR_RECV)
+			add(&o, &in->collective.src, ARG_IN);
+		if (s->collectives.at[i->collective.index].kind != DR_SEND)
+			add(&o, &in->collective.dst, ARG_OUT);
 		break;
 	case INSTR_ROUNDS_BEGIN: add(&o, &in->rounds.start, ARG_IN); break;
 	case INSTR_ROUNDS_END:   break;

@@ -42,26 +42,35 @@ static void output_buffers(struct lower *w)
 	s->logits_offset = w->buffers.at[BUFFER_LOGITS].offset;
 }
 
-/* Sets the values that pass from stage to stage. They are sent after a stage's layers and received before them, in the
- * same order. */
-static void set_carried(struct lower *w)
+/* Sends or receives a carried value. */
+static void add_message(struct lower *w, int carry, enum dr_collective_kind kind, const char *what)
+{
+	bool sends = kind == DR_SEND;
+	int at = w->ph->carries.at[carry].begin;
+	const struct phys *p = &w->carry[carry];
+	const struct argument here = arg_phys(p), none = arg_number(number_const(0));
+	int64_t row = p->row_stride * dtype_bytes(p->dtype), bytes = lower_rows_max(w, p) * row;
+	struct instr i = {.kind = INSTR_COLLECTIVE,
+	                  .op = lower_op_name(w, at, "carried to the next stage"),
+	                  .collective = {.src = sends ? here : none,
+	                                 .dst = sends ? none : here,
+	                                 .outer = number_const(1),
+	                                 .block = number_times(p->rows, p->row_stride),
+	                                 .dst_block = number_times(p->rows, p->row_stride)}};
+	i.collective.index = lower_add_collective(w, kind, w->s->stage_group, p->dtype, p->rows, row, at, what);
+	vec_push(w->arena, program_instrs(w->step, sends ? BLOCK_EARLIER_STAGES : BLOCK_LATER_STAGES, 0), i);
+	if (bytes > w->s->comm_mailbox)
+		w->s->comm_mailbox = round_up(bytes, 64);
+}
+
+/* Carried values pass from stage to stage. */
+static void pass_carried(struct lower *w)
 {
 	for (int i = 0; i < w->n_carry && w->s->stages.n > 1; i++) {
-		int at = w->ph->carries.at[i].begin;
-		const struct phys *p = &w->carry[i];
-		const char *name = lower_source(w, at)->name;
+		const char *name = lower_source(w, w->ph->carries.at[i].begin)->name;
 		const char *what = w->n_carry > 1 && name ? name : "the residual stream";
-		struct carried c = {.outer = number_const(1), .block = number_times(p->rows, p->row_stride)};
-		int64_t row = p->row_stride * dtype_bytes(p->dtype), bytes = lower_rows_max(w, p) * row;
-		c.at = (struct address){DR_SPACE_ACT, w->buffers.at[p->buffer].offset};
-		c.send = lower_add_collective(w, DR_SEND, w->s->stage_group, p->dtype, p->rows, row, at,
-		                              arena_printf(w->arena, "%s to the next stage", what));
-		c.recv = lower_add_collective(w, DR_RECV, w->s->stage_group, p->dtype, p->rows, row, at,
-		                              arena_printf(w->arena, "%s from the stage before", what));
-		c.op = lower_op_name(w, at, "carried to the next stage");
-		if (bytes > w->s->comm_mailbox)
-			w->s->comm_mailbox = round_up(bytes, 64);
-		vec_push(w->arena, &w->step->carried, c);
+		add_message(w, i, DR_SEND, arena_printf(w->arena, "%s to the next stage", what));
+		add_message(w, i, DR_RECV, arena_printf(w->arena, "%s from the stage before", what));
 	}
 }
 
@@ -138,7 +147,11 @@ static void add_blocks(struct lower *w)
 {
 	add_block(w, BLOCK_EVERY_STAGE, 1);
 	add_block(w, BLOCK_FIRST_STAGE, 1);
+	if (w->s->stages.n > 1)
+		add_block(w, BLOCK_LATER_STAGES, 1);
 	add_block(w, BLOCK_LAYERS, w->l->program->loop.n_bodies);
+	if (w->s->stages.n > 1)
+		add_block(w, BLOCK_EARLIER_STAGES, 1);
 	add_block(w, BLOCK_LAST_STAGE, 1);
 }
 
@@ -165,11 +178,9 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 		lower_op(&w, w.order.at[i]);
 	if (!w.failed)
 		end_step(&w);
-	if (w.failed)
-		return -1;
-	int64_t bytes = place_buffers(&w);
-	set_carried(&w);
-	return w.failed ? -1 : bytes;
+	if (!w.failed)
+		pass_carried(&w);
+	return w.failed ? -1 : place_buffers(&w);
 }
 
 static int64_t body_state_bytes(const struct schedule *s, int body)

@@ -226,6 +226,60 @@ static const char *check_group(const struct at *at, int group, const struct inst
 	return NULL;
 }
 
+static bool is_message(const struct schedule *s, const struct instr *i)
+{
+	return i->kind == INSTR_COLLECTIVE && s->collectives.at[i->collective.index].kind > DR_ALL_TO_ALL;
+}
+
+static const char *check_message(const struct at *at, const struct instr *i)
+{
+	const struct collective *c = &at->s->collectives.at[i->collective.index];
+	bool sends = c->kind == DR_SEND;
+	if (c->group != at->s->stage_group || at->s->stages.n == 1)
+		return wrong(at, "a message between ranks that are not stages");
+	if (at->block != (sends ? BLOCK_EARLIER_STAGES : BLOCK_LATER_STAGES))
+		return wrong(at, "a stage without a %s neighbour %s", sends ? "next" : "previous",
+		             sends ? "sends" : "receives");
+	int64_t bytes = moved(at, i).from;
+	const char *bad = sends ? check_address(at, &i->collective.src, bytes, false)
+	                        : check_address(at, &i->collective.dst, bytes, true);
+	return bad || bytes <= at->s->comm_mailbox ? bad : wrong(at, "a message larger than the mailbox");
+}
+
+static bool same_number(const struct number *a, const struct number *b)
+{
+	return a->kind == b->kind && a->value == b->value && a->div == b->div && a->group == b->group;
+}
+
+/* The next message of the instructions from *i on, or NULL. */
+static const struct instr *next_message(const struct schedule *s, const struct instrs *in, int *i)
+{
+	while (*i < in->n)
+		if (is_message(s, &in->at[(*i)++]))
+			return &in->at[*i - 1];
+	return NULL;
+}
+
+/* Checks that each message that a stage sends is the one that the next stage receives. */
+static const char *check_messages(const struct schedule *s, const struct step_program *p, struct arena *arena)
+{
+	if (s->stages.n == 1)
+		return NULL;
+	const struct instrs *out = program_instrs(p, BLOCK_EARLIER_STAGES, 0),
+						*in = program_instrs(p, BLOCK_LATER_STAGES, 0);
+	for (int i = 0, k = 0;;) {
+		const struct instr *a = next_message(s, out, &i), *b = next_message(s, in, &k);
+		if (!a && !b)
+			return NULL;
+		if (!a || !b)
+			return arena_printf(arena, "%s: stages send and receive different numbers of messages", p->name);
+		if (s->collectives.at[a->collective.index].dtype != s->collectives.at[b->collective.index].dtype
+		    || !same_number(&a->collective.outer, &b->collective.outer)
+		    || !same_number(&a->collective.block, &b->collective.block))
+			return arena_printf(arena, "%s: a stage receives another message than was sent", s->op_names.at[b->op]);
+	}
+}
+
 static const char *check_instr(const struct at *at, const struct instr *i, const struct instr *rounds)
 {
 	const struct schedule *s = at->s;
@@ -240,6 +294,8 @@ static const char *check_instr(const struct at *at, const struct instr *i, const
 		           : check_address(at, &i->rounds.start, (int64_t)(i->rounds.dests * i->rounds.local + 1) * 4, false);
 	case INSTR_ROUNDS_END: return rounds ? NULL : wrong(at, "the end of rounds that have no begin");
 	case INSTR_COLLECTIVE:
+		if (is_message(s, i))
+			return check_message(at, i);
 		bad = check_group(at, s->collectives.at[i->collective.index].group, rounds);
 		if (!bad)
 			bad = check_address(at, &i->collective.src, moved(at, i).from, false);
@@ -307,7 +363,9 @@ const char *schedule_check(const struct schedule *s, struct arena *arena)
 	const char *bad = check_apart(s, arena);
 	for (int i = 0; i < s->params.n && !bad; i++)
 		bad = check_param(s, &s->params.at[i], arena);
-	for (int i = 0; i < s->programs.n && !bad; i++)
+	for (int i = 0; i < s->programs.n && !bad; i++) {
 		bad = check_program(s, &s->programs.at[i], arena);
+		bad = bad ? bad : check_messages(s, &s->programs.at[i], arena);
+	}
 	return bad;
 }

@@ -8,8 +8,8 @@ const char *space_name(enum dr_space space)
 	return space < DR_SPACES ? names[space] : "no space";
 }
 
-static const char *const block_text[BLOCK_KINDS] = {"every stage", "first stage", "layer", "layer, backwards",
-                                                    "last stage"};
+static const char *const block_text[BLOCK_KINDS] = {"every stage",      "first stage",    "later stages", "layer",
+                                                    "layer, backwards", "earlier stages", "last stage"};
 
 static void print_number(const struct number *n, FILE *out)
 {
@@ -57,10 +57,14 @@ static void print_launch(const struct schedule *s, const struct instr *i, FILE *
 
 static void print_collective(const struct schedule *s, const struct instr *i, FILE *out)
 {
-	fprintf(out, "  collective(");
-	print_argument(&i->collective.src, out);
-	fprintf(out, " -> ");
-	print_argument(&i->collective.dst, out);
+	enum dr_collective_kind kind = s->collectives.at[i->collective.index].kind;
+	fprintf(out, "  %s(", kind == DR_SEND ? "send" : kind == DR_RECV ? "recv" : "collective");
+	if (kind != DR_RECV)
+		print_argument(&i->collective.src, out);
+	if (kind != DR_SEND && kind != DR_RECV)
+		fprintf(out, " -> ");
+	if (kind != DR_SEND)
+		print_argument(&i->collective.dst, out);
 	fprintf(out, ", outer ");
 	print_number(&i->collective.outer, out);
 	fprintf(out, ", block ");

@@ -289,14 +289,17 @@ static void stages_hand_on_the_carried_values(void **state)
 	static const enum block_kind blocks[] = {BLOCK_EVERY_STAGE, BLOCK_FIRST_STAGE, BLOCK_LAYERS, BLOCK_LAST_STAGE};
 	for (int i = 0; i < 4; i++)
 		launch(&a, &s->programs.at[PHASE_DECODE], blocks[i], i, (struct argument[]){count(NUMBER_CONST, i, 0, 0)}, 1);
-	for (int i = 0; i < 2; i++) {
-		struct carried c = {.at = {DR_SPACE_ACT, 64 + 64 * i},
-		                    .outer = {NUMBER_TOKENS, 1, 1, 0},
-		                    .block = {NUMBER_CONST, 32, 1, 0},
-		                    .send = 3 + 2 * i,
-		                    .recv = 2 + 2 * i,
-		                    .op = 1};
-		vec_push(&a, &s->programs.at[PHASE_DECODE].carried, c);
+	static const enum block_kind messages[] = {BLOCK_LATER_STAGES, BLOCK_EARLIER_STAGES};
+	for (int i = 0; i < 4; i++) {
+		struct argument here = at(DR_SPACE_ACT, 64 + i / 2 * 64), none = count(NUMBER_CONST, 0, 0, 0);
+		struct instr in = {.kind = INSTR_COLLECTIVE,
+		                   .op = 1,
+		                   .collective = {.index = 2 + i,
+		                                  .src = i % 2 ? here : none,
+		                                  .dst = i % 2 ? none : here,
+		                                  .outer = {NUMBER_TOKENS, 1, 1, 0},
+		                                  .block = {NUMBER_CONST, 32, 1, 0}}};
+		vec_push(&a, program_instrs(&s->programs.at[PHASE_DECODE], messages[i % 2], 0), in);
 	}
 	struct loaded l = load(s, 2);
 	run_step(&l, PHASE_DECODE, 0, 2);
@@ -304,12 +307,12 @@ static void stages_hand_on_the_carried_values(void **state)
 	                              "launch 0 op 1 layer -1: 1\n"
 	                              "launch 0 op 2 layer 0: 2\n"
 	                              "launch 0 op 2 layer 1: 2\n"
-	                              "collective 3 op 1 layer -1: 6064 -> 6064, 6 x 32\n"
-	                              "collective 5 op 1 layer -1: 6128 -> 6128, 6 x 32\n");
+	                              "collective 3 op 1 layer -1: 6064 -> 0, 6 x 32\n"
+	                              "collective 5 op 1 layer -1: 6128 -> 0, 6 x 32\n");
 	run_step(&l, PHASE_DECODE, 1, 2);
 	assert_string_equal(calls.at, "launch 0 op 0 layer -1: 0\n"
-	                              "collective 2 op 1 layer -1: 6064 -> 6064, 6 x 32\n"
-	                              "collective 4 op 1 layer -1: 6128 -> 6128, 6 x 32\n"
+	                              "collective 2 op 1 layer -1: 0 -> 6064, 6 x 32\n"
+	                              "collective 4 op 1 layer -1: 0 -> 6128, 6 x 32\n"
 	                              "launch 0 op 2 layer 0: 2\n"
 	                              "launch 0 op 2 layer 1: 2\n"
 	                              "launch 0 op 3 layer -1: 3\n");

@@ -164,10 +164,11 @@ static void break_instrs(const struct instrs *instrs)
 		if (in->kind == INSTR_ROUNDS_BEGIN)
 			SCHEDULE(in->kind, INSTR_ROUNDS_END, "rounds that have no begin");
 		if (in->kind == INSTR_COLLECTIVE) {
-			SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->groups.n,
-			         "a group that does not exist");
-			SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->stage_group,
-			         "ranks of one stage only");
+			SCHEDULE(schedule->collectives.at[in->collective.index].group, schedule->groups.n, "a");
+			struct collective *c = &schedule->collectives.at[in->collective.index];
+			bool message = c->kind == DR_SEND || c->kind == DR_RECV;
+			SCHEDULE(c->group, message ? schedule->owner_group : schedule->stage_group,
+			         message ? "ranks that are not stages" : "ranks of one stage only");
 		}
 		struct memory_operands o = instr_operands(schedule, in);
 		for (int k = 0; k < o.n; k++)

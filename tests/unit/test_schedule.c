@@ -276,6 +276,47 @@ static void test_group_over_stages(void **state)
 	breaks(f, "a collective over pp, which ranks of one stage only enter");
 }
 
+/* What a stage sends is what the next one receives. */
+static void test_messages(void **state)
+{
+	struct fixture *f = *state;
+	struct step_program *p = &f->s->programs.at[PHASE_PREFILL];
+	for (int i = 0; i < p->live.n; i++) /* instructions change their numbers here */
+		p->live.at[i].first = 0;
+	struct instrs *out = program_instrs(p, BLOCK_EARLIER_STAGES, 0), *in = program_instrs(p, BLOCK_LATER_STAGES, 0);
+	assert_int_equal(out->n, 1);
+	assert_int_equal(in->n, 1);
+	struct collective *sent = &f->s->collectives.at[out->at[0].collective.index];
+	sent->group = f->s->logits_group;
+	breaks(f, "a message between ranks that are not stages");
+	sent->group = f->s->stage_group;
+	sent->kind = DR_RECV;
+	breaks(f, "a stage without a previous neighbour receives");
+	sent->kind = DR_SEND;
+	sent->dtype = DTYPE_BF16;
+	breaks(f, "receives another message than was sent");
+	sent->dtype = DTYPE_F32;
+	in->at[0].collective.block.value--;
+	breaks(f, "receives another message than was sent");
+	in->at[0].collective.block.value++;
+	in->at[0].collective.dst.address.offset += 64;
+	breaks(f, "where nothing of that extent is placed");
+	in->at[0].collective.dst.address.offset -= 64;
+	out->n = 0;
+	breaks(f, "different numbers of messages");
+	out->n = 1;
+	int64_t mailbox = f->s->comm_mailbox;
+	f->s->comm_mailbox = 64;
+	breaks(f, "a message larger than the mailbox");
+	f->s->comm_mailbox = mailbox;
+	holds(f);
+	struct instrs *last = program_instrs(p, BLOCK_LAST_STAGE, 0), was = *last;
+	*last = *out;
+	breaks(f, "a stage without a next neighbour sends");
+	*last = was;
+	holds(f);
+}
+
 /* In rounds, a collective over ranks that have other tokens, and so may count other rounds. */
 static void test_rounds(void **state)
 {
@@ -326,6 +367,7 @@ int main(void)
 		TEST(test_param_that_loses_a_part),
 		TEST(test_arguments),
 		TEST(test_group_over_stages),
+		TEST(test_messages),
 		TEST(test_rounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
