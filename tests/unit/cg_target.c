@@ -41,11 +41,23 @@ static void other_names_are_left_to_llvm(void **state)
 	assert_false(codegen_target("no-such-cpu", &shape));
 }
 
+static void a_tile_is_two_vectors(void **state)
+{
+	(void)state;
+	for (int bf16_dot = 0; bf16_dot < 2; bf16_dot++) {
+		struct target_shape shape = target_shape_of(8, bf16_dot);
+		assert_int_equal(shape.n_tile, 16);
+		assert_int_equal(shape.bf16_dot, bf16_dot);
+		assert_int_equal(shape.gap, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_is_as_llvm_has_it),
 		cmocka_unit_test(other_names_are_left_to_llvm),
+		cmocka_unit_test(a_tile_is_two_vectors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
