@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A folder includes only headers of folders above it, and of itself, and calls nothing else: what each object file defines and needs
 says so too. Data flows in one direction, and so do includes and calls. Files of WITHOUT_CYCLES do not call each other in circles. The
-README of a folder names each of its files."""
+README of a folder names each of its files. Fields of machines are looked up in one file."""
 import collections
 import os
 import pathlib
@@ -19,6 +19,11 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 PAIR = {"lexer": {"parser"}}
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
 WITHOUT_CYCLES = re.compile(r"dag/(lower|params|schedule|buffers|kernel)|codegen/|runtime/")
+# The file that looks up the fields of std.hw; fields that it reads through others; names that also mean something else, and where.
+MACHINE = "sema/deploy_machine.c"
+READ_AS_BANDWIDTH = {"unidirectional", "bidirectional"}
+OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("device", "sema/module.c"), ("link", "sema/module.c"),
+                  ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c")}
 # The definition of a symbol that whoever links the file must have.
 DEMANDED = {"no_memory"}
 
@@ -35,6 +40,20 @@ def unnamed(folder):
     readme = (ROOT / folder / "README.md").read_text()
     files = [p.name for p in sorted((ROOT / folder).iterdir()) if p.suffix in (".c", ".h", ".y", ".l", ".def", ".sh")]
     return [name for name in files if f"`{name}`" not in readme]
+
+
+# ---- machines ---------------------------------------------------------------------------------------------------------
+def wrong_lookups():
+    """Fields of machines that no file looks up, or another one than MACHINE does."""
+    fields = set(re.findall(r"^  ([a-z_]+) *[:=]", (ROOT / "stdlib/hw.deploy").read_text(), re.M)) - READ_AS_BANDWIDTH
+    for folder in ORDER[ORDER.index("sema"):]:
+        for file in sorted((ROOT / folder).glob("*.[ch]")):
+            name = f"{folder}/{file.name}"
+            words = set(re.findall(r'"([a-z_]+)"', file.read_text())) & fields
+            if name == MACHINE:
+                yield from (f"FAIL {name} does not look up `{field}` of std.hw" for field in sorted(fields - words))
+            else:
+                yield from (f"FAIL {name} looks up `{field}` of std.hw" for field in sorted(words) if (field, name) not in OTHER_MEANINGS)
 
 
 # ---- symbols ----------------------------------------------------------------------------------------------------------
@@ -104,7 +123,7 @@ def main():
                 # What is not there is generated (grammar.tab.h).
                 if found and not allowed(folder, found[0].resolve().relative_to(ROOT)):
                     wrong.append(f"FAIL {file.relative_to(ROOT)} includes {name}")
-    wrong += wrong_calls()
+    wrong += [*wrong_lookups(), *wrong_calls()]
     print("\n".join(wrong) + "\n" if wrong else "", end="")
     print(f"{passed - len({w.split()[1] for w in wrong})} passed, {len(wrong)} failed")
     return 1 if wrong else 0
