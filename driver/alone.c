@@ -1,4 +1,4 @@
-/* A part of a command as work of its own. */
+/* Runs a part of a command on a heap of its own. */
 #include "driver.h"
 
 struct work {

@@ -63,7 +63,7 @@ static struct codegen_options codegen_options(struct compilation *c, struct plan
 	                                .plan_text = planner_report(&p->arena, p->deploy, p->schedule)};
 }
 
-/* false: there is nothing to write (reported), or trouble (printed). */
+/* false: there is nothing to write, which was reported, or writing failed, which was printed. */
 static bool write_form(struct compilation *c, struct planned *p, FILE *out)
 {
 	enum emit emit = c->options->emit;
@@ -124,7 +124,7 @@ static const char *names_of(struct compilation *c, struct deploy **all, int n)
 	return t.at;
 }
 
-/* The deployments that the command is about: moved to the front of `all`. -1 after a message. */
+/* Moves the deployments that the command is about to the front of `all`. Returns their number; -1 after a message. */
 static int choose(struct compilation *c, struct deploy **all, int n)
 {
 	const char *name = c->options->deploy;
@@ -234,11 +234,10 @@ void print_diagnostics(const struct options *o, const struct sink *sink, bool fi
 		close(fd);
 }
 
-/* Whether every pass ran over all deployments of the file as it is written: only then is an unused permission a
- * mistake. */
+/* Did every pass run over all deployments of the file, as it is written? Only then is an unused `allow` a mistake. */
 static bool is_complete(const struct options *o) { return o->command == COMMAND_CHECK && !o->deploy && !o->sema.n_set; }
 
-/* What was checked, for people: other forms are read by programs, and say only what is wrong. */
+/* What was checked. Only the text form says it: programs read the others, and want only what is wrong. */
 static void print_checked(const struct compilation *c)
 {
 	const struct options *o = c->options;

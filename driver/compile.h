@@ -1,4 +1,4 @@
-/* One compilation: the passes over one spec, and the same with values that help texts suggest. */
+/* One compilation: the passes over one spec, and trials of the same spec with values that help texts suggest. */
 #ifndef DEPLOYC_DRIVER_COMPILE_H
 #define DEPLOYC_DRIVER_COMPILE_H
 #include "driver.h"
@@ -17,7 +17,7 @@ struct compilation {
 	const char *sanitizer;
 };
 
-/* What the passes made of one deployment, in memory of its own; NULL where one of them reported. */
+/* What the passes made of one deployment, in an arena of its own. NULL: a pass reported, or was not run. */
 struct planned {
 	struct deploy *deploy;
 	struct arena arena;
@@ -25,10 +25,10 @@ struct planned {
 	struct schedule *schedule;
 };
 
-/* compile.c: everything that is checked of a deployment behind sema. */
+/* compile.c: the passes after sema, over one deployment. */
 void plan_deployment(struct compilation *c, struct planned *p);
 
-/* trial.c: `check` of a compilation's sink. `context` is a struct trials. */
+/* trial.c: the function `check` of a compilation's sink; `context` is a struct trials. */
 struct counts {
 	int of[DIAG_COUNT];
 };
@@ -39,9 +39,9 @@ struct baseline {
 };
 struct trials {
 	struct compilation *compilation;
-	struct baseline baseline;
-	int n;
-	int64_t text;
+	struct baseline baseline; /* of the deployment tried last */
+	int n;                    /* trials so far */
+	int64_t text;             /* bytes checked in them */
 };
 int trial_check(void *context, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n);
 #endif

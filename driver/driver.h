@@ -27,40 +27,40 @@ enum error_form { ERRORS_TEXT, ERRORS_JSON, ERRORS_SARIF, ERRORS_GCC, ERROR_FORM
 
 struct options {
 	enum command command;
-	const enum command *about; /* of help: a command, or NULL */
+	const enum command *about; /* the command that help is about; NULL: all */
 	enum emit emit;
 	const char **specs;
-	int n_specs; /* after `explain`: codes */
+	int n_specs; /* of `explain`, codes */
 	enum error_form error_form;
 	bool color, markdown, only_check, html, quiet;
 	const char *output, *deploy, *cpu;
 	int level;
 	bool cuda;
 	struct sema_options sema;
-	struct heap *heap; /* of the work that is done: run_alone */
+	struct heap *heap; /* of the current work: run_alone */
 };
 
 /* options.c. false after a message on stderr: a mistake in the command line. */
 bool options_parse(struct arena *arena, int argc, char **argv, struct options *out);
 void options_help(const enum command *about, FILE *out); /* about NULL: everything */
 
-/* alone.c: does a part of the command as work of its own (support/heap.h): an internal error or lack of memory ends
- * that work, with its status, and frees its memory. `work` gets the options with a heap of its own. */
+/* alone.c: runs a part of the command on a heap of its own (support/heap.h). An internal error or lack of memory ends
+ * only this part: its memory is freed and its status returned. `work` gets the options with that heap. */
 int run_alone(const struct options *o, int (*work)(const struct options *o, int i), int i);
 
-/* The functions below give an exit status, also EXIT_INTERNAL and EXIT_MEMORY. */
+/* The functions below return an exit status, EXIT_INTERNAL and EXIT_MEMORY among them. */
 /* compile.c: runs the passes over spec number `i` of the command line. */
 int compile(const struct options *o, int i);
-/* What the sink holds, in the form that the options name; `first`: of this run. */
+/* Prints what the sink holds in the form that the options name. first: nothing was printed before in this run. */
 void print_diagnostics(const struct options *o, const struct sink *sink, bool first);
 
-/* fmt.c: brings file number `i` of the command line into canonical form, or with --check says that it is not. */
+/* fmt.c: brings file number `i` of the command line into canonical form; with --check, reports that it is not in it. */
 int format_file(const struct options *o, int i);
 
-/* doc.c: the documentation of the modules of the command line. */
+/* doc.c: writes pages for the modules of the command line. */
 int document(const struct options *o);
 
-/* import.c: config.json to a model. */
+/* import.c: writes the model of a config.json. */
 int import_file(const struct options *o);
 
 /* link.c: links object and runtime into an executable at `path` (not renamed or otherwise made atomic). false after a
@@ -77,8 +77,8 @@ struct out_file {
 bool output_open(struct arena *arena, struct out_file *o, const char *path);
 /* A name beside `path` for another program to write to; no file is held open. Standard output has none. */
 bool output_reserve(struct arena *arena, struct out_file *o, const char *path);
-/* keep: everything was written, the file takes its name. Otherwise nothing remains. false after a message on stderr. */
+/* keep: everything was written, so the file gets its name; otherwise it is removed. false after a message on stderr. */
 bool output_close(struct out_file *o, bool keep);
-/* From here on a signal that ends the process removes what output_open and output_reserve have begun. */
+/* From now on, a signal that ends the process removes what output_open and output_reserve have begun. */
 void output_guard(void);
 #endif

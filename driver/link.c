@@ -12,8 +12,8 @@ extern const unsigned char runtime_archive[];
 extern const unsigned long runtime_archive_size;
 extern char **environ;
 
-/* A folder of our own for what the linker reads. While it is open, the signals that end a process wait: an interrupted
- * deployc ends when the linker has ended and the folder is gone. */
+/* A temporary folder for the linker's input. While it exists, signals that end a process are blocked: an interrupted
+ * deployc ends after the linker has ended and the folder is removed. */
 struct workspace {
 	char folder[256], object[272], archive[272];
 	sigset_t signals; /* as they were before */
@@ -115,7 +115,7 @@ static bool report_exit(const char *program, int status)
 	return false;
 }
 
-/* The linker gets the signals that we hold back. 0, or an error number. */
+/* Starts the linker with the signals as they were. Returns 0 or an error number. */
 static int start(pid_t *child, const struct command_words *c, const sigset_t *signals)
 {
 	posix_spawnattr_t attributes;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* In capital letters or small ones. */
+/* The case of letters does not matter. */
 static bool find_code(const char *text, enum diag_code *code)
 {
 	char name[16];
@@ -85,8 +85,8 @@ static int run(const struct options *o)
 	return run_specs(o, compile);
 }
 
-/* Standard files that are closed: a file that is opened must not get their numbers, and be written to as
- * one of them. */
+/* Opens /dev/null for each standard file that is closed. Else a file that is opened later would get its number, and the
+ * text meant for it. */
 static void occupy_standard_files(void)
 {
 	static const int useless[] = {O_WRONLY, O_RDONLY, O_RDONLY};
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 	struct command_line line = {.heap.apart = getenv("DEPLOYC_APART") != NULL, .argc = argc, .argv = argv};
 	int status = heap_run(&line.heap, run_line, &line);
 	if (status == EXIT_MEMORY)
-		_exit(status); /* what standard output holds back is not whole */
+		_exit(status); /* without flushing standard output: the text in its buffer is incomplete */
 	if ((fflush(stdout) || ferror(stdout)) && status == EXIT_OK) {
 		complain("cannot write standard output: %s", strerror(errno));
 		return EXIT_ERRORS;

@@ -54,7 +54,7 @@ enum { FORMS = sizeof forms / sizeof *forms };
 struct parsing {
 	struct arena *arena;
 	struct options *out;
-	VEC(const char *) words; /* what is no option */
+	VEC(const char *) words; /* arguments that are not options */
 	VEC(const char *) include;
 };
 
@@ -96,7 +96,7 @@ static void put_option(const struct option *o, FILE *out)
 	fprintf(out, "  %-21s %s\n", text, o->help);
 }
 
-/* The command's lines, or all. Gives the options that they take. */
+/* Prints the lines of one command, or of all. Returns the set of options that they take. */
 static unsigned put_commands(const enum command *about, FILE *out)
 {
 	unsigned options_of = 0;
@@ -162,7 +162,7 @@ static bool set_error_format(struct options *o, const char *value)
 	return usage("unknown form of diagnostics `%s`: there are text, json, sarif and gcc", value);
 }
 
-/* NO_COLOR (no-color.org), set to anything but nothing, is the last word. */
+/* NO_COLOR (no-color.org), unless it is empty, overrides the value. */
 static bool set_color(struct options *o, const char *value)
 {
 	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
@@ -253,7 +253,7 @@ static int find_option(const char *word)
 	return -1;
 }
 
-/* argv[*i] starts with `-`. Its value is attached (`-O2`, `--cpu=native`) or the next word, where *i then stands. */
+/* argv[*i] starts with `-`. Its value is attached (`-O2`, `--cpu=native`) or is the next word, to which *i moves. */
 static bool parse_option(struct parsing *p, int argc, char **argv, int *i)
 {
 	const char *word = argv[*i];
@@ -325,7 +325,7 @@ static const enum command *find_command(const char *word)
 	return NULL;
 }
 
-/* A first word that is the name of no file is a command that was meant. */
+/* A first word that does not name a file is taken for a misspelt command. */
 static bool unknown_command(const char *word)
 {
 	const char *all[COMMANDS];
@@ -340,7 +340,7 @@ static bool unknown_command(const char *word)
 
 static bool is_file(const char *word) { return !strcmp(word, "-") || strpbrk(word, "./") || !access(word, F_OK); }
 
-/* What the words are: a command and what it is about. */
+/* Divides the words into a command and its arguments. */
 static bool read_words(struct parsing *p)
 {
 	struct options *o = p->out;

@@ -1,4 +1,4 @@
-/* Output files: written under a temporary name beside their own, then renamed. */
+/* Output files: written under a temporary name next to their own, then renamed. */
 #include "driver.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@ static bool trouble(const char *what, const char *path)
 	return false;
 }
 
-/* A device or a pipe keeps its name: it is written to as it is. */
+/* Devices and pipes are written to directly. */
 static bool is_special(const char *path)
 {
 	struct stat s;
@@ -44,12 +44,12 @@ void output_guard(void)
 		if (!sigaction(ending[i], NULL, &was) && was.sa_handler != SIG_IGN)
 			signal(ending[i], remove_unfinished);
 	}
-	signal(SIGXFSZ, SIG_IGN); /* writing says that the file is too large */
+	signal(SIGXFSZ, SIG_IGN); /* the write fails instead, with EFBIG */
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* Of a file whose work is given up: what is not yet written is not. */
+/* Abandons a file: discards the text in its buffer, and removes it. */
 static void drop(void *what)
 {
 	struct out_file *o = what;
@@ -71,7 +71,7 @@ static void guard(struct out_file *o)
 
 enum { READER_MS = 5000, READER_STEP_MS = 20 };
 
-/* A pipe that nobody comes to read is given up. */
+/* Waits up to READER_MS until somebody reads the pipe. */
 static FILE *open_special(const char *path)
 {
 	int fd;
@@ -87,7 +87,7 @@ static FILE *open_special(const char *path)
 	return f;
 }
 
-/* The permissions of the file that is there, or of a new one. */
+/* The permissions of the existing file, or of a new one. */
 static mode_t mode_of(const char *path)
 {
 	struct stat s;
@@ -96,8 +96,7 @@ static mode_t mode_of(const char *path)
 	return stat(path, &s) ? 0666 & ~mask : s.st_mode & 0777;
 }
 
-/* What a symbolic link names, whether it is there or not; a path that is no link itself. NULL: links
- * that lead nowhere. */
+/* Follows symbolic links to a path that is not one, whether or not a file exists there. NULL: too many links. */
 static const char *link_target(struct arena *arena, const char *path)
 {
 	enum { LINKS = 40 };
@@ -115,7 +114,7 @@ static const char *link_target(struct arena *arena, const char *path)
 	return NULL;
 }
 
-/* A new file beside `path`, or beside what `path` is a symbolic link to, with the permissions that it shall have. */
+/* Creates a temporary file next to `path`, or next to what `path` links to, with the final permissions. */
 static bool reserve(struct arena *arena, struct out_file *o, const char *path, int *fd)
 {
 	const char *target = link_target(arena, path);

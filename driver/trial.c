@@ -1,9 +1,9 @@
-/* A spec that is checked again with the values of a suggestion: only what passes every check is suggested. */
+/* Checks a spec again with suggested values: only those that pass every check are suggested. */
 #include "compile.h"
 #include <string.h>
 
-/* Each is a compilation as far as `check` goes. A long text, or one with many mistakes, does with fewer suggestions. */
-enum { MAX_TRIALS = 64, MAX_TEXT = 1 << 20 /* bytes that are checked again, in all */, MAX_MISTAKES = 32 };
+/* Each trial is a compilation up to `check`. A long text, or one with many mistakes, gets fewer suggestions. */
+enum { MAX_TRIALS = 64, MAX_TEXT = 1 << 20 /* bytes checked again, in total */, MAX_MISTAKES = 32 };
 
 static void count(const struct sink *sink, struct counts *out)
 {
@@ -23,7 +23,7 @@ static struct deploy *named(struct sema *s, const char *name)
 	return NULL;
 }
 
-/* The overlays, with the text of a spec that may not be there to be read again: a pipe. */
+/* The overlays, and the text of the spec, which cannot be read again if it came from a pipe. */
 static struct overlays with_text(struct arena *a, const struct overlays *o, const char *spec, struct file_text text)
 {
 	struct overlay *at = arena_array(a, struct overlay, o->n + 1);
@@ -33,7 +33,7 @@ static struct overlays with_text(struct arena *a, const struct overlays *o, cons
 	return (struct overlays){at, o->n + 1};
 }
 
-/* The options of the compilation, with the values for one deployment behind those of the command line. */
+/* The options of the compilation, with values for one deployment after the -D of the command line. */
 static struct options with(const struct compilation *c, struct arena *a, const char *deploy,
                            const struct suggestion *values, int n)
 {
@@ -49,7 +49,7 @@ static struct options with(const struct compilation *c, struct arena *a, const c
 	return o;
 }
 
-/* What is reported of one deployment, and of the file's other declarations. */
+/* Counts what is reported about one deployment and the file's other declarations. false: no such deployment. */
 static bool counts_with(const struct compilation *c, const char *deploy, const struct suggestion *values, int n,
                         struct counts *out)
 {
@@ -70,10 +70,10 @@ static bool counts_with(const struct compilation *c, const char *deploy, const s
 	return p.deploy != NULL;
 }
 
-/* What a warning counts for against others: a collective of every layer over the slow link is worse than any waste. */
+/* What a new warning costs. A collective over the slow link in every layer is worse than any waste. */
 static int weight(enum diag_code warning) { return warning == DIAG_W0604 ? 16 : 1; }
 
-/* -1: the mistake stays, or an error is new; else how many warnings are new, by weight. */
+/* The weight of the new warnings; -1: the mistake remains, or there is a new error. */
 static int compare(const struct counts *before, const struct counts *after, enum diag_code mistake)
 {
 	int warnings = 0;
@@ -88,7 +88,7 @@ static int compare(const struct counts *before, const struct counts *after, enum
 	return warnings;
 }
 
-/* Pays for checking the text `times` times. */
+/* Takes `times` checks of the text from the budget; false: it is used up. */
 static bool affords(struct trials *t, int times)
 {
 	const struct compilation *c = t->compilation;

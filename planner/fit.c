@@ -1,5 +1,5 @@
-/* Does the plan fit into the devices of the cluster (E0701), with room to spare (W0702), and what would fit, if not. Of
- * training the weights are known (W0706). */
+/* Does the plan fit in the devices' memory (E0701), with room to spare (W0702)? If not, what would fit? For training,
+ * only weights are known (W0706). */
 #include "planner.h"
 #include <string.h>
 
@@ -16,7 +16,7 @@ struct fit {
 
 enum { BAR = 27 }; /* blocks of the longest bar */
 
-/* A bar of `bytes` where `full` is the longest, in eighths of a block; filled up with blanks to `width` blocks. */
+/* A bar for `bytes`, drawn in eighths of a block and padded with spaces to `width` blocks; for `full` it has BAR. */
 static const char *bar(struct arena *a, double bytes, double full, int width)
 {
 	static const char *const part[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
@@ -30,7 +30,8 @@ static const char *bar(struct arena *a, double bytes, double full, int width)
 	return t.at;
 }
 
-/* "46.70 Gparam in bf16": the format is named when all params have the same. stage -1: one is not named. */
+/* "46.70 Gparam, bf16 over tp = 8; stage 1". The format is named if all params share it, a stage >= 0 if there are
+ * several. */
 static const char *weights_text(const struct fit *f, int stage)
 {
 	const struct program *p = f->deploy->program;
@@ -96,7 +97,8 @@ static void table(const struct fit *f, struct diag *d, int stage)
 
 /* ---- what would fit -------------------------------------------------------------------------- */
 
-/* Suggestions are planned first, which is quick, and those that fit are then checked as a whole: at most so many. */
+/* Candidates are planned first, which is quick; those that fit are then checked as a whole, at most MAX_CHECKED of
+ * them. */
 enum { MAX_CHECKED = 12, MAX_VALUES = MAX_GROUP_ATOMS + 2 };
 
 struct search {
@@ -105,8 +107,7 @@ struct search {
 	const char *best; /* of those that fit: the first with the fewest new warnings */
 };
 
-/* The peak of the same deployment with other numbers, planned in full (of training: its weights); infinite when it
- * cannot be. */
+/* The peak of a changed deployment, planned in full; for training, its weights. Infinite if it cannot be planned. */
 static double peak_of(const struct fit *f, const struct deploy *d)
 {
 	struct arena scratch = {.heap = f->arena->heap};
@@ -130,8 +131,8 @@ static const char *mesh_text(const struct fit *f, const struct deploy *d)
 	return t.at;
 }
 
-/* The values that make the mesh and the devices of `other` out of those that are there. -1: devices cannot be added by
- * a value. */
+/* The values that turn the deployment's mesh and devices into those of `other`, and their number. -1: no value adds
+ * devices. */
 static int values_of(const struct fit *f, const struct deploy *other, struct suggestion *out)
 {
 	const struct deploy *d = f->deploy;
@@ -159,8 +160,8 @@ static const char *describe(const struct fit *f, const struct deploy *other, con
 	return t.at;
 }
 
-/* One mesh axis larger by a factor and, unless shrink < 0, another smaller by it. true: it fits, and
- * brings no warning. */
+/* Tries a mesh with one axis larger by a factor and, unless shrink < 0, another smaller by it. true: it fits, and
+ * brings no new warning. */
 static bool resized(struct search *s, int grow, int shrink, int64_t factor)
 {
 	const struct fit *f = s->fit;
@@ -186,7 +187,7 @@ static bool resized(struct search *s, int grow, int shrink, int64_t factor)
 	return warnings == 0;
 }
 
-/* The nearest mesh that fits on the devices that are there. Inner axes first: they have the fastest links. */
+/* The nearest mesh that fits on the same devices. Inner axes are tried first: they have the fastest links. */
 static const char *same_devices(const struct fit *f)
 {
 	const struct deploy *d = f->deploy;
@@ -200,7 +201,7 @@ static const char *same_devices(const struct fit *f)
 	return s.best;
 }
 
-/* With as few more devices as will do. */
+/* The mesh that fits with the fewest additional devices. */
 static const char *more_devices(const struct fit *f)
 {
 	struct search s = {.fit = f};
@@ -255,7 +256,7 @@ static void suggest(const struct fit *f, struct diag *diag)
 		diag_help(f->sink, diag, "%s%s%s", mesh ? mesh : "", mesh && prompts ? "; or " : "", prompts ? prompts : "");
 }
 
-/* Two numbers of bytes that differ: in all digits where they would look the same. */
+/* Two different numbers of bytes as text, with all digits where rounding would make them look equal. */
 struct pair {
 	const char *a, *b;
 };
@@ -269,11 +270,11 @@ static struct pair pair_text(struct arena *arena, double a, double b)
 
 /* ---- verdicts -------------------------------------------------------------------------------- */
 
-/* Below this share of what is usable a plan is at the mercy of the reserve, which is an estimate. */
+/* With less headroom than this share, a plan depends on the reserve, which is an estimate. */
 static const double LITTLE_HEADROOM = 0.03;
 
-/* The launcher takes what is planned; driver, communicators and graphs take what they take. A deployment that says what
- * headroom it wants has thought of it. */
+/* The launcher takes what is planned, but how much driver, communicators and graphs take is an estimate: W0702 where
+ * little is left, unless the deployment itself requires a headroom. */
 static void check_headroom(const struct fit *f, int stage, double peak)
 {
 	const struct deploy *d = f->deploy;

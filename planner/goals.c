@@ -1,11 +1,10 @@
-/* `require`, `assert`, `prefer` of a deployment against its totals; metrics are a closed vocabulary, checked but not
- * decided. */
+/* Checks `require`, `assert` and `prefer` of a deployment against its totals and layouts. Metrics are a closed
+ * vocabulary: their names and dimensions are checked, their values are not computed. */
 #include "planner.h"
 #include <string.h>
 #include "../sema/internal.h"
 
-/* What goals may name beside the fields of the deployment: totals are exact, metrics are not computed
- * by this version. */
+/* What goals may name besides the deployment's fields. Totals are exact; this version computes no metrics. */
 static const struct term {
 	const char *name, *type;
 	bool is_total;
@@ -74,7 +73,7 @@ static const struct total *total_known(const struct goals *g, const char *name)
 	return NULL;
 }
 
-/* The term without a value that an expression is, possibly `per gpu`; NULL: another expression. */
+/* The term that an expression names, possibly `per gpu`, if it has no value here; else NULL. */
 static const struct term *open_term(const struct goals *g, const struct node *e)
 {
 	const char *name = dotted_name(g->sema->arena, e->kind == N_PER ? e->dot.x : e);
@@ -99,7 +98,7 @@ static void no_such_term(struct goals *g, const char *name, struct span at)
 	diag_suggest(g->sema->sink, d, at, near);
 }
 
-/* A name or a chain of them: a total, a metric; false: a name of the deployment's records. */
+/* The value of a dotted name that is a total or a metric. false: it is a name of the deployment's records. */
 static bool named_value(struct goals *g, struct scope *scope, const struct node *e, struct val *out)
 {
 	const char *name = dotted_name(g->sema->arena, e);
@@ -126,7 +125,7 @@ static const char *source_text(struct sema *s, struct span at)
 
 /* ---- expressions ----------------------------------------------------------------------------- */
 
-/* count(kind), count(kind, at = region): how many collectives a step has there, each layer's once. */
+/* count(kind), count(kind, at = region): the collectives that a step has there; those of the loop's body count once. */
 static struct val count_value(struct goals *g, const struct node *e, const char *kind)
 {
 	const char *region = "";
@@ -151,8 +150,7 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 	return n < 0 ? val_bad() : val_int(n);
 }
 
-/* A percentile of a metric needs lengths with a distribution; a workload says what they range over. The metric itself
- * is then undecided, like any. */
+/* A percentile needs a distribution of lengths, and a workload has their range: E0812. The metric is then undecided. */
 static struct val percentile(struct goals *g, const struct node *e, const struct node *metric, const char *name)
 {
 	struct sink *sink = g->sema->sink;
@@ -197,7 +195,7 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 	return true;
 }
 
-/* Ratio has no dimensions; what `cost` is counted by is left open. */
+/* Does a value have the dimensions of a term? A Ratio has none. `cost` may be per anything, so every value fits it. */
 static bool same_dims(const struct term *t, struct val v)
 {
 	struct dims want = {{0}};
@@ -214,7 +212,7 @@ static bool is_comparison(enum bin_op op)
 	return op == B_LT || op == B_GT || op == B_LE || op == B_GE || op == B_EQ || op == B_NE || op == B_IN;
 }
 
-/* A term without a value against something: only the dimensions can be checked. */
+/* A comparison with a term that has no value: only dimensions can be checked. */
 static bool comparison(struct goals *g, struct scope *scope, const struct node *e, struct val *out)
 {
 	const struct term *left = open_term(g, e->bin.a), *right = open_term(g, e->bin.b), *t = left ? left : right;
@@ -270,8 +268,8 @@ static bool is_data(struct val v)
 	return v.kind == V_QUANTITY && dims_equal(v.dims, (struct dims){.power[DIM_DATA] = 1});
 }
 
-/* "params = 0.4523 Gparam, plan.tp = 2": every number that an expression names; exact bytes as notes of
- * `d`, if given. */
+/* Every number that an expression names: added to `t`, "params = 0.4523 Gparam, plan.tp = 2", or, if `d` is given, to
+ * its notes with all digits. */
 static void facts(struct goals *g, struct scope *scope, const struct node *e, struct text *t, struct diag *d)
 {
 	const char *name = dotted_name(g->sema->arena, e);
@@ -328,7 +326,7 @@ static void is_false(struct goals *g, struct scope *scope, const struct node *go
 	facts(g, scope, e, &t, d);
 }
 
-/* A total that is missing follows from an error that was reported, unless this plan has no schedule. */
+/* A total is missing because of a reported error, unless the plan is left open or is one of training. */
 static bool follows_from_error(const struct deploy *d, const char *name)
 {
 	const struct term *t = term_named(name);
@@ -343,7 +341,7 @@ static void mesh_text(struct text *t, const struct path *mesh, int n)
 		text_add(t, "%s%s", i ? " * " : "", mesh[i].at[mesh[i].n - 1].name);
 }
 
-/* `[batch@(dp * ep), ctx | +tp]` as an assertion writes it, in the form in which layouts are printed. */
+/* The layout `[batch@(dp * ep), ctx | +tp]` that an assertion states, in the form that layouts are printed in. */
 static const char *asserted_layout(struct arena *a, const struct node *axes)
 {
 	struct text t = {.arena = a};

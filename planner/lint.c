@@ -2,8 +2,8 @@
  * Nothing here is an error. */
 #include "lint.h"
 
-/* Repeated work below this share of a layer is not worth a line. */
-static const double WORTH_TELLING = 0.05;
+/* Repeated work below this share of a layer is not reported. */
+static const double WORTH_REPORTING = 0.05;
 
 /* ---- which mesh axes split what -------------------------------------------------------------- */
 
@@ -85,7 +85,8 @@ static double local_extent(const struct lint *t, int axis, const struct atoms *a
 	return (double)(extent ? extent : 1) / (double)(atoms_size(t->local, a) ? atoms_size(t->local, a) : 1);
 }
 
-/* Multiplications of a rank for one of a step's tokens; axes that are known at run time count as their share of it. */
+/* Multiplications of a product on one rank for one token of a step. An axis whose size is known at run time counts as
+ * the share of it that the rank has. */
 static double products(const struct lint *t, const struct local_phase *ph, const struct local_value *v)
 {
 	const struct value *s = &t->local->program->values.at[v->source];
@@ -100,7 +101,7 @@ static double products(const struct lint *t, const struct local_phase *ph, const
 	return n;
 }
 
-/* Work of one region that all ranks of a mesh axis do alike. */
+/* Work of one region that every rank along a mesh axis repeats. */
 struct repeated {
 	double work;
 	double largest;
@@ -131,7 +132,7 @@ static bool *axes_of_product(const struct lint *t, const struct local_phase *ph,
 	return used;
 }
 
-/* The work of a layer; `of_region`: [mesh axes][regions], what of it each mesh axis repeats. */
+/* The multiplications of a layer; of_region[axis * regions + region]: those that the ranks along a mesh axis repeat. */
 static double sum_repeated(const struct lint *t, int phase, struct repeated *of_region)
 {
 	const struct local_phase *ph = &t->local->phase[phase];
@@ -162,15 +163,15 @@ static void find_repeated(const struct lint *t, int phase)
 	for (int axis = 0; axis < t->deploy->mesh.n; axis++)
 		for (int i = 0; i < regions && !t->idle[phase][axis]; i++) {
 			const struct repeated *r = &of_region[axis * regions + i];
-			if (all > 0 && r->work / all >= WORTH_TELLING)
+			if (all > 0 && r->work / all >= WORTH_REPORTING)
 				report_repeated(t, phase, axis, i, r, r->work / all);
 		}
 }
 
 /* ---- replicated caches ----------------------------------------------------------------------- */
 
-/* No axis of the cache is placed on the mesh axis at all: there is no size of it that would help. */
-static void report_latent(const struct lint *t, const struct state *s, int axis)
+/* W0516: no axis of the cache is placed on the mesh axis, so no other size of it would help. */
+static void report_unplaced(const struct lint *t, const struct state *s, int axis)
 {
 	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
 	struct diag *d = diag_report(t->sink, DIAG_W0516, m->span, "KV cache has no axis on `%s`: it is stored %lld times",
@@ -183,7 +184,7 @@ static void report_latent(const struct lint *t, const struct state *s, int axis)
 	          m->name);
 }
 
-/* The cache is cut, but in fewer parts than the mesh axis has ranks. */
+/* W0515: the cache is cut into fewer parts than the mesh axis has ranks. */
 static void report_copies(const struct lint *t, const struct state *s, int axis, int64_t copies)
 {
 	const struct mesh_axis *m = &t->deploy->mesh.at[axis];
@@ -220,7 +221,7 @@ static void find_copies(const struct lint *t, const struct state *s)
 		if (copies == 1 || t->idle[PHASE_DECODE][axis])
 			continue;
 		if (copies == t->deploy->mesh.at[axis].size)
-			report_latent(t, s, axis);
+			report_unplaced(t, s, axis);
 		else
 			report_copies(t, s, axis, copies);
 	}
@@ -259,7 +260,7 @@ static double position_bytes(const struct lint *t, const struct state *s)
 	return n;
 }
 
-/* Caches keep all positions of a sequence; what lies before the window is never read again. */
+/* W0520: caches keep all positions of a sequence, but those before the window are never read again. */
 static void find_windows(const struct lint *t)
 {
 	const struct program *p = t->local->program;

@@ -1,4 +1,4 @@
-/* What lint.c and lint_traffic.c share: one deployment while its waste is looked for. */
+/* What lint.c, lint_step.c and lint_traffic.c share: one deployment whose waste is looked for. */
 #ifndef DEPLOYC_PLANNER_LINT_H
 #define DEPLOYC_PLANNER_LINT_H
 #include "planner.h"
@@ -9,8 +9,8 @@ struct lint {
 	struct sink *sink;
 	struct local *local;
 	const struct deploy *deploy;
-	const struct schedule *schedule; /* NULL: what is trained is not scheduled */
-	bool *idle[PHASES];              /* by mesh axis: nothing is split over it */
+	const struct schedule *schedule; /* NULL: a plan of training has none */
+	bool *idle[PHASES];              /* [phase][mesh axis]: nothing is split over it */
 };
 
 /* lint_step.c */

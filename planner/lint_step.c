@@ -3,7 +3,7 @@
 
 /* ---- owners ---------------------------------------------------------------------------------- */
 
-/* The mesh axis that alone makes the owners; -1: several do. */
+/* The mesh axis whose coordinates are the owners; -1: several axes make them. */
 static int owners_axis(const struct lint *t)
 {
 	const struct atoms *a = &t->local->owners;
@@ -14,8 +14,7 @@ static int owners_axis(const struct lint *t)
 	return axis >= 0 && t->deploy->mesh.at[axis].size == atoms_size(t->local, a) ? axis : -1;
 }
 
-/* "`dp = 4` with `gpus = 4`": as many owners as there are sequences, on fewer devices. NULL: the mesh has
- * no such size. */
+/* "`dp = 4` with `gpus = 4`": as many owners as sequences, on fewer devices. NULL: no such mesh passes all checks. */
 static const char *fewer_owners(const struct lint *t, int64_t owners)
 {
 	const struct deploy *d = t->deploy;
@@ -31,7 +30,7 @@ static const char *fewer_owners(const struct lint *t, int64_t owners)
 	                    values[1].value);
 }
 
-/* Sequence i belongs to owner i modulo the owners: with fewer sequences in flight the last owners never have one. */
+/* W0514: sequence i belongs to owner i modulo their number, so with fewer sequences the last owners never have one. */
 static void find_idle_owners(const struct lint *t)
 {
 	const struct deploy *d = t->deploy;
@@ -55,20 +54,20 @@ static void find_idle_owners(const struct lint *t)
 
 /* ---- stages ---------------------------------------------------------------------------------- */
 
-/* Microbatches follow each other through the stages: with fewer of them some stages wait all the time. */
+/* W0519: microbatches follow each other through the stages; with fewer of them than stages, some always wait. */
 static void find_waiting_stages(const struct lint *t)
 {
 	const struct deploy *d = t->deploy;
 	const struct pipeline *p = &t->schedule->pipeline;
-	int64_t stages = p->stages, parts = p->microbatches, waiting = stages - pipeline_busy(p);
+	int64_t stages = p->stages, microbatches = p->microbatches, waiting = stages - pipeline_busy(p);
 	if (!waiting)
 		return;
 	const struct mesh_axis *m = &d->mesh.at[t->local->atoms.at[t->local->stages.at[0]].mesh_axis];
 	bool set = d->microbatches_set.lo < d->microbatches_set.hi;
 	struct diag *diag =
 		diag_report(t->sink, DIAG_W0519, set ? d->microbatches_span : m->span,
-	                "%lld microbatch%s for %lld stages: %lld wait%s at any time", (long long)parts,
-	                parts == 1 ? "" : "es", (long long)stages, (long long)waiting, waiting == 1 ? "s" : "");
+	                "%lld microbatch%s for %lld stages: %lld wait%s at any time", (long long)microbatches,
+	                microbatches == 1 ? "" : "es", (long long)stages, (long long)waiting, waiting == 1 ? "s" : "");
 	struct suggestion more = {"plan.pipeline.microbatches", arena_printf(t->arena, "%lld", (long long)stages)};
 	if (diag_check(t->sink, d->name, DIAG_W0519, &more, 1) < 0)
 		return;
@@ -83,7 +82,7 @@ static void find_waiting_stages(const struct lint *t)
 
 /* ---- padding --------------------------------------------------------------------------------- */
 
-/* What one owner brings to a decode step is rounded up to what the ranks share. */
+/* W0517: an owner's n tokens or rows of a decode step are padded to a multiple of `unit`, which the ranks divide. */
 static void check_padding(const struct lint *t, int64_t n, int64_t unit, const char *what, const char *help)
 {
 	const struct schedule *s = t->schedule;
@@ -102,11 +101,11 @@ static void check_padding(const struct lint *t, int64_t n, int64_t unit, const c
 static void find_padding(const struct lint *t)
 {
 	const struct schedule *s = t->schedule;
-	int64_t parts = s->pipeline.microbatches > 0 ? s->pipeline.microbatches : 1, tokens = (s->seqs + parts - 1) / parts,
-			rows = tokens * t->deploy->work.rows;
+	int64_t microbatches = s->pipeline.microbatches > 0 ? s->pipeline.microbatches : 1,
+			tokens = (s->seqs + microbatches - 1) / microbatches, rows = tokens * t->deploy->work.rows;
 	check_padding(t, tokens, s->token_multiple, "token",
 	              arena_printf(t->arena, "a batch that gives each owner a multiple of %lld tokens needs no padding",
-	                           (long long)(s->token_multiple * parts)));
+	                           (long long)(s->token_multiple * microbatches)));
 	if (s->row_multiple > 1)
 		check_padding(t, rows, s->row_multiple, "row",
 		              "a batch of more sequences for each owner, or fewer ranks for `row`");

@@ -1,11 +1,11 @@
 /* Traffic that a plan causes and its author may not have meant: collectives that leave the fast level, layouts whose
- * order of mesh axes lets no all-to-all do the work, copies of one value across a pipeline cut (W0513, W0518, W0604,
- * W0905). */
+ * order of mesh axes rules out an all-to-all, caches that each step gathers, copies of one value across a pipeline cut
+ * (W0513, W0518, W0604, W0607, W0905). */
 #include "lint.h"
 
 /* ---- collectives and levels ------------------------------------------------------------------ */
 
-/* The innermost level whose units hold every line of the group; -1: the cluster names no levels. */
+/* The innermost level whose units hold all ranks of a group together; -1: the cluster has no levels. */
 static int level_of(const struct lint *t, const struct group *g)
 {
 	int outermost = -1;
@@ -58,7 +58,7 @@ static void check_collective(const struct lint *t, const struct collective *c)
 	          fast->name, (long long)fast->count);
 }
 
-/* What the stages send crosses once a step and microbatch, not in every layer. */
+/* W0607: stages send once in a step for each microbatch, not in every layer. */
 static void check_send(const struct lint *t, const struct collective *c)
 {
 	const struct group *g = &t->schedule->groups.at[c->group];
@@ -82,12 +82,12 @@ static void check_send(const struct lint *t, const struct collective *c)
 
 static bool is_move(const struct local_value *v) { return v->op >= LOCAL_ALL_REDUCE && v->op <= LOCAL_SLICE; }
 
-/* A value on its way to one operator: gathered, then sliced by the same atoms. */
+/* A reshard that gathers atoms and then slices by the same ones. */
 struct detour {
 	const struct local_value *start, *gather, *slice;
 };
 
-/* The way that ends with the slice at `at`, if it is a detour. */
+/* The reshard that ends at value `at`; false: it is not a detour. */
 static bool detour_to(const struct local_phase *ph, int at, struct detour *out)
 {
 	const struct local_value *slice = &ph->values.at[at], *v = slice;
@@ -104,7 +104,7 @@ static bool detour_to(const struct local_phase *ph, int at, struct detour *out)
 	return out->gather != NULL;
 }
 
-/* Atoms of a target in another order of its mesh axes; atoms of one mesh axis stay together. */
+/* Atoms of a target, sorted by the order of their mesh axes; atoms of one mesh axis stay together. */
 static struct atoms in_order(const struct lint *t, const struct atoms *a, const int *order, int n)
 {
 	struct atoms out = {.n = 0};
@@ -115,7 +115,7 @@ static struct atoms in_order(const struct lint *t, const struct atoms *a, const 
 	return out;
 }
 
-/* The next permutation in the order of the alphabet; false behind the last. */
+/* The next permutation in lexicographic order; false past the last. */
 static bool next_order(int *order, int n)
 {
 	int i = n - 2, k = n - 1;
@@ -142,10 +142,11 @@ static int position_in(const struct local_value *v, int axis)
 	internal_error("a value is moved along an axis that it lacks");
 }
 
-enum { MAX_ORDERED = 6 }; /* mesh axes of a target of which all orders are tried */
+enum { MAX_ORDERED = 6 }; /* mesh axes of a target: all their orders are tried */
 
-/* The rule's target in an order with which an all-to-all does the work; NULL: none has. `at_start`: the rule gives the
- * layout at the start of the way, else the one at its end. *traffic: what a rank then receives. */
+/* An order of the rule's target with which an all-to-all suffices; NULL: there is none. `at_start`: the rule gives the
+ * layout at the start of the reshard, else the one at its end. *traffic: what a rank then receives, relative to its
+ * part. */
 static const char *better_order(const struct lint *t, const struct detour *w, const struct rule *r, int axis,
                                 bool at_start, double *traffic)
 {
@@ -167,11 +168,11 @@ static const char *better_order(const struct lint *t, const struct detour *w, co
 		other.axis[at] = in_order(t, &changed->axis[at], order, n);
 		if (other.axis[at].n != changed->axis[at].n)
 			continue;
-		struct reshard_cost way = reshard_cost_of(t->local, w->start->n_axes, at_start ? &other : &w->start->layout,
-		                                          at_start ? &w->slice->layout : &other);
-		if (!way.detour) {
+		struct reshard_cost cost = reshard_cost_of(t->local, w->start->n_axes, at_start ? &other : &w->start->layout,
+		                                           at_start ? &w->slice->layout : &other);
+		if (!cost.detour) {
 			struct text text = {.arena = t->arena};
-			*traffic = way.traffic;
+			*traffic = cost.traffic;
 			for (int i = 0; i < n; i++)
 				text_add(&text, "%s%s", i ? " * " : "", t->deploy->mesh.at[order[i]].name);
 			return text.at;
@@ -245,7 +246,7 @@ static void check_cache(const struct lint *t, int phase, int local)
 
 /* ---- pipeline cuts --------------------------------------------------------------------------- */
 
-/* Ranks that hold the same part of a value along a mesh axis, of one stage. */
+/* The number of ranks of one stage along a mesh axis that hold the same part of a value. */
 static int64_t copies_over(const struct lint *t, const struct local_value *v, int mesh_axis)
 {
 	int64_t copies = 1;
@@ -275,7 +276,7 @@ static void report_copies(const struct lint *t, const struct local_value *v, int
 		                      (long long)m->size, m->name));
 }
 
-/* In decode a cut is crossed by one token of a sequence: copies cost latency that they would cost anyway. */
+/* W0905, in prefill only: in decode one token of a sequence crosses a cut, and latency is the same without copies. */
 static void check_cuts(const struct lint *t)
 {
 	const struct local_phase *ph = &t->local->phase[PHASE_PREFILL];

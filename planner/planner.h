@@ -1,4 +1,4 @@
-/* schedule + cluster -> totals, the verdict on memory, and the text of `deployc plan`.
+/* schedule + machine -> totals, the verdict on memory, and the text of `deployc plan`.
  * What is printed here is what the launcher does: bytes and collectives are read from the schedule, never estimated. */
 #ifndef DEPLOYC_PLANNER_H
 #define DEPLOYC_PLANNER_H
@@ -12,8 +12,7 @@ struct memory {
 	double weights, kv, activations, comm, peak;
 };
 
-/* A total that goals may name: `params`, `memory.kv` ... value in base units (bytes, parameters;
- * Ratio for headroom). */
+/* A total that goals may name, such as `memory.kv`. The value is in parameters or bytes; a ratio is a share of 1. */
 struct total {
 	const char *name;
 	double value;
@@ -23,36 +22,36 @@ struct total {
 enum { PLANNER_TOTALS = 10 };
 
 /* totals.c */
-/* The totals that goals may name. Without a schedule only those of the model. Gives their number. */
+/* The totals that goals may name, and their number. `s` NULL: only those of the model. */
 int planner_totals(const struct deploy *d, const struct schedule *s, struct total out[PLANNER_TOTALS]);
-/* `memory.weights` of a plan without a schedule: what the layout gives the fullest stage, in the params' formats. */
+/* `memory.weights` of a plan without a schedule: bytes of the fullest stage by layout alone. */
 struct total planner_layout_total(const struct local *l);
 struct memory planner_stage_memory(const struct stage *stage);
 int planner_fullest_stage(const struct schedule *s);
-double planner_usable(const struct deploy *d); /* bytes of a device without the cluster's reserve */
+double planner_usable(const struct deploy *d); /* bytes of a device less the cluster's reserve */
 double planner_param_elements(const struct program *p, const struct param *param); /* of all layers */
 const char *planner_bytes(struct arena *a, double bytes);                          /* "43.5 GiB" */
 const char *planner_count(struct arena *a, double n);                              /* "46.70 G" */
 
-/* fit.c: E0701, with what takes the memory and what would fit; W0702, where hardly anything is left. */
+/* fit.c: E0701, with what takes the memory and what would fit; W0702 where hardly any is left. */
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
                  const struct schedule *s, const struct target_shape *shape);
 
-/* The same of a plan without a schedule: E0701 where the weights alone do not fit, else W0706. */
+/* The same for a plan without a schedule, of training: E0701 where the weights alone do not fit, else W0706. */
 void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
                           const struct local *l);
 
-/* goals.c: `require`, `assert`, `prefer` of a deployment: E0802, E0806, E0807, W0811. NULL where there is none: `l`,
- * what needs its layouts is undecided; `s`, what needs its bytes. */
+/* goals.c: `require`, `assert`, `prefer` of a deployment: E0802, E0806, E0807, W0811. `l` NULL: what needs layouts is
+ * undecided; `s` NULL: so is what needs bytes. */
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s);
 
-/* lint.c, lint_traffic.c: W0511 to W0517, W0604, W0905. `s` may be NULL. */
+/* lint.c, lint_step.c, lint_traffic.c: W0511 to W0520, W0604, W0607, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
 
-/* report.c: the text of `deployc plan`; stable from run to run. Without a schedule, what is known of the model. */
+/* report.c: the text of `deployc plan`, the same in every run. `s` NULL: only what is known of the model. */
 const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s);
 /* The line of `deployc check` for a deployment without errors: model, parameters, ranks, bytes of the fullest rank.
- * `s`, `l`: NULL where the plan is left open, `s` of training. */
+ * `l` NULL: the plan is left open; `s` NULL: so it is, or it is one of training. */
 const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s,
                             const struct local *l);
 #endif

@@ -11,7 +11,7 @@ struct report {
 
 /* ---- mesh ------------------------------------------------------------------------------------ */
 
-/* "rank = (pp * 2 + ep) * 4 + tp", of the axes that are not 1. */
+/* "(pp * 2 + ep) * 4 + tp": the rank by its coordinates along the axes that are not 1. */
 static const char *rank_grid(const struct report *r)
 {
 	const char *grid = NULL;
@@ -120,7 +120,7 @@ static void print_memory(struct report *r)
 
 /* ---- collectives ----------------------------------------------------------------------------- */
 
-/* "8.0 KiB a token": what one rank brings. Exchanges over experts have a fixed size and run in rounds. */
+/* "8.0 KiB a token": what one rank contributes. Exchanges over experts have a fixed size and run in rounds. */
 static const char *volume(const struct report *r, const struct collective *c)
 {
 	bool fixed = c->outer.kind == NUMBER_CONST;
@@ -137,7 +137,7 @@ static const char *volume(const struct report *r, const struct collective *c)
 /* A line of the list, with the layers of all bodies that have it. */
 struct line {
 	const char *text;
-	int body, nth; /* of equal ones in the body */
+	int body, nth; /* nth: index among equal lines of the body */
 	int64_t layers;
 };
 
@@ -160,7 +160,7 @@ static const char *how_often(const struct report *r, const struct collective *c,
 	           : arena_printf(r->arena, "%lld layer%s", (long long)layers, plural(layers));
 }
 
-/* Is it the line of an earlier body, which then has these layers too? Else it is a line of its own. */
+/* Merges a line with an equal one of an earlier body, which then counts the layers of both. false: there is none. */
 static bool joins(struct line *lines, int n, struct line *new)
 {
 	for (int i = 0; i < n; i++)

@@ -20,8 +20,7 @@ double planner_param_elements(const struct program *p, const struct param *param
 
 static double stored_bytes(double n, enum dtype t) { return n * dtype_millibits(t) / 8000; }
 
-/* The share of a param that one token's contractions read: top of `expert` for each axis that a
- * router chooses among. */
+/* The share of a param that one token reads: for each axis that a router chooses from, its `top` of all. */
 static double read_share(const struct program *p, const struct param *param)
 {
 	double share = 1;
@@ -84,24 +83,24 @@ int planner_fullest_stage(const struct schedule *s)
 
 double planner_usable(const struct deploy *d) { return d->machine.device.memory - d->machine.reserve; }
 
-/* Each kind on the device where it is largest; the peak on the fullest device. */
+/* Each kind is that of the rank where it is largest; the peak is that of the fullest rank. */
 static int memory_totals(const struct deploy *d, const struct schedule *s, struct total *out)
 {
-	struct memory most = {0};
+	struct memory max = {0};
 	for (int i = 0; i < s->stages.n; i++) {
 		struct memory m = planner_stage_memory(&s->stages.at[i]);
-		most.weights = m.weights > most.weights ? m.weights : most.weights;
-		most.kv = m.kv > most.kv ? m.kv : most.kv;
-		most.activations = m.activations > most.activations ? m.activations : most.activations;
-		most.comm = m.comm > most.comm ? m.comm : most.comm;
-		most.peak = m.peak > most.peak ? m.peak : most.peak;
+		max.weights = m.weights > max.weights ? m.weights : max.weights;
+		max.kv = m.kv > max.kv ? m.kv : max.kv;
+		max.activations = m.activations > max.activations ? m.activations : max.activations;
+		max.comm = m.comm > max.comm ? m.comm : max.comm;
+		max.peak = m.peak > max.peak ? m.peak : max.peak;
 	}
-	out[0] = (struct total){"memory.weights", most.weights, TOTAL_BYTES};
-	out[1] = (struct total){"memory.kv", most.kv, TOTAL_BYTES};
-	out[2] = (struct total){"memory.activations", most.activations, TOTAL_BYTES};
-	out[3] = (struct total){"memory.comm", most.comm, TOTAL_BYTES};
-	out[4] = (struct total){"memory.peak", most.peak, TOTAL_BYTES};
-	out[5] = (struct total){"memory.headroom", 1 - most.peak / planner_usable(d), TOTAL_RATIO};
+	out[0] = (struct total){"memory.weights", max.weights, TOTAL_BYTES};
+	out[1] = (struct total){"memory.kv", max.kv, TOTAL_BYTES};
+	out[2] = (struct total){"memory.activations", max.activations, TOTAL_BYTES};
+	out[3] = (struct total){"memory.comm", max.comm, TOTAL_BYTES};
+	out[4] = (struct total){"memory.peak", max.peak, TOTAL_BYTES};
+	out[5] = (struct total){"memory.headroom", 1 - max.peak / planner_usable(d), TOTAL_RATIO};
 	return planner_usable(d) > 0 ? 6 : 5;
 }
 
