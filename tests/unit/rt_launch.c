@@ -555,7 +555,8 @@ static void memory_that_the_host_lacks(void **state)
 	assert_said("error: 4 ranks need ");
 	assert_said(" B of this host's memory, ");
 	snprintf(text, sizeof text,
-	         "  stage 0: 2 ranks x (layers %d + before %d + after 0 + shared 0 + cache %d + activations %llu + inputs "
+	         "  stage 0: 2 ranks x (layers %d + before %d + after 0 + shared 0 + cache %d + cache outside layers 0 + "
+	         "activations %llu + inputs "
 	         "%d + tables 0 + comm %d) = 2 x ",
 	         TINY_D * TINY_D * 4, TINY_VOCAB * TINY_D * 4, 2 * STATE_LAYER_BYTES, (1ull << 50) + ACT_BYTES, INPUT_BYTES,
 	         TINY_STAGING + 2 * X_BYTES);
