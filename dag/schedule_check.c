@@ -361,6 +361,8 @@ static const char *check_program(const struct schedule *s, const struct step_pro
 const char *schedule_check(const struct schedule *s, struct arena *arena)
 {
 	const char *bad = check_apart(s, arena);
+	if (s->pipeline.stages != s->stages.n || !pipeline_fits(&s->pipeline))
+		return "a pipeline that its stages cannot run";
 	for (int i = 0; i < s->params.n && !bad; i++)
 		bad = check_param(s, &s->params.at[i], arena);
 	for (int i = 0; i < s->programs.n && !bad; i++) {

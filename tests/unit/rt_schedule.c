@@ -273,6 +273,30 @@ static void groups_follow_the_mesh(void **state)
 	assert_non_null(plan_open(&plan, b.at));
 }
 
+/* A runtime refuses a pipeline and programs that it cannot run. */
+static void plans_of_other_runtimes(void **state)
+{
+	(void)state;
+	static struct blob_builder b;
+	struct plan plan;
+	struct dr_program *h = (struct dr_program *)(void *)b.at;
+	tiny_build(&b, &(struct tiny){2, 1, 1, 3});
+	assert_null(plan_open(&plan, b.at));
+	struct pipeline p = plan_pipeline(&plan, 2);
+	assert_int_equal(p.stages, 2);
+	assert_int_equal(stage_entries(&p), 2);
+	assert_int_equal(stage_entry(&p, 1, 1).microbatch, 1);
+	h->chunks = 2;
+	assert_string_equal(plan_open(&plan, b.at), "the launcher's program has a pipeline that its runtime does not know");
+	h->chunks = 1;
+	h->order = PIPELINE_ORDERS;
+	assert_string_equal(plan_open(&plan, b.at), "the launcher's program has a pipeline that its runtime does not know");
+	h->order = PIPELINE_INTERLEAVED;
+	assert_null(plan_open(&plan, b.at));
+	h->programs.n = 1;
+	assert_string_equal(plan_open(&plan, b.at), "the launcher's program does not prefill and decode");
+}
+
 /* What is allocated is what was planned; more is refused, and the board tells why. */
 static void memory_is_what_was_planned(void **state)
 {
@@ -303,9 +327,13 @@ static void memory_is_what_was_planned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_load_ends),           cmocka_unit_test(rows_are_bounded),
-		cmocka_unit_test(a_waiting_sequence_leaves), cmocka_unit_test(decoding_goes_on_beside_prompts),
-		cmocka_unit_test(groups_follow_the_mesh),    cmocka_unit_test(memory_is_what_was_planned),
+		cmocka_unit_test(every_load_ends),
+		cmocka_unit_test(rows_are_bounded),
+		cmocka_unit_test(a_waiting_sequence_leaves),
+		cmocka_unit_test(decoding_goes_on_beside_prompts),
+		cmocka_unit_test(groups_follow_the_mesh),
+		cmocka_unit_test(plans_of_other_runtimes),
+		cmocka_unit_test(memory_is_what_was_planned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

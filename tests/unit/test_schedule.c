@@ -317,6 +317,19 @@ static void test_messages(void **state)
 	holds(f);
 }
 
+static void test_pipeline(void **state)
+{
+	struct fixture *f = *state;
+	f->s->pipeline.stages++;
+	breaks(f, "a pipeline that its stages cannot run");
+	f->s->pipeline.stages--;
+	f->s->pipeline.chunks = 2;
+	breaks(f, "a pipeline that its stages cannot run");
+	f->s->pipeline.chunks = 1;
+	f->s->pipeline.order = PIPELINE_INTERLEAVED; /* one microbatch, two stages */
+	breaks(f, "a pipeline that its stages cannot run");
+}
+
 /* In rounds, a collective over ranks that have other tokens, and so may count other rounds. */
 static void test_rounds(void **state)
 {
@@ -367,6 +380,7 @@ int main(void)
 		TEST(test_param_that_loses_a_part),
 		TEST(test_arguments),
 		TEST(test_group_over_stages),
+		TEST(test_pipeline),
 		TEST(test_messages),
 		TEST(test_rounds),
 	};
