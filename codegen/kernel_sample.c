@@ -199,11 +199,11 @@ static void noisy_vector(struct codegen *g, void *context, LLVMValueRef index, L
 	if_end(g, &may);
 }
 
-static void best_pair(struct codegen *g, struct sampler *s, int64_t v, vector_body *body, LLVMValueRef to)
+static void best_pair(struct codegen *g, struct sampler *s, LLVMValueRef v, vector_body *body, LLVMValueRef to)
 {
 	LLVMValueRef index;
 	reset_lanes(g, s, s->first);
-	for_vectors(g, ir_i64(g, 0), ir_i64(g, v), body, s);
+	for_vectors(g, ir_i64(g, 0), v, body, s);
 	LLVMValueRef value = best_lane(g, s, &index);
 	store_pair(g, value, index, to);
 }
@@ -312,11 +312,11 @@ static void sum_vector(struct codegen *g, void *context, LLVMValueRef index, LLV
 }
 
 /* The shard's part of the sum that softmax divides by. With top-k the sum is not needed, and is 0. */
-static LLVMValueRef shard_sum(struct codegen *g, struct sampler *s, int64_t v)
+static LLVMValueRef shard_sum(struct codegen *g, struct sampler *s, LLVMValueRef v)
 {
 	ir_store(g, LLVMConstNull(ir_vector(g, g->f32)), s->value, 4);
 	struct ir_branch all = if_begin(g, ir_compare(g, LLVMIntSLE, s->top_k, ir_i32(g, 0)));
-	for_vectors(g, ir_i64(g, 0), ir_i64(g, v), sum_vector, s);
+	for_vectors(g, ir_i64(g, 0), v, sum_vector, s);
 	if_end(g, &all);
 	return ir_reduce(g, ir_load(g, ir_vector(g, g->f32), s->value, 4), ir_fadd);
 }
@@ -326,10 +326,10 @@ static LLVMValueRef pair_at(struct codegen *g, LLVMValueRef pairs, LLVMValueRef 
 	return ir_offset(g, pairs, ir_mul(g, i, ir_i64(g, PAIR_BYTES)));
 }
 
-static void sorted_pairs(struct codegen *g, struct sampler *s, int64_t v, LLVMValueRef to)
+static void sorted_pairs(struct codegen *g, struct sampler *s, LLVMValueRef v, LLVMValueRef to)
 {
 	reset_sorted(g, s);
-	for_vectors(g, ir_i64(g, 0), ir_i64(g, v), sorted_vector, s);
+	for_vectors(g, ir_i64(g, 0), v, sorted_vector, s);
 	LLVMValueRef sum = shard_sum(g, s, v);
 	store_pair(g, largest_kept(g, s), ir_bits(g, sum, g->i32), to);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, DR_CANDIDATES), ir_i64(g, 1));
@@ -370,7 +370,7 @@ static void refuse_row(struct codegen *g, const struct sampler *s, LLVMValueRef 
 	if_end(g, &wrong);
 }
 
-static void row_candidates(struct codegen *g, struct sampler *s, int64_t v, LLVMValueRef to)
+static void row_candidates(struct codegen *g, struct sampler *s, LLVMValueRef v, LLVMValueRef to)
 {
 	ir_store(g, LLVMConstNull(ir_vector(g, g->i32)), s->widest, 4);
 	struct ir_branch chosen = if_begin(g, s->chosen);
@@ -393,11 +393,14 @@ void emit_candidates(struct codegen *g, const char *name, const struct kernel_sa
 				 pairs = arg_pointer(g, CANDIDATES_PAIRS), rows = arg_integer(g, CANDIDATES_R);
 	LLVMValueRef each = ir_div(g, arg_integer(g, CANDIDATES_P), rows);
 	struct sampler s = sampler_open(g, insert);
-	s.first = narrow(g, arg_integer(g, CANDIDATES_FIRST));
+	LLVMValueRef first = arg_integer(g, CANDIDATES_FIRST), v = ir_i64(g, k->v);
+	s.first = narrow(g, first);
+	if (k->n * k->v > k->total)
+		v = ir_min(g, v, ir_sub(g, ir_i64(g, k->total), first));
 	struct ir_loop l = share_begin(g, rows);
 	s.row = ir_at(g, logits, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->v)));
 	read_sampling(g, &s, record_of(g, sampling, l.index));
-	row_candidates(g, &s, k->v, pair_at(g, pairs, ir_mul(g, l.index, each)));
+	row_candidates(g, &s, v, pair_at(g, pairs, ir_mul(g, l.index, each)));
 	loop_end(g, &l);
 	kernel_end(g);
 }

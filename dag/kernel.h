@@ -201,7 +201,8 @@ struct kernel_combine {
  * If a logit of a row is not finite, the row has no token: pair 0 of its shard, and pair 1 of a chosen row, are
  * {infinity, DR_NO_TOKEN}, and DRAW writes DR_NO_TOKEN. */
 struct kernel_sample {
-	int64_t v, n;
+	int64_t v, n,
+		total; /* tokens of a shard; shards; tokens in all: the last shard has fewer than v if n * v > total */
 };
 
 struct kernel {

@@ -156,6 +156,7 @@ static const struct kernel_field combine[] = {
 static const struct kernel_field sample[] = {
 	FIELD(v),
 	FIELD(n),
+	FIELD(total),
 	{0},
 };
 #undef K

@@ -293,6 +293,7 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
 	struct local *l = arena_new(arena, struct local);
 	*l = (struct local){.arena = arena, .names = names, .sink = sink, .deploy = d, .program = d->program};
 	int before = sink->errors;
+	l->unpadded = find_unpadded(d->program);
 	if (!mesh_refine(l))
 		return NULL;
 	place_owners(l);
@@ -304,5 +305,6 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
 		check_outputs(l);
 	for (int phase = 0; phase < PHASES; phase++)
 		infer_phase(l, phase);
+	check_moves_of_padded(l);
 	return sink->errors == before ? l : NULL;
 }

@@ -77,6 +77,7 @@ struct local {
 	VEC(struct atom) atoms;
 	struct atoms owners;       /* atoms of `batch` in the states: they number the owners */
 	struct atoms stages;       /* atoms of `layers` */
+	int unpadded;              /* a program value that keeps `vocab` from being padded, or -1: see pad.c */
 	VEC(int64_t) stage_layers; /* layers of each stage */
 	struct local_phase phase[PHASES];
 	bool *live;      /* program values that an output, a state or a carried value needs */
@@ -109,7 +110,15 @@ void place_owners(struct local *l);
 /* Number of owners whose sequences a rank has where `batch` is cut by these atoms. *n: how many of the atoms divide the
  * owners. */
 int64_t owners_held(const struct local *l, const struct atoms *batch, int *n);
-int64_t axis_local(const struct local *l, const struct local_value *v, int i); /* on a rank; 0: set at run time */
+/* Elements of axis i of a value on a rank: of a padded axis, those of the ranks that have most. 0: set at run time. */
+int64_t axis_local(const struct local *l, const struct local_value *v, int i);
+
+void report_padded(struct local *l); /* place.c: W0517 if the vocabulary is padded */
+/* pad.c: the vocabulary, where the ranks that split it do not divide it */
+int find_unpadded(const struct program *p); /* for local.unpadded */
+/* May the axis be split so many ways, though they do not divide it? */
+bool may_pad(const struct local *l, int axis, int64_t ways);
+bool check_moves_of_padded(struct local *l); /* E0503: a value is moved along a padded axis */
 
 /* reshard.c */
 /* Returns the local value that holds `value` in layout `want`, whose axes are in the value's order. Adds collectives as

@@ -87,7 +87,7 @@ static const char *check_value(const struct local *l, const struct local_phase *
 		if (i == v->n_axes)
 			break;
 		int64_t extent = l->program->axes.at[v->axes[i]].extent;
-		if (extent && extent % atoms_size(l, a))
+		if (extent && extent % atoms_size(l, a) && !may_pad(l, v->axes[i], atoms_size(l, a)))
 			return arena_printf(arena, "%%%d: axis %s does not divide", at, l->program->axes.at[v->axes[i]].name);
 	}
 	for (int i = 0; i < v->n_args; i++)

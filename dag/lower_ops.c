@@ -78,6 +78,7 @@ static void lower_sample(struct lower *w, int local)
 	struct kernel k = kernel_of(KERNEL_CANDIDATES);
 	k.sample.v = phys_row_elements(&x);
 	k.sample.n = atoms_size(w->l, over);
+	k.sample.total = w->l->program->axes.at[s->v].extent;
 	int group = lower_group(w, over);
 	int64_t ranks = k.sample.n, bytes = lower_rows_max(w, &x) * (1 + DR_CANDIDATES) * PAIR_BYTES;
 	int mine = lower_buffer(w, bytes), all = ranks > 1 ? lower_buffer(w, ranks * bytes) : mine;

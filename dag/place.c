@@ -1,9 +1,10 @@
 /* Placement: looks up the plan's rules for a region, a phase and a class of tensors (docs/language.md, Plans). */
 #include "local.h"
+#include "../support/round.h"
 
 int64_t axis_local(const struct local *l, const struct local_value *v, int i)
 {
-	return l->program->axes.at[v->axes[i]].extent / atoms_size(l, &v->layout.axis[i]);
+	return divide_up(l->program->axes.at[v->axes[i]].extent, atoms_size(l, &v->layout.axis[i]));
 }
 
 /* The span of the mesh axis, among a rule's targets, whose size a refinement set last: the author should change that
@@ -81,8 +82,42 @@ static void report_indivisible(struct local *l, const struct rule *r, int axis, 
 	diag_label(l->sink, d, "%s", sizes_text(l, r));
 	diag_related(l->sink, d, r->span, "this rule places `%s`", name);
 	diag_related(l->sink, d, l->program->axes.at[axis].span, "`%s` = %lld", name, (long long)extent);
+	if (axis == l->program->vocab && l->unpadded >= 0)
+		diag_related(l->sink, d, l->program->values.at[l->unpadded].span, "it is not padded because of this `%s`",
+		             op_name(l->program->values.at[l->unpadded].op));
 	diag_help(l->sink, d, "it can be split %s ways; or drop a mesh axis from the rule", ways_that_work(l, r, ways));
 	offer_ways(l, d, r, ways);
+}
+
+void report_padded(struct local *l)
+{
+	int vocab = l->program->vocab;
+	for (int i = 0; i < l->program->params.n && vocab >= 0; i++) {
+		const struct param *p = &l->program->params.at[i];
+		const struct local_value *v = NULL;
+		int at = l->phase[PHASE_PREFILL].of_program[p->value];
+		if (at >= 0)
+			v = &l->phase[PHASE_PREFILL].values.at[at];
+		const struct atoms *a = v ? layout_of(v, vocab) : NULL;
+		int64_t extent = l->program->axes.at[vocab].extent, ways = a ? atoms_size(l, a) : 1;
+		if (extent % ways == 0)
+			continue;
+		const struct rule *r = deploy_rule(l->deploy, l->sink, vocab, p->region, PHASE_ANY, CLASS_WEIGHT);
+		const char *name = l->program->axes.at[vocab].name;
+		int64_t padded = round_up(extent, ways), more = padded - extent;
+		struct diag *d =
+			diag_report(l->sink, DIAG_W0517, culprit(l, r), "`%s` (%lld) is padded to %lld, for %lld ranks", name,
+		                (long long)extent, (long long)padded, (long long)ways);
+		diag_label(l->sink, d, "%s", sizes_text(l, r));
+		if (r->span.file != culprit(l, r).file || r->span.lo != culprit(l, r).lo)
+			diag_related(l->sink, d, r->span, "this rule places `%s`", name);
+		diag_note(
+			l->sink, d,
+			"the last rank stores %lld row%s of zeros in each weight along `%s` (%.2g%% of it); no result changes",
+			(long long)more, more == 1 ? "" : "s", name, 100 * (double)more / (double)padded);
+		diag_help(l->sink, d, "split %s ways it needs no padding", ways_that_work(l, r, ways));
+		return;
+	}
 }
 
 static void report_product(struct local *l, const struct rule *r, int64_t ways, int64_t left)
@@ -136,7 +171,7 @@ static struct atoms place_by_rule(struct local *l, const struct rule *r, int axi
 		taken *= mine;
 	}
 	int64_t extent = l->program->axes.at[axis].extent;
-	if (extent && extent % mine)
+	if (extent && extent % mine && !(r->n_lhs == 1 && may_pad(l, axis, mine)))
 		report_indivisible(l, r, axis, extent, mine);
 	else
 		atoms_between(l, r, taken, taken * mine, &out);
@@ -328,7 +363,7 @@ static int64_t run_of(const struct local *l, const struct param *p, int axis, in
 	int64_t behind = p->stored.stride[axis];
 	for (int i = dim + 1; i < p->stored.n_dims; i++)
 		behind /= p->stored.dim[i];
-	return l->program->axes.at[p->axes[axis]].extent / ways * behind;
+	return divide_up(l->program->axes.at[p->axes[axis]].extent, ways) * behind;
 }
 
 /* The dimension of the stored tensor that contains an axis of the param. */

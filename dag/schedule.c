@@ -26,7 +26,7 @@ static void count_uses(struct lower *w)
 static void output_buffers(struct lower *w)
 {
 	struct schedule *s = w->s;
-	int64_t rows = 0, shard = s->vocab / s->groups.at[s->logits_group].size;
+	int64_t rows = 0, shard = divide_up(s->vocab, s->groups.at[s->logits_group].size);
 	for (int i = 0; i < s->programs.n; i++) {
 		const struct step_program *p = &s->programs.at[i];
 		int64_t owners = atoms_size(w->l, &w->l->owners) / s->groups.at[p->output.owner_group].size;

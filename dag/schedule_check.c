@@ -304,13 +304,13 @@ static const char *check_instr(const struct at *at, const struct instr *i, const
 	return wrong(at, "an instruction of no kind");
 }
 
-/* Checks that the parts of a param on all ranks, counting replicas once, have as many elements as the param: none is
- * lost or stored twice. */
+/* Checks that the parts of a param on all ranks, counting replicas once, have all elements of the param: none is lost
+ * or stored twice. Only the last rank's part may be padded. */
 static const char *check_param(const struct schedule *s, const struct placed_param *p, struct arena *arena)
 {
 	for (int i = 0; i < p->n_axes; i++) {
 		int64_t ways = p->axes[i].group < 0 ? 1 : s->groups.at[p->axes[i].group].size;
-		if (p->axes[i].local * ways != p->axes[i].extent)
+		if (p->axes[i].local * ways < p->axes[i].extent || p->axes[i].local * (ways - 1) >= p->axes[i].extent)
 			return arena_printf(arena, "param %s: axis %s is not conserved", p->param->path, p->axes[i].name);
 	}
 	return NULL;

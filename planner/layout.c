@@ -7,7 +7,7 @@ static double layout_bytes(const struct local *l, const struct local_value *v, c
 {
 	double n = dtype_millibits(p->dtype) / 8000.0;
 	for (int i = 0; i < v->n_axes; i++)
-		n *= (double)(l->program->axes.at[v->axes[i]].extent / atoms_size(l, &v->layout.axis[i]));
+		n *= (double)axis_local(l, v, i);
 	return n;
 }
 

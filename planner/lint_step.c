@@ -116,4 +116,5 @@ void lint_step(const struct lint *t)
 	find_idle_owners(t);
 	find_waiting_stages(t);
 	find_padding(t);
+	report_padded(t->local);
 }

@@ -192,7 +192,7 @@ struct dr_program {
 	struct dr_span inputs;          /* struct dr_step_input */
 	struct dr_span programs;        /* struct dr_step_program: DR_PREFILL, DR_DECODE */
 	uint64_t tokens_offset;         /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
-	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group] per row */
+	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group, rounded up] per row */
 	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
 	uint64_t comm_staging, comm_mailbox; /* bytes: staging for collectives; one of the two messages between stages */
 };

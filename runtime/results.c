@@ -23,7 +23,8 @@ static bool is_first_of_replicas(const struct plan *plan, int rank, const struct
 struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, bool logits)
 {
 	const struct dr_output *cut = &plan->programs[phase].output;
-	int group = (int)plan->head->logits_group, owners = plan->n_owners / plan_group_size(plan, (int)cut->owner_group);
+	int group = (int)plan->head->logits_group, shards = plan_group_size(plan, group),
+		owners = plan->n_owners / plan_group_size(plan, (int)cut->owner_group);
 	bool last = plan_stage(plan, rank) == plan->n_stages - 1;
 	return (struct parcel_plan){
 		.first_owner = plan_group_index(plan, (int)cut->owner_group, rank) * owners,
@@ -31,7 +32,7 @@ struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, boo
 		.part = plan_group_index(plan, (int)cut->row_group, rank),
 		.parts = plan_group_size(plan, (int)cut->row_group),
 		.shard = plan_group_index(plan, group, rank),
-		.width = (int)plan->head->vocab / plan_group_size(plan, group),
+		.width = ((int)plan->head->vocab + shards - 1) / shards,
 		.tokens = last && is_first_of_replicas(plan, rank, cut, false),
 		.logits = logits && last && is_first_of_replicas(plan, rank, cut, true),
 	};
@@ -140,8 +141,9 @@ static const unsigned char *unpack_owner(struct inbox *in, const struct plan *pl
 		memcpy(in->results.tokens + to, from, rows * sizeof(int32_t));
 		from += rows * sizeof(int32_t);
 	}
+	size_t first = (size_t)p->shard * width, real = first + width > vocab ? vocab - first : width;
 	for (size_t row = 0; p->logits && row < rows; row++, from += bytes)
-		memcpy(in->results.logits + (to + row) * vocab + (size_t)p->shard * width, from, bytes);
+		memcpy(in->results.logits + (to + row) * vocab + first, from, real * sizeof(float));
 	return from;
 }
 

@@ -111,19 +111,37 @@ static void look_up_source(struct transfer *t)
 }
 
 /* ---- reordering ------------------------------------------------------------------------------ */
-/* The k elements of the current g and n, in runs along the last axis of k. */
+/* How many of the `run` elements from the current indices on, along axis `last`, the param has. A padded axis ends
+ * within the last rank's slice. */
+static int64_t stored_run(const struct transfer *t, const struct dr_axis *last, int64_t run)
+{
+	for (uint32_t a = 0; a < t->param->axes.n; a++) {
+		int64_t left = (int64_t)t->axes[a].extent - t->index[a];
+		if (left <= 0)
+			return 0;
+		if (&t->axes[a] == last && left < run)
+			run = left;
+	}
+	return run;
+}
+
+/* The k elements of the current g and n, in runs along the last axis of k; zeros after the end of a padded axis. */
 static void read_row(struct transfer *t, unsigned char *row)
 {
 	size_t size = dtype_size(t->param->dtype);
-	int64_t run = t->k.n ? t->axes[t->k.axis[t->k.n - 1]].local : 1;
-	int64_t stride = t->k.n ? t->axes[t->k.axis[t->k.n - 1]].stride : 1;
+	const struct dr_axis *last = t->k.n ? &t->axes[t->k.axis[t->k.n - 1]] : NULL;
+	int64_t run = last ? last->local : 1, stride = last ? last->stride : 1;
 	for (int64_t at = 0; at < t->k.size; at += run) {
 		int64_t flat_at = t->param->base;
 		set_digits(t, &t->k, at);
+		int64_t stored = stored_run(t, last, run);
+		memset(row + (size_t)(at + stored) * size, 0, (size_t)(run - stored) * size);
+		if (!stored)
+			continue;
 		look_up_source(t);
 		for (uint32_t a = 0; a < t->param->axes.n; a++)
 			flat_at += t->index[a] * t->axes[a].stride;
-		source_read(&t->source, flat_at, stride, run, t->param->dtype, row + (size_t)at * size);
+		source_read(&t->source, flat_at, stride, stored, t->param->dtype, row + (size_t)at * size);
 	}
 }
 

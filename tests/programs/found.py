@@ -37,9 +37,11 @@ PROMPTS = [[2], [1, 5, 7, 0, 3, 21, 9], [11, 4], [1, 8, 8, 13, 6, 3, 2, 9]]
 
 
 class Found:
-    """shapes: of the checkpoint's tensors. Each of `texts`: a body, or a body and more of HEAD's fields."""
+    """shapes: of the checkpoint's tensors. Each of `texts`: a body, or a body and more of HEAD's fields. sampling: options of
+    launchers with which both must choose the same tokens too."""
 
-    def __init__(self, name, shapes, first, second, ops=""):
+    def __init__(self, name, shapes, first, second, ops="", sampling=()):
+        self.sampling = sampling
         self.name, self.shapes, self.ops = name, shapes, "embed, pick, sample" + (f", {ops}" if ops else "")
         self.texts = [t if isinstance(t, dict) else {"body": t} for t in (first, second)]
 
@@ -52,10 +54,12 @@ class Found:
         weights.mkdir()
         write_safetensors(weights / "model.safetensors", {n: rng.standard_normal(s).astype(np.float32) for n, s in self.shapes.items()})
         (weights / "config.json").write_text("{}")
-        results = []
-        for i, fields in enumerate(self.texts):
-            launcher = compile_spec(self.spec(fields), folder, f"{weights.name}_{i}")
-            results.append(run_launcher(launcher, weights, PROMPTS, 3, folder)[1])
+        launchers = [compile_spec(self.spec(fields), folder, f"{weights.name}_{i}") for i, fields in enumerate(self.texts)]
+        results = [run_launcher(l, weights, PROMPTS, 3, folder)[1] for l in launchers]
+        for options in self.sampling:
+            tokens = [run_launcher(l, weights, PROMPTS, 3, folder, options=options)[0].continuations for l in launchers]
+            if tokens[0] != tokens[1]:
+                raise Failed(f"other tokens with {' '.join(options)}")
         error = np.abs(results[0] - results[1]).max() / np.abs(results[1]).max()
         if not error < 2e-5:
             raise Failed(f"logits differ by {error:.1e} of the largest")
@@ -204,6 +208,28 @@ FOUND += [
     Found("caches outside of layers, cut by sequence", {"embed": (24, 8), "head": (24, 8)},
           dict(body=CACHED.format(BEFORE + "  let l = b\n" + AFTER), plan="mesh a = 2; batch -> a", ranks=2),
           CACHED.format(BEFORE + "  let l = b\n" + AFTER), "append, attend"),
+]
+
+# The kind: a vocabulary that the ranks do not divide. What pads the last of five ranks' parts is not a token. Logits are negative, so
+# the padding's would be the largest.
+PADDED = """  param w_embed : [vocab, d_model] from "embed"
+  param bias    : [vocab] from "bias"{0}
+  let x = embed(w_embed, ids)
+  output logits : f32[batch, row, vocab]   = tanh(cast(pick(x, want) @[d_model] {1}, f32)) + cast(bias, f32) - 3
+  output token  : index(vocab)[batch, row] = sample(logits, v = vocab)
+"""
+HEADED = PADDED.format("\n  param w_head  : [vocab, d_model] from \"head\"", "w_head")
+TIED = PADDED.format("", "w_embed")
+FIVE = dict(plan="mesh a = 5; vocab -> a", ranks=5)
+BF16 = dict(weight="bf16", act="bf16")
+SAMPLING = [["--temperature", "0.9"], ["--temperature", "1.5", "--top-p", "0.8", "--seed", "7"], ["--temperature", "2", "--top-k", "9"]]
+FOUND += [
+    Found("a vocabulary that five ranks do not divide", {"embed": (24, 8), "head": (24, 8), "bias": (24,)},
+          dict(body=HEADED, **FIVE), HEADED, sampling=SAMPLING),
+    Found("a vocabulary that five ranks do not divide, of a tied head", {"embed": (24, 8), "bias": (24,)},
+          dict(body=TIED, **FIVE), TIED, sampling=SAMPLING),
+    Found("a vocabulary that five ranks do not divide, in bf16", {"embed": (24, 8), "bias": (24,)},
+          dict(body=TIED, **FIVE, **BF16), dict(body=TIED, **BF16), sampling=SAMPLING),
 ]
 
 
