@@ -309,7 +309,7 @@ static void split_item(struct rows *r, LLVMValueRef item, LLVMValueRef *outer)
 	outer[0] = item;
 }
 
-static LLVMValueRef row_count(struct codegen *g, const struct kernel_rows *k)
+static LLVMValueRef row_end(struct codegen *g, const struct kernel_rows *k)
 {
 	int at = k->n_inputs + k->n_outputs;
 	LLVMValueRef rows = arg_integer(g, at);
@@ -331,11 +331,18 @@ void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k)
 			r.total[i] = ir_local(g, ir_vector(g, g->f32), 1);
 
 	int64_t extent = k->extent[k->dims - 1], piece = walks(&r) ? extent : PIECE;
-	LLVMValueRef pieces = ir_ceil_div(g, ir_i64(g, extent), piece), items = ir_mul(g, row_count(g, k), pieces);
+	LLVMValueRef pieces = ir_ceil_div(g, ir_i64(g, extent), piece), rows = row_end(g, k), first = NULL;
+	if (k->ranged) {
+		first = ir_load_i32(g, arg_pointer(g, k->n_inputs + k->n_outputs + 1), ir_i64(g, 0));
+		rows = ir_sub(g, rows, first);
+	}
+	LLVMValueRef items = ir_mul(g, rows, pieces);
 	for (int d = 0; d + 1 < k->dims; d++)
 		items = ir_mul(g, items, ir_i64(g, k->extent[d]));
 	struct ir_loop l = share_begin(g, items);
 	split_item(&r, ir_div(g, l.index, pieces), outer);
+	if (first)
+		outer[0] = ir_add(g, outer[0], first);
 	LLVMValueRef from = ir_mul(g, ir_rem(g, l.index, pieces), ir_i64(g, piece));
 	LLVMValueRef to = ir_min(g, ir_add(g, from, ir_i64(g, piece)), ir_i64(g, extent));
 	if (k->groups)

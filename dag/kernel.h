@@ -92,6 +92,7 @@ struct kernel_rows {
 	int result[4];                         /* result[i]: the node that output i stores */
 	bool limited;                          /* it takes LIMIT: rows = min(M, limit) */
 	int64_t groups; /* > 0: LIMIT is offsets[groups + 1]; group g is rows [offsets[g], offsets[g + 1]) */
+	bool ranged;    /* with groups: rows before offsets[0] are left out */
 };
 
 /* ---- contract: y[m, b, n] = sum_k x[m, b, k] * w[b, n, k], accumulated in f32 ---------------- */

@@ -47,11 +47,6 @@ int lower_through_cast(const struct lower *w, int local)
 	return widened && lower_is_param(w, v->args[0]) ? v->args[0] : local;
 }
 
-int lower_experts(const struct lower *w, int exchange)
-{
-	return lower_source(w, w->exchanges.at[exchange].dispatch)->axes[0];
-}
-
 int lower_group(struct lower *w, const struct atoms *a)
 {
 	struct schedule *s = w->s;
@@ -197,7 +192,8 @@ bool phys_merges(const struct phys *p, int from, int to, int64_t inner)
 	return true;
 }
 
-int lower_row_groups(const struct lower *w, const struct local_value *v)
+/* The axis of experts whose rows a ragged axis of the value counts, or -1. */
+static int ragged_over(const struct lower *w, const struct local_value *v)
 {
 	for (int i = 0; i < v->n_axes; i++) {
 		const struct axis *a = &w->l->program->axes.at[v->axes[i]];
@@ -205,6 +201,31 @@ int lower_row_groups(const struct lower *w, const struct local_value *v)
 			return a->of;
 	}
 	return -1;
+}
+
+int lower_row_groups(const struct lower *w, const struct local_value *v)
+{
+	int whole = ragged_over(w, v);
+	for (int i = 0; i < v->n_axes && whole >= 0; i++)
+		if (axis_is_within(w->l->program, v->axes[i], whole))
+			return v->axes[i];
+	return -1;
+}
+
+/* Index of a part's first element in the whole axis. */
+static int64_t begin_of_part(const struct program *p, int part, int whole)
+{
+	const struct axis *a = &p->axes.at[whole];
+	int64_t before = 0;
+	for (int i = 0; i < a->n_parts; before += p->axes.at[a->part[i++]].extent)
+		if (axis_is_within(p, part, a->part[i]))
+			return before + begin_of_part(p, part, a->part[i]);
+	return 0;
+}
+
+bool lower_is_part(const struct lower *w, const struct phys *p)
+{
+	return p->exchange >= 0 && p->experts < w->exchanges.at[p->exchange].local;
 }
 
 /* Rows of a value over [batch, seq] or [batch, row]: the owners that the rank holds, times its part of each owner's
@@ -236,6 +257,10 @@ struct phys lower_shape(struct lower *w, int local)
 	if (slots && w->exchange_of[local] >= 0) {
 		out.exchange = w->exchange_of[local];
 		out.rows = number_const(w->exchanges.at[out.exchange].rows);
+		int whole = ragged_over(w, v);
+		out.sorted_by = expert;
+		out.first = begin_of_part(p, expert, whole);
+		out.experts = expert == whole ? w->exchanges.at[out.exchange].local : p->axes.at[expert].extent;
 	} else
 		out.rows = lower_rows_of(w, v);
 	if (lower_source(w, local)->type != TYPE_FLOAT && v->op != LOCAL_ANGLES)

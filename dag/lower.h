@@ -30,6 +30,10 @@ struct phys {
 	/* NUMBER_CONST (1, or the rows of an exchange), NUMBER_TOKENS, NUMBER_ROWS; NUMBER_PAGES for a cache */
 	struct number rows;
 	int exchange; /* exchange that the rows belong to, or -1 */
+	/* rows of an exchange: the axis of experts that they are sorted by, or a part of it; they are those of the rank's
+	 * experts [first, first + experts), and other rows hold nothing */
+	int sorted_by;
+	int64_t first, experts;
 	struct dim dim[MAX_DIMS];
 	int n_dims;
 	int64_t stride[MAX_DIMS], row_stride; /* elements */
@@ -108,11 +112,12 @@ bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 bool axis_among(const int *axes, int n, int axis);
 struct kernel kernel_of(enum kernel_family family); /* all zeros */
 bool lower_is_param(const struct lower *w, int local);
-/* The axis by which the rows of experts are sorted, of a value that has such rows; else -1. */
+/* The value's axis of experts (or of a part of them, `concat`), if it has rows that an exchange sorts by them; else -1.
+ */
 int lower_row_groups(const struct lower *w, const struct local_value *v);
-int lower_moved_param(const struct lower *w, int local);  /* source param of a collective or slice, or -1 */
-int lower_through_cast(const struct lower *w, int local); /* the param cast to f32, or the value itself */
-int lower_experts(const struct lower *w, int exchange);   /* the axis by which an exchange's rows are sorted */
+bool lower_is_part(const struct lower *w, const struct phys *p); /* are its rows those of some experts only? */
+int lower_moved_param(const struct lower *w, int local);         /* source param of a collective or slice, or -1 */
+int lower_through_cast(const struct lower *w, int local);        /* the param cast to f32, or the value itself */
 /* The value's axes with those in `last` moved to the end; both groups keep their memory order. */
 const int *lower_axes_last(struct lower *w, const struct phys *x, const int *last, int n_last);
 /* Writes an attention's axes of heads to `out`, in the order of its cache. Returns their number. */

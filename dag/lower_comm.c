@@ -101,7 +101,8 @@ static void lower_slice(struct lower *w, int local)
 static bool reuse_in_place(const struct lower *w, int local, int arg)
 {
 	const struct phys *x = &w->phys[arg];
-	if (w->ph->values.at[arg].op == LOCAL_OP && lower_source(w, arg)->op == OP_RENAME)
+	enum op op = w->ph->values.at[arg].op == LOCAL_OP ? lower_source(w, arg)->op : OP_COUNT;
+	if (op == OP_RENAME || op == OP_PIECE)
 		return false; /* others may read the same bytes */
 	return w->uses[arg] == 1 && x->memory == MEMORY_BUFFER && x->buffer >= OUTPUT_BUFFERS && !lower_in_carry(w, x)
 	       && x->offset.kind == NUMBER_CONST && local != w->ph->logits && local != w->ph->token

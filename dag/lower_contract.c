@@ -150,8 +150,10 @@ void lower_contract(struct lower *w, int local)
 	set_strides(c, x, out, &a);
 	args[CONTRACT_Y] = arg_phys(out);
 	args[CONTRACT_M] = arg_number(rows_of(w, x, &a));
-	if (c->grouped)
+	if (c->grouped) {
 		args[CONTRACT_OFFSETS] = arg_buffer(w->exchanges.at[x->exchange].offsets);
+		args[CONTRACT_OFFSETS].number = number_const(4 * x->first);
+	}
 	lower_launch(w, local, x->exchange, &k, args, kernel_args(&k),
 	             arena_printf(w->arena, "contract %s", placed->param->name));
 }

@@ -281,7 +281,7 @@ static void set_groups(struct chain *c)
 		if (at < 0)
 			continue;
 		c->k->input[i].group_stride = p->stride[at];
-		c->k->groups = c->w->exchanges.at[c->shape.exchange].local;
+		c->k->groups = c->shape.experts;
 	}
 }
 
@@ -318,6 +318,23 @@ static void set_space(struct chain *c)
 	move_integers(k);
 }
 
+/* Adds the number of rows. Of an exchange's rows only those are computed that hold a token: all of them, or those of
+ * some experts. Returns the number of arguments. */
+static int row_range(const struct lower *w, struct kernel_rows *k, const struct phys *out, struct argument *args)
+{
+	args[0] = arg_number(out->rows);
+	if (out->exchange < 0)
+		return 1;
+	const struct expert_exchange *m = &w->exchanges.at[out->exchange];
+	args[0] = arg_number(number_const(m->rows));
+	args[1] = arg_buffer(m->offsets);
+	k->limited = true;
+	if (lower_is_part(w, out))
+		k->groups = out->experts, k->ranged = true;
+	args[1].number = number_const(4 * (k->groups ? out->first : m->local));
+	return 2;
+}
+
 static void launch_chain(struct chain *c, struct kernel *k, const struct phys *out)
 {
 	struct lower *w = c->w;
@@ -326,12 +343,7 @@ static void launch_chain(struct chain *c, struct kernel *k, const struct phys *o
 	for (int i = 0; i < c->k->n_inputs; i++)
 		args[n++] = arg_phys(lower_materialize(w, c->leaf[i], c->root, NULL));
 	args[n++] = arg_phys(out);
-	args[n++] = arg_number(exchange >= 0 ? number_const(w->exchanges.at[exchange].rows) : out->rows);
-	if (exchange >= 0) {
-		c->k->limited = true;
-		args[n] = arg_buffer(w->exchanges.at[exchange].offsets);
-		args[n++].number = number_const(c->k->groups ? 0 : 4 * w->exchanges.at[exchange].local);
-	}
+	n += row_range(w, c->k, out, args + n);
 	const struct value *s = lower_source(w, c->root);
 	const char *call = s->call >= 0 ? w->l->program->calls.at[s->call].name : op_name(s->op);
 	lower_launch(w, c->root, exchange, k, args, n,
@@ -364,7 +376,7 @@ static void compute(struct lower *w, int local, const int *order, const struct p
 	k.family = KERNEL_ROWS;
 	struct chain c = {.w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1};
 	c.shape.exchange = w->phys[local].exchange;
-	c.group = c.shape.exchange < 0 ? -1 : lower_experts(w, c.shape.exchange);
+	c.group = c.shape.exchange < 0 ? -1 : c.shape.sorted_by;
 	if (!w->failed)
 		k.rows.result[0] = build(&c, local, local);
 	if (w->failed) {
@@ -404,10 +416,9 @@ static void copy(struct lower *w, const struct phys *have, int user, const struc
 	set_operand(&k.rows.output[0], to, have, to->dim, to->n_dims);
 	merge_dims(&k.rows, false);
 	move_integers(&k.rows);
-	struct argument args[3] = {
-		arg_phys(have), arg_phys(to),
-		arg_number(to->exchange >= 0 ? number_const(w->exchanges.at[to->exchange].rows) : to->rows)};
-	lower_launch(w, user, to->exchange, &k, args, 3, "copy");
+	struct argument args[4] = {arg_phys(have), arg_phys(to)};
+	int n = 2 + row_range(w, &k.rows, to, args + 2);
+	lower_launch(w, user, to->exchange, &k, args, n, "copy");
 }
 
 /* Copies `have`, with its axes in another order: a param for one reader, any other value for all. */

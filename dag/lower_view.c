@@ -9,9 +9,15 @@ static int find_dim(const struct phys *p, int axis)
 	internal_error("a value lacks axis %d", axis);
 }
 
-/* Narrows a value to `part`, which begins at index `before` of dimension `at`. */
-static void narrow(struct phys *p, int at, const struct axis *part, int axis, int64_t before)
+/* Narrows a value to axis `axis`, which is part of `whole` and begins at index `before` of it. */
+static void narrow(struct lower *w, struct phys *p, int whole, int axis, int64_t before)
 {
+	const struct axis *part = &w->l->program->axes.at[axis];
+	if (p->exchange >= 0 && whole == p->sorted_by) {
+		p->sorted_by = axis, p->first += before, p->experts = part->extent;
+		return;
+	}
+	int at = find_dim(p, whole);
 	p->offset.value += before * p->stride[at] * dtype_bytes(p->dtype);
 	p->dim[at] = (struct dim){axis, part->extent};
 }
@@ -32,7 +38,7 @@ void lower_view(struct lower *w, int local)
 			before += p->axes.at[whole->part[i]].extent;
 		if (v.offset.kind != NUMBER_CONST)
 			lower_unsupported(w, s->span, "a piece of a part that each rank has its own of");
-		narrow(&v, find_dim(&v, s->from), &p->axes.at[s->to], s->to, before);
+		narrow(w, &v, s->from, s->to, before);
 	} else if (at < v.n_dims)
 		v.dim[at].axis = s->to;
 	w->phys[local] = v;
@@ -60,7 +66,7 @@ static struct phys part_of(struct lower *w, int join, int n)
 	int64_t before = 0;
 	for (int i = 0; i < n; i++)
 		before += p->axes.at[parts[i]].extent;
-	narrow(&to, to.n_dims - 1, &p->axes.at[parts[n]], parts[n], before);
+	narrow(w, &to, lower_source(w, join)->to, parts[n], before);
 	return to;
 }
 
@@ -74,7 +80,8 @@ struct phys *lower_define_in_join(struct lower *w, int local, struct phys p)
 			if (v->args[i] != local)
 				continue;
 			struct phys to = part_of(w, join, i);
-			bool same = to.n_dims == p.n_dims && to.dtype == p.dtype && to.exchange == p.exchange;
+			bool same = to.n_dims == p.n_dims && to.dtype == p.dtype && to.exchange == p.exchange
+			            && to.sorted_by == p.sorted_by;
 			for (int d = 0; same && d < p.n_dims; d++)
 				same = to.dim[d].axis == p.dim[d].axis && to.dim[d].extent == p.dim[d].extent;
 			if (!same)

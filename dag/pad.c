@@ -1,5 +1,5 @@
-/* Padding of the vocabulary. Sizes such as 49,155 are divided by no mesh. Each rank then takes the same number of tokens,
- * rounded up, and the last one has fewer: what it stores after them is zeros, which nothing reads.
+/* Padding of the vocabulary. Sizes such as 49,155 are divided by no mesh. Each rank then takes the same number of
+ * tokens, rounded up, and the last one has fewer: what it stores after them is zeros, which nothing reads.
  *
  * That holds for operators that treat each token by itself: a contraction that yields logits, arithmetic on them, an
  * embedding, `pick`, and `sample`, which stops at the last token. A model that does anything else along `vocab`, such
@@ -77,7 +77,7 @@ bool check_moves_of_padded(struct local *l)
 			struct diag *d = diag_report(l->sink, DIAG_E0503, l->program->values.at[v->source].span,
 			                             "`%s` (%lld) is padded, and this value would move along it (%s)", a->name,
 			                             (long long)a->extent, v->cause);
-			diag_help(l->sink, d, "place `%s` alike where the value is made and where it is read", a->name);
+			diag_help(l->sink, d, "place `%s` in the same way where the value is made and where it is read", a->name);
 			return false;
 		}
 	return true;

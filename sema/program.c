@@ -42,6 +42,15 @@ int axis_root(const struct program *p, int axis)
 	return axis;
 }
 
+bool axis_is_within(const struct program *p, int axis, int whole)
+{
+	const struct axis *a = &p->axes.at[whole];
+	for (int i = 0; i < a->n_parts; i++)
+		if (axis_is_within(p, axis, a->part[i]))
+			return true;
+	return axis == whole;
+}
+
 /* ---- the checker ----------------------------------------------------------------------------- */
 
 static int n_operands(enum op op)

@@ -243,6 +243,7 @@ void program_print(const struct program *p, FILE *out);
 /* Its checker: operands before uses, axes consistent with ops, keys complete. NULL, or what is wrong (an internal
  * error). */
 const char *program_check(const struct program *p, struct arena *arena);
-int axis_root(const struct program *p, int axis);     /* follows `like` */
+int axis_root(const struct program *p, int axis);                  /* follows `like` */
+bool axis_is_within(const struct program *p, int axis, int whole); /* is it `whole`, or a part of it (`concat`)? */
 int program_body(const struct program *p, int value); /* the body of the loop that a value belongs to, or -1 */
 #endif

@@ -30,17 +30,28 @@ int walk_routing(struct walk *w, const struct value *v)
 	return -1;
 }
 
+/* Number of the value's axes that are the owner, or a part of it: one says whose the slots are. */
+static int count_owners(const struct program *p, const struct value *v, int owner)
+{
+	int n = 0;
+	for (int i = 0; i < v->n_axes; i++)
+		n += axis_is_within(p, v->axes[i], owner);
+	return n;
+}
+
 static bool has_owners(struct walk *w, const struct value *v)
 {
 	const struct program *p = w->p;
 	for (int i = 0; i < v->n_axes; i++) {
 		const struct axis *a = &p->axes.at[v->axes[i]];
-		if (!is_ragged(p, v->axes[i]) || axes_have((struct axes){v->axes, v->n_axes}, a->of))
+		int owners = is_ragged(p, v->axes[i]) ? count_owners(p, v, a->of) : 1;
+		if (owners == 1)
 			continue;
 		const char *owner = p->axes.at[a->of].name;
 		struct diag *d =
-			walk_report(w, DIAG_E0415, v->span, "`%s` leaves %s: `%s` means nothing without `%s`", op_name(v->op),
-		                walk_axes_text(w, (struct axes){v->axes, v->n_axes}), a->name, owner);
+			walk_report(w, DIAG_E0415, v->span, "`%s` leaves %s: `%s` %s `%s`", op_name(v->op),
+		                walk_axes_text(w, (struct axes){v->axes, v->n_axes}), a->name,
+		                owners ? "needs one axis that is, or is part of," : "means nothing without", owner);
 		diag_related(w->s->sink, d, a->span, "an extent for each index of `%s`", owner);
 		if (p->axes.at[a->of].extent)
 			diag_help(w->s->sink, d, "do this after `combine`, which sums over `%s`", owner);
