@@ -62,16 +62,6 @@ static const struct unit *find_unit(const char *s, size_t n)
 	return trap ? find_unit(trap->meant, strlen(trap->meant)) : NULL;
 }
 
-bool unit_word(const char *s, size_t n, double *scale, struct dims *dims)
-{
-	const struct unit *u = find_unit(s, n);
-	if (!u)
-		return false;
-	*scale = u->scale;
-	*dims = u->dims;
-	return true;
-}
-
 const char *nearest_unit(const char *word)
 {
 	const char *words[COUNT(units)];

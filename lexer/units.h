@@ -10,9 +10,6 @@ struct dims {
 	signed char power[DIM_COUNT];
 }; /* bytes, seconds, operations, tokens, ..., dollars, joules */
 
-/* One unit word, `GiB`: its size in base units and its dimension. false: no such unit. `%` is
- * 0.01 without dimension. */
-bool unit_word(const char *s, size_t n, double *scale, struct dims *dims);
 /* Bytes of the longest prefix of s that is a unit expression (`GB/s`, `tokens/ms`) of known words; 0: none. */
 size_t unit_prefix(const char *s, size_t n);
 /* A word that people read in two ways, `Gb`: rejected with `code`. Checking goes on as if it were `meant`. */
@@ -28,7 +25,7 @@ const char *nearest_unit(const char *word);
 size_t unit_word_length(const char *s, size_t n);
 /* Bytes of the number that s starts with: digits, fraction, exponent. */
 size_t number_length(const char *s, size_t n);
-/* "80 GiB" -> value in base units and dimension. `text` is a QUANTITY token. */
+/* "80 GiB" -> value in base units and dimension; `%` is 0.01 without one. `text` is a QUANTITY token. */
 double quantity_value(const char *text, struct dims *dims);
 /* "10_240" -> value; *is_int: Int or Float. false: an Int that does not fit in 63 bits. */
 bool number_value(const char *text, long long *i, double *f, bool *is_int);
