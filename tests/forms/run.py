@@ -171,6 +171,19 @@ def check_dag():
         assert params == read, f"{spec}: params of bodies {params}, read by them {read}"
 
 
+def check_environment():
+    """What tests ask for in the environment: DEPLOYC_GAPS and DEPLOYC_SANITIZE, or what they may be."""
+    for name, good, wrong, meant in (("DEPLOYC_GAPS", ("0", "64", "1048576"), ("", "x", "64x", "-64", "65", "1048640", "9" * 30), "a multiple of 64 up to 1048576"),
+                                     ("DEPLOYC_SANITIZE", ("address", "thread"), ("", "memory"), "address or thread")):
+        for value in good:
+            done = deployc("check", "good/tiny.deploy", **{name: value})
+            assert done.returncode == 0, f"{name}={value}: {done.stderr}"
+        for value in wrong:
+            done = deployc("check", "good/tiny.deploy", **{name: value})
+            assert done.returncode == 2, f"{name}={value}: exit {done.returncode}"
+            assert done.stderr == f"deployc: {name} must be {meant}, not `{value}`\n", f"{name}={value}: {done.stderr}"
+
+
 def check_colors():
     name = "e0503_experts_16_ways.deploy"
     plain = deployc("check", name).stderr
@@ -271,7 +284,7 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_light, check_dag, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_light, check_dag, check_environment, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]
