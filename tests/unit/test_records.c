@@ -222,14 +222,16 @@ static void functions_of_scalars(void **state)
 	load(f, "schema S { r : Range(Int) = 3..9; a = max(r) - min(r); b = ceil(7 / 2); c = floor(sqrt(17.0)); d = abs(2 "
 	        "- 5) * -1\n"
 	        "  e = 17 mod 5; f = max(2, 7, 4); g = 3 divides 9 and not (4 in [1, 2]); h = if 5 in 1..5 then 1 else 2\n"
-	        "  i = product(cycle([2, 3] + [5], 5)) }\n"
+	        "  i = product(cycle([2, 3] + [5], 5)); j = floor(100 * log(8)); k = floor(100 * exp(1.5)); m = "
+	        "ceil(sqrt(0)) }\n"
 	        "device D : S {}\n");
 	expect_none(f);
 	static const struct {
 		const char *field;
 		int64_t value;
 	} wanted[] = {
-		{"a", 6}, {"b", 4}, {"c", 4}, {"d", -3}, {"e", 2}, {"f", 7}, {"h", 1}, {"i", 180},
+		{"a", 6}, {"b", 4},   {"c", 4},   {"d", -3},  {"e", 2}, {"f", 7},
+		{"h", 1}, {"i", 180}, {"j", 207}, {"k", 448}, {"m", 0},
 	};
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
 		assert_int_equal(get_int(f, "D", wanted[i].field), wanted[i].value);
