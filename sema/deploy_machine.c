@@ -172,7 +172,7 @@ static struct known library_device(struct deployment *c, const char *name, doubl
 {
 	struct module *m = module_std(c->sema, "clusters", c->cluster->span);
 	size_t n = make_length(name);
-	struct known nearest = {NULL};
+	struct known nearest = {.name = NULL};
 	for (int i = 0; n && m && i < m->own.n; i++) {
 		struct def *def = m->own.at[i];
 		if (strcmp(def->kind, "device") != 0 || make_length(def->name) != n || strncasecmp(def->name, name, n) != 0)
@@ -193,7 +193,7 @@ static void check_memory(struct deployment *c, const struct field *memory)
 	struct sema *s = c->sema;
 	const struct accelerator *device = &c->deploy->machine.device;
 	const struct node *written = memory ? decimal_memory(c, memory) : NULL;
-	struct known known = {NULL};
+	struct known known = {.name = NULL};
 	if (written)
 		known = library_device(c, device->name, device->memory / 1e9);
 	if (!known.name || distance(known.memory, device->memory) < 0.01 * device->memory)
@@ -289,7 +289,7 @@ static void check_reserve(struct deployment *c, const struct field *memory, cons
 
 void deployment_machine(struct deployment *c)
 {
-	struct written from = {NULL};
+	struct written from = {.peaks = NULL};
 	read_machine(c, &from);
 	check_memory(c, from.memory);
 	check_formats(c, &from);
