@@ -11,7 +11,7 @@ int64_t axis_local(const struct local *l, const struct local_value *v, int i)
  * one. */
 static struct span culprit(const struct local *l, const struct rule *r)
 {
-	if (r->own)
+	if (r->in_deploy)
 		return r->target_span;
 	for (int i = 0; i < r->n_target; i++)
 		if (l->deploy->mesh.at[r->target[i]].size > 1)
@@ -208,7 +208,7 @@ static void report_shared_atom(struct local *l, int a, int b, int atom, int regi
 	const struct program *p = l->program;
 	const struct rule *ra = deploy_rule(l->deploy, l->sink, a, region, phase, klass),
 					  *rb = deploy_rule(l->deploy, l->sink, b, region, phase, klass);
-	if (rb && ra && !rb->own && ra->own) {
+	if (rb && ra && !rb->in_deploy && ra->in_deploy) {
 		const struct rule *r = ra;
 		int axis = a;
 		ra = rb, rb = r, a = b, b = axis;

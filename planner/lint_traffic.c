@@ -190,7 +190,7 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 	double from_traffic = 0, to_traffic = 0;
 	const char *from_order = better_order(t, w, from, w->gather->from, true, &from_traffic);
 	const char *to_order = better_order(t, w, to, w->slice->to, false, &to_traffic);
-	bool change_to = to_order && (!from_order || (to->ours && !from->ours));
+	bool change_to = to_order && (!from_order || (to->in_user_file && !from->in_user_file));
 	const struct rule *change = change_to ? to : from_order ? from : NULL, *other = change_to ? from : to;
 	if (!change)
 		return;
@@ -205,7 +205,7 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 	          reshard_cost_of(t->local, w->start->n_axes, &w->start->layout, &w->slice->layout).traffic,
 	          change_to ? to_traffic : from_traffic);
 	diag_help(t->sink, d, "write `%s`", change_to ? to_order : from_order);
-	if (change->ours)
+	if (change->in_user_file)
 		diag_fix(t->sink, d, change->target_span, change_to ? to_order : from_order);
 }
 

@@ -39,13 +39,13 @@ void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)
 	c->deploy->has_auto = true;
 }
 
-/* `auto` or `auto in [...]`, written here: not a value that follows from one. */
+/* `auto` or `auto in [...]` itself, not a value computed from one. */
 static bool is_auto(const struct node *e)
 {
 	return e && (e->kind == N_AUTO || (e->kind == N_BIN && e->bin.op == B_IN && e->bin.a->kind == N_AUTO));
 }
 
-/* Is a value a part of r: written in it, or the device of the cluster, or the link of a level? */
+/* Is a value a part of r: written in it, the device of the cluster, or the link of a level? */
 static bool is_part(const struct deployment *c, const struct record *r, struct val v)
 {
 	if (v.kind != V_RECORD || v.record->outer == r)
@@ -54,7 +54,7 @@ static bool is_part(const struct deployment *c, const struct record *r, struct v
 	return of_machine && (!strcmp(v.record->kind, "device") || !strcmp(v.record->kind, "link"));
 }
 
-/* Reports the choices that a record and the parts of it leave open. */
+/* Reports the choices left open in a record and in its parts. */
 static void open_choices(struct deployment *c, struct record *r)
 {
 	for (int i = 0; i < r->fields.n; i++) {
@@ -73,7 +73,7 @@ static void open_choices(struct deployment *c, struct record *r)
 	}
 }
 
-bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t most,
+bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t min, int64_t max,
                        int64_t *out)
 {
 	const struct field *f = record_field(r, field);
@@ -82,21 +82,21 @@ bool deployment_within(struct deployment *c, struct record *r, const char *field
 		c->bad |= v.kind != V_AUTO && v.kind != V_UNKNOWN;
 		return false;
 	}
-	if (v.i < least || v.i > most) {
+	if (v.i < min || v.i > max) {
 		deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects an Int of at %s %lld, found %lld", field,
-		                  v.i < least ? "least" : "most", (long long)(v.i < least ? least : most), (long long)v.i);
+		                  v.i < min ? "least" : "most", (long long)(v.i < min ? min : max), (long long)v.i);
 		return false;
 	}
 	*out = v.i;
 	return true;
 }
 
-bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out)
+bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t min, int64_t *out)
 {
-	return deployment_within(c, r, field, least, MOST, out);
+	return deployment_within(c, r, field, min, MAX_COUNT, out);
 }
 
-/* The record that a field of the deployment holds; NULL if it could not be made, which was reported. */
+/* The record that a field of the deployment holds; NULL after a report. */
 static struct record *part(struct deployment *c, const char *field)
 {
 	struct val v = record_get(c->self, field, c->deploy->name_span);
@@ -165,7 +165,7 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	deployment_rules(&c);
 	deployment_settings(&c);
 	d->refused = c.bad;
-	c.bad = false; /* what a model and its workload add up to does not depend on the plan */
+	c.bad = false; /* totals of a model and its workload do not depend on the plan */
 	deployment_workload(&c);
 	d->known &= !d->has_auto;
 	d->refused |= c.bad;

@@ -1,4 +1,4 @@
-/* What the files deploy*.c share: one deployment while it is checked. */
+/* Shared by deploy*.c: one deployment while it is checked. */
 #ifndef DEPLOYC_SEMA_DEPLOY_H
 #define DEPLOYC_SEMA_DEPLOY_H
 #include "internal.h"
@@ -13,18 +13,18 @@ struct deployment {
 /* Reports; an error marks the deployment as bad. */
 struct diag *deployment_report(struct deployment *c, enum diag_code code, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Where the value of a field was written: what to change. */
+/* The span to change: where the value of a field was written. */
 struct span field_where(const struct field *f);
-/* Counts are bounded, so that a product of two of them and the bytes of a row stays within 63 bits. */
-enum { MOST = 1 << 24, MOST_OF_SEQUENCE = 1 << 16 }; /* the second: rows and positions in a page */
-#define MOST_POSITIONS ((int64_t)1 << 40)
+/* Limits of counts: a product of two of them and the bytes of a row stays within 63 bits. */
+enum { MAX_COUNT = 1 << 24, MAX_PER_SEQUENCE = 1 << 16 }; /* PER_SEQUENCE: rows, and positions in a page */
+#define MAX_POSITIONS ((int64_t)1 << 40)
 
-/* The whole item `name = value` that sets a field last; empty where nothing outside the library sets it to a value. */
+/* The last item `name = value` that sets a field; empty if only the library sets it. */
 struct span field_item(const struct field *f);
 
-/* An Int field of at least `least` and at most MOST. false, *out untouched: it is left open by an `auto`, or wrong. */
-bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t *out);
-bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t least, int64_t most,
+/* Reads an Int field in [min, MAX_COUNT]. false, with *out untouched: an `auto` leaves it open, or it is wrong. */
+bool deployment_int(struct deployment *c, struct record *r, const char *field, int64_t min, int64_t *out);
+bool deployment_within(struct deployment *c, struct record *r, const char *field, int64_t min, int64_t max,
                        int64_t *out);
 /* W0810: a choice is left open. */
 void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -33,10 +33,10 @@ void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)
 void deployment_machine(struct deployment *c);
 /* deploy_mesh.c: mesh axes, their product against the devices, levels. E0601, E0602, E0606, W0810. */
 void deployment_mesh(struct deployment *c);
-/* deploy_rules.c: the rules that are not inert. E0502, E0505, W0810. Needs the mesh and the program. */
+/* deploy_rules.c: the rules that are not inert. Needs the mesh and the program. E0502, E0505, W0810. */
 void deployment_rules(struct deployment *c);
-/* deploy_fields.c: workload, pipeline, experts, communication; what this version does not honour. E0505, E0703, E0901,
- * W0521. */
+/* deploy_fields.c: workload, pipeline, experts, communication; settings that this version does not honour. E0505,
+ * E0703, E0901, W0521. */
 void deployment_workload(struct deployment *c);
 void deployment_settings(struct deployment *c);
 #endif

@@ -1,14 +1,14 @@
-/* Workload and settings of a deployment; settings that this version does not honour are named (W0521). */
+/* Workload and settings of a deployment. Reports settings that this version does not honour (W0521). */
 #include "deploy.h"
 #include <string.h>
 
 /* ---- workload -------------------------------------------------------------------------------- */
 
-/* Left open by an `auto`, which was reported where it is written. */
+/* An `auto` leaves it open, which is reported where the `auto` is written. */
 static bool is_open(struct val v) { return v.kind == V_AUTO || v.kind == V_UNKNOWN; }
 
-/* The ends of a Range(Int), where a single value is a range of one. */
-static bool ends(struct deployment *c, const char *field, int64_t least, int64_t *lo, int64_t *hi)
+/* The ends of a Range(Int); a single value is a range of one. */
+static bool ends(struct deployment *c, const char *field, int64_t min, int64_t *lo, int64_t *hi)
 {
 	const struct field *f = record_field(c->work, field);
 	struct val v = record_get(c->work, field, c->work->span);
@@ -17,9 +17,9 @@ static bool ends(struct deployment *c, const char *field, int64_t least, int64_t
 		c->bad |= !is_open(a) && !is_open(b);
 		return false;
 	}
-	if (a.i < least || b.i < a.i || b.i > MOST) {
+	if (a.i < min || b.i < a.i || b.i > MAX_COUNT) {
 		struct diag *d = deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects Ints from %lld to %d, found %s",
-		                                   field, (long long)least, MOST, val_show(c->sema, v));
+		                                   field, (long long)min, MAX_COUNT, val_show(c->sema, v));
 		const struct node *e = f->sets.n ? f->sets.at[f->sets.n - 1].value : NULL;
 		if (e && e->kind == N_BIN && e->bin.op == B_SUB && v.kind == V_INT) {
 			diag_help(c->sema->sink, d, "write a range as `lowest..highest`");
@@ -32,7 +32,7 @@ static bool ends(struct deployment *c, const char *field, int64_t least, int64_t
 	return true;
 }
 
-/* The edit that lowers the upper end of `seq`, where it is written as a number. */
+/* Offers a lower upper end of `seq`, if that is written as a number. */
 static void offer_longest(struct deployment *c, struct diag *d, const struct field *seq, int64_t longest)
 {
 	const struct node *e = seq->sets.n ? seq->sets.at[seq->sets.n - 1].value : NULL;
@@ -43,38 +43,38 @@ static void offer_longest(struct deployment *c, struct diag *d, const struct fie
 
 int64_t workload_longest(const struct workload *w) { return w->seq_hi + (w->output_hi > 1 ? w->output_hi : 1) - 1; }
 
-/* The longest sequence against the model. */
+/* Compares the longest sequence with the context of the model. */
 static void check_context(struct deployment *c, int64_t prompt, int64_t output)
 {
-	int64_t most = c->deploy->program->max_ctx;
-	if (most <= 0 || prompt + output - 1 <= most)
+	int64_t max = c->deploy->program->max_ctx;
+	if (max <= 0 || prompt + output - 1 <= max)
 		return;
 	const struct field *seq = record_field(c->work, "seq"), *max_ctx = record_field(c->model, "max_ctx");
 	struct sink *sink = c->sema->sink;
 	struct diag *d;
-	if (prompt > most)
+	if (prompt > max)
 		d = deployment_report(c, DIAG_E0703, field_where(seq), "prompt %lld exceeds `max_ctx` %lld", (long long)prompt,
-		                      (long long)most);
+		                      (long long)max);
 	else
 		d = deployment_report(c, DIAG_E0703, field_where(seq), "prompt %lld and output %lld exceed `max_ctx` %lld",
-		                      (long long)prompt, (long long)output, (long long)most);
+		                      (long long)prompt, (long long)output, (long long)max);
 	if (max_ctx)
 		diag_related(sink, d, field_where(max_ctx), "the longest context of `%s`", c->deploy->model_name);
 	diag_note(sink, d, "positions: %lld + %lld - 1 = %lld; the last token is not read back", (long long)prompt,
 	          (long long)output, (long long)(prompt + output - 1));
-	int64_t longest = most - output + 1, lo = c->deploy->work.seq_lo;
+	int64_t longest = max - output + 1, lo = c->deploy->work.seq_lo;
 	bool is_range = lo < c->deploy->work.seq_hi && !c->deploy->work.training;
 	struct suggestion value = {
 		"workload.seq",
 		is_range ? arena_printf(sink->arena, "%lld..%lld", (long long)(lo < longest ? lo : longest), (long long)longest)
 				 : arena_printf(sink->arena, "%lld", (long long)longest)};
 	if (longest >= 1 && diag_check(sink, c->deploy->name, DIAG_E0703, &value, 1) >= 0) {
-		diag_help(sink, d, "prompts of at most %lld", (long long)(most - output + 1));
-		offer_longest(c, d, seq, most - output + 1);
+		diag_help(sink, d, "prompts of at most %lld", (long long)(max - output + 1));
+		offer_longest(c, d, seq, max - output + 1);
 	}
 }
 
-/* What to change: where the author set a field, else the workload. */
+/* The span to change: where the user set a field, else the workload. */
 static struct span set_where(struct deployment *c, const char *field)
 {
 	const struct field *f = record_field(c->work, field);
@@ -103,9 +103,9 @@ void deployment_workload(struct deployment *c)
 	if (ends(c, "output", 0, &fewest, &w->output_hi))
 		check_context(c, w->seq_hi, w->output_hi > 1 ? w->output_hi : 1);
 	deployment_int(c, c->work, "chunk", 1, &w->chunk);
-	deployment_within(c, c->work, "rows", 1, MOST_OF_SEQUENCE, &w->rows);
-	deployment_within(c, c->work, "page", 1, MOST_OF_SEQUENCE, &w->page);
-	deployment_within(c, c->work, "cache", 1, MOST_POSITIONS, &w->cache);
+	deployment_within(c, c->work, "rows", 1, MAX_PER_SEQUENCE, &w->rows);
+	deployment_within(c, c->work, "page", 1, MAX_PER_SEQUENCE, &w->page);
+	deployment_within(c, c->work, "cache", 1, MAX_POSITIONS, &w->cache);
 }
 
 /* ---- settings -------------------------------------------------------------------------------- */
@@ -117,7 +117,7 @@ static struct record *group(struct deployment *c, const char *name)
 	return v.kind == V_RECORD ? v.record : NULL;
 }
 
-/* `stages = [16, 15, 15, 15]`; that they cut the layers is checked where the stages are made. */
+/* `stages = [16, 15, 15, 15]`. Whether they add up to the layers is checked where the stages are made. */
 static void read_stages(struct deployment *c, struct record *pipeline)
 {
 	struct deploy *d = c->deploy;
@@ -130,7 +130,7 @@ static void read_stages(struct deployment *c, struct record *pipeline)
 	d->stages = arena_array(c->sema->arena, int64_t, v.list.n + 1);
 	for (int i = 0; i < v.list.n; i++) {
 		struct val layers = v.list.at[i];
-		if (layers.kind == V_INT && layers.i >= 1 && layers.i <= MOST)
+		if (layers.kind == V_INT && layers.i >= 1 && layers.i <= MAX_COUNT)
 			d->stages[d->n_stages++] = layers.i;
 		else
 			deployment_report(c, DIAG_E0901, d->stages_span, "`stages` lists %s: a stage has at least one layer",
@@ -140,7 +140,7 @@ static void read_stages(struct deployment *c, struct record *pipeline)
 		deployment_report(c, DIAG_E0901, d->stages_span, "`stages` is empty: a pipeline has at least one stage");
 }
 
-/* Does the plan ask for something other than the default? */
+/* Does the plan set something other than the default? */
 static bool asked(struct deployment *c, struct record *r, const struct field *f, struct val v)
 {
 	if (!f->sets.n || v.kind == V_BAD)
@@ -212,8 +212,8 @@ static void check_regions(struct deployment *c, struct record *memory)
 	}
 }
 
-/* Room beyond an even share; with as many times as there are ranks nothing is ever left for a second round. */
-enum { MOST_CAPACITY = 1 << 20 };
+/* Multiple of an even share. A capacity of as many shares as there are ranks always fits into one round. */
+enum { MAX_CAPACITY = 1 << 20 };
 
 static void read_capacity(struct deployment *c, struct record *moe)
 {
@@ -221,9 +221,9 @@ static void read_capacity(struct deployment *c, struct record *moe)
 	struct val v = record_get(moe, "capacity", moe->span);
 	if (!val_number(v, &c->deploy->moe_capacity))
 		c->bad |= !is_open(v);
-	else if (!(c->deploy->moe_capacity > 0 && c->deploy->moe_capacity <= MOST_CAPACITY))
+	else if (!(c->deploy->moe_capacity > 0 && c->deploy->moe_capacity <= MAX_CAPACITY))
 		deployment_report(c, DIAG_E0203, field_where(f), "`capacity` expects a Float above 0 and at most %d, found %s",
-		                  MOST_CAPACITY, val_show(c->sema, v));
+		                  MAX_CAPACITY, val_show(c->sema, v));
 }
 
 void deployment_settings(struct deployment *c)

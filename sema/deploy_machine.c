@@ -137,7 +137,7 @@ int64_t machine_unit(const struct machine *m, int level)
 
 /* ---- gigabytes on the box -------------------------------------------------------------------- */
 
-/* The quantity that sets the memory of a device last, if it is written in a file of the author's in powers of ten. */
+/* The quantity that sets a device's memory last, if it is in a user's file and in powers of ten. */
 static const struct node *decimal_memory(struct deployment *c, const struct field *memory)
 {
 	const struct field_set *set = memory->sets.n ? &memory->sets.at[memory->sets.n - 1] : NULL;
@@ -148,7 +148,7 @@ static const struct node *decimal_memory(struct deployment *c, const struct fiel
 	return unit.hi - unit.lo == 2 && (!strncmp(text, "GB", 2) || !strncmp(text, "TB", 2)) ? set->value : NULL;
 }
 
-/* Letters and digits at the start of a name: the make of a device, `H100` of `H100_SXM`. 0: no digit is among them. */
+/* Length of the make at the start of a device's name, `H100` in `H100_SXM`: letters and digits. 0: no digits. */
 static size_t make_length(const char *name)
 {
 	size_t n = 0;
@@ -187,7 +187,7 @@ static struct known library_device(struct deployment *c, const char *name, doubl
 	return nearest;
 }
 
-/* Boxes say GB and mean neither GB nor what is usable: W0306 where the library knows what the driver reports. */
+/* "80 GB" on a box is neither 80 GB nor what is usable. W0306 if the library knows what the driver reports. */
 static void check_memory(struct deployment *c, const struct field *memory)
 {
 	struct sema *s = c->sema;
@@ -217,14 +217,14 @@ static const char *formats_text(struct deployment *c, const struct record *peaks
 	return t.at;
 }
 
-/* The edit in words: another 16-bit format that the device has. */
+/* A phrase for help: another 16-bit format that the device has. */
 static const char *other_format(struct record *peaks, enum dtype missing)
 {
 	enum dtype other = missing == DTYPE_BF16 ? DTYPE_F16 : DTYPE_BF16;
 	return listed(peaks, other) ? dtype_name(other) : "f32";
 }
 
-/* `require` cannot say this of each entry of a map. */
+/* `require` cannot check each entry of a map. */
 static void check_rate(struct deployment *c, struct record *peaks, const struct field *f)
 {
 	struct val rate = record_get(peaks, f->name, f->span);
@@ -234,7 +234,7 @@ static void check_rate(struct deployment *c, struct record *peaks, const struct 
 		                  val_show(c->sema, rate));
 }
 
-/* A format without an entry in `peak` is one that the device has no products for; f32 every device has. */
+/* A device does not multiply formats without an entry in `peak`. Every device multiplies f32. */
 static void check_formats(struct deployment *c, const struct written *from)
 {
 	const struct program *p = c->deploy->program;

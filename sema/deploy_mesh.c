@@ -1,4 +1,4 @@
-/* The mesh of a deployment against its devices and the levels of its cluster. */
+/* The mesh of a deployment, compared with its devices and the levels of its cluster. */
 #include "deploy.h"
 #include <string.h>
 
@@ -24,7 +24,7 @@ static int64_t mesh_size(const struct deploy *d, const char *name)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* The name of a level after `within`. */
+/* Records the level's name after `within` as a reference. */
 static void refer_level(struct deployment *c, const struct path *level)
 {
 	struct ident name = level->at[level->n - 1];
@@ -54,22 +54,21 @@ static void read_mesh(struct deployment *c)
 
 /* ---- ranks ----------------------------------------------------------------------------------- */
 
-/* What to change: the refinement, outside the library, that sets the largest mesh axis, or else
- * the deployment's plan. */
+/* The span to change: the user's refinement of the largest mesh axis, else the deployment's plan. */
 static struct span mesh_where(const struct deployment *c)
 {
 	const struct mesh_axis *largest = NULL;
 	for (int i = 0; i < c->deploy->mesh.n; i++) {
 		const struct mesh_axis *m = &c->deploy->mesh.at[i];
 		const struct field *f = record_field(c->plan, m->name);
-		bool ours = f->sets.n && !f->sets.at[f->sets.n - 1].layer->module->is_std;
-		if (ours && (!largest || m->size > largest->size))
+		bool users = f->sets.n && !f->sets.at[f->sets.n - 1].layer->module->is_std;
+		if (users && (!largest || m->size > largest->size))
 			largest = m;
 	}
 	return largest ? largest->span : field_where(record_field(c->self, "plan"));
 }
 
-/* "dp 4 * tp 8": the axes that are not 1, without the one named `but`. */
+/* "dp 4 * tp 8": the axes other than 1, except the one named `but`. */
 static const char *factors(const struct deployment *c, const char *but)
 {
 	struct text t = {.arena = c->sema->arena};
@@ -81,13 +80,13 @@ static const char *factors(const struct deployment *c, const char *but)
 	return t.n ? t.at : "1";
 }
 
-/* The mesh axes that experts go to when `ep` is no axis of its own; NULL: no product of them is `ep`. */
+/* The mesh axes for experts if `ep` is not an axis of its own; NULL: no product of axes is `ep`. */
 static const char *experts_without_ep(int64_t ep, int64_t dp, int64_t tp)
 {
 	return ep == tp ? "tp" : ep == dp ? "dp" : ep == times(dp, tp) ? "dp * tp" : NULL;
 }
 
-/* The folded reading: experts on the ranks that the data and tensor axes already make. */
+/* Explains the folded reading of `ep`: experts on the ranks that the data and tensor axes already form. */
 static void explain_folded(struct deployment *c, struct diag *diag, int64_t ranks)
 {
 	struct sink *sink = c->sema->sink;
@@ -110,7 +109,7 @@ static void explain_folded(struct deployment *c, struct diag *diag, int64_t rank
 		          (long long)(d->gpus / others));
 }
 
-/* `dp`, which changes no layout of weights, where the author left it at 1; -1: it is set, or not there. */
+/* `dp` if it is 1 by default; it changes no layout of weights. -1: it is set, or missing. */
 static int spare_axis(const struct deploy *d)
 {
 	for (int i = 0; i < d->mesh.n; i++)
@@ -144,8 +143,7 @@ bool deploy_offer_size(const struct deploy *d, struct sink *sink, struct diag *d
 	return true;
 }
 
-/* The edit for `name = size`: in place of what sets it, in front of another axis, or as the refinement of
- * a bare plan. */
+/* Offers `name = size`: in place of what sets it, before another axis, or as the refinement of a bare plan. */
 static void offer_fill(struct deployment *c, struct diag *diag, const struct mesh_axis *pick, int64_t size)
 {
 	struct sink *sink = c->sema->sink;
@@ -169,8 +167,8 @@ static void offer_fill(struct deployment *c, struct diag *diag, const struct mes
 	}
 }
 
-/* One axis that could be resized so that the product fits, and all else holds; the data axis first, since it changes no
- * layout of weights. */
+/* Suggests one axis whose resizing makes the product fit while all else holds. `dp` first: it changes no layout of
+ * weights. */
 static void suggest_size(struct deployment *c, struct diag *diag, int64_t ranks)
 {
 	const struct deploy *d = c->deploy;
@@ -218,7 +216,7 @@ static void check_ranks(struct deployment *c)
 		suggest_size(c, diag, ranks);
 }
 
-/* A deployment may leave devices of its cluster idle; it cannot have more. false: reported. */
+/* A deployment cannot have more devices than its cluster; it may have fewer. false: reported. */
 static bool check_devices(struct deployment *c)
 {
 	const struct deploy *d = c->deploy;
@@ -235,7 +233,7 @@ static bool check_devices(struct deployment *c)
 
 /* ---- levels ---------------------------------------------------------------------------------- */
 
-/* -1: the cluster has no such level. */
+/* The index of a level; -1: the cluster has none of that name. */
 static int find_level(const struct machine *m, const char *name)
 {
 	for (int i = 0; i < m->levels.n; i++)
@@ -266,8 +264,8 @@ bool deploy_inside(const struct deploy *d, int64_t reach, int64_t devices)
 	return d->gpus <= devices || (reach <= devices && devices % reach == 0);
 }
 
-/* The largest size that stays inside and passes all checks, with `dp` for the ranks that it leaves; else the rule for
- * sizes. */
+/* Suggests the largest size that stays within the level and passes all checks, with `dp` set to what that leaves of the
+ * ranks; if there is none, explains which sizes fit. */
 static void suggest_inside(struct deployment *c, struct diag *diag, const struct mesh_axis *m, int64_t stride,
                            int64_t devices)
 {
@@ -285,8 +283,8 @@ static void suggest_inside(struct deployment *c, struct diag *diag, const struct
 	          (long long)devices);
 }
 
-/* `within`: the ranks of one line of the axis lie in one unit; `across`: they do not. stride: product of the axes
- * behind it. */
+/* `within`: ranks that differ only along the axis are in one unit; `across`: they are not. stride: product of the axes
+ * listed after it. */
 static void check_place(struct deployment *c, const struct mesh_axis *m, int level, int64_t stride)
 {
 	struct sink *sink = c->sema->sink;
@@ -318,7 +316,7 @@ static void check_places(struct deployment *c)
 		int level = m->place != PLACE_NONE ? find_level(&d->machine, m->level) : -1;
 		if (level >= 0)
 			check_place(c, m, level, stride);
-		else if (m->place != PLACE_NONE && record_field(c->plan, m->name)->place_own)
+		else if (m->place != PLACE_NONE && record_field(c->plan, m->name)->place_in_deploy)
 			unknown_level(c, m);
 		stride = times(stride, m->size);
 	}
@@ -328,7 +326,7 @@ void deployment_mesh(struct deployment *c)
 {
 	c->deploy->known = true;
 	read_mesh(c);
-	/* Devices that follow from a wrong level are not a second mistake. */
+	/* A device count computed from a wrong level is not a second mistake. */
 	if (c->bad || !deployment_int(c, c->self, "gpus", 1, &c->deploy->gpus))
 		c->deploy->known = false;
 	if (!c->deploy->known)
@@ -340,8 +338,7 @@ void deployment_mesh(struct deployment *c)
 
 /* ---- more devices ---------------------------------------------------------------------------- */
 
-/* `nodes` of the library's clusters: an Int that the devices are a multiple of. Whether they follow it, a check of the
- * whole tells. */
+/* A value for a field such as `nodes`, an Int to which the devices are proportional, as far as one can tell. */
 static bool grown_cluster(const struct record *cluster, int64_t devices, int64_t gpus, struct arena *arena,
                           struct suggestion *out)
 {

@@ -1,4 +1,4 @@
-/* Sharding rules: which count for this model and mesh (language.md 2.13), and which one places an axis (3.2). */
+/* Sharding rules (docs/language.md, Plans): which apply to this model and mesh, and which one places an axis. */
 #include "deploy.h"
 #include <string.h>
 
@@ -24,7 +24,7 @@ static bool has_region(const struct program *p, const char *label)
 	return false;
 }
 
-/* "batch, seq, d_model": names for a message; also filled into *out for suggestions. */
+/* "batch, seq, d_model": names for a message; *out gets them for suggestions. */
 static const char *axis_names(struct sema *s, const struct program *p, const char ***out)
 {
 	struct text t = {.arena = s->arena};
@@ -99,7 +99,7 @@ static void no_such_mesh_axis(struct deployment *c, struct span at, const char *
 		diag_help(s->sink, diag, "declare `mesh %s = 1` in the plan", name);
 }
 
-/* The mesh axes of the right side; false after a report. */
+/* Reads the mesh axes on the right; false after a report. */
 static bool read_target(struct deployment *c, const struct node *item, struct rule *r)
 {
 	r->target = arena_array(c->sema->arena, int, item->rule.n_target + 1);
@@ -119,7 +119,7 @@ static bool read_target(struct deployment *c, const struct node *item, struct ru
 	return true;
 }
 
-/* A label may be of several calls. */
+/* Several calls may have one label. */
 static void refer_regions(struct deployment *c, const struct placed *item)
 {
 	const struct program *p = c->deploy->program;
@@ -128,7 +128,7 @@ static void refer_regions(struct deployment *c, const struct placed *item)
 			refer(c->sema, (struct ident){item->region, item->region_span}, p->regions.at[i].span, REFERENCE_REGION);
 }
 
-/* The axes of the left side; false: the rule is inert, or was reported because the deployment itself wrote it. */
+/* Reads the axes on the left. false: the rule is inert, or, if the deployment itself contains it, was reported. */
 static bool read_axes(struct deployment *c, const struct placed *item, struct rule *r)
 {
 	const struct node *n = item->item;
@@ -137,7 +137,7 @@ static bool read_axes(struct deployment *c, const struct placed *item, struct ru
 		const struct path *path = &n->rule.lhs[i];
 		int axis = axis_named(c->deploy->program, path->at[path->n - 1].name);
 		if (axis < 0) {
-			if (r->own)
+			if (r->in_deploy)
 				no_such_axis(c, n, path);
 			return false;
 		}
@@ -147,7 +147,7 @@ static bool read_axes(struct deployment *c, const struct placed *item, struct ru
 	refer_regions(c, item);
 	if (!r->region || has_region(c->deploy->program, r->region))
 		return true;
-	if (r->own)
+	if (r->in_deploy)
 		no_such_region(c, item);
 	return false;
 }
@@ -161,7 +161,7 @@ static void no_such_phase(struct deployment *c, struct span at, const char *phas
 		diag_help(c->sema->sink, d, "did you mean `%s`?", near);
 }
 
-/* What a rule's `phase` and `store` say; false: it says nothing about inference, or was reported. */
+/* Reads a rule's `phase` and `store`; false: it does not concern inference, or was reported. */
 static bool read_scope(struct deployment *c, const struct placed *item, struct rule *r)
 {
 	static const struct {
@@ -195,7 +195,7 @@ static bool has_axis(const struct rule *r, const struct program *p, int axis)
 	return false;
 }
 
-/* The same (phase, region, class, set of axes). */
+/* Do both rules have the same phase, region, class and set of axes? */
 static bool same_key(const struct program *p, const struct rule *a, const struct rule *b)
 {
 	if (a->phase != b->phase || a->klass != b->klass || !same(a->region, b->region) || a->n_lhs != b->n_lhs)
@@ -222,8 +222,8 @@ void deployment_rules(struct deployment *c)
 	for (int i = 0; i < c->plan->rules.n; i++) {
 		const struct placed *item = &c->plan->rules.at[i];
 		const struct node *n = item->item;
-		struct rule r = {.own = item->layer->in_deploy,
-		                 .ours = !item->layer->module->is_std,
+		struct rule r = {.in_deploy = item->layer->in_deploy,
+		                 .in_user_file = !item->layer->module->is_std,
 		                 .span = n->rule.lhs_span,
 		                 .target_span = n->rule.target_span};
 		if (n->rule.is_auto)
@@ -235,8 +235,8 @@ void deployment_rules(struct deployment *c)
 
 /* ---- look-up --------------------------------------------------------------------------------- */
 
-/* Twice the number of regions around `region`, so that `residual`, the body of the loop outside labelled calls, fits in
- * between the loop and the calls in it. -1: the rule does not reach the region. */
+/* How specific `label` is for `region`; -1: the rule does not apply there. Depths of regions are even, so that
+ * `residual`, the loop's body outside labelled calls, is between the loop and the calls in it. */
 static int depth(const struct program *p, const char *label, int region)
 {
 	int levels = 0;
@@ -252,7 +252,7 @@ static int depth(const struct program *p, const char *label, int region)
 	return -1;
 }
 
-/* (phase given, region depth, class given), compared lexicographically; -1: no candidate. */
+/* (has a phase, region depth, has a class), in lexicographic order; -1: the rule does not apply. */
 static int rank(const struct deploy *d, const struct rule *r, int axis, int region, int phase, int klass)
 {
 	int deep = depth(d->program, r->region, region);
@@ -275,7 +275,7 @@ static const char *rule_text(struct arena *a, const struct deploy *d, const stru
 
 static void two_rules(const struct deploy *d, struct sink *sink, int axis, const struct rule *a, const struct rule *b)
 {
-	const struct rule *second = b->own || !a->own ? b : a, *first = second == b ? a : b;
+	const struct rule *second = b->in_deploy || !a->in_deploy ? b : a, *first = second == b ? a : b;
 	struct text where = {.arena = sink->arena};
 	if (second->region)
 		text_add(&where, " in `%s`", second->region);

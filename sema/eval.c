@@ -1,4 +1,4 @@
-/* Scalar expressions: names, members, refinements, operators (language.md 2.5). */
+/* Scalar expressions (docs/language.md, Records): names, members, refinements, operators. */
 #include "eval.h"
 #include <math.h>
 #include <string.h>
@@ -40,7 +40,7 @@ bool scope_find(struct scope *s, const char *name, struct span use, struct val *
 	return true;
 }
 
-/* The module of the library that declares a name, `models` before the modules that it gathers. */
+/* The library module that declares a name. `models` comes before the modules it re-exports. */
 static const struct module *declaring_module(struct sema *s, const char *name, struct span at)
 {
 	const struct module *found = NULL;
@@ -52,7 +52,7 @@ static const struct module *declaring_module(struct sema *s, const char *name, s
 	return found;
 }
 
-/* `use module { name }`: into the list of the module where there is one, else before the first `use` of the file. */
+/* Offers `use module { name }`: in the file's `use` of that module, else before its first `use`. */
 static void offer_import(struct sema *s, struct diag *d, uint32_t file, const char *module, const char *name)
 {
 	const struct source *f = &s->sink->sources->files.at[file];
@@ -85,7 +85,7 @@ void report_unknown_name(struct scope *s, const char *name, struct span at)
 			vec_push(sema->arena, &known, t->record->fields.at[i]->name);
 		partial |= t->record && t->record->partial;
 	}
-	if (partial) /* it may stand in the item that did not parse */
+	if (partial) /* the item that did not parse may declare it */
 		return;
 	for (int i = 0; i < s->module->names.n && diag_affords(sema->sink, name, 1); i++)
 		vec_push(sema->arena, &known, s->module->names.at[i].name);
@@ -101,7 +101,7 @@ void report_unknown_name(struct scope *s, const char *name, struct span at)
 		diag_help(sema->sink, d, "neither this file nor the library declares it: declare it, or import it with `use`");
 }
 
-/* Does the type `t` give `name` a meaning by itself: a symbol of an enum, a region? */
+/* Does the type `t` alone give `name` a meaning, as a symbol of an enum or a region? */
 static bool expected_symbol(const struct node *t, const char *name)
 {
 	if (type_is(t, "Region"))
@@ -124,7 +124,7 @@ static bool dtype_named(const char *name, enum dtype *out)
 
 static bool is_enum(const struct node *t) { return type_is(t, "enum"); }
 
-/* A name that fits no symbol of the enum that is expected here. */
+/* Reports a name that is not a symbol of the expected enum. */
 static struct val unknown_symbol(struct scope *s, const struct node *e, const struct node *t)
 {
 	const char *name = e->ident.name;
@@ -202,7 +202,7 @@ static struct val module_member(struct sema *s, struct module *m, struct ident n
 
 static struct val member(struct sema *s, struct val base, const struct node *e);
 
-/* `level.count`: the list of all counts. One that is not known makes the list unknown. */
+/* `level.count`: the list of all counts; unknown if one of them is. */
 static struct val members(struct sema *s, struct val list, const struct node *e)
 {
 	struct val *at = arena_array(s->arena, struct val, list.list.n + 1);
@@ -279,7 +279,7 @@ static struct val eval_number(struct scope *s, const struct node *e)
 	return is_int ? val_int(i) : val_float(f);
 }
 
-/* Has the quantity a unit whose dimension is not clear, `TFLOPs`? The parser reported it. */
+/* Is the dimension of the quantity's unit unclear, as of `TFLOPs`? The parser reported it. */
 static bool unclear_dimension(const char *text)
 {
 	size_t n = strlen(text), at = number_length(text, n);
@@ -378,7 +378,7 @@ static struct val no_meaning(struct scope *s, const struct node *e)
 	return val_bad();
 }
 
-/* The hook of the innermost scope that has one goes first, for every node. The text of a record has none. */
+/* Asks the hook of the innermost scope that has one, for every node. Scopes of records have none. */
 static bool hooked(struct scope *s, const struct node *e, const struct node *expect, struct val *out)
 {
 	for (struct scope *t = s; t; t = t->parent)

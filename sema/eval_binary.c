@@ -1,7 +1,7 @@
 /* Binary operators of scalar expressions: logic, ranges, membership; arithmetic is in values.c. */
 #include "eval.h"
 
-/* `and`, `or`: an operand that decides by itself does so though the other is unknown. */
+/* `and`, `or`: one operand may decide the result even if the other is unknown. */
 static struct val logic(struct scope *s, const struct node *e)
 {
 	bool decides = e->bin.op == B_OR; /* true decides `or`, false decides `and` */
@@ -41,7 +41,7 @@ static struct val range(struct scope *s, const struct node *e)
 	return v;
 }
 
-enum { MOST_CHOICES = 4096 };
+enum { MAX_CHOICES = 4096 };
 
 /* `auto in [1, 2]`, `auto in 1..8`: the choices. */
 static struct val choices(struct scope *s, struct val b, struct span at)
@@ -49,9 +49,9 @@ static struct val choices(struct scope *s, struct val b, struct span at)
 	if (b.kind == V_LIST)
 		return (struct val){.kind = V_AUTO, .list = b.list};
 	if (b.kind != V_RANGE || b.range[0].kind != V_INT || b.range[1].kind != V_INT
-	    || b.range[1].i - b.range[0].i >= MOST_CHOICES || b.range[0].i < 0) {
+	    || b.range[1].i - b.range[0].i >= MAX_CHOICES || b.range[0].i < 0) {
 		sema_report(s->sema, DIAG_E0203, at,
-		            "the choices of `auto` are a list, or a range of at most %d Ints, found %s", MOST_CHOICES,
+		            "the choices of `auto` are a list, or a range of at most %d Ints, found %s", MAX_CHOICES,
 		            val_kind_text(s->sema, b));
 		return val_bad();
 	}
@@ -101,7 +101,7 @@ static struct val membership(struct scope *s, const struct node *e, const struct
 	return val_bad();
 }
 
-/* Arithmetic; a mistake of dimensions shows both operands. */
+/* Arithmetic. Reports of wrong dimensions show both operands. */
 static struct val arithmetic(struct scope *s, const struct node *e)
 {
 	struct sema *sema = s->sema;

@@ -1,4 +1,4 @@
-/* Functions of scalars: min max sqrt log exp floor ceil abs product (language.md 2.5); of a list: cycle. */
+/* Functions of scalars: min max sqrt log exp floor ceil abs product; of lists: cycle. */
 #include "eval.h"
 #include <math.h>
 #include <string.h>
@@ -20,16 +20,15 @@ static struct val product(struct sema *s, const struct node *e, struct val list)
 	return v;
 }
 
-enum { MOST_ELEMENTS = MAX_TURNS }; /* as many as a model may have layers */
+enum { MAX_CYCLE = MAX_TURNS }; /* as many as a model may have layers */
 
-/* The elements of a list over and over, until there are as many as asked for. */
+/* n elements: those of a list, repeated. */
 static struct val cycle(struct sema *s, const struct node *e, struct val list, struct val n)
 {
 	if (list.kind != V_LIST || !list.list.n)
 		return wrong_argument(s, e, "cycle", "a list of one element or more", list);
-	if (n.kind != V_INT || n.i < 0 || n.i > MOST_ELEMENTS) {
-		sema_report(s, DIAG_E0203, e->span, "`cycle` takes a length from 0 to %d, found %s", MOST_ELEMENTS,
-		            val_show(s, n));
+	if (n.kind != V_INT || n.i < 0 || n.i > MAX_CYCLE) {
+		sema_report(s, DIAG_E0203, e->span, "`cycle` takes a length from 0 to %d, found %s", MAX_CYCLE, val_show(s, n));
 		return val_bad();
 	}
 	struct val *at = arena_array(s->arena, struct val, n.i + 1);
@@ -119,7 +118,7 @@ static bool is_function(const char *f)
 	return false;
 }
 
-/* Statistics of a run, and counts of things in a plan: this version computes none of them. */
+/* Statistics of a run, and counts in a plan. This version computes none of them. */
 static bool is_metric(const char *f)
 {
 	return !strcmp(f, "count") || !strcmp(f, "p50") || !strcmp(f, "p90") || !strcmp(f, "p99");
@@ -140,7 +139,7 @@ static struct val unknown_function(struct scope *s, const struct node *callee)
 	return val_bad();
 }
 
-/* Evaluates the arguments. false with *out when one of them decides the result: bad, or not known. */
+/* Evaluates the arguments. false, with *out set: one of them is bad or unknown, and so is the result. */
 static bool arguments(struct scope *s, const struct node *e, const char *f, struct val *args, struct val *out)
 {
 	bool known = true;

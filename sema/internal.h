@@ -1,4 +1,4 @@
-/* What the files of sema/ share. Order of the pipeline: module, record, value/eval, program (tensors), deploy (mesh,
+/* Shared by the files of sema/. Order of the pipeline: module, record, value/eval, program (tensors), deploy (mesh,
  * rules, goals). */
 #ifndef DEPLOYC_SEMA_INTERNAL_H
 #define DEPLOYC_SEMA_INTERNAL_H
@@ -13,22 +13,22 @@ struct def;
 
 /* ---- values of the record language ----------------------------------------------------------- */
 enum vkind {
-	V_BAD, /* an error was reported; whatever uses it is silently V_BAD */
+	V_BAD, /* an error was reported; a value computed from it is V_BAD without another report */
 	V_NONE,
 	V_BOOL,
 	V_INT,
 	V_FLOAT,
 	V_QUANTITY, /* .f in base units, .dims not all zero */
 	V_STRING,
-	V_SYMBOL /* value of an enum, or a Region path */,
+	V_SYMBOL /* value of an enum, or path of a region */,
 	V_DTYPE,
 	V_RANGE, /* .range[0], .range[1] */
 	V_LIST,
-	V_RECORD /* schemas too */,
-	V_DEF /* op, block, builtin */,
+	V_RECORD /* or schema */,
+	V_DEF /* op, block or builtin */,
 	V_MODULE,
 	V_AUTO,    /* .list: choices, may be empty */
-	V_UNKNOWN, /* a metric that this version cannot compute: .name; any expression with one is unknown */
+	V_UNKNOWN, /* .name: a metric that this version cannot compute; so is a value computed from it */
 	V_AXIS,    /* .axis, inside programs */
 	V_TENSOR   /* .tensor: index into program.values */
 };
@@ -43,7 +43,7 @@ struct val {
 		struct val *range;
 		struct {
 			struct val *at;
-			int n, all /* with those in lists in it */;
+			int n, all /* with the elements of nested lists */;
 		} list;
 		struct record *record;
 		struct def *def;
@@ -53,15 +53,13 @@ struct val {
 	struct dims dims;
 };
 struct val val_int(int64_t i), val_float(double f), val_bool(bool b), val_bad(void), val_none(void);
-bool val_number(struct val v, double *out); /* Int, Float, Quantity: its magnitude */
-const char *val_data_text(struct arena *a,
-                          double bytes); /* "23.95 MiB": in the largest unit with a whole number in front */
-const char *val_exact(
-	struct arena *a,
-	struct val v); /* all digits, in base units, of what val_show rounds; NULL: it does not, or is Data */
+bool val_number(struct val v, double *out);               /* Int, Float, Quantity: its magnitude */
+const char *val_data_text(struct arena *a, double bytes); /* "23.95 MiB": in the largest unit that gives at least 1 */
+const char *val_exact(struct arena *a,
+                      struct val v); /* all digits, in base units; NULL: val_show does not round, or v is Data */
 const char *val_show(struct sema *s, struct val v);      /* "74.51 GiB", "46.7 Gparam", "Mixtral_8x7B" */
-const char *val_kind_text(struct sema *s, struct val v); /* "Int", "Data", "a list": what a type would be called */
-struct val val_quantity(double f, struct dims dims);     /* a Float where the dimensions cancel */
+const char *val_kind_text(struct sema *s, struct val v); /* "Int", "Data", "a list": its type in words */
+struct val val_quantity(double f, struct dims dims);     /* a Float if the dimensions cancel */
 struct val val_unknown(const char *name);
 struct val val_list(struct val *at, int n);
 struct val bounded_list(struct sema *s, struct val *at, int n, struct span where); /* E0007 beyond a million elements */
@@ -70,16 +68,16 @@ bool dims_equal(struct dims a, struct dims b);
 bool dims_named(const char *name, struct dims *out); /* "Bandwidth" */
 
 /* ---- modules --------------------------------------------------------------------------------- */
-/* a declaration of a module */
+/* A declaration of a module. */
 struct def {
 	const char *kind, *name;
 	const struct node *node;
 	struct module *module;
 	struct record *record;
 	bool busy, failed; /* records are elaborated on first use */
-	bool called;       /* a block or an op that some text calls */
+	bool called;       /* a block or op with a call somewhere */
 };
-/* Neither def nor module: the import failed, which was reported; its uses are V_BAD. */
+/* A name of a module. Neither def nor module: the import failed with a report, so its uses are V_BAD. */
 struct binding {
 	const char *name;
 	struct def *def;
@@ -94,20 +92,20 @@ struct module {
 	VEC(struct def *) own;
 	struct index name_index, own_index;
 	bool loading, is_std;
-	bool partial; /* some item did not parse: a name that is missing may stand in it */
+	bool partial; /* some item did not parse: it may declare a missing name */
 };
 struct embedded {
 	const char *name;
 	const unsigned char *text;
 	unsigned long size;
 };
-extern const struct embedded stdlib[]; /* the library, ended by a NULL name; "decoder" is std.decoder */
+extern const struct embedded stdlib[]; /* the library, terminated by a NULL name; "decoder" is std.decoder */
 
 struct module *module_std(struct sema *s, const char *name /* "core" */, struct span use);
 bool def_is_program(const struct def *d);                   /* an op, a block or a builtin: no record */
 struct def *module_own(struct module *m, const char *name); /* declared there, not imported; NULL */
 struct binding *module_find(struct sema *s, struct module *m,
-                            const char *name); /* std.core's names are known everywhere */
+                            const char *name); /* names of std.core are known everywhere */
 
 /* ---- records --------------------------------------------------------------------------------- */
 enum layer_kind { LAYER_SCHEMA, LAYER_HEAD /* may declare fields */, LAYER_REFINE /* may not */ };
@@ -145,7 +143,7 @@ struct field {
 	struct layer *layer;
 	struct span span;
 	const struct place *place;
-	bool place_own;
+	bool place_in_deploy;
 	const char *list;
 	VEC(struct field_set) sets;
 	enum { FIELD_NEW, FIELD_BUSY, FIELD_DONE } progress;
@@ -164,25 +162,25 @@ struct record {
 	VEC(struct layer *) layers;
 	struct record *outer;
 	VEC(struct field *) fields; /* in the order of declaration */
-	struct index index;         /* of `fields` */
+	struct index index;         /* index of `fields` */
 	VEC(struct placed) program; /* let param state input output repeat when return */
 	VEC(struct placed) rules,
 		requires,
 	goals;
 	const struct node *element;
-	struct module *element_module; /* kind "map": the type of its values, or NULL */
-	int derived;                   /* records that it is derived from, one from another */
+	struct module *element_module; /* kind "map": module of the type of its values, or NULL */
+	int derived;                   /* number of records in the chain that it is derived from */
 	bool checked, bad;
-	bool partial;     /* some item was refused: what is missing may stand in it */
-	bool misnamed;    /* a field that it has not was set: another may be unset for that */
+	bool partial;     /* some item was rejected: it may set a missing field */
+	bool misnamed;    /* an unknown field was set, perhaps a misspelling of one that is unset */
 	struct span span; /* where it is named */
 };
 struct field *record_field(struct record *r, const char *name);
-/* The value of a field, evaluated in the most derived record, memoized; V_BAD after a report (E0202, E0206 ...). */
+/* The value of a field, evaluated in the most derived record and memoized. V_BAD after a report (E0202, E0206 ...). */
 struct val record_get(struct record *r, const char *name, struct span use);
 struct record *record_refine(struct record *base, struct layer *layer);
-/* Every field has a value of its type, every precondition holds. false: something was reported. `family`:
- * E0202 is not. */
+/* Checks that every field has a value of its type and every precondition holds. false after a report. `family`: fields
+ * may be unset (no E0202). */
 bool record_check(struct record *r, bool family);
 struct record *def_record(struct sema *s, struct def *d);
 bool record_is(struct record *r, const char *schema);                               /* made from that schema */
@@ -194,35 +192,35 @@ struct scope {
 	struct module *module;
 	struct sema *sema;
 	struct record *record; /* fields of this record are names here, or NULL */
-	/* A walk over a tensor program adds these two; NULL elsewhere. lookup: true if the name is known here. expr: true
-	   if it gave the value of `e` (tensor operators, calls of ops and blocks), false to let scalar evaluation go on. */
+	/* Set by a walk over a tensor program, else NULL. lookup: true if the name is known here. expr: true if it set the
+	   value of `e` (tensor operators, calls of ops and blocks), false to leave it to scalar evaluation. */
 	bool (*lookup)(struct scope *, const char *name, struct span use, struct val *out);
 	bool (*expr)(struct scope *, const struct node *e, const struct node *expect, struct val *out);
 	void *walk;
 };
-/* Evaluates; `expect`: an N_TYPE that decides enum symbols and regions, or NULL. V_BAD after a report. */
+/* `expect`: an N_TYPE that enum symbols and regions are looked up in, or NULL. V_BAD after a report. */
 struct val eval(struct scope *s, const struct node *e, const struct node *expect);
 const char *dotted_name(struct arena *a, const struct node *e); /* `a.b.c` as text; NULL: not a chain of names */
 bool scope_find(struct scope *s, const char *name, struct span use,
-                struct val *out); /* innermost first, then the module */
-/* Scalar arithmetic and comparison with dimensions: E0302, E0203 at `at`. */
+                struct val *out); /* inner scopes first, the module last */
+/* Scalar arithmetic and comparison with dimensions. Reports E0302, E0203 at `at`. */
 struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at);
 /* Does v fit type t? Otherwise reports E0301 or E0203, naming `what`. */
 bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what,
                 struct span at, struct span declared);
-/* The edit that gives the number at `at` the usual unit of a type; false: it is no number as written, or the type has
- * none. */
+/* Offers the usual unit of a type for the number at `at`. false: there is no literal, or the type has no unit. */
 bool offer_unit(struct sema *s, struct diag *d, const char *type, struct span at);
-/* The edit where an Int is wanted and 8.0 or "8" stands. */
+/* Offers an Int in place of 8.0 or "8". */
 void offer_int(struct sema *s, struct diag *d, struct val v, struct span at);
 const char *type_text(struct sema *s, const struct node *t);
 void report_unknown_name(struct scope *s, const char *name, struct span at); /* E0101 with a suggestion */
 
-/* diag_report, but a mistake that was reported before is given as a copy that is not printed: labels are added once. */
+/* diag_report, but a mistake that was reported before is returned as a copy that is not printed, so it gets no label
+ * twice. */
 struct diag *sema_report(struct sema *s, enum diag_code code, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* ---- references (refer.c): nothing is recorded without the option, nor where the name is not written ---- */
+/* ---- references (refer.c): recorded only with the option, and only if the name is written --------- */
 void refer(struct sema *s, struct ident use, struct span definition, enum reference_kind kind);
 void refer_def(struct sema *s, struct ident use, const struct def *d);
 void refer_field(struct sema *s, struct ident use, const struct field *f);
@@ -234,7 +232,7 @@ void refer_module(struct sema *s, struct ident use, const struct module *m); /* 
 struct program *walk_model(struct sema *s, struct record *model, struct span use);
 /* Checks an op or a block of the module on its own as far as its signature allows (E0911, E0912, E0004). */
 void walk_declaration(struct sema *s, struct def *d);
-/* Reports mistakes in a block or an op that nothing has called: after all models are walked. */
+/* Reports mistakes in a block or an op without a call. Run after all models are walked. */
 void walk_alone(struct sema *s, struct def *f);
 
 /* ---- deployments ----------------------------------------------------------------------------- */
@@ -243,7 +241,7 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *d);
 struct walked {
 	const struct record *model;
 	struct program *program;
-}; /* program NULL: something was reported */
+}; /* program NULL: a report was made */
 
 struct sema {
 	struct arena *arena;
@@ -254,14 +252,14 @@ struct sema {
 	struct module *main;
 	VEC(struct deploy *) deploys;
 	VEC(const struct node *) overrides; /* -D: N_SET items, applied to the deployments of `main` */
-	VEC(const char *) roots;            /* folders that `use "file"` may reach: the main file's, each -I */
+	VEC(const char *) roots;            /* folders that `use "file"` may read from: the main file's, each -I */
 	struct loading *loading;            /* modules being read, innermost first */
 	struct evaluating *evaluating;      /* fields being evaluated, innermost first */
-	/* While a family is checked a field that is not set is V_UNKNOWN, and what depends on it is not remembered. */
+	/* While a family is checked, an unset field is V_UNKNOWN, and values that depend on it are not memoized. */
 	bool lenient, tainted;
-	int within;                /* records that were checked within one */
-	int making;                /* records that are being made, each for the one before */
-	bool unwinding;            /* a record made of itself without end was reported: no field is evaluated */
+	int within;                /* records checked so far within the outermost one */
+	int making;                /* depth of records being made, each for the previous one */
+	bool unwinding;            /* a record that contains itself was reported: evaluate no more fields */
 	VEC(struct walked) walked; /* models whose programs were walked */
 	VEC(struct reference) references;
 	int *reference_slots, n_reference_slots; /* refer.c: a hash table of them */

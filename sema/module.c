@@ -1,4 +1,4 @@
-/* Modules: reading files, imports, cycles, and what a name of a module means (language.md 2.4). */
+/* Modules (docs/language.md, Modules): reading files, imports, cycles, names. */
 #include "module.h"
 #include <string.h>
 
@@ -8,7 +8,7 @@ struct loading {
 	struct loading *next;
 	int depth;
 };
-enum { MOST_LOADING = 2000 }; /* modules that import each other in a chain */
+enum { MAX_IMPORT_DEPTH = 2000 }; /* length of a chain of imports */
 
 static const char *const kinds[] = {"schema", "model",   "plan",  "deploy", "workload", "device",
                                     "link",   "cluster", "block", "op",     "builtin"};
@@ -99,7 +99,7 @@ static void declare(struct sema *s, struct module *m, const struct node *item)
 
 /* ---- imports --------------------------------------------------------------------------------- */
 
-/* One name of `use m { name }`. The name that was probably meant is bound in place of a wrong one, so that one typo is
+/* One name of `use m { name }`. In place of a wrong name, the one that was probably meant is bound, so that one typo is
  * one mistake. */
 static void import_name(struct sema *s, struct module *m, struct module *from, struct ident name)
 {
@@ -192,7 +192,7 @@ static struct module *leaves_folder(struct sema *s, const struct node *item)
 	return NULL;
 }
 
-/* How diagnostics name a file that one of this label imports. */
+/* The label of a file imported by the file with this label. */
 static const char *label_beside(struct arena *a, const char *label, const char *file)
 {
 	const char *slash = strrchr(label, '/');
@@ -224,8 +224,8 @@ static struct module *open_file(struct sema *s, struct module *m, const struct n
 	struct module *open = file ? open_module(s, file) : NULL;
 	if (open)
 		return module_again(s, open, item->span);
-	if (s->loading && s->loading->depth > MOST_LOADING) {
-		sema_report(s, DIAG_E0007, item->span, "imports are nested more than %d deep", MOST_LOADING);
+	if (s->loading && s->loading->depth > MAX_IMPORT_DEPTH) {
+		sema_report(s, DIAG_E0007, item->span, "imports are nested more than %d deep", MAX_IMPORT_DEPTH);
 		return NULL;
 	}
 	if (!file || !overlay_read(s->arena, overlays, file, file, READ_REGULAR, &text)) {
@@ -244,13 +244,13 @@ static void use_file(struct sema *s, struct module *m, const struct node *item)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* A module that is open, unless its own imports led here again: that is a cycle. */
+/* A module that is already open. If its own imports led here, that is a cycle. */
 struct module *module_again(struct sema *s, struct module *m, struct span use)
 {
 	if (!m->loading)
 		return m;
 	const struct loading *l = s->loading;
-	const char *inner = m->label; /* grows outwards: the frames are innermost first */
+	const char *inner = m->label; /* built from the inside out: frames are innermost first */
 	for (; l && l->module != m; l = l->next)
 		inner = arena_printf(s->arena, "%s → %s", l->module->label, inner);
 	struct diag *d = sema_report(s, DIAG_E0102, use, "import cycle: %s → %s", m->label, inner);
@@ -260,7 +260,7 @@ struct module *module_again(struct sema *s, struct module *m, struct span use)
 	return NULL;
 }
 
-/* An item that did not parse: the name that it would have declared is known and bad. */
+/* An item that did not parse: the name it would have declared is bound as bad. */
 static void module_error(struct sema *s, struct module *m, const struct node *item)
 {
 	struct path p = item->error.path;
@@ -337,7 +337,7 @@ struct module *module_std(struct sema *s, const char *name, struct span use)
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* std.core names schemas of modules that import it implicitly; it finds them by these. */
+/* std.core uses schemas of modules that import it implicitly. They are found by this table. */
 static const struct {
 	const char *name, *module;
 } core_imports[] = {

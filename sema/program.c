@@ -124,7 +124,7 @@ static const char *check_operands(const struct program *p, int index)
 	return NULL;
 }
 
-/* Operands are broadcast: their axes are among the result's. Arithmetic is in one format. */
+/* Operands may be broadcast: the result has all of their axes. Arithmetic is in one format. */
 static const char *check_pointwise(const struct program *p, const struct value *v)
 {
 	for (int i = 0; i < v->n_args; i++) {

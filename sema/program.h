@@ -1,8 +1,8 @@
-/* The checked program of a model: the operator DAG as it means on one device (level "global").
+/* The checked program of a model: the operator DAG as on one device (level "global").
  *
- * One walk over the model's text types it and builds this: what is compiled is what was checked. `repeat` is a loop,
- * never unrolled: it has one body for each way in which its turns differ. Values are numbered in the order of the text;
- * operands come before their uses (but for the values that a loop carries from one turn to the next). */
+ * One walk over the model's text checks types and builds this, so what is compiled is what was checked. `repeat` is a
+ * loop, never unrolled; turns that come out the same share a body. Values are numbered in the order of the text.
+ * Operands come before their uses, except for values carried from one turn to the next. */
 #ifndef DEPLOYC_PROGRAM_H
 #define DEPLOYC_PROGRAM_H
 #include <stdint.h>
@@ -14,7 +14,7 @@
 enum axis_kind {
 	AXIS_MODEL,   /* extent known: axis d_model = 4096 */
 	AXIS_DYNAMIC, /* axis batch = dynamic */
-	AXIS_RAGGED,  /* axis seq = ragged(batch), axis slot = ragged(expert): extent known at run time, one for each index
+	AXIS_RAGGED,  /* axis seq = ragged(batch), axis slot = ragged(expert): one extent, known at run time, for each index
 	                 of `of` */
 	AXIS_CONCAT   /* axis latent = concat(kv_rank, rope_dim) */
 };
@@ -22,15 +22,16 @@ struct axis {
 	const char *name;
 	enum axis_kind kind;
 	int64_t extent; /* 0: known at run time */
-	int like;       /* the axis that this is a view of, or -1 */
-	int of;         /* AXIS_RAGGED: of which axis, else -1 */
-	int tokens;     /* slots of a routing: the axis beside batch of what they hold, seq or row; -1: not routed to */
+	int like;       /* the axis of which this is a view, or -1 */
+	int of;         /* AXIS_RAGGED: the axis that owns it; else -1 */
+	int tokens; /* slots of a routing: `seq` or `row`, the other axis of the tokens they hold; -1: no slots of a routing
+	             */
 	int part[8], n_parts; /* AXIS_CONCAT */
 	struct span span;     /* its declaration */
 };
 
-/* Bounds under which no size that is computed of them leaves 63 bits: of an axis, of a loop; elements of a tensor, and
- * of one for each token. */
+/* Limits that keep every size computed from them within 63 bits: extent of an axis, turns of a loop, elements of a
+ * tensor, elements of a tensor per token. */
 enum { MAX_EXTENT = 1 << 24, MAX_TURNS = 1 << 14 };
 #define MAX_ELEMENTS           ((int64_t)1 << 40)
 #define MAX_ELEMENTS_FOR_TOKEN ((int64_t)1 << 28)
@@ -48,8 +49,8 @@ enum op {
 	OP_PARAM, /* .param */
 	OP_CONST, /* .number, no axes */
 	OP_IOTA,  /* 0, 1, 2 ... over axes[0], f32 */
-	/* pointwise; an operand whose axes are a subset is broadcast. Operand order is the order of the axes of the result
-	   only by name: nothing about memory is said here. */
+	/* pointwise: an operand with fewer axes is broadcast. Axes are matched by name; their order says nothing about
+	   memory. */
 	OP_ADD,
 	OP_SUB,
 	OP_MUL,
@@ -89,8 +90,8 @@ enum op {
 	OP_JOIN,     /* x[..t, a], y[..t, b]                    .to = into */
 	OP_SAMPLE,   /* logits[..t, v]                          .v */
 	/* loops */
-	OP_CARRY, /* in a loop's body: value at the start of a turn. args[0] = before the loop, .next = at the turn's end */
-	OP_FINAL, /* after the loop: args[0] = the OP_CARRY whose last value this is */
+	OP_CARRY, /* in a loop's body: value at the start of a turn. args[0]: before the loop; .next: at the turn's end */
+	OP_FINAL, /* after the loop: last value of the OP_CARRY args[0] */
 	OP_COUNT
 };
 const char *op_name(enum op op);
@@ -102,20 +103,20 @@ enum value_type { TYPE_FLOAT, TYPE_INT /* i32 positions */, TYPE_INDEX /* i32, o
 struct value {
 	enum op op;
 	enum value_type type;
-	enum dtype dtype;   /* as computed with; for TYPE_FLOAT never a storage-only format */
+	enum dtype dtype;   /* format of arithmetic; for TYPE_FLOAT never a storage-only format */
 	int *axes, n_axes;  /* indices into program.axes */
 	int index_of, slot; /* TYPE_INDEX: the axis indexed. TYPE_ROUTING: expert axis and slot axis */
-	int *args, n_args;  /* indices of values; -1: an optional operand that is not there */
+	int *args, n_args;  /* indices of values; -1: an optional operand is missing */
 	int region;
-	int call;         /* index into program.calls: part of an operator with a body; -1: not */
-	const char *name; /* of the `let`, param, state ... that binds it, or NULL */
-	struct span span; /* of the expression */
+	int call;         /* index into program.calls of the operator whose body it is part of, or -1 */
+	const char *name; /* name of the `let`, param, state ... that binds it, or NULL */
+	struct span span; /* the expression */
 	/* attributes, by op */
 	int *over, n_over; /* CONTRACT; SUM MEAN REDUCE_MAX */
 	int from, to, v, f;
 	double number;
 	int input, param, state, next;
-	int routing; /* of a routing, and of values that have its slots: the value that made it; -1 */
+	int routing; /* a routing, or a value with its slots: the value that made the routing; else -1 */
 	bool interleaved;
 	struct {
 		int *h, n_h, *r, n_r, dot, w, over;
@@ -131,25 +132,25 @@ struct value {
 	} route;
 };
 
-/* A call of an operator with a body. Inside nothing is communicated: its signature is its sharding rule. */
+/* A call of an operator with a body. Its signature is its sharding rule; nothing is communicated inside. */
 struct op_call {
 	const char *name; /* rms_norm */
 	struct span span;
 	int region;
-	int *whole, n_whole; /* axes marked a! in the signature: needed whole */
+	int *whole, n_whole; /* axes marked a! in the signature: not split */
 	int first, last;     /* its values are program.values[first .. last]; `last` is the result */
 };
 
 enum input_kind { INPUT_IDS, INPUT_POS, INPUT_WANT }; /* by name: ids, pos, want */
 
-/* Where the elements of a param lie in the checkpoint. Element (i_0, i_1, ...) of the param's axes that are not `keyed`
- * is at flat offset `base + sum i_a * stride[a]` of a stored tensor of shape dim[0..n_dims). */
+/* Where the elements of a param are in the checkpoint. Element (i_0, i_1, ...) of the param's axes, without `keyed`
+ * ones, is at flat offset `base + sum i_a * stride[a]` of a stored tensor of shape dim[0..n_dims). */
 struct stored {
 	int64_t dim[8];
 	int n_dims;
 	int64_t base;
 	int64_t *stride;  /* one for each axis; 0 for keyed ones */
-	int64_t block[8]; /* elements along each dimension that share a scale; 0: they have none */
+	int64_t block[8]; /* elements along each dimension that share a scale; 0: no scales */
 };
 
 struct param {
@@ -159,9 +160,9 @@ struct param {
 	int *axes, n_axes;
 	enum dtype dtype;    /* as stored on the device */
 	const char *key;     /* model.layers.{layer}.mlp.experts.{expert}.w1.weight; Strings filled in */
-	int *keyed, n_keyed; /* axes of the param that the key runs over: {expert} */
+	int *keyed, n_keyed; /* axes in the key: {expert} */
 	struct stored stored;
-	bool in_loop; /* one for each turn of `body`; the key has the loop's {index} */
+	bool in_loop; /* one param for each turn of `body`; the key has the loop's {index} */
 	int body;
 	bool contracted; /* read by a contraction */
 	struct span span;
@@ -181,15 +182,15 @@ struct output {
 	struct span span;
 };
 
-/* One way in which turns of the loop run: its values are values[begin, end), carries first. Turns that the program's
- * conditions on the index treat alike share a body; a model of equal layers has one. */
+/* One variant of the loop's body: values[begin, end), carries first. Turns that come out the same share it; a model of
+ * equal layers has one. */
 struct body {
 	int begin, end;
 	int64_t turns;
 };
 struct loop {
 	int axis;          /* layers */
-	const char *index; /* layer: the name in keys */
+	const char *index; /* layer: its name in keys */
 	int region;
 	int begin, end; /* values of all bodies */
 	struct body *bodies;
@@ -198,7 +199,7 @@ struct loop {
 	struct span span;
 };
 
-/* what the checkpoint's config.json must say */
+/* What the checkpoint's config.json must say. */
 struct config_entry {
 	const char *name; /* rope_parameters.rope_theta */
 	enum config_type type;
@@ -206,10 +207,11 @@ struct config_entry {
 	int64_t i;
 	double f;
 	const char *s;
-	const char *field; /* text of the expression, to group names of one value: `rope_theta`; of a literal, the name */
-	const char *absent;
-	bool absent_holds; /* what a file without the name means, NULL: nothing; is it this value? */
-	bool null_differs; /* the absence means a constant, which null in the file takes away */
+	const char *field;  /* text of the expression, `rope_theta`: entries with equal texts have one value; the name if it
+	                       is a literal */
+	const char *absent; /* what a file without the name means, or NULL */
+	bool absent_holds;  /* `absent` is the value that the entry expects */
+	bool null_differs;  /* absence means a constant, which null in the file removes */
 	struct span span;
 };
 
@@ -228,22 +230,23 @@ struct program {
 	VEC(struct state) states;
 	VEC(struct output) outputs;
 	VEC(struct config_entry) config;
-	struct name_list harmless;    /* fields of config.json that change nothing, with all below them */
-	struct name_list unused;      /* globs: stored tensors that no param needs to read */
+	struct name_list harmless;    /* fields of config.json that change nothing, including nested ones */
+	struct name_list unused;      /* globs: stored tensors that need not be read */
 	VEC(struct name_list) copies; /* stored tensors that must equal the first of their list */
 	struct loop loop;
 	bool has_loop;
-	int input_value[3];                      /* by enum input_kind; -1 */
-	int batch, seq, ctx, row, vocab, layers; /* axes of the schema Decoder; -1 where the model has none */
+	int input_value[3];                      /* by enum input_kind; -1: missing */
+	int batch, seq, ctx, row, vocab, layers; /* axes of the schema Decoder; -1: missing */
 	int64_t max_ctx;
 };
 
-/* Text dump (--emit=dag): axes, params, states, then one value a line. No addresses; stable from run to run. */
+/* Text dump (--emit=dag): axes, params, states, then one value per line. No addresses, so it is the same in every run.
+ */
 void program_print(const struct program *p, FILE *out);
-/* Its checker: operands before uses, axes consistent with ops, keys complete. NULL, or what is wrong (an internal
+/* Checks that operands come before uses, axes fit the ops, and keys are complete. NULL, or what is wrong (an internal
  * error). */
 const char *program_check(const struct program *p, struct arena *arena);
 int axis_root(const struct program *p, int axis);                  /* follows `like` */
 bool axis_is_within(const struct program *p, int axis, int whole); /* is it `whole`, or a part of it (`concat`)? */
-int program_body(const struct program *p, int value); /* the body of the loop that a value belongs to, or -1 */
+int program_body(const struct program *p, int value); /* the loop's body that contains the value, or -1 */
 #endif

@@ -145,7 +145,7 @@ static void print_numbers(const char *label, const int64_t *at, int n, FILE *out
 	fputc(']', out);
 }
 
-/* Do elements share scales? */
+/* Does the stored tensor have scales? */
 static bool has_block(const struct param *q)
 {
 	for (int i = 0; i < q->stored.n_dims; i++)
@@ -154,7 +154,7 @@ static bool has_block(const struct param *q)
 	return false;
 }
 
-/* ` each turn of body 1`: there is one for each turn that runs this body. */
+/* ` each turn of body 1`: one for each turn with this body. */
 static void print_body(bool in_loop, int body, FILE *out)
 {
 	if (in_loop)
@@ -231,7 +231,7 @@ static void print_tables(const struct program *p, FILE *out)
 	}
 }
 
-/* `repeat layers as layer, 3 turns: 0..1 3 {`: the turns that run this body, of all that there are. */
+/* `repeat layers as layer, 3 turns: 0..1 3 {`: the number and the list of the turns with this body. */
 static void print_begin(const struct program *p, int body, FILE *out)
 {
 	const struct loop *l = &p->loop;

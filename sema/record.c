@@ -1,10 +1,12 @@
-/* Records: made from declarations, refined, checked (language.md 2.5). */
+/* Records (docs/language.md, Records): made from declarations, refined, checked. */
 #include "record.h"
 #include <string.h>
 
-enum { DEEPEST = 100 };         /* records within records; only a schema that contains itself has more */
-enum { MOST_WITHIN = 1 << 18 }; /* records within one, all counted: each of a few schemas may hold the next one twice */
-enum { MOST_DERIVED = 200 };    /* records, each derived from the one before: each has all layers of those before */
+enum { MAX_DEPTH = 100 }; /* of records within records; only a schema that contains itself reaches it */
+enum {
+	MAX_WITHIN = 1 << 18
+}; /* records within one, nested ones included: a few schemas that hold the next one twice make many */
+enum { MAX_DERIVED = 200 }; /* length of a chain of derived records: each has the layers of all previous ones */
 
 struct record *record_new(struct sema *s, const char *kind, const char *name, struct span at)
 {
@@ -102,7 +104,7 @@ struct record *record_refine(struct record *base, struct layer *layer)
 
 static struct record *no_body(struct sema *s, struct def *d)
 {
-	if (d->module->partial) /* the body may stand in the item that did not parse */
+	if (d->module->partial) /* the body may be in the item that did not parse */
 		return NULL;
 	struct diag *e = sema_report(s, DIAG_E0004, d->node->named.name.span, "`%s %s` has no body", d->kind, d->name);
 	diag_help(s->sink, e, "write `%s %s : Schema { ... }`, or derive it from another: `%s %s = Base { ... }`", d->kind,
@@ -110,7 +112,7 @@ static struct record *no_body(struct sema *s, struct def *d)
 	return NULL;
 }
 
-/* `kind Name : Schema { ... }`, and `plan Name { ... }`, `deploy Name { ... }`, whose schemas are those of std.core. */
+/* `kind Name : Schema { ... }`; the schemas of `plan Name { ... }` and `deploy Name { ... }` are in std.core. */
 static struct record *declared_record(struct sema *s, struct def *d)
 {
 	const struct node *n = d->node;
@@ -139,7 +141,7 @@ static struct record *declared_record(struct sema *s, struct def *d)
 static struct record *derived_too_often(struct sema *s, struct def *d)
 {
 	struct diag *e = sema_report(s, DIAG_E0007, d->node->named.name.span,
-	                             "`%s` is derived from more than %d records in a row", d->name, MOST_DERIVED);
+	                             "`%s` is derived from more than %d records in a row", d->name, MAX_DERIVED);
 	diag_help(s->sink, e, "derive it from an earlier one of them");
 	return NULL;
 }
@@ -163,7 +165,7 @@ static struct record *derived_record(struct sema *s, struct def *d)
 		diag_related(s->sink, e, n->named.kind.span, "declared a %s here", d->kind);
 		return NULL;
 	}
-	if (v.record->derived == MOST_DERIVED)
+	if (v.record->derived == MAX_DERIVED)
 		return derived_too_often(s, d);
 	struct record *r = record_like(v.record, d->kind, d->name, n->named.name.span);
 	r->bad = v.record->bad;
@@ -171,7 +173,7 @@ static struct record *derived_record(struct sema *s, struct def *d)
 	return r;
 }
 
-/* -D: what stands on the command line refines each deployment of the main file, or the one that it names. */
+/* Each -D refines every deployment of the main file, or the one it names. */
 static void apply_overrides(struct sema *s, struct record *r, struct def *d)
 {
 	for (int i = 0; i < s->overrides.n; i++) {
@@ -218,7 +220,7 @@ struct record *def_record(struct sema *s, struct def *d)
 	}
 	d->busy = true;
 	s->making++;
-	d->record = s->making > MOST_DERIVED ? derived_too_often(s, d) : make_record(s, d);
+	d->record = s->making > MAX_DERIVED ? derived_too_often(s, d) : make_record(s, d);
 	s->making--;
 	d->failed = !d->record;
 	d->busy = false;
@@ -229,7 +231,7 @@ struct record *def_record(struct sema *s, struct def *d)
 
 static bool check_within(struct record *r, bool family, struct span use, int depth);
 
-/* Records in the value of a field are checked with it. */
+/* Checks the records in the value of a field. */
 static void check_value(struct record *r, struct field *f, struct val v, bool family, int depth)
 {
 	struct span use = f->sets.n ? f->value_span : r->span;
@@ -241,7 +243,7 @@ static void check_value(struct record *r, struct field *f, struct val v, bool fa
 		check_value(r, f, v.list.at[i], family, depth);
 }
 
-/* The set that most likely has to change for a precondition to hold: the last one in the author's own files. */
+/* The set that most likely must change for a precondition to hold: the last one in the user's files. */
 static const struct field_set *culprit(const struct field_list *fields)
 {
 	const struct field_set *last = NULL;
@@ -294,12 +296,12 @@ static bool check_within(struct record *r, bool family, struct span use, int dep
 	if (r->checked)
 		return !r->bad;
 	s->within = depth ? s->within + 1 : 0;
-	if (depth > DEEPEST || s->within > MOST_WITHIN) {
+	if (depth > MAX_DEPTH || s->within > MAX_WITHIN) {
 		const char *name = r->name ? r->name : r->kind;
-		if (depth > DEEPEST)
+		if (depth > MAX_DEPTH)
 			sema_report(s, DIAG_E0206, r->span, "`%s` contains itself", name);
 		else
-			sema_report(s, DIAG_E0007, r->span, "a record holds more than %d others, `%s` among them", MOST_WITHIN,
+			sema_report(s, DIAG_E0007, r->span, "a record holds more than %d others, `%s` among them", MAX_WITHIN,
 			            name);
 		s->unwinding = true;
 		return !(r->bad = true);

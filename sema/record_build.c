@@ -1,5 +1,5 @@
-/* Laying the items of a record's bodies into its fields: declarations, sets, refinements, rules, goals
- * (language.md 2.5). */
+/* Turns the items of a record's bodies into its fields: declarations, sets, refinements, rules, goals
+ * (docs/language.md, Records). */
 #include "record.h"
 #include <string.h>
 
@@ -20,7 +20,7 @@ static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 
 static const char *record_label(const struct record *r) { return r->name ? r->name : r->kind; }
 
-/* An item that is refused. What it would have set is missing for that reason: `partial`. */
+/* Rejects an item, and marks the record as `partial`: what the item would have set is missing. */
 static struct diag *refuse(struct laying *b, enum diag_code code, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -52,7 +52,7 @@ static struct field *record_add(struct record *r, const char *name, enum field_s
 	return f;
 }
 
-/* A field that the record has not; E0106 if it has it. */
+/* Declares a field; E0106 if the record has it already. */
 static struct field *declare(struct laying *b, struct ident name, enum field_sort sort)
 {
 	struct field *first = record_field(b->r, name.name);
@@ -74,7 +74,7 @@ static bool may_declare(struct laying *b, const char *what, struct ident name)
 	return false;
 }
 
-enum { MOST_LISTED = 12 };
+enum { MAX_LISTED = 12 };
 
 static void describe_no_field(struct record *r, struct diag *d, const char *name, struct span at)
 {
@@ -83,11 +83,11 @@ static void describe_no_field(struct record *r, struct diag *d, const char *name
 	if (r->layers.n)
 		diag_related(s->sink, d, r->layers.at[0]->span, "`%s` is declared here", r->layers.at[0]->name);
 	struct text all = {.arena = s->arena};
-	for (int i = 0; i < known->n && i < MOST_LISTED; i++)
+	for (int i = 0; i < known->n && i < MAX_LISTED; i++)
 		text_add(&all, "%s`%s`", i ? ", " : "", known->name[i]);
 	const char *near = diag_affords(s->sink, name, known->n) ? nearest_name(name, known->name, known->n) : NULL;
 	if (!diag_suggest(s->sink, d, at, near) && known->n)
-		diag_help(s->sink, d, "its fields are %s%s", all.at, known->n > MOST_LISTED ? " ..." : "");
+		diag_help(s->sink, d, "its fields are %s%s", all.at, known->n > MAX_LISTED ? " ..." : "");
 }
 
 void report_no_field(struct record *r, const char *name, struct span at)
@@ -126,7 +126,7 @@ static void lay_field(struct laying *b, const struct node *item)
 
 /* ---- axes and mesh --------------------------------------------------------------------------- */
 
-/* dynamic, ragged(a), concat(a, b), pad(n, m): extents that are not a number of the record. */
+/* dynamic, ragged(a), concat(a, b), pad(n, m): extents that are not a field's number. */
 static bool is_view(const struct node *value)
 {
 	if (value->kind == N_ID)
@@ -291,7 +291,7 @@ static struct path path_tail(struct path p)
 	return (struct path){p.at + 1, p.n - 1, span_join(p.at[1].span, p.at[p.n - 1].span)};
 }
 
-/* A body of one item, made of the rest of a dotted path: `a.b = x` is `a { b = x }`. */
+/* A body with one item, from the rest of a dotted path: `a.b = x` is `a { b = x }`. */
 static struct nodes single(struct laying *b, struct node item)
 {
 	struct nodes body = {arena_array(b->r->sema->arena, struct node *, 1), 1};
@@ -343,7 +343,7 @@ static void push_set(struct laying *b, struct field *f, struct ident name, struc
 	vec_push(b->r->sema->arena, &f->sets, set);
 	if (set.place && set.place->kind != PLACE_NONE) {
 		f->place = set.place;
-		f->place_own = b->l->in_deploy;
+		f->place_in_deploy = b->l->in_deploy;
 	}
 }
 
@@ -394,7 +394,7 @@ static void lay_sub(struct laying *b, const struct node *item)
 	push_set(b, f, p.at[0], set);
 }
 
-/* `when` inside a map is decided here: its keys are not names, so the condition reads the records around. */
+/* `when` inside a map: its keys are not names, so the condition is evaluated in the enclosing records. */
 static void lay_when(struct laying *b, const struct node *item)
 {
 	if (!record_is_map(b->r)) {
@@ -426,7 +426,8 @@ static void lay_claim(struct laying *b, const struct node *item)
 		vec_push(b->r->sema->arena, &b->r->goals, p);
 }
 
-/* An item that did not parse. The field that it would have set or declared is bad; a kind that it has is not tried. */
+/* An item that did not parse. If it begins with one name and no kind, that field is bad; else the record is `partial`.
+ */
 static void lay_error(struct laying *b, const struct node *item)
 {
 	struct path p = item->error.path;

@@ -1,14 +1,14 @@
-/* Values of fields: late binding in the most derived record, memory, cycles (language.md 2.5). */
+/* Values of fields (docs/language.md, Records): late binding in the most derived record, memoized; cycles. */
 #include "record.h"
 #include <string.h>
 
-/* A field that is being evaluated, and what asked for it. */
+/* A field being evaluated, and the one whose value needs it. */
 struct evaluating {
 	struct field *field;
 	struct evaluating *next;
 	int depth;
 };
-enum { DEEPEST = 250 }; /* fields that depend on each other in a chain */
+enum { MAX_DEPTH = 250 }; /* length of a chain of dependent fields */
 
 static struct val field_value(struct record *r, struct field *f, struct span use);
 
@@ -77,50 +77,50 @@ void fields_in(struct record *r, const struct node *e, struct field_list *out)
 	}
 }
 
-/* ---- what is said ---------------------------------------------------------------------------- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
-/* Where a field got the value that it has; *ours: in a file of the author's. */
-static struct span given_at(const struct field *f, bool *ours)
+/* Where the value of a field is given; *users: in a user's file, not in the library. */
+static struct span given_at(const struct field *f, bool *users)
 {
 	const struct field_set *last = f->sets.n ? &f->sets.at[f->sets.n - 1] : NULL;
-	*ours = !(last ? last->layer : f->layer)->module->is_std;
+	*users = !(last ? last->layer : f->layer)->module->is_std;
 	return last ? last->span : f->span;
 }
 
-/* `f` asks for itself. What to change is the link of the cycle that the author wrote. */
+/* Reports that `f` depends on itself, at a link of the cycle that the user wrote. */
 static void report_cycle(struct sema *s, const struct field *f)
 {
 	const struct field *first = f;
 	const char *chain = f->name;
-	bool ours;
+	bool users;
 	for (const struct evaluating *e = s->evaluating; e; e = e->next) {
 		chain = arena_printf(s->arena, "%s → %s", e->field->name, chain);
-		given_at(e->field, &ours);
-		if (ours)
+		given_at(e->field, &users);
+		if (users)
 			first = e->field;
 		if (e->field == f)
 			break;
 	}
 	struct diag *d =
-		sema_report(s, DIAG_E0206, given_at(first, &ours), "`%s` depends on itself: %s", first->name, chain);
+		sema_report(s, DIAG_E0206, given_at(first, &users), "`%s` depends on itself: %s", first->name, chain);
 	for (const struct evaluating *e = s->evaluating; e; e = e->next) {
 		if (e->field != first)
-			diag_related(s->sink, d, given_at(e->field, &ours), "`%s` is on the cycle", e->field->name);
+			diag_related(s->sink, d, given_at(e->field, &users), "`%s` is on the cycle", e->field->name);
 		if (e->field == f)
 			break;
 	}
 	diag_help(s->sink, d, "give one of them a value that does not depend on the others");
 }
 
-/* A default makes a record whose default makes such a record. */
+/* Reports a record whose default contains a record of the same schema, without end. */
 static void report_endless(struct sema *s, const struct field *f)
 {
-	bool ours;
-	sema_report(s, DIAG_E0206, given_at(f, &ours), "`%s` contains itself without end", f->name);
+	bool users;
+	sema_report(s, DIAG_E0206, given_at(f, &users), "`%s` contains itself without end", f->name);
 	s->unwinding = true;
 }
 
-/* A sample of a type's values, for help: "80 GiB". */
+/* An example of a type's values, for help: "80 GiB". */
 static const char *sample(const struct node *type)
 {
 	static const struct {
@@ -146,8 +146,7 @@ static const char *sample(const struct node *type)
 	return "...";
 }
 
-/* `use`: what needs the value. What to change is in the author's file: where the record is named, or where
- * it is used. */
+/* Reports an unset field in the user's file: where the record is named, or at `use`, which needs the value. */
 static struct val unset(struct record *r, struct field *f, struct span use)
 {
 	struct sema *s = r->sema;
@@ -157,8 +156,8 @@ static struct val unset(struct record *r, struct field *f, struct span use)
 	}
 	if (r->partial || r->misnamed)
 		return val_bad();
-	bool ours = r->layers.n && !r->layers.at[r->layers.n - 1]->module->is_std;
-	struct diag *d = sema_report(s, DIAG_E0202, ours ? r->span : use, "field `%s` of `%s` is not set", f->name,
+	bool users = r->layers.n && !r->layers.at[r->layers.n - 1]->module->is_std;
+	struct diag *d = sema_report(s, DIAG_E0202, users ? r->span : use, "field `%s` of `%s` is not set", f->name,
 	                             r->name ? r->name : r->kind);
 	diag_related(s->sink, d, f->span, "declared here without a default");
 	diag_help(s->sink, d, "set it: `%s = %s`", f->name, f->type || f->sort == FIELD_PLAIN ? sample(f->type) : "1");
@@ -169,7 +168,7 @@ static struct val unset(struct record *r, struct field *f, struct span use)
 
 static bool is_map_type(const struct field *f) { return type_is(f->type, "Map"); }
 
-/* `{ key = value }` where a map is expected. */
+/* The value of `{ key = value }` if a map is expected. */
 static struct val map_value(struct record *r, struct field *f, struct layer *l, const struct node *e)
 {
 	struct record *map = map_new(r, r->sema, f->type, f->layer->module, e ? e->span : f->span);
@@ -186,8 +185,8 @@ static struct val expression_value(struct record *r, struct field *f, struct lay
 	return eval(record_scope(r, l), e, f->type);
 }
 
-/* Nested bodies, from set `first` on: they refine the value so far, or the schema of the field's type where there is
- * none. */
+/* Applies nested bodies, from set `first` on, to the value so far or, without one, to the schema of the field's type.
+ */
 static struct val refined_value(struct record *r, struct field *f, struct val v, int first)
 {
 	const struct field_set *set = &f->sets.at[first];
@@ -242,7 +241,7 @@ static bool has_elements(const struct record *r, const struct field *list)
 	return false;
 }
 
-/* The default, or the last set; then the bodies after it. V_NONE with *given false: nothing. */
+/* The last set, or the default, refined by the bodies after it. *given false: there is none. */
 static struct val given_value(struct record *r, struct field *f, bool *given)
 {
 	struct val v = val_none();
@@ -264,7 +263,7 @@ static struct val given_value(struct record *r, struct field *f, bool *given)
 	return first < f->sets.n ? refined_value(r, f, v, first) : v;
 }
 
-/* Axes and mesh axes are Ints of at least one, or `auto`. */
+/* Checks that an axis or mesh axis is an Int >= 1, or `auto`. */
 static bool check_extent(struct record *r, struct field *f, struct val v)
 {
 	struct sema *s = r->sema;
@@ -329,7 +328,7 @@ struct val record_get(struct record *r, const char *name, struct span use)
 	int depth = s->evaluating ? s->evaluating->depth + 1 : 0;
 	if (f->progress == FIELD_BUSY)
 		report_cycle(s, f);
-	else if (depth > DEEPEST && !s->unwinding)
+	else if (depth > MAX_DEPTH && !s->unwinding)
 		report_endless(s, f);
 	if (f->progress == FIELD_BUSY || s->unwinding)
 		return val_bad();

@@ -1,11 +1,11 @@
-/* The table of references: each use of a name that a look-up met, with its definition. */
+/* The table of references: each use of a name found by a look-up, with its definition. */
 #include "internal.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- what is recorded ------------------------------------------------------------------------ */
 
-/* The span of the name at the start of `at`; empty where the text there is another: the name is implied. */
+/* The span of the name at the start of `at`; empty if other text is there: the name is implied. */
 static struct span written(const struct sema *s, const char *name, struct span at)
 {
 	const struct source *f = &s->sink->sources->files.at[at.file];
@@ -24,7 +24,7 @@ static uint32_t hash(const struct reference *r)
 	return h ^ h >> 15;
 }
 
-/* The slot of an equal entry, or the free one for it. Slots hold an index plus 1. */
+/* The slot of an equal entry, or a free slot for it. Slots hold an index plus 1. */
 static int *slot_of(const struct sema *s, const struct reference *r)
 {
 	uint32_t mask = (uint32_t)s->n_reference_slots - 1, i = hash(r) & mask;
@@ -113,6 +113,6 @@ const struct reference *sema_references(struct sema *s, int *n)
 	*n = s->references.n;
 	if (s->references.n)
 		qsort(s->references.at, (size_t)s->references.n, sizeof *s->references.at, by_use);
-	s->n_reference_slots = 0; /* the order is another: made again if more come */
+	s->n_reference_slots = 0; /* entries were sorted: rebuilt if more are added */
 	return s->references.at;
 }

@@ -1,4 +1,4 @@
-/* The entry of sema/: loads a file with its imports and checks every declaration. */
+/* Entry of sema/: loads a file with its imports and checks every declaration. */
 #include "module.h"
 #include "record.h"
 #include <errno.h>
@@ -36,7 +36,8 @@ struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sin
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* The library's name of a text that is one of its files, or NULL: its own files are checked as what they are. */
+/* The module name of a text that is a file of the library, or NULL. Library files are checked as part of the library.
+ */
 static const char *library_name(struct file_text text)
 {
 	for (const struct embedded *e = stdlib; e->name; e++)
@@ -45,7 +46,7 @@ static const char *library_name(struct file_text text)
 	return NULL;
 }
 
-/* -D path=value: an item of its own small source, so that mistakes in it have a place. */
+/* -D path=value: an item in a source of its own, so that mistakes in it have a location. */
 static void parse_overrides(struct sema *s)
 {
 	for (int i = 0; i < s->options->n_set; i++) {
@@ -64,7 +65,7 @@ static void parse_overrides(struct sema *s)
 
 /* ---- declarations ---------------------------------------------------------------------------- */
 
-/* NULL where some field is not set: a family, walked in its members; or something was reported. */
+/* NULL after a report, and for a family, which has unset fields: only its members are walked. */
 static struct program *check_model(struct sema *s, struct def *d, struct record *r)
 {
 	bool good = record_check(r, true);
@@ -102,7 +103,7 @@ static void check_declaration(struct sema *s, struct def *d)
 		check_deploy(s, d, r);
 	else if (!strcmp(d->kind, "model"))
 		check_model(s, d, r);
-	else if (strcmp(d->kind, "schema") != 0) /* the preconditions of a schema are about records made of it */
+	else if (strcmp(d->kind, "schema") != 0) /* preconditions of a schema concern the records made from it */
 		record_check(r, true);
 }
 

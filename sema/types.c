@@ -1,8 +1,8 @@
-/* Types of fields: what values fit them (language.md 2.5), and what is said when one does not. */
+/* Types of fields (docs/language.md, Records): which values fit, and what is reported otherwise. */
 #include "record.h"
 #include <string.h>
 
-/* `Range`, `enum`, `Link` of hw.Link; NULL for a type that is only axes. */
+/* `Range`, `enum`, `Link` in hw.Link; NULL: the type is only axes. */
 static const char *type_name(const struct node *t)
 {
 	return t->type.has_path ? t->type.path.at[t->type.path.n - 1].name : NULL;
@@ -31,7 +31,7 @@ const char *type_text(struct sema *s, const struct node *t)
 
 /* ---- schemas --------------------------------------------------------------------------------- */
 
-/* The declaration that a type names, `Link` or `hw.Link`. *bad: something that was reported stands in its place. */
+/* The declaration of a type, `Link` or `hw.Link`. *bad: its import failed, which was reported. */
 static struct def *schema_def(struct sema *s, const struct node *t, struct module *m, bool *bad)
 {
 	struct path p = t->type.path;
@@ -65,7 +65,7 @@ bool type_is_schema(const struct node *type)
 	return name != NULL;
 }
 
-/* A record stands where a schema belongs: `model Small : Gemma3`. */
+/* Reports a record in place of a schema: `model Small : Gemma3`. */
 static bool no_schema_but_record(struct sema *s, const struct node *t, struct module *m)
 {
 	struct binding *b = t->type.has_path && t->type.path.n == 1 ? module_find(s, m, t->type.path.at[0].name) : NULL;
@@ -218,7 +218,7 @@ static enum fit fit(struct sema *s, struct val v, const struct node *t, struct m
 	return fit_schema(s, v, t, m);
 }
 
-/* ---- what is said ---------------------------------------------------------------------------- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
 /* The text at a span, if it is one number as written; else NULL. */
 static const char *literal_at(struct sema *s, struct span at)
@@ -295,7 +295,7 @@ void offer_int(struct sema *s, struct diag *d, struct val v, struct span at)
 		offer_text(s, d, at, digits);
 }
 
-/* A value that is written as another kind of it: "bf16" for bf16, 8.0 for 8, "8" for 8. */
+/* Offers the edit of a value written as another kind: "bf16" for bf16, 8.0 or "8" for 8. */
 static void offer_value(struct sema *s, struct diag *d, struct val v, const struct node *t, struct module *scope,
                         struct span at)
 {

@@ -1,4 +1,5 @@
-/* Values of the record language: making, showing, arithmetic and comparison with dimensions (language.md 2.5). */
+/* Values of the record language (docs/language.md, Records, Units): constructors, text, arithmetic and comparison with
+ * dimensions. */
 #include "internal.h"
 #include <math.h>
 #include <stdlib.h>
@@ -17,14 +18,14 @@ struct val val_list(struct val *at, int n)
 	return (struct val){.kind = V_LIST, .list = {at, n, all < INT32_MAX ? (int)all : INT32_MAX}};
 }
 
-enum { MOST_LISTED = 1 << 20 };
+enum { MAX_LISTED = 1 << 20 };
 
 struct val bounded_list(struct sema *s, struct val *at, int n, struct span where)
 {
 	struct val list = val_list(at, n);
-	if (list.list.all <= MOST_LISTED)
+	if (list.list.all <= MAX_LISTED)
 		return list;
-	sema_report(s, DIAG_E0007, where, "a list has more than %d elements, those of lists in it counted", MOST_LISTED);
+	sema_report(s, DIAG_E0007, where, "a list has more than %d elements, those of lists in it counted", MAX_LISTED);
 	return val_bad();
 }
 
@@ -32,7 +33,7 @@ struct val val_unknown(const char *name) { return (struct val){.kind = V_UNKNOWN
 
 /* ---- dimensions ------------------------------------------------------------------------------ */
 
-/* `unit`: how values are shown, one of it is `scale` base units. */
+/* `unit`: the unit in which values are shown; it is `scale` base units. */
 static const struct {
 	const char *name;
 	struct dims dims;
@@ -66,7 +67,7 @@ bool dims_named(const char *name, struct dims *out)
 	return false;
 }
 
-/* "Bandwidth"; products that have no name are spelled out: "data^2 time^-1". */
+/* "Bandwidth"; products without a name are spelled out: "data^2 time^-1". */
 static const char *dims_text(struct arena *a, struct dims d)
 {
 	static const char *const base[DIM_COUNT] = {"data", "time", "flop", "token", "request", "param", "money", "energy"};
@@ -197,7 +198,7 @@ const char *val_kind_text(struct sema *s, struct val v)
 
 static bool is_number(struct val v) { return v.kind == V_INT || v.kind == V_FLOAT || v.kind == V_QUANTITY; }
 
-/* -1, 0, 1. Values of one dimension; floats within 1e-12 of each other are equal. */
+/* -1, 0 or 1. Both have one dimension. Floats within 1e-12 of each other are equal. */
 static int compare_numbers(struct val a, struct val b)
 {
 	if (a.kind == V_INT && b.kind == V_INT)
@@ -277,7 +278,7 @@ static bool is_comparison(enum bin_op op)
 	return op == B_LT || op == B_GT || op == B_LE || op == B_GE || op == B_EQ || op == B_NE;
 }
 
-/* Operands whose value is not known decide the result by themselves. */
+/* An operand without a known value decides the result. */
 static bool undecided(struct val a, struct val b, struct val *out)
 {
 	if (a.kind == V_BAD || b.kind == V_BAD)
@@ -326,7 +327,7 @@ static struct val int_arith(struct sema *s, enum bin_op op, struct val a, struct
 	return over ? overflow(s, op, a, b, at) : val_int(out);
 }
 
-/* A result of finite numbers that is none. */
+/* A quantity; E0203 if it is not finite. */
 static struct val finite_quantity(struct sema *s, enum bin_op op, double x, struct dims dims, struct span at)
 {
 	if (isfinite(x))
@@ -367,7 +368,7 @@ static struct val add(struct sema *s, enum bin_op op, struct val a, struct val b
 	return finite_quantity(s, op, op == B_ADD ? x + y : x - y, dims_of(a), at);
 }
 
-/* One list behind the other. */
+/* Concatenates two lists. */
 static struct val joined(struct sema *s, struct val a, struct val b, struct span at)
 {
 	struct val *all = arena_array(s->arena, struct val, a.list.n + b.list.n + 1);

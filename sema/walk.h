@@ -1,8 +1,7 @@
-/* The walk over a tensor program: what the walk_*.c files share.
+/* The walk over a tensor program: shared by walk_*.c.
  *
- * One walk follows the text from the model's first item, through the bodies of the blocks and ops that it calls, and
- * appends to `program` what it meets. A mistake is reported where it stands and gives V_BAD; what uses
- * that is silent. */
+ * One walk follows the text from the model's first item through the bodies of the blocks and ops it calls, and appends
+ * to `program`. A mistake is reported where it is and gives V_BAD; uses of V_BAD are not reported. */
 #ifndef DEPLOYC_WALK_H
 #define DEPLOYC_WALK_H
 #include "internal.h"
@@ -28,12 +27,12 @@ struct env {
 	struct env *parent;
 	enum env_kind kind;
 	VEC(struct bound) names;
-	struct index index;      /* of `names` */
-	struct span returned_at; /* of the `return` that was walked */
-	const struct call *call; /* of the block or the op whose body this is; NULL elsewhere */
+	struct index index;      /* index of `names` */
+	struct span returned_at; /* span of the `return` that was walked */
+	const struct call *call; /* the call of the block or op whose body this is, or NULL */
 };
 
-/* Blocks and ops being walked, innermost first: none may call itself. */
+/* Blocks and ops being walked, innermost first. None may call itself. */
 struct active {
 	const struct def *def;
 	const struct active *outer;
@@ -44,11 +43,11 @@ struct walk {
 	struct sema *s;
 	struct arena *arena;
 	struct program *p;
-	struct record *model; /* NULL: a block or an op by itself, whose formats are all `act` */
+	struct record *model; /* NULL: a block or op walked alone, with `act` for every format */
 	enum dtype act;
-	int region;               /* where values are made now */
-	int call;                 /* the op with a body that is walked, or -1 */
-	VEC(const char *) prefix; /* by region: its part of checkpoint keys, "" if none */
+	int region;               /* region of new values */
+	int call;                 /* the op whose body is walked, or -1 */
+	VEC(const char *) prefix; /* by region: its part of checkpoint keys, or "" */
 	const struct active *active;
 	int nested;  /* calls made within the outermost one */
 	bool failed; /* something was reported */
@@ -61,7 +60,7 @@ struct env *env_new(struct walk *w, enum env_kind kind, struct env *parent, stru
 int walk_region(struct walk *w, struct ident name, const char *prefix, bool is_loop_body);
 /* The axis that `axis name tail` declares; -1 after a report. */
 int walk_axis_declared(struct env *e, const struct node *item);
-/* Runs a `require` of a program: false after E0205, which says at `at` that the precondition of `what` fails. */
+/* Evaluates a `require` of a program. false after E0205 at `at`: the precondition of `what` fails. */
 bool walk_require(struct env *e, const struct node *item, const char *what, struct span at);
 
 /* ---- walk_checkpoint.c ----------------------------------------------------------------------- */
@@ -70,14 +69,14 @@ void walk_checkpoint(struct env *e);
 
 /* ---- walk_item.c: items ---------------------------------------------------------------------- */
 void walk_item(struct env *e, const struct node *item, struct val *returned);
-/* The name of a param or state with the regions around it: layer.attn.wq */
+/* The name of a param or state with its enclosing regions: layer.attn.wq */
 const char *walk_path(struct walk *w, const char *name);
-/* All items. `returned`: the value of `return`, V_NONE if there was none. */
+/* Walks all items. `returned`: the value of `return`, or V_NONE. */
 void walk_body(struct env *e, struct nodes items, struct val *returned);
-/* E0004 for an item that has no place in a tensor program. */
+/* E0004: the item does not belong in a tensor program. */
 void walk_unknown_item(struct sema *s, const struct node *item);
 bool walk_knows_kind(const char *kind);
-/* E0004: the item is not of the form that its kind asks for. */
+/* E0004: the item does not have the form of its kind. */
 void walk_report_tail(struct walk *w, const struct node *item, const char *form);
 
 /* ---- walk_loop.c: repeat --------------------------------------------------------------------- */
@@ -85,8 +84,8 @@ void walk_repeat(struct env *e, const struct node *item);
 
 /* ---- walk_param.c: checkpoints --------------------------------------------------------------- */
 void walk_param(struct env *e, const struct node *item);
-/* Fills {name} in a checkpoint name. `own`: axes that stay, as {axis}; those met are added to keyed.
- * NULL after E0409. */
+/* Replaces {name} in a checkpoint name. The axes in `own` stay, as {axis}, and are added to *keyed. NULL after E0409.
+ */
 const char *walk_fill_key(struct env *e, const char *text, struct axes own, struct axes *keyed, struct span at);
 
 /* ---- walk_type.c: names, axes and types ------------------------------------------------------ */
@@ -98,24 +97,24 @@ struct tensor_type {
 };
 
 struct bound *env_find(struct env *e, const char *name); /* in this env alone */
-/* Records a use of what the env binds. */
+/* Records a use of a name of the env. */
 void env_refer(struct env *e, const struct bound *b, struct span use);
 void env_bind(struct env *e, const char *name, struct val v, struct span at);
-/* Binds a name that the text defines; E0106 when the env has it already. */
+/* Binds a name that the text defines; E0106 if the env has it already. */
 void env_define(struct env *e, struct ident name, struct val v);
 int env_axis(struct env *e, const char *name);       /* -1: no such axis */
 int env_need_axis(struct env *e, struct ident name); /* -1 after E0401 */
-/* Something around did not parse: a name that is missing may stand in it, so it is not reported. */
+/* An enclosing item did not parse. It may declare a missing name, so that is not reported. */
 bool env_partial(struct env *e);
-/* A format is computed with as it is from 16 bits on; smaller ones only store. */
+/* Is arithmetic done in the format? Those under 16 bits only store. */
 bool walk_computes(enum dtype t);
-const char *axis_item_name(const struct node *item); /* of an N_AX or N_AX_REST */
-/* What a type of a program means here. `by_default`: the field that gives the format of a type that names none. */
+const char *axis_item_name(const struct node *item); /* the item is an N_AX or N_AX_REST */
+/* The meaning of a type here. `by_default`: the field with the format of a type that names none. */
 bool walk_tensor_type(struct env *e, const struct node *t, const char *by_default, struct tensor_type *out);
 
 struct diag *walk_report(struct walk *w, enum diag_code code, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* "cast it", with the edit that puts `cast( , format)` around the text. */
+/* Offers "cast it": the edit puts `cast( , format)` around the text. */
 void walk_offer_cast(struct walk *w, struct diag *d, struct span at, const char *format);
 const char *walk_axes_text(struct walk *w, struct axes a); /* [batch, seq] */
 const char *walk_type_text(struct walk *w, int value);     /* bf16[batch, seq] */
@@ -130,7 +129,8 @@ struct axes value_axes(struct walk *w, int value);
 int64_t axes_size(const struct program *p, struct axes a); /* 0: known at run time */
 
 /* ---- walk_expr.c: values and the operators of the language ----------------------------------- */
-struct value walk_value(struct walk *w, enum op op, struct span at); /* float, act, no axes, nothing else set */
+struct value walk_value(struct walk *w, enum op op,
+                        struct span at); /* a float in format act, without axes; nothing else is set */
 void value_args(struct walk *w, struct value *v, const int *args, int n);
 int walk_emit(struct walk *w, struct value v);
 int walk_cast(struct walk *w, int value, enum dtype dtype, struct span at); /* the value itself if it has the format */
@@ -144,16 +144,15 @@ bool walk_is_float(struct walk *w, struct val v);
 struct val walk_pointwise(struct env *e, enum op op, const char *what, struct val *args, int n, const struct node *at);
 
 /* ---- walk_ragged.c: ragged axes and their owners --------------------------------------------- */
-/* Whether the value, whose operands and axes are set, has the owner of each of its ragged axes, and slots of one
- * routing; false after E0415. */
+/* Checks a value whose operands and axes are set: it has the owner of each of its ragged axes, and slots of one routing
+ * only. false after E0415. */
 bool walk_ragged(struct walk *w, const struct value *v);
-bool walk_slots(
-	struct walk *w,
-	const struct value *route); /* are the slots that a `route` names those of its experts, and of its tokens alone? */
-int walk_routing(struct walk *w, const struct value *v); /* what value.routing is to be */
+/* Checks that the slots of a `route` are those of its experts, and hold its tokens only. false after E0415. */
+bool walk_slots(struct walk *w, const struct value *route);
+int walk_routing(struct walk *w, const struct value *v); /* the value for value.routing */
 
 /* ---- walk_word.c: the words of a body (cast, sum, exp, size ...) ----------------------------- */
-/* Evaluates f(args) for a word of the language; false: no such word, or scalar evaluation knows it. */
+/* Evaluates f(args) for a word of the language; false: there is no such word, or scalar evaluation has it. */
 bool walk_is_word(const char *f);
 bool walk_word(struct env *e, const char *f, const struct node *n, struct val *out);
 
@@ -181,31 +180,30 @@ struct call {
 	const struct node *sig;  /* the N_NAMED that declares f */
 	struct param_value *params;
 	int n_params;
-	struct index index;          /* of `params` */
-	VEC(struct axis_name) axes;  /* what the axis variables of the signature mean here */
-	VEC(struct rest_name) rests; /* and its ...t */
-	bool bad;                    /* an operand is V_BAD: the result is too */
+	struct index index;          /* index of `params` */
+	VEC(struct axis_name) axes;  /* bindings of the signature's axis variables */
+	VEC(struct rest_name) rests; /* bindings of its ...t */
+	bool bad;                    /* an operand is V_BAD, and so is the result */
 };
-/* A call, with the label around it or NULL. The arguments are evaluated outside the region that the label opens.
- * V_NONE: a function of scalars, left to scalar evaluation. */
+/* A call, with its label or NULL. The arguments are evaluated outside the label's region. V_NONE: a function of
+ * scalars, left to scalar evaluation. */
 struct val walk_call(struct env *e, const struct node *n, const struct node *label);
 struct val walk_block_call(struct call *c);
-/* The body of an op, its operands matched, in place of the call; `result` has the type that the signature gives. */
+/* Walks the body of an op in place of the call. Operands are matched; `result` has the type from the signature. */
 struct val walk_inline(struct call *c, struct value result);
-/* Emits a call of a builtin whose operands are matched; `result` has the type. */
+/* Emits a call of a builtin. Operands are matched; `result` has the type from the signature. */
 struct val walk_builtin(struct call *c, struct value result);
 
 struct param_value *call_param(struct call *c, const char *name);
 int call_axis(struct call *c, const char *variable); /* -1: not bound */
 struct axes call_rest(struct call *c, const char *variable);
 void call_set_axis(struct call *c, const char *variable, int axis);
-/* walk_match.c: binds every axis variable that the operands decide; false after a report. */
+/* walk_match.c: binds every axis variable that the operands determine; false after a report. */
 bool call_match(struct call *c);
-/* Type and axes of the call's value, as the signature says. */
+/* Sets the type and axes of the call's value, from the signature. */
 bool call_result_type(struct call *c, struct value *v);
-struct idents block_axis_names(struct walk *w,
-                               const struct node *sig);              /* the axes that a block takes from its caller */
-struct idents op_axis_names(struct walk *w, const struct node *sig); /* the axis variables of an op's signature */
+struct idents block_axis_names(struct walk *w, const struct node *sig); /* axes that a block gets from its caller */
+struct idents op_axis_names(struct walk *w, const struct node *sig);    /* axis variables of an op's signature */
 
 /* ---- program_print.c ------------------------------------------------------------------------- */
 void print_value_type(const struct program *p, const struct value *v, FILE *out);

@@ -1,11 +1,10 @@
-/* Blocks and ops that no model of the compilation calls are walked by themselves, with axes and operands made up of
- * their signatures, so that mistakes in them are found before someone calls them. What a caller decides is not known:
- * relations between its axes, numbers, formats. So only mistakes count that no caller can mend, and of formats those
- * that are wrong with all. */
+/* Walks blocks and ops that no model calls, with axes and operands made up from their signatures, so that mistakes are
+ * found before the first call. What a caller decides is unknown: relations between axes, numbers, formats. So only
+ * mistakes that no caller can avoid are reported, and mistakes of formats only if they occur in all formats. */
 #include "walk.h"
 #include <string.h>
 
-/* The codes that no caller can mend. */
+/* Codes of mistakes that no caller can avoid. */
 static bool counts(enum diag_code c)
 {
 	switch (c) {
@@ -43,7 +42,7 @@ static int axis_named(const struct program *p, const char *name)
 	return -1;
 }
 
-/* `axis` has an extent for each index of `of`, if there is such an axis; else one that is known at run time. */
+/* Makes `axis` ragged over `of`, or, if that is -1, dynamic. */
 static void make_ragged(struct program *p, int axis, int of)
 {
 	if (axis < 0)
@@ -53,7 +52,7 @@ static void make_ragged(struct program *p, int axis, int of)
 	p->axes.at[axis].extent = 0;
 }
 
-/* The axes that every Decoder has are what they are there; the second axis of a Routing is ragged over the first. */
+/* Makes axes named like those of Decoder the same as there, and the second axis of a Routing ragged over the first. */
 static void known_axes(struct walk *w, struct nodes params)
 {
 	struct program *p = w->p;
@@ -107,7 +106,7 @@ static bool is_tensor(const struct node *param) { return param->field.type && pa
 
 /* ---- one block or op ------------------------------------------------------------------------- */
 
-/* The variables of an op's signature as axes; `...t` as one axis of that name. */
+/* Binds each `...t` in an op's signature to one axis of that name. */
 static void bind_rests(struct call *c, struct env *e)
 {
 	for (int i = 0; i < c->n_params; i++) {
@@ -168,7 +167,7 @@ static void walk_one(struct walk *w, struct def *f)
 		walk_inline(&c, result);
 }
 
-/* What the walk reports where values between operators are of the format `act`. Its program is gone afterwards. */
+/* The reports of a walk whose values between operators have the format `act`. Frees its program. */
 static struct sink reports(struct sema *s, struct def *f, enum dtype act)
 {
 	struct arena arena = {.heap = s->arena->heap};
@@ -213,7 +212,7 @@ static bool has_like(const struct sink *sink, const struct diag *d)
 void walk_alone(struct sema *s, struct def *f)
 {
 	static const enum dtype others[] = {DTYPE_F32, DTYPE_F16,
-	                                    DTYPE_F64}; /* all that a model may compute in, with the first */
+	                                    DTYPE_F64}; /* with DTYPE_BF16, all formats of arithmetic */
 	enum { OTHERS = sizeof others / sizeof *others };
 	bool program = !strcmp(f->kind, "block") || !strcmp(f->kind, "op");
 	if (!program || f->called || f->failed || f->module->partial || !f->node->named.has_body)

@@ -1,11 +1,11 @@
-/* Bodies: of a block, walked at each call with the caller's axes, and of an op, written in place of its call. */
+/* Bodies: a block's is walked at each call with the caller's axes; an op's replaces its call. */
 #include "walk.h"
 #include <math.h>
 #include <string.h>
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-/* The axes of an `axis a, b` item, which take no tail. */
+/* Is it `axis a, b`, without a tail: axes from the caller? */
 static bool is_axis_params(const struct node *item)
 {
 	return item->kind == N_NAMED && !strcmp(item->named.kind.name, "axis")
@@ -51,7 +51,7 @@ struct idents block_axis_names(struct walk *w, const struct node *sig)
 	return out;
 }
 
-/* Whether the caller gave the axis by name, or has it, but wrongly: that was reported. */
+/* Did the caller give or declare the axis, but wrongly? That was reported. */
 static bool axis_is_bad(struct call *c, const char *name)
 {
 	for (int i = 0; i < c->axes.n; i++)
@@ -89,7 +89,7 @@ static bool same_type(struct walk *w, int value, const struct tensor_type *t)
 	return t->type == TYPE_FLOAT ? v->dtype == t->dtype : v->index_of == t->index_of && v->slot == t->slot;
 }
 
-/* The operand of a block as its body sees it. */
+/* The value of a block's operand in its body. */
 static struct val block_operand(struct call *c, struct env *inner, const struct param_value *p)
 {
 	struct tensor_type want;
@@ -148,7 +148,7 @@ struct val walk_block_call(struct call *c)
 
 /* ---- ops ------------------------------------------------------------------------------------- */
 
-/* The axes that the signature marks `a!`, of operands that are there. */
+/* The axes marked `a!` in the signature, of the operands given. */
 static struct axes whole_axes(struct call *c)
 {
 	struct axes out = {0};
@@ -167,7 +167,7 @@ static struct axes whole_axes(struct call *c)
 	return out;
 }
 
-/* Names of the body: axis variables, parameters (floats as f32), pi. */
+/* The names in the body: axis variables, parameters (floats as f32), pi. */
 static struct env *op_env(struct call *c)
 {
 	struct walk *w = c->w;
@@ -185,8 +185,7 @@ static struct env *op_env(struct call *c)
 	return inner;
 }
 
-/* The op's one rounding. The result is the last value of the call, so that what an op made is told by
- * first and last. */
+/* Rounds the result of an op, once. The result is made the last value of the call, as op_call.last requires. */
 static int rounded(struct call *c, int got, const struct value *result, int first)
 {
 	struct walk *w = c->w;

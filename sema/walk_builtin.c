@@ -1,4 +1,4 @@
-/* Calls of builtins: preconditions, and the attributes that later passes read instead of the signature. */
+/* Calls of builtins: preconditions, and attributes that later passes read instead of the signature. */
 #include "walk.h"
 #include <string.h>
 
@@ -43,7 +43,7 @@ static void check_set(struct call *c, const struct node *item)
 	walk_report(c->w, DIAG_E0201, item->set.path.span, "a builtin has no `%s`", name);
 }
 
-/* Runs the preconditions. false: one fails. */
+/* Checks the preconditions. false after a report. */
 static bool check_contract(struct call *c)
 {
 	struct walk *w = c->w;
@@ -133,7 +133,7 @@ static void attributes(struct call *c, struct value *v)
 	}
 }
 
-/* The tensors among the operands, in the order of the signature; -1 for one that is not there. */
+/* Sets the operands that are tensors, in the order of the signature; -1: missing. */
 static void operands(struct call *c, struct value *v)
 {
 	int *args = arena_array(c->w->arena, int, c->n_params + 1), n = 0;

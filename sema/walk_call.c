@@ -1,4 +1,4 @@
-/* Calls: what is called, its arguments, its region. */
+/* Calls: the callee, its arguments, its region. */
 #include "walk.h"
 #include <string.h>
 
@@ -64,7 +64,7 @@ static void give(struct call *c, struct param_value *p, const struct node *a, st
 	p->val = walk_eval(c->env, a, p->tensor ? NULL : p->node->field.type);
 }
 
-/* `name = value`: of a parameter, or of an axis variable. */
+/* `name = value`, for a parameter or an axis variable. */
 static void give_named(struct call *c, const struct node *a, struct idents axes)
 {
 	struct param_value *p = call_param(c, a->dot.name.name);
@@ -120,7 +120,7 @@ static void take_default(struct call *c, struct param_value *p)
 	p->val = val_bad();
 }
 
-/* E0411 for all parameters that have neither an argument nor a default. */
+/* E0411: parameters with neither an argument nor a default. */
 static void report_missing(struct call *c)
 {
 	struct text names = {.arena = c->w->arena};
@@ -138,7 +138,7 @@ static void report_missing(struct call *c)
 	diag_related(c->w->s->sink, d, first->node->span, "a parameter without a default");
 }
 
-/* Whether a parameter's value is of its declared type; the axes of a tensor are matched later. */
+/* Does a parameter's value have its declared type? The axes of tensors are matched later. */
 static bool fits(struct call *c, struct param_value *p)
 {
 	const struct node *type = p->node->field.type;
@@ -165,8 +165,7 @@ static bool fits(struct call *c, struct param_value *p)
 
 static bool is_tensor_param(const struct node *p) { return p->field.type && p->field.type->type.axes; }
 
-/* Whether each parameter has a name of its own: of two parameters, or a parameter and an axis, one would hide the
- * other. */
+/* Checks that no two parameters, and no parameter and axis, have the same name: one would hide the other. */
 static bool own_names(struct call *c, struct idents axes)
 {
 	struct nodes params = c->sig->named.params;
@@ -188,7 +187,7 @@ static bool own_names(struct call *c, struct idents axes)
 	return true;
 }
 
-/* Binds every parameter of the signature. Axis variables that are given by name are bound too. */
+/* Binds the parameters of the signature, and the axis variables given by name. */
 static void arguments(struct call *c, struct idents axes)
 {
 	c->n_params = c->sig->named.params.n;
@@ -223,7 +222,7 @@ static struct val op_call(struct call *c)
 	return strcmp(c->f->kind, "builtin") ? walk_inline(c, result) : walk_builtin(c, result);
 }
 
-/* What is called: V_DEF, V_NONE if the name is not declared, V_BAD. */
+/* The callee: V_DEF, V_NONE if the name is not declared, or V_BAD. */
 static struct val callee(struct env *e, const struct node *f)
 {
 	struct val v = val_none();
@@ -248,19 +247,18 @@ static bool calls_itself(struct walk *w, const struct def *f, struct span at)
 	return false;
 }
 
-enum { DEEPEST = 200, MOST_NESTED = 1 << 16 };
+enum { MAX_DEPTH = 200, MAX_NESTED = 1 << 16 };
 
-/* Calls within calls: each of a few ops may call the next one twice. */
+/* Limits the calls within calls: a few ops that call the next one twice make many. */
 static bool calls_too_much(struct walk *w, const struct def *f, struct span at)
 {
 	w->nested = w->active ? w->nested + 1 : 0;
-	if (w->active && w->active->depth > DEEPEST)
-		walk_report(w, DIAG_E0007, at, "calls are nested more than %d deep", DEEPEST);
-	else if (w->nested == MOST_NESTED)
-		walk_report(w, DIAG_E0007, at, "one call expands to more than %d others, `%s` among them", MOST_NESTED,
-		            f->name);
+	if (w->active && w->active->depth > MAX_DEPTH)
+		walk_report(w, DIAG_E0007, at, "calls are nested more than %d deep", MAX_DEPTH);
+	else if (w->nested == MAX_NESTED)
+		walk_report(w, DIAG_E0007, at, "one call expands to more than %d others, `%s` among them", MAX_NESTED, f->name);
 	else
-		return w->nested > MOST_NESTED;
+		return w->nested > MAX_NESTED;
 	return true;
 }
 

@@ -1,10 +1,10 @@
-/* What a checkpoint may hold beside what the program reads: `harmless` fields of config.json, `unused` tensors, and
+/* What a checkpoint may hold and the program does not read: `harmless` fields of config.json, `unused` tensors,
  * `copies` of tensors. Each is a map from a topic to names. */
 #include "walk.h"
 
-enum { FILL = 1, LEAST_TWO = 2 }; /* {name} in a name is filled; a list of one name says nothing */
+enum { FILL = 1, AT_LEAST_TWO = 2 }; /* FILL: replace {name} in a name. AT_LEAST_TWO: ignore lists of one name */
 
-/* The names of one topic, filled. false after a report. */
+/* Reads the names of one topic. false after a report. */
 static bool topic_names(struct env *e, struct val list, const struct field *f, int how, struct name_list *out)
 {
 	struct axes none = {0}, keyed = {0};
@@ -16,13 +16,13 @@ static bool topic_names(struct env *e, struct val list, const struct field *f, i
 			return false;
 		vec_push(e->walk->arena, out, name);
 	}
-	if (!(how & LEAST_TWO) || out->n > 1)
+	if (!(how & AT_LEAST_TWO) || out->n > 1)
 		return true;
 	walk_report(e->walk, DIAG_E0203, f->span, "`%s` of `copies` needs at least 2 names, found %d", f->name, out->n);
 	return false;
 }
 
-/* The names of all topics of a map of the model, topic by topic. */
+/* Calls `take` with the names of each topic in a map of the model. */
 static void read_topics(struct env *e, const char *map, int how, void (*take)(struct walk *, struct name_list))
 {
 	struct walk *w = e->walk;
@@ -58,5 +58,5 @@ void walk_checkpoint(struct env *e)
 {
 	read_topics(e, "harmless", 0, take_harmless);
 	read_topics(e, "unused", FILL, take_unused);
-	read_topics(e, "copies", FILL | LEAST_TWO, take_copies);
+	read_topics(e, "copies", FILL | AT_LEAST_TWO, take_copies);
 }

@@ -1,4 +1,4 @@
-/* Expressions of tensor programs: contraction, pointwise arithmetic, renaming. What no tensor takes part in is left to
+/* Expressions of tensor programs: contraction, pointwise arithmetic, renaming. Expressions without tensors are left to
  * scalar evaluation. */
 #include "walk.h"
 #include <string.h>
@@ -97,7 +97,7 @@ bool walk_is_float(struct walk *w, struct val v)
 	return v.kind == V_TENSOR && w->p->values.at[v.tensor].type == TYPE_FLOAT;
 }
 
-/* f32 if one of the two is f32, else they agree. */
+/* f32 if either is f32; else both must be the same. */
 static bool common_dtype(enum dtype a, enum dtype b, enum dtype *out)
 {
 	bool small = (a == DTYPE_F32 && (b == DTYPE_BF16 || b == DTYPE_F16))
@@ -113,7 +113,7 @@ static void report_formats(struct walk *w, int a, int b, struct span at)
 	diag_help(w->s->sink, d, "cast one: `cast(..., %s)`", dtype_name(w->p->values.at[a].dtype));
 }
 
-/* Brings both to one format (language.md 2.7); false after E0412. */
+/* Casts both to one format (docs/language.md, Tensor programs); false after E0412. */
 static bool same_dtype(struct walk *w, int *a, int *b, struct span at)
 {
 	enum dtype t;
@@ -128,7 +128,7 @@ static bool same_dtype(struct walk *w, int *a, int *b, struct span at)
 
 /* ---- contraction ----------------------------------------------------------------------------- */
 
-/* Marks the param that a contraction reads, seen through views and casts. */
+/* Marks the param that a contraction reads, directly or through views and casts. */
 static void mark_contracted(struct walk *w, int value)
 {
 	const struct value *v = &w->p->values.at[value];
@@ -158,7 +158,7 @@ static void report_not_contracted(struct env *e, const struct node *n, int i, in
 	          walk_axes_text(w, value_axes(w, y)));
 }
 
-/* The contracted axes, each of which both operands have. */
+/* The contracted axes; both operands must have each. */
 static bool contracted_axes(struct env *e, const struct node *n, int x, int y, struct axes *over)
 {
 	bool ok = true;
@@ -178,7 +178,7 @@ static bool contracted_axes(struct env *e, const struct node *n, int x, int y, s
 	return ok && over->n == n->contract.over.n;
 }
 
-/* Axes of the result: the left's, then the right's that are new. */
+/* Axes of the result: those of the left operand, then new ones of the right. */
 static struct axes contraction_axes(struct walk *w, int x, int y, struct axes over)
 {
 	struct axes out = axes_without(w, value_axes(w, x), over), right = axes_without(w, value_axes(w, y), over);
@@ -224,7 +224,7 @@ static struct val contract(struct env *e, const struct node *n)
 
 /* ---- pointwise ------------------------------------------------------------------------------- */
 
-/* The operand that has the most axes: the others are broadcast to it. -1 after E0404. */
+/* The operand with the most axes, to which the others are broadcast. -1 after E0404. */
 static int widest(struct walk *w, const char *what, const struct val *args, int n, const struct node *at)
 {
 	int big = -1;
@@ -266,7 +266,7 @@ static bool pointwise_operand(struct walk *w, const char *what, struct val v, st
 	return false;
 }
 
-/* The format that all tensors among the operands are brought to. */
+/* The format to which all tensors among the operands are cast. */
 static bool pointwise_dtype(struct walk *w, const struct val *args, int n, struct span at, enum dtype *out)
 {
 	int first = -1;
@@ -285,7 +285,7 @@ static bool pointwise_dtype(struct walk *w, const struct val *args, int n, struc
 	return true;
 }
 
-/* Does a constant divide that is 0? */
+/* Is the divisor the constant 0? */
 static bool divides_by_zero(enum op op, const struct val *args)
 {
 	double divisor;
@@ -344,7 +344,7 @@ static void report_not_view(struct walk *w, const struct node *arrow, int from, 
 	          "an axis can be renamed only to one declared `like` it, or a `concat` to one of its parts");
 }
 
-/* One `a -> b`. Gives the renamed value, or -1. */
+/* One `a -> b`. Returns the renamed value, or -1. */
 static int rename_axis(struct env *e, int x, const struct node *arrow)
 {
 	struct walk *w = e->walk;
@@ -445,7 +445,7 @@ static struct val negate(struct env *e, const struct node *n)
 	return arith(e->walk->s, B_MUL, val_int(-1), v[0], n->span);
 }
 
-/* A condition: a Bool, or one that is not known now. false after a report. */
+/* Evaluates a condition: a Bool, or unknown. false after a report. */
 static bool truth(struct env *e, const struct node *n, struct val *out)
 {
 	*out = walk_eval(e, n, NULL);

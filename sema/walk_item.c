@@ -28,7 +28,6 @@ void walk_unknown_item(struct sema *s, const struct node *item)
 	diag_fix(s->sink, d, kind.span, near);
 }
 
-/* E0004 for an item of a known kind with a tail that the kind does not take. */
 void walk_report_tail(struct walk *w, const struct node *item, const char *written)
 {
 	walk_report(w, DIAG_E0004, item->span, "`%s` is written `%s`", item->named.kind.name, written);
@@ -82,7 +81,7 @@ static void item_input(struct env *e, const struct node *item)
 	env_define(e, name, val_tensor(value));
 }
 
-/* The value of `kind name : type = value`, which has the declared axes; V_BAD after a report. */
+/* The value of `kind name : type = value`, with the declared axes; V_BAD after a report. */
 static struct val typed_value(struct env *e, const struct node *item, const char *by_default, struct tensor_type *want)
 {
 	struct walk *w = e->walk;
@@ -105,7 +104,7 @@ static struct val typed_value(struct env *e, const struct node *item, const char
 	return val_bad();
 }
 
-/* A contraction that was made for this output gives its accumulator; anything else is cast. */
+/* A contraction in this output's expression keeps its accumulator; any other value is cast. */
 static int output_value(struct walk *w, int value, int first, const struct tensor_type *want, struct span at)
 {
 	struct value *v = &w->p->values.at[value];
@@ -239,7 +238,7 @@ static void item_set(struct env *e, const struct node *item)
 
 /* ---- when ------------------------------------------------------------------------------------ */
 
-/* The names that the items bind, in every branch of a `when` among them. */
+/* Adds the names that the items bind; of a `when`, those that both branches bind. */
 static void bound_by(struct arena *a, struct nodes items, struct index *out)
 {
 	for (int i = 0; i < items.n; i++) {
@@ -257,7 +256,7 @@ static void bound_by(struct arena *a, struct nodes items, struct index *out)
 	}
 }
 
-/* What was bound in one branch only is local to it. */
+/* Unbinds names that only one branch binds: they are local to it. */
 static void forget_local(struct env *e, int before, struct nodes other)
 {
 	struct arena *a = e->walk->arena;
@@ -275,7 +274,7 @@ static void forget_local(struct env *e, int before, struct nodes other)
 		}
 }
 
-/* After a condition that is not decided: what the branches bind is silently wrong. */
+/* After an undecided condition: binds the names of the branches as V_BAD. */
 static void bind_bad(struct env *e, struct nodes items)
 {
 	for (int i = 0; i < items.n; i++) {
@@ -318,7 +317,7 @@ static void item_when(struct env *e, const struct node *item, struct val *return
 
 /* ---- all items ------------------------------------------------------------------------------- */
 
-/* An item that did not parse: the name that it would have bound is known and bad. */
+/* An item that did not parse: the name it would have bound is V_BAD. */
 static void item_error(struct env *e, const struct node *item)
 {
 	e->walk->failed = true;
@@ -351,7 +350,7 @@ static void item_named(struct env *e, const struct node *item)
 	walk_unknown_item(e->walk->s, item);
 }
 
-/* A call whose precondition fails has no value: the rest of the body would only fail after it. */
+/* A call whose precondition fails is V_BAD; the rest of the body is not walked. */
 static void item_require(struct env *e, const struct node *item, struct val *returned)
 {
 	const struct env *body = e;

@@ -1,12 +1,11 @@
-/* `repeat`: the loop over layers. Its body is walked for a turn with the index as a number; where the text never reads
- * it, one walk stands for all turns. Otherwise every turn is walked, and turns that came out the same
- * share one body. */
+/* `repeat`: the loop over layers. A turn of its body is walked with the index as a number. If the text never reads the
+ * index, one walk serves all turns. Otherwise every turn is walked, and turns that come out the same share a body. */
 #include "walk.h"
 #include <string.h>
 
 enum { BODIES_MAX = 32 };
 
-/* Binds, in the loop's env, the names from outside that its body rebinds: each starts a turn as an OP_CARRY. */
+/* Binds the carried names in the loop's env: each is an OP_CARRY at the start of a turn. */
 static void bind_carried(struct env *outer, struct env *inner, struct nodes body)
 {
 	struct walk *w = outer->walk;
@@ -39,7 +38,7 @@ static void bind_carried(struct env *outer, struct env *inner, struct nodes body
 	}
 }
 
-/* The end of a turn: what its carried names mean now is what the next turn starts with. `begin`: the first OP_CARRY. */
+/* The end of a turn: the next one starts with the present values of the carried names. `begin`: the first OP_CARRY. */
 static void end_turn(struct env *outer, struct env *inner, int begin)
 {
 	struct walk *w = outer->walk;
@@ -54,7 +53,7 @@ static void end_turn(struct env *outer, struct env *inner, int begin)
 	}
 }
 
-/* After the loop, what was carried means its last value: `inner` and `begin` are those of the first body. */
+/* After the loop, a carried name means its last value. `inner` and `begin` belong to the first body. */
 static void end_carried(struct env *outer, struct env *inner, int begin)
 {
 	struct walk *w = outer->walk;
@@ -88,7 +87,7 @@ static bool may_repeat(struct env *e, const struct node *item)
 
 /* ---- bodies ---------------------------------------------------------------------------------- */
 
-/* How much of the program there was before a turn was walked. */
+/* The sizes of the program's tables before a turn is walked. */
 struct mark {
 	int values, calls, params, states, regions, axes;
 };
@@ -110,7 +109,7 @@ static void forget_since(struct walk *w, struct mark m)
 	p->axes.n = m.axes;
 }
 
-/* Numbers of the program's tables, counted from the marks where they lie behind them. */
+/* Are two indices into a table equal? Indices from the marks on are counted from there. */
 static bool same_index(int a, int b, int mark_a, int mark_b)
 {
 	return a < mark_a || b < mark_b ? a == b : a - mark_a == b - mark_b;
@@ -156,7 +155,7 @@ static bool same_param(const struct param *x, const struct param *y)
 	       && !memcmp(x->stored.dim, y->stored.dim, sizeof x->stored.dim);
 }
 
-/* Whether the turn walked since `b` came out as the body that begins at `a` and ends at `a_end`. */
+/* Is the turn walked since `b` the same as the body [a, a_end)? */
 static bool same_turn(const struct walk *w, struct mark a, struct mark a_end, struct mark b)
 {
 	const struct program *p = w->p;
@@ -176,7 +175,7 @@ static bool same_turn(const struct walk *w, struct mark a, struct mark a_end, st
 	return true;
 }
 
-/* One turn, walked at the end of the program. Gives the names that it bound. */
+/* Walks one turn, at the end of the program. Returns its names. */
 static struct env *walk_turn(struct env *outer, const struct node *item, int64_t turn)
 {
 	struct walk *w = outer->walk;
@@ -199,7 +198,7 @@ static void report_too_many(struct walk *w, const struct node *item)
 	          item->named.loop_name.name);
 }
 
-/* Walks the turns; fills the loop's bodies. Gives the names of the first turn. */
+/* Walks the turns and sets the loop's bodies. Returns the names of the first turn. */
 static struct env *walk_turns(struct env *e, const struct node *item, int64_t turns)
 {
 	struct walk *w = e->walk;

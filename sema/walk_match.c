@@ -1,5 +1,5 @@
-/* The axis variables of a signature: which axes they stand for in a call, and the type of its
- * result (language.md 2.8). */
+/* The axis variables of a signature (docs/language.md, Operators and builtins): their axes in a call, and the type of
+ * its result. */
 #include "walk.h"
 #include <string.h>
 
@@ -17,7 +17,7 @@ static const char *word_of(const struct node *type)
 	return type && type->type.has_path ? type->type.path.at[type->type.path.n - 1].name : NULL;
 }
 
-/* The variable in argument i of index(v) or Routing(e, slot). */
+/* Argument i of index(v) or Routing(e, slot). */
 static const char *over_of(const struct node *type, int i)
 {
 	const struct node *a = i < type->type.args.n ? type->type.args.at[i] : NULL;
@@ -52,10 +52,10 @@ static int names_in(const struct node *type) { return items_of(type).n + n_over(
 
 struct idents op_axis_names(struct walk *w, const struct node *sig)
 {
-	int most = names_in(sig->named.type);
+	int max_names = names_in(sig->named.type);
 	for (int i = 0; i < sig->named.params.n; i++)
-		most += names_in(sig->named.params.at[i]->field.type);
-	struct idents out = {arena_array(w->arena, struct ident, most + 1), 0};
+		max_names += names_in(sig->named.params.at[i]->field.type);
+	struct idents out = {arena_array(w->arena, struct ident, max_names + 1), 0};
 	for (int i = 0; i < sig->named.params.n; i++)
 		if (is_tensor_param(sig->named.params.at[i]))
 			add_names(&out, sig->named.params.at[i]->field.type);
@@ -147,7 +147,7 @@ static bool report_no_axis(struct call *c, struct param_value *p, const char *va
 	return false;
 }
 
-/* Takes the axes that are known already out of `left`. */
+/* Removes the axes that are bound already from `left`. */
 static bool take_known(struct call *c, struct param_value *p, struct axes *left)
 {
 	struct nodes items = items_of(p->node->field.type);
@@ -168,7 +168,7 @@ static bool take_known(struct call *c, struct param_value *p, struct axes *left)
 
 enum matched { MATCH_FAILED, MATCH_LATER, MATCH_DONE };
 
-/* Binds what is left of an operand's axes, if there is one way to do it. */
+/* Binds the rest of an operand's axes, if that is possible in one way only. */
 static enum matched match(struct call *c, struct param_value *p)
 {
 	struct nodes items = items_of(p->node->field.type);
@@ -207,7 +207,7 @@ static enum matched match(struct call *c, struct param_value *p)
 	return MATCH_DONE;
 }
 
-/* E0410 for the first variable that the operand p leaves open. */
+/* E0410: the first variable of operand p that is unbound. */
 static void report_open(struct call *c, struct param_value *p)
 {
 	struct nodes items = items_of(p->node->field.type);
@@ -227,7 +227,7 @@ static void report_open(struct call *c, struct param_value *p)
 	            p->name, c->f->name);
 }
 
-/* Matches every operand, as often as one more can be decided. */
+/* Matches every operand, again while one more can be decided. */
 static bool match_all(struct call *c)
 {
 	bool *done = arena_array(c->w->arena, bool, c->n_params + 1);
@@ -253,7 +253,7 @@ static bool match_all(struct call *c)
 	return true;
 }
 
-/* `join` takes its operands' axes from the concat that it makes. */
+/* `join`: the operands' axes follow from the concat axis of the result. */
 static bool bind_join(struct call *c)
 {
 	if (strcmp(c->f->kind, "builtin") || strcmp(c->f->name, "join"))
@@ -327,7 +327,6 @@ static enum dtype first_format(struct call *c)
 	return DTYPE_F32;
 }
 
-/* Type and axes of the call's value, as the signature says. */
 bool call_result_type(struct call *c, struct value *v)
 {
 	const struct node *ret = c->sig->named.type;

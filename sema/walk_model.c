@@ -1,4 +1,4 @@
-/* Models: their axes, the walk over their items, and what their `config` record says of the checkpoint. */
+/* Models: their axes, the walk over their items, and the `config` of the checkpoint. */
 #include "walk.h"
 #include "deploy.h"
 #include <inttypes.h>
@@ -21,7 +21,7 @@ struct env *env_new(struct walk *w, enum env_kind kind, struct env *parent, stru
 	return e;
 }
 
-/* An axis among scalars is its extent. A block sees the formats of its model, and nothing else of it. */
+/* In scalar expressions an axis is its extent. Of its model, a block sees only the formats. */
 static bool lookup(struct scope *s, const char *name, struct span use, struct val *out)
 {
 	struct env *e = s->walk;
@@ -67,8 +67,9 @@ static bool same_axis(const struct axis *a, const struct axis *b)
 	       && !memcmp(a->part, b->part, sizeof a->part);
 }
 
-/* Two axes are the same if they are the same declaration, about the same axes: a block that is called twice has its own
- * once. */
+/* Axes with the same declaration, over the same axes, are the same: the axes of a block that is called twice exist
+ * once.
+ */
 static int add_axis(struct walk *w, struct axis a)
 {
 	for (int i = 0; i < w->p->axes.n; i++)
@@ -169,7 +170,7 @@ int walk_axis_declared(struct env *e, const struct node *item)
 	return axis_with_extent(e->walk, name, walk_eval(e, value, NULL), value->span);
 }
 
-/* The axes that are fields of the model: first those with an extent, then those made of others. */
+/* Adds the axes that are fields of the model: first those with an extent, then those made from others. */
 static void model_axes(struct env *e)
 {
 	struct record *model = e->walk->model;
@@ -188,7 +189,7 @@ static void model_axes(struct env *e)
 
 /* ---- config ---------------------------------------------------------------------------------- */
 
-/* The expression that gives a field its value, or NULL. */
+/* The expression of a field's value, or NULL. */
 static const struct node *field_expression(const struct field *f)
 {
 	return f->sets.n && !f->sets.at[f->sets.n - 1].is_sub ? f->sets.at[f->sets.n - 1].value : f->init;
@@ -201,7 +202,7 @@ static bool is_constant(const struct node *e)
 	return e->kind == N_STR || e->kind == N_TRUE || e->kind == N_FALSE || e->kind == N_NUM || e->kind == N_LIST;
 }
 
-/* Its text; the name where it is a literal, which is not a value that several names could stand for. */
+/* The text of that expression; for a literal, the field's name: equal literals do not mean the same value. */
 static const char *field_text(struct walk *w, const struct field *f)
 {
 	const struct node *value = field_expression(f);
@@ -243,7 +244,7 @@ static const char *json_list(struct walk *w, struct val list)
 	return out.at;
 }
 
-/* What a file is, which a family may read under several names. */
+/* Names the kind of model; a family may accept several values. */
 static bool has_alternatives(const char *name) { return !strcmp(name, "model_type") || !strcmp(name, "architectures"); }
 
 static void config_entry(struct walk *w, struct record *map, const struct field *f)
@@ -284,7 +285,7 @@ static void config_entry(struct walk *w, struct record *map, const struct field 
 	vec_push(w->arena, &w->p->config, c);
 }
 
-/* `absent { name = value }`: what a file that lacks a name of `config` means. */
+/* `absent { name = value }`: what a file without a name of `config` means. */
 static void absent_entry(struct walk *w, struct record *map, struct record *config, const struct field *f)
 {
 	struct val v = record_get(map, f->name, f->span);
@@ -297,7 +298,7 @@ static void absent_entry(struct walk *w, struct record *map, struct record *conf
 			continue;
 		c->absent = walk_show(w, v);
 		c->absent_holds = val_equal(v, record_get(config, c->name, f->span));
-		/* a list has no other default than null */
+		/* a list's only default is null */
 		c->null_differs = is_constant(field_expression(f)) && v.kind != V_LIST && c->type != CONFIG_ONE_OF;
 		return;
 	}
@@ -344,7 +345,7 @@ bool walk_require(struct env *e, const struct node *item, const char *what, stru
 	return false;
 }
 
-/* The axes and the context length that later passes know by name. */
+/* Sets the axes and the context length that later passes know by name. */
 static void known_names(struct env *e)
 {
 	struct program *p = e->walk->p;
@@ -363,7 +364,7 @@ static void known_names(struct env *e)
 	p->max_ctx = v.kind == V_INT ? v.i : 0;
 }
 
-/* Values between operators are in a format that is computed with. */
+/* Checks that `act` is a format of arithmetic. */
 static void check_act(struct walk *w)
 {
 	struct field *f = record_field(w->model, names_str(w->s->names, "act"));
@@ -376,7 +377,7 @@ static void check_act(struct walk *w)
 	diag_help(w->s->sink, d, "choose f32, bf16 or f16; `weight` or `kv` may be smaller");
 }
 
-/* Every cache has a name, under which a plan may place it. */
+/* Checks that every cache is a `state`: rules of plans need its name. */
 static void check_caches(struct walk *w)
 {
 	for (int i = 0; i < w->p->values.n; i++)

@@ -1,10 +1,10 @@
-/* Params: their name in the checkpoint, and where their elements lie in the stored tensor (language.md 2.11). */
+/* Params (docs/language.md, Checkpoints): their key in the checkpoint, and their elements in the stored tensor. */
 #include "walk.h"
 #include <string.h>
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* The axis among `own` that {name} means: by its own name, or by the name that it has here; -1. */
+/* The axis in `own` called `name`, by declaration or by a name in scope; -1: none. */
 static int key_axis(struct env *e, const char *name, struct axes own)
 {
 	for (int i = 0; i < own.n; i++)
@@ -14,7 +14,7 @@ static int key_axis(struct env *e, const char *name, struct axes own)
 	return axis >= 0 && axes_have(own, axis) ? axis : -1;
 }
 
-/* Adds what stands for {name}. false after E0409. */
+/* Adds the replacement of {name}. false after E0409. */
 static bool fill_name(struct env *e, const char *name, struct axes own, struct axes *keyed, struct text *out,
                       struct span at)
 {
@@ -69,7 +69,7 @@ const char *walk_fill_key(struct env *e, const char *text, struct axes own, stru
 	return out.at;
 }
 
-/* The prefixes of the regions around and the param's own text. */
+/* The prefixes of the enclosing regions, then the param's own text. */
 static const char *full_key(struct walk *w, const char *own)
 {
 	const char *key = own;
@@ -83,9 +83,9 @@ static const char *full_key(struct walk *w, const char *own)
 
 struct layout {
 	struct env *e;
-	const char *name;  /* of the param */
-	struct axes need;  /* the param's axes that are not in the key */
-	struct axes found; /* axes met, outside of other pieces */
+	const char *name;  /* the param's */
+	struct axes need;  /* axes of the param that are not in the key */
+	struct axes found; /* axes seen so far, outside other pieces */
 	int64_t base;
 	int64_t *stride; /* by axis of the program */
 	bool ok;
@@ -140,7 +140,7 @@ static int64_t prod_extent(struct layout *l, const struct node *prod)
 	return n;
 }
 
-/* Axes named in a product, those of all pieces of its sums included. `direct`: without the sums. */
+/* The axes in a product, including those in its sums unless `direct`. */
 static struct axes prod_axes(struct layout *l, const struct node *prod, bool direct, struct axes out)
 {
 	for (int i = 0; i < prod->list.n; i++) {
@@ -154,7 +154,7 @@ static struct axes prod_axes(struct layout *l, const struct node *prod, bool dir
 	return out;
 }
 
-/* The piece of a sum that the param is: the marked one, else the one with the axes that are found nowhere else. */
+/* The piece of a sum that is the param: the marked one, else the one with the axes found nowhere else. */
 static int piece_of(struct layout *l, const struct node *sum, struct axes elsewhere)
 {
 	struct axes mine = axes_without(l->e->walk, l->need, elsewhere);
@@ -179,7 +179,7 @@ static int piece_of(struct layout *l, const struct node *sum, struct axes elsewh
 
 static void place_prod(struct layout *l, const struct node *prod, int64_t unit, struct axes elsewhere, bool in_piece);
 
-/* The piece that is the param starts behind the pieces before it. */
+/* The param's piece starts after the previous pieces. */
 static void place_sum(struct layout *l, const struct node *sum, int64_t unit, struct axes elsewhere)
 {
 	int mine = piece_of(l, sum, elsewhere);
@@ -191,7 +191,7 @@ static void place_sum(struct layout *l, const struct node *sum, int64_t unit, st
 	place_prod(l, prod, unit, prod_axes(l, prod, true, elsewhere), true);
 }
 
-/* Strides of a product whose minor factor moves by `unit` elements. */
+/* Sets the strides of a product whose minor factor has stride `unit`. */
 static void place_prod(struct layout *l, const struct node *prod, int64_t unit, struct axes elsewhere, bool in_piece)
 {
 	struct walk *w = l->e->walk;
@@ -233,7 +233,7 @@ static void check_axes(struct layout *l, struct span at, struct span type)
 	l->ok = false;
 }
 
-/* Axes named in all stored dimensions but `but`. */
+/* The axes in all stored dimensions except `but`. */
 static struct axes other_dims(struct layout *l, const struct node *stored, int but)
 {
 	struct axes out = {0};
@@ -267,7 +267,7 @@ static bool read_layout(struct layout *l, const struct node *stored, struct stor
 	return l->ok;
 }
 
-/* Without `as`: the param's axes in their order. */
+/* Layout without `as`: the param's axes in order. */
 static bool plain_layout(struct layout *l, struct span type, struct stored *out)
 {
 	int64_t unit = 1;
@@ -347,8 +347,8 @@ static bool param_type(struct env *e, const struct node *item, struct tensor_typ
 enum { SOURCE_DATA, SOURCE_SCALE, SOURCE_BLOCK, SOURCES };
 static const char *const source_names[SOURCES] = {"data", "scale", "block"};
 
-/* What the text of a record gives, by source_names; misnamed: a field that there is not, perhaps a misspelling of one
- * that is not set. */
+/* The fields of the record, by source_names. misnamed: it has an unknown field, perhaps a misspelling of a missing one.
+ */
 struct scaled_source {
 	const struct node *value[SOURCES];
 	bool misnamed;
@@ -379,7 +379,7 @@ static void source_field(struct walk *w, const struct node *item, struct scaled_
 	out->value[field] = item->set.value;
 }
 
-/* Reads a name of a tensor. false: reported, or not there. */
+/* Checks the name of a tensor. false: reported, or perhaps misspelled. */
 static bool source_name(struct walk *w, const struct scaled_source *source, int field, const struct node *from)
 {
 	const struct node *n = source->value[field];
@@ -398,8 +398,8 @@ static bool source_name(struct walk *w, const struct scaled_source *source, int 
 
 static void source_block(struct walk *w, const struct node *n, struct stored *out)
 {
-	enum { MOST = sizeof out->block / sizeof *out->block };
-	bool list = n->kind == N_LIST && n->list.n <= MOST;
+	enum { MAX_DIMS = sizeof out->block / sizeof *out->block };
+	bool list = n->kind == N_LIST && n->list.n <= MAX_DIMS;
 	for (int i = 0; list && i < n->list.n; i++) {
 		long long size = 0;
 		double unused;
@@ -413,11 +413,11 @@ static void source_block(struct walk *w, const struct node *n, struct stored *ou
 	}
 	if (!list)
 		walk_report(w, DIAG_E0203, n->span, "`block` expects a list of Ints, one for each of at most %d dimensions",
-		            MOST);
+		            MAX_DIMS);
 }
 
-/* Weights with scales: E0913. Where their data is and what shares a scale is known all the same, so that the plan is
- * checked against it (E0508). Gives the name of the data, or NULL. */
+/* Weights with scales: E0913. The location of their data and the blocks are read anyway, to check the plan (E0508).
+ * Returns the name of the data, or NULL. */
 static const struct node *quantised_source(struct walk *w, const struct node *from, struct stored *out)
 {
 	struct scaled_source source = {0};
@@ -443,7 +443,7 @@ static const struct node *quantised_source(struct walk *w, const struct node *fr
 	return whole ? source.value[SOURCE_DATA] : NULL;
 }
 
-/* Key and layout. What is wrong with them does not concern the uses of the param. */
+/* Sets key and layout. Mistakes in them do not make the param bad. */
 static void param_source(struct env *e, const struct node *item, struct param *p)
 {
 	struct walk *w = e->walk;

@@ -1,5 +1,5 @@
-/* Ragged axes: an axis that has an extent for each index of another has no meaning without that other, its owner; and
- * slots of experts belong to one routing. */
+/* Ragged axes. Such an axis has one extent for each index of another axis, its owner, and means nothing without it.
+ * Slots of experts belong to one routing. */
 #include "walk.h"
 
 static bool is_ragged(const struct program *p, int axis)
@@ -7,7 +7,7 @@ static bool is_ragged(const struct program *p, int axis)
 	return p->axes.at[axis].kind == AXIS_RAGGED && p->axes.at[axis].of >= 0;
 }
 
-/* Does a routing, not the step, say how many there are? */
+/* Has the value slots, whose number a routing decides and not the step? */
 static bool has_slots(const struct program *p, const struct value *v)
 {
 	for (int i = 0; i < v->n_axes; i++)
@@ -84,7 +84,7 @@ static bool has_one_routing(struct walk *w, const struct value *v)
 
 bool walk_ragged(struct walk *w, const struct value *v) { return has_owners(w, v) && has_one_routing(w, v); }
 
-/* The slots of an axis hold tokens, or rows: the axis is laid out as those are. */
+/* Checks that all slots of an axis hold tokens, or all hold rows: the axis is laid out like those. */
 static bool hold_the_same(struct walk *w, const struct value *route)
 {
 	struct axis *slot = &w->p->axes.at[route->route.slot];

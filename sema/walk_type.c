@@ -1,4 +1,4 @@
-/* Names, axes and types of tensor programs, and how they are shown in messages. */
+/* Names, axes and types of tensor programs, and their texts in messages. */
 #include "walk.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct diag *walk_report(struct walk *w, enum diag_code code, struct span at, co
 	return sema_report(w->s, code, at, "%s", message);
 }
 
-/* Text that `print` writes to a stream, in the arena. */
+/* What `print` writes to a stream, as a text in the arena. */
 static const char *captured(struct walk *w, void (*print)(const struct program *, const void *, FILE *),
                             const void *what)
 {
@@ -34,7 +34,7 @@ static const char *captured(struct walk *w, void (*print)(const struct program *
 		out_of_memory(BUFSIZ);
 	print(w->p, what, out);
 	bool whole = !fflush(out) && !ferror(out);
-	if (fclose(out) || !whole || !text) { /* closing makes the text as long as it must be, and may lose it */
+	if (fclose(out) || !whole || !text) { /* fclose flushes: it may fail for lack of memory */
 		free(text);
 		out_of_memory(size + 1);
 	}
@@ -156,7 +156,7 @@ void env_define(struct env *e, struct ident name, struct val v)
 		e->walk->p->values.at[v.tensor].name = name.name;
 }
 
-/* Where an axis variable of an op is first written, in its signature. */
+/* The first use of an axis variable in an op's signature. */
 static struct span variable_span(struct env *e, const struct bound *b)
 {
 	struct idents names = op_axis_names(e->walk, e->call->sig);
@@ -175,7 +175,7 @@ void env_refer(struct env *e, const struct bound *b, struct span use)
 	      is_axis ? REFERENCE_AXIS : REFERENCE_LOCAL);
 }
 
-/* The env around that binds the name to an axis, or NULL. */
+/* The innermost env that binds the name to an axis, or NULL. */
 static struct env *env_of_axis(struct env *e, const char *name)
 {
 	for (; e; e = e->parent) {
@@ -209,7 +209,7 @@ bool env_partial(struct env *e)
 	return e->scope.module->partial || (e->kind != ENV_OP && e->walk->model && e->walk->model->partial);
 }
 
-/* A name that an earlier mistake left without a meaning. */
+/* Is the name bad after an earlier mistake? */
 static bool is_bad(struct env *e, const char *name)
 {
 	for (; e; e = e->parent) {
@@ -265,7 +265,7 @@ static bool type_axes(struct env *e, const struct node *t, struct axes *out)
 	return ok;
 }
 
-/* The axis that argument i of index(v) or Routing(e, slot) names. */
+/* The axis in argument i of index(v) or Routing(e, slot). */
 static int type_argument(struct env *e, const struct node *t, int i)
 {
 	if (i >= t->type.args.n || !t->type.args.at[i]->type.has_path) {
@@ -288,7 +288,7 @@ static bool format_named(const char *name, enum dtype *out)
 
 bool walk_computes(enum dtype t) { return t == DTYPE_F64 || t == DTYPE_F32 || t == DTYPE_BF16 || t == DTYPE_F16; }
 
-/* A field of the model that holds a format: `weight`, `act`, `kv`. */
+/* Reads a format from a field of the model: `weight`, `act`, `kv`. */
 static bool format_field(struct env *e, struct ident name, enum dtype *out)
 {
 	struct record *model = e->walk->model;

@@ -1,11 +1,12 @@
-/* The words of a program's expressions (language.md 2.8): cast, reductions, iota, size, alias, pointwise functions. */
+/* Words in expressions of programs (docs/language.md, Tensor programs): cast, reductions, iota, size, alias, pointwise
+ * functions. */
 #include "walk.h"
 #include <math.h>
 #include <string.h>
 
 static double reciprocal_root(double x) { return 1 / sqrt(x); }
 
-/* Functions of tensors, and of scalars with the same meaning. */
+/* Functions of tensors, with the same meaning for scalars. */
 static const struct function {
 	const char *name;
 	enum op op;
@@ -46,7 +47,7 @@ static int argument_count(const struct node *n)
 	return count;
 }
 
-/* The expression given as `over = ...`, or NULL. */
+/* The argument `over = ...`, or NULL. */
 static const struct node *over_argument(const struct node *n)
 {
 	for (int k = 0; k < n->call.args.n; k++) {
@@ -66,7 +67,7 @@ static bool takes(struct env *e, const char *f, const struct node *n, int count)
 	return false;
 }
 
-/* The axis that an argument names; -1 after a report. */
+/* The axis in an argument; -1 after a report. */
 static int axis_argument(struct env *e, const char *f, const struct node *a)
 {
 	if (a->kind == N_ID)
@@ -203,7 +204,7 @@ static struct val scalar_function(struct walk *w, const struct function *f, cons
 	return whole && fabs(y) < 9e15 ? val_int((int64_t)y) : val_float(y);
 }
 
-/* What the operands make the result: V_TENSOR, V_INT for plain numbers, V_BAD, V_UNKNOWN, or V_NONE: not for us. */
+/* The kind of a result: V_TENSOR, V_INT for plain numbers, V_BAD, V_UNKNOWN, or V_NONE: left to scalar evaluation. */
 static enum vkind strongest(const struct val *v, int n)
 {
 	static const enum vkind order[] = {V_BAD, V_TENSOR, V_UNKNOWN};
@@ -223,7 +224,7 @@ static bool function_call(struct env *e, const struct function *f, const char *n
 	struct val v[3];
 	int count = f ? 1 : !strcmp(name, "clamp") ? 3 : 2;
 	if (!f && count == 2 && argument_count(n) == 1)
-		return false; /* the end of a range */
+		return false; /* min or max of a range */
 	*out = val_bad();
 	if (!takes(e, name, n, count))
 		return true;

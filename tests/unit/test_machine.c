@@ -230,7 +230,7 @@ static void what_auto_leaves_open_is_absent(void **state)
 	IS_ABSENT(m->price);
 }
 
-/* 0 s that somebody wrote is a figure. */
+/* A written 0 s is a figure. */
 static void stated_zeros_are_figures(void **state)
 {
 	const struct machine *m = machine_of(*state, bare, "price = 0 USD/h; level room { link = Net { latency = 0 s } }");
