@@ -22,7 +22,7 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-enum { CHUNK = 1 << 20, CHUNKS = 256, SUMS = 16, ROUNDS = 20000, MOST_THREADS = 256 };
+enum { CHUNK = 1 << 20, CHUNKS = 256, SUMS = 16, ROUNDS = 20000, MAX_THREADS = 256 };
 
 /* One call of a body works for about a millisecond or less and gives the bytes or operations it did. */
 struct work;
@@ -192,7 +192,7 @@ static void *thread_main(void *arg)
 /* Bytes or operations in a second, of all threads; 0 without a body. */
 static double rate(body *b, struct work *work, int threads, double seconds)
 {
-	pthread_t thread[MOST_THREADS];
+	pthread_t thread[MAX_THREADS];
 	atomic_int ready = 0;
 	atomic_bool go = false, stop = false;
 	double sum = 0;
@@ -232,11 +232,11 @@ static unsigned char *take_memory(size_t bytes)
 int main(int argc, char **argv)
 {
 	enum { WINDOWS = 4 };
-	static struct work work[MOST_THREADS];
+	static struct work work[MAX_THREADS];
 	int threads = argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
 	double seconds = (argc > 2 ? atoi(argv[2]) : 100) * 1e-3, most[3] = {0}, on_core = 0;
 	body *bodies[3] = {best_read(), best_f32(), best_bf16()};
-	threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
+	threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
 	unsigned char *memory = take_memory((size_t)threads * CHUNKS * CHUNK + CHUNK);
 	for (int i = 0; i < threads; i++)
 		work[i].memory = memory + (size_t)i * CHUNKS * CHUNK;

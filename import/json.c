@@ -18,14 +18,14 @@ json_t *json_at(json_t *root, const char *path)
 
 bool json_says_null(json_t *root, const char *path) { return json_is_null(config_find(root, path)); }
 
-enum { LARGEST = 8 << 20 }; /* parsing needs at most forty times as much memory */
+enum { MAX_BYTES = 8 << 20 }; /* parsing needs at most forty times as much memory */
 
 json_t *json_read(struct arena *arena, const char *path, bool named)
 {
 	json_error_t error;
 	struct file_text file;
-	bool read = named ? file_read(arena, path, &file) : file_read_regular(arena, path, LARGEST, &file);
-	if (read && file.size > LARGEST) {
+	bool read = named ? file_read(arena, path, &file) : file_read_regular(arena, path, MAX_BYTES, &file);
+	if (read && file.size > MAX_BYTES) {
 		read = false;
 		errno = EFBIG;
 	}

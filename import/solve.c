@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { DEEPEST = 40 }; /* chain of derived fields that is followed */
+enum { MAX_DEPTH = 40 }; /* chain of derived fields that is followed */
 
 /* ---- what is known --------------------------------------------------------------------------- */
 
@@ -73,7 +73,7 @@ static bool known_pair(struct import *m, const struct node *e, int depth, double
 static bool known_number(struct import *m, const struct node *e, int depth, double *x)
 {
 	const struct setting *s = e->kind == N_ID ? setting_of(m, e->ident.name) : NULL;
-	const struct node *inner = depth < DEEPEST ? derived(m, e) : NULL;
+	const struct node *inner = depth < MAX_DEPTH ? derived(m, e) : NULL;
 	if (s && s->is_number) {
 		*x = s->number;
 		return true;
@@ -118,7 +118,7 @@ static const char *isolate_side(struct import *m, const struct node *e, int dept
 /* The field that must be *x if the expression is `value`; NULL if none follows. */
 static const char *isolate(struct import *m, const struct node *e, int depth, double value, double *x)
 {
-	const struct node *inner = depth < DEEPEST ? derived(m, e) : NULL;
+	const struct node *inner = depth < MAX_DEPTH ? derived(m, e) : NULL;
 	if (inner)
 		return isolate(m, inner, depth + 1, value, x);
 	if (e->kind == N_NEG)
@@ -205,7 +205,7 @@ static void find_open_in(struct open_fields *o, struct nodes list, int depth)
 /* The fields of an expression that nothing decided. */
 static void find_open(struct open_fields *o, const struct node *e, int depth)
 {
-	const struct node *inner = depth < DEEPEST ? derived(o->m, e) : NULL;
+	const struct node *inner = depth < MAX_DEPTH ? derived(o->m, e) : NULL;
 	switch (e->kind) {
 	case N_ID:
 		if (inner)

@@ -1,4 +1,5 @@
 /* What generated code calls: launches and collectives, with a note of where the rank is for the parent to read. */
+#include "../support/round.h"
 #include "runtime.h"
 
 static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
@@ -12,12 +13,12 @@ static void note_op(struct rank *r, int32_t op)
 }
 
 /* Elements that one worker passes over in about the time that it takes to wake others and wait for them. */
-enum { LEAST_TEAM_WORK = 1 << 14 };
+enum { MIN_TEAM_WORK = 1 << 14 };
 
 static bool is_small(const struct rank *r, int32_t kernel)
 {
 	uint64_t work = r->job->plan->kernel_work ? r->job->plan->kernel_work[kernel] : 0;
-	return work && work * (uint64_t)r->frame.tokens <= LEAST_TEAM_WORK;
+	return work && work * (uint64_t)r->frame.tokens <= MIN_TEAM_WORK;
 }
 
 void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *args, int32_t n_args)
@@ -53,15 +54,15 @@ int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start,
                   int64_t capacity)
 {
 	struct rank *r = rank_of(f);
-	int64_t most = 1;
+	int64_t max = 1;
 	note_op(r, op);
 	r->device->sync(r->device);
 	/* Where each destination's assignments begin, and where the last one's end. */
 	struct rect begins = {start, (uint64_t)local * sizeof(int32_t), sizeof(int32_t), (uint64_t)dests + 1};
 	r->device->read(r->device, r->starts, begins);
 	for (int32_t i = 0; i < dests; i++) {
-		int64_t rounds = (r->starts[i + 1] - r->starts[i] + capacity - 1) / capacity;
-		most = rounds > most ? rounds : most;
+		int64_t rounds = divide_up(r->starts[i + 1] - r->starts[i], capacity);
+		max = rounds > max ? rounds : max;
 	}
-	return group < 0 ? (int32_t)most : r->comm->max(r->comm, group, (int32_t)most);
+	return group < 0 ? (int32_t)max : r->comm->max(r->comm, group, (int32_t)max);
 }

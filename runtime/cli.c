@@ -87,27 +87,27 @@ static void print_version(const struct plan *plan)
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
-/* A whole number in [least, most]; false after a message. */
-static bool parse_number(const char *name, const char *text, long least, long most, int *out)
+/* A whole number in [min, max]; false after a message. */
+static bool parse_number(const char *name, const char *text, long min, long max, int *out)
 {
 	char *end;
 	errno = 0;
 	long v = strtol(text, &end, 10);
-	if (errno || end == text || *end || v < least || v > most) {
-		say_error("%s: `%s` is not a number from %ld to %ld", name, text, least, most);
+	if (errno || end == text || *end || v < min || v > max) {
+		say_error("%s: `%s` is not a number from %ld to %ld", name, text, min, max);
 		return false;
 	}
 	*out = (int)v;
 	return true;
 }
 
-/* A number in [least, most]; false after a message. */
-static bool parse_real(const char *name, const char *text, double least, double most, float *out)
+/* A number in [min, max]; false after a message. */
+static bool parse_real(const char *name, const char *text, double min, double max, float *out)
 {
 	char *end;
 	double v = strtod(text, &end);
-	if (end == text || *end || !(v >= least && v <= most)) {
-		say_error("%s: `%s` is not a number from %g to %g", name, text, least, most);
+	if (end == text || *end || !(v >= min && v <= max)) {
+		say_error("%s: `%s` is not a number from %g to %g", name, text, min, max);
 		return false;
 	}
 	*out = (float)v;
@@ -177,21 +177,21 @@ static bool parse_prompt(struct options *o, const char *text)
 
 static bool set_option(struct options *o, enum option option, const char *value)
 {
-	enum { MOST = 1 << 24, MOST_THREADS = 4096 };
+	enum { MAX_COUNT = 1 << 24, MAX_THREADS = 4096 };
 	switch (option) {
 	case OPTION_weights:     o->weights = value; return true;
 	case OPTION_logits:      o->logits = value; return true;
 	case OPTION_ids:         return parse_prompt(o, value);
 	case OPTION_stop_ids:    return parse_ids("--stop-ids", value, &o->stop, &o->n_stop);
-	case OPTION_max_tokens:  return parse_number("--max-tokens", value, 1, MOST, &o->max_tokens);
+	case OPTION_max_tokens:  return parse_number("--max-tokens", value, 1, MAX_COUNT, &o->max_tokens);
 	case OPTION_temperature: return parse_real("--temperature", value, 0, 100, &o->sampling.temperature);
 	case OPTION_top_k:       return parse_top_k(&o->sampling, value);
 	case OPTION_top_p:       return parse_real("--top-p", value, 0, 1, &o->sampling.top_p);
 	case OPTION_seed:        return parse_seed(&o->sampling, value);
-	case OPTION_prompt:      return parse_number("--prompt", value, 1, MOST, &o->prompt);
-	case OPTION_output:      return parse_number("--output", value, 1, MOST, &o->output);
-	case OPTION_batch:       return parse_number("--batch", value, 1, MOST, &o->batch);
-	case OPTION_threads:     return parse_number("--threads", value, 1, MOST_THREADS, &o->threads);
+	case OPTION_prompt:      return parse_number("--prompt", value, 1, MAX_COUNT, &o->prompt);
+	case OPTION_output:      return parse_number("--output", value, 1, MAX_COUNT, &o->output);
+	case OPTION_batch:       return parse_number("--batch", value, 1, MAX_COUNT, &o->batch);
+	case OPTION_threads:     return parse_number("--threads", value, 1, MAX_THREADS, &o->threads);
 	case OPTION_unverified:
 		if (o->n_unverified == MAX_UNVERIFIED) {
 			say_error("--unverified: at most %d names", MAX_UNVERIFIED);
@@ -253,18 +253,18 @@ static bool read_environment(struct options *o)
 }
 
 /* ---- run and bench --------------------------------------------------------------------------- */
-static int least(int a, int b) { return a < b ? a : b; }
+static int min_int(int a, int b) { return a < b ? a : b; }
 
 /* Made-up prompts, the same in each run; lengths that were not given are made to fit the cache. */
 static void make_prompts(struct options *o, const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
-	int room = least((int)h->pages, (int)h->pages_per_seq) * (int)h->page_size;
+	int room = min_int((int)h->pages, (int)h->pages_per_seq) * (int)h->page_size;
 	if (!o->output)
-		o->output = least(32, o->prompt ? room - o->prompt : (room + 3) / 4);
+		o->output = min_int(32, o->prompt ? room - o->prompt : (room + 3) / 4);
 	o->output = o->output < 1 ? 1 : o->output;
 	if (!o->prompt)
-		o->prompt = room - o->output < 1 ? 1 : least(128, room - o->output);
+		o->prompt = room - o->output < 1 ? 1 : min_int(128, room - o->output);
 	if (!o->batch)
 		o->batch = (int)h->seqs * plan->n_owners;
 	uint32_t state = 1;

@@ -1,4 +1,5 @@
 /* Collectives of the local communicator: in chunks through the ports, device to device. */
+#include "../support/round.h"
 #include "comm_local.h"
 #include "number.h"
 #include "reduce.h"
@@ -22,7 +23,7 @@ static struct chunking chunk_rows(const struct local_comm *c, const struct colle
 	return k;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Sums elements [from, to) of all parts; block by block to `sink`, host memory, or, when it is NULL, to the device at
  * `dst`. */
@@ -33,7 +34,7 @@ static void reduce_range(struct local_comm *c, const struct collective_args *x, 
 	int members = plan_group_size(c->plan, x->group);
 	uint32_t block[REDUCE_BLOCK];
 	for (int64_t at = from; at < to; at += REDUCE_BLOCK) {
-		int n = (int)least(REDUCE_BLOCK, to - at);
+		int n = (int)min_i64(REDUCE_BLOCK, to - at);
 		uint64_t done = (uint64_t)(at - from) * size;
 		void *out = sink ? (char *)sink + done : (void *)block;
 		reduce_block(x->dtype, c->part, members, (size_t)at * size, n, out);
@@ -54,15 +55,15 @@ static void all_reduce_alone(struct local_comm *c, const struct collective_args 
 static void all_reduce_shared(struct local_comm *c, const struct collective_args *x, int64_t n, uint64_t dst)
 {
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
-	int64_t share = (n + members - 1) / members;
+	int64_t share = divide_up(n, members);
 	size_t size = dtype_size(x->dtype);
 	void *sum = port_acquire(c, &c->data);
 	port_wait_all(c, &c->data, x->group);
-	reduce_range(c, x, least(me * share, n), least((me + 1) * share, n), sum, 0);
+	reduce_range(c, x, min_i64(me * share, n), min_i64((me + 1) * share, n), sum, 0);
 	port_release_all(c, &c->data, x->group);
 	port_publish(c, &c->data, x->group, members);
 	for (int i = 0; i < members; i++) {
-		int64_t from = least(i * share, n), to = least((i + 1) * share, n);
+		int64_t from = min_i64(i * share, n), to = min_i64((i + 1) * share, n);
 		port_wait(c, &c->data, x->group, i);
 		c->device->write(c->device, flat(dst + (uint64_t)from * size, (uint64_t)(to - from) * size), c->part[i]);
 		port_release(c, &c->data, x->group, i);
@@ -77,7 +78,7 @@ void local_all_reduce(struct comm *comm, const struct collective_args *x)
 	int members = plan_group_size(c->plan, x->group);
 	int64_t width = row.block ? chunk_rows(c, &row, c->data.size).width : 0;
 	for (int64_t at = 0; at < row.block; at += width) {
-		int64_t n = least(width, row.block - at);
+		int64_t n = min_i64(width, row.block - at);
 		uint64_t byte = (uint64_t)at * size;
 		c->device->read(c->device, port_acquire(c, &c->data), flat(x->src + byte, (uint64_t)n * size));
 		port_publish(c, &c->data, x->group, members);
@@ -99,7 +100,7 @@ static void for_chunks(struct local_comm *c, const struct collective_args *x, si
 	struct chunking k = chunk_rows(c, x, bytes);
 	for (int64_t row = 0; row < x->outer; row += k.rows)
 		for (int64_t column = 0; column < x->block; column += k.width)
-			one(c, x, row, column, least(k.rows, x->outer - row), least(k.width, x->block - column));
+			one(c, x, row, column, min_i64(k.rows, x->outer - row), min_i64(k.width, x->block - column));
 }
 
 /* The device rectangle of a chunk: rows of `stride` blocks, the chunk in block `i` of each. */
@@ -172,7 +173,7 @@ static void copy_part(struct device *d, device_copy *copy, const struct part *p,
 	while (from < to) {
 		int64_t row = from / p->block, column = from % p->block;
 		int64_t rows = column ? 0 : (to - from) / p->block,
-				width = rows ? p->block : least(p->block - column, to - from);
+				width = rows ? p->block : min_i64(p->block - column, to - from);
 		uint64_t pitch = (uint64_t)(p->members * p->block) * p->size;
 		uint64_t at = p->base + (uint64_t)row * pitch + (uint64_t)(p->index * p->block + column) * p->size;
 		int64_t n = (rows ? rows : 1) * width;
@@ -208,5 +209,5 @@ void local_all_to_all(struct comm *comm, const struct collective_args *x)
 	if (room == 0)
 		rank_fail(&c->reporter, "internal: the communicator's buffers of %zu bytes are too small", c->data.size);
 	for (int64_t at = 0; at < n; at += room)
-		transpose_chunk(c, x, at, least(room, n - at));
+		transpose_chunk(c, x, at, min_i64(room, n - at));
 }

@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "../support/round.h"
 #include "number.h"
 
 enum { HOST_BYTES = 1 << 15 };
 
-static size_t round_up(size_t n) { return (n + 63) / 64 * 64; }
+/* Parts of the mapping start on cache lines. */
+static size_t whole_lines(size_t bytes) { return (size_t)round_up((int64_t)bytes, 64); }
 
 /* One mapping, cut up. */
 struct comm_shared *comm_local_share(const struct plan *plan)
@@ -15,11 +17,11 @@ struct comm_shared *comm_local_share(const struct plan *plan)
 	const struct dr_program *h = plan->head;
 	size_t ranks = h->ranks, data_size = h->comm_staging / 2 / 64 * 64,
 		   box_size = plan->n_stages > 1 ? h->comm_mailbox : 0;
-	size_t sizes[] = {round_up(sizeof(struct comm_shared)),
+	size_t sizes[] = {whole_lines(sizeof(struct comm_shared)),
 	                  ranks * sizeof(struct port),
 	                  ranks * sizeof(struct port),
 	                  ranks * sizeof(struct mail),
-	                  round_up(ranks * h->comm_staging),
+	                  whole_lines(ranks * h->comm_staging),
 	                  ranks * 2 * HOST_BYTES,
 	                  ranks * 2 * box_size};
 	enum { PARTS = sizeof sizes / sizeof sizes[0] };
@@ -197,7 +199,7 @@ struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, str
 	c->data = channel_open(plan, s->data_ports, s->data, s->data_size);
 	c->host = channel_open(plan, s->host_ports, s->host, s->host_size);
 	c->taken = host_alloc(plan->head->ranks, sizeof *c->taken);
-	c->spins = spin ? SPINS_MOST : 0;
+	c->spins = spin ? MAX_SPINS : 0;
 	c->part = host_alloc(plan->head->ranks, sizeof *c->part);
 	c->half = host_alloc(plan->head->ranks, sizeof *c->half);
 	return &c->comm;

@@ -42,7 +42,7 @@ static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct cpu *c = w->cpu;
-	int spins = c->options.spin ? SPINS_MOST : 0;
+	int spins = c->options.spin ? MAX_SPINS : 0;
 	for (unsigned seen = 0;; seen++) {
 		event_wait(&c->start, seen, &spins, NEVER);
 		if (c->job.stop)
@@ -145,7 +145,7 @@ struct device *device_cpu_open(const struct device_options *o)
 	struct cpu *c = host_alloc(1, sizeof *c);
 	c->device = (struct device){cpu_alloc, cpu_read, cpu_write, cpu_fill, cpu_launch, cpu_sync, cpu_close};
 	c->options = *o;
-	c->spins = o->spin ? SPINS_MOST : 0;
+	c->spins = o->spin ? MAX_SPINS : 0;
 	start_team(c);
 	return &c->device;
 }

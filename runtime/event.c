@@ -33,13 +33,13 @@ static bool poll_event(struct event *e, unsigned seen, int *spins)
 {
 	for (int i = 0; i < *spins; i++) {
 		if (atomic_load_explicit(&e->value, memory_order_acquire) != seen) {
-			*spins = *spins + *spins / 8 > SPINS_MOST ? SPINS_MOST : *spins + *spins / 8;
+			*spins = *spins + *spins / 8 > MAX_SPINS ? MAX_SPINS : *spins + *spins / 8;
 			return true;
 		}
 		relax();
 	}
 	if (*spins)
-		*spins = *spins / 2 < SPINS_LEAST ? SPINS_LEAST : *spins / 2;
+		*spins = *spins / 2 < MIN_SPINS ? MIN_SPINS : *spins / 2;
 	return false;
 }
 

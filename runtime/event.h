@@ -16,7 +16,7 @@ void event_add(struct event *e);
 
 /* How often one waiter polls before it sleeps. It learns: polling that was in vain halves it, polling that was not
  * lengthens it, so a core that others need too is given up soon. 0: never polls, and stays 0. */
-enum { SPINS_LEAST = 64, SPINS_MOST = 20000 };
+enum { MIN_SPINS = 64, MAX_SPINS = 20000 };
 
 /* Returns true once the value differs from `seen`, false at `until` (of now_ns). */
 bool event_wait(struct event *e, unsigned seen, int *spins, int64_t until);

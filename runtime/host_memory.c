@@ -85,15 +85,15 @@ static void find_group(const char *root, const struct version *v, char path[LINE
 static uint64_t left_around(const char *root, const struct version *v)
 {
 	char group[LINE], folder[2 * LINE];
-	uint64_t least = UINT64_MAX;
+	uint64_t min = UINT64_MAX;
 	find_group(root, v, group);
 	for (;;) {
 		snprintf(folder, sizeof folder, "%s%s%s", root, v->mount, group);
 		uint64_t left = left_in(v, folder);
-		least = left < least ? left : least;
+		min = left < min ? left : min;
 		char *slash = strrchr(group, '/');
 		if (!slash)
-			return least;
+			return min;
 		*slash = 0;
 	}
 }

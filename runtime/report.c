@@ -63,12 +63,12 @@ void rank_fail(const struct reporter *r, const char *fmt, ...)
 static void put_message(FILE *out, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 static void put_message(FILE *out, const char *fmt, va_list args)
 {
-	enum { LONGEST = 1000 };
-	char text[LONGEST + 1];
+	enum { MAX_SHOWN = 1000 };
+	char text[MAX_SHOWN + 1];
 	int n = vsnprintf(text, sizeof text, fmt, args);
 	put_escaped(out, text);
-	if (n > LONGEST)
-		fprintf(out, "... (%d bytes more)", n - LONGEST);
+	if (n > MAX_SHOWN)
+		fprintf(out, "... (%d bytes more)", n - MAX_SHOWN);
 	fputc('\n', out);
 }
 

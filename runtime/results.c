@@ -55,14 +55,14 @@ static bool wants_logits(const struct rank *r) { return r->job->options->logits 
 void parcel_open(struct rank *r)
 {
 	const struct dr_program *h = r->job->plan->head;
-	size_t most = 1;
+	size_t max = 1;
 	for (int phase = 0; phase < DR_PHASES; phase++) {
 		struct parcel_plan *p = &r->parcel.plan[phase];
 		*p = parcel_plan(r->job->plan, r->index, phase, wants_logits(r));
 		size_t bytes = h->microbatches * microbatch_bytes(p, (int)r->job->plan->programs[phase].max_rows);
-		most = bytes > most ? bytes : most;
+		max = bytes > max ? bytes : max;
 	}
-	r->parcel.bytes = host_alloc(most, 1);
+	r->parcel.bytes = host_alloc(max, 1);
 }
 
 void parcel_close(struct rank *r) { free(r->parcel.bytes); }
@@ -103,16 +103,16 @@ struct inbox *inbox_open(const struct rank *r)
 	const struct plan *plan = r->job->plan;
 	const struct dr_program *h = plan->head;
 	struct inbox *in = host_alloc(1, sizeof *in);
-	size_t most = 1;
+	size_t max = 1;
 	for (int phase = 0; phase < DR_PHASES; phase++) {
 		in->plan[phase] = host_alloc(h->ranks, sizeof *in->plan[phase]);
 		for (int i = 0; i < (int)h->ranks; i++) {
 			in->plan[phase][i] = parcel_plan(plan, i, phase, wants_logits(r));
 			size_t bytes = h->microbatches * microbatch_bytes(&in->plan[phase][i], (int)plan->programs[phase].max_rows);
-			most = bytes > most ? bytes : most;
+			max = bytes > max ? bytes : max;
 		}
 	}
-	in->bytes = host_alloc(most, 1);
+	in->bytes = host_alloc(max, 1);
 	in->results.max_rows = plan_max_rows(plan);
 	size_t rows = (size_t)h->microbatches * (size_t)plan->n_owners * (size_t)in->results.max_rows;
 	in->results.tokens = host_alloc(rows, sizeof *in->results.tokens);

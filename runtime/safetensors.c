@@ -100,16 +100,16 @@ static void *room_take(size_t n)
 }
 
 /* config: as Python writes it. NULL after a report. */
-static json_t *parse(const char *path, const char *text, size_t n, size_t most, bool config, struct problems *p)
+static json_t *parse(const char *path, const char *text, size_t n, size_t room_bytes, bool config, struct problems *p)
 {
 	json_error_t e;
 	json_set_alloc_funcs(room_take, free);
-	room.left = most;
+	room.left = room_bytes;
 	room.last = GIVEN;
 	json_t *root = config ? json_text_read(text, n, &e) : json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
 	room.left = SIZE_MAX;
 	if (!root && room.last == BEYOND_ROOM)
-		problem(p, "%s: its %zu bytes of JSON take more than %zu MiB of memory", path, n, most >> 20);
+		problem(p, "%s: its %zu bytes of JSON take more than %zu MiB of memory", path, n, room_bytes >> 20);
 	else if (!root && room.last == NO_MEMORY)
 		problem(p, "%s: out of memory while its %zu bytes of JSON were parsed", path, n);
 	else if (!root)
@@ -122,16 +122,16 @@ static json_t *parse(const char *path, const char *text, size_t n, size_t most, 
 	return NULL;
 }
 
-static json_t *read_json(const char *path, size_t largest, size_t most, struct problems *p)
+static json_t *read_json(const char *path, size_t max_bytes, size_t room_bytes, struct problems *p)
 {
 	size_t n = 0;
 	int fd = open_file(path, &n, p);
 	if (fd < 0)
 		return NULL;
-	if (n > largest)
-		problem(p, "%s has %zu bytes, at most %zu are read", path, n, largest);
-	char *text = n > largest ? NULL : read_part(fd, path, 0, n, p);
-	json_t *root = text ? parse(path, text, n, most, most == CONFIG_ROOM, p) : NULL;
+	if (n > max_bytes)
+		problem(p, "%s has %zu bytes, at most %zu are read", path, n, max_bytes);
+	char *text = n > max_bytes ? NULL : read_part(fd, path, 0, n, p);
+	json_t *root = text ? parse(path, text, n, room_bytes, room_bytes == CONFIG_ROOM, p) : NULL;
 	free(text);
 	close(fd);
 	return root;

@@ -3,6 +3,7 @@
  * unfinished, else decode; in a prefill step sequences that decode ride along, each with its one token. */
 #include <stdlib.h>
 #include <string.h>
+#include "../support/round.h"
 #include "report.h"
 #include "schedule.h"
 
@@ -20,8 +21,6 @@ struct schedule {
 	bool pages_changed;
 	int pages_used; /* of any owner, counted when pages_changed */
 };
-
-static int round_up(int n, uint32_t multiple) { return (n + (int)multiple - 1) / (int)multiple * (int)multiple; }
 
 int schedule_room(const struct plan *plan)
 {
@@ -99,7 +98,7 @@ static bool admit_first(struct schedule *s, struct owner *o)
 {
 	struct sequence *q = o->first;
 	int row = 0, seqs = (int)s->plan->head->seqs, page = (int)s->plan->head->page_size;
-	int need = (int)((schedule_positions(q->n_prompt, q->max_tokens) + page - 1) / page);
+	int need = (int)divide_up(schedule_positions(q->n_prompt, q->max_tokens), page);
 	while (row < seqs && o->running[row])
 		row++;
 	int32_t *pages = host_alloc((size_t)need, sizeof *pages);
@@ -192,17 +191,17 @@ static void take_piece(struct pieces *p, struct sequence *q, int room, int max_r
 	q->fed += n;
 }
 
-/* Takes pieces of the owner's prompts, or of its sequences that decode, until `most` tokens are there. Of those that
- * decode, microbatch m takes the rows of the page table with row % M == m, so that microbatches are even. */
+/* Takes pieces of the owner's prompts, or of its sequences that decode, until `max_tokens` tokens are there. Of those
+ * that decode, microbatch m takes the rows of the page table with row % M == m, so that microbatches are even. */
 static void take_pieces(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner, bool prompts,
-                        int most)
+                        int max_tokens)
 {
 	const struct dr_program *h = s->plan->head;
 	for (uint32_t row = 0; row < h->seqs; row++) {
 		struct sequence *q = s->owner[owner].running[row];
 		bool mine = prompts || row % h->microbatches == (uint32_t)microbatch;
 		if (q && mine && prefilling(q) == prompts)
-			take_piece(p, q, most - p->tokens, (int)s->plan->programs[phase].max_rows);
+			take_piece(p, q, max_tokens - p->tokens, (int)s->plan->programs[phase].max_rows);
 	}
 }
 
@@ -291,8 +290,8 @@ static int add_microbatch(struct schedule *s, struct step *step, int number, str
 	if (tokens == 0)
 		return 0;
 	step->head->microbatches++;
-	step->tokens[m] = round_up(tokens, h->token_multiple);
-	step->rows[m] = round_up(rows, h->row_multiple);
+	step->tokens[m] = (int)round_up(tokens, h->token_multiple);
+	step->rows[m] = (int)round_up(rows, h->row_multiple);
 	for (int i = 0; i < s->plan->n_owners; i++)
 		write_pieces(s, step, m, i, &owner[i]);
 	return sum;
@@ -337,7 +336,7 @@ int schedule_next(struct schedule *s, struct step *step)
 	forget_rows(s);
 	admit_waiting(s);
 	if (s->pages_changed)
-		s->pages_used = round_up(last_page(s) + 1, s->plan->head->page_multiple);
+		s->pages_used = (int)round_up(last_page(s) + 1, s->plan->head->page_multiple);
 	*step->head = (struct step_head){
 		.phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE, .with_pages = s->pages_changed, .pages = s->pages_used};
 	struct pieces *owner = pieces_open(s->plan);

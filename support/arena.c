@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, LARGEST_BLOCK = 8 << 20 };
+enum { ALIGNMENT = 16, FIRST_BLOCK = 64 << 10, MAX_BLOCK = 8 << 20 };
 
 /* The head is the block with room; `bytes` of payload follow the struct, which is a multiple of 16 bytes long. */
 struct arena_block {
@@ -33,8 +33,8 @@ static struct arena_block *block_with_room(struct arena *a, size_t bytes)
 	if (head && bytes > head->bytes / 2 && bytes > FIRST_BLOCK)
 		return head->next = block_new(a, bytes, head->next);
 	size_t usual = head ? head->bytes * 2 : FIRST_BLOCK;
-	if (usual > LARGEST_BLOCK)
-		usual = LARGEST_BLOCK;
+	if (usual > MAX_BLOCK)
+		usual = MAX_BLOCK;
 	return a->head = block_new(a, bytes > usual ? bytes : usual, head);
 }
 

@@ -119,7 +119,7 @@ bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *ne
 	return true;
 }
 
-enum { MOST_COMPARED = 64 << 20, LONGEST = 64 }; /* products of lengths, the cost of nearest_name */
+enum { MAX_COMPARED = 64 << 20, MAX_NAME = 64 }; /* products of lengths, the cost of nearest_name */
 
 int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n)
 {
@@ -128,10 +128,10 @@ int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake,
 
 bool diag_affords(struct sink *s, const char *name, int candidates)
 {
-	int64_t length = (int64_t)strnlen(name, LONGEST);
-	if (s->compared < MOST_COMPARED)
+	int64_t length = (int64_t)strnlen(name, MAX_NAME);
+	if (s->compared < MAX_COMPARED)
 		s->compared += candidates * length * length;
-	return s->compared < MOST_COMPARED;
+	return s->compared < MAX_COMPARED;
 }
 
 void diag_fix_delete(struct sink *s, struct diag *d, struct span item)

@@ -111,7 +111,7 @@ void index_cut(struct index *x, int n)
 
 /* ---- the nearest name ------------------------------------------------------------------------ */
 
-enum { LONGEST = 64 }; /* longer names are not compared */
+enum { MAX_NAME = 64 }; /* longer names are not compared */
 
 static int min(int a, int b) { return a < b ? a : b; }
 
@@ -125,7 +125,7 @@ static int substitution(char a, char b)
 /* Damerau-Levenshtein distance (optimal string alignment), weighted. */
 static int edit_distance(const char *a, int n, const char *b, int m)
 {
-	int row[3][LONGEST + 1]; /* row[i % 3][j]: distance of a[0, i) and b[0, j) */
+	int row[3][MAX_NAME + 1]; /* row[i % 3][j]: distance of a[0, i) and b[0, j) */
 	for (int j = 0; j <= m; j++)
 		row[0][j] = j * EDIT;
 	for (int i = 1; i <= n; i++) {
@@ -142,11 +142,11 @@ static int edit_distance(const char *a, int n, const char *b, int m)
 
 const char *nearest_name(const char *name, const char *const *candidates, int n)
 {
-	int length = (int)strnlen(name, LONGEST + 1), allowed = (length < 3 ? 1 : length / 3) * EDIT;
+	int length = (int)strnlen(name, MAX_NAME + 1), allowed = (length < 3 ? 1 : length / 3) * EDIT;
 	const char *best = NULL;
-	for (int i = 0; i < n && length <= LONGEST; i++) {
-		int other = (int)strnlen(candidates[i], LONGEST + 1);
-		if (other > LONGEST || abs(other - length) * EDIT > allowed)
+	for (int i = 0; i < n && length <= MAX_NAME; i++) {
+		int other = (int)strnlen(candidates[i], MAX_NAME + 1);
+		if (other > MAX_NAME || abs(other - length) * EDIT > allowed)
 			continue;
 		int distance = edit_distance(name, length, candidates[i], other);
 		if (distance > 0 && distance <= allowed && distance < length * EDIT) {

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LARGEST = 64 << 20, WRITER_MS = 5000 };
+enum { MAX_BYTES = 64 << 20, WRITER_MS = 5000 };
 
 /* Waits until a pipe has something to read, or has or had a writer. false: no writer came. */
 static bool has_writer(int fd)
@@ -36,7 +36,7 @@ static int open_to_read(const char *path)
 }
 
 /* 0, or an error number. */
-static int read_rest(struct arena *a, int fd, size_t largest, struct file_text *out)
+static int read_rest(struct arena *a, int fd, size_t max_bytes, struct file_text *out)
 {
 	size_t room = 1 << 16, n = 0;
 	char *at = arena_alloc(a, room);
@@ -44,7 +44,7 @@ static int read_rest(struct arena *a, int fd, size_t largest, struct file_text *
 		if (more < 0 && errno != EINTR)
 			return errno;
 		n += more > 0 ? (size_t)more : 0;
-		if (n >= largest)
+		if (n >= max_bytes)
 			return EFBIG;
 		if (n == room) {
 			char *larger = arena_alloc(a, 2 * room);
@@ -59,12 +59,12 @@ static int read_rest(struct arena *a, int fd, size_t largest, struct file_text *
 
 static void close_file(void *fd) { close(*(int *)fd); }
 
-static int read_all(struct arena *a, int fd, size_t largest, struct file_text *out)
+static int read_all(struct arena *a, int fd, size_t max_bytes, struct file_text *out)
 {
 	struct undo undo = {close_file, &fd, NULL};
 	if (fd != STDIN_FILENO)
 		undo_add(&undo);
-	int error = read_rest(a, fd, largest, out);
+	int error = read_rest(a, fd, max_bytes, out);
 	undo_remove(&undo);
 	return error;
 }
@@ -74,14 +74,14 @@ bool file_read(struct arena *a, const char *path, struct file_text *out)
 	int fd = path ? open_to_read(path) : STDIN_FILENO;
 	if (fd < 0)
 		return false;
-	int error = read_all(a, fd, LARGEST, out);
+	int error = read_all(a, fd, MAX_BYTES, out);
 	if (path)
 		close(fd);
 	errno = error;
 	return !error;
 }
 
-bool file_read_regular(struct arena *a, const char *path, size_t largest, struct file_text *out)
+bool file_read_regular(struct arena *a, const char *path, size_t max_bytes, struct file_text *out)
 {
 	struct stat s;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -90,7 +90,7 @@ bool file_read_regular(struct arena *a, const char *path, size_t largest, struct
 	int error = fstat(fd, &s)         ? errno
 	            : S_ISDIR(s.st_mode)  ? EISDIR
 	            : !S_ISREG(s.st_mode) ? ENXIO
-	                                  : read_all(a, fd, largest, out);
+	                                  : read_all(a, fd, max_bytes, out);
 	close(fd);
 	errno = error;
 	return !error;
@@ -165,5 +165,5 @@ bool overlay_read(struct arena *a, const struct overlays *o, const char *key, co
 		*out = over->text;
 		return true;
 	}
-	return how == READ_ANY ? file_read(a, path, out) : file_read_regular(a, path, LARGEST, out);
+	return how == READ_ANY ? file_read(a, path, out) : file_read_regular(a, path, MAX_BYTES, out);
 }

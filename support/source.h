@@ -26,8 +26,8 @@ struct file_text {
 	size_t size;
 };
 bool file_read(struct arena *a, const char *path, struct file_text *out);
-/* The same for a file that another file names, of at most `largest` bytes: opens only regular files, never waits. */
-bool file_read_regular(struct arena *a, const char *path, size_t largest, struct file_text *out);
+/* The same for a file that another file names, of at most `max_bytes` bytes: opens only regular files, never waits. */
+bool file_read_regular(struct arena *a, const char *path, size_t max_bytes, struct file_text *out);
 const char *file_error(void);                             /* errno after these, as text */
 const char *real_path(struct arena *a, const char *path); /* absolute, without links; NULL: errno */
 const char *normal_path(struct arena *a,

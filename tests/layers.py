@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "driver"]
-ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/stage_order.h"},
+ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/round.h", "support/stage_order.h"},
         "import": {"runtime/config_value.h", "runtime/json_text.h", "runtime/no_memory.h"},
         "dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

@@ -36,7 +36,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 FOLDERS = "support lexer parser sema dag planner codegen target import doc driver runtime".split()
 COUNT = 240
-LEAST = 12                      # mutants of a folder
+MIN_MUTANTS = 12                      # mutants of a folder
 EXPLAINED = ROOT / "docs" / "mutants.md"
 SLOW = HERE / "slow.txt"         # names of mutants that only slow commands kill: no part of CI's share
 PYTHON = sys.executable
@@ -57,13 +57,13 @@ def all_sites(words):
 
 
 def chosen(found, count):
-    """`count` sites by rank, as many of each folder as its share of all, at least LEAST."""
+    """`count` sites by rank, as many of each folder as its share of all, at least MIN_MUTANTS."""
     by_folder = collections.defaultdict(list)
     for site in found:
         by_folder[site.folder].append(site)
     taken = []
     for folder, those in by_folder.items():
-        n = max(LEAST, round(count * len(those) / len(found))) if count else len(those)
+        n = max(MIN_MUTANTS, round(count * len(those) / len(found))) if count else len(those)
         taken += sorted(those, key=lambda s: s.rank)[:n]
     return sorted(taken, key=lambda s: s.rank)
 

@@ -11,9 +11,9 @@
 #include <unistd.h>
 #include "driver/driver.h"
 
-enum { SECONDS = 60, MOST = 1 << 20 };
+enum { SECONDS = 60, MAX_BYTES = 1 << 20 };
 
-static char spec[MOST], answer[MOST];
+static char spec[MAX_BYTES], answer[MAX_BYTES];
 
 static const struct form {
 	const char *name;

@@ -9,7 +9,7 @@
 #include "rt_tiny.h"
 
 /* Elements of a rank: of collectives in many small chunks, and of large ones, whose sums members share out. */
-enum { MOST = 1024, LARGE = 70001, LARGE_STAGING = 1 << 20 };
+enum { MAX_ELEMENTS = 1024, LARGE = 70001, LARGE_STAGING = 1 << 20 };
 
 /* Value i of a rank: small integers, exact in every format and in every sum. */
 static int value(int rank, int64_t i) { return (int)((i * 7 + rank * 5) % 17) - 8; }
@@ -100,7 +100,8 @@ static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_
 
 static void run_all_kinds(struct site *s)
 {
-	static const int64_t shapes[][2] = {{1, 1}, {3, 5}, {1, MOST}, {32, 32}, {MOST, 1}, {7, 100}, {0, 4}};
+	static const int64_t shapes[][2] = {{1, 1},   {3, 5}, {1, MAX_ELEMENTS}, {32, 32}, {MAX_ELEMENTS, 1},
+	                                    {7, 100}, {0, 4}};
 	for (int group = 0; group <= TINY_GROUPS; group++)
 		for (int kind = DR_ALL_REDUCE; kind <= DR_ALL_TO_ALL; kind++)
 			for (uint32_t dtype = DR_F32; dtype <= DR_I32; dtype++)
@@ -173,8 +174,8 @@ static unsigned char gift(int rank, int round, size_t i)
 static void run_gifts(struct site *s)
 {
 	static const size_t sizes[] = {0, 1, 32767, 32768, 32769, 65536, 150000};
-	enum { SIZES = sizeof sizes / sizeof sizes[0], MOST_BYTES = 150000 };
-	unsigned char *bytes = host_alloc(MOST_BYTES + 1, 1);
+	enum { SIZES = sizeof sizes / sizeof sizes[0], MAX_BYTES = 150000 };
+	unsigned char *bytes = host_alloc(MAX_BYTES + 1, 1);
 	int world = s->plan.n_groups, ranks = (int)s->plan.head->ranks;
 	for (int round = 0; round < 2 * SIZES; round++) {
 		if (s->rank) {
@@ -222,14 +223,14 @@ struct task {
 static void *rank_run(void *arg)
 {
 	const struct task *t = arg;
-	size_t most = t->run == run_small ? MOST * 8 : LARGE;
+	size_t max_bytes = t->run == run_small ? MAX_ELEMENTS * 8 : LARGE;
 	struct reporter reporter = {t->board, t->rank};
 	struct device_options o = {NULL, 1, false, reporter};
 	struct site s = {
-		.plan = *t->plan, .device = device_open(t->device, &o), .host = host_alloc(most, 4), .rank = t->rank};
+		.plan = *t->plan, .device = device_open(t->device, &o), .host = host_alloc(max_bytes, 4), .rank = t->rank};
 	s.comm = comm_local_open(t->shared, t->plan, s.device, &reporter, false);
-	s.src = s.device->alloc(s.device, most * 4);
-	s.dst = s.device->alloc(s.device, most * 4);
+	s.src = s.device->alloc(s.device, max_bytes * 4);
+	s.dst = s.device->alloc(s.device, max_bytes * 4);
 	t->run(&s);
 	s.comm->close(s.comm);
 	s.device->close(s.device);

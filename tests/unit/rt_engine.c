@@ -8,7 +8,7 @@
 #include "../../runtime/engine.h"
 #include "rt_tiny.h"
 
-enum { OWNERS = 2, LONGEST = TINY_PER_SEQ * TINY_PAGE };
+enum { OWNERS = 2, MAX_POSITIONS = TINY_PER_SEQ * TINY_PAGE };
 
 static uint32_t hash_on(uint32_t h, int32_t id) { return h * 1103515245u + (uint32_t)id * 2654435761u + 12345u; }
 static int32_t token_of(uint32_t h) { return (int32_t)((h >> 13) % TINY_VOCAB); }
@@ -118,13 +118,13 @@ static void all_pages_are_free(const struct site *s)
 
 /* ---- what is asked, and what must come ------------------------------------------------------- */
 struct ask {
-	int32_t ids[LONGEST];
+	int32_t ids[MAX_POSITIONS];
 	int n, max_tokens;
 	int32_t stop[2];
 	int n_stop;
 	/* What came. */
 	uint64_t id;
-	int32_t out[LONGEST];
+	int32_t out[MAX_POSITIONS];
 	int n_out;
 	enum finish finish;
 };
@@ -354,7 +354,7 @@ static void all_pages_are_used(void **state)
 	int unused, held;
 	site_open(&s, 1, 1, take_token, NULL);
 	for (int i = 0; i < TINY_SEQS; i++) {
-		make_ask(&asks[i], (unsigned)i, LONGEST - 3, 4);
+		make_ask(&asks[i], (unsigned)i, MAX_POSITIONS - 3, 4);
 		submit(&s, &asks[i]);
 	}
 	assert_true(engine_step(s.engine, &done));
@@ -531,9 +531,9 @@ static void what_cannot_run_is_refused(void **state)
 	                         "for a sequence");
 	assert_false(request_refused(&s.plan, &r, &from, why));
 	assert_false(request_refused(&s.plan, &r, &from, why));
-	static const int32_t many[LONGEST];
+	static const int32_t many[MAX_POSITIONS];
 	r.ids = many;
-	r.n_ids = LONGEST;
+	r.n_ids = MAX_POSITIONS;
 	r.max_tokens = 2;
 	refused(&s, &r,
 	        "32 ids and 2 more take 33 positions (the last is not read back); the plan's cache has 32 for a sequence");
