@@ -1,4 +1,4 @@
-/* What generated code calls: launches and collectives, with a note of where the rank is for the parent to read. */
+/* Functions that generated code calls: launches and collectives. Each notes its operation on the board. */
 #include "../support/round.h"
 #include "runtime.h"
 
@@ -12,7 +12,7 @@ static void note_op(struct rank *r, int32_t op)
 	atomic_store_explicit(&s->layer, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer, memory_order_relaxed);
 }
 
-/* Elements that one worker passes over in about the time that it takes to wake others and wait for them. */
+/* Elements that one worker passes over in about the time it takes to wake the others and wait for them. */
 enum { MIN_TEAM_WORK = 1 << 14 };
 
 static bool is_small(const struct rank *r, int32_t kernel)
@@ -57,7 +57,7 @@ int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start,
 	int64_t max = 1;
 	note_op(r, op);
 	r->device->sync(r->device);
-	/* Where each destination's assignments begin, and where the last one's end. */
+	/* The begin of each destination's assignments, and the end of the last one's. */
 	struct rect begins = {start, (uint64_t)local * sizeof(int32_t), sizeof(int32_t), (uint64_t)dests + 1};
 	r->device->read(r->device, r->starts, begins);
 	for (int32_t i = 0; i < dests; i++) {

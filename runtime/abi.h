@@ -1,9 +1,9 @@
-/* The launcher's ABI: what the compiler bakes into a launcher, and what generated code calls.
+/* The launcher's ABI: the tables that the compiler puts into a launcher, and the functions that generated code calls.
  *
- * The tables of a program are one read-only block of bytes, `dr_blob`, that starts with struct dr_program. Arrays and
- * strings in it are referred to by offset from its start, so that the compiler can build it in memory and emit it as it
- * is. Generated symbols: dr_blob; dr_kernel_table (one function for each kernel); dr_step_table (one for each step
- * program). */
+ * The tables of a program are one read-only block of bytes, `dr_blob`. It starts with struct dr_program. Arrays and
+ * strings in it are referred to by offset from its start, so the compiler builds it in memory and emits it unchanged.
+ * Generated symbols: dr_blob; dr_kernel_table (one function for each kernel); dr_step_table (one for each step program).
+ */
 #ifndef DEPLOY_ABI_H
 #define DEPLOY_ABI_H
 #include <stdint.h>

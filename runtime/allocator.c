@@ -1,4 +1,4 @@
-/* The one allocator of a rank's device memory: what the plan says, and nothing after. */
+/* The only allocator of a rank's device memory. It allocates what the plan says, at start. */
 #include "runtime.h"
 
 uint64_t plan_comm_bytes(const struct plan *plan)

@@ -50,7 +50,7 @@ enum env {
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 /* ---- texts ----------------------------------------------------------------------------------- */
-/* An option is written with dashes where its name has underscores. */
+/* The text of an option: its name with dashes for underscores. */
 static void option_text(const struct option_row *o, char *out, size_t n)
 {
 	snprintf(out, n, "--%s%s%s", o->name, *o->value ? " " : "", o->value);
@@ -144,7 +144,7 @@ static bool parse_top_k(struct dr_sampling *s, const char *text)
 	return n <= DR_CANDIDATES;
 }
 
-/* Appends a list of token ids to *ids, which has *n; false after a message. */
+/* Appends a list of token ids to *ids, which has *n of them; false after a message. */
 static bool parse_ids(const char *name, const char *text, int32_t **ids, int *n)
 {
 	*ids = host_grow(*ids, (size_t)*n + strlen(text) / 2 + 1, sizeof **ids);
@@ -204,7 +204,7 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	return false;
 }
 
-/* The option that an argument like --max-tokens or --max-tokens=4 names; OPTIONS: none. */
+/* The option in an argument like --max-tokens or --max-tokens=4; OPTIONS: none. */
 static enum option find_option(const char *arg, int command)
 {
 	size_t n = strcspn(arg, "=");
@@ -255,7 +255,7 @@ static bool read_environment(struct options *o)
 /* ---- run and bench --------------------------------------------------------------------------- */
 static int min_int(int a, int b) { return a < b ? a : b; }
 
-/* Made-up prompts, the same in each run; lengths that were not given are made to fit the cache. */
+/* Makes up prompts, the same in each run. Default lengths fit the cache. */
 static void make_prompts(struct options *o, const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
@@ -278,7 +278,7 @@ static void make_prompts(struct options *o, const struct plan *plan)
 	}
 }
 
-/* Equal prompts draw different tokens: each has a seed of its own. */
+/* Gives each prompt a seed of its own, so that equal prompts draw different tokens. */
 static void give_seeds(struct options *o)
 {
 	uint64_t seed = o->sampling.seed | (uint64_t)o->sampling.seed_high << 32;
@@ -294,7 +294,7 @@ static bool is_folder(const char *path)
 	return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
-/* Of another model when config.json says so: what its tensors are is no news then. */
+/* Checks config.json and the tensors. If config.json is of another model, its tensors are not reported as well. */
 static void check_weights(const struct job *job, struct checkpoint **checkpoint, struct problems *p)
 {
 	const char *folder = job->options->weights;
@@ -314,13 +314,13 @@ static void check_weights(const struct job *job, struct checkpoint **checkpoint,
 	unverified_check(&u, p);
 }
 
-/* All that can be wrong before a rank starts, in one message. */
+/* Reports everything that can be wrong before a rank starts, in one message. */
 static bool check_job(struct job *job, struct checkpoint **checkpoint)
 {
 	const struct options *o = job->options;
 	struct problems p;
 	problems_open(&p);
-	prompts_check(job->plan, o, o->bench ? 1 : o->n_prompts, &p); /* those of bench are alike */
+	prompts_check(job->plan, o, o->bench ? 1 : o->n_prompts, &p); /* prompts of bench are all alike */
 	if (o->weights)
 		check_weights(job, checkpoint, &p);
 	job->checkpoint = *checkpoint;
@@ -343,7 +343,7 @@ static void choose_threads(struct job *job)
 	job->spin = job->threads * ranks <= cores;
 }
 
-/* Signals that end a launcher wait until its files are complete or gone; launch() looks for them. */
+/* Blocks signals that end a launcher until its files are complete or removed; launch() waits for them. */
 static void hold_signals(sigset_t *before)
 {
 	sigset_t ending;
@@ -432,8 +432,7 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 	return run_command(o, plan, g);
 }
 
-/* Standard files that are closed: a file that is opened must not get their numbers, and be written to as
- * one of them. */
+/* Opens standard files that are closed. Otherwise another file would get the number of one, and be written to as it. */
 static void occupy_standard_files(void)
 {
 	static const int useless[] = {O_WRONLY, O_RDONLY, O_RDONLY};
@@ -446,7 +445,7 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 {
 	struct plan plan;
 	occupy_standard_files();
-	signal(SIGPIPE, SIG_IGN); /* writing tells what is wrong, and leaves no file behind */
+	signal(SIGPIPE, SIG_IGN); /* write() fails instead, with a message and without a file left over */
 	signal(SIGXFSZ, SIG_IGN);
 	struct options o = {.max_tokens = 16, .sampling = {.top_p = 1}};
 	const char *wrong = plan_open(&plan, g->blob);

@@ -37,7 +37,7 @@ struct comm {
 	void (*close)(struct comm *c);
 };
 
-/* comm_local.c: ranks of one host, through memory that they inherit across fork. */
+/* comm_local.c: ranks of one host, through memory inherited across fork. */
 struct comm_shared;
 struct comm_shared *comm_local_share(const struct plan *plan); /* before fork; NULL: no memory left */
 void comm_local_unshare(struct comm_shared *s);

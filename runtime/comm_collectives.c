@@ -4,13 +4,13 @@
 #include "number.h"
 #include "reduce.h"
 
-/* Sums beyond this many elements times members are shared out among the members. */
+/* From this many elements times members on, each member computes a part of the sum. */
 enum { SHARED_SUM = 1 << 16 };
 
-/* A chunk of [outer][block] is some whole rows, or, when a row is larger than `bytes`, a piece of one. */
+/* A chunk of [outer][block]: whole rows, or a piece of a row if a row is larger than `bytes`. */
 struct chunking {
-	int64_t width, rows;
-}; /* elements; rows */
+	int64_t width, rows; /* width: elements */
+};
 
 static struct chunking chunk_rows(const struct local_comm *c, const struct collective_args *x, size_t bytes)
 {
@@ -25,8 +25,7 @@ static struct chunking chunk_rows(const struct local_comm *c, const struct colle
 
 static int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Sums elements [from, to) of all parts; block by block to `sink`, host memory, or, when it is NULL, to the device at
- * `dst`. */
+/* Sums elements [from, to) of all parts into host memory at `sink`, or, if that is NULL, to the device at `dst`. */
 static void reduce_range(struct local_comm *c, const struct collective_args *x, int64_t from, int64_t to, void *sink,
                          uint64_t dst)
 {
@@ -51,7 +50,7 @@ static void all_reduce_alone(struct local_comm *c, const struct collective_args 
 	port_release_all(c, &c->data, x->group);
 }
 
-/* Member i sums part i, then all gather: two exchanges, and every element is summed once. */
+/* Member i sums part i, then all gather the parts: two exchanges, and every element is summed once. */
 static void all_reduce_shared(struct local_comm *c, const struct collective_args *x, int64_t n, uint64_t dst)
 {
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);
@@ -89,10 +88,10 @@ void local_all_reduce(struct comm *comm, const struct collective_args *x)
 	}
 }
 
-/* Calls `one` for each chunk of [outer][block]. */
 typedef void chunk_fn(struct local_comm *c, const struct collective_args *x, int64_t row, int64_t column, int64_t rows,
                       int64_t width);
 
+/* Calls `one` for each chunk of [outer][block]. */
 static void for_chunks(struct local_comm *c, const struct collective_args *x, size_t bytes, chunk_fn *one)
 {
 	if (x->outer == 0 || x->block == 0)
@@ -103,7 +102,7 @@ static void for_chunks(struct local_comm *c, const struct collective_args *x, si
 			one(c, x, row, column, min_i64(k.rows, x->outer - row), min_i64(k.width, x->block - column));
 }
 
-/* The device rectangle of a chunk: rows of `stride` blocks, the chunk in block `i` of each. */
+/* The device rectangle of a chunk: in block `i` of rows with `stride` blocks. */
 static struct rect chunk_rect(const struct collective_args *x, uint64_t base, int64_t stride, int64_t i, int64_t row,
                               int64_t column, int64_t rows, int64_t width)
 {
@@ -132,7 +131,7 @@ void local_all_gather(struct comm *comm, const struct collective_args *x)
 	for_chunks(c, x, c->data.size, gather_chunk);
 }
 
-/* The buffer has [n][rows][width]: what goes to member i lies together. */
+/* The buffer is [n][rows][width], so the data for member i is contiguous. */
 static void scatter_chunk(struct local_comm *c, const struct collective_args *x, int64_t row, int64_t column,
                           int64_t rows, int64_t width)
 {
@@ -144,7 +143,7 @@ static void scatter_chunk(struct local_comm *c, const struct collective_args *x,
 		                chunk_rect(x, x->src, members, i, row, column, rows, width));
 	port_publish(c, &c->data, x->group, members);
 	port_wait_all(c, &c->data, x->group);
-	/* Whole rows or a piece of one: contiguous in dst either way. */
+	/* Contiguous in dst: whole rows, or a piece of one. */
 	reduce_range(c, x, me * n, (me + 1) * n, NULL, chunk_rect(x, x->dst, 1, 0, row, column, rows, width).at);
 	port_release_all(c, &c->data, x->group);
 }
@@ -156,7 +155,7 @@ void local_reduce_scatter(struct comm *comm, const struct collective_args *x)
 }
 
 /* ---- all-to-all ------------------------------------------------------------------------------ */
-/* One member's part of [outer][n][block]: elements i * block .. of every row, counted along the rows. */
+/* One member's part of [outer][n][block]: block `index` of every row. Its elements are counted row by row. */
 struct part {
 	uint64_t base;
 	int64_t members, index, block;
@@ -167,7 +166,7 @@ typedef void device_copy(struct device *d, struct rect at, char *host);
 static void part_read(struct device *d, struct rect at, char *host) { d->read(d, host, at); }
 static void part_write(struct device *d, struct rect at, char *host) { d->write(d, at, host); }
 
-/* Copies elements [from, to) of a part: a piece of a row, whole rows, a piece of a row. */
+/* Copies elements [from, to) of a part: a piece of a row, then whole rows, then a piece of a row. */
 static void copy_part(struct device *d, device_copy *copy, const struct part *p, int64_t from, int64_t to, char *host)
 {
 	while (from < to) {
@@ -183,7 +182,7 @@ static void copy_part(struct device *d, device_copy *copy, const struct part *p,
 	}
 }
 
-/* The buffer has [n][width]: elements [at, at + width) of what goes to each member. */
+/* The buffer is [n][width]: elements [at, at + width) of each member's part. */
 static void transpose_chunk(struct local_comm *c, const struct collective_args *x, int64_t at, int64_t width)
 {
 	int members = plan_group_size(c->plan, x->group), me = plan_group_index(c->plan, x->group, c->reporter.rank);

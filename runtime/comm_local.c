@@ -1,4 +1,4 @@
-/* The local communicator: ports, mailboxes, and what carries host values. */
+/* The local communicator: its memory, host values, messages between stages. */
 #include "comm_local.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ enum { HOST_BYTES = 1 << 15 };
 /* Parts of the mapping start on cache lines. */
 static size_t whole_lines(size_t bytes) { return (size_t)round_up((int64_t)bytes, 64); }
 
-/* One mapping, cut up. */
+/* Allocates one mapping for everything. */
 struct comm_shared *comm_local_share(const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
@@ -70,7 +70,7 @@ static void local_broadcast(struct comm *comm, int group, void *bytes, size_t n)
 	}
 }
 
-/* In parts of at most a buffer; 0 bytes are one part. Each is published to one reader, under a group of its own. */
+/* Sends parts of at most a buffer; 0 bytes are one part. Each is published to one reader, under a group of its own. */
 static void local_give(struct comm *comm, const void *bytes, size_t n)
 {
 	struct local_comm *c = (struct local_comm *)comm;

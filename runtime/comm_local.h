@@ -6,8 +6,8 @@
 #include "comm.h"
 #include "event.h"
 
-/* What a rank shows to others: two buffers, used in turn. A buffer is published under a tag for a number of readers and
- * belongs to its rank again when all of them have released it, so no exchange needs a second meeting. */
+/* A rank gives data to others through two buffers, used in turn. A buffer is published under a tag to a number of
+ * readers. Its rank may reuse it when all of them have released it, so an exchange needs no second synchronization. */
 struct port {
 	_Alignas(64) struct event published, released;
 	_Alignas(64) atomic_ullong tag[2];
@@ -17,17 +17,17 @@ struct port {
 struct channel {
 	struct port *ports;
 	unsigned char *bytes; /* [ranks][2][size] */
-	size_t size;          /* of a buffer */
-	uint64_t *count;      /* [groups + 2]: exchanges of this rank's member of the group so far; the last is `give` */
-	unsigned turn;        /* which buffer is next */
+	size_t size;          /* bytes of a buffer */
+	uint64_t *count;      /* [groups + 2]: exchanges of this rank in each group so far; the last entry is for `give` */
+	unsigned next_buffer; /* next buffer */
 };
-/* Messages to a rank: number `sent` - `taken` are in its two boxes. One writer, one reader. */
+/* Messages to a rank: `sent` - `taken` of them are in its two boxes. One writer, one reader. */
 struct mail {
 	_Alignas(64) struct event sent, taken;
 	uint64_t bytes[2];
 };
 
-/* At the begin of the mapping that it describes: ranks have it at the same address. */
+/* Header of the shared mapping, at the same address in every rank. */
 struct comm_shared {
 	size_t total; /* bytes of the mapping */
 	struct port *data_ports, *host_ports;
@@ -45,19 +45,19 @@ struct local_comm {
 	struct channel data, host;
 	uint64_t *taken; /* [ranks]: parts that this rank has taken from each */
 	int spins;
-	/* Of the exchange that runs, by member. */
+	/* Buffers of the current exchange, by member. */
 	const void **part;
 	int *half;
 };
 
-/* Waits until the event is not at `seen`; the caller then looks again at what it waits for. peer: the rank waited for;
- * -1: readers. */
+/* Waits until the event differs from `seen`; the caller then checks its condition again. peer: the rank waited for; -1:
+ * readers. */
 void local_await(struct local_comm *c, struct event *e, unsigned seen, int peer);
-/* A buffer of this rank's port, once no reader is left on it. */
+/* Waits for a buffer of this rank's port without readers. */
 void *port_acquire(struct local_comm *c, struct channel *ch);
-/* Shows the acquired buffer to `readers` members of the group. */
+/* Publishes the acquired buffer to `readers` members of the group. */
 void port_publish(struct local_comm *c, struct channel *ch, int group, int readers);
-/* Waits until a rank has published exchange number `count` of a group; c->part[i] is the buffer. */
+/* Waits until a rank has published exchange number `count` of a group. c->part[i] is its buffer. */
 void port_wait_for(struct local_comm *c, struct channel *ch, int rank, uint64_t count, int group, int i);
 /* Waits for member i; c->part[i] is its buffer until port_release. */
 void port_wait(struct local_comm *c, struct channel *ch, int group, int i);

@@ -1,7 +1,7 @@
-/* Ports: how a rank publishes bytes for others, and waits for theirs. */
+/* Ports: a rank publishes bytes for others, and waits for theirs. */
 #include "comm_local.h"
 
-static const int64_t SLICE = 100000000; /* ns between looks at whether another rank failed */
+static const int64_t SLICE = 100000000; /* ns between checks whether another rank failed */
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 void local_await(struct local_comm *c, struct event *e, unsigned seen, int peer)
@@ -22,7 +22,7 @@ static unsigned char *port_bytes(const struct channel *ch, int rank, int half)
 
 void *port_acquire(struct local_comm *c, struct channel *ch)
 {
-	int half = ch->turn & 1;
+	int half = ch->next_buffer & 1;
 	struct port *p = &ch->ports[c->reporter.rank];
 	for (;;) {
 		unsigned seen = atomic_load(&p->released.value);
@@ -32,12 +32,12 @@ void *port_acquire(struct local_comm *c, struct channel *ch)
 	}
 }
 
-/* Tags are never reused: number of the exchange in its group, above the group. */
+/* A tag is the number of the exchange in its group, and the group in the low bits. Tags are never reused. */
 static unsigned long long tag(uint64_t count, int group) { return (unsigned long long)count << 16 | (unsigned)group; }
 
 void port_publish(struct local_comm *c, struct channel *ch, int group, int readers)
 {
-	int half = ch->turn++ & 1;
+	int half = ch->next_buffer++ & 1;
 	struct port *p = &ch->ports[c->reporter.rank];
 	ch->count[group]++;
 	atomic_store(&p->readers[half], readers);

@@ -1,6 +1,6 @@
-/* config.json against the constants that the program was compiled for (docs/language.md, Checkpoints): present and
- * different is rejected; none means absent or null; numbers compare as numbers; names of one value are alternatives,
- * one of them must be there, unless it is known what a file without them means. */
+/* Compares config.json with the constants that the program was compiled for (docs/language.md, Checkpoints). A
+ * different value is rejected. `none` means absent or null. Numbers compare as numbers. Names of one value are
+ * alternatives: the file must have one of them, unless the program knows what a file without them means. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -31,15 +31,15 @@ static void report_difference(const struct plan *plan, const struct dr_config *c
 	free(there);
 }
 
-/* Null counts as absent. */
+/* Is the field present? Null counts as absent. */
 static bool is_there(json_t *root, const char *path)
 {
 	json_t *v = config_find(root, path);
 	return v && !json_is_null(v);
 }
 
-/* A word, "default", inside an object that the file has not at all: older files have no rope_parameters. What the
- * object would say beside the word is a value of the model, and is asked for under its other names. */
+/* Is it a word, such as "default", in an object that the file lacks? Older files have no rope_parameters. Other fields
+ * of the object are values of the model, and are looked up under their other names. */
 static bool is_word_of_absent_object(const struct plan *plan, const struct dr_config *c, json_t *root)
 {
 	const char *name = plan_string(plan, c->name), *dot = strchr(name, '.');
@@ -51,7 +51,7 @@ static bool is_word_of_absent_object(const struct plan *plan, const struct dr_co
 	return !there;
 }
 
-/* What a file without any name of a value means; NULL: nothing is known. */
+/* What a file without any name of a value means; NULL: unknown. */
 static const struct dr_config *absent_entry(const struct plan *plan, const char *value)
 {
 	for (uint32_t i = 0; i < plan->head->config.n; i++)
@@ -60,8 +60,8 @@ static const struct dr_config *absent_entry(const struct plan *plan, const char 
 	return NULL;
 }
 
-/* Reports a value none of whose names is there, at the first of them, unless one of them was accepted on the command
- * line, or a file without them means just this value. */
+/* Reports a value, at the first of its names, if the file has none of them. Not reported: a name was accepted on the
+ * command line, or a file without the names means this value. */
 static void check_there(const struct plan *plan, uint32_t first, json_t *root, struct unverified *u, struct problems *p)
 {
 	const char *value = plan_string(plan, plan->config[first].field);
@@ -84,7 +84,7 @@ static void check_there(const struct plan *plan, uint32_t first, json_t *root, s
 	        expected, name);
 }
 
-/* Must the file say this, or at least not leave it out? */
+/* Must the file have the value under one of its names? */
 static bool is_asked_for(const struct plan *plan, const struct dr_config *c, json_t *root)
 {
 	if (c->type == CONFIG_NONE)
@@ -103,7 +103,7 @@ static void check_entry(const struct plan *plan, uint32_t i, json_t *root, struc
 		check_there(plan, i, root, u, p);
 }
 
-/* Is there anything that a file must say? */
+/* Is there a value that the file must have? */
 static bool needs_file(const struct plan *plan)
 {
 	for (uint32_t i = 0; i < plan->head->config.n; i++) {
@@ -114,7 +114,7 @@ static bool needs_file(const struct plan *plan)
 	return false;
 }
 
-/* NULL after a report, or where there is no file and none is needed. */
+/* NULL after a report, or if there is no file and none is needed. */
 static json_t *read_config(const struct plan *plan, const char *folder, struct problems *p)
 {
 	char *path = join_path(folder, "config.json");
@@ -128,7 +128,7 @@ void config_check(const struct plan *plan, const char *folder, struct unverified
 {
 	json_t *root = read_config(plan, folder, p);
 	for (uint32_t i = 0; i < plan->head->config.n; i++)
-		unverified_has(u, plan_string(plan, plan->config[i].name)); /* a name that is there was not misspelt */
+		unverified_has(u, plan_string(plan, plan->config[i].name)); /* a name in the file is not misspelt */
 	for (uint32_t i = 0; root && i < plan->head->config.n; i++)
 		check_entry(plan, i, root, u, p);
 	if (root)

@@ -1,5 +1,5 @@
-/* Fields of config.json that the program does not know. What is not known to be harmless is rejected by name; a null
- * says nothing. */
+/* Fields of config.json that the program does not know. They are rejected unless they are known to be harmless. A null
+ * is ignored. */
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>

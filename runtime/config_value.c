@@ -1,4 +1,4 @@
-/* Values of config.json: found by a path, compared, and those that nobody names. */
+/* Values of config.json: looked up by path, compared; fields without a name. */
 #include "config_value.h"
 #include "no_memory.h"
 #include <math.h>
@@ -14,7 +14,7 @@ json_t *config_find(json_t *root, const char *path)
 
 bool same_number(double a, double b) { return a == b || fabs(a - b) <= 1e-12 * fmax(fabs(a), fabs(b)); }
 
-/* The compiler wrote this text, so only lack of memory keeps it from being read. */
+/* The compiler wrote this text, so parsing fails only for lack of memory. */
 static json_t *parse_expected(const char *text)
 {
 	json_t *v = json_loads(text, 0, NULL);
@@ -36,7 +36,7 @@ static bool same_list(json_t *list, const char *expected)
 	return same;
 }
 
-/* A word of a list, or a list of that word alone. */
+/* Is v a word of the list, or a list of only such a word? */
 static bool is_one_of(json_t *v, const char *expected)
 {
 	json_t *words = parse_expected(expected), *word = json_array_size(v) == 1 ? json_array_get(v, 0) : v;
@@ -82,7 +82,7 @@ struct search {
 	void *context;
 };
 
-/* `path` is `name`, or a field somewhere in it. */
+/* Is `path` the field `name`, or nested in it? */
 static bool is_within(const char *path, const char *name)
 {
 	size_t n = strlen(name);
@@ -97,7 +97,7 @@ static bool is_named(const struct config_names *names, const char *path)
 	return false;
 }
 
-/* Something in the object at `path` has a name. */
+/* Does the object at `path` contain a field with a name? */
 static bool holds_named(const struct config_names *names, const char *path)
 {
 	for (size_t i = 0; i < names->n; i++)
@@ -114,7 +114,7 @@ static char *join_name(const char *prefix, const char *key)
 	return path;
 }
 
-/* An object is looked into only where something in it is named, so no path is longer than a name and one key. */
+/* Searches an object only if it contains a name, so no path is longer than a name and one key. */
 static void search(const struct search *s, json_t *object, const char *prefix)
 {
 	const char *key;

@@ -1,5 +1,5 @@
-/* What a model says of config.json, beside what a file has there (docs/language.md, Checkpoints). The launcher and
- * `deployc import` share it, so that both accept the same files. */
+/* Compares config.json with what a model expects (docs/language.md, Checkpoints). Shared by the launcher and `deployc
+ * import`, so that both accept the same files. */
 #ifndef DR_CONFIG_VALUE_H
 #define DR_CONFIG_VALUE_H
 #include <jansson.h>
@@ -16,19 +16,17 @@ struct config_value {
 	const char *s;
 };
 
-/* The value at a path like rope_parameters.rope_theta; NULL when absent. A dot is a step into an object, never a part
- * of a key. */
+/* The value at a path like rope_parameters.rope_theta; NULL: absent. A dot separates keys and is never part of one. */
 json_t *config_find(json_t *root, const char *path);
-/* A decimal written with fewer digits than a double has is the same number. */
+/* A decimal with fewer digits than a double is the same number. */
 bool same_number(double a, double b);
-/* Numbers compare as numbers, lists element by element. v NULL: the file lacks it. */
+/* Compares numbers as numbers, lists element by element. v NULL: absent. */
 bool config_agrees(const struct config_value *want, json_t *v);
-/* The value in words, at most n bytes with the 0. */
+/* Writes the value as text, at most n bytes with the NUL. */
 void config_text(const struct config_value *want, char *out, size_t n);
 
-/* Fields of the file that no name covers: a name covers itself and all below it. An object is looked into only where
- * something in it has a name. A null says nothing, and a dot in a key is no step into an object. `report` is called for
- * each, in the file's order. */
+/* Calls `report` for each field that no name covers, in the file's order. A name covers its field and all nested ones.
+ * An object without named fields is reported as a whole. A null is ignored. A dot in a key does not separate keys. */
 struct config_names {
 	const char **at;
 	size_t n;

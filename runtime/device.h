@@ -1,24 +1,23 @@
-/* The seam between the runtime and a device. Nothing outside a device dereferences its addresses. */
+/* The interface between the runtime and a device. Only the device dereferences its addresses. */
 #ifndef DEPLOY_DEVICE_H
 #define DEPLOY_DEVICE_H
 #include "abi.h"
 #include "report.h"
 
-/* A rectangle in device memory: `rows` runs of `width` bytes, `pitch` bytes from one to the next. */
+/* A rectangle in device memory: `rows` runs of `width` bytes, `pitch` bytes apart. */
 struct rect {
 	uint64_t at, pitch, width, rows;
 };
 
 struct device {
-	/* Zeroed memory, aligned for any kernel. Lives until close. */
+	/* Allocates zeroed memory, aligned for any kernel. It is freed by close. */
 	uint64_t (*alloc)(struct device *d, uint64_t bytes);
-	/* Copies; on the host the rows lie one behind the other. They come after all earlier launches. Several threads may
-	 * write at once. */
+	/* Copies; rows are packed on the host side. Ordered after earlier launches. Several threads may write at once. */
 	void (*read)(struct device *d, void *to, struct rect from);
 	void (*write)(struct device *d, struct rect to, const void *from);
 	void (*fill)(struct device *d, uint64_t at, int byte, uint64_t bytes);
-	/* Runs a kernel of the table that the device was opened with. `args` may be reused at return. small: one worker is
-	 * as fast as all. */
+	/* Launches a kernel of the table that the device was opened with. `args` may be reused on return. small: one worker
+	 * is as fast as all. */
 	void (*launch)(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small);
 	/* Returns when all launches are done. */
 	void (*sync)(struct device *d);
@@ -29,17 +28,17 @@ struct device {
 struct device_options {
 	const dr_kernel_fn *kernels;
 	int threads; /* workers of each kernel */
-	bool spin;   /* each worker has a core: waiting may poll */
+	bool spin;   /* each worker has a core of its own, so waiting may poll */
 	struct reporter reporter;
 };
 
-/* Names of the devices, NULL behind the last; the first is the default. */
+/* Names of the devices, NULL-terminated; the first is the default. */
 extern const char *const device_names[];
 /* NULL: no such device. */
 struct device *device_open(const char *name, const struct device_options *o);
 
 /* device_cpu.c: host memory and a team of threads.
- * device_far.c: the same in a helper process, so that code which takes device memory for host memory faults. */
+ * device_far.c: the same in a helper process, so that code that uses device memory as host memory faults. */
 struct device *device_cpu_open(const struct device_options *o);
 struct device *device_far_open(const struct device_options *o);
 

@@ -1,4 +1,4 @@
-/* The cpu device: host memory, and a team of threads that all run each kernel, every one its static share. */
+/* The cpu device: host memory, and a team of threads. All run each kernel, each on a fixed part of the work. */
 #include "device.h"
 #include <pthread.h>
 #include <signal.h>
@@ -22,7 +22,7 @@ struct worker {
 	pthread_t thread;
 };
 
-/* A launch: the rank writes job and adds to `start`; each worker adds to `done`. The rank itself is worker 0. */
+/* A launch: the rank sets `job` and adds to `start`; each worker adds to `done`. The rank itself is worker 0. */
 struct cpu {
 	struct device device;
 	struct device_options options;
@@ -30,7 +30,7 @@ struct cpu {
 	int n_areas;
 	struct worker *workers;
 	struct event start, done;
-	int spins; /* of the rank's wait for done */
+	int spins; /* for the rank's wait for `done` */
 	struct {
 		dr_kernel_fn fn;
 		const uint64_t *args;
@@ -52,7 +52,7 @@ static void *worker_main(void *arg)
 	}
 }
 
-/* Between two pages that fault; the memory ends at the second one, but for what aligns its start. */
+/* The memory is between two pages that fault. It ends at the second one, up to the alignment of its start. */
 static uint64_t cpu_alloc(struct device *d, uint64_t bytes)
 {
 	struct cpu *c = (struct cpu *)d;
@@ -125,7 +125,7 @@ static void cpu_close(struct device *d)
 	free(c);
 }
 
-/* Signals are for the rank's first thread. */
+/* Starts the workers, with all signals blocked: only the rank's first thread handles them. */
 static void start_team(struct cpu *c)
 {
 	sigset_t all, before;

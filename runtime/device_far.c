@@ -1,5 +1,5 @@
-/* The far device: a helper process has the memory and runs the kernels; the rank asks it over a socket. Its addresses
- * are mapped in the helper only, so a rank that dereferences one ends with a fault. For tests. */
+/* The far device, for tests: a helper process has the memory and runs the kernels, on requests over a socket. Addresses
+ * are mapped in the helper only, so a rank that dereferences one faults. */
 #include "device.h"
 #include <errno.h>
 #include <pthread.h>
@@ -15,7 +15,7 @@
 enum far_op { FAR_ALLOC, FAR_READ, FAR_WRITE, FAR_FILL, FAR_LAUNCH, FAR_CLOSE };
 enum { MAX_ARGS = 64 };
 
-/* Where the helper maps memory: far from where the kernel places mappings by itself, so a rank never has these. */
+/* Where the helper maps memory: far from the kernel's own choices, so no rank has a mapping there. */
 static const uint64_t FAR_BASE = 0x200000000000, FAR_GAP = 1 << 21;
 
 struct far_request {
@@ -84,7 +84,7 @@ static void far_recv(struct far *f, void *data, size_t n)
 		helper_lost(f);
 }
 
-/* Asks without data; the answer is an address or just says that it is done. */
+/* Sends a request without data. Returns the answer: an address, or only that it is done. */
 static uint64_t far_ask(struct far *f, struct far_request r)
 {
 	uint64_t answer;
@@ -135,7 +135,7 @@ static void far_launch(struct device *d, int32_t kernel, const uint64_t *args, i
 	far_recv(f, &done, sizeof done);
 }
 
-static void far_sync(struct device *d) { (void)d; /* launches are answered when they are done */ }
+static void far_sync(struct device *d) { (void)d; /* a launch is answered after it is done */ }
 
 static void far_close(struct device *d)
 {
@@ -179,7 +179,7 @@ static bool helper_launch(int socket, struct device *cpu, const struct far_reque
 	return true;
 }
 
-/* Serves until the rank closes the device or is gone. */
+/* Serves requests until the rank closes the device or ends. */
 static _Noreturn void helper_main(int socket, const struct device_options *o)
 {
 	struct device *cpu = device_cpu_open(o);

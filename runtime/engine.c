@@ -1,4 +1,4 @@
-/* The engine: requests become sequences, steps run, tokens are handed over. schedule.c decides what a step computes. */
+/* The engine: turns requests into sequences, runs steps, passes on tokens. schedule.c decides what a step computes. */
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,14 +6,13 @@
 #include "report.h"
 #include "schedule.h"
 
-/* An id is a number that counts submissions, above the place of the entry that it was given: an entry is used again, an
- * id is not. */
+/* An id is the number of the submission, with the index of its entry in the low bits. Only entries are reused. */
 enum { PLACE_BITS = 24 };
 static const uint64_t MAX_PLACES = 1 << PLACE_BITS;
 
-/* A sequence and what the engine knows of it. */
+/* A sequence and the engine's data about it. */
 struct entry {
-	struct sequence sequence; /* first: schedule.c hands it back */
+	struct sequence sequence; /* first: schedule.c returns pointers to it */
 	uint64_t id;              /* 0: the entry is free */
 	void *user;
 	int32_t *stop;
@@ -28,7 +27,7 @@ struct engine {
 	token_fn *on_token;
 	void *context;
 	struct schedule *schedule;
-	struct entry **entry; /* [entries], by place; they stay where they are when the array grows */
+	struct entry **entry; /* [entries]; their addresses stay when the array grows */
 	struct entry *first_free;
 	uint32_t entries, cap, live; /* live: not free */
 	uint64_t submitted;
@@ -96,7 +95,7 @@ static bool refused_as_a_whole(const struct plan *plan, const struct request *r,
 
 static bool in_vocabulary(const struct plan *plan, int32_t id) { return id >= 0 && (uint32_t)id < plan->head->vocab; }
 
-/* *from counts on through the prompt's ids and the stop ids. */
+/* *from counts the prompt's ids, then the stop ids. */
 bool request_refused(const struct plan *plan, const struct request *r, int *from, char why[REASON_BYTES])
 {
 	int ids = r->n_ids + r->n_stop;
@@ -197,7 +196,7 @@ static enum finish finish_of(const struct engine *e, const struct entry *x, int3
 	return x->sequence.n_out == x->sequence.max_tokens ? FINISH_LENGTH : FINISH_NONE;
 }
 
-/* Adds a token to its sequence, and removes the sequence after its last one, before the callback runs. */
+/* Adds a token to its sequence. After the last one, removes the sequence, before the callback runs. */
 static void hand_over(struct engine *e, struct entry *x, int32_t token, const float *logits)
 {
 	struct engine_token t = {x->id, x->user, x->sequence.n_out, token, logits, FINISH_NONE};
@@ -208,7 +207,7 @@ static void hand_over(struct engine *e, struct entry *x, int32_t token, const fl
 	e->on_token(e->context, &t);
 }
 
-/* Rows are looked up one by one: a callback may have ended the sequence of a later one. */
+/* Looks up rows one by one: a callback may end the sequence of a later row. */
 static void hand_over_rows(struct engine *e)
 {
 	const struct results *out = e->stepper.results;

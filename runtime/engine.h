@@ -1,5 +1,5 @@
-/* The engine runs sequences, step by step, from a request to their end. It decides what each step computes and knows
- * neither ranks nor output: a `stepper` runs a step, a `token_fn` gets each token. An engine belongs to one thread. */
+/* The engine runs sequences, step by step, from request to end. It decides what each step computes, and knows neither
+ * ranks nor output: a `stepper` runs a step, a `token_fn` gets each token. An engine belongs to one thread. */
 #ifndef DEPLOY_ENGINE_H
 #define DEPLOY_ENGINE_H
 #include <stdbool.h>
@@ -12,33 +12,33 @@
 struct request {
 	const int32_t *ids; /* token ids of the prompt; the engine copies them */
 	int n_ids, max_tokens;
-	const int32_t *stop; /* token ids that end the sequence once one is sampled; the engine copies them */
+	const int32_t *stop; /* token ids that end the sequence when sampled; the engine copies them */
 	int n_stop;
 	struct dr_sampling sampling; /* zeros: greedy. The engine sets `count` */
-	void *user;                  /* handed to token_fn */
+	void *user;                  /* passed to token_fn */
 };
 
 /* Why a sequence ended. */
 enum finish {
 	FINISH_NONE,   /* it goes on */
 	FINISH_LENGTH, /* it has max_tokens */
-	FINISH_STOP,   /* the token is one of the request's `stop`; it may be the last of max_tokens as well */
-	FINISH_FAILED  /* the token is not in the vocabulary: it is DR_NO_TOKEN or, after a bug, another number */
+	FINISH_STOP,   /* the token is in the request's `stop`; it may also be the last of max_tokens */
+	FINISH_FAILED  /* the token is not in the vocabulary: DR_NO_TOKEN or, after a bug, another number */
 };
 
-/* A token that was sampled. */
+/* A sampled token. */
 struct engine_token {
 	uint64_t id; /* the sequence's */
 	void *user;  /* the request's */
 	int index;   /* 0: the first token after the prompt */
 	int32_t token;
-	const float *logits; /* [vocab], valid during the callback; NULL: the results have none */
-	enum finish finish;  /* not FINISH_NONE: the sequence has ended, and its pages are free */
+	const float *logits; /* [vocab], valid during the callback; NULL: not requested */
+	enum finish finish;  /* other than FINISH_NONE: the sequence has ended, and its pages are free */
 };
 /* Called within engine_step. It may submit and stop sequences, but not run steps. */
 typedef void token_fn(void *context, const struct engine_token *t);
 
-/* Runs steps: in a launcher all ranks do, in a test their stand-in. */
+/* Runs steps: all ranks in a launcher, a substitute in tests. */
 struct stepper {
 	struct step *step;             /* the engine writes the step here, ... */
 	void (*run)(void *context);    /* ... calls this, ... */
@@ -58,10 +58,10 @@ struct engine *engine_open(const struct plan *plan, const struct stepper *steppe
 void engine_close(struct engine *e);
 
 enum { REASON_BYTES = 256 };
-/* Finds the next reason for which engines of this plan reject the request, and writes it, as "id 7 is not in ...".
- * *from: 0 for the first reason; it is moved on. false: no more reasons. */
+/* Writes the next reason why engines of this plan reject the request, "id 7 is not in ...". *from: 0 for the first
+ * reason; it is advanced. false: there are no more reasons. */
 bool request_refused(const struct plan *plan, const struct request *r, int *from, char why[REASON_BYTES]);
-/* Queues a sequence. Returns its id, unique within this engine; 0: rejected, for the reason in `why`. */
+/* Queues a sequence. Returns its id, unique within this engine; 0: rejected, with the reason in `why`. */
 uint64_t engine_submit(struct engine *e, const struct request *r, char why[REASON_BYTES]);
 /* Ends a sequence, waiting or running, and frees its pages; token_fn is not called for it again. false: no such
  * sequence, or it has ended. */
@@ -70,6 +70,6 @@ bool engine_stop(struct engine *e, uint64_t id);
 bool engine_step(struct engine *e, struct step_done *done);
 /* No sequence is left: engine_step would do nothing. */
 bool engine_idle(const struct engine *e);
-/* Free pages of an owner's caches, and pages counted over the sequences that hold them. Their sum is constant. */
+/* Free pages of an owner's caches, and the pages that its sequences hold. Their sum is constant. */
 void engine_pages(const struct engine *e, int owner, int *free_pages, int *held);
 #endif

@@ -47,7 +47,7 @@ bool event_wait(struct event *e, unsigned seen, int *spins, int64_t until)
 {
 	if (poll_event(e, seen, spins))
 		return true;
-	/* Announced before the value is read again: event_add either sees a sleeper or is seen. */
+	/* Counted before the value is read again: either event_add sees the sleeper, or the sleeper the new value. */
 	atomic_fetch_add(&e->sleepers, 1);
 	bool changed;
 	while (!(changed = atomic_load(&e->value) != seen)) {

@@ -1,4 +1,4 @@
-/* A counter that threads and processes wait on: in shared memory it works across fork. */
+/* A counter that threads wait on, and processes if it is in shared memory. */
 #ifndef DEPLOY_EVENT_H
 #define DEPLOY_EVENT_H
 #include <stdatomic.h>
@@ -11,11 +11,11 @@ struct event {
 
 int64_t now_ns(void);
 
-/* Increments and wakes all who wait. */
+/* Increments it, and wakes all waiters. */
 void event_add(struct event *e);
 
-/* How often one waiter polls before it sleeps. It learns: polling that was in vain halves it, polling that was not
- * lengthens it, so a core that others need too is given up soon. 0: never polls, and stays 0. */
+/* How often a waiter polls before it sleeps. Adaptive: a futile poll halves it, a successful one raises it, so a
+ * contended core is soon given up. 0: never polls, and stays 0. */
 enum { MIN_SPINS = 64, MAX_SPINS = 20000 };
 
 /* Returns true once the value differs from `seen`, false at `until` (of now_ns). */

@@ -1,11 +1,11 @@
-/* For tests: launchers built with DEPLOYC_GAPS have free bytes between the buffers of a step. All of the activations'
- * space is filled before a step with a pattern that is NaN in every format; in the gaps it must be there after it. */
+/* For tests: launchers built with DEPLOYC_GAPS have gaps between the buffers of a step. Before a step, the whole space
+ * of activations is filled with a pattern that is NaN in every format. After the step, the gaps must still have it. */
 #include <stdlib.h>
 #include "runtime.h"
 
 enum { PATTERN = 0xff };
 
-/* With the address sanitizer, a kernel that only reads from a gap is reported too. */
+/* The address sanitizer reports kernels that read from a gap, too. */
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
 #include <sanitizer/asan_interface.h>

@@ -1,5 +1,5 @@
-/* What the host can still give: free memory of the kernel, and what control groups leave of their limits. A group has
- * also what the groups around it have. Its count of used memory includes pages of files, of which the kernel takes back
+/* The memory that the host can still provide: free memory of the kernel, and the rest of the control groups' limits.
+ * The limits of enclosing groups count, too. A group's used memory includes pages of files; the kernel can reclaim
  * those that were not read lately (`inactive_file`). */
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +7,7 @@
 
 enum { LINE = 4096 };
 
-/* Files of a version of control groups: its line of /proc/self/cgroup, where it is mounted, and names below a group's
- * folder. */
+/* Files of a version of control groups: its line in /proc/self/cgroup, its mount point, names in a group's folder. */
 static const struct version {
 	const char *controller, *mount, *limit, *used, *reclaimable;
 } versions[] = {
@@ -16,7 +15,7 @@ static const struct version {
 	{"memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "},
 };
 
-/* The number after `before` at the start of a line; UINT64_MAX: there is none, or it says `max`. */
+/* The number after `before` at the start of a line; UINT64_MAX: none, or `max`. */
 static uint64_t read_number(const char *path, const char *before)
 {
 	char line[LINE];
@@ -38,7 +37,7 @@ static uint64_t read_in(const char *folder, const char *file, const char *before
 	return value;
 }
 
-/* What one group leaves; UINT64_MAX: no limit. */
+/* The rest of one group's limit; UINT64_MAX: no limit. */
 static uint64_t left_in(const struct version *v, const char *folder)
 {
 	uint64_t limit = read_in(folder, v->limit, ""), used = read_in(folder, v->used, "");
@@ -61,7 +60,7 @@ static bool has_controller(const char *list, const char *name)
 	}
 }
 
-/* The group of this process, as /proc/self/cgroup says: `id:controllers:path`. */
+/* The group of this process, from the line `id:controllers:path` in /proc/self/cgroup. */
 static void find_group(const char *root, const struct version *v, char path[LINE])
 {
 	char line[LINE], *file = join_path(root, "proc/self/cgroup");
@@ -81,7 +80,7 @@ static void find_group(const char *root, const struct version *v, char path[LINE
 	free(file);
 }
 
-/* The least of the group and all around it. In a container the path may not be there, but the mount is the group. */
+/* The minimum over the group and all enclosing ones. In a container the path may be missing: the mount is the group. */
 static uint64_t left_around(const char *root, const struct version *v)
 {
 	char group[LINE], folder[2 * LINE];

@@ -1,6 +1,6 @@
-/* What Python writes and jansson rejects: words for numbers that JSON lacks, and integers of more than 64 bits. Each is
- * replaced by text of the same length, so that line and column of a mistake stay right. A word becomes a string that is
- * marked with DEL, which jansson takes in a string and no name or word of a model has. */
+/* Reads what Python writes and jansson rejects: words for numbers that JSON lacks, and integers of more than 64 bits.
+ * Each is replaced by text of the same length, so that line and column of a mistake stay right. A word becomes a string
+ * marked with DEL, which jansson accepts in strings and no text of a model contains. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ static const struct constant {
 };
 enum { CONSTANTS = sizeof constants / sizeof *constants };
 
-/* Just after a string that began before `at`; `end` where it is never closed. */
+/* The end of a string that began before `at`; `end` if it is not closed. */
 static char *string_end(char *at, const char *end)
 {
 	while (at < end && *at != '"')
@@ -31,7 +31,7 @@ static bool is_value_end(const char *at, const char *end)
 	return at == end || *at == ',' || *at == ']' || *at == '}';
 }
 
-/* An integer beyond 64 bits as a real, which has 16 digits anyway: 9223372036854775808 is 9223372036854775e03. */
+/* Writes an integer of more than 64 bits as a real of 16 digits: 9223372036854775808 is 9223372036854775e03. */
 static void shorten_integer(char *at, size_t n)
 {
 	char *end;
@@ -40,7 +40,7 @@ static void shorten_integer(char *at, size_t n)
 		memcpy(end - 3, "e03", 3);
 }
 
-/* Just after the word of letters, digits and signs at `at`, marked where it is a constant and stands for a value. */
+/* The end of the word of letters, digits and signs at `at`. Marks it if it is a constant in the place of a value. */
 static char *word_end(char *at, const char *end)
 {
 	char *after = at;

@@ -4,10 +4,9 @@
 #define DR_JSON_TEXT_H
 #include <jansson.h>
 
-/* Reads n bytes. Such a word becomes a string with a mark: it is there, and equals no value of a `.deploy` text. NULL:
- * see *e. */
+/* Reads n bytes. Such a word becomes a marked string, which equals no value of a `.deploy` text. NULL: see *e. */
 json_t *json_text_read(const char *text, size_t n, json_error_t *e);
-/* A value on one line, as the file has it: these words bare again, keys in order, reals with up to 15 digits. To be
- * freed; NULL for lack of memory. */
+/* A value on one line, as in the file: these words without marks, keys in order, reals with up to 15 digits. The caller
+ * frees it. NULL: no memory. */
 char *json_text_show(const json_t *v);
 #endif

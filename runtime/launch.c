@@ -1,4 +1,4 @@
-/* Starts the ranks of a job in a world, watches them, and reports which one failed, where and why. */
+/* Starts the ranks of a job in a world, watches them, and reports which rank failed, where and why. */
 #include <string.h>
 #include "runtime.h"
 #include "watch.h"
@@ -21,8 +21,9 @@ static void format_place(const struct job *job, const struct rank_status *s, cha
 		snprintf(out, n, "at `%s`", plan_op(job->plan, atomic_load(&s->op)));
 }
 
-/* The rank to report: a rank that was killed left no word on the board; otherwise the first that did is the cause. */
-static int tell_failure(const struct job *job, int rank)
+/* Reports a failure. A rank that was killed left no message on the board; otherwise the rank that failed first is the
+ * cause. Returns the exit status. */
+static int report_failure(const struct job *job, int rank)
 {
 	const struct board *board = job->world->board;
 	struct rank_end end = job->world->end_of(job->world, rank);
@@ -52,7 +53,7 @@ static void print_memory(const struct job *job)
 /* ---- ranks ----------------------------------------------------------------------------------- */
 static void run_rank(void *job, int rank) { rank_main(job, rank); }
 
-/* The rank that failed, or -1. A rank that a signal ended comes before those that failed for lack of it. */
+/* The rank that failed, or -1. A rank ended by a signal comes before those that failed because of it. */
 static int failed_rank(const struct job *job, int *running)
 {
 	int failed = -1;
@@ -68,7 +69,7 @@ static int failed_rank(const struct job *job, int *running)
 	return failed;
 }
 
-/* Until all ranks ended, one failed or stands still, which it returns, or a signal came. */
+/* Waits until all ranks have ended, one failed or is stuck (returned), or a signal came. */
 static int supervise(const struct job *job, int *signal_number)
 {
 	struct watch w;
@@ -92,7 +93,7 @@ static int run_ranks(struct job *job)
 	int signal_number = 0, failed = -1, status = STATUS_FAILED;
 	if (w->start(w, run_rank, job)) {
 		failed = supervise(job, &signal_number);
-		status = failed >= 0 ? tell_failure(job, failed) : STATUS_OK;
+		status = failed >= 0 ? report_failure(job, failed) : STATUS_OK;
 	}
 	w->stop(w);
 	if (signal_number) {

@@ -1,5 +1,4 @@
-/* dr_main: the launcher of what the compiler generated. In a file of its own, so that tests can link the rest without
- * it. */
+/* dr_main: the launcher of the generated program. In a file of its own, so that tests can link the rest without it. */
 #include "runtime.h"
 
 int dr_main(int argc, char **argv)

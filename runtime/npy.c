@@ -1,4 +1,4 @@
-/* Writing .npy files (format 1.0, f32, C order) row by row. */
+/* Writes .npy files (format 1.0, f32, C order) row by row. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -42,7 +42,7 @@ static bool write_at(int fd, const void *data, size_t n, off_t at)
 	return true;
 }
 
-/* The file that a path stands for: what a link names, whether it is there or not. NULL: errno. */
+/* The file at a path, or the target of a link, even if it is missing. NULL: errno. */
 static char *target_of(const char *path)
 {
 	enum { LINKS = 40 };
@@ -65,7 +65,7 @@ static char *target_of(const char *path)
 	return NULL;
 }
 
-/* Rows come in any order, so only a regular file will do; another kind is not replaced by one. */
+/* Is it a file of another kind? Rows come in any order, so only a regular file works, and others are not replaced. */
 static bool is_special(const char *path)
 {
 	struct stat st;

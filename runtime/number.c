@@ -1,10 +1,10 @@
-/* Runs of numbers between storage formats and f32. */
+/* Converts runs of numbers between storage formats and f32. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O3") /* makes vectors of these loops, which -O2 does not */
+#pragma GCC optimize("O3") /* vectorizes these loops, unlike -O2 */
 #endif
 #include "number.h"
 
-/* Files do not align their data. */
+/* Data of files may have any alignment. */
 static inline uint16_t half_at(const void *from, int i)
 {
 	uint16_t half;
@@ -57,7 +57,7 @@ void numbers_random(uint64_t seed, uint32_t at, uint32_t stride, int n, float ce
 {
 	uint32_t low = (uint32_t)seed, high = (uint32_t)(seed >> 32);
 	for (int i = 0; i < n; i++) {
-		uint32_t h = (at + (uint32_t)i * stride) ^ low; /* MurmurHash3's finalizer of a counter */
+		uint32_t h = (at + (uint32_t)i * stride) ^ low; /* finalizer of MurmurHash3, applied to a counter */
 		h = (h ^ h >> 16) * 0x85ebca6bu;
 		h = (h ^ h >> 13) * 0xc2b2ae35u ^ high;
 		to[i] = center + scale * ((float)(int32_t)(h ^ h >> 16) * 0x1p-31f);

@@ -1,12 +1,11 @@
-/* The number formats that the runtime converts: f32, bf16, f16, fp8, bit by bit, so that no processor feature is
- * needed. */
+/* Conversions between f32, bf16, f16 and fp8, bit by bit, without processor features. */
 #ifndef DEPLOY_NUMBER_H
 #define DEPLOY_NUMBER_H
 #include <stdint.h>
 #include <string.h>
 #include "abi.h"
 
-/* number.c: runs of n; what is stored may have any alignment. */
+/* number.c: runs of n; stored numbers may have any alignment. */
 void numbers_widen(uint32_t dtype, const void *from, int n, float *to);
 void numbers_narrow(uint32_t dtype, const float *from, int n, void *to);
 /* Uniform in center +- scale: number i is a function of the seed and at + i * stride, modulo 2^32. */
@@ -42,8 +41,8 @@ static inline uint16_t bf16_of_f32(float f)
 	return (uint16_t)((b + 0x7fff + (b >> 16 & 1)) >> 16);
 }
 
-/* Exponents are moved by a multiplication, which also makes subnormals right; infinity and NaN are set apart. Both are
- * worked out and one is chosen, so that a loop of these becomes vectors. */
+/* A multiplication changes the exponent's bias, also for subnormals; infinity and NaN are separate. Both results are
+ * computed and one is chosen, so that loops are vectorized. */
 static inline float f32_of_f16(uint16_t h)
 {
 	uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
@@ -65,13 +64,13 @@ static inline uint16_t f16_of_f32(float f)
 	return (uint16_t)(sign | ((b - 0x38000000u + 0xfff + (b >> 13 & 1)) >> 13));
 }
 
-/* The same for a byte of an fp8 format: OCP 8-bit floating point, e4m3 (bias 7; no infinity, NaN only with all bits
- * set) and e5m2 (bias 15, as in IEEE 754). */
+/* fp8, OCP 8-bit floating point: e4m3 (bias 7; no infinity, NaN only with all bits set) and e5m2 (bias 15, as in IEEE
+ * 754). */
 struct fp8 {
 	int mantissa, bias;
 	uint32_t special;
 	float largest;
-}; /* special: least magnitude that is no number */
+}; /* special: smallest magnitude that is not a finite number */
 #define FP8_E4M3 ((struct fp8){3, 7, 0x7f, 448})
 #define FP8_E5M2 ((struct fp8){2, 15, 0x7c, 57344})
 
@@ -91,7 +90,8 @@ static inline uint8_t fp8_of_f32(struct fp8 t, float f)
 	if (b > 0x7f800000u)
 		return (uint8_t)(sign | 0x7f);
 	float magnitude = f32_of_bits(b) < t.largest ? f32_of_bits(b) : t.largest;
-	uint32_t step = (uint32_t)(151 - t.bias - t.mantissa) << 23; /* the f32 whose last place is a subnormal's step */
+	uint32_t step = (uint32_t)(151 - t.bias - t.mantissa)
+	                << 23; /* the f32 with a subnormal's step as its unit in the last place */
 	if (magnitude < f32_of_bits((uint32_t)(128 - t.bias) << 23))
 		return (uint8_t)(sign | (bits_of_f32(magnitude + f32_of_bits(step)) - step));
 	b = bits_of_f32(magnitude);

@@ -1,4 +1,4 @@
-/* The pages of the caches: a stack of free ones for each owner. */
+/* The pages of the caches: a stack of free pages for each owner. */
 #include <stdlib.h>
 #include <string.h>
 #include "report.h"

@@ -1,4 +1,4 @@
-/* Reading dr_blob, and mesh coordinates of ranks. */
+/* Reads dr_blob, and computes mesh coordinates of ranks. */
 #include "plan.h"
 #include <stdio.h>
 #include <stdlib.h>

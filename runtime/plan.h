@@ -1,4 +1,4 @@
-/* dr_blob, checked, with its tables as arrays; and what follows from mesh coordinates. */
+/* dr_blob, checked, with its tables as arrays; stages, groups and names of ranks. */
 #ifndef DEPLOY_PLAN_H
 #define DEPLOY_PLAN_H
 #include <stdbool.h>
@@ -19,9 +19,9 @@ struct plan {
 	const struct dr_map *maps;
 	const struct dr_config *config;
 	const struct dr_span *op_names;
-	const uint32_t *kernel_work;            /* NULL: not known */
-	const struct dr_result *kernel_results; /* NULL: not known */
-	int n_stages, n_owners, n_groups;       /* the group of all ranks is n_groups, behind those of the program */
+	const uint32_t *kernel_work;            /* NULL: unknown */
+	const struct dr_result *kernel_results; /* NULL: unknown */
+	int n_stages, n_owners, n_groups;       /* group n_groups is all ranks; the program's groups come before it */
 };
 
 /* NULL, or what is wrong with the blob. */
@@ -34,21 +34,20 @@ int plan_group_size(const struct plan *p, int group);
 /* The maximum T and R of all programs. */
 int plan_max_tokens(const struct plan *p);
 int plan_max_rows(const struct plan *p);
-/* The rank's place in its group, and the rank at a place of that group. */
+/* The rank's index in its group, and the rank with index i in that group. */
 int plan_group_index(const struct plan *p, int group, int rank);
 int plan_group_member(const struct plan *p, int group, int rank, int i);
 bool plan_group_has(const struct plan *p, int group, uint32_t atom);
 int plan_stage(const struct plan *p, int rank);
-/* How a step of so many microbatches runs through the stages. */
+/* The order in which a step of so many microbatches runs through the stages. */
 struct pipeline plan_pipeline(const struct plan *p, int microbatches);
-/* Whether a layer of the model has the param: params of the loop belong to one of its bodies. */
+/* Does the layer of the model have the param? A param of the loop belongs to one of its bodies. */
 bool plan_has_param(const struct plan *p, const struct dr_param *param, int64_t layer);
-/* Bytes of the params of the layers [begin, layer): where those of `layer` start in a stage that
- * begins with `begin`. */
+/* The offset of the params of `layer` in a stage whose first layer is `begin`. */
 uint64_t plan_layer_offset(const struct plan *p, int64_t begin, int64_t layer);
 /* The body of each layer from `layer` on. */
 const uint32_t *plan_bodies(const struct plan *p, int64_t layer);
-/* Of all spaces. */
+/* Bytes of a rank in all spaces. */
 uint64_t plan_bytes(const struct plan *p, int rank);
 /* "rank 3 (tp=1, pp=0)" */
 void plan_rank_name(const struct plan *p, int rank, char *out, size_t n);

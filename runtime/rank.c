@@ -1,4 +1,4 @@
-/* The life of a rank: device, memory, weights, then the steps that rank 0 broadcasts. */
+/* The life of a rank: opens device and memory, loads weights, runs the steps that rank 0 broadcasts. */
 #include <stdlib.h>
 #include "runtime.h"
 #include "world.h"

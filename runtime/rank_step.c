@@ -3,7 +3,7 @@
 
 void activity(struct rank *r, enum activity a) { atomic_store(&r->reporter.board->rank[r->index].activity, a); }
 
-/* The first of the owners that a rank has in a layout whose `group` cuts them, and how many. */
+/* The owners that a rank serves if `group` divides them: the first, and their number. */
 struct owners {
 	int first, n;
 };
@@ -14,14 +14,14 @@ static struct owners owners_of(const struct rank *r, uint32_t group)
 	return (struct owners){r->frame.index[group] * n, n};
 }
 
-/* A slot in the pages that the rank has, which are each n-th; -1: in another's. */
+/* The rank's number of a slot; -1: the page belongs to another rank. */
 static int32_t own_slot(const struct rank *r, const struct dr_step_input *in, int32_t slot)
 {
 	int page = (int)r->job->plan->head->page_size, ranks = plan_group_size(r->job->plan, (int)in->page_group);
 	return slot / page % ranks == r->frame.index[in->page_group] ? slot / page / ranks * page + slot % page : -1;
 }
 
-/* Sequences, slots and pages of the i-th owner of a rank count on from those of the owners before it. */
+/* Offsets the sequence, slot and page numbers of the rank's i-th owner by those of the owners before it. */
 static const int32_t *counted_on(const struct rank *r, const struct dr_step_input *in, const int32_t *words, int n,
                                  int i)
 {
@@ -42,7 +42,7 @@ static const int32_t *counted_on(const struct rank *r, const struct dr_step_inpu
 	return r->counted;
 }
 
-/* Writes an array that a step brings, as the rank has it. */
+/* Writes an input array as the rank stores it: see struct dr_step_input. */
 static void write_input(struct rank *r, int microbatch, const struct dr_step_input *in)
 {
 	const struct plan *plan = r->job->plan;

@@ -1,6 +1,6 @@
 /* Sums over the members of a group, in f32, in member order. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O3") /* makes vectors of these loops, which -O2 does not */
+#pragma GCC optimize("O3") /* vectorizes these loops, unlike -O2 */
 #endif
 #include "reduce.h"
 #include "number.h"

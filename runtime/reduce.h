@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum { REDUCE_BLOCK = 1024 };
-/* out[i] = sum over m of element i behind byte `offset` of part[m], in the order of m, in f32 (i32 in i32), rounded
+/* out[i] = sum over m, in order, of element i at byte `offset` of part[m]. Summed in f32 (i32: in i32) and rounded
  * once. n <= REDUCE_BLOCK. */
 void reduce_block(uint32_t dtype, const void *const *part, int members, size_t offset, int n, void *out);
 #endif

@@ -1,4 +1,4 @@
-/* Reports of ranks through shared memory, and the launcher's messages on stderr. */
+/* Reports of ranks in shared memory, and the launcher's messages on stderr. */
 #include "no_memory.h"
 #include "report.h"
 #include "../support/escape.h"
@@ -59,7 +59,7 @@ void rank_fail(const struct reporter *r, const char *fmt, ...)
 	abort();
 }
 
-/* A name may have megabytes. */
+/* Truncates long messages: a name may have megabytes. */
 static void put_message(FILE *out, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 static void put_message(FILE *out, const char *fmt, va_list args)
 {

@@ -1,5 +1,5 @@
-/* The board, on which ranks write what they do and the launcher reads it; and messages of the launcher. world.h says
- * who shares it. */
+/* The board, where ranks write what they do and the launcher reads it; and the launcher's messages. world.h says who
+ * shares the board. */
 #ifndef DEPLOY_REPORT_H
 #define DEPLOY_REPORT_H
 #include <stdatomic.h>
@@ -10,7 +10,7 @@
 /* Exit statuses of the launcher. STATUS_SIGNAL + n: signal n ended it. */
 enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE, STATUS_INTERNAL = 70, STATUS_SIGNAL = 128 };
 
-/* What a rank does. ACTIVITY_STEP: `op` and `layer` say where. */
+/* What a rank is doing. ACTIVITY_STEP: `op` and `layer` say where. */
 enum activity {
 	ACTIVITY_START,
 	ACTIVITY_LOAD,
@@ -24,18 +24,18 @@ enum { WAITS_FOR_NONE = -1, WAITS_FOR_READERS = -2 };
 
 struct rank_status {
 	atomic_int activity, op, layer; /* layer -1: outside the loop over the layers */
-	atomic_uint operations;         /* begun so far */
-	atomic_int waits_for;           /* a rank, or one of the above */
-	atomic_int helper;              /* process that computes for it; 0: none */
+	atomic_uint operations;         /* operations begun so far */
+	atomic_int waits_for;           /* a rank, or one of the constants above */
+	atomic_int helper;              /* process that computes for the rank; 0: none */
 	uint64_t planned, allocated;    /* bytes */
-	atomic_bool blamed;             /* the message is written once: the rank may fail while the parent blames it */
-	char message[2048];             /* why it failed */
+	atomic_bool blamed;             /* `message` is claimed: rank and parent may write it at the same time */
+	char message[2048];             /* why the rank failed */
 };
 
-/* One for all ranks. `first` is 1 + the rank that failed first, 0 while none did; set, all waits end. */
+/* One for all ranks. `first`: 1 + the rank that failed first, or 0. When it is set, all waits end. */
 struct board {
 	atomic_int first;
-	void (*leave)(int status); /* ends a rank that failed, and does not return: _exit, unless a world sets another */
+	void (*leave)(int status); /* ends a failed rank and does not return: _exit, unless a world replaces it */
 	struct rank_status rank[];
 };
 
@@ -44,19 +44,19 @@ struct reporter {
 	int rank;
 };
 
-/* Zeroed memory shared with processes forked later. NULL: none left. */
+/* Zeroed memory shared with processes forked later. NULL: no memory. */
 void *shared_alloc(size_t bytes);
 
-struct board *board_open(int ranks); /* in memory of shared_alloc; NULL: none left */
+struct board *board_open(int ranks); /* in memory of shared_alloc; NULL: no memory */
 void board_close(struct board *b, int ranks);
-/* Ends the rank, with STATUS_INTERNAL when the message begins with "internal:". The parent tells the message of the
- * first one that failed, and ends the others. */
+/* Ends the rank, with STATUS_INTERNAL if the message begins with "internal:". The parent reports the message of the
+ * first rank to fail, and ends the others. */
 _Noreturn void rank_fail(const struct reporter *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The parent's word on a rank, as if it had said so itself. */
+/* Writes a rank's message for it: the parent's report of a rank. */
 void board_blame(struct board *b, int rank, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static inline bool board_failed(const struct reporter *r) { return atomic_load(&r->board->first) != 0; }
 
-/* Mistakes that are collected and reported together: the first PROBLEMS_LISTED, then how many more there are. */
+/* Mistakes, collected and reported together: the first PROBLEMS_LISTED, then the number of the others. */
 enum { PROBLEMS_LISTED = 20 };
 struct problems {
 	FILE *out;
@@ -66,19 +66,19 @@ struct problems {
 };
 void problems_open(struct problems *p);
 void problem(struct problems *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Prints "error: TITLE" and the problems, or the only one without the title; frees them. True when there were none. */
+/* Prints "error: TITLE" and the problems, or a single problem alone, and frees them. true: there were none. */
 bool problems_close(struct problems *p, const char *title);
 
-/* Control characters of what these print, and problem() and rank_fail(), are escaped. */
+/* These print messages. They, problem() and rank_fail() escape control characters. */
 void say_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void print_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void print_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The exit status, once standard output is flushed: STATUS_FAILED with a message where that fails. */
+/* Flushes standard output. Returns `status`, or STATUS_FAILED after a message. */
 int finish_output(int status);
 
-/* Of calloc, for host tables whose size is known at start. Running out ends the process with a message. */
+/* calloc for host tables. Lack of memory ends the process with a message. */
 void *host_alloc(size_t n, size_t size);
-/* Of reallocarray, the same way. n and size are not 0. */
+/* Likewise reallocarray. n and size are not 0. */
 void *host_grow(void *p, size_t n, size_t size);
 #endif

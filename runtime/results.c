@@ -1,12 +1,12 @@
-/* What a step gives, on its way to rank 0. After each microbatch the ranks of the last stage copy their part of the
- * tokens and logits off the device into a parcel, since the next microbatch uses the same memory. After the last one
- * every rank gives its parcel, which may be empty, to rank 0. Both sides know from the plan what is in it. */
+/* Brings the results of a step to rank 0. After each microbatch, ranks of the last stage copy their part of the tokens
+ * and logits from the device into a parcel, since the next microbatch uses the same memory. After the last one, every
+ * rank gives its parcel, which may be empty, to rank 0. Both sides know its contents from the plan. */
 #include <stdlib.h>
 #include <string.h>
 #include "runtime.h"
 
-/* Is the rank's coordinate 0 along every atom but those of stages, of those that cut the outputs' rows and, for logits,
- * of those that cut the vocabulary? */
+/* Is the rank's coordinate 0 along every atom, except those that split stages, the outputs' rows and, for logits, the
+ * vocabulary? */
 static bool is_first_of_replicas(const struct plan *plan, int rank, const struct dr_output *cut, bool logits)
 {
 	const struct dr_program *h = plan->head;
@@ -91,7 +91,7 @@ void parcel_pack(struct rank *r, int microbatch)
 }
 
 /* ---- rank 0 ---------------------------------------------------------------------------------- */
-/* The parcels that come to rank 0, and what is in them. */
+/* The parcels that rank 0 receives, and their contents. */
 struct inbox {
 	struct parcel_plan *plan[DR_PHASES]; /* [ranks] */
 	unsigned char *bytes;
@@ -132,7 +132,7 @@ void inbox_close(struct inbox *in)
 
 const struct results *inbox_results(const struct inbox *in) { return &in->results; }
 
-/* Reads one owner's rows from `from`; returns what follows them. */
+/* Reads one owner's rows at `from`; returns the end of them. */
 static const unsigned char *unpack_owner(struct inbox *in, const struct plan *plan, const struct parcel_plan *p,
                                          size_t to, size_t rows, const unsigned char *from)
 {

@@ -1,6 +1,5 @@
-/* Checkpoints: safetensors files, alone or in shards with an index. A file is an 8-byte little-endian length, a JSON
- * header of that length, then the data that the header's offsets count from. Only headers are parsed; data stays
- * mapped. */
+/* Checkpoints: safetensors files, one or several shards with an index. A file is an 8-byte little-endian length, a JSON
+ * header of that length, then the data, to which the header's offsets refer. Data is mapped, not read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -17,7 +16,7 @@
 
 static const size_t MAX_HEADER = 100u << 20; /* as in the format's reference implementation */
 static const size_t MAX_INDEX = 100u << 20, MAX_CONFIG = 16u << 20;
-/* Memory that parsing may take: ten times the text is usual, forty times the worst. */
+/* Limits of memory for parsing: usually ten times the text, at worst forty times. */
 static const size_t ROOM = 1u << 30, CONFIG_ROOM = 256u << 20;
 
 struct file {
@@ -25,7 +24,7 @@ struct file {
 	void *at;
 	size_t bytes;
 	bool good;
-}; /* mapped; good: its header is right */
+}; /* mapped; good: its header is valid */
 struct checkpoint {
 	struct tensor *tensor;
 	int n, cap; /* sorted by name once all files are read */
@@ -42,7 +41,7 @@ char *join_path(const char *folder, const char *name)
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
-/* Opens a regular file that is not empty. Never waits, whatever has that name. -1 after a report. */
+/* Opens a regular file that is not empty. Never blocks, whatever the file is. -1 after a report. */
 static int open_file(const char *path, size_t *bytes, struct problems *p)
 {
 	struct stat st;
@@ -60,7 +59,7 @@ static int open_file(const char *path, size_t *bytes, struct problems *p)
 	return -1;
 }
 
-/* n bytes from `at` on, and a 0. NULL after a report. */
+/* n bytes from `at` on, then NUL. NULL after a report. */
 static char *read_part(int fd, const char *path, size_t at, size_t n, struct problems *p)
 {
 	char *text = malloc(n + 1);
@@ -83,7 +82,7 @@ static char *read_part(int fd, const char *path, size_t at, size_t n, struct pro
 	return text;
 }
 
-/* What the parser may still take, and why it got nothing. */
+/* Memory that the parser may still take, and why its last request failed. */
 static struct {
 	size_t left;
 	enum { GIVEN, BEYOND_ROOM, NO_MEMORY } last;
@@ -99,7 +98,7 @@ static void *room_take(size_t n)
 	return p;
 }
 
-/* config: as Python writes it. NULL after a report. */
+/* config: JSON as Python writes it. NULL after a report. */
 static json_t *parse(const char *path, const char *text, size_t n, size_t room_bytes, bool config, struct problems *p)
 {
 	json_error_t e;
@@ -140,7 +139,7 @@ static json_t *read_json(const char *path, size_t max_bytes, size_t room_bytes, 
 struct json_t *json_file(const char *path, struct problems *p) { return read_json(path, MAX_CONFIG, CONFIG_ROOM, p); }
 
 /* ---- a tensor of a header -------------------------------------------------------------------- */
-/* The formats of safetensors files: those that the runtime reads, and the bits of the others. */
+/* Formats in safetensors files: those that the runtime reads, and bits of the others. */
 static const struct format {
 	const char *name;
 	uint32_t dtype;
@@ -168,7 +167,7 @@ static const struct format {
 	{"F4", TENSOR_OTHER_DTYPE, 4},
 };
 
-/* NULL: none that is known here. */
+/* NULL: unknown. */
 static const struct format *format_of(const char *stored)
 {
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
@@ -177,7 +176,7 @@ static const struct format *format_of(const char *stored)
 	return NULL;
 }
 
-/* NULL, or what is wrong. A count beyond 2^62 elements is no shape. */
+/* NULL, or what is wrong. A shape has at most 2^62 elements. */
 static const char *read_shape(json_t *shape, struct tensor *t)
 {
 	if (!json_is_array(shape) || json_array_size(shape) > TENSOR_DIMS)
@@ -193,7 +192,7 @@ static const char *read_shape(json_t *shape, struct tensor *t)
 	return NULL;
 }
 
-/* NULL, or what is wrong. `data`: the bytes behind the header. */
+/* NULL, or what is wrong. `data`: the bytes after the header. */
 static const char *read_tensor(json_t *entry, const unsigned char *data, uint64_t bytes, struct tensor *t)
 {
 	const char *stored = json_string_value(json_object_get(entry, "dtype"));
@@ -239,7 +238,7 @@ static int by_place(const void *a, const void *b)
 	return (x->stored_bytes > y->stored_bytes) - (x->stored_bytes < y->stored_bytes);
 }
 
-/* The format allows no overlap and no hole: each byte of the data belongs to one tensor. */
+/* Checks that each byte of the data belongs to one tensor: the format allows no overlaps and no holes. */
 static bool check_cover(struct tensor *tensor, int n, const unsigned char *data, uint64_t bytes, const char *path,
                         struct problems *p)
 {
@@ -282,7 +281,7 @@ static bool read_tensors(struct checkpoint *c, json_t *root, const char *path, c
 	return p->n == before && check_cover(own, c->n - first, data, f->bytes - header, path, p);
 }
 
-/* The header's text, and where the data begins. NULL after a report. */
+/* The header's text; *begin: where the data begins. NULL after a report. */
 static char *read_header(int fd, const char *path, size_t bytes, uint64_t *begin, struct problems *p)
 {
 	uint64_t length = 0;
@@ -334,7 +333,7 @@ static void sort_tensors(struct checkpoint *c, const char *folder, struct proble
 			problem(p, "%s: tensor %s appears twice", folder, c->tensor[i].name);
 }
 
-/* Reads each shard once. `number`: by name, the file's. */
+/* Reads each shard once. `number`: number of the file, by name. */
 static void read_shards(struct checkpoint *c, const char *folder, const char *index, json_t *map, json_t *number,
                         struct problems *p)
 {
@@ -351,7 +350,7 @@ static void read_shards(struct checkpoint *c, const char *folder, const char *in
 	}
 }
 
-/* Each tensor of the index must be in the file that it names. Files that are wrong have been reported. */
+/* Checks that each tensor of the index is in the file named there. Invalid files were reported already. */
 static void check_index(const struct checkpoint *c, const char *index, json_t *map, json_t *number, struct problems *p)
 {
 	json_t *shard;
@@ -412,7 +411,7 @@ void checkpoint_close(struct checkpoint *c)
 }
 
 /* ---- files that change while they are mapped ------------------------------------------------- */
-/* Of the process: where ranks are threads of one, the last rank that set it is blamed. */
+/* One per process. If ranks are threads, the last one to set it is blamed. */
 static struct {
 	_Atomic(const struct checkpoint *) checkpoint;
 	_Atomic(const struct reporter *) reporter;
@@ -428,13 +427,13 @@ static const struct file *file_at(const struct checkpoint *c, const unsigned cha
 	return NULL;
 }
 
-/* A fault of the thread that reads a mapped page, never in the middle of something else: it may print. */
+/* The fault comes from a read of a mapped page, so the handler may print. */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
 	(void)context;
 	const struct file *f = file_at(guarded.checkpoint, info->si_addr);
 	if (!f) {
-		signal(number, SIG_DFL); /* the fault comes again, and ends the process */
+		signal(number, SIG_DFL); /* the fault repeats, and ends the process */
 		return;
 	}
 	const struct reporter *r = guarded.reporter;

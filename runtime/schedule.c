@@ -1,6 +1,6 @@
-/* Which positions of which sequences enter the next step. A sequence belongs to an owner, with a row of its page table
- * and pages for its longest length from admission until it leaves. A step is prefill while any admitted prompt is
- * unfinished, else decode; in a prefill step sequences that decode ride along, each with its one token. */
+/* Decides which positions of which sequences enter the next step. From admission until it ends, a sequence has a row of
+ * its owner's page table and pages for its maximum length. A step is prefill while any admitted prompt is unfinished,
+ * else decode. In a prefill step, sequences that decode take part, with one token each. */
 #include <stdlib.h>
 #include <string.h>
 #include "../support/round.h"
@@ -17,9 +17,9 @@ struct schedule {
 	struct page_pool pages;
 	struct sequence **row; /* [microbatches][owners][max_rows] sequence of each wanted row */
 	int max_rows;
-	int next_owner; /* of the next sequence that comes */
+	int next_owner; /* for the next sequence */
 	bool pages_changed;
-	int pages_used; /* of any owner, counted when pages_changed */
+	int pages_used; /* P of a step; recomputed when pages_changed */
 };
 
 int schedule_room(const struct plan *plan)
@@ -67,7 +67,7 @@ void schedule_add(struct schedule *s, struct sequence *q)
 	o->last = q;
 }
 
-/* Takes a sequence out of those that wait. */
+/* Removes a sequence from its owner's waiting list. */
 static void unlink_waiting(struct owner *o, struct sequence *q)
 {
 	*(q->prev ? &q->prev->next : &o->first) = q->next;
@@ -93,7 +93,7 @@ void schedule_remove(struct schedule *s, struct sequence *q)
 	q->table_row = -1;
 }
 
-/* Assigns a row and pages to the first sequence that waits; false: there are not enough of them. */
+/* Assigns a row and pages to the first waiting sequence; false: there are not enough. */
 static bool admit_first(struct schedule *s, struct owner *o)
 {
 	struct sequence *q = o->first;
@@ -145,9 +145,8 @@ struct sequence *schedule_row(const struct schedule *s, int microbatch, int owne
 	return row < s->max_rows ? s->row[row_at(s, microbatch, owner) + row] : NULL;
 }
 
-/* What a step brings of each sequence is decided before it is written: T, which places the arrays, is the most of all
- * owners. A piece is `n` positions of a sequence from `fed` on; a row is wanted when it reaches the
- * last known token. */
+/* A step is planned before it is written, because the arrays' offsets depend on T, the maximum over all owners. A piece
+ * is `n` positions of a sequence from `fed` on. If it reaches the last known token, it has a wanted row. */
 struct piece {
 	struct sequence *sequence;
 	int from, n;
@@ -176,7 +175,7 @@ static bool any_prefilling(const struct schedule *s)
 	return false;
 }
 
-/* Appends a piece of at most `room` positions; none when the rows are used up and only the last token is left. */
+/* Appends a piece of at most `room` positions; none if no rows are left and only the last token is. */
 static void take_piece(struct pieces *p, struct sequence *q, int room, int max_rows)
 {
 	int known = q->n_prompt + q->n_out, left = known - q->fed;
@@ -191,8 +190,8 @@ static void take_piece(struct pieces *p, struct sequence *q, int room, int max_r
 	q->fed += n;
 }
 
-/* Takes pieces of the owner's prompts, or of its sequences that decode, until `max_tokens` tokens are there. Of those
- * that decode, microbatch m takes the rows of the page table with row % M == m, so that microbatches are even. */
+/* Takes pieces of the owner's prompts, or of its sequences that decode, up to `max_tokens` tokens. Of the latter,
+ * microbatch m of M takes those with table row % M == m, so that microbatches are even. */
 static void take_pieces(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner, bool prompts,
                         int max_tokens)
 {
@@ -205,8 +204,7 @@ static void take_pieces(struct schedule *s, struct pieces *p, int phase, int mic
 	}
 }
 
-/* Chooses one owner's pieces of one microbatch. Half of a chunk at least is for prompts, so that they end whatever
- * decodes. */
+/* Chooses one owner's pieces of one microbatch. At least half of the tokens are for prompts, so that prompts end. */
 static void choose(struct schedule *s, struct pieces *p, int phase, int microbatch, int owner)
 {
 	int chunk = (int)s->plan->programs[phase].max_tokens;
@@ -215,7 +213,7 @@ static void choose(struct schedule *s, struct pieces *p, int phase, int microbat
 		take_pieces(s, p, phase, microbatch, owner, true, chunk);
 }
 
-/* Notes that a sequence has the row, and how it is to be sampled. */
+/* Assigns the row to a sequence. Returns how the row is sampled. */
 static struct dr_sampling want_row(struct schedule *s, struct sequence *q, int row)
 {
 	s->row[row] = q;
@@ -224,7 +222,7 @@ static struct dr_sampling want_row(struct schedule *s, struct sequence *q, int r
 	return q->sampling;
 }
 
-/* Fills an owner's arrays from token `at` and row `row` on. */
+/* Fills an owner's arrays with padding from token `at` and row `row` on. */
 static void write_padding(int32_t *const *a, struct dr_sampling *sampling, int at, int tokens, int row, int rows)
 {
 	for (; at < tokens; at++) {
@@ -274,8 +272,8 @@ static void write_pages(struct schedule *s, struct step *step, int owner)
 	}
 }
 
-/* Adds a microbatch to the step; an empty one is left out. Idle owners get padding, and so does a microbatch without
- * rows: generated code never sees zero rows. Returns the tokens in it, without padding. */
+/* Adds a microbatch to the step, unless it is empty. Idle owners get padding, and so does a microbatch without rows:
+ * generated code never sees zero rows. Returns the number of tokens without padding. */
 static int add_microbatch(struct schedule *s, struct step *step, int number, struct pieces *owner)
 {
 	const struct dr_program *h = s->plan->head;

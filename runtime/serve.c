@@ -1,4 +1,4 @@
-/* Rank 0's part of `run` and `bench`: submits all prompts to an engine, keeps time, prints what came of it. */
+/* Rank 0's part of `run` and `bench`: submits all prompts to an engine, measures time, prints the results. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +8,11 @@
 
 enum { WARM_RUNS = 1, BENCH_RUNS = 5 };
 
-/* What came of a prompt. */
+/* The continuation of a prompt. */
 struct answer {
 	int32_t *tokens; /* [max_tokens] */
 	int n;
-	int64_t first; /* when its first token came */
+	int64_t first; /* time of its first token */
 	bool finished;
 };
 /* One pass over the prompts. */
@@ -62,7 +62,7 @@ static _Noreturn void fail_at_token(struct rank *r, int prompt, int index, int32
 	          prompt + 1, index + 1, where);
 }
 
-/* The parent does not hold a slow file against the rank. */
+/* The rank does not count as stuck while it writes, however slow the file is. */
 static void write_logits(struct rank *r, int prompt, int index, const float *logits)
 {
 	activity(r, ACTIVITY_PRINT);
@@ -98,7 +98,7 @@ static double median(double *of, int n)
 	return n % 2 ? of[n / 2] : (of[n / 2 - 1] + of[n / 2]) / 2;
 }
 
-/* When each prompt got its first token, in ms: the median. */
+/* The median time to first token, in ms. */
 static double ttft_ms(const struct pass *p)
 {
 	double *ms = host_alloc((size_t)p->n, sizeof *ms);

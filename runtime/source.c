@@ -1,10 +1,10 @@
-/* Elements of a stored tensor, converted to the format that a param has on the device; or random ones. */
+/* Elements of a stored tensor, converted to the format of the param on the device; or random ones. */
 #include "number.h"
 #include "runtime.h"
 
-enum { RUN = 1024 }; /* elements that are converted at a time */
+enum { RUN = 1024 }; /* elements converted at a time */
 
-/* n elements of `size` bytes, `stride` elements from one to the next, side by side. */
+/* Copies n elements of `size` bytes, `stride` elements apart, to contiguous memory. */
 static inline void copy_apart(char *to, const unsigned char *from, int64_t stride, int64_t n, size_t size)
 {
 	for (int64_t i = 0; i < n; i++)
@@ -25,7 +25,7 @@ static void copy_elements(void *to, const struct tensor *t, int64_t flat_at, int
 		copy_apart(to, from, stride, n, 4);
 }
 
-/* At most RUN elements as f32. */
+/* Reads at most RUN elements as f32. */
 static void read_run(const struct source *s, int64_t flat_at, int64_t stride, int n, float *to)
 {
 	float stored[RUN];

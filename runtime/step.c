@@ -1,4 +1,4 @@
-/* The words of a step: what rank 0 hands to all ranks. */
+/* The words of a step, which rank 0 broadcasts. */
 #include <stdlib.h>
 #include "report.h"
 #include "step.h"
@@ -8,7 +8,7 @@ enum {
 	SAMPLING_WORDS = sizeof(struct dr_sampling) / sizeof(int32_t)
 };
 
-/* Words of a microbatch of one owner: four arrays of T tokens, two of R rows. */
+/* Words of a microbatch per owner: four arrays of T tokens, two of R rows. */
 static size_t owner_words(int tokens, int rows) { return 4 * (size_t)tokens + (1 + SAMPLING_WORDS) * (size_t)rows; }
 
 static size_t page_words(const struct plan *plan) { return (size_t)plan->head->seqs * plan->head->pages_per_seq; }
@@ -63,7 +63,7 @@ int32_t *step_array(const struct step *s, const struct plan *plan, int microbatc
 	*n = input == DR_INPUT_SAMPLE ? SAMPLING_WORDS * rows : input == DR_INPUT_WANT ? rows : tokens;
 	if (input == DR_INPUT_SAMPLE)
 		return at + 4 * (size_t)tokens + (size_t)rows;
-	return at + (size_t)input * (size_t)tokens; /* WANT is the fifth array, behind four of T */
+	return at + (size_t)input * (size_t)tokens; /* WANT is the fifth array, after four of T */
 }
 
 struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan, int microbatch, int owner)

@@ -1,42 +1,42 @@
-/* One step: what it brings to all ranks, and what it gives. */
+/* One step: its inputs for all ranks, and its results. */
 #ifndef DEPLOY_STEP_H
 #define DEPLOY_STEP_H
 #include <stddef.h>
 #include <stdint.h>
 #include "plan.h"
 
-/* What one step brings, as words that rank 0 broadcasts: head, then the input arrays of every microbatch and owner. */
+/* The inputs of a step, as words that rank 0 broadcasts: head, then the arrays of every microbatch and owner. */
 enum { STEP_STOP = -1 };
 struct step_head {
 	int32_t phase, microbatches, with_pages, pages, trace;
 }; /* pages: struct dr_frame; trace: see trace.c */
 struct step {
 	int32_t *words;
-	size_t n, cap; /* i32; the members below are their beginning */
+	size_t n, cap; /* i32; the members below point to their start */
 	struct step_head *head;
 	int32_t *tokens, *rows; /* [microbatches] T and R */
 };
-/* How many words say how many there are. */
+/* Words in the fixed part of a step, which determines the length of the rest. */
 size_t step_fixed(const struct plan *plan);
 void step_open(struct step *s, const struct plan *plan);
 void step_close(struct step *s);
 /* Words of the longest array of one owner. */
 size_t step_max_words(const struct plan *plan);
-/* Sets n from head and the T and R of each microbatch. */
+/* Sets n from the head and from T and R of each microbatch. */
 void step_measure(struct step *s, const struct plan *plan);
-/* The array of an owner in a microbatch; of DR_INPUT_PAGES: any microbatch, only with_pages. */
+/* An owner's array in a microbatch. DR_INPUT_PAGES: the same for all microbatches; only if with_pages. */
 int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input,
                     int *n);
 
-/* How an owner's rows are sampled: [R]. */
+/* [R]: how an owner's rows are sampled. */
 struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan, int microbatch, int owner);
 /* For struct dr_frame. */
 int step_candidates(const struct step *s, const struct plan *plan, int microbatch);
 
-/* What a step gave: [microbatches][owners][max_rows], logits with [vocab] after that. */
+/* The results of a step: [microbatches][owners][max_rows]; logits have [vocab] after that. */
 struct results {
 	int32_t *tokens;
-	float *logits; /* NULL: nobody asked for them */
+	float *logits; /* NULL: not requested */
 	int max_rows;
 };
 #endif

@@ -1,10 +1,10 @@
-/* Where numbers stop being finite: when logits are not, the step runs once more, and each rank looks at what its
- * contractions give. A step may run again: it writes the same to the same places. */
+/* Finds where numbers stop being finite. When logits are not finite, the step runs once more, and each rank checks the
+ * results of its contractions. A step may be repeated: it writes the same values to the same addresses. */
 #include <stdlib.h>
 #include "number.h"
 #include "runtime.h"
 
-/* Is one of n numbers infinite, or none? Its exponent is all ones. */
+/* Is one of n numbers infinite or NaN? Then its exponent is all ones. */
 static bool has_odd(uint32_t dtype, const void *at, int64_t n)
 {
 	const uint32_t *wide = at;
@@ -53,7 +53,7 @@ void trace_deliver(struct rank *r)
 		r->comm->take(r->comm, i, &r->odds[i], sizeof r->odds[i]);
 }
 
-/* Stages run one after the other, and the operations of a stage likewise. */
+/* Stages run in order, and so do the operations of a stage. */
 static bool comes_before(const struct plan *plan, const struct rank_odd *odds, int rank, int other)
 {
 	const struct rank_odd *x = &odds[rank], *y = &odds[other];

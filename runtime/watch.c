@@ -1,7 +1,7 @@
-/* The parent watches the pulse of each rank: the operations that it began, and the processor time of its processes.
- * Kernels are loops with bounds, so one that uses processor time ends; a process that is stopped, or waits for what
- * does not come, uses none. A rank that waits for another looks round ten times a second, which is a pulse as well;
- * when all wait, none of them is at fault, and operations alone count. */
+/* The parent watches the pulse of each rank: the operations it began, and the processor time of its processes. Kernels
+ * are bounded loops, so one that uses processor time ends. A process that is stopped, or waits for something that does
+ * not come, uses none. A rank that waits for another polls ten times a second, which counts as a pulse. When all ranks
+ * wait, none of them is at fault, and only operations count. */
 #include "watch.h"
 #include <stdlib.h>
 #include "event.h"
@@ -16,7 +16,7 @@ void watch_open(struct watch *w, const struct world *world, const struct plan *p
 
 void watch_close(struct watch *w) { free(w->rank); }
 
-/* true: it stood still for the time-out. */
+/* Updates a pulse. true: there was none for the time-out. */
 static bool feel(struct pulse *p, uint64_t beats, int64_t passed, int64_t timeout)
 {
 	p->still = p->beats == beats ? p->still + passed : 0;
@@ -26,7 +26,7 @@ static bool feel(struct pulse *p, uint64_t beats, int64_t passed, int64_t timeou
 
 static bool waits(const struct rank_status *s) { return atomic_load(&s->waits_for) != WAITS_FOR_NONE; }
 
-/* A slow reader of results is no fault of the rank that writes them. */
+/* A rank that writes results is exempt: their reader may be slow. */
 static bool is_exempt(const struct rank_status *s) { return atomic_load(&s->activity) == ACTIVITY_PRINT; }
 
 static void blame_waiting(struct watch *w, int rank, int timeout)

@@ -1,11 +1,10 @@
-/* Finds ranks that stand still. */
+/* Finds ranks that are stuck. */
 #ifndef DEPLOY_WATCH_H
 #define DEPLOY_WATCH_H
 #include "plan.h"
 #include "world.h"
 
-/* How long a rank may stand still is a matter of what the parent has seen, not of the clock: a job that is stopped
- * (Ctrl-Z) and goes on has lost nothing. */
+/* The time-out counts only time in which the parent ran, so a job may be stopped (Ctrl-Z) and continued. */
 enum { WATCH_PERIOD_MS = 100 };
 
 struct pulse {
@@ -22,7 +21,7 @@ struct watch {
 
 void watch_open(struct watch *w, const struct world *world, const struct plan *plan, int timeout);
 void watch_close(struct watch *w);
-/* To be called every WATCH_PERIOD_MS. The rank that stood still for the time-out, which it has told the
+/* To be called every WATCH_PERIOD_MS. Returns the rank without a pulse for the time-out, which is reported on the
  * board, or -1. */
 int watch_look(struct watch *w);
 #endif

@@ -1,10 +1,10 @@
-/* Every tensor that some param reads: is it there, with the shape and a format that the program was compiled for? */
+/* Checks every tensor that a param reads: it exists, with the shape and a format that the program was compiled for. */
 #include <stdlib.h>
 #include <string.h>
 #include "number.h"
 #include "runtime.h"
 
-/* What one check goes through. read: by index of the checkpoint's tensors. */
+/* One check. read: by index of the checkpoint's tensors. */
 struct check {
 	const struct plan *plan;
 	const struct checkpoint *c;
@@ -23,7 +23,7 @@ static size_t append(char *out, size_t at, size_t n, const char *s, size_t lengt
 	return at;
 }
 
-/* The number that {name} stands for: the layer, or the index along a keyed axis; -1: none. */
+/* The number for {name}: the layer, or the index along a keyed axis; -1: none. */
 static int64_t key_number(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit,
                           const char *name, size_t n)
 {
@@ -89,7 +89,7 @@ static void check_tensor(struct check *k, const struct dr_param *p, const char *
 		t->dtype != TENSOR_OTHER_DTYPE && t->dtype != p->dtype && dtype_size(t->dtype) >= dtype_size(p->dtype);
 }
 
-/* All digits of the keyed axes, in turn: false behind the last. */
+/* Advances the digits of the keyed axes; false past the end. */
 static bool next_key(const struct dr_axis *axes, uint32_t n, int64_t *digit)
 {
 	for (uint32_t a = n; a-- > 0;) {

@@ -1,6 +1,6 @@
-/* A rank's slices of the params, into device memory: reordered into the tiles that kernels read (struct packing of
- * dag/kernel.h) in host buffers of bounded size, by as many threads as kernels have. Constants and expert
- * maps as well. */
+/* Loads a rank's slices of the params into device memory, and constants and expert maps. Weights are reordered into the
+ * tiles that kernels read (struct packing in dag/kernel.h), in host buffers of bounded size, by as many threads as
+ * kernels have. */
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,20 +10,20 @@
 #include "runtime.h"
 
 enum {
-	BLOCK_BYTES = 1 << 20, /* tiles that a thread fills before it hands them to the device */
+	BLOCK_BYTES = 1 << 20, /* bytes of tiles that a thread fills before it copies them to the device */
 	CACHE_LINE = 64,
 	BLOCK_PAIRS = 16 /* pairs of each row that are interleaved before the next ones */
 };
 
-/* Axes that count as one: a mixed radix number, major to minor. */
+/* Axes that form one dimension: a mixed radix number, major to minor. */
 struct digits {
 	uint32_t axis[MAX_AXES];
 	int n;
 	int64_t size;
 };
 
-/* One param of one layer on its way to the device. A plain param is [all axes but the last][last]: one tile an element
- * wide. */
+/* The transfer of one param of one layer to the device. A plain param is [all axes but the last][last]: tiles of one
+ * element's width. */
 struct transfer {
 	const struct plan *plan;
 	const struct dr_param *param;
@@ -32,13 +32,13 @@ struct transfer {
 	int rank;
 	int64_t layer;
 	struct digits g, n, k;
-	int64_t n_tile, k_pair, tiles, k_padded; /* tiles: of one g */
-	int64_t index[MAX_AXES];                 /* global index along each axis; those of k count from the slice's begin */
+	int64_t n_tile, k_pair, tiles, k_padded; /* tiles: per g */
+	int64_t index[MAX_AXES];                 /* global index along each axis; along k from the slice's begin */
 	int64_t keyed[MAX_AXES];
-	bool has_source; /* what `source` was looked up for */
+	bool has_source; /* `keyed`: digits for which `source` was looked up */
 	struct source source;
 	unsigned char *rows;
-	size_t row_bytes; /* [n_tile][k_padded] elements on their way into a tile */
+	size_t row_bytes; /* rows: [n_tile][k_padded] elements, before they go into a tile */
 };
 
 static void add_digit(struct digits *d, uint32_t axis, uint32_t local)
@@ -78,7 +78,7 @@ static void set_digits(struct transfer *t, const struct digits *d, int64_t numbe
 }
 
 /* ---- sources --------------------------------------------------------------------------------- */
-/* Uniform with the variance of 1/k: sums over k elements stay of order one. Gains of norms are near one. */
+/* Random weights: uniform with variance 1/k, so sums over k elements are of order one. Gains of norms are near one. */
 static void random_source(struct transfer *t, const char *key)
 {
 	double k = 1;
@@ -145,7 +145,7 @@ static void read_row(struct transfer *t, unsigned char *row)
 	}
 }
 
-/* Pair k of row i becomes pair k * n_tile + i. A few cache lines of each row at a time. */
+/* Moves pair k of row i to pair k * n_tile + i, a few cache lines of each row at a time. */
 static inline void interleave_pairs(const struct transfer *t, unsigned char *tile, int64_t n_tile, size_t pair)
 {
 	int64_t pairs = t->k_padded / t->k_pair;
@@ -156,7 +156,7 @@ static inline void interleave_pairs(const struct transfer *t, unsigned char *til
 				       pair);
 }
 
-/* The usual sizes are constants to the compiler: a copy of a pair is then one instruction. */
+/* Passes usual sizes as constants, so that the compiler copies a pair with one instruction. */
 static void interleave(const struct transfer *t, unsigned char *tile)
 {
 	size_t pair = (size_t)t->k_pair * dtype_size(t->param->dtype);
@@ -168,7 +168,7 @@ static void interleave(const struct transfer *t, unsigned char *tile)
 		interleave_pairs(t, tile, t->n_tile, pair);
 }
 
-/* Tile number `number` of all groups'; rows behind the last are zeros. */
+/* Fills tile number `number`, counted over all groups; rows past the end are zeros. */
 static void fill_tile(struct transfer *t, unsigned char *tile, int64_t number)
 {
 	int64_t first = number % t->tiles * t->n_tile;
@@ -190,7 +190,7 @@ static void fill_tile(struct transfer *t, unsigned char *tile, int64_t number)
 }
 
 /* ---- a param --------------------------------------------------------------------------------- */
-/* What the threads share that load one param: each takes the next `room` tiles. */
+/* Shared by the threads that load one param. Each takes the next `room` tiles. */
 struct loading {
 	const struct transfer *transfer;
 	struct device *device;
@@ -205,7 +205,8 @@ static void *load_tiles(void *arg)
 	struct loading *l = arg;
 	struct transfer t = *l->transfer;
 	unsigned char *block = host_alloc((size_t)l->room, l->tile_bytes);
-	t.rows = host_alloc((size_t)t.n_tile, t.row_bytes); /* zeros: the second half of an odd k's last pair stays one */
+	t.rows =
+		host_alloc((size_t)t.n_tile, t.row_bytes); /* zeros: for odd k, the second half of the last pair stays zero */
 	for (int64_t at; (at = atomic_fetch_add(&l->next, l->room)) < l->tiles;) {
 		int64_t n = l->tiles - at < l->room ? l->tiles - at : l->room;
 		for (int64_t i = 0; i < n; i++)
@@ -217,7 +218,7 @@ static void *load_tiles(void *arg)
 	return NULL;
 }
 
-/* The calling thread and as many others as there is work for; a thread that cannot be had is done without. */
+/* Loads with the calling thread and as many others as there is work for, or as can be created. */
 static void load_with_threads(struct loading *l, int threads)
 {
 	int64_t blocks = (l->tiles + l->room - 1) / l->room;
@@ -244,7 +245,7 @@ static void load_param(struct transfer *t, struct device *d, uint64_t to, int th
 	if ((uint64_t)tiles * tile > t->param->bytes)
 		rank_fail(r, "internal: %s has %llu bytes, planned are %llu", plan_string(t->plan, t->param->path),
 		          (unsigned long long)tiles * tile, (unsigned long long)t->param->bytes);
-	/* An odd number of cache lines: the rows of a tile do not compete for the same place in a cache. */
+	/* An odd number of cache lines, so that the rows of a tile do not map to the same cache set. */
 	t->row_bytes = (((size_t)t->k_padded * size + CACHE_LINE - 1) / CACHE_LINE | 1) * CACHE_LINE;
 	struct loading l = {
 		.transfer = t, .device = d, .to = to, .tiles = tiles, .room = room < tiles ? room : tiles, .tile_bytes = tile};
@@ -285,7 +286,7 @@ void weights_load(const struct plan *plan, int rank, const struct checkpoint *c,
 }
 
 /* ---- constants and expert maps --------------------------------------------------------------- */
-/* Where expert e is found: see struct dr_map. */
+/* The entry of expert e: see struct dr_map. */
 static int32_t map_expert(const struct plan *plan, const struct dr_map *m, int rank, uint32_t e)
 {
 	const uint32_t *atom = plan_array(plan, uint32_t, m->atoms), *exchange = plan_array(plan, uint32_t, m->exchange);

@@ -1,7 +1,7 @@
-/* Tensors of a checkpoint that no param reads. The model lists what may be there unread, and copies of what is read;
- * the rest is rejected, because a tensor that nothing reads is a part of the model that the program lacks. --unverified
- * accepts it, but never a copy that differs from what is read, or a scale of a tensor that is read: without it, the
- * numbers are others. */
+/* Tensors of a checkpoint that no param reads. The model lists those that may be unread, and copies of tensors that are
+ * read. Others are rejected: they belong to a part of the model that the program lacks. --unverified accepts them,
+ * except a copy that differs from its original, and a scale of a tensor that is read: results would be wrong without
+ * it. */
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,8 @@
 
 enum { LISTED = 8 };
 
-/* A module is what stands before the last dot of a tensor's name. narrow: it has a tensor of less than 16 bits that is
- * read. */
+/* A module is the part of a tensor's name before the last dot. narrow: a tensor in it with less than 16 bits is read.
+ */
 struct module {
 	const char *name;
 	size_t n;
@@ -25,11 +25,11 @@ struct unread {
 	struct unverified *u;
 	struct problems *p;
 	struct module *modules;
-	size_t n_modules; /* of tensors that are read, sorted */
+	size_t n_modules; /* modules of tensors that are read, sorted */
 	int rejected, scales;
 	FILE *names;
 	char *text;
-	size_t size; /* of the first few that are rejected */
+	size_t size; /* bytes of the first few rejected tensors */
 };
 
 static struct module module_of(const struct tensor *t)
@@ -63,8 +63,7 @@ static void find_modules(struct unread *k)
 	k->n_modules = kept;
 }
 
-/* Names that quantisers give to what belongs to a weight: weight_scale_inv, scales, qzeros,
- * weight.absmax, SCB, g_idx. */
+/* Is it a quantiser's name for data of a weight: weight_scale_inv, scales, qzeros, weight.absmax, SCB, g_idx? */
 static bool is_named_as_scale(const char *name)
 {
 	static const char *const parts[] = {"scale", "zero", "absmax", "quant", "scb", "g_idx"};
@@ -74,8 +73,8 @@ static bool is_named_as_scale(const char *name)
 	return false;
 }
 
-/* Beside a tensor that is read lies one named as a scale; beside one of less than 16 bits, any other may
- * be its scale. */
+/* Is it a scale of a tensor that is read? In the module of that tensor, such names are, and all names if the tensor has
+ * less than 16 bits. */
 static bool is_scale(const struct unread *k, const struct tensor *t)
 {
 	struct module m = module_of(t);

@@ -14,9 +14,9 @@ struct fork_world {
 	struct world world; /* first */
 	const struct plan *plan;
 	struct comm_shared *comm;
-	pid_t *pid; /* [ranks]; 0: it does not run */
+	pid_t *pid; /* [ranks]; 0: not running */
 	struct rank_end *end;
-	sigset_t watched, before; /* signals that the launcher waits for; its mask before it did */
+	sigset_t watched, before; /* signals that the launcher waits for; its previous mask */
 };
 
 static int ranks_of(const struct fork_world *f) { return (int)f->plan->head->ranks; }
@@ -69,7 +69,7 @@ static _Noreturn void run_child(struct fork_world *f, int rank, pid_t parent, ra
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(STATUS_FAILED);
-	signal(SIGINT, SIG_IGN); /* of the terminal: the launcher ends the ranks */
+	signal(SIGINT, SIG_IGN); /* sent by the terminal: the launcher ends the ranks */
 	sigprocmask(SIG_UNBLOCK, &f->watched, NULL);
 	life(context, rank);
 	exit(STATUS_OK);
@@ -110,7 +110,7 @@ static int rank_of_pid(const struct fork_world *f, pid_t pid)
 	return -1;
 }
 
-/* Takes note of all children that ended. */
+/* Reaps all children that have ended. */
 static void reap(struct fork_world *f, int flags)
 {
 	int status;

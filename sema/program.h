@@ -21,11 +21,10 @@ enum axis_kind {
 struct axis {
 	const char *name;
 	enum axis_kind kind;
-	int64_t extent; /* 0: known at run time */
-	int like;       /* the axis of which this is a view, or -1 */
-	int of;         /* AXIS_RAGGED: the axis that owns it; else -1 */
-	int tokens; /* slots of a routing: `seq` or `row`, the other axis of the tokens they hold; -1: no slots of a routing
-	             */
+	int64_t extent;       /* 0: known at run time */
+	int like;             /* the axis of which this is a view, or -1 */
+	int of;               /* AXIS_RAGGED: the axis that owns it; else -1 */
+	int tokens;           /* slots of a routing: `seq` or `row`, the other axis of the tokens they hold; else -1 */
 	int part[8], n_parts; /* AXIS_CONCAT */
 	struct span span;     /* its declaration */
 };
@@ -240,8 +239,7 @@ struct program {
 	int64_t max_ctx;
 };
 
-/* Text dump (--emit=dag): axes, params, states, then one value per line. No addresses, so it is the same in every run.
- */
+/* Text dump (--emit=dag): axes, params, states, then one value per line. No addresses: it is the same in every run. */
 void program_print(const struct program *p, FILE *out);
 /* Checks that operands come before uses, axes fit the ops, and keys are complete. NULL, or what is wrong (an internal
  * error). */

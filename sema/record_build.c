@@ -426,7 +426,7 @@ static void lay_claim(struct laying *b, const struct node *item)
 		vec_push(b->r->sema->arena, &b->r->goals, p);
 }
 
-/* An item that did not parse. If it begins with one name and no kind, that field is bad; else the record is `partial`.
+/* An item that did not parse. If it begins with one name and no kind, the field is bad; else the record is `partial`.
  */
 static void lay_error(struct laying *b, const struct node *item)
 {

@@ -185,8 +185,7 @@ static struct val expression_value(struct record *r, struct field *f, struct lay
 	return eval(record_scope(r, l), e, f->type);
 }
 
-/* Applies nested bodies, from set `first` on, to the value so far or, without one, to the schema of the field's type.
- */
+/* Applies nested bodies, from set `first` on, to the value so far or, without one, to the schema of the type. */
 static struct val refined_value(struct record *r, struct field *f, struct val v, int first)
 {
 	const struct field_set *set = &f->sets.at[first];

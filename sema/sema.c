@@ -36,8 +36,7 @@ struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sin
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* The module name of a text that is a file of the library, or NULL. Library files are checked as part of the library.
- */
+/* The module name of a text that is a file of the library, or NULL. Its files are checked as part of the library. */
 static const char *library_name(struct file_text text)
 {
 	for (const struct embedded *e = stdlib; e->name; e++)

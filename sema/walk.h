@@ -84,8 +84,7 @@ void walk_repeat(struct env *e, const struct node *item);
 
 /* ---- walk_param.c: checkpoints --------------------------------------------------------------- */
 void walk_param(struct env *e, const struct node *item);
-/* Replaces {name} in a checkpoint name. The axes in `own` stay, as {axis}, and are added to *keyed. NULL after E0409.
- */
+/* Replaces {name} in a checkpoint name. Axes in `own` stay, as {axis}, and are added to *keyed. NULL after E0409. */
 const char *walk_fill_key(struct env *e, const char *text, struct axes own, struct axes *keyed, struct span at);
 
 /* ---- walk_type.c: names, axes and types ------------------------------------------------------ */

@@ -67,9 +67,7 @@ static bool same_axis(const struct axis *a, const struct axis *b)
 	       && !memcmp(a->part, b->part, sizeof a->part);
 }
 
-/* Axes with the same declaration, over the same axes, are the same: the axes of a block that is called twice exist
- * once.
- */
+/* Axes with the same declaration, over the same axes, are the same: a block that is called twice has its axes once. */
 static int add_axis(struct walk *w, struct axis a)
 {
 	for (int i = 0; i < w->p->axes.n; i++)

@@ -347,8 +347,7 @@ static bool param_type(struct env *e, const struct node *item, struct tensor_typ
 enum { SOURCE_DATA, SOURCE_SCALE, SOURCE_BLOCK, SOURCES };
 static const char *const source_names[SOURCES] = {"data", "scale", "block"};
 
-/* The fields of the record, by source_names. misnamed: it has an unknown field, perhaps a misspelling of a missing one.
- */
+/* The fields of the record, by source_names. misnamed: it has an unknown field, perhaps a missing one misspelt. */
 struct scaled_source {
 	const struct node *value[SOURCES];
 	bool misnamed;

@@ -1,5 +1,4 @@
-/* Memory of a piece of work that can be given up: an internal error or lack of memory ends the work, not the process.
- */
+/* Memory of work that can be given up: an internal error or lack of memory ends the work, not the process. */
 #ifndef DEPLOYC_HEAP_H
 #define DEPLOYC_HEAP_H
 #include <setjmp.h>

@@ -44,8 +44,7 @@ struct overlays {
 };
 const struct overlay *overlay_find(const struct overlays *o, const char *key); /* the first one, or NULL */
 /* The name by which an overlay replaces the file at `path` and two files are told apart: its real path. "-", standard
- * input: `-` in the working directory. "/" where there is no file in the tree, such as a pipe, and no overlay names it.
- */
+ * input: `-` in the working directory. "/" for a pipe or another file outside the tree, unless an overlay names it. */
 const char *source_key(struct arena *a, const struct overlays *o, const char *path);
 /* All texts of specs and modules are read here: of the overlay of that key, or else of the file at `path`, NULL for
  * standard input, by file_read or, for a file that another one names, file_read_regular. false: errno. */
