@@ -58,7 +58,7 @@ static void end_capture(FILE *capture, int terminal, char *said, size_t size)
 	fclose(capture);
 }
 
-/* LLVM tells of a name that it does not know, and lists the names for "help", on stderr alone, and goes on with
+/* LLVM reports a name that it does not know, and lists the names for "help", on stderr alone, and goes on with
  * another: this reads what it says there. */
 static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, int level)
 {

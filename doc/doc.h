@@ -11,10 +11,10 @@ struct doc_field {
 }; /* code, code or "", code or "", text */
 struct doc_size {
 	double params, active, weights, position;
-}; /* parameters; bytes; bytes of cache for a position */
+}; /* parameters; bytes; bytes of cache per position */
 struct doc_item {
 	const char *kind, *name;
-	const char *code;         /* the head; all of an item that is short or whose code says everything; "" for none */
+	const char *code;         /* the head, or all of a short item; "" for none */
 	const char *text, *whole; /* whole: all of its code */
 	VEC(struct doc_field) fields;
 	VEC(const struct doc_item *) uses; /* other documented items, in order of first use */
@@ -46,7 +46,7 @@ void docs_add(struct docs *d, struct sema *s, const struct source *source, const
 const struct doc_item *docs_find(const struct docs *d, const struct doc_module *m, const char *code, size_t *length);
 /* Bytes of code that contain no name to link: a comment, a string, a field after its dot. Never past the end. */
 size_t doc_opaque(const char *code);
-/* Fills in what items use, once all modules are added. */
+/* Sets `uses` of all items, after all modules are added. */
 void docs_link(struct docs *d);
 const char *doc_anchor(struct arena *a, const struct doc_item *item);
 const char *doc_first_sentence(struct arena *a, const char *text);

@@ -50,7 +50,7 @@ static void put_code(const struct docs *d, const struct doc_module *m, const cha
 	}
 }
 
-/* `code` in the text of a comment. */
+/* One line of a comment's text, with `code` marked. */
 static void put_line(const char *text, size_t n, FILE *out)
 {
 	bool code = false;
@@ -65,7 +65,7 @@ static void put_line(const char *text, size_t n, FILE *out)
 	}
 }
 
-/* Lines that are indented in a comment are shown as they are. */
+/* The text of a comment; indented lines are preformatted. */
 static void put_text(const char *text, FILE *out)
 {
 	const char *open = "";

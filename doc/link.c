@@ -91,7 +91,7 @@ void docs_link(struct docs *d)
 			link_code(d, d->modules.at[i]->items.at[k]);
 }
 
-/* As GitHub makes them of headings: `### plan Megatron`. */
+/* The anchor that GitHub gives the heading `### plan Megatron`. */
 const char *doc_anchor(struct arena *a, const struct doc_item *item)
 {
 	char *anchor = arena_printf(a, "%s-%s", item->kind, item->name);

@@ -2,7 +2,7 @@
 #include "doc.h"
 #include <string.h>
 
-/* Lines that are indented in a comment are shown as they are. */
+/* The text of a comment; indented lines are preformatted. */
 static void put_text(const char *text, FILE *out)
 {
 	bool code = false;
@@ -16,7 +16,7 @@ static void put_text(const char *text, FILE *out)
 	fputs(code ? "```\n\n" : *text ? "\n" : "", out);
 }
 
-/* In a cell of a table. */
+/* Text in a cell of a table. */
 static void put_cell_text(const char *text, FILE *out)
 {
 	for (; *text; text++)

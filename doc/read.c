@@ -213,7 +213,7 @@ static const char *one_line(struct arena *a, const char *code)
 	return out;
 }
 
-/* Operators, machines, plans and refinements are shown whole, long items by their heads. */
+/* The code to show: operators, machines, plans and refinements whole, long items by their heads. */
 static const char *code_of_item(const struct reader *r, const struct node *n)
 {
 	static const char *const heads[] = {"schema", "model", "block", "builtin", NULL};

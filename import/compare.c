@@ -16,13 +16,13 @@ static const char *entry_text(struct import *m, const struct config_entry *c)
 	return arena_strndup(m->arena, text, strlen(text));
 }
 
-/* The file says null where absence means a constant: null removes that default. */
+/* Is it null in the file where absence means a constant? null removes that default. */
 static bool is_null_for_constant(struct import *m, const struct config_entry *c)
 {
 	return c->null_differs && c->type != CONFIG_NONE && json_says_null(m->root, c->name);
 }
 
-/* A name inside an object that the file lacks as a whole: older files have no rope_parameters. */
+/* Is the name in an object that the file lacks? Older files have no rope_parameters. */
 static bool is_word_of_absent_object(struct import *m, const struct config_entry *c)
 {
 	const char *dot = strchr(c->name, '.');
@@ -30,7 +30,7 @@ static bool is_word_of_absent_object(struct import *m, const struct config_entry
 	       && !json_at(m->root, arena_strndup(m->arena, c->name, (size_t)(dot - c->name)));
 }
 
-/* A literal that the file lacks although `absent` does not say what that means. solve.c handles fields. */
+/* Does the file lack a literal, and `absent` does not say what that means? solve.c handles fields. */
 static bool is_unsaid(struct import *m, const struct config_entry *c)
 {
 	bool literal = !strcmp(c->field, c->name);

@@ -28,7 +28,7 @@ static bool number_agrees(json_t *v, const struct node *literal)
 	       && same_number(json_number_value(v), is_int ? (double)i : f);
 }
 
-/* Element by element; of alternatives for a word, one of them. */
+/* Compares lists element by element; of alternatives for a word, one must agree. */
 static bool list_agrees(json_t *v, const struct node *literal)
 {
 	int agreeing = 0;

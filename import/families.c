@@ -52,7 +52,7 @@ static void add_families(struct import *m, struct module *module)
 {
 	for (int i = 0; i < m->families.n; i++)
 		if (m->families.at[i].def->module == module)
-			return; /* of a folder that was named twice */
+			return; /* its folder was given twice */
 	for (int i = 0; module && i < module->own.n; i++)
 		if (is_family(module->own.at[i]->node))
 			add_family(m, module->own.at[i]);

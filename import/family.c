@@ -60,7 +60,7 @@ static void report_architecture(const struct import *m)
 		         f->def->module->label, types_text(m, f), json_string_value(json_object_get(m->root, "model_type")));
 }
 
-/* A language model in a wrapper: an object of the file with a model_type or architectures of a family. */
+/* Reports a language model in a wrapper: an object of the file with a model_type or architectures of a family. */
 static bool report_inner(const struct import *m)
 {
 	const char *key;
@@ -95,7 +95,8 @@ static bool report_unknown(const struct import *m, const char *wanted)
 
 /* ---- the choice ------------------------------------------------------------------------------ */
 
-/* A second family for the same file: a folder's takes precedence over the library's; two of folders are a mistake. */
+/* Is there no other family for the file? A folder's takes precedence over the library's; two in folders are a mistake.
+ */
 static bool is_only(const struct import *m, const struct family *chosen)
 {
 	for (int i = 0; i < m->families.n; i++) {

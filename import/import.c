@@ -13,7 +13,7 @@ static const char *file_of(struct arena *arena, const char *path)
 	return !stat(path, &s) && S_ISDIR(s.st_mode) ? arena_printf(arena, "%s/config.json", path) : path;
 }
 
-/* Some quantised checkpoints say so in a separate file beside config.json. */
+/* Is it a quantised checkpoint? Some say so in a separate file beside config.json. */
 static bool is_quantised(struct arena *arena, const char *file)
 {
 	const char *slash = strrchr(file, '/');

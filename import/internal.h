@@ -1,4 +1,4 @@
-/* What the files of import/ share. */
+/* Shared by the files of import/. */
 #ifndef DEPLOYC_IMPORT_INTERNAL_H
 #define DEPLOYC_IMPORT_INTERNAL_H
 #include <jansson.h>
@@ -11,7 +11,7 @@ struct entry {
 	const char *name, *text;
 	const struct node *value;
 	bool there, is_null;
-}; /* there: the file has it, and not as null */
+}; /* there: the file has it, other than as null */
 /* A field of the model that the file decides. */
 struct setting {
 	const char *field, *text;
@@ -24,7 +24,7 @@ struct setting {
 struct family {
 	struct def *def;
 	VEC(const char *) types;         /* the model_type of files that it reads */
-	VEC(const char *) architectures; /* those of these files; none: the family does not say */
+	VEC(const char *) architectures; /* the `architectures` of these files; none: the family does not say */
 };
 
 struct import {
@@ -33,9 +33,9 @@ struct import {
 	const struct import_options *options;
 	const char *source, *name; /* the file; the model to make */
 	json_t *root;
-	VEC(struct family) families; /* those of folders first */
+	VEC(struct family) families; /* families in folders first */
 	struct def *family;
-	struct record *record; /* of the family */
+	struct record *record; /* the family's */
 	VEC(struct entry) entries;
 	VEC(struct setting) settings;
 	VEC(const char *) left; /* `name = value` of the file that have no effect */
@@ -45,7 +45,7 @@ struct import {
 /* The value at a path like rope_parameters.rope_theta; NULL when absent or null. */
 json_t *json_at(json_t *root, const char *path);
 bool json_says_null(json_t *root, const char *path);
-/* named: on the command line; then a pipe is read too. */
+/* named: given on the command line, so a pipe is read too. */
 json_t *json_read(struct arena *arena, const char *path, bool named); /* an object; NULL after a message */
 const char *json_value_text(struct arena *arena, const json_t *v);    /* as in the file, on one line */
 const char *json_deploy_text(struct arena *arena, const json_t *v);   /* as .deploy code; NULL: it has no such form */
@@ -69,8 +69,8 @@ const char *dotted(struct import *m, struct path p); /* rope_parameters.rope_the
 
 /* ---- settings.c ------------------------------------------------------------------------------ */
 struct setting *setting_of(struct import *m, const char *field);
-bool is_field(struct import *m, const char *name);    /* one that a refinement may set */
-bool is_optional(struct import *m, const char *name); /* it may be `none` */
+bool is_field(struct import *m, const char *name);    /* is it a field that a refinement may set? */
+bool is_optional(struct import *m, const char *name); /* may it be `none`? */
 /* Can a field be *x? A quotient that misses an Int only by a rounding error is rounded to it. */
 bool fits_field(struct import *m, const char *name, double *x);
 /* Each decides a field. false: it is already decided, there is no such field, or the value cannot be written. */
@@ -79,14 +79,14 @@ bool set_number(struct import *m, const char *field, double x);
 bool set_text(struct import *m, const char *field, const char *text);
 void assume(struct import *m, const struct node *condition, bool holds);
 bool decoder_settings(struct import *m); /* length and formats; false after reports */
-bool decoder_reads(const char *name);    /* a name that every family reads */
+bool decoder_reads(const char *name);    /* does every family read the name? */
 
 /* ---- solve.c --------------------------------------------------------------------------------- */
 bool solve(struct import *m); /* false after reports: a field stays open */
 
 /* ---- write.c --------------------------------------------------------------------------------- */
 const char *write_model(struct import *m);
-const char *out_folder(struct import *m); /* absolute: where `use "..."` counts from */
+const char *out_folder(struct import *m); /* absolute: the folder to which `use "..."` is relative */
 void find_left(struct import *m);
 
 /* ---- compare.c ------------------------------------------------------------------------------- */

@@ -87,7 +87,7 @@ static const char *quoted(struct arena *arena, const char *s)
 	return out.at;
 }
 
-/* The language has no form for such a string. */
+/* Does the string have control characters? The language has no form for them. */
 static bool acts_on_terminals(const char *s)
 {
 	const char *end = s + strlen(s);

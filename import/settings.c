@@ -22,7 +22,7 @@ bool is_field(struct import *m, const char *name)
 	return f && (f->sort == FIELD_PLAIN || f->sort == FIELD_AXIS);
 }
 
-/* Int, or a list of them. */
+/* Is the field an Int, or a list of Ints? */
 static bool holds_ints(struct import *m, const struct field *f)
 {
 	return f->sort == FIELD_AXIS || (f->type && strstr(type_text(m->sema, f->type), "Int"));
@@ -42,7 +42,7 @@ bool fits_field(struct import *m, const char *name, double *x)
 	return fabs(*x) <= 1e15 && (!whole || close) && (f->sort != FIELD_AXIS || *x >= 1);
 }
 
-/* An Int of the model where the file says 8.0; lists in brackets. */
+/* The text for a field: an Int even if the file has 8.0; lists in brackets. */
 static const char *text_for(struct import *m, const struct field *f, json_t *v)
 {
 	double x = json_number_value(v);
@@ -67,7 +67,7 @@ static const char *text_for(struct import *m, const struct field *f, json_t *v)
 	return text;
 }
 
-/* A number or a list, if the field is one; checking the model covers other types. */
+/* Is the value a number or a list, as the field requires? Other types are checked with the model. */
 static bool accepts(struct import *m, const struct field *f, const json_t *v)
 {
 	const char *type = f->sort == FIELD_AXIS ? "Int" : f->type ? type_text(m->sema, f->type) : "";
@@ -108,7 +108,7 @@ bool set_text(struct import *m, const char *field, const char *text)
 
 /* ---- conditions ------------------------------------------------------------------------------ */
 
-/* `rope_factor != 1.0` does not hold, so rope_factor is 1.0. */
+/* Decides a field from a condition: if `rope_factor != 1.0` does not hold, rope_factor is 1.0. */
 void assume(struct import *m, const struct node *c, bool holds)
 {
 	const struct node *a = c->kind == N_BIN ? c->bin.a : NULL;
@@ -123,7 +123,7 @@ void assume(struct import *m, const struct node *c, bool holds)
 /* ---- what every decoder has ------------------------------------------------------------------ */
 
 static const char *const formats[][2] = {{"float32", "f32"}, {"bfloat16", "bf16"}, {"float16", "f16"}};
-/* Not among a family's entries, because a launcher may run with another length and in another format. */
+/* No family has entries for these, because a launcher may run with another length and in another format. */
 static const char *const decoder_names[] = {"max_position_embeddings", "dtype", "torch_dtype"};
 
 static const char *format_of(const char *name)

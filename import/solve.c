@@ -5,11 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 40 }; /* chain of derived fields that is followed */
+enum { MAX_DEPTH = 40 }; /* length of a chain of derived fields */
 
 /* ---- what is known --------------------------------------------------------------------------- */
 
-/* The expression of a derived field, which no file sets; NULL. */
+/* The expression of a derived field, which no file sets, or NULL. */
 static const struct node *derived(struct import *m, const struct node *e)
 {
 	const struct field *f = e->kind == N_ID ? record_field(m->record, names_str(m->sema->names, e->ident.name)) : NULL;
@@ -167,7 +167,7 @@ static const struct node *meant_by_absence(struct import *m, const char *name)
 	return NULL;
 }
 
-/* An entry that the file lacks has the value that its absence means. */
+/* Solves an entry that the file lacks: its value is the one that absence means. */
 static bool solve_absent(struct import *m, const struct entry *e)
 {
 	const struct node *meant = e->there ? NULL : meant_by_absence(m, e->name);
@@ -233,7 +233,7 @@ static void find_open(struct open_fields *o, const struct node *e, int depth)
 	}
 }
 
-/* A field that follows from an entry and cannot have the value. */
+/* Reports a field that cannot have the value that follows from an entry. */
 static bool report_misfit(struct import *m, const struct entry *e)
 {
 	double x;
@@ -248,7 +248,7 @@ static bool report_misfit(struct import *m, const struct entry *e)
 	return true;
 }
 
-/* An entry that the file has, and fields that it does not decide. */
+/* Reports an entry of the file with fields that it does not decide. */
 static bool report_unsolved(struct import *m, const struct entry *e, const struct open_fields *o)
 {
 	struct text names = {.arena = m->arena};
@@ -272,7 +272,7 @@ static bool report_missing(struct import *m, const struct entry *e, const struct
 
 enum why { MISFIT, UNSOLVED, MISSING };
 
-/* Each field once, with the first entry that names it. */
+/* Reports each open field once, at the first entry that names it. */
 static bool report_open(struct import *m, enum why why)
 {
 	bool any = false;

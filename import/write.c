@@ -48,7 +48,7 @@ static int longest_field(const struct import *m)
 	return (int)n;
 }
 
-/* In the order in which the family declares its fields. */
+/* Writes the settings in the order in which the family declares the fields. */
 static void write_settings(struct import *m, struct text *out)
 {
 	int width = longest_field(m);
@@ -74,7 +74,7 @@ const char *out_folder(struct import *m)
 	return folder ? folder : "/";
 }
 
-/* How a file of the folder `from` names the file `to`, both absolute: ../families/x.deploy. */
+/* The path of file `to` relative to folder `from`, both absolute: ../families/x.deploy. */
 static const char *relative_path(struct arena *arena, const char *from, const char *to)
 {
 	struct text out = {.arena = arena};

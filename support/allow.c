@@ -111,13 +111,13 @@ static bool stands_alone(const struct sink *s, const struct allow *a, int line)
 static struct target *find_targets(const struct sink *s)
 {
 	struct target *t = arena_array(s->arena, struct target, s->allows.n + 1);
-	int behind = 0; /* the line after this comment and the ones directly after it */
+	int after = 0; /* the line after this comment and the ones directly after it */
 	for (int i = s->allows.n - 1; i >= 0; i--) {
 		const struct allow *a = &s->allows.at[i], *next = i + 1 < s->allows.n ? a + 1 : NULL;
 		int line = line_of(s, a->at);
 		if (!next || next->at.file != a->at.file || line_of(s, next->at) != line + 1)
-			behind = line + 1;
-		t[i] = (struct target){a->at.file, stands_alone(s, a, line) ? behind : line, i};
+			after = line + 1;
+		t[i] = (struct target){a->at.file, stands_alone(s, a, line) ? after : line, i};
 	}
 	return t;
 }
@@ -135,7 +135,7 @@ static int by_line_and_order(const void *a, const void *b)
 }
 
 /* Suppresses a warning on a line that a comment with its code applies to. `t` is sorted. */
-static void take_back(struct sink *s, struct diag *d, const struct target *t)
+static void suppress(struct sink *s, struct diag *d, const struct target *t)
 {
 	struct target here = {d->at.file, line_of(s, d->at), 0};
 	int lo = 0, hi = s->allows.n;
@@ -180,7 +180,7 @@ void allow_apply(struct sink *s, bool complete)
 	qsort(t, (size_t)s->allows.n, sizeof *t, by_line_and_order);
 	for (int i = 0; i < s->diags.n && s->allows.n; i++)
 		if (!diag_is_error(s->diags.at[i]->code))
-			take_back(s, s->diags.at[i], t);
+			suppress(s, s->diags.at[i], t);
 	bool all_found = complete && !s->errors;
 	for (int i = 0; i < s->allows.n; i++) {
 		struct allow *a = &s->allows.at[i];

@@ -1,5 +1,5 @@
-/* The kinds of values that a model may expect in config.json: in the checked program, in a launcher's tables, and where
- * both are compared with a file. */
+/* The kinds of values that a model may expect in config.json. Used by the checked program, by a launcher's tables, and
+ * to compare both with a file. */
 #ifndef DEPLOYC_CONFIG_TYPE_H
 #define DEPLOYC_CONFIG_TYPE_H
 

@@ -119,7 +119,7 @@ bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *ne
 	return true;
 }
 
-enum { MAX_COMPARED = 64 << 20, MAX_NAME = 64 }; /* products of lengths, the cost of nearest_name */
+enum { MAX_COMPARED = 64 << 20, MAX_NAME = 64 }; /* COMPARED: sum of products of lengths, the cost of nearest_name */
 
 int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n)
 {

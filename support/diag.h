@@ -68,8 +68,7 @@ struct sink {
 	void *context;
 };
 
-/* Reports one mistake. The same code at the same place with the same message is reported once: the first is returned
- * again. */
+/* Reports one mistake. If code, place and message equal those of an earlier report, returns that report. */
 struct diag *diag_report(struct sink *s, enum diag_code code, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void diag_label(struct sink *s, struct diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -86,10 +85,10 @@ bool diag_suggest(struct sink *s, struct diag *d, struct span at, const char *ne
  * checked here first. */
 int diag_check(const struct sink *s, const char *deploy, enum diag_code mistake, const struct suggestion *values,
                int n);
-/* Whether to look for a name near `name` among so many candidates. false: a text with thousands of mistakes has used up
- * the budget for suggestions. */
+/* May one look for a name near `name` among so many candidates? false: thousands of mistakes have used up the budget
+ * for suggestions. */
 bool diag_affords(struct sink *s, const char *name, int candidates);
-/* Makes the edit delete an item, with the `;` and the spaces after it. */
+/* Sets an edit that deletes an item, with the `;` and the spaces after it. */
 void diag_fix_delete(struct sink *s, struct diag *d, struct span item);
 
 /* allow.c. The scanner passes every line comment; those that start with `deploy:` are kept, or reported (W0011). */
@@ -105,7 +104,7 @@ struct diag *const *diag_sorted(const struct sink *s);
 
 void diag_print(const struct sink *s, FILE *out); /* text, with source lines */
 void diag_print_colored(const struct sink *s, FILE *out);
-void diag_print_gcc(const struct sink *s, FILE *out);  /* one line each, as gcc writes them, with its parseable fixes */
+void diag_print_gcc(const struct sink *s, FILE *out);  /* one line each, in gcc's format, with its parseable fixes */
 void diag_print_json(const struct sink *s, FILE *out); /* one object per line; docs/diagnostics.md */
 /* SARIF 2.1.0: a log has one run for each spec. */
 void sarif_begin(FILE *out);

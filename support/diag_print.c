@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of lines wider than WIDEST, only WINDOW columns are shown, starting MARGIN columns before the first mark. Columns are
- * counted only within AROUND bytes of it: a line may have megabytes, and a mark at each word. */
-enum { MAX_LABELS_OF_LINE = 16, WIDEST = 200, WINDOW = 160, MARGIN = 40, AROUND = 4096 };
+/* Of lines wider than MAX_WIDTH, only WINDOW columns are shown, from MARGIN columns before the first mark on. Columns
+ * are counted only within AROUND bytes of it: a line may have megabytes, and a mark at each word. */
+enum { MAX_LABELS_OF_LINE = 16, MAX_WIDTH = 200, WINDOW = 160, MARGIN = 40, AROUND = 4096 };
 
 /* One underline to draw. The primary one is drawn with ^, the others with -. */
 struct mark {
@@ -176,7 +176,7 @@ static void put_line(struct renderer *r, struct mark *marks, int n)
 	find_line(r, f, &marks[0]);
 	r->end = text_columns(r->line, r->line_end, 0) + 1;
 	r->first = 0;
-	if (r->end > WIDEST) {
+	if (r->end > MAX_WIDTH) {
 		int column = text_columns(r->line, f->text + marks[0].at.lo, 0);
 		r->first = column > MARGIN ? column - MARGIN : 0;
 		r->end = r->end > r->first + WINDOW ? r->first + WINDOW : r->end;

@@ -8,7 +8,7 @@
 json_t *json_text(const char *text);
 /* Adds line and column of both ends, 1-based, in code points; the end is past the last character. */
 void json_set_region(json_t *object, const struct sources *s, struct span at, const char *const names[4]);
-/* Frees what json_dumps gave. */
+/* Frees the result of json_dumps. */
 void json_text_free(char *text);
 /* One line, members in the order in which they were set; releases the value. */
 void json_put(json_t *value, FILE *out);

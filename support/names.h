@@ -10,7 +10,7 @@ struct names {
 };
 
 const char *names_intern(struct names *t, const char *s, size_t n);
-const char *names_str(struct names *t, const char *s); /* of a C string */
+const char *names_str(struct names *t, const char *s); /* s is NUL-terminated */
 
 /* Finds array elements by name; the array grows in step with this. Few names are compared one by one, many hashed. */
 struct index {

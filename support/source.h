@@ -11,13 +11,13 @@ struct span {
 
 enum { CHARACTERS_EVERY = 512 };
 struct source {
-	const char *path;  /* where it was read from; "std/ops.deploy" for embedded text */
-	const char *label; /* how diagnostics name it: the path as given, or `std.ops` */
+	const char *path;  /* the file read; "std/ops.deploy" for embedded text */
+	const char *label; /* its name in diagnostics: the path as given, or `std.ops` */
 	const char *text;  /* NUL-terminated */
 	uint32_t size;
 	uint32_t *lines;
 	int n_lines;          /* offset of each line's first byte */
-	uint32_t *characters; /* their number before every CHARACTERS_EVERY bytes: lines may have megabytes */
+	uint32_t *characters; /* number of characters before every CHARACTERS_EVERY bytes: lines may have megabytes */
 };
 /* The bytes of a file; path NULL: of standard input. At most 64 MiB: the scanner reports files above its lower limit.
  * false: errno, ENODATA for a pipe that nobody writes to. */
@@ -26,7 +26,7 @@ struct file_text {
 	size_t size;
 };
 bool file_read(struct arena *a, const char *path, struct file_text *out);
-/* The same for a file that another file names, of at most `max_bytes` bytes: opens only regular files, never waits. */
+/* The same for a file named in another file, of at most `max_bytes` bytes: opens only regular files, never waits. */
 bool file_read_regular(struct arena *a, const char *path, size_t max_bytes, struct file_text *out);
 const char *file_error(void);                             /* errno after these, as text */
 const char *real_path(struct arena *a, const char *path); /* absolute, without links; NULL: errno */
@@ -46,8 +46,8 @@ const struct overlay *overlay_find(const struct overlays *o, const char *key); /
 /* The name by which an overlay replaces the file at `path` and two files are told apart: its real path. "-", standard
  * input: `-` in the working directory. "/" for a pipe or another file outside the tree, unless an overlay names it. */
 const char *source_key(struct arena *a, const struct overlays *o, const char *path);
-/* All texts of specs and modules are read here: of the overlay of that key, or else of the file at `path`, NULL for
- * standard input, by file_read or, for a file that another one names, file_read_regular. false: errno. */
+/* Reads every text of a spec or module: from the overlay of that key, else from the file at `path` (NULL: standard
+ * input), by file_read or, for a file named in another one, file_read_regular. false: errno. */
 enum reading { READ_ANY, READ_REGULAR };
 bool overlay_read(struct arena *a, const struct overlays *o, const char *key, const char *path, enum reading how,
                   struct file_text *out);
