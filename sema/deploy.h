@@ -31,7 +31,7 @@ void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)
 
 /* deploy_machine.c: reads the machine; the memory of its device, and the formats that it multiplies. W0306, E0605. */
 void deployment_machine(struct deployment *c);
-/* deploy_mesh.c: mesh axes, their product against the devices, levels. E0601, E0602, E0606, W0810. */
+/* deploy_mesh.c: mesh axes, levels; compares products with the devices. E0601, E0602, E0606, W0810. */
 void deployment_mesh(struct deployment *c);
 /* deploy_rules.c: the rules that are not inert. Needs the mesh and the program. E0502, E0505, W0810. */
 void deployment_rules(struct deployment *c);

@@ -9,10 +9,10 @@
 /* What messages point at. */
 struct written {
 	const struct field *memory, *peak, *reserve;
-	struct record *peaks; /* of the formats that the device lists; NULL: it lists none */
+	struct record *peaks; /* entries of the formats that the device lists; NULL: none */
 };
 
-/* The value of a field, and the field that it is from; NULL: there is no such record, or no such field. */
+/* The value of a field, and the field itself; NULL: no such record or field. */
 static struct val value_from(struct record *r, const char *field, const struct field **from)
 {
 	*from = r ? record_field(r, field) : NULL;
@@ -167,7 +167,7 @@ struct known {
 	const struct field *field; /* its memory */
 };
 
-/* The one of the same make whose memory is nearest to a number of GiB. */
+/* The library's device of the same make with the memory nearest to a number of GiB. */
 static struct known library_device(struct deployment *c, const char *name, double gib)
 {
 	struct module *m = module_std(c->sema, "clusters", c->cluster->span);
