@@ -220,7 +220,7 @@ $(BUILD)/tests/fuzz/rt_%: $(BUILD)/tests/fuzz/rt_%.o $(filter-out %/main.o,$(RUN
 fuzz-run: $(FUZZ)
 	@sh tests/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS) $^
 
-# Whole models beside this machine's limits; see docs/bench.md. Slowness is no failure. BENCH="--only moe" for some cases.
+# Whole models beside this machine's limits; see docs/bench.md. Slowness is not a failure. BENCH="--only moe" for some cases.
 .PHONY: bench
 $(BUILD)/bench/limits: $(BUILD)/bench/limits.o
 	$(CC) $(CFLAGS) -o $@ $^ -lpthread

@@ -1,8 +1,8 @@
-/* What this machine can do at most, measured now: bytes read from memory, multiply-adds of f32, dot products of bf16.
+/* Measures the limits of this machine: bytes read from memory, multiply-adds of f32, dot products of bf16.
  *   limits [THREADS [MILLISECONDS]]
- * prints `read N GB/s`, `f32 N TFLOP/s` and `bf16 N TFLOP/s`, one line each; a dot product that the processor does not
- * have is 0. Each is the best of some windows that take the given time together, all threads at once. `cores N` is the
- * share of the time that the threads had their cores: below 1, others were at work. */
+ * prints `read N GB/s`, `f32 N TFLOP/s` and `bf16 N TFLOP/s`, one line each; 0 if the processor has no dot products.
+ * Each is the best of several windows, which take the given time together, with all threads at once. `cores N` is the
+ * share of the time that the threads had their cores; below 1, other processes ran. */
 #include <immintrin.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Before a loop over sums: written out, so that each sum is a register. */
+/* Before a loop over sums: unrolled, so that each sum is a register. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -24,7 +24,7 @@
 
 enum { CHUNK = 1 << 20, CHUNKS = 256, SUMS = 16, ROUNDS = 20000, MAX_THREADS = 256 };
 
-/* One call of a body works for about a millisecond or less and gives the bytes or operations it did. */
+/* One call of a body takes about a millisecond or less, and returns the number of bytes or operations. */
 struct work;
 typedef double body(struct work *w);
 struct work {
@@ -43,9 +43,9 @@ static double now(clockid_t clock)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* The compiler must take `x` for used. */
+/* The compiler must assume that `x` is used. */
 #define KEEP(x) __asm__ volatile("" : : "x"(x))
-/* ... and for changed: nothing that follows from its value is worked out before. */
+/* ... and changed: nothing that follows from its value is computed before. */
 #define CHANGE(x) __asm__ volatile("" : "+x"(x))
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -189,7 +189,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* Bytes or operations in a second, of all threads; 0 without a body. */
+/* Bytes or operations per second of all threads; 0 without a body. */
 static double rate(body *b, struct work *work, int threads, double seconds)
 {
 	pthread_t thread[MAX_THREADS];

@@ -1,5 +1,5 @@
-/* Included before every source of the build of `make coverage`: what a process counted is kept when it ends without
- * exit(), as ranks that fail do. */
+/* Included before every source in the build of `make coverage`: saves the counts of a process that ends without exit(),
+ * such as a rank that fails. */
 #ifndef DEPLOY_COVERAGE_H
 #define DEPLOY_COVERAGE_H
 #include <unistd.h>

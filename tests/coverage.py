@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""What the tests run of the C sources, ranks that are forked included: lines and functions of each folder and file, and the functions
-that nothing ever runs.
+"""Coverage of the C sources by tests, forked ranks included: lines and functions of each folder and file, and functions that never run.
 
-    coverage.py [STEP ...]      steps of tests/check.sh (default: STEPS); what earlier runs counted is added up, --fresh forgets it
+    coverage.py [STEP ...]      steps of tests/check.sh (default: STEPS); counts of earlier runs are added, unless --fresh
 """
 import collections
 import gzip

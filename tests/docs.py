@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 """The `deploy` blocks of README.md and docs/.
 
-Those of docs/language.md are compiled. A block is a module; behind its first word its line says
+Those of docs/language.md are compiled. A block is a module; the text after its first word means
 
     ```deploy                     `deployc check` says nothing
     ```deploy W0811 E0201         ... says exactly these codes, in this order
     ```deploy more ...            the block continues the module of the one before it
 
-and a `text` block directly behind it is what the compiler prints, to the letter, for a file named spec.deploy.
-Every other block, and each `c` block, is text of a file of the project, but for indentation; a line `// ...` stands for a cut.
+and a `text` block directly after it is exactly what the compiler prints for a file named spec.deploy.
+Every other block, and each `c` block, is text of a file of the project, except for indentation; a line `// ...` marks a cut.
 
-And `name` (`folder/file.c`) in a page: that file has the name.
+For `name` (`folder/file.c`) in a page, that file must contain the name.
 
-    docs.py --update    writes what the compiler prints to docs/language.md; for review, never unseen
+    docs.py --update    writes what the compiler prints to docs/language.md; review the change
 """
 import os
 import pathlib

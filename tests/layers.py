@@ -120,7 +120,7 @@ def main():
             passed += 1
             for name in INCLUDE.findall(file.read_text()):
                 found = [p for p in (file.parent / name, ROOT / name) if p.exists()]
-                # What is not there is generated (grammar.tab.h).
+                # Missing files are generated (grammar.tab.h).
                 if found and not allowed(folder, found[0].resolve().relative_to(ROOT)):
                     wrong.append(f"FAIL {file.relative_to(ROOT)} includes {name}")
     wrong += [*wrong_lookups(), *wrong_calls()]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the build and the tests need and is not there yet. Debian 12 or a relative of it, as root or with sudo.
+# Installs what the build and the tests need and is missing. Debian 12 or a relative of it, as root or with sudo.
 # --quiet says nothing when nothing is missing.
 set -eu
 
@@ -17,7 +17,7 @@ if ! command -v dpkg-query >/dev/null 2>&1; then
 		command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 	done
 	[ -z "$missing" ] && exit 0
-	echo "setup: this is no Debian system; install by hand:$missing" >&2
+	echo "setup: this is not a Debian system; install by hand:$missing" >&2
 	exit 1
 fi
 

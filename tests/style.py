@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The form of the C sources: .clang-format, and lines of at most 120 columns, a tab counting 4, where it does not reach.
+"""The form of the C sources: .clang-format, and lines of at most 120 columns (a tab counts as 4), also where it does not apply.
 
     style.py           says what is not in form
     style.py --write   brings C sources into form

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: specs for a fixture, compiling them, running launchers, reading what they print."""
+"""Shared by the end-to-end tests: specs for a fixture, compiling them, running launchers, reading their output."""
 import json
 import os
 import pathlib
@@ -185,7 +185,7 @@ class Report:
 
 def need_deployc():
     if not DEPLOYC.exists():
-        sys.exit(f"{DEPLOYC} is not there: run `make`, or set DEPLOYC")
+        sys.exit(f"{DEPLOYC} is missing: run `make`, or set DEPLOYC")
 
 
 class Folder:

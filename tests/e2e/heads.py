@@ -1,4 +1,4 @@
-"""The library's models with axes of heads written as several each, which changes no weight and no result:
+"""The library's models with each axis of heads written as several, which changes no weights and no results:
 {"kv_heads": {"kv_a": 2, "kv_b": 2}} makes one axis of four two axes of two."""
 import pathlib
 import re
@@ -7,7 +7,7 @@ STDLIB = pathlib.Path(__file__).resolve().parents[2] / "stdlib"
 
 
 def model_text(module, name):
-    """The text of a model and of the blocks in it that speak of heads, as a file of its own may have it."""
+    """The text of a model and of its blocks that use heads, as for a file of its own."""
     text = (STDLIB / f"{module.removeprefix('std.')}.deploy").read_text()
     blocks = re.findall(r"^(?:///[^\n]*\n)*(?:block|op) .*?^}\n", text, re.M | re.S)
     model = re.search(rf"^model {name} : Decoder .*?^}}\n", text, re.M | re.S)[0]

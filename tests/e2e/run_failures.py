@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What can go wrong at run time ends with one clear message, a non-zero exit, soon, and with no process left."""
+"""Failures at run time: each ends soon, with one clear message, a non-zero exit status, and no process left."""
 import json
 import os
 import pathlib
@@ -319,7 +319,7 @@ def same_logits(folder, launcher, weights):
 
 
 def large_page(folder):
-    """A page is taken in pieces: its size is no matter of the stack."""
+    """A page is read in pieces, so its size does not matter to the stack."""
     expected = Expected("mixtral")
     workload = WORKLOAD.replace("batch = 8", "batch = 1").replace("page = 16", "page = 65536")
     launcher = compile_spec(spec("mixtral", 2, "Megatron { tp = 2 }", workload=workload), folder, "page")
@@ -373,7 +373,7 @@ def main():
         for name, options, words in [
                 ("id beyond the vocabulary", ["--ids", "3,256"], ["256"]),
                 ("negative id", ["--ids", "3,-1"], ["-1"]),
-                ("ids that are no numbers", ["--ids", "3,x"], ["x"]),
+                ("ids that are not numbers", ["--ids", "3,x"], ["x"]),
                 ("no ids", ["--ids", ""], ["ids"]),
                 ("prompt longer than planned", ["--ids", ",".join(["1"] * 600)], ["600"]),
                 ("too many tokens", ["--max-tokens", "100000"], ["100000"]),

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Formats below 16 bits, which only store: weights and caches in fp8_e4m3 and fp8_e5m2.
+"""Storage formats under 16 bits: weights and caches in fp8_e4m3 and fp8_e5m2.
 
-Weights: a checkpoint whose weights were rounded to the format here, in numpy, runs in f32; the same logits must come from a launcher
-that rounds the original weights itself, and from one that reads them from a file of that format.
-Caches: a forward pass in numpy, which is first held against transformers, rounds keys and values when they enter the cache.
+Weights: a launcher in f32 runs a checkpoint whose weights numpy rounded to the format. A launcher that rounds the original weights, and
+one that reads them from a file of that format, must give the same logits.
+Caches: a forward pass in numpy, checked with transformers first, rounds keys and values when they enter the cache.
 """
 import json
 import math

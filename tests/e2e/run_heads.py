@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""Attention over several axes of heads: models whose heads are written as two axes or three, in the order of the library's text
-and in any order of each param and cache, and meshes that cut each of the axes. The fixtures' tokens and logits, as run_meshes.py
-compares them.
+"""Attention over several axes of heads: models whose heads are two or three axes, in the library's order and in any order of each param
+and cache, on meshes that split each axis. Compares the fixtures' tokens and logits like run_meshes.py.
 
     run_heads.py [WORD ...]    only the cases whose line contains a word
 """

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A launcher refuses what a checkpoint means and the program does not: values and fields of config.json, tensors that nothing reads,
-and scales. What it accepts gives the tokens of transformers.
+"""A launcher rejects checkpoints with another meaning than the program: values and fields of config.json, tensors that nothing reads, and
+scales. Checkpoints that it accepts give the tokens of transformers.
 
     run_meaning.py [WORD ...]       only the cases whose name contains a word
 """
@@ -149,7 +149,7 @@ CASES = {
     "one tensor too many": ("llama", [tensors("model.layers.4.mlp.up_proj.weight")], ["1 tensor that nothing in Tiny reads: model.layers.4.mlp"]),
     "constants of rotary embeddings": ("llama", [tensors(*[f"model.layers.{i}.self_attn.rotary_emb.inv_freq" for i in range(4)])], []),
     "a layer that predicts": ("deepseek", [tensors("model.layers.4.enorm.weight", "model.layers.4.mlp.experts.0.up_proj.weight")], []),
-    "the layer behind it": ("deepseek", [tensors("model.layers.5.enorm.weight", "model.layers.40.enorm.weight")], ["2 tensors that nothing in Tiny reads"]),
+    "the layer after it": ("deepseek", [tensors("model.layers.5.enorm.weight", "model.layers.40.enorm.weight")], ["2 tensors that nothing in Tiny reads"]),
     "a tied head, stored": ("llama", [head()], []),
     "a head of its own": ("llama", [head(1.001, row=200)], ["lm_head.weight differs from model.embed_tokens.weight"]),
     "a head of its own in gemma3": ("gemma3", [head(1.001)], ["lm_head.weight differs from model.embed_tokens.weight"]),

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every fixture under many meshes: the same tokens as transformers, the same logits but for rounding, and the bytes
-that were planned. Prompts of different lengths run together, some of them twice.
+"""Every fixture on many meshes: the tokens of transformers, its logits up to rounding, and the bytes
+of the plan. Prompts of different lengths run together, some of them twice.
 
     run_meshes.py [WORD ...]    only the meshes whose line contains a word
 """
@@ -133,7 +133,7 @@ MESHES = [
     ("gpt_oss", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
     ("gpt_oss", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),                                      # one expert a rank
     ("gpt_oss", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", WORKLOAD),
-    ("gpt_oss", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 2] } }", QUEUE),           # cut behind a window, and before one
+    ("gpt_oss", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 2] } }", QUEUE),           # cut after a window, and before one
     ("gpt_oss", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [2, 1] } }", CHUNK8),
     ("gpt_oss", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 4 } }", WORKLOAD),
     ("gpt_oss", "f32", 6, f"Megatron {{ pp = 3; tp = 2; {FOLDED} }}", WORKLOAD),

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Two attentions in each layer whose caches are cut in different ways, so that the sequences of one cache are spread over other ranks
-than those of the other: the logits of launchers on several meshes are those of the same program in numpy."""
+"""Two attentions per layer whose caches are split in different ways, so that the sequences of the two caches are on different ranks. The
+logits of launchers on several meshes equal those of the same program in numpy."""
 import json
 import sys
 

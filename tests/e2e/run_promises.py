@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a workload promises, its launcher takes: the longest prompt with the longest output, in the smallest cache that `check`
-lets pass. A cache of one position less is E0704, and the launcher refuses one position more.
+"""A launcher accepts what its workload promises: the longest prompt with the longest output, in the smallest cache that `check`
+accepts. A cache with one position less is E0704, and the launcher rejects one position more.
     run_promises.py [WORD ...]      only the workloads whose text contains a word"""
 import os
 import pathlib

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Random small models, plans and workloads: a plan never changes the result. The launcher of a random legal plan gives
-the logits and tokens of the same model's launcher on one rank, and allocates what was planned. Weights are random. Some models are
-written with two axes of key/value heads and two of query heads in each, in any order; the launcher on one rank has one of either.
+"""Random small models, plans and workloads: a plan never changes the results. The launcher of a random valid plan gives
+the logits and tokens of the model's launcher on one rank, and allocates the bytes of the plan. Weights are random. Some models have
+two axes of key/value heads and two of query heads, in any order; their launcher on one rank has one of each.
 A third of the plans are for the models of tests/fixtures, whose results are compared with those of transformers.
 
-    run_random.py [CASES [SEED]]    cases: legal plans to run, 25 if not given
+    run_random.py [CASES [SEED]]    cases: valid plans to run, 25 if not given
 """
 import json
 import math
@@ -150,7 +150,7 @@ def random_rules(r, family, heads=("kv_heads", "q_group"), split=False):
             placed["expert"] = placed.get("batch", []) + placed.get("seq", []) or list(sizes)[:1]
         rules = "; ".join(f"{axis} -> {' * '.join(atoms)}" for axis, atoms in placed.items())
         body.append(f"at {region} {{ {rules} }}" if region else rules)
-        if region not in ("", "attn") and "expert" not in placed and r.random() < 0.2:       # otherwise in one phase, what is no param's
+        if region not in ("", "attn") and "expert" not in placed and r.random() < 0.2:       # different in one phase, for axes of no param
             others = "; ".join(f"{axis} -> {r.choice([*sizes, 'none'])}" for axis in ("batch", "seq") if r.random() < 0.5)
             body.append(f"phase {r.choice(['prefill', 'decode'])} {{ at {region} {{ {others} }} }}" if others else "")
     return "Own {}", sizes, "plan Own {\n  " + "\n  ".join(filter(None, body)) + "\n}\n"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tokens that are drawn: the same in every plan, others for other seeds, and as often as softmax of transformers' logits says.
+"""Sampled tokens: the same in every plan, different for different seeds, with the frequencies of softmax of transformers' logits.
 
     run_sampling.py [WORD ...]    only the tests whose line contains a word
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compile time and memory grow neither with ranks nor with layers, and the code differs in numbers only."""
+"""Compile time and memory do not grow with ranks or layers, and the code differs only in numbers."""
 import re
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""--stop-ids: the tokens of a run without it, cut after the first stop token; logits likewise; other prompts as before.
+"""--stop-ids: the tokens and logits of a run without it, up to the first stop token; other prompts are unchanged.
 
     run_stop.py [WORD ...]    only the tests whose line contains a word
 """

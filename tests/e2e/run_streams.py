@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A `repeat` that carries two values, one of which becomes the other in each turn, products of two activations, and a
-param that all layers share: the logits of launchers on several meshes are those of the same program in numpy."""
+"""A `repeat` with two carried values, one of which becomes the other in each turn; products of two activations; a
+param shared by all layers. The logits of launchers on several meshes equal those of the same program in numpy."""
 import json
 import sys
 
@@ -61,7 +61,7 @@ def make_weights(rng):
 
 
 def logits_of(weights, token):
-    """No position looks at another: the logits behind a token depend on it alone."""
+    """No position reads another one: the logits after a token depend on it alone."""
     w = {k: v.astype(np.float64) for k, v in weights.items()}
     a, b = w["a"][token], w["b"][token]
     for layer in range(LAYERS):

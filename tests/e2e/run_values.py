@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Small programs whose values numpy computes too: conversions, params that operators read, and what else no published model has.
-Every program runs on one rank and under the plans beside it; logits of each step are compared.
+"""Small programs, compared with numpy: conversions, params read by operators, and other things that no published model has.
+Every program runs on one rank and with its plans; the logits of each step are compared.
 
     run_values.py [WORD ...]    only the cases whose line contains a word
 """

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""deployc fmt: the modules of in/ become those of out/, the library and the samples are in canonical form, and what must
-hold for any module holds for every .deploy file of the project and for random mutations of them:
+"""deployc fmt: the modules of in/ become those of out/; the library and the samples are in canonical form. For every .deploy
+file of the project, and for random mutations of them:
 
-  * only blanks change: without them, text before and after is the same, and so is the tree;
+  * only white space changes: without it, the text is the same before and after, and so is the tree;
   * formatting again changes nothing;
-  * other blanks inside lines, tabs and CRLF give the same canonical form;
-  * a module that does not parse is refused with exit status 1 and stays as it is.
+  * other spaces inside lines, tabs and CRLF give the same canonical form;
+  * a module that does not parse is rejected with exit status 1 and unchanged.
 
     run.py [SEED]       the mutations of another seed
 """
@@ -52,22 +52,22 @@ def without_blanks(text):
 # ---- mutations ----------------------------------------------------------------------------------------------------------
 
 def inner_blanks(text, rng):
-    """Other blanks between the tokens of lines without a comment; the tokens, and the ends of lines, are the same."""
+    """Other spaces between the tokens of lines without a comment; tokens and newlines are the same."""
     lines, within = [], False
     for line in text.split("\n"):
         code = not within and "//" not in line and "/*" not in line and '"' not in line
         within = (within or "/*" in line) and "*/" not in line
         if code and line.strip():
-            blank = lambda m: rng.choice([" ", "  ", "\t", " \t "]) if m[0] else ""
-            # A number keeps the one blank before its unit.
-            line = re.sub(r"(?<![\d.)]) +(?=[^ A-Za-z%]|[a-z_]+\b)", blank, line.lstrip())
+            space = lambda m: rng.choice([" ", "  ", "\t", " \t "]) if m[0] else ""
+            # A number keeps the single space before its unit.
+            line = re.sub(r"(?<![\d.)]) +(?=[^ A-Za-z%]|[a-z_]+\b)", space, line.lstrip())
             line = rng.choice(["", " ", "\t", "     "]) + line + rng.choice(["", " ", "\t"])
         lines.append(line)
     return "\n".join(lines).replace("\n", rng.choice(["\n", "\r\n"]))
 
 
 def any_mutation(text, rng):
-    """Blanks and comments in odd places; in every other module a few line ends and lost tokens too, which may break it."""
+    """Spaces and comments in odd places; in every other module also a few newlines and lost tokens, which may break it."""
     matches = list(PIECE.finditer(text))
     out, end = [], 0
     rate, hard = rng.choice([0.01, 0.05, 0.3]), rng.choice([0, 2]) / (len(matches) + 1)
@@ -117,7 +117,7 @@ def command_line(folder):
     done = fmt(path)
     report("" if done.returncode == 0 and path.stat().st_ino == before.st_ino else "written again", "a file in canonical form")
     report("" if fmt(text=b"a=1").stdout == b"a = 1\n" else "other text", "standard input without a file")
-    report("" if fmt(folder / "none.deploy").returncode == 1 else "no failure", "a file that is not there")
+    report("" if fmt(folder / "none.deploy").returncode == 1 else "no failure", "a missing file")
     report("" if sorted(p.name for p in folder.iterdir()) == ["a.deploy", "b.deploy"] else "something is left", "temporary files")
 
 
@@ -163,9 +163,9 @@ def properties(folder, seed):
         if name in unstable:
             wrong = "formatting again changes it"
         elif without_blanks(before) != without_blanks(after):
-            wrong = "more than blanks changed"
+            wrong = "more than white space changed"
         elif name in same_form and after != (now / same_form[name]).read_bytes():
-            wrong = "other blanks give another form"
+            wrong = "other spaces give another form"
         elif before != after and ("_" not in name or name.endswith("0.deploy")) and tree(was / name) != tree(now / name):
             wrong = "another tree"
         if wrong:
@@ -176,7 +176,7 @@ def properties(folder, seed):
 
 def main(arguments):
     if not DEPLOYC.exists():
-        sys.exit(f"{DEPLOYC} is not there: run `make`, or set DEPLOYC")
+        sys.exit(f"{DEPLOYC} is missing: run `make`, or set DEPLOYC")
     expected_forms()
     canonical_files()
     for test in (command_line, lambda folder: properties(folder, arguments[0] if arguments else "1")):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The forms of diagnostics: text and its colours, JSON, SARIF against its published schema, gcc's lines, `deployc explain`.
+"""The forms of diagnostics: text and its colours, JSON, SARIF checked with its published schema, gcc's lines, `deployc explain`.
 Every wrong spec of tests/golden is printed in every form.
 
     run.py [WORD ...]    only the tests whose name contains a word

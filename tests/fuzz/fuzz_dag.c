@@ -1,5 +1,5 @@
-/* Fuzzing: bytes choose a model's sizes, a mesh, rules by region and phase and a workload; whatever plan that is, it is
- * refused with a diagnostic or gives local and scheduled programs that their checkers find nothing wrong with. */
+/* Fuzzing: bytes choose a model's sizes, a mesh, rules by region and phase, and a workload. Any such plan is rejected
+ * with a diagnostic, or gives local and scheduled programs that pass their checkers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -16,15 +16,14 @@ struct chooser {
 	long long ranks; /* product of the mesh */
 };
 
-/* 0 where the bytes are used up: the first of several is the plainest. */
+/* 0 after the last byte: the first choice is the simplest. */
 static int choose(struct chooser *c, int n) { return c->at < c->end ? *c->at++ % n : 0; }
 
 #define CHOOSE(c, ...) \
 	((const char *const[]){__VA_ARGS__}[choose((c), sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))])
 #define SAY(c, ...) text_add(&(c)->text, __VA_ARGS__)
 
-/* Sizes that divide each other, that do not, and seldom one that is absurd: a spec that is refused
- * early tells little. */
+/* Sizes that divide each other or do not, and rarely an absurd one: a spec that is rejected early tests little. */
 static void say_size(struct chooser *c, const char *name)
 {
 	const char *sane = CHOOSE(c, "4", "1", "2", "3", "6", "8", "12", "16", "24", "64", "5", "7", "32");

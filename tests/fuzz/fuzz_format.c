@@ -1,5 +1,4 @@
-/* Fuzzing: what parses is formatted without losing a token (format_module insists), and formatting again changes
- * nothing. */
+/* Fuzzing: formatting keeps all tokens (format_module checks this), and formatting again changes nothing. */
 #include <stdlib.h>
 #include <string.h>
 #include "parser/format.h"

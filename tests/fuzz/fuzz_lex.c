@@ -1,4 +1,4 @@
-/* Fuzzing: tokens lie in the text, in order and apart, and numbers have a value. */
+/* Fuzzing: tokens are within the text, in order and without overlaps, and numbers have a value. */
 #include <stdlib.h>
 #include <string.h>
 #include "lexer/lexer.h"

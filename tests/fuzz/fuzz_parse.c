@@ -1,4 +1,4 @@
-/* Fuzzing: any bytes give a tree and diagnostics that print; an item is N_ERROR only where something was reported. */
+/* Fuzzing: any bytes give a tree, and diagnostics that can be printed; an item is N_ERROR only after a report. */
 #include <stddef.h>
 #include <stdlib.h>
 #include "parser/parser.h"

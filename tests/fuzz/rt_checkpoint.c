@@ -1,5 +1,5 @@
-/* Fuzzing the launcher's readers: any bytes as model.safetensors, as its index and as config.json give a checkpoint
- * whose tensors lie in the file, or problems; never a crash. The first byte says which of the files it is. */
+/* Fuzzing the launcher's readers: any bytes as model.safetensors, as its index or as config.json give a checkpoint
+ * whose tensors are within the file, or problems; never a crash. The first byte selects the file. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,7 +42,7 @@ static void read_folder(const char *folder)
 	problems_close(&p, "");
 }
 
-/* A program that asks for a value of each type; offsets are into `text`. */
+/* A program that requires a value of each type; offsets are into `text`. */
 static void read_config(const char *folder)
 {
 	static const unsigned char text[] = "a\0rope.theta\0c.d.e\0model_type\0llama\0[1,\"a\"]";

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The edits that diagnostics carry. Each one, applied alone to its wrong spec, removes its diagnostic and brings no other. That of
-an error may bring warnings: they are of passes that the error stopped.
-Values that a help text suggests, said with -D, do the same, but for warnings.
-The specs in beginner/ become clean by nothing but edits: round by round, all that are offered.
+"""The edits of diagnostics. Each edit, applied alone to its wrong spec, removes its diagnostic and causes no other. The edit of
+an error may cause warnings of passes that the error prevented.
+Values suggested by a help text, given with -D, do the same, except for warnings.
+The specs in beginner/ become clean by applying all edits offered, round by round.
 
     fixes.py [WORD ...]    only the files whose name contains a word
 """

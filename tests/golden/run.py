@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Wrong specs, one mistake each. The first lines of a file say what the compiler must report, all of it and nothing else:
+"""Wrong specs, one mistake each. The first lines of a file list exactly what the compiler must report:
 
     // expect: E0503 11:21              code, line:column of the primary span, in this file
     // expect: E0101 7:11 `Mixtral_8x7B`    ... and a word that the report must contain
     // expect: E0602 std.plans:10:3     ... in a module of the library
-    // expect: E0205 <command line>:1:9     ... in what -D says
+    // expect: E0205 <command line>:1:9     ... in the text of a -D
 
-Errors make `deployc check` exit with 1, warnings alone with 0. Behind those lines may stand
+With errors, `deployc check` exits with 1, with warnings alone 0. After those lines may come
 
     // run: --emit=llvm -o /dev/null    arguments in place of `check`
-    // bytes: 16777217                  blanks are added behind the text up to this size
+    // bytes: 16777217                  spaces are appended up to this size
 
     // config: {"model_type": "x"}      the spec is a family, and a file of this text is imported with it: those in import/
 
@@ -18,7 +18,7 @@ Every code of support/diag.def has such a spec.
 The specs in good/ and samples/ check without an error, and print nothing that names a bug.
 
     run.py [WORD ...]           only the files whose name contains a word
-    run.py --update [WORD ...]  writes what the compiler says; for review, never unseen
+    run.py --update [WORD ...]  writes what the compiler reports; review the change
 """
 import os
 import pathlib
@@ -135,7 +135,7 @@ def update(path, want, got):
 
 def main(arguments):
     if not DEPLOYC.exists():
-        sys.exit(f"{DEPLOYC} is not there: run `make`, or set DEPLOYC")
+        sys.exit(f"{DEPLOYC} is missing: run `make`, or set DEPLOYC")
     updating = "--update" in arguments
     words = [a for a in arguments if a != "--update"]
     passed = failed = 0

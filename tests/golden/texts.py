@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What the compiler prints for each wrong spec, and for the commands of COMMANDS, to the letter: notes, helps and edits too. run.py says
-which mistakes are right; this says when a text changes, so that the change is read.
+"""The exact output for each wrong spec and for COMMANDS, including notes, helps and edits. run.py checks which mistakes are reported; this
+test shows when a text changes, so that someone reads the change.
 
     texts.py [WORD ...]           only the tests whose name contains a word
-    texts.py --update [WORD ...]  writes tests/golden/texts; for review, never unseen
+    texts.py --update [WORD ...]  writes tests/golden/texts; review the change
 """
 import difflib
 import re

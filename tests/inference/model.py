@@ -1,15 +1,15 @@
-"""Layout inference of language.md section 3, written again in Python: what dag/ must do for the program of decoder.deploy.
+"""Layout inference (docs/language.md, Layouts and collectives), written again in Python: what dag/ must do for the program of decoder.deploy.
 
-Only layouts are modelled: for a plan, a Run gives the collectives of one step in order, or the code of the mistake. It is
-the executable specification of the design (there on numpy arrays, with all ranks simulated) for what the language has:
+Models layouts only: for a plan, a Run gives the collectives of one step in order, or the code of the mistake. It follows
+the executable specification of the design (which simulates all ranks on numpy arrays), except that in the language:
 
-  a  A step is packed. Owners are what the atoms of `batch` count where the caches are. Of the atoms that a region gives to `batch`
-     those from the first on that does not share out whole owners cut an owner's tokens and are kept in front of those of `seq`
-     or `row`; moving one between batch and seq costs nothing.
-  b  attend is one operator on a cache, with head_dim and ctx whole; append brings new entries to the cache's layout, of all
-     positions: which of them are in a rank's pages, it knows by their numbers.
-  c  dispatch and combine exchange over the atoms that tokens and experts share, in one collective whatever their order.
-  d  Equal steps of one value are shared also where the steps after them differ.
+  a  A step is packed. The atoms of `batch` in the caches' region divide the owners. In another region, `batch`'s atoms divide the
+     owners up to the first that does not; it and all later ones split each owner's tokens, and are kept in front of those of `seq`
+     or `row`. Moving an atom between batch and seq costs nothing.
+  b  attend is one operator on a cache, with head_dim and ctx whole. append brings new entries of all positions to the cache's
+     layout; a rank knows by the positions' numbers which are in its pages.
+  c  dispatch and combine exchange over the atoms that tokens and experts share, in one collective, in any order.
+  d  Equal first steps of reshards of one value are shared, even if later steps differ.
 """
 import math
 

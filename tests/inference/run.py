@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Layout inference against the executable specification: random plans for one program, and the table of language.md 3.5.
+"""Layout inference compared with the executable specification: random plans for one program, and a table of known plans.
 
     run.py [PLANS [SEED]]       1000 plans if not given; the check takes fewer
 
-A plan deals four mesh axes to the axes of each region at random, also to axes that they do not divide (E0503), and some
-to two axes of one operator (E0501). deployc must refuse what model.py refuses, with its code, and else print the same
-collectives with the same causes in the same order. model.py lists in what it differs from the design's specification.
-Where that is at hand (../shared beside the checkout), as many plans for which the two do not differ go through it itself: simulated.py.
+A plan assigns four mesh axes to the axes of each region at random, also to axes that they do not divide (E0503), and some
+to two axes of one operator (E0501). deployc must reject what model.py rejects, with the same code, and otherwise print the same
+collectives with the same causes in the same order. model.py lists its differences from the design's specification. If that
+is available (../shared beside the checkout), simulated.py runs it on as many plans without such differences.
 """
 import collections
 import os
@@ -182,7 +182,7 @@ def simulated_plans(folder, n, seed):
     return n - bad, bad
 
 
-# ---- the table of language.md 3.5 -----------------------------------------------------------------------------------
+# ---- the table of known plans ---------------------------------------------------------------------------------------
 TP = ("tp",)
 TABLE = {       # plan: moe's rules, seq of the residual; collectives of a layer; outside it
     "TP, experts split on ffn": ({"ffn": TP}, (), ["AR", "AR"], ["AR"]),

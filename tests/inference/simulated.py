@@ -1,11 +1,11 @@
 """The design's own program (inference/spmd.py of the prototype, which simulates all ranks in numpy) on the decoder layer of decoder.deploy,
-for plans that it and deployc mean alike:
+for plans that mean the same in it and in deployc:
 
 * tokens are the same sequences in every region, and experts are on none of the tokens' atoms or on all of them: the prototype has no
   packed step and moves atom by atom what deployc exchanges at once;
 * `d_model`, `head_dim` and `ctx` stay whole in attention, which the prototype writes as two contractions and a softmax, without a
   cache: its sums may stay pending up to the scores;
-* what comes behind the layer is left out: the prototype's head is on all positions.
+* everything after the layer is left out: the prototype's head is on all positions.
 
 `log` gives the collectives, with deployc's names of their causes."""
 import collections

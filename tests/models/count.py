@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How many parameters the published models have, counted from their config.json files and from nothing of this project.
+"""Parameters of the published models, counted from their config.json files and independently of this project.
 
     count.py                 published.json against the claims `assert params == N param` of samples/library.deploy
     count.py --print         the counts
@@ -11,7 +11,7 @@ They agree with copies that can be looked up: ai-dynamo/aiconfigurator, model_co
 Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3, Kimi-K2, GPT-OSS 20B and 120B); citsjtu2020/LLM-Prof,
 sglang/Model_Config.md (Llama 3.2 3B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co,
 jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and interview-eval/olmoe-math-train-gsm8k-2 (of
-OLMoE 0924 Instruct's). Not so the five of Gemma-3, which are no copies of published files: their numbers are those of transformers'
+OLMoE 0924 Instruct's). The five of Gemma-3 are not copies of published files: their numbers are those of transformers'
 convert_gemma3_weights.py, in the form of files of the text model alone.
 """
 import json

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every field of transformers' configuration classes is a name of the family's `config`, or is harmless; and what `absent` says of a
-constant is the default of the class.
+"""Every field of transformers' configuration classes is a name in the family's `config`, or is harmless. A constant in `absent` is the
+default of the class.
 
     fields.py                   the committed lists, transformers.json, against the families of the library
     fields.py --transformers    and the lists against the transformers that this Python has

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`deployc import`: the models of the fixtures run with their checkpoints and say what transformers says, the models of
-published config.json files have the right number of parameters, and what cannot be imported is refused by name.
+"""`deployc import`: imported models of the fixtures run with their checkpoints and give the tokens of transformers; models of
+published config.json files have the right number of parameters; files that cannot be imported are rejected by name.
 
     run_import.py [WORD ...]        only the cases whose name contains a word
     run_import.py --transformers    ABSENT below against the configurations that Hugging Face transformers makes
@@ -241,7 +241,7 @@ REFUSED = {
     "another format": (changed("Llama_3_1_8B", torch_dtype="float8_e4m3fn"), 'torch_dtype is "float8_e4m3fn", not float32, bfloat16 or float16'),
     "no heads": (changed("Llama_3_1_8B", num_key_value_heads=0, head_dim=128), "kv_heads"),
     "a word for a number": (changed("Llama_3_1_8B", hidden_size="wide"), 'hidden_size is "wide", and `d_model` of Llama cannot be that'),
-    "a size that is not there": (changed("Llama_3_1_8B", vocab_size=...), "vocab_size is missing, and Llama does not say in `absent` what that means"),
+    "a missing size": (changed("Llama_3_1_8B", vocab_size=...), "vocab_size is missing, and Llama does not say in `absent` what that means"),
     "rotary in halves": (changed("DeepSeek_V3", quantization_config=..., rope_interleave=False),
                          "rope_interleave is false, and DeepSeek has true"),
     "another choice of experts": (changed("DeepSeek_V3", quantization_config=..., topk_method="greedy"),

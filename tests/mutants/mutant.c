@@ -1,4 +1,4 @@
-/* The choice of a mutant, and the record of what a run reaches. In the front end and in the runtime's archive. */
+/* The choice of a mutant, and the record of the places that a run reaches. In the front end and the runtime. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -6,12 +6,12 @@ DEPLOYC_MUTANT. A mutant that all tests pass survives: tests miss what it breaks
 
     --count N    mutants that are chosen, spread over the folders in proportion to their sites (default: COUNT)
     --share N    only the first N of them, those of CI
-    --all        those of docs/mutants.md too: one that a test kills by now is reported
-    --budget S   a mutant is given up after commands that take S seconds of CPU without it: for a first look
-    --reuse      what commands reach is taken from the last run with the same sources
+    --all        those of docs/mutants.md too; one that a test kills now is reported
+    --budget S   give up a mutant after commands that take S seconds of CPU without it: for a first look
+    --reuse      use the record of reached places from the last run with the same sources
     WORD         only mutants whose name contains a word; with --count 0, all sites that it names
 
-Which mutants are chosen depends on the sources alone: on the hash of a mutant's name, so a change elsewhere leaves the others as they are.
+The choice depends on the sources alone, by the hash of a mutant's name, so a change elsewhere leaves other mutants as they are.
 """
 import argparse
 import collections

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The five plans of samples/plans. As they are written, each is refused with exactly the reports of NAME.expected; corrected,
-each checks without an error, and the ones that serve run on ranks of this host and allocate what was planned. The output
-shown in docs/plans.md is what the compiler prints.
+"""The five plans of samples/plans. As written, each is rejected with exactly the reports in NAME.expected. Corrected, each
+checks without an error; those that serve run on ranks of this host and allocate the bytes of the plan. The output in
+docs/plans.md is what the compiler prints.
 
     run.py [WORD ...]           only the tests whose name contains a word
-    run.py --update             writes what the compiler says to NAME.expected; for review, never unseen
+    run.py --update             writes what the compiler reports to NAME.expected; review the change
 """
 import os
 import pathlib
@@ -139,7 +139,7 @@ def tests(names):
 
 def main(words):
     if not DEPLOYC.exists():
-        sys.exit(f"{DEPLOYC} is not there: run `make`, or set DEPLOYC")
+        sys.exit(f"{DEPLOYC} is missing: run `make`, or set DEPLOYC")
     names = sorted(path.stem for path in PLANS.glob("plan???.deploy"))
     if "--update" in words:
         return update(names)

@@ -1,7 +1,7 @@
-/* Compiles many specs in one process: reads "SIZE FORM\n" and SIZE bytes of a spec from standard input, again and
- * again, and answers "STATUS SIZE\n" and what deployc printed. Each spec goes through the driver's own passes in a
- * forked child, so that what crashes or hangs is one answer. FORM: `check`, `dag-local`, `dag-sched`, or 0 to 3: code
- * is generated at that level and dropped. */
+/* Compiles many specs in one process: repeatedly reads "SIZE FORM\n" and SIZE bytes of a spec from standard input, and
+ * answers "STATUS SIZE\n" and the output of deployc. The driver's own passes run on each spec in a forked child, so a
+ * crash or hang is one answer. FORM: `check`, `dag-local`, `dag-sched`, or 0 to 3: code is generated at that level and
+ * dropped. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -64,7 +64,7 @@ static int compile_spec(int fd, const struct form *f)
 	return compile(&o, 0);
 }
 
-/* Gives the child's exit status, or 128 + the signal that ended it. */
+/* Returns the child's exit status, or 128 + the signal that ended it. */
 static int run(size_t size, const struct form *form, int printed)
 {
 	pid_t child = fork();

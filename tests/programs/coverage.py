@@ -1,4 +1,4 @@
-"""What accepted programs were made of, and what the compiler made of them; what no program reached."""
+"""What accepted programs consist of, what the compiler made of them, and what no program reached."""
 import collections
 import pathlib
 import re

@@ -1,8 +1,8 @@
-"""What a program of `terms.py` means, in numpy and f64: one sequence at a time, all of its positions at once, nothing distributed.
+"""Evaluates a program of `terms.py` in numpy and f64: one sequence at a time, all of its positions at once, nothing distributed.
 
-It shares nothing with the compiler. An array has named axes, as the language has; `batch` is left out, and `ctx` holds the
-positions of `seq`. Tokens of experts are kept densely: every expert computes every token, `combine` takes what was routed.
-With `noise`, each result is moved by about the rounding of its format: how far the logits move then is what rounding may do to them.
+It shares nothing with the compiler. Arrays have named axes, as in the language, without `batch`; `ctx` holds the
+positions of `seq`. Experts are dense: every expert computes every token, and `combine` selects the routed results.
+`noise` moves each result by about the rounding of its format; the resulting change of the logits is the tolerance for rounding.
 """
 import math
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What random programs found, each as a small program of its own: two texts that mean the same must give the same logits.
+"""Mistakes found by random programs, each as a small program: two texts with the same meaning must give the same logits.
 
-A text is the body of a model, its axes first. The second says the same in a form that was right all along.
+A text is the body of a model, axes first. The second text has a form that was always compiled correctly.
 """
 import pathlib
 import sys

@@ -1,7 +1,7 @@
-"""Random well-typed models: `model(seed)` gives a Program, whose text `deployc` reads and whose meaning `evaluate.py` has.
+"""Random well-typed models: `model(seed)` returns a Program. `deployc` reads its text, and `evaluate.py` evaluates it.
 
 Every value is kept near one in size, by norms and bounded functions, so that each operator matters for the logits and rounding
-does not grow. Whatever a program holds is drawn from the language, not from a model family.
+does not grow. Programs are drawn from the whole language, not from model families.
 """
 import math
 import random
@@ -74,7 +74,7 @@ class Maker:
         return f"{stem}{self.count}"
 
     def axis(self, stem, extent=None, part=None, **kind):
-        """`part`: where it may be declared inside of the block."""
+        """`part`: where it may be declared inside the block."""
         a = Axis(stem if stem == "d_model" else self.fresh(stem), extent, **kind)
         if part is not None and self.r.random() < 0.5:
             part.inner.append(a)
@@ -687,7 +687,7 @@ def factors(stored):
 
 
 def axes_of(t):
-    """Names of the axes that a term speaks of."""
+    """Names of the axes in a term."""
     yield from t.axes
     for key in ("over", "from", "to", "axis"):
         value = t.at.get(key)

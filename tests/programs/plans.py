@@ -56,7 +56,7 @@ def divides(axis, ways, program):
 
 
 def overlap(placed, axis):
-    """Whether another rule speaks of one of the axes."""
+    """Does another rule name one of the axes?"""
     return any(p != axis and set(p.split(" * ")) & set(axis.split(" * ")) for p in placed)
 
 

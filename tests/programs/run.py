@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Random well-typed programs: what `check` accepts is built and runs, and has the values that its text means.
+"""Random well-typed programs: those that `check` accepts are built and run, and give the values of their text.
 
-For each seed a random model, plan and workload. All are checked: a refusal is a diagnostic of the kinds below, anything else a
-failure. One in each EVERY is built, once on one rank and once on its mesh, and runs random prompts; its logits are compared with those of
-`evaluate.py`, which computes the same text in numpy, and its tokens with the largest logits.
+Each seed gives a random model, plan and workload. All are checked: the diagnostics below are refusals, anything else is a failure. One
+in EVERY is built, on one rank and on its mesh, and runs random prompts. Its logits are compared with those of `evaluate.py`, which
+computes the same text in numpy, and its tokens with the largest logits.
 
-    run.py [COUNT [FIRST [EVERY]]]      programs (500), the first seed (0), how many for one that is built (16)
+    run.py [COUNT [FIRST [EVERY]]]      programs (500), first seed (0), one in EVERY is built (16)
 """
 import collections
 import os

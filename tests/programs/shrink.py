@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes a failing program small: puts parts of terms in place of terms as long as it fails in the same way, and prints what is left.
+"""Makes a failing program small: replaces terms by their parts while it fails in the same way, and prints the result.
 
     shrink.py SEED [one|mesh|check]      fails on one rank (or while building), on its mesh, or in `check`
 """

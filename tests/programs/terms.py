@@ -1,6 +1,6 @@
 """Programs of the language as data: expressions with their axes and formats, statements, blocks, ops; and their text.
 
-The generator builds these, `evaluate.py` gives them their meaning, `text` writes them as `.deploy`. Nothing here or there reads
+The generator builds these, `evaluate.py` evaluates them, `text` writes them as `.deploy`. None of them reads
 the compiler or its output.
 """
 from dataclasses import dataclass, field

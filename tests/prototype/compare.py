@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""deployc against the executable specification of the language, on the specs of specs/ and on 500 mutants of them.
+"""Compares deployc with the executable specification of the language, on the specs in specs/ and on 500 mutants of them.
 
     compare.py [FOLDER]      runs both; FOLDER holds the prototype (default: ../shared/design/prototype beside the checkout).
-                             Without that folder deployc is compared with what is recorded in expected.json
+                             Without that folder, deployc is compared with the record in expected.json
     compare.py --record      also writes expected.json
-    compare.py --seed=N --mutants=N    others than those of expected.json
+    compare.py --seed=N --mutants=N    other mutants than those of expected.json
     compare.py --keep DIR    writes the mutants to DIR
 
-With the prototype, its own wrong specs and our library are compared too: each module, with a deployment On... of each of its models
-behind it, and the value of each field of its records, which deployc must know to refute the claim that it is another (library.py). Both
-read this library, so all specs stand on our std.core and std.ops. A copy of std.ops is no spec, since only that module may declare
+With the prototype, its own wrong specs and our library are compared too: each module, followed by a deployment On... of each of its
+models, and the value of each field of its records, which deployc must know to refute a claim of another value (library.py). Both read
+this library, so all specs use our std.core and std.ops. A copy of std.ops is not a spec, since only that module may declare
 builtins; but the specs and the library call every operator of it except `cross_entropy`, which this version does not build.
 
 Compared: refused or accepted; the first code that the specification reports is among those of deployc; for what both accept, the
@@ -19,19 +19,18 @@ of the deployments whose names begin with On.
 Intended differences, which the rules below encode:
 
 * The prototype stops at the first mistake of a walk and at the first line that does not parse, and has one code for the latter
-  (E0002); deployc goes on, names the case (E0001 to E0007), and is silent on what follows from another mistake. So the first
-  code of the prototype is looked for among deployc's, and classes of codes that name one mistake count as one: SAME.
-* deployc refuses what the prototype does not look at: ONLY_DEPLOYC, each with its reason. Where all of its mistakes are such, or the
-  prototype's too, the prototype may go on to another.
-* A deployment that does not fit is refused by deployc (E0701, E0703), and so is what this version does not build (E0918).
-* `memory.kv` of deployc is in pages: a part of a page at the end of each sequence is a whole one, and so is an
-  owner's part of a sequence. `memory.weights` of deployc is
-  of buffers as the kernels read them: rows are padded to the width of a vector, each buffer to a cache line.
-* Totals of params are printed by deployc with four digits, and compared to these.
+  (E0002); deployc goes on, distinguishes cases (E0001 to E0007), and does not report consequences of a mistake. So the first
+  code of the prototype must be among deployc's, and codes for one mistake count as equal: SAME.
+* deployc rejects what the prototype does not check: ONLY_DEPLOYC, each with its reason. If all of its mistakes are of this kind, or the
+  prototype's too, the prototype may report another one.
+* deployc rejects a deployment that does not fit (E0701, E0703), and what this version does not build (E0918).
+* deployc's `memory.kv` counts whole pages, for each sequence and for an owner's part of one. Its `memory.weights` counts buffers as
+  kernels read them: rows are padded to the width of a vector, each buffer to a cache line.
+* deployc prints totals of params with four digits, which are compared.
 * The global program has no values that no output needs; a `let` that only names another value is not a second value; a name that
   is rebound in a loop is a value of the loop, of the type it has outside.
-* Weights that nothing reads have no buffers: `memory.weights` is then less than the prototype's. Where rows are narrower than a
-  vector, it is more. BUFFERS names such mutants; those of another seed are to be judged.
+* Weights that nothing reads have no buffers, so `memory.weights` is less than the prototype's. With rows narrower than a
+  vector it is more. BUFFERS names such mutants; judge those of another seed by hand.
 * Specs on which the prototype itself fails (a Python exception, or more than 20 seconds) are counted and not compared.
 """
 import argparse

@@ -20,7 +20,7 @@ UNITS = {"data": "B", "time": "s", "flop": "FLOP", "energy": "J", "token": "toke
 
 
 def deployed(text):
-    """The text of a module, and behind it a deployment On... of each model that it declares. An alias of one elsewhere has none."""
+    """The text of a module, then a deployment On... of each model that it declares. Aliases of models elsewhere have none."""
     declared = re.findall(r"^model (\w+)(?! += \w+\.)\b", text, re.M)
     members = {name: f"{family} {body}" for family in declared for name, body in OPEN.get(family, {}).items()}
     lines = [f"model {name} = {base}" for name, base in members.items()]

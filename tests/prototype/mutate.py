@@ -11,7 +11,7 @@ OPERATORS = ["+", "-", "*", "/", "<=", ">=", "==", "<", ">"]
 
 
 class Spec:
-    """The tokens of a text; comments and blanks are kept but never chosen."""
+    """The tokens of a text; comments and white space are kept but never chosen."""
 
     def __init__(self, text):
         self.tokens = TOKEN.findall(text)
@@ -37,7 +37,7 @@ def number(spec, rng):
 
 
 def unit(spec, rng):
-    """Another unit behind a number, one where none was, or none."""
+    """Another unit after a number, a new one, or none."""
     at = rng.choice(spec.where(lambda t: t[0].isdigit()))
     end = at + 1
     if re.fullmatch(r" ?", "".join(spec.tokens[end:end + 1])) and "".join(spec.tokens[end + 1:end + 2]) in UNITS:
@@ -148,7 +148,7 @@ def double_item(text, rng):
 
 
 def move_item(text, rng):
-    """An item stands where another does."""
+    """An item in the place of another."""
     lines, found = items(text)
     first, last = rng.choice(found)
     to = rng.choice([i for i, _ in found if not first <= i < last] or [last])

@@ -1,7 +1,7 @@
 """The executable specification (its folders check/ and grammar/), run inside this process over our library of .deploy files.
 
-`extend` adds what our library uses and the prototype lacks: three things, written from docs/language.md and not from deployc. In
-these deployc is compared with another reading of that text, not with the prototype's.
+`extend` adds what our library uses and the prototype lacks: three features, written from docs/language.md and not from deployc. For
+these, deployc is compared with another reading of that text instead of the prototype.
 """
 import ast
 import pathlib
@@ -42,7 +42,7 @@ class Prototype:
         signal.alarm(LIMIT)
         try:
             found, done = self.check.check(str(path), types)
-        except Exception as e:                     # the prototype is no product: a wrong spec may end it
+        except Exception as e:                     # the prototype is not a product: a wrong spec may crash it
             self.forget()
             return {"skip": f"the prototype ends with {type(e).__name__}"}
         finally:

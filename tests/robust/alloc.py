@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Out of memory: requests for memory are made to fail, one in each try, those of deployc, of jansson, and those that the C
-library makes for them (failing_malloc.c, preloaded). Each time deployc says so in one line, ends with status 71 and leaves no
-file behind that is not whole; or says of a file that it "cannot" for this reason; or does without, and all is as ever.
+"""Out of memory: one request for memory fails in each try, of deployc, of jansson, or of the C library for them (failing_malloc.c,
+preloaded). Each time deployc reports it in one line, ends with status 71 and leaves no incomplete file; or reports that it
+"cannot" read or write a file for this reason; or works without the memory, with the same results.
 Each command is tried as users run it, and with each request of an arena `apart`, as one of malloc. The front end is
-tried without LLVM (no_codegen.c), in one process that forks at each request; a command that writes a file gets a process of its
-own for each request from there on. First of all unclean.c shows that what is unclean is found.
-    alloc.py            each request as users run it; each SPARSE-th `apart`; ever fewer of those that LLVM's commands make last
+tried without LLVM (no_codegen.c), in one process that forks at each request; once a command writes a file, each request has a process
+of its own. First, unclean.c shows that the test finds unclean exits.
+    alloc.py            each request as users run it; each SPARSE-th `apart`; fewer and fewer of the last ones of LLVM's commands
     alloc.py --all      each request, and the LAST ones of each wrong spec
-Words behind are names of commands: only these. `make test-alloc` makes what this needs; `make test-alloc ALLOC=--all`."""
+Further words are names of commands: only these run. `make test-alloc` makes what this needs; `make test-alloc ALLOC=--all`."""
 import collections
 import concurrent.futures
 import dataclasses
@@ -200,7 +200,7 @@ class Trial:
             self.judge(request, outcome)
 
     def own_processes(self, first):
-        """The requests behind `first`."""
+        """The requests after `first`."""
         n = 1
         while first + n <= self.total:
             yield first + n

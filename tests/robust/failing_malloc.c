@@ -27,8 +27,8 @@
 
 enum { FILES = 16, FRAMES = 32, CHILD_SECONDS = 20, PARENT_SECONDS = 90, WRITES = 98, BROKEN = 99 };
 
-/* kind: 'c' is a child's end: behind the record follow `out` and `err` bytes that it wrote to standard output and
- * error, where out_before and err_before bytes stood already. 'f': the request failed in the process itself. 't': a
+/* kind: 'c' is a child's end: after the record come the `out` and `err` bytes that it wrote to standard output and
+ * error, which had out_before and err_before bytes already. 'f': the request failed in the process itself. 't': a
  * temporary file is made, after so many requests. 'e': the end, after so many. */
 struct record {
 	long request;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Files that are none: pipes without another end, folders, full devices, closed standard files, where deployc reads and writes.
-Each time it ends soon, says what is wrong, and leaves no other file behind; links and permissions stay as they were."""
+"""Special files where deployc reads and writes: pipes without another end, folders, full devices, closed standard files.
+Each time it ends soon, reports what is wrong, and leaves no file over; links and permissions do not change."""
 import json
 import os
 import pathlib
@@ -169,7 +169,7 @@ def help_of(folder):
         raise Failed("standard input makes another plan")
 
 
-@case("links, also to what is not there")
+@case("links, also to missing files")
 def output_links(folder):
     (folder / "link").symlink_to("folder/out")
     for words, first in ("good.deploy --emit=dag -o link", b"program"), ("good.deploy -o link", b"\x7fELF"):

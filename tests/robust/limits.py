@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Specs at the limits: deep nesting, huge numbers, files of 16 MiB, 100 000 items, cycles and chains of imports, imports out of
-the project, odd bytes, files that are none. Each is refused with the code that is expected, or checks clean, in bounded time
-and memory, and never with status 70 or by a signal."""
+"""Specs at the limits: deep nesting, huge numbers, files of 16 MiB, 100 000 items, cycles and chains of imports, imports outside
+the project, odd bytes, special files. Each is rejected with the expected code, or checks clean, in bounded time
+and memory, and never ends with status 70 or by a signal."""
 import os
 import pathlib
 import resource
@@ -105,7 +105,7 @@ def many(name, expected, source):
 
 
 def model(name, expected, fields="", body="", end="", goals="", plan=""):
-    """A deployment of a Llama of its own with more fields, more in its loop, more behind it; more goals; another plan."""
+    """A deployment of its own Llama with more fields, more in its loop, more after it; more goals; another plan."""
     family = LLAMA.replace("  max_ctx  ", fields + "  max_ctx  ", 1).replace("    let h = x + GQA", body + "    let h = x + GQA")
     family = family.replace("  param norm :", end + "  param norm :").replace("model Llama ", "model Family ")
     deployment = GOOD.replace("use std.llama { Llama }", "").replace("= Llama {", "= Family {")

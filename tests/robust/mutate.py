@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Real specs with a few tokens changed, through the whole of `deployc check` and `deployc plan`: each ends with status 0 or 1, in
-time, and never with an internal error or by a signal. Best with a deployc that is built with sanitizers.
+time, and never with an internal error or by a signal. Best with a deployc built with sanitizers.
     mutate.py [COUNT [FIRST]]       mutants FIRST, FIRST + 1 ...: a number always makes the same mutant
     mutate.py --show NUMBER"""
 import os

@@ -100,7 +100,7 @@ static void test_append(void **state)
 }
 
 /* ---- attend ---------------------------------------------------------------------------------- */
-/* piece: one cache is both keys and values, and values begin at this feature of it. */
+/* piece: one cache holds keys and values; values begin at this feature. */
 struct attend_case {
 	enum dtype q, kv, y;
 	int64_t heads, group, d, w, page, window;
@@ -118,7 +118,7 @@ struct attend_data {
 	int tokens;
 };
 
-/* Tokens of sequences 0, 1, .. one after the other at the end of what each has; one token of padding. */
+/* Tokens of sequences 0, 1, .. in order, each sequence's at the end of its positions; then one token of padding. */
 static void lay_out_tokens(struct attend_data *a)
 {
 	int64_t most = a->k->page * PAGES_PER_SEQ;

@@ -1,11 +1,10 @@
-/* Generated kernels of experts and tokens against plain loops; and that the shape of the IR does not
- * depend on sizes. */
+/* Generated kernels of experts and tokens, compared with plain loops. Their IR has the same shape for all sizes. */
 #include "cg_jit.h"
 
 static const enum dtype formats[] = {DTYPE_F32, DTYPE_BF16};
 
 /* ---- route ----------------------------------------------------------------------------------- */
-/* The experts that routing may choose from get their score + bias, the others -infinity. */
+/* Keys of routing: score + bias for the experts it may choose from, -infinity for the others. */
 static void route_keys(const struct kernel_route *k, const float *score, const float *bias, float *key)
 {
 	int groups = k->groups > 1 ? (int)k->groups : 1, size = (int)k->experts / groups;
@@ -127,7 +126,7 @@ static void check_assign(const struct exchange *x)
 			assert_int_equal(x->place[a], -1);
 }
 
-/* One round's rows to all destinations; row dest * CAPACITY + i is of local expert meta[..], or unused. */
+/* One round's rows to all destinations; row dest * CAPACITY + i is for local expert meta[..], or unused. */
 static void check_pack(const struct exchange *x, enum dtype t, const void *tokens, const void *rows,
                        const int32_t *meta, int round)
 {
@@ -144,7 +143,7 @@ static void check_pack(const struct exchange *x, enum dtype t, const void *token
 	}
 }
 
-/* Sort, gather and scatter of the packed rows bring every used row back to where it was. */
+/* Sort, gather and scatter return every used row to its original place. */
 static void check_sort(const struct processor *p, enum dtype t, const void *rows, int32_t *meta)
 {
 	enum { S = DESTS * CAPACITY };
@@ -299,7 +298,7 @@ static void test_embed(void **state)
 }
 
 /* ---- shape of the IR ------------------------------------------------------------------------- */
-/* One line per function, one letter per instruction and mark per block: what may not differ between sizes. */
+/* The shape of a kernel's IR: one line per function, one letter per instruction, one mark per block. */
 static char *shape_of(const struct processor *p, struct kernel *k)
 {
 	struct codegen g;

@@ -1,5 +1,5 @@
-/* For tests of generated kernels: compiles one description for one processor, runs it in this process by any number of
- * workers, on memory that ends at a page without access. */
+/* For tests of generated kernels: compiles one description for one processor, and runs it in this process with any
+ * number of workers, on memory that ends at a page without access. */
 #ifndef TESTS_CG_JIT_H
 #define TESTS_CG_JIT_H
 #include <math.h>
@@ -90,7 +90,7 @@ static inline void verify(LLVMModuleRef m)
 	LLVMDisposeMessage(error);
 }
 
-/* The kernel's name is made unique in the process. */
+/* Compiles a kernel, under a name that is unique in the process. */
 static inline kernel_function *jit_compile(const struct processor *p, struct kernel *k)
 {
 	struct codegen g;
@@ -122,7 +122,7 @@ static inline void run_kernel(kernel_function *f, const uint64_t *args, int work
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
-/* Zeroed bytes whose end is the end of what may be touched. Lives until the process ends. */
+/* Zeroed bytes that end at a page without access. Never freed. */
 static inline void *guarded(size_t bytes)
 {
 	size_t page = 4096, room = (bytes + page - 1) / page * page;
@@ -142,7 +142,7 @@ static inline void for_processors(void (*test)(const struct processor *p))
 
 static inline uint64_t address(const void *p) { return (uint64_t)(uintptr_t)p; }
 
-/* Runs a kernel by one worker, then by three into a second copy of its output, which must be the same to the bit. */
+/* Runs a kernel with one worker, then with three into a second copy of its output. Both must be equal, bit for bit. */
 static inline void run_twice(struct kernel *k, const struct processor *p, uint64_t *args, int out, size_t bytes)
 {
 	kernel_function *f = jit_compile(p, k);

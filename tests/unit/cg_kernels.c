@@ -1,4 +1,4 @@
-/* Generated kernels against plain loops written from dag/kernel.h: ragged shapes, formats, one worker against three. */
+/* Generated kernels, compared with plain loops written from dag/kernel.h: odd shapes, formats, one worker and three. */
 #include "cg_jit.h"
 
 static const enum dtype formats[] = {DTYPE_F32, DTYPE_BF16};
@@ -157,7 +157,7 @@ static void softmax_on(const struct processor *p, int64_t m, int64_t d)
 	assert_true(out[(m - 1) * d] == untouched);
 }
 
-/* x + bias of the row's group; some groups are empty, rows beyond the last are left alone. */
+/* x + bias of the row's group. Some groups are empty; rows past the last group are untouched. */
 static void grouped_on(const struct processor *p, const int32_t *sizes, int64_t groups)
 {
 	enum { M = 9, N = 21 };
@@ -196,7 +196,7 @@ static void copy_on(const struct processor *p)
 	assert_memory_equal(x, y, M * N * 4);
 }
 
-/* Two outputs that lie where the other's input does. */
+/* Two outputs, each at the address of the other's input. */
 static void swap_on(const struct processor *p)
 {
 	enum { N = 53 };
@@ -281,7 +281,7 @@ static void contract_on(const struct processor *p, const struct contract_case *c
 	void *w = random_array(c->w, groups * c->n * c->k), *x = random_array(c->x, (c->m - 1) * x_stride + c->k);
 	void *y = random_array(c->y, (c->m - 1) * y_stride + c->n),
 		 *tiles = pack_weights(c->w, &k.contract.pack, w, groups, c->n, c->k);
-	for (int64_t i = 0; i + 1 < c->m; i++) /* what stands between rows must not count */
+	for (int64_t i = 0; i + 1 < c->m; i++) /* bytes between rows must not count */
 		for (int64_t j = c->k; j < x_stride; j++)
 			put(c->x, x, i * x_stride + j, NAN);
 	int32_t *offsets = index_array(groups + 1);
@@ -382,7 +382,7 @@ static void test_contract(void **state)
 	for_processors(contracts_on);
 }
 
-/* What a row gives must not depend on the rows beside it. */
+/* The result of a row must not depend on other rows. */
 static void rows_agree_on(const struct processor *p)
 {
 	enum { M = 29, N = 40, K = 75 };
@@ -430,8 +430,7 @@ static void convert_on(const struct processor *p, enum dtype from, const void *i
 	run_twice(&k, p, args, 1, (size_t)(n * dtype_bytes(to)));
 }
 
-/* All bytes to f32; and to bytes all that are between two neighbours, on either side of the middle, and what is no
- * number. */
+/* All bytes to f32. To bytes: numbers between two neighbours, on either side of the middle, and NaN. */
 static void fp8_on(const struct processor *p)
 {
 	for (int f = 0; f < 2; f++) {
@@ -462,8 +461,7 @@ static void test_fp8(void **state)
 }
 
 /* ---- conversions ----------------------------------------------------------------------------- */
-/* Every format to every other: numbers that all of them hold come out as their own encoding says. Integers also where
- * f32 rounds. */
+/* Every format to every other, with numbers that both can hold; integers also where f32 rounds. */
 static void conversions_on(const struct processor *p)
 {
 	enum { N = 17 };

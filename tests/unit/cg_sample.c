@@ -1,5 +1,5 @@
-/* Kernels that sample: greedy rows against plain loops, drawn rows against softmax; the same token however the
- * vocabulary is cut. */
+/* Kernels that sample: greedy rows compared with plain loops, drawn rows with softmax. The token does not depend on how
+ * the vocabulary is split. */
 #include "cg_jit.h"
 
 struct pair {
@@ -8,14 +8,14 @@ struct pair {
 };
 enum { DRAWS = 20000 };
 
-/* Gives back what guarded() gave. */
+/* Frees memory of guarded(). */
 static void release(void *p, size_t bytes)
 {
 	size_t page = 4096, room = (bytes + page - 1) / page * page;
 	assert_int_equal(munmap((char *)p + bytes - room, room + page), 0);
 }
 
-/* The kernels of a vocabulary cut into n shards. */
+/* The kernels for a vocabulary split into n shards. */
 struct sampler {
 	const struct processor *p;
 	kernel_function *candidates, *draw;
@@ -60,7 +60,7 @@ static void sample(const struct sampler *s, const float *logits, int64_t step, c
 	release(pairs, pair_bytes);
 }
 
-/* By one worker, by three, and in n shards for several n: always the same tokens. */
+/* One worker, three workers, and n shards for several n give the same tokens. */
 static void sample_alike(const struct processor *p, const float *logits, int64_t step, int vocab,
                          const struct dr_sampling *how, int rows, bool few, int32_t *token)
 {
@@ -123,7 +123,7 @@ static void test_greedy(void **state)
 	for_processors(greedy_on);
 }
 
-/* One logit that is not finite spoils its row, wherever it is and however the row is sampled, and no other row. */
+/* A logit that is not finite spoils its row, at any place and for any way of sampling, and no other row. */
 static void not_finite_on(const struct processor *p)
 {
 	enum { R = 5, V = 492 };
@@ -156,7 +156,7 @@ static int by_logit(const void *a, const void *b)
 	return x->index - y->index;
 }
 
-/* What top-k and top-p leave of softmax(logits / temperature), plainly and in f64. */
+/* softmax(logits / temperature) after top-k and top-p, in plain loops and f64. */
 static void probabilities(const float *logits, int v, const struct dr_sampling *how, double *out)
 {
 	static struct pair sorted[4096];
@@ -235,7 +235,7 @@ static void test_drawn(void **state)
 	for_processors(drawn_on);
 }
 
-/* Rows of every kind beside each other; what a row gives depends on its seed and count alone. */
+/* Rows of every kind in one batch. The token of a row depends on its own seed and count alone. */
 static void rows_are_alone_on(const struct processor *p)
 {
 	enum { R = 24, V = 252 };
@@ -253,7 +253,7 @@ static void rows_are_alone_on(const struct processor *p)
 	}
 }
 
-/* A row that top-k cuts nowhere gives the token of the row without it: both draw by the same noise. */
+/* With a top_k that cuts nothing, a row gets the same token as without: both use the same noise. */
 static void paths_agree_on(const struct processor *p)
 {
 	enum { R = 500, V = 48 };
@@ -303,7 +303,7 @@ static void test_seeds(void **state)
 	for_processors(seeds_on);
 }
 
-/* ---- what is no number ----------------------------------------------------------------------- */
+/* ---- not finite -------------------------------------------------------------------------------- */
 static void odd_logits_on(const struct processor *p)
 {
 	enum { R = 6, V = 108 };

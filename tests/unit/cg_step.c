@@ -1,5 +1,5 @@
-/* Step programs and tables of a hand-made schedule: emitted, loaded into this process, run against a runtime that only
- * writes down what it is asked for. */
+/* Step programs and tables of a hand-made schedule: emitted, loaded into this process, and run with a runtime that only
+ * records calls. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -222,7 +222,7 @@ static void order_of_a_step(void **state)
 		check_order(level);
 }
 
-/* Code and the passes that reason about it agree on what a number is. */
+/* Generated code and compiler passes compute the same values of numbers. */
 static void numbers(void **state)
 {
 	(void)state;

@@ -1,4 +1,4 @@
-/* The table of processors (target/cpu.def) is what LLVM makes of each. */
+/* The table of processors (target/cpu.def) agrees with LLVM. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

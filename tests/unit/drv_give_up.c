@@ -1,6 +1,6 @@
-/* Work that is given up in one process: internal errors, lack of memory, and good compilations between them. Linked
- * with the driver, but for main, and tests/robust/no_codegen.c, where code generation is an internal error. Leaks are
- * the sanitizer's to find. */
+/* Work given up in one process: internal errors, lack of memory, and good compilations between them. Linked with the
+ * driver without its main, and with tests/robust/no_codegen.c, where code generation is an internal error. The address
+ * sanitizer finds leaks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ static void restore(int fd, int kept, int file, char *text, size_t size)
 	close(file);
 }
 
-/* Runs a command whose request number `requests` + 1 fails, and all behind it. */
+/* Runs a command in which all requests after the first `requests` fail. */
 static int try_with(const struct options *o, int (*work)(const struct options *, int), long requests, struct said *said)
 {
 	struct heap heap = {.apart = true, .allocate = allocate};
@@ -79,7 +79,8 @@ static void assert_one_line(const char *text, const char *line)
 	assert_int_equal(strlen(at) - 1, strchr(at, '\n') - at);
 }
 
-/* Fails each request in turn, or one in `every`; between two of them all is as ever. Gives the number of requests. */
+/* Fails each request in turn, or one in `every`; in between, a run without failures must work as before. Returns the
+ * number of requests. */
 static long fail_each(const struct options *o, int (*work)(const struct options *, int), int every)
 {
 	static struct said whole, said;

@@ -1,5 +1,5 @@
-/* Collectives over forked ranks, all kinds and formats, on both devices, against plain loops. With RANKS_ARE_THREADS,
- * as ThreadSanitizer needs it, ranks are threads of one process. */
+/* Collectives over forked ranks, all kinds and formats, on both devices, compared with plain loops. With
+ * RANKS_ARE_THREADS, which ThreadSanitizer needs, ranks are threads of one process. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include "rt_tiny.h"
 
-/* Elements of a rank: of collectives in many small chunks, and of large ones, whose sums members share out. */
+/* Elements per rank: of collectives in many small chunks, and of large ones, whose sums members divide. */
 enum { MAX_ELEMENTS = 1024, LARGE = 70001, LARGE_STAGING = 1 << 20 };
 
 /* Value i of a rank: small integers, exact in every format and in every sum. */
@@ -53,7 +53,7 @@ static int64_t dst_count(int kind, int n, int64_t outer, int64_t block)
 	return outer * block * (kind == DR_ALL_GATHER || kind == DR_ALL_TO_ALL ? n : 1);
 }
 
-/* What dst[at] must be on the member at place `me`; member m is rank member[m]. */
+/* The expected dst[at] of member number `me`; member m is rank member[m]. */
 static int expected(int kind, const int *member, int n, int me, int64_t block, int64_t dst_block, int64_t at)
 {
 	int sum = 0;
@@ -115,7 +115,7 @@ static void run_all_kinds(struct site *s)
 				}
 }
 
-/* Sums below and above the size from which members share them out, in one chunk and in several. */
+/* Sums below and above the size from which members divide them, in one chunk and in several. */
 static void run_large_sums(struct site *s)
 {
 	for (int group = 0; group <= TINY_GROUPS; group++) {
@@ -127,7 +127,7 @@ static void run_large_sums(struct site *s)
 	}
 }
 
-/* A wave of messages along the stages, more than the two that a mailbox holds. */
+/* More messages along the stages than the two that a mailbox holds. */
 static void run_messages(struct site *s)
 {
 	int me = plan_group_index(&s->plan, GROUP_PP, s->rank), n = s->plan.n_stages;
@@ -169,8 +169,8 @@ static unsigned char gift(int rank, int round, size_t i)
 	return (unsigned char)(i * 7 + i / 251 + (size_t)(rank * 5 + round));
 }
 
-/* Bytes of every rank reach rank 0, of other sizes in each round: none, less than a buffer of the port holds, exactly
- * that, and more. The next rounds' exchanges follow while a slow rank 0 still takes. */
+/* Every rank gives bytes to rank 0: none, less than a buffer of the port, exactly as many, and more. The next round
+ * starts while a slow rank 0 still takes. */
 static void run_gifts(struct site *s)
 {
 	static const size_t sizes[] = {0, 1, 32767, 32768, 32769, 65536, 150000};

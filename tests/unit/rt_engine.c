@@ -1,6 +1,6 @@
-/* The engine on a made-up model: a token is a hash of all ids before it, read through the page table from a cache that
- * the steps fill. So a page that two sequences hold, a position that is left out or a row of another sequence gives
- * other tokens than the same hash in a plain loop. */
+/* The engine with a made-up model: a token is a hash of all ids before it, read through the page table from a cache
+ * that the steps fill. If two sequences share a page, a position is left out or a row belongs to another sequence, the
+ * tokens differ from those of a plain loop. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <time.h>
@@ -54,7 +54,7 @@ static void run_owner(struct site *s, int m, int owner)
 			                              : next_token(s, owner, a[DR_INPUT_SEQ][want[r]], a[DR_INPUT_POS][want[r]]);
 }
 
-/* The step says before which page all pages lie that sequences hold. */
+/* All pages held by sequences are below the step's `pages`. */
 static void take_tables(struct site *s)
 {
 	int n, last = 0;
@@ -122,7 +122,7 @@ struct ask {
 	int n, max_tokens;
 	int32_t stop[2];
 	int n_stop;
-	/* What came. */
+	/* Results. */
 	uint64_t id;
 	int32_t out[MAX_POSITIONS];
 	int n_out;
@@ -185,7 +185,7 @@ static void run_to_end(struct site *s)
 enum { MANY = 40 };
 static struct ask asks[MANY];
 
-/* Far more than there are rows and pages for, of all lengths; the last few come while others run. */
+/* Far more sequences than rows and pages, of all lengths; the last few are submitted while others run. */
 static void more_than_fits(void **state)
 {
 	(void)state;
@@ -211,8 +211,8 @@ static void more_than_fits(void **state)
 		}
 }
 
-/* Nobody is overtaken: there are three rows, and one page too few for two long prompts. The second long one waits for
- * the end of the first, and so do the short ones that came after it. */
+/* No sequence overtakes another: there are three rows, and one page too few for two long prompts. The second long one
+ * waits for the end of the first, and the short ones after it wait, too. */
 static void first_come_first_admitted(void **state)
 {
 	(void)state;
@@ -244,7 +244,7 @@ static void first_come_first_admitted(void **state)
 	site_close(&s);
 }
 
-/* A long prompt comes in chunks, and others decode beside it; the phase says which program runs. */
+/* A long prompt is computed in chunks while others decode; the phase selects the program. */
 static void long_prompts_come_in_chunks(void **state)
 {
 	(void)state;
@@ -310,8 +310,8 @@ static void stopped_ones_give_back_pages(void **state)
 	}
 }
 
-/* A prompt leaves room for only one of those that decode. Callbacks stop others at random, which may or may not have a
- * row in that step: whoever is left gets all its tokens. */
+/* A prompt leaves room for only one sequence that decodes. Callbacks stop others at random, with or without a row in
+ * that step. The rest get all their tokens. */
 static void stop_another(void *context, const struct engine_token *t)
 {
 	static uint32_t random = 1;
@@ -389,7 +389,7 @@ static void prompts_get_half_of_a_chunk(void **state)
 	site_close(&s);
 }
 
-/* A step has as many microbatches as it can: stages wait for none. */
+/* A step has as many microbatches as possible, so no stage waits. */
 static void microbatches_are_even(void **state)
 {
 	(void)state;
@@ -453,8 +453,8 @@ static void callbacks_may_act(void **state)
 	site_close(&s);
 }
 
-/* Each sequence ends with the first of its own stop tokens, be it its first token, one in the middle or the last that
- * it may have, and others take its row at once: fewer steps are needed. */
+/* Each sequence ends with the first of its own stop tokens: its first token, one in the middle, or the last of
+ * max_tokens. Others take its row at once, so fewer steps are needed. */
 static void stop_tokens_end_sequences(void **state)
 {
 	(void)state;
@@ -491,7 +491,7 @@ static void stop_tokens_end_sequences(void **state)
 	assert_true(ends[0] && ends[1] && ends[2]);
 }
 
-/* Sequences that are left when the engine is closed are freed: leaks are the address sanitizer's business. */
+/* Closing the engine frees the remaining sequences. The address sanitizer finds leaks. */
 static void closing_ends_all(void **state)
 {
 	(void)state;
@@ -596,7 +596,7 @@ static void failed_rows_end_their_sequences(void **state)
 	}
 }
 
-/* A step costs what runs, not what waits: eight times the prompts take eight times the time, not 64 times. */
+/* The cost of a step depends on running sequences only: eight times the prompts take eight times the time, not 64. */
 static void ignore_token(void *context, const struct engine_token *t) { (void)context, (void)t; }
 
 static double seconds_of(int n)

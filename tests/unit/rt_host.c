@@ -1,4 +1,4 @@
-/* What control groups of both versions leave, from files as a kernel writes them. */
+/* The rest of control groups' limits, both versions, from files in the kernel's format. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 static char root[64];
 
-/* Writes a file below the root, and the folders that it is in. */
+/* Writes a file below the root, and creates its folders. */
 static void put(const char *path, const char *text)
 {
 	char full[512];
@@ -51,7 +51,7 @@ static void without_groups(void **state)
 	assert_true(host_memory("/nowhere") == UINT64_MAX);
 }
 
-/* The page cache that can be had back is not used; the least of a group and those around it counts. */
+/* Page cache that can be reclaimed does not count as used; the minimum over a group and its enclosing groups counts. */
 static void version_2(void **state)
 {
 	(void)state;

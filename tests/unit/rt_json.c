@@ -10,7 +10,7 @@
 
 static json_t *read_text(const char *text, json_error_t *e) { return json_text_read(text, strlen(text), e); }
 
-/* What is shown is what was read, blanks and order of keys aside. */
+/* The text shown equals the text read, except for spaces and the order of keys. */
 static void what_is_not_json_is_shown_as_written(void **state)
 {
 	(void)state;
@@ -45,7 +45,7 @@ static void it_is_no_number_and_no_word(void **state)
 	json_decref(root);
 }
 
-/* A mistake keeps its place after a constant, and what Python does not write stays a mistake. */
+/* A mistake after a constant keeps its position, and what Python does not write stays a mistake. */
 static void mistakes_stay_mistakes(void **state)
 {
 	(void)state;

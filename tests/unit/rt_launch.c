@@ -1,5 +1,5 @@
-/* Whole launchers of the tiny model (rt_tiny.h), on several meshes and both devices: tokens and logits against plain
- * loops; and what happens when ranks die, checkpoints are wrong, or arguments are. */
+/* Whole launchers of the tiny model (rt_tiny.h), on several meshes and both devices: tokens and logits compared with
+ * plain loops; ranks that die, wrong checkpoints, wrong arguments. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <dirent.h>
@@ -83,7 +83,7 @@ static int32_t best_of(const float *logits)
 	return best;
 }
 
-/* A made-up draw: any change of what is asked changes the tokens. */
+/* A made-up draw: any change of the sampling options changes the tokens. */
 static int32_t token_of(const float *logits, const struct dr_sampling *s)
 {
 	if (!(s->temperature > 0))
@@ -197,7 +197,7 @@ static void step_slow(struct dr_frame *f)
 	dr_collective(f, COLLECTIVE_GATHER, OP_GATHER, f->base[DR_SPACE_ACT], f->base[DR_SPACE_ACT], 1, 4, 4);
 }
 
-/* Each of two ranks waits for what the other sends later. */
+/* Each of two ranks waits for a message that the other sends later. */
 static void step_crossed(struct dr_frame *f)
 {
 	step_tp2(f);
@@ -270,7 +270,7 @@ static void write_config(const char *text)
 static const char good_config[] = "{\"hidden_size\": 8, \"rope_parameters\": {\"rope_theta\": 1e4}, \"hidden_act\": "
 								  "\"silu\", \"rope_scaling\": null}";
 
-/* Weights in bf16, which has all their values; `rows` of the head. */
+/* Weights in bf16, which holds their values exactly; `rows` of the head. */
 static void write_weights(int rows)
 {
 	char header[4096], *h = header;
@@ -315,7 +315,7 @@ static void read_said(void)
 	close(fd);
 }
 
-/* What a test changes of the program; NULL: nothing. */
+/* A test's change to the program, or NULL. */
 static void (*edit)(struct blob_builder *b, struct dr_program *h);
 
 static pid_t start_launcher(struct tiny t, void (*step)(struct dr_frame *), const char *const *argv)
@@ -342,7 +342,7 @@ static pid_t start_launcher(struct tiny t, void (*step)(struct dr_frame *), cons
 	return pid;
 }
 
-/* Gives the exit status; 128 + signal. */
+/* Returns the exit status; 128 + signal. */
 static int launcher(struct tiny t, void (*step)(struct dr_frame *), const char *const *argv)
 {
 	int status;
@@ -424,7 +424,7 @@ static void all_meshes_agree(void **state)
 		run_prompts(meshes[i]);
 }
 
-/* Each prompt's rows ask for what the command line says, with a seed of their own and a count that rises. */
+/* Each prompt's rows have the options of the command line, a seed of their own and a rising count. */
 static void sampling_options_arrive(void **state)
 {
 	(void)state;
@@ -448,7 +448,7 @@ static void sampling_options_arrive(void **state)
 	}
 }
 
-/* A continuation ends with the first stop token; its logits are there up to that, and 0 after it. */
+/* A continuation ends with the first stop token. Its logits are written up to that token, and are 0 after it. */
 static void stop_ids_end_continuations(void **state)
 {
 	(void)state;
@@ -590,7 +590,7 @@ static void gaps_are_checked(void **state)
 	edit = add_written_gap;
 	int status = launcher(PAIR, step_tp2, RUN(NULL));
 	edit = NULL;
-#if __has_feature(address_sanitizer) /* the launch that writes to the gap meets its poison */
+#if __has_feature(address_sanitizer) /* the launch that writes to the gap is reported */
 	assert_int_equal(status, 1);
 	assert_said("AddressSanitizer");
 #else
@@ -609,7 +609,7 @@ static bool has_file(const char *prefix)
 	return has;
 }
 
-/* A launcher that is told to end leaves no process and no file. */
+/* A launcher ended by a signal leaves no process and no file. */
 static void signals_end_all(void **state)
 {
 	(void)state;

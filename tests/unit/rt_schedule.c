@@ -1,5 +1,4 @@
-/* The schedule and the plan's arithmetic: what every step may and must bring, on made-up loads; mesh coordinates;
- * memory. */
+/* The schedule with made-up loads: what every step may and must contain; mesh coordinates; memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/wait.h>
@@ -11,7 +10,7 @@
 enum { LOAD = 13, OUTPUT = 6 };
 static int32_t ids[LOAD][32];
 
-/* A sequence that asks for `max_tokens`; its prompt is copied. */
+/* A sequence with `max_tokens`; its prompt is copied. */
 static struct sequence make_sequence(const int32_t *prompt, int n, int max_tokens, struct dr_sampling sampling)
 {
 	struct sequence q = {.n_prompt = n, .max_tokens = max_tokens, .sampling = sampling};
@@ -32,7 +31,7 @@ static void make_sequences(struct sequence *q)
 	}
 }
 
-/* What the cache would hold: for each owner's slot, 1 + the id that was put there. */
+/* The cache: for each owner's slot, 1 + the id stored there. */
 struct load {
 	const struct plan *plan;
 	struct schedule *s;
@@ -148,7 +147,7 @@ static void every_load_ends(void **state)
 			run_load(dp, microbatches);
 }
 
-/* A prompt that ends where the rows are used up waits with its last token only. */
+/* If no rows are left, only the last token of a prompt waits. */
 static void rows_are_bounded(void **state)
 {
 	(void)state;
@@ -178,8 +177,7 @@ static void rows_are_bounded(void **state)
 	step_close(&step);
 }
 
-/* A sequence that waits leaves without a trace: those that run keep their rows and pages, the one behind it comes next.
- */
+/* A waiting sequence is removed without a trace: running ones keep rows and pages, and the one after it is next. */
 static void a_waiting_sequence_leaves(void **state)
 {
 	(void)state;
@@ -215,7 +213,7 @@ static void a_waiting_sequence_leaves(void **state)
 	step_close(&step);
 }
 
-/* One prompt is done at once, the other takes many chunks: the first goes on decoding meanwhile, one token a step. */
+/* One prompt takes one step, the other many chunks. The first decodes meanwhile, one token per step. */
 static void decoding_goes_on_beside_prompts(void **state)
 {
 	(void)state;

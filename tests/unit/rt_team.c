@@ -1,5 +1,4 @@
-/* The cpu device's team of threads: each worker runs its share of every kernel once, and a launch ends after all of
- * them. */
+/* The cpu device's team of threads: each worker runs its part of every kernel once, then the launch ends. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,7 +20,7 @@ static void reverse(const uint64_t *args, int32_t worker, int32_t workers)
 		to[i] = from[N - 1 - i] + 1;
 }
 
-/* Counts how many workers a launch has, each in a place of its own. */
+/* Counts the workers of a launch, each at an address of its own. */
 static void count(const uint64_t *args, int32_t worker, int32_t workers)
 {
 	((int32_t *)(uintptr_t)args[0])[worker] += workers;
@@ -137,7 +136,7 @@ static void sixteen(struct device *d)
 		d->alloc(d, 64);
 }
 
-/* Guard pages stand on both sides of a space; what is asked for too much or too often is reported. */
+/* Guard pages are on both sides of a space; too large or too many allocations are reported. */
 static void memory(void **state)
 {
 	(void)state;

@@ -4,7 +4,7 @@
  *   x[t]      = embed[ids[t]]                                     f32[D]; embed is stored in bf16
  *   per layer: cache[slot[t]] = x[t];  s = sum of the sequence's cached rows up to pos[t];  x[t] = (w s) mod 7
  *   logits[r] = head x[want[r]];  token = argmax, ties to the lower id
- * w and head are cut over tp by their outputs. */
+ * The outputs of w and head are split over tp. */
 #ifndef RT_TINY_H
 #define RT_TINY_H
 #include <math.h>
@@ -32,7 +32,7 @@ enum { COLLECTIVE_GATHER, COLLECTIVE_LOGITS, COLLECTIVE_SEND, COLLECTIVE_RECV, T
 enum { KERNEL_EMBED, KERNEL_LAYER, KERNEL_HEAD, KERNEL_SAMPLE, KERNEL_CRASH };
 enum { OP_EMBED, OP_LAYER, OP_GATHER, OP_HEAD, OP_SAMPLE, OP_CARRY };
 
-/* Offsets in DR_SPACE_ACT and sizes, all in bytes. A gathered value has its members' blocks side by side. */
+/* Offsets in DR_SPACE_ACT and sizes, in bytes. A gathered value has its members' blocks back to back. */
 enum {
 	X_BYTES = TINY_CHUNK * TINY_D * 4,
 	LOGITS_BYTES = TINY_ROWS * TINY_VOCAB * 4,

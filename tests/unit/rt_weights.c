@@ -1,4 +1,4 @@
-/* Checkpoints and weights: headers that are right and wrong, shards, number formats, slices, tiles and expert maps. */
+/* Checkpoints and weights: valid and invalid headers, shards, number formats, slices, tiles and expert maps. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,7 +11,7 @@
 
 static char folder[] = "/tmp/rt_weights.XXXXXX";
 
-/* length: what the file says that its header has; 0: what it has, UINT64_MAX: no length, other files have none. */
+/* length: the header's length in the file; 0: the true one; UINT64_MAX: none, for other kinds of files. */
 static void write_file(const char *name, const char *header, uint64_t length, const void *data, size_t bytes)
 {
 	char *path = join_path(folder, name);
@@ -127,7 +127,7 @@ static void shards_are_read_by_their_index(void **state)
 	remove_file("model.safetensors.index.json");
 }
 
-/* JSON that takes forty times its size is given up, and so is a wait for what is no file. */
+/* JSON that takes forty times its size is rejected, and a pipe is not waited for. */
 static void parsing_is_bounded(void **state)
 {
 	(void)state;
@@ -155,7 +155,7 @@ static void parsing_is_bounded(void **state)
 	free(path);
 }
 
-/* Reads a tensor whose file is cut short after it was mapped. */
+/* Reads a tensor of a file that is truncated after it was mapped. */
 static _Noreturn void read_what_is_gone(void)
 {
 	float to[4];
@@ -211,8 +211,8 @@ static void problems_are_counted(void **state)
 	problems_close(&p, "");
 }
 
-/* Every byte comes back; between two neighbours the nearer one is taken, in the middle the even one; too much is the
- * largest. */
+/* Every byte is converted and back. A number rounds to the nearer of its two neighbours, in the middle to the even one;
+ * too large a number becomes the largest. */
 static void fp8_is_right(struct fp8 t)
 {
 	for (int h = 0; h < 256; h++) {
@@ -260,7 +260,7 @@ static void formats_are_converted(void **state)
 }
 
 /* ---- slices and tiles ------------------------------------------------------------------------ */
-/* One param over a mesh of dp 2 x tp 2, loaded on `rank`; gives the device's bytes. */
+/* One param over a mesh of dp 2 x tp 2, loaded on `rank`, and the device's bytes. */
 struct loaded {
 	struct plan plan;
 	struct device *device;

@@ -1,6 +1,5 @@
-/* The seam to worlds: what the world of forks says of ranks that end well, fail, are killed, or stand still; and a
- * second world, of threads of one process, in which the same launcher runs the same job without a change of rank or
- * engine. */
+/* Worlds: what the world of forks reports of ranks that end well, fail, are killed, or are stuck; and a second world,
+ * of threads of one process, in which the same launcher runs the same job without changes to ranks or engine. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -91,7 +90,7 @@ static void start(rank_fn *life, void *context)
 	assert_true(forks->start(forks, life, context));
 }
 
-/* How many are in a state, after at most ten seconds until `n` are. */
+/* Waits at most ten seconds until `n` ranks are in a state. Returns their number. */
 static int wait_for(enum rank_state state, int n)
 {
 	int found = 0;
@@ -146,7 +145,7 @@ static void a_rank_that_fails(void **state)
 	stop();
 }
 
-/* It leaves no word; the others wait on, until they are ended. */
+/* It leaves no message; the others wait until they are ended. */
 static void a_rank_that_is_killed(void **state)
 {
 	(void)state;
@@ -488,7 +487,7 @@ static void remove_times(char *text)
 	}
 }
 
-/* The same words but for times, on both worlds. */
+/* The same output in both worlds, except for times. */
 static void a_second_world(void **state)
 {
 	(void)state;

@@ -1,4 +1,4 @@
-/* The checkers of what passes hand on: right programs of a sample pass, and each is broken in one place at a time. */
+/* The checkers between passes: programs of a sample pass, and fail when one place is changed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +48,7 @@ static void must_say(const char *wrong, const char *words, const char *place, in
 		fail_msg("%s of %d: expected `%s`, got `%s`", place, at, words, wrong ? wrong : "nothing");
 }
 
-/* The check says WORDS while PLACE has another value. */
+/* The check reports WORDS while PLACE has another value. */
 #define BREAK(check, place, value, words, at) \
 	do {                                      \
 		__typeof__(place) was = (place);      \

@@ -1,4 +1,4 @@
-/* Layout inference by hand: pieces of the mesh, placement by product rules, plans of resharding, constants. */
+/* Layout inference on hand-made cases: atoms of the mesh, placement by product rules, resharding, constants. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,7 +120,7 @@ static void cuts_without_a_common_refinement(void **state)
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0507);
 }
 
-/* A group has room for every piece of the mesh: what is larger is reported, once. */
+/* A group has room for every atom of the mesh; a larger mesh is reported, once. */
 static void a_mesh_of_many_axes(void **state)
 {
 	struct fixture *f = *state;
@@ -148,8 +148,8 @@ static void what_does_not_divide_is_reported(void **state)
 	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0503);
 }
 
-/* ---- reshard (language.md 3.4). A layout is written "batch|seq|expert": atoms by name, then pending ones after '+'.
- * ---- */
+/* ---- resharding ------------------------------------------------------------------------------ */
+/* A layout is written "batch|seq|expert": atoms by name, then pending ones after '+'. */
 
 enum { AXES = 3 };
 

@@ -66,7 +66,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* axis -> mesh (-1: none) at a region, in a phase, for a class; each at its own place in the text. */
+/* Adds axis -> mesh (-1: none) for a region, a phase and a class, each at its own place in the text. */
 static int add_rule(struct fixture *f, int axis, int mesh, const char *region, int phase, int klass)
 {
 	struct rule r = {.region = region, .phase = phase, .klass = klass, .n_lhs = 1, .n_target = mesh >= 0};
@@ -85,7 +85,7 @@ static int found(struct fixture *f, int axis, int region, int phase, int klass)
 	return r ? (int)(r - f->deploy.rules.at) : -1;
 }
 
-/* ---- look-up (language.md 3.2) --------------------------------------------------------------- */
+/* ---- look-up --------------------------------------------------------------------------------- */
 
 static void deeper_regions_win(void **state)
 {
@@ -201,7 +201,7 @@ static void totals_of_memory_are_of_the_fullest_stage(void **state)
 	"}\n"                                                                                                              \
 	"  cluster = " cluster "\n  workload = Inference { " workload " }\n  " rest "\n}\n"
 
-/* Checks a spec; gives its deployment. The first report's code must be `code` and its message must hold `words`. */
+/* Checks a spec. The first report must have the code `code` and a message that contains `words`. */
 static void spec_reports(struct fixture *f, const char *text, enum diag_code code, const char *words)
 {
 	char path[] = "/tmp/test_deploy.XXXXXX";

@@ -1,4 +1,4 @@
-/* Kernel descriptions: in their equality every field counts, and nothing else; kernel.def's arguments and costs. */
+/* Kernel descriptions: their equality depends on all fields and nothing else; arguments and costs of kernel.def. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ static const size_t size_of[KERNEL_FAMILIES] = {
 	[KERNEL_DRAW] = sizeof(struct kernel_sample),
 };
 
-/* Which bytes of a description are of its fields, as the list says. */
+/* Marks the bytes of a description that belong to fields in the list. */
 static void listed(enum kernel_family f, unsigned char *mask)
 {
 	memset(mask, 0, size_of[f]);
@@ -55,7 +55,7 @@ static void test_each_byte(void **state)
 #endif
 #endif
 #ifdef KNOWS_PADDING
-/* gcc 12 is wrong about arrays of structs: their elements one by one, and the gaps besides. */
+/* gcc 12 is wrong about arrays of structs, so elements and gaps are handled one by one. */
 static void rows_padding(struct kernel_rows *k)
 {
 	for (int i = 0; i < ROWS_MAX_OPERANDS; i++)
@@ -221,7 +221,7 @@ static void test_attention(void **state)
 	argument(&k, ATTEND_SINKS, values, "SINKS", ARG_IN, 8 * 2);
 }
 
-/* What a later round adds to is read and written. */
+/* A result to which later rounds add is read and written. */
 static void test_sums_of_rounds(void **state)
 {
 	(void)state;

@@ -27,7 +27,7 @@ static const char stated[] = "device Card : Accelerator {\n"
 							 "  price = 3.60 USD/h\n"
 							 "}\n";
 
-/* Only what std.hw demands. */
+/* Only what std.hw requires. */
 static const char bare[] = "device Card : Accelerator { memory = 64 GB; bandwidth = 1 TB/s }\n"
 						   "link Net : Link { unidirectional = 1 GB/s }\n"
 						   "cluster Office : Cluster {\n"
@@ -162,7 +162,7 @@ static void refinements_of_the_deployment_count(void **state)
 	IS(m->reserve, 1e9);
 }
 
-/* std.hw says 100% and 0 s of what is not stated: no figure of this machine. */
+/* std.hw's defaults, 100% and 0 s, are not figures of this machine. */
 static void what_is_not_stated_is_absent(void **state)
 {
 	const struct machine *m = machine_of(*state, bare, "");

@@ -1,4 +1,4 @@
-/* Trees of right texts, and what is reported of wrong ones: one diagnostic for each mistake, at the right place. */
+/* Trees of valid texts, and reports of invalid ones: one diagnostic for each mistake, at the right place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ static void assert_tree(const char *text, const char *expected)
 	arena_free(&p.arena);
 }
 
-/* Mistakes as "CODE line:column", sorted by place, separated by blanks. */
+/* Mistakes as "CODE line:column", sorted by place, separated by spaces. */
 static int by_offset(const void *a, const void *b)
 {
 	const struct diag *x = *(struct diag *const *)a, *y = *(struct diag *const *)b;
@@ -183,7 +183,7 @@ static void only_the_first_mistake_of_an_item_is_reported(void **state)
 	assert_reports("x = (", "E0003 1:5");
 }
 
-/* What stands behind a wrong token is parsed at the level where it stands. */
+/* Text after a wrong token is parsed at its own level. */
 static void recovery_stays_at_its_level(void **state)
 {
 	(void)state;

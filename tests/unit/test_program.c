@@ -1,4 +1,4 @@
-/* Tensor programs: the DAG that a model's text means, and which mistakes are reported where. */
+/* Tensor programs: the DAG of a model's text, and the mistakes reported, with their places. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -395,7 +395,7 @@ static void test_config(void **state)
 	assert_string_equal(own[6].field, "cycle([\"a\\\\b\"] + [2, 0.5, true], 5)");
 }
 
-/* Maps of the schema are extended; names are filled; a null is no absence where that means a constant. */
+/* Maps of the schema are extended; names are filled; null differs from absence if that means a constant. */
 static void test_what_a_checkpoint_may_hold(void **state)
 {
 	struct program *p = program_of(
@@ -451,7 +451,7 @@ static void test_mistakes(void **state)
 	} mistakes[] = {
 		{" lte y = x\n return x", DIAG_E0004, "lte"},
 		{" let y = siluu(x)\n return x", DIAG_E0101, "siluu"},
-		{" let y = vocab\n return x", DIAG_E0101, "vocab"}, /* a block sees nothing of its caller */
+		{" let y = vocab\n return x", DIAG_E0101, "vocab"}, /* a block sees no names of its caller */
 		{" let y = x\n let y = x\n return y", DIAG_E0106, "y"},
 		{" x = x + x\n return x", DIAG_E0106, "x"},
 		{" axis ffn\n axis slot = ragged(ffn)\n let r = route(cast(x, f32), over = d_model, to = ffn, slot = slot, top "

@@ -1,4 +1,4 @@
-/* Modules, records, values: what fields mean after refinement, and which mistakes are reported where. */
+/* Modules, records, values: fields after refinement, and the mistakes reported, with their places. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +68,7 @@ static const char *text_at(struct fixture *f, struct span at)
 	return arena_strndup(&f->arena, f->sources.files.at[at.file].text + at.lo, at.hi - at.lo);
 }
 
-/* The only mistake is this one, at this text of its file. */
+/* Expects one mistake only, with this code, at this text of its file. */
 static struct diag *expect_only(struct fixture *f, enum diag_code code, const char *at)
 {
 	if (f->sink.diags.n != 1)

@@ -1,4 +1,4 @@
-/* Which definition each name of a spec leads to. */
+/* The definition to which each name of a spec leads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -145,7 +145,7 @@ static void nothing_is_recorded_unasked(void **state)
 	arena_free(&f.arena);
 }
 
-/* Both texts are the name; each pair is there once, in order. */
+/* Both texts are the name; each pair occurs once, in order. */
 static void assert_well_formed(const struct fixture *f, const struct reference *all, int n)
 {
 	for (int i = 0; i < n; i++) {

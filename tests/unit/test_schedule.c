@@ -1,4 +1,4 @@
-/* The checker of schedules: one that is sound passes, and each way to break it is seen. */
+/* The checker of schedules: a valid one passes, and each way to break it is reported. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -98,7 +98,7 @@ static void holds(struct fixture *f)
 		fail_msg("%s", wrong);
 }
 
-/* The checker says something with `what` in it. */
+/* Expects a report that contains `what`. */
 static void breaks(struct fixture *f, const char *what)
 {
 	const char *wrong = schedule_check(f->s, &f->arena);
@@ -108,7 +108,7 @@ static void breaks(struct fixture *f, const char *what)
 
 static void test_sound(void **state) { holds(*state); }
 
-/* Frequencies that nobody placed: the address of another param, which the kernel would read. */
+/* A param without a place: the kernel would read the address of another one. */
 static void test_param_that_is_not_placed(void **state)
 {
 	struct fixture *f = *state;
@@ -139,7 +139,7 @@ static void test_weight_that_is_moved(void **state)
 	breaks(f, "of layer, which has");
 }
 
-/* A kernel that reads more than what it is given. */
+/* A kernel that reads past its operand. */
 static void test_kernel_that_reads_more(void **state)
 {
 	struct fixture *f = *state;
@@ -148,7 +148,7 @@ static void test_kernel_that_reads_more(void **state)
 	breaks(f, "embed: bytes 0 to");
 }
 
-/* A buffer whose bytes belong to another one by then. */
+/* A buffer read after its bytes were reused for another one. */
 static void test_buffer_that_is_dead(void **state)
 {
 	struct fixture *f = *state;
@@ -162,7 +162,7 @@ static void test_buffer_that_is_dead(void **state)
 	breaks(f, "of act, where nothing");
 }
 
-/* A kernel whose extents and strides leave its operand, and a collective that moves more than is there. */
+/* A kernel whose extents and strides leave its operand, and a collective that moves more than its operand has. */
 static void test_operand_that_is_left(void **state)
 {
 	struct fixture *f = *state;
@@ -276,7 +276,7 @@ static void test_group_over_stages(void **state)
 	breaks(f, "a collective over pp, which ranks of one stage only enter");
 }
 
-/* What a stage sends is what the next one receives. */
+/* A stage receives what the previous one sends. */
 static void test_messages(void **state)
 {
 	struct fixture *f = *state;
@@ -352,9 +352,9 @@ static void test_rounds(void **state)
 	part->at[2] = (struct instr){.kind = INSTR_ROUNDS_END};
 	part->n = 3;
 	breaks(f, "whose ranks count other rounds");
-	part->at[0].rounds.group = -1; /* always one */
+	part->at[0].rounds.group = -1; /* always one round */
 	holds(f);
-	part->at[0].rounds.group = over; /* all of them count together */
+	part->at[0].rounds.group = over; /* the same number for all */
 	holds(f);
 	part->n = 2;
 	breaks(f, "rounds without an end");

@@ -1,4 +1,4 @@
-/* Arena, names, sources, and diagnostics as they are printed. */
+/* Arena, names, sources, and diagnostics as printed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -155,7 +155,7 @@ static void places_are_found_by_name(void **state)
 		index_add(&a, &x, "again");
 	}
 	assert_int_equal(index_find(&x, "again"), 1);
-	for (int n = 2000; n >= 0; n -= 7) { /* below 16, too, those that are left are found */
+	for (int n = 2000; n >= 0; n -= 7) { /* the rest is found, also when fewer than 16 are left */
 		index_cut(&x, n);
 		for (int i = 0; i < 1000; i += 13)
 			assert_int_equal(index_find(&x, numbered(&a, i)), 2 * i < n ? 2 * i : -1);
@@ -165,7 +165,7 @@ static void places_are_found_by_name(void **state)
 	arena_free(&a);
 }
 
-/* Characters are counted from the nearest of places that are 512 bytes apart. */
+/* Characters are counted from the nearest multiple of 512 bytes. */
 static void columns_of_a_long_line(void **state)
 {
 	(void)state;
