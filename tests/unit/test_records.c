@@ -279,6 +279,8 @@ static void one_mistake_is_reported(void **state)
 		{DIAG_E0203, "1.5", "device D : S { a = 1.5 }\n"},
 		{DIAG_E0203, "*", "device D : S { a = 9223372036854775807 * 2 }\n"},
 		{DIAG_E0203, "/", "device D : S { a = 1 / (b - 2) }\n"},
+		{DIAG_E0203, "-1..2", "plan P { mesh tp = auto in -1..2 }\n"},
+		{DIAG_E0203, "0..4096", "plan P { mesh tp = auto in 0..4096 }\n"},
 		{DIAG_E0204, "d", "device D : S { d = 3 }\n"},
 		{DIAG_E0205, "b",
 	     "schema T { a : Int = 1; b : Int = 2; require a < b : \"a is less\" }\ndevice D : T { b = 1 }\n"},
