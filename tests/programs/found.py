@@ -204,10 +204,10 @@ FOUND += [
     Found("a cache before the layers and one after, each on its stage", {"embed": (24, 8), "head": (24, 8)},
           dict(body=CACHED.format(BEFORE + LOOP.format("b", "kc", OWN.format("l"), 1) + AFTER), plan="mesh a = 2; layers -> a", ranks=2),
           CACHED.format(BEFORE + LOOP.format("b", "kc", OWN.format("l"), 1) + AFTER), "append, attend"),
-    Found("a cache outside of layers, as one layer has it", {"embed": (24, 8), "head": (24, 8)},
+    Found("a cache outside layers, as one layer has it", {"embed": (24, 8), "head": (24, 8)},
           CACHED.format(BEFORE + "  let x = e + b"),
           dict(body=CACHED.format(LOOP.format("e", "kc", OWN.format("l"), 1).replace("1.0)", "0.5)") + "  let x = l"), layers=1), "append, attend"),
-    Found("caches outside of layers, cut by sequence", {"embed": (24, 8), "head": (24, 8)},
+    Found("caches outside layers, cut by sequence", {"embed": (24, 8), "head": (24, 8)},
           dict(body=CACHED.format(BEFORE + "  let l = b\n" + AFTER), plan="mesh a = 2; batch -> a", ranks=2),
           CACHED.format(BEFORE + "  let l = b\n" + AFTER), "append, attend"),
 ]

@@ -211,6 +211,23 @@ static void problems_are_counted(void **state)
 	problems_close(&p, "");
 }
 
+/* 1000 bytes of a message are shown. */
+static void long_messages_are_truncated(void **state)
+{
+	(void)state;
+	char text[1008];
+	memset(text, 'a', sizeof text);
+	for (int more = 0; more <= 7; more += 7) {
+		struct problems p;
+		problems_open(&p);
+		problem(&p, "%.*s", 1000 + more, text);
+		fflush(p.out);
+		assert_string_equal(strrchr(p.text, 'a') + 1, more ? "... (7 bytes more)\n" : "\n");
+		p.n = 0;
+		problems_close(&p, "");
+	}
+}
+
 /* Every byte is converted and back. A number rounds to the nearer of its two neighbours, in the middle to the even one;
  * too large a number becomes the largest. */
 static void fp8_is_right(struct fp8 t)
@@ -447,15 +464,11 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(headers_are_checked),
-		cmocka_unit_test(shards_are_read_by_their_index),
-		cmocka_unit_test(parsing_is_bounded),
-		cmocka_unit_test(files_that_are_cut_are_told),
-		cmocka_unit_test(problems_are_counted),
-		cmocka_unit_test(formats_are_converted),
-		cmocka_unit_test(slices_become_tiles),
-		cmocka_unit_test(keyed_axes_choose_tensors),
-		cmocka_unit_test(random_weights_do_not_depend_on_the_mesh),
+		cmocka_unit_test(headers_are_checked),         cmocka_unit_test(shards_are_read_by_their_index),
+		cmocka_unit_test(parsing_is_bounded),          cmocka_unit_test(files_that_are_cut_are_told),
+		cmocka_unit_test(problems_are_counted),        cmocka_unit_test(long_messages_are_truncated),
+		cmocka_unit_test(formats_are_converted),       cmocka_unit_test(slices_become_tiles),
+		cmocka_unit_test(keyed_axes_choose_tensors),   cmocka_unit_test(random_weights_do_not_depend_on_the_mesh),
 		cmocka_unit_test(expert_maps_follow_the_mesh),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
