@@ -57,7 +57,7 @@ def quoted(pages):
 
 
 def named(pages):
-    """`name` (`folder/file.c`): the file is there and has the name. -> (passed, failed)"""
+    """`name` (`folder/file.c`): the file exists and contains the name. -> (passed, failed)"""
     passed = failed = 0
     for page in pages:
         for name, file in re.findall(r"`(\w+)` \(`([\w/]+\.[chly]|[\w/]+\.def)`", page.read_text()):

@@ -78,7 +78,7 @@ def calls():
 
 
 def cycle(graph, files):
-    """Files that call each other in a circle, or None."""
+    """Files that call each other in a cycle, or None."""
     done, path = set(), []
 
     def visit(name):

@@ -67,7 +67,7 @@ deploy Test {{
 
 
 class Failed(Exception):
-    """A test that did not hold; its text is one line for the report."""
+    """A failed test; its text is one line of the report."""
 
 
 def first_line(text):
@@ -87,7 +87,7 @@ def compile_spec(text, folder, name, *options):
 
 
 class Run:
-    """What `launcher run` printed."""
+    """The output of `launcher run`."""
 
     def __init__(self, text):
         self.continuations = {}
@@ -104,7 +104,7 @@ class Run:
 
 
 def run_launcher(launcher, model, prompts, steps, folder, threads=1, options=()):
-    """Runs prompts together and gives what was printed and the logits [prompt, step, vocab]. `model`: a fixture or a folder."""
+    """Runs prompts together. Returns the output and the logits [prompt, step, vocab]. `model`: a fixture or a folder."""
     logits = folder / "logits.npy"
     logits.unlink(missing_ok=True)
     command = [launcher, "run", "--weights", FIXTURES / model, "--max-tokens", str(steps), "--logits", logits,
@@ -123,7 +123,7 @@ def run_launcher(launcher, model, prompts, steps, folder, threads=1, options=())
 
 
 def write_safetensors(path, tensors, dtype="F32", dtypes=None):
-    """Arrays by name; F8 formats are given as their bytes. dtypes: of those that have another."""
+    """Arrays by name; arrays of F8 formats hold bytes. dtypes: formats that differ from the default."""
     header, offset = {}, 0
     for name, tensor in tensors.items():
         header[name] = {"dtype": (dtypes or {}).get(name, dtype), "shape": list(tensor.shape), "data_offsets": [offset, offset + tensor.nbytes]}
@@ -136,7 +136,7 @@ def write_safetensors(path, tensors, dtype="F32", dtypes=None):
 
 
 def read_safetensors(path):
-    """Arrays by name, of a file of F32 tensors."""
+    """Arrays by name, from a file of F32 tensors."""
     data = path.read_bytes()
     size, = struct.unpack_from("<Q", data)
     tensors = {}
@@ -148,7 +148,7 @@ def read_safetensors(path):
 
 
 class Expected:
-    """What transformers computed for a fixture."""
+    """The results of transformers for a fixture."""
 
     def __init__(self, model):
         self.summary = json.loads((FIXTURES / model / "expected.json").read_text())
@@ -166,7 +166,7 @@ class Report:
         self.passed = self.failed = 0
 
     def check(self, name, test):
-        """Runs test(); its text, if any, is printed beside the name."""
+        """Runs test(); prints its text, if any, after the name."""
         start = time.monotonic()
         try:
             note = test() or ""
@@ -189,7 +189,7 @@ def need_deployc():
 
 
 class Folder:
-    """A temporary folder; kept if KEEP is set, for a look at what failed."""
+    """A temporary folder; kept if KEEP is set, to examine failures."""
 
     def __enter__(self):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="deploy-test-"))
@@ -203,7 +203,7 @@ class Folder:
 
 
 def measured(command, limit=60):
-    """Runs a command and gives (exit code, seconds, MiB of its largest process, stdout, stderr)."""
+    """Runs a command. Returns (exit code, seconds, MiB of its largest process, stdout, stderr)."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.monotonic()
         child = subprocess.Popen(command, stdout=out, stderr=err)

@@ -25,7 +25,7 @@ def _nest(line, axis, names):
 
 
 def _replace(text, axis, names):
-    """The name becomes a list where it is an element of one, and a product elsewhere."""
+    """Replaces the name by a list if it is an element of one, else by a product."""
     def one(match):
         before, after = text[:match.start()].rstrip(" ")[-1:], text[match.end():].lstrip(" ")[:1]
         listed = (before in "[," and after in "],") or text[:match.start()].endswith("axis ")
@@ -34,7 +34,7 @@ def _replace(text, axis, names):
 
 
 def _mix(axes, heads, r):
-    """The list with the axes of heads in any order, in the places where they stand."""
+    """The list with the axes of heads permuted among their places."""
     axes = re.split(r", *", axes)
     some = [a for a in axes if a in heads]
     r.shuffle(some)
@@ -42,12 +42,12 @@ def _mix(axes, heads, r):
 
 
 def sizes(parts):
-    """What a refinement of the model says of its heads."""
+    """The heads in a refinement of the model."""
     return "; ".join(f"{name} = {extent}" for names in parts.values() for name, extent in names.items())
 
 
 def split_heads(text, parts, r=None):
-    """`parts`: names and extents for each axis of heads. With `r` the axes of each param, state and product stand in any order."""
+    """`parts`: names and extents for each axis of heads. With `r`, the axes of each param, state and product are in random order."""
     heads = {name for names in parts.values() for name in names}
     for axis, names in parts.items():
         text = "".join(_nest(line, axis, list(names)) for line in text.splitlines(keepends=True))

@@ -58,7 +58,7 @@ def command(launcher, weights, *options):
 
 
 def expect_error(arguments, *words):
-    """The command fails soon and says the words, in one message."""
+    """The command fails soon, with the words in one message."""
     start = time.monotonic()
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
@@ -81,7 +81,7 @@ def expect_error(arguments, *words):
 
 
 def altered(folder, model, name, change):
-    """A copy of a checkpoint with something changed."""
+    """A changed copy of a checkpoint."""
     copy = folder / name
     shutil.copytree(FIXTURES / model, copy)
     change(copy)
@@ -106,7 +106,7 @@ def edit_header(checkpoint, edit):
 
 
 def swap_shape(header):
-    """[a, b] becomes [b, a]: as many bytes, another matrix."""
+    """[a, b] becomes [b, a]: the same size, another matrix."""
     name = next(n for n in header if n.endswith("k_proj.weight"))
     header[name]["shape"].reverse()
 
@@ -147,7 +147,7 @@ def filled(checkpoint, pattern, word):
 
 
 def overlap(header):
-    """The head's bytes begin where another tensor's are."""
+    """The head's bytes overlap another tensor's."""
     entry = header["lm_head.weight"]
     begin, end = entry["data_offsets"]
     entry["data_offsets"] = [begin + 256, end + 256]
@@ -168,7 +168,7 @@ def name_hostile(header):
 
 
 def untrusted_cases(folder):
-    """Name, copy of a checkpoint in three shards, words that the message must have."""
+    """Name, copy of a checkpoint in three shards, words of the message."""
     def copy(name, change):
         return altered(folder, "mixtral", name, change)
 
@@ -192,7 +192,7 @@ def untrusted_cases(folder):
 
 
 def one_line_each(done):
-    """A message has no control character but the ends of its own lines."""
+    """A message has no control characters except its own newlines."""
     odd = set(re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", done))
     if odd:
         raise Failed(f"{odd} in the message")
@@ -222,7 +222,7 @@ def start_long(launcher, model):
 
 
 def interrupted(launcher, model, victim, number, *words):
-    """Ends one process of a running job by a signal; all of it must be gone soon."""
+    """Ends one process of a running job by a signal; all others must end soon."""
     job, ranks = start_long(launcher, model)
     start = time.monotonic()
     os.kill(victim(job.pid, ranks), number)
@@ -246,7 +246,7 @@ def interrupted(launcher, model, victim, number, *words):
 
 
 def checkpoint_cases(folder):
-    """Name, checkpoint, words that the message must have."""
+    """Name, checkpoint, words of the message."""
     def copy(name, change):
         return altered(folder, "llama", name, change)
 
@@ -263,7 +263,7 @@ def checkpoint_cases(folder):
 
 
 def shell(folder, line, status, words="", **names):
-    """A line of the shell in a folder of its own, where nothing but `y.npy` and what the test put there may be afterwards."""
+    """A shell command in a folder of its own. Afterwards the folder may contain only `y.npy` and files of the test."""
     place = folder / "shell"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()

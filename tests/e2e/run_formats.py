@@ -24,7 +24,7 @@ MATTERS = 1e-2          # what the format changes at least
 
 
 def values(name):
-    """The numbers of the 128 bytes without a sign, as the format's definition says; no number: infinity."""
+    """The numbers of the 128 bytes without a sign, from the format's definition; NaN is given as infinity."""
     _, exponent_bits, bias, special = FORMATS[name]
     mantissa = 7 - exponent_bits
     e, m = np.arange(128) >> mantissa, (np.arange(128) & (1 << mantissa) - 1) / (1 << mantissa)
@@ -34,7 +34,7 @@ def values(name):
 
 
 def encode(x, name):
-    """Bytes of the nearest numbers; of two as near the even byte."""
+    """Bytes of the nearest numbers; on ties the even byte."""
     table = values(name)
     magnitude = np.minimum(np.abs(x), table[np.isfinite(table)].max())
     above = np.searchsorted(table, magnitude)
@@ -108,7 +108,7 @@ def norm(x, scale, eps):
 
 
 def attention(x, weight, config, angle, store):
-    """x: [token, d_model]; store: what becomes of keys and values on their way into the cache."""
+    """x: [token, d_model]; store: applied to keys and values when they enter the cache."""
     kv, n = config["num_key_value_heads"], config["head_dim"]
     group = config["num_attention_heads"] // kv
     q = rotate((x @ weight("self_attn.q_proj").T).reshape(len(x), -1, n), angle).reshape(len(x), kv, group, n)

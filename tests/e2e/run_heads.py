@@ -52,7 +52,7 @@ CASES = [
 
 
 def ask_twice(text):
-    """The mean of two attentions over the same values, with keys in caches of their own, whose axes may lie in different orders."""
+    """The mean of two attentions over the same values, with keys in separate caches, whose axes may have different orders."""
     for pattern in (r"^ *(?:param wk|let k|state kc) .*\n", r"^  let o = [^@]*\n(?=  return)"):
         text = re.sub(pattern, lambda match: match[0] + re.sub(r"\b(wk|k|kc|o)\b", r"\1_too", match[0]), text, flags=re.M)
     return text.replace("return o @", "return (o + o_too) / 2 @")
@@ -63,13 +63,13 @@ def compute_sinks(text):
 
 
 def rename_sinks(text):
-    """The param has an axis of its own, which no rule cuts: each rank takes its part of a view."""
+    """The param has an axis of its own, split by no rule: each rank takes its part of a view."""
     text = re.sub(r"param sink .*", 'axis stored like q_b; param sink : [kv_heads, q_a, stored] from "sinks" as [kv_heads * q_a * stored]', text)
     return text.replace("sink = sink)", "sink = sink[stored -> q_b])")
 
 
 def keep_keys_twice(text):
-    """Keys are the second half of what is kept, under another name."""
+    """Keys are the second half of the cache, under another name."""
     text = text.replace("head_dim, ctx", "head_dim, ctx; axis low like head_dim; axis high like head_dim; axis both = concat(low, high)", 1)
     text = re.sub(r"  state kc .*", "  let k_r = rotate(k, freq, pos, f = head_dim)\n"
                   "  state kc : kv[batch, ctx, kv_heads, both] = append(join(k_r[head_dim -> low], k_r[head_dim -> high], into = both), pos, to = ctx)", text)

@@ -72,7 +72,7 @@ def text(change):
 
 
 def fp8(c):
-    """Matrices as bytes, in blocks of 128 x 128 that share a scale, as public fp8 checkpoints are."""
+    """Matrices as bytes, in blocks of 128 x 128 that share a scale, like public fp8 checkpoints."""
     for name in [n for n in c.tensors if n.endswith("_proj.weight")]:
         value = c.tensors[name]
         codes = np.arange(256)
@@ -98,7 +98,7 @@ def head(scale=1.0, row=0):
 
 
 def broken_neighbours(c):
-    """Files that say nothing of the mathematics."""
+    """Files without fields of the mathematics."""
     for name in ("generation_config.json", "tokenizer_config.json", "tokenizer.json", "preprocessor_config.json"):
         (c.place / name).write_text("{ this is not JSON")
 

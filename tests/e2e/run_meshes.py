@@ -218,7 +218,7 @@ def check_bf16(run, logits, expected):
 
 
 def run_spec(folder, name, text, model, dtype, ranks):
-    """Compiles a spec of a fixture's model and compares what it computes and allocates."""
+    """Compiles a spec of a fixture's model, and compares results and allocations."""
     expected = Expected(model)
     launcher = compile_spec(text, folder, name)
     steps, vocab = expected.logits.shape[1:]

@@ -49,7 +49,7 @@ def deployc(folder, case, cache, *arguments):
 
 
 def smallest(folder, case):
-    """The smallest cache that is not E0704; what is below it is."""
+    """The smallest cache without E0704; smaller ones have it."""
     low, high = 0, 4096
     while high - low > 1:
         middle = (low + high) // 2

@@ -126,14 +126,14 @@ REGIONS = {"Llama": ["mlp"], "Qwen3": ["mlp"], "Gemma3": ["mlp"], "DeepSeek": ["
 
 
 def axes_of(family, heads):
-    """What a plan may cut in each region of a model, `heads` being products of axes of heads."""
+    """The axes that a plan may split in each region of a model; `heads`: products of axes of heads."""
     attn = MLA if family == "DeepSeek" else [*heads, "head_dim"]
     return {"": ["vocab", "vocab", "row", "batch", None], "residual": ["batch", "seq", "seq", "d_model", None],
             "attn": [*attn, "d_model", "batch", "seq", "ctx", None], **{inner: INNER[inner] for inner in REGIONS.get(family, ["moe"])}}
 
 
 def random_rules(r, family, heads=("kv_heads", "q_group"), split=False):
-    """A plan of its own: in every region, mesh axes are dealt to axes of the model at random."""
+    """A plan without a template: in every region, mesh axes are assigned to axes of the model at random."""
     sizes = {axis: r.choice([2, 2, 3]) for axis in "abc"[:r.randint(1, 3)]}
     some = lambda: " * ".join(r.sample(heads, r.randint(1, len(heads))) if split else heads)
     head_parts = lambda rule: set(rule.split(" * ")) & set(heads)
@@ -187,7 +187,7 @@ deploy Test {{
 
 
 def legal(text, folder):
-    """Whether deployc takes the plan; a refusal must say why."""
+    """Does deployc accept the plan? A refusal must have a reason."""
     source = folder / "try.deploy"
     source.write_text(text)
     done = subprocess.run([DEPLOYC, "check", source], capture_output=True, text=True, timeout=60)
@@ -253,7 +253,7 @@ class Case:
 
 
 class FixtureCase:
-    """A random plan for a model that transformers has run."""
+    """A random plan for a model with results of transformers."""
 
     def __init__(self, r, number, folder, refusals):
         self.folder, self.number = folder, number

@@ -60,7 +60,7 @@ def same_in_every_plan(folder, model, launchers, prompts, way):
 
 
 def probabilities(logits, way):
-    """Of each token, after temperature, top-k and top-p, as Hugging Face and vLLM define them; no more than CANDIDATES."""
+    """Probability of each token after temperature, top-k and top-p, as in Hugging Face and vLLM; at most CANDIDATES tokens."""
     temperature, top_k, top_p = way
     x = logits.astype(np.float64) / temperature
     order = np.argsort(-x, kind="stable")
@@ -76,7 +76,7 @@ def probabilities(logits, way):
 
 
 def chi_square(counts, p):
-    """Of tokens that are expected 5 times or more, the others together; and degrees of freedom."""
+    """Chi-square of tokens expected at least 5 times, the others together; and degrees of freedom."""
     expected = p * counts.sum()
     often = expected >= 5
     seen, expected = np.append(counts[often], counts[~often].sum()), np.append(expected[often], expected[~often].sum())

@@ -10,7 +10,7 @@ LATE = 5.0
 
 
 def mixtral_8x22b(nodes):
-    """8 ranks a node; what one rank does stays the same."""
+    """8 ranks per node; the work of one rank stays the same."""
     return f"""use std.models {{ Mixtral_8x22B }}
 use std.clusters {{ DGX_H100 }}
 use std.plans {{ Megatron }}

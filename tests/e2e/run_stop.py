@@ -20,7 +20,7 @@ WAYS = {"greedy": [], "drawn": ["--temperature", "0.9", "--top-k", "30", "--seed
 
 
 def continuations(run, prompts):
-    """Of each prompt, in their order; equal prompts have one each."""
+    """Results of each prompt, in order; equal prompts have one each."""
     seen, out = {}, []
     for prompt in prompts:
         n = seen[tuple(prompt)] = seen.get(tuple(prompt), -1) + 1
@@ -35,7 +35,7 @@ def cut(tokens, stops):
 
 
 def choose_stops(whole):
-    """Tokens that end some continuations and leave others whole: one that is frequent, one that comes first somewhere."""
+    """Tokens that end some continuations and not others: a frequent one, and one that comes first somewhere."""
     def ended(stops):
         return sum(len(cut(t, stops)) < STEPS for t in whole)
     often = max({t for tokens in whole for t in tokens}, key=lambda t: (0 < ended([t]) < len(whole), ended([t])))

@@ -73,7 +73,7 @@ def rotated(x, freq, interleaved=False):
 
 
 class Case:
-    """A program: what stands between its embedding and its outputs. `function` makes of (weights, ids) what is picked, [T, d]."""
+    """A program: its text between embedding and outputs. `function` maps (weights, ids) to the rows picked, [T, d]."""
 
     def __init__(self, name, body, shapes, plans, loop, function, act, weight):
         self.name, self.text, self.function, self.act, self.weight = name, f"{body}\n{loop}", function, act, weight
@@ -92,7 +92,7 @@ CASES = []
 
 
 def case(name, body, shapes, plans=(), loop=LOOP, act="f32", weight="f32"):
-    """Adds the function below it. `shapes` of the weights by name, with {layer} for one in each layer."""
+    """Decorator: adds the function. `shapes`: of weights by name; {layer} in a name: one per layer."""
     def add(function):
         CASES.append(Case(name, body, shapes, plans, loop, function, act, weight))
         return function
@@ -282,7 +282,7 @@ EXPERT_PLANS = [(2, "mesh ep = 2; expert -> ep"), (4, "mesh dp = 2; mesh ep = 2;
 
 
 def experts(w, layer, x, scored):
-    """Each row of x through the two experts that `scored` prefers, each of which multiplies by its row of s."""
+    """Each row of x through the two experts with the highest scores, each of which multiplies by its row of s."""
     score, out = softmax(scored @ w[f"layers.{layer}.r"]), np.zeros_like(x)
     for t, row in enumerate(score):
         best = np.argsort(-row, kind="stable")[:2]

@@ -136,7 +136,7 @@ def check_layers():
 
 
 def check_light():
-    """LLVM is loaded by what generates code, and by nothing else."""
+    """LLVM is loaded only by commands that generate code."""
     def loads_llvm(*arguments):
         done = deployc(*arguments, str(ROOT / "samples" / "tiny_llama.deploy"), LD_DEBUG="files")
         assert done.returncode == 0 and "calling init" in done.stderr, f"{arguments}: {done.stderr[-300:]}"
@@ -203,7 +203,7 @@ def columns(text):
 
 
 def check_alignment():
-    """Underlines stand below what they mark, behind tabs and wide characters."""
+    """Underlines are below the marked text, also after tabs and wide characters."""
     for before in ("", "\t", "   \t", "/* \u5e45 */ ", "\t/* \u5e45\u0301\U0001f600 e\u0301 */\t", '/* \u00e9\u00df */'):
         with tempfile.TemporaryDirectory() as folder:
             spec = pathlib.Path(folder, "a.deploy")

@@ -31,12 +31,12 @@ def diagnostics(path, *values):
 
 
 def kinds(found):
-    """What is reported, wherever it stands now."""
+    """The report, independent of its place."""
     return collections.Counter((d["code"], d["message"]) for d in found)
 
 
 def applied(text, fixes):
-    """The text after the edits; of two that touch the first one is taken."""
+    """The text after the edits; of overlapping ones only the first is applied."""
     end = len(text) + 1
     for fix in sorted(fixes, key=lambda f: (f["offset"], f["end_offset"]), reverse=True):
         if fix["end_offset"] < end:

@@ -56,7 +56,7 @@ def reported(name, output):
 
 
 def deployc(path):
-    """What the compiler says of a spec."""
+    """The compiler's output for a spec."""
     text = path.read_text()
     arguments = shlex.split(match[1]) if (match := RUN.search(text)) else ["check"]
     if not (size := BYTES.search(text)):
@@ -67,7 +67,7 @@ def deployc(path):
 
 
 def import_with(path, config):
-    """What `deployc import` says of a family, which lies alone in a folder."""
+    """The output of `deployc import` for a family alone in a folder."""
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, path.name).write_text(path.read_text())
         pathlib.Path(folder, "config.json").write_text(config)
@@ -96,7 +96,7 @@ def check(path):
 
 
 def check_good(path):
-    """What is wrong with a spec that ought to hold, or None; warnings are free."""
+    """What is wrong with a spec that must check clean, or None; warnings are allowed."""
     done = subprocess.run([DEPLOYC, "check", path], capture_output=True, text=True, timeout=20)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line]

@@ -43,7 +43,7 @@ COMMANDS = {
 
 
 def printed(done):
-    """Without numbers of lines: run.py has those of the file, and those of the library change with every edit of it."""
+    """Removes line numbers: run.py checks those of the file, and those of the library change with every edit of it."""
     text = re.sub(r"^ *(?:\d+ |(?= [|=]|-->))", " ", done.stdout + done.stderr, flags=re.M)
     return re.sub(r"(std\.\w+):\d+", r"\1", text) + f"exit {done.returncode}\n"
 

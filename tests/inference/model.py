@@ -18,7 +18,7 @@ TOKENS = ("batch", "seq")
 
 
 class Wrong(Exception):
-    """The plan is not legal; the text is the code."""
+    """The plan is invalid; the text is the code."""
 
 
 class Value:
@@ -149,7 +149,7 @@ class Run:
         return Value({a: tau[a] for a in axes}, keep | {q for a in over for q in tau[a]})
 
     def pointwise(self, region, args, cause, whole=()):
-        """Also an operator with a body: by its signature, as one."""
+        """Also an operator with a body, by its signature."""
         axes = []
         for x in args:
             axes += [a for a in x.axes if a not in axes]
@@ -205,7 +205,7 @@ class Run:
         return Value(tau, keep | set(rest))
 
     def pick(self, x):
-        """Takes x as it comes, but with whole owners: what cuts its positions leaves a pending sum."""
+        """Takes x as it is, but with whole owners: atoms that split its positions make the sum pending."""
         goal = dict(x.layout, batch=self.owners)
         for a in goal:
             if a != "batch":

@@ -140,7 +140,7 @@ PLAIN = {"embed": ["seq", "vocab", "d"], "residual": ["seq", "d"], "attn": ["seq
 
 
 def plain_rules(r):
-    """A plan that simulated.py and deployc mean alike."""
+    """A plan that means the same in simulated.py and deployc."""
     rules = {"head": {"batch": ("a",)}}
     for region, axes in PLAIN.items():
         rule = rules[region] = {"batch": ("a",)}

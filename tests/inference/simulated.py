@@ -55,7 +55,7 @@ class Simulation:
         return s.add(mid, s.combine(down, gate, "expert", slots, "moe", "combine"), "residual", "res2"), env
 
     def log(self, rules):
-        """Counts of (kind, atoms, cause); the code of the mistake where the plan is not legal."""
+        """Counts of (kind, atoms, cause); for an invalid plan the code of the mistake."""
         rules = self.derive({region: dict(rule) for region, rule in rules.items()})
         rules["in:wr"] = {axis: atoms for axis, atoms in rules["moe"].items() if axis == "d"}
         run = self.spmd.Run(self.mesh, rules, anchors={"residual"}, lazy=True)

@@ -45,7 +45,7 @@ def experts_of(c):
 
 
 def decoder(c, layer, tied=False):
-    """Layers with two norms each, an embedding, a norm, a head; `tied` is what a file means that does not say."""
+    """Layers with two norms each, an embedding, a norm, a head; `tied`: the default."""
     d = c["hidden_size"]
     tables = c["vocab_size"] * d * (1 if c.get("tie_word_embeddings", tied) else 2)
     return c["num_hidden_layers"] * (layer + 2 * d) + tables + d

@@ -111,7 +111,7 @@ def run_fixture(model, config, folder):
 
 
 def run_published(name, folder):
-    """In 16 bits: a published file that is quantised is rejected, and read without what says so."""
+    """In 16 bits: a quantised published file is rejected, and is read without its quantization fields."""
     config = dict(PUBLISHED[name])
     quantised = config.pop("quantization_config", None)
     if quantised:
@@ -361,7 +361,7 @@ def run_own_elsewhere(folder):
 
 
 def run_own_first(folder):
-    """A family of one's own goes before the library's of the same model_type, and that is said."""
+    """A user's family takes precedence over the library's with the same model_type, with a message."""
     families = own_family(folder / "first", "again.deploy", "llama")
     text, said = imported(own_config("llama"), folder, "first_own", "-I", families, "-I", families)
     if "first/again.deploy" not in text or "is taken in place of `Llama` of std.llama" not in said:

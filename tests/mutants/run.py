@@ -87,7 +87,7 @@ def write_changed(path, text):
 
 
 def mirror(tree, build):
-    """A copy of the project, of which only files that changed are written."""
+    """Copies the project; writes only changed files."""
     wanted = set()
     for path in ROOT.rglob("*"):
         inner = path.relative_to(ROOT)
@@ -216,7 +216,7 @@ def run_command(command, tree, out, folder, environment, seconds, cpu):
 
 
 class Unit:
-    """A command, what it costs and what it reaches."""
+    """A command, its cost, and the places it reaches."""
     def __init__(self, name, command):
         self.name, self.command, self.cpu, self.seconds, self.reached = name, command, 0, 0, b""
         self.passes = True

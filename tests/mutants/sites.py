@@ -82,7 +82,7 @@ def tokens_of(text):
 
 
 def shown_text(source):
-    """Without comments, however it is laid out: a name outlives a change of form."""
+    """Without comments and layout, so that a name survives reformatting."""
     text = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", source, flags=re.S)).strip()
     return re.sub(r'" "', "", re.sub(r"(?<=[({]) | (?=[)}])", "", text))
 
@@ -259,7 +259,7 @@ class File:
 
 
 def mutated(text, sites):
-    """The text with all sites in it. Spans are nested or apart; at one place what closes comes first, the inner before the outer."""
+    """The text with all sites in it. Spans are nested or disjoint; at one place, ends come first, the inner before the outer."""
     edits = []
     for order, site in enumerate(sites):
         width = site.end - site.start

@@ -44,7 +44,7 @@ CONSOLE = re.compile(r"^```console\n\$ deployc ([^\n]*)\n(.*?)^```", re.M | re.S
 
 
 class Failed(Exception):
-    """A test that did not hold; its text is one line for the report."""
+    """A failed test; its text is one line of the report."""
 
 
 def run(*command, limit=120, folder=PLANS):

@@ -75,7 +75,7 @@ def einsum(xs, out):
 
 
 class Weights:
-    """The tensors of a checkpoint by name, drawn when they are first asked for."""
+    """The tensors of a checkpoint by name, drawn on first use."""
 
     def __init__(self, seed):
         self.rng, self.tensors, self.formats = np.random.default_rng(seed), {}, {}
@@ -95,7 +95,7 @@ def extent(factor):
 
 
 def open_dims(data, dims):
-    """A stored tensor as an array with named axes: each dimension is taken apart into its factors, of sums one piece is kept."""
+    """A stored tensor as an array with named axes: each dimension is split into its factors; of a sum, one piece is kept."""
     axes = []
     for dim in dims:
         shape = data.shape
@@ -129,7 +129,7 @@ def expected(program, weights, ids, steps, trials=3):
 
 
 def close(choice, moved):
-    """Whether rounding that moves scores so much might choose others."""
+    """Could rounding that moves scores so much choose others?"""
     (score, gap), (other, _) = choice, moved
     both = np.isfinite(score) & np.isfinite(other)
     shift = np.where(both, np.abs(score - np.where(both, other, 0)), 0).max(axis=-1)
@@ -357,7 +357,7 @@ class Evaluator:
         return Named([a for a in score.axes if a != over] + [to], weight * factor), Named([a for a in score.axes if a != over] + [to], chosen), slot
 
     def best(self, score, top):
-        """Which are among the best; on a tie the lower index."""
+        """Marks the largest; on ties the lower index."""
         order = np.argsort(-score, axis=-1, kind="stable")
         if top < score.shape[-1]:
             ranked = np.take_along_axis(score, order, -1)
