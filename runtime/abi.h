@@ -2,8 +2,7 @@
  *
  * The tables of a program are one read-only block of bytes, `dr_blob`. It starts with struct dr_program. Arrays and
  * strings in it are referred to by offset from its start, so the compiler builds it in memory and emits it unchanged.
- * Generated symbols: dr_blob; dr_kernel_table (one function for each kernel); dr_step_table (one for each step program).
- */
+ * Generated symbols: dr_blob, dr_kernel_table (by kernel), dr_step_table (by step program). */
 #ifndef DEPLOY_ABI_H
 #define DEPLOY_ABI_H
 #include <stdint.h>

@@ -9,7 +9,7 @@
 #include <string.h>
 #include "../../support/stage_order.h"
 
-enum { MOST_STAGES = 6, MOST_MICROBATCHES = 12, MOST_CHUNKS = 3, MOST_UNITS = MOST_MICROBATCHES * MOST_CHUNKS };
+enum { MAX_STAGES = 6, MAX_MICROBATCHES = 12, MAX_CHUNKS = 3, MAX_UNITS = MAX_MICROBATCHES * MAX_CHUNKS };
 enum { FORWARD_TIME = 1, BACKWARD_TIME = 2 };
 
 typedef void pipeline_check(const struct pipeline *p);
@@ -20,9 +20,9 @@ static void each_pipeline(pipeline_check *check)
 	struct pipeline p;
 	for (int order = 0; order < PIPELINE_ORDERS; order++)
 		for (int training = 0; training < 2; training++)
-			for (p.stages = 1; p.stages <= MOST_STAGES; p.stages++)
-				for (p.microbatches = 1; p.microbatches <= MOST_MICROBATCHES; p.microbatches++)
-					for (p.chunks = 1; p.chunks <= MOST_CHUNKS; p.chunks++) {
+			for (p.stages = 1; p.stages <= MAX_STAGES; p.stages++)
+				for (p.microbatches = 1; p.microbatches <= MAX_MICROBATCHES; p.microbatches++)
+					for (p.chunks = 1; p.chunks <= MAX_CHUNKS; p.chunks++) {
 						p.order = (enum pipeline_order)order;
 						p.backward = training;
 						if (pipeline_fits(&p))
@@ -48,8 +48,8 @@ static int64_t slots_of_the_literature(const struct pipeline *p, int64_t s)
 
 static void check_slots(const struct pipeline *p, int64_t s)
 {
-	bool ran[2][MOST_MICROBATCHES][MOST_CHUNKS] = {0}, full[MOST_UNITS] = {0};
-	int64_t slot_of[MOST_MICROBATCHES][MOST_CHUNKS], in_flight = 0, most = 0;
+	bool ran[2][MAX_MICROBATCHES][MAX_CHUNKS] = {0}, full[MAX_UNITS] = {0};
+	int64_t slot_of[MAX_MICROBATCHES][MAX_CHUNKS], in_flight = 0, most = 0;
 	for (int64_t i = 0; i < stage_entries(p); i++) {
 		struct stage_entry e = stage_entry(p, s, i);
 		assert_in_range(e.microbatch, 0, p->microbatches - 1);
@@ -98,14 +98,14 @@ struct message {
 	int64_t to_piece, microbatch;
 };
 struct channel {
-	struct message at[4 * MOST_UNITS];
+	struct message at[4 * MAX_UNITS];
 	int taken, sent;
 };
 struct play {
 	const struct pipeline *p;
-	struct channel channel[MOST_STAGES][MOST_STAGES][2]; /* by sender, receiver, direction */
-	int64_t next[MOST_STAGES];                           /* entry of the stage */
-	bool sending[MOST_STAGES];                           /* the entry ran; its message may lack room */
+	struct channel channel[MAX_STAGES][MAX_STAGES][2]; /* by sender, receiver, direction */
+	int64_t next[MAX_STAGES];                          /* entry of the stage */
+	bool sending[MAX_STAGES];                          /* the entry ran; its message may lack room */
 	int room;
 	bool one_channel; /* for both directions */
 };
@@ -197,7 +197,7 @@ static void messages_come_in_order(void **state)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 /* When each piece is done with a microbatch; 0: not yet. */
-static int64_t done[2][MOST_STAGES * MOST_CHUNKS][MOST_MICROBATCHES];
+static int64_t done[2][MAX_STAGES * MAX_CHUNKS][MAX_MICROBATCHES];
 
 /* Runs the next entry of the stage, if what it needs is there. */
 static bool run(const struct pipeline *p, int64_t s, int64_t *next, int64_t *now, int *work)
@@ -220,8 +220,8 @@ static bool run(const struct pipeline *p, int64_t s, int64_t *next, int64_t *now
 /* Stages that wait as little as the literature says: (stages - 1) turns of one chunk. */
 static void check_time(const struct pipeline *p)
 {
-	int work[4 * (FORWARD_TIME + BACKWARD_TIME) * MOST_UNITS] = {0}, most = 0;
-	int64_t next[MOST_STAGES] = {0}, now[MOST_STAGES] = {0}, end = 0;
+	int work[4 * (FORWARD_TIME + BACKWARD_TIME) * MAX_UNITS] = {0}, most = 0;
+	int64_t next[MAX_STAGES] = {0}, now[MAX_STAGES] = {0}, end = 0;
 	int64_t turn = FORWARD_TIME + (p->backward ? BACKWARD_TIME : 0);
 	memset(done, 0, sizeof done);
 	for (bool any = true; any;) {
