@@ -295,7 +295,7 @@ static void plans_of_other_runtimes(void **state)
 	assert_string_equal(plan_open(&plan, b.at), "the launcher's program does not prefill and decode");
 }
 
-/* What is allocated is what was planned; more is refused, and the board tells why. */
+/* The memory allocated is the memory planned; a larger allocation fails, with a message on the board. */
 static void memory_is_what_was_planned(void **state)
 {
 	(void)state;

@@ -330,7 +330,7 @@ static void test_pipeline(void **state)
 	breaks(f, "a pipeline that its stages cannot run");
 }
 
-/* In rounds, a collective over ranks that have other tokens, and so may count other rounds. */
+/* In rounds, a collective over ranks with different tokens, which may run different numbers of rounds. */
 static void test_rounds(void **state)
 {
 	struct fixture *f = *state;
