@@ -111,7 +111,7 @@ static void look_up_source(struct transfer *t)
 }
 
 /* ---- reordering ------------------------------------------------------------------------------ */
-/* How many of the `run` elements from the current indices on, along axis `last`, the param has. A padded axis ends
+/* The number of `run` elements from the current indices on, along axis `last`, that the param has. A padded axis ends
  * within the last rank's slice. */
 static int64_t stored_run(const struct transfer *t, const struct dr_axis *last, int64_t run)
 {
@@ -125,7 +125,8 @@ static int64_t stored_run(const struct transfer *t, const struct dr_axis *last, 
 	return run;
 }
 
-/* The k elements of the current g and n, in runs along the last axis of k; zeros after the end of a padded axis. */
+/* Reads the k elements of the current g and n, in runs along the last axis of k; zeros past the end of a padded axis.
+ */
 static void read_row(struct transfer *t, unsigned char *row)
 {
 	size_t size = dtype_size(t->param->dtype);

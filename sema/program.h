@@ -246,5 +246,5 @@ void program_print(const struct program *p, FILE *out);
 const char *program_check(const struct program *p, struct arena *arena);
 int axis_root(const struct program *p, int axis);                  /* follows `like` */
 bool axis_is_within(const struct program *p, int axis, int whole); /* is it `whole`, or a part of it (`concat`)? */
-int program_body(const struct program *p, int value); /* the loop's body that contains the value, or -1 */
+int program_body(const struct program *p, int value);              /* the loop's body that contains the value, or -1 */
 #endif
