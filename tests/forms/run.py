@@ -171,6 +171,12 @@ def check_dag():
         assert params == read, f"{spec}: params of bodies {params}, read by them {read}"
 
 
+def check_in_place():
+    """Heads that share one weight are rows of its contraction, which reads them where they are: nothing is copied between the two."""
+    text = deployc("good/shared_weight.deploy", "--emit=dag-sched").stdout
+    assert len(re.findall(r" // layer: contract wq\n +contract_\d+\(.*, T\*3\)  // layer: contract wk\n", text)) == 2, text
+
+
 def check_environment():
     """What tests ask for in the environment: DEPLOYC_GAPS and DEPLOYC_SANITIZE, or what they may be."""
     for name, good, wrong, meant in (("DEPLOYC_GAPS", ("0", "64", "1048576"), ("", "x", "64x", "-64", "65", "1048640", "9" * 30), "a multiple of 64 up to 1048576"),
@@ -284,7 +290,8 @@ def check_examples():
 
 
 def main():
-    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_light, check_dag, check_environment, check_colors, check_alignment, check_name, check_table, check_explain, check_page,
+    cases = [(f.__name__[6:], f, ()) for f in (check_several, check_checked, check_layers, check_light, check_dag, check_in_place, check_environment,
+                                               check_colors, check_alignment, check_name, check_table, check_explain, check_page,
                                                check_examples)]
     cases += [(path.stem, check_forms, (path,)) for path in sorted(GOLDEN.glob("*.deploy"))]
     cases = [c for c in cases if not sys.argv[1:] or any(word in c[0] for word in sys.argv[1:])]
