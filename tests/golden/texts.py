@@ -26,6 +26,7 @@ COMMANDS = {
     "set_dots": ["check", SPEC, "-D", "plan..tp=2"], "set_end": ["check", SPEC, "-D", "plan.=2"], "set_minus": ["check", SPEC, "-D", "plan.t-p=2"],
     "set_ok": ["check", SPEC, "-D", "plan.tp=2", "-D", "plan.ep=2"], "set_unknown": ["check", SPEC, "-D", "plan.tq=2"],
     "set_no_value": ["check", SPEC, "-D", "plan.tp= =2"], "set_two_items": ["check", SPEC, "-D", "plan.tp=2\nuse std.llama"],
+    "unknown_command": ["chekc", SPEC], "no_command": ["qqqqqqqq"], "plan_serve": ["plan", "tests/golden/good/serve.deploy"],
     "no_spec": ["check"], "no_output": [SPEC], "two_specs": [SPEC, "samples/own_op.deploy", "-o", "/dev/null"], "plan_output": ["plan", SPEC, "-o", "/dev/null"],
     "plan_form": ["plan", SPEC, FORM], "check_output": ["check", SPEC, "-o", "/dev/null"], "check_form": ["check", SPEC, FORM],
     "check_flag": [SPEC, "--check", FORM], "markdown_flag": ["check", SPEC, "--markdown"], "fmt_output": ["fmt", SPEC, "-o", "/dev/null"],

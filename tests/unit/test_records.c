@@ -223,7 +223,7 @@ static void functions_of_scalars(void **state)
 	        "- 5) * -1\n"
 	        "  e = 17 mod 5; f = max(2, 7, 4); g = 3 divides 9 and not (4 in [1, 2]); h = if 5 in 1..5 then 1 else 2\n"
 	        "  i = product(cycle([2, 3] + [5], 5)); j = floor(100 * log(8)); k = floor(100 * exp(1.5)); m = "
-	        "ceil(sqrt(0)) }\n"
+	        "ceil(sqrt(0)); n = 3 per gpu }\n"
 	        "device D : S {}\n");
 	expect_none(f);
 	static const struct {
@@ -236,6 +236,7 @@ static void functions_of_scalars(void **state)
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
 		assert_int_equal(get_int(f, "D", wanted[i].field), wanted[i].value);
 	assert_true(get(f, "D", "g").b);
+	assert_int_equal(get(f, "D", "n").kind, V_UNKNOWN);
 }
 
 static void a_folder_is_given_with_I(void **state)
