@@ -64,10 +64,17 @@ struct argument {
 	struct number number;
 };
 
+/* Instructions of one queue run in their order, those of different ones may overlap. */
+enum queue { QUEUE_COMPUTE, QUEUE_REDUCTIONS, QUEUE_EXPERTS, QUEUE_PIPELINE, QUEUE_HOST, QUEUES };
 enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUNDS_END };
 struct instr {
 	enum instr_kind kind;
 	int op; /* index into schedule.op_names */
+	/* queues.c: wait[q]: it starts after this instruction of queue q in its list, from 1; 0: after any. event: another
+	 * waits for it. joins: all queues are idle before and after it. */
+	enum queue queue;
+	int wait[QUEUES];
+	bool event, joins;
 	union {
 		/* INSTR_LAUNCH */
 		struct {
@@ -275,6 +282,11 @@ int64_t step_number(const struct number *n, const struct step_values *v);
 struct step_values step_values_max(const struct schedule *s, const struct step_program *p, struct arena *arena);
 
 struct memory_operands instr_operands(const struct schedule *s, const struct instr *i);
+
+/* queues.c: sets the queue, waits and events of all instructions. The check returns NULL, or what is wrong. */
+void set_queues(struct schedule *s, struct arena *arena);
+const char *queues_check(const struct schedule *s, struct arena *arena);
+const char *queue_name(enum queue q);
 
 /* Dumps (--emit=dag-local, dag-sched). Checkers return NULL, or what is wrong (an internal error). */
 void local_print(const struct local *l, FILE *out);

@@ -338,6 +338,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	}
 	if (sink->errors != before)
 		return NULL;
+	set_queues(s, arena);
 	set_bodies(s, l);
 	set_stage_bytes(s, act);
 	return s;

@@ -369,5 +369,5 @@ const char *schedule_check(const struct schedule *s, struct arena *arena)
 		bad = check_program(s, &s->programs.at[i], arena);
 		bad = bad ? bad : check_messages(s, &s->programs.at[i], arena);
 	}
-	return bad;
+	return bad ? bad : queues_check(s, arena);
 }

@@ -45,6 +45,18 @@ static void print_argument(const struct argument *a, FILE *out)
 	print_number(&a->number, out);
 }
 
+/* " on reductions after compute 7": its queue, if that is not compute, and the instructions that it waits for, which
+ * count from 1 in each list. Ends the line with the name of the operator. */
+static void end_instr(const struct schedule *s, const struct instr *i, FILE *out)
+{
+	if (i->queue != QUEUE_COMPUTE)
+		fprintf(out, " on %s", queue_name(i->queue));
+	for (int q = 0, n = 0; q < QUEUES; q++)
+		if (i->wait[q])
+			fprintf(out, "%s%s %d", n++ ? ", " : " after ", queue_name((enum queue)q), i->wait[q]);
+	fprintf(out, "  // %s\n", s->op_names.at[i->op]);
+}
+
 static void print_launch(const struct schedule *s, const struct instr *i, FILE *out)
 {
 	fprintf(out, "  %s(", s->kernels.at[i->launch.kernel].name);
@@ -52,7 +64,8 @@ static void print_launch(const struct schedule *s, const struct instr *i, FILE *
 		fprintf(out, "%s", k ? ", " : "");
 		print_argument(&i->launch.args[k], out);
 	}
-	fprintf(out, ")  // %s\n", s->op_names.at[i->op]);
+	fprintf(out, ")");
+	end_instr(s, i, out);
 }
 
 static void print_collective(const struct schedule *s, const struct instr *i, FILE *out)
@@ -69,7 +82,8 @@ static void print_collective(const struct schedule *s, const struct instr *i, FI
 	print_number(&i->collective.outer, out);
 	fprintf(out, ", block ");
 	print_number(&i->collective.block, out);
-	fprintf(out, ")  // %s\n", s->op_names.at[i->op]);
+	fprintf(out, ")");
+	end_instr(s, i, out);
 }
 
 static void print_instr(const struct schedule *s, const struct instr *i, FILE *out)

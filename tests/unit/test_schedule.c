@@ -188,6 +188,32 @@ static void test_operand_that_is_left(void **state)
 		}
 }
 
+/* An instruction that does not wait for another queue's, where both touch the same bytes. */
+static void test_queues(void **state)
+{
+	struct fixture *f = *state;
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, 0);
+	int waits = 0;
+	for (int i = 0; i < in->n; i++) {
+		bool launch = in->at[i].kind == INSTR_LAUNCH;
+		assert_int_equal(in->at[i].queue, launch ? QUEUE_COMPUTE : QUEUE_REDUCTIONS);
+		for (int q = 0; q < QUEUES; q++) {
+			int earlier = in->at[i].wait[q];
+			if (!earlier)
+				continue;
+			assert_int_not_equal(q, in->at[i].queue);
+			assert_in_range(earlier, 1, i);
+			assert_true(in->at[earlier - 1].event);
+			in->at[i].wait[q] = 0;
+			breaks(f, "does not wait for an instruction that touches the same bytes");
+			in->at[i].wait[q] = earlier;
+			holds(f);
+			waits++;
+		}
+	}
+	assert_true(waits >= 4); /* two sums of each layer's block, each between its producer and its reader */
+}
+
 static void test_state(void **state)
 {
 	struct fixture *f = *state;
@@ -372,6 +398,7 @@ int main(void)
 		TEST(test_kernel_that_reads_more),
 		TEST(test_buffer_that_is_dead),
 		TEST(test_operand_that_is_left),
+		TEST(test_queues),
 		TEST(test_state),
 		TEST(test_stage_without_the_space),
 		TEST(test_write_to_a_weight),
