@@ -20,9 +20,8 @@ struct codegen {
 };
 
 /* ---- ir.c: context --------------------------------------------------------------------------- */
-/* Makes a context with an empty module for `machine`. shape->n_tile is two vectors. */
-void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine,
-                  const struct target_shape *shape);
+/* Makes a context with an empty module for `machine`. Its vectors are those of `target`. */
+void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target *target);
 void codegen_close(struct codegen *g); /* disposes of module and context, not of the machine */
 
 /* ---- ir.c: functions and control ------------------------------------------------------------- */

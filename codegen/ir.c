@@ -22,9 +22,9 @@ static void make_types(struct codegen *g)
 	g->nothing = LLVMVoidTypeInContext(c);
 }
 
-void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target_shape *shape)
+void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target *target)
 {
-	*g = (struct codegen){.machine = machine, .lanes = shape->n_tile / 2, .bf16_dot = shape->bf16_dot};
+	*g = (struct codegen){.machine = machine, .lanes = target->lanes, .bf16_dot = target->bf16_dot};
 	g->context = LLVMContextCreate();
 	g->module = LLVMModuleCreateWithNameInContext(module, g->context);
 	g->builder = LLVMCreateBuilderInContext(g->context);

@@ -74,8 +74,8 @@ static void verify(LLVMModuleRef module, const char *when)
 static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct schedule *s,
                   const struct codegen_options *o)
 {
-	struct target_shape shape = target_shape(machine);
-	codegen_open(g, s->deploy->name, machine, &shape);
+	struct target target = target_of_machine(machine);
+	codegen_open(g, s->deploy->name, machine, &target);
 	add_blob(g, s, o);
 	add_kernels(g, s, o->heap);
 	add_steps(g, s, o->heap);

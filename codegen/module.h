@@ -8,7 +8,7 @@
 /* target.c: the machine named `cpu`, for position-independent code. NULL: no such cpu, or no LLVM (printed). The caller
  * disposes of it. */
 LLVMTargetMachineRef target_machine(const char *cpu, int level);
-struct target_shape target_shape(LLVMTargetMachineRef machine);
+struct target target_of_machine(LLVMTargetMachineRef machine);
 
 /* blob.c: the bytes of dr_blob, in the arena. */
 const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text, size_t *size);

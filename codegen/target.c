@@ -129,16 +129,16 @@ static void build_probe(LLVMModuleRef module, LLVMContextRef context)
 }
 
 /* LLVM-C does not tell a processor's features: the code that comes out of a probe does. */
-static struct target_shape shape_of(const char *assembly)
+static struct target shape_of(const char *assembly)
 {
 	int lanes = strstr(assembly, "%zmm") ? 16 : strstr(assembly, "%ymm") ? 8 : 4;
 	/* vcvtneps2bf16 of 512 bits is AVX512-BF16, which also has vdpbf16ps; of 256 bits it may
 	 * be AVX-NE-CONVERT alone. */
 	bool bf16_dot = lanes == 16 && strstr(assembly, "vcvtneps2bf16");
-	return target_shape_of(lanes, bf16_dot);
+	return (struct target){.lanes = lanes, .bf16_dot = bf16_dot};
 }
 
-struct target_shape target_shape(LLVMTargetMachineRef machine)
+struct target target_of_machine(LLVMTargetMachineRef machine)
 {
 	LLVMContextRef context = LLVMContextCreate();
 	LLVMModuleRef module = LLVMModuleCreateWithNameInContext("probe", context);
@@ -147,19 +147,19 @@ struct target_shape target_shape(LLVMTargetMachineRef machine)
 	LLVMMemoryBufferRef assembly;
 	if (LLVMTargetMachineEmitToMemoryBuffer(machine, module, LLVMAssemblyFile, &message, &assembly))
 		internal_error("LLVM: %s", message);
-	struct target_shape shape = shape_of(LLVMGetBufferStart(assembly));
+	struct target shape = shape_of(LLVMGetBufferStart(assembly));
 	LLVMDisposeMemoryBuffer(assembly);
 	LLVMDisposeModule(module);
 	LLVMContextDispose(context);
 	return shape;
 }
 
-bool codegen_target(const char *cpu, struct target_shape *out)
+bool codegen_target(const char *cpu, struct target *out)
 {
 	LLVMTargetMachineRef machine = target_machine(cpu, 1);
 	if (!machine)
 		return false;
-	*out = target_shape(machine);
+	*out = target_of_machine(machine);
 	LLVMDisposeTargetMachine(machine);
 	return true;
 }

@@ -219,7 +219,7 @@ struct step_program {
 	int64_t max_tokens, max_rows; /* maximum T and R */
 	struct output_cut output;
 	VEC(struct live) live;
-	VEC(struct gap) gaps; /* ranges that no kernel may write; see target_shape.gap */
+	VEC(struct gap) gaps; /* ranges that no kernel may write; see struct target */
 };
 /* The instructions of the program's first block of a kind; body: of which loop body, else 0. */
 struct instrs *program_instrs(const struct step_program *p, enum block_kind kind, int body);
@@ -261,8 +261,7 @@ struct schedule {
 struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d);
 /* Chooses the kernels and places buffers and memory. Returns NULL after a report, such as E0918 for what this version
  * does not build. */
-struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l,
-                              const struct target_shape *t);
+struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *l, const struct target *t);
 
 /* What goals ask about the layouts: the number of collectives of a kind (`all_reduce`) in a region and below it, in the
  * step program that has more of them; -1: no such region. */

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "../support/dtype.h"
+#include "../target/target.h"
 
 enum kernel_family {
 #define KERNEL(FAMILY, ...) KERNEL_##FAMILY,
@@ -31,14 +32,6 @@ enum kernel_family {
 	}                  \
 	;
 #include "kernel.def"
-
-/* Tile order of a contraction's weights, repacked once at load. Element (g, n, k) of a weight with n outputs and k
- * summed elements is at g * group + (n / n_tile) * (k_padded * n_tile) + (k / k_pair) * (n_tile * k_pair)
- *               + (n % n_tile) * k_pair + k % k_pair
- * with n padded to n_tile and k to k_pair, by zeros; group = n_padded * k_padded. n_tile == 0: plain row-major. */
-struct packing {
-	int32_t n_tile, k_pair;
-};
 
 /* ---- rows: pointwise chains and reductions over the innermost axis (norms, softmax, casts, copies) ---- */
 enum { ROWS_MAX_DIMS = 9, ROWS_MAX_OPERANDS = 12, ROWS_MAX_NODES = 96 };

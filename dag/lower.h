@@ -88,7 +88,7 @@ struct lower {
 	struct arena *arena;
 	struct sink *sink;
 	struct schedule *s;
-	const struct target_shape *target;
+	const struct target *target;
 	struct phys *phys;
 	int *uses;
 	VEC(struct buffer) buffers; /* the first ones are outputs: enum output_buffer */
@@ -200,8 +200,7 @@ void lower_route(struct lower *w, int local);
 void lower_collective(struct lower *w, int local);
 /* params.c */
 /* Places all params (schedule.params), for all their readers in both phases. Returns false after reporting E0918. */
-bool place_params(struct schedule *s, struct local *l, const struct target_shape *t, struct sink *sink,
-                  struct arena *arena);
+bool place_params(struct schedule *s, struct local *l, const struct target *t, struct sink *sink, struct arena *arena);
 int64_t param_bytes(const struct schedule *s, enum dr_space space, int body); /* of a loop body, or -1 */
 /* A contraction of an activation with a weight: their local values, casts left out. experts: the axis of the weight by
  * which the activation's rows are sorted, or -1. */

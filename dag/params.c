@@ -98,8 +98,7 @@ static struct placed_param tiles_for(struct lower *w, int user, const struct con
 {
 	const struct local_value *v = &w->ph->values.at[c->weight];
 	struct placed_param p = wanted(w, c->weight, user);
-	bool pairs = w->target->bf16_dot && p.param->dtype == DTYPE_BF16 && w->ph->values.at[c->x].dtype == DTYPE_BF16;
-	p.pack = (struct packing){w->target->n_tile, pairs ? 2 : 1};
+	p.pack = target_packing(w->target, p.param->dtype, w->ph->values.at[c->x].dtype);
 	for (int summed = 0; summed < 2; summed++)
 		for (int i = 0; i < v->n_axes; i++) {
 			enum dr_role role = contraction_role(w, user, c, v->axes[i]);
@@ -276,8 +275,7 @@ static void set_offsets(struct lower *w)
 	}
 }
 
-bool place_params(struct schedule *s, struct local *l, const struct target_shape *t, struct sink *sink,
-                  struct arena *arena)
+bool place_params(struct schedule *s, struct local *l, const struct target *t, struct sink *sink, struct arena *arena)
 {
 	struct lower w = {.l = l, .arena = arena, .sink = sink, .s = s, .target = t};
 	for (int others = 0; others < 2; others++) /* tiles first: embeddings look for them */

@@ -61,9 +61,8 @@ static struct touches touches_of(const struct schedule *s, const struct step_pro
 	for (int k = 0; k < o.n && i->kind != INSTR_ROUNDS_BEGIN; k++) { /* it is one round, or all queues are idle */
 		const struct argument *a = o.at[k].argument;
 		int64_t constant = a->number.kind == NUMBER_CONST ? a->number.value : 0;
-		struct touch t = {.space = a->address.space,
-		                  .begin = a->address.offset + constant,
-		                  .writes = o.at[k].direction != ARG_IN};
+		struct touch t = {
+			.space = a->address.space, .begin = a->address.offset + constant, .writes = o.at[k].direction != ARG_IN};
 		if (find_thing(s, p, body, number, &t))
 			out.at[out.n++] = t;
 	}
@@ -192,7 +191,8 @@ static const char *visit(const struct schedule *s, struct arena *arena, bool set
 		for (int b = 0; b < program->blocks.n; b++)
 			for (int k = 0; k < program->blocks.at[b].n; k++) {
 				struct instrs *in = &program->blocks.at[b].body[k];
-				struct list l = list_of(s, program, in, block_repeats(program->blocks.at[b].kind) ? k : -1, before, arena);
+				struct list l =
+					list_of(s, program, in, block_repeats(program->blocks.at[b].kind) ? k : -1, before, arena);
 				before += in->n;
 				int wrong = set ? 0 : check_list(&l);
 				if (wrong)

@@ -156,7 +156,7 @@ static void add_blocks(struct lower *w)
 }
 
 static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l,
-                           const struct target_shape *t, int phase)
+                           const struct target *t, int phase)
 {
 	struct lower w = {.l = l,
 	                  .ph = &l->phase[phase],
@@ -301,7 +301,7 @@ static void named_groups(struct schedule *s, struct local *l, struct arena *aren
 }
 
 struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const struct local *const_l,
-                              const struct target_shape *t)
+                              const struct target *t)
 {
 	struct local *l = arena_new(arena, struct local);
 	*l = *const_l;

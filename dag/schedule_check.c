@@ -4,6 +4,7 @@
  * of its group never enters: all ranks run one list, which branches only on the stage and on the number of rounds, and
  * neither differs within a group. Shares only the descriptions with lowering. */
 #include "dag.h"
+#include "../support/round.h"
 
 /* The place of an instruction: program and block. body: loop body, or -1. */
 struct at {
@@ -310,7 +311,8 @@ static const char *check_param(const struct schedule *s, const struct placed_par
 {
 	for (int i = 0; i < p->n_axes; i++) {
 		int64_t ways = p->axes[i].group < 0 ? 1 : s->groups.at[p->axes[i].group].size;
-		if (p->axes[i].local * ways < p->axes[i].extent || p->axes[i].local * (ways - 1) >= p->axes[i].extent)
+		if (p->axes[i].local != divide_up(p->axes[i].extent, ways)
+		    || p->axes[i].local * (ways - 1) >= p->axes[i].extent)
 			return arena_printf(arena, "param %s: axis %s is not conserved", p->param->path, p->axes[i].name);
 	}
 	return NULL;

@@ -28,10 +28,10 @@ void plan_deployment(struct compilation *c, struct planned *p)
 	if (p->local)
 		must_hold(local_check(p->local, &p->arena), "local");
 	if (p->local && !d->needs_training)
-		p->schedule = dag_schedule(&p->arena, &c->sink, p->local, &c->shape);
+		p->schedule = dag_schedule(&p->arena, &c->sink, p->local, &c->target);
 	if (p->schedule) {
 		must_hold(schedule_check(p->schedule, &p->arena), "scheduled");
-		planner_fit(&p->arena, &c->names, &c->sink, d, p->schedule, &c->shape);
+		planner_fit(&p->arena, &c->names, &c->sink, d, p->schedule, &c->target);
 	}
 	if (p->local && d->needs_training)
 		planner_fit_training(&p->arena, &c->names, &c->sink, d, p->local);
@@ -249,18 +249,18 @@ static void print_checked(const struct compilation *c)
 		printf("%s: no mistakes; it has no deployment\n", c->label);
 }
 
-static bool find_target(const char *cpu, struct target_shape *out)
+static bool find_target(const char *cpu, struct target *out)
 {
 	return target_find(cpu, out) || codegen_target(cpu, out);
 }
 
 /* DEPLOYC_GAPS=BYTES and DEPLOYC_SANITIZE, for tests: see docs/testing.md. */
-static bool set_gap(struct target_shape *shape)
+static bool set_gap(struct target *target)
 {
 	const char *text = getenv("DEPLOYC_GAPS");
 	char *end = NULL;
-	shape->gap = text ? strtoll(text, &end, 10) : 0;
-	if (!text || (*text && !*end && shape->gap >= 0 && shape->gap <= MAX_GAP && shape->gap % 64 == 0))
+	target->gap = text ? strtoll(text, &end, 10) : 0;
+	if (!text || (*text && !*end && target->gap >= 0 && target->gap <= MAX_GAP && target->gap % 64 == 0))
 		return true;
 	fprintf(stderr, "deployc: DEPLOYC_GAPS must be a multiple of 64 up to %d, not `%s`\n", MAX_GAP, text);
 	return false;
@@ -287,8 +287,8 @@ static int compile_spec(const struct options *o, int i)
 	struct trials trials = {.compilation = &c};
 	c.sink.check = trial_check;
 	c.sink.context = &trials;
-	int status =
-		find_target(o->cpu, &c.shape) && set_gap(&c.shape) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
+	int status = find_target(o->cpu, &c.target) && set_gap(&c.target) && set_sanitizer(&c.sanitizer) ? run_passes(&c)
+	                                                                                                 : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	if (status == EXIT_OK)

@@ -12,7 +12,7 @@ struct compilation {
 	struct sources sources;
 	struct sink sink;
 	struct sema *sema;
-	struct target_shape shape;
+	struct target target;
 	struct text checked; /* a line for each deployment */
 	const char *sanitizer;
 };

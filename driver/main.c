@@ -74,7 +74,7 @@ static int run(const struct options *o)
 	if (o->command == COMMAND_FMT)
 		return run_specs(o, format_file);
 	if (o->command == COMMAND_CPUS) {
-		struct target_shape none;
+		struct target none;
 		codegen_target("help", &none); /* prints the list and finds no processor of that name */
 		return EXIT_OK;
 	}

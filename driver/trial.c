@@ -53,7 +53,7 @@ static struct options with(const struct compilation *c, struct arena *a, const c
 static bool counts_with(const struct compilation *c, const char *deploy, const struct suggestion *values, int n,
                         struct counts *out)
 {
-	struct compilation t = {.spec = c->spec, .arena.heap = c->arena.heap, .shape = c->shape};
+	struct compilation t = {.spec = c->spec, .arena.heap = c->arena.heap, .target = c->target};
 	struct options o = with(c, &t.arena, deploy, values, n);
 	t.options = &o;
 	t.names.arena = t.sources.arena = t.sink.arena = &t.arena;

@@ -9,7 +9,7 @@ struct fit {
 	struct sink *sink;
 	const struct deploy *deploy;
 	const struct schedule *schedule;
-	const struct target_shape *shape;
+	const struct target *target;
 };
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -113,7 +113,7 @@ static double peak_of(const struct fit *f, const struct deploy *d)
 	struct arena scratch = {.heap = f->arena->heap};
 	struct sink silent = {.arena = &scratch, .sources = f->sink->sources};
 	const struct local *l = dag_local(&scratch, f->names, &silent, d);
-	const struct schedule *s = l && !d->needs_training ? dag_schedule(&scratch, &silent, l, f->shape) : NULL;
+	const struct schedule *s = l && !d->needs_training ? dag_schedule(&scratch, &silent, l, f->target) : NULL;
 	double peak = s && s->stages.n ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : 1.0 / 0.0;
 	if (l && d->needs_training)
 		peak = planner_layout_total(l).value;
@@ -292,9 +292,9 @@ static void check_headroom(const struct fit *f, int stage, double peak)
 }
 
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
-                 const struct schedule *s, const struct target_shape *shape)
+                 const struct schedule *s, const struct target *target)
 {
-	struct fit f = {arena, names, sink, d, s, shape};
+	struct fit f = {arena, names, sink, d, s, target};
 	if (!s->stages.n)
 		return;
 	int stage = planner_fullest_stage(s);

@@ -35,7 +35,7 @@ const char *planner_count(struct arena *a, double n);                           
 
 /* fit.c: E0701, with what takes the memory and what would fit; W0702 where hardly any is left. */
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
-                 const struct schedule *s, const struct target_shape *shape);
+                 const struct schedule *s, const struct target *target);
 
 /* The same for a plan without a schedule, of training: E0701 where the weights alone do not fit, else W0706. */
 void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,

@@ -16,9 +16,12 @@ static const struct cpu {
 	{NULL, 0, false},
 };
 
-struct target_shape target_shape_of(int floats, bool bf16_dot)
+enum { TILE_VECTORS = 2 }; /* vectors of outputs that a micro-kernel holds for each row: codegen/kernel_contract.c */
+
+struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x)
 {
-	return (struct target_shape){.n_tile = 2 * floats, .bf16_dot = bf16_dot};
+	bool pairs = t->bf16_dot && weight == DTYPE_BF16 && x == DTYPE_BF16;
+	return (struct packing){TILE_VECTORS * t->lanes, pairs ? 2 : 1};
 }
 
 const char *target_default(void)
@@ -30,13 +33,13 @@ const char *target_default(void)
 #endif
 }
 
-bool target_find(const char *cpu, struct target_shape *out)
+bool target_find(const char *cpu, struct target *out)
 {
 	if (!cpu)
 		cpu = target_default();
 	for (const struct cpu *c = cpus; c->name; c++)
 		if (!strcmp(c->name, cpu)) {
-			*out = target_shape_of(c->floats, c->bf16_dot);
+			*out = (struct target){.lanes = c->floats, .bf16_dot = c->bf16_dot};
 			return true;
 		}
 	return false;

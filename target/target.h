@@ -1,20 +1,29 @@
-/* What planning has to know of a processor, without LLVM. */
+/* What runs kernels: what planning and lowering have to know of it, without LLVM. */
 #ifndef DEPLOYC_TARGET_H
 #define DEPLOYC_TARGET_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "../support/dtype.h"
 
-/* What the target wants of the schedule. */
-struct target_shape {
-	int n_tile;    /* outputs in a weight tile */
-	bool bf16_dot; /* pairs of bf16 are multiplied at once */
+/* Tile order of a contraction's weights, repacked once at load. Element (g, n, k) of a weight with n outputs and k
+ * summed elements is at g * group + (n / n_tile) * (k_padded * n_tile) + (k / k_pair) * (n_tile * k_pair)
+ *               + (n % n_tile) * k_pair + k % k_pair
+ * with n padded to n_tile and k to k_pair, by zeros; group = n_padded * k_padded. n_tile == 0: plain row-major. */
+struct packing {
+	int32_t n_tile, k_pair;
+};
+
+struct target {
+	int lanes;     /* f32 in a vector */
+	bool bf16_dot; /* one instruction multiplies and adds pairs of bf16 */
 	int64_t gap;   /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
 };
-/* For a processor whose vectors hold so many f32. */
-struct target_shape target_shape_of(int floats, bool bf16_dot);
+
+/* The tiles in which a contraction of x reads a weight. */
+struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x);
 
 /* The cpu that is meant where none is named. */
 const char *target_default(void);
 /* Of a cpu in the table; NULL: of target_default(). false: only LLVM knows it, `native` for one, or nobody does. */
-bool target_find(const char *cpu, struct target_shape *out);
+bool target_find(const char *cpu, struct target *out);
 #endif

@@ -167,7 +167,7 @@ static void must_hold(const char *wrong, const char *spec)
 
 static void plan(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d, const char *spec)
 {
-	const struct target_shape shape = {.n_tile = 16};
+	const struct target target = {.lanes = 8};
 	if (!d->program || !d->known || d->refused)
 		return;
 	must_hold(program_check(d->program, arena), spec);
@@ -175,10 +175,10 @@ static void plan(struct arena *arena, struct names *names, struct sink *sink, co
 	if (!l)
 		return;
 	must_hold(local_check(l, arena), spec);
-	struct schedule *s = d->needs_training ? NULL : dag_schedule(arena, sink, l, &shape);
+	struct schedule *s = d->needs_training ? NULL : dag_schedule(arena, sink, l, &target);
 	if (s) {
 		must_hold(schedule_check(s, arena), spec);
-		planner_fit(arena, names, sink, d, s, &shape);
+		planner_fit(arena, names, sink, d, s, &target);
 		planner_report(arena, d, s);
 	}
 	planner_lint(arena, sink, l, s);

@@ -4,10 +4,10 @@
 #include "../../support/arena.h"
 
 /* That of x86-64-v3. */
-bool codegen_target(const char *cpu, struct target_shape *out)
+bool codegen_target(const char *cpu, struct target *out)
 {
 	(void)cpu;
-	*out = (struct target_shape){.n_tile = 16};
+	*out = (struct target){.lanes = 8};
 	return true;
 }
 

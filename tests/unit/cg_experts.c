@@ -303,7 +303,7 @@ static char *shape_of(const struct processor *p, struct kernel *k)
 {
 	struct codegen g;
 	struct text t = {.arena = &(struct arena){0}};
-	codegen_open(&g, "shape", p->machine, &p->shape);
+	codegen_open(&g, "shape", p->machine, &p->target);
 	strcpy(k->name, "kernel");
 	emit_kernel(&g, k);
 	for (LLVMValueRef f = LLVMGetFirstFunction(g.module); f; f = LLVMGetNextFunction(f)) {
@@ -383,7 +383,7 @@ static struct kernel contract_of(const struct processor *p, int64_t n, int64_t k
 	                                      .x = DTYPE_BF16,
 	                                      .w = DTYPE_BF16,
 	                                      .y = DTYPE_F32,
-	                                      .pack = {p->shape.n_tile, 2}};
+	                                      .pack = {2 * p->target.lanes, 2}};
 	return c;
 }
 

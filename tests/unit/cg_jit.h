@@ -23,7 +23,7 @@ typedef void kernel_function(const uint64_t *args, int32_t worker, int32_t worke
 struct processor {
 	const char *name;
 	LLVMTargetMachineRef machine;
-	struct target_shape shape;
+	struct target target;
 };
 static struct {
 	LLVMOrcLLJITRef lljit;
@@ -37,15 +37,15 @@ static inline void succeed(LLVMErrorRef e)
 		fail_msg("%s", LLVMGetErrorMessage(e));
 }
 
-static inline void add_processor(const char *name, const char *cpu, const char *features, struct target_shape shape)
+static inline void add_processor(const char *name, const char *cpu, const char *features, struct target target)
 {
 	char *triple = LLVMGetDefaultTargetTriple(), *error = NULL;
-	LLVMTargetRef target;
-	if (LLVMGetTargetFromTriple(triple, &target, &error))
+	LLVMTargetRef llvm;
+	if (LLVMGetTargetFromTriple(triple, &llvm, &error))
 		fail_msg("%s", error);
-	LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, triple, cpu, features, LLVMCodeGenLevelDefault,
+	LLVMTargetMachineRef machine = LLVMCreateTargetMachine(llvm, triple, cpu, features, LLVMCodeGenLevelDefault,
 	                                                       LLVMRelocPIC, LLVMCodeModelDefault);
-	jit.processor[jit.processors++] = (struct processor){name, machine, shape};
+	jit.processor[jit.processors++] = (struct processor){name, machine, target};
 	LLVMDisposeMessage(triple);
 }
 
@@ -59,11 +59,11 @@ static inline void jit_open(int argc, char **argv)
 	bool avx512 = strstr(features, "+avx512bw") != NULL, avx2 = strstr(features, "+avx2") != NULL;
 	bool dot = strstr(features, "+avx512bf16") != NULL;
 #if defined(__x86_64__)
-	add_processor("x86-64", "x86-64", "", (struct target_shape){8, false, 0});
+	add_processor("x86-64", "x86-64", "", (struct target){4, false, 0});
 	if (avx2)
-		add_processor("x86-64-v3", "x86-64-v3", "", (struct target_shape){16, false, 0});
+		add_processor("x86-64-v3", "x86-64-v3", "", (struct target){8, false, 0});
 #endif
-	add_processor("native", cpu, features, (struct target_shape){avx512 ? 32 : avx2 ? 16 : 8, dot, 0});
+	add_processor("native", cpu, features, (struct target){avx512 ? 16 : avx2 ? 8 : 4, dot, 0});
 	succeed(LLVMOrcCreateLLJIT(&jit.lljit, NULL));
 	LLVMOrcDefinitionGeneratorRef process;
 	char prefix = LLVMOrcLLJITGetGlobalPrefix(jit.lljit);
@@ -94,7 +94,7 @@ static inline void verify(LLVMModuleRef m)
 static inline kernel_function *jit_compile(const struct processor *p, struct kernel *k)
 {
 	struct codegen g;
-	codegen_open(&g, "test", p->machine, &p->shape);
+	codegen_open(&g, "test", p->machine, &p->target);
 	snprintf(k->name, sizeof k->name, "%s_%d", kernel_family_name(k->family), jit.compiled++);
 	emit_kernel(&g, k);
 	verify(g.module);

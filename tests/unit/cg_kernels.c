@@ -274,7 +274,7 @@ static void contract_on(const struct processor *p, const struct contract_case *c
 	                                      .x = c->x,
 	                                      .w = c->w,
 	                                      .y = c->y,
-	                                      .pack = {p->shape.n_tile, c->pair},
+	                                      .pack = {2 * p->target.lanes, c->pair},
 	                                      .grouped = c->groups > 0,
 	                                      .groups = c->groups};
 	int64_t groups = c->groups ? c->groups : 1;
@@ -325,7 +325,7 @@ static void contracts_on(const struct processor *p)
 		c = (struct contract_case){DTYPE_BF16, i & 1 ? DTYPE_FP8E4M3 : DTYPE_FP8E5M2, DTYPE_F32, 1, m[i], n[i], k[i],
 		                           0};
 		contract_on(p, &c);
-		if (p->shape.n_tile < 16)
+		if (p->target.lanes < 8)
 			continue; /* conversion of f16 would be a call */
 		c = (struct contract_case){DTYPE_F16, DTYPE_F16, DTYPE_F16, 1, m[i], n[i], k[i], 0};
 		contract_on(p, &c);
@@ -347,7 +347,7 @@ static void batch_on(const struct processor *p, enum dtype t, int64_t m, int64_t
 	                                      .x = t,
 	                                      .w = t,
 	                                      .y = t,
-	                                      .pack = {p->shape.n_tile, t == DTYPE_BF16 ? 2 : 1}};
+	                                      .pack = {2 * p->target.lanes, t == DTYPE_BF16 ? 2 : 1}};
 	void *w = random_array(t, batch * n * k), *x = random_array(t, x_n), *y = random_array(t, batch * m * n);
 	uint64_t args[] = {address(x), address(pack_weights(t, &c.contract.pack, w, batch, n, k)), address(y), (uint64_t)m};
 	run_twice(&c, p, args, 2, (size_t)(batch * m * n * dtype_bytes(t)));
@@ -387,7 +387,7 @@ static void rows_agree_on(const struct processor *p)
 {
 	enum { M = 29, N = 40, K = 75 };
 	struct kernel k = {.family = KERNEL_CONTRACT};
-	int pair = p->shape.bf16_dot ? 2 : 1;
+	int pair = p->target.bf16_dot ? 2 : 1;
 	k.contract = (struct kernel_contract){.n = N,
 	                                      .k = K,
 	                                      .x_stride = K,
@@ -396,7 +396,7 @@ static void rows_agree_on(const struct processor *p)
 	                                      .x = DTYPE_BF16,
 	                                      .w = DTYPE_BF16,
 	                                      .y = DTYPE_F32,
-	                                      .pack = {p->shape.n_tile, pair}};
+	                                      .pack = {2 * p->target.lanes, pair}};
 	void *w = random_array(DTYPE_BF16, N * K), *tiles = pack_weights(DTYPE_BF16, &k.contract.pack, w, 1, N, K);
 	uint16_t *x = random_array(DTYPE_BF16, M * K);
 	float *all = random_array(DTYPE_F32, M * N), *one = random_array(DTYPE_F32, N);

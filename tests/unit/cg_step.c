@@ -500,34 +500,34 @@ static void bytes_and_hash_follow_the_schedule(void **state)
 	arena_free(&a);
 }
 
-static void shapes_of_processors(void **state)
+static void vectors_of_processors(void **state)
 {
 	(void)state;
-	struct target_shape shape;
-	assert_true(codegen_target(NULL, &shape));
-	assert_true(shape.n_tile >= 8 && !shape.bf16_dot);
-	assert_true(codegen_target("native", &shape));
+	struct target t;
+	assert_true(codegen_target(NULL, &t));
+	assert_true(t.lanes >= 4 && !t.bf16_dot);
+	assert_true(codegen_target("native", &t));
 #ifdef __x86_64__
-	assert_true(codegen_target("x86-64-v3", &shape));
-	assert_true(shape.n_tile == 16 && !shape.bf16_dot);
-	assert_true(codegen_target("skylake-avx512", &shape));
-	assert_true(shape.n_tile == 32 && !shape.bf16_dot);
-	assert_true(codegen_target("sapphirerapids", &shape));
-	assert_true(shape.n_tile == 32 && shape.bf16_dot);
-	assert_true(codegen_target("sierraforest", &shape));
-	assert_true(shape.n_tile == 16 && !shape.bf16_dot);
-	assert_true(codegen_target("znver4", &shape));
-	assert_true(shape.n_tile == 32 && shape.bf16_dot);
-	assert_true(codegen_target("x86-64", &shape));
-	assert_true(shape.n_tile == 8);
+	assert_true(codegen_target("x86-64-v3", &t));
+	assert_true(t.lanes == 8 && !t.bf16_dot);
+	assert_true(codegen_target("skylake-avx512", &t));
+	assert_true(t.lanes == 16 && !t.bf16_dot);
+	assert_true(codegen_target("sapphirerapids", &t));
+	assert_true(t.lanes == 16 && t.bf16_dot);
+	assert_true(codegen_target("sierraforest", &t));
+	assert_true(t.lanes == 8 && !t.bf16_dot);
+	assert_true(codegen_target("znver4", &t));
+	assert_true(t.lanes == 16 && t.bf16_dot);
+	assert_true(codegen_target("x86-64", &t));
+	assert_true(t.lanes == 4);
 #endif
-	assert_false(codegen_target("abacus", &shape));
+	assert_false(codegen_target("abacus", &t));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(shapes_of_processors),
+		cmocka_unit_test(vectors_of_processors),
 		cmocka_unit_test(bytes_and_hash_follow_the_schedule),
 		cmocka_unit_test(tables_read_back),
 		cmocka_unit_test(order_of_a_step),

@@ -12,13 +12,13 @@ static const char *const names[] = {
 #undef X
 };
 
-static void assert_same_shape(const char *cpu)
+static void assert_same(const char *cpu)
 {
-	struct target_shape ours, llvm;
+	struct target ours, llvm;
 	assert_true(target_find(cpu, &ours));
 	assert_true(codegen_target(cpu, &llvm));
-	if (ours.n_tile != llvm.n_tile || ours.bf16_dot != llvm.bf16_dot)
-		fail_msg("%s: %d %d, of LLVM %d %d", cpu ? cpu : "default", ours.n_tile, ours.bf16_dot, llvm.n_tile,
+	if (ours.lanes != llvm.lanes || ours.bf16_dot != llvm.bf16_dot)
+		fail_msg("%s: %d %d, of LLVM %d %d", cpu ? cpu : "default", ours.lanes, ours.bf16_dot, llvm.lanes,
 		         llvm.bf16_dot);
 }
 
@@ -26,19 +26,19 @@ static void each_row_is_as_llvm_has_it(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		assert_same_shape(names[i]);
-	assert_same_shape(NULL);
+		assert_same(names[i]);
+	assert_same(NULL);
 }
 
 static void other_names_are_left_to_llvm(void **state)
 {
 	(void)state;
-	struct target_shape shape;
-	assert_false(target_find("native", &shape));
-	assert_false(target_find("i386", &shape));
-	assert_false(target_find("help", &shape));
-	assert_true(codegen_target("native", &shape));
-	assert_false(codegen_target("no-such-cpu", &shape));
+	struct target target;
+	assert_false(target_find("native", &target));
+	assert_false(target_find("i386", &target));
+	assert_false(target_find("help", &target));
+	assert_true(codegen_target("native", &target));
+	assert_false(codegen_target("no-such-cpu", &target));
 }
 
 static void a_tile_is_two_vectors(void **state)

@@ -22,13 +22,13 @@ static int load(void **state)
 	(void)state;
 	int n;
 	struct sema_options none = {0};
-	struct target_shape shape = {.n_tile = 16};
+	struct target target = {.lanes = 8};
 	struct sema *sema = sema_new(&arena, &names, &sink, &none);
 	assert_true(sema_load(sema, "samples/tiny_mixtral.deploy"));
 	struct deploy *d = sema_deploys(sema, &n)[0];
 	program = d->program;
 	local = dag_local(&arena, &names, &sink, d);
-	schedule = dag_schedule(&arena, &sink, local, &shape);
+	schedule = dag_schedule(&arena, &sink, local, &target);
 	assert_null(program_check(program, &arena));
 	assert_null(local_check(local, &arena));
 	assert_null(schedule_check(schedule, &arena));

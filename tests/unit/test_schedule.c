@@ -65,7 +65,7 @@ static int setup(void **state)
 	assert_int_equal(n, 1);
 	struct local *l = dag_local(&f->arena, &f->names, &f->sink, d[0]);
 	assert_non_null(l);
-	f->s = dag_schedule(&f->arena, &f->sink, l, &(struct target_shape){.n_tile = 16});
+	f->s = dag_schedule(&f->arena, &f->sink, l, &(struct target){.lanes = 8});
 	assert_non_null(f->s);
 	*state = f;
 	return 0;
