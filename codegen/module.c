@@ -20,16 +20,15 @@ static void add_blob(struct codegen *g, const struct schedule *s, const struct c
 	arena_free(&arena);
 }
 
-/* A global array of functions. */
-static void add_table(struct codegen *g, const char *name, LLVMValueRef *functions, int n)
+static LLVMValueRef add_constant(struct codegen *g, const char *name, LLVMValueRef value)
 {
-	LLVMValueRef all = LLVMConstArray2(g->ptr, functions, (uint64_t)n);
-	LLVMValueRef global = LLVMAddGlobal(g->module, LLVMTypeOf(all), name);
-	LLVMSetInitializer(global, all);
+	LLVMValueRef global = LLVMAddGlobal(g->module, LLVMTypeOf(value), name);
+	LLVMSetInitializer(global, value);
 	LLVMSetGlobalConstant(global, true);
+	return global;
 }
 
-/* The kernels, and dr_kernel_table: their functions in the order of the schedule. */
+/* The kernels, and dr_image: their functions in the order of the schedule. */
 static void add_kernels(struct codegen *g, const struct schedule *s, struct heap *heap)
 {
 	struct arena arena = {.heap = heap};
@@ -38,7 +37,10 @@ static void add_kernels(struct codegen *g, const struct schedule *s, struct heap
 		table[i] = emit_kernel(g, &s->kernels.at[i]);
 		LLVMSetLinkage(table[i], LLVMInternalLinkage);
 	}
-	add_table(g, "dr_kernel_table", table, s->kernels.n);
+	LLVMValueRef functions = add_constant(g, "kernels", LLVMConstArray2(g->ptr, table, (uint64_t)s->kernels.n));
+	LLVMSetLinkage(functions, LLVMInternalLinkage);
+	LLVMValueRef fields[] = {ir_i32(g, DR_IMAGE_FUNCTIONS), ir_i32(g, s->kernels.n), functions};
+	add_constant(g, "dr_image", LLVMConstStructInContext(g->context, fields, 3, 0));
 	arena_free(&arena);
 }
 
@@ -49,7 +51,7 @@ static void add_steps(struct codegen *g, const struct schedule *s, struct heap *
 	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->programs.n);
 	for (int i = 0; i < s->programs.n; i++)
 		table[i] = emit_step(g, s, &s->programs.at[i]);
-	add_table(g, "dr_step_table", table, s->programs.n);
+	add_constant(g, "dr_step_table", LLVMConstArray2(g->ptr, table, (uint64_t)s->programs.n));
 	arena_free(&arena);
 }
 

@@ -2,12 +2,12 @@
  *
  * The tables of a program are one read-only block of bytes, `dr_blob`. It starts with struct dr_program. Arrays and
  * strings in it are referred to by offset from its start, so the compiler builds it in memory and emits it unchanged.
- * Generated symbols: dr_blob, dr_kernel_table (by kernel), dr_step_table (by step program). */
+ * Generated symbols: dr_blob, dr_image (the code of the kernels), dr_step_table (by step program). */
 #ifndef DEPLOY_ABI_H
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 5 };
+enum { DR_ABI_VERSION = 6 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All but DR_SPACE_COMM are on the device; one allocator serves them all. */
@@ -212,9 +212,16 @@ struct dr_frame {
 typedef void (*dr_kernel_fn)(const uint64_t *args, int32_t worker, int32_t workers);
 typedef void (*dr_step_fn)(struct dr_frame *f);
 
+/* The code of the kernels, in the order of the schedule, in the form that one kind of device runs. */
+enum dr_image_form { DR_IMAGE_FUNCTIONS /* functions of the launcher: `functions` */ };
+struct dr_image {
+	uint32_t form, n_kernels;
+	const dr_kernel_fn *functions;
+};
+
 /* Generated. */
 extern const unsigned char dr_blob[];
-extern const dr_kernel_fn dr_kernel_table[];
+extern const struct dr_image dr_image;
 extern const dr_step_fn dr_step_table[];
 
 /* Called by generated code, by all ranks in the same order. They do not return on failure: the rank reports and ends.

@@ -96,7 +96,7 @@ static void cpu_launch(struct device *d, int32_t kernel, const uint64_t *args, i
 	(void)n_args;
 	struct cpu *c = (struct cpu *)d;
 	int others = c->options.threads - 1;
-	dr_kernel_fn fn = c->options.kernels[kernel];
+	dr_kernel_fn fn = c->options.image->functions[kernel];
 	if (others == 0 || small) {
 		fn(args, 0, 1);
 		return;
@@ -143,6 +143,8 @@ static void start_team(struct cpu *c)
 struct device *device_cpu_open(const struct device_options *o)
 {
 	struct cpu *c = host_alloc(1, sizeof *c);
+	if (o->image && o->image->form != DR_IMAGE_FUNCTIONS)
+		rank_fail(&o->reporter, "internal: the cpu runs functions, the image has form %u", o->image->form);
 	c->device = (struct device){cpu_alloc, cpu_read, cpu_write, cpu_fill, cpu_launch, cpu_sync, cpu_close};
 	c->options = *o;
 	c->spins = o->spin ? MAX_SPINS : 0;

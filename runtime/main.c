@@ -3,6 +3,6 @@
 
 int dr_main(int argc, char **argv)
 {
-	const struct generated g = {dr_blob, dr_kernel_table, dr_step_table};
+	const struct generated g = {dr_blob, &dr_image, dr_step_table};
 	return launcher_main(argc, argv, &g);
 }

@@ -28,7 +28,7 @@ static void open_rank(struct rank *r)
 {
 	const struct job *job = r->job;
 	struct rank_status *s = &r->reporter.board->rank[r->index];
-	struct device_options options = {job->generated->kernels, job->threads, job->spin, r->reporter};
+	struct device_options options = {job->generated->image, job->threads, job->spin, r->reporter};
 	activity(r, ACTIVITY_LOAD);
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);

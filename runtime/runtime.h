@@ -15,7 +15,7 @@
 /* The generated program. Tests substitute their own. */
 struct generated {
 	const unsigned char *blob;
-	const dr_kernel_fn *kernels;
+	const struct dr_image *image;
 	const dr_step_fn *steps; /* by enum dr_phase */
 };
 

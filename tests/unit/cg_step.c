@@ -49,7 +49,7 @@ struct loaded {
 	LLVMOrcLLJITRef jit;
 	const dr_step_fn *step;
 	const unsigned char *blob;
-	const dr_kernel_fn *kernels;
+	const struct dr_image *image;
 	int (*main)(int, char **);
 	int layers; /* of a stage */
 };
@@ -99,7 +99,7 @@ static struct loaded load(const struct schedule *s, int level)
 	assert_ptr_equal(*(void *const *)&l.step[PHASE_DECODE], lookup(l.jit, "dr_step_decode"));
 	*(void **)&l.main = lookup(l.jit, "main");
 	l.blob = lookup(l.jit, "dr_blob");
-	l.kernels = lookup(l.jit, "dr_kernel_table");
+	l.image = lookup(l.jit, "dr_image");
 	return l;
 }
 
@@ -475,7 +475,9 @@ static void kernels_stand_in_the_table(void **state)
 	struct loaded l = load(make_schedule(&a, 1), 2);
 	int32_t start[] = {0, 2, 5}, offsets[3] = {-1, -1, -1};
 	const uint64_t args[] = {(uintptr_t)start, (uintptr_t)offsets, 0, 16};
-	l.kernels[0](args, 0, 1);
+	assert_int_equal(l.image->form, DR_IMAGE_FUNCTIONS);
+	assert_int_equal(l.image->n_kernels, 1);
+	l.image->functions[0](args, 0, 1);
 	assert_int_equal(offsets[0], 0);
 	assert_int_equal(offsets[1], 2);
 	assert_int_equal(offsets[2], 5);

@@ -331,7 +331,8 @@ static pid_t start_launcher(struct tiny t, void (*step)(struct dr_frame *), cons
 	pid_t pid = fork();
 	if (pid == 0) {
 		const dr_step_fn steps[] = {step, step};
-		struct generated g = {b.at, kernels, steps};
+		const struct dr_image image = {DR_IMAGE_FUNCTIONS, sizeof kernels / sizeof *kernels, kernels};
+		struct generated g = {b.at, &image, steps};
 		int fd = open(in_folder("said"), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
 		dup2(fd, 1);
 		dup2(fd, 2);
