@@ -41,14 +41,17 @@ static void other_names_are_left_to_llvm(void **state)
 	assert_false(codegen_target("no-such-cpu", &target));
 }
 
-static void a_tile_is_two_vectors(void **state)
+/* Two vectors of outputs; pairs where both formats are bf16 and the processor multiplies them. */
+static void tiles(void **state)
 {
 	(void)state;
 	for (int bf16_dot = 0; bf16_dot < 2; bf16_dot++) {
-		struct target_shape shape = target_shape_of(8, bf16_dot);
-		assert_int_equal(shape.n_tile, 16);
-		assert_int_equal(shape.bf16_dot, bf16_dot);
-		assert_int_equal(shape.gap, 0);
+		struct target t = {.lanes = 8, .bf16_dot = bf16_dot};
+		struct packing both = target_packing(&t, DTYPE_BF16, DTYPE_BF16);
+		assert_int_equal(both.n_tile, 16);
+		assert_int_equal(both.k_pair, bf16_dot ? 2 : 1);
+		assert_int_equal(target_packing(&t, DTYPE_F32, DTYPE_BF16).k_pair, 1);
+		assert_int_equal(target_packing(&t, DTYPE_BF16, DTYPE_F32).k_pair, 1);
 	}
 }
 
@@ -57,7 +60,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_is_as_llvm_has_it),
 		cmocka_unit_test(other_names_are_left_to_llvm),
-		cmocka_unit_test(a_tile_is_two_vectors),
+		cmocka_unit_test(tiles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
