@@ -71,12 +71,20 @@ static bool in_inputs(const struct at *at, int64_t begin, int64_t end)
 	return false;
 }
 
+/* Does a stage that runs the block hold a state outside the loop that this part of a step uses? */
+static bool holds_outside(const struct at *at, enum step_section section)
+{
+	return at->s->stages.n == 1 || section == SECTION_EVERY_STAGE
+	       || (section == SECTION_FIRST_STAGE && at->block == BLOCK_FIRST_STAGE)
+	       || (section == SECTION_LAST_STAGE && at->block == BLOCK_LAST_STAGE);
+}
+
 static bool in_states(const struct at *at, bool outside, int64_t begin, int64_t end)
 {
 	for (int i = 0; i < at->s->states.n; i++) {
 		const struct placed_state *p = &at->s->states.at[i];
-		if (p->body == (outside ? -1 : at->body)
-		    && within(&(struct range){p->offset, p->offset + p->bytes}, begin, end))
+		bool here = outside ? p->body < 0 && holds_outside(at, p->section) : p->body == at->body;
+		if (here && within(&(struct range){p->offset, p->offset + p->bytes}, begin, end))
 			return true;
 	}
 	return false;

@@ -226,6 +226,23 @@ static void test_state(void **state)
 	breaks(f, "of state, where nothing");
 }
 
+/* A state outside the loop, used by a stage that does not hold it. */
+static void test_state_of_another_stage(void **state)
+{
+	struct fixture *f = *state;
+	struct placed_state *s = &f->s->states.at[0];
+	struct address *cache = &launch_of(f, KERNEL_APPEND, BLOCK_LAYERS)->launch.args[APPEND_CACHE].address;
+	for (int i = 0; i < f->s->stages.n; i++)
+		f->s->stages.at[i].bytes[DR_SPACE_STATE_OUTSIDE] = s->bytes;
+	*cache = (struct address){DR_SPACE_STATE_OUTSIDE, 0};
+	*s = (struct placed_state){.body = -1, .section = SECTION_FIRST_STAGE, .bytes = s->bytes};
+	breaks(f, "of state outside, where nothing");
+	s->section = SECTION_LAST_STAGE;
+	breaks(f, "of state outside, where nothing");
+	s->section = SECTION_EVERY_STAGE;
+	breaks(f, "attend: ");
+}
+
 static void test_stage_without_the_space(void **state)
 {
 	struct fixture *f = *state;
@@ -400,6 +417,7 @@ int main(void)
 		TEST(test_operand_that_is_left),
 		TEST(test_queues),
 		TEST(test_state),
+		TEST(test_state_of_another_stage),
 		TEST(test_stage_without_the_space),
 		TEST(test_write_to_a_weight),
 		TEST(test_input_and_table),
