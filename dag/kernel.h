@@ -84,8 +84,8 @@ struct kernel_rows {
 	struct rows_node node[ROWS_MAX_NODES]; /* operands before uses */
 	int result[4];                         /* result[i]: the node that output i stores */
 	bool limited;                          /* it takes LIMIT: rows = min(M, limit) */
+	bool ranged;                           /* with groups: rows before offsets[0] are left out */
 	int64_t groups; /* > 0: LIMIT is offsets[groups + 1]; group g is rows [offsets[g], offsets[g + 1]) */
-	bool ranged;    /* with groups: rows before offsets[0] are left out */
 };
 
 /* ---- contract: y[m, b, n] = sum_k x[m, b, k] * w[b, n, k], accumulated in f32 ---------------- */

@@ -236,10 +236,15 @@ class Maker:
         if r.random() < 0.2:
             h = self.let(part, self.act(self.norm(part, h, width)))
         y = self.expert_bias(part, self.act(self.contract(h, weights(width, d), [width.name])), expert, d)
-        if r.random() < 0.03:
+        if r.random() < 0.15:
             more = self.call("dispatch", [self.let(part, self.act(self.activation(x)), 1), to], [expert.name, slot.name, d.name], x.dtype)
             y = self.act(self.binary("mul", self.let(part, y), self.let(part, more)))
-        return self.call("combine", [self.let(part, y), to], x.axes, y.dtype)
+        y = self.let(part, y)
+        out = self.call("combine", [y, to], x.axes, y.dtype)
+        if r.random() < 0.15:
+            again = self.call("combine", [self.let(part, self.act(self.binary("mul", y, h)) if h.axes == y.axes else y), to], x.axes, y.dtype)
+            out = self.act(self.binary("add", self.let(part, out), self.let(part, again)))
+        return out
 
     def expert_bias(self, part, y, expert, out):
         if self.r.random() < 0.3:
@@ -629,7 +634,7 @@ class Maker:
         tail = [Let("x", self.scaled(first))]
         if r.random() < 0.15:
             tail[0].name = "x0"
-            makers = [(self.mlp, "mlp"), (self.mix, "mix"), (self.moe, "moe")] * 5 + [(self.attention, "attn")]
+            makers = [(self.mlp, "mlp"), (self.mix, "mix"), (self.moe, "moe"), (self.attention, "attn")]
             statements, value = self.layer_part(ref("x0", self.x.axes, p.act), makers)
             tail += statements + [Let("x", value)]
         self.side = self.constant = None

@@ -67,7 +67,7 @@ static void rows_padding(struct kernel_rows *k)
 	memset((char *)k + sizeof k->dims, 0, offsetof(struct kernel_rows, extent) - sizeof k->dims);
 	memset(&k->n_nodes + 1, 0,
 	       offsetof(struct kernel_rows, node) - offsetof(struct kernel_rows, n_nodes) - sizeof k->n_nodes);
-	memset(&k->limited + 1, 0, offsetof(struct kernel_rows, groups) - offsetof(struct kernel_rows, limited) - 1);
+	memset(&k->ranged + 1, 0, offsetof(struct kernel_rows, groups) - offsetof(struct kernel_rows, ranged) - 1);
 }
 #endif
 
