@@ -369,7 +369,7 @@ static struct kernel route_of(int64_t experts, int64_t top, int64_t groups, int6
 
 static struct kernel sample_of(int family, int64_t v, int64_t n)
 {
-	return (struct kernel){.family = (enum kernel_family)family, .sample = {v, n}};
+	return (struct kernel){.family = (enum kernel_family)family, .sample = {v, n, v * n}};
 }
 
 static struct kernel contract_of(const struct processor *p, int64_t n, int64_t k)

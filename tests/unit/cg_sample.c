@@ -19,7 +19,7 @@ static void release(void *p, size_t bytes)
 struct sampler {
 	const struct processor *p;
 	kernel_function *candidates, *draw;
-	int v, n;
+	int v, n, vocab; /* of a shard; shards; in all: the last shard's part may be padded */
 };
 
 /* Compiled once. */
@@ -28,10 +28,11 @@ static struct sampler sampler_of(const struct processor *p, int vocab, int n)
 	static struct sampler known[256];
 	struct sampler *s = known;
 	for (; s->p; s++)
-		if (s->p == p && s->v * s->n == vocab && s->n == n)
+		if (s->p == p && s->vocab == vocab && s->n == n)
 			return *s;
-	struct kernel k = {.family = KERNEL_CANDIDATES, .sample = {vocab / n, n}};
-	*s = (struct sampler){.p = p, .candidates = jit_compile(p, &k), .v = vocab / n, .n = n};
+	int v = (vocab + n - 1) / n;
+	struct kernel k = {.family = KERNEL_CANDIDATES, .sample = {v, n, vocab}};
+	*s = (struct sampler){.p = p, .candidates = jit_compile(p, &k), .v = v, .n = n, .vocab = vocab};
 	k.family = KERNEL_DRAW;
 	s->draw = jit_compile(p, &k);
 	return *s;
@@ -48,7 +49,8 @@ static void sample(const struct sampler *s, const float *logits, int64_t step, c
 	struct pair *pairs = guarded(pair_bytes);
 	for (int i = 0; i < s->n; i++) {
 		for (int r = 0; r < rows; r++)
-			memcpy(part + r * s->v, logits + r * step + i * s->v, (size_t)s->v * sizeof *part);
+			for (int k = 0; k < s->v; k++) /* padding is not read: it would be chosen, or refused */
+				part[r * s->v + k] = i * s->v + k < s->vocab ? logits[r * step + i * s->v + k] : k % 2 ? NAN : 1e30f;
 		run_kernel(s->candidates,
 		           (uint64_t[]){address(part), address(how), address(pairs + i * total), (uint64_t)rows,
 		                        (uint64_t)total, (uint64_t)(i * s->v)},
@@ -64,11 +66,11 @@ static void sample(const struct sampler *s, const float *logits, int64_t step, c
 static void sample_alike(const struct processor *p, const float *logits, int64_t step, int vocab,
                          const struct dr_sampling *how, int rows, bool few, int32_t *token)
 {
-	static const int shards[] = {1, 2, 4, 12};
+	static const int shards[] = {1, 2, 4, 12, 5, 7};
 	int32_t *again = guarded((size_t)rows * sizeof *again);
-	for (int i = 0; i < 4; i++) {
-		if (vocab % shards[i])
-			continue;
+	for (size_t i = 0; i < sizeof shards / sizeof *shards; i++) {
+		if ((shards[i] - 1) * ((vocab + shards[i] - 1) / shards[i]) >= vocab)
+			continue; /* the last shard would have no token */
 		struct sampler s = sampler_of(p, vocab, shards[i]);
 		sample(&s, logits, step, how, rows, few, 1, i ? again : token);
 		if (i)
