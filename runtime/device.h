@@ -27,8 +27,8 @@ struct device {
 
 struct device_options {
 	const struct dr_image *image; /* NULL: it launches nothing */
-	int threads; /* workers of each kernel */
-	bool spin;   /* each worker has a core of its own, so waiting may poll */
+	int threads;                  /* workers of each kernel */
+	bool spin;                    /* each worker has a core of its own, so waiting may poll */
 	struct reporter reporter;
 };
 
