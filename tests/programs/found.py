@@ -282,6 +282,26 @@ FOUND += [
           SCALED + "  return combine(xa * join(s, z / z, into = all), r)"),
 ]
 
+# The kind: an operand with gaps between its rows. The gaps are as long as a sum of the same size would be: 2 of 4 heads of 4 features.
+HEADS = """  axis left  = 2
+  axis right = 2
+  axis heads = concat(left, right)
+  axis dim   = 4
+  axis out   = 3
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  param w1      : [heads, dim, d_model] from "w1"
+  param w2      : [dim, out] from "w2"
+  param w3      : [left, out, d_model] from "w3"
+  let h = embed(w_embed, ids) @[d_model] w1
+  let p = {}
+  let x = (p @[dim] w2) @[left, out] w3
+""" + END
+FOUND += [
+    Found("a part of the heads, contracted along their features", {"embed": (24, 8), "head": (24, 8), "w1": (4, 4, 8), "w2": (4, 3), "w3": (2, 3, 8)},
+          HEADS.format("h[heads -> left]"), HEADS.format("1 * (h[heads -> left] + 0)")),
+]
+
 
 def main():
     need_deployc()
