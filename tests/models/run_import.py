@@ -371,10 +371,12 @@ def run_own_first(folder):
 # The library's Llama with fields that a file gives as sums, a list and its elements, and a quotient.
 SUMS = (("model Llama : Decoder {", "schema Wide : Decoder {\n  rest : Int = 31\n  double = 2 * rest\n}\nmodel Llama : Wide {"),
         ("  layers = 32\n", "  layers = first + rest\n  first  : Int = 1\n  kinds  : List(String) = [\"x\", \"y\"]\n  widths : List(Int) = [1]\n"
-         "  spare  : Int = 0\n  near   : Int? = 4\n  gap    : Int = 9\n  parts  : Int = 9\n  lift   : Float = 0.0\n"),
+         "  spare  : Int = 0\n  near   : Int? = 4\n  gap    : Int = 9\n  parts  : Int = 9\n  lift   : Float = 0.0\n"
+         "  wild   : Bool = false\n  both   : Bool = false\n"),
         ("    num_hidden_layers   = layers\n", "    num_hidden_layers = first + rest\n    head_layers = first\n    twice_rest = double\n    layer_types = kinds\n"
          "    last_type = kinds[1]\n    widths = widths\n    inner = widths[0] * 2 + spare\n    sliding_window = near\n"
-         "    below_ten = 10 - gap\n    size_of_part = 24 / parts\n    lowered = -lift / 4\n    style = \"plain\"\n    shape.closed = true\n"),
+         "    below_ten = 10 - gap\n    size_of_part = 24 / parts\n    lowered = -lift / 4\n    style = \"plain\"\n    shape.closed = true\n"
+         "    when (wild) { scale = 2.5 } else { scale = 1 }\n    when (both) { modes = [\"a\", \"b\"] } else { modes = [\"c\"] }\n"),
         ("    intermediate_size   = ffn\n", "    intermediate_size = ffn - 16\n    ratio = ffn / (2 * kv_heads)\n"))
 
 
@@ -389,9 +391,10 @@ def run_sums(folder):
     layers, ffn = base["num_hidden_layers"], base["intermediate_size"]
     config = {**own_config(), "head_layers": 1, "twice_rest": 2 * layers - 2, "layer_types": ["a", "b"], "last_type": "b", "widths": [3, 4.0], "inner": 8,
               "sliding_window": None, "below_ten": 3, "size_of_part": 6, "lowered": 0.125, "style": "plain", "shape": {"closed": True},
+              "scale": 2.5, "modes": ["a", "b"],
               "intermediate_size": ffn - 16, "ratio": ffn / base["num_key_value_heads"] / 2}
     model, _ = imported(config, folder, place, "-I", families)
-    for line in ("first 1", f"rest {layers - 1}", 'kinds ["a", "b"]', "widths [3, 4]", "spare 2", "near none", "gap 7", "parts 4", "lift -0.5", f"ffn {ffn}"):
+    for line in ("first 1", f"rest {layers - 1}", 'kinds ["a", "b"]', "widths [3, 4]", "spare 2", "near none", "gap 7", "parts 4", "lift -0.5", f"ffn {ffn}", "wild true", "both true"):
         if not re.search(r"^  " + re.escape(line.split()[0]) + r" *= " + re.escape(line.split(" ", 1)[1]) + "$", model, re.M):
             raise Failed(f"no {line} in {model}")
     for file in FIXTURES.glob("llama/*.safetensors*"):
@@ -402,6 +405,10 @@ def run_sums(folder):
         done = start(launcher, folder, place, {**config, **changes})
         if (done.returncode != 0) != bool(changes) or any(f"config.json: {name} is" not in done.stderr for name in changes):
             raise Failed(f"{changes}: exit code {done.returncode}, {done.stderr.strip()[:200]}")
+    for scale, modes in ((1, ["c"]), (1.0, ["a", "b"]), (2.5, ["c"])):
+        text = imported({**config, "scale": scale, "modes": modes}, folder, f"wild_{scale}", "-I", families)[0]
+        if (("wild", scale == 2.5), ("both", modes != ["c"])) != tuple((n, bool(re.search(rf"^  {n} *= true$", text, re.M))) for n in ("wild", "both")):
+            raise Failed(f"scale {scale}, modes {modes}: {text}")
     if not re.search(r"^  parts *= 24$", imported({**config, "size_of_part": 1}, folder, "sums_one", "-I", families)[0], re.M):
         raise Failed("24 / parts is 1: parts is 24")
     for changes, word in (({"size_of_part": 0}, "`parts` cannot be found from `24 / parts`"), ({"head_layers": 1.5}, "head_layers is 1.5, and Llama has 1"),

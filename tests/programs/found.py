@@ -302,6 +302,30 @@ FOUND += [
           HEADS.format("h[heads -> left]"), HEADS.format("1 * (h[heads -> left] + 0)")),
 ]
 
+# The kind: a cache that is whole where it is appended to, of which a reader elsewhere takes each rank's part of the features.
+READER = """block Reader(q: [batch, seq, k], pos: Int[batch, seq], kc: [batch, ctx, k], vc: [batch, ctx, v]) -> [batch, seq, v] {
+  return attend(q, kc, vc, pos, over = ctx, dot = k, scale = 0.5)
+}
+"""
+PARTLY = """  axis k = 4
+  axis v = 6
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  param wk      : [d_model, k] from "wk"
+  param wv      : [d_model, v] from "wv"
+  param wo      : [v, d_model] from "wo"
+  let e = embed(w_embed, ids)
+  state kc : kv[batch, ctx, k] = append(e @[d_model] wk, pos, to = ctx)
+  state vc : kv[batch, ctx, v] = append(e @[d_model] wv, pos, to = ctx)
+  let y = Reader(e @[d_model] wk, pos, kc, vc) as reader
+  let x = y @[v] wo
+""" + END
+PARTLY_SHAPES = {"embed": (24, 8), "head": (24, 8), "wk": (8, 4), "wv": (8, 6), "wo": (6, 8)}
+FOUND += [
+    Found("a cache whose reader takes a part of its features", PARTLY_SHAPES,
+          dict(blocks=READER, body=PARTLY, plan="mesh a = 2; at reader { v -> a }", ranks=2), dict(blocks=READER, body=PARTLY), "append, attend"),
+]
+
 
 def main():
     need_deployc()

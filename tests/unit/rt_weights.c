@@ -266,6 +266,11 @@ static void formats_are_converted(void **state)
 	assert_int_equal(bf16_of_f32(1.0f + 3 * 0x1p-8f), 0x3f82);
 	assert_true(isnan(f32_of_bf16(bf16_of_f32(NAN))));
 	assert_true(isnan(f32_of_f16(f16_of_f32(NAN))));
+	float wide[3];
+	numbers_widen(DR_FP8E4M3, (const uint8_t[]){0x7e, 0x01, 0xb8}, 3, wide);
+	assert_true(wide[0] == 448 && wide[1] == 0x1p-9f && wide[2] == -1);
+	numbers_widen(DR_FP8E5M2, (const uint8_t[]){0x7b, 0x01, 0xbc}, 3, wide);
+	assert_true(wide[0] == 57344 && wide[1] == 0x1p-16f && wide[2] == -1);
 	fp8_is_right(FP8_E4M3);
 	fp8_is_right(FP8_E5M2);
 	assert_true(f32_of_fp8(FP8_E4M3, 0x7e) == 448 && f32_of_fp8(FP8_E4M3, 1) == 0x1p-9f
