@@ -44,7 +44,7 @@ static int read_rest(struct arena *a, int fd, size_t max_bytes, struct file_text
 		if (more < 0 && errno != EINTR)
 			return errno;
 		n += more > 0 ? (size_t)more : 0;
-		if (n >= max_bytes)
+		if (n > max_bytes)
 			return EFBIG;
 		if (n == room) {
 			char *larger = arena_alloc(a, 2 * room);

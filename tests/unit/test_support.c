@@ -4,8 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "../../support/diag.h"
 #include "../../support/names.h"
 
@@ -367,6 +369,24 @@ static void long_lines_are_cut(void **state)
 	assert_prints(&r, expected);
 }
 
+static void a_file_may_be_as_large_as_asked(void **state)
+{
+	(void)state;
+	struct arena a = {0};
+	struct file_text text;
+	char path[] = "/tmp/test_support_XXXXXX";
+	int fd = mkstemp(path);
+	assert_int_equal(write(fd, "0123456789", 10), 10);
+	close(fd);
+	assert_true(file_read_regular(&a, path, 10, &text));
+	assert_int_equal(text.size, 10);
+	assert_memory_equal(text.at, "0123456789", 10);
+	assert_false(file_read_regular(&a, path, 9, &text));
+	assert_int_equal(errno, EFBIG);
+	unlink(path);
+	arena_free(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +406,7 @@ int main(void)
 		cmocka_unit_test(labels_between_keep_their_order),
 		cmocka_unit_test(a_report_is_made_once),
 		cmocka_unit_test(long_lines_are_cut),
+		cmocka_unit_test(a_file_may_be_as_large_as_asked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
