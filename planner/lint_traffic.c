@@ -35,6 +35,24 @@ static const struct mesh_axis *farthest(const struct lint *t, const struct group
 	return &t->deploy->mesh.at[far->mesh_axis];
 }
 
+/* "every layer", or "58 of 61 layers": those that run a collective of this kind over the mesh axis and the level. */
+static const char *layers_with(const struct lint *t, enum dr_collective_kind kind, const struct mesh_axis *m, int level)
+{
+	const struct schedule *s = t->schedule;
+	int64_t with = 0, all = 0;
+	for (int body = 0; body < s->n_bodies; body++) {
+		bool has = false;
+		for (int i = 0; i < s->collectives.n && !has; i++) {
+			const struct collective *c = &s->collectives.at[i];
+			const struct group *g = &s->groups.at[c->group];
+			has = c->per_layer && c->body == body && c->kind == kind && level_of(t, g) == level && farthest(t, g) == m;
+		}
+		with += has ? s->bodies[body].layers : 0;
+		all += s->bodies[body].layers;
+	}
+	return with == all ? "every layer" : arena_printf(t->arena, "%lld of %lld layers", (long long)with, (long long)all);
+}
+
 static void check_collective(const struct lint *t, const struct collective *c)
 {
 	static const char *const kinds[] = {[DR_ALL_REDUCE] = "all-reduce",
@@ -49,8 +67,8 @@ static void check_collective(const struct lint *t, const struct collective *c)
 		return;
 	const struct mesh_axis *m = farthest(t, g);
 	const struct level *fast = &t->deploy->machine.levels.at[0], *slow = &t->deploy->machine.levels.at[level];
-	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in every layer",
-	                             kinds[c->kind], m->name, slow->name);
+	struct diag *d = diag_report(t->sink, DIAG_W0604, m->span, "%s over `%s` crosses `%s` in %s", kinds[c->kind],
+	                             m->name, slow->name, layers_with(t, c->kind, m, level));
 	diag_related(t->sink, d, slow->span, "joins %lld of the units inside it", (long long)slow->count);
 	if (d->notes.n < 2)
 		diag_note(t->sink, d, "%s: %s", t->schedule->programs.at[c->program].name, c->cause);
