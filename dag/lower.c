@@ -212,15 +212,16 @@ int lower_row_groups(const struct lower *w, const struct local_value *v)
 	return -1;
 }
 
-/* Index of a part's first element in the whole axis. */
+/* Index of the first element of a part within the whole axis, which has it. */
 static int64_t begin_of_part(const struct program *p, int part, int whole)
 {
-	const struct axis *a = &p->axes.at[whole];
+	const int *at = p->axes.at[whole].part;
 	int64_t before = 0;
-	for (int i = 0; i < a->n_parts; before += p->axes.at[a->part[i++]].extent)
-		if (axis_is_within(p, part, a->part[i]))
-			return before + begin_of_part(p, part, a->part[i]);
-	return 0;
+	if (part == whole)
+		return 0;
+	for (; !axis_is_within(p, part, *at); at++)
+		before += p->axes.at[*at].extent;
+	return before + begin_of_part(p, part, *at);
 }
 
 bool lower_is_part(const struct lower *w, const struct phys *p)

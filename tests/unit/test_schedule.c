@@ -243,6 +243,29 @@ static void test_state_of_another_stage(void **state)
 	breaks(f, "attend: ");
 }
 
+/* The first and the last stage read states outside the loop of their own parts of a step, and not the other's. */
+static void test_states_of_both_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct address *first = &launch_of(f, KERNEL_EMBED, BLOCK_FIRST_STAGE)->launch.args[1].address,
+				   *last = &launch_of(f, KERNEL_CANDIDATES, BLOCK_LAST_STAGE)->launch.args[0].address;
+	const struct address outside = {DR_SPACE_STATE_OUTSIDE, 0}, was_first = *first, was_last = *last;
+	vec_push(&f->arena, &f->s->states, ((struct placed_state){.body = -1, .bytes = 1 << 20}));
+	struct placed_state *s = &f->s->states.at[f->s->states.n - 1];
+	for (int i = 0; i < f->s->stages.n; i++)
+		f->s->stages.at[i].bytes[DR_SPACE_STATE_OUTSIDE] = s->bytes;
+	for (int at_last = 0; at_last < 2; at_last++)
+		for (int of_last = 0; of_last < 2; of_last++) {
+			s->section = of_last ? SECTION_LAST_STAGE : SECTION_FIRST_STAGE;
+			*(at_last ? last : first) = outside;
+			const char *wrong = schedule_check(f->s, &f->arena);
+			bool refused = wrong && strstr(wrong, "of state outside, where nothing");
+			assert_int_equal(refused, at_last != of_last);
+			*first = was_first, *last = was_last;
+		}
+	holds(f);
+}
+
 static void test_stage_without_the_space(void **state)
 {
 	struct fixture *f = *state;
@@ -418,6 +441,7 @@ int main(void)
 		TEST(test_queues),
 		TEST(test_state),
 		TEST(test_state_of_another_stage),
+		TEST(test_states_of_both_ends),
 		TEST(test_stage_without_the_space),
 		TEST(test_write_to_a_weight),
 		TEST(test_input_and_table),
