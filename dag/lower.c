@@ -26,10 +26,12 @@ bool axis_among(const int *axes, int n, int axis)
 	return false;
 }
 
-bool lower_is_param(const struct lower *w, int local)
+bool lower_is_op(const struct lower *w, int local, enum op op)
 {
-	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == OP_PARAM;
+	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == op;
 }
+
+bool lower_is_param(const struct lower *w, int local) { return lower_is_op(w, local, OP_PARAM); }
 
 int lower_moved_param(const struct lower *w, int local)
 {

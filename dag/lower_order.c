@@ -12,11 +12,6 @@ static bool share_exchange(const struct local_value *a, const struct local_value
 	       && atoms_equal(&a->filter, &b->filter);
 }
 
-static bool is_op(const struct lower *w, int local, enum op op)
-{
-	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == op;
-}
-
 /* The exchange of a dispatch: one that it can share and does not depend on, or a new one. after[e]: does the value
  * depend on a result of exchange e? */
 static int exchange_for(struct lower *w, int dispatch, const bool *after)
@@ -33,7 +28,7 @@ static int count_ops(const struct lower *w, enum op op)
 {
 	int n = 0;
 	for (int i = 0; i < w->ph->values.n; i++)
-		n += is_op(w, i, op);
+		n += lower_is_op(w, i, op);
 	return n;
 }
 
@@ -43,7 +38,7 @@ static int of_operands(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	int found = -1;
 	for (int i = 0; i < v->n_args; i++) {
-		int e = v->args[i] < 0 || is_op(w, v->args[i], OP_COMBINE) ? -1 : w->exchange_of[v->args[i]];
+		int e = v->args[i] < 0 || lower_is_op(w, v->args[i], OP_COMBINE) ? -1 : w->exchange_of[v->args[i]];
 		if (e >= 0 && found >= 0 && e != found && !w->failed)
 			lower_unsupported(w, lower_source(w, local)->span,
 			                  "`%s` of rows from before a `combine` and of rows dispatched after it",
@@ -64,8 +59,8 @@ static void find_exchanges(struct lower *w)
 		for (int k = 0; k < v->n_args; k++)
 			for (int e = 0; e < most && v->args[k] >= 0; e++)
 				mine[e] |= after[(size_t)v->args[k] * (size_t)most + (size_t)e];
-		w->exchange_of[i] = is_op(w, i, OP_DISPATCH) ? exchange_for(w, i, mine) : of_operands(w, i);
-		if (!is_op(w, i, OP_COMBINE) || w->exchange_of[i] < 0)
+		w->exchange_of[i] = lower_is_op(w, i, OP_DISPATCH) ? exchange_for(w, i, mine) : of_operands(w, i);
+		if (!lower_is_op(w, i, OP_COMBINE) || w->exchange_of[i] < 0)
 			continue;
 		if (mine[w->exchange_of[i]] && !w->failed)
 			lower_unsupported(w, lower_source(w, i)->span,
@@ -92,14 +87,14 @@ static void visit(struct lower *w, int local, bool *done)
 	if (done[local])
 		return;
 	visit_operands(w, local, done);
-	if (!is_op(w, local, OP_COMBINE)) {
+	if (!lower_is_op(w, local, OP_COMBINE)) {
 		done[local] = true;
 		vec_push(w->arena, &w->order, local);
 		return;
 	}
 	for (int add = 0; add < 2; add++)
 		for (int i = local; i < w->ph->values.n; i++) {
-			if (!is_op(w, i, OP_COMBINE) || w->exchange_of[i] != w->exchange_of[local] || done[i])
+			if (!lower_is_op(w, i, OP_COMBINE) || w->exchange_of[i] != w->exchange_of[local] || done[i])
 				continue;
 			if (add) {
 				done[i] = true;

@@ -180,15 +180,10 @@ static const int *sink_order(struct lower *w, int user)
 	return order;
 }
 
-static bool is_op(const struct lower *w, int local, enum op op)
-{
-	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == op;
-}
-
 static bool are_sinks(const struct lower *w, int user, int param)
 {
 	const struct local_value *v = &w->ph->values.at[user];
-	return is_op(w, user, OP_ATTEND) && v->n_args > OPERAND_SINKS && v->args[OPERAND_SINKS] == param;
+	return lower_is_op(w, user, OP_ATTEND) && v->n_args > OPERAND_SINKS && v->args[OPERAND_SINKS] == param;
 }
 
 /* How operand `param` of `user` is stored. */
@@ -197,7 +192,7 @@ static struct placed_param for_reader(struct lower *w, int param, int user)
 	struct contraction c;
 	if (lower_contraction(w, user, &c) && c.weight == param)
 		return tiles_for(w, user, &c);
-	if (is_op(w, user, OP_EMBED) && w->ph->values.at[user].args[0] == param)
+	if (lower_is_op(w, user, OP_EMBED) && w->ph->values.at[user].args[0] == param)
 		return for_embedding(w, user);
 	return plain_for(w, param, user, are_sinks(w, user, param) ? sink_order(w, user) : NULL);
 }
@@ -249,7 +244,7 @@ static void add_others(struct lower *w)
 		bool weighted = lower_contraction(w, i, &c);
 		for (int k = 0; k < v->n_args; k++) /* the first value of a carried one is copied where it was made */
 			if (v->args[k] >= 0 && !(weighted && lower_through_cast(w, v->args[k]) == c.weight))
-				add_operand(w, v->args[k], is_op(w, i, OP_CARRY) ? v->args[k] : i);
+				add_operand(w, v->args[k], lower_is_op(w, i, OP_CARRY) ? v->args[k] : i);
 	}
 	for (int i = 0; i < w->ph->carries.n; i++)
 		add_operand(w, w->ph->carries.at[i].next, w->ph->carries.at[i].next);
