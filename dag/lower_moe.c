@@ -161,6 +161,20 @@ static void group_rows(struct lower *w, int local, int exchange)
 	lower_launch(w, local, exchange, &k, a, 4, "dispatch: sort");
 }
 
+/* Moves a round's rows between the order in which they arrive and that of experts: `family` is gather or scatter. */
+static void reorder(struct lower *w, int local, int exchange, enum kernel_family family, struct argument rows, int to,
+                    const struct phys *like, const char *what)
+{
+	const struct expert_exchange *m = &w->exchanges.at[exchange];
+	struct kernel k = kernel_of(family);
+	k.gather.d = phys_row_elements(like);
+	k.gather.dtype = like->dtype;
+	struct argument count = arg_buffer(m->offsets);
+	count.number = number_const(4 * m->local);
+	struct argument args[GATHER_ARGUMENTS] = {rows, arg_buffer(m->from), arg_buffer(to), count, arg_const(m->rows)};
+	lower_launch(w, local, exchange, &k, args, GATHER_ARGUMENTS, what);
+}
+
 /* Sends the packed rows and sorts what arrives by expert. */
 static int receive(struct lower *w, int local, int exchange, int packed, const struct phys *x, bool first)
 {
@@ -169,15 +183,7 @@ static int receive(struct lower *w, int local, int exchange, int packed, const s
 	emit_all_to_all(w, local, exchange, packed, arrived, d, x->dtype, "dispatch");
 	if (first)
 		group_rows(w, local, exchange);
-	const struct expert_exchange *m = &w->exchanges.at[exchange];
-	struct kernel k = kernel_of(KERNEL_GATHER);
-	k.gather.d = d;
-	k.gather.dtype = x->dtype;
-	struct argument count = arg_buffer(m->offsets);
-	count.number = number_const(4 * m->local);
-	struct argument args[GATHER_ARGUMENTS] = {arg_buffer(arrived), arg_buffer(m->from), arg_buffer(sorted), count,
-	                                          arg_const(m->rows)};
-	lower_launch(w, local, exchange, &k, args, GATHER_ARGUMENTS, "dispatch: gather");
+	reorder(w, local, exchange, KERNEL_GATHER, arg_buffer(arrived), sorted, x, "dispatch: gather");
 	return sorted;
 }
 
@@ -214,14 +220,7 @@ static int send_back(struct lower *w, int local, int exchange, const struct phys
 	const struct expert_exchange *m = &w->exchanges.at[exchange];
 	int64_t d = phys_row_elements(y), bytes = m->rows * d * dtype_bytes(y->dtype);
 	int unsorted = lower_buffer(w, bytes), back = lower_buffer(w, bytes);
-	struct kernel k = kernel_of(KERNEL_SCATTER);
-	k.gather.d = d;
-	k.gather.dtype = y->dtype;
-	struct argument count = arg_buffer(m->offsets);
-	count.number = number_const(4 * m->local);
-	struct argument a[SCATTER_ARGUMENTS] = {arg_phys(y), arg_buffer(m->from), arg_buffer(unsorted), count,
-	                                        arg_const(m->rows)};
-	lower_launch(w, local, exchange, &k, a, SCATTER_ARGUMENTS, "combine: scatter");
+	reorder(w, local, exchange, KERNEL_SCATTER, arg_phys(y), unsorted, y, "combine: scatter");
 	emit_all_to_all(w, local, exchange, unsorted, back, d, y->dtype, "combine");
 	return back;
 }
