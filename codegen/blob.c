@@ -15,6 +15,7 @@ _Static_assert(sizeof(struct dr_param) == 88 && offsetof(struct dr_param, base) 
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_step_input) == 24, "input");
+_Static_assert(sizeof(struct dr_kernel) == 48, "kernel");
 _Static_assert(sizeof(struct dr_gap) == 16, "gap");
 _Static_assert(sizeof(struct dr_step_program) == 32, "step program");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
@@ -328,35 +329,25 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->vocab = narrow(s->vocab, "vocabulary");
 	p->comm_staging = (uint64_t)s->comm_staging;
 	p->comm_mailbox = (uint64_t)s->comm_mailbox;
+	p->worker_elements = (uint64_t)s->target.worker_elements;
 }
 
-static struct dr_span kernel_names(struct blob *b, const struct schedule *s)
+static struct dr_result kernel_result(const struct kernel *k)
 {
-	const char **names = arena_array(b->arena, const char *, s->kernels.n);
-	for (int i = 0; i < s->kernels.n; i++)
-		names[i] = s->kernels.at[i].name;
-	return blob_strings(b, names, s->kernels.n);
+	const struct kernel_contract *c = &k->contract;
+	if (k->family != KERNEL_CONTRACT || c->grouped)
+		return (struct dr_result){0};
+	return (struct dr_result){dtype_code(c->y), narrow(c->batch, "batches"), c->n, c->y_stride, c->y_batch};
 }
 
-static struct dr_span kernel_results(struct blob *b, const struct schedule *s)
+static struct dr_span kernels(struct blob *b, const struct schedule *s)
 {
-	struct dr_result *results = arena_array(b->arena, struct dr_result, s->kernels.n);
+	struct dr_kernel *out = arena_array(b->arena, struct dr_kernel, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
-		const struct kernel_contract *c = &s->kernels.at[i].contract;
-		if (s->kernels.at[i].family == KERNEL_CONTRACT && !c->grouped)
-			results[i] = (struct dr_result){dtype_code(c->y), (uint32_t)c->batch, c->n, c->y_stride, c->y_batch};
+		const struct kernel *k = &s->kernels.at[i];
+		out[i] = (struct dr_kernel){blob_string(b, k->name), (uint64_t)kernel_elements(k), kernel_result(k)};
 	}
-	return blob_data(b, results, (size_t)s->kernels.n, sizeof *results, _Alignof(struct dr_result));
-}
-
-static struct dr_span kernel_work(struct blob *b, const struct schedule *s)
-{
-	int *work = arena_array(b->arena, int, s->kernels.n);
-	for (int i = 0; i < s->kernels.n; i++) {
-		int64_t w = kernel_elements(&s->kernels.at[i]);
-		work[i] = w > INT32_MAX ? 0 : (int)w;
-	}
-	return blob_indices(b, work, s->kernels.n);
+	return blob_data(b, out, (size_t)s->kernels.n, sizeof *out, _Alignof(struct dr_kernel));
 }
 
 static uint64_t fnv1a(uint64_t hash, const unsigned char *at, size_t n)
@@ -398,9 +389,7 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->unused = blob_strings(&b, program->unused.at, program->unused.n);
 	p->copies = copies(&b, program);
 	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
-	p->kernel_names = kernel_names(&b, s);
-	p->kernel_work = kernel_work(&b, s);
-	p->kernel_results = kernel_results(&b, s);
+	p->kernels = kernels(&b, s);
 	p->plan_text = blob_string(&b, plan_text);
 	p->index_name = blob_string(&b, program->has_loop ? program->loop.index : "");
 	memcpy(b.at, p, sizeof *p);

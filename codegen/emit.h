@@ -138,6 +138,8 @@ LLVMValueRef kernel_begin(struct codegen *g, const char *name);
 void kernel_end(struct codegen *g);                 /* ret void */
 LLVMValueRef arg_pointer(struct codegen *g, int i); /* argument i; only at the function's start */
 LLVMValueRef arg_integer(struct codegen *g, int i); /* i64 */
+/* This worker's part of argument i, a workspace of `bytes` for each worker. */
+LLVMValueRef arg_workspace_part(struct codegen *g, int i, int64_t bytes);
 struct ir_loop share_begin(struct codegen *g,
                            LLVMValueRef items);   /* this worker's items of [0, items); end with loop_end() */
 LLVMValueRef worker_count(struct codegen *g);     /* i32 */

@@ -8,9 +8,6 @@
 #include "../support/round.h"
 
 enum {
-	MAX_QUERIES = 32,  /* max queries processed together; of one head, at least one token */
-	PIECE = 1024,      /* max positions of a page processed together; whole vectors */
-	SCRATCH = 1 << 18, /* f32 on each worker's stack; wide queries are fewer, to fit in it */
 	TILE_ROWS = 8,
 	MAX_VECTORS = 4,
 	CACHE_LINE = 64,
@@ -147,11 +144,11 @@ enum { TILES = 4 }; /* tiles of 8, 4, 2, 1 rows */
 struct attend {
 	struct codegen *g;
 	const struct kernel_attend *k;
-	LLVMValueRef scores[TILES], values[TILES];      /* functions */
-	int64_t most_queries, group_chunk, token_block; /* max queries, heads of a group and tokens at a time */
-	int64_t score_stride, out_stride;               /* row strides of score and out: whole vectors */
+	LLVMValueRef scores[TILES], values[TILES]; /* functions */
+	struct attend_tile tile;
+	int64_t group_chunk, token_block; /* max heads of a group and tokens at a time; of one head, at least one token */
 	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows, sinks; /* arguments; cached: values; sinks: may be NULL */
-	LLVMValueRef query, score, out;                                /* f32 scratch [most_queries][..] */
+	LLVMValueRef query, score, out;                                /* workspace: see struct attend_tile */
 	LLVMValueRef most, sum, fade, limit; /* per query: running maximum, sum, factor of the past, last position */
 	LLVMValueRef nearest, furthest;      /* i64 in memory: least and greatest `limit` of the run */
 	/* the current run */
@@ -162,24 +159,21 @@ struct attend {
 static void attend_plan(struct attend *a)
 {
 	const struct kernel_attend *k = a->k;
-	a->score_stride = round_up(k->page < PIECE ? k->page : PIECE, a->g->lanes);
-	a->out_stride = round_up(k->w, a->g->lanes);
-	int64_t fit = SCRATCH / (k->d + a->score_stride + a->out_stride);
-	a->most_queries = fit < 1 ? 1 : fit < MAX_QUERIES ? fit : MAX_QUERIES;
-	a->group_chunk = k->group < a->most_queries ? k->group : a->most_queries;
-	a->token_block = a->most_queries / a->group_chunk;
+	a->tile = attend_tile(k);
+	a->group_chunk = k->group < a->tile.queries ? k->group : a->tile.queries;
+	a->token_block = a->tile.queries / a->group_chunk;
 }
 
 static void attend_functions(struct attend *a, const char *name)
 {
 	const struct kernel_attend *k = a->k;
 	struct product scores = {
-		.suffix = "scores", .a_stride = k->d, .b_stride = k->page, .out_stride = a->score_stride, .b = k->kv};
-	struct dots dots = {.a_stride = k->d, .b_stride = k->d_cached, .out_stride = a->score_stride, .b = k->kv};
+		.suffix = "scores", .a_stride = k->d, .b_stride = k->page, .out_stride = a->tile.score_stride, .b = k->kv};
+	struct dots dots = {.a_stride = k->d, .b_stride = k->d_cached, .out_stride = a->tile.score_stride, .b = k->kv};
 	struct product values = {.suffix = "values",
-	                         .a_stride = a->score_stride,
+	                         .a_stride = a->tile.score_stride,
 	                         .b_stride = k->w_cached,
-	                         .out_stride = a->out_stride,
+	                         .out_stride = a->tile.out_stride,
 	                         .b = k->kv,
 	                         .scaled = true};
 	for (int i = 0; i < TILES; i++) {
@@ -202,13 +196,13 @@ static void attend_begin(struct attend *a, const char *name)
 	a->y = arg_pointer(g, ATTEND_Y);
 	a->rows = arg_integer(g, ATTEND_M);
 	a->sinks = a->k->has_sinks ? arg_pointer(g, ATTEND_SINKS) : NULL;
-	a->query = ir_local(g, g->f32, a->most_queries * a->k->d);
-	a->score = ir_local(g, g->f32, a->most_queries * a->score_stride);
-	a->out = ir_local(g, g->f32, a->most_queries * a->out_stride);
-	a->most = ir_local(g, g->f32, MAX_QUERIES);
-	a->sum = ir_local(g, g->f32, MAX_QUERIES);
-	a->fade = ir_local(g, g->f32, MAX_QUERIES);
-	a->limit = ir_local(g, g->i32, MAX_QUERIES);
+	a->query = arg_workspace_part(g, ATTEND_WORKSPACE, a->tile.bytes);
+	a->score = ir_offset(g, a->query, ir_i64(g, a->tile.score));
+	a->out = ir_offset(g, a->query, ir_i64(g, a->tile.out));
+	a->most = ir_local(g, g->f32, ATTEND_MAX_QUERIES);
+	a->sum = ir_local(g, g->f32, ATTEND_MAX_QUERIES);
+	a->fade = ir_local(g, g->f32, ATTEND_MAX_QUERIES);
+	a->limit = ir_local(g, g->i32, ATTEND_MAX_QUERIES);
 	a->nearest = ir_local(g, g->i64, 1);
 	a->furthest = ir_local(g, g->i64, 1);
 }
@@ -255,7 +249,7 @@ static LLVMValueRef y_address(struct attend *a, LLVMValueRef row)
 	return query_address(a, row, a->y, a->k->y, (int64_t[]){a->k->y_row, a->k->y_head, a->k->y_group});
 }
 
-static LLVMValueRef scratch_row(struct attend *a, LLVMValueRef base, LLVMValueRef row, int64_t stride)
+static LLVMValueRef workspace_row(struct attend *a, LLVMValueRef base, LLVMValueRef row, int64_t stride)
 {
 	return ir_at(a->g, base, DTYPE_F32, ir_mul(a->g, row, ir_i64(a->g, stride)));
 }
@@ -303,10 +297,10 @@ static void start_run(struct attend *a, LLVMValueRef sequence)
 	ir_store(g, ir_min(g, limit, ir_load(g, g->i64, a->nearest, 8)), a->nearest, 8);
 	ir_store(g, ir_max(g, limit, ir_load(g, g->i64, a->furthest, 8)), a->furthest, 8);
 	start_softmax(a, l.index);
-	ir_clear(g, scratch_row(a, a->out, l.index, a->out_stride), a->out_stride * 4);
+	ir_clear(g, workspace_row(a, a->out, l.index, a->tile.out_stride), a->tile.out_stride * 4);
 	struct row_move m = {.a = a,
 	                     .from = q_address(a, l.index),
-	                     .to = scratch_row(a, a->query, l.index, a->k->d),
+	                     .to = workspace_row(a, a->query, l.index, a->k->d),
 	                     .factor = ir_splat(g, ir_f32(g, a->k->scale))};
 	for_vectors(g, ir_i64(g, 0), ir_i64(g, a->k->d), scale_query, &m);
 	loop_end(g, &l);
@@ -318,7 +312,7 @@ static void finish_run(struct attend *a)
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
 	LLVMValueRef sum = load_scalar(g, DTYPE_F32, ir_at(g, a->sum, DTYPE_F32, l.index));
 	struct row_move m = {.a = a,
-	                     .from = scratch_row(a, a->out, l.index, a->out_stride),
+	                     .from = workspace_row(a, a->out, l.index, a->tile.out_stride),
 	                     .to = y_address(a, l.index),
 	                     .factor = ir_splat(g, sum)};
 	for_vectors(g, ir_i64(g, 0), ir_i64(g, a->k->w), store_result, &m);
@@ -394,7 +388,7 @@ static void softmax_piece(struct attend *a, LLVMValueRef start, LLVMValueRef pos
 	LLVMTypeRef f32 = ir_vector(g, g->f32);
 	struct softmax s = {.a = a, .most = ir_local(g, f32, 1), .sum = ir_local(g, f32, 1)};
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
-	s.row = scratch_row(a, a->score, l.index, a->score_stride);
+	s.row = workspace_row(a, a->score, l.index, a->tile.score_stride);
 	LLVMValueRef last = ir_sub(g, ir_load_i32(g, a->limit, l.index), start), one = ir_i64(g, 1);
 	LLVMValueRef from = ir_sub(g, last, ir_i64(g, a->k->window - 1));
 	s.from = LLVMBuildTrunc(g->builder, from, g->i32, "");
@@ -411,9 +405,9 @@ struct operand {
 
 static void call_product(struct attend *a, LLVMValueRef function, const struct operand *o, LLVMValueRef row)
 {
-	LLVMValueRef args[PRODUCT_PARAMS] = {scratch_row(a, o->a, row, o->a_stride),
+	LLVMValueRef args[PRODUCT_PARAMS] = {workspace_row(a, o->a, row, o->a_stride),
 	                                     o->b,
-	                                     scratch_row(a, o->out, row, o->out_stride),
+	                                     workspace_row(a, o->out, row, o->out_stride),
 	                                     ir_at(a->g, a->fade, DTYPE_F32, row),
 	                                     o->next,
 	                                     o->terms,
@@ -464,13 +458,13 @@ struct page {
 	LLVMValueRef keys, values, after, start, positions;
 };
 
-/* Processes the positions of the page from `at` on, at most PIECE. */
+/* Processes the positions of the page from `at` on, at most tile.positions. */
 static void attend_piece(struct attend *a, const struct page *p, LLVMValueRef at)
 {
 	struct codegen *g = a->g;
 	const struct kernel_attend *k = a->k;
-	LLVMValueRef left = ir_sub(g, p->positions, at), positions = ir_min(g, left, ir_i64(g, PIECE)),
-				 next = ir_add(g, at, ir_i64(g, PIECE));
+	LLVMValueRef left = ir_sub(g, p->positions, at), positions = ir_min(g, left, ir_i64(g, a->tile.positions)),
+				 next = ir_add(g, at, ir_i64(g, a->tile.positions));
 	LLVMValueRef vectors = ir_mul(g, ir_ceil_div(g, positions, g->lanes), ir_i64(g, g->lanes)),
 				 of_page = ir_sub(g, ir_i64(g, k->page), at);
 	struct operand scores = {.a = a->query,
@@ -479,14 +473,14 @@ static void attend_piece(struct attend *a, const struct page *p, LLVMValueRef at
 	                         .terms = ir_i64(g, k->d),
 	                         .columns = k->keys_by_position ? positions : ir_min(g, of_page, vectors),
 	                         .a_stride = k->d,
-	                         .out_stride = a->score_stride};
+	                         .out_stride = a->tile.score_stride};
 	struct operand values = {.a = a->score,
 	                         .b = value_at(a, p->values, at),
 	                         .out = a->out,
 	                         .terms = positions,
 	                         .columns = ir_i64(g, k->w),
-	                         .a_stride = a->score_stride,
-	                         .out_stride = a->out_stride};
+	                         .a_stride = a->tile.score_stride,
+	                         .out_stride = a->tile.out_stride};
 	scores.next = values.b;
 	values.next = ir_select(g, ir_compare(g, LLVMIntSLT, next, p->positions), key_at(a, p->keys, next), p->after);
 	all_queries(a, a->scores, &scores);
@@ -495,20 +489,20 @@ static void attend_piece(struct attend *a, const struct page *p, LLVMValueRef at
 }
 
 /* Processes page `number`, whose first position is `start`. `first`: the first position that a query sees. Pieces begin
- * at multiples of PIECE. `after`: the page whose keys are read next. */
+ * at multiples of tile.positions. `after`: the page whose keys are read next. */
 static void attend_page(struct attend *a, LLVMValueRef number, LLVMValueRef after, LLVMValueRef start,
                         LLVMValueRef first)
 {
 	struct codegen *g = a->g;
 	const struct kernel_attend *k = a->k;
 	LLVMValueRef end = ir_add(g, ir_load(g, g->i64, a->furthest, 8), ir_i64(g, 1)), zero = ir_i64(g, 0),
-				 piece = ir_i64(g, PIECE);
+				 piece = ir_i64(g, a->tile.positions);
 	struct page p = {.keys = page_of(a, a->keys, number, k->d_cached),
 	                 .values = page_of(a, a->cached, number, k->w_cached),
 	                 .after = page_of(a, a->keys, after, k->d_cached),
 	                 .start = start,
 	                 .positions = ir_min(g, ir_i64(g, k->page), ir_sub(g, end, start))};
-	if (k->page <= PIECE) {
+	if (k->page == a->tile.positions) {
 		attend_piece(a, &p, zero);
 		return;
 	}

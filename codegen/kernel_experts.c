@@ -156,9 +156,11 @@ void emit_route(struct codegen *g, const char *name, const struct kernel_route *
 	                  .chosen = ir_local(g, g->i64, 1),
 	                  .sum = ir_local(g, g->f32, 1),
 	                  .before = ir_local(g, ir_vector(g, g->i32), 1),
-	                  .bias = k->biased ? arg_pointer(g, ROUTE_BIAS) : NULL,
-	                  .key = ir_local(g, g->f32, k->biased || k->groups > 1 ? k->experts : 1),
-	                  .group = ir_local(g, g->f32, k->groups > 1 ? k->groups : 1)};
+	                  .bias = k->biased ? arg_pointer(g, ROUTE_BIAS) : NULL};
+	if (route_workspace(k)) {
+		r.key = arg_workspace_part(g, ROUTE_WORKSPACE, route_workspace(k));
+		r.group = ir_at(g, r.key, DTYPE_F32, ir_i64(g, k->experts));
+	}
 	struct ir_loop l = share_begin(g, arg_integer(g, ROUTE_M));
 	LLVMValueRef first = ir_mul(g, l.index, ir_i64(g, k->top));
 	r.row = ir_at(g, score, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->experts)));

@@ -24,6 +24,12 @@ static LLVMValueRef arg_slot(struct codegen *g, int i)
 LLVMValueRef arg_pointer(struct codegen *g, int i) { return ir_load(g, g->ptr, arg_slot(g, i), 8); }
 LLVMValueRef arg_integer(struct codegen *g, int i) { return ir_load(g, g->i64, arg_slot(g, i), 8); }
 
+LLVMValueRef arg_workspace_part(struct codegen *g, int i, int64_t bytes)
+{
+	LLVMValueRef worker = ir_wide(g, LLVMGetParam(g->function, PARAM_WORKER));
+	return ir_offset(g, arg_pointer(g, i), ir_mul(g, worker, ir_i64(g, bytes)));
+}
+
 LLVMValueRef worker_count(struct codegen *g) { return LLVMGetParam(g->function, PARAM_WORKERS); }
 
 struct ir_loop share_begin(struct codegen *g, LLVMValueRef items)

@@ -135,7 +135,7 @@ static struct target shape_of(const char *assembly)
 	/* vcvtneps2bf16 of 512 bits is AVX512-BF16, which also has vdpbf16ps; of 256 bits it may
 	 * be AVX-NE-CONVERT alone. */
 	bool bf16_dot = lanes == 16 && strstr(assembly, "vcvtneps2bf16");
-	return (struct target){.lanes = lanes, .bf16_dot = bf16_dot};
+	return target_cpu(lanes, bf16_dot);
 }
 
 struct target target_of_machine(LLVMTargetMachineRef machine)

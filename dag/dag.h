@@ -227,11 +227,12 @@ struct instrs *program_instrs(const struct step_program *p, enum block_kind kind
 /* A pipeline stage: its layers, and the bytes that each of its ranks holds for all of them. */
 struct stage {
 	int64_t layer_begin, layer_end;
-	int64_t bytes[DR_SPACES];
+	int64_t bytes[DR_SPACES]; /* of DR_SPACE_WORKSPACE: for each worker */
 };
 
 struct schedule {
 	const struct deploy *deploy;
+	struct target target;
 	VEC(struct atom) atoms;
 	VEC(struct group) groups;
 	VEC(struct kernel) kernels;        /* no two are equal */

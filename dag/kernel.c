@@ -51,6 +51,32 @@ static int64_t weight_bytes(const struct kernel_contract *k, int64_t groups)
 	return tile_bytes(&k->pack, groups, k->n, k->k, k->w);
 }
 
+/* ---- workspaces ------------------------------------------------------------------------------ */
+enum {
+	ATTEND_POSITIONS = 1024,
+	ATTEND_FLOATS = 1 << 18, /* wide queries are fewer, to fit into so many */
+	ALIGN_FLOATS = WORKSPACE_ALIGN / 4
+};
+
+struct attend_tile attend_tile(const struct kernel_attend *k)
+{
+	struct attend_tile t = {.positions = k->page < ATTEND_POSITIONS ? k->page : ATTEND_POSITIONS};
+	t.score_stride = round_up(t.positions, ALIGN_FLOATS);
+	t.out_stride = round_up(k->w, ALIGN_FLOATS);
+	int64_t fit = ATTEND_FLOATS / (k->d + t.score_stride + t.out_stride);
+	t.queries = fit < 1 ? 1 : fit < ATTEND_MAX_QUERIES ? fit : ATTEND_MAX_QUERIES;
+	t.score = round_up(4 * t.queries * k->d, WORKSPACE_ALIGN);
+	t.out = t.score + 4 * t.queries * t.score_stride;
+	t.bytes = t.out + 4 * t.queries * t.out_stride;
+	return t;
+}
+
+int64_t route_workspace(const struct kernel_route *k)
+{
+	bool grouped = k->groups > 1;
+	return k->biased || grouped ? round_up(4 * (k->experts + (grouped ? k->groups : 0)), WORKSPACE_ALIGN) : 0;
+}
+
 /* ---- a family's functions -------------------------------------------------------------------- */
 /* The value of a NUMBER argument. Only the family ROWS has repeated arguments; they come before its number. */
 static int64_t value_of(const struct kernel *k, int arg, const int64_t *values)
@@ -66,6 +92,7 @@ static int64_t value_of(const struct kernel *k, int arg, const int64_t *values)
 /* Argument `at`, if there is one. */
 #define PART(n, m) (n)
 #define INDEXED(m) ARG_INDEXED
+#define EACH(n)    (n)
 #define KERNEL(FAMILY, name, fields, ...)                                                                         \
 	static bool find_##FAMILY(const struct kernel *kernel, int at, const int64_t *values, struct kernel_arg *out) \
 	{                                                                                                             \
@@ -99,8 +126,10 @@ static int64_t value_of(const struct kernel *k, int arg, const int64_t *values)
 /* Bytes moved: an operand that is read and written moves twice. */
 #undef PART
 #undef INDEXED
+#undef EACH
 #define PART(n, m) (m)
 #define INDEXED(m) (m)
+#define EACH(n)    0
 #define KERNEL(FAMILY, name, fields, elements, operations_of)                                                   \
 	static struct kernel_cost cost_##FAMILY(const struct kernel *kernel, const int64_t *values, double context, \
 	                                        int64_t hit) {                                                      \
@@ -112,6 +141,26 @@ static int64_t value_of(const struct kernel *k, int arg, const int64_t *values)
 		c.bytes += (ARG_##way == ARG_INOUT ? 2 : 1) * (double)(extent);
 #define END(FAMILY) \
 	return c;       \
+	}
+#include "kernel.def"
+
+#undef REACH
+#undef PART
+#undef INDEXED
+#undef EACH
+#define REACH(n)   0
+#define PART(n, m) 0
+#define INDEXED(m) 0
+#define EACH(n)    (n)
+#define KERNEL(FAMILY, name, fields, ...)                          \
+	static int64_t workspace_##FAMILY(const struct kernel *kernel) \
+	{                                                              \
+		const struct kernel_##fields *k = &kernel->fields;         \
+		int64_t bytes = 0;                                         \
+		(void)k;
+#define ARG(FAMILY, NAME, way, times, extent) bytes += (int)(times) ? (extent) : 0;
+#define END(FAMILY) \
+	return bytes;   \
 	}
 #include "kernel.def"
 
@@ -131,9 +180,10 @@ static const struct {
 	bool (*find)(const struct kernel *, int at, const int64_t *values, struct kernel_arg *out);
 	int (*count)(const struct kernel *);
 	struct kernel_cost (*cost)(const struct kernel *, const int64_t *values, double context, int64_t hit);
+	int64_t (*workspace)(const struct kernel *);
 	int64_t (*elements)(const struct kernel *);
 } family[] = {
-#define KERNEL(FAMILY, ...) {find_##FAMILY, count_##FAMILY, cost_##FAMILY, elements_##FAMILY},
+#define KERNEL(FAMILY, ...) {find_##FAMILY, count_##FAMILY, cost_##FAMILY, workspace_##FAMILY, elements_##FAMILY},
 #define ARG(...)
 #define END(...)
 #include "kernel.def"
@@ -154,4 +204,5 @@ struct kernel_cost kernel_cost(const struct kernel *k, const int64_t *values, do
 	return family[k->family].cost(k, values, context, hit);
 }
 
+int64_t kernel_workspace(const struct kernel *k) { return family[k->family].workspace(k); }
 int64_t kernel_elements(const struct kernel *k) { return family[k->family].elements(k); }

@@ -130,8 +130,6 @@ struct kernel_append {
 	bool by_position;
 	enum dtype x, cache;
 };
-/* These bound what a worker keeps on the stack: the features of a query, and the keys of a token's experts. */
-enum { ATTEND_MAX_FEATURES = 1 << 16, ROUTE_MAX_EXPERTS = 1 << 16 };
 struct kernel_attend {
 	int64_t heads, group;           /* key/value heads; query heads per key/value head */
 	int64_t d, w;                   /* width of keys and of values */
@@ -146,6 +144,15 @@ struct kernel_attend {
 	int64_t sink_head, sink_group; /* a sink is one more logit per query head, without a value; its strides */
 	enum dtype q, kv, y, sink;
 };
+/* What attention processes together, and its workspace: f32 query[queries][d], score[queries][score_stride] and
+ * out[queries][out_stride], in this order; the last two are aligned like the workspace. */
+enum { ATTEND_MAX_QUERIES = 32 };
+struct attend_tile {
+	int64_t queries, positions;       /* at most so many queries, up to ATTEND_MAX_QUERIES, and positions of a page */
+	int64_t score_stride, out_stride; /* elements; whole vectors */
+	int64_t score, out, bytes;        /* bytes before score and out, and of all */
+};
+struct attend_tile attend_tile(const struct kernel_attend *k);
 
 /* ---- experts ------------------------------------------------------------------------------------------------------
  * An assignment is (token, choice); its number is token * top + choice. map[e] = dest * local + local index for an
@@ -158,6 +165,8 @@ struct kernel_route {
 	bool biased;
 	int64_t groups, top_groups; /* groups > 1: choose from the top_groups best groups only; 0, 1: from all */
 };
+/* Bytes of routing's workspace, f32 key[experts] and key[groups]; 0: it takes none, since the scores are the keys. */
+int64_t route_workspace(const struct kernel_route *k);
 struct kernel_assign {
 	int64_t top, experts, keys;
 };
@@ -239,7 +248,9 @@ struct kernel_arg {
 	int64_t reach; /* bytes from the address on that may be accessed; ARG_INDEXED: indices in memory select them */
 };
 enum { ARG_INDEXED = -1 };
-int kernel_args(const struct kernel *k); /* number of arguments */
+enum { WORKSPACE_ALIGN = 128 }; /* bytes: workers share no cache line, and no pair of them that is fetched together */
+int kernel_args(const struct kernel *k);          /* number of arguments */
+int64_t kernel_workspace(const struct kernel *k); /* bytes for each worker; 0: it takes no workspace */
 /* Argument i. `values` holds the values of NUMBER arguments, by position; `reach` needs them and is 0 if NULL. */
 struct kernel_arg kernel_arg(const struct kernel *k, int i, const int64_t *values);
 

@@ -82,6 +82,8 @@ struct argument arg_placed(enum dr_space space, int64_t offset)
 	return (struct argument){.kind = ARGUMENT_PLACED, .address = {space, offset}, .number = number_const(0)};
 }
 
+struct argument arg_workspace(void) { return arg_placed(DR_SPACE_WORKSPACE, 0); }
+
 struct argument arg_phys(const struct phys *p)
 {
 	if (p->memory != MEMORY_BUFFER && p->memory != MEMORY_PLACED)
@@ -199,7 +201,7 @@ static int ragged_over(const struct lower *w, const struct local_value *v)
 {
 	for (int i = 0; i < v->n_axes; i++) {
 		const struct axis *a = &w->l->program->axes.at[v->axes[i]];
-		if (a->kind == AXIS_RAGGED && a->of >= 0 && w->l->program->axes.at[a->of].extent)
+		if (a->kind == AXIS_RAGGED && w->l->program->axes.at[a->of].extent)
 			return a->of;
 	}
 	return -1;

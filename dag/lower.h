@@ -146,6 +146,7 @@ struct argument arg_number(struct number n);
 struct argument arg_buffer(int buffer);
 struct argument arg_phys(const struct phys *p);
 struct argument arg_placed(enum dr_space space, int64_t offset);
+struct argument arg_workspace(void); /* all kernels of a queue use one workspace */
 bool phys_in_buffer(const struct phys *p, int buffer);
 void phys_set_buffer(struct phys *p, int buffer); /* at the start of the buffer */
 void phys_set_address(struct phys *p, enum dr_space space, int64_t offset);

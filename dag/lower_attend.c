@@ -310,9 +310,6 @@ void lower_attend(struct lower *w, int local)
 	a->group = extent_of(&q, s->attend.r, s->attend.n_r);
 	a->d = extent_of(&q, &s->attend.dot, 1);
 	set_cache(w, a, s, keys, values);
-	if (a->d > ATTEND_MAX_FEATURES || a->w > ATTEND_MAX_FEATURES)
-		lower_unsupported(w, s->span, "an attention over heads of %lld features, more than %d,",
-		                  (long long)(a->d > a->w ? a->d : a->w), ATTEND_MAX_FEATURES);
 	struct phys y = q;
 	y.dtype = s->dtype;
 	y.dim[y.n_dims - 1] = (struct dim){s->attend.w, a->w};
@@ -322,11 +319,18 @@ void lower_attend(struct lower *w, int local)
 	a->window = s->attend.window, a->scale = s->attend.scale, a->causal = s->attend.causal;
 	a->q = q.dtype, a->y = y.dtype;
 	const struct phys *to = lower_define(w, local, y);
-	struct argument args[9] = {arg_phys(&q),     arg_phys(keys),
-	                           arg_phys(values), lower_input(w, DR_INPUT_SEQ, x),
-	                           arg_phys(pos),    lower_input(w, DR_INPUT_PAGES, x),
-	                           arg_phys(to),     arg_number(q.rows)};
+	struct argument args[ATTEND_ARGUMENTS] = {
+		[ATTEND_Q] = arg_phys(&q),
+		[ATTEND_KEYS] = arg_phys(keys),
+		[ATTEND_VALUES] = arg_phys(values),
+		[ATTEND_SEQ] = lower_input(w, DR_INPUT_SEQ, x),
+		[ATTEND_POS] = arg_phys(pos),
+		[ATTEND_PAGES] = lower_input(w, DR_INPUT_PAGES, x),
+		[ATTEND_Y] = arg_phys(to),
+		[ATTEND_M] = arg_number(q.rows),
+		[ATTEND_WORKSPACE] = arg_workspace(),
+	};
 	if (v->n_args > OPERAND_SINKS && v->args[OPERAND_SINKS] >= 0)
-		args[8] = sinks(w, a, v->args[OPERAND_SINKS], local, order);
-	lower_launch(w, local, -1, &k, args, a->has_sinks ? 9 : 8, "attend");
+		args[ATTEND_SINKS] = sinks(w, a, v->args[OPERAND_SINKS], local, order);
+	lower_launch(w, local, -1, &k, args, kernel_args(&k), "attend");
 }

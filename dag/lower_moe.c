@@ -28,9 +28,6 @@ void lower_route(struct lower *w, int local)
 		lower_unsupported(w, s->span, "a routing of anything but the tokens or rows of a step");
 		return;
 	}
-	if (k.route.experts > ROUTE_MAX_EXPERTS)
-		lower_unsupported(w, s->span, "a choice among %lld experts, more than %d,", (long long)k.route.experts,
-		                  ROUTE_MAX_EXPERTS);
 	struct phys out = lower_shape(w, local);
 	out.n_dims = 0;
 	out.dim[out.n_dims++] = (struct dim){AXIS_CHOICE, s->route.top};
@@ -39,11 +36,14 @@ void lower_route(struct lower *w, int local)
 	to->weight = lower_buffer(w, lower_rows_max(w, &out) * s->route.top * 4);
 	/* the input that is negative for padding: WANT for rows, else SEQ */
 	enum dr_input real = axis_among(s->axes, s->n_axes, w->l->program->row) ? DR_INPUT_WANT : DR_INPUT_SEQ;
-	struct argument args[6] = {arg_phys(&score), lower_input(w, real, v), arg_phys(to), arg_buffer(to->weight),
-	                           arg_number(out.rows)};
+	struct argument args[ROUTE_ARGUMENTS] = {
+		[ROUTE_SCORE] = arg_phys(&score), [ROUTE_SEQ] = lower_input(w, real, v),
+		[ROUTE_INDEX] = arg_phys(to),     [ROUTE_WEIGHT] = arg_buffer(to->weight),
+		[ROUTE_M] = arg_number(out.rows), [ROUTE_WORKSPACE] = arg_workspace(),
+	};
 	if (bias >= 0)
-		args[5] = arg_phys(lower_materialize_f32(w, bias, local));
-	lower_launch(w, local, -1, &k, args, bias >= 0 ? 6 : 5, "route");
+		args[ROUTE_BIAS] = arg_phys(lower_materialize_f32(w, bias, local));
+	lower_launch(w, local, -1, &k, args, kernel_args(&k), "route");
 }
 
 /* ---- dispatch -------------------------------------------------------------------------------- */

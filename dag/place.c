@@ -109,8 +109,7 @@ void report_padded(struct local *l)
 			diag_report(l->sink, DIAG_W0517, culprit(l, r), "`%s` (%lld) is padded to %lld, for %lld ranks", name,
 		                (long long)extent, (long long)padded, (long long)ways);
 		diag_label(l->sink, d, "%s", sizes_text(l, r));
-		if (r->span.file != culprit(l, r).file || r->span.lo != culprit(l, r).lo)
-			diag_related(l->sink, d, r->span, "this rule places `%s`", name);
+		diag_related(l->sink, d, r->span, "this rule places `%s`", name);
 		diag_note(
 			l->sink, d,
 			"the last rank stores %lld row%s of zeros in each weight along `%s` (%.2g%% of it); no result changes",
@@ -184,8 +183,8 @@ struct atoms place_axis(struct local *l, int axis, int region, int phase, int kl
 {
 	const struct axis *a = &l->program->axes.at[axis];
 	struct atoms out = {.n = 0};
-	if (a->kind == AXIS_RAGGED && a->of >= 0
-	    && l->program->axes.at[a->of].extent) { /* slots: the atoms of their tokens, except those of the experts */
+	if (a->kind == AXIS_RAGGED && l->program->axes.at[a->of].extent) {
+		/* slots: the atoms of their tokens, except those of the experts */
 		struct atoms experts = place_axis(l, a->of, region, phase, klass);
 		const int token_axes[2] = {l->program->batch, a->tokens};
 		for (int i = 0; i < 2; i++) {

@@ -50,6 +50,10 @@ static bool find_thing(const struct schedule *s, const struct step_program *p, i
 			t->begin = st->offset, t->end = st->offset + st->bytes;
 			return true;
 		}
+	if (t->space == DR_SPACE_WORKSPACE) {
+		t->begin = 0, t->end = INT64_MAX;
+		return true;
+	}
 	return false; /* a space that no instruction writes */
 }
 

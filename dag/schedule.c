@@ -226,6 +226,16 @@ static int64_t table_bytes(const struct schedule *s)
 	return bytes;
 }
 
+static int64_t workspace_bytes(const struct schedule *s)
+{
+	int64_t most = 0;
+	for (int i = 0; i < s->kernels.n; i++) {
+		int64_t bytes = kernel_workspace(&s->kernels.at[i]);
+		most = bytes > most ? bytes : most;
+	}
+	return most;
+}
+
 static void set_stage_bytes(struct schedule *s, int64_t act)
 {
 	for (int i = 0; i < s->stages.n; i++) {
@@ -241,6 +251,7 @@ static void set_stage_bytes(struct schedule *s, int64_t act)
 		st->bytes[DR_SPACE_ACT] = act;
 		st->bytes[DR_SPACE_INPUT] = s->input_bytes;
 		st->bytes[DR_SPACE_TABLE] = table_bytes(s);
+		st->bytes[DR_SPACE_WORKSPACE] = workspace_bytes(s);
 		st->bytes[DR_SPACE_COMM] = s->comm_staging + 2 * s->comm_mailbox;
 	}
 }
@@ -308,6 +319,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	struct schedule *s = arena_new(arena, struct schedule);
 	int before = sink->errors;
 	s->deploy = l->deploy;
+	s->target = *t;
 	s->ranks = 1;
 	for (int i = 0; i < l->atoms.n; i++) {
 		vec_push(arena, &s->atoms, l->atoms.at[i]);

@@ -167,7 +167,8 @@ static const char *check_address(const struct at *at, const struct argument *a, 
 	if (!placed)
 		return wrong(at, "bytes %lld to %lld of %s, where nothing of that extent is placed", (long long)r.begin,
 		             (long long)r.end, space_name(space));
-	if (writes && space != DR_SPACE_ACT && space != DR_SPACE_STATE && space != DR_SPACE_STATE_OUTSIDE)
+	if (writes && space != DR_SPACE_ACT && space != DR_SPACE_STATE && space != DR_SPACE_STATE_OUTSIDE
+	    && space != DR_SPACE_WORKSPACE)
 		return wrong(at, "writes to %s", space_name(space));
 	return NULL;
 }

@@ -3,8 +3,8 @@
 
 const char *space_name(enum dr_space space)
 {
-	static const char *const names[DR_SPACES] = {"layer",         "pre", "post",  "every", "state",
-	                                             "state outside", "act", "input", "table", "comm"};
+	static const char *const names[DR_SPACES] = {"layer", "pre",   "post",  "every",     "state", "state outside",
+	                                             "act",   "input", "table", "workspace", "comm"};
 	return space < DR_SPACES ? names[space] : "no space";
 }
 

@@ -81,7 +81,7 @@ static void usable_line(const struct fit *f, struct diag *d)
 
 static void table(const struct fit *f, struct diag *d, int stage)
 {
-	struct memory m = planner_stage_memory(&f->schedule->stages.at[stage]);
+	struct memory m = planner_stage_memory(f->schedule, stage);
 	double full = m.weights > m.kv ? m.weights : m.kv;
 	full = m.activations > full ? m.activations : full;
 	line(f, d, "weights", m.weights, full, weights_text(f, stage));
@@ -114,7 +114,7 @@ static double peak_of(const struct fit *f, const struct deploy *d)
 	struct sink silent = {.arena = &scratch, .sources = f->sink->sources};
 	const struct local *l = dag_local(&scratch, f->names, &silent, d);
 	const struct schedule *s = l && !d->needs_training ? dag_schedule(&scratch, &silent, l, f->target) : NULL;
-	double peak = s && s->stages.n ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : 1.0 / 0.0;
+	double peak = s && s->stages.n ? planner_stage_memory(s, planner_fullest_stage(s)).peak : 1.0 / 0.0;
 	if (l && d->needs_training)
 		peak = planner_layout_total(l).value;
 	arena_free(&scratch);
@@ -298,7 +298,7 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 	if (!s->stages.n)
 		return;
 	int stage = planner_fullest_stage(s);
-	double peak = planner_stage_memory(&s->stages.at[stage]).peak;
+	double peak = planner_stage_memory(s, stage).peak;
 	if (peak <= planner_usable(d)) {
 		check_headroom(&f, stage, peak);
 		return;

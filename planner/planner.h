@@ -26,7 +26,7 @@ enum { PLANNER_TOTALS = 10 };
 int planner_totals(const struct deploy *d, const struct schedule *s, struct total out[PLANNER_TOTALS]);
 /* `memory.weights` of a plan without a schedule: bytes of the fullest stage by layout alone. */
 struct total planner_layout_total(const struct local *l);
-struct memory planner_stage_memory(const struct stage *stage);
+struct memory planner_stage_memory(const struct schedule *s, int stage); /* activations: with workspaces */
 int planner_fullest_stage(const struct schedule *s);
 double planner_usable(const struct deploy *d); /* bytes of a device less the cluster's reserve */
 double planner_param_elements(const struct program *p, const struct param *param); /* of all layers */

@@ -103,15 +103,14 @@ static void print_memory(struct report *r)
 	for (int i = 0, next; i < s->stages.n; i = next) {
 		for (next = i + 1; next < s->stages.n && same_memory(&s->stages.at[i], &s->stages.at[next]); next++)
 			;
-		struct memory m = planner_stage_memory(&s->stages.at[i]);
+		struct memory m = planner_stage_memory(s, i);
 		const char *stages = next == i + 1 ? arena_printf(r->arena, "stage %d", i)
 		                                   : arena_printf(r->arena, "stages %d..%d", i, next - 1);
 		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s\n", stages, planner_bytes(r->arena, m.weights),
 		         planner_bytes(r->arena, m.kv), planner_bytes(r->arena, m.activations), planner_bytes(r->arena, m.comm),
 		         planner_bytes(r->arena, m.peak));
 	}
-	double usable = planner_usable(r->deploy),
-		   peak = planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak;
+	double usable = planner_usable(r->deploy), peak = planner_stage_memory(s, planner_fullest_stage(s)).peak;
 	if (usable > 0)
 		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n",
 		         r->deploy->machine.device.name ? r->deploy->machine.device.name : "the device",
@@ -223,8 +222,7 @@ const char *planner_report(struct arena *arena, const struct deploy *d, const st
 /* "8 ranks of DGX_H100; the fullest rank takes 32.4 GiB of 76.1 GiB usable" */
 static const char *room(struct arena *a, const struct deploy *d, const struct schedule *s, const struct local *l)
 {
-	double taken =
-		s ? planner_stage_memory(&s->stages.at[planner_fullest_stage(s)]).peak : planner_layout_total(l).value;
+	double taken = s ? planner_stage_memory(s, planner_fullest_stage(s)).peak : planner_layout_total(l).value;
 	return arena_printf(a, "%lld rank%s of %s; %s %s of %s usable", (long long)d->gpus, plural(d->gpus),
 	                    d->machine.name ? d->machine.name : "a cluster",
 	                    s ? "the fullest rank takes" : "weights of the fullest rank are", planner_bytes(a, taken),

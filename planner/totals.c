@@ -59,13 +59,14 @@ static int model_totals(const struct deploy *d, struct total *out)
 
 /* ---- a rank ---------------------------------------------------------------------------------- */
 
-struct memory planner_stage_memory(const struct stage *stage)
+struct memory planner_stage_memory(const struct schedule *s, int stage)
 {
-	const int64_t *b = stage->bytes;
+	const int64_t *b = s->stages.at[stage].bytes;
+	double workspaces = (double)b[DR_SPACE_WORKSPACE] * (double)s->target.workers;
 	struct memory m = {
 		.weights = (double)(b[DR_SPACE_LAYER] + b[DR_SPACE_PRE] + b[DR_SPACE_POST] + b[DR_SPACE_EVERY]),
 		.kv = (double)(b[DR_SPACE_STATE] + b[DR_SPACE_STATE_OUTSIDE]),
-		.activations = (double)(b[DR_SPACE_ACT] + b[DR_SPACE_INPUT] + b[DR_SPACE_TABLE]),
+		.activations = (double)(b[DR_SPACE_ACT] + b[DR_SPACE_INPUT] + b[DR_SPACE_TABLE]) + workspaces,
 		.comm = (double)b[DR_SPACE_COMM],
 	};
 	m.peak = m.weights + m.kv + m.activations + m.comm;
@@ -76,7 +77,7 @@ int planner_fullest_stage(const struct schedule *s)
 {
 	int fullest = 0;
 	for (int i = 1; i < s->stages.n; i++)
-		if (planner_stage_memory(&s->stages.at[i]).peak > planner_stage_memory(&s->stages.at[fullest]).peak)
+		if (planner_stage_memory(s, i).peak > planner_stage_memory(s, fullest).peak)
 			fullest = i;
 	return fullest;
 }
@@ -88,7 +89,7 @@ static int memory_totals(const struct deploy *d, const struct schedule *s, struc
 {
 	struct memory max = {0};
 	for (int i = 0; i < s->stages.n; i++) {
-		struct memory m = planner_stage_memory(&s->stages.at[i]);
+		struct memory m = planner_stage_memory(s, i);
 		max.weights = m.weights > max.weights ? m.weights : max.weights;
 		max.kv = m.kv > max.kv ? m.kv : max.kv;
 		max.activations = m.activations > max.activations ? m.activations : max.activations;

@@ -12,13 +12,11 @@ static void note_op(struct rank *r, int32_t op)
 	atomic_store_explicit(&s->layer, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer, memory_order_relaxed);
 }
 
-/* Elements that one worker passes over in about the time it takes to wake the others and wait for them. */
-enum { MIN_TEAM_WORK = 1 << 14 };
-
 static bool is_small(const struct rank *r, int32_t kernel)
 {
-	uint64_t work = r->job->plan->kernel_work ? r->job->plan->kernel_work[kernel] : 0;
-	return work && work * (uint64_t)r->frame.tokens <= MIN_TEAM_WORK;
+	const struct plan *plan = r->job->plan;
+	uint64_t elements = plan->kernels ? plan->kernels[kernel].elements : 0, most = plan->head->worker_elements;
+	return elements && elements <= most && elements * (uint64_t)r->frame.tokens <= most;
 }
 
 void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *args, int32_t n_args)

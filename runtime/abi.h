@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 6 };
+enum { DR_ABI_VERSION = 7 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All but DR_SPACE_COMM are on the device; one allocator serves them all. */
@@ -18,9 +18,10 @@ enum dr_space {
 	DR_SPACE_EVERY,         /* params outside the loop that every stage reads */
 	DR_SPACE_STATE,         /* cache pages: layers back to back, each of its body's state_bytes */
 	DR_SPACE_STATE_OUTSIDE, /* cache pages of states outside the loop */
-	DR_SPACE_ACT,           /* activations and workspaces of one step */
+	DR_SPACE_ACT,           /* activations of one step */
 	DR_SPACE_INPUT,         /* inputs of a step: enum dr_input */
 	DR_SPACE_TABLE,         /* constants and expert maps, written once */
+	DR_SPACE_WORKSPACE,     /* workspaces of kernels; a stage's bytes are those of one worker */
 	DR_SPACE_COMM,          /* host: this rank's share of the communicator's buffers */
 	DR_SPACES
 };
@@ -164,6 +165,11 @@ struct dr_result {
 	uint32_t dtype, batch;
 	int64_t n, stride, batch_stride;
 };
+struct dr_kernel {
+	struct dr_span name;
+	uint64_t elements;       /* that it passes over per token of the step, roughly; 0: many, or unknown */
+	struct dr_result result; /* where numbers may stop being finite */
+};
 
 struct dr_program {
 	uint64_t magic;
@@ -175,10 +181,7 @@ struct dr_program {
 	struct dr_span unused;   /* struct dr_span of globs: tensors that a checkpoint may hold unread */
 	struct dr_span copies;   /* struct dr_span of lists of strings: tensors that must equal the first of a list */
 	struct dr_span op_names; /* struct dr_span of strings: what a launch computes, "layer.attn: contract q" */
-	struct dr_span kernel_names;
-	struct dr_span kernel_work;    /* u32 for each kernel: elements that it passes over per token of the step,
-	                                  roughly; 0: many, or unknown */
-	struct dr_span kernel_results; /* struct dr_result for each kernel, to find where numbers stop being finite */
+	struct dr_span kernels;  /* struct dr_kernel, in the order of dr_image */
 	struct dr_span plan_text, index_name; /* text of `launcher plan`; "layer" */
 	uint32_t stage_group;                 /* group of the atoms that split `layers`; its size is the number of stages */
 	uint32_t owner_group;                 /* group of the atoms that split sequences among owners */
@@ -194,6 +197,7 @@ struct dr_program {
 	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group, rounded up] per row */
 	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
 	uint64_t comm_staging, comm_mailbox; /* bytes: staging for collectives; one of the two messages between stages */
+	uint64_t worker_elements;            /* a launch that passes over at most so many elements has one worker */
 };
 
 /* What generated code sees of a rank. The runtime sets `tokens`, `rows` and `candidates` before each microbatch. */

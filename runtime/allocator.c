@@ -15,13 +15,14 @@ uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes)
 	return m->device->alloc(m->device, bytes);
 }
 
-void memory_open(struct memory *m, const struct plan *plan, int rank, struct device *d, const struct reporter *r)
+void memory_open(struct memory *m, const struct plan *plan, int rank, int workers, struct device *d,
+                 const struct reporter *r)
 {
-	const struct dr_stage *stage = &plan->stages[plan_stage(plan, rank)];
+	int stage = plan_stage(plan, rank);
 	*m = (struct memory){.device = d, .reporter = *r};
 	for (int i = 0; i < DR_SPACES; i++)
 		if (i != DR_SPACE_COMM)
-			m->base[i] = memory_take(m, (enum dr_space)i, stage->bytes[i]);
+			m->base[i] = memory_take(m, (enum dr_space)i, plan_space_bytes(plan, stage, (enum dr_space)i, workers));
 	m->bytes[DR_SPACE_COMM] = plan_comm_bytes(plan); /* shared before fork: comm_local_share */
 	m->total += m->bytes[DR_SPACE_COMM];
 	m->sealed = true;

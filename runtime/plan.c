@@ -22,8 +22,7 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 	p->maps = plan_array(p, struct dr_map, h->maps);
 	p->config = plan_array(p, struct dr_config, h->config);
 	p->op_names = plan_array(p, struct dr_span, h->op_names);
-	p->kernel_work = h->kernel_work.n ? plan_array(p, uint32_t, h->kernel_work) : NULL;
-	p->kernel_results = h->kernel_results.n ? plan_array(p, struct dr_result, h->kernel_results) : NULL;
+	p->kernels = h->kernels.n ? plan_array(p, struct dr_kernel, h->kernels) : NULL;
 	p->n_stages = (int)h->stages.n;
 	p->n_owners = plan_group_size(p, (int)h->owner_group);
 	uint64_t ranks = 1;
@@ -111,11 +110,16 @@ struct pipeline plan_pipeline(const struct plan *p, int microbatches)
 	return (struct pipeline){(enum pipeline_order)p->head->order, p->n_stages, microbatches, p->head->chunks, false};
 }
 
-uint64_t plan_bytes(const struct plan *p, int rank)
+uint64_t plan_space_bytes(const struct plan *p, int stage, enum dr_space space, int workers)
+{
+	return p->stages[stage].bytes[space] * (space == DR_SPACE_WORKSPACE ? (uint64_t)workers : 1);
+}
+
+uint64_t plan_bytes(const struct plan *p, int rank, int workers)
 {
 	uint64_t sum = 0;
 	for (int i = 0; i < DR_SPACES; i++)
-		sum += p->stages[plan_stage(p, rank)].bytes[i];
+		sum += plan_space_bytes(p, plan_stage(p, rank), (enum dr_space)i, workers);
 	return sum;
 }
 

@@ -19,9 +19,8 @@ struct plan {
 	const struct dr_map *maps;
 	const struct dr_config *config;
 	const struct dr_span *op_names;
-	const uint32_t *kernel_work;            /* NULL: unknown */
-	const struct dr_result *kernel_results; /* NULL: unknown */
-	int n_stages, n_owners, n_groups;       /* group n_groups is all ranks; the program's groups come before it */
+	const struct dr_kernel *kernels;  /* NULL: unknown */
+	int n_stages, n_owners, n_groups; /* group n_groups is all ranks; the program's groups come before it */
 };
 
 /* NULL, or what is wrong with the blob. */
@@ -47,8 +46,10 @@ bool plan_has_param(const struct plan *p, const struct dr_param *param, int64_t 
 uint64_t plan_layer_offset(const struct plan *p, int64_t begin, int64_t layer);
 /* The body of each layer from `layer` on. */
 const uint32_t *plan_bodies(const struct plan *p, int64_t layer);
-/* Bytes of a rank in all spaces. */
-uint64_t plan_bytes(const struct plan *p, int rank);
+/* Bytes of a rank of a stage in a space, and of a rank in all spaces. workers: those of a launch; each has a
+ * workspace. */
+uint64_t plan_space_bytes(const struct plan *p, int stage, enum dr_space space, int workers);
+uint64_t plan_bytes(const struct plan *p, int rank, int workers);
 /* "rank 3 (tp=1, pp=0)" */
 void plan_rank_name(const struct plan *p, int rank, char *out, size_t n);
 const char *plan_op(const struct plan *p, int op);

@@ -33,8 +33,8 @@ static void open_rank(struct rank *r)
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);
 	r->comm = job->world->connect(job->world, r->device, &r->reporter, job->spin);
-	memory_open(&r->memory, job->plan, r->index, r->device, &r->reporter);
-	s->planned = plan_bytes(job->plan, r->index);
+	memory_open(&r->memory, job->plan, r->index, job->threads, r->device, &r->reporter);
+	s->planned = plan_bytes(job->plan, r->index, job->threads);
 	s->allocated = r->memory.total;
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);
 	parcel_open(r);

@@ -122,8 +122,9 @@ struct memory {
 };
 /* Bytes of the communicator's buffers per rank, which count as DR_SPACE_COMM. */
 uint64_t plan_comm_bytes(const struct plan *plan);
-/* One allocation for each space of the rank's stage. */
-void memory_open(struct memory *m, const struct plan *plan, int rank, struct device *d, const struct reporter *r);
+/* One allocation for each space of the rank's stage. workers: those of a launch on this rank. */
+void memory_open(struct memory *m, const struct plan *plan, int rank, int workers, struct device *d,
+                 const struct reporter *r);
 /* Allocates memory outside the plan's spaces. An internal error after memory_open, which seals the allocator. */
 uint64_t memory_take(struct memory *m, enum dr_space space, uint64_t bytes);
 

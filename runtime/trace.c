@@ -19,7 +19,7 @@ static bool has_odd(uint32_t dtype, const void *at, int64_t n)
 void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *args)
 {
 	const struct plan *plan = r->job->plan;
-	const struct dr_result *y = &plan->kernel_results[kernel];
+	const struct dr_result *y = &plan->kernels[kernel].result;
 	struct rank_odd *odd = &r->odd;
 	r->traced++;
 	if (odd->order || y->n == 0)
@@ -63,7 +63,7 @@ static bool comes_before(const struct plan *plan, const struct rank_odd *odds, i
 
 bool trace_ask(struct rank *r)
 {
-	if (!r->job->plan->kernel_results)
+	if (!r->job->plan->kernels)
 		return false;
 	r->step.head->trace = 1;
 	r->odds = host_alloc(r->job->plan->head->ranks, sizeof *r->odds);

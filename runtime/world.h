@@ -45,5 +45,5 @@ struct world {
 
 /* Ranks are forks of the launcher. They end with it, their helpers end with them, and shared memory has no name, so
  * nothing is left over. NULL after a message: the host has too little memory for the plan. */
-struct world *world_fork_open(const struct plan *plan);
+struct world *world_fork_open(const struct plan *plan, int workers);
 #endif

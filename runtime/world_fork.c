@@ -22,12 +22,14 @@ struct fork_world {
 static int ranks_of(const struct fork_world *f) { return (int)f->plan->head->ranks; }
 
 /* ---- memory of the host ---------------------------------------------------------------------- */
-static void print_memory_table(const struct plan *plan)
+static void print_memory_table(const struct plan *plan, int workers)
 {
 	static const char *const space[DR_SPACES] = {
-		[DR_SPACE_LAYER] = "layers",    [DR_SPACE_PRE] = "before",   [DR_SPACE_POST] = "after",
-		[DR_SPACE_EVERY] = "shared",    [DR_SPACE_STATE] = "cache",  [DR_SPACE_STATE_OUTSIDE] = "cache outside layers",
-		[DR_SPACE_ACT] = "activations", [DR_SPACE_INPUT] = "inputs", [DR_SPACE_TABLE] = "tables",
+		[DR_SPACE_LAYER] = "layers",    [DR_SPACE_PRE] = "before",
+		[DR_SPACE_POST] = "after",      [DR_SPACE_EVERY] = "shared",
+		[DR_SPACE_STATE] = "cache",     [DR_SPACE_STATE_OUTSIDE] = "cache outside layers",
+		[DR_SPACE_ACT] = "activations", [DR_SPACE_INPUT] = "inputs",
+		[DR_SPACE_TABLE] = "tables",    [DR_SPACE_WORKSPACE] = "workspaces",
 		[DR_SPACE_COMM] = "comm",
 	};
 	int ranks = (int)plan->head->ranks / plan->n_stages;
@@ -35,23 +37,24 @@ static void print_memory_table(const struct plan *plan)
 		uint64_t sum = 0;
 		fprintf(stderr, "  stage %d: %d rank%s x (", i, ranks, ranks == 1 ? "" : "s");
 		for (int k = 0; k < DR_SPACES; k++) {
-			sum += plan->stages[i].bytes[k];
-			fprintf(stderr, "%s%s %llu", k ? " + " : "", space[k], (unsigned long long)plan->stages[i].bytes[k]);
+			uint64_t bytes = plan_space_bytes(plan, i, (enum dr_space)k, workers);
+			sum += bytes;
+			fprintf(stderr, "%s%s %llu", k ? " + " : "", space[k], (unsigned long long)bytes);
 		}
 		fprintf(stderr, ") = %d x %llu B\n", ranks, (unsigned long long)sum);
 	}
 }
 
-static bool fits_host(const struct plan *plan)
+static bool fits_host(const struct plan *plan, int workers)
 {
 	uint64_t need = 0, available = host_memory("");
 	for (uint32_t i = 0; i < plan->head->ranks; i++)
-		need += plan_bytes(plan, (int)i);
+		need += plan_bytes(plan, (int)i, workers);
 	if (need <= available)
 		return true;
 	say_error("%u ranks need %llu B of this host's memory, %llu B are available", plan->head->ranks,
 	          (unsigned long long)need, (unsigned long long)available);
-	print_memory_table(plan);
+	print_memory_table(plan, workers);
 	return false;
 }
 
@@ -184,10 +187,10 @@ static void fork_close(struct world *w)
 	free(f);
 }
 
-struct world *world_fork_open(const struct plan *plan)
+struct world *world_fork_open(const struct plan *plan, int workers)
 {
 	int ranks = (int)plan->head->ranks;
-	if (!fits_host(plan))
+	if (!fits_host(plan, workers))
 		return NULL;
 	struct board *board = board_open(ranks);
 	struct comm_shared *comm = comm_local_share(plan);

@@ -23,7 +23,7 @@ struct axis {
 	enum axis_kind kind;
 	int64_t extent;       /* 0: known at run time */
 	int like;             /* the axis of which this is a view, or -1 */
-	int of;               /* AXIS_RAGGED: the axis that owns it; else -1 */
+	int of;               /* AXIS_RAGGED: the axis that owns it, -1 only after a report that there is none; else -1 */
 	int tokens;           /* slots of a routing: `seq` or `row`, the other axis of the tokens they hold; else -1 */
 	int part[8], n_parts; /* AXIS_CONCAT */
 	struct span span;     /* its declaration */

@@ -18,6 +18,19 @@ static const struct cpu {
 
 enum { TILE_VECTORS = 2 }; /* vectors of outputs that a micro-kernel holds for each row: codegen/kernel_contract.c */
 
+struct target target_cpu(int lanes, bool bf16_dot)
+{
+	enum {
+		WORKERS = 64,             /* threads; more than most ranks have */
+		WORKER_ELEMENTS = 1 << 14 /* what a thread passes over while the others wake and are waited for */
+	};
+	return (struct target){.image = DR_IMAGE_FUNCTIONS,
+	                       .lanes = lanes,
+	                       .bf16_dot = bf16_dot,
+	                       .workers = WORKERS,
+	                       .worker_elements = WORKER_ELEMENTS};
+}
+
 struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x)
 {
 	bool pairs = t->bf16_dot && weight == DTYPE_BF16 && x == DTYPE_BF16;
@@ -39,7 +52,7 @@ bool target_find(const char *cpu, struct target *out)
 		cpu = target_default();
 	for (const struct cpu *c = cpus; c->name; c++)
 		if (!strcmp(c->name, cpu)) {
-			*out = (struct target){.lanes = c->floats, .bf16_dot = c->bf16_dot};
+			*out = target_cpu(c->floats, c->bf16_dot);
 			return true;
 		}
 	return false;

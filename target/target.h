@@ -1,8 +1,10 @@
-/* What runs kernels: what planning and lowering have to know of it, without LLVM. */
+/* What runs kernels: what planning, lowering and emission have to know of it, without LLVM. The bytes of a workspace
+ * are those of dag/kernel.def; codegen/emitter.h has the code generator of each image form. */
 #ifndef DEPLOYC_TARGET_H
 #define DEPLOYC_TARGET_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "../runtime/abi.h"
 #include "../support/dtype.h"
 
 /* Tile order of a contraction's weights, repacked once at load. Element (g, n, k) of a weight with n outputs and k
@@ -14,10 +16,16 @@ struct packing {
 };
 
 struct target {
-	int lanes;     /* f32 in a vector */
-	bool bf16_dot; /* one instruction multiplies and adds pairs of bf16 */
-	int64_t gap;   /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
+	enum dr_image_form image;
+	int lanes;               /* f32 in a vector */
+	bool bf16_dot;           /* one instruction multiplies and adds pairs of bf16 */
+	int64_t workers;         /* of a launch: `check` counts the workspaces of so many. A launcher may run with others */
+	int64_t worker_elements; /* a launch that passes over at most so many has one worker: others would come too late */
+	int64_t gap; /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */
 };
+
+/* A processor that runs the functions of the launcher. */
+struct target target_cpu(int lanes, bool bf16_dot);
 
 /* The tiles in which a contraction of x reads a weight. */
 struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x);

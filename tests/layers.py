@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "driver"]
 ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/round.h", "support/stage_order.h"},
         "import": {"runtime/config_value.h", "runtime/json_text.h", "runtime/no_memory.h"},
-        "dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
+        "target": {"runtime/abi.h"}, "dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 # The scanner and the parser of one grammar know each other: tokens are declared by bison.
 PAIR = {"lexer": {"parser"}}

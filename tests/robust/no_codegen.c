@@ -7,7 +7,7 @@
 bool codegen_target(const char *cpu, struct target *out)
 {
 	(void)cpu;
-	*out = (struct target){.lanes = 8};
+	*out = target_cpu(8, false);
 	return true;
 }
 

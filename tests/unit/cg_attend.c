@@ -211,8 +211,11 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 	void *y = random_array(c->y, c->tokens * y_row);
 	for (int64_t i = 0; i < c->heads * c->group; i++)
 		put(c->q, a.sinks, i, 3 * get(c->q, a.sinks, i));
-	uint64_t args[] = {address(a.q),     address(a.keys), address(a.values),   address(a.seq),  address(a.pos),
-	                   address(a.pages), address(y),      (uint64_t)c->tokens, address(a.sinks)};
+	uint64_t args[ATTEND_ARGUMENTS] = {
+		[ATTEND_Q] = address(a.q),        [ATTEND_KEYS] = address(a.keys),  [ATTEND_VALUES] = address(a.values),
+		[ATTEND_SEQ] = address(a.seq),    [ATTEND_POS] = address(a.pos),    [ATTEND_PAGES] = address(a.pages),
+		[ATTEND_Y] = address(y),          [ATTEND_M] = (uint64_t)c->tokens, [ATTEND_WORKSPACE] = workspaces(&k),
+		[ATTEND_SINKS] = address(a.sinks)};
 	run_twice(&k, p, args, 6, (size_t)(c->tokens * y_row * dtype_bytes(c->y)));
 	double *want = calloc((size_t)c->w, sizeof *want);
 	for (int t = 0; t < c->tokens; t++)
@@ -231,6 +234,7 @@ static void attends_on(const struct processor *p)
 	static const struct attend_case cases[] = {
 		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 1, 16, 16, 16, 0, 1, true, false, 0, false},
 		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false},
+		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 140000, 130001, 3, 0, 5, true, false, 0, false},
 		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false},
 		{DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 7, 32, 80, 16, 11, 29, true, false, 0, false},
 		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 37, 24, 8, 32, 0, 5, true, false, 0, false},

@@ -41,7 +41,7 @@ static void route_on(const struct processor *p, int experts, int top, bool renor
 	for (int i = 0; i < M * experts; i++)
 		score[i] = (float)(1 + random_below(7)); /* many ties */
 	seq[4] = -1;
-	uint64_t args[] = {address(score), address(seq), address(index), address(weight), M, address(bias)};
+	uint64_t args[] = {address(score), address(seq), address(index), address(weight), M, workspaces(&k), address(bias)};
 	run_twice(&k, p, args, 3, (size_t)(M * top * 4));
 	for (int t = 0; t < M; t++) {
 		int n = 0;

@@ -59,11 +59,11 @@ static inline void jit_open(int argc, char **argv)
 	bool avx512 = strstr(features, "+avx512bw") != NULL, avx2 = strstr(features, "+avx2") != NULL;
 	bool dot = strstr(features, "+avx512bf16") != NULL;
 #if defined(__x86_64__)
-	add_processor("x86-64", "x86-64", "", (struct target){4, false, 0});
+	add_processor("x86-64", "x86-64", "", target_cpu(4, false));
 	if (avx2)
-		add_processor("x86-64-v3", "x86-64-v3", "", (struct target){8, false, 0});
+		add_processor("x86-64-v3", "x86-64-v3", "", target_cpu(8, false));
 #endif
-	add_processor("native", cpu, features, (struct target){avx512 ? 16 : avx2 ? 8 : 4, dot, 0});
+	add_processor("native", cpu, features, target_cpu(avx512 ? 16 : avx2 ? 8 : 4, dot));
 	succeed(LLVMOrcCreateLLJIT(&jit.lljit, NULL));
 	LLVMOrcDefinitionGeneratorRef process;
 	char prefix = LLVMOrcLLJITGetGlobalPrefix(jit.lljit);
@@ -143,6 +143,14 @@ static inline void for_processors(void (*test)(const struct processor *p))
 static inline uint64_t address(const void *p) { return (uint64_t)(uintptr_t)p; }
 
 /* Runs a kernel with one worker, then with three into a second copy of its output. Both must be equal, bit for bit. */
+enum { WORKERS = 3 };
+/* The workspaces of WORKERS workers: f32 NaNs, since a kernel may not depend on what is there. */
+static inline uint64_t workspaces(const struct kernel *k)
+{
+	size_t bytes = (size_t)kernel_workspace(k) * WORKERS;
+	return address(memset(guarded(bytes), 0xff, bytes));
+}
+
 static inline void run_twice(struct kernel *k, const struct processor *p, uint64_t *args, int out, size_t bytes)
 {
 	kernel_function *f = jit_compile(p, k);
@@ -150,7 +158,7 @@ static inline void run_twice(struct kernel *k, const struct processor *p, uint64
 	memcpy(again, first, bytes);
 	run_kernel(f, args, 1);
 	args[out] = address(again);
-	run_kernel(f, args, 3);
+	run_kernel(f, args, WORKERS);
 	args[out] = address(first);
 	assert_memory_equal(first, again, bytes);
 }

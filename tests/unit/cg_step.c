@@ -439,8 +439,8 @@ static void check_rest(const unsigned char *blob, const struct dr_program *p)
 	assert_text(blob, config->name, "rope_theta");
 	assert_true(config->f == 1e4);
 	assert_text(blob, *ROW(blob, p->op_names, struct dr_span, 1), "layer: mlp");
-	assert_text(blob, *ROW(blob, p->kernel_names, struct dr_span, 0), "offsets_0");
-	assert_int_equal(*ROW(blob, p->kernel_work, uint32_t, 0), 2);
+	assert_text(blob, ROW(blob, p->kernels, struct dr_kernel, 0)->name, "offsets_0");
+	assert_int_equal(ROW(blob, p->kernels, struct dr_kernel, 0)->elements, 2);
 	assert_text(blob, p->plan_text, "the plan");
 	assert_text(blob, p->index_name, "layer");
 }

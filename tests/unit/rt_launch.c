@@ -551,16 +551,16 @@ static void memory_that_the_host_lacks(void **state)
 	(void)state;
 	char text[256];
 	edit = need_too_much;
-	assert_int_equal(launcher((struct tiny){2, 1, 2, 1}, step_tp2, RUN(NULL)), 1);
+	assert_int_equal(launcher((struct tiny){2, 1, 2, 1}, step_tp2, RUN("--threads", "3", NULL)), 1);
 	edit = NULL;
 	assert_said("error: 4 ranks need ");
 	assert_said(" B of this host's memory, ");
 	snprintf(text, sizeof text,
 	         "  stage 0: 2 ranks x (layers %d + before %d + after 0 + shared 0 + cache %d + cache outside layers 0 + "
 	         "activations %llu + inputs "
-	         "%d + tables 0 + comm %d) = 2 x ",
+	         "%d + tables 0 + workspaces %d + comm %d) = 2 x ",
 	         TINY_D * TINY_D * 4, TINY_VOCAB * TINY_D * 4, 2 * STATE_LAYER_BYTES, (1ull << 50) + ACT_BYTES, INPUT_BYTES,
-	         TINY_STAGING + 2 * X_BYTES);
+	         3 * WORKSPACE_BYTES, TINY_STAGING + 2 * X_BYTES);
 	assert_said(text);
 	assert_said("  stage 1: 2 ranks x (");
 }

@@ -45,7 +45,8 @@ enum {
 	INPUT_SAMPLE = 5 * TINY_CHUNK * 4,
 	INPUT_PAGES = INPUT_SAMPLE + TINY_ROWS * (int)sizeof(struct dr_sampling),
 	INPUT_BYTES = INPUT_PAGES + TINY_SEQS * TINY_PER_SEQ * 4,
-	STATE_LAYER_BYTES = TINY_PAGES * TINY_PAGE * TINY_D * 4
+	STATE_LAYER_BYTES = TINY_PAGES * TINY_PAGE * TINY_D * 4,
+	WORKSPACE_BYTES = 128 /* for each worker */
 };
 
 struct tiny {
@@ -146,6 +147,7 @@ static inline void tiny_params(struct blob_builder *b, struct dr_program *h, con
 		stages[i] = (struct dr_stage){(uint32_t)(layers * (uint64_t)i),
 		                              (uint32_t)(layers * (uint64_t)(i + 1)),
 		                              {[DR_SPACE_LAYER] = layers * params[1].bytes,
+		                               [DR_SPACE_WORKSPACE] = WORKSPACE_BYTES,
 		                               [DR_SPACE_PRE] = i ? 0 : params[0].bytes,
 		                               [DR_SPACE_POST] = i == t->pp - 1 ? params[2].bytes : 0,
 		                               [DR_SPACE_STATE] = layers * STATE_LAYER_BYTES,

@@ -211,14 +211,39 @@ static void test_attention(void **state)
 	                                  .q_group = 16,
 	                                  .kv = DTYPE_BF16};
 	const int64_t values[ATTEND_ARGUMENTS] = {[ATTEND_M] = 3};
-	assert_int_equal(kernel_args(&k), 8);
+	assert_int_equal(kernel_args(&k), 9);
+	argument(&k, ATTEND_WORKSPACE, values, "WORKSPACE", ARG_OUT, kernel_workspace(&k));
+	assert_int_equal(kernel_workspace(&k), 4 * 32 * (16 + 32 + 32)); /* a width of 8 takes a whole line */
+	struct kernel wide = k;
+	wide.attend.page = 4096, wide.attend.d = 100000;
+	assert_int_equal(attend_tile(&wide.attend).positions, 1024);
+	assert_int_equal(attend_tile(&wide.attend).queries, 2);
+	wide.attend.d = 300000;
+	assert_int_equal(attend_tile(&wide.attend).queries, 1);
 	argument(&k, ATTEND_KEYS, values, "KEYS", ARG_IN, ARG_INDEXED);
 	assert_true(kernel_cost(&k, values, 100, 0).operations == 2.0 * 3 * 8 * 24 * 100);
 	double more = kernel_cost(&k, values, 164, 0).bytes - kernel_cost(&k, values, 100, 0).bytes;
 	assert_true(more == 64 * 3 * 2 * (16 + 8) * 2 + 4 * 3 * 2);
 	k.attend.has_sinks = true, k.attend.sink_head = 4, k.attend.sink_group = 1, k.attend.sink = DTYPE_BF16;
-	assert_int_equal(kernel_args(&k), 9);
+	assert_int_equal(kernel_args(&k), 10);
 	argument(&k, ATTEND_SINKS, values, "SINKS", ARG_IN, 8 * 2);
+}
+
+/* Routing needs keys of its own only if they are not the scores. */
+static void test_routing(void **state)
+{
+	(void)state;
+	struct kernel k = {.family = KERNEL_ROUTE, .route = {.experts = 40, .top = 2}};
+	assert_int_equal(kernel_args(&k), 5);
+	assert_int_equal(kernel_workspace(&k), 0);
+	k.route.groups = 8;
+	assert_int_equal(kernel_args(&k), 6);
+	assert_int_equal(kernel_workspace(&k), 256);
+	k.route.groups = 1, k.route.biased = true;
+	assert_int_equal(kernel_args(&k), 7);
+	assert_int_equal(kernel_workspace(&k), 256);
+	k.route.experts = 32;
+	assert_int_equal(kernel_workspace(&k), 128);
 }
 
 /* A result to which later rounds add is read and written. */
@@ -243,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_contraction),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_attention),
+		cmocka_unit_test(test_routing),
 		cmocka_unit_test(test_sums_of_rounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,8 @@ static int setup(void **state)
 	assert_int_equal(n, 1);
 	struct local *l = dag_local(&f->arena, &f->names, &f->sink, d[0]);
 	assert_non_null(l);
-	f->s = dag_schedule(&f->arena, &f->sink, l, &(struct target){.lanes = 8});
+	const struct target target = target_cpu(8, false);
+	f->s = dag_schedule(&f->arena, &f->sink, l, &target);
 	assert_non_null(f->s);
 	*state = f;
 	return 0;
@@ -107,6 +108,27 @@ static void breaks(struct fixture *f, const char *what)
 }
 
 static void test_sound(void **state) { holds(*state); }
+
+/* The region of workspaces is as large as the largest of them, for each worker. */
+static void test_workspace(void **state)
+{
+	struct fixture *f = *state;
+	struct instr *i = launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS);
+	struct address *at = &i->launch.args[ATTEND_WORKSPACE].address;
+	int64_t *bytes = &f->s->stages.at[0].bytes[DR_SPACE_WORKSPACE];
+	assert_int_equal(at->space, DR_SPACE_WORKSPACE);
+	assert_int_equal(*bytes, kernel_workspace(&f->s->kernels.at[i->launch.kernel]));
+	--*bytes;
+	breaks(f, " of workspace, which has ");
+	++*bytes;
+	at->offset = 128;
+	breaks(f, " of workspace, which has ");
+	at->offset = 0;
+	at->space = DR_SPACE_TABLE;
+	breaks(f, "attend");
+	at->space = DR_SPACE_WORKSPACE;
+	holds(f);
+}
 
 /* A param without a place: the kernel would read the address of another one. */
 static void test_param_that_is_not_placed(void **state)
@@ -205,6 +227,7 @@ static void test_queues(void **state)
 			assert_in_range(earlier, 1, i);
 			assert_true(in->at[earlier - 1].event);
 			in->at[i].wait[q] = 0;
+			breaks(f, f->s->op_names.at[in->at[i].op]);
 			breaks(f, "does not wait for an instruction that touches the same bytes");
 			in->at[i].wait[q] = earlier;
 			holds(f);
@@ -319,7 +342,7 @@ static void test_arguments(void **state)
 	struct fixture *f = *state;
 	struct instr *i = launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS);
 	i->launch.n_args--;
-	breaks(f, "is given 7 arguments");
+	breaks(f, "is given 8 arguments");
 	i->launch.n_args++;
 	i->launch.args[ATTEND_SEQ].kind = ARGUMENT_NUMBER;
 	breaks(f, "SEQ of attend_0 is a number");
@@ -438,6 +461,7 @@ int main(void)
 		TEST(test_kernel_that_reads_more),
 		TEST(test_buffer_that_is_dead),
 		TEST(test_operand_that_is_left),
+		TEST(test_workspace),
 		TEST(test_queues),
 		TEST(test_state),
 		TEST(test_state_of_another_stage),
