@@ -102,13 +102,16 @@ static bool in_buffers(const struct at *at, int64_t begin, int64_t end)
 	return false;
 }
 
-static int64_t largest(const struct schedule *s, enum dr_space space)
+/* Bytes of a space on each stage that runs this block. */
+static int64_t common_bytes(const struct at *at, enum dr_space space)
 {
-	int64_t most = 0;
-	for (int i = 0; i < s->stages.n; i++)
-		if (s->stages.at[i].bytes[space] > most)
-			most = s->stages.at[i].bytes[space];
-	return most;
+	int64_t least = INT64_MAX;
+	for (int i = 0; i < at->s->stages.n; i++) {
+		int64_t bytes = at->s->stages.at[i].bytes[space];
+		if (block_runs(at->block, i == 0, i == at->s->stages.n - 1) && bytes < least)
+			least = bytes;
+	}
+	return least;
 }
 
 /* Do the ranks that run this block have the space? With one stage, every rank has every space. */
@@ -144,7 +147,7 @@ static const char *check_address(const struct at *at, const struct argument *a, 
 	struct range r = reach(at, a, bytes > 0 ? bytes : 1);
 	int64_t size = space == DR_SPACE_LAYER && at->body >= 0   ? at->s->bodies[at->body].param_bytes
 	               : space == DR_SPACE_STATE && at->body >= 0 ? at->s->bodies[at->body].state_bytes
-	               : space < DR_SPACES                        ? largest(at->s, space)
+	               : space < DR_SPACES                        ? common_bytes(at, space)
 	                                                          : 0;
 	bool placed = true;
 	if (space >= DR_SPACES || !has_space(at, space))
