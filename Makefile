@@ -21,7 +21,7 @@ ours     = $(wildcard $(1)/*.c)
 obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
-CODEGEN_OBJ := $(call obj,$(call ours,codegen))
+CODEGEN_OBJ := $(call obj,$(call ours,codegen) $(call ours,codegen/cpu))
 DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
 RUNTIME_OBJ := $(call obj,$(call ours,runtime) support/escape.c support/stage_order.c)
 
@@ -84,7 +84,7 @@ $(BUILD)/%.o: %.c
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 
--include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
 # ---- tests: see tests/check.sh for what a change must pass ---------------------------------------------------------
 # tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler, drv_*.c with the

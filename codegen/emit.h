@@ -8,20 +8,24 @@
 #include <llvm-c/TargetMachine.h>
 #include "../dag/dag.h"
 
+struct emitter; /* below */
+
 struct codegen {
 	LLVMContextRef context;
 	LLVMModuleRef module;
 	LLVMBuilderRef builder;
 	LLVMTargetMachineRef machine; /* not owned */
-	int lanes;                    /* f32 per vector: 16 with AVX-512, 8 with AVX2, else 4 */
-	bool bf16_dot;                /* AVX512-BF16: one instruction multiplies and adds pairs of bf16 */
+	const struct emitter *emitter;
+	int lanes;     /* f32 per vector: 16 with AVX-512, 8 with AVX2, else 4 */
+	bool bf16_dot; /* AVX512-BF16: one instruction multiplies and adds pairs of bf16 */
 	LLVMTypeRef i1, i8, i16, i32, i64, f16, bf16, f32, f64, ptr, nothing;
 	LLVMValueRef function; /* the function being built; the builder is in it */
 };
 
 /* ---- ir.c: context --------------------------------------------------------------------------- */
 /* Makes a context with an empty module for `machine`. Its vectors are those of `target`. */
-void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target *target);
+void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target *target,
+                  const struct emitter *emitter);
 void codegen_close(struct codegen *g); /* disposes of module and context, not of the machine */
 
 /* ---- ir.c: functions and control ------------------------------------------------------------- */
@@ -89,6 +93,8 @@ LLVMValueRef ir_interleave(struct codegen *g, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd);
 
 /* ---- ir.c: memory ---------------------------------------------------------------------------- */
+/* A constant global of the module, with external linkage. */
+LLVMValueRef ir_constant(struct codegen *g, const char *name, LLVMValueRef value);
 /* Stack space for n values of a type, allocated at the function's entry, aligned to 64 bytes. */
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n);
 LLVMValueRef ir_offset(struct codegen *g, LLVMValueRef p, LLVMValueRef bytes);
@@ -151,6 +157,23 @@ struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); end with 
 #define ARG(...)
 #define END(...)
 #include "../dag/kernel.def"
+
+/* ---- emitters: what each form of an image emits in its own way
+ * -------------------------------------------------------- The files here emit the rest for all of them: for any number
+ * of workers, and of lanes in a vector. */
+/* A micro-kernel of contractions: a function that computes f32 out[rows][n_tile] = x[rows][k] times one tile of
+ * weights. Each sum is one chain of multiply-adds in the order of k. x_stride: bytes between rows of x. */
+enum { TILE_X, TILE_W, TILE_OUT, TILE_K, TILE_X_STRIDE, TILE_PARAMS };
+enum { CONTRACT_MAX_ROWS = 12 };
+struct contract_tile {
+	enum dtype x, w;
+	int pair, rows; /* pair: packing.k_pair */
+};
+struct emitter {
+	void (*add_image)(struct codegen *g, const struct schedule *s, struct heap *heap); /* the kernels, and dr_image */
+	int (*contract_rows)(const struct codegen *g); /* maximum rows of a micro-kernel, up to CONTRACT_MAX_ROWS */
+	LLVMValueRef (*contract_tile)(struct codegen *g, const struct contract_tile *t); /* made at its first use */
+};
 
 /* Parameters of attention's functions that multiply a tile of rows. a, out and scale are f32. next: what will be read
  * after b, to prefetch. terms: how many are summed. columns: of out. */

@@ -22,9 +22,10 @@ static void make_types(struct codegen *g)
 	g->nothing = LLVMVoidTypeInContext(c);
 }
 
-void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target *target)
+void codegen_open(struct codegen *g, const char *module, LLVMTargetMachineRef machine, const struct target *target,
+                  const struct emitter *emitter)
 {
-	*g = (struct codegen){.machine = machine, .lanes = target->lanes, .bf16_dot = target->bf16_dot};
+	*g = (struct codegen){.machine = machine, .emitter = emitter, .lanes = target->lanes, .bf16_dot = target->bf16_dot};
 	g->context = LLVMContextCreate();
 	g->module = LLVMModuleCreateWithNameInContext(module, g->context);
 	g->builder = LLVMCreateBuilderInContext(g->context);
@@ -276,6 +277,14 @@ LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd)
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
+LLVMValueRef ir_constant(struct codegen *g, const char *name, LLVMValueRef value)
+{
+	LLVMValueRef global = LLVMAddGlobal(g->module, LLVMTypeOf(value), name);
+	LLVMSetInitializer(global, value);
+	LLVMSetGlobalConstant(global, true);
+	return global;
+}
+
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n)
 {
 	LLVMBasicBlockRef here = LLVMGetInsertBlock(g->builder), entry = LLVMGetEntryBasicBlock(g->function);

@@ -1,10 +1,14 @@
 /* One module for a schedule: the tables, the kernels, the step programs and a main; verified, optimised, emitted. */
 #include "module.h"
+#include "cpu/cpu.h"
+#include "cpu/machine.h"
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <errno.h>
 #include <string.h>
+
+static const struct emitter *const emitters[] = {[DR_IMAGE_FUNCTIONS] = &cpu_emitter};
 
 /* ---- contents -------------------------------------------------------------------------------- */
 static void add_blob(struct codegen *g, const struct schedule *s, const struct codegen_options *o)
@@ -20,30 +24,6 @@ static void add_blob(struct codegen *g, const struct schedule *s, const struct c
 	arena_free(&arena);
 }
 
-static LLVMValueRef add_constant(struct codegen *g, const char *name, LLVMValueRef value)
-{
-	LLVMValueRef global = LLVMAddGlobal(g->module, LLVMTypeOf(value), name);
-	LLVMSetInitializer(global, value);
-	LLVMSetGlobalConstant(global, true);
-	return global;
-}
-
-/* The kernels, and dr_image: their functions in the order of the schedule. */
-static void add_kernels(struct codegen *g, const struct schedule *s, struct heap *heap)
-{
-	struct arena arena = {.heap = heap};
-	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->kernels.n);
-	for (int i = 0; i < s->kernels.n; i++) {
-		table[i] = emit_kernel(g, &s->kernels.at[i]);
-		LLVMSetLinkage(table[i], LLVMInternalLinkage);
-	}
-	LLVMValueRef functions = add_constant(g, "kernels", LLVMConstArray2(g->ptr, table, (uint64_t)s->kernels.n));
-	LLVMSetLinkage(functions, LLVMInternalLinkage);
-	LLVMValueRef fields[] = {ir_i32(g, DR_IMAGE_FUNCTIONS), ir_i32(g, s->kernels.n), functions};
-	add_constant(g, "dr_image", LLVMConstStructInContext(g->context, fields, 3, 0));
-	arena_free(&arena);
-}
-
 /* The step programs, and dr_step_table. */
 static void add_steps(struct codegen *g, const struct schedule *s, struct heap *heap)
 {
@@ -51,7 +31,7 @@ static void add_steps(struct codegen *g, const struct schedule *s, struct heap *
 	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->programs.n);
 	for (int i = 0; i < s->programs.n; i++)
 		table[i] = emit_step(g, s, &s->programs.at[i]);
-	add_constant(g, "dr_step_table", LLVMConstArray2(g->ptr, table, (uint64_t)s->programs.n));
+	ir_constant(g, "dr_step_table", LLVMConstArray2(g->ptr, table, (uint64_t)s->programs.n));
 	arena_free(&arena);
 }
 
@@ -77,9 +57,9 @@ static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct 
                   const struct codegen_options *o)
 {
 	struct target target = target_of_machine(machine);
-	codegen_open(g, s->deploy->name, machine, &target);
+	codegen_open(g, s->deploy->name, machine, &target, emitters[target.image]);
 	add_blob(g, s, o);
-	add_kernels(g, s, o->heap);
+	g->emitter->add_image(g, s, o->heap);
 	add_steps(g, s, o->heap);
 	add_main(g);
 	verify(g->module, "before optimisation");

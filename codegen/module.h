@@ -1,14 +1,8 @@
 /* Shared by the files of codegen/ that make the module; emit.h is for emitting instructions. */
 #ifndef DEPLOYC_MODULE_H
 #define DEPLOYC_MODULE_H
-#include <llvm-c/TargetMachine.h>
 #include "codegen.h"
 #include "emit.h"
-
-/* target.c: the machine named `cpu`, for position-independent code. NULL: no such cpu, or no LLVM (printed). The caller
- * disposes of it. */
-LLVMTargetMachineRef target_machine(const char *cpu, int level);
-struct target target_of_machine(LLVMTargetMachineRef machine);
 
 /* blob.c: the bytes of dr_blob, in the arena. */
 const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text, size_t *size);

@@ -16,8 +16,6 @@ static const struct cpu {
 	{NULL, 0, false},
 };
 
-enum { TILE_VECTORS = 2 }; /* vectors of outputs that a micro-kernel holds for each row: codegen/kernel_contract.c */
-
 struct target target_cpu(int lanes, bool bf16_dot)
 {
 	enum {

@@ -14,6 +14,7 @@
 struct packing {
 	int32_t n_tile, k_pair;
 };
+enum { TILE_VECTORS = 2 }; /* n_tile, in vectors of outputs */
 
 struct target {
 	enum dr_image_form image;

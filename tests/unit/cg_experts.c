@@ -303,7 +303,7 @@ static char *shape_of(const struct processor *p, struct kernel *k)
 {
 	struct codegen g;
 	struct text t = {.arena = &(struct arena){0}};
-	codegen_open(&g, "shape", p->machine, &p->target);
+	codegen_open(&g, "shape", p->machine, &p->target, &cpu_emitter);
 	strcpy(k->name, "kernel");
 	emit_kernel(&g, k);
 	for (LLVMValueRef f = LLVMGetFirstFunction(g.module); f; f = LLVMGetNextFunction(f)) {

@@ -16,7 +16,7 @@
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/Transforms/PassBuilder.h>
-#include "../../codegen/emit.h"
+#include "../../codegen/cpu/cpu.h"
 #include "../../runtime/number.h"
 
 typedef void kernel_function(const uint64_t *args, int32_t worker, int32_t workers);
@@ -94,7 +94,7 @@ static inline void verify(LLVMModuleRef m)
 static inline kernel_function *jit_compile(const struct processor *p, struct kernel *k)
 {
 	struct codegen g;
-	codegen_open(&g, "test", p->machine, &p->target);
+	codegen_open(&g, "test", p->machine, &p->target, &cpu_emitter);
 	snprintf(k->name, sizeof k->name, "%s_%d", kernel_family_name(k->family), jit.compiled++);
 	emit_kernel(&g, k);
 	verify(g.module);

@@ -1,6 +1,7 @@
 /* The processor that code is for: names, features, and what the schedule has to know of it. */
-#include "module.h"
-#include "late.h"
+#include "machine.h"
+#include "../codegen.h"
+#include "../late.h"
 #include <llvm-c/Core.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Target.h>
