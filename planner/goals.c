@@ -135,7 +135,7 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 		const char *name = arg->kind == N_ARG_NAMED && !strcmp(arg->dot.name.name, "at")
 		                       ? dotted_name(g->sema->arena, arg->dot.x)
 		                       : NULL;
-		if (!name) {
+		if (!name || *region) {
 			sema_report(g->sema, DIAG_E0411, arg->span, "`count` takes a kind and `at = region`");
 			return val_bad();
 		}
@@ -183,15 +183,15 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 			*out = count_value(g, e, name);
 			return true;
 		}
-	if (!count && name && term_named(name) && !term_named(name)->is_total) {
+	if (!count && e->call.args.n == 1 && name && term_named(name) && !term_named(name)->is_total) {
 		*out = percentile(g, e, first, name);
 		return true;
 	}
 	*out = val_bad();
 	const char *text =
 		count ? "`count` expects a kind of collective: all_reduce, all_gather, reduce_scatter, all_to_all, send, recv"
-			  : "a percentile needs a metric, such as `p99(tpot)`";
-	sema_report(g->sema, DIAG_E0101, first ? first->span : e->span, "%s", text);
+			  : "a percentile is of one metric, such as `p99(tpot)`";
+	sema_report(g->sema, DIAG_E0101, first ? e->call.args.at[e->call.args.n > 1 && !count]->span : e->span, "%s", text);
 	return true;
 }
 
@@ -234,6 +234,19 @@ static bool comparison(struct goals *g, struct scope *scope, const struct node *
 	return true;
 }
 
+/* `x per gpu`. A metric may be per anything: it has no value. */
+static struct val per_value(struct goals *g, struct scope *scope, const struct node *e)
+{
+	struct val x = eval(scope, e->dot.x, NULL);
+	if (x.kind == V_UNKNOWN || x.kind == V_BAD)
+		return x;
+	if (strcmp(e->dot.name.name, "gpu")) {
+		sema_report(g->sema, DIAG_E0101, e->dot.name.span, "a total is `per gpu`, not per `%s`", e->dot.name.name);
+		return val_bad();
+	}
+	return g->deploy->known ? arith(g->sema, B_DIV, x, val_int(g->deploy->gpus), e->span) : val_unknown("gpus");
+}
+
 static bool goal_expr(struct scope *scope, const struct node *e, const struct node *expect, struct val *out)
 {
 	struct goals *g = scope->walk;
@@ -243,15 +256,8 @@ static bool goal_expr(struct scope *scope, const struct node *e, const struct no
 	case N_DOT:  return named_value(g, scope, e, out);
 	case N_CALL: return call_value(g, e, out);
 	case N_BIN:  return is_comparison(e->bin.op) && comparison(g, scope, e, out);
-	case N_PER:
-		*out = eval(scope, e->dot.x, NULL);
-		if (strcmp(e->dot.name.name, "gpu"))
-			*out = val_unknown(e->dot.name.name);
-		else if (out->kind != V_UNKNOWN && out->kind != V_BAD)
-			*out =
-				g->deploy->known ? arith(g->sema, B_DIV, *out, val_int(g->deploy->gpus), e->span) : val_unknown("gpus");
-		return true;
-	default: return false;
+	case N_PER:  *out = per_value(g, scope, e); return true;
+	default:     return false;
 	}
 }
 
@@ -348,9 +354,11 @@ static const char *asserted_layout(struct arena *a, const struct node *axes)
 	text_add(&t, "[");
 	for (int i = 0; i < axes->axes.items.n; i++) {
 		const struct node *ax = axes->axes.items.at[i];
-		if (ax->kind == N_AX_REST)
-			continue;
 		text_add(&t, "%s", i ? ", " : "");
+		if (ax->kind == N_AX_REST) {
+			text_add(&t, "...");
+			continue;
+		}
 		mesh_text(&t, ax->ax.factors, ax->ax.n);
 		if (ax->ax.n_mesh)
 			text_add(&t, ax->ax.n_mesh > 1 ? "@(" : "@");
@@ -367,7 +375,7 @@ static const char *asserted_layout(struct arena *a, const struct node *axes)
 }
 
 /* The format that an assertion names: `bf16`, or `kv`, `weight`, `act` of the model. false: it names none. */
-static bool asserted_format(struct goals *g, struct scope *scope, const struct node *type, enum dtype *out)
+static bool asserted_format(struct goals *g, const struct node *type, enum dtype *out)
 {
 	if (!type->type.has_path)
 		return false;
@@ -375,9 +383,7 @@ static bool asserted_format(struct goals *g, struct scope *scope, const struct n
 	struct val model = record_get(g->deploy->record, "model", type->span), v = val_none();
 	if (model.kind == V_RECORD && record_field(model.record, name))
 		v = record_get(model.record, name, type->span);
-	else
-		scope_find(scope, name, type->span, &v);
-	for (int i = 0; v.kind != V_DTYPE && i < DTYPE_COUNT; i++)
+	for (int i = 0; v.kind == V_NONE && i < DTYPE_COUNT; i++)
 		if (!strcmp(dtype_name((enum dtype)i), name))
 			v = (struct val){.kind = V_DTYPE, .dtype = (enum dtype)i};
 	if (v.kind == V_DTYPE)
@@ -387,7 +393,7 @@ static bool asserted_format(struct goals *g, struct scope *scope, const struct n
 	return v.kind == V_DTYPE;
 }
 
-static void check_layout(struct goals *g, struct scope *scope, const struct node *item)
+static void check_layout(struct goals *g, const struct node *item)
 {
 	struct sema *s = g->sema;
 	const struct node *type = item->claim.type;
@@ -398,7 +404,7 @@ static void check_layout(struct goals *g, struct scope *scope, const struct node
 	}
 	const char *want = asserted_layout(s->arena, type->type.axes);
 	enum dtype format = DTYPE_F32, have_format = DTYPE_F32;
-	bool formatted = asserted_format(g, scope, type, &format);
+	bool formatted = asserted_format(g, type, &format);
 	for (int phase = 0; phase < PHASES; phase++) {
 		const char *have = dag_layout(g->layouts, path, phase, &have_format);
 		if (!have) {
@@ -426,7 +432,7 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	                      .expr = goal_expr,
 	                      .walk = g};
 	if (item->kind == N_ASSERT_TYPE) {
-		check_layout(g, &scope, item);
+		check_layout(g, item);
 		return;
 	}
 	const char *word = item->kind == N_ASSERT ? "assert" : "require";

@@ -18,7 +18,7 @@ int cpu_contract_rows(const struct codegen *g)
 struct tile_state {
 	struct codegen *g;
 	const struct contract_tile *t;
-	bool dot; /* one instruction multiplies and adds pairs of bf16 */
+	bool dot;                                          /* one instruction multiplies and adds pairs of bf16 */
 	LLVMValueRef sum[CONTRACT_MAX_ROWS][TILE_VECTORS]; /* in memory until promoted to registers */
 	LLVMValueRef row_group[CONTRACT_MAX_ROWS / GROUP_ROWS];
 	LLVMValueRef stride, twice;
