@@ -16,6 +16,8 @@ enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };
 /* Asks LLVM what the schedule needs to know about the processor `cpu`. For the names that it knows, target_find() is
  * faster. Returns false if there is no such cpu or LLVM cannot be loaded (printed). */
 bool codegen_target(const char *cpu, struct target *out);
+/* Prints the names of processors that LLVM knows. Returns false on trouble with the environment, printed to stderr. */
+bool codegen_cpus(void);
 /* Writes the module in a form. Returns false on trouble with the environment, printed to stderr. */
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out);
 /* The bytes of an object file with a main, in the arena; the driver links it with the runtime. */

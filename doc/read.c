@@ -61,6 +61,8 @@ static const char *text_above(const struct reader *r, uint32_t at)
 	const char *text = r->source->text;
 	struct text out = {.arena = r->docs->arena};
 	uint32_t end = line_start(text, at), first = end;
+	if (memchr(text + end, '{', at - end)) /* it is above the item whose body starts on this line */
+		return "";
 	for (uint32_t line = first; line > 0; first = line) {
 		line = line_start(text, line - 1);
 		if (strncmp(text + skip_blanks(text, line), "///", 3) != 0)
@@ -140,8 +142,7 @@ static void add_named(const struct reader *r, struct doc_item *item, const struc
 		f.type = code_of_node(r, n->named.type);
 		f.value = n->named.from ? origin_of(r, n) : code_of_node(r, n->named.value);
 		break;
-	case TAIL_BARE: break;
-	default:        return;
+	default: break;
 	}
 	add_field(r, item, n, f);
 }

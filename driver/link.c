@@ -79,7 +79,7 @@ static bool write_file(const char *path, const void *data, size_t n)
 }
 
 /* ---- the linker ------------------------------------------------------------------------------ */
-enum { MAX_WORDS = 32 };
+enum { MAX_WORDS = 64 };
 struct command_words {
 	const char *word[MAX_WORDS];
 	int n;
@@ -93,13 +93,20 @@ static void add_word(struct command_words *c, const char *word)
 }
 
 /* $CC may hold several words, options or a wrapper: "ccache gcc". */
-static void add_compiler(struct command_words *c, char *cc)
+static bool add_compiler(struct command_words *c, char *cc)
 {
+	enum { MAX_COMPILER = MAX_WORDS / 2 };
 	char *rest = NULL;
-	for (char *w = strtok_r(cc, " \t", &rest); w && c->n < MAX_WORDS / 2; w = strtok_r(NULL, " \t", &rest))
+	for (char *w = strtok_r(cc, " \t", &rest); w; w = strtok_r(NULL, " \t", &rest)) {
+		if (c->n == MAX_COMPILER) {
+			complain("CC has more than %d words; name a script instead", MAX_COMPILER);
+			return false;
+		}
 		add_word(c, w);
+	}
 	if (!c->n)
 		add_word(c, "cc");
+	return true;
 }
 
 static bool report_exit(const char *program, int status)
@@ -155,11 +162,11 @@ static bool link_files(const struct workspace *w, const char *path)
 		complain("cannot run the linker: %s", strerror(errno));
 		return false;
 	}
-	add_compiler(&c, cc);
+	bool ok = add_compiler(&c, cc);
 	const char *rest[] = {"-o", path, w->object, w->archive, "-lm", "-lpthread", "-ldl"};
 	for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
 		add_word(&c, rest[i]);
-	bool ok = run(&c, &w->signals);
+	ok = ok && run(&c, &w->signals);
 	free(cc);
 	return ok;
 }

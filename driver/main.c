@@ -73,11 +73,8 @@ static int run(const struct options *o)
 		return document(o);
 	if (o->command == COMMAND_FMT)
 		return run_specs(o, format_file);
-	if (o->command == COMMAND_CPUS) {
-		struct target none;
-		codegen_target("help", &none); /* prints the list and finds no processor of that name */
-		return EXIT_OK;
-	}
+	if (o->command == COMMAND_CPUS)
+		return codegen_cpus() ? EXIT_OK : EXIT_ERRORS;
 	if (o->cuda) {
 		complain("--target=cuda is not built yet: this version makes launchers for --target=cpu");
 		return EXIT_ERRORS;

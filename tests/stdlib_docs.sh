@@ -17,6 +17,54 @@ if ! grep -rq "Is shown" "$folder/own" || grep -rq "hidden" "$folder/own"; then
 	echo "FAIL the page of a module lacks what is public, or shows what is private"
 	exit 1
 fi
+# A comment belongs to the items that start on the next line. A module's own name leads to no item.
+cat > "$folder/whole.deploy" <<'END'
+use "own.deploy" as own
+/// Of S, see `own`, `own.shown` and `own.none`.
+schema S { n : Int = 3 }
+/// Of T.
+schema T {
+  /// Of both.
+  a : Int; b : Int
+}
+/// Of B.
+block B(a: Int, b: Int) { return a }
+END
+cat > "$folder/whole.expected" <<'END'
+# whole
+
+## schema S
+
+Of S, see `own`, `own.shown` and `own.none`.
+
+| field | type | value | |
+|---|---|---|---|
+| `n` | `Int` | `3` |  |
+
+## schema T
+
+Of T.
+
+| field | type | value | |
+|---|---|---|---|
+| `a` | `Int` |  | Of both. |
+| `b` | `Int` |  | Of both. |
+
+## block B
+
+Of B.
+
+```deploy
+block B(a: Int, b: Int)
+```
+
+Written by `deployc doc`.
+END
+"$deployc" doc "$folder/whole.deploy" -o "$folder/own" || exit 1
+if ! diff "$folder/whole.expected" "$folder/own/whole.md"; then
+	echo "FAIL the page of a module is another one"
+	exit 1
+fi
 "${PYTHON:-/usr/bin/python3}" - "$folder/html" "$folder/markdown" <<'END'
 import html.parser
 import pathlib

@@ -49,21 +49,21 @@ static LLVMTargetMachineRef create(LLVMTargetRef target, const char *triple, con
 	return LLVMCreateTargetMachine(target, triple, cpu, features, levels[level], LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
-/* What LLVM wrote to stderr since stderr was pointed at `capture`, which is closed. */
+/* The end of what LLVM wrote to stderr since stderr was pointed at `capture`, which is closed. */
 static void end_capture(FILE *capture, int terminal, char *said, size_t size)
 {
 	dup2(terminal, STDERR_FILENO);
 	close(terminal);
 	rewind(capture);
+	fseek(capture, -(long)(size - 1), SEEK_END); /* fails if it is shorter */
 	said[fread(said, 1, size - 1, capture)] = '\0';
 	fclose(capture);
 }
 
 /* LLVM reports a name that it does not know, and lists the names for "help", on stderr alone, and goes on with
- * another: this reads what it says there. */
-static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, int level)
+ * another: `said` is what it says there. */
+static LLVMTargetMachineRef create_heard(const char *triple, const char *cpu, int level, char *said, size_t size)
 {
-	char said[1 << 15] = "";
 	LLVMTargetRef target = target_of(triple); /* an error is reported before stderr goes elsewhere */
 	FILE *capture = tmpfile();
 	int terminal = capture ? dup(STDERR_FILENO) : -1;
@@ -74,14 +74,17 @@ static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, in
 	fflush(stderr);
 	dup2(fileno(capture), STDERR_FILENO);
 	LLVMTargetMachineRef machine = create(target, triple, cpu, "", level);
-	end_capture(capture, terminal, said, sizeof said);
-	bool list = strcmp(cpu, "help") == 0;
-	if (!list && !strstr(said, "is not a recognized processor"))
+	end_capture(capture, terminal, said, size);
+	return machine;
+}
+
+static LLVMTargetMachineRef create_named(const char *triple, const char *cpu, int level)
+{
+	char said[1 << 10] = "";
+	LLVMTargetMachineRef machine = create_heard(triple, cpu, level, said, sizeof said);
+	if (!machine || !strstr(said, "is not a recognized processor"))
 		return machine;
-	if (list)
-		fputs(said, stderr);
-	else
-		complain("no such cpu: %s (`help` lists them, `native` is this machine's)", cpu);
+	complain("no such cpu: %s (`help` lists them, `native` is this machine's)", cpu);
 	LLVMDisposeTargetMachine(machine);
 	return NULL;
 }
@@ -153,6 +156,22 @@ struct target target_of_machine(LLVMTargetMachineRef machine)
 	LLVMDisposeModule(module);
 	LLVMContextDispose(context);
 	return shape;
+}
+
+bool codegen_cpus(void)
+{
+	char said[1 << 16] = "";
+	if (!late_load())
+		return false;
+	initialize_targets();
+	char *triple = LLVMGetDefaultTargetTriple();
+	LLVMTargetMachineRef machine = create_heard(triple, "help", 0, said, sizeof said);
+	LLVMDisposeMessage(triple);
+	if (!machine)
+		return false;
+	fputs(said, stdout);
+	LLVMDisposeTargetMachine(machine);
+	return true;
 }
 
 bool codegen_target(const char *cpu, struct target *out)

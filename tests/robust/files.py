@@ -158,6 +158,37 @@ for words in "help", "help plan", "plan --help", "--help plan", "check --help no
     text(f"deployc {words} >/dev/full", 1, "cannot write standard output: No space left")
 
 
+text(f"deployc good.deploy --emit=dag --cpu={'x' * 5000}", 2, "no such cpu: xxx")
+text("deployc good.deploy --emit=asm --cpu=i386", 1, "the cpu that was named has no 64-bit mode")
+text("deployc good.deploy --target=cuda -o out", 1, "--target=cuda is not built yet")
+text("deployc --cpu=help >/dev/full", 1, "cannot write standard output: No space left")
+text("deployc good.deploy --emit=ast -o none/out", 1, "cannot write none/out: No such file")
+text("echo 'use std.models { Llama_3_1_8B }' | deployc plan -", 1, "standard input has no deployment")
+text("(cat good.deploy; sed -n '/^deploy /,$s/^deploy .*/deploy Other {/p' good.deploy) | deployc - -o out", 2,
+     "standard input has 2 deployments, choose one with --deploy: TinyLlama, Other")
+
+
+@case("processors")
+def processors(folder):
+    if b"\n  x86-64-v3 " not in run(folder, "deployc --cpu=help", 0):
+        raise Failed("the list has no x86-64-v3")
+
+
+@case("no LLVM, and another library of its name")
+def no_llvm(folder):
+    library = re.search(rb"libLLVM[-.0-9a-z]+", DEPLOYC.read_bytes())[0].decode()
+    (folder / "lib").mkdir()
+    (folder / "lib" / library).write_text("")
+    before = sorted(folder.rglob("*"))
+    for command in "good.deploy -o out", "good.deploy --emit=asm", "good.deploy --cpu=native -o out", "--cpu=help":
+        run(folder, f"LD_LIBRARY_PATH=lib deployc {command}", 2 if "native" in command else 1, "cannot load LLVM, which generates the code: ")
+    run(folder, "LD_LIBRARY_PATH=lib deployc check good.deploy", 0)
+    run(folder, f"echo 'int x;' | gcc -shared -x c - -o lib/{library}", 0)
+    run(folder, "LD_LIBRARY_PATH=lib deployc good.deploy -o out", 1, "undefined symbol: LLVM")
+    if sorted(folder.rglob("*")) != before:
+        raise Failed("another file is there")
+
+
 @case("help of one command")
 def help_of(folder):
     every, plan, of_plan = (run(folder, f"deployc {words}", 0).decode() for words in ("help", "help plan", "plan --help"))
@@ -225,6 +256,27 @@ def libraries(folder):
     shutil.copy(folder / "out", root)
     if os.geteuid() == 0 and subprocess.run(["chroot", "/", "true"], capture_output=True).returncode == 0:
         run(folder, "chroot root /out plan | grep -q 'deploy TinyLlama'", 0)
+
+
+@case("what links launchers")
+def linkers(folder):
+    for name, line in ("gone", "exit 127"), ("killed", "kill -9 $$"), ("wrong", "exit 3"):
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    before = sorted(folder.rglob("*"))
+    for setting, words in [
+            ("CC=./gone", "`./gone` could not be run; install a C compiler"),
+            ("CC=./killed", "`./killed` was stopped by signal 9"),
+            ("CC=./wrong", "`./wrong` could not link the launcher (status 3)"),
+            ("CC=./none", "cannot run `./none`: No such file"),
+            (f"CC='gcc{' -O1' * 40}'", "CC has more than 32 words"),
+            ("TMPDIR=none", "cannot make a temporary folder none/deployc-"),
+            (f"TMPDIR=/tmp/{'x' * 5000}", "File name too long; set TMPDIR")]:
+        run(folder, f"{setting} deployc good.deploy -o out", 1, words)
+        if sorted(folder.rglob("*")) != before:
+            raise Failed(f"{setting}: another file is there")
+    for setting in "CC=", "CC=' '", f"CC='gcc{' -O1' * 31}'":
+        run(folder, f"{setting} deployc good.deploy -o out && ./out plan >/dev/null && rm out", 0)
 
 
 @case("a pipe that is read")

@@ -11,6 +11,8 @@ bool codegen_target(const char *cpu, struct target *out)
 	return true;
 }
 
+bool codegen_cpus(void) { internal_error("a deployc without LLVM knows no processors"); }
+
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out)
 {
 	(void)s, (void)o, (void)form, (void)out;
