@@ -77,7 +77,7 @@ const char *dag_layout(const struct local *l, const char *path, int phase, enum 
 		return NULL;
 	const struct local_value *v = &l->phase[phase].values.at[at];
 	const struct value *s = &p->values.at[source];
-	*format = s->op == OP_APPEND  ? p->states.at[s->state].dtype
+	*format = s->op == OP_APPEND  ? p->states.at[s->append.state].dtype
 	          : s->op == OP_PARAM ? p->params.at[s->param].dtype
 	                              : s->dtype;
 	struct text t = {.arena = l->arena};

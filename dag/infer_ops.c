@@ -9,14 +9,6 @@ static const struct local_value *arg_now(const struct infer *f, const struct val
 	return local_at(f, f->ph->of_program[v->args[i]]);
 }
 
-static bool has(const int *list, int n, int x)
-{
-	for (int i = 0; i < n; i++)
-		if (list[i] == x)
-			return true;
-	return false;
-}
-
 /* Pending atoms of operand i that this operator's layout does not use. */
 static struct atoms passing(const struct infer *f, const struct value *v, int i, const struct required_layout *t)
 {
@@ -45,7 +37,7 @@ static void infer_contract(struct infer *f, int value)
 	}
 	struct layout out = required_restrict(f->l, &t, v->axes, v->n_axes);
 	for (int i = 0; i < n; i++)
-		for (int k = 0; has(v->over, v->n_over, factors[i]) && k < t.layout.axis[i].n; k++)
+		for (int k = 0; axis_among(v->reduce.over, v->reduce.n_over, factors[i]) && k < t.layout.axis[i].n; k++)
 			atoms_add(&out.pending, t.layout.axis[i].at[k]);
 	for (int k = 0; k < carried.n; k++)
 		atoms_add(&out.pending, carried.at[k]);
@@ -111,9 +103,10 @@ static int emit_share(struct infer *f, int value, int bias, const struct atoms *
 static void infer_pointwise(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
+	struct reduced_axes over = value_reduced(v);
 	int n, args[3] = {-1, -1, -1};
 	int *factors = infer_factors(f, v, &n);
-	struct required_layout t = infer_want(f, v, factors, n, v->over, op_is_reduce(v->op) ? v->n_over : 0);
+	struct required_layout t = infer_want(f, v, factors, n, over.at, over.n);
 	struct atoms keep = pointwise_keep(f, v, &t);
 	int bias = shared_bias(f, v, &t);
 	if (bias >= 0)
@@ -141,7 +134,7 @@ static void infer_in_call(struct infer *f, int value)
 			int n;
 			int *more = infer_factors(f, value_at(f, i), &n);
 			for (int k = 0; k < n; k++)
-				if (!has(axes.at, axes.n, more[k]))
+				if (!axis_among(axes.at, axes.n, more[k]))
 					vec_push(f->l->arena, &axes, more[k]);
 		}
 		vec_push(f->l->arena, &axes, -1);
@@ -158,14 +151,14 @@ static int positions_of(const struct infer *f, int value)
 {
 	while (value_at(f, value)->op == OP_RENAME || value_at(f, value)->op == OP_PIECE)
 		value = value_at(f, value)->args[0];
-	return value_at(f, value)->op == OP_APPEND ? value_at(f, value)->to : -1;
+	return value_at(f, value)->op == OP_APPEND ? value_at(f, value)->append.to : -1;
 }
 
 /* A piece needs the whole axis, and all positions of a cache: attention then gathers them once, for keys and values. */
 static void infer_rename(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	int arg = f->ph->of_program[v->args[0]], whole[2] = {v->from, positions_of(f, value)};
+	int arg = f->ph->of_program[v->args[0]], whole[2] = {v->view.from, positions_of(f, value)};
 	if (v->op == OP_PIECE) {
 		struct required_layout t = infer_want(f, v, local_at(f, arg)->axes, local_at(f, arg)->n_axes, whole, 2);
 		arg = infer_operand(f, value, 0, &t, NULL);
@@ -257,7 +250,7 @@ static int infer_angles(struct infer *f, int value, const struct required_layout
 static void infer_rotate(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	struct required_layout t = infer_want(f, v, v->axes, v->n_axes, &v->f, 1);
+	struct required_layout t = infer_want(f, v, v->axes, v->n_axes, &v->rotate.f, 1);
 	int args[2];
 	args[0] = infer_operand(f, value, 0, &t, NULL);
 	args[1] = infer_angles(f, value, &t);
@@ -267,15 +260,15 @@ static void infer_rotate(struct infer *f, int value)
 static void infer_append(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
-	const struct state *s = &f->l->program->states.at[v->state];
+	const struct state *s = &f->l->program->states.at[v->append.state];
 	struct required_layout t = {v->axes, v->n_axes,
 	                            place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_CACHE,
 	                                       arena_printf(f->l->arena, "state %s", s->name), v->span)};
 	int *axes = arena_array(f->l->arena, int, v->n_axes);
 	struct required_layout from = {axes, v->n_axes, required_restrict(f->l, &t, v->axes, v->n_axes)};
 	for (int i = 0; i < v->n_axes; i++) {
-		axes[i] = v->axes[i] == v->to ? v->from : v->axes[i];
-		if (v->axes[i] == v->to)
+		axes[i] = v->axes[i] == v->append.to ? v->append.from : v->axes[i];
+		if (v->axes[i] == v->append.to)
 			from.layout.axis[i].n = 0; /* a rank knows its pages by their numbers */
 	}
 	int args[1] = {infer_operand(f, value, 0, &from, NULL)};
@@ -402,11 +395,11 @@ static void infer_whole(struct infer *f, int value, const int *whole, int n_whol
 /* The parts and the joined axis must be whole. */
 static void infer_join(struct infer *f, int value)
 {
-	const struct axis *into = &f->l->program->axes.at[value_at(f, value)->to];
+	const struct axis *into = &f->l->program->axes.at[value_at(f, value)->into];
 	int *whole = arena_array(f->l->arena, int, into->n_parts + 1);
 	for (int i = 0; i < into->n_parts; i++)
 		whole[i] = into->part[i];
-	whole[into->n_parts] = value_at(f, value)->to;
+	whole[into->n_parts] = value_at(f, value)->into;
 	infer_whole(f, value, whole, into->n_parts + 1);
 }
 

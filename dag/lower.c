@@ -18,14 +18,6 @@ const struct value *lower_source(const struct lower *w, int local)
 	return &w->l->program->values.at[w->ph->values.at[local].source];
 }
 
-bool axis_among(const int *axes, int n, int axis)
-{
-	for (int i = 0; i < n; i++)
-		if (axes[i] == axis)
-			return true;
-	return false;
-}
-
 bool lower_is_op(const struct lower *w, int local, enum op op)
 {
 	return w->ph->values.at[local].op == LOCAL_OP && lower_source(w, local)->op == op;

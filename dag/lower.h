@@ -109,7 +109,6 @@ int64_t program_max_rows(const struct schedule *s);
 /* Sets the tokens, rows and pages of a step. Returns false after reporting E0704 or E0705. */
 bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
 /* lower.c */
-bool axis_among(const int *axes, int n, int axis);
 struct kernel kernel_of(enum kernel_family family);             /* all zeros */
 bool lower_is_op(const struct lower *w, int local, enum op op); /* is it the result of this operator itself? */
 bool lower_is_param(const struct lower *w, int local);

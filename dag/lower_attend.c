@@ -18,8 +18,8 @@ static int behind_views(const struct program *p, int value, int *axis)
 		const struct value *v = &p->values.at[value];
 		if (v->op != OP_RENAME && v->op != OP_PIECE)
 			return value;
-		if (v->to == *axis)
-			*axis = v->from;
+		if (v->view.to == *axis)
+			*axis = v->view.from;
 		value = v->args[0];
 	}
 }
@@ -127,7 +127,7 @@ void lower_append(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
-	const struct state *state = &w->l->program->states.at[s->state];
+	const struct state *state = &w->l->program->states.at[s->append.state];
 	struct usage use = usage_of(w, v->source);
 	if (!dtype_is_loaded(state->dtype))
 		lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
@@ -137,7 +137,7 @@ void lower_append(struct lower *w, int local)
 		lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
 	if (w->failed)
 		return;
-	const struct placed_state *placed = &w->s->states.at[s->state];
+	const struct placed_state *placed = &w->s->states.at[s->append.state];
 	if (placed->bytes > MAX_BUFFER)
 		lower_too_large(w, "the bytes of a cache in one layer", (double)placed->bytes, MAX_BUFFER);
 	const struct phys *x = lower_materialize_contiguous(w, v->args[0], local, use.order);
@@ -148,7 +148,7 @@ void lower_append(struct lower *w, int local)
 	k.append.by_position = use.by_position;
 	k.append.x = x->dtype;
 	k.append.cache = state->dtype;
-	const struct atoms *pages = layout_of(v, s->to);
+	const struct atoms *pages = layout_of(v, s->append.to);
 	struct phys out = *x;
 	out.state = PHYS_READY;
 	out.cache = true;

@@ -121,19 +121,19 @@ static void lower_rotate(struct lower *w, int local)
 	const struct local_value *v = &w->ph->values.at[local];
 	const struct value *s = lower_source(w, local);
 	const struct phys *x = lower_materialize(w, v->args[0], local, NULL);
-	if (!one_stride_of_heads(x, s->f))
-		x = lower_materialize_contiguous(w, v->args[0], local, lower_axes_last(w, x, &s->f, 1));
+	if (!one_stride_of_heads(x, s->rotate.f))
+		x = lower_materialize_contiguous(w, v->args[0], local, lower_axes_last(w, x, &s->rotate.f, 1));
 	const struct phys from = *x, *angles = lower_materialize_contiguous(w, v->args[1], local, NULL);
 	struct kernel k = kernel_of(KERNEL_ROTATE);
 	int f = from.n_dims - 1;
 	k.rotate.f = from.dim[f].extent;
 	k.rotate.heads = phys_row_elements(&from) / k.rotate.f;
-	k.rotate.interleaved = s->interleaved;
+	k.rotate.interleaved = s->rotate.interleaved;
 	struct phys out = from;
 	out.dtype = s->dtype;
 	phys_make_contiguous(&out);
 	struct phys *to = lower_define_in_join(w, local, out);
-	if (!to || !one_stride_of_heads(to, s->f))
+	if (!to || !one_stride_of_heads(to, s->rotate.f))
 		to = lower_define(w, local, out);
 	k.rotate.x = from.dtype, k.rotate.x_row = from.row_stride, k.rotate.x_head = f ? from.stride[f - 1] : 0;
 	k.rotate.y = to->dtype, k.rotate.y_row = to->row_stride, k.rotate.y_head = f ? to->stride[f - 1] : 0;

@@ -24,7 +24,7 @@ struct chain {
 static bool is_product_of_rows(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	if (lower_source(w, local)->op != OP_CONTRACT || lower_source(w, local)->n_over != 1)
+	if (lower_source(w, local)->op != OP_CONTRACT || lower_source(w, local)->reduce.n_over != 1)
 		return false;
 	for (int i = 0; i < 2; i++)
 		if (lower_is_param(w, lower_through_cast(w, v->args[i])) || lower_moved_param(w, v->args[i]) >= 0)
@@ -42,15 +42,15 @@ bool lower_is_rows(const struct lower *w, int local)
 }
 
 /* The axis that a value's sum, mean or maximum runs over, or -1. */
-static int reduced_axis(const struct value *s) { return op_is_reduce(s->op) || s->op == OP_CONTRACT ? s->over[0] : -1; }
+static int reduced_axis(const struct value *s) { return value_reduced(s).n ? s->reduce.over[0] : -1; }
 
 /* The extent of that axis on a rank; a contraction may sum only the rank's part. */
 static int64_t reduced_extent(const struct lower *w, int local)
 {
 	const struct value *s = lower_source(w, local);
 	const struct local_value *x = &w->ph->values.at[w->ph->values.at[local].args[0]];
-	const struct atoms *cut = layout_of(x, s->over[0]);
-	return w->l->program->axes.at[s->over[0]].extent / (s->op == OP_CONTRACT && cut ? atoms_size(w->l, cut) : 1);
+	const struct atoms *cut = layout_of(x, s->reduce.over[0]);
+	return w->l->program->axes.at[s->reduce.over[0]].extent / (s->op == OP_CONTRACT && cut ? atoms_size(w->l, cut) : 1);
 }
 
 /* Where the author wrote a value; for a value inside an op, the call. */

@@ -29,18 +29,18 @@ void lower_view(struct lower *w, int local)
 	int arg = w->ph->values.at[local].args[0];
 	struct phys v = *lower_materialize(w, arg, local, NULL);
 	int at = 0;
-	while (at < v.n_dims && v.dim[at].axis != s->from)
+	while (at < v.n_dims && v.dim[at].axis != s->view.from)
 		at++;
 	if (s->op == OP_PIECE) {
-		const struct axis *whole = &p->axes.at[s->from];
+		const struct axis *whole = &p->axes.at[s->view.from];
 		int64_t before = 0;
-		for (int i = 0; whole->part[i] != s->to; i++)
+		for (int i = 0; whole->part[i] != s->view.to; i++)
 			before += p->axes.at[whole->part[i]].extent;
 		if (v.offset.kind != NUMBER_CONST)
 			lower_unsupported(w, s->span, "a piece of a part that each rank has its own of");
-		narrow(w, &v, s->from, s->to, before);
+		narrow(w, &v, s->view.from, s->view.to, before);
 	} else if (at < v.n_dims)
-		v.dim[at].axis = s->to;
+		v.dim[at].axis = s->view.to;
 	w->phys[local] = v;
 }
 
@@ -50,7 +50,7 @@ static const struct phys *joined(struct lower *w, int local)
 	if (w->phys[local].state == PHYS_READY)
 		return &w->phys[local];
 	struct phys shape = lower_shape(w, local), ordered = shape;
-	const int *order = lower_axes_last(w, &shape, &lower_source(w, local)->to, 1);
+	const int *order = lower_axes_last(w, &shape, &lower_source(w, local)->into, 1);
 	for (int i = 0; i < shape.n_dims; i++)
 		ordered.dim[i] = shape.dim[find_dim(&shape, order[i])];
 	phys_make_contiguous(&ordered);
@@ -61,12 +61,12 @@ static const struct phys *joined(struct lower *w, int local)
 static struct phys part_of(struct lower *w, int join, int n)
 {
 	const struct program *p = w->l->program;
-	const int *parts = p->axes.at[lower_source(w, join)->to].part;
+	const int *parts = p->axes.at[lower_source(w, join)->into].part;
 	struct phys to = *joined(w, join);
 	int64_t before = 0;
 	for (int i = 0; i < n; i++)
 		before += p->axes.at[parts[i]].extent;
-	narrow(w, &to, lower_source(w, join)->to, parts[n], before);
+	narrow(w, &to, lower_source(w, join)->into, parts[n], before);
 	return to;
 }
 

@@ -10,18 +10,7 @@
 static bool has_axis(const struct program *p, int value, int axis)
 {
 	const struct value *v = value < 0 ? NULL : &p->values.at[value];
-	for (int i = 0; v && i < v->n_axes; i++)
-		if (v->axes[i] == axis)
-			return true;
-	return false;
-}
-
-static bool among(const int *axes, int n, int axis)
-{
-	for (int i = 0; i < n; i++)
-		if (axes[i] == axis)
-			return true;
-	return false;
+	return v && axis_among(v->axes, v->n_axes, axis);
 }
 
 /* Does the operator treat each token of the vocabulary by itself? */
@@ -30,10 +19,10 @@ static bool token_by_token(const struct program *p, const struct value *v)
 	if (op_is_pointwise(v->op) || v->op == OP_PARAM || v->op == OP_PICK)
 		return true;
 	if (op_is_reduce(v->op))
-		return !among(v->over, v->n_over, p->vocab);
+		return !axis_among(v->reduce.over, v->reduce.n_over, p->vocab);
 	if (v->op == OP_CONTRACT)
 		return has_axis(p, v->args[0], p->vocab) != has_axis(p, v->args[1], p->vocab)
-		       && !among(v->over, v->n_over, p->vocab);
+		       && !axis_among(v->reduce.over, v->reduce.n_over, p->vocab);
 	return (v->op == OP_EMBED || v->op == OP_SAMPLE) && v->v == p->vocab;
 }
 

@@ -29,7 +29,7 @@ enum dr_role contraction_role(const struct lower *w, int local, const struct con
 {
 	const struct value *s = lower_source(w, local);
 	const struct local_value *x = &w->ph->values.at[c->x];
-	if (axis_among(s->over, s->n_over, axis))
+	if (axis_among(s->reduce.over, s->reduce.n_over, axis))
 		return DR_WEIGHT_K;
 	if (c->experts >= 0)
 		return axis == c->experts ? DR_WEIGHT_GROUP : DR_WEIGHT_N;

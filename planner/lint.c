@@ -94,9 +94,9 @@ static double products(const struct lint *t, const struct local_phase *ph, const
 	double n = 1;
 	for (int i = 0; i < v->n_axes; i++)
 		n *= local_extent(t, v->axes[i], &v->layout.axis[i]);
-	for (int i = 0; i < s->n_over; i++)
+	for (int i = 0; i < s->reduce.n_over; i++)
 		for (int k = 0; k < x->n_axes; k++)
-			if (x->axes[k] == s->over[i])
+			if (x->axes[k] == s->reduce.over[i])
 				n *= local_extent(t, x->axes[k], &x->layout.axis[k]);
 	return n;
 }
@@ -233,7 +233,7 @@ static bool reads_state(const struct program *p, int value, int state)
 {
 	while (p->values.at[value].op == OP_RENAME || p->values.at[value].op == OP_PIECE)
 		value = p->values.at[value].args[0];
-	return p->values.at[value].op == OP_APPEND && p->values.at[value].state == state;
+	return p->values.at[value].op == OP_APPEND && p->values.at[value].append.state == state;
 }
 
 /* The widest window through which attention reads a cache; 0: all of it is read, or none. */

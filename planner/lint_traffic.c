@@ -236,7 +236,7 @@ static int state_of(const struct lint *t, const struct local_phase *ph, int loca
 	const struct local_value *v = &ph->values.at[local];
 	while (v->op == LOCAL_OP && (p->values.at[v->source].op == OP_PIECE || p->values.at[v->source].op == OP_RENAME))
 		v = &ph->values.at[v->args[0]];
-	return v->op == LOCAL_OP && p->values.at[v->source].op == OP_APPEND ? p->values.at[v->source].state : -1;
+	return v->op == LOCAL_OP && p->values.at[v->source].op == OP_APPEND ? p->values.at[v->source].append.state : -1;
 }
 
 static void check_cache(const struct lint *t, int phase, int local)

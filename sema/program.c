@@ -35,6 +35,21 @@ bool op_is_pointwise(enum op op) { return op >= OP_ADD && op <= OP_CAST; }
 
 bool op_is_reduce(enum op op) { return op >= OP_SUM && op <= OP_REDUCE_MAX; }
 
+struct reduced_axes value_reduced(const struct value *v)
+{
+	if (v->op == OP_CONTRACT || op_is_reduce(v->op))
+		return (struct reduced_axes){v->reduce.over, v->reduce.n_over};
+	return (struct reduced_axes){NULL, 0};
+}
+
+bool axis_among(const int *axes, int n, int axis)
+{
+	for (int i = 0; i < n; i++)
+		if (axes[i] == axis)
+			return true;
+	return false;
+}
+
 int axis_root(const struct program *p, int axis)
 {
 	while (p->axes.at[axis].like >= 0)
@@ -86,13 +101,7 @@ static bool is_optional(enum op op, int operand)
 	return (op == OP_ATTEND && operand == 4) || (op == OP_ROUTE && operand == 1);
 }
 
-static bool has_axis(const struct value *v, int axis)
-{
-	for (int i = 0; i < v->n_axes; i++)
-		if (v->axes[i] == axis)
-			return true;
-	return false;
-}
+static bool has_axis(const struct value *v, int axis) { return axis_among(v->axes, v->n_axes, axis); }
 
 static const char *check_axes(const struct program *p, const struct value *v)
 {
@@ -140,21 +149,21 @@ static const char *check_pointwise(const struct program *p, const struct value *
 
 static const char *check_over(const struct program *p, const struct value *v)
 {
-	for (int i = 0; i < v->n_over; i++) {
-		if (has_axis(v, v->over[i]))
+	for (int i = 0; i < v->reduce.n_over; i++) {
+		if (has_axis(v, v->reduce.over[i]))
 			return "a reduced axis in the result";
 		for (int k = 0; k < v->n_args; k++)
-			if (!has_axis(&p->values.at[v->args[k]], v->over[i]))
+			if (!has_axis(&p->values.at[v->args[k]], v->reduce.over[i]))
 				return "a reduced axis that an operand lacks";
 	}
-	return v->n_over ? NULL : "nothing to reduce over";
+	return v->reduce.n_over ? NULL : "nothing to reduce over";
 }
 
 static const char *check_view(const struct program *p, const struct value *v)
 {
 	const struct value *x = &p->values.at[v->args[0]];
-	bool related = v->op == OP_PIECE || axis_root(p, v->from) == axis_root(p, v->to);
-	bool there = has_axis(x, v->from) && has_axis(v, v->to) && x->n_axes == v->n_axes;
+	bool related = v->op == OP_PIECE || axis_root(p, v->view.from) == axis_root(p, v->view.to);
+	bool there = has_axis(x, v->view.from) && has_axis(v, v->view.to) && x->n_axes == v->n_axes;
 	return related && there ? NULL : "a view of unrelated axes";
 }
 
@@ -206,7 +215,8 @@ static const char *check_value(const struct program *p, int index)
 		return check_param(p, v);
 	if (v->op == OP_CARRY || v->op == OP_FINAL)
 		return check_loop(p, index);
-	if (v->op == OP_APPEND && (v->state < 0 || v->state >= p->states.n || p->states.at[v->state].value != index))
+	if (v->op == OP_APPEND
+	    && (v->append.state < 0 || v->append.state >= p->states.n || p->states.at[v->append.state].value != index))
 		return "a cache without a state";
 	return NULL;
 }

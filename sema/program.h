@@ -44,9 +44,9 @@ struct region {
 };
 
 enum op {
-	OP_INPUT, /* ids, pos, want: .input */
-	OP_PARAM, /* .param */
-	OP_CONST, /* .number, no axes */
+	OP_INPUT, /* ids, pos, want */
+	OP_PARAM,
+	OP_CONST, /* no axes */
 	OP_IOTA,  /* 0, 1, 2 ... over axes[0], f32 */
 	/* pointwise: an operand with fewer axes is broadcast. Axes are matched by name; their order says nothing about
 	   memory. */
@@ -68,28 +68,28 @@ enum op {
 	OP_ABS,
 	OP_FLOOR,
 	OP_CEIL,
-	OP_CAST, /* to .dtype of the value */
-	/* reductions over .over[0] */
+	OP_CAST, /* to the value's format */
+	/* reductions over one axis */
 	OP_SUM,
 	OP_MEAN,
 	OP_REDUCE_MAX,
 	/* views */
-	OP_RENAME,   /* axis .from becomes .to: axes related by `like` */
-	OP_PIECE,    /* axis .from is a concat, .to one of its parts */
-	OP_CONTRACT, /* args x, w; sums over .over */
+	OP_RENAME,   /* an axis becomes another one, related by `like` */
+	OP_PIECE,    /* a part of an axis that is a concat */
+	OP_CONTRACT, /* args x, w; sums over axes of both */
 	/* builtins of std.ops; args in the order of the signature */
-	OP_EMBED,    /* table[v, d], ids[..t]                   .v */
+	OP_EMBED,    /* table[v, d], ids[..t] */
 	OP_PICK,     /* x[b, s, ..d], want[b, r] */
-	OP_ROTATE,   /* x[b, s, ..h, f], freq[p], pos[b, s]     .f .interleaved */
-	OP_APPEND,   /* new[b, s, ..f], pos                     .state .from = s .to */
-	OP_ATTEND,   /* q, k, v, pos, (sink)                    .attend */
-	OP_ROUTE,    /* score[..t, over], (bias)                .route */
+	OP_ROTATE,   /* x[b, s, ..h, f], freq[p], pos[b, s] */
+	OP_APPEND,   /* new[b, s, ..f], pos */
+	OP_ATTEND,   /* q, k, v, pos, (sink) */
+	OP_ROUTE,    /* score[..t, over], (bias) */
 	OP_DISPATCH, /* x[..t, d], r */
 	OP_COMBINE,  /* y[e, slot, d], r */
-	OP_JOIN,     /* x[..t, a], y[..t, b]                    .to = into */
-	OP_SAMPLE,   /* logits[..t, v]                          .v */
+	OP_JOIN,     /* x[..t, a], y[..t, b] */
+	OP_SAMPLE,   /* logits[..t, v] */
 	/* loops */
-	OP_CARRY, /* in a loop's body: value at the start of a turn. args[0]: before the loop; .next: at the turn's end */
+	OP_CARRY, /* in a loop's body: value at the start of a turn. args[0]: before the loop */
 	OP_FINAL, /* after the loop: last value of the OP_CARRY args[0] */
 	OP_COUNT
 };
@@ -99,6 +99,7 @@ bool op_is_reduce(enum op op);    /* OP_SUM .. OP_REDUCE_MAX */
 
 enum value_type { TYPE_FLOAT, TYPE_INT /* i32 positions */, TYPE_INDEX /* i32, of axis `index_of` */, TYPE_ROUTING };
 
+/* A value, and in its union what only its operation has. Axes are indices into program.axes; -1: none. */
 struct value {
 	enum op op;
 	enum value_type type;
@@ -110,26 +111,58 @@ struct value {
 	int call;         /* index into program.calls of the operator whose body it is part of, or -1 */
 	const char *name; /* name of the `let`, param, state ... that binds it, or NULL */
 	struct span span; /* the expression */
-	/* attributes, by op */
-	int *over, n_over; /* CONTRACT; SUM MEAN REDUCE_MAX */
-	int from, to, v, f;
-	double number;
-	int input, param, state, next;
-	int routing; /* a routing, or a value with its slots: the value that made the routing; else -1 */
-	bool interleaved;
-	struct {
-		int *h, n_h, *r, n_r, dot, w, over;
-		double scale;
-		bool causal;
-		int64_t window; /* 0: none */
-	} attend;
-	struct {
-		int64_t top, groups, top_groups;
-		bool renormalize;
-		double factor;
-		int over, expert, slot;
-	} route;
+	int routing;      /* a routing, or a value with its slots: the value that made the routing; else -1 */
+	union {
+		/* OP_INPUT: enum input_kind; -1: a stand-in for an argument of a block that is checked by itself */
+		int input;
+		/* OP_PARAM: index into program.params */
+		int param;
+		/* OP_CONST */
+		double number;
+		/* OP_SUM, OP_MEAN, OP_REDUCE_MAX, OP_CONTRACT: the axes that are summed */
+		struct {
+			int *over, n_over;
+		} reduce;
+		/* OP_RENAME, OP_PIECE: the operand's axis, and the result's in its place */
+		struct {
+			int from, to;
+		} view;
+		/* OP_EMBED, OP_SAMPLE: the axis that is indexed */
+		int v;
+		/* OP_ROTATE: the axis of features; pairs are neighbours, not halves */
+		struct {
+			int f;
+			bool interleaved;
+		} rotate;
+		/* OP_APPEND: index into program.states; the operand's axis of tokens; the cache's axis of positions */
+		struct {
+			int state, from, to;
+		} append;
+		/* OP_ATTEND: axes of key/value heads, and of query heads of each; of features, of values, of positions */
+		struct {
+			int *h, n_h, *r, n_r, dot, w, over;
+			double scale;
+			bool causal;
+			int64_t window; /* 0: none */
+		} attend;
+		/* OP_ROUTE */
+		struct {
+			int64_t top, groups, top_groups;
+			bool renormalize;
+			double factor;
+			int over, expert, slot;
+		} route;
+		/* OP_JOIN: the result's axis, a concat */
+		int into;
+		/* OP_CARRY: value at the end of the turn */
+		int next;
+	};
 };
+/* The axes that a reduction or a contraction sums; of other operations, none. */
+struct reduced_axes {
+	const int *at;
+	int n;
+} value_reduced(const struct value *v);
 
 /* A call of an operator with a body. Its signature is its sharding rule; nothing is communicated inside. */
 struct op_call {
@@ -244,6 +277,7 @@ void program_print(const struct program *p, FILE *out);
 /* Checks that operands come before uses, axes fit the ops, and keys are complete. NULL, or what is wrong (an internal
  * error). */
 const char *program_check(const struct program *p, struct arena *arena);
+bool axis_among(const int *axes, int n, int axis);                 /* is it one of n axes? */
 int axis_root(const struct program *p, int axis);                  /* follows `like` */
 bool axis_is_within(const struct program *p, int axis, int whole); /* is it `whole`, or a part of it (`concat`)? */
 int program_body(const struct program *p, int value);              /* the loop's body that contains the value, or -1 */

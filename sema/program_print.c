@@ -70,24 +70,33 @@ static void print_attributes(const struct program *p, const struct value *v, FIL
 {
 	static const char *const inputs[] = {[INPUT_IDS] = "ids", [INPUT_POS] = "pos", [INPUT_WANT] = "want"};
 	switch (v->op) {
-	case OP_INPUT:  fprintf(out, " %s", inputs[v->input]); break;
-	case OP_CONST:  fprintf(out, " %.17g", v->number); break;
-	case OP_PARAM:  fprintf(out, " %s", p->params.at[v->param].path); break;
-	case OP_APPEND: fprintf(out, " state %s", p->states.at[v->state].path); break;
+	case OP_INPUT: fprintf(out, " %s", inputs[v->input]); break;
+	case OP_CONST: fprintf(out, " %.17g", v->number); break;
+	case OP_PARAM: fprintf(out, " %s", p->params.at[v->param].path); break;
+	case OP_APPEND:
+		fprintf(out, " state %s", p->states.at[v->append.state].path);
+		print_one(p, "from", v->append.from, out);
+		print_one(p, "to", v->append.to, out);
+		break;
+	case OP_RENAME:
+	case OP_PIECE:
+		print_one(p, "from", v->view.from, out);
+		print_one(p, "to", v->view.to, out);
+		break;
+	case OP_EMBED:
+	case OP_SAMPLE: print_one(p, "over", v->v, out); break;
+	case OP_JOIN:   print_one(p, "to", v->into, out); break;
 	case OP_ATTEND: print_attend(p, v, out); break;
 	case OP_ROUTE:  print_route(p, v, out); break;
 	case OP_ROTATE:
-		print_one(p, "over", v->f, out);
-		fputs(v->interleaved ? " interleaved" : " halves", out);
+		print_one(p, "over", v->rotate.f, out);
+		fputs(v->rotate.interleaved ? " interleaved" : " halves", out);
 		break;
 	case OP_CARRY: fprintf(out, " next %%%d", v->next); break;
-	default:       break;
+	default:
+		if (value_reduced(v).n)
+			print_list(p, "over", v->reduce.over, v->reduce.n_over, out);
 	}
-	if (v->n_over)
-		print_list(p, "over", v->over, v->n_over, out);
-	print_one(p, "from", v->from, out);
-	print_one(p, "to", v->to, out);
-	print_one(p, "over", v->v, out);
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */

@@ -119,16 +119,17 @@ static void attributes(struct call *c, struct value *v)
 	case OP_EMBED:
 	case OP_SAMPLE: v->v = call_axis(c, "v"); break;
 	case OP_ROTATE:
-		v->f = call_axis(c, "f");
-		v->interleaved = order && order->val.kind == V_SYMBOL && !strcmp(order->val.name, "interleaved");
+		v->rotate.f = call_axis(c, "f");
+		v->rotate.interleaved = order && order->val.kind == V_SYMBOL && !strcmp(order->val.name, "interleaved");
 		break;
 	case OP_APPEND:
-		v->from = call_axis(c, "s");
-		v->to = call_axis(c, "to");
+		v->append.state = -1; /* until a `state` names it */
+		v->append.from = call_axis(c, "s");
+		v->append.to = call_axis(c, "to");
 		break;
 	case OP_ATTEND: attend_attributes(c, v); break;
 	case OP_ROUTE:  route_attributes(c, v); break;
-	case OP_JOIN:   v->to = call_axis(c, "into"); break;
+	case OP_JOIN:   v->into = call_axis(c, "into"); break;
 	default:        break;
 	}
 }

@@ -10,10 +10,11 @@ struct val val_tensor(int value) { return (struct val){.kind = V_TENSOR, .tensor
 struct value walk_value(struct walk *w, enum op op, struct span at)
 {
 	struct value v = {.op = op, .type = TYPE_FLOAT, .region = w->region, .call = w->call, .span = at};
-	v.index_of = v.slot = v.from = v.to = v.v = v.f = -1;
-	v.input = v.param = v.state = v.next = v.routing = -1;
-	v.attend.dot = v.attend.w = v.attend.over = -1;
-	v.route.over = v.route.expert = v.route.slot = -1;
+	v.index_of = v.slot = v.routing = -1;
+	if (op == OP_INPUT)
+		v.input = -1;
+	if (op == OP_CARRY)
+		v.next = -1;
 	return v;
 }
 
@@ -212,8 +213,8 @@ static struct val contract(struct env *e, const struct node *n)
 	struct value v = walk_value(w, OP_CONTRACT, n->span);
 	v.dtype = w->p->values.at[args[0]].dtype;
 	set_axes(&v, contraction_axes(w, args[0], args[1], over));
-	v.over = over.at;
-	v.n_over = over.n;
+	v.reduce.over = over.at;
+	v.reduce.n_over = over.n;
 	value_args(w, &v, args, 2);
 	if (!walk_ragged(w, &v))
 		return val_bad();
@@ -372,8 +373,8 @@ static int rename_axis(struct env *e, int x, const struct node *arrow)
 	v.dtype = was->dtype;
 	v.index_of = was->index_of;
 	v.slot = was->slot;
-	v.from = from;
-	v.to = to;
+	v.view.from = from;
+	v.view.to = to;
 	set_axes(&v, axes_add(w, have, -1));
 	v.n_axes = have.n;
 	for (int i = 0; i < have.n; i++)

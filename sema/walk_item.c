@@ -147,14 +147,15 @@ static void item_state(struct env *e, const struct node *item)
 	struct ident name = item->named.name.at[0];
 	struct tensor_type want;
 	struct val v = typed_value(e, item, "kv", &want);
-	if (v.kind == V_TENSOR && (w->p->values.at[v.tensor].op != OP_APPEND || w->p->values.at[v.tensor].state >= 0)) {
+	if (v.kind == V_TENSOR
+	    && (w->p->values.at[v.tensor].op != OP_APPEND || w->p->values.at[v.tensor].append.state >= 0)) {
 		walk_report(w, DIAG_E0407, item->named.value->span, "state `%s` is not the result of a call of `append`",
 		            name.name);
 		v = val_bad();
 	}
 	if (v.kind == V_TENSOR) {
 		struct value *cache = &w->p->values.at[v.tensor];
-		cache->state = w->p->states.n;
+		cache->append.state = w->p->states.n;
 		cache->dtype = want.dtype;
 		cache->axes = want.axes.at;
 		struct state state = {.name = name.name,

@@ -120,17 +120,44 @@ static bool same_list(const int *a, int na, const int *b, int nb)
 	return na == nb && (!na || !memcmp(a, b, sizeof *a * (size_t)na));
 }
 
-static bool same_attributes(const struct value *a, const struct value *b)
+static bool same_attention(const struct value *a, const struct value *b)
 {
-	return a->from == b->from && a->to == b->to && a->v == b->v && a->f == b->f && a->number == b->number
-	       && a->input == b->input && a->interleaved == b->interleaved
-	       && same_list(a->attend.h, a->attend.n_h, b->attend.h, b->attend.n_h)
+	return same_list(a->attend.h, a->attend.n_h, b->attend.h, b->attend.n_h)
 	       && same_list(a->attend.r, a->attend.n_r, b->attend.r, b->attend.n_r) && a->attend.dot == b->attend.dot
 	       && a->attend.w == b->attend.w && a->attend.over == b->attend.over && a->attend.scale == b->attend.scale
-	       && a->attend.causal == b->attend.causal && a->attend.window == b->attend.window
-	       && a->route.top == b->route.top && a->route.groups == b->route.groups
+	       && a->attend.causal == b->attend.causal && a->attend.window == b->attend.window;
+}
+
+static bool same_route(const struct value *a, const struct value *b)
+{
+	return a->route.top == b->route.top && a->route.groups == b->route.groups
 	       && a->route.top_groups == b->route.top_groups && a->route.renormalize == b->route.renormalize
-	       && a->route.factor == b->route.factor;
+	       && a->route.factor == b->route.factor && a->route.over == b->route.over && a->route.expert == b->route.expert
+	       && a->route.slot == b->route.slot;
+}
+
+/* Of two values of one operation. */
+static bool same_attributes(const struct value *x, const struct value *y, struct mark a, struct mark b)
+{
+	struct reduced_axes over = value_reduced(x), other = value_reduced(y);
+	switch (x->op) {
+	case OP_INPUT:  return x->input == y->input;
+	case OP_PARAM:  return same_index(x->param, y->param, a.params, b.params);
+	case OP_CONST:  return x->number == y->number;
+	case OP_RENAME:
+	case OP_PIECE:  return x->view.from == y->view.from && x->view.to == y->view.to;
+	case OP_EMBED:
+	case OP_SAMPLE: return x->v == y->v;
+	case OP_ROTATE: return x->rotate.f == y->rotate.f && x->rotate.interleaved == y->rotate.interleaved;
+	case OP_APPEND:
+		return same_index(x->append.state, y->append.state, a.states, b.states) && x->append.from == y->append.from
+		       && x->append.to == y->append.to;
+	case OP_ATTEND: return same_attention(x, y);
+	case OP_ROUTE:  return same_route(x, y);
+	case OP_JOIN:   return x->into == y->into;
+	case OP_CARRY:  return same_index(x->next, y->next, a.values, b.values);
+	default:        return same_list(over.at, over.n, other.at, other.n);
+	}
 }
 
 static bool same_value(const struct program *p, int i, int j, struct mark a, struct mark b)
@@ -138,11 +165,9 @@ static bool same_value(const struct program *p, int i, int j, struct mark a, str
 	const struct value *x = &p->values.at[i], *y = &p->values.at[j];
 	bool same = x->op == y->op && x->type == y->type && x->dtype == y->dtype
 	            && same_list(x->axes, x->n_axes, y->axes, y->n_axes) && x->n_args == y->n_args
-	            && x->index_of == y->index_of && x->slot == y->slot && same_list(x->over, x->n_over, y->over, y->n_over)
-	            && same_attributes(x, y) && same_index(x->region, y->region, a.regions, b.regions)
-	            && same_index(x->call, y->call, a.calls, b.calls) && same_index(x->param, y->param, a.params, b.params)
-	            && same_index(x->state, y->state, a.states, b.states)
-	            && same_index(x->next, y->next, a.values, b.values);
+	            && x->index_of == y->index_of && x->slot == y->slot && same_attributes(x, y, a, b)
+	            && same_index(x->region, y->region, a.regions, b.regions)
+	            && same_index(x->call, y->call, a.calls, b.calls);
 	for (int k = 0; same && k < x->n_args; k++)
 		same = same_index(x->args[k], y->args[k], a.values, b.values);
 	return same;

@@ -379,7 +379,7 @@ static void check_act(struct walk *w)
 static void check_caches(struct walk *w)
 {
 	for (int i = 0; i < w->p->values.n; i++)
-		if (w->p->values.at[i].op == OP_APPEND && w->p->values.at[i].state < 0) {
+		if (w->p->values.at[i].op == OP_APPEND && w->p->values.at[i].append.state < 0) {
 			struct diag *d =
 				walk_report(w, DIAG_E0407, w->p->values.at[i].span, "`append` returns a cache that no `state` names");
 			diag_help(w->s->sink, d, "write `state name : kv[...] = append(...)`");

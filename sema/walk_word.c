@@ -144,8 +144,8 @@ static struct val reduce(struct env *e, const char *f, const struct node *n)
 	v.dtype = w->p->values.at[x.tensor].dtype;
 	v.axes = left.at;
 	v.n_axes = left.n;
-	v.over = over.at;
-	v.n_over = 1;
+	v.reduce.over = over.at;
+	v.reduce.n_over = 1;
 	value_args(w, &v, &x.tensor, 1);
 	return walk_ragged(w, &v) ? val_tensor(walk_emit(w, v)) : val_bad();
 }

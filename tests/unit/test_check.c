@@ -65,8 +65,8 @@ static void break_operation(int i)
 	if (op_is_pointwise(v->op) && v->op != OP_CAST)
 		PROGRAM(program->values.at[v->args[0]].dtype, v->dtype == DTYPE_F16 ? DTYPE_F32 : DTYPE_F16, "");
 	if (op_is_reduce(v->op) || v->op == OP_CONTRACT) {
-		PROGRAM(v->n_over, 0, "nothing to reduce over");
-		PROGRAM(v->over[0], v->axes[0], "a reduced axis in the result");
+		PROGRAM(v->reduce.n_over, 0, "nothing to reduce over");
+		PROGRAM(v->reduce.over[0], v->axes[0], "a reduced axis in the result");
 	}
 	if (v->op == OP_PARAM) {
 		PROGRAM(v->param, program->params.n, "no such param");
@@ -76,16 +76,16 @@ static void break_operation(int i)
 		PROGRAM(program->axes.at[program->params.at[v->param].axes[0]].extent, 0, "without a fixed extent");
 	}
 	if (v->op == OP_RENAME)
-		PROGRAM(v->from, v->to, "unrelated axes");
+		PROGRAM(v->view.from, v->view.to, "unrelated axes");
 	if (v->op == OP_CARRY) {
 		PROGRAM(v->next, -1, "outside its loop");
 		PROGRAM(v->next, program->loop.end, "outside its loop");
 		PROGRAM(v->dtype, DTYPE_F16, "");
 	}
 	if (v->op == OP_APPEND) {
-		PROGRAM(v->state, program->states.n, "without a state");
-		PROGRAM(v->state, -1, "without a state");
-		PROGRAM(program->states.at[v->state].value, i + 1, "without a state");
+		PROGRAM(v->append.state, program->states.n, "without a state");
+		PROGRAM(v->append.state, -1, "without a state");
+		PROGRAM(program->states.at[v->append.state].value, i + 1, "without a state");
 	}
 }
 

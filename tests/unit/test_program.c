@@ -347,11 +347,11 @@ static void test_views(void **state)
 	                                  " return join(x, y, into = both)[both -> d_model]",
 	                                  ""));
 	const struct value *rename = the(p, OP_RENAME), *piece = the(p, OP_PIECE), *join = the(p, OP_JOIN);
-	assert_string_equal(axis(p, rename->from), "d_model");
-	assert_string_equal(axis(p, rename->to), "other");
-	assert_string_equal(axis(p, join->to), "both");
-	assert_int_equal(p->axes.at[join->to].extent, 20);
-	assert_string_equal(axis(p, piece->to), "d_model");
+	assert_string_equal(axis(p, rename->view.from), "d_model");
+	assert_string_equal(axis(p, rename->view.to), "other");
+	assert_string_equal(axis(p, join->into), "both");
+	assert_int_equal(p->axes.at[join->into].extent, 20);
+	assert_string_equal(axis(p, piece->view.to), "d_model");
 }
 
 static void test_axes_of_a_block_are_made_once(void **state)
