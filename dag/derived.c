@@ -33,8 +33,8 @@ static int is_kind(const struct local *l, const struct local_value *v, const cha
 	                                            [LOCAL_ALL_TO_ALL] = "all_to_all"};
 	if (v->op != LOCAL_OP)
 		return text[v->op] && !strcmp(text[v->op], kind);
-	enum op op = l->program->values.at[v->source].op;
-	return (op == OP_DISPATCH || op == OP_COMBINE) && v->exchange.n && !strcmp(kind, "all_to_all");
+	const struct expert_atoms *experts = experts_of(l, v);
+	return experts && experts->exchange.n && !strcmp(kind, "all_to_all");
 }
 
 int dag_count(const struct local *l, const char *kind, const char *region)

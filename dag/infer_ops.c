@@ -95,7 +95,8 @@ static int emit_share(struct infer *f, int value, int bias, const struct atoms *
 	v.args[0] = bias;
 	v.n_args = 1;
 	v.dtype = DTYPE_F32;
-	v.atoms = v.layout.pending = *over;
+	v.move.atoms = v.layout.pending = *over;
+	v.move.from = v.move.to = -1, v.move.cause = NULL;
 	vec_push(f->l->arena, &f->ph->values, v);
 	return f->ph->values.n - 1;
 }
@@ -233,9 +234,7 @@ static int infer_angles(struct infer *f, int value, const struct required_layout
 	                          .n_axes = pos->n_axes + 1,
 	                          .section = freq->section > pos->section ? freq->section : pos->section,
 	                          .body = program_body(f->l->program, value),
-	                          .region = v->region,
-	                          .from = -1,
-	                          .to = -1};
+	                          .region = v->region};
 	out.args = arena_array(f->l->arena, int, 2);
 	out.args[0] = args[0], out.args[1] = args[1];
 	out.axes = arena_array(f->l->arena, int, out.n_axes);
@@ -300,7 +299,7 @@ static void infer_route(struct infer *f, int value)
 /* Atoms of the experts, split into those that also split the tokens (exchange) and the others (filter). An atom that
  * also splits the features is an error: E0501. */
 static void expert_atoms(struct infer *f, const struct value *v, int expert, const struct required_layout *tokens,
-                         struct local_value *out)
+                         struct expert_atoms *out)
 {
 	int *apart = arena_array(f->l->arena, int, tokens->n + 1), n = 0;
 	apart[n++] = expert;
@@ -308,28 +307,28 @@ static void expert_atoms(struct infer *f, const struct value *v, int expert, con
 		if (!is_token_axis(f->l->program, tokens->axes[k]))
 			apart[n++] = tokens->axes[k];
 	infer_want(f, v, apart, n, NULL, 0);
-	out->experts = place_axis(f->l, expert, v->region, f->phase, CLASS_ACTIVATION);
-	for (int i = 0; i < out->experts.n; i++) {
+	out->all = place_axis(f->l, expert, v->region, f->phase, CLASS_ACTIVATION);
+	for (int i = 0; i < out->all.n; i++) {
 		bool shared = false;
 		for (int k = 0; k < tokens->n; k++)
 			if (is_token_axis(f->l->program, tokens->axes[k]))
-				shared |= atoms_have(&tokens->layout.axis[k], out->experts.at[i]);
-		atoms_add(shared ? &out->exchange : &out->filter, out->experts.at[i]);
+				shared |= atoms_have(&tokens->layout.axis[k], out->all.at[i]);
+		atoms_add(shared ? &out->exchange : &out->filter, out->all.at[i]);
 	}
 }
 
 static struct layout expert_layout(struct infer *f, const struct value *rows, int expert, int slot,
-                                   const struct required_layout *t, const struct local_value *x)
+                                   const struct required_layout *t, const struct expert_atoms *x)
 {
 	struct layout out = required_restrict(f->l, t, rows->axes, rows->n_axes);
 	for (int i = 0; i < rows->n_axes; i++) {
 		if (rows->axes[i] == expert)
-			out.axis[i] = x->experts;
+			out.axis[i] = x->all;
 		if (rows->axes[i] != slot)
 			continue;
 		for (int k = 0; k < t->n; k++)
 			for (int q = 0; q < t->layout.axis[k].n; q++)
-				if (is_token_axis(f->l->program, t->axes[k]) && !atoms_have(&x->experts, t->layout.axis[k].at[q]))
+				if (is_token_axis(f->l->program, t->axes[k]) && !atoms_have(&x->all, t->layout.axis[k].at[q]))
 					atoms_add(&out.axis[i], t->layout.axis[k].at[q]);
 	}
 	return out;
@@ -339,12 +338,11 @@ static void infer_dispatch(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value), *x = value_at(f, v->args[0]), *r = value_at(f, v->args[1]);
 	struct required_layout t = infer_want(f, v, x->axes, x->n_axes, NULL, 0);
-	struct local_value e = {.n_axes = 0};
+	struct expert_atoms e = {.all = {.n = 0}};
 	expert_atoms(f, v, r->index_of, &t, &e);
 	int args[2] = {infer_operand(f, value, 0, &t, NULL), infer_operand(f, value, 1, &t, NULL)};
 	int at = infer_emit(f, value, args, 2, expert_layout(f, v, r->index_of, r->slot, &t, &e));
-	struct local_value *out = local_at(f, at);
-	out->experts = e.experts, out->exchange = e.exchange, out->filter = e.filter;
+	local_at(f, at)->experts = e;
 }
 
 /* Linear in the rows, so a pending sum may pass. Atoms that split experts but not tokens leave a pending sum. */
@@ -352,7 +350,7 @@ static void infer_combine(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value), *y = value_at(f, v->args[0]), *r = value_at(f, v->args[1]);
 	struct required_layout t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
-	struct local_value e = {.n_axes = 0};
+	struct expert_atoms e = {.all = {.n = 0}};
 	expert_atoms(f, v, r->index_of, &t, &e);
 	struct required_layout rows = {y->axes, y->n_axes, expert_layout(f, y, r->index_of, r->slot, &t, &e)};
 	struct atoms keep = passing(f, v, 0, &rows);
@@ -366,8 +364,7 @@ static void infer_combine(struct infer *f, int value)
 	for (int k = 0; k < keep.n; k++)
 		atoms_add(&layout.pending, keep.at[k]);
 	int at = infer_emit(f, value, args, 2, layout);
-	struct local_value *out = local_at(f, at);
-	out->experts = e.experts, out->exchange = e.exchange, out->filter = e.filter;
+	local_at(f, at)->experts = e;
 }
 
 static void infer_sample(struct infer *f, int value)

@@ -21,6 +21,12 @@ static enum step_section section_of(const struct infer *f, int value, const int 
 	return SECTION_EVERY_STAGE;
 }
 
+const struct expert_atoms *experts_of(const struct local *l, const struct local_value *v)
+{
+	enum op op = l->program->values.at[v->source].op;
+	return v->op == LOCAL_OP && (op == OP_DISPATCH || op == OP_COMBINE) ? &v->experts : NULL;
+}
+
 int infer_emit(struct infer *f, int value, const int *args, int n, struct layout layout)
 {
 	const struct value *v = &f->l->program->values.at[value];
@@ -31,9 +37,7 @@ int infer_emit(struct infer *f, int value, const int *args, int n, struct layout
 	                          .n_axes = v->n_axes,
 	                          .dtype = v->dtype,
 	                          .layout = layout,
-	                          .region = v->region,
-	                          .from = -1,
-	                          .to = -1};
+	                          .region = v->region};
 	out.args = arena_array(f->l->arena, int, n + 1);
 	for (int i = 0; i < n; i++)
 		out.args[i] = args[i];
@@ -164,8 +168,8 @@ static void infer_constant(struct infer *f, int value)
 	struct local_value *out = &f->ph->values.at[at];
 	out->op = LOCAL_CONST;
 	out->section = SECTION_EVERY_STAGE;
-	out->data = data;
-	out->n_data = n;
+	out->constant.data = data;
+	out->constant.n = n;
 }
 
 static void infer_carry(struct infer *f, int value)

@@ -36,6 +36,11 @@ enum local_op {
 	LOCAL_OPS
 };
 
+/* Atoms of an exchange with experts: those that tokens and experts share, those of experts only, all of experts. */
+struct expert_atoms {
+	struct atoms exchange, filter, all;
+};
+
 struct local_value {
 	enum local_op op;
 	int source;        /* program value; for a collective, the value it reshards */
@@ -46,15 +51,27 @@ struct local_value {
 	enum step_section section;
 	int body;   /* loop body, for SECTION_LAYER */
 	int region; /* region of the operator that needs it */
-	/* collectives and slices */
-	struct atoms atoms;
-	int from, to;      /* program axes, or -1 */
-	const char *cause; /* "o_proj: sum over kv_heads@tp" */
-	/* dispatch, combine: the atoms that tokens and experts share, those of experts only, and all atoms of experts */
-	struct atoms exchange, filter, experts;
-	const float *data;
-	int64_t n_data; /* LOCAL_CONST */
+	union {
+		/* LOCAL_ALL_REDUCE .. LOCAL_SLICE; LOCAL_TO_PENDING, which has only atoms */
+		struct {
+			struct atoms atoms;
+			int from, to;      /* program axes, or -1 */
+			const char *cause; /* "o_proj: sum over kv_heads@tp" */
+		} move;
+		/* LOCAL_OP: OP_DISPATCH, OP_COMBINE */
+		struct expert_atoms experts;
+		/* LOCAL_CONST: in the order of the axes */
+		struct {
+			const float *data;
+			int64_t n;
+		} constant;
+	};
 };
+/* Is it a collective or a slice? */
+static inline bool local_is_move(const struct local_value *v)
+{
+	return v->op >= LOCAL_ALL_REDUCE && v->op <= LOCAL_SLICE;
+}
 
 /* A carried value in one loop body: its local values at the start and at the end of an iteration. */
 struct loop_carry {
@@ -133,6 +150,8 @@ struct reshard_cost {
 };
 struct reshard_cost reshard_cost_of(struct local *l, int n, const struct layout *from, const struct layout *to);
 struct atoms *layout_of(const struct local_value *v, int axis); /* NULL: the value has no such axis */
+/* local.c: the atoms of a dispatch or combine; NULL: it is another value. */
+const struct expert_atoms *experts_of(const struct local *l, const struct local_value *v);
 
 /* local_print.c: "[batch@dp, seq@(tp), d_model | +ep]" */
 void local_layout_text(const struct local *l, const struct local_value *v, struct text *out);

@@ -38,18 +38,19 @@ static void print_value(const struct local *l, const struct local_phase *ph, int
 			fprintf(out, "%s%%%d", i ? ", " : "", v->args[i]);
 	}
 	fprintf(out, ")");
-	if (v->atoms.n)
-		fprintf(out, " over %s", atoms_text(l, &v->atoms));
-	if (v->exchange.n)
-		fprintf(out, " exchange over %s", atoms_text(l, &v->exchange));
-	if (v->filter.n)
-		fprintf(out, " filter by %s", atoms_text(l, &v->filter));
+	const struct expert_atoms *experts = experts_of(l, v);
+	if (local_is_move(v) || v->op == LOCAL_TO_PENDING)
+		fprintf(out, " over %s", atoms_text(l, &v->move.atoms));
+	if (experts && experts->exchange.n)
+		fprintf(out, " exchange over %s", atoms_text(l, &experts->exchange));
+	if (experts && experts->filter.n)
+		fprintf(out, " filter by %s", atoms_text(l, &experts->filter));
 	fprintf(out, " : ");
 	print_type(l, v, out);
 	if (s->name && v->op == LOCAL_OP)
 		fprintf(out, "  // %s", s->name);
-	if (v->cause && v->op != LOCAL_OP)
-		fprintf(out, "  // %s", v->cause);
+	if (local_is_move(v))
+		fprintf(out, "  // %s", v->move.cause);
 	fprintf(out, "\n");
 }
 
@@ -93,9 +94,9 @@ static const char *check_value(const struct local *l, const struct local_phase *
 	for (int i = 0; i < v->n_args; i++)
 		if (v->args[i] >= at)
 			return arena_printf(arena, "%%%d uses %%%d, which comes later", at, v->args[i]);
-	if (v->op == LOCAL_OP || v->op == LOCAL_CONST || v->op == LOCAL_ANGLES || v->op == LOCAL_NARROW)
+	if (!local_is_move(v) && v->op != LOCAL_TO_PENDING)
 		return NULL;
-	return v->atoms.n ? NULL : arena_printf(arena, "%%%d is a collective over nothing", at);
+	return v->move.atoms.n ? NULL : arena_printf(arena, "%%%d is a collective over nothing", at);
 }
 
 const char *local_check(const struct local *l, struct arena *arena)

@@ -169,12 +169,13 @@ static bool slice_cache(struct lower *w, int local, struct phys x)
 	const struct local_value *v = &w->ph->values.at[local];
 	int last = x.n_dims - 1;
 	bool fixed = x.offset.kind == NUMBER_CONST && (x.memory == MEMORY_PLACED || !x.offset.value);
-	if (!fixed || !x.by_position || last < 0 || x.dim[last].axis != v->to)
+	if (!fixed || !x.by_position || last < 0 || x.dim[last].axis != v->move.to)
 		return false;
 	if (x.memory == MEMORY_PLACED)
 		x.address.offset += x.offset.value;
-	x.dim[last].extent /= atoms_size(w->l, &v->atoms);
-	x.offset = (struct number){NUMBER_INDEX, x.dim[last].extent * dtype_bytes(x.dtype), 1, lower_group(w, &v->atoms)};
+	x.dim[last].extent /= atoms_size(w->l, &v->move.atoms);
+	x.offset =
+		(struct number){NUMBER_INDEX, x.dim[last].extent * dtype_bytes(x.dtype), 1, lower_group(w, &v->move.atoms)};
 	w->phys[local] = x;
 	return true;
 }
@@ -188,35 +189,35 @@ void lower_move_cache(struct lower *w, int local)
 	struct phys y = x;
 	if (v->op == LOCAL_SLICE && slice_cache(w, local, x))
 		return;
-	int64_t n = atoms_size(w->l, &v->atoms), before = 1, behind = 1;
+	int64_t n = atoms_size(w->l, &v->move.atoms), before = 1, behind = 1;
 	int at = 0;
-	while (at < x.n_dims && x.dim[at].axis != v->from)
+	while (at < x.n_dims && x.dim[at].axis != v->move.from)
 		at++;
 	bool positions = at == x.n_dims, features = at == x.n_dims - 1;
 	if (v->op != LOCAL_ALL_GATHER || !phys_contiguous(&x) || x.offset.kind != NUMBER_CONST
-	    || (positions && layout_of(v, v->from)->n)) {
+	    || (positions && layout_of(v, v->move.from)->n)) {
 		lower_unsupported(w, lower_source(w, v->args[0])->span, "a cache that its reader wants in another layout (%s)",
-		                  v->cause);
+		                  v->move.cause);
 		return;
 	}
 	for (int i = 0; i < x.n_dims; i++)
 		*(i < at && !positions ? &before : &behind) *= x.dim[i].extent;
 	*(features && x.by_position ? &before : &behind) *= w->s->page;
 	if (positions)
-		y.rows = cache_rows(w, layout_of(v, w->l->program->batch), layout_of(v, v->from));
+		y.rows = cache_rows(w, layout_of(v, w->l->program->batch), layout_of(v, v->move.from));
 	else
 		y.dim[at].extent *= n;
 	phys_make_contiguous(&y);
 	const struct phys *to = lower_define(w, local, y);
-	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &v->atoms), x.dtype, x.rows,
-	                             x.row_stride * dtype_bytes(x.dtype), local, v->cause);
+	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &v->move.atoms), x.dtype, x.rows,
+	                             x.row_stride * dtype_bytes(x.dtype), local, v->move.cause);
 	struct instr i = {.kind = INSTR_COLLECTIVE,
 	                  .collective = {.index = c,
 	                                 .src = arg_phys(&x),
 	                                 .dst = arg_phys(to),
 	                                 .outer = {x.rows.kind, x.rows.value / w->s->page * before, x.rows.div, 0},
 	                                 .block = number_const(behind)}};
-	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_gather (%s)", v->cause));
+	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_gather (%s)", v->move.cause));
 }
 
 static int64_t extent_of(const struct phys *p, const int *axes, int n)

@@ -76,15 +76,15 @@ static void lower_slice(struct lower *w, int local)
 		p = *lower_copy(w, v->args[0]); /* an address has only one term that depends on the rank */
 	const struct phys x = p;
 	const struct program *g = w->l->program;
-	int group = lower_group(w, &v->atoms), bytes = dtype_bytes(p.dtype);
-	bool tokens = v->to == g->seq || v->to == g->row;
+	int group = lower_group(w, &v->move.atoms), bytes = dtype_bytes(p.dtype);
+	bool tokens = v->move.to == g->seq || v->move.to == g->row;
 	if (p.exchange >= 0) {
 		lower_unsupported(w, lower_source(w, local)->span, "a slice of experts' rows");
 		return;
 	}
 	for (int i = 0; i < p.n_dims; i++)
-		if (p.dim[i].axis == v->to) {
-			int64_t part = p.dim[i].extent / atoms_size(w->l, &v->atoms);
+		if (p.dim[i].axis == v->move.to) {
+			int64_t part = p.dim[i].extent / atoms_size(w->l, &v->move.atoms);
 			p.offset = (struct number){NUMBER_INDEX, part * p.stride[i] * bytes, 1, group};
 		}
 	reshape(w, &p, local);
@@ -92,7 +92,7 @@ static void lower_slice(struct lower *w, int local)
 		slice_of_each(w, local, &x, p, group);
 		return;
 	}
-	if (tokens || v->to == g->batch)
+	if (tokens || v->move.to == g->batch)
 		p.offset = indexed(p.rows, p.row_stride * bytes, group);
 	p.state = PHYS_READY;
 	w->phys[local] = p;
@@ -121,23 +121,24 @@ static void lower_all_to_all(struct lower *w, int local)
 	phys_make_contiguous(&y);
 	/* what one member receives: x, with the cut axis as short as afterwards */
 	for (int i = 0; i < part.n_dims; i++)
-		if (part.dim[i].axis == v->to)
+		if (part.dim[i].axis == v->move.to)
 			part.dim[i].extent = y.dim[i].extent;
-	if (v->to == w->l->program->batch)
+	if (v->move.to == w->l->program->batch)
 		part.rows.value = y.rows.value;
-	else if (is_token_axis(w->l->program, v->to))
+	else if (is_token_axis(w->l->program, v->move.to))
 		part.rows.div = y.rows.div;
 	phys_make_contiguous(&part);
-	if (x.exchange >= 0 || !phys_contiguous(&x) || !cut_along(w, &part, v->to, &from)
-	    || !cut_along(w, &part, v->from, &into)) {
+	if (x.exchange >= 0 || !phys_contiguous(&x) || !cut_along(w, &part, v->move.to, &from)
+	    || !cut_along(w, &part, v->move.from, &into)) {
 		lower_unsupported(w, lower_source(w, local)->span, "an all-to-all from axis `%s` to `%s` (%s)",
-		                  w->l->program->axes.at[v->from].name, w->l->program->axes.at[v->to].name, v->cause);
+		                  w->l->program->axes.at[v->move.from].name, w->l->program->axes.at[v->move.to].name,
+		                  v->move.cause);
 		return;
 	}
 	const struct phys *to = lower_define(w, local, y);
-	int group = lower_group(w, &v->atoms);
+	int group = lower_group(w, &v->move.atoms);
 	int c = lower_add_collective(w, DR_ALL_TO_ALL, group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local,
-	                             v->cause);
+	                             v->move.cause);
 	struct instr i = {.kind = INSTR_COLLECTIVE,
 	                  .collective = {.index = c,
 	                                 .src = arg_phys(&x),
@@ -145,7 +146,7 @@ static void lower_all_to_all(struct lower *w, int local)
 	                                 .outer = from.outer,
 	                                 .block = from.block,
 	                                 .dst_block = into.block}};
-	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_to_all (%s)", v->cause));
+	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_to_all (%s)", v->move.cause));
 }
 
 void lower_collective(struct lower *w, int local)
@@ -158,7 +159,7 @@ void lower_collective(struct lower *w, int local)
 	int arg = v->args[0];
 	if (lower_source(w, local)->type == TYPE_ROUTING) { /* its weights would have to move too */
 		lower_unsupported(w, lower_source(w, local)->span, "a routing whose reader wants it in another layout (%s)",
-		                  v->cause);
+		                  v->move.cause);
 		return;
 	}
 	if (w->phys[arg].cache) {
@@ -179,22 +180,23 @@ void lower_collective(struct lower *w, int local)
 		internal_error("a collective on a value with gaps");
 	reshape(w, &y, local);
 	phys_make_contiguous(&y);
-	int axis = v->op == LOCAL_REDUCE_SCATTER ? v->to : v->from;
+	int axis = v->op == LOCAL_REDUCE_SCATTER ? v->move.to : v->move.from;
 	if (v->op != LOCAL_ALL_REDUCE && !cut_along(w, v->op == LOCAL_ALL_GATHER ? &x : &y, axis, &cut))
 		lower_unsupported(w, lower_source(w, local)->span, "a collective along axis `%s` here (%s)",
-		                  w->l->program->axes.at[axis].name, v->cause);
+		                  w->l->program->axes.at[axis].name, v->move.cause);
 	if (w->failed)
 		return;
 	if (v->op == LOCAL_ALL_REDUCE && reuse_in_place(w, local, arg))
 		w->phys[local] = x;
 	else
 		y = *lower_define(w, local, y);
-	int group = lower_group(w, &v->atoms);
+	int group = lower_group(w, &v->move.atoms);
 	int c = lower_add_collective(w, kind_of[v->op], group, x.dtype, x.rows, x.row_stride * dtype_bytes(x.dtype), local,
-	                             v->cause);
+	                             v->move.cause);
 	struct instr i = {
 		.kind = INSTR_COLLECTIVE,
 		.collective = {
 			.index = c, .src = arg_phys(&x), .dst = arg_phys(&w->phys[local]), .outer = cut.outer, .block = cut.block}};
-	lower_emit(w, local, x.exchange, i, arena_printf(w->arena, "%s (%s)", collective_name(kind_of[v->op]), v->cause));
+	lower_emit(w, local, x.exchange, i,
+	           arena_printf(w->arena, "%s (%s)", collective_name(kind_of[v->op]), v->move.cause));
 }

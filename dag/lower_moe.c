@@ -50,10 +50,10 @@ void lower_route(struct lower *w, int local)
 static struct argument expert_map(struct lower *w, const struct local_value *v, const struct expert_exchange *m)
 {
 	struct schedule *s = w->s;
-	struct expert_map map = {.experts = m->experts, .local = m->local, .n = v->experts.n};
-	for (int i = 0; i < v->experts.n; i++) {
-		map.atom[i] = v->experts.at[i];
-		map.exchange[i] = atoms_have(&v->exchange, v->experts.at[i]);
+	struct expert_map map = {.experts = m->experts, .local = m->local, .n = v->experts.all.n};
+	for (int i = 0; i < v->experts.all.n; i++) {
+		map.atom[i] = v->experts.all.at[i];
+		map.exchange[i] = atoms_have(&v->experts.exchange, v->experts.all.at[i]);
 	}
 	for (int i = 0; i < s->maps.n; i++) {
 		struct expert_map *have = &s->maps.at[i];
@@ -107,11 +107,11 @@ static void begin_exchange(struct lower *w, int exchange, const struct phys *ind
 	const struct local_value *v = &w->ph->values.at[m->dispatch];
 	int64_t tokens = lower_rows_max(w, x);
 	m->experts = w->l->program->axes.at[lower_source(w, m->dispatch)->axes[0]].extent;
-	m->dests = atoms_size(w->l, &v->exchange);
+	m->dests = atoms_size(w->l, &v->experts.exchange);
 	m->top = lower_source(w, v->args[1])->route.top;
-	m->local = m->experts / atoms_size(w->l, &v->experts);
-	m->group = lower_group(w, &v->exchange);
-	set_capacity(w, m, tokens, atoms_size(w->l, &v->experts));
+	m->local = m->experts / atoms_size(w->l, &v->experts.all);
+	m->group = lower_group(w, &v->experts.exchange);
+	set_capacity(w, m, tokens, atoms_size(w->l, &v->experts.all));
 	m->map = expert_map(w, v, m);
 	m->order = lower_buffer(w, tokens * m->top * 4);
 	m->inverse = lower_buffer(w, tokens * m->top * 4);
@@ -257,7 +257,7 @@ static void round_sum(struct lower *w, const struct rounding *r)
 static void end_exchange(struct lower *w, int local, int exchange)
 {
 	struct expert_exchange *m = &w->exchanges.at[exchange];
-	struct atoms all = w->ph->values.at[m->dispatch].experts;
+	struct atoms all = w->ph->values.at[m->dispatch].experts.all;
 	struct instr begin = {.kind = INSTR_ROUNDS_BEGIN,
 	                      .rounds = {.group = m->one_round ? -1 : lower_group(w, &all),
 	                                 .dests = (int)m->dests,

@@ -151,7 +151,7 @@ static void lower_source_value(struct lower *w, int local)
 	p.state = PHYS_READY;
 	if (v->op == LOCAL_CONST) {
 		p.dtype = DTYPE_F32; /* scalars are constants in the code */
-		phys_set_address(&p, DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->data, v->n_data) : 0);
+		phys_set_address(&p, DR_SPACE_TABLE, v->n_axes ? lower_table(w, v->constant.data, v->constant.n) : 0);
 	} else if (lower_source(w, local)->op == OP_INPUT) {
 		struct address at = lower_input(w, of_kind[lower_source(w, local)->input], v).address;
 		phys_set_address(&p, at.space, at.offset);

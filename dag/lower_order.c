@@ -8,8 +8,9 @@
 /* Can both dispatches go through one exchange? Their tokens and experts must be split alike. */
 static bool share_exchange(const struct local_value *a, const struct local_value *b)
 {
-	return a->args[1] == b->args[1] && atoms_equal(&a->experts, &b->experts) && atoms_equal(&a->exchange, &b->exchange)
-	       && atoms_equal(&a->filter, &b->filter);
+	return a->args[1] == b->args[1] && atoms_equal(&a->experts.all, &b->experts.all)
+	       && atoms_equal(&a->experts.exchange, &b->experts.exchange)
+	       && atoms_equal(&a->experts.filter, &b->experts.filter);
 }
 
 /* The exchange of a dispatch: one that it can share and does not depend on, or a new one. after[e]: does the value

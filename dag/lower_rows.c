@@ -152,7 +152,7 @@ static int build_op(struct chain *c, int local)
 		return local == c->root ? node : add_node(c, ROWS_ROUND_TO, node, 0, 0, 0, v->dtype);
 	}
 	if (v->op == LOCAL_TO_PENDING) {
-		int part = add_node(c, ROWS_CONST, 0, 0, 0, 1 / (double)atoms_size(w->l, &v->atoms), DTYPE_F32);
+		int part = add_node(c, ROWS_CONST, 0, 0, 0, 1 / (double)atoms_size(w->l, &v->move.atoms), DTYPE_F32);
 		return add_node(c, ROWS_MUL, build(c, local, v->args[0]), part, 0, 0, DTYPE_F32);
 	}
 	int args[3] = {0}, run_over = s->op == OP_IOTA ? v->axes[0] : reduced_axis(s);
@@ -184,8 +184,8 @@ static int build(struct chain *c, int user, int local)
 		if (c->done.at[i].local == local)
 			return c->done.at[i].node;
 	int node;
-	if (v->op == LOCAL_CONST && v->n_data == 1)
-		node = add_node(c, ROWS_CONST, 0, 0, 0, v->data[0], DTYPE_F32);
+	if (v->op == LOCAL_CONST && v->constant.n == 1)
+		node = add_node(c, ROWS_CONST, 0, 0, 0, v->constant.data[0], DTYPE_F32);
 	else if (local == c->root || may_inline(c, user, local))
 		node = build_op(c, local);
 	else

@@ -58,14 +58,14 @@ bool check_moves_of_padded(struct local *l)
 	for (int phase = 0; phase < PHASES && vocab >= 0; phase++)
 		for (int i = 0; i < l->phase[phase].values.n; i++) {
 			const struct local_value *v = &l->phase[phase].values.at[i];
-			if (v->op < LOCAL_ALL_REDUCE || v->op > LOCAL_SLICE || (v->from != vocab && v->to != vocab))
+			if (!local_is_move(v) || (v->move.from != vocab && v->move.to != vocab))
 				continue;
 			if (!is_padded(l, v, vocab) && !is_padded(l, &l->phase[phase].values.at[v->args[0]], vocab))
 				continue;
 			const struct axis *a = &l->program->axes.at[vocab];
 			struct diag *d = diag_report(l->sink, DIAG_E0503, l->program->values.at[v->source].span,
 			                             "`%s` (%lld) is padded, and this value would move along it (%s)", a->name,
-			                             (long long)a->extent, v->cause);
+			                             (long long)a->extent, v->move.cause);
 			diag_help(l->sink, d, "place `%s` in the same way where the value is made and where it is read", a->name);
 			return false;
 		}

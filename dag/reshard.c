@@ -176,7 +176,7 @@ static int find_same(const struct local_phase *ph, int value, const struct move 
 {
 	for (int i = value + 1; i < ph->values.n; i++) {
 		const struct local_value *v = &ph->values.at[i];
-		if (v->op == m->op && v->n_args == 1 && v->args[0] == value && atoms_equal(&v->atoms, &m->atoms)
+		if (v->op == m->op && v->n_args == 1 && v->args[0] == value && atoms_equal(&v->move.atoms, &m->atoms)
 		    && same_layout(&v->layout, result, n))
 			return i;
 	}
@@ -198,14 +198,12 @@ static int emit_move(struct local_phase *ph, const struct plan *p, int value, co
 	v.args[0] = value;
 	v.n_args = 1;
 	v.layout = after;
-	v.atoms = m->atoms;
-	v.from = m->from < 0 ? -1 : v.axes[m->from];
-	v.to = m->to < 0 ? -1 : v.axes[m->to];
+	v.move.atoms = m->atoms;
+	v.move.from = m->from < 0 ? -1 : v.axes[m->from];
+	v.move.to = m->to < 0 ? -1 : v.axes[m->to];
 	v.region = region;
-	v.cause = arena_printf(l->arena, "%s%s%s", why, user >= 0 && g->values.at[user].name ? " " : "",
-	                       user >= 0 && g->values.at[user].name ? g->values.at[user].name : "");
-	v.data = NULL;
-	v.exchange.n = v.filter.n = v.experts.n = 0;
+	v.move.cause = arena_printf(l->arena, "%s%s%s", why, user >= 0 && g->values.at[user].name ? " " : "",
+	                            user >= 0 && g->values.at[user].name ? g->values.at[user].name : "");
 	vec_push(l->arena, &ph->values, v);
 	return ph->values.n - 1;
 }
@@ -226,7 +224,6 @@ static int round_sum(struct local *l, struct local_phase *ph, int value, int reg
 	v.args[0] = value;
 	v.n_args = 1;
 	v.dtype = s->dtype;
-	v.atoms.n = 0;
 	v.region = region;
 	vec_push(l->arena, &ph->values, v);
 	return ph->values.n - 1;

@@ -43,9 +43,8 @@ static bool *axes_of_phase(const struct lint *t, int phase)
 		const struct local_value *v = &ph->values.at[i];
 		if (v->op == LOCAL_OP && op_of(t, v) != OP_PARAM)
 			mark_layout(t, v, used);
-		mark(t, &v->exchange, used);
-		mark(t, &v->filter, used);
-		mark(t, &v->experts, used);
+		if (experts_of(t->local, v))
+			mark(t, &experts_of(t->local, v)->all, used);
 	}
 	return used;
 }
@@ -144,8 +143,8 @@ static double sum_repeated(const struct lint *t, int phase, struct repeated *of_
 			continue;
 		double n = products(t, ph, v);
 		all += n;
-		const bool *used = v->exchange.n || v->experts.n ? NULL : axes_of_product(t, ph, v);
-		for (int axis = 0; used && axis < t->deploy->mesh.n; axis++) {
+		const bool *used = axes_of_product(t, ph, v);
+		for (int axis = 0; axis < t->deploy->mesh.n; axis++) {
 			struct repeated *r = &of_region[axis * regions + v->region];
 			r->work += used[axis] ? 0 : n;
 			if (!used[axis] && n > r->largest)

@@ -98,8 +98,6 @@ static void check_send(const struct lint *t, const struct collective *c)
 
 /* ---- orders of mesh axes --------------------------------------------------------------------- */
 
-static bool is_move(const struct local_value *v) { return v->op >= LOCAL_ALL_REDUCE && v->op <= LOCAL_SLICE; }
-
 /* A reshard that gathers atoms and then slices by the same ones. */
 struct detour {
 	const struct local_value *start, *gather, *slice;
@@ -112,9 +110,9 @@ static bool detour_to(const struct local_phase *ph, int at, struct detour *out)
 	*out = (struct detour){.slice = slice};
 	if (slice->op != LOCAL_SLICE)
 		return false;
-	while (is_move(v) && v->region == slice->region) {
-		for (int k = 0; v->op == LOCAL_ALL_GATHER && k < slice->atoms.n; k++)
-			if (atoms_have(&v->atoms, slice->atoms.at[k]))
+	while (local_is_move(v) && v->region == slice->region) {
+		for (int k = 0; v->op == LOCAL_ALL_GATHER && k < slice->move.atoms.n; k++)
+			if (atoms_have(&v->move.atoms, slice->move.atoms.at[k]))
 				out->gather = v;
 		v = &ph->values.at[v->args[0]];
 	}
@@ -203,11 +201,12 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 {
 	struct sink unseen = {.arena = t->arena, .sources = t->sink->sources};
 	const struct rule *from =
-		deploy_rule(t->deploy, &unseen, w->gather->from, w->start->region, phase, CLASS_ACTIVATION);
-	const struct rule *to = deploy_rule(t->deploy, &unseen, w->slice->to, w->slice->region, phase, CLASS_ACTIVATION);
+		deploy_rule(t->deploy, &unseen, w->gather->move.from, w->start->region, phase, CLASS_ACTIVATION);
+	const struct rule *to =
+		deploy_rule(t->deploy, &unseen, w->slice->move.to, w->slice->region, phase, CLASS_ACTIVATION);
 	double from_traffic = 0, to_traffic = 0;
-	const char *from_order = better_order(t, w, from, w->gather->from, true, &from_traffic);
-	const char *to_order = better_order(t, w, to, w->slice->to, false, &to_traffic);
+	const char *from_order = better_order(t, w, from, w->gather->move.from, true, &from_traffic);
+	const char *to_order = better_order(t, w, to, w->slice->move.to, false, &to_traffic);
 	bool change_to = to_order && (!from_order || (to->in_user_file && !from->in_user_file));
 	const struct rule *change = change_to ? to : from_order ? from : NULL, *other = change_to ? from : to;
 	if (!change)
@@ -219,7 +218,7 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 	if (other)
 		diag_related(t->sink, d, other->target_span, "the other order");
 	diag_note(t->sink, d, "%s in %s: a rank receives %.3g times its part of the value; in the other order, %.3g times",
-	          w->slice->cause, phase_name(phase),
+	          w->slice->move.cause, phase_name(phase),
 	          reshard_cost_of(t->local, w->start->n_axes, &w->start->layout, &w->slice->layout).traffic,
 	          change_to ? to_traffic : from_traffic);
 	diag_help(t->sink, d, "write `%s`", change_to ? to_order : from_order);
@@ -248,17 +247,17 @@ static void check_cache(const struct lint *t, int phase, int local)
 	struct sink unseen = {.arena = t->arena, .sources = t->sink->sources};
 	const struct program *p = t->local->program;
 	const struct state *s = &p->states.at[state];
-	const struct rule *r = deploy_rule(t->deploy, &unseen, v->from, s->region, PHASE_ANY, CLASS_CACHE);
+	const struct rule *r = deploy_rule(t->deploy, &unseen, v->move.from, s->region, PHASE_ANY, CLASS_CACHE);
 	if (!r)
 		return;
-	const char *axis = p->axes.at[v->from].name,
-			   *mesh = t->deploy->mesh.at[t->local->atoms.at[v->atoms.at[0]].mesh_axis].name;
+	const char *axis = p->axes.at[v->move.from].name,
+			   *mesh = t->deploy->mesh.at[t->local->atoms.at[v->move.atoms.at[0]].mesh_axis].name;
 	struct diag *d = diag_report(t->sink, DIAG_W0518, r->target_span,
 	                             "each step gathers the cache: attention needs all of `%s`", axis);
 	if (d->help)
 		return;
-	diag_related(t->sink, d, s->span, "held in %lld parts, `%s`", (long long)atoms_size(t->local, &v->atoms),
-	             atoms_text(t->local, &v->atoms));
+	diag_related(t->sink, d, s->span, "held in %lld parts, `%s`", (long long)atoms_size(t->local, &v->move.atoms),
+	             atoms_text(t->local, &v->move.atoms));
 	diag_help(t->sink, d, "place `batch` on `%s` there, or heads: `at attn { batch -> %s }`", mesh, mesh);
 }
 

@@ -133,9 +133,8 @@ static void local_values(void **state)
 			struct local_value *v = &local->phase[phase].values.at[i];
 			for (int k = 0; k < v->n_args; k++)
 				LOCAL(v->args[k], i, "comes later");
-			if (v->atoms.n && v->op != LOCAL_OP && v->op != LOCAL_CONST && v->op != LOCAL_ANGLES
-			    && v->op != LOCAL_NARROW)
-				LOCAL(v->atoms.n, 0, "a collective over nothing");
+			if (local_is_move(v) || v->op == LOCAL_TO_PENDING)
+				LOCAL(v->move.atoms.n, 0, "a collective over nothing");
 			for (int k = 0; k < v->n_axes; k++)
 				if (v->layout.axis[k].n)
 					LOCAL(v->layout.pending, v->layout.axis[k], "twice");

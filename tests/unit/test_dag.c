@@ -199,8 +199,8 @@ static const char *moves(struct fixture *f, const char *from, const char *to)
 	text_add(&t, "%s", "");
 	for (int i = at + 1; i < ph->values.n; i++) {
 		text_add(&t, "%s%s ", i > at + 1 ? ", " : "", name[ph->values.at[i].op]);
-		for (int k = 0; k < ph->values.at[i].atoms.n; k++)
-			text_add(&t, "%s", f->local.atoms.at[ph->values.at[i].atoms.at[k]].name);
+		for (int k = 0; k < ph->values.at[i].move.atoms.n; k++)
+			text_add(&t, "%s", f->local.atoms.at[ph->values.at[i].move.atoms.at[k]].name);
 	}
 	for (int i = 0; i < AXES; i++)
 		assert_true(atoms_equal(&ph->values.at[end].layout.axis[i], &want.axis[i]));
