@@ -6,6 +6,8 @@
 void lower_unsupported(struct lower *w, struct span at, const char *fmt, ...)
 {
 	va_list args;
+	if (w->failed)
+		return;
 	va_start(args, fmt);
 	const char *what = arena_vprintf(w->arena, fmt, args);
 	va_end(args);
@@ -307,7 +309,7 @@ void lower_too_large(struct lower *w, const char *what, double n, int64_t most)
 	w->failed = true;
 	struct diag *d = diag_report(w->sink, DIAG_E0705, w->l->deploy->work.span,
 	                             "%s would be %.4g: a launcher takes at most %lld", what, n, (long long)most);
-	diag_help(w->sink, d, "a smaller `batch`, `seq` or `chunk`, or more ranks");
+	diag_help(w->sink, d, "a smaller `batch`, `seq`, `chunk` or `rows`, or more ranks");
 }
 
 int lower_buffer(struct lower *w, int64_t bytes)

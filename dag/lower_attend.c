@@ -132,7 +132,7 @@ void lower_append(struct lower *w, int local)
 	if (!dtype_is_loaded(state->dtype))
 		lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
 	else if (!use.used)
-		lower_unsupported(w, s->span, "a cache that no attention reads");
+		lower_unsupported(w, s->span, "a cache that no attention reads unchanged");
 	else if (use.mixed)
 		lower_unsupported(w, s->span, "a cache whose axes two attentions use in different ways");
 	if (w->failed)

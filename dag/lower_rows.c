@@ -19,6 +19,8 @@ struct chain {
 	int group;                   /* axis by which an exchange's rows are sorted (experts), or -1 */
 	int leaf[ROWS_MAX_OPERANDS]; /* local values that the kernel loads */
 	VEC(struct done) done;
+	int cut;   /* chains of values up to this depth are computed by kernels of their own */
+	bool full; /* one kernel cannot compute it all */
 };
 
 static bool is_product_of_rows(const struct lower *w, int local)
@@ -62,12 +64,9 @@ static struct span written(const struct lower *w, const struct value *s)
 static int add_node(struct chain *c, enum rows_op op, int a, int b, int x, double number, enum dtype dtype)
 {
 	struct kernel_rows *k = c->k;
-	if (k->n_nodes == ROWS_MAX_NODES) {
-		if (!c->w->failed)
-			lower_unsupported(c->w, written(c->w, lower_source(c->w, c->root)),
-			                  "an operator of more than %d operations", ROWS_MAX_NODES);
+	c->full |= k->n_nodes == ROWS_MAX_NODES;
+	if (c->full)
 		return 0;
-	}
 	struct rows_node *n = &k->node[k->n_nodes];
 	n->op = op, n->a = a, n->b = b, n->c = x, n->number = number, n->dtype = dtype;
 	return k->n_nodes++;
@@ -108,7 +107,7 @@ static bool may_reduce(const struct chain *c, int local)
 static bool may_inline(const struct chain *c, int user, int arg)
 {
 	const struct lower *w = c->w;
-	if (!lower_is_rows(w, arg) || w->phys[arg].state == PHYS_READY || w->phys[arg].state == PHYS_NONE)
+	if (!lower_is_rows(w, arg) || w->phys[arg].state != PHYS_VIRTUAL || w->phys[arg].depth <= c->cut)
 		return false;
 	const struct value *a = lower_source(w, arg), *u = lower_source(w, user);
 	const struct phys *p = &w->phys[arg];
@@ -132,12 +131,9 @@ static int load_leaf(struct chain *c, int local)
 	for (int i = 0; i < c->k->n_inputs; i++)
 		if (c->leaf[i] == local)
 			return add_node(c, ROWS_LOAD, i, 0, 0, 0, DTYPE_F32);
-	if (c->k->n_inputs == ROWS_MAX_OPERANDS) {
-		if (!c->w->failed)
-			lower_unsupported(c->w, written(c->w, lower_source(c->w, c->root)), "an operator of more than %d operands",
-			                  ROWS_MAX_OPERANDS);
+	c->full |= c->k->n_inputs == ROWS_MAX_OPERANDS;
+	if (c->full)
 		return 0;
-	}
 	c->leaf[c->k->n_inputs] = local;
 	return add_node(c, ROWS_LOAD, c->k->n_inputs++, 0, 0, 0, DTYPE_F32);
 }
@@ -368,19 +364,32 @@ static bool may_write_to(const struct chain *c, const struct phys *to)
 	return at < 0 || at == to->n_dims - 1;
 }
 
-/* Computes a virtual value into memory: into `to`, if given and possible. */
-static void compute(struct lower *w, int local, const int *order, const struct phys *to)
+/* The chain that ends at a value, with chains up to depth `cut` as operands. */
+static struct chain chain_of(struct lower *w, int local, int cut, struct kernel *k)
 {
-	struct kernel k;
-	memset(&k, 0, sizeof k);
-	k.family = KERNEL_ROWS;
-	struct chain c = {.w = w, .root = local, .k = &k.rows, .shape = lower_shape(w, local), .reduced = -1};
+	memset(k, 0, sizeof *k);
+	k->family = KERNEL_ROWS;
+	struct chain c = {.w = w, .root = local, .k = &k->rows, .shape = lower_shape(w, local), .reduced = -1, .cut = cut};
 	c.shape.exchange = w->phys[local].exchange;
 	c.group = c.shape.exchange < 0 ? -1 : c.shape.sorted_by;
 	if (!w->failed)
-		k.rows.result[0] = build(&c, local, local);
-	if (w->failed) {
-		w->phys[local].state = PHYS_READY; /* nothing is launched: the mistake is already reported */
+		k->rows.result[0] = build(&c, local, local);
+	return c;
+}
+
+/* Computes a virtual value into memory: into `to`, if given and possible. A chain that is too long for one kernel is
+ * cut halfway. */
+static void compute(struct lower *w, int local, const int *order, const struct phys *to)
+{
+	struct kernel k;
+	int depth = w->phys[local].depth;
+	struct chain c = chain_of(w, local, 0, &k);
+	while (c.full && c.cut < depth)
+		c = chain_of(w, local, (c.cut + depth + 1) / 2, &k);
+	if (w->failed) { /* nothing is launched: the mistake is already reported */
+		w->phys[local] = c.shape;
+		w->phys[local].state = PHYS_READY;
+		phys_set_buffer(&w->phys[local], BUFFER_LOGITS);
 		return;
 	}
 	for (int i = 0; i < k.rows.n_inputs; i++)

@@ -36,8 +36,10 @@ void lower_view(struct lower *w, int local)
 		int64_t before = 0;
 		for (int i = 0; whole->part[i] != s->view.to; i++)
 			before += p->axes.at[whole->part[i]].extent;
-		if (v.offset.kind != NUMBER_CONST)
-			lower_unsupported(w, s->span, "a piece of a part that each rank has its own of");
+		if (v.offset.kind != NUMBER_CONST && v.cache)
+			lower_unsupported(w, s->span, "a piece of a cache of which each rank takes a part");
+		else if (v.offset.kind != NUMBER_CONST)
+			v = *lower_copy(w, arg);
 		narrow(w, &v, s->view.from, s->view.to, before);
 	} else if (at < v.n_dims)
 		v.dim[at].axis = s->view.to;

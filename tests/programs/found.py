@@ -326,6 +326,63 @@ FOUND += [
           dict(blocks=READER, body=PARTLY, plan="mesh a = 2; at reader { v -> a }", ranks=2), dict(blocks=READER, body=PARTLY), "append, attend"),
 ]
 
+# The kind: an expression of more operands or operations than one kernel has.
+LONG = """  axis n = 20
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+{}
+  let e = embed(w_embed, ids)
+  let x = {}
+""" + END
+ROOTS = sum(i ** 0.5 for i in range(2, 60))
+TERMS = "".join(f" + sqrt(abs(x * {i}))" for i in range(2, 60))
+LONG_OP = "op Long(x: [...t, d]) -> [...t, d] { let y = x%s; return y * rsqrt(mean(y * y, over = d)) }\n"
+FOUND += [
+    Found("a sum of twenty params", {"embed": (24, 8), "head": (24, 8)} | {f"p{i}": (8,) for i in range(20)},
+          LONG.format("\n".join(f'  param p{i} : [d_model] from "p{i}"' for i in range(20)), "e" + "".join(f" + p{i}" for i in range(20))),
+          LONG.format('  param p : [n, d_model] from "p" as [n * d_model]', "e + sum(p, over = n)"), joined={"p": tuple(f"p{i}" for i in range(20))}),
+    Found("a sum of sixty roots", {"embed": (24, 8), "head": (24, 8)},
+          LONG.format("", "e" + TERMS.replace("x", "e")), LONG.format("", f"e + {ROOTS} * sqrt(abs(e))")),
+    Found("a sum of sixty roots in an operator, before a mean", {"embed": (24, 8), "head": (24, 8)},
+          dict(blocks=LONG_OP % TERMS, body=LONG.format("", "Long(e, d = d_model)")), dict(blocks=LONG_OP % f" + {ROOTS} * sqrt(abs(x))", body=LONG.format("", "Long(e, d = d_model)"))),
+    routed("a sum of sixty roots of an expert's rows", "let x = dispatch(y, r); return combine(x * w" + TERMS + ", r)",
+           f"let x = dispatch(y, r); return combine(x * w + {ROOTS} * sqrt(abs(x)), r)"),
+]
+
+# The kind: a piece of what a rank takes as its part of a value. Its address already depends on the rank.
+PIECE = """block Half(y: [batch, seq, h, whole]) -> [batch, seq, d_model] {
+  axis left; axis right; axis d_model
+  param u : [h, left, d_model]  from "u"
+  param v : [h, right, d_model] from "v"
+  return y[whole -> right] @[h, right] v - y[whole -> left] @[h, left] u
+}
+"""
+WITH_PIECES = """  axis left = 2; axis right = 4; axis whole = concat(left, right); axis h = 4
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  param w       : [d_model, h, whole] from "w" as [d_model, h * whole]
+  let x = Half(embed(w_embed, ids) @[d_model] w) as half from "half"
+""" + END
+PIECE_SHAPES = {"embed": (24, 8), "head": (24, 8), "w": (8, 24), "half.u": (4, 2, 8), "half.v": (4, 4, 8)}
+FOUND += [
+    Found(f"pieces of a part of the {what}", PIECE_SHAPES,
+          dict(blocks=PIECE, body=WITH_PIECES, plan=f"mesh a = 2; at half {{ {what} -> a }}", ranks=2), dict(blocks=PIECE, body=WITH_PIECES))
+    for what in ("h", "batch", "seq")
+]
+
+# The kind: an axis that is a view of the positions.
+RENAMED = """  axis other like seq
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  let e = embed(w_embed, ids)
+  state kc : kv[batch, ctx, d_model] = append(e[{0}], pos[{0}], to = ctx)
+  let x = e + attend(e[{0}], kc, kc, pos[{0}], over = ctx, dot = d_model, scale = 0.5)[{1}]
+""" + END
+FOUND += [
+    Found("positions by another name", {"embed": (24, 8), "head": (24, 8)}, RENAMED.format("seq -> other", "other -> seq"),
+          RENAMED.replace("[{0}]", "").replace("[{1}]", ""), "append, attend"),
+]
+
 
 def main():
     need_deployc()
