@@ -70,11 +70,11 @@ enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUN
 struct instr {
 	enum instr_kind kind;
 	int op; /* index into schedule.op_names */
-	/* queues.c: wait[q]: it starts after this instruction of queue q in its list, from 1; 0: after any. event: another
-	 * waits for it. joins: all queues are idle before and after it. */
+	/* queues.c: wait[q]: it starts after this instruction of queue q in its list, from 1; 0: after any. again[q]: in
+	 * all rounds but the first, likewise after this instruction in the round before. event: another waits for it. */
 	enum queue queue;
-	int wait[QUEUES];
-	bool event, joins;
+	int wait[QUEUES], again[QUEUES];
+	bool event;
 	union {
 		/* INSTR_LAUNCH */
 		struct {

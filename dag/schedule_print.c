@@ -45,15 +45,21 @@ static void print_argument(const struct argument *a, FILE *out)
 	print_number(&a->number, out);
 }
 
-/* " on reductions after compute 7": its queue, if that is not compute, and the instructions that it waits for, which
- * count from 1 in each list. Ends the line with the name of the operator. */
+static void print_waits(const int wait[QUEUES], const char *words, FILE *out)
+{
+	for (int q = 0, n = 0; q < QUEUES; q++)
+		if (wait[q])
+			fprintf(out, "%s%s %d", n++ ? ", " : words, queue_name((enum queue)q), wait[q]);
+}
+
+/* " on reductions after compute 7 in later rounds after experts 9": its queue, if that is not compute, and the
+ * instructions that it waits for, which count from 1 in each list. Ends the line with the name of the operator. */
 static void end_instr(const struct schedule *s, const struct instr *i, FILE *out)
 {
 	if (i->queue != QUEUE_COMPUTE)
 		fprintf(out, " on %s", queue_name(i->queue));
-	for (int q = 0, n = 0; q < QUEUES; q++)
-		if (i->wait[q])
-			fprintf(out, "%s%s %d", n++ ? ", " : " after ", queue_name((enum queue)q), i->wait[q]);
+	print_waits(i->wait, " after ", out);
+	print_waits(i->again, " in later rounds after ", out);
 	fprintf(out, "  // %s\n", s->op_names.at[i->op]);
 }
 
@@ -92,8 +98,8 @@ static void print_instr(const struct schedule *s, const struct instr *i, FILE *o
 	case INSTR_LAUNCH:     print_launch(s, i, out); break;
 	case INSTR_COLLECTIVE: print_collective(s, i, out); break;
 	case INSTR_ROUNDS_BEGIN:
-		fprintf(out, i->rounds.group < 0 ? "  one round of %lld\n" : "  rounds of %lld\n",
-		        (long long)i->rounds.capacity);
+		fprintf(out, i->rounds.group < 0 ? "  one round of %lld" : "  rounds of %lld", (long long)i->rounds.capacity);
+		end_instr(s, i, out);
 		break;
 	case INSTR_ROUNDS_END: fprintf(out, "  end of rounds\n"); break;
 	}

@@ -36,7 +36,6 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	const struct dr_collective *what = &r->job->plan->collectives[collective];
 	struct collective_args x = {(int)what->group, what->dtype, src, dst, outer, block, dst_block};
 	note_op(r, op);
-	r->device->sync(r->device);
 	switch ((enum dr_collective_kind)what->kind) {
 	case DR_ALL_REDUCE:     c->all_reduce(c, &x); return;
 	case DR_ALL_GATHER:     c->all_gather(c, &x); return;
@@ -54,7 +53,6 @@ int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start,
 	struct rank *r = rank_of(f);
 	int64_t max = 1;
 	note_op(r, op);
-	r->device->sync(r->device);
 	/* The begin of each destination's assignments, and the end of the last one's. */
 	struct rect begins = {start, (uint64_t)local * sizeof(int32_t), sizeof(int32_t), (uint64_t)dests + 1};
 	r->device->read(r->device, r->starts, begins);

@@ -46,13 +46,28 @@ static const char text[] =
 	"  workload = Inference { batch = 2; seq = 1..16; output = 8; page = 16 }\n"
 	"}\n";
 
-static int setup(void **state)
+/* A library model with experts, which are exchanged in rounds. */
+static const char experts[] =
+	"use std.mixtral { Mixtral }\n"
+	"use std.clusters { CPUHost }\n"
+	"use std.plans { Megatron }\n"
+	"use std.workload { Inference }\n"
+	"model Tiny = Mixtral {\n"
+	"  vocab = 256; layers = 4; d_model = 32; kv_heads = 4; q_group = 2; head_dim = 8; expert = 8; expert_ffn = 16\n"
+	"  rope_theta = 10_000.0; max_ctx = 512; weight = f32; act = f32; kv = f32\n"
+	"}\n"
+	"deploy D {\n"
+	"  model = Tiny; cluster = CPUHost { ranks = 8 }; plan = Megatron { pp = 2; tp = 2; ep = 2 }\n"
+	"  workload = Inference { batch = 4; seq = 1..64; output = 64; chunk = 64; page = 16 }\n"
+	"}\n";
+
+static int make(void **state, const char *spec)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	strcpy(f->file, "/tmp/test_schedule_XXXXXX");
 	int fd = mkstemp(f->file);
 	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+	assert_int_equal(write(fd, spec, strlen(spec)), strlen(spec));
 	close(fd);
 	f->names.arena = f->sources.arena = f->sink.arena = &f->arena;
 	f->sink.sources = &f->sources;
@@ -72,6 +87,9 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup(void **state) { return make(state, text); }
+static int setup_experts(void **state) { return make(state, experts); }
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
@@ -89,6 +107,16 @@ static struct instr *launch_of(struct fixture *f, enum kernel_family family, enu
 		if (in->at[i].kind == INSTR_LAUNCH && f->s->kernels.at[in->at[i].launch.kernel].family == family)
 			return &in->at[i];
 	fail_msg("no launch of family %d", (int)family);
+	return NULL;
+}
+
+static struct instr *collective_of(struct fixture *f, enum block_kind block)
+{
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], block, 0);
+	for (int i = 0; i < in->n; i++)
+		if (in->at[i].kind == INSTR_COLLECTIVE)
+			return &in->at[i];
+	fail_msg("no collective");
 	return NULL;
 }
 
@@ -237,6 +265,79 @@ static void test_queues(void **state)
 	assert_true(waits >= 4); /* two sums of each layer's block, each between its producer and its reader */
 }
 
+/* Expects that an instruction that skips a wait for another queue may run too early. Returns the number of waits. */
+static int needed(struct fixture *f, const struct instr *i, int wait[QUEUES])
+{
+	int n = 0;
+	for (int q = 0; q < QUEUES; q++) {
+		int other = wait[q];
+		wait[q] = 0;
+		if (other)
+			breaks(f, "does not wait for an instruction that touches the same bytes");
+		n += other != 0;
+		wait[q] = other;
+	}
+	assert_int_equal(wait[i->queue], 0);
+	return n;
+}
+
+/* Only the host waits for the number of rounds. */
+static void test_queues_of_experts(void **state)
+{
+	struct fixture *f = *state;
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, 0);
+	int asked = 0;
+	for (int i = 0; i < in->n; i++) {
+		struct instr *at = &in->at[i];
+		needed(f, at, at->wait);
+		needed(f, at, at->again);
+		if (at->kind != INSTR_ROUNDS_BEGIN)
+			continue;
+		asked++;
+		assert_true(at->rounds.group >= 0);
+		assert_int_equal(at->queue, QUEUE_HOST);
+		assert_int_equal(at->wait[QUEUE_COMPUTE], i); /* the instruction before it sorts the assignments */
+		for (int q = 0; q < QUEUES; q++)
+			assert_true(q == QUEUE_COMPUTE || !at->wait[q]);
+	}
+	assert_int_equal(asked, 1);
+	holds(f);
+}
+
+/* A kernel that overwrites what a collective of the round before sends waits for it, but not in the first round. */
+static void test_queues_of_rounds(void **state)
+{
+	struct fixture *f = *state;
+	struct step_program *p = &f->s->programs.at[PHASE_PREFILL];
+	struct instrs *in = program_instrs(p, BLOCK_LAYERS, 0);
+	for (int i = 0; i < p->live.n; i++) /* instructions change their numbers here */
+		p->live.at[i].first = 0;
+	int at = (int)(collective_of(f, BLOCK_LAYERS) - in->at),
+		reduces = f->s->collectives.at[in->at[at].collective.index].group;
+	assert_int_equal(in->at[at].wait[QUEUE_COMPUTE], at); /* the launch before it, which is instruction `at` */
+	struct instr list[] = {{.kind = INSTR_ROUNDS_BEGIN,
+	                        .rounds = {.group = reduces,
+	                                   .dests = 1,
+	                                   .local = 1,
+	                                   .start = in->at[at].collective.src,
+	                                   .tokens = &f->s->groups.at[reduces]}},
+	                       in->at[at - 1],
+	                       in->at[at],
+	                       {.kind = INSTR_ROUNDS_END}};
+	for (int i = 0; i < 4; i++) {
+		memset(list[i].wait, 0, sizeof list[i].wait);
+		in->at[i] = list[i];
+	}
+	in->n = 4;
+	set_queues(f->s, &f->arena);
+	holds(f);
+	assert_int_equal(in->at[1].again[QUEUE_REDUCTIONS], 3);
+	assert_int_equal(needed(f, &in->at[1], in->at[1].again), 1);
+	assert_int_equal(needed(f, &in->at[2], in->at[2].wait), 1);
+	in->at[1].wait[QUEUE_REDUCTIONS] = 5;
+	breaks(f, "does not wait for an instruction");
+}
+
 static void test_state(void **state)
 {
 	struct fixture *f = *state;
@@ -348,16 +449,6 @@ static void test_arguments(void **state)
 	breaks(f, "SEQ of attend_0 is a number");
 }
 
-static struct instr *collective_of(struct fixture *f, enum block_kind block)
-{
-	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], block, 0);
-	for (int i = 0; i < in->n; i++)
-		if (in->at[i].kind == INSTR_COLLECTIVE)
-			return &in->at[i];
-	fail_msg("no collective");
-	return NULL;
-}
-
 static void test_group_over_stages(void **state)
 {
 	struct fixture *f = *state;
@@ -426,7 +517,8 @@ static void test_rounds(void **state)
 	struct instrs *part = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, 0);
 	for (int i = 0; i < f->s->programs.at[PHASE_PREFILL].live.n; i++) /* instructions change their numbers here */
 		f->s->programs.at[PHASE_PREFILL].live.at[i].first = 0;
-	const struct instr collective = *collective_of(f, BLOCK_LAYERS);
+	struct instr collective = *collective_of(f, BLOCK_LAYERS);
+	memset(collective.wait, 0, sizeof collective.wait);
 	int over = f->s->collectives.at[collective.collective.index].group, alone = 0;
 	while (f->s->groups.at[alone].n)
 		alone++;
@@ -440,6 +532,7 @@ static void test_rounds(void **state)
 	part->at[1] = collective;
 	part->at[2] = (struct instr){.kind = INSTR_ROUNDS_END};
 	part->n = 3;
+	set_queues(f->s, &f->arena);
 	breaks(f, "whose ranks count other rounds");
 	part->at[0].rounds.group = -1; /* always one round */
 	holds(f);
@@ -476,6 +569,8 @@ int main(void)
 		TEST(test_pipeline),
 		TEST(test_messages),
 		TEST(test_rounds),
+		TEST(test_queues_of_rounds),
+		cmocka_unit_test_setup_teardown(test_queues_of_experts, setup_experts, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
