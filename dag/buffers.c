@@ -28,8 +28,6 @@ static void extend(struct lower *w, int begin, int end, bool from_begin)
 {
 	for (int i = 0; i < w->buffers.n; i++) {
 		struct buffer *b = &w->buffers.at[i];
-		if (b->first < 0)
-			continue;
 		if (b->first < begin && b->last >= begin && b->last < end)
 			b->last = end;
 		if (from_begin && b->first >= begin && b->first < end && b->last > end)

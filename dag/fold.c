@@ -38,7 +38,7 @@ static double apply(enum op op, double a, double b, double c)
 	case OP_ABS:   return fabs(a);
 	case OP_FLOOR: return floor(a);
 	case OP_CEIL:  return ceil(a);
-	default:       return a;
+	default:       internal_error("`%s` of constants", op_name(op));
 	}
 }
 
@@ -53,25 +53,11 @@ static double rounded(enum dtype t, double x)
 	return t == DTYPE_F16 && fabs(y) > 65504 ? copysign(INFINITY, y) : y;
 }
 
-/* The element of operand `arg` for element `at` of `v`: axes are matched, missing axes are broadcast. */
-static double operand(const struct local *l, const struct value *v, int arg, int64_t at)
+/* The element of a folded value for element `at` of one that is computed from it. Only `iota` brings an axis, so both
+ * have the same one, or the operand has none. */
+static double operand(const struct local *l, int arg, int64_t at)
 {
-	const struct program *p = l->program;
-	const struct value *x = &p->values.at[arg];
-	int64_t index = 0, stride = 1;
-	for (int k = x->n_axes - 1; k >= 0; k--) {
-		int64_t rest = at;
-		for (int i = v->n_axes - 1; i >= 0; i--) {
-			int64_t e = p->axes.at[v->axes[i]].extent;
-			if (v->axes[i] == x->axes[k]) {
-				index += rest % e * stride;
-				break;
-			}
-			rest /= e;
-		}
-		stride *= p->axes.at[x->axes[k]].extent;
-	}
-	return l->folded[arg][index];
+	return l->folded[arg][l->program->values.at[arg].n_axes ? at : 0];
 }
 
 static bool foldable(const struct local *l, const struct value *v)
@@ -79,7 +65,7 @@ static bool foldable(const struct local *l, const struct value *v)
 	bool kind = op_is_pointwise(v->op) || v->op == OP_CONST || v->op == OP_IOTA || v->op == OP_RENAME;
 	for (int i = 0; i < v->n_args && kind; i++)
 		kind = v->args[i] >= 0 && l->folded[v->args[i]];
-	return kind && elements(l->program, v) > 0;
+	return kind && v->n_axes <= 1 && elements(l->program, v) > 0;
 }
 
 static void fold(struct local *l, int at)
@@ -94,7 +80,7 @@ static void fold(struct local *l, int at)
 	for (int64_t i = 0; i < n; i++) {
 		double x[3] = {0};
 		for (int k = 0; k < v->n_args && k < 3; k++)
-			x[k] = operand(l, v, v->args[k], i);
+			x[k] = operand(l, v->args[k], i);
 		out[i] = v->op == OP_CONST  ? v->number
 		         : v->op == OP_IOTA ? (double)i
 		         : v->op == OP_CAST ? rounded(v->dtype, x[0])

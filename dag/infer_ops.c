@@ -400,9 +400,20 @@ static void infer_join(struct infer *f, int value)
 	infer_whole(f, value, whole, into->n_parts + 1);
 }
 
+/* A rank counts from 0, so the axis is whole; readers take their parts. */
+static void infer_iota(struct infer *f, int value)
+{
+	struct layout whole = {.axis = arena_array(f->l->arena, struct atoms, value_at(f, value)->n_axes + 1)};
+	infer_emit(f, value, NULL, 0, whole);
+}
+
 void infer_op(struct infer *f, int value)
 {
 	const struct value *v = value_at(f, value);
+	if (v->op == OP_IOTA) {
+		infer_iota(f, value);
+		return;
+	}
 	if (v->call >= 0) {
 		infer_in_call(f, value);
 		return;
@@ -421,7 +432,6 @@ void infer_op(struct infer *f, int value)
 	case OP_COMBINE:  infer_combine(f, value); break;
 	case OP_SAMPLE:   infer_sample(f, value); break;
 	case OP_JOIN:     infer_join(f, value); break;
-	case OP_IOTA:     infer_whole(f, value, NULL, 0); break;
 	default:          infer_pointwise(f, value); break;
 	}
 }

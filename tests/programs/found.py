@@ -383,6 +383,25 @@ FOUND += [
           RENAMED.replace("[{0}]", "").replace("[{1}]", ""), "append, attend"),
 ]
 
+# The kind: a constant by another name, and one that has too many elements to be a table of the launcher.
+CONSTANT = """  axis other like d_model
+  axis big = 2_000_000
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  let x = embed(w_embed, ids) * ({})
+""" + END
+BIG = CONSTANT.format("1 + max(sqrt(iota(big)), over = big)"), CONSTANT.format("1 + sqrt(1_999_999.0)")
+ROOT_OP = "op roots() -> f32[k] { return sqrt(iota(k)) * 1 }\n"
+SPLIT_BIG = dict(plan="mesh a = 2; big -> a", ranks=2)
+FOUND += [
+    Found("a constant by another name", {"embed": (24, 8), "head": (24, 8)}, CONSTANT.format("1 + iota(other)[other -> d_model]"),
+          CONSTANT.format("1 + iota(d_model)")),
+    Found("a constant of two million elements", {"embed": (24, 8), "head": (24, 8)}, *BIG),
+    Found("a constant of two million elements, split", {"embed": (24, 8), "head": (24, 8)}, dict(body=BIG[0], **SPLIT_BIG), BIG[1]),
+    Found("a constant of two million elements, split, of an operator", {"embed": (24, 8), "head": (24, 8)},
+          dict(blocks=ROOT_OP, body=CONSTANT.format("1 + max(roots(k = big), over = big)"), **SPLIT_BIG), BIG[1]),
+]
+
 
 def main():
     need_deployc()

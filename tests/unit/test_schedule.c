@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "../../dag/dag.h"
+#include "../../dag/lower.h"
 
 struct fixture {
 	struct arena arena;
@@ -447,6 +447,14 @@ static void test_arguments(void **state)
 	i->launch.n_args++;
 	i->launch.args[ATTEND_SEQ].kind = ARGUMENT_NUMBER;
 	breaks(f, "SEQ of attend_0 is a number");
+	i->launch.args[ATTEND_SEQ].kind = ARGUMENT_BUFFER;
+	breaks(f, "a buffer that nobody placed");
+	i->launch.args[ATTEND_SEQ].kind = ARGUMENT_PLACED;
+	i->launch.args[ATTEND_M].number.div = 0;
+	breaks(f, "attend_0 divides by 0");
+	i->launch.args[ATTEND_M].number.div = 1;
+	i->kind = (enum instr_kind)9;
+	breaks(f, "an instruction of no kind");
 }
 
 static void test_group_over_stages(void **state)
@@ -540,8 +548,49 @@ static void test_rounds(void **state)
 	holds(f);
 	part->n = 2;
 	breaks(f, "rounds without an end");
+	part->at[1] = begin;
+	breaks(f, "rounds in rounds");
 	part->at[0] = (struct instr){.kind = INSTR_ROUNDS_END};
 	breaks(f, "have no begin");
+}
+
+/* The copy of a family's first launch that has `buffer` for its first operand of a direction. */
+static struct instr with_buffer(struct fixture *f, enum kernel_family family, enum block_kind block,
+                                enum arg_direction direction, int buffer)
+{
+	struct instr i = *launch_of(f, family, block);
+	struct argument *args = arena_array(&f->arena, struct argument, i.launch.n_args);
+	memcpy(args, i.launch.args, sizeof *args * (size_t)i.launch.n_args);
+	i.launch.args = args;
+	struct memory_operands o = instr_operands(f->s, &i);
+	for (int k = 0; k < o.n; k++)
+		if (o.at[k].direction == direction) {
+			*o.at[k].argument = (struct argument){.kind = ARGUMENT_BUFFER, .buffer = buffer};
+			return i;
+		}
+	fail_msg("no such operand");
+	return i;
+}
+
+/* A read of a buffer that nothing wrote, or whose bytes another one has taken. */
+static void test_buffers(void **state)
+{
+	struct fixture *f = *state;
+	struct instr part[] = {
+		with_buffer(f, KERNEL_EMBED, BLOCK_FIRST_STAGE, ARG_OUT, 0),
+		with_buffer(f, KERNEL_EMBED, BLOCK_FIRST_STAGE, ARG_OUT, 1),
+		with_buffer(f, KERNEL_APPEND, BLOCK_LAYERS, ARG_IN, 0),
+	};
+	struct instrs body = {.at = part, .n = 3};
+	struct step_block block = {BLOCK_FIRST_STAGE, &body, 1};
+	struct step_program step = {.blocks = {.at = &block, .n = 1}};
+	struct buffer buffers[] = {{.offset = 0, .bytes = 64}, {.offset = 64, .bytes = 64}};
+	struct lower w = {.s = f->s, .arena = &f->arena, .step = &step, .buffers = {.at = buffers, .n = 2}};
+	assert_null(buffers_check(&w));
+	buffers[1].offset = 63;
+	assert_non_null(strstr(buffers_check(&w), "append kc reads buffer 0, which 1 has overwritten"));
+	body.at++, body.n--;
+	assert_non_null(strstr(buffers_check(&w), "append kc reads buffer 0, which nothing wrote"));
 }
 
 int main(void)
@@ -553,6 +602,7 @@ int main(void)
 		TEST(test_weight_that_is_moved),
 		TEST(test_kernel_that_reads_more),
 		TEST(test_buffer_that_is_dead),
+		TEST(test_buffers),
 		TEST(test_operand_that_is_left),
 		TEST(test_workspace),
 		TEST(test_queues),
