@@ -57,7 +57,7 @@ static void deploy_error(struct span *at, struct parser *p, const char *message)
 
 %type <struct node_list *> body items block params param_list types axis_list stored_list stored_dim stored_sum
 %type <struct node_list *> args arg_list
-%type <struct node *> item use_tail tail prefix ret source stored stored_factor piece
+%type <struct node *> item use_tail tail prefix ret source stored stored_factor piece wrong
 %type <struct node *> type type_core axes axis_item param expr postfix primary arg
 %type <struct ident_list *> names dotted
 %type <struct path> path
@@ -77,6 +77,7 @@ body   : %empty                                 { $$ = items_add(p, NULL, NULL);
        ;
 items  : item                                   { $$ = items_add(p, NULL, $1); }
        | items NL item                          { $$ = items_add(p, $1, $3); }
+       | items wrong                            { $$ = items_add(p, $1, $2); }  /* behind a complete item */
        ;
 
 item   : USE path use_tail                      { $$ = item_use(p, @$, $2, $3); }
@@ -96,7 +97,9 @@ item   : USE path use_tail                      { $$ = item_use(p, @$, $2, $3); 
        | MINIMIZE expr                          { $$ = item_claim(p, @$, N_MINIMIZE, $2, (struct message){0}); }
        | WHEN '(' expr ')' block                { $$ = item_when(p, @$, $3, $5, NULL); }
        | WHEN '(' expr ')' block ELSE block     { $$ = item_when(p, @$, $3, $5, $7); }
-       | error                                  { $$ = item_error(p, @$); yyerrok; }
+       | wrong
+       ;
+wrong  : error                                  { $$ = item_error(p, @$); yyerrok; }
        | error '{' { yyerrok; } body '}'        { $$ = item_error(p, @$); }  /* mistakes in its body are reported too */
        ;
 block  : '{' body '}'                           { $$ = $2; } ;

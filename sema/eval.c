@@ -130,10 +130,12 @@ static struct val unknown_symbol(struct scope *s, const struct node *e, const st
 	const char *name = e->ident.name;
 	VEC(const char *) known = {0};
 	struct text all = {.arena = s->sema->arena};
+	if (!t->type.args.n) /* reported with the type */
+		return val_bad();
 	for (int i = 0; i < t->type.args.n && diag_affords(s->sema->sink, name, 1); i++) {
 		const struct path *p = &t->type.args.at[i]->type.path;
-		if (!t->type.args.at[i]->type.has_path)
-			continue;
+		if (!t->type.args.at[i]->type.has_path) /* reported with the type */
+			return val_bad();
 		vec_push(s->sema->arena, &known, p->at[p->n - 1].name);
 		text_add(&all, "%s`%s`", i ? ", " : "", p->at[p->n - 1].name);
 	}
@@ -328,14 +330,15 @@ static struct val eval_index(struct scope *s, const struct node *e)
 		return val_bad();
 	if (list.kind == V_UNKNOWN || i.kind == V_UNKNOWN)
 		return list.kind == V_UNKNOWN ? list : i;
-	if (list.kind == V_LIST && i.kind == V_INT && i.i >= 0 && i.i < list.list.n)
+	if (list.kind != V_LIST)
+		sema_report(sema, DIAG_E0203, e->call.f->span, "`[ ]` needs a list, found %s", val_kind_text(sema, list));
+	else if (e->call.args.n != 1 || i.kind != V_INT)
+		sema_report(sema, DIAG_E0203, e->span, "`[ ]` needs one Int, the index of an element");
+	else if (i.i >= 0 && i.i < list.list.n)
 		return list.list.at[i.i];
-	if (list.kind == V_LIST && i.kind == V_INT)
+	else
 		sema_report(sema, DIAG_E0203, e->span, "element %lld of a list of %d: elements are counted from 0",
 		            (long long)i.i, list.list.n);
-	else
-		sema_report(sema, DIAG_E0203, e->span, "`[ ]` needs a list and an Int index, found %s",
-		            val_kind_text(sema, list));
 	return val_bad();
 }
 

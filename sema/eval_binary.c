@@ -20,9 +20,24 @@ static struct val logic(struct scope *s, const struct node *e)
 	return val_bad();
 }
 
+static bool is_params(struct val v)
+{
+	struct dims params;
+	return v.kind == V_QUANTITY && dims_named("Params", &params) && dims_equal(v.dims, params);
+}
+
+/* `params <= 7B`: `B` is bytes (E0305). */
+static bool billions(struct sema *s, const struct node *e, struct val other)
+{
+	return e->kind == N_QTY && is_params(other) && report_billions(s, e->span, true);
+}
+
 static struct val range(struct scope *s, const struct node *e)
 {
-	struct val a = eval(s, e->bin.a, NULL), b = eval(s, e->bin.b, NULL), order = arith(s->sema, B_LE, a, b, e->span);
+	struct val a = eval(s, e->bin.a, NULL), b = eval(s, e->bin.b, NULL);
+	if (billions(s->sema, e->bin.a, b) || billions(s->sema, e->bin.b, a))
+		return val_bad();
+	struct val order = arith(s->sema, B_LE, a, b, e->span);
 	if (order.kind == V_BAD || order.kind == V_UNKNOWN)
 		return order;
 	if (!order.b) {
@@ -51,8 +66,8 @@ static struct val choices(struct scope *s, struct val b, struct span at)
 	if (b.kind != V_RANGE || b.range[0].kind != V_INT || b.range[1].kind != V_INT
 	    || b.range[1].i - b.range[0].i >= MAX_CHOICES || b.range[0].i < 0) {
 		sema_report(s->sema, DIAG_E0203, at,
-		            "the choices of `auto` are a list, or a range of at most %d Ints, found %s", MAX_CHOICES,
-		            val_kind_text(s->sema, b));
+		            "the choices of `auto` are a list, or a range of at most %d Ints, none below 0, found %s",
+		            MAX_CHOICES, val_kind_text(s->sema, b));
 		return val_bad();
 	}
 	int n = (int)(b.range[1].i - b.range[0].i) + 1;
@@ -60,18 +75,6 @@ static struct val choices(struct scope *s, struct val b, struct span at)
 	for (int i = 0; i < n; i++)
 		v.list.at[i] = val_int(b.range[0].i + i);
 	return v;
-}
-
-static bool is_params(struct val v)
-{
-	struct dims params;
-	return v.kind == V_QUANTITY && dims_named("Params", &params) && dims_equal(v.dims, params);
-}
-
-/* `params <= 7B`: `B` is bytes (E0305). */
-static bool billions(struct sema *s, const struct node *e, struct val other)
-{
-	return e->kind == N_QTY && is_params(other) && report_billions(s, e->span, true);
 }
 
 static struct val membership(struct scope *s, const struct node *e, const struct node *expect)
@@ -89,11 +92,14 @@ static struct val membership(struct scope *s, const struct node *e, const struct
 		struct val lo = arith(s->sema, B_GE, a, b.range[0], e->span), hi = arith(s->sema, B_LE, a, b.range[1], e->span);
 		return lo.kind == V_BOOL && hi.kind == V_BOOL ? val_bool(lo.b && hi.b) : lo.kind == V_BOOL ? hi : lo;
 	}
-	if (a.kind == V_UNKNOWN || b.kind == V_UNKNOWN)
-		return a.kind == V_UNKNOWN ? a : b;
+	struct val open;
+	if (val_open(a, &open))
+		return open;
 	for (int i = 0; b.kind == V_LIST && i < b.list.n; i++)
 		if (val_equal(a, b.list.at[i]))
 			return val_bool(true);
+	if (val_open(b, &open))
+		return open;
 	if (b.kind == V_LIST)
 		return val_bool(false);
 	sema_report(s->sema, DIAG_E0203, e->bin.b->span, "`in` expects a range or a list, found %s",
@@ -125,7 +131,9 @@ struct val eval_binary(struct scope *s, const struct node *e, const struct node 
 	case B_OR:    return logic(s, e);
 	case B_RANGE: return range(s, e);
 	case B_IN:    return membership(s, e, expect);
-	case B_WHERE: return eval(s, e->bin.a, expect);
-	default:      return arithmetic(s, e);
+	case B_WHERE:
+		sema_report(s->sema, DIAG_E0203, e->bin.op_span, "`where` has no meaning in this version");
+		return val_bad();
+	default: return arithmetic(s, e);
 	}
 }

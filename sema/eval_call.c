@@ -46,8 +46,9 @@ static struct val extreme(struct sema *s, const struct node *e, bool greatest, c
 		return extreme(s, e, greatest, args[0].list.at, args[0].list.n);
 	double x;
 	struct val best = args[0];
-	if (!val_number(best, &x) && best.kind != V_UNKNOWN)
-		return wrong_argument(s, e, greatest ? "max" : "min", "numbers, a list or a range", best);
+	for (int i = 0; i < n; i++)
+		if (!val_number(args[i], &x) && args[i].kind != V_UNKNOWN)
+			return wrong_argument(s, e, greatest ? "max" : "min", "numbers, or one list or range of numbers", args[i]);
 	for (int i = 1; i < n; i++) {
 		struct val better = arith(s, greatest ? B_GT : B_LT, args[i], best, e->span);
 		if (better.kind != V_BOOL)

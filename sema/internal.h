@@ -63,7 +63,8 @@ struct val val_quantity(double f, struct dims dims);     /* a Float if the dimen
 struct val val_unknown(const char *name);
 struct val val_list(struct val *at, int n);
 struct val bounded_list(struct sema *s, struct val *at, int n, struct span where); /* E0007 beyond a million elements */
-bool val_equal(struct val a, struct val b); /* numbers within 1e-12 of each other are equal */
+bool val_open(struct val v, struct val *out); /* no value is known, or one in a list is not: out is V_UNKNOWN */
+bool val_equal(struct val a, struct val b);   /* numbers within 1e-12 of each other are equal */
 bool dims_equal(struct dims a, struct dims b);
 bool dims_named(const char *name, struct dims *out); /* "Bandwidth" */
 
@@ -208,6 +209,8 @@ struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, str
 /* Does v fit type t? Otherwise reports E0301 or E0203, naming `what`. */
 bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what,
                 struct span at, struct span declared);
+/* Checks the form of a type of a field or of a number's parameter, and that the schemas in it exist. */
+void check_type_names(struct sema *s, const struct node *t, struct module *m);
 /* Offers the usual unit of a type for the number at `at`. false: there is no literal, or the type has no unit. */
 bool offer_unit(struct sema *s, struct diag *d, const char *type, struct span at);
 /* Offers an Int in place of 8.0 or "8". */

@@ -19,8 +19,6 @@ struct record *map_new(struct record *outer, struct sema *s, const struct node *
 
 /* Reports E0305 if `7B` is written where a number, of parameters or not, is meant. false: something else is written. */
 bool report_billions(struct sema *s, struct span at, bool params);
-/* Checks that the schemas in a type exist. */
-void check_type_names(struct sema *s, const struct node *t, struct module *m);
 
 bool record_is_map(const struct record *r);
 bool type_is(const struct node *type, const char *name);     /* is it the type `name(...)`, optional or not? */

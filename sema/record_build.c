@@ -18,6 +18,14 @@ static void lay_item(struct laying *b, const struct node *item);
 
 static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 
+static bool is_program(const char *kind)
+{
+	for (int i = 0; i < PROGRAM_KINDS; i++)
+		if (is(program_kinds[i], kind))
+			return true;
+	return false;
+}
+
 static const char *record_label(const struct record *r) { return r->name ? r->name : r->kind; }
 
 /* Rejects an item, and marks the record as `partial`: what the item would have set is missing. */
@@ -113,7 +121,7 @@ static struct field *need(struct laying *b, struct ident name)
 static void lay_field(struct laying *b, const struct node *item)
 {
 	struct ident name = item->field.path.at[0];
-	if (item->field.path.n > 1 || record_is_map(b->r)) {
+	if (item->field.path.n > 1) {
 		refuse(b, DIAG_E0201, item->field.path.span, "a field is declared by one name, in a schema or a record");
 		return;
 	}
@@ -149,6 +157,12 @@ static void lay_axis(struct laying *b, const struct node *item)
 	if (tail != TAIL_TYPED && tail != TAIL_IS && !view) {
 		refuse(b, DIAG_E0004, name.span, "`%s` has no extent: write `%s %s = ...`, or `%s %s : Int`", name.name, kind,
 		       name.name, kind, name.name);
+		return;
+	}
+	const struct node *type = item->named.type;
+	if (type && (!type_is(type, "Int") || type->type.has_args || type->type.axes || type->type.opt)) {
+		refuse(b, DIAG_E0203, type->span, "the extent of `%s` is an Int: write `%s %s : Int`", name.name, kind,
+		       name.name);
 		return;
 	}
 	struct field *f = declare(b, name, view ? FIELD_VIEW : is_mesh ? FIELD_MESH : FIELD_AXIS);
@@ -269,14 +283,9 @@ static void lay_program(struct laying *b, const struct node *item)
 static void lay_named(struct laying *b, const struct node *item)
 {
 	const char *kind = item->named.kind.name;
-	bool program = false;
-	for (int i = 0; i < PROGRAM_KINDS; i++)
-		program |= is(program_kinds[i], kind);
-	if (record_is_map(b->r))
-		refuse(b, DIAG_E0004, item->span, "a map has only entries `key = value`");
-	else if (is(kind, "axis") || is(kind, "mesh"))
+	if (is(kind, "axis") || is(kind, "mesh"))
 		lay_axis(b, item);
-	else if (program)
+	else if (is_program(kind))
 		lay_program(b, item);
 	else if (is_scope(item))
 		lay_scope(b, item);
@@ -378,10 +387,6 @@ static void lay_set(struct laying *b, const struct node *item)
 static void lay_sub(struct laying *b, const struct node *item)
 {
 	struct path p = item->sub.path;
-	if (record_is_map(b->r)) {
-		refuse(b, DIAG_E0201, p.span, "a map has entries `key = value`, not records");
-		return;
-	}
 	struct field *f = need(b, p.at[0]);
 	if (!f)
 		return;
@@ -443,8 +448,43 @@ static void lay_error(struct laying *b, const struct node *item)
 	vec_push(b->r->sema->arena, &f->sets, set);
 }
 
+/* The kind of the records that an item has a meaning in; NULL: it has one in all. */
+static const char *home(const struct node *item)
+{
+	switch (item->kind) {
+	case N_RULE:        return "plan";
+	case N_WHEN:        return "model";
+	case N_ASSERT:
+	case N_ASSERT_TYPE:
+	case N_PREFER:
+	case N_MAXIMIZE:
+	case N_MINIMIZE:    return "deploy";
+	case N_NAMED:       break;
+	default:            return NULL;
+	}
+	const char *kind = item->named.kind.name;
+	return is_scope(item) || is(kind, "mesh") ? "plan" : is_program(kind) ? "model" : NULL;
+}
+
+/* Refuses an item that would have no effect. A schema may have items for any record made from it. */
+static bool is_misplaced(struct laying *b, const struct node *item)
+{
+	const char *kind = b->r->kind, *where = home(item);
+	if (is(kind, "map") ? item->kind == N_SET || item->kind == N_WHEN || item->kind == N_ERROR
+	                    : !where || is(where, kind) || b->l->kind == LAYER_SCHEMA)
+		return false;
+	struct span at = item->kind == N_NAMED ? item->named.kind.span : item->span;
+	if (is(kind, "map"))
+		refuse(b, DIAG_E0004, item->span, "a map has only entries `key = value`");
+	else
+		refuse(b, DIAG_E0004, at, "this has no effect here: it belongs in a `%s`", where);
+	return true;
+}
+
 static void lay_item(struct laying *b, const struct node *item)
 {
+	if (is_misplaced(b, item))
+		return;
 	switch (item->kind) {
 	case N_ERROR:       lay_error(b, item); break;
 	case N_FIELD:       lay_field(b, item); break;
@@ -453,7 +493,6 @@ static void lay_item(struct laying *b, const struct node *item)
 	case N_NAMED:       lay_named(b, item); break;
 	case N_RULE:        place(b, item, true); break;
 	case N_WHEN:        lay_when(b, item); break;
-	case N_RETURN:      lay_program(b, item); break;
 	case N_REQUIRE:
 	case N_ASSERT:
 	case N_ASSERT_TYPE:

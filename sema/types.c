@@ -108,12 +108,34 @@ struct record *type_schema(struct sema *s, const struct node *t, struct module *
 	return NULL;
 }
 
-void check_type_names(struct sema *s, const struct node *t, struct module *m)
+/* Has a type of fields what it takes in parentheses, and no axes? */
+static bool well_formed(const struct node *t)
 {
 	const char *name = type_name(t);
-	if (name && type_is_schema(t))
+	int n = t->type.args.n;
+	bool well = name && !t->type.axes;
+	if (!well || is(name, "any"))
+		return well && n > 0;
+	for (int i = 0; i < n && is(name, "enum"); i++) {
+		const struct node *symbol = t->type.args.at[i];
+		well &= symbol->type.has_path && symbol->type.path.n == 1 && !symbol->type.has_args && !symbol->type.axes
+		        && !symbol->type.opt;
+	}
+	if (is(name, "enum"))
+		return well && n > 0;
+	return n <= (is(name, "Map") ? 2 : is(name, "List") || is(name, "Range") ? 1 : 0);
+}
+
+void check_type_names(struct sema *s, const struct node *t, struct module *m)
+{
+	if (!well_formed(t)) {
+		struct diag *d = sema_report(s, DIAG_E0101, t->span, "`%s` is not a type", type_text(s, t));
+		diag_help(s->sink, d, "write `Int`, `List(T)`, `Range(T)`, `Map(K, V)`, `enum(a, b)`, a quantity or a schema");
+		return;
+	}
+	if (type_is_schema(t))
 		type_schema(s, t, m);
-	for (int i = 0; name && !is(name, "enum") && i < t->type.args.n; i++)
+	for (int i = 0; !is(type_name(t), "enum") && i < t->type.args.n; i++)
 		check_type_names(s, t->type.args.at[i], m);
 }
 
@@ -188,7 +210,7 @@ static enum fit fit(struct sema *s, struct val v, const struct node *t, struct m
 	if (v.kind == V_BAD || v.kind == V_AUTO || v.kind == V_UNKNOWN || (v.kind == V_NONE && t->type.opt))
 		return FITS;
 	if (!n)
-		return fit_schema(s, v, t, m);
+		return FIT_UNKNOWN;
 	if (is(n, "Any"))
 		return FITS;
 	if (is(n, "Int"))
@@ -272,7 +294,7 @@ bool report_billions(struct sema *s, struct span at, bool params)
 	if (!digits || strcmp(text + digits + strspn(text + digits, " "), "B") != 0)
 		return false;
 	const char *number = arena_strndup(s->arena, text, digits);
-	struct diag *d = sema_report(s, DIAG_E0305, at, "`%s` is %s bytes", text, number);
+	struct diag *d = sema_report(s, DIAG_E0305, at, "`%s` is %s byte%s", text, number, is(number, "1") ? "" : "s");
 	diag_help(s->sink, d, params ? "for parameters write `%s Gparam`" : "for a number write `%se9`", number);
 	if (params)
 		diag_fix(s->sink, d, at, arena_printf(s->arena, "%s Gparam", number));

@@ -153,7 +153,7 @@ const char *val_show(struct sema *s, struct val v)
 {
 	struct arena *a = s->arena;
 	switch (v.kind) {
-	case V_BAD:      return "?";
+	case V_BAD:      break;
 	case V_NONE:     return "none";
 	case V_BOOL:     return v.b ? "true" : "false";
 	case V_INT:      return arena_printf(a, "%lld", (long long)v.i);
@@ -226,6 +226,7 @@ bool val_equal(struct val a, struct val b)
 	case V_RANGE:  return val_equal(a.range[0], b.range[0]) && val_equal(a.range[1], b.range[1]);
 	case V_RECORD: return a.record == b.record;
 	case V_DEF:    return a.def == b.def;
+	case V_MODULE: return a.module == b.module;
 	case V_LIST:
 		for (int i = 0; i < a.list.n && a.list.n == b.list.n; i++)
 			if (!val_equal(a.list.at[i], b.list.at[i]))
@@ -233,6 +234,18 @@ bool val_equal(struct val a, struct val b)
 		return a.list.n == b.list.n;
 	default: return false;
 	}
+}
+
+bool val_open(struct val v, struct val *out)
+{
+	if (v.kind == V_UNKNOWN || v.kind == V_AUTO) {
+		*out = v.kind == V_UNKNOWN ? v : val_unknown("auto");
+		return true;
+	}
+	for (int i = 0; v.kind == V_LIST && i < v.list.n; i++)
+		if (val_open(v.list.at[i], out))
+			return true;
+	return false;
 }
 
 static struct val mismatch(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
@@ -250,10 +263,9 @@ static const char *with_dims(struct sema *s, struct val v)
 static struct val compare(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at)
 {
 	bool numbers = is_number(a) && is_number(b);
-	if (!numbers && op == B_EQ)
-		return val_bool(val_equal(a, b));
-	if (!numbers && op == B_NE)
-		return val_bool(!val_equal(a, b));
+	struct val open;
+	if (!numbers && (op == B_EQ || op == B_NE))
+		return val_open(a, &open) || val_open(b, &open) ? open : val_bool(val_equal(a, b) == (op == B_EQ));
 	if (!numbers)
 		return mismatch(s, op, a, b, at);
 	if (!dims_equal(dims_of(a), dims_of(b))) {

@@ -455,5 +455,10 @@ void walk_declaration(struct sema *s, struct def *d)
 		struct diag *r = sema_report(s, DIAG_E0911, sig->named.name.span, "op `%s` has no body", d->name);
 		diag_help(s->sink, r, "its meaning is its body: `op %s(...) -> [...] { return ... }`", d->name);
 	}
+	for (int i = 0; i < sig->named.params.n; i++) {
+		const struct node *type = sig->named.params.at[i]->field.type;
+		if (type && !type->type.axes)
+			check_type_names(s, type, d->module);
+	}
 	check_kinds(s, sig->named.body);
 }

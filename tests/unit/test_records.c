@@ -177,8 +177,13 @@ static void units_are_dimensions(void **state)
 static void auto_has_choices(void **state)
 {
 	struct fixture *f = *state;
-	load(f, "plan P { mesh tp = auto in [1, 2, 4]; mesh dp = auto }\n");
+	load(f, "plan P { mesh tp = auto in [1, 2, 4]; mesh dp = auto; mesh ep = auto in 2..4 }\n");
 	expect_none(f);
+	struct val ep = get(f, "P", "ep");
+	assert_int_equal(ep.kind, V_AUTO);
+	assert_int_equal(ep.list.n, 3);
+	assert_int_equal(ep.list.at[0].i, 2);
+	assert_int_equal(ep.list.at[2].i, 4);
 	struct val tp = get(f, "P", "tp"), dp = get(f, "P", "dp");
 	assert_int_equal(tp.kind, V_AUTO);
 	assert_int_equal(tp.list.n, 3);
@@ -237,6 +242,48 @@ static void functions_of_scalars(void **state)
 		assert_int_equal(get_int(f, "D", wanted[i].field), wanted[i].value);
 	assert_true(get(f, "D", "g").b);
 	assert_int_equal(get(f, "D", "n").kind, V_UNKNOWN);
+}
+
+static void values_are_equal_or_not(void **state)
+{
+	struct fixture *f = *state;
+	load(f,
+	     "use std.ops { softmax, silu }\nuse std.hw as hw\n"
+	     "schema I { n : Int = 2 }\n"
+	     "schema S { i : I = I {}; j : I = I {}; r : Range(Int) = 1..4; l : List(Int) = [1, 2]\n"
+	     "  t1 = none == none; t2 = bf16 == bf16; t3 = i == i; t4 = r == 1..4; t5 = [1, 2] == l; t6 = softmax == "
+	     "softmax\n"
+	     "  t7 = 2 in l; t8 = \"a\" in [\"b\", \"a\"]; t9 = true and t1; t10 = (5 mod -1) == 0; t11 = hw == hw\n"
+	     "  t12 = abs(2 GiB - 5 GiB) == 3 GiB; t13 = -9223372036854775807 / -1 == 9223372036854775807; t14 = hw != i\n"
+	     "  f1 = none == 3; f2 = bf16 == f32; f3 = i == j; f4 = r == 1..5; f5 = [1, 3] == l; f6 = softmax == silu\n"
+	     "  f7 = 3 in l; f8 = [1] == l; f9 = l == r; f10 = i != i }\n"
+	     "device D : S {}\n");
+	expect_none(f);
+	for (int i = 1; i <= 14; i++)
+		assert_true(get(f, "D", arena_printf(&f->arena, "t%d", i)).b);
+	for (int i = 1; i <= 10; i++)
+		assert_false(get(f, "D", arena_printf(&f->arena, "f%d", i)).b);
+}
+
+/* A metric, a choice that is left open and an unset field have no value, and neither has what is computed from them. */
+static void what_is_unknown_stays_unknown(void **state)
+{
+	struct fixture *f = *state;
+	load(f,
+	     "schema I { n : Int = 2 }\n"
+	     "schema S { n : Int; i : I = auto; l : List(Int) = [1, 2]; axis t = dynamic\n"
+	     "  u1 = l[n]; u2 = i.n; u3 = p99(n); u4 = max(n, 2); u5 = n in l; u6 = 1 in [n]; u7 = if n > 2 then 1 else 2\n"
+	     "  u8 = not (n > 2); u9 = n > 2 and true; u10 = true and n > 2; u11 = t + 1; u12 = max(auto, 1); u13 = n.x\n"
+	     "  u14 = [n][0]; u15 = max([n, 1]); u16 = [1, n] == [1, 2]; u17 = [n] != l; k1 = n > 2 and false; k2 = false "
+	     "and n > 2; k3 = not (1 in [n, 1]) }\n"
+	     "device D : S {}\n");
+	expect_none(f);
+	f->sema->lenient = true;
+	for (int i = 1; i <= 17; i++)
+		assert_int_equal(get(f, "D", arena_printf(&f->arena, "u%d", i)).kind, V_UNKNOWN);
+	assert_false(get(f, "D", "k1").b);
+	assert_false(get(f, "D", "k2").b);
+	assert_false(get(f, "D", "k3").b);
 }
 
 static void a_folder_is_given_with_I(void **state)
@@ -390,6 +437,8 @@ int main(void)
 		TEST(a_file_of_its_own_folder_is_imported),
 		TEST(lists_are_replaced_never_merged),
 		TEST(functions_of_scalars),
+		TEST(values_are_equal_or_not),
+		TEST(what_is_unknown_stays_unknown),
 		TEST(a_folder_is_given_with_I),
 		TEST(one_mistake_is_reported),
 		TEST(a_record_that_contains_itself_is_a_cycle),
