@@ -77,7 +77,7 @@ body   : %empty                                 { $$ = items_add(p, NULL, NULL);
        ;
 items  : item                                   { $$ = items_add(p, NULL, $1); }
        | items NL item                          { $$ = items_add(p, $1, $3); }
-       | items wrong                            { $$ = items_add(p, $1, $2); }  /* behind a complete item */
+       | items wrong                            { $$ = items_add(p, $1, $2); }  /* after a complete item */
        ;
 
 item   : USE path use_tail                      { $$ = item_use(p, @$, $2, $3); }

@@ -39,10 +39,38 @@ void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)
 	c->deploy->has_auto = true;
 }
 
-/* `auto` or `auto in [...]` itself, not a value computed from one. */
-static bool is_auto(const struct node *e)
+static bool any_writes_auto(struct nodes list);
+
+/* Is `auto` written in the expression? What is computed from a field that holds it is no other choice. */
+static bool writes_auto(const struct node *e)
 {
-	return e && (e->kind == N_AUTO || (e->kind == N_BIN && e->bin.op == B_IN && e->bin.a->kind == N_AUTO));
+	switch (e->kind) {
+	case N_AUTO:  return true;
+	case N_BIN:   return writes_auto(e->bin.a) || writes_auto(e->bin.b);
+	case N_IF:    return writes_auto(e->cond.c) || writes_auto(e->cond.a) || writes_auto(e->cond.b);
+	case N_NOT:
+	case N_NEG:   return writes_auto(e->one.x);
+	case N_DOT:   return writes_auto(e->dot.x);
+	case N_LIST:  return any_writes_auto(e->list);
+	case N_CALL:
+	case N_INDEX: return any_writes_auto(e->call.args) || writes_auto(e->call.f);
+	default:      return false;
+	}
+}
+
+static bool any_writes_auto(struct nodes list)
+{
+	for (int i = 0; i < list.n; i++)
+		if (writes_auto(list.at[i]))
+			return true;
+	return false;
+}
+
+/* Does the value depend on a choice: that of the field itself, or one in it? */
+static bool is_undecided(struct val v)
+{
+	struct val open;
+	return val_open(v, &open) || (v.kind == V_RANGE && (val_open(v.range[0], &open) || val_open(v.range[1], &open)));
 }
 
 /* Is a value a part of r: written in it, the device of the cluster, or the link of a level? */
@@ -63,7 +91,7 @@ static void open_choices(struct deployment *c, struct record *r)
 			continue;
 		const struct node *text = f->sets.n ? f->sets.at[f->sets.n - 1].value : f->init;
 		struct val v = record_get(r, f->name, r->span);
-		if (v.kind == V_AUTO && is_auto(text))
+		if (text && is_undecided(v) && writes_auto(text))
 			deployment_auto(c, field_where(f), "%s`%s`", f->sort == FIELD_MESH ? "mesh axis " : "", f->name);
 		if (is_part(c, r, v))
 			open_choices(c, v.record);
@@ -102,6 +130,9 @@ static struct record *part(struct deployment *c, const char *field)
 	struct val v = record_get(c->self, field, c->deploy->name_span);
 	if (v.kind == V_RECORD && record_check(v.record, false))
 		return v.record;
+	if (v.kind == V_AUTO || v.kind == V_UNKNOWN)
+		deployment_report(c, DIAG_E0203, field_where(record_field(c->self, field)),
+		                  "`%s` cannot be `auto`: this version does not choose it", field);
 	c->bad = true;
 	return NULL;
 }
@@ -158,6 +189,7 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	d->headroom_required = goals_mention(r, "memory.headroom");
 	deployment_machine(&c);
 	open_choices(&c, r);
+	open_choices(&c, c.model);
 	open_choices(&c, c.cluster);
 	open_choices(&c, c.plan);
 	open_choices(&c, c.work);

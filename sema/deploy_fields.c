@@ -4,19 +4,14 @@
 
 /* ---- workload -------------------------------------------------------------------------------- */
 
-/* An `auto` leaves it open, which is reported where the `auto` is written. */
-static bool is_open(struct val v) { return v.kind == V_AUTO || v.kind == V_UNKNOWN; }
-
-/* The ends of a Range(Int); a single value is a range of one. */
+/* The ends of a Range(Int); a single value is a range of one. false: a report was made, as of an `auto`. */
 static bool ends(struct deployment *c, const char *field, int64_t min, int64_t *lo, int64_t *hi)
 {
 	const struct field *f = record_field(c->work, field);
 	struct val v = record_get(c->work, field, c->work->span);
 	struct val a = v.kind == V_RANGE ? v.range[0] : v, b = v.kind == V_RANGE ? v.range[1] : v;
-	if (a.kind != V_INT || b.kind != V_INT) {
-		c->bad |= !is_open(a) && !is_open(b);
+	if (a.kind != V_INT || b.kind != V_INT)
 		return false;
-	}
 	if (a.i < min || b.i < a.i || b.i > MAX_COUNT) {
 		struct diag *d = deployment_report(c, DIAG_E0203, field_where(f), "`%s` expects Ints from %lld to %d, found %s",
 		                                   field, (long long)min, MAX_COUNT, val_show(c->sema, v));
@@ -123,7 +118,8 @@ static void read_stages(struct deployment *c, struct record *pipeline)
 	struct deploy *d = c->deploy;
 	const struct field *f = record_field(pipeline, "stages");
 	struct val v = record_get(pipeline, "stages", pipeline->span);
-	if (v.kind != V_LIST)
+	struct val open;
+	if (v.kind != V_LIST || val_open(v, &open))
 		return;
 	d->stages_span = field_where(f);
 	d->stages_set = field_item(f);
@@ -219,9 +215,8 @@ static void read_capacity(struct deployment *c, struct record *moe)
 {
 	const struct field *f = record_field(moe, "capacity");
 	struct val v = record_get(moe, "capacity", moe->span);
-	if (!val_number(v, &c->deploy->moe_capacity))
-		c->bad |= !is_open(v);
-	else if (!(c->deploy->moe_capacity > 0 && c->deploy->moe_capacity <= MAX_CAPACITY))
+	if (val_number(v, &c->deploy->moe_capacity)
+	    && !(c->deploy->moe_capacity > 0 && c->deploy->moe_capacity <= MAX_CAPACITY))
 		deployment_report(c, DIAG_E0203, field_where(f), "`capacity` expects a Float above 0 and at most %d, found %s",
 		                  MAX_CAPACITY, val_show(c->sema, v));
 }

@@ -75,12 +75,10 @@ static void no_such_region(struct deployment *c, const struct placed *item)
 	struct sema *s = c->sema;
 	int n;
 	const char **names, *all = region_names(s, c->deploy->program, &names, &n);
-	struct diag *d = deployment_report(c, DIAG_E0505, item->item->rule.lhs_span,
-	                                   "rule at `%s`: `%s` has no such region", item->region, c->deploy->model_name);
+	struct diag *d = deployment_report(c, DIAG_E0505, item->region_span, "rule at `%s`: `%s` has no such region",
+	                                   item->region, c->deploy->model_name);
 	diag_note(s->sink, d, "its regions: %s", all);
-	const char *near = nearest_name(item->region, names, n);
-	if (near)
-		diag_help(s->sink, d, "did you mean `%s`?", near);
+	diag_suggest(s->sink, d, item->region_span, nearest_name(item->region, names, n));
 }
 
 static void no_such_mesh_axis(struct deployment *c, struct span at, const char *name)
@@ -156,9 +154,15 @@ static void no_such_phase(struct deployment *c, struct span at, const char *phas
 {
 	static const char *const phases[] = {"prefill", "decode", "train"};
 	struct diag *d = deployment_report(c, DIAG_E0101, at, "no phase `%s`: there are prefill, decode and train", phase);
-	const char *near = nearest_name(phase, phases, 3);
-	if (near)
-		diag_help(c->sema->sink, d, "did you mean `%s`?", near);
+	diag_suggest(c->sema->sink, d, at, nearest_name(phase, phases, 3));
+}
+
+static void no_such_class(struct deployment *c, struct span at, const char *klass)
+{
+	static const char *const classes[] = {"weights", "optimizer", "gradients"};
+	struct diag *d = deployment_report(c, DIAG_E0101, at,
+	                                   "no class of tensors `%s`: there are weights, optimizer and gradients", klass);
+	diag_suggest(c->sema->sink, d, at, nearest_name(klass, classes, 3));
 }
 
 /* Reads a rule's `phase` and `store`; false: it does not concern inference, or was reported. */
@@ -180,10 +184,9 @@ static bool read_scope(struct deployment *c, const struct placed *item, struct r
 	if (same(item->phase, "train"))
 		return false;
 	if (item->phase && r->phase < 0)
-		no_such_phase(c, r->span, item->phase);
+		no_such_phase(c, item->phase_span, item->phase);
 	if (item->klass && r->klass < 0)
-		deployment_report(c, DIAG_E0101, r->span,
-		                  "no class of tensors `%s`: there are weights, optimizer and gradients", item->klass);
+		no_such_class(c, item->klass_span, item->klass);
 	return (!item->phase || r->phase >= 0) && (!item->klass || r->klass >= 0);
 }
 

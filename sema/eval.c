@@ -230,7 +230,7 @@ static struct val member(struct sema *s, struct val base, const struct node *e)
 	switch (base.kind) {
 	case V_BAD:     return base;
 	case V_UNKNOWN: return val_unknown(arena_printf(s->arena, "%s.%s", base.name, name));
-	case V_AUTO:    return val_unknown(name);
+	case V_AUTO:    return val_unknown("auto");
 	case V_MODULE:  return module_member(s, base.module, e->dot.name);
 	case V_LIST:    return members(s, base, e);
 	case V_RECORD:  return record_member(s, base.record, e->dot.name);
@@ -367,10 +367,11 @@ static struct val eval_not(struct scope *s, const struct node *e)
 	return val_bool(!c.b);
 }
 
+/* planner/goals.c reads those of goals. */
 static struct val eval_per(struct scope *s, const struct node *e)
 {
-	struct val x = eval(s, e->dot.x, NULL);
-	return arith(s->sema, B_DIV, x, val_unknown(e->dot.name.name), e->span);
+	sema_report(s->sema, DIAG_E0203, e->span, "`per` has a meaning only in the goals of a deployment");
+	return val_bad();
 }
 
 static struct val no_meaning(struct scope *s, const struct node *e)

@@ -119,7 +119,7 @@ static bool is_function(const char *f)
 	return false;
 }
 
-/* Statistics of a run, and counts in a plan. This version computes none of them. */
+/* Statistics of a run, and counts in a plan: planner/goals.c reads them. */
 static bool is_metric(const char *f)
 {
 	return !strcmp(f, "count") || !strcmp(f, "p50") || !strcmp(f, "p90") || !strcmp(f, "p99");
@@ -166,8 +166,10 @@ struct val eval_call(struct scope *s, const struct node *e)
 	int n = e->call.args.n;
 	const char *f = callee->kind == N_ID ? callee->ident.name : "";
 	struct val *args = arena_array(s->sema->arena, struct val, n + 1), out;
-	if (is_metric(f))
-		return val_unknown(f);
+	if (is_metric(f)) {
+		sema_report(s->sema, DIAG_E0203, callee->span, "`%s` has a meaning only in the goals of a deployment", f);
+		return val_bad();
+	}
 	if (!is_function(f))
 		return unknown_function(s, callee);
 	if (!arguments(s, e, f, args, &out))

@@ -155,7 +155,7 @@ struct placed {
 	const struct node *item;
 	struct layer *layer;
 	const char *region, *phase, *klass;
-	struct span region_span; /* where `at region` names it */
+	struct span region_span, phase_span, klass_span; /* where `at`, `phase` and `store` name them */
 };
 struct record {
 	const char *kind, *name;

@@ -8,7 +8,7 @@ struct laying {
 	struct layer *l;
 	bool quiet;
 	const char *region, *phase, *klass;
-	struct span region_span;
+	struct span region_span, phase_span, klass_span;
 };
 
 static const char *const program_kinds[] = {"let", "param", "state", "input", "output", "repeat"};
@@ -227,7 +227,7 @@ static void lay_element(struct laying *b, const struct node *item)
 
 static void place(struct laying *b, const struct node *item, bool rule)
 {
-	struct placed p = {item, b->l, b->region, b->phase, b->klass, b->region_span};
+	struct placed p = {item, b->l, b->region, b->phase, b->klass, b->region_span, b->phase_span, b->klass_span};
 	struct arena *a = b->r->sema->arena;
 	if (rule)
 		vec_push(a, &b->r->rules, p);
@@ -253,8 +253,7 @@ static void lay_scope(struct laying *b, const struct node *item)
 		refuse(b, DIAG_E0004, name.span, "`%s %s` needs a body of rules", kind, name.name);
 		return;
 	}
-	if (is(kind, "at"))
-		inner.region_span = name.span;
+	*(is(kind, "at") ? &inner.region_span : is(kind, "phase") ? &inner.phase_span : &inner.klass_span) = name.span;
 	*(is(kind, "at") ? &inner.region : is(kind, "phase") ? &inner.phase : &inner.klass) = name.name;
 	for (int i = 0; i < item->named.body.n; i++) {
 		const struct node *x = item->named.body.at[i];

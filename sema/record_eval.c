@@ -267,7 +267,8 @@ static bool check_extent(struct record *r, struct field *f, struct val v)
 {
 	struct sema *s = r->sema;
 	const char *what = f->sort == FIELD_MESH ? "mesh axis" : "axis";
-	if (v.kind == V_AUTO && f->sort == FIELD_AXIS) {
+	bool chosen = v.kind == V_AUTO || (v.kind == V_UNKNOWN && !strcmp(v.name, "auto"));
+	if (chosen && f->sort == FIELD_AXIS) {
 		sema_report(s, DIAG_E0203, f->value_span,
 		            "the extent of axis `%s` is fixed by the checkpoint and cannot be `auto`", f->name);
 		return false;
@@ -303,8 +304,13 @@ static struct val typed_value(struct record *r, struct field *f, struct val v)
 static struct val field_value(struct record *r, struct field *f, struct span use)
 {
 	bool given;
-	if (f->sort == FIELD_VIEW)
-		return val_unknown(f->name);
+	if (f->sort == FIELD_VIEW) {
+		struct diag *d =
+			sema_report(r->sema, DIAG_E0203, use,
+		                "axis `%s` is not a number: its extent is dynamic, or follows from other axes", f->name);
+		diag_related(r->sema->sink, d, f->span, "declared here");
+		return val_bad();
+	}
 	struct val v = given_value(r, f, &given);
 	if (!given && type_is(f->type, "List") && has_elements(r, f))
 		return element_list(r, f, use);
