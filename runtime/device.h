@@ -34,7 +34,7 @@ struct device_options {
 
 /* Names of the devices, NULL-terminated; the first is the default. */
 extern const char *const device_names[];
-/* NULL: no such device. */
+/* name: one of those. */
 struct device *device_open(const char *name, const struct device_options *o);
 
 /* device_cpu.c: host memory and a team of threads.

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 
-from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher, spec
+import numpy as np
+
+from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compile_spec, first_line, need_deployc, run_launcher, spec, write_safetensors
 
 SECONDS = 5
 LONG = WORKLOAD.replace("output = 64", "output = 16384")       # a run of minutes, to be interrupted
@@ -114,6 +116,16 @@ def swap_shape(header):
 def rename_tensor(header):
     name = next(n for n in header if n.endswith("q_proj.weight"))
     header[name + "_"] = header.pop(name)
+
+
+def other_format(header):
+    header[next(n for n in header if n.endswith("k_proj.weight"))]["dtype"] = "I32"
+
+
+def add_unread(header):
+    """Tensors of no elements that nothing reads; the second one is named like a scale of the first."""
+    for name in "extra.weight", "extra.weight.absmax":
+        header[name] = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
 
 
 def garbage(checkpoint):
@@ -259,6 +271,9 @@ def checkpoint_cases(folder):
     yield "truncated", copy("f", truncate), ["safetensors"]
     yield "garbage", copy("g", garbage), ["safetensors"]
     yield "wrong shape", copy("h", lambda c: edit_header(c, swap_shape)), ["k_proj", "[32, 64]", "[64, 32]"]
+    yield "format of no weight", copy("j", lambda c: edit_header(c, other_format)), ["k_proj.weight is I32; F32, BF16, F16"]
+    yield "unread tensors", copy("k", lambda c: edit_header(c, add_unread)), \
+        ["2 tensors that nothing in", "reads: extra.weight, extra.weight.absmax; --unverified"]
     yield "missing tensor", copy("i", lambda c: edit_header(c, rename_tensor)), ["q_proj.weight"]
 
 
@@ -290,6 +305,9 @@ def shell_cases():
     for place in "pipe", "/dev/null", "/dev/full", ".":
         yield f"logits to {place}", f"{run} --logits {place}", 1, f"cannot write {place}: not a regular file"
     yield "logits to a link to a device", f"ln -s /dev/null y.npy; {run} --logits y.npy; s=$?; rm y.npy; exit $s", 1, "not a regular file"
+    yield "logits to a link to itself", f"ln -s loop loop; {run} --logits loop; s=$?; rm loop; exit $s", 1, "cannot write loop: Too many levels of symbolic links"
+    yield "logits where a folder has come", f'{run} --max-tokens 60 --logits y.npy & until ls y.npy.* >/dev/null 2>&1; do sleep 0.002; done; ' \
+        'mkdir y.npy; wait $!; s=$?; rmdir y.npy; exit $s', 1, "cannot write y.npy: Is a directory"
     yield "logits beyond ulimit -f", f"ulimit -f 1; {run} --logits y.npy", 1, "cannot write y.npy: File too large"
     yield "logits and a reader that goes", f'"$L" run --weights "$W" $PROMPTS --max-tokens 1 --logits y.npy 2>err | true; s=${{PIPESTATUS[0]}}; cat err >&2; rm err; exit $s', \
         1, "cannot write standard output: Broken pipe"
@@ -328,6 +346,33 @@ def large_page(folder):
     for prompt, tokens in zip(expected.prompts[:2], expected.tokens):
         if run.of(prompt) != [tokens.tolist()]:
             raise Failed(f"{run.of(prompt)}, expected {tokens.tolist()}")
+
+
+UNDEFINED = """use std.decoder { Decoder }
+use std.ops { embed, pick, sample }
+use std.clusters { CPUHost }
+use std.workload { Inference }
+model Roots : Decoder {
+  vocab = 8; layers = 2; max_ctx = 64; weight = f32; act = f32; kv = f32
+  axis d_model = 4
+  param w : [vocab, d_model] from "w"
+  let x = embed(w, ids)
+  output logits : f32[batch, row, vocab]   = sqrt(pick(x, want) @[d_model] w - 1000)
+  output token  : index(vocab)[batch, row] = sample(logits, v = vocab)
+}
+plan P { mesh a = 2; vocab -> a }
+deploy D { model = Roots; cluster = CPUHost { ranks = 2 }; plan = P {}; workload = Inference { batch = 1; seq = 1..8; output = 2; page = 4 } }
+"""
+
+
+def undefined(folder):
+    """Numbers of finite weights that are not finite after all products."""
+    (folder / "roots").mkdir()
+    write_safetensors(folder / "roots" / "model.safetensors", {"w": np.ones((8, 4), np.float32)})
+    (folder / "roots" / "config.json").write_text("{}")
+    launcher = compile_spec(UNDEFINED, folder, "undefined")
+    return expect_error([launcher, "run", "--weights", folder / "roots", "--ids", "1", "--max-tokens", "1", "--unverified=*"],
+                        "the logits of prompt 1 for token 1 are not all finite numbers; all contractions before it return finite numbers")
 
 
 BIG_MODEL = """use std.llama { Llama }
@@ -388,6 +433,7 @@ def main():
         names = {"L": short, "W": weights, "BIG": big(), "PROMPTS": " ".join(f"--ids 1,2,{i % 200}" for i in range(3000))}
         for name, line, status, words in shell_cases():
             report.check(f"files: {name}", lambda: shell(folder, line, status, words, **names) and None)
+        report.check("a root of numbers below zero", lambda: undefined(folder))
         report.check("a page of 65536 positions", lambda: large_page(folder))
         report.check("files: links and closed standard files", lambda: same_logits(folder, short, weights))
 

@@ -2,6 +2,7 @@
  * RANKS_ARE_THREADS, which ThreadSanitizer needs, ranks are threads of one process. */
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -315,13 +316,104 @@ static void collectives_on_far(void **state)
 }
 #endif
 
+#ifndef RANKS_ARE_THREADS
+/* ---- failures -------------------------------------------------------------------------------- */
+/* Runs on two ranks, which are stages; rank 0 or 1 must fail with `words`. */
+static void expect_failure(const char *device, void (*run)(struct site *), int rank, int status, const char *words)
+{
+	static struct blob_builder b;
+	struct plan plan;
+	struct task tasks[2];
+	tiny_build(&b, &(struct tiny){2, 1, 1, 1});
+	assert_null(plan_open(&plan, b.at));
+	struct board *board = board_open(2);
+	struct comm_shared *shared = comm_local_share(&plan);
+	for (int i = 0; i < 2; i++) {
+		tasks[i] = (struct task){&plan, shared, board, i, device, run};
+		start_rank(&tasks[i], NULL);
+	}
+	int worst = 0;
+	for (int i = 0, ended; i < 2; i++) {
+		assert_true(wait(&ended) > 0);
+		assert_true(WIFEXITED(ended));
+		worst = WEXITSTATUS(ended) > worst ? WEXITSTATUS(ended) : worst;
+	}
+	assert_int_equal(worst, status);
+	if (!strstr(board->rank[rank].message, words))
+		fail_msg("expected `%s` in: %s", words, board->rank[rank].message);
+	comm_local_unshare(shared);
+	board_close(board, 2);
+}
+
+static void send_too_much(struct site *s)
+{
+	struct collective_args x = {GROUP_PP, DR_F32, s->src, s->src, 1000, 1000, 1000};
+	if (s->rank == 0)
+		s->comm->send(s->comm, &x);
+}
+
+static void send_more_than_is_expected(struct site *s)
+{
+	struct collective_args x = {GROUP_PP, DR_F32, s->src, s->src, 1, s->rank ? 4 : 8, 1};
+	if (s->rank)
+		s->comm->recv(s->comm, &x);
+	else
+		s->comm->send(s->comm, &x);
+}
+
+static void messages_are_checked(void **state)
+{
+	(void)state;
+	expect_failure("cpu", send_too_much, 0, STATUS_INTERNAL,
+	               "internal: a message of 4000000 bytes between stages, planned are 256");
+	expect_failure("cpu", send_more_than_is_expected, 1, STATUS_INTERNAL,
+	               "internal: a message of 32 bytes came, 16 were expected");
+}
+
+static void allocate_too_much(struct site *s)
+{
+	if (s->rank == 0)
+		s->device->alloc(s->device, (uint64_t)1 << 60);
+}
+
+/* The only child of this process. */
+static pid_t helper(void)
+{
+	char path[64];
+	int pid = 0;
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	FILE *f = fopen(path, "r");
+	if (!f || fscanf(f, "%d", &pid) != 1)
+		_exit(9);
+	fclose(f);
+	return pid;
+}
+
+static void lose_the_helper(struct site *s)
+{
+	if (s->rank)
+		return;
+	kill(helper(), SIGKILL);
+	for (;;)
+		s->device->write(s->device, flat(s->src, 64), s->host);
+}
+
+static void the_far_device_fails(void **state)
+{
+	(void)state;
+	expect_failure("far", allocate_too_much, 0, STATUS_FAILED,
+	               "the far device does not have 1152921504606846976 bytes of memory left");
+	expect_failure("far", lose_the_helper, 0, STATUS_FAILED, "the far device's helper was ended by signal 9 (Killed)");
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(collectives_on_cpu),
-		cmocka_unit_test(large_sums),
+		cmocka_unit_test(collectives_on_cpu),   cmocka_unit_test(large_sums),
 #ifndef RANKS_ARE_THREADS
-		cmocka_unit_test(collectives_on_far),
+		cmocka_unit_test(collectives_on_far),   cmocka_unit_test(messages_are_checked),
+		cmocka_unit_test(the_far_device_fails),
 #endif
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

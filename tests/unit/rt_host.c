@@ -55,7 +55,7 @@ static void without_groups(void **state)
 static void version_2(void **state)
 {
 	(void)state;
-	put("proc/self/cgroup", "0::/user/job\n");
+	put("proc/self/cgroup", "a line of another kind\n1:neither\n0::/user/job\n");
 	put("sys/fs/cgroup/user/job/memory.max", "100000000\n");
 	put("sys/fs/cgroup/user/job/memory.current", "90000000\n");
 	assert_int_equal(host_memory(root), 10000000);

@@ -73,12 +73,30 @@ static void mistakes_stay_mistakes(void **state)
 	}
 }
 
+static void *nothing(size_t bytes)
+{
+	(void)bytes;
+	return NULL;
+}
+
+static void a_text_that_does_not_fit_is_refused(void **state)
+{
+	(void)state;
+	json_error_t e = {.line = 7};
+	json_set_alloc_funcs(nothing, free);
+	assert_null(read_text("{}", &e));
+	json_set_alloc_funcs(malloc, free);
+	assert_string_equal(e.text, "out of memory");
+	assert_int_equal(e.line, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_json_is_shown_as_written),
 		cmocka_unit_test(it_is_no_number_and_no_word),
 		cmocka_unit_test(mistakes_stay_mistakes),
+		cmocka_unit_test(a_text_that_does_not_fit_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -213,6 +213,15 @@ static void step_touch(struct dr_frame *f)
 	step_tp2(f);
 }
 
+static void choose(struct dr_frame *f, int32_t token)
+{
+	step_tp2(f);
+	for (int r = 0; r < (int)f->rows; r++)
+		((int32_t *)at(f->base[DR_SPACE_ACT] + AT_TOKENS))[r] = token;
+}
+static void step_no_token(struct dr_frame *f) { choose(f, DR_NO_TOKEN); }
+static void step_odd_token(struct dr_frame *f) { choose(f, 99); }
+
 /* ---- the same in plain loops ----------------------------------------------------------------- */
 static float weight_value(int which, int i, int j)
 {
@@ -529,6 +538,11 @@ static void failing_ranks_are_named(void **state)
 	assert_int_equal(launcher(PAIR, step_crossed, RUN(NULL)), STATUS_INTERNAL);
 	assert_said("internal: every rank waits for another for 1 s (DEPLOY_TIMEOUT), this one for rank");
 	assert_int_equal(launcher(PAIR, step_slow, RUN("--max-tokens", "1")), 0);
+	assert_int_equal(launcher(PAIR, step_no_token, RUN(NULL)), 1);
+	assert_said(
+		"the logits of prompt 1 for token 1 are not all finite numbers; it is not known where such numbers begin");
+	assert_int_equal(launcher(PAIR, step_odd_token, RUN(NULL)), STATUS_INTERNAL);
+	assert_said("internal: token 99 was sampled for prompt 1, the vocabulary has 24");
 	unsetenv("DEPLOY_TIMEOUT");
 	setenv("DEPLOY_DEVICE", "far", 1);
 	assert_int_equal(launcher(PAIR, step_touch, RUN(NULL)), 1);
@@ -563,6 +577,22 @@ static void memory_that_the_host_lacks(void **state)
 	         3 * WORKSPACE_BYTES, TINY_STAGING + 2 * X_BYTES);
 	assert_said(text);
 	assert_said("  stage 1: 2 ranks x (");
+}
+
+static void set_version(struct blob_builder *b, struct dr_program *h) { (void)b, h->version++; }
+static void set_stages(struct blob_builder *b, struct dr_program *h) { (void)b, h->stage_group = GROUP_TP; }
+
+/* A program that this runtime was not built with. */
+static void wrong_programs_are_refused(void **state)
+{
+	(void)state;
+	edit = set_version;
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), STATUS_INTERNAL);
+	assert_said("internal: the launcher's program and its runtime have different versions");
+	edit = set_stages;
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), STATUS_INTERNAL);
+	assert_said("internal: the stages of the launcher's program are not those of its mesh");
+	edit = NULL;
 }
 
 #if !defined(__has_feature)
@@ -705,6 +735,15 @@ static void wrong_arguments_are_refused(void **state)
 	assert_said("/nowhere is not a folder");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--logits", "/nowhere/x.npy")), 1);
 	assert_said("cannot write /nowhere/x.npy");
+	const char *argv[80] = {"tiny", "run"};
+	for (int i = 2; i < 79; i++)
+		argv[i] = "--unverified=a";
+	assert_int_equal(launcher(PAIR, step_tp2, argv), 2);
+	assert_said("error: --unverified: at most 64 names");
+	setenv("DEPLOY_DEVICE", "gpu", 1);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 2);
+	assert_said("error: DEPLOY_DEVICE: unknown device `gpu`; there are cpu and far");
+	unsetenv("DEPLOY_DEVICE");
 }
 
 static int make_folder(void **state)
@@ -735,6 +774,7 @@ int main(void)
 		cmocka_unit_test(bench_and_plan),
 		cmocka_unit_test(failing_ranks_are_named),
 		cmocka_unit_test(memory_that_the_host_lacks),
+		cmocka_unit_test(wrong_programs_are_refused),
 		cmocka_unit_test(gaps_are_checked),
 		cmocka_unit_test(signals_end_all),
 		cmocka_unit_test(wrong_checkpoints_are_refused),

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,6 +96,16 @@ static void headers_are_checked(void **state)
 	refuse("{\"a\\u001b[2J\\nb\":7}", 0, "tensor a\\x1b[2J\\nb has no dtype");
 	refuse("{\"a\":{\"shape\":[4],\"data_offsets\":[0,16]}}", 0, "no dtype");
 	refuse("{\"a\":7}", 0, "no dtype");
+	/* a format that is not known has any size; a tensor without elements is anywhere */
+	write_file(
+		"model.safetensors",
+		"{\"b\":{\"dtype\":\"X7\",\"shape\":[2,2],\"data_offsets\":[0,16]},\"a\":{\"dtype\":\"F32\",\"shape\":[0],"
+		"\"data_offsets\":[0,0]},\"c\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}",
+		0, data, 16);
+	c = open_expecting(NULL);
+	assert_int_equal(checkpoint_find(c, "b")->dtype, TENSOR_OTHER_DTYPE);
+	assert_string_equal(checkpoint_find(c, "b")->stored, "X7");
+	checkpoint_close(c);
 	write_file("model.safetensors", "abc", UINT64_MAX, NULL, 0);
 	checkpoint_close(open_expecting("truncated"));
 	remove_file("model.safetensors");
@@ -119,8 +130,12 @@ static void shards_are_read_by_their_index(void **state)
 	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"s2.safetensors\",\"b\":\"s1.safetensors\"}}",
 	           UINT64_MAX, NULL, 0);
 	checkpoint_close(open_expecting("tensor a is not in s2.safetensors, as it says"));
+	write_file("s2.safetensors", "{\"a\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 0, one, 4);
+	checkpoint_close(open_expecting("tensor a appears twice"));
 	remove_file("s2.safetensors");
 	checkpoint_close(open_expecting("cannot open"));
+	write_file("model.safetensors.index.json", "{\"weight_map\":[\"s1.safetensors\"]}", UINT64_MAX, NULL, 0);
+	checkpoint_close(open_expecting("model.safetensors.index.json has no weight_map"));
 	write_file("model.safetensors.index.json", "{\"weight_map\":{\"a\":\"../s1.safetensors\"}}", UINT64_MAX, NULL, 0);
 	checkpoint_close(open_expecting("not in a file of this folder"));
 	remove_file("s1.safetensors");
@@ -143,29 +158,38 @@ static void parsing_is_bounded(void **state)
 	char *path = join_path(folder, "config.json");
 	problems_open(&p);
 	assert_null(json_file(path, &p));
+	assert_int_equal(truncate(path, (16 << 20) + 1), 0);
+	assert_null(json_file(path, &p));
 	remove_file("config.json");
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_null(json_file(path, &p));
 	remove_file("config.json");
 	fflush(p.out);
 	assert_non_null(strstr(p.text, "bytes of JSON take more than 256 MiB of memory"));
+	assert_non_null(strstr(p.text, "config.json has 16777217 bytes, at most 16777216 are read"));
 	assert_non_null(strstr(p.text, "config.json is not a file"));
 	p.n = 0;
 	problems_close(&p, "");
 	free(path);
 }
 
-/* Reads a tensor of a file that is truncated after it was mapped. */
-static _Noreturn void read_what_is_gone(void)
+static const char cut[] = "{\"b\":{\"dtype\":\"F32\",\"shape\":[4092],\"data_offsets\":[0,16368]},"
+						  "\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16368,16384]}}";
+
+/* Reads a tensor of a file that is truncated after it was mapped. `other`: reads from another file instead. */
+static _Noreturn void read_what_is_gone(const struct reporter *reporter, bool other)
 {
 	float to[4];
 	struct checkpoint *c = open_expecting(NULL);
 	struct source s = {.tensor = checkpoint_find(c, "a")};
 	char *path = join_path(folder, "model.safetensors"), *log = join_path(folder, "log");
 	signal(SIGBUS, SIG_DFL); /* cmocka's */
-	checkpoint_guard(c, NULL);
+	checkpoint_guard(c, reporter);
+	const volatile char *another = mmap(NULL, 16384, PROT_READ, MAP_PRIVATE, open(path, O_RDONLY), 0);
 	if (truncate(path, 10) || dup2(open(log, O_CREAT | O_WRONLY, 0600), STDERR_FILENO) < 0)
 		_exit(9);
+	if (other)
+		_exit(another[16000]);
 	source_read(&s, 0, 1, 4, DR_F32, to);
 	_exit(0);
 }
@@ -174,14 +198,25 @@ static void files_that_are_cut_are_told(void **state)
 {
 	(void)state;
 	static float data[4096];
+	struct reporter rank = {board_open(2), 1};
 	int status;
-	write_file("model.safetensors",
-	           "{\"b\":{\"dtype\":\"F32\",\"shape\":[4092],\"data_offsets\":[0,16368]},"
-	           "\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16368,16384]}}",
-	           0, data, sizeof data);
+	for (int other = 0; other < 2; other++) {
+		write_file("model.safetensors", cut, 0, data, sizeof data);
+		pid_t pid = fork();
+		if (pid == 0)
+			read_what_is_gone(&rank, other);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (other) /* of which nothing is known */
+			assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+		else
+			assert_true(WIFEXITED(status) && WEXITSTATUS(status) == STATUS_FAILED);
+	}
+	assert_non_null(strstr(rank.board->rank[1].message, "model.safetensors was truncated while it was in use"));
+	board_close(rank.board, 2);
+	write_file("model.safetensors", cut, 0, data, sizeof data);
 	pid_t child = fork();
 	if (child == 0)
-		read_what_is_gone();
+		read_what_is_gone(NULL, false);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), STATUS_FAILED);
@@ -350,6 +385,45 @@ static void slices_become_tiles(void **state)
 	remove_file("model.safetensors");
 }
 
+/* Numbers of one byte, stored with another axis innermost, in tiles of 32 that several threads fill. */
+static void bytes_become_tiles(void **state)
+{
+	(void)state;
+	enum { K = 8192, N = 40, TILE = 32 };
+	static struct blob_builder b;
+	static uint8_t stored[K][N];
+	static float got[2][K][TILE];
+	for (int i = 0; i < K * N; i++)
+		stored[i / N][i % N] = (uint8_t)((i * 5 + i / N) % 0x7f);
+	write_file("model.safetensors", "{\"w\":{\"dtype\":\"F8_E4M3\",\"shape\":[8192,40],\"data_offsets\":[0,327680]}}",
+	           0, stored, sizeof stored);
+	tiny_build(&b, &(struct tiny){1, 2, 2, 1});
+	struct dr_axis axes[2] = {tiny_axis(&b, "k", K, K, GROUP_NONE, DR_WEIGHT_K, N),
+	                          tiny_axis(&b, "n", N, N, GROUP_NONE, DR_WEIGHT_N, 1)};
+	int64_t shape[2] = {K, N};
+	struct dr_param p = {blob_text(&b, "w"),
+	                     blob_text(&b, "w"),
+	                     DR_SPACE_POST,
+	                     0,
+	                     0,
+	                     0,
+	                     0,
+	                     sizeof got,
+	                     DR_F32,
+	                     TILE,
+	                     1,
+	                     blob_put(&b, axes, 2, sizeof *axes),
+	                     blob_put(&b, shape, 2, sizeof *shape),
+	                     0};
+	struct loaded l = load(&b, &p, folder, 0);
+	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));
+	for (int n = 0; n < 2 * TILE; n++)
+		for (int k = 0; k < K; k++)
+			assert_true(got[n / TILE][k][n % TILE] == (n < N ? f32_of_fp8(FP8_E4M3, stored[k][n]) : 0));
+	l.device->close(l.device);
+	remove_file("model.safetensors");
+}
+
 /* Experts one by one in the file, stacked on the device; bf16 stored, f32 wanted; expert 2 and 3 on tp = 1. */
 static void keyed_axes_choose_tensors(void **state)
 {
@@ -474,7 +548,7 @@ int main(void)
 		cmocka_unit_test(problems_are_counted),        cmocka_unit_test(long_messages_are_truncated),
 		cmocka_unit_test(formats_are_converted),       cmocka_unit_test(slices_become_tiles),
 		cmocka_unit_test(keyed_axes_choose_tensors),   cmocka_unit_test(random_weights_do_not_depend_on_the_mesh),
-		cmocka_unit_test(expert_maps_follow_the_mesh),
+		cmocka_unit_test(expert_maps_follow_the_mesh), cmocka_unit_test(bytes_become_tiles),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
