@@ -359,6 +359,15 @@ static struct val eval_if(struct scope *s, const struct node *e, const struct no
 	return eval(s, c.b ? e->cond.a : e->cond.b, expect);
 }
 
+struct val negated(struct sema *s, struct val v, struct span at)
+{
+	double x;
+	if (val_number(v, &x) || v.kind == V_BAD || v.kind == V_UNKNOWN || v.kind == V_AUTO)
+		return arith(s, B_MUL, val_int(-1), v, at);
+	sema_report(s, DIAG_E0203, at, "`-` is not defined on %s", val_kind_text(s, v));
+	return val_bad();
+}
+
 static struct val eval_not(struct scope *s, const struct node *e)
 {
 	struct val c = eval(s, e->one.x, NULL);
@@ -411,7 +420,7 @@ struct val eval(struct scope *s, const struct node *e, const struct node *expect
 	case N_REFINE: return eval_refine(s, e);
 	case N_IF:     return eval_if(s, e, expect);
 	case N_NOT:    return eval_not(s, e);
-	case N_NEG:    return arith(s->sema, B_MUL, val_int(-1), eval(s, e->one.x, NULL), e->span);
+	case N_NEG:    return negated(s->sema, eval(s, e->one.x, NULL), e->span);
 	case N_PER:    return eval_per(s, e);
 	case N_BIN:    return eval_binary(s, e, expect);
 	case N_CALL:   return eval_call(s, e);

@@ -206,6 +206,7 @@ bool scope_find(struct scope *s, const char *name, struct span use,
                 struct val *out); /* inner scopes first, the module last */
 /* Scalar arithmetic and comparison with dimensions. Reports E0302, E0203 at `at`. */
 struct val arith(struct sema *s, enum bin_op op, struct val a, struct val b, struct span at);
+struct val negated(struct sema *s, struct val v, struct span at);
 /* Does v fit type t? Otherwise reports E0301 or E0203, naming `what`. */
 bool check_type(struct sema *s, struct val v, const struct node *t, struct module *scope, const char *what,
                 struct span at, struct span declared);

@@ -210,8 +210,16 @@ static bool check_result(struct call *c, struct env *inner, struct val got, cons
 	if (got.kind == V_BAD || (got.kind == V_NONE && env_partial(inner)))
 		return false;
 	struct span at = got.kind == V_NONE ? c->sig->named.name.span : inner->returned_at;
-	struct diag *d = walk_report(w, DIAG_E0407, at, "op `%s` returns %s, its signature declares axes %s", c->f->name,
-	                             got.kind == V_NONE ? "nothing" : walk_show(w, got), walk_axes_text(w, want));
+	struct tensor_type type = {.type = result->type,
+	                           .dtype = result->dtype,
+	                           .storage = result->dtype,
+	                           .axes = want,
+	                           .index_of = result->index_of,
+	                           .slot = result->slot};
+	struct diag *d =
+		walk_report(w, DIAG_E0407, at, "op `%s` returns %s, its signature declares %s%s", c->f->name,
+	                got.kind == V_NONE ? "nothing" : walk_show(w, got), result->type == TYPE_FLOAT ? "axes " : "",
+	                result->type == TYPE_FLOAT ? walk_axes_text(w, want) : walk_declared_text(w, &type));
 	diag_related(w->s->sink, d, c->sig->span, "declared here");
 	return false;
 }

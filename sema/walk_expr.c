@@ -263,7 +263,7 @@ static bool pointwise_operand(struct walk *w, const char *what, struct val v, st
 	else if (v.kind == V_TENSOR)
 		walk_report(w, DIAG_E0412, at, "`%s` on %s: cast it", what, walk_show(w, v));
 	else
-		walk_report(w, DIAG_E0412, at, "`%s` on %s", what, walk_show(w, v));
+		walk_report(w, DIAG_E0412, at, "`%s` takes tensors and numbers, found %s", what, walk_show(w, v));
 	return false;
 }
 
@@ -443,7 +443,7 @@ static struct val negate(struct env *e, const struct node *n)
 		return v[0];
 	if (v[0].kind == V_TENSOR)
 		return walk_pointwise(e, OP_MUL, "-", v, 2, n);
-	return arith(e->walk->s, B_MUL, val_int(-1), v[0], n->span);
+	return negated(e->walk->s, v[0], n->span);
 }
 
 /* Evaluates a condition: a Bool, or unknown. false after a report. */

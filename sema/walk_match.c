@@ -193,11 +193,9 @@ static enum matched match(struct call *c, struct param_value *p)
 	if (rests)
 		return MATCH_LATER;
 	if (left.n != variables) {
-		struct diag *d = walk_report(c->w, DIAG_E0402, p->at,
-		                             variables ? "`%s` of `%s` is %s: expected %d axes"
-		                                       : "`%s` of `%s` is %s: it has too many axes, expected %d",
-		                             p->name, c->f->name, walk_type_text(c->w, p->val.tensor),
-		                             value_axes(c->w, p->val.tensor).n - left.n + variables);
+		int expected = value_axes(c->w, p->val.tensor).n - left.n + variables;
+		struct diag *d = walk_report(c->w, DIAG_E0402, p->at, "`%s` of `%s` is %s, expected %d %s", p->name, c->f->name,
+		                             walk_type_text(c->w, p->val.tensor), expected, expected == 1 ? "axis" : "axes");
 		diag_related(c->w->s->sink, d, p->node->span, "declared here");
 		return MATCH_FAILED;
 	}

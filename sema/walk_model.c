@@ -110,22 +110,37 @@ static int axis_like(struct env *e, struct ident name, const struct path *like)
 	return add_axis(e->walk, a);
 }
 
+/* One part; -1 after a report. */
+static int concat_part(struct env *e, const struct axis *a, const struct node *arg)
+{
+	bool named = arg->kind == N_ID && a->n_parts < 8;
+	int part = named ? env_need_axis(e, (struct ident){arg->ident.name, arg->span}) : -1;
+	if (named && part < 0)
+		return -1;
+	if (part < 0 || !e->walk->p->axes.at[part].extent) {
+		walk_report(e->walk, DIAG_E0203, arg->span, "`concat` takes up to 8 axes of fixed extent");
+		return -1;
+	}
+	for (int i = 0; i < a->n_parts; i++)
+		if (a->part[i] == part) {
+			walk_report(e->walk, DIAG_E0403, arg->span, "axis `%s` appears twice", arg->ident.name);
+			return -1;
+		}
+	return part;
+}
+
 static int axis_concat(struct env *e, struct ident name, const struct node *call)
 {
 	struct axis a = new_axis(name, AXIS_CONCAT, 0);
 	for (int i = 0; i < call->call.args.n; i++) {
-		const struct node *arg = call->call.args.at[i];
-		int part = arg->kind == N_ID && i < 8 ? env_need_axis(e, (struct ident){arg->ident.name, arg->span}) : -1;
-		int64_t extent = part < 0 ? 0 : e->walk->p->axes.at[part].extent;
-		if (!extent) {
-			walk_report(e->walk, DIAG_E0203, arg->span, "`concat` takes up to 8 axes of fixed extent");
+		int part = concat_part(e, &a, call->call.args.at[i]);
+		if (part < 0)
 			return -1;
-		}
 		a.part[a.n_parts++] = part;
-		a.extent += extent;
+		a.extent += e->walk->p->axes.at[part].extent;
 	}
-	if (a.extent > MAX_EXTENT) {
-		walk_report(e->walk, DIAG_E0203, call->span, "extent of `%s` is %lld, at most %d", name.name,
+	if (!a.n_parts || a.extent > MAX_EXTENT) {
+		walk_report(e->walk, DIAG_E0203, call->span, "extent of `%s` is %lld, expected 1 to %d", name.name,
 		            (long long)a.extent, MAX_EXTENT);
 		return -1;
 	}

@@ -105,8 +105,6 @@ bool walk_slots(struct walk *w, const struct value *route)
 {
 	const struct program *p = w->p;
 	int expert = route->route.expert, slot = route->route.slot;
-	if (expert < 0 || slot < 0)
-		return true;
 	if (is_ragged(p, slot) && p->axes.at[slot].of == expert)
 		return hold_the_same(w, route);
 	struct diag *d =

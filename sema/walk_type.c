@@ -163,7 +163,7 @@ static struct span variable_span(struct env *e, const struct bound *b)
 	for (int i = 0; i < names.n; i++)
 		if (names.at[i].name == b->name)
 			return names.at[i].span;
-	return b->span;
+	internal_error("axis `%s` is not in the signature", b->name);
 }
 
 void env_refer(struct env *e, const struct bound *b, struct span use)

@@ -170,7 +170,12 @@ static struct val size_of(struct env *e, const struct node *n)
 	if (axis >= 0)
 		return extent_value(e->walk, axes_add(e->walk, (struct axes){0}, axis));
 	struct val v = walk_eval(e, a, NULL);
-	return v.kind == V_TENSOR ? extent_value(e->walk, value_axes(e->walk, v.tensor)) : v;
+	if (v.kind == V_TENSOR)
+		return extent_value(e->walk, value_axes(e->walk, v.tensor));
+	if (v.kind != V_BAD)
+		walk_report(e->walk, DIAG_E0411, a->span, "`size` takes a tensor or the name of an axis, found %s",
+		            walk_show(e->walk, v));
+	return val_bad();
 }
 
 static struct val alias(struct env *e, const struct node *n)

@@ -59,12 +59,34 @@ static void must_say(const char *wrong, const char *words, const char *place, in
 
 #define PROGRAM(place, value, words) BREAK(program_check(program, &arena), place, value, words, i)
 
+static bool value_has(const struct value *v, int axis)
+{
+	for (int i = 0; i < v->n_axes; i++)
+		if (v->axes[i] == axis)
+			return true;
+	return false;
+}
+
+static bool is_next_of_a_carry(int value)
+{
+	for (int i = 0; i < program->values.n; i++)
+		if (program->values.at[i].op == OP_CARRY && program->values.at[i].next == value)
+			return true;
+	return false;
+}
+
 static void break_operation(int i)
 {
 	struct value *v = &program->values.at[i];
 	if (op_is_pointwise(v->op) && v->op != OP_CAST)
 		PROGRAM(program->values.at[v->args[0]].dtype, v->dtype == DTYPE_F16 ? DTYPE_F32 : DTYPE_F16, "");
+	if (op_is_pointwise(v->op) && v->n_axes && !is_next_of_a_carry(i))
+		PROGRAM(v->n_axes, v->n_axes - 1, "an operand with an axis that the result lacks");
 	if (op_is_reduce(v->op) || v->op == OP_CONTRACT) {
+		int lacking = 0;
+		while (value_has(v, lacking) || value_has(&program->values.at[v->args[0]], lacking))
+			lacking++;
+		PROGRAM(v->reduce.over[0], lacking, "a reduced axis that an operand lacks");
 		PROGRAM(v->reduce.n_over, 0, "nothing to reduce over");
 		PROGRAM(v->reduce.over[0], v->axes[0], "a reduced axis in the result");
 	}

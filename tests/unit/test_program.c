@@ -594,6 +594,35 @@ static void test_states_of_turns(void **state)
 	assert_int_equal(p->states.n, 4);
 }
 
+/* Turns that compute the same differ if they store caches in other formats. */
+static void test_stored_formats_of_states(void **state)
+{
+	struct fixture *f = *state;
+	struct program *p = program_of(
+		f, loop_text(
+			   f, 5,
+			   "when (layer < 1) { state k : fp8_e4m3[batch, ctx, d_model] = append(x, pos, to = ctx)\n"
+			   " x = x + x } else { state k : fp8_e5m2[batch, ctx, d_model] = append(x, pos, to = ctx)\n x = x + x }"));
+	assert_int_equal(p->loop.n_bodies, 2);
+	assert_int_equal(p->loop.bodies[1].turns, 4);
+}
+
+/* The blocks that share a scale are printed, although nothing with scales is built. */
+static void test_scales_are_printed(void **state)
+{
+	struct fixture *f = *state;
+	char *text = NULL;
+	size_t size = 0;
+	load(f, model_text(f, " param w : [d_model] from { data = \"w\"; scale = \"s\"; block = [4] }\n return x", ""));
+	assert_int_equal(f->sink.diags.n, 1);
+	assert_int_equal(f->sink.diags.at[0]->code, DIAG_E0913);
+	FILE *out = open_memstream(&text, &size);
+	program_print(f->sema->walked.at[0].program, out);
+	fclose(out);
+	assert_non_null(strstr(text, " as [8] base 0 stride [1] block [4] each turn of body 0"));
+	free(text);
+}
+
 static void test_too_many_different_turns(void **state)
 {
 	struct fixture *f = *state;
@@ -630,6 +659,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_carried_value_keeps_its_type, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turns_that_differ_are_bodies_of_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_states_of_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stored_formats_of_states, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_scales_are_printed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_different_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_not_built, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_op_needs_a_body, setup, teardown),
