@@ -158,26 +158,13 @@ static struct layout copy_layout(struct local *l, const struct atoms *axis, int 
 	return out;
 }
 
-static bool same_layout(const struct layout *a, const struct layout *b, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (!atoms_equal(&a->axis[i], &b->axis[i]))
-			return false;
-	if (a->pending.n != b->pending.n)
-		return false;
-	for (int i = 0; i < a->pending.n; i++)
-		if (!atoms_have(&b->pending, a->pending.at[i]))
-			return false;
-	return true;
-}
-
-/* Finds an earlier reshard of the value to the same layout: q, k and v share one gather. */
-static int find_same(const struct local_phase *ph, int value, const struct move *m, const struct layout *result, int n)
+/* Finds an earlier reshard of the value to the same layout, which follows from the move: q, k and v share one gather. */
+static int find_same(const struct local_phase *ph, int value, const struct move *m, int from, int to)
 {
 	for (int i = value + 1; i < ph->values.n; i++) {
 		const struct local_value *v = &ph->values.at[i];
 		if (v->op == m->op && v->n_args == 1 && v->args[0] == value && atoms_equal(&v->move.atoms, &m->atoms)
-		    && same_layout(&v->layout, result, n))
+		    && v->move.from == from && v->move.to == to)
 			return i;
 	}
 	return -1;
@@ -187,20 +174,20 @@ static int emit_move(struct local_phase *ph, const struct plan *p, int value, co
                      int user, const char *why)
 {
 	struct local *l = p->l;
-	struct layout after = copy_layout(l, p->now, p->n, &p->pending);
-	int same = find_same(ph, value, m, &after, p->n);
+	struct local_value v = ph->values.at[value];
+	int from = m->from < 0 ? -1 : v.axes[m->from], to = m->to < 0 ? -1 : v.axes[m->to];
+	int same = find_same(ph, value, m, from, to);
 	if (same >= 0)
 		return same;
-	struct local_value v = ph->values.at[value];
 	const struct program *g = l->program;
 	v.op = m->op;
 	v.args = arena_array(l->arena, int, 1);
 	v.args[0] = value;
 	v.n_args = 1;
-	v.layout = after;
+	v.layout = copy_layout(l, p->now, p->n, &p->pending);
 	v.move.atoms = m->atoms;
-	v.move.from = m->from < 0 ? -1 : v.axes[m->from];
-	v.move.to = m->to < 0 ? -1 : v.axes[m->to];
+	v.move.from = from;
+	v.move.to = to;
 	v.region = region;
 	v.move.cause = arena_printf(l->arena, "%s%s%s", why, user >= 0 && g->values.at[user].name ? " " : "",
 	                            user >= 0 && g->values.at[user].name ? g->values.at[user].name : "");

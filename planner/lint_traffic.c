@@ -228,29 +228,33 @@ static void report_detour(const struct lint *t, const struct detour *w, int phas
 
 /* ---- caches ---------------------------------------------------------------------------------- */
 
-/* The state that a value is a view of, or -1. */
-static int state_of(const struct lint *t, const struct local_phase *ph, int local)
+/* The state that a value is a view of, or -1. *axis becomes the state's axis. */
+static int state_of(const struct lint *t, const struct local_phase *ph, int local, int *axis)
 {
 	const struct program *p = t->local->program;
 	const struct local_value *v = &ph->values.at[local];
-	while (v->op == LOCAL_OP && (p->values.at[v->source].op == OP_PIECE || p->values.at[v->source].op == OP_RENAME))
+	while (v->op == LOCAL_OP && (p->values.at[v->source].op == OP_PIECE || p->values.at[v->source].op == OP_RENAME)) {
+		if (p->values.at[v->source].view.to == *axis)
+			*axis = p->values.at[v->source].view.from;
 		v = &ph->values.at[v->args[0]];
+	}
 	return v->op == LOCAL_OP && p->values.at[v->source].op == OP_APPEND ? p->values.at[v->source].append.state : -1;
 }
 
 static void check_cache(const struct lint *t, int phase, int local)
 {
 	const struct local_value *v = &t->local->phase[phase].values.at[local];
-	int state = v->op == LOCAL_ALL_GATHER ? state_of(t, &t->local->phase[phase], v->args[0]) : -1;
+	int from = v->move.from;
+	int state = v->op == LOCAL_ALL_GATHER ? state_of(t, &t->local->phase[phase], v->args[0], &from) : -1;
 	if (state < 0)
 		return;
 	struct sink unseen = {.arena = t->arena, .sources = t->sink->sources};
 	const struct program *p = t->local->program;
 	const struct state *s = &p->states.at[state];
-	const struct rule *r = deploy_rule(t->deploy, &unseen, v->move.from, s->region, PHASE_ANY, CLASS_CACHE);
+	const struct rule *r = deploy_rule(t->deploy, &unseen, from, s->region, PHASE_ANY, CLASS_CACHE);
 	if (!r)
-		return;
-	const char *axis = p->axes.at[v->move.from].name,
+		internal_error("no rule splits `%s`", s->path);
+	const char *axis = p->axes.at[from].name,
 			   *mesh = t->deploy->mesh.at[t->local->atoms.at[v->move.atoms.at[0]].mesh_axis].name;
 	struct diag *d = diag_report(t->sink, DIAG_W0518, r->target_span,
 	                             "each step gathers the cache: attention needs all of `%s`", axis);

@@ -402,6 +402,32 @@ FOUND += [
           dict(blocks=ROOT_OP, body=CONSTANT.format("1 + max(roots(k = big), over = big)"), **SPLIT_BIG), BIG[1]),
 ]
 
+# The kind: a value that two readers take in different layouts, by moves of one kind over the same ranks.
+READERS = """block Left(y: [batch, seq, h, g]) -> [batch, seq, d_model] {
+  axis d_model
+  param u : [h, g, d_model] from "u" as [h * g, d_model]
+  return y @[h, g] u
+}
+block Right(y: [batch, seq, h, g]) -> [batch, seq, d_model] {
+  axis d_model
+  param u : [h, g, d_model] from "u" as [h * g, d_model]
+  return (y * y) @[h, g] u
+}
+"""
+TWO_READERS = """  axis h = 2; axis g = 4
+  param w_embed : [vocab, d_model] from "embed"
+  param w_head  : [vocab, d_model] from "head"
+  param w       : [d_model, h, g] from "w" as [d_model, h * g]
+  let y = embed(w_embed, ids) @[d_model] w
+  let x = Left(y) as left from "left" - Right(y) as right from "right"
+""" + END
+FOUND += [
+    Found(f"two readers of one value, {rest}", {"embed": (24, 8), "head": (24, 8), "w": (8, 8), "left.u": (8, 8), "right.u": (8, 8)},
+          dict(blocks=READERS, body=TWO_READERS, plan=f"mesh a = 2; {rest}; at left {{ {rest.split()[0]} -> none; h -> a }}; "
+               f"at right {{ {rest.split()[0]} -> none; g -> a }}", ranks=2), dict(blocks=READERS, body=TWO_READERS))
+    for rest in ("seq -> a", "d_model -> none")
+]
+
 
 def main():
     need_deployc()
