@@ -55,7 +55,7 @@ int64_t common_divisor(int64_t a, int64_t b)
 }
 
 /* Ends of the pieces of a mesh axis, counted from the major side: cumulative sizes, ascending, each a divisor of the
- * next. */
+ * next, so that an axis has at most MAX_GROUP_ATOMS. */
 struct cuts {
 	int64_t at[MAX_GROUP_ATOMS];
 	int n;
@@ -72,8 +72,6 @@ static bool cut_at(struct cuts *c, int64_t at)
 	if (i && at % c->at[i - 1])
 		return false;
 	if (i < c->n && c->at[i] % at)
-		return false;
-	if (c->n == MAX_GROUP_ATOMS)
 		return false;
 	for (int k = c->n; k > i; k--)
 		c->at[k] = c->at[k - 1];

@@ -16,7 +16,7 @@ static struct span culprit(const struct local *l, const struct rule *r)
 	for (int i = 0; i < r->n_target; i++)
 		if (l->deploy->mesh.at[r->target[i]].size > 1)
 			return l->deploy->mesh.at[r->target[i]].span;
-	return r->span;
+	internal_error("the rule splits nothing");
 }
 
 static const char *sizes_text(struct local *l, const struct rule *r)
@@ -438,8 +438,6 @@ bool place_fixed(struct local *l)
 void place_owners(struct local *l)
 {
 	const struct program *p = l->program;
-	if (p->batch < 0)
-		return;
 	if (!p->states.n)
 		l->owners = place_axis(l, p->batch, 0, PHASE_ANY, CLASS_ACTIVATION);
 	for (int i = 0; i < p->states.n; i++) {

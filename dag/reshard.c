@@ -158,7 +158,8 @@ static struct layout copy_layout(struct local *l, const struct atoms *axis, int 
 	return out;
 }
 
-/* Finds an earlier reshard of the value to the same layout, which follows from the move: q, k and v share one gather. */
+/* Finds an earlier reshard of the value to the same layout, which follows from the move: q, k and v share one gather.
+ */
 static int find_same(const struct local_phase *ph, int value, const struct move *m, int from, int to)
 {
 	for (int i = value + 1; i < ph->values.n; i++) {

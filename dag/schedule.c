@@ -16,10 +16,8 @@ static void count_uses(struct lower *w)
 				w->uses[w->ph->values.at[i].args[k]]++;
 	for (int i = 0; i < w->ph->carries.n; i++)
 		w->uses[w->ph->carries.at[i].next]++;
-	if (w->ph->logits >= 0)
-		w->uses[w->ph->logits]++;
-	if (w->ph->token >= 0)
-		w->uses[w->ph->token]++;
+	w->uses[w->ph->logits]++;
+	w->uses[w->ph->token]++;
 }
 
 /* Makes buffers 0 and 1, the tokens and logits read after a step, at the same offsets in all programs. */
@@ -96,7 +94,7 @@ static void check_captures(struct lower *w)
 	}
 	const int output[2] = {w->ph->token, w->ph->logits};
 	for (int i = 0; i < 2 && w->s->stages.n > 1; i++) {
-		if (output[i] < 0 || w->ph->values.at[output[i]].section != SECTION_FIRST_STAGE)
+		if (w->ph->values.at[output[i]].section != SECTION_FIRST_STAGE)
 			continue;
 		struct diag *d = diag_report(w->sink, DIAG_E0904, lower_source(w, output[i])->span,
 		                             "an output from before `repeat` does not reach the last stage");
@@ -127,8 +125,6 @@ static void end_step(struct lower *w)
 {
 	const int output[OUTPUT_BUFFERS] = {[BUFFER_TOKENS] = w->ph->token, [BUFFER_LOGITS] = w->ph->logits};
 	for (int i = 0; i < OUTPUT_BUFFERS && !w->failed; i++) {
-		if (output[i] < 0)
-			continue;
 		struct phys to = *lower_materialize_contiguous(w, output[i], output[i], NULL);
 		phys_set_buffer(&to, i);
 		lower_into(w, output[i], &to);
@@ -268,7 +264,7 @@ static void set_bodies(struct schedule *s, struct local *l)
 			(struct layer_body){param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(s, i), loop->bodies[i].turns};
 }
 
-/* How the rows of an output are split, where there is such an output. */
+/* How the rows of an output are split. */
 static struct output_cut cut_of(struct lower *w, const struct local_value *v)
 {
 	const struct program *p = w->l->program;
@@ -280,17 +276,10 @@ static struct output_cut cut_of(struct lower *w, const struct local_value *v)
 static struct output_cut output_cut(struct lower *w)
 {
 	const struct local_phase *ph = w->ph;
-	const struct atoms none = {.n = 0};
-	struct output_cut cut = {lower_group(w, &w->l->owners), lower_group(w, &none)};
-	if (ph->token >= 0)
-		cut = cut_of(w, &ph->values.at[ph->token]);
-	if (ph->logits < 0)
-		return cut;
-	struct output_cut logits = cut_of(w, &ph->values.at[ph->logits]);
-	if (ph->token >= 0 && (logits.owner_group != cut.owner_group || logits.row_group != cut.row_group)) {
+	struct output_cut token = cut_of(w, &ph->values.at[ph->token]), logits = cut_of(w, &ph->values.at[ph->logits]);
+	if (logits.owner_group != token.owner_group || logits.row_group != token.row_group)
 		lower_unsupported(w, lower_source(w, ph->token)->span,
 		                  "a token whose rows are split in another way than its logits'");
-	}
 	return logits;
 }
 
@@ -300,7 +289,7 @@ static void named_groups(struct schedule *s, struct local *l, struct arena *aren
 	struct lower w = {.l = l, .arena = arena, .sink = sink, .s = s};
 	struct atoms logits = {.n = 0};
 	const struct local_phase *ph = &l->phase[PHASE_PREFILL];
-	if (ph->logits >= 0 && layout_of(&ph->values.at[ph->logits], l->program->vocab))
+	if (layout_of(&ph->values.at[ph->logits], l->program->vocab))
 		logits = *layout_of(&ph->values.at[ph->logits], l->program->vocab);
 	s->stage_group = lower_group(&w, &l->stages);
 	s->owner_group = lower_group(&w, &l->owners);

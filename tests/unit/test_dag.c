@@ -99,6 +99,18 @@ static void a_product_rule_cuts_its_mesh_axis(void **state)
 	assert_string_equal(placed(f, EXPERT), "none");
 }
 
+static void rules_may_cut_alike(void **state)
+{
+	struct fixture *f = *state;
+	mesh(f, "tp", 4);
+	rule(f, KV, GROUP, 0);
+	rule(f, KV, EXPERT, 0);
+	assert_true(mesh_refine(&f->local));
+	assert_int_equal(f->local.atoms.n, 2);
+	assert_int_equal(f->local.atoms.at[0].size, 2);
+	assert_int_equal(f->local.atoms.at[1].size, 2);
+}
+
 static void a_product_that_does_not_fill_is_reported(void **state)
 {
 	struct fixture *f = *state;
@@ -282,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_product_rule_cuts_its_mesh_axis, setup, teardown),
+		cmocka_unit_test_setup_teardown(rules_may_cut_alike, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_product_that_does_not_fill_is_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(cuts_without_a_common_refinement, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_mesh_of_many_axes, setup, teardown),
