@@ -169,10 +169,13 @@ struct contract_tile {
 	enum dtype x, w;
 	int pair, rows; /* pair: packing.k_pair */
 };
+LLVMValueRef contract_tile_function(struct codegen *g, const struct contract_tile *t); /* made at its first use */
+
 struct emitter {
 	void (*add_image)(struct codegen *g, const struct schedule *s, struct heap *heap); /* the kernels, and dr_image */
 	int (*contract_rows)(const struct codegen *g); /* maximum rows of a micro-kernel, up to CONTRACT_MAX_ROWS */
-	LLVMValueRef (*contract_tile)(struct codegen *g, const struct contract_tile *t); /* made at its first use */
+	/* sum + x[2i] w[2i] + x[2i + 1] w[2i + 1] in f32, x and w pairs of bf16; only called with target.bf16_dot */
+	LLVMValueRef (*dot)(struct codegen *g, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef w);
 };
 
 /* Parameters of attention's functions that multiply a tile of rows. a, out and scale are f32. next: what will be read

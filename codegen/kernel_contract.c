@@ -1,5 +1,5 @@
 /* Contractions: y[m, n] = sum over k of x[m, k] w[n, k], with weights in tile order; a batch of weights is processed
- * one weight at a time. A micro-kernel of the emitter computes `rows` rows times one weight tile (two vectors of
+ * one weight at a time. A micro-kernel (contract_tile.c) computes `rows` rows times one weight tile (two vectors of
  * outputs) over all of k. Every output is one chain of multiply-adds in the order of k, whatever M, the workers or the
  * micro-kernel are, so ranks agree to the bit. Micro-kernels take k and strides as arguments, so that all contractions
  * of the same formats share them. */
@@ -156,7 +156,7 @@ void emit_contract(struct codegen *g, const char *name, const struct kernel_cont
 	struct contract_tile t = {.x = k->x, .w = k->w, .pair = k->pack.k_pair};
 	for (t.rows = 1; t.rows <= c.most; t.rows++)
 		if (t.rows == c.most || (t.rows & (t.rows - 1)) == 0)
-			c.tile[t.rows] = g->emitter->contract_tile(g, &t);
+			c.tile[t.rows] = contract_tile_function(g, &t);
 
 	kernel_begin(g, name);
 	c.x = arg_pointer(g, CONTRACT_X);

@@ -5,8 +5,4 @@
 
 extern const struct emitter cpu_emitter;
 
-/* The members of cpu_emitter: see struct emitter. */
-int cpu_contract_rows(const struct codegen *g);
-LLVMValueRef cpu_contract_tile(struct codegen *g, const struct contract_tile *t);
-void cpu_add_image(struct codegen *g, const struct schedule *s, struct heap *heap);
 #endif

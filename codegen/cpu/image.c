@@ -1,7 +1,22 @@
-/* The kernels as functions of the launcher. */
+/* The emitter of CPUs: the kernels as functions of the launcher, and what processors with vectors do in a way of their
+ * own. */
 #include "cpu.h"
 
-void cpu_add_image(struct codegen *g, const struct schedule *s, struct heap *heap)
+enum { WIDE_LANES = 16 }; /* processors with vectors so wide have twice the registers */
+
+static int contract_rows(const struct codegen *g)
+{
+	return g->lanes >= WIDE_LANES ? CONTRACT_MAX_ROWS : CONTRACT_MAX_ROWS / 2;
+}
+
+/* AVX512-BF16: see target.bf16_dot. */
+static LLVMValueRef dot(struct codegen *g, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef w)
+{
+	LLVMValueRef args[] = {sum, x, w};
+	return ir_intrinsic(g, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, args, 3);
+}
+
+static void add_image(struct codegen *g, const struct schedule *s, struct heap *heap)
 {
 	struct arena arena = {.heap = heap};
 	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->kernels.n);
@@ -16,4 +31,4 @@ void cpu_add_image(struct codegen *g, const struct schedule *s, struct heap *hea
 	arena_free(&arena);
 }
 
-const struct emitter cpu_emitter = {cpu_add_image, cpu_contract_rows, cpu_contract_tile};
+const struct emitter cpu_emitter = {add_image, contract_rows, dot};

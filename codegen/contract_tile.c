@@ -1,19 +1,13 @@
-/* The micro-kernel of contractions for processors with vectors: sums in registers, weights prefetched, pairs of bf16 by
- * dot products where the processor has them. */
+/* The micro-kernel of contractions: sums in registers, weights prefetched, pairs of bf16 by dot products where the
+ * target has them. */
 #include <stdio.h>
-#include "cpu.h"
+#include "emit.h"
 
 enum {
 	PREFETCH_BYTES = 8192, /* weights are prefetched this far ahead of the multiplication */
 	CACHE_LINE = 64,
-	GROUP_ROWS = 3, /* rows addressed from one pointer, by 0, 1 and 2 times the stride */
-	WIDE_LANES = 16 /* processors with vectors so wide have twice the registers */
+	GROUP_ROWS = 3 /* rows addressed from one pointer, by 0, 1 and 2 times the stride */
 };
-
-int cpu_contract_rows(const struct codegen *g)
-{
-	return g->lanes >= WIDE_LANES ? CONTRACT_MAX_ROWS : CONTRACT_MAX_ROWS / 2;
-}
 
 struct tile_state {
 	struct codegen *g;
@@ -44,8 +38,7 @@ static void add_dot(struct tile_state *s, int row, int v, LLVMValueRef x, LLVMVa
 	struct codegen *g = s->g;
 	LLVMTypeRef pairs = LLVMVectorType(g->bf16, 2 * (unsigned)g->lanes);
 	LLVMValueRef sum = ir_load(g, ir_vector(g, g->f32), s->sum[row][v], 4);
-	LLVMValueRef args[] = {sum, ir_bits(g, x, pairs), ir_bits(g, w, pairs)};
-	ir_store(g, ir_intrinsic(g, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, args, 3), s->sum[row][v], 4);
+	ir_store(g, g->emitter->dot(g, sum, ir_bits(g, x, pairs), ir_bits(g, w, pairs)), s->sum[row][v], 4);
 }
 
 /* The weights of one k, or of half `part` of a pair, for all outputs of the tile, as f32. */
@@ -154,7 +147,7 @@ static void end_sums(struct tile_state *s)
 		}
 }
 
-LLVMValueRef cpu_contract_tile(struct codegen *g, const struct contract_tile *t)
+LLVMValueRef contract_tile_function(struct codegen *g, const struct contract_tile *t)
 {
 	char name[64];
 	bool dot = g->bf16_dot && t->pair == 2 && t->x == DTYPE_BF16;
