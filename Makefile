@@ -21,7 +21,7 @@ ours     = $(wildcard $(1)/*.c)
 obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
-CODEGEN_OBJ := $(call obj,$(call ours,codegen) $(call ours,codegen/cpu))
+CODEGEN_OBJ := $(call obj,$(call ours,codegen) $(call ours,codegen/cpu) $(call ours,codegen/gpu))
 DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
 RUNTIME_OBJ := $(call obj,$(call ours,runtime) support/escape.c support/stage_order.c)
 
@@ -167,6 +167,11 @@ test-scale: all
 # ALLOC=--all: each request for memory, in minutes.
 test-alloc: all $(ROBUST)
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/robust/alloc.py $(ALLOC)
+
+# Kernels of all library models through NVIDIA's assembler.
+.PHONY: test-gpu
+test-gpu: all
+	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/ptx.py --all
 
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined

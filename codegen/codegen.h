@@ -11,7 +11,7 @@ struct codegen_options {
 	const char *sanitizer; /* for tests: LLVM's "address" or "thread" pass over all generated code; NULL: none */
 	struct heap *heap;     /* heap of the compilation's arenas; may be NULL */
 };
-enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ };
+enum codegen_form { CODEGEN_LLVM, CODEGEN_ASM, CODEGEN_OBJ, CODEGEN_PTX /* device code: target_gpu() alone */ };
 
 /* Asks LLVM what the schedule needs to know about the processor `cpu`. For the names that it knows, target_find() is
  * faster. Returns false if there is no such cpu or LLVM cannot be loaded (printed). */

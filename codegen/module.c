@@ -2,9 +2,8 @@
 #include "module.h"
 #include "cpu/cpu.h"
 #include "cpu/machine.h"
-#include <llvm-c/Analysis.h>
-#include <llvm-c/Error.h>
-#include <llvm-c/Transforms/PassBuilder.h>
+#include "gpu/gpu.h"
+#include "pass.h"
 #include <errno.h>
 #include <string.h>
 
@@ -45,14 +44,6 @@ static void add_main(struct codegen *g)
 	LLVMBuildRet(g->builder, ir_call(g, runtime, args, 2));
 }
 
-static void verify(LLVMModuleRef module, const char *when)
-{
-	char *message = NULL;
-	if (LLVMVerifyModule(module, LLVMReturnStatusAction, &message))
-		internal_error("the module is broken %s: %s", when, message);
-	LLVMDisposeMessage(message);
-}
-
 static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct schedule *s,
                   const struct codegen_options *o)
 {
@@ -62,7 +53,7 @@ static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct 
 	g->emitter->add_image(g, s, o->heap);
 	add_steps(g, s, o->heap);
 	add_main(g);
-	verify(g->module, "before optimisation");
+	verify_module(g->module, "before optimisation");
 }
 
 /* ---- forms ----------------------------------------------------------------------------------- */
@@ -80,18 +71,6 @@ static const char *passes_of(int level)
 	return by_level[level];
 }
 
-static void run_passes(struct codegen *g, const char *passes)
-{
-	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-	LLVMPassBuilderOptionsSetLoopVectorization(options, false);
-	LLVMPassBuilderOptionsSetSLPVectorization(options, false);
-	LLVMErrorRef error = LLVMRunPasses(g->module, passes, g->machine, options);
-	LLVMDisposePassBuilderOptions(options);
-	if (error)
-		internal_error("LLVM: %s", LLVMGetErrorMessage(error));
-	verify(g->module, "after optimisation");
-}
-
 static LLVMMemoryBufferRef print_ir(const struct codegen *g)
 {
 	char *text = LLVMPrintModuleToString(g->module);
@@ -107,16 +86,13 @@ static LLVMMemoryBufferRef emit(struct codegen *g, const struct codegen_options 
 	run_passes(g, passes_of(o->level));
 	if (o->sanitizer)
 		run_passes(g, sanitize(g, o->sanitizer));
-	LLVMMemoryBufferRef buffer;
-	char *message = NULL;
-	LLVMCodeGenFileType type = form == CODEGEN_ASM ? LLVMAssemblyFile : LLVMObjectFile;
-	if (LLVMTargetMachineEmitToMemoryBuffer(g->machine, g->module, type, &message, &buffer))
-		internal_error("LLVM: %s", message);
-	return buffer;
+	return module_buffer(g, form == CODEGEN_ASM ? LLVMAssemblyFile : LLVMObjectFile);
 }
 
 LLVMMemoryBufferRef codegen_buffer(const struct schedule *s, const struct codegen_options *o, enum codegen_form form)
 {
+	if (form == CODEGEN_PTX)
+		return gpu_ptx(s, o->level);
 	LLVMTargetMachineRef machine = target_machine(o->cpu, o->level);
 	if (!machine)
 		return NULL;

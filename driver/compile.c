@@ -249,9 +249,12 @@ static void print_checked(const struct compilation *c)
 		printf("%s: no mistakes; it has no deployment\n", c->label);
 }
 
-static bool find_target(const char *cpu, struct target *out)
+static bool find_target(const struct options *o, struct target *out)
 {
-	return target_find(cpu, out) || codegen_target(cpu, out);
+	if (!o->cuda)
+		return target_find(o->cpu, out) || codegen_target(o->cpu, out);
+	*out = target_gpu();
+	return true;
 }
 
 /* DEPLOYC_GAPS=BYTES and DEPLOYC_SANITIZE, for tests: see docs/testing.md. */
@@ -287,8 +290,8 @@ static int compile_spec(const struct options *o, int i)
 	struct trials trials = {.compilation = &c};
 	c.sink.check = trial_check;
 	c.sink.context = &trials;
-	int status = find_target(o->cpu, &c.target) && set_gap(&c.target) && set_sanitizer(&c.sanitizer) ? run_passes(&c)
-	                                                                                                 : EXIT_USAGE;
+	int status =
+		find_target(o, &c.target) && set_gap(&c.target) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	if (status == EXIT_OK)

@@ -48,6 +48,7 @@ static const struct {
 	{"llvm", EMIT_LLVM},
 	{"asm", EMIT_ASM},
 	{"obj", EMIT_OBJ},
+	{"ptx", EMIT_PTX},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
@@ -304,6 +305,8 @@ static bool check_form(const struct options *o)
 		return usage("one spec at a time: `%s` and `%s` are given", o->specs[0], o->specs[1]);
 	if (o->command == COMMAND_PLAN && (o->output || o->emit != EMIT_LAUNCHER))
 		return usage("`plan` prints to standard output: leave out -o and --emit");
+	if (o->emit == EMIT_PTX && !o->cuda)
+		return usage("`--emit=ptx` prints the kernels of a GPU: it needs --target=cuda");
 	if (o->command == COMMAND_BUILD && !o->output && o->emit == EMIT_LAUNCHER)
 		return usage("say where to put the launcher, `-o FILE`, or what to print, `--emit=FORM`");
 	return true;

@@ -217,7 +217,10 @@ typedef void (*dr_kernel_fn)(const uint64_t *args, int32_t worker, int32_t worke
 typedef void (*dr_step_fn)(struct dr_frame *f);
 
 /* The code of the kernels, in the order of the schedule, in the form that one kind of device runs. */
-enum dr_image_form { DR_IMAGE_FUNCTIONS /* functions of the launcher: `functions` */ };
+enum dr_image_form {
+	DR_IMAGE_FUNCTIONS, /* functions of the launcher: `functions` */
+	DR_IMAGE_PTX        /* no launcher carries it yet */
+};
 struct dr_image {
 	uint32_t form, n_kernels;
 	const dr_kernel_fn *functions;

@@ -29,6 +29,12 @@ struct target target_cpu(int lanes, bool bf16_dot)
 	                       .worker_elements = WORKER_ELEMENTS};
 }
 
+struct target target_gpu(void)
+{
+	enum { WORKERS = 128 * 64 }; /* threads: two warps for each multiprocessor of a large GPU */
+	return (struct target){.image = DR_IMAGE_PTX, .lanes = 1, .workers = WORKERS, .worker_elements = 1};
+}
+
 struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x)
 {
 	bool pairs = t->bf16_dot && weight == DTYPE_BF16 && x == DTYPE_BF16;

@@ -27,6 +27,8 @@ struct target {
 
 /* A processor that runs the functions of the launcher. */
 struct target target_cpu(int lanes, bool bf16_dot);
+/* An NVIDIA GPU: each thread is a worker with one lane. */
+struct target target_gpu(void);
 
 /* The tiles in which a contraction of x reads a weight. */
 struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x);

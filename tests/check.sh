@@ -84,6 +84,7 @@ step mutants "$python" tests/mutants/run.py --share 60
 step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize
 step kernels make BUILD="$build" CC=gcc sanitize-kernels
+step ptx env BUILD="$build" "$python" tests/gpu/ptx.py
 step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz
 
 echo "$passed passed, $failed failed"

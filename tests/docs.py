@@ -43,7 +43,7 @@ def lost_chunks(block, corpus):
 
 def quoted(pages):
     """Blocks that are text of a file. -> (passed, failed)"""
-    code = ("support", "lexer", "parser", "sema", "dag", "planner", "target", "codegen", "codegen/cpu", "runtime", "driver")
+    code = ("support", "lexer", "parser", "sema", "dag", "planner", "target", "codegen", "codegen/cpu", "codegen/gpu", "runtime", "driver")
     corpora = {"deploy": corpus("deploy", "stdlib", "samples", "tests/models/families"), "c": corpus("[ch]", *code) + corpus("def", "support")}
     passed = failed = 0
     for page in pages:

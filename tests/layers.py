@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "driver"]
-FOLDERS = [*ORDER, "codegen/cpu", "runtime"]
+FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "runtime"]
 # Code for one kind of device; the files of codegen/ that know of it.
 DEVICES, KNOW_DEVICES = re.compile(r"codegen/\w+/"), re.compile(r"codegen/(\w+/|module\b)|driver/")
 ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/round.h", "support/stage_order.h"},

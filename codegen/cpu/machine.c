@@ -2,6 +2,7 @@
 #include "machine.h"
 #include "../codegen.h"
 #include "../late.h"
+#include "../pass.h"
 #include <llvm-c/Core.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Target.h>
@@ -20,16 +21,12 @@ static void on_fatal(const char *reason)
 	give_up(EXIT_FAILURE);
 }
 
-/* The host and NVPTX; may run more than once. */
-static void initialize_targets(void)
+/* May run more than once. */
+static void initialize_target(void)
 {
 	LLVMInstallFatalErrorHandler(on_fatal);
 	LLVMInitializeNativeTarget();
 	LLVMInitializeNativeAsmPrinter();
-	LLVMInitializeNVPTXTargetInfo();
-	LLVMInitializeNVPTXTarget();
-	LLVMInitializeNVPTXTargetMC();
-	LLVMInitializeNVPTXAsmPrinter();
 }
 
 static LLVMTargetRef target_of(const char *triple)
@@ -44,9 +41,8 @@ static LLVMTargetRef target_of(const char *triple)
 static LLVMTargetMachineRef create(LLVMTargetRef target, const char *triple, const char *cpu, const char *features,
                                    int level)
 {
-	static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess, LLVMCodeGenLevelDefault,
-	                                             LLVMCodeGenLevelAggressive};
-	return LLVMCreateTargetMachine(target, triple, cpu, features, levels[level], LLVMRelocPIC, LLVMCodeModelDefault);
+	return LLVMCreateTargetMachine(target, triple, cpu, features, optimization_level(level), LLVMRelocPIC,
+	                               LLVMCodeModelDefault);
 }
 
 /* The end of what LLVM wrote to stderr since stderr was pointed at `capture`, which is closed. */
@@ -102,7 +98,7 @@ LLVMTargetMachineRef target_machine(const char *cpu, int level)
 {
 	if (!late_load())
 		return NULL;
-	initialize_targets();
+	initialize_target();
 	char *triple = LLVMGetDefaultTargetTriple();
 	LLVMTargetMachineRef machine;
 	if (cpu && strcmp(cpu, "native") == 0)
@@ -163,7 +159,7 @@ bool codegen_cpus(void)
 	char said[1 << 16] = "";
 	if (!late_load())
 		return false;
-	initialize_targets();
+	initialize_target();
 	char *triple = LLVMGetDefaultTargetTriple();
 	LLVMTargetMachineRef machine = create_heard(triple, "help", 0, said, sizeof said);
 	LLVMDisposeMessage(triple);

@@ -1,0 +1,9 @@
+/* The device code of a launcher for NVIDIA GPUs. */
+#ifndef DEPLOYC_CODEGEN_GPU_H
+#define DEPLOYC_CODEGEN_GPU_H
+#include "../emit.h"
+
+/* PTX for sm_80 and later, as text. The kernel NAME of the schedule is the entry dr_NAME(u64 ...), which takes the
+ * kernel's arguments in order; each of its threads is a worker. NULL: no LLVM (printed). The caller disposes of it. */
+LLVMMemoryBufferRef gpu_ptx(const struct schedule *s, int level);
+#endif
