@@ -48,7 +48,7 @@ bool literal_agrees(json_t *v, const struct node *literal)
 	case N_FALSE: return json_is_false(v);
 	case N_LIST:  return list_agrees(v, literal);
 	case N_NUM:   return number_agrees(v, literal);
-	default:      return true;
+	default:      internal_error("node %d is not a literal", (int)literal->kind);
 	}
 }
 

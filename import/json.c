@@ -69,12 +69,11 @@ static const char *real_text(struct arena *arena, double x)
 {
 	if (x == floor(x) && fabs(x) < 1e15)
 		return arena_printf(arena, "%s.0", grouped(arena, (long long)x));
-	for (int digits = 1; digits < 18; digits++) {
-		const char *text = arena_printf(arena, "%.*g", digits, x);
-		if (strtod(text, NULL) == x)
-			return strpbrk(text, ".e") ? text : arena_printf(arena, "%s.0", text);
-	}
-	return arena_printf(arena, "%.17g", x);
+	int digits = 1;
+	while (digits < 17 && strtod(arena_printf(arena, "%.*g", digits, x), NULL) != x)
+		digits++;
+	const char *text = arena_printf(arena, "%.*g", digits, x);
+	return strpbrk(text, ".e") ? text : arena_printf(arena, "%s.0", text);
 }
 
 static const char *quoted(struct arena *arena, const char *s)

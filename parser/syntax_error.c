@@ -76,7 +76,7 @@ static struct phrases expected_phrases(struct parser *p, const char *const *expe
 	struct phrases out = {.n = 0};
 	bool told[MAX_EXPECTED] = {false};
 	if (n > MAX_EXPECTED - (int)(sizeof groups / sizeof *groups))
-		n = MAX_EXPECTED - (int)(sizeof groups / sizeof *groups);
+		internal_error("%d tokens are expected", n);
 	for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
 		if (!has(expected, n, groups[g].sign))
 			continue;

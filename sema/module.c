@@ -106,8 +106,6 @@ static void import_name(struct sema *s, struct module *m, struct module *from, s
 	struct def *d = module_own(from, name.name);
 	if (name.name[0] == '_') {
 		struct diag *e = sema_report(s, DIAG_E0103, name.span, "`%s` has no public `%s`", from->label, name.name);
-		if (d)
-			diag_related(s->sink, e, d->node->named.name.span, "declared here");
 		diag_help(s->sink, e, "names that start with `_` are private");
 		if (module_own(from, name.name + 1))
 			diag_suggest(s->sink, e, name.span, name.name + 1);

@@ -281,7 +281,8 @@ static void check_precondition(struct record *r, const struct placed *p, struct 
 {
 	const struct node *n = p->item;
 	struct val v = eval(record_scope(r, p->layer), n->claim.value, NULL);
-	if (v.kind == V_BOOL && !v.b)
+	bool incomplete = r->partial || r->misnamed; /* what was not understood may make it true */
+	if (v.kind == V_BOOL && !v.b && !incomplete)
 		report_precondition(r, p, use);
 	else if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN)
 		sema_report(r->sema, DIAG_E0203, n->claim.value->span, "a precondition is a Bool, found %s",

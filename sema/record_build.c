@@ -442,6 +442,7 @@ static void lay_error(struct laying *b, const struct node *item)
 	}
 	struct field *f = record_field(b->r, p.at[0].name);
 	struct field_set set = {.value = item, .layer = b->l, .span = p.span};
+	b->r->misnamed |= !f || f->sort == FIELD_DERIVED;
 	if (!f)
 		f = record_add(b->r, p.at[0].name, FIELD_PLAIN, b->l, p.span);
 	vec_push(b->r->sema->arena, &f->sets, set);

@@ -424,6 +424,70 @@ def run_sums(folder):
             raise Failed(f"{changes}: exit code {code}, {said.strip()[:300]}")
 
 
+# A family whose entries are expressions of all forms, and a file that decides all of its fields.
+FORMS = """use std.decoder { Decoder }
+
+schema Sized : Decoder { a : Int = 1; twice = a * 2 }
+model Forms : Sized {
+  vocab = 64; layers = 2; max_ctx = 64
+  tied  : Bool        = true
+  b     : Int         = 2
+  n1    : Int         = 1
+  n2    : Int         = 1
+  n3    : Int         = 1
+  n4    : Int         = 1
+  n5    : Int         = 1
+  s     : String      = "x"
+  fs    : List(Float) = [1.5]
+  ints  : List(Int)   = [1]
+  f     : Float       = 1.5
+  axis d_model = 8
+  config {
+    model_type        = "forms"
+    a                 = a
+    double            = n4 * twice
+    half              = n5 * 2.5
+    b                 = b
+    sum               = n1 * (a + b)
+    difference        = n2 * (a - b)
+    negative          = n3 * -a
+    s                 = s
+    fs                = fs
+    f                 = f
+    ints              = ints
+    element           = ints[a - 2]
+    flags             = [true, false]
+    parts             = [a, 2]
+    vocab_size        = vocab
+    num_hidden_layers = layers
+    when (not tied) { head = true } else { head = false }
+  }
+  param table : [vocab, d_model] from "embed"
+}
+"""
+FORMS_FILE = {"model_type": "forms", "vocab_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 64, "torch_dtype": "float32", "head": True,
+              "a": 3, "b": 2, "sum": 10, "difference": 4, "negative": -9, "double": 12, "half": 5, "s": "y", "f": 1e5, "fs": [1.0, 1e5, 0.25],
+              "ints": [4, 5], "element": 5, "flags": [True, False], "parts": [3, 2]}
+
+
+def run_forms(folder):
+    families = folder / "forms"
+    families.mkdir()
+    (families / "forms.deploy").write_text(FORMS)
+    text, _ = imported(FORMS_FILE, folder, "forms_found", "-I", families)
+    for name, value in {"a": "3", "b": "2", "n1": "2", "n2": "4", "n3": "3", "n4": "2", "n5": "2", "s": '"y"', "f": "100_000", "ints": "[4, 5]",
+                        "fs": "[1.0, 100_000.0, 0.25]", "tied": "false"}.items():
+        if not re.search(rf"^  {name} *= {re.escape(value)}$", text, re.M):
+            raise Failed(f"no {name} = {value} in {text}")
+    for changes, word in (({"flags": [True, True]}, "flags is [true,true], and Forms has [true,false]"), ({"element": 4}, "element is 4, and Forms has 5"),
+                          ({"parts": [3, 4]}, "parts is [3,4], and Forms has [3,2]"), ({"s": "y\u0007"}, "`s` of Forms cannot be that"),
+                          ({"ints": [4, None]}, "`ints` of Forms cannot be that"), ({"ints": [{"a": 1}]}, "`ints` of Forms cannot be that"),
+                          ({"vocab_size": 99999999}, "extent of `vocab` is 99999999"), ({"head": False, "flags": None}, "flags is missing")):
+        code, written, said = run_import({**FORMS_FILE, **changes}, folder, "forms_wrong", "-I", families)
+        if code != 1 or written is not None or word not in said:
+            raise Failed(f"{changes}: exit code {code}, {said.strip()[:300]}")
+
+
 def partial_logits(tensors, config, ids):
     """What tests/models/families/partial.deploy means, in float64: the logits of all positions."""
     t = {name: value.astype(np.float64) for name, value in tensors.items()}
@@ -547,7 +611,7 @@ def main():
         cases += [("own family", lambda: run_own(folder)), ("own family elsewhere", lambda: run_own_elsewhere(folder)),
                   ("own family of the documentation", lambda: run_partial(folder)),
                   ("own family before the library's", lambda: run_own_first(folder))]
-        cases += [("sums, lists and elements", lambda: run_sums(folder))]
+        cases += [("sums, lists and elements", lambda: run_sums(folder)), ("forms of entries", lambda: run_forms(folder))]
         cases += [(f"own families refused: {c}", lambda c=c: refuse_own(folder, c, *OWN_REFUSED[c])) for c in OWN_REFUSED]
         for name, case in cases:
             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):

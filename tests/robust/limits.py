@@ -58,6 +58,8 @@ text("when in when", "E0007", "plan P {\n" + "when (true) { " * 5_000 + "}" * 5_
 text("else when", "E0007", "plan P {\n" + "when (true) { } else { " * 5_000 + "}" * 5_000 + "\n}\n")
 text("records in records", "E0007", FIELD.format("W { batch = " * 5_000 + "1" + " }" * 5_000))
 text("lists in lists", "E0007", FIELD.format("[" * 100_000 + "]" * 100_000))
+text("operators in braces", "E0007", "plan P {\n" + "a {\n" * 150 + "b = " + "-" * 900 + "1\n" + "}" * 150 + "\n}\n")
+text("a thousand wrong lines", "E0005", "x = = 1\n" * 1_000)
 text("comments", "E0006", "/*" * 1_000_000)
 
 # ---- numbers --------------------------------------------------------------------------------------------------------

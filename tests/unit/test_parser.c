@@ -95,6 +95,7 @@ static void trees_of_items(void **state)
 	            "name x\n");
 	assert_tree("when (a) { b = 1 } else { c : T }",
 	            "when\n  name a\n  then:\n    set b\n      number 1\n  else:\n    field c\n      type T\n");
+	assert_tree("a = \"q\\\"s\\\\t\\tx\"", "set a\n  string \"q\\\"s\\\\t\\tx\"\n");
 	assert_tree("require a : \"m\\n\"\nassert x : [b]",
 	            "require \"m\\n\"\n  name a\nassert-type\n  name x\n  type\n    axes\n      ax b\n");
 }
