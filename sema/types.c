@@ -31,7 +31,8 @@ const char *type_text(struct sema *s, const struct node *t)
 
 /* ---- schemas --------------------------------------------------------------------------------- */
 
-/* The declaration of a type, `Link` or `hw.Link`. *bad: its import failed, which was reported. */
+/* The declaration of a type, `Link` or `hw.Link`. *bad: its import failed, or its
+ * module did not parse, which was reported. */
 static struct def *schema_def(struct sema *s, const struct node *t, struct module *m, bool *bad)
 {
 	struct path p = t->type.path;
@@ -45,7 +46,7 @@ static struct def *schema_def(struct sema *s, const struct node *t, struct modul
 		refer_binding(s, p.at[0], b);
 	if (d && p.n == 2)
 		refer_def(s, p.at[1], d);
-	*bad = b && !b->def && !b->module;
+	*bad = b && !b->def && (!b->module || (!d && b->module->partial));
 	return d && is(d->kind, "schema") ? d : NULL;
 }
 

@@ -378,6 +378,16 @@ static void what_follows_from_a_mistake_is_silent(void **state)
 	assert_int_equal(f->sink.diags.at[1]->code, DIAG_E0101);
 }
 
+/* An item that did not parse may declare what is missing. */
+static void names_of_a_broken_module_may_exist(void **state)
+{
+	struct fixture *f = *state;
+	add_file(f, "lib.deploy", "= 3\n");
+	load(f, "use \"lib.deploy\" as lib\ndevice E = lib.Missing {}\nschema S { l : lib.Other }\ndevice F : S {}\n");
+	struct diag *d = expect_only(f, DIAG_E0005, "=");
+	assert_string_equal(d->message, "expected an item or end of file, found `=`");
+}
+
 static void an_import_cycle_shows_each_use(void **state)
 {
 	struct fixture *f = *state;
@@ -443,6 +453,7 @@ int main(void)
 		TEST(a_record_that_contains_itself_is_a_cycle),
 		TEST(records_without_end_are_one_mistake),
 		TEST(what_follows_from_a_mistake_is_silent),
+		TEST(names_of_a_broken_module_may_exist),
 		TEST(an_import_cycle_shows_each_use),
 		TEST(overrides_refine_the_deployment),
 		TEST(a_wrong_override_is_reported_on_the_command_line),
