@@ -269,15 +269,13 @@ static struct val eval_refine(struct scope *s, const struct node *e)
 
 /* ---- literals -------------------------------------------------------------------------------- */
 
-static struct val eval_number(struct scope *s, const struct node *e)
+static struct val eval_number(const struct node *e)
 {
 	long long i;
 	double f;
 	bool is_int;
-	if (!number_value(e->num.text, &i, &f, &is_int)) {
-		sema_report(s->sema, DIAG_E0008, e->span, "`%s` does not fit an Int", e->num.text);
-		return val_bad();
-	}
+	if (!number_value(e->num.text, &i, &f, &is_int))
+		internal_error("the parser accepted `%s`", e->num.text);
 	return is_int ? val_int(i) : val_float(f);
 }
 
@@ -406,7 +404,7 @@ struct val eval(struct scope *s, const struct node *e, const struct node *expect
 	if (hooked(s, e, expect, &v))
 		return v;
 	switch (e->kind) {
-	case N_NUM:    return eval_number(s, e);
+	case N_NUM:    return eval_number(e);
 	case N_QTY:    return eval_quantity(s->sema, e);
 	case N_STR:    return (struct val){.kind = V_STRING, .name = e->text};
 	case N_TRUE:

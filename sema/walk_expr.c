@@ -256,8 +256,6 @@ static bool pointwise_operand(struct walk *w, const char *what, struct val v, st
 	double number;
 	if (walk_is_float(w, v) || ((v.kind == V_INT || v.kind == V_FLOAT) && val_number(v, &number)))
 		return true;
-	if (v.kind == V_BAD)
-		return false;
 	if (v.kind == V_UNKNOWN)
 		walk_report(w, DIAG_E0412, at, "`%s` on a number that is known only at run time", what);
 	else if (v.kind == V_TENSOR)

@@ -96,6 +96,9 @@ static void trees_of_items(void **state)
 	assert_tree("when (a) { b = 1 } else { c : T }",
 	            "when\n  name a\n  then:\n    set b\n      number 1\n  else:\n    field c\n      type T\n");
 	assert_tree("a = \"q\\\"s\\\\t\\tx\"", "set a\n  string \"q\\\"s\\\\t\\tx\"\n");
+	assert_tree("= 1\ny = 2",
+	            "error\nset y\n  number 2\n"
+	            "error[E0005]: expected an item or end of file, found `=`\n  --> a:1:1\n 1 | = 1\n   | ^\n");
 	assert_tree("require a : \"m\\n\"\nassert x : [b]",
 	            "require \"m\\n\"\n  name a\nassert-type\n  name x\n  type\n    axes\n      ax b\n");
 }

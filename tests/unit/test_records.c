@@ -274,7 +274,8 @@ static void what_is_unknown_stays_unknown(void **state)
 	     "  u1 = l[n]; u2 = i.n; u3 = n + t; u4 = max(n, 2); u5 = n in l; u6 = 1 in [n]; u7 = if n > 2 then 1 else 2\n"
 	     "  u8 = not (n > 2); u9 = n > 2 and true; u10 = true and n > 2; u11 = -n; u12 = max(auto, 1); u13 = n.x\n"
 	     "  u14 = [n][0]; u15 = max([n, 1]); u16 = [1, n] == [1, 2]; u17 = [n] != l; k1 = n > 2 and false; k2 = false "
-	     "and n > 2; k3 = not (1 in [n, 1]) }\n"
+	     "and n > 2; k3 = not (1 in [n, 1])\n"
+	     "  m : Map(String, Int) = { when (n > 2) { a = 1 } else { b = 1 } } }\n"
 	     "device D : S {}\n");
 	expect_none(f);
 	f->sema->lenient = true;
