@@ -31,24 +31,23 @@ static bool said_number(struct import *m, const struct node *e, double *x)
 	return false;
 }
 
-static bool literal_number(const struct node *e, double *x)
+static double literal_number(const struct node *e)
 {
 	long long i = 0;
+	double f = 0;
 	bool is_int = false;
-	if (!number_value(e->num.text, &i, x, &is_int))
-		return false;
-	*x = is_int ? (double)i : *x;
-	return true;
+	if (!number_value(e->num.text, &i, &f, &is_int))
+		internal_error("the parser accepted `%s`", e->num.text);
+	return is_int ? (double)i : f;
 }
 
 static bool element_number(struct import *m, const struct node *e, double *x)
 {
 	const struct node *list = e->call.f, *at = e->call.args.n == 1 ? e->call.args.at[0] : NULL;
 	const struct setting *s = list->kind == N_ID ? setting_of(m, list->ident.name) : NULL;
-	double i;
-	if (!s || !s->list || !at || at->kind != N_NUM || !literal_number(at, &i))
+	if (!s || !s->list || !at || at->kind != N_NUM)
 		return false;
-	json_t *v = json_array_get(s->list, (size_t)i);
+	json_t *v = json_array_get(s->list, (size_t)literal_number(at));
 	*x = json_number_value(v);
 	return json_is_number(v);
 }
@@ -78,8 +77,10 @@ static bool known_number(struct import *m, const struct node *e, int depth, doub
 		*x = s->number;
 		return true;
 	}
-	if (e->kind == N_NUM)
-		return literal_number(e, x);
+	if (e->kind == N_NUM) {
+		*x = literal_number(e);
+		return true;
+	}
 	if (e->kind != N_ID && said_number(m, e, x))
 		return true;
 	if (inner)

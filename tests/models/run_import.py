@@ -457,10 +457,9 @@ model Forms : Sized {
     ints              = ints
     element           = ints[a - 2]
     flags             = [true, false]
-    parts             = [a, 2]
     vocab_size        = vocab
     num_hidden_layers = layers
-    when (not tied) { head = true } else { head = false }
+    when (not tied) { head = true; parts = [a, 2] } else { head = false }
   }
   param table : [vocab, d_model] from "embed"
 }
