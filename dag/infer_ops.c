@@ -353,10 +353,7 @@ static void infer_combine(struct infer *f, int value)
 	struct expert_atoms e = {.all = {.n = 0}};
 	expert_atoms(f, v, r->index_of, &t, &e);
 	struct required_layout rows = {y->axes, y->n_axes, expert_layout(f, y, r->index_of, r->slot, &t, &e)};
-	struct atoms keep = passing(f, v, 0, &rows);
-	for (int k = keep.n - 1; k >= 0; k--)
-		if (required_uses(&t, keep.at[k]))
-			keep.at[k] = keep.at[--keep.n];
+	struct atoms keep = passing(f, v, 0, &rows); /* the atoms of `t` split the rows too */
 	int args[2] = {infer_operand(f, value, 0, &rows, &keep), infer_operand(f, value, 1, &t, NULL)};
 	struct layout layout = required_restrict(f->l, &t, v->axes, v->n_axes);
 	for (int k = 0; k < e.filter.n; k++)

@@ -240,6 +240,6 @@ void lower_op(struct lower *w, int local)
 		case OP_ROUTE:    lower_route(w, local); break;
 		case OP_DISPATCH: lower_dispatch(w, local); break;
 		case OP_COMBINE:  lower_combine(w, local); break;
-		default:          lower_unsupported(w, s->span, "`%s`", op_name(s->op));
+		default:          internal_error("`%s` is lowered nowhere", op_name(s->op));
 		}
 }

@@ -120,7 +120,7 @@ static bool may_inline(const struct chain *c, int user, int arg)
 	if (w->ph->values.at[arg].op == LOCAL_OP && reduced_axis(a) >= 0 && !may_reduce(c, arg))
 		return false;
 	if (p->exchange != c->shape.exchange && p->rows.kind != NUMBER_CONST)
-		return false;
+		internal_error("a token for each row of an expert");
 	return w->ph->values.at[arg].section == w->ph->values.at[c->root].section;
 }
 
@@ -128,9 +128,6 @@ static int build(struct chain *c, int user, int local);
 
 static int load_leaf(struct chain *c, int local)
 {
-	for (int i = 0; i < c->k->n_inputs; i++)
-		if (c->leaf[i] == local)
-			return add_node(c, ROWS_LOAD, i, 0, 0, 0, DTYPE_F32);
 	c->full |= c->k->n_inputs == ROWS_MAX_OPERANDS;
 	if (c->full)
 		return 0;

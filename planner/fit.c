@@ -51,6 +51,9 @@ static const char *weights_text(const struct fit *f, int stage)
 	return t.at;
 }
 
+/* Has the cache room for all sequences at their longest, rather than for a number of positions that was given? */
+static bool cached_whole(const struct workload *w) { return w->cache == w->batch * (w->seq_hi + w->output_hi); }
+
 static const char *cache_text(const struct fit *f, const struct memory *m)
 {
 	const struct workload *w = &f->deploy->work;
@@ -58,7 +61,7 @@ static const char *cache_text(const struct fit *f, const struct memory *m)
 	double positions = (double)s->pages * (double)s->page;
 	int64_t each = w->seq_hi + w->output_hi;
 	const char *one = planner_bytes(f->arena, positions > 0 ? m->kv / positions : 0);
-	if (w->cache == w->batch * each && s->seqs > 0)
+	if (cached_whole(w) && s->seqs > 0)
 		return arena_printf(f->arena, "%lld sequences x %lld positions x %s, in pages of %lld", (long long)s->seqs,
 		                    (long long)each, one, (long long)s->page);
 	return arena_printf(f->arena, "%.0f positions x %s", positions, one);
@@ -121,12 +124,12 @@ static double peak_of(const struct fit *f, const struct deploy *d)
 	return peak;
 }
 
-/* `pp = 2; tp = 8`: the axes that are not 1. */
+/* `pp = 1; tp = 8`: the axes that are not 1, or were not. */
 static const char *mesh_text(const struct fit *f, const struct deploy *d)
 {
 	struct text t = {.arena = f->arena};
 	for (int i = 0; i < d->mesh.n; i++)
-		if (d->mesh.at[i].size > 1)
+		if (d->mesh.at[i].size > 1 || f->deploy->mesh.at[i].size > 1)
 			text_add(&t, "%s%s = %lld", t.n ? "; " : "", d->mesh.at[i].name, (long long)d->mesh.at[i].size);
 	return t.at;
 }
@@ -232,7 +235,7 @@ static double peak_with_prompts(const struct fit *f, int64_t seq)
 static const char *shorter_prompts(const struct fit *f)
 {
 	const struct workload *w = &f->deploy->work;
-	if (!f->sink->check || w->training || w->cache != w->batch * (w->seq_hi + w->output_hi))
+	if (!f->sink->check || w->training || !cached_whole(w))
 		return NULL;
 	int64_t fits = 0, fails = w->seq_hi;
 	while (fails - fits > 1) {
@@ -307,7 +310,7 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 	struct diag *diag = diag_report(sink, DIAG_E0701, d->name_span, "does not fit: %s needed, %s usable on each device",
 	                                pair.a, pair.b);
 	table(&f, diag, stage);
-	if (d->work.seq_hi > d->work.seq_lo)
+	if (d->work.seq_hi > d->work.seq_lo && cached_whole(&d->work))
 		diag_note(sink, diag, "the cache is largest at seq = %lld", (long long)d->work.seq_hi);
 	suggest(&f, diag);
 }
