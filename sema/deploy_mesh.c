@@ -361,8 +361,6 @@ int deploy_devices(const struct deploy *d, int64_t gpus, struct arena *arena, st
 	const struct field *f = record_field(d->record, "gpus");
 	bool given = f && f->sets.n;
 	int n = 0;
-	if (m->devices < 1)
-		return 0;
 	if (given || gpus < d->gpus)
 		out[n++] = (struct suggestion){"gpus", arena_printf(arena, "%lld", (long long)gpus)};
 	if (gpus <= m->devices)
