@@ -185,7 +185,7 @@ static void store_output(struct rows *r, int o)
 	LLVMValueRef at = ir_at(r->g, r->output[o], out->dtype, ir_mul(r->g, r->index, ir_i64(r->g, stride)));
 	LLVMValueRef v = r->vector[r->k->result[o]];
 	if (stride == 0)
-		store_scalar(r->g, out->dtype, LLVMBuildExtractElement(r->g->builder, v, ir_i32(r->g, 0), ""), at);
+		internal_error("a result without the axis that its value varies along");
 	else if (stride == 1)
 		store_vector(r->g, out->dtype, v, at, r->mask);
 	else

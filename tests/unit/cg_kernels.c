@@ -63,6 +63,20 @@ static void math_on(const struct processor *p)
 	math_of(p, ROWS_ABS, -4, 4, 0, 0);
 }
 
+/* The result has gaps, which keep their values. */
+static void gaps_on(const struct processor *p)
+{
+	enum { N = 21 };
+	struct kernel k = pointwise(ROWS_ABS, N);
+	k.rows.output[0].stride[0] = 3;
+	float *x = random_array(DTYPE_F32, N), *y = random_array(DTYPE_F32, 3 * N), before[3 * N];
+	memcpy(before, y, sizeof before);
+	uint64_t args[] = {address(x), address(y), 1};
+	run_twice(&k, p, args, 1, 3 * N * 4);
+	for (int i = 0; i < 3 * N; i++)
+		assert_true(y[i] == (i % 3 ? before[i] : fabsf(x[i / 3])));
+}
+
 static void special_on(const struct processor *p)
 {
 	enum { N = 5 };
@@ -82,6 +96,7 @@ static void test_math(void **state)
 {
 	(void)state;
 	for_processors(math_on);
+	for_processors(gaps_on);
 	for_processors(special_on);
 }
 
