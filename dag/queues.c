@@ -95,7 +95,6 @@ struct clock {
 	int at[QUEUES];
 };
 struct run {
-	const struct schedule *s;
 	struct instrs *in;
 	const struct touches *touches; /* by number of an instruction, from 1 */
 	int *of, *last, n;             /* last: by number of an instruction, its latest step */
@@ -122,11 +121,10 @@ static void add_steps(struct run *r, int rounds)
 	}
 }
 
-static struct run run_of(const struct schedule *s, struct instrs *in, const struct touches *touches, int rounds,
-                         struct arena *arena)
+static struct run run_of(struct instrs *in, const struct touches *touches, int rounds, struct arena *arena)
 {
 	int most = 2 * in->n + 1;
-	struct run r = {.s = s, .in = in, .touches = touches};
+	struct run r = {.in = in, .touches = touches};
 	r.of = arena_array(arena, int, most);
 	r.again = arena_array(arena, bool, most);
 	r.clock = arena_array(arena, struct clock, most);
@@ -231,7 +229,7 @@ static int visit_list(const struct schedule *s, struct instrs *in, const struct 
 			if (in->at[i].wait[q] > i || in->at[i].again[q] > in->n)
 				return i + 1; /* there is no such instruction before it */
 	for (int rounds = 1; rounds <= 2 && !wrong; rounds++) {
-		struct run r = run_of(s, in, touches, rounds, arena);
+		struct run r = run_of(in, touches, rounds, arena);
 		if (set)
 			set_waits(&r);
 		else
