@@ -79,6 +79,16 @@ static LLVMValueRef sine_or_cosine(struct codegen *g, enum rows_op op, LLVMValue
 	return op == ROWS_SIN ? sine : cosine;
 }
 
+/* x, but NaN where it is infinite. What overflows must not become a finite number again, as x / infinity would: a row
+ * whose logits are no numbers is a failure, a row of zeros is a wrong token. */
+static LLVMValueRef overflow_to_nan(struct codegen *g, LLVMValueRef x) { return ir_fadd(g, x, ir_fsub(g, x, x)); }
+
+static LLVMValueRef reciprocal_root(struct codegen *g, LLVMValueRef x)
+{
+	LLVMValueRef root = unary(g, "llvm.sqrt", overflow_to_nan(g, x));
+	return ir_fdiv(g, ir_like(g, LLVMTypeOf(x), 1), root);
+}
+
 /* One operator, on scalars or vectors. */
 static LLVMValueRef apply(struct codegen *g, const struct rows_node *n, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
 {
@@ -93,7 +103,7 @@ static LLVMValueRef apply(struct codegen *g, const struct rows_node *n, LLVMValu
 	case ROWS_EXP:      return math_exp(g, a);
 	case ROWS_LOG:      return math_log(g, a);
 	case ROWS_SQRT:     return unary(g, "llvm.sqrt", a);
-	case ROWS_RSQRT:    return ir_fdiv(g, ir_like(g, LLVMTypeOf(a), 1), unary(g, "llvm.sqrt", a));
+	case ROWS_RSQRT:    return reciprocal_root(g, a);
 	case ROWS_TANH:     return math_tanh(g, a);
 	case ROWS_ERF:      return math_erf(g, a);
 	case ROWS_SIN:
@@ -235,6 +245,8 @@ static void finish_reductions(struct rows *r)
 			continue;
 		LLVMValueRef sum = ir_load(g, ir_vector(g, g->f32), r->total[i], 4);
 		sum = ir_reduce(g, sum, n->op == ROWS_REDUCE_MAX ? ir_fmax : ir_fadd);
+		if (n->op != ROWS_REDUCE_MAX)
+			sum = overflow_to_nan(g, sum);
 		if (n->op == ROWS_MEAN)
 			sum = ir_fdiv(g, sum, ir_f32(g, (double)r->k->extent[r->k->dims - 1]));
 		r->uniform[i] = sum;

@@ -198,6 +198,7 @@ def untrusted_cases(folder):
     for i, (word, value, place) in enumerate([
             ("", nan, first), ("", inf, first), ("input_layernorm", nan, first), ("gate.weight", nan, "in layer 0, `layer.moe: contract router`"),
             ("layers.3.self_attn.k_proj", inf, "in layer 3, `layer.attn: contract wk`"),
+            ("", 3e38, first), ("embed_tokens", 1e20, first),
             ("lm_head", nan, "are in `contract w_head`"), ("lm_head", -inf, "are in `contract w_head`")]):
         yield f"{word or 'all'} {value}", copy(f"n{i}", lambda c: filled(c, value, word)), ["the logits of prompt 1 for token 1", place]
     yield "another model ends it early", FIXTURES / "llama", ["config.json: "]

@@ -86,6 +86,9 @@ static void special_on(const struct processor *p)
 	uint64_t args[] = {address(x), address(y), 1};
 	run_twice(&k, p, args, 1, N * 4);
 	assert_true(y[0] == 0 && isinf(y[1]) && isnan(y[2]) && y[3] == 1 && isinf(y[4]));
+	k = pointwise(ROWS_RSQRT, N);
+	run_twice(&k, p, args, 1, N * 4);
+	assert_true(isnan(y[1]) && isinf(y[3]) && y[4] > 0.03f); /* 1 / infinity would be 0 */
 	k = pointwise(ROWS_LOG, N);
 	memcpy(x, (float[]){0, INFINITY, NAN, 1, -1}, N * 4);
 	run_twice(&k, p, args, 1, N * 4);
@@ -141,6 +144,24 @@ static void norm_on(const struct processor *p, enum dtype t, int64_t m, int64_t 
 			assert_near(get(t, out, i * d + j), y, t == DTYPE_F32 ? 1e-5 : 1.2e-2, 1e-6);
 		}
 	}
+}
+
+/* A sum or a mean that overflows is no number. */
+static void overflow_on(const struct processor *p, enum rows_op op)
+{
+	enum { M = 2, N = 37 };
+	struct kernel k = {.family = KERNEL_ROWS};
+	struct kernel_rows *r = &k.rows;
+	*r = (struct kernel_rows){.dims = 1, .extent = {N}, .n_inputs = 1, .n_outputs = 1};
+	r->input[0] = (struct rows_operand){.dtype = DTYPE_F32, .row_stride = N, .stride = {1}};
+	r->output[0] = (struct rows_operand){.dtype = DTYPE_F32, .row_stride = 1};
+	r->result[0] = node(r, op, node(r, ROWS_LOAD, 0, 0), 0);
+	float *x = random_array(DTYPE_F32, M * N), *y = random_array(DTYPE_F32, M);
+	x[3] = x[20] = 3e38f;
+	uint64_t args[] = {address(x), address(y), M};
+	run_twice(&k, p, args, 1, M * 4);
+	assert_true(op == ROWS_REDUCE_MAX ? y[0] == 3e38f : isnan(y[0]));
+	assert_true(isfinite(y[1]));
 }
 
 /* softmax(clamp(x + iota * c)) with x transposed in memory, rows bounded by an i32. Two levels of reductions. */
@@ -231,6 +252,9 @@ static void swap_on(const struct processor *p)
 
 static void rows_on(const struct processor *p)
 {
+	overflow_on(p, ROWS_SUM);
+	overflow_on(p, ROWS_MEAN);
+	overflow_on(p, ROWS_REDUCE_MAX);
 	for (int i = 0; i < 2; i++) {
 		norm_on(p, formats[i], 5, 3, 37);
 		norm_on(p, formats[i], 1, 1, 64);
