@@ -66,10 +66,14 @@ static bool offer_size(struct local *l, struct diag *d, const struct rule *r, in
 	       && deploy_offer_size(l->deploy, l->sink, d, only, k);
 }
 
-/* Offers the largest size that works and divides `asked`. */
+/* Offers the largest size that works and divides `asked`. Divisors come in pairs, so the search ends at its root. */
 static void offer_ways(struct local *l, struct diag *d, const struct rule *r, int64_t asked)
 {
-	for (int64_t k = asked - 1; k > 1; k--)
+	int64_t k = 2;
+	for (; k <= asked / k; k++)
+		if (asked % k == 0 && product_fits(l, r, asked / k) && offer_size(l, d, r, asked, asked / k))
+			return;
+	for (k--; k > 1; k--)
 		if (asked % k == 0 && product_fits(l, r, k) && offer_size(l, d, r, asked, k))
 			return;
 }

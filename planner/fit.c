@@ -100,13 +100,13 @@ static void table(const struct fit *f, struct diag *d, int stage)
 
 /* ---- what would fit -------------------------------------------------------------------------- */
 
-/* Candidates are planned first, which is quick; those that fit are then checked as a whole, at most MAX_CHECKED of
- * them. */
-enum { MAX_CHECKED = 12, MAX_VALUES = MAX_GROUP_ATOMS + 2 };
+/* Candidates are planned first, which is quick, at most MAX_PLANNED of them; those that fit are then checked as a
+ * whole, at most MAX_CHECKED. */
+enum { MAX_PLANNED = 100, MAX_CHECKED = 12, MAX_VALUES = MAX_GROUP_ATOMS + 2 };
 
 struct search {
 	const struct fit *fit;
-	int checked, warnings;
+	int planned, checked, warnings;
 	const char *best; /* of those that fit: the first with the fewest new warnings */
 };
 
@@ -177,8 +177,9 @@ static bool resized(struct search *s, int grow, int shrink, int64_t factor)
 	else
 		other.gpus *= factor;
 	struct suggestion values[MAX_VALUES];
-	int n = s->checked < MAX_CHECKED ? values_of(f, &other, values) : -1;
+	int n = s->checked < MAX_CHECKED && s->planned < MAX_PLANNED ? values_of(f, &other, values) : -1;
 	double peak = n < 0 ? 1.0 / 0.0 : peak_of(f, &other);
+	s->planned += n >= 0;
 	if (peak > planner_usable(f->deploy))
 		return false;
 	int warnings = diag_check(f->sink, f->deploy->name, DIAG_E0701, values, n);

@@ -54,14 +54,33 @@ static void find_idle_owners(const struct lint *t)
 
 /* ---- stages ---------------------------------------------------------------------------------- */
 
+/* In decode a microbatch without a sequence is empty. */
+static void find_empty_microbatches(const struct lint *t)
+{
+	const struct deploy *d = t->deploy;
+	int64_t stages = t->schedule->stages.n, seqs = t->schedule->seqs, owners = atoms_size(t->local, &t->local->owners);
+	if (seqs < 1 || seqs >= stages)
+		return;
+	struct diag *diag = diag_report(
+		t->sink, DIAG_W0519, d->work.batch_span, "%lld sequence%s for %lld stages: %lld wait%s in decode",
+		(long long)seqs, plural(seqs), (long long)stages, (long long)(stages - seqs), stages - seqs == 1 ? "s" : "");
+	diag_note(t->sink, diag, "a microbatch of decode has at least one sequence; %lld in flight are %lld for each owner",
+	          (long long)d->work.batch, (long long)seqs);
+	struct suggestion more = {"workload.batch", arena_printf(t->arena, "%lld", (long long)(owners * stages))};
+	if (diag_check(t->sink, d->name, DIAG_W0519, &more, 1) >= 0)
+		diag_help(t->sink, diag, "`batch = %s` gives each stage one", more.value);
+}
+
 /* W0519: microbatches follow each other through the stages; with fewer of them than stages, some always wait. */
 static void find_waiting_stages(const struct lint *t)
 {
 	const struct deploy *d = t->deploy;
 	const struct pipeline *p = &t->schedule->pipeline;
 	int64_t stages = p->stages, microbatches = p->microbatches, waiting = stages - pipeline_busy(p);
-	if (!waiting)
+	if (!waiting) {
+		find_empty_microbatches(t);
 		return;
+	}
 	const struct mesh_axis *m = &d->mesh.at[t->local->atoms.at[t->local->stages.at[0]].mesh_axis];
 	bool set = d->microbatches_set.lo < d->microbatches_set.hi;
 	struct diag *diag =

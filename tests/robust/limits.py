@@ -274,6 +274,23 @@ if os.geteuid():
         return path
 
 
+# A plan that does not fit, whose help tries other meshes of as many ranks.
+CROWD = """use std.models {{ Llama_3_2_1B }}
+use std.clusters {{ CPUHost }}
+use std.workload {{ Inference }}
+plan P {{ {mesh} vocab -> {all} }}
+deploy D {{
+  model    = Llama_3_2_1B {{ vocab = 16_777_216 }}
+  cluster  = CPUHost {{ ranks = {ranks}; device {{ memory = 1 GiB }} }}
+  plan     = P {{}}
+  workload = Inference {{ batch = 1; seq = 1..16 }}
+}}
+"""
+for sizes in [1 << 24], [2] * 24:
+    text(f"{1 << 24} ranks on {len(sizes)} mesh axes", "E0701", CROWD.format(
+        mesh=" ".join(f"mesh m{i} = {size};" for i, size in enumerate(sizes)), all=" * ".join(f"m{i}" for i in range(len(sizes))), ranks=1 << 24),
+        seconds=10)
+
 # ---- running --------------------------------------------------------------------------------------------------------
 def bounded(room):
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
