@@ -80,7 +80,7 @@ static LLVMValueRef sine_or_cosine(struct codegen *g, enum rows_op op, LLVMValue
 }
 
 /* x, but NaN where it is infinite. What overflows must not become a finite number again, as x / infinity would: a row
- * whose logits are no numbers is a failure, a row of zeros is a wrong token. */
+ * of NaN logits is a failure, a row of zeros a wrong token. */
 static LLVMValueRef overflow_to_nan(struct codegen *g, LLVMValueRef x) { return ir_fadd(g, x, ir_fsub(g, x, x)); }
 
 static LLVMValueRef reciprocal_root(struct codegen *g, LLVMValueRef x)

@@ -146,7 +146,7 @@ static void norm_on(const struct processor *p, enum dtype t, int64_t m, int64_t 
 	}
 }
 
-/* A sum or a mean that overflows is no number. */
+/* A sum or a mean that overflows is NaN. */
 static void overflow_on(const struct processor *p, enum rows_op op)
 {
 	enum { M = 2, N = 37 };
