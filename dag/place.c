@@ -216,9 +216,12 @@ static void report_shared_atom(struct local *l, int a, int b, int atom, int regi
 		int axis = a;
 		ra = rb, rb = r, a = b, b = axis;
 	}
-	struct diag *d =
-		diag_report(l->sink, DIAG_E0501, rb ? rb->span : ra ? culprit(l, ra) : at, "`%s` and `%s` both use mesh axis `%s` in one op",
-	                p->axes.at[a].name, p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
+	struct diag *d = diag_report(l->sink, DIAG_E0501,
+	                             rb   ? rb->span
+	                             : ra ? culprit(l, ra)
+	                                  : at,
+	                             "`%s` and `%s` both use mesh axis `%s` in one op", p->axes.at[a].name,
+	                             p->axes.at[b].name, l->deploy->mesh.at[l->atoms.at[atom].mesh_axis].name);
 	if (ra)
 		diag_related(l->sink, d, ra->span, "`%s` is placed here", p->axes.at[a].name);
 	if (d->related.n < MAX_OPS)

@@ -41,6 +41,21 @@ static void other_names_are_left_to_llvm(void **state)
 	assert_false(codegen_target("no-such-cpu", &target));
 }
 
+/* What docs/language.md and docs/gpu.md say of launches. */
+static void workers(void **state)
+{
+	(void)state;
+	struct target cpu = target_cpu(16, true), gpu = target_gpu();
+	assert_int_equal(cpu.image, DR_IMAGE_FUNCTIONS);
+	assert_int_equal(cpu.workers, 64);
+	assert_int_equal(cpu.worker_elements, 16384);
+	assert_true(cpu.lanes == 16 && cpu.bf16_dot && !cpu.gap);
+	assert_int_equal(gpu.image, DR_IMAGE_PTX);
+	assert_int_equal(gpu.workers, 8192);
+	assert_int_equal(gpu.worker_elements, 1);
+	assert_true(gpu.lanes == 1 && !gpu.bf16_dot && !gpu.gap);
+}
+
 /* Two vectors of outputs; pairs where both formats are bf16 and the processor multiplies them. */
 static void tiles(void **state)
 {
@@ -60,6 +75,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_is_as_llvm_has_it),
 		cmocka_unit_test(other_names_are_left_to_llvm),
+		cmocka_unit_test(workers),
 		cmocka_unit_test(tiles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
