@@ -218,6 +218,16 @@ static int find_angles(const struct infer *f, const int *args)
 	return -1;
 }
 
+/* Angles run on every stage where the frequencies are a constant or a param outside the loop, which every stage can
+ * have. */
+static enum step_section section_of_angles(const struct infer *f, const struct local_value *freq,
+                                           const struct local_value *pos)
+{
+	bool param = freq->op == LOCAL_OP && value_at(f, freq->source)->op == OP_PARAM && freq->section != SECTION_LAYER;
+	enum step_section section = param ? SECTION_EVERY_STAGE : freq->section;
+	return section > pos->section ? section : pos->section;
+}
+
 /* cos and sin of position times frequency. They are the same in every layer, so they are a value of their own. */
 static int infer_angles(struct infer *f, int value, const struct required_layout *t)
 {
@@ -232,7 +242,7 @@ static int infer_angles(struct infer *f, int value, const struct required_layout
 	                          .n_args = 2,
 	                          .dtype = DTYPE_F32,
 	                          .n_axes = pos->n_axes + 1,
-	                          .section = freq->section > pos->section ? freq->section : pos->section,
+	                          .section = section_of_angles(f, freq, pos),
 	                          .body = program_body(f->l->program, value),
 	                          .region = v->region};
 	out.args = arena_array(f->l->arena, int, 2);

@@ -169,7 +169,7 @@ def frequencies_bf16(w, ids):
     return turning(w, ids, [w[f"layers.{i}.freq"] for i in range(LAYERS)])
 
 
-@case("frequencies of the model", "", {"freq": (D // 2,)}, SPLIT[1:], loop=FREQ % (OF_LAYER, ""))
+@case("frequencies of the model", "", {"freq": (D // 2,)}, [*SPLIT[1:], *PIPELINE], loop=FREQ % (OF_LAYER, ""))
 def frequencies_of_model(w, ids):
     return turning(w, ids, [w["freq"]] * LAYERS)
 
