@@ -62,8 +62,8 @@ static const char *cache_text(const struct fit *f, const struct memory *m)
 	int64_t each = w->seq_hi + w->output_hi;
 	const char *one = planner_bytes(f->arena, positions > 0 ? m->kv / positions : 0);
 	if (cached_whole(w) && s->seqs > 0)
-		return arena_printf(f->arena, "%lld sequences x %lld positions x %s, in pages of %lld", (long long)s->seqs,
-		                    (long long)each, one, (long long)s->page);
+		return arena_printf(f->arena, "%lld sequence%s x %lld positions x %s, in pages of %lld", (long long)s->seqs,
+		                    plural(s->seqs), (long long)each, one, (long long)s->page);
 	return arena_printf(f->arena, "%.0f positions x %s", positions, one);
 }
 
@@ -155,9 +155,13 @@ static const char *describe(const struct fit *f, const struct deploy *other, con
 {
 	struct text t = {.arena = f->arena};
 	text_add(&t, "`%s`", mesh_text(f, other));
-	for (int i = 0; i < n; i++)
-		if (strncmp(values[i].path, "plan.", 5) != 0)
-			text_add(&t, " with `%s = %s`", values[i].path, values[i].value);
+	const char *word = " with";
+	for (int i = 0; i < n; i++) {
+		if (!strncmp(values[i].path, "plan.", 5))
+			continue;
+		text_add(&t, "%s `%s = %s`", word, values[i].path, values[i].value);
+		word = " and";
+	}
 	text_add(&t, " %s: %s on each of %lld device%s", f->deploy->needs_training ? "has room for the weights" : "fits",
 	         planner_bytes(f->arena, peak), (long long)other->gpus, other->gpus == 1 ? "" : "s");
 	return t.at;

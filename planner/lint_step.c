@@ -111,9 +111,9 @@ static void check_padding(const struct lint *t, int64_t n, int64_t unit, const c
 	struct diag *d =
 		diag_report(t->sink, DIAG_W0517, t->deploy->work.span, "a decode step of %lld %s%s is padded to %lld",
 	                (long long)n, what, plural(n), (long long)padded);
-	diag_note(t->sink, d, "%lld sequences for each owner in %lld microbatch%s; %ss are divided in units of %lld",
-	          (long long)s->seqs, (long long)s->pipeline.microbatches, s->pipeline.microbatches == 1 ? "" : "es", what,
-	          (long long)unit);
+	diag_note(t->sink, d, "%lld sequence%s for each owner in %lld microbatch%s; %ss are divided in units of %lld",
+	          (long long)s->seqs, plural(s->seqs), (long long)s->pipeline.microbatches,
+	          s->pipeline.microbatches == 1 ? "" : "es", what, (long long)unit);
 	diag_help(t->sink, d, "%s", help);
 }
 
