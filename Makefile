@@ -84,7 +84,7 @@ $(BUILD)/%.o: %.c
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 
--include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d)
 
 # ---- tests: see tests/check.sh for what a change must pass ---------------------------------------------------------
 # tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler, drv_*.c with the
@@ -117,6 +117,22 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 	@mkdir -p $(@D)
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) -fPIC -shared -o $@ $<
+
+# tests/gpu: a libcuda.so.1 that executes PTX on the CPU, and tests that run on it as on a GPU.
+GPU_FLAGS := -O3 -g -fPIC -fvisibility=hidden -ffp-contract=off $(if $(filter x86_64,$(MACHINE)),-march=x86-64-v3)
+GPU_OBJ   := $(call obj,$(call ours,tests/gpu/ptx) $(call ours,tests/gpu/exec) $(call ours,tests/gpu/driver))
+GPU_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
+$(GPU_OBJ): CFLAGS := $(GPU_FLAGS)
+$(BUILD)/tests/gpu/libcuda.so.1: $(GPU_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ -lpthread -lm
+$(BUILD)/tests/gpu/test_%: $(BUILD)/tests/gpu/test_%.o $(BUILD)/tests/gpu/gpu_test.o
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
+.SECONDARY: $(GPU_TESTS:%=%.o)
+.PHONY: test-gpu
+test-gpu: $(GPU_TESTS) $(BUILD)/tests/gpu/libcuda.so.1
+	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" sh tests/unit.sh $(GPU_TESTS)
 
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
 COUNT ?= 500

@@ -1,0 +1,68 @@
+/* Calls that launch kernels. */
+#include <stdlib.h>
+#include <string.h>
+#include "driver.h"
+
+static bool sizes_allowed(const CUlaunchConfig *n)
+{
+	bool grid = n->gridDimX && n->gridDimY && n->gridDimZ && n->gridDimX <= 0x7fffffff && n->gridDimY <= MAX_GRID_YZ
+				&& n->gridDimZ <= MAX_GRID_YZ;
+	bool block = n->blockDimX && n->blockDimY && n->blockDimZ && n->blockDimX <= MAX_THREADS && n->blockDimY <= MAX_THREADS
+				 && n->blockDimZ <= MAX_BLOCK_Z;
+	return grid && block;
+}
+
+static CUresult check_launch(const CUlaunchConfig *n, const struct CUfunc_st *f)
+{
+	const struct kernel *k = f->kernel;
+	if (!sizes_allowed(n))
+		return CUDA_ERROR_INVALID_VALUE;
+	unsigned threads = n->blockDimX * n->blockDimY * n->blockDimZ;
+	if (threads > k->max_threads || n->sharedMemBytes > (unsigned)f->max_dynamic)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (k->required[0]
+		&& (n->blockDimX != k->required[0] || n->blockDimY != k->required[1] || n->blockDimZ != k->required[2]))
+		return CUDA_ERROR_INVALID_VALUE;
+	unsigned warps = (threads + LANES - 1) / LANES;
+	if (warps * LANES * (unsigned)k->registers > REGISTERS_PER_BLOCK)
+		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+	return CUDA_SUCCESS;
+}
+
+static struct launch *make_launch(const CUlaunchConfig *n, const struct kernel *k, void **params)
+{
+	struct launch *l = malloc(sizeof *l);
+	*l = (struct launch){
+		k, {n->gridDimX, n->gridDimY, n->gridDimZ}, {n->blockDimX, n->blockDimY, n->blockDimZ}, n->sharedMemBytes, {0}};
+	for (int i = 0; i < k->n_params; i++)
+		memcpy(l->params + k->params[i].offset, params[i], k->params[i].size);
+	return l;
+}
+
+CUresult cuLaunchKernelEx(const CUlaunchConfig *n, CUfunction function, void **params, void **extra)
+{
+	struct CUctx_st *c;
+	CUresult r = enter(&c);
+	if (r)
+		return r;
+	if (!function || function->magic != MAGIC_FUNCTION)
+		return leave(CUDA_ERROR_INVALID_HANDLE);
+	struct CUstream_st *s = n ? stream_of(c, n->hStream) : NULL;
+	if (!n || (function->kernel->n_params && !params && !extra) || (params && extra))
+		return leave(CUDA_ERROR_INVALID_VALUE);
+	if (!s || s->context != function->module->context)
+		return leave(CUDA_ERROR_INVALID_HANDLE);
+	if (extra || n->numAttrs)
+		return leave(CUDA_ERROR_NOT_SUPPORTED);
+	r = check_launch(n, function);
+	if (!r)
+		queue_push(s, &(struct op){.kind = OP_KERNEL, .launch = make_launch(n, function->kernel, params)});
+	return leave(r);
+}
+
+CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+						unsigned block_y, unsigned block_z, unsigned shared, CUstream stream, void **params, void **extra)
+{
+	CUlaunchConfig n = {grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, stream, NULL, 0};
+	return cuLaunchKernelEx(&n, function, params, extra);
+}

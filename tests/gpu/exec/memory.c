@@ -1,0 +1,125 @@
+/* Device memory. Every allocation has its own pages with a page without access on both sides, and addresses are never used twice: a
+ * pointer that is kept after a free stays wrong. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "code.h"
+#include "memory.h"
+
+enum { PAGE = 4096, ALIGNMENT = 512 };
+
+void *memory_host(uint64_t at) { return (void *)(uintptr_t)(at & ~DEVICE_BIT); }
+
+static struct memory_map *new_map(int n)
+{
+	struct memory_map *map = calloc(1, sizeof *map + (size_t)n * sizeof map->ranges[0]);
+	map->users = 1;
+	map->n = n;
+	return map;
+}
+
+void memory_open(struct memory *m, uint64_t limit) { *m = (struct memory){new_map(0), limit, 0}; }
+
+struct memory_map *memory_hold(struct memory *m)
+{
+	m->map->users++;
+	return m->map;
+}
+
+void memory_release(struct memory_map *map)
+{
+	if (--map->users == 0)
+		free(map);
+}
+
+static void replace_map(struct memory *m, struct memory_map *map)
+{
+	memory_release(m->map);
+	m->map = map;
+}
+
+/* Pages of an allocation, with those around it. It starts off a page's start, aligned to no more than a driver promises. */
+static uint64_t pages_of(uint64_t bytes) { return (ALIGNMENT + bytes + PAGE - 1) / PAGE * PAGE + 2 * PAGE; }
+
+static uint64_t map_pages(uint64_t bytes)
+{
+	uint64_t pages = pages_of(bytes);
+	char *p = mmap(NULL, pages, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return 0;
+	if (mprotect(p + PAGE, pages - 2 * PAGE, PROT_READ | PROT_WRITE)) {
+		munmap(p, pages);
+		return 0;
+	}
+	memset(p + PAGE + ALIGNMENT, 0xff, bytes);
+	return (uint64_t)(uintptr_t)(p + PAGE + ALIGNMENT) | DEVICE_BIT;
+}
+
+/* Keeps the addresses, gives the pages back. */
+static void drop_pages(const struct range *r)
+{
+	char *p = (char *)memory_host(r->at) - ALIGNMENT - PAGE;
+	mmap(p, pages_of(r->size), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+uint64_t memory_alloc(struct memory *m, uint64_t bytes, bool constant)
+{
+	if (bytes > m->limit - m->used)
+		return 0;
+	uint64_t at = map_pages(bytes);
+	if (!at)
+		return 0;
+	const struct memory_map *old = m->map;
+	struct memory_map *map = new_map(old->n + 1);
+	int before = 0;
+	while (before < old->n && old->ranges[before].at < at)
+		before++;
+	memcpy(map->ranges, old->ranges, (size_t)before * sizeof *map->ranges);
+	map->ranges[before] = (struct range){at, bytes, constant};
+	memcpy(map->ranges + before + 1, old->ranges + before, (size_t)(old->n - before) * sizeof *map->ranges);
+	replace_map(m, map);
+	m->used += bytes;
+	return at;
+}
+
+bool memory_free(struct memory *m, uint64_t at)
+{
+	const struct memory_map *old = m->map;
+	int i = 0;
+	while (i < old->n && old->ranges[i].at != at)
+		i++;
+	if (i == old->n)
+		return false;
+	m->used -= old->ranges[i].size;
+	drop_pages(&old->ranges[i]);
+	struct memory_map *map = new_map(old->n - 1);
+	memcpy(map->ranges, old->ranges, (size_t)i * sizeof *map->ranges);
+	memcpy(map->ranges + i, old->ranges + i + 1, (size_t)(old->n - 1 - i) * sizeof *map->ranges);
+	replace_map(m, map);
+	return true;
+}
+
+void memory_close(struct memory *m)
+{
+	while (m->map->n)
+		memory_free(m, m->map->ranges[0].at);
+	memory_release(m->map);
+	m->map = NULL;
+}
+
+const struct range *memory_find(const struct memory_map *map, uint64_t at, uint64_t bytes)
+{
+	int low = 0, high = map->n;
+	while (low < high) {
+		int middle = (low + high) / 2;
+		if (map->ranges[middle].at <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return NULL;
+	const struct range *r = &map->ranges[low - 1];
+	uint64_t inside = at - r->at;
+	return inside <= r->size && bytes <= r->size - inside ? r : NULL;
+}

@@ -1,0 +1,38 @@
+/* Memory of one device: allocations that the host cannot read, as a table that kernels look addresses up in. */
+#ifndef GPU_MEMORY_H
+#define GPU_MEMORY_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct range {
+	uint64_t at, size;
+	bool constant; /* kernels may only read it */
+};
+
+/* Ranges in ascending order. Immutable: an allocation makes another, and running kernels keep the one they started with. */
+struct memory_map {
+	int users;
+	int n;
+	struct range ranges[];
+};
+
+struct memory {
+	struct memory_map *map;
+	uint64_t limit, used;
+};
+
+void memory_open(struct memory *m, uint64_t limit);
+void memory_close(struct memory *m);
+/* Address of `bytes` fresh bytes, each 0xff; 0: the limit does not allow it. */
+uint64_t memory_alloc(struct memory *m, uint64_t bytes, bool constant);
+/* false: no allocation starts there. */
+bool memory_free(struct memory *m, uint64_t at);
+/* The range that holds all `bytes` from `at` on, or NULL. */
+const struct range *memory_find(const struct memory_map *map, uint64_t at, uint64_t bytes);
+/* The bytes of a device address, for the emulator itself. */
+void *memory_host(uint64_t at);
+/* A map for a kernel's run. Callers of these and of alloc and free hold one lock. */
+struct memory_map *memory_hold(struct memory *m);
+void memory_release(struct memory_map *map);
+#endif

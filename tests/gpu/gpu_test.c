@@ -1,0 +1,173 @@
+/* Shared by the tests: the driver, modules, kernels, child processes. */
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "gpu_test.h"
+
+struct cu cu;
+
+void gpu_load_library(void)
+{
+	void *library = dlopen("libcuda.so.1", RTLD_NOW);
+	if (!library) {
+		fprintf(stderr, "%s\n", dlerror());
+		exit(1);
+	}
+	/* POSIX has object and function pointers of one size. */
+#define CALL(name, parameters) *(void **)(void *)&cu.name = dlsym(library, #name);
+#include "../../runtime/cuda_api.def"
+#define CALL(name, parameters)                                                                                         \
+	if (!cu.name) {                                                                                                    \
+		fprintf(stderr, "the driver has no " #name "\n");                                                              \
+		exit(1);                                                                                                       \
+	}
+#include "../../runtime/cuda_api.def"
+}
+
+void gpu_open(void)
+{
+	CUcontext context;
+	CUdevice device;
+	if (!cu.cuInit)
+		gpu_load_library();
+	GOOD(cu.cuInit(0));
+	GOOD(cu.cuDeviceGet(&device, 0));
+	GOOD(cu.cuDevicePrimaryCtxRetain(&context, device));
+	GOOD(cu.cuCtxSetCurrent(context));
+}
+
+bool gpu_is_emulated(void)
+{
+	char name[100] = "";
+	cu.cuDeviceGetName(name, sizeof name, 0);
+	return strstr(name, "emulated") != NULL;
+}
+
+/* ---- ptxas ---- */
+static bool ptxas_is_there(void)
+{
+	static int there = -1;
+	if (there < 0) {
+		there = system("ptxas --version >/dev/null 2>&1") == 0;
+		if (!there)
+			fprintf(stderr, "ptxas is not on PATH: whether it accepts the tests' PTX is not checked\n");
+	}
+	return there;
+}
+
+static bool ptxas_accepts(const char *text, bool quiet)
+{
+	char path[] = "/tmp/gpu_test_XXXXXX", command[200];
+	int fd = mkstemp(path);
+	FILE *file = fdopen(fd, "w");
+	fputs(text, file);
+	fclose(file);
+	snprintf(command, sizeof command, "ptxas -arch=sm_90 -O0 -o /dev/null %s%s", path, quiet ? " >/dev/null 2>&1" : " 1>&2");
+	bool good = system(command) == 0;
+	unlink(path);
+	return good;
+}
+
+/* ---- modules ---- */
+static CUresult load(CUmodule *m, const char *text, char *log, size_t size)
+{
+	CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+	void *values[] = {log, (void *)(uintptr_t)size};
+	log[0] = 0;
+	return cu.cuModuleLoadDataEx(m, text, 2, options, values);
+}
+
+CUmodule gpu_module(const char *body)
+{
+	static const char header[] = ".version 7.8\n.target sm_90\n.address_size 64\n";
+	char log[1000], *text = malloc(strlen(body) + sizeof header);
+	CUmodule m = NULL;
+	sprintf(text, "%s%s", header, body);
+	CUresult r = load(&m, text, log, sizeof log);
+	if (r)
+		fprintf(stderr, "%s\n", log);
+	assert_int_equal(r, CUDA_SUCCESS);
+	if (ptxas_is_there())
+		assert_true(ptxas_accepts(text, false));
+	free(text);
+	return m;
+}
+
+CUresult gpu_refused(const char *text, char *log, size_t size)
+{
+	CUmodule m;
+	if (ptxas_is_there() && ptxas_accepts(text, true))
+		fail_msg("ptxas accepts: %s", text);
+	return load(&m, text, log, size);
+}
+
+CUfunction gpu_function(CUmodule m, const char *name)
+{
+	CUfunction f = NULL;
+	GOOD(cu.cuModuleGetFunction(&f, m, name));
+	return f;
+}
+
+CUresult gpu_launch(CUfunction f, unsigned grid, unsigned block, unsigned shared, CUstream s, const uint64_t *params)
+{
+	void *addresses[16];
+	for (int i = 0; i < 16; i++)
+		addresses[i] = (void *)(uintptr_t)&params[i];
+	return cu.cuLaunchKernel(f, grid, 1, 1, block, 1, 1, shared, s, params ? addresses : NULL, NULL);
+}
+
+CUdeviceptr gpu_put(const void *from, size_t bytes)
+{
+	CUdeviceptr at = 0;
+	GOOD(cu.cuMemAlloc_v2(&at, bytes));
+	if (from)
+		GOOD(cu.cuMemcpyHtoD_v2(at, from, bytes));
+	return at;
+}
+
+void gpu_get(void *to, CUdeviceptr at, size_t bytes) { GOOD(cu.cuMemcpyDtoH_v2(to, at, bytes)); }
+
+/* ---- texts ---- */
+void gpu_kernel_text(char *to, size_t size, const char *name, int params, const char *body)
+{
+	int n = snprintf(to, size, ".visible .entry %s(", name);
+	for (int i = 0; i < params; i++)
+		n += snprintf(to + n, size - (size_t)n, "%s.param .u64 %s_p%d", i ? ", " : "", name, i);
+	n += snprintf(to + n, size - (size_t)n,
+				  ")\n{\n.reg .pred %%p<10>; .reg .b16 %%rs<20>; .reg .b32 %%r<40>; .reg .f32 %%f<20>;\n"
+				  ".reg .b64 %%rd<40>; .reg .f64 %%fd<20>;\n");
+	for (int i = 0; i < params; i++)
+		n += snprintf(to + n, size - (size_t)n, "ld.param.u64 %%rd%d, [%s_p%d];\n", i, name, i);
+	n += snprintf(to + n, size - (size_t)n, "%s\nret;\n}\n", body);
+	assert_true((size_t)n < size);
+}
+
+const char *kernel_text_(const char *name, int params, const char *body)
+{
+	static char texts[8][8192];
+	static int next;
+	char *text = texts[next++ % 8];
+	gpu_kernel_text(text, sizeof texts[0], name, params, body);
+	return text;
+}
+
+/* ---- processes ---- */
+int gpu_in_child(int (*f)(const void *), const void *argument)
+{
+	int status;
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(f(argument));
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 200 + WTERMSIG(status);
+}
+
+uint64_t gpu_random(void)
+{
+	static uint64_t x = 0x1234567887654321u;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x * 0x2545f4914f6cdd1du;
+}

@@ -1,0 +1,51 @@
+/* What the tests share. They use the driver alone, so the same programs run on a GPU: without LD_LIBRARY_PATH at the emulator, the
+ * real libcuda.so.1 is opened. */
+#ifndef GPU_TEST_H
+#define GPU_TEST_H
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "../../runtime/cuda_api.h"
+
+/* The driver's functions, by their names. */
+#define CALL(name, parameters) CUresult(*name) parameters;
+struct cu {
+#include "../../runtime/cuda_api.def"
+};
+extern struct cu cu;
+
+#define GOOD(call) assert_int_equal((call), CUDA_SUCCESS)
+
+/* Opens the library; cuInit and a context on device 0. */
+void gpu_load_library(void);
+void gpu_open(void);
+bool gpu_is_emulated(void);
+
+/* Loads PTX; where ptxas is on PATH, it must assemble too. `body` follows `.version 7.8 .target sm_90 .address_size 64`. */
+CUmodule gpu_module(const char *body);
+CUfunction gpu_function(CUmodule m, const char *name);
+/* What loading returns for a text that is refused, by ptxas too. The message is copied to `log`. */
+CUresult gpu_refused(const char *text, char *log, size_t size);
+
+/* A kernel of 64-bit parameters, on the legacy stream. */
+CUresult gpu_launch(CUfunction f, unsigned grid, unsigned block, unsigned shared, CUstream s, const uint64_t *params);
+/* A device copy of host bytes, and back. `from` NULL: it is not written. */
+CUdeviceptr gpu_put(const void *from, size_t bytes);
+void gpu_get(void *to, CUdeviceptr at, size_t bytes);
+
+/* Runs `f` in a child process, whose exit status it returns; 200 + signal if it was killed. Errors of launches stay in a process. */
+int gpu_in_child(int (*f)(const void *), const void *argument);
+
+/* A kernel with the parameters a0.. as %rd0.., and registers %r %rd %f %fd %rs %p. */
+void gpu_kernel_text(char *to, size_t size, const char *name, int params, const char *body);
+#define KERNEL(name, params, body) kernel_text_(name, params, body)
+const char *kernel_text_(const char *name, int params, const char *body);
+
+uint64_t gpu_random(void);
+#endif
