@@ -25,13 +25,20 @@ struct conversion {
 };
 
 /* ---- numbers ---- */
+/* v times 2 to the power of `by`, which is a number of its own. */
 static exact scaled(exact v, int by)
 {
-	for (; by > 0; by--)
-		v *= 2;
-	for (; by < 0; by++)
-		v /= 2;
-	return v;
+	unsigned __int128 bits = (unsigned __int128)(by + 16383) << 112;
+	exact power;
+	memcpy(&power, &bits, sizeof power);
+	return v * power;
+}
+
+static int exponent_of(exact v)
+{
+	unsigned __int128 bits;
+	memcpy(&bits, &v, sizeof v);
+	return (int)(bits >> 112 & 0x7fff) - 16383;
 }
 
 static bool is_nan(const struct type *t, uint64_t bits)
@@ -82,9 +89,7 @@ static uint64_t float_bits(const struct type *t, exact v, char rounding)
 		return infinity | 1;
 	if (magnitude == 0 || magnitude > scaled(1, 1100))
 		return sign | (magnitude == 0 ? 0 : infinity);
-	int exponent = 1 - t->bias;
-	while (scaled(1, exponent + 1) <= magnitude)
-		exponent++;
+	int exponent = exponent_of(magnitude) < 1 - t->bias ? 1 - t->bias : exponent_of(magnitude);
 	exact units = integer_of(scaled(v, t->fraction - exponent), rounding);
 	exact r = scaled(exponent + t->bias - 1, t->fraction) + (units < 0 ? -units : units);
 	if (r < (exact)infinity)
@@ -112,7 +117,7 @@ static uint64_t expected(const struct conversion *c, uint64_t bits)
 	uint64_t kept = c->to->size >= 2 ? ~UINT64_C(0) >> (64 - 8 * c->to->size) : 0xffff;
 	if (c->to->kind == FLOAT) {
 		exact u = to_integer ? integer_of(v, rounding) : v;
-		if (u == 0 && v != 0 && v < 0)
+		if (u == 0 && (v < 0 || signbit((double)v)))
 			u = -(exact)0.0;
 		if (c->sat)
 			u = u > 0 ? u < 1 ? u : 1 : 0;
@@ -152,6 +157,14 @@ static bool exists(const struct type *to, const struct type *from)
 	return !(to == from && to->kind != FLOAT) && !(to->kind == FLOAT && from->kind == FLOAT && to->size == from->size && to != from);
 }
 
+/* Integers are clamped where some of `from` are not in `to`. */
+static bool can_saturate(const struct type *to, const struct type *from)
+{
+	if (to->kind == FLOAT || from->kind == FLOAT)
+		return to == &types[F32] && from == &types[F32 + 1];
+	return to->kind == from->kind ? to->size < from->size : to->kind == UNSIGNED || to->size <= from->size;
+}
+
 static int list(struct conversion *all)
 {
 	int n = 0;
@@ -163,7 +176,7 @@ static int list(struct conversion *all)
 				strcpy(c.rounding, *r);
 				all[n++] = c;
 				c.sat = true;
-				if ((to < 8 && from < 8) || (to == F32 && from == F32 + 1))
+				if (can_saturate(&types[to], &types[from]))
 					all[n++] = c;
 			}
 		}
@@ -224,7 +237,7 @@ static void all_conversions(void **state)
 	static struct conversion all[1000];
 	int n = list(all), at = 0, wrong = 0;
 	size_t size = (size_t)n * 800;
-	char *text = malloc(size), name[16];
+	char *text = calloc(1, size), name[16];
 	(void)state;
 	for (int i = 0; i < n; i++)
 		at += kernel_text(text + at, size - (size_t)at, &all[i], i);

@@ -48,6 +48,13 @@ static void require(const struct lowering *lo, int sm, int version)
 		lower_error(lo, "`%s` needs sm_%d and PTX %d.%d", lo->s->name, sm, version / 10, version % 10);
 }
 
+/* Whether every integer of `from` is one of `to`: there is nothing to saturate then. */
+static bool encloses(const struct type *to, const struct type *from)
+{
+	bool is_signed = to->kind == KIND_SIGNED, of_signed = from->kind == KIND_SIGNED;
+	return is_signed == of_signed ? to->size >= from->size : is_signed && to->size > from->size;
+}
+
 static void check(const struct lowering *lo, const struct type *to, const struct type *from, const struct modifiers *m)
 {
 	enum need need = rounding_needed(to, from);
@@ -58,6 +65,8 @@ static void check(const struct lowering *lo, const struct type *to, const struct
 	bool is_float = to->kind == KIND_FLOAT || from->kind == KIND_FLOAT, f32 = to->number == F32 || from->number == F32;
 	if (!right || (m->ftz && !(is_float && f32)))
 		lower_error(lo, "`%s` has the wrong rounding", lo->s->name);
+	if (m->sat && !is_float && encloses(to, from))
+		lower_error(lo, "`%s` has nothing to saturate", lo->s->name);
 	if (to->number == BF16 || from->number == BF16) {
 		bool narrows = to->number == BF16 && from->number == F32;
 		require(lo, narrows ? 80 : 90, narrows ? 70 : 78);
