@@ -1,10 +1,22 @@
 /* Shared by the tests: the driver, modules, kernels, child processes. */
 #include <dlfcn.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "gpu_test.h"
 
 struct cu cu;
+static bool in_child;
+
+void gpu_expect(int got, int want, const char *what, const char *file, int line)
+{
+	if (got == want)
+		return;
+	fprintf(stderr, "%s:%d: %s: %d, not %d\n", file, line, what, got, want);
+	if (in_child)
+		_exit(99);
+	_fail(file, line);
+}
 
 void gpu_load_library(void)
 {
@@ -86,9 +98,9 @@ CUmodule gpu_module(const char *body)
 	CUresult r = load(&m, text, log, sizeof log);
 	if (r)
 		fprintf(stderr, "%s\n", log);
-	assert_int_equal(r, CUDA_SUCCESS);
+	GOOD(r);
 	if (ptxas_is_there())
-		assert_true(ptxas_accepts(text, false));
+		gpu_expect(ptxas_accepts(text, false), true, "ptxas", __FILE__, __LINE__);
 	free(text);
 	return m;
 }
@@ -157,8 +169,11 @@ int gpu_in_child(int (*f)(const void *), const void *argument)
 	int status;
 	fflush(NULL);
 	pid_t pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		in_child = true;
+		signal(SIGSEGV, SIG_DFL);
 		_exit(f(argument));
+	}
 	waitpid(pid, &status, 0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 200 + WTERMSIG(status);
 }

@@ -20,7 +20,9 @@ struct cu {
 };
 extern struct cu cu;
 
-#define GOOD(call) assert_int_equal((call), CUDA_SUCCESS)
+/* The call must succeed. In a child process, where cmocka cannot end the test, the process ends. */
+#define GOOD(call) gpu_expect((call), CUDA_SUCCESS, #call, __FILE__, __LINE__)
+void gpu_expect(int got, int want, const char *what, const char *file, int line);
 
 /* Opens the library; cuInit and a context on device 0. */
 void gpu_load_library(void);
