@@ -1,5 +1,5 @@
-/* The NVIDIA driver as far as it is used: types and codes of its public interface, so that no toolkit is needed. The library is
- * opened with dlopen; cuda_api.def lists the functions. */
+/* The NVIDIA driver as far as it is used: types and codes of its public interface, so that no toolkit is needed. The
+ * library is opened with dlopen; cuda_api.def lists the functions. */
 #ifndef DEPLOY_CUDA_API_H
 #define DEPLOY_CUDA_API_H
 #include <stddef.h>
@@ -82,7 +82,8 @@ typedef enum {
 	CU_FUNC_ATTRIBUTE_NUM_REGS = 4,
 	CU_FUNC_ATTRIBUTE_PTX_VERSION = 5,
 	CU_FUNC_ATTRIBUTE_BINARY_VERSION = 6,
-	CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, /* can be set: up to 48 KiB with the static part if it is not */
+	CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES =
+		8, /* can be set: up to 48 KiB with the static part if it is not */
 	CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT = 9
 } CUfunction_attribute;
 
@@ -101,7 +102,12 @@ enum { CU_STREAM_DEFAULT = 0, CU_STREAM_NON_BLOCKING = 1 /* not ordered with the
 enum { CU_EVENT_DEFAULT = 0, CU_EVENT_BLOCKING_SYNC = 1, CU_EVENT_DISABLE_TIMING = 2, CU_EVENT_INTERPROCESS = 4 };
 enum { CU_MEMHOSTALLOC_PORTABLE = 1, CU_MEMHOSTALLOC_DEVICEMAP = 2, CU_MEMHOSTALLOC_WRITECOMBINED = 4 };
 
-typedef enum { CU_MEMORYTYPE_HOST = 1, CU_MEMORYTYPE_DEVICE = 2, CU_MEMORYTYPE_ARRAY = 3, CU_MEMORYTYPE_UNIFIED = 4 } CUmemorytype;
+typedef enum {
+	CU_MEMORYTYPE_HOST = 1,
+	CU_MEMORYTYPE_DEVICE = 2,
+	CU_MEMORYTYPE_ARRAY = 3,
+	CU_MEMORYTYPE_UNIFIED = 4
+} CUmemorytype;
 
 /* `Height` rows of `WidthInBytes`, `Pitch` bytes apart; X and Y are added to the address. */
 typedef struct {

@@ -28,10 +28,10 @@ void gpu_load_library(void)
 	/* POSIX has object and function pointers of one size. */
 #define CALL(name, parameters) *(void **)(void *)&cu.name = dlsym(library, #name);
 #include "../../runtime/cuda_api.def"
-#define CALL(name, parameters)                                                                                         \
-	if (!cu.name) {                                                                                                    \
-		fprintf(stderr, "the driver has no " #name "\n");                                                              \
-		exit(1);                                                                                                       \
+#define CALL(name, parameters)                            \
+	if (!cu.name) {                                       \
+		fprintf(stderr, "the driver has no " #name "\n"); \
+		exit(1);                                          \
 	}
 #include "../../runtime/cuda_api.def"
 }
@@ -74,7 +74,8 @@ static bool ptxas_accepts(const char *text, bool quiet)
 	FILE *file = fdopen(fd, "w");
 	fputs(text, file);
 	fclose(file);
-	snprintf(command, sizeof command, "ptxas -arch=sm_90 -O0 -o /dev/null %s%s", path, quiet ? " >/dev/null 2>&1" : " 1>&2");
+	snprintf(command, sizeof command, "ptxas -arch=sm_90 -O0 -o /dev/null %s%s", path,
+	         quiet ? " >/dev/null 2>&1" : " 1>&2");
 	bool good = system(command) == 0;
 	unlink(path);
 	return good;
@@ -146,8 +147,8 @@ void gpu_kernel_text(char *to, size_t size, const char *name, int params, const 
 	for (int i = 0; i < params; i++)
 		n += snprintf(to + n, size - (size_t)n, "%s.param .u64 %s_p%d", i ? ", " : "", name, i);
 	n += snprintf(to + n, size - (size_t)n,
-				  ")\n{\n.reg .pred %%p<10>; .reg .b16 %%rs<20>; .reg .b32 %%r<40>; .reg .f32 %%f<20>;\n"
-				  ".reg .b64 %%rd<40>; .reg .f64 %%fd<20>;\n");
+	              ")\n{\n.reg .pred %%p<10>; .reg .b16 %%rs<20>; .reg .b32 %%r<40>; .reg .f32 %%f<20>;\n"
+	              ".reg .b64 %%rd<40>; .reg .f64 %%fd<20>;\n");
 	for (int i = 0; i < params; i++)
 		n += snprintf(to + n, size - (size_t)n, "ld.param.u64 %%rd%d, [%s_p%d];\n", i, name, i);
 	n += snprintf(to + n, size - (size_t)n, "%s\nret;\n}\n", body);

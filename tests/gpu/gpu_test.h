@@ -1,5 +1,5 @@
-/* What the tests share. They use the driver alone, so the same programs run on a GPU: without LD_LIBRARY_PATH at the emulator, the
- * real libcuda.so.1 is opened. */
+/* What the tests share. They use the driver alone, so the same programs run on a GPU: without LD_LIBRARY_PATH at the
+ * emulator, the real libcuda.so.1 is opened. */
 #ifndef GPU_TEST_H
 #define GPU_TEST_H
 #include <setjmp.h>
@@ -29,7 +29,8 @@ void gpu_load_library(void);
 void gpu_open(void);
 bool gpu_is_emulated(void);
 
-/* Loads PTX; where ptxas is on PATH, it must assemble too. `body` follows `.version 7.8 .target sm_90 .address_size 64`. */
+/* Loads PTX; where ptxas is on PATH, it must assemble too. `body` follows `.version 7.8 .target sm_90 .address_size
+ * 64`. */
 CUmodule gpu_module(const char *body);
 CUfunction gpu_function(CUmodule m, const char *name);
 /* What loading returns for a text that is refused, by ptxas too. The message is copied to `log`. */
@@ -41,7 +42,8 @@ CUresult gpu_launch(CUfunction f, unsigned grid, unsigned block, unsigned shared
 CUdeviceptr gpu_put(const void *from, size_t bytes);
 void gpu_get(void *to, CUdeviceptr at, size_t bytes);
 
-/* Runs `f` in a child process, whose exit status it returns; 200 + signal if it was killed. Errors of launches stay in a process. */
+/* Runs `f` in a child process, whose exit status it returns; 200 + signal if it was killed. Errors of launches stay in
+ * a process. */
 int gpu_in_child(int (*f)(const void *), const void *argument);
 
 /* A kernel with the parameters a0.. as %rd0.., and registers %r %rd %f %fd %rs %p. */

@@ -11,11 +11,10 @@ static const struct type {
 	const char *name, *store; /* store: the type of its register */
 	enum kind kind;
 	int size, fraction, bias; /* bytes; of floats, bits of the fraction and the exponent's bias */
-} types[] = {
-	{"u8", "b16", UNSIGNED, 1, 0, 0},  {"s8", "b16", SIGNED, 1, 0, 0},    {"u16", "b16", UNSIGNED, 2, 0, 0},
-	{"s16", "b16", SIGNED, 2, 0, 0},   {"u32", "b32", UNSIGNED, 4, 0, 0}, {"s32", "b32", SIGNED, 4, 0, 0},
-	{"u64", "b64", UNSIGNED, 8, 0, 0}, {"s64", "b64", SIGNED, 8, 0, 0},   {"f16", "b16", FLOAT, 2, 10, 15},
-	{"bf16", "b16", FLOAT, 2, 7, 127}, {"f32", "f32", FLOAT, 4, 23, 127}, {"f64", "f64", FLOAT, 8, 52, 1023}};
+} types[] = {{"u8", "b16", UNSIGNED, 1, 0, 0},  {"s8", "b16", SIGNED, 1, 0, 0},    {"u16", "b16", UNSIGNED, 2, 0, 0},
+             {"s16", "b16", SIGNED, 2, 0, 0},   {"u32", "b32", UNSIGNED, 4, 0, 0}, {"s32", "b32", SIGNED, 4, 0, 0},
+             {"u64", "b64", UNSIGNED, 8, 0, 0}, {"s64", "b64", SIGNED, 8, 0, 0},   {"f16", "b16", FLOAT, 2, 10, 15},
+             {"bf16", "b16", FLOAT, 2, 7, 127}, {"f32", "f32", FLOAT, 4, 23, 127}, {"f64", "f64", FLOAT, 8, 52, 1023}};
 enum { TYPES = sizeof types / sizeof *types, BF16 = 9, F32 = 10 };
 
 struct conversion {
@@ -45,7 +44,8 @@ static bool is_nan(const struct type *t, uint64_t bits)
 {
 	int exponent_bits = t->size * 8 - 1 - t->fraction;
 	uint64_t exponent = bits >> t->fraction & ((UINT64_C(1) << exponent_bits) - 1);
-	return t->kind == FLOAT && exponent == (UINT64_C(1) << exponent_bits) - 1 && bits & ((UINT64_C(1) << t->fraction) - 1);
+	return t->kind == FLOAT && exponent == (UINT64_C(1) << exponent_bits) - 1
+	       && bits & ((UINT64_C(1) << t->fraction) - 1);
 }
 
 static exact value_of(const struct type *t, uint64_t bits)
@@ -53,7 +53,8 @@ static exact value_of(const struct type *t, uint64_t bits)
 	int shift = 64 - 8 * t->size;
 	if (t->kind != FLOAT)
 		return t->kind == SIGNED ? (exact)((int64_t)(bits << shift) >> shift) : (exact)(bits << shift >> shift);
-	uint64_t fraction = bits & ((UINT64_C(1) << t->fraction) - 1), exponent = bits << shift << 1 >> shift >> 1 >> t->fraction;
+	uint64_t fraction = bits & ((UINT64_C(1) << t->fraction) - 1),
+			 exponent = bits << shift << 1 >> shift >> 1 >> t->fraction;
 	bool negative = bits >> (8 * t->size - 1) & 1;
 	exact v;
 	if (exponent == 2 * (uint64_t)t->bias + 1)
@@ -74,9 +75,9 @@ static exact integer_of(exact v, char rounding)
 	down -= down > v;
 	exact rest = v - down, up = down + 1;
 	bool odd = (__int128)down & 1, take_up = rounding == 'p'   ? rest > 0
-											 : rounding == 'm' ? false
-											 : rounding == 'z' ? rest > 0 && v < 0
-															   : rest > 0.5 || (rest == 0.5 && odd);
+	                                         : rounding == 'm' ? false
+	                                         : rounding == 'z' ? rest > 0 && v < 0
+	                                                           : rest > 0.5 || (rest == 0.5 && odd);
 	return take_up ? up : down;
 }
 
@@ -154,7 +155,8 @@ static bool exists(const struct type *to, const struct type *from)
 	if (brain && (to == from || to->size == 1 || from->size == 1))
 		return false;
 	/* f16 and bf16 are not converted to each other without a rounding, nor one 8-bit type to itself. */
-	return !(to == from && to->kind != FLOAT) && !(to->kind == FLOAT && from->kind == FLOAT && to->size == from->size && to != from);
+	return !(to == from && to->kind != FLOAT)
+	       && !(to->kind == FLOAT && from->kind == FLOAT && to->size == from->size && to != from);
 }
 
 /* Integers are clamped where some of `from` are not in `to`. */
@@ -185,15 +187,16 @@ static int list(struct conversion *all)
 
 static int kernel_text(char *to, size_t size, const struct conversion *c, int number)
 {
-	return snprintf(to, size,
-					".visible .entry k%d(.param .u64 in, .param .u64 out)\n{\n.reg .b64 %%in, %%out, %%at;\n"
-					".reg .b32 %%t, %%b, %%c;\n.reg .%s %%x;\n.reg .%s %%y;\nld.param.u64 %%in, [in];\n"
-					"ld.param.u64 %%out, [out];\nmov.u32 %%t, %%tid.x;\nmov.u32 %%b, %%ctaid.x;\nmov.u32 %%c, %%ntid.x;\n"
-					"mad.lo.u32 %%t, %%b, %%c, %%t;\nmul.wide.u32 %%at, %%t, 8;\nadd.u64 %%in, %%in, %%at;\n"
-					"add.u64 %%out, %%out, %%at;\nld.global.%s %%x, [%%in];\ncvt%s%s.%s.%s %%y, %%x;\nst.global.%s [%%out], %%y;\n"
-					"ret;\n}\n",
-					number, c->from->store, c->to->store, c->from->store, c->rounding, c->sat ? ".sat" : "", c->to->name,
-					c->from->name, c->to->store);
+	return snprintf(
+		to, size,
+		".visible .entry k%d(.param .u64 in, .param .u64 out)\n{\n.reg .b64 %%in, %%out, %%at;\n"
+		".reg .b32 %%t, %%b, %%c;\n.reg .%s %%x;\n.reg .%s %%y;\nld.param.u64 %%in, [in];\n"
+		"ld.param.u64 %%out, [out];\nmov.u32 %%t, %%tid.x;\nmov.u32 %%b, %%ctaid.x;\nmov.u32 %%c, %%ntid.x;\n"
+		"mad.lo.u32 %%t, %%b, %%c, %%t;\nmul.wide.u32 %%at, %%t, 8;\nadd.u64 %%in, %%in, %%at;\n"
+		"add.u64 %%out, %%out, %%at;\nld.global.%s %%x, [%%in];\ncvt%s%s.%s.%s %%y, %%x;\nst.global.%s [%%out], %%y;\n"
+		"ret;\n}\n",
+		number, c->from->store, c->to->store, c->from->store, c->rounding, c->sat ? ".sat" : "", c->to->name,
+		c->from->name, c->to->store);
 }
 
 /* Every bit pattern of 16 bits comes up often enough; of longer floats, exponents near those of the other types. */
@@ -225,8 +228,8 @@ static int check(const struct conversion *c, CUfunction f, CUdeviceptr d_in, CUd
 		uint64_t want = expected(c, x[t]);
 		if (y[t] == want)
 			continue;
-		print_error("cvt%s%s.%s.%s %llx: %llx, not %llx\n", c->rounding, c->sat ? ".sat" : "", c->to->name, c->from->name,
-					(unsigned long long)x[t], (unsigned long long)y[t], (unsigned long long)want);
+		print_error("cvt%s%s.%s.%s %llx: %llx, not %llx\n", c->rounding, c->sat ? ".sat" : "", c->to->name,
+		            c->from->name, (unsigned long long)x[t], (unsigned long long)y[t], (unsigned long long)want);
 		return 1;
 	}
 	return 0;

@@ -1,4 +1,5 @@
-/* Broken kernels and broken launch sequences: each must be noticed. Every one runs in a process of its own, as errors stay. */
+/* Broken kernels and broken launch sequences: each must be noticed. Every one runs in a process of its own, as errors
+ * stay. */
 #include "gpu_test.h"
 
 enum { SEEDS = 8, NOTICED = 50, UNNOTICED = 51 };
@@ -11,28 +12,35 @@ static const struct broken {
 	bool anywhere; /* a GPU reports it too */
 } broken[] = {
 	{"a load past the end", "ld.global.u32 %r1, [%rd0+256];\nst.global.u32 [%rd0], %r1;", "not in an allocation",
-	 CUDA_ERROR_ILLEGAL_ADDRESS, 1, false},
+     CUDA_ERROR_ILLEGAL_ADDRESS, 1, false},
 	{"a bound that is one too large",
-	 "mov.u32 %r0, %tid.x;\nsetp.gt.u32 %p1, %r0, 64;\n@%p1 ret;\nmul.wide.u32 %rd1, %r0, 4;\nadd.u64 %rd1, %rd1, %rd0;\nst.global.u32 [%rd1], %r0;",
-	 "warp 2, lane 0", CUDA_ERROR_ILLEGAL_ADDRESS, 128, false},
+     "mov.u32 %r0, %tid.x;\nsetp.gt.u32 %p1, %r0, 64;\n@%p1 ret;\nmul.wide.u32 %rd1, %r0, 4;\nadd.u64 %rd1, %rd1, "
+     "%rd0;\nst.global.u32 [%rd1], %r0;",
+     "warp 2, lane 0", CUDA_ERROR_ILLEGAL_ADDRESS, 128, false},
 	{"a null pointer", "mov.u64 %rd1, 0;\nld.global.u32 %r1, [%rd1];\nst.global.u32 [%rd0], %r1;", "PTX line",
-	 CUDA_ERROR_ILLEGAL_ADDRESS, 1, true},
+     CUDA_ERROR_ILLEGAL_ADDRESS, 1, true},
 	{"a vector that is not aligned", "ld.global.v2.u32 {%r1, %r2}, [%rd0+4];\nst.global.u32 [%rd0], %r1;", "misaligned",
-	 CUDA_ERROR_MISALIGNED_ADDRESS, 1, true},
-	{"shared memory past its end", ".shared .align 4 .b8 s[64];\nmov.u32 %r1, s;\nld.shared.u32 %r2, [%r1+64];\nst.global.u32 [%rd0], %r2;",
-	 "static shared", CUDA_ERROR_ILLEGAL_ADDRESS, 32, false},
-	{"local memory past its end", ".local .align 4 .b8 f[16];\nmov.u64 %rd1, f;\nld.local.u32 %r2, [%rd1+16];\nst.global.u32 [%rd0], %r2;",
-	 "local address", CUDA_ERROR_ILLEGAL_ADDRESS, 32, false},
+     CUDA_ERROR_MISALIGNED_ADDRESS, 1, true},
+	{"shared memory past its end",
+     ".shared .align 4 .b8 s[64];\nmov.u32 %r1, s;\nld.shared.u32 %r2, [%r1+64];\nst.global.u32 [%rd0], %r2;",
+     "static shared", CUDA_ERROR_ILLEGAL_ADDRESS, 32, false},
+	{"local memory past its end",
+     ".local .align 4 .b8 f[16];\nmov.u64 %rd1, f;\nld.local.u32 %r2, [%rd1+16];\nst.global.u32 [%rd0], %r2;",
+     "local address", CUDA_ERROR_ILLEGAL_ADDRESS, 32, false},
 	{"trap", "trap;", "trap", CUDA_ERROR_LAUNCH_FAILED, 1, true},
-	{"a barrier that some lanes miss", "mov.u32 %r0, %tid.x;\nsetp.lt.u32 %p1, %r0, 7;\n@%p1 bra A;\nbar.sync 0;\nbra B;\nA: bar.sync 1;\nB:",
-	 "divergent", CUDA_ERROR_LAUNCH_FAILED, 32, false},
-	{"barriers that never open", "mov.u32 %r0, %tid.x;\nsetp.lt.u32 %p1, %r0, 32;\n@%p1 bra A;\nbar.sync 0;\nbra B;\nA: bar.sync 1;\nB:",
-	 "all warps wait", CUDA_ERROR_LAUNCH_TIMEOUT, 64, false},
+	{"a barrier that some lanes miss",
+     "mov.u32 %r0, %tid.x;\nsetp.lt.u32 %p1, %r0, 7;\n@%p1 bra A;\nbar.sync 0;\nbra B;\nA: bar.sync 1;\nB:",
+     "divergent", CUDA_ERROR_LAUNCH_FAILED, 32, false},
+	{"barriers that never open",
+     "mov.u32 %r0, %tid.x;\nsetp.lt.u32 %p1, %r0, 32;\n@%p1 bra A;\nbar.sync 0;\nbra B;\nA: bar.sync 1;\nB:",
+     "all warps wait", CUDA_ERROR_LAUNCH_TIMEOUT, 64, false},
 	{"a loop without an end", "A: bra A;", "EMU_LIMIT", CUDA_ERROR_LAUNCH_TIMEOUT, 32, false},
 	{"a shuffle without lanes of its mask",
-	 "mov.u32 %r0, %tid.x;\nsetp.lt.u32 %p1, %r0, 7;\n@%p1 bra A;\nshfl.sync.bfly.b32 %r1, %r0, 1, 31, -1;\nA: bar.sync 0;", "mask",
-	 CUDA_ERROR_LAUNCH_FAILED, 32, false},
-	{"a write of constant memory", "mov.u64 %rd1, table;\nst.u32 [%rd1], %r0;", "constant memory", CUDA_ERROR_ILLEGAL_ADDRESS, 1, false},
+     "mov.u32 %r0, %tid.x;\nsetp.lt.u32 %p1, %r0, 7;\n@%p1 bra A;\nshfl.sync.bfly.b32 %r1, %r0, 1, 31, -1;\nA: "
+     "bar.sync 0;",
+     "mask", CUDA_ERROR_LAUNCH_FAILED, 32, false},
+	{"a write of constant memory", "mov.u64 %rd1, table;\nst.u32 [%rd1], %r0;", "constant memory",
+     CUDA_ERROR_ILLEGAL_ADDRESS, 1, false},
 };
 enum { BROKEN = sizeof broken / sizeof *broken };
 
@@ -83,7 +91,8 @@ static int compute(const char *body, unsigned ctas, const uint32_t *want, int n)
 	for (uint32_t i = 0; i < 256; i++)
 		in[i] = i;
 	CUdeviceptr d_in = gpu_put(in, sizeof in), d_out = gpu_put(NULL, sizeof out);
-	GOOD(gpu_launch(gpu_function(gpu_module(KERNEL("k", 2, body)), "k"), ctas, 128, 0, NULL, (uint64_t[]){d_out, d_in}));
+	GOOD(
+		gpu_launch(gpu_function(gpu_module(KERNEL("k", 2, body)), "k"), ctas, 128, 0, NULL, (uint64_t[]){d_out, d_in}));
 	gpu_get(out, d_out, sizeof out);
 	return memcmp(out, want, (size_t)n * 4) ? NOTICED : UNNOTICED;
 }
@@ -94,18 +103,21 @@ static int missing_barrier(const void *unused)
 	(void)unused;
 	for (uint32_t i = 0; i < 128; i++)
 		want[i] = 127 - i;
-	return compute(".shared .align 4 .b8 s[512];\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, s;\nmad.lo.u32 %r2, %r0, 4, %r1;\nst.shared.u32 [%r2], %r0;\n"
-				   "sub.u32 %r3, 127, %r0;\nmad.lo.u32 %r3, %r3, 4, %r1;\nld.shared.u32 %r4, [%r3];\nmul.wide.u32 %rd2, %r0, 4;\n"
-				   "add.u64 %rd2, %rd2, %rd0;\nst.global.u32 [%rd2], %r4;",
-				   1, want, 128);
+	return compute(
+		".shared .align 4 .b8 s[512];\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, s;\nmad.lo.u32 %r2, %r0, 4, "
+		"%r1;\nst.shared.u32 [%r2], %r0;\n"
+		"sub.u32 %r3, 127, %r0;\nmad.lo.u32 %r3, %r3, 4, %r1;\nld.shared.u32 %r4, [%r3];\nmul.wide.u32 %rd2, %r0, 4;\n"
+		"add.u64 %rd2, %rd2, %rd0;\nst.global.u32 [%rd2], %r4;",
+		1, want, 128);
 }
 
 static int not_written(const void *unused)
 {
 	uint32_t want[256] = {0};
 	(void)unused;
-	return compute("mov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd2, %rd2, %rd0;\nmov.u32 %r1, 0;\nst.global.u32 [%rd2], %r1;", 1, want,
-				   256);
+	return compute("mov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd2, %rd2, %rd0;\nmov.u32 %r1, "
+	               "0;\nst.global.u32 [%rd2], %r1;",
+	               1, want, 256);
 }
 
 /* Each CTA adds its number to what the CTA before left: only right in order. */
@@ -115,16 +127,18 @@ static int order_of_ctas(const void *unused)
 	(void)unused;
 	for (uint32_t i = 1; i < 9; i++)
 		want[i] = want[i - 1] + i;
-	return compute("mov.u32 %r0, %ctaid.x;\nmov.u32 %r1, %tid.x;\nsetp.ne.u32 %p1, %r1, 0;\n@%p1 ret;\nmov.u32 %r2, 0;\nsetp.eq.u32 %p2, %r0, 0;\n"
-				   "mul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd2, %rd2, %rd0;\n@!%p2 ld.global.u32 %r2, [%rd2+-4];\nadd.u32 %r2, %r2, %r0;\n"
-				   "st.global.u32 [%rd2], %r2;",
-				   9, want, 9);
+	return compute("mov.u32 %r0, %ctaid.x;\nmov.u32 %r1, %tid.x;\nsetp.ne.u32 %p1, %r1, 0;\n@%p1 ret;\nmov.u32 %r2, "
+	               "0;\nsetp.eq.u32 %p2, %r0, 0;\n"
+	               "mul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd2, %rd2, %rd0;\n@!%p2 ld.global.u32 %r2, "
+	               "[%rd2+-4];\nadd.u32 %r2, %r2, %r0;\n"
+	               "st.global.u32 [%rd2], %r2;",
+	               9, want, 9);
 }
 
 /* ---- launch sequences ---- */
-static const char add_one[] =
-	"mov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd3, %rd1, %rd2;\nadd.u64 %rd2, %rd0, %rd2;\nld.global.u32 %r1, [%rd3];\n"
-	"add.u32 %r1, %r1, 1;\nst.global.u32 [%rd2], %r1;";
+static const char add_one[] = "mov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd3, %rd1, %rd2;\nadd.u64 "
+							  "%rd2, %rd0, %rd2;\nld.global.u32 %r1, [%rd3];\n"
+							  "add.u32 %r1, %r1, 1;\nst.global.u32 [%rd2], %r1;";
 
 struct sequence {
 	CUfunction add;
@@ -163,7 +177,8 @@ static bool all_are(const uint32_t *v, uint32_t value)
 	return true;
 }
 
-/* The host writes round, a copies it to x, b adds one into y, the host reads y. What a flag leaves out is wrong, or nothing is. */
+/* The host writes round, a copies it to x, b adds one into y, the host reads y. What a flag leaves out is wrong, or
+ * nothing is. */
 enum { RIGHT, NO_EVENT, NO_SYNC, REUSE, LEGACY };
 
 static bool one_round(const struct sequence *q, int flaw, uint32_t round)

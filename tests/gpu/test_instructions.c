@@ -10,8 +10,8 @@ static float half(uint32_t h)
 {
 	int exponent = (int)(h >> 10 & 31), fraction = (int)(h & 1023);
 	double v = exponent == 31 ? (fraction ? NAN : INFINITY)
-			   : exponent     ? ldexp(1024 + fraction, exponent - 25)
-							  : ldexp(fraction, -24);
+	           : exponent     ? ldexp(1024 + fraction, exponent - 25)
+	                          : ldexp(fraction, -24);
 	return (float)(h & 0x8000 ? -v : v);
 }
 static float brain(uint32_t h)
@@ -162,6 +162,13 @@ static float least(float a, float b)
 		return isnan(a) ? b : a;
 	return a < b || (a == b && signbit(a)) ? a : b;
 }
+static double least_f64(double a, double b)
+{
+	if (isnan(a) || isnan(b))
+		return isnan(a) ? b : a;
+	return a < b || (a == b && signbit(a)) ? a : b;
+}
+static uint64_t with_nan(float a, float b, float v) { return isnan(a) || isnan(b) ? oF(NAN) : oF(v); }
 /* In another rounding; volatile keeps the compiler from computing it before. */
 static uint64_t directed(int round, char operation, float x, float y, float z)
 {
@@ -183,8 +190,12 @@ static uint64_t directed(int round, char operation, float x, float y, float z)
 #define E(i)  half((uint16_t)x[i])
 #define B(i)  brain((uint16_t)x[i])
 #define P(i)  (x[i] & 1)
+/* Upper halves, and a flushed f16. */
+#define EH(i)      half(U(i) >> 16)
+#define BH(i)      brain(U(i) >> 16)
+#define FLUSHED(i) half(flushed_half(UH(i)))
 #define NEAR(ulps)
-#define CASE(name, ins, operands, expression)                                                                          \
+#define CASE(name, ins, operands, expression) \
 	static uint64_t want_##name(const uint64_t *x) { return (uint64_t)(expression); }
 #include "instructions.def"
 
@@ -205,28 +216,53 @@ static uint64_t pick(const uint64_t *values, int n) { return values[gpu_random()
 
 static uint64_t integer_input(void)
 {
-	static const uint64_t special[] = {0, 1, 2, 31, 32, 63, 64, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff,
-									   0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff};
+	static const uint64_t special[] = {0,
+	                                   1,
+	                                   2,
+	                                   31,
+	                                   32,
+	                                   63,
+	                                   64,
+	                                   0x7f,
+	                                   0x80,
+	                                   0xff,
+	                                   0x7fff,
+	                                   0x8000,
+	                                   0xffff,
+	                                   0x10000,
+	                                   0x7fffffff,
+	                                   0x80000000,
+	                                   0xffffffff,
+	                                   0x7fffffffffffffff,
+	                                   0x8000000000000000,
+	                                   0xffffffffffffffff};
 	return gpu_random() % 2 ? PICK(special) : gpu_random() >> gpu_random() % 64;
 }
 
 static uint64_t f32_input(void)
 {
-	static const uint64_t special[] = {0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001,
-									   1, 0x807fffff, 0x007fffff, 0x00800000, 0x7f7fffff, 0xff7fffff, 0x3f000000, 0x4b800001};
-	return gpu_random() % 3 == 0 ? PICK(special) : gpu_random() % 2 ? (uint32_t)gpu_random() : oF((float)(gpu_random() % 4096) / 64 - 32);
+	static const uint64_t special[] = {0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
+	                                   0x7fc00000, 0xffc00001, 1,          0x807fffff, 0x007fffff, 0x00800000,
+	                                   0x7f7fffff, 0xff7fffff, 0x3f000000, 0x4b800001};
+	return gpu_random() % 3 == 0 ? PICK(special)
+	       : gpu_random() % 2    ? (uint32_t)gpu_random()
+	                             : oF((float)(gpu_random() % 4096) / 64 - 32);
 }
 
 static uint64_t f64_input(void)
 {
-	static const uint64_t special[] = {0, 0x8000000000000000, 0x3ff0000000000000, 0x7ff0000000000000, 0xfff0000000000000,
-									   0x7ff8000000000000, 1, 0x000fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff};
-	return gpu_random() % 3 == 0 ? PICK(special) : gpu_random() % 2 ? gpu_random() : oD((double)(gpu_random() % 4096) / 64 - 32);
+	static const uint64_t special[] = {
+		0, 0x8000000000000000, 0x3ff0000000000000, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
+		1, 0x000fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff};
+	return gpu_random() % 3 == 0 ? PICK(special)
+	       : gpu_random() % 2    ? gpu_random()
+	                             : oD((double)(gpu_random() % 4096) / 64 - 32);
 }
 
 static uint64_t half_input(void)
 {
-	static const uint64_t special[] = {0, 0x8000, 0x3c00, 0x3f80, 0x7c00, 0xfc00, 0x7f80, 0xff80, 0x7e00, 0x7fc0, 1, 0x83ff, 0x7bff, 0x7f7f, 0xf7ff};
+	static const uint64_t special[] = {0,      0x8000, 0x3c00, 0x3f80, 0x7c00, 0xfc00, 0x7f80, 0xff80,
+	                                   0x7e00, 0x7fc0, 1,      0x83ff, 0x7bff, 0x7f7f, 0xf7ff};
 	return gpu_random() % 3 == 0 ? PICK(special) : gpu_random() & 0xffff;
 }
 
@@ -244,7 +280,7 @@ static uint64_t input(const char *operands, int i)
 	case 'g': return oF((float)ldexp(1 + spread, (int)(gpu_random() % 60) - 30));
 	case 'm': return oF((float)(spread * 20 - 10));
 	case 's': return oF((float)(spread * 6 - 3));
-	default: break;
+	default:  break;
 	}
 	v = integer_input();
 	uint64_t size = letter == 'h' ? 0xffff : letter == 'r' ? 0xffffffff : ~UINT64_C(0);
@@ -254,9 +290,12 @@ static uint64_t input(const char *operands, int i)
 /* ---- texts ---- */
 static const char *register_type(char letter)
 {
-	return strchr("heb", letter) ? ".b16" : strchr("rn", letter) ? ".b32" : letter == 'l' ? ".b64" : letter == 'd' ? ".f64"
-																			: letter == 'p' ? ".pred"
-																							: ".f32";
+	return strchr("heb", letter)  ? ".b16"
+	       : strchr("rn", letter) ? ".b32"
+	       : letter == 'l'        ? ".b64"
+	       : letter == 'd'        ? ".f64"
+	       : letter == 'p'        ? ".pred"
+	                              : ".f32";
 }
 
 static char letter_of(const char *operands, int i) { return operands[2 + i] == 'z' ? operands[0] : operands[2 + i]; }
@@ -266,15 +305,19 @@ static int kernel_text(char *to, size_t size, const struct instruction *in)
 	const char *more = strchr(in->operands, ',');
 	int sources = (int)strcspn(in->operands, ",") - 2, n;
 	char result = in->operands[0];
-	n = snprintf(to, size, ".visible .entry %s(.param .u64 in, .param .u64 out)\n{\n.reg .b64 %%in, %%out, %%at;\n.reg .b32 %%t, %%b, %%c;\n",
-				 in->name);
+	n = snprintf(to, size,
+	             ".visible .entry %s(.param .u64 in, .param .u64 out)\n{\n.reg .b64 %%in, %%out, %%at;\n.reg .b32 %%t, "
+	             "%%b, %%c;\n",
+	             in->name);
 #define ADD(...) n += snprintf(to + n, size - (size_t)n, __VA_ARGS__)
 	ADD(".reg %s %%y;\n", register_type(result));
 	for (int i = 0; i < sources; i++)
 		ADD(".reg %s %%x%d;\n", register_type(letter_of(in->operands, i)), i);
-	ADD("ld.param.u64 %%in, [in];\nld.param.u64 %%out, [out];\nmov.u32 %%t, %%tid.x;\nmov.u32 %%b, %%ctaid.x;\nmov.u32 %%c, %%ntid.x;\n"
-		"mad.lo.u32 %%t, %%b, %%c, %%t;\nmul.wide.u32 %%at, %%t, 8;\nadd.u64 %%out, %%out, %%at;\nmul.wide.u32 %%at, %%t, 32;\n"
-		"add.u64 %%in, %%in, %%at;\n");
+	ADD("ld.param.u64 %%in, [in];\nld.param.u64 %%out, [out];\nmov.u32 %%t, %%tid.x;\nmov.u32 %%b, %%ctaid.x;\nmov.u32 "
+	    "%%c, %%ntid.x;\n"
+	    "mad.lo.u32 %%t, %%b, %%c, %%t;\nmul.wide.u32 %%at, %%t, 8;\nadd.u64 %%out, %%out, %%at;\nmul.wide.u32 %%at, "
+	    "%%t, 32;\n"
+	    "add.u64 %%in, %%in, %%at;\n");
 	for (int i = 0; i < sources; i++) {
 		const char *type = register_type(letter_of(in->operands, i));
 		if (!strcmp(type, ".pred"))
@@ -297,8 +340,10 @@ static int kernel_text(char *to, size_t size, const struct instruction *in)
 /* ---- comparisons ---- */
 static bool is_nan(char letter, uint64_t v)
 {
-	return letter == 'f' ? isnan(f32_of(v)) : letter == 'd' ? isnan(f64_of(v)) : letter == 'e' ? isnan(half((uint32_t)v))
-																			   : letter == 'b' && isnan(brain((uint32_t)v));
+	return letter == 'f'   ? isnan(f32_of(v))
+	       : letter == 'd' ? isnan(f64_of(v))
+	       : letter == 'e' ? isnan(half((uint32_t)v))
+	                       : letter == 'b' && isnan(brain((uint32_t)v));
 }
 
 static bool same(char letter, uint64_t got, uint64_t want, int near)
@@ -330,8 +375,9 @@ static int check(const struct instruction *in, int near, CUfunction f, CUdevicep
 		uint64_t want = in->want(x[t]);
 		if (same(in->operands[0], y[t], want, near) || (strstr(in->ins, "16x2") && same_pair(in->ins, y[t], want)))
 			continue;
-		print_error("%s %llx, %llx, %llx, %llx: %llx, not %llx\n", in->ins, (unsigned long long)x[t][0], (unsigned long long)x[t][1],
-					(unsigned long long)x[t][2], (unsigned long long)x[t][3], (unsigned long long)y[t], (unsigned long long)want);
+		print_error("%s %llx, %llx, %llx, %llx: %llx, not %llx\n", in->ins, (unsigned long long)x[t][0],
+		            (unsigned long long)x[t][1], (unsigned long long)x[t][2], (unsigned long long)x[t][3],
+		            (unsigned long long)y[t], (unsigned long long)want);
 		return 1;
 	}
 	return 0;

@@ -1,5 +1,5 @@
-/* Calls that copy and fill. Pinned host memory is read and written when the copy runs. Pageable memory is read before the call
- * returns, and a copy to it has ended then. */
+/* Calls that copy and fill. Pinned host memory is read and written when the copy runs. Pageable memory is read before
+ * the call returns, and a copy to it has ended then. */
 #include <stdlib.h>
 #include <string.h>
 #include "driver.h"
@@ -36,9 +36,10 @@ static void stage(struct copy *c)
 	c->from_pitch = c->width;
 }
 
-/* waits: the call has no stream, so it returns when pinned memory was read too. Called with the lock, which it gives back. */
-static CUresult copy(struct CUctx_st *context, struct side to, struct side from, size_t width, size_t rows, CUstream stream,
-					 bool waits)
+/* waits: the call has no stream, so it returns when pinned memory was read too. Called with the lock, which it gives
+ * back. */
+static CUresult copy(struct CUctx_st *context, struct side to, struct side from, size_t width, size_t rows,
+                     CUstream stream, bool waits)
 {
 	struct CUstream_st *s = stream_of(context, stream);
 	if (!s)
@@ -55,8 +56,8 @@ static CUresult copy(struct CUctx_st *context, struct side to, struct side from,
 }
 
 /* ---- flat copies ---- */
-static CUresult flat_copy(CUdeviceptr d_to, void *h_to, CUdeviceptr d_from, const void *h_from, size_t bytes, CUstream stream,
-						  bool waits)
+static CUresult flat_copy(CUdeviceptr d_to, void *h_to, CUdeviceptr d_from, const void *h_from, size_t bytes,
+                          CUstream stream, bool waits)
 {
 	struct CUctx_st *c;
 	CUresult r = enter(&c);
@@ -115,7 +116,7 @@ static struct side rectangle_side(const struct rectangle *r, size_t width, size_
 	if (!r->pitch && rows > 1)
 		return (struct side){0};
 	return is_host ? host ? host_side(host + skip, r->pitch) : (struct side){0}
-				   : device_side(r->device + skip, r->pitch, width, rows);
+	               : device_side(r->device + skip, r->pitch, width, rows);
 }
 
 static CUresult rectangle_copy(const CUDA_MEMCPY2D *p, CUstream stream, bool waits)
@@ -125,14 +126,14 @@ static CUresult rectangle_copy(const CUDA_MEMCPY2D *p, CUstream stream, bool wai
 	if (r)
 		return r;
 	if (!p || p->srcMemoryType < 1 || p->srcMemoryType > 4 || p->dstMemoryType < 1 || p->dstMemoryType > 4
-		|| p->srcMemoryType == CU_MEMORYTYPE_ARRAY || p->dstMemoryType == CU_MEMORYTYPE_ARRAY)
+	    || p->srcMemoryType == CU_MEMORYTYPE_ARRAY || p->dstMemoryType == CU_MEMORYTYPE_ARRAY)
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	if (!p->WidthInBytes || !p->Height)
 		return leave(CUDA_SUCCESS);
 	struct rectangle to = {p->dstMemoryType, p->dstHost, p->dstDevice, p->dstPitch, p->dstXInBytes, p->dstY};
 	struct rectangle from = {p->srcMemoryType, p->srcHost, p->srcDevice, p->srcPitch, p->srcXInBytes, p->srcY};
 	return copy(c, rectangle_side(&to, p->WidthInBytes, p->Height), rectangle_side(&from, p->WidthInBytes, p->Height),
-				p->WidthInBytes, p->Height, stream, waits);
+	            p->WidthInBytes, p->Height, stream, waits);
 }
 
 CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D *p) { return rectangle_copy(p, NULL, true); }
@@ -156,7 +157,10 @@ static CUresult fill(CUdeviceptr at, size_t pitch, unsigned char value, size_t w
 	return leave(CUDA_SUCCESS);
 }
 
-CUresult cuMemsetD8_v2(CUdeviceptr at, unsigned char value, size_t bytes) { return fill(at, bytes, value, bytes, 1, NULL); }
+CUresult cuMemsetD8_v2(CUdeviceptr at, unsigned char value, size_t bytes)
+{
+	return fill(at, bytes, value, bytes, 1, NULL);
+}
 CUresult cuMemsetD8Async(CUdeviceptr at, unsigned char value, size_t bytes, CUstream stream)
 {
 	return fill(at, bytes, value, bytes, 1, stream);
@@ -165,7 +169,8 @@ CUresult cuMemsetD2D8_v2(CUdeviceptr at, size_t pitch, unsigned char value, size
 {
 	return fill(at, pitch, value, width, height, NULL);
 }
-CUresult cuMemsetD2D8Async(CUdeviceptr at, size_t pitch, unsigned char value, size_t width, size_t height, CUstream stream)
+CUresult cuMemsetD2D8Async(CUdeviceptr at, size_t pitch, unsigned char value, size_t width, size_t height,
+                           CUstream stream)
 {
 	return fill(at, pitch, value, width, height, stream);
 }

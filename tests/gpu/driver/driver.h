@@ -1,5 +1,5 @@
-/* The driver's objects. What a GPU does later is an operation in a stream; one thread executes the heads of streams in random order
- * (queue.c). All of it is under one lock, except while an operation runs. */
+/* The driver's objects. What a GPU does later is an operation in a stream; one thread executes the heads of streams in
+ * random order (queue.c). All of it is under one lock, except while an operation runs. */
 #ifndef GPU_DRIVER_H
 #define GPU_DRIVER_H
 #include <pthread.h>
@@ -110,7 +110,8 @@ enum {
 extern pthread_mutex_t driver_lock;
 
 /* ---- devices.c ---- */
-/* What most calls begin with: the lock, and the current context, which has not failed. On an error the lock is not held. */
+/* What most calls begin with: the lock, and the current context, which has not failed. On an error the lock is not
+ * held. */
 CUresult enter(struct CUctx_st **context);
 CUresult leave(CUresult r);
 struct CUctx_st *device_context(CUdevice device);

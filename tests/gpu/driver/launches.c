@@ -6,9 +6,9 @@
 static bool sizes_allowed(const CUlaunchConfig *n)
 {
 	bool grid = n->gridDimX && n->gridDimY && n->gridDimZ && n->gridDimX <= 0x7fffffff && n->gridDimY <= MAX_GRID_YZ
-				&& n->gridDimZ <= MAX_GRID_YZ;
-	bool block = n->blockDimX && n->blockDimY && n->blockDimZ && n->blockDimX <= MAX_THREADS && n->blockDimY <= MAX_THREADS
-				 && n->blockDimZ <= MAX_BLOCK_Z;
+	            && n->gridDimZ <= MAX_GRID_YZ;
+	bool block = n->blockDimX && n->blockDimY && n->blockDimZ && n->blockDimX <= MAX_THREADS
+	             && n->blockDimY <= MAX_THREADS && n->blockDimZ <= MAX_BLOCK_Z;
 	return grid && block;
 }
 
@@ -21,7 +21,7 @@ static CUresult check_launch(const CUlaunchConfig *n, const struct CUfunc_st *f)
 	if (threads > k->max_threads || n->sharedMemBytes > (unsigned)f->max_dynamic)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (k->required[0]
-		&& (n->blockDimX != k->required[0] || n->blockDimY != k->required[1] || n->blockDimZ != k->required[2]))
+	    && (n->blockDimX != k->required[0] || n->blockDimY != k->required[1] || n->blockDimZ != k->required[2]))
 		return CUDA_ERROR_INVALID_VALUE;
 	unsigned warps = (threads + LANES - 1) / LANES;
 	if (warps * LANES * (unsigned)k->registers > REGISTERS_PER_BLOCK)
@@ -61,7 +61,8 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *n, CUfunction function, void **p
 }
 
 CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-						unsigned block_y, unsigned block_z, unsigned shared, CUstream stream, void **params, void **extra)
+                        unsigned block_y, unsigned block_z, unsigned shared, CUstream stream, void **params,
+                        void **extra)
 {
 	CUlaunchConfig n = {grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, stream, NULL, 0};
 	return cuLaunchKernelEx(&n, function, params, extra);

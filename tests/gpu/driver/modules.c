@@ -80,7 +80,10 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, CUj
 	return leave(load(c, module, image, &log, values));
 }
 
-CUresult cuModuleLoadData(CUmodule *module, const void *image) { return cuModuleLoadDataEx(module, image, 0, NULL, NULL); }
+CUresult cuModuleLoadData(CUmodule *module, const void *image)
+{
+	return cuModuleLoadDataEx(module, image, 0, NULL, NULL);
+}
 
 static void drop(struct CUmod_st *m)
 {
@@ -194,15 +197,15 @@ CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfuncti
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	const struct kernel *k = f->kernel;
 	switch (attribute) {
-	case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = (int)k->max_threads; break;
-	case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES: *value = (int)k->shared_bytes; break;
-	case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES: *value = (int)k->local_bytes; break;
-	case CU_FUNC_ATTRIBUTE_NUM_REGS: *value = k->registers; break;
+	case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK:            *value = (int)k->max_threads; break;
+	case CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES:                *value = (int)k->shared_bytes; break;
+	case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:                 *value = (int)k->local_bytes; break;
+	case CU_FUNC_ATTRIBUTE_NUM_REGS:                         *value = k->registers; break;
 	case CU_FUNC_ATTRIBUTE_PTX_VERSION:
-	case CU_FUNC_ATTRIBUTE_BINARY_VERSION: *value = DEVICE_SM; break;
-	case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *value = f->max_dynamic; break;
+	case CU_FUNC_ATTRIBUTE_BINARY_VERSION:                   *value = DEVICE_SM; break;
+	case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:    *value = f->max_dynamic; break;
 	case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT: *value = -1; break;
-	default: *value = 0;
+	default:                                                 *value = 0;
 	}
 	return leave(CUDA_SUCCESS);
 }
@@ -216,7 +219,7 @@ CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute,
 	if (attribute == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT && value >= -1 && value <= 100)
 		return leave(CUDA_SUCCESS);
 	if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0
-		|| value > SHARED_OPTIN - (int)f->kernel->shared_bytes)
+	    || value > SHARED_OPTIN - (int)f->kernel->shared_bytes)
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	f->max_dynamic = value;
 	return leave(CUDA_SUCCESS);

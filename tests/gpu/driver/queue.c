@@ -1,5 +1,6 @@
-/* Streams, and the thread that executes them. It takes the head of a random stream that may run, as late as EMU_DELAY_US allows while
- * nobody waits: what streams and events do not order happens in any order. EMU_SEED chooses which. */
+/* Streams, and the thread that executes them. It takes the head of a random stream that may run, as late as
+ * EMU_DELAY_US allows while nobody waits: what streams and events do not order happens in any order. EMU_SEED chooses
+ * which. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@ static uint64_t seed, n_ops, instructions;
 static double kernel_seconds;
 
 /* ---- which operations may run ---- */
-/* The legacy stream is ordered with all blocking streams: whatever was queued before, on the other side, comes first. */
+/* The legacy stream is ordered with all blocking streams: whatever was queued before, on the other side, comes first.
+ */
 static bool legacy_allows(const struct CUctx_st *c, const struct CUstream_st *s)
 {
 	if (!s->blocking)

@@ -155,7 +155,8 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to)
 		return leave(CUDA_ERROR_INVALID_HANDLE);
 	if (from->done < from->recorded || to->done < to->recorded)
 		return leave(CUDA_ERROR_NOT_READY);
-	*milliseconds = (float)((double)(to->at.tv_sec - from->at.tv_sec) * 1e3 + (double)(to->at.tv_nsec - from->at.tv_nsec) * 1e-6);
+	*milliseconds =
+		(float)((double)(to->at.tv_sec - from->at.tv_sec) * 1e3 + (double)(to->at.tv_nsec - from->at.tv_nsec) * 1e-6);
 	return leave(CUDA_SUCCESS);
 }
 

@@ -1,4 +1,5 @@
-/* Loads and stores. One check serves a whole warp when all its addresses are in one allocation, else each lane has its own. */
+/* Loads and stores. One check serves a whole warp when all its addresses are in one allocation, else each lane has its
+ * own. */
 #include <string.h>
 #include "../../../runtime/cuda_api.h"
 #include "access.h"
@@ -15,9 +16,9 @@ static unsigned char *shared_at(struct warp *w, int lane, uint64_t at, unsigned 
 	bool is_static = at + bytes <= n->kernel->shared_bytes && at <= n->kernel->shared_bytes;
 	if (!is_static && !(inside <= n->dynamic_shared && inside + bytes <= n->dynamic_shared))
 		warp_fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane, "%u bytes at %s shared address 0x%llx: there are %u", bytes,
-				   at >= DYNAMIC_SHARED ? "dynamic" : "static",
-				   (unsigned long long)(at >= DYNAMIC_SHARED ? inside : at),
-				   at >= DYNAMIC_SHARED ? n->dynamic_shared : n->kernel->shared_bytes);
+		           at >= DYNAMIC_SHARED ? "dynamic" : "static",
+		           (unsigned long long)(at >= DYNAMIC_SHARED ? inside : at),
+		           at >= DYNAMIC_SHARED ? n->dynamic_shared : n->kernel->shared_bytes);
 	return c->shared + at;
 }
 
@@ -26,7 +27,7 @@ static unsigned char *local_at(struct warp *w, int lane, uint64_t at, unsigned b
 	uint64_t frame = w->cta->grid->launch->kernel->local_bytes;
 	if (at > frame || bytes > frame - at)
 		warp_fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane, "%u bytes at local address 0x%llx: there are %llu", bytes,
-				   (unsigned long long)at, (unsigned long long)frame);
+		           (unsigned long long)at, (unsigned long long)frame);
 	return w->local + (uint64_t)lane * frame + at;
 }
 
@@ -35,7 +36,7 @@ static unsigned char *param_at(struct warp *w, int lane, uint64_t at, unsigned b
 	const struct launch *n = w->cta->grid->launch;
 	if (at > n->kernel->param_bytes || bytes > n->kernel->param_bytes - at)
 		warp_fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane, "%u bytes at parameter byte %llu: there are %u", bytes,
-				   (unsigned long long)at, n->kernel->param_bytes);
+		           (unsigned long long)at, n->kernel->param_bytes);
 	return (unsigned char *)(uintptr_t)n->params + at;
 }
 
@@ -44,7 +45,7 @@ static unsigned char *device_at(struct warp *w, int lane, uint64_t at, unsigned 
 	const struct range *r = memory_find(w->cta->grid->map, at, bytes);
 	if (!r)
 		warp_fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane, "%u bytes at 0x%llx, which is not in an allocation", bytes,
-				   (unsigned long long)at);
+		           (unsigned long long)at);
 	if (writes && r->constant)
 		warp_fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane, "write of constant memory at 0x%llx", (unsigned long long)at);
 	w->recent = r;
@@ -55,7 +56,7 @@ unsigned char *lane_memory(struct warp *w, int lane, enum space space, uint64_t 
 {
 	if (at % bytes)
 		warp_fault(w, CUDA_ERROR_MISALIGNED_ADDRESS, lane, "%u bytes at misaligned %s address 0x%llx", bytes,
-				   space_names[space], (unsigned long long)at);
+		           space_names[space], (unsigned long long)at);
 	if (space == SPACE_GENERIC && at - SHARED_WINDOW < WINDOW_BYTES) {
 		space = SPACE_SHARED;
 		at -= SHARED_WINDOW;
@@ -65,9 +66,9 @@ unsigned char *lane_memory(struct warp *w, int lane, enum space space, uint64_t 
 	}
 	switch (space) {
 	case SPACE_SHARED: return shared_at(w, lane, at, bytes);
-	case SPACE_LOCAL: return local_at(w, lane, at, bytes);
-	case SPACE_PARAM: return param_at(w, lane, at, bytes);
-	default: return device_at(w, lane, at, bytes, writes);
+	case SPACE_LOCAL:  return local_at(w, lane, at, bytes);
+	case SPACE_PARAM:  return param_at(w, lane, at, bytes);
+	default:           return device_at(w, lane, at, bytes, writes);
 	}
 }
 
@@ -135,15 +136,15 @@ static void lane_pointers(struct warp *w, const struct ins *in, int operand, boo
 }
 
 /* ---- instructions ---- */
-#define LOAD(name, memory, T)                                                                                          \
-	void x_ld_##name(struct warp *w, const struct ins *in)                                                             \
-	{                                                                                                                  \
-		unsigned char *p[LANES];                                                                                       \
-		lane_pointers(w, in, in->n_defs, false, p);                                                                    \
-		for (int k = 0; k < in->count; k++) {                                                                          \
-			T *d = OPERAND(T, k);                                                                                      \
-			EACH_LANE(memory v; memcpy(&v, p[l] + (size_t)k * sizeof v, sizeof v); d[l] = (T)v);                       \
-		}                                                                                                              \
+#define LOAD(name, memory, T)                                                                    \
+	void x_ld_##name(struct warp *w, const struct ins *in)                                       \
+	{                                                                                            \
+		unsigned char *p[LANES];                                                                 \
+		lane_pointers(w, in, in->n_defs, false, p);                                              \
+		for (int k = 0; k < in->count; k++) {                                                    \
+			T *d = OPERAND(T, k);                                                                \
+			EACH_LANE(memory v; memcpy(&v, p[l] + (size_t)k * sizeof v, sizeof v); d[l] = (T)v); \
+		}                                                                                        \
 	}
 LOAD(u8, uint8_t, uint16_t)
 LOAD(s8, int8_t, uint16_t)
@@ -152,19 +153,19 @@ LOAD(32, uint32_t, uint32_t)
 LOAD(64, uint64_t, uint64_t)
 
 /* Lanes may write the same address: one of them wins. */
-#define STORE(name, memory, T)                                                                                         \
-	void x_st_##name(struct warp *w, const struct ins *in)                                                             \
-	{                                                                                                                  \
-		unsigned char *p[LANES];                                                                                       \
-		lane_pointers(w, in, 0, true, p);                                                                              \
-		for (int k = 0; k < in->count; k++) {                                                                          \
-			const T *a = OPERAND(T, 1 + k);                                                                            \
-			for (int l = 0; l < LANES; l++)                                                                            \
-				if (w->exec >> l & 1) {                                                                                \
-					memory v = (memory)a[l];                                                                           \
-					memcpy(p[l] + (size_t)k * sizeof v, &v, sizeof v);                                                 \
-				}                                                                                                      \
-		}                                                                                                              \
+#define STORE(name, memory, T)                                         \
+	void x_st_##name(struct warp *w, const struct ins *in)             \
+	{                                                                  \
+		unsigned char *p[LANES];                                       \
+		lane_pointers(w, in, 0, true, p);                              \
+		for (int k = 0; k < in->count; k++) {                          \
+			const T *a = OPERAND(T, 1 + k);                            \
+			for (int l = 0; l < LANES; l++)                            \
+				if (w->exec >> l & 1) {                                \
+					memory v = (memory)a[l];                           \
+					memcpy(p[l] + (size_t)k * sizeof v, &v, sizeof v); \
+				}                                                      \
+		}                                                              \
 	}
 STORE(8, uint8_t, uint16_t)
 STORE(16, uint16_t, uint16_t)

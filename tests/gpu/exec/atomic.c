@@ -7,7 +7,8 @@ enum operation { ADD, MIN, MAX, AND, OR, XOR, EXCH, CAS, INC, DEC };
 
 static uint16_t add_half(uint16_t a, uint16_t b, bool brain)
 {
-	return brain ? bf16_of_f64(add_odd(f32_of_bf16(a), f32_of_bf16(b)), ROUND_NEAREST) : f16_of_f32(f32_of_f16(a) + f32_of_f16(b));
+	return brain ? bf16_of_f64(add_odd(f32_of_bf16(a), f32_of_bf16(b)), ROUND_NEAREST)
+	             : f16_of_f32(f32_of_f16(a) + f32_of_f16(b));
 }
 
 static uint32_t add_pair(uint32_t a, uint32_t b, bool brain)
@@ -32,16 +33,16 @@ static uint32_t combine_32(const struct ins *in, uint32_t old, uint32_t a, uint3
 {
 	bool is_signed = in->number == S32, less = is_signed ? (int32_t)a < (int32_t)old : a < old;
 	switch ((enum operation)in->variant) {
-	case ADD: return sum_32(in->number, old, a);
-	case MIN: return less ? a : old;
-	case MAX: return less ? old : a;
-	case AND: return old & a;
-	case OR: return old | a;
-	case XOR: return old ^ a;
+	case ADD:  return sum_32(in->number, old, a);
+	case MIN:  return less ? a : old;
+	case MAX:  return less ? old : a;
+	case AND:  return old & a;
+	case OR:   return old | a;
+	case XOR:  return old ^ a;
 	case EXCH: return a;
-	case CAS: return old == a ? b : old;
-	case INC: return old >= a ? 0 : old + 1;
-	default: return old == 0 || old > a ? a : old - 1;
+	case CAS:  return old == a ? b : old;
+	case INC:  return old >= a ? 0 : old + 1;
+	default:   return old == 0 || old > a ? a : old - 1;
 	}
 }
 
@@ -49,14 +50,14 @@ static uint64_t combine_64(const struct ins *in, uint64_t old, uint64_t a, uint6
 {
 	bool is_signed = in->number == S64, less = is_signed ? (int64_t)a < (int64_t)old : a < old;
 	switch ((enum operation)in->variant) {
-	case ADD: return in->number == F64 ? bits_of_f64(double_of(old) + double_of(a)) : old + a;
-	case MIN: return less ? a : old;
-	case MAX: return less ? old : a;
-	case AND: return old & a;
-	case OR: return old | a;
-	case XOR: return old ^ a;
+	case ADD:  return in->number == F64 ? bits_of_f64(double_of(old) + double_of(a)) : old + a;
+	case MIN:  return less ? a : old;
+	case MAX:  return less ? old : a;
+	case AND:  return old & a;
+	case OR:   return old | a;
+	case XOR:  return old ^ a;
 	case EXCH: return a;
-	default: return old == a ? b : old;
+	default:   return old == a ? b : old;
 	}
 }
 
@@ -75,8 +76,8 @@ static uint64_t combine_64(const struct ins *in, uint64_t old, uint64_t a, uint6
 			uint##n##_t a = a_[l], b = b_[l], old = __atomic_load_n((uint##n##_t *)p, __ATOMIC_SEQ_CST), new;          \
 			do                                                                                                         \
 				new = combine_##n(in, old, a, b);                                                                      \
-			while (!__atomic_compare_exchange_n((uint##n##_t *)p, &old, new, false, __ATOMIC_SEQ_CST,                  \
-												__ATOMIC_SEQ_CST));                                                    \
+			while (                                                                                                    \
+				!__atomic_compare_exchange_n((uint##n##_t *)p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)); \
 			d[l] = old;                                                                                                \
 		}                                                                                                              \
 	}

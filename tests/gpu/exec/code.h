@@ -1,5 +1,5 @@
-/* What the loader makes of a kernel, and warps execute: instructions that each name the C function that runs them for up to 32
- * lanes at once, and operands that are offsets into the warp's memory. */
+/* What the loader makes of a kernel, and warps execute: instructions that each name the C function that runs them for
+ * up to 32 lanes at once, and operands that are offsets into the warp's memory. */
 #ifndef GPU_CODE_H
 #define GPU_CODE_H
 #include <stdbool.h>
@@ -12,15 +12,15 @@ struct warp;
 struct ins;
 typedef void handler(struct warp *w, const struct ins *in);
 
-/* An operand is a byte offset into one of these areas, a multiple of 4, plus the area. Lane l of a 32-bit operand is the l-th word
- * there. Of a predicate, the rest is 4 times its index: it is one word with a bit per lane. */
+/* An operand is a byte offset into one of these areas, a multiple of 4, plus the area. Lane l of a 32-bit operand is
+ * the l-th word there. Of a predicate, the rest is 4 times its index: it is one word with a bit per lane. */
 enum area { AREA_REGISTERS, AREA_CONSTANTS, AREA_SPECIALS, AREA_PREDICATES, AREA_MASK = 3 };
 
 /* Where an address points. `SPACE_GENERIC` decides for each address. */
 enum space { SPACE_GENERIC, SPACE_GLOBAL, SPACE_CONST, SPACE_SHARED, SPACE_LOCAL, SPACE_PARAM };
 
-/* Generic addresses of shared and of local memory are offsets from here. Addresses of device memory have DEVICE_BIT set, which
- * makes them non-canonical: a host that reads one faults. */
+/* Generic addresses of shared and of local memory are offsets from here. Addresses of device memory have DEVICE_BIT
+ * set, which makes them non-canonical: a host that reads one faults. */
 #define SHARED_WINDOW (UINT64_C(1) << 60)
 #define LOCAL_WINDOW  (UINT64_C(1) << 59)
 #define WINDOW_BYTES  (UINT64_C(1) << 24)
@@ -58,20 +58,20 @@ enum { NO_GUARD = -1 };
 
 struct ins {
 	handler *run;
-	handler *plain;       /* what `x_with_modes` runs under another rounding, flushing or saturating */
-	const uint32_t *op;   /* operands, the definitions first */
-	int64_t offset;       /* added to an address */
-	int32_t target;       /* of a branch: index of an instruction */
-	int32_t guard;        /* predicate, or NO_GUARD */
-	int32_t line;         /* in the PTX text, from 1 */
-	bool unless;          /* it runs where the guard is false */
-	bool partial;         /* keeps part of its definitions: they stay alive before it */
+	handler *plain;     /* what `x_with_modes` runs under another rounding, flushing or saturating */
+	const uint32_t *op; /* operands, the definitions first */
+	int64_t offset;     /* added to an address */
+	int32_t target;     /* of a branch: index of an instruction */
+	int32_t guard;      /* predicate, or NO_GUARD */
+	int32_t line;       /* in the PTX text, from 1 */
+	bool unless;        /* it runs where the guard is false */
+	bool partial;       /* keeps part of its definitions: they stay alive before it */
 	uint8_t n_ops, n_defs;
-	uint8_t size, count;  /* memory: bytes of an element, number of elements */
-	uint8_t space;        /* memory: enum space */
-	uint8_t variant;      /* which of the handler's operations */
-	uint8_t round;        /* enum rounding */
-	uint8_t number;       /* enum number of the result */
+	uint8_t size, count; /* memory: bytes of an element, number of elements */
+	uint8_t space;       /* memory: enum space */
+	uint8_t variant;     /* which of the handler's operations */
+	uint8_t round;       /* enum rounding */
+	uint8_t number;      /* enum number of the result */
 	bool ftz, sat, relu, nan;
 };
 
@@ -88,14 +88,14 @@ struct kernel {
 	const unsigned char *constants; /* immediates, 32 lanes each */
 	uint32_t register_bytes;        /* of one warp */
 	int predicates;
-	int registers;                  /* 32-bit registers of a thread: an estimate of what ptxas would use */
-	uint32_t local_bytes;           /* of one lane */
-	uint32_t shared_bytes;          /* static */
+	int registers;         /* 32-bit registers of a thread: an estimate of what ptxas would use */
+	uint32_t local_bytes;  /* of one lane */
+	uint32_t shared_bytes; /* static */
 	struct parameter *params;
 	int n_params;
 	uint32_t param_bytes;
-	unsigned required[3];           /* .reqntid, or zeros */
-	unsigned max_threads;           /* .maxntid or .reqntid; MAX_THREADS */
-	const char *text;               /* the module's PTX: faults quote its lines */
+	unsigned required[3]; /* .reqntid, or zeros */
+	unsigned max_threads; /* .maxntid or .reqntid; MAX_THREADS */
+	const char *text;     /* the module's PTX: faults quote its lines */
 };
 #endif

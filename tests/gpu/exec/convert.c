@@ -4,48 +4,48 @@
 #include "warp.h"
 
 /* X(number, the register's type, the number's type, min, max, arguments of the user) */
-#define TO_INTEGERS(X, ...)                                                                                            \
-	X(U8, uint16_t, uint8_t, 0, UINT8_MAX, __VA_ARGS__)                                                                \
-	X(S8, uint16_t, int8_t, INT8_MIN, INT8_MAX, __VA_ARGS__)                                                           \
-	X(U16, uint16_t, uint16_t, 0, UINT16_MAX, __VA_ARGS__)                                                             \
-	X(S16, uint16_t, int16_t, INT16_MIN, INT16_MAX, __VA_ARGS__)                                                       \
-	X(U32, uint32_t, uint32_t, 0, UINT32_MAX, __VA_ARGS__)                                                             \
-	X(S32, uint32_t, int32_t, INT32_MIN, INT32_MAX, __VA_ARGS__)                                                       \
-	X(U64, uint64_t, uint64_t, 0, UINT64_MAX, __VA_ARGS__)                                                             \
+#define TO_INTEGERS(X, ...)                                      \
+	X(U8, uint16_t, uint8_t, 0, UINT8_MAX, __VA_ARGS__)          \
+	X(S8, uint16_t, int8_t, INT8_MIN, INT8_MAX, __VA_ARGS__)     \
+	X(U16, uint16_t, uint16_t, 0, UINT16_MAX, __VA_ARGS__)       \
+	X(S16, uint16_t, int16_t, INT16_MIN, INT16_MAX, __VA_ARGS__) \
+	X(U32, uint32_t, uint32_t, 0, UINT32_MAX, __VA_ARGS__)       \
+	X(S32, uint32_t, int32_t, INT32_MIN, INT32_MAX, __VA_ARGS__) \
+	X(U64, uint64_t, uint64_t, 0, UINT64_MAX, __VA_ARGS__)       \
 	X(S64, uint64_t, int64_t, INT64_MIN, INT64_MAX, __VA_ARGS__)
-#define FROM_INTEGERS(X, ...)                                                                                          \
-	X(U8, uint16_t, uint8_t, __VA_ARGS__)                                                                              \
-	X(S8, uint16_t, int8_t, __VA_ARGS__)                                                                               \
-	X(U16, uint16_t, uint16_t, __VA_ARGS__)                                                                            \
-	X(S16, uint16_t, int16_t, __VA_ARGS__)                                                                             \
-	X(U32, uint32_t, uint32_t, __VA_ARGS__)                                                                            \
-	X(S32, uint32_t, int32_t, __VA_ARGS__)                                                                             \
-	X(U64, uint64_t, uint64_t, __VA_ARGS__)                                                                            \
+#define FROM_INTEGERS(X, ...)               \
+	X(U8, uint16_t, uint8_t, __VA_ARGS__)   \
+	X(S8, uint16_t, int8_t, __VA_ARGS__)    \
+	X(U16, uint16_t, uint16_t, __VA_ARGS__) \
+	X(S16, uint16_t, int16_t, __VA_ARGS__)  \
+	X(U32, uint32_t, uint32_t, __VA_ARGS__) \
+	X(S32, uint32_t, int32_t, __VA_ARGS__)  \
+	X(U64, uint64_t, uint64_t, __VA_ARGS__) \
 	X(S64, uint64_t, int64_t, __VA_ARGS__)
 /* X(number, the register's type, how it becomes a double, ...) */
-#define FROM_FLOATS(X, ...)                                                                                            \
-	X(F16, uint16_t, f32_of_f16, __VA_ARGS__)                                                                          \
-	X(BF16, uint16_t, f32_of_bf16, __VA_ARGS__)                                                                        \
-	X(F32, float, (double), __VA_ARGS__)                                                                               \
+#define FROM_FLOATS(X, ...)                     \
+	X(F16, uint16_t, f32_of_f16, __VA_ARGS__)   \
+	X(BF16, uint16_t, f32_of_bf16, __VA_ARGS__) \
+	X(F32, float, (double), __VA_ARGS__)        \
 	X(F64, double, (double), __VA_ARGS__)
 
 /* ---- integers to integers; .sat clamps ---- */
 typedef __int128 wide;
-#define INTEGER(FROM, RF, VF, TO, RT, VT, LOW, HIGH)                                                                   \
-	static void TO##_of_##FROM(struct warp *w, const struct ins *in)                                                   \
-	{                                                                                                                  \
-		RT *d = OPERAND(RT, 0);                                                                                        \
-		const RF *a = OPERAND(RF, 1);                                                                                  \
-		if (!in->sat) {                                                                                                \
-			EACH_LANE(d[l] = (RT)(VT)(VF)a[l]);                                                                        \
-			return;                                                                                                    \
-		}                                                                                                              \
-		for (int l = 0; l < LANES; l++) {                                                                              \
-			wide v = (VF)a[l];                                                                                         \
-			v = v < (wide)(LOW) ? (wide)(LOW) : v > (wide)(HIGH) ? (wide)(HIGH) : v;                                   \
-			if (w->exec >> l & 1)                                                                                      \
-				d[l] = (RT)(VT)v;                                                                                      \
-		}                                                                                                              \
+#define INTEGER(FROM, RF, VF, TO, RT, VT, LOW, HIGH)                             \
+	static void TO##_of_##FROM(struct warp *w, const struct ins *in)             \
+	{                                                                            \
+		RT *d = OPERAND(RT, 0);                                                  \
+		const RF *a = OPERAND(RF, 1);                                            \
+		if (!in->sat) {                                                          \
+			EACH_LANE(d[l] = (RT)(VT)(VF)a[l]);                                  \
+			return;                                                              \
+		}                                                                        \
+		for (int l = 0; l < LANES; l++) {                                        \
+			wide v = (VF)a[l];                                                   \
+			v = v<(wide)(LOW) ? (wide)(LOW) : v>(wide)(HIGH) ? (wide)(HIGH) : v; \
+			if (w->exec >> l & 1)                                                \
+				d[l] = (RT)(VT)v;                                                \
+		}                                                                        \
 	}
 #define INTEGERS_TO(TO, RT, VT, LOW, HIGH, unused) FROM_INTEGERS(INTEGER, TO, RT, VT, LOW, HIGH)
 TO_INTEGERS(INTEGERS_TO, )
@@ -57,18 +57,18 @@ static double rounded(double v, int round)
 }
 
 /* HIGH + 1 is a power of 2, hence exact in a double, as HIGH may not be. */
-#define FLOAT_TO_INTEGER(FROM, RF, WIDEN, TO, RT, VT, LOW, HIGH)                                                       \
-	static void TO##_of_##FROM(struct warp *w, const struct ins *in)                                                   \
-	{                                                                                                                  \
-		RT *d = OPERAND(RT, 0);                                                                                        \
-		const RF *a = OPERAND(RF, 1);                                                                                  \
-		const RT nan = FROM##_is_wide || sizeof(VT) == 8 ? (RT)((RT)1 << (8 * sizeof(RT) - 1)) : 0;                    \
-		const double end = (double)(HIGH / 2 + 1) * 2;                                                                 \
-		for (int l = 0; l < LANES; l++) {                                                                              \
-			double v = rounded(WIDEN(a[l]), in->round);                                                                \
-			if (w->exec >> l & 1)                                                                                      \
-				d[l] = v != v ? nan : v >= end ? (RT)(VT)HIGH : v <= (double)LOW ? (RT)(VT)LOW : (RT)(VT)v;            \
-		}                                                                                                              \
+#define FLOAT_TO_INTEGER(FROM, RF, WIDEN, TO, RT, VT, LOW, HIGH)                                            \
+	static void TO##_of_##FROM(struct warp *w, const struct ins *in)                                        \
+	{                                                                                                       \
+		RT *d = OPERAND(RT, 0);                                                                             \
+		const RF *a = OPERAND(RF, 1);                                                                       \
+		const RT nan = FROM##_is_wide || sizeof(VT) == 8 ? (RT)((RT)1 << (8 * sizeof(RT) - 1)) : 0;         \
+		const double end = (double)(HIGH / 2 + 1) * 2;                                                      \
+		for (int l = 0; l < LANES; l++) {                                                                   \
+			double v = rounded(WIDEN(a[l]), in->round);                                                     \
+			if (w->exec >> l & 1)                                                                           \
+				d[l] = v != v ? nan : v >= end ? (RT)(VT)HIGH : v <= (double)LOW ? (RT)(VT)LOW : (RT)(VT)v; \
+		}                                                                                                   \
 	}
 enum { F16_is_wide, BF16_is_wide = 0, F32_is_wide = 0, F64_is_wide = 1 };
 #define FLOATS_TO(TO, RT, VT, LOW, HIGH, unused) FROM_FLOATS(FLOAT_TO_INTEGER, TO, RT, VT, LOW, HIGH)
@@ -79,9 +79,10 @@ static void S32_of_F32_truncated(struct warp *w, const struct ins *in)
 {
 	uint32_t *d = OPERAND(uint32_t, 0);
 	const float *a = OPERAND(float, 1);
-	EACH_LANE(float v = a[l]; bool in_range = v > -0x1p31f && v < 0x1p31f;
-			  int32_t r = (int32_t)(in_range ? v : 0);
-			  d[l] = in_range || v != v ? (uint32_t)r : v > 0 ? (uint32_t)INT32_MAX : (uint32_t)INT32_MIN);
+	EACH_LANE(float v = a[l]; bool in_range = v > -0x1p31f && v < 0x1p31f; int32_t r = (int32_t)(in_range ? v : 0);
+	          d[l] = in_range || v != v ? (uint32_t)r
+	                 : v > 0            ? (uint32_t)INT32_MAX
+	                                    : (uint32_t)INT32_MIN);
 }
 
 /* ---- integers to floats ---- */
@@ -94,40 +95,40 @@ static double odd_of(uint64_t magnitude, bool negative)
 	return negative ? -v : v;
 }
 
-#define INTEGER_TO_FLOAT(FROM, RF, VF, unused)                                                                         \
-	static void F32_of_##FROM(struct warp *w, const struct ins *in)                                                    \
-	{                                                                                                                  \
-		float *d = OPERAND(float, 0);                                                                                  \
-		const RF *a = OPERAND(RF, 1);                                                                                  \
-		EACH_LANE(d[l] = (float)(VF)a[l]);                                                                             \
-	}                                                                                                                  \
-	static void F64_of_##FROM(struct warp *w, const struct ins *in)                                                    \
-	{                                                                                                                  \
-		double *d = OPERAND(double, 0);                                                                                \
-		const RF *a = OPERAND(RF, 1);                                                                                  \
-		EACH_LANE(d[l] = (double)(VF)a[l]);                                                                            \
-	}                                                                                                                  \
-	INTEGER_TO_HALF(FROM, RF, VF, F16, f16)                                                                            \
+#define INTEGER_TO_FLOAT(FROM, RF, VF, unused)                      \
+	static void F32_of_##FROM(struct warp *w, const struct ins *in) \
+	{                                                               \
+		float *d = OPERAND(float, 0);                               \
+		const RF *a = OPERAND(RF, 1);                               \
+		EACH_LANE(d[l] = (float)(VF)a[l]);                          \
+	}                                                               \
+	static void F64_of_##FROM(struct warp *w, const struct ins *in) \
+	{                                                               \
+		double *d = OPERAND(double, 0);                             \
+		const RF *a = OPERAND(RF, 1);                               \
+		EACH_LANE(d[l] = (double)(VF)a[l]);                         \
+	}                                                               \
+	INTEGER_TO_HALF(FROM, RF, VF, F16, f16)                         \
 	INTEGER_TO_HALF(FROM, RF, VF, BF16, bf16)
-#define INTEGER_TO_HALF(FROM, RF, VF, TO, to)                                                                          \
-	static void TO##_of_##FROM(struct warp *w, const struct ins *in)                                                   \
-	{                                                                                                                  \
-		uint16_t *d = OPERAND(uint16_t, 0);                                                                            \
-		const RF *a = OPERAND(RF, 1);                                                                                  \
-		EACH_LANE(wide v = (VF)a[l]; d[l] = to##_of_f64(odd_of((uint64_t)(v < 0 ? -v : v), v < 0), in->round));        \
+#define INTEGER_TO_HALF(FROM, RF, VF, TO, to)                                                                   \
+	static void TO##_of_##FROM(struct warp *w, const struct ins *in)                                            \
+	{                                                                                                           \
+		uint16_t *d = OPERAND(uint16_t, 0);                                                                     \
+		const RF *a = OPERAND(RF, 1);                                                                           \
+		EACH_LANE(wide v = (VF)a[l]; d[l] = to##_of_f64(odd_of((uint64_t)(v < 0 ? -v : v), v < 0), in->round)); \
 	}
 FROM_INTEGERS(INTEGER_TO_FLOAT, )
 
 /* ---- floats to floats. variant: rounded to an integer first ---- */
-#define FLOAT(FROM, RF, WIDEN, TO, RT, NARROW)                                                                         \
-	static void TO##_of_##FROM(struct warp *w, const struct ins *in)                                                   \
-	{                                                                                                                  \
-		RT *d = OPERAND(RT, 0);                                                                                        \
-		const RF *a = OPERAND(RF, 1);                                                                                  \
-		if (in->variant)                                                                                               \
-			EACH_LANE(double v = rounded(WIDEN(a[l]), in->round); d[l] = NARROW(v));                                   \
-		else                                                                                                           \
-			EACH_LANE(double v = WIDEN(a[l]); d[l] = NARROW(v));                                                       \
+#define FLOAT(FROM, RF, WIDEN, TO, RT, NARROW)                                       \
+	static void TO##_of_##FROM(struct warp *w, const struct ins *in)                 \
+	{                                                                                \
+		RT *d = OPERAND(RT, 0);                                                      \
+		const RF *a = OPERAND(RF, 1);                                                \
+		if (in->variant)                                                             \
+			EACH_LANE(double v = rounded(WIDEN(a[l]), in->round); d[l] = NARROW(v)); \
+		else                                                                         \
+			EACH_LANE(double v = WIDEN(a[l]); d[l] = NARROW(v));                     \
 	}
 #define TO_F16(v)  f16_of_f64(v, in->variant ? ROUND_NEAREST : in->round)
 #define TO_BF16(v) bf16_of_f64(v, in->variant ? ROUND_NEAREST : in->round)
@@ -137,24 +138,24 @@ FROM_FLOATS(FLOAT, F32, float, (float))
 FROM_FLOATS(FLOAT, F64, double, )
 
 /* The frequent ones, when they round to the nearest. */
-#define FAST_TO_HALF(TO, to)                                                                                           \
-	static void TO##_of_F32_fast(struct warp *w, const struct ins *in)                                                 \
-	{                                                                                                                  \
-		uint16_t *d = OPERAND(uint16_t, 0);                                                                            \
-		const float *a = OPERAND(float, 1);                                                                            \
-		if (in->round != ROUND_NEAREST)                                                                                \
-			TO##_of_F32(w, in);                                                                                        \
-		else                                                                                                           \
-			EACH_LANE(d[l] = to##_of_f32(a[l]));                                                                       \
+#define FAST_TO_HALF(TO, to)                                           \
+	static void TO##_of_F32_fast(struct warp *w, const struct ins *in) \
+	{                                                                  \
+		uint16_t *d = OPERAND(uint16_t, 0);                            \
+		const float *a = OPERAND(float, 1);                            \
+		if (in->round != ROUND_NEAREST)                                \
+			TO##_of_F32(w, in);                                        \
+		else                                                           \
+			EACH_LANE(d[l] = to##_of_f32(a[l]));                       \
 	}
 FAST_TO_HALF(F16, f16)
 FAST_TO_HALF(BF16, bf16)
-#define FAST_OF_HALF(FROM, from)                                                                                       \
-	static void F32_of_##FROM##_fast(struct warp *w, const struct ins *in)                                             \
-	{                                                                                                                  \
-		float *d = OPERAND(float, 0);                                                                                  \
-		const uint16_t *a = OPERAND(uint16_t, 1);                                                                      \
-		EACH_LANE(d[l] = f32_of_##from(a[l]));                                                                         \
+#define FAST_OF_HALF(FROM, from)                                           \
+	static void F32_of_##FROM##_fast(struct warp *w, const struct ins *in) \
+	{                                                                      \
+		float *d = OPERAND(float, 0);                                      \
+		const uint16_t *a = OPERAND(uint16_t, 1);                          \
+		EACH_LANE(d[l] = f32_of_##from(a[l]));                             \
 	}
 FAST_OF_HALF(F16, f16)
 FAST_OF_HALF(BF16, bf16)
@@ -167,8 +168,8 @@ static void S32_of_F32_any(struct warp *w, const struct ins *in)
 #define COLUMN(FROM, RF, VF, TO)       [FROM] = TO##_of_##FROM,
 #define ROW_OF(TO)                     {FROM_INTEGERS(COLUMN, TO) FROM_FLOATS(COLUMN, TO)},
 #define ROW(TO, RT, VT, LOW, HIGH, un) [TO] = ROW_OF(TO)
-static handler *const table[F64 + 1][F64 + 1] = {
-	TO_INTEGERS(ROW, ) [F16] = ROW_OF(F16)[BF16] = ROW_OF(BF16)[F32] = ROW_OF(F32)[F64] = ROW_OF(F64)};
+static handler *const table[F64 + 1][F64 + 1] = {TO_INTEGERS(ROW, )[F16] = ROW_OF(F16)[BF16] = ROW_OF(BF16)[F32] =
+                                                     ROW_OF(F32)[F64] = ROW_OF(F64)};
 
 handler *cvt_handler(enum number to, enum number from)
 {

@@ -4,14 +4,14 @@
 #include "number.h"
 #include "warp.h"
 
-#define FLOATS(name, T, fma_of, root, magnitude)                                                                       \
-	BINARY(add_##name, T, T, a + b)                                                                                    \
-	BINARY(sub_##name, T, T, a - b)                                                                                    \
-	BINARY(mul_##name, T, T, a *b)                                                                                     \
-	TERNARY(fma_##name, T, T, fma_of(a, b, c))                                                                         \
-	BINARY(div_##name, T, T, a / b)                                                                                    \
-	UNARY(rcp_##name, T, T, 1 / a)                                                                                     \
-	UNARY(sqrt_##name, T, T, root(a))                                                                                  \
+#define FLOATS(name, T, fma_of, root, magnitude) \
+	BINARY(add_##name, T, T, a + b)              \
+	BINARY(sub_##name, T, T, a - b)              \
+	BINARY(mul_##name, T, T, a *b)               \
+	TERNARY(fma_##name, T, T, fma_of(a, b, c))   \
+	BINARY(div_##name, T, T, a / b)              \
+	UNARY(rcp_##name, T, T, 1 / a)               \
+	UNARY(sqrt_##name, T, T, root(a))            \
 	UNARY(rsqrt_##name, T, T, 1 / root(a))
 FLOATS(f32, float, fmaf, sqrtf, fabsf)
 FLOATS(f64, double, fma, sqrt, fabs)
@@ -44,14 +44,8 @@ static float greatest(float a, float b)
 	bool first = a > b || (a == b && !(bits_of(a) >> 31)) || b != b;
 	return a != a && b != b ? float_of(0x7fffffff) : first ? a : b;
 }
-static double least_f64(double a, double b)
-{
-	return a < b || (a == b && signbit(a)) || b != b ? a : b;
-}
-static double greatest_f64(double a, double b)
-{
-	return a > b || (a == b && !signbit(a)) || b != b ? a : b;
-}
+static double least_f64(double a, double b) { return a < b || (a == b && signbit(a)) || b != b ? a : b; }
+static double greatest_f64(double a, double b) { return a > b || (a == b && !signbit(a)) || b != b ? a : b; }
 BINARY(min_f32, float, float, least(a, b))
 BINARY(max_f32, float, float, greatest(a, b))
 BINARY(min_f64, double, double, least_f64(a, b))
@@ -59,16 +53,16 @@ BINARY(max_f64, double, double, greatest_f64(a, b))
 BINARY(min_nan_f32, float, float, a != a || b != b ? float_of(0x7fffffff) : least(a, b))
 BINARY(max_nan_f32, float, float, a != a || b != b ? float_of(0x7fffffff) : greatest(a, b))
 
-#define TEST(name, T, expression)                                                                                      \
-	void x_##name(struct warp *w, const struct ins *in)                                                                \
-	{                                                                                                                  \
-		const T *a_ = OPERAND(T, 1);                                                                                   \
-		uint32_t lanes = 0;                                                                                            \
-		for (int l = 0; l < LANES; l++) {                                                                              \
-			T a = a_[l];                                                                                               \
-			lanes |= (uint32_t)(expression) << l;                                                                      \
-		}                                                                                                              \
-		warp_set_predicate(w, in->op[0], lanes);                                                                       \
+#define TEST(name, T, expression)                       \
+	void x_##name(struct warp *w, const struct ins *in) \
+	{                                                   \
+		const T *a_ = OPERAND(T, 1);                    \
+		uint32_t lanes = 0;                             \
+		for (int l = 0; l < LANES; l++) {               \
+			T a = a_[l];                                \
+			lanes |= (uint32_t)(expression) << l;       \
+		}                                               \
+		warp_set_predicate(w, in->op[0], lanes);        \
 	}
 TEST(finite_f32, float, fabsf(a) < INFINITY)
 TEST(finite_f64, double, fabs(a) < (double)INFINITY)

@@ -103,8 +103,8 @@ void warp_fault(struct warp *w, int code, int lane, const char *format, ...)
 	if (lane >= 0)
 		snprintf(thread, sizeof thread, ", lane %d", lane);
 	g->fault->code = code;
-	snprintf(g->fault->text, sizeof g->fault->text, "%s in kernel %s, CTA (%u, %u, %u), warp %d%s, PTX line %d: %s", what,
-			 k->name, w->cta->at[0], w->cta->at[1], w->cta->at[2], w->index, thread, w->in->line, line);
+	snprintf(g->fault->text, sizeof g->fault->text, "%s in kernel %s, CTA (%u, %u, %u), warp %d%s, PTX line %d: %s",
+	         what, k->name, w->cta->at[0], w->cta->at[1], w->cta->at[2], w->index, thread, w->in->line, line);
 	longjmp(g->failed, 1);
 }
 

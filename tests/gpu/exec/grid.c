@@ -61,14 +61,16 @@ static void check_arrival(struct warp *w, unsigned id, unsigned count)
 {
 	const struct cta *c = w->cta;
 	if (w->exec != w->alive)
-		warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, -1, "barrier in divergent code: lanes %08x are elsewhere", w->alive & ~w->exec);
+		warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, -1, "barrier in divergent code: lanes %08x are elsewhere",
+		           w->alive & ~w->exec);
 	if (id >= BARRIERS)
 		warp_fault(w, CUDA_ERROR_ILLEGAL_INSTRUCTION, -1, "barrier %u does not exist", id);
 	if (count % LANES || count > (unsigned)c->n_warps * LANES)
-		warp_fault(w, CUDA_ERROR_ILLEGAL_INSTRUCTION, -1, "barrier %u for %u of %d threads", id, count, c->n_warps * LANES);
+		warp_fault(w, CUDA_ERROR_ILLEGAL_INSTRUCTION, -1, "barrier %u for %u of %d threads", id, count,
+		           c->n_warps * LANES);
 	if (c->barriers[id].arrived && c->barriers[id].expected != count)
 		warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, -1, "barrier %u for %u threads, and for %u before", id, count,
-				   c->barriers[id].expected);
+		           c->barriers[id].expected);
 }
 
 void x_bar(struct warp *w, const struct ins *in)
@@ -166,10 +168,13 @@ static size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 static size_t warp_bytes(const struct kernel *k)
 {
 	return aligned(k->register_bytes) + aligned((size_t)k->predicates * 4) + SPECIALS * LANES * 4
-		   + aligned((size_t)k->local_bytes * LANES);
+	       + aligned((size_t)k->local_bytes * LANES);
 }
 
-static uint32_t *special(struct warp *w, int number) { return (uint32_t *)(void *)w->area[AREA_SPECIALS] + number * LANES; }
+static uint32_t *special(struct warp *w, int number)
+{
+	return (uint32_t *)(void *)w->area[AREA_SPECIALS] + number * LANES;
+}
 
 static void fill_special(struct warp *w, int number, uint32_t value)
 {
@@ -228,7 +233,7 @@ static void set_up_warps(struct grid *g)
 	}
 }
 
-/* A fresh CTA: what it has not written is NaN. */
+/* A fresh CTA: what nothing wrote is NaN. */
 static void start_cta(struct grid *g, uint64_t number)
 {
 	struct cta *c = &g->cta;
@@ -280,8 +285,8 @@ static bool run_guarded(struct grid *g)
 	return true;
 }
 
-bool grid_run(const struct launch *launch, const struct memory_map *map, uint64_t seed, uint64_t limit, struct fault *fault,
-			  uint64_t *instructions)
+bool grid_run(const struct launch *launch, const struct memory_map *map, uint64_t seed, uint64_t limit,
+              struct fault *fault, uint64_t *instructions)
 {
 	struct grid *g = calloc(1, sizeof *g);
 	*g = (struct grid){.launch = launch, .map = map, .seed = seed | 1, .limit = limit, .fault = fault};

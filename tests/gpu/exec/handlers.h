@@ -3,8 +3,8 @@
 #define GPU_HANDLERS_H
 #include "code.h"
 
-#define INS(pattern, operands, run)  handler run;
-#define FP(pattern, operands, run)   handler run;
+#define INS(pattern, operands, run) handler run;
+#define FP(pattern, operands, run)  handler run;
 #define FORM(pattern, select)
 #define SINCE(sm, version)
 #include "../ptx/isa.def"

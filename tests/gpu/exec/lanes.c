@@ -13,7 +13,8 @@ static void check_masks(struct warp *w, const uint32_t *masks)
 		if (!(masks[l] >> l & 1))
 			warp_fault(w, CUDA_ERROR_ILLEGAL_INSTRUCTION, l, "the lane is not in its mask %08x", masks[l]);
 		if (masks[l] & w->alive & ~w->exec)
-			warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, l, "lanes %08x of the mask are elsewhere", masks[l] & w->alive & ~w->exec);
+			warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, l, "lanes %08x of the mask are elsewhere",
+			           masks[l] & w->alive & ~w->exec);
 	}
 }
 
@@ -31,12 +32,13 @@ enum { SHFL_UP, SHFL_DOWN, SHFL_BFLY, SHFL_IDX };
 /* c holds the clamp in its low bits, and in bits 8 to 12 the segment: bits of the lane that cannot change. */
 static int shfl_source(int mode, int lane, uint32_t b, uint32_t c, bool *in_range)
 {
-	int segment = (int)(c >> 8 & 31), low = lane & segment, limit = low | ((int)c & 31 & ~segment), by = (int)(b & 31), j;
+	int segment = (int)(c >> 8 & 31), low = lane & segment, limit = low | ((int)c & 31 & ~segment), by = (int)(b & 31),
+		j;
 	switch (mode) {
-	case SHFL_UP: j = lane - by; break;
+	case SHFL_UP:   j = lane - by; break;
 	case SHFL_DOWN: j = lane + by; break;
 	case SHFL_BFLY: j = lane ^ by; break;
-	default: j = low | (by & ~segment); break;
+	default:        j = low | (by & ~segment); break;
 	}
 	*in_range = mode == SHFL_UP ? j >= limit : j <= limit;
 	return *in_range ? j : lane;
@@ -80,23 +82,23 @@ void x_vote(struct warp *w, const struct ins *in)
 }
 
 /* ---- match d|p, a, mask: which lanes have the same value ---- */
-#define MATCH(n)                                                                                                       \
-	void x_match_##n(struct warp *w, const struct ins *in)                                                             \
-	{                                                                                                                  \
-		uint##n##_t a[LANES];                                                                                          \
-		uint32_t masks[LANES], *d = OPERAND(uint32_t, 0), all = 0;                                                     \
-		memcpy(a, OPERAND(uint##n##_t, 2), sizeof a);                                                                  \
-		memcpy(masks, OPERAND(uint32_t, 3), sizeof masks);                                                             \
-		check_masks(w, masks);                                                                                         \
-		for (int l = 0; l < LANES; l++) {                                                                              \
-			uint32_t lanes = masks[l] & w->exec, same = 0;                                                             \
-			for (int k = 0; k < LANES; k++)                                                                            \
-				same |= (uint32_t)(lanes >> k & 1 && a[k] == a[l]) << k;                                               \
-			all |= (uint32_t)(same == lanes) << l;                                                                     \
-			if (w->exec >> l & 1)                                                                                      \
-				d[l] = in->variant && same != lanes ? 0 : same;                                                        \
-		}                                                                                                              \
-		warp_set_predicate(w, in->op[1], all);                                                                         \
+#define MATCH(n)                                                         \
+	void x_match_##n(struct warp *w, const struct ins *in)               \
+	{                                                                    \
+		uint##n##_t a[LANES];                                            \
+		uint32_t masks[LANES], *d = OPERAND(uint32_t, 0), all = 0;       \
+		memcpy(a, OPERAND(uint##n##_t, 2), sizeof a);                    \
+		memcpy(masks, OPERAND(uint32_t, 3), sizeof masks);               \
+		check_masks(w, masks);                                           \
+		for (int l = 0; l < LANES; l++) {                                \
+			uint32_t lanes = masks[l] & w->exec, same = 0;               \
+			for (int k = 0; k < LANES; k++)                              \
+				same |= (uint32_t)(lanes >> k & 1 && a[k] == a[l]) << k; \
+			all |= (uint32_t)(same == lanes) << l;                       \
+			if (w->exec >> l & 1)                                        \
+				d[l] = in->variant && same != lanes ? 0 : same;          \
+		}                                                                \
+		warp_set_predicate(w, in->op[1], all);                           \
 	}
 MATCH(32)
 MATCH(64)
@@ -112,8 +114,8 @@ static uint32_t reduce(int operation, bool is_signed, uint32_t a, uint32_t b)
 	case REDUX_MIN: return less ? a : b;
 	case REDUX_MAX: return less ? b : a;
 	case REDUX_AND: return a & b;
-	case REDUX_OR: return a | b;
-	default: return a ^ b;
+	case REDUX_OR:  return a | b;
+	default:        return a ^ b;
 	}
 }
 

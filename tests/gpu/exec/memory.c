@@ -1,5 +1,5 @@
-/* Device memory. Every allocation has its own pages with a page without access on both sides, and addresses are never used twice: a
- * pointer that is kept after a free stays wrong. */
+/* Device memory. Every allocation has its own pages with a page without access on both sides, and addresses are never
+ * used twice: a pointer that is kept after a free stays wrong. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,7 +38,8 @@ static void replace_map(struct memory *m, struct memory_map *map)
 	m->map = map;
 }
 
-/* Pages of an allocation, with those around it. It starts off a page's start, aligned to no more than a driver promises. */
+/* Pages of an allocation, with those around it. It starts off a page's start, aligned to no more than a driver
+ * promises. */
 static uint64_t pages_of(uint64_t bytes) { return (ALIGNMENT + bytes + PAGE - 1) / PAGE * PAGE + 2 * PAGE; }
 
 static uint64_t map_pages(uint64_t bytes)

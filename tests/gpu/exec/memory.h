@@ -10,7 +10,8 @@ struct range {
 	bool constant; /* kernels may only read it */
 };
 
-/* Ranges in ascending order. Immutable: an allocation makes another, and running kernels keep the one they started with. */
+/* Ranges in ascending order. Immutable: an allocation makes another, and running kernels keep the one they started
+ * with. */
 struct memory_map {
 	int users;
 	int n;

@@ -1,5 +1,5 @@
-/* Runs an instruction under another rounding, with subnormal numbers as zeros, or with a result that is clamped. The host's own
- * control register does the first two. */
+/* Runs an instruction under another rounding, with subnormal numbers as zeros, or with a result that is clamped. The
+ * host's own control register does the first two. */
 #include "handlers.h"
 #include "number.h"
 #include "warp.h"
@@ -53,7 +53,7 @@ static void clamp(struct warp *w, const struct ins *in)
 	} else if (in->number == F16X2 || in->number == BF16X2) {
 		uint32_t *d = OPERAND(uint32_t, 0);
 		EACH_LANE(d[l] = clamp_half((uint16_t)d[l], brain, in->sat)
-						 | (uint32_t)clamp_half((uint16_t)(d[l] >> 16), brain, in->sat) << 16);
+		                 | (uint32_t)clamp_half((uint16_t)(d[l] >> 16), brain, in->sat) << 16);
 	} else {
 		uint16_t *d = OPERAND(uint16_t, 0);
 		EACH_LANE(d[l] = clamp_half(d[l], brain, in->sat));

@@ -7,8 +7,8 @@ static double round_integer(double v, enum rounding round)
 	switch (round) {
 	case ROUND_ZERO: return trunc(v);
 	case ROUND_DOWN: return floor(v);
-	case ROUND_UP: return ceil(v);
-	default: return rint(v);
+	case ROUND_UP:   return ceil(v);
+	default:         return rint(v);
 	}
 }
 

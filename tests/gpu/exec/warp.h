@@ -1,5 +1,6 @@
-/* Warps while they run. A warp holds its lanes' registers; lanes that took different ways are parked where they wait, and the group
- * with the lowest position runs. The loader orders blocks so that lanes then meet where their ways join (ptx/blocks.c). */
+/* Warps while they run. A warp holds its lanes' registers; lanes that took different ways are parked where they wait,
+ * and the group with the lowest position runs. The loader orders blocks so that lanes then meet where their ways join
+ * (ptx/blocks.c). */
 #ifndef GPU_WARP_H
 #define GPU_WARP_H
 #include <setjmp.h>
@@ -27,26 +28,26 @@ struct parked {
 enum warp_state { WARP_RUNS, WARP_WAITS, WARP_DONE };
 
 struct warp {
-	unsigned char *area[3];         /* registers, constants, specials */
+	unsigned char *area[3]; /* registers, constants, specials */
 	uint32_t *predicates;
-	uint32_t active, alive;         /* lanes that run now; lanes that have not exited */
-	uint32_t exec;                  /* of the active ones, those for which the guard holds */
-	uint32_t carry;                 /* the condition code of add.cc, a bit per lane */
-	int pc, meets_at;               /* meets_at: the lowest position where lanes are parked, or INT32_MAX */
-	const struct ins *in;           /* the instruction that runs */
-	const struct range *recent;     /* the allocation that was used last */
-	unsigned char *local;           /* LANES times local_bytes */
+	uint32_t active, alive;     /* lanes that run now; lanes that have not exited */
+	uint32_t exec;              /* of the active ones, those for which the guard holds */
+	uint32_t carry;             /* the condition code of add.cc, a bit per lane */
+	int pc, meets_at;           /* meets_at: the lowest position where lanes are parked, or INT32_MAX */
+	const struct ins *in;       /* the instruction that runs */
+	const struct range *recent; /* the allocation that was used last */
+	unsigned char *local;       /* LANES times local_bytes */
 	struct parked parked[LANES];
 	int n_parked;
 	int index;
 	enum warp_state state;
-	const struct ins *waits_in;     /* WARP_WAITS: the barrier instruction */
-	uint32_t votes;                 /* what the warp brought to a bar.red */
+	const struct ins *waits_in; /* WARP_WAITS: the barrier instruction */
+	uint32_t votes;             /* what the warp brought to a bar.red */
 	struct cta *cta;
 };
 
 struct barrier {
-	unsigned arrived, expected;     /* threads; expected 0: all that have not exited */
+	unsigned arrived, expected; /* threads; expected 0: all that have not exited */
 };
 
 struct cta {
@@ -63,17 +64,17 @@ struct grid {
 	const struct launch *launch;
 	const struct memory_map *map;
 	uint64_t seed;
-	uint64_t instructions, limit;   /* warp instructions that ran, and how many may */
-	uint64_t allowed;               /* of the warp's turn */
+	uint64_t instructions, limit; /* warp instructions that ran, and how many may */
+	uint64_t allowed;             /* of the warp's turn */
 	struct fault *fault;
 	jmp_buf failed;
-	unsigned char *file;            /* registers, predicates, specials and local memory of all warps */
+	unsigned char *file; /* registers, predicates, specials and local memory of all warps */
 	struct cta cta;
 };
 
 /* Runs a grid, CTA by CTA. false: `fault` says why. */
 bool grid_run(const struct launch *l, const struct memory_map *map, uint64_t seed, uint64_t limit, struct fault *fault,
-			  uint64_t *instructions);
+              uint64_t *instructions);
 
 /* Ends the launch. `lane` -1: the whole warp is meant. */
 _Noreturn void warp_fault(struct warp *w, int code, int lane, const char *format, ...)
@@ -101,50 +102,51 @@ static inline void warp_set_predicate(struct warp *w, uint32_t op, uint32_t lane
 	*p = (*p & ~w->exec) | (lanes & w->exec);
 }
 
-/* ---- lanes: a whole warp takes the loop that the C compiler vectorises. Operands overlap exactly or not at all. ---- */
+/* ---- lanes: a whole warp takes the loop that the C compiler vectorises. Operands overlap exactly or not at all. ----
+ */
 #ifdef __clang__
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
-#define ALL_LANES   (~UINT32_C(0))
-#define EACH_LANE(...)                                                                                                 \
-	do {                                                                                                               \
-		if (w->exec == ALL_LANES) {                                                                                    \
-			INDEPENDENT for (int l = 0; l < LANES; l++) { __VA_ARGS__; }                                               \
-		} else {                                                                                                       \
-			for (uint32_t left_ = w->exec; left_; left_ &= left_ - 1) {                                                \
-				int l = __builtin_ctz(left_);                                                                          \
-				__VA_ARGS__;                                                                                           \
-			}                                                                                                          \
-		}                                                                                                              \
+#define ALL_LANES (~UINT32_C(0))
+#define EACH_LANE(...)                                                   \
+	do {                                                                 \
+		if (w->exec == ALL_LANES) {                                      \
+			INDEPENDENT for (int l = 0; l < LANES; l++) { __VA_ARGS__; } \
+		} else {                                                         \
+			for (uint32_t left_ = w->exec; left_; left_ &= left_ - 1) {  \
+				int l = __builtin_ctz(left_);                            \
+				__VA_ARGS__;                                             \
+			}                                                            \
+		}                                                                \
 	} while (0)
 
 /* Handlers of the forms of `name(operands) = expression`, where a, b, c, e are the sources. */
-#define UNARY(name, D, S, expression)                                                                                  \
-	void x_##name(struct warp *w, const struct ins *in)                                                                \
-	{                                                                                                                  \
-		D *d_ = OPERAND(D, 0);                                                                                         \
-		const S *a_ = OPERAND(S, 1);                                                                                   \
-		EACH_LANE(S a = a_[l]; d_[l] = (D)(expression));                                                               \
+#define UNARY(name, D, S, expression)                    \
+	void x_##name(struct warp *w, const struct ins *in)  \
+	{                                                    \
+		D *d_ = OPERAND(D, 0);                           \
+		const S *a_ = OPERAND(S, 1);                     \
+		EACH_LANE(S a = a_[l]; d_[l] = (D)(expression)); \
 	}
-#define BINARY2(name, D, S, T, expression)                                                                             \
-	void x_##name(struct warp *w, const struct ins *in)                                                                \
-	{                                                                                                                  \
-		D *d_ = OPERAND(D, 0);                                                                                         \
-		const S *a_ = OPERAND(S, 1);                                                                                   \
-		const T *b_ = OPERAND(T, 2);                                                                                   \
-		EACH_LANE(S a = a_[l]; T b = b_[l]; d_[l] = (D)(expression));                                                  \
+#define BINARY2(name, D, S, T, expression)                            \
+	void x_##name(struct warp *w, const struct ins *in)               \
+	{                                                                 \
+		D *d_ = OPERAND(D, 0);                                        \
+		const S *a_ = OPERAND(S, 1);                                  \
+		const T *b_ = OPERAND(T, 2);                                  \
+		EACH_LANE(S a = a_[l]; T b = b_[l]; d_[l] = (D)(expression)); \
 	}
 #define BINARY(name, D, S, expression) BINARY2(name, D, S, S, expression)
-#define TERNARY3(name, D, S, T, U, expression)                                                                         \
-	void x_##name(struct warp *w, const struct ins *in)                                                                \
-	{                                                                                                                  \
-		D *d_ = OPERAND(D, 0);                                                                                         \
-		const S *a_ = OPERAND(S, 1);                                                                                   \
-		const T *b_ = OPERAND(T, 2);                                                                                   \
-		const U *c_ = OPERAND(U, 3);                                                                                   \
-		EACH_LANE(S a = a_[l]; T b = b_[l]; U c = c_[l]; d_[l] = (D)(expression));                                     \
+#define TERNARY3(name, D, S, T, U, expression)                                     \
+	void x_##name(struct warp *w, const struct ins *in)                            \
+	{                                                                              \
+		D *d_ = OPERAND(D, 0);                                                     \
+		const S *a_ = OPERAND(S, 1);                                               \
+		const T *b_ = OPERAND(T, 2);                                               \
+		const U *c_ = OPERAND(U, 3);                                               \
+		EACH_LANE(S a = a_[l]; T b = b_[l]; U c = c_[l]; d_[l] = (D)(expression)); \
 	}
 #define TERNARY(name, D, S, expression) TERNARY3(name, D, S, S, S, expression)
 #endif

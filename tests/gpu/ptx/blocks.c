@@ -1,16 +1,17 @@
-/* Orders blocks so that lanes which took different ways meet: the group with the lowest position runs, so a block must come after
- * all that lead to it, and a loop must be contiguous, before what follows it. Both hold when strongly connected components are laid
- * out in topological order, and each in turn without the edges back to where it is entered. */
+/* Orders blocks so that lanes which took different ways meet: the group with the lowest position runs, so a block must
+ * come after all that lead to it, and a loop must be contiguous, before what follows it. Both hold when strongly
+ * connected components are laid out in topological order, and each in turn without the edges back to where it is
+ * entered. */
 #include <string.h>
 #include "lower.h"
 
 struct blocks {
 	int n;
-	int *start;                  /* first instruction of each; start[n] is the end */
-	int (*next)[2];              /* falls through to, branches to; -1: none */
-	int *order, n_order;         /* the result */
+	int *start;                                /* first instruction of each; start[n] is the end */
+	int (*next)[2];                            /* falls through to, branches to; -1: none */
+	int *order, n_order;                       /* the result */
 	int *number, *low, *stack, n_stack, count; /* of the search for components */
-	bool *inside, *on_stack;     /* inside: belongs to what is being ordered */
+	bool *inside, *on_stack;                   /* inside: belongs to what is being ordered */
 };
 
 static bool ends_block(const struct ins *in) { return in->run == x_bra || in->run == x_exit; }
@@ -48,7 +49,8 @@ static void find_edges(struct lowering *lo, struct blocks *b, const int *block_o
 	}
 }
 
-/* ---- components: Tarjan's algorithm. `list` gets them last first, each ended by -1, its entry just before that. ---- */
+/* ---- components: Tarjan's algorithm. `list` gets them last first, each ended by -1, its entry just before that. ----
+ */
 struct search {
 	struct blocks *b;
 	int entry; /* edges to it are left out */
@@ -117,7 +119,8 @@ static struct ins jump(int block, int line)
 	return (struct ins){.run = x_bra, .guard = NO_GUARD, .target = block, .line = line};
 }
 
-/* Copies blocks in order; where one no longer falls into its successor, a jump is added. Targets are blocks, then positions. */
+/* Copies blocks in order; where one no longer falls into its successor, a jump is added. Targets are blocks, then
+ * positions. */
 static void lay_out(struct lowering *lo, struct blocks *b, const int *block_of)
 {
 	int *position = arena_take(lo->l->arena, (size_t)b->n * sizeof *position), n = 0;

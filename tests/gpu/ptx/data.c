@@ -24,7 +24,8 @@ struct filling {
 static void put_reference(struct loader *l, struct filling *f, uint64_t mask)
 {
 	struct reference *r = arena_take(l->arena, sizeof *r);
-	*r = (struct reference){l->references, f->v, lex_word(l, "a variable"), f->at, f->type->size, 0, mask, l->token.line};
+	*r = (struct reference){l->references, f->v,         lex_word(l, "a variable"), f->at, f->type->size, 0,
+	                        mask,          l->token.line};
 	lex_accept(l, ")");
 	if (lex_accept(l, "+") || lex_is(l, "-"))
 		r->addend = lex_integer(l);

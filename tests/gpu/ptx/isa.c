@@ -78,7 +78,7 @@ static bool matches(const char *p, const struct statement *s)
 			return true;
 		const char *word = at < s->n_words ? s->words[at] : "";
 		bool here = *p == '.' ? strlen(word) == strcspn(p + 1, " ") && !memcmp(p + 1, word, strlen(word))
-							  : *word && is_alternative(p, word);
+		                      : *word && is_alternative(p, word);
 		if (here)
 			at++;
 		else if (*p != '[')

@@ -44,7 +44,8 @@ static void skip_space(struct loader *l)
 
 static bool starts_name(char c) { return isalpha((unsigned char)c) || c == '_' || c == '$' || c == '%'; }
 
-/* Length of a word at `p`. `::` and dots belong to it where a letter follows: shared::cta, %tid.x, add.s32, L2::128B. */
+/* Length of a word at `p`. `::` and dots belong to it where a letter follows: shared::cta, %tid.x, add.s32, L2::128B.
+ */
 static int word_length(const char *p)
 {
 	int n = 1;

@@ -46,10 +46,10 @@ char letter_of(const struct type *t)
 {
 	bool bits = t->kind == KIND_BITS, is_float = t->kind == KIND_FLOAT;
 	switch (t->size) {
-	case 0: return 'p';
+	case 0:  return 'p';
 	case 1:
-	case 2: return bits || t->number == BF16 ? 'H' : is_float ? 'e' : 'h';
-	case 4: return bits || t->number == F16X2 || t->number == BF16X2 ? 'R' : is_float ? 'f' : 'r';
+	case 2:  return bits || t->number == BF16 ? 'H' : is_float ? 'e' : 'h';
+	case 4:  return bits || t->number == F16X2 || t->number == BF16X2 ? 'R' : is_float ? 'f' : 'r';
 	default: return bits ? 'L' : is_float ? 'd' : 'l';
 	}
 }
@@ -99,7 +99,8 @@ uint32_t constant(struct lowering *lo, uint64_t bits, int size)
 }
 
 /* ---- operands ---- */
-struct class {
+struct class
+{
 	int size;
 	enum kind kind;
 };
@@ -116,12 +117,13 @@ static struct class class_of(char letter)
 	case 'L': return (struct class){8, KIND_BITS};
 	case 'e': return (struct class){2, KIND_FLOAT};
 	case 'f': return (struct class){4, KIND_FLOAT};
-	default: return (struct class){8, KIND_FLOAT};
+	default:  return (struct class){8, KIND_FLOAT};
 	}
 }
 
 /* Bits go with any kind, integers with integers of either sign, floats with floats. */
-static bool kinds_agree(enum kind a, enum kind b)
+static bool
+kinds_agree(enum kind a, enum kind b)
 {
 	return a == KIND_BITS || b == KIND_BITS || (a == KIND_FLOAT) == (b == KIND_FLOAT);
 }
@@ -279,11 +281,11 @@ static void lower_statement(struct lowering *lo, const struct statement *s)
 	lo->s = s;
 	switch (s->kind) {
 	case STATEMENT_INSTRUCTION: lower_instruction(lo, s); break;
-	case STATEMENT_LABEL: place_label(lo, label_named(lo, s->name, lo->expansion)); break;
-	case STATEMENT_REGISTERS: bind_registers(lo, s); break;
-	case STATEMENT_VARIABLE: bind_variable(lo, s->variable, place_local(lo, s->variable)); break;
+	case STATEMENT_LABEL:       place_label(lo, label_named(lo, s->name, lo->expansion)); break;
+	case STATEMENT_REGISTERS:   bind_registers(lo, s); break;
+	case STATEMENT_VARIABLE:    bind_variable(lo, s->variable, place_local(lo, s->variable)); break;
 	case STATEMENT_OPEN:
-	case STATEMENT_CLOSE: break;
+	case STATEMENT_CLOSE:       break;
 	}
 }
 
@@ -341,7 +343,7 @@ static void make_constants(struct lowering *lo)
 	for (int i = 0; i < lo->n_constants; i++)
 		for (int lane = 0; lane < LANES; lane++)
 			memcpy(bytes + lo->constants[i].at + (size_t)lane * lo->constants[i].size, &lo->constants[i].bits,
-				   lo->constants[i].size);
+			       lo->constants[i].size);
 	lo->k->constants = bytes;
 }
 
@@ -363,7 +365,8 @@ void lower_kernel(struct loader *l, struct function *f, struct kernel *k)
 	lo->s = &(struct statement){.line = l->line};
 	emit(lo, x_exit, 0, 0, NULL);
 	if (k->shared_bytes > 48 << 10)
-		load_error(l, f->line, "`%s` has %u bytes of static shared memory: 49152 are possible", f->name, k->shared_bytes);
+		load_error(l, f->line, "`%s` has %u bytes of static shared memory: 49152 are possible", f->name,
+		           k->shared_bytes);
 	resolve_labels(lo);
 	make_constants(lo);
 	order_blocks(lo);

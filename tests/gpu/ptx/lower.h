@@ -1,5 +1,5 @@
-/* A kernel on its way from statements to instructions. Until registers.c, operands in AREA_REGISTERS and AREA_PREDICATES are numbers
- * of virtual registers, and targets of branches are labels until blocks.c. */
+/* A kernel on its way from statements to instructions. Until registers.c, operands in AREA_REGISTERS and
+ * AREA_PREDICATES are numbers of virtual registers, and targets of branches are labels until blocks.c. */
 #ifndef GPU_LOWER_H
 #define GPU_LOWER_H
 #include "../exec/handlers.h"
@@ -42,16 +42,16 @@ struct lowering {
 };
 
 /* Doubles an array of the arena that is full. */
-#define GROW(lo, array, n, cap)                                                                                        \
-	do {                                                                                                               \
-		if ((n) == (cap)) {                                                                                            \
-			int cap_ = (cap) ? 2 * (cap) : 64;                                                                         \
-			void *old_ = (array);                                                                                      \
-			(array) = arena_take((lo)->l->arena, (size_t)cap_ * sizeof *(array));                                      \
-			if (n)                                                                                                     \
-				memcpy((array), old_, (size_t)(n) * sizeof *(array));                                                  \
-			(cap) = cap_;                                                                                              \
-		}                                                                                                              \
+#define GROW(lo, array, n, cap)                                                   \
+	do {                                                                          \
+		if ((n) == (cap)) {                                                       \
+			int cap_ = (cap) ? 2 * (cap) : 64;                                    \
+			void *old_ = (array);                                                 \
+			(array) = arena_take((lo)->l->arena, (size_t)cap_ * sizeof *(array)); \
+			if (n)                                                                \
+				memcpy((array), old_, (size_t)(n) * sizeof *(array));             \
+			(cap) = cap_;                                                         \
+		}                                                                         \
 	} while (0)
 
 /* ---- lower.c ---- */
@@ -78,7 +78,7 @@ struct place {
 bool find_variable_place(struct lowering *lo, const char *name, struct place *place);
 void bind_registers(struct lowering *lo, const struct statement *s);
 void bind_variable(struct lowering *lo, const struct variable *v, struct place place);
-/* Gives a variable of a function its bytes in the frame, or in shared memory. */
+/* Finds bytes for a variable of a function in the frame, or in shared memory. */
 struct place place_local(struct lowering *lo, const struct variable *v);
 /* -1: not a special register */
 int special_named(const char *name, int *size);

@@ -46,7 +46,8 @@ bool find_register(const struct lowering *lo, const char *name, uint32_t *op)
 	int number = atoi(name + prefix);
 	for (const struct binding *b = lo->bindings; b; b = b->next) {
 		int index = -1;
-		if (b->count > 0 && b->length == prefix && prefix < length && !memcmp(b->name, name, prefix) && number < b->count)
+		if (b->count > 0 && b->length == prefix && prefix < length && !memcmp(b->name, name, prefix)
+		    && number < b->count)
 			index = b->first + number;
 		else if (b->count == 0 && b->length == length && !memcmp(b->name, name, length))
 			index = b->first;
@@ -147,10 +148,10 @@ handler *changing_special(const char *name, int *size)
 		handler *run;
 		int size;
 	} clocks[] = {{"%clock", x_clock, 4},
-				  {"%clock_hi", x_clock, 4},
-				  {"%clock64", x_clock64, 8},
-				  {"%globaltimer", x_timer, 8},
-				  {"%globaltimer_lo", x_clock, 4}};
+	              {"%clock_hi", x_clock, 4},
+	              {"%clock64", x_clock64, 8},
+	              {"%globaltimer", x_timer, 8},
+	              {"%globaltimer_lo", x_clock, 4}};
 	for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++)
 		if (!strcmp(clocks[i].name, name)) {
 			*size = clocks[i].size;

@@ -339,9 +339,9 @@ static void parse_declaration(struct loader *l)
 		return;
 	}
 	enum space space = lex_is(l, ".global")   ? SPACE_GLOBAL
-					   : lex_is(l, ".const")  ? SPACE_CONST
-					   : lex_is(l, ".shared") ? SPACE_SHARED
-											  : SPACE_GENERIC;
+	                   : lex_is(l, ".const")  ? SPACE_CONST
+	                   : lex_is(l, ".shared") ? SPACE_SHARED
+	                                          : SPACE_GENERIC;
 	if (space == SPACE_GENERIC)
 		load_error(l, l->token.line, "`%.*s` in a module", l->token.n, l->token.at);
 	lex_next(l);

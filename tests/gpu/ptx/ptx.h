@@ -1,6 +1,6 @@
-/* From PTX text to kernels: lex.c cuts words, parse.c makes statements of functions, data.c lays out variables, lower.c and
- * select_*.c turn statements into instructions, with calls expanded in place, blocks.c orders their blocks, registers.c assigns
- * registers. */
+/* From PTX text to kernels: lex.c cuts words, parse.c makes statements of functions, data.c lays out variables, lower.c
+ * and select_*.c turn statements into instructions, with calls expanded in place, blocks.c orders their blocks,
+ * registers.c assigns registers. */
 #ifndef GPU_PTX_H
 #define GPU_PTX_H
 #include <setjmp.h>
@@ -33,36 +33,43 @@ struct token {
 	enum token_kind kind;
 	const char *at;
 	int n, line;
-	uint64_t bits;  /* INTEGER; FLOAT: f32 or f64, by `size` */
-	uint8_t size;   /* FLOAT: 4 if written 0f, else 8 */
+	uint64_t bits; /* INTEGER; FLOAT: f32 or f64, by `size` */
+	uint8_t size;  /* FLOAT: 4 if written 0f, else 8 */
 };
 
 enum operand_kind { OPERAND_NAME, OPERAND_INTEGER, OPERAND_FLOAT, OPERAND_LIST, OPERAND_ADDRESS };
 struct operand_text {
 	enum operand_kind kind;
-	bool inverted;              /* !p */
-	uint8_t size;               /* FLOAT: as in the token */
-	const char *name;           /* NAME; ADDRESS: the base, or NULL */
-	uint64_t bits;              /* INTEGER, FLOAT; ADDRESS and NAME: what is added */
-	struct operand_text *list;  /* LIST: {..} or (..) */
+	bool inverted;             /* !p */
+	uint8_t size;              /* FLOAT: as in the token */
+	const char *name;          /* NAME; ADDRESS: the base, or NULL */
+	uint64_t bits;             /* INTEGER, FLOAT; ADDRESS and NAME: what is added */
+	struct operand_text *list; /* LIST: {..} or (..) */
 	int n;
 };
 
 enum { MAX_MODIFIERS = 12, MAX_OPERANDS = 8 };
-enum statement_kind { STATEMENT_INSTRUCTION, STATEMENT_LABEL, STATEMENT_REGISTERS, STATEMENT_VARIABLE, STATEMENT_OPEN, STATEMENT_CLOSE };
+enum statement_kind {
+	STATEMENT_INSTRUCTION,
+	STATEMENT_LABEL,
+	STATEMENT_REGISTERS,
+	STATEMENT_VARIABLE,
+	STATEMENT_OPEN,
+	STATEMENT_CLOSE
+};
 struct statement {
 	enum statement_kind kind;
 	int line;
-	const char *name;                      /* the instruction as written; a label; a register or its prefix */
-	const char *words[MAX_MODIFIERS];      /* INSTRUCTION: the name cut at its dots */
+	const char *name;                 /* the instruction as written; a label; a register or its prefix */
+	const char *words[MAX_MODIFIERS]; /* INSTRUCTION: the name cut at its dots */
 	int n_words;
-	const char *guard;                     /* a predicate, or NULL */
+	const char *guard; /* a predicate, or NULL */
 	bool unless;
 	struct operand_text operands[MAX_OPERANDS];
 	int n_operands;
-	const struct type *type;               /* REGISTERS */
-	int count;                             /* REGISTERS: %r<count>; 0: one register of this name */
-	struct variable *variable;             /* VARIABLE */
+	const struct type *type;   /* REGISTERS */
+	int count;                 /* REGISTERS: %r<count>; 0: one register of this name */
+	struct variable *variable; /* VARIABLE */
 };
 
 /* A variable of a module, or of a function: also its .param variables. */
@@ -71,16 +78,16 @@ struct variable {
 	const char *name;
 	enum space space;
 	uint32_t size, align;
-	bool external;                         /* .extern .shared x[]: dynamic shared memory */
-	uint64_t address;                      /* in its space; of .shared: in the kernel `placed_in` */
+	bool external;    /* .extern .shared x[]: dynamic shared memory */
+	uint64_t address; /* in its space; of .shared: in the kernel `placed_in` */
 	const struct kernel *placed_in;
-	unsigned char *initial;                /* NULL: zeros */
+	unsigned char *initial; /* NULL: zeros */
 };
 
 struct function {
 	struct function *next;
 	const char *name;
-	bool entry, external, active;          /* active: it is being expanded */
+	bool entry, external, active; /* active: it is being expanded */
 	int line;
 	struct variable *params, *result;
 	struct statement *body;
@@ -94,7 +101,7 @@ struct module {
 	const char *text;
 	struct kernel *kernels;
 	struct variable *variables;
-	uint64_t storage[2];                   /* device memory of .global and .const variables, or 0 */
+	uint64_t storage[2]; /* device memory of .global and .const variables, or 0 */
 };
 
 /* A load under way. */
@@ -102,17 +109,17 @@ struct loader {
 	struct arena *arena;
 	struct module *module;
 	struct memory *memory;
-	const char *at;                        /* lex.c: what is left of the text */
+	const char *at; /* lex.c: what is left of the text */
 	int line;
-	struct token token;                    /* the next one */
-	int version, sm;                       /* of .version, 78 is 7.8; of .target */
+	struct token token; /* the next one */
+	int version, sm;    /* of .version, 78 is 7.8; of .target */
 	struct function *functions;
 	struct variable *variables, **last_variable;
-	struct reference *references;          /* data.c: addresses in initial values */
+	struct reference *references; /* data.c: addresses in initial values */
 	jmp_buf failed;
 	char *error;
 	size_t error_size;
-	int code;                              /* of the driver */
+	int code; /* of the driver */
 };
 
 enum { PTX_NEWEST = 90, DEVICE_SM = 90 };

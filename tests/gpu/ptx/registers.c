@@ -1,6 +1,6 @@
-/* Assigns registers. Virtual registers that are never alive together share bytes of a warp's file, which then stays in the cache.
- * A register is alive in one interval of the ordered code; each class of size has bytes of its own, so two registers overlap
- * exactly or not at all. */
+/* Assigns registers. Virtual registers that are never alive together share bytes of a warp's file, which then stays in
+ * the cache. A register is alive in one interval of the ordered code; each class of size has bytes of its own, so two
+ * registers overlap exactly or not at all. */
 #include <stdlib.h>
 #include <string.h>
 #include "lower.h"
@@ -18,11 +18,14 @@ struct liveness {
 	int n_blocks, words;
 	int *start;
 	int (*next)[2];
-	uint64_t *use, *define, *in;  /* a set for each block */
+	uint64_t *use, *define, *in; /* a set for each block */
 	struct interval *intervals;
 };
 
-static uint64_t *set_of(const struct liveness *v, uint64_t *sets, int block) { return sets + (size_t)block * (size_t)v->words; }
+static uint64_t *set_of(const struct liveness *v, uint64_t *sets, int block)
+{
+	return sets + (size_t)block * (size_t)v->words;
+}
 static bool contains(const uint64_t *set, int i) { return set[i / 64] >> (i % 64) & 1; }
 static void include(uint64_t *set, int i) { set[i / 64] |= UINT64_C(1) << (i % 64); }
 

@@ -46,8 +46,8 @@ static struct function *callee(struct lowering *lo, const struct operand_text *o
 }
 
 /* A parameter of the function is the variable that the caller names for it: nothing is copied. */
-static struct binding *bind_arguments(struct lowering *lo, const struct variable *params, const struct operand_text *list,
-									  struct binding *bound)
+static struct binding *bind_arguments(struct lowering *lo, const struct variable *params,
+                                      const struct operand_text *list, struct binding *bound)
 {
 	int i = 0, n = list ? list->n : 0;
 	for (const struct variable *v = params; v; v = v->next, i++) {
@@ -154,7 +154,8 @@ void select_match(struct lowering *lo, const struct statement *s)
 	bool all = has_word(s, "all");
 	operand_count(lo, s, 3, all ? 4 : 3);
 	int two = s->n_operands == 4, size = last_type(s)->size;
-	uint32_t a = source(lo, &s->operands[1 + two], size == 4 ? 'R' : 'L'), mask = source(lo, &s->operands[2 + two], 'r');
+	uint32_t a = source(lo, &s->operands[1 + two], size == 4 ? 'R' : 'L'),
+			 mask = source(lo, &s->operands[2 + two], 'r');
 	uint32_t d = definition(lo, &s->operands[0], 'R');
 	uint32_t p = two ? definition(lo, &s->operands[1], 'p') : new_register(lo, 0, KIND_PREDICATE);
 	emit(lo, size == 4 ? x_match_32 : x_match_64, 2, 4, (uint32_t[]){d, p, a, mask})->variant = all;

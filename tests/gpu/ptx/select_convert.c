@@ -59,9 +59,9 @@ static void check(const struct lowering *lo, const struct type *to, const struct
 {
 	enum need need = rounding_needed(to, from);
 	bool to_integer = m->round >= 4, right = need == NEED_NONE            ? m->round < 0
-											 : need == NEED_FLOAT_ROUND   ? m->round >= 0 && !to_integer
-											 : need == NEED_INTEGER_ROUND ? to_integer
-																		  : m->round < 0 || to_integer;
+	                                         : need == NEED_FLOAT_ROUND   ? m->round >= 0 && !to_integer
+	                                         : need == NEED_INTEGER_ROUND ? to_integer
+	                                                                      : m->round < 0 || to_integer;
 	bool is_float = to->kind == KIND_FLOAT || from->kind == KIND_FLOAT, f32 = to->number == F32 || from->number == F32;
 	if (!right || (m->ftz && !(is_float && f32)))
 		lower_error(lo, "`%s` has the wrong rounding", lo->s->name);
@@ -166,7 +166,7 @@ void select_cvt(struct lowering *lo, const struct statement *s)
 	if (result != d) {
 		bool is_signed = to->kind == KIND_SIGNED;
 		handler *run = is_signed ? cvt_handler(signed_of(size), signed_of(natural))
-								 : cvt_handler(unsigned_of(size), unsigned_of(natural));
+		                         : cvt_handler(unsigned_of(size), unsigned_of(natural));
 		emit(lo, run, 1, 2, (uint32_t[]){d, result});
 	}
 }

@@ -5,7 +5,8 @@
 static enum space space_of(const struct statement *s)
 {
 	static const char *const names[] = {"global", "const", "shared", "shared::cta", "local", "param", NULL};
-	static const enum space spaces[] = {SPACE_GLOBAL, SPACE_CONST, SPACE_SHARED, SPACE_SHARED, SPACE_LOCAL, SPACE_PARAM};
+	static const enum space spaces[] = {SPACE_GLOBAL, SPACE_CONST, SPACE_SHARED,
+	                                    SPACE_SHARED, SPACE_LOCAL, SPACE_PARAM};
 	int i = which_word(s, names);
 	return i < 0 ? SPACE_GENERIC : spaces[i];
 }
@@ -28,7 +29,8 @@ static struct access address_of(struct lowering *lo, const struct operand_text *
 		return a;
 	if (find_register(lo, o->name, &op)) {
 		const struct virtual_register *r = register_of(lo, op);
-		if (r->kind == KIND_FLOAT || (r->size != 8 && !(r->size == 4 && space != SPACE_GENERIC && space != SPACE_GLOBAL)))
+		if (r->kind == KIND_FLOAT
+		    || (r->size != 8 && !(r->size == 4 && space != SPACE_GENERIC && space != SPACE_GLOBAL)))
 			lower_error(lo, "`%s` cannot be an address of `%s`", o->name, lo->s->name);
 		a.base = op;
 		return a;
@@ -72,8 +74,11 @@ static int register_size(const struct lowering *lo, const struct operand_text *o
 static char wide_letter(int size) { return size == 2 ? 'h' : size == 4 ? 'r' : 'l'; }
 static enum number integer(int size, bool is_signed)
 {
-	return size == 1 ? is_signed ? S8 : U8 : size == 2 ? is_signed ? S16 : U16 : size == 4 ? is_signed ? S32 : U32
-																		   : is_signed ? S64 : U64;
+	return size == 1   ? is_signed ? S8 : U8
+	       : size == 2 ? is_signed ? S16 : U16
+	       : size == 4 ? is_signed ? S32 : U32
+	       : is_signed ? S64
+	                   : U64;
 }
 
 /* Where a load puts an element: the register, or one of the type's size that is then extended into it. */
@@ -107,7 +112,8 @@ static uint32_t store_source(struct lowering *lo, const struct operand_text *o, 
 
 /* ---- ld, st ---- */
 /* The elements of {a, b}, or the one operand. */
-static const struct operand_text *elements(struct lowering *lo, const struct statement *s, const struct operand_text *o, int *n)
+static const struct operand_text *elements(struct lowering *lo, const struct statement *s, const struct operand_text *o,
+                                           int *n)
 {
 	*n = has_word(s, "v4") ? 4 : has_word(s, "v2") ? 2 : 1;
 	if (*n == 1 && o->kind != OPERAND_LIST)
@@ -128,11 +134,11 @@ void select_ld(struct lowering *lo, const struct statement *s)
 	for (int i = 0; i < n; i++)
 		ops[i] = load_target(lo, &to[i], t);
 	ops[n] = a.base;
-	handler *run = t->size == 8   ? x_ld_64
-				   : t->size == 4 ? x_ld_32
-				   : t->size == 2 ? x_ld_16
-				   : t->kind == KIND_SIGNED ? x_ld_s8
-											: x_ld_u8;
+	handler *run = t->size == 8             ? x_ld_64
+	               : t->size == 4           ? x_ld_32
+	               : t->size == 2           ? x_ld_16
+	               : t->kind == KIND_SIGNED ? x_ld_s8
+	                                        : x_ld_u8;
 	set_access(lo, emit(lo, run, n, n + 1, ops), &a, t, n);
 	for (int i = 0; i < n; i++)
 		extend(lo, &to[i], t, ops[i]);
@@ -166,7 +172,8 @@ void select_touch(struct lowering *lo, const struct statement *s)
 /* ---- atom, red ---- */
 static void select_atomic(struct lowering *lo, const struct statement *s, int first)
 {
-	static const char *const operations[] = {"add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec", NULL};
+	static const char *const operations[] = {"add",  "min", "max", "and", "or", "xor",
+	                                         "exch", "cas", "inc", "dec", NULL};
 	const struct type *t = last_type(s);
 	int operation = which_word(s, operations), n = operation == 7 ? 2 : 1;
 	uint32_t ops[4];

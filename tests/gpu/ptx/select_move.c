@@ -44,7 +44,8 @@ static void move_vector(struct lowering *lo, const struct statement *s, const st
 	int size = list->n ? t->size / list->n : 0;
 	if (t->kind != KIND_BITS || (list->n != 2 && list->n != 4) || size < 2)
 		lower_error(lo, "`%s` of %d elements", s->name, list->n);
-	handler *const packs[2][3] = {{x_unpack_16x2, x_unpack_32x2, x_unpack_16x4}, {x_pack_16x2, x_pack_32x2, x_pack_16x4}};
+	handler *const packs[2][3] = {{x_unpack_16x2, x_unpack_32x2, x_unpack_16x4},
+	                              {x_pack_16x2, x_pack_32x2, x_pack_16x4}};
 	char element = size == 2 ? 'H' : 'R', whole = t->size == 4 ? 'R' : 'L';
 	uint32_t ops[5];
 	if (pack) {
@@ -74,8 +75,8 @@ void select_mov(struct lowering *lo, const struct statement *s)
 }
 
 /* ---- comparisons ---- */
-static const char *const comparisons[] = {"eq",  "ne",  "lt",  "le",  "gt",  "ge", "equ", "neu", "ltu", "leu",
-										  "gtu", "geu", "num", "nan", "lo",  "ls", "hi",  "hs",  NULL};
+static const char *const comparisons[] = {"eq",  "ne",  "lt",  "le",  "gt", "ge", "equ", "neu", "ltu", "leu",
+                                          "gtu", "geu", "num", "nan", "lo", "ls", "hi",  "hs",  NULL};
 
 /* The handler compares signed integers when 16 is added. */
 static uint8_t comparison_of(const struct statement *s, const struct type *t)
@@ -89,7 +90,10 @@ static uint8_t comparison_of(const struct statement *s, const struct type *t)
 static void compare(struct lowering *lo, const struct statement *s, const struct type *t, uint32_t p, int first)
 {
 	static handler *const floats[] = {[F16] = x_setp_f16, [BF16] = x_setp_bf16, [F32] = x_setp_f32, [F64] = x_setp_f64};
-	handler *run = t->kind == KIND_FLOAT ? floats[t->number] : t->size == 2 ? x_setp_16 : t->size == 4 ? x_setp_32 : x_setp_64;
+	handler *run = t->kind == KIND_FLOAT ? floats[t->number]
+	               : t->size == 2        ? x_setp_16
+	               : t->size == 4        ? x_setp_32
+	                                     : x_setp_64;
 	uint32_t a = source(lo, &s->operands[first], letter_of(t)), b = source(lo, &s->operands[first + 1], letter_of(t));
 	struct ins *in = emit(lo, run, 1, 3, (uint32_t[]){p, a, b});
 	in->variant = comparison_of(s, t);

@@ -1,0 +1,101 @@
+/* What is refused when a module is loaded, by the emulator and by ptxas; and the codes and messages that come with it.
+ */
+#include "gpu_test.h"
+
+static const struct refused {
+	const char *text, *message;
+	CUresult code;
+} refused[] = {
+#define HEAD ".version 7.8\n.target sm_90\n.address_size 64\n"
+#define BODY(it)                                                                                                  \
+	HEAD ".visible .entry k(.param .u64 a)\n{\n.reg .b32 %r<9>;\n.reg .b64 %rd<9>;\n.reg .f32 %f<9>;\n.reg .b16 " \
+		 "%rs<9>;\n.reg .pred %p<9>;\n" it "\nret;\n}\n"
+	{BODY("frobnicate.u32 %r1, %r2;"), "line 11", CUDA_ERROR_INVALID_PTX},
+	{BODY("add.u32 %r1, %r2;"), "operands", CUDA_ERROR_INVALID_PTX},
+	{BODY("add.rn.u32 %r1, %r2, %r3;"), "not an instruction", CUDA_ERROR_INVALID_PTX},
+	{BODY("add.u32 %r1, %r2, %rd3;"), "cannot be an operand", CUDA_ERROR_INVALID_PTX},
+	{BODY("add.u32 %r1, %f2, %r3;"), "cannot be an operand", CUDA_ERROR_INVALID_PTX},
+	{BODY("add.f32 %f1, %f2, 1;"), "integer", CUDA_ERROR_INVALID_PTX},
+	{BODY("add.u32 %r1, %r2, %r99;"), "not declared", CUDA_ERROR_INVALID_PTX},
+	{BODY("bra NOWHERE;"), "NOWHERE", CUDA_ERROR_INVALID_PTX},
+	{BODY("A: A: add.u32 %r1, %r2, %r3;"), "twice", CUDA_ERROR_INVALID_PTX},
+	{BODY("ld.shared.f32 %r1, [missing];"), "missing", CUDA_ERROR_INVALID_PTX},
+	{BODY("ld.global.v2.u32 {%r1, %r2, %r3}, [%rd1];"), "elements", CUDA_ERROR_INVALID_PTX},
+	{BODY("ld.global.u32 %rs1, [%rd1];"), "%rs1", CUDA_ERROR_INVALID_PTX},
+	{BODY("st.const.u32 [%rd1], %r1;"), "not an instruction", CUDA_ERROR_INVALID_PTX},
+	{BODY("cvt.s32.f32 %r1, %f1;"), "rounding", CUDA_ERROR_INVALID_PTX},
+	{BODY("cvt.rn.f32.f64 %f1, %f2;"), "cannot be an operand", CUDA_ERROR_INVALID_PTX},
+	{BODY("cvt.rni.f32.s32 %f1, %r1;"), "rounding", CUDA_ERROR_INVALID_PTX},
+	{BODY("fma.f32 %f1, %f2, %f3, %f4;"), "not an instruction", CUDA_ERROR_INVALID_PTX},
+	{BODY("div.f32 %f1, %f2, %f3;"), "not an instruction", CUDA_ERROR_INVALID_PTX},
+	{BODY("call missing;"), "missing", CUDA_ERROR_INVALID_PTX},
+	{BODY("@%r1 add.u32 %r1, %r2, %r3;"), "predicate", CUDA_ERROR_INVALID_PTX},
+	{BODY("mov.b64 %rd1, {%r1, %r2, %r3};"), "elements", CUDA_ERROR_INVALID_PTX},
+	{BODY("shfl.bfly.b32 %r1, %r2, 1, 31;"), "not an instruction", CUDA_ERROR_INVALID_PTX},
+	{BODY("add.u32 %r1, %r2, %r3"), ";", CUDA_ERROR_INVALID_PTX},
+	{BODY(".shared .align 4 .b8 large[50000];\nmov.u32 %r1, large;\nst.shared.u32 [%r1], %r1;"), "49152",
+     CUDA_ERROR_INVALID_PTX},
+	{HEAD ".visible .entry k()\n{\nret;\n", "in a function", CUDA_ERROR_INVALID_PTX},
+	{HEAD ".const .align 4 .b8 large[70000];\n", "65536", CUDA_ERROR_INVALID_PTX},
+	{HEAD ".global .u32 x[2] = {1, 2, 3};\n", "more initial values", CUDA_ERROR_INVALID_PTX},
+	{".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k()\n{\n.reg .b16 %h<4>;\nadd.bf16 %h1, %h2, "
+     "%h3;\nret;\n}\n",
+     "needs sm_90", CUDA_ERROR_INVALID_PTX},
+	{".version 99.0\n.target sm_90\n.address_size 64\n", "too new", CUDA_ERROR_UNSUPPORTED_PTX_VERSION},
+};
+
+static void refusals(void **state)
+{
+	char log[1000];
+	int wrong = 0;
+	(void)state;
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+		CUresult r = gpu_refused(refused[i].text, log, sizeof log);
+		bool right = r == refused[i].code && (!gpu_is_emulated() || strstr(log, refused[i].message));
+		if (!right)
+			print_error("%s: %d, %s\n", refused[i].text, r, log);
+		wrong += !right;
+	}
+	assert_int_equal(wrong, 0);
+}
+
+/* What the text of a newer GPU and what is not PTX return. */
+static void images(void **state)
+{
+	CUmodule m;
+	(void)state;
+	assert_int_equal(cu.cuModuleLoadData(&m, ".version 8.7\n.target sm_100\n.address_size 64\n"),
+	                 CUDA_ERROR_NO_BINARY_FOR_GPU);
+	assert_int_equal(cu.cuModuleLoadData(&m, "not a module at all"), CUDA_ERROR_INVALID_IMAGE);
+	assert_int_equal(cu.cuModuleLoadData(NULL, HEAD), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(cu.cuModuleLoadData(&m, NULL), CUDA_ERROR_INVALID_VALUE);
+}
+
+/* Comments, directives, debug sections, older targets. */
+static void accepted(void **state)
+{
+	CUmodule m;
+	(void)state;
+	GOOD(cu.cuModuleLoadData(
+		&m, "//\n// Generated\n//\n.version 7.0\n.target sm_80, debug\n.address_size 64\n\t// .globl k\n"
+			".file 1 \"a.deploy\"\n.visible .entry k(\n\t.param .u64 .ptr .global .align 16 k_param_0\n)\n.maxntid "
+			"128, 1, 1\n"
+			".minnctapersm 2\n{\n/* a\ncomment */ .reg .b32 \t%r<2>;\n.loc 1 3 0\n.pragma \"nounroll\";\nmov.u32 %r1, "
+			"WARP_SZ;\nret;\n"
+			"}\n.section .debug_abbrev\n{\n.b8 1\n.b8 17, 0\n}\n"));
+	GOOD(cu.cuModuleUnload(m));
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	gpu_open();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(refusals), cmocka_unit_test(images),
+	                                   cmocka_unit_test(accepted)};
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
