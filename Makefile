@@ -130,7 +130,12 @@ $(BUILD)/tests/gpu/test_%: $(BUILD)/tests/gpu/test_%.o $(BUILD)/tests/gpu/gpu_te
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
 .SECONDARY: $(GPU_TESTS:%=%.o)
-.PHONY: test-gpu
+$(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test.o
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
+.PHONY: test-gpu bench-gpu
+bench-gpu: $(BUILD)/tests/gpu/bench $(BUILD)/tests/gpu/libcuda.so.1
+	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
 test-gpu: $(GPU_TESTS) $(BUILD)/tests/gpu/libcuda.so.1
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" sh tests/unit.sh $(GPU_TESTS)
 

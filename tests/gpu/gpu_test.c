@@ -106,11 +106,11 @@ CUmodule gpu_module(const char *body)
 	return m;
 }
 
-CUresult gpu_refused(const char *text, char *log, size_t size)
+CUresult gpu_loads(const char *text, bool refused, char *log, size_t size)
 {
 	CUmodule m;
-	if (ptxas_is_there() && ptxas_accepts(text, true))
-		fail_msg("ptxas accepts: %s", text);
+	if (ptxas_is_there() && ptxas_accepts(text, true) == refused)
+		fail_msg("ptxas %s: %s", refused ? "accepts" : "refuses", text);
 	return load(&m, text, log, size);
 }
 

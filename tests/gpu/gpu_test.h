@@ -33,8 +33,8 @@ bool gpu_is_emulated(void);
  * 64`. */
 CUmodule gpu_module(const char *body);
 CUfunction gpu_function(CUmodule m, const char *name);
-/* What loading returns for a text that is refused, by ptxas too. The message is copied to `log`. */
-CUresult gpu_refused(const char *text, char *log, size_t size);
+/* What loading a whole text returns; ptxas must refuse it, or not. The message is copied to `log`. */
+CUresult gpu_loads(const char *text, bool refused, char *log, size_t size);
 
 /* A kernel of 64-bit parameters, on the legacy stream. */
 CUresult gpu_launch(CUfunction f, unsigned grid, unsigned block, unsigned shared, CUstream s, const uint64_t *params);

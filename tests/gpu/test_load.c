@@ -50,11 +50,87 @@ static void refusals(void **state)
 	int wrong = 0;
 	(void)state;
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-		CUresult r = gpu_refused(refused[i].text, log, sizeof log);
+		CUresult r = gpu_loads(refused[i].text, true, log, sizeof log);
 		bool right = r == refused[i].code && (!gpu_is_emulated() || strstr(log, refused[i].message));
 		if (!right)
 			print_error("%s: %d, %s\n", refused[i].text, r, log);
 		wrong += !right;
+	}
+	assert_int_equal(wrong, 0);
+}
+
+/* Instructions that look alike: `refused` or not, as ptxas sees it. */
+static const struct single {
+	const char *text;
+	bool refused;
+} singles[] = {
+	{"cvt.f32.bf16 %f1, %h1;", false},
+	{"cvt.rn.bf16.f16 %h1, %h2;", false},
+	{"cvt.rp.bf16.f32 %h1, %f2;", false},
+	{"cvt.rni.u8.bf16 %h1, %h2;", true},
+	{"cvt.u32.bf16 %r1, %h2;", true},
+	{"cvt.rn.sat.f16.f32 %h1, %f1;", false},
+	{"cvt.rn.f32.f16 %f1, %h2;", true},
+	{"cvt.rz.sat.bf16.f32 %h1, %f2;", true},
+	{"cvt.rm.f16x2.f32 %r1, %f2, %f1;", true},
+	{"cvt.rn.relu.bf16x2.f32 %r1, %f2, %f1;", false},
+	{"cvt.rzi.ftz.s32.f64 %r1, %d2;", true},
+	{"cvt.u8.u32 %r1, %r2;", false},
+	{"cvt.u64.u32 %rd1, %tid.x;", false},
+	{"cvt.rn.f32.u32 %f1, %tid.x;", true},
+	{"neg.s32 %r1, %tid.x;", true},
+	{"st.global.u32 [%rd1], %tid.x;", true},
+	{"mov.u64 %rd1, %tid.x;", true},
+	{"mov.b32 %r1, %laneid;", false},
+	{"add.u32 %r1, %r2, WARP_SZ;", false},
+	{"add.s32 %r1, %r2, 1.0;", true},
+	{"add.f32 %f1, %r1, %r2;", false},
+	{"add.f64 %d1, %d2, 0f3F800000;", false},
+	{"add.f16 %h1, %h2, 0f3F800000;", true},
+	{"mov.b32 %r1, %f1;", false},
+	{"mov.u32 %r1, %f1;", true},
+	{"ld.global.f32 %r1, [%rd1];", false},
+	{"ld.global.u32 %f1, [%rd1];", true},
+	{"ld.global.u32 %r1, [%r2];", true},
+	{"ld.global.u32 _, [%rd1];", true},
+	{"ld.global.v2.u32 {_, %r1}, [%rd1];", false},
+	{"ld.global.v4.f64 {%d1, %d2, %d3, %d1}, [%rd1];", true},
+	{"st.global.u16 [%rd1], %r1;", false},
+	{"st.global.L1::evict_last.u32 [%rd1], %r1;", false},
+	{"atom.global.add.u32 _, [%rd1], 1;", false},
+	{"atom.global.add.s64 %rd1, [%rd2], 1;", true},
+	{"atom.global.min.f32 %f1, [%rd2], %f1;", true},
+	{"setp.lt.s32 %p1|_, %r1, %r2;", false},
+	{"setp.eq.s32 %r1, %r2, %r3;", true},
+	{"shfl.sync.idx.b32 _|%p1, %r2, 0, 0x1f, 0xffffffff;", true},
+	{"selp.b32 %r1, %r2, %r3, !%p1;", false},
+	{"lop3.b32 %r1, %r2, %r3, %r1, %r2;", true},
+	{"bar.sync 16;", true},
+	{"bar.sync 0, 33;", true},
+	{"bar.arrive 0;", true},
+	{"add.s32 _, %r1, %r2;", true},
+	{"mul.s32 %r1, %r2, %r3;", true},
+	{"shl.b32 %r1, %r2, %rd1;", true},
+	{"tanh.approx.ftz.f32 %f1, %f2;", true},
+	{"fma.rn.sat.relu.f16 %h1, %h2, %h3, %h1;", true},
+	{"add.rz.f16 %h1, %h2, %h3;", true},
+};
+
+static void alike(void **state)
+{
+	char text[1000], log[1000];
+	int wrong = 0;
+	(void)state;
+	for (size_t i = 0; i < sizeof singles / sizeof *singles; i++) {
+		snprintf(text, sizeof text,
+		         HEAD
+		         ".visible .entry k()\n{\n.reg .b16 %%h<4>;\n.reg .f32 %%f<4>;\n.reg .b32 %%r<4>;\n.reg .b64 %%rd<4>;\n"
+		         ".reg .f64 %%d<4>;\n.reg .pred %%p<4>;\n%s\nret;\n}\n",
+		         singles[i].text);
+		CUresult r = gpu_loads(text, singles[i].refused, log, sizeof log);
+		if ((r != CUDA_SUCCESS) != singles[i].refused)
+			print_error("%s is %s\n", singles[i].text, r ? log : "accepted");
+		wrong += (r != CUDA_SUCCESS) != singles[i].refused;
 	}
 	assert_int_equal(wrong, 0);
 }
@@ -95,7 +171,7 @@ static int setup(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(refusals), cmocka_unit_test(images),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(refusals), cmocka_unit_test(alike), cmocka_unit_test(images),
 	                                   cmocka_unit_test(accepted)};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

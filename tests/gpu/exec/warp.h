@@ -105,7 +105,7 @@ static inline void warp_set_predicate(struct warp *w, uint32_t op, uint32_t lane
 /* ---- lanes: a whole warp takes the loop that the C compiler vectorises. Operands overlap exactly or not at all. ----
  */
 #ifdef __clang__
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#define INDEPENDENT /* it finds out by itself, and complains where it is asked to and cannot */
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif

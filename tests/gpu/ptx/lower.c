@@ -164,6 +164,12 @@ static uint32_t immediate(struct lowering *lo, const struct operand_text *o, str
 			uint32_t narrow_bits;
 			memcpy(&narrow_bits, &narrow, sizeof narrow);
 			bits = narrow_bits;
+		} else if (c.size == 8 && o->size == 4 && c.kind != KIND_UNSIGNED) {
+			uint32_t narrow_bits = (uint32_t)bits;
+			float narrow;
+			memcpy(&narrow, &narrow_bits, sizeof narrow);
+			double wide = narrow;
+			memcpy(&bits, &wide, sizeof bits);
 		} else if (c.size != o->size || c.kind == KIND_UNSIGNED) {
 			lower_error(lo, "`%s` does not take a float here", lo->s->name);
 		}
@@ -187,7 +193,9 @@ static uint32_t named_source(struct lowering *lo, const struct operand_text *o, 
 	special = special_named(o->name, &size);
 	if (special < 0)
 		lower_error(lo, "`%s` is not declared", o->name);
-	if (size != class_of(letter).size || class_of(letter).kind == KIND_FLOAT)
+	/* They are moved, or extended to 64 bits, and not calculated with. */
+	bool moves = !strcmp(lo->s->words[0], "mov") || (!strcmp(lo->s->words[0], "cvt") && lo->s->n_words == 3);
+	if (!moves || size != class_of(letter).size || class_of(letter).kind == KIND_FLOAT)
 		lower_error(lo, "`%s` cannot be an operand of `%s`", o->name, lo->s->name);
 	return (uint32_t)special * 4 * LANES | AREA_SPECIALS;
 }
@@ -203,11 +211,23 @@ uint32_t source(struct lowering *lo, const struct operand_text *o, char letter)
 	return immediate(lo, o, class_of(letter));
 }
 
+/* `_` takes a result that nobody wants: in a list, and where there are two. */
+static bool may_be_dropped(const struct lowering *lo, const struct operand_text *o)
+{
+	static const char *const names[] = {"atom", "setp", "match", "elect"};
+	if (o < lo->s->operands || o >= lo->s->operands + MAX_OPERANDS)
+		return true;
+	for (int i = 0; i < 4; i++)
+		if (!strcmp(lo->s->words[0], names[i]))
+			return true;
+	return false;
+}
+
 uint32_t definition(struct lowering *lo, const struct operand_text *o, char letter)
 {
 	uint32_t op;
 	struct class c = class_of(letter);
-	if (o->kind == OPERAND_NAME && !strcmp(o->name, "_"))
+	if (o->kind == OPERAND_NAME && !strcmp(o->name, "_") && may_be_dropped(lo, o))
 		return new_register(lo, c.size, c.kind);
 	if (o->kind != OPERAND_NAME || !find_register(lo, o->name, &op) || !fits(lo, op, letter))
 		lower_error(lo, "a result of `%s` is not a register of its type", lo->s->name);
@@ -234,6 +254,8 @@ static void set_modes(const struct statement *s, struct ins *in)
 static void lower_plain(struct lowering *lo, const struct form *f, const struct statement *s)
 {
 	uint32_t ops[MAX_OPERANDS];
+	if (f->run == x_lop3 && (s->n_operands != 5 || s->operands[4].kind != OPERAND_INTEGER || s->operands[4].bits > 255))
+		lower_error(lo, "`%s` needs a table of 8 bits", s->name);
 	int n_defs = (int)strcspn(f->operands, "="), n_ops = (int)strlen(f->operands) - 1;
 	operand_count(lo, s, n_ops, n_ops);
 	for (int i = n_defs; i < n_ops; i++)

@@ -114,6 +114,10 @@ void select_bar(struct lowering *lo, const struct statement *s)
 	operand_count(lo, s, kind == 1 ? 2 : reduces ? 3 : 1, kind == 1 ? 2 : reduces ? 4 : 2);
 	const struct operand_text *o = &s->operands[reduces];
 	bool counted = s->n_operands - 2 * reduces == 2;
+	if (o[0].kind == OPERAND_INTEGER && o[0].bits >= BARRIERS)
+		lower_error(lo, "`%s`: there are %d barriers", s->name, BARRIERS);
+	if (counted && o[1].kind == OPERAND_INTEGER && o[1].bits % LANES)
+		lower_error(lo, "`%s` for a number of threads that is not one of warps", s->name);
 	uint32_t ops[4];
 	ops[reduces] = source(lo, &o[0], 'r');
 	ops[reduces + 1] = counted ? source(lo, &o[1], 'r') : constant(lo, 0, 4);

@@ -28,7 +28,7 @@ static struct modifiers read_modifiers(const struct lowering *lo, const struct s
 	return m;
 }
 
-enum need { NEED_NONE, NEED_FLOAT_ROUND, NEED_INTEGER_ROUND, MAY_INTEGER_ROUND };
+enum need { NEED_NONE, NEED_FLOAT_ROUND, NEED_INTEGER_ROUND, MAY_FLOAT_ROUND, MAY_INTEGER_ROUND };
 
 static enum need rounding_needed(const struct type *to, const struct type *from)
 {
@@ -39,7 +39,21 @@ static enum need rounding_needed(const struct type *to, const struct type *from)
 		return NEED_FLOAT_ROUND;
 	if (!to_float)
 		return NEED_INTEGER_ROUND;
-	return to->number == from->number ? MAY_INTEGER_ROUND : NEED_NONE;
+	if (to->number == from->number)
+		return MAY_INTEGER_ROUND;
+	return to->size == from->size ? MAY_FLOAT_ROUND : NEED_NONE;
+}
+
+/* round: of `roundings`, whose first four are those to a float. */
+static bool rounding_fits(enum need need, int round)
+{
+	switch (need) {
+	case NEED_NONE:          return round < 0;
+	case NEED_FLOAT_ROUND:   return round >= 0 && round < 4;
+	case NEED_INTEGER_ROUND: return round >= 4;
+	case MAY_FLOAT_ROUND:    return round < 4;
+	default:                 return round < 0 || round >= 4;
+	}
 }
 
 static void require(const struct lowering *lo, int sm, int version)
@@ -55,23 +69,26 @@ static bool encloses(const struct type *to, const struct type *from)
 	return is_signed == of_signed ? to->size >= from->size : is_signed && to->size > from->size;
 }
 
+/* bf16 came in steps: from f32, to f32, and the others. */
+static void check_brain(const struct lowering *lo, const struct type *to, const struct type *from,
+                        const struct modifiers *m)
+{
+	bool narrows = to->number == BF16 && from->number == F32, widens = to->number == F32;
+	require(lo, (narrows && m->round < 2) || widens ? 80 : 90, narrows && m->round < 2 ? 70 : widens ? 71 : 78);
+	if (to->size == 1 || from->size == 1 || (to->number == BF16 && m->sat))
+		lower_error(lo, "`%s` is not an instruction that is known", lo->s->name);
+}
+
 static void check(const struct lowering *lo, const struct type *to, const struct type *from, const struct modifiers *m)
 {
-	enum need need = rounding_needed(to, from);
-	bool to_integer = m->round >= 4, right = need == NEED_NONE            ? m->round < 0
-	                                         : need == NEED_FLOAT_ROUND   ? m->round >= 0 && !to_integer
-	                                         : need == NEED_INTEGER_ROUND ? to_integer
-	                                                                      : m->round < 0 || to_integer;
+	bool right = rounding_fits(rounding_needed(to, from), m->round);
 	bool is_float = to->kind == KIND_FLOAT || from->kind == KIND_FLOAT, f32 = to->number == F32 || from->number == F32;
 	if (!right || (m->ftz && !(is_float && f32)))
 		lower_error(lo, "`%s` has the wrong rounding", lo->s->name);
 	if (m->sat && !is_float && encloses(to, from))
 		lower_error(lo, "`%s` has nothing to saturate", lo->s->name);
 	if (to->number == BF16 || from->number == BF16) {
-		bool narrows = to->number == BF16 && from->number == F32;
-		require(lo, narrows ? 80 : 90, narrows ? 70 : 78);
-		if ((narrows && m->round > 1) || (to->number == BF16 && m->sat))
-			lower_error(lo, "`%s` is not an instruction that is known", lo->s->name);
+		check_brain(lo, to, from, m);
 	} else if (m->relu && !(to->number == F16 && from->number == F32 && m->round < 2)) {
 		lower_error(lo, "`%s` is not an instruction that is known", lo->s->name);
 	}
