@@ -133,10 +133,10 @@ $(BUILD)/tests/gpu/test_%: $(BUILD)/tests/gpu/test_%.o $(BUILD)/tests/gpu/gpu_te
 $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
-.PHONY: test-gpu bench-gpu
-bench-gpu: $(BUILD)/tests/gpu/bench $(BUILD)/tests/gpu/libcuda.so.1
+.PHONY: test-emulator bench-emulator
+bench-emulator: $(BUILD)/tests/gpu/bench $(BUILD)/tests/gpu/libcuda.so.1
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
-test-gpu: $(GPU_TESTS) $(BUILD)/tests/gpu/libcuda.so.1
+test-emulator: $(GPU_TESTS) $(BUILD)/tests/gpu/libcuda.so.1
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" sh tests/unit.sh $(GPU_TESTS)
 
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.

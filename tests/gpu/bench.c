@@ -1,24 +1,33 @@
-/* How fast the emulator is: millions of warp instructions a second, by kernel. `make bench-gpu`. */
+/* How fast the emulator is: millions of warp instructions a second, by kernel. `make bench-emulator`. */
 #include <dlfcn.h>
 #include "gpu_test.h"
 
 static const struct {
 	const char *name, *body;
 } kernels[] = {
-	{"fma", "mov.f32 %f1, 0f3F800000;\nmov.u32 %r1, 0;\nL: fma.rn.f32 %f2, %f1, %f1, %f2;\nfma.rn.f32 %f3, %f1, %f2, %f3;\n"
-			"fma.rn.f32 %f2, %f1, %f3, %f2;\nadd.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
-	{"sum of memory", "mov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd2, %rd2, %rd0;\n"
-					  "L: ld.global.f32 %f1, [%rd2];\nadd.f32 %f2, %f2, %f1;\nld.global.f32 %f1, [%rd2+1024];\nadd.f32 %f2, %f2, %f1;\n"
-					  "add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;\nst.global.f32 [%rd2], %f2;"},
-	{"bf16 from memory", "mov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 8;\nadd.u64 %rd2, %rd2, %rd0;\n"
-						 "L: ld.global.v4.u16 {%rs1, %rs2, %rs3, %rs4}, [%rd2];\nmov.b32 %r2, {%rs1, %rs2};\nand.b32 %r3, %r2, 0xffff0000;\n"
-						 "shl.b32 %r2, %r2, 16;\nmov.b32 %f1, %r2;\nmov.b32 %f2, %r3;\nfma.rn.f32 %f3, %f1, %f2, %f3;\ncvt.rn.bf16.f32 %rs5, %f3;\n"
-						 "add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;\nst.global.u16 [%rd2], %rs5;"},
-	{"divergent", "mov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nL: and.b32 %r2, %r0, 3;\nsetp.eq.u32 %p2, %r2, 0;\n@%p2 bra A;\nadd.u32 %r3, %r3, %r1;\n"
-				  "bra B;\nA: sub.u32 %r3, %r3, %r1;\nB: add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
-	{"shared memory", ".shared .align 4 .b8 s[1024];\nmov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nmov.u32 %r4, s;\nmad.lo.u32 %r4, %r0, 4, %r4;\n"
-					  "L: st.shared.u32 [%r4], %r1;\nbar.sync 0;\nld.shared.u32 %r2, [%r4];\nadd.u32 %r3, %r3, %r2;\nbar.sync 0;\n"
-					  "add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
+	{"fma",
+     "mov.f32 %f1, 0f3F800000;\nmov.u32 %r1, 0;\nL: fma.rn.f32 %f2, %f1, %f1, %f2;\nfma.rn.f32 %f3, %f1, %f2, %f3;\n"
+     "fma.rn.f32 %f2, %f1, %f3, %f2;\nadd.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
+	{"sum of memory",
+     "mov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 4;\nadd.u64 %rd2, %rd2, %rd0;\n"
+     "L: ld.global.f32 %f1, [%rd2];\nadd.f32 %f2, %f2, %f1;\nld.global.f32 %f1, [%rd2+1024];\nadd.f32 %f2, %f2, %f1;\n"
+     "add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;\nst.global.f32 [%rd2], %f2;"},
+	{"bf16 from memory",
+     "mov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nmul.wide.u32 %rd2, %r0, 8;\nadd.u64 %rd2, %rd2, %rd0;\n"
+     "L: ld.global.v4.u16 {%rs1, %rs2, %rs3, %rs4}, [%rd2];\nmov.b32 %r2, {%rs1, %rs2};\nand.b32 %r3, %r2, "
+     "0xffff0000;\n"
+     "shl.b32 %r2, %r2, 16;\nmov.b32 %f1, %r2;\nmov.b32 %f2, %r3;\nfma.rn.f32 %f3, %f1, %f2, %f3;\ncvt.rn.bf16.f32 "
+     "%rs5, %f3;\n"
+     "add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;\nst.global.u16 [%rd2], %rs5;"},
+	{"divergent",
+     "mov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nL: and.b32 %r2, %r0, 3;\nsetp.eq.u32 %p2, %r2, 0;\n@%p2 bra A;\nadd.u32 "
+     "%r3, %r3, %r1;\n"
+     "bra B;\nA: sub.u32 %r3, %r3, %r1;\nB: add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
+	{"shared memory",
+     ".shared .align 4 .b8 s[1024];\nmov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nmov.u32 %r4, s;\nmad.lo.u32 %r4, %r0, 4, "
+     "%r4;\n"
+     "L: st.shared.u32 [%r4], %r1;\nbar.sync 0;\nld.shared.u32 %r2, [%r4];\nadd.u32 %r3, %r3, %r2;\nbar.sync 0;\n"
+     "add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
 };
 
 int main(void)

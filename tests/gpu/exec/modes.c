@@ -119,7 +119,8 @@ void x_with_modes(struct warp *w, const struct ins *in)
 void x_cvt_with_modes(struct warp *w, const struct ins *in)
 {
 	host_modes before = get_modes();
-	set_modes(with_modes(before, in->round, in->ftz));
+	bool half = in->number == F16 || in->number == BF16; /* number.c rounds to these */
+	set_modes(with_modes(before, half ? ROUND_NEAREST : in->round, in->ftz));
 	in->plain(w, in);
 	set_modes(before);
 	if (in->sat || in->relu)

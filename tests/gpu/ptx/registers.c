@@ -213,13 +213,32 @@ static void rewrite(struct lowering *lo, const int *slot_of, const uint32_t *bas
 	}
 }
 
-/* What ptxas would use: what is alive at once, addresses and temporaries, in eights; 255 at most, as it would spill. */
-static int estimate(const struct kernel *k, const struct slots *slots)
+/* 32-bit registers that are alive at once, at most. */
+static int pressure(const struct liveness *v)
 {
-	int n = slots[1].n + slots[2].n + 2 * slots[3].n, warps = (int)(k->max_threads + LANES - 1) / LANES;
-	int most = 65536 / (warps * LANES) / 8 * 8;
-	n = (n + 4 + 7) / 8 * 8;
-	n = n > 255 ? 255 : n;
+	struct lowering *lo = v->lo;
+	int *change = arena_take(lo->l->arena, ((size_t)lo->n + 2) * sizeof *change), alive = 0, most = 0;
+	for (int i = 0; i < lo->n_registers; i++) {
+		int words = (lo->registers[i].size + 3) / 4;
+		if (v->intervals[i].begin <= v->intervals[i].end) {
+			change[v->intervals[i].begin] += words;
+			change[v->intervals[i].end + 1] -= words;
+		}
+	}
+	for (int i = 0; i < lo->n; i++) {
+		alive += change[i];
+		most = alive > most ? alive : most;
+	}
+	return most;
+}
+
+/* What ptxas would use: what is alive, in eights; 255 at most, and no more than lets the kernel's bound on threads
+ * start, as it would spill. */
+static int estimate(const struct kernel *k, int alive)
+{
+	int warps = (int)(k->max_threads + LANES - 1) / LANES, most = 65536 / (warps * LANES) / 8 * 8;
+	int n = (alive + 7) / 8 * 8;
+	n = n < 8 ? 8 : n > 255 ? 255 : n;
 	return k->max_threads < MAX_THREADS && n > most ? most : n;
 }
 
@@ -242,5 +261,5 @@ void assign_registers(struct lowering *lo)
 	lo->k->n_code = lo->n;
 	lo->k->register_bytes = bytes;
 	lo->k->predicates = slots[0].n;
-	lo->k->registers = estimate(lo->k, slots);
+	lo->k->registers = estimate(lo->k, pressure(&v));
 }
