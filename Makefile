@@ -136,8 +136,8 @@ $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test
 .PHONY: test-emulator bench-emulator
 bench-emulator: $(BUILD)/tests/gpu/bench $(BUILD)/tests/gpu/libcuda.so.1
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
-test-emulator: $(GPU_TESTS) $(BUILD)/tests/gpu/libcuda.so.1
-	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" sh tests/unit.sh $(GPU_TESTS)
+test-emulator: $(GPU_TESTS) $(BUILD)/tests/gpu/libcuda.so.1 all
+	@DEPLOYC=$(BUILD)/deployc LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" sh tests/unit.sh $(GPU_TESTS)
 
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
 COUNT ?= 500

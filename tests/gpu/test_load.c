@@ -162,6 +162,34 @@ static void accepted(void **state)
 	GOOD(cu.cuModuleUnload(m));
 }
 
+/* The kernels that deployc emits: of some samples, and of some models at full size. */
+static void of_deployc(void **state)
+{
+	static const char *const specs[] = {"tiny_llama.deploy",
+	                                    "tiny_mixtral.deploy",
+	                                    "own_op.deploy",
+	                                    "library.deploy --deploy DeepSeek671B",
+	                                    "library.deploy --deploy GPTOSS20B",
+	                                    "library.deploy --deploy Gemma27B"};
+	static char text[1 << 22];
+	const char *deployc = getenv("DEPLOYC");
+	(void)state;
+	if (!deployc) {
+		fprintf(stderr, "DEPLOYC is not set: the kernels that it emits are not loaded\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+		char command[600];
+		CUmodule m;
+		snprintf(command, sizeof command, "%s samples/%s --target=cuda --emit=ptx", deployc, specs[i]);
+		FILE *pipe = popen(command, "r");
+		text[fread(text, 1, sizeof text - 1, pipe)] = 0;
+		assert_int_equal(pclose(pipe), 0);
+		GOOD(cu.cuModuleLoadData(&m, text));
+		GOOD(cu.cuModuleUnload(m));
+	}
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -172,6 +200,6 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(refusals), cmocka_unit_test(alike), cmocka_unit_test(images),
-	                                   cmocka_unit_test(accepted)};
+	                                   cmocka_unit_test(accepted), cmocka_unit_test(of_deployc)};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -73,6 +73,7 @@ struct ins {
 	uint8_t round;       /* enum rounding */
 	uint8_t number;      /* enum number of the result */
 	bool ftz, sat, relu, nan;
+	bool of_integer; /* cvt: the source is one, so no result is -0 */
 };
 
 struct parameter {

@@ -85,7 +85,7 @@ static void S32_of_F32_truncated(struct warp *w, const struct ins *in)
 	                                    : (uint32_t)INT32_MIN);
 }
 
-/* ---- integers to floats. Rounded down, some compilers' 0 would become -0. ---- */
+/* ---- integers to floats ---- */
 /* To a double, whose last bit is 1 if some were lost. */
 static double odd_of(uint64_t magnitude, bool negative)
 {
@@ -100,13 +100,13 @@ static double odd_of(uint64_t magnitude, bool negative)
 	{                                                               \
 		float *d = OPERAND(float, 0);                               \
 		const RF *a = OPERAND(RF, 1);                               \
-		EACH_LANE(VF v = (VF)a[l]; d[l] = v ? (float)v : 0);        \
+		EACH_LANE(d[l] = (float)(VF)a[l]);                          \
 	}                                                               \
 	static void F64_of_##FROM(struct warp *w, const struct ins *in) \
 	{                                                               \
 		double *d = OPERAND(double, 0);                             \
 		const RF *a = OPERAND(RF, 1);                               \
-		EACH_LANE(VF v = (VF)a[l]; d[l] = v ? (double)v : 0);       \
+		EACH_LANE(d[l] = (double)(VF)a[l]);                         \
 	}                                                               \
 	INTEGER_TO_HALF(FROM, RF, VF, F16, f16)                         \
 	INTEGER_TO_HALF(FROM, RF, VF, BF16, bf16)

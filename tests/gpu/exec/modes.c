@@ -115,6 +115,18 @@ void x_with_modes(struct warp *w, const struct ins *in)
 		clamp(w, in);
 }
 
+/* Rounded down, the ways in which compilers convert 0 may lead to -0. */
+static void clear_minus_zeros(struct warp *w, const struct ins *in)
+{
+	if (in->number == F32) {
+		uint32_t *d = OPERAND(uint32_t, 0);
+		EACH_LANE(d[l] = d[l] == UINT32_C(0x80000000) ? 0 : d[l]);
+	} else if (in->number == F64) {
+		uint64_t *d = OPERAND(uint64_t, 0);
+		EACH_LANE(d[l] = d[l] == UINT64_C(1) << 63 ? 0 : d[l]);
+	}
+}
+
 /* The same for conversions, whose sources have another type: the host flushes f32, and no other can be flushed. */
 void x_cvt_with_modes(struct warp *w, const struct ins *in)
 {
@@ -123,6 +135,8 @@ void x_cvt_with_modes(struct warp *w, const struct ins *in)
 	set_modes(with_modes(before, half ? ROUND_NEAREST : in->round, in->ftz));
 	in->plain(w, in);
 	set_modes(before);
+	if (in->of_integer && in->round == ROUND_DOWN)
+		clear_minus_zeros(w, in);
 	if (in->sat || in->relu)
 		clamp(w, in);
 }

@@ -96,7 +96,7 @@ static void check(const struct lowering *lo, const struct type *to, const struct
 		require(lo, 80, 70);
 }
 
-static void set_modifiers(struct ins *in, const struct modifiers *m, enum number to)
+static void set_modifiers(struct ins *in, const struct modifiers *m, enum number to, enum number from)
 {
 	bool is_float = to >= F16;
 	in->round = (uint8_t)(m->round < 0 ? ROUND_NEAREST : m->round & 3);
@@ -105,6 +105,7 @@ static void set_modifiers(struct ins *in, const struct modifiers *m, enum number
 	in->sat = m->sat;
 	in->relu = m->relu;
 	in->number = (uint8_t)to;
+	in->of_integer = from < F16;
 	if (is_float && ((in->round && !in->variant) || m->ftz || m->sat || m->relu)) {
 		in->plain = in->run;
 		in->run = x_cvt_with_modes;
@@ -125,7 +126,7 @@ static void select_pair(struct lowering *lo, const struct statement *s)
 	for (int i = 0; i < 2; i++) {
 		uint32_t a = source(lo, &s->operands[2 - i], 'f');
 		halves[i] = new_register(lo, 2, KIND_BITS);
-		set_modifiers(emit(lo, run, 1, 2, (uint32_t[]){halves[i], a}), &m, pair->number == F16X2 ? F16 : BF16);
+		set_modifiers(emit(lo, run, 1, 2, (uint32_t[]){halves[i], a}), &m, pair->number == F16X2 ? F16 : BF16, F32);
 	}
 	uint32_t d = definition(lo, &s->operands[0], 'R');
 	emit(lo, x_pack_16x2, 1, 3, (uint32_t[]){d, halves[0], halves[1]});
@@ -179,7 +180,8 @@ void select_cvt(struct lowering *lo, const struct statement *s)
 	int size = size_of(lo, &s->operands[0], to), natural = to->size < 2 ? 2 : to->size;
 	uint32_t d = definition(lo, &s->operands[0], letter_for(size, to));
 	uint32_t result = size == natural ? d : new_register(lo, natural, KIND_BITS);
-	set_modifiers(emit(lo, cvt_handler(to->number, from->number), 1, 2, (uint32_t[]){result, a}), &m, to->number);
+	set_modifiers(emit(lo, cvt_handler(to->number, from->number), 1, 2, (uint32_t[]){result, a}), &m, to->number,
+	              from->number);
 	if (result != d) {
 		bool is_signed = to->kind == KIND_SIGNED;
 		handler *run = is_signed ? cvt_handler(signed_of(size), signed_of(natural))
