@@ -10,28 +10,28 @@
 /* ---- barriers ---- */
 enum { BAR_SYNC, BAR_ARRIVE, BAR_POPC, BAR_AND, BAR_OR };
 
-/* What a bar.red returns to all: the votes of the warps that wait at the barrier. */
-static void deliver(struct cta *c, unsigned id)
+static bool waits_for(const struct warp *w, unsigned id) { return w->state == WARP_WAITS && w->waits_for == id; }
+
+/* Lets the warps that wait go on; what a bar.red returns to all of them is made of their votes. */
+static void open_barrier(struct cta *c, unsigned id)
 {
-	unsigned yes = 0, no = 0;
-	for (int i = 0; i < c->n_warps; i++) {
-		const struct warp *w = &c->warps[i];
-		if (w->state != WARP_WAITS || w->votes >> 31 == 0 || (w->votes >> 8 & 0xff) != id)
-			continue;
-		yes += w->votes & 0xff;
-		no += (unsigned)__builtin_popcount(w->active) - (w->votes & 0xff);
-	}
+	int yes = 0, all = 0;
+	for (int i = 0; i < c->n_warps; i++)
+		if (waits_for(&c->warps[i], id)) {
+			yes += __builtin_popcount(c->warps[i].votes);
+			all += __builtin_popcount(c->warps[i].active);
+		}
 	for (int i = 0; i < c->n_warps; i++) {
 		struct warp *w = &c->warps[i];
-		if (w->state != WARP_WAITS || (w->votes >> 8 & 0xff) != id)
+		if (!waits_for(w, id))
 			continue;
 		const struct ins *in = w->waits_in;
 		w->exec = w->active;
 		w->state = WARP_RUNS;
 		if (in->variant == BAR_POPC)
-			EACH_LANE(OPERAND(uint32_t, 0)[l] = yes);
+			EACH_LANE(OPERAND(uint32_t, 0)[l] = (uint32_t)yes);
 		else if (in->variant > BAR_POPC)
-			warp_set_predicate(w, in->op[0], (in->variant == BAR_AND ? no == 0 : yes > 0) ? ALL_LANES : 0);
+			warp_set_predicate(w, in->op[0], (in->variant == BAR_AND ? yes == all : yes > 0) ? ALL_LANES : 0);
 	}
 }
 
@@ -44,7 +44,7 @@ static void check_barrier(struct cta *c, unsigned id)
 	if (!b->arrived || b->arrived < (b->expected ? b->expected : live_threads(c)))
 		return;
 	*b = (struct barrier){0};
-	deliver(c, id);
+	open_barrier(c, id);
 }
 
 /* The barrier's number or count, which all lanes must agree on. */
@@ -82,8 +82,8 @@ void x_bar(struct warp *w, const struct ins *in)
 	c->barriers[id].expected = count;
 	c->barriers[id].arrived += LANES;
 	if (in->variant != BAR_ARRIVE) {
-		uint32_t votes = in->variant >= BAR_POPC ? warp_predicate(w, in->op[3]) & w->exec : 0;
-		w->votes = UINT32_C(1) << 31 | id << 8 | (uint32_t)__builtin_popcount(votes);
+		w->votes = in->variant >= BAR_POPC ? warp_predicate(w, in->op[3]) & w->exec : 0;
+		w->waits_for = id;
 		w->state = WARP_WAITS;
 		w->waits_in = in;
 	}

@@ -41,8 +41,9 @@ struct warp {
 	int n_parked;
 	int index;
 	enum warp_state state;
-	const struct ins *waits_in; /* WARP_WAITS: the barrier instruction */
-	uint32_t votes;             /* what the warp brought to a bar.red */
+	const struct ins *waits_in; /* WARP_WAITS: the barrier instruction, */
+	unsigned waits_for;         /* and the barrier, */
+	uint32_t votes;             /* and the lanes that vote yes in a bar.red */
 	struct cta *cta;
 };
 
