@@ -189,10 +189,16 @@ test-scale: all
 test-alloc: all $(ROBUST)
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/robust/alloc.py $(ALLOC)
 
-# Kernels of all library models through NVIDIA's assembler.
-.PHONY: test-gpu
-test-gpu: all
+# Launchers of --target=cuda on the emulated GPU: some meshes of each family, and all of them; all library models through NVIDIA's assembler.
+EMULATED    := LD_LIBRARY_PATH=$(abspath $(BUILD))/tests/gpu DEPLOYC=$(BUILD)/deployc
+CUDA_MESHES := "f32 on  1" "llama f32 on  8: Megatron { pp = 2; dp = 2" "mixtral bf16 on  8: Megatron { pp = 2; ep = 2; tp = 2 }"
+.PHONY: test-cuda test-gpu
+test-cuda: all $(BUILD)/tests/gpu/libcuda.so.1
+	@$(EMULATED) $(PYTHON) tests/gpu/launchers.py
+	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_meshes.py $(CUDA_MESHES)
+test-gpu: all test-emulator
 	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/ptx.py --all
+	@$(MAKE) --no-print-directory test-cuda CUDA_MESHES=
 
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined

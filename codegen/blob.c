@@ -15,7 +15,7 @@ _Static_assert(sizeof(struct dr_param) == 88 && offsetof(struct dr_param, base) 
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_step_input) == 24, "input");
-_Static_assert(sizeof(struct dr_kernel) == 48, "kernel");
+_Static_assert(sizeof(struct dr_kernel) == 40, "kernel");
 _Static_assert(sizeof(struct dr_gap) == 16, "gap");
 _Static_assert(sizeof(struct dr_step_program) == 32, "step program");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
@@ -329,6 +329,7 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->vocab = narrow(s->vocab, "vocabulary");
 	p->comm_staging = (uint64_t)s->comm_staging;
 	p->comm_mailbox = (uint64_t)s->comm_mailbox;
+	p->workers = narrow(s->target.workers, "workers");
 	p->worker_elements = (uint64_t)s->target.worker_elements;
 }
 
@@ -345,7 +346,7 @@ static struct dr_span kernels(struct blob *b, const struct schedule *s)
 	struct dr_kernel *out = arena_array(b->arena, struct dr_kernel, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
 		const struct kernel *k = &s->kernels.at[i];
-		out[i] = (struct dr_kernel){blob_string(b, k->name), (uint64_t)kernel_elements(k), kernel_result(k)};
+		out[i] = (struct dr_kernel){(uint64_t)kernel_elements(k), kernel_result(k)};
 	}
 	return blob_data(b, out, (size_t)s->kernels.n, sizeof *out, _Alignof(struct dr_kernel));
 }

@@ -95,6 +95,8 @@ LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd);
 /* ---- ir.c: memory ---------------------------------------------------------------------------- */
 /* A constant global of the module, with external linkage. */
 LLVMValueRef ir_constant(struct codegen *g, const char *name, LLVMValueRef value);
+/* dr_image (runtime/abi.h); NULL: the form has none of it. */
+void ir_image(struct codegen *g, int form, int kernels, LLVMValueRef functions, LLVMValueRef ptx, LLVMValueRef entries);
 /* Stack space for n values of a type, allocated at the function's entry, aligned to 64 bytes. */
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n);
 LLVMValueRef ir_offset(struct codegen *g, LLVMValueRef p, LLVMValueRef bytes);
@@ -172,7 +174,8 @@ struct contract_tile {
 LLVMValueRef contract_tile_function(struct codegen *g, const struct contract_tile *t); /* made at its first use */
 
 struct emitter {
-	void (*add_image)(struct codegen *g, const struct schedule *s, struct heap *heap); /* the kernels, and dr_image */
+	/* Adds the kernels and dr_image. level: of optimization, where the kernels are a module of their own. */
+	void (*add_image)(struct codegen *g, const struct schedule *s, struct heap *heap, int level);
 	int (*contract_rows)(const struct codegen *g); /* maximum rows of a micro-kernel, up to CONTRACT_MAX_ROWS */
 	/* sum + x[2i] w[2i] + x[2i + 1] w[2i + 1] in f32, x and w pairs of bf16; only called with target.bf16_dot */
 	LLVMValueRef (*dot)(struct codegen *g, LLVMValueRef sum, LLVMValueRef x, LLVMValueRef w);

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct emitter *const emitters[] = {[DR_IMAGE_FUNCTIONS] = &cpu_emitter};
+static const struct emitter *const emitters[] = {[DR_IMAGE_FUNCTIONS] = &cpu_emitter, [DR_IMAGE_PTX] = &gpu_emitter};
 
 /* ---- contents -------------------------------------------------------------------------------- */
 static void add_blob(struct codegen *g, const struct schedule *s, const struct codegen_options *o)
@@ -47,10 +47,9 @@ static void add_main(struct codegen *g)
 static void build(struct codegen *g, LLVMTargetMachineRef machine, const struct schedule *s,
                   const struct codegen_options *o)
 {
-	struct target target = target_of_machine(machine);
-	codegen_open(g, s->deploy->name, machine, &target, emitters[target.image]);
+	codegen_open(g, s->deploy->name, machine, &s->target, emitters[s->target.image]);
 	add_blob(g, s, o);
-	g->emitter->add_image(g, s, o->heap);
+	g->emitter->add_image(g, s, o->heap, o->level);
 	add_steps(g, s, o->heap);
 	add_main(g);
 	verify_module(g->module, "before optimisation");

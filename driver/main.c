@@ -75,12 +75,6 @@ static int run(const struct options *o)
 		return run_specs(o, format_file);
 	if (o->command == COMMAND_CPUS)
 		return codegen_cpus() ? EXIT_OK : EXIT_ERRORS;
-	bool host_code = o->emit == EMIT_LAUNCHER || (o->emit >= EMIT_LLVM && o->emit != EMIT_PTX);
-	if (o->cuda && o->command == COMMAND_BUILD && host_code) {
-		complain("--target=cuda is not built yet: this version makes launchers for --target=cpu, and prints a GPU's "
-		         "kernels with --emit=ptx");
-		return EXIT_ERRORS;
-	}
 	return run_specs(o, compile);
 }
 

@@ -166,7 +166,6 @@ struct dr_result {
 	int64_t n, stride, batch_stride;
 };
 struct dr_kernel {
-	struct dr_span name;
 	uint64_t elements;       /* that it passes over per token of the step, roughly; 0: many, or unknown */
 	struct dr_result result; /* where numbers may stop being finite */
 };
@@ -197,6 +196,7 @@ struct dr_program {
 	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group, rounded up] per row */
 	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
 	uint64_t comm_staging, comm_mailbox; /* bytes: staging for collectives; one of the two messages between stages */
+	uint32_t workers, pad;               /* of a launch, where the device does not count its own */
 	uint64_t worker_elements;            /* a launch that passes over at most so many elements has one worker */
 };
 
@@ -219,11 +219,13 @@ typedef void (*dr_step_fn)(struct dr_frame *f);
 /* The code of the kernels, in the order of the schedule, in the form that one kind of device runs. */
 enum dr_image_form {
 	DR_IMAGE_FUNCTIONS, /* functions of the launcher: `functions` */
-	DR_IMAGE_PTX        /* no launcher carries it yet */
+	DR_IMAGE_PTX        /* text for the driver of NVIDIA GPUs: `ptx`, `entries` */
 };
 struct dr_image {
 	uint32_t form, n_kernels;
 	const dr_kernel_fn *functions;
+	const char *ptx;
+	const char *const *entries; /* name of each kernel's entry in `ptx` */
 };
 
 /* Generated. */

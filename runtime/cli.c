@@ -237,18 +237,23 @@ static bool parse_options(struct options *o, int command, int argc, char **argv)
 	return true;
 }
 
-static bool read_environment(struct options *o)
+static bool read_environment(struct options *o, enum dr_image_form form)
 {
 	const char *value[COUNT(env_table)];
 	for (size_t i = 0; i < COUNT(env_table); i++) {
 		const char *set = getenv(env_table[i].name);
 		value[i] = set && *set ? set : env_table[i].value;
 	}
-	o->device = value[ENV_DEPLOY_DEVICE];
-	for (int i = 0; device_names[i]; i++)
-		if (!strcmp(device_names[i], o->device))
-			return parse_number("DEPLOY_TIMEOUT", value[ENV_DEPLOY_TIMEOUT], 1, 1 << 20, &o->timeout);
-	say_error("DEPLOY_DEVICE: unknown device `%s`; there are cpu and far", o->device);
+	const char *const *names = device_names(form);
+	const char *wanted = getenv("DEPLOY_DEVICE");
+	o->device = wanted && *wanted ? NULL : names[0];
+	for (int i = 0; names[i] && !o->device; i++)
+		o->device = strcmp(names[i], wanted) ? NULL : names[i];
+	if (o->device)
+		return parse_number("DEPLOY_TIMEOUT", value[ENV_DEPLOY_TIMEOUT], 1, 1 << 20, &o->timeout);
+	say_error("DEPLOY_DEVICE: a launcher of --target=%s has no device `%s`, but %s%s%s",
+	          form == DR_IMAGE_PTX ? "cuda" : "cpu", wanted, names[0], names[1] ? " and " : "",
+	          names[1] ? names[1] : "");
 	return false;
 }
 
@@ -336,10 +341,11 @@ static int host_cores(void)
 static void choose_threads(struct job *job)
 {
 	int ranks = (int)job->plan->head->ranks, cores = host_cores();
-	if (cores < ranks)
+	if (cores < ranks && job->generated->image->form == DR_IMAGE_FUNCTIONS)
 		print_warning("%d ranks share %d core%s: this is slow, but results do not change", ranks, cores,
 		              cores == 1 ? "" : "s");
 	job->threads = job->options->threads ? job->options->threads : cores / ranks > 1 ? cores / ranks : 1;
+	job->workers = job->generated->image->form == DR_IMAGE_PTX ? (int)job->plan->head->workers : job->threads;
 	job->spin = job->threads * ranks <= cores;
 }
 
@@ -422,7 +428,7 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 	int command = argc > 1 ? command_bit(argv[1]) : 0;
 	if (!command)
 		return usage(argv[0]);
-	if (!parse_options(o, command, argc - 2, argv + 2) || !read_environment(o))
+	if (!parse_options(o, command, argc - 2, argv + 2) || !read_environment(o, (enum dr_image_form)g->image->form))
 		return STATUS_USAGE;
 	if (command == PLAN)
 		return fputs(plan_string(plan, plan->head->plan_text), stdout), STATUS_OK;

@@ -27,20 +27,21 @@ struct device {
 
 struct device_options {
 	const struct dr_image *image; /* NULL: it launches nothing */
-	int threads;                  /* workers of each kernel */
+	int workers;                  /* of each launch; the cpu device has as many threads */
 	bool spin;                    /* each worker has a core of its own, so waiting may poll */
 	struct reporter reporter;
 };
 
-/* Names of the devices, NULL-terminated; the first is the default. */
-extern const char *const device_names[];
-/* name: one of those. */
+/* The names of the devices that run an image, NULL-terminated; the first is the default. */
+const char *const *device_names(enum dr_image_form form);
 struct device *device_open(const char *name, const struct device_options *o);
 
 /* device_cpu.c: host memory and a team of threads.
- * device_far.c: the same in a helper process, so that code that uses device memory as host memory faults. */
+ * device_cuda.c: an NVIDIA GPU.
+ * device_far.c: the cpu device in a helper process, so that code that uses device memory as host memory faults. */
 struct device *device_cpu_open(const struct device_options *o);
 struct device *device_far_open(const struct device_options *o);
+struct device *device_cuda_open(const struct device_options *o);
 
 static inline struct rect flat(uint64_t at, uint64_t bytes) { return (struct rect){at, bytes, bytes, 1}; }
 #endif

@@ -47,7 +47,7 @@ static void *worker_main(void *arg)
 		event_wait(&c->start, seen, &spins, NEVER);
 		if (c->job.stop)
 			return NULL;
-		c->job.fn(c->job.args, w->index, c->options.threads);
+		c->job.fn(c->job.args, w->index, c->options.workers);
 		event_add(&c->done);
 	}
 }
@@ -95,7 +95,7 @@ static void cpu_launch(struct device *d, int32_t kernel, const uint64_t *args, i
 {
 	(void)n_args;
 	struct cpu *c = (struct cpu *)d;
-	int others = c->options.threads - 1;
+	int others = c->options.workers - 1;
 	dr_kernel_fn fn = c->options.image->functions[kernel];
 	if (others == 0 || small) {
 		fn(args, 0, 1);
@@ -117,7 +117,7 @@ static void cpu_close(struct device *d)
 	struct cpu *c = (struct cpu *)d;
 	c->job.stop = true;
 	event_add(&c->start);
-	for (int i = 1; i < c->options.threads; i++)
+	for (int i = 1; i < c->options.workers; i++)
 		pthread_join(c->workers[i].thread, NULL);
 	for (int i = 0; i < c->n_areas; i++)
 		munmap(c->area[i].at, c->area[i].bytes);
@@ -131,11 +131,11 @@ static void start_team(struct cpu *c)
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	c->workers = host_alloc((size_t)c->options.threads, sizeof *c->workers);
-	for (int i = 1; i < c->options.threads; i++) {
+	c->workers = host_alloc((size_t)c->options.workers, sizeof *c->workers);
+	for (int i = 1; i < c->options.workers; i++) {
 		c->workers[i] = (struct worker){.cpu = c, .index = i};
 		if (pthread_create(&c->workers[i].thread, NULL, worker_main, &c->workers[i]))
-			rank_fail(&c->options.reporter, "cannot start thread %d of %d", i + 1, c->options.threads);
+			rank_fail(&c->options.reporter, "cannot start thread %d of %d", i + 1, c->options.workers);
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -116,7 +116,7 @@ int launch_in(struct job *job, struct world *w)
 
 int launch(struct job *job)
 {
-	struct world *w = world_fork_open(job->plan, job->threads);
+	struct world *w = world_fork_open(job->plan, job->workers);
 	if (!w)
 		return STATUS_FAILED;
 	int status = launch_in(job, w);

@@ -28,13 +28,13 @@ static void open_rank(struct rank *r)
 {
 	const struct job *job = r->job;
 	struct rank_status *s = &r->reporter.board->rank[r->index];
-	struct device_options options = {job->generated->image, job->threads, job->spin, r->reporter};
+	struct device_options options = {job->generated->image, job->workers, job->spin, r->reporter};
 	activity(r, ACTIVITY_LOAD);
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);
 	r->comm = job->world->connect(job->world, r->device, &r->reporter, job->spin);
-	memory_open(&r->memory, job->plan, r->index, job->threads, r->device, &r->reporter);
-	s->planned = plan_bytes(job->plan, r->index, job->threads);
+	memory_open(&r->memory, job->plan, r->index, job->workers, r->device, &r->reporter);
+	s->planned = plan_bytes(job->plan, r->index, job->workers);
 	s->allocated = r->memory.total;
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);
 	parcel_open(r);

@@ -152,7 +152,7 @@ struct job {
 	struct npy *npy;                     /* NULL: no logits */
 	struct world *world;
 	bool spin;
-	int threads; /* per rank */
+	int threads, workers; /* per rank: threads of the host; workers of a launch */
 };
 /* trace.c: where a rank's numbers stop being finite. order: number of the launch in the step, from 1; 0: nowhere. */
 struct rank_odd {

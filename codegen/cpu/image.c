@@ -16,8 +16,9 @@ static LLVMValueRef dot(struct codegen *g, LLVMValueRef sum, LLVMValueRef x, LLV
 	return ir_intrinsic(g, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, args, 3);
 }
 
-static void add_image(struct codegen *g, const struct schedule *s, struct heap *heap)
+static void add_image(struct codegen *g, const struct schedule *s, struct heap *heap, int level)
 {
+	(void)level;
 	struct arena arena = {.heap = heap};
 	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
@@ -26,8 +27,7 @@ static void add_image(struct codegen *g, const struct schedule *s, struct heap *
 	}
 	LLVMValueRef functions = ir_constant(g, "kernels", LLVMConstArray2(g->ptr, table, (uint64_t)s->kernels.n));
 	LLVMSetLinkage(functions, LLVMInternalLinkage);
-	LLVMValueRef fields[] = {ir_i32(g, DR_IMAGE_FUNCTIONS), ir_i32(g, s->kernels.n), functions};
-	ir_constant(g, "dr_image", LLVMConstStructInContext(g->context, fields, 3, 0));
+	ir_image(g, DR_IMAGE_FUNCTIONS, s->kernels.n, functions, NULL, NULL);
 	arena_free(&arena);
 }
 

@@ -3,6 +3,8 @@
 #define DEPLOYC_CODEGEN_GPU_H
 #include "../emit.h"
 
+extern const struct emitter gpu_emitter;
+
 /* PTX for sm_80 and later, as text. The kernel NAME of the schedule is the entry dr_NAME(u64 ...), which takes the
  * kernel's arguments in order; each of its threads is a worker. NULL: no LLVM (printed). The caller disposes of it. */
 LLVMMemoryBufferRef gpu_ptx(const struct schedule *s, int level);

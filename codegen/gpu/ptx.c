@@ -12,7 +12,7 @@ enum { PTX_KERNEL = 71 };
 /* The oldest GPU that is supported, and a version of PTX that drivers of CUDA 12 load. */
 static const char TRIPLE[] = "nvptx64-nvidia-cuda", OLDEST[] = "sm_80", FEATURES[] = "+ptx78";
 
-/* ---- the emitter ----------------------------------------------------------------------------- */
+/* ---- what is the GPU's own ----------------------------------------------------------------------------- */
 /* A thread has up to 255 registers, but more threads hide more of the memory's latency. */
 static int contract_rows(const struct codegen *g)
 {
@@ -20,21 +20,24 @@ static int contract_rows(const struct codegen *g)
 	return CONTRACT_MAX_ROWS / 3;
 }
 
-static const struct emitter emitter = {.contract_rows = contract_rows};
-
 /* ---- entries --------------------------------------------------------------------------------- */
 static LLVMValueRef special(struct codegen *g, const char *name) { return ir_intrinsic(g, name, NULL, NULL, 0); }
+
+static const char *entry_name(struct arena *arena, const struct kernel *k)
+{
+	return arena_printf(arena, "dr_%s", k->name);
+}
 
 /* dr_NAME(u64 ...): calls the kernel with its arguments in memory, and with this thread's number among all of them. */
 static void add_entry(struct codegen *g, const struct kernel *k, LLVMValueRef body)
 {
-	char name[sizeof k->name + 4];
+	struct arena arena = {0};
 	int n = kernel_args(k);
 	LLVMTypeRef params[MAX_OPERANDS + 8];
 	for (int i = 0; i < n; i++)
 		params[i] = g->i64;
-	snprintf(name, sizeof name, "dr_%s", k->name);
-	LLVMValueRef f = ir_function(g, name, g->nothing, params, n, false);
+	LLVMValueRef f = ir_function(g, entry_name(&arena, k), g->nothing, params, n, false);
+	arena_free(&arena);
 	LLVMSetFunctionCallConv(f, PTX_KERNEL);
 	LLVMValueRef args = ir_local(g, g->i64, n);
 	for (int i = 0; i < n; i++)
@@ -79,13 +82,40 @@ static LLVMTargetMachineRef machine_of(int level)
 	                               LLVMCodeModelDefault);
 }
 
+static LLVMValueRef add_text(struct codegen *g, const char *name, const char *text, size_t n)
+{
+	LLVMValueRef at = ir_constant(g, name, LLVMConstStringInContext2(g->context, text, n, false));
+	LLVMSetLinkage(at, LLVMPrivateLinkage);
+	return at;
+}
+
+/* The launcher carries the text; the driver compiles it. */
+static void add_image(struct codegen *g, const struct schedule *s, struct heap *heap, int level)
+{
+	struct arena arena = {.heap = heap};
+	LLVMMemoryBufferRef text = gpu_ptx(s, level);
+	LLVMValueRef ptx = add_text(g, "ptx", LLVMGetBufferStart(text), LLVMGetBufferSize(text));
+	LLVMDisposeMemoryBuffer(text);
+	LLVMValueRef *table = arena_array(&arena, LLVMValueRef, s->kernels.n);
+	for (int i = 0; i < s->kernels.n; i++) {
+		const char *name = entry_name(&arena, &s->kernels.at[i]);
+		table[i] = add_text(g, "entry", name, strlen(name));
+	}
+	LLVMValueRef entries = ir_constant(g, "entries", LLVMConstArray2(g->ptr, table, (uint64_t)s->kernels.n));
+	LLVMSetLinkage(entries, LLVMInternalLinkage);
+	ir_image(g, DR_IMAGE_PTX, s->kernels.n, NULL, ptx, entries);
+	arena_free(&arena);
+}
+
+const struct emitter gpu_emitter = {.add_image = add_image, .contract_rows = contract_rows};
+
 LLVMMemoryBufferRef gpu_ptx(const struct schedule *s, int level)
 {
 	LLVMTargetMachineRef machine = machine_of(level);
 	if (!machine)
 		return NULL;
 	struct codegen g;
-	codegen_open(&g, s->deploy->name, machine, &s->target, &emitter);
+	codegen_open(&g, s->deploy->name, machine, &s->target, &gpu_emitter);
 	for (int i = 0; i < s->kernels.n; i++)
 		add_entry(&g, &s->kernels.at[i], emit_kernel(&g, &s->kernels.at[i]));
 	inline_all(&g);

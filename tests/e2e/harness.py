@@ -16,6 +16,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc"))
+TARGET = [f"--target={os.environ['TEST_TARGET']}"] if "TEST_TARGET" in os.environ else []      # cuda: see docs/gpu.md
 
 # The fixtures' sizes, as refinements of the library's models.
 MODELS = {
@@ -80,7 +81,7 @@ def compile_spec(text, folder, name, *options):
     """Writes NAME.deploy and compiles it to the launcher NAME."""
     source, launcher = folder / f"{name}.deploy", folder / name
     source.write_text(text)
-    done = subprocess.run([DEPLOYC, source, "-o", launcher, *options], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([DEPLOYC, source, "-o", launcher, *TARGET, *options], capture_output=True, text=True, timeout=120)
     if done.returncode:
         raise Failed(f"deployc exits with {done.returncode}: {first_line(done.stderr or done.stdout)}")
     return launcher

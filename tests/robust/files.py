@@ -160,7 +160,7 @@ for words in "help", "help plan", "plan --help", "--help plan", "check --help no
 
 text(f"deployc good.deploy --emit=dag --cpu={'x' * 5000}", 2, "no such cpu: xxx")
 text("deployc good.deploy --emit=asm --cpu=i386", 1, "the cpu that was named has no 64-bit mode")
-text("deployc good.deploy --target=cuda -o out", 1, "--target=cuda is not built yet")
+text("deployc good.deploy --emit=ptx", 2, "it needs --target=cuda")
 text("deployc --cpu=help >/dev/full", 1, "cannot write standard output: No space left")
 text("deployc good.deploy --emit=ast -o none/out", 1, "cannot write none/out: No such file")
 text("echo 'use std.models { Llama_3_1_8B }' | deployc plan -", 1, "standard input has no deployment")

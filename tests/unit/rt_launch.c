@@ -340,7 +340,7 @@ static pid_t start_launcher(struct tiny t, void (*step)(struct dr_frame *), cons
 	pid_t pid = fork();
 	if (pid == 0) {
 		const dr_step_fn steps[] = {step, step};
-		const struct dr_image image = {DR_IMAGE_FUNCTIONS, sizeof kernels / sizeof *kernels, kernels};
+		const struct dr_image image = {.n_kernels = sizeof kernels / sizeof *kernels, .functions = kernels};
 		struct generated g = {b.at, &image, steps};
 		int fd = open(in_folder("said"), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
 		dup2(fd, 1);
@@ -742,7 +742,7 @@ static void wrong_arguments_are_refused(void **state)
 	assert_said("error: --unverified: at most 64 names");
 	setenv("DEPLOY_DEVICE", "gpu", 1);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 2);
-	assert_said("error: DEPLOY_DEVICE: unknown device `gpu`; there are cpu and far");
+	assert_said("error: DEPLOY_DEVICE: a launcher of --target=cpu has no device `gpu`, but cpu and far");
 	unsetenv("DEPLOY_DEVICE");
 }
 

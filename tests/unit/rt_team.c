@@ -27,7 +27,7 @@ static void count(const uint64_t *args, int32_t worker, int32_t workers)
 }
 
 static const dr_kernel_fn kernels[] = {reverse, count};
-static const struct dr_image image = {DR_IMAGE_FUNCTIONS, 2, kernels};
+static const struct dr_image image = {.n_kernels = 2, .functions = kernels};
 
 static void run_team(int threads, bool spin)
 {

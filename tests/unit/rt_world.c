@@ -460,10 +460,10 @@ static int run_job(enum which_world which, void (*step)(struct dr_frame *), char
 			ids[i][prompts[i].n - 1] = i;
 		}
 		const dr_step_fn steps[] = {step, step};
-		const struct dr_image image = {DR_IMAGE_FUNCTIONS, sizeof kernels / sizeof *kernels, kernels};
+		const struct dr_image image = {.n_kernels = sizeof kernels / sizeof *kernels, .functions = kernels};
 		struct generated g = {blob.at, &image, steps};
 		struct options o = {.prompts = prompts, .n_prompts = 5, .max_tokens = 6, .device = "cpu", .timeout = 60};
-		struct job job = {.generated = &g, .plan = &plan, .options = &o, .threads = 2};
+		struct job job = {.generated = &g, .plan = &plan, .options = &o, .threads = 2, .workers = 2};
 		struct world *w = open_world(which);
 		status = launch_in(&job, w);
 		w->close(w);
