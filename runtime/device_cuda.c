@@ -71,12 +71,19 @@ static uint64_t cuda_alloc(struct device *d, uint64_t bytes)
 	return at;
 }
 
+/* Queues a copy. The driver bounds the distance of rows, so bytes in one piece are not one long row. */
 static void copy(struct cuda *c, const CUDA_MEMCPY2D *what)
 {
-	if (!what->WidthInBytes || !what->Height)
+	size_t bytes = what->WidthInBytes * what->Height;
+	bool pieces = what->Height > 1, out = what->srcMemoryType == CU_MEMORYTYPE_DEVICE;
+	if (!bytes)
 		return;
 	enter(c);
-	check(c, c->cuMemcpy2DAsync_v2(what, c->stream), "cannot copy to or from the GPU");
+	check(c,
+	      pieces ? c->cuMemcpy2DAsync_v2(what, c->stream)
+	      : out  ? c->cuMemcpyDtoHAsync_v2(what->dstHost, what->srcDevice, bytes, c->stream)
+	             : c->cuMemcpyHtoDAsync_v2(what->dstDevice, what->srcHost, bytes, c->stream),
+	      "cannot copy to or from the GPU");
 }
 
 static void cuda_sync(struct device *d)
