@@ -24,14 +24,10 @@ struct contract {
 
 static int64_t tile_bytes(const struct kernel_contract *k)
 {
-	int64_t padded = (k->k + k->pack.k_pair - 1) / k->pack.k_pair * k->pack.k_pair;
-	return padded * k->pack.n_tile * dtype_bytes(k->w);
+	return packed_bytes(&k->pack, 1, k->pack.n_tile, k->k, k->w);
 }
 
-static int64_t weight_bytes(const struct kernel_contract *k)
-{
-	return (k->n + k->pack.n_tile - 1) / k->pack.n_tile * tile_bytes(k);
-}
+static int64_t weight_bytes(const struct kernel_contract *k) { return packed_bytes(&k->pack, 1, k->n, k->k, k->w); }
 
 static void store_row(struct codegen *g, const struct contract *c, LLVMValueRef y, LLVMValueRef row, LLVMValueRef left)
 {

@@ -39,16 +39,9 @@ static int64_t operand_bytes(const struct kernel_rows *k, const struct rows_oper
 	return strided_bytes(rows, o->row_stride, last + 1, o->dtype);
 }
 
-static int64_t padded(int64_t n, int64_t multiple) { return multiple ? round_up(n, multiple) : n; }
-
-static int64_t tile_bytes(const struct packing *p, int64_t groups, int64_t n, int64_t k, enum dtype t)
-{
-	return groups * padded(n, p->n_tile) * padded(k, p->n_tile ? p->k_pair : 0) * dtype_bytes(t);
-}
-
 static int64_t weight_bytes(const struct kernel_contract *k, int64_t groups)
 {
-	return tile_bytes(&k->pack, groups, k->n, k->k, k->w);
+	return packed_bytes(&k->pack, groups, k->n, k->k, k->w);
 }
 
 /* ---- workspaces ------------------------------------------------------------------------------ */

@@ -88,9 +88,7 @@ static void set_bytes(struct placed_param *p)
 	int64_t groups = 1, n = 1, k = 1;
 	for (int i = 0; i < p->n_axes; i++)
 		*(p->axes[i].role == DR_WEIGHT_GROUP ? &groups : p->axes[i].role == DR_WEIGHT_K ? &k : &n) *= p->axes[i].local;
-	if (p->pack.n_tile)
-		n = round_up(n, p->pack.n_tile), k = round_up(k, p->pack.k_pair);
-	p->bytes = groups * n * k * dtype_bytes(p->param->dtype);
+	p->bytes = packed_bytes(&p->pack, groups, n, k, p->param->dtype);
 }
 
 /* Tiles for the contraction `user`. */

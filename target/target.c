@@ -2,6 +2,7 @@
 #include "target.h"
 #include <stddef.h>
 #include <string.h>
+#include "../support/round.h"
 
 static const struct cpu {
 	const char *name;
@@ -33,6 +34,13 @@ struct target target_gpu(void)
 {
 	enum { WORKERS = 128 * 64 }; /* threads: two warps for each multiprocessor of a large GPU */
 	return (struct target){.image = DR_IMAGE_PTX, .lanes = 1, .workers = WORKERS, .worker_elements = 1};
+}
+
+int64_t packed_bytes(const struct packing *p, int64_t groups, int64_t n, int64_t k, enum dtype t)
+{
+	if (p->n_tile)
+		n = round_up(n, p->n_tile), k = round_up(k, p->k_pair);
+	return groups * n * k * dtype_bytes(t);
 }
 
 struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x)

@@ -30,6 +30,8 @@ struct target target_cpu(int lanes, bool bf16_dot);
 /* An NVIDIA GPU: each thread is a worker with one lane. */
 struct target target_gpu(void);
 
+/* Bytes of a weight in this order: of `groups` groups, with n outputs and k summed elements each. */
+int64_t packed_bytes(const struct packing *p, int64_t groups, int64_t n, int64_t k, enum dtype t);
 /* The tiles in which a contraction of x reads a weight. */
 struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x);
 
