@@ -141,7 +141,6 @@ static bool same_attributes(const struct value *x, const struct value *y, struct
 {
 	struct reduced_axes over = value_reduced(x), other = value_reduced(y);
 	switch (x->op) {
-	case OP_INPUT:  return x->input == y->input;
 	case OP_PARAM:  return same_index(x->param, y->param, a.params, b.params);
 	case OP_CONST:  return x->number == y->number;
 	case OP_RENAME:

@@ -579,6 +579,15 @@ static void test_turns_that_differ_are_bodies_of_their_own(void **state)
 	assert_string_equal(p->params.at[1].key, "h.{layer}.a");
 }
 
+/* A table may be read in each turn. */
+static void test_table_in_turns(void **state)
+{
+	struct fixture *f = *state;
+	struct program *p = program_of(f, loop_text(f, 3, "x = x + embed(w, ids)"));
+	assert_int_equal(p->loop.n_bodies, 1);
+	assert_int_equal(p->loop.bodies[0].turns, 3);
+}
+
 /* Each state of a turn is compared with its own counterpart. */
 static void test_states_of_turns(void **state)
 {
@@ -658,6 +667,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_mistakes_in_one_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_carried_value_keeps_its_type, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turns_that_differ_are_bodies_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_table_in_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_states_of_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stored_formats_of_states, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scales_are_printed, setup, teardown),
