@@ -1,5 +1,6 @@
 /* Whole launchers of the tiny model (rt_tiny.h), on several meshes and both devices: tokens and logits compared with
  * plain loops; ranks that die, wrong checkpoints, wrong arguments. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <dirent.h>
@@ -527,6 +528,25 @@ static void bench_and_plan(void **state)
 #define RUN(...) ARGS("run", "--weights", folder, "--ids", "1,2,3", "--max-tokens", "4", __VA_ARGS__)
 static const struct tiny PAIR = {1, 1, 2, 1};
 
+static void ranks_that_share_cores(void **state)
+{
+	(void)state;
+	cpu_set_t all, one;
+	assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+	CPU_ZERO(&one);
+	for (int i = 0; !CPU_COUNT(&one); i++)
+		if (CPU_ISSET(i, &all))
+			CPU_SET(i, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+	assert_int_equal(launcher(PAIR, step_crash, RUN(NULL)), 1);
+	assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+	assert_said("warning: 2 ranks share 1 core: this is slow, but results do not change");
+	if (CPU_COUNT(&all) < 2)
+		return;
+	assert_int_equal(launcher(PAIR, step_crash, RUN(NULL)), 1);
+	assert_null(strstr(said, "ranks share"));
+}
+
 static void failing_ranks_are_named(void **state)
 {
 	(void)state;
@@ -772,6 +792,7 @@ int main(void)
 		cmocka_unit_test(stop_ids_end_continuations),
 		cmocka_unit_test(far_device_agrees),
 		cmocka_unit_test(bench_and_plan),
+		cmocka_unit_test(ranks_that_share_cores),
 		cmocka_unit_test(failing_ranks_are_named),
 		cmocka_unit_test(memory_that_the_host_lacks),
 		cmocka_unit_test(wrong_programs_are_refused),
