@@ -159,7 +159,8 @@ for words in "help", "help plan", "plan --help", "--help plan", "check --help no
 
 
 text(f"deployc good.deploy --emit=dag --cpu={'x' * 5000}", 2, "no such cpu: xxx")
-text(f"sed 's/^model/  model/' good.deploy > {'x' * 252} && deployc fmt {'x' * 252}", 1, "File name too long")
+LONG = "x" * 252
+text(f"sed 's/^model/  model/' good.deploy > {LONG}; deployc fmt {LONG}; s=$?; rm {LONG}; exit $s", 1, "File name too long")
 text("deployc good.deploy --emit=asm --cpu=i386", 1, "the cpu that was named has no 64-bit mode")
 text("deployc good.deploy --emit=ptx", 2, "it needs --target=cuda")
 text("deployc --cpu=help >/dev/full", 1, "cannot write standard output: No space left")
