@@ -12,6 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "driver"]
 FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "runtime"]
+SOURCES = (".c", ".h", ".y", ".l", ".def", ".sh", ".py")
 # Code for one kind of device; the files of codegen/ that know of it.
 DEVICES, KNOW_DEVICES = re.compile(r"codegen/\w+/"), re.compile(r"codegen/(\w+/|module\b)|driver/")
 ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/round.h", "support/stage_order.h"},
@@ -41,11 +42,11 @@ def allowed(user, target):
     return target.parts[0] in above or str(target) in ALSO.get(folder, set())
 
 
-def unnamed(folder):
-    """Files of the folder that its README does not name."""
-    readme = (ROOT / folder / "README.md").read_text()
-    files = [p.name for p in sorted((ROOT / folder).iterdir()) if p.suffix in (".c", ".h", ".y", ".l", ".def", ".sh")]
-    return [name for name in files if f"`{name}`" not in readme]
+def unnamed(readme):
+    """Files beside the README, and in folders below without one, that it does not name: `name` or `folder/name`."""
+    text, below = readme.read_text(), [p.parent for p in readme.parent.rglob("README.md") if p != readme]
+    files = [p for p in sorted(readme.parent.rglob("*")) if p.suffix in SOURCES and not any(b in p.parents for b in below)]
+    return [p for p in files if not re.search(rf"`([\w/]+/)?{re.escape(p.name)}`", text)]
 
 
 # ---- machines ---------------------------------------------------------------------------------------------------------
@@ -119,9 +120,9 @@ def wrong_calls():
 
 def main():
     passed, wrong = 0, []
+    for readme in [ROOT / folder / "README.md" for folder in (*FOLDERS, "tests/gpu")]:
+        wrong += [f"FAIL {path.relative_to(ROOT)} is not in {readme.relative_to(ROOT)}" for path in unnamed(readme)]
     for folder in FOLDERS:
-        if (ROOT / folder).is_dir():
-            wrong += [f"FAIL {folder}/{name} is not in {folder}/README.md" for name in unnamed(folder)]
         for file in sorted((ROOT / folder).glob("*.[chly]")):
             passed += 1
             for name in INCLUDE.findall(file.read_text()):
