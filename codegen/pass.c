@@ -1,8 +1,22 @@
-/* Verifies, optimises and emits a module. */
+/* Verifies, optimises and emits a module; what LLVM does with its own errors. */
 #include "pass.h"
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Error.h>
+#include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Transforms/PassBuilder.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where LLVM would end the process by itself. */
+static void on_fatal(const char *reason)
+{
+	if (!strstr(reason, "64-bit code requested"))
+		internal_error("LLVM: %s", reason);
+	complain("the cpu that was named has no 64-bit mode");
+	give_up(EXIT_FAILURE);
+}
+
+void catch_fatal_errors(void) { LLVMInstallFatalErrorHandler(on_fatal); }
 
 LLVMCodeGenOptLevel optimization_level(int level)
 {

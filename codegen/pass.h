@@ -3,6 +3,9 @@
 #define DEPLOYC_PASS_H
 #include "emit.h"
 
+/* Before LLVM works for a target: an error that would end the process by itself is reported like others. May be called
+ * again. */
+void catch_fatal_errors(void);
 LLVMCodeGenOptLevel optimization_level(int level); /* 0..3 */
 void verify_module(LLVMModuleRef module, const char *when);
 void run_passes(struct codegen *g, const char *passes); /* in LLVM's notation; verifies what comes out */

@@ -50,7 +50,7 @@ static void find_calls(struct cuda *c)
 #include "cuda_api.def"
 }
 
-/* A thread's first call must say which context it works in. */
+/* The rank's thread says once which context it works in; threads that load weights say so before they copy. */
 static void enter(struct cuda *c) { check(c, c->cuCtxSetCurrent(c->context), "cannot use the GPU's context"); }
 
 /* ---- the device ------------------------------------------------------------------------------ */
@@ -89,7 +89,6 @@ static void copy(struct cuda *c, const CUDA_MEMCPY2D *what)
 static void cuda_sync(struct device *d)
 {
 	struct cuda *c = (struct cuda *)d;
-	enter(c);
 	check(c, c->cuStreamSynchronize(c->stream), "the GPU failed");
 }
 
@@ -122,7 +121,6 @@ static void cuda_write(struct device *d, struct rect to, const void *from)
 static void cuda_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 {
 	struct cuda *c = (struct cuda *)d;
-	enter(c);
 	if (bytes)
 		check(c, c->cuMemsetD8Async(at, (unsigned char)byte, bytes, c->stream), "cannot fill the GPU's memory");
 }
@@ -138,7 +136,6 @@ static void cuda_launch(struct device *d, int32_t kernel, const uint64_t *args, 
 		rank_fail(&c->options.reporter, "internal: a kernel of %d arguments", n_args);
 	for (int i = 0; i < n_args; i++)
 		params[i] = (void *)&args[i];
-	enter(c);
 	CUresult launched = c->cuLaunchKernel(c->kernel[kernel], blocks, 1, 1, BLOCK, 1, 1, 0, c->stream, params, NULL);
 	c->launched = c->options.image->entries[kernel];
 	check(c, launched, "cannot launch a kernel");

@@ -4,7 +4,6 @@
 #include "../late.h"
 #include "../pass.h"
 #include <llvm-c/Core.h>
-#include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Target.h>
 #include <errno.h>
 #include <stdio.h>
@@ -12,19 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where LLVM would end the process by itself. */
-static void on_fatal(const char *reason)
-{
-	if (!strstr(reason, "64-bit code requested"))
-		internal_error("LLVM: %s", reason);
-	complain("the cpu that was named has no 64-bit mode");
-	give_up(EXIT_FAILURE);
-}
-
 /* May run more than once. */
 static void initialize_target(void)
 {
-	LLVMInstallFatalErrorHandler(on_fatal);
+	catch_fatal_errors();
 	LLVMInitializeNativeTarget();
 	LLVMInitializeNativeAsmPrinter();
 }

@@ -1,7 +1,6 @@
 /* The kernels of a schedule as PTX. Each is a function for one worker (../emit.h), inlined into an entry that finds out
  * which worker its thread is. */
 #include "gpu.h"
-#include <llvm-c/Analysis.h>
 #include <llvm-c/Target.h>
 #include <string.h>
 #include "../late.h"
@@ -12,7 +11,6 @@ enum { PTX_KERNEL = 71 };
 /* The oldest GPU that is supported, and a version of PTX that drivers of CUDA 12 load. */
 static const char TRIPLE[] = "nvptx64-nvidia-cuda", OLDEST[] = "sm_80", FEATURES[] = "+ptx78";
 
-/* ---- what is the GPU's own ----------------------------------------------------------------------------- */
 /* A thread has up to 255 registers, but more threads hide more of the memory's latency. */
 static int contract_rows(const struct codegen *g)
 {
@@ -33,11 +31,10 @@ static void add_entry(struct codegen *g, const struct kernel *k, LLVMValueRef bo
 {
 	struct arena arena = {0};
 	int n = kernel_args(k);
-	LLVMTypeRef params[MAX_OPERANDS + 8];
+	LLVMTypeRef *params = arena_array(&arena, LLVMTypeRef, n);
 	for (int i = 0; i < n; i++)
 		params[i] = g->i64;
 	LLVMValueRef f = ir_function(g, entry_name(&arena, k), g->nothing, params, n, false);
-	arena_free(&arena);
 	LLVMSetFunctionCallConv(f, PTX_KERNEL);
 	LLVMValueRef args = ir_local(g, g->i64, n);
 	for (int i = 0; i < n; i++)
@@ -48,6 +45,7 @@ static void add_entry(struct codegen *g, const struct kernel *k, LLVMValueRef bo
 	                       ir_mul(g, special(g, "llvm.nvvm.read.ptx.sreg.nctaid.x"), per_block)};
 	ir_call(g, body, call, 3);
 	LLVMBuildRetVoid(g->builder);
+	arena_free(&arena);
 }
 
 /* A call costs a thread its registers: everything becomes part of the entries. */
@@ -70,6 +68,7 @@ static LLVMTargetMachineRef machine_of(int level)
 {
 	if (!late_load())
 		return NULL;
+	catch_fatal_errors();
 	LLVMInitializeNVPTXTargetInfo();
 	LLVMInitializeNVPTXTarget();
 	LLVMInitializeNVPTXTargetMC();
