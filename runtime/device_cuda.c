@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include "cuda_api.h"
 
-enum { BLOCK = 64 }; /* threads of a block; the workers of a launch are a multiple of it */
+enum {
+	BLOCK = 64,   /* threads of a block; the workers of a launch are a multiple of it */
+	MIN_MAJOR = 8 /* compute capability */
+};
 
 struct cuda {
 	struct device device;
@@ -156,15 +159,48 @@ static void cuda_close(struct device *d)
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
-/* Each rank of a host has a GPU of its own. */
-static void open_gpu(struct cuda *c)
+/* Each rank of a host has a GPU of its own, of those that the driver shows. */
+static void choose_gpu(struct cuda *c)
 {
 	int count = 0, rank = c->options.reporter.rank;
-	check(c, c->cuInit(0), "the NVIDIA driver does not start");
-	check(c, c->cuDeviceGetCount(&count), "the NVIDIA driver does not count its GPUs");
+	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+	CUresult started = c->cuInit(0);
+	if (started != CUDA_ERROR_NO_DEVICE)
+		check(c, started, "the NVIDIA driver does not start");
+	if (started == CUDA_SUCCESS)
+		check(c, c->cuDeviceGetCount(&count), "the NVIDIA driver does not count its GPUs");
 	if (rank >= count)
-		rank_fail(&c->options.reporter, "a rank needs a GPU of its own, and this host has %d", count);
+		rank_fail(&c->options.reporter, "a rank needs a GPU of its own, and %s%s%s %d",
+		          visible ? "CUDA_VISIBLE_DEVICES=" : "this host has", visible ? visible : "", visible ? " leaves" : "",
+		          count);
 	check(c, c->cuDeviceGet(&c->gpu, rank), "cannot find the GPU");
+}
+
+static int attribute(struct cuda *c, CUdevice_attribute a)
+{
+	int value = 0;
+	check(c, c->cuDeviceGetAttribute(&value, a, c->gpu), "cannot ask the GPU what it is");
+	return value;
+}
+
+/* The kernels are for sm_80. Newer GPUs run them too: the driver compiles them. */
+static void check_capability(struct cuda *c)
+{
+	char name[128] = "";
+	int major = attribute(c, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+		minor = attribute(c, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+	if (major >= MIN_MAJOR)
+		return;
+	check(c, c->cuDeviceGetName(name, sizeof name, c->gpu), "cannot ask the GPU for its name");
+	rank_fail(&c->options.reporter,
+	          "its GPU (%s) has compute capability %d.%d: launchers need %d.0, an NVIDIA GPU from Ampere on", name,
+	          major, minor, MIN_MAJOR);
+}
+
+static void open_gpu(struct cuda *c)
+{
+	choose_gpu(c);
+	check_capability(c);
 	check(c, c->cuDevicePrimaryCtxRetain(&c->context, c->gpu), "cannot open the GPU");
 	enter(c);
 	check(c, c->cuStreamCreate(&c->stream, CU_STREAM_NON_BLOCKING), "cannot make a stream on the GPU");

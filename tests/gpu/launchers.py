@@ -51,6 +51,12 @@ def sampled(cpu, cuda):
         raise Failed("other tokens")
 
 
+def same(cpu, cuda, **environment):
+    got, expected = ids(run(cuda, **environment)), ids(run(cpu))
+    if got != expected:
+        raise Failed(f"{got} instead of {expected}")
+
+
 def fails(launcher, *words, **environment):
     done = run(launcher, **environment)
     missing = [w for w in words if w not in done.stderr]
@@ -67,6 +73,11 @@ def main():
         report.check("the same sampled tokens", lambda: sampled(cpu, cuda))
         report.check("no driver", lambda: fails(cuda, "there is no NVIDIA driver", "--target=cpu", LD_LIBRARY_PATH=None))
         report.check("too few GPUs", lambda: fails(cuda, "a rank needs a GPU of its own, and this host has 2", EMU_DEVICES="2"))
+        report.check("GPUs that CUDA_VISIBLE_DEVICES hides", lambda: fails(cuda, "and CUDA_VISIBLE_DEVICES=2,5,9,1 leaves 2", CUDA_VISIBLE_DEVICES="2,5,9,1"))
+        report.check("no GPU that is visible", lambda: fails(cuda, "and CUDA_VISIBLE_DEVICES= leaves 0", CUDA_VISIBLE_DEVICES=""))
+        report.check("a GPU older than Ampere", lambda: fails(cuda, "has compute capability 7.5: launchers need 8.0", EMU_CAPABILITY="7.5"))
+        for capability in "8.0", "8.9", "10.0", "12.0":
+            report.check(f"a GPU of compute capability {capability}", lambda: same(cpu, cuda, EMU_CAPABILITY=capability))
         report.check("too little memory", lambda: fails(cuda, "the GPU does not have ", " bytes of memory left", EMU_MEMORY=str(1 << 20)))
         report.check("a device of another target", lambda: fails(cuda, "a launcher of --target=cuda has no device `cpu`, but cuda", DEPLOY_DEVICE="cpu"))
         report.check("a GPU for a launcher of the CPU", lambda: fails(cpu, "a launcher of --target=cpu has no device `cuda`", DEPLOY_DEVICE="cuda"))

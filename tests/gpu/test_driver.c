@@ -82,6 +82,60 @@ static int several_devices(const void *unused)
 	return 0;
 }
 
+/* Devices 2 and 0, by the numbers 0 and 1: the list ends at what is not a device. */
+static int visible_devices(const void *unused)
+{
+	CUuuid all[3], u;
+	int n;
+	(void)unused;
+	setenv("EMU_DEVICES", "3", 1);
+	setenv("CUDA_VISIBLE_DEVICES", "2,0,3,1", 1);
+	gpu_open();
+	GOOD(cu.cuDeviceGetCount(&n));
+	IS(n, 2);
+	for (int i = 0; i < 2; i++)
+		GOOD(cu.cuDeviceGetUuid_v2(&all[i], i));
+	IS(cu.cuDeviceGetUuid_v2(&u, 2), CUDA_ERROR_INVALID_DEVICE);
+	IS(all[0].bytes[15], 2);
+	IS(all[1].bytes[15], 0);
+	return 0;
+}
+
+static int no_visible_device(const void *list)
+{
+	setenv("CUDA_VISIBLE_DEVICES", list, 1);
+	IS(cu.cuInit(0), CUDA_ERROR_NO_DEVICE);
+	return 0;
+}
+
+/* A GPU runs code for itself and for older ones. */
+static int capabilities(const void *capability)
+{
+	CUmodule m;
+	int major, shared;
+	bool turing = !strcmp(capability, "7.5"), blackwell = !strcmp(capability, "12.0");
+	setenv("EMU_CAPABILITY", capability, 1);
+	gpu_open();
+	GOOD(cu.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 0));
+	IS(major, turing ? 7 : 12);
+	GOOD(cu.cuDeviceGetAttribute(&shared, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 0));
+	IS(shared, turing ? 65536 : 101376);
+	IS(cu.cuModuleLoadData(&m, ".version 7.8\n.target sm_80\n.address_size 64\n"),
+	   turing ? CUDA_ERROR_NO_BINARY_FOR_GPU : CUDA_SUCCESS);
+	IS(cu.cuModuleLoadData(&m, ".version 8.7\n.target sm_120\n.address_size 64\n"),
+	   blackwell ? CUDA_SUCCESS : CUDA_ERROR_NO_BINARY_FOR_GPU);
+	IS(cu.cuModuleLoadData(&m, ".version 8.0\n.target sm_90a\n.address_size 64\n"), CUDA_ERROR_NO_BINARY_FOR_GPU);
+	return 0;
+}
+
+static int unknown_capability(const void *unused)
+{
+	(void)unused;
+	setenv("EMU_CAPABILITY", "9", 1);
+	IS(cu.cuInit(0), CUDA_ERROR_NO_DEVICE);
+	return 0;
+}
+
 static void processes(void **state)
 {
 	(void)state;
@@ -375,11 +429,18 @@ static int settings(const void *unused)
 	return gpu_is_emulated() ? 1 : 0;
 }
 
+static const struct {
+	int (*run)(const void *);
+	const void *argument;
+} played[] = {{several_devices, NULL},   {visible_devices, NULL}, {no_visible_device, ""}, {no_visible_device, "7"},
+              {no_visible_device, "-1"}, {capabilities, "7.5"},   {capabilities, "12.0"},  {unknown_capability, NULL}};
+
 static void emulated_only(void **state)
 {
 	(void)state;
 	if (gpu_in_child(settings, NULL) == 1)
-		assert_int_equal(gpu_in_child(several_devices, NULL), 0);
+		for (size_t i = 0; i < sizeof played / sizeof *played; i++)
+			assert_int_equal(gpu_in_child(played[i].run, played[i].argument), 0);
 }
 
 int main(void)

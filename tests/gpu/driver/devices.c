@@ -6,26 +6,12 @@
 #include "driver.h"
 
 pthread_mutex_t driver_lock = PTHREAD_MUTEX_INITIALIZER;
-static pid_t owner; /* the process that called cuInit */
+static pid_t owner;                          /* the process that called cuInit */
+static int n_devices, physical[MAX_DEVICES]; /* physical: the number of each on its host */
 static struct CUctx_st contexts[MAX_DEVICES];
 static _Thread_local struct CUctx_st *current;
 
-uint64_t setting(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-	char *end;
-	if (!text || !*text)
-		return otherwise;
-	uint64_t v = strtoull(text, &end, 0);
-	const char *suffix = *end ? strchr("KMG", *end) : NULL;
-	return suffix ? v << (10 * (suffix - "KMG" + 1)) : v;
-}
-
-int device_count(void)
-{
-	uint64_t n = setting("EMU_DEVICES", 1);
-	return n > MAX_DEVICES ? MAX_DEVICES : (int)n;
-}
+int device_count(void) { return n_devices; }
 
 struct CUctx_st *device_context(CUdevice device) { return &contexts[device]; }
 
@@ -38,7 +24,13 @@ CUresult cuInit(unsigned flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (owner && owner != getpid())
 		return CUDA_ERROR_NOT_INITIALIZED;
-	if (!device_count())
+	if (!played()) {
+		fprintf(stderr, "emulated GPU: EMU_CAPABILITY=%s is none that is known\n", getenv("EMU_CAPABILITY"));
+		return CUDA_ERROR_NO_DEVICE;
+	}
+	if (!owner)
+		n_devices = visible_devices(physical);
+	if (!n_devices)
 		return CUDA_ERROR_NO_DEVICE;
 	owner = getpid();
 	return CUDA_SUCCESS;
@@ -101,7 +93,7 @@ CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device)
 	CUresult r = check_device(uuid, device);
 	if (!r) {
 		memcpy(uuid->bytes, "emulated GPU    ", sizeof uuid->bytes);
-		uuid->bytes[15] = (char)device;
+		uuid->bytes[15] = (char)physical[device];
 	}
 	return r;
 }
@@ -127,25 +119,34 @@ static const struct {
 	{CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE, 1000000},
 	{CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, 64},
 	{CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, 1 << 20},
-	{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, THREADS_PER_MULTIPROCESSOR},
 	{CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT, 1},
 	{CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
-	{CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, DEVICE_SM / 10},
-	{CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, DEVICE_SM % 10},
-	{CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, SHARED_PER_MULTIPROCESSOR},
 	{CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR, REGISTERS_PER_BLOCK},
-	{CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, SHARED_OPTIN},
-	{CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR, BLOCKS_PER_MULTIPROCESSOR},
-	{CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK, SHARED_RESERVED},
 };
 
-/* Those that are not in the table are abilities that the device lacks. */
+/* What differs between GPUs; false: it does not. */
+static bool played_attribute(CUdevice_attribute attribute, int *value)
+{
+	const struct played *p = played();
+	switch ((int)attribute) {
+	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:             *value = p->sm / 10; return true;
+	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:             *value = p->sm % 10; return true;
+	case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR:       *value = p->threads; return true;
+	case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR: *value = p->shared; return true;
+	case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN:    *value = p->shared_optin; return true;
+	case CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR:        *value = p->blocks; return true;
+	case CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK:     *value = p->shared_reserved; return true;
+	}
+	return false;
+}
+
+/* Those that are not in a table are abilities that the device lacks. */
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)
 {
 	CUresult r = check_device(value, device);
 	if (!r && ((int)attribute < 1 || (int)attribute > 150))
 		r = CUDA_ERROR_INVALID_VALUE;
-	if (r)
+	if (r || played_attribute(attribute, value))
 		return r;
 	*value = 0;
 	for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)

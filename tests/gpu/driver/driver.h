@@ -94,20 +94,27 @@ struct CUctx_st {
 };
 
 enum {
-	MAX_DEVICES = 16,
+	MAX_DEVICES = 32,
 	MULTIPROCESSORS = 4,
 	MAX_GRID_YZ = 65535,
 	MAX_BLOCK_Z = 64,
 	SHARED_DEFAULT = 48 << 10,
-	SHARED_OPTIN = 227 << 10,
-	SHARED_PER_MULTIPROCESSOR = 228 << 10,
-	SHARED_RESERVED = 1 << 10,
-	REGISTERS_PER_BLOCK = 65536,
-	THREADS_PER_MULTIPROCESSOR = 2048,
-	BLOCKS_PER_MULTIPROCESSOR = 32
+	REGISTERS_PER_BLOCK = 65536
 };
 
 extern pthread_mutex_t driver_lock;
+
+/* ---- played.c ---- */
+/* What differs between GPUs. Sizes of shared memory in bytes. */
+struct played {
+	int sm;                                                     /* 90: compute capability 9.0 */
+	int shared_optin, shared, shared_reserved, threads, blocks; /* the last four: of a multiprocessor */
+};
+const struct played *played(void); /* NULL: EMU_CAPABILITY is none that is known */
+/* The devices that CUDA_VISIBLE_DEVICES leaves of the host's: returns their number. */
+int visible_devices(int physical[MAX_DEVICES]);
+/* EMU_<NAME>, or `otherwise`. A suffix K, M or G multiplies. */
+uint64_t setting(const char *name, uint64_t otherwise);
 
 /* ---- devices.c ---- */
 /* What most calls begin with: the lock, and the current context, which has not failed. On an error the lock is not
@@ -115,9 +122,7 @@ extern pthread_mutex_t driver_lock;
 CUresult enter(struct CUctx_st **context);
 CUresult leave(CUresult r);
 struct CUctx_st *device_context(CUdevice device);
-int device_count(void);
-/* EMU_<NAME>, or `otherwise`. A suffix K, M or G multiplies. */
-uint64_t setting(const char *name, uint64_t otherwise);
+int device_count(void); /* that the process sees; 0 before cuInit */
 
 /* ---- queue.c: with the lock held ---- */
 void queue_push(struct CUstream_st *s, const struct op *op);

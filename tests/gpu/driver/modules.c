@@ -56,7 +56,7 @@ static CUresult load(struct CUctx_st *c, CUmodule *module, const char *text, con
 		return CUDA_ERROR_NO_BINARY_FOR_GPU;
 	if (!strstr(text, ".version"))
 		return CUDA_ERROR_INVALID_IMAGE;
-	struct module *loaded = module_load(text, &c->memory, &code, error, sizeof error);
+	struct module *loaded = module_load(text, &c->memory, played()->sm, &code, error, sizeof error);
 	write_log(log, values, error);
 	if (!loaded) {
 		fprintf(stderr, "emulated GPU: %s\n", error);
@@ -202,7 +202,7 @@ CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfuncti
 	case CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES:                 *value = (int)k->local_bytes; break;
 	case CU_FUNC_ATTRIBUTE_NUM_REGS:                         *value = k->registers; break;
 	case CU_FUNC_ATTRIBUTE_PTX_VERSION:
-	case CU_FUNC_ATTRIBUTE_BINARY_VERSION:                   *value = DEVICE_SM; break;
+	case CU_FUNC_ATTRIBUTE_BINARY_VERSION:                   *value = played()->sm; break;
 	case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:    *value = f->max_dynamic; break;
 	case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT: *value = -1; break;
 	default:                                                 *value = 0;
@@ -219,7 +219,7 @@ CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute,
 	if (attribute == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT && value >= -1 && value <= 100)
 		return leave(CUDA_SUCCESS);
 	if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0
-	    || value > SHARED_OPTIN - (int)f->kernel->shared_bytes)
+	    || value > played()->shared_optin - (int)f->kernel->shared_bytes)
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	f->max_dynamic = value;
 	return leave(CUDA_SUCCESS);
@@ -235,11 +235,12 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction fun
 		return r;
 	if (!blocks || block_size <= 0)
 		return leave(CUDA_ERROR_INVALID_VALUE);
+	const struct played *p = played();
 	int warps = (block_size + LANES - 1) / LANES, registers = warps * LANES * f->kernel->registers;
-	uint64_t bytes = shared + f->kernel->shared_bytes + SHARED_RESERVED;
-	*blocks = min(BLOCKS_PER_MULTIPROCESSOR, THREADS_PER_MULTIPROCESSOR / (warps * LANES));
+	uint64_t bytes = shared + f->kernel->shared_bytes + (uint64_t)p->shared_reserved;
+	*blocks = min(p->blocks, p->threads / (warps * LANES));
 	*blocks = min(*blocks, registers ? REGISTERS_PER_BLOCK / registers : *blocks);
-	*blocks = min(*blocks, bytes > SHARED_PER_MULTIPROCESSOR ? 0 : (int)(SHARED_PER_MULTIPROCESSOR / bytes));
+	*blocks = min(*blocks, bytes > (uint64_t)p->shared ? 0 : bytes ? (int)((uint64_t)p->shared / bytes) : *blocks);
 	if (block_size > (int)f->kernel->max_threads || shared > (size_t)f->max_dynamic)
 		*blocks = 0;
 	return leave(CUDA_SUCCESS);

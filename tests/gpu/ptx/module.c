@@ -91,12 +91,12 @@ static bool run_passes(struct loader *l)
 	return true;
 }
 
-struct module *module_load(const char *text, struct memory *memory, int *code, char *error, size_t error_size)
+struct module *module_load(const char *text, struct memory *memory, int sm, int *code, char *error, size_t error_size)
 {
 	struct module *m = calloc(1, sizeof *m);
 	m->memory = memory;
 	m->text = arena_text(&m->arena, text, strlen(text));
-	struct loader l = {.arena = &m->arena, .module = m, .memory = memory, .at = m->text, .line = 1};
+	struct loader l = {.arena = &m->arena, .module = m, .memory = memory, .device_sm = sm, .at = m->text, .line = 1};
 	l.last_variable = &l.variables;
 	l.code = CUDA_ERROR_INVALID_PTX;
 	l.error = error;

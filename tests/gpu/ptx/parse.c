@@ -301,8 +301,8 @@ static int version_of_target(int sm, bool specific)
 {
 	static const struct {
 		int sm, version;
-	} targets[] = {{50, 40}, {60, 50}, {61, 50}, {70, 60}, {72, 61}, {75, 63},
-	               {80, 70}, {86, 71}, {87, 74}, {89, 78}, {90, 78}};
+	} targets[] = {{50, 40}, {60, 50}, {61, 50}, {70, 60}, {72, 61},  {75, 63},  {80, 70},
+	               {86, 71}, {87, 74}, {89, 78}, {90, 78}, {100, 86}, {103, 88}, {120, 87}};
 	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
 		if (targets[i].sm == sm)
 			return specific ? 80 : targets[i].version;
@@ -320,7 +320,7 @@ static void parse_target(struct loader *l)
 		if (!l->sm)
 			load_error(l, l->token.line, "`%s` is not a target", name);
 		bool specific = *end == 'a' || *end == 'f';
-		if (l->sm > DEVICE_SM || (specific && l->sm != DEVICE_SM))
+		if (l->sm > l->device_sm || (specific && l->sm != l->device_sm))
 			load_error_code(l, CUDA_ERROR_NO_BINARY_FOR_GPU, l->token.line, "a target that the device is not");
 		if (l->version < version_of_target(l->sm, specific))
 			load_error(l, l->token.line, "`%s` needs a newer .version", name);

@@ -113,6 +113,7 @@ struct loader {
 	int line;
 	struct token token; /* the next one */
 	int version, sm;    /* of .version, 78 is 7.8; of .target */
+	int device_sm;
 	struct function *functions;
 	struct variable *variables, **last_variable;
 	struct reference *references; /* data.c: addresses in initial values */
@@ -122,10 +123,10 @@ struct loader {
 	int code; /* of the driver */
 };
 
-enum { PTX_NEWEST = 90, DEVICE_SM = 90 };
+enum { PTX_NEWEST = 90 };
 
-/* NULL: `error` says what is wrong and in which line, and *code is the driver's. */
-struct module *module_load(const char *text, struct memory *memory, int *code, char *error, size_t error_size);
+/* sm: of the device. NULL: `error` says what is wrong and in which line, and *code is the driver's. */
+struct module *module_load(const char *text, struct memory *memory, int sm, int *code, char *error, size_t error_size);
 void module_drop(struct module *m);
 
 /* ---- inside the loader ---- */
