@@ -23,6 +23,19 @@ static const struct {
      "mov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nL: and.b32 %r2, %r0, 3;\nsetp.eq.u32 %p2, %r2, 0;\n@%p2 bra A;\nadd.u32 "
      "%r3, %r3, %r1;\n"
      "bra B;\nA: sub.u32 %r3, %r3, %r1;\nB: add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
+	{"mma", "mov.u32 %r1, 0;\nL: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, {%r2, %r3, "
+            "%r4, %r5}, "
+            "{%r6, %r7}, {%f1, %f2, %f3, %f4};\nadd.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra "
+            "L;\nst.global.f32 [%rd0], %f1;"},
+	{"ldmatrix", ".shared .align 16 .b8 s[1024];\nmov.u32 %r1, 0;\nmov.u32 %r0, %laneid;\nmov.u32 %r4, s;\nmad.lo.u32 "
+                 "%r4, %r0, 16, "
+                 "%r4;\nL: ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r5, %r6, %r7, %r8}, [%r4];\nadd.u32 %r1, %r1, "
+                 "1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
+	{"cp.async",
+     ".shared .align 16 .b8 s[4096];\nmov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nmov.u32 %r4, s;\nmad.lo.u32 %r4, %r0, 16, "
+     "%r4;\nmul.wide.u32 %rd1, %r0, 16;\nand.b64 %rd1, %rd1, 2047;\nadd.u64 %rd1, %rd1, %rd0;\nL: "
+     "cp.async.cg.shared.global [%r4], [%rd1], 16;\ncp.async.commit_group;\ncp.async.wait_group 1;\nadd.u32 %r1, %r1, "
+     "1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
 	{"shared memory",
      ".shared .align 4 .b8 s[1024];\nmov.u32 %r1, 0;\nmov.u32 %r0, %tid.x;\nmov.u32 %r4, s;\nmad.lo.u32 %r4, %r0, 4, "
      "%r4;\n"

@@ -39,6 +39,26 @@ static const struct broken {
      "mov.u32 %r0, %tid.x;\nsetp.lt.u32 %p1, %r0, 7;\n@%p1 bra A;\nshfl.sync.bfly.b32 %r1, %r0, 1, 31, -1;\nA: "
      "bar.sync 0;",
      "mask", CUDA_ERROR_LAUNCH_FAILED, 32, false},
+	{"a product that some lanes miss",
+     "mov.u32 %r0, %tid.x;\nsetp.lt.u32 %p1, %r0, 7;\n@%p1 bra A;\nmma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 "
+     "{%f1, %f2, %f3, %f4}, {%r1, %r2}, {%r3}, {%f1, %f2, %f3, %f4};\nst.global.f32 [%rd0], %f1;\nA:",
+     "without lanes 0000007f", CUDA_ERROR_LAUNCH_FAILED, 32, false},
+	{"a row of a matrix past the end",
+     ".shared .align 16 .b8 s[496];\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, s;\nmad.lo.u32 %r1, %r0, 16, %r1;\n"
+     "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r2, %r3, %r4, %r5}, [%r1];\nst.global.u32 [%rd0], %r2;",
+     "lane 31", CUDA_ERROR_ILLEGAL_ADDRESS, 32, false},
+	{"a row of a matrix that is not aligned",
+     ".shared .align 16 .b8 s[512];\nmov.u32 %r1, s;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, "
+     "[%r1+8];\nst.global.u32 [%rd0], %r2;",
+     "misaligned", CUDA_ERROR_MISALIGNED_ADDRESS, 32, true},
+	{"a copy of more bytes than its size",
+     ".shared .align 16 .b8 s[16];\nmov.u32 %r1, s;\nmov.u32 %r2, 17;\ncp.async.cg.shared.global [%r1], [%rd0], 16, "
+     "%r2;\ncp.async.wait_all;",
+     "17 bytes", CUDA_ERROR_ILLEGAL_INSTRUCTION, 1, false},
+	{"a copy from past the end",
+     ".shared .align 16 .b8 s[16];\nmov.u32 %r1, s;\ncp.async.cg.shared.global [%r1], [%rd0+256], 16;\n"
+     "cp.async.wait_all;",
+     "not in an allocation", CUDA_ERROR_ILLEGAL_ADDRESS, 1, false},
 	{"a write of constant memory", "mov.u64 %rd1, table;\nst.u32 [%rd1], %r0;", "constant memory",
      CUDA_ERROR_ILLEGAL_ADDRESS, 1, false},
 };
@@ -110,6 +130,30 @@ static int missing_barrier(const void *unused)
 		"add.u64 %rd2, %rd2, %rd0;\nst.global.u32 [%rd2], %r4;",
 		1, want, 128);
 }
+
+/* Four copies a thread, each a group of its own; all are read after `wait`. */
+static int copies(const char *wait)
+{
+	uint32_t want[128];
+	char body[1200];
+	for (uint32_t i = 0; i < 128; i++)
+		want[i] = 4 * i + 6;
+	snprintf(body, sizeof body,
+	         ".shared .align 4 .b8 s[2048];\nmov.u32 %%r0, %%tid.x;\nmov.u32 %%r1, s;\nmad.lo.u32 %%r2, %%r0, 4, "
+	         "%%r1;\nmul.wide.u32 %%rd2, %%r0, 4;\nadd.u64 %%rd3, %%rd1, %%rd2;\nadd.u64 %%rd2, %%rd0, %%rd2;\n"
+	         "cp.async.ca.shared.global [%%r2], [%%rd3], 4;\ncp.async.commit_group;\n"
+	         "cp.async.ca.shared.global [%%r2+512], [%%rd3+4], 4;\ncp.async.commit_group;\n"
+	         "cp.async.ca.shared.global [%%r2+1024], [%%rd3+8], 4;\ncp.async.commit_group;\n"
+	         "cp.async.ca.shared.global [%%r2+1536], [%%rd3+12], 4;\ncp.async.commit_group;\n%s"
+	         "ld.shared.u32 %%r3, [%%r2];\nld.shared.u32 %%r4, [%%r2+512];\nadd.u32 %%r3, %%r3, %%r4;\n"
+	         "ld.shared.u32 %%r4, [%%r2+1024];\nadd.u32 %%r3, %%r3, %%r4;\nld.shared.u32 %%r4, [%%r2+1536];\n"
+	         "add.u32 %%r3, %%r3, %%r4;\nst.global.u32 [%%rd2], %%r3;",
+	         wait);
+	return compute(body, 1, want, 128);
+}
+static int right_copies(const void *unused) { return (void)unused, copies("cp.async.wait_group 0;\n"); }
+static int early_read(const void *unused) { return (void)unused, copies(""); }
+static int weaker_wait(const void *unused) { return (void)unused, copies("cp.async.wait_group 1;\n"); }
 
 static int not_written(const void *unused)
 {
@@ -241,6 +285,9 @@ static const struct {
 	int status;
 } flaws[] = {
 	{"a missing barrier", missing_barrier, NOTICED},
+	{"copies that are waited for", right_copies, UNNOTICED},
+	{"copies that are not waited for", early_read, NOTICED},
+	{"the last copy that is not waited for", weaker_wait, NOTICED},
 	{"memory that nothing wrote", not_written, NOTICED},
 	{"an order of CTAs", order_of_ctas, NOTICED},
 	{"a right sequence", right_sequence, UNNOTICED},

@@ -152,6 +152,16 @@ static uint32_t dot(uint32_t a, uint32_t b, uint32_t sum, bool a_signed, bool b_
 	}
 	return sum;
 }
+/* 11 significant bits, or multiples of 2^-136 below them; ties away from zero. */
+static uint64_t tf32_of(float v)
+{
+	int exponent;
+	if (isnan(v) || isinf(v))
+		return isnan(v) ? 0x7fffffff : oF(v);
+	frexpf(v, &exponent);
+	exponent = exponent < -125 ? -136 : exponent - 11;
+	return oF((float)ldexp(round(ldexp(v, -exponent)), exponent));
+}
 static float flushed(float v) { return fabsf(v) < 0x1p-126f ? copysignf(0, v) : v; }
 static uint32_t flushed_half(uint64_t h) { return (uint32_t)(h & 0x7c00 ? h : h & 0x8000); }
 static uint64_t relu_half(uint64_t h) { return isnan(half((uint32_t)h)) ? 0x7fff : h & 0x8000 ? 0 : h; }

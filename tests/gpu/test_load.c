@@ -111,6 +111,23 @@ static const struct single {
 	{"add.s32 _, %r1, %r2;", true},
 	{"mul.s32 %r1, %r2, %r3;", true},
 	{"shl.b32 %r1, %r2, %rd1;", true},
+	{"mma.sync.aligned.m16n8k16.row.col.f32.bf16.f16.f32 {%f1, %f2, %f3, %f1}, {%r1, %r2, %r3, %r1}, {%r1, %r2}, {%f1, "
+     "%f2, %f3, %f1};",
+     true},
+	{"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f1}, {%r1, %r2}, {%r1, %r2}, {%f1, %f2, "
+     "%f3, %f1};",
+     true},
+	{"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f1}, {%f1, %f2, %f3, %f1}, {%r1, %r2}, "
+     "{%f1, %f2, %f3, %f1};",
+     true},
+	{"ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r1}, [%r2];", true},
+	{"ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [%r2];", false},
+	{"cp.async.cg.shared.global [%r1], [%rd1], 8;", true},
+	{"cp.async.ca.shared.global [%r1], [%rd1], 8, %r2;", false},
+	{"cp.async.wait_group %r1;", true},
+	{"cp.async.wait_group;", true},
+	{"cp.async.commit_group 1;", true},
+	{"ld.global.L2::cache_hint.u32 %r1, [%rd1];", true},
 	{"tanh.approx.ftz.f32 %f1, %f2;", true},
 	{"fma.rn.sat.relu.f16 %h1, %h2, %h3, %h1;", true},
 	{"add.rz.f16 %h1, %h2, %h3;", true},

@@ -52,10 +52,11 @@ static unsigned char *device_at(struct warp *w, int lane, uint64_t at, unsigned 
 	return memory_host(at);
 }
 
-unsigned char *lane_memory(struct warp *w, int lane, enum space space, uint64_t at, unsigned bytes, bool writes)
+unsigned char *lane_part(struct warp *w, int lane, enum space space, uint64_t at, unsigned align, unsigned bytes,
+                         bool writes)
 {
-	if (at % bytes)
-		warp_fault(w, CUDA_ERROR_MISALIGNED_ADDRESS, lane, "%u bytes at misaligned %s address 0x%llx", bytes,
+	if (at % align)
+		warp_fault(w, CUDA_ERROR_MISALIGNED_ADDRESS, lane, "%u bytes at misaligned %s address 0x%llx", align,
 		           space_names[space], (unsigned long long)at);
 	if (space == SPACE_GENERIC && at - SHARED_WINDOW < WINDOW_BYTES) {
 		space = SPACE_SHARED;
@@ -70,6 +71,11 @@ unsigned char *lane_memory(struct warp *w, int lane, enum space space, uint64_t 
 	case SPACE_PARAM:  return param_at(w, lane, at, bytes);
 	default:           return device_at(w, lane, at, bytes, writes);
 	}
+}
+
+unsigned char *lane_memory(struct warp *w, int lane, enum space space, uint64_t at, unsigned bytes, bool writes)
+{
+	return lane_part(w, lane, space, at, bytes, bytes, writes);
 }
 
 /* ---- the addresses of a warp ---- */
@@ -180,6 +186,7 @@ void x_touch(struct warp *w, const struct ins *in)
 
 /* ---- generic addresses ---- */
 UNARY(to_window, uint64_t, uint64_t, a + (uint64_t)in->offset)
+UNARY(narrow_sum, uint64_t, uint32_t, a + (uint32_t)in->offset)
 UNARY(from_window, uint64_t, uint64_t, a - (uint64_t)in->offset)
 
 static bool is_in(const struct warp *w, enum space space, uint64_t at)

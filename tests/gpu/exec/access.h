@@ -5,6 +5,9 @@
 
 /* The bytes that a lane's address means; a fault if it may not access them. */
 unsigned char *lane_memory(struct warp *w, int lane, enum space space, uint64_t at, unsigned bytes, bool writes);
+/* The same of fewer bytes than those that the address must be aligned to. */
+unsigned char *lane_part(struct warp *w, int lane, enum space space, uint64_t at, unsigned align, unsigned bytes,
+                         bool writes);
 /* The address of each lane; narrow: its base has 32 bits. */
 void lane_addresses(struct warp *w, const struct ins *in, int operand, bool narrow, uint64_t *at);
 #endif

@@ -85,6 +85,12 @@ static void S32_of_F32_truncated(struct warp *w, const struct ins *in)
 	                                    : (uint32_t)INT32_MIN);
 }
 
+/* To 10 bits of fraction, ties away from zero. */
+UNARY(cvt_tf32, uint32_t, uint32_t,
+      (a & 0x7fffffff) > 0x7f800000   ? 0x7fffffff
+      : (a & 0x7fffffff) < 0x7f800000 ? (a + 0x1000) & 0xffffe000
+                                      : a)
+
 /* ---- integers to floats ---- */
 /* To a double, whose last bit is 1 if some were lost. */
 static double odd_of(uint64_t magnitude, bool negative)

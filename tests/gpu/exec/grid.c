@@ -250,7 +250,8 @@ static void start_cta(struct grid *g, uint64_t number)
 		struct warp *w = &c->warps[i];
 		unsigned left = threads - (unsigned)i * LANES;
 		w->active = w->alive = left >= LANES ? ALL_LANES : (1u << left) - 1;
-		w->pc = w->n_parked = 0;
+		w->pc = w->n_parked = w->n_copies = 0;
+		memset(w->committed, 0, sizeof w->committed);
 		w->meets_at = INT_MAX;
 		w->state = WARP_RUNS;
 		memset(w->area[AREA_REGISTERS], 0xff, n->kernel->register_bytes);
@@ -294,6 +295,8 @@ bool grid_run(const struct launch *launch, const struct memory_map *map, uint64_
 	set_up_warps(g);
 	bool good = run_guarded(g);
 	*instructions += g->instructions;
+	for (int i = 0; i < g->cta.n_warps; i++)
+		free(g->cta.warps[i].copies);
 	free(g->file);
 	free(g->cta.shared);
 	free(g);

@@ -15,9 +15,10 @@ handler x_mov_u16, x_mov_u32, x_mov_u64, x_mov_pred, x_clock, x_clock64, x_timer
 handler x_pack_32x2, x_pack_16x2, x_pack_16x4, x_unpack_32x2, x_unpack_16x2, x_unpack_16x4;
 handler x_ld_u8, x_ld_s8, x_ld_16, x_ld_32, x_ld_64, x_st_8, x_st_16, x_st_32, x_st_64, x_touch;
 handler x_atom_16, x_atom_32, x_atom_64;
-handler x_to_window, x_from_window, x_isspace;
+handler x_to_window, x_from_window, x_narrow_sum, x_isspace;
 handler x_setp_16, x_setp_32, x_setp_64, x_setp_f32, x_setp_f64, x_setp_f16, x_setp_bf16;
 handler x_bra, x_exit, x_bar;
+handler x_mma, x_ldmatrix, x_cp_async, x_cp_async_wait;
 handler x_shfl, x_vote, x_match_32, x_match_64, x_redux, x_activemask, x_warp_sync, x_elect;
 handler *cvt_handler(enum number to, enum number from);
 #endif

@@ -41,9 +41,12 @@ struct warp {
 	int n_parked;
 	int index;
 	enum warp_state state;
-	const struct ins *waits_in; /* WARP_WAITS: the barrier instruction, */
-	unsigned waits_for;         /* and the barrier, */
-	uint32_t votes;             /* and the lanes that vote yes in a bar.red */
+	const struct ins *waits_in;  /* WARP_WAITS: the barrier instruction, */
+	unsigned waits_for;          /* and the barrier, */
+	uint32_t votes;              /* and the lanes that vote yes in a bar.red */
+	struct pending_copy *copies; /* async.c */
+	int n_copies, cap_copies;
+	uint32_t committed[LANES]; /* groups of copies that each lane has committed */
 	struct cta *cta;
 };
 

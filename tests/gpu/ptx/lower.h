@@ -84,6 +84,12 @@ struct place place_local(struct lowering *lo, const struct variable *v);
 int special_named(const char *name, int *size);
 handler *changing_special(const char *name, int *size);
 
+/* ---- addresses: select_memory.c ---- */
+/* An address as one operand of 64 bits: of global memory, or an offset in shared memory, where the statement says that
+ * it is a generic address or not. */
+uint32_t global_address(struct lowering *lo, const struct operand_text *o);
+uint32_t shared_address(struct lowering *lo, const struct operand_text *o, bool generic);
+
 /* ---- statements ---- */
 bool has_word(const struct statement *s, const char *word);
 const char *last_word(const struct statement *s);

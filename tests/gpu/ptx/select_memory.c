@@ -46,6 +46,12 @@ static struct access address_of(struct lowering *lo, const struct operand_text *
 	return a;
 }
 
+/* Bytes of a base: those that are not registers have 8. */
+static int register_size_of(const struct lowering *lo, uint32_t base)
+{
+	return (base & AREA_MASK) == AREA_REGISTERS ? register_of(lo, base)->size : 8;
+}
+
 static void set_access(struct lowering *lo, struct ins *in, const struct access *a, const struct type *t, int count)
 {
 	in->offset = (int64_t)a->offset;
@@ -54,7 +60,31 @@ static void set_access(struct lowering *lo, struct ins *in, const struct access 
 	in->count = (uint8_t)count;
 	/* A 32-bit base. */
 	uint32_t base = in->op[in->run == x_touch ? 0 : in->n_defs];
-	in->variant = (base & AREA_MASK) == AREA_REGISTERS && register_of(lo, base)->size == 4 ? 1 : 0;
+	in->variant = register_size_of(lo, base) == 4;
+}
+
+static uint32_t whole(struct lowering *lo, const struct access *a)
+{
+	if (!a->offset && register_size_of(lo, a->base) == 8)
+		return a->base;
+	uint32_t d = new_register(lo, 8, KIND_BITS);
+	handler *run = register_size_of(lo, a->base) == 8 ? x_to_window : x_narrow_sum;
+	emit(lo, run, 1, 2, (uint32_t[]){d, a->base})->offset = (int64_t)a->offset;
+	return d;
+}
+
+uint32_t global_address(struct lowering *lo, const struct operand_text *o)
+{
+	struct access a = address_of(lo, o, SPACE_GLOBAL);
+	return whole(lo, &a);
+}
+
+uint32_t shared_address(struct lowering *lo, const struct operand_text *o, bool generic)
+{
+	struct access a = address_of(lo, o, generic ? SPACE_GENERIC : SPACE_SHARED);
+	if (a.space == SPACE_GENERIC)
+		a.offset -= SHARED_WINDOW;
+	return whole(lo, &a);
 }
 
 /* ---- registers wider than the type ---- */
@@ -123,12 +153,30 @@ static const struct operand_text *elements(struct lowering *lo, const struct sta
 	return o->list;
 }
 
+/* Two operands, and a cache policy: a promise that changes nothing here. */
+static void load_operands(struct lowering *lo, const struct statement *s)
+{
+	bool hint = has_word(s, "L2::cache_hint");
+	operand_count(lo, s, 2 + hint, 2 + hint);
+	if (hint)
+		source(lo, &s->operands[2], 'L');
+}
+
+/* createpolicy.fractional.L2::evict_first.b64 d{, fraction} */
+void select_createpolicy(struct lowering *lo, const struct statement *s)
+{
+	operand_count(lo, s, 1, 2);
+	if (s->n_operands == 2)
+		source(lo, &s->operands[1], 'f');
+	emit(lo, x_mov_u64, 1, 2, (uint32_t[]){definition(lo, &s->operands[0], 'L'), constant(lo, 0, 8)});
+}
+
 void select_ld(struct lowering *lo, const struct statement *s)
 {
 	const struct type *t = last_type(s);
 	int n;
 	uint32_t ops[5];
-	operand_count(lo, s, 2, 2);
+	load_operands(lo, s);
 	const struct operand_text *to = elements(lo, s, &s->operands[0], &n);
 	struct access a = address_of(lo, &s->operands[1], strcmp(s->words[0], "ldu") ? space_of(s) : SPACE_GLOBAL);
 	for (int i = 0; i < n; i++)
@@ -149,7 +197,7 @@ void select_st(struct lowering *lo, const struct statement *s)
 	const struct type *t = last_type(s);
 	int n;
 	uint32_t ops[5];
-	operand_count(lo, s, 2, 2);
+	load_operands(lo, s);
 	const struct operand_text *from = elements(lo, s, &s->operands[1], &n);
 	struct access a = address_of(lo, &s->operands[0], space_of(s));
 	if (a.space == SPACE_PARAM || a.space == SPACE_CONST)

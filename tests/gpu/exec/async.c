@@ -1,0 +1,78 @@
+/* Copies that a warp starts and waits for later. Each is made at once, or at the last moment that the program allows,
+ * by chance: so both a read that is too early and a buffer that is filled too early show. */
+#include <stdlib.h>
+#include <string.h>
+#include "../../../runtime/cuda_api.h"
+#include "access.h"
+#include "handlers.h"
+
+enum { ONE_AT_ONCE_IN = 4 };
+
+/* A cp.async of one lane: `zeros` bytes of zeros follow. */
+struct pending_copy {
+	unsigned char *to;
+	const unsigned char *from;
+	uint8_t bytes, zeros, lane;
+	uint32_t group; /* of the lane's groups, the one it will be committed to */
+};
+
+static void make_copy(const struct pending_copy *c)
+{
+	if (c->bytes)
+		memcpy(c->to, c->from, c->bytes);
+	memset(c->to + c->bytes, 0, c->zeros);
+}
+
+static void add_pending(struct warp *w, struct pending_copy c)
+{
+	if (w->n_copies == w->cap_copies) {
+		w->cap_copies = w->cap_copies ? 2 * w->cap_copies : 256;
+		w->copies = realloc(w->copies, (size_t)w->cap_copies * sizeof *w->copies);
+	}
+	w->copies[w->n_copies++] = c;
+}
+
+/* cp.async [to], [from], size, bytes: in->count is the size, and what follows the bytes becomes zero. */
+void x_cp_async(struct warp *w, const struct ins *in)
+{
+	const uint64_t *to = OPERAND(uint64_t, 0), *from = OPERAND(uint64_t, 1);
+	const uint32_t *bytes = OPERAND(uint32_t, 2);
+	bool at_once = random_next(&w->cta->grid->seed) % ONE_AT_ONCE_IN == 0;
+	for (uint32_t left = w->exec; left; left &= left - 1) {
+		int l = __builtin_ctz(left);
+		if (bytes[l] > in->count)
+			warp_fault(w, CUDA_ERROR_ILLEGAL_INSTRUCTION, l, "%u bytes of a copy of %u", bytes[l], in->count);
+		struct pending_copy c = {.bytes = (uint8_t)bytes[l], .zeros = (uint8_t)(in->count - bytes[l])};
+		c.to = lane_memory(w, l, SPACE_SHARED, to[l], in->count, true);
+		/* Bytes that are not copied need not be there. */
+		if (c.bytes)
+			c.from = lane_part(w, l, SPACE_GLOBAL, from[l], in->count, c.bytes, false);
+		c.lane = (uint8_t)l;
+		c.group = w->committed[l];
+		if (at_once)
+			make_copy(&c);
+		else
+			add_pending(w, c);
+	}
+}
+
+void x_cp_async_commit(struct warp *w, const struct ins *in)
+{
+	(void)in;
+	EACH_LANE(w->committed[l]++);
+}
+
+/* Makes the copies of all groups but the `in->count` last, and with in->variant also those of no group yet. */
+void x_cp_async_wait(struct warp *w, const struct ins *in)
+{
+	int kept = 0;
+	for (int i = 0; i < w->n_copies; i++) {
+		const struct pending_copy *c = &w->copies[i];
+		bool done = in->variant || w->committed[c->lane] - c->group > in->count;
+		if (done && w->exec >> c->lane & 1)
+			make_copy(c);
+		else
+			w->copies[kept++] = *c;
+	}
+	w->n_copies = kept;
+}
