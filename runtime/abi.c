@@ -7,9 +7,12 @@ static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
 static void note_op(struct rank *r, int32_t op)
 {
 	struct rank_status *s = &r->reporter.board->rank[r->index];
-	atomic_fetch_add_explicit(&s->operations, 1, memory_order_relaxed);
+	struct place *p = &s->recent[atomic_fetch_add_explicit(&s->operations, 1, memory_order_relaxed) % RECENT];
+	int layer = r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer;
 	atomic_store_explicit(&s->op, op, memory_order_relaxed);
-	atomic_store_explicit(&s->layer, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer, memory_order_relaxed);
+	atomic_store_explicit(&s->layer, layer, memory_order_relaxed);
+	atomic_store_explicit(&p->op, op, memory_order_relaxed);
+	atomic_store_explicit(&p->layer, layer, memory_order_relaxed);
 }
 
 static bool is_small(const struct rank *r, int32_t kernel)
@@ -37,14 +40,16 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	struct collective_args x = {(int)what->group, what->dtype, src, dst, outer, block, dst_block};
 	note_op(r, op);
 	switch ((enum dr_collective_kind)what->kind) {
-	case DR_ALL_REDUCE:     c->all_reduce(c, &x); return;
-	case DR_ALL_GATHER:     c->all_gather(c, &x); return;
-	case DR_REDUCE_SCATTER: c->reduce_scatter(c, &x); return;
-	case DR_ALL_TO_ALL:     c->all_to_all(c, &x); return;
-	case DR_SEND:           c->send(c, &x); return;
-	case DR_RECV:           c->recv(c, &x); return;
+	case DR_ALL_REDUCE:     c->all_reduce(c, &x); break;
+	case DR_ALL_GATHER:     c->all_gather(c, &x); break;
+	case DR_REDUCE_SCATTER: c->reduce_scatter(c, &x); break;
+	case DR_ALL_TO_ALL:     c->all_to_all(c, &x); break;
+	case DR_SEND:           c->send(c, &x); break;
+	case DR_RECV:           c->recv(c, &x); break;
+	default:                rank_fail(&r->reporter, "internal: collective of kind %u", what->kind);
 	}
-	rank_fail(&r->reporter, "internal: collective of kind %u", what->kind);
+	if (r->job->options->sync)
+		r->device->sync(r->device);
 }
 
 int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start, int32_t dests, int32_t local,

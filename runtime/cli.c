@@ -250,7 +250,8 @@ static bool read_environment(struct options *o, enum dr_image_form form)
 	for (int i = 0; names[i] && !o->device; i++)
 		o->device = strcmp(names[i], wanted) ? NULL : names[i];
 	if (o->device)
-		return parse_number("DEPLOY_TIMEOUT", value[ENV_DEPLOY_TIMEOUT], 1, 1 << 20, &o->timeout);
+		return parse_number("DEPLOY_TIMEOUT", value[ENV_DEPLOY_TIMEOUT], 1, 1 << 20, &o->timeout)
+		       && parse_number("DEPLOY_SYNC", value[ENV_DEPLOY_SYNC], 0, 1, &o->sync);
 	say_error("DEPLOY_DEVICE: a launcher of --target=%s has no device `%s`, but %s%s%s",
 	          form == DR_IMAGE_PTX ? "cuda" : "cpu", wanted, names[0], names[1] ? " and " : "",
 	          names[1] ? names[1] : "");

@@ -23,6 +23,10 @@ struct device {
 	void (*sync)(struct device *d);
 	/* Frees memory, threads and helpers. */
 	void (*close)(struct device *d);
+	/* Set by a communicator that queues work on the device: called now and then while the device waits. It ends the
+	 * rank if that work cannot end. NULL: none. */
+	void (*poll)(void *context);
+	void *poll_context;
 };
 
 struct device_options {
@@ -30,6 +34,8 @@ struct device_options {
 	int workers;                  /* of each launch; the cpu device has as many threads */
 	bool spin;                    /* each worker has a core of its own, so waiting may poll */
 	struct reporter reporter;
+	int timeout; /* seconds; a device that queues work ends the rank if that makes no progress for so long */
+	bool sync;   /* such a device ends each operation before the next begins, so that a failure names its operation */
 };
 
 /* The names of the devices that run an image, NULL-terminated; the first is the default. */

@@ -145,7 +145,13 @@ struct device *device_cpu_open(const struct device_options *o)
 	struct cpu *c = host_alloc(1, sizeof *c);
 	if (o->image && o->image->form != DR_IMAGE_FUNCTIONS)
 		rank_fail(&o->reporter, "internal: the cpu runs functions, the image has form %u", o->image->form);
-	c->device = (struct device){cpu_alloc, cpu_read, cpu_write, cpu_fill, cpu_launch, cpu_sync, cpu_close};
+	c->device = (struct device){.alloc = cpu_alloc,
+	                            .read = cpu_read,
+	                            .write = cpu_write,
+	                            .fill = cpu_fill,
+	                            .launch = cpu_launch,
+	                            .sync = cpu_sync,
+	                            .close = cpu_close};
 	c->options = *o;
 	c->spins = o->spin ? MAX_SPINS : 0;
 	start_team(c);

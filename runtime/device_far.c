@@ -223,6 +223,12 @@ struct device *device_far_open(const struct device_options *o)
 	f->socket = pair[0];
 	pthread_mutex_init(&f->writing, NULL);
 	f->reporter = o->reporter;
-	f->device = (struct device){far_alloc, far_read, far_write, far_fill, far_launch, far_sync, far_close};
+	f->device = (struct device){.alloc = far_alloc,
+	                            .read = far_read,
+	                            .write = far_write,
+	                            .fill = far_fill,
+	                            .launch = far_launch,
+	                            .sync = far_sync,
+	                            .close = far_close};
 	return &f->device;
 }

@@ -21,6 +21,35 @@ static void format_place(const struct job *job, const struct rank_status *s, cha
 		snprintf(out, n, "at `%s`", plan_op(job->plan, atomic_load(&s->op)));
 }
 
+/* The last operations, newest first, by layer. */
+static void format_recent(const struct job *job, const struct rank_status *s, char *out, size_t size)
+{
+	unsigned n = atomic_load(&s->operations);
+	int before = -2;
+	size_t at = 0;
+	for (unsigned i = 0; i < n && i < RECENT && at < size; i++) {
+		const struct place *p = &s->recent[(n - 1 - i) % RECENT];
+		const char *op = plan_op(job->plan, atomic_load(&p->op));
+		int layer = atomic_load(&p->layer);
+		if (layer == before)
+			at += (size_t)snprintf(out + at, size - at, ", `%s`", op);
+		else if (layer < 0)
+			at += (size_t)snprintf(out + at, size - at, "%soutside the layers `%s`", i ? "; " : "", op);
+		else
+			at += (size_t)snprintf(out + at, size - at, "%sin layer %d `%s`", i ? "; " : "", layer, op);
+		before = layer;
+	}
+}
+
+/* Queued work fails late: the cause is among the operations before. */
+static void report_recent(const struct job *job, const struct rank_status *s)
+{
+	char list[900] = "none";
+	format_recent(job, s, list, sizeof list);
+	print_note("a GPU reports errors late, so an operation before may be the cause: DEPLOY_SYNC=1 names it");
+	print_note("the last operations, newest first: %s", list);
+}
+
 /* Reports a failure. A rank that was killed left no message on the board; otherwise the rank that failed first is the
  * cause. Returns the exit status. */
 static int report_failure(const struct job *job, int rank)
@@ -39,6 +68,8 @@ static int report_failure(const struct job *job, int rank)
 		return STATUS_FAILED;
 	}
 	say_error("%s failed %s: %s", name, place, s->message[0] ? s->message : "it ended too early");
+	if (atomic_load(&s->late))
+		report_recent(job, s);
 	return end.number == STATUS_INTERNAL || !strncmp(s->message, "internal:", 9) ? STATUS_INTERNAL : STATUS_FAILED;
 }
 

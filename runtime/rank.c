@@ -28,7 +28,12 @@ static void open_rank(struct rank *r)
 {
 	const struct job *job = r->job;
 	struct rank_status *s = &r->reporter.board->rank[r->index];
-	struct device_options options = {job->generated->image, job->workers, job->spin, r->reporter};
+	struct device_options options = {.image = job->generated->image,
+	                                 .workers = job->workers,
+	                                 .spin = job->spin,
+	                                 .reporter = r->reporter,
+	                                 .timeout = job->options->timeout,
+	                                 .sync = job->options->sync};
 	activity(r, ACTIVITY_LOAD);
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);

@@ -22,12 +22,19 @@ enum activity {
 };
 enum { WAITS_FOR_NONE = -1, WAITS_FOR_READERS = -2 };
 
+enum { RECENT = 16 };
+struct place {
+	atomic_int op, layer;
+};
+
 struct rank_status {
 	atomic_int activity, op, layer; /* layer -1: outside the loop over the layers */
 	atomic_uint operations;         /* operations begun so far */
 	atomic_int waits_for;           /* a rank, or one of the constants above */
 	atomic_int helper;              /* process that computes for the rank; 0: none */
 	uint64_t planned, allocated;    /* bytes */
+	struct place recent[RECENT];    /* the last operations: number n of them, counted from 0, at n % RECENT */
+	atomic_bool late;               /* work that was queued failed: it may be an operation before `op` */
 	atomic_bool blamed;             /* `message` is claimed: rank and parent may write it at the same time */
 	char message[2048];             /* why the rank failed */
 };

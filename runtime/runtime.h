@@ -40,6 +40,7 @@ struct options {
 	bool bench;
 	const char *device; /* from the environment, see env.def */
 	int timeout;        /* seconds */
+	int sync;           /* 1: see struct device_options */
 };
 /* The launcher's main, for a generated program. */
 int launcher_main(int argc, char **argv, const struct generated *g);

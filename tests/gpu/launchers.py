@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import DEPLOYC, FIXTURES, ROOT, Failed, Folder, Report, need_deployc
@@ -57,6 +58,20 @@ def same(cpu, cuda, **environment):
         raise Failed(f"{got} instead of {expected}")
 
 
+def faults(cuda):
+    """A kernel fails on rank 2, or never ends: the message names it with DEPLOY_SYNC=1, and says so without."""
+    kernel = "dr_contract_1:3:2"
+    fails(cuda, "error: rank 2 ", "the GPU failed: CUDA_ERROR_ILLEGAL_ADDRESS", "DEPLOY_SYNC=1 names it",
+          "newest first: in layer 1 `", "`layer.attn: contract wk`", EMU_FAULT=kernel)
+    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wk`: the kernel `dr_contract_1` failed: CUDA_ERROR_ILLEGAL_ADDRESS",
+          EMU_FAULT=kernel, DEPLOY_SYNC="1")
+    stuck, start = "its GPU was stuck for 1 s (DEPLOY_TIMEOUT)", time.monotonic()
+    fails(cuda, "error: rank 2 ", stuck, "`layer.attn: contract wk`", EMU_HANG=kernel, DEPLOY_TIMEOUT="1")
+    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wk`: " + stuck, EMU_HANG=kernel, DEPLOY_TIMEOUT="1", DEPLOY_SYNC="1")
+    if time.monotonic() - start > 30:
+        raise Failed("the launchers ended late")
+
+
 def fails(launcher, *words, **environment):
     done = run(launcher, **environment)
     missing = [w for w in words if w not in done.stderr]
@@ -78,6 +93,8 @@ def main():
         report.check("a GPU older than Ampere", lambda: fails(cuda, "has compute capability 7.5: launchers need 8.0", EMU_CAPABILITY="7.5"))
         for capability in "8.0", "8.9", "10.0", "12.0":
             report.check(f"a GPU of compute capability {capability}", lambda: same(cpu, cuda, EMU_CAPABILITY=capability))
+        report.check("the same tokens with DEPLOY_SYNC=1", lambda: same(cpu, cuda, DEPLOY_SYNC="1"))
+        report.check("a kernel that fails, and one that never ends", lambda: faults(cuda))
         report.check("too little memory", lambda: fails(cuda, "the GPU does not have ", " bytes of memory left", EMU_MEMORY=str(1 << 20)))
         report.check("a device of another target", lambda: fails(cuda, "a launcher of --target=cuda has no device `cpu`, but cuda", DEPLOY_DEVICE="cpu"))
         report.check("a GPU for a launcher of the CPU", lambda: fails(cpu, "a launcher of --target=cpu has no device `cuda`", DEPLOY_DEVICE="cuda"))

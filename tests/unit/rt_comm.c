@@ -226,7 +226,7 @@ static void *rank_run(void *arg)
 	const struct task *t = arg;
 	size_t max_bytes = t->run == run_small ? MAX_ELEMENTS * 8 : LARGE;
 	struct reporter reporter = {t->board, t->rank};
-	struct device_options o = {NULL, 1, false, reporter};
+	struct device_options o = {.image = NULL, .workers = 1, .spin = false, .reporter = reporter};
 	struct site s = {
 		.plan = *t->plan, .device = device_open(t->device, &o), .host = host_alloc(max_bytes, 4), .rank = t->rank};
 	s.comm = comm_local_open(t->shared, t->plan, s.device, &reporter, false);

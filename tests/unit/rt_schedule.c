@@ -305,7 +305,7 @@ static void memory_is_what_was_planned(void **state)
 	tiny_build(&b, &(struct tiny){2, 1, 2, 1});
 	assert_null(plan_open(&plan, b.at));
 	struct reporter r = {board_open(4), 3};
-	struct device_options o = {NULL, 1, false, r};
+	struct device_options o = {.image = NULL, .workers = 1, .spin = false, .reporter = r};
 	struct device *d = device_open("cpu", &o);
 	struct memory m;
 	memory_open(&m, &plan, 3, 2, d, &r);

@@ -32,7 +32,7 @@ static const struct dr_image image = {.n_kernels = 2, .functions = kernels};
 static void run_team(int threads, bool spin)
 {
 	struct board *board = board_open(1);
-	struct device_options o = {&image, threads, spin, {board, 0}};
+	struct device_options o = {.image = &image, .workers = threads, .spin = spin, .reporter = {board, 0}};
 	struct device *d = device_open("cpu", &o);
 	uint64_t a = d->alloc(d, N * 4), b = d->alloc(d, N * 4), counts = d->alloc(d, 64 * 4);
 	int32_t values[N], seen[64];
@@ -67,7 +67,7 @@ static void rectangles(void **state)
 {
 	(void)state;
 	struct board *board = board_open(1);
-	struct device_options o = {&image, 1, false, {board, 0}};
+	struct device_options o = {.image = &image, .workers = 1, .spin = false, .reporter = {board, 0}};
 	struct device *d = device_open("cpu", &o);
 	uint64_t a = d->alloc(d, 64);
 	char packed[6], all[64];
@@ -98,7 +98,7 @@ static struct end ended(void (*f)(struct device *d))
 	struct end end;
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct device_options o = {&image, 1, false, {board, 0}};
+		struct device_options o = {.image = &image, .workers = 1, .spin = false, .reporter = {board, 0}};
 		signal(SIGSEGV, SIG_DFL); /* cmocka would go on in the child */
 		f(device_open("cpu", &o));
 		_exit(0);
@@ -160,7 +160,7 @@ static void memory(void **state)
 static void many_threads(struct device *d)
 {
 	struct rlimit room = {256 << 20, 256 << 20};
-	struct device_options o = {&image, 1000, false, {board_of_test, 0}};
+	struct device_options o = {.image = &image, .workers = 1000, .spin = false, .reporter = {board_of_test, 0}};
 	d->close(d);
 	setrlimit(RLIMIT_AS, &room);
 	device_open("cpu", &o);

@@ -332,7 +332,7 @@ static struct loaded load(struct blob_builder *b, const struct dr_param *param, 
 	h->params = blob_put(b, param, 1, sizeof *param);
 	assert_null(plan_open(&l.plan, b->at));
 	struct reporter r = {board_open(4), rank};
-	struct device_options o = {NULL, 1, false, r};
+	struct device_options o = {.image = NULL, .workers = 1, .spin = false, .reporter = r};
 	problems_open(&p);
 	struct checkpoint *c = folder_or_null ? checkpoint_open(folder_or_null, &p) : NULL;
 	if (c)
@@ -519,7 +519,7 @@ static void expert_maps_follow_the_mesh(void **state)
 	struct dr_map map = {0, 8, 2, blob_put(&b, atoms, 2, 4), blob_put(&b, exchange, 2, 4)};
 	((struct dr_program *)(void *)b.at)->maps = blob_put(&b, &map, 1, sizeof map);
 	assert_null(plan_open(&plan, b.at));
-	struct device_options o = {NULL, 1, false, {board_open(4), 1}};
+	struct device_options o = {.image = NULL, .workers = 1, .spin = false, .reporter = {board_open(4), 1}};
 	struct device *d = device_open("cpu", &o);
 	struct memory m = {.base = {[DR_SPACE_TABLE] = d->alloc(d, sizeof got)}};
 	tables_load(&plan, 1, d, &m); /* dp 0, tp 1 */

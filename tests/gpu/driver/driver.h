@@ -129,6 +129,8 @@ void queue_push(struct CUstream_st *s, const struct op *op);
 /* Waits until the stream, or all of the context's, have nothing left; returns the context's error. */
 CUresult queue_drain(struct CUstream_st *s);
 CUresult queue_drain_all(struct CUctx_st *c);
+/* The answer to a query. Who asks waits: work starts at once until more is queued. */
+CUresult queue_not_ready(void);
 CUresult queue_wait_event(const struct CUevent_st *e);
 /* A handle to a stream, NULL the legacy one: NULL if it is not one of a live context. */
 struct CUstream_st *stream_of(struct CUctx_st *current, CUstream handle);

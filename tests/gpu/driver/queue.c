@@ -8,7 +8,7 @@
 #include "driver.h"
 
 static pthread_cond_t queued = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
-static bool running;
+static bool running, asked; /* asked: somebody queries until work is done */
 static int waiters;
 static uint64_t seed, n_ops, instructions;
 static double kernel_seconds;
@@ -67,9 +67,44 @@ static double now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static void delay(uint64_t most)
+{
+	uint64_t us = most ? random_next(&seed) % most : 0;
+	pthread_mutex_unlock(&driver_lock);
+	usleep((useconds_t)us);
+	pthread_mutex_lock(&driver_lock);
+}
+
+/* EMU_FAULT, EMU_HANG: KERNEL:N or KERNEL:N:DEVICE. Is this the N-th launch of the kernel? */
+static bool is_chosen(const char *text, const char *kernel, int device, int *count)
+{
+	size_t n = strlen(kernel);
+	if (!text || strncmp(text, kernel, n) || text[n] != ':')
+		return false;
+	char *end;
+	long number = strtol(text + n + 1, &end, 10);
+	return (*end != ':' || strtol(end + 1, NULL, 10) == device) && ++*count == number;
+}
+
+/* true: the kernel failed, or the process ended while it never did. */
+static bool fault_injected(struct CUctx_st *c, const char *kernel)
+{
+	static int faults, hangs;
+	if (is_chosen(getenv("EMU_HANG"), kernel, c->device, &hangs))
+		for (;;)
+			delay(100000);
+	if (!is_chosen(getenv("EMU_FAULT"), kernel, c->device, &faults))
+		return false;
+	c->fault.code = CUDA_ERROR_ILLEGAL_ADDRESS;
+	snprintf(c->fault.text, sizeof c->fault.text, "EMU_FAULT in %s", kernel);
+	return true;
+}
+
 /* Without the lock while the kernel runs. */
 static void run_kernel(struct CUctx_st *c, const struct launch *l)
 {
+	if (fault_injected(c, l->kernel->name))
+		return;
 	struct memory_map *map = memory_hold(&c->memory);
 	struct fault fault;
 	uint64_t start = random_next(&seed), n = 0;
@@ -120,14 +155,6 @@ static void drop_op(struct CUstream_st *s)
 }
 
 /* ---- the thread ---- */
-static void delay(uint64_t most)
-{
-	uint64_t us = most ? random_next(&seed) % most : 0;
-	pthread_mutex_unlock(&driver_lock);
-	usleep((useconds_t)us);
-	pthread_mutex_lock(&driver_lock);
-}
-
 static void *execute(void *unused)
 {
 	uint64_t most = setting("EMU_DELAY_US", 200);
@@ -139,7 +166,7 @@ static void *execute(void *unused)
 			pthread_cond_wait(&queued, &driver_lock);
 			continue;
 		}
-		if (!waiters && most) {
+		if (!waiters && !asked && most) {
 			delay(most);
 			s = choose();
 		}
@@ -173,12 +200,19 @@ void queue_push(struct CUstream_st *s, const struct op *op)
 	*copy = *op;
 	copy->next = NULL;
 	copy->number = ++n_ops;
+	asked = false;
 	if (s->head)
 		s->tail->next = copy;
 	else
 		s->head = copy;
 	s->tail = copy;
 	pthread_cond_signal(&queued);
+}
+
+CUresult queue_not_ready(void)
+{
+	asked = true;
+	return CUDA_ERROR_NOT_READY;
 }
 
 static void wait_change(void)

@@ -49,7 +49,7 @@ CUresult cuStreamQuery(CUstream stream)
 {
 	CUresult r;
 	struct CUstream_st *s = enter_stream(stream, &r);
-	return s ? leave(s->head ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS) : r;
+	return s ? leave(s->head ? queue_not_ready() : CUDA_SUCCESS) : r;
 }
 
 CUresult cuStreamSynchronize(CUstream stream)
@@ -131,7 +131,7 @@ CUresult cuEventQuery(CUevent event)
 {
 	CUresult r;
 	struct CUevent_st *e = enter_event(event, &r);
-	return e ? leave(e->done < e->recorded ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS) : r;
+	return e ? leave(e->done < e->recorded ? queue_not_ready() : CUDA_SUCCESS) : r;
 }
 
 CUresult cuEventSynchronize(CUevent event)

@@ -1,0 +1,48 @@
+/* The cuda device, as its files share it: device_cuda.c has memory, copies and launches, device_cuda_start.c opens
+ * driver, GPU and kernels, device_cuda_wait.c waits for the GPU and reports its errors. */
+#ifndef DEPLOY_DEVICE_CUDA_H
+#define DEPLOY_DEVICE_CUDA_H
+#include "cuda_api.h"
+#include "device.h"
+
+/* Events among the launches, so that a wait sees the GPU's progress. Numbers count on; event[n % MARKS] is number n. */
+enum { MARKS = 64, LAUNCHES_PER_MARK = 32 };
+struct cuda_marks {
+	CUevent event[MARKS];
+	unsigned launches, recorded, passed;
+};
+
+struct cuda {
+	struct device device;
+	struct device_options options;
+	void *library;
+#define CALL(name, parameters) CUresult(*name) parameters;
+#include "cuda_api.def"
+	CUdevice gpu;
+	CUcontext context;
+	CUstream stream;
+	CUmodule module;
+	CUfunction *kernel;
+	CUdeviceptr area[DR_SPACES];
+	int n_areas;
+	struct cuda_marks marks;
+	bool busy; /* kernels were launched since the last wait */
+};
+
+/* ---- device_cuda_start.c ---- */
+/* Opens driver and GPU, and loads the kernels, if there are any. */
+void cuda_start(struct cuda *c);
+/* The rank's thread says once which context it works in; threads that load weights say so before they copy. */
+void cuda_enter(struct cuda *c);
+
+/* ---- device_cuda_wait.c ---- */
+/* Ends the rank if the driver did not do what it was asked. */
+void cuda_check(struct cuda *c, CUresult result, const char *what);
+/* After work was queued: with DEPLOY_SYNC waits for it, and names it if it failed. */
+void cuda_queued(struct cuda *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* After each launch. */
+void cuda_mark(struct cuda *c);
+/* Waits until all queued work is done. Ends the rank if it failed, if the GPU makes no progress for the time-out, or if
+ * another rank failed. */
+void cuda_wait(struct cuda *c, const char *what);
+#endif
