@@ -19,10 +19,7 @@ static void find_calls(struct cuda *c)
 #include "cuda_api.def"
 }
 
-void cuda_enter(struct cuda *c)
-{
-	cuda_check(c, c->cuCtxSetCurrent(c->context), "cannot use the GPU's context");
-}
+void cuda_enter(struct cuda *c) { cuda_check(c, c->cuCtxSetCurrent(c->context), "cannot use the GPU's context"); }
 
 /* Each rank of a host has a GPU of its own, of those that the driver shows. */
 static void choose_gpu(struct cuda *c)
