@@ -118,14 +118,19 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 	$(call say,CC  )
 	$(Q)$(CC) $(WARN) $(CFLAGS) -fPIC -shared -o $@ $<
 
-# tests/gpu: a libcuda.so.1 that executes PTX on the CPU, and tests that run on it as on a GPU.
+# tests/gpu: a libcuda.so.1 that executes PTX on the CPU, a libnccl.so.2 between processes, and tests that run on them as on GPUs.
 GPU_FLAGS := -O3 -g -fPIC -fvisibility=hidden -ffp-contract=off $(if $(filter x86_64,$(MACHINE)),-march=x86-64-v3)
 GPU_OBJ   := $(call obj,$(call ours,tests/gpu/ptx) $(call ours,tests/gpu/exec) $(call ours,tests/gpu/driver))
+NCCL_OBJ  := $(call obj,$(call ours,tests/gpu/nccl))
+EMULATOR  := $(addprefix $(BUILD)/tests/gpu/,libcuda.so.1 libnccl.so.2)
 GPU_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
-$(GPU_OBJ): CFLAGS := $(GPU_FLAGS)
+$(GPU_OBJ) $(NCCL_OBJ): CFLAGS := $(GPU_FLAGS)
 $(BUILD)/tests/gpu/libcuda.so.1: $(GPU_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ -lpthread -lm
+$(BUILD)/tests/gpu/libnccl.so.2: $(NCCL_OBJ) $(BUILD)/tests/gpu/libcuda.so.1
+	$(call say,LINK)
+	$(Q)$(CC) -shared -Wl,-soname,libnccl.so.2 -Wl,-z,defs -o $@ $^ -lpthread
 $(BUILD)/tests/gpu/test_%: $(BUILD)/tests/gpu/test_%.o $(BUILD)/tests/gpu/gpu_test.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
@@ -134,9 +139,9 @@ $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
 .PHONY: test-emulator bench-emulator
-bench-emulator: $(BUILD)/tests/gpu/bench $(BUILD)/tests/gpu/libcuda.so.1
+bench-emulator: $(BUILD)/tests/gpu/bench $(EMULATOR)
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
-test-emulator: $(GPU_TESTS) $(BUILD)/tests/gpu/libcuda.so.1 all
+test-emulator: $(GPU_TESTS) $(EMULATOR) all
 	@DEPLOYC=$(BUILD)/deployc LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" sh tests/unit.sh $(GPU_TESTS)
 
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
@@ -193,7 +198,7 @@ test-alloc: all $(ROBUST)
 EMULATED    := LD_LIBRARY_PATH=$(abspath $(BUILD))/tests/gpu DEPLOYC=$(BUILD)/deployc
 CUDA_MESHES := "f32 on  1" "llama f32 on  8: Megatron { pp = 2; dp = 2" "mixtral bf16 on  8: Megatron { pp = 2; ep = 2; tp = 2 }"
 .PHONY: test-cuda test-gpu
-test-cuda: all $(BUILD)/tests/gpu/libcuda.so.1
+test-cuda: all $(EMULATOR)
 	@$(EMULATED) $(PYTHON) tests/gpu/launchers.py
 	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_meshes.py $(CUDA_MESHES)
 test-gpu: all test-emulator

@@ -36,14 +36,16 @@ void gpu_load_library(void)
 #include "../../runtime/cuda_api.def"
 }
 
-void gpu_open(void)
+void gpu_open(void) { gpu_open_device(0); }
+
+void gpu_open_device(int ordinal)
 {
 	CUcontext context;
 	CUdevice device;
 	if (!cu.cuInit)
 		gpu_load_library();
 	GOOD(cu.cuInit(0));
-	GOOD(cu.cuDeviceGet(&device, 0));
+	GOOD(cu.cuDeviceGet(&device, ordinal));
 	GOOD(cu.cuDevicePrimaryCtxRetain(&context, device));
 	GOOD(cu.cuCtxSetCurrent(context));
 }
@@ -165,18 +167,39 @@ const char *kernel_text_(const char *name, int params, const char *body)
 }
 
 /* ---- processes ---- */
-int gpu_in_child(int (*f)(const void *), const void *argument)
+static pid_t start_child(int (*f)(const void *), const void *argument)
 {
-	int status;
 	fflush(NULL);
 	pid_t pid = fork();
-	if (pid == 0) {
-		in_child = true;
-		signal(SIGSEGV, SIG_DFL);
-		_exit(f(argument));
-	}
+	if (pid)
+		return pid;
+	in_child = true;
+	signal(SIGSEGV, SIG_DFL);
+	_exit(f(argument));
+}
+
+static int end_child(pid_t pid)
+{
+	int status;
 	waitpid(pid, &status, 0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 200 + WTERMSIG(status);
+}
+
+int gpu_in_child(int (*f)(const void *), const void *argument) { return end_child(start_child(f, argument)); }
+
+int gpu_in_children(int n, int (*f)(const void *), const void *arguments, size_t size)
+{
+	enum { MAX_CHILDREN = 64 };
+	pid_t pid[MAX_CHILDREN];
+	int first = 0;
+	assert_true(n <= MAX_CHILDREN);
+	for (int i = 0; i < n; i++)
+		pid[i] = start_child(f, (const char *)arguments + (size_t)i * size);
+	for (int i = 0; i < n; i++) {
+		int status = end_child(pid[i]);
+		first = first ? first : status;
+	}
+	return first;
 }
 
 uint64_t gpu_random(void)

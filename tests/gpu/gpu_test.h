@@ -24,9 +24,10 @@ extern struct cu cu;
 #define GOOD(call) gpu_expect((call), CUDA_SUCCESS, #call, __FILE__, __LINE__)
 void gpu_expect(int got, int want, const char *what, const char *file, int line);
 
-/* Opens the library; cuInit and a context on device 0. */
+/* Opens the library; cuInit and a context on device 0, or another. */
 void gpu_load_library(void);
 void gpu_open(void);
+void gpu_open_device(int ordinal);
 bool gpu_is_emulated(void);
 
 /* Loads PTX; where ptxas is on PATH, it must assemble too. `body` follows `.version 7.8 .target sm_90 .address_size
@@ -45,6 +46,8 @@ void gpu_get(void *to, CUdeviceptr at, size_t bytes);
 /* Runs `f` in a child process, whose exit status it returns; 200 + signal if it was killed. Errors of launches stay in
  * a process. */
 int gpu_in_child(int (*f)(const void *), const void *argument);
+/* Likewise `n` processes at once, each with its argument of `size` bytes; the first status that is not 0. */
+int gpu_in_children(int n, int (*f)(const void *), const void *arguments, size_t size);
 
 /* A kernel with the parameters a0.. as %rd0.., and registers %r %rd %f %fd %rs %p. */
 void gpu_kernel_text(char *to, size_t size, const char *name, int params, const char *body);

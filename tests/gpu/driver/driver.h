@@ -6,18 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
-#pragma GCC visibility push(default)
-#include "../../../runtime/cuda_api.h"
-/* For measurements: warp instructions that ran, and the time they took. */
-void emu_statistics(uint64_t *instructions, double *seconds);
-#pragma GCC visibility pop
 #include "../exec/warp.h"
 #include "../ptx/ptx.h"
+#include "hooks.h"
 
 /* What a handle must begin with. Objects that were destroyed keep their memory, without it. */
 enum magic { MAGIC_CONTEXT = 0x6e7fc0de, MAGIC_STREAM, MAGIC_EVENT, MAGIC_MODULE, MAGIC_FUNCTION };
 
-enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_RECORD, OP_WAIT };
+enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_RECORD, OP_WAIT, OP_WORK };
 
 /* Rows of bytes. `staging` is freed with the operation. */
 struct copy {
@@ -45,6 +41,7 @@ struct op {
 			struct CUevent_st *event;
 			uint64_t version;
 		} sync; /* RECORD, WAIT */
+		struct emu_work work;
 	};
 };
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include "driver.h"
 
+enum { MIN_PAUSE_US = 20, MAX_PAUSE_US = 640 };
+
 static pthread_cond_t queued = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
 static bool running, asked; /* asked: somebody queries until work is done */
 static int waiters;
@@ -122,25 +124,30 @@ static void run_kernel(struct CUctx_st *c, const struct launch *l)
 		c->fault = fault;
 }
 
-static void run_op(struct CUstream_st *s, struct op *op)
+/* false: work of another library that goes on later. */
+static bool run_op(struct CUstream_st *s, struct op *op)
 {
 	struct CUctx_st *c = s->context;
+	bool over = true;
 	if (op->kind == OP_RECORD) {
 		clock_gettime(CLOCK_MONOTONIC, &op->sync.event->at);
 		if (op->sync.event->done < op->sync.version)
 			op->sync.event->done = op->sync.version;
 	} else if (c->fault.code) {
-		return; /* nothing runs after a fault */
+		return true; /* nothing runs after a fault */
 	} else if (op->kind == OP_KERNEL) {
 		run_kernel(c, op->launch);
 	} else if (op->kind != OP_WAIT) {
 		pthread_mutex_unlock(&driver_lock);
 		if (op->kind == OP_COPY)
 			run_copy(&op->copy);
-		else
+		else if (op->kind == OP_FILL)
 			run_fill(&op->fill);
+		else
+			over = op->work.poll(op->work.state);
 		pthread_mutex_lock(&driver_lock);
 	}
+	return over;
 }
 
 static void drop_op(struct CUstream_st *s)
@@ -151,13 +158,28 @@ static void drop_op(struct CUstream_st *s)
 		free(op->copy.staging);
 	if (op->kind == OP_KERNEL)
 		free(op->launch);
+	if (op->kind == OP_WORK)
+		op->work.drop(op->work.state);
 	free(op);
 }
 
 /* ---- the thread ---- */
+/* After work that waits for another process: for something else to do, or a while that grows. */
+static void wait_for_others(long *us)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += *us * 1000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	*us = *us < MAX_PAUSE_US ? *us * 2 : *us;
+	pthread_cond_timedwait(&queued, &driver_lock, &until);
+}
+
 static void *execute(void *unused)
 {
 	uint64_t most = setting("EMU_DELAY_US", 200);
+	long pause = MIN_PAUSE_US;
 	(void)unused;
 	pthread_mutex_lock(&driver_lock);
 	for (;;) {
@@ -172,7 +194,11 @@ static void *execute(void *unused)
 		}
 		if (!s)
 			continue;
-		run_op(s, s->head);
+		if (!run_op(s, s->head)) {
+			wait_for_others(&pause);
+			continue;
+		}
+		pause = MIN_PAUSE_US;
 		drop_op(s);
 		pthread_cond_broadcast(&finished);
 	}
@@ -262,6 +288,28 @@ void streams_drop(struct CUctx_st *c)
 	for (struct CUstream_st *s = c->streams; s; s = s->next)
 		s->magic = 0;
 	c->streams = NULL;
+}
+
+/* ---- for other emulated libraries ---- */
+CUresult emu_queue(CUstream stream, const struct emu_work *work)
+{
+	struct CUctx_st *c;
+	CUresult r = enter(&c);
+	if (r)
+		return r;
+	struct CUstream_st *s = stream_of(c, stream);
+	if (!s)
+		return leave(CUDA_ERROR_INVALID_HANDLE);
+	queue_push(s, &(struct op){.kind = OP_WORK, .work = *work});
+	return leave(CUDA_SUCCESS);
+}
+
+void *emu_memory(CUdeviceptr at, size_t bytes)
+{
+	pthread_mutex_lock(&driver_lock);
+	void *host = bytes && is_device_memory(at, bytes) ? memory_host(at) : NULL;
+	pthread_mutex_unlock(&driver_lock);
+	return host;
 }
 
 void emu_statistics(uint64_t *ran, double *seconds)
