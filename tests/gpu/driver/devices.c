@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "../exec/watch.h"
 #include "driver.h"
 
 pthread_mutex_t driver_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -198,8 +199,10 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device)
 	struct CUctx_st *c = &contexts[device];
 	if (!c->retained)
 		return leave(CUDA_ERROR_INVALID_CONTEXT);
-	if (--c->retained == 0)
+	if (--c->retained == 0) {
 		close_context(c);
+		counters_write();
+	}
 	return leave(CUDA_SUCCESS);
 }
 

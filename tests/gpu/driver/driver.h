@@ -138,6 +138,8 @@ struct CUevent_st *event_of(CUevent handle);
 void events_drop(struct CUctx_st *c);
 void modules_drop(struct CUctx_st *c);
 bool is_pinned(const void *at);
+/* CTAs of a kernel that a multiprocessor holds. */
+int resident_ctas(const struct kernel *k, int threads, uint64_t dynamic_shared);
 /* Whether device memory, of any device, holds these bytes. */
 bool is_device_memory(CUdeviceptr at, uint64_t bytes);
 #endif

@@ -32,8 +32,13 @@ static CUresult check_launch(const CUlaunchConfig *n, const struct CUfunc_st *f)
 static struct launch *make_launch(const CUlaunchConfig *n, const struct kernel *k, void **params)
 {
 	struct launch *l = malloc(sizeof *l);
-	*l = (struct launch){
-		k, {n->gridDimX, n->gridDimY, n->gridDimZ}, {n->blockDimX, n->blockDimY, n->blockDimZ}, n->sharedMemBytes, {0}};
+	int threads = (int)(n->blockDimX * n->blockDimY * n->blockDimZ);
+	*l = (struct launch){.kernel = k,
+	                     .grid = {n->gridDimX, n->gridDimY, n->gridDimZ},
+	                     .block = {n->blockDimX, n->blockDimY, n->blockDimZ},
+	                     .dynamic_shared = n->sharedMemBytes,
+	                     .resident = (unsigned)resident_ctas(k, threads, n->sharedMemBytes),
+	                     .multiprocessors = MULTIPROCESSORS};
 	for (int i = 0; i < k->n_params; i++)
 		memcpy(l->params + k->params[i].offset, params[i], k->params[i].size);
 	return l;

@@ -227,6 +227,16 @@ CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute,
 
 static int min(int a, int b) { return a < b ? a : b; }
 
+int resident_ctas(const struct kernel *k, int threads, uint64_t dynamic_shared)
+{
+	const struct played *p = played();
+	int warps = (threads + LANES - 1) / LANES, registers = warps * LANES * k->registers;
+	uint64_t bytes = dynamic_shared + k->shared_bytes + (uint64_t)p->shared_reserved;
+	int n = min(p->blocks, p->threads / (warps * LANES));
+	n = min(n, registers ? REGISTERS_PER_BLOCK / registers : n);
+	return min(n, bytes > (uint64_t)p->shared ? 0 : bytes ? (int)((uint64_t)p->shared / bytes) : n);
+}
+
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction function, int block_size, size_t shared)
 {
 	CUresult r;
@@ -235,12 +245,7 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction fun
 		return r;
 	if (!blocks || block_size <= 0)
 		return leave(CUDA_ERROR_INVALID_VALUE);
-	const struct played *p = played();
-	int warps = (block_size + LANES - 1) / LANES, registers = warps * LANES * f->kernel->registers;
-	uint64_t bytes = shared + f->kernel->shared_bytes + (uint64_t)p->shared_reserved;
-	*blocks = min(p->blocks, p->threads / (warps * LANES));
-	*blocks = min(*blocks, registers ? REGISTERS_PER_BLOCK / registers : *blocks);
-	*blocks = min(*blocks, bytes > (uint64_t)p->shared ? 0 : bytes ? (int)((uint64_t)p->shared / bytes) : *blocks);
+	*blocks = resident_ctas(f->kernel, block_size, shared);
 	if (block_size > (int)f->kernel->max_threads || shared > (size_t)f->max_dynamic)
 		*blocks = 0;
 	return leave(CUDA_SUCCESS);

@@ -124,12 +124,19 @@ static unsigned char *common_base(struct warp *w, const struct ins *in, const ui
 	return (unsigned char *)(uintptr_t)(0 - DEVICE_BIT);
 }
 
-/* Pointers to each lane's bytes. */
-static void lane_pointers(struct warp *w, const struct ins *in, int operand, bool writes, unsigned char **p)
+void note_poll(struct warp *w, const struct ins *in, uint64_t found)
 {
-	uint64_t at[LANES];
-	unsigned bytes = (unsigned)(in->size * in->count);
-	lane_addresses(w, in, operand, in->variant, at);
+	bool again = w->polled == in && w->found == found;
+	w->polls = again ? w->polls + 1 : 0;
+	w->yields = again;
+	w->polled = in;
+	w->found = found;
+}
+
+/* Pointers to each lane's bytes. */
+static void find_bytes(struct warp *w, const struct ins *in, const uint64_t *at, unsigned bytes, bool writes,
+                       unsigned char **p)
+{
 	uintptr_t base = (uintptr_t)common_base(w, in, at, bytes, writes);
 	if (base) {
 		for (int l = 0; l < LANES; l++)
@@ -141,7 +148,26 @@ static void lane_pointers(struct warp *w, const struct ins *in, int operand, boo
 			p[l] = lane_memory(w, l, in->space, at[l], bytes, writes);
 }
 
+static void lane_pointers(struct warp *w, const struct ins *in, int operand, bool writes, unsigned char **p)
+{
+	uint64_t at[LANES];
+	unsigned bytes = (unsigned)(in->size * in->count);
+	lane_addresses(w, in, operand, in->variant, at);
+	find_bytes(w, in, at, bytes, writes, p);
+	if (w->watched)
+		watch_access(w, w->exec, in->space, at, bytes, writes ? ACCESS_STORE : ACCESS_LOAD);
+}
+
 /* ---- instructions ---- */
+static uint64_t bits_found(const struct warp *w, unsigned char *const *p, unsigned bytes)
+{
+	uint64_t found = w->exec;
+	for (uint32_t left = w->exec; left; left &= left - 1)
+		for (unsigned i = 0; i < bytes; i++)
+			found = found * 31 + p[__builtin_ctz(left)][i];
+	return found;
+}
+
 #define LOAD(name, memory, T)                                                                    \
 	void x_ld_##name(struct warp *w, const struct ins *in)                                       \
 	{                                                                                            \
@@ -151,6 +177,8 @@ static void lane_pointers(struct warp *w, const struct ins *in, int operand, boo
 			T *d = OPERAND(T, k);                                                                \
 			EACH_LANE(memory v; memcpy(&v, p[l] + (size_t)k * sizeof v, sizeof v); d[l] = (T)v); \
 		}                                                                                        \
+		if (in->order != ORDER_WEAK)                                                             \
+			note_poll(w, in, bits_found(w, p, (unsigned)(in->count * sizeof(memory))));          \
 	}
 LOAD(u8, uint8_t, uint16_t)
 LOAD(s8, int8_t, uint16_t)
@@ -164,6 +192,7 @@ LOAD(64, uint64_t, uint64_t)
 	{                                                                  \
 		unsigned char *p[LANES];                                       \
 		lane_pointers(w, in, 0, true, p);                              \
+		w->polls = 0;                                                  \
 		for (int k = 0; k < in->count; k++) {                          \
 			const T *a = OPERAND(T, 1 + k);                            \
 			for (int l = 0; l < LANES; l++)                            \

@@ -38,8 +38,10 @@ void x_cp_async(struct warp *w, const struct ins *in)
 	const uint64_t *to = OPERAND(uint64_t, 0), *from = OPERAND(uint64_t, 1);
 	const uint32_t *bytes = OPERAND(uint32_t, 2);
 	bool at_once = random_next(&w->cta->grid->seed) % ONE_AT_ONCE_IN == 0;
+	uint32_t copied = 0;
 	for (uint32_t left = w->exec; left; left &= left - 1) {
 		int l = __builtin_ctz(left);
+		copied |= (uint32_t)(bytes[l] != 0) << l;
 		if (bytes[l] > in->count)
 			warp_fault(w, CUDA_ERROR_ILLEGAL_INSTRUCTION, l, "%u bytes of a copy of %u", bytes[l], in->count);
 		struct pending_copy c = {.bytes = (uint8_t)bytes[l], .zeros = (uint8_t)(in->count - bytes[l])};
@@ -53,6 +55,11 @@ void x_cp_async(struct warp *w, const struct ins *in)
 			make_copy(&c);
 		else
 			add_pending(w, c);
+	}
+	if (w->watched) {
+		watch_access(w, w->exec, SPACE_SHARED, to, in->count, ACCESS_STORE);
+		if (copied)
+			watch_access(w, copied, SPACE_GLOBAL, from, in->count, ACCESS_LOAD);
 	}
 }
 

@@ -61,6 +61,15 @@ static uint64_t combine_64(const struct ins *in, uint64_t old, uint64_t a, uint6
 	}
 }
 
+/* What changes nothing is a poll, as of a lock that another has. */
+static void note_atomic(struct warp *w, const struct ins *in, uint64_t found, bool changed)
+{
+	if (!changed)
+		note_poll(w, in, found);
+	else
+		w->polls = 0;
+}
+
 /* Lanes one after another. The result may be in the register of a source, so sources are read first. */
 #define ATOMIC(n)                                                                                                      \
 	void x_atom_##n(struct warp *w, const struct ins *in)                                                              \
@@ -68,6 +77,7 @@ static uint64_t combine_64(const struct ins *in, uint64_t old, uint64_t a, uint6
 		uint64_t at[LANES];                                                                                            \
 		uint##n##_t *d = OPERAND(uint##n##_t, 0);                                                                      \
 		const uint##n##_t *a_ = OPERAND(uint##n##_t, 2), *b_ = in->n_ops > 3 ? OPERAND(uint##n##_t, 3) : a_;           \
+		uint64_t found = w->exec, changed = 0;                                                                         \
 		lane_addresses(w, in, 1, in->count, at);                                                                       \
 		for (int l = 0; l < LANES; l++) {                                                                              \
 			if (!(w->exec >> l & 1))                                                                                   \
@@ -79,7 +89,12 @@ static uint64_t combine_64(const struct ins *in, uint64_t old, uint64_t a, uint6
 			while (                                                                                                    \
 				!__atomic_compare_exchange_n((uint##n##_t *)p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)); \
 			d[l] = old;                                                                                                \
+			found = found * 31 + old;                                                                                  \
+			changed |= old ^ new;                                                                                      \
 		}                                                                                                              \
+		note_atomic(w, in, found, changed != 0);                                                                       \
+		if (w->watched)                                                                                                \
+			watch_access(w, w->exec, in->space, at, n / 8, ACCESS_ATOMIC);                                             \
 	}
 ATOMIC(16)
 ATOMIC(32)

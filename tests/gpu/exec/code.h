@@ -54,6 +54,10 @@ enum rounding { ROUND_NEAREST, ROUND_ZERO, ROUND_DOWN, ROUND_UP };
 /* Types of values as cvt and saturation know them. */
 enum number { U8, S8, U16, S16, U32, S32, U64, S64, F16, BF16, F32, F64, F16X2, BF16X2 };
 
+/* What an access of memory orders. Those from ORDER_RELAXED on may meet others' without being a race. */
+enum order { ORDER_WEAK, ORDER_RELAXED, ORDER_ACQUIRE, ORDER_RELEASE, ORDER_BOTH };
+enum scope { SCOPE_CTA, SCOPE_GPU, SCOPE_SYSTEM };
+
 enum { NO_GUARD = -1 };
 
 struct ins {
@@ -72,6 +76,7 @@ struct ins {
 	uint8_t variant;     /* which of the handler's operations */
 	uint8_t round;       /* enum rounding */
 	uint8_t number;      /* enum number of the result */
+	uint8_t order, scope;
 	bool ftz, sat, relu, nan;
 	bool of_integer; /* cvt: the source is one, so no result is -0 */
 };

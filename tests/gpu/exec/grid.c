@@ -1,101 +1,21 @@
-/* Runs a grid: CTAs one after another in random order, the warps of a CTA in turns of random length; barriers. */
-#include <limits.h>
+/* Runs a grid. As many CTAs are resident as the multiprocessors can hold; they take turns at random, and so do the
+ * warps of each, for times of random length. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "../../../runtime/cuda_api.h"
-#include "handlers.h"
-#include "warp.h"
-
-/* ---- barriers ---- */
-enum { BAR_SYNC, BAR_ARRIVE, BAR_POPC, BAR_AND, BAR_OR };
-
-static bool waits_for(const struct warp *w, unsigned id) { return w->state == WARP_WAITS && w->waits_for == id; }
-
-/* Lets the warps that wait go on; what a bar.red returns to all of them is made of their votes. */
-static void open_barrier(struct cta *c, unsigned id)
-{
-	int yes = 0, all = 0;
-	for (int i = 0; i < c->n_warps; i++)
-		if (waits_for(&c->warps[i], id)) {
-			yes += __builtin_popcount(c->warps[i].votes);
-			all += __builtin_popcount(c->warps[i].active);
-		}
-	for (int i = 0; i < c->n_warps; i++) {
-		struct warp *w = &c->warps[i];
-		if (!waits_for(w, id))
-			continue;
-		const struct ins *in = w->waits_in;
-		w->exec = w->active;
-		w->state = WARP_RUNS;
-		if (in->variant == BAR_POPC)
-			EACH_LANE(OPERAND(uint32_t, 0)[l] = (uint32_t)yes);
-		else if (in->variant > BAR_POPC)
-			warp_set_predicate(w, in->op[0], (in->variant == BAR_AND ? yes == all : yes > 0) ? ALL_LANES : 0);
-	}
-}
-
-static unsigned live_threads(const struct cta *c) { return (unsigned)c->live_warps * LANES; }
-
-/* Opens the barrier if all have come. */
-static void check_barrier(struct cta *c, unsigned id)
-{
-	struct barrier *b = &c->barriers[id];
-	if (!b->arrived || b->arrived < (b->expected ? b->expected : live_threads(c)))
-		return;
-	*b = (struct barrier){0};
-	open_barrier(c, id);
-}
-
-/* The barrier's number or count, which all lanes must agree on. */
-static unsigned uniform(struct warp *w, const uint32_t *values)
-{
-	unsigned first = values[__builtin_ctz(w->exec)];
-	for (int l = 0; l < LANES; l++)
-		if (w->exec >> l & 1 && values[l] != first)
-			warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, l, "lanes disagree about a barrier: %u and %u", first, values[l]);
-	return first;
-}
-
-static void check_arrival(struct warp *w, unsigned id, unsigned count)
-{
-	const struct cta *c = w->cta;
-	if (w->exec != w->alive)
-		warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, -1, "barrier in divergent code: lanes %08x are elsewhere",
-		           w->alive & ~w->exec);
-	if (id >= BARRIERS)
-		warp_fault(w, CUDA_ERROR_ILLEGAL_INSTRUCTION, -1, "barrier %u does not exist", id);
-	if (count % LANES || count > (unsigned)c->n_warps * LANES)
-		warp_fault(w, CUDA_ERROR_ILLEGAL_INSTRUCTION, -1, "barrier %u for %u of %d threads", id, count,
-		           c->n_warps * LANES);
-	if (c->barriers[id].arrived && c->barriers[id].expected != count)
-		warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, -1, "barrier %u for %u threads, and for %u before", id, count,
-		           c->barriers[id].expected);
-}
-
-void x_bar(struct warp *w, const struct ins *in)
-{
-	struct cta *c = w->cta;
-	int first = in->n_defs;
-	unsigned id = uniform(w, OPERAND(uint32_t, first)), count = uniform(w, OPERAND(uint32_t, first + 1));
-	check_arrival(w, id, count);
-	c->barriers[id].expected = count;
-	c->barriers[id].arrived += LANES;
-	if (in->variant != BAR_ARRIVE) {
-		w->votes = in->variant >= BAR_POPC ? warp_predicate(w, in->op[3]) & w->exec : 0;
-		w->waits_for = id;
-		w->state = WARP_WAITS;
-		w->waits_in = in;
-	}
-	check_barrier(c, id);
-}
+#include "grid.h"
+#include "watch.h"
 
 /* ---- warps ---- */
 static void run_warp(struct warp *w, uint64_t turn)
 {
-	const struct ins *code = w->cta->grid->launch->kernel->code;
+	struct grid *g = w->cta->grid;
+	const struct ins *code = g->launch->kernel->code;
 	uint64_t left = turn;
-	for (; left && w->state == WARP_RUNS; left--) {
+	w->yields = false;
+	for (; left && w->state == WARP_RUNS && !w->yields; left--) {
 		if (w->pc >= w->meets_at)
 			warp_regroup(w);
 		const struct ins *in = &code[w->pc++];
@@ -107,33 +27,69 @@ static void run_warp(struct warp *w, uint64_t turn)
 			in->run(w, in);
 		}
 	}
-	w->cta->grid->instructions += turn - left;
+	g->instructions += turn - left;
 }
 
-static void warp_ended(struct cta *c)
+/* ---- deadlocks ---- */
+enum { POLLS_OF_A_SPIN = 100, SPIN_MS = 5000 };
+
+static uint64_t milliseconds(void)
 {
-	c->live_warps--;
-	for (unsigned id = 0; id < BARRIERS; id++)
-		if (!c->barriers[id].expected)
-			check_barrier(c, id);
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void fault_all_wait(struct cta *c)
+/* Where warps wait for a barrier, and where they read the same again and again. */
+_Noreturn static void fault_all_wait(struct cta *const *ctas, int n, const char *what)
 {
 	struct warp *first = NULL;
-	char where[200] = "";
-	for (int i = 0; i < c->n_warps; i++) {
-		struct warp *w = &c->warps[i];
-		size_t n = strlen(where);
-		if (w->state != WARP_WAITS)
-			continue;
-		first = first ? first : w;
-		if (n < sizeof where - 32)
-			snprintf(where + n, sizeof where - n, " warp %d at line %d,", i, w->waits_in->line);
-	}
-	warp_fault(first, CUDA_ERROR_LAUNCH_TIMEOUT, -1, "all warps wait for a barrier:%s", where);
+	char where[400] = "";
+	for (int i = 0; i < n; i++)
+		for (int k = 0; k < ctas[i]->n_warps; k++) {
+			struct warp *w = &ctas[i]->warps[k];
+			size_t used = strlen(where);
+			if (w->state == WARP_DONE)
+				continue;
+			first = first ? first : w;
+			if (used < sizeof where - 50)
+				snprintf(where + used, sizeof where - used, " CTA (%u, %u, %u) warp %d at line %d,", ctas[i]->at[0],
+				         ctas[i]->at[1], ctas[i]->at[2], k, w->state == WARP_WAITS ? w->waits_in->line : w->in->line);
+		}
+	warp_fault(first, CUDA_ERROR_LAUNCH_TIMEOUT, -1, "%s:%s", what, where);
 }
 
+static bool is_stuck(const struct cta *c)
+{
+	for (int i = 0; i < c->n_warps; i++)
+		if (c->warps[i].state == WARP_RUNS && c->warps[i].polls < POLLS_OF_A_SPIN)
+			return false;
+	return true;
+}
+
+/* Called when a warp polls. Memory that it polls may be shared with other processes, which get some time. */
+static void check_spin(struct grid *g)
+{
+	bool full = g->n_live == g->n_resident || g->started == g->n_ctas, stuck = full;
+	for (int i = 0; i < g->n_live && stuck; i++)
+		stuck = is_stuck(g->ctas[i]);
+	if (!stuck) {
+		g->stuck_since = 0;
+		return;
+	}
+	uint64_t now = milliseconds();
+	const char *setting = getenv("EMU_SPIN_MS");
+	g->stuck_since = g->stuck_since ? g->stuck_since : now;
+	if (now - g->stuck_since > (setting ? strtoull(setting, NULL, 10) : SPIN_MS)) {
+		char what[100];
+		snprintf(what, sizeof what, "all warps of %d CTAs wait or poll, %llu CTAs have not started", g->n_live,
+		         (unsigned long long)(g->n_ctas - g->started));
+		fault_all_wait(g->ctas, g->n_live, what);
+	}
+	nanosleep(&(struct timespec){0, 20000}, NULL);
+}
+
+/* ---- turns ---- */
 /* Long turns are fast, short ones find what depends on the order of warps. */
 static uint64_t turn_length(struct grid *g)
 {
@@ -142,139 +98,82 @@ static uint64_t turn_length(struct grid *g)
 	return 1 + (r >> 8) % most[r % 4];
 }
 
-static void run_cta(struct grid *g)
+/* A turn of a warp that can run. */
+static void run_turn(struct grid *g, struct cta *c)
 {
-	struct cta *c = &g->cta;
-	while (c->live_warps) {
-		int runnable[MAX_WARPS], n = 0;
-		for (int i = 0; i < c->n_warps; i++)
-			if (c->warps[i].state == WARP_RUNS)
-				runnable[n++] = i;
-		if (!n)
-			fault_all_wait(c);
-		struct warp *w = &c->warps[runnable[random_next(&g->seed) % (uint64_t)n]];
-		run_warp(w, n == 1 ? 4096 : turn_length(g));
-		if (w->state == WARP_DONE)
-			warp_ended(c);
-		if (g->instructions > g->limit)
-			warp_fault(w, CUDA_ERROR_LAUNCH_TIMEOUT, -1, "%llu instructions (EMU_LIMIT)", (unsigned long long)g->limit);
+	int runnable[MAX_WARPS], n = 0;
+	for (int i = 0; i < c->n_warps; i++)
+		if (c->warps[i].state == WARP_RUNS)
+			runnable[n++] = i;
+	if (!n)
+		fault_all_wait(&c, 1, "all warps wait for a barrier");
+	struct warp *w = &c->warps[runnable[random_next(&g->seed) % (uint64_t)n]];
+	run_warp(w, n == 1 && g->n_live == 1 ? 4096 : turn_length(g));
+	if (w->state == WARP_DONE) {
+		c->live_warps--;
+		barriers_after_exit(c);
 	}
+	if (w->yields && w->polls >= POLLS_OF_A_SPIN)
+		check_spin(g);
+	if (g->instructions > g->limit)
+		warp_fault(w, CUDA_ERROR_LAUNCH_TIMEOUT, -1, "%llu instructions (EMU_LIMIT)", (unsigned long long)g->limit);
 }
 
-/* ---- a CTA's memory ---- */
-static size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
-
-/* Bytes of a warp: registers, predicates, special registers, local memory. */
-static size_t warp_bytes(const struct kernel *k)
-{
-	return aligned(k->register_bytes) + aligned((size_t)k->predicates * 4) + SPECIALS * LANES * 4
-	       + aligned((size_t)k->local_bytes * LANES);
-}
-
-static uint32_t *special(struct warp *w, int number)
-{
-	return (uint32_t *)(void *)w->area[AREA_SPECIALS] + number * LANES;
-}
-
-static void fill_special(struct warp *w, int number, uint32_t value)
-{
-	for (int l = 0; l < LANES; l++)
-		special(w, number)[l] = value;
-}
-
-/* Special registers that are the same in all CTAs. */
-static void set_specials(struct warp *w)
-{
-	const struct launch *n = w->cta->grid->launch;
-	for (int l = 0; l < LANES; l++) {
-		unsigned thread = (unsigned)w->index * LANES + (unsigned)l, bit = 1u << l;
-		special(w, SPECIAL_TID)[l] = thread % n->block[0];
-		special(w, SPECIAL_TID + 1)[l] = thread / n->block[0] % n->block[1];
-		special(w, SPECIAL_TID + 2)[l] = thread / n->block[0] / n->block[1];
-		special(w, SPECIAL_LANE)[l] = (uint32_t)l;
-		special(w, SPECIAL_MASK_EQ)[l] = bit;
-		special(w, SPECIAL_MASK_LT)[l] = bit - 1;
-		special(w, SPECIAL_MASK_LE)[l] = bit | (bit - 1);
-		special(w, SPECIAL_MASK_GT)[l] = ~(bit | (bit - 1));
-		special(w, SPECIAL_MASK_GE)[l] = ~(bit - 1);
-	}
-	for (int i = 0; i < 3; i++) {
-		fill_special(w, SPECIAL_NTID + i, n->block[i]);
-		fill_special(w, SPECIAL_NCTAID + i, n->grid[i]);
-	}
-	fill_special(w, SPECIAL_WARP, (uint32_t)w->index);
-	fill_special(w, SPECIAL_WARPS, (uint32_t)w->cta->n_warps);
-	fill_special(w, SPECIAL_SHARED_TOTAL, n->kernel->shared_bytes + n->dynamic_shared);
-	fill_special(w, SPECIAL_SHARED_DYNAMIC, n->dynamic_shared);
-	fill_special(w, SPECIAL_ZERO, 0);
-	fill_special(w, SPECIAL_ONE, 1);
-}
-
-static void set_up_warps(struct grid *g)
-{
-	const struct kernel *k = g->launch->kernel;
-	struct cta *c = &g->cta;
-	unsigned threads = g->launch->block[0] * g->launch->block[1] * g->launch->block[2];
-	c->grid = g;
-	c->n_warps = (int)((threads + LANES - 1) / LANES);
-	g->file = aligned_alloc(64, (size_t)c->n_warps * warp_bytes(k));
-	c->shared = aligned_alloc(64, aligned(DYNAMIC_SHARED + g->launch->dynamic_shared));
-	for (int i = 0; i < c->n_warps; i++) {
-		struct warp *w = &c->warps[i];
-		unsigned char *at = g->file + (size_t)i * warp_bytes(k);
-		w->cta = c;
-		w->index = i;
-		w->area[AREA_REGISTERS] = at;
-		w->area[AREA_CONSTANTS] = (unsigned char *)(uintptr_t)k->constants;
-		w->predicates = (uint32_t *)(void *)(at + aligned(k->register_bytes));
-		w->area[AREA_SPECIALS] = at + aligned(k->register_bytes) + aligned((size_t)k->predicates * 4);
-		w->local = w->area[AREA_SPECIALS] + SPECIALS * LANES * 4;
-		set_specials(w);
-	}
-}
-
-/* A fresh CTA: what nothing wrote is NaN. */
-static void start_cta(struct grid *g, uint64_t number)
-{
-	struct cta *c = &g->cta;
-	const struct launch *n = g->launch;
-	unsigned threads = n->block[0] * n->block[1] * n->block[2];
-	c->at[0] = (unsigned)(number % n->grid[0]);
-	c->at[1] = (unsigned)(number / n->grid[0] % n->grid[1]);
-	c->at[2] = (unsigned)(number / n->grid[0] / n->grid[1]);
-	c->live_warps = c->n_warps;
-	memset(c->barriers, 0, sizeof c->barriers);
-	memset(c->shared, 0xff, n->kernel->shared_bytes);
-	memset(c->shared + DYNAMIC_SHARED, 0xff, n->dynamic_shared);
-	for (int i = 0; i < c->n_warps; i++) {
-		struct warp *w = &c->warps[i];
-		unsigned left = threads - (unsigned)i * LANES;
-		w->active = w->alive = left >= LANES ? ALL_LANES : (1u << left) - 1;
-		w->pc = w->n_parked = w->n_copies = 0;
-		memset(w->committed, 0, sizeof w->committed);
-		w->meets_at = INT_MAX;
-		w->state = WARP_RUNS;
-		memset(w->area[AREA_REGISTERS], 0xff, n->kernel->register_bytes);
-		memset(w->local, 0xff, (size_t)n->kernel->local_bytes * LANES);
-		for (int d = 0; d < 3; d++)
-			fill_special(w, SPECIAL_CTAID + d, c->at[d]);
-	}
-}
-
-/* ---- grids ---- */
+/* ---- CTAs ---- */
 static uint64_t common_divisor(uint64_t a, uint64_t b) { return b ? common_divisor(b, a % b) : a; }
 
 /* i -> i * step + first is a permutation when step and n have no common divisor. */
+static void choose_order(struct grid *g)
+{
+	g->step = 1 + random_next(&g->seed) % g->n_ctas;
+	g->first = random_next(&g->seed) % g->n_ctas;
+	while (common_divisor(g->step, g->n_ctas) != 1)
+		g->step = g->step % g->n_ctas + 1;
+}
+
+static struct cta *start_next(struct grid *g)
+{
+	struct cta **slot = &g->ctas[g->n_live++];
+	*slot = *slot ? *slot : cta_new(g);
+	cta_start(*slot, (uint64_t)(((unsigned __int128)g->started++ * g->step + g->first) % g->n_ctas));
+	return *slot;
+}
+
+/* One that is resident, or the next one where there is room for it. */
+static struct cta *choose_cta(struct grid *g)
+{
+	bool can_start = g->started < g->n_ctas && g->n_live < g->n_resident;
+	uint64_t chosen = random_next(&g->seed) % (uint64_t)(g->n_live + can_start);
+	return chosen == (uint64_t)g->n_live ? start_next(g) : g->ctas[chosen];
+}
+
+static void end_cta(struct grid *g, struct cta *c)
+{
+	int i = 0;
+	while (g->ctas[i] != c)
+		i++;
+	g->ctas[i] = g->ctas[--g->n_live];
+	g->ctas[g->n_live] = c;
+}
+
+/* In some launches CTAs take turns often, in others rarely, nearly one after another. */
 static void run_ctas(struct grid *g)
 {
-	const struct launch *l = g->launch;
-	uint64_t n = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2];
-	uint64_t step = 1 + random_next(&g->seed) % n, first = random_next(&g->seed) % n;
-	while (common_divisor(step, n) != 1)
-		step = step % n + 1;
-	for (uint64_t i = 0; i < n; i++) {
-		start_cta(g, (uint64_t)(((unsigned __int128)i * step + first) % n));
-		run_cta(g);
+	static const uint64_t most[] = {1, 16, 256, 4096};
+	uint64_t longest = most[random_next(&g->seed) % 4], stay = 0;
+	struct cta *c = NULL;
+	choose_order(g);
+	while (g->n_live || g->started < g->n_ctas) {
+		if (!stay) {
+			c = choose_cta(g);
+			stay = 1 + random_next(&g->seed) % longest;
+		}
+		stay--;
+		run_turn(g, c);
+		if (!c->live_warps) {
+			end_cta(g, c);
+			stay = 0;
+		}
 	}
 }
 
@@ -286,19 +185,30 @@ static bool run_guarded(struct grid *g)
 	return true;
 }
 
+static void drop_ctas(struct grid *g)
+{
+	for (int i = 0; i < g->n_resident; i++)
+		if (g->ctas[i])
+			cta_free(g->ctas[i]);
+	free(g->ctas);
+}
+
 bool grid_run(const struct launch *launch, const struct memory_map *map, uint64_t seed, uint64_t limit,
               struct fault *fault, uint64_t *instructions)
 {
 	struct grid *g = calloc(1, sizeof *g);
 	*g = (struct grid){.launch = launch, .map = map, .seed = seed | 1, .limit = limit, .fault = fault};
 	fault->code = CUDA_SUCCESS;
-	set_up_warps(g);
+	g->n_ctas = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
+	g->n_resident = (int)launch->resident * launch->multiprocessors;
+	g->n_resident = g->n_resident > 0 ? g->n_resident : 1;
+	g->ctas = calloc((size_t)g->n_resident, sizeof(struct cta *));
+	g->counting = counters_are_on();
 	bool good = run_guarded(g);
 	*instructions += g->instructions;
-	for (int i = 0; i < g->cta.n_warps; i++)
-		free(g->cta.warps[i].copies);
-	free(g->file);
-	free(g->cta.shared);
+	if (g->counting)
+		counters_add(g);
+	drop_ctas(g);
 	free(g);
 	return good;
 }

@@ -18,7 +18,7 @@ handler x_atom_16, x_atom_32, x_atom_64;
 handler x_to_window, x_from_window, x_narrow_sum, x_isspace;
 handler x_setp_16, x_setp_32, x_setp_64, x_setp_f32, x_setp_f64, x_setp_f16, x_setp_bf16;
 handler x_bra, x_exit, x_bar;
-handler x_mma, x_ldmatrix, x_cp_async, x_cp_async_wait;
+handler x_mma, x_ldmatrix, x_cp_async, x_cp_async_wait, x_fence;
 handler x_shfl, x_vote, x_match_32, x_match_64, x_redux, x_activemask, x_warp_sync, x_elect;
 handler *cvt_handler(enum number to, enum number from);
 #endif

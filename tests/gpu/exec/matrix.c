@@ -102,6 +102,7 @@ static void mma_tf32(struct warp *w, const struct ins *in)
 void x_mma(struct warp *w, const struct ins *in)
 {
 	check_whole(w);
+	w->cta->grid->counters.products++;
 	if (in->number == F32)
 		mma_tf32(w, in);
 	else if (in->size == 16)
@@ -111,6 +112,12 @@ void x_mma(struct warp *w, const struct ins *in)
 }
 
 /* ---- ldmatrix: lane 8k + i has the address of row i of matrix k ---- */
+static void watch_rows(struct warp *w, const uint64_t *rows, int n)
+{
+	uint32_t lanes = n == LANES ? ALL_LANES : (1u << n) - 1;
+	watch_access(w, lanes, SPACE_SHARED, rows, 16, ACCESS_LOAD);
+}
+
 /* variant: transposed */
 void x_ldmatrix(struct warp *w, const struct ins *in)
 {
@@ -118,6 +125,8 @@ void x_ldmatrix(struct warp *w, const struct ins *in)
 	uint64_t rows[LANES];
 	check_whole(w);
 	memcpy(rows, at, sizeof rows);
+	if (w->watched)
+		watch_rows(w, rows, 8 * in->n_defs);
 	for (int k = 0; k < in->n_defs; k++) {
 		uint16_t *d = OPERAND(uint16_t, k);
 		for (int i = 0; i < 8; i++) {

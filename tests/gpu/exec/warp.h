@@ -5,6 +5,7 @@
 #define GPU_WARP_H
 #include <setjmp.h>
 #include "code.h"
+#include "../counters.h"
 #include "memory.h"
 
 /* A launch that failed: the driver's code, and what happened where. */
@@ -17,6 +18,8 @@ struct launch {
 	const struct kernel *kernel;
 	unsigned grid[3], block[3];
 	uint32_t dynamic_shared;
+	unsigned resident; /* CTAs that a multiprocessor holds */
+	int multiprocessors;
 	unsigned char params[4352];
 };
 
@@ -48,6 +51,11 @@ struct warp {
 	int n_copies, cap_copies;
 	uint32_t committed[LANES]; /* groups of copies that each lane has committed */
 	struct cta *cta;
+	bool watched;             /* watch.h wants to know of memory accesses */
+	bool yields;              /* the turn ends: it polls */
+	const struct ins *polled; /* the last instruction that polled, */
+	uint64_t found;           /* and what it found, */
+	unsigned polls;           /* how often in a row */
 };
 
 struct barrier {
@@ -56,8 +64,8 @@ struct barrier {
 
 struct cta {
 	struct grid *grid;
+	unsigned char *file; /* registers, predicates, specials and local memory of all warps */
 	unsigned char *shared;
-	uint32_t shared_bytes;
 	unsigned at[3];
 	struct warp warps[MAX_WARPS];
 	int n_warps, live_warps;
@@ -69,14 +77,17 @@ struct grid {
 	const struct memory_map *map;
 	uint64_t seed;
 	uint64_t instructions, limit; /* warp instructions that ran, and how many may */
-	uint64_t allowed;             /* of the warp's turn */
 	struct fault *fault;
 	jmp_buf failed;
-	unsigned char *file; /* registers, predicates, specials and local memory of all warps */
-	struct cta cta;
+	struct cta **ctas; /* those that are resident, then memory of others, or NULL */
+	int n_live, n_resident;
+	uint64_t n_ctas, started, step, first; /* CTAs start in the order i * step + first */
+	uint64_t stuck_since;                  /* since when all warps wait or poll; 0: some do not */
+	bool counting;
+	struct emu_counters counters;
 };
 
-/* Runs a grid, CTA by CTA. false: `fault` says why. */
+/* Runs a grid. false: `fault` says why. */
 bool grid_run(const struct launch *l, const struct memory_map *map, uint64_t seed, uint64_t limit, struct fault *fault,
               uint64_t *instructions);
 

@@ -11,6 +11,19 @@ static enum space space_of(const struct statement *s)
 	return i < 0 ? SPACE_GENERIC : spaces[i];
 }
 
+static enum scope scope_of(const struct statement *s)
+{
+	return has_word(s, "cta") ? SCOPE_CTA : has_word(s, "sys") || has_word(s, "volatile") ? SCOPE_SYSTEM : SCOPE_GPU;
+}
+
+static enum order order_of(const struct statement *s, enum order otherwise)
+{
+	static const char *const names[] = {"relaxed", "acquire", "release", "acq_rel", "volatile", NULL};
+	static const enum order orders[] = {ORDER_RELAXED, ORDER_ACQUIRE, ORDER_RELEASE, ORDER_BOTH, ORDER_RELAXED};
+	int i = which_word(s, names);
+	return i < 0 ? otherwise : orders[i];
+}
+
 /* What an instruction accesses: the operand with the base, what is added, the space. */
 struct access {
 	uint32_t base;
@@ -58,6 +71,8 @@ static void set_access(struct lowering *lo, struct ins *in, const struct access 
 	in->space = (uint8_t)a->space;
 	in->size = t->size;
 	in->count = (uint8_t)count;
+	in->order = (uint8_t)order_of(lo->s, ORDER_WEAK);
+	in->scope = (uint8_t)scope_of(lo->s);
 	/* A 32-bit base. */
 	uint32_t base = in->op[in->run == x_touch ? 0 : in->n_defs];
 	in->variant = register_size_of(lo, base) == 4;
@@ -239,6 +254,15 @@ static void select_atomic(struct lowering *lo, const struct statement *s, int fi
 	in->count = in->variant; /* atoms have one element: this says whether the base has 32 bits */
 	in->variant = (uint8_t)operation;
 	in->number = t->number;
+	in->order = (uint8_t)order_of(s, ORDER_RELAXED);
+}
+
+void select_fence(struct lowering *lo, const struct statement *s)
+{
+	operand_count(lo, s, 0, 0);
+	struct ins *in = emit(lo, x_fence, 0, 0, NULL);
+	in->order = ORDER_BOTH;
+	in->scope = (uint8_t)scope_of(s);
 }
 
 void select_atom(struct lowering *lo, const struct statement *s) { select_atomic(lo, s, 1); }

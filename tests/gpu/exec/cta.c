@@ -1,0 +1,115 @@
+/* CTAs: their memory, and how each starts. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include "grid.h"
+
+static size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
+
+/* Bytes of a warp: registers, predicates, special registers, local memory. */
+static size_t warp_bytes(const struct kernel *k)
+{
+	return aligned(k->register_bytes) + aligned((size_t)k->predicates * 4) + SPECIALS * LANES * 4
+	       + aligned((size_t)k->local_bytes * LANES);
+}
+
+static uint32_t *special(struct warp *w, int number)
+{
+	return (uint32_t *)(void *)w->area[AREA_SPECIALS] + number * LANES;
+}
+
+static void fill_special(struct warp *w, int number, uint32_t value)
+{
+	for (int l = 0; l < LANES; l++)
+		special(w, number)[l] = value;
+}
+
+/* Special registers that are the same in all CTAs. */
+static void set_specials(struct warp *w)
+{
+	const struct launch *n = w->cta->grid->launch;
+	for (int l = 0; l < LANES; l++) {
+		unsigned thread = (unsigned)w->index * LANES + (unsigned)l, bit = 1u << l;
+		special(w, SPECIAL_TID)[l] = thread % n->block[0];
+		special(w, SPECIAL_TID + 1)[l] = thread / n->block[0] % n->block[1];
+		special(w, SPECIAL_TID + 2)[l] = thread / n->block[0] / n->block[1];
+		special(w, SPECIAL_LANE)[l] = (uint32_t)l;
+		special(w, SPECIAL_MASK_EQ)[l] = bit;
+		special(w, SPECIAL_MASK_LT)[l] = bit - 1;
+		special(w, SPECIAL_MASK_LE)[l] = bit | (bit - 1);
+		special(w, SPECIAL_MASK_GT)[l] = ~(bit | (bit - 1));
+		special(w, SPECIAL_MASK_GE)[l] = ~(bit - 1);
+	}
+	for (int i = 0; i < 3; i++) {
+		fill_special(w, SPECIAL_NTID + i, n->block[i]);
+		fill_special(w, SPECIAL_NCTAID + i, n->grid[i]);
+	}
+	fill_special(w, SPECIAL_WARP, (uint32_t)w->index);
+	fill_special(w, SPECIAL_WARPS, (uint32_t)w->cta->n_warps);
+	fill_special(w, SPECIAL_SHARED_TOTAL, n->kernel->shared_bytes + n->dynamic_shared);
+	fill_special(w, SPECIAL_SHARED_DYNAMIC, n->dynamic_shared);
+	fill_special(w, SPECIAL_ZERO, 0);
+	fill_special(w, SPECIAL_ONE, 1);
+}
+
+struct cta *cta_new(struct grid *g)
+{
+	struct cta *c = calloc(1, sizeof *c);
+	const struct launch *n = g->launch;
+	const struct kernel *k = n->kernel;
+	c->grid = g;
+	c->n_warps = (int)((n->block[0] * n->block[1] * n->block[2] + LANES - 1) / LANES);
+	c->file = aligned_alloc(64, (size_t)c->n_warps * warp_bytes(k));
+	c->shared = aligned_alloc(64, aligned(DYNAMIC_SHARED + n->dynamic_shared));
+	for (int i = 0; i < c->n_warps; i++) {
+		struct warp *w = &c->warps[i];
+		unsigned char *at = c->file + (size_t)i * warp_bytes(k);
+		w->cta = c;
+		w->index = i;
+		w->watched = g->counting;
+		w->area[AREA_REGISTERS] = at;
+		w->area[AREA_CONSTANTS] = (unsigned char *)(uintptr_t)k->constants;
+		w->predicates = (uint32_t *)(void *)(at + aligned(k->register_bytes));
+		w->area[AREA_SPECIALS] = at + aligned(k->register_bytes) + aligned((size_t)k->predicates * 4);
+		w->local = w->area[AREA_SPECIALS] + SPECIALS * LANES * 4;
+		set_specials(w);
+	}
+	return c;
+}
+
+void cta_free(struct cta *c)
+{
+	for (int i = 0; i < c->n_warps; i++)
+		free(c->warps[i].copies);
+	free(c->file);
+	free(c->shared);
+	free(c);
+}
+
+void cta_start(struct cta *c, uint64_t number)
+{
+	const struct launch *n = c->grid->launch;
+	unsigned threads = n->block[0] * n->block[1] * n->block[2];
+	c->at[0] = (unsigned)(number % n->grid[0]);
+	c->at[1] = (unsigned)(number / n->grid[0] % n->grid[1]);
+	c->at[2] = (unsigned)(number / n->grid[0] / n->grid[1]);
+	c->live_warps = c->n_warps;
+	memset(c->barriers, 0, sizeof c->barriers);
+	memset(c->shared, 0xff, n->kernel->shared_bytes);
+	memset(c->shared + DYNAMIC_SHARED, 0xff, n->dynamic_shared);
+	for (int i = 0; i < c->n_warps; i++) {
+		struct warp *w = &c->warps[i];
+		unsigned left = threads - (unsigned)i * LANES;
+		w->active = w->alive = left >= LANES ? ALL_LANES : (1u << left) - 1;
+		w->pc = w->n_parked = w->n_copies = 0;
+		memset(w->committed, 0, sizeof w->committed);
+		w->meets_at = INT_MAX;
+		w->state = WARP_RUNS;
+		w->polls = 0;
+		w->polled = NULL;
+		memset(w->area[AREA_REGISTERS], 0xff, n->kernel->register_bytes);
+		memset(w->local, 0xff, (size_t)n->kernel->local_bytes * LANES);
+		for (int d = 0; d < 3; d++)
+			fill_special(w, SPECIAL_CTAID + d, c->at[d]);
+	}
+}
