@@ -3,6 +3,7 @@
 #ifndef DEPLOY_CUDA_API_H
 #define DEPLOY_CUDA_API_H
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum {
 	CUDA_SUCCESS = 0,
@@ -13,22 +14,38 @@ typedef enum {
 	CUDA_ERROR_INVALID_DEVICE = 101,
 	CUDA_ERROR_INVALID_IMAGE = 200,
 	CUDA_ERROR_INVALID_CONTEXT = 201, /* no context is current, or it was released */
+	CUDA_ERROR_MAP_FAILED = 205,
 	CUDA_ERROR_NO_BINARY_FOR_GPU = 209,
+	CUDA_ERROR_PEER_ACCESS_UNSUPPORTED = 217,
 	CUDA_ERROR_INVALID_PTX = 218,
 	CUDA_ERROR_UNSUPPORTED_PTX_VERSION = 222,
 	CUDA_ERROR_INVALID_HANDLE = 400,
+	CUDA_ERROR_ILLEGAL_STATE = 401,
 	CUDA_ERROR_NOT_FOUND = 500,
 	CUDA_ERROR_NOT_READY = 600, /* not an error: work is still under way */
 	/* From here to 719 an error of work that was queued: every later call returns it too. */
 	CUDA_ERROR_ILLEGAL_ADDRESS = 700,
 	CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES = 701, /* not sticky */
 	CUDA_ERROR_LAUNCH_TIMEOUT = 702,
+	CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED = 704, /* not sticky, as the next two */
+	CUDA_ERROR_PEER_ACCESS_NOT_ENABLED = 705,
 	CUDA_ERROR_CONTEXT_IS_DESTROYED = 709,
 	CUDA_ERROR_ILLEGAL_INSTRUCTION = 715,
 	CUDA_ERROR_MISALIGNED_ADDRESS = 716,
 	CUDA_ERROR_INVALID_ADDRESS_SPACE = 717,
 	CUDA_ERROR_LAUNCH_FAILED = 719,
+	CUDA_ERROR_NOT_PERMITTED = 800, /* a host function calls the driver */
 	CUDA_ERROR_NOT_SUPPORTED = 801,
+	/* Stream capture. Those up to 906 spoil it: from then on it answers 901. */
+	CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900, /* what waits, in a captured stream, or in a thread that captures */
+	CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901,
+	CUDA_ERROR_STREAM_CAPTURE_MERGE = 902,     /* a wait for an event of another capture */
+	CUDA_ERROR_STREAM_CAPTURE_UNMATCHED = 903, /* its end in a stream that it did not begin in */
+	CUDA_ERROR_STREAM_CAPTURE_UNJOINED = 904,  /* work of another stream that nothing waits for */
+	CUDA_ERROR_STREAM_CAPTURE_ISOLATION = 905, /* a wait for an event from outside */
+	CUDA_ERROR_STREAM_CAPTURE_IMPLICIT = 906,  /* the legacy stream */
+	CUDA_ERROR_CAPTURED_EVENT = 907,
+	CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD = 908,
 	CUDA_ERROR_UNKNOWN = 999
 } CUresult;
 
@@ -40,6 +57,14 @@ typedef struct CUfunc_st *CUfunction;
 typedef struct CUstream_st *CUstream; /* NULL: the legacy stream */
 typedef struct CUevent_st *CUevent;
 typedef struct CUarray_st *CUarray; /* not used; copies name it */
+typedef struct CUgraph_st *CUgraph;
+typedef struct CUgraphExec_st *CUgraphExec;
+typedef struct CUgraphNode_st *CUgraphNode;
+typedef void (*CUhostFn)(void *argument);
+typedef struct CUipcMemHandle_st {
+	char reserved[64];
+} CUipcMemHandle;
+enum { CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS = 1 };
 typedef struct CUuuid_st {
 	char bytes[16];
 } CUuuid;
@@ -75,6 +100,12 @@ typedef enum {
 } CUdevice_attribute;
 
 typedef enum {
+	CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK = 1, /* 0: the fastest kind of link */
+	CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED = 2,
+	CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED = 3 /* NVLink has them, PCIe does not */
+} CUdevice_P2PAttribute;
+
+typedef enum {
 	CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 0,
 	CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES = 1, /* static */
 	CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES = 2,
@@ -100,6 +131,17 @@ typedef enum {
 
 enum { CU_STREAM_DEFAULT = 0, CU_STREAM_NON_BLOCKING = 1 /* not ordered with the legacy stream */ };
 enum { CU_EVENT_DEFAULT = 0, CU_EVENT_BLOCKING_SYNC = 1, CU_EVENT_DISABLE_TIMING = 2, CU_EVENT_INTERPROCESS = 4 };
+/* Whether a capture forbids calls that may wait: all threads, its own thread, nobody. */
+typedef enum {
+	CU_STREAM_CAPTURE_MODE_GLOBAL = 0,
+	CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1,
+	CU_STREAM_CAPTURE_MODE_RELAXED = 2
+} CUstreamCaptureMode;
+typedef enum {
+	CU_STREAM_CAPTURE_STATUS_NONE = 0,
+	CU_STREAM_CAPTURE_STATUS_ACTIVE = 1,
+	CU_STREAM_CAPTURE_STATUS_INVALIDATED = 2
+} CUstreamCaptureStatus;
 enum { CU_MEMHOSTALLOC_PORTABLE = 1, CU_MEMHOSTALLOC_DEVICEMAP = 2, CU_MEMHOSTALLOC_WRITECOMBINED = 4 };
 
 typedef enum {
@@ -126,7 +168,25 @@ typedef struct {
 	size_t WidthInBytes, Height;
 } CUDA_MEMCPY2D;
 
-typedef struct CUlaunchAttribute_st CUlaunchAttribute; /* none is used */
+typedef enum {
+	CU_LAUNCH_ATTRIBUTE_IGNORE = 0,
+	CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW = 1,
+	CU_LAUNCH_ATTRIBUTE_COOPERATIVE = 2,
+	CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4,
+	CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6,
+	CU_LAUNCH_ATTRIBUTE_PRIORITY = 8
+} CUlaunchAttributeID;
+typedef struct {
+	CUlaunchAttributeID id;
+	char pad[8 - sizeof(CUlaunchAttributeID)];
+	union {
+		char bytes[64];
+		int word; /* COOPERATIVE, PROGRAMMATIC_STREAM_SERIALIZATION, PRIORITY */
+		struct {
+			unsigned x, y, z;
+		} clusterDim;
+	} value;
+} CUlaunchAttribute;
 typedef struct {
 	unsigned gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
 	CUstream hStream;

@@ -15,7 +15,15 @@ static const int64_t SECOND = 1000000000, MAX_STEP = 200000000;
 /* Queued work failed: the driver answers each later call with the error. */
 static bool is_late(CUresult r)
 {
-	return r >= CUDA_ERROR_ILLEGAL_ADDRESS && r <= CUDA_ERROR_LAUNCH_FAILED && r != CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+	switch (r) {
+	case CUDA_ERROR_ILLEGAL_ADDRESS:
+	case CUDA_ERROR_LAUNCH_TIMEOUT:
+	case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+	case CUDA_ERROR_MISALIGNED_ADDRESS:
+	case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+	case CUDA_ERROR_LAUNCH_FAILED:         return true;
+	default:                               return false;
+	}
 }
 
 static struct rank_status *status_of(const struct cuda *c)

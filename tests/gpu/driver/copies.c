@@ -1,5 +1,5 @@
-/* Calls that copy and fill. Pinned host memory is read and written when the copy runs. Pageable memory is read before
- * the call returns, and a copy to it has ended then. */
+/* Calls that copy and fill. A captured copy reads and writes when its graph runs; else pinned host memory is read and
+ * written when the copy runs. Pageable memory is read before the call returns, and a copy to it has ended then. */
 #include <stdlib.h>
 #include <string.h>
 #include "driver.h"
@@ -46,11 +46,14 @@ static CUresult copy(struct CUctx_st *context, struct side to, struct side from,
 		return leave(CUDA_ERROR_INVALID_HANDLE);
 	if (!to.at || !from.at)
 		return leave(CUDA_ERROR_INVALID_VALUE);
-	struct op op = {.kind = OP_COPY, .copy = {to.at, from.at, to.pitch, from.pitch, width, rows, NULL}};
-	bool staged = from.host && !is_pinned(from.at);
+	struct op op = {.kind = OP_COPY,
+	                .copy = {to.at, from.at, to.pitch, from.pitch, width, rows, !to.host, !from.host, NULL}};
+	bool staged = from.host && !is_pinned(from.at) && !s->capture;
 	if (staged)
 		stage(&op.copy);
-	queue_push(s, &op);
+	CUresult r = queue_push(s, &op);
+	if (r || s->capture)
+		return leave(r);
 	bool ends = (to.host && !is_pinned(to.at)) || (waits && (to.host || (from.host && !staged)));
 	return leave(ends ? queue_drain(s) : CUDA_SUCCESS);
 }
@@ -60,7 +63,7 @@ static CUresult flat_copy(CUdeviceptr d_to, void *h_to, CUdeviceptr d_from, cons
                           CUstream stream, bool waits)
 {
 	struct CUctx_st *c;
-	CUresult r = enter(&c);
+	CUresult r = waits ? enter_unsafe(&c) : enter(&c);
 	if (r)
 		return r;
 	if (!bytes)
@@ -122,7 +125,7 @@ static struct side rectangle_side(const struct rectangle *r, size_t width, size_
 static CUresult rectangle_copy(const CUDA_MEMCPY2D *p, CUstream stream, bool waits)
 {
 	struct CUctx_st *c;
-	CUresult r = enter(&c);
+	CUresult r = waits ? enter_unsafe(&c) : enter(&c);
 	if (r)
 		return r;
 	if (!p || p->srcMemoryType < 1 || p->srcMemoryType > 4 || p->dstMemoryType < 1 || p->dstMemoryType > 4
@@ -153,8 +156,7 @@ static CUresult fill(CUdeviceptr at, size_t pitch, unsigned char value, size_t w
 		return leave(CUDA_SUCCESS);
 	if ((rows > 1 && pitch < width) || !is_device_memory(at, extent(pitch, width, rows)))
 		return leave(CUDA_ERROR_INVALID_VALUE);
-	queue_push(s, &(struct op){.kind = OP_FILL, .fill = {memory_host(at), pitch, width, rows, value}});
-	return leave(CUDA_SUCCESS);
+	return leave(queue_push(s, &(struct op){.kind = OP_FILL, .fill = {memory_host(at), pitch, width, rows, value}}));
 }
 
 CUresult cuMemsetD8_v2(CUdeviceptr at, unsigned char value, size_t bytes)

@@ -13,6 +13,7 @@ static struct CUctx_st contexts[MAX_DEVICES];
 static _Thread_local struct CUctx_st *current;
 
 int device_count(void) { return n_devices; }
+int device_physical(CUdevice device) { return physical[device]; }
 
 struct CUctx_st *device_context(CUdevice device) { return &contexts[device]; }
 
@@ -161,6 +162,7 @@ static void open_context(struct CUctx_st *c, CUdevice device)
 {
 	c->magic = MAGIC_CONTEXT;
 	c->device = device;
+	c->peers = 0;
 	c->legacy = (struct CUstream_st){.magic = MAGIC_STREAM, .context = c, .blocking = true};
 	c->streams = &c->legacy;
 	memory_open(&c->memory, setting("EMU_MEMORY", UINT64_C(2) << 30));
@@ -230,6 +232,8 @@ CUresult enter(struct CUctx_st **context)
 {
 	if (!started())
 		return CUDA_ERROR_NOT_INITIALIZED;
+	if (in_host_function)
+		return CUDA_ERROR_NOT_PERMITTED;
 	pthread_mutex_lock(&driver_lock);
 	*context = current;
 	if (!current)
@@ -249,5 +253,8 @@ CUresult cuCtxSynchronize(void)
 {
 	struct CUctx_st *c;
 	CUresult r = enter(&c);
-	return r ? r : leave(queue_drain_all(c));
+	if (r)
+		return r;
+	r = capture_check_context(c);
+	return leave(r ? r : queue_drain_all(c));
 }

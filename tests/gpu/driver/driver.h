@@ -11,15 +11,26 @@
 #include "hooks.h"
 
 /* What a handle must begin with. Objects that were destroyed keep their memory, without it. */
-enum magic { MAGIC_CONTEXT = 0x6e7fc0de, MAGIC_STREAM, MAGIC_EVENT, MAGIC_MODULE, MAGIC_FUNCTION };
+enum magic {
+	MAGIC_CONTEXT = 0x6e7fc0de,
+	MAGIC_STREAM,
+	MAGIC_EVENT,
+	MAGIC_MODULE,
+	MAGIC_FUNCTION,
+	MAGIC_GRAPH,
+	MAGIC_EXEC
+};
 
-enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_RECORD, OP_WAIT, OP_WORK };
+enum op_kind { OP_COPY, OP_FILL, OP_KERNEL, OP_RECORD, OP_WAIT, OP_WORK, OP_HOST, OP_GRAPH };
+/* What is left of an operation: nothing; more that can run now; more that waits for another process. */
+enum progress { OP_OVER, OP_MORE, OP_WAITS };
 
 /* Rows of bytes. `staging` is freed with the operation. */
 struct copy {
 	char *to;
 	const char *from;
 	size_t to_pitch, from_pitch, width, rows;
+	bool to_device, from_device;
 	void *staging;
 };
 
@@ -32,7 +43,8 @@ struct fill {
 struct op {
 	struct op *next;
 	enum op_kind kind;
-	uint64_t number; /* counts all operations */
+	uint64_t number;                  /* counts all operations */
+	const struct CUfunc_st *function; /* KERNEL */
 	union {
 		struct copy copy;
 		struct fill fill;
@@ -42,15 +54,27 @@ struct op {
 			uint64_t version;
 		} sync; /* RECORD, WAIT */
 		struct emu_work work;
+		struct {
+			CUhostFn function;
+			void *argument;
+		} host;
+		struct graph_run *graph;
 	};
+};
+
+/* Nodes of the graph that is captured: the next one comes after them. */
+struct front {
+	int n, *at;
 };
 
 struct CUstream_st {
 	enum magic magic;
 	struct CUctx_st *context;
 	struct CUstream_st *next;
-	struct op *head, *tail; /* the head stays while it runs */
-	bool blocking;          /* ordered with the legacy stream */
+	struct op *head, *tail;  /* the head stays while it runs */
+	bool blocking;           /* ordered with the legacy stream */
+	struct capture *capture; /* NULL: it runs what is queued */
+	struct front front;
 };
 
 struct CUevent_st {
@@ -59,6 +83,8 @@ struct CUevent_st {
 	struct CUevent_st *next;
 	unsigned flags;
 	uint64_t recorded, done; /* versions: the last that was queued, the last that ran */
+	struct capture *capture; /* it was recorded in last, with the front of its stream; or NULL */
+	struct front front;
 	struct timespec at;
 };
 
@@ -84,6 +110,7 @@ struct CUctx_st {
 	CUdevice device;
 	int retained;
 	struct memory memory;
+	uint64_t peers;                      /* devices whose memory its kernels may access: bit by bit */
 	struct CUstream_st legacy, *streams; /* streams: all, the legacy one last */
 	struct CUevent_st *events;
 	struct CUmod_st *modules;
@@ -100,6 +127,10 @@ enum {
 };
 
 extern pthread_mutex_t driver_lock;
+
+/* ---- peers.c ---- */
+/* The memory that kernels of a context may access, to be released. */
+struct memory_map *peers_map(struct CUctx_st *c);
 
 /* ---- played.c ---- */
 /* What differs between GPUs. Sizes of shared memory in bytes. */
@@ -119,10 +150,15 @@ uint64_t setting(const char *name, uint64_t otherwise);
 CUresult enter(struct CUctx_st **context);
 CUresult leave(CUresult r);
 struct CUctx_st *device_context(CUdevice device);
-int device_count(void); /* that the process sees; 0 before cuInit */
+int device_physical(CUdevice device); /* its number on the host */
+int device_count(void);               /* that the process sees; 0 before cuInit */
 
 /* ---- queue.c: with the lock held ---- */
-void queue_push(struct CUstream_st *s, const struct op *op);
+/* Queues a copy of the operation, or adds it to the capture of its stream. An error drops it. */
+CUresult queue_push(struct CUstream_st *s, const struct op *op);
+uint64_t queue_random(void);
+/* Up to so many us without the lock. */
+void queue_delay(uint64_t most);
 /* Waits until the stream, or all of the context's, have nothing left; returns the context's error. */
 CUresult queue_drain(struct CUstream_st *s);
 CUresult queue_drain_all(struct CUctx_st *c);
@@ -133,7 +169,30 @@ CUresult queue_wait_event(const struct CUevent_st *e);
 struct CUstream_st *stream_of(struct CUctx_st *current, CUstream handle);
 void streams_drop(struct CUctx_st *c);
 
+/* ---- operations.c: with the lock held, which some give back while they run ---- */
+enum progress op_run(struct CUctx_st *c, struct op *op);
+void op_drop(const struct op *op);
+extern _Thread_local bool in_host_function; /* it may not call the driver */
+
+/* ---- graphs.c, capture.c: with the lock held ---- */
+enum progress graph_step(struct graph_run *run);
+bool graph_may_run(const struct graph_run *run);
+void graph_run_drop(struct graph_run *run);
+/* Adds an operation to the graph of a captured stream. An error: the stream may not get work now. */
+CUresult capture_takes(struct CUstream_st *s, const struct op *op);
+CUresult capture_check(struct CUstream_st *s);
+/* Errors of what waits for a stream, or for all of a context. */
+CUresult capture_check_wait(struct CUstream_st *s);
+CUresult capture_check_context(const struct CUctx_st *c);
+CUresult capture_record(struct CUstream_st *s, struct CUevent_st *e);
+CUresult capture_wait(struct CUstream_st *s, struct CUevent_st *e);
+CUresult capture_spoil(struct capture *k, CUresult r); /* returns r */
+/* As enter(), for calls that may make the device wait: captures forbid them. */
+CUresult enter_unsafe(struct CUctx_st **context);
+
 /* ---- the others, with the lock held ---- */
+/* What a call with a stream begins with. NULL: *r is the error, and the lock is not held. */
+struct CUstream_st *enter_stream(CUstream handle, CUresult *r);
 struct CUevent_st *event_of(CUevent handle);
 void events_drop(struct CUctx_st *c);
 void modules_drop(struct CUctx_st *c);

@@ -1,4 +1,5 @@
 /* Calls that launch kernels. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "driver.h"
@@ -10,6 +11,25 @@ static bool sizes_allowed(const CUlaunchConfig *n)
 	bool block = n->blockDimX && n->blockDimY && n->blockDimZ && n->blockDimX <= MAX_THREADS
 	             && n->blockDimY <= MAX_THREADS && n->blockDimZ <= MAX_BLOCK_Z;
 	return grid && block;
+}
+
+/* Hints are accepted. What changes when a kernel runs, or which CTAs run together, is not. */
+static bool attributes_allowed(const CUlaunchConfig *n)
+{
+	for (unsigned i = 0; i < n->numAttrs; i++) {
+		const CUlaunchAttribute *a = &n->attrs[i];
+		bool one = a->value.clusterDim.x == 1 && a->value.clusterDim.y == 1 && a->value.clusterDim.z == 1;
+		bool hint = a->id == CU_LAUNCH_ATTRIBUTE_IGNORE || a->id == CU_LAUNCH_ATTRIBUTE_PRIORITY
+		            || a->id == CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW;
+		bool off = (a->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION && !a->value.word)
+		           || (a->id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && !a->value.word)
+		           || (a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION && one);
+		if (!hint && !off) {
+			fprintf(stderr, "emulated GPU: launch attribute %d is not emulated\n", (int)a->id);
+			return false;
+		}
+	}
+	return !n->numAttrs || n->attrs;
 }
 
 static CUresult check_launch(const CUlaunchConfig *n, const struct CUfunc_st *f)
@@ -57,11 +77,13 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *n, CUfunction function, void **p
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	if (!s || s->context != function->module->context)
 		return leave(CUDA_ERROR_INVALID_HANDLE);
-	if (extra || n->numAttrs)
+	if (extra || !attributes_allowed(n))
 		return leave(CUDA_ERROR_NOT_SUPPORTED);
 	r = check_launch(n, function);
 	if (!r)
-		queue_push(s, &(struct op){.kind = OP_KERNEL, .launch = make_launch(n, function->kernel, params)});
+		r = queue_push(
+			s,
+			&(struct op){.kind = OP_KERNEL, .function = function, .launch = make_launch(n, function->kernel, params)});
 	return leave(r);
 }
 
@@ -71,4 +93,16 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
 {
 	CUlaunchConfig n = {grid_x, grid_y, grid_z, block_x, block_y, block_z, shared, stream, NULL, 0};
 	return cuLaunchKernelEx(&n, function, params, extra);
+}
+
+/* A function of the host, in the order of the stream. */
+CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void *argument)
+{
+	CUresult r;
+	struct CUstream_st *s = enter_stream(stream, &r);
+	if (!s)
+		return r;
+	if (!function)
+		return leave(CUDA_ERROR_INVALID_VALUE);
+	return leave(queue_push(s, &(struct op){.kind = OP_HOST, .host = {function, argument}}));
 }

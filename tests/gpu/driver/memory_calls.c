@@ -7,7 +7,7 @@
 CUresult cuMemAlloc_v2(CUdeviceptr *at, size_t bytes)
 {
 	struct CUctx_st *c;
-	CUresult r = enter(&c);
+	CUresult r = enter_unsafe(&c);
 	if (r)
 		return r;
 	if (!at || !bytes)
@@ -39,13 +39,13 @@ bool is_device_memory(CUdeviceptr at, uint64_t bytes) { return owner_of(at, byte
 CUresult cuMemFree_v2(CUdeviceptr at)
 {
 	struct CUctx_st *c;
-	CUresult r = enter(&c);
+	CUresult r = enter_unsafe(&c);
 	if (r)
 		return r;
 	if (!at)
 		return leave(CUDA_SUCCESS);
 	c = owner_of(at, 1);
-	if (!c || is_storage(c, at))
+	if (!c || is_storage(c, at) || memory_find(c->memory.map, at, 1)->imported)
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	r = queue_drain_all(c);
 	if (r)
@@ -85,7 +85,7 @@ bool is_pinned(const void *at)
 CUresult cuMemHostAlloc(void **at, size_t bytes, unsigned flags)
 {
 	struct CUctx_st *c;
-	CUresult r = enter(&c);
+	CUresult r = enter_unsafe(&c);
 	if (r)
 		return r;
 	if (!at || !bytes || flags > 7)
@@ -104,7 +104,7 @@ CUresult cuMemHostAlloc(void **at, size_t bytes, unsigned flags)
 CUresult cuMemFreeHost(void *at)
 {
 	struct CUctx_st *c;
-	CUresult r = enter(&c);
+	CUresult r = enter_unsafe(&c);
 	if (r)
 		return r;
 	queue_drain_all(c);

@@ -72,7 +72,7 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, CUj
 {
 	struct CUctx_st *c;
 	struct log log;
-	CUresult r = enter(&c);
+	CUresult r = enter_unsafe(&c);
 	if (r)
 		return r;
 	if (!module || !image || !read_options(n, options, values, &log))

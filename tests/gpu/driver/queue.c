@@ -1,9 +1,7 @@
 /* Streams, and the thread that executes them. It takes the head of a random stream that may run, as late as
  * EMU_DELAY_US allows while nobody waits: what streams and events do not order happens in any order. EMU_SEED chooses
  * which. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include "driver.h"
 
@@ -12,8 +10,7 @@ enum { MIN_PAUSE_US = 20, MAX_PAUSE_US = 640 };
 static pthread_cond_t queued = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
 static bool running, asked; /* asked: somebody queries until work is done */
 static int waiters;
-static uint64_t seed, n_ops, instructions;
-static double kernel_seconds;
+static uint64_t seed, n_ops;
 
 /* ---- which operations may run ---- */
 /* The legacy stream is ordered with all blocking streams: whatever was queued before, on the other side, comes first.
@@ -35,6 +32,8 @@ static bool may_run(const struct CUstream_st *s)
 	const struct op *op = s->head;
 	if (!op || !legacy_allows(s->context, s))
 		return false;
+	if (op->kind == OP_GRAPH)
+		return graph_may_run(op->graph);
 	return op->kind != OP_WAIT || op->sync.event->done >= op->sync.version || op->sync.event->context->fault.code;
 }
 
@@ -49,27 +48,10 @@ static struct CUstream_st *choose(void)
 	return chosen;
 }
 
-/* ---- operations ---- */
-static void run_copy(const struct copy *c)
-{
-	for (size_t i = 0; i < c->rows; i++)
-		memmove(c->to + i * c->to_pitch, c->from + i * c->from_pitch, c->width);
-}
+/* ---- the thread ---- */
+uint64_t queue_random(void) { return random_next(&seed); }
 
-static void run_fill(const struct fill *f)
-{
-	for (size_t i = 0; i < f->rows; i++)
-		memset(f->at + i * f->pitch, f->value, f->width);
-}
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void delay(uint64_t most)
+void queue_delay(uint64_t most)
 {
 	uint64_t us = most ? random_next(&seed) % most : 0;
 	pthread_mutex_unlock(&driver_lock);
@@ -77,93 +59,14 @@ static void delay(uint64_t most)
 	pthread_mutex_lock(&driver_lock);
 }
 
-/* EMU_FAULT, EMU_HANG: KERNEL:N or KERNEL:N:DEVICE. Is this the N-th launch of the kernel? */
-static bool is_chosen(const char *text, const char *kernel, int device, int *count)
-{
-	size_t n = strlen(kernel);
-	if (!text || strncmp(text, kernel, n) || text[n] != ':')
-		return false;
-	char *end;
-	long number = strtol(text + n + 1, &end, 10);
-	return (*end != ':' || strtol(end + 1, NULL, 10) == device) && ++*count == number;
-}
-
-/* true: the kernel failed, or the process ended while it never did. */
-static bool fault_injected(struct CUctx_st *c, const char *kernel)
-{
-	static int faults, hangs;
-	if (is_chosen(getenv("EMU_HANG"), kernel, c->device, &hangs))
-		for (;;)
-			delay(100000);
-	if (!is_chosen(getenv("EMU_FAULT"), kernel, c->device, &faults))
-		return false;
-	c->fault.code = CUDA_ERROR_ILLEGAL_ADDRESS;
-	snprintf(c->fault.text, sizeof c->fault.text, "EMU_FAULT in %s", kernel);
-	return true;
-}
-
-/* Without the lock while the kernel runs. */
-static void run_kernel(struct CUctx_st *c, const struct launch *l)
-{
-	if (fault_injected(c, l->kernel->name))
-		return;
-	struct memory_map *map = memory_hold(&c->memory);
-	struct fault fault;
-	uint64_t start = random_next(&seed), n = 0;
-	pthread_mutex_unlock(&driver_lock);
-	double begin = now();
-	bool good = grid_run(l, map, start, setting("EMU_LIMIT", UINT64_C(20000000000)), &fault, &n);
-	double seconds = now() - begin;
-	if (!good)
-		fprintf(stderr, "emulated GPU %d: %s\n", c->device, fault.text);
-	pthread_mutex_lock(&driver_lock);
-	memory_release(map);
-	instructions += n;
-	kernel_seconds += seconds;
-	if (!good)
-		c->fault = fault;
-}
-
-/* false: work of another library that goes on later. */
-static bool run_op(struct CUstream_st *s, struct op *op)
-{
-	struct CUctx_st *c = s->context;
-	bool over = true;
-	if (op->kind == OP_RECORD) {
-		clock_gettime(CLOCK_MONOTONIC, &op->sync.event->at);
-		if (op->sync.event->done < op->sync.version)
-			op->sync.event->done = op->sync.version;
-	} else if (c->fault.code) {
-		return true; /* nothing runs after a fault */
-	} else if (op->kind == OP_KERNEL) {
-		run_kernel(c, op->launch);
-	} else if (op->kind != OP_WAIT) {
-		pthread_mutex_unlock(&driver_lock);
-		if (op->kind == OP_COPY)
-			run_copy(&op->copy);
-		else if (op->kind == OP_FILL)
-			run_fill(&op->fill);
-		else
-			over = op->work.poll(op->work.state);
-		pthread_mutex_lock(&driver_lock);
-	}
-	return over;
-}
-
-static void drop_op(struct CUstream_st *s)
+static void drop_head(struct CUstream_st *s)
 {
 	struct op *op = s->head;
 	s->head = op->next;
-	if (op->kind == OP_COPY)
-		free(op->copy.staging);
-	if (op->kind == OP_KERNEL)
-		free(op->launch);
-	if (op->kind == OP_WORK)
-		op->work.drop(op->work.state);
+	op_drop(op);
 	free(op);
 }
 
-/* ---- the thread ---- */
 /* After work that waits for another process: for something else to do, or a while that grows. */
 static void wait_for_others(long *us)
 {
@@ -189,18 +92,20 @@ static void *execute(void *unused)
 			continue;
 		}
 		if (!waiters && !asked && most) {
-			delay(most);
+			queue_delay(most);
 			s = choose();
 		}
 		if (!s)
 			continue;
-		if (!run_op(s, s->head)) {
+		enum progress progress = op_run(s->context, s->head);
+		if (progress == OP_WAITS)
 			wait_for_others(&pause);
-			continue;
+		else
+			pause = MIN_PAUSE_US;
+		if (progress == OP_OVER) {
+			drop_head(s);
+			pthread_cond_broadcast(&finished);
 		}
-		pause = MIN_PAUSE_US;
-		drop_op(s);
-		pthread_cond_broadcast(&finished);
 	}
 	return NULL;
 }
@@ -219,8 +124,14 @@ static void start_thread(void)
 }
 
 /* ---- for the calls ---- */
-void queue_push(struct CUstream_st *s, const struct op *op)
+CUresult queue_push(struct CUstream_st *s, const struct op *op)
 {
+	CUresult refused = capture_takes(s, op);
+	if (refused || s->capture) {
+		if (refused)
+			op_drop(op);
+		return refused;
+	}
 	struct op *copy = malloc(sizeof *copy);
 	start_thread();
 	*copy = *op;
@@ -233,6 +144,7 @@ void queue_push(struct CUstream_st *s, const struct op *op)
 		s->head = copy;
 	s->tail = copy;
 	pthread_cond_signal(&queued);
+	return CUDA_SUCCESS;
 }
 
 CUresult queue_not_ready(void)
@@ -288,34 +200,4 @@ void streams_drop(struct CUctx_st *c)
 	for (struct CUstream_st *s = c->streams; s; s = s->next)
 		s->magic = 0;
 	c->streams = NULL;
-}
-
-/* ---- for other emulated libraries ---- */
-CUresult emu_queue(CUstream stream, const struct emu_work *work)
-{
-	struct CUctx_st *c;
-	CUresult r = enter(&c);
-	if (r)
-		return r;
-	struct CUstream_st *s = stream_of(c, stream);
-	if (!s)
-		return leave(CUDA_ERROR_INVALID_HANDLE);
-	queue_push(s, &(struct op){.kind = OP_WORK, .work = *work});
-	return leave(CUDA_SUCCESS);
-}
-
-void *emu_memory(CUdeviceptr at, size_t bytes)
-{
-	pthread_mutex_lock(&driver_lock);
-	void *host = bytes && is_device_memory(at, bytes) ? memory_host(at) : NULL;
-	pthread_mutex_unlock(&driver_lock);
-	return host;
-}
-
-void emu_statistics(uint64_t *ran, double *seconds)
-{
-	pthread_mutex_lock(&driver_lock);
-	*ran = instructions;
-	*seconds = kernel_seconds;
-	pthread_mutex_unlock(&driver_lock);
 }

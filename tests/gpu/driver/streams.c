@@ -18,8 +18,7 @@ CUresult cuStreamCreate(CUstream *stream, unsigned flags)
 	return leave(CUDA_SUCCESS);
 }
 
-/* What a call with a stream begins with. NULL: *r is the error, and the lock is not held. */
-static struct CUstream_st *enter_stream(CUstream handle, CUresult *r)
+struct CUstream_st *enter_stream(CUstream handle, CUresult *r)
 {
 	struct CUctx_st *c;
 	struct CUstream_st *s = NULL;
@@ -41,6 +40,8 @@ CUresult cuStreamDestroy_v2(CUstream stream)
 		return r;
 	if (s == &s->context->legacy)
 		return leave(CUDA_ERROR_INVALID_HANDLE);
+	if (s->capture)
+		capture_spoil(s->capture, CUDA_SUCCESS);
 	s->magic = 0;
 	return leave(CUDA_SUCCESS);
 }
@@ -49,6 +50,8 @@ CUresult cuStreamQuery(CUstream stream)
 {
 	CUresult r;
 	struct CUstream_st *s = enter_stream(stream, &r);
+	if (s && (r = capture_check_wait(s)))
+		return leave(r);
 	return s ? leave(s->head ? queue_not_ready() : CUDA_SUCCESS) : r;
 }
 
@@ -56,6 +59,8 @@ CUresult cuStreamSynchronize(CUstream stream)
 {
 	CUresult r;
 	struct CUstream_st *s = enter_stream(stream, &r);
+	if (s && (r = capture_check_wait(s)))
+		return leave(r);
 	return s ? leave(queue_drain(s)) : r;
 }
 
@@ -107,8 +112,13 @@ CUresult cuEventRecord(CUevent event, CUstream stream)
 	struct CUstream_st *s = stream_of(e->context, stream);
 	if (!s || s->context != e->context)
 		return leave(CUDA_ERROR_INVALID_HANDLE);
-	queue_push(s, &(struct op){.kind = OP_RECORD, .sync = {e, ++e->recorded}});
-	return leave(CUDA_SUCCESS);
+	if (s->capture)
+		return leave(capture_record(s, e));
+	r = capture_check(s);
+	if (r)
+		return leave(r);
+	e->capture = NULL;
+	return leave(queue_push(s, &(struct op){.kind = OP_RECORD, .sync = {e, ++e->recorded}}));
 }
 
 /* Waits for the last record before this call: none, and it does not wait. */
@@ -123,21 +133,36 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags)
 	struct CUevent_st *e = event_of(event);
 	if (!e)
 		return leave(CUDA_ERROR_INVALID_HANDLE);
-	queue_push(s, &(struct op){.kind = OP_WAIT, .sync = {e, e->recorded}});
-	return leave(CUDA_SUCCESS);
+	if (s->capture || e->capture)
+		return leave(capture_wait(s, e));
+	return leave(queue_push(s, &(struct op){.kind = OP_WAIT, .sync = {e, e->recorded}}));
+}
+
+/* What asks for an event, or waits for it, begins with this. */
+static struct CUevent_st *enter_recorded(CUevent handle, CUresult *r)
+{
+	struct CUctx_st *c;
+	*r = enter_unsafe(&c);
+	if (*r)
+		return NULL;
+	if (!event_of(handle))
+		*r = leave(CUDA_ERROR_INVALID_HANDLE);
+	else if (handle->capture)
+		*r = leave(CUDA_ERROR_CAPTURED_EVENT);
+	return *r ? NULL : handle;
 }
 
 CUresult cuEventQuery(CUevent event)
 {
 	CUresult r;
-	struct CUevent_st *e = enter_event(event, &r);
+	struct CUevent_st *e = enter_recorded(event, &r);
 	return e ? leave(e->done < e->recorded ? queue_not_ready() : CUDA_SUCCESS) : r;
 }
 
 CUresult cuEventSynchronize(CUevent event)
 {
 	CUresult r;
-	struct CUevent_st *e = enter_event(event, &r);
+	struct CUevent_st *e = enter_recorded(event, &r);
 	return e ? leave(queue_wait_event(e)) : r;
 }
 
@@ -153,6 +178,8 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to)
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	if (!is_timed(event_of(from)) || !is_timed(event_of(to)) || from->context != to->context)
 		return leave(CUDA_ERROR_INVALID_HANDLE);
+	if (from->capture || to->capture)
+		return leave(CUDA_ERROR_CAPTURED_EVENT);
 	if (from->done < from->recorded || to->done < to->recorded)
 		return leave(CUDA_ERROR_NOT_READY);
 	*milliseconds =

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "code.h"
 #include "memory.h"
 
@@ -30,6 +31,23 @@ void memory_release(struct memory_map *map)
 {
 	if (--map->users == 0)
 		free(map);
+}
+
+struct memory_map *memory_join(struct memory_map *const *maps, int n)
+{
+	int ranges = 0, next[64] = {0};
+	for (int i = 0; i < n; i++)
+		ranges += maps[i]->n;
+	struct memory_map *all = new_map(ranges);
+	for (int k = 0; k < ranges; k++) {
+		int first = -1;
+		for (int i = 0; i < n; i++)
+			if (next[i] < maps[i]->n
+			    && (first < 0 || maps[i]->ranges[next[i]].at < maps[first]->ranges[next[first]].at))
+				first = i;
+		all->ranges[k] = maps[first]->ranges[next[first]++];
+	}
+	return all;
 }
 
 static void replace_map(struct memory *m, struct memory_map *map)
@@ -63,23 +81,56 @@ static void drop_pages(const struct range *r)
 	mmap(p, pages_of(r->size), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
-uint64_t memory_alloc(struct memory *m, uint64_t bytes, bool constant)
+static void insert(struct memory *m, const struct range *r)
 {
-	if (bytes > m->limit - m->used)
-		return 0;
-	uint64_t at = map_pages(bytes);
-	if (!at)
-		return 0;
 	const struct memory_map *old = m->map;
 	struct memory_map *map = new_map(old->n + 1);
 	int before = 0;
-	while (before < old->n && old->ranges[before].at < at)
+	while (before < old->n && old->ranges[before].at < r->at)
 		before++;
 	memcpy(map->ranges, old->ranges, (size_t)before * sizeof *map->ranges);
-	map->ranges[before] = (struct range){at, bytes, constant};
+	map->ranges[before] = *r;
 	memcpy(map->ranges + before + 1, old->ranges + before, (size_t)(old->n - before) * sizeof *map->ranges);
 	replace_map(m, map);
-	m->used += bytes;
+	m->used += r->imported ? 0 : r->size;
+}
+
+uint64_t memory_alloc(struct memory *m, uint64_t bytes, bool constant)
+{
+	uint64_t at = bytes > m->limit - m->used ? 0 : map_pages(bytes);
+	if (at)
+		insert(m, &(struct range){.at = at, .size = bytes, .constant = constant});
+	return at;
+}
+
+/* ---- shared with other processes ---- */
+static bool map_file(uint64_t at, uint64_t bytes, int file)
+{
+	char *p = (char *)memory_host(at) - ALIGNMENT;
+	return mmap(p, pages_of(bytes) - 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED;
+}
+
+int memory_share(struct memory *m, uint64_t at)
+{
+	struct range *r = m->map->ranges;
+	while (r->at != at)
+		r++;
+	if (r->file)
+		return r->file;
+	size_t bytes = pages_of(r->size) - 2 * PAGE;
+	int file = memfd_create("emulated GPU", MFD_CLOEXEC);
+	if (file < 0 || pwrite(file, (char *)memory_host(at) - ALIGNMENT, bytes, 0) != (ssize_t)bytes
+	    || !map_file(at, r->size, file))
+		return -1;
+	return r->file = file;
+}
+
+uint64_t memory_import(struct memory *m, int file, uint64_t bytes)
+{
+	uint64_t at = map_pages(bytes);
+	if (!at || !map_file(at, bytes, file))
+		return 0;
+	insert(m, &(struct range){.at = at, .size = bytes, .imported = true});
 	return at;
 }
 
@@ -91,7 +142,9 @@ bool memory_free(struct memory *m, uint64_t at)
 		i++;
 	if (i == old->n)
 		return false;
-	m->used -= old->ranges[i].size;
+	m->used -= old->ranges[i].imported ? 0 : old->ranges[i].size;
+	if (old->ranges[i].file)
+		close(old->ranges[i].file);
 	drop_pages(&old->ranges[i]);
 	struct memory_map *map = new_map(old->n - 1);
 	memcpy(map->ranges, old->ranges, (size_t)i * sizeof *map->ranges);

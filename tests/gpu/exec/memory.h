@@ -8,6 +8,8 @@
 struct range {
 	uint64_t at, size;
 	bool constant; /* kernels may only read it */
+	bool imported; /* of another process, which counts its bytes */
+	int file;      /* shared with other processes: a file, else 0 */
 };
 
 /* Ranges in ascending order. Immutable: an allocation makes another, and running kernels keep the one they started
@@ -29,11 +31,17 @@ void memory_close(struct memory *m);
 uint64_t memory_alloc(struct memory *m, uint64_t bytes, bool constant);
 /* false: no allocation starts there. */
 bool memory_free(struct memory *m, uint64_t at);
+/* Shares an allocation with other processes; nothing may run. Returns a file that has its bytes, or -1. */
+int memory_share(struct memory *m, uint64_t at);
+/* An allocation of `bytes` that another process shares by that file; 0: it is not possible. */
+uint64_t memory_import(struct memory *m, int file, uint64_t bytes);
 /* The range that holds all `bytes` from `at` on, or NULL. */
 const struct range *memory_find(const struct memory_map *map, uint64_t at, uint64_t bytes);
 /* The bytes of a device address, for the emulator itself. */
 void *memory_host(uint64_t at);
 /* A map for a kernel's run. Callers of these and of alloc and free hold one lock. */
 struct memory_map *memory_hold(struct memory *m);
+/* All ranges of several maps. */
+struct memory_map *memory_join(struct memory_map *const *maps, int n);
 void memory_release(struct memory_map *map);
 #endif
