@@ -141,8 +141,10 @@ $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test
 .PHONY: test-emulator bench-emulator
 bench-emulator: $(BUILD)/tests/gpu/bench $(EMULATOR)
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
-test-emulator: $(GPU_TESTS) $(EMULATOR) all
-	@DEPLOYC=$(BUILD)/deployc LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" sh tests/unit.sh $(GPU_TESTS)
+GPU_KERNELS := $(addprefix $(BUILD)/tests/unit/cg_,kernels attend experts) # the kernels of a GPU, by the tests of the CPU
+test-emulator: $(GPU_TESTS) $(GPU_KERNELS) $(EMULATOR) all
+	@DEPLOYC=$(BUILD)/deployc TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" \
+	sh tests/unit.sh $(GPU_TESTS) $(GPU_KERNELS)
 
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
 COUNT ?= 500

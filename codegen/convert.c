@@ -133,10 +133,16 @@ void store_masked(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRe
 	masked_intrinsic(g, "llvm.masked.store", LLVMTypeOf(v), LLVMTypeOf(p), args);
 }
 
+static int vector_align(const struct codegen *g, enum dtype t)
+{
+	int bytes = g->lanes * dtype_bytes(t);
+	return !g->vector_align ? dtype_bytes(t) : bytes < g->vector_align ? bytes : g->vector_align;
+}
+
 LLVMValueRef load_vector(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef mask)
 {
 	LLVMTypeRef type = ir_vector(g, dtype_storage(g, t));
-	int align = dtype_bytes(t);
+	int align = vector_align(g, t);
 	return dtype_widen(g, t, mask ? load_masked(g, type, p, mask, align) : ir_load(g, type, p, align));
 }
 
@@ -144,9 +150,9 @@ void store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef 
 {
 	v = dtype_narrow(g, t, v);
 	if (mask)
-		store_masked(g, v, p, mask, dtype_bytes(t));
+		store_masked(g, v, p, mask, vector_align(g, t));
 	else
-		ir_store(g, v, p, dtype_bytes(t));
+		ir_store(g, v, p, vector_align(g, t));
 }
 
 /* Addresses of p[0], p[stride], ... */

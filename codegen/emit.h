@@ -16,8 +16,9 @@ struct codegen {
 	LLVMBuilderRef builder;
 	LLVMTargetMachineRef machine; /* not owned */
 	const struct emitter *emitter;
-	int lanes;     /* f32 per vector: 16 with AVX-512, 8 with AVX2, else 4 */
-	bool bf16_dot; /* AVX512-BF16: one instruction multiplies and adds pairs of bf16 */
+	int lanes;        /* f32 per vector: 16 with AVX-512, 8 with AVX2, else 4 */
+	bool bf16_dot;    /* AVX512-BF16: one instruction multiplies and adds pairs of bf16 */
+	int vector_align; /* bytes that vectors in memory are aligned to; 0: as their elements */
 	LLVMTypeRef i1, i8, i16, i32, i64, f16, bf16, f32, f64, ptr, nothing;
 	LLVMValueRef function; /* the function being built; the builder is in it */
 };
@@ -95,8 +96,9 @@ LLVMValueRef ir_deinterleave(struct codegen *g, LLVMValueRef v, int odd);
 /* ---- ir.c: memory ---------------------------------------------------------------------------- */
 /* A constant global of the module, with external linkage. */
 LLVMValueRef ir_constant(struct codegen *g, const char *name, LLVMValueRef value);
-/* dr_image (runtime/abi.h); NULL: the form has none of it. */
-void ir_image(struct codegen *g, int form, int kernels, LLVMValueRef functions, LLVMValueRef ptx, LLVMValueRef entries);
+/* dr_image (runtime/abi.h); parts[i] NULL: the form does not have it. */
+enum { IMAGE_FUNCTIONS, IMAGE_PTX, IMAGE_ENTRIES, IMAGE_FIRST, IMAGE_PARTS };
+void ir_image(struct codegen *g, int form, int kernels, const LLVMValueRef *parts);
 /* Stack space for n values of a type, allocated at the function's entry, aligned to 64 bytes. */
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n);
 LLVMValueRef ir_offset(struct codegen *g, LLVMValueRef p, LLVMValueRef bytes);
@@ -174,6 +176,7 @@ struct contract_tile {
 LLVMValueRef contract_tile_function(struct codegen *g, const struct contract_tile *t); /* made at its first use */
 
 struct emitter {
+	unsigned memory; /* LLVM's address space of what arguments point to */
 	/* Adds the kernels and dr_image. level: of optimization, where the kernels are a module of their own. */
 	void (*add_image)(struct codegen *g, const struct schedule *s, struct heap *heap, int level);
 	int (*contract_rows)(const struct codegen *g); /* maximum rows of a micro-kernel, up to CONTRACT_MAX_ROWS */

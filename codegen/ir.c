@@ -285,12 +285,13 @@ LLVMValueRef ir_constant(struct codegen *g, const char *name, LLVMValueRef value
 	return global;
 }
 
-void ir_image(struct codegen *g, int form, int kernels, LLVMValueRef functions, LLVMValueRef ptx, LLVMValueRef entries)
+void ir_image(struct codegen *g, int form, int kernels, const LLVMValueRef *parts)
 {
 	LLVMValueRef none = LLVMConstNull(g->ptr);
-	LLVMValueRef fields[] = {ir_i32(g, form), ir_i32(g, kernels), functions ? functions : none, ptx ? ptx : none,
-	                         entries ? entries : none};
-	ir_constant(g, "dr_image", LLVMConstStructInContext(g->context, fields, 5, 0));
+	LLVMValueRef fields[2 + IMAGE_PARTS] = {ir_i32(g, form), ir_i32(g, kernels)};
+	for (int i = 0; i < IMAGE_PARTS; i++)
+		fields[2 + i] = parts[i] ? parts[i] : none;
+	ir_constant(g, "dr_image", LLVMConstStructInContext(g->context, fields, 2 + IMAGE_PARTS, 0));
 }
 
 LLVMValueRef ir_local(struct codegen *g, LLVMTypeRef type, int64_t n)

@@ -21,7 +21,15 @@ static LLVMValueRef arg_slot(struct codegen *g, int i)
 	return LLVMBuildInBoundsGEP2(g->builder, g->i64, LLVMGetParam(g->function, PARAM_ARGS), &index, 1, "");
 }
 
-LLVMValueRef arg_pointer(struct codegen *g, int i) { return ir_load(g, g->ptr, arg_slot(g, i), 8); }
+LLVMValueRef arg_pointer(struct codegen *g, int i)
+{
+	if (!g->emitter->memory)
+		return ir_load(g, g->ptr, arg_slot(g, i), 8);
+	LLVMTypeRef there = LLVMPointerTypeInContext(g->context, g->emitter->memory);
+	LLVMValueRef at = LLVMBuildIntToPtr(g->builder, ir_load(g, g->i64, arg_slot(g, i), 8), there, "");
+	return LLVMBuildAddrSpaceCast(g->builder, at, g->ptr, "");
+}
+
 LLVMValueRef arg_integer(struct codegen *g, int i) { return ir_load(g, g->i64, arg_slot(g, i), 8); }
 
 LLVMValueRef arg_workspace_part(struct codegen *g, int i, int64_t bytes)

@@ -1,369 +1,44 @@
-/* Kernels of pointwise chains and reductions along the innermost axis. A row is walked once per level of reductions,
- * then once to store. Values that vary along the axis are recomputed in each walk, so only scalars live across walks
- * and rows may be of any length. */
-#include "emit.h"
+/* Kernels of pointwise chains and reductions along the innermost axis, for workers. A row is walked once per level of
+ * reductions, then once to store. Values that vary along the axis are recomputed in each walk, so only scalars live
+ * across walks and rows may be of any length. */
+#include "rows.h"
 
 /* Without reductions, the innermost axis is cut into pieces, so that a single long row keeps all workers busy. */
-enum { PIECE = 1024, MAX_OUTPUTS = 4 };
-
-struct rows {
-	struct codegen *g;
-	const struct kernel_rows *k;
-	bool varying[ROWS_MAX_NODES];                               /* does it vary along the innermost axis? */
-	int level[ROWS_MAX_NODES];                                  /* number of walks before the value is known */
-	LLVMValueRef uniform[ROWS_MAX_NODES];                       /* scalars of the row, once known */
-	LLVMValueRef total[ROWS_MAX_NODES];                         /* vector accumulators of reductions, in memory */
-	LLVMValueRef input[ROWS_MAX_OPERANDS], output[MAX_OUTPUTS]; /* addresses at the start of the row */
-	LLVMValueRef vector[ROWS_MAX_NODES];                        /* values at the current index, made on demand */
-	LLVMValueRef index, mask;                                   /* position of the walk; mask NULL: all lanes */
-	LLVMValueRef group;                                         /* group of the row, if there are groups */
-	int walk; /* the level whose reductions are computed; past the last level: stores */
-};
-
-static int operands(enum rows_op op)
-{
-	switch (op) {
-	case ROWS_LOAD:
-	case ROWS_CONST:
-	case ROWS_IOTA:  return 0;
-	case ROWS_ADD:
-	case ROWS_SUB:
-	case ROWS_MUL:
-	case ROWS_DIV:
-	case ROWS_MIN:
-	case ROWS_MAX:   return 2;
-	case ROWS_CLAMP: return 3;
-	default:         return 1;
-	}
-}
-
-static bool is_reduction(enum rows_op op) { return op == ROWS_SUM || op == ROWS_MEAN || op == ROWS_REDUCE_MAX; }
-
-static int operand(const struct rows_node *n, int i) { return i == 0 ? n->a : i == 1 ? n->b : n->c; }
-
-static void analyse(struct rows *r)
-{
-	for (int i = 0; i < r->k->n_nodes; i++) {
-		const struct rows_node *n = &r->k->node[i];
-		bool load = n->op == ROWS_LOAD, reduction = is_reduction(n->op);
-		r->varying[i] = n->op == ROWS_IOTA || (load && r->k->input[n->a].stride[r->k->dims - 1] != 0);
-		for (int j = 0; j < operands(n->op); j++) {
-			int a = operand(n, j);
-			if (r->varying[a] && !reduction)
-				r->varying[i] = true;
-			if (r->level[a] + reduction > r->level[i])
-				r->level[i] = r->level[a] + reduction;
-		}
-	}
-}
-
-static int walks(const struct rows *r)
-{
-	int most = 0;
-	for (int i = 0; i < r->k->n_nodes; i++)
-		if (r->level[i] > most)
-			most = r->level[i];
-	return most;
-}
-
-/* ---- values ---------------------------------------------------------------------------------- */
-static LLVMValueRef unary(struct codegen *g, const char *intrinsic, LLVMValueRef x)
-{
-	return ir_intrinsic(g, intrinsic, LLVMTypeOf(x), &x, 1);
-}
-
-static LLVMValueRef sine_or_cosine(struct codegen *g, enum rows_op op, LLVMValueRef x)
-{
-	LLVMValueRef sine, cosine;
-	math_sincos(g, LLVMBuildFPExt(g->builder, x, ir_with_element(LLVMTypeOf(x), g->f64), ""), &sine, &cosine);
-	return op == ROWS_SIN ? sine : cosine;
-}
-
-/* x, but NaN where it is infinite. What overflows must not become a finite number again, as x / infinity would: a row
- * of NaN logits is a failure, a row of zeros a wrong token. */
-static LLVMValueRef overflow_to_nan(struct codegen *g, LLVMValueRef x) { return ir_fadd(g, x, ir_fsub(g, x, x)); }
-
-static LLVMValueRef reciprocal_root(struct codegen *g, LLVMValueRef x)
-{
-	LLVMValueRef root = unary(g, "llvm.sqrt", overflow_to_nan(g, x));
-	return ir_fdiv(g, ir_like(g, LLVMTypeOf(x), 1), root);
-}
-
-/* One operator, on scalars or vectors. */
-static LLVMValueRef apply(struct codegen *g, const struct rows_node *n, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
-{
-	switch (n->op) {
-	case ROWS_ADD:      return ir_fadd(g, a, b);
-	case ROWS_SUB:      return ir_fsub(g, a, b);
-	case ROWS_MUL:      return ir_fmul(g, a, b);
-	case ROWS_DIV:      return ir_fdiv(g, a, b);
-	case ROWS_MIN:      return ir_fmin(g, b, a);
-	case ROWS_MAX:      return ir_fmax(g, b, a);
-	case ROWS_CLAMP:    return ir_fmin(g, c, ir_fmax(g, b, a));
-	case ROWS_EXP:      return math_exp(g, a);
-	case ROWS_LOG:      return math_log(g, a);
-	case ROWS_SQRT:     return unary(g, "llvm.sqrt", a);
-	case ROWS_RSQRT:    return reciprocal_root(g, a);
-	case ROWS_TANH:     return math_tanh(g, a);
-	case ROWS_ERF:      return math_erf(g, a);
-	case ROWS_SIN:
-	case ROWS_COS:      return sine_or_cosine(g, n->op, a);
-	case ROWS_ABS:      return unary(g, "llvm.fabs", a);
-	case ROWS_FLOOR:    return unary(g, "llvm.floor", a);
-	case ROWS_CEIL:     return unary(g, "llvm.ceil", a);
-	case ROWS_ROUND_TO: return dtype_widen(g, n->dtype, dtype_narrow(g, n->dtype, a));
-	default:            internal_error("rows: operator %d is not pointwise", (int)n->op);
-	}
-}
-
-static LLVMValueRef scalar_value(struct rows *r, int i)
-{
-	const struct rows_node *n = &r->k->node[i];
-	if (r->uniform[i])
-		return r->uniform[i];
-	if (is_reduction(n->op))
-		internal_error("rows: a reduction is used before its walk");
-	if (n->op == ROWS_CONST)
-		return r->uniform[i] = ir_f32(r->g, n->number);
-	if (n->op == ROWS_LOAD)
-		return r->uniform[i] = load_scalar(r->g, r->k->input[n->a].dtype, r->input[n->a]);
-	LLVMValueRef v[3] = {0};
-	for (int j = 0; j < operands(n->op); j++)
-		v[j] = scalar_value(r, operand(n, j));
-	return r->uniform[i] = apply(r->g, n, v[0], v[1], v[2]);
-}
-
-static LLVMValueRef load_operand(struct rows *r, const struct rows_operand *o, LLVMValueRef row)
-{
-	int64_t stride = o->stride[r->k->dims - 1];
-	LLVMValueRef at = ir_at(r->g, row, o->dtype, ir_mul(r->g, r->index, ir_i64(r->g, stride)));
-	if (stride == 1)
-		return load_vector(r->g, o->dtype, at, r->mask);
-	return load_strided(r->g, o->dtype, at, stride, r->mask);
-}
-
-static LLVMValueRef index_value(struct rows *r)
-{
-	LLVMValueRef first = LLVMBuildSIToFP(r->g->builder, r->index, r->g->f32, "");
-	return ir_fadd(r->g, ir_splat(r->g, first), ir_iota(r->g, r->g->f32));
-}
-
-static LLVMValueRef vector_value(struct rows *r, int i)
-{
-	const struct rows_node *n = &r->k->node[i];
-	if (r->vector[i])
-		return r->vector[i];
-	if (!r->varying[i])
-		return r->vector[i] = ir_splat(r->g, scalar_value(r, i));
-	if (n->op == ROWS_IOTA)
-		return r->vector[i] = index_value(r);
-	if (n->op == ROWS_LOAD)
-		return r->vector[i] = load_operand(r, &r->k->input[n->a], r->input[n->a]);
-	LLVMValueRef v[3] = {0};
-	for (int j = 0; j < operands(n->op); j++)
-		v[j] = vector_value(r, operand(n, j));
-	return r->vector[i] = apply(r->g, n, v[0], v[1], v[2]);
-}
-
-/* ---- walks ----------------------------------------------------------------------------------- */
-static LLVMValueRef neutral(struct codegen *g, enum rows_op op)
-{
-	LLVMTypeRef i32 = ir_vector(g, g->i32);
-	return ir_bits(g, ir_like_int(g, i32, op == ROWS_REDUCE_MAX ? 0xff800000 : 0), ir_vector(g, g->f32));
-}
-
-static void accumulate(struct rows *r, int i)
-{
-	struct codegen *g = r->g;
-	const struct rows_node *n = &r->k->node[i];
-	LLVMValueRef v = vector_value(r, n->a), sum = ir_load(g, ir_vector(g, g->f32), r->total[i], 4);
-	if (r->mask)
-		v = ir_select(g, r->mask, v, neutral(g, n->op));
-	ir_store(g, n->op == ROWS_REDUCE_MAX ? ir_fmax(g, v, sum) : ir_fadd(g, sum, v), r->total[i], 4);
-}
-
-/* Is it an output with one element per row, whose value the walks have computed? */
-static bool stores_scalar(const struct rows *r, int o)
-{
-	return r->k->output[o].stride[r->k->dims - 1] == 0 && !r->varying[r->k->result[o]];
-}
-
-static void store_output(struct rows *r, int o)
-{
-	const struct rows_operand *out = &r->k->output[o];
-	int64_t stride = out->stride[r->k->dims - 1];
-	LLVMValueRef at = ir_at(r->g, r->output[o], out->dtype, ir_mul(r->g, r->index, ir_i64(r->g, stride)));
-	LLVMValueRef v = r->vector[r->k->result[o]];
-	if (stride == 0)
-		internal_error("a result without the axis that its value varies along");
-	else if (stride == 1)
-		store_vector(r->g, out->dtype, v, at, r->mask);
-	else
-		store_strided(r->g, out->dtype, v, at, stride, r->mask);
-}
-
-/* Computes all values before any store, since an output may share memory with an input. */
-static void store_vectors(struct rows *r)
-{
-	for (int o = 0; o < r->k->n_outputs; o++)
-		if (!stores_scalar(r, o))
-			vector_value(r, r->k->result[o]);
-	for (int o = 0; o < r->k->n_outputs; o++)
-		if (!stores_scalar(r, o))
-			store_output(r, o);
-}
+enum { PIECE = 1024 };
 
 static void walk_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
 	struct rows *r = context;
 	(void)g;
-	r->index = index;
-	r->mask = mask;
-	for (int i = 0; i < ROWS_MAX_NODES; i++)
-		r->vector[i] = NULL;
-	for (int i = 0; i < r->k->n_nodes; i++)
-		if (is_reduction(r->k->node[i].op) && r->level[i] == r->walk)
-			accumulate(r, i);
-	if (r->walk > walks(r))
-		store_vectors(r);
-}
-
-/* Computes uniform values before the loop that uses them: inside it, they would not dominate a later walk. */
-static void settle_uniforms(struct rows *r)
-{
-	for (int i = 0; i < r->k->n_nodes; i++)
-		if (!r->varying[i] && r->level[i] < r->walk && !r->uniform[i])
-			scalar_value(r, i);
-}
-
-static void finish_reductions(struct rows *r)
-{
-	struct codegen *g = r->g;
-	for (int i = 0; i < r->k->n_nodes; i++) {
-		const struct rows_node *n = &r->k->node[i];
-		if (!is_reduction(n->op) || r->level[i] != r->walk)
-			continue;
-		LLVMValueRef sum = ir_load(g, ir_vector(g, g->f32), r->total[i], 4);
-		sum = ir_reduce(g, sum, n->op == ROWS_REDUCE_MAX ? ir_fmax : ir_fadd);
-		if (n->op != ROWS_REDUCE_MAX)
-			sum = overflow_to_nan(g, sum);
-		if (n->op == ROWS_MEAN)
-			sum = ir_fdiv(g, sum, ir_f32(g, (double)r->k->extent[r->k->dims - 1]));
-		r->uniform[i] = sum;
-	}
-}
-
-static void start_reductions(struct rows *r)
-{
-	for (int i = 0; i < r->k->n_nodes; i++)
-		if (is_reduction(r->k->node[i].op) && r->level[i] == r->walk)
-			ir_store(r->g, neutral(r->g, r->k->node[i].op), r->total[i], 4);
-}
-
-static void store_scalars(struct rows *r)
-{
-	for (int o = 0; o < r->k->n_outputs; o++)
-		if (stores_scalar(r, o))
-			store_scalar(r->g, r->k->output[o].dtype, scalar_value(r, r->k->result[o]), r->output[o]);
+	rows_go_to(r, index, mask);
+	rows_accumulate(r);
+	if (r->walk > rows_walks(r))
+		rows_store_vectors(r);
 }
 
 static void emit_row(struct rows *r, LLVMValueRef from, LLVMValueRef to)
 {
-	int last = walks(r) + 1;
-	for (int i = 0; i < ROWS_MAX_NODES; i++)
-		r->uniform[i] = NULL;
+	int last = rows_walks(r) + 1;
 	for (r->walk = 1; r->walk <= last; r->walk++) {
-		start_reductions(r);
-		settle_uniforms(r);
+		rows_start(r);
+		rows_settle(r);
 		for_vectors(r->g, from, to, walk_vector, r);
-		finish_reductions(r);
+		rows_finish(r, NULL);
 	}
-	store_scalars(r);
-}
-
-/* ---- rows ------------------------------------------------------------------------------------ */
-/* Finds the last group that starts at or before a row, by bisection. Indices past the last group are clamped to its
- * end. */
-static LLVMValueRef group_of(struct codegen *g, const struct kernel_rows *k, LLVMValueRef row)
-{
-	LLVMValueRef offsets = arg_pointer(g, k->n_inputs + k->n_outputs + 1), groups = ir_i64(g, k->groups),
-				 group = ir_i64(g, 0);
-	int64_t step = 1;
-	while (step * 2 <= k->groups)
-		step *= 2;
-	for (; step; step /= 2) {
-		LLVMValueRef next = ir_min(g, ir_add(g, group, ir_i64(g, step)), groups);
-		group = ir_select(g, ir_compare(g, LLVMIntSLE, ir_load_i32(g, offsets, next), row), next, group);
-	}
-	return group;
-}
-
-/* Address of an operand's row. `outer`: the row number, and the indices of all axes but the innermost. */
-static LLVMValueRef row_address(struct rows *r, const struct rows_operand *o, LLVMValueRef base,
-                                const LLVMValueRef *outer)
-{
-	struct codegen *g = r->g;
-	LLVMValueRef at = ir_mul(g, outer[0], ir_i64(g, o->row_stride));
-	if (o->group_stride)
-		at = ir_add(g, at, ir_mul(g, r->group, ir_i64(g, o->group_stride)));
-	for (int d = 0; d + 1 < r->k->dims; d++)
-		at = ir_add(g, at, ir_mul(g, outer[d + 1], ir_i64(g, o->stride[d])));
-	return ir_at(g, base, o->dtype, at);
-}
-
-static void split_item(struct rows *r, LLVMValueRef item, LLVMValueRef *outer)
-{
-	for (int d = r->k->dims - 2; d >= 0; d--) {
-		LLVMValueRef extent = ir_i64(r->g, r->k->extent[d]);
-		outer[d + 1] = ir_rem(r->g, item, extent);
-		item = ir_div(r->g, item, extent);
-	}
-	outer[0] = item;
-}
-
-static LLVMValueRef row_end(struct codegen *g, const struct kernel_rows *k)
-{
-	int at = k->n_inputs + k->n_outputs;
-	LLVMValueRef rows = arg_integer(g, at);
-	if (!k->limited)
-		return rows;
-	return ir_min(g, rows, ir_load_i32(g, arg_pointer(g, at + 1), ir_i64(g, k->groups)));
+	rows_store_scalars(r);
 }
 
 void emit_rows(struct codegen *g, const char *name, const struct kernel_rows *k)
 {
-	struct rows r = {.g = g, .k = k};
-	LLVMValueRef base[ROWS_MAX_OPERANDS + MAX_OUTPUTS], outer[ROWS_MAX_DIMS];
+	struct rows r = {0};
 	kernel_begin(g, name);
-	analyse(&r);
-	for (int i = 0; i < k->n_inputs + k->n_outputs; i++)
-		base[i] = arg_pointer(g, i);
-	for (int i = 0; i < k->n_nodes; i++)
-		if (is_reduction(k->node[i].op))
-			r.total[i] = ir_local(g, ir_vector(g, g->f32), 1);
-
-	int64_t extent = k->extent[k->dims - 1], piece = walks(&r) ? extent : PIECE;
-	LLVMValueRef pieces = ir_ceil_div(g, ir_i64(g, extent), piece), rows = row_end(g, k), first = NULL;
-	if (k->ranged) {
-		first = ir_load_i32(g, arg_pointer(g, k->n_inputs + k->n_outputs + 1), ir_i64(g, 0));
-		rows = ir_sub(g, rows, first);
-	}
-	LLVMValueRef items = ir_mul(g, rows, pieces);
-	for (int d = 0; d + 1 < k->dims; d++)
-		items = ir_mul(g, items, ir_i64(g, k->extent[d]));
-	struct ir_loop l = share_begin(g, items);
-	split_item(&r, ir_div(g, l.index, pieces), outer);
-	if (first)
-		outer[0] = ir_add(g, outer[0], first);
+	rows_begin(&r, g, k);
+	int64_t extent = k->extent[k->dims - 1], piece = rows_walks(&r) ? extent : PIECE;
+	LLVMValueRef pieces = ir_ceil_div(g, ir_i64(g, extent), piece);
+	struct ir_loop l = share_begin(g, ir_mul(g, r.items, pieces));
+	rows_place(&r, ir_div(g, l.index, pieces));
 	LLVMValueRef from = ir_mul(g, ir_rem(g, l.index, pieces), ir_i64(g, piece));
-	LLVMValueRef to = ir_min(g, ir_add(g, from, ir_i64(g, piece)), ir_i64(g, extent));
-	if (k->groups)
-		r.group = group_of(g, k, outer[0]);
-	for (int i = 0; i < k->n_inputs; i++)
-		r.input[i] = row_address(&r, &k->input[i], base[i], outer);
-	for (int i = 0; i < k->n_outputs; i++)
-		r.output[i] = row_address(&r, &k->output[i], base[k->n_inputs + i], outer);
-	emit_row(&r, from, to);
+	emit_row(&r, from, ir_min(g, ir_add(g, from, ir_i64(g, piece)), ir_i64(g, extent)));
 	loop_end(g, &l);
 	kernel_end(g);
 }

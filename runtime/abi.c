@@ -26,7 +26,8 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 {
 	struct rank *r = rank_of(f);
 	note_op(r, op);
-	r->device->launch(r->device, kernel, args, n_args, is_small(r, kernel));
+	struct launch what = {kernel, n_args, args, r->step.head->phase, is_small(r, kernel)};
+	r->device->launch(r->device, &what);
 	if (r->step.head->trace)
 		trace_launch(r, kernel, op, args);
 }

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 7 };
+enum { DR_ABI_VERSION = 8 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All but DR_SPACE_COMM are on the device; one allocator serves them all. */
@@ -221,11 +221,25 @@ enum dr_image_form {
 	DR_IMAGE_FUNCTIONS, /* functions of the launcher: `functions` */
 	DR_IMAGE_PTX        /* text for the driver of NVIDIA GPUs: `ptx`, `entries` */
 };
+/* One function of `ptx`, and how it is launched. A kernel has entries for different circumstances; the first that fits
+ * is launched. `then`: the next one is launched after it as well. */
+struct dr_entry {
+	const char *name;
+	int64_t upto;             /* fits if args[count] is at most this */
+	uint32_t phases;          /* fits in phase p if bit p is set */
+	uint32_t then;            /* 0 or 1 */
+	uint32_t threads, shared; /* of a block; shared: bytes of dynamic shared memory */
+	int32_t count;            /* position of the argument that tells how much there is to do; -1: `most` blocks, but one
+	                             if one worker is enough */
+	uint32_t per, times;      /* blocks: ceil(args[count] / per) * times, at least 1, at most `most` */
+	uint32_t most;
+};
 struct dr_image {
 	uint32_t form, n_kernels;
 	const dr_kernel_fn *functions;
 	const char *ptx;
-	const char *const *entries; /* name of each kernel's entry in `ptx` */
+	const struct dr_entry *entries; /* of all kernels; those of kernel i are [first[i], first[i + 1]) */
+	const uint32_t *first;
 };
 
 /* Generated. */

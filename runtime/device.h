@@ -9,6 +9,14 @@ struct rect {
 	uint64_t at, pitch, width, rows;
 };
 
+/* One launch of a kernel. */
+struct launch {
+	int32_t kernel, n_args;
+	const uint64_t *args; /* may be reused when launch() returns */
+	int32_t phase;        /* enum dr_phase of the step */
+	bool small;           /* one worker is as fast as all */
+};
+
 struct device {
 	/* Allocates zeroed memory, aligned for any kernel. It is freed by close. */
 	uint64_t (*alloc)(struct device *d, uint64_t bytes);
@@ -16,9 +24,8 @@ struct device {
 	void (*read)(struct device *d, void *to, struct rect from);
 	void (*write)(struct device *d, struct rect to, const void *from);
 	void (*fill)(struct device *d, uint64_t at, int byte, uint64_t bytes);
-	/* Launches a kernel of the table that the device was opened with. `args` may be reused on return. small: one worker
-	 * is as fast as all. */
-	void (*launch)(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small);
+	/* Launches a kernel of the image that the device was opened with. */
+	void (*launch)(struct device *d, const struct launch *what);
 	/* Returns when all launches are done. */
 	void (*sync)(struct device *d);
 	/* Frees memory, threads and helpers. */

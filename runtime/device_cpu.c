@@ -91,21 +91,20 @@ static void cpu_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 	memset((void *)(uintptr_t)at, byte, bytes);
 }
 
-static void cpu_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small)
+static void cpu_launch(struct device *d, const struct launch *what)
 {
-	(void)n_args;
 	struct cpu *c = (struct cpu *)d;
 	int others = c->options.workers - 1;
-	dr_kernel_fn fn = c->options.image->functions[kernel];
-	if (others == 0 || small) {
-		fn(args, 0, 1);
+	dr_kernel_fn fn = c->options.image->functions[what->kernel];
+	if (others == 0 || what->small) {
+		fn(what->args, 0, 1);
 		return;
 	}
 	unsigned target = atomic_load(&c->done.value) + (unsigned)others, seen;
 	c->job.fn = fn;
-	c->job.args = args;
+	c->job.args = what->args;
 	event_add(&c->start);
-	fn(args, 0, others + 1);
+	fn(what->args, 0, others + 1);
 	while ((seen = atomic_load(&c->done.value)) != target)
 		event_wait(&c->done, seen, &c->spins, NEVER);
 }

@@ -1,8 +1,7 @@
 /* The cuda device: an NVIDIA GPU. All work is queued on one stream, in order; only reads and sync() wait for it. */
 #include "device_cuda.h"
+#include "entry.h"
 #include <stdlib.h>
-
-enum { BLOCK = 64 }; /* threads of a block; the workers of a launch are a multiple of it */
 
 static uint64_t cuda_alloc(struct device *d, uint64_t bytes)
 {
@@ -78,22 +77,31 @@ static void cuda_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 	cuda_queued(c, "the GPU's memory was not filled");
 }
 
-/* Each thread is a worker. One block is as fast as all where there is little to do. */
-static void cuda_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small)
+static void launch_entry(struct cuda *c, const struct dr_entry *e, const struct launch *what, void **params)
+{
+	CUfunction f = c->function[e - c->options.image->entries];
+	CUresult launched =
+		c->cuLaunchKernel(f, entry_blocks(e, what), 1, 1, e->threads, 1, 1, e->shared, c->stream, params, NULL);
+	cuda_check(c, launched, "cannot launch a kernel");
+	c->busy = true;
+	cuda_mark(c);
+	cuda_queued(c, "the kernel `%s` failed", e->name);
+}
+
+static void cuda_launch(struct device *d, const struct launch *what)
 {
 	struct cuda *c = (struct cuda *)d;
 	enum { MAX_ARGS = 64 };
 	void *params[MAX_ARGS];
-	unsigned blocks = small ? 1 : (unsigned)c->options.workers / BLOCK;
-	if (n_args > MAX_ARGS)
-		rank_fail(&c->options.reporter, "internal: a kernel of %d arguments", n_args);
-	for (int i = 0; i < n_args; i++)
-		params[i] = (void *)&args[i];
-	cuda_check(c, c->cuLaunchKernel(c->kernel[kernel], blocks, 1, 1, BLOCK, 1, 1, 0, c->stream, params, NULL),
-	           "cannot launch a kernel");
-	c->busy = true;
-	cuda_mark(c);
-	cuda_queued(c, "the kernel `%s` failed", c->options.image->entries[kernel]);
+	const struct dr_entry *e = entry_for(c->options.image, what);
+	if (what->n_args > MAX_ARGS || !e)
+		rank_fail(&c->options.reporter, "internal: kernel %d, of %d arguments, has no entry", what->kernel,
+		          what->n_args);
+	for (int i = 0; i < what->n_args; i++)
+		params[i] = (void *)&what->args[i];
+	launch_entry(c, e, what, params);
+	for (; e->then; e++)
+		launch_entry(c, e + 1, what, params);
 }
 
 static void cuda_close(struct device *d)
@@ -108,7 +116,7 @@ static void cuda_close(struct device *d)
 		cuda_check(c, c->cuEventDestroy_v2(c->marks.event[i]), "cannot end an event of the GPU");
 	cuda_check(c, c->cuStreamDestroy_v2(c->stream), "cannot end the GPU's stream");
 	cuda_check(c, c->cuDevicePrimaryCtxRelease_v2(c->gpu), "cannot leave the GPU");
-	free(c->kernel);
+	free(c->function);
 	free(c);
 }
 

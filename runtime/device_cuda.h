@@ -22,7 +22,7 @@ struct cuda {
 	CUcontext context;
 	CUstream stream;
 	CUmodule module;
-	CUfunction *kernel;
+	CUfunction *function; /* by entry of the image */
 	CUdeviceptr area[DR_SPACES];
 	int n_areas;
 	struct cuda_marks marks;

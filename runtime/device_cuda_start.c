@@ -68,6 +68,15 @@ static void open_gpu(struct cuda *c)
 	cuda_check(c, c->cuStreamCreate(&c->stream, CU_STREAM_NON_BLOCKING), "cannot make a stream on the GPU");
 }
 
+static void find_entry(struct cuda *c, CUfunction *to, const struct dr_entry *e)
+{
+	enum { SHARED_BY_DEFAULT = 48 << 10 }; /* bytes of a block's shared memory; more must be asked for */
+	cuda_check(c, c->cuModuleGetFunction(to, c->module, e->name), e->name);
+	if (e->shared > SHARED_BY_DEFAULT)
+		cuda_check(c, c->cuFuncSetAttribute(*to, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)e->shared),
+		           e->name);
+}
+
 /* The driver compiles the kernels for its GPU, or says why not. */
 static void load_kernels(struct cuda *c)
 {
@@ -79,9 +88,10 @@ static void load_kernels(struct cuda *c)
 	if (loaded != CUDA_SUCCESS && *log)
 		rank_fail(&c->options.reporter, "the NVIDIA driver rejects the kernels: %.*s", (int)sizeof log - 1, log);
 	cuda_check(c, loaded, "the NVIDIA driver rejects the kernels");
-	c->kernel = host_alloc(image->n_kernels, sizeof(CUfunction));
-	for (uint32_t i = 0; i < image->n_kernels; i++)
-		cuda_check(c, c->cuModuleGetFunction(&c->kernel[i], c->module, image->entries[i]), image->entries[i]);
+	uint32_t n = image->first[image->n_kernels];
+	c->function = host_alloc(n, sizeof(CUfunction));
+	for (uint32_t i = 0; i < n; i++)
+		find_entry(c, &c->function[i], &image->entries[i]);
 }
 
 void cuda_start(struct cuda *c)

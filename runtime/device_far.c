@@ -123,15 +123,15 @@ static void far_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 	far_ask((struct far *)d, (struct far_request){.op = FAR_FILL, .byte = byte, .rect = flat(at, bytes)});
 }
 
-static void far_launch(struct device *d, int32_t kernel, const uint64_t *args, int32_t n_args, bool small)
+static void far_launch(struct device *d, const struct launch *what)
 {
 	struct far *f = (struct far *)d;
 	uint64_t done;
-	if (n_args > MAX_ARGS)
-		rank_fail(&f->reporter, "internal: a kernel with %d arguments", n_args);
-	struct far_request r = {.op = FAR_LAUNCH, .kernel = kernel, .n_args = n_args, .small = small};
+	if (what->n_args > MAX_ARGS)
+		rank_fail(&f->reporter, "internal: a kernel with %d arguments", what->n_args);
+	struct far_request r = {.op = FAR_LAUNCH, .kernel = what->kernel, .n_args = what->n_args, .small = what->small};
 	far_send(f, &r, sizeof r);
-	far_send(f, args, (size_t)n_args * sizeof *args);
+	far_send(f, what->args, (size_t)what->n_args * sizeof *what->args);
 	far_recv(f, &done, sizeof done);
 }
 
@@ -175,7 +175,8 @@ static bool helper_launch(int socket, struct device *cpu, const struct far_reque
 	uint64_t args[MAX_ARGS];
 	if (!recv_all(socket, args, (size_t)r->n_args * sizeof args[0]))
 		return false;
-	cpu->launch(cpu, r->kernel, args, r->n_args, r->small);
+	struct launch what = {.kernel = r->kernel, .n_args = r->n_args, .args = args, .small = r->small};
+	cpu->launch(cpu, &what);
 	return true;
 }
 

@@ -27,8 +27,8 @@ static void add_image(struct codegen *g, const struct schedule *s, struct heap *
 	}
 	LLVMValueRef functions = ir_constant(g, "kernels", LLVMConstArray2(g->ptr, table, (uint64_t)s->kernels.n));
 	LLVMSetLinkage(functions, LLVMInternalLinkage);
-	ir_image(g, DR_IMAGE_FUNCTIONS, s->kernels.n, functions, NULL, NULL);
+	ir_image(g, DR_IMAGE_FUNCTIONS, s->kernels.n, (LLVMValueRef[IMAGE_PARTS]){[IMAGE_FUNCTIONS] = functions});
 	arena_free(&arena);
 }
 
-const struct emitter cpu_emitter = {add_image, contract_rows, dot};
+const struct emitter cpu_emitter = {.add_image = add_image, .contract_rows = contract_rows, .dot = dot};

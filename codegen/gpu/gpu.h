@@ -5,7 +5,7 @@
 
 extern const struct emitter gpu_emitter;
 
-/* PTX for sm_80 and later, as text. The kernel NAME of the schedule is the entry dr_NAME(u64 ...), which takes the
- * kernel's arguments in order; each of its threads is a worker. NULL: no LLVM (printed). The caller disposes of it. */
+/* PTX for sm_80 and later, as text. The kernel NAME of the schedule has entries dr_NAME...(u64 ...), which take the
+ * kernel's arguments in order. NULL: no LLVM (printed). The caller disposes of it. */
 LLVMMemoryBufferRef gpu_ptx(const struct schedule *s, int level);
 #endif

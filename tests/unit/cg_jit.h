@@ -1,5 +1,6 @@
 /* For tests of generated kernels: compiles one description for one processor, and runs it in this process with any
- * number of workers, on memory that ends at a page without access. */
+ * number of workers, on memory that ends at a page without access. With TEST_TARGET=cuda in the environment, a GPU runs
+ * it instead (cg_gpu.h). */
 #ifndef TESTS_CG_JIT_H
 #define TESTS_CG_JIT_H
 #include <math.h>
@@ -18,17 +19,23 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 #include "../../codegen/cpu/cpu.h"
 #include "../../runtime/number.h"
+#include "cg_gpu.h"
 
-typedef void kernel_function(const uint64_t *args, int32_t worker, int32_t workers);
+/* A compiled kernel. */
+struct compiled {
+	struct kernel kernel;
+	dr_kernel_fn function; /* NULL: for a GPU */
+};
 struct processor {
 	const char *name;
-	LLVMTargetMachineRef machine;
+	LLVMTargetMachineRef machine; /* NULL: a GPU */
 	struct target target;
 };
 static struct {
 	LLVMOrcLLJITRef lljit;
 	struct processor processor[3];
 	int processors, compiled, seed;
+	struct compiled kernel[4096];
 } jit;
 
 static inline void succeed(LLVMErrorRef e)
@@ -52,7 +59,15 @@ static inline void add_processor(const char *name, const char *cpu, const char *
 /* The program's argument, if any, is the seed of all random numbers. */
 static inline void jit_open(int argc, char **argv)
 {
+	const char *target = getenv("TEST_TARGET");
 	jit.seed = argc > 1 ? atoi(argv[1]) : 1;
+	if (target && !strcmp(target, "cuda")) {
+		gpu_load_library();
+		gpu_open();
+		jit.processor[jit.processors++] = (struct processor){"gpu", NULL, target_gpu()};
+		jit.processor[jit.processors++] = (struct processor){"gpu, unaligned", NULL, target_gpu()};
+		return;
+	}
 	LLVMInitializeNativeTarget();
 	LLVMInitializeNativeAsmPrinter();
 	char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
@@ -77,8 +92,10 @@ static inline void jit_open(int argc, char **argv)
 static inline int jit_close(int failed)
 {
 	for (int i = 0; i < jit.processors; i++)
-		LLVMDisposeTargetMachine(jit.processor[i].machine);
-	succeed(LLVMOrcDisposeLLJIT(jit.lljit));
+		if (jit.processor[i].machine)
+			LLVMDisposeTargetMachine(jit.processor[i].machine);
+	if (jit.lljit)
+		succeed(LLVMOrcDisposeLLJIT(jit.lljit));
 	return failed;
 }
 
@@ -90,12 +107,10 @@ static inline void verify(LLVMModuleRef m)
 	LLVMDisposeMessage(error);
 }
 
-/* Compiles a kernel, under a name that is unique in the process. */
-static inline kernel_function *jit_compile(const struct processor *p, struct kernel *k)
+static inline dr_kernel_fn jit_function(const struct processor *p, const struct kernel *k)
 {
 	struct codegen g;
 	codegen_open(&g, "test", p->machine, &p->target, &cpu_emitter);
-	snprintf(k->name, sizeof k->name, "%s_%d", kernel_family_name(k->family), jit.compiled++);
 	emit_kernel(&g, k);
 	verify(g.module);
 	LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
@@ -112,13 +127,26 @@ static inline kernel_function *jit_compile(const struct processor *p, struct ker
 	succeed(LLVMOrcLLJITAddObjectFile(jit.lljit, LLVMOrcLLJITGetMainJITDylib(jit.lljit), object));
 	LLVMOrcExecutorAddress address;
 	succeed(LLVMOrcLLJITLookup(jit.lljit, &address, k->name));
-	return (kernel_function *)(uintptr_t)address;
+	return (dr_kernel_fn)(uintptr_t)address;
 }
 
-static inline void run_kernel(kernel_function *f, const uint64_t *args, int workers)
+/* Compiles a kernel, under a name that is unique in the process. */
+static inline const struct compiled *jit_compile(const struct processor *p, struct kernel *k)
 {
+	struct compiled *c = &jit.kernel[jit.compiled];
+	snprintf(k->name, sizeof k->name, "%s_%d", kernel_family_name(k->family), jit.compiled++);
+	*c = (struct compiled){*k, p->machine ? jit_function(p, k) : NULL};
+	return c;
+}
+
+static inline void run_kernel(const struct compiled *c, const uint64_t *args, int workers)
+{
+	if (!c->function) {
+		gpu_run(&c->kernel, args);
+		return;
+	}
 	for (int w = workers - 1; w >= 0; w--)
-		f(args, w, workers);
+		c->function(args, w, workers);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -129,13 +157,17 @@ static inline void *guarded(size_t bytes)
 	char *at = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(at != MAP_FAILED);
 	assert_int_equal(mprotect(at + room, page, PROT_NONE), 0);
+	gpu_note_area(at + room - bytes, bytes);
 	return at + room - bytes;
 }
+
+static inline void *guarded_copy(const void *from, size_t bytes) { return memcpy(guarded(bytes), from, bytes); }
 
 static inline void for_processors(void (*test)(const struct processor *p))
 {
 	for (int i = 0; i < jit.processors; i++) {
 		srand((unsigned)jit.seed);
+		gpu.unaligned = i > 0;
 		test(&jit.processor[i]);
 	}
 }
@@ -143,17 +175,17 @@ static inline void for_processors(void (*test)(const struct processor *p))
 static inline uint64_t address(const void *p) { return (uint64_t)(uintptr_t)p; }
 
 /* Runs a kernel with one worker, then with three into a second copy of its output. Both must be equal, bit for bit. */
-enum { WORKERS = 3 };
-/* The workspaces of WORKERS workers: f32 NaNs, since a kernel may not depend on what is there. */
+enum { WORKERS = 3, GPU_WORKERS = 64 };
+/* The workspaces of so many workers: f32 NaNs, since a kernel may not depend on what is there. */
 static inline uint64_t workspaces(const struct kernel *k)
 {
-	size_t bytes = (size_t)kernel_workspace(k) * WORKERS;
+	size_t bytes = (size_t)kernel_workspace(k) * GPU_WORKERS;
 	return address(memset(guarded(bytes), 0xff, bytes));
 }
 
 static inline void run_twice(struct kernel *k, const struct processor *p, uint64_t *args, int out, size_t bytes)
 {
-	kernel_function *f = jit_compile(p, k);
+	const struct compiled *f = jit_compile(p, k);
 	void *first = (void *)(uintptr_t)args[out], *again = guarded(bytes);
 	memcpy(again, first, bytes);
 	run_kernel(f, args, 1);

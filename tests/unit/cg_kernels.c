@@ -439,7 +439,7 @@ static void rows_agree_on(const struct processor *p)
 	void *w = random_array(DTYPE_BF16, N * K), *tiles = pack_weights(DTYPE_BF16, &k.contract.pack, w, 1, N, K);
 	uint16_t *x = random_array(DTYPE_BF16, M * K);
 	float *all = random_array(DTYPE_F32, M * N), *one = random_array(DTYPE_F32, N);
-	kernel_function *f = jit_compile(p, &k);
+	const struct compiled *f = jit_compile(p, &k);
 	run_kernel(f, (uint64_t[]){address(x), address(tiles), address(all), M}, 2);
 	for (int i = 0; i < M; i++) {
 		run_kernel(f, (uint64_t[]){address(x + i * K), address(tiles), address(one), 1}, 1);

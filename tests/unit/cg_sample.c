@@ -18,7 +18,7 @@ static void release(void *p, size_t bytes)
 /* The kernels for a vocabulary split into n shards. */
 struct sampler {
 	const struct processor *p;
-	kernel_function *candidates, *draw;
+	const struct compiled *candidates, *draw;
 	int v, n, vocab; /* of a shard; shards; in all: the last shard's part may be padded */
 };
 

@@ -29,6 +29,11 @@ static void count(const uint64_t *args, int32_t worker, int32_t workers)
 static const dr_kernel_fn kernels[] = {reverse, count};
 static const struct dr_image image = {.n_kernels = 2, .functions = kernels};
 
+static void launch(struct device *d, int kernel, const uint64_t *args, int n_args, bool small)
+{
+	d->launch(d, &(struct launch){.kernel = kernel, .args = args, .n_args = n_args, .small = small});
+}
+
 static void run_team(int threads, bool spin)
 {
 	struct board *board = board_open(1);
@@ -37,9 +42,9 @@ static void run_team(int threads, bool spin)
 	uint64_t a = d->alloc(d, N * 4), b = d->alloc(d, N * 4), counts = d->alloc(d, 64 * 4);
 	int32_t values[N], seen[64];
 	for (int i = 0; i < ROUNDS; i++) {
-		d->launch(d, 0, (const uint64_t[]){i % 2 ? b : a, i % 2 ? a : b}, 2, i % 5 == 4);
+		launch(d, 0, (const uint64_t[]){i % 2 ? b : a, i % 2 ? a : b}, 2, i % 5 == 4);
 		if (i % 3 == 0)
-			d->launch(d, 1, (const uint64_t[]){counts}, 1, i % 2);
+			launch(d, 1, (const uint64_t[]){counts}, 1, i % 2);
 	}
 	d->sync(d);
 	d->read(d, values, flat(a, sizeof values));

@@ -1,0 +1,48 @@
+/* Threads of a block: their numbers, barriers, exchanges, shared memory. */
+#include "block.h"
+
+enum { SHARED_SPACE = 3, ALL_LANES = -1, SHARED_ALIGN = 128 };
+
+static LLVMValueRef special(struct codegen *g, const char *name) { return ir_intrinsic(g, name, NULL, NULL, 0); }
+
+LLVMValueRef block_thread(struct codegen *g) { return special(g, "llvm.nvvm.read.ptx.sreg.tid.x"); }
+LLVMValueRef block_index(struct codegen *g) { return special(g, "llvm.nvvm.read.ptx.sreg.ctaid.x"); }
+LLVMValueRef block_count(struct codegen *g) { return special(g, "llvm.nvvm.read.ptx.sreg.nctaid.x"); }
+
+LLVMValueRef block_lane(struct codegen *g) { return ir_and(g, block_thread(g), ir_i32(g, WARP - 1)); }
+
+LLVMValueRef block_warp(struct codegen *g)
+{
+	return LLVMBuildLShr(g->builder, block_thread(g), ir_i32(g, __builtin_ctz(WARP)), "");
+}
+
+void block_barrier(struct codegen *g) { ir_intrinsic(g, "llvm.nvvm.barrier0", NULL, NULL, 0); }
+
+LLVMValueRef warp_exchange(struct codegen *g, LLVMValueRef v, int bits)
+{
+	LLVMTypeRef type = LLVMTypeOf(v);
+	LLVMValueRef args[] = {ir_i32(g, ALL_LANES), ir_bits(g, v, g->i32), ir_i32(g, bits), ir_i32(g, WARP - 1)};
+	return ir_bits(g, ir_intrinsic(g, "llvm.nvvm.shfl.sync.bfly.i32", NULL, args, 4), type);
+}
+
+LLVMValueRef warp_reduce(struct codegen *g, LLVMValueRef v, int lanes, ir_binary *op)
+{
+	for (int bits = lanes / 2; bits; bits /= 2)
+		v = op(g, v, warp_exchange(g, v, bits));
+	return v;
+}
+
+LLVMValueRef block_shared(struct codegen *g, const char *name, LLVMTypeRef type, int64_t n)
+{
+	LLVMTypeRef array = LLVMArrayType2(type, (uint64_t)n);
+	LLVMValueRef at = LLVMAddGlobalInAddressSpace(g->module, array, name, SHARED_SPACE);
+	LLVMSetLinkage(at, LLVMInternalLinkage);
+	LLVMSetInitializer(at, LLVMGetUndef(array));
+	LLVMSetAlignment(at, SHARED_ALIGN);
+	return LLVMConstAddrSpaceCast(at, g->ptr);
+}
+
+struct ir_loop blocks_begin(struct codegen *g, LLVMValueRef items)
+{
+	return loop_begin(g, ir_wide(g, block_index(g)), items, ir_wide(g, block_count(g)));
+}

@@ -1,0 +1,47 @@
+/* How kernels run on a GPU. A family that has a generator of its own here is tuned, where its shapes allow; any other
+ * kernel takes the general path (ptx.c). */
+#ifndef DEPLOYC_GPU_KERNELS_H
+#define DEPLOYC_GPU_KERNELS_H
+#include "block.h"
+
+enum { GPU_ENTRIES = 4 };
+struct gpu_kernel {
+	const struct kernel *kernel;
+	int64_t align[MAX_OPERANDS]; /* argument i is a multiple of so many bytes in every launch */
+	struct dr_entry entry[GPU_ENTRIES];
+	int entries;
+	bool tuned;
+};
+
+/* The entries of a kernel with these alignments; names are kept in the arena. Decides without LLVM. */
+struct gpu_kernel gpu_kernel_plan(struct arena *arena, const struct kernel *k, const int64_t *align);
+/* For each kernel of a schedule, what all its launches guarantee: [kernels][MAX_OPERANDS]. */
+int64_t (*gpu_alignments(struct arena *arena, const struct schedule *s))[MAX_OPERANDS];
+
+/* A tuned family. plan: fills in the entries, or returns false. emit: the body of entry i, as a function of
+ * kernel_frame.c, whose workers mean nothing. */
+struct gpu_family {
+	bool (*plan)(struct arena *arena, struct gpu_kernel *k);
+	void (*emit)(struct codegen *g, const struct gpu_kernel *k, int entry, const char *name);
+};
+extern const struct gpu_family gpu_rows;
+const struct gpu_family *gpu_family(enum kernel_family f); /* NULL: it has none */
+
+/* PTX of one kernel; as gpu_ptx() (gpu.h). */
+LLVMMemoryBufferRef gpu_kernel_ptx(const struct gpu_kernel *k, int level);
+
+enum { MOST_BLOCKS = 1 << 20 };
+/* An entry for any amount of work, by argument `count`; the caller changes what differs. */
+static inline struct dr_entry gpu_entry(const char *name, int threads, int count)
+{
+	return (struct dr_entry){.name = name,
+	                         .upto = INT64_MAX,
+	                         .phases = UINT32_MAX,
+	                         .threads = (uint32_t)threads,
+	                         .count = count,
+	                         .per = 1,
+	                         .times = 1,
+	                         .most = MOST_BLOCKS};
+}
+
+#endif

@@ -1,0 +1,109 @@
+/* For tests of generated kernels: runs one on a GPU, the emulated one if LD_LIBRARY_PATH is at it. Memory of guarded() is
+ * copied to the GPU before a launch, to the byte, and back after it. */
+#ifndef TESTS_CG_GPU_H
+#define TESTS_CG_GPU_H
+#include "../../codegen/gpu/kernels.h"
+#include "../../runtime/entry.h"
+#include "../gpu/gpu_test.h"
+
+enum { MOST_AREAS = 1 << 16 };
+static struct {
+	struct area {
+		char *at;
+		size_t bytes;
+	} area[MOST_AREAS];
+	int areas;
+	bool unaligned; /* nothing is promised about the alignment of arguments */
+} gpu;
+
+/* To be called for all memory that kernels get. The latest area at an address counts. */
+static inline void gpu_note_area(void *at, size_t bytes)
+{
+	assert_true(gpu.areas < MOST_AREAS);
+	gpu.area[gpu.areas++] = (struct area){at, bytes};
+}
+
+static inline const struct area *gpu_area_of(uint64_t address)
+{
+	for (int i = gpu.areas; i-- > 0;) {
+		uint64_t from = (uint64_t)(uintptr_t)gpu.area[i].at;
+		if (address >= from && address <= from + gpu.area[i].bytes)
+			return &gpu.area[i];
+	}
+	fail_msg("an argument is no address of guarded()");
+	return NULL;
+}
+
+/* The alignment that arguments have, counted from the start of their areas, as allocations of a GPU are aligned. */
+static inline struct gpu_kernel gpu_plan(struct arena *arena, const struct kernel *k, const uint64_t *args)
+{
+	int64_t align[MAX_OPERANDS];
+	for (int i = 0; i < MAX_OPERANDS; i++)
+		align[i] = 128;
+	for (int i = 0; i < kernel_args(k) && i < MAX_OPERANDS; i++)
+		if (kernel_arg(k, i, NULL).direction != ARG_NUMBER) {
+			uint64_t at = args[i] - (uint64_t)(uintptr_t)gpu_area_of(args[i])->at;
+			while (at % (uint64_t)align[i] || (gpu.unaligned && align[i] > 1))
+				align[i] /= 2;
+		}
+	return gpu_kernel_plan(arena, k, align);
+}
+
+struct gpu_copy {
+	const struct area *area;
+	CUdeviceptr at;
+};
+
+/* The GPU's address of a host address; its area is copied at the first use. */
+static inline uint64_t gpu_address(struct gpu_copy *copy, int *n, uint64_t address)
+{
+	const struct area *area = gpu_area_of(address);
+	int i = 0;
+	while (i < *n && copy[i].area != area)
+		i++;
+	if (i == *n)
+		copy[(*n)++] = (struct gpu_copy){area, gpu_put(area->at, area->bytes ? area->bytes : 1)};
+	return copy[i].at + (address - (uint64_t)(uintptr_t)area->at);
+}
+
+static inline void gpu_launch_entry(CUmodule m, const struct dr_entry *e, const struct launch *what)
+{
+	CUfunction f;
+	void *params[MAX_OPERANDS];
+	for (int i = 0; i < what->n_args; i++)
+		params[i] = (void *)(uintptr_t)&what->args[i];
+	GOOD(cu.cuModuleGetFunction(&f, m, e->name));
+	GOOD(cu.cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)e->shared));
+	GOOD(cu.cuLaunchKernel(f, entry_blocks(e, what), 1, 1, e->threads, 1, 1, e->shared, NULL, params, NULL));
+}
+
+static inline void gpu_run(const struct kernel *k, const uint64_t *args)
+{
+	struct arena arena = {0};
+	struct gpu_copy copy[MAX_OPERANDS];
+	uint64_t there[MAX_OPERANDS];
+	CUmodule m;
+	int n = 0, n_args = kernel_args(k);
+	assert_true(n_args <= MAX_OPERANDS);
+	struct gpu_kernel planned = gpu_plan(&arena, k, args);
+	LLVMMemoryBufferRef ptx = gpu_kernel_ptx(&planned, 2);
+	GOOD(cu.cuModuleLoadData(&m, LLVMGetBufferStart(ptx)));
+	for (int i = 0; i < n_args; i++)
+		there[i] = kernel_arg(k, i, NULL).direction == ARG_NUMBER ? args[i] : gpu_address(copy, &n, args[i]);
+	const uint32_t first[] = {0, (uint32_t)planned.entries};
+	struct dr_image image = {.entries = planned.entry, .first = first};
+	struct launch what = {.n_args = n_args, .args = there, .small = true};
+	const struct dr_entry *e = entry_for(&image, &what);
+	assert_non_null(e);
+	gpu_launch_entry(m, e, &what);
+	for (; e->then; e++)
+		gpu_launch_entry(m, e + 1, &what);
+	for (int i = 0; i < n; i++) {
+		gpu_get(copy[i].area->at, copy[i].at, copy[i].area->bytes);
+		GOOD(cu.cuMemFree_v2(copy[i].at));
+	}
+	GOOD(cu.cuModuleUnload(m));
+	LLVMDisposeMemoryBuffer(ptx);
+	arena_free(&arena);
+}
+#endif
