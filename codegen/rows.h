@@ -1,6 +1,6 @@
-/* What the generators of rows kernels share: workers walk along a row one after another (kernel_rows.c), threads of a GPU
- * together (gpu/rows.c). A walk visits a row's vectors; it computes the reductions of one level, and the last one stores
- * the results. */
+/* What the generators of rows kernels share: workers walk along a row one after another (kernel_rows.c), threads of a
+ * GPU together (gpu/rows.c). A walk visits a row's vectors; it computes the reductions of one level, and the last one
+ * stores the results. */
 #ifndef DEPLOYC_CODEGEN_ROWS_H
 #define DEPLOYC_CODEGEN_ROWS_H
 #include "emit.h"
@@ -10,17 +10,17 @@ enum { ROWS_MAX_OUTPUTS = 4 };
 struct rows {
 	struct codegen *g;
 	const struct kernel_rows *k;
-	bool varying[ROWS_MAX_NODES];       /* does it vary along the innermost axis? */
-	int level[ROWS_MAX_NODES];          /* number of walks before the value is known */
+	bool varying[ROWS_MAX_NODES];                            /* does it vary along the innermost axis? */
+	int level[ROWS_MAX_NODES];                               /* number of walks before the value is known */
 	LLVMValueRef base[ROWS_MAX_OPERANDS + ROWS_MAX_OUTPUTS]; /* the arguments: inputs, then outputs */
-	LLVMValueRef items, first;          /* items: rows times all axes but the innermost; first: row, NULL is 0 */
+	LLVMValueRef items, first;            /* items: rows times all axes but the innermost; first: row, NULL is 0 */
 	LLVMValueRef uniform[ROWS_MAX_NODES]; /* scalars of the row, once known */
-	LLVMValueRef total[ROWS_MAX_NODES]; /* vector accumulators of reductions, in memory */
+	LLVMValueRef total[ROWS_MAX_NODES];   /* vector accumulators of reductions, in memory */
 	LLVMValueRef input[ROWS_MAX_OPERANDS], output[ROWS_MAX_OUTPUTS]; /* addresses at the start of the row */
-	LLVMValueRef vector[ROWS_MAX_NODES]; /* values at the current index, made on demand */
-	LLVMValueRef index, mask;           /* position of the walk; mask NULL: all lanes */
-	LLVMValueRef group;                 /* group of the row, if there are groups */
-	int walk;                           /* the level whose reductions are computed; past the last level: stores */
+	LLVMValueRef vector[ROWS_MAX_NODES];                             /* values at the current index, made on demand */
+	LLVMValueRef index, mask;                                        /* position of the walk; mask NULL: all lanes */
+	LLVMValueRef group;                                              /* group of the row, if there are groups */
+	int walk; /* the level whose reductions are computed; past the last level: stores */
 };
 
 bool rows_reduces(enum rows_op op);
@@ -39,8 +39,8 @@ LLVMValueRef rows_scalar(struct rows *r, int i); /* a node that does not vary */
 LLVMValueRef rows_vector(struct rows *r, int i); /* any node, at the current index */
 
 /* For each walk: rows_start(), rows_settle(), rows_accumulate() at each index, rows_finish(). settle computes what does
- * not vary before the loop that uses it: inside it, it would not dominate a later walk. join: joins the sums of those who
- * share the row. */
+ * not vary before the loop that uses it: inside it, it would not dominate a later walk. join: joins the sums of those
+ * who share the row. */
 typedef LLVMValueRef rows_join(struct rows *r, LLVMValueRef sum, ir_binary *op);
 void rows_start(struct rows *r);
 void rows_settle(struct rows *r);

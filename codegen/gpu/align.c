@@ -1,7 +1,7 @@
 /* What all launches of a kernel guarantee about the alignment of its arguments: wide accesses depend on it. */
 #include "kernels.h"
 
-enum { MOST_ALIGN = 128 }; /* of an allocation, and more than any access asks for */
+enum { MAX_ALIGN = 128 }; /* of an allocation, and more than any access asks for */
 
 static int64_t common(int64_t a, int64_t b)
 {
@@ -18,21 +18,21 @@ static int64_t number_align(const struct number *n)
 {
 	switch (n->kind) {
 	case NUMBER_CONST:
-	case NUMBER_INDEX: return n->value;
+	case NUMBER_INDEX:          return n->value;
 	case NUMBER_TOKENS:
 	case NUMBER_ROWS:
 	case NUMBER_INDEX_TOKENS:
-	case NUMBER_INDEX_ROWS: return n->div > 1 ? 1 : n->value;
+	case NUMBER_INDEX_ROWS:     return n->div > 1 ? 1 : n->value;
 	case NUMBER_PAGES:
 	case NUMBER_EXCHANGE_ROUND:
-	case NUMBER_CANDIDATES: return 1;
+	case NUMBER_CANDIDATES:     return 1;
 	}
 	internal_error("number of kind %d", (int)n->kind);
 }
 
 static int64_t argument_align(const struct schedule *s, const struct argument *a)
 {
-	int64_t align = common(MOST_ALIGN, number_align(&a->number));
+	int64_t align = common(MAX_ALIGN, number_align(&a->number));
 	align = common(align, a->address.offset);
 	for (int b = 0; b < s->n_bodies; b++) {
 		if (a->address.space == DR_SPACE_LAYER)
@@ -55,7 +55,7 @@ int64_t (*gpu_alignments(struct arena *arena, const struct schedule *s))[MAX_OPE
 	int64_t(*align)[MAX_OPERANDS] = arena_alloc(arena, (size_t)s->kernels.n * sizeof *align);
 	for (int k = 0; k < s->kernels.n; k++)
 		for (int i = 0; i < MAX_OPERANDS; i++)
-			align[k][i] = MOST_ALIGN;
+			align[k][i] = MAX_ALIGN;
 	for (int p = 0; p < s->programs.n; p++)
 		for (int b = 0; b < s->programs.at[p].blocks.n; b++) {
 			const struct step_block *block = &s->programs.at[p].blocks.at[b];

@@ -30,7 +30,7 @@ const struct gpu_family *gpu_family(enum kernel_family f); /* NULL: it has none 
 /* PTX of one kernel; as gpu_ptx() (gpu.h). */
 LLVMMemoryBufferRef gpu_kernel_ptx(const struct gpu_kernel *k, int level);
 
-enum { MOST_BLOCKS = 1 << 20 };
+enum { MAX_BLOCKS = 1 << 20 };
 /* An entry for any amount of work, by argument `count`; the caller changes what differs. */
 static inline struct dr_entry gpu_entry(const char *name, int threads, int count)
 {
@@ -41,7 +41,7 @@ static inline struct dr_entry gpu_entry(const char *name, int threads, int count
 	                         .count = count,
 	                         .per = 1,
 	                         .times = 1,
-	                         .most = MOST_BLOCKS};
+	                         .most = MAX_BLOCKS};
 }
 
 #endif

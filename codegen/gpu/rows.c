@@ -8,18 +8,18 @@
 
 enum {
 	THREADS = 256,
-	MOST_THREADS = 1024,
-	MOST_CHUNKS = 4,    /* vectors of a row that a thread keeps */
-	MOST_REGISTERS = 96 /* of those vectors, in all operands */
+	MAX_THREADS = 1024,
+	MAX_CHUNKS = 4,    /* vectors of a row that a thread keeps */
+	MAX_REGISTERS = 96 /* of those vectors, in all operands */
 };
 
 /* How a row is shared. A chunk is `lanes` vectors. */
 struct shape {
-	int vector;            /* elements */
-	int64_t vectors;       /* of a row */
-	int lanes, chunks;     /* threads of a row; vectors that each takes at a time */
+	int vector;             /* elements */
+	int64_t vectors;        /* of a row */
+	int lanes, chunks;      /* threads of a row; vectors that each takes at a time */
 	int threads, per_block; /* of a block: threads, rows */
-	bool again;            /* the row is longer than lanes * chunks vectors */
+	bool again;             /* the row is longer than lanes * chunks vectors */
 };
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
@@ -52,7 +52,8 @@ static int vector_of(const struct gpu_kernel *gk)
 	const struct kernel_rows *k = &gk->kernel->rows;
 	int vector = widest(k);
 	for (int i = 0; i < k->n_inputs + k->n_outputs; i++)
-		while (vector > 1 && !fits(k, i < k->n_inputs ? &k->input[i] : &k->output[i - k->n_inputs], gk->align[i], vector))
+		while (vector > 1
+		       && !fits(k, i < k->n_inputs ? &k->input[i] : &k->output[i - k->n_inputs], gk->align[i], vector))
 			vector /= 2;
 	while (k->extent[k->dims - 1] % vector)
 		vector /= 2;
@@ -73,8 +74,8 @@ static int chunks_that_fit(const struct rows *r, int vector)
 	int loads = 1;
 	for (int i = 0; i < r->k->n_nodes; i++)
 		loads += r->varying[i] && r->k->node[i].op == ROWS_LOAD;
-	int chunks = MOST_REGISTERS / (loads * vector);
-	return chunks < 1 ? 1 : chunks > MOST_CHUNKS ? MOST_CHUNKS : chunks;
+	int chunks = MAX_REGISTERS / (loads * vector);
+	return chunks < 1 ? 1 : chunks > MAX_CHUNKS ? MAX_CHUNKS : chunks;
 }
 
 static struct shape shape_of(const struct gpu_kernel *gk)
@@ -92,7 +93,7 @@ static struct shape shape_of(const struct gpu_kernel *gk)
 		s.per_block = THREADS / s.lanes;
 	} else {
 		int64_t threads = round_up(divide_up(s.vectors, chunks > 2 ? 2 : chunks), WARP);
-		s.lanes = s.threads = threads > MOST_THREADS ? MOST_THREADS : (int)threads;
+		s.lanes = s.threads = threads > MAX_THREADS ? MAX_THREADS : (int)threads;
 		s.per_block = 1;
 	}
 	int64_t needed = divide_up(s.vectors, s.lanes);
@@ -115,24 +116,25 @@ static bool plan(struct arena *arena, struct gpu_kernel *gk)
 	struct shape s = shape_of(gk);
 	struct rows r = {.k = k};
 	rows_analyse(&r);
-	struct dr_entry e = gpu_entry(arena_printf(arena, "dr_%s", gk->kernel->name), s.threads, k->n_inputs + k->n_outputs);
+	struct dr_entry e =
+		gpu_entry(arena_printf(arena, "dr_%s", gk->kernel->name), s.threads, k->n_inputs + k->n_outputs);
 	int64_t items = rows_of_item(k) * (rows_walks(&r) ? 1 : s.vectors);
 	e.per = items < s.per_block ? (uint32_t)(s.per_block / items) : 1;
 	e.times = items < s.per_block ? 1 : (uint32_t)divide_up(items, s.per_block);
 	gk->entry[0] = e;
 	gk->entries = 1;
-	return items < MOST_BLOCKS;
+	return items < MAX_BLOCKS;
 }
 
 /* ---- a row of several threads ---------------------------------------------------------------- */
 struct shared_row {
 	struct rows r; /* first: see join */
 	struct shape s;
-	LLVMValueRef lane;    /* this thread's number among those of the row, i64 */
-	LLVMValueRef live;    /* is there a row for it? NULL: always */
-	LLVMValueRef parts;   /* shared f32[warps] */
-	LLVMValueRef loaded[MOST_CHUNKS][ROWS_MAX_NODES]; /* kept from walk to walk */
-	LLVMValueRef inside[MOST_CHUNKS];                 /* has the thread such a vector? NULL: always */
+	LLVMValueRef lane;                               /* this thread's number among those of the row, i64 */
+	LLVMValueRef live;                               /* is there a row for it? NULL: always */
+	LLVMValueRef parts;                              /* shared f32[warps] */
+	LLVMValueRef loaded[MAX_CHUNKS][ROWS_MAX_NODES]; /* kept from walk to walk */
+	LLVMValueRef inside[MAX_CHUNKS];                 /* has the thread such a vector? NULL: always */
 };
 
 /* Sums of a row's threads: within warps by exchange, then of the warps through shared memory. */
@@ -192,8 +194,7 @@ static void load_chunks(struct shared_row *w, LLVMValueRef base)
 		if (w->inside[c])
 			in = if_begin(g, w->inside[c]);
 		for (int i = 0; i < k->n_nodes; i++)
-			w->loaded[c][i] =
-				k->node[i].op == ROWS_LOAD && w->r.varying[i] ? rows_vector(&w->r, i) : NULL;
+			w->loaded[c][i] = k->node[i].op == ROWS_LOAD && w->r.varying[i] ? rows_vector(&w->r, i) : NULL;
 		if (!w->inside[c])
 			continue;
 		after = LLVMGetInsertBlock(g->builder);

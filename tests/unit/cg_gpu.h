@@ -1,17 +1,17 @@
-/* For tests of generated kernels: runs one on a GPU, the emulated one if LD_LIBRARY_PATH is at it. Memory of guarded() is
- * copied to the GPU before a launch, to the byte, and back after it. */
+/* For tests of generated kernels: runs one on a GPU, the emulated one if LD_LIBRARY_PATH is at it. Memory of guarded()
+ * is copied to the GPU before a launch, to the byte, and back after it. */
 #ifndef TESTS_CG_GPU_H
 #define TESTS_CG_GPU_H
 #include "../../codegen/gpu/kernels.h"
 #include "../../runtime/entry.h"
 #include "../gpu/gpu_test.h"
 
-enum { MOST_AREAS = 1 << 16 };
+enum { MAX_AREAS = 1 << 16 };
 static struct {
 	struct area {
 		char *at;
 		size_t bytes;
-	} area[MOST_AREAS];
+	} area[MAX_AREAS];
 	int areas;
 	bool unaligned; /* nothing is promised about the alignment of arguments */
 } gpu;
@@ -19,7 +19,7 @@ static struct {
 /* To be called for all memory that kernels get. The latest area at an address counts. */
 static inline void gpu_note_area(void *at, size_t bytes)
 {
-	assert_true(gpu.areas < MOST_AREAS);
+	assert_true(gpu.areas < MAX_AREAS);
 	gpu.area[gpu.areas++] = (struct area){at, bytes};
 }
 
@@ -30,7 +30,7 @@ static inline const struct area *gpu_area_of(uint64_t address)
 		if (address >= from && address <= from + gpu.area[i].bytes)
 			return &gpu.area[i];
 	}
-	fail_msg("an argument is no address of guarded()");
+	fail_msg("an argument is not an address of guarded()");
 	return NULL;
 }
 
