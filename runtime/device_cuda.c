@@ -80,8 +80,8 @@ static void cuda_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 static void launch_entry(struct cuda *c, const struct dr_entry *e, const struct launch *what, void **params)
 {
 	CUfunction f = c->function[e - c->options.image->entries];
-	CUresult launched =
-		c->cuLaunchKernel(f, entry_blocks(e, what), 1, 1, e->threads, 1, 1, e->shared, c->stream, params, NULL);
+	CUresult launched = c->cuLaunchKernel(f, entry_blocks(e, what->args, what->small), 1, 1, e->threads, 1, 1,
+	                                      e->shared, c->stream, params, NULL);
 	cuda_check(c, launched, "cannot launch a kernel");
 	c->busy = true;
 	cuda_mark(c);
@@ -93,7 +93,7 @@ static void cuda_launch(struct device *d, const struct launch *what)
 	struct cuda *c = (struct cuda *)d;
 	enum { MAX_ARGS = 64 };
 	void *params[MAX_ARGS];
-	const struct dr_entry *e = entry_for(c->options.image, what);
+	const struct dr_entry *e = entry_for(c->options.image, what->kernel, what->phase, what->args);
 	if (what->n_args > MAX_ARGS || !e)
 		rank_fail(&c->options.reporter, "internal: kernel %d, of %d arguments, has no entry", what->kernel,
 		          what->n_args);

@@ -13,6 +13,7 @@ static struct {
 		size_t bytes;
 	} area[MAX_AREAS];
 	int areas;
+	int phase;      /* enum dr_phase of launches */
 	bool unaligned; /* nothing is promised about the alignment of arguments */
 } gpu;
 
@@ -66,15 +67,15 @@ static inline uint64_t gpu_address(struct gpu_copy *copy, int *n, uint64_t addre
 	return copy[i].at + (address - (uint64_t)(uintptr_t)area->at);
 }
 
-static inline void gpu_launch_entry(CUmodule m, const struct dr_entry *e, const struct launch *what)
+static inline void gpu_launch_entry(CUmodule m, const struct dr_entry *e, const uint64_t *args, int n_args)
 {
 	CUfunction f;
 	void *params[MAX_OPERANDS];
-	for (int i = 0; i < what->n_args; i++)
-		params[i] = (void *)(uintptr_t)&what->args[i];
+	for (int i = 0; i < n_args; i++)
+		params[i] = (void *)(uintptr_t)&args[i];
 	GOOD(cu.cuModuleGetFunction(&f, m, e->name));
 	GOOD(cu.cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)e->shared));
-	GOOD(cu.cuLaunchKernel(f, entry_blocks(e, what), 1, 1, e->threads, 1, 1, e->shared, NULL, params, NULL));
+	GOOD(cu.cuLaunchKernel(f, entry_blocks(e, args, true), 1, 1, e->threads, 1, 1, e->shared, NULL, params, NULL));
 }
 
 static inline void gpu_run(const struct kernel *k, const uint64_t *args)
@@ -92,12 +93,11 @@ static inline void gpu_run(const struct kernel *k, const uint64_t *args)
 		there[i] = kernel_arg(k, i, NULL).direction == ARG_NUMBER ? args[i] : gpu_address(copy, &n, args[i]);
 	const uint32_t first[] = {0, (uint32_t)planned.entries};
 	struct dr_image image = {.entries = planned.entry, .first = first};
-	struct launch what = {.n_args = n_args, .args = there, .small = true};
-	const struct dr_entry *e = entry_for(&image, &what);
+	const struct dr_entry *e = entry_for(&image, 0, gpu.phase, there);
 	assert_non_null(e);
-	gpu_launch_entry(m, e, &what);
+	gpu_launch_entry(m, e, there, n_args);
 	for (; e->then; e++)
-		gpu_launch_entry(m, e + 1, &what);
+		gpu_launch_entry(m, e + 1, there, n_args);
 	for (int i = 0; i < n; i++) {
 		gpu_get(copy[i].area->at, copy[i].at, copy[i].area->bytes);
 		GOOD(cu.cuMemFree_v2(copy[i].at));
