@@ -203,6 +203,7 @@ CUDA_MESHES := "f32 on  1" "llama f32 on  8: Megatron { pp = 2; dp = 2" "mixtral
 test-cuda: all $(EMULATOR)
 	@$(EMULATED) $(PYTHON) tests/gpu/launchers.py
 	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_meshes.py $(CUDA_MESHES)
+	@$(EMULATED) EMU_DEVICES=24 EMU_RACE=1 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_meshes.py "qwen3 f32 on  1"
 test-gpu: all test-emulator
 	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/ptx.py --all
 	@$(MAKE) --no-print-directory test-cuda CUDA_MESHES=

@@ -133,10 +133,12 @@ void note_poll(struct warp *w, const struct ins *in, uint64_t found)
 	w->found = found;
 }
 
-/* Pointers to each lane's bytes. */
-static void find_bytes(struct warp *w, const struct ins *in, const uint64_t *at, unsigned bytes, bool writes,
-                       unsigned char **p)
+/* Pointers to each lane's bytes, which are at these addresses. */
+static void lane_pointers(struct warp *w, const struct ins *in, int operand, bool writes, uint64_t *at,
+                          unsigned char **p)
 {
+	unsigned bytes = (unsigned)(in->size * in->count);
+	lane_addresses(w, in, operand, in->variant, at);
 	uintptr_t base = (uintptr_t)common_base(w, in, at, bytes, writes);
 	if (base) {
 		for (int l = 0; l < LANES; l++)
@@ -146,16 +148,6 @@ static void find_bytes(struct warp *w, const struct ins *in, const uint64_t *at,
 	for (int l = 0; l < LANES; l++)
 		if (w->exec >> l & 1)
 			p[l] = lane_memory(w, l, in->space, at[l], bytes, writes);
-}
-
-static void lane_pointers(struct warp *w, const struct ins *in, int operand, bool writes, unsigned char **p)
-{
-	uint64_t at[LANES];
-	unsigned bytes = (unsigned)(in->size * in->count);
-	lane_addresses(w, in, operand, in->variant, at);
-	find_bytes(w, in, at, bytes, writes, p);
-	if (w->watched)
-		watch_access(w, w->exec, in->space, at, bytes, writes ? ACCESS_STORE : ACCESS_LOAD);
 }
 
 /* ---- instructions ---- */
@@ -168,17 +160,20 @@ static uint64_t bits_found(const struct warp *w, unsigned char *const *p, unsign
 	return found;
 }
 
-#define LOAD(name, memory, T)                                                                    \
-	void x_ld_##name(struct warp *w, const struct ins *in)                                       \
-	{                                                                                            \
-		unsigned char *p[LANES];                                                                 \
-		lane_pointers(w, in, in->n_defs, false, p);                                              \
-		for (int k = 0; k < in->count; k++) {                                                    \
-			T *d = OPERAND(T, k);                                                                \
-			EACH_LANE(memory v; memcpy(&v, p[l] + (size_t)k * sizeof v, sizeof v); d[l] = (T)v); \
-		}                                                                                        \
-		if (in->order != ORDER_WEAK)                                                             \
-			note_poll(w, in, bits_found(w, p, (unsigned)(in->count * sizeof(memory))));          \
+#define LOAD(name, memory, T)                                                                       \
+	void x_ld_##name(struct warp *w, const struct ins *in)                                          \
+	{                                                                                               \
+		unsigned char *p[LANES];                                                                    \
+		uint64_t at[LANES];                                                                         \
+		lane_pointers(w, in, in->n_defs, false, at, p);                                             \
+		if (w->watched)                                                                             \
+			watch_access(w, w->exec, in->space, at, (unsigned)(in->size * in->count), ACCESS_LOAD); \
+		for (int k = 0; k < in->count; k++) {                                                       \
+			T *d = OPERAND(T, k);                                                                   \
+			EACH_LANE(memory v; memcpy(&v, p[l] + (size_t)k * sizeof v, sizeof v); d[l] = (T)v);    \
+		}                                                                                           \
+		if (in->order != ORDER_WEAK)                                                                \
+			note_poll(w, in, bits_found(w, p, (unsigned)(in->count * sizeof(memory))));             \
 	}
 LOAD(u8, uint8_t, uint16_t)
 LOAD(s8, int8_t, uint16_t)
@@ -186,21 +181,45 @@ LOAD(16, uint16_t, uint16_t)
 LOAD(32, uint32_t, uint32_t)
 LOAD(64, uint64_t, uint64_t)
 
-/* Lanes may write the same address: one of them wins. */
-#define STORE(name, memory, T)                                         \
-	void x_st_##name(struct warp *w, const struct ins *in)             \
-	{                                                                  \
-		unsigned char *p[LANES];                                       \
-		lane_pointers(w, in, 0, true, p);                              \
-		w->polls = 0;                                                  \
-		for (int k = 0; k < in->count; k++) {                          \
-			const T *a = OPERAND(T, 1 + k);                            \
-			for (int l = 0; l < LANES; l++)                            \
-				if (w->exec >> l & 1) {                                \
-					memory v = (memory)a[l];                           \
-					memcpy(p[l] + (size_t)k * sizeof v, &v, sizeof v); \
-				}                                                      \
-		}                                                              \
+static void watch_store(struct warp *w, const struct ins *in, const uint64_t *at, uint32_t unchanged)
+{
+	unsigned bytes = (unsigned)(in->size * in->count);
+	w->unchanged = unchanged;
+	watch_access(w, w->exec, in->space, at, bytes, ACCESS_STORE);
+	w->unchanged = 0;
+}
+
+/* Lanes may write the same address: one of them wins. Those that change nothing are no less writes, but who else
+ * writes the same may do so. */
+#define STORE(name, memory, T)                                                                      \
+	static uint32_t unchanged_##name(struct warp *w, const struct ins *in, unsigned char *const *p) \
+	{                                                                                               \
+		uint32_t lanes = w->exec;                                                                   \
+		for (int k = 0; k < in->count; k++)                                                         \
+			for (uint32_t left = lanes; left; left &= left - 1) {                                   \
+				int l = __builtin_ctz(left);                                                        \
+				memory v = (memory)OPERAND(T, 1 + k)[l];                                            \
+				if (memcmp(p[l] + (size_t)k * sizeof v, &v, sizeof v))                              \
+					lanes &= ~(1u << l);                                                            \
+			}                                                                                       \
+		return lanes;                                                                               \
+	}                                                                                               \
+	void x_st_##name(struct warp *w, const struct ins *in)                                          \
+	{                                                                                               \
+		unsigned char *p[LANES];                                                                    \
+		uint64_t at[LANES];                                                                         \
+		lane_pointers(w, in, 0, true, at, p);                                                       \
+		w->polls = 0;                                                                               \
+		if (w->watched)                                                                             \
+			watch_store(w, in, at, unchanged_##name(w, in, p));                                     \
+		for (int k = 0; k < in->count; k++) {                                                       \
+			const T *a = OPERAND(T, 1 + k);                                                         \
+			for (int l = 0; l < LANES; l++)                                                         \
+				if (w->exec >> l & 1) {                                                             \
+					memory v = (memory)a[l];                                                        \
+					memcpy(p[l] + (size_t)k * sizeof v, &v, sizeof v);                              \
+				}                                                                                   \
+		}                                                                                           \
 	}
 STORE(8, uint8_t, uint16_t)
 STORE(16, uint16_t, uint16_t)

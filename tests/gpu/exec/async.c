@@ -5,6 +5,7 @@
 #include "../../../runtime/cuda_api.h"
 #include "access.h"
 #include "handlers.h"
+#include "race.h"
 
 enum { ONE_AT_ONCE_IN = 4 };
 
@@ -13,6 +14,9 @@ struct pending_copy {
 	unsigned char *to;
 	const unsigned char *from;
 	uint8_t bytes, zeros, lane;
+	uint64_t at; /* `to` as an address of shared memory */
+	const struct ins *in;
+	bool made;      /* only the wait is left */
 	uint32_t group; /* of the lane's groups, the one it will be committed to */
 };
 
@@ -21,6 +25,14 @@ static void make_copy(const struct pending_copy *c)
 	if (c->bytes)
 		memcpy(c->to, c->from, c->bytes);
 	memset(c->to + c->bytes, 0, c->zeros);
+}
+
+static void end_copy(struct warp *w, const struct pending_copy *c)
+{
+	if (!c->made)
+		make_copy(c);
+	if (w->cta->races)
+		race_copy_ends(w, c->at, (unsigned)(c->bytes + c->zeros), c->in);
 }
 
 static void add_pending(struct warp *w, struct pending_copy c)
@@ -51,13 +63,16 @@ void x_cp_async(struct warp *w, const struct ins *in)
 			c.from = lane_part(w, l, SPACE_GLOBAL, from[l], in->count, c.bytes, false);
 		c.lane = (uint8_t)l;
 		c.group = w->committed[l];
+		c.at = to[l];
+		c.in = in;
+		c.made = at_once;
 		if (at_once)
 			make_copy(&c);
-		else
+		if (!at_once || w->cta->races)
 			add_pending(w, c);
 	}
 	if (w->watched) {
-		watch_access(w, w->exec, SPACE_SHARED, to, in->count, ACCESS_STORE);
+		watch_access(w, w->exec, SPACE_SHARED, to, in->count, ACCESS_COPY);
 		if (copied)
 			watch_access(w, copied, SPACE_GLOBAL, from, in->count, ACCESS_LOAD);
 	}
@@ -77,7 +92,7 @@ void x_cp_async_wait(struct warp *w, const struct ins *in)
 		const struct pending_copy *c = &w->copies[i];
 		bool done = in->variant || w->committed[c->lane] - c->group > in->count;
 		if (done && w->exec >> c->lane & 1)
-			make_copy(c);
+			end_copy(w, c);
 		else
 			w->copies[kept++] = *c;
 	}

@@ -2,6 +2,7 @@
 #include "../../../runtime/cuda_api.h"
 #include "grid.h"
 #include "handlers.h"
+#include "race.h"
 
 enum { BAR_SYNC, BAR_ARRIVE, BAR_POPC, BAR_AND, BAR_OR };
 
@@ -23,6 +24,7 @@ static void open_barrier(struct cta *c, unsigned id)
 		const struct ins *in = w->waits_in;
 		w->exec = w->active;
 		w->state = WARP_RUNS;
+		race_leave(w, id);
 		if (in->variant == BAR_POPC)
 			EACH_LANE(OPERAND(uint32_t, 0)[l] = (uint32_t)yes);
 		else if (in->variant > BAR_POPC)
@@ -40,6 +42,7 @@ static void check_barrier(struct cta *c, unsigned id)
 		return;
 	*b = (struct barrier){0};
 	open_barrier(c, id);
+	race_open(c, id);
 }
 
 /* The barrier's number or count, which all lanes must agree on. */
@@ -78,6 +81,7 @@ void x_bar(struct warp *w, const struct ins *in)
 	w->polls = 0;
 	c->barriers[id].expected = count;
 	c->barriers[id].arrived += LANES;
+	race_arrive(w, id);
 	if (in->variant != BAR_ARRIVE) {
 		w->votes = in->variant >= BAR_POPC ? warp_predicate(w, in->op[3]) & w->exec : 0;
 		w->waits_for = id;

@@ -78,6 +78,7 @@ struct ins {
 	uint8_t number;      /* enum number of the result */
 	uint8_t order, scope;
 	bool ftz, sat, relu, nan;
+	bool read_only;  /* ld: of memory that nothing writes while the kernel runs */
 	bool of_integer; /* cvt: the source is one, so no result is -0 */
 };
 

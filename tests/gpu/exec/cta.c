@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "grid.h"
+#include "race.h"
 
 static size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 
@@ -58,6 +59,7 @@ struct cta *cta_new(struct grid *g)
 	const struct launch *n = g->launch;
 	const struct kernel *k = n->kernel;
 	c->grid = g;
+	c->races = g->races ? race_cta_new() : NULL;
 	c->n_warps = (int)((n->block[0] * n->block[1] * n->block[2] + LANES - 1) / LANES);
 	c->file = aligned_alloc(64, (size_t)c->n_warps * warp_bytes(k));
 	c->shared = aligned_alloc(64, aligned(DYNAMIC_SHARED + n->dynamic_shared));
@@ -66,7 +68,7 @@ struct cta *cta_new(struct grid *g)
 		unsigned char *at = c->file + (size_t)i * warp_bytes(k);
 		w->cta = c;
 		w->index = i;
-		w->watched = g->counting;
+		w->watched = g->counting || g->races;
 		w->area[AREA_REGISTERS] = at;
 		w->area[AREA_CONSTANTS] = (unsigned char *)(uintptr_t)k->constants;
 		w->predicates = (uint32_t *)(void *)(at + aligned(k->register_bytes));
@@ -83,6 +85,7 @@ void cta_free(struct cta *c)
 		free(c->warps[i].copies);
 	free(c->file);
 	free(c->shared);
+	race_cta_free(c->races);
 	free(c);
 }
 
@@ -94,6 +97,7 @@ void cta_start(struct cta *c, uint64_t number)
 	c->at[1] = (unsigned)(number / n->grid[0] % n->grid[1]);
 	c->at[2] = (unsigned)(number / n->grid[0] / n->grid[1]);
 	c->live_warps = c->n_warps;
+	c->number = number;
 	memset(c->barriers, 0, sizeof c->barriers);
 	memset(c->shared, 0xff, n->kernel->shared_bytes);
 	memset(c->shared + DYNAMIC_SHARED, 0xff, n->dynamic_shared);
@@ -112,4 +116,5 @@ void cta_start(struct cta *c, uint64_t number)
 		for (int d = 0; d < 3; d++)
 			fill_special(w, SPECIAL_CTAID + d, c->at[d]);
 	}
+	race_cta_start(c);
 }

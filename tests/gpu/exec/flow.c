@@ -5,6 +5,7 @@
 #include <string.h>
 #include "../../../runtime/cuda_api.h"
 #include "handlers.h"
+#include "race.h"
 #include "warp.h"
 
 uint64_t random_next(uint64_t *seed)
@@ -124,7 +125,7 @@ void x_nothing(struct warp *w, const struct ins *in)
 }
 
 /* Memory is in order here. */
-void x_fence(struct warp *w, const struct ins *in) { x_nothing(w, in); }
+void x_fence(struct warp *w, const struct ins *in) { race_fence(w, in->scope); }
 
 void x_trap(struct warp *w, const struct ins *in)
 {

@@ -6,7 +6,7 @@
 #include <time.h>
 #include "../../../runtime/cuda_api.h"
 #include "grid.h"
-#include "watch.h"
+#include "race.h"
 
 /* ---- warps ---- */
 static void run_warp(struct warp *w, uint64_t turn)
@@ -111,6 +111,7 @@ static void run_turn(struct grid *g, struct cta *c)
 	run_warp(w, n == 1 && g->n_live == 1 ? 4096 : turn_length(g));
 	if (w->state == WARP_DONE) {
 		c->live_warps--;
+		race_exit(w);
 		barriers_after_exit(c);
 	}
 	if (w->yields && w->polls >= POLLS_OF_A_SPIN)
@@ -204,11 +205,13 @@ bool grid_run(const struct launch *launch, const struct memory_map *map, uint64_
 	g->n_resident = g->n_resident > 0 ? g->n_resident : 1;
 	g->ctas = calloc((size_t)g->n_resident, sizeof(struct cta *));
 	g->counting = counters_are_on();
+	g->races = races_new(launch);
 	bool good = run_guarded(g);
 	*instructions += g->instructions;
 	if (g->counting)
 		counters_add(g);
 	drop_ctas(g);
+	races_free(g->races);
 	free(g);
 	return good;
 }

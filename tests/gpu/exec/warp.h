@@ -51,7 +51,8 @@ struct warp {
 	int n_copies, cap_copies;
 	uint32_t committed[LANES]; /* groups of copies that each lane has committed */
 	struct cta *cta;
-	bool watched;             /* watch.h wants to know of memory accesses */
+	bool watched;             /* watch.h wants to know of memory accesses, */
+	uint32_t unchanged;       /* and which lanes store what is there already */
 	bool yields;              /* the turn ends: it polls */
 	const struct ins *polled; /* the last instruction that polled, */
 	uint64_t found;           /* and what it found, */
@@ -67,6 +68,8 @@ struct cta {
 	unsigned char *file; /* registers, predicates, specials and local memory of all warps */
 	unsigned char *shared;
 	unsigned at[3];
+	uint64_t number;
+	struct race_cta *races; /* NULL: not looked for */
 	struct warp warps[MAX_WARPS];
 	int n_warps, live_warps;
 	struct barrier barriers[BARRIERS];
@@ -84,6 +87,7 @@ struct grid {
 	uint64_t n_ctas, started, step, first; /* CTAs start in the order i * step + first */
 	uint64_t stuck_since;                  /* since when all warps wait or poll; 0: some do not */
 	bool counting;
+	struct races *races; /* NULL: not looked for */
 	struct emu_counters counters;
 };
 

@@ -3,7 +3,7 @@
 #define GPU_WATCH_H
 #include "warp.h"
 
-enum access_kind { ACCESS_LOAD, ACCESS_STORE, ACCESS_ATOMIC };
+enum access_kind { ACCESS_LOAD, ACCESS_STORE, ACCESS_ATOMIC, ACCESS_COPY };
 
 /* `lanes` access `bytes` each, at addresses that have been checked. Call it where w->watched. */
 void watch_access(struct warp *w, uint32_t lanes, enum space space, const uint64_t *at, unsigned bytes,

@@ -202,7 +202,9 @@ void select_ld(struct lowering *lo, const struct statement *s)
 	               : t->size == 2           ? x_ld_16
 	               : t->kind == KIND_SIGNED ? x_ld_s8
 	                                        : x_ld_u8;
-	set_access(lo, emit(lo, run, n, n + 1, ops), &a, t, n);
+	struct ins *in = emit(lo, run, n, n + 1, ops);
+	set_access(lo, in, &a, t, n);
+	in->read_only = has_word(s, "nc") || !strcmp(s->words[0], "ldu");
 	for (int i = 0; i < n; i++)
 		extend(lo, &to[i], t, ops[i]);
 }
