@@ -123,7 +123,7 @@ GPU_FLAGS := -O3 -g -fPIC -fvisibility=hidden -ffp-contract=off $(if $(filter x8
 GPU_OBJ   := $(call obj,$(call ours,tests/gpu/ptx) $(call ours,tests/gpu/exec) $(call ours,tests/gpu/driver))
 NCCL_OBJ  := $(call obj,$(call ours,tests/gpu/nccl))
 EMULATOR  := $(addprefix $(BUILD)/tests/gpu/,libcuda.so.1 libnccl.so.2)
-GPU_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c))
+GPU_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c tests/gpu/rt_*.c))
 $(GPU_OBJ) $(NCCL_OBJ): CFLAGS := $(GPU_FLAGS)
 $(BUILD)/tests/gpu/libcuda.so.1: $(GPU_OBJ)
 	$(call say,LINK)
@@ -134,6 +134,9 @@ $(BUILD)/tests/gpu/libnccl.so.2: $(NCCL_OBJ) $(BUILD)/tests/gpu/libcuda.so.1
 $(BUILD)/tests/gpu/test_%: $(BUILD)/tests/gpu/test_%.o $(BUILD)/tests/gpu/gpu_test.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
+$(BUILD)/tests/gpu/rt_%: $(BUILD)/tests/gpu/rt_%.o $(BUILD)/tests/gpu/gpu_test.o $(BUILD)/libdeployrt.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -lpthread -ldl -lm
 .SECONDARY: $(GPU_TESTS:%=%.o)
 $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test.o
 	$(call say,LINK)

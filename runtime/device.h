@@ -1,6 +1,7 @@
 /* The interface between the runtime and a device. Only the device dereferences its addresses. */
 #ifndef DEPLOY_DEVICE_H
 #define DEPLOY_DEVICE_H
+#include <stddef.h>
 #include "abi.h"
 #include "report.h"
 
@@ -17,6 +18,21 @@ struct launch {
 	bool small;           /* one worker is as fast as all */
 };
 
+/* What a device that queues its work can do besides: each call returns before its work is done. */
+enum { DEVICE_MARKS = 2 };
+struct device;
+struct device_queue {
+	/* Host memory that such copies use, freed by close: pinned, where there is such memory. */
+	void *(*host_memory)(struct device *d, size_t bytes);
+	/* As write and read. The host may change `from`, and read `to`, when the work is done. */
+	void (*send)(struct device *d, uint64_t to, const void *from, size_t bytes);
+	void (*fetch)(struct device *d, void *to, uint64_t from, size_t bytes);
+	/* Marks what was queued until now. await returns when what came before the mark of that number is done, at once if
+	 * there is none. */
+	void (*mark)(struct device *d, unsigned which);
+	void (*await)(struct device *d, unsigned which);
+};
+
 struct device {
 	/* Allocates zeroed memory, aligned for any kernel. It is freed by close. */
 	uint64_t (*alloc)(struct device *d, uint64_t bytes);
@@ -30,6 +46,7 @@ struct device {
 	void (*sync)(struct device *d);
 	/* Frees memory, threads and helpers. */
 	void (*close)(struct device *d);
+	const struct device_queue *queue; /* NULL: work is done when a call returns */
 	/* Set by a communicator that queues work on the device: called now and then while the device waits. It ends the
 	 * rank if that work cannot end. NULL: none. */
 	void (*poll)(void *context);

@@ -108,6 +108,7 @@ static void cuda_close(struct device *d)
 {
 	struct cuda *c = (struct cuda *)d;
 	cuda_sync(d);
+	cuda_queue_close(c);
 	for (int i = 0; i < c->n_areas; i++)
 		cuda_check(c, c->cuMemFree_v2(c->area[i]), "cannot free the GPU's memory");
 	if (c->module)
@@ -130,7 +131,8 @@ struct device *device_cuda_open(const struct device_options *o)
 	                            .fill = cuda_fill,
 	                            .launch = cuda_launch,
 	                            .sync = cuda_sync,
-	                            .close = cuda_close};
+	                            .close = cuda_close,
+	                            .queue = &cuda_queue};
 	cuda_start(c);
 	return &c->device;
 }

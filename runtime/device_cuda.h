@@ -1,12 +1,13 @@
 /* The cuda device, as its files share it: device_cuda.c has memory, copies and launches, device_cuda_start.c opens
- * driver, GPU and kernels, device_cuda_wait.c waits for the GPU and reports its errors. */
+ * driver, GPU and kernels, device_cuda_wait.c waits for the GPU and reports its errors, device_cuda_queue.c copies
+ * pinned memory. */
 #ifndef DEPLOY_DEVICE_CUDA_H
 #define DEPLOY_DEVICE_CUDA_H
 #include "cuda_api.h"
 #include "device.h"
 
 /* Events among the launches, so that a wait sees the GPU's progress. Numbers count on; event[n % MARKS] is number n. */
-enum { MARKS = 64, LAUNCHES_PER_MARK = 32 };
+enum { MARKS = 64, LAUNCHES_PER_MARK = 32, MAX_PINNED = 8 };
 struct cuda_marks {
 	CUevent event[MARKS];
 	unsigned launches, recorded, passed;
@@ -26,7 +27,11 @@ struct cuda {
 	CUdeviceptr area[DR_SPACES];
 	int n_areas;
 	struct cuda_marks marks;
-	bool busy; /* kernels were launched since the last wait */
+	bool busy; /* work was queued since the last wait; copies that load weights are not */
+	/* device_cuda_queue.c */
+	void *pinned[MAX_PINNED];
+	int n_pinned;
+	CUevent used[DEVICE_MARKS];
 };
 
 /* ---- device_cuda_start.c ---- */
@@ -45,4 +50,10 @@ void cuda_mark(struct cuda *c);
 /* Waits until all queued work is done. Ends the rank if it failed, if the GPU makes no progress for the time-out, or if
  * another rank failed. */
 void cuda_wait(struct cuda *c, const char *what);
+/* Likewise for what came before an event. */
+void cuda_wait_for(struct cuda *c, CUevent event);
+
+/* ---- device_cuda_queue.c ---- */
+extern const struct device_queue cuda_queue;
+void cuda_queue_close(struct cuda *c);
 #endif

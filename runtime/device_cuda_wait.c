@@ -88,11 +88,17 @@ static void sleep_ns(int64_t ns)
 	nanosleep(&t, NULL);
 }
 
-void cuda_wait(struct cuda *c, const char *what)
+/* event NULL: waits for all that was queued. */
+static CUresult ask(struct cuda *c, CUevent event)
+{
+	return event ? c->cuEventQuery(event) : c->cuStreamQuery(c->stream);
+}
+
+static void wait_until_done(struct cuda *c, CUevent event, const char *what)
 {
 	CUresult now;
 	int64_t begin = now_ns(), last = begin, still = 0;
-	while ((now = c->cuStreamQuery(c->stream)) == CUDA_ERROR_NOT_READY) {
+	while ((now = ask(c, event)) == CUDA_ERROR_NOT_READY) {
 		int64_t at = now_ns(), sleep = (at - begin) / WAIT_SHARE;
 		look(c, at - last, &still);
 		last = at;
@@ -100,6 +106,13 @@ void cuda_wait(struct cuda *c, const char *what)
 			sleep_ns(sleep > MIN_SLEEP_NS ? sleep : MIN_SLEEP_NS);
 	}
 	cuda_check(c, now, what);
+}
+
+void cuda_wait_for(struct cuda *c, CUevent event) { wait_until_done(c, event, "the GPU failed"); }
+
+void cuda_wait(struct cuda *c, const char *what)
+{
+	wait_until_done(c, NULL, what);
 	if (c->busy) { /* only the rank's thread launches; those that load weights must not write here */
 		c->marks.passed = c->marks.recorded;
 		c->busy = false;

@@ -44,7 +44,7 @@ static void open_rank(struct rank *r)
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);
 	parcel_open(r);
 	r->inbox = r->index == 0 ? inbox_open(r) : NULL;
-	r->counted = host_alloc(step_max_words(job->plan), sizeof *r->counted);
+	inputs_open(r);
 	step_open(&r->step, job->plan);
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);
@@ -58,7 +58,7 @@ static void close_rank(struct rank *r)
 	activity(r, ACTIVITY_END);
 	free((void *)(uintptr_t)r->frame.index);
 	free(r->starts);
-	free(r->counted);
+	inputs_close(r);
 	parcel_close(r);
 	if (r->inbox)
 		inbox_close(r->inbox);

@@ -62,15 +62,24 @@ void parcel_open(struct rank *r)
 		size_t bytes = h->microbatches * microbatch_bytes(p, (int)r->job->plan->programs[phase].max_rows);
 		max = bytes > max ? bytes : max;
 	}
-	r->parcel.bytes = host_alloc(max, 1);
+	r->parcel.bytes = r->device->queue ? r->device->queue->host_memory(r->device, max) : host_alloc(max, 1);
 }
 
-void parcel_close(struct rank *r) { free(r->parcel.bytes); }
+void parcel_close(struct rank *r)
+{
+	if (!r->device->queue)
+		free(r->parcel.bytes);
+}
 
-/* Appends `n` bytes of DR_SPACE_ACT. */
+/* Appends `n` bytes of DR_SPACE_ACT: where the device queues its work, they come until it is done. */
 static void pack(struct rank *r, uint64_t offset, size_t n)
 {
-	r->device->read(r->device, r->parcel.bytes + r->parcel.n, flat(r->memory.base[DR_SPACE_ACT] + offset, n));
+	unsigned char *to = r->parcel.bytes + r->parcel.n;
+	uint64_t from = r->memory.base[DR_SPACE_ACT] + offset;
+	if (r->device->queue)
+		r->device->queue->fetch(r->device, to, from, n);
+	else
+		r->device->read(r->device, to, flat(from, n));
 	r->parcel.n += n;
 }
 

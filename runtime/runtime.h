@@ -175,6 +175,14 @@ struct parcel {
 };
 struct inbox;
 
+/* rank_inputs.c: where the device queues its work, copies of DR_SPACE_INPUT in its host memory; buffer i is in use
+ * until the device's mark i. */
+enum { STAGINGS = DEVICE_MARKS };
+struct staging {
+	unsigned char *buffer[STAGINGS];
+	unsigned next;
+};
+
 struct rank {
 	struct dr_frame frame; /* first: generated code passes it back */
 	const struct job *job;
@@ -190,13 +198,20 @@ struct rank {
 	struct inbox *inbox; /* rank 0 only, else NULL */
 	int32_t *starts;     /* [ranks + 1]: dr_rounds */
 	int32_t *counted;    /* [step_max_words]: an input array with this rank's numbers of sequences and pages */
+	struct staging staging;
 };
 /* Runs a rank from its start to its end. */
 void rank_main(const struct job *job, int index);
 /* gaps.c, for tests: before and after a microbatch. */
 void gaps_fill(struct rank *r);
 void gaps_check(struct rank *r);
-/* results.c: a rank packs the results of each microbatch, and delivers them after the last; rank 0 collects. */
+/* rank_inputs.c: a microbatch's inputs; the page tables, which change less often. */
+void inputs_open(struct rank *r);
+void inputs_close(struct rank *r);
+void inputs_write(struct rank *r, int microbatch);
+void inputs_write_pages(struct rank *r);
+/* results.c: a rank packs the results of each microbatch, and delivers them after the last, when the device is done;
+ * rank 0 collects. */
 void parcel_open(struct rank *r);
 void parcel_close(struct rank *r);
 void parcel_pack(struct rank *r, int microbatch);

@@ -1,0 +1,84 @@
+/* The launcher's cuda device on the emulated GPU: what it queues, and what waits for it. */
+#include "../../runtime/device.h"
+#include "gpu_test.h"
+
+enum { SEEDS = 8, ROUNDS = 40, WORDS = 64, BYTES = WORDS * 4, NOTICED = 50, UNNOTICED = 51 };
+
+static struct device *open_device(void)
+{
+	struct device_options o = {.workers = 64, .reporter = {board_open(1), 0}, .timeout = 20};
+	return device_open("cuda", &o);
+}
+
+static void fill(uint32_t *to, uint32_t value)
+{
+	for (int i = 0; i < WORDS; i++)
+		to[i] = value;
+}
+
+/* Sends numbers from two buffers in turn, each round to a place of its own, and fetches all of them at the end. The
+ * flaws leave something out. */
+enum { RIGHT, NO_AWAIT, NO_MARK, NO_SYNC };
+
+static int buffers(int flaw)
+{
+	struct device *d = open_device();
+	const struct device_queue *q = d->queue;
+	uint64_t at = d->alloc(d, ROUNDS * BYTES);
+	uint32_t *buffer[DEVICE_MARKS], *all = q->host_memory(d, ROUNDS * BYTES);
+	bool right = true;
+	for (int i = 0; i < DEVICE_MARKS; i++)
+		buffer[i] = q->host_memory(d, BYTES);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		unsigned which = round % DEVICE_MARKS;
+		if (flaw != NO_AWAIT)
+			q->await(d, which);
+		fill(buffer[which], round);
+		q->send(d, at + round * BYTES, buffer[which], BYTES);
+		if (flaw != NO_MARK)
+			q->mark(d, which);
+	}
+	q->fetch(d, all, at, ROUNDS * BYTES);
+	if (flaw != NO_SYNC)
+		d->sync(d);
+	for (unsigned round = 0; round < ROUNDS; round++)
+		for (int i = 0; i < WORDS; i++)
+			right = right && all[round * WORDS + (unsigned)i] == round;
+	d->close(d);
+	return right ? UNNOTICED : NOTICED;
+}
+static int right(const void *unused) { return (void)unused, buffers(RIGHT); }
+static int no_await(const void *unused) { return (void)unused, buffers(NO_AWAIT); }
+static int no_mark(const void *unused) { return (void)unused, buffers(NO_MARK); }
+static int no_sync(const void *unused) { return (void)unused, buffers(NO_SYNC); }
+
+static const struct {
+	const char *name;
+	int (*run)(const void *);
+	int status;
+} uses[] = {{"two buffers in turn", right, UNNOTICED},
+            {"a buffer that is filled before its copy", no_await, NOTICED},
+            {"a buffer without a mark", no_mark, NOTICED},
+            {"results that are read early", no_sync, NOTICED}};
+
+static void pinned(void **state)
+{
+	char text[8];
+	(void)state;
+	for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
+		for (int seed = 0; seed < SEEDS; seed++) {
+			snprintf(text, sizeof text, "%d", seed);
+			setenv("EMU_SEED", text, 1);
+			int status = gpu_in_child(uses[i].run, NULL);
+			if (status != uses[i].status)
+				print_error("%s, seed %d: %d\n", uses[i].name, seed, status);
+			assert_int_equal(status, uses[i].status);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(pinned)};
+	gpu_load_library();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
