@@ -144,10 +144,10 @@ $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test
 .PHONY: test-emulator bench-emulator
 bench-emulator: $(BUILD)/tests/gpu/bench $(EMULATOR)
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
-GPU_KERNELS := $(addprefix $(BUILD)/tests/unit/cg_,kernels attend experts) # the kernels of a GPU, by the tests of the CPU
-test-emulator: $(GPU_TESTS) $(GPU_KERNELS) $(EMULATOR) all
+GPU_UNIT := $(addprefix $(BUILD)/tests/unit/,cg_kernels cg_attend cg_experts rt_comm) # kernels and collectives of GPUs, by the tests of the CPU
+test-emulator: $(GPU_TESTS) $(GPU_UNIT) $(EMULATOR) all
 	@DEPLOYC=$(BUILD)/deployc TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" \
-	sh tests/unit.sh $(GPU_TESTS) $(GPU_KERNELS)
+	sh tests/unit.sh $(GPU_TESTS) $(GPU_UNIT)
 
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
 COUNT ?= 500
@@ -201,7 +201,8 @@ test-alloc: all $(ROBUST)
 
 # Launchers of --target=cuda on the emulated GPU: some meshes of each family, and all of them; all library models through NVIDIA's assembler.
 EMULATED    := LD_LIBRARY_PATH=$(abspath $(BUILD))/tests/gpu DEPLOYC=$(BUILD)/deployc
-CUDA_MESHES := "f32 on  1" "llama f32 on  8: Megatron { pp = 2; dp = 2" "mixtral bf16 on  8: Megatron { pp = 2; ep = 2; tp = 2 }"
+CUDA_MESHES := "f32 on  1" "llama f32 on  8: Megatron { pp = 2; dp = 2" "mixtral bf16 on  8: Megatron { pp = 2; ep = 2; tp = 2 }" \
+  "llama f32 on  2: Megatron { tp = 2; at mlp" "mixtral f32 on  8: FoldedEP" "olmoe f32 on  2"
 .PHONY: test-cuda test-gpu
 test-cuda: all $(EMULATOR)
 	@$(EMULATED) $(PYTHON) tests/gpu/launchers.py

@@ -254,7 +254,10 @@ struct schedule {
 	int n_bodies;       /* number of loop bodies */
 	const int *body_of; /* layer -> body */
 	int64_t seqs, page, pages, pages_per_seq, page_multiple;
-	int64_t tokens_offset, logits_offset, vocab, comm_staging, comm_mailbox;
+	int64_t tokens_offset, logits_offset, vocab;
+	/* Bytes of the communicator: on the host, for collectives and for one of two messages between stages; on the
+	 * device. Ranks on GPUs exchange nothing through the host. */
+	int64_t comm_staging, comm_mailbox, comm_device;
 };
 
 /* Infers layouts and collectives (docs/language.md, Layouts and collectives). Returns NULL after reporting E0501,
@@ -280,6 +283,9 @@ struct step_values {
 int64_t step_number(const struct number *n, const struct step_values *v);
 /* The maximum of each value over all steps and ranks. The round is 0, since no address depends on it. */
 struct step_values step_values_max(const struct schedule *s, const struct step_program *p, struct arena *arena);
+
+/* Bytes that a collective needs beside its operands on a device. */
+int64_t step_staging(const struct schedule *s, const struct instr *collective, const struct step_values *v);
 
 struct memory_operands instr_operands(const struct schedule *s, const struct instr *i);
 

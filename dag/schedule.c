@@ -40,6 +40,8 @@ static void output_buffers(struct lower *w)
 	s->logits_offset = w->buffers.at[BUFFER_LOGITS].offset;
 }
 
+static bool on_gpu(const struct schedule *s) { return s->target.image == DR_IMAGE_PTX; }
+
 /* Sends or receives a carried value. */
 static void add_message(struct lower *w, int carry, enum dr_collective_kind kind, const char *what)
 {
@@ -57,7 +59,7 @@ static void add_message(struct lower *w, int carry, enum dr_collective_kind kind
 	                                 .dst_block = number_times(p->rows, p->row_stride)}};
 	i.collective.index = lower_add_collective(w, kind, w->s->stage_group, p->dtype, p->rows, row, at, what);
 	vec_push(w->arena, program_instrs(w->step, sends ? BLOCK_EARLIER_STAGES : BLOCK_LATER_STAGES, 0), i);
-	if (bytes > w->s->comm_mailbox)
+	if (!on_gpu(w->s) && bytes > w->s->comm_mailbox)
 		w->s->comm_mailbox = round_up(bytes, 64);
 }
 
@@ -232,6 +234,25 @@ static int64_t workspace_bytes(const struct schedule *s)
 	return most;
 }
 
+/* The most that a collective needs beside its operands. */
+static int64_t device_staging(const struct schedule *s, struct arena *arena)
+{
+	int64_t most = 0;
+	for (int i = 0; i < s->programs.n; i++) {
+		const struct step_program *p = &s->programs.at[i];
+		struct step_values max = step_values_max(s, p, arena);
+		for (int b = 0; b < p->blocks.n; b++)
+			for (int k = 0; k < p->blocks.at[b].n; k++) {
+				const struct instrs *list = &p->blocks.at[b].body[k];
+				for (int n = 0; n < list->n; n++) {
+					int64_t bytes = list->at[n].kind == INSTR_COLLECTIVE ? step_staging(s, &list->at[n], &max) : 0;
+					most = bytes > most ? bytes : most;
+				}
+			}
+	}
+	return most;
+}
+
 static void set_stage_bytes(struct schedule *s, int64_t act)
 {
 	for (int i = 0; i < s->stages.n; i++) {
@@ -248,7 +269,7 @@ static void set_stage_bytes(struct schedule *s, int64_t act)
 		st->bytes[DR_SPACE_INPUT] = s->input_bytes;
 		st->bytes[DR_SPACE_TABLE] = table_bytes(s);
 		st->bytes[DR_SPACE_WORKSPACE] = workspace_bytes(s);
-		st->bytes[DR_SPACE_COMM] = s->comm_staging + 2 * s->comm_mailbox;
+		st->bytes[DR_SPACE_COMM] = s->comm_staging + 2 * s->comm_mailbox + s->comm_device;
 	}
 }
 
@@ -323,7 +344,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 		vec_push(arena, &s->programs, ((struct step_program){.name = phase_name(phase)}));
 	named_groups(s, l, arena, sink);
 	s->vocab = l->program->vocab >= 0 ? l->program->axes.at[l->program->vocab].extent : 0;
-	s->comm_staging = s->ranks > 1 ? COMM_STAGING : 0;
+	s->comm_staging = s->ranks > 1 && !on_gpu(s) ? COMM_STAGING : 0;
 	if (!set_step_sizes(s, l, sink))
 		return NULL;
 	place_states(s, l);
@@ -341,6 +362,7 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 		return NULL;
 	set_queues(s, arena);
 	set_bodies(s, l);
+	s->comm_device = on_gpu(s) ? device_staging(s, arena) : 0;
 	set_stage_bytes(s, act);
 	return s;
 }

@@ -1,5 +1,6 @@
 /* Computes the numbers of instructions in a step, as generated code does (codegen/step.c). */
 #include "dag.h"
+#include "../support/staging.h"
 
 int64_t step_number(const struct number *n, const struct step_values *v)
 {
@@ -29,4 +30,18 @@ struct step_values step_values_max(const struct schedule *s, const struct step_p
 	                            .pages = s->pages,
 	                            .candidates = 1 + DR_CANDIDATES,
 	                            .index = index};
+}
+
+int64_t step_staging(const struct schedule *s, const struct instr *i, const struct step_values *v)
+{
+	const struct collective *c = &s->collectives.at[i->collective.index];
+	int64_t outer = step_number(&i->collective.outer, v), block = step_number(&i->collective.block, v),
+			into = step_number(&i->collective.dst_block, v);
+	int64_t bytes = s->groups.at[c->group].size * outer * block * dtype_bytes(c->dtype);
+	switch (c->kind) {
+	case DR_ALL_GATHER:     return staging_bytes(staging_of(1, outer, bytes));
+	case DR_REDUCE_SCATTER: return staging_bytes(staging_of(outer, 1, bytes));
+	case DR_ALL_TO_ALL:     return staging_bytes(staging_of(outer, into ? outer * block / into : 0, bytes));
+	default:                return 0;
+	}
 }

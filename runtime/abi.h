@@ -7,10 +7,10 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 8 };
+enum { DR_ABI_VERSION = 9 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
-/* What a rank's memory is used for. All but DR_SPACE_COMM are on the device; one allocator serves them all. */
+/* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
 enum dr_space {
 	DR_SPACE_LAYER,         /* params of the loop: a stage's layers back to back, each of its body's param_bytes */
 	DR_SPACE_PRE,           /* params before the loop: on the first stage only */
@@ -22,7 +22,7 @@ enum dr_space {
 	DR_SPACE_INPUT,         /* inputs of a step: enum dr_input */
 	DR_SPACE_TABLE,         /* constants and expert maps, written once */
 	DR_SPACE_WORKSPACE,     /* workspaces of kernels; a stage's bytes are those of one worker */
-	DR_SPACE_COMM,          /* host: this rank's share of the communicator's buffers */
+	DR_SPACE_COMM,          /* this rank's share of the communicator's buffers, on the host and on the device */
 	DR_SPACES
 };
 /* How the next token of a row is chosen. The row's random numbers depend on seed, count and the token alone, not on the
@@ -195,9 +195,10 @@ struct dr_program {
 	uint64_t tokens_offset;         /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
 	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group, rounded up] per row */
 	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
-	uint64_t comm_staging, comm_mailbox; /* bytes: staging for collectives; one of the two messages between stages */
-	uint32_t workers, pad;               /* of a launch, where the device does not count its own */
-	uint64_t worker_elements;            /* a launch that passes over at most so many elements has one worker */
+	/* Bytes: staging for collectives and one of the two messages between stages, on the host; staging on the device */
+	uint64_t comm_staging, comm_mailbox, comm_device;
+	uint32_t workers, pad;    /* of a launch, where the device does not count its own */
+	uint64_t worker_elements; /* a launch that passes over at most so many elements has one worker */
 };
 
 /* What generated code sees of a rank. The runtime sets `tokens`, `rows` and `candidates` before each microbatch. */

@@ -16,12 +16,13 @@ struct collective_args {
 };
 
 struct comm {
-	/* Sums in f32 (i32: in i32), in the order of the members: the same plan gives the same bits. */
+	/* The same plan gives the same bits. On the host sums are in f32 (i32: in i32), in the order of the members. */
 	void (*all_reduce)(struct comm *c, const struct collective_args *x);
 	void (*reduce_scatter)(struct comm *c, const struct collective_args *x);
 	void (*all_gather)(struct comm *c, const struct collective_args *x);
 	void (*all_to_all)(struct comm *c, const struct collective_args *x);
-	/* To the next member, from the previous one. send waits while two messages are on their way. */
+	/* To the next member, from the previous one. On the host send waits while two messages are on their way; on devices
+	 * messages are queued. */
 	void (*send)(struct comm *c, const struct collective_args *x);
 	void (*recv)(struct comm *c, const struct collective_args *x);
 	/* Copies host bytes of member 0 to all. */
@@ -43,4 +44,10 @@ struct comm_shared *comm_local_share(const struct plan *plan); /* before fork; N
 void comm_local_unshare(struct comm_shared *s);
 struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, struct device *d, const struct reporter *r,
                              bool spin);
+
+/* comm_nccl.c: collectives of GPUs, on top of the communicator of their hosts, which keeps host values and is closed
+ * with it. d: a cuda device. staging: device address of head->comm_device bytes. Sums are NCCL's: in the format of the
+ * numbers, in an order of its own, which is the same in each run. */
+struct comm *comm_nccl_open(struct comm *host, const struct plan *plan, struct device *d, uint64_t staging,
+                            const struct reporter *r);
 #endif

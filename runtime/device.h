@@ -48,8 +48,9 @@ struct device {
 	void (*close)(struct device *d);
 	const struct device_queue *queue; /* NULL: work is done when a call returns */
 	/* Set by a communicator that queues work on the device: called now and then while the device waits. It ends the
-	 * rank if that work cannot end. NULL: none. */
-	void (*poll)(void *context);
+	 * rank if that work cannot end. true: the device waits for other ranks, so a lack of progress is not its fault.
+	 * NULL: none. */
+	bool (*poll)(void *context);
 	void *poll_context;
 };
 

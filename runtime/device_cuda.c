@@ -40,6 +40,32 @@ static void copy(struct cuda *c, const CUDA_MEMCPY2D *what)
 	cuda_queued(c, "a copy %s the GPU failed", out ? "from" : "to");
 }
 
+void cuda_launched(struct cuda *c)
+{
+	c->busy = true;
+	cuda_mark(c);
+}
+
+void cuda_copy(struct cuda *c, struct rect to, struct rect from)
+{
+	const CUDA_MEMCPY2D rows = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+	                            .srcDevice = from.at,
+	                            .srcPitch = from.pitch,
+	                            .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+	                            .dstDevice = to.at,
+	                            .dstPitch = to.pitch,
+	                            .WidthInBytes = from.width,
+	                            .Height = from.rows};
+	if (!from.width || !from.rows)
+		return;
+	cuda_check(c,
+	           from.rows > 1 ? c->cuMemcpy2DAsync_v2(&rows, c->stream)
+	                         : c->cuMemcpyDtoDAsync_v2(to.at, from.at, from.width, c->stream),
+	           "cannot copy within the GPU");
+	cuda_launched(c);
+	cuda_queued(c, "a copy within the GPU failed");
+}
+
 static void cuda_sync(struct device *d) { cuda_wait((struct cuda *)d, "the GPU failed"); }
 
 static void cuda_read(struct device *d, void *to, struct rect from)
@@ -83,8 +109,7 @@ static void launch_entry(struct cuda *c, const struct dr_entry *e, const struct 
 	CUresult launched = c->cuLaunchKernel(f, entry_blocks(e, what->args, what->small), 1, 1, e->threads, 1, 1,
 	                                      e->shared, c->stream, params, NULL);
 	cuda_check(c, launched, "cannot launch a kernel");
-	c->busy = true;
-	cuda_mark(c);
+	cuda_launched(c);
 	cuda_queued(c, "the kernel `%s` failed", e->name);
 }
 

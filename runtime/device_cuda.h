@@ -34,6 +34,12 @@ struct cuda {
 	CUevent used[DEVICE_MARKS];
 };
 
+/* ---- device_cuda.c ---- */
+/* Queues a copy within the GPU's memory. */
+void cuda_copy(struct cuda *c, struct rect to, struct rect from);
+/* After kernels were launched, or a collective. */
+void cuda_launched(struct cuda *c);
+
 /* ---- device_cuda_start.c ---- */
 /* Opens driver and GPU, and loads the kernels, if there are any. */
 void cuda_start(struct cuda *c);

@@ -66,15 +66,20 @@ static bool progressed(struct cuda *c)
 	return m->passed != before;
 }
 
+static void set_waits(struct cuda *c, bool waits)
+{
+	atomic_store_explicit(&status_of(c)->waits_for, waits ? WAITS_FOR_GROUP : WAITS_FOR_NONE, memory_order_relaxed);
+}
+
 /* Time in which the rank was stopped does not count. */
 static void look(struct cuda *c, int64_t passed, int64_t *still)
 {
 	const struct device *d = &c->device;
-	if (d->poll)
-		d->poll(d->poll_context);
+	bool waits = d->poll && d->poll(d->poll_context);
+	set_waits(c, waits);
 	if (board_failed(&c->options.reporter))
 		rank_fail(&c->options.reporter, "another rank failed");
-	*still = progressed(c) ? 0 : *still + (passed < MAX_STEP ? passed : MAX_STEP);
+	*still = progressed(c) || waits ? 0 : *still + (passed < MAX_STEP ? passed : MAX_STEP);
 	if (*still < c->options.timeout * SECOND)
 		return;
 	atomic_store(&status_of(c)->late, !c->options.sync);
@@ -105,6 +110,7 @@ static void wait_until_done(struct cuda *c, CUevent event, const char *what)
 		if (sleep >= MIN_SLEEP_NS || !c->options.spin)
 			sleep_ns(sleep > MIN_SLEEP_NS ? sleep : MIN_SLEEP_NS);
 	}
+	set_waits(c, false);
 	cuda_check(c, now, what);
 }
 

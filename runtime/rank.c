@@ -37,8 +37,10 @@ static void open_rank(struct rank *r)
 	activity(r, ACTIVITY_LOAD);
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);
-	r->comm = job->world->connect(job->world, r->device, &r->reporter, job->spin);
 	memory_open(&r->memory, job->plan, r->index, job->workers, r->device, &r->reporter);
+	r->comm = job->world->connect(job->world, r->device, &r->reporter, job->spin);
+	if (job->generated->image->form == DR_IMAGE_PTX)
+		r->comm = comm_nccl_open(r->comm, job->plan, r->device, r->memory.base[DR_SPACE_COMM], &r->reporter);
 	s->planned = plan_bytes(job->plan, r->index, job->workers);
 	s->allocated = r->memory.total;
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);

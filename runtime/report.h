@@ -20,7 +20,7 @@ enum activity {
 	ACTIVITY_PRINT,
 	ACTIVITY_END
 };
-enum { WAITS_FOR_NONE = -1, WAITS_FOR_READERS = -2 };
+enum { WAITS_FOR_NONE = -1, WAITS_FOR_READERS = -2, WAITS_FOR_GROUP = -3 /* in a collective of devices */ };
 
 enum { RECENT = 16 };
 struct place {

@@ -121,8 +121,8 @@ struct memory {
 	uint64_t base[DR_SPACES], bytes[DR_SPACES], total;
 	bool sealed;
 };
-/* Bytes of the communicator's buffers per rank, which count as DR_SPACE_COMM. */
-uint64_t plan_comm_bytes(const struct plan *plan);
+/* Bytes of the communicator's buffers on the host, per rank, which count as DR_SPACE_COMM too. */
+uint64_t plan_comm_host_bytes(const struct plan *plan);
 /* One allocation for each space of the rank's stage. workers: those of a launch on this rank. */
 void memory_open(struct memory *m, const struct plan *plan, int rank, int workers, struct device *d,
                  const struct reporter *r);

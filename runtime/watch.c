@@ -33,6 +33,8 @@ static void blame_waiting(struct watch *w, int rank, int timeout)
 {
 	char name[256] = "what it sent to be read";
 	int peer = atomic_load(&w->world->board->rank[rank].waits_for);
+	if (peer == WAITS_FOR_GROUP)
+		snprintf(name, sizeof name, "the other ranks of a collective");
 	if (peer >= 0)
 		plan_rank_name(w->plan, peer, name, sizeof name);
 	board_blame(w->world->board, rank,

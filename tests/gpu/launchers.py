@@ -60,14 +60,14 @@ def same(cpu, cuda, **environment):
 
 def faults(cuda):
     """A kernel fails on rank 2, or never ends: the message names it with DEPLOY_SYNC=1, and says so without."""
-    kernel = "dr_contract_1:3:2"
+    kernel = "dr_contract_1:4:2"
     fails(cuda, "error: rank 2 ", "the GPU failed: CUDA_ERROR_ILLEGAL_ADDRESS", "DEPLOY_SYNC=1 names it",
-          "newest first: in layer 1 `", "`layer.attn: contract wk`", EMU_FAULT=kernel)
-    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wk`: the kernel `dr_contract_1` failed: CUDA_ERROR_ILLEGAL_ADDRESS",
+          "newest first: in layer 1 `", "`layer.attn: contract wv`", EMU_FAULT=kernel)
+    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wv`: the kernel `dr_contract_1` failed: CUDA_ERROR_ILLEGAL_ADDRESS",
           EMU_FAULT=kernel, DEPLOY_SYNC="1")
     stuck, start = "its GPU was stuck for 1 s (DEPLOY_TIMEOUT)", time.monotonic()
-    fails(cuda, "error: rank 2 ", stuck, "`layer.attn: contract wk`", EMU_HANG=kernel, DEPLOY_TIMEOUT="1")
-    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wk`: " + stuck, EMU_HANG=kernel, DEPLOY_TIMEOUT="1", DEPLOY_SYNC="1")
+    fails(cuda, "error: rank 2 ", stuck, "`layer.attn: contract wv`", EMU_HANG=kernel, DEPLOY_TIMEOUT="1")
+    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wv`: " + stuck, EMU_HANG=kernel, DEPLOY_TIMEOUT="1", DEPLOY_SYNC="1")
     if time.monotonic() - start > 30:
         raise Failed("the launchers ended late")
 

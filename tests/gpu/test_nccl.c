@@ -456,6 +456,16 @@ static void injected(struct site *s)
 		fails(s, ncclSystemError, "EMU_NCCL_FAIL: this call fails on rank 1");
 }
 
+/* What is received would overwrite what another call of the group sends. */
+static void overlapping(struct site *s)
+{
+	NCCL(nccl.ncclGroupStart());
+	NCCL(nccl.ncclSend(pointer(s->in), 8, ncclInt32, !s->rank, s->comm, s->stream));
+	NCCL(nccl.ncclRecv(target(s->in + 16), 8, ncclInt32, !s->rank, s->comm, s->stream));
+	CHECK(nccl.ncclGroupEnd() == ncclInvalidArgument);
+	CHECK(strstr(nccl.ncclGetLastError(s->comm), "messages of one group overlap in memory"));
+}
+
 static void freed(struct site *s)
 {
 	CUdeviceptr mine = gpu_put(NULL, 64);
@@ -529,8 +539,8 @@ static int is_emulated(const void *unused)
 static void mistakes(void **state)
 {
 	(void)state;
-	static void (*const all[])(struct site *) = {other_count, other_type, other_kind, other_message,
-	                                             deadlock,    absent,     freed,      refused};
+	static void (*const all[])(struct site *) = {other_count, other_type, other_kind, other_message, deadlock,
+	                                             absent,      freed,      refused,    overlapping};
 	if (gpu_in_child(is_emulated, NULL) != 1)
 		skip();
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -1,5 +1,6 @@
-/* Collectives over forked ranks, all kinds and formats, on both devices, compared with plain loops. With
- * RANKS_ARE_THREADS, which ThreadSanitizer needs, ranks are threads of one process. */
+/* Collectives over forked ranks, all kinds and formats, on each device, compared with plain loops. With
+ * RANKS_ARE_THREADS, which ThreadSanitizer needs, ranks are threads of one process. With TEST_TARGET=cuda they are on
+ * GPUs, or on emulated ones. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,6 +12,8 @@
 
 /* Elements per rank: of collectives in many small chunks, and of large ones, whose sums members divide. */
 enum { MAX_ELEMENTS = 1024, LARGE = 70001, LARGE_STAGING = 1 << 20 };
+/* Of all members' runs, sent and received. */
+enum { DEVICE_STAGING = 2 * 8 * MAX_ELEMENTS * 4 };
 
 /* Value i of a rank: small integers, exact in every format and in every sum. */
 static int value(int rank, int64_t i) { return (int)((i * 7 + rank * 5) % 17) - 8; }
@@ -226,10 +229,14 @@ static void *rank_run(void *arg)
 	const struct task *t = arg;
 	size_t max_bytes = t->run == run_small ? MAX_ELEMENTS * 8 : LARGE;
 	struct reporter reporter = {t->board, t->rank};
-	struct device_options o = {.image = NULL, .workers = 1, .spin = false, .reporter = reporter};
+	struct device_options o = {.image = NULL, .workers = 1, .spin = false, .reporter = reporter, .timeout = 60};
 	struct site s = {
 		.plan = *t->plan, .device = device_open(t->device, &o), .host = host_alloc(max_bytes, 4), .rank = t->rank};
 	s.comm = comm_local_open(t->shared, t->plan, s.device, &reporter, false);
+	if (!strcmp(t->device, "cuda")) {
+		uint64_t staging = s.device->alloc(s.device, t->plan->head->comm_device);
+		s.comm = comm_nccl_open(s.comm, t->plan, s.device, staging, &reporter);
+	}
 	s.src = s.device->alloc(s.device, max_bytes * 4);
 	s.dst = s.device->alloc(s.device, max_bytes * 4);
 	t->run(&s);
@@ -265,6 +272,19 @@ static int end_rank(pthread_t *thread)
 }
 #endif
 
+/* A plan whose collectives are over all groups, and which stages them on the device alone. */
+static void use_device(struct blob_builder *b)
+{
+	struct dr_collective c[TINY_GROUPS];
+	for (uint32_t g = 0; g < TINY_GROUPS; g++)
+		c[g] = (struct dr_collective){.kind = DR_ALL_REDUCE, .group = g};
+	struct dr_span all = blob_put(b, c, TINY_GROUPS, sizeof *c);
+	struct dr_program *h = (struct dr_program *)(void *)b->at;
+	h->collectives = all;
+	h->comm_staging = h->comm_mailbox = 0;
+	h->comm_device = DEVICE_STAGING;
+}
+
 static void run_mesh(struct tiny t, const char *device, void (*run)(struct site *))
 {
 	static struct blob_builder b;
@@ -274,6 +294,8 @@ static void run_mesh(struct tiny t, const char *device, void (*run)(struct site 
 	tiny_build(&b, &t);
 	if (run == run_large_sums)
 		((struct dr_program *)(void *)b.at)->comm_staging = LARGE_STAGING;
+	if (!strcmp(device, "cuda"))
+		use_device(&b);
 	assert_null(plan_open(&plan, b.at));
 	int ranks = (int)plan.head->ranks, status;
 	struct board *board = board_open(ranks);
@@ -407,8 +429,28 @@ static void the_far_device_fails(void **state)
 }
 #endif
 
+#ifndef RANKS_ARE_THREADS
+static void collectives_on_cuda(void **state)
+{
+	(void)state;
+	run_mesh((struct tiny){1, 1, 1, 1}, "cuda", run_small);
+	run_mesh((struct tiny){1, 1, 2, 1}, "cuda", run_small);
+	run_mesh((struct tiny){2, 1, 2, 1}, "cuda", run_small);
+	run_mesh((struct tiny){2, 2, 2, 1}, "cuda", run_small);
+	run_mesh((struct tiny){1, 3, 1, 1}, "cuda", run_large_sums);
+}
+#endif
+
 int main(void)
 {
+#ifndef RANKS_ARE_THREADS
+	const struct CMUnitTest cuda[] = {cmocka_unit_test(collectives_on_cuda)};
+	const char *target = getenv("TEST_TARGET");
+	if (target && !strcmp(target, "cuda")) {
+		setenv("EMU_DEVICES", "8", 0);
+		return cmocka_run_group_tests(cuda, NULL, NULL);
+	}
+#endif
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(collectives_on_cpu),   cmocka_unit_test(large_sums),
 #ifndef RANKS_ARE_THREADS

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "../../dag/lower.h"
+#include "../../support/round.h"
 
 struct fixture {
 	struct arena arena;
@@ -61,7 +62,23 @@ static const char experts[] =
 	"  workload = Inference { batch = 4; seq = 1..64; output = 64; chunk = 64; page = 16 }\n"
 	"}\n";
 
-static int make(void **state, const char *spec)
+/* A GPU takes what collectives need beside their operands: features are gathered here, whose blocks alternate. */
+static const char gathered[] =
+	"use std.llama { Llama }\n"
+	"use std.clusters { CPUHost }\n"
+	"use std.plans { Megatron }\n"
+	"use std.workload { Inference }\n"
+	"model Tiny = Llama {\n"
+	"  vocab = 64; layers = 4; d_model = 32; kv_heads = 4; q_group = 2; head_dim = 8; ffn = 96\n"
+	"  rope_theta = 10_000.0; max_ctx = 64; weight = f32; act = f32; kv = f32\n"
+	"}\n"
+	"deploy D {\n"
+	"  model = Tiny; cluster = CPUHost { ranks = 4 }\n"
+	"  plan = Megatron { pp = 2; tp = 2; at mlp { d_model -> tp; ffn -> none } }\n"
+	"  workload = Inference { batch = 2; seq = 1..16; output = 8; page = 16 }\n"
+	"}\n";
+
+static int make(void **state, const char *spec, struct target target)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	strcpy(f->file, "/tmp/test_schedule_XXXXXX");
@@ -80,15 +97,16 @@ static int make(void **state, const char *spec)
 	assert_int_equal(n, 1);
 	struct local *l = dag_local(&f->arena, &f->names, &f->sink, d[0]);
 	assert_non_null(l);
-	const struct target target = target_cpu(8, false);
 	f->s = dag_schedule(&f->arena, &f->sink, l, &target);
 	assert_non_null(f->s);
 	*state = f;
 	return 0;
 }
 
-static int setup(void **state) { return make(state, text); }
-static int setup_experts(void **state) { return make(state, experts); }
+static int setup(void **state) { return make(state, text, target_cpu(8, false)); }
+static int setup_experts(void **state) { return make(state, experts, target_cpu(8, false)); }
+static int setup_gpu(void **state) { return make(state, text, target_gpu()); }
+static int setup_gathered(void **state) { return make(state, gathered, target_gpu()); }
 
 static int teardown(void **state)
 {
@@ -572,6 +590,53 @@ static struct instr with_buffer(struct fixture *f, enum kernel_family family, en
 	return i;
 }
 
+/* On a GPU nothing is staged on the host, and messages between stages have no mailbox. */
+static void test_gpu(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(f->s->comm_staging + f->s->comm_mailbox + f->s->comm_device, 0);
+	for (int i = 0; i < f->s->stages.n; i++)
+		assert_int_equal(f->s->stages.at[i].bytes[DR_SPACE_COMM], 0);
+	holds(f);
+}
+
+/* Two ranks: an all-to-all of [T / 2][2][16] f32 is packed before it. Its result [2][T / 2 * 16] is one run of each. */
+static void test_staging(void **state)
+{
+	struct fixture *f = *state;
+	int64_t tokens = f->s->programs.at[PHASE_PREFILL].max_tokens;
+	assert_int_equal(f->s->comm_device, round_up(tokens * 16 * 4, 256));
+	assert_int_equal(f->s->stages.at[0].bytes[DR_SPACE_COMM], f->s->comm_device);
+	holds(f);
+}
+
+/* What each kind needs, with 3 blocks of 5 f32 for each of 2 members. */
+static void test_staging_of_kinds(void **state)
+{
+	static const struct {
+		enum dr_collective_kind kind;
+		int64_t outer, block, dst_block, bytes;
+	} cases[] = {
+		{DR_ALL_REDUCE, 3, 5, 5, 0},       {DR_SEND, 3, 5, 5, 0},
+		{DR_ALL_GATHER, 1, 15, 15, 0},     {DR_ALL_GATHER, 3, 5, 5, 120},
+		{DR_REDUCE_SCATTER, 1, 15, 15, 0}, {DR_REDUCE_SCATTER, 3, 5, 5, 256},
+		{DR_ALL_TO_ALL, 1, 15, 15, 0},     {DR_ALL_TO_ALL, 3, 5, 15, 256},
+		{DR_ALL_TO_ALL, 1, 15, 5, 120},    {DR_ALL_TO_ALL, 3, 5, 5, 376},
+	};
+	struct fixture *f = *state;
+	struct instr i = *collective_of(f, BLOCK_LAYERS);
+	struct collective *c = &f->s->collectives.at[i.collective.index];
+	struct step_values max = step_values_max(f->s, &f->s->programs.at[PHASE_PREFILL], &f->arena);
+	assert_int_equal(f->s->groups.at[c->group].size, 2);
+	for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+		c->kind = cases[k].kind;
+		i.collective.outer = number_const(cases[k].outer);
+		i.collective.block = number_const(cases[k].block);
+		i.collective.dst_block = number_const(cases[k].dst_block);
+		assert_int_equal(step_staging(f->s, &i, &max), cases[k].bytes);
+	}
+}
+
 /* A read of a buffer that nothing wrote, or whose bytes another one has taken. */
 static void test_buffers(void **state)
 {
@@ -621,6 +686,9 @@ int main(void)
 		TEST(test_rounds),
 		TEST(test_queues_of_rounds),
 		cmocka_unit_test_setup_teardown(test_queues_of_experts, setup_experts, teardown),
+		cmocka_unit_test_setup_teardown(test_gpu, setup_gpu, teardown),
+		cmocka_unit_test_setup_teardown(test_staging, setup_gathered, teardown),
+		TEST(test_staging_of_kinds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,21 @@ void work_sum(struct work *w, const struct head *head, CUdeviceptr to, char *par
 	w->sums = s;
 }
 
+static bool touch(const struct transfer *a, const struct transfer *b)
+{
+	return a->at < b->at + b->bytes && b->at < a->at + a->bytes;
+}
+
+/* Calls of other kinds check their own. */
+static bool messages_overlap(const struct work *w)
+{
+	for (const struct transfer *a = w->transfers; a; a = a->next)
+		for (const struct transfer *b = w->transfers; b; b = b->next)
+			if (a != b && !a->sends && a->head.kind == POINT_TO_POINT && touch(a, b))
+				return true;
+	return false;
+}
+
 static void work_drop(void *state)
 {
 	struct work *w = state;
@@ -172,6 +187,10 @@ ncclResult_t work_queue(struct work *w)
 	struct emu_work queued = {work_poll, work_drop, w};
 	struct ncclComm *c = w->comm;
 	atomic_fetch_add(&c->works, 1);
+	if (messages_overlap(w)) {
+		work_drop(w);
+		return wrong(c, ncclInvalidArgument, "messages of one group overlap in memory");
+	}
 	if (emu_queue(w->stream, &queued) == CUDA_SUCCESS)
 		return ncclSuccess;
 	work_drop(w);
