@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "../support/escape.h"
 #include "runtime.h"
 
 enum command { RUN = 1, BENCH = 2, PLAN = 4 };
@@ -258,6 +259,26 @@ static bool read_environment(struct options *o, enum dr_image_form form)
 	return false;
 }
 
+/* ---- plan ------------------------------------------------------------------------------------ */
+/* Variables that the driver and NCCL read: a run with them may differ. */
+static void print_gpu_environment(void)
+{
+	for (char **v = environ; *v; v++)
+		if (!strncmp(*v, "NCCL_", 5) || !strncmp(*v, "CUDA_VISIBLE_DEVICES=", 21)) {
+			fputs("environment: ", stdout);
+			put_escaped(stdout, *v);
+			putchar('\n');
+		}
+}
+
+static int print_plan(const struct plan *plan, enum dr_image_form form)
+{
+	fputs(plan_string(plan, plan->head->plan_text), stdout);
+	if (form == DR_IMAGE_PTX)
+		print_gpu_environment();
+	return STATUS_OK;
+}
+
 /* ---- run and bench --------------------------------------------------------------------------- */
 static int min_int(int a, int b) { return a < b ? a : b; }
 
@@ -432,7 +453,7 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 	if (!parse_options(o, command, argc - 2, argv + 2) || !read_environment(o, (enum dr_image_form)g->image->form))
 		return STATUS_USAGE;
 	if (command == PLAN)
-		return fputs(plan_string(plan, plan->head->plan_text), stdout), STATUS_OK;
+		return print_plan(plan, (enum dr_image_form)g->image->form);
 	o->bench = command == BENCH;
 	if (!o->bench && (!o->weights || !o->n_prompts))
 		return usage(argv[0]);

@@ -34,10 +34,11 @@ static void find_calls(struct nccl_comm *c)
 	int version = 0;
 	c->library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
 	if (!c->library)
-		rank_fail(&c->reporter,
-		          "there is no NCCL (%s), which ranks on GPUs need: install libnccl2, or Python's nvidia-nccl-cu12 and "
-		          "name its folder in LD_LIBRARY_PATH",
-		          dlerror());
+		rank_fail(
+			&c->reporter,
+			"NCCL cannot be opened (%s), and ranks on GPUs need it: install libnccl2, or Python's nvidia-nccl-cu12 "
+			"and name its folder in LD_LIBRARY_PATH",
+			dlerror());
 #define CALL(type, name, parameters)               \
 	*(void **)&c->name = dlsym(c->library, #name); \
 	if (!c->name)                                  \

@@ -147,7 +147,7 @@ int launch_in(struct job *job, struct world *w)
 
 int launch(struct job *job)
 {
-	struct world *w = world_fork_open(job->plan, job->workers);
+	struct world *w = world_fork_open(job->plan, job->workers, job->generated->image->form == DR_IMAGE_PTX);
 	if (!w)
 		return STATUS_FAILED;
 	int status = launch_in(job, w);

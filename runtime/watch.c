@@ -29,16 +29,30 @@ static bool waits(const struct rank_status *s) { return atomic_load(&s->waits_fo
 /* A rank that writes results is exempt: their reader may be slow. */
 static bool is_exempt(const struct rank_status *s) { return atomic_load(&s->activity) == ACTIVITY_PRINT; }
 
-static void blame_waiting(struct watch *w, int rank, int timeout)
+/* A rank whose GPU waits in a collective, or -1. */
+static int first_in_collective(const struct watch *w)
+{
+	for (int i = 0; i < (int)w->plan->head->ranks; i++)
+		if (atomic_load(&w->world->board->rank[i].waits_for) == WAITS_FOR_GROUP)
+			return i;
+	return -1;
+}
+
+/* All ranks wait. If GPUs do in a collective, the library or a link may be at fault; else the runtime is. Returns the
+ * rank that is blamed. */
+static int blame_waiting(struct watch *w, int rank, int timeout)
 {
 	char name[256] = "what it sent to be read";
-	int peer = atomic_load(&w->world->board->rank[rank].waits_for);
-	if (peer == WAITS_FOR_GROUP)
-		snprintf(name, sizeof name, "the other ranks of a collective");
+	int gpu = first_in_collective(w), peer = atomic_load(&w->world->board->rank[rank].waits_for);
 	if (peer >= 0)
 		plan_rank_name(w->plan, peer, name, sizeof name);
-	board_blame(w->world->board, rank,
-	            "internal: every rank waits for another for %d s (DEPLOY_TIMEOUT), this one for %s", timeout, name);
+	if (gpu >= 0)
+		board_blame(w->world->board, gpu,
+		            "every rank waits for others for %d s (DEPLOY_TIMEOUT), this one's GPU in a collective", timeout);
+	else
+		board_blame(w->world->board, rank,
+		            "internal: every rank waits for another for %d s (DEPLOY_TIMEOUT), this one for %s", timeout, name);
+	return gpu >= 0 ? gpu : rank;
 }
 
 int watch_look(struct watch *w)
@@ -69,8 +83,7 @@ int watch_look(struct watch *w)
 	if (!all_wait)
 		w->all.still = 0;
 	else if (feel(&w->all, operations, passed, limit)) {
-		blame_waiting(w, waiting, timeout);
-		return waiting;
+		return blame_waiting(w, waiting, timeout);
 	}
 	return -1;
 }

@@ -44,6 +44,7 @@ struct world {
 };
 
 /* Ranks are forks of the launcher. They end with it, their helpers end with them, and shared memory has no name, so
- * nothing is left over. NULL after a message: the host has too little memory for the plan. */
-struct world *world_fork_open(const struct plan *plan, int workers);
+ * nothing is left over. own_memory: that of the plan is not the host's, but the devices'. NULL after a message: the
+ * host has too little memory for the plan. */
+struct world *world_fork_open(const struct plan *plan, int workers, bool own_memory);
 #endif

@@ -45,11 +45,12 @@ static void print_memory_table(const struct plan *plan, int workers)
 	}
 }
 
-static bool fits_host(const struct plan *plan, int workers)
+/* Where devices have memory of their own, ranks take no more of the host's than their communicators. */
+static bool fits_host(const struct plan *plan, int workers, bool own_memory)
 {
 	uint64_t need = 0, available = host_memory("");
 	for (uint32_t i = 0; i < plan->head->ranks; i++)
-		need += plan_bytes(plan, (int)i, workers);
+		need += own_memory ? plan_comm_host_bytes(plan) : plan_bytes(plan, (int)i, workers);
 	if (need <= available)
 		return true;
 	say_error("%u ranks need %llu B of this host's memory, %llu B are available", plan->head->ranks,
@@ -187,10 +188,10 @@ static void fork_close(struct world *w)
 	free(f);
 }
 
-struct world *world_fork_open(const struct plan *plan, int workers)
+struct world *world_fork_open(const struct plan *plan, int workers, bool own_memory)
 {
 	int ranks = (int)plan->head->ranks;
-	if (!fits_host(plan, workers))
+	if (!fits_host(plan, workers, own_memory))
 		return NULL;
 	struct board *board = board_open(ranks);
 	struct comm_shared *comm = comm_local_share(plan);

@@ -3,20 +3,21 @@
 what they say where something is missing."""
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import DEPLOYC, FIXTURES, ROOT, Failed, Folder, Report, need_deployc
+from harness import DEPLOYC, FIXTURES, ROOT, Failed, Folder, Report, need_deployc, spec
 
 SAMPLE, WEIGHTS = ROOT / "samples" / "tiny_mixtral.deploy", FIXTURES / "mixtral"
 RANKS = 8
 
 
-def compiled(folder, target):
-    launcher = folder / target
-    done = subprocess.run([DEPLOYC, SAMPLE, f"--target={target}", "-o", launcher], capture_output=True, text=True, timeout=60)
+def compiled(folder, target, source=SAMPLE):
+    launcher = folder / f"{source.stem}_{target}"
+    done = subprocess.run([DEPLOYC, source, f"--target={target}", "-o", launcher], capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise Failed(done.stderr)
     return launcher
@@ -79,6 +80,72 @@ def fails(launcher, *words, **environment):
         raise Failed(f"status {done.returncode}, without {missing}: {done.stderr.strip()}")
 
 
+def without_nccl(folder):
+    """A folder with the driver, and an NCCL that cannot be opened."""
+    alone = folder / "driver"
+    alone.mkdir()
+    (alone / "libcuda.so.1").symlink_to(pathlib.Path(os.environ["LD_LIBRARY_PATH"]).resolve() / "libcuda.so.1")
+    (alone / "libnccl.so.2").write_bytes(b"")       # hides that of the machine
+    return str(alone)
+
+
+def one_rank(folder):
+    source = folder / "one.deploy"
+    source.write_text(spec("mixtral", 1))
+    return compiled(folder, "cuda", source)
+
+
+def long(folder):
+    """A launcher whose runs take minutes."""
+    source = folder / "long.deploy"
+    source.write_text(spec("mixtral", RANKS, "Megatron { pp = 2; ep = 2; tp = 2 }", workload="batch = 1; seq = 1..64; output = 16384; page = 16", refine="max_ctx = 32768"))
+    return compiled(folder, "cuda", source)
+
+
+def larger_than_the_host(folder):
+    """16 ranks with 15 GiB each: the memory of GPUs is not the host's."""
+    source = folder / "large.deploy"
+    source.write_text(spec("mixtral", 16, "Megatron { dp = 16 }", workload="batch = 15360; seq = 1..64; output = 16384; page = 16",
+                           refine="max_ctx = 32768"))
+    fails(compiled(folder, "cuda", source), "the GPU does not have ", " bytes of memory left", EMU_DEVICES="16")
+
+
+def nccl_fails(cuda):
+    """A collective of rank 3 fails on the GPU, or never ends on any."""
+    start = time.monotonic()
+    call = "3:4"
+    fails(cuda, "error: rank 3 ", ": NCCL failed in layer ", "`: unhandled system error: EMU_NCCL_FAIL: this call fails on rank 3", EMU_NCCL_FAIL=call)
+    fails(cuda, "every rank waits for others for 1 s (DEPLOY_TIMEOUT), this one's GPU in a collective", EMU_NCCL_HANG=call, DEPLOY_TIMEOUT="1")
+    if time.monotonic() - start > 30:
+        raise Failed("the launchers ended late")
+
+
+def killed(launcher, number, *words):
+    """A rank ends, or stops, while the others wait for it in collectives."""
+    job = subprocess.Popen([launcher, "run", "--weights", WEIGHTS, "--ids", "1,2,3,250", "--max-tokens", "16000"], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, text=True, env={**os.environ, "EMU_DEVICES": str(RANKS), "DEPLOY_TIMEOUT": "2"})
+    time.sleep(1.5)
+    ranks = sorted(int(pid) for pid in pathlib.Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split())
+    os.kill(ranks[5], number)
+    try:
+        _, said = job.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        job.kill()
+        raise Failed("still running after 20 s") from None
+    missing = [w for w in words if w not in said]
+    if job.returncode != 1 or missing or len(ranks) != RANKS:
+        raise Failed(f"status {job.returncode}, {len(ranks)} ranks, without {missing}: {said.strip()}")
+
+
+def environment(cuda, cpu):
+    """`plan` shows what the libraries will read, of GPUs alone."""
+    variables = {"CUDA_VISIBLE_DEVICES": "0,1", "NCCL_ALGO": "Ring\x1b", "NCCLX": "1"}
+    shown = [subprocess.run([launcher, "plan"], capture_output=True, text=True, env=variables).stdout for launcher in (cuda, cpu)]
+    lines = [line for line in shown[0].splitlines() if line.startswith("environment: ")]
+    if sorted(lines) != ["environment: CUDA_VISIBLE_DEVICES=0,1", "environment: NCCL_ALGO=Ring\\x1b"] or "environment: " in shown[1]:
+        raise Failed(str(lines))
+
+
 def main():
     need_deployc()
     report = Report()
@@ -96,6 +163,15 @@ def main():
         report.check("the same tokens with DEPLOY_SYNC=1", lambda: same(cpu, cuda, DEPLOY_SYNC="1"))
         report.check("a kernel that fails, and one that never ends", lambda: faults(cuda))
         report.check("too little memory", lambda: fails(cuda, "the GPU does not have ", " bytes of memory left", EMU_MEMORY=str(1 << 20)))
+        report.check("a plan larger than the host's memory", lambda: larger_than_the_host(folder))
+        alone, running = without_nccl(folder), long(folder)
+        report.check("no NCCL", lambda: fails(cuda, "NCCL cannot be opened (", "libnccl.so.2: file too short", "install libnccl2", LD_LIBRARY_PATH=alone))
+        report.check("an NCCL that is too old", lambda: fails(cuda, "NCCL 2.17 is too old: install version 2.18 or later", EMU_NCCL_VERSION="21701"))
+        report.check("one rank needs no NCCL", lambda: ids(run(one_rank(folder), LD_LIBRARY_PATH=alone)) and None)
+        report.check("a collective that fails, and one that never ends", lambda: nccl_fails(cuda))
+        report.check("a rank is killed", lambda: killed(running, signal.SIGKILL, "error: rank 5 ", "was ended by signal 9"))
+        report.check("a rank is stopped", lambda: killed(running, signal.SIGSTOP, "error: rank 5 ", "it was stuck for 2 s"))
+        report.check("the environment that NCCL reads", lambda: environment(cuda, cpu))
         report.check("a device of another target", lambda: fails(cuda, "a launcher of --target=cuda has no device `cpu`, but cuda", DEPLOY_DEVICE="cpu"))
         report.check("a GPU for a launcher of the CPU", lambda: fails(cpu, "a launcher of --target=cpu has no device `cuda`", DEPLOY_DEVICE="cuda"))
     return report.end()

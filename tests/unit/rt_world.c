@@ -85,7 +85,7 @@ static void burns(void *context, int rank)
 static void start(rank_fn *life, void *context)
 {
 	make_plan((struct tiny){2, 1, 2, 1});
-	forks = world_fork_open(&plan, 1);
+	forks = world_fork_open(&plan, 1, false);
 	assert_non_null(forks);
 	assert_true(forks->start(forks, life, context));
 }
@@ -439,7 +439,7 @@ static struct world *open_world(enum which_world which)
 	switch (which) {
 	case THREAD_WORLD: return world_thread_open();
 	case SCRIPT_WORLD: return world_script_open();
-	default:           return world_fork_open(&plan, 1);
+	default:           return world_fork_open(&plan, 1, false);
 	}
 }
 

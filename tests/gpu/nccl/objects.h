@@ -70,7 +70,7 @@ struct work {
 	CUstream stream;
 	struct transfer *transfers, **last; /* in order; those of one peer and direction follow each other */
 	struct sum *sums;
-	bool started, fails; /* fails: as EMU_NCCL_FAIL says */
+	bool started, fails, hangs; /* as EMU_NCCL_FAIL and EMU_NCCL_HANG say */
 };
 
 enum pending { NOTHING, JOIN, SPLIT, QUEUE, FINALIZE };

@@ -161,11 +161,11 @@ static bool work_poll(void *state)
 	bool waits[2][MAX_RANKS] = {{0}}, over = true;
 	if (atomic_load(&c->aborted))
 		return end_work(w);
-	if (atomic_load(&c->error) || (c->active && c->active != w))
+	if (w->hangs || atomic_load(&c->error) || (c->active && c->active != w))
 		return false;
 	c->active = w;
 	if (!w->started && w->fails)
-		wrong(c, ncclSystemError, "EMU_NCCL_FAIL: this call fails on rank %d", c->rank);
+		wrong(c, ncclSystemError, "EMU_NCCL_FAIL: this call fails on rank %d", c->world);
 	else if (!w->started && !start(w))
 		wrong(c, ncclUnhandledCudaError, "memory of a collective was freed before it ran");
 	w->started = true;
