@@ -166,12 +166,16 @@ programs: all $(BUILD)/tests/programs/check_many
 docs: all
 	@$(BUILD)/deployc explain --markdown > docs/errors.md
 	@$(BUILD)/deployc doc std -o docs/stdlib
-.PHONY: setup demo readme check quick test-unit test-golden test-forms test-e2e test-failures test-scale test-alloc sanitize fuzz
+.PHONY: setup demo demo-gpu readme check quick test-unit test-golden test-forms test-e2e test-failures test-scale test-alloc sanitize fuzz
 setup:
 	@sh tests/setup.sh
 demo: setup
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) all
 	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo
+# The demo on eight emulated GPUs, which exchange data through the emulated NCCL.
+demo-gpu: setup
+	@$(MAKE) --no-print-directory BUILD=$(BUILD) all $(EMULATOR)
+	@EMU_DEVICES=8 LD_LIBRARY_PATH=$(BUILD)/tests/gpu sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo-gpu --target=cuda
 readme: all
 	@sh tests/demo.sh $(BUILD)/deployc $(BUILD)/demo | $(PYTHON) tests/readme.py
 check:

@@ -86,6 +86,7 @@ step clang make BUILD="$build/clang" CC=clang all
 step sanitize make BUILD="$build" sanitize
 step kernels make BUILD="$build" CC=gcc sanitize-kernels
 step ptx env BUILD="$build" "$python" tests/gpu/ptx.py
+step demo-gpu make BUILD="$build" CC=gcc PYTHON="$python" demo-gpu
 step cuda make BUILD="$build" CC=gcc PYTHON="$python" test-cuda
 step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz
 

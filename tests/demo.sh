@@ -1,10 +1,11 @@
 #!/bin/sh
 # Compiles a tiny Mixtral for eight ranks of this host, runs it, and puts what it says beside what Hugging Face
 # transformers said about the same checkpoint.
-#   demo.sh DEPLOYC FOLDER
+#   demo.sh DEPLOYC FOLDER [OPTION...]    options of deployc, such as --target=cuda
 set -eu
 deployc=$1
 out=$2
+shift 2
 mkdir -p "$out"
 
 show() {
@@ -12,7 +13,7 @@ show() {
 	"$@"
 }
 
-show "$deployc" samples/tiny_mixtral.deploy -o "$out/tiny_mixtral"
+show "$deployc" samples/tiny_mixtral.deploy "$@" -o "$out/tiny_mixtral"
 status=0
 show "$out/tiny_mixtral" run --weights tests/fixtures/mixtral --ids 1,15,7,42 --max-tokens 16 --threads 1 >"$out/run.txt" || status=$?
 cat "$out/run.txt"

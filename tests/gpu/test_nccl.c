@@ -338,6 +338,42 @@ static void messages(void **state)
 	run_on(2, false, chain);
 }
 
+/* ---- graphs ---- */
+/* A graph of a copy, a sum, a gather in place of it and a copy runs several times. */
+static void captured(struct site *s)
+{
+	enum { N = 100 };
+	CUgraph graph;
+	CUgraphExec exec;
+	int32_t *host;
+	GOOD(cu.cuMemHostAlloc((void **)&host, (size_t)(s->ranks + 1) * N * 4, 0));
+	GOOD(cu.cuStreamBeginCapture_v2(s->stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	GOOD(cu.cuMemcpyHtoDAsync_v2(s->in, host, N * 4, s->stream));
+	NCCL(done(s, s->comm, call(s, SUM, s->in, s->in, N, ncclInt32)));
+	NCCL(done(s, s->comm, call(s, GATHER, s->in, s->out, N, ncclInt32)));
+	GOOD(cu.cuMemcpyDtoHAsync_v2(host + N, s->out, (size_t)s->ranks * N * 4, s->stream));
+	GOOD(cu.cuStreamEndCapture(s->stream, &graph));
+	GOOD(cu.cuGraphInstantiateWithFlags(&exec, graph, 0));
+	for (int32_t round = 0; round < 5; round++) {
+		for (int32_t i = 0; i < N; i++)
+			host[i] = s->rank * round + i;
+		GOOD(cu.cuGraphLaunch(exec, s->stream));
+		GOOD(cu.cuStreamSynchronize(s->stream));
+		for (int32_t i = 0; i < s->ranks * N; i++)
+			CHECK(host[N + i] == s->ranks * (s->ranks - 1) / 2 * round + s->ranks * (i % N));
+	}
+	GOOD(cu.cuGraphExecDestroy(exec));
+	GOOD(cu.cuGraphDestroy(graph));
+	leave(s);
+}
+
+static void graphs(void **state)
+{
+	(void)state;
+	run_on(3, true, captured);
+	run_on(2, false, captured);
+}
+
 /* ---- communicators ---- */
 /* Halves in reverse order, then one rank alone and another in none. */
 static void split(struct site *s)
@@ -554,8 +590,8 @@ static void mistakes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(collectives),   cmocka_unit_test(orders),   cmocka_unit_test(messages),
-		cmocka_unit_test(communicators), cmocka_unit_test(mistakes),
+		cmocka_unit_test(collectives),   cmocka_unit_test(orders), cmocka_unit_test(messages),
+		cmocka_unit_test(communicators), cmocka_unit_test(graphs), cmocka_unit_test(mistakes),
 	};
 	setenv("EMU_DEVICES", "8", 1);
 	board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
