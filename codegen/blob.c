@@ -192,7 +192,8 @@ static struct dr_span params(struct blob *b, const struct schedule *s)
 		r->bytes = (uint64_t)p->bytes;
 		r->dtype = dtype_code(p->param->dtype);
 		r->n_tile = (uint32_t)p->pack.n_tile;
-		r->k_pair = (uint32_t)p->pack.k_pair;
+		r->k_run = (uint32_t)p->pack.k_run;
+		r->swizzled = p->pack.swizzled;
 		r->axes = param_axes(b, s, p);
 		r->shape = blob_data(b, stored->dim, (size_t)stored->n_dims, sizeof *stored->dim, TABLE_ALIGN);
 		r->base = stored->base;

@@ -171,7 +171,7 @@ enum { TILE_X, TILE_W, TILE_OUT, TILE_K, TILE_X_STRIDE, TILE_PARAMS };
 enum { CONTRACT_MAX_ROWS = 12 };
 struct contract_tile {
 	enum dtype x, w;
-	int pair, rows; /* pair: packing.k_pair */
+	int pair, rows; /* pair: packing.k_run */
 };
 LLVMValueRef contract_tile_function(struct codegen *g, const struct contract_tile *t); /* made at its first use */
 

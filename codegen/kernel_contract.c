@@ -136,12 +136,11 @@ static void share_groups(struct contract *c, LLVMValueRef weights_at, LLVMValueR
 
 static void check_packing(const struct codegen *g, const char *name, const struct kernel_contract *k)
 {
-	if (k->pack.n_tile != TILE_VECTORS * g->lanes || (k->pack.k_pair != 1 && k->pack.k_pair != 2))
-		internal_error("%s: weights in tiles of %d by %d, lanes are %d", name, k->pack.n_tile, k->pack.k_pair,
-		               g->lanes);
+	if (k->pack.n_tile != TILE_VECTORS * g->lanes || (k->pack.k_run != 1 && k->pack.k_run != 2))
+		internal_error("%s: weights in tiles of %d by %d, lanes are %d", name, k->pack.n_tile, k->pack.k_run, g->lanes);
 	if (k->batch < 1 || (k->batch > 1 && k->grouped))
 		internal_error("%s: %lld batches", name, (long long)k->batch);
-	if (k->pack.k_pair == 2 && k->w != DTYPE_BF16)
+	if (k->pack.k_run == 2 && k->w != DTYPE_BF16)
 		internal_error("%s: pairs of %s", name, dtype_name(k->w));
 }
 
@@ -149,7 +148,7 @@ void emit_contract(struct codegen *g, const char *name, const struct kernel_cont
 {
 	struct contract c = {.g = g, .k = k, .most = g->emitter->contract_rows(g)};
 	check_packing(g, name, k);
-	struct contract_tile t = {.x = k->x, .w = k->w, .pair = k->pack.k_pair};
+	struct contract_tile t = {.x = k->x, .w = k->w, .pair = k->pack.k_run};
 	for (t.rows = 1; t.rows <= c.most; t.rows++)
 		if (t.rows == c.most || (t.rows & (t.rows - 1)) == 0)
 			c.tile[t.rows] = contract_tile_function(g, &t);

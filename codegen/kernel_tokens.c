@@ -20,20 +20,26 @@ static LLVMValueRef within(struct codegen *g, LLVMValueRef index, LLVMValueRef b
 }
 
 /* ---- embed ----------------------------------------------------------------------------------- */
-/* Offset of element k of a row from the row's first element. */
-static LLVMValueRef packed_index(struct codegen *g, const struct packing *p, LLVMValueRef k)
+/* Offset of element k of row n from the row's first run. */
+static LLVMValueRef packed_index(struct codegen *g, const struct kernel_embed *e, LLVMValueRef n, LLVMValueRef k)
 {
-	LLVMValueRef pair = ir_i64(g, p->k_pair);
-	LLVMValueRef step = ir_mul(g, ir_div(g, k, pair), ir_i64(g, (int64_t)p->n_tile * p->k_pair));
-	return ir_add(g, step, ir_rem(g, k, pair));
+	const struct packing *p = &e->pack;
+	LLVMValueRef run = ir_i64(g, p->k_run), within_run = ir_rem(g, k, run);
+	LLVMValueRef step = ir_mul(g, ir_div(g, k, run), ir_i64(g, (int64_t)p->n_tile * p->k_run));
+	if (p->swizzled) {
+		LLVMValueRef row = ir_and(g, n, ir_i64(g, SWIZZLE_PIECES - 1));
+		LLVMValueRef swap = ir_mul(g, row, ir_i64(g, SWIZZLE_PIECE / dtype_bytes(e->table)));
+		within_run = LLVMBuildXor(g->builder, within_run, swap, "");
+	}
+	return ir_add(g, step, within_run);
 }
 
 static LLVMValueRef packed_row(struct codegen *g, const struct kernel_embed *k, LLVMValueRef n)
 {
-	int64_t padded = (k->d + k->pack.k_pair - 1) / k->pack.k_pair * k->pack.k_pair;
+	int64_t padded = (k->d + k->pack.k_run - 1) / k->pack.k_run * k->pack.k_run;
 	LLVMValueRef tile = ir_i64(g, k->pack.n_tile);
 	LLVMValueRef start = ir_mul(g, ir_div(g, n, tile), ir_i64(g, padded * k->pack.n_tile));
-	return ir_add(g, start, ir_mul(g, ir_rem(g, n, tile), ir_i64(g, k->pack.k_pair)));
+	return ir_add(g, start, ir_mul(g, ir_rem(g, n, tile), ir_i64(g, k->pack.k_run)));
 }
 
 static void embed_row(struct codegen *g, const struct kernel_embed *k, LLVMValueRef table, LLVMValueRef n,
@@ -47,7 +53,7 @@ static void embed_row(struct codegen *g, const struct kernel_embed *k, LLVMValue
 	}
 	LLVMValueRef row = ir_at(g, table, k->table, packed_row(g, k, n));
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, k->d), ir_i64(g, 1));
-	LLVMValueRef x = load_scalar(g, k->table, ir_at(g, row, k->table, packed_index(g, &k->pack, l.index)));
+	LLVMValueRef x = load_scalar(g, k->table, ir_at(g, row, k->table, packed_index(g, k, n, l.index)));
 	store_scalar(g, k->out, x, ir_at(g, out, k->out, l.index));
 	loop_end(g, &l);
 }

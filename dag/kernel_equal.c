@@ -28,14 +28,27 @@ static const struct kernel_field rows[] = {
 #undef K
 #define K kernel_contract
 static const struct kernel_field contract[] = {
-	FIELD(n),           FIELD(k),           FIELD(x_stride), FIELD(y_stride), FIELD(batch),
-	FIELD(x_batch),     FIELD(y_batch),     FIELD(x),        FIELD(w),        FIELD(y),
-	FIELD(pack.n_tile), FIELD(pack.k_pair), FIELD(grouped),  FIELD(groups),   {0},
+	FIELD(n),
+	FIELD(k),
+	FIELD(x_stride),
+	FIELD(y_stride),
+	FIELD(batch),
+	FIELD(x_batch),
+	FIELD(y_batch),
+	FIELD(x),
+	FIELD(w),
+	FIELD(y),
+	FIELD(pack.n_tile),
+	FIELD(pack.k_run),
+	FIELD(pack.swizzled),
+	FIELD(grouped),
+	FIELD(groups),
+	{0},
 };
 #undef K
 #define K kernel_embed
 static const struct kernel_field embed[] = {
-	FIELD(v), FIELD(d), FIELD(table), FIELD(out), FIELD(pack.n_tile), FIELD(pack.k_pair), {0},
+	FIELD(v), FIELD(d), FIELD(table), FIELD(out), FIELD(pack.n_tile), FIELD(pack.k_run), FIELD(pack.swizzled), {0},
 };
 #undef K
 #define K kernel_pick

@@ -123,7 +123,8 @@ static struct placed_param plain_for(struct lower *w, int param, int user, const
 /* ---- placements ------------------------------------------------------------------------------ */
 static bool same_order(const struct placed_param *a, const struct placed_param *b)
 {
-	bool same = a->n_axes == b->n_axes && a->pack.n_tile == b->pack.n_tile && a->pack.k_pair == b->pack.k_pair;
+	bool same = a->n_axes == b->n_axes && a->pack.n_tile == b->pack.n_tile && a->pack.k_run == b->pack.k_run
+	            && a->pack.swizzled == b->pack.swizzled;
 	for (int i = 0; same && i < a->n_axes; i++)
 		same = a->axes[i].axis == b->axes[i].axis && a->axes[i].role == b->axes[i].role;
 	return same;

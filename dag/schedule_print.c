@@ -148,7 +148,7 @@ void schedule_print(const struct schedule *s, FILE *out)
 		fprintf(out, "param %s: %s+%lld, %lld bytes", p->param->path, space_name(p->space), (long long)p->offset,
 		        (long long)p->bytes);
 		if (p->pack.n_tile)
-			fprintf(out, ", tiles of %d x %d", p->pack.n_tile, p->pack.k_pair);
+			fprintf(out, ", %stiles of %d x %d", p->pack.swizzled ? "swizzled " : "", p->pack.n_tile, p->pack.k_run);
 		fprintf(out, "\n");
 	}
 	for (int i = 0; i < s->programs.n; i++)

@@ -97,12 +97,12 @@ struct dr_param {
 	struct dr_span key;            /* model.layers.{layer}.self_attn.q_proj.weight */
 	uint32_t space, in_loop, body; /* in_loop: one param for each layer of that body */
 	uint32_t pad;
-	uint64_t offset, bytes;  /* offset in its space; bytes per layer */
-	uint32_t dtype;          /* as stored on the device */
-	uint32_t n_tile, k_pair; /* n_tile 0: plain row-major in the order of `axes` */
-	struct dr_span axes;     /* struct dr_axis, in the order of the param; DR_WEIGHT_N and _K: major to minor */
-	struct dr_span shape;    /* int64: shape of the stored tensor */
-	int64_t base;            /* flat offset of element (0, 0, ...) in the stored tensor, elements */
+	uint64_t offset, bytes;           /* offset in its space; bytes per layer */
+	uint32_t dtype;                   /* as stored on the device */
+	uint32_t n_tile, k_run, swizzled; /* struct packing; n_tile 0: plain row-major in the order of `axes` */
+	struct dr_span axes;  /* struct dr_axis, in the order of the param; DR_WEIGHT_N and _K: major to minor */
+	struct dr_span shape; /* int64: shape of the stored tensor */
+	int64_t base;         /* flat offset of element (0, 0, ...) in the stored tensor, elements */
 };
 /* An input array as a rank stores it: one slice per owner it serves, back to back. The rank's index i in each group
  * selects:
@@ -232,7 +232,7 @@ struct dr_entry {
 	uint32_t threads, shared; /* of a block; shared: bytes of dynamic shared memory */
 	int32_t count;            /* position of the argument that tells how much there is to do; -1: `most` blocks, but one
 	                             if one worker is enough */
-	uint32_t per, times;      /* blocks: ceil(args[count] / per) * times, at least 1, at most `most` */
+	uint32_t per, plus, times; /* blocks: (ceil(args[count] / per) + plus) * times, at least 1, at most `most` */
 	uint32_t most;
 };
 struct dr_image {

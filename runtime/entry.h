@@ -21,7 +21,7 @@ static inline uint32_t entry_blocks(const struct dr_entry *e, const uint64_t *ar
 {
 	if (e->count < 0)
 		return small ? 1 : e->most;
-	uint64_t pieces = (args[e->count] + e->per - 1) / e->per;
+	uint64_t pieces = (args[e->count] + e->per - 1) / e->per + e->plus;
 	return pieces == 0 ? 1 : pieces > e->most / e->times ? e->most : (uint32_t)pieces * e->times;
 }
 #endif

@@ -12,7 +12,7 @@
 enum {
 	BLOCK_BYTES = 1 << 20, /* bytes of tiles that a thread fills before it copies them to the device */
 	CACHE_LINE = 64,
-	BLOCK_PAIRS = 16 /* pairs of each row that are interleaved before the next ones */
+	BLOCK_RUNS = 16 /* runs of each row that are interleaved before the next ones */
 };
 
 /* Axes that form one dimension: a mixed radix number, major to minor. */
@@ -32,8 +32,9 @@ struct transfer {
 	int rank;
 	int64_t layer;
 	struct digits g, n, k;
-	int64_t n_tile, k_pair, tiles, k_padded; /* tiles: per g */
-	int64_t index[MAX_AXES];                 /* global index along each axis; along k from the slice's begin */
+	int64_t n_tile, k_run, tiles, k_padded; /* tiles: per g */
+	bool swizzled;
+	int64_t index[MAX_AXES]; /* global index along each axis; along k from the slice's begin */
 	int64_t keyed[MAX_AXES];
 	bool has_source; /* `keyed`: digits for which `source` was looked up */
 	struct source source;
@@ -57,9 +58,10 @@ static void split_axes(struct transfer *t)
 		add_digit(role == DR_WEIGHT_K ? &t->k : role == DR_WEIGHT_N ? &t->n : &t->g, a, t->axes[a].local);
 	}
 	t->n_tile = tiled ? t->param->n_tile : 1;
-	t->k_pair = tiled ? t->param->k_pair : 1;
+	t->k_run = tiled ? t->param->k_run : 1;
+	t->swizzled = tiled && t->param->swizzled;
 	t->tiles = (t->n.size + t->n_tile - 1) / t->n_tile;
-	t->k_padded = (t->k.size + t->k_pair - 1) / t->k_pair * t->k_pair;
+	t->k_padded = (t->k.size + t->k_run - 1) / t->k_run * t->k_run;
 }
 
 static int64_t slice_begin(const struct transfer *t, uint32_t a)
@@ -146,27 +148,41 @@ static void read_row(struct transfer *t, unsigned char *row)
 	}
 }
 
-/* Moves pair k of row i to pair k * n_tile + i, a few cache lines of each row at a time. */
-static inline void interleave_pairs(const struct transfer *t, unsigned char *tile, int64_t n_tile, size_t pair)
+/* Moves run k of row i to run k * n_tile + i, a few cache lines of each row at a time. */
+static inline void interleave_runs(const struct transfer *t, unsigned char *tile, int64_t n_tile, size_t run)
 {
-	int64_t pairs = t->k_padded / t->k_pair;
-	for (int64_t from = 0; from < pairs; from += BLOCK_PAIRS)
-		for (int64_t k = from; k < from + BLOCK_PAIRS && k < pairs; k++)
+	int64_t runs = t->k_padded / t->k_run;
+	for (int64_t from = 0; from < runs; from += BLOCK_RUNS)
+		for (int64_t k = from; k < from + BLOCK_RUNS && k < runs; k++)
 			for (int64_t i = 0; i < n_tile; i++)
-				memcpy(tile + (size_t)(k * n_tile + i) * pair, t->rows + (size_t)i * t->row_bytes + (size_t)k * pair,
-				       pair);
+				memcpy(tile + (size_t)(k * n_tile + i) * run, t->rows + (size_t)i * t->row_bytes + (size_t)k * run,
+				       run);
 }
 
-/* Passes usual sizes as constants, so that the compiler copies a pair with one instruction. */
+/* The same, with the pieces of each run in their swizzled places. */
+static void swizzle_runs(const struct transfer *t, unsigned char *tile)
+{
+	enum { PIECE = 16, PIECES = 8 };
+	for (int64_t k = 0; k < t->k_padded / t->k_run; k++)
+		for (int64_t i = 0; i < t->n_tile; i++, tile += PIECE * PIECES) {
+			const unsigned char *run = t->rows + (size_t)i * t->row_bytes + (size_t)k * PIECE * PIECES;
+			for (int64_t p = 0; p < PIECES; p++)
+				memcpy(tile + (p ^ i % PIECES) * PIECE, run + p * PIECE, PIECE);
+		}
+}
+
+/* Passes usual sizes as constants, so that the compiler copies a run with one instruction. */
 static void interleave(const struct transfer *t, unsigned char *tile)
 {
-	size_t pair = (size_t)t->k_pair * dtype_size(t->param->dtype);
-	if (pair == 4 && t->n_tile == 32)
-		interleave_pairs(t, tile, 32, 4);
-	else if (pair == 4)
-		interleave_pairs(t, tile, t->n_tile, 4);
+	size_t run = (size_t)t->k_run * dtype_size(t->param->dtype);
+	if (t->swizzled)
+		swizzle_runs(t, tile);
+	else if (run == 4 && t->n_tile == 32)
+		interleave_runs(t, tile, 32, 4);
+	else if (run == 4)
+		interleave_runs(t, tile, t->n_tile, 4);
 	else
-		interleave_pairs(t, tile, t->n_tile, pair);
+		interleave_runs(t, tile, t->n_tile, run);
 }
 
 /* Fills tile number `number`, counted over all groups; rows past the end are zeros. */
@@ -206,8 +222,7 @@ static void *load_tiles(void *arg)
 	struct loading *l = arg;
 	struct transfer t = *l->transfer;
 	unsigned char *block = host_alloc((size_t)l->room, l->tile_bytes);
-	t.rows =
-		host_alloc((size_t)t.n_tile, t.row_bytes); /* zeros: for odd k, the second half of the last pair stays zero */
+	t.rows = host_alloc((size_t)t.n_tile, t.row_bytes); /* zeros: past k, the rest of the last run stays zero */
 	for (int64_t at; (at = atomic_fetch_add(&l->next, l->room)) < l->tiles;) {
 		int64_t n = l->tiles - at < l->room ? l->tiles - at : l->room;
 		for (int64_t i = 0; i < n; i++)

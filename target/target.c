@@ -39,14 +39,16 @@ struct target target_gpu(void)
 int64_t packed_bytes(const struct packing *p, int64_t groups, int64_t n, int64_t k, enum dtype t)
 {
 	if (p->n_tile)
-		n = round_up(n, p->n_tile), k = round_up(k, p->k_pair);
+		n = round_up(n, p->n_tile), k = round_up(k, p->k_run);
 	return groups * n * k * dtype_bytes(t);
 }
 
 struct packing target_packing(const struct target *t, enum dtype weight, enum dtype x)
 {
+	if (t->image == DR_IMAGE_PTX) /* a block of 128 rows is what a GPU's block of threads reads at a time */
+		return (struct packing){128, SWIZZLE_PIECES * SWIZZLE_PIECE / dtype_bytes(weight), true};
 	bool pairs = t->bf16_dot && weight == DTYPE_BF16 && x == DTYPE_BF16;
-	return (struct packing){TILE_VECTORS * t->lanes, pairs ? 2 : 1};
+	return (struct packing){TILE_VECTORS * t->lanes, pairs ? 2 : 1, false};
 }
 
 const char *target_default(void)

@@ -7,14 +7,19 @@
 #include "../runtime/abi.h"
 #include "../support/dtype.h"
 
-/* Tile order of a contraction's weights, repacked once at load. Element (g, n, k) of a weight with n outputs and k
- * summed elements is at g * group + (n / n_tile) * (k_padded * n_tile) + (k / k_pair) * (n_tile * k_pair)
- *               + (n % n_tile) * k_pair + k % k_pair
- * with n padded to n_tile and k to k_pair, by zeros; group = n_padded * k_padded. n_tile == 0: plain row-major. */
+/* Tile order of a contraction's weights, repacked once at load. k_run neighbours of a row are a run. Element (g, n, k)
+ * of a weight with n outputs and k summed elements is at g * group + (n / n_tile) * (k_padded * n_tile) + (k / k_run) *
+ * (n_tile * k_run)
+ *               + (n % n_tile) * k_run + k % k_run
+ * with n padded to n_tile and k to k_run, by zeros; group = n_padded * k_padded. n_tile == 0: plain row-major.
+ * swizzled: runs are 8 pieces of 16 bytes, and piece p of row n is in the place of piece p ^ (n % 8). So are they in a
+ * GPU's shared memory, where 8 rows' pieces p then lie in different banks. */
 struct packing {
-	int32_t n_tile, k_pair;
+	int32_t n_tile, k_run;
+	bool swizzled;
 };
-enum { TILE_VECTORS = 2 }; /* n_tile, in vectors of outputs */
+enum { TILE_VECTORS = 2 }; /* n_tile of a processor, in vectors of outputs */
+enum { SWIZZLE_PIECE = 16, SWIZZLE_PIECES = 8 };
 
 struct target {
 	enum dr_image_form image;

@@ -1,7 +1,7 @@
 /* Threads of a block: their numbers, barriers, exchanges, shared memory. */
 #include "block.h"
 
-enum { SHARED_SPACE = 3, ALL_LANES = -1, SHARED_ALIGN = 128 };
+enum { SHARED_SPACE = 3, ALL_LANES = -1, SHARED_ALIGN = 128, DYNAMIC_ALIGN = 1024 };
 
 static LLVMValueRef special(struct codegen *g, const char *name) { return ir_intrinsic(g, name, NULL, NULL, 0); }
 
@@ -32,6 +32,29 @@ LLVMValueRef warp_reduce(struct codegen *g, LLVMValueRef v, int lanes, ir_binary
 	return v;
 }
 
+void warp_barrier(struct codegen *g)
+{
+	LLVMValueRef all = ir_i32(g, ALL_LANES);
+	ir_intrinsic(g, "llvm.nvvm.bar.warp.sync", NULL, &all, 1);
+}
+
+LLVMValueRef warp_from(struct codegen *g, LLVMValueRef v, LLVMValueRef lane)
+{
+	LLVMValueRef args[] = {ir_i32(g, ALL_LANES), v, lane, ir_i32(g, WARP - 1)};
+	return ir_intrinsic(g, "llvm.nvvm.shfl.sync.idx.i32", NULL, args, 4);
+}
+
+LLVMValueRef warp_sums(struct codegen *g, LLVMValueRef v)
+{
+	for (int below = 1; below < WARP; below *= 2) {
+		LLVMValueRef args[] = {ir_i32(g, ALL_LANES), v, ir_i32(g, below), ir_i32(g, 0)};
+		LLVMValueRef other = ir_intrinsic(g, "llvm.nvvm.shfl.sync.up.i32", NULL, args, 4);
+		LLVMValueRef has = ir_compare(g, LLVMIntSGE, block_lane(g), ir_i32(g, below));
+		v = ir_add(g, v, ir_select(g, has, other, ir_i32(g, 0)));
+	}
+	return v;
+}
+
 LLVMValueRef block_shared(struct codegen *g, const char *name, LLVMTypeRef type, int64_t n)
 {
 	LLVMTypeRef array = LLVMArrayType2(type, (uint64_t)n);
@@ -40,6 +63,31 @@ LLVMValueRef block_shared(struct codegen *g, const char *name, LLVMTypeRef type,
 	LLVMSetInitializer(at, LLVMGetUndef(array));
 	LLVMSetAlignment(at, SHARED_ALIGN);
 	return LLVMConstAddrSpaceCast(at, g->ptr);
+}
+
+LLVMValueRef block_dynamic(struct codegen *g)
+{
+	LLVMValueRef made = LLVMGetNamedGlobal(g->module, "dr_shared");
+	if (made)
+		return made;
+	made = LLVMAddGlobalInAddressSpace(g->module, LLVMArrayType2(g->i8, 0), "dr_shared", SHARED_SPACE);
+	LLVMSetAlignment(made, DYNAMIC_ALIGN);
+	return made;
+}
+
+void piece_copy(struct codegen *g, LLVMValueRef shared, LLVMValueRef from, LLVMValueRef bytes)
+{
+	LLVMTypeRef there = LLVMPointerTypeInContext(g->context, g->emitter->memory);
+	LLVMValueRef args[] = {shared, LLVMBuildAddrSpaceCast(g->builder, from, there, ""), bytes};
+	ir_intrinsic(g, "llvm.nvvm.cp.async.cg.shared.global.16.s", NULL, args, 3);
+}
+
+void copies_end_group(struct codegen *g) { ir_intrinsic(g, "llvm.nvvm.cp.async.commit.group", NULL, NULL, 0); }
+
+void copies_wait(struct codegen *g, int groups)
+{
+	LLVMValueRef n = ir_i32(g, groups);
+	ir_intrinsic(g, "llvm.nvvm.cp.async.wait.group", NULL, &n, 1);
 }
 
 struct ir_loop blocks_begin(struct codegen *g, LLVMValueRef items)

@@ -19,8 +19,23 @@ LLVMValueRef warp_exchange(struct codegen *g, LLVMValueRef v, int bits);
 /* Reduces v over each run of `lanes` lanes, a power of two; all of them get the result, by the same tree. */
 LLVMValueRef warp_reduce(struct codegen *g, LLVMValueRef v, int lanes, ir_binary *op);
 
+/* All lanes of the warp wait for each other, as block_barrier(). */
+void warp_barrier(struct codegen *g);
+/* v (i32) of lane `lane`; and for each lane the sum of v over all lanes up to it. */
+LLVMValueRef warp_from(struct codegen *g, LLVMValueRef v, LLVMValueRef lane);
+LLVMValueRef warp_sums(struct codegen *g, LLVMValueRef v);
+
 /* Shared memory of a fixed size, at an address in LLVM's generic space. */
 LLVMValueRef block_shared(struct codegen *g, const char *name, LLVMTypeRef type, int64_t n);
+
+/* The block's dynamic shared memory, in LLVM's space of shared memory. */
+LLVMValueRef block_dynamic(struct codegen *g);
+/* Begins to copy a piece from memory (a generic address) to shared memory; the first `bytes` (i32) of it, zeros after
+ * them. Copies begun since the last end of a group are a group; copies_wait() leaves at most `groups` of the thread's
+ * groups on their way. */
+void piece_copy(struct codegen *g, LLVMValueRef shared, LLVMValueRef from, LLVMValueRef bytes);
+void copies_end_group(struct codegen *g);
+void copies_wait(struct codegen *g, int groups);
 
 /* Splits loops over items among blocks: this block's items of [0, items), i64, one after another. */
 struct ir_loop blocks_begin(struct codegen *g, LLVMValueRef items);

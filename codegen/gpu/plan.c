@@ -5,6 +5,7 @@ enum { GENERAL_THREADS = 64 };
 
 static const struct gpu_family *const families[KERNEL_FAMILIES] = {
 	[KERNEL_ROWS] = &gpu_rows,
+	[KERNEL_CONTRACT] = &gpu_contract,
 };
 
 const struct gpu_family *gpu_family(enum kernel_family f) { return families[f]; }

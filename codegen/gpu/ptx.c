@@ -155,6 +155,7 @@ static LLVMValueRef entry_constant(struct codegen *g, const struct dr_entry *e)
 	                         ir_i32(g, e->shared),
 	                         ir_i32(g, e->count),
 	                         ir_i32(g, e->per),
+	                         ir_i32(g, e->plus),
 	                         ir_i32(g, e->times),
 	                         ir_i32(g, e->most)};
 	return LLVMConstStructInContext(g->context, fields, sizeof fields / sizeof *fields, 0);

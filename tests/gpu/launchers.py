@@ -61,10 +61,10 @@ def same(cpu, cuda, **environment):
 
 def faults(cuda):
     """A kernel fails on rank 2, or never ends: the message names it with DEPLOY_SYNC=1, and says so without."""
-    kernel = "dr_contract_1:4:2"
+    kernel = "dr_contract_1_few:4:2"
     fails(cuda, "error: rank 2 ", "the GPU failed: CUDA_ERROR_ILLEGAL_ADDRESS", "DEPLOY_SYNC=1 names it",
           "newest first: in layer 1 `", "`layer.attn: contract wv`", EMU_FAULT=kernel)
-    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wv`: the kernel `dr_contract_1` failed: CUDA_ERROR_ILLEGAL_ADDRESS",
+    fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wv`: the kernel `dr_contract_1_few` failed: CUDA_ERROR_ILLEGAL_ADDRESS",
           EMU_FAULT=kernel, DEPLOY_SYNC="1")
     stuck, start = "its GPU was stuck for 1 s (DEPLOY_TIMEOUT)", time.monotonic()
     fails(cuda, "error: rank 2 ", stuck, "`layer.attn: contract wv`", EMU_HANG=kernel, DEPLOY_TIMEOUT="1")

@@ -242,7 +242,7 @@ static void embed_on(const struct processor *p, enum dtype table, enum dtype out
 	enum { V = 50, N = 41, M = 6, FIRST = 100 };
 	struct kernel k = {.family = KERNEL_EMBED, .embed = {V, N, table, out, pack}};
 	const int32_t *ids = guarded_copy((int32_t[M]){100, 149, 99, 150, 120, -1}, M * 4);
-	int64_t kp = N + (pack.n_tile ? N % pack.k_pair : 0),
+	int64_t kp = pack.n_tile ? (N + pack.k_run - 1) / pack.k_run * pack.k_run : N,
 			rows = pack.n_tile ? (V + pack.n_tile - 1) / pack.n_tile * pack.n_tile : V;
 	void *in = random_array(table, rows * kp), *y = random_array(out, M * N);
 	uint64_t args[] = {address(in), address(ids), address(y), M, FIRST};
@@ -250,8 +250,9 @@ static void embed_on(const struct processor *p, enum dtype table, enum dtype out
 	for (int i = 0; i < M * N; i++) {
 		int64_t n = ids[i / N] - FIRST, j = i % N, at = n * N + j;
 		if (pack.n_tile)
-			at = n / pack.n_tile * (kp * pack.n_tile) + j / pack.k_pair * (pack.n_tile * pack.k_pair)
-			     + n % pack.n_tile * pack.k_pair + j % pack.k_pair;
+			at = n / pack.n_tile * (kp * pack.n_tile) + j / pack.k_run * (pack.n_tile * pack.k_run)
+			     + n % pack.n_tile * pack.k_run
+			     + (j % pack.k_run ^ (pack.swizzled ? n % SWIZZLE_PIECES * (pack.k_run / SWIZZLE_PIECES) : 0));
 		float want = n < 0 || n >= V ? 0 : get(table, in, at);
 		assert_true(get(out, y, i) == (out == DTYPE_F32 ? want : bf16_round(want)));
 	}
@@ -260,9 +261,11 @@ static void embed_on(const struct processor *p, enum dtype table, enum dtype out
 static void embeds_on(const struct processor *p)
 {
 	for (int i = 0; i < 4; i++) {
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){0, 0});
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){16, 1});
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){32, 2});
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){0, 0, false});
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){16, 1, false});
+		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){32, 2, false});
+		const struct target gpu_target = target_gpu();
+		embed_on(p, formats[i & 1], formats[i >> 1], target_packing(&gpu_target, formats[i & 1], DTYPE_F32));
 	}
 }
 
@@ -384,7 +387,7 @@ static struct kernel contract_of(const struct processor *p, int64_t n, int64_t k
 	                                      .x = DTYPE_BF16,
 	                                      .w = DTYPE_BF16,
 	                                      .y = DTYPE_F32,
-	                                      .pack = {2 * p->target.lanes, 2}};
+	                                      .pack = tiles_for(p, DTYPE_BF16, 2)};
 	return c;
 }
 

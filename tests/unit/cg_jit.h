@@ -262,5 +262,11 @@ static inline void assert_near(double a, double b, double relative, double absol
 		fail_msg("%.9g is not near %.9g", a, b);
 }
 
+/* The tiles of weights: on a processor with runs of `run` elements. */
+static inline struct packing tiles_for(const struct processor *p, enum dtype w, int run)
+{
+	return p->machine ? (struct packing){2 * p->target.lanes, run, false} : target_packing(&p->target, w, w);
+}
+
 static inline double tolerance(enum dtype t) { return t == DTYPE_F32 ? 2e-5 : 8e-3; }
 #endif

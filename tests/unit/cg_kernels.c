@@ -278,15 +278,18 @@ static void test_rows(void **state)
 /* ---- contract -------------------------------------------------------------------------------- */
 static int64_t packed(const struct packing *p, int64_t n, int64_t k, int64_t row, int64_t column, int64_t group)
 {
-	int64_t kp = (k + p->k_pair - 1) / p->k_pair * p->k_pair, np = (n + p->n_tile - 1) / p->n_tile * p->n_tile;
-	return group * np * kp + row / p->n_tile * (kp * p->n_tile) + column / p->k_pair * (p->n_tile * p->k_pair)
-	       + row % p->n_tile * p->k_pair + column % p->k_pair;
+	int64_t kp = (k + p->k_run - 1) / p->k_run * p->k_run, np = (n + p->n_tile - 1) / p->n_tile * p->n_tile;
+	int64_t within_run = column % p->k_run;
+	if (p->swizzled)
+		within_run ^= row % SWIZZLE_PIECES * (p->k_run / SWIZZLE_PIECES);
+	return group * np * kp + row / p->n_tile * (kp * p->n_tile) + column / p->k_run * (p->n_tile * p->k_run)
+	       + row % p->n_tile * p->k_run + within_run;
 }
 
 /* Weights in tile order, of w[group][n][k] given row-major. */
 static void *pack_weights(enum dtype t, const struct packing *p, const void *w, int64_t groups, int64_t n, int64_t k)
 {
-	int64_t kp = (k + p->k_pair - 1) / p->k_pair * p->k_pair, np = (n + p->n_tile - 1) / p->n_tile * p->n_tile;
+	int64_t kp = (k + p->k_run - 1) / p->k_run * p->k_run, np = (n + p->n_tile - 1) / p->n_tile * p->n_tile;
 	void *out = guarded((size_t)(groups * np * kp * dtype_bytes(t)));
 	for (int64_t g = 0; g < groups; g++)
 		for (int64_t i = 0; i < n; i++)
@@ -304,7 +307,8 @@ struct contract_case {
 static void contract_on(const struct processor *p, const struct contract_case *c)
 {
 	struct kernel k = {.family = KERNEL_CONTRACT};
-	int64_t x_stride = c->k + random_below(3), y_stride = c->n + random_below(3);
+	int64_t gap = c->k % 8 ? 1 : 8; /* rows of whole pieces of 16 bytes stay so */
+	int64_t x_stride = c->k + gap * random_below(3), y_stride = c->n + random_below(3);
 	k.contract = (struct kernel_contract){.n = c->n,
 	                                      .k = c->k,
 	                                      .x_stride = x_stride,
@@ -313,7 +317,7 @@ static void contract_on(const struct processor *p, const struct contract_case *c
 	                                      .x = c->x,
 	                                      .w = c->w,
 	                                      .y = c->y,
-	                                      .pack = {2 * p->target.lanes, c->pair},
+	                                      .pack = tiles_for(p, c->w, c->pair),
 	                                      .grouped = c->groups > 0,
 	                                      .groups = c->groups};
 	int64_t groups = c->groups ? c->groups : 1;
@@ -371,11 +375,27 @@ static void contracts_on(const struct processor *p)
 	}
 }
 
+/* Whole pieces of 16 bytes, around the sizes of a GPU's tiles. */
+static void matrices_on(const struct processor *p)
+{
+	static const int64_t m[] = {1, 8, 17, 64, 65, 128, 129, 200}, n[] = {32, 31, 127, 128, 129, 256, 34, 100},
+						 k[] = {8, 64, 136, 256, 200, 64, 520, 48};
+	for (int i = 0; i < 8; i++) {
+		enum dtype t = i % 3 == 1 && p->target.lanes != 4 ? DTYPE_F16 : DTYPE_BF16;
+		struct contract_case c = {t, t, i % 2 ? t : DTYPE_F32, 1, m[i], n[i], k[i], 0};
+		contract_on(p, &c);
+		c.groups = i + 1;
+		contract_on(p, &c);
+		c.groups = 70;
+		contract_on(p, &c);
+	}
+}
+
 /* A batch: x holds [m][batch][k] with gaps, y has the batches in front: [batch][m][n]. */
 static void batch_on(const struct processor *p, enum dtype t, int64_t m, int64_t batch, int64_t n, int64_t k)
 {
 	struct kernel c = {.family = KERNEL_CONTRACT};
-	int64_t x_batch = k + 3, y_batch = m * n, x_n = m * batch * x_batch;
+	int64_t x_batch = k + (k % 8 ? 3 : 8), y_batch = m * n, x_n = m * batch * x_batch;
 	c.contract = (struct kernel_contract){.n = n,
 	                                      .k = k,
 	                                      .x_stride = batch * x_batch,
@@ -386,7 +406,7 @@ static void batch_on(const struct processor *p, enum dtype t, int64_t m, int64_t
 	                                      .x = t,
 	                                      .w = t,
 	                                      .y = t,
-	                                      .pack = {2 * p->target.lanes, t == DTYPE_BF16 ? 2 : 1}};
+	                                      .pack = tiles_for(p, t, t == DTYPE_BF16 ? 2 : 1)};
 	void *w = random_array(t, batch * n * k), *x = random_array(t, x_n), *y = random_array(t, batch * m * n);
 	uint64_t args[] = {address(x), address(pack_weights(t, &c.contract.pack, w, batch, n, k)), address(y), (uint64_t)m};
 	run_twice(&c, p, args, 2, (size_t)(batch * m * n * dtype_bytes(t)));
@@ -407,6 +427,8 @@ static void batches_on(const struct processor *p)
 	batch_on(p, DTYPE_F32, 1, 5, 37, 21);
 	batch_on(p, DTYPE_F32, 70, 3, 150, 8);
 	batch_on(p, DTYPE_BF16, 13, 4, 64, 33);
+	batch_on(p, DTYPE_BF16, 13, 4, 64, 40);
+	batch_on(p, DTYPE_BF16, 70, 3, 130, 72);
 }
 
 static void test_batch(void **state)
@@ -419,6 +441,7 @@ static void test_contract(void **state)
 {
 	(void)state;
 	for_processors(contracts_on);
+	for_processors(matrices_on);
 }
 
 /* The result of a row must not depend on other rows. */
@@ -435,7 +458,7 @@ static void rows_agree_on(const struct processor *p)
 	                                      .x = DTYPE_BF16,
 	                                      .w = DTYPE_BF16,
 	                                      .y = DTYPE_F32,
-	                                      .pack = {2 * p->target.lanes, pair}};
+	                                      .pack = tiles_for(p, DTYPE_BF16, pair)};
 	void *w = random_array(DTYPE_BF16, N * K), *tiles = pack_weights(DTYPE_BF16, &k.contract.pack, w, 1, N, K);
 	uint16_t *x = random_array(DTYPE_BF16, M * K);
 	float *all = random_array(DTYPE_F32, M * N), *one = random_array(DTYPE_F32, N);

@@ -64,9 +64,9 @@ static void tiles(void **state)
 		struct target t = {.lanes = 8, .bf16_dot = bf16_dot};
 		struct packing both = target_packing(&t, DTYPE_BF16, DTYPE_BF16);
 		assert_int_equal(both.n_tile, 16);
-		assert_int_equal(both.k_pair, bf16_dot ? 2 : 1);
-		assert_int_equal(target_packing(&t, DTYPE_F32, DTYPE_BF16).k_pair, 1);
-		assert_int_equal(target_packing(&t, DTYPE_BF16, DTYPE_F32).k_pair, 1);
+		assert_int_equal(both.k_run, bf16_dot ? 2 : 1);
+		assert_int_equal(target_packing(&t, DTYPE_F32, DTYPE_BF16).k_run, 1);
+		assert_int_equal(target_packing(&t, DTYPE_BF16, DTYPE_F32).k_run, 1);
 	}
 }
 

@@ -96,7 +96,7 @@ static inline struct dr_param tiny_param(struct blob_builder *b, const char *pat
 	                     .shape = blob_put(b, shape, 2, sizeof *shape)};
 	if (axes[0].role != DR_PLAIN) {
 		p.n_tile = TINY_N_TILE;
-		p.k_pair = TINY_K_PAIR;
+		p.k_run = TINY_K_PAIR;
 		p.bytes = (axes[0].local + TINY_N_TILE - 1) / TINY_N_TILE * TINY_N_TILE * axes[1].local * 4ull;
 	}
 	return p;
