@@ -133,16 +133,16 @@ void store_masked(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRe
 	masked_intrinsic(g, "llvm.masked.store", LLVMTypeOf(v), LLVMTypeOf(p), args);
 }
 
-static int vector_align(const struct codegen *g, enum dtype t)
+int vector_align(const struct codegen *g, enum dtype t, int lanes)
 {
-	int bytes = g->lanes * dtype_bytes(t);
+	int bytes = lanes * dtype_bytes(t);
 	return !g->vector_align ? dtype_bytes(t) : bytes < g->vector_align ? bytes : g->vector_align;
 }
 
 LLVMValueRef load_vector(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValueRef mask)
 {
 	LLVMTypeRef type = ir_vector(g, dtype_storage(g, t));
-	int align = vector_align(g, t);
+	int align = vector_align(g, t, g->lanes);
 	return dtype_widen(g, t, mask ? load_masked(g, type, p, mask, align) : ir_load(g, type, p, align));
 }
 
@@ -150,9 +150,9 @@ void store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef 
 {
 	v = dtype_narrow(g, t, v);
 	if (mask)
-		store_masked(g, v, p, mask, vector_align(g, t));
+		store_masked(g, v, p, mask, vector_align(g, t, g->lanes));
 	else
-		ir_store(g, v, p, vector_align(g, t));
+		ir_store(g, v, p, vector_align(g, t, g->lanes));
 }
 
 /* Addresses of p[0], p[stride], ... */
@@ -190,10 +190,16 @@ LLVMValueRef tail_mask(struct codegen *g, LLVMValueRef left)
 void for_vectors(struct codegen *g, LLVMValueRef from, LLVMValueRef to, vector_body *body, void *context)
 {
 	LLVMValueRef lanes = ir_i64(g, g->lanes), left = ir_rem(g, ir_sub(g, to, from), lanes);
-	LLVMValueRef whole = ir_sub(g, to, left);
-	struct ir_loop l = loop_begin(g, from, whole, lanes);
+	LLVMValueRef whole = ir_sub(g, to, left), step = lanes;
+	if (g->team) { /* its kernels have no rest */
+		from = ir_add(g, from, ir_mul(g, g->emitter->member(g), lanes));
+		step = ir_i64(g, (int64_t)g->lanes * g->team);
+	}
+	struct ir_loop l = loop_begin(g, from, whole, step);
 	body(g, context, l.index, NULL);
 	loop_end(g, &l);
+	if (g->team)
+		return;
 	struct ir_branch rest = if_begin(g, ir_compare(g, LLVMIntNE, left, ir_i64(g, 0)));
 	body(g, context, whole, tail_mask(g, left));
 	if_end(g, &rest);

@@ -19,6 +19,7 @@ struct codegen {
 	int lanes;        /* f32 per vector: 16 with AVX-512, 8 with AVX2, else 4 */
 	bool bf16_dot;    /* AVX512-BF16: one instruction multiplies and adds pairs of bf16 */
 	int vector_align; /* bytes that vectors in memory are aligned to; 0: as their elements */
+	int team;         /* threads of a GPU that are one worker together: they share the vectors of an item */
 	LLVMTypeRef i1, i8, i16, i32, i64, f16, bf16, f32, f64, ptr, nothing;
 	LLVMValueRef function; /* the function being built; the builder is in it */
 };
@@ -107,6 +108,7 @@ LLVMValueRef ir_load(struct codegen *g, LLVMTypeRef type, LLVMValueRef p, int al
 void ir_store(struct codegen *g, LLVMValueRef v, LLVMValueRef p, int align);
 LLVMValueRef ir_load_i32(struct codegen *g, LLVMValueRef p, LLVMValueRef index); /* element of an i32 array, as i64 */
 void ir_store_i32(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef index); /* stores an i64 */
+/* By the threads of a team together. */
 void ir_copy(struct codegen *g, LLVMValueRef to, LLVMValueRef from, int64_t bytes);
 void ir_clear(struct codegen *g, LLVMValueRef to, int64_t bytes);
 void ir_prefetch(struct codegen *g, LLVMValueRef p);
@@ -123,11 +125,14 @@ void store_vector(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef 
 /* The same with `stride` elements between neighbours. */
 LLVMValueRef load_strided(struct codegen *g, enum dtype t, LLVMValueRef p, int64_t stride, LLVMValueRef mask);
 void store_strided(struct codegen *g, enum dtype t, LLVMValueRef v, LLVMValueRef p, int64_t stride, LLVMValueRef mask);
+/* Bytes that a vector of so many elements in memory is aligned to. */
+int vector_align(const struct codegen *g, enum dtype t, int lanes);
 LLVMValueRef tail_mask(struct codegen *g, LLVMValueRef left); /* lanes < left (i64) */
 LLVMValueRef load_masked(struct codegen *g, LLVMTypeRef type, LLVMValueRef p, LLVMValueRef mask, int align);
 void store_masked(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRef mask, int align);
 
-/* Emits `body` for whole vectors of [from, to) in a loop, and once more with a mask for the rest. */
+/* Emits `body` for whole vectors of [from, to) in a loop, and once more with a mask for the rest. The threads of a team
+ * take them in turn: a thread always has the same ones. */
 typedef void vector_body(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask);
 void for_vectors(struct codegen *g, LLVMValueRef from, LLVMValueRef to, vector_body *body, void *context);
 
@@ -151,7 +156,10 @@ LLVMValueRef arg_integer(struct codegen *g, int i); /* i64 */
 /* This worker's part of argument i, a workspace of `bytes` for each worker. */
 LLVMValueRef arg_workspace_part(struct codegen *g, int i, int64_t bytes);
 struct ir_loop share_begin(struct codegen *g,
-                           LLVMValueRef items);   /* this worker's items of [0, items); end with loop_end() */
+                           LLVMValueRef items); /* this worker's items of [0, items); end with loop_end() */
+/* What one of a team's threads does for all of them, such as to store a number. */
+struct ir_branch lead_begin(struct codegen *g);
+void lead_end(struct codegen *g, const struct ir_branch *b);
 LLVMValueRef worker_count(struct codegen *g);     /* i32 */
 struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); end with if_end() */
 
@@ -177,6 +185,8 @@ LLVMValueRef contract_tile_function(struct codegen *g, const struct contract_til
 
 struct emitter {
 	unsigned memory; /* LLVM's address space of what arguments point to */
+	/* A GPU's: this thread's number in its team, i64. Then workers take items in turn; else each takes neighbours. */
+	LLVMValueRef (*member)(struct codegen *g);
 	/* Adds the kernels and dr_image. level: of optimization, where the kernels are a module of their own. */
 	void (*add_image)(struct codegen *g, const struct schedule *s, struct heap *heap, int level);
 	int (*contract_rows)(const struct codegen *g); /* maximum rows of a micro-kernel, up to CONTRACT_MAX_ROWS */

@@ -354,14 +354,35 @@ void ir_store_i32(struct codegen *g, LLVMValueRef v, LLVMValueRef p, LLVMValueRe
 	ir_store(g, LLVMBuildTrunc(g->builder, v, g->i32, ""), ir_at(g, p, DTYPE_I32, index), 4);
 }
 
+/* A team's pieces of so many bytes: as wide as their alignment allows. from NULL: zeros. */
+static void team_copy(struct codegen *g, LLVMValueRef to, LLVMValueRef from, int64_t bytes)
+{
+	int width = g->vector_align ? g->vector_align : 1;
+	while (bytes % width)
+		width /= 2;
+	LLVMTypeRef word = LLVMIntTypeInContext(g->context, width < 4 ? 8 * (unsigned)width : 32);
+	LLVMTypeRef piece = width > 4 ? LLVMVectorType(word, (unsigned)width / 4) : word;
+	LLVMValueRef first = ir_mul(g, g->emitter->member(g), ir_i64(g, width));
+	struct ir_loop l = loop_begin(g, first, ir_i64(g, bytes), ir_i64(g, (int64_t)g->team * width));
+	LLVMValueRef v = from ? ir_load(g, piece, ir_offset(g, from, l.index), width) : LLVMConstNull(piece);
+	ir_store(g, v, ir_offset(g, to, l.index), width);
+	loop_end(g, &l);
+}
+
 void ir_copy(struct codegen *g, LLVMValueRef to, LLVMValueRef from, int64_t bytes)
 {
-	LLVMBuildMemCpy(g->builder, to, 1, from, 1, ir_i64(g, bytes));
+	if (g->team)
+		team_copy(g, to, from, bytes);
+	else
+		LLVMBuildMemCpy(g->builder, to, 1, from, 1, ir_i64(g, bytes));
 }
 
 void ir_clear(struct codegen *g, LLVMValueRef to, int64_t bytes)
 {
-	LLVMBuildMemSet(g->builder, to, LLVMConstInt(g->i8, 0, 0), ir_i64(g, bytes), 1);
+	if (g->team)
+		team_copy(g, to, NULL, bytes);
+	else
+		LLVMBuildMemSet(g->builder, to, LLVMConstInt(g->i8, 0, 0), ir_i64(g, bytes), 1);
 }
 
 void ir_prefetch(struct codegen *g, LLVMValueRef p)

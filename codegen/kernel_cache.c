@@ -52,7 +52,7 @@ static void load_pairs(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMValu
 {
 	LLVMTypeRef type = LLVMVectorType(dtype_storage(g, t), 2 * (unsigned)g->lanes);
 	LLVMValueRef at = ir_at(g, p, t, ir_mul(g, index, ir_i64(g, 2)));
-	int align = dtype_bytes(t);
+	int align = vector_align(g, t, 2 * g->lanes);
 	LLVMValueRef both = mask ? load_masked(g, type, at, double_mask(g, mask), align) : ir_load(g, type, at, align);
 	for (int i = 0; i < 2; i++)
 		out[i] = dtype_widen(g, t, ir_deinterleave(g, both, i));
@@ -63,10 +63,11 @@ static void store_pairs(struct codegen *g, enum dtype t, LLVMValueRef p, LLVMVal
 {
 	LLVMValueRef at = ir_at(g, p, t, ir_mul(g, index, ir_i64(g, 2)));
 	LLVMValueRef both = ir_interleave(g, dtype_narrow(g, t, in[0]), dtype_narrow(g, t, in[1]));
+	int align = vector_align(g, t, 2 * g->lanes);
 	if (mask)
-		store_masked(g, both, at, double_mask(g, mask), dtype_bytes(t));
+		store_masked(g, both, at, double_mask(g, mask), align);
 	else
-		ir_store(g, both, at, dtype_bytes(t));
+		ir_store(g, both, at, align);
 }
 
 /* ---- angles ---------------------------------------------------------------------------------- */

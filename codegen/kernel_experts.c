@@ -299,6 +299,13 @@ static LLVMValueRef local_expert(struct codegen *g, const struct kernel_pack *k,
 	return ir_load(g, g->i64, found, 8);
 }
 
+static void store_meta(struct codegen *g, LLVMValueRef expert, LLVMValueRef meta, LLVMValueRef row)
+{
+	struct ir_branch lead = lead_begin(g);
+	ir_store_i32(g, expert, meta, row);
+	lead_end(g, &lead);
+}
+
 void emit_pack(struct codegen *g, const char *name, const struct kernel_pack *k)
 {
 	int64_t bytes = k->d * dtype_bytes(k->dtype);
@@ -314,9 +321,9 @@ void emit_pack(struct codegen *g, const char *name, const struct kernel_pack *k)
 	struct ir_branch full = if_begin(g, ir_compare(g, LLVMIntSLT, j, end));
 	LLVMValueRef token = ir_div(g, ir_load_i32(g, order, j), ir_i64(g, k->top)), row_bytes = ir_i64(g, bytes);
 	ir_copy(g, ir_offset(g, rows, ir_mul(g, l.index, row_bytes)), ir_offset(g, x, ir_mul(g, token, row_bytes)), bytes);
-	ir_store_i32(g, local_expert(g, k, start, first, j), meta, l.index);
+	store_meta(g, local_expert(g, k, start, first, j), meta, l.index);
 	if_else(g, &full);
-	ir_store_i32(g, ir_i64(g, -1), meta, l.index);
+	store_meta(g, ir_i64(g, -1), meta, l.index);
 	if_end(g, &full);
 	loop_end(g, &l);
 	kernel_end(g);
@@ -367,6 +374,11 @@ static void add_weighted(struct codegen *g, void *context, LLVMValueRef index, L
 	store_vector(g, DTYPE_F32, ir_fma(g, x, c->factor, load_vector(g, DTYPE_F32, at, mask)), at, mask);
 }
 
+static void clear_vector(struct codegen *g, void *out, LLVMValueRef index, LLVMValueRef mask)
+{
+	store_vector(g, DTYPE_F32, ir_like(g, ir_vector(g, g->f32), 0), ir_at(g, out, DTYPE_F32, index), mask);
+}
+
 /* Adds the row of an assignment, whose map value is `key`, if this round has it. */
 static void combine_row(struct codegen *g, struct combine *c, LLVMValueRef assignment, LLVMValueRef key)
 {
@@ -411,7 +423,7 @@ void emit_combine(struct codegen *g, const char *name, const struct kernel_combi
 	struct ir_loop l = share_begin(g, arg_integer(g, COMBINE_M));
 	c.out = ir_at(g, out, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->d)));
 	struct ir_branch fresh = if_begin(g, ir_compare(g, LLVMIntEQ, round, zero));
-	ir_clear(g, c.out, 4 * k->d);
+	for_vectors(g, zero, ir_i64(g, k->d), clear_vector, c.out);
 	if_end(g, &fresh);
 	combine_token(g, &c, l.index);
 	loop_end(g, &l);

@@ -44,9 +44,24 @@ struct ir_loop share_begin(struct codegen *g, LLVMValueRef items)
 {
 	LLVMValueRef worker = ir_wide(g, LLVMGetParam(g->function, PARAM_WORKER));
 	LLVMValueRef workers = ir_wide(g, worker_count(g)), one = ir_i64(g, 1);
+	if (g->emitter->member)
+		return loop_begin(g, worker, items, workers);
 	LLVMValueRef from = ir_div(g, ir_mul(g, items, worker), workers);
 	LLVMValueRef to = ir_div(g, ir_mul(g, items, ir_add(g, worker, one)), workers);
 	return loop_begin(g, from, to, one);
+}
+
+struct ir_branch lead_begin(struct codegen *g)
+{
+	if (!g->team)
+		return (struct ir_branch){0};
+	return if_begin(g, ir_compare(g, LLVMIntEQ, g->emitter->member(g), ir_i64(g, 0)));
+}
+
+void lead_end(struct codegen *g, const struct ir_branch *b)
+{
+	if (g->team)
+		if_end(g, b);
 }
 
 struct ir_branch first_worker(struct codegen *g)

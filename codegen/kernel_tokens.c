@@ -42,6 +42,19 @@ static LLVMValueRef packed_row(struct codegen *g, const struct kernel_embed *k, 
 	return ir_add(g, start, ir_mul(g, ir_rem(g, n, tile), ir_i64(g, k->pack.k_run)));
 }
 
+/* Vectors of a row in swizzled tiles: neighbours stay neighbours within a piece. */
+struct piece_copy {
+	const struct kernel_embed *k;
+	LLVMValueRef n, from, to;
+};
+
+static void copy_piece(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
+{
+	const struct piece_copy *c = context;
+	LLVMValueRef at = ir_at(g, c->from, c->k->table, packed_index(g, c->k, c->n, index));
+	store_vector(g, c->k->out, load_vector(g, c->k->table, at, mask), ir_at(g, c->to, c->k->out, index), mask);
+}
+
 static void embed_row(struct codegen *g, const struct kernel_embed *k, LLVMValueRef table, LLVMValueRef n,
                       LLVMValueRef out)
 {
@@ -52,6 +65,11 @@ static void embed_row(struct codegen *g, const struct kernel_embed *k, LLVMValue
 		return;
 	}
 	LLVMValueRef row = ir_at(g, table, k->table, packed_row(g, k, n));
+	if (k->pack.swizzled) {
+		struct piece_copy c = {.k = k, .n = n, .from = row, .to = out};
+		for_vectors(g, ir_i64(g, 0), ir_i64(g, k->d), copy_piece, &c);
+		return;
+	}
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, k->d), ir_i64(g, 1));
 	LLVMValueRef x = load_scalar(g, k->table, ir_at(g, row, k->table, packed_index(g, k, n, l.index)));
 	store_scalar(g, k->out, x, ir_at(g, out, k->out, l.index));

@@ -1,6 +1,5 @@
 /* Contractions on a GPU: addresses and tiles. */
 #include "contract.h"
-#include "../../support/round.h"
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 static int64_t runs_of(const struct kernel_contract *k) { return divide_up(k->k * dtype_bytes(k->w), RUN_BYTES); }
@@ -79,8 +78,8 @@ void tiles_plan(const struct kernel_contract *k, int rows, int outputs, struct d
 	e->plus = k->grouped ? (uint32_t)k->groups : 0; /* each group may end within a tile */
 }
 
-/* The group of tile number `tile`, counted over all groups, and its number there, to `found`; -1: there is no such tile.
- * A warp counts the tiles of 32 groups at a time. */
+/* The group of tile number `tile`, counted over all groups, and its number there, to `found`; -1: there is no such
+ * tile. A warp counts the tiles of 32 groups at a time. */
 static void find_group(struct contract *c, LLVMValueRef tile, int rows)
 {
 	struct codegen *g = c->g;
@@ -91,7 +90,8 @@ static void find_group(struct contract *c, LLVMValueRef tile, int rows)
 	warp_barrier(g);
 	ir_store(g, ir_i64(g, 0), before, 8);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), groups, ir_i64(g, WARP));
-	LLVMValueRef group = ir_add(g, l.index, lane), at = ir_min(g, group, groups), next = ir_min(g, ir_add(g, group, one), groups);
+	LLVMValueRef group = ir_add(g, l.index, lane), at = ir_min(g, group, groups),
+				 next = ir_min(g, ir_add(g, group, one), groups);
 	LLVMValueRef count = ir_sub(g, ir_load_i32(g, offsets, next), ir_load_i32(g, offsets, at));
 	LLVMValueRef tiles = ir_ceil_div(g, count, rows), passed = ir_load(g, g->i64, before, 8);
 	LLVMValueRef upto = ir_add(g, passed, ir_wide(g, warp_sums(g, LLVMBuildTrunc(g->builder, tiles, g->i32, ""))));

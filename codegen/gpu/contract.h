@@ -1,6 +1,6 @@
-/* What the contractions of a GPU share: where tiles of rows and of weights are. Three generators share the work: products
- * on the matrix units for many rows (contract_tiles.c) and for few (contract_few.c), and sums of multiply-adds for the
- * formats and shapes that these do not take (contract_fma.c). */
+/* What the contractions of a GPU share: where tiles of rows and of weights are. Three generators share the work:
+ * products on the matrix units for many rows (contract_tiles.c) and for few (contract_few.c), and sums of multiply-adds
+ * for the formats and shapes that these do not take (contract_fma.c). */
 #ifndef DEPLOYC_GPU_CONTRACT_H
 #define DEPLOYC_GPU_CONTRACT_H
 #include "kernels.h"
@@ -11,20 +11,20 @@ enum { RUN_BYTES = 128, RUN_PIECES = RUN_BYTES / PIECE_BYTES };
 struct contract {
 	struct codegen *g;
 	const struct kernel_contract *k;
-	LLVMValueRef x, w, y;         /* arguments */
-	LLVMValueRef found;           /* grouped: shared i32[2], the group of a tile and the tile's number in it */
-	int64_t runs;                 /* of a row of weights */
+	LLVMValueRef x, w, y; /* arguments */
+	LLVMValueRef found;   /* grouped: shared i32[2], the group of a tile and the tile's number in it */
+	int64_t runs;         /* of a row of weights */
 	/* the current tile */
-	LLVMValueRef begin, end;      /* its rows, i64 */
-	LLVMValueRef first_n;         /* its first output, i64 */
+	LLVMValueRef begin, end;             /* its rows, i64 */
+	LLVMValueRef first_n;                /* its first output, i64 */
 	LLVMValueRef tile_x, tile_w, tile_y; /* addresses of the batch's or group's x and y, and of its weights */
 };
 
 /* Begins the kernel `name`; loads the arguments. */
 struct contract contract_begin(struct codegen *g, const struct gpu_kernel *gk, const char *name);
 
-/* A loop over this block's tiles of `rows` rows and `outputs` outputs. Inside it, all threads have the same tile. Blocks
- * with neighbouring numbers have tiles of the same weights. */
+/* A loop over this block's tiles of `rows` rows and `outputs` outputs. Inside it, all threads have the same tile.
+ * Blocks with neighbouring numbers have tiles of the same weights. */
 struct tile_loop {
 	struct ir_loop loop;
 	struct ir_branch is_there; /* grouped: there may be fewer tiles than items */

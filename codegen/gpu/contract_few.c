@@ -1,12 +1,11 @@
-/* Contractions of few rows on the matrix units: their time is that of reading the weights. A block multiplies 32 rows of
- * weights by up to 16 rows of x at a time; its four warps take runs of k in turn, so that many reads are on their way.
- * Nothing goes through shared memory but the sums.
+/* Contractions of few rows on the matrix units: their time is that of reading the weights. A block multiplies 32 rows
+ * of weights by up to 16 rows of x at a time; its four warps take runs of k in turn, so that many reads are on their
+ * way. Nothing goes through shared memory but the sums.
  *
  * Weights are the 16-row side of a product of 16 x 8 x 16, x's rows its columns. A thread reads pieces of 16 bytes: 8
- * neighbours of k of a row. They serve as the k that the unit expects to be 2t, 2t + 1, 2t + 8, 2t + 9, of two products:
- * which k are summed together does not matter, as long as both sides agree. */
+ * neighbours of k of a row. They serve as the k that the unit expects to be 2t, 2t + 1, 2t + 8, 2t + 9, of two
+ * products: which k are summed together does not matter, as long as both sides agree. */
 #include "contract.h"
-#include "../../support/round.h"
 #include "matrix.h"
 
 enum {
@@ -107,7 +106,8 @@ static void share_sums(struct few *f)
 		for (int column = 0; column < COLUMN_BLOCKS; column++)
 			for (int i = 0; i < MATRIX_SUMS; i++) {
 				LLVMValueRef output = ir_add(g, f->row, ir_i64(g, b * MATRIX_ROWS + i / 2 * (MATRIX_ROWS / 2)));
-				LLVMValueRef row = ir_add(g, ir_mul(g, f->part, ir_i64(g, 2)), ir_i64(g, column * MATRIX_COLUMNS + i % 2));
+				LLVMValueRef row =
+					ir_add(g, ir_mul(g, f->part, ir_i64(g, 2)), ir_i64(g, column * MATRIX_COLUMNS + i % 2));
 				ir_store(g, ir_load(g, g->f32, f->sum[b][column][i], 4), shared_sum(f, warp, output, row), 4);
 			}
 }
@@ -125,8 +125,8 @@ static void store_sums(struct few *f)
 			LLVMValueRef part = ir_load(g, g->f32, shared_sum(f, ir_i64(g, w), output, within), 4);
 			sum = sum ? ir_fadd(g, sum, part) : part;
 		}
-		LLVMValueRef real = ir_and(g, ir_compare(g, LLVMIntSLT, row, f->c.end),
-		                           ir_compare(g, LLVMIntSLT, n, ir_i64(g, f->c.k->n)));
+		LLVMValueRef real =
+			ir_and(g, ir_compare(g, LLVMIntSLT, row, f->c.end), ir_compare(g, LLVMIntSLT, n, ir_i64(g, f->c.k->n)));
 		struct ir_branch b = if_begin(g, real);
 		store_scalar(g, f->c.k->y, sum, y_element(&f->c, row, n));
 		if_end(g, &b);

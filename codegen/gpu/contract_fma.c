@@ -2,22 +2,21 @@
  * outputs; both operands come through shared memory as f32, 32 elements of k at a time. Each sum is one chain in the
  * order of k, as on the CPU, so its bits are the same. */
 #include "contract.h"
-#include "../../support/round.h"
 
 enum {
-	STEP = 32,      /* of k */
-	SIDE = 16,      /* threads along rows and along outputs */
+	STEP = 32, /* of k */
+	SIDE = 16, /* threads along rows and along outputs */
 	OUTPUTS_EACH = FMA_OUTPUTS / SIDE,
 	MAX_ROWS_EACH = FMA_MANY / SIDE,
-	LOADED = 8,     /* neighbouring elements of k that a thread loads */
-	PITCH = 1       /* more than the tile's width: a warp's stores go to different banks */
+	LOADED = 8, /* neighbouring elements of k that a thread loads */
+	PITCH = 1   /* more than the tile's width: a warp's stores go to different banks */
 };
 
 struct fma {
 	struct contract c;
-	int rows, each;    /* each: rows of a thread */
-	int vector;        /* elements of x that are loaded at once: LOADED or 1 */
-	LLVMValueRef xs, ws; /* shared f32[STEP][rows + PITCH], f32[STEP][FMA_OUTPUTS + PITCH] */
+	int rows, each;                    /* each: rows of a thread */
+	int vector;                        /* elements of x that are loaded at once: LOADED or 1 */
+	LLVMValueRef xs, ws;               /* shared f32[STEP][rows + PITCH], f32[STEP][FMA_OUTPUTS + PITCH] */
 	LLVMValueRef thread, across, down; /* i64: number, output and row of the first sum */
 	LLVMValueRef sum[MAX_ROWS_EACH][OUTPUTS_EACH];
 };

@@ -1,6 +1,5 @@
 /* Which generator takes a contraction, and with how many blocks. */
 #include "contract.h"
-#include "../../support/round.h"
 
 /* Can the matrix units do it: two 16-bit formats that are equal, pieces of x aligned? */
 static bool multiplies(const struct gpu_kernel *gk)
@@ -63,4 +62,3 @@ static void emit(struct codegen *g, const struct gpu_kernel *gk, int entry, cons
 }
 
 const struct gpu_family gpu_contract = {plan, emit};
-

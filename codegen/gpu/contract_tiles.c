@@ -3,7 +3,6 @@
  * swizzled as the weights are in memory, so that the reads of a warp go to different banks. Of its eight warps, each
  * computes half of the rows by 32 outputs. */
 #include "contract.h"
-#include "../../support/round.h"
 #include "matrix.h"
 
 enum {
@@ -19,11 +18,11 @@ enum {
 
 struct tiles {
 	struct contract c;
-	int rows, row_blocks; /* of the tile; of a warp */
-	bool pairs;           /* two neighbouring outputs are stored at once */
-	LLVMValueRef shared;  /* STAGES times runs of x[rows], then of w[TILE_OUTPUTS]: an address of shared memory */
-	LLVMValueRef thread, lane;            /* i64 */
-	LLVMValueRef warp_row, warp_output;   /* first of the warp's in the tile, i64 */
+	int rows, row_blocks;      /* of the tile; of a warp */
+	bool pairs;                /* two neighbouring outputs are stored at once */
+	LLVMValueRef shared;       /* STAGES times runs of x[rows], then of w[TILE_OUTPUTS]: an address of shared memory */
+	LLVMValueRef thread, lane; /* i64 */
+	LLVMValueRef warp_row, warp_output; /* first of the warp's in the tile, i64 */
 	LLVMValueRef sum[MAX_ROW_BLOCKS][COLUMN_BLOCKS][MATRIX_SUMS];
 };
 
@@ -57,7 +56,8 @@ static void copy_x(struct tiles *t, LLVMValueRef run, LLVMValueRef stage)
 		LLVMValueRef m = ir_add(g, t->c.begin, row), first = ir_add(g, ir_mul(g, run, pieces), piece);
 		first = ir_mul(g, first, ir_i64(g, PIECE_ELEMENTS));
 		LLVMValueRef real = ir_and(g, ir_compare(g, LLVMIntSLE, m, end), ir_compare(g, LLVMIntSLT, first, k));
-		LLVMValueRef from = x_element(&t->c, ir_min(g, m, end), ir_min(g, first, ir_i64(g, t->c.k->k - PIECE_ELEMENTS)));
+		LLVMValueRef from =
+			x_element(&t->c, ir_min(g, m, end), ir_min(g, first, ir_i64(g, t->c.k->k - PIECE_ELEMENTS)));
 		piece_copy(g, ir_offset(g, stage, piece_offset(g, row, piece)), from,
 		           ir_select(g, real, ir_i32(g, PIECE_BYTES), ir_i32(g, 0)));
 	}
@@ -91,7 +91,8 @@ static void copy_run(struct tiles *t, LLVMValueRef run)
 static struct piece load_rows(struct tiles *t, LLVMValueRef stage, int block, int step)
 {
 	struct codegen *g = t->c.g;
-	LLVMValueRef of_lane = ir_rem(g, t->lane, ir_i64(g, MATRIX_ROWS)), half = ir_div(g, t->lane, ir_i64(g, MATRIX_ROWS));
+	LLVMValueRef of_lane = ir_rem(g, t->lane, ir_i64(g, MATRIX_ROWS)),
+				 half = ir_div(g, t->lane, ir_i64(g, MATRIX_ROWS));
 	LLVMValueRef row = ir_add(g, t->warp_row, ir_add(g, of_lane, ir_i64(g, block * MATRIX_ROWS)));
 	return matrix_load(g, ir_offset(g, stage, piece_offset(g, row, ir_add(g, half, ir_i64(g, 2 * step)))));
 }
@@ -166,7 +167,8 @@ static void store_sums(struct tiles *t)
 	LLVMValueRef pair = ir_mul(g, ir_rem(g, t->lane, four), ir_i64(g, 2));
 	for (int i = 0; i < t->row_blocks; i++)
 		for (int half = 0; half < 2; half++) {
-			LLVMValueRef m = ir_add(g, t->warp_row, ir_add(g, row, ir_i64(g, i * MATRIX_ROWS + half * MATRIX_ROWS / 2)));
+			LLVMValueRef m =
+				ir_add(g, t->warp_row, ir_add(g, row, ir_i64(g, i * MATRIX_ROWS + half * MATRIX_ROWS / 2)));
 			m = ir_add(g, t->c.begin, m);
 			struct ir_branch real = if_begin(g, ir_compare(g, LLVMIntSLT, m, t->c.end));
 			for (int j = 0; j < COLUMN_BLOCKS; j++) {

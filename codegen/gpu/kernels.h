@@ -2,6 +2,7 @@
  * kernel takes the general path (ptx.c). */
 #ifndef DEPLOYC_GPU_KERNELS_H
 #define DEPLOYC_GPU_KERNELS_H
+#include "../../support/round.h"
 #include "block.h"
 
 enum { GPU_ENTRIES = 4 };
@@ -10,6 +11,7 @@ struct gpu_kernel {
 	int64_t align[MAX_OPERANDS]; /* argument i is a multiple of so many bytes in every launch */
 	struct dr_entry entry[GPU_ENTRIES];
 	int entries;
+	int team; /* threads that are one worker together */
 	bool tuned;
 };
 
@@ -24,11 +26,26 @@ struct gpu_family {
 	bool (*plan)(struct arena *arena, struct gpu_kernel *k);
 	void (*emit)(struct codegen *g, const struct gpu_kernel *k, int entry, const char *name);
 };
-extern const struct gpu_family gpu_rows, gpu_contract;
+extern const struct gpu_family gpu_rows, gpu_contract, gpu_team;
 const struct gpu_family *gpu_family(enum kernel_family f); /* NULL: it has none */
 
 /* PTX of one kernel; as gpu_ptx() (gpu.h). */
 LLVMMemoryBufferRef gpu_kernel_ptx(const struct gpu_kernel *k, int level);
+
+/* Entry e has blocks for `each` items for each of args[count], `per_block` items a block. */
+static inline void gpu_spread(struct dr_entry *e, int64_t each, int64_t per_block)
+{
+	e->per = each < per_block ? (uint32_t)(per_block / each) : 1;
+	e->times = each < per_block ? 1 : (uint32_t)divide_up(each, per_block);
+}
+
+static inline int power_of_two(int64_t at_least)
+{
+	int n = 1;
+	while (n < at_least)
+		n *= 2;
+	return n;
+}
 
 enum { MAX_BLOCKS = 1 << 20 };
 /* An entry for any amount of work, by argument `count`; the caller changes what differs. */

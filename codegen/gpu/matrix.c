@@ -51,8 +51,7 @@ struct piece piece_or_zero(struct codegen *g, LLVMValueRef condition, struct pie
 struct piece matrix_load(struct codegen *g, LLVMValueRef shared)
 {
 	struct piece p;
-	LLVMValueRef all =
-		ir_intrinsic(g, "llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16", LLVMTypeOf(shared), &shared, 1);
+	LLVMValueRef all = ir_intrinsic(g, "llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16", LLVMTypeOf(shared), &shared, 1);
 	for (unsigned i = 0; i < 4; i++)
 		p.word[i] = extract(g, all, i);
 	return p;

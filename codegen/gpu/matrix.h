@@ -1,6 +1,6 @@
 /* The matrix units: products of 16 x 8 x 16 (rows, columns, k) of bf16 or f16, summed in f32, by the lanes of a warp
- * together. Of a, lane l holds rows l / 4 and l / 4 + 8, of b column l / 4, of the sums those rows and columns 2 (l % 4)
- * and the next; of k, pairs from 2 (l % 4) and from 2 (l % 4) + 8 on (PTX: mma.m16n8k16). */
+ * together. Of a, lane l holds rows l / 4 and l / 4 + 8, of b column l / 4, of the sums those rows and columns 2 (l %
+ * 4) and the next; of k, pairs from 2 (l % 4) and from 2 (l % 4) + 8 on (PTX: mma.m16n8k16). */
 #ifndef DEPLOYC_GPU_MATRIX_H
 #define DEPLOYC_GPU_MATRIX_H
 #include "block.h"

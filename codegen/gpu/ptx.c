@@ -24,7 +24,8 @@ static void bound_threads(struct codegen *g, LLVMValueRef f, uint32_t threads)
 	LLVMAddNamedMetadataOperand(g->module, "nvvm.annotations", node);
 }
 
-/* NAME(u64 ...): calls `body` with the arguments in memory, and with this thread's number among all of them. */
+/* NAME(u64 ...): calls `body` with the arguments in memory, and with the number of this thread, or of its team, among
+ * all of them. */
 static void add_entry(struct codegen *g, const struct gpu_kernel *k, const struct dr_entry *e, LLVMValueRef body)
 {
 	struct arena arena = {0};
@@ -38,9 +39,9 @@ static void add_entry(struct codegen *g, const struct gpu_kernel *k, const struc
 	LLVMValueRef args = ir_local(g, g->i64, n);
 	for (int i = 0; i < n; i++)
 		ir_store(g, LLVMGetParam(f, (unsigned)i), ir_offset(g, args, ir_i64(g, (int64_t)sizeof(uint64_t) * i)), 8);
-	LLVMValueRef threads = ir_i32(g, e->threads);
-	LLVMValueRef call[] = {args, ir_add(g, ir_mul(g, block_index(g), threads), block_thread(g)),
-	                       ir_mul(g, block_count(g), threads)};
+	LLVMValueRef threads = ir_i32(g, e->threads), team = ir_i32(g, k->team ? k->team : 1);
+	LLVMValueRef thread = ir_add(g, ir_mul(g, block_index(g), threads), block_thread(g));
+	LLVMValueRef call[] = {args, ir_div(g, thread, team), ir_div(g, ir_mul(g, block_count(g), threads), team)};
 	ir_call(g, body, call, 3);
 	LLVMBuildRetVoid(g->builder);
 	arena_free(&arena);
@@ -199,4 +200,8 @@ static int contract_rows(const struct codegen *g)
 	return CONTRACT_MAX_ROWS / 3;
 }
 
-const struct emitter gpu_emitter = {.memory = GLOBAL_SPACE, .add_image = add_image, .contract_rows = contract_rows};
+/* Teams are a power of two, and blocks have whole teams. */
+static LLVMValueRef member(struct codegen *g) { return ir_wide(g, ir_and(g, block_thread(g), ir_i32(g, g->team - 1))); }
+
+const struct emitter gpu_emitter = {
+	.memory = GLOBAL_SPACE, .member = member, .add_image = add_image, .contract_rows = contract_rows};

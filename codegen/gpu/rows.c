@@ -4,7 +4,6 @@
  * is work of its own. */
 #include "../rows.h"
 #include "kernels.h"
-#include "../../support/round.h"
 
 enum {
 	THREADS = 256,
@@ -60,14 +59,6 @@ static int vector_of(const struct gpu_kernel *gk)
 	return vector;
 }
 
-static int power_of_two(int64_t at_least)
-{
-	int n = 1;
-	while (n < at_least)
-		n *= 2;
-	return n;
-}
-
 /* Vectors of a row that a thread may keep without running out of registers. */
 static int chunks_that_fit(const struct rows *r, int vector)
 {
@@ -119,8 +110,7 @@ static bool plan(struct arena *arena, struct gpu_kernel *gk)
 	struct dr_entry e =
 		gpu_entry(arena_printf(arena, "dr_%s", gk->kernel->name), s.threads, k->n_inputs + k->n_outputs);
 	int64_t items = rows_of_item(k) * (rows_walks(&r) ? 1 : s.vectors);
-	e.per = items < s.per_block ? (uint32_t)(s.per_block / items) : 1;
-	e.times = items < s.per_block ? 1 : (uint32_t)divide_up(items, s.per_block);
+	gpu_spread(&e, items, s.per_block);
 	gk->entry[0] = e;
 	gk->entries = 1;
 	return items < MAX_BLOCKS;

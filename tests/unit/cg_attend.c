@@ -63,7 +63,7 @@ static void test_rotate(void **state)
 /* ---- append ---------------------------------------------------------------------------------- */
 static void append_on(const struct processor *p, enum dtype x, enum dtype cache, bool by_position)
 {
-	enum { M = 6, HEADS = 2, F = 37, PAGE = 5, PAGES = 4 };
+	enum { M = 6, HEADS = 2, F = 40, PAGE = 5, PAGES = 4 };
 	struct kernel k = {.family = KERNEL_APPEND, .append = {HEADS, F, PAGE, by_position, x, cache}};
 	int64_t n = PAGES * HEADS * F * PAGE;
 	void *in = random_array(x, M * HEADS * F), *pool = random_array(cache, n),

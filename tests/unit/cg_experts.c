@@ -87,7 +87,7 @@ static void test_route(void **state)
 /* ---- from assignments to rows and back ------------------------------------------------------------------------------
  * What the kernels of an exchange do to each other's results, round by round: every assignment reaches its expert once,
  * and the combination is the weighted sum over them. */
-enum { TOKENS = 23, TOP = 3, EXPERTS = 10, DESTS = 3, LOCAL = 3, CAPACITY = 5, D = 21 };
+enum { TOKENS = 23, TOP = 3, EXPERTS = 10, DESTS = 3, LOCAL = 3, CAPACITY = 5, D = 20 };
 struct exchange {
 	int32_t index[TOKENS * TOP], map[EXPERTS], order[TOKENS * TOP], place[TOKENS * TOP], start[DESTS * LOCAL + 1];
 	float weight[TOKENS * TOP], out[TOKENS * D];
@@ -237,9 +237,9 @@ static void test_exchange(void **state)
 }
 
 /* ---- embed, pick ----------------------------------------------------------------------------- */
-static void embed_on(const struct processor *p, enum dtype table, enum dtype out, struct packing pack)
+static void embed_on(const struct processor *p, enum dtype table, enum dtype out, int64_t N, struct packing pack)
 {
-	enum { V = 50, N = 41, M = 6, FIRST = 100 };
+	enum { V = 50, M = 6, FIRST = 100 };
 	struct kernel k = {.family = KERNEL_EMBED, .embed = {V, N, table, out, pack}};
 	const int32_t *ids = guarded_copy((int32_t[M]){100, 149, 99, 150, 120, -1}, M * 4);
 	int64_t kp = pack.n_tile ? (N + pack.k_run - 1) / pack.k_run * pack.k_run : N,
@@ -260,45 +260,54 @@ static void embed_on(const struct processor *p, enum dtype table, enum dtype out
 
 static void embeds_on(const struct processor *p)
 {
-	for (int i = 0; i < 4; i++) {
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){0, 0, false});
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){16, 1, false});
-		embed_on(p, formats[i & 1], formats[i >> 1], (struct packing){32, 2, false});
-		const struct target gpu_target = target_gpu();
-		embed_on(p, formats[i & 1], formats[i >> 1], target_packing(&gpu_target, formats[i & 1], DTYPE_F32));
+	for (int i = 0; i < 8; i++) {
+		int64_t n = i < 4 ? 41 : 72;
+		embed_on(p, formats[i & 1], formats[i >> 1 & 1], n, (struct packing){0, 0, false});
+		embed_on(p, formats[i & 1], formats[i >> 1 & 1], n, (struct packing){16, 1, false});
+		embed_on(p, formats[i & 1], formats[i >> 1 & 1], n, (struct packing){32, 2, false});
+		if (!p->machine)
+			embed_on(p, formats[i & 1], formats[i >> 1 & 1], n, target_packing(&p->target, formats[i & 1], DTYPE_F32));
 	}
 }
 
-static void pick_on(const struct processor *p)
+static void pick_on(const struct processor *p, int64_t N)
 {
-	enum { N = 19, MX = 5, R = 6, FIRST = 10 };
+	enum { MX = 5, R = 6, FIRST = 10 };
 	struct kernel k = {.family = KERNEL_PICK, .pick = {N, DTYPE_BF16}};
 	const int32_t *want = guarded_copy((int32_t[R]){10, 14, 15, 9, -1, 12}, R * 4);
 	uint16_t *x = random_array(DTYPE_BF16, MX * N), *out = random_array(DTYPE_BF16, R * N);
-	run_twice(&k, p, (uint64_t[]){address(x), address(want), address(out), MX, R, FIRST}, 2, R * N * 2);
+	run_twice(&k, p, (uint64_t[]){address(x), address(want), address(out), MX, R, FIRST}, 2, (size_t)(R * N * 2));
 	for (int i = 0; i < R * N; i++) {
 		int row = want[i / N] - FIRST;
 		assert_int_equal(out[i], want[i / N] < 0 || row < 0 || row >= MX ? 0 : x[row * N + i % N]);
 	}
 }
 
-static void slice_on(const struct processor *p)
+static void slice_on(const struct processor *p, int64_t N)
 {
-	enum { N = 19, OWNERS = 3, STRIDE = 8, ROWS = 2, FIRST = 4 };
+	enum { OWNERS = 3, STRIDE = 8, ROWS = 2, FIRST = 4 };
 	struct kernel k = {.family = KERNEL_SLICE, .slice = {N, DTYPE_BF16}};
 	uint16_t *x = random_array(DTYPE_BF16, OWNERS * STRIDE * N), *y = random_array(DTYPE_BF16, OWNERS * ROWS * N);
-	run_twice(&k, p, (uint64_t[]){address(x), address(y), ROWS, OWNERS, STRIDE, FIRST}, 1, OWNERS * ROWS * N * 2);
+	run_twice(&k, p, (uint64_t[]){address(x), address(y), ROWS, OWNERS, STRIDE, FIRST}, 1,
+	          (size_t)(OWNERS * ROWS * N * 2));
 	for (int row = 0; row < OWNERS * ROWS; row++)
 		for (int i = 0; i < N; i++)
 			assert_int_equal(y[row * N + i], x[(row / ROWS * STRIDE + FIRST + row % ROWS) * N + i]);
+}
+
+static void moves_on(const struct processor *p)
+{
+	for (int64_t n = 19; n < 80; n += 45) { /* 19, and 64: whole pieces of 16 bytes */
+		pick_on(p, n);
+		slice_on(p, n);
+	}
 }
 
 static void test_embed(void **state)
 {
 	(void)state;
 	for_processors(embeds_on);
-	for_processors(pick_on);
-	for_processors(slice_on);
+	for_processors(moves_on);
 }
 
 /* ---- shape of the IR ------------------------------------------------------------------------- */
