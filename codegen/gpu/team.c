@@ -1,5 +1,5 @@
-/* Kernels that move rows, or compute each element of a row by itself: the generators of codegen/, with a team of threads
- * as a worker. The team's threads take a row's vectors in turn, each of up to 16 bytes in memory. */
+/* Kernels that move rows, or compute each element of a row by itself: the generators of codegen/, with a team of
+ * threads as a worker. The team's threads take a row's vectors in turn, each of up to 16 bytes in memory. */
 #include <stdio.h>
 #include "kernels.h"
 

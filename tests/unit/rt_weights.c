@@ -362,20 +362,16 @@ static void slices_become_tiles(void **state)
 	                          tiny_axis(&b, "n1", 2, 1, GROUP_DP, DR_WEIGHT_N, 5),
 	                          tiny_axis(&b, "n2", 5, 5, GROUP_NONE, DR_WEIGHT_N, 1)};
 	int64_t shape[2] = {4, 30};
-	struct dr_param p = {blob_text(&b, "w"),
-	                     blob_text(&b, "w"),
-	                     DR_SPACE_POST,
-	                     0,
-	                     0,
-	                     0,
-	                     0,
-	                     2 * 4 * 4 * 4,
-	                     DR_F32,
-	                     4,
-	                     2,
-	                     blob_put(&b, axes, 3, sizeof *axes),
-	                     blob_put(&b, shape, 2, sizeof *shape),
-	                     10};
+	struct dr_param p = {.path = blob_text(&b, "w"),
+	                     .key = blob_text(&b, "w"),
+	                     .space = DR_SPACE_POST,
+	                     .bytes = 2 * 4 * 4 * 4,
+	                     .dtype = DR_F32,
+	                     .n_tile = 4,
+	                     .k_run = 2,
+	                     .axes = blob_put(&b, axes, 3, sizeof *axes),
+	                     .shape = blob_put(&b, shape, 2, sizeof *shape),
+	                     .base = 10};
 	struct loaded l = load(&b, &p, folder, 2); /* dp = 1: columns 15 .. 19 */
 	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));
 	for (int n = 0; n < 8; n++)
@@ -385,14 +381,14 @@ static void slices_become_tiles(void **state)
 	remove_file("model.safetensors");
 }
 
-/* Numbers of one byte, stored with another axis innermost, in tiles of 32 that several threads fill. */
-static void bytes_become_tiles(void **state)
+/* Numbers of one byte, stored with another axis innermost, in tiles of 32 that several threads fill; with runs of one
+ * number, or of 128 bytes whose pieces are swizzled. */
+static void bytes_become_runs(bool swizzled)
 {
-	(void)state;
-	enum { K = 8192, N = 40, TILE = 32 };
+	enum { K = 8192, N = 40, TILE = 32, RUN = 32, PIECE = 4 };
 	static struct blob_builder b;
 	static uint8_t stored[K][N];
-	static float got[2][K][TILE];
+	static float got[2 * K * TILE];
 	for (int i = 0; i < K * N; i++)
 		stored[i / N][i % N] = (uint8_t)((i * 5 + i / N) % 0x7f);
 	write_file("model.safetensors", "{\"w\":{\"dtype\":\"F8_E4M3\",\"shape\":[8192,40],\"data_offsets\":[0,327680]}}",
@@ -401,27 +397,35 @@ static void bytes_become_tiles(void **state)
 	struct dr_axis axes[2] = {tiny_axis(&b, "k", K, K, GROUP_NONE, DR_WEIGHT_K, N),
 	                          tiny_axis(&b, "n", N, N, GROUP_NONE, DR_WEIGHT_N, 1)};
 	int64_t shape[2] = {K, N};
-	struct dr_param p = {blob_text(&b, "w"),
-	                     blob_text(&b, "w"),
-	                     DR_SPACE_POST,
-	                     0,
-	                     0,
-	                     0,
-	                     0,
-	                     sizeof got,
-	                     DR_F32,
-	                     TILE,
-	                     1,
-	                     blob_put(&b, axes, 2, sizeof *axes),
-	                     blob_put(&b, shape, 2, sizeof *shape),
-	                     0};
+	struct dr_param p = {.path = blob_text(&b, "w"),
+	                     .key = blob_text(&b, "w"),
+	                     .space = DR_SPACE_POST,
+	                     .bytes = sizeof got,
+	                     .dtype = DR_F32,
+	                     .n_tile = TILE,
+	                     .k_run = swizzled ? RUN : 1,
+	                     .swizzled = swizzled,
+	                     .axes = blob_put(&b, axes, 2, sizeof *axes),
+	                     .shape = blob_put(&b, shape, 2, sizeof *shape),
+	                     .base = 0};
 	struct loaded l = load(&b, &p, folder, 0);
 	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));
 	for (int n = 0; n < 2 * TILE; n++)
-		for (int k = 0; k < K; k++)
-			assert_true(got[n / TILE][k][n % TILE] == (n < N ? f32_of_fp8(FP8_E4M3, stored[k][n]) : 0));
+		for (int k = 0; k < K; k++) {
+			int at = k * TILE + n % TILE;
+			if (swizzled)
+				at = (k / RUN * TILE + n % TILE) * RUN + (k % RUN / PIECE ^ n % 8) * PIECE + k % PIECE;
+			assert_true(got[n / TILE * K * TILE + at] == (n < N ? f32_of_fp8(FP8_E4M3, stored[k][n]) : 0));
+		}
 	l.device->close(l.device);
 	remove_file("model.safetensors");
+}
+
+static void bytes_become_tiles(void **state)
+{
+	(void)state;
+	bytes_become_runs(false);
+	bytes_become_runs(true);
 }
 
 /* Experts one by one in the file, stacked on the device; bf16 stored, f32 wanted; expert 2 and 3 on tp = 1. */
@@ -446,20 +450,16 @@ static void keyed_axes_choose_tensors(void **state)
 	                          tiny_axis(&b, "k", 3, 3, GROUP_NONE, DR_WEIGHT_K, 1)};
 	axes[0].keyed = 1;
 	int64_t shape[1] = {3};
-	struct dr_param p = {blob_text(&b, "w"),
-	                     blob_text(&b, "moe.{expert}.w"),
-	                     DR_SPACE_PRE,
-	                     0,
-	                     0,
-	                     0,
-	                     0,
-	                     sizeof got,
-	                     DR_F32,
-	                     1,
-	                     2,
-	                     blob_put(&b, axes, 2, sizeof *axes),
-	                     blob_put(&b, shape, 1, sizeof *shape),
-	                     0};
+	struct dr_param p = {.path = blob_text(&b, "w"),
+	                     .key = blob_text(&b, "moe.{expert}.w"),
+	                     .space = DR_SPACE_PRE,
+	                     .bytes = sizeof got,
+	                     .dtype = DR_F32,
+	                     .n_tile = 1,
+	                     .k_run = 2,
+	                     .axes = blob_put(&b, axes, 2, sizeof *axes),
+	                     .shape = blob_put(&b, shape, 1, sizeof *shape),
+	                     .base = 0};
 	struct loaded l = load(&b, &p, folder, 1);
 	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_PRE], sizeof got));
 	static const float expected[2][4] = {{20, 21, 22, 0}, {30, 31, 32, 0}};
@@ -482,20 +482,13 @@ static void random_weights_do_not_depend_on_the_mesh(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct dr_axis axes[2] = {tiny_axis(of[i], "n", 6, i ? 3 : 6, GROUP_TP, DR_PLAIN, 4),
 		                          tiny_axis(of[i], "k", 4, 4, GROUP_NONE, DR_PLAIN, 1)};
-		struct dr_param p = {blob_text(of[i], "w"),
-		                     blob_text(of[i], "w"),
-		                     DR_SPACE_PRE,
-		                     0,
-		                     0,
-		                     0,
-		                     0,
-		                     i ? sizeof b : sizeof a,
-		                     DR_F32,
-		                     0,
-		                     0,
-		                     blob_put(of[i], axes, 2, sizeof *axes),
-		                     blob_put(of[i], shape, 2, sizeof *shape),
-		                     0};
+		struct dr_param p = {.path = blob_text(of[i], "w"),
+		                     .key = blob_text(of[i], "w"),
+		                     .space = DR_SPACE_PRE,
+		                     .bytes = i ? sizeof b : sizeof a,
+		                     .dtype = DR_F32,
+		                     .axes = blob_put(of[i], axes, 2, sizeof *axes),
+		                     .shape = blob_put(of[i], shape, 2, sizeof *shape)};
 		l[i] = load(of[i], &p, NULL, i);
 	}
 	l[0].device->read(l[0].device, a, flat(l[0].memory.base[DR_SPACE_PRE], sizeof a));
