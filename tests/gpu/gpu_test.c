@@ -69,6 +69,14 @@ static bool ptxas_is_there(void)
 	return there;
 }
 
+/* What a text says after .target. */
+static const char *target_of(const char *text)
+{
+	static char target[16];
+	const char *at = strstr(text, ".target");
+	return at && sscanf(at, ".target %15[a-z0-9_]", target) == 1 ? target : "sm_90";
+}
+
 static bool ptxas_accepts(const char *text, bool quiet)
 {
 	char path[] = "/tmp/gpu_test_XXXXXX", command[200];
@@ -76,7 +84,7 @@ static bool ptxas_accepts(const char *text, bool quiet)
 	FILE *file = fdopen(fd, "w");
 	fputs(text, file);
 	fclose(file);
-	snprintf(command, sizeof command, "ptxas -arch=sm_90 -O0 -o /dev/null %s%s", path,
+	snprintf(command, sizeof command, "ptxas -arch=%s -O1 -o /dev/null %s%s", target_of(text), path,
 	         quiet ? " >/dev/null 2>&1" : " 1>&2");
 	bool good = system(command) == 0;
 	unlink(path);
@@ -92,6 +100,12 @@ static CUresult load(CUmodule *m, const char *text, char *log, size_t size)
 	return cu.cuModuleLoadDataEx(m, text, 2, options, values);
 }
 
+void gpu_assemble(const char *text)
+{
+	if (ptxas_is_there())
+		gpu_expect(ptxas_accepts(text, false), true, "ptxas", __FILE__, __LINE__);
+}
+
 CUmodule gpu_module(const char *body)
 {
 	static const char header[] = ".version 7.8\n.target sm_90\n.address_size 64\n";
@@ -102,8 +116,7 @@ CUmodule gpu_module(const char *body)
 	if (r)
 		fprintf(stderr, "%s\n", log);
 	GOOD(r);
-	if (ptxas_is_there())
-		gpu_expect(ptxas_accepts(text, false), true, "ptxas", __FILE__, __LINE__);
+	gpu_assemble(text);
 	free(text);
 	return m;
 }

@@ -229,7 +229,7 @@ static int attributes(const void *unused)
 	GOOD(launch_with(&p, cluster));
 	IS(read_word(p.x), 3);
 	cluster.value.clusterDim.x = 2;
-	IS(launch_with(&p, cluster), CUDA_ERROR_NOT_SUPPORTED);
+	IS(launch_with(&p, cluster), CUDA_ERROR_INVALID_CLUSTER_SIZE);
 	IS(launch_with(&p, (CUlaunchAttribute){.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value.word = 1}),
 	   CUDA_ERROR_NOT_SUPPORTED);
 	IS(launch_with(&p,

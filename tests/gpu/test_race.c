@@ -91,7 +91,7 @@ static const struct attempt {
 	{"copies", COPY("cp.async.wait_group 0;\n", "bar.sync 0;\nld.shared.u32 %r5, [%r3];\n"), 1, NULL},
 	{"one copy of two", COPY("cp.async.wait_group 1;\n", "ld.shared.u32 %r5, [%r2];\n"), 1, NULL},
 	{"copies that are not waited for", COPY("cp.async.wait_group 1;\n", "ld.shared.u32 %r5, [%r2+512];\n"), 1,
-     "copy that has not been waited for"},
+     "copy or product that has not been waited for"},
 	{"copies that others wait for", COPY("bar.sync 0;\ncp.async.wait_all;\n", "ld.shared.u32 %r5, [%r3];\n"), 1,
      "copy"},
 	{"copies into what is read", SWAP("bar.sync 0;\n") "cp.async.ca.shared.global [%r2], [%rd3], 4;\n", 1, "shared"},

@@ -13,23 +13,45 @@ static bool sizes_allowed(const CUlaunchConfig *n)
 	return grid && block;
 }
 
-/* Hints are accepted. What changes when a kernel runs, or which CTAs run together, is not. */
+/* Hints are accepted, and clusters. What changes when a kernel runs is not. */
 static bool attributes_allowed(const CUlaunchConfig *n)
 {
 	for (unsigned i = 0; i < n->numAttrs; i++) {
 		const CUlaunchAttribute *a = &n->attrs[i];
-		bool one = a->value.clusterDim.x == 1 && a->value.clusterDim.y == 1 && a->value.clusterDim.z == 1;
 		bool hint = a->id == CU_LAUNCH_ATTRIBUTE_IGNORE || a->id == CU_LAUNCH_ATTRIBUTE_PRIORITY
+		            || a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
 		            || a->id == CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW;
 		bool off = (a->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION && !a->value.word)
-		           || (a->id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && !a->value.word)
-		           || (a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION && one);
+		           || (a->id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && !a->value.word);
 		if (!hint && !off) {
 			fprintf(stderr, "emulated GPU: launch attribute %d is not emulated\n", (int)a->id);
 			return false;
 		}
 	}
 	return !n->numAttrs || n->attrs;
+}
+
+/* The CTAs of a cluster: the kernel's, or the launch's. */
+static void cluster_of(const CUlaunchConfig *n, const struct kernel *k, unsigned *cluster)
+{
+	for (int d = 0; d < 3; d++)
+		cluster[d] = k->cluster[0] ? k->cluster[d] : 1;
+	for (unsigned i = 0; i < n->numAttrs; i++)
+		if (n->attrs[i].id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION) {
+			cluster[0] = n->attrs[i].value.clusterDim.x;
+			cluster[1] = n->attrs[i].value.clusterDim.y;
+			cluster[2] = n->attrs[i].value.clusterDim.z;
+		}
+}
+
+/* Up to 8 CTAs: more are not portable. */
+static bool cluster_allowed(const CUlaunchConfig *n, const struct kernel *k)
+{
+	unsigned c[3];
+	cluster_of(n, k, c);
+	bool same = !k->cluster[0] || !memcmp(c, k->cluster, sizeof c);
+	return same && c[0] && c[1] && c[2] && (uint64_t)c[0] * c[1] * c[2] <= 8 && n->gridDimX % c[0] == 0
+	       && n->gridDimY % c[1] == 0 && n->gridDimZ % c[2] == 0;
 }
 
 static CUresult check_launch(const CUlaunchConfig *n, const struct CUfunc_st *f)
@@ -43,6 +65,8 @@ static CUresult check_launch(const CUlaunchConfig *n, const struct CUfunc_st *f)
 	if (k->required[0]
 	    && (n->blockDimX != k->required[0] || n->blockDimY != k->required[1] || n->blockDimZ != k->required[2]))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (!cluster_allowed(n, k))
+		return CUDA_ERROR_INVALID_CLUSTER_SIZE;
 	unsigned warps = (threads + LANES - 1) / LANES;
 	if (warps * LANES * (unsigned)k->registers > REGISTERS_PER_BLOCK)
 		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
@@ -59,6 +83,7 @@ static struct launch *make_launch(const CUlaunchConfig *n, const struct kernel *
 	                     .dynamic_shared = n->sharedMemBytes,
 	                     .resident = (unsigned)resident_ctas(k, threads, n->sharedMemBytes),
 	                     .multiprocessors = MULTIPROCESSORS};
+	cluster_of(n, k, l->cluster);
 	for (int i = 0; i < k->n_params; i++)
 		memcpy(l->params + k->params[i].offset, params[i], k->params[i].size);
 	return l;

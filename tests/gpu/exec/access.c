@@ -10,15 +10,17 @@ static const char *const space_names[] = {"generic", "global", "const", "shared"
 /* ---- the memory of one lane ---- */
 static unsigned char *shared_at(struct warp *w, int lane, uint64_t at, unsigned bytes)
 {
-	const struct cta *c = w->cta;
-	const struct launch *n = c->grid->launch;
-	uint64_t inside = at - DYNAMIC_SHARED;
-	bool is_static = at + bytes <= n->kernel->shared_bytes && at <= n->kernel->shared_bytes;
-	if (!is_static && !(inside <= n->dynamic_shared && inside + bytes <= n->dynamic_shared))
-		warp_fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane, "%u bytes at %s shared address 0x%llx: there are %u", bytes,
-		           at >= DYNAMIC_SHARED ? "dynamic" : "static",
-		           (unsigned long long)(at >= DYNAMIC_SHARED ? inside : at),
-		           at >= DYNAMIC_SHARED ? n->dynamic_shared : n->kernel->shared_bytes);
+	const struct launch *n = w->cta->grid->launch;
+	const struct cta *c = shared_owner(w, &at);
+	bool is_static = at >= STATIC_SHARED;
+	uint64_t inside = is_static ? at - STATIC_SHARED : at,
+			 size = is_static ? n->kernel->shared_bytes : n->dynamic_shared;
+	if (!c)
+		warp_fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane,
+		           "shared memory of a CTA that is not, or no longer, in the cluster");
+	if (inside + bytes > size)
+		warp_fault(w, CUDA_ERROR_ILLEGAL_ADDRESS, lane, "%u bytes at %s shared address 0x%llx: there are %llu", bytes,
+		           is_static ? "static" : "dynamic", (unsigned long long)inside, (unsigned long long)size);
 	return c->shared + at;
 }
 
@@ -64,6 +66,9 @@ unsigned char *lane_part(struct warp *w, int lane, enum space space, uint64_t at
 	} else if (space == SPACE_GENERIC && at - LOCAL_WINDOW < WINDOW_BYTES) {
 		space = SPACE_LOCAL;
 		at -= LOCAL_WINDOW;
+	} else if (space == SPACE_GENERIC && at - PARAM_WINDOW < WINDOW_BYTES) {
+		space = SPACE_PARAM;
+		at -= PARAM_WINDOW;
 	}
 	switch (space) {
 	case SPACE_SHARED: return shared_at(w, lane, at, bytes);
@@ -109,8 +114,8 @@ static unsigned char *common_base(struct warp *w, const struct ins *in, const ui
 	uint64_t end = high + bytes;
 	if (in->space == SPACE_SHARED) {
 		const struct launch *n = w->cta->grid->launch;
-		bool is_static = end <= n->kernel->shared_bytes;
-		bool is_dynamic = low >= DYNAMIC_SHARED && end <= (uint64_t)DYNAMIC_SHARED + n->dynamic_shared;
+		bool is_dynamic = end <= n->dynamic_shared;
+		bool is_static = low >= STATIC_SHARED && end <= (uint64_t)STATIC_SHARED + n->kernel->shared_bytes;
 		return is_static || is_dynamic ? w->cta->shared : NULL;
 	}
 	if (in->space == SPACE_PARAM || in->space == SPACE_LOCAL || !(low & DEVICE_BIT))
@@ -129,6 +134,7 @@ void note_poll(struct warp *w, const struct ins *in, uint64_t found)
 	bool again = w->polled == in && w->found == found;
 	w->polls = again ? w->polls + 1 : 0;
 	w->yields = again;
+	w->awaits.cta = NULL;
 	w->polled = in;
 	w->found = found;
 }

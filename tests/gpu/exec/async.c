@@ -4,6 +4,7 @@
 #include <string.h>
 #include "../../../runtime/cuda_api.h"
 #include "access.h"
+#include "bulk.h"
 #include "handlers.h"
 #include "race.h"
 
@@ -17,6 +18,7 @@ struct pending_copy {
 	uint64_t at; /* `to` as an address of shared memory */
 	const struct ins *in;
 	bool made;      /* only the wait is left */
+	uint32_t begun; /* copies of the CTA that had begun before */
 	uint32_t group; /* of the lane's groups, the one it will be committed to */
 };
 
@@ -32,7 +34,7 @@ static void end_copy(struct warp *w, const struct pending_copy *c)
 	if (!c->made)
 		make_copy(c);
 	if (w->cta->races)
-		race_copy_ends(w, c->at, (unsigned)(c->bytes + c->zeros), c->in);
+		race_ends(w, SPACE_SHARED, c->at, (unsigned)(c->bytes + c->zeros), c->in);
 }
 
 static void add_pending(struct warp *w, struct pending_copy c)
@@ -66,6 +68,7 @@ void x_cp_async(struct warp *w, const struct ins *in)
 		c.at = to[l];
 		c.in = in;
 		c.made = at_once;
+		c.begun = w->cta->n_copies;
 		if (at_once)
 			make_copy(&c);
 		if (!at_once || w->cta->races)
@@ -76,6 +79,23 @@ void x_cp_async(struct warp *w, const struct ins *in)
 		if (copied)
 			watch_access(w, copied, SPACE_GLOBAL, from, in->count, ACCESS_LOAD);
 	}
+}
+
+void copies_finish(struct warp *w, int lane, uint32_t number)
+{
+	int kept = 0;
+	for (int i = 0; i < w->n_copies; i++) {
+		const struct pending_copy *c = &w->copies[i];
+		if (c->lane != lane || c->begun >= number) {
+			w->copies[kept++] = *c;
+			continue;
+		}
+		if (!c->made)
+			make_copy(c);
+		if (w->cta->races)
+			race_copy_ends(w, SPACE_SHARED, c->at, (unsigned)(c->bytes + c->zeros), c->in, number);
+	}
+	w->n_copies = kept;
 }
 
 void x_cp_async_commit(struct warp *w, const struct ins *in)

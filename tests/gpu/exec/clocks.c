@@ -26,13 +26,18 @@ struct known *clocks_of(struct clocks *c, uint64_t cta)
 	return k;
 }
 
+static void later(uint32_t *to, const uint32_t *from)
+{
+	for (int a = 0; a < AGENTS; a++)
+		to[a] = from[a] > to[a] ? from[a] : to[a];
+}
+
 void clocks_join(struct clocks *to, const struct clocks *from)
 {
 	for (int i = 0; i < from->n; i++) {
 		struct known *k = clocks_of(to, from->ctas[i].cta);
-		const uint32_t *seen = from->ctas[i].seen;
-		for (int a = 0; a < AGENTS; a++)
-			k->seen[a] = seen[a] > k->seen[a] ? seen[a] : k->seen[a];
+		later(k->seen, from->ctas[i].seen);
+		later(k->proxied, from->ctas[i].proxied);
 	}
 }
 
@@ -46,6 +51,18 @@ uint32_t clocks_seen(const struct clocks *c, uint64_t cta, int agent)
 {
 	const struct known *k = find(c, cta);
 	return k ? k->seen[agent] : 0;
+}
+
+uint32_t clocks_proxied(const struct clocks *c, uint64_t cta, int agent)
+{
+	const struct known *k = find(c, cta);
+	return k ? k->proxied[agent] : 0;
+}
+
+void clocks_proxy(struct clocks *c)
+{
+	for (int i = 0; i < c->n; i++)
+		later(c->ctas[i].proxied, c->ctas[i].seen);
 }
 
 void clocks_forget(struct clocks *c) { c->n = 0; }

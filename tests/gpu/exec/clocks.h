@@ -11,6 +11,7 @@ enum { ASYNC_AGENT = MAX_WARPS, AGENTS };
 struct known {
 	uint64_t cta;
 	uint32_t seen[AGENTS];
+	uint32_t proxied[AGENTS]; /* what asynchronous copies and products see, from the last fence.proxy.async on */
 };
 
 struct clocks {
@@ -22,6 +23,9 @@ struct clocks {
 void clocks_join(struct clocks *to, const struct clocks *from);
 void clocks_set(struct clocks *to, const struct clocks *from);
 uint32_t clocks_seen(const struct clocks *c, uint64_t cta, int agent);
+uint32_t clocks_proxied(const struct clocks *c, uint64_t cta, int agent);
+/* Asynchronous copies and products see all of it from here on. */
+void clocks_proxy(struct clocks *c);
 /* Knowledge of a CTA, which is added. */
 struct known *clocks_of(struct clocks *c, uint64_t cta);
 void clocks_forget(struct clocks *c); /* keeps the memory */

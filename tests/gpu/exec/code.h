@@ -23,10 +23,14 @@ enum space { SPACE_GENERIC, SPACE_GLOBAL, SPACE_CONST, SPACE_SHARED, SPACE_LOCAL
  * set, which makes them non-canonical: a host that reads one faults. */
 #define SHARED_WINDOW (UINT64_C(1) << 60)
 #define LOCAL_WINDOW  (UINT64_C(1) << 59)
+#define PARAM_WINDOW  (UINT64_C(1) << 58)
 #define WINDOW_BYTES  (UINT64_C(1) << 24)
 #define DEVICE_BIT    (UINT64_C(1) << 62)
-/* Dynamic shared memory starts here, static at 0: what runs over the end of one does not reach the other. */
-enum { DYNAMIC_SHARED = 1 << 18 };
+/* Dynamic shared memory starts at 0, static here: what runs over the end of one does not reach the other. Descriptors
+ * of matrices have 18 bits for an address, so all but a lot of static memory is below that. */
+enum { STATIC_SHARED = 228 << 10 };
+/* Addresses in a cluster: of the CTA itself, then of each rank. */
+enum { SHARED_OF_CTA = 1 << 19, MAX_CLUSTER = 16 };
 
 /* Special registers, 32 lanes of 32 bits each. */
 enum special {
@@ -44,6 +48,12 @@ enum special {
 	SPECIAL_MASK_GE,
 	SPECIAL_SHARED_TOTAL,
 	SPECIAL_SHARED_DYNAMIC,
+	SPECIAL_CLUSTERID,
+	SPECIAL_NCLUSTERID = SPECIAL_CLUSTERID + 3,
+	SPECIAL_CLUSTER_CTAID = SPECIAL_NCLUSTERID + 3,
+	SPECIAL_CLUSTER_NCTAID = SPECIAL_CLUSTER_CTAID + 3,
+	SPECIAL_CLUSTER_RANK = SPECIAL_CLUSTER_NCTAID + 3,
+	SPECIAL_CLUSTER_RANKS,
 	SPECIAL_ZERO, /* %smid and %gridid of the only multiprocessor and grid that kernels see */
 	SPECIAL_ONE,
 	SPECIALS
@@ -102,6 +112,7 @@ struct kernel {
 	int n_params;
 	uint32_t param_bytes;
 	unsigned required[3]; /* .reqntid, or zeros */
+	unsigned cluster[3];  /* .reqnctapercluster, or zeros */
 	unsigned max_threads; /* .maxntid or .reqntid; MAX_THREADS */
 	const char *text;     /* the module's PTX: faults quote its lines */
 };

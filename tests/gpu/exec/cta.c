@@ -62,7 +62,7 @@ struct cta *cta_new(struct grid *g)
 	c->races = g->races ? race_cta_new() : NULL;
 	c->n_warps = (int)((n->block[0] * n->block[1] * n->block[2] + LANES - 1) / LANES);
 	c->file = aligned_alloc(64, (size_t)c->n_warps * warp_bytes(k));
-	c->shared = aligned_alloc(64, aligned(DYNAMIC_SHARED + n->dynamic_shared));
+	c->shared = aligned_alloc(64, aligned(STATIC_SHARED + k->shared_bytes));
 	for (int i = 0; i < c->n_warps; i++) {
 		struct warp *w = &c->warps[i];
 		unsigned char *at = c->file + (size_t)i * warp_bytes(k);
@@ -81,40 +81,74 @@ struct cta *cta_new(struct grid *g)
 
 void cta_free(struct cta *c)
 {
-	for (int i = 0; i < c->n_warps; i++)
+	for (int i = 0; i < c->n_warps; i++) {
 		free(c->warps[i].copies);
+		free(c->warps[i].products);
+	}
+	free(c->ops);
 	free(c->file);
 	free(c->shared);
 	race_cta_free(c->races);
 	free(c);
 }
 
-void cta_start(struct cta *c, uint64_t number)
+/* Special registers about clusters. */
+static void set_cluster_specials(struct warp *w)
+{
+	const struct cta *c = w->cta;
+	const struct launch *n = c->grid->launch;
+	for (int d = 0; d < 3; d++) {
+		fill_special(w, SPECIAL_CTAID + d, c->at[d]);
+		fill_special(w, SPECIAL_CLUSTERID + d, c->at[d] / n->cluster[d]);
+		fill_special(w, SPECIAL_NCLUSTERID + d, n->grid[d] / n->cluster[d]);
+		fill_special(w, SPECIAL_CLUSTER_CTAID + d, c->at[d] % n->cluster[d]);
+		fill_special(w, SPECIAL_CLUSTER_NCTAID + d, n->cluster[d]);
+	}
+	fill_special(w, SPECIAL_CLUSTER_RANK, (uint32_t)c->rank);
+	fill_special(w, SPECIAL_CLUSTER_RANKS, (uint32_t)c->cluster->n);
+}
+
+/* Where the CTA of that rank is, in a cluster whose first one is at `first`. */
+static void find_place(const struct launch *n, uint64_t first, unsigned rank, unsigned *at)
+{
+	for (int d = 0; d < 3; d++) {
+		at[d] = (unsigned)(first % n->grid[d]) + rank % n->cluster[d];
+		first /= n->grid[d];
+		rank /= n->cluster[d];
+	}
+}
+
+void cta_start(struct cta *c, struct cluster *cluster, int rank)
 {
 	const struct launch *n = c->grid->launch;
 	unsigned threads = n->block[0] * n->block[1] * n->block[2];
-	c->at[0] = (unsigned)(number % n->grid[0]);
-	c->at[1] = (unsigned)(number / n->grid[0] % n->grid[1]);
-	c->at[2] = (unsigned)(number / n->grid[0] / n->grid[1]);
+	c->cluster = cluster;
+	c->rank = rank;
+	cluster->ctas[rank] = c;
+	find_place(n, cluster->number, (unsigned)rank, c->at);
 	c->live_warps = c->n_warps;
-	c->number = number;
+	c->number = c->at[0] + (uint64_t)n->grid[0] * (c->at[1] + (uint64_t)n->grid[1] * c->at[2]);
+	c->n_ops = c->under_way = 0;
+	c->n_copies = 0;
 	memset(c->barriers, 0, sizeof c->barriers);
-	memset(c->shared, 0xff, n->kernel->shared_bytes);
-	memset(c->shared + DYNAMIC_SHARED, 0xff, n->dynamic_shared);
+	memset(c->shared, 0xff, n->dynamic_shared);
+	memset(c->shared + STATIC_SHARED, 0xff, n->kernel->shared_bytes);
 	for (int i = 0; i < c->n_warps; i++) {
 		struct warp *w = &c->warps[i];
 		unsigned left = threads - (unsigned)i * LANES;
 		w->active = w->alive = left >= LANES ? ALL_LANES : (1u << left) - 1;
-		w->pc = w->n_parked = w->n_copies = 0;
+		w->pc = w->n_parked = w->n_copies = w->n_products = 0;
+		w->product_fence = w->cluster_arrived = false;
+		w->products_committed = 0;
 		memset(w->committed, 0, sizeof w->committed);
+		memset(w->bulk_committed, 0, sizeof w->bulk_committed);
 		w->meets_at = INT_MAX;
 		w->state = WARP_RUNS;
 		w->polls = 0;
 		w->polled = NULL;
 		memset(w->area[AREA_REGISTERS], 0xff, n->kernel->register_bytes);
 		memset(w->local, 0xff, (size_t)n->kernel->local_bytes * LANES);
-		for (int d = 0; d < 3; d++)
-			fill_special(w, SPECIAL_CTAID + d, c->at[d]);
+		set_cluster_specials(w);
 	}
 	race_cta_start(c);
 }

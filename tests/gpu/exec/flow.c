@@ -127,6 +127,12 @@ void x_nothing(struct warp *w, const struct ins *in)
 /* Memory is in order here. */
 void x_fence(struct warp *w, const struct ins *in) { race_fence(w, in->scope); }
 
+void x_fence_proxy(struct warp *w, const struct ins *in)
+{
+	(void)in;
+	race_proxy_fence(w);
+}
+
 void x_trap(struct warp *w, const struct ins *in)
 {
 	(void)in;

@@ -19,6 +19,10 @@ handler x_to_window, x_from_window, x_narrow_sum, x_isspace;
 handler x_setp_16, x_setp_32, x_setp_64, x_setp_f32, x_setp_f64, x_setp_f16, x_setp_bf16;
 handler x_bra, x_exit, x_bar;
 handler x_mma, x_ldmatrix, x_cp_async, x_cp_async_wait, x_fence;
+handler x_stmatrix, x_wgmma, x_wgmma_wait;
+handler x_mbarrier_init, x_mbarrier_inval, x_mbarrier_arrive, x_mbarrier_bytes, x_mbarrier_wait, x_cp_async_arrive;
+handler x_bulk_load, x_bulk_store, x_bulk_wait;
+handler x_cluster_arrive, x_cluster_wait, x_mapa;
 handler x_shfl, x_vote, x_match_32, x_match_64, x_redux, x_activemask, x_warp_sync, x_elect;
 handler *cvt_handler(enum number to, enum number from);
 #endif

@@ -6,78 +6,30 @@
 #include "handlers.h"
 #include "matrix.h"
 
-enum { ROWS = 16, COLUMNS = 8, HALF = 64 };
-
-static void check_whole(struct warp *w)
+void check_whole(struct warp *w)
 {
 	if (w->exec != ALL_LANES)
 		warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, -1, "a matrix instruction without lanes %08x", ~w->exec);
 }
 
 /* ---- mma: d = a b + c, where a is 16 x k, b is k x 8 ---- */
-typedef float row __attribute__((vector_size(4 * COLUMNS)));
-
-/* a: [16][k], b: [k][8], c: [16][8] */
-static inline void multiply(const float *a, const row *b, row *c, int k)
-{
-	for (int half = 0; half < 2; half++) {
-		row sum[ROWS / 2];
-		for (int i = 0; i < ROWS / 2; i++)
-			sum[i] = c[half * ROWS / 2 + i];
-		for (int j = 0; j < k; j++)
-			for (int i = 0; i < ROWS / 2; i++)
-				sum[i] += a[(half * ROWS / 2 + i) * k + j] * b[j];
-		for (int i = 0; i < ROWS / 2; i++)
-			c[half * ROWS / 2 + i] = sum[i];
-	}
-}
-
-/* Registers 2h and 2h + 1 hold rows 8h .. 8h + 7 of c: a lane has two neighbours of a row. */
-static void read_sums(struct warp *w, const struct ins *in, int first, row *c)
-{
-	float *to = (float *)c;
-	for (int h = 0; h < 2; h++) {
-		const float *even = OPERAND(float, first + 2 * h), *odd = OPERAND(float, first + 2 * h + 1);
-		for (int l = 0; l < LANES; l++) {
-			to[h * HALF + 2 * l] = even[l];
-			to[h * HALF + 2 * l + 1] = odd[l];
-		}
-	}
-}
-
-static void write_sums(struct warp *w, const struct ins *in, const row *c)
-{
-	const float *from = (const float *)c;
-	for (int h = 0; h < 2; h++) {
-		float *even = OPERAND(float, 2 * h), *odd = OPERAND(float, 2 * h + 1);
-		for (int l = 0; l < LANES; l++) {
-			even[l] = from[h * HALF + 2 * l];
-			odd[l] = from[h * HALF + 2 * l + 1];
-		}
-	}
-}
-
-/* Fragments of 16 bits: register 2q + h of a is rows 8h.., columns 8q..; register q of b is its rows 8q.., transposed.
- */
+/* Register q of b has its rows 8q .., transposed. */
 static inline void mma_16(struct warp *w, const struct ins *in, int k, bool brain)
 {
-	_Alignas(64) float a[ROWS * 16], wide[HALF];
+	float a[ROWS * 16], wide[FRAGMENT];
 	row b[16], c[ROWS];
 	int first_b = 4 + k / 4, first_c = first_b + k / 8;
-	for (int r = 0; r < k / 4; r++) {
-		widen(OPERAND(uint16_t, 4 + r), wide, HALF, brain);
-		for (int i = 0; i < 8; i++)
-			memcpy(&a[(i + 8 * (r & 1)) * k + 8 * (r >> 1)], &wide[8 * i], 8 * sizeof *a);
-	}
+	for (int r = 0; r < k / 4; r++)
+		spread(OPERAND(uint16_t, 4 + r), r, a, k, brain);
 	for (int q = 0; q < k / 8; q++) {
-		widen(OPERAND(uint16_t, first_b + q), wide, HALF, brain);
+		widen(OPERAND(uint16_t, first_b + q), wide, FRAGMENT, brain);
 		for (int j = 0; j < 8; j++)
 			for (int n = 0; n < COLUMNS; n++)
 				b[8 * q + j][n] = wide[8 * n + j];
 	}
 	read_sums(w, in, first_c, c);
 	multiply(a, b, c, k);
-	write_sums(w, in, c);
+	write_sums(w, in, 0, c);
 }
 
 static float tf32(uint32_t bits) { return float_of(bits & 0xffffe000); }
@@ -95,7 +47,7 @@ static void mma_tf32(struct warp *w, const struct ins *in)
 			b[4 * q + l % 4][l / 4] = tf32(OPERAND(uint32_t, 8 + q)[l]);
 	read_sums(w, in, 10, c);
 	multiply(a, b, c, 8);
-	write_sums(w, in, c);
+	write_sums(w, in, 0, c);
 }
 
 /* in->size: k; in->number: the type of a and b */
@@ -111,12 +63,9 @@ void x_mma(struct warp *w, const struct ins *in)
 		mma_16(w, in, 8, in->number == BF16);
 }
 
-/* ---- ldmatrix: lane 8k + i has the address of row i of matrix k ---- */
-static void watch_rows(struct warp *w, const uint64_t *rows, int n)
-{
-	uint32_t lanes = n == LANES ? ALL_LANES : (1u << n) - 1;
-	watch_access(w, lanes, SPACE_SHARED, rows, 16, ACCESS_LOAD);
-}
+/* ---- ldmatrix, stmatrix: lane 8k + i has the address of row i of matrix k ---- */
+/* The lanes with addresses of n matrices. */
+static uint32_t rows_of(int n) { return n == 4 ? ALL_LANES : (1u << 8 * n) - 1; }
 
 /* variant: transposed */
 void x_ldmatrix(struct warp *w, const struct ins *in)
@@ -126,7 +75,7 @@ void x_ldmatrix(struct warp *w, const struct ins *in)
 	check_whole(w);
 	memcpy(rows, at, sizeof rows);
 	if (w->watched)
-		watch_rows(w, rows, 8 * in->n_defs);
+		watch_access(w, rows_of(in->n_defs), SPACE_SHARED, rows, 16, ACCESS_LOAD);
 	for (int k = 0; k < in->n_defs; k++) {
 		uint16_t *d = OPERAND(uint16_t, k);
 		for (int i = 0; i < 8; i++) {
@@ -135,6 +84,26 @@ void x_ldmatrix(struct warp *w, const struct ins *in)
 			memcpy(values, from, sizeof values);
 			for (int j = 0; j < 8; j++)
 				d[in->variant ? 8 * j + i : 8 * i + j] = values[j];
+		}
+	}
+}
+
+/* [rows], registers */
+void x_stmatrix(struct warp *w, const struct ins *in)
+{
+	const uint64_t *at = OPERAND(uint64_t, 0);
+	int n = in->n_ops - 1;
+	check_whole(w);
+	if (w->watched)
+		watch_access(w, rows_of(n), SPACE_SHARED, at, 16, ACCESS_STORE);
+	for (int k = 0; k < n; k++) {
+		const uint16_t *a = OPERAND(uint16_t, 1 + k);
+		for (int i = 0; i < 8; i++) {
+			unsigned char *to = lane_memory(w, 8 * k + i, SPACE_SHARED, at[8 * k + i], 16, true);
+			uint16_t values[8];
+			for (int j = 0; j < 8; j++)
+				values[j] = a[in->variant ? 8 * j + i : 8 * i + j];
+			memcpy(to, values, sizeof values);
 		}
 	}
 }

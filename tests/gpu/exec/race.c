@@ -120,8 +120,10 @@ struct accessor {
 	struct warp *w;
 	int lane;
 	enum space space;
-	uint64_t at;
+	struct cta *owner; /* of shared memory */
+	uint64_t at;       /* there */
 	const char *what;
+	bool async; /* a copy or product, which sees other writes after a fence.proxy.async only */
 };
 
 _Noreturn static void report(const struct accessor *a, epoch other, const char *was)
@@ -130,12 +132,12 @@ _Noreturn static void report(const struct accessor *a, epoch other, const char *
 	uint64_t agent = epoch_agent(other), at = a->at;
 	const char *space = "global";
 	if (a->space == SPACE_SHARED) {
-		space = at >= DYNAMIC_SHARED ? "dynamic shared" : "static shared";
-		at = at >= DYNAMIC_SHARED ? at - DYNAMIC_SHARED : at;
+		space = at >= STATIC_SHARED ? "static shared" : "dynamic shared";
+		at = at >= STATIC_SHARED ? at - STATIC_SHARED : at;
 	}
 	warp_fault(a->w, CUDA_ERROR_LAUNCH_FAILED, a->lane,
-	           "race: a %s of %s address 0x%llx is not ordered after a %s by warp %d of CTA %llu in PTX line %d",
-	           a->what, space, (unsigned long long)at, was, (int)(agent % AGENTS), (unsigned long long)(agent / AGENTS),
+	           "race: %s of %s address 0x%llx is not ordered after a %s by warp %d of CTA %llu in PTX line %d", a->what,
+	           space, (unsigned long long)at, was, (int)(agent % AGENTS), (unsigned long long)(agent / AGENTS),
 	           k->code[epoch_ins(other)].line);
 }
 
@@ -153,7 +155,24 @@ static void check(const struct accessor *a, epoch other, bool strong, const char
 {
 	if (!other || is_before(a->w, other) || (strong && epoch_strong(other)))
 		return;
-	report(a, other, epoch_clock(other) == PENDING ? "copy that has not been waited for" : was);
+	report(a, other, epoch_clock(other) == PENDING ? "copy or product that has not been waited for" : was);
+}
+
+static struct accessor accessor_of(struct warp *w, int lane, enum space space, uint64_t at, const char *what)
+{
+	struct accessor a = {.w = w, .lane = lane, .space = space, .owner = w->cta, .at = at, .what = what};
+	if (space == SPACE_SHARED)
+		a.owner = shared_owner(w, &a.at);
+	return a;
+}
+
+static void check_proxy(const struct accessor *a, epoch write)
+{
+	uint64_t agent = epoch_agent(write);
+	if (!write || !a->async || agent % AGENTS == ASYNC_AGENT)
+		return;
+	if (epoch_clock(write) > clocks_proxied(&of(a->w)->now, agent / AGENTS, (int)(agent % AGENTS)))
+		report(a, write, "write, by a fence.proxy.async,");
 }
 
 static void note_read(struct cell *c, const struct warp *w, epoch e)
@@ -169,6 +188,7 @@ static void note_read(struct cell *c, const struct warp *w, epoch e)
 static void read_cell(const struct accessor *a, struct cell *c, epoch e)
 {
 	check(a, c->write, epoch_strong(e), "write");
+	check_proxy(a, c->write);
 	if (a->w->in->read_only && c->write)
 		report(a, c->write, "write in the same launch, which ld.global.nc may not see,");
 	note_read(c, a->w, e);
@@ -185,9 +205,9 @@ static void write_cell(const struct accessor *a, struct cell *c, epoch e)
 	c->write = e;
 }
 
-static struct shadow *shadow_of(const struct warp *w, enum space space)
+static struct shadow *shadow_of(const struct accessor *a)
 {
-	return space == SPACE_SHARED ? &w->cta->races->shared : &w->cta->grid->races->global;
+	return a->space == SPACE_SHARED ? &a->owner->races->shared : &a->w->cta->grid->races->global;
 }
 
 static uint32_t number_of(const struct warp *w, const struct ins *in)
@@ -195,22 +215,34 @@ static uint32_t number_of(const struct warp *w, const struct ins *in)
 	return (uint32_t)(in - w->cta->grid->launch->kernel->code);
 }
 
+/* Bytes from `at` on in one piece of 16. */
+static unsigned piece(uint64_t at, uint64_t end)
+{
+	unsigned room = 16 - (unsigned)(at % 16);
+	return end - at < room ? (unsigned)(end - at) : room;
+}
+
 static void access_cells(const struct accessor *a, unsigned bytes, bool writes, epoch e)
 {
-	int n;
-	struct cell *c = shadow_cells(shadow_of(a->w, a->space), a->at, bytes, &n);
-	for (int i = 0; i < n; i++)
-		if (writes)
-			write_cell(a, &c[i], e);
-		else
-			read_cell(a, &c[i], e);
+	for (uint64_t end = a->at + bytes, at = a->at; at < end;) {
+		unsigned part = piece(at, end);
+		int n;
+		struct cell *c = shadow_cells(shadow_of(a), at, part, &n);
+		for (int i = 0; i < n; i++)
+			if (writes)
+				write_cell(a, &c[i], e);
+			else
+				read_cell(a, &c[i], e);
+		at += part;
+	}
 }
 
 /* ---- release and acquire ---- */
 /* Addresses of shared memory get the CTA's number. */
-static uint64_t key_of(const struct warp *w, enum space space, uint64_t at)
+static uint64_t shared_key(uint64_t cta, uint64_t at) { return (cta << 20 | at) + 1; }
+static uint64_t key_of(const struct cta *owner, enum space space, uint64_t at)
 {
-	return space == SPACE_SHARED ? (w->cta->number << 20 | at) + 1 : at;
+	return space == SPACE_SHARED ? shared_key(owner->number, at) : at;
 }
 
 /* NULL: nothing was released there, and `add` is false. */
@@ -286,32 +318,112 @@ static uint32_t time_of(const struct warp *w, bool strong_write)
 
 void race_access(struct warp *w, int lane, enum space space, uint64_t at, unsigned bytes, enum access_kind kind)
 {
-	static const char *const names[] = {"read", "write", "atomic operation"};
-	struct accessor a = {w, lane, space, at, names[kind]};
+	static const char *const names[] = {"a read", "a write", "an atomic operation"};
+	struct accessor a = accessor_of(w, lane, space, at, names[kind]);
 	bool strong = w->in->order != ORDER_WEAK, writes = kind != ACCESS_LOAD;
 	epoch e = epoch_of(agent_of(w), time_of(w, strong && writes), number_of(w, w->in), strong);
 	if (strong && kind != ACCESS_STORE)
-		acquire(w, key_of(w, space, at));
+		acquire(w, key_of(a.owner, space, a.at));
 	access_cells(&a, bytes, writes, e);
 	if (strong && writes)
-		release(w, key_of(w, space, at), kind == ACCESS_STORE);
+		release(w, key_of(a.owner, space, a.at), kind == ACCESS_STORE);
 }
 
-/* ---- copies ---- */
+/* ---- copies and products that are waited for ---- */
+static epoch pending_of(const struct warp *w, const struct ins *in)
+{
+	return epoch_of(agent_of(w), PENDING, number_of(w, in), false);
+}
+
+/* Accesses of `from` become those of `to`. */
+static void settle(const struct accessor *a, unsigned bytes, epoch from, epoch to)
+{
+	for (uint64_t end = a->at + bytes, at = a->at; at < end;) {
+		unsigned part = piece(at, end);
+		int n;
+		struct cell *c = shadow_cells(shadow_of(a), at, part, &n);
+		for (int i = 0; i < n; i++) {
+			c[i].write = c[i].write == from ? to : c[i].write;
+			for (int k = 0; k < READS; k++)
+				c[i].reads[k] = c[i].reads[k] == from ? to : c[i].reads[k];
+		}
+		at += part;
+	}
+}
+
 void race_copy_begins(struct warp *w, int lane, uint64_t at, unsigned bytes)
 {
-	struct accessor a = {w, lane, SPACE_SHARED, at, "copy"};
-	access_cells(&a, bytes, true, epoch_of(agent_of(w), PENDING, number_of(w, w->in), false));
+	struct accessor a = accessor_of(w, lane, SPACE_SHARED, at, "a copy");
+	access_cells(&a, bytes, true, pending_of(w, w->in));
 }
 
-void race_copy_ends(struct warp *w, uint64_t at, unsigned bytes, const struct ins *copy)
+void race_ends(struct warp *w, enum space space, uint64_t at, unsigned bytes, const struct ins *in)
 {
-	int n;
-	struct cell *c = shadow_cells(&w->cta->races->shared, at, bytes, &n);
-	epoch pending = epoch_of(agent_of(w), PENDING, number_of(w, copy), false);
-	for (int i = 0; i < n; i++)
-		if (c[i].write == pending)
-			c[i].write = epoch_of(agent_of(w), *own_time(w), number_of(w, copy), false);
+	struct accessor a = accessor_of(w, -1, space, at, "");
+	settle(&a, bytes, pending_of(w, in), epoch_of(agent_of(w), *own_time(w), number_of(w, in), false));
+}
+
+void race_async_begins(struct warp *w, int lane, enum space space, uint64_t at, unsigned bytes, bool writes)
+{
+	struct accessor a = accessor_of(w, lane, space, at, writes ? "a copy" : "an asynchronous read");
+	a.async = !writes;
+	access_cells(&a, bytes, writes, pending_of(w, w->in));
+}
+
+static epoch epoch_of_copy(const struct warp *w, uint32_t copy, const struct ins *in)
+{
+	return epoch_of(w->cta->number * AGENTS + ASYNC_AGENT, copy, number_of(w, in), false);
+}
+
+void race_copy_ends(struct warp *w, enum space space, uint64_t at, unsigned bytes, const struct ins *in, uint32_t copy)
+{
+	struct accessor a = accessor_of(w, -1, space, at, "");
+	settle(&a, bytes, pending_of(w, in), epoch_of_copy(w, copy, in));
+}
+
+void race_proxy_fence(struct warp *w)
+{
+	if (!w->cta->races)
+		return;
+	clocks_proxy(&of(w)->now);
+	tick(w);
+}
+
+/* ---- mbarriers: `near` is of the arrivals of this phase, `all` of the last phase ---- */
+static struct sync *phase_of(const struct grid *g, uint64_t cta, uint64_t at)
+{
+	return sync_of(g->races, shared_key(cta, at), true);
+}
+
+void race_arrive_at(struct warp *w, uint64_t cta, uint64_t at)
+{
+	if (!w->cta->races)
+		return;
+	clocks_join(&phase_of(w->cta->grid, cta, at)->near, &of(w)->now);
+	tick(w);
+}
+
+void race_copy_arrives(const struct cta *from, uint64_t cta, uint64_t at, uint32_t copy)
+{
+	if (!from->races)
+		return;
+	uint32_t *seen = &clocks_of(&phase_of(from->grid, cta, at)->near, from->number)->seen[ASYNC_AGENT];
+	*seen = copy > *seen ? copy : *seen;
+}
+
+void race_phase(const struct grid *g, uint64_t cta, uint64_t at)
+{
+	if (!g->races)
+		return;
+	struct sync *s = phase_of(g, cta, at);
+	clocks_set(&s->all, &s->near);
+	clocks_forget(&s->near);
+}
+
+void race_phase_seen(struct warp *w, uint64_t cta, uint64_t at)
+{
+	if (w->cta->races)
+		clocks_join(&of(w)->now, &phase_of(w->cta->grid, cta, at)->all);
 }
 
 /* ---- barriers ---- */

@@ -15,7 +15,20 @@ void race_cta_free(struct race_cta *c);
 void race_access(struct warp *w, int lane, enum space space, uint64_t at, unsigned bytes, enum access_kind kind);
 /* A cp.async writes shared memory, until the warp waits for it. */
 void race_copy_begins(struct warp *w, int lane, uint64_t at, unsigned bytes);
-void race_copy_ends(struct warp *w, uint64_t at, unsigned bytes, const struct ins *copy);
+/* What other asynchronous instructions read, or write, until they are waited for. */
+void race_async_begins(struct warp *w, int lane, enum space space, uint64_t at, unsigned bytes, bool writes);
+/* The warp has waited for what `in` began. */
+void race_ends(struct warp *w, enum space space, uint64_t at, unsigned bytes, const struct ins *in);
+/* Instead, an mbarrier will say that copy `copy` of the CTA, which `in` began, has been made. */
+void race_copy_ends(struct warp *w, enum space space, uint64_t at, unsigned bytes, const struct ins *in, uint32_t copy);
+void race_proxy_fence(struct warp *w);
+
+/* mbarriers, and the barrier of a cluster, by number of a CTA and address: a warp arrives, a copy of a CTA does; the
+ * phase ends; a warp has seen that it ended. */
+void race_arrive_at(struct warp *w, uint64_t cta, uint64_t at);
+void race_copy_arrives(const struct cta *from, uint64_t cta, uint64_t at, uint32_t copy);
+void race_phase(const struct grid *g, uint64_t cta, uint64_t at);
+void race_phase_seen(struct warp *w, uint64_t cta, uint64_t at);
 
 void race_fence(struct warp *w, enum scope scope);
 /* Barriers, in this order: a warp arrives; all have, then each that waited goes on; it is empty again. */

@@ -16,7 +16,7 @@ struct fault {
 
 struct launch {
 	const struct kernel *kernel;
-	unsigned grid[3], block[3];
+	unsigned grid[3], block[3], cluster[3];
 	uint32_t dynamic_shared;
 	unsigned resident; /* CTAs that a multiprocessor holds */
 	int multiprocessors;
@@ -28,7 +28,14 @@ struct parked {
 	int pc;
 };
 
+enum { CLUSTER_BARRIER = BARRIERS };
 enum warp_state { WARP_RUNS, WARP_WAITS, WARP_DONE };
+
+/* An mbarrier, of any CTA of a cluster. */
+struct mbarrier_at {
+	struct cta *cta;
+	uint64_t at; /* in the CTA's shared memory */
+};
 
 struct warp {
 	unsigned char *area[3]; /* registers, constants, specials */
@@ -45,18 +52,34 @@ struct warp {
 	int index;
 	enum warp_state state;
 	const struct ins *waits_in;  /* WARP_WAITS: the barrier instruction, */
-	unsigned waits_for;          /* and the barrier, */
+	unsigned waits_for;          /* and the barrier, or CLUSTER_BARRIER, */
 	uint32_t votes;              /* and the lanes that vote yes in a bar.red */
 	struct pending_copy *copies; /* async.c */
 	int n_copies, cap_copies;
-	uint32_t committed[LANES]; /* groups of copies that each lane has committed */
+	struct pending_product *products; /* wgmma.c */
+	int n_products;
+	uint32_t products_committed;
+	bool product_fence;             /* there was one */
+	bool cluster_arrived;           /* it has arrived at the cluster's barrier, */
+	unsigned cluster_phase;         /* in that phase, and will wait */
+	uint32_t committed[LANES];      /* groups of copies that each lane has committed, */
+	uint32_t bulk_committed[LANES]; /* and of those in bulk */
 	struct cta *cta;
-	bool watched;             /* watch.h wants to know of memory accesses, */
-	uint32_t unchanged;       /* and which lanes store what is there already */
-	bool yields;              /* the turn ends: it polls */
-	const struct ins *polled; /* the last instruction that polled, */
-	uint64_t found;           /* and what it found, */
-	unsigned polls;           /* how often in a row */
+	bool watched;              /* watch.h wants to know of memory accesses, */
+	uint32_t unchanged;        /* and which lanes store what is there already */
+	bool yields;               /* the turn ends: it polls, */
+	struct mbarrier_at awaits; /* and if that is not NULL, this mbarrier */
+	const struct ins *polled;  /* the last instruction that polled, */
+	uint64_t found;            /* and what it found, */
+	unsigned polls;            /* how often in a row */
+};
+
+/* CTAs that reach each other's shared memory. */
+struct cluster {
+	struct cta *ctas[MAX_CLUSTER]; /* NULL: it has ended */
+	int n, live;
+	uint64_t number;         /* of its first CTA */
+	unsigned arrived, phase; /* of its barrier: threads, and how often it opened */
 };
 
 struct barrier {
@@ -69,7 +92,12 @@ struct cta {
 	unsigned char *shared;
 	unsigned at[3];
 	uint64_t number;
-	struct race_cta *races; /* NULL: not looked for */
+	struct cluster *cluster;
+	int rank;
+	struct async_op *ops;          /* bulk.c */
+	int n_ops, cap_ops, under_way; /* under_way: those that come by themselves */
+	uint32_t n_copies;             /* that have begun */
+	struct race_cta *races;        /* NULL: not looked for */
 	struct warp warps[MAX_WARPS];
 	int n_warps, live_warps;
 	struct barrier barriers[BARRIERS];
@@ -84,8 +112,9 @@ struct grid {
 	jmp_buf failed;
 	struct cta **ctas; /* those that are resident, then memory of others, or NULL */
 	int n_live, n_resident;
-	uint64_t n_ctas, started, step, first; /* CTAs start in the order i * step + first */
-	uint64_t stuck_since;                  /* since when all warps wait or poll; 0: some do not */
+	int cluster_size;
+	uint64_t n_clusters, started, step, first; /* CTAs start in the order i * step + first, by clusters */
+	uint64_t stuck_since;                      /* since when all warps wait or poll; 0: some do not */
 	bool counting;
 	struct races *races; /* NULL: not looked for */
 	struct emu_counters counters;
@@ -106,6 +135,18 @@ void warp_exit(struct warp *w);
 void warp_regroup(struct warp *w);
 
 uint64_t random_next(uint64_t *seed);
+
+/* The CTA whose shared memory an address means: its own, or another one of the cluster. *at becomes the address there;
+ * NULL: no CTA. */
+static inline struct cta *shared_owner(const struct warp *w, uint64_t *at)
+{
+	struct cta *c = w->cta;
+	uint64_t rank = *at / SHARED_OF_CTA;
+	*at %= SHARED_OF_CTA;
+	if (!rank)
+		return c;
+	return rank <= (uint64_t)c->cluster->n ? c->cluster->ctas[rank - 1] : NULL;
+}
 
 /* ---- operands ---- */
 static inline void *warp_operand(const struct warp *w, uint32_t op)
@@ -140,6 +181,15 @@ static inline void warp_set_predicate(struct warp *w, uint32_t op, uint32_t lane
 			}                                                            \
 		}                                                                \
 	} while (0)
+
+/* The next lane that runs after this one, or -1. */
+static inline int warp_next_lane(const struct warp *w, int lane)
+{
+	uint32_t left = lane < LANES - 1 ? w->exec >> (lane + 1) << (lane + 1) : 0;
+	return left ? __builtin_ctz(left) : -1;
+}
+/* Lanes one after another, where they may depend on each other. */
+#define LANES_IN_TURN(l) for (int l = -1; (l = warp_next_lane(w, l)) >= 0;)
 
 /* Handlers of the forms of `name(operands) = expression`, where a, b, c, e are the sources. */
 #define UNARY(name, D, S, expression)                    \

@@ -30,6 +30,8 @@ static inline enum space space_of_address(enum space space, uint64_t *at)
 		*at -= LOCAL_WINDOW;
 		return SPACE_LOCAL;
 	}
+	if (*at - PARAM_WINDOW < WINDOW_BYTES)
+		return SPACE_PARAM;
 	return SPACE_GLOBAL;
 }
 #endif

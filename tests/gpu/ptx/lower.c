@@ -214,10 +214,10 @@ uint32_t source(struct lowering *lo, const struct operand_text *o, char letter)
 /* `_` takes a result that nobody wants: in a list, and where there are two. */
 static bool may_be_dropped(const struct lowering *lo, const struct operand_text *o)
 {
-	static const char *const names[] = {"atom", "setp", "match", "elect"};
+	static const char *const names[] = {"atom", "setp", "match", "elect", "mbarrier"};
 	if (o < lo->s->operands || o >= lo->s->operands + MAX_OPERANDS)
 		return true;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		if (!strcmp(lo->s->words[0], names[i]))
 			return true;
 	return false;
@@ -380,6 +380,7 @@ void lower_kernel(struct loader *l, struct function *f, struct kernel *k)
 	k->params = arena_take(l->arena, (size_t)n * sizeof *k->params);
 	k->max_threads = f->max_threads;
 	memcpy(k->required, f->required, sizeof k->required);
+	memcpy(k->cluster, f->cluster, sizeof k->cluster);
 	bind_params(lo, f);
 	if (k->param_bytes > 4352)
 		load_error(l, f->line, "`%s` has %u bytes of parameters: 4352 are possible", f->name, k->param_bytes);

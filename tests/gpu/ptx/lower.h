@@ -90,6 +90,11 @@ handler *changing_special(const char *name, int *size);
 uint32_t global_address(struct lowering *lo, const struct operand_text *o);
 uint32_t shared_address(struct lowering *lo, const struct operand_text *o, bool generic);
 
+/* mbarrier, tensor map: an address of any space. */
+uint32_t generic_address(struct lowering *lo, const struct operand_text *o);
+/* Whether the statement says that an address is of shared memory. */
+bool says_shared(const struct statement *s);
+
 /* ---- statements ---- */
 bool has_word(const struct statement *s, const char *word);
 const char *last_word(const struct statement *s);

@@ -71,7 +71,8 @@ static uint32_t take(uint32_t *bytes, const struct variable *v)
 struct place place_local(struct lowering *lo, const struct variable *v)
 {
 	bool shared = v->space == SPACE_SHARED;
-	return (struct place){v->space, take(shared ? &lo->k->shared_bytes : &lo->k->local_bytes, v)};
+	return (struct place){v->space,
+	                      shared ? STATIC_SHARED + take(&lo->k->shared_bytes, v) : take(&lo->k->local_bytes, v)};
 }
 
 /* A kernel has the module's shared variables that it uses. */
@@ -80,7 +81,7 @@ static void place_shared(struct lowering *lo, struct variable *v)
 	if (v->placed_in == lo->k)
 		return;
 	v->placed_in = lo->k;
-	v->address = v->external ? DYNAMIC_SHARED : take(&lo->k->shared_bytes, v);
+	v->address = v->external ? 0 : STATIC_SHARED + take(&lo->k->shared_bytes, v);
 }
 
 bool find_variable_place(struct lowering *lo, const char *name, struct place *place)
@@ -128,6 +129,20 @@ static const struct {
 	{"%total_smem_size", SPECIAL_SHARED_TOTAL, 4},
 	{"%dynamic_smem_size", SPECIAL_SHARED_DYNAMIC, 4},
 	{"%smid", SPECIAL_ZERO, 4},
+	{"%clusterid.x", SPECIAL_CLUSTERID, 4},
+	{"%clusterid.y", SPECIAL_CLUSTERID + 1, 4},
+	{"%clusterid.z", SPECIAL_CLUSTERID + 2, 4},
+	{"%nclusterid.x", SPECIAL_NCLUSTERID, 4},
+	{"%nclusterid.y", SPECIAL_NCLUSTERID + 1, 4},
+	{"%nclusterid.z", SPECIAL_NCLUSTERID + 2, 4},
+	{"%cluster_ctaid.x", SPECIAL_CLUSTER_CTAID, 4},
+	{"%cluster_ctaid.y", SPECIAL_CLUSTER_CTAID + 1, 4},
+	{"%cluster_ctaid.z", SPECIAL_CLUSTER_CTAID + 2, 4},
+	{"%cluster_nctaid.x", SPECIAL_CLUSTER_NCTAID, 4},
+	{"%cluster_nctaid.y", SPECIAL_CLUSTER_NCTAID + 1, 4},
+	{"%cluster_nctaid.z", SPECIAL_CLUSTER_NCTAID + 2, 4},
+	{"%cluster_ctarank", SPECIAL_CLUSTER_RANK, 4},
+	{"%cluster_nctarank", SPECIAL_CLUSTER_RANKS, 4},
 	{"%nsmid", SPECIAL_ONE, 4},
 };
 

@@ -17,10 +17,10 @@ static uint64_t parse_addend(struct loader *l)
 
 static void parse_list(struct loader *l, struct operand_text *o, const char *close)
 {
-	struct operand_text elements[MAX_OPERANDS * 8];
+	struct operand_text elements[MAX_LIST];
 	int n = 0;
 	while (!lex_accept(l, close)) {
-		if (n == MAX_OPERANDS * 8)
+		if (n == MAX_LIST)
 			load_error(l, l->token.line, "a list of operands is too long");
 		parse_operand(l, &elements[n++]);
 		if (!lex_is(l, close))
@@ -40,6 +40,14 @@ static void parse_address(struct loader *l, struct operand_text *o)
 		o->bits = parse_addend(l);
 	} else {
 		o->bits = lex_integer(l);
+	}
+	/* [map, {x, y}] */
+	if (lex_accept(l, ",")) {
+		struct operand_text list;
+		lex_expect(l, "{");
+		parse_list(l, &list, "}");
+		o->list = list.list;
+		o->n = list.n;
 	}
 	lex_expect(l, "]");
 }
@@ -225,6 +233,17 @@ static void parse_limits(struct loader *l, struct function *f, bool required)
 		load_error(l, l->token.line, "a bound on threads that is not from 1 to %d", MAX_THREADS);
 }
 
+static void parse_cluster(struct loader *l, struct function *f)
+{
+	unsigned ctas = 1;
+	for (int i = 0; i < 3; i++)
+		f->cluster[i] = i && !lex_accept(l, ",") ? 1 : (unsigned)lex_integer(l);
+	for (int i = 0; i < 3; i++)
+		ctas *= f->cluster[i];
+	if (!ctas || ctas > MAX_CLUSTER)
+		load_error(l, l->token.line, "a cluster of %u CTAs", ctas);
+}
+
 /* .maxntid 128, 1, 1 .minnctapersm 2 ... */
 static void parse_properties(struct loader *l, struct function *f)
 {
@@ -234,6 +253,12 @@ static void parse_properties(struct loader *l, struct function *f)
 			parse_limits(l, f, false);
 		else if (lex_accept(l, ".reqntid"))
 			parse_limits(l, f, true);
+		else if (lex_accept(l, ".reqnctapercluster"))
+			parse_cluster(l, f);
+		else if (lex_accept(l, ".maxclusterrank"))
+			lex_integer(l);
+		else if (lex_accept(l, ".explicitcluster"))
+			continue;
 		else if (lex_accept(l, ".minnctapersm") || lex_accept(l, ".maxnreg"))
 			lex_integer(l);
 		else if (lex_is(l, ".pragma"))
@@ -320,6 +345,7 @@ static void parse_target(struct loader *l)
 		if (!l->sm)
 			load_error(l, l->token.line, "`%s` is not a target", name);
 		bool specific = *end == 'a' || *end == 'f';
+		l->specific = specific;
 		if (l->sm > l->device_sm || (specific && l->sm != l->device_sm))
 			load_error_code(l, CUDA_ERROR_NO_BINARY_FOR_GPU, l->token.line, "a target that the device is not");
 		if (l->version < version_of_target(l->sm, specific))

@@ -44,11 +44,11 @@ struct operand_text {
 	uint8_t size;              /* FLOAT: as in the token */
 	const char *name;          /* NAME; ADDRESS: the base, or NULL */
 	uint64_t bits;             /* INTEGER, FLOAT; ADDRESS and NAME: what is added */
-	struct operand_text *list; /* LIST: {..} or (..) */
+	struct operand_text *list; /* LIST: {..} or (..); ADDRESS: what follows the base, or NULL */
 	int n;
 };
 
-enum { MAX_MODIFIERS = 12, MAX_OPERANDS = 8 };
+enum { MAX_MODIFIERS = 12, MAX_OPERANDS = 8, MAX_LIST = 128 };
 enum statement_kind {
 	STATEMENT_INSTRUCTION,
 	STATEMENT_LABEL,
@@ -92,7 +92,7 @@ struct function {
 	struct variable *params, *result;
 	struct statement *body;
 	int n_body, cap_body;
-	unsigned required[3], max_threads;
+	unsigned required[3], max_threads, cluster[3];
 };
 
 struct module {
@@ -113,6 +113,7 @@ struct loader {
 	int line;
 	struct token token; /* the next one */
 	int version, sm;    /* of .version, 78 is 7.8; of .target */
+	bool specific;      /* .target sm_90a: also what only that architecture has */
 	int device_sm;
 	struct function *functions;
 	struct variable *variables, **last_variable;

@@ -128,6 +128,20 @@ static void extend(struct interval *i, int at)
 	i->end = at > i->end ? at : i->end;
 }
 
+static void extend_operands(struct liveness *v, const struct ins *in, int at)
+{
+	for (int k = 0; k < in->n_ops; k++)
+		if (register_number(in->op[k]) >= 0)
+			extend(&v->intervals[register_number(in->op[k])], at);
+}
+
+static int next_wait(const struct lowering *lo, int at)
+{
+	while (at + 1 < lo->n && lo->code[at].run != x_wgmma_wait)
+		at++;
+	return at;
+}
+
 static void measure(struct liveness *v)
 {
 	struct lowering *lo = v->lo;
@@ -137,9 +151,10 @@ static void measure(struct liveness *v)
 		const struct ins *in = &lo->code[i];
 		if (in->guard != NO_GUARD)
 			extend(&v->intervals[in->guard], i);
-		for (int k = 0; k < in->n_ops; k++)
-			if (register_number(in->op[k]) >= 0)
-				extend(&v->intervals[register_number(in->op[k])], i);
+		extend_operands(v, in, i);
+		/* Sums are written until somebody waits. */
+		if (in->run == x_wgmma)
+			extend_operands(v, in, next_wait(lo, i));
 	}
 	for (int b = 0; b < v->n_blocks; b++)
 		for (int i = 0; i < lo->n_registers; i++) {

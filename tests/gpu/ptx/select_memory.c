@@ -4,8 +4,9 @@
 
 static enum space space_of(const struct statement *s)
 {
-	static const char *const names[] = {"global", "const", "shared", "shared::cta", "local", "param", NULL};
-	static const enum space spaces[] = {SPACE_GLOBAL, SPACE_CONST, SPACE_SHARED,
+	static const char *const names[] = {"global",          "const", "shared", "shared::cta",
+	                                    "shared::cluster", "local", "param",  NULL};
+	static const enum space spaces[] = {SPACE_GLOBAL, SPACE_CONST, SPACE_SHARED, SPACE_SHARED,
 	                                    SPACE_SHARED, SPACE_LOCAL, SPACE_PARAM};
 	int i = which_word(s, names);
 	return i < 0 ? SPACE_GENERIC : spaces[i];
@@ -93,6 +94,16 @@ uint32_t global_address(struct lowering *lo, const struct operand_text *o)
 	struct access a = address_of(lo, o, SPACE_GLOBAL);
 	return whole(lo, &a);
 }
+
+uint32_t generic_address(struct lowering *lo, const struct operand_text *o)
+{
+	struct access a = address_of(lo, o, SPACE_GENERIC);
+	if (a.space == SPACE_PARAM)
+		a.offset += PARAM_WINDOW;
+	return whole(lo, &a);
+}
+
+bool says_shared(const struct statement *s) { return space_of(s) == SPACE_SHARED; }
 
 uint32_t shared_address(struct lowering *lo, const struct operand_text *o, bool generic)
 {
@@ -273,7 +284,10 @@ void select_red(struct lowering *lo, const struct statement *s) { select_atomic(
 /* ---- addresses ---- */
 static uint64_t window_of(enum space space)
 {
-	return space == SPACE_SHARED ? SHARED_WINDOW : space == SPACE_LOCAL ? LOCAL_WINDOW : 0;
+	return space == SPACE_SHARED  ? SHARED_WINDOW
+	       : space == SPACE_LOCAL ? LOCAL_WINDOW
+	       : space == SPACE_PARAM ? PARAM_WINDOW
+	                              : 0;
 }
 
 /* The source of cvta may be a variable. */
