@@ -162,6 +162,41 @@ static uint64_t tf32_of(float v)
 	exponent = exponent < -125 ? -136 : exponent - 11;
 	return oF((float)ldexp(round(ldexp(v, -exponent)), exponent));
 }
+/* Floats of 8 bits: what each of the codes is worth, and the nearest one, the even one of two. */
+static double value_of_8(int code, int fraction, int bias)
+{
+	int exponent = code >> fraction, rest = code & ((1 << fraction) - 1);
+	return ldexp(exponent ? (1 << fraction) + rest : rest, (exponent ? exponent : 1) - bias - fraction);
+}
+static uint32_t nearest_8(float v, int fraction, int bias, int largest, bool relu)
+{
+	int best = 0;
+	double magnitude = fmin(fabs(v), value_of_8(largest, fraction, bias)), distance = magnitude;
+	if (isnan(v))
+		return 0x7f;
+	if (relu && v < 0)
+		return 0;
+	for (int code = 1; code <= largest; code++) {
+		double d = fabs(magnitude - value_of_8(code, fraction, bias));
+		if (d < distance || (d == distance && !(code & 1))) {
+			best = code;
+			distance = d;
+		}
+	}
+	return (uint32_t)best | (signbit(v) ? 0x80 : 0);
+}
+static uint32_t e4m3(float v, bool relu) { return nearest_8(v, 3, 7, 0x7e, relu); }
+static uint32_t e5m2(float v, bool relu) { return nearest_8(v, 2, 15, 0x7b, relu); }
+static uint32_t half_of_e4m3(uint64_t code)
+{
+	double v = value_of_8(code & 0x7f, 3, 7);
+	return (code & 0x7f) == 0x7f ? 0x7fff : (uint32_t)oE((float)(code & 0x80 ? -v : v));
+}
+static uint32_t half_of_e5m2(uint64_t code)
+{
+	double v = value_of_8(code & 0x7f, 2, 15);
+	return (code & 0x7f) > 0x7c ? 0x7fff : (uint32_t)oE((float)(code & 0x80 ? -v : v));
+}
 static float flushed(float v) { return fabsf(v) < 0x1p-126f ? copysignf(0, v) : v; }
 static uint32_t flushed_half(uint64_t h) { return (uint32_t)(h & 0x7c00 ? h : h & 0x8000); }
 static uint64_t relu_half(uint64_t h) { return isnan(half((uint32_t)h)) ? 0x7fff : h & 0x8000 ? 0 : h; }

@@ -91,6 +91,24 @@ UNARY(cvt_tf32, uint32_t, uint32_t,
       : (a & 0x7fffffff) < 0x7f800000 ? (a + 0x1000) & 0xffffe000
                                       : a)
 
+/* ---- pairs of floats of 8 bits; .relu: negative ones become 0 ---- */
+static float positive(float v, bool relu) { return relu && v < 0 ? 0 : v; }
+
+#define EIGHT_BITS(type)                                                                              \
+	BINARY(cvt_##type##_f32, uint16_t, float,                                                         \
+	       type##_of_f32(positive(a, in->relu)) << 8 | type##_of_f32(positive(b, in->relu)))          \
+	UNARY(cvt_##type##_f16, uint16_t, uint32_t,                                                       \
+	      type##_of_f32(positive(f32_of_f16((uint16_t)(a >> 16)), in->relu)) << 8                     \
+	          | type##_of_f32(positive(f32_of_f16((uint16_t)a), in->relu)))                           \
+	static uint32_t f16x2_of_##type(uint16_t a, bool relu)                                            \
+	{                                                                                                 \
+		uint16_t high = f16_of_##type((uint8_t)(a >> 8)), low = f16_of_##type((uint8_t)a);            \
+		return (uint32_t)(relu && high & 0x8000 ? 0 : high) << 16 | (relu && low & 0x8000 ? 0 : low); \
+	}                                                                                                 \
+	UNARY(cvt_f16_##type, uint32_t, uint16_t, f16x2_of_##type(a, in->relu))
+EIGHT_BITS(e4m3)
+EIGHT_BITS(e5m2)
+
 /* ---- integers to floats ---- */
 /* To a double, whose last bit is 1 if some were lost. */
 static double odd_of(uint64_t magnitude, bool negative)

@@ -24,5 +24,6 @@ handler x_mbarrier_init, x_mbarrier_inval, x_mbarrier_arrive, x_mbarrier_bytes, 
 handler x_bulk_load, x_bulk_store, x_bulk_wait;
 handler x_cluster_arrive, x_cluster_wait, x_mapa;
 handler x_shfl, x_vote, x_match_32, x_match_64, x_redux, x_activemask, x_warp_sync, x_elect;
+handler x_cvt_e4m3_f32, x_cvt_e5m2_f32, x_cvt_e4m3_f16, x_cvt_e5m2_f16, x_cvt_f16_e4m3, x_cvt_f16_e5m2;
 handler *cvt_handler(enum number to, enum number from);
 #endif

@@ -38,3 +38,33 @@ double add_odd(double a, double b)
 	/* Towards the error: the neighbour is odd. */
 	return double_of((error > 0) == (sum > 0) ? bits + 1 : bits - 1);
 }
+
+/* ---- 8 bits ---- */
+enum { NAN_8 = 0x7f };
+
+static uint8_t narrow_8(float v, int fraction, int bias, float largest)
+{
+	uint8_t sign = signbit(v) ? 0x80 : 0;
+	double magnitude = fabsf(v) > largest ? largest : fabsf(v);
+	if (v != v)
+		return NAN_8;
+	if (v == 0)
+		return sign;
+	int exponent = ilogb(magnitude) < 1 - bias ? 1 - bias : ilogb(magnitude);
+	double units = rint(ldexp(magnitude, fraction - exponent));
+	return sign | (uint8_t)(ldexp(exponent + bias - 1, fraction) + units);
+}
+
+uint8_t e4m3_of_f32(float v) { return narrow_8(v, 3, 7, 448); }
+uint8_t e5m2_of_f32(float v) { return narrow_8(v, 2, 15, 57344); }
+
+uint16_t f16_of_e4m3(uint8_t v)
+{
+	int exponent = v >> 3 & 15, fraction = v & 7;
+	if ((v & 0x7f) == NAN_8)
+		return NAN_16;
+	float magnitude = ldexpf((float)(exponent ? 8 + fraction : fraction), (exponent ? exponent : 1) - 10);
+	return f16_of_f32(v & 0x80 ? -magnitude : magnitude);
+}
+
+uint16_t f16_of_e5m2(uint8_t v) { return (v & 0x7f) > 0x7c ? NAN_16 : (uint16_t)(v << 8); }

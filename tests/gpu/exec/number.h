@@ -65,6 +65,13 @@ uint16_t narrow(double v, int fraction, int bias, enum rounding round);
 static inline uint16_t f16_of_f64(double v, enum rounding round) { return narrow(v, 10, 15, round); }
 static inline uint16_t bf16_of_f64(double v, enum rounding round) { return narrow(v, 7, 127, round); }
 
+/* Floats of 8 bits, rounded to the nearest; what is too large becomes the largest. */
+uint8_t e4m3_of_f32(float v);
+uint8_t e5m2_of_f32(float v);
+/* The f16 of that value, which is exact. */
+uint16_t f16_of_e4m3(uint8_t v);
+uint16_t f16_of_e5m2(uint8_t v);
+
 /* a + b where what does not fit makes the last bit 1, so that rounding again to fewer bits rounds right. */
 double add_odd(double a, double b);
 #endif

@@ -189,3 +189,18 @@ void select_cvt(struct lowering *lo, const struct statement *s)
 		emit(lo, run, 1, 2, (uint32_t[]){d, result});
 	}
 }
+
+/* Pairs: cvt.rn.satfinite.e4m3x2.f32 d, a, b, where a becomes the upper half; e4m3x2.f16x2 d, a; f16x2.e4m3x2 d, a */
+void select_cvt_8(struct lowering *lo, const struct statement *s)
+{
+	static handler *const runs[2][3] = {{x_cvt_e4m3_f32, x_cvt_e4m3_f16, x_cvt_f16_e4m3},
+	                                    {x_cvt_e5m2_f32, x_cvt_e5m2_f16, x_cvt_f16_e5m2}};
+	bool of_f32 = !strcmp(last_word(s), "f32"), widens = !has_word(s, "satfinite");
+	uint32_t ops[3];
+	operand_count(lo, s, 2 + of_f32, 2 + of_f32);
+	for (int i = 1; i < s->n_operands; i++)
+		ops[i] = source(lo, &s->operands[i], of_f32 ? 'f' : widens ? 'H' : 'R');
+	ops[0] = definition(lo, &s->operands[0], widens ? 'R' : 'H');
+	handler *run = runs[has_word(s, "e5m2x2")][of_f32 ? 0 : widens ? 2 : 1];
+	emit(lo, run, 1, s->n_operands, ops)->relu = has_word(s, "relu");
+}
