@@ -43,6 +43,37 @@ static const struct {
      "add.u32 %r1, %r1, 1;\nsetp.lt.u32 %p1, %r1, 20000;\n@%p1 bra L;"},
 };
 
+/* m64n256k16: how long a warp takes for its quarter. */
+static void bench_wgmma(void (*statistics)(uint64_t *, double *))
+{
+	enum { TURNS = 500, SUMS = 128, N = 256 };
+	static char text[8000];
+	uint64_t ran;
+	double start, end;
+	CUmodule m;
+	int n = sprintf(text,
+	                ".version 8.0\n.target sm_90a\n.address_size 64\n.extern .shared .align 1024 .b8 s[];\n"
+	                ".visible .entry k(.param .u64 y)\n{\n.reg .f32 %%a<%d>;\n.reg .b32 %%r<9>;\n.reg .b64 "
+	                "%%rd<9>;\n.reg .pred %%p<3>;\nmov.u32 %%r1, 0;\nsetp.eq.u32 %%p1, %%r1, 1;\nmov.u64 %%rd1, "
+	                "0x4000004000010000;\nwgmma.fence.sync.aligned;\nL: wgmma.mma_async.sync.aligned.m64n%dk16.f32."
+	                "bf16.bf16 {",
+	                SUMS, N);
+	for (int i = 0; i < SUMS; i++)
+		n += sprintf(text + n, "%s%%a%d", i ? ", " : "", i);
+	sprintf(text + n,
+	        "}, %%rd1, %%rd1, %%p1, 1, 1, 0, 0;\nwgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned "
+	        "0;\nadd.u32 %%r1, %%r1, 1;\nsetp.lt.u32 %%p2, %%r1, %d;\n@%%p2 bra L;\nret;\n}\n",
+	        TURNS);
+	GOOD(cu.cuModuleLoadData(&m, text));
+	CUfunction f = gpu_function(m, "k");
+	GOOD(cu.cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 65536));
+	statistics(&ran, &start);
+	GOOD(gpu_launch(f, 1, 128, 65536, NULL, &(uint64_t){0}));
+	GOOD(cu.cuCtxSynchronize());
+	statistics(&ran, &end);
+	printf("%-18s %6.2f us for each warp\n", "wgmma m64n256k16", (end - start) / (TURNS * 4) * 1e6);
+}
+
 int main(void)
 {
 	void (*statistics)(uint64_t *, double *);
@@ -59,6 +90,7 @@ int main(void)
 		statistics(&after, &end);
 		printf("%-18s %6.1f M warp instructions/s\n", kernels[i].name, (double)(after - before) / (end - start) * 1e-6);
 	}
+	bench_wgmma(statistics);
 	uint64_t launches = 2000;
 	CUfunction f = gpu_function(gpu_module(KERNEL("k", 1, "")), "k");
 	uint64_t before, after;

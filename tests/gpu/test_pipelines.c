@@ -220,6 +220,8 @@ static const struct mutant {
      "barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;", "bar.sync 0;", 0, true},
 	{"cluster", "a barrier of the CTA before the sum",
      "barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;", "bar.sync 0;", 1, true},
+	{"cluster", "no barrier after the sum",
+     "barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;", "", 1, true},
 	{"cluster", "a relaxed arrival", "arrive.release", "arrive.relaxed", 1, true},
 	{"cluster", "a copy for one CTA", "mov.u16 %rs1, 3;", "mov.u16 %rs1, 1;", 0, false},
 	{"cluster", "its own memory", "mapa.shared::cluster.u32 %r9, %r9, %r8;", "", 0, false},

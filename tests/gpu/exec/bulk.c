@@ -276,6 +276,16 @@ void x_cp_async_arrive(struct warp *w, const struct ins *in)
 }
 
 /* ---- progress ---- */
+/* Whether the CTA whose mbarrier waits is still there. */
+static bool is_alive(const struct async_op *op)
+{
+	const struct cluster *c = op->w->cta->cluster;
+	for (int i = 0; i < c->n; i++)
+		if (c->ctas[i] == op->barrier.cta)
+			return true;
+	return false;
+}
+
 static void finish(struct cta *c, int i)
 {
 	struct async_op op = c->ops[i];
@@ -283,6 +293,8 @@ static void finish(struct cta *c, int i)
 	c->ops[i] = c->ops[--c->n_ops];
 	c->under_way -= op.kind != TO_GLOBAL;
 	op.w->in = op.in;
+	if (op.kind != TO_GLOBAL && !is_alive(&op))
+		warp_fault(op.w, CUDA_ERROR_ILLEGAL_ADDRESS, op.lane, "a copy into a CTA that has ended");
 	if (op.kind == FROM_GLOBAL) {
 		each_piece(&op, read_row);
 		if (c->races)

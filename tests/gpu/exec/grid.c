@@ -129,7 +129,7 @@ static void advance_copies(struct warp *w)
 	struct cta *c = w->cta;
 	for (int i = 0; i < c->cluster->n && w->yields; i++) {
 		struct cta *other = c->cluster->ctas[i];
-		if (other && other->under_way && w->awaits.cta)
+		if (other && other->under_way && w->awaits.cta && w->polls < POLLS_OF_A_SPIN)
 			bulk_advance_for(other, w->awaits);
 		else if (other && other->under_way)
 			bulk_advance(other);

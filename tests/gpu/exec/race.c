@@ -1,5 +1,6 @@
 /* Races: each access of a warp is compared with those before it of the same bytes. */
 #include "race.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "../../../runtime/cuda_api.h"
@@ -41,7 +42,11 @@ struct races *races_new(const struct launch *l)
 	uint64_t agents = (uint64_t)l->grid[0] * l->grid[1] * l->grid[2] * AGENTS;
 	/* Larger grids, and kernels, have no numbers for their accesses. */
 	bool fits = agents < (1 << AGENT_BITS) - 1 && l->kernel->n_code < 1 << INS_BITS;
-	return setting && !strcmp(setting, "1") && fits ? calloc(1, sizeof(struct races)) : NULL;
+	if (!setting || strcmp(setting, "1") != 0)
+		return NULL;
+	if (!fits)
+		fprintf(stderr, "emulated GPU: %s is too large for EMU_RACE\n", l->kernel->name);
+	return fits ? calloc(1, sizeof(struct races)) : NULL;
 }
 
 void races_free(struct races *r)

@@ -68,23 +68,22 @@ static void each_line(struct warp *w, const struct tile *t, unsigned rows,
 /* Rows first .. first + 7 as floats, [k][8]. */
 static void load_columns(struct warp *w, const struct tile *t, unsigned first, row *b, bool brain)
 {
-	uint16_t values[8];
-	float wide[8];
+	uint16_t values[FRAGMENT];
+	float wide[FRAGMENT];
 	const unsigned char *shared = w->cta->shared;
-	if (t->transposed) {
-		for (unsigned j = 0; j < K; j++) {
-			memcpy(values, shared + line_at(t, first / 8, j), LINE);
-			widen(values, (float *)&b[j], 8, brain);
+	for (unsigned j = 0; j < K / 8; j++) {
+		for (unsigned i = 0; i < 8; i++) {
+			uint64_t at = t->transposed ? line_at(t, first / 8, 8 * j + i) : line_at(t, first + i, j);
+			memcpy(&values[8 * i], shared + at, LINE);
 		}
-		return;
-	}
-	for (unsigned i = 0; i < 8; i++)
-		for (unsigned j = 0; j < K / 8; j++) {
-			memcpy(values, shared + line_at(t, first + i, j), LINE);
-			widen(values, wide, 8, brain);
+		widen(values, wide, FRAGMENT, brain);
+		if (t->transposed)
+			memcpy(&b[8 * j], wide, sizeof wide);
+		else
 			for (int e = 0; e < 8; e++)
-				b[8 * j + (unsigned)e][i] = wide[e];
-		}
+				for (int i = 0; i < 8; i++)
+					b[8 * j + (unsigned)e][i] = wide[8 * i + e];
+	}
 }
 
 /* The warp's 16 rows, [16][k]. */
@@ -150,6 +149,8 @@ void x_wgmma(struct warp *w, const struct ins *in)
 {
 	int at_b = in->n_defs + (in->variant ? 4 : 1);
 	check_whole(w);
+	if (w->index / 4 * 4 + 4 > w->cta->n_warps)
+		warp_fault(w, CUDA_ERROR_LAUNCH_FAILED, -1, "wgmma by a group of less than four warps");
 	if (!w->products)
 		w->products = aligned_alloc(64, MAX_PENDING * sizeof *w->products);
 	if (!w->product_fence)
