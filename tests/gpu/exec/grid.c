@@ -32,7 +32,7 @@ static void run_warp(struct warp *w, uint64_t turn)
 }
 
 /* ---- deadlocks ---- */
-enum { POLLS_OF_A_SPIN = 100, SPIN_MS = 5000 };
+enum { POLLS_OF_A_SPIN = 100, SPIN_MS = 5000, SPIN_MS_OF_OTHERS = 60000 };
 
 static uint64_t milliseconds(void)
 {
@@ -73,6 +73,21 @@ static bool can_start(const struct grid *g)
 	return g->started < g->n_clusters && g->n_live + g->cluster_size <= g->n_resident;
 }
 
+/* Longer where a warp reads memory that other processes share. */
+static uint64_t longest_spin(const struct grid *g)
+{
+	const char *setting = getenv("EMU_SPIN_MS");
+	if (setting)
+		return strtoull(setting, NULL, 10);
+	for (int i = 0; i < g->n_live; i++)
+		for (int k = 0; k < g->ctas[i]->n_warps; k++) {
+			const struct range *r = g->ctas[i]->warps[k].recent;
+			if (r && (r->file || r->imported))
+				return SPIN_MS_OF_OTHERS;
+		}
+	return SPIN_MS;
+}
+
 /* Called when a warp polls. Memory that it polls may be shared with other processes, which get some time. */
 static void check_spin(struct grid *g)
 {
@@ -84,9 +99,8 @@ static void check_spin(struct grid *g)
 		return;
 	}
 	uint64_t now = milliseconds();
-	const char *setting = getenv("EMU_SPIN_MS");
 	g->stuck_since = g->stuck_since ? g->stuck_since : now;
-	if (now - g->stuck_since > (setting ? strtoull(setting, NULL, 10) : SPIN_MS)) {
+	if (now - g->stuck_since > longest_spin(g)) {
 		char what[100];
 		snprintf(what, sizeof what, "all warps of %d CTAs wait or poll, %llu CTAs have not started", g->n_live,
 		         (unsigned long long)(g->n_clusters - g->started) * (unsigned)g->cluster_size);
