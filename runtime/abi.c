@@ -4,7 +4,7 @@
 
 static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
 
-static void note_op(struct rank *r, int32_t op)
+void note_op(struct rank *r, int32_t op)
 {
 	struct rank_status *s = &r->reporter.board->rank[r->index];
 	struct place *p = &s->recent[atomic_fetch_add_explicit(&s->operations, 1, memory_order_relaxed) % RECENT];
@@ -49,6 +49,7 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	case DR_RECV:           c->recv(c, &x); break;
 	default:                rank_fail(&r->reporter, "internal: collective of kind %u", what->kind);
 	}
+	r->used_host = r->used_host || !c->queued;
 	if (r->job->options->sync)
 		r->device->sync(r->device);
 }
@@ -59,6 +60,7 @@ int32_t dr_rounds(struct dr_frame *f, int32_t group, int32_t op, uint64_t start,
 	struct rank *r = rank_of(f);
 	int64_t max = 1;
 	note_op(r, op);
+	r->used_host = true;
 	/* The begin of each destination's assignments, and the end of the last one's. */
 	struct rect begins = {start, (uint64_t)local * sizeof(int32_t), sizeof(int32_t), (uint64_t)dests + 1};
 	r->device->read(r->device, r->starts, begins);

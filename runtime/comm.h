@@ -36,6 +36,7 @@ struct comm {
 	/* Returns when all members have called it. */
 	void (*barrier)(struct comm *c, int group);
 	void (*close)(struct comm *c);
+	bool queued; /* collectives and messages are queued on the device, so a graph can have them */
 };
 
 /* comm_local.c: ranks of one host, through memory inherited across fork. */

@@ -189,9 +189,19 @@ struct comm *comm_local_open(struct comm_shared *s, const struct plan *plan, str
                              bool spin)
 {
 	struct local_comm *c = host_alloc(1, sizeof *c);
-	c->comm = (struct comm){local_all_reduce, local_reduce_scatter, local_all_gather, local_all_to_all,
-	                        local_send,       local_recv,           local_broadcast,  local_max,
-	                        local_give,       local_take,           local_barrier,    local_close};
+	c->comm = (struct comm){local_all_reduce,
+	                        local_reduce_scatter,
+	                        local_all_gather,
+	                        local_all_to_all,
+	                        local_send,
+	                        local_recv,
+	                        local_broadcast,
+	                        local_max,
+	                        local_give,
+	                        local_take,
+	                        local_barrier,
+	                        local_close,
+	                        false};
 	c->plan = plan;
 	c->device = d;
 	c->reporter = *r;

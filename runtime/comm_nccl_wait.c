@@ -77,9 +77,11 @@ static bool is_in_collective(struct nccl_comm *c)
 	return c->ended != c->begun && d->cuEventQuery(c->travel[c->ended % TRAVELS].begin) == CUDA_SUCCESS;
 }
 
-/* The host goes on until so many collectives are under way. */
+/* The host goes on until so many collectives are under way. Those of a graph run later, and are not followed. */
 void nccl_begin(struct nccl_comm *c)
 {
+	if (c->cuda->capturing)
+		return;
 	struct rank_status *s = status_of(c);
 	struct travel *t = &c->travel[c->begun % TRAVELS];
 	if (c->begun - c->ended == TRAVELS)
@@ -93,6 +95,8 @@ void nccl_begin(struct nccl_comm *c)
 
 void nccl_end(struct nccl_comm *c)
 {
+	if (c->cuda->capturing)
+		return;
 	record(c, &c->travel[c->begun++ % TRAVELS].end);
 	cuda_launched(c->cuda);
 }

@@ -31,6 +31,12 @@ struct device_queue {
 	 * there is none. */
 	void (*mark)(struct device *d, unsigned which);
 	void (*await)(struct device *d, unsigned which);
+	/* Between begin and end nothing runs: launches, fills and copies of this interface become a graph, which
+	 * launch_graph queues as a whole, as often as it is called. Nothing may be waited for meanwhile. */
+	void (*begin_graph)(struct device *d);
+	void *(*end_graph)(struct device *d);
+	void (*launch_graph)(struct device *d, void *graph);
+	void (*drop_graph)(struct device *d, void *graph);
 };
 
 struct device {

@@ -1,6 +1,6 @@
 /* The cuda device, as its files share it: device_cuda.c has memory, copies and launches, device_cuda_start.c opens
  * driver, GPU and kernels, device_cuda_wait.c waits for the GPU and reports its errors, device_cuda_queue.c copies
- * pinned memory. */
+ * pinned memory, device_cuda_graphs.c makes graphs. */
 #ifndef DEPLOY_DEVICE_CUDA_H
 #define DEPLOY_DEVICE_CUDA_H
 #include "cuda_api.h"
@@ -32,6 +32,7 @@ struct cuda {
 	void *pinned[MAX_PINNED];
 	int n_pinned;
 	CUevent used[DEVICE_MARKS];
+	bool capturing; /* a graph */
 };
 
 /* ---- device_cuda.c ---- */
@@ -62,4 +63,10 @@ void cuda_wait_for(struct cuda *c, CUevent event);
 /* ---- device_cuda_queue.c ---- */
 extern const struct device_queue cuda_queue;
 void cuda_queue_close(struct cuda *c);
+
+/* ---- device_cuda_graphs.c ---- */
+void cuda_begin_graph(struct device *d);
+void *cuda_end_graph(struct device *d);
+void cuda_launch_graph(struct device *d, void *graph);
+void cuda_drop_graph(struct device *d, void *graph);
 #endif

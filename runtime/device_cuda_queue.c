@@ -62,4 +62,8 @@ const struct device_queue cuda_queue = {.host_memory = queue_host_memory,
                                         .send = queue_send,
                                         .fetch = queue_fetch,
                                         .mark = queue_mark,
-                                        .await = queue_await};
+                                        .await = queue_await,
+                                        .begin_graph = cuda_begin_graph,
+                                        .end_graph = cuda_end_graph,
+                                        .launch_graph = cuda_launch_graph,
+                                        .drop_graph = cuda_drop_graph};

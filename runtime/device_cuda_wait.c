@@ -48,7 +48,7 @@ void cuda_check(struct cuda *c, CUresult result, const char *what)
 void cuda_mark(struct cuda *c)
 {
 	struct cuda_marks *m = &c->marks;
-	if (++m->launches % LAUNCHES_PER_MARK || m->recorded - m->passed == MARKS)
+	if (c->capturing || ++m->launches % LAUNCHES_PER_MARK || m->recorded - m->passed == MARKS)
 		return;
 	CUevent *event = &m->event[m->recorded++ % MARKS];
 	if (!*event)

@@ -37,7 +37,7 @@ struct engine *engine_open(const struct plan *plan, const struct stepper *steppe
 {
 	struct engine *e = host_alloc(1, sizeof *e);
 	*e = (struct engine){.plan = plan, .stepper = *stepper, .on_token = on_token, .context = context};
-	e->schedule = schedule_open(plan);
+	e->schedule = schedule_open(plan, stepper->few_sizes);
 	return e;
 }
 

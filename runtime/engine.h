@@ -44,6 +44,7 @@ struct stepper {
 	void (*run)(void *context);    /* ... calls this, ... */
 	const struct results *results; /* ... and reads the results here */
 	void *context;
+	bool few_sizes; /* decode steps have few different sizes, by padding: see schedule_open */
 };
 
 /* What a step computed. */

@@ -5,6 +5,11 @@
 #include "world.h"
 
 /* ---- messages -------------------------------------------------------------------------------- */
+static const char *op_text(const struct job *job, int op)
+{
+	return op == OP_GRAPH ? "a decode step as a graph" : plan_op(job->plan, op);
+}
+
 static void format_place(const struct job *job, const struct rank_status *s, char *out, size_t n)
 {
 	static const char *const other[] = {
@@ -16,9 +21,9 @@ static void format_place(const struct job *job, const struct rank_status *s, cha
 	if (activity != ACTIVITY_STEP)
 		snprintf(out, n, "%s", other[activity]);
 	else if (layer >= 0)
-		snprintf(out, n, "in layer %d at `%s`", layer, plan_op(job->plan, atomic_load(&s->op)));
+		snprintf(out, n, "in layer %d at `%s`", layer, op_text(job, atomic_load(&s->op)));
 	else
-		snprintf(out, n, "at `%s`", plan_op(job->plan, atomic_load(&s->op)));
+		snprintf(out, n, "at `%s`", op_text(job, atomic_load(&s->op)));
 }
 
 /* The last operations, newest first, by layer. */
@@ -29,7 +34,7 @@ static void format_recent(const struct job *job, const struct rank_status *s, ch
 	size_t at = 0;
 	for (unsigned i = 0; i < n && i < RECENT && at < size; i++) {
 		const struct place *p = &s->recent[(n - 1 - i) % RECENT];
-		const char *op = plan_op(job->plan, atomic_load(&p->op));
+		const char *op = op_text(job, atomic_load(&p->op));
 		int layer = atomic_load(&p->layer);
 		if (layer == before)
 			at += (size_t)snprintf(out + at, size - at, ", `%s`", op);
@@ -79,6 +84,16 @@ static void print_memory(const struct job *job)
 		printf("memory: rank %u planned %llu B allocated %llu B\n", i,
 		       (unsigned long long)job->world->board->rank[i].planned,
 		       (unsigned long long)job->world->board->rank[i].allocated);
+}
+
+static void print_graphs(const struct job *job)
+{
+	for (uint32_t i = 0; i < job->plan->head->ranks; i++) {
+		const struct rank_status *s = &job->world->board->rank[i];
+		if (atomic_load(&s->graphs))
+			printf("graphs: rank %u made %u of decode steps, launched %u times\n", i, atomic_load(&s->graphs),
+			       atomic_load(&s->graph_launches));
+	}
 }
 
 /* ---- ranks ----------------------------------------------------------------------------------- */
@@ -140,6 +155,7 @@ int launch_in(struct job *job, struct world *w)
 	int status = run_ranks(job);
 	if (status == STATUS_OK) {
 		print_memory(job);
+		print_graphs(job);
 		status = finish_output(status);
 	}
 	return status;

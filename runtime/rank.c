@@ -47,6 +47,7 @@ static void open_rank(struct rank *r)
 	parcel_open(r);
 	r->inbox = r->index == 0 ? inbox_open(r) : NULL;
 	inputs_open(r);
+	r->graphs = graphs_open();
 	step_open(&r->step, job->plan);
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);
@@ -61,6 +62,7 @@ static void close_rank(struct rank *r)
 	free((void *)(uintptr_t)r->frame.index);
 	free(r->starts);
 	inputs_close(r);
+	graphs_close(r);
 	parcel_close(r);
 	if (r->inbox)
 		inbox_close(r->inbox);

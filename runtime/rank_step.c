@@ -11,7 +11,7 @@ static void run_microbatch(struct rank *r, int number)
 	r->frame.candidates = step_candidates(&r->step, r->job->plan, number);
 	gaps_fill(r);
 	activity(r, ACTIVITY_STEP);
-	r->job->generated->steps[r->step.head->phase](&r->frame);
+	graphs_run(r);
 	if (!r->device->queue)
 		r->device->sync(r->device);
 	gaps_check(r);

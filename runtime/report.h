@@ -22,21 +22,22 @@ enum activity {
 };
 enum { WAITS_FOR_NONE = -1, WAITS_FOR_READERS = -2, WAITS_FOR_GROUP = -3 /* in a collective of devices */ };
 
-enum { RECENT = 16 };
+enum { RECENT = 16, OP_GRAPH = -1 }; /* OP_GRAPH: as `op`, a decode step that is launched as a graph */
 struct place {
 	atomic_int op, layer;
 };
 
 struct rank_status {
-	atomic_int activity, op, layer; /* layer -1: outside the loop over the layers */
-	atomic_uint operations;         /* operations begun so far */
-	atomic_int waits_for;           /* a rank, or one of the constants above */
-	atomic_int helper;              /* process that computes for the rank; 0: none */
-	uint64_t planned, allocated;    /* bytes */
-	struct place recent[RECENT];    /* the last operations: number n of them, counted from 0, at n % RECENT */
-	atomic_bool late;               /* work that was queued failed: it may be an operation before `op` */
-	atomic_bool blamed;             /* `message` is claimed: rank and parent may write it at the same time */
-	char message[2048];             /* why the rank failed */
+	atomic_int activity, op, layer;     /* layer -1: outside the loop over the layers */
+	atomic_uint operations;             /* operations begun so far */
+	atomic_int waits_for;               /* a rank, or one of the constants above */
+	atomic_int helper;                  /* process that computes for the rank; 0: none */
+	uint64_t planned, allocated;        /* bytes */
+	struct place recent[RECENT];        /* the last operations: number n of them, counted from 0, at n % RECENT */
+	atomic_uint graphs, graph_launches; /* decode steps that were made graphs; launches of these */
+	atomic_bool late;                   /* work that was queued failed: it may be an operation before `op` */
+	atomic_bool blamed;                 /* `message` is claimed: rank and parent may write it at the same time */
+	char message[2048];                 /* why the rank failed */
 };
 
 /* One for all ranks. `first`: 1 + the rank that failed first, or 0. When it is set, all waits end. */

@@ -183,6 +183,10 @@ struct staging {
 	unsigned next;
 };
 
+/* rank_graphs.c */
+struct graphs;
+enum { MAX_GRAPHS = 64 };
+
 struct rank {
 	struct dr_frame frame; /* first: generated code passes it back */
 	const struct job *job;
@@ -199,6 +203,8 @@ struct rank {
 	int32_t *starts;     /* [ranks + 1]: dr_rounds */
 	int32_t *counted;    /* [step_max_words]: an input array with this rank's numbers of sequences and pages */
 	struct staging staging;
+	struct graphs *graphs;
+	bool used_host; /* the program of a step asked the host, so it cannot be a graph */
 };
 /* Runs a rank from its start to its end. */
 void rank_main(const struct job *job, int index);
@@ -210,6 +216,12 @@ void inputs_open(struct rank *r);
 void inputs_close(struct rank *r);
 void inputs_write(struct rank *r, int microbatch);
 void inputs_write_pages(struct rank *r);
+/* rank_graphs.c: runs the program of a microbatch, as a graph where that is possible. */
+struct graphs *graphs_open(void);
+void graphs_close(struct rank *r);
+void graphs_run(struct rank *r);
+/* abi.c: writes an operation to the board. */
+void note_op(struct rank *r, int32_t op);
 /* results.c: a rank packs the results of each microbatch, and delivers them after the last, when the device is done;
  * rank 0 collects. */
 void parcel_open(struct rank *r);

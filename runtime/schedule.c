@@ -18,7 +18,7 @@ struct schedule {
 	struct sequence **row; /* [microbatches][owners][max_rows] sequence of each wanted row */
 	int max_rows;
 	int next_owner; /* for the next sequence */
-	bool pages_changed;
+	bool few_sizes, pages_changed;
 	int pages_used; /* P of a step; recomputed when pages_changed */
 };
 
@@ -31,11 +31,12 @@ int schedule_room(const struct plan *plan)
 int64_t schedule_positions(int n_prompt, int max_tokens) { return (int64_t)n_prompt + max_tokens - 1; }
 
 /* ---- sequences ------------------------------------------------------------------------------- */
-struct schedule *schedule_open(const struct plan *plan)
+struct schedule *schedule_open(const struct plan *plan, bool few_sizes)
 {
 	const struct dr_program *h = plan->head;
 	struct schedule *s = host_alloc(1, sizeof *s);
 	s->plan = plan;
+	s->few_sizes = few_sizes;
 	s->owner = host_alloc((size_t)plan->n_owners, sizeof *s->owner);
 	s->max_rows = plan_max_rows(plan);
 	s->row = host_alloc((size_t)h->microbatches * (size_t)plan->n_owners * (size_t)s->max_rows, sizeof *s->row);
@@ -272,15 +273,37 @@ static void write_pages(struct schedule *s, struct step *step, int owner)
 	}
 }
 
+static int power_of_two_from(int n)
+{
+	int power = 1;
+	while (power < n)
+		power *= 2;
+	return power;
+}
+
+int schedule_few(int n)
+{
+	int power = power_of_two_from(n), step = power / 8 > 8 ? power / 8 : 8;
+	return power <= 8 ? power : (int)round_up(n, step);
+}
+
+/* Rounds the tokens or rows of a microbatch up to a multiple, and further if sizes are to be few. */
+static int step_size(const struct schedule *s, int phase, int n, uint32_t multiple, uint32_t most)
+{
+	n = s->few_sizes && phase == DR_DECODE ? schedule_few(n) : n;
+	n = (int)round_up(n, multiple);
+	return n < (int)most ? n : (int)most;
+}
+
 /* Adds a microbatch to the step, unless it is empty. Idle owners get padding, and so does a microbatch without rows:
  * generated code never sees zero rows. Returns the number of tokens without padding. */
 static int add_microbatch(struct schedule *s, struct step *step, int number, struct pieces *owner)
 {
 	const struct dr_program *h = s->plan->head;
-	int sum = 0, tokens = 0, rows = 1, m = step->head->microbatches;
+	int sum = 0, tokens = 0, rows = 1, m = step->head->microbatches, phase = step->head->phase;
 	for (int i = 0; i < s->plan->n_owners; i++) {
 		owner[i].n = owner[i].tokens = owner[i].rows = 0;
-		choose(s, &owner[i], step->head->phase, number, i);
+		choose(s, &owner[i], phase, number, i);
 		sum += owner[i].tokens;
 		tokens = owner[i].tokens > tokens ? owner[i].tokens : tokens;
 		rows = owner[i].rows > rows ? owner[i].rows : rows;
@@ -288,8 +311,9 @@ static int add_microbatch(struct schedule *s, struct step *step, int number, str
 	if (tokens == 0)
 		return 0;
 	step->head->microbatches++;
-	step->tokens[m] = (int)round_up(tokens, h->token_multiple);
-	step->rows[m] = (int)round_up(rows, h->row_multiple);
+	const struct dr_step_program *program = &s->plan->programs[phase];
+	step->tokens[m] = step_size(s, phase, tokens, h->token_multiple, program->max_tokens);
+	step->rows[m] = step_size(s, phase, rows, h->row_multiple, program->max_rows);
 	for (int i = 0; i < s->plan->n_owners; i++)
 		write_pieces(s, step, m, i, &owner[i]);
 	return sum;
@@ -317,6 +341,14 @@ static int last_page(const struct schedule *s)
 	return last;
 }
 
+static int pages_used(const struct schedule *s)
+{
+	const struct dr_program *h = s->plan->head;
+	int n = (int)round_up(last_page(s) + 1, h->page_multiple) / (int)h->page_multiple;
+	n = (s->few_sizes ? power_of_two_from(n) : n) * (int)h->page_multiple;
+	return n < (int)h->pages ? n : (int)h->pages;
+}
+
 /* Clears the rows of the previous step. */
 static void forget_rows(struct schedule *s)
 {
@@ -334,7 +366,7 @@ int schedule_next(struct schedule *s, struct step *step)
 	forget_rows(s);
 	admit_waiting(s);
 	if (s->pages_changed)
-		s->pages_used = (int)round_up(last_page(s) + 1, s->plan->head->page_multiple);
+		s->pages_used = pages_used(s);
 	*step->head = (struct step_head){
 		.phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE, .with_pages = s->pages_changed, .pages = s->pages_used};
 	struct pieces *owner = pieces_open(s->plan);

@@ -34,7 +34,11 @@ struct sequence {
 };
 
 struct schedule;
-struct schedule *schedule_open(const struct plan *plan);
+/* few_sizes: T and R of decode steps are padded to schedule_few, P to powers of two times its multiple, so that few
+ * graphs serve all steps. */
+struct schedule *schedule_open(const struct plan *plan, bool few_sizes);
+/* n rounded up to 1, 2, 4, 8, 16, 24, ... 64, 80, 96, 112, 128, 160, ...: eighths of a power of two, and at least 8. */
+int schedule_few(int n);
 void schedule_close(struct schedule *s); /* does not touch sequences */
 /* The maximum number of positions of a sequence, and the number that one takes: its last token takes none. */
 int schedule_room(const struct plan *plan);

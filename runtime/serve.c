@@ -146,7 +146,7 @@ static void run_steps(struct pass *p, struct engine *e)
 static void pass_open(struct pass *p, struct rank *r)
 {
 	const struct options *o = r->job->options;
-	const struct stepper stepper = {&r->step, run_step, inbox_results(r->inbox), r};
+	const struct stepper stepper = {&r->step, run_step, inbox_results(r->inbox), r, r->device->queue != NULL};
 	*p = (struct pass){.rank = r, .options = o, .n = o->n_prompts};
 	p->answer = host_alloc((size_t)p->n, sizeof *p->answer);
 	struct engine *e = engine_open(r->job->plan, &stepper, take_token, p);

@@ -3,6 +3,7 @@
 what they say where something is missing."""
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import DEPLOYC, FIXTURES, ROOT, Failed, Folder, Report, need_deployc, spec
 
-SAMPLE, WEIGHTS = ROOT / "samples" / "tiny_mixtral.deploy", FIXTURES / "mixtral"
+SAMPLE = ROOT / "samples" / "tiny_mixtral.deploy"
 RANKS = 8
 
 
@@ -23,10 +24,11 @@ def compiled(folder, target, source=SAMPLE):
     return launcher
 
 
-def run(launcher, *options, **environment):
+def run(launcher, *options, weights="mixtral", **environment):
     changed = {**os.environ, "EMU_DEVICES": str(RANKS), **environment}
-    return subprocess.run([launcher, "run", "--weights", WEIGHTS, "--ids", "1,2,3,250", "--max-tokens", "5", *options], capture_output=True,
-                          text=True, timeout=120, env={name: value for name, value in changed.items() if value is not None})
+    asked = options if "--ids" in " ".join(options) else ("--ids", "1,2,3,250", "--max-tokens", "5", *options)
+    return subprocess.run([launcher, "run", "--weights", FIXTURES / weights, *asked], capture_output=True, text=True, timeout=120,
+                          env={name: value for name, value in changed.items() if value is not None})
 
 
 def ids(done):
@@ -71,6 +73,30 @@ def faults(cuda):
     fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wv`: " + stuck, EMU_HANG=kernel, DEPLOY_TIMEOUT="1", DEPLOY_SYNC="1")
     if time.monotonic() - start > 30:
         raise Failed("the launchers ended late")
+
+
+def graphs(folder):
+    """Decode steps without collectives are graphs: the tokens of the CPU, the bits of eager steps, and of each order that the emulator chooses."""
+    one, four = spec("llama", 1), spec("llama", 4, "Megatron { dp = 4 }")
+    prompts = "--ids=1,2,3", "--ids=4,5", "--ids=7,8,9,10,11", "--max-tokens=12", "--stop-ids=55"
+    for name, text, ranks in ("one", one, 1), ("four", four, 4):
+        (folder / f"{name}.deploy").write_text(text)
+        launchers = {target: compiled(folder, target, folder / f"{name}.deploy") for target in ("cpu", "cuda")}
+        expected, eager = ids(run(launchers["cpu"], *prompts, weights="llama")), folder / "eager.npy"
+        if ids(run(launchers["cuda"], *prompts, f"--logits={eager}", weights="llama", DEPLOY_SYNC="1")) != expected:
+            raise Failed(f"{name}: other tokens, eagerly")
+        for seed, delay in (1, 0), (2, 200), (3, 2000):
+            logits = folder / f"{seed}.npy"
+            done = run(launchers["cuda"], *prompts, f"--logits={logits}", weights="llama", EMU_SEED=str(seed), EMU_DELAY_US=str(delay))
+            if ids(done) != expected or logits.read_bytes() != eager.read_bytes():
+                raise Failed(f"{name}: other tokens or bits as graphs, seed {seed}")
+            made = re.findall(r"^graphs: rank \d+ made (\d+) of decode steps, launched (\d+) times$", done.stdout, re.M)
+            if len(made) != ranks or any(int(m) < 1 or int(n) < 6 for m, n in made):
+                raise Failed(f"{name}: {done.stdout}")
+    failed = run(folder / "one_cuda", *prompts, weights="llama", EMU_FAULT="dr_attend_0:16")
+    if failed.returncode != 1 or "at `a decode step as a graph`: the GPU failed" not in failed.stderr or "DEPLOY_SYNC=1 names it" not in failed.stderr:
+        raise Failed(failed.stderr)
+    return " ".join(f"{m}:{n}" for m, n in made)
 
 
 def fails(launcher, *words, **environment):
@@ -162,6 +188,7 @@ def main():
             report.check(f"a GPU of compute capability {capability}", lambda: same(cpu, cuda, EMU_CAPABILITY=capability))
         report.check("the same tokens with DEPLOY_SYNC=1", lambda: same(cpu, cuda, DEPLOY_SYNC="1"))
         report.check("a kernel that fails, and one that never ends", lambda: faults(cuda))
+        report.check("decode steps as graphs", lambda: graphs(folder))
         report.check("too little memory", lambda: fails(cuda, "the GPU does not have ", " bytes of memory left", EMU_MEMORY=str(1 << 20)))
         report.check("a plan larger than the host's memory", lambda: larger_than_the_host(folder))
         alone, running = without_nccl(folder), long(folder)

@@ -86,7 +86,7 @@ static void site_open(struct site *s, int dp, int microbatches, token_fn *on_tok
 	step_open(&s->step, &s->plan);
 	s->results =
 		(struct results){host_alloc((size_t)(dp * microbatches * TINY_ROWS), sizeof(int32_t)), NULL, TINY_ROWS};
-	s->engine = engine_open(&s->plan, &(struct stepper){&s->step, run_step, &s->results, s}, on_token, context);
+	s->engine = engine_open(&s->plan, &(struct stepper){&s->step, run_step, &s->results, s, false}, on_token, context);
 }
 
 static void site_close(struct site *s)
@@ -223,7 +223,7 @@ static void first_come_first_admitted(void **state)
 	struct dr_program *h = (struct dr_program *)(void *)s.blob.at;
 	engine_close(s.engine);
 	h->pages = 15;
-	s.engine = engine_open(&s.plan, &(struct stepper){&s.step, run_step, &s.results, &s}, take_token, NULL);
+	s.engine = engine_open(&s.plan, &(struct stepper){&s.step, run_step, &s.results, &s, false}, take_token, NULL);
 	int64_t tokens = 0, expected = 0;
 	struct step_done done;
 	for (int i = 0; i < N; i++) {

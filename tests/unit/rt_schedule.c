@@ -108,7 +108,7 @@ static void give_tokens(struct load *w)
 			}
 }
 
-static void run_load(int dp, int microbatches)
+static void run_load(int dp, int microbatches, bool few_sizes)
 {
 	static struct blob_builder b;
 	struct plan plan;
@@ -116,7 +116,7 @@ static void run_load(int dp, int microbatches)
 	make_sequences(sequences);
 	tiny_build(&b, &(struct tiny){1, dp, 1, microbatches});
 	assert_null(plan_open(&plan, b.at));
-	struct load w = {.plan = &plan, .s = schedule_open(&plan), .q = sequences};
+	struct load w = {.plan = &plan, .s = schedule_open(&plan, few_sizes), .q = sequences};
 	step_open(&w.step, &plan);
 	for (int i = 0; i < LOAD; i++)
 		schedule_add(w.s, &sequences[i]);
@@ -144,7 +144,52 @@ static void every_load_ends(void **state)
 	(void)state;
 	for (int dp = 1; dp <= 2; dp++)
 		for (int microbatches = 1; microbatches <= 3; microbatches++)
-			run_load(dp, microbatches);
+			for (int few_sizes = 0; few_sizes <= 1; few_sizes++)
+				run_load(dp, microbatches, few_sizes);
+}
+
+static void few_sizes(void **state)
+{
+	static const int size[][2] = {{1, 1},   {2, 2},   {3, 4},   {5, 8},     {9, 16},    {17, 24},
+	                              {33, 40}, {64, 64}, {65, 80}, {129, 160}, {200, 224}, {256, 256}};
+	(void)state;
+	for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+		assert_int_equal(schedule_few(size[i][0]), size[i][1]);
+}
+
+/* Three sequences that decode: four tokens and rows, and pages in powers of two. */
+static void decode_steps_are_padded(void **state)
+{
+	static struct blob_builder b;
+	struct plan plan;
+	struct step step;
+	struct sequence q[3];
+	(void)state;
+	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
+	assert_null(plan_open(&plan, b.at));
+	for (int few = 0; few <= 1; few++) {
+		struct schedule *s = schedule_open(&plan, few);
+		step_open(&step, &plan);
+		for (int i = 0; i < 3; i++) {
+			q[i] = make_sequence(ids[i], 1, 8, (struct dr_sampling){0});
+			schedule_add(s, &q[i]);
+		}
+		assert_true(schedule_next(s, &step));
+		for (int i = 0; i < 3; i++)
+			schedule_token(&q[i], 1);
+		schedule_remove(s, &q[2]);
+		assert_true(schedule_next(s, &step));
+		assert_int_equal(step.head->phase, DR_DECODE);
+		assert_int_equal(step.tokens[0], 2);
+		assert_int_equal(step.head->pages, few ? 8 : 6);
+		for (int i = 0; i < 3; i++) {
+			if (i < 2)
+				schedule_remove(s, &q[i]);
+			free(q[i].ids);
+		}
+		schedule_close(s);
+		step_close(&step);
+	}
 }
 
 /* If no rows are left, only the last token of a prompt waits. */
@@ -160,7 +205,7 @@ static void rows_are_bounded(void **state)
 	tiny_program(&b, DR_PREFILL)->max_rows = 2;
 	assert_null(plan_open(&plan, b.at));
 	struct step step;
-	struct schedule *s = schedule_open(&plan);
+	struct schedule *s = schedule_open(&plan, false);
 	for (int i = 0; i < 3; i++)
 		schedule_add(s, &q[i]);
 	step_open(&step, &plan);
@@ -187,7 +232,7 @@ static void a_waiting_sequence_leaves(void **state)
 	struct sequence q[TINY_SEQS + 2];
 	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
 	assert_null(plan_open(&plan, b.at));
-	struct schedule *s = schedule_open(&plan);
+	struct schedule *s = schedule_open(&plan, false);
 	step_open(&step, &plan);
 	for (int i = 0; i < TINY_SEQS + 2; i++) {
 		q[i] = make_sequence(ids[i], 1, 1, (struct dr_sampling){0});
@@ -224,7 +269,7 @@ static void decoding_goes_on_beside_prompts(void **state)
 	tiny_build(&b, &(struct tiny){1, 1, 1, 1});
 	tiny_program(&b, DR_PREFILL)->max_tokens = 4;
 	assert_null(plan_open(&plan, b.at));
-	struct load w = {.plan = &plan, .s = schedule_open(&plan), .q = q};
+	struct load w = {.plan = &plan, .s = schedule_open(&plan, false), .q = q};
 	schedule_add(w.s, &q[0]);
 	schedule_add(w.s, &q[1]);
 	step_open(&w.step, &plan);
@@ -327,6 +372,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_load_ends),
+		cmocka_unit_test(few_sizes),
+		cmocka_unit_test(decode_steps_are_padded),
 		cmocka_unit_test(rows_are_bounded),
 		cmocka_unit_test(a_waiting_sequence_leaves),
 		cmocka_unit_test(decoding_goes_on_beside_prompts),
