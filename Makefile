@@ -122,7 +122,7 @@ $(BUILD)/tests/robust/%.so: tests/robust/%.c
 GPU_FLAGS := -O3 -g -fPIC -fvisibility=hidden -ffp-contract=off $(if $(filter x86_64,$(MACHINE)),-march=x86-64-v3)
 GPU_OBJ   := $(call obj,$(call ours,tests/gpu/ptx) $(call ours,tests/gpu/exec) $(call ours,tests/gpu/driver))
 NCCL_OBJ  := $(call obj,$(call ours,tests/gpu/nccl))
-EMULATOR  := $(addprefix $(BUILD)/tests/gpu/,libcuda.so.1 libnccl.so.2)
+EMULATOR  := $(addprefix $(BUILD)/tests/gpu/,libcuda.so.1 libnccl.so.2 nvtx_tool.so)
 GPU_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/gpu/test_*.c tests/gpu/rt_*.c))
 $(GPU_OBJ) $(NCCL_OBJ): CFLAGS := $(GPU_FLAGS)
 $(BUILD)/tests/gpu/libcuda.so.1: $(GPU_OBJ)
@@ -131,6 +131,9 @@ $(BUILD)/tests/gpu/libcuda.so.1: $(GPU_OBJ)
 $(BUILD)/tests/gpu/libnccl.so.2: $(NCCL_OBJ) $(BUILD)/tests/gpu/libcuda.so.1
 	$(call say,LINK)
 	$(Q)$(CC) -shared -Wl,-soname,libnccl.so.2 -Wl,-z,defs -o $@ $^ -lpthread
+$(BUILD)/tests/gpu/nvtx_tool.so: tests/gpu/nvtx_tool.c
+	$(call say,LINK)
+	$(Q)$(CC) $(WARN) $(CFLAGS) -fPIC -shared -o $@ $<
 $(BUILD)/tests/gpu/test_%: $(BUILD)/tests/gpu/test_%.o $(BUILD)/tests/gpu/gpu_test.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm

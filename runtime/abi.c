@@ -4,11 +4,15 @@
 
 static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
 
+static int layer_of(const struct rank *r) { return r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer; }
+
+static void begin_range(const struct rank *r, int32_t op) { range_begin(plan_op(r->job->plan, op), layer_of(r)); }
+
 void note_op(struct rank *r, int32_t op)
 {
 	struct rank_status *s = &r->reporter.board->rank[r->index];
 	struct place *p = &s->recent[atomic_fetch_add_explicit(&s->operations, 1, memory_order_relaxed) % RECENT];
-	int layer = r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer;
+	int layer = layer_of(r);
 	atomic_store_explicit(&s->op, op, memory_order_relaxed);
 	atomic_store_explicit(&s->layer, layer, memory_order_relaxed);
 	atomic_store_explicit(&p->op, op, memory_order_relaxed);
@@ -26,8 +30,10 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 {
 	struct rank *r = rank_of(f);
 	note_op(r, op);
+	begin_range(r, op);
 	struct launch what = {kernel, n_args, args, r->step.head->phase, is_small(r, kernel)};
 	r->device->launch(r->device, &what);
+	range_end();
 	if (r->step.head->trace)
 		trace_launch(r, kernel, op, args);
 }
@@ -40,6 +46,7 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	const struct dr_collective *what = &r->job->plan->collectives[collective];
 	struct collective_args x = {(int)what->group, what->dtype, src, dst, outer, block, dst_block};
 	note_op(r, op);
+	begin_range(r, op);
 	switch ((enum dr_collective_kind)what->kind) {
 	case DR_ALL_REDUCE:     c->all_reduce(c, &x); break;
 	case DR_ALL_GATHER:     c->all_gather(c, &x); break;
@@ -49,6 +56,7 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	case DR_RECV:           c->recv(c, &x); break;
 	default:                rank_fail(&r->reporter, "internal: collective of kind %u", what->kind);
 	}
+	range_end();
 	r->used_host = r->used_host || !c->queued;
 	if (r->job->options->sync)
 		r->device->sync(r->device);

@@ -142,10 +142,9 @@ struct comm *comm_nccl_open(struct comm *host, const struct plan *plan, struct d
                             const struct reporter *r)
 {
 	struct nccl_comm *c = host_alloc(1, sizeof *c);
-	c->comm = (struct comm){nccl_all_reduce, nccl_reduce_scatter, nccl_all_gather, nccl_all_to_all,
-	                        nccl_send,       nccl_recv,           host_broadcast,  host_max,
-	                        host_give,       host_take,           host_barrier,    nccl_close,
-	                        true};
+	c->comm = (struct comm){
+		nccl_all_reduce, nccl_reduce_scatter, nccl_all_gather, nccl_all_to_all, nccl_send,  nccl_recv, host_broadcast,
+		host_max,        host_give,           host_take,       host_barrier,    nccl_close, true};
 	c->host = host;
 	c->plan = plan;
 	c->cuda = (struct cuda *)d;

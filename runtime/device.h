@@ -52,6 +52,8 @@ struct device {
 	void (*sync)(struct device *d);
 	/* Frees memory, threads and helpers. */
 	void (*close)(struct device *d);
+	/* Bytes that alloc can give, of all that the device has. NULL: unknown. */
+	void (*room)(struct device *d, uint64_t *free_bytes, uint64_t *all);
 	const struct device_queue *queue; /* NULL: work is done when a call returns */
 	/* Set by a communicator that queues work on the device: called now and then while the device waits. It ends the
 	 * rank if that work cannot end. true: the device waits for other ranks, so a lack of progress is not its fault.

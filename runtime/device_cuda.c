@@ -21,6 +21,15 @@ static uint64_t cuda_alloc(struct device *d, uint64_t bytes)
 	return at;
 }
 
+static void cuda_room(struct device *d, uint64_t *free_bytes, uint64_t *all)
+{
+	struct cuda *c = (struct cuda *)d;
+	size_t left = 0, total = 0;
+	cuda_check(c, c->cuMemGetInfo_v2(&left, &total), "cannot ask the GPU for its memory");
+	*free_bytes = left;
+	*all = total;
+}
+
 /* Queues a copy. The driver bounds the distance of rows, so bytes in one piece are not one long row. A copy from or to
  * memory that is not pinned may block in the driver until all work is done, which cuda_wait does not. */
 static void copy(struct cuda *c, const CUDA_MEMCPY2D *what)
@@ -157,6 +166,7 @@ struct device *device_cuda_open(const struct device_options *o)
 	                            .launch = cuda_launch,
 	                            .sync = cuda_sync,
 	                            .close = cuda_close,
+	                            .room = cuda_room,
 	                            .queue = &cuda_queue};
 	cuda_start(c);
 	return &c->device;

@@ -37,6 +37,8 @@ static void open_rank(struct rank *r)
 	activity(r, ACTIVITY_LOAD);
 	checkpoint_guard(job->checkpoint, &r->reporter);
 	r->device = device_open(job->options->device, &options);
+	ranges_open(r->index == 0);
+	memory_check(job->plan, r->index, job->workers, r->device, &r->reporter);
 	memory_open(&r->memory, job->plan, r->index, job->workers, r->device, &r->reporter);
 	r->comm = job->world->connect(job->world, r->device, &r->reporter, job->spin);
 	if (job->generated->image->form == DR_IMAGE_PTX)

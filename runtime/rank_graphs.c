@@ -71,7 +71,9 @@ static void run_graph(struct rank *r, struct step_graph *g)
 		atomic_fetch_add(&s->graphs, 1);
 	}
 	note_op(r, OP_GRAPH);
+	range_begin("graph", -1);
 	q->launch_graph(r->device, g->graph);
+	range_end();
 	atomic_fetch_add(&s->graph_launches, 1);
 }
 

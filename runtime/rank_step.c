@@ -44,7 +44,9 @@ bool rank_step(struct rank *r)
 		inputs_write_pages(r);
 	r->frame.pages = r->step.head->pages;
 	trace_begin(r);
+	range_begin(plan_string(plan, plan->programs[r->step.head->phase].name), -1);
 	run_pipeline(r);
+	range_end();
 	activity(r, ACTIVITY_WAIT);
 	parcel_deliver(r);
 	if (r->step.head->trace)

@@ -123,6 +123,8 @@ struct memory {
 };
 /* Bytes of the communicator's buffers on the host, per rank, which count as DR_SPACE_COMM too. */
 uint64_t plan_comm_host_bytes(const struct plan *plan);
+/* Ends the rank if the device has not as much memory left as its spaces of the plan take. */
+void memory_check(const struct plan *plan, int rank, int workers, struct device *d, const struct reporter *r);
 /* One allocation for each space of the rank's stage. workers: those of a launch on this rank. */
 void memory_open(struct memory *m, const struct plan *plan, int rank, int workers, struct device *d,
                  const struct reporter *r);
@@ -220,6 +222,12 @@ void inputs_write_pages(struct rank *r);
 struct graphs *graphs_open(void);
 void graphs_close(struct rank *r);
 void graphs_run(struct rank *r);
+/* ranges.c: ranges of a profiler, if one is attached; they nest. layer -1: none. warns: says so if that is not
+ * possible.
+ */
+void ranges_open(bool warns);
+void range_begin(const char *name, int layer);
+void range_end(void);
 /* abi.c: writes an operation to the board. */
 void note_op(struct rank *r, int32_t op);
 /* results.c: a rank packs the results of each microbatch, and delivers them after the last, when the device is done;

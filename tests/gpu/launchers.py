@@ -24,10 +24,11 @@ def compiled(folder, target, source=SAMPLE):
     return launcher
 
 
-def run(launcher, *options, weights="mixtral", **environment):
+def run(launcher, *options, weights="mixtral", command="run", **environment):
     changed = {**os.environ, "EMU_DEVICES": str(RANKS), **environment}
     asked = options if "--ids" in " ".join(options) else ("--ids", "1,2,3,250", "--max-tokens", "5", *options)
-    return subprocess.run([launcher, "run", "--weights", FIXTURES / weights, *asked], capture_output=True, text=True, timeout=120,
+    asked = ("--weights", FIXTURES / weights, *asked) if command == "run" else options
+    return subprocess.run([launcher, command, *asked], capture_output=True, text=True, timeout=120,
                           env={name: value for name, value in changed.items() if value is not None})
 
 
@@ -75,9 +76,38 @@ def faults(cuda):
         raise Failed("the launchers ended late")
 
 
+def room(cuda):
+    """The plan's bytes fit, or one is missing: the message has the sum."""
+    said = run(cuda, EMU_MEMORY=str(1 << 20)).stderr
+    need, *parts = (int(n) for n in re.findall(r"(?:takes|weights|caches|tables|workspaces|communication) (\d+)", said)[:6])
+    if sum(parts) != need or " of its 1048576 B are free" not in said:
+        raise Failed(said)
+    fails(cuda, f"and {need // 2} of its {need // 2} B are free: driver, context, kernels and other programs take 0 B", EMU_MEMORY=str(need // 2))
+    most = max(int(n) for n in re.findall(r"allocated (\d+) B", run(cuda).stdout))
+    ids(run(cuda, EMU_MEMORY=str(most)))
+
+
+def ranges(cuda, folder):
+    """A profiler sees a range for each step and, within it, for each operation."""
+    log, tool = folder / "ranges", pathlib.Path(os.environ["LD_LIBRARY_PATH"].split(":")[0]) / "nvtx_tool.so"
+    ids(run(cuda, NVTX_INJECTION64_PATH=str(tool), NVTX_TOOL_LOG=str(log)))
+    depth, seen = {}, {}
+    for line in log.read_text().splitlines():
+        process, what, name = line.split(" ", 2)
+        depth[process] = depth.get(process, 0) + (1 if what == "push" else -1)
+        seen.setdefault((what, depth[process]), set()).add(name)
+    if len(depth) != RANKS or any(depth.values()) or sorted(d for what, d in seen if what == "push") != [1, 2]:
+        raise Failed(f"{depth}, {sorted(seen)}")
+    if seen["push", 1] != {"prefill", "decode"} or "layer.attn: contract wk, layer 1" not in seen["push", 2]:
+        raise Failed(f"{seen}")
+    done = run(cuda, NVTX_INJECTION64_PATH="/nonexistent")
+    if ids(done) and done.stderr.count("warning: a profiler sees no ranges: NVTX_INJECTION64_PATH=/nonexistent: ") != 1:
+        raise Failed(done.stderr)
+
+
 def graphs(folder):
-    """Decode steps without collectives are graphs: the tokens of the CPU, the bits of eager steps, and of each order that the emulator chooses."""
-    one, four = spec("llama", 1), spec("llama", 4, "Megatron { dp = 4 }")
+    """Decode steps are graphs, with NCCL's collectives too: the tokens of the CPU, the bits of eager steps, and of each order that the emulator chooses."""
+    one, four = spec("llama", 1), spec("llama", 4, "Megatron { pp = 2; tp = 2 }")
     prompts = "--ids=1,2,3", "--ids=4,5", "--ids=7,8,9,10,11", "--max-tokens=12", "--stop-ids=55"
     for name, text, ranks in ("one", one, 1), ("four", four, 4):
         (folder / f"{name}.deploy").write_text(text)
@@ -189,7 +219,6 @@ def main():
         report.check("the same tokens with DEPLOY_SYNC=1", lambda: same(cpu, cuda, DEPLOY_SYNC="1"))
         report.check("a kernel that fails, and one that never ends", lambda: faults(cuda))
         report.check("decode steps as graphs", lambda: graphs(folder))
-        report.check("too little memory", lambda: fails(cuda, "the GPU does not have ", " bytes of memory left", EMU_MEMORY=str(1 << 20)))
         report.check("a plan larger than the host's memory", lambda: larger_than_the_host(folder))
         alone, running = without_nccl(folder), long(folder)
         report.check("no NCCL", lambda: fails(cuda, "NCCL cannot be opened (", "libnccl.so.2: file too short", "install libnccl2", LD_LIBRARY_PATH=alone))
@@ -199,6 +228,8 @@ def main():
         report.check("a rank is killed", lambda: killed(running, signal.SIGKILL, "error: rank 5 ", "was ended by signal 9"))
         report.check("a rank is stopped", lambda: killed(running, signal.SIGSTOP, "error: rank 5 ", "it was stuck for 2 s"))
         report.check("the environment that NCCL reads", lambda: environment(cuda, cpu))
+        report.check("too little memory", lambda: room(cuda))
+        report.check("ranges for profilers", lambda: ranges(cuda, folder))
         report.check("a device of another target", lambda: fails(cuda, "a launcher of --target=cuda has no device `cpu`, but cuda", DEPLOY_DEVICE="cpu"))
         report.check("a GPU for a launcher of the CPU", lambda: fails(cpu, "a launcher of --target=cpu has no device `cuda`", DEPLOY_DEVICE="cuda"))
     return report.end()
