@@ -9,9 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "../support/escape.h"
+#include "probe.h"
 #include "runtime.h"
 
-enum command { RUN = 1, BENCH = 2, PLAN = 4 };
+enum command { RUN = 1, BENCH = 2, PLAN = 4, PROBE = 8 };
 enum option {
 #define X(name, value, commands, help) OPTION_##name,
 #include "options.def"
@@ -444,12 +445,25 @@ static bool wants(int argc, char **argv, const char *option)
 	return false;
 }
 
+/* probe [-o FILE] */
+static int probe_command(int argc, char **argv)
+{
+	if (argc == 0)
+		return probe(NULL);
+	if (argc == 2 && !strcmp(argv[0], "-o"))
+		return probe(argv[1]);
+	say_error("probe takes -o FILE, or nothing");
+	return STATUS_USAGE;
+}
+
 static int main_with_options(struct options *o, const struct plan *plan, int argc, char **argv,
                              const struct generated *g)
 {
 	int command = argc > 1 ? command_bit(argv[1]) : 0;
 	if (!command)
 		return usage(argv[0]);
+	if (command == PROBE)
+		return probe_command(argc - 2, argv + 2);
 	if (!parse_options(o, command, argc - 2, argv + 2) || !read_environment(o, (enum dr_image_form)g->image->form))
 		return STATUS_USAGE;
 	if (command == PLAN)

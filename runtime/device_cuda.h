@@ -42,6 +42,8 @@ void cuda_copy(struct cuda *c, struct rect to, struct rect from);
 void cuda_launched(struct cuda *c);
 
 /* ---- device_cuda_start.c ---- */
+/* Opens the driver's library. */
+void cuda_find_calls(struct cuda *c);
 /* Opens driver and GPU, and loads the kernels, if there are any. */
 void cuda_start(struct cuda *c);
 /* The rank's thread says once which context it works in; threads that load weights say so before they copy. */

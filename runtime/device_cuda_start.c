@@ -5,7 +5,7 @@
 
 enum { MIN_MAJOR = 8 }; /* compute capability */
 
-static void find_calls(struct cuda *c)
+void cuda_find_calls(struct cuda *c)
 {
 	c->library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
 	if (!c->library)
@@ -96,7 +96,7 @@ static void load_kernels(struct cuda *c)
 
 void cuda_start(struct cuda *c)
 {
-	find_calls(c);
+	cuda_find_calls(c);
 	open_gpu(c);
 	if (c->options.image)
 		load_kernels(c);

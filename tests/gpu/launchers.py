@@ -26,7 +26,7 @@ def compiled(folder, target, source=SAMPLE):
 
 def run(launcher, *options, weights="mixtral", command="run", **environment):
     changed = {**os.environ, "EMU_DEVICES": str(RANKS), **environment}
-    asked = options if "--ids" in " ".join(options) else ("--ids", "1,2,3,250", "--max-tokens", "5", *options)
+    asked = options if any("--ids" in str(o) for o in options) else ("--ids", "1,2,3,250", "--max-tokens", "5", *options)
     asked = ("--weights", FIXTURES / weights, *asked) if command == "run" else options
     return subprocess.run([launcher, command, *asked], capture_output=True, text=True, timeout=120,
                           env={name: value for name, value in changed.items() if value is not None})
@@ -74,6 +74,39 @@ def faults(cuda):
     fails(cuda, "error: rank 2 ", "in layer 1 at `layer.attn: contract wv`: " + stuck, EMU_HANG=kernel, DEPLOY_TIMEOUT="1", DEPLOY_SYNC="1")
     if time.monotonic() - start > 30:
         raise Failed("the launchers ended late")
+
+
+def probe(cuda, folder):
+    """What `probe` writes is a cluster that deployments compile for, once what the driver does not tell is filled in."""
+    h100 = {"EMU_NAME": "NVIDIA H100 80GB HBM3", "EMU_MEMORY": str(81559 << 20)}
+    written, golden = run(cuda, command="probe", **h100).stdout, (ROOT / "tests" / "gpu" / "probe_h100.deploy").read_text()
+    if re.sub(r"The host has \d+ B and \d+ cores", "The host has 1 B and 1 cores", written) != golden:
+        raise Failed(written)
+    use = ("\nuse std.models { Qwen3_8B }\nuse std.plans { Megatron }\nuse std.workload { Inference }\ndeploy On { model = Qwen3_8B; cluster = ThisMachine; "
+           "plan = Megatron { tp = 4; pp = 2; pipeline { microbatches = 2 } }; workload = Inference { batch = 8; seq = 1..64; output = 64; chunk = 64; page = 16 } }\n")
+
+    def check(text):
+        (folder / "probed.deploy").write_text(text + use)
+        return subprocess.run([DEPLOYC, "check", folder / "probed.deploy"], capture_output=True, text=True)
+
+    if check(written).returncode:
+        raise Failed(check(written).stderr)
+    file = folder / "cluster.deploy"
+    run(cuda, "-o", file, command="probe", EMU_MEMORY="80G", EMU_LINK="pcie")
+    unknown = file.read_text()
+    if "level node { count = 8 }" not in unknown or "error[E0202]: field `bandwidth` of `ThisGPU` is not set" not in check(unknown).stderr:
+        raise Failed(unknown + check(unknown).stderr)
+    filled = unknown.replace("// bandwidth = ... ", "bandwidth = 2000 ").replace("// peak { bf16 = ... ", "peak { bf16 = 300 ").replace("= ... ", "= 20 ")
+    if check(filled).returncode:
+        raise Failed(filled + check(filled).stderr)
+    for words, options, changed in (("File exists", ("-o", file), {}), ("GPU 0 is a A of 2147483648 B, GPU 2 a B of 2147483648 B", (), {"EMU_NAME": "A,A,B"}),
+                                    ("there is no NVIDIA driver", (), {"LD_LIBRARY_PATH": None}), ("probe takes -o FILE", ("-x",), {}),
+                                    ("the NVIDIA driver shows no GPU", (), {"CUDA_VISIBLE_DEVICES": ""})):
+        done = run(cuda, *options, command="probe", **changed)
+        if words not in done.stderr or done.returncode not in (1, 2) or done.stdout:
+            raise Failed(f"{words}: {done.stderr}{done.stdout}")
+    if file.read_text() != unknown:
+        raise Failed("a file that was there is written")
 
 
 def room(cuda):
@@ -178,7 +211,7 @@ def nccl_fails(cuda):
 
 def killed(launcher, number, *words):
     """A rank ends, or stops, while the others wait for it in collectives."""
-    job = subprocess.Popen([launcher, "run", "--weights", WEIGHTS, "--ids", "1,2,3,250", "--max-tokens", "16000"], stdout=subprocess.DEVNULL,
+    job = subprocess.Popen([launcher, "run", "--weights", FIXTURES / "mixtral", "--ids", "1,2,3,250", "--max-tokens", "16000"], stdout=subprocess.DEVNULL,
                            stderr=subprocess.PIPE, text=True, env={**os.environ, "EMU_DEVICES": str(RANKS), "DEPLOY_TIMEOUT": "2"})
     time.sleep(1.5)
     ranks = sorted(int(pid) for pid in pathlib.Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split())
@@ -230,6 +263,7 @@ def main():
         report.check("the environment that NCCL reads", lambda: environment(cuda, cpu))
         report.check("too little memory", lambda: room(cuda))
         report.check("ranges for profilers", lambda: ranges(cuda, folder))
+        report.check("the machine as a cluster", lambda: probe(cuda, folder))
         report.check("a device of another target", lambda: fails(cuda, "a launcher of --target=cuda has no device `cpu`, but cuda", DEPLOY_DEVICE="cpu"))
         report.check("a GPU for a launcher of the CPU", lambda: fails(cpu, "a launcher of --target=cpu has no device `cuda`", DEPLOY_DEVICE="cuda"))
     return report.end()

@@ -74,11 +74,21 @@ CUresult cuDeviceGet(CUdevice *device, int ordinal)
 	return r;
 }
 
+/* EMU_NAME: names with commas between them; the last is that of all further devices. */
+static void copy_name(char *to, size_t size, CUdevice device)
+{
+	const char *names = getenv("EMU_NAME"), *comma;
+	names = names ? names : "emulated GPU";
+	for (int i = 0; i < device && (comma = strchr(names, ',')); i++)
+		names = comma + 1;
+	snprintf(to, size, "%.*s", (int)strcspn(names, ","), names);
+}
+
 CUresult cuDeviceGetName(char *name, int size, CUdevice device)
 {
 	CUresult r = check_device(size > 0 ? name : NULL, device);
 	if (!r)
-		snprintf(name, (size_t)size, "emulated GPU");
+		copy_name(name, (size_t)size, device);
 	return r;
 }
 
