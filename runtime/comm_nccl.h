@@ -27,6 +27,7 @@ struct nccl_comm {
 	uint64_t staging;            /* device address of head->comm_device bytes */
 	struct travel travel[TRAVELS];
 	unsigned begun, ended; /* number n is at n % TRAVELS */
+	bool in_graphs;        /* graphs have collectives, which are not followed */
 };
 
 /* ---- comm_nccl_wait.c ---- */

@@ -80,6 +80,7 @@ static bool is_in_collective(struct nccl_comm *c)
 /* The host goes on until so many collectives are under way. Those of a graph run later, and are not followed. */
 void nccl_begin(struct nccl_comm *c)
 {
+	c->in_graphs = c->in_graphs || c->cuda->capturing;
 	if (c->cuda->capturing)
 		return;
 	struct rank_status *s = status_of(c);
@@ -128,7 +129,7 @@ static void look(struct nccl_comm *c, ncclComm_t comm)
 bool nccl_poll(void *comm)
 {
 	struct nccl_comm *c = comm;
-	bool waits = is_in_collective(c);
+	bool waits = is_in_collective(c) || (c->in_graphs && c->cuda->graph_runs);
 	for (int g = 0; g <= c->plan->n_groups; g++)
 		look(c, c->of_group[g]);
 	return waits;

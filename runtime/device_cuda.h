@@ -32,7 +32,7 @@ struct cuda {
 	void *pinned[MAX_PINNED];
 	int n_pinned;
 	CUevent used[DEVICE_MARKS];
-	bool capturing; /* a graph */
+	bool capturing, graph_runs; /* a graph is made; one was launched since the last wait */
 };
 
 /* ---- device_cuda.c ---- */

@@ -121,7 +121,7 @@ void cuda_wait(struct cuda *c, const char *what)
 	wait_until_done(c, NULL, what);
 	if (c->busy) { /* only the rank's thread launches; those that load weights must not write here */
 		c->marks.passed = c->marks.recorded;
-		c->busy = false;
+		c->busy = c->graph_runs = false;
 	}
 }
 

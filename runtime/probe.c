@@ -1,5 +1,5 @@
-/* Writes the GPUs of this machine as a cluster of the language: what the driver says, what std.clusters knows of a GPU of
- * that name, and the rest as assumptions, or left open so that `deployc check` asks for it. */
+/* Writes the GPUs of this machine as a cluster of the language: what the driver says, what std.clusters knows of a GPU
+ * of that name, and the rest as assumptions, or left open so that `deployc check` asks for it. */
 #include "probe.h"
 #include <errno.h>
 #include <sched.h>
@@ -57,7 +57,8 @@ static void put_device(const struct probed_gpu *g, const struct known *k, FILE *
 	fprintf(out,
 	        "device ThisGPU : Accelerator {\n"
 	        "  memory    = %llu B  // as the driver reports it\n"
-	        "  // TODO: bandwidth and peaks of dense products, from the maker's data sheet: the driver does not tell them.\n"
+	        "  // TODO: bandwidth and peaks of dense products, from the maker's data sheet: the driver does not tell "
+	        "them.\n"
 	        "  // `deployc check` refuses a deployment on this device without them\n"
 	        "  // bandwidth = ... GB/s\n"
 	        "  // peak { bf16 = ... TFLOPS; f16 = ... TFLOPS; f32 = ... TFLOPS }\n"
@@ -74,12 +75,14 @@ static void put_level(const struct machine *m, const struct known *k, FILE *out)
 		        m->n, k->link);
 	else if (all_nvlink(m))
 		fprintf(out,
-		        "  // Assumed: native atomics between all GPUs mean NVLink. Its bandwidth is not known: add a link for times\n"
+		        "  // Assumed: native atomics between all GPUs mean NVLink. Its bandwidth is not known: add a link for "
+		        "times\n"
 		        "  level nvlink { count = %d }\n",
 		        m->n);
 	else
 		fprintf(out,
-		        "  // %d of %d pairs of GPUs have native atomics, which NVLink has, %d reach each other's memory. The bandwidth\n"
+		        "  // %d of %d pairs of GPUs have native atomics, which NVLink has, %d reach each other's memory. The "
+		        "bandwidth\n"
 		        "  // between them is not known: add a link for times\n"
 		        "  level node { count = %d }\n",
 		        m->nvlink, m->pairs, m->peers, m->n);
@@ -92,7 +95,8 @@ static void put_cluster(const struct machine *m, const struct known *k, FILE *ou
 	fprintf(out, "  // The host has %llu B and %d cores; the bandwidth of its bus is not known: add `host` for it\n",
 	        (unsigned long long)m->host_bytes, m->cores);
 	fprintf(out,
-	        "  // Assumed: what std.clusters takes for such machines. Driver and an empty context took %llu B; kernels, NCCL and\n"
+	        "  // Assumed: what std.clusters takes for such machines. Driver and an empty context took %llu B; "
+	        "kernels, NCCL and\n"
 	        "  // graphs come on top\n"
 	        "  reserve { memory = 3.5 GiB }\n}\n",
 	        (unsigned long long)m->taken);
@@ -107,7 +111,8 @@ const char *probe_text(const struct machine *m, FILE *out)
 			snprintf(why, sizeof why,
 			         "GPU 0 is a %s of %llu B, GPU %d a %s of %llu B: a cluster has devices of one kind, and "
 			         "CUDA_VISIBLE_DEVICES leaves some",
-			         first->name, (unsigned long long)first->bytes, i, m->gpu[i].name, (unsigned long long)m->gpu[i].bytes);
+			         first->name, (unsigned long long)first->bytes, i, m->gpu[i].name,
+			         (unsigned long long)m->gpu[i].bytes);
 			return why;
 		}
 	const struct known *k = find_known(first->name);

@@ -15,8 +15,9 @@ struct probed_gpu {
 struct machine {
 	int n, driver; /* driver: 12040 for CUDA 12.4 */
 	struct probed_gpu gpu[MAX_PROBED];
-	uint64_t taken;           /* bytes of GPU 0 that driver and an empty context take */
-	int pairs, nvlink, peers; /* pairs of GPUs; those with native atomics, and those with access to each other's memory */
+	uint64_t taken; /* bytes of GPU 0 that driver and an empty context take */
+	int pairs, nvlink,
+		peers; /* pairs of GPUs; those with native atomics, and those with access to each other's memory */
 	uint64_t host_bytes;
 	int cores;
 };
