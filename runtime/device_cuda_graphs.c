@@ -17,11 +17,8 @@ void *cuda_end_graph(struct device *d)
 	CUgraphExec ready = NULL;
 	cuda_check(c, c->cuStreamEndCapture(c->stream, &graph), "cannot record a decode step as a graph");
 	c->capturing = false;
-	CUresult made = c->cuGraphInstantiateWithFlags(&ready, graph, 0);
-	if (made == CUDA_ERROR_OUT_OF_MEMORY)
-		rank_fail(&c->options.reporter, "the GPU has no memory left for the graph of a decode step: it is part of the "
-		                                "cluster's reserve");
-	cuda_check(c, made, "cannot make a graph of a decode step");
+	cuda_check(c, c->cuGraphInstantiateWithFlags(&ready, graph, 0),
+	           "cannot make a graph of a decode step, whose memory is part of the cluster's reserve");
 	cuda_check(c, c->cuGraphDestroy(graph), "cannot end the record of a graph");
 	return ready;
 }

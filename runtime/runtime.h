@@ -123,7 +123,7 @@ struct memory {
 };
 /* Bytes of the communicator's buffers on the host, per rank, which count as DR_SPACE_COMM too. */
 uint64_t plan_comm_host_bytes(const struct plan *plan);
-/* Ends the rank if the device has not as much memory left as its spaces of the plan take. */
+/* Ends the rank if its spaces of the plan take more than what is left of the device's memory. */
 void memory_check(const struct plan *plan, int rank, int workers, struct device *d, const struct reporter *r);
 /* One allocation for each space of the rank's stage. workers: those of a launch on this rank. */
 void memory_open(struct memory *m, const struct plan *plan, int rank, int workers, struct device *d,

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Launchers of --target=cuda on the emulated GPU (LD_LIBRARY_PATH names its folder): the tokens of the CPU, the same bits in every run, and
-what they say where something is missing."""
+what they say where something is missing.
+
+    launchers.py [WORD ...]    only tests whose names have one of the words
+"""
 import os
 import pathlib
 import re
@@ -237,9 +240,17 @@ def environment(cuda, cpu):
         raise Failed(str(lines))
 
 
+class Chosen(Report):
+    """Those tests whose names have one of the command line's words."""
+
+    def check(self, name, test):
+        if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
+            super().check(name, test)
+
+
 def main():
     need_deployc()
-    report = Report()
+    report = Chosen()
     with Folder() as folder:
         cpu, cuda = compiled(folder, "cpu"), compiled(folder, "cuda")
         report.check("the tokens of the CPU, the same bits twice", lambda: tokens(cpu, cuda, folder))

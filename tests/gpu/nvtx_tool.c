@@ -1,5 +1,5 @@
-/* What a profiler is to NVTX: a library that is handed a table of addresses, and writes its functions there. It appends
- * what it is told to the file NVTX_TOOL_LOG. */
+/* What a profiler is to NVTX: a library that is handed a table of addresses, and writes its functions there. It
+ * appends the ranges to the file NVTX_TOOL_LOG. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -116,6 +116,15 @@ def instrument(tree, picked):
             write_changed(tree / name, sites.mutated(path.read_text(), by_file[name]).encode())
 
 
+def make_emulator(tree, out):
+    """The emulated GPU as it is, with flags of its own."""
+    goals = [f"{out}/tests/gpu/{name}" for name in ("libcuda.so.1", "libnccl.so.2", "nvtx_tool.so")]
+    done = subprocess.run(["make", f"-j{JOBS}", "--no-print-directory", f"BUILD={out}", *goals], cwd=tree, capture_output=True, text=True,
+                          env={**os.environ, "MAKEFLAGS": "", "CC": "gcc", "LC_ALL": "C"})
+    if done.returncode:
+        sys.exit("the build of the emulated GPU fails:\n" + (done.stdout + done.stderr)[-4000:])
+
+
 def make(tree, out, n, *goals):
     return subprocess.run(["make", "-k", f"-j{JOBS}", "--no-print-directory", f"BUILD={out}", f"WARN={FLAGS}",
                            f"CFLAGS=-O1 -DMUTANTS={(n + 4095) // 4096 * 4096} -include {HERE / 'mutant.h'}", *goals], cwd=tree,
@@ -129,9 +138,11 @@ def build_all(build, picked):
     for number, site in enumerate(picked):
         site.id = number
     n, dropped = len(picked), []
+    make_emulator(tree, out)
     for _ in range(20):
         instrument(tree, picked)
         units = [f"{out}/tests/unit/{p.stem}" for p in sorted((ROOT / "tests" / "unit").glob("*_*.c"))]
+        units += [f"{out}/tests/gpu/{p.stem}" for p in sorted((ROOT / "tests" / "gpu").glob("rt_*.c"))]
         done = make(tree, out, n, "all", *units)
         if done.returncode == 0:
             return tree, out, picked, dropped

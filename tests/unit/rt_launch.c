@@ -764,6 +764,14 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 2);
 	assert_said("error: DEPLOY_DEVICE: a launcher of --target=cpu has no device `gpu`, but cpu and far");
 	unsetenv("DEPLOY_DEVICE");
+	setenv("DEPLOY_SYNC", "yes", 1);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 2);
+	assert_said("error: DEPLOY_SYNC: `yes` is not a number from 0 to 1");
+	setenv("DEPLOY_SYNC", "1", 1);
+	assert_int_equal(launcher(PAIR, step_tp2, RUN(NULL)), 0);
+	unsetenv("DEPLOY_SYNC");
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("probe", "cluster.deploy")), 2);
+	assert_said("error: probe takes -o FILE, or nothing");
 }
 
 static int make_folder(void **state)
