@@ -312,6 +312,7 @@ ncclResult_t ncclCommAbort(ncclComm_t c)
 {
 	if (!c || c->magic != MAGIC_COMM)
 		return refuse(ncclInvalidArgument, "ncclCommAbort: not a communicator");
+	fprintf(stderr, "emulated NCCL: rank %d aborts a communicator of %d\n", c->world, c->ranks);
 	atomic_store(&c->aborted, true);
 	c->magic = 0;
 	return ncclSuccess;
