@@ -72,10 +72,10 @@ static void join_ranks(struct nccl_comm *c)
 {
 	ncclUniqueId id;
 	ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-	config.blocking = 0;
 	if (c->reporter.rank == 0)
 		nccl_check(c, NULL, c->ncclGetUniqueId(&id), "cannot make an id");
 	c->host->broadcast(c->host, c->plan->n_groups, &id, sizeof id);
+	nccl_waits(c);
 	ncclResult_t r = c->ncclCommInitRankConfig(&c->world, (int)c->plan->head->ranks, id, c->reporter.rank, &config);
 	nccl_check(c, c->world, r, "the ranks cannot join");
 }
@@ -85,9 +85,10 @@ static void split(struct nccl_comm *c, int group)
 {
 	int rank = c->reporter.rank, first = plan_group_member(c->plan, group, rank, 0), ranks = 0, index = 0;
 	ncclComm_t *part = &c->of_group[group];
+	nccl_waits(c);
 	nccl_check(c, c->world, c->ncclCommSplit(c->world, first, plan_group_index(c->plan, group, rank), part, NULL),
 	           "cannot make a communicator of a group");
-	nccl_check(c, *part, ncclInProgress, "cannot make a communicator of a group");
+	nccl_check(c, *part, ncclSuccess, "cannot make a communicator of a group");
 	nccl_check(c, *part, c->ncclCommCount(*part, &ranks), "cannot count a group");
 	nccl_check(c, *part, c->ncclCommUserRank(*part, &index), "cannot count a group");
 	if (ranks != plan_group_size(c->plan, group) || index != plan_group_index(c->plan, group, rank))
@@ -112,10 +113,12 @@ static void open_groups(struct nccl_comm *c)
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */
+/* What is left of it ends with the process. With NCCL_COMM_BLOCKING=0 ncclCommDestroy would go on in the background,
+ * and race with that end. */
 static void end_comm(struct nccl_comm *c, ncclComm_t comm)
 {
+	nccl_waits(c);
 	nccl_check(c, comm, c->ncclCommFinalize(comm), "cannot end a communicator");
-	nccl_check(c, NULL, c->ncclCommDestroy(comm), "cannot end a communicator");
 }
 
 static void nccl_close(struct comm *comm)

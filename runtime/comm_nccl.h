@@ -31,6 +31,8 @@ struct nccl_comm {
 };
 
 /* ---- comm_nccl_wait.c ---- */
+/* Before a call in which the host may wait for other ranks: the launcher knows when all ranks do. */
+void nccl_waits(struct nccl_comm *c);
 /* The result of a call: waits while it goes on, and ends the rank if it failed. comm: what it was called on. */
 void nccl_check(struct nccl_comm *c, ncclComm_t comm, ncclResult_t result, const char *what);
 /* Around each collective. */

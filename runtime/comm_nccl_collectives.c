@@ -142,6 +142,7 @@ static void exchange_runs(struct nccl_comm *c, const struct shape *s, uint64_t f
 		nccl_check(c, s->comm, c->ncclRecv(at(to + run_at), (size_t)s->elements, s->type, i, s->comm, c->cuda->stream),
 		           "all_to_all");
 	}
+	nccl_waits(c);
 	nccl_check(c, s->comm, c->ncclGroupEnd(), "all_to_all");
 }
 

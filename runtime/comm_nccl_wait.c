@@ -39,11 +39,20 @@ static void nap(void)
 	nanosleep(&t, NULL);
 }
 
-/* Communicators do not block, so that a rank which waits for one that failed ends. */
+static void set_waits_for(struct nccl_comm *c, int what)
+{
+	atomic_store_explicit(&status_of(c)->waits_for, what, memory_order_relaxed);
+}
+
+void nccl_waits(struct nccl_comm *c) { set_waits_for(c, WAITS_FOR_GROUP); }
+
+/* With NCCL_COMM_BLOCKING=0 calls return while they go on. Not all say so: ncclCommSplit returns ncclSuccess. So the
+ * communicator is asked after each call. */
 void nccl_check(struct nccl_comm *c, ncclComm_t comm, ncclResult_t r, const char *what)
 {
 	char more[600];
-	atomic_int *waits_for = &status_of(c)->waits_for;
+	if (comm && r == ncclSuccess)
+		r = ncclInProgress;
 	for (int i = 0; r == ncclInProgress; i++) {
 		ncclResult_t asked = c->ncclCommGetAsyncError(comm, &r);
 		r = asked ? asked : r;
@@ -51,8 +60,8 @@ void nccl_check(struct nccl_comm *c, ncclComm_t comm, ncclResult_t r, const char
 			fail(c, "another rank failed");
 		if (r == ncclInProgress && i)
 			nap();
-		atomic_store_explicit(waits_for, r == ncclInProgress ? WAITS_FOR_GROUP : WAITS_FOR_NONE, memory_order_relaxed);
 	}
+	set_waits_for(c, WAITS_FOR_NONE);
 	if (r == ncclSuccess)
 		return;
 	say_more(c, comm, r, more, sizeof more);
@@ -90,6 +99,7 @@ void nccl_begin(struct nccl_comm *c)
 	if (c->begun - c->ended == TRAVELS)
 		cuda_wait(c->cuda, "the GPU failed");
 	record(c, &t->begin);
+	nccl_waits(c);
 	t->op = atomic_load(&s->op);
 	t->layer = atomic_load(&s->layer);
 }

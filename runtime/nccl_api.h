@@ -45,7 +45,7 @@ enum { NCCL_SPLIT_NOCOLOR = -1 /* a rank that is in none of the new communicator
 typedef struct {
 	size_t size;
 	unsigned magic, version;
-	int blocking; /* 0: calls return ncclInProgress until ncclCommGetAsyncError does not */
+	int blocking; /* 0: calls go on after they return, until ncclCommGetAsyncError is not ncclInProgress */
 	int cgaClusterSize, minCTAs, maxCTAs;
 	const char *netName;
 	int splitShare;

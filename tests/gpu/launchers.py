@@ -271,6 +271,7 @@ def main():
         report.check("no NCCL", lambda: fails(cuda, "NCCL cannot be opened (", "libnccl.so.2: file too short", "install libnccl2", LD_LIBRARY_PATH=alone))
         report.check("an NCCL that is too old", lambda: fails(cuda, "NCCL 2.17 is too old: install version 2.18 or later", EMU_NCCL_VERSION="21701"))
         report.check("one rank needs no NCCL", lambda: ids(run(one_rank(folder), LD_LIBRARY_PATH=alone)) and None)
+        report.check("calls of NCCL that go on", lambda: same(cpu, cuda, NCCL_COMM_BLOCKING="0"))
         report.check("a collective that fails, and one that never ends", lambda: nccl_fails(cuda))
         report.check("a rank is killed", lambda: killed(running, signal.SIGKILL, "error: rank 5 ", "was ended by signal 9"))
         report.check("a rank is stopped", lambda: killed(running, signal.SIGSTOP, "error: rank 5 ", "it was stuck for 2 s"))

@@ -43,11 +43,11 @@ static ncclResult_t wait_for(ncclComm_t comm)
 	return error;
 }
 
-/* The result of a call on a communicator that may not block. */
+/* The result of a call on a communicator that may not block. Not all that go on say so. */
 static ncclResult_t done(const struct site *s, ncclComm_t comm, ncclResult_t r)
 {
 	CHECK(r != ncclInProgress || !s->blocking);
-	return r == ncclInProgress ? wait_for(comm) : r;
+	return r == ncclInProgress || (r == ncclSuccess && !s->blocking) ? wait_for(comm) : r;
 }
 
 static void load_nccl(void)
@@ -68,7 +68,8 @@ static void join(struct site *s)
 	}
 	while (!board->has_id)
 		usleep(100);
-	NCCL(done(s, s->comm, nccl.ncclCommInitRankConfig(&s->comm, s->ranks, board->id, s->rank, &config)));
+	ncclResult_t r = nccl.ncclCommInitRankConfig(&s->comm, s->ranks, board->id, s->rank, &config);
+	NCCL(done(s, s->comm, r));
 }
 
 static int rank_main(const void *argument)

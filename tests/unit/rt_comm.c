@@ -430,14 +430,21 @@ static void the_far_device_fails(void **state)
 #endif
 
 #ifndef RANKS_ARE_THREADS
-static void collectives_on_cuda(void **state)
+static void collectives_of_nccl(const char *blocking)
 {
-	(void)state;
+	setenv("NCCL_COMM_BLOCKING", blocking, 1);
 	run_mesh((struct tiny){1, 1, 1, 1}, "cuda", run_small);
 	run_mesh((struct tiny){1, 1, 2, 1}, "cuda", run_small);
 	run_mesh((struct tiny){2, 1, 2, 1}, "cuda", run_small);
 	run_mesh((struct tiny){2, 2, 2, 1}, "cuda", run_small);
 	run_mesh((struct tiny){1, 3, 1, 1}, "cuda", run_large_sums);
+}
+
+static void collectives_on_cuda(void **state)
+{
+	(void)state;
+	collectives_of_nccl("1");
+	collectives_of_nccl("0");
 }
 #endif
 

@@ -120,7 +120,12 @@ static struct ncclComm *comm_new(const struct place *p, int rank, int ranks, boo
 	return c;
 }
 
-static bool blocks(const ncclConfig_t *config) { return !config || config->blocking != 0; }
+/* The environment comes before the configuration. */
+static bool blocks(const ncclConfig_t *config)
+{
+	const char *set = getenv("NCCL_COMM_BLOCKING");
+	return set ? strcmp(set, "0") != 0 : !config || config->blocking != 0;
+}
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t *config)
 {
@@ -154,7 +159,8 @@ ncclResult_t ncclCommSplit(ncclComm_t c, int color, int key, ncclComm_t *part, n
 	c->splits++;
 	c->step = 0;
 	c->pending = SPLIT;
-	return settle(c);
+	r = settle(c);
+	return r == ncclInProgress ? ncclSuccess : r; /* as NCCL does */
 }
 
 /* This rank's number among those of its color, their number, and the first of them. */
