@@ -49,8 +49,8 @@ static int blame_waiting(struct watch *w, int rank, int timeout)
 	bool graph = gpu >= 0 && atomic_load(&w->world->board->rank[gpu].op) == OP_GRAPH;
 	if (gpu >= 0)
 		board_blame(w->world->board, gpu,
-		            "every rank waits for others for %d s (DEPLOY_TIMEOUT), this one's GPU in a %s", timeout,
-		            graph ? "graph with collectives: DEPLOY_SYNC=1 names the operation" : "collective");
+		            "every rank waits for others for %d s (DEPLOY_TIMEOUT), this one in a %s", timeout,
+		            graph ? "graph with collectives: DEPLOY_SYNC=1 names the operation" : "collective of GPUs");
 	else
 		board_blame(w->world->board, rank,
 		            "internal: every rank waits for another for %d s (DEPLOY_TIMEOUT), this one for %s", timeout, name);

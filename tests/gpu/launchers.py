@@ -210,7 +210,8 @@ def nccl_fails(cuda):
     call = "3:4"
     fails(cuda, "error: rank 3 ", ": NCCL failed in layer 0 at `layer.moe: all_gather (contract)`: unhandled system error: EMU_NCCL_FAIL: this "
           "call fails on rank 3", "rank 3 aborts a communicator of 8\n", "rank 3 aborts a communicator of 2\n", EMU_NCCL_FAIL=call)
-    fails(cuda, "every rank waits for others for 1 s (DEPLOY_TIMEOUT), this one's GPU in a collective", EMU_NCCL_HANG=call, DEPLOY_TIMEOUT="1")
+    fails(cuda, "every rank waits for others for 1 s (DEPLOY_TIMEOUT), this one in a collective of GPUs", EMU_NCCL_HANG=call, DEPLOY_TIMEOUT="1")
+    fails(cuda, "while loading weights: every rank waits for others for 1 s", EMU_NCCL_HANG="5:0", DEPLOY_TIMEOUT="1")
     if time.monotonic() - start > 30:
         raise Failed("the launchers ended late")
 

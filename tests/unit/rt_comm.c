@@ -347,6 +347,8 @@ static void expect_failure(const char *device, void (*run)(struct site *), int r
 	struct plan plan;
 	struct task tasks[2];
 	tiny_build(&b, &(struct tiny){2, 1, 1, 1});
+	if (!strcmp(device, "cuda"))
+		use_device(&b);
 	assert_null(plan_open(&plan, b.at));
 	struct board *board = board_open(2);
 	struct comm_shared *shared = comm_local_share(&plan);
@@ -427,9 +429,50 @@ static void the_far_device_fails(void **state)
 	               "the far device does not have 1152921504606846976 bytes of memory left");
 	expect_failure("far", lose_the_helper, 0, STATUS_FAILED, "the far device's helper was ended by signal 9 (Killed)");
 }
-#endif
 
-#ifndef RANKS_ARE_THREADS
+static void send_after_the_last(struct site *s)
+{
+	if (s->rank)
+		s->comm->send(s->comm, &(struct collective_args){GROUP_PP, DR_F32, s->src, s->src, 1, 4, 4});
+}
+
+static void receive_before_the_first(struct site *s)
+{
+	if (s->rank == 0)
+		s->comm->recv(s->comm, &(struct collective_args){GROUP_PP, DR_F32, s->src, s->src, 1, 4, 4});
+}
+
+static void stage_too_much(struct site *s)
+{
+	if (s->rank == 0)
+		s->comm->all_gather(s->comm, &(struct collective_args){GROUP_PP, DR_F32, s->src, s->dst, 2, 1 << 20, 0});
+}
+
+static void mistakes_on_cuda(void **state)
+{
+	(void)state;
+	expect_failure("cuda", send_after_the_last, 1, STATUS_INTERNAL, "internal: the last stage sends");
+	expect_failure("cuda", receive_before_the_first, 0, STATUS_INTERNAL, "internal: the first stage receives");
+	expect_failure("cuda", stage_too_much, 0, STATUS_INTERNAL,
+	               "internal: a collective needs 16777216 bytes of staging");
+}
+
+/* More at once than are followed. */
+static void run_many(struct site *s)
+{
+	enum { MANY = 1500 };
+	int32_t mine = s->rank + 7, all[16];
+	int world = s->plan.n_groups, ranks = (int)s->plan.head->ranks;
+	struct collective_args x = {world, DR_I32, s->src, s->dst, 1, 1, 1};
+	s->device->write(s->device, flat(s->src, sizeof mine), &mine);
+	for (int i = 0; i < MANY; i++)
+		s->comm->all_gather(s->comm, &x);
+	s->device->read(s->device, all, flat(s->dst, (uint64_t)ranks * sizeof mine));
+	for (int i = 0; i < ranks; i++)
+		if (all[i] != i + 7)
+			_exit(1);
+}
+
 static void collectives_of_nccl(const char *blocking)
 {
 	setenv("NCCL_COMM_BLOCKING", blocking, 1);
@@ -438,6 +481,7 @@ static void collectives_of_nccl(const char *blocking)
 	run_mesh((struct tiny){2, 1, 2, 1}, "cuda", run_small);
 	run_mesh((struct tiny){2, 2, 2, 1}, "cuda", run_small);
 	run_mesh((struct tiny){1, 3, 1, 1}, "cuda", run_large_sums);
+	run_mesh((struct tiny){1, 1, 2, 1}, "cuda", run_many);
 }
 
 static void collectives_on_cuda(void **state)
@@ -451,7 +495,7 @@ static void collectives_on_cuda(void **state)
 int main(void)
 {
 #ifndef RANKS_ARE_THREADS
-	const struct CMUnitTest cuda[] = {cmocka_unit_test(collectives_on_cuda)};
+	const struct CMUnitTest cuda[] = {cmocka_unit_test(collectives_on_cuda), cmocka_unit_test(mistakes_on_cuda)};
 	const char *target = getenv("TEST_TARGET");
 	if (target && !strcmp(target, "cuda")) {
 		setenv("EMU_DEVICES", "8", 0);

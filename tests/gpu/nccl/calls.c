@@ -9,13 +9,6 @@ static _Thread_local struct {
 } group;
 
 /* ---- when a group ends ---- */
-/* EMU_NCCL_FAIL=RANK:CALL: the call of that number, from 1, of that rank fails. EMU_NCCL_HANG: it is never over. */
-static bool is_chosen(const char *text, const struct ncclComm *c, int call)
-{
-	char *end = NULL;
-	return text && strtol(text, &end, 10) == c->world && *end == ':' && strtol(end + 1, NULL, 10) == call;
-}
-
 /* A communicator that does not block may put its work into the stream later, when it is asked. */
 static bool comes_later(const struct ncclComm *c, int call)
 {
@@ -32,8 +25,8 @@ static ncclResult_t end_group(void)
 		struct ncclComm *c = w->comm;
 		int call = atomic_fetch_add(&calls, 1) + 1;
 		next = w->next;
-		w->fails = is_chosen(getenv("EMU_NCCL_FAIL"), c, call);
-		w->hangs = is_chosen(getenv("EMU_NCCL_HANG"), c, call);
+		w->fails = is_chosen("EMU_NCCL_FAIL", c, call);
+		w->hangs = is_chosen("EMU_NCCL_HANG", c, call);
 		ncclResult_t r = ncclInProgress;
 		if (comes_later(c, call)) {
 			c->posted = w;

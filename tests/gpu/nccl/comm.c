@@ -86,6 +86,13 @@ ncclResult_t check_comm(struct ncclComm *c, const char *call)
 	return ncclSuccess;
 }
 
+bool is_chosen(const char *variable, const struct ncclComm *c, int call)
+{
+	const char *text = getenv(variable);
+	char *end = NULL;
+	return text && strtol(text, &end, 10) == c->world && *end == ':' && strtol(end + 1, NULL, 10) == call;
+}
+
 /* ---- joining ---- */
 /* What a unique id holds: where the first process has the memory. */
 struct place {
@@ -116,7 +123,8 @@ static struct ncclComm *comm_new(const struct place *p, int rank, int ranks, boo
 	c->world = world;
 	c->pending = JOIN;
 	cuCtxGetCurrent(&c->context);
-	atomic_fetch_add(&s->joined, 1);
+	if (!is_chosen("EMU_NCCL_HANG", c, 0))
+		atomic_fetch_add(&s->joined, 1);
 	return c;
 }
 

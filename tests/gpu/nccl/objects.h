@@ -108,6 +108,8 @@ size_t ring_move(struct ring *r, char *bytes, size_t n, bool to);
 /* ---- comm.c ---- */
 /* Records an error: ncclCommGetAsyncError returns it, unless the call does; ncclGetLastError has the words. */
 ncclResult_t wrong(struct ncclComm *c, ncclResult_t error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Does a variable, RANK:CALL, name this rank and call? Call 0 is that in which the ranks join. */
+bool is_chosen(const char *variable, const struct ncclComm *c, int call);
 /* ncclSuccess: the communicator may be used in this thread now. */
 ncclResult_t check_comm(struct ncclComm *c, const char *call);
 /* What a call that may go on returns: a communicator that blocks waits here. */
