@@ -159,7 +159,7 @@ def graphs(folder):
             made = re.findall(r"^graphs: rank \d+ made (\d+) of decode steps, launched (\d+) times$", done.stdout, re.M)
             if len(made) != ranks or any(int(m) < 1 or int(n) < 6 for m, n in made):
                 raise Failed(f"{name}: {done.stdout}")
-    fails(launchers["cuda"], "every rank waits for others for 1 s (DEPLOY_TIMEOUT), this one's GPU in a graph with collectives: DEPLOY_SYNC=1 names the operation",
+    fails(launchers["cuda"], "every rank waits for others for 1 s (DEPLOY_TIMEOUT), this one in a graph with collectives: DEPLOY_SYNC=1 names the operation",
           options=(*prompts, "--max-tokens=20"), weights="llama", EMU_HANG="dr_attend_0:12:1", DEPLOY_TIMEOUT="1")
     failed = run(folder / "one_cuda", *prompts, weights="llama", EMU_FAULT="dr_attend_0:16")
     if failed.returncode != 1 or "at `a decode step as a graph`: the GPU failed" not in failed.stderr or "DEPLOY_SYNC=1 names it" not in failed.stderr:
