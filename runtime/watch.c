@@ -48,8 +48,8 @@ static int blame_waiting(struct watch *w, int rank, int timeout)
 		plan_rank_name(w->plan, peer, name, sizeof name);
 	bool graph = gpu >= 0 && atomic_load(&w->world->board->rank[gpu].op) == OP_GRAPH;
 	if (gpu >= 0)
-		board_blame(w->world->board, gpu,
-		            "every rank waits for others for %d s (DEPLOY_TIMEOUT), this one in a %s", timeout,
+		board_blame(w->world->board, gpu, "every rank waits for others for %d s (DEPLOY_TIMEOUT), this one in a %s",
+		            timeout,
 		            graph ? "graph with collectives: DEPLOY_SYNC=1 names the operation" : "collective of GPUs");
 	else
 		board_blame(w->world->board, rank,
