@@ -64,6 +64,30 @@ struct attend_tile attend_tile(const struct kernel_attend *k)
 	return t;
 }
 
+bool attend_suits_matrix(const struct kernel_attend *k)
+{
+	enum { PIECE = 8 }; /* elements of 16 bytes */
+	return (k->kv == DTYPE_BF16 || k->kv == DTYPE_F16) && k->q == k->kv && k->causal && k->keys_by_position
+	       && k->d % PIECE == 0 && k->w % PIECE == 0 && k->d_cached % PIECE == 0 && k->w_cached % PIECE == 0;
+}
+
+int64_t attend_part_features(const struct kernel_attend *k)
+{
+	return k->w < ATTEND_PART_FEATURES ? k->w : ATTEND_PART_FEATURES;
+}
+
+int64_t attend_part_bytes(const struct kernel_attend *k)
+{
+	return 4 * ATTEND_PART_ROWS * (attend_part_features(k) + 2);
+}
+
+int64_t attend_workspace(const struct kernel_attend *k)
+{
+	enum { WORKERS_OF_PART = 16 }; /* a GPU has many workers; so many have room for a part together */
+	return k->on_matrix ? round_up(divide_up(attend_part_bytes(k), WORKERS_OF_PART), WORKSPACE_ALIGN)
+	                    : attend_tile(k).bytes;
+}
+
 int64_t route_workspace(const struct kernel_route *k)
 {
 	bool grouped = k->groups > 1;

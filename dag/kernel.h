@@ -139,7 +139,8 @@ struct kernel_attend {
 	int64_t y_row, y_head, y_group;
 	int64_t page, pages_per_seq, window; /* window 0: all positions */
 	double scale;
-	bool causal; /* token m sees positions <= pos[m] of sequence seq[m]; seq -1 gives zeros */
+	bool causal;    /* token m sees positions <= pos[m] of sequence seq[m]; seq -1 gives zeros */
+	bool on_matrix; /* computed by a GPU's matrix units, in parts: see attend_suits_matrix() */
 	bool has_sinks;
 	int64_t sink_head, sink_group; /* a sink is one more logit per query head, without a value; its strides */
 	enum dtype q, kv, y, sink;
@@ -153,6 +154,13 @@ struct attend_tile {
 	int64_t score, out, bytes;        /* bytes before score and out, and of all */
 };
 struct attend_tile attend_tile(const struct kernel_attend *k);
+/* On the matrix units of a GPU the cache may be split: a part is f32 [ATTEND_PART_ROWS][features + 2]. */
+enum { ATTEND_PART_ROWS = 16, ATTEND_PART_FEATURES = 128 };
+bool attend_suits_matrix(
+	const struct kernel_attend *k); /* can they compute it, if keys and values are aligned to 16 bytes? */
+int64_t attend_part_features(const struct kernel_attend *k);
+int64_t attend_part_bytes(const struct kernel_attend *k);
+int64_t attend_workspace(const struct kernel_attend *k); /* bytes for each worker */
 
 /* ---- experts ------------------------------------------------------------------------------------------------------
  * An assignment is (token, choice); its number is token * top + choice. map[e] = dest * local + local index for an

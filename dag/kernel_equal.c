@@ -89,6 +89,7 @@ static const struct kernel_field attend[] = {
 	FIELD(d),
 	FIELD(w),
 	FIELD(keys_by_position),
+	FIELD(on_matrix),
 	FIELD(d_cached),
 	FIELD(w_cached),
 	FIELD(q_row),

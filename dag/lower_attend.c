@@ -37,7 +37,7 @@ static void add_use(struct lower *w, struct usage *u, int state, const struct va
 		behind_views(p, value, &order[i]);
 	bool piece = p->axes.at[order[n - 1]].extent != p->axes.at[feature].extent;
 	u->mixed |= u->used && (u->n != n || memcmp(u->order, order, sizeof *order * (size_t)n));
-	u->by_position |= arg == 2 || piece;
+	u->by_position |= arg == 2 || piece || w->target->keys_by_position;
 	u->used = true;
 	u->order = order, u->n = n;
 }
@@ -290,6 +290,12 @@ static struct argument sinks(struct lower *w, struct kernel_attend *a, int sink,
 	return arg_phys(lower_materialize_contiguous(w, sink, user, order));
 }
 
+/* Caches are aligned to 64 bytes, but a piece of one need not be. */
+static bool aligned(const struct phys *cache)
+{
+	return cache->offset.kind == NUMBER_CONST && cache->offset.value % 16 == 0;
+}
+
 void lower_attend(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -319,6 +325,7 @@ void lower_attend(struct lower *w, int local)
 	a->y_row = y.row_stride, a->y_head = a->group * a->w, a->y_group = a->w;
 	a->window = s->attend.window, a->scale = s->attend.scale, a->causal = s->attend.causal;
 	a->q = q.dtype, a->y = y.dtype;
+	a->on_matrix = w->target->keys_by_position && attend_suits_matrix(a) && aligned(keys) && aligned(values);
 	const struct phys *to = lower_define(w, local, y);
 	struct argument args[ATTEND_ARGUMENTS] = {
 		[ATTEND_Q] = arg_phys(&q),

@@ -33,7 +33,8 @@ struct target target_cpu(int lanes, bool bf16_dot)
 struct target target_gpu(void)
 {
 	enum { WORKERS = 128 * 64 }; /* threads: two warps for each multiprocessor of a large GPU */
-	return (struct target){.image = DR_IMAGE_PTX, .lanes = 1, .workers = WORKERS, .worker_elements = 1};
+	return (struct target){
+		.image = DR_IMAGE_PTX, .lanes = 1, .keys_by_position = true, .workers = WORKERS, .worker_elements = 1};
 }
 
 int64_t packed_bytes(const struct packing *p, int64_t groups, int64_t n, int64_t k, enum dtype t)

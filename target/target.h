@@ -25,6 +25,7 @@ struct target {
 	enum dr_image_form image;
 	int lanes;               /* f32 in a vector */
 	bool bf16_dot;           /* one instruction multiplies and adds pairs of bf16 */
+	bool keys_by_position;   /* the cache's keys are stored by position: struct kernel_append */
 	int64_t workers;         /* of a launch: `check` counts the workspaces of so many. A launcher may run with others */
 	int64_t worker_elements; /* a launch that passes over at most so many has one worker: others would come too late */
 	int64_t gap; /* for tests, else 0: bytes that stay free after each buffer; no buffer reuses memory then */

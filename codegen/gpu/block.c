@@ -90,6 +90,15 @@ void copies_wait(struct codegen *g, int groups)
 	ir_intrinsic(g, "llvm.nvvm.cp.async.wait.group", NULL, &n, 1);
 }
 
+void keep_loop(struct codegen *g)
+{
+	static const char text[] = ".pragma \"nounroll\";";
+	LLVMTypeRef type = LLVMFunctionType(g->nothing, NULL, 0, false);
+	LLVMValueRef line =
+		LLVMGetInlineAsm(type, text, sizeof text - 1, "", 0, true, false, LLVMInlineAsmDialectATT, false);
+	LLVMBuildCall2(g->builder, type, line, NULL, 0, "");
+}
+
 struct ir_loop blocks_begin(struct codegen *g, LLVMValueRef items)
 {
 	return loop_begin(g, ir_wide(g, block_index(g)), items, ir_wide(g, block_count(g)));

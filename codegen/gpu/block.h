@@ -37,6 +37,10 @@ void piece_copy(struct codegen *g, LLVMValueRef shared, LLVMValueRef from, LLVMV
 void copies_end_group(struct codegen *g);
 void copies_wait(struct codegen *g, int groups);
 
+/* At the start of a loop's body: the assembler does not unroll the loop. It would, into more registers than there are.
+ */
+void keep_loop(struct codegen *g);
+
 /* Splits loops over items among blocks: this block's items of [0, items), i64, one after another. */
 struct ir_loop blocks_begin(struct codegen *g, LLVMValueRef items);
 #endif

@@ -8,8 +8,8 @@
 enum { GPU_ENTRIES = 4 };
 struct gpu_kernel {
 	const struct kernel *kernel;
-	int64_t align[MAX_OPERANDS]; /* argument i is a multiple of so many bytes in every launch */
-	struct dr_entry entry[GPU_ENTRIES];
+	int64_t align[MAX_OPERANDS];        /* argument i is a multiple of so many bytes in every launch */
+	struct dr_entry entry[GPU_ENTRIES]; /* those of one name are launches of one function */
 	int entries;
 	int team; /* threads that are one worker together */
 	bool tuned;
@@ -26,7 +26,7 @@ struct gpu_family {
 	bool (*plan)(struct arena *arena, struct gpu_kernel *k);
 	void (*emit)(struct codegen *g, const struct gpu_kernel *k, int entry, const char *name);
 };
-extern const struct gpu_family gpu_rows, gpu_contract, gpu_team;
+extern const struct gpu_family gpu_rows, gpu_contract, gpu_team, gpu_attend;
 const struct gpu_family *gpu_family(enum kernel_family f); /* NULL: it has none */
 
 /* PTX of one kernel; as gpu_ptx() (gpu.h). */

@@ -32,6 +32,13 @@ void matrix_add_memory(struct codegen *g, enum dtype t, const LLVMValueRef *sum,
 		ir_store(g, value[i], sum[i], 4);
 }
 
+LLVMValueRef matrix_pair(struct codegen *g, enum dtype t, LLVMValueRef first, LLVMValueRef second)
+{
+	LLVMValueRef args[] = {second, first};
+	const char *name = t == DTYPE_F16 ? "llvm.nvvm.ff2f16x2.rn" : "llvm.nvvm.ff2bf16x2.rn";
+	return ir_bits(g, ir_intrinsic(g, name, NULL, args, 2), g->i32);
+}
+
 struct piece piece_load(struct codegen *g, LLVMValueRef at)
 {
 	struct piece p;

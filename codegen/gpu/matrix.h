@@ -13,6 +13,9 @@ void matrix_add(struct codegen *g, enum dtype t, LLVMValueRef *sum, const LLVMVa
 void matrix_add_memory(struct codegen *g, enum dtype t, const LLVMValueRef *sum, const LLVMValueRef *a,
                        const LLVMValueRef *b);
 
+/* Two f32 as a word of 16-bit numbers, the first one low. */
+LLVMValueRef matrix_pair(struct codegen *g, enum dtype t, LLVMValueRef first, LLVMValueRef second);
+
 /* 16 bytes in registers: four i32. */
 struct piece {
 	LLVMValueRef word[4];

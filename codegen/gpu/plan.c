@@ -4,10 +4,11 @@
 enum { GENERAL_THREADS = 64 };
 
 static const struct gpu_family *const families[KERNEL_FAMILIES] = {
-	[KERNEL_ROWS] = &gpu_rows,   [KERNEL_CONTRACT] = &gpu_contract, [KERNEL_EMBED] = &gpu_team,
-	[KERNEL_PICK] = &gpu_team,   [KERNEL_SLICE] = &gpu_team,        [KERNEL_ANGLES] = &gpu_team,
-	[KERNEL_ROTATE] = &gpu_team, [KERNEL_APPEND] = &gpu_team,       [KERNEL_PACK] = &gpu_team,
-	[KERNEL_GATHER] = &gpu_team, [KERNEL_SCATTER] = &gpu_team,      [KERNEL_COMBINE] = &gpu_team,
+	[KERNEL_ROWS] = &gpu_rows,    [KERNEL_ATTEND] = &gpu_attend, [KERNEL_CONTRACT] = &gpu_contract,
+	[KERNEL_EMBED] = &gpu_team,   [KERNEL_PICK] = &gpu_team,     [KERNEL_SLICE] = &gpu_team,
+	[KERNEL_ANGLES] = &gpu_team,  [KERNEL_ROTATE] = &gpu_team,   [KERNEL_APPEND] = &gpu_team,
+	[KERNEL_PACK] = &gpu_team,    [KERNEL_GATHER] = &gpu_team,   [KERNEL_SCATTER] = &gpu_team,
+	[KERNEL_COMBINE] = &gpu_team,
 };
 
 const struct gpu_family *gpu_family(enum kernel_family f) { return families[f]; }

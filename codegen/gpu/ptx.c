@@ -54,6 +54,8 @@ static void add_kernel(struct codegen *g, const struct gpu_kernel *k)
 		return;
 	}
 	for (int i = 0; i < k->entries; i++) {
+		if (LLVMGetNamedFunction(g->module, k->entry[i].name))
+			continue; /* another way to launch it */
 		char name[2 * sizeof k->kernel->name];
 		snprintf(name, sizeof name, "%s.%d", k->kernel->name, i);
 		gpu_family(k->kernel->family)->emit(g, k, i, name);

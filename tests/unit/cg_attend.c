@@ -166,16 +166,33 @@ static void attend_reference(const struct attend_data *a, int token, int64_t hea
 		out[f] /= sum;
 }
 
+static void check_attend(const struct attend_data *a, const void *y)
+{
+	const struct kernel_attend *k = a->k;
+	double *want = calloc((size_t)k->w, sizeof *want);
+	double absolute = k->on_matrix ? 2e-3 : 3e-5; /* matrix units take weights of 8 or 11 bits; values are below 1 */
+	for (int t = 0; t < a->tokens; t++)
+		for (int64_t i = 0; i < k->heads * k->group; i++) {
+			int64_t head = i / k->group, member = i % k->group;
+			attend_reference(a, t, head, member, want);
+			int64_t at = t * k->y_row + head * k->y_head + member * k->y_group;
+			for (int64_t f = 0; f < k->w; f++)
+				assert_near(get(k->y, y, at + f), want[f], tolerance(k->y), absolute);
+		}
+	free(want);
+}
+
 static void attend_on(const struct processor *p, const struct attend_case *c)
 {
 	struct kernel k = {.family = KERNEL_ATTEND};
-	int64_t q_row = c->heads * c->group * c->d + 3, y_row = c->heads * c->group * c->w;
+	int64_t q_row = c->heads * c->group * c->d + (c->d % 8 || c->tokens % 2 ? 3 : 8),
+			y_row = c->heads * c->group * c->w;
 	k.attend = (struct kernel_attend){.heads = c->heads,
 	                                  .group = c->group,
 	                                  .d = c->d,
 	                                  .w = c->w,
 	                                  .q_row = q_row,
-	                                  .keys_by_position = c->one_cache,
+	                                  .keys_by_position = c->one_cache || p->target.keys_by_position,
 	                                  .d_cached = c->d,
 	                                  .w_cached = c->one_cache ? c->d : c->w,
 	                                  .q_head = c->group * c->d,
@@ -195,6 +212,8 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 	                                  .sink_head = c->sinks,
 	                                  .sink_group = c->sinks ? c->heads : 0,
 	                                  .sink = c->sinks ? c->q : DTYPE_F64};
+	k.attend.on_matrix =
+		!p->machine && !gpu.unaligned && c->piece * dtype_bytes(c->kv) % 16 == 0 && attend_suits_matrix(&k.attend);
 	int64_t slots = SEQS * PAGES_PER_SEQ * c->page * c->heads;
 	struct attend_data a = {.k = &k.attend,
 	                        .tokens = c->tokens,
@@ -216,17 +235,11 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 		[ATTEND_SEQ] = address(a.seq),    [ATTEND_POS] = address(a.pos),    [ATTEND_PAGES] = address(a.pages),
 		[ATTEND_Y] = address(y),          [ATTEND_M] = (uint64_t)c->tokens, [ATTEND_WORKSPACE] = workspaces(&k),
 		[ATTEND_SINKS] = address(a.sinks)};
-	run_twice(&k, p, args, 6, (size_t)(c->tokens * y_row * dtype_bytes(c->y)));
-	double *want = calloc((size_t)c->w, sizeof *want);
-	for (int t = 0; t < c->tokens; t++)
-		for (int64_t i = 0; i < c->heads * c->group; i++) {
-			int64_t head = i / c->group, member = i % c->group;
-			attend_reference(&a, t, head, member, want);
-			int64_t at = t * y_row + head * k.attend.y_head + member * k.attend.y_group;
-			for (int64_t f = 0; f < c->w; f++)
-				assert_near(get(c->y, y, at + f), want[f], tolerance(c->y), 3e-5);
-		}
-	free(want);
+	for (gpu.phase = DR_PREFILL; gpu.phase < (p->machine ? DR_DECODE : DR_PHASES); gpu.phase++) {
+		run_twice(&k, p, args, 6, (size_t)(c->tokens * y_row * dtype_bytes(c->y)));
+		check_attend(&a, y);
+	}
+	gpu.phase = 0;
 }
 
 static void attends_on(const struct processor *p)
@@ -249,6 +262,13 @@ static void attends_on(const struct processor *p)
 		{DTYPE_F32, DTYPE_FP8E4M3, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false},
 		{DTYPE_BF16, DTYPE_FP8E5M2, DTYPE_BF16, 1, 4, 64, 64, 64, 0, 40, true, false, 0, false},
 		{DTYPE_BF16, DTYPE_FP8E4M3, DTYPE_F32, 1, 7, 26, 18, 16, 0, 13, true, true, 0, false},
+		/* a GPU's matrix units: pages of no whole blocks, several tiles and chunks, features that fill no set */
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 2, 4, 128, 128, 16, 0, 64, true, false, 0, false},
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_F32, 1, 20, 72, 40, 24, 0, 18, true, false, 0, true},
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 2, 1, 256, 256, 32, 37, 21, true, false, 0, false},
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 1, 33, 320, 256, 16, 0, 6, true, true, 0, false},
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 3, 5, 16, 8, 9, 20, 30, true, false, 0, true},
+		{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 12, 1, 16, 8, 16, 0, 40, true, false, 0, false},
 		/* pages of several pieces; heads so wide that few queries go together */
 		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 2, 5, 3, 2077, 0, 3, true, false, 0, true},
 		{DTYPE_F32, DTYPE_BF16, DTYPE_F32, 1, 3, 9, 8, 3072, 1500, 5, true, false, 0, false},

@@ -179,7 +179,8 @@ enum { WORKERS = 3, GPU_WORKERS = 64 };
 /* The workspaces of so many workers: f32 NaNs, since a kernel may not depend on what is there. */
 static inline uint64_t workspaces(const struct kernel *k)
 {
-	size_t bytes = (size_t)kernel_workspace(k) * GPU_WORKERS;
+	bool parts = k->family == KERNEL_ATTEND && k->attend.on_matrix;
+	size_t bytes = (size_t)(kernel_workspace(k) * (parts ? target_gpu().workers : GPU_WORKERS));
 	return address(memset(guarded(bytes), 0xff, bytes));
 }
 
