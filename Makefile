@@ -144,7 +144,8 @@ $(BUILD)/tests/gpu/rt_%: $(BUILD)/tests/gpu/rt_%.o $(BUILD)/tests/gpu/gpu_test.o
 $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
-.PHONY: test-emulator bench-emulator
+.PHONY: emulator test-emulator bench-emulator
+emulator: $(EMULATOR)
 bench-emulator: $(BUILD)/tests/gpu/bench $(EMULATOR)
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
 GPU_UNIT := $(addprefix $(BUILD)/tests/unit/,cg_kernels cg_attend cg_experts rt_comm) # kernels and collectives of GPUs, by the tests of the CPU

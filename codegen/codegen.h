@@ -20,6 +20,16 @@ bool codegen_target(const char *cpu, struct target *out);
 bool codegen_cpus(void);
 /* Writes the module in a form. Returns false on trouble with the environment, printed to stderr. */
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out);
+/* For a GPU: which way a kernel takes, and the functions of CODEGEN_PTX that it consists of. */
+enum { CODEGEN_FUNCTIONS = 4 };
+struct codegen_kernel {
+	const char *name, *function[CODEGEN_FUNCTIONS];
+	int functions;
+	bool tuned;     /* else it takes the general path */
+	const char *op; /* the first operation that launches it; NULL: none does */
+	int places;     /* operations that launch it, in all programs */
+};
+struct codegen_kernel *codegen_kernels(struct arena *arena, const struct schedule *s); /* [kernels] */
 /* The bytes of an object file with a main, in the arena; the driver links it with the runtime. */
 struct object_code {
 	const void *at;

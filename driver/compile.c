@@ -152,6 +152,8 @@ static bool deliver(struct compilation *c, struct planned *p)
 		text_add(&c->checked, "%s", planner_summary(&p->arena, p->deploy, p->schedule, p->local));
 	if (c->options->command == COMMAND_PLAN && p->deploy->program && !p->deploy->refused)
 		fputs(planner_report(&p->arena, p->deploy, p->schedule), stdout);
+	if (c->options->kernels && p->schedule && !c->sink.errors && !print_kernels(c, p))
+		return false;
 	if (c->options->command != COMMAND_BUILD)
 		return true;
 	if (p->deploy->program && (c->options->emit == EMIT_LAUNCHER || c->options->emit >= EMIT_LLVM))

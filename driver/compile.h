@@ -28,6 +28,9 @@ struct planned {
 /* compile.c: the passes after sema, over one deployment. */
 void plan_deployment(struct compilation *c, struct planned *p);
 
+/* kernels.c: prints the kernels of a GPU. false after a message. */
+bool print_kernels(struct compilation *c, struct planned *p);
+
 /* trial.c: the function `check` of a compilation's sink; `context` is a struct trials. */
 struct counts {
 	int of[DIAG_COUNT];

@@ -42,7 +42,7 @@ struct options {
 	const char **specs;
 	int n_specs; /* of `explain`, codes */
 	enum error_form error_form;
-	bool color, markdown, only_check, html, quiet;
+	bool color, markdown, only_check, html, quiet, kernels;
 	const char *output, *deploy, *cpu;
 	int level;
 	bool cuda;

@@ -222,6 +222,7 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 		return o->html || !strcmp(value, "markdown")
 		       || usage("unknown form of documentation `%s`: there are markdown and html", value);
 	case OPTION_QUIET:   o->quiet = true; return true;
+	case OPTION_KERNELS: o->kernels = true; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
 	case OPTION_LEVEL:
@@ -305,6 +306,8 @@ static bool check_form(const struct options *o)
 		return usage("one spec at a time: `%s` and `%s` are given", o->specs[0], o->specs[1]);
 	if (o->command == COMMAND_PLAN && (o->output || o->emit != EMIT_LAUNCHER))
 		return usage("`plan` prints to standard output: leave out -o and --emit");
+	if (o->kernels && (o->command != COMMAND_PLAN || !o->cuda))
+		return usage("`--kernels` lists the kernels of a GPU: `deployc plan SPEC --target=cuda --kernels`");
 	if (o->emit == EMIT_PTX && !o->cuda)
 		return usage("`--emit=ptx` prints the kernels of a GPU: it needs --target=cuda");
 	if (o->command == COMMAND_BUILD && !o->output && o->emit == EMIT_LAUNCHER)

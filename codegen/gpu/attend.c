@@ -84,8 +84,8 @@ static void store_rows(struct attend *a, bool zeros)
 	g->vector_align = 0;
 }
 
-/* The run of tokens from `first` on that have its sequence: sets sequence, end and last. They are neighbours' positions,
- * but nothing here depends on it. */
+/* The run of tokens from `first` on that have its sequence: sets sequence, end and last. They are neighbours'
+ * positions, but nothing here depends on it. */
 static void find_run(struct attend *a, LLVMValueRef tile_end, LLVMValueRef *earliest)
 {
 	struct codegen *g = a->g;
@@ -171,8 +171,10 @@ static void share_part(struct attend *a, LLVMValueRef parts)
 {
 	struct codegen *g = a->g;
 	for (int h = 0; h < HALVES; h++) {
-		LLVMValueRef row = part_row(a, parts, ir_wide(g, block_warp(g)), ir_add(g, a->row, ir_i64(g, h * MATRIX_ROWS / HALVES)));
-		ir_store(g, ir_load(g, g->f32, a->most[h], 4), part_number(a, row, 0), 4); /* the same by all lanes of the row */
+		LLVMValueRef row =
+			part_row(a, parts, ir_wide(g, block_warp(g)), ir_add(g, a->row, ir_i64(g, h * MATRIX_ROWS / HALVES)));
+		ir_store(g, ir_load(g, g->f32, a->most[h], 4), part_number(a, row, 0),
+		         4); /* the same by all lanes of the row */
 		ir_store(g, ir_load(g, g->f32, a->total[h], 4), part_number(a, row, 1), 4);
 		for (int i = 0; i < a->s.sets; i++)
 			for (int side = 0; side < 2; side++) {
@@ -191,8 +193,8 @@ static void share_part(struct attend *a, LLVMValueRef parts)
 struct joined {
 	LLVMValueRef most, total, sum;
 };
-static struct joined join_parts(struct attend *a, LLVMValueRef parts, LLVMValueRef from, LLVMValueRef n, LLVMValueRef row,
-                                LLVMValueRef feature)
+static struct joined join_parts(struct attend *a, LLVMValueRef parts, LLVMValueRef from, LLVMValueRef n,
+                                LLVMValueRef row, LLVMValueRef feature)
 {
 	struct codegen *g = a->g;
 	LLVMValueRef most = ir_local(g, g->f32, 1), total = ir_local(g, g->f32, 1), sum = ir_local(g, g->f32, 1);
@@ -252,7 +254,8 @@ static void store_tile(struct attend *a, const struct joined *j, LLVMValueRef ro
 	if_end(g, &b);
 }
 
-/* Joins what the block's warps have: to the workspace, or to y if the tile is not split. Threads take features in turn. */
+/* Joins what the block's warps have: to the workspace, or to y if the tile is not split. Threads take features in turn.
+ */
 static void join_warps(struct attend *a, LLVMValueRef parts, LLVMValueRef number, LLVMValueRef splits)
 {
 	struct codegen *g = a->g;
@@ -312,7 +315,8 @@ void attend_join(struct codegen *g, const struct gpu_kernel *gk, const char *nam
 	LLVMValueRef group = ir_i64(g, a.k->group), chunks = ir_i64(g, a.s.chunks), heads = ir_i64(g, a.k->heads);
 	LLVMValueRef splits = attend_splits(&a), rows = ir_i64(g, MATRIX_ROWS), tiles = ir_i64(g, a.s.member_tiles);
 	LLVMValueRef items = ir_mul(g, ir_mul(g, a.m, heads), ir_mul(g, group, chunks));
-	LLVMValueRef warp = ir_add(g, ir_mul(g, ir_wide(g, block_index(g)), ir_i64(g, ATTEND_WARPS)), ir_wide(g, block_warp(g)));
+	LLVMValueRef warp =
+		ir_add(g, ir_mul(g, ir_wide(g, block_index(g)), ir_i64(g, ATTEND_WARPS)), ir_wide(g, block_warp(g)));
 	struct ir_loop l = loop_begin(g, warp, items, ir_mul(g, ir_wide(g, block_count(g)), ir_i64(g, ATTEND_WARPS)));
 	LLVMValueRef chunk = ir_rem(g, l.index, chunks), query = ir_div(g, l.index, chunks);
 	LLVMValueRef member = ir_rem(g, query, group), of_token = ir_div(g, query, group);

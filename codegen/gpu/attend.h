@@ -1,4 +1,5 @@
-/* What the entries of attention share: how queries form tiles, and the passes of a warp over the cache (attend_warp.c). */
+/* What the entries of attention share: how queries form tiles, and the passes of a warp over the cache (attend_warp.c).
+ */
 #ifndef DEPLOYC_GPU_ATTEND_H
 #define DEPLOYC_GPU_ATTEND_H
 #include "kernels.h"
@@ -10,17 +11,17 @@ enum {
 	SET_FEATURES = 64, /* of values that one row of pieces has: 8 lanes times 8 */
 	MAX_SETS = ATTEND_PART_FEATURES / SET_FEATURES,
 	PIECE_FEATURES = 8,
-	HALVES = 2, /* a lane's rows of a tile: lane / 4, and 8 more */
+	HALVES = 2,      /* a lane's rows of a tile: lane / 4, and 8 more */
 	BLOCK = MATRIX_K /* positions that are processed together */
 };
 
-/* A tile is 16 rows: the query heads of one key/value head, up to 16 of them, and neighbouring tokens if these are fewer.
- * Wide values are computed in chunks. */
+/* A tile is 16 rows: the query heads of one key/value head, up to 16 of them, and neighbouring tokens if these are
+ * fewer. Wide values are computed in chunks. */
 struct attend_shape {
-	int64_t members, tokens;     /* query heads and tokens of a tile */
+	int64_t members, tokens;               /* query heads and tokens of a tile */
 	int64_t member_tiles, chunks, columns; /* columns: tiles and chunks of one token */
-	int64_t features;            /* of a chunk */
-	int sets;                    /* of a chunk */
+	int64_t features;                      /* of a chunk */
+	int sets;                              /* of a chunk */
 };
 struct attend_shape attend_shape(const struct kernel_attend *k);
 
@@ -28,14 +29,15 @@ struct attend {
 	struct codegen *g;
 	const struct kernel_attend *k;
 	struct attend_shape s;
-	bool q_pieces, y_pieces;     /* are rows of q, of y, whole aligned pieces? */
+	bool q_pieces, y_pieces; /* are rows of q, of y, whole aligned pieces? */
 	LLVMValueRef q, keys, values, seq, pos, pages, y, m, workspace, sinks; /* arguments; m: i64; sinks: may be NULL */
-	LLVMValueRef row, part;      /* lane / 4, lane % 4, i64 */
+	LLVMValueRef row, part;                                                /* lane / 4, lane % 4, i64 */
 	/* the tile, i64: */
 	LLVMValueRef head, first_member, first_feature;
 	LLVMValueRef first, end;     /* its tokens */
 	LLVMValueRef sequence, last; /* whose cache is read; the last position that a row sees */
-	LLVMValueRef token[HALVES], member[HALVES], limit[HALVES]; /* of the lane's rows; limit: last position, -1: no row */
+	LLVMValueRef token[HALVES], member[HALVES],
+		limit[HALVES]; /* of the lane's rows; limit: last position, -1: no row */
 	/* sums, in local memory that registers take the place of */
 	LLVMValueRef most[HALVES], total[HALVES]; /* running maximum, in powers of two; the lane's part of the sum */
 	LLVMValueRef score[2][MATRIX_SUMS];

@@ -1,7 +1,7 @@
-/* A warp's attention of 16 queries over blocks of 16 positions, on the matrix units. Nothing goes through shared memory:
- * a lane reads pieces of 8 features of a position, and products take them in the order in which they lie in registers.
- * Which features are summed together does not matter if queries and keys agree. The columns of the result are permuted in
- * the same way, so that each lane ends with 8 neighbours. */
+/* A warp's attention of 16 queries over blocks of 16 positions, on the matrix units. Nothing goes through shared
+ * memory: a lane reads pieces of 8 features of a position, and products take them in the order in which they lie in
+ * registers. Which features are summed together does not matter if queries and keys agree. The columns of the result
+ * are permuted in the same way, so that each lane ends with 8 neighbours. */
 #include <math.h>
 #include "attend.h"
 
@@ -79,8 +79,8 @@ void attend_rows(struct attend *a, LLVMValueRef base)
 		LLVMValueRef row = ir_add(g, a->row, ir_i64(g, h * MATRIX_ROWS / HALVES));
 		LLVMValueRef token = ir_add(g, base, ir_div(g, row, members));
 		LLVMValueRef member = ir_add(g, a->first_member, ir_rem(g, row, members));
-		LLVMValueRef real = ir_and(g, ir_compare(g, LLVMIntSGE, token, a->first),
-		                           ir_compare(g, LLVMIntSLT, token, a->end));
+		LLVMValueRef real =
+			ir_and(g, ir_compare(g, LLVMIntSGE, token, a->first), ir_compare(g, LLVMIntSLT, token, a->end));
 		real = ir_and(g, real, ir_compare(g, LLVMIntSLT, member, ir_i64(g, a->k->group)));
 		a->token[h] = ir_select(g, real, token, a->first);
 		a->member[h] = ir_select(g, real, member, ir_i64(g, 0));
@@ -155,7 +155,8 @@ static struct piece load_unaligned(struct codegen *g, LLVMValueRef at)
 	for (int i = 0; i < 4; i++) {
 		LLVMValueRef half[2];
 		for (int j = 0; j < 2; j++)
-			half[j] = LLVMBuildZExt(g->builder, ir_load(g, g->i16, ir_offset(g, at, ir_i64(g, 4 * i + 2 * j)), 2), g->i32, "");
+			half[j] = LLVMBuildZExt(g->builder, ir_load(g, g->i16, ir_offset(g, at, ir_i64(g, 4 * i + 2 * j)), 2),
+			                        g->i32, "");
 		p.word[i] = LLVMBuildOr(g->builder, half[0], LLVMBuildShl(g->builder, half[1], ir_i32(g, 16), ""), "");
 	}
 	return p;
@@ -166,7 +167,8 @@ static struct piece load_query(struct attend *a, int half, LLVMValueRef c)
 	struct codegen *g = a->g;
 	const struct kernel_attend *k = a->k;
 	LLVMValueRef inside, f = piece_feature(a, c, &inside);
-	LLVMValueRef at = ir_add(g, ir_mul(g, a->token[half], ir_i64(g, k->q_row)), ir_mul(g, a->head, ir_i64(g, k->q_head)));
+	LLVMValueRef at =
+		ir_add(g, ir_mul(g, a->token[half], ir_i64(g, k->q_row)), ir_mul(g, a->head, ir_i64(g, k->q_head)));
 	at = ir_add(g, ir_add(g, at, ir_mul(g, a->member[half], ir_i64(g, k->q_group))), f);
 	LLVMValueRef address = ir_at(g, a->q, k->q, at);
 	struct piece p = a->q_pieces ? piece_load(g, address) : load_unaligned(g, address);
@@ -208,8 +210,8 @@ static struct piece load_key(struct attend *a, const struct block *b, int eight,
 	return inside ? piece_or_zero(g, inside, p) : p;
 }
 
-/* Features of position number i of those that the lane has as k of a product: 2 part, 2 part + 1, and 8 more. Zeros past
- * the last position, where memory may hold anything: a weight of zero is not enough. */
+/* Features of position number i of those that the lane has as k of a product: 2 part, 2 part + 1, and 8 more. Zeros
+ * past the last position, where memory may hold anything: a weight of zero is not enough. */
 static struct piece load_value(struct attend *a, const struct block *b, int set, int i)
 {
 	struct codegen *g = a->g;
@@ -240,8 +242,8 @@ static void add_piece(struct attend *a, const struct block *b, const struct piec
 	}
 }
 
-/* score[eight][e]: of the lane's rows (e / 2) and positions 8 eight + 2 part + e % 2 of the block. query NULL: it is read
- * piece by piece. */
+/* score[eight][e]: of the lane's rows (e / 2) and positions 8 eight + 2 part + e % 2 of the block. query NULL: it is
+ * read piece by piece. */
 static void scores(struct attend *a, const struct block *b, struct piece (*query)[HALVES],
                    LLVMValueRef score[2][MATRIX_SUMS])
 {
@@ -318,10 +320,9 @@ static LLVMValueRef pair_of(struct codegen *g, const struct piece *first, const 
 static void add_values(struct attend *a, const struct block *b, LLVMValueRef weight[2][MATRIX_SUMS])
 {
 	struct codegen *g = a->g;
-	LLVMValueRef rows[] = {matrix_pair(g, a->k->kv, weight[0][0], weight[0][1]),
-	                       matrix_pair(g, a->k->kv, weight[0][2], weight[0][3]),
-	                       matrix_pair(g, a->k->kv, weight[1][0], weight[1][1]),
-	                       matrix_pair(g, a->k->kv, weight[1][2], weight[1][3])};
+	LLVMValueRef rows[] = {
+		matrix_pair(g, a->k->kv, weight[0][0], weight[0][1]), matrix_pair(g, a->k->kv, weight[0][2], weight[0][3]),
+		matrix_pair(g, a->k->kv, weight[1][0], weight[1][1]), matrix_pair(g, a->k->kv, weight[1][2], weight[1][3])};
 	for (int i = 0; i < a->s.sets; i++) {
 		struct piece v[4];
 		for (int p = 0; p < 4; p++)

@@ -13,15 +13,17 @@ enum {
 	ROW_BLOCKS = FEW_OUTPUTS / MATRIX_ROWS, /* blocks of weights' rows */
 	COLUMN_BLOCKS = FEW_ROWS / MATRIX_COLUMNS,
 	AT_ONCE = 2, /* runs that a warp reads before it multiplies */
+	PITCH = 1,   /* more than the rows: neighbouring outputs are in different banks */
 	HALVES = 2   /* pieces of a run that a thread reads: t and t + 4 */
 };
 
 struct few {
 	struct contract c;
-	LLVMValueRef first;     /* first row of x in this pass, i64 */
-	LLVMValueRef row, part; /* the lane's row of a block and its piece: lane / 4, lane % 4, i64 */
+	LLVMValueRef first;                /* first row of x in this pass, i64 */
+	LLVMValueRef row, part;            /* the lane's row of a block and its piece: lane / 4, lane % 4, i64 */
+	LLVMValueRef x_row[COLUMN_BLOCKS]; /* the lane's rows of x, i64 */
 	LLVMValueRef sum[ROW_BLOCKS][COLUMN_BLOCKS][MATRIX_SUMS];
-	LLVMValueRef sums; /* shared f32[WARPS][FEW_OUTPUTS][FEW_ROWS] */
+	LLVMValueRef sums; /* shared f32[WARPS][FEW_OUTPUTS][FEW_ROWS + PITCH] */
 };
 
 /* One run, as a thread holds it: rows of weights by blocks of 8, and of x. */
@@ -29,17 +31,17 @@ struct run {
 	struct piece w[2 * ROW_BLOCKS][HALVES], x[COLUMN_BLOCKS][HALVES];
 };
 
+/* The block's rows lie in one tile of the weights: those of a lane are a fixed distance apart, at the same pieces. */
 static void read_weights(struct few *f, LLVMValueRef number, struct run *r)
 {
 	struct codegen *g = f->c.g;
-	for (int b = 0; b < 2 * ROW_BLOCKS; b++) {
-		LLVMValueRef n = ir_add(g, f->c.first_n, ir_add(g, f->row, ir_i64(g, b * MATRIX_ROWS / 2)));
-		LLVMValueRef at = weight_run(&f->c, n, number), swap = ir_and(g, n, ir_i64(g, RUN_PIECES - 1));
-		for (int h = 0; h < HALVES; h++) {
-			LLVMValueRef p = ir_add(g, f->part, ir_i64(g, h * RUN_PIECES / HALVES));
-			p = LLVMBuildXor(g->builder, p, swap, "");
-			r->w[b][h] = piece_load(g, ir_offset(g, at, ir_mul(g, p, ir_i64(g, PIECE_BYTES))));
-		}
+	LLVMValueRef n = ir_add(g, f->c.first_n, f->row), run = weight_run(&f->c, n, number);
+	for (int h = 0; h < HALVES; h++) {
+		LLVMValueRef p = ir_add(g, f->part, ir_i64(g, h * RUN_PIECES / HALVES));
+		p = LLVMBuildXor(g->builder, p, f->row, "");
+		LLVMValueRef at = ir_offset(g, run, ir_mul(g, p, ir_i64(g, PIECE_BYTES)));
+		for (int b = 0; b < 2 * ROW_BLOCKS; b++)
+			r->w[b][h] = piece_load(g, ir_offset(g, at, ir_i64(g, b * MATRIX_ROWS / 2 * RUN_BYTES)));
 	}
 }
 
@@ -48,17 +50,16 @@ static void read_x(struct few *f, LLVMValueRef number, LLVMValueRef is_there, st
 {
 	struct codegen *g = f->c.g;
 	const int64_t piece = PIECE_BYTES / 2, k = f->c.k->k;
-	for (int b = 0; b < COLUMN_BLOCKS; b++) {
-		LLVMValueRef row = ir_add(g, f->first, ir_add(g, f->row, ir_i64(g, b * MATRIX_COLUMNS)));
-		row = ir_min(g, row, ir_sub(g, f->c.end, ir_i64(g, 1)));
+	for (int b = 0; b < COLUMN_BLOCKS; b++)
 		for (int h = 0; h < HALVES; h++) {
-			LLVMValueRef p = ir_add(g, f->part, ir_i64(g, h * RUN_PIECES / HALVES));
-			p = ir_mul(g, ir_add(g, ir_mul(g, number, ir_i64(g, RUN_PIECES)), p), ir_i64(g, piece));
-			LLVMValueRef inside = ir_and(g, is_there, ir_compare(g, LLVMIntSLT, p, ir_i64(g, k)));
-			p = ir_min(g, p, ir_i64(g, k - piece));
-			r->x[b][h] = piece_or_zero(g, inside, piece_load(g, x_element(&f->c, row, p)));
+			LLVMValueRef p = ir_add(g, ir_mul(g, number, ir_i64(g, RUN_PIECES)), f->part), inside = is_there;
+			p = ir_mul(g, ir_add(g, p, ir_i64(g, h * RUN_PIECES / HALVES)), ir_i64(g, piece));
+			if (k % (RUN_PIECES * piece)) {
+				inside = ir_and(g, inside, ir_compare(g, LLVMIntSLT, p, ir_i64(g, k)));
+				p = ir_min(g, p, ir_i64(g, k - piece));
+			}
+			r->x[b][h] = piece_or_zero(g, inside, piece_load(g, x_element(&f->c, f->x_row[b], p)));
 		}
-	}
 }
 
 static void multiply(struct few *f, const struct run *r)
@@ -81,13 +82,14 @@ static void sum_runs(struct few *f)
 	LLVMValueRef runs = ir_i64(g, f->c.runs), last = ir_i64(g, f->c.runs - 1);
 	struct ir_loop l = loop_begin(g, ir_wide(g, block_warp(g)), runs, ir_i64(g, (int64_t)WARPS * AT_ONCE));
 	struct run run[AT_ONCE];
+	keep_loop(g);
+	for (int i = 0; i < AT_ONCE; i++)
+		read_weights(f, ir_min(g, ir_add(g, l.index, ir_i64(g, i * WARPS)), last), &run[i]);
 	for (int i = 0; i < AT_ONCE; i++) {
 		LLVMValueRef number = ir_add(g, l.index, ir_i64(g, i * WARPS));
-		read_weights(f, ir_min(g, number, last), &run[i]);
 		read_x(f, ir_min(g, number, last), ir_compare(g, LLVMIntSLT, number, runs), &run[i]);
-	}
-	for (int i = 0; i < AT_ONCE; i++)
 		multiply(f, &run[i]);
+	}
 	loop_end(g, &l);
 }
 
@@ -95,7 +97,7 @@ static LLVMValueRef shared_sum(struct few *f, LLVMValueRef warp, LLVMValueRef ou
 {
 	struct codegen *g = f->c.g;
 	LLVMValueRef at = ir_add(g, ir_mul(g, warp, ir_i64(g, FEW_OUTPUTS)), output);
-	return ir_at(g, f->sums, DTYPE_F32, ir_add(g, ir_mul(g, at, ir_i64(g, FEW_ROWS)), row));
+	return ir_at(g, f->sums, DTYPE_F32, ir_add(g, ir_mul(g, at, ir_i64(g, FEW_ROWS + PITCH)), row));
 }
 
 static void share_sums(struct few *f)
@@ -140,6 +142,10 @@ static void one_pass(struct few *f)
 		for (int column = 0; column < COLUMN_BLOCKS; column++)
 			for (int i = 0; i < MATRIX_SUMS; i++)
 				ir_store(g, ir_f32(g, 0), f->sum[b][column][i], 4);
+	for (int b = 0; b < COLUMN_BLOCKS; b++) {
+		LLVMValueRef row = ir_add(g, f->first, ir_add(g, f->row, ir_i64(g, b * MATRIX_COLUMNS)));
+		f->x_row[b] = ir_min(g, row, ir_sub(g, f->c.end, ir_i64(g, 1)));
+	}
 	sum_runs(f);
 	share_sums(f);
 	block_barrier(g);
@@ -155,7 +161,7 @@ void contract_few(struct codegen *g, const struct gpu_kernel *gk, const char *na
 	LLVMValueRef columns = ir_i64(g, divide_up(k->n, FEW_OUTPUTS));
 	f.row = ir_div(g, lane, parts);
 	f.part = ir_rem(g, lane, parts);
-	f.sums = block_shared(g, "sums", g->f32, (int64_t)WARPS * FEW_OUTPUTS * FEW_ROWS);
+	f.sums = block_shared(g, "sums", g->f32, (int64_t)WARPS * FEW_OUTPUTS * (FEW_ROWS + PITCH));
 	for (int b = 0; b < ROW_BLOCKS; b++)
 		for (int column = 0; column < COLUMN_BLOCKS; column++)
 			for (int i = 0; i < MATRIX_SUMS; i++)

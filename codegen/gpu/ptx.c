@@ -14,14 +14,23 @@ enum { PTX_KERNEL = 71, GLOBAL_SPACE = 1 };
 static const char TRIPLE[] = "nvptx64-nvidia-cuda", OLDEST[] = "sm_80", FEATURES[] = "+ptx78";
 
 /* ---- entries --------------------------------------------------------------------------------- */
-/* Tells the assembler how many threads a block has: it then knows how many registers each may use. */
-static void bound_threads(struct codegen *g, LLVMValueRef f, uint32_t threads)
+/* Tells the assembler a number about an entry. */
+static void annotate(struct codegen *g, LLVMValueRef f, const char *name, int64_t number)
 {
-	LLVMMetadataRef parts[] = {LLVMValueAsMetadata(f),
-	                           LLVMMDStringInContext2(g->context, "maxntidx", strlen("maxntidx")),
-	                           LLVMValueAsMetadata(ir_i32(g, threads))};
+	LLVMMetadataRef parts[] = {LLVMValueAsMetadata(f), LLVMMDStringInContext2(g->context, name, strlen(name)),
+	                           LLVMValueAsMetadata(ir_i32(g, number))};
 	LLVMValueRef node = LLVMMetadataAsValue(g->context, LLVMMDNodeInContext2(g->context, parts, 3));
 	LLVMAddNamedMetadataOperand(g->module, "nvvm.annotations", node);
+}
+
+/* How many threads a block has, and so how many registers each may use. The assembler would rather spill a few than
+ * hold fewer blocks at once; those that keep many values in registers have all the warps that they need with two. */
+static void bound_registers(struct codegen *g, LLVMValueRef f, const struct gpu_kernel *k, const struct dr_entry *e)
+{
+	enum { FEW_THREADS = 128, BLOCKS_AT_ONCE = 2 };
+	annotate(g, f, "maxntidx", e->threads);
+	if (k->tuned && e->threads <= FEW_THREADS)
+		annotate(g, f, "minctasm", BLOCKS_AT_ONCE);
 }
 
 /* NAME(u64 ...): calls `body` with the arguments in memory, and with the number of this thread, or of its team, among
@@ -35,7 +44,7 @@ static void add_entry(struct codegen *g, const struct gpu_kernel *k, const struc
 		params[i] = g->i64;
 	LLVMValueRef f = ir_function(g, e->name, g->nothing, params, n, false);
 	LLVMSetFunctionCallConv(f, PTX_KERNEL);
-	bound_threads(g, f, e->threads);
+	bound_registers(g, f, k, e);
 	LLVMValueRef args = ir_local(g, g->i64, n);
 	for (int i = 0; i < n; i++)
 		ir_store(g, LLVMGetParam(f, (unsigned)i), ir_offset(g, args, ir_i64(g, (int64_t)sizeof(uint64_t) * i)), 8);

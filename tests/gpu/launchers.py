@@ -250,6 +250,28 @@ class Chosen(Report):
             super().check(name, test)
 
 
+def kernels():
+    """The list, with what an assembler on PATH says."""
+    with Folder() as folder:
+        assembler = folder / "ptxas"
+        assembler.write_text("#!/bin/sh\ngrep -o 'entry dr_[a-z0-9_]*' \"$3\" | while read -r _ name; do\n"
+                             "echo \"ptxas info    : Compiling entry function '$name' for 'sm_80'\"\n"
+                             "echo \"ptxas info    : Function properties for $name\"\n"
+                             "echo '    8 bytes stack frame, 4 bytes spill stores, 12 bytes spill loads'\n"
+                             "echo 'ptxas info    : Used 77 registers, used 0 barriers'\ndone\n")
+        assembler.chmod(0o755)
+        done = subprocess.run([DEPLOYC, "plan", SAMPLE, "--target=cuda", "--kernels"], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+        lines = [line.split() for line in done.stdout.splitlines() if line.startswith("  dr_")]
+        if done.returncode or not lines or any(line[2:5] != ["77", "8", "16"] for line in lines):
+            raise Failed(done.stderr + done.stdout)
+        if {line[1] for line in lines} != {"tuned", "general"} or "dr_contract_0_few" not in {line[0] for line in lines}:
+            raise Failed(done.stdout)
+    refused = subprocess.run([DEPLOYC, "plan", SAMPLE, "--kernels"], capture_output=True, text=True, timeout=60)
+    if refused.returncode != 2 or "--target=cuda --kernels" not in refused.stderr:
+        raise Failed(refused.stderr)
+
+
 def main():
     need_deployc()
     report = Chosen()
@@ -281,6 +303,7 @@ def main():
         report.check("ranges for profilers", lambda: ranges(cuda, folder))
         report.check("the machine as a cluster", lambda: probe(cuda, folder))
         report.check("a device of another target", lambda: fails(cuda, "a launcher of --target=cuda has no device `cpu`, but cuda", DEPLOY_DEVICE="cpu"))
+        report.check("plan --kernels", kernels)
         report.check("a GPU for a launcher of the CPU", lambda: fails(cpu, "a launcher of --target=cpu has no device `cuda`", DEPLOY_DEVICE="cuda"))
     return report.end()
 

@@ -1,0 +1,42 @@
+/* The kernels of a schedule, and which way each takes on a GPU: for `deployc plan --kernels`. */
+#include "../codegen.h"
+#include <string.h>
+#include "kernels.h"
+
+/* Counts the places that launch each kernel, and notes the first operation. */
+static void see_launches(const struct schedule *s, struct codegen_kernel *kernels)
+{
+	for (int p = 0; p < s->programs.n; p++)
+		for (int b = 0; b < s->programs.at[p].blocks.n; b++) {
+			const struct step_block *block = &s->programs.at[p].blocks.at[b];
+			for (int list = 0; list < block->n; list++)
+				for (int i = 0; i < block->body[list].n; i++) {
+					const struct instr *in = &block->body[list].at[i];
+					if (in->kind != INSTR_LAUNCH)
+						continue;
+					struct codegen_kernel *k = &kernels[in->launch.kernel];
+					k->places++;
+					if (!k->op)
+						k->op = s->op_names.at[in->op];
+				}
+		}
+}
+
+struct codegen_kernel *codegen_kernels(struct arena *arena, const struct schedule *s)
+{
+	int64_t(*align)[MAX_OPERANDS] = gpu_alignments(arena, s);
+	struct codegen_kernel *kernels = arena_array(arena, struct codegen_kernel, s->kernels.n);
+	for (int i = 0; i < s->kernels.n; i++) {
+		struct gpu_kernel k = gpu_kernel_plan(arena, &s->kernels.at[i], align[i]);
+		kernels[i] = (struct codegen_kernel){.name = s->kernels.at[i].name, .tuned = k.tuned};
+		for (int e = 0; e < k.entries; e++) {
+			bool seen = false;
+			for (int f = 0; f < e; f++)
+				seen = seen || k.entry[f].name == k.entry[e].name || !strcmp(k.entry[f].name, k.entry[e].name);
+			if (!seen)
+				kernels[i].function[kernels[i].functions++] = k.entry[e].name;
+		}
+	}
+	see_launches(s, kernels);
+	return kernels;
+}
