@@ -18,7 +18,8 @@ static void read_numbers(const char *line, struct assembled *a)
 {
 	const char *at = strstr(line, "Used "), *end = strchr(line, '\n');
 	int stores, loads;
-	if (sscanf(line, " %d bytes stack frame, %d bytes spill stores, %d bytes spill loads", &a->stack, &stores, &loads) == 3)
+	if (sscanf(line, " %d bytes stack frame, %d bytes spill stores, %d bytes spill loads", &a->stack, &stores, &loads)
+	    == 3)
 		a->spills = stores + loads;
 	if (at && (!end || at < end))
 		sscanf(at, "Used %d registers", &a->registers);
