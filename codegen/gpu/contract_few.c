@@ -13,7 +13,7 @@ enum {
 	ROW_BLOCKS = FEW_OUTPUTS / MATRIX_ROWS, /* blocks of weights' rows */
 	COLUMN_BLOCKS = FEW_ROWS / MATRIX_COLUMNS,
 	AT_ONCE = 2, /* runs that a warp reads before it multiplies */
-	PITCH = 1,   /* more than the rows: neighbouring outputs are in different banks */
+	PITCH = 4,   /* more than the outputs: a warp's sums are in different banks */
 	HALVES = 2   /* pieces of a run that a thread reads: t and t + 4 */
 };
 
@@ -23,7 +23,7 @@ struct few {
 	LLVMValueRef row, part;            /* the lane's row of a block and its piece: lane / 4, lane % 4, i64 */
 	LLVMValueRef x_row[COLUMN_BLOCKS]; /* the lane's rows of x, i64 */
 	LLVMValueRef sum[ROW_BLOCKS][COLUMN_BLOCKS][MATRIX_SUMS];
-	LLVMValueRef sums; /* shared f32[WARPS][FEW_OUTPUTS][FEW_ROWS + PITCH] */
+	LLVMValueRef sums; /* shared f32[WARPS][FEW_ROWS][FEW_OUTPUTS + PITCH] */
 };
 
 /* One run, as a thread holds it: rows of weights by blocks of 8, and of x. */
@@ -96,8 +96,8 @@ static void sum_runs(struct few *f)
 static LLVMValueRef shared_sum(struct few *f, LLVMValueRef warp, LLVMValueRef output, LLVMValueRef row)
 {
 	struct codegen *g = f->c.g;
-	LLVMValueRef at = ir_add(g, ir_mul(g, warp, ir_i64(g, FEW_OUTPUTS)), output);
-	return ir_at(g, f->sums, DTYPE_F32, ir_add(g, ir_mul(g, at, ir_i64(g, FEW_ROWS + PITCH)), row));
+	LLVMValueRef at = ir_add(g, ir_mul(g, warp, ir_i64(g, FEW_ROWS)), row);
+	return ir_at(g, f->sums, DTYPE_F32, ir_add(g, ir_mul(g, at, ir_i64(g, FEW_OUTPUTS + PITCH)), output));
 }
 
 static void share_sums(struct few *f)
@@ -161,7 +161,7 @@ void contract_few(struct codegen *g, const struct gpu_kernel *gk, const char *na
 	LLVMValueRef columns = ir_i64(g, divide_up(k->n, FEW_OUTPUTS));
 	f.row = ir_div(g, lane, parts);
 	f.part = ir_rem(g, lane, parts);
-	f.sums = block_shared(g, "sums", g->f32, (int64_t)WARPS * FEW_OUTPUTS * (FEW_ROWS + PITCH));
+	f.sums = block_shared(g, "sums", g->f32, (int64_t)WARPS * FEW_ROWS * (FEW_OUTPUTS + PITCH));
 	for (int b = 0; b < ROW_BLOCKS; b++)
 		for (int column = 0; column < COLUMN_BLOCKS; column++)
 			for (int i = 0; i < MATRIX_SUMS; i++)

@@ -13,8 +13,9 @@ static struct {
 		size_t bytes;
 	} area[MAX_AREAS];
 	int areas;
-	int phase;      /* enum dr_phase of launches */
-	bool unaligned; /* nothing is promised about the alignment of arguments */
+	int phase;                                  /* enum dr_phase of launches */
+	void (*launched)(const struct dr_entry *e); /* NULL, or called for each entry after its launch has ended */
+	bool unaligned;                             /* nothing is promised about the alignment of arguments */
 } gpu;
 
 /* To be called for all memory that kernels get. The latest area at an address counts. */
@@ -98,6 +99,10 @@ static inline void gpu_run(const struct kernel *k, const uint64_t *args)
 	gpu_launch_entry(m, e, there, n_args);
 	for (; e->then; e++)
 		gpu_launch_entry(m, e + 1, there, n_args);
+	for (const struct dr_entry *l = entry_for(&image, 0, gpu.phase, there); gpu.launched && l <= e; l++) {
+		GOOD(cu.cuCtxSynchronize());
+		gpu.launched(l);
+	}
 	for (int i = 0; i < n; i++) {
 		gpu_get(copy[i].area->at, copy[i].at, copy[i].area->bytes);
 		GOOD(cu.cuMemFree_v2(copy[i].at));
