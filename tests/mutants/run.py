@@ -41,7 +41,6 @@ EXPLAINED = ROOT / "docs" / "mutants.md"
 SLOW = HERE / "slow.txt"         # names of mutants that only slow commands kill: no part of CI's share
 PYTHON = sys.executable
 JOBS = os.cpu_count() or 2
-EMULATOR = (ROOT / os.environ.get("BUILD", "build") / "tests" / "gpu").resolve()  # of a GPU; it is not mutated
 MEMORY = 8 << 30                # bytes of address space of a process
 FILE = 256 << 20
 FLAGS = "-std=c11 -D_GNU_SOURCE -w -Werror=vla -Werror=int-conversion -Werror=incompatible-pointer-types"
@@ -190,8 +189,7 @@ def commands(out, slow):
                                                            "sys.exit(run.failed > 0)"))
     listed = json.loads((HERE / "commands.json").read_text())
     for words in listed["quick"] + (listed["slow"] if slow else []):
-        yield " ".join(words), python(*words) if words[0].endswith(".py") else [
-            w.replace("{out}", str(out)).replace("{python}", PYTHON).replace("{emulator}", str(EMULATOR)) for w in words]
+        yield " ".join(words), python(*words) if words[0].endswith(".py") else [w.replace("{out}", str(out)).replace("{python}", PYTHON) for w in words]
 
 
 def limits(cpu):
@@ -286,9 +284,6 @@ def main():
     picked = chosen(found, options.count)
     picked = picked[:options.share] if options.share else picked
     known = Explained(SLOW.read_text().splitlines() if options.share and SLOW.exists() else [])
-    emulator = subprocess.run(["make", "emulator"], cwd=ROOT, capture_output=True, text=True)
-    if emulator.returncode:
-        sys.exit("the emulated GPU is not built:\n" + emulator.stderr[-4000:])
     tree, out, picked, dropped = build_all(build, picked)
     n = max((s.id for s in picked), default=0) + 1
     print(f"{len(found)} sites, {len(picked)} mutants, {len(dropped)} more do not compile; built after {time.monotonic() - start:.0f} s", flush=True)
