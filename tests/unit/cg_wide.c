@@ -1,5 +1,5 @@
-/* What the tuned kernels of a GPU do to its memory, by the counters of the emulated GPU: the only evidence of speed where no GPU is.
- * Without TEST_TARGET=cuda, nothing is tested here. */
+/* What the tuned kernels of a GPU do to its memory, by the counters of the emulated GPU: the only evidence of speed
+ * where no GPU is. Without TEST_TARGET=cuda, nothing is tested here. */
 #include <dlfcn.h>
 #include "../gpu/counters.h"
 #include "cg_jit.h"
@@ -9,9 +9,9 @@ static bool (*counters)(const char *kernel, struct emu_counters *to);
 
 /* Bounds for one entry; in percent of the fewest possible. */
 struct bound {
-	const char *suffix;              /* of the entry's name */
-	unsigned sectors, wavefronts;    /* of global and of shared memory */
-	unsigned resident_warps;         /* at least so many on a multiprocessor */
+	const char *suffix;           /* of the entry's name */
+	unsigned sectors, wavefronts; /* of global and of shared memory */
+	unsigned resident_warps;      /* at least so many on a multiprocessor */
 };
 static const struct bound *bounds;
 static int n_bounds, checked;
@@ -30,8 +30,9 @@ static void check_entry(const struct dr_entry *e)
 		if (getenv("SHOW_COUNTERS"))
 			printf("%s: %llu%% of %llu sectors, %llu%% of %llu wavefronts, %llu warps\n", e->name,
 			       (unsigned long long)(100 * c.sectors / (c.ideal_sectors ? c.ideal_sectors : 1)),
-			       (unsigned long long)c.ideal_sectors, (unsigned long long)(100 * c.wavefronts / (fewest ? fewest : 1)),
-			       (unsigned long long)fewest, (unsigned long long)c.resident_warps);
+			       (unsigned long long)c.ideal_sectors,
+			       (unsigned long long)(100 * c.wavefronts / (fewest ? fewest : 1)), (unsigned long long)fewest,
+			       (unsigned long long)c.resident_warps);
 		assert_true(100 * c.sectors <= b->sectors * c.ideal_sectors);
 		assert_true(100 * c.wavefronts <= b->wavefronts * fewest);
 		assert_true(c.resident_warps >= b->resident_warps);
@@ -138,8 +139,9 @@ static void attend(void **state)
 		pos[i] = PAGE * PAGES - M + i;
 	for (int i = 0; i < PAGES; i++)
 		pages[i] = (i * 3 + 1) % PAGES;
-	uint64_t args[ATTEND_ARGUMENTS] = {address(q),   address(keys),  address(values), address(seq), address(pos),
-	                                   address(pages), address(y),     M,               workspaces(&k)};
+	uint64_t args[ATTEND_ARGUMENTS] = {address(q),    address(keys),  address(values), address(seq),
+	                                   address(pos),  address(pages), address(y),      M,
+	                                   workspaces(&k)};
 	run_bounded(&k, args, DR_PREFILL, &(struct bound){"", 110, 100, 8}, 1);
 	args[ATTEND_M] = 4;
 	run_bounded(&k, args, DR_DECODE, (struct bound[]){{"_decode", 140, 140, 8}, {"_join", 140, 100, 16}}, 2);
@@ -157,10 +159,12 @@ static void moves(void **state)
 	int32_t *ids = index_array(M);
 	for (int i = 0; i < M; i++)
 		ids[i] = i * 21;
-	run_bounded(&k, (uint64_t[]){address(table), address(ids), address(out), M, 0}, 0, &(struct bound){"", 101, 100, 32}, 1);
+	run_bounded(&k, (uint64_t[]){address(table), address(ids), address(out), M, 0}, 0,
+	            &(struct bound){"", 101, 100, 32}, 1);
 	k = (struct kernel){.family = KERNEL_ROTATE, .rotate = {4, 128, false, DTYPE_BF16, DTYPE_BF16, 512, 128, 512, 128}};
 	void *angles = random_array(DTYPE_F32, M * 128);
-	run_bounded(&k, (uint64_t[]){address(out), address(angles), address(table), M}, 0, &(struct bound){"", 125, 100, 24}, 1);
+	run_bounded(&k, (uint64_t[]){address(out), address(angles), address(table), M}, 0,
+	            &(struct bound){"", 125, 100, 24}, 1);
 }
 
 int main(int argc, char **argv)
