@@ -152,6 +152,7 @@ GPU_UNIT := $(addprefix $(BUILD)/tests/unit/,cg_kernels cg_attend cg_experts cg_
 test-emulator: $(GPU_TESTS) $(GPU_UNIT) $(EMULATOR) all
 	@DEPLOYC=$(BUILD)/deployc TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" \
 	sh tests/unit.sh $(GPU_TESTS) $(GPU_UNIT)
+	@EMU_RACE=1 TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu sh tests/unit.sh $(addprefix $(BUILD)/tests/unit/cg_,wide experts)
 
 # tests/programs: COUNT random programs are checked, one in EVERY is built and run; docs/testing.md says more.
 COUNT ?= 500
