@@ -13,6 +13,12 @@ bool codegen_target(const char *cpu, struct target *out)
 
 bool codegen_cpus(void) { internal_error("a deployc without LLVM knows no processors"); }
 
+struct codegen_kernel *codegen_kernels(struct arena *arena, const struct schedule *s)
+{
+	(void)arena, (void)s;
+	internal_error("a deployc without LLVM lists no kernels");
+}
+
 bool codegen_emit(const struct schedule *s, const struct codegen_options *o, enum codegen_form form, FILE *out)
 {
 	(void)s, (void)o, (void)form, (void)out;
