@@ -144,6 +144,19 @@ $(BUILD)/tests/gpu/rt_%: $(BUILD)/tests/gpu/rt_%.o $(BUILD)/tests/gpu/gpu_test.o
 $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test.o
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
+# What card.sh runs on a machine with a GPU and without LLVM: the folder travels there with the tests.
+CARD_BENCH := $(addprefix $(BUILD)/tests/gpu/,card_bench.o card_step.o gpu_test.o)
+CARD_TESTS := $(addprefix $(BUILD)/tests/gpu/test_,kernels instructions convert faults matrix graphs)
+.PHONY: card test-card
+card: all $(CARD_TESTS) $(CARD_BENCH) $(BUILD)/libdeployrt.a
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/card.py $(BUILD)/card
+	@mkdir -p $(BUILD)/card/lib && cp -L $$($(CC) -print-file-name=libcmocka.so.0) $(BUILD)/card/lib/
+	@cp $(CARD_TESTS) $(BUILD)/card/
+	@for size in full small; do \
+		$(CC) $(CFLAGS) -o $(BUILD)/card/$$size $(CARD_BENCH) $(BUILD)/card/$$size.o $(BUILD)/libdeployrt.a -lcmocka -lpthread -ldl -lm || exit 1; \
+	done
+test-card: card $(EMULATOR)
+	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu sh tests/gpu/card_test.sh $(BUILD)/card
 .PHONY: emulator test-emulator bench-emulator
 emulator: $(EMULATOR)
 bench-emulator: $(BUILD)/tests/gpu/bench $(EMULATOR)

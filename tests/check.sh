@@ -88,6 +88,7 @@ step kernels make BUILD="$build" CC=gcc sanitize-kernels
 step ptx env BUILD="$build" "$python" tests/gpu/ptx.py
 step demo-gpu make BUILD="$build" CC=gcc PYTHON="$python" demo-gpu
 step cuda make BUILD="$build" CC=gcc PYTHON="$python" test-cuda
+step card make BUILD="$build" CC=gcc PYTHON="$python" test-card
 step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz
 
 echo "$passed passed, $failed failed"

@@ -1,0 +1,48 @@
+#!/bin/sh
+# card.sh on the emulated GPU (LD_LIBRARY_PATH names its folder): it runs to its end, and what is broken fails in its part alone.
+#   card_test.sh FOLDER      FOLDER: what `make card` prepared; CARD_test is made beside it
+here=$(dirname "$0")
+card=$1
+work=$1_test
+passed=0 failed=0
+rm -rf "$work" && mkdir -p "$work" || exit 1
+export CARD_SMALL=1
+
+# expect NAME STATUS PATTERN...: of the last run; each pattern is one of a line of its results.
+expect() {
+	name=$1 wanted=$2
+	shift 2
+	missing=
+	[ "$status" = "$wanted" ] || missing="status $status instead of $wanted"
+	for pattern in "$@"; do
+		grep -q -- "$pattern" "$work/results" || missing="$missing, no line with $pattern"
+	done
+	if [ -z "$missing" ]; then
+		echo "ok   $name"
+		passed=$((passed + 1))
+	else
+		echo "FAIL $name: $missing"
+		cat "$work/results"
+		failed=$((failed + 1))
+	fi
+}
+
+run() {
+	env "$@" sh "$here/card.sh" "$work/results"
+	status=$?
+}
+
+run CARD="$card"
+expect "runs to its end" 0 "emulated GPU: no figure" "^the ids are those expected" "^dr_contract_0_few .* TFLOP/s" "^decode step" \
+	"^prefill step" "us a node" "ok, 0 failed, [0-9]* absent$"
+run CARD="$card" EMU_FAULT=dr_rows_1:2
+expect "a kernel that fails" 1 "^-- failed: status 1" "us a node" "^[1-9][0-9]* ok, [1-9][0-9]* failed, "
+cp -r "$card" "$work/card"
+echo "ids: 1 -> 2" >"$work/card/deepseek_f32.ids"
+run CARD="$work/card"
+expect "other ids" 1 "^expected:$" "ok, 1 failed, [0-9]* absent$"
+run CARD="$card" CARD_SECONDS=0
+expect "no time left" 1 "^-- failed: no time is left" "^0 ok, "
+rm -rf "$work"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
