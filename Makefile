@@ -145,7 +145,7 @@ $(BUILD)/tests/gpu/bench: $(BUILD)/tests/gpu/bench.o $(BUILD)/tests/gpu/gpu_test
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka -ldl -lm
 # What card.sh runs on a machine with a GPU and without LLVM: the folder travels there with the tests.
-CARD_BENCH := $(addprefix $(BUILD)/tests/gpu/,card_bench.o card_step.o gpu_test.o)
+CARD_BENCH := $(addprefix $(BUILD)/tests/gpu/,card_bench.o card_step.o card_agree.o gpu_test.o)
 CARD_TESTS := $(addprefix $(BUILD)/tests/gpu/test_,kernels instructions convert faults matrix graphs)
 .PHONY: card test-card
 card: all $(CARD_TESTS) $(CARD_BENCH) $(BUILD)/libdeployrt.a

@@ -28,7 +28,7 @@ deploy Bench {{
 SIZES = {
     "full": ("layers = 8", "batch = 16; seq = 1..2048; output = 128; chunk = 8192; page = 64"),
     "small": ("layers = 2; vocab = 256; d_model = 128; kv_heads = 2; q_group = 2; head_dim = 64; ffn = 256",
-              "batch = 2; seq = 1..32; output = 16; chunk = 64; page = 16"),
+              "batch = 2; seq = 1..128; output = 16; chunk = 192; page = 16"),
 }
 
 

@@ -77,6 +77,7 @@ for name in llama_f32 llama_bf16 mixtral_bf16 deepseek_f32 gpt_oss_f32; do
 	[ "$small" = 1 ] && [ $name != llama_bf16 ] && [ $name != deepseek_f32 ] && continue
 	launcher $name
 done
+part 40 "contractions agree" "$card/$deployment" agree
 for name in kernels instructions convert faults matrix graphs; do
 	[ "$small" = 1 ] && [ $name != kernels ] && continue
 	part 30 "test_$name" "$card/test_$name"

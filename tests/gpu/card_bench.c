@@ -2,6 +2,7 @@
  *   load       loads the kernels: time, registers, stacks
  *   copy       bytes a second of a copy within the device: what memory can do
  *   kernels    each kernel of a decode and of a prefill step, and whole steps
+ *   agree      whether a contraction's entries, for many rows and for few, make the same of the same rows
  *   latency    launches, nodes of graphs, a copy to the host */
 #include <stdlib.h>
 #include <time.h>
@@ -221,6 +222,13 @@ static void part_kernels(void)
 	}
 }
 
+static int part_agree(void)
+{
+	card_memory(&card);
+	card_load(&card);
+	return !card_agree(&card);
+}
+
 /* ---- latency ---- */
 enum { NODES = 1000 };
 struct empty {
@@ -292,10 +300,12 @@ int dr_main(int argc, char **argv)
 		copy_rate();
 	else if (!strcmp(part, "kernels"))
 		part_kernels();
+	else if (!strcmp(part, "agree"))
+		return part_agree();
 	else if (!strcmp(part, "latency"))
 		part_latency();
 	else {
-		fprintf(stderr, "usage: %s load|copy|kernels|latency\n", argv[0]);
+		fprintf(stderr, "usage: %s load|copy|kernels|agree|latency\n", argv[0]);
 		return 2;
 	}
 	return 0;

@@ -40,10 +40,10 @@ void card_load(struct card *c)
 }
 
 /* ---- memory ---- */
-/* Numbers of bf16 between 1/128 and 1/32, of both signs. */
-static void fill_random(uint64_t at, uint64_t bytes)
+/* The piece that repeats has a prime number of elements, so that no two rows of a matrix are equal. */
+void card_random(uint64_t at, uint64_t bytes)
 {
-	enum { PIECE = 4 << 20 };
+	enum { PIECE = 2 * 2097143 };
 	static uint16_t piece[PIECE / sizeof(uint16_t)];
 	uint64_t first = bytes < PIECE ? bytes : PIECE;
 	for (size_t i = 0; i < PIECE / sizeof *piece; i++)
@@ -69,7 +69,7 @@ void card_memory(struct card *c)
 		c->frame.base[s] = gpu_put(NULL, bytes);
 		GOOD(cu.cuMemsetD8_v2(c->frame.base[s], 0, bytes));
 		if (s <= DR_SPACE_STATE_OUTSIDE)
-			fill_random(c->frame.base[s], bytes);
+			card_random(c->frame.base[s], bytes);
 	}
 	for (uint32_t i = 0; i < c->plan.head->constants.n; i++) {
 		const struct dr_constant *k = &c->plan.constants[i];

@@ -32,6 +32,10 @@ void card_load(struct card *c);
 void card_memory(struct card *c);
 /* Writes a step's inputs and notes its launches: `tokens` in as few sequences as hold them; decode: one for each. */
 void card_step(struct card *c, enum dr_phase phase, int tokens);
+/* Numbers of bf16 between 1/128 and 1/32, of both signs. */
+void card_random(uint64_t at, uint64_t bytes);
+/* card_agree.c: whether the entries of each contraction agree about the same rows. */
+bool card_agree(struct card *c);
 /* Queues one launch. */
 void card_queue(const struct card *c, const struct card_launch *l);
 /* The maximum number of tokens in a step. */

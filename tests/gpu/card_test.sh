@@ -34,6 +34,7 @@ run() {
 
 run CARD="$card"
 expect "runs to its end" 0 "emulated GPU: no figure" "^the ids are those expected" "^dr_contract_0_few .* TFLOP/s" "^decode step" \
+	"^dr_contract_0 .*dr_contract_0_few .*of the largest$" "^dr_contract_0 .*dr_contract_0_some .*of the largest$" \
 	"^prefill step" "us a node" "ok, 0 failed, [0-9]* absent$"
 run CARD="$card" EMU_FAULT=dr_rows_1:2
 expect "a kernel that fails" 1 "^-- failed: status 1" "us a node" "^[1-9][0-9]* ok, [1-9][0-9]* failed, "
