@@ -389,7 +389,7 @@ static void add_tables(struct arena *a, struct schedule *s)
 	                                .space = DR_SPACE_LAYER,
 	                                .offset = 128,
 	                                .bytes = 4096,
-	                                .pack = {16, 1},
+	                                .pack = {16, 1, false},
 	                                .axes = axes,
 	                                .n_axes = 2}));
 	vec_push(a, &s->constants, ((struct constant){.offset = 64, .data = frequencies, .n = 3}));

@@ -144,7 +144,7 @@ static struct kernel contraction(void)
 	                                      .x = DTYPE_BF16,
 	                                      .w = DTYPE_BF16,
 	                                      .y = DTYPE_F32,
-	                                      .pack = {16, 2},
+	                                      .pack = {16, 2, false},
 	                                      .groups = 1};
 	return k;
 }
