@@ -57,9 +57,8 @@ static void put_device(const struct probed_gpu *g, const struct known *k, FILE *
 	fprintf(out,
 	        "device ThisGPU : Accelerator {\n"
 	        "  memory    = %llu B  // as the driver reports it\n"
-	        "  // TODO: bandwidth and peaks of dense products, from the maker's data sheet: the driver does not tell "
-	        "them.\n"
-	        "  // `deployc check` refuses a deployment on this device without them\n"
+	        "  // The driver does not tell bandwidth and peaks of dense products: they are in the maker's data sheet.\n"
+	        "  // Until they are filled in, `deployc check` refuses a deployment on this device\n"
 	        "  // bandwidth = ... GB/s\n"
 	        "  // peak { bf16 = ... TFLOPS; f16 = ... TFLOPS; f32 = ... TFLOPS }\n"
 	        "}\n\n",
