@@ -43,11 +43,24 @@ static int64_t argument_align(const struct schedule *s, const struct argument *a
 	return align;
 }
 
-static void see_launch(const struct schedule *s, const struct instr *in, int64_t *align)
+void gpu_each_launch(const struct schedule *s, gpu_see_launch *see, void *context)
 {
+	for (int p = 0; p < s->programs.n; p++)
+		for (int b = 0; b < s->programs.at[p].blocks.n; b++) {
+			const struct step_block *block = &s->programs.at[p].blocks.at[b];
+			for (int list = 0; list < block->n; list++)
+				for (int i = 0; i < block->body[list].n; i++)
+					if (block->body[list].at[i].kind == INSTR_LAUNCH)
+						see(s, &block->body[list].at[i], context);
+		}
+}
+
+static void see_alignments(const struct schedule *s, const struct instr *in, void *context)
+{
+	int64_t(*align)[MAX_OPERANDS] = context, *of_kernel = align[in->launch.kernel];
 	for (int i = 0; i < in->launch.n_args && i < MAX_OPERANDS; i++)
 		if (in->launch.args[i].kind == ARGUMENT_PLACED)
-			align[i] = common(argument_align(s, &in->launch.args[i]), align[i]);
+			of_kernel[i] = common(argument_align(s, &in->launch.args[i]), of_kernel[i]);
 }
 
 int64_t (*gpu_alignments(struct arena *arena, const struct schedule *s))[MAX_OPERANDS]
@@ -56,15 +69,6 @@ int64_t (*gpu_alignments(struct arena *arena, const struct schedule *s))[MAX_OPE
 	for (int k = 0; k < s->kernels.n; k++)
 		for (int i = 0; i < MAX_OPERANDS; i++)
 			align[k][i] = MAX_ALIGN;
-	for (int p = 0; p < s->programs.n; p++)
-		for (int b = 0; b < s->programs.at[p].blocks.n; b++) {
-			const struct step_block *block = &s->programs.at[p].blocks.at[b];
-			for (int list = 0; list < block->n; list++)
-				for (int i = 0; i < block->body[list].n; i++) {
-					const struct instr *in = &block->body[list].at[i];
-					if (in->kind == INSTR_LAUNCH)
-						see_launch(s, in, align[in->launch.kernel]);
-				}
-		}
+	gpu_each_launch(s, see_alignments, align);
 	return align;
 }

@@ -17,6 +17,9 @@ struct gpu_kernel {
 
 /* The entries of a kernel with these alignments; names are kept in the arena. Decides without LLVM. */
 struct gpu_kernel gpu_kernel_plan(struct arena *arena, const struct kernel *k, const int64_t *align);
+/* Calls `see` for each launch of a schedule, in all programs. */
+typedef void gpu_see_launch(const struct schedule *s, const struct instr *in, void *context);
+void gpu_each_launch(const struct schedule *s, gpu_see_launch *see, void *context);
 /* For each kernel of a schedule, what all its launches guarantee: [kernels][MAX_OPERANDS]. */
 int64_t (*gpu_alignments(struct arena *arena, const struct schedule *s))[MAX_OPERANDS];
 

@@ -4,22 +4,12 @@
 #include "kernels.h"
 
 /* Counts the places that launch each kernel, and notes the first operation. */
-static void see_launches(const struct schedule *s, struct codegen_kernel *kernels)
+static void see_place(const struct schedule *s, const struct instr *in, void *context)
 {
-	for (int p = 0; p < s->programs.n; p++)
-		for (int b = 0; b < s->programs.at[p].blocks.n; b++) {
-			const struct step_block *block = &s->programs.at[p].blocks.at[b];
-			for (int list = 0; list < block->n; list++)
-				for (int i = 0; i < block->body[list].n; i++) {
-					const struct instr *in = &block->body[list].at[i];
-					if (in->kind != INSTR_LAUNCH)
-						continue;
-					struct codegen_kernel *k = &kernels[in->launch.kernel];
-					k->places++;
-					if (!k->op)
-						k->op = s->op_names.at[in->op];
-				}
-		}
+	struct codegen_kernel *k = (struct codegen_kernel *)context + in->launch.kernel;
+	k->places++;
+	if (!k->op)
+		k->op = s->op_names.at[in->op];
 }
 
 struct codegen_kernel *codegen_kernels(struct arena *arena, const struct schedule *s)
@@ -37,6 +27,6 @@ struct codegen_kernel *codegen_kernels(struct arena *arena, const struct schedul
 				kernels[i].function[kernels[i].functions++] = k.entry[e].name;
 		}
 	}
-	see_launches(s, kernels);
+	gpu_each_launch(s, see_place, kernels);
 	return kernels;
 }
