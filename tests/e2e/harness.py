@@ -30,6 +30,14 @@ MODELS = {
                   "expert = 4; expert_ffn = 16; top_k = 2; max_ctx = 512; rope_theta = 10_000.0"),
     "olmoe": ("std.olmoe", "OLMoE", "vocab = 96; layers = 4; d_model = 32; kv_heads = 4; q_group = 2; expert = 8; "
               "expert_ffn = 16; top_k = 2; max_ctx = 512"),
+    "qwen2": ("std.qwen2", "Qwen2", "vocab = 66; layers = 3; d_model = 36; kv_heads = 2; q_group = 3; ffn = 48; tied = true; "
+              "max_ctx = 512; rope_theta = 10_000.0"),
+    "mistral": ("std.mistral", "Mistral", "vocab = 88; layers = 3; d_model = 36; kv_heads = 3; q_group = 2; head_dim = 8; ffn = 36; "
+                "window = 9; max_ctx = 512; rope_theta = 10_000.0"),
+    "phi3": ("std.phi3", "Phi3", "vocab = 70; layers = 3; d_model = 36; kv_heads = 3; q_group = 2; ffn = 48; window = 11; "
+             "max_ctx = 512"),
+    "granite": ("std.granite", "Granite", "vocab = 78; layers = 3; d_model = 32; kv_heads = 2; q_group = 2; ffn = 48; tied = false; "
+                "max_ctx = 512; rope_theta = 10_000.0; embed_scale = 1.5; branch_scale = 0.7; score_scale = 0.2; logit_scale = 0.6"),
     "gemma3": ("std.gemma3", "Gemma3", "vocab = 90; layers = 4; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 10; "
                "ffn = 36; query_scale = 14.0; window = 9; pattern = 3; max_ctx = 512; rope_theta = 10_000.0; rope_factor = 4.0; "
                "rope_local = 1000.0"),

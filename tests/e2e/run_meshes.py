@@ -110,6 +110,58 @@ MESHES = [
     ("olmoe", "bf16", 1, "Megatron {}", WORKLOAD),
     ("olmoe", "bf16", 8, "Megatron { pp = 2; ep = 2; tp = 2 }", WORKLOAD),
 
+    ("qwen2", "f32", 1, "Megatron {}", WORKLOAD),                                                # biases of queries, keys, values
+    ("qwen2", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("qwen2", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                        # tp beyond the 2 kv heads
+    ("qwen2", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
+    ("qwen2", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [1, 2] } }", WORKLOAD),
+    ("qwen2", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", QUEUE),
+    ("qwen2", "f32", 4, "Megatron { dp = 2; tp = 2 }", CHUNK4),
+    ("qwen2", "f32", 2, "DPAttention { tp = 2 }", QUEUE),
+    ("qwen2", "f32", 6, "DPAttention { dp = 2; tp = 3 }", WORKLOAD),
+    ("qwen2", "f32", 2, f"Megatron {{ tp = 2; {HEAD_DIM} }}", CHUNK8),                           # biases cut with the features of a head
+    ("qwen2", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("qwen2", "bf16", 6, "Megatron { pp = 3; tp = 2 }", CHUNK8),
+
+    ("mistral", "f32", 1, "Megatron {}", WORKLOAD),                                              # a window in all layers
+    ("mistral", "f32", 1, "Megatron {}", CHUNK8),                                                # chunks shorter than it
+    ("mistral", "f32", 3, "Megatron { tp = 3 }", CHUNK4),
+    ("mistral", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                      # tp beyond the 3 kv heads
+    ("mistral", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
+    ("mistral", "f32", 2, "Megatron { pp = 2; pipeline { stages = [2, 1] } }", QUEUE),
+    ("mistral", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 4 } }", WORKLOAD),
+    ("mistral", "f32", 12, "Megatron { pp = 2; dp = 2; tp = 3; pipeline { stages = [1, 2]; microbatches = 2 } }", CHUNK8),
+    ("mistral", "f32", 3, "DPAttention { tp = 3 }", QUEUE),
+    ("mistral", "f32", 2, f"Megatron {{ tp = 2; {CONTEXT} }}", CHUNK8),                          # a window over caches in pieces
+    ("mistral", "bf16", 1, "Megatron {}", CHUNK8),
+    ("mistral", "bf16", 9, "Megatron { pp = 3; tp = 3 }", WORKLOAD),
+
+    ("phi3", "f32", 1, "Megatron {}", WORKLOAD),                                                 # three matrices in one tensor
+    ("phi3", "f32", 1, "Megatron {}", CHUNK8),                                                   # and a window
+    ("phi3", "f32", 3, "Megatron { tp = 3 }", CHUNK4),
+    ("phi3", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                         # tp beyond the 3 kv heads
+    ("phi3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
+    ("phi3", "f32", 2, "Megatron { pp = 2; pipeline { stages = [2, 1] } }", QUEUE),
+    ("phi3", "f32", 6, "Megatron { dp = 2; tp = 3 }", WORKLOAD),
+    ("phi3", "f32", 9, "Megatron { pp = 3; tp = 3; pipeline { microbatches = 2 } }", CHUNK8),
+    ("phi3", "f32", 3, "DPAttention { tp = 3 }", QUEUE),
+    ("phi3", "f32", 2, f"Megatron {{ tp = 2; {HEAD_DIM} }}", WORKLOAD),                          # pieces of rows of one tensor
+    ("phi3", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("phi3", "bf16", 6, "Megatron { pp = 3; tp = 2 }", CHUNK8),
+
+    ("granite", "f32", 1, "Megatron {}", WORKLOAD),                                              # four factors
+    ("granite", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("granite", "f32", 4, "Megatron { tp = 4 }", WORKLOAD),                                      # tp beyond the 2 kv heads
+    ("granite", "f32", 2, f"Megatron {{ tp = 2; {NO_SP} }}", WORKLOAD),                          # sums that are pending are scaled
+    ("granite", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [1, 2] } }", CHUNK4),
+    ("granite", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", QUEUE),
+    ("granite", "f32", 4, "Megatron { dp = 2; tp = 2 }", WORKLOAD),
+    ("granite", "f32", 12, f"Megatron {{ pp = 3; dp = 2; tp = 2; {NO_SP}; pipeline {{ microbatches = 2 }} }}", CHUNK8),
+    ("granite", "f32", 2, "DPAttention { tp = 2 }", QUEUE),
+    ("granite", "f32", 2, "Megatron { tp = 2; at mlp { d_model -> tp; ffn -> none } }", WORKLOAD),
+    ("granite", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("granite", "bf16", 6, "Megatron { pp = 3; tp = 2 }", WORKLOAD),
+
     ("gemma3", "f32", 1, "Megatron {}", WORKLOAD),                                               # windows, two sets of frequencies
     ("gemma3", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                         # chunks shorter than the window
     ("gemma3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),

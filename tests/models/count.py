@@ -9,10 +9,11 @@ published.json has a config.json for each model of the library, by its name ther
 quantization_config, as transformers writes it once the weights are dequantised. A tied head counts once.
 They agree with copies that can be looked up: ai-dynamo/aiconfigurator, model_configs (Llama 3.1, Mixtral 8x7B and 8x22B,
 Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3, Kimi-K2, GPT-OSS 20B and 120B); citsjtu2020/LLM-Prof,
-sglang/Model_Config.md (Llama 3.2 3B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co,
+sglang/Model_Config.md (Llama 3.2 3B, Qwen2.5 3B, 7B, 14B and 32B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co,
 jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and interview-eval/olmoe-math-train-gsm8k-2 (of
 OLMoE 0924 Instruct's). The five of Gemma-3 are not copies of published files: their numbers are those of transformers'
-convert_gemma3_weights.py, in the form of files of the text model alone.
+convert_gemma3_weights.py, in the form of files of the text model alone. Those of Mistral, Phi, Granite, DeepSeek-R1's distilled models
+and the other sizes of Qwen2.5 were not compared with copies: their totals are those that huggingface.co shows for the published files.
 """
 import json
 import pathlib
@@ -23,12 +24,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 SAMPLE = HERE.parents[1] / "samples" / "library.deploy"
 
 
-def attention(c, norms):
-    """Four projections and, by family, norms: none, of a head's features, or of all features of all heads."""
+def attention(c, norms, bias=False):
+    """Four projections and, by family, norms: none, of a head's features, or of all features of all heads; biases of queries, keys
+    and values."""
     d, heads, kv = c["hidden_size"], c["num_attention_heads"], c["num_key_value_heads"]
     head = c.get("head_dim") or d // heads
     extra = {"none": 0, "of a head": 2 * head, "of all heads": (heads + kv) * head}[norms]
-    return 2 * d * heads * head + 2 * d * kv * head + extra
+    return 2 * d * heads * head + 2 * d * kv * head + extra + bias * (heads + 2 * kv) * head
 
 
 def gated(c, width):
@@ -74,6 +76,10 @@ def gpt_oss(c):
 
 FAMILIES = {
     "llama": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
+    "mistral": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
+    "qwen2": lambda c: decoder(c, attention(c, "none", bias=True) + gated(c, c["intermediate_size"])),
+    "phi3": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
+    "granite": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
     "qwen3": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"])),
     "mixtral": lambda c: decoder(c, attention(c, "none") + routed(c, c["num_local_experts"], c["intermediate_size"])),
     "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, experts_of(c), c["moe_intermediate_size"])),

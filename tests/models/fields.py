@@ -20,7 +20,8 @@ from harness import DEPLOYC, Failed, Folder, Report, need_deployc, spec         
 
 LISTS = HERE / "transformers.json"
 FAMILIES = {"llama": "llama", "mixtral": "mixtral", "qwen3": "qwen3", "qwen3_moe": "qwen3_moe", "deepseek": "deepseek_v3",
-            "olmoe": "olmoe", "gemma3": "gemma3_text", "gpt_oss": "gpt_oss"}              # our fixture: its model_type
+            "olmoe": "olmoe", "gemma3": "gemma3_text", "gpt_oss": "gpt_oss",              # our fixture: its model_type
+            "qwen2": "qwen2", "mistral": "mistral", "phi3": "phi3", "granite": "granite"}
 NOT_A_DEFAULT = object()
 
 
