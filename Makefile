@@ -23,18 +23,22 @@ obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
 CODEGEN_OBJ := $(call obj,$(call ours,codegen) $(call ours,codegen/cpu) $(call ours,codegen/gpu))
 DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
-RUNTIME_OBJ := $(call obj,$(call ours,runtime) support/escape.c support/stage_order.c)
+RUNTIME_OBJ := $(call obj,$(call ours,runtime) $(call ours,text) support/escape.c support/stage_order.c)
 
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
 LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 
-# jansson is linked statically: into deployc, and into each launcher, as part of the archive that travels inside deployc.
-JANSSON := $(shell $(CC) -print-file-name=libjansson.a 2>/dev/null)
+# Libraries that are linked statically: jansson into deployc, and all into each launcher, as parts of the archive that travels inside
+# deployc.
+JANSSON  := $(shell $(CC) -print-file-name=libjansson.a 2>/dev/null)
+PCRE2    := $(shell $(CC) -print-file-name=libpcre2-8.a 2>/dev/null)
+UTF8PROC := $(shell $(CC) -print-file-name=libutf8proc.a 2>/dev/null)
+LIBRARIES := $(JANSSON) $(PCRE2) $(UTF8PROC)
 
 .PHONY: all
 all: $(BUILD)/deployc
-libjansson.a:
-	@echo "$(CC) does not find libjansson.a: apt install libjansson-dev (make setup)" >&2; false
+libjansson.a libpcre2-8.a libutf8proc.a:
+	@echo "$(CC) does not find $@: apt install $(@:.a=)-dev (make setup)" | sed 's/pcre2-8-dev/pcre2-dev/' >&2; false
 
 # Loading libLLVM.so takes longer than most checks: deployc loads it when it generates code (codegen/late.h). Where LLVM is not one
 # shared library, or no jump is known for the machine, deployc is linked with it.
@@ -49,9 +53,9 @@ $(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ) $(if $(LATE),$(BUILD
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(if $(LATE),-ldl,$(LLVM_LIBS)) $(JANSSON) -lm
 
 # `q` keeps members of one name apart.
-$(BUILD)/libdeployrt.a: $(RUNTIME_OBJ) $(JANSSON) Makefile
+$(BUILD)/libdeployrt.a: $(RUNTIME_OBJ) $(LIBRARIES) Makefile
 	$(call say,AR  )
-	$(Q)rm -f $@ && cp $(JANSSON) $@ && chmod u+w $@ && ar qcs $@ $(RUNTIME_OBJ)
+	$(Q)rm -f $@ && (echo "create $@"; printf 'addlib %s\n' $(LIBRARIES); echo save) | ar -M && ar qcs $@ $(RUNTIME_OBJ)
 
 # The runtime travels inside deployc, and so does the library of .deploy files.
 $(BUILD)/runtime_archive.c: $(BUILD)/libdeployrt.a support/embed.sh
@@ -104,6 +108,20 @@ $(BUILD)/tests/unit/drv_%: $(BUILD)/tests/unit/drv_%.o $(filter-out %/main.o,$(D
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(JANSSON) -lm
 .SECONDARY: $(UNIT:%=%.o)
+
+# tests/text: tokenizers, by a program that answers questions about one. `make test-text-random TOKENIZERS=python` needs a python that
+# has Hugging Face's package, and compares RANDOM texts for each tokenizer.
+TOKENIZERS ?= $(PYTHON)
+RANDOM     ?= 100000
+ANSWER     := $(BUILD)/tests/text/answer
+$(ANSWER): $(BUILD)/tests/text/answer.o $(BUILD)/libdeployrt.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lm -lpthread -ldl
+.PHONY: test-text test-text-random
+test-text: $(ANSWER)
+	@$(PYTHON) tests/text/run.py $(ANSWER)
+test-text-random: $(ANSWER)
+	@$(TOKENIZERS) tests/text/run.py $(ANSWER) --random $(RANDOM)
 
 # tests/robust/alloc.py: the front end without LLVM, the malloc that is preloaded, and a program that does not end cleanly.
 ROBUST := $(addprefix $(BUILD)/tests/robust/,front unclean failing_malloc.so)
@@ -237,7 +255,7 @@ test-gpu: all test-emulator
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 sanitize:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" test-unit test-golden
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" test-unit test-golden test-text
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS="$(TSAN)" test-threads
 # The thread sanitizer over the device's team, loading of weights, the communicator, and a launcher, whose ranks are threads here.
 TSAN := -O1 -g -fsanitize=thread -DRANKS_ARE_THREADS
@@ -280,7 +298,7 @@ $(BUILD)/%.plain.o: $(BUILD)/%.c
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(CPPFLAGS) -I. -I$(BUILD) -MMD -MP -c -o $@ $<
 $(BUILD)/tests/fuzz/rt_%: $(BUILD)/tests/fuzz/rt_%.o $(filter-out %/main.o,$(RUNTIME_OBJ))
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm -lpthread
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBRARIES) -lm -lpthread
 .SECONDARY: $(FUZZ:%=%.o)
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ)

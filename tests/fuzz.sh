@@ -11,6 +11,19 @@ printf '\000\160\000\000\000\000\000\000\000{"a":{"dtype":"F32","shape":[2,2],"d
 	>"$folder/seeds/header"
 printf '\001{"weight_map":{"a":"shard","b":"none"}}' >"$folder/seeds/index"
 printf '\002{"a":true,"rope":{"theta":1e4},"c":{"d":{"e":7}},"model_type":"llama"}' >"$folder/seeds/config"
+# rt_tokenizer reads small tokenizers, after a byte that selects a text for it, and texts, after a byte that selects a tokenizer.
+mkdir -p "$folder/tokenizers"
+i=0
+while IFS= read -r line; do
+	i=$((i + 1))
+	printf "\\$(printf %o $((i % 7)))%s" "$line" >"$folder/tokenizers/$i"
+done <tests/fuzz/tokenizers.txt
+for text in "it's 12 <s> a  b" '<|im_start|>user|assistant|> x' ' \303\251e\314\201 \344\270\255\360\237\230\200'; do
+	for which in 0 1 2 3; do
+		i=$((i + 1))
+		printf "\\20$which$text" >"$folder/tokenizers/$i"
+	done
+done
 # What fuzz_dag reads are choices, not text.
 mkdir -p "$folder/choices"
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do
@@ -23,6 +36,7 @@ for program in "$@"; do
 	mkdir -p "$folder/$name.corpus"
 	seeds=$folder/seeds
 	[ "$name" = fuzz_dag ] && seeds=$folder/choices
+	[ "$name" = rt_tokenizer ] && seeds=$folder/tokenizers
 	if "$program" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -max_len=4096 -artifact_prefix="$folder/$name-" \
 		"$folder/$name.corpus" "$seeds" >"$folder/$name.log" 2>&1; then
 		passed=$((passed + 1))

@@ -11,18 +11,20 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "driver"]
-FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "runtime"]
+FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "text", "runtime"]
 SOURCES = (".c", ".h", ".y", ".l", ".def", ".sh", ".py")
 # Code for one kind of device; the files of codegen/ that know of it.
 DEVICES, KNOW_DEVICES = re.compile(r"codegen/\w+/"), re.compile(r"codegen/(\w+/|module\b)|driver/")
-ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/round.h", "support/stage_order.h", "support/staging.h"},
+ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/round.h", "support/stage_order.h", "support/staging.h",
+                    "text/tokenizer.h"},
+        "text": {"runtime/no_memory.h", "support/escape.h"},
         "import": {"runtime/config_value.h", "runtime/json_text.h", "runtime/no_memory.h"},
         "target": {"runtime/abi.h"}, "dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 # The scanner and the parser of one grammar know each other: tokens are declared by bison.
 PAIR = {"lexer": {"parser"}}
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
-WITHOUT_CYCLES = re.compile(r"dag/(lower|params|pad|queues|schedule|buffers|kernel)|codegen/|runtime/")
+WITHOUT_CYCLES = re.compile(r"dag/(lower|params|pad|queues|schedule|buffers|kernel)|codegen/|runtime/|text/")
 # The file that looks up the fields of std.hw; fields that it reads through others; names that also mean something else, and where.
 MACHINE = "sema/deploy_machine.c"
 READ_AS_BANDWIDTH = {"unidirectional", "bidirectional"}
@@ -36,8 +38,8 @@ def allowed(user, target):
     folder = user.split("/")[0]
     if DEVICES.match(str(target)) and not KNOW_DEVICES.match(user):
         return False
-    if folder == "runtime":
-        return target.parts[0] == "runtime" or str(target) in ALSO[folder]
+    if folder in ("runtime", "text"):
+        return target.parts[0] == folder or str(target) in ALSO[folder]
     above = set(ORDER[:ORDER.index(folder) + 1]) | PAIR.get(folder, set())
     return target.parts[0] in above or str(target) in ALSO.get(folder, set())
 
