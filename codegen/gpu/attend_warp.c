@@ -6,7 +6,7 @@
 #include "attend.h"
 
 static const double LOWEST = -1e30; /* running maximum before any score; finite, so that differences are not NaN */
-enum { KEPT_FEATURES = 256 };       /* queries so wide stay in registers */
+enum { KEPT_PIECES = 6 };           /* of a lane's queries that stay in registers; wider ones are read for each block */
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 struct attend_shape attend_shape(const struct kernel_attend *k)
@@ -242,19 +242,22 @@ static void add_piece(struct attend *a, const struct block *b, const struct piec
 	}
 }
 
-/* score[eight][e]: of the lane's rows (e / 2) and positions 8 eight + 2 part + e % 2 of the block. query NULL: it is
- * read piece by piece. */
-static void scores(struct attend *a, const struct block *b, struct piece (*query)[HALVES],
+static int kept_pieces(const struct kernel_attend *k)
+{
+	return pieces_of(k) < KEPT_PIECES ? pieces_of(k) : KEPT_PIECES;
+}
+
+/* score[eight][e]: of the lane's rows (e / 2) and positions 8 eight + 2 part + e % 2 of the block. */
+static void scores(struct attend *a, const struct block *b, struct piece (*kept)[HALVES],
                    LLVMValueRef score[2][MATRIX_SUMS])
 {
 	struct codegen *g = a->g;
 	for (int i = 0; i < 2 * MATRIX_SUMS; i++)
 		ir_store(g, ir_f32(g, 0), a->score[i / MATRIX_SUMS][i % MATRIX_SUMS], 4);
-	if (query) {
-		for (int c = 0; c < pieces_of(a->k); c++)
-			add_piece(a, b, query[c], ir_i64(g, c), a->score);
-	} else {
-		struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, pieces_of(a->k)), ir_i64(g, 1));
+	for (int c = 0; c < kept_pieces(a->k); c++)
+		add_piece(a, b, kept[c], ir_i64(g, c), a->score);
+	if (pieces_of(a->k) > KEPT_PIECES) {
+		struct ir_loop l = loop_begin(g, ir_i64(g, KEPT_PIECES), ir_i64(g, pieces_of(a->k)), ir_i64(g, 1));
 		keep_loop(g);
 		struct piece q[HALVES] = {load_query(a, 0, l.index), load_query(a, 1, l.index)};
 		add_piece(a, b, q, l.index, a->score);
@@ -264,19 +267,26 @@ static void scores(struct attend *a, const struct block *b, struct piece (*query
 		score[i / MATRIX_SUMS][i % MATRIX_SUMS] = ir_load(g, g->f32, a->score[i / MATRIX_SUMS][i % MATRIX_SUMS], 4);
 }
 
+/* Positions are compared in 32 bits: registers are few. */
+static LLVMValueRef narrow(struct codegen *g, LLVMValueRef position)
+{
+	return LLVMBuildTrunc(g->builder, position, g->i32, "");
+}
+
 /* Scores in powers of two; those of positions that a row does not see become -infinity. */
 static void mask_scores(struct attend *a, const struct block *b, LLVMValueRef score[2][MATRIX_SUMS])
 {
 	struct codegen *g = a->g;
 	LLVMValueRef nothing = ir_f32(g, -INFINITY), scale = ir_f32(g, a->k->scale * M_LOG2E);
+	LLVMValueRef lane_first = narrow(g, ir_add(g, b->first, ir_mul(g, a->part, ir_i64(g, 2))));
 	for (int eight = 0; eight < 2; eight++)
 		for (int e = 0; e < MATRIX_SUMS; e++) {
-			LLVMValueRef at = ir_add(g, ir_mul(g, a->part, ir_i64(g, 2)), ir_i64(g, eight * MATRIX_COLUMNS + e % 2));
-			LLVMValueRef limit = a->limit[e / 2], position = ir_add(g, b->first, at);
+			LLVMValueRef limit = narrow(g, a->limit[e / 2]);
+			LLVMValueRef position = ir_add(g, lane_first, ir_i32(g, eight * MATRIX_COLUMNS + e % 2));
 			LLVMValueRef seen = ir_compare(g, LLVMIntSLE, position, limit);
 			if (a->k->window) {
-				LLVMValueRef before = ir_sub(g, limit, ir_i64(g, a->k->window));
-				seen = ir_and(g, seen, ir_compare(g, LLVMIntSGT, position, before));
+				LLVMValueRef back = ir_sub(g, limit, position);
+				seen = ir_and(g, seen, ir_compare(g, LLVMIntSLT, back, ir_i32(g, a->k->window)));
 			}
 			score[eight][e] = ir_select(g, seen, ir_fmul(g, score[eight][e], scale), nothing);
 		}
@@ -337,9 +347,8 @@ static void add_values(struct attend *a, const struct block *b, LLVMValueRef wei
 void attend_pass(struct attend *a, LLVMValueRef from, LLVMValueRef to, int step)
 {
 	struct codegen *g = a->g;
-	struct piece query[KEPT_FEATURES / (4 * PIECE_FEATURES)][HALVES];
-	bool kept = a->k->d <= KEPT_FEATURES;
-	for (int c = 0; kept && c < pieces_of(a->k); c++)
+	struct piece query[KEPT_PIECES][HALVES];
+	for (int c = 0; c < kept_pieces(a->k); c++)
 		for (int h = 0; h < HALVES; h++)
 			query[c][h] = load_query(a, h, ir_i64(g, c));
 	for (int h = 0; h < HALVES; h++) {
@@ -355,7 +364,7 @@ void attend_pass(struct attend *a, LLVMValueRef from, LLVMValueRef to, int step)
 	struct block b = {.first = ir_mul(g, l.index, ir_i64(g, BLOCK))};
 	if (a->k->page % BLOCK == 0)
 		b.first_row = cache_row(a, b.first);
-	scores(a, &b, kept ? query : NULL, score);
+	scores(a, &b, query, score);
 	mask_scores(a, &b, score);
 	weigh(a, score);
 	add_values(a, &b, score);

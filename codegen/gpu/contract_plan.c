@@ -21,6 +21,7 @@ static struct dr_entry *add_entry(struct arena *arena, struct gpu_kernel *gk, co
 {
 	const char *name = arena_printf(arena, "dr_%s%s", gk->kernel->name, suffix);
 	gk->entry[gk->entries] = gpu_entry(name, threads, CONTRACT_M);
+	gk->at_once[gk->entries] = *suffix ? BLOCKS_AT_ONCE : 1; /* for many rows, sums fill the registers */
 	return &gk->entry[gk->entries++];
 }
 

@@ -5,11 +5,14 @@
 #include "../../support/round.h"
 #include "block.h"
 
-enum { GPU_ENTRIES = 4 };
+enum { GPU_ENTRIES = 4, BLOCKS_AT_ONCE = 2 };
 struct gpu_kernel {
 	const struct kernel *kernel;
 	int64_t align[MAX_OPERANDS];        /* argument i is a multiple of so many bytes in every launch */
 	struct dr_entry entry[GPU_ENTRIES]; /* those of one name are launches of one function */
+	/* Blocks of an entry that a multiprocessor shall hold at once, at least: so many registers each thread may use.
+	 * The assembler would rather spill a few than hold fewer blocks. 0: BLOCKS_AT_ONCE. */
+	int at_once[GPU_ENTRIES];
 	int entries;
 	int team; /* threads that are one worker together */
 	bool tuned;

@@ -23,14 +23,13 @@ static void annotate(struct codegen *g, LLVMValueRef f, const char *name, int64_
 	LLVMAddNamedMetadataOperand(g->module, "nvvm.annotations", node);
 }
 
-/* How many threads a block has, and so how many registers each may use. The assembler would rather spill a few than
- * hold fewer blocks at once; those that keep many values in registers have all the warps that they need with two. */
+/* How many threads a block has, and so how many registers each may use. */
 static void bound_registers(struct codegen *g, LLVMValueRef f, const struct gpu_kernel *k, const struct dr_entry *e)
 {
-	enum { FEW_THREADS = 128, BLOCKS_AT_ONCE = 2 };
+	int at_once = k->at_once[e - k->entry];
 	annotate(g, f, "maxntidx", e->threads);
-	if (k->tuned && e->threads <= FEW_THREADS)
-		annotate(g, f, "minctasm", BLOCKS_AT_ONCE);
+	if (k->tuned)
+		annotate(g, f, "minctasm", at_once ? at_once : BLOCKS_AT_ONCE);
 }
 
 /* NAME(u64 ...): calls `body` with the arguments in memory, and with the number of this thread, or of its team, among
