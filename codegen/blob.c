@@ -331,6 +331,7 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->comm_staging = (uint64_t)s->comm_staging;
 	p->comm_mailbox = (uint64_t)s->comm_mailbox;
 	p->comm_device = (uint64_t)s->comm_device;
+	p->tile_kernel = s->tile_kernel;
 	p->workers = narrow(s->target.workers, "workers");
 	p->worker_elements = (uint64_t)s->target.worker_elements;
 }

@@ -113,7 +113,7 @@ void ir_copy(struct codegen *g, LLVMValueRef to, LLVMValueRef from, int64_t byte
 void ir_clear(struct codegen *g, LLVMValueRef to, int64_t bytes);
 void ir_prefetch(struct codegen *g, LLVMValueRef p);
 
-/* ---- convert.c: storage formats in memory, f32 in registers. i32 keeps its bits. ---- */
+/* ---- convert.c: storage formats in memory, f32 in registers. Integers become f32, too. ---- */
 LLVMTypeRef dtype_storage(struct codegen *g, enum dtype t);                     /* an integer type for bf16 */
 LLVMValueRef dtype_widen(struct codegen *g, enum dtype t, LLVMValueRef stored); /* scalar or vector */
 LLVMValueRef dtype_narrow(struct codegen *g, enum dtype t, LLVMValueRef f32);   /* to nearest, ties to even */
@@ -162,6 +162,12 @@ struct ir_branch lead_begin(struct codegen *g);
 void lead_end(struct codegen *g, const struct ir_branch *b);
 LLVMValueRef worker_count(struct codegen *g);     /* i32 */
 struct ir_branch first_worker(struct codegen *g); /* if (worker == 0); end with if_end() */
+
+/* ---- kernel_tiles.c ---- */
+/* Where row n of a weight begins, in elements from its group's first tile. k_padded: elements of a row, padded. */
+LLVMValueRef packed_row(struct codegen *g, const struct packing *p, LLVMValueRef k_padded, LLVMValueRef n);
+/* Element k of row n, from there. */
+LLVMValueRef packed_index(struct codegen *g, const struct packing *p, enum dtype t, LLVMValueRef n, LLVMValueRef k);
 
 /* The families, each in its kernel_*.c: emit_rows(), emit_contract() ... */
 #define KERNEL(FAMILY, family_name, fields, ...) \

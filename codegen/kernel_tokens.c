@@ -1,5 +1,6 @@
 /* Kernels at the ends of a model: embedding, the choice of rows. */
 #include "emit.h"
+#include "../support/round.h"
 
 struct row_copy {
 	enum dtype from_type, to_type;
@@ -20,28 +21,6 @@ static LLVMValueRef within(struct codegen *g, LLVMValueRef index, LLVMValueRef b
 }
 
 /* ---- embed ----------------------------------------------------------------------------------- */
-/* Offset of element k of row n from the row's first run. */
-static LLVMValueRef packed_index(struct codegen *g, const struct kernel_embed *e, LLVMValueRef n, LLVMValueRef k)
-{
-	const struct packing *p = &e->pack;
-	LLVMValueRef run = ir_i64(g, p->k_run), within_run = ir_rem(g, k, run);
-	LLVMValueRef step = ir_mul(g, ir_div(g, k, run), ir_i64(g, (int64_t)p->n_tile * p->k_run));
-	if (p->swizzled) {
-		LLVMValueRef row = ir_and(g, n, ir_i64(g, SWIZZLE_PIECES - 1));
-		LLVMValueRef swap = ir_mul(g, row, ir_i64(g, SWIZZLE_PIECE / dtype_bytes(e->table)));
-		within_run = LLVMBuildXor(g->builder, within_run, swap, "");
-	}
-	return ir_add(g, step, within_run);
-}
-
-static LLVMValueRef packed_row(struct codegen *g, const struct kernel_embed *k, LLVMValueRef n)
-{
-	int64_t padded = (k->d + k->pack.k_run - 1) / k->pack.k_run * k->pack.k_run;
-	LLVMValueRef tile = ir_i64(g, k->pack.n_tile);
-	LLVMValueRef start = ir_mul(g, ir_div(g, n, tile), ir_i64(g, padded * k->pack.n_tile));
-	return ir_add(g, start, ir_mul(g, ir_rem(g, n, tile), ir_i64(g, k->pack.k_run)));
-}
-
 /* Vectors of a row in swizzled tiles: neighbours stay neighbours within a piece. */
 struct piece_copy {
 	const struct kernel_embed *k;
@@ -51,7 +30,7 @@ struct piece_copy {
 static void copy_piece(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
 {
 	const struct piece_copy *c = context;
-	LLVMValueRef at = ir_at(g, c->from, c->k->table, packed_index(g, c->k, c->n, index));
+	LLVMValueRef at = ir_at(g, c->from, c->k->table, packed_index(g, &c->k->pack, c->k->table, c->n, index));
 	store_vector(g, c->k->out, load_vector(g, c->k->table, at, mask), ir_at(g, c->to, c->k->out, index), mask);
 }
 
@@ -64,14 +43,15 @@ static void embed_row(struct codegen *g, const struct kernel_embed *k, LLVMValue
 		for_vectors(g, ir_i64(g, 0), ir_i64(g, k->d), copy_vector, &c);
 		return;
 	}
-	LLVMValueRef row = ir_at(g, table, k->table, packed_row(g, k, n));
+	LLVMValueRef padded = ir_i64(g, round_up(k->d, k->pack.k_run));
+	LLVMValueRef row = ir_at(g, table, k->table, packed_row(g, &k->pack, padded, n));
 	if (k->pack.swizzled) {
 		struct piece_copy c = {.k = k, .n = n, .from = row, .to = out};
 		for_vectors(g, ir_i64(g, 0), ir_i64(g, k->d), copy_piece, &c);
 		return;
 	}
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, k->d), ir_i64(g, 1));
-	LLVMValueRef x = load_scalar(g, k->table, ir_at(g, row, k->table, packed_index(g, k, n, l.index)));
+	LLVMValueRef x = load_scalar(g, k->table, ir_at(g, row, k->table, packed_index(g, &k->pack, k->table, n, l.index)));
 	store_scalar(g, k->out, x, ir_at(g, out, k->out, l.index));
 	loop_end(g, &l);
 }

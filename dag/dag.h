@@ -258,6 +258,8 @@ struct schedule {
 	/* Bytes of the communicator: on the host, for collectives and for one of two messages between stages; on the
 	 * device. Ranks on GPUs exchange nothing through the host. */
 	int64_t comm_staging, comm_mailbox, comm_device;
+	int tile_kernel;  /* the kernel that puts weights into tiles when a launcher loads them; -1: the host does */
+	int64_t tile_row; /* bytes of the longest row that it moves: activations have room for it */
 };
 
 /* Infers layouts and collectives (docs/language.md, Layouts and collectives). Returns NULL after reporting E0501,

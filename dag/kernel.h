@@ -104,6 +104,9 @@ struct kernel_embed {
 	enum dtype table, out;
 	struct packing pack; /* n = v, k = d when the table is in tile order */
 };
+struct kernel_tile {
+	struct packing pack; /* in words of 4 bytes, whatever the weight's format: k is WORDS */
+};
 struct kernel_pick {
 	int64_t d;
 	enum dtype dtype;
@@ -223,6 +226,7 @@ struct kernel {
 		struct kernel_rows rows;
 		struct kernel_contract contract;
 		struct kernel_embed embed;
+		struct kernel_tile tile;
 		struct kernel_pick pick;
 		struct kernel_slice slice;
 		struct kernel_angles angles;

@@ -51,6 +51,14 @@ static const struct kernel_field embed[] = {
 	FIELD(v), FIELD(d), FIELD(table), FIELD(out), FIELD(pack.n_tile), FIELD(pack.k_run), FIELD(pack.swizzled), {0},
 };
 #undef K
+#define K kernel_tile
+static const struct kernel_field tile[] = {
+	FIELD(pack.n_tile),
+	FIELD(pack.k_run),
+	FIELD(pack.swizzled),
+	{0},
+};
+#undef K
 #define K kernel_pick
 static const struct kernel_field pick[] = {
 	FIELD(d),
@@ -167,11 +175,13 @@ static const struct kernel_field sample[] = {
 const struct kernel_field *kernel_fields(enum kernel_family f)
 {
 	static const struct kernel_field *const of[KERNEL_FAMILIES] = {
-		[KERNEL_ROWS] = rows,       [KERNEL_CONTRACT] = contract, [KERNEL_EMBED] = embed,   [KERNEL_PICK] = pick,
-		[KERNEL_SLICE] = slice,     [KERNEL_ANGLES] = angles,     [KERNEL_ROTATE] = rotate, [KERNEL_APPEND] = append,
-		[KERNEL_ATTEND] = attend,   [KERNEL_ROUTE] = route,       [KERNEL_ASSIGN] = assign, [KERNEL_PACK] = pack,
-		[KERNEL_OFFSETS] = offsets, [KERNEL_SORT] = sort,         [KERNEL_GATHER] = gather, [KERNEL_SCATTER] = gather,
-		[KERNEL_COMBINE] = combine, [KERNEL_CANDIDATES] = sample, [KERNEL_DRAW] = sample,
+		[KERNEL_ROWS] = rows,         [KERNEL_CONTRACT] = contract, [KERNEL_EMBED] = embed,
+		[KERNEL_PICK] = pick,         [KERNEL_SLICE] = slice,       [KERNEL_ANGLES] = angles,
+		[KERNEL_ROTATE] = rotate,     [KERNEL_APPEND] = append,     [KERNEL_ATTEND] = attend,
+		[KERNEL_ROUTE] = route,       [KERNEL_ASSIGN] = assign,     [KERNEL_PACK] = pack,
+		[KERNEL_OFFSETS] = offsets,   [KERNEL_SORT] = sort,         [KERNEL_GATHER] = gather,
+		[KERNEL_SCATTER] = gather,    [KERNEL_TILE] = tile,         [KERNEL_COMBINE] = combine,
+		[KERNEL_CANDIDATES] = sample, [KERNEL_DRAW] = sample,
 	};
 	return of[f];
 }

@@ -363,6 +363,6 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 	set_queues(s, arena);
 	set_bodies(s, l);
 	s->comm_device = on_gpu(s) ? device_staging(s, arena) : 0;
-	set_stage_bytes(s, act);
+	set_stage_bytes(s, act > s->tile_row ? act : s->tile_row);
 	return s;
 }

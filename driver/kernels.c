@@ -113,7 +113,7 @@ bool print_kernels(struct compilation *c, struct planned *p)
 			print_number(a.registers);
 			print_number(a.stack);
 			print_number(a.spills);
-			printf("  %s", k->op ? k->op : "nothing");
+			printf("  %s", k->op);
 			if (k->places > 1)
 				printf(" and %d more", k->places - 1);
 			printf("\n");

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 9 };
+enum { DR_ABI_VERSION = 10 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
@@ -197,7 +197,8 @@ struct dr_program {
 	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
 	/* Bytes: staging for collectives and one of the two messages between stages, on the host; staging on the device */
 	uint64_t comm_staging, comm_mailbox, comm_device;
-	uint32_t workers, pad;    /* of a launch, where the device does not count its own */
+	uint32_t workers;    /* of a launch, where the device does not count its own */
+	int32_t tile_kernel; /* puts rows of a weight into swizzled tiles: TILE in dag/kernel.def; -1: there are none */
 	uint64_t worker_elements; /* a launch that passes over at most so many elements has one worker */
 };
 

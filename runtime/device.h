@@ -42,7 +42,8 @@ struct device_queue {
 struct device {
 	/* Allocates zeroed memory, aligned for any kernel. It is freed by close. */
 	uint64_t (*alloc)(struct device *d, uint64_t bytes);
-	/* Copies; rows are packed on the host side. Ordered after earlier launches. Several threads may write at once. */
+	/* Copies; rows are packed on the host side. Ordered after earlier launches. Several threads may write
+	 * at once, unless the device has a queue: then one thread does all. */
 	void (*read)(struct device *d, void *to, struct rect from);
 	void (*write)(struct device *d, struct rect to, const void *from);
 	void (*fill)(struct device *d, uint64_t at, int byte, uint64_t bytes);

@@ -38,7 +38,6 @@ static void copy(struct cuda *c, const CUDA_MEMCPY2D *what)
 	bool pieces = what->Height > 1, out = what->srcMemoryType == CU_MEMORYTYPE_DEVICE;
 	if (!bytes)
 		return;
-	cuda_enter(c);
 	if (c->busy)
 		cuda_wait(c, "the GPU failed");
 	cuda_check(c,

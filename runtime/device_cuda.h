@@ -27,7 +27,7 @@ struct cuda {
 	CUdeviceptr area[DR_SPACES];
 	int n_areas;
 	struct cuda_marks marks;
-	bool busy; /* work was queued since the last wait; copies that load weights are not */
+	bool busy; /* work was queued since the last wait */
 	/* device_cuda_queue.c */
 	void *pinned[MAX_PINNED];
 	int n_pinned;
@@ -46,7 +46,7 @@ void cuda_launched(struct cuda *c);
 void cuda_find_calls(struct cuda *c);
 /* Opens driver and GPU, and loads the kernels, if there are any. */
 void cuda_start(struct cuda *c);
-/* The rank's thread says once which context it works in; threads that load weights say so before they copy. */
+/* Each thread that calls the driver says once which context it works in. */
 void cuda_enter(struct cuda *c);
 
 /* ---- device_cuda_wait.c ---- */

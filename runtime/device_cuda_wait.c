@@ -119,10 +119,8 @@ void cuda_wait_for(struct cuda *c, CUevent event) { wait_until_done(c, event, "t
 void cuda_wait(struct cuda *c, const char *what)
 {
 	wait_until_done(c, NULL, what);
-	if (c->busy) { /* only the rank's thread launches; those that load weights must not write here */
-		c->marks.passed = c->marks.recorded;
-		c->busy = c->graph_runs = false;
-	}
+	c->marks.passed = c->marks.recorded;
+	c->busy = c->graph_runs = false;
 }
 
 void cuda_queued(struct cuda *c, const char *format, ...)

@@ -27,6 +27,8 @@ struct codegen_kernel *codegen_kernels(struct arena *arena, const struct schedul
 				kernels[i].function[kernels[i].functions++] = k.entry[e].name;
 		}
 	}
+	if (s->tile_kernel >= 0)
+		kernels[s->tile_kernel].op = "loading weights";
 	gpu_each_launch(s, see_place, kernels);
 	return kernels;
 }

@@ -108,6 +108,9 @@ static bool work_of(const struct gpu_kernel *gk, struct team_work *w)
 		*w = convert(COMBINE_M, 1, k->combine.d,
 		             lanes_for(k->combine.d, k->combine.dtype, a[COMBINE_ROWS], DTYPE_F32, a[COMBINE_OUT]));
 		return true;
+	case KERNEL_TILE: /* rows are long */
+		*w = convert(TILE_M, 1, WARP * SWIZZLE_PIECE / 4, SWIZZLE_PIECE / 4);
+		return a[TILE_FROM] % SWIZZLE_PIECE == 0 && a[TILE_TO] % SWIZZLE_PIECE == 0;
 	default: return false;
 	}
 }
@@ -120,6 +123,7 @@ static bool plan(struct arena *arena, struct gpu_kernel *gk)
 	gk->team = w.vectors < WARP ? power_of_two(w.vectors) : WARP;
 	gk->entry[0] = gpu_entry(arena_printf(arena, "dr_%s", gk->kernel->name), THREADS, w.count);
 	gpu_spread(&gk->entry[0], w.rows, THREADS / gk->team);
+	gk->at_once[0] = 4; /* memory waits for many warps rather than for many loads of each */
 	gk->entries = 1;
 	return true;
 }

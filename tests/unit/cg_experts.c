@@ -270,6 +270,31 @@ static void embeds_on(const struct processor *p)
 	}
 }
 
+/* Rows from the middle of one group to that of the next. What is not a row keeps its bytes. */
+static void tile_on(const struct processor *p, struct packing pack)
+{
+	enum { N = 150, GROUPS = 2, WORDS = 64, FIRST = 100, M = 120 };
+	struct kernel k = {.family = KERNEL_TILE, .tile = {pack}};
+	int64_t padded = (N + pack.n_tile - 1) / pack.n_tile * pack.n_tile, all = GROUPS * padded * WORDS;
+	const int32_t *rows = random_array(DTYPE_F32, M * WORDS);
+	int32_t *tiles = index_array(all), *want = memset(index_array(all), 0xab, (size_t)all * 4);
+	memset(tiles, 0xab, (size_t)all * 4);
+	for (int64_t i = 0; i < M * WORDS; i++) {
+		int64_t row = FIRST + i / WORDS, n = row % N, word = i % WORDS, run = word / pack.k_run,
+				piece = n % SWIZZLE_PIECES;
+		int64_t at = row / N * padded * WORDS + n / pack.n_tile * pack.n_tile * WORDS + run * pack.n_tile * pack.k_run;
+		want[at + n % pack.n_tile * pack.k_run + (word % pack.k_run ^ (pack.swizzled ? 4 * piece : 0))] = rows[i];
+	}
+	run_twice(&k, p, (uint64_t[]){address(rows), address(tiles), M, FIRST, N, WORDS}, 1, (size_t)all * 4);
+	assert_memory_equal(tiles, want, (size_t)all * 4);
+}
+
+static void tiles_on(const struct processor *p)
+{
+	tile_on(p, (struct packing){128, 32, true});
+	tile_on(p, (struct packing){16, 1, false});
+}
+
 static void pick_on(const struct processor *p, int64_t N)
 {
 	enum { MX = 5, R = 6, FIRST = 10 };
@@ -307,6 +332,7 @@ static void test_embed(void **state)
 {
 	(void)state;
 	for_processors(embeds_on);
+	for_processors(tiles_on);
 	for_processors(moves_on);
 }
 

@@ -381,11 +381,11 @@ static void slices_become_tiles(void **state)
 	remove_file("model.safetensors");
 }
 
-/* Numbers of one byte, stored with another axis innermost, in tiles of 32 that several threads fill; with runs of one
- * number, or of 128 bytes whose pieces are swizzled. */
-static void bytes_become_runs(bool swizzled)
+/* Numbers of one byte, stored with another axis innermost, in tiles of 32 that several threads fill. */
+static void bytes_become_tiles(void **state)
 {
-	enum { K = 8192, N = 40, TILE = 32, RUN = 32, PIECE = 4 };
+	enum { K = 8192, N = 40, TILE = 32 };
+	(void)state;
 	static struct blob_builder b;
 	static uint8_t stored[K][N];
 	static float got[2 * K * TILE];
@@ -403,29 +403,18 @@ static void bytes_become_runs(bool swizzled)
 	                     .bytes = sizeof got,
 	                     .dtype = DR_F32,
 	                     .n_tile = TILE,
-	                     .k_run = swizzled ? RUN : 1,
-	                     .swizzled = swizzled,
+	                     .k_run = 1,
 	                     .axes = blob_put(&b, axes, 2, sizeof *axes),
 	                     .shape = blob_put(&b, shape, 2, sizeof *shape),
 	                     .base = 0};
 	struct loaded l = load(&b, &p, folder, 0);
 	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));
 	for (int n = 0; n < 2 * TILE; n++)
-		for (int k = 0; k < K; k++) {
-			int at = k * TILE + n % TILE;
-			if (swizzled)
-				at = (k / RUN * TILE + n % TILE) * RUN + (k % RUN / PIECE ^ n % 8) * PIECE + k % PIECE;
-			assert_true(got[n / TILE * K * TILE + at] == (n < N ? f32_of_fp8(FP8_E4M3, stored[k][n]) : 0));
-		}
+		for (int k = 0; k < K; k++)
+			assert_true(got[n / TILE * K * TILE + k * TILE + n % TILE]
+			            == (n < N ? f32_of_fp8(FP8_E4M3, stored[k][n]) : 0));
 	l.device->close(l.device);
 	remove_file("model.safetensors");
-}
-
-static void bytes_become_tiles(void **state)
-{
-	(void)state;
-	bytes_become_runs(false);
-	bytes_become_runs(true);
 }
 
 /* Experts one by one in the file, stacked on the device; bf16 stored, f32 wanted; expert 2 and 3 on tp = 1. */

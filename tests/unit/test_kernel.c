@@ -17,7 +17,7 @@ static const size_t size_of[KERNEL_FAMILIES] = {
 	[KERNEL_OFFSETS] = sizeof(struct kernel_offsets), [KERNEL_SORT] = sizeof(struct kernel_sort),
 	[KERNEL_GATHER] = sizeof(struct kernel_gather),   [KERNEL_SCATTER] = sizeof(struct kernel_gather),
 	[KERNEL_COMBINE] = sizeof(struct kernel_combine), [KERNEL_CANDIDATES] = sizeof(struct kernel_sample),
-	[KERNEL_DRAW] = sizeof(struct kernel_sample),
+	[KERNEL_DRAW] = sizeof(struct kernel_sample),     [KERNEL_TILE] = sizeof(struct kernel_tile),
 };
 
 /* Marks the bytes of a description that belong to fields in the list. */
@@ -87,6 +87,7 @@ static void test_no_field_is_left_out(void **state)
 	CHECK(KERNEL_ROWS, kernel_rows, rows_padding);
 	CHECK(KERNEL_CONTRACT, kernel_contract, __builtin_clear_padding);
 	CHECK(KERNEL_EMBED, kernel_embed, __builtin_clear_padding);
+	CHECK(KERNEL_TILE, kernel_tile, __builtin_clear_padding);
 	CHECK(KERNEL_PICK, kernel_pick, __builtin_clear_padding);
 	CHECK(KERNEL_SLICE, kernel_slice, __builtin_clear_padding);
 	CHECK(KERNEL_ANGLES, kernel_angles, __builtin_clear_padding);
@@ -259,6 +260,17 @@ static void test_sums_of_rounds(void **state)
 	assert_true(kernel_cost(&k, values, 0, 0).bytes == 144 + 4 * 7 * 2 * 4 + 64 + 2 * 112);
 }
 
+/* A row's tiles are those of all groups up to its own. */
+static void test_tiles(void **state)
+{
+	(void)state;
+	struct kernel k = {.family = KERNEL_TILE, .tile = {{128, 32, true}}};
+	const int64_t values[TILE_ARGUMENTS] = {[TILE_M] = 7, [TILE_FIRST] = 299, [TILE_N] = 300, [TILE_WORDS] = 64};
+	argument(&k, TILE_FROM, values, "FROM", ARG_IN, 7 * 64 * 4);
+	argument(&k, TILE_TO, values, "TO", ARG_OUT, 2 * 384 * 64 * 4);
+	assert_true(kernel_cost(&k, values, 0, 0).bytes == 2 * 7 * 64 * 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_attention),
 		cmocka_unit_test(test_routing),
 		cmocka_unit_test(test_sums_of_rounds),
+		cmocka_unit_test(test_tiles),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -590,13 +590,17 @@ static struct instr with_buffer(struct fixture *f, enum kernel_family family, en
 	return i;
 }
 
-/* On a GPU nothing is staged on the host, and messages between stages have no mailbox. */
+/* On a GPU nothing is staged on the host, messages between stages have no mailbox, and a kernel makes tiles of weights.
+ */
 static void test_gpu(void **state)
 {
 	struct fixture *f = *state;
 	assert_int_equal(f->s->comm_staging + f->s->comm_mailbox + f->s->comm_device, 0);
 	for (int i = 0; i < f->s->stages.n; i++)
 		assert_int_equal(f->s->stages.at[i].bytes[DR_SPACE_COMM], 0);
+	assert_int_equal(f->s->kernels.at[f->s->tile_kernel].family, KERNEL_TILE);
+	assert_int_equal(f->s->tile_row, 64 * 4); /* of wo, 4 heads of 16 f32; 48 of ffn are padded to as much */
+	assert_true(f->s->stages.at[0].bytes[DR_SPACE_ACT] >= f->s->tile_row);
 	holds(f);
 }
 

@@ -1,0 +1,135 @@
+/* The rows of a param as a rank stores them: which elements of which tensors they are. The threads that read them. */
+#include "weights.h"
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include "number.h"
+
+static void add_digit(struct digits *d, uint32_t axis, uint32_t local)
+{
+	d->axis[d->n++] = axis;
+	d->size *= local;
+}
+
+static bool is_tiled(const struct dr_param *p) { return p->n_tile != 0; }
+
+void weight_rows_open(struct weight_rows *r)
+{
+	const struct dr_param *p = r->param;
+	int64_t run = is_tiled(p) ? p->k_run : 1;
+	r->axes = plan_array(r->plan, struct dr_axis, p->axes);
+	r->g.size = r->n.size = r->k.size = 1;
+	for (uint32_t a = 0; a < p->axes.n; a++) {
+		bool last = a + 1 == p->axes.n;
+		uint32_t role = is_tiled(p) ? r->axes[a].role : last && !r->axes[a].keyed ? DR_WEIGHT_K : DR_WEIGHT_N;
+		add_digit(role == DR_WEIGHT_K ? &r->k : role == DR_WEIGHT_N ? &r->n : &r->g, a, r->axes[a].local);
+	}
+	r->k_padded = (r->k.size + run - 1) / run * run;
+	r->row_bytes = (size_t)r->k_padded * dtype_size(p->dtype);
+}
+
+static int64_t slice_begin(const struct weight_rows *r, uint32_t a)
+{
+	return (int64_t)r->axes[a].local * plan_group_index(r->plan, (int)r->axes[a].group, r->rank);
+}
+
+/* Sets the axes' global indices from a number. */
+static void set_digits(struct weight_rows *r, const struct digits *d, int64_t number)
+{
+	for (int i = d->n; i-- > 0;) {
+		uint32_t a = d->axis[i];
+		r->index[a] = slice_begin(r, a) + number % r->axes[a].local;
+		number /= r->axes[a].local;
+	}
+}
+
+/* ---- sources --------------------------------------------------------------------------------- */
+/* Random weights: uniform with variance 1/k, so sums over k elements are of order one. Gains of norms are near one. */
+static void random_source(struct weight_rows *r, const char *key)
+{
+	double k = 1;
+	uint64_t seed = 0xcbf29ce484222325u;
+	for (const char *s = key; *s; s++)
+		seed = (seed ^ (unsigned char)*s) * 0x100000001b3u;
+	for (uint32_t a = 0; a < r->param->axes.n; a++)
+		if (is_tiled(r->param) ? r->axes[a].role == DR_WEIGHT_K : a + 1 == r->param->axes.n)
+			k *= r->axes[a].extent;
+	bool gain = r->param->axes.n < 2;
+	r->source = (struct source){NULL, seed, gain ? 1.0f : 0.0f, gain ? 0.1f : (float)sqrt(3.0 / k)};
+}
+
+static void look_up_source(struct weight_rows *r)
+{
+	bool same = r->has_source;
+	for (uint32_t a = 0; a < r->param->axes.n; a++)
+		same = same && (!r->axes[a].keyed || r->keyed[a] == r->index[a]);
+	if (same)
+		return;
+	char key[KEY_BYTES];
+	param_key(r->plan, r->param, r->layer, r->index, key, sizeof key);
+	for (uint32_t a = 0; a < r->param->axes.n; a++)
+		r->keyed[a] = r->index[a];
+	if (r->checkpoint)
+		r->source.tensor = checkpoint_find(r->checkpoint, key);
+	else
+		random_source(r, key);
+	r->has_source = true;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+/* The number of `run` elements from the current indices on, along axis `last`, that the param has. A padded axis ends
+ * within the last rank's slice. */
+static int64_t stored_run(const struct weight_rows *r, const struct dr_axis *last, int64_t run)
+{
+	for (uint32_t a = 0; a < r->param->axes.n; a++) {
+		int64_t left = (int64_t)r->axes[a].extent - r->index[a];
+		if (left <= 0)
+			return 0;
+		if (&r->axes[a] == last && left < run)
+			run = left;
+	}
+	return run;
+}
+
+/* In runs along the last axis of k. */
+void weight_rows_read(struct weight_rows *r, int64_t number, unsigned char *to)
+{
+	size_t size = dtype_size(r->param->dtype);
+	const struct dr_axis *last = r->k.n ? &r->axes[r->k.axis[r->k.n - 1]] : NULL;
+	int64_t run = last ? last->local : 1, stride = last ? last->stride : 1;
+	set_digits(r, &r->g, number / r->n.size);
+	set_digits(r, &r->n, number % r->n.size);
+	for (int64_t at = 0; at < r->k.size; at += run) {
+		int64_t flat_at = r->param->base;
+		set_digits(r, &r->k, at);
+		int64_t stored = stored_run(r, last, run);
+		memset(to + (size_t)(at + stored) * size, 0, (size_t)(run - stored) * size);
+		if (!stored)
+			continue;
+		look_up_source(r);
+		for (uint32_t a = 0; a < r->param->axes.n; a++)
+			flat_at += r->index[a] * r->axes[a].stride;
+		source_read(&r->source, flat_at, stride, stored, r->param->dtype, to + (size_t)at * size);
+	}
+	memset(to + (size_t)r->k.size * size, 0, (size_t)(r->k_padded - r->k.size) * size);
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+void weights_run(int threads, void *(*work)(void *), void *context)
+{
+	int others = 0;
+	pthread_t *other = host_alloc((size_t)threads + 1, sizeof *other);
+	sigset_t all, before;
+	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* checkpoint_guard */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	while (others < threads - 1 && !pthread_create(&other[others], NULL, work, context))
+		others++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	work(context);
+	while (others)
+		pthread_join(other[--others], NULL);
+	free(other);
+}
