@@ -13,7 +13,8 @@ struct shape {
 	ncclComm_t comm;
 };
 
-static ncclDataType_t type_of(const struct nccl_comm *c, uint32_t dtype)
+/* Older versions of NCCL do not know formats of one byte: such numbers are moved as bytes, and never added. */
+static ncclDataType_t type_of(const struct nccl_comm *c, uint32_t dtype, bool sums)
 {
 	switch (dtype) {
 	case DR_F32:  return ncclFloat32;
@@ -21,15 +22,17 @@ static ncclDataType_t type_of(const struct nccl_comm *c, uint32_t dtype)
 	case DR_F16:  return ncclFloat16;
 	case DR_I32:  return ncclInt32;
 	}
-	rank_fail(&c->reporter, "internal: a collective on numbers of format %u", dtype);
+	if (sums || dtype_size(dtype) != 1)
+		rank_fail(&c->reporter, "internal: a collective on numbers of format %u", dtype);
+	return ncclUint8;
 }
 
-static struct shape shape_of(const struct nccl_comm *c, const struct collective_args *x)
+static struct shape shape_of(const struct nccl_comm *c, const struct collective_args *x, bool sums)
 {
 	struct shape s = {.members = plan_group_size(c->plan, x->group),
 	                  .me = plan_group_index(c->plan, x->group, c->reporter.rank),
 	                  .elements = x->outer * x->block,
-	                  .type = type_of(c, x->dtype),
+	                  .type = type_of(c, x->dtype, sums),
 	                  .comm = c->of_group[x->group]};
 	s.bytes = (uint64_t)s.elements * dtype_size(x->dtype);
 	if (s.members > 1 && !s.comm)
@@ -89,7 +92,7 @@ static bool is_trivial(struct nccl_comm *c, const struct shape *s, const struct 
 void nccl_all_reduce(struct comm *comm, const struct collective_args *x)
 {
 	struct nccl_comm *c = (struct nccl_comm *)comm;
-	struct shape s = shape_of(c, x);
+	struct shape s = shape_of(c, x, true);
 	if (is_trivial(c, &s, x))
 		return;
 	nccl_begin(c);
@@ -102,7 +105,7 @@ void nccl_all_reduce(struct comm *comm, const struct collective_args *x)
 void nccl_reduce_scatter(struct comm *comm, const struct collective_args *x)
 {
 	struct nccl_comm *c = (struct nccl_comm *)comm;
-	struct shape s = shape_of(c, x);
+	struct shape s = shape_of(c, x, true);
 	if (is_trivial(c, &s, x))
 		return;
 	uint64_t sent = runs_of(c, &s, x->outer, 1).sent, from = sent ? sent : x->src;
@@ -118,7 +121,7 @@ void nccl_reduce_scatter(struct comm *comm, const struct collective_args *x)
 void nccl_all_gather(struct comm *comm, const struct collective_args *x)
 {
 	struct nccl_comm *c = (struct nccl_comm *)comm;
-	struct shape s = shape_of(c, x);
+	struct shape s = shape_of(c, x, false);
 	if (is_trivial(c, &s, x))
 		return;
 	uint64_t received = runs_of(c, &s, 1, x->outer).received, to = received ? received : x->dst;
@@ -149,7 +152,7 @@ static void exchange_runs(struct nccl_comm *c, const struct shape *s, uint64_t f
 void nccl_all_to_all(struct comm *comm, const struct collective_args *x)
 {
 	struct nccl_comm *c = (struct nccl_comm *)comm;
-	struct shape s = shape_of(c, x);
+	struct shape s = shape_of(c, x, false);
 	if (is_trivial(c, &s, x))
 		return;
 	int64_t into = s.elements / x->dst_block;
@@ -168,7 +171,7 @@ void nccl_all_to_all(struct comm *comm, const struct collective_args *x)
 void nccl_send(struct comm *comm, const struct collective_args *x)
 {
 	struct nccl_comm *c = (struct nccl_comm *)comm;
-	struct shape s = shape_of(c, x);
+	struct shape s = shape_of(c, x, false);
 	if (s.me + 1 == s.members)
 		rank_fail(&c->reporter, "internal: the last stage sends");
 	if (!s.bytes)
@@ -182,7 +185,7 @@ void nccl_send(struct comm *comm, const struct collective_args *x)
 void nccl_recv(struct comm *comm, const struct collective_args *x)
 {
 	struct nccl_comm *c = (struct nccl_comm *)comm;
-	struct shape s = shape_of(c, x);
+	struct shape s = shape_of(c, x, false);
 	if (s.me == 0)
 		rank_fail(&c->reporter, "internal: the first stage receives");
 	if (!s.bytes)

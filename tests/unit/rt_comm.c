@@ -24,7 +24,8 @@ static void put_value(uint32_t dtype, void *to, int64_t i, int v)
 	case DR_F32:  ((float *)to)[i] = (float)v; return;
 	case DR_I32:  ((int32_t *)to)[i] = v; return;
 	case DR_BF16: ((uint16_t *)to)[i] = bf16_of_f32((float)v); return;
-	default:      ((uint16_t *)to)[i] = f16_of_f32((float)v); return;
+	case DR_F16:  ((uint16_t *)to)[i] = f16_of_f32((float)v); return;
+	default:      ((int8_t *)to)[i] = (int8_t)v; return; /* numbers of one byte are moved, never added */
 	}
 }
 
@@ -34,7 +35,8 @@ static int get_value(uint32_t dtype, const void *from, int64_t i)
 	case DR_F32:  return (int)((const float *)from)[i];
 	case DR_I32:  return ((const int32_t *)from)[i];
 	case DR_BF16: return (int)f32_of_bf16(((const uint16_t *)from)[i]);
-	default:      return (int)f32_of_f16(((const uint16_t *)from)[i]);
+	case DR_F16:  return (int)f32_of_f16(((const uint16_t *)from)[i]);
+	default:      return ((const int8_t *)from)[i];
 	}
 }
 
@@ -102,13 +104,15 @@ static void run_kind(struct site *s, int kind, uint32_t dtype, int group, int64_
 		}
 }
 
+static bool is_sum(int kind) { return kind == DR_ALL_REDUCE || kind == DR_REDUCE_SCATTER; }
+
 static void run_all_kinds(struct site *s)
 {
 	static const int64_t shapes[][2] = {{1, 1},   {3, 5}, {1, MAX_ELEMENTS}, {32, 32}, {MAX_ELEMENTS, 1},
 	                                    {7, 100}, {0, 4}};
 	for (int group = 0; group <= TINY_GROUPS; group++)
 		for (int kind = DR_ALL_REDUCE; kind <= DR_ALL_TO_ALL; kind++)
-			for (uint32_t dtype = DR_F32; dtype <= DR_I32; dtype++)
+			for (uint32_t dtype = DR_F32; dtype <= (is_sum(kind) ? DR_I32 : DR_FP8E5M2); dtype++)
 				for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
 					int64_t outer = shapes[i][0], block = shapes[i][1];
 					run_kind(s, kind, dtype, group, outer, block, block);
