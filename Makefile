@@ -239,10 +239,11 @@ test-scale: all
 test-alloc: all $(ROBUST)
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/robust/alloc.py $(ALLOC)
 
-# Launchers of --target=cuda on the emulated GPU: some meshes of each family, and all of them; all library models through NVIDIA's assembler.
+# Launchers of --target=cuda on the emulated GPU: some meshes of each family, and all of them and other tests of launchers; the kernels
+# of all library models, and of fixtures on all meshes, through NVIDIA's assembler.
 EMULATED    := LD_LIBRARY_PATH=$(abspath $(BUILD))/tests/gpu DEPLOYC=$(BUILD)/deployc
 CUDA_MESHES := "f32 on  1" "llama f32 on  8: Megatron { pp = 2; dp = 2" "mixtral bf16 on  8: Megatron { pp = 2; ep = 2; tp = 2 }" \
-  "llama f32 on  2: Megatron { tp = 2; at mlp" "mixtral f32 on  8: FoldedEP" "olmoe f32 on  2"
+  "llama f32 on  2: Megatron { tp = 2; at mlp" "mixtral f32 on  8: FoldedEP" "olmoe f32 on  2" " f16 "
 .PHONY: test-cuda test-gpu
 test-cuda: all $(EMULATOR)
 	@$(EMULATED) $(PYTHON) tests/gpu/launchers.py
@@ -251,6 +252,8 @@ test-cuda: all $(EMULATOR)
 test-gpu: all test-emulator
 	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/ptx.py --all
 	@$(MAKE) --no-print-directory test-cuda CUDA_MESHES=
+	@for test in formats values sampling stop owners streams; do \
+	  $(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_$$test.py || exit 1; done
 
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined

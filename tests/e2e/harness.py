@@ -56,6 +56,7 @@ def spec(model, ranks, plan="Megatron {}", dtype="f32", workload=WORKLOAD, refin
     """A deployment of a fixture's model on ranks of this host. The plan is of std.plans, or `declared`."""
     module, name, sizes = MODELS[model]
     template = declared or f"use std.plans {{ {plan.split()[0]} }}"
+    peak = "; device { peak { f16 = 1 TFLOPS } }" if dtype == "f16" else ""     # std.clusters gives none for processors
     return f"""use {module} {{ {name} }}
 use std.clusters {{ CPUHost }}
 use std.workload {{ Inference }}
@@ -68,7 +69,7 @@ model Tiny = {name} {{
 
 deploy Test {{
   model    = Tiny {{ {refine} }}
-  cluster  = CPUHost {{ ranks = {ranks} }}
+  cluster  = CPUHost {{ ranks = {ranks}{peak} }}
   plan     = {plan}
   workload = Inference {{ {workload} }}
 }}
