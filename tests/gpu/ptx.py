@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Kernels through NVIDIA's assembler for three machines: no error, no warning, the functions that `deployc plan --kernels` lists, tuned ones
+"""Kernels through NVIDIA's assembler for several machines: no error, no warning, the functions that `deployc plan --kernels` lists, tuned ones
 without a stack or spilled registers. Of library models at full size no kernel spills, and no more families than GENERAL take the
 general path.
 
-    ptx.py [--all] [WORD ...]     one model of each family and fixtures on one rank; or all models, and fixtures on all
-                                  meshes of tests/e2e/run_meshes.py. WORD: only cases whose names contain one
+    ptx.py [--all] [WORD ...]     one model of each family and fixtures on one rank; or all models, fixtures on all meshes of
+                                  tests/e2e/run_meshes.py, and one machine more. WORD: only cases whose names contain one
 """
 import concurrent.futures
 import os
@@ -23,7 +23,7 @@ import harness
 import run_meshes
 
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).resolve()
-MACHINES = ("sm_80", "sm_90a", "sm_100")
+MACHINES = ("sm_80", "sm_90a", "sm_100") + (("sm_120",) if "--all" in sys.argv else ())
 ABSTRACT = {"MoEDecoder"}      # has no sizes
 FAMILIES = ("Llama_3_1_8B", "Mixtral_8x7B", "Qwen3_8B", "Qwen3_30B_A3B", "DeepSeek_V3", "OLMoE_1B_7B", "Gemma3_1B", "Gemma3_27B", "GPT_OSS_20B")
 GENERAL = {"route", "assign", "sort", "offsets", "candidates", "draw"}
