@@ -38,6 +38,25 @@ MODELS = {
              "max_ctx = 512"),
     "granite": ("std.granite", "Granite", "vocab = 78; layers = 3; d_model = 32; kv_heads = 2; q_group = 2; ffn = 48; tied = false; "
                 "max_ctx = 512; rope_theta = 10_000.0; embed_scale = 1.5; branch_scale = 0.7; score_scale = 0.2; logit_scale = 0.6"),
+    "olmo2": ("std.olmo2", "OLMo2", "vocab = 94; layers = 3; d_model = 32; kv_heads = 4; q_group = 2; ffn = 48; max_ctx = 512; "
+              "eps = 1e-5; rope_theta = 10_000.0"),
+    "glm4": ("std.glm4", "GLM4", "vocab = 82; layers = 3; d_model = 32; kv_heads = 3; q_group = 2; rotated = 8; kept = 4; ffn = 48; "
+             "max_ctx = 512"),
+    "glm4_moe": ("std.glm4", "GLM4MoE", "vocab = 96; layers = 3; d_model = 32; kv_heads = 2; q_group = 4; rotated = 8; kept = 4; "
+                 "ffn = 48; expert = 8; expert_ffn = 12; shared = 2; top_k = 2; first_dense = 1; route_factor = 1.5; qk_norm = true; "
+                 "max_ctx = 512; rope_theta = 10_000.0"),
+    "granitemoe": ("std.granite", "GraniteMoE", "vocab = 86; layers = 3; d_model = 32; kv_heads = 2; q_group = 2; expert = 8; "
+                   "expert_ffn = 12; top_k = 2; tied = false; max_ctx = 512; eps = 1e-5; rope_theta = 10_000.0; embed_scale = 1.5; "
+                   "branch_scale = 0.7; score_scale = 0.2; logit_scale = 0.6"),
+    "qwen2_moe": ("std.qwen2", "Qwen2MoE", "vocab = 92; layers = 3; d_model = 32; kv_heads = 4; q_group = 2; expert = 8; "
+                  "expert_ffn = 12; shared_ffn = 24; top_k = 2; max_ctx = 512; rope_theta = 10_000.0"),
+    "minimax_m2": ("std.minimax_m2", "MiniMaxM2", "vocab = 98; layers = 3; d_model = 32; kv_heads = 4; q_group = 2; rotated = 8; "
+                   "kept = 4; expert = 8; expert_ffn = 12; top_k = 2; max_ctx = 512; rope_theta = 10_000.0"),
+    "ernie4_5": ("std.ernie4_5", "Ernie4_5", "vocab = 74; layers = 3; d_model = 28; kv_heads = 2; q_group = 2; head_dim = 10; "
+                 "ffn = 48; tied = false; max_ctx = 512; rope_theta = 10_000.0"),
+    "ernie4_5_moe": ("std.ernie4_5", "Ernie4_5MoE", "vocab = 76; layers = 3; d_model = 32; kv_heads = 4; q_group = 2; ffn = 48; "
+                     "expert = 8; expert_ffn = 12; shared = 2; top_k = 2; first_dense = 1; tied = false; max_ctx = 512; "
+                     "rope_theta = 10_000.0"),
     "gemma3": ("std.gemma3", "Gemma3", "vocab = 90; layers = 4; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 10; "
                "ffn = 36; query_scale = 14.0; window = 9; pattern = 3; max_ctx = 512; rope_theta = 10_000.0; rope_factor = 4.0; "
                "rope_local = 1000.0"),

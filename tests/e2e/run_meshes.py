@@ -164,6 +164,110 @@ MESHES = [
     ("granite", "bf16", 1, "Megatron {}", WORKLOAD),
     ("granite", "bf16", 6, "Megatron { pp = 3; tp = 2 }", WORKLOAD),
 
+    ("olmo2", "f32", 1, "Megatron {}", WORKLOAD),                                                # norms after attention and MLP
+    ("olmo2", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("olmo2", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                        # tp beyond the 4 kv heads
+    ("olmo2", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),                            # sums come before their norms
+    ("olmo2", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [1, 2] } }", CHUNK4),
+    ("olmo2", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", QUEUE),
+    ("olmo2", "f32", 4, "Megatron { dp = 2; tp = 2 }", WORKLOAD),
+    ("olmo2", "f32", 12, "Megatron { pp = 3; dp = 2; tp = 2; pipeline { microbatches = 2 } }", CHUNK8),
+    ("olmo2", "f32", 4, "DPAttention { dp = 2; tp = 2 }", QUEUE),
+    ("olmo2", "f32", 2, f"Megatron {{ tp = 2; {HEAD_DIM} }}", WORKLOAD),
+    ("olmo2", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("olmo2", "bf16", 6, "Megatron { pp = 3; tp = 2 }", WORKLOAD),
+
+    ("glm4", "f32", 1, "Megatron {}", WORKLOAD),                                                 # a part of each head, neighbours
+    ("glm4", "f32", 3, "Megatron { tp = 3 }", CHUNK8),
+    ("glm4", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                         # tp beyond the 3 kv heads
+    ("glm4", "f32", 2, f"Megatron {{ tp = 2; {NO_SP} }}", WORKLOAD),
+    ("glm4", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [2, 1] } }", CHUNK4),
+    ("glm4", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", QUEUE),
+    ("glm4", "f32", 4, "Megatron { dp = 2; tp = 2 }", WORKLOAD),
+    ("glm4", "f32", 12, "Megatron { pp = 2; dp = 2; tp = 3; pipeline { stages = [1, 2]; microbatches = 2 } }", CHUNK8),
+    ("glm4", "f32", 6, "DPAttention { dp = 2; tp = 3 }", QUEUE),
+    ("glm4", "f32", 2, f"Megatron {{ tp = 2; {CONTEXT} }}", CHUNK8),
+    ("glm4", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("glm4", "bf16", 6, "Megatron { pp = 3; tp = 2 }", WORKLOAD),
+
+    ("glm4_moe", "f32", 1, "Megatron {}", WORKLOAD),                                             # a part of each head, halves
+    ("glm4_moe", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("glm4_moe", "f32", 4, "Megatron { tp = 4 }", WORKLOAD),                                     # tp beyond the 2 kv heads
+    ("glm4_moe", "f32", 2, f"Megatron {{ tp = 2; {NO_SP} }}", WORKLOAD),
+    ("glm4_moe", "f32", 8, "Megatron { ep = 4; tp = 2 }", WORKLOAD),
+    ("glm4_moe", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("glm4_moe", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [1, 2] } }", CHUNK4), # cut where layers change
+    ("glm4_moe", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", WORKLOAD),
+    ("glm4_moe", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("glm4_moe", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("glm4_moe", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("glm4_moe", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
+
+    ("granitemoe", "f32", 1, "Megatron {}", WORKLOAD),                                           # gates and ups in one tensor
+    ("granitemoe", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                     # cut in both of its parts
+    ("granitemoe", "f32", 4, "Megatron { tp = 4 }", WORKLOAD),
+    ("granitemoe", "f32", 2, f"Megatron {{ tp = 2; {NO_SP} }}", WORKLOAD),                       # sums that are pending are scaled
+    ("granitemoe", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),
+    ("granitemoe", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("granitemoe", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", CHUNK4),
+    ("granitemoe", "f32", 4, f"Megatron {{ pp = 2; tp = 2; {FOLDED}; pipeline {{ stages = [1, 2] }} }}", WORKLOAD),
+    ("granitemoe", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("granitemoe", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("granitemoe", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("granitemoe", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
+
+    ("qwen2_moe", "f32", 1, "Megatron {}", WORKLOAD),                                            # a shared expert with a gate
+    ("qwen2_moe", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("qwen2_moe", "f32", 8, "Megatron { tp = 8; at moe { expert_ffn -> none; expert -> tp } }", WORKLOAD),  # tp beyond the 4 kv heads
+    ("qwen2_moe", "f32", 2, f"Megatron {{ tp = 2; {NO_SP} }}", WORKLOAD),                        # the gate scales a pending sum
+    ("qwen2_moe", "f32", 8, "Megatron { ep = 4; tp = 2 }", WORKLOAD),
+    ("qwen2_moe", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("qwen2_moe", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", CHUNK4),
+    ("qwen2_moe", "f32", 4, f"Megatron {{ pp = 2; tp = 2; {FOLDED}; pipeline {{ stages = [1, 2] }} }}", WORKLOAD),
+    ("qwen2_moe", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("qwen2_moe", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("qwen2_moe", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("qwen2_moe", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
+
+    ("minimax_m2", "f32", 1, "Megatron {}", WORKLOAD),                                           # norms over all heads, parts rotated
+    ("minimax_m2", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("minimax_m2", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
+    ("minimax_m2", "f32", 8, "Megatron { tp = 8; at moe { expert_ffn -> none; expert -> tp } }", WORKLOAD),  # tp beyond the 4 kv heads
+    ("minimax_m2", "f32", 8, "Megatron { ep = 4; tp = 2 }", WORKLOAD),
+    ("minimax_m2", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("minimax_m2", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", CHUNK4),
+    ("minimax_m2", "f32", 4, f"Megatron {{ pp = 2; tp = 2; {FOLDED}; pipeline {{ stages = [1, 2] }} }}", WORKLOAD),
+    ("minimax_m2", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("minimax_m2", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("minimax_m2", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("minimax_m2", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
+
+    ("ernie4_5", "f32", 1, "Megatron {}", WORKLOAD),                                             # neighbours rotated as pairs
+    ("ernie4_5", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("ernie4_5", "f32", 4, "Megatron { tp = 4 }", WORKLOAD),                                     # tp beyond the 2 kv heads
+    ("ernie4_5", "f32", 2, f"Megatron {{ tp = 2; {NO_SP} }}", WORKLOAD),
+    ("ernie4_5", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [2, 1] } }", CHUNK4),
+    ("ernie4_5", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", QUEUE),
+    ("ernie4_5", "f32", 4, "Megatron { dp = 2; tp = 2 }", WORKLOAD),
+    ("ernie4_5", "f32", 12, "Megatron { pp = 3; dp = 2; tp = 2; pipeline { microbatches = 2 } }", CHUNK8),
+    ("ernie4_5", "f32", 4, "DPAttention { dp = 2; tp = 2 }", QUEUE),
+    ("ernie4_5", "f32", 2, f"Megatron {{ tp = 2; {CONTEXT} }}", CHUNK8),
+    ("ernie4_5", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("ernie4_5", "bf16", 6, "Megatron { pp = 3; tp = 2 }", WORKLOAD),
+
+    ("ernie4_5_moe", "f32", 1, "Megatron {}", WORKLOAD),                                         # softmax and a bias, shared experts
+    ("ernie4_5_moe", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("ernie4_5_moe", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
+    ("ernie4_5_moe", "f32", 8, "Megatron { tp = 8; at moe { expert_ffn -> none; expert -> tp } }", WORKLOAD),  # tp beyond the 4 kv heads
+    ("ernie4_5_moe", "f32", 8, "Megatron { ep = 4; tp = 2 }", WORKLOAD),
+    ("ernie4_5_moe", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("ernie4_5_moe", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", CHUNK4),
+    ("ernie4_5_moe", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [1, 2] } }", WORKLOAD),  # cut where layers change
+    ("ernie4_5_moe", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("ernie4_5_moe", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("ernie4_5_moe", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("ernie4_5_moe", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
+
     ("gemma3", "f32", 1, "Megatron {}", WORKLOAD),                                               # windows, two sets of frequencies
     ("gemma3", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                         # chunks shorter than the window
     ("gemma3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),

@@ -9,11 +9,12 @@ published.json has a config.json for each model of the library, by its name ther
 quantization_config, as transformers writes it once the weights are dequantised. A tied head counts once.
 They agree with copies that can be looked up: ai-dynamo/aiconfigurator, model_configs (Llama 3.1, Mixtral 8x7B and 8x22B,
 Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3, Kimi-K2, GPT-OSS 20B and 120B); citsjtu2020/LLM-Prof,
-sglang/Model_Config.md (Llama 3.2 3B, Qwen2.5 3B, 7B, 14B and 32B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B; huggingface.co,
-jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and interview-eval/olmoe-math-train-gsm8k-2 (of
-OLMoE 0924 Instruct's). The five of Gemma-3 are not copies of published files: their numbers are those of transformers'
-convert_gemma3_weights.py, in the form of files of the text model alone. Those of Mistral, Phi, Granite, DeepSeek-R1's distilled models
-and the other sizes of Qwen2.5 were not compared with copies: their totals are those that huggingface.co shows for the published files.
+sglang/Model_Config.md (Llama 3.2 3B, Qwen2.5 3B, 7B, 14B and 32B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B;
+huggingface.co, jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and
+interview-eval/olmoe-math-train-gsm8k-2 (of OLMoE 0924 Instruct's). The five of Gemma-3 are not copies of published files: their
+numbers are those of transformers' convert_gemma3_weights.py, in the form of files of the text model alone. Of the families from Qwen2
+to ERNIE 4.5, Qwen2.5 0.5B, Mistral Nemo, OLMo 2 7B, GLM-4.5 Air, MiniMax-M2.5 and ERNIE 4.5 0.3B were compared with copies. The
+other sizes were written from what is known of them: look at the published file before relying on one.
 """
 import json
 import pathlib
@@ -67,6 +68,33 @@ def deepseek(c):
     return decoder(c, latent_attention(c)) + dense * gated(c, c["intermediate_size"]) + (layers - dense) * sparse
 
 
+def glm4_moe(c):
+    """Biases of queries, keys and values; norms of heads in some sizes; routed experts as DeepSeek's."""
+    experts, width, dense = c["n_routed_experts"], c["moe_intermediate_size"], c["first_k_dense_replace"]
+    sparse = routed(c, experts, width) + gated(c, c["n_shared_experts"] * width) + experts
+    block = attention(c, "of a head" if c["use_qk_norm"] else "none", bias=True)
+    return decoder(c, block) + dense * gated(c, c["intermediate_size"]) + (c["num_hidden_layers"] - dense) * sparse
+
+
+def qwen2_moe(c):
+    """A shared expert, and a gate for it."""
+    shared = gated(c, c["shared_expert_intermediate_size"]) + c["hidden_size"]
+    return decoder(c, attention(c, "none", bias=True) + routed(c, c["num_experts"], c["moe_intermediate_size"]) + shared)
+
+
+def ernie4_5_moe(c):
+    """The first layers are dense, the others have a bias for each routed expert, and shared ones."""
+    experts, width, dense = c["moe_num_experts"], c["moe_intermediate_size"], c["moe_layer_start_index"]
+    sparse = routed(c, experts, width) + gated(c, c["moe_num_shared_experts"] * width) + experts
+    layers = c["num_hidden_layers"]
+    return decoder(c, attention(c, "none")) + dense * gated(c, c["intermediate_size"]) + (layers - dense) * sparse
+
+
+def minimax_m2(c):
+    experts = c["num_local_experts"]
+    return decoder(c, attention(c, "of all heads") + routed(c, experts, c["intermediate_size"]) + experts)
+
+
 def gpt_oss(c):
     """Biases of every projection, of the router and of the experts; a sink for each head."""
     d, heads, experts, width = c["hidden_size"], c["num_attention_heads"], c["num_local_experts"], c["intermediate_size"]
@@ -80,6 +108,14 @@ FAMILIES = {
     "qwen2": lambda c: decoder(c, attention(c, "none", bias=True) + gated(c, c["intermediate_size"])),
     "phi3": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
     "granite": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
+    "granitemoe": lambda c: decoder(c, attention(c, "none") + routed(c, c["num_local_experts"], c["intermediate_size"])),
+    "olmo2": lambda c: decoder(c, attention(c, "of all heads") + gated(c, c["intermediate_size"])),
+    "glm4": lambda c: decoder(c, attention(c, "none", c["attention_bias"]) + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"]),
+    "glm4_moe": glm4_moe,
+    "qwen2_moe": qwen2_moe,
+    "ernie4_5": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
+    "ernie4_5_moe": ernie4_5_moe,
+    "minimax_m2": minimax_m2,
     "qwen3": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"])),
     "mixtral": lambda c: decoder(c, attention(c, "none") + routed(c, c["num_local_experts"], c["intermediate_size"])),
     "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, experts_of(c), c["moe_intermediate_size"])),

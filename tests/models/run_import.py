@@ -34,6 +34,22 @@ ABSENT = {
     "phi3": {**COMMON, "num_key_value_heads": "heads", "rms_norm_eps": 1e-5},
     "granite": {**COMMON, "num_key_value_heads": "heads", "rms_norm_eps": 1e-6, "embedding_multiplier": 1.0, "residual_multiplier": 1.0,
                 "attention_multiplier": 1.0, "logits_scaling": 1.0, "attention_bias": False, "mlp_bias": False},
+    "granitemoe": {**COMMON, "num_key_value_heads": "heads", "num_experts_per_tok": 2, "num_local_experts": 8, "rms_norm_eps": 1e-6,
+                   "embedding_multiplier": 1.0, "residual_multiplier": 1.0, "attention_multiplier": 1.0, "logits_scaling": 1.0,
+                   "attention_bias": False},
+    "olmo2": {**COMMON, "num_key_value_heads": "heads", "rms_norm_eps": 1e-5, "attention_bias": False},
+    "glm4": {**COMMON, "num_key_value_heads": 2, "rms_norm_eps": 1.5625e-7, "attention_bias": True},
+    "glm4_moe": {**COMMON, "num_key_value_heads": 8, "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "routed_scaling_factor": 1.0,
+                 "norm_topk_prob": True, "first_k_dense_replace": 1, "use_qk_norm": False, "rms_norm_eps": 1e-5},
+    "qwen2_moe": {**COMMON, "num_experts": 60, "num_experts_per_tok": 4, "moe_intermediate_size": 1408,
+                  "shared_expert_intermediate_size": 5632, "norm_topk_prob": False, "decoder_sparse_step": 1, "mlp_only_layers": [],
+                  "rms_norm_eps": 1e-6, "qkv_bias": True, "use_sliding_window": False},
+    "minimax_m2": {**COMMON, "rope_theta": 5e6, "head_dim": 128, "num_key_value_heads": 8, "rms_norm_eps": 1e-6},
+    "ernie4_5": {**COMMON, "tie_word_embeddings": True, "rope_theta": 5e5, "head_dim": 128, "num_key_value_heads": 2,
+                 "rms_norm_eps": 1e-5, "use_bias": False},
+    "ernie4_5_moe": {**COMMON, "tie_word_embeddings": True, "rope_theta": 5e5, "num_key_value_heads": 4, "moe_num_experts": 64,
+                     "moe_k": 6, "moe_num_shared_experts": 2, "moe_intermediate_size": 1536, "moe_layer_start_index": 1,
+                     "moe_layer_interval": 1, "rms_norm_eps": 1e-5, "use_bias": False},
     "gemma3": {"head_dim": 256, "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 256, "sliding_window": 4096, "attention_bias": False,
                "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True, "use_bidirectional_attention": False},
     "gpt_oss": {**COMMON, "head_dim": 64, "swiglu_alpha": 1.702, "swiglu_limit": 7.0, "sliding_window": 128, "rms_norm_eps": 1e-5,
@@ -96,6 +112,8 @@ def as_older_file(config):
         kept["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
         rope = dict(rope["full_attention"])
     theta, scaled = rope.pop("rope_theta"), rope["rope_type"] != "default"
+    if "partial_rotary_factor" in rope:
+        kept["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
     if rope["rope_type"] == "yarn" and config["model_type"] == "deepseek_v3":
         rope["type"] = rope.pop("rope_type")
     return {**kept, "rope_theta": theta, "rope_scaling": rope if scaled else None}
@@ -190,7 +208,7 @@ def run_absent(model, name, folder):
     if not same and (done.returncode == 0 or f"{name} is missing, which means" not in done.stderr):
         raise Failed(f"runs, though its absence does not mean {value}" if done.returncode == 0 else done.stderr.strip()[:200])
     text, _ = imported(config, folder, f"{model}_lacks")
-    if name == "num_key_value_heads" and not re.search(rf"kv_heads *= {config['num_attention_heads']}$", text, re.M):
+    if ABSENT[model][name] == "heads" and not re.search(rf"kv_heads *= {config['num_attention_heads']}$", text, re.M):
         raise Failed(f"not a head of keys for each: {text}")
 
 
@@ -243,6 +261,12 @@ REFUSED = {
     "constants for each frequency": (changed("Phi3_Mini", rope_scaling={"type": "longrope", "short_factor": [1.0]}), "rope_scaling is {"),
     "a part of a head, Phi": (changed("Phi4", partial_rotary_factor=0.75), "partial_rotary_factor is 0.75, and Phi3 has 1"),
     "biases": (changed("Granite_3_1_8B", attention_bias=True), "attention_bias is true, and Granite has false"),
+    "biases of keys missing": (changed("GLM4_5_Air", attention_bias=False), "attention_bias is false, and GLM4MoE has true"),
+    "half of the experts": (changed("Qwen1_5_MoE_A2_7B", decoder_sparse_step=2), "decoder_sparse_step is 2, and Qwen2MoE has 1"),
+    "norms before attention": (changed("OLMo2_7B", model_type="olmo"), "no family of the library has model_type `olmo`"),
+    "experts in every second layer": (changed("Ernie4_5_21B_A3B", moe_layer_interval=2), "moe_layer_interval is 2, and Ernie4_5MoE has 1"),
+    "experts not in the last layers": (changed("Ernie4_5_21B_A3B", moe_layer_end_index=20), "moe_layer_end_index is 20, and Ernie4_5MoE has 27"),
+    "a shared expert of its own width": (changed("MiniMax_M2", shared_intermediate_size=1024), "shared_intermediate_size is 1024, and MiniMaxM2 has 0"),
     "no JSON": ("{\n  3\n}", "config.json:2:"),
     "a list": ("[]", "is not a JSON object"),
     "more heads than numbers": (changed("Llama_3_1_8B", num_attention_heads=1e300, head_dim=128), "num_attention_heads is 1"),
