@@ -314,6 +314,19 @@ $(BUILD)/bench/limits: $(BUILD)/bench/limits.o
 bench: all $(BUILD)/bench/limits
 	@$(PYTHON) bench/run.py --deployc $(BUILD)/deployc --limits $(BUILD)/bench/limits $(BENCH)
 
+# Tokenizers on one core: TOKENIZER=FILE, and TEXT=FILE instead of this repository's pages.
+.PHONY: bench-text
+TOKENIZER ?= tests/text/tokenizers/llama3.json
+TEXT      ?= $(BUILD)/bench/pages.txt
+$(BUILD)/bench/tokenize: $(BUILD)/bench/tokenize.o $(BUILD)/libdeployrt.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lm -lpthread -ldl
+$(BUILD)/bench/pages.txt: README.md $(wildcard docs/*.md)
+	@mkdir -p $(@D)
+	@cat $^ $^ $^ $^ $^ $^ $^ $^ > $@
+bench-text: $(BUILD)/bench/tokenize $(TEXT)
+	@$< $(TOKENIZER) $(TEXT)
+
 # What tests run of the sources. COVERAGE="--fresh unit golden" for some steps.
 .PHONY: coverage
 coverage:

@@ -47,8 +47,8 @@ void bpe_free(struct bpe *b)
 	}
 	free(b->word);
 	free(b->cache);
-	if (b->merge.slot)
-		pairs_close(&b->merge);
+	pairs_close(&b->merge);
+	pairs_close(&b->crossed);
 	bytes_free(&b->prefix);
 	bytes_free(&b->suffix);
 	bytes_free(&b->unknown);
@@ -260,6 +260,36 @@ static const char *encode_cached(struct model *m, struct span word, struct token
 	return NULL;
 }
 
+static const char *encode_part(struct model *m, struct span part, struct token_ids *out)
+{
+	return part.n <= CACHE_KEY ? encode_cached(m, part, out) : merge_word(m, part, out);
+}
+
+/* Whether no merge joins the known characters around `at`, which is inside a word. Unknown characters may become tokens
+ * whose text is another one. */
+static bool is_boundary(const struct model *m, const char *at)
+{
+	uint32_t before, after;
+	uint64_t none;
+	const char *last = utf8_before(at);
+	struct span next = {at, (size_t)utf8_decode(at, &after)}, previous = {last, (size_t)utf8_decode(last, &before)};
+	return !pairs_get(&m->bpe.crossed, (uint64_t)before << 32 | after, &none) && find_character(m, previous) >= 0
+	       && find_character(m, next) >= 0;
+}
+
+/* A text that nothing cut is one long word: cuts it where that makes no difference, so that its parts are in the cache.
+ */
+static const char *encode_long(struct model *m, struct span word, struct token_ids *out)
+{
+	const char *start = word.at, *end = word.at + word.n, *wrong = NULL;
+	for (const char *at = start + utf8_length(*start); at < end && !wrong; at += utf8_length(*at))
+		if (is_boundary(m, at)) {
+			wrong = encode_part(m, (struct span){start, (size_t)(at - start)}, out);
+			start = at;
+		}
+	return wrong ? wrong : encode_part(m, (struct span){start, (size_t)(end - start)}, out);
+}
+
 const char *bpe_encode(struct model *m, struct span word, struct token_ids *out)
 {
 	int32_t id = m->bpe.ignore_merges ? vocab_find(&m->vocab, word) : -1;
@@ -267,5 +297,7 @@ const char *bpe_encode(struct model *m, struct span word, struct token_ids *out)
 		open_memory(&m->bpe);
 	if (id >= 0)
 		return ids_add(out, id), (const char *)NULL;
-	return word.n <= CACHE_KEY ? encode_cached(m, word, out) : merge_word(m, word, out);
+	if (word.n <= CACHE_KEY || m->bpe.prefix.n || m->bpe.suffix.n)
+		return encode_part(m, word, out);
+	return encode_long(m, word, out);
 }

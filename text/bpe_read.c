@@ -53,6 +53,17 @@ static bool known(const struct field *f, struct span token, int32_t *id, const s
 	return *id >= 0 || field_refuse(f, "`%.*s` is not in the vocabulary", (int)(token.n < 60 ? token.n : 60), token.at);
 }
 
+/* Notes between which characters a merge joins tokens. */
+static void note_crossing(struct bpe *b, struct span left, struct span right)
+{
+	uint32_t last, first;
+	if (!left.n || !right.n)
+		return;
+	utf8_decode(utf8_before(left.at + left.n), &last);
+	utf8_decode(right.at, &first);
+	pairs_put(&b->crossed, (uint64_t)last << 32 | first, 0);
+}
+
 static bool read_merge(const struct field *f, uint32_t rank, struct model *m, struct bytes *scratch)
 {
 	struct span half[2];
@@ -68,6 +79,7 @@ static bool read_merge(const struct field *f, uint32_t rank, struct model *m, st
 	if (!known(f, span_of(scratch), &both, &m->vocab))
 		return false;
 	pairs_put(&b->merge, (uint64_t)left << 32 | (uint32_t)right, (uint64_t)rank << 32 | (uint32_t)both);
+	note_crossing(b, half[0], half[1]);
 	return true;
 }
 
@@ -125,6 +137,7 @@ bool bpe_read(const struct field *f, struct model *m)
 	struct bpe *b = &m->bpe;
 	bool given;
 	pairs_open(&b->merge);
+	pairs_open(&b->crossed);
 	if (!field_keys(f, keys) || !field_bool_of(f, "fuse_unk", &b->fuse_unknown)
 	    || !field_bool_of(f, "ignore_merges", &b->ignore_merges)
 	    || !read_optional(f, "unk_token", &b->unknown, &b->has_unknown)

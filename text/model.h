@@ -8,6 +8,7 @@
 
 struct bpe {
 	struct pairs merge;          /* left id << 32 | right id -> rank << 32 | id of both */
+	struct pairs crossed;        /* last character << 32 | first character, of the halves of all merges */
 	struct bytes prefix, suffix; /* of characters: all but the first of a word; the last of a word */
 	struct bytes unknown;        /* the token for unknown characters */
 	bool has_unknown, fuse_unknown, ignore_merges;

@@ -1,5 +1,6 @@
 /* Unigram models: of all ways to cut a word into tokens, the one whose scores have the largest sum. */
 #include <math.h>
+#include <stdio.h>
 #include "model.h"
 #include "utf8.h"
 
@@ -23,6 +24,29 @@ void unigram_free(struct unigram *u)
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
+/* A score as `tokenizers` reads it: its digits as one number, divided by a power of ten, which rounds twice. Two cuts
+ * of a word often have the same score but for rounding, so the last bit of a score decides between them. */
+static double read_score(const json_t *v)
+{
+	double exact = json_number_value(v);
+	char text[40], power[16], *digits = text;
+	int precision = 0;
+	do
+		snprintf(text, sizeof text, "%.*e", precision, fabs(exact));
+	while (strtod(text, NULL) != fabs(exact) && precision++ < 17);
+	long exponent = strtol(strchr(text, 'e') + 1, NULL, 10) - precision;
+	if (json_is_integer(v) || exact == 0 || labs(exponent) > 300)
+		return exact;
+	if (precision) { /* d.ddd: the digits without the point */
+		text[1] = text[0];
+		digits++;
+	}
+	double whole = (double)strtoull(digits, NULL, 10);
+	snprintf(power, sizeof power, "1e%ld", labs(exponent));
+	double scale = strtod(power, NULL);
+	return copysign(exponent < 0 ? whole / scale : whole * scale, exact);
+}
+
 static bool read_piece(const struct field *f, int32_t id, struct model *m)
 {
 	struct field name = field_at(f, 0), score = field_at(f, 1);
@@ -32,7 +56,7 @@ static bool read_piece(const struct field *f, int32_t id, struct model *m)
 		return false;
 	if (!json_is_number(score.v))
 		return field_refuse(&score, "is not a number");
-	m->unigram.score[id] = json_number_value(score.v);
+	m->unigram.score[id] = read_score(score.v);
 	vocab_add(&m->vocab, text, id);
 	if (text.n)
 		trie_add(&m->unigram.trie, text, id);

@@ -41,7 +41,9 @@ SPECIAL = [
     "<think>\nhmm\n</think>", "<|endoftext", "|endoftext|>", "<<|endoftext|>>", "<|im_start|", "[UNK] [CLS] [SEP]", "x[SEP]  y [SEP]z[SEP]", "<0x41><0xE4>", "▁ ▁▁ ▁▁▁ a▁b", "Ġ Ċ Ä",
     "<table><table>\n\n\n<bos>", "<pad></s>", "<|return|><|channel|>x", "\n\n\n\n\n\n\n\n▁▁▁▁▁▁▁▁▁▁",
 ]
-TEXTS = ["", *SCRIPTS, *EMOJI, *MARKS, *CONTROL, *CODE, *WORDS, *SPECIAL]
+# Cuts whose scores are equal but for rounding (unigram_bytes).
+TIES = ["e сеут<0xF7≯̪̎̔͂XeD    🏾🏿🏽", "ter     xレリュン", "\u2009\u2002\u200fန်မာဘာသာץףפ'LL\x10\x1f\x0e\x02\x00\x10\x0b\x15\x06\x14\x1b\r\n's's<0x40><0x7D><0x25>ם▁▁  ა"]
+TEXTS = ["", *SCRIPTS, *EMOJI, *MARKS, *CONTROL, *CODE, *WORDS, *SPECIAL, *TIES]
 
 # Not UTF-8; the position of the first byte that is not.
 INVALID = [

@@ -123,6 +123,7 @@ FAMILIES = {
     # What no family above has: the other steps, and the other options of added tokens.
     "words": lambda: mixed_words(),
     "letters": lambda: mixed_letters(),
+    "vowels": lambda: mixed_vowels(),
 }
 
 
@@ -148,6 +149,21 @@ def mixed_letters():
     def post(made):
         return processors.Sequence([processors.ByteLevel(), template(["[CLS]", "[SEP]"], ["[SEP]"])(made)])
     return t, trainer, [*special("[UNK]", "[CLS]"), *plain("[SEP]", single_word=True, rstrip=True)], post
+
+
+def mixed_vowels():
+    """Fused unknowns without bytes; patterns that match nothing or twice in a row. Trained on whole lines, so that tokens depend on the cuts."""
+    t = Tokenizer(models.BPE(unk_token="[UNK]", fuse_unk=True))
+    t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace("q", "kw")])
+    t.decoder = decoders.Sequence([decoders.Replace("e", "3"), decoders.Fuse(), decoders.Replace("k", "[K]"), decoders.Strip("3", 2, 0)])
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=["[UNK]"], limit_alphabet=60, max_token_length=6, show_progress=False)
+
+    def post(made):
+        made.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Split(" ", "merged_with_previous"), regex(r"(?=[A-Z])|\d+"), regex("[aeiou]", "merged_with_previous"),
+            regex("s|$", "contiguous", True), pre_tokenizers.Split("t", "removed")])
+        return processors.ByteLevel()
+    return t, trainer, special("[UNK]"), post
 
 
 def make(name, lines):
