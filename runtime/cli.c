@@ -11,8 +11,9 @@
 #include "../support/escape.h"
 #include "probe.h"
 #include "runtime.h"
+#include "tokenize.h"
 
-enum command { RUN = 1, BENCH = 2, PLAN = 4, PROBE = 8 };
+enum command { RUN = 1, BENCH = 2, PLAN = 4, PROBE = 8, TOKENIZE = 16 };
 enum option {
 #define X(name, value, commands, help) OPTION_##name,
 #include "options.def"
@@ -73,7 +74,10 @@ static void print_help(const struct plan *plan, const char *self)
 	for (size_t i = 0; i < COUNT(option_table); i++) {
 		int commands = option_table[i].commands;
 		option_text(&option_table[i], text, sizeof text);
-		const char *only = commands == RUN ? " [run]" : commands == BENCH ? " [bench]" : "";
+		const char *only = commands == RUN        ? " [run]"
+		                   : commands == BENCH    ? " [bench]"
+		                   : commands == TOKENIZE ? " [tokenize]"
+		                                          : "";
 		printf("  %-20s %s%s\n", text, option_table[i].help, only);
 	}
 	printf("  %-20s %s\n  %-20s %s\n", "--help", "this text", "--version", "what the launcher was made from");
@@ -182,6 +186,7 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	enum { MAX_COUNT = 1 << 24, MAX_THREADS = 4096 };
 	switch (option) {
 	case OPTION_weights:     o->weights = value; return true;
+	case OPTION_decode:      return o->decode = true;
 	case OPTION_logits:      o->logits = value; return true;
 	case OPTION_ids:         return parse_prompt(o, value);
 	case OPTION_stop_ids:    return parse_ids("--stop-ids", value, &o->stop, &o->n_stop);
@@ -229,11 +234,16 @@ static bool parse_options(struct options *o, int command, int argc, char **argv)
 			say_error("this command has no option `%s`; --help lists its options", argv[i]);
 			return false;
 		}
-		if (!value && i + 1 == argc) {
+		bool takes = *option_table[option].value;
+		if (!takes && value) {
+			say_error("`%s`: this option takes no value", argv[i]);
+			return false;
+		}
+		if (takes && !value && i + 1 == argc) {
 			say_error("%s needs a value: %s", argv[i], option_table[option].value);
 			return false;
 		}
-		if (!set_option(o, option, value ? value + 1 : argv[++i]))
+		if (!set_option(o, option, !takes ? "" : value ? value + 1 : argv[++i]))
 			return false;
 	}
 	return true;
@@ -456,6 +466,14 @@ static int probe_command(int argc, char **argv)
 	return STATUS_USAGE;
 }
 
+static int tokenize_command(const struct options *o, const struct plan *plan)
+{
+	if (o->weights)
+		return tokenize(o->weights, plan->head->vocab, o->decode, stdin, stdout);
+	say_error("tokenize needs --weights DIR, the folder of tokenizer.json");
+	return STATUS_USAGE;
+}
+
 static int main_with_options(struct options *o, const struct plan *plan, int argc, char **argv,
                              const struct generated *g)
 {
@@ -468,6 +486,8 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 		return STATUS_USAGE;
 	if (command == PLAN)
 		return print_plan(plan, (enum dr_image_form)g->image->form);
+	if (command == TOKENIZE)
+		return tokenize_command(o, plan);
 	o->bench = command == BENCH;
 	if (!o->bench && (!o->weights || !o->n_prompts))
 		return usage(argv[0]);

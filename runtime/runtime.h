@@ -37,7 +37,7 @@ struct options {
 	struct dr_sampling sampling; /* for the first prompt; the others have the next seeds */
 	const char *unverified[MAX_UNVERIFIED];
 	int n_unverified;
-	bool bench;
+	bool bench, decode;
 	const char *device; /* from the environment, see env.def */
 	int timeout;        /* seconds */
 	int sync;           /* 1: see struct device_options */

@@ -1,10 +1,10 @@
-/* Reads tokenizer.json into memory. Nothing is opened that could block. */
+/* Files in memory. Nothing is opened that could block. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "field.h"
+#include "file.h"
 
 static bool read_all(int fd, struct bytes *out, size_t n)
 {
@@ -34,15 +34,11 @@ static bool read_file(int fd, const struct field *f, struct bytes *out)
 	       || field_refuse(f, "%s", errno ? strerror(errno) : "ends before its end: something else writes to it");
 }
 
-struct tokenizer *tokenizer_open(const char *path, struct text_error *e)
+bool text_file_read(const struct field *f, struct bytes *out)
 {
-	struct field f = {.name = path, .error = e};
-	struct bytes json = {0};
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	bool ok = read_file(fd, &f, &json);
+	int fd = open(f->name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	bool ok = read_file(fd, f, out);
 	if (fd >= 0)
 		close(fd);
-	struct tokenizer *t = ok ? tokenizer_read(path, json.at, json.n, e) : NULL;
-	bytes_free(&json);
-	return t;
+	return ok;
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include "added.h"
 #include "decode.h"
+#include "file.h"
 #include "model.h"
 #include "normalize.h"
 #include "split.h"
@@ -84,6 +85,15 @@ struct tokenizer *tokenizer_read(const char *name, const char *json, size_t n, s
 		return t;
 	tokenizer_close(t);
 	return NULL;
+}
+
+struct tokenizer *tokenizer_open(const char *path, struct text_error *e)
+{
+	struct field f = {.name = path, .error = e};
+	struct bytes json = {0};
+	struct tokenizer *t = text_file_read(&f, &json) ? tokenizer_read(path, json.at, json.n, e) : NULL;
+	bytes_free(&json);
+	return t;
 }
 
 void tokenizer_close(struct tokenizer *t)

@@ -733,6 +733,13 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("bench", "--stop-ids", "2")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--threads")), 2);
 	assert_said("--threads needs a value");
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("tokenize")), 2);
+	assert_said("error: tokenize needs --weights DIR, the folder of tokenizer.json");
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("tokenize", "--decode=1")), 2);
+	assert_said("error: `--decode=1`: this option takes no value");
+	assert_int_equal(launcher(PAIR, step_tp2, ARGS("tokenize", "--decode", "--weights", folder)), 1);
+	assert_said("/tokenizer.json: No such file or directory");
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--decode")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--temperature", "-1")), 2);
 	assert_said("error: --temperature: `-1` is not a number from 0 to 100");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--temperature", "nan")), 2);
