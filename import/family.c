@@ -1,5 +1,5 @@
 /* Finds the family of a file by its `model_type`. If there is none, the message says what else the file shows:
- * `architectures` that a family reads, a language model below `text_config`. */
+ * `architectures` that a family reads, a language model below `text_config`, that the weights are quantised. */
 #include "internal.h"
 #include <string.h>
 
@@ -79,6 +79,26 @@ static bool report_inner(const struct import *m)
 	return found;
 }
 
+/* A family alone would not make such a file readable. */
+static void report_quantised(const char *key, const json_t *object)
+{
+	const json_t *how = json_object_get(object, "quantization_config");
+	const char *method = json_string_value(json_object_get(how, "quant_method"));
+	if (json_is_object(how))
+		complain(
+			"the weights are quantised as well, which this version does not read: %s%squantization_config is of `%s`",
+			key, *key ? "." : "", method ? method : "?");
+}
+
+static void report_all_quantised(const struct import *m)
+{
+	const char *key;
+	json_t *inner;
+	report_quantised("", m->root);
+	json_object_foreach (m->root, key, inner)
+		report_quantised(key, inner);
+}
+
 static bool report_unknown(const struct import *m, const char *wanted)
 {
 	struct text known = {.arena = m->arena};
@@ -90,6 +110,7 @@ static bool report_unknown(const struct import *m, const char *wanted)
 	report_architecture(m);
 	if (!report_inner(m))
 		complain("docs/how-to-add-a-model.md says how to write one");
+	report_all_quantised(m);
 	return false;
 }
 

@@ -73,8 +73,9 @@ struct imported import_checkpoint(struct arena *arena, struct names *names, stru
 	struct imported out = {.source = m.source};
 	m.name = name_of(arena, m.source);
 	m.root = json_read(arena, m.source, m.source == path);
-	if (m.root && !is_quantised(arena, m.source))
-		out.text = model_text(&m);
+	bool quantised = m.root && is_quantised(arena, m.source);
+	const char *text = m.root ? model_text(&m) : NULL;
+	out.text = quantised ? NULL : text;
 	json_decref(m.root);
 	return out;
 }

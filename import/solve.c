@@ -158,14 +158,28 @@ static bool one_of_its_names_is_there(struct import *m, const char *text)
 	return false;
 }
 
-/* What it means when a file lacks a name: the expression in the family's `absent { name = ... }`, or NULL. */
+/* The value of a name in a map, in any branch of its `when`, or NULL. */
+static const struct node *value_in(struct import *m, struct nodes items, const char *name)
+{
+	for (int i = 0; i < items.n; i++) {
+		const struct node *item = items.at[i], *found = NULL;
+		if (item->kind == N_SET && !strcmp(dotted(m, item->set.path), name))
+			return item->set.value;
+		if (item->kind == N_WHEN)
+			found = value_in(m, item->when.then, name);
+		if (item->kind == N_WHEN && !found)
+			found = value_in(m, item->when.other, name);
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+/* What it means when a file lacks a name: the expression in the family's `absent`, or NULL. The name is of a branch of
+ * `config` that the file agrees with, so `absent` has it in the same branch. */
 static const struct node *meant_by_absence(struct import *m, const char *name)
 {
-	struct nodes items = family_map(m->family->node, "absent");
-	for (int i = 0; i < items.n; i++)
-		if (items.at[i]->kind == N_SET && !strcmp(dotted(m, items.at[i]->set.path), name))
-			return items.at[i]->set.value;
-	return NULL;
+	return value_in(m, family_map(m->family->node, "absent"), name);
 }
 
 /* Solves an entry that the file lacks: its value is the one that absence means. */

@@ -57,6 +57,14 @@ MODELS = {
     "ernie4_5_moe": ("std.ernie4_5", "Ernie4_5MoE", "vocab = 76; layers = 3; d_model = 32; kv_heads = 4; q_group = 2; ffn = 48; "
                      "expert = 8; expert_ffn = 12; shared = 2; top_k = 2; first_dense = 1; tied = false; max_ctx = 512; "
                      "rope_theta = 10_000.0"),
+    "deepseek_v2": ("std.deepseek_v2", "DeepSeekV2", "vocab = 104; layers = 3; d_model = 32; heads = 8; kv_rank = 18; nope_dim = 10; "
+                    "rope_dim = 8; v_dim = 12; ffn = 48; expert = 8; expert_ffn = 12; shared = 2; top_k = 2; first_dense = 1; "
+                    "route_factor = 1.7; max_ctx = 512; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0; yarn_mscale = 0.8"),
+    "qwen3_yarn": ("std.qwen3", "Qwen3", "vocab = 64; layers = 2; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 8; ffn = 36; "
+                   "max_ctx = 512; rope_theta = 10_000.0; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0"),
+    "qwen3_moe_yarn": ("std.qwen3", "Qwen3MoE", "vocab = 64; layers = 2; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 12; "
+                       "expert = 8; expert_ffn = 12; top_k = 2; max_ctx = 512; rope_theta = 10_000.0; yarn_factor = 4.0; "
+                       "yarn_original = 512.0"),
     "gemma3": ("std.gemma3", "Gemma3", "vocab = 90; layers = 4; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 10; "
                "ffn = 36; query_scale = 14.0; window = 9; pattern = 3; max_ctx = 512; rope_theta = 10_000.0; rope_factor = 4.0; "
                "rope_local = 1000.0"),

@@ -268,6 +268,28 @@ MESHES = [
     ("ernie4_5_moe", "bf16", 1, "Megatron {}", WORKLOAD),
     ("ernie4_5_moe", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
 
+    ("deepseek_v2", "f32", 1, "Megatron {}", WORKLOAD),                                          # queries of full rank, softmax
+    ("deepseek_v2", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("deepseek_v2", "f32", 8, "Megatron { tp = 8; at moe { expert_ffn -> none; expert -> tp } }", WORKLOAD),  # one head a rank
+    ("deepseek_v2", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
+    ("deepseek_v2", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [1, 2] } }", WORKLOAD),  # cut where layers change
+    ("deepseek_v2", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", CHUNK4),
+    ("deepseek_v2", "f32", 8, "Megatron { ep = 4; tp = 2 }", WORKLOAD),
+    ("deepseek_v2", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("deepseek_v2", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("deepseek_v2", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("deepseek_v2", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("deepseek_v2", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
+
+    ("qwen3_yarn", "f32", 1, "Megatron {}", WORKLOAD),                                           # frequencies for longer contexts
+    ("qwen3_yarn", "f32", 6, "Megatron { tp = 6 }", CHUNK8),
+    ("qwen3_yarn", "f32", 6, "Megatron { pp = 2; tp = 3 }", QUEUE),
+    ("qwen3_yarn", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("qwen3_moe_yarn", "f32", 1, "Megatron {}", WORKLOAD),
+    ("qwen3_moe_yarn", "f32", 3, "Megatron { tp = 3 }", CHUNK8),
+    ("qwen3_moe_yarn", "f32", 4, "Megatron { pp = 2; ep = 2 }", QUEUE),
+    ("qwen3_moe_yarn", "bf16", 1, "Megatron {}", WORKLOAD),
+
     ("gemma3", "f32", 1, "Megatron {}", WORKLOAD),                                               # windows, two sets of frequencies
     ("gemma3", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                         # chunks shorter than the window
     ("gemma3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),

@@ -12,7 +12,7 @@ Qwen3 0.6B, 1.7B, 8B, 32B, 30B-A3B and 235B-A22B, DeepSeek-V3, Kimi-K2, GPT-OSS 
 sglang/Model_Config.md (Llama 3.2 3B, Qwen2.5 3B, 7B, 14B and 32B, Qwen3 4B and 14B); MatthewGoldsberry/LLM-Projects, Llama-3.2-1B;
 huggingface.co, jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and
 interview-eval/olmoe-math-train-gsm8k-2 (of OLMoE 0924 Instruct's). The five of Gemma-3 are not copies of published files: their
-numbers are those of transformers' convert_gemma3_weights.py, in the form of files of the text model alone. Of the families from Qwen2
+numbers are those of transformers' convert_gemma3_weights.py, in the form of files of the text model alone. Of DeepSeek-V2 and the families from Qwen2
 to ERNIE 4.5, Qwen2.5 0.5B, Mistral Nemo, OLMo 2 7B, GLM-4.5 Air, MiniMax-M2.5 and ERNIE 4.5 0.3B were compared with copies. The
 other sizes were written from what is known of them: look at the published file before relying on one.
 """
@@ -57,13 +57,14 @@ def decoder(c, layer, tied=False):
 def latent_attention(c):
     d, heads, q, kv = c["hidden_size"], c["num_attention_heads"], c["q_lora_rank"], c["kv_lora_rank"]
     nope, rope, v = c["qk_nope_head_dim"], c["qk_rope_head_dim"], c["v_head_dim"]
-    return d * q + q + q * heads * (nope + rope) + d * (kv + rope) + kv + kv * heads * (nope + v) + heads * v * d
+    queries = d * q + q + q * heads * (nope + rope) if q else d * heads * (nope + rope)
+    return queries + d * (kv + rope) + kv + kv * heads * (nope + v) + heads * v * d
 
 
 def deepseek(c):
-    """The first layers are dense, the others have a shared expert and a bias for each routed one."""
+    """The first layers are dense, the others have a shared expert and, in V3, a bias for each routed one."""
     experts, width, dense = c["n_routed_experts"], c["moe_intermediate_size"], c["first_k_dense_replace"]
-    sparse = routed(c, experts, width) + gated(c, c["n_shared_experts"] * width) + experts
+    sparse = routed(c, experts, width) + gated(c, c["n_shared_experts"] * width) + (experts if c["model_type"] != "deepseek_v2" else 0)
     layers = c["num_hidden_layers"]
     return decoder(c, latent_attention(c)) + dense * gated(c, c["intermediate_size"]) + (layers - dense) * sparse
 
@@ -122,6 +123,7 @@ FAMILIES = {
     "olmoe": lambda c: decoder(c, attention(c, "of all heads") + routed(c, c["num_experts"], c["intermediate_size"])),
     "gemma3_text": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
     "gpt_oss": gpt_oss,
+    "deepseek_v2": deepseek,
     "deepseek_v3": deepseek,
     "kimi_k2": deepseek,                # the same classes, under a name of its own
 }

@@ -50,6 +50,10 @@ ABSENT = {
     "ernie4_5_moe": {**COMMON, "tie_word_embeddings": True, "rope_theta": 5e5, "num_key_value_heads": 4, "moe_num_experts": 64,
                      "moe_k": 6, "moe_num_shared_experts": 2, "moe_intermediate_size": 1536, "moe_layer_start_index": 1,
                      "moe_layer_interval": 1, "rms_norm_eps": 1e-5, "use_bias": False},
+    "deepseek_v2": {**COMMON, "num_key_value_heads": 8, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+                    "v_head_dim": 128, "moe_intermediate_size": 1407, "n_routed_experts": 64, "n_shared_experts": 2,
+                    "routed_scaling_factor": 1.0, "topk_method": "greedy", "norm_topk_prob": False, "first_k_dense_replace": 0,
+                    "rms_norm_eps": 1e-6, "attention_bias": False, "mlp_bias": False},
     "gemma3": {"head_dim": 256, "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 256, "sliding_window": 4096, "attention_bias": False,
                "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True, "use_bidirectional_attention": False},
     "gpt_oss": {**COMMON, "head_dim": 64, "swiglu_alpha": 1.702, "swiglu_limit": 7.0, "sliding_window": 128, "rms_norm_eps": 1e-5,
@@ -114,7 +118,7 @@ def as_older_file(config):
     theta, scaled = rope.pop("rope_theta"), rope["rope_type"] != "default"
     if "partial_rotary_factor" in rope:
         kept["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
-    if rope["rope_type"] == "yarn" and config["model_type"] == "deepseek_v3":
+    if rope["rope_type"] == "yarn" and config["model_type"] in ("deepseek_v2", "deepseek_v3"):
         rope["type"] = rope.pop("rope_type")
     return {**kept, "rope_theta": theta, "rope_scaling": rope if scaled else None}
 
@@ -165,6 +169,9 @@ def run_checkpoint(checkpoint, expected, folder):
         code, text, said = run_import(config, folder, name)
         if code != 1 or text is not None or expected not in said:
             raise Failed(f"exit code {code}, {'wrote a model' if text else 'wrote nothing'}: {said.strip()[:300]}")
+        quantised = any("quantization_config" in c for c in (config, *config.values()) if isinstance(c, dict))
+        if quantised != ("quantization_config" in said):
+            raise Failed(f"quantised: {quantised}, but it says {said.strip()[:300]}")
         if not expected.startswith("quantization_config"):
             return
         config.pop("quantization_config")
@@ -252,6 +259,10 @@ REFUSED = {
     "a wrapper that names an architecture alone": ({"model_type": "new", "llm_config": {"architectures": ["Qwen3ForCausalLM"]}},
                                                    "`llm_config` is a `qwen3`, which `Qwen3` of std.qwen3 reads"),
     "another family": (changed("Llama_3_1_8B", model_type="gpt2"), "no family of the library has model_type `gpt2`; there are"),
+    "another family, quantised": (changed("Llama_3_1_8B", model_type="gpt2", quantization_config={"quant_method": "fp8"}),
+                                  "the weights are quantised as well, which this version does not read: quantization_config is of `fp8`"),
+    "a wrapper, quantised": ({"model_type": "new", "text_config": {**PUBLISHED["Kimi_K2"], "quantization_config": {"quant_method": "fp8"}}},
+                             "text_config.quantization_config is of `fp8`"),
     "no family": (changed("Llama_3_1_8B", model_type=...), "has no model_type"),
     "numbers that JSON lacks": (changed("Llama_3_1_8B", rope_theta=float("inf"), hidden_act=float("nan"), rms_norm_eps=float("-inf")),
                                 "rms_norm_eps is -Infinity, and `eps` of Llama cannot be that"),
@@ -267,6 +278,13 @@ REFUSED = {
     "experts in every second layer": (changed("Ernie4_5_21B_A3B", moe_layer_interval=2), "moe_layer_interval is 2, and Ernie4_5MoE has 1"),
     "experts not in the last layers": (changed("Ernie4_5_21B_A3B", moe_layer_end_index=20), "moe_layer_end_index is 20, and Ernie4_5MoE has 27"),
     "a shared expert of its own width": (changed("MiniMax_M2", shared_intermediate_size=1024), "shared_intermediate_size is 1024, and MiniMaxM2 has 0"),
+    "groups ranked by their best": (changed("DeepSeek_V2_Lite", topk_method="group_limited_greedy"),
+                                    'topk_method is "group_limited_greedy", and DeepSeekV2 has "greedy"'),
+    "queries of low rank": (changed("DeepSeek_V2_Lite", q_lora_rank=1536), "q_lora_rank is 1536, and DeepSeekV2 has none"),
+    "a factor of its own beside yarn": (changed("Qwen3_8B", rope_scaling={"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.0,
+                                                                          "original_max_position_embeddings": 32768}),
+                                        "rope_scaling.attention_factor is 1.0, and Qwen3 has none"),
+    "another scaling, Qwen3": (changed("Qwen3_8B", rope_scaling={"rope_type": "linear", "factor": 4.0}), "rope_scaling"),
     "no JSON": ("{\n  3\n}", "config.json:2:"),
     "a list": ("[]", "is not a JSON object"),
     "more heads than numbers": (changed("Llama_3_1_8B", num_attention_heads=1e300, head_dim=128), "num_attention_heads is 1"),
@@ -326,9 +344,10 @@ def run_quantised_beside(folder):
     """Some checkpoints say that they are quantised in a file beside config.json."""
     (folder / "Beside").mkdir()
     (folder / "Beside" / "hf_quant_config.json").write_text("{}")
-    code, text, said = run_import(PUBLISHED["Llama_3_1_8B"], folder, "Beside")
-    if code != 1 or text is not None or "hf_quant_config.json says that the weights are quantised" not in said:
-        raise Failed(f"exit code {code}: {said.strip()[:200]}")
+    for config, words in ((PUBLISHED["Llama_3_1_8B"], []), (changed("Llama_3_1_8B", model_type="gpt2"), ["model_type `gpt2`"])):
+        code, text, said = run_import(config, folder, "Beside")
+        if code != 1 or text is not None or any(w not in said for w in ["hf_quant_config.json says that the weights are quantised", *words]):
+            raise Failed(f"exit code {code}: {said.strip()[:200]}")
 
 
 def start(launcher, folder, name, config):
