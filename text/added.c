@@ -3,7 +3,7 @@
 #include "unicode.h"
 #include "utf8.h"
 
-enum { MAX_ADDED = 1 << 18, MAX_ADDED_SIZE = 1024 };
+enum { MAX_ADDED = 1 << 18, MAX_ADDED_SIZE = 1024, MAX_NODES = 1 << 23 };
 
 /* ---- tree ------------------------------------------------------------------------------------ */
 static uint32_t add_node(struct trie *t)
@@ -27,9 +27,11 @@ void trie_close(struct trie *t)
 	*t = (struct trie){0};
 }
 
-void trie_add(struct trie *t, struct span s, int32_t value)
+bool trie_add(struct trie *t, struct span s, int32_t value)
 {
 	uint32_t node = 0;
+	if (t->n + s.n > MAX_NODES)
+		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		uint32_t parent = node;
 		if (trie_step(t, &node, s.at[i]))
@@ -40,6 +42,7 @@ void trie_add(struct trie *t, struct span s, int32_t value)
 	if (s.n)
 		t->begins[(unsigned char)*s.at] = true;
 	t->value[node] = value;
+	return true;
 }
 
 /* The longest string at the start of a text, as its value; -1: none. */
@@ -64,8 +67,8 @@ static bool enter(const struct field *f, struct normalizer *n, struct added *a, 
 	const char *wrong = t->normalized ? normalizer_apply(n, &t->decoded) : NULL;
 	if (wrong)
 		return field_refuse(f, "%s", wrong);
-	if (t->decoded.n)
-		trie_add(t->normalized ? &a->normal : &a->raw, span_of(&t->decoded), (int32_t)index);
+	if (t->decoded.n && !trie_add(t->normalized ? &a->normal : &a->raw, span_of(&t->decoded), (int32_t)index))
+		return field_refuse(f, "all added tokens together are too long");
 	pairs_put(&a->by_id, (uint64_t)t->id, index);
 	vocab_add(&a->names, content, (int32_t)index);
 	return true;

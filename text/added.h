@@ -15,7 +15,8 @@ struct trie {
 };
 void trie_open(struct trie *t);
 void trie_close(struct trie *t);
-void trie_add(struct trie *t, struct span s, int32_t value); /* of equal strings, the last one counts */
+/* Of equal strings, the last one counts. false: the tree is too large. */
+bool trie_add(struct trie *t, struct span s, int32_t value);
 
 static inline bool trie_step(const struct trie *t, uint32_t *node, char byte)
 {

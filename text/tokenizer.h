@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-	TEXT_MAX_FILE = 256 << 20, /* bytes of tokenizer.json */
+	TEXT_MAX_FILE = 64 << 20,  /* bytes of tokenizer.json */
 	TEXT_MAX_INPUT = 64 << 20, /* bytes of one text */
 	TEXT_MAX_ID = (1 << 22) - 1,
 	TEXT_MAX_TOKEN = 1 << 16, /* bytes of a string in the file */

@@ -58,9 +58,7 @@ static bool read_piece(const struct field *f, int32_t id, struct model *m)
 		return field_refuse(&score, "is not a number");
 	m->unigram.score[id] = read_score(score.v);
 	vocab_add(&m->vocab, text, id);
-	if (text.n)
-		trie_add(&m->unigram.trie, text, id);
-	return true;
+	return !text.n || trie_add(&m->unigram.trie, text, id) || field_refuse(f, "all tokens together are too long");
 }
 
 static bool read_pieces(const struct field *f, struct model *m)
