@@ -14,7 +14,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = (ROOT / os.environ.get("BUILD", "build") / "cov").resolve()
-STEPS = "unit stdlib docs models import format golden fixes prototype forms inference meshes heads sampling stop formats streams owners random plans " \
+STEPS = "unit tokens stdlib docs models import format golden fixes prototype forms inference meshes heads sampling stop formats streams owners random plans " \
         "failures scale limits files".split()
 FLAGS = f"-O0 -g --coverage -fprofile-update=atomic -include {ROOT}/tests/coverage.h"
 

@@ -55,7 +55,8 @@ bool tokenizer_encode(struct tokenizer *t, const char *text, size_t n, unsigned 
 
 /* ---- ids to text ---------------------------------------------------------------------------------------------- */
 /* Text as it becomes known, token by token. What is returned consists of whole characters; a byte that can no longer
- * become part of one is U+FFFD. The stream must not outlive its tokenizer. */
+ * become part of one is U+FFFD. Some decoders drop a space at the start of a text: who continues a text gives the
+ * stream that text's ids first, and drops what it returns. The stream must not outlive its tokenizer. */
 struct text_stream;
 enum decode_flags {
 	DECODE_SPECIAL = 1, /* special tokens are printed, not skipped */

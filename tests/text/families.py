@@ -1,5 +1,7 @@
 """Tokenizers as the families publish them: the same normaliser, pre-tokeniser, options of the model, decoder and post-processor, with a
 vocabulary to be trained. Needs the package `tokenizers`."""
+import json
+
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 GPT4 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -124,6 +126,8 @@ FAMILIES = {
     "words": lambda: mixed_words(),
     "letters": lambda: mixed_letters(),
     "vowels": lambda: mixed_vowels(),
+    "lower": lambda: byte_normalized(),
+    "old": lambda: old_file(),
 }
 
 
@@ -166,10 +170,34 @@ def mixed_vowels():
     return t, trainer, special("[UNK]"), post
 
 
+def byte_normalized():
+    """The alphabet of bytes as a normaliser, which added tokens go through too."""
+    t = Tokenizer(models.BPE())
+    t.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.ByteLevel()])
+    t.pre_tokenizer = pre_tokenizers.Split("Ġ", "merged_with_next")
+    t.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=450, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
+    return t, trainer, plain("é à", "Hello", "…", normalized=True), None
+
+
+def old_file():
+    """A space before each word; in the form of old files, see make_tokenizers.py."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), pre_tokenizers.ByteLevel(add_prefix_space=True)])
+    t.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=450, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
+    return t, trainer, special("<|endoftext|>"), None
+
+
 def make(name, lines):
+    """The tokenizer as the value of its file."""
     t, trainer, added, post = FAMILIES[name]()
     t.train_from_iterator(lines, trainer)
     t.add_tokens(added)
     if post:
         t.post_processor = post(t)
-    return t
+    value = json.loads(t.to_str())
+    if name == "old":
+        del value["model"]["type"], value["model"]["ignore_merges"]
+        value["model"]["merges"] = ["#version: 0.2", *(" ".join(merge) for merge in value["model"]["merges"])]
+    return value

@@ -50,8 +50,7 @@ def main():
     for name in names:
         path = HERE / "tokenizers" / f"{name}.json"
         if "--expected" not in words:
-            made = json.loads(families.make(name, lines).to_str())
-            path.write_text(json.dumps(made, ensure_ascii=False, separators=(",", ":")) + "\n")
+            path.write_text(json.dumps(families.make(name, lines), ensure_ascii=False, separators=(",", ":")) + "\n")
         write(HERE / "expected" / f"{name}.json", answers(Tokenizer.from_file(str(path))))
         print(f"{name}: {path.stat().st_size} bytes, {(HERE / 'expected' / path.name).stat().st_size} bytes expected")
 

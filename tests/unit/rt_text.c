@@ -268,6 +268,59 @@ static void what_is_not_supported_is_refused_by_name(void **state)
 	     "\"Sequence\":{\"id\":\"A\"}}],"
 	     "\"special_tokens\":{\"x\":{\"ids\":[4]}}}," MODEL "}",
 	     "post_processor: no token has id 4"},
+		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":7}}",
+	     "model.merges: expected a list, found a number"},
+		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[],\"unk_token\":1}}",
+	     "model.unk_token: expected a string, found a number"},
+		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":2,\"ab\":3},\"merges\":[\"a "
+	     "b\"],\"continuing_subword_prefix\":\"##\"}}",
+	     "model.merges[0]: `b` lacks the prefix of characters inside words"},
+		{"{\"model\":{\"type\":\"Unigram\",\"vocab\":[1]}}", "model.vocab[0]: expected a list, found a number"},
+		{"{\"model\":{\"vocab\":{\"a\":1}}}", "model.type: is missing; expected a string"},
+		{"{\"normalizer\":{\"type\":\"Prepend\",\"prepend\":1}," MODEL "}", "normalizer.prepend: expected a string"},
+		{"{\"normalizer\":{\"type\":\"NFC\",\"x\":1}," MODEL "}", "normalizer: the field `x` is not supported"},
+		{"{\"normalizer\":{\"type\":\"Replace\",\"pattern\":\"a\",\"content\":\"\"}," MODEL "}",
+	     "normalizer.pattern: expected an object"},
+		{"{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"}}," MODEL "}",
+	     "normalizer.content: is missing"},
+		{"{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"}}," MODEL "}",
+	     "pre_tokenizer.behavior: is missing"},
+		{"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"use_regex\":\"yes\"}," MODEL "}",
+	     "use_regex: expected true or false, found a string"},
+		{"{\"pre_tokenizer\":{\"type\":\"Digits\",\"individual_digits\":1}," MODEL "}",
+	     "individual_digits: expected true or false"},
+		{"{\"pre_tokenizer\":{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"ab\"}," MODEL "}",
+	     "`ab` is not one character"},
+		{"{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":1}," MODEL "}",
+	     "prepend_scheme: expected a string"},
+		{"{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"first\",\"add_prefix_"
+	     "space\":false}," MODEL "}",
+	     "is false, but prepend_scheme is `first`"},
+		{"{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"_\",\"add_prefix_space\":1}," MODEL "}",
+	     "add_prefix_space: expected true"},
+		{"{\"decoder\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"\"},\"content\":\"\"}," MODEL "}",
+	     "decoder.pattern: the pattern is empty"},
+		{"{\"decoder\":{\"type\":\"Replace\",\"pattern\":1,\"content\":\"\"}," MODEL "}",
+	     "decoder.pattern: expected an object"},
+		{"{\"decoder\":{\"type\":\"Strip\",\"content\":\" \",\"start\":-1,\"stop\":0}," MODEL "}",
+	     "decoder.start: -1 is not a number"},
+		{"{\"decoder\":{\"type\":\"Strip\",\"content\":\" \",\"start\":\"1\",\"stop\":0}," MODEL "}",
+	     "decoder.start: expected a whole number"},
+		{"{\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"last\"}," MODEL "}",
+	     "the scheme `last`"},
+		{"{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{\"type\":\"Replace\",\"pattern\":{"
+	     "\"String\":\"ab\"},\"content\":\"\"}]}," MODEL "}",
+	     "Replace after Fuse or ByteLevel is supported for one character only"},
+		{"{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"TemplateProcessing\",\"single\":[{"
+	     "\"Sequence\":{\"id\":\"A\"}}],"
+	     "\"special_tokens\":{}},{\"type\":\"TemplateProcessing\",\"single\":[],\"special_tokens\":{}}]}," MODEL "}",
+	     "post_processor.processors[1]: more than one template is not supported"},
+		{"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}],"
+	     "\"special_tokens\":{}}," MODEL "}",
+	     "post_processor.special_tokens.x: is missing; expected an object"},
+		{"{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}],"
+	     "\"special_tokens\":{\"x\":{\"ids\":[-1]}}}," MODEL "}",
+	     "special_tokens.x.ids: is not a list of numbers"},
 		{"{\"added_tokens\":[{\"id\":3,\"content\":\"ab\"}]," MODEL "}",
 	     "added_tokens[0]: `ab` has id 3 here, but 2 in model.vocab"},
 		{"{\"added_tokens\":[{\"id\":1,\"content\":\"x\"}]," MODEL "}",
@@ -330,6 +383,54 @@ static void files_that_are_not_files_are_refused(void **state)
 	unlink(path);
 }
 
+static void long_strings_are_refused(void **state)
+{
+	(void)state;
+	enum { LONG = 1025 };
+	char name[LONG + 1], json[LONG + 400];
+	struct text_error e;
+	memset(name, 'x', LONG);
+	name[LONG] = 0;
+	snprintf(json, sizeof json, "{\"added_tokens\":[{\"id\":9,\"content\":\"%s\"}]," MODEL "}", name);
+	assert_null(read_text(json, &e));
+	assert_string_equal(e.text,
+	                    "tokenizer.json: added_tokens[0]: its content has 1025 bytes; at most 1024 are supported");
+	snprintf(json, sizeof json, "{\"added_tokens\":[{\"id\":9,\"content\":\"%s\"}]," MODEL "}", name + 1);
+	tokenizer_close(read_good(json));
+}
+
+/* The first words say what an encoder of `ab?` says; NULL: it encodes. */
+static void unknown_characters(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json, *text, *expected;
+	} tests[] = {
+		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"unk_token\":\"?\"}}", "ab",
+	     "the text cannot be encoded: it has a character without a token, and unk_token is not in the vocabulary"},
+		{"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]]}}", "ab",
+	     "the text cannot be encoded: it has a character without a token, and the model has no unk_id"},
+		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", "bab", "0"},
+		{"{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"<0x62>\":1,\"?\":2},\"merges\":[],\"unk_token\":\"?\","
+	     "\"byte_fallback\":true}}",
+	     "abcab", "0,1,2,0,1"},
+		{"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"<0x62>\",0],[\"?\",0]],\"unk_id\":2,\"byte_"
+	     "fallback\":true}}",
+	     "abcabb", "0,2,0,1,1"},
+	};
+	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
+		struct tokenizer *t = read_good(tests[i].json);
+		struct token_ids ids = {0};
+		struct text_error e;
+		if (tokenizer_encode(t, tests[i].text, strlen(tests[i].text), 0, &ids, &e))
+			assert_string_equal(encode(t, tests[i].text, 0), tests[i].expected);
+		else
+			assert_string_equal(e.text, tests[i].expected);
+		free(ids.at);
+		tokenizer_close(t);
+	}
+}
+
 /* ---- long texts ------------------------------------------------------------------------------ */
 /* Half a second for a million characters in one word; a quadratic algorithm takes hours. */
 static void long_words_are_no_problem(void **state)
@@ -353,6 +454,46 @@ static void long_words_are_no_problem(void **state)
 		}
 		tokenizer_close(t);
 	}
+	free(text);
+}
+
+static void texts_have_limits(void **state)
+{
+	(void)state;
+	static const char replace[] =
+		"{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"x\"},"
+		"\"content\":\"xxxxxxxxxxxxxxxx\"},"
+		"{\"type\":\"Replace\",\"pattern\":{\"String\":\"x\"},\"content\":\"xxxxxxxxxxxxxxxx\"},{\"type\":\"Replace\","
+		"\"pattern\":{\"String\":\"x\"},\"content\":"
+		"\"xxxxxxxxxxxxxxxx\"}]}," MODEL "}";
+	struct tokenizer *t = read_good(replace);
+	struct token_ids ids = {0};
+	struct text_error e;
+	char *text = calloc(TEXT_MAX_INPUT + 1, 1);
+	memset(text, 'x', 1 << 18);
+	assert_false(tokenizer_encode(t, text, 1 << 18, 0, &ids, &e));
+	assert_string_equal(e.text, "the text cannot be encoded: the tokenizer makes this text too long");
+	assert_false(tokenizer_encode(t, text, TEXT_MAX_INPUT + 1, 0, &ids, &e));
+	assert_string_equal(e.text, "the text cannot be encoded: it has more than 64 MiB");
+	free(text);
+	free(ids.at);
+	tokenizer_close(t);
+}
+
+/* More than the stack of compiled patterns holds. */
+static void long_matches_are_no_problem(void **state)
+{
+	(void)state;
+	enum { LONG = 60000 };
+	struct regex *r = regex_open((struct span){"(?:ab|a|b)*c", 12}, false, (char[99]){0}, 99);
+	char *text = malloc(LONG);
+	memset(text, 'a', LONG);
+	text[LONG - 1] = 'c';
+	struct search s = search_begin(r, (struct span){text, LONG});
+	assert_int_equal(search_next(&s), SEARCH_FOUND);
+	assert_int_equal(s.end - s.start, LONG);
+	assert_int_equal(search_next(&s), SEARCH_DONE);
+	regex_close(r);
 	free(text);
 }
 
@@ -406,12 +547,13 @@ static void patterns_that_mean_something_else_are_refused(void **state)
 		{"\\1", "`\\1`"},
 		{"[[:alpha:]]", "class"},
 		{"[a&&b]", "`&&`"},
-		{"[\\s-z]", "range"},
-		{"[a-\\d]", "range"},
+		{"[\\s-z]", "range of sets"},
+		{"[a-\\d]", "range of sets"},
 		{"[a", "not closed"},
 		{"[]a]", "`]`"},
 		{"(?i:st)", "`st`"},
 		{"(?i:\xC3\xA9)", "U+007F"},
+		{"(?i:\\u00e9)", "U+007F"},
 		{"(?<n>a)", "`(?<`"},
 		{"a(?i)b", "`(?i`"},
 		{"(*UTF)", "`(*U`"},
@@ -470,7 +612,11 @@ int main(void)
 		cmocka_unit_test(what_is_not_supported_is_refused_by_name),
 		cmocka_unit_test(sequences_have_limits),
 		cmocka_unit_test(files_that_are_not_files_are_refused),
+		cmocka_unit_test(long_strings_are_refused),
+		cmocka_unit_test(unknown_characters),
 		cmocka_unit_test(long_words_are_no_problem),
+		cmocka_unit_test(texts_have_limits),
+		cmocka_unit_test(long_matches_are_no_problem),
 		cmocka_unit_test(a_pattern_that_takes_too_long_is_an_error),
 		cmocka_unit_test(patterns_are_rewritten),
 		cmocka_unit_test(patterns_that_mean_something_else_are_refused),
