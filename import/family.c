@@ -1,5 +1,6 @@
-/* Finds the family of a file by its `model_type`. If there is none, the message says what else the file shows:
- * `architectures` that a family reads, a language model below `text_config`, that the weights are quantised. */
+/* Finds the family of a file, or of the one language model in it, by `model_type`. If there is none, the message says
+ * what else the file shows: `architectures` that a family reads, a language model below `text_config`, that the weights
+ * are quantised. */
 #include "internal.h"
 #include <string.h>
 
@@ -133,6 +134,33 @@ static bool is_only(const struct import *m, const struct family *chosen)
 	return true;
 }
 
+/* The language model of a wrapper: the one object of the file, such as text_config, that a family reads. It becomes the
+ * root. NULL: there is none, there are several, or the weights of the whole are quantised. */
+static const struct family *find_inner(struct import *m)
+{
+	const char *key, *of = NULL;
+	json_t *v, *inner = NULL;
+	int found = 0;
+	json_object_foreach (m->root, key, v) {
+		bool reads = json_is_object(v) && family_of(m, v);
+		found += reads;
+		inner = reads ? v : inner;
+		of = reads ? key : of;
+	}
+	if (found != 1 || json_at(m->root, "quantization_config"))
+		return NULL;
+	json_t *type = json_at(m->root, "dtype") ? json_at(m->root, "dtype") : json_at(m->root, "torch_dtype");
+	if (type && !json_at(inner, "dtype") && !json_at(inner, "torch_dtype"))
+		if (json_object_set(inner, "dtype", type))
+			out_of_memory(sizeof *inner);
+	complain(
+		"%s: the model is that of `%s` alone, and reads a checkpoint in which this language model was saved by itself"
+		" (docs/how-to-add-a-model.md)",
+		m->source, of);
+	m->root = inner;
+	return family_of(m, inner);
+}
+
 bool find_family(struct import *m)
 {
 	const char *wanted = json_string_value(json_at(m->root, "model_type"));
@@ -143,6 +171,7 @@ bool find_family(struct import *m)
 		return false;
 	}
 	const struct family *f = family_of(m, m->root);
+	f = f ? f : find_inner(m);
 	if (!f)
 		return report_unknown(m, wanted);
 	if (!is_only(m, f))

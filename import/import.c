@@ -72,10 +72,10 @@ struct imported import_checkpoint(struct arena *arena, struct names *names, stru
 		.arena = arena, .options = o, .source = file_of(arena, path), .sema = sema_new(arena, names, sink, o->sema)};
 	struct imported out = {.source = m.source};
 	m.name = name_of(arena, m.source);
-	m.root = json_read(arena, m.source, m.source == path);
-	bool quantised = m.root && is_quantised(arena, m.source);
-	const char *text = m.root ? model_text(&m) : NULL;
+	json_t *file = m.root = json_read(arena, m.source, m.source == path);
+	bool quantised = file && is_quantised(arena, m.source);
+	const char *text = file ? model_text(&m) : NULL;
 	out.text = quantised ? NULL : text;
-	json_decref(m.root);
+	json_decref(file);
 	return out;
 }

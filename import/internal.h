@@ -31,8 +31,8 @@ struct import {
 	struct arena *arena;
 	struct sema *sema;
 	const struct import_options *options;
-	const char *source, *name; /* the file; the model to make */
-	json_t *root;
+	const char *source, *name;   /* the file; the model to make */
+	json_t *root;                /* the file, or the object in it that is the language model */
 	VEC(struct family) families; /* families in folders first */
 	struct def *family;
 	struct record *record; /* the family's */
