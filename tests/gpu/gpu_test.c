@@ -179,6 +179,45 @@ const char *kernel_text_(const char *name, int params, const char *body)
 	return text;
 }
 
+/* ---- files ---- */
+enum { MAX_TEXT = 1 << 16 };
+
+const char *gpu_kernel(const char *name)
+{
+	static char text[MAX_TEXT];
+	char path[100];
+	snprintf(path, sizeof path, "tests/gpu/kernels/%s.ptx", name);
+	FILE *file = fopen(path, "r");
+	if (!file)
+		return NULL;
+	text[fread(text, 1, sizeof text - 1, file)] = 0;
+	fclose(file);
+	return text;
+}
+
+const char *gpu_mutant(const char *name, const char *from, const char *to, int nth)
+{
+	static char changed[MAX_TEXT];
+	const char *text = gpu_kernel(name), *at;
+	size_t n = 0, length = strlen(from);
+	bool found = false;
+	for (int i = 0; text && (at = strstr(text, from)); i++, text = at + length) {
+		bool here = nth < 0 || i == nth;
+		found |= here;
+		n += (size_t)snprintf(changed + n, sizeof changed - n, "%.*s%s", (int)(at - text), text, here ? to : from);
+	}
+	if (text)
+		snprintf(changed + n, sizeof changed - n, "%s", text);
+	return found ? changed : NULL;
+}
+
+void gpu_set(const char *name, int value)
+{
+	char text[12];
+	snprintf(text, sizeof text, "%d", value);
+	setenv(name, text, 1);
+}
+
 /* ---- processes ---- */
 static pid_t start_child(int (*f)(const void *), const void *argument)
 {

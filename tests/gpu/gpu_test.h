@@ -56,5 +56,12 @@ void gpu_kernel_text(char *to, size_t size, const char *name, int params, const 
 #define KERNEL(name, params, body) kernel_text_(name, params, body)
 const char *kernel_text_(const char *name, int params, const char *body);
 
+/* The text of kernels/NAME.ptx; with `to` in place of `from` where that occurs for the `nth` time, from 0, or at each
+ * place for -1. NULL: there is no such text. It is valid until the next call. */
+const char *gpu_kernel(const char *name);
+const char *gpu_mutant(const char *name, const char *from, const char *to, int nth);
+/* A number in the environment. */
+void gpu_set(const char *name, int value);
+
 uint64_t gpu_random(void);
 #endif

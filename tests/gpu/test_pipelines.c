@@ -4,7 +4,7 @@
 #include "gpu_test.h"
 #include "tensor_api.h"
 
-enum { SEEDS = 4, RIGHT = 0, WRONG = 30, FAULT, BROKEN_TEST, MAX_TEXT = 1 << 16 };
+enum { SEEDS = 4, RIGHT = 0, WRONG = 30, FAULT, BROKEN_TEST };
 
 /* ---- kernels, with what they should make ---- */
 static uint32_t word_of(int i) { return (uint32_t)i * 2654435761u >> 8; }
@@ -168,7 +168,7 @@ static const struct pipeline {
 enum { PIPELINES = sizeof pipelines / sizeof *pipelines };
 
 /* ---- mutants ---- */
-/* `from` becomes `to` at its occurrence number `nth`, from 0; -1: at each. */
+/* `from` becomes `to`, as for gpu_mutant. */
 static const struct mutant {
 	const char *file, *name, *from, *to;
 	int nth;
@@ -237,74 +237,34 @@ static const struct mutant {
 };
 enum { MUTANTS = sizeof mutants / sizeof *mutants };
 
-/* NULL: `from` is not in the text. */
-static const char *mutate(const char *text, const struct mutant *m)
-{
-	static char changed[MAX_TEXT];
-	size_t n = 0, length = strlen(m->from);
-	bool found = false;
-	for (int i = 0;; i++) {
-		const char *at = strstr(text, m->from);
-		if (!at) {
-			strcpy(changed + n, text);
-			return found ? changed : NULL;
-		}
-		bool here = m->nth < 0 || i == m->nth;
-		found |= here;
-		n += (size_t)sprintf(changed + n, "%.*s%s", (int)(at - text), text, here ? m->to : m->from);
-		text = at + length;
-	}
-}
-
 /* ---- runs, in processes of their own ---- */
 struct run {
 	const struct pipeline *pipeline;
 	const struct mutant *mutant; /* NULL: none */
 };
 
-static const char *read_kernel(const char *name)
-{
-	static char text[MAX_TEXT];
-	char path[100];
-	snprintf(path, sizeof path, "tests/gpu/kernels/%s.ptx", name);
-	FILE *file = fopen(path, "r");
-	if (!file)
-		return NULL;
-	text[fread(text, 1, sizeof text - 1, file)] = 0;
-	fclose(file);
-	return text;
-}
-
 static int run(const void *argument)
 {
 	const struct run *r = argument;
-	const char *text = read_kernel(r->pipeline->file);
-	CUmodule m = NULL;
-	if (text && r->mutant)
-		text = mutate(text, r->mutant);
+	const struct mutant *m = r->mutant;
+	const char *text = m ? gpu_mutant(m->file, m->from, m->to, m->nth) : gpu_kernel(r->pipeline->file);
+	CUmodule module = NULL;
 	if (!text)
 		return BROKEN_TEST;
 	setenv("EMU_SPIN_MS", "10", 1);
 	setenv("EMU_LIMIT", "10000000", 1);
 	gpu_open();
-	GOOD(cu.cuModuleLoadData(&m, text));
-	return r->pipeline->run(gpu_function(m, r->pipeline->entry));
-}
-
-static void set_number(const char *name, int value)
-{
-	char text[8];
-	snprintf(text, sizeof text, "%d", value);
-	setenv(name, text, 1);
+	GOOD(cu.cuModuleLoadData(&module, text));
+	return r->pipeline->run(gpu_function(module, r->pipeline->entry));
 }
 
 /* How many of the seeds give something else than what is right. */
 static int count_noticed(const struct run *r, bool look_for_races)
 {
 	int noticed = 0;
-	set_number("EMU_RACE", look_for_races);
+	gpu_set("EMU_RACE", look_for_races);
 	for (int seed = 0; seed < SEEDS; seed++) {
-		set_number("EMU_SEED", seed);
+		gpu_set("EMU_SEED", seed);
 		int got = gpu_in_child(run, r);
 		assert_int_not_equal(got, BROKEN_TEST);
 		noticed += got != RIGHT;
@@ -330,7 +290,7 @@ static void right_kernels(void **state)
 	int capability = gpu_in_child(device, NULL) & ~EMULATED;
 	(void)state;
 	for (int i = 0; i < PIPELINES; i++) {
-		const char *text = read_kernel(pipelines[i].file);
+		const char *text = gpu_kernel(pipelines[i].file);
 		assert_non_null(text);
 		gpu_assemble(text);
 		for (int races = 0; races < 2; races++) {

@@ -104,6 +104,14 @@ struct CUmod_st {
 	struct CUfunc_st *functions;
 };
 
+/* The kernel that a device runs: kernels of one device follow each other, those of several run side by side. */
+struct running {
+	const struct op *op; /* NULL: none */
+	struct grid *grid;
+	struct memory_map *map;
+	uint64_t progress; /* that there was when it last went on (queue_progress) */
+};
+
 /* The primary context of a device, and the device. */
 struct CUctx_st {
 	enum magic magic;
@@ -114,6 +122,7 @@ struct CUctx_st {
 	struct CUstream_st legacy, *streams; /* streams: all, the legacy one last */
 	struct CUevent_st *events;
 	struct CUmod_st *modules;
+	struct running running;
 	struct fault fault; /* of the launch that failed: every call returns its code */
 };
 
@@ -157,6 +166,8 @@ int device_count(void);               /* that the process sees; 0 before cuInit 
 /* Queues a copy of the operation, or adds it to the capture of its stream. An error drops it. */
 CUresult queue_push(struct CUstream_st *s, const struct op *op);
 uint64_t queue_random(void);
+/* How often an operation has gone on, of any stream. */
+uint64_t queue_progress(void);
 /* Up to so many us without the lock. */
 void queue_delay(uint64_t most);
 /* Waits until the stream, or all of the context's, have nothing left; returns the context's error. */

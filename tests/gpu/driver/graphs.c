@@ -69,8 +69,11 @@ enum progress graph_step(struct graph_run *run)
 	n->running = run;
 	for (int k = 0; k < n->n; k++) {
 		int i = (first + k) % n->n;
-		if (run->missing[i] || op_run(n->at[i].context, &n->at[i].op) == OP_WAITS)
+		enum progress progress = run->missing[i] ? OP_WAITS : op_run(n->at[i].context, &n->at[i].op);
+		if (progress == OP_WAITS)
 			continue;
+		if (progress == OP_MORE)
+			return OP_MORE;
 		node_ran(run, i);
 		return run->left ? OP_MORE : OP_OVER;
 	}

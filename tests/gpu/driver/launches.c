@@ -73,8 +73,9 @@ static CUresult check_launch(const CUlaunchConfig *n, const struct CUfunc_st *f)
 	return CUDA_SUCCESS;
 }
 
-static struct launch *make_launch(const CUlaunchConfig *n, const struct kernel *k, void **params)
+static struct launch *make_launch(const CUlaunchConfig *n, const struct CUfunc_st *f, void **params)
 {
+	const struct kernel *k = f->kernel;
 	struct launch *l = malloc(sizeof *l);
 	int threads = (int)(n->blockDimX * n->blockDimY * n->blockDimZ);
 	*l = (struct launch){.kernel = k,
@@ -82,7 +83,8 @@ static struct launch *make_launch(const CUlaunchConfig *n, const struct kernel *
 	                     .block = {n->blockDimX, n->blockDimY, n->blockDimZ},
 	                     .dynamic_shared = n->sharedMemBytes,
 	                     .resident = (unsigned)resident_ctas(k, threads, n->sharedMemBytes),
-	                     .multiprocessors = MULTIPROCESSORS};
+	                     .multiprocessors = MULTIPROCESSORS,
+	                     .device = f->module->context->device};
 	cluster_of(n, k, l->cluster);
 	for (int i = 0; i < k->n_params; i++)
 		memcpy(l->params + k->params[i].offset, params[i], k->params[i].size);
@@ -107,8 +109,7 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *n, CUfunction function, void **p
 	r = check_launch(n, function);
 	if (!r)
 		r = queue_push(
-			s,
-			&(struct op){.kind = OP_KERNEL, .function = function, .launch = make_launch(n, function->kernel, params)});
+			s, &(struct op){.kind = OP_KERNEL, .function = function, .launch = make_launch(n, function, params)});
 	return leave(r);
 }
 

@@ -58,26 +58,46 @@ static bool fault_injected(struct CUctx_st *c, const char *kernel)
 	return true;
 }
 
-/* Without the lock while the kernel runs. */
-static void run_kernel(struct CUctx_st *c, const struct launch *l)
+static void start_kernel(struct CUctx_st *c, const struct op *op)
 {
-	if (fault_injected(c, l->kernel->name))
-		return;
 	struct memory_map *map = peers_map(c);
+	struct grid *g = grid_start(op->launch, map, queue_random(), setting("EMU_LIMIT", UINT64_C(20000000000)));
+	c->running = (struct running){.op = op, .grid = g, .map = map};
+}
+
+static void end_kernel(struct CUctx_st *c)
+{
 	struct fault fault;
-	uint64_t start = queue_random(), n = 0;
+	grid_end(c->running.grid, &fault, &instructions);
+	memory_release(c->running.map);
+	c->running = (struct running){0};
+	if (!fault.code)
+		return;
+	fprintf(stderr, "emulated GPU %d: %s\n", c->device, fault.text);
+	c->fault = fault;
+}
+
+/* A part of a kernel, without the lock. */
+static enum progress run_kernel(struct CUctx_st *c, const struct op *op)
+{
+	if (c->running.op && c->running.op != op)
+		return OP_WAITS;
+	if (!c->running.op && fault_injected(c, op->launch->kernel->name))
+		return OP_OVER;
+	if (!c->running.op)
+		start_kernel(c, op);
+	struct grid *g = c->running.grid;
+	bool alone = c->running.progress == queue_progress();
+	c->running.progress = queue_progress();
 	pthread_mutex_unlock(&driver_lock);
 	double begin = now();
-	bool good = grid_run(l, map, start, setting("EMU_LIMIT", UINT64_C(20000000000)), &fault, &n);
+	enum grid_state state = grid_go(g, alone);
 	double seconds = now() - begin;
-	if (!good)
-		fprintf(stderr, "emulated GPU %d: %s\n", c->device, fault.text);
 	pthread_mutex_lock(&driver_lock);
-	memory_release(map);
-	instructions += n;
 	kernel_seconds += seconds;
-	if (!good)
-		c->fault = fault;
+	if (state == GRID_ENDED)
+		end_kernel(c);
+	return state == GRID_ENDED ? OP_OVER : state == GRID_WAITS ? OP_WAITS : OP_MORE;
 }
 
 static void wild(struct CUctx_st *c)
@@ -129,10 +149,12 @@ enum progress op_run(struct CUctx_st *c, struct op *op)
 			op->sync.event->done = op->sync.version;
 		return OP_OVER;
 	}
+	if (c->fault.code && c->running.op == op)
+		end_kernel(c);
 	if (c->fault.code)
 		return OP_OVER; /* nothing runs after a fault */
 	switch (op->kind) {
-	case OP_KERNEL: run_kernel(c, op->launch); return OP_OVER;
+	case OP_KERNEL: return run_kernel(c, op);
 	case OP_COPY:
 	case OP_FILL:   run_bytes(c, op); return OP_OVER;
 	case OP_WORK:

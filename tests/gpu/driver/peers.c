@@ -86,9 +86,15 @@ struct memory_map *peers_map(struct CUctx_st *c)
 {
 	struct memory_map *maps[MAX_DEVICES] = {c->memory.map};
 	int n = 1;
-	for (int d = 0; d < device_count(); d++)
-		if (c->peers & UINT64_C(1) << d && is_live(device_context(d)))
-			maps[n++] = device_context(d)->memory.map;
+	for (int d = 0; d < device_count(); d++) {
+		struct CUctx_st *peer = device_context(d);
+		if (is_live(peer) && peer->peers & UINT64_C(1) << c->device)
+			memory_expose(&c->memory);
+		if (!is_live(peer) || !(c->peers & UINT64_C(1) << d))
+			continue;
+		memory_expose(&peer->memory);
+		maps[n++] = peer->memory.map;
+	}
 	return n == 1 ? memory_hold(&c->memory) : memory_join(maps, n);
 }
 

@@ -5,12 +5,12 @@
 #include <unistd.h>
 #include "driver.h"
 
-enum { MIN_PAUSE_US = 20, MAX_PAUSE_US = 640 };
+enum { MIN_PAUSE_US = 20, MAX_PAUSE_US = 640, WAITS_OF_A_PAUSE = 4 };
 
 static pthread_cond_t queued = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
 static bool running, asked; /* asked: somebody queries until work is done */
 static int waiters;
-static uint64_t seed, n_ops;
+static uint64_t seed, n_ops, progressed;
 
 /* ---- which operations may run ---- */
 /* The legacy stream is ordered with all blocking streams: whatever was queued before, on the other side, comes first.
@@ -34,6 +34,8 @@ static bool may_run(const struct CUstream_st *s)
 		return false;
 	if (op->kind == OP_GRAPH)
 		return graph_may_run(op->graph);
+	if (op->kind == OP_KERNEL && s->context->running.op)
+		return s->context->running.op == op;
 	return op->kind != OP_WAIT || op->sync.event->done >= op->sync.version || op->sync.event->context->fault.code;
 }
 
@@ -50,6 +52,7 @@ static struct CUstream_st *choose(void)
 
 /* ---- the thread ---- */
 uint64_t queue_random(void) { return random_next(&seed); }
+uint64_t queue_progress(void) { return progressed; }
 
 void queue_delay(uint64_t most)
 {
@@ -67,7 +70,7 @@ static void drop_head(struct CUstream_st *s)
 	free(op);
 }
 
-/* After work that waits for another process: for something else to do, or a while that grows. */
+/* After work that waits for others: for something else to do, or a while that grows. */
 static void wait_for_others(long *us)
 {
 	struct timespec until;
@@ -83,6 +86,7 @@ static void *execute(void *unused)
 {
 	uint64_t most = setting("EMU_DELAY_US", 200);
 	long pause = MIN_PAUSE_US;
+	int waits = 0; /* in a row */
 	(void)unused;
 	pthread_mutex_lock(&driver_lock);
 	for (;;) {
@@ -91,17 +95,19 @@ static void *execute(void *unused)
 			pthread_cond_wait(&queued, &driver_lock);
 			continue;
 		}
-		if (!waiters && !asked && most) {
+		if (!waiters && !asked && most && !s->context->running.op) {
 			queue_delay(most);
 			s = choose();
 		}
 		if (!s)
 			continue;
 		enum progress progress = op_run(s->context, s->head);
-		if (progress == OP_WAITS)
-			wait_for_others(&pause);
-		else
+		waits = progress == OP_WAITS ? waits + 1 : 0;
+		progressed += !waits;
+		if (!waits)
 			pause = MIN_PAUSE_US;
+		else if (waits >= WAITS_OF_A_PAUSE)
+			wait_for_others(&pause);
 		if (progress == OP_OVER) {
 			drop_head(s);
 			pthread_cond_broadcast(&finished);

@@ -4,6 +4,7 @@
 #include "../../../runtime/cuda_api.h"
 #include "access.h"
 #include "handlers.h"
+#include "weak.h"
 
 static const char *const space_names[] = {"generic", "global", "const", "shared", "local", "param"};
 
@@ -133,6 +134,10 @@ void note_poll(struct warp *w, const struct ins *in, uint64_t found)
 {
 	bool again = w->polled == in && w->found == found;
 	w->polls = again ? w->polls + 1 : 0;
+	if (!again) {
+		w->cta->grid->stuck_since = 0;
+		w->cta->grid->went_on = true;
+	}
 	w->yields = again;
 	w->awaits.cta = NULL;
 	w->polled = in;
@@ -172,6 +177,8 @@ static uint64_t bits_found(const struct warp *w, unsigned char *const *p, unsign
 		unsigned char *p[LANES];                                                                    \
 		uint64_t at[LANES];                                                                         \
 		lane_pointers(w, in, in->n_defs, false, at, p);                                             \
+		if (w->weak)                                                                                \
+			weak_before_load(w, at, p);                                                             \
 		if (w->watched)                                                                             \
 			watch_access(w, w->exec, in->space, at, (unsigned)(in->size * in->count), ACCESS_LOAD); \
 		for (int k = 0; k < in->count; k++) {                                                       \
@@ -180,6 +187,8 @@ static uint64_t bits_found(const struct warp *w, unsigned char *const *p, unsign
 		}                                                                                           \
 		if (in->order != ORDER_WEAK)                                                                \
 			note_poll(w, in, bits_found(w, p, (unsigned)(in->count * sizeof(memory))));             \
+		if (in->order == ORDER_ACQUIRE)                                                             \
+			weak_acquire(w, in->scope);                                                             \
 	}
 LOAD(u8, uint8_t, uint16_t)
 LOAD(s8, int8_t, uint16_t)
@@ -216,6 +225,10 @@ static void watch_store(struct warp *w, const struct ins *in, const uint64_t *at
 		uint64_t at[LANES];                                                                         \
 		lane_pointers(w, in, 0, true, at, p);                                                       \
 		w->polls = 0;                                                                               \
+		if (in->order == ORDER_RELEASE)                                                             \
+			weak_release(w, in->scope);                                                             \
+		if (w->weak)                                                                                \
+			weak_before_store(w, at, p);                                                            \
 		if (w->watched)                                                                             \
 			watch_store(w, in, at, unchanged_##name(w, in, p));                                     \
 		for (int k = 0; k < in->count; k++) {                                                       \
@@ -226,6 +239,8 @@ static void watch_store(struct warp *w, const struct ins *in, const uint64_t *at
 					memcpy(p[l] + (size_t)k * sizeof v, &v, sizeof v);                              \
 				}                                                                                   \
 		}                                                                                           \
+		if (w->weak)                                                                                \
+			weak_after_store(w, at, p);                                                             \
 	}
 STORE(8, uint8_t, uint16_t)
 STORE(16, uint16_t, uint16_t)

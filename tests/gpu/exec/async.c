@@ -7,13 +7,14 @@
 #include "bulk.h"
 #include "handlers.h"
 #include "race.h"
+#include "weak.h"
 
 enum { ONE_AT_ONCE_IN = 4 };
 
 /* A cp.async of one lane: `zeros` bytes of zeros follow. */
 struct pending_copy {
 	unsigned char *to;
-	const unsigned char *from;
+	uint64_t from;
 	uint8_t bytes, zeros, lane;
 	uint64_t at; /* `to` as an address of shared memory */
 	const struct ins *in;
@@ -22,17 +23,17 @@ struct pending_copy {
 	uint32_t group; /* of the lane's groups, the one it will be committed to */
 };
 
-static void make_copy(const struct pending_copy *c)
+static void make_copy(struct warp *w, const struct pending_copy *c)
 {
 	if (c->bytes)
-		memcpy(c->to, c->from, c->bytes);
+		weak_read(w, c->from, c->to, c->bytes);
 	memset(c->to + c->bytes, 0, c->zeros);
 }
 
 static void end_copy(struct warp *w, const struct pending_copy *c)
 {
 	if (!c->made)
-		make_copy(c);
+		make_copy(w, c);
 	if (w->cta->races)
 		race_ends(w, SPACE_SHARED, c->at, (unsigned)(c->bytes + c->zeros), c->in);
 }
@@ -62,7 +63,8 @@ void x_cp_async(struct warp *w, const struct ins *in)
 		c.to = lane_memory(w, l, SPACE_SHARED, to[l], in->count, true);
 		/* Bytes that are not copied need not be there. */
 		if (c.bytes)
-			c.from = lane_part(w, l, SPACE_GLOBAL, from[l], in->count, c.bytes, false);
+			lane_part(w, l, SPACE_GLOBAL, from[l], in->count, c.bytes, false);
+		c.from = from[l];
 		c.lane = (uint8_t)l;
 		c.group = w->committed[l];
 		c.at = to[l];
@@ -70,7 +72,7 @@ void x_cp_async(struct warp *w, const struct ins *in)
 		c.made = at_once;
 		c.begun = w->cta->n_copies;
 		if (at_once)
-			make_copy(&c);
+			make_copy(w, &c);
 		if (!at_once || w->cta->races)
 			add_pending(w, c);
 	}
@@ -91,7 +93,7 @@ void copies_finish(struct warp *w, int lane, uint32_t number)
 			continue;
 		}
 		if (!c->made)
-			make_copy(c);
+			make_copy(w, c);
 		if (w->cta->races)
 			race_copy_ends(w, SPACE_SHARED, c->at, (unsigned)(c->bytes + c->zeros), c->in, number);
 	}

@@ -2,6 +2,7 @@
 #include "access.h"
 #include "handlers.h"
 #include "number.h"
+#include "weak.h"
 
 enum operation { ADD, MIN, MAX, AND, OR, XOR, EXCH, CAS, INC, DEC };
 
@@ -61,9 +62,17 @@ static uint64_t combine_64(const struct ins *in, uint64_t old, uint64_t a, uint6
 	}
 }
 
-/* What changes nothing is a poll, as of a lock that another has. */
-static void note_atomic(struct warp *w, const struct ins *in, uint64_t found, bool changed)
+static void before_atomic(struct warp *w, const struct ins *in)
 {
+	if (in->order == ORDER_RELEASE || in->order == ORDER_BOTH)
+		weak_release(w, in->scope);
+}
+
+/* What changes nothing is a poll, as of a lock that another has. */
+static void after_atomic(struct warp *w, const struct ins *in, uint64_t found, bool changed)
+{
+	if (in->order == ORDER_ACQUIRE || in->order == ORDER_BOTH)
+		weak_acquire(w, in->scope);
 	if (!changed)
 		note_poll(w, in, found);
 	else
@@ -79,20 +88,25 @@ static void note_atomic(struct warp *w, const struct ins *in, uint64_t found, bo
 		const uint##n##_t *a_ = OPERAND(uint##n##_t, 2), *b_ = in->n_ops > 3 ? OPERAND(uint##n##_t, 3) : a_;           \
 		uint64_t found = w->exec, changed = 0;                                                                         \
 		lane_addresses(w, in, 1, in->count, at);                                                                       \
+		before_atomic(w, in);                                                                                          \
 		for (int l = 0; l < LANES; l++) {                                                                              \
 			if (!(w->exec >> l & 1))                                                                                   \
 				continue;                                                                                              \
 			void *p = lane_memory(w, l, in->space, at[l], n / 8, true);                                                \
+			if (w->weak)                                                                                               \
+				p = weak_before_atomic(w, at[l], p, n / 8);                                                            \
 			uint##n##_t a = a_[l], b = b_[l], old = __atomic_load_n((uint##n##_t *)p, __ATOMIC_SEQ_CST), new;          \
 			do                                                                                                         \
 				new = combine_##n(in, old, a, b);                                                                      \
 			while (                                                                                                    \
 				!__atomic_compare_exchange_n((uint##n##_t *)p, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)); \
+			if (w->weak)                                                                                               \
+				weak_after_atomic(w, at[l], p, n / 8);                                                                 \
 			d[l] = old;                                                                                                \
 			found = found * 31 + old;                                                                                  \
 			changed |= old ^ new;                                                                                      \
 		}                                                                                                              \
-		note_atomic(w, in, found, changed != 0);                                                                       \
+		after_atomic(w, in, found, changed != 0);                                                                      \
 		if (w->watched)                                                                                                \
 			watch_access(w, w->exec, in->space, at, n / 8, ACCESS_ATOMIC);                                             \
 	}

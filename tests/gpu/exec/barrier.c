@@ -3,6 +3,7 @@
 #include "grid.h"
 #include "handlers.h"
 #include "race.h"
+#include "weak.h"
 
 enum { BAR_SYNC, BAR_ARRIVE, BAR_POPC, BAR_AND, BAR_OR };
 
@@ -25,6 +26,7 @@ static void open_barrier(struct cta *c, unsigned id)
 		w->exec = w->active;
 		w->state = WARP_RUNS;
 		race_leave(w, id);
+		weak_acquire(w, SCOPE_CTA);
 		if (in->variant == BAR_POPC)
 			EACH_LANE(OPERAND(uint32_t, 0)[l] = (uint32_t)yes);
 		else if (in->variant > BAR_POPC)
@@ -82,6 +84,7 @@ void x_bar(struct warp *w, const struct ins *in)
 	c->barriers[id].expected = count;
 	c->barriers[id].arrived += LANES;
 	race_arrive(w, id);
+	weak_release(w, SCOPE_CTA);
 	if (in->variant != BAR_ARRIVE) {
 		w->votes = in->variant >= BAR_POPC ? warp_predicate(w, in->op[3]) & w->exec : 0;
 		w->waits_for = id;

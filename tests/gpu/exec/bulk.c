@@ -10,6 +10,7 @@
 #include "mbarrier.h"
 #include "race.h"
 #include "tensor_map.h"
+#include "weak.h"
 
 enum { ONE_SOON_IN = 4 };
 enum kind { FROM_GLOBAL, TO_GLOBAL, ARRIVAL };
@@ -99,16 +100,22 @@ static unsigned char *shared_byte(const struct async_op *op, const struct piece 
 
 static void read_row(const struct async_op *op, const struct piece *p)
 {
-	const unsigned char *from = p->bytes ? memory_host(p->global) : NULL;
+	unsigned char *from = malloc(p->row);
+	if (p->bytes)
+		weak_read(op->w, p->global, from, p->bytes);
 	for (unsigned i = 0; i < p->row; i++)
 		*shared_byte(op, p, i) = i - p->skip < p->bytes ? from[i - p->skip] : p->nan ? 0xff : 0;
+	free(from);
 }
 
 static void write_row(const struct async_op *op, const struct piece *p)
 {
-	unsigned char *to = p->bytes ? memory_host(p->global) : NULL;
+	unsigned char *from = malloc(p->row);
 	for (unsigned i = 0; i < p->bytes; i++)
-		to[i] = *shared_byte(op, p, i + p->skip);
+		from[i] = *shared_byte(op, p, i + p->skip);
+	if (p->bytes)
+		weak_write(op->w, p->global, from, p->bytes);
+	free(from);
 }
 
 /* ---- checks, when a copy begins ---- */

@@ -3,6 +3,7 @@
 #include "grid.h"
 #include "handlers.h"
 #include "race.h"
+#include "weak.h"
 
 /* Where races find what the barrier's phases order: past a CTA's memory. */
 enum { CLUSTER_PHASE = SHARED_OF_CTA - 8 };
@@ -23,6 +24,7 @@ static void wake(struct cta *c)
 			continue;
 		w->state = WARP_RUNS;
 		race_phase_seen(w, c->cluster->number, CLUSTER_PHASE);
+		weak_acquire_near(w);
 	}
 }
 
@@ -56,8 +58,10 @@ void x_cluster_arrive(struct warp *w, const struct ins *in)
 	w->cluster_arrived = true;
 	w->cluster_phase = c->phase;
 	w->polls = 0;
-	if (in->order == ORDER_RELEASE)
+	if (in->order == ORDER_RELEASE) {
 		race_arrive_at(w, c->number, CLUSTER_PHASE);
+		weak_release_near(w);
+	}
 	c->arrived += LANES;
 	check_open(w->cta->grid, c);
 }
@@ -71,6 +75,7 @@ void x_cluster_wait(struct warp *w, const struct ins *in)
 	w->cluster_arrived = false;
 	if (c->phase != w->cluster_phase) {
 		race_phase_seen(w, c->number, CLUSTER_PHASE);
+		weak_acquire_near(w);
 		return;
 	}
 	w->state = WARP_WAITS;

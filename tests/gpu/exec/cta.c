@@ -4,6 +4,7 @@
 #include <string.h>
 #include "grid.h"
 #include "race.h"
+#include "weak.h"
 
 static size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 
@@ -69,6 +70,7 @@ struct cta *cta_new(struct grid *g)
 		w->cta = c;
 		w->index = i;
 		w->watched = g->counting || g->races;
+		w->weak = g->weak;
 		w->area[AREA_REGISTERS] = at;
 		w->area[AREA_CONSTANTS] = (unsigned char *)(uintptr_t)k->constants;
 		w->predicates = (uint32_t *)(void *)(at + aligned(k->register_bytes));
@@ -130,6 +132,7 @@ void cta_start(struct cta *c, struct cluster *cluster, int rank)
 	c->number = c->at[0] + (uint64_t)n->grid[0] * (c->at[1] + (uint64_t)n->grid[1] * c->at[2]);
 	c->n_ops = c->under_way = 0;
 	c->n_copies = 0;
+	c->acquired = 0;
 	memset(c->barriers, 0, sizeof c->barriers);
 	memset(c->shared, 0xff, n->dynamic_shared);
 	memset(c->shared + STATIC_SHARED, 0xff, n->kernel->shared_bytes);
@@ -149,6 +152,7 @@ void cta_start(struct cta *c, struct cluster *cluster, int rank)
 		memset(w->area[AREA_REGISTERS], 0xff, n->kernel->register_bytes);
 		memset(w->local, 0xff, (size_t)n->kernel->local_bytes * LANES);
 		set_cluster_specials(w);
+		weak_start(w);
 	}
 	race_cta_start(c);
 }

@@ -6,7 +6,7 @@
 #include "../../../runtime/cuda_api.h"
 #include "handlers.h"
 #include "race.h"
-#include "warp.h"
+#include "weak.h"
 
 uint64_t random_next(uint64_t *seed)
 {
@@ -103,9 +103,9 @@ void warp_fault(struct warp *w, int code, int lane, const char *format, ...)
 	quote_line(k->text, w->in->line, line, sizeof line);
 	if (lane >= 0)
 		snprintf(thread, sizeof thread, ", lane %d", lane);
-	g->fault->code = code;
-	snprintf(g->fault->text, sizeof g->fault->text, "%s in kernel %s, CTA (%u, %u, %u), warp %d%s, PTX line %d: %s",
-	         what, k->name, w->cta->at[0], w->cta->at[1], w->cta->at[2], w->index, thread, w->in->line, line);
+	g->fault.code = code;
+	snprintf(g->fault.text, sizeof g->fault.text, "%s in kernel %s, CTA (%u, %u, %u), warp %d%s, PTX line %d: %s", what,
+	         k->name, w->cta->at[0], w->cta->at[1], w->cta->at[2], w->index, thread, w->in->line, line);
 	longjmp(g->failed, 1);
 }
 
@@ -124,8 +124,12 @@ void x_nothing(struct warp *w, const struct ins *in)
 	(void)in;
 }
 
-/* Memory is in order here. */
-void x_fence(struct warp *w, const struct ins *in) { race_fence(w, in->scope); }
+void x_fence(struct warp *w, const struct ins *in)
+{
+	race_fence(w, in->scope);
+	weak_acquire(w, in->scope);
+	weak_release(w, in->scope);
+}
 
 void x_fence_proxy(struct warp *w, const struct ins *in)
 {

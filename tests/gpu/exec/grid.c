@@ -8,6 +8,7 @@
 #include "bulk.h"
 #include "grid.h"
 #include "race.h"
+#include "weak.h"
 
 /* ---- warps ---- */
 static void run_warp(struct warp *w, uint64_t turn)
@@ -88,15 +89,15 @@ static uint64_t longest_spin(const struct grid *g)
 	return SPIN_MS;
 }
 
-/* Called when a warp polls. Memory that it polls may be shared with other processes, which get some time. */
-static void check_spin(struct grid *g)
+/* Called when a warp polls. What it polls may be written by other devices and processes, which get some time. */
+static bool is_grid_stuck(struct grid *g)
 {
 	bool stuck = !can_start(g);
 	for (int i = 0; i < g->n_live && stuck; i++)
 		stuck = is_stuck(g->ctas[i]);
 	if (!stuck) {
 		g->stuck_since = 0;
-		return;
+		return false;
 	}
 	uint64_t now = milliseconds();
 	g->stuck_since = g->stuck_since ? g->stuck_since : now;
@@ -106,7 +107,7 @@ static void check_spin(struct grid *g)
 		         (unsigned long long)(g->n_clusters - g->started) * (unsigned)g->cluster_size);
 		fault_all_wait(g->ctas, g->n_live, what);
 	}
-	nanosleep(&(struct timespec){0, 20000}, NULL);
+	return true;
 }
 
 /* Called when no warp of the CTA can run: others of its cluster may let them go on. */
@@ -152,8 +153,8 @@ static void advance_copies(struct warp *w)
 		bulk_advance_soon(c);
 }
 
-/* A turn of a warp that can run. */
-static void run_turn(struct grid *g, struct cta *c)
+/* A turn of a warp that can run. true: the whole grid waits. */
+static bool run_turn(struct grid *g, struct cta *c)
 {
 	int runnable[MAX_WARPS], n = 0;
 	for (int i = 0; i < c->n_warps; i++)
@@ -161,25 +162,25 @@ static void run_turn(struct grid *g, struct cta *c)
 			runnable[n++] = i;
 	if (!n && c->under_way) {
 		bulk_advance(c);
-		return;
+		return false;
 	}
 	if (!n) {
 		check_waits(c);
-		return;
+		return false;
 	}
 	struct warp *w = &c->warps[runnable[random_next(&g->seed) % (uint64_t)n]];
 	run_warp(w, n == 1 && g->n_live == 1 ? 4096 : turn_length(g));
 	if (w->state == WARP_DONE) {
 		c->live_warps--;
 		race_exit(w);
+		weak_release(w, SCOPE_CTA);
 		barriers_after_exit(c);
 		cluster_after_exit(c);
 	}
 	advance_copies(w);
-	if (w->yields && w->polls >= POLLS_OF_A_SPIN)
-		check_spin(g);
 	if (g->instructions > g->limit)
 		warp_fault(w, CUDA_ERROR_LAUNCH_TIMEOUT, -1, "%llu instructions (EMU_LIMIT)", (unsigned long long)g->limit);
+	return w->yields && w->polls >= POLLS_OF_A_SPIN && is_grid_stuck(g);
 }
 
 /* ---- CTAs ---- */
@@ -246,65 +247,76 @@ static void end_cta(struct grid *g, struct cta *c)
 	leave_cluster(c);
 }
 
-/* In some launches CTAs take turns often, in others rarely, nearly one after another. */
-static void run_ctas(struct grid *g)
+static bool is_over(const struct grid *g) { return !g->n_live && g->started == g->n_clusters; }
+
+/* Some turns of CTAs. */
+static enum grid_state run_ctas(struct grid *g)
 {
-	static const uint64_t most[] = {1, 16, 256, 4096};
-	uint64_t longest = most[random_next(&g->seed) % 4], stay = 0;
-	struct cta *c = NULL;
-	choose_order(g);
-	while (g->n_live || g->started < g->n_clusters) {
-		if (!stay) {
-			c = choose_cta(g);
-			stay = 1 + random_next(&g->seed) % longest;
+	static const uint64_t most[] = {16, 256, 4096};
+	uint64_t left = random_next(&g->seed);
+	bool waits = false;
+	g->went_on = false;
+	for (left = 1 + (left >> 8) % most[left % 3]; left && !waits && !is_over(g); left--) {
+		if (!g->stay) {
+			g->turn = choose_cta(g);
+			g->stay = 1 + random_next(&g->seed) % g->longest;
 		}
-		stay--;
-		run_turn(g, c);
-		if (!c->live_warps) {
-			bulk_finish(c);
-			end_cta(g, c);
-			stay = 0;
+		g->stay--;
+		waits = run_turn(g, g->turn);
+		if (waits)
+			g->stay = 0; /* what others did may have let another CTA go on */
+		if (!g->turn->live_warps) {
+			bulk_finish(g->turn);
+			end_cta(g, g->turn);
+			g->stay = 0;
 		}
 	}
+	if (is_over(g))
+		return GRID_ENDED;
+	return is_grid_stuck(g) && !g->went_on ? GRID_WAITS : GRID_RUNS;
 }
 
-static bool run_guarded(struct grid *g)
+enum grid_state grid_go(struct grid *g, bool alone)
 {
+	if (!alone)
+		g->stuck_since = 0;
 	if (setjmp(g->failed))
-		return false;
-	run_ctas(g);
-	return true;
+		return GRID_ENDED;
+	return run_ctas(g);
 }
 
-static void drop_ctas(struct grid *g)
+struct grid *grid_start(const struct launch *launch, const struct memory_map *map, uint64_t seed, uint64_t limit)
 {
+	/* In some launches CTAs take turns often, in others rarely, nearly one after another. */
+	static const uint64_t most[] = {1, 16, 256, 4096};
+	struct grid *g = calloc(1, sizeof *g);
+	*g = (struct grid){.launch = launch, .map = map, .seed = seed | 1, .limit = limit};
+	g->cluster_size = (int)(launch->cluster[0] * launch->cluster[1] * launch->cluster[2]);
+	g->n_clusters = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2] / (unsigned)g->cluster_size;
+	g->n_resident = (int)launch->resident * launch->multiprocessors;
+	g->n_resident = g->n_resident > g->cluster_size ? g->n_resident : g->cluster_size;
+	g->ctas = calloc((size_t)g->n_resident, sizeof(struct cta *));
+	g->longest = most[random_next(&g->seed) % 4];
+	choose_order(g);
+	g->counting = counters_are_on();
+	g->races = races_new(launch);
+	g->weak = weak_new(launch, map);
+	return g;
+}
+
+void grid_end(struct grid *g, struct fault *fault, uint64_t *instructions)
+{
+	*fault = g->fault;
+	*instructions += g->instructions;
+	if (g->counting)
+		counters_add(g);
 	for (int i = 0; i < g->n_live; i++)
 		leave_cluster(g->ctas[i]);
 	for (int i = 0; i < g->n_resident; i++)
 		if (g->ctas[i])
 			cta_free(g->ctas[i]);
 	free(g->ctas);
-}
-
-bool grid_run(const struct launch *launch, const struct memory_map *map, uint64_t seed, uint64_t limit,
-              struct fault *fault, uint64_t *instructions)
-{
-	struct grid *g = calloc(1, sizeof *g);
-	*g = (struct grid){.launch = launch, .map = map, .seed = seed | 1, .limit = limit, .fault = fault};
-	fault->code = CUDA_SUCCESS;
-	g->cluster_size = (int)(launch->cluster[0] * launch->cluster[1] * launch->cluster[2]);
-	g->n_clusters = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2] / (unsigned)g->cluster_size;
-	g->n_resident = (int)launch->resident * launch->multiprocessors;
-	g->n_resident = g->n_resident > g->cluster_size ? g->n_resident : g->cluster_size;
-	g->ctas = calloc((size_t)g->n_resident, sizeof(struct cta *));
-	g->counting = counters_are_on();
-	g->races = races_new(launch);
-	bool good = run_guarded(g);
-	*instructions += g->instructions;
-	if (g->counting)
-		counters_add(g);
-	drop_ctas(g);
 	races_free(g->races);
+	weak_free(g->weak);
 	free(g);
-	return good;
 }

@@ -5,6 +5,7 @@
 #include "access.h"
 #include "handlers.h"
 #include "race.h"
+#include "weak.h"
 
 enum { MAX_COUNT = (1 << 20) - 1 };
 
@@ -86,6 +87,7 @@ static void arrive(struct warp *w, int lane, struct mbarrier_at m, unsigned coun
 	v.bytes += bytes;
 	write_word(m, v);
 	race_arrive_at(w, m.cta->number, m.at);
+	weak_release_near(w);
 	mbarrier_count(w, lane, m, count);
 	w->polls = 0;
 }
@@ -169,8 +171,10 @@ void x_mbarrier_wait(struct warp *w, const struct ins *in)
 		bool is_over = read_word(m).phase != (phase[l] & 1);
 		over |= (uint32_t)is_over << l;
 		polled = m;
-		if (is_over)
+		if (is_over) {
 			race_phase_seen(w, m.cta->number, m.at);
+			weak_acquire_near(w);
+		}
 	}
 	warp_set_predicate(w, in->op[0], over);
 	w->polls = over ? 0 : w->polls;

@@ -1,5 +1,6 @@
 /* Device memory. Every allocation has its own pages with a page without access on both sides, and addresses are never
  * used twice: a pointer that is kept after a free stays wrong. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -74,9 +75,45 @@ static uint64_t map_pages(uint64_t bytes)
 	return (uint64_t)(uintptr_t)(p + PAGE + ALIGNMENT) | DEVICE_BIT;
 }
 
+/* ---- histories ---- */
+static size_t history_bytes(uint64_t bytes)
+{
+	return sizeof(struct history) + (bytes + 3) / 4 * sizeof(struct written);
+}
+
+/* Of a file, after the range's pages; file 0: of this process alone. NULL: no memory. */
+static struct history *map_history(uint64_t bytes, int file)
+{
+	int flags = file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	off_t after = file ? (off_t)(pages_of(bytes) - 2 * PAGE) : 0;
+	void *p = mmap(NULL, history_bytes(bytes), PROT_READ | PROT_WRITE, flags, file ? file : -1, after);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void memory_expose(struct memory *m)
+{
+	for (int i = 0; i < m->map->n; i++) {
+		struct range *r = &m->map->ranges[i];
+		if (!r->history && !r->constant)
+			r->history = map_history(r->size, 0);
+	}
+}
+
+/* A process that ended while it had the lock does not give it back. */
+void range_lock(const struct range *r)
+{
+	enum { PATIENCE = 100000 };
+	for (int i = 0; i < PATIENCE && __atomic_exchange_n(&r->history->lock, 1, __ATOMIC_ACQUIRE); i++)
+		sched_yield();
+}
+
+void range_unlock(const struct range *r) { __atomic_store_n(&r->history->lock, 0, __ATOMIC_RELEASE); }
+
 /* Keeps the addresses, gives the pages back. */
 static void drop_pages(const struct range *r)
 {
+	if (r->history)
+		munmap(r->history, history_bytes(r->size));
 	char *p = (char *)memory_host(r->at) - ALIGNMENT - PAGE;
 	mmap(p, pages_of(r->size), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
@@ -120,8 +157,9 @@ int memory_share(struct memory *m, uint64_t at)
 	size_t bytes = pages_of(r->size) - 2 * PAGE;
 	int file = memfd_create("emulated GPU", MFD_CLOEXEC);
 	if (file < 0 || pwrite(file, (char *)memory_host(at) - ALIGNMENT, bytes, 0) != (ssize_t)bytes
-	    || !map_file(at, r->size, file))
+	    || ftruncate(file, (off_t)(bytes + history_bytes(r->size))) || !map_file(at, r->size, file))
 		return -1;
+	r->history = map_history(r->size, file); /* kernels of other devices may still use one that was there */
 	return r->file = file;
 }
 
@@ -130,7 +168,10 @@ uint64_t memory_import(struct memory *m, int file, uint64_t bytes)
 	uint64_t at = map_pages(bytes);
 	if (!at || !map_file(at, bytes, file))
 		return 0;
-	insert(m, &(struct range){.at = at, .size = bytes, .imported = true});
+	struct range r = {.at = at, .size = bytes, .imported = true, .history = map_history(bytes, file)};
+	if (!r.history)
+		return 0;
+	insert(m, &r);
 	return at;
 }
 

@@ -20,6 +20,7 @@ struct launch {
 	uint32_t dynamic_shared;
 	unsigned resident; /* CTAs that a multiprocessor holds */
 	int multiprocessors;
+	int device;
 	unsigned char params[4352];
 };
 
@@ -65,6 +66,8 @@ struct warp {
 	uint32_t committed[LANES];      /* groups of copies that each lane has committed, */
 	uint32_t bulk_committed[LANES]; /* and of those in bulk */
 	struct cta *cta;
+	struct weak *weak;         /* weak.h; NULL: no memory is shared with other devices */
+	uint64_t acquired;         /* since when it sees what other devices did (weak.c) */
 	bool watched;              /* watch.h wants to know of memory accesses, */
 	uint32_t unchanged;        /* and which lanes store what is there already */
 	bool yields;               /* the turn ends: it polls, */
@@ -98,6 +101,7 @@ struct cta {
 	int n_ops, cap_ops, under_way; /* under_way: those that come by themselves */
 	uint32_t n_copies;             /* that have begun */
 	struct race_cta *races;        /* NULL: not looked for */
+	uint64_t acquired;             /* what its warps have handed on to each other (weak.c) */
 	struct warp warps[MAX_WARPS];
 	int n_warps, live_warps;
 	struct barrier barriers[BARRIERS];
@@ -108,21 +112,29 @@ struct grid {
 	const struct memory_map *map;
 	uint64_t seed;
 	uint64_t instructions, limit; /* warp instructions that ran, and how many may */
-	struct fault *fault;
+	struct fault fault;
 	jmp_buf failed;
 	struct cta **ctas; /* those that are resident, then memory of others, or NULL */
 	int n_live, n_resident;
 	int cluster_size;
 	uint64_t n_clusters, started, step, first; /* CTAs start in the order i * step + first, by clusters */
+	struct cta *turn;                          /* it takes turns now, */
+	uint64_t stay, longest;                    /* so many more; and so many at most */
 	uint64_t stuck_since;                      /* since when all warps wait or poll; 0: some do not */
+	bool went_on;                              /* a warp polled, and found something new */
 	bool counting;
 	struct races *races; /* NULL: not looked for */
+	struct weak *weak;   /* NULL: no memory is shared */
 	struct emu_counters counters;
 };
 
-/* Runs a grid. false: `fault` says why. */
-bool grid_run(const struct launch *l, const struct memory_map *map, uint64_t seed, uint64_t limit, struct fault *fault,
-              uint64_t *instructions);
+/* A grid that runs, a while at a time: grids of other devices may go on in between. */
+enum grid_state { GRID_RUNS, GRID_WAITS, GRID_ENDED }; /* GRID_WAITS: all its warps wait or poll */
+struct grid *grid_start(const struct launch *l, const struct memory_map *map, uint64_t seed, uint64_t limit);
+/* `alone`: nothing else went on since the last time, so what it waits for is late. */
+enum grid_state grid_go(struct grid *g, bool alone);
+/* Frees a grid, which may be in the middle. The fault, if its code is not 0, says why it ended. */
+void grid_end(struct grid *g, struct fault *fault, uint64_t *instructions);
 
 /* Ends the launch. `lane` -1: the whole warp is meant. */
 _Noreturn void warp_fault(struct warp *w, int code, int lane, const char *format, ...)
