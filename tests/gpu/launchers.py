@@ -167,10 +167,21 @@ def graphs(folder):
     return " ".join(f"{m}:{n}" for m, n in made)
 
 
-def fails(launcher, *words, options=(), **environment):
+def microbatches(folder):
+    """More microbatches than buffers of inputs: a buffer is filled again only when its copy has been made, however late the GPU is."""
+    (folder / "micro.deploy").write_text(spec("llama", 1, "Megatron { pipeline { microbatches = 4 } }"))
+    launchers = [compiled(folder, target, folder / "micro.deploy") for target in ("cpu", "cuda")]
+    prompts = "--ids=1,2,3", "--ids=4,5", "--ids=7,8,9,10,11", "--ids=12", "--max-tokens=6"
+    expected = ids(run(launchers[0], *prompts, weights="llama"))
+    for seed in range(4):
+        if ids(run(launchers[1], *prompts, weights="llama", EMU_SEED=str(seed), EMU_DELAY_US="2000")) != expected:
+            raise Failed(f"other tokens, seed {seed}")
+
+
+def fails(launcher, *words, options=(), statuses=(1, 2), **environment):
     done = run(launcher, *options, **environment)
     missing = [w for w in words if w not in done.stderr]
-    if done.returncode not in (1, 2) or missing:
+    if done.returncode not in statuses or missing:
         raise Failed(f"status {done.returncode}, without {missing}: {done.stderr.strip()}")
 
 
@@ -214,6 +225,20 @@ def nccl_fails(cuda):
     fails(cuda, "while loading weights: every rank waits for others for 1 s", EMU_NCCL_HANG="5:0", DEPLOY_TIMEOUT="1")
     if not 2 <= time.monotonic() - start <= 30:
         raise Failed("the launchers ended too late, or before their time")
+
+
+def nccl_splits(cuda):
+    """A communicator of a group that is not the plan's: of other ranks, or in another order."""
+    fails(cuda, ": internal: NCCL's group has 8 ranks, and this one is number ", statuses=(70,), EMU_NCCL_SPLIT="colors")
+    fails(cuda, ": internal: NCCL's group has 2 ranks, and this one is number ", statuses=(70,), EMU_NCCL_SPLIT="keys")
+
+
+def slow(launcher):
+    """A step that takes longer than DEPLOY_TIMEOUT is not stuck while its kernels end one after the other."""
+    start = time.monotonic()
+    ids(run(launcher, "--ids=1,2,3", "--max-tokens=1", EMU_SLOW_US="40000", DEPLOY_TIMEOUT="2"))
+    if time.monotonic() - start < 3:
+        raise Failed("the step was not slow")
 
 
 def killed(launcher, number, *words):
@@ -289,6 +314,7 @@ def main():
         report.check("the same tokens with DEPLOY_SYNC=1", lambda: same(cpu, cuda, DEPLOY_SYNC="1"))
         report.check("a kernel that fails, and one that never ends", lambda: faults(cuda))
         report.check("decode steps as graphs", lambda: graphs(folder))
+        report.check("more microbatches than buffers", lambda: microbatches(folder))
         report.check("a plan larger than the host's memory", lambda: larger_than_the_host(folder))
         alone, running = without_nccl(folder), long(folder)
         report.check("no NCCL", lambda: fails(cuda, "NCCL cannot be opened (", "libnccl.so.2: file too short", "install libnccl2", LD_LIBRARY_PATH=alone))
@@ -296,6 +322,8 @@ def main():
         report.check("one rank needs no NCCL", lambda: ids(run(one_rank(folder), LD_LIBRARY_PATH=alone)) and None)
         report.check("calls of NCCL that go on", lambda: same(cpu, cuda, NCCL_COMM_BLOCKING="0"))
         report.check("a collective that fails, and one that never ends", lambda: nccl_fails(cuda))
+        report.check("groups that NCCL gets wrong", lambda: nccl_splits(cuda))
+        report.check("a GPU that is slow", lambda: slow(one_rank(folder)))
         report.check("a rank is killed", lambda: killed(running, signal.SIGKILL, "error: rank 5 ", "was ended by signal 9"))
         report.check("a rank is stopped", lambda: killed(running, signal.SIGSTOP, "error: rank 5 ", "it was stuck for 2 s"))
         report.check("the environment that NCCL reads", lambda: environment(cuda, cpu))

@@ -1,12 +1,12 @@
 /* The launcher's cuda device on the emulated GPU: what it queues, and what waits for it. */
-#include "../../runtime/device.h"
+#include "../../runtime/device_cuda.h"
 #include "gpu_test.h"
 
 enum { SEEDS = 8, ROUNDS = 40, WORDS = 64, BYTES = WORDS * 4, NOTICED = 50, UNNOTICED = 51 };
 
-static struct device *open_device(void)
+static struct device *open_device(int timeout)
 {
-	struct device_options o = {.workers = 64, .reporter = {board_open(1), 0}, .timeout = 20};
+	struct device_options o = {.workers = 64, .reporter = {board_open(1), 0}, .timeout = timeout};
 	return device_open("cuda", &o);
 }
 
@@ -22,7 +22,7 @@ enum { RIGHT, NO_AWAIT, NO_MARK, NO_SYNC };
 
 static int buffers(int flaw)
 {
-	struct device *d = open_device();
+	struct device *d = open_device(20);
 	const struct device_queue *q = d->queue;
 	uint64_t at = d->alloc(d, ROUNDS * BYTES);
 	uint32_t *buffer[DEVICE_MARKS], *all = q->host_memory(d, ROUNDS * BYTES);
@@ -52,6 +52,30 @@ static int no_await(const void *unused) { return (void)unused, buffers(NO_AWAIT)
 static int no_mark(const void *unused) { return (void)unused, buffers(NO_MARK); }
 static int no_sync(const void *unused) { return (void)unused, buffers(NO_SYNC); }
 
+static void copy_within(struct cuda *c, uint64_t at)
+{
+	cuda_copy(c, (struct rect){at + BYTES, BYTES, BYTES, 1}, (struct rect){at, BYTES, BYTES, 1});
+}
+
+/* What is queued is known to run, until it is waited for; every LAUNCHES_PER_MARK launches have an event. */
+static int marks(const void *unused)
+{
+	struct device *d = open_device(20);
+	struct cuda *c = (struct cuda *)d;
+	uint64_t at = d->alloc(d, 2 * BYTES);
+	(void)unused;
+	d->sync(d);
+	for (unsigned i = 0; i < 3 * LAUNCHES_PER_MARK; i++) {
+		copy_within(c, at);
+		if (!c->busy || c->marks.recorded != (i + 1) / LAUNCHES_PER_MARK)
+			return NOTICED;
+	}
+	d->sync(d);
+	bool right = !c->busy && c->marks.passed == 3;
+	d->close(d);
+	return right ? UNNOTICED : NOTICED;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(const void *);
@@ -59,7 +83,30 @@ static const struct {
 } uses[] = {{"two buffers in turn", right, UNNOTICED},
             {"a buffer that is filled before its copy", no_await, NOTICED},
             {"a buffer without a mark", no_mark, NOTICED},
-            {"results that are read early", no_sync, NOTICED}};
+            {"results that are read early", no_sync, NOTICED},
+            {"marks among copies", marks, UNNOTICED}};
+
+/* All takes longer than the timeout; up to the only mark, and from there on, it takes less. */
+static int slow(const void *unused)
+{
+	enum { TIMEOUT = 2, COPIES = LAUNCHES_PER_MARK * 2 - 4, US = TIMEOUT * 1000000 / (LAUNCHES_PER_MARK * 3 / 2) };
+	(void)unused;
+	gpu_set("EMU_SLOW_US", US);
+	struct device *d = open_device(TIMEOUT);
+	uint64_t at = d->alloc(d, 2 * BYTES);
+	d->sync(d);
+	for (int i = 0; i < COPIES; i++)
+		copy_within((struct cuda *)d, at);
+	d->sync(d);
+	d->close(d);
+	return RIGHT;
+}
+
+static void a_slow_gpu(void **state)
+{
+	(void)state;
+	assert_int_equal(gpu_in_child(slow, NULL), RIGHT);
+}
 
 static void pinned(void **state)
 {
@@ -78,7 +125,7 @@ static void pinned(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(pinned)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(pinned), cmocka_unit_test(a_slow_gpu)};
 	gpu_load_library();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  * stay. */
 #include "gpu_test.h"
 
-enum { SEEDS = 8, NOTICED = 50, UNNOTICED = 51 };
+enum { SEEDS = 20, NOTICED = 50, UNNOTICED = 51 };
 
 /* ---- kernels that fault: (pointer to 64 words) ---- */
 static const struct broken {
@@ -225,16 +225,19 @@ static bool all_are(const uint32_t *v, uint32_t value)
 
 /* The host writes round, a copies it to x, b adds one into y, the host reads y. What a flag leaves out is wrong, or
  * nothing is. */
-enum { RIGHT, NO_EVENT, NO_SYNC, REUSE, LEGACY };
+enum { RIGHT, NO_EVENT, EARLY_EVENT, NO_SYNC, REUSE, LEGACY };
 
 static bool one_round(const struct sequence *q, int flaw, uint32_t round)
 {
 	CUstream second = flaw == LEGACY ? NULL : q->b;
 	fill(q->pinned, round);
+	if (flaw == EARLY_EVENT)
+		GOOD(cu.cuEventRecord(q->done, q->a));
 	GOOD(cu.cuMemcpyHtoDAsync_v2(q->x, q->pinned, WORDS * 4, q->a));
 	if (flaw == REUSE)
 		fill(q->pinned, 12345);
-	GOOD(cu.cuEventRecord(q->done, q->a));
+	if (flaw != EARLY_EVENT)
+		GOOD(cu.cuEventRecord(q->done, q->a));
 	if (flaw != NO_EVENT && flaw != LEGACY)
 		GOOD(cu.cuStreamWaitEvent(second, q->done, 0));
 	GOOD(gpu_launch(q->add, 1, WORDS, 0, second, (uint64_t[]){q->y, q->x}));
@@ -258,9 +261,40 @@ static int sequence(int flaw)
 }
 static int right_sequence(const void *unused) { return (void)unused, sequence(RIGHT); }
 static int missing_event(const void *unused) { return (void)unused, sequence(NO_EVENT); }
+static int early_event(const void *unused) { return (void)unused, sequence(EARLY_EVENT); }
 static int missing_sync(const void *unused) { return (void)unused, sequence(NO_SYNC); }
 static int reused_buffer(const void *unused) { return (void)unused, sequence(REUSE); }
 static int legacy_assumed(const void *unused) { return (void)unused, sequence(LEGACY); }
+
+/* Rounds that overlap: a copies the next one to x when b has read the last, if the event that says so is waited for. */
+static int overlapping(bool waits)
+{
+	struct sequence q = open_sequence(CU_STREAM_NON_BLOCKING);
+	uint32_t *all, y[WORDS];
+	CUdeviceptr out = gpu_put(NULL, ROUNDS * WORDS * 4);
+	CUevent read;
+	GOOD(cu.cuEventCreate(&read, CU_EVENT_DISABLE_TIMING));
+	GOOD(cu.cuMemHostAlloc((void **)&all, ROUNDS * WORDS * 4, 0));
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		fill(all + round * WORDS, round);
+		if (waits && round)
+			GOOD(cu.cuStreamWaitEvent(q.a, read, 0));
+		GOOD(cu.cuMemcpyHtoDAsync_v2(q.x, all + round * WORDS, WORDS * 4, q.a));
+		GOOD(cu.cuEventRecord(q.done, q.a));
+		GOOD(cu.cuStreamWaitEvent(q.b, q.done, 0));
+		GOOD(gpu_launch(q.add, 1, WORDS, 0, q.b, (uint64_t[]){out + round * WORDS * 4, q.x}));
+		GOOD(cu.cuEventRecord(read, q.b));
+	}
+	GOOD(cu.cuCtxSynchronize());
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		gpu_get(y, out + round * WORDS * 4, sizeof y);
+		if (!all_are(y, round + 1))
+			return NOTICED;
+	}
+	return UNNOTICED;
+}
+static int right_overlap(const void *unused) { return (void)unused, overlapping(true); }
+static int overwritten(const void *unused) { return (void)unused, overlapping(false); }
 
 /* A device pointer that the host reads kills the process. */
 static int host_reads(const void *unused)
@@ -294,6 +328,9 @@ static const struct {
 	{"an order of CTAs", order_of_ctas, NOTICED},
 	{"a right sequence", right_sequence, UNNOTICED},
 	{"a missing event", missing_event, NOTICED},
+	{"an event before what it stands for", early_event, NOTICED},
+	{"rounds that overlap", right_overlap, UNNOTICED},
+	{"memory that is written before it was read", overwritten, NOTICED},
 	{"a missing synchronization", missing_sync, NOTICED},
 	{"a pinned buffer that is reused under way", reused_buffer, NOTICED},
 	{"the legacy stream beside one that does not block", legacy_assumed, NOTICED},

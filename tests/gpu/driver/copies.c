@@ -1,5 +1,6 @@
 /* Calls that copy and fill. A captured copy reads and writes when its graph runs; else pinned host memory is read and
- * written when the copy runs. Pageable memory is read before the call returns, and a copy to it has ended then. */
+ * written when the copy runs. Pageable memory is read before the call returns, which may wait for
+ * the stream first, by chance; and a copy to it has ended then. */
 #include <stdlib.h>
 #include <string.h>
 #include "driver.h"
@@ -55,6 +56,7 @@ static CUresult copy(struct CUctx_st *context, struct side to, struct side from,
 	if (r || s->capture)
 		return leave(r);
 	bool ends = (to.host && !is_pinned(to.at)) || (waits && (to.host || (from.host && !staged)));
+	ends |= staged && queue_random() & 1;
 	return leave(ends ? queue_drain(s) : CUDA_SUCCESS);
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "driver.h"
 
 static uint64_t instructions;
@@ -58,6 +59,14 @@ static bool fault_injected(struct CUctx_st *c, const char *kernel)
 	return true;
 }
 
+/* EMU_SLOW_US: what was fast has not ended yet. Without the lock. */
+static void slow_down(void)
+{
+	uint64_t us = setting("EMU_SLOW_US", 0);
+	if (us)
+		usleep((useconds_t)us);
+}
+
 static void start_kernel(struct CUctx_st *c, const struct op *op)
 {
 	struct memory_map *map = peers_map(c);
@@ -93,6 +102,8 @@ static enum progress run_kernel(struct CUctx_st *c, const struct op *op)
 	double begin = now();
 	enum grid_state state = grid_go(g, alone);
 	double seconds = now() - begin;
+	if (state == GRID_ENDED)
+		slow_down();
 	pthread_mutex_lock(&driver_lock);
 	kernel_seconds += seconds;
 	if (state == GRID_ENDED)
@@ -138,6 +149,7 @@ static void run_bytes(struct CUctx_st *c, const struct op *op)
 		run_copy(p);
 	else
 		run_fill(f);
+	slow_down();
 	pthread_mutex_lock(&driver_lock);
 }
 
