@@ -236,8 +236,8 @@ def nccl_splits(cuda):
 def slow(launcher):
     """A step that takes longer than DEPLOY_TIMEOUT is not stuck while its kernels end one after the other."""
     start = time.monotonic()
-    ids(run(launcher, "--ids=1,2,3", "--max-tokens=1", EMU_SLOW_US="40000", DEPLOY_TIMEOUT="2"))
-    if time.monotonic() - start < 3:
+    ids(run(launcher, "--ids=1,2,3", "--max-tokens=1", EMU_SLOW_US="60000", DEPLOY_TIMEOUT="3"))
+    if time.monotonic() - start < 4:
         raise Failed("the step was not slow")
 
 

@@ -76,6 +76,53 @@ static int marks(const void *unused)
 	return right ? UNNOTICED : NOTICED;
 }
 
+/* What a graph records has no events; what follows has. */
+static int marks_after_a_graph(const void *unused)
+{
+	struct device *d = open_device(20);
+	const struct device_queue *q = d->queue;
+	struct cuda *c = (struct cuda *)d;
+	uint64_t at = d->alloc(d, 2 * BYTES);
+	(void)unused;
+	q->begin_graph(d);
+	for (int i = 0; i < LAUNCHES_PER_MARK; i++)
+		copy_within(c, at);
+	void *graph = q->end_graph(d);
+	bool right = c->marks.recorded == 0;
+	q->launch_graph(d, graph);
+	for (int i = 0; i < LAUNCHES_PER_MARK; i++)
+		copy_within(c, at);
+	right = right && c->marks.recorded == 1;
+	d->sync(d);
+	q->drop_graph(d, graph);
+	d->close(d);
+	return right ? UNNOTICED : NOTICED;
+}
+
+/* A read has ended when it returns, into pinned memory too; copies of pinned memory are work that is waited for. */
+static int reads(const void *unused)
+{
+	struct device *d = open_device(20);
+	const struct device_queue *q = d->queue;
+	struct cuda *c = (struct cuda *)d;
+	uint64_t at = d->alloc(d, BYTES);
+	uint32_t *from = q->host_memory(d, BYTES), *to = q->host_memory(d, BYTES);
+	bool right = true;
+	(void)unused;
+	for (unsigned round = 0; round < ROUNDS && right; round++) {
+		fill(from, round);
+		q->send(d, at, from, BYTES);
+		right = c->busy;
+		d->read(d, to, (struct rect){at, BYTES, BYTES, 1});
+		right = right && !c->busy && !memcmp(from, to, BYTES);
+		q->fetch(d, to, at, BYTES);
+		right = right && c->busy;
+		d->sync(d);
+	}
+	d->close(d);
+	return right ? UNNOTICED : NOTICED;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(const void *);
@@ -84,7 +131,9 @@ static const struct {
             {"a buffer that is filled before its copy", no_await, NOTICED},
             {"a buffer without a mark", no_mark, NOTICED},
             {"results that are read early", no_sync, NOTICED},
-            {"marks among copies", marks, UNNOTICED}};
+            {"marks among copies", marks, UNNOTICED},
+            {"marks after a graph", marks_after_a_graph, UNNOTICED},
+            {"reads", reads, UNNOTICED}};
 
 /* All takes longer than the timeout; up to the only mark, and from there on, it takes less. */
 static int slow(const void *unused)

@@ -162,6 +162,7 @@ static void lane_pointers(struct warp *w, const struct ins *in, int operand, boo
 }
 
 /* ---- instructions ---- */
+
 static uint64_t bits_found(const struct warp *w, unsigned char *const *p, unsigned bytes)
 {
 	uint64_t found = w->exec;
@@ -169,6 +170,13 @@ static uint64_t bits_found(const struct warp *w, unsigned char *const *p, unsign
 		for (unsigned i = 0; i < bytes; i++)
 			found = found * 31 + p[__builtin_ctz(left)][i];
 	return found;
+}
+
+static void after_strong_load(struct warp *w, const struct ins *in, uint64_t found)
+{
+	note_poll(w, in, found);
+	if (in->order == ORDER_ACQUIRE)
+		weak_acquire(w, in->scope);
 }
 
 #define LOAD(name, memory, T)                                                                       \
@@ -186,9 +194,7 @@ static uint64_t bits_found(const struct warp *w, unsigned char *const *p, unsign
 			EACH_LANE(memory v; memcpy(&v, p[l] + (size_t)k * sizeof v, sizeof v); d[l] = (T)v);    \
 		}                                                                                           \
 		if (in->order != ORDER_WEAK)                                                                \
-			note_poll(w, in, bits_found(w, p, (unsigned)(in->count * sizeof(memory))));             \
-		if (in->order == ORDER_ACQUIRE)                                                             \
-			weak_acquire(w, in->scope);                                                             \
+			after_strong_load(w, in, bits_found(w, p, (unsigned)(in->count * sizeof(memory))));     \
 	}
 LOAD(u8, uint8_t, uint16_t)
 LOAD(s8, int8_t, uint16_t)
@@ -225,8 +231,6 @@ static void watch_store(struct warp *w, const struct ins *in, const uint64_t *at
 		uint64_t at[LANES];                                                                         \
 		lane_pointers(w, in, 0, true, at, p);                                                       \
 		w->polls = 0;                                                                               \
-		if (in->order == ORDER_RELEASE)                                                             \
-			weak_release(w, in->scope);                                                             \
 		if (w->weak)                                                                                \
 			weak_before_store(w, at, p);                                                            \
 		if (w->watched)                                                                             \

@@ -260,6 +260,8 @@ void weak_before_load(struct warp *w, const uint64_t *at, unsigned char **p)
 void weak_before_store(struct warp *w, const uint64_t *at, unsigned char **p)
 {
 	unsigned bytes = (unsigned)(w->in->size * w->in->count);
+	if (w->in->order == ORDER_RELEASE)
+		weak_release(w, w->in->scope);
 	for (int l = 0; l < LANES; l++) {
 		const struct range *r = shared_by_lane(w, l, at[l]);
 		if (!r)
