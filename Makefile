@@ -23,7 +23,7 @@ obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
 CODEGEN_OBJ := $(call obj,$(call ours,codegen) $(call ours,codegen/cpu) $(call ours,codegen/gpu))
 DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
-RUNTIME_OBJ := $(call obj,$(call ours,runtime) $(call ours,text) support/escape.c support/stage_order.c)
+RUNTIME_OBJ := $(call obj,$(call ours,runtime) $(call ours,text) $(call ours,text/jinja) support/escape.c support/stage_order.c)
 
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
 LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
@@ -122,6 +122,20 @@ test-text: $(ANSWER)
 	@$(PYTHON) tests/text/run.py $(ANSWER)
 test-text-random: $(ANSWER)
 	@$(TOKENIZERS) tests/text/run.py $(ANSWER) --random $(RANDOM)
+
+# tests/chat: chat templates, likewise. `make test-chat-random JINJA=python` needs a python that has Jinja2, and renders every template
+# with CHATS random conversations, and as many random templates.
+JINJA       ?= $(PYTHON)
+CHATS       ?= 1000
+CHAT_ANSWER := $(BUILD)/tests/chat/answer
+$(CHAT_ANSWER): $(BUILD)/tests/chat/answer.o $(BUILD)/libdeployrt.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lm -lpthread -ldl
+.PHONY: test-chat test-chat-random
+test-chat: $(CHAT_ANSWER)
+	@$(PYTHON) tests/chat/run.py $(CHAT_ANSWER)
+test-chat-random: $(CHAT_ANSWER)
+	@$(JINJA) tests/chat/run.py $(CHAT_ANSWER) --random $(CHATS)
 
 # tests/robust/alloc.py: the front end without LLVM, the malloc that is preloaded, and a program that does not end cleanly.
 ROBUST := $(addprefix $(BUILD)/tests/robust/,front unclean failing_malloc.so)
@@ -258,7 +272,7 @@ test-gpu: all test-emulator
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 sanitize:
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" test-unit test-golden test-text
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san CC=clang CFLAGS="$(SAN)" test-unit test-golden test-text test-chat
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CC=clang CFLAGS="$(TSAN)" test-threads
 # The thread sanitizer over the device's team, loading of weights, the communicator, and a launcher, whose ranks are threads here.
 TSAN := -O1 -g -fsanitize=thread -DRANKS_ARE_THREADS

@@ -44,6 +44,7 @@ step setup sh tests/setup.sh
 step gcc make BUILD="$build" CC=gcc all
 step unit make BUILD="$build" CC=gcc test-unit
 step tokens make BUILD="$build" CC=gcc PYTHON="$python" test-text
+step chat make BUILD="$build" CC=gcc PYTHON="$python" test-chat
 step gpu make BUILD="$build" CC=gcc test-emulator
 step layers env BUILD="$build" "$python" tests/layers.py
 step style "$python" tests/style.py

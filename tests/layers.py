@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "driver"]
-FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "text", "runtime"]
+FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "text", "text/jinja", "runtime"]
 SOURCES = (".c", ".h", ".y", ".l", ".def", ".sh", ".py")
 # Code for one kind of device; the files of codegen/ that know of it.
 DEVICES, KNOW_DEVICES = re.compile(r"codegen/\w+/"), re.compile(r"codegen/(\w+/|module\b)|driver/")
@@ -29,7 +29,8 @@ WITHOUT_CYCLES = re.compile(r"dag/(lower|params|pad|queues|schedule|buffers|kern
 MACHINE = "sema/deploy_machine.c"
 READ_AS_BANDWIDTH = {"unidirectional", "bidirectional"}
 OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("device", "sema/module.c"), ("link", "sema/module.c"),
-                  ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("host", "dag/queues.c")}
+                  ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("host", "dag/queues.c"),
+                  *(("count", f"text/jinja/{file}") for file in ("filter_list.c", "filter_text.c", "methods.c"))}
 # The definition of a symbol that whoever links the file must have.
 DEMANDED = {"no_memory"}
 
