@@ -3,7 +3,7 @@
 #include "unicode.h"
 #include "utf8.h"
 
-enum { MAX_ADDED = 1 << 18, MAX_ADDED_SIZE = 1024, MAX_NODES = 1 << 23 };
+enum { MAX_ADDED = 1 << 18, MAX_ADDED_SIZE = 256, MAX_NODES = 1 << 23 };
 
 /* ---- tree ------------------------------------------------------------------------------------ */
 static uint32_t add_node(struct trie *t)
@@ -24,7 +24,6 @@ void trie_close(struct trie *t)
 {
 	pairs_close(&t->child);
 	free(t->value);
-	*t = (struct trie){0};
 }
 
 bool trie_add(struct trie *t, struct span s, int32_t value)
