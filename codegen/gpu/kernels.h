@@ -11,7 +11,8 @@ struct gpu_kernel {
 	int64_t align[MAX_OPERANDS];        /* argument i is a multiple of so many bytes in every launch */
 	struct dr_entry entry[GPU_ENTRIES]; /* those of one name are launches of one function */
 	/* Blocks of an entry that a multiprocessor shall hold at once, at least: so many registers each thread may use.
-	 * The assembler would rather spill a few than hold fewer blocks. 0: BLOCKS_AT_ONCE. */
+	 * The assembler would rather spill a few than hold fewer blocks. 0: BLOCKS_AT_ONCE of up to 256 threads; for larger
+	 * ones the assembler decides. */
 	int at_once[GPU_ENTRIES];
 	int entries;
 	int team; /* threads that are one worker together */

@@ -26,10 +26,13 @@ static void annotate(struct codegen *g, LLVMValueRef f, const char *name, int64_
 /* How many threads a block has, and so how many registers each may use. */
 static void bound_registers(struct codegen *g, LLVMValueRef f, const struct gpu_kernel *k, const struct dr_entry *e)
 {
+	enum { FEW_THREADS = 256 };
 	int at_once = k->at_once[e - k->entry];
 	annotate(g, f, "maxntidx", e->threads);
-	if (k->tuned)
-		annotate(g, f, "minctasm", at_once ? at_once : BLOCKS_AT_ONCE);
+	if (k->tuned && !at_once && e->threads <= FEW_THREADS)
+		at_once = BLOCKS_AT_ONCE;
+	if (at_once)
+		annotate(g, f, "minctasm", at_once);
 }
 
 /* NAME(u64 ...): calls `body` with the arguments in memory, and with the number of this thread, or of its team, among
