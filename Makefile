@@ -245,6 +245,8 @@ test-e2e: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_heads.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_sampling.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_stop.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_batch.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_text.py
 test-failures: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_failures.py
 test-scale: all
@@ -266,7 +268,7 @@ test-cuda: all $(EMULATOR)
 test-gpu: all test-emulator
 	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/ptx.py --all
 	@$(MAKE) --no-print-directory test-cuda CUDA_MESHES=
-	@for test in formats values sampling stop owners streams; do \
+	@for test in formats values sampling stop batch text owners streams; do \
 	  $(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_$$test.py || exit 1; done
 
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.

@@ -1,34 +1,19 @@
-/* The launcher's command line: options into struct options, and the checks that need no rank. */
-#include <errno.h>
+/* The launcher's commands, and the checks that need no rank. */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "../support/escape.h"
+#include "batch.h"
+#include "generation.h"
+#include "options.h"
 #include "probe.h"
-#include "runtime.h"
+#include "texts.h"
 #include "tokenize.h"
 
-enum command { RUN = 1, BENCH = 2, PLAN = 4, PROBE = 8, TOKENIZE = 16 };
-enum option {
-#define X(name, value, commands, help) OPTION_##name,
-#include "options.def"
-#undef X
-	OPTIONS
-};
-static const struct option_row {
-	const char *name, *value;
-	int commands;
-	const char *help;
-} option_table[] = {
-#define X(name, value, commands, help) {#name, value, commands, help},
-#include "options.def"
-#undef X
-};
 static const struct command_row {
 	const char *name;
 	int bit;
@@ -38,236 +23,24 @@ static const struct command_row {
 #include "commands.def"
 #undef X
 };
-static const struct env_row {
-	const char *name, *value, *help;
-} env_table[] = {
-#define X(name, value, help) {#name, value, help},
-#include "env.def"
-#undef X
-};
-enum env {
-#define X(name, value, help) ENV_##name,
-#include "env.def"
-#undef X
-};
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
 /* ---- texts ----------------------------------------------------------------------------------- */
-/* The text of an option: its name with dashes for underscores. */
-static void option_text(const struct option_row *o, char *out, size_t n)
-{
-	snprintf(out, n, "--%s%s%s", o->name, *o->value ? " " : "", o->value);
-	for (char *c = out; *c && *c != ' '; c++)
-		*c = *c == '_' ? '-' : *c;
-}
-
 static void print_help(const struct plan *plan, const char *self)
 {
-	char text[64];
 	uint32_t ranks = plan->head->ranks;
 	printf("usage: %s COMMAND [OPTION ...]\n\n", self);
 	printf("%s: %s on %u rank%s\n\ncommands:\n", plan_string(plan, plan->head->deploy),
 	       plan_string(plan, plan->head->model), ranks, ranks == 1 ? "" : "s");
 	for (size_t i = 0; i < COUNT(command_table); i++)
 		printf("  %-20s %s\n", command_table[i].name, command_table[i].help);
-	printf("\noptions:\n");
-	for (size_t i = 0; i < COUNT(option_table); i++) {
-		int commands = option_table[i].commands;
-		option_text(&option_table[i], text, sizeof text);
-		const char *only = commands == RUN        ? " [run]"
-		                   : commands == BENCH    ? " [bench]"
-		                   : commands == TOKENIZE ? " [tokenize]"
-		                                          : "";
-		printf("  %-20s %s%s\n", text, option_table[i].help, only);
-	}
-	printf("  %-20s %s\n  %-20s %s\n", "--help", "this text", "--version", "what the launcher was made from");
-	printf("\nenvironment:\n");
-	for (size_t i = 0; i < COUNT(env_table); i++)
-		printf("  %-20s %s (%s)\n", env_table[i].name, env_table[i].help, env_table[i].value);
+	print_options();
 }
 
 static void print_version(const struct plan *plan)
 {
 	printf("%s: %s, plan %016" PRIx64 ", launcher ABI %u\n", plan_string(plan, plan->head->deploy),
 	       plan_string(plan, plan->head->model), plan->head->hash, plan->head->version);
-}
-
-/* ---- values ---------------------------------------------------------------------------------- */
-/* A whole number in [min, max]; false after a message. */
-static bool parse_number(const char *name, const char *text, long min, long max, int *out)
-{
-	char *end;
-	errno = 0;
-	long v = strtol(text, &end, 10);
-	if (errno || end == text || *end || v < min || v > max) {
-		say_error("%s: `%s` is not a number from %ld to %ld", name, text, min, max);
-		return false;
-	}
-	*out = (int)v;
-	return true;
-}
-
-/* A number in [min, max]; false after a message. */
-static bool parse_real(const char *name, const char *text, double min, double max, float *out)
-{
-	char *end;
-	double v = strtod(text, &end);
-	if (end == text || *end || !(v >= min && v <= max)) {
-		say_error("%s: `%s` is not a number from %g to %g", name, text, min, max);
-		return false;
-	}
-	*out = (float)v;
-	return true;
-}
-
-static void set_seed(struct dr_sampling *s, uint64_t seed)
-{
-	s->seed = (uint32_t)seed;
-	s->seed_high = (uint32_t)(seed >> 32);
-}
-
-static bool parse_seed(struct dr_sampling *s, const char *text)
-{
-	char *end;
-	errno = 0;
-	long long v = strtoll(text, &end, 10);
-	if (errno || end == text || *end || v < 0) {
-		say_error("--seed: `%s` is not a number from 0 to %lld", text, LLONG_MAX);
-		return false;
-	}
-	set_seed(s, (uint64_t)v);
-	return true;
-}
-
-static bool parse_top_k(struct dr_sampling *s, const char *text)
-{
-	int n;
-	if (!parse_number("--top-k", text, 0, INT32_MAX, &n))
-		return false;
-	if (n > DR_CANDIDATES)
-		say_error("--top-k: %d is more than the %d most likely tokens that a launcher chooses from", n, DR_CANDIDATES);
-	s->top_k = n;
-	return n <= DR_CANDIDATES;
-}
-
-/* Appends a list of token ids to *ids, which has *n of them; false after a message. */
-static bool parse_ids(const char *name, const char *text, int32_t **ids, int *n)
-{
-	*ids = host_grow(*ids, (size_t)*n + strlen(text) / 2 + 1, sizeof **ids);
-	for (const char *at = text;; at++) {
-		char *end;
-		errno = 0;
-		long v = strtol(at, &end, 10);
-		if (errno || end == at || (*end && *end != ',') || v < 0 || v > INT32_MAX) {
-			say_error("%s: `%s` is not a list of token ids like 1,15,7", name, text);
-			return false;
-		}
-		(*ids)[(*n)++] = (int32_t)v;
-		at = end;
-		if (!*end)
-			return true;
-	}
-}
-
-static bool parse_prompt(struct options *o, const char *text)
-{
-	struct prompt p = {0};
-	if (!parse_ids("--ids", text, &p.ids, &p.n)) {
-		free(p.ids);
-		return false;
-	}
-	o->prompts = host_grow(o->prompts, (size_t)(o->n_prompts + 1), sizeof *o->prompts);
-	o->prompts[o->n_prompts++] = p;
-	return true;
-}
-
-static bool set_option(struct options *o, enum option option, const char *value)
-{
-	enum { MAX_COUNT = 1 << 24, MAX_THREADS = 4096 };
-	switch (option) {
-	case OPTION_weights:     o->weights = value; return true;
-	case OPTION_decode:      return o->decode = true;
-	case OPTION_logits:      o->logits = value; return true;
-	case OPTION_ids:         return parse_prompt(o, value);
-	case OPTION_stop_ids:    return parse_ids("--stop-ids", value, &o->stop, &o->n_stop);
-	case OPTION_max_tokens:  return parse_number("--max-tokens", value, 1, MAX_COUNT, &o->max_tokens);
-	case OPTION_temperature: return parse_real("--temperature", value, 0, 100, &o->sampling.temperature);
-	case OPTION_top_k:       return parse_top_k(&o->sampling, value);
-	case OPTION_top_p:       return parse_real("--top-p", value, 0, 1, &o->sampling.top_p);
-	case OPTION_seed:        return parse_seed(&o->sampling, value);
-	case OPTION_prompt:      return parse_number("--prompt", value, 1, MAX_COUNT, &o->prompt);
-	case OPTION_output:      return parse_number("--output", value, 1, MAX_COUNT, &o->output);
-	case OPTION_batch:       return parse_number("--batch", value, 1, MAX_COUNT, &o->batch);
-	case OPTION_threads:     return parse_number("--threads", value, 1, MAX_THREADS, &o->threads);
-	case OPTION_unverified:
-		if (o->n_unverified == MAX_UNVERIFIED) {
-			say_error("--unverified: at most %d names", MAX_UNVERIFIED);
-			return false;
-		}
-		o->unverified[o->n_unverified++] = value;
-		return true;
-	case OPTIONS: break;
-	}
-	return false;
-}
-
-/* The option in an argument like --max-tokens or --max-tokens=4; OPTIONS: none. */
-static enum option find_option(const char *arg, int command)
-{
-	size_t n = strcspn(arg, "=");
-	for (int i = 0; i < OPTIONS; i++) {
-		char text[64];
-		option_text(&option_table[i], text, sizeof text);
-		text[strcspn(text, " ")] = 0;
-		if (strlen(text) == n && !strncmp(text, arg, n) && option_table[i].commands & command)
-			return (enum option)i;
-	}
-	return OPTIONS;
-}
-
-static bool parse_options(struct options *o, int command, int argc, char **argv)
-{
-	for (int i = 0; i < argc; i++) {
-		enum option option = find_option(argv[i], command);
-		const char *value = strchr(argv[i], '=');
-		if (option == OPTIONS) {
-			say_error("this command has no option `%s`; --help lists its options", argv[i]);
-			return false;
-		}
-		bool takes = *option_table[option].value;
-		if (!takes && value) {
-			say_error("`%s`: this option takes no value", argv[i]);
-			return false;
-		}
-		if (takes && !value && i + 1 == argc) {
-			say_error("%s needs a value: %s", argv[i], option_table[option].value);
-			return false;
-		}
-		if (!set_option(o, option, !takes ? "" : value ? value + 1 : argv[++i]))
-			return false;
-	}
-	return true;
-}
-
-static bool read_environment(struct options *o, enum dr_image_form form)
-{
-	const char *value[COUNT(env_table)];
-	for (size_t i = 0; i < COUNT(env_table); i++) {
-		const char *set = getenv(env_table[i].name);
-		value[i] = set && *set ? set : env_table[i].value;
-	}
-	const char *const *names = device_names(form);
-	const char *wanted = getenv("DEPLOY_DEVICE");
-	o->device = wanted && *wanted ? NULL : names[0];
-	for (int i = 0; names[i] && !o->device; i++)
-		o->device = strcmp(names[i], wanted) ? NULL : names[i];
-	if (o->device)
-		return parse_number("DEPLOY_TIMEOUT", value[ENV_DEPLOY_TIMEOUT], 1, 1 << 20, &o->timeout)
-		       && parse_number("DEPLOY_SYNC", value[ENV_DEPLOY_SYNC], 0, 1, &o->sync);
-	say_error("DEPLOY_DEVICE: a launcher of --target=%s has no device `%s`, but %s%s%s",
-	          form == DR_IMAGE_PTX ? "cuda" : "cpu", wanted, names[0], names[1] ? " and " : "",
-	          names[1] ? names[1] : "");
-	return false;
 }
 
 /* ---- plan ------------------------------------------------------------------------------------ */
@@ -316,13 +89,15 @@ static void make_prompts(struct options *o, const struct plan *plan)
 	}
 }
 
-/* Gives each prompt a seed of its own, so that equal prompts draw different tokens. */
-static void give_seeds(struct options *o)
+/* Gives prompts of the command line what the other options say. */
+static void fill_prompts(struct options *o)
 {
-	uint64_t seed = o->sampling.seed | (uint64_t)o->sampling.seed_high << 32;
 	for (int i = 0; i < o->n_prompts; i++) {
-		o->prompts[i].sampling = o->sampling;
-		set_seed(&o->prompts[i].sampling, seed + (uint64_t)i);
+		struct prompt p = prompt_default(o, i, o->prompts[i].text != NULL);
+		p.ids = o->prompts[i].ids;
+		p.n = o->prompts[i].n;
+		p.text = o->prompts[i].text;
+		o->prompts[i] = p;
 	}
 }
 
@@ -352,16 +127,33 @@ static void check_weights(const struct job *job, struct checkpoint **checkpoint,
 	unverified_check(&u, p);
 }
 
-/* Reports everything that can be wrong before a rank starts, in one message. */
-static bool check_job(struct job *job, struct checkpoint **checkpoint)
+static bool has_text(const struct options *o)
 {
-	const struct options *o = job->options;
+	bool found = false;
+	for (int i = 0; i < o->n_prompts; i++)
+		found = found || o->prompts[i].text;
+	return found;
+}
+
+/* Reports everything that can be wrong before a rank starts, in one message. */
+static bool check_job(struct job *job, struct options *o, struct checkpoint **checkpoint)
+{
 	struct problems p;
+	bool folder = o->weights && is_folder(o->weights);
 	problems_open(&p);
+	if (folder && (o->prompts_file || has_text(o)))
+		generation_read(o->generation, o->weights, &p);
+	fill_prompts(o);
+	if (o->prompts_file)
+		batch_read(o, &p);
+	if (folder && has_text(o))
+		job->tokenizer = texts_encode(o, job->plan, &p);
 	prompts_check(job->plan, o, o->bench ? 1 : o->n_prompts, &p); /* prompts of bench are all alike */
 	if (o->weights)
 		check_weights(job, checkpoint, &p);
 	job->checkpoint = *checkpoint;
+	if (o->prompts_file && !p.n)
+		job->batch = batch_open(o, job->plan, &p);
 	return problems_close(&p, "the launcher cannot start:");
 }
 
@@ -408,12 +200,24 @@ static int launch_with_logits(struct job *job)
 	return status;
 }
 
+static int launch_batch(struct job *job)
+{
+	int n;
+	batch_done(job->batch, &n);
+	if (batch_complete(job->batch)) {
+		print_note("%s has all %d answers already", job->options->output_dir, job->options->n_prompts);
+		return STATUS_OK;
+	}
+	int status = launch(job);
+	return status == STATUS_OK && !batch_finish(job->batch) ? STATUS_FAILED : status;
+}
+
 static int start(struct job *job)
 {
 	sigset_t before;
 	choose_threads(job);
 	hold_signals(&before);
-	int status = job->options->logits ? launch_with_logits(job) : launch(job);
+	int status = job->batch ? launch_batch(job) : job->options->logits ? launch_with_logits(job) : launch(job);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;
 }
@@ -425,9 +229,14 @@ static int run_command(struct options *o, const struct plan *plan, const struct 
 	int status = STATUS_FAILED;
 	if (o->bench)
 		make_prompts(o, plan);
-	give_seeds(o);
-	if (check_job(&job, &checkpoint))
+	struct generation generation = {.sampling = {.top_p = 1}};
+	o->generation = &generation;
+	if (check_job(&job, o, &checkpoint))
 		status = start(&job);
+	if (job.batch)
+		batch_close(job.batch);
+	tokenizer_close(job.tokenizer);
+	free(generation.stop);
 	checkpoint_guard(NULL, NULL);
 	checkpoint_close(checkpoint);
 	return status;
@@ -482,15 +291,17 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 		return usage(argv[0]);
 	if (command == PROBE)
 		return probe_command(argc - 2, argv + 2);
+	o->bench = command == BENCH;
 	if (!parse_options(o, command, argc - 2, argv + 2) || !read_environment(o, (enum dr_image_form)g->image->form))
 		return STATUS_USAGE;
 	if (command == PLAN)
 		return print_plan(plan, (enum dr_image_form)g->image->form);
 	if (command == TOKENIZE)
 		return tokenize_command(o, plan);
-	o->bench = command == BENCH;
-	if (!o->bench && (!o->weights || !o->n_prompts))
+	if (!o->bench && (!o->weights || (!o->n_prompts && !o->prompts_file)))
 		return usage(argv[0]);
+	if (!options_agree(o))
+		return STATUS_USAGE;
 	return run_command(o, plan, g);
 }
 
@@ -521,8 +332,11 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 		return print_version(&plan), finish_output(STATUS_OK);
 	int status = finish_output(main_with_options(&o, &plan, argc, argv, g));
 	for (int i = 0; i < o.n_prompts; i++)
-		free(o.prompts[i].ids);
+		prompt_free(&o.prompts[i]);
+	for (int i = 0; i < o.n_stop_text; i++)
+		free(o.stop_text[i]);
 	free(o.prompts);
 	free(o.stop);
+	free(o.stop_text);
 	return status;
 }

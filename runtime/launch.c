@@ -153,7 +153,7 @@ int launch_in(struct job *job, struct world *w)
 {
 	job->world = w;
 	int status = run_ranks(job);
-	if (status == STATUS_OK) {
+	if (status == STATUS_OK && !(job->tokenizer && !job->batch)) { /* a text stands alone */
 		print_memory(job);
 		print_graphs(job);
 		status = finish_output(status);

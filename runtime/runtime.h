@@ -21,23 +21,35 @@ struct generated {
 
 /* ---- cli.c: the command line ----------------------------------------------------------------- */
 struct prompt {
-	int32_t *ids;
-	int n;
-	struct dr_sampling sampling;
-}; /* zeros: greedy */
-enum { MAX_UNVERIFIED = 64 };
+	int32_t *ids, *stop; /* stop: token ids that end the continuation */
+	int n, n_stop, max_tokens;
+	struct dr_sampling sampling; /* zeros: greedy */
+	bool own_stop;               /* else `stop` is the options' and the checkpoint's */
+	char *text;                  /* UTF-8, of which ids are made; NULL: ids were given */
+	char **stop_text;            /* strings that end the text of the answer */
+	int n_stop_text;
+	int line;   /* in the file of prompts; 0: none */
+	char *name; /* the prompt's `id` in the file, as JSON; NULL: none */
+};
+enum { MAX_UNVERIFIED = 64, MAX_COUNT = 1 << 24, MAX_TEMPERATURE = 100 };
 struct options {
-	const char *weights, *logits; /* NULL: none */
+	const char *weights, *logits;          /* NULL: none */
+	const char *prompts_file, *output_dir; /* NULL: none */
 	struct prompt *prompts;
-	int n_prompts;
-	int32_t *stop; /* token ids that end a continuation */
+	int n_prompts, room;   /* room: of `prompts` */
+	uint64_t prompts_hash; /* of the file */
+	int32_t *stop;         /* token ids that end a continuation */
 	int n_stop;
+	char **stop_text; /* strings that end the text of an answer */
+	int n_stop_text;
+	struct generation *generation; /* what the checkpoint proposes for texts; NULL: nothing */
+	bool temperature_given, top_k_given, top_p_given;
 	int max_tokens, threads;     /* 0: the default */
 	int prompt, output, batch;   /* options of bench */
 	struct dr_sampling sampling; /* for the first prompt; the others have the next seeds */
 	const char *unverified[MAX_UNVERIFIED];
 	int n_unverified;
-	bool bench, decode;
+	bool bench, measure, decode;
 	const char *device; /* from the environment, see env.def */
 	int timeout;        /* seconds */
 	int sync;           /* 1: see struct device_options */
@@ -147,12 +159,16 @@ void npy_discard(struct npy *f);
 
 /* ---- rank.c: the life of one rank; serve.c: rank 0's part of it ------------------------------ */
 struct world;
+struct batch;
+struct tokenizer;
 struct job {
 	const struct generated *generated;
 	const struct plan *plan;
 	const struct options *options;
 	const struct checkpoint *checkpoint; /* NULL: random weights */
 	struct npy *npy;                     /* NULL: no logits */
+	struct batch *batch;                 /* NULL: answers are printed */
+	struct tokenizer *tokenizer;         /* NULL: no prompt is text */
 	struct world *world;
 	bool spin;
 	int threads, workers; /* per rank: threads of the host; workers of a launch */
@@ -243,6 +259,21 @@ const struct results *inbox_results(const struct inbox *in); /* results of the l
 bool rank_step(struct rank *r); /* false: rank 0 has no more steps */
 /* Rank 0: runs the job's prompts and prints the results. */
 void serve(struct rank *r);
+
+/* ---- prompts.c ------------------------------------------------------------------------------- */
+void set_seed(struct dr_sampling *s, uint64_t seed);
+/* A prompt without ids, with what the options say, or for a text what the checkpoint proposes and no option says.
+ * index: its number, counted from 0. */
+struct prompt prompt_default(const struct options *o, int index, bool is_text);
+/* Copies strings into a prompt's stop_text, in place of those that it has. */
+void prompt_stop_texts(struct prompt *p, char *const *strings, int n);
+/* Appends it to options->prompts, which then owns what it points to. */
+struct prompt *prompt_add(struct options *o, const struct prompt *p);
+void prompt_free(struct prompt *p);
+struct request;
+struct request request_of(const struct prompt *p); /* engine.h; points to what the prompt has */
+enum { WHERE_BYTES = 512 };
+void prompt_where(const struct options *o, int i, char *out, size_t n); /* "prompt 1", "in.jsonl:3" */
 /* Reports why the engine would reject the first n prompts, or the stop ids. */
 void prompts_check(const struct plan *plan, const struct options *o, int n, struct problems *p);
 void activity(struct rank *r, enum activity a);

@@ -3,8 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include "../text/tokenizer.h"
-#include "runtime.h"
+#include "texts.h"
 #include "tokenize.h"
 
 /* All of a file, at most a byte more than a text may have. NULL after a message. */
@@ -75,19 +74,13 @@ static bool print_text(const struct tokenizer *t, const char *text, size_t n, FI
 int tokenize(const char *folder, uint32_t vocab, bool decode, FILE *in, FILE *out)
 {
 	struct text_error e;
-	char *path = join_path(folder, "tokenizer.json"), *text = NULL;
 	size_t n;
-	struct tokenizer *t = tokenizer_open(path, &e);
-	bool ok = t && (uint32_t)tokenizer_size(t) <= vocab;
+	struct tokenizer *t = checkpoint_tokenizer(folder, vocab, &e);
 	if (!t)
 		say_error("%s", e.text);
-	else if (!ok)
-		say_error("%s: its ids go up to %d, but the model has a vocabulary of %u", path, tokenizer_size(t) - 1, vocab);
-	if (ok)
-		text = read_all(in, &n);
-	ok = text && (decode ? print_text(t, text, n, out) : print_ids(t, text, n, out));
+	char *text = t ? read_all(in, &n) : NULL;
+	bool ok = text && (decode ? print_text(t, text, n, out) : print_ids(t, text, n, out));
 	free(text);
-	free(path);
 	tokenizer_close(t);
 	return ok ? STATUS_OK : STATUS_FAILED;
 }

@@ -66,6 +66,8 @@ step meshes "$python" tests/e2e/run_meshes.py
 step heads "$python" tests/e2e/run_heads.py
 step sampling "$python" tests/e2e/run_sampling.py
 step stop "$python" tests/e2e/run_stop.py
+step batch "$python" tests/e2e/run_batch.py
+step text "$python" tests/e2e/run_text.py
 # Families that bring no kernel of their own run one mesh there, in bf16 on several ranks.
 step far env DEPLOY_DEVICE=far DEPLOYC_GAPS=256 "$python" tests/e2e/run_meshes.py \
 	llama mixtral "qwen3 " qwen3_moe olmoe gemma3 gpt_oss deepseek "bf16 on  6" "bf16 on  9"

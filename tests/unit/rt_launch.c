@@ -736,7 +736,7 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("tokenize")), 2);
 	assert_said("error: tokenize needs --weights DIR, the folder of tokenizer.json");
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("tokenize", "--decode=1")), 2);
-	assert_said("error: `--decode=1`: this option takes no value");
+	assert_said("error: --decode takes no value");
 	assert_int_equal(launcher(PAIR, step_tp2, ARGS("tokenize", "--decode", "--weights", folder)), 1);
 	assert_said("/tokenizer.json: No such file or directory");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--decode")), 2);

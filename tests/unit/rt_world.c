@@ -456,13 +456,13 @@ static int run_job(enum which_world which, void (*step)(struct dr_frame *), char
 		static int32_t ids[5][20];
 		struct prompt prompts[5];
 		for (int i = 0; i < 5; i++) {
-			prompts[i] = (struct prompt){ids[i], 1 + i * 4, {.top_p = 1}};
+			prompts[i] = (struct prompt){.ids = ids[i], .n = 1 + i * 4, .max_tokens = 6, .sampling = {.top_p = 1}};
 			ids[i][prompts[i].n - 1] = i;
 		}
 		const dr_step_fn steps[] = {step, step};
 		const struct dr_image image = {.n_kernels = sizeof kernels / sizeof *kernels, .functions = kernels};
 		struct generated g = {blob.at, &image, steps};
-		struct options o = {.prompts = prompts, .n_prompts = 5, .max_tokens = 6, .device = "cpu", .timeout = 60};
+		struct options o = {.prompts = prompts, .n_prompts = 5, .device = "cpu", .timeout = 60};
 		struct job job = {.generated = &g, .plan = &plan, .options = &o, .threads = 2, .workers = 2};
 		struct world *w = open_world(which);
 		status = launch_in(&job, w);

@@ -1,0 +1,244 @@
+/* Reads a file of prompts: one JSON object for each, on a line of its own or in an array. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "batch.h"
+
+/* The prompt that is read. */
+struct item {
+	struct options *options;
+	struct problems *problems;
+	struct prompt prompt;
+	char where[WHERE_BYTES];
+};
+
+/* ---- fields ---------------------------------------------------------------------------------- */
+static void wrong(struct item *it, const char *field, const json_t *v, const char *want)
+{
+	enum { SHOWN = 60 };
+	char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	problem(it->problems, "%s: `%s` is %.*s%s; it must be %s", it->where, field, SHOWN, text ? text : "something else",
+	        text && strlen(text) > SHOWN ? "..." : "", want);
+	free(text);
+}
+
+static void read_whole(struct item *it, const char *field, const json_t *v, long min, long max, int *out)
+{
+	char want[80];
+	if (json_is_integer(v) && json_integer_value(v) >= min && json_integer_value(v) <= max) {
+		*out = (int)json_integer_value(v);
+		return;
+	}
+	snprintf(want, sizeof want, "a whole number from %ld to %ld", min, max);
+	wrong(it, field, v, want);
+}
+
+static void read_real(struct item *it, const char *field, const json_t *v, double max, float *out)
+{
+	char want[80];
+	if (json_is_number(v) && json_number_value(v) >= 0 && json_number_value(v) <= max) {
+		*out = (float)json_number_value(v);
+		return;
+	}
+	snprintf(want, sizeof want, "a number from 0 to %g", max);
+	wrong(it, field, v, want);
+}
+
+static void read_list(struct item *it, const char *field, const json_t *v, int32_t **out, int *n)
+{
+	size_t i;
+	json_t *id;
+	if (!json_is_array(v)) {
+		wrong(it, field, v, "a list of token ids");
+		return;
+	}
+	free(*out);
+	*out = host_alloc(json_array_size(v), sizeof **out);
+	*n = 0;
+	json_array_foreach ((json_t *)(uintptr_t)v, i, id) {
+		if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX) {
+			wrong(it, field, v, "a list of token ids");
+			*n = 0;
+			return;
+		}
+		(*out)[(*n)++] = (int32_t)json_integer_value(id);
+	}
+}
+
+static void read_ids(struct item *it, const char *field, const json_t *v)
+{
+	read_list(it, field, v, &it->prompt.ids, &it->prompt.n);
+	if (json_is_array(v) && !json_array_size(v))
+		wrong(it, field, v, "a list of at least one token id");
+}
+static void read_stop_ids(struct item *it, const char *field, const json_t *v)
+{
+	it->prompt.own_stop = true;
+	read_list(it, field, v, &it->prompt.stop, &it->prompt.n_stop);
+}
+static void read_max_tokens(struct item *it, const char *field, const json_t *v)
+{
+	read_whole(it, field, v, 1, MAX_COUNT, &it->prompt.max_tokens);
+}
+static void read_temperature(struct item *it, const char *field, const json_t *v)
+{
+	read_real(it, field, v, MAX_TEMPERATURE, &it->prompt.sampling.temperature);
+}
+static void read_top_k(struct item *it, const char *field, const json_t *v)
+{
+	read_whole(it, field, v, 0, DR_CANDIDATES, &it->prompt.sampling.top_k);
+}
+static void read_top_p(struct item *it, const char *field, const json_t *v)
+{
+	read_real(it, field, v, 1, &it->prompt.sampling.top_p);
+}
+static void read_seed(struct item *it, const char *field, const json_t *v)
+{
+	if (json_is_integer(v) && json_integer_value(v) >= 0)
+		set_seed(&it->prompt.sampling, (uint64_t)json_integer_value(v));
+	else
+		wrong(it, field, v, "a whole number from 0 to 9223372036854775807");
+}
+static void read_prompt(struct item *it, const char *field, const json_t *v)
+{
+	if (!json_is_string(v))
+		wrong(it, field, v, "text");
+	else
+		it->prompt.text = strcpy(host_alloc(json_string_length(v) + 1, 1), json_string_value(v));
+}
+static void read_stop(struct item *it, const char *field, const json_t *v)
+{
+	size_t n = json_is_array(v) ? json_array_size(v) : 1;
+	char **text = host_alloc(n, sizeof *text);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *one = json_is_array(v) ? json_array_get(v, i) : v;
+		if (!json_is_string(one) || !json_string_length(one)) {
+			wrong(it, field, v, "text, or a list of texts, none of them empty");
+			n = i;
+			break;
+		}
+		text[i] = (char *)(uintptr_t)json_string_value(one);
+	}
+	prompt_stop_texts(&it->prompt, text, (int)n);
+	free(text);
+}
+static void read_id(struct item *it, const char *field, const json_t *v)
+{
+	if (!json_is_string(v) && !json_is_integer(v)) {
+		wrong(it, field, v, "text or a whole number");
+		return;
+	}
+	free(it->prompt.name);
+	it->prompt.name = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+}
+
+static const struct field {
+	const char *name;
+	void (*read)(struct item *it, const char *field, const json_t *v);
+} fields[] = {
+	{"prompt", read_prompt},
+	{"ids", read_ids},
+	{"max_tokens", read_max_tokens},
+	{"temperature", read_temperature},
+	{"top_k", read_top_k},
+	{"top_p", read_top_p},
+	{"seed", read_seed},
+	{"stop", read_stop},
+	{"stop_ids", read_stop_ids},
+	{"id", read_id},
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static void read_field(struct item *it, const char *name, const json_t *v)
+{
+	char known[256] = "";
+	for (int i = 0; i < FIELDS; i++)
+		if (!strcmp(fields[i].name, name)) {
+			fields[i].read(it, name, v);
+			return;
+		}
+	for (int i = 0; i < FIELDS; i++)
+		snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", fields[i].name);
+	problem(it->problems, "%s: there is no field `%s`; the fields are %s", it->where, name, known);
+}
+
+/* ---- prompts --------------------------------------------------------------------------------- */
+/* line 0: an element of an array. v NULL: not read, already reported. */
+static void add_item(struct options *o, int line, json_t *v, struct problems *p)
+{
+	struct item it = {
+		.options = o, .problems = p, .prompt = prompt_default(o, o->n_prompts, json_object_get(v, "prompt"))};
+	const char *name;
+	json_t *field;
+	it.prompt.line = line;
+	prompt_add(o, &it.prompt);
+	prompt_where(o, o->n_prompts - 1, it.where, sizeof it.where);
+	if (v && !json_is_object(v))
+		problem(p, "%s: a prompt must be an object like {\"prompt\": \"Why is the sky blue?\"}", it.where);
+	json_object_foreach (v, name, field)
+		read_field(&it, name, field);
+	if (json_is_object(v) && !json_object_get(v, "ids") == !json_object_get(v, "prompt"))
+		problem(p, "%s: a prompt must have `prompt` or `ids`, one of them", it.where);
+	o->prompts[o->n_prompts - 1] = it.prompt;
+}
+
+static void read_lines(struct options *o, const char *at, const char *end, struct problems *p)
+{
+	for (int line = 1; at < end; line++) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t n = (size_t)((stop ? stop : end) - at);
+		json_error_t e;
+		if (strspn(at, " \t\r") < n) {
+			json_t *v = json_loadb(at, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
+			if (!v)
+				problem(p, "%s:%d:%d: %s", o->prompts_file, line, e.column, e.text);
+			add_item(o, line, v, p);
+			json_decref(v);
+		}
+		at += n + 1;
+	}
+}
+
+static void read_array(struct options *o, const char *text, size_t n, struct problems *p)
+{
+	json_error_t e;
+	json_t *all = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e), *v;
+	size_t i;
+	if (!all)
+		problem(p, "%s:%d:%d: %s", o->prompts_file, e.line, e.column, e.text);
+	json_array_foreach (all, i, v)
+		add_item(o, 0, v, p);
+	json_decref(all);
+}
+
+void batch_read(struct options *o, struct problems *p)
+{
+	struct stat st;
+	int before = p->n, fd = open(o->prompts_file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		problem(p, "cannot read %s: %s", o->prompts_file, fd < 0 ? strerror(errno) : "not a regular file");
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	size_t n = (size_t)st.st_size, got = 0;
+	char *text = host_alloc(n + 1, 1); /* its NUL at the end stops strspn */
+	for (ssize_t k; got < n && (k = read(fd, text + got, n - got)) > 0;)
+		got += (size_t)k;
+	close(fd);
+	if (text[strspn(text, " \t\r\n")] == '[')
+		read_array(o, text, got, p);
+	else
+		read_lines(o, text, text + got, p);
+	o->prompts_hash = 0xcbf29ce484222325u;
+	for (size_t i = 0; i < got; i++)
+		o->prompts_hash = (o->prompts_hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+	free(text);
+	if (!o->n_prompts && p->n == before)
+		problem(p, "%s has no prompts", o->prompts_file);
+}

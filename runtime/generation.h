@@ -1,0 +1,14 @@
+/* generation_config.json: what a checkpoint proposes for texts. */
+#ifndef DEPLOY_GENERATION_H
+#define DEPLOY_GENERATION_H
+#include "runtime.h"
+
+struct generation {
+	int32_t *stop; /* eos_token_id; for free() */
+	int n_stop;
+	struct dr_sampling sampling; /* of `do_sample`; greedy without it */
+};
+/* Reads it from a checkpoint's folder, if it is there. Reports what is wrong; warns of what would change the text and
+ * is not built. */
+void generation_read(struct generation *g, const char *folder, struct problems *p);
+#endif

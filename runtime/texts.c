@@ -1,0 +1,47 @@
+/* The tokenizer of a checkpoint, and the ids of prompts that are text. */
+#include <stdlib.h>
+#include <string.h>
+#include "texts.h"
+
+static void encode(struct tokenizer *t, const struct options *o, int i, struct problems *p)
+{
+	struct prompt *prompt = &o->prompts[i];
+	struct token_ids ids = {0};
+	struct text_error e;
+	char where[WHERE_BYTES];
+	prompt_where(o, i, where, sizeof where);
+	if (!tokenizer_encode(t, prompt->text, strlen(prompt->text), ENCODE_TEMPLATE, &ids, &e))
+		problem(p, "%s: %s", where, e.text);
+	else if (ids.n == 0)
+		problem(p, "%s: the text has no tokens", where);
+	else if (ids.n > INT32_MAX)
+		problem(p, "%s: the text has %zu tokens", where, ids.n);
+	prompt->ids = ids.at;
+	prompt->n = ids.n > INT32_MAX ? 0 : (int)ids.n;
+}
+
+struct tokenizer *checkpoint_tokenizer(const char *folder, uint32_t vocab, struct text_error *e)
+{
+	char *path = join_path(folder, "tokenizer.json");
+	struct tokenizer *t = tokenizer_open(path, e);
+	if (t && (uint32_t)tokenizer_size(t) > vocab) {
+		snprintf(e->text, sizeof e->text, "%s: its ids go up to %d, but the model has a vocabulary of %u", path,
+		         tokenizer_size(t) - 1, vocab);
+		tokenizer_close(t);
+		t = NULL;
+	}
+	free(path);
+	return t;
+}
+
+struct tokenizer *texts_encode(const struct options *o, const struct plan *plan, struct problems *p)
+{
+	struct text_error e;
+	struct tokenizer *t = checkpoint_tokenizer(o->weights, plan->head->vocab, &e);
+	if (!t)
+		problem(p, "%s", e.text);
+	for (int i = 0; t && i < o->n_prompts; i++)
+		if (o->prompts[i].text)
+			encode(t, o, i, p);
+	return t;
+}

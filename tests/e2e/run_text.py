@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Text in, text out: --prompt and `prompt` of a file. The tokenizer has a token for each byte, so a text's ids are its bytes, and answers
+are compared with those of --ids.
+
+    run_text.py [WORD ...]    only the tests whose line contains a word
+"""
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+
+from harness import FIXTURES, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, spec
+
+MODEL, VOCAB, STEPS = "mixtral", 256, 30
+PROMPTS = ["Why is the sky blue?", "x", "naïve ☃ 🙂", "a\nb\tc", "Why is the sky blue?"]
+PLANS = {1: "Megatron {}", 4: "Megatron { ep = 2; tp = 2 }"}
+
+
+def byte_names():
+    """The characters that stand for the bytes in vocabularies of bytes: themselves where they are printable, else from U+0100 on."""
+    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    return {b: chr(b if b in kept else next(others)) for b in range(256)}
+
+
+def tokenizer(size=VOCAB):
+    names = [*byte_names().values()] + [f"<{i}>" for i in range(256, size)]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": level,
+            "post_processor": None, "decoder": level,
+            "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None,
+                      "fuse_unk": False, "byte_fallback": False, "ignore_merges": False, "vocab": {n: i for i, n in enumerate(names)}, "merges": []}}
+
+
+def checkpoint(folder, generation=None, **files):
+    """The fixture with a tokenizer; files: other texts of files, with _ for the dot; None: none."""
+    to = folder / "checkpoint"
+    to.mkdir(exist_ok=True)
+    for path in (FIXTURES / MODEL / "config.json", *(FIXTURES / MODEL).glob("model*.safetensors*")):
+        if not (to / path.name).exists():
+            (to / path.name).symlink_to(path)
+    files = {"tokenizer_json": json.dumps(tokenizer()), "generation_config_json": json.dumps(generation) if generation else None, **files}
+    for name, text in files.items():
+        path = to / name.replace("_json", ".json")
+        path.unlink(missing_ok=True)
+        if text is not None:
+            path.write_text(text)
+    return to
+
+
+def run(launcher, weights, *options, status=0, said="", steps=STEPS):
+    done = subprocess.run([launcher, "run", "--weights", weights, "--max-tokens", str(steps), *options], capture_output=True, timeout=60)
+    err = done.stderr.decode()
+    if done.returncode != status or said not in err:
+        raise Failed(f"exits with {done.returncode} instead of {status}, and says: {first_line(err or done.stdout.decode(errors='replace'))}")
+    return done.stdout.decode()
+
+
+def ids_of(launcher, weights, prompts, *options):
+    """Continuations of texts that are given as ids."""
+    words = [w for p in prompts for w in ("--ids", ",".join(map(str, p.encode())))]
+    text = run(launcher, weights, *words, *options)
+    return [[int(t) for t in m[1].split(",")] for m in re.finditer(r"^ids: .* -> (.*)$", text, re.M)]
+
+
+def decoded(ids):
+    return bytes(ids).decode(errors="replace")
+
+
+def from_file(launcher, weights, folder, items, *options):
+    (folder / "in.jsonl").write_text("".join(json.dumps(i) + "\n" for i in items))
+    out = folder / "answers"
+    if out.exists():
+        for path in out.iterdir():
+            path.unlink()
+    run(launcher, weights, "--prompts", folder / "in.jsonl", "--output-dir", out, *options)
+    return [json.loads(line) for line in (out / "outputs.jsonl").read_text().splitlines()]
+
+
+def equal(got, want, what):
+    if got != want:
+        raise Failed(f"{what}: {got!r} instead of {want!r}")
+
+
+def same_as_ids(folder, one, four):
+    """One prompt alone, several, from a file; on one rank and on four."""
+    weights = checkpoint(folder)
+    want = [decoded(ids) for ids in ids_of(one, weights, PROMPTS)]
+    for launcher in one, four:
+        for prompt, text in zip(PROMPTS, want):
+            equal(run(launcher, weights, "--prompt", prompt), text + "\n", f"{prompt!r} alone")
+        together = run(launcher, weights, *[w for p in PROMPTS for w in ("--prompt", p)])
+        equal(together, "\n".join(f"== prompt {i + 1} ==\n{text}\n" for i, text in enumerate(want)), "all together")
+        answers = from_file(launcher, weights, folder, [{"prompt": p} for p in PROMPTS])
+        equal([a["text"] for a in answers], want, "from a file")
+        equal([a["prompt_tokens"] for a in answers], [len(p.encode()) for p in PROMPTS], "tokens of prompts")
+
+
+def drawn(folder, one, four):
+    """The same prompt and seed give the same text alone, among others, and under another mesh."""
+    weights, options = checkpoint(folder), ["--temperature", "0.9", "--top-k", "20"]
+    alone = run(one, weights, "--prompt", PROMPTS[0], "--seed", "5", *options)
+    if alone == run(one, weights, "--prompt", PROMPTS[0], "--seed", "6", *options):
+        raise Failed("another seed gives the same text")
+    equal(run(four, weights, "--prompt", PROMPTS[0], "--seed", "5", *options), alone, "on four ranks")
+    items = [{"prompt": PROMPTS[i % 4], "seed": i} for i in range(40)]
+    equal(from_file(four, weights, folder, items, *options)[4]["text"], run(one, weights, "--prompt", PROMPTS[0], "--seed", "4", *options)[:-1], "among others")
+
+
+def stop_strings(folder, launcher):
+    weights = checkpoint(folder)
+    ids = ids_of(launcher, weights, PROMPTS[1:2])[0]
+    text = decoded(ids)
+    for begin, length in (0, 1), (5, 2), (9, 4), (len(text) - 3, 3):
+        stop = text[begin:begin + length]
+        want = text[:text.find(stop)]
+        equal(run(launcher, weights, "--prompt", PROMPTS[1], "--stop", stop), want + "\n", f"stopped by {stop!r}")
+        answer = from_file(launcher, weights, folder, [{"prompt": PROMPTS[1], "stop": ["not there", stop]}])[0]
+        equal((answer["text"], answer["finish"]), (want, "stop"), f"from a file, stopped by {stop!r}")
+        if stop not in decoded(answer["ids"]) or stop in decoded(answer["ids"][:-1]):
+            raise Failed(f"ids {answer['ids']} do not end with {stop!r}")
+    almost = text[4:7] + "never"
+    equal(run(launcher, weights, "--prompt", PROMPTS[1], "--stop", almost), text + "\n", "a stop string that does not come")
+
+
+def proposals(folder, launcher):
+    """generation_config.json: its stop tokens and sampling hold for texts, and give way to options."""
+    ids = ids_of(launcher, checkpoint(folder), PROMPTS[:1])[0]
+    stop = ids[6]
+    cut = decoded(ids[:ids.index(stop) + 1])
+    for value in stop, [255, stop]:
+        weights = checkpoint(folder, {"eos_token_id": value, "temperature": 0.5})
+        equal(run(launcher, weights, "--prompt", PROMPTS[0]), cut + "\n", "an end token, greedily")
+    weights = checkpoint(folder, {"do_sample": True, "temperature": 0.9, "top_k": 20, "top_p": 0.8})
+    options = ["--temperature", "0.9", "--top-k", "20", "--top-p", "0.8"]
+    want = decoded(ids_of(launcher, weights, PROMPTS[:1], *options)[0])
+    equal(run(launcher, weights, "--prompt", PROMPTS[0]), want + "\n", "its sampling")
+    equal(run(launcher, weights, "--prompt", PROMPTS[0], "--temperature", "0"), decoded(ids) + "\n", "an option instead")
+    equal(ids_of(launcher, weights, PROMPTS[:1])[0], ids, "prompts of ids")
+    warned = "generation_config.json: `repetition_penalty` is 1.05, which is not built: texts are made without it"
+    run(launcher, checkpoint(folder, {"repetition_penalty": 1.05}), "--prompt", "x", said=warned)
+    for wrong, said in {'{"eos_token_id": "x"}': "`eos_token_id` must be a token id, or a list of them", "{": "generation_config.json:1:",
+                        '{"do_sample": true, "top_p": 2}': "`top_p` must be a number from 0 to 1", "[]": "is not a JSON object"}.items():
+        run(launcher, checkpoint(folder, generation_config_json=wrong), "--prompt", "x", status=1, said=said)
+
+
+def streamed(folder, launcher):
+    """The first bytes come before the answer is complete, and no character is printed in parts."""
+    weights = checkpoint(folder)
+    process = subprocess.Popen([launcher, "run", "--weights", weights, "--prompt", PROMPTS[0], "--max-tokens", "80"], stdout=subprocess.PIPE)
+    parts = []
+    while part := os.read(process.stdout.fileno(), 4096):
+        parts.append(part)
+    process.stdout.close()
+    if process.wait() or len(parts) < 5:
+        raise Failed(f"{len(parts)} pieces, exit status {process.returncode}")
+    for part in parts:
+        part.decode()
+
+
+def terminal(folder, launcher):
+    """Control characters are printed as codes on a terminal."""
+    weights = checkpoint(folder)
+    text = decoded(ids_of(launcher, weights, PROMPTS[:1])[0])
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([launcher, "run", "--weights", weights, "--prompt", PROMPTS[0], "--max-tokens", str(STEPS)], stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    got = b""
+    try:
+        while part := os.read(ours, 4096):
+            got += part
+    except OSError:
+        pass
+    os.close(ours)
+    want = "".join(c if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160) else f"\\u{{{ord(c):x}}}" for c in text)
+    if want == text:
+        raise Failed("the text has no control characters")
+    equal((process.wait(), got.decode().replace("\r\n", "\n")), (0, want + "\n"), "on a terminal")
+
+
+def refused(folder, launcher):
+    lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for files, said in (({"tokenizer_json": None}, "tokenizer.json"), ({"tokenizer_json": "{"}, "tokenizer.json"), ({"tokenizer_json": lfs}, "tokenizer.json"),
+                        ({"tokenizer_json": json.dumps(tokenizer(VOCAB + 1))}, "its ids go up to 256, but the model has a vocabulary of 256")):
+        run(launcher, checkpoint(folder, **files), "--prompt", "x", status=1, said=said)
+    weights = checkpoint(folder)
+    run(launcher, weights, "--prompt", "", status=1, said="prompt 1: the text has no tokens")
+    run(launcher, weights, "--prompt", b"a\xff", status=1, said="prompt 1: ")
+    run(launcher, weights, "--prompt", "x" * 5000, status=1, said="prompt 1: 5000 ids and 30 more")
+    run(launcher, weights, "--prompt", "x", "--ids", "1", status=2, said="--prompt and --ids: give one of them")
+    run(launcher, weights, "--prompt", "x", "--stop", "", status=2, said="--stop: the text is empty")
+    file = folder / "wrong.jsonl"
+    for item, said in {'{"prompt": 1}': "`prompt` is 1; it must be text", '{"prompt": "x", "ids": [1]}': "a prompt must have `prompt` or `ids`, one of them",
+                       '{"prompt": "x", "stop": ["a", ""]}': "none of them empty", '{"prompt": ""}': ":1: the text has no tokens"}.items():
+        file.write_text(item)
+        run(launcher, weights, "--prompts", file, "--output-dir", folder / "none", status=1, said=said)
+
+
+def main():
+    need_deployc()
+    report = Report()
+    with Folder() as folder:
+        one, four = (compile_spec(spec(MODEL, ranks, plan, "f32", WORKLOAD), folder, f"text{ranks}") for ranks, plan in PLANS.items())
+        tests = {"texts as ids": lambda: same_as_ids(folder, one, four), "drawn texts": lambda: drawn(folder, one, four),
+                 "stop strings": lambda: stop_strings(folder, one), "generation_config.json": lambda: proposals(folder, one),
+                 "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "what is refused": lambda: refused(folder, one)}
+        for name, test in tests.items():
+            if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
+                report.check(name, test)
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
