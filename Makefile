@@ -117,7 +117,12 @@ ANSWER     := $(BUILD)/tests/text/answer
 $(ANSWER): $(BUILD)/tests/text/answer.o $(BUILD)/libdeployrt.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lm -lpthread -ldl
-.PHONY: test-text test-text-random
+.PHONY: test-text test-text-random fixtures
+# Makes the committed checkpoints anew: `make fixtures TORCH=python` needs a python that has torch and transformers.
+TORCH ?= $(PYTHON)
+fixtures:
+	@$(TORCH) tests/fixtures/make_fixtures.py
+	@$(TORCH) samples/tiny_chat/make.py
 test-text: $(ANSWER)
 	@$(PYTHON) tests/text/run.py $(ANSWER)
 test-text-random: $(ANSWER)

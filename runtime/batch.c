@@ -23,20 +23,34 @@ struct batch {
 };
 
 /* ---- what a run was started with ------------------------------------------------------------- */
+static json_t *options_json(const struct options *o)
+{
+	json_t *ids = json_array(), *texts = json_array();
+	for (int i = 0; i < o->n_stop; i++)
+		json_array_append_new(ids, json_integer(o->stop[i]));
+	for (int i = 0; i < o->n_stop_text; i++)
+		json_array_append_new(texts, json_string(o->stop_text[i]));
+	const uint64_t seed = o->sampling.seed | (uint64_t)o->sampling.seed_high << 32;
+	json_t *v = json_pack("{s:I, s:o, s:o}", "seed", (json_int_t)seed, "stop_ids", ids, "stop", texts);
+	if (o->max_tokens)
+		json_object_set_new(v, "max_tokens", json_integer(o->max_tokens));
+	if (o->temperature_given)
+		json_object_set_new(v, "temperature", json_real((double)o->sampling.temperature));
+	if (o->top_p_given)
+		json_object_set_new(v, "top_p", json_real((double)o->sampling.top_p));
+	if (o->top_k_given)
+		json_object_set_new(v, "top_k", json_integer(o->sampling.top_k));
+	return v;
+}
+
 static json_t *description(const struct options *o, const struct plan *plan)
 {
 	char hash[2][17], weights[PATH_MAX];
-	json_t *stop = json_array();
 	snprintf(hash[0], sizeof hash[0], "%016" PRIx64, plan->head->hash);
 	snprintf(hash[1], sizeof hash[1], "%016" PRIx64, o->prompts_hash);
-	for (int i = 0; i < o->n_stop; i++)
-		json_array_append_new(stop, json_integer(o->stop[i]));
-	return json_pack("{s:i, s:s, s:{s:i, s:s}, s:s, s:{s:i, s:f, s:f, s:i, s:I, s:o}}", "version", VERSION, "plan",
-	                 hash[0], "prompts", "count", o->n_prompts, "hash", hash[1], "weights",
-	                 realpath(o->weights, weights) ? weights : o->weights, "options", "max_tokens", o->max_tokens,
-	                 "temperature", (double)o->sampling.temperature, "top_p", (double)o->sampling.top_p, "top_k",
-	                 o->sampling.top_k, "seed", (json_int_t)(o->sampling.seed | (uint64_t)o->sampling.seed_high << 32),
-	                 "stop_ids", stop);
+	return json_pack("{s:i, s:s, s:{s:i, s:s}, s:s, s:o}", "version", VERSION, "plan", hash[0], "prompts", "count",
+	                 o->n_prompts, "hash", hash[1], "weights", realpath(o->weights, weights) ? weights : o->weights,
+	                 "options", options_json(o));
 }
 
 /* Reports what differs from the run whose files are there. */

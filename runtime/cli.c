@@ -189,7 +189,10 @@ static int launch_with_logits(struct job *job)
 {
 	const struct options *o = job->options;
 	struct npy npy;
-	if (!npy_open(&npy, o->logits, o->n_prompts, o->max_tokens, job->plan->head->vocab))
+	int longest = 0;
+	for (int i = 0; i < o->n_prompts; i++)
+		longest = o->prompts[i].max_tokens > longest ? o->prompts[i].max_tokens : longest;
+	if (!npy_open(&npy, o->logits, o->n_prompts, longest, job->plan->head->vocab))
 		return STATUS_FAILED;
 	job->npy = &npy;
 	int status = launch(job);
@@ -320,7 +323,7 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 	occupy_standard_files();
 	signal(SIGPIPE, SIG_IGN); /* write() fails instead, with a message and without a file left over */
 	signal(SIGXFSZ, SIG_IGN);
-	struct options o = {.max_tokens = 16, .sampling = {.top_p = 1}};
+	struct options o = {.sampling = {.top_p = 1}};
 	const char *wrong = plan_open(&plan, g->blob);
 	if (wrong) {
 		say_error("internal: %s", wrong);

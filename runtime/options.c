@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../support/escape.h"
 
 enum option {
 #define X(name, value, commands, help) OPTION_##name,
@@ -146,10 +147,18 @@ static bool add_text_prompt(struct options *o, const char *text)
 	return true;
 }
 
+static bool is_utf8(const char *text)
+{
+	uint32_t point = 0;
+	for (const char *end = text + strlen(text); text < end && point != MALFORMED;)
+		text += decode_utf8(text, end, &point);
+	return point != MALFORMED;
+}
+
 static bool add_stop_text(struct options *o, const char *text)
 {
-	if (!*text) {
-		say_error("--stop: the text is empty");
+	if (!*text || !is_utf8(text)) {
+		say_error("--stop: the text is %s", *text ? "not UTF-8" : "empty");
 		return false;
 	}
 	o->stop_text = host_grow(o->stop_text, (size_t)o->n_stop_text + 1, sizeof *o->stop_text);
@@ -295,9 +304,10 @@ bool options_agree(const struct options *o)
 	int texts = 0;
 	for (int i = 0; i < o->n_prompts; i++)
 		texts += o->prompts[i].text != NULL;
-	const char *wrong = o->prompts_file && o->n_prompts ? "--prompts goes without --prompt and --ids"
-	                    : texts && texts < o->n_prompts ? "--prompt and --ids: give one of them"
-	                    : o->prompts_file && o->logits  ? "--prompts and --logits: logits are written for --ids only"
+	const char *wrong = o->prompts_file && o->n_prompts                ? "--prompts goes without --prompt and --ids"
+	                    : texts && texts < o->n_prompts                ? "--prompt and --ids: give one of them"
+	                    : o->n_stop_text && !texts && !o->prompts_file ? "--stop goes with texts: --prompt or --prompts"
+	                    : o->prompts_file && o->logits ? "--prompts and --logits: logits are written for --ids only"
 	                    : o->prompts_file && !o->output_dir ? "--prompts needs --output-dir, a folder for the answers"
 	                    : !o->prompts_file && o->output_dir ? "--output-dir goes with --prompts"
 	                    : !o->prompts_file && o->measure    ? "--measure goes with --prompts; `bench` measures without"

@@ -17,6 +17,8 @@ struct prompt prompt_default(const struct options *o, int index, bool is_text)
 	const struct generation none = {.sampling = {.top_p = 1}}, *g = is_text && o->generation ? o->generation : &none;
 	struct prompt p = {.max_tokens = o->max_tokens, .sampling = o->sampling, .n_stop = o->n_stop + g->n_stop};
 	set_seed(&p.sampling, (o->sampling.seed | (uint64_t)o->sampling.seed_high << 32) + (uint64_t)index);
+	if (!p.max_tokens && !is_text)
+		p.max_tokens = 16;
 	if (!o->temperature_given)
 		p.sampling.temperature = g->sampling.temperature;
 	if (!o->top_k_given)

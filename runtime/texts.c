@@ -3,7 +3,17 @@
 #include <string.h>
 #include "texts.h"
 
-static void encode(struct tokenizer *t, const struct options *o, int i, struct problems *p)
+/* As many as fit after n ids, up to 256; at least 1, so that what does not fit is reported. */
+static int default_tokens(const struct plan *plan, int n)
+{
+	enum { DEFAULT_TOKENS = 256 };
+	const struct dr_program *h = plan->head;
+	int64_t pages = h->pages < h->pages_per_seq ? h->pages : h->pages_per_seq;
+	int64_t room = pages * h->page_size - n + 1; /* the last token has no position */
+	return room < 1 ? 1 : room < DEFAULT_TOKENS ? (int)room : DEFAULT_TOKENS;
+}
+
+static void encode(struct tokenizer *t, const struct options *o, int i, const struct plan *plan, struct problems *p)
 {
 	struct prompt *prompt = &o->prompts[i];
 	struct token_ids ids = {0};
@@ -18,6 +28,8 @@ static void encode(struct tokenizer *t, const struct options *o, int i, struct p
 		problem(p, "%s: the text has %zu tokens", where, ids.n);
 	prompt->ids = ids.at;
 	prompt->n = ids.n > INT32_MAX ? 0 : (int)ids.n;
+	if (!prompt->max_tokens)
+		prompt->max_tokens = default_tokens(plan, prompt->n);
 }
 
 struct tokenizer *checkpoint_tokenizer(const char *folder, uint32_t vocab, struct text_error *e)
@@ -42,6 +54,6 @@ struct tokenizer *texts_encode(const struct options *o, const struct plan *plan,
 		problem(p, "%s", e.text);
 	for (int i = 0; t && i < o->n_prompts; i++)
 		if (o->prompts[i].text)
-			encode(t, o, i, p);
+			encode(t, o, i, plan, p);
 	return t;
 }

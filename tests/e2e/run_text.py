@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from harness import FIXTURES, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, spec
+from harness import FIXTURES, ROOT, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, spec
 
 MODEL, VOCAB, STEPS = "mixtral", 256, 30
 PROMPTS = ["Why is the sky blue?", "x", "naïve ☃ 🙂", "a\nb\tc", "Why is the sky blue?"]
@@ -180,6 +180,21 @@ def terminal(folder, launcher):
     equal((process.wait(), got.decode().replace("\r\n", "\n")), (0, want + "\n"), "on a terminal")
 
 
+def by_heart(folder):
+    """The demo's model gives every answer that it was trained on, all at once on eight ranks."""
+    weights = ROOT / "samples" / "tiny_chat"
+    known = [line.split("\t") for line in (weights / "corpus.txt").read_text().splitlines()]
+    launcher = compile_spec((ROOT / "samples" / "tiny_chat.deploy").read_text(), folder, "tiny_chat")
+    (folder / "in.jsonl").write_text("".join(json.dumps({"prompt": question}) + "\n" for question, _ in known))
+    out = folder / "by_heart"
+    done = subprocess.run([launcher, "run", "--weights", weights, "--prompts", folder / "in.jsonl", "--output-dir", out], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise Failed(f"exits with {done.returncode}: {first_line(done.stderr)}")
+    got = [json.loads(line) for line in (out / "outputs.jsonl").read_text().splitlines()]
+    equal([(a["text"], a["finish"]) for a in got], [(f" {answer}", "stop") for _, answer in known], "answers")
+    return f"{len(known)} answers"
+
+
 def refused(folder, launcher):
     lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
     for files, said in (({"tokenizer_json": None}, "tokenizer.json"), ({"tokenizer_json": "{"}, "tokenizer.json"), ({"tokenizer_json": lfs}, "tokenizer.json"),
@@ -190,6 +205,8 @@ def refused(folder, launcher):
     run(launcher, weights, "--prompt", b"a\xff", status=1, said="prompt 1: ")
     run(launcher, weights, "--prompt", "x" * 5000, status=1, said="prompt 1: 5000 ids and 30 more")
     run(launcher, weights, "--prompt", "x", "--ids", "1", status=2, said="--prompt and --ids: give one of them")
+    run(launcher, weights, "--ids", "1", "--stop", "x", status=2, said="--stop goes with texts")
+    run(launcher, weights, "--prompt", "x", "--stop", b"\xff", status=2, said="--stop: the text is not UTF-8")
     run(launcher, weights, "--prompt", "x", "--stop", "", status=2, said="--stop: the text is empty")
     file = folder / "wrong.jsonl"
     for item, said in {'{"prompt": 1}': "`prompt` is 1; it must be text", '{"prompt": "x", "ids": [1]}': "a prompt must have `prompt` or `ids`, one of them",
@@ -205,7 +222,7 @@ def main():
         one, four = (compile_spec(spec(MODEL, ranks, plan, "f32", WORKLOAD), folder, f"text{ranks}") for ranks, plan in PLANS.items())
         tests = {"texts as ids": lambda: same_as_ids(folder, one, four), "drawn texts": lambda: drawn(folder, one, four),
                  "stop strings": lambda: stop_strings(folder, one), "generation_config.json": lambda: proposals(folder, one),
-                 "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "what is refused": lambda: refused(folder, one)}
+                 "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "the demo's model": lambda: by_heart(folder), "what is refused": lambda: refused(folder, one)}
         for name, test in tests.items():
             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
                 report.check(name, test)
