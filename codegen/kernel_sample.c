@@ -6,15 +6,15 @@
 enum { PAIR_BYTES = 8, PAIR_INDEX = 4 }; /* { f32 value; i32 index } */
 
 struct sampler {
-	LLVMValueRef row, first;            /* the row's logits; the shard's first token, i32 */
-	LLVMValueRef hot, chosen;           /* i1: is the row drawn at all? by top-k or top-p? */
-	LLVMValueRef inverse, top_k, top_p; /* 1 / temperature; i32; f32 */
-	LLVMValueRef key[2];                /* i32: the row's random numbers derive from it */
-	LLVMValueRef value, index;          /* running best per lane, in memory */
-	LLVMValueRef widest;                /* largest bits of a logit without its sign, per lane, in memory */
-	LLVMValueRef insert, spilled;       /* a function; f32 per lane, in memory */
-	LLVMValueRef values, indices;       /* in memory: the DR_CANDIDATES largest so far, in order; one before them */
-	LLVMValueRef weights, sum, kept;    /* f32[DR_CANDIDATES]; f32; i64; in memory */
+	LLVMValueRef row, first;                   /* the row's logits; the shard's first token, i32 */
+	LLVMValueRef hot, chosen;                  /* i1: is the row drawn at all? by top-k, top-p or min-p? */
+	LLVMValueRef inverse, top_k, top_p, min_p; /* 1 / temperature; i32; f32; f32 */
+	LLVMValueRef key[2];                       /* i32: the row's random numbers derive from it */
+	LLVMValueRef value, index;                 /* running best per lane, in memory */
+	LLVMValueRef widest;                       /* largest bits of a logit without its sign, per lane, in memory */
+	LLVMValueRef insert, spilled;              /* a function; f32 per lane, in memory */
+	LLVMValueRef values, indices;    /* in memory: the DR_CANDIDATES largest so far, in order; one before them */
+	LLVMValueRef weights, sum, kept; /* f32[DR_CANDIDATES]; f32; i64; in memory */
 };
 
 static LLVMValueRef infinity(struct codegen *g, LLVMTypeRef f32, bool negative)
@@ -74,9 +74,12 @@ static void read_sampling(struct codegen *g, struct sampler *s, LLVMValueRef rec
 	LLVMValueRef temperature = field(g, record, g->f32, offsetof(struct dr_sampling, temperature));
 	s->top_p = field(g, record, g->f32, offsetof(struct dr_sampling, top_p));
 	s->top_k = field(g, record, g->i32, offsetof(struct dr_sampling, top_k));
+	s->min_p = field(g, record, g->f32, offsetof(struct dr_sampling, min_p));
 	s->hot = ir_fcompare(g, LLVMRealOGT, temperature, ir_f32(g, 0));
 	LLVMValueRef by_k = ir_compare(g, LLVMIntSGT, s->top_k, ir_i32(g, 0)),
-				 by_p = ir_fcompare(g, LLVMRealOLT, s->top_p, ir_f32(g, 1));
+				 by_p = ir_fcompare(g, LLVMRealOLT, s->top_p, ir_f32(g, 1)),
+				 by_share = ir_fcompare(g, LLVMRealOGT, s->min_p, ir_f32(g, 0));
+	by_p = LLVMBuildOr(g->builder, by_p, by_share, "");
 	s->chosen = ir_and(g, s->hot, LLVMBuildOr(g->builder, by_k, by_p, ""));
 	s->inverse = ir_fdiv(g, ir_f32(g, 1), ir_fmax(g, temperature, ir_f32(g, coldest)));
 	set_keys(g, s, record);
@@ -478,32 +481,35 @@ static void set_weights(struct codegen *g, const struct sampler *s)
 	loop_end(g, &l);
 }
 
-/* Adds the first n weights; counts those before which the sum was below `limit`. */
-static LLVMValueRef sum_weights(struct codegen *g, const struct sampler *s, LLVMValueRef n, LLVMValueRef limit)
+/* Adds the first n weights; counts those that are at least `least` and before which the sum was below `limit`. The
+ * weight of the largest logit is 1. */
+static LLVMValueRef sum_weights(struct codegen *g, const struct sampler *s, LLVMValueRef n, LLVMValueRef limit,
+                                LLVMValueRef least)
 {
 	ir_store(g, ir_f32(g, 0), s->sum, 4);
 	ir_store(g, ir_i64(g, 0), s->kept, 8);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), n, ir_i64(g, 1));
 	LLVMValueRef sum = ir_load(g, g->f32, s->sum, 4),
 				 w = load_scalar(g, DTYPE_F32, ir_at(g, s->weights, DTYPE_F32, l.index));
-	LLVMValueRef less = LLVMBuildZExt(g->builder, ir_fcompare(g, LLVMRealOLT, sum, limit), g->i64, "");
-	ir_store(g, ir_add(g, ir_load(g, g->i64, s->kept, 8), less), s->kept, 8);
+	LLVMValueRef counts = ir_and(g, ir_fcompare(g, LLVMRealOLT, sum, limit), ir_fcompare(g, LLVMRealOGE, w, least));
+	counts = LLVMBuildZExt(g->builder, counts, g->i64, "");
+	ir_store(g, ir_add(g, ir_load(g, g->i64, s->kept, 8), counts), s->kept, 8);
 	ir_store(g, ir_fadd(g, sum, w), s->sum, 4);
 	loop_end(g, &l);
 	return ir_load(g, g->f32, s->sum, 4);
 }
 
-/* The number of largest logits that top-k and top-p leave; at least 1. */
+/* The number of largest logits that top-k, top-p and min-p leave; at least 1. */
 static LLVMValueRef count_kept(struct codegen *g, const struct sampler *s, const struct parts *p)
 {
 	LLVMValueRef most = ir_i64(g, DR_CANDIDATES), by_k = ir_compare(g, LLVMIntSGT, s->top_k, ir_i32(g, 0)),
 				 none = infinity(g, g->f32, false);
 	LLVMValueRef n = ir_select(g, by_k, ir_min(g, ir_wide(g, s->top_k), most), most);
 	set_weights(g, s);
-	LLVMValueRef all = sum_of_parts(g, s, p), of_kept = sum_weights(g, s, n, none);
+	LLVMValueRef all = sum_of_parts(g, s, p), of_kept = sum_weights(g, s, n, none, ir_f32(g, 0));
 	LLVMValueRef limit = ir_fmul(g, s->top_p, ir_select(g, by_k, of_kept, all));
 	limit = ir_select(g, ir_fcompare(g, LLVMRealOLT, s->top_p, ir_f32(g, 1)), limit, none);
-	sum_weights(g, s, n, limit);
+	sum_weights(g, s, n, limit, s->min_p);
 	return ir_max(g, ir_load(g, g->i64, s->kept, 8), ir_i64(g, 1));
 }
 

@@ -207,13 +207,13 @@ struct kernel_combine {
  *   greedy (temperature 0): pair 0 is the largest logit and its index, on a tie the lower one;
  *   drawn from all tokens: pair 0 is the largest logit / temperature + noise of the token. With Gumbel noise that is
  *     an exact draw from softmax(logits / temperature), whichever shard has which token;
- *   chosen by top-k or top-p: pair 0 is {largest logit, f32 sum of exp((logit - largest) / temperature)}, the sum only
- *     if top-k is off. Pairs 1 .. DR_CANDIDATES are the largest logits, in order, ties by index; past the end of the
- *     shard, the value is -infinity. DRAW keeps the first top-k of all shards' pairs. Of these it keeps the smallest
- *     prefix whose mass reaches top-p, by softmax over them (without top-k: over all tokens). It draws from the rest
- *     by the same noise.
- * If a logit of a row is not finite, the row has no token: pair 0 of its shard, and pair 1 of a chosen row, are
- * {infinity, DR_NO_TOKEN}, and DRAW writes DR_NO_TOKEN. */
+ *   chosen by top-k, top-p or min-p: pair 0 is {largest logit, f32 sum of exp((logit - largest) / temperature)}, the
+ * sum only if top-k is off. Pairs 1 .. DR_CANDIDATES are the largest logits, in order, ties by index; past the end of
+ * the shard, the value is -infinity. DRAW keeps the first top-k of all shards' pairs. Of these it keeps the smallest
+ *     prefix whose mass reaches top-p, by softmax over them (without top-k: over all tokens), and that are not less
+ * than min-p times as likely as the first. It draws from the rest by the same noise. If a logit of a row is not finite,
+ * the row has no token: pair 0 of its shard, and pair 1 of a chosen row, are {infinity, DR_NO_TOKEN}, and DRAW writes
+ * DR_NO_TOKEN. */
 struct kernel_sample {
 	int64_t v, n,
 		total; /* tokens of a shard; shards; tokens in all: the last shard has fewer than v if n * v > total */

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 10 };
+enum { DR_ABI_VERSION = 11 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
@@ -32,8 +32,9 @@ struct dr_sampling {
 	int32_t top_k;            /* 0: off; maximum: DR_CANDIDATES */
 	uint32_t seed, seed_high; /* low and high half */
 	uint32_t count;           /* tokens that the sequence has sampled so far */
+	float min_p;              /* the least probability, as a share of the largest; 0: off */
 };
-enum { DR_CANDIDATES = 64 }; /* number of largest logits that top-k and top-p choose from */
+enum { DR_CANDIDATES = 64 }; /* number of largest logits that top-k, top-p and min-p choose from */
 enum { DR_NO_TOKEN = -1 };   /* sampled from a row with a logit that is not finite */
 
 /* Input arrays of a step, for each owner, of i32 or struct dr_sampling. T = padded tokens, R = padded rows.
@@ -211,7 +212,7 @@ struct dr_frame {
 	int32_t tokens, rows;          /* T and R of this microbatch */
 	int32_t pages;                 /* P: no cache holds anything in pages from this one on */
 	int32_t candidates;            /* pairs per row from each shard of the vocabulary: 1, or 1 + DR_CANDIDATES
-	                                  if a row of any owner uses top-k or top-p */
+	                                  if a row of any owner uses top-k, top-p or min-p */
 	int32_t layer; /* current layer of the stage, -1 outside the loop; for messages; set by generated code */
 };
 

@@ -38,6 +38,8 @@ static json_t *options_json(const struct options *o)
 		json_object_set_new(v, "temperature", json_real((double)o->sampling.temperature));
 	if (o->top_p_given)
 		json_object_set_new(v, "top_p", json_real((double)o->sampling.top_p));
+	if (o->min_p_given)
+		json_object_set_new(v, "min_p", json_real((double)o->sampling.min_p));
 	if (o->top_k_given)
 		json_object_set_new(v, "top_k", json_integer(o->sampling.top_k));
 	return v;

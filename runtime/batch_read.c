@@ -97,6 +97,10 @@ static void read_top_p(struct item *it, const char *field, const json_t *v)
 {
 	read_real(it, field, v, 1, &it->prompt.sampling.top_p);
 }
+static void read_min_p(struct item *it, const char *field, const json_t *v)
+{
+	read_real(it, field, v, 1, &it->prompt.sampling.min_p);
+}
 static void read_seed(struct item *it, const char *field, const json_t *v)
 {
 	if (json_is_integer(v) && json_integer_value(v) >= 0)
@@ -147,6 +151,7 @@ static const struct field {
 	{"temperature", read_temperature},
 	{"top_k", read_top_k},
 	{"top_p", read_top_p},
+	{"min_p", read_min_p},
 	{"seed", read_seed},
 	{"stop", read_stop},
 	{"stop_ids", read_stop_ids},

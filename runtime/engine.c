@@ -68,15 +68,16 @@ void engine_close(struct engine *e)
 static bool is_sampling(const struct dr_sampling *s)
 {
 	return s->temperature >= 0 && s->temperature <= FLT_MAX && s->top_p >= 0 && s->top_p <= 1 && s->top_k >= 0
-	       && s->top_k <= DR_CANDIDATES;
+	       && s->top_k <= DR_CANDIDATES && s->min_p >= 0 && s->min_p <= 1;
 }
 
 static bool refused_as_a_whole(const struct plan *plan, const struct request *r, char why[REASON_BYTES])
 {
 	int room = schedule_room(plan);
 	if (!is_sampling(&r->sampling)) {
-		snprintf(why, REASON_BYTES, "cannot sample with temperature %g, top-k %d and top-p %g",
-		         (double)r->sampling.temperature, r->sampling.top_k, (double)r->sampling.top_p);
+		snprintf(why, REASON_BYTES, "cannot sample with temperature %g, top-k %d, top-p %g and min-p %g",
+		         (double)r->sampling.temperature, r->sampling.top_k, (double)r->sampling.top_p,
+		         (double)r->sampling.min_p);
 		return true;
 	}
 	if (r->n_ids < 1 || r->max_tokens < 1) {

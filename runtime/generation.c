@@ -12,18 +12,9 @@ static const struct unbuilt {
 	const char *name;
 	double neutral;
 } unbuilt[] = {
-	{"repetition_penalty", 1},
-	{"no_repeat_ngram_size", 0},
-	{"min_p", 0},
-	{"typical_p", 1},
-	{"num_beams", 1},
-	{"penalty_alpha", 0},
-	{"epsilon_cutoff", 0},
-	{"eta_cutoff", 0},
-	{"encoder_repetition_penalty", 1},
-	{"min_length", 0},
-	{"min_new_tokens", 0},
-	{"diversity_penalty", 0},
+	{"repetition_penalty", 1}, {"no_repeat_ngram_size", 0}, {"typical_p", 1},         {"num_beams", 1},
+	{"penalty_alpha", 0},      {"epsilon_cutoff", 0},       {"eta_cutoff", 0},        {"encoder_repetition_penalty", 1},
+	{"min_length", 0},         {"min_new_tokens", 0},       {"diversity_penalty", 0},
 };
 
 static json_t *read_file(const char *path, struct problems *p)
@@ -98,6 +89,7 @@ void generation_read(struct generation *g, const char *folder, struct problems *
 	if (json_is_true(json_object_get(root, "do_sample"))) {
 		g->sampling.temperature = (float)number(root, path, "temperature", MAX_TEMPERATURE, 1, p);
 		g->sampling.top_p = (float)number(root, path, "top_p", 1, 1, p);
+		g->sampling.min_p = (float)number(root, path, "min_p", 1, 0, p);
 		g->sampling.top_k = (int32_t)number(root, path, "top_k", INT32_MAX, 0, p);
 	}
 	if (g->sampling.top_k > DR_CANDIDATES) {

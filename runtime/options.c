@@ -191,6 +191,7 @@ static bool set_option(struct options *o, enum option option, const char *value)
 		             parse_real("--temperature", value, 0, MAX_TEMPERATURE, &o->sampling.temperature));
 	case OPTION_top_k: return given(&o->top_k_given, parse_top_k(&o->sampling, value));
 	case OPTION_top_p: return given(&o->top_p_given, parse_real("--top-p", value, 0, 1, &o->sampling.top_p));
+	case OPTION_min_p: return given(&o->min_p_given, parse_real("--min-p", value, 0, 1, &o->sampling.min_p));
 	case OPTION_stop:  return add_stop_text(o, value);
 	case OPTION_seed:  return parse_seed(&o->sampling, value);
 	case OPTION_prompt:

@@ -25,6 +25,8 @@ struct prompt prompt_default(const struct options *o, int index, bool is_text)
 		p.sampling.top_k = g->sampling.top_k;
 	if (!o->top_p_given)
 		p.sampling.top_p = g->sampling.top_p;
+	if (!o->min_p_given)
+		p.sampling.min_p = g->sampling.min_p;
 	p.stop = host_alloc((size_t)p.n_stop, sizeof *p.stop);
 	for (int i = 0; i < p.n_stop; i++)
 		p.stop[i] = i < o->n_stop ? o->stop[i] : g->stop[i - o->n_stop];

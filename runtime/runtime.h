@@ -43,7 +43,7 @@ struct options {
 	char **stop_text; /* strings that end the text of an answer */
 	int n_stop_text;
 	struct generation *generation; /* what the checkpoint proposes for texts; NULL: nothing */
-	bool temperature_given, top_k_given, top_p_given;
+	bool temperature_given, top_k_given, top_p_given, min_p_given;
 	int max_tokens, threads;     /* 0: the default */
 	int prompt, output, batch;   /* options of bench */
 	struct dr_sampling sampling; /* for the first prompt; the others have the next seeds */

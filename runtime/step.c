@@ -72,7 +72,10 @@ struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan,
 	return (struct dr_sampling *)(void *)step_array(s, plan, microbatch, owner, DR_INPUT_SAMPLE, &n);
 }
 
-static bool is_chosen(const struct dr_sampling *s) { return s->temperature > 0 && (s->top_k > 0 || s->top_p < 1); }
+static bool is_chosen(const struct dr_sampling *s)
+{
+	return s->temperature > 0 && (s->top_k > 0 || s->top_p < 1 || s->min_p > 0);
+}
 
 int step_candidates(const struct step *s, const struct plan *plan, int microbatch)
 {

@@ -20,7 +20,7 @@ from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compil
 MODEL = "llama"
 STEPS = 16
 PLANS = {1: "Megatron {}", 4: "Megatron { pp = 2; dp = 2; pipeline { microbatches = 2 } }"}
-FIELDS = "prompt, ids, max_tokens, temperature, top_k, top_p, seed, stop, stop_ids, id"
+FIELDS = "prompt, ids, max_tokens, temperature, top_k, top_p, min_p, seed, stop, stop_ids, id"
 
 
 def command(launcher, file, to, *options):

@@ -11,7 +11,7 @@ from harness import WORKLOAD, Expected, Failed, Folder, Report, compile_spec, ne
 
 STEPS = 16
 SEEDS = 600
-CANDIDATES = 64                 # what top-k and top-p choose from
+CANDIDATES = 64                 # what top-k, top-p and min-p choose from
 CHUNK4 = WORKLOAD.replace("chunk = 64", "chunk = 4")
 
 # The first plan of a model is one rank.
@@ -22,13 +22,13 @@ PLANS = {
                 (4, "Megatron { pp = 2; dp = 2 }", WORKLOAD), (4, "FoldedEP { ep = 2; tp = 2 }", CHUNK4)],
     "deepseek": [(1, "Megatron {}", WORKLOAD), (4, "DPAttention { dp = 2; tp = 2 }", WORKLOAD), (2, "Megatron { tp = 2 }", CHUNK4)],
 }
-# temperature, top-k, top-p
-WAYS = [(0.8, 20, 0.9), (0.8, 0, 1), (1.2, 0, 0.7), (1, 5, 1)]
+# temperature, top-k, top-p, min-p
+WAYS = [(0.8, 20, 0.9, 0), (0.8, 0, 1, 0), (1.2, 0, 0.7, 0), (1, 5, 1, 0), (1.5, 0, 1, 0.3), (1, 30, 0.95, 0.1)]
 
 
 def options_of(way, seed):
-    temperature, top_k, top_p = way
-    return ["--temperature", str(temperature), "--top-k", str(top_k), "--top-p", str(top_p), "--seed", str(seed)]
+    temperature, top_k, top_p, min_p = way
+    return ["--temperature", str(temperature), "--top-k", str(top_k), "--top-p", str(top_p), "--min-p", str(min_p), "--seed", str(seed)]
 
 
 def drawn(launcher, model, prompts, way, seed, folder, steps=STEPS):
@@ -60,8 +60,8 @@ def same_in_every_plan(folder, model, launchers, prompts, way):
 
 
 def probabilities(logits, way):
-    """Probability of each token after temperature, top-k and top-p, as in Hugging Face and vLLM; at most CANDIDATES tokens."""
-    temperature, top_k, top_p = way
+    """Probability of each token after temperature, top-k, top-p and min-p, as in Hugging Face; at most CANDIDATES tokens."""
+    temperature, top_k, top_p, min_p = way
     x = logits.astype(np.float64) / temperature
     order = np.argsort(-x, kind="stable")
     if top_k:
@@ -70,7 +70,8 @@ def probabilities(logits, way):
     p /= p.sum()
     before = np.cumsum(p[order]) - p[order]
     p[order[(before >= top_p) & (np.arange(len(p)) > 0)]] = 0
-    if top_k or top_p < 1:
+    p[p < min_p * p.max()] = 0
+    if top_k or top_p < 1 or min_p:
         p[order[CANDIDATES:]] = 0
     return p / p.sum()
 

@@ -103,9 +103,9 @@ static struct dr_sampling *alike(int rows, struct dr_sampling how)
 static void greedy_on(const struct processor *p)
 {
 	enum { R = 7, V = 492 };
-	static const struct dr_sampling how[] = {{0, 1, 0, 0, 0, 0},     {0, 0.5f, 20, 9, 0, 0},    {-1, 1, 0, 9, 0, 0},
-	                                         {0.7f, 1, 1, 9, 0, 0},  {1.3f, 1e-9f, 0, 9, 0, 0}, {1.3f, 0, 40, 9, 0, 0},
-	                                         {1e-30f, 1, 0, 9, 0, 0}};
+	static const struct dr_sampling how[] = {
+		{0, 1, 0, 0, 0, 0, 0},        {0, 0.5f, 20, 9, 0, 0, 0}, {-1, 1, 0, 9, 0, 0, 0},    {0.7f, 1, 1, 9, 0, 0, 0},
+		{1.3f, 1e-9f, 0, 9, 0, 0, 0}, {1.3f, 0, 40, 9, 0, 0, 0}, {1e-30f, 1, 0, 9, 0, 0, 0}};
 	float *logits = random_array(DTYPE_F32, R * V);
 	int32_t *token = index_array(R);
 	for (int ties = 0; ties < 2; ties++) {
@@ -130,7 +130,7 @@ static void not_finite_on(const struct processor *p)
 {
 	enum { R = 5, V = 492 };
 	static const struct dr_sampling how[] = {
-		{0, 1, 0, 0, 0, 0}, {0.7f, 1, 0, 9, 0, 0}, {0.7f, 1, 5, 9, 0, 0}, {1e-30f, 0.5f, 0, 9, 0, 0}};
+		{0, 1, 0, 0, 0, 0, 0}, {0.7f, 1, 0, 9, 0, 0, 0}, {0.7f, 1, 5, 9, 0, 0, 0}, {1e-30f, 0.5f, 0, 9, 0, 0, 0}};
 	static const float wrong[] = {NAN, INFINITY, -INFINITY};
 	int32_t *token = index_array(R);
 	for (int h = 0; h < 4; h++)
@@ -158,7 +158,7 @@ static int by_logit(const void *a, const void *b)
 	return x->index - y->index;
 }
 
-/* softmax(logits / temperature) after top-k and top-p, in plain loops and f64. */
+/* softmax(logits / temperature) after top-k, top-p and min-p, in plain loops and f64. */
 static void probabilities(const float *logits, int v, const struct dr_sampling *how, double *out)
 {
 	static struct pair sorted[4096];
@@ -175,6 +175,8 @@ static void probabilities(const float *logits, int v, const struct dr_sampling *
 		out[sorted[kept].index] = exp((sorted[kept].value - sorted[0].value) / how->temperature) / sum;
 		before += out[sorted[kept].index];
 	}
+	for (int i = 0; i < v; i++)
+		out[i] = out[i] < (double)how->min_p * out[sorted[0].index] ? 0 : out[i];
 	for (int i = 0; i < v; i++)
 		mass += out[i];
 	for (int i = 0; i < v; i++)
@@ -210,17 +212,20 @@ static void assert_fits(const int32_t *token, int n, const double *p, int v)
 static void drawn_on(const struct processor *p)
 {
 	enum { V = 96, WIDE = 240, ALIKE = 300 };
-	static const struct dr_sampling how[] = {
-		{1, 1, 0, 1, 0, 0},    {0.5f, 1, 0, 2, 7, 0},     {2, 1, 0, 3, 0, 0},         {1, 1, 20, 1, 0, 0},
-		{1, 0.7f, 0, 1, 0, 0}, {0.8f, 0.9f, 20, 4, 0, 0}, {1.5f, 0.95f, 64, 5, 0, 0}, {0.3f, 0.5f, 3, 6, 0, 0}};
+	static const struct dr_sampling how[] = {{1, 1, 0, 1, 0, 0, 0},         {0.5f, 1, 0, 2, 7, 0, 0},
+	                                         {2, 1, 0, 3, 0, 0, 0},         {1, 1, 20, 1, 0, 0, 0},
+	                                         {1, 0.7f, 0, 1, 0, 0, 0},      {0.8f, 0.9f, 20, 4, 0, 0, 0},
+	                                         {1.5f, 0.95f, 64, 5, 0, 0, 0}, {0.3f, 0.5f, 3, 6, 0, 0, 0},
+	                                         {1, 1, 0, 7, 0, 0, 0.1f},      {1.2f, 0.8f, 12, 8, 0, 0, 0.25f},
+	                                         {1, 0.3f, 0, 9, 0, 0, 0.02f}};
 	static double expected[WIDE];
 	float *logits = random_array(DTYPE_F32, WIDE);
 	int32_t *token = index_array(DRAWS), *alike_token = index_array(ALIKE);
 	for (int i = 0; i < WIDE; i++)
 		logits[i] *= 4;
-	for (int h = 0; h < 8; h++) {
+	for (int h = 0; h < 11; h++) {
 		int v = h % 2 && how[h].top_k ? WIDE : V;
-		bool few = !how[h].top_k && how[h].top_p == 1;
+		bool few = !how[h].top_k && how[h].top_p == 1 && !how[h].min_p;
 		struct dr_sampling *rows = alike(DRAWS, how[h]);
 		struct sampler s = sampler_of(p, v, 1);
 		sample(&s, logits, 0, rows, DRAWS, few, 1, token);
@@ -246,8 +251,8 @@ static void rows_are_alone_on(const struct processor *p)
 	int32_t *token = index_array(R), *one = index_array(1);
 	struct sampler s = sampler_of(p, V, 2);
 	for (int r = 0; r < R; r++)
-		how[r] = (struct dr_sampling){(float)(r % 3) * 0.6f, r % 4 ? 1 : 0.8f,  r % 5 * 7,
-		                              (uint32_t)r,           (uint32_t)(r % 2), (uint32_t)(r / 2)};
+		how[r] = (struct dr_sampling){(float)(r % 3) * 0.6f, r % 4 ? 1 : 0.8f,  r % 5 * 7,         (uint32_t)r,
+		                              (uint32_t)(r % 2),     (uint32_t)(r / 2), (float)(r % 3) / 8};
 	sample_alike(p, logits, V, V, how, R, false, token);
 	for (int r = 0; r < R; r++) {
 		sample(&s, logits + r * V, V, how + r, 1, false, 1, one);
@@ -261,8 +266,8 @@ static void paths_agree_on(const struct processor *p)
 	enum { R = 500, V = 48 };
 	float *logits = random_array(DTYPE_F32, R * V);
 	int32_t *all = index_array(R), *chosen = index_array(R);
-	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){1, 1, 0, 5, 0, 0}), R, true, all);
-	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){1, 1, 64, 5, 0, 0}), R, false, chosen);
+	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){1, 1, 0, 5, 0, 0, 0}), R, true, all);
+	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){1, 1, 64, 5, 0, 0, 0}), R, false, chosen);
 	assert_memory_equal(all, chosen, R * sizeof *all);
 }
 
@@ -278,13 +283,13 @@ static void seeds_on(const struct processor *p)
 {
 	enum { R = 4000, V = 64 };
 	float *logits = guarded(V * sizeof *logits);
-	struct dr_sampling *how = alike(R, (struct dr_sampling){1, 1, 0, 0, 0, 0});
+	struct dr_sampling *how = alike(R, (struct dr_sampling){1, 1, 0, 0, 0, 0, 0});
 	int32_t *token[3] = {index_array(R), index_array(R), index_array(R)};
 	struct sampler s = sampler_of(p, V, 1);
 	for (int i = 0; i < 3; i++) {
 		for (int r = 0; r < R; r++)
 			how[r] = (struct dr_sampling){
-				1, 1, 0, i == 0 ? (uint32_t)r : 0, i == 1 ? (uint32_t)r : 0, i == 2 ? (uint32_t)r : 0};
+				1, 1, 0, i == 0 ? (uint32_t)r : 0, i == 1 ? (uint32_t)r : 0, i == 2 ? (uint32_t)r : 0, 0};
 		sample(&s, logits, 0, how, R, true, 1, token[i]);
 		double even[V];
 		for (int v = 0; v < V; v++)
@@ -309,13 +314,13 @@ static void test_seeds(void **state)
 static void odd_logits_on(const struct processor *p)
 {
 	enum { R = 6, V = 108 };
-	static const struct dr_sampling how[] = {{0, 1, 0, 0, 0, 0},
-	                                         {1, 1, 0, 0, 0, 0},
-	                                         {1, 1, 5, 0, 0, 0},
-	                                         {1, 0.5f, 0, 0, 0, 0},
-	                                         {1, 0.5f, 64, 0, 0, 0},
-	                                         {NAN, NAN, -3, 0, 0, 0},
-	                                         {INFINITY, -1, 1 << 30, 0, 0, 0}};
+	static const struct dr_sampling how[] = {{0, 1, 0, 0, 0, 0, 0},
+	                                         {1, 1, 0, 0, 0, 0, 0},
+	                                         {1, 1, 5, 0, 0, 0, 0},
+	                                         {1, 0.5f, 0, 0, 0, 0, 0},
+	                                         {1, 0.5f, 64, 0, 0, 0, 0},
+	                                         {NAN, NAN, -3, 0, 0, 0, 0},
+	                                         {INFINITY, -1, 1 << 30, 0, 0, 0, 0}};
 	float *logits = guarded(R * V * sizeof *logits);
 	int32_t *token = index_array(R);
 	for (int i = 0; i < V; i++) {

@@ -556,7 +556,8 @@ static void what_cannot_run_is_refused(void **state)
 	r.n_ids = 1;
 	static const struct dr_sampling wrong[] = {{.temperature = -1}, {.temperature = NAN}, {.temperature = INFINITY},
 	                                           {.top_p = 1.5f},     {.top_p = NAN},       {.top_p = -1},
-	                                           {.top_k = -1},       {.top_k = 65}};
+	                                           {.top_k = -1},       {.top_k = 65},        {.min_p = -0.5f},
+	                                           {.min_p = 2},        {.min_p = NAN}};
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		r.sampling = wrong[i];
 		assert_int_equal(engine_submit(s.engine, &r, why), 0);

@@ -90,7 +90,8 @@ static int32_t token_of(const float *logits, const struct dr_sampling *s)
 	if (!(s->temperature > 0))
 		return best_of(logits);
 	uint32_t x = s->seed * 5 + s->seed_high * 3 + s->count * 7 + (uint32_t)s->top_k;
-	return (int32_t)((x + (uint32_t)(s->temperature * 10) + (uint32_t)(s->top_p * 100)) % TINY_VOCAB);
+	return (int32_t)((x + (uint32_t)(s->temperature * 10) + (uint32_t)(s->top_p * 100) + (uint32_t)(s->min_p * 64))
+	                 % TINY_VOCAB);
 }
 
 /* logits, tokens, R, sampling, candidates of a row */
@@ -98,7 +99,7 @@ static void kernel_sample(const uint64_t *a, int32_t worker, int32_t workers)
 {
 	const struct dr_sampling *s = at(a[3]);
 	for (int r = worker; r < (int)a[2]; r += workers) {
-		bool chosen = s[r].temperature > 0 && (s[r].top_k > 0 || s[r].top_p < 1);
+		bool chosen = s[r].temperature > 0 && (s[r].top_k > 0 || s[r].top_p < 1 || s[r].min_p > 0);
 		((int32_t *)at(a[1]))[r] = chosen && a[4] == 1 ? -1 : token_of((const float *)at(a[0]) + r * TINY_VOCAB, s + r);
 	}
 }
@@ -439,20 +440,20 @@ static void all_meshes_agree(void **state)
 static void sampling_options_arrive(void **state)
 {
 	(void)state;
-	const struct dr_sampling how = {0.5f, 0.25f, 4, 2, 1, 0};
+	const struct dr_sampling how = {0.5f, 0.25f, 4, 2, 1, 0, 0.125f};
 	char line[64];
 	for (int dp = 1; dp <= 2; dp++) {
 		struct tiny t = {2, dp, 2, 2};
-		assert_int_equal(
-			launcher(t, step_tp2,
-		             ARGS("run", "--weights", folder, "--ids", "1,2", "--ids", "1,2", "--ids", "1,2", "--max-tokens=3",
-		                  "--temperature=0.5", "--top-k", "4", "--top-p", "0.25", "--seed", "4294967298")),
-			0);
+		assert_int_equal(launcher(t, step_tp2,
+		                          ARGS("run", "--weights", folder, "--ids", "1,2", "--ids", "1,2", "--ids", "1,2",
+		                               "--max-tokens=3", "--temperature=0.5", "--top-k", "4", "--top-p", "0.25",
+		                               "--min-p", "0.125", "--seed", "4294967298")),
+		                 0);
 		for (int i = 0; i < 3; i++) {
 			int32_t token[3];
 			for (uint32_t n = 0; n < 3; n++)
 				token[n] = token_of(NULL, &(struct dr_sampling){how.temperature, how.top_p, how.top_k,
-				                                                how.seed + (uint32_t)i, how.seed_high, n});
+				                                                how.seed + (uint32_t)i, how.seed_high, n, how.min_p});
 			sprintf(line, "ids: 1,2 -> %d,%d,%d\n", token[0], token[1], token[2]);
 			assert_said(line);
 		}
