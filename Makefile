@@ -118,7 +118,7 @@ $(ANSWER): $(BUILD)/tests/text/answer.o $(BUILD)/libdeployrt.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lm -lpthread -ldl
 .PHONY: test-text test-text-random fixtures
-# Makes the committed checkpoints anew: `make fixtures TORCH=python` needs a python that has torch and transformers.
+# Makes the committed checkpoints: `make fixtures TORCH=python` needs a python that has torch and transformers.
 TORCH ?= $(PYTHON)
 fixtures:
 	@$(TORCH) tests/fixtures/make_fixtures.py

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "../support/escape.h"
 #include "../support/json.h"
+#include "../support/lfs.h"
 
 void no_memory(size_t bytes) { out_of_memory(bytes); }
 
@@ -34,7 +35,9 @@ json_t *json_read(struct arena *arena, const char *path, bool named)
 		return NULL;
 	}
 	json_t *root = json_text_read(file.at, file.size, &error);
-	if (!root)
+	if (!root && is_lfs_pointer(file.at, file.size))
+		complain("%s " LFS_POINTER, path);
+	else if (!root)
 		complain("%s:%d:%d: %s", path, error.line, error.column, error.text);
 	else if (!json_is_object(root))
 		complain("%s is not a JSON object", path);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../support/lfs.h"
 #include "json_text.h"
 
 enum { MAX_BYTES = 1 << 20 };
@@ -28,6 +29,8 @@ static json_t *read_file(const char *path, struct problems *p)
 		problem(p, "cannot read %s: %s", path, strerror(errno));
 	else if (n > MAX_BYTES)
 		problem(p, "%s has more than %d bytes", path, MAX_BYTES);
+	else if (is_lfs_pointer(text, n))
+		problem(p, "%s " LFS_POINTER, path);
 	else if (in && !(v = json_text_read(text, n, &e)))
 		problem(p, "%s:%d:%d: %s", path, e.line, e.column, e.text);
 	else if (v && !json_is_object(v))

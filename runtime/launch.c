@@ -1,5 +1,6 @@
 /* Starts the ranks of a job in a world, watches them, and reports which rank failed, where and why. */
 #include <string.h>
+#include "progress.h"
 #include "runtime.h"
 #include "watch.h"
 #include "world.h"
@@ -119,12 +120,15 @@ static int failed_rank(const struct job *job, int *running)
 static int supervise(const struct job *job, int *signal_number)
 {
 	struct watch w;
+	struct progress progress;
 	int failed = -1, running = 1;
+	progress_open(&progress);
 	watch_open(&w, job->world, job->plan, job->options->timeout);
 	while (running && failed < 0) {
 		*signal_number = job->world->wait(job->world, WATCH_PERIOD_MS);
 		if (*signal_number)
 			break;
+		progress_look(&progress, job);
 		failed = failed_rank(job, &running);
 		if (failed < 0 && running)
 			failed = watch_look(&w);

@@ -33,6 +33,7 @@ struct rank_status {
 	atomic_int waits_for;               /* a rank, or one of the constants above */
 	atomic_int helper;                  /* process that computes for the rank; 0: none */
 	uint64_t planned, allocated;        /* bytes */
+	atomic_ullong loaded;               /* bytes of weights that are on the device, or on their way */
 	struct place recent[RECENT];        /* the last operations: number n of them, counted from 0, at n % RECENT */
 	atomic_uint graphs, graph_launches; /* decode steps that were made graphs; launches of these */
 	atomic_bool late;                   /* work that was queued failed: it may be an operation before `op` */

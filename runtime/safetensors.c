@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "../support/lfs.h"
 #include "json_text.h"
 #include "no_memory.h"
 #include "number.h"
@@ -107,7 +108,9 @@ static json_t *parse(const char *path, const char *text, size_t n, size_t room_b
 	room.last = GIVEN;
 	json_t *root = config ? json_text_read(text, n, &e) : json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
 	room.left = SIZE_MAX;
-	if (!root && room.last == BEYOND_ROOM)
+	if (!root && is_lfs_pointer(text, n))
+		problem(p, "%s " LFS_POINTER, path);
+	else if (!root && room.last == BEYOND_ROOM)
 		problem(p, "%s: its %zu bytes of JSON take more than %zu MiB of memory", path, n, room_bytes >> 20);
 	else if (!root && room.last == NO_MEMORY)
 		problem(p, "%s: out of memory while its %zu bytes of JSON were parsed", path, n);
@@ -193,7 +196,7 @@ static const char *read_shape(json_t *shape, struct tensor *t)
 }
 
 /* NULL, or what is wrong. `data`: the bytes after the header. */
-static const char *read_tensor(json_t *entry, const unsigned char *data, uint64_t bytes, struct tensor *t)
+static const char *read_tensor(json_t *entry, const unsigned char *data, struct tensor *t)
 {
 	const char *stored = json_string_value(json_object_get(entry, "dtype"));
 	json_t *offsets = json_object_get(entry, "data_offsets");
@@ -209,8 +212,6 @@ static const char *read_tensor(json_t *entry, const unsigned char *data, uint64_
 	int64_t begin = json_integer_value(from), end = json_integer_value(to);
 	if (begin < 0 || end < begin)
 		return "has data_offsets that are not a range";
-	if ((uint64_t)end > bytes)
-		return "extends past the end of the file: the file is truncated";
 	if (format && (t->count > UINT64_MAX / 64 || (uint64_t)(end - begin) != (t->count * format->bits + 7) / 8))
 		return "has data_offsets that do not fit its shape";
 	t->data = data + begin;
@@ -260,6 +261,20 @@ static bool check_cover(struct tensor *tensor, int n, const unsigned char *data,
 	return covered == bytes;
 }
 
+/* Where the last tensor ends, as the header says; 0 if that cannot be read. */
+static uint64_t described_bytes(json_t *root)
+{
+	uint64_t most = 0;
+	const char *name;
+	json_t *entry;
+	json_object_foreach (root, name, entry) {
+		json_int_t end = json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 1));
+		if (end > 0 && (uint64_t)end > most)
+			most = (uint64_t)end;
+	}
+	return most;
+}
+
 static bool read_tensors(struct checkpoint *c, json_t *root, const char *path, const struct file *f, uint64_t header,
                          struct problems *p)
 {
@@ -267,11 +282,16 @@ static bool read_tensors(struct checkpoint *c, json_t *root, const char *path, c
 	int first = c->n, before = p->n;
 	const char *name;
 	json_t *entry;
+	if (described_bytes(root) > f->bytes - header) {
+		problem(p, "%s has %zu bytes, and its header describes %llu: the file is truncated", path, f->bytes,
+		        (unsigned long long)(header + described_bytes(root)));
+		return false;
+	}
 	json_object_foreach (root, name, entry) {
 		struct tensor t = {.file = c->n_files};
 		if (!strcmp(name, "__metadata__"))
 			continue;
-		const char *wrong = read_tensor(entry, data, f->bytes - header, &t);
+		const char *wrong = read_tensor(entry, data, &t);
 		if (wrong)
 			problem(p, "%s: tensor %s %s", path, name, wrong);
 		else
@@ -286,10 +306,15 @@ static char *read_header(int fd, const char *path, size_t bytes, uint64_t *begin
 {
 	uint64_t length = 0;
 	unsigned char prefix[8] = {0};
+	char start[LFS_BYTES];
 	bool whole = pread(fd, prefix, sizeof prefix, 0) == sizeof prefix;
 	for (size_t i = 0; i < sizeof prefix; i++)
 		length |= (uint64_t)prefix[i] << 8 * i;
 	*begin = sizeof prefix + length;
+	if (pread(fd, start, sizeof start, 0) == sizeof start && is_lfs_pointer(start, sizeof start)) {
+		problem(p, "%s " LFS_POINTER, path);
+		return NULL;
+	}
 	if (whole && length <= MAX_HEADER && length <= bytes - sizeof prefix)
 		return read_part(fd, path, sizeof prefix, length, p);
 	problem(p, "%s: a header of %llu bytes in a file of %zu: truncated, or not safetensors", path,

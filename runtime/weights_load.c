@@ -160,6 +160,7 @@ void weights_load(const struct plan *plan, int rank, const struct checkpoint *c,
 				weight_queue_load(&queue, &r, to);
 			else
 				load_on_host(&r, d, to, threads);
+			atomic_fetch_add(&reporter->board->rank[reporter->rank].loaded, p->bytes);
 		}
 	}
 	d->sync(d);

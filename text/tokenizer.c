@@ -1,5 +1,6 @@
 /* A tokenizer is its parts, in the order in which a text goes through them. */
 #include <stdio.h>
+#include "../support/lfs.h"
 #include "added.h"
 #include "decode.h"
 #include "file.h"
@@ -68,8 +69,8 @@ struct tokenizer *tokenizer_read(const char *name, const char *json, size_t n, s
 {
 	json_error_t wrong;
 	struct field root = {.name = name, .error = e};
-	if (n > 40 && !memcmp(json, "version https://git-lfs", 23)) {
-		field_refuse(&root, "is a pointer of git-lfs, not the file itself; git lfs pull fetches it");
+	if (is_lfs_pointer(json, n)) {
+		field_refuse(&root, LFS_POINTER);
 		return NULL;
 	}
 	root.v = json_loadb(json, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &wrong);

@@ -74,7 +74,8 @@ static void headers_are_checked(void **state)
 	refuse("{}", UINT64_MAX - 1, "truncated, or not safetensors");
 	refuse("[]", 0, "not a JSON object");
 	refuse("{\"a\":", 0, "unexpected token");
-	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,20]}}", 0, "past the end of the file");
+	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,20]}}", 0,
+	       "its header describes 85: the file is truncated");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,12]}}", 0, "do not fit its shape");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[12,0]}}", 0, "not a range");
 	refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,16]}}", 0, "an invalid shape");
@@ -106,6 +107,9 @@ static void headers_are_checked(void **state)
 	assert_int_equal(checkpoint_find(c, "b")->dtype, TENSOR_OTHER_DTYPE);
 	assert_string_equal(checkpoint_find(c, "b")->stored, "X7");
 	checkpoint_close(c);
+	static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+	write_file("model.safetensors", pointer, UINT64_MAX, NULL, 0);
+	checkpoint_close(open_expecting("model.safetensors is a pointer of git-lfs, not the file itself"));
 	write_file("model.safetensors", "abc", UINT64_MAX, NULL, 0);
 	checkpoint_close(open_expecting("truncated"));
 	remove_file("model.safetensors");
