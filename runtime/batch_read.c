@@ -189,6 +189,8 @@ static void add_item(struct options *o, int line, json_t *v, struct problems *p)
 		read_field(&it, name, field);
 	if (json_is_object(v) && !json_object_get(v, "ids") == !json_object_get(v, "prompt"))
 		problem(p, "%s: a prompt must have `prompt` or `ids`, one of them", it.where);
+	if (json_object_get(v, "stop") && json_object_get(v, "ids"))
+		problem(p, "%s: `stop` goes with `prompt`; ids have `stop_ids`", it.where);
 	o->prompts[o->n_prompts - 1] = it.prompt;
 }
 

@@ -210,7 +210,8 @@ def refused(folder, launcher):
     run(launcher, weights, "--prompt", "x", "--stop", "", status=2, said="--stop: the text is empty")
     file = folder / "wrong.jsonl"
     for item, said in {'{"prompt": 1}': "`prompt` is 1; it must be text", '{"prompt": "x", "ids": [1]}': "a prompt must have `prompt` or `ids`, one of them",
-                       '{"prompt": "x", "stop": ["a", ""]}': "none of them empty", '{"prompt": ""}': ":1: the text has no tokens"}.items():
+                       '{"prompt": "x", "stop": ["a", ""]}': "none of them empty",
+                       '{"ids": [1], "stop": "x"}': "`stop` goes with `prompt`; ids have `stop_ids`", '{"prompt": ""}': ":1: the text has no tokens"}.items():
         file.write_text(item)
         run(launcher, weights, "--prompts", file, "--output-dir", folder / "none", status=1, said=said)
 
