@@ -24,6 +24,10 @@ for text in "it's 12 <s> a  b" '<|im_start|>user|assistant|> x' ' \303\251e\314\
 		printf "\\20$which$text" >"$folder/tokenizers/$i"
 	done
 done
+# rt_chat reads templates.
+mkdir -p "$folder/chats"
+cp tests/chat/templates/*.jinja "$folder/chats/"
+awk -v name="$folder/chats/small" 'BEGIN { RS = "\n----\n" } { file = name NR; printf "%s", $0 > file; close(file) }' tests/chat/expressions.txt
 # What fuzz_dag reads are choices, not text.
 mkdir -p "$folder/choices"
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do
@@ -37,6 +41,7 @@ for program in "$@"; do
 	seeds=$folder/seeds
 	[ "$name" = fuzz_dag ] && seeds=$folder/choices
 	[ "$name" = rt_tokenizer ] && seeds=$folder/tokenizers
+	[ "$name" = rt_chat ] && seeds=$folder/chats
 	if "$program" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -max_len=4096 -artifact_prefix="$folder/$name-" \
 		"$folder/$name.corpus" "$seeds" >"$folder/$name.log" 2>&1; then
 		passed=$((passed + 1))

@@ -12,7 +12,7 @@ enum {
 	CHAT_MAX_TEMPLATE = 1 << 20, /* bytes of a template */
 	CHAT_MAX_OUTPUT = 64 << 20,  /* bytes of a rendered text */
 	CHAT_MAX_MEMORY = 512 << 20, /* bytes while a text is rendered */
-	CHAT_MAX_STEPS = 50000000,   /* of which each is a name or an operation, or 64 bytes of text */
+	CHAT_MAX_STEPS = 20000000,   /* of which each is a name or an operation, or 64 bytes of text */
 	CHAT_MAX_NESTING = 200,      /* of a template */
 	CHAT_MAX_DEPTH = 2000,       /* of calls of macros, in levels of nesting; of values */
 };

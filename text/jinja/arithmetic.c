@@ -1,6 +1,7 @@
 /* Arithmetic of numbers, and + and * of strings and lists. */
 #include <math.h>
 #include "arithmetic.h"
+#include "strings.h"
 
 static _Noreturn void too_large(struct work *w) { work_fail(w, "the result of a calculation is too large"); }
 
@@ -133,24 +134,36 @@ static struct value repeat(struct work *w, struct value v, int64_t times)
 
 static bool can_repeat(struct value v) { return v.kind == STRING || v.kind == LIST || v.kind == TUPLE; }
 
+/* If one is safe, the other is escaped, and the sum is safe. */
+static struct value add_strings(struct work *w, struct value a, struct value b)
+{
+	bool safe = is_safe(a) || is_safe(b);
+	struct span left = safe && !is_safe(a) ? escape_html(w, a.s) : a.s;
+	struct span right = safe && !is_safe(b) ? escape_html(w, b.s) : b.s;
+	struct text out = {.work = w, .room = left.n + right.n + 1};
+	out.at = work_alloc(w, out.room);
+	text_span(&out, left);
+	text_span(&out, right);
+	return safe ? safe_string(text_end(&out)) : string(text_end(&out));
+}
+
 struct value calculate(struct work *w, char op, struct value a, struct value b)
 {
-	struct text out = {.work = w};
 	if (is_number(a) && is_number(b))
 		return calculate_numbers(w, op, a, b);
+	if (op == '*') {
+		check_unsafe(w, a);
+		check_unsafe(w, b);
+	}
 	if (op == '*' && can_repeat(a) && is_whole(b))
 		return repeat(w, a, whole(b));
 	if (op == '*' && can_repeat(b) && is_whole(a))
 		return repeat(w, b, whole(a));
+	if (op == '+' && a.kind == STRING && b.kind == STRING)
+		return add_strings(w, a, b);
 	if (op != '+' || a.kind != b.kind || !can_repeat(a))
 		fail_operands(w, op, a, b);
-	if (a.kind != STRING)
-		return join_lists(w, a, b);
-	out.room = a.s.n + b.s.n + 1;
-	out.at = work_alloc(w, out.room);
-	text_span(&out, a.s);
-	text_span(&out, b.s);
-	return string(text_end(&out));
+	return join_lists(w, a, b);
 }
 
 static void check_number(struct work *w, struct value v, const char *sign)

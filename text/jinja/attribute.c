@@ -37,6 +37,7 @@ static struct value own_attribute(struct work *w, struct value v, struct span na
 	}
 	if (v.kind == MACRO || v.kind == FUNCTION || v.kind == ITERATOR || v.kind == VIEW)
 		work_fail(w, "attribute `%.*s` of %s is not supported", SHOWN(name), kind_name(v));
+	check_unsafe(w, v);
 	switch (find_method(v.kind, name, &function)) {
 	case NO_METHOD:          return absent;
 	case METHOD_FORBIDDEN:   return undefined(name, FORBIDDEN);
@@ -69,6 +70,7 @@ struct value item(struct work *w, struct value v, struct value key)
 			return v.dict->values[at];
 	}
 	if (is_whole(key)) {
+		check_unsafe(w, v);
 		struct value found = element(w, v, whole(key));
 		if (found.kind != ABSENT)
 			return found;

@@ -21,7 +21,6 @@ struct builtin {
 	uint8_t required;  /* parameters that must be given */
 	uint8_t names_by;  /* 1 + the index of the argument that names a filter or test; 0: none does */
 	bool names_filter; /* a filter, not a test */
-	bool marks;        /* see struct parser */
 };
 
 struct value call_builtin(struct work *w, const struct builtin *b, struct value in, const struct arguments *a);

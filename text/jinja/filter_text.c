@@ -4,9 +4,16 @@
 #include "sequence.h"
 #include "strings.h"
 
-static struct span text_of(struct work *w, const struct value *v) { return value_text(w, v[0]); }
+static struct span text_of(struct work *w, const struct value *v)
+{
+	check_unsafe(w, v[0]);
+	return value_text(w, v[0]);
+}
 
-static struct value do_string(struct work *w, const struct value *v) { return string(text_of(w, v)); }
+static struct value do_string(struct work *w, const struct value *v)
+{
+	return v[0].kind == STRING ? v[0] : string(value_text(w, v[0]));
+}
 static struct value do_upper(struct work *w, const struct value *v) { return string(to_upper(w, text_of(w, v))); }
 static struct value do_lower(struct work *w, const struct value *v) { return string(to_lower(w, text_of(w, v))); }
 static struct value do_title(struct work *w, const struct value *v) { return string(title_parts(w, text_of(w, v))); }
@@ -26,7 +33,7 @@ static struct value do_trim(struct work *w, const struct value *v)
 static struct value do_replace(struct work *w, const struct value *v)
 {
 	int64_t max = v[3].kind == NONE ? -1 : whole_argument(w, v[3], -1);
-	return string(replace(w, text_of(w, v), value_text(w, v[1]), value_text(w, v[2]), max));
+	return string(replace(w, value_text(w, v[0]), value_text(w, v[1]), value_text(w, v[2]), max));
 }
 
 static struct value do_join(struct work *w, const struct value *v)
@@ -58,6 +65,7 @@ static struct span indentation(struct work *w, struct value v, int64_t missing)
 
 static struct value do_indent(struct work *w, const struct value *v)
 {
+	check_unsafe(w, v[0]);
 	struct span s = text_argument(w, v[0], "what is indented"), by = indentation(w, v[1], 4);
 	bool first = flag_argument(v[2], false), empty = flag_argument(v[3], false);
 	struct text all = {.work = w}, out = {.work = w};
@@ -94,27 +102,17 @@ static struct value do_tojson(struct work *w, const struct value *v)
 	return string(text_end(&out));
 }
 
+static struct value do_safe(struct work *w, const struct value *v) { return safe_string(value_text(w, v[0])); }
 static struct value do_escape(struct work *w, const struct value *v)
 {
-	static const char from[] = "&<>\"'";
-	static const char *const to[] = {"&amp;", "&lt;", "&gt;", "&#34;", "&#39;"};
-	struct span s = text_of(w, v);
-	struct text out = {.work = w};
-	for (size_t i = 0; i < s.n; i++) {
-		const char *found = s.at[i] ? strchr(from, s.at[i]) : NULL;
-		if (found)
-			text_word(&out, to[found - from]);
-		else
-			text_append(&out, s.at + i, 1);
-	}
-	return string(text_end(&out));
+	return is_safe(v[0]) ? v[0] : safe_string(escape_html(w, value_text(w, v[0])));
 }
 
 const struct builtin text_filters[] = {
 	{.name = "string", .run = do_string},
-	{.name = "safe", .run = do_string, .marks = true},
-	{.name = "escape", .run = do_escape, .marks = true},
-	{.name = "e", .run = do_escape, .marks = true},
+	{.name = "safe", .run = do_safe},
+	{.name = "escape", .run = do_escape},
+	{.name = "e", .run = do_escape},
 	{.name = "upper", .run = do_upper},
 	{.name = "lower", .run = do_lower},
 	{.name = "title", .run = do_title},

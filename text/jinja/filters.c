@@ -52,8 +52,6 @@ static struct value do_map(struct work *w, struct value in, const struct argumen
 		others = rest(a, 1);
 	} else if (path.kind == ABSENT || a->n_named > 1 + (size_t)(missing.kind != ABSENT))
 		work_fail(w, "`map` needs a filter or `attribute`, and with the latter at most `default`");
-	if (filter && filter->marks)
-		work_fail(w, "filter `%s` is only supported at the end of {{ }}", filter->name);
 	for (size_t i = 0; i < l->n; i++)
 		list_add(w, out,
 		         filter ? call_builtin(w, filter, l->at[i], &others) : item_by_path(w, l->at[i], path, missing));

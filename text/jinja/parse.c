@@ -171,10 +171,7 @@ static struct node *parse_statement(struct parser *p)
 static struct node *parse_print(struct parser *p)
 {
 	struct node *n = new_node(p, N_PRINT);
-	p->marked = NULL;
 	n->a = parse_tuple(p, true);
-	if (p->marked && p->marked != n->a)
-		fail_marked(p, p->marked);
 	return finish_node(p, n);
 }
 

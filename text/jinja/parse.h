@@ -10,9 +10,6 @@ struct parser {
 	struct token_of_template *at;
 	int loops;     /* loops that are open, for break and continue */
 	bool in_macro; /* `varargs`, `kwargs` and `caller` are special there */
-	/* A filter `safe` or `escape` in {{ }}. They make strings that escape what is added to them, which is not
-	 * supported, so the filter must be the last thing that is done. */
-	const struct node *marked;
 };
 
 struct node *new_node(struct parser *p, enum node_kind kind);
@@ -30,8 +27,6 @@ bool skip_word(struct parser *p, const char *word);
 void expect_sign(struct parser *p, const char *sign);
 struct span expect_word(struct parser *p);
 _Noreturn void fail_unexpected(struct parser *p);
-
-_Noreturn void fail_marked(struct parser *p, const struct node *filter);
 
 struct node *parse_expression(struct parser *p);
 struct node *parse_condition(struct parser *p); /* without `a if b else c` */

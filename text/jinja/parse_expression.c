@@ -155,11 +155,6 @@ static struct node *filter_or_test(struct parser *p, enum node_kind kind, struct
 	return n;
 }
 
-void fail_marked(struct parser *p, const struct node *filter)
-{
-	work_fail(p->w, "filter `%s` is only supported at the end of {{ }}", filter->function->name);
-}
-
 /* {"|" name [arguments]} */
 struct node *parse_filters(struct parser *p, struct node *in, bool first)
 {
@@ -171,11 +166,6 @@ struct node *parse_filters(struct parser *p, struct node *in, bool first)
 		check_indirect(p, n);
 		in = finish_node(p, n);
 		first = false;
-		if (!n->function->marks)
-			continue;
-		if (p->at->kind != T_PRINT_END)
-			fail_marked(p, n);
-		p->marked = n;
 	}
 	work_leave(p->w);
 	return in;
@@ -396,6 +386,7 @@ static struct node *parse_unary(struct parser *p, bool filters)
 static struct node *binary(struct parser *p, enum node_kind kind, char op, struct node *a, struct node *b)
 {
 	struct node *n = new_node(p, kind);
+	n->line = a->line;
 	n->op = op;
 	n->a = a;
 	n->b = b;

@@ -26,7 +26,8 @@ static struct list *numbers(struct work *w, const struct range *r)
 static struct list *left(struct work *w, struct list *l)
 {
 	struct value out = list_new(w, LIST);
-	*out.list = (struct list){.at = l->at + l->next, .n = l->n - l->next};
+	if (l->next < l->n)
+		*out.list = (struct list){.at = l->at + l->next, .n = l->n - l->next};
 	l->next = l->n;
 	return out.list;
 }
@@ -128,6 +129,7 @@ struct value slice(struct work *w, struct value v, struct value start, struct va
 		work_fail(w, "%s has no slices", kind_name(v));
 	if (step.kind != NONE && (!is_whole(step) || !whole(step)))
 		work_fail(w, "the step of a slice is %s", is_whole(step) ? "0" : kind_name(step));
+	check_unsafe(w, v);
 	int64_t n = length(w, v), by = step.kind == NONE ? 1 : whole(step);
 	by = by > n + 1 ? n + 1 : by < -n - 1 ? -n - 1 : by; /* a longer step leads out as well */
 	int64_t from = bound(w, start, n, by, by < 0 ? n - 1 : 0), to = bound(w, stop, n, by, by < 0 ? -1 : n);

@@ -209,3 +209,18 @@ struct span replace(struct work *w, struct span s, struct span old, struct span 
 	text_span(&out, s);
 	return text_end(&out);
 }
+
+struct span escape_html(struct work *w, struct span s)
+{
+	static const char from[] = "&<>\"'";
+	static const char *const to[] = {"&amp;", "&lt;", "&gt;", "&#34;", "&#39;"};
+	struct text out = {.work = w};
+	for (size_t i = 0; i < s.n; i++) {
+		const char *found = s.at[i] ? strchr(from, s.at[i]) : NULL;
+		if (found)
+			text_word(&out, to[found - from]);
+		else
+			text_append(&out, s.at + i, 1);
+	}
+	return text_end(&out);
+}

@@ -23,6 +23,8 @@ struct value split_lines(struct work *w, struct span s, bool keep_ends);
 /* max < 0: all. */
 struct span replace(struct work *w, struct span s, struct span old, struct span by, int64_t max);
 
+struct span escape_html(struct work *w, struct span s);
+
 /* Upper, lower and title case. Characters whose case depends on their neighbours or becomes several characters fail. */
 struct span to_upper(struct work *w, struct span s);
 struct span to_lower(struct work *w, struct span s);

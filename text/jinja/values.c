@@ -41,6 +41,13 @@ void fail_undefined(struct work *w, struct value v)
 	}
 }
 
+void check_unsafe(struct work *w, struct value v)
+{
+	if (is_safe(v))
+		work_fail(
+			w, "a string from `safe` or `escape` can only be printed, added, compared, or passed to `~` and `tojson`");
+}
+
 /* ---- lists ----------------------------------------------------------------------------------------------------- */
 struct value list_new(struct work *w, enum kind kind)
 {

@@ -28,7 +28,7 @@ enum kind {
 
 struct value {
 	uint8_t kind;
-	uint8_t of; /* UNDEFINED: see undefined(); VIEW: enum view */
+	uint8_t of; /* UNDEFINED: see undefined(); VIEW: enum view; STRING: whether it is safe_string() */
 	union {
 		bool b;
 		int64_t i;
@@ -72,6 +72,12 @@ static inline struct value boolean(bool b) { return (struct value){.kind = BOOL,
 static inline struct value integer(int64_t i) { return (struct value){.kind = INT, .i = i}; }
 static inline struct value real(double f) { return (struct value){.kind = FLOAT, .f = f}; }
 static inline struct value string(struct span s) { return (struct value){.kind = STRING, .s = s}; }
+
+/* What the filters `safe` and `escape` make: what is added to it by + is escaped. */
+static inline struct value safe_string(struct span s) { return (struct value){.kind = STRING, .of = 1, .s = s}; }
+static inline bool is_safe(struct value v) { return v.kind == STRING && v.of; }
+/* Fails for a safe string: Python's operation would make another one, which is not supported. */
+void check_unsafe(struct work *w, struct value v);
 
 /* Undefined values say why: `name` is not a variable; not an attribute of a value of kind `of`; forbidden. */
 enum { NO_VARIABLE = 0, FORBIDDEN = 255, NO_ARGUMENT = 254, NO_ELEMENT = 253 };
