@@ -129,7 +129,7 @@ test-text-random: $(ANSWER)
 	@$(TOKENIZERS) tests/text/run.py $(ANSWER) --random $(RANDOM)
 
 # tests/chat: chat templates, likewise. `make test-chat-random JINJA=python` needs a python that has Jinja2, and renders every template
-# with CHATS random conversations, and as many random templates.
+# with CHATS random conversations, and twice as many random templates.
 JINJA       ?= $(PYTHON)
 CHATS       ?= 1000
 CHAT_ANSWER := $(BUILD)/tests/chat/answer

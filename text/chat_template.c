@@ -1,12 +1,14 @@
 /* Reading and rendering, and the limits of both. */
 #include <stdio.h>
 #include "chat_template.h"
+#include "jinja/frames.h"
 #include "jinja/interpreter.h"
 #include "utf8.h"
 
 struct chat_template {
 	struct work work; /* the memory of the tree */
 	struct nodes body;
+	struct names hidden;
 	char *name;
 };
 
@@ -28,6 +30,7 @@ static void read_body(void *context)
 	if (r->source.n && memchr(r->source.at, 0, r->source.n))
 		work_fail(w, "has a NUL byte");
 	r->t->body = parse_template(w, r->source);
+	r->t->hidden = hidden_names(w, &r->t->body);
 }
 
 struct chat_template *chat_template_read(const char *name, const char *text, size_t n, struct text_error *e)
@@ -73,7 +76,7 @@ static void render(void *context)
 	globals.names = value_of_json(w, r->variables);
 	top.names = dict_new(w, DICT);
 	r->text.max = CHAT_MAX_OUTPUT;
-	execute_template(&p, &r->t->body);
+	execute_template(&p, &r->t->body, &r->t->hidden);
 }
 
 bool chat_template_render(const struct chat_template *t, const json_t *variables, const struct tm *now, char **out,

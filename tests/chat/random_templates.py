@@ -73,6 +73,33 @@ def random_template(r):
     return "{% set ns = namespace(a=1) %}" + body(r, 0) + statement(r, 0) + r.choice(TEXTS)
 
 
+# ---- names in blocks in blocks ----------------------------------------------------------------------------------------
+NAMES = ["s", "i", "u", "x"]
+
+
+def scope(r, depth):
+    kind = r.randrange(8 if depth < 4 else 3)
+    if kind == 0:
+        return "{{ %s }};" % r.choice(NAMES)
+    if kind < 3:
+        return "{%% set %s = %s ~ %d %%}" % (r.choice(NAMES), r.choice(["''", "s", "x"]), r.randrange(9))
+    inner, other = scopes(r, depth), scopes(r, depth)
+    if kind == 3:
+        return "{%% for %s in l %%}%s{%% else %%}%s{%% endfor %%}" % (r.choice("yxi"), inner, other)
+    if kind == 4:
+        rest = r.choice(["", "{% elif n %}" + other, "{% else %}" + other, "{% elif n %}" + other + "{% else %}{% set s = 0 %}"])
+        return "{%% if %s %%}%s%s{%% endif %%}" % (r.choice("tnx"), inner, rest)
+    if kind == 5:
+        return "{%% macro f(%s) %%}%s{%% endmacro %%}{{ f(1) }}" % (r.choice("sxq"), inner)
+    if kind == 6:
+        return "{%% set %s %%}%s{%% endset %%}" % (r.choice(NAMES), inner)
+    return r.choice(["{%% generation %%}%s{%% endgeneration %%}", "{%% filter upper %%}%s{%% endfilter %%}"]) % inner
+
+
+def scopes(r, depth=0):
+    return "".join(scope(r, depth + 1) for _ in range(r.randrange(1, 4)))
+
+
 # What Jinja2 renders and this refuses: see docs/chat-templates.md.
 STRICTER = ["not supported", "too large", "has no text", "a string from `safe`", "takes too many steps", "of memory", "is not a real number"]
 

@@ -2,7 +2,7 @@
 """Chat templates compared with Jinja2, which made expected/*.json (make_expected.py).
 
     run.py ANSWER                   templates/*.jinja with each conversation, expressions, refusals, limits
-    run.py ANSWER --random COUNT    templates with COUNT random conversations, and COUNT random templates, if Jinja2 is at hand
+    run.py ANSWER --random COUNT    templates with COUNT random conversations, and 2 COUNT random templates, if Jinja2 is at hand
 """
 import json
 import pathlib
@@ -131,7 +131,7 @@ def compare_random(count, answer, n):
         questions = [(t, v) for t in templates.values() for v in talks]
         for (t, v), f in zip(questions, ask(answer, questions), strict=True):
             count.agree(f"{t[:60]!r} {json.dumps(v)}", f, reference.render(t, v))
-        small = [random_templates.random_template(r) for _ in talks]
+        small = [make(r) for _ in talks for make in (random_templates.random_template, random_templates.scopes)]
         for t, f in zip(small, ask(answer, [(t, expressions.VARIABLES) for t in small]), strict=True):
             random_templates.compare(count, t, f, reference.render(t, expressions.VARIABLES))
 

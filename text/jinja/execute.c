@@ -30,6 +30,12 @@ static struct scope *cleared(struct work *w, struct scope *s)
 	return s;
 }
 
+static void hide(struct interpreter *p, const struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		dict_set(p->w, p->scope->names.dict, string(names->at[i]), undefined(names->at[i], NO_VARIABLE));
+}
+
 static void assign_attribute(struct interpreter *p, const struct node *target, struct value v)
 {
 	struct value space = evaluate(p, target->a);
@@ -62,6 +68,7 @@ static struct value captured(struct interpreter *p, const struct node *n, enum o
 {
 	struct text text = {.work = p->w}, *out = p->out;
 	p->out = &text;
+	hide(p, &n->hidden);
 	*how = execute(p, &n->body);
 	p->out = out;
 	return string(text_end(&text));
@@ -96,6 +103,7 @@ static enum outcome print_filtered(struct interpreter *p, const struct node *n)
 static enum outcome execute_scope(struct interpreter *p, const struct node *n)
 {
 	p->scope = new_scope(p->w, p->scope);
+	hide(p, &n->hidden);
 	enum outcome how = execute(p, &n->body);
 	p->scope = p->scope->parent;
 	return how;
@@ -142,6 +150,7 @@ static enum outcome execute_for(struct interpreter *p, const struct node *n)
 	p->scope = new_scope(p->w, outer);
 	for (; how != BY_BREAK && loop_has(l, l->at); l->at++) {
 		p->scope = cleared(p->w, p->scope);
+		hide(p, &n->hidden);
 		assign(p, n->target, l->passed.list->at[l->at]);
 		dict_set(p->w, p->scope->names.dict, string(SPAN("loop")), (struct value){.kind = LOOP, .loop = l});
 		how = execute(p, &n->body);
@@ -150,6 +159,7 @@ static enum outcome execute_for(struct interpreter *p, const struct node *n)
 	if (l->passed.list->n)
 		return TO_THE_END;
 	p->scope = new_scope(p->w, outer);
+	hide(p, &n->hidden_other);
 	how = execute(p, &n->other);
 	p->scope = outer;
 	return how;
@@ -245,8 +255,9 @@ static enum outcome execute(struct interpreter *p, const struct nodes *body)
 	return TO_THE_END;
 }
 
-void execute_template(struct interpreter *p, const struct nodes *body)
+void execute_template(struct interpreter *p, const struct nodes *body, const struct names *hidden)
 {
+	hide(p, hidden);
 	p->call_macro = call_macro;
 	execute(p, body);
 }

@@ -27,5 +27,5 @@ struct value evaluate(struct interpreter *p, const struct node *n);
 /* What the filters of a block make of its text. */
 struct value evaluate_filters(struct interpreter *p, const struct node *n, struct value text);
 /* Runs a whole template. */
-void execute_template(struct interpreter *p, const struct nodes *body);
+void execute_template(struct interpreter *p, const struct nodes *body, const struct names *hidden);
 #endif

@@ -56,6 +56,11 @@ struct nodes {
 	size_t n;
 };
 
+struct names {
+	struct span *at;
+	size_t n;
+};
+
 struct argument_nodes {
 	struct nodes positional, named;
 	struct span *names; /* of `named` */
@@ -71,6 +76,7 @@ struct node {
 	struct node *a, *b, *c;
 	struct node *target; /* N_NAME, N_TUPLE, or N_ATTRIBUTE of a namespace's N_NAME */
 	struct nodes list, body, other;
+	struct names hidden, hidden_other; /* by body, by other: see frames.h */
 	char *ops;
 	const struct builtin *function;
 	struct argument_nodes arguments;
