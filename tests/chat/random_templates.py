@@ -101,7 +101,8 @@ def scopes(r, depth=0):
 
 
 # What Jinja2 renders and this refuses: see docs/chat-templates.md.
-STRICTER = ["not supported", "too large", "has no text", "a string from `safe`", "takes too many steps", "of memory", "is not a real number"]
+STRICTER = ["not supported", "too large", "has no text", "a string from `safe`", "takes too many steps", "of memory", "is not a real number",
+            "has no elements", "has no items", "has no slices", "`.`"]
 
 
 def compare(count, template, found, expected):
