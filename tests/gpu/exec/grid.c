@@ -186,13 +186,16 @@ static bool run_turn(struct grid *g, struct cta *c)
 /* ---- CTAs ---- */
 static uint64_t common_divisor(uint64_t a, uint64_t b) { return b ? common_divisor(b, a % b) : a; }
 
-/* i -> i * step + first is a permutation when step and n have no common divisor. */
+/* i -> i * step + first is a permutation when step and n have no common divisor. More than two are never in order. */
 static void choose_order(struct grid *g)
 {
-	g->step = 1 + random_next(&g->seed) % g->n_clusters;
-	g->first = random_next(&g->seed) % g->n_clusters;
-	while (common_divisor(g->step, g->n_clusters) != 1)
-		g->step = g->step % g->n_clusters + 1;
+	uint64_t n = g->n_clusters;
+	g->step = 1 + random_next(&g->seed) % n;
+	g->first = random_next(&g->seed) % n;
+	while (common_divisor(g->step, n) != 1)
+		g->step = g->step % n + 1;
+	if (n > 2 && g->step == 1 && !g->first)
+		g->first = n - 1;
 }
 
 /* The number of a cluster's first CTA. */
