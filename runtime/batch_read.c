@@ -115,6 +115,16 @@ static void read_prompt(struct item *it, const char *field, const json_t *v)
 	else
 		it->prompt.text = strcpy(host_alloc(json_string_length(v) + 1, 1), json_string_value(v));
 }
+static void read_messages(struct item *it, const char *field, const json_t *v)
+{
+	bool right = json_is_array(v) && json_array_size(v);
+	for (size_t i = 0; i < json_array_size(v); i++)
+		right = right && json_is_string(json_object_get(json_array_get(v, i), "role"));
+	if (!right)
+		wrong(it, field, v, "a list of objects like {\"role\": \"user\", \"content\": \"Hello\"}");
+	else
+		it->prompt.messages = json_incref((json_t *)(uintptr_t)v);
+}
 static void read_stop(struct item *it, const char *field, const json_t *v)
 {
 	size_t n = json_is_array(v) ? json_array_size(v) : 1;
@@ -146,6 +156,7 @@ static const struct field {
 	void (*read)(struct item *it, const char *field, const json_t *v);
 } fields[] = {
 	{"prompt", read_prompt},
+	{"messages", read_messages},
 	{"ids", read_ids},
 	{"max_tokens", read_max_tokens},
 	{"temperature", read_temperature},
@@ -177,7 +188,7 @@ static void read_field(struct item *it, const char *name, const json_t *v)
 static void add_item(struct options *o, int line, json_t *v, struct problems *p)
 {
 	struct item it = {
-		.options = o, .problems = p, .prompt = prompt_default(o, o->n_prompts, json_object_get(v, "prompt"))};
+		.options = o, .problems = p, .prompt = prompt_default(o, o->n_prompts, !json_object_get(v, "ids"))};
 	const char *name;
 	json_t *field;
 	it.prompt.line = line;
@@ -187,10 +198,11 @@ static void add_item(struct options *o, int line, json_t *v, struct problems *p)
 		problem(p, "%s: a prompt must be an object like {\"prompt\": \"Why is the sky blue?\"}", it.where);
 	json_object_foreach (v, name, field)
 		read_field(&it, name, field);
-	if (json_is_object(v) && !json_object_get(v, "ids") == !json_object_get(v, "prompt"))
-		problem(p, "%s: a prompt must have `prompt` or `ids`, one of them", it.where);
+	int ways = !!json_object_get(v, "ids") + !!json_object_get(v, "prompt") + !!json_object_get(v, "messages");
+	if (json_is_object(v) && ways != 1)
+		problem(p, "%s: a prompt must have `prompt`, `messages` or `ids`, one of them", it.where);
 	if (json_object_get(v, "stop") && json_object_get(v, "ids"))
-		problem(p, "%s: `stop` goes with `prompt`; ids have `stop_ids`", it.where);
+		problem(p, "%s: `stop` goes with texts; ids have `stop_ids`", it.where);
 	o->prompts[o->n_prompts - 1] = it.prompt;
 }
 

@@ -93,10 +93,11 @@ static void make_prompts(struct options *o, const struct plan *plan)
 static void fill_prompts(struct options *o)
 {
 	for (int i = 0; i < o->n_prompts; i++) {
-		struct prompt p = prompt_default(o, i, o->prompts[i].text != NULL);
+		struct prompt p = prompt_default(o, i, prompt_is_text(&o->prompts[i]));
 		p.ids = o->prompts[i].ids;
 		p.n = o->prompts[i].n;
 		p.text = o->prompts[i].text;
+		p.messages = o->prompts[i].messages;
 		o->prompts[i] = p;
 	}
 }
@@ -131,7 +132,7 @@ static bool has_text(const struct options *o)
 {
 	bool found = false;
 	for (int i = 0; i < o->n_prompts; i++)
-		found = found || o->prompts[i].text;
+		found = found || prompt_is_text(&o->prompts[i]);
 	return found;
 }
 

@@ -2,6 +2,7 @@
 #include "options.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,17 @@ static bool add_text_prompt(struct options *o, const char *text)
 	return true;
 }
 
+/* A conversation of one message. */
+static bool add_message(struct options *o, const char *text)
+{
+	json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", text);
+	if (!messages)
+		say_error("--message: the text is not UTF-8");
+	else
+		prompt_add(o, &(struct prompt){.messages = messages});
+	return messages;
+}
+
 static bool is_utf8(const char *text)
 {
 	uint32_t point = 0;
@@ -189,11 +201,12 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	case OPTION_temperature:
 		return given(&o->temperature_given,
 		             parse_real("--temperature", value, 0, MAX_TEMPERATURE, &o->sampling.temperature));
-	case OPTION_top_k: return given(&o->top_k_given, parse_top_k(&o->sampling, value));
-	case OPTION_top_p: return given(&o->top_p_given, parse_real("--top-p", value, 0, 1, &o->sampling.top_p));
-	case OPTION_min_p: return given(&o->min_p_given, parse_real("--min-p", value, 0, 1, &o->sampling.min_p));
-	case OPTION_stop:  return add_stop_text(o, value);
-	case OPTION_seed:  return parse_seed(&o->sampling, value);
+	case OPTION_top_k:   return given(&o->top_k_given, parse_top_k(&o->sampling, value));
+	case OPTION_top_p:   return given(&o->top_p_given, parse_real("--top-p", value, 0, 1, &o->sampling.top_p));
+	case OPTION_message: return add_message(o, value);
+	case OPTION_min_p:   return given(&o->min_p_given, parse_real("--min-p", value, 0, 1, &o->sampling.min_p));
+	case OPTION_stop:    return add_stop_text(o, value);
+	case OPTION_seed:    return parse_seed(&o->sampling, value);
 	case OPTION_prompt:
 		return o->bench ? parse_number("--prompt", value, 1, MAX_COUNT, &o->prompt) : add_text_prompt(o, value);
 	case OPTION_output:  return parse_number("--output", value, 1, MAX_COUNT, &o->output);
@@ -304,10 +317,11 @@ bool options_agree(const struct options *o)
 {
 	int texts = 0;
 	for (int i = 0; i < o->n_prompts; i++)
-		texts += o->prompts[i].text != NULL;
-	const char *wrong = o->prompts_file && o->n_prompts                ? "--prompts goes without --prompt and --ids"
-	                    : texts && texts < o->n_prompts                ? "--prompt and --ids: give one of them"
-	                    : o->n_stop_text && !texts && !o->prompts_file ? "--stop goes with texts: --prompt or --prompts"
+		texts += prompt_is_text(&o->prompts[i]);
+	const char *wrong = o->prompts_file && o->n_prompts ? "--prompts goes without --prompt, --message and --ids"
+	                    : texts && texts < o->n_prompts ? "--ids: give them without --prompt and --message"
+	                    : o->n_stop_text && !texts && !o->prompts_file
+	                        ? "--stop goes with texts: --prompt, --message or --prompts"
 	                    : o->prompts_file && o->logits ? "--prompts and --logits: logits are written for --ids only"
 	                    : o->prompts_file && !o->output_dir ? "--prompts needs --output-dir, a folder for the answers"
 	                    : !o->prompts_file && o->output_dir ? "--output-dir goes with --prompts"

@@ -1,4 +1,5 @@
 /* Prompts: what they take from the options, and what is wrong with them before a rank starts. */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include "engine.h"
@@ -65,6 +66,7 @@ void prompt_free(struct prompt *p)
 {
 	free(p->ids);
 	free(p->stop);
+	json_decref(p->messages);
 	free(p->text);
 	free(p->name);
 	free_stop_texts(p);
@@ -95,7 +97,7 @@ void prompts_check(const struct plan *plan, const struct options *o, int n, stru
 	char why[REASON_BYTES], where[WHERE_BYTES];
 	for (int i = 0; i < n; i++) {
 		struct request r = request_of(&o->prompts[i]);
-		if (!r.n_ids && (o->prompts_file || o->prompts[i].text))
+		if (!r.n_ids && (o->prompts_file || prompt_is_text(&o->prompts[i])))
 			continue; /* reported by batch_read or texts_encode */
 		if (!o->prompts[i].own_stop)
 			r.n_stop = 0;

@@ -25,6 +25,7 @@ struct prompt {
 	int n, n_stop, max_tokens;
 	struct dr_sampling sampling; /* zeros: greedy */
 	bool own_stop;               /* else `stop` is the options' and the checkpoint's */
+	struct json_t *messages;     /* a conversation, of which `text` is made; NULL: none */
 	char *text;                  /* UTF-8, of which ids are made; NULL: ids were given */
 	char **stop_text;            /* strings that end the text of the answer */
 	int n_stop_text;
@@ -270,6 +271,7 @@ void prompt_stop_texts(struct prompt *p, char *const *strings, int n);
 /* Appends it to options->prompts, which then owns what it points to. */
 struct prompt *prompt_add(struct options *o, const struct prompt *p);
 void prompt_free(struct prompt *p);
+static inline bool prompt_is_text(const struct prompt *p) { return p->text || p->messages; }
 struct request;
 struct request request_of(const struct prompt *p); /* engine.h; points to what the prompt has */
 enum { WHERE_BYTES = 512 };

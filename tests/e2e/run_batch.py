@@ -20,7 +20,7 @@ from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compil
 MODEL = "llama"
 STEPS = 16
 PLANS = {1: "Megatron {}", 4: "Megatron { pp = 2; dp = 2; pipeline { microbatches = 2 } }"}
-FIELDS = "prompt, ids, max_tokens, temperature, top_k, top_p, min_p, seed, stop, stop_ids, id"
+FIELDS = "prompt, messages, ids, max_tokens, temperature, top_k, top_p, min_p, seed, stop, stop_ids, id"
 
 
 def command(launcher, file, to, *options):
@@ -226,7 +226,7 @@ WRONG = {
     '{"ids": []}': ":1: `ids` is []; it must be a list of at least one token id",
     '{"ids": [1, "2"]}': ':1: `ids` is [1,"2"]; it must be a list of token ids',
     '{"ids": 1}': ":1: `ids` is 1; it must be a list of token ids",
-    '{"max_tokens": 1}': ":1: a prompt must have `prompt` or `ids`, one of them",
+    '{"max_tokens": 1}': ":1: a prompt must have `prompt`, `messages` or `ids`, one of them",
     '{"ids": [1]}\n[1]\n': ':2: a prompt must be an object like {"prompt": "Why is the sky blue?"}',
     '{"ids": [1]}\n{"ids": [1]': ":2:",
     '{"ids": [1], "ids": [2]}': "duplicate",
@@ -252,7 +252,7 @@ def refused(folder, launcher):
     run(launcher, folder / "none", out, status=1, said="cannot read")
     run(launcher, folder, out, status=1, said="not a regular file")
     write(file, [{"ids": [1]}])
-    run(launcher, file, out, "--ids", "1", status=2, said="--prompts goes without --prompt and --ids")
+    run(launcher, file, out, "--ids", "1", status=2, said="--prompts goes without --prompt, --message and --ids")
     run(launcher, file, out, "--logits", "x.npy", status=2, said="logits are written for --ids only")
     run(launcher, file, out, "--measure=1", status=2, said="--measure takes no value")
     for words, said in {("--prompts", file): "--prompts needs --output-dir", ("--ids", "1", "--output-dir", out): "--output-dir goes with --prompts",

@@ -146,6 +146,38 @@ def proposals(folder, launcher):
         run(launcher, checkpoint(folder, generation_config_json=wrong), "--prompt", "x", status=1, said=said)
 
 
+TEMPLATE = ("{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m['content'] | trim }}</{{ m.role }}>{% endfor %}"
+            "{% if messages[-1].role == 'system' %}{{ raise_exception('nobody asks') }}{% endif %}"
+            "{% if add_generation_prompt %}<assistant>{% endif %}")
+
+
+def conversations(folder, launcher):
+    """A chat template, in its own file or in tokenizer_config.json, makes the prompt; special tokens come from there."""
+    talk = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": " Hé? "}]
+    whole = "^<system>Be brief.</system><user>Hé?</user><assistant>"
+    for files in ({"chat_template_jinja": TEMPLATE, "tokenizer_config_json": json.dumps({"bos_token": {"content": "^"}})},
+                  {"tokenizer_config_json": json.dumps({"bos_token": "^", "chat_template": TEMPLATE})},
+                  {"tokenizer_config_json": json.dumps({"bos_token": "^", "chat_template": [{"name": "tools", "template": "no"},
+                                                                                          {"name": "default", "template": TEMPLATE}]})}):
+        weights = checkpoint(folder, **files)
+        (weights / "chat_template.jinja").unlink(missing_ok=True)
+        if "chat_template_jinja" in files:
+            (weights / "chat_template_jinja").rename(weights / "chat_template.jinja")
+        want = decoded(ids_of(launcher, weights, [whole])[0])
+        answer = from_file(launcher, weights, folder, [{"messages": talk}], "--max-tokens", str(STEPS))[0]
+        equal((answer["text"], answer["prompt_tokens"]), (want, len(whole.encode())), "a conversation")
+        want = decoded(ids_of(launcher, weights, ["^<user>x</user><assistant>"])[0])
+        equal(run(launcher, weights, "--message", "x"), want + "\n", "a message")
+    file = folder / "wrong.jsonl"
+    for item, said in {'{"messages": []}': "it must be a list of objects like", '{"messages": [{"content": "x"}]}': "it must be a list of objects like",
+                       '{"messages": [{"role": "system", "content": "x"}]}': "nobody asks"}.items():
+        file.write_text(item)
+        run(launcher, weights, "--prompts", file, "--output-dir", folder / "none", status=1, said=said)
+    run(launcher, checkpoint(folder, tokenizer_config_json=json.dumps({"chat_template": "{% for %}"})), "--message", "x", status=1, said="tokenizer_config.json")
+    run(launcher, checkpoint(folder, tokenizer_config_json="{}"), "--message", "x", status=1, said="has no chat template")
+    (folder / "checkpoint" / "tokenizer_config.json").unlink()
+
+
 def streamed(folder, launcher):
     """The first bytes come before the answer is complete, and no character is printed in parts."""
     weights = checkpoint(folder)
@@ -204,14 +236,14 @@ def refused(folder, launcher):
     run(launcher, weights, "--prompt", "", status=1, said="prompt 1: the text has no tokens")
     run(launcher, weights, "--prompt", b"a\xff", status=1, said="prompt 1: ")
     run(launcher, weights, "--prompt", "x" * 5000, status=1, said="prompt 1: 5000 ids and 30 more")
-    run(launcher, weights, "--prompt", "x", "--ids", "1", status=2, said="--prompt and --ids: give one of them")
+    run(launcher, weights, "--prompt", "x", "--ids", "1", status=2, said="--ids: give them without --prompt and --message")
     run(launcher, weights, "--ids", "1", "--stop", "x", status=2, said="--stop goes with texts")
     run(launcher, weights, "--prompt", "x", "--stop", b"\xff", status=2, said="--stop: the text is not UTF-8")
     run(launcher, weights, "--prompt", "x", "--stop", "", status=2, said="--stop: the text is empty")
     file = folder / "wrong.jsonl"
-    for item, said in {'{"prompt": 1}': "`prompt` is 1; it must be text", '{"prompt": "x", "ids": [1]}': "a prompt must have `prompt` or `ids`, one of them",
+    for item, said in {'{"prompt": 1}': "`prompt` is 1; it must be text", '{"prompt": "x", "ids": [1]}': "a prompt must have `prompt`, `messages` or `ids`, one of them",
                        '{"prompt": "x", "stop": ["a", ""]}': "none of them empty",
-                       '{"ids": [1], "stop": "x"}': "`stop` goes with `prompt`; ids have `stop_ids`", '{"prompt": ""}': ":1: the text has no tokens"}.items():
+                       '{"ids": [1], "stop": "x"}': "`stop` goes with texts; ids have `stop_ids`", '{"prompt": ""}': ":1: the text has no tokens"}.items():
         file.write_text(item)
         run(launcher, weights, "--prompts", file, "--output-dir", folder / "none", status=1, said=said)
 
@@ -223,7 +255,7 @@ def main():
         one, four = (compile_spec(spec(MODEL, ranks, plan, "f32", WORKLOAD), folder, f"text{ranks}") for ranks, plan in PLANS.items())
         tests = {"texts as ids": lambda: same_as_ids(folder, one, four), "drawn texts": lambda: drawn(folder, one, four),
                  "stop strings": lambda: stop_strings(folder, one), "generation_config.json": lambda: proposals(folder, one),
-                 "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "the demo's model": lambda: by_heart(folder), "what is refused": lambda: refused(folder, one)}
+                 "conversations": lambda: conversations(folder, one), "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "the demo's model": lambda: by_heart(folder), "what is refused": lambda: refused(folder, one)}
         for name, test in tests.items():
             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
                 report.check(name, test)
