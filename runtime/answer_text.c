@@ -13,11 +13,15 @@ struct answer_text {
 	bool ended;
 };
 
-struct answer_text *answer_text_open(const struct tokenizer *t, char *const *stop, int n_stop)
+struct answer_text *answer_text_open(const struct tokenizer *t, const int32_t *ids, int n_ids, char *const *stop,
+                                     int n_stop)
 {
 	struct answer_text *a = host_alloc(1, sizeof *a);
+	size_t n;
 	*a = (struct answer_text){.stream = text_stream_open(t, 0), .stop = stop, .n_stop = n_stop, .room = 64};
 	a->at = host_alloc(a->room, 1);
+	for (int i = 0; i < n_ids; i++)
+		text_stream_next(a->stream, ids[i], &n);
 	return a;
 }
 

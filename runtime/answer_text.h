@@ -4,8 +4,10 @@
 #include "../text/tokenizer.h"
 
 struct answer_text;
-/* stop: strings that end the text; they are the caller's, and outlive it. */
-struct answer_text *answer_text_open(const struct tokenizer *t, char *const *stop, int n_stop);
+/* ids: the prompt's, which the text follows: a space at the start of a word is then kept. stop: strings that end the
+ * text; they are the caller's, and outlive it. */
+struct answer_text *answer_text_open(const struct tokenizer *t, const int32_t *ids, int n_ids, char *const *stop,
+                                     int n_stop);
 void answer_text_close(struct answer_text *a); /* a may be NULL */
 /* Adds a token. true: a stop string has occurred; the text ends before it, and takes no more tokens. */
 bool answer_text_add(struct answer_text *a, int32_t id);

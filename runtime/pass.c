@@ -87,12 +87,12 @@ static void take_token(void *context, const struct engine_token *t)
 static void submit(struct pass *p, int prompt)
 {
 	char why[REASON_BYTES];
-	struct request r = request_of(&p->prompts[prompt]);
+	const struct prompt *of = &p->prompts[prompt];
+	struct request r = request_of(of);
 	struct answer *a = &p->answer[prompt];
 	a->tokens = host_alloc((size_t)r.max_tokens, sizeof *a->tokens);
-	if (p->prompts[prompt].text)
-		a->text =
-			answer_text_open(p->rank->job->tokenizer, p->prompts[prompt].stop_text, p->prompts[prompt].n_stop_text);
+	if (of->text)
+		a->text = answer_text_open(p->rank->job->tokenizer, of->ids, of->n, of->stop_text, of->n_stop_text);
 	r.user = a;
 	if (!engine_submit(p->engine, &r, why))
 		rank_fail(&p->rank->reporter, "internal: prompt %d: %s", prompt + 1, why);

@@ -109,6 +109,24 @@ def drawn(folder, one, four):
     equal(from_file(four, weights, folder, items, *options)[4]["text"], run(one, weights, "--prompt", PROMPTS[0], "--seed", "4", *options)[:-1], "among others")
 
 
+def spaces(folder, launcher):
+    """Where a space belongs to the word after it, an answer keeps the one that it begins with: it follows the prompt."""
+    letters = [chr(97 + i) if i < 20 else "\u2581" + chr(0x4E00 + i) for i in range(VOCAB)]
+    metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False}
+    words = tokenizer()
+    words.update(pre_tokenizer={"type": "Split", "pattern": {"String": "-"}, "behavior": "Isolated", "invert": False}, decoder=metaspace)
+    words["model"]["vocab"] = {name: i for i, name in enumerate(letters)}
+    weights = checkpoint(folder, tokenizer_json=json.dumps(words, ensure_ascii=False))
+    begins = 0
+    for prompt in "abc", "kd", "t":
+        text = run(launcher, weights, "--ids", ",".join(str(ord(c) - 97) for c in prompt))
+        ids = [int(t) for t in re.search(r"^ids: .* -> (.*)$", text, re.M)[1].split(",")]
+        begins += ids[0] >= 20
+        equal(run(launcher, weights, "--prompt", prompt), "".join(letters[i] for i in ids).replace("\u2581", " ") + "\n", f"{prompt!r} and more")
+    if not begins:
+        raise Failed("no answer begins with a space")
+
+
 def stop_strings(folder, launcher):
     weights = checkpoint(folder)
     ids = ids_of(launcher, weights, PROMPTS[1:2])[0]
@@ -254,7 +272,7 @@ def main():
     with Folder() as folder:
         one, four = (compile_spec(spec(MODEL, ranks, plan, "f32", WORKLOAD), folder, f"text{ranks}") for ranks, plan in PLANS.items())
         tests = {"texts as ids": lambda: same_as_ids(folder, one, four), "drawn texts": lambda: drawn(folder, one, four),
-                 "stop strings": lambda: stop_strings(folder, one), "generation_config.json": lambda: proposals(folder, one),
+                 "spaces between words": lambda: spaces(folder, one), "stop strings": lambda: stop_strings(folder, one), "generation_config.json": lambda: proposals(folder, one),
                  "conversations": lambda: conversations(folder, one), "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "the demo's model": lambda: by_heart(folder), "what is refused": lambda: refused(folder, one)}
         for name, test in tests.items():
             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
