@@ -34,7 +34,7 @@ import sites
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
-FOLDERS = "support lexer parser sema dag planner codegen codegen/cpu codegen/gpu target import doc driver runtime text".split()
+FOLDERS = "support lexer parser sema dag planner codegen codegen/cpu codegen/gpu target import doc driver runtime text text/jinja".split()
 COUNT = 240
 MIN_MUTANTS = 12                      # mutants of a folder
 EXPLAINED = ROOT / "docs" / "mutants.md"
