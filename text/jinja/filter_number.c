@@ -13,7 +13,7 @@ static struct value do_default(struct work *w, const struct value *v)
 	return !missing ? v[0] : v[1].kind == ABSENT ? string(SPAN("")) : v[1];
 }
 
-static struct value truncate(struct work *w, double f)
+static struct value whole_part(struct work *w, double f)
 {
 	if (!isfinite(f) || f >= 0x1p63 || f < -0x1p63)
 		work_fail(w, "a float is too large for an integer");
@@ -30,12 +30,12 @@ static struct value do_int(struct work *w, const struct value *v)
 	if (is_whole(in))
 		return integer(whole(in));
 	if (in.kind == FLOAT)
-		return isnan(in.f) ? missing : truncate(w, in.f);
+		return isnan(in.f) ? missing : whole_part(w, in.f);
 	if (in.kind != STRING)
 		return missing;
 	if (parse_whole(w, in.s, base == 10 ? 10 : 0, &i))
 		return integer(i);
-	return parse_real(w, in.s, &f) && isfinite(f) ? truncate(w, f) : missing;
+	return parse_real(w, in.s, &f) && isfinite(f) ? whole_part(w, f) : missing;
 }
 
 static struct value do_float(struct work *w, const struct value *v)
