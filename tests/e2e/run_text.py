@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 
@@ -197,14 +198,16 @@ def conversations(folder, launcher):
 
 
 def streamed(folder, launcher):
-    """The first bytes come before the answer is complete, and no character is printed in parts."""
+    """An answer is written piece by piece, and no character in parts. The socket keeps each write apart, however late it is read."""
     weights = checkpoint(folder)
-    process = subprocess.Popen([launcher, "run", "--weights", weights, "--prompt", PROMPTS[0], "--max-tokens", "80"], stdout=subprocess.PIPE)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    process = subprocess.Popen([launcher, "run", "--weights", weights, "--prompt", PROMPTS[0], "--max-tokens", "80"], stdout=theirs)
+    theirs.close()
     parts = []
-    while part := os.read(process.stdout.fileno(), 4096):
+    while part := ours.recv(4096):
         parts.append(part)
-    process.stdout.close()
-    if process.wait() or len(parts) < 5:
+    ours.close()
+    if process.wait() or len(parts) < 20:
         raise Failed(f"{len(parts)} pieces, exit status {process.returncode}")
     for part in parts:
         part.decode()

@@ -143,7 +143,7 @@ def build_all(build, picked):
         instrument(tree, picked)
         units = [f"{out}/tests/unit/{p.stem}" for p in sorted((ROOT / "tests" / "unit").glob("*_*.c"))]
         units += [f"{out}/tests/gpu/{p.stem}" for p in sorted((ROOT / "tests" / "gpu").glob("rt_*.c"))]
-        done = make(tree, out, n, "all", f"{out}/tests/text/answer", *units)
+        done = make(tree, out, n, "all", f"{out}/tests/text/answer", f"{out}/tests/chat/answer", *units)
         if done.returncode == 0:
             return tree, out, picked, dropped
         wrong = {(m[1], int(m[2])) for m in re.finditer(r"^((?:\w+/)+\w+\.c):(\d+):\d+: error:", done.stdout + done.stderr, re.M)}

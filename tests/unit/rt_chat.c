@@ -75,6 +75,8 @@ static void errors_name_template_and_line(void **state)
 	expect("\n{{ 1 +\n\n'a' }}", "{}", "chat: line 2: `+` does not apply to an integer and a string");
 	expect("{% for x in [1] %}\n\n{{ x }}\n{{ raise_exception('no: ' ~ x) }}{% endfor %}", "{}",
 	       "chat: line 4: the template refuses: no: 1");
+	expect("{{ '\u1f80' | upper }}", "{}", "chat: line 1: upper case of U+1F80 is not supported");
+	expect("{{ '\u2170' | upper }}", "{}", "\u2160"); /* a Roman numeral */
 	expect("{{ 'a\nb' }}\n{{ }}", "{}", "chat: line 3: unexpected: `}}`");
 }
 
@@ -121,6 +123,7 @@ static void names_end_with_their_block(void **state)
 	expect("{% set x = 1 %}{% for i in [1, 2] %}{{ x }}{% set x = 5 %}{{ x }}{% endfor %}{{ x }}{{ i is defined }}",
 	       "{}", "15151False");
 	expect("{{ l.append(3) }}", "{\"l\": []}", "chat: line 1: `append` is forbidden in templates");
+	expect("{{ ', '.join(l.append) }}", "{\"l\": []}", "chat: line 1: `append` is forbidden in templates");
 }
 
 int main(void)
