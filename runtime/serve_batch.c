@@ -167,8 +167,10 @@ void serve_batch(struct rank *r)
 	pass_run(&p);
 	double seconds = (double)(now_ns() - p.begin) / 1e9;
 	activity(r, ACTIVITY_PRINT);
-	if (b.shown)
+	if (b.terminal) {
+		show_progress(&p, &b, now_ns());
 		fputc('\n', stderr);
+	}
 	if (o->measure) {
 		json_t *v = performance(&p, &b, seconds);
 		if (!v || !batch_write(b.batch, "performance.json", v))
