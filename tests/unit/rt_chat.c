@@ -75,6 +75,8 @@ static void errors_name_template_and_line(void **state)
 	expect("\n{{ 1 +\n\n'a' }}", "{}", "chat: line 2: `+` does not apply to an integer and a string");
 	expect("{% for x in [1] %}\n\n{{ x }}\n{{ raise_exception('no: ' ~ x) }}{% endfor %}", "{}",
 	       "chat: line 4: the template refuses: no: 1");
+	expect("{{ '\u1ffc' | upper }}", "{}", "chat: line 1: upper case of U+1FFC is not supported");
+	expect("{{ '\u1ffd' | upper }}", "{}", "\u1ffd");
 	expect("{{ '\u1f80' | upper }}", "{}", "chat: line 1: upper case of U+1F80 is not supported");
 	expect("{{ '\u2170' | upper }}", "{}", "\u2160"); /* a Roman numeral */
 	expect("{{ 'a\nb' }}\n{{ }}", "{}", "chat: line 3: unexpected: `}}`");

@@ -10,7 +10,7 @@ static bool becomes_several(uint32_t p)
 {
 	return p == 0xDF || p == 0x149 || p == 0x1F0 || p == 0x390 || p == 0x3B0 || p == 0x587
 	       || (p >= 0x1E96 && p <= 0x1E9A) || p == 0x1F50 || p == 0x1F52 || p == 0x1F54 || p == 0x1F56
-	       || (p >= 0x1F80 && p <= 0x1FFF) || (p >= 0xFB00 && p <= 0xFB17);
+	       || (p >= 0x1F80 && p <= 0x1FFC) || (p >= 0xFB00 && p <= 0xFB17);
 }
 
 static uint32_t convert(struct work *w, uint32_t point, enum letter_case to)

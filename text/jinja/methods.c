@@ -141,8 +141,6 @@ static struct value do_replace(struct work *w, const struct value *v)
 static struct value do_join(struct work *w, const struct value *v)
 {
 	struct text out = {.work = w};
-	if (v[1].kind == UNDEFINED && v[1].of == FORBIDDEN)
-		fail_undefined(w, v[1]);
 	const struct list *l = elements(w, v[1]);
 	for (size_t i = 0; i < l->n; i++) {
 		if (i)
