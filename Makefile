@@ -273,7 +273,7 @@ test-cuda: all $(EMULATOR)
 test-gpu: all test-emulator
 	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/ptx.py --all
 	@$(MAKE) --no-print-directory test-cuda CUDA_MESHES=
-	@for test in formats values sampling stop batch text owners streams; do \
+	@for test in formats values sampling stop text owners streams; do \
 	  $(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_$$test.py || exit 1; done
 
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.
