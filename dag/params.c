@@ -269,24 +269,21 @@ static void set_offsets(struct lower *w)
 	}
 }
 
-/* A GPU puts weights into tiles itself. */
+/* A GPU puts weights into tiles itself: the kernel, and the longest row. */
 static void add_tile_kernel(struct lower *w)
 {
 	struct schedule *s = w->s;
-	s->tile_kernel = -1;
+	struct kernel tile = kernel_of(KERNEL_TILE);
 	for (int i = 0; i < s->params.n; i++) {
 		const struct placed_param *p = &s->params.at[i];
 		int64_t k = 1;
-		if (!p->pack.swizzled)
-			continue;
-		for (int a = 0; a < p->n_axes; a++)
+		for (int a = 0; p->pack.swizzled && a < p->n_axes; a++)
 			k *= p->axes[a].role == DR_WEIGHT_K ? p->axes[a].local : 1;
-		int64_t row = packed_bytes(&p->pack, 1, 1, k, p->param->dtype) / p->pack.n_tile;
+		int64_t row = p->pack.swizzled ? round_up(k, p->pack.k_run) * dtype_bytes(p->param->dtype) : 0;
 		s->tile_row = row > s->tile_row ? row : s->tile_row;
-		struct kernel tile = kernel_of(KERNEL_TILE);
-		tile.tile.pack = target_packing(w->target, DTYPE_F32, DTYPE_F32); /* words */
-		s->tile_kernel = lower_kernel(w, &tile);
 	}
+	tile.tile.pack = target_packing(w->target, DTYPE_F32, DTYPE_F32); /* words */
+	s->tile_kernel = s->tile_row ? lower_kernel(w, &tile) : -1;
 }
 
 bool place_params(struct schedule *s, struct local *l, const struct target *t, struct sink *sink, struct arena *arena)
