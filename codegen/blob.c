@@ -3,6 +3,7 @@
 #include "module.h"
 #include <stddef.h>
 #include <string.h>
+#include "../support/hash.h"
 
 /* Both sides read the same header. These assertions catch changes of it that add padding, which this file does not
  * expect. */
@@ -354,18 +355,11 @@ static struct dr_span kernels(struct blob *b, const struct schedule *s)
 	return blob_data(b, out, (size_t)s->kernels.n, sizeof *out, _Alignof(struct dr_kernel));
 }
 
-static uint64_t fnv1a(uint64_t hash, const unsigned char *at, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ at[i]) * 0x100000001b3u;
-	return hash;
-}
-
 /* Hash of all bytes but the hash itself. */
 static uint64_t blob_hash(const struct blob *b)
 {
 	size_t at = offsetof(struct dr_program, hash), behind = at + sizeof(uint64_t);
-	return fnv1a(fnv1a(0xcbf29ce484222325u, b->at, at), b->at + behind, b->n - behind);
+	return fnv1a(fnv1a(FNV_EMPTY, b->at, at), b->at + behind, b->n - behind);
 }
 
 const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text, size_t *size)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../support/hash.h"
 #include "number.h"
 
 static void add_digit(struct digits *d, uint32_t axis, uint32_t local)
@@ -50,14 +51,12 @@ static void set_digits(struct weight_rows *r, const struct digits *d, int64_t nu
 static void random_source(struct weight_rows *r, const char *key)
 {
 	double k = 1;
-	uint64_t seed = 0xcbf29ce484222325u;
-	for (const char *s = key; *s; s++)
-		seed = (seed ^ (unsigned char)*s) * 0x100000001b3u;
 	for (uint32_t a = 0; a < r->param->axes.n; a++)
 		if (is_tiled(r->param) ? r->axes[a].role == DR_WEIGHT_K : a + 1 == r->param->axes.n)
 			k *= r->axes[a].extent;
 	bool gain = r->param->axes.n < 2;
-	r->source = (struct source){NULL, seed, gain ? 1.0f : 0.0f, gain ? 0.1f : (float)sqrt(3.0 / k)};
+	r->source = (struct source){NULL, fnv1a(FNV_EMPTY, key, strlen(key)), gain ? 1.0f : 0.0f,
+	                            gain ? 0.1f : (float)sqrt(3.0 / k)};
 }
 
 static void look_up_source(struct weight_rows *r)
