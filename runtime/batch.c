@@ -34,13 +34,13 @@ static json_t *options_json(const struct options *o)
 	json_t *v = json_pack("{s:I, s:o, s:o}", "seed", (json_int_t)seed, "stop_ids", ids, "stop", texts);
 	if (o->max_tokens)
 		json_object_set_new(v, "max_tokens", json_integer(o->max_tokens));
-	if (o->temperature_given)
+	if (o->given & TEMPERATURE)
 		json_object_set_new(v, "temperature", json_real((double)o->sampling.temperature));
-	if (o->top_p_given)
+	if (o->given & TOP_P)
 		json_object_set_new(v, "top_p", json_real((double)o->sampling.top_p));
-	if (o->min_p_given)
+	if (o->given & MIN_P)
 		json_object_set_new(v, "min_p", json_real((double)o->sampling.min_p));
-	if (o->top_k_given)
+	if (o->given & TOP_K)
 		json_object_set_new(v, "top_k", json_integer(o->sampling.top_k));
 	return v;
 }
@@ -76,7 +76,16 @@ static void compare(const struct batch *b, json_t *now, json_t *before, struct p
 /* ---- files ----------------------------------------------------------------------------------- */
 static int open_in(const struct batch *b, const char *name, int flags)
 {
-	return openat(b->folder, name, flags | O_CLOEXEC | O_NOFOLLOW, 0666);
+	return openat(b->folder, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+}
+
+static FILE *open_stream(const struct batch *b, const char *name, int flags, const char *mode)
+{
+	int fd = open_in(b, name, flags);
+	FILE *file = fd >= 0 ? fdopen(fd, mode) : NULL;
+	if (fd >= 0 && !file)
+		close(fd);
+	return file;
 }
 
 static bool write_all(int fd, const char *text, size_t n)
@@ -93,20 +102,6 @@ static bool write_all(int fd, const char *text, size_t n)
 	return true;
 }
 
-/* The whole file, NUL-terminated; NULL: errno. */
-static char *read_all(int fd, size_t *n)
-{
-	struct stat st;
-	if (fstat(fd, &st))
-		return NULL;
-	char *text = host_alloc((size_t)st.st_size + 1, 1);
-	*n = 0;
-	for (ssize_t k; *n < (size_t)st.st_size; *n += (size_t)k)
-		if ((k = pread(fd, text + *n, (size_t)st.st_size - *n, (off_t)*n)) <= 0)
-			break;
-	return text;
-}
-
 bool batch_write(const struct batch *b, const char *name, const json_t *v)
 {
 	char temporary[64];
@@ -120,24 +115,27 @@ bool batch_write(const struct batch *b, const char *name, const json_t *v)
 }
 
 /* ---- the journal ----------------------------------------------------------------------------- */
-/* Notes the answers in the journal; an unfinished line at its end is dropped. false: errno. */
+/* Notes where the answers in the journal are; an unfinished line at its end is dropped. false: errno. */
 static bool read_journal(struct batch *b)
 {
-	size_t n, end = 0;
-	char *text = read_all(b->journal, &n);
-	if (!text)
-		return false;
-	for (char *stop; end < n && (stop = memchr(text + end, '\n', n - end)); end = (size_t)(stop - text) + 1) {
+	FILE *in = open_stream(b, partial_name, O_RDONLY, "r");
+	char *line = NULL;
+	size_t room = 0;
+	int64_t end = 0;
+	for (ssize_t n; in && (n = getline(&line, &room, in)) > 0 && line[n - 1] == '\n'; end += n) {
 		char *tab;
-		long prompt = strtol(text + end, &tab, 10);
+		long prompt = strtol(line, &tab, 10);
 		if (*tab != '\t' || prompt < 0 || prompt >= b->n)
 			break;
 		b->n_done += !b->done[prompt];
 		b->done[prompt] = true;
-		b->at[prompt] = (int64_t)end;
+		b->at[prompt] = end;
 	}
-	free(text);
-	return !ftruncate(b->journal, (off_t)end) && lseek(b->journal, 0, SEEK_END) >= 0;
+	bool ok = in && !ferror(in) && !ftruncate(b->journal, end) && lseek(b->journal, 0, SEEK_END) >= 0;
+	free(line);
+	if (in)
+		fclose(in);
+	return ok;
 }
 
 static void open_journal(struct batch *b, struct problems *p)
@@ -214,14 +212,19 @@ bool batch_append(struct batch *b, int prompt, const json_t *answer)
 /* ---- the end --------------------------------------------------------------------------------- */
 static bool write_in_order(struct batch *b, FILE *out)
 {
-	size_t n;
-	char *text = read_all(b->journal, &n);
-	for (int i = 0; text && i < b->n; i++) {
-		const char *from = strchr(text + b->at[i], '\t') + 1, *end = strchr(from, '\n') + 1;
-		fwrite(from, 1, (size_t)(end - from), out);
+	FILE *in = open_stream(b, partial_name, O_RDONLY, "r");
+	char *line = NULL;
+	size_t room = 0;
+	bool ok = in != NULL;
+	for (int i = 0; ok && i < b->n; i++) {
+		ok = !fseeko(in, b->at[i], SEEK_SET) && getline(&line, &room, in) > 0;
+		if (ok)
+			fputs(strchr(line, '\t') + 1, out);
 	}
-	free(text);
-	return text && !fflush(out) && !ferror(out);
+	free(line);
+	if (in)
+		fclose(in);
+	return ok && !fflush(out) && !ferror(out);
 }
 
 bool batch_finish(struct batch *b)
@@ -235,8 +238,7 @@ bool batch_finish(struct batch *b)
 		say_error("internal: %d of %d prompts have no answer", b->n - b->n_done, b->n);
 		return false;
 	}
-	int fd = open_in(b, temporary, O_WRONLY | O_CREAT | O_TRUNC);
-	FILE *out = fd >= 0 ? fdopen(fd, "w") : NULL;
+	FILE *out = open_stream(b, temporary, O_WRONLY | O_CREAT | O_TRUNC, "w");
 	ok = ok && out && write_in_order(b, out);
 	ok = (!out || !fclose(out)) && ok && !renameat(b->folder, temporary, b->folder, outputs_name)
 	     && !unlinkat(b->folder, partial_name, 0);
