@@ -215,6 +215,12 @@ class Report:
             verdict = "FAIL"
         print(f"{verdict} {name:<58} {time.monotonic() - start:5.1f} s  {note}", flush=True)
 
+    def check_all(self, tests, words):
+        """Runs tests by name: those whose name has one of the words; all, without any."""
+        for name, test in tests.items():
+            if not words or any(word in name for word in words):
+                self.check(name, test)
+
     def end(self):
         print(f"{self.passed} passed, {self.failed} failed")
         return 1 if self.failed else 0
