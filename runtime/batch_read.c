@@ -1,13 +1,10 @@
 /* Reads a file of prompts: one JSON object for each, on a line of its own or in an array. */
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "../support/hash.h"
 #include "batch.h"
+#include "files.h"
 
 /* The prompt that is read. */
 struct item {
@@ -87,18 +84,22 @@ static void read_max_tokens(struct item *it, const char *field, const json_t *v)
 }
 static void read_temperature(struct item *it, const char *field, const json_t *v)
 {
+	it->prompt.given |= TEMPERATURE;
 	read_real(it, field, v, MAX_TEMPERATURE, &it->prompt.sampling.temperature);
 }
 static void read_top_k(struct item *it, const char *field, const json_t *v)
 {
+	it->prompt.given |= TOP_K;
 	read_whole(it, field, v, 0, DR_CANDIDATES, &it->prompt.sampling.top_k);
 }
 static void read_top_p(struct item *it, const char *field, const json_t *v)
 {
+	it->prompt.given |= TOP_P;
 	read_real(it, field, v, 1, &it->prompt.sampling.top_p);
 }
 static void read_min_p(struct item *it, const char *field, const json_t *v)
 {
+	it->prompt.given |= MIN_P;
 	read_real(it, field, v, 1, &it->prompt.sampling.min_p);
 }
 static void read_seed(struct item *it, const char *field, const json_t *v)
@@ -237,26 +238,16 @@ static void read_array(struct options *o, const char *text, size_t n, struct pro
 
 void batch_read(struct options *o, struct problems *p)
 {
-	struct stat st;
-	int before = p->n, fd = open(o->prompts_file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		problem(p, "cannot read %s: %s", o->prompts_file, fd < 0 ? strerror(errno) : "not a regular file");
-		if (fd >= 0)
-			close(fd);
+	int before = p->n;
+	size_t n;
+	char *text = file_text(o->prompts_file, SIZE_MAX, &n, p);
+	if (!text)
 		return;
-	}
-	size_t n = (size_t)st.st_size, got = 0;
-	char *text = host_alloc(n + 1, 1); /* its NUL at the end stops strspn */
-	for (ssize_t k; got < n && (k = read(fd, text + got, n - got)) > 0;)
-		got += (size_t)k;
-	close(fd);
 	if (text[strspn(text, " \t\r\n")] == '[')
-		read_array(o, text, got, p);
+		read_array(o, text, n, p);
 	else
-		read_lines(o, text, text + got, p);
-	o->prompts_hash = 0xcbf29ce484222325u;
-	for (size_t i = 0; i < got; i++)
-		o->prompts_hash = (o->prompts_hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+		read_lines(o, text, text + n, p);
+	o->prompts_hash = fnv1a(FNV_EMPTY, text, n);
 	free(text);
 	if (!o->n_prompts && p->n == before)
 		problem(p, "%s has no prompts", o->prompts_file);

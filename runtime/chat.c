@@ -1,55 +1,14 @@
 /* Chat templates of checkpoints. */
 #include "chat.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "../support/lfs.h"
 #include "../text/chat_template.h"
-
-enum { MAX_BYTES = 16 << 20 };
+#include "files.h"
 
 struct chat {
 	struct chat_template *template;
 	json_t *config; /* tokenizer_config.json; NULL: none */
 };
-
-/* A whole file, NUL-terminated. NULL: there is none, or after a report. */
-static char *read_part(const char *path, size_t *n, struct problems *p)
-{
-	FILE *in = fopen(path, "r");
-	char *text = in ? host_alloc(MAX_BYTES + 1, 1) : NULL;
-	const char *wrong = NULL;
-	if (!in && errno != ENOENT)
-		problem(p, "cannot read %s: %s", path, strerror(errno));
-	if (!in)
-		return NULL;
-	*n = fread(text, 1, MAX_BYTES + 1, in);
-	if (ferror(in))
-		problem(p, "cannot read %s: %s", path, strerror(errno));
-	else if (*n > MAX_BYTES)
-		wrong = "is too large";
-	else if (is_lfs_pointer(text, *n))
-		wrong = LFS_POINTER;
-	if (wrong)
-		problem(p, "%s %s", path, wrong);
-	fclose(in);
-	if (!wrong)
-		return text;
-	free(text);
-	return NULL;
-}
-
-static json_t *read_config(const char *path, struct problems *p)
-{
-	size_t n;
-	json_error_t e;
-	char *text = read_part(path, &n, p);
-	json_t *v = text ? json_loadb(text, n, 0, &e) : NULL;
-	if (text && !v)
-		problem(p, "%s:%d:%d: %s", path, e.line, e.column, e.text);
-	free(text);
-	return v;
-}
 
 /* The template in tokenizer_config.json: a text, or the one called `default` of a list. */
 static const char *template_in(const json_t *config)
@@ -79,12 +38,12 @@ struct chat *chat_open(const char *folder, struct problems *p)
 	size_t n = 0;
 	char *path = join_path(folder, "chat_template.jinja"), *config_path = join_path(folder, "tokenizer_config.json");
 	struct chat *c = host_alloc(1, sizeof *c);
-	*c = (struct chat){.config = read_config(config_path, p)};
-	char *text = read_part(path, &n, p);
+	*c = (struct chat){.config = file_exists(config_path) ? json_file(config_path, p) : NULL};
+	char *text = file_exists(path) ? file_text(path, CHAT_MAX_TEMPLATE, &n, p) : NULL;
 	const char *inside = template_in(c->config);
 	if (text)
 		c->template = read_template(path, text, n, p);
-	else if (inside)
+	else if (inside && p->n == before)
 		c->template = read_template(config_path, inside, strlen(inside), p);
 	else if (p->n == before)
 		problem(p, "%s has no chat template: neither chat_template.jinja nor one in tokenizer_config.json", folder);

@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include "../support/escape.h"
 #include "batch.h"
-#include "generation.h"
 #include "options.h"
 #include "probe.h"
+#include "schedule.h"
 #include "texts.h"
 #include "tokenize.h"
 
@@ -70,7 +70,7 @@ static int min_int(int a, int b) { return a < b ? a : b; }
 static void make_prompts(struct options *o, const struct plan *plan)
 {
 	const struct dr_program *h = plan->head;
-	int room = min_int((int)h->pages, (int)h->pages_per_seq) * (int)h->page_size;
+	int room = schedule_room(plan);
 	if (!o->output)
 		o->output = min_int(32, o->prompt ? room - o->prompt : (room + 3) / 4);
 	o->output = o->output < 1 ? 1 : o->output;
@@ -142,8 +142,6 @@ static bool check_job(struct job *job, struct options *o, struct checkpoint **ch
 	struct problems p;
 	bool folder = o->weights && is_folder(o->weights);
 	problems_open(&p);
-	if (folder && (o->prompts_file || has_text(o)))
-		generation_read(o->generation, o->weights, &p);
 	fill_prompts(o);
 	if (o->prompts_file)
 		batch_read(o, &p);
@@ -206,8 +204,6 @@ static int launch_with_logits(struct job *job)
 
 static int launch_batch(struct job *job)
 {
-	int n;
-	batch_done(job->batch, &n);
 	if (batch_complete(job->batch)) {
 		print_note("%s has all %d answers already", job->options->output_dir, job->options->n_prompts);
 		return STATUS_OK;
@@ -233,14 +229,11 @@ static int run_command(struct options *o, const struct plan *plan, const struct 
 	int status = STATUS_FAILED;
 	if (o->bench)
 		make_prompts(o, plan);
-	struct generation generation = {.sampling = {.top_p = 1}};
-	o->generation = &generation;
 	if (check_job(&job, o, &checkpoint))
 		status = start(&job);
 	if (job.batch)
 		batch_close(job.batch);
 	tokenizer_close(job.tokenizer);
-	free(generation.stop);
 	checkpoint_guard(NULL, NULL);
 	checkpoint_close(checkpoint);
 	return status;

@@ -1,12 +1,8 @@
 /* Reads generation_config.json. Fields that say how transformers computes, and not what, are read over. */
 #include "generation.h"
-#include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
-#include "../support/lfs.h"
-#include "json_text.h"
-
-enum { MAX_BYTES = 1 << 20 };
+#include "files.h"
 
 /* Fields that change the text, what they are when they change nothing, and that are not built. */
 static const struct unbuilt {
@@ -17,29 +13,6 @@ static const struct unbuilt {
 	{"penalty_alpha", 0},      {"epsilon_cutoff", 0},       {"eta_cutoff", 0},        {"encoder_repetition_penalty", 1},
 	{"min_length", 0},         {"min_new_tokens", 0},       {"diversity_penalty", 0},
 };
-
-static json_t *read_file(const char *path, struct problems *p)
-{
-	char *text = host_alloc(MAX_BYTES + 1, 1);
-	FILE *in = fopen(path, "r");
-	size_t n = in ? fread(text, 1, MAX_BYTES + 1, in) : 0;
-	json_error_t e = {.text = ""};
-	json_t *v = NULL;
-	if (!in && errno != ENOENT)
-		problem(p, "cannot read %s: %s", path, strerror(errno));
-	else if (n > MAX_BYTES)
-		problem(p, "%s has more than %d bytes", path, MAX_BYTES);
-	else if (is_lfs_pointer(text, n))
-		problem(p, "%s " LFS_POINTER, path);
-	else if (in && !(v = json_text_read(text, n, &e)))
-		problem(p, "%s:%d:%d: %s", path, e.line, e.column, e.text);
-	else if (v && !json_is_object(v))
-		problem(p, "%s is not a JSON object", path);
-	if (in)
-		fclose(in);
-	free(text);
-	return v;
-}
 
 static void add_stop(struct generation *g, const char *path, const json_t *id, struct problems *p)
 {
@@ -86,7 +59,7 @@ static void warn_of_unbuilt(const json_t *root, const char *path)
 void generation_read(struct generation *g, const char *folder, struct problems *p)
 {
 	char *path = join_path(folder, "generation_config.json");
-	json_t *root = read_file(path, p);
+	json_t *root = file_exists(path) ? json_file(path, p) : NULL;
 	read_stop(g, path, json_object_get(root, "eos_token_id"), p);
 	g->sampling = (struct dr_sampling){.top_p = 1};
 	if (json_is_true(json_object_get(root, "do_sample"))) {
@@ -103,4 +76,21 @@ void generation_read(struct generation *g, const char *folder, struct problems *
 	warn_of_unbuilt(root, path);
 	json_decref(root);
 	free(path);
+}
+
+void generation_propose(const struct generation *g, struct prompt *p)
+{
+	if (!(p->given & TEMPERATURE))
+		p->sampling.temperature = g->sampling.temperature;
+	if (!(p->given & TOP_K))
+		p->sampling.top_k = g->sampling.top_k;
+	if (!(p->given & TOP_P))
+		p->sampling.top_p = g->sampling.top_p;
+	if (!(p->given & MIN_P))
+		p->sampling.min_p = g->sampling.min_p;
+	if (p->own_stop || !g->n_stop)
+		return;
+	p->stop = host_grow(p->stop, (size_t)(p->n_stop + g->n_stop), sizeof *p->stop);
+	for (int i = 0; i < g->n_stop; i++)
+		p->stop[p->n_stop++] = g->stop[i];
 }

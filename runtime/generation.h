@@ -11,4 +11,6 @@ struct generation {
 /* Reads it from a checkpoint's folder, if it is there. Reports what is wrong; warns of what would change the text and
  * is not built. */
 void generation_read(struct generation *g, const char *folder, struct problems *p);
+/* Sets what a prompt that is text takes from it: all that nobody else chose. */
+void generation_propose(const struct generation *g, struct prompt *p);
 #endif

@@ -178,13 +178,6 @@ static bool add_stop_text(struct options *o, const char *text)
 	return true;
 }
 
-/* Notes that the user chose it, so the checkpoint's proposal does not hold. */
-static bool given(bool *flag, bool right)
-{
-	*flag = true;
-	return right;
-}
-
 static bool set_option(struct options *o, enum option option, const char *value)
 {
 	enum { MAX_THREADS = 4096 };
@@ -199,12 +192,12 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	case OPTION_stop_ids:   return parse_ids("--stop-ids", value, &o->stop, &o->n_stop);
 	case OPTION_max_tokens: return parse_number("--max-tokens", value, 1, MAX_COUNT, &o->max_tokens);
 	case OPTION_temperature:
-		return given(&o->temperature_given,
-		             parse_real("--temperature", value, 0, MAX_TEMPERATURE, &o->sampling.temperature));
-	case OPTION_top_k:   return given(&o->top_k_given, parse_top_k(&o->sampling, value));
-	case OPTION_top_p:   return given(&o->top_p_given, parse_real("--top-p", value, 0, 1, &o->sampling.top_p));
+		o->given |= TEMPERATURE;
+		return parse_real("--temperature", value, 0, MAX_TEMPERATURE, &o->sampling.temperature);
+	case OPTION_top_k:   o->given |= TOP_K; return parse_top_k(&o->sampling, value);
+	case OPTION_top_p:   o->given |= TOP_P; return parse_real("--top-p", value, 0, 1, &o->sampling.top_p);
+	case OPTION_min_p:   o->given |= MIN_P; return parse_real("--min-p", value, 0, 1, &o->sampling.min_p);
 	case OPTION_message: return add_message(o, value);
-	case OPTION_min_p:   return given(&o->min_p_given, parse_real("--min-p", value, 0, 1, &o->sampling.min_p));
 	case OPTION_stop:    return add_stop_text(o, value);
 	case OPTION_seed:    return parse_seed(&o->sampling, value);
 	case OPTION_prompt:

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "engine.h"
-#include "generation.h"
 #include "runtime.h"
 
 void set_seed(struct dr_sampling *s, uint64_t seed)
@@ -15,22 +14,13 @@ void set_seed(struct dr_sampling *s, uint64_t seed)
 /* Each prompt has a seed of its own, so that equal prompts draw different tokens. */
 struct prompt prompt_default(const struct options *o, int index, bool is_text)
 {
-	const struct generation none = {.sampling = {.top_p = 1}}, *g = is_text && o->generation ? o->generation : &none;
-	struct prompt p = {.max_tokens = o->max_tokens, .sampling = o->sampling, .n_stop = o->n_stop + g->n_stop};
+	struct prompt p = {.max_tokens = o->max_tokens, .sampling = o->sampling, .given = o->given, .n_stop = o->n_stop};
 	set_seed(&p.sampling, (o->sampling.seed | (uint64_t)o->sampling.seed_high << 32) + (uint64_t)index);
 	if (!p.max_tokens && !is_text)
 		p.max_tokens = 16;
-	if (!o->temperature_given)
-		p.sampling.temperature = g->sampling.temperature;
-	if (!o->top_k_given)
-		p.sampling.top_k = g->sampling.top_k;
-	if (!o->top_p_given)
-		p.sampling.top_p = g->sampling.top_p;
-	if (!o->min_p_given)
-		p.sampling.min_p = g->sampling.min_p;
-	p.stop = host_alloc((size_t)p.n_stop, sizeof *p.stop);
+	p.stop = host_alloc((size_t)o->n_stop, sizeof *p.stop);
 	for (int i = 0; i < p.n_stop; i++)
-		p.stop[i] = i < o->n_stop ? o->stop[i] : g->stop[i - o->n_stop];
+		p.stop[i] = o->stop[i];
 	prompt_stop_texts(&p, o->stop_text, o->n_stop_text);
 	return p;
 }

@@ -20,10 +20,12 @@ struct generated {
 };
 
 /* ---- cli.c: the command line ----------------------------------------------------------------- */
+enum sampling_option { TEMPERATURE = 1, TOP_K = 2, TOP_P = 4, MIN_P = 8 };
 struct prompt {
 	int32_t *ids, *stop; /* stop: token ids that end the continuation */
 	int n, n_stop, max_tokens;
 	struct dr_sampling sampling; /* zeros: greedy */
+	int given;                   /* enum sampling_option bits: the others may come from the checkpoint */
 	bool own_stop;               /* else `stop` is the options' and the checkpoint's */
 	struct json_t *messages;     /* a conversation, of which `text` is made; NULL: none */
 	char *text;                  /* UTF-8, of which ids are made; NULL: ids were given */
@@ -43,8 +45,7 @@ struct options {
 	int n_stop;
 	char **stop_text; /* strings that end the text of an answer */
 	int n_stop_text;
-	struct generation *generation; /* what the checkpoint proposes for texts; NULL: nothing */
-	bool temperature_given, top_k_given, top_p_given, min_p_given;
+	int given;                   /* enum sampling_option bits: what the user chose */
 	int max_tokens, threads;     /* 0: the default */
 	int prompt, output, batch;   /* options of bench */
 	struct dr_sampling sampling; /* for the first prompt; the others have the next seeds */
@@ -263,8 +264,7 @@ void serve(struct rank *r);
 
 /* ---- prompts.c ------------------------------------------------------------------------------- */
 void set_seed(struct dr_sampling *s, uint64_t seed);
-/* A prompt without ids, with what the options say, or for a text what the checkpoint proposes and no option says.
- * index: its number, counted from 0. */
+/* A prompt without ids, with what the options say. index: its number, counted from 0. */
 struct prompt prompt_default(const struct options *o, int index, bool is_text);
 /* Copies strings into a prompt's stop_text, in place of those that it has. */
 void prompt_stop_texts(struct prompt *p, char *const *strings, int n);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "../support/lfs.h"
+#include "files.h"
 #include "json_text.h"
 #include "no_memory.h"
 #include "number.h"
@@ -41,48 +42,7 @@ char *join_path(const char *folder, const char *name)
 	return path;
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
-/* Opens a regular file that is not empty. Never blocks, whatever the file is. -1 after a report. */
-static int open_file(const char *path, size_t *bytes, struct problems *p)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0) {
-		*bytes = (size_t)st.st_size;
-		return fd;
-	}
-	if (fd < 0)
-		problem(p, "cannot open %s: %s", path, strerror(errno));
-	else
-		problem(p, "%s is %s", path, S_ISREG(st.st_mode) ? "empty" : "not a file");
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
-/* n bytes from `at` on, then NUL. NULL after a report. */
-static char *read_part(int fd, const char *path, size_t at, size_t n, struct problems *p)
-{
-	char *text = malloc(n + 1);
-	size_t done = 0;
-	if (!text)
-		problem(p, "%s: out of memory: %zu bytes for its text", path, n + 1);
-	while (text && done < n) {
-		ssize_t k = pread(fd, text + done, n - done, (off_t)(at + done));
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0) {
-			problem(p, "cannot read %s: %s", path, k < 0 ? strerror(errno) : "it was truncated");
-			free(text);
-			return NULL;
-		}
-		done += (size_t)k;
-	}
-	if (text)
-		text[n] = 0;
-	return text;
-}
-
+/* ---- JSON ------------------------------------------------------------------------------------ */
 /* Memory that the parser may still take, and why its last request failed. */
 static struct {
 	size_t left;
@@ -108,9 +68,7 @@ static json_t *parse(const char *path, const char *text, size_t n, size_t room_b
 	room.last = GIVEN;
 	json_t *root = config ? json_text_read(text, n, &e) : json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
 	room.left = SIZE_MAX;
-	if (!root && is_lfs_pointer(text, n))
-		problem(p, "%s " LFS_POINTER, path);
-	else if (!root && room.last == BEYOND_ROOM)
+	if (!root && room.last == BEYOND_ROOM)
 		problem(p, "%s: its %zu bytes of JSON take more than %zu MiB of memory", path, n, room_bytes >> 20);
 	else if (!root && room.last == NO_MEMORY)
 		problem(p, "%s: out of memory while its %zu bytes of JSON were parsed", path, n);
@@ -127,15 +85,9 @@ static json_t *parse(const char *path, const char *text, size_t n, size_t room_b
 static json_t *read_json(const char *path, size_t max_bytes, size_t room_bytes, struct problems *p)
 {
 	size_t n = 0;
-	int fd = open_file(path, &n, p);
-	if (fd < 0)
-		return NULL;
-	if (n > max_bytes)
-		problem(p, "%s has %zu bytes, at most %zu are read", path, n, max_bytes);
-	char *text = n > max_bytes ? NULL : read_part(fd, path, 0, n, p);
+	char *text = file_text(path, max_bytes, &n, p);
 	json_t *root = text ? parse(path, text, n, room_bytes, room_bytes == CONFIG_ROOM, p) : NULL;
 	free(text);
-	close(fd);
 	return root;
 }
 
@@ -316,7 +268,7 @@ static char *read_header(int fd, const char *path, size_t bytes, uint64_t *begin
 		return NULL;
 	}
 	if (whole && length <= MAX_HEADER && length <= bytes - sizeof prefix)
-		return read_part(fd, path, sizeof prefix, length, p);
+		return file_part(fd, path, sizeof prefix, length, p);
 	problem(p, "%s: a header of %llu bytes in a file of %zu: truncated, or not safetensors", path,
 	        (unsigned long long)length, bytes);
 	return NULL;
@@ -326,7 +278,7 @@ static void read_file(struct checkpoint *c, const char *folder, const char *name
 {
 	struct file f = {.name = join_path(folder, name)};
 	uint64_t begin = 0;
-	int fd = open_file(f.name, &f.bytes, p);
+	int fd = file_open(f.name, &f.bytes, p);
 	char *text = fd < 0 ? NULL : read_header(fd, f.name, f.bytes, &begin, p);
 	json_t *root = text ? parse(f.name, text, begin - 8, ROOM, false, p) : NULL;
 	if (root && (f.at = mmap(NULL, f.bytes, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {

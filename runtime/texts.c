@@ -2,16 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include "chat.h"
+#include "generation.h"
+#include "schedule.h"
 #include "texts.h"
 
 /* As many as fit after n ids, up to 256; at least 1, so that what does not fit is reported. */
 static int default_tokens(const struct plan *plan, int n)
 {
 	enum { DEFAULT_TOKENS = 256 };
-	const struct dr_program *h = plan->head;
-	int64_t pages = h->pages < h->pages_per_seq ? h->pages : h->pages_per_seq;
-	int64_t room = pages * h->page_size - n + 1; /* the last token has no position */
-	return room < 1 ? 1 : room < DEFAULT_TOKENS ? (int)room : DEFAULT_TOKENS;
+	int room = schedule_room(plan) - n + 1; /* the last token has no position */
+	return room < 1 ? 1 : room < DEFAULT_TOKENS ? room : DEFAULT_TOKENS;
 }
 
 /* The text of a conversation; false after a report. */
@@ -73,6 +73,7 @@ struct tokenizer *checkpoint_tokenizer(const char *folder, uint32_t vocab, struc
 struct tokenizer *texts_encode(const struct options *o, const struct plan *plan, struct problems *p)
 {
 	struct text_error e;
+	struct generation g = {0};
 	bool talks = false;
 	struct tokenizer *t = checkpoint_tokenizer(o->weights, plan->head->vocab, &e);
 	if (!t)
@@ -80,9 +81,13 @@ struct tokenizer *texts_encode(const struct options *o, const struct plan *plan,
 	for (int i = 0; i < o->n_prompts; i++)
 		talks = talks || o->prompts[i].messages;
 	struct chat *chat = talks ? chat_open(o->weights, p) : NULL;
+	generation_read(&g, o->weights, p);
 	for (int i = 0; t && i < o->n_prompts; i++)
-		if (o->prompts[i].text || (o->prompts[i].messages && chat))
+		if (o->prompts[i].text || (o->prompts[i].messages && chat)) {
 			encode(t, chat, o, i, plan, p);
+			generation_propose(&g, &o->prompts[i]);
+		}
+	free(g.stop);
 	chat_close(chat);
 	return t;
 }

@@ -236,7 +236,8 @@ WRONG = {
     '{"ids": [1], "stop_ids": [100000]}': ":1: stop id 100000 is not in the vocabulary",
     '[{"ids": [1]}, {"ids": [2], "x": 1}]': ": prompt 2: there is no field `x`",
     '[{"ids": [1]}': ":1:",
-    "": " has no prompts",
+    "": " is empty",
+    "\n \n": " has no prompts",
     "[]": " has no prompts",
 }
 
@@ -251,8 +252,10 @@ def refused(folder, launcher):
         raise Failed("not all mistakes are reported at once")
     if out.exists():
         raise Failed("a folder was made for prompts that are refused")
-    run(launcher, folder / "none", out, status=1, said="cannot read")
-    run(launcher, folder, out, status=1, said="not a regular file")
+    run(launcher, folder / "none", out, status=1, said="cannot open")
+    run(launcher, folder, out, status=1, said=f"{folder} is not a file")
+    os.mkfifo(folder / "pipe")
+    run(launcher, folder / "pipe", out, status=1, said="pipe is not a file")
     write(file, [{"ids": [1]}])
     run(launcher, file, out, "--ids", "1", status=2, said="--prompts goes without --prompt, --message and --ids")
     run(launcher, file, out, "--logits", "x.npy", status=2, said="logits are written for --ids only")
@@ -280,9 +283,7 @@ def main():
                  "a full disk": lambda: full_disk(folder, one), "two at once": lambda: two_at_once(folder, one),
                  "progress on a terminal": lambda: progress(folder, one), "another run's folder": lambda: other_run(folder, one),
                  "what is refused": lambda: refused(folder, one)}
-        for name, test in tests.items():
-            if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
-                report.check(name, test)
+        report.check_all(tests, sys.argv[1:])
     return report.end()
 
 

@@ -19,20 +19,12 @@ PROMPTS = ["Why is the sky blue?", "x", "naïve ☃ 🙂", "a\nb\tc", "Why is th
 PLANS = {1: "Megatron {}", 4: "Megatron { ep = 2; tp = 2 }"}
 
 
-def byte_names():
-    """The characters that stand for the bytes in vocabularies of bytes: themselves where they are printable, else from U+0100 on."""
-    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = iter(range(256, 512))
-    return {b: chr(b if b in kept else next(others)) for b in range(256)}
-
-
 def tokenizer(size=VOCAB):
-    names = [*byte_names().values()] + [f"<{i}>" for i in range(256, size)]
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": level,
-            "post_processor": None, "decoder": level,
-            "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None,
-                      "fuse_unk": False, "byte_fallback": False, "ignore_merges": False, "vocab": {n: i for i, n in enumerate(names)}, "merges": []}}
+    """That of the demo: a token for each byte. Others, up to `size`, have no part in any text."""
+    made = json.loads((ROOT / "samples" / "tiny_chat" / "tokenizer.json").read_text())
+    made["added_tokens"] = []
+    made["model"]["vocab"].update({f"<{i}>": i for i in range(VOCAB, size)})
+    return made
 
 
 def checkpoint(folder, generation=None, **files):
@@ -163,6 +155,10 @@ def proposals(folder, launcher):
     for wrong, said in {'{"eos_token_id": "x"}': "`eos_token_id` must be a token id, or a list of them", "{": "generation_config.json:1:",
                         '{"do_sample": true, "top_p": 2}': "`top_p` must be a number from 0 to 1", "[]": "is not a JSON object"}.items():
         run(launcher, checkpoint(folder, generation_config_json=wrong), "--prompt", "x", status=1, said=said)
+        from_file(launcher, folder / "checkpoint", folder, [{"ids": [1]}])      # they do not read it
+    weights = checkpoint(folder, {"do_sample": True, "temperature": 0.9, "top_k": 20, "eos_token_id": stop})
+    items = [{"prompt": PROMPTS[0], "temperature": 0, "stop_ids": []}, {"prompt": PROMPTS[0], "temperature": 0}]
+    equal([a["text"] for a in from_file(launcher, weights, folder, items, "--max-tokens", str(STEPS))], [decoded(ids), cut], "options of a prompt")
 
 
 TEMPLATE = ("{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m['content'] | trim }}</{{ m.role }}>{% endfor %}"
@@ -253,6 +249,12 @@ def refused(folder, launcher):
     for files, said in (({"tokenizer_json": None}, "tokenizer.json"), ({"tokenizer_json": "{"}, "tokenizer.json"), ({"tokenizer_json": lfs}, "tokenizer.json"),
                         ({"tokenizer_json": json.dumps(tokenizer(VOCAB + 1))}, "its ids go up to 256, but the model has a vocabulary of 256")):
         run(launcher, checkpoint(folder, **files), "--prompt", "x", status=1, said=said)
+    for name in "generation_config.json", "tokenizer_config.json", "tokenizer.json":
+        weights = checkpoint(folder)
+        (weights / name).unlink(missing_ok=True)
+        os.mkfifo(weights / name)
+        run(launcher, weights, "--message", "x", status=1, said=f"{name}")
+        (weights / name).unlink()
     weights = checkpoint(folder)
     run(launcher, weights, "--prompt", "", status=1, said="prompt 1: the text has no tokens")
     run(launcher, weights, "--prompt", b"a\xff", status=1, said="prompt 1: ")
@@ -277,9 +279,7 @@ def main():
         tests = {"texts as ids": lambda: same_as_ids(folder, one, four), "drawn texts": lambda: drawn(folder, one, four),
                  "spaces between words": lambda: spaces(folder, one), "stop strings": lambda: stop_strings(folder, one), "generation_config.json": lambda: proposals(folder, one),
                  "conversations": lambda: conversations(folder, one), "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "the demo's model": lambda: by_heart(folder), "what is refused": lambda: refused(folder, one)}
-        for name, test in tests.items():
-            if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
-                report.check(name, test)
+        report.check_all(tests, sys.argv[1:])
     return report.end()
 
 
