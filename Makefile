@@ -52,10 +52,10 @@ $(BUILD)/deployc: $(DRIVER_OBJ) $(CODEGEN_OBJ) $(FRONT_OBJ) $(if $(LATE),$(BUILD
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(if $(LATE),-ldl,$(LLVM_LIBS)) $(JANSSON) -lm
 
-# `q` keeps members of one name apart.
+# `q` keeps members of one name apart, but not together with `s`, which writes the index.
 $(BUILD)/libdeployrt.a: $(RUNTIME_OBJ) $(LIBRARIES) Makefile
 	$(call say,AR  )
-	$(Q)rm -f $@ && (echo "create $@"; printf 'addlib %s\n' $(LIBRARIES); echo save) | ar -M && ar qcs $@ $(RUNTIME_OBJ)
+	$(Q)rm -f $@ && (echo "create $@"; printf 'addlib %s\n' $(LIBRARIES); echo save) | ar -M && ar qc $@ $(RUNTIME_OBJ) && ranlib $@
 
 # The runtime travels inside deployc, and so does the library of .deploy files.
 $(BUILD)/runtime_archive.c: $(BUILD)/libdeployrt.a support/embed.sh
