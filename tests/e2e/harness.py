@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -224,6 +225,21 @@ class Report:
     def end(self):
         print(f"{self.passed} passed, {self.failed} failed")
         return 1 if self.failed else 0
+
+
+def on_terminal(command, *streams, **how):
+    """Runs a command whose `stdout` or `stderr`, or both, are a terminal. Returns (exit status, what it printed there)."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, **{**how, **dict.fromkeys(streams, theirs)})
+    os.close(theirs)
+    text = b""
+    try:
+        while piece := os.read(ours, 65536):
+            text += piece
+    except OSError:         # the other end is closed
+        pass
+    os.close(ours)
+    return process.wait(), text.decode().replace("\r\n", "\n")
 
 
 def need_deployc():

@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import pathlib
-import pty
 import resource
 import shutil
 import signal
@@ -15,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compile_spec, first_line, need_deployc, spec
+from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compile_spec, first_line, need_deployc, on_terminal, spec
 
 MODEL = "llama"
 STEPS = 16
@@ -183,21 +182,9 @@ def progress(folder, launcher):
     """On a terminal, and only there."""
     prompts, _ = greedy(Expected(MODEL), 200)
     file, out = write(folder / "in.jsonl", prompts), fresh(folder, "out")
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(command(launcher, file, out), stdout=subprocess.DEVNULL, stderr=theirs)
-    os.close(theirs)
-    text = b""
-    while True:
-        try:
-            part = os.read(ours, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        text += part
-    os.close(ours)
-    if process.wait() or b"\r" not in text or b"\r200 of 200 prompts, " not in text or not text.endswith(b"\n"):
-        raise Failed(f"exits with {process.returncode}, and writes {text[-200:]!r}")
+    status, text = on_terminal(command(launcher, file, out), "stderr", stdout=subprocess.DEVNULL)
+    if status or "\r200 of 200 prompts, " not in text or not text.endswith("\n"):
+        raise Failed(f"exits with {status}, and writes {text[-200:]!r}")
     if " of 200 prompts, " in run(launcher, file, fresh(folder, "out")).stderr:
         raise Failed("there is a progress line where no terminal is")
 

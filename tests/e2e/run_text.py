@@ -6,13 +6,12 @@ are compared with those of --ids.
 """
 import json
 import os
-import pty
 import re
 import socket
 import subprocess
 import sys
 
-from harness import FIXTURES, ROOT, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, spec
+from harness import FIXTURES, ROOT, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, on_terminal, spec
 
 MODEL, VOCAB, STEPS = "mixtral", 256, 30
 PROMPTS = ["Why is the sky blue?", "x", "naïve ☃ 🙂", "a\nb\tc", "Why is the sky blue?"]
@@ -213,20 +212,12 @@ def terminal(folder, launcher):
     """Control characters are printed as codes on a terminal."""
     weights = checkpoint(folder)
     text = decoded(ids_of(launcher, weights, PROMPTS[:1])[0])
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen([launcher, "run", "--weights", weights, "--prompt", PROMPTS[0], "--max-tokens", str(STEPS)], stdout=theirs, stderr=subprocess.DEVNULL)
-    os.close(theirs)
-    got = b""
-    try:
-        while part := os.read(ours, 4096):
-            got += part
-    except OSError:
-        pass
-    os.close(ours)
+    status, got = on_terminal([launcher, "run", "--weights", weights, "--prompt", PROMPTS[0], "--max-tokens", str(STEPS)], "stdout",
+                              stderr=subprocess.DEVNULL)
     want = "".join(c if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160) else f"\\u{{{ord(c):x}}}" for c in text)
     if want == text:
         raise Failed("the text has no control characters")
-    equal((process.wait(), got.decode().replace("\r\n", "\n")), (0, want + "\n"), "on a terminal")
+    equal((status, got), (0, want + "\n"), "on a terminal")
 
 
 def by_heart(folder):

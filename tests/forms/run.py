@@ -7,7 +7,6 @@ Every wrong spec of tests/golden is printed in every form.
 import json
 import os
 import pathlib
-import pty
 import re
 import shlex
 import subprocess
@@ -19,6 +18,9 @@ import unicodedata
 import jsonschema
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+import harness
+
 ROOT = HERE.parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).absolute()
@@ -36,22 +38,7 @@ def deployc(*arguments, cwd=GOLDEN, **environment):
 
 def on_terminal(*arguments, **environment):
     """What deployc prints on a terminal."""
-    leader, follower = pty.openpty()
-    child = subprocess.Popen([DEPLOYC, *arguments], cwd=GOLDEN, stdout=follower, stderr=follower,
-                             env={**ENVIRONMENT, "TERM": "xterm", **environment})
-    os.close(follower)
-    text = b""
-    while True:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        text += piece
-    child.wait()
-    os.close(leader)
-    return text.decode().replace("\r\n", "\n")
+    return harness.on_terminal([DEPLOYC, *arguments], "stdout", "stderr", cwd=GOLDEN, env={**ENVIRONMENT, "TERM": "xterm", **environment})[1]
 
 
 def reports(text):
