@@ -1,13 +1,11 @@
 /* Checkpoints: safetensors files, one or several shards with an index. A file is an 8-byte little-endian length, a JSON
  * header of that length, then the data, to which the header's offsets refer. Data is mapped, not read. */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "../support/lfs.h"
 #include "files.h"
