@@ -53,18 +53,19 @@ static void add_bias(struct codegen *g, void *context, LLVMValueRef index, LLVMV
 
 static LLVMValueRef minus_infinity(struct codegen *g) { return ir_bits(g, ir_i32(g, 0xff800000), g->f32); }
 
-/* Scores a group by the sum of its two best keys; a group of one, by its key. */
+/* Scores a group by its best key or the sum of its two best; a group of one, by its key. */
 static void score_group(struct codegen *g, const struct route *r, LLVMValueRef group)
 {
 	int64_t size = r->k->experts / r->k->groups;
+	bool one = size == 1 || r->k->by_best;
 	LLVMValueRef best = ir_local(g, g->f32, 1), second = ir_local(g, g->f32, 1);
 	ir_store(g, minus_infinity(g), best, 4);
-	ir_store(g, size == 1 ? ir_f32(g, 0) : minus_infinity(g), second, 4);
+	ir_store(g, one ? ir_f32(g, 0) : minus_infinity(g), second, 4);
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, size), ir_i64(g, 1));
 	LLVMValueRef at = ir_add(g, ir_mul(g, group, ir_i64(g, size)), l.index);
 	LLVMValueRef key = load_scalar(g, DTYPE_F32, ir_at(g, r->key, DTYPE_F32, at)), most = ir_load(g, g->f32, best, 4);
-	LLVMValueRef less = ir_fmin(g, key, most), next = ir_fmax(g, less, ir_load(g, g->f32, second, 4));
-	ir_store(g, next, second, 4);
+	if (!one)
+		ir_store(g, ir_fmax(g, ir_fmin(g, key, most), ir_load(g, g->f32, second, 4)), second, 4);
 	ir_store(g, ir_fmax(g, key, most), best, 4);
 	loop_end(g, &l);
 	LLVMValueRef sum = ir_fadd(g, ir_load(g, g->f32, best, 4), ir_load(g, g->f32, second, 4));

@@ -175,6 +175,7 @@ struct kernel_route {
 	double factor; /* of the weights. Experts are chosen by score + bias, and listed in order of expert */
 	bool biased;
 	int64_t groups, top_groups; /* groups > 1: choose from the top_groups best groups only; 0, 1: from all */
+	bool by_best;               /* a group's score is its best key, else the sum of its two best */
 };
 /* Bytes of routing's workspace, f32 key[experts] and key[groups]; 0: it takes none, since the scores are the keys. */
 int64_t route_workspace(const struct kernel_route *k);

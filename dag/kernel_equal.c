@@ -123,7 +123,8 @@ static const struct kernel_field attend[] = {
 #undef K
 #define K kernel_route
 static const struct kernel_field route[] = {
-	FIELD(experts), FIELD(top), FIELD(renormalize), FIELD(factor), FIELD(biased), FIELD(groups), FIELD(top_groups), {0},
+	FIELD(experts), FIELD(top),        FIELD(renormalize), FIELD(factor), FIELD(biased),
+	FIELD(groups),  FIELD(top_groups), FIELD(by_best),     {0},
 };
 #undef K
 #define K kernel_assign

@@ -24,6 +24,7 @@ void lower_route(struct lower *w, int local)
 	k.route.factor = s->route.factor;
 	k.route.biased = bias >= 0;
 	k.route.groups = s->route.groups, k.route.top_groups = s->route.top_groups;
+	k.route.by_best = s->route.by_best;
 	if (score.n_dims != 1 || (score.rows.kind != NUMBER_TOKENS && score.rows.kind != NUMBER_ROWS)) {
 		lower_unsupported(w, s->span, "a routing of anything but the tokens or rows of a step");
 		return;

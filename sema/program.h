@@ -148,6 +148,7 @@ struct value {
 		/* OP_ROUTE */
 		struct {
 			int64_t top, groups, top_groups;
+			bool by_best; /* a group's score is its best, else the sum of its two best */
 			bool renormalize;
 			double factor;
 			int over, expert, slot;

@@ -62,8 +62,9 @@ static void print_route(const struct program *p, const struct value *v, FILE *ou
 	print_one(p, "over", v->route.over, out);
 	print_one(p, "to", v->route.expert, out);
 	print_one(p, "slot", v->route.slot, out);
-	fprintf(out, " top %" PRId64 " groups %" PRId64 " of %" PRId64 "%s factor %.17g", v->route.top, v->route.top_groups,
-	        v->route.groups, v->route.renormalize ? " renormalize" : "", v->route.factor);
+	fprintf(out, " top %" PRId64 " groups %" PRId64 " of %" PRId64 "%s%s factor %.17g", v->route.top,
+	        v->route.top_groups, v->route.groups, v->route.by_best ? " by best" : "",
+	        v->route.renormalize ? " renormalize" : "", v->route.factor);
 }
 
 static void print_attributes(const struct program *p, const struct value *v, FILE *out)

@@ -85,6 +85,12 @@ static bool bool_of(struct call *c, const char *name)
 	return p && p->val.kind == V_BOOL && p->val.b;
 }
 
+static bool symbol_is(struct call *c, const char *name, const char *symbol)
+{
+	const struct param_value *p = call_param(c, name);
+	return p && p->val.kind == V_SYMBOL && !strcmp(p->val.name, symbol);
+}
+
 static void attend_attributes(struct call *c, struct value *v)
 {
 	struct axes h = call_rest(c, "h"), r = call_rest(c, "r");
@@ -105,6 +111,7 @@ static void route_attributes(struct call *c, struct value *v)
 	v->route.top = int_of(c, "top");
 	v->route.groups = int_of(c, "groups");
 	v->route.top_groups = int_of(c, "top_groups");
+	v->route.by_best = symbol_is(c, "group_score", "best");
 	v->route.renormalize = bool_of(c, "renormalize");
 	v->route.factor = number_of(c, "factor");
 	v->route.over = call_axis(c, "over");
@@ -114,13 +121,12 @@ static void route_attributes(struct call *c, struct value *v)
 
 static void attributes(struct call *c, struct value *v)
 {
-	const struct param_value *order = call_param(c, "order");
 	switch (v->op) {
 	case OP_EMBED:
 	case OP_SAMPLE: v->v = call_axis(c, "v"); break;
 	case OP_ROTATE:
 		v->rotate.f = call_axis(c, "f");
-		v->rotate.interleaved = order && order->val.kind == V_SYMBOL && !strcmp(order->val.name, "interleaved");
+		v->rotate.interleaved = symbol_is(c, "order", "interleaved");
 		break;
 	case OP_APPEND:
 		v->append.state = -1; /* until a `state` names it */

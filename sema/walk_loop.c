@@ -131,9 +131,9 @@ static bool same_attention(const struct value *a, const struct value *b)
 static bool same_route(const struct value *a, const struct value *b)
 {
 	return a->route.top == b->route.top && a->route.groups == b->route.groups
-	       && a->route.top_groups == b->route.top_groups && a->route.renormalize == b->route.renormalize
-	       && a->route.factor == b->route.factor && a->route.over == b->route.over && a->route.expert == b->route.expert
-	       && a->route.slot == b->route.slot;
+	       && a->route.top_groups == b->route.top_groups && a->route.by_best == b->route.by_best
+	       && a->route.renormalize == b->route.renormalize && a->route.factor == b->route.factor
+	       && a->route.over == b->route.over && a->route.expert == b->route.expert && a->route.slot == b->route.slot;
 }
 
 /* Of two values of one operation. */

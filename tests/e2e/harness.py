@@ -61,6 +61,10 @@ MODELS = {
     "deepseek_v2": ("std.deepseek_v2", "DeepSeekV2", "vocab = 104; layers = 3; d_model = 32; heads = 8; kv_rank = 18; nope_dim = 10; "
                     "rope_dim = 8; v_dim = 12; ffn = 48; expert = 8; expert_ffn = 12; shared = 2; top_k = 2; first_dense = 1; "
                     "route_factor = 1.7; max_ctx = 512; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0; yarn_mscale = 0.8"),
+    "deepseek_v2_groups": ("std.deepseek_v2", "DeepSeekV2", "vocab = 92; layers = 3; d_model = 32; heads = 4; low_rank = 22; "
+                           "kv_rank = 14; nope_dim = 8; rope_dim = 6; v_dim = 10; ffn = 40; expert = 16; expert_ffn = 8; shared = 1; "
+                           "top_k = 3; groups = 4; top_groups = 2; first_dense = 1; route_factor = 2.3; max_ctx = 512; "
+                           "yarn_factor = 1.0"),
     "qwen3_yarn": ("std.qwen3", "Qwen3", "vocab = 64; layers = 2; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 8; ffn = 36; "
                    "max_ctx = 512; rope_theta = 10_000.0; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0"),
     "qwen3_moe_yarn": ("std.qwen3", "Qwen3MoE", "vocab = 64; layers = 2; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 12; "

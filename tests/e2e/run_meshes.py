@@ -280,6 +280,18 @@ MESHES = [
     ("deepseek_v2", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
     ("deepseek_v2", "bf16", 1, "Megatron {}", WORKLOAD),
     ("deepseek_v2", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
+    ("deepseek_v2_groups", "f32", 1, "Megatron {}", WORKLOAD),                  # queries of low rank, groups ranked by their best expert
+    ("deepseek_v2_groups", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("deepseek_v2_groups", "f32", 4, "Megatron { tp = 4; at moe { expert_ffn -> none; expert -> tp } }", WORKLOAD),
+    ("deepseek_v2_groups", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
+    ("deepseek_v2_groups", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [2, 1] } }", WORKLOAD),
+    ("deepseek_v2_groups", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 3 } }", CHUNK4),
+    ("deepseek_v2_groups", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),
+    ("deepseek_v2_groups", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("deepseek_v2_groups", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("deepseek_v2_groups", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("deepseek_v2_groups", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("deepseek_v2_groups", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
 
     ("qwen3_yarn", "f32", 1, "Megatron {}", WORKLOAD),                                           # frequencies for longer contexts
     ("qwen3_yarn", "f32", 6, "Megatron { tp = 6 }", CHUNK8),

@@ -339,13 +339,13 @@ class Evaluator:
         width = [a for a in v.axes if a != "ctx" and a not in q.axes or a == dot]
         return einsum([Named(scores.axes, e / total), v], [a for a in scores.axes if a != "ctx"] + width)
 
-    def do_route(self, score, over, to, slot, top, bias=None, groups=1, top_groups=1, renormalize=True, factor=1.0):
+    def do_route(self, score, over, to, slot, top, bias=None, groups=1, top_groups=1, group_score="two_best", renormalize=True, factor=1.0):
         data = score.to([a for a in score.axes if a != over] + [over])
         choice = data + (bias.data if bias else 0)
         n = choice.shape[-1]
         if groups > 1:
             parts = choice.reshape(*choice.shape[:-1], groups, n // groups)
-            worth = np.sort(parts, axis=-1)[..., -2:].sum(axis=-1)
+            worth = np.sort(parts, axis=-1)[..., -1 if group_score == "best" else -2:].sum(axis=-1)
             good = self.best(worth, top_groups)
             choice = np.where(np.repeat(good, n // groups, axis=-1), choice, -np.inf)
         chosen = self.best(choice, top)

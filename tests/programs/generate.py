@@ -261,6 +261,8 @@ class Maker:
         top_groups = r.randint(1, groups)
         if groups > 1 and r.random() < 0.7:
             named.update(groups=groups, top_groups=top_groups)
+            if r.random() < 0.5:
+                named["group_score"] = r.choice(["best", "two_best"])
         else:
             groups = top_groups = 1
         named["top"] = r.randint(1, min(4, n // groups * top_groups))

@@ -17,7 +17,7 @@ static void route_keys(const struct kernel_route *k, const float *score, const f
 			second = fmaxf(second, fminf(best, key[e]));
 			best = fmaxf(best, key[e]);
 		}
-		of_group[group] = size > 1 ? best + second : best;
+		of_group[group] = size > 1 && !k->by_best ? best + second : best;
 	}
 	for (int group = 0; group < groups && groups > 1; group++) {
 		int before = 0;
@@ -29,10 +29,11 @@ static void route_keys(const struct kernel_route *k, const float *score, const f
 }
 
 static void route_on(const struct processor *p, int experts, int top, bool renormalize, bool biased, int groups,
-                     int top_groups)
+                     int top_groups, bool by_best)
 {
 	enum { M = 9 };
-	struct kernel k = {.family = KERNEL_ROUTE, .route = {experts, top, renormalize, 2.5, biased, groups, top_groups}};
+	struct kernel k = {.family = KERNEL_ROUTE,
+	                   .route = {experts, top, renormalize, 2.5, biased, groups, top_groups, by_best}};
 	float *bias = random_array(DTYPE_F32, experts), key[256];
 	for (int i = 0; i < experts; i++)
 		bias[i] = (float)random_below(5);
@@ -69,13 +70,15 @@ static void route_on(const struct processor *p, int experts, int top, bool renor
 
 static void routes_on(const struct processor *p)
 {
-	route_on(p, 8, 2, true, false, 0, 0);
-	route_on(p, 37, 5, false, false, 1, 1);
-	route_on(p, 3, 3, true, false, 0, 0);
-	route_on(p, 37, 5, true, true, 1, 1);
-	route_on(p, 32, 4, true, true, 4, 2);
-	route_on(p, 60, 8, false, false, 20, 3);
-	route_on(p, 12, 3, true, true, 12, 4);
+	route_on(p, 8, 2, true, false, 0, 0, false);
+	route_on(p, 37, 5, false, false, 1, 1, false);
+	route_on(p, 3, 3, true, false, 0, 0, false);
+	route_on(p, 37, 5, true, true, 1, 1, false);
+	route_on(p, 32, 4, true, true, 4, 2, false);
+	route_on(p, 60, 8, false, false, 20, 3, false);
+	route_on(p, 12, 3, true, true, 12, 4, false);
+	route_on(p, 32, 4, false, false, 4, 2, true);
+	route_on(p, 60, 8, true, true, 20, 3, true);
 }
 
 static void test_route(void **state)
@@ -403,7 +406,7 @@ static struct kernel latent_of(int64_t group, int64_t d, int64_t w, int64_t page
 
 static struct kernel route_of(int64_t experts, int64_t top, int64_t groups, int64_t top_groups)
 {
-	return (struct kernel){.family = KERNEL_ROUTE, .route = {experts, top, true, 1.5, true, groups, top_groups}};
+	return (struct kernel){.family = KERNEL_ROUTE, .route = {experts, top, true, 1.5, true, groups, top_groups, false}};
 }
 
 static struct kernel sample_of(int family, int64_t v, int64_t n)
