@@ -203,6 +203,19 @@ struct emitter {
 /* Parameters of attention's functions that multiply a tile of rows. a, out and scale are f32. next: what will be read
  * after b, to prefetch. terms: how many are summed. columns: of out. */
 enum { PRODUCT_A, PRODUCT_B, PRODUCT_OUT, PRODUCT_SCALE, PRODUCT_NEXT, PRODUCT_TERMS, PRODUCT_COLUMNS, PRODUCT_PARAMS };
+/* kernel_attend_product.c: out[row][column] += sum over t of a[row][t] b[t][column]. Scores, if keys are stored by
+ * feature: a is queries, b keys, t features, columns positions. Values: a is weights, b values, t positions, columns
+ * features. a and out are f32; strides are in elements. With `scaled`, the old out is multiplied by scale[row] first;
+ * otherwise out starts at zero. `next` points at what will be read after b, laid out like b; it is prefetched while b
+ * is in use. */
+enum { PRODUCT_MAX_ROWS = 8 };
+struct product {
+	const char *suffix;
+	int64_t a_stride, b_stride, out_stride;
+	enum dtype b;
+	bool scaled;
+};
+LLVMValueRef product_function(struct codegen *g, const char *kernel, const struct product *p, int rows);
 /* kernel_attend_dots.c: out[row][position] = sum over features of a[row][feature] b[position][feature], b with b_stride
  * elements between positions. */
 struct dots {
@@ -210,4 +223,15 @@ struct dots {
 	enum dtype b;
 };
 LLVMValueRef dots_function(struct codegen *g, const char *kernel, const struct dots *d, int rows);
+/* kernel_attend_scores.c: what the kernels of all targets say in the same way. Positions are i64. */
+/* The first position that a query sees whose last one is `last`; never below 0. Queries that come later see no earlier
+ * ones. */
+LLVMValueRef attend_first_seen(struct codegen *g, const struct kernel_attend *k, LLVMValueRef last);
+/* The sink, or the slope, of a query head, f32. */
+LLVMValueRef attend_sink_of(struct codegen *g, const struct kernel_attend *k, LLVMValueRef sinks, LLVMValueRef head,
+                            LLVMValueRef member);
+LLVMValueRef attend_slope_of(struct codegen *g, const struct kernel_attend *k, LLVMValueRef slopes, LLVMValueRef head,
+                             LLVMValueRef member);
+/* What a product of a query and a key is multiplied by first: the scale, by the cap if there is one. */
+double attend_factor(const struct kernel_attend *k);
 #endif

@@ -3,140 +3,13 @@
  * neighbouring tokens of one sequence. The result of a query does not depend on the others: sums run in the order of
  * features and positions, and a page that the query does not see changes nothing. So ranks and workers may divide the
  * work in any way. */
-#include <stdio.h>
 #include "emit.h"
-#include "../support/round.h"
 
 enum {
-	TILE_ROWS = 8,
-	MAX_VECTORS = 4,
-	CACHE_LINE = 64,
+	TILE_ROWS = PRODUCT_MAX_ROWS,
 	ITEMS_PER_WORKER = 4 /* with few tokens, blocks shrink until each worker has this many items */
 };
 static const double LOWEST = -1e30; /* running maximum before any score; finite, so that differences are not NaN */
-
-/* ---- out[row][column] += sum over t of a[row][t] b[t][column], rows in registers ------------- */
-/* Scores, if keys are stored by feature: a is queries, b keys, t features, columns positions. Values: a is weights, b
- * values, t positions, columns features. a and out are f32; strides are in elements. With `scaled`, the old out is
- * multiplied by scale[row] first; otherwise out starts at zero. `next` points at what will be read after b, laid out
- * like b; it is prefetched while b is in use. */
-struct product {
-	const char *suffix;
-	int64_t a_stride, b_stride, out_stride;
-	enum dtype b;
-	bool scaled;
-};
-
-struct product_tile {
-	struct codegen *g;
-	const struct product *p;
-	int rows, vectors;
-	LLVMValueRef column, mask;
-	LLVMValueRef sum[TILE_ROWS][MAX_VECTORS];
-};
-
-static LLVMValueRef out_address(struct product_tile *t, int row, int v)
-{
-	struct codegen *g = t->g;
-	LLVMValueRef index = ir_add(g, t->column, ir_i64(g, row * t->p->out_stride + v * g->lanes));
-	return ir_at(g, LLVMGetParam(g->function, PRODUCT_OUT), DTYPE_F32, index);
-}
-
-static void begin_product(struct product_tile *t)
-{
-	struct codegen *g = t->g;
-	LLVMTypeRef f32 = ir_vector(g, g->f32);
-	for (int row = 0; row < t->rows; row++) {
-		LLVMValueRef scale = ir_at(g, LLVMGetParam(g->function, PRODUCT_SCALE), DTYPE_F32, ir_i64(g, row));
-		scale = t->p->scaled ? ir_splat(g, load_scalar(g, DTYPE_F32, scale)) : NULL;
-		for (int v = 0; v < t->vectors; v++) {
-			LLVMValueRef start = ir_like(g, f32, 0);
-			if (scale)
-				start = ir_fmul(g, ir_load(g, f32, out_address(t, row, v), 4), scale);
-			t->sum[row][v] = ir_local(g, f32, 1);
-			ir_store(g, start, t->sum[row][v], 4);
-		}
-	}
-}
-
-/* Prefetches the cache lines of `next` that correspond to the elements of b from `index` on. */
-static void fetch_next(struct product_tile *t, LLVMValueRef index)
-{
-	struct codegen *g = t->g;
-	LLVMValueRef at = ir_at(g, LLVMGetParam(g->function, PRODUCT_NEXT), t->p->b, index);
-	for (int byte = 0; byte < t->vectors * g->lanes * dtype_bytes(t->p->b); byte += CACHE_LINE)
-		ir_prefetch(g, ir_offset(g, at, ir_i64(g, byte)));
-}
-
-static void add_term(struct product_tile *t, LLVMValueRef term)
-{
-	struct codegen *g = t->g;
-	LLVMValueRef b[MAX_VECTORS], a = LLVMGetParam(g->function, PRODUCT_A);
-	LLVMValueRef index = ir_add(g, ir_mul(g, term, ir_i64(g, t->p->b_stride)), t->column);
-	fetch_next(t, index);
-	for (int v = 0; v < t->vectors; v++) {
-		LLVMValueRef at = ir_add(g, index, ir_i64(g, v * g->lanes));
-		b[v] = load_vector(g, t->p->b, ir_at(g, LLVMGetParam(g->function, PRODUCT_B), t->p->b, at), t->mask);
-	}
-	for (int row = 0; row < t->rows; row++) {
-		LLVMValueRef at = ir_add(g, term, ir_i64(g, row * t->p->a_stride));
-		LLVMValueRef x = ir_splat(g, load_scalar(g, DTYPE_F32, ir_at(g, a, DTYPE_F32, at)));
-		for (int v = 0; v < t->vectors; v++) {
-			LLVMValueRef sum = ir_load(g, ir_vector(g, g->f32), t->sum[row][v], 4);
-			ir_store(g, ir_fma(g, x, b[v], sum), t->sum[row][v], 4);
-		}
-	}
-}
-
-static void product_at(struct product_tile *t, int vectors, LLVMValueRef column, LLVMValueRef mask)
-{
-	struct codegen *g = t->g;
-	t->vectors = vectors;
-	t->column = column;
-	t->mask = mask;
-	begin_product(t);
-	struct ir_loop l = loop_begin(g, ir_i64(g, 0), LLVMGetParam(g->function, PRODUCT_TERMS), ir_i64(g, 1));
-	add_term(t, l.index);
-	loop_end(g, &l);
-	for (int row = 0; row < t->rows; row++)
-		for (int v = 0; v < vectors; v++)
-			ir_store(g, ir_load(g, ir_vector(g, g->f32), t->sum[row][v], 4), out_address(t, row, v), 4);
-}
-
-static void product_vector(struct codegen *g, void *context, LLVMValueRef index, LLVMValueRef mask)
-{
-	(void)g;
-	product_at(context, 1, index, mask);
-}
-
-/* Enough independent sums to hide the latency of multiply-add, but few enough for the registers. */
-static int vectors_for(const struct codegen *g, int rows)
-{
-	if (g->lanes >= 16)
-		return rows >= 8 ? 2 : 4;
-	return rows >= 8 ? 1 : rows >= 2 ? 2 : 4;
-}
-
-static LLVMValueRef product_function(struct codegen *g, const char *kernel, const struct product *p, int rows)
-{
-	char name[128];
-	snprintf(name, sizeof name, "%s_%s_%d", kernel, p->suffix, rows);
-	LLVMTypeRef params[PRODUCT_PARAMS] = {g->ptr, g->ptr, g->ptr, g->ptr, g->ptr, g->i64, g->i64};
-	LLVMValueRef f = ir_function(g, name, g->nothing, params, PRODUCT_PARAMS, true);
-	for (int i = PRODUCT_A; i <= PRODUCT_SCALE; i++)
-		ir_attribute(g, f, i, "noalias");
-
-	struct product_tile t = {.g = g, .p = p, .rows = rows};
-	int vectors = vectors_for(g, rows);
-	LLVMValueRef columns = LLVMGetParam(f, PRODUCT_COLUMNS), wide = ir_i64(g, vectors * g->lanes);
-	LLVMValueRef whole = ir_sub(g, columns, ir_rem(g, columns, wide));
-	struct ir_loop l = loop_begin(g, ir_i64(g, 0), whole, wide);
-	product_at(&t, vectors, l.index, NULL);
-	loop_end(g, &l);
-	for_vectors(g, whole, columns, product_vector, &t);
-	LLVMBuildRetVoid(g->builder);
-	return f;
-}
 
 /* ---- state of one kernel --------------------------------------------------------------------- */
 enum { TILES = 4 }; /* tiles of 8, 4, 2, 1 rows */
@@ -147,8 +20,9 @@ struct attend {
 	LLVMValueRef scores[TILES], values[TILES]; /* functions */
 	struct attend_tile tile;
 	int64_t group_chunk, token_block; /* max heads of a group and tokens at a time; of one head, at least one token */
-	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows, sinks; /* arguments; cached: values; sinks: may be NULL */
-	LLVMValueRef query, score, out;                                /* workspace: see struct attend_tile */
+	LLVMValueRef q, keys, cached, seq, pos, pages, y, rows; /* arguments; cached: values */
+	LLVMValueRef sinks, slopes;                             /* arguments; NULL: none */
+	LLVMValueRef query, score, out;                         /* workspace: see struct attend_tile */
 	LLVMValueRef most, sum, fade, limit; /* per query: running maximum, sum, factor of the past, last position */
 	LLVMValueRef nearest, furthest;      /* i64 in memory: least and greatest `limit` of the run */
 	/* the current run */
@@ -196,6 +70,7 @@ static void attend_begin(struct attend *a, const char *name)
 	a->y = arg_pointer(g, ATTEND_Y);
 	a->rows = arg_integer(g, ATTEND_M);
 	a->sinks = a->k->has_sinks ? arg_pointer(g, ATTEND_SINKS) : NULL;
+	a->slopes = a->k->has_slopes ? arg_pointer(g, attend_slopes_argument(a->k)) : NULL;
 	a->query = arg_workspace_part(g, ATTEND_WORKSPACE, a->tile.bytes);
 	a->score = ir_offset(g, a->query, ir_i64(g, a->tile.score));
 	a->out = ir_offset(g, a->query, ir_i64(g, a->tile.out));
@@ -227,16 +102,21 @@ static void store_result(struct codegen *g, void *context, LLVMValueRef index, L
 	store_vector(g, m->a->k->y, ir_fdiv(g, x, m->factor), ir_at(g, m->to, m->a->k->y, index), mask);
 }
 
+/* The query head of query `row` of the run. */
+static LLVMValueRef member_of(struct attend *a, LLVMValueRef row)
+{
+	return ir_add(a->g, a->group_first, ir_rem(a->g, row, a->group_count));
+}
+
 /* Address of the features of query `row` of the run, in q or y. */
 static LLVMValueRef query_address(struct attend *a, LLVMValueRef row, LLVMValueRef base, enum dtype t,
                                   const int64_t stride[3])
 {
 	struct codegen *g = a->g;
 	LLVMValueRef token = ir_add(g, a->first, ir_div(g, row, a->group_count));
-	LLVMValueRef member = ir_add(g, a->group_first, ir_rem(g, row, a->group_count));
 	LLVMValueRef at = ir_mul(g, token, ir_i64(g, stride[0]));
 	at = ir_add(g, at, ir_mul(g, a->head, ir_i64(g, stride[1])));
-	return ir_at(g, base, t, ir_add(g, at, ir_mul(g, member, ir_i64(g, stride[2]))));
+	return ir_at(g, base, t, ir_add(g, at, ir_mul(g, member_of(a, row), ir_i64(g, stride[2]))));
 }
 
 static LLVMValueRef q_address(struct attend *a, LLVMValueRef row)
@@ -272,13 +152,7 @@ static void widen_to_sequence(struct attend *a, LLVMValueRef sequence)
 static void start_softmax(struct attend *a, LLVMValueRef row)
 {
 	struct codegen *g = a->g;
-	LLVMValueRef most = ir_f32(g, LOWEST);
-	if (a->sinks) {
-		LLVMValueRef member = ir_add(g, a->group_first, ir_rem(g, row, a->group_count));
-		LLVMValueRef at =
-			ir_add(g, ir_mul(g, a->head, ir_i64(g, a->k->sink_head)), ir_mul(g, member, ir_i64(g, a->k->sink_group)));
-		most = load_scalar(g, a->k->sink, ir_at(g, a->sinks, a->k->sink, at));
-	}
+	LLVMValueRef most = a->sinks ? attend_sink_of(g, a->k, a->sinks, a->head, member_of(a, row)) : ir_f32(g, LOWEST);
 	ir_store(g, most, ir_at(g, a->most, DTYPE_F32, row), 4);
 	ir_store(g, ir_f32(g, a->sinks ? 1 : 0), ir_at(g, a->sum, DTYPE_F32, row), 4);
 }
@@ -301,7 +175,7 @@ static void start_run(struct attend *a, LLVMValueRef sequence)
 	struct row_move m = {.a = a,
 	                     .from = q_address(a, l.index),
 	                     .to = workspace_row(a, a->query, l.index, a->k->d),
-	                     .factor = ir_splat(g, ir_f32(g, a->k->scale))};
+	                     .factor = ir_splat(g, ir_f32(g, attend_factor(a->k)))};
 	for_vectors(g, ir_i64(g, 0), ir_i64(g, a->k->d), scale_query, &m);
 	loop_end(g, &l);
 }
@@ -329,21 +203,36 @@ static void clear_run(struct attend *a)
 /* ---- softmax of one piece -------------------------------------------------------------------- */
 struct softmax {
 	struct attend *a;
-	LLVMValueRef row, from, to, most, sum;
-}; /* from, to: the positions seen in the piece, i32 */
+	LLVMValueRef row, from, to, last, most, sum;
+	LLVMValueRef slope; /* f32; NULL: none */
+}; /* from, to: the positions seen in the piece, i32; last: the last one that the query sees, counted from its start */
 
-/* Sets scores of positions that the query does not see to -infinity. Scratch rows are whole vectors, so no mask is
- * needed. */
+/* Scores at `place`, capped, less the slope times the distance. */
+static LLVMValueRef bound_scores(struct softmax *s, LLVMValueRef x, LLVMValueRef place)
+{
+	struct codegen *g = s->a->g;
+	LLVMTypeRef f32 = ir_vector(g, g->f32);
+	if (s->a->k->cap != 0)
+		x = ir_fmul(g, math_tanh(g, x), ir_like(g, f32, s->a->k->cap));
+	if (!s->slope)
+		return x;
+	LLVMValueRef ahead = ir_sub(g, place, ir_splat(g, s->last));
+	return ir_fma(g, LLVMBuildSIToFP(g->builder, ahead, f32, ""), ir_splat(g, s->slope), x);
+}
+
+/* Bounds scores, and sets those of positions that the query does not see to -infinity. Scratch rows are whole vectors,
+ * so no mask is needed. */
 static void mask_scores(struct softmax *s, LLVMValueRef index)
 {
 	struct codegen *g = s->a->g;
 	LLVMTypeRef f32 = ir_vector(g, g->f32), i32 = ir_vector(g, g->i32);
 	LLVMValueRef place = ir_add(g, ir_splat(g, LLVMBuildTrunc(g->builder, index, g->i32, "")), ir_iota(g, g->i32));
 	LLVMValueRef seen = ir_compare(g, LLVMIntSLE, place, ir_splat(g, s->to));
-	if (s->a->k->window)
+	if (s->a->k->window || s->a->k->chunk)
 		seen = ir_and(g, seen, ir_compare(g, LLVMIntSGE, place, ir_splat(g, s->from)));
 	LLVMValueRef at = ir_at(g, s->row, DTYPE_F32, index);
-	LLVMValueRef x = ir_select(g, seen, ir_load(g, f32, at, 4), ir_bits(g, ir_like_int(g, i32, 0xff800000), f32));
+	LLVMValueRef x = bound_scores(s, ir_load(g, f32, at, 4), place);
+	x = ir_select(g, seen, x, ir_bits(g, ir_like_int(g, i32, 0xff800000), f32));
 	ir_store(g, x, at, 4);
 	ir_store(g, ir_fmax(g, x, ir_load(g, f32, s->most, 4)), s->most, 4);
 }
@@ -389,9 +278,10 @@ static void softmax_piece(struct attend *a, LLVMValueRef start, LLVMValueRef pos
 	struct softmax s = {.a = a, .most = ir_local(g, f32, 1), .sum = ir_local(g, f32, 1)};
 	struct ir_loop l = loop_begin(g, ir_i64(g, 0), a->queries, ir_i64(g, 1));
 	s.row = workspace_row(a, a->score, l.index, a->tile.score_stride);
-	LLVMValueRef last = ir_sub(g, ir_load_i32(g, a->limit, l.index), start), one = ir_i64(g, 1);
-	LLVMValueRef from = ir_sub(g, last, ir_i64(g, a->k->window - 1));
-	s.from = LLVMBuildTrunc(g->builder, from, g->i32, "");
+	LLVMValueRef limit = ir_load_i32(g, a->limit, l.index), last = ir_sub(g, limit, start), one = ir_i64(g, 1);
+	s.last = LLVMBuildTrunc(g->builder, last, g->i32, "");
+	s.from = LLVMBuildTrunc(g->builder, ir_sub(g, attend_first_seen(g, a->k, limit), start), g->i32, "");
+	s.slope = a->slopes ? attend_slope_of(g, a->k, a->slopes, a->head, member_of(a, l.index)) : NULL;
 	s.to = LLVMBuildTrunc(g->builder, ir_min(g, last, ir_sub(g, positions, one)), g->i32, "");
 	softmax_row(&s, l.index, positions);
 	loop_end(g, &l);
@@ -518,8 +408,8 @@ static void attend_sequence(struct attend *a, LLVMValueRef sequence)
 	const struct kernel_attend *k = a->k;
 	start_run(a, sequence);
 	LLVMValueRef nearest = ir_load(g, g->i64, a->nearest, 8), furthest = ir_load(g, g->i64, a->furthest, 8);
-	LLVMValueRef page = ir_i64(g, k->page), zero = ir_i64(g, 0), one = ir_i64(g, 1);
-	LLVMValueRef first = k->window ? ir_max(g, zero, ir_sub(g, nearest, ir_i64(g, k->window - 1))) : zero;
+	LLVMValueRef page = ir_i64(g, k->page), one = ir_i64(g, 1);
+	LLVMValueRef first = attend_first_seen(g, k, nearest);
 	LLVMValueRef table = ir_mul(g, sequence, ir_i64(g, k->pages_per_seq));
 	LLVMValueRef last = ir_div(g, furthest, page);
 	struct ir_loop l = loop_begin(g, ir_div(g, first, page), ir_add(g, last, one), one);

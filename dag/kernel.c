@@ -64,6 +64,8 @@ struct attend_tile attend_tile(const struct kernel_attend *k)
 	return t;
 }
 
+int attend_slopes_argument(const struct kernel_attend *k) { return k->has_sinks ? ATTEND_SLOPES : ATTEND_SINKS; }
+
 bool attend_suits_matrix(const struct kernel_attend *k)
 {
 	enum { PIECE = 8 }; /* elements of 16 bytes */

@@ -140,14 +140,18 @@ struct kernel_attend {
 	int64_t d_cached, w_cached;     /* f_extent of the caches; more than d or w if these are a piece of it */
 	int64_t q_row, q_head, q_group; /* strides of q; features are contiguous */
 	int64_t y_row, y_head, y_group;
-	int64_t page, pages_per_seq, window; /* window 0: all positions */
-	double scale;
-	bool causal;    /* token m sees positions <= pos[m] of sequence seq[m]; seq -1 gives zeros */
-	bool on_matrix; /* computed by a GPU's matrix units, in parts: see attend_suits_matrix() */
+	int64_t page, pages_per_seq;
+	int64_t window, chunk; /* 0: all positions; chunk: those since the last multiple of it */
+	double scale, cap;     /* a score becomes cap * tanh(score / cap); 0: it does not */
+	bool causal;           /* token m sees positions <= pos[m] of sequence seq[m]; seq -1 gives zeros */
+	bool on_matrix;        /* computed by a GPU's matrix units, in parts: see attend_suits_matrix() */
 	bool has_sinks;
 	int64_t sink_head, sink_group; /* a sink is one more logit per query head, without a value; its strides */
-	enum dtype q, kv, y, sink;
+	bool has_slopes;
+	int64_t slope_head, slope_group; /* the query head's slope, times the distance, is subtracted from a score */
+	enum dtype q, kv, y, sink, slope;
 };
+int attend_slopes_argument(const struct kernel_attend *k); /* after the sinks, if there are any */
 /* What attention processes together, and its workspace: f32 query[queries][d], score[queries][score_stride] and
  * out[queries][out_stride], in this order; the last two are aligned like the workspace. */
 enum { ATTEND_MAX_QUERIES = 32 };

@@ -194,7 +194,7 @@ void lower_append(struct lower *w, int local);
 void lower_move_cache(struct lower *w, int local);      /* moves a cache to the layout that its reader requires */
 void place_states(struct schedule *s, struct local *l); /* schedule.states, in the program's order */
 void lower_attend(struct lower *w, int local);
-enum { OPERAND_SINKS = 4 }; /* of OP_ATTEND */
+enum { OPERAND_SINKS = 4, OPERAND_SLOPES = 5 }; /* of OP_ATTEND */
 void lower_dispatch(struct lower *w, int local);
 void lower_combine(struct lower *w, int local);
 void lower_route(struct lower *w, int local);

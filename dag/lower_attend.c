@@ -281,13 +281,24 @@ static void set_cache(struct lower *w, struct kernel_attend *a, const struct val
 	a->page = w->s->page, a->pages_per_seq = w->s->pages_per_seq;
 }
 
-/* One sink per head and query head, in that order. */
-static struct argument sinks(struct lower *w, struct kernel_attend *a, int sink, int user, const int *order)
+/* Sinks and slopes: one per head and query head, in that order. */
+static void of_heads(struct lower *w, struct kernel_attend *a, int user, const int *order, struct argument *args)
 {
-	a->has_sinks = true;
-	a->sink_head = a->group, a->sink_group = 1;
-	a->sink = w->phys[sink].dtype;
-	return arg_phys(lower_materialize_contiguous(w, sink, user, order));
+	const int *operand = w->ph->values.at[user].args;
+	a->has_sinks = operand[OPERAND_SINKS] >= 0;
+	a->has_slopes = operand[OPERAND_SLOPES] >= 0;
+	if (a->has_sinks) {
+		const struct phys *sinks = lower_materialize_contiguous(w, operand[OPERAND_SINKS], user, order);
+		a->sink_head = a->group, a->sink_group = 1;
+		a->sink = sinks->dtype;
+		args[ATTEND_SINKS] = arg_phys(sinks);
+	}
+	if (a->has_slopes) {
+		const struct phys *slopes = lower_materialize_contiguous(w, operand[OPERAND_SLOPES], user, order);
+		a->slope_head = a->group, a->slope_group = 1;
+		a->slope = slopes->dtype;
+		args[attend_slopes_argument(a)] = arg_phys(slopes);
+	}
 }
 
 /* Caches are aligned to 64 bytes, but a piece of one need not be. */
@@ -323,7 +334,8 @@ void lower_attend(struct lower *w, int local)
 	phys_make_contiguous(&y);
 	a->q_row = q.row_stride, a->q_head = a->group * a->d, a->q_group = a->d;
 	a->y_row = y.row_stride, a->y_head = a->group * a->w, a->y_group = a->w;
-	a->window = s->attend.window, a->scale = s->attend.scale, a->causal = s->attend.causal;
+	a->window = s->attend.window, a->chunk = s->attend.chunk;
+	a->scale = s->attend.scale, a->cap = s->attend.cap, a->causal = s->attend.causal;
 	a->q = q.dtype, a->y = y.dtype;
 	a->on_matrix = w->target->keys_by_position && attend_suits_matrix(a) && aligned(keys) && aligned(values);
 	const struct phys *to = lower_define(w, local, y);
@@ -338,7 +350,6 @@ void lower_attend(struct lower *w, int local)
 		[ATTEND_M] = arg_number(q.rows),
 		[ATTEND_WORKSPACE] = arg_workspace(),
 	};
-	if (v->n_args > OPERAND_SINKS && v->args[OPERAND_SINKS] >= 0)
-		args[ATTEND_SINKS] = sinks(w, a, v->args[OPERAND_SINKS], local, order);
+	of_heads(w, a, local, order, args);
 	lower_launch(w, local, -1, &k, args, kernel_args(&k), "attend");
 }

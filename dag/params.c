@@ -168,8 +168,8 @@ static struct placed_param for_embedding(struct lower *w, int user)
 	return plain_for(w, param, user, by_index);
 }
 
-/* The order of sinks: heads as the cache has them, then query heads. */
-static const int *sink_order(struct lower *w, int user)
+/* The order of sinks and slopes: heads as the cache has them, then query heads. */
+static const int *head_order(struct lower *w, int user)
 {
 	const struct value *s = lower_source(w, user);
 	int *order = arena_array(w->arena, int, s->attend.n_h + s->attend.n_r + 1);
@@ -179,10 +179,10 @@ static const int *sink_order(struct lower *w, int user)
 	return order;
 }
 
-static bool are_sinks(const struct lower *w, int user, int param)
+static bool is_of_heads(const struct lower *w, int user, int param)
 {
 	const struct local_value *v = &w->ph->values.at[user];
-	return lower_is_op(w, user, OP_ATTEND) && v->n_args > OPERAND_SINKS && v->args[OPERAND_SINKS] == param;
+	return lower_is_op(w, user, OP_ATTEND) && (v->args[OPERAND_SINKS] == param || v->args[OPERAND_SLOPES] == param);
 }
 
 /* How operand `param` of `user` is stored. */
@@ -193,7 +193,7 @@ static struct placed_param for_reader(struct lower *w, int param, int user)
 		return tiles_for(w, user, &c);
 	if (lower_is_op(w, user, OP_EMBED) && w->ph->values.at[user].args[0] == param)
 		return for_embedding(w, user);
-	return plain_for(w, param, user, are_sinks(w, user, param) ? sink_order(w, user) : NULL);
+	return plain_for(w, param, user, is_of_heads(w, user, param) ? head_order(w, user) : NULL);
 }
 
 int64_t param_bytes(const struct schedule *s, enum dr_space space, int body)

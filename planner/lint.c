@@ -235,7 +235,7 @@ static bool reads_state(const struct program *p, int value, int state)
 	return p->values.at[value].op == OP_APPEND && p->values.at[value].append.state == state;
 }
 
-/* The widest window through which attention reads a cache; 0: all of it is read, or none. */
+/* The widest window or chunk through which attention reads a cache; 0: all of it is read, or none. */
 static int64_t window_of(const struct program *p, int state)
 {
 	int64_t widest = 0;
@@ -243,9 +243,10 @@ static int64_t window_of(const struct program *p, int state)
 		const struct value *v = &p->values.at[i];
 		if (v->op != OP_ATTEND || !(reads_state(p, v->args[1], state) || reads_state(p, v->args[2], state)))
 			continue;
-		if (!v->attend.window)
+		int64_t reach = attend_reach(v);
+		if (!reach)
 			return 0;
-		widest = v->attend.window > widest ? v->attend.window : widest;
+		widest = reach > widest ? reach : widest;
 	}
 	return widest;
 }

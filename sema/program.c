@@ -91,14 +91,20 @@ static int n_operands(enum op op)
 	case OP_JOIN:     return 2;
 	case OP_CLAMP:
 	case OP_ROTATE:   return 3;
-	case OP_ATTEND:   return 5;
+	case OP_ATTEND:   return 6;
 	default:          return 1;
 	}
 }
 
+int64_t attend_reach(const struct value *v)
+{
+	int64_t window = v->attend.window, chunk = v->attend.chunk;
+	return !window || (chunk && chunk < window) ? chunk : window;
+}
+
 static bool is_optional(enum op op, int operand)
 {
-	return (op == OP_ATTEND && operand == 4) || (op == OP_ROUTE && operand == 1);
+	return (op == OP_ATTEND && operand >= 4) || (op == OP_ROUTE && operand == 1);
 }
 
 static bool has_axis(const struct value *v, int axis) { return axis_among(v->axes, v->n_axes, axis); }

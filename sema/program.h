@@ -82,7 +82,7 @@ enum op {
 	OP_PICK,     /* x[b, s, ..d], want[b, r] */
 	OP_ROTATE,   /* x[b, s, ..h, f], freq[p], pos[b, s] */
 	OP_APPEND,   /* new[b, s, ..f], pos */
-	OP_ATTEND,   /* q, k, v, pos, (sink) */
+	OP_ATTEND,   /* q, k, v, pos, (sink), (slope) */
 	OP_ROUTE,    /* score[..t, over], (bias) */
 	OP_DISPATCH, /* x[..t, d], r */
 	OP_COMBINE,  /* y[e, slot, d], r */
@@ -143,7 +143,8 @@ struct value {
 			int *h, n_h, *r, n_r, dot, w, over;
 			double scale;
 			bool causal;
-			int64_t window; /* 0: none */
+			int64_t window, chunk; /* 0: none */
+			double cap;            /* of scores; 0: none */
 		} attend;
 		/* OP_ROUTE */
 		struct {
@@ -159,6 +160,9 @@ struct value {
 		int next;
 	};
 };
+/* Positions that an attention reads at most of those up to a position, its own included: the shorter of window and
+ * chunk; 0: all of them. */
+int64_t attend_reach(const struct value *v);
 /* The axes that a reduction or a contraction sums; of other operations, none. */
 struct reduced_axes {
 	const int *at;

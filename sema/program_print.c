@@ -55,6 +55,10 @@ static void print_attend(const struct program *p, const struct value *v, FILE *o
 	fprintf(out, " scale %.17g%s", v->attend.scale, v->attend.causal ? " causal" : "");
 	if (v->attend.window)
 		fprintf(out, " window %" PRId64, v->attend.window);
+	if (v->attend.chunk)
+		fprintf(out, " chunk %" PRId64, v->attend.chunk);
+	if (v->attend.cap != 0)
+		fprintf(out, " cap %.17g", v->attend.cap);
 }
 
 static void print_route(const struct program *p, const struct value *v, FILE *out)

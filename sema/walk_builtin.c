@@ -104,6 +104,8 @@ static void attend_attributes(struct call *c, struct value *v)
 	v->attend.scale = number_of(c, "scale");
 	v->attend.causal = bool_of(c, "causal");
 	v->attend.window = int_of(c, "window");
+	v->attend.chunk = int_of(c, "chunk");
+	v->attend.cap = number_of(c, "cap");
 }
 
 static void route_attributes(struct call *c, struct value *v)

@@ -125,7 +125,8 @@ static bool same_attention(const struct value *a, const struct value *b)
 	return same_list(a->attend.h, a->attend.n_h, b->attend.h, b->attend.n_h)
 	       && same_list(a->attend.r, a->attend.n_r, b->attend.r, b->attend.n_r) && a->attend.dot == b->attend.dot
 	       && a->attend.w == b->attend.w && a->attend.over == b->attend.over && a->attend.scale == b->attend.scale
-	       && a->attend.causal == b->attend.causal && a->attend.window == b->attend.window;
+	       && a->attend.causal == b->attend.causal && a->attend.window == b->attend.window
+	       && a->attend.chunk == b->attend.chunk && a->attend.cap == b->attend.cap;
 }
 
 static bool same_route(const struct value *a, const struct value *b)

@@ -29,15 +29,17 @@ struct attend {
 	struct codegen *g;
 	const struct kernel_attend *k;
 	struct attend_shape s;
-	bool q_pieces, y_pieces; /* are rows of q, of y, whole aligned pieces? */
-	LLVMValueRef q, keys, values, seq, pos, pages, y, m, workspace, sinks; /* arguments; m: i64; sinks: may be NULL */
-	LLVMValueRef row, part;                                                /* lane / 4, lane % 4, i64 */
+	bool q_pieces, y_pieces;                                        /* are rows of q, of y, whole aligned pieces? */
+	LLVMValueRef q, keys, values, seq, pos, pages, y, m, workspace; /* arguments; m: i64 */
+	LLVMValueRef sinks, slopes;                                     /* arguments; NULL: none */
+	LLVMValueRef row, part;                                         /* lane / 4, lane % 4, i64 */
 	/* the tile, i64: */
 	LLVMValueRef head, first_member, first_feature;
 	LLVMValueRef first, end;     /* its tokens */
 	LLVMValueRef sequence, last; /* whose cache is read; the last position that a row sees */
 	LLVMValueRef token[HALVES], member[HALVES],
-		limit[HALVES]; /* of the lane's rows; limit: last position, -1: no row */
+		limit[HALVES];                           /* of the lane's rows; limit: last position, -1: no row */
+	LLVMValueRef nearest[HALVES], slope[HALVES]; /* first position, i32; slope in powers of two; NULL: none */
 	/* sums, in local memory that registers take the place of */
 	LLVMValueRef most[HALVES], total[HALVES]; /* running maximum, in powers of two; the lane's part of the sum */
 	LLVMValueRef score[2][MATRIX_SUMS];

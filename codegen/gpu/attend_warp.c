@@ -45,6 +45,7 @@ struct attend attend_begin(struct codegen *g, const struct gpu_kernel *gk, const
 	a.m = arg_integer(g, ATTEND_M);
 	a.workspace = arg_pointer(g, ATTEND_WORKSPACE);
 	a.sinks = k->has_sinks ? arg_pointer(g, ATTEND_SINKS) : NULL;
+	a.slopes = k->has_slopes ? arg_pointer(g, attend_slopes_argument(k)) : NULL;
 	LLVMValueRef lane = ir_wide(g, block_lane(g)), four = ir_i64(g, 4);
 	a.row = ir_div(g, lane, four);
 	a.part = ir_rem(g, lane, four);
@@ -71,6 +72,12 @@ void attend_column(struct attend *a, LLVMValueRef column)
 	a->head = ir_div(g, column, tiles);
 }
 
+/* Positions are compared in 32 bits: registers are few. */
+static LLVMValueRef narrow(struct codegen *g, LLVMValueRef position)
+{
+	return LLVMBuildTrunc(g->builder, position, g->i32, "");
+}
+
 void attend_rows(struct attend *a, LLVMValueRef base)
 {
 	struct codegen *g = a->g;
@@ -85,16 +92,17 @@ void attend_rows(struct attend *a, LLVMValueRef base)
 		a->token[h] = ir_select(g, real, token, a->first);
 		a->member[h] = ir_select(g, real, member, ir_i64(g, 0));
 		a->limit[h] = ir_select(g, real, ir_load_i32(g, a->pos, a->token[h]), ir_i64(g, -1));
+		if (a->k->window || a->k->chunk)
+			a->nearest[h] = narrow(g, attend_first_seen(g, a->k, a->limit[h]));
+		if (a->slopes)
+			a->slope[h] = ir_fmul(g, attend_slope_of(g, a->k, a->slopes, a->head, a->member[h]), ir_f32(g, M_LOG2E));
 	}
 }
 
 LLVMValueRef attend_first_block(struct attend *a, LLVMValueRef limit)
 {
 	struct codegen *g = a->g;
-	LLVMValueRef zero = ir_i64(g, 0);
-	if (!a->k->window)
-		return zero;
-	return ir_div(g, ir_max(g, ir_sub(g, limit, ir_i64(g, a->k->window - 1)), zero), ir_i64(g, BLOCK));
+	return ir_div(g, attend_first_seen(g, a->k, limit), ir_i64(g, BLOCK));
 }
 
 LLVMValueRef attend_end_block(struct attend *a, LLVMValueRef limit)
@@ -122,10 +130,7 @@ void attend_sink(struct attend *a, LLVMValueRef member, LLVMValueRef most, LLVMV
 	*factor = ir_f32(g, 1);
 	if (!a->sinks)
 		return;
-	LLVMValueRef at =
-		ir_add(g, ir_mul(g, a->head, ir_i64(g, a->k->sink_head)), ir_mul(g, member, ir_i64(g, a->k->sink_group)));
-	LLVMValueRef sink = load_scalar(g, a->k->sink, ir_at(g, a->sinks, a->k->sink, at));
-	sink = ir_fmul(g, sink, ir_f32(g, M_LOG2E));
+	LLVMValueRef sink = ir_fmul(g, attend_sink_of(g, a->k, a->sinks, a->head, member), ir_f32(g, M_LOG2E));
 	LLVMValueRef both = ir_fmax(g, most, sink);
 	*factor = attend_power(g, ir_fsub(g, most, both));
 	*total = ir_fma(g, *total, *factor, attend_power(g, ir_fsub(g, sink, both)));
@@ -267,28 +272,39 @@ static void scores(struct attend *a, const struct block *b, struct piece (*kept)
 		score[i / MATRIX_SUMS][i % MATRIX_SUMS] = ir_load(g, g->f32, a->score[i / MATRIX_SUMS][i % MATRIX_SUMS], 4);
 }
 
-/* Positions are compared in 32 bits: registers are few. */
-static LLVMValueRef narrow(struct codegen *g, LLVMValueRef position)
+/* A product of a query and a key as a score in powers of two. tanh y = 1 - 2 / (exp 2y + 1); near 0 its error is that
+ * of 1, so a score is off by a rounding of its cap. */
+static LLVMValueRef bound_score(struct attend *a, LLVMValueRef product)
 {
-	return LLVMBuildTrunc(g->builder, position, g->i32, "");
+	struct codegen *g = a->g;
+	double factor = attend_factor(a->k) * M_LOG2E;
+	if (a->k->cap == 0)
+		return ir_fmul(g, product, ir_f32(g, factor));
+	LLVMValueRef over = ir_fadd(g, attend_power(g, ir_fmul(g, product, ir_f32(g, 2 * factor))), ir_f32(g, 1));
+	LLVMValueRef part = ir_intrinsic(g, "llvm.nvvm.rcp.approx.ftz.f", NULL, &over, 1);
+	double cap = a->k->cap * M_LOG2E;
+	return ir_fma(g, part, ir_f32(g, -2 * cap), ir_f32(g, cap));
 }
 
 /* Scores in powers of two; those of positions that a row does not see become -infinity. */
 static void mask_scores(struct attend *a, const struct block *b, LLVMValueRef score[2][MATRIX_SUMS])
 {
 	struct codegen *g = a->g;
-	LLVMValueRef nothing = ir_f32(g, -INFINITY), scale = ir_f32(g, a->k->scale * M_LOG2E);
+	LLVMValueRef nothing = ir_f32(g, -INFINITY);
 	LLVMValueRef lane_first = narrow(g, ir_add(g, b->first, ir_mul(g, a->part, ir_i64(g, 2))));
 	for (int eight = 0; eight < 2; eight++)
 		for (int e = 0; e < MATRIX_SUMS; e++) {
 			LLVMValueRef limit = narrow(g, a->limit[e / 2]);
 			LLVMValueRef position = ir_add(g, lane_first, ir_i32(g, eight * MATRIX_COLUMNS + e % 2));
 			LLVMValueRef seen = ir_compare(g, LLVMIntSLE, position, limit);
-			if (a->k->window) {
-				LLVMValueRef back = ir_sub(g, limit, position);
-				seen = ir_and(g, seen, ir_compare(g, LLVMIntSLT, back, ir_i32(g, a->k->window)));
+			if (a->nearest[e / 2])
+				seen = ir_and(g, seen, ir_compare(g, LLVMIntSGE, position, a->nearest[e / 2]));
+			LLVMValueRef x = bound_score(a, score[eight][e]);
+			if (a->slopes) {
+				LLVMValueRef ahead = LLVMBuildSIToFP(g->builder, ir_sub(g, position, limit), g->f32, "");
+				x = ir_fma(g, ahead, a->slope[e / 2], x);
 			}
-			score[eight][e] = ir_select(g, seen, ir_fmul(g, score[eight][e], scale), nothing);
+			score[eight][e] = ir_select(g, seen, x, nothing);
 		}
 }
 

@@ -324,11 +324,17 @@ class Evaluator:
     def do_append(self, new, pos, to):
         return new.renamed("seq", to)
 
-    def do_attend(self, q, k, v, pos, over, dot, scale, window=None, sink=None):
+    def do_attend(self, q, k, v, pos, over, dot, scale, window=None, chunk=None, cap=None, sink=None, slope=None):
         scores = einsum([q, k], [a for a in q.axes if a != dot] + ["ctx"])
         data = scores.data * scale
+        data = cap * np.tanh(data / cap) if cap else data
         at, to = np.arange(self.length), np.arange(self.length)
         seen = (to[None, :] <= at[:, None]) & (to[None, :] > at[:, None] - (window or math.inf))
+        if chunk:
+            seen &= to[None, :] // chunk == at[:, None] // chunk
+        if slope:
+            distance = Named(["seq", "ctx"], at[:, None] - to[None, :])
+            data = data - slope.to(scores.axes) * distance.to(scores.axes)
         seen = Named(["seq", "ctx"], seen).to(scores.axes) > 0
         data = np.where(seen, data, -np.inf)
         top = data.max(axis=-1, keepdims=True)

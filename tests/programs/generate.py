@@ -377,17 +377,22 @@ class Maker:
             named["window"] = r.choice([1, 2, 3, 5, 8])
         elif self.kinds > 1 and r.random() < 0.3 and self.in_loop:
             named["window"] = self.by_layer(r.choice([2, 4]))
+        if r.random() < 0.25:
+            named["chunk"] = r.choice([1, 2, 3, 4, 6]) if self.kinds == 1 or not self.in_loop or r.random() < 0.5 else self.by_layer(r.choice([2, 4]))
+        if r.random() < 0.2:
+            named["cap"] = r.choice([0.5, 1.0, 3.0])
         heads = shape["kv"] + shape["q"]
-        if heads and r.random() < 0.25:
-            named["sink"] = self.param(part, heads)
-            if r.random() < 0.3:
-                named["sink"] = self.let(part, self.act(self.binary("mul", named["sink"], Term("number", at={"value": 0.5}))))
+        for name in ("sink", "slope"):
+            if heads and r.random() < 0.25:
+                named[name] = self.param(part, heads)
+                if r.random() < 0.3:
+                    named[name] = self.let(part, self.act(self.binary("mul", named[name], Term("number", at={"value": 0.5}))))
         axes = [a for a in q.axes if a != shape["whole"].name] + [width.name]
         return self.act(self.call("attend", [q, k, v, ref("pos", ["batch", "seq"], "int")], axes, q.dtype, **named))
 
     def by_layer(self, width):
-        """A window in every other layer: a number that is bound where the layer is known, and passed to a block."""
-        name = self.fresh("window")
+        """A window or chunk in every other layer: a number that is bound where the layer is known, and passed to a block."""
+        name = self.fresh("reach")
         self.outer.body.append(Let(name, Term("by layer", (), (), "Int?", {"text": f"if layer mod 2 == 0 then {width} else none", "of": lambda i: None if i % 2 else width})))
         return Term("ref", (), (), "Int?", {"name": name})
 

@@ -64,7 +64,7 @@ def changes(p):
             if set(a.axes) == set(t.axes) and a.dtype == t.dtype and a.at.get("shape") == t.at.get("shape") and a.dtype not in ("int", "index", "routing"):
                 yield lambda t=t, a=a: t.__dict__.update(a.__dict__)
         if t.op == "call":
-            for name in ("sink", "window", "bias", "factor", "renormalize", "order"):
+            for name in ("sink", "slope", "window", "chunk", "cap", "bias", "factor", "renormalize", "order"):
                 if name in t.at["named"]:
                     yield lambda t=t, name=name: t.at["named"].pop(name)
     for body, _ in bodies(p):

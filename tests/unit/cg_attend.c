@@ -109,11 +109,17 @@ struct attend_case {
 	int64_t piece;
 	bool sinks;
 };
+/* What else bounds what a query sees, or its scores. */
+struct attend_bounds {
+	int64_t chunk;
+	double cap;
+	bool slopes;
+};
 enum { SEQS = 3, PAGES_PER_SEQ = 9 };
 
 struct attend_data {
 	const struct kernel_attend *k;
-	void *q, *keys, *values, *sinks;
+	void *q, *keys, *values, *sinks, *slopes;
 	int32_t *seq, *pos, *pages;
 	int tokens;
 };
@@ -146,6 +152,9 @@ static void attend_reference(const struct attend_data *a, int token, int64_t hea
 {
 	const struct kernel_attend *k = a->k;
 	int64_t last = last_seen(a, token), first = k->window && last >= k->window ? last - k->window + 1 : 0;
+	if (k->chunk && first < last / k->chunk * k->chunk)
+		first = last / k->chunk * k->chunk;
+	double slope = k->has_slopes ? get(k->slope, a->slopes, head * k->slope_head + member * k->slope_group) : 0;
 	int64_t q = token * k->q_row + head * k->q_head + member * k->q_group;
 	double sum = k->has_sinks ? exp(get(k->sink, a->sinks, head * k->sink_head + member * k->sink_group)) : 0;
 	memset(out, 0, sizeof *out * (size_t)k->w);
@@ -157,7 +166,8 @@ static void attend_reference(const struct attend_data *a, int token, int64_t hea
 				(double)get(k->q, a->q, q + f)
 				* get(k->kv, a->keys,
 			          k->keys_by_position ? (block * k->page + i) * k->d_cached + f : (block * k->d + f) * k->page + i);
-		double weight = exp(score * k->scale);
+		score *= k->scale;
+		double weight = exp((k->cap != 0 ? k->cap * tanh(score / k->cap) : score) - slope * (double)(last - at));
 		sum += weight;
 		for (int64_t f = 0; f < k->w; f++)
 			out[f] += weight * get(k->kv, a->values, (block * k->page + i) * k->w_cached + f);
@@ -182,7 +192,7 @@ static void check_attend(const struct attend_data *a, const void *y)
 	free(want);
 }
 
-static void attend_on(const struct processor *p, const struct attend_case *c)
+static void attend_on(const struct processor *p, const struct attend_case *c, const struct attend_bounds *b)
 {
 	struct kernel k = {.family = KERNEL_ATTEND};
 	int64_t q_row = c->heads * c->group * c->d + (c->d % 8 || c->tokens % 2 ? 3 : 8),
@@ -203,7 +213,9 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 	                                  .page = c->page,
 	                                  .pages_per_seq = PAGES_PER_SEQ,
 	                                  .window = c->window,
-	                                  .scale = 1.5 / sqrt((double)c->d),
+	                                  .chunk = b->chunk,
+	                                  .scale = (b->cap != 0 ? 6 : 1.5) / sqrt((double)c->d),
+	                                  .cap = b->cap,
 	                                  .causal = c->causal,
 	                                  .q = c->q,
 	                                  .kv = c->kv,
@@ -211,7 +223,11 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 	                                  .has_sinks = c->sinks,
 	                                  .sink_head = c->sinks,
 	                                  .sink_group = c->sinks ? c->heads : 0,
-	                                  .sink = c->sinks ? c->q : DTYPE_F64};
+	                                  .sink = c->sinks ? c->q : DTYPE_F64,
+	                                  .has_slopes = b->slopes,
+	                                  .slope_head = b->slopes,
+	                                  .slope_group = b->slopes ? c->heads : 0,
+	                                  .slope = DTYPE_F32};
 	k.attend.on_matrix =
 		!p->machine && !gpu.unaligned && c->piece * dtype_bytes(c->kv) % 16 == 0 && attend_suits_matrix(&k.attend);
 	int64_t slots = SEQS * PAGES_PER_SEQ * c->page * c->heads;
@@ -223,7 +239,8 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 	                        .seq = index_array(c->tokens),
 	                        .pos = index_array(c->tokens),
 	                        .pages = index_array(SEQS * PAGES_PER_SEQ),
-	                        .sinks = random_array(c->q, c->heads * c->group)};
+	                        .sinks = random_array(c->q, c->heads * c->group),
+	                        .slopes = random_array(DTYPE_F32, c->heads * c->group)};
 	if (c->one_cache)
 		a.values = (char *)a.keys + c->piece * dtype_bytes(c->kv);
 	lay_out_tokens(&a);
@@ -235,6 +252,7 @@ static void attend_on(const struct processor *p, const struct attend_case *c)
 		[ATTEND_SEQ] = address(a.seq),    [ATTEND_POS] = address(a.pos),    [ATTEND_PAGES] = address(a.pages),
 		[ATTEND_Y] = address(y),          [ATTEND_M] = (uint64_t)c->tokens, [ATTEND_WORKSPACE] = workspaces(&k),
 		[ATTEND_SINKS] = address(a.sinks)};
+	args[b->slopes ? attend_slopes_argument(&k.attend) : ATTEND_SLOPES] = address(a.slopes);
 	for (gpu.phase = DR_PREFILL; gpu.phase < (p->machine ? DR_DECODE : DR_PHASES); gpu.phase++) {
 		run_twice(&k, p, args, 6, (size_t)(c->tokens * y_row * dtype_bytes(c->y)));
 		check_attend(&a, y);
@@ -277,13 +295,35 @@ static void attends_on(const struct processor *p)
 		{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 29, 20000, 9, 2, 0, 3, true, false, 0, false},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		attend_on(p, &cases[i]);
+		attend_on(p, &cases[i], &(struct attend_bounds){0});
+}
+
+/* Chunks, also beside a window; capped scores; slopes; the last of them on a GPU's matrix units. */
+static void bounded_attends_on(const struct processor *p)
+{
+	static const struct {
+		struct attend_case c;
+		struct attend_bounds b;
+	} cases[] = {
+		{{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 3, 19, 37, 7, 0, 13, true, false, 0, false}, {5, 0, false}},
+		{{DTYPE_F32, DTYPE_F32, DTYPE_F32, 1, 2, 5, 3, 2077, 0, 3, true, false, 0, false}, {1700, 0, true}},
+		{{DTYPE_F32, DTYPE_BF16, DTYPE_F32, 2, 1, 26, 18, 4, 6, 17, true, true, 0, true}, {10, 3, true}},
+		{{DTYPE_F32, DTYPE_F32, DTYPE_F32, 2, 2, 16, 16, 16, 0, 13, true, false, 0, false}, {0, 0.7, false}},
+		{{DTYPE_F32, DTYPE_F32, DTYPE_F32, 3, 1, 16, 16, 16, 0, 13, true, false, 0, true}, {0, 0, true}},
+		{{DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, 2, 4, 64, 64, 16, 0, 33, true, false, 0, false}, {24, 0, false}},
+		{{DTYPE_BF16, DTYPE_BF16, DTYPE_F32, 1, 20, 72, 40, 24, 30, 18, true, false, 0, false}, {40, 2, false}},
+		{{DTYPE_BF16, DTYPE_BF16, DTYPE_F32, 12, 1, 16, 8, 16, 0, 40, true, false, 0, false}, {0, 0, true}},
+		{{DTYPE_BF16, DTYPE_BF16, DTYPE_F32, 3, 5, 24, 8, 9, 0, 30, true, false, 0, true}, {17, 1.5, true}},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		attend_on(p, &cases[i].c, &cases[i].b);
 }
 
 static void test_attend(void **state)
 {
 	(void)state;
 	for_processors(attends_on);
+	for_processors(bounded_attends_on);
 }
 
 /* ---- main ------------------------------------------------------------------------------------ */

@@ -228,6 +228,11 @@ static void test_attention(void **state)
 	k.attend.has_sinks = true, k.attend.sink_head = 4, k.attend.sink_group = 1, k.attend.sink = DTYPE_BF16;
 	assert_int_equal(kernel_args(&k), 10);
 	argument(&k, ATTEND_SINKS, values, "SINKS", ARG_IN, 8 * 2);
+	k.attend.has_slopes = true, k.attend.slope_head = 4, k.attend.slope_group = 1, k.attend.slope = DTYPE_F32;
+	assert_int_equal(kernel_args(&k), 11);
+	argument(&k, attend_slopes_argument(&k.attend), values, "SLOPES", ARG_IN, 8 * 4);
+	k.attend.has_sinks = false;
+	argument(&k, attend_slopes_argument(&k.attend), values, "SLOPES", ARG_IN, 8 * 4);
 }
 
 /* Routing needs keys of its own only if they are not the scores. */
