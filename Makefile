@@ -122,6 +122,7 @@ $(ANSWER): $(BUILD)/tests/text/answer.o $(BUILD)/libdeployrt.a
 TORCH ?= $(PYTHON)
 fixtures:
 	@$(TORCH) tests/fixtures/make_fixtures.py
+	@$(TORCH) tests/fixtures/make_processors.py
 	@$(TORCH) samples/tiny_chat/make.py
 test-text: $(ANSWER)
 	@$(PYTHON) tests/text/run.py $(ANSWER)

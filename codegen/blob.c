@@ -326,6 +326,7 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->pages = narrow(s->pages, "pages");
 	p->pages_per_seq = narrow(s->pages_per_seq, "pages");
 	p->page_multiple = narrow(s->page_multiple, "pages");
+	p->adjusts = narrow(s->adjusts, "changes of logits");
 	p->tokens_offset = (uint64_t)s->tokens_offset;
 	p->logits_offset = (uint64_t)s->logits_offset;
 	p->vocab = narrow(s->vocab, "vocabulary");

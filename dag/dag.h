@@ -254,6 +254,7 @@ struct schedule {
 	int n_bodies;       /* number of loop bodies */
 	const int *body_of; /* layer -> body */
 	int64_t seqs, page, pages, pages_per_seq, page_multiple;
+	int64_t adjusts; /* maximum entries of DR_INPUT_ADJUST in a step, per owner */
 	int64_t tokens_offset, logits_offset, vocab;
 	/* Bytes of the communicator: on the host, for collectives and for one of two messages between stages; on the
 	 * device. Ranks on GPUs exchange nothing through the host. */

@@ -208,7 +208,8 @@ struct kernel_combine {
 /* ---- sampling -------------------------------------------------------------------------------------------------------
  * The vocabulary is cut into n shards of v tokens. Each shard yields candidates for each row, and the token is drawn
  * from those of all shards. A candidate is a pair {f32 value, i32 index}. A shard has P pairs in all, P / R per row
- * (struct dr_frame, candidates). struct dr_sampling decides which of these a row is:
+ * (struct dr_frame, candidates). `Logit` means that of the model after the row's changes (struct dr_adjust).
+ * struct dr_sampling decides which of these a row is:
  *   greedy (temperature 0): pair 0 is the largest logit and its index, on a tie the lower one;
  *   drawn from all tokens: pair 0 is the largest logit / temperature + noise of the token. With Gumbel noise that is
  *     an exact draw from softmax(logits / temperature), whichever shard has which token;

@@ -152,6 +152,7 @@ void phys_set_address(struct phys *p, enum dr_space space, int64_t offset);
 int lower_carried_as(const struct lower *w, int local);           /* the carried value with this `next`, or -1 */
 bool lower_in_carry(const struct lower *w, const struct phys *p); /* is it stored in a carried value's memory? */
 /* lower_emit.c */
+int64_t lower_owners(struct lower *w, const struct local_value *like); /* whose rows of `like` a rank has */
 /* A step's input array for the rows of `like`: the same owners, and the same slice of their tokens. */
 struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like);
 /* The cache slots of those rows, in a cache whose pages are cut by `pages`. */

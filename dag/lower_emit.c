@@ -29,9 +29,22 @@ static int64_t input_words(const struct schedule *s, enum dr_input what)
 	switch (what) {
 	case DR_INPUT_WANT:   return rows;
 	case DR_INPUT_SAMPLE: return rows * (int64_t)(sizeof(struct dr_sampling) / 4);
+	case DR_INPUT_ADJUST: return s->adjusts * (int64_t)(sizeof(struct dr_adjust) / 4);
 	case DR_INPUT_PAGES:  return s->seqs * s->pages_per_seq;
 	default:              return tokens;
 	}
+}
+
+/* The atoms that split `like` among owners. */
+static const struct atoms *owner_atoms(struct lower *w, const struct local_value *like)
+{
+	const struct atoms *batch = layout_of(like, w->l->program->batch);
+	return batch ? batch : &w->l->owners;
+}
+
+int64_t lower_owners(struct lower *w, const struct local_value *like)
+{
+	return atoms_size(w->l, &w->l->owners) / atoms_size(w->l, owner_atoms(w, like));
 }
 
 static struct argument step_input(struct lower *w, enum dr_input what, const struct local_value *like,
@@ -39,20 +52,17 @@ static struct argument step_input(struct lower *w, enum dr_input what, const str
 {
 	const struct program *p = w->l->program;
 	struct schedule *s = w->s;
-	const struct atoms *batch = layout_of(like, p->batch), *part = layout_of(like, p->seq), none = {.n = 0};
-	if (!batch)
-		batch = &w->l->owners;
+	const struct atoms *part = layout_of(like, p->seq), none = {.n = 0};
 	if (!part)
 		part = layout_of(like, p->row);
-	if (!part || what == DR_INPUT_PAGES)
+	if (!part || what == DR_INPUT_PAGES || what == DR_INPUT_ADJUST)
 		part = &none;
-	int64_t owners = atoms_size(w->l, &w->l->owners) / atoms_size(w->l, batch);
 	struct step_input in = {.what = what,
-	                        .owner_group = lower_group(w, batch),
+	                        .owner_group = lower_group(w, owner_atoms(w, like)),
 	                        .token_group = lower_group(w, part),
 	                        .page_group = lower_group(w, pages),
 	                        .offset = s->input_bytes,
-	                        .bytes = owners * input_words(s, what) / atoms_size(w->l, part) * 4};
+	                        .bytes = lower_owners(w, like) * input_words(s, what) / atoms_size(w->l, part) * 4};
 	for (int i = 0; i < s->inputs.n; i++) {
 		const struct step_input *have = &s->inputs.at[i];
 		if (have->what != what || have->owner_group != in.owner_group || have->token_group != in.token_group

@@ -85,8 +85,11 @@ static void lower_sample(struct lower *w, int local)
 	struct number first = ranks > 1 ? (struct number){NUMBER_INDEX, k.sample.v, 1, group} : number_const(0);
 	struct argument pairs = arg_number((struct number){NUMBER_CANDIDATES, x.rows.value, x.rows.div, 0});
 	struct argument sampling = lower_input(w, DR_INPUT_SAMPLE, v), rows = arg_number(x.rows);
-	struct argument args[6] = {arg_phys(&x), sampling, arg_buffer(mine), rows, pairs, arg_number(first)};
-	lower_launch(w, local, -1, &k, args, 6, "sample: candidates");
+	struct argument saved = arg_buffer(lower_buffer(w, lower_owners(w, v) * w->s->adjusts * 4));
+	struct argument args[8] = {arg_phys(&x), sampling,         lower_input(w, DR_INPUT_ADJUST, v),
+	                           saved,        arg_buffer(mine), rows,
+	                           pairs,        arg_number(first)};
+	lower_launch(w, local, -1, &k, args, 8, "sample: candidates");
 	if (ranks > 1)
 		gather_candidates(w, local, group, mine, all, x.rows);
 	k.family = KERNEL_DRAW;

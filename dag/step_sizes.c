@@ -30,6 +30,17 @@ static void set_multiples(struct schedule *s, struct local *l)
 		}
 }
 
+/* A row changes the logits of tokens that are in its sequence or have a bias, so each at most once, and no more than
+ * the cache has positions. Rows beyond the maximum wait for the next step. */
+static int64_t adjusts_of(const struct schedule *s, const struct program *p)
+{
+	enum { MAX_ADJUSTS = 1 << 20 };
+	int64_t n = s->pages * s->page + s->seqs * DR_BIASES;
+	if (p->vocab >= 0 && s->seqs * p->axes.at[p->vocab].extent < n)
+		n = s->seqs * p->axes.at[p->vocab].extent;
+	return n < MAX_ADJUSTS ? n : MAX_ADJUSTS;
+}
+
 static void set_sizes(struct schedule *s, const struct local *l)
 {
 	const struct workload *k = &l->deploy->work;
@@ -45,6 +56,7 @@ static void set_sizes(struct schedule *s, const struct local *l)
 	s->pages_per_seq = divide_up(longest, k->page) > each ? divide_up(longest, k->page) : each;
 	if (s->pages_per_seq > s->pages)
 		s->pages_per_seq = s->pages;
+	s->adjusts = adjusts_of(s, l->program);
 	int64_t prompts = s->seqs * k->seq_hi, chunk = k->chunk < prompts ? k->chunk : prompts, rows = s->seqs * k->rows;
 	prefill->max_tokens = round_up(divide_up(chunk, m), s->token_multiple);
 	decode->max_tokens = round_up(divide_up(s->seqs, m), s->token_multiple);

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 11 };
+enum { DR_ABI_VERSION = 12 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
@@ -33,11 +33,18 @@ struct dr_sampling {
 	uint32_t seed, seed_high; /* low and high half */
 	uint32_t count;           /* tokens that the sequence has sampled so far */
 	float min_p;              /* the least probability, as a share of the largest; 0: off */
+	int32_t adjust, adjusts;  /* the row's part of DR_INPUT_ADJUST: its first entry, and their number */
+};
+/* A change of one token's logit x, before temperature: y = x + bias; y > 0 ? y / factor : y * factor; minus penalty. */
+struct dr_adjust {
+	int32_t token;
+	float bias, factor, penalty;
 };
 enum { DR_CANDIDATES = 64 }; /* number of largest logits that top-k, top-p and min-p choose from */
+enum { DR_BIASES = 1024 };   /* maximum tokens of a sequence whose logits have a bias */
 enum { DR_NO_TOKEN = -1 };   /* sampled from a row with a logit that is not finite */
 
-/* Input arrays of a step, for each owner, of i32 or struct dr_sampling. T = padded tokens, R = padded rows.
+/* Input arrays of a step, for each owner, of i32 or a struct. T = padded tokens, R = padded rows, A = entries.
  * Padding: ids 0, pos 0, seq -1, slot -1, want -1, temperature 0. Before a step the runtime writes into DR_SPACE_INPUT
  * what struct dr_step_input lists. */
 enum dr_input {
@@ -47,6 +54,8 @@ enum dr_input {
 	DR_INPUT_SLOT,   /* [T] slot of the cache entry: page * page_size + offset */
 	DR_INPUT_WANT,   /* [R] index into the owner's packed tokens: those whose logits are wanted */
 	DR_INPUT_SAMPLE, /* [R] struct dr_sampling */
+	DR_INPUT_ADJUST, /* [A] struct dr_adjust: those of the first row that has any, then of the next; each token once a
+	                    row */
 	DR_INPUT_PAGES,  /* [seqs][pages_per_seq] */
 	DR_INPUTS
 };
@@ -110,7 +119,8 @@ struct dr_param {
  * - owner_group: the owners [i * h, (i + 1) * h), h = all owners / size of the group
  * - token_group: which of the equal parts of each owner's T or R
  * - page_group, of size n: the pages with page % n == i. Slots number these pages alone, and are -1 in the others.
- * With several owners, the k-th one's sequence, slot and page numbers are offset by k times what one owner has. */
+ * With several owners, the k-th one's sequence, slot, page and entry numbers are offset by k times what one owner has.
+ */
 struct dr_step_input {
 	uint32_t what, owner_group, token_group, page_group; /* what: enum dr_input */
 	uint64_t offset;
@@ -190,6 +200,7 @@ struct dr_program {
 	uint32_t seqs, page_size, pages,
 		pages_per_seq;              /* per owner: sequences, positions in a page, pages in the pool, page table width */
 	uint32_t page_multiple;         /* `pages`, and P of a step, are multiples of this */
+	uint32_t adjusts, pad;          /* maximum A, per owner */
 	struct dr_span bodies, body_of; /* struct dr_body; u32 for each layer of the model */
 	struct dr_span inputs;          /* struct dr_step_input */
 	struct dr_span programs;        /* struct dr_step_program: DR_PREFILL, DR_DECODE */

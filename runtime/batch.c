@@ -23,6 +23,24 @@ struct batch {
 };
 
 /* ---- what a run was started with ------------------------------------------------------------- */
+static void add_penalties(json_t *v, const struct penalties *p)
+{
+	if (p->repetition != 0)
+		json_object_set_new(v, "repetition_penalty", json_real((double)p->repetition));
+	if (p->presence != 0)
+		json_object_set_new(v, "presence_penalty", json_real((double)p->presence));
+	if (p->frequency != 0)
+		json_object_set_new(v, "frequency_penalty", json_real((double)p->frequency));
+	for (int i = 0; i < p->n_bias; i++) {
+		char token[16];
+		json_t *bias = i ? json_object_get(v, "logit_bias") : json_object();
+		snprintf(token, sizeof token, "%d", p->bias[i].token);
+		json_object_set_new(bias, token, json_real((double)p->bias[i].bias));
+		if (!i)
+			json_object_set_new(v, "logit_bias", bias);
+	}
+}
+
 static json_t *options_json(const struct options *o)
 {
 	json_t *ids = json_array(), *texts = json_array();
@@ -42,6 +60,7 @@ static json_t *options_json(const struct options *o)
 		json_object_set_new(v, "min_p", json_real((double)o->sampling.min_p));
 	if (o->given & TOP_K)
 		json_object_set_new(v, "top_k", json_integer(o->sampling.top_k));
+	add_penalties(v, &o->penalties);
 	return v;
 }
 

@@ -35,14 +35,14 @@ static void read_whole(struct item *it, const char *field, const json_t *v, long
 	wrong(it, field, v, want);
 }
 
-static void read_real(struct item *it, const char *field, const json_t *v, double max, float *out)
+static void read_real(struct item *it, const char *field, const json_t *v, double min, double max, float *out)
 {
 	char want[80];
-	if (json_is_number(v) && json_number_value(v) >= 0 && json_number_value(v) <= max) {
+	if (json_is_number(v) && json_number_value(v) >= min && json_number_value(v) <= max) {
 		*out = (float)json_number_value(v);
 		return;
 	}
-	snprintf(want, sizeof want, "a number from 0 to %g", max);
+	snprintf(want, sizeof want, "a number from %g to %g", min, max);
 	wrong(it, field, v, want);
 }
 
@@ -85,7 +85,7 @@ static void read_max_tokens(struct item *it, const char *field, const json_t *v)
 static void read_temperature(struct item *it, const char *field, const json_t *v)
 {
 	it->prompt.given |= TEMPERATURE;
-	read_real(it, field, v, MAX_TEMPERATURE, &it->prompt.sampling.temperature);
+	read_real(it, field, v, 0, MAX_TEMPERATURE, &it->prompt.sampling.temperature);
 }
 static void read_top_k(struct item *it, const char *field, const json_t *v)
 {
@@ -95,12 +95,52 @@ static void read_top_k(struct item *it, const char *field, const json_t *v)
 static void read_top_p(struct item *it, const char *field, const json_t *v)
 {
 	it->prompt.given |= TOP_P;
-	read_real(it, field, v, 1, &it->prompt.sampling.top_p);
+	read_real(it, field, v, 0, 1, &it->prompt.sampling.top_p);
 }
 static void read_min_p(struct item *it, const char *field, const json_t *v)
 {
 	it->prompt.given |= MIN_P;
-	read_real(it, field, v, 1, &it->prompt.sampling.min_p);
+	read_real(it, field, v, 0, 1, &it->prompt.sampling.min_p);
+}
+static void read_repetition(struct item *it, const char *field, const json_t *v)
+{
+	it->prompt.given |= REPETITION;
+	read_real(it, field, v, 1.0 / MAX_REPETITION, MAX_REPETITION, &it->prompt.penalties.repetition);
+}
+static void read_presence(struct item *it, const char *field, const json_t *v)
+{
+	read_real(it, field, v, -MAX_PENALTY, MAX_PENALTY, &it->prompt.penalties.presence);
+}
+static void read_frequency(struct item *it, const char *field, const json_t *v)
+{
+	read_real(it, field, v, -MAX_PENALTY, MAX_PENALTY, &it->prompt.penalties.frequency);
+}
+/* A token id as a key, as JSON writes numbers; -1: it is none. */
+static int64_t token_key(const char *key)
+{
+	size_t n = strlen(key);
+	bool digits = n > 0 && n <= 10 && strspn(key, "0123456789") == n && (n == 1 || key[0] != '0');
+	return digits ? strtoll(key, NULL, 10) : -1;
+}
+static void read_biases(struct item *it, const char *field, const json_t *v)
+{
+	char why[BIAS_WHY_BYTES];
+	const char *key;
+	json_t *bias;
+	it->prompt.penalties.n_bias = 0;
+	it->prompt.own_bias = true;
+	if (!json_is_object(v)) {
+		wrong(it, field, v, "an object like {\"7\": -100, \"9\": 2.5}, of token ids and biases");
+		return;
+	}
+	json_object_foreach ((json_t *)(uintptr_t)v, key, bias) {
+		if (token_key(key) < 0 || !json_is_number(bias))
+			snprintf(why, sizeof why, "`%.40s` is not a token id with a number", key);
+		else if (penalties_bias(&it->prompt.penalties, token_key(key), json_number_value(bias), why))
+			continue;
+		problem(it->problems, "%s: `%s`: %s", it->where, field, why);
+		return;
+	}
 }
 static void read_seed(struct item *it, const char *field, const json_t *v)
 {
@@ -164,6 +204,10 @@ static const struct field {
 	{"top_k", read_top_k},
 	{"top_p", read_top_p},
 	{"min_p", read_min_p},
+	{"repetition_penalty", read_repetition},
+	{"presence_penalty", read_presence},
+	{"frequency_penalty", read_frequency},
+	{"logit_bias", read_biases},
 	{"seed", read_seed},
 	{"stop", read_stop},
 	{"stop_ids", read_stop_ids},

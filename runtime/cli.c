@@ -335,5 +335,6 @@ int launcher_main(int argc, char **argv, const struct generated *g)
 	free(o.prompts);
 	free(o.stop);
 	free(o.stop_text);
+	free(o.penalties.bias);
 	return status;
 }

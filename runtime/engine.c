@@ -45,6 +45,7 @@ static void empty_entry(struct engine *e, struct entry *x)
 {
 	schedule_remove(e->schedule, &x->sequence);
 	free(x->sequence.ids);
+	adjust_close(x->sequence.adjust);
 	free(x->stop);
 	x->id = 0;
 	x->next_free = e->first_free;
@@ -74,10 +75,20 @@ static bool is_sampling(const struct dr_sampling *s)
 static bool refused_as_a_whole(const struct plan *plan, const struct request *r, char why[REASON_BYTES])
 {
 	int room = schedule_room(plan);
+	long long changed = (long long)penalties_most(&r->penalties, r->n_ids, r->max_tokens, plan->head->vocab);
 	if (!is_sampling(&r->sampling)) {
 		snprintf(why, REASON_BYTES, "cannot sample with temperature %g, top-k %d, top-p %g and min-p %g",
 		         (double)r->sampling.temperature, r->sampling.top_k, (double)r->sampling.top_p,
 		         (double)r->sampling.min_p);
+		return true;
+	}
+	if (!penalties_in_range(&r->penalties)) {
+		snprintf(
+			why, REASON_BYTES,
+			"cannot sample with a repetition penalty of %g, presence penalty of %g, frequency penalty of %g and %d "
+			"biases: one of them is out of range",
+			(double)r->penalties.repetition, (double)r->penalties.presence, (double)r->penalties.frequency,
+			r->penalties.n_bias);
 		return true;
 	}
 	if (r->n_ids < 1 || r->max_tokens < 1) {
@@ -85,6 +96,11 @@ static bool refused_as_a_whole(const struct plan *plan, const struct request *r,
 		return true;
 	}
 	long long positions = (long long)schedule_positions(r->n_ids, r->max_tokens);
+	if (positions <= room && changed > plan->head->adjusts) {
+		snprintf(why, REASON_BYTES, "penalties and biases may change %lld logits; a step of the plan has room for %u",
+		         changed, plan->head->adjusts);
+		return true;
+	}
 	if (positions <= room)
 		return false;
 	snprintf(why, REASON_BYTES,
@@ -96,17 +112,19 @@ static bool refused_as_a_whole(const struct plan *plan, const struct request *r,
 
 static bool in_vocabulary(const struct plan *plan, int32_t id) { return id >= 0 && (uint32_t)id < plan->head->vocab; }
 
-/* *from counts the prompt's ids, then the stop ids. */
+/* *from counts the prompt's ids, then the stop ids, then the tokens with a bias. */
 bool request_refused(const struct plan *plan, const struct request *r, int *from, char why[REASON_BYTES])
 {
-	int ids = r->n_ids + r->n_stop;
+	int stops = r->n_ids + r->n_stop, ids = stops + r->penalties.n_bias;
 	while (*from < ids) {
-		bool stops = *from >= r->n_ids;
-		int32_t id = stops ? r->stop[*from - r->n_ids] : r->ids[*from];
-		++*from;
+		int i = (*from)++;
+		int32_t id = i < r->n_ids ? r->ids[i] : i < stops ? r->stop[i - r->n_ids] : r->penalties.bias[i - stops].token;
 		if (!in_vocabulary(plan, id)) {
-			snprintf(why, REASON_BYTES, "%sid %d is not in the vocabulary of %u", stops ? "stop " : "", id,
-			         plan->head->vocab);
+			snprintf(why, REASON_BYTES, "%sid %d is not in the vocabulary of %u",
+			         i < r->n_ids ? ""
+			         : i < stops  ? "stop "
+			                      : "biased ",
+			         id, plan->head->vocab);
 			return true;
 		}
 	}
@@ -163,6 +181,7 @@ uint64_t engine_submit(struct engine *e, const struct request *r, char why[REASO
 	*x = (struct entry){.id = ++e->submitted << PLACE_BITS | x->place, .user = r->user, .place = x->place};
 	x->sequence = (struct sequence){.n_prompt = r->n_ids, .max_tokens = r->max_tokens, .sampling = r->sampling};
 	x->sequence.ids = copy_ids(r->ids, r->n_ids, r->max_tokens);
+	x->sequence.adjust = adjust_open(&r->penalties, r->ids, r->n_ids);
 	x->stop = copy_ids(r->stop, r->n_stop, 0);
 	x->n_stop = r->n_stop;
 	e->live++;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "adjust.h"
 #include "plan.h"
 #include "step.h"
 
@@ -14,7 +15,8 @@ struct request {
 	int n_ids, max_tokens;
 	const int32_t *stop; /* token ids that end the sequence when sampled; the engine copies them */
 	int n_stop;
-	struct dr_sampling sampling; /* zeros: greedy. The engine sets `count` */
+	struct dr_sampling sampling; /* zeros: greedy. The engine sets `count`, `adjust` and `adjusts` */
+	struct penalties penalties;  /* the engine copies what it needs */
 	void *user;                  /* passed to token_fn */
 };
 

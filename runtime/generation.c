@@ -9,9 +9,9 @@ static const struct unbuilt {
 	const char *name;
 	double neutral;
 } unbuilt[] = {
-	{"repetition_penalty", 1}, {"no_repeat_ngram_size", 0}, {"typical_p", 1},         {"num_beams", 1},
-	{"penalty_alpha", 0},      {"epsilon_cutoff", 0},       {"eta_cutoff", 0},        {"encoder_repetition_penalty", 1},
-	{"min_length", 0},         {"min_new_tokens", 0},       {"diversity_penalty", 0},
+	{"no_repeat_ngram_size", 0}, {"typical_p", 1},         {"num_beams", 1},  {"penalty_alpha", 0},
+	{"epsilon_cutoff", 0},       {"eta_cutoff", 0},        {"min_length", 0}, {"encoder_repetition_penalty", 1},
+	{"min_new_tokens", 0},       {"diversity_penalty", 0},
 };
 
 static void add_stop(struct generation *g, const char *path, const json_t *id, struct problems *p)
@@ -33,16 +33,16 @@ static void read_stop(struct generation *g, const char *path, const json_t *v, s
 		add_stop(g, path, json_array_get(v, i), p);
 }
 
-/* The number of a field in [0, max], or `absent`. */
-static double number(const json_t *root, const char *path, const char *name, double max, double absent,
+/* The number of a field in [min, max], or `absent`. */
+static double number(const json_t *root, const char *path, const char *name, double min, double max, double absent,
                      struct problems *p)
 {
 	const json_t *v = json_object_get(root, name);
 	if (!v || json_is_null(v))
 		return absent;
-	if (json_is_number(v) && json_number_value(v) >= 0 && json_number_value(v) <= max)
+	if (json_is_number(v) && json_number_value(v) >= min && json_number_value(v) <= max)
 		return json_number_value(v);
-	problem(p, "%s: `%s` must be a number from 0 to %g", path, name, max);
+	problem(p, "%s: `%s` must be a number from %g to %g", path, name, min, max);
 	return absent;
 }
 
@@ -63,11 +63,12 @@ void generation_read(struct generation *g, const char *folder, struct problems *
 	read_stop(g, path, json_object_get(root, "eos_token_id"), p);
 	g->sampling = (struct dr_sampling){.top_p = 1};
 	if (json_is_true(json_object_get(root, "do_sample"))) {
-		g->sampling.temperature = (float)number(root, path, "temperature", MAX_TEMPERATURE, 1, p);
-		g->sampling.top_p = (float)number(root, path, "top_p", 1, 1, p);
-		g->sampling.min_p = (float)number(root, path, "min_p", 1, 0, p);
-		g->sampling.top_k = (int32_t)number(root, path, "top_k", INT32_MAX, 0, p);
+		g->sampling.temperature = (float)number(root, path, "temperature", 0, MAX_TEMPERATURE, 1, p);
+		g->sampling.top_p = (float)number(root, path, "top_p", 0, 1, 1, p);
+		g->sampling.min_p = (float)number(root, path, "min_p", 0, 1, 0, p);
+		g->sampling.top_k = (int32_t)number(root, path, "top_k", 0, INT32_MAX, 0, p);
 	}
+	g->repetition = (float)number(root, path, "repetition_penalty", 1.0 / MAX_REPETITION, MAX_REPETITION, 1, p);
 	if (g->sampling.top_k > DR_CANDIDATES) {
 		print_warning("%s: `top_k` is %d; a launcher chooses from the %d most likely tokens", path, g->sampling.top_k,
 		              DR_CANDIDATES);
@@ -88,6 +89,8 @@ void generation_propose(const struct generation *g, struct prompt *p)
 		p->sampling.top_p = g->sampling.top_p;
 	if (!(p->given & MIN_P))
 		p->sampling.min_p = g->sampling.min_p;
+	if (!(p->given & REPETITION))
+		p->penalties.repetition = g->repetition;
 	if (p->own_stop || !g->n_stop)
 		return;
 	p->stop = host_grow(p->stop, (size_t)(p->n_stop + g->n_stop), sizeof *p->stop);

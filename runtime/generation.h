@@ -7,6 +7,7 @@ struct generation {
 	int32_t *stop; /* eos_token_id; for free() */
 	int n_stop;
 	struct dr_sampling sampling; /* of `do_sample`; greedy without it */
+	float repetition;            /* repetition_penalty */
 };
 /* Reads it from a checkpoint's folder, if it is there. Reports what is wrong; warns of what would change the text and
  * is not built. */

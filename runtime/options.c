@@ -136,6 +136,31 @@ static bool parse_ids(const char *name, const char *text, int32_t **ids, int *n)
 	}
 }
 
+/* A list such as 7:-100,9:2.5. */
+static bool parse_biases(struct penalties *p, const char *text)
+{
+	char why[BIAS_WHY_BYTES];
+	for (const char *at = text;; at++) {
+		char *end;
+		errno = 0;
+		long long token = strtoll(at, &end, 10);
+		bool right = !errno && end != at && *end == ':';
+		at = right ? end + 1 : at;
+		double bias = strtod(at, &end);
+		if (!right || end == at || (*end && *end != ',')) {
+			say_error("--logit-bias: `%s` is not a list of token ids and biases like 7:-100,9:2.5", text);
+			return false;
+		}
+		if (!penalties_bias(p, token, bias, why)) {
+			say_error("--logit-bias: %s", why);
+			return false;
+		}
+		at = end;
+		if (!*end)
+			return true;
+	}
+}
+
 static bool parse_prompt(struct options *o, const char *text)
 {
 	struct prompt *p = prompt_add(o, &(struct prompt){0});
@@ -194,12 +219,21 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	case OPTION_temperature:
 		o->given |= TEMPERATURE;
 		return parse_real("--temperature", value, 0, MAX_TEMPERATURE, &o->sampling.temperature);
-	case OPTION_top_k:   o->given |= TOP_K; return parse_top_k(&o->sampling, value);
-	case OPTION_top_p:   o->given |= TOP_P; return parse_real("--top-p", value, 0, 1, &o->sampling.top_p);
-	case OPTION_min_p:   o->given |= MIN_P; return parse_real("--min-p", value, 0, 1, &o->sampling.min_p);
-	case OPTION_message: return add_message(o, value);
-	case OPTION_stop:    return add_stop_text(o, value);
-	case OPTION_seed:    return parse_seed(&o->sampling, value);
+	case OPTION_top_k: o->given |= TOP_K; return parse_top_k(&o->sampling, value);
+	case OPTION_top_p: o->given |= TOP_P; return parse_real("--top-p", value, 0, 1, &o->sampling.top_p);
+	case OPTION_min_p: o->given |= MIN_P; return parse_real("--min-p", value, 0, 1, &o->sampling.min_p);
+	case OPTION_repetition_penalty:
+		o->given |= REPETITION;
+		return parse_real("--repetition-penalty", value, 1.0 / MAX_REPETITION, MAX_REPETITION,
+		                  &o->penalties.repetition);
+	case OPTION_presence_penalty:
+		return parse_real("--presence-penalty", value, -MAX_PENALTY, MAX_PENALTY, &o->penalties.presence);
+	case OPTION_frequency_penalty:
+		return parse_real("--frequency-penalty", value, -MAX_PENALTY, MAX_PENALTY, &o->penalties.frequency);
+	case OPTION_logit_bias: return parse_biases(&o->penalties, value);
+	case OPTION_message:    return add_message(o, value);
+	case OPTION_stop:       return add_stop_text(o, value);
+	case OPTION_seed:       return parse_seed(&o->sampling, value);
 	case OPTION_prompt:
 		return o->bench ? parse_number("--prompt", value, 1, MAX_COUNT, &o->prompt) : add_text_prompt(o, value);
 	case OPTION_output:  return parse_number("--output", value, 1, MAX_COUNT, &o->output);

@@ -15,6 +15,7 @@ void set_seed(struct dr_sampling *s, uint64_t seed)
 struct prompt prompt_default(const struct options *o, int index, bool is_text)
 {
 	struct prompt p = {.max_tokens = o->max_tokens, .sampling = o->sampling, .given = o->given, .n_stop = o->n_stop};
+	p.penalties = penalties_copy(&o->penalties);
 	set_seed(&p.sampling, (o->sampling.seed | (uint64_t)o->sampling.seed_high << 32) + (uint64_t)index);
 	if (!p.max_tokens && !is_text)
 		p.max_tokens = 16;
@@ -56,6 +57,7 @@ void prompt_free(struct prompt *p)
 {
 	free(p->ids);
 	free(p->stop);
+	free(p->penalties.bias);
 	json_decref(p->messages);
 	free(p->text);
 	free(p->name);
@@ -69,7 +71,8 @@ struct request request_of(const struct prompt *p)
 	                        .max_tokens = p->max_tokens,
 	                        .stop = p->stop,
 	                        .n_stop = p->n_stop,
-	                        .sampling = p->sampling};
+	                        .sampling = p->sampling,
+	                        .penalties = p->penalties};
 }
 
 void prompt_where(const struct options *o, int i, char *out, size_t n)
@@ -91,6 +94,8 @@ void prompts_check(const struct plan *plan, const struct options *o, int n, stru
 			continue; /* reported by batch_read or texts_encode */
 		if (!o->prompts[i].own_stop)
 			r.n_stop = 0;
+		if (!o->prompts[i].own_bias)
+			r.penalties.n_bias = 0;
 		prompt_where(o, i, where, sizeof where);
 		for (int from = 0; request_refused(plan, &r, &from, why);)
 			problem(p, "%s: %s", where, why);
@@ -98,4 +103,8 @@ void prompts_check(const struct plan *plan, const struct options *o, int n, stru
 	for (int i = 0; i < o->n_stop; i++)
 		if ((uint32_t)o->stop[i] >= plan->head->vocab)
 			problem(p, "--stop-ids: id %d is not in the vocabulary of %u", o->stop[i], plan->head->vocab);
+	for (int i = 0; i < o->penalties.n_bias; i++)
+		if ((uint32_t)o->penalties.bias[i].token >= plan->head->vocab)
+			problem(p, "--logit-bias: id %d is not in the vocabulary of %u", o->penalties.bias[i].token,
+			        plan->head->vocab);
 }

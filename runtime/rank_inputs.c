@@ -22,9 +22,19 @@ static int32_t own_slot(const struct rank *r, const struct dr_step_input *in, in
 	return slot / page % ranks == r->frame.index[in->page_group] ? slot / page / ranks * page + slot % page : -1;
 }
 
-/* Offsets the sequence, slot and page numbers of the rank's i-th owner by those of the owners before it. */
-static const int32_t *counted_on(const struct rank *r, const struct dr_step_input *in, const int32_t *words, int n,
-                                 int i)
+/* The entries of the owners before the rank's i-th one. */
+static const int32_t *entries_counted_on(const struct rank *r, const int32_t *words, int n, int before)
+{
+	memcpy(r->counted, words, (size_t)n * sizeof *words);
+	struct dr_sampling *row = (struct dr_sampling *)(void *)r->counted, *end = row + n * sizeof *words / sizeof *row;
+	for (; row < end; row++)
+		row->adjust += before;
+	return r->counted;
+}
+
+/* Offsets the sequence, slot, page and entry numbers of the rank's i-th owner by those of the owners before it. */
+static const int32_t *counted_on(const struct rank *r, const struct dr_step_input *in, int microbatch,
+                                 const int32_t *words, int n, int i)
 {
 	const struct dr_program *h = r->job->plan->head;
 	int ranks = plan_group_size(r->job->plan, (int)in->page_group), before = 0;
@@ -34,6 +44,8 @@ static const int32_t *counted_on(const struct rank *r, const struct dr_step_inpu
 		before = (int)(h->pages * h->page_size) / ranks * i;
 	if (in->what == DR_INPUT_PAGES)
 		before = (int)h->pages * i;
+	if (in->what == DR_INPUT_SAMPLE && i && r->step.adjusts[microbatch])
+		return entries_counted_on(r, words, n, r->step.adjusts[microbatch] * i);
 	if (ranks == 1 && !before)
 		return words;
 	for (int k = 0; k < n; k++) {
@@ -55,11 +67,11 @@ static uint64_t write_input(struct rank *r, int microbatch, const struct dr_step
 		const int32_t *words = step_array(&r->step, plan, microbatch, mine.first + i, (enum dr_input)in->what, &n);
 		n /= plan_group_size(plan, (int)in->token_group);
 		words += r->frame.index[in->token_group] * n;
-		words = counted_on(r, in, words, n, i);
+		words = counted_on(r, in, microbatch, words, n, i);
 		uint64_t bytes = (uint64_t)n * sizeof *words;
 		if (staged)
 			memcpy(staged + at, words, bytes);
-		else
+		else if (n)
 			r->device->write(r->device, flat(r->memory.base[DR_SPACE_INPUT] + at, bytes), words);
 		at += bytes;
 	}
@@ -83,7 +95,8 @@ static void send_run(struct rank *r, const unsigned char *staged, uint64_t from,
 		r->device->queue->send(r->device, r->memory.base[DR_SPACE_INPUT] + from, staged + from, to - from);
 }
 
-/* One copy, unless the page table, which is written when it changes, comes in between. */
+/* One copy, unless the page table, which is written when it changes, comes in between, or changes of logits, which are
+ * few or none of those that there is room for. */
 static void stage_inputs(struct rank *r, int microbatch)
 {
 	const struct device_queue *q = r->device->queue;
@@ -92,9 +105,11 @@ static void stage_inputs(struct rank *r, int microbatch)
 	uint64_t from = 0, to = 0;
 	q->await(r->device, which);
 	for (const struct dr_step_input *in = input_from(r, 0); in; in = input_from(r, in->offset + 1))
-		if (in->what == DR_INPUT_PAGES) {
+		if (in->what == DR_INPUT_PAGES || in->what == DR_INPUT_ADJUST) {
 			send_run(r, s->buffer[which], from, to);
 			from = to = 0;
+			if (in->what == DR_INPUT_ADJUST)
+				send_run(r, s->buffer[which], in->offset, write_input(r, microbatch, in, s->buffer[which]));
 		} else {
 			from = to ? from : in->offset;
 			to = write_input(r, microbatch, in, s->buffer[which]);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "abi.h"
+#include "adjust.h"
 #include "comm.h"
 #include "device.h"
 #include "plan.h"
@@ -20,16 +21,17 @@ struct generated {
 };
 
 /* ---- cli.c: the command line ----------------------------------------------------------------- */
-enum sampling_option { TEMPERATURE = 1, TOP_K = 2, TOP_P = 4, MIN_P = 8 };
+enum sampling_option { TEMPERATURE = 1, TOP_K = 2, TOP_P = 4, MIN_P = 8, REPETITION = 16 };
 struct prompt {
 	int32_t *ids, *stop; /* stop: token ids that end the continuation */
 	int n, n_stop, max_tokens;
 	struct dr_sampling sampling; /* zeros: greedy */
-	int given;                   /* enum sampling_option bits: the others may come from the checkpoint */
-	bool own_stop;               /* else `stop` is the options' and the checkpoint's */
-	struct json_t *messages;     /* a conversation, of which `text` is made; NULL: none */
-	char *text;                  /* UTF-8, of which ids are made; NULL: ids were given */
-	char **stop_text;            /* strings that end the text of the answer */
+	struct penalties penalties;
+	int given;               /* enum sampling_option bits: the others may come from the checkpoint */
+	bool own_stop, own_bias; /* else `stop` is the options' and the checkpoint's; biases are the options' */
+	struct json_t *messages; /* a conversation, of which `text` is made; NULL: none */
+	char *text;              /* UTF-8, of which ids are made; NULL: ids were given */
+	char **stop_text;        /* strings that end the text of the answer */
 	int n_stop_text;
 	int line;   /* in the file of prompts; 0: none */
 	char *name; /* the prompt's `id` in the file, as JSON; NULL: none */
@@ -49,6 +51,7 @@ struct options {
 	int max_tokens, threads;     /* 0: the default */
 	int prompt, output, batch;   /* options of bench */
 	struct dr_sampling sampling; /* for the first prompt; the others have the next seeds */
+	struct penalties penalties;
 	const char *unverified[MAX_UNVERIFIED];
 	int n_unverified;
 	bool bench, measure, decode;
@@ -276,7 +279,7 @@ struct request;
 struct request request_of(const struct prompt *p); /* engine.h; points to what the prompt has */
 enum { WHERE_BYTES = 512 };
 void prompt_where(const struct options *o, int i, char *out, size_t n); /* "prompt 1", "in.jsonl:3" */
-/* Reports why the engine would reject the first n prompts, or the stop ids. */
+/* Reports why the engine would reject the first n prompts, or the options' stop ids and biases. */
 void prompts_check(const struct plan *plan, const struct options *o, int n, struct problems *p);
 void activity(struct rank *r, enum activity a);
 

@@ -123,7 +123,11 @@ static void admit_waiting(struct schedule *s)
 			;
 }
 
-void schedule_token(struct sequence *q, int32_t token) { q->ids[q->n_prompt + q->n_out++] = token; }
+void schedule_token(struct sequence *q, int32_t token)
+{
+	q->ids[q->n_prompt + q->n_out++] = token;
+	adjust_token(q->adjust, token);
+}
 
 int schedule_free_pages(const struct schedule *s, int owner) { return s->pages.n_free[owner]; }
 
@@ -155,7 +159,7 @@ struct piece {
 };
 struct pieces {
 	struct piece *at;
-	int n, tokens, rows;
+	int n, tokens, rows, adjusts;
 };
 
 static bool prefilling(const struct sequence *q) { return q && q->fed < q->n_prompt; }
@@ -176,18 +180,21 @@ static bool any_prefilling(const struct schedule *s)
 	return false;
 }
 
-/* Appends a piece of at most `room` positions; none if no rows are left and only the last token is. */
-static void take_piece(struct pieces *p, struct sequence *q, int room, int max_rows)
+/* Appends a piece of at most `room` positions. There may be no room for a row, or for its changes of logits: then the
+ * last token waits. */
+static void take_piece(const struct schedule *s, struct pieces *p, int phase, struct sequence *q, int room)
 {
-	int known = q->n_prompt + q->n_out, left = known - q->fed;
+	int known = q->n_prompt + q->n_out, left = known - q->fed, adjusts = adjust_count(q->adjust);
 	int n = left < room ? left : room;
-	if (n == left && p->rows == max_rows)
+	bool full = p->rows == (int)s->plan->programs[phase].max_rows || adjusts > (int)s->plan->head->adjusts - p->adjusts;
+	if (n == left && full)
 		n--;
 	if (n <= 0)
 		return;
 	p->at[p->n++] = (struct piece){q, q->fed, n, n == left};
 	p->tokens += n;
 	p->rows += n == left;
+	p->adjusts += n == left ? adjusts : 0;
 	q->fed += n;
 }
 
@@ -201,7 +208,7 @@ static void take_pieces(struct schedule *s, struct pieces *p, int phase, int mic
 		struct sequence *q = s->owner[owner].running[row];
 		bool mine = prompts || row % h->microbatches == (uint32_t)microbatch;
 		if (q && mine && prefilling(q) == prompts)
-			take_piece(p, q, max_tokens - p->tokens, (int)s->plan->programs[phase].max_rows);
+			take_piece(s, p, phase, q, max_tokens - p->tokens);
 	}
 }
 
@@ -214,12 +221,14 @@ static void choose(struct schedule *s, struct pieces *p, int phase, int microbat
 		take_pieces(s, p, phase, microbatch, owner, true, chunk);
 }
 
-/* Assigns the row to a sequence. Returns how the row is sampled. */
-static struct dr_sampling want_row(struct schedule *s, struct sequence *q, int row)
+/* Assigns the row to a sequence. adjust: the number of its first entry. Returns how the row is sampled. */
+static struct dr_sampling want_row(struct schedule *s, struct sequence *q, int row, int adjust)
 {
 	s->row[row] = q;
 	q->wanted = row;
 	q->sampling.count = (uint32_t)q->n_out;
+	q->sampling.adjust = adjust;
+	q->sampling.adjusts = adjust_count(q->adjust);
 	return q->sampling;
 }
 
@@ -239,12 +248,13 @@ static void write_padding(int32_t *const *a, struct dr_sampling *sampling, int a
 /* Writes an owner's pieces into the step's arrays, then padding. */
 static void write_pieces(struct schedule *s, const struct step *step, int microbatch, int owner, const struct pieces *p)
 {
-	int tokens, rows, at = 0, row = 0, page = (int)s->plan->head->page_size;
+	int tokens, rows, at = 0, row = 0, adjust = 0, page = (int)s->plan->head->page_size;
 	int32_t *a[DR_INPUTS];
 	for (int k = DR_INPUT_IDS; k <= DR_INPUT_SLOT; k++)
 		a[k] = step_array(step, s->plan, microbatch, owner, (enum dr_input)k, &tokens);
 	a[DR_INPUT_WANT] = step_array(step, s->plan, microbatch, owner, DR_INPUT_WANT, &rows);
 	struct dr_sampling *sampling = step_sampling(step, s->plan, microbatch, owner);
+	struct dr_adjust *entries = step_adjust(step, s->plan, microbatch, owner);
 	for (int i = 0; i < p->n; i++) {
 		struct sequence *q = p->at[i].sequence;
 		for (int k = 0, pos = p->at[i].from; k < p->at[i].n; k++, pos++, at++) {
@@ -254,7 +264,9 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 			a[DR_INPUT_SLOT][at] = q->pages[pos / page] * page + pos % page;
 		}
 		if (p->at[i].wanted) {
-			sampling[row] = want_row(s, q, row_at(s, microbatch, owner) + row);
+			sampling[row] = want_row(s, q, row_at(s, microbatch, owner) + row, adjust);
+			adjust_write(q->adjust, entries + adjust);
+			adjust += sampling[row].adjusts;
 			a[DR_INPUT_WANT][row++] = at - 1;
 		}
 	}
@@ -300,13 +312,14 @@ static int step_size(const struct schedule *s, int phase, int n, uint32_t multip
 static int add_microbatch(struct schedule *s, struct step *step, int number, struct pieces *owner)
 {
 	const struct dr_program *h = s->plan->head;
-	int sum = 0, tokens = 0, rows = 1, m = step->head->microbatches, phase = step->head->phase;
+	int sum = 0, tokens = 0, rows = 1, adjusts = 0, m = step->head->microbatches, phase = step->head->phase;
 	for (int i = 0; i < s->plan->n_owners; i++) {
-		owner[i].n = owner[i].tokens = owner[i].rows = 0;
+		owner[i].n = owner[i].tokens = owner[i].rows = owner[i].adjusts = 0;
 		choose(s, &owner[i], phase, number, i);
 		sum += owner[i].tokens;
 		tokens = owner[i].tokens > tokens ? owner[i].tokens : tokens;
 		rows = owner[i].rows > rows ? owner[i].rows : rows;
+		adjusts = owner[i].adjusts > adjusts ? owner[i].adjusts : adjusts;
 	}
 	if (tokens == 0)
 		return 0;
@@ -314,6 +327,7 @@ static int add_microbatch(struct schedule *s, struct step *step, int number, str
 	const struct dr_step_program *program = &s->plan->programs[phase];
 	step->tokens[m] = step_size(s, phase, tokens, h->token_multiple, program->max_tokens);
 	step->rows[m] = step_size(s, phase, rows, h->row_multiple, program->max_rows);
+	step->adjusts[m] = adjusts;
 	for (int i = 0; i < s->plan->n_owners; i++)
 		write_pieces(s, step, m, i, &owner[i]);
 	return sum;

@@ -4,6 +4,7 @@
 #define DEPLOY_SCHEDULE_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "adjust.h"
 #include "plan.h"
 #include "step.h"
 
@@ -23,7 +24,8 @@ void page_pool_give(struct page_pool *p, int owner, const int32_t *pages, int n)
 struct sequence {
 	int32_t *ids; /* [n_prompt + max_tokens]: the prompt, then the tokens sampled so far */
 	int n_prompt, max_tokens;
-	struct dr_sampling sampling; /* count: for the row planned last */
+	struct dr_sampling sampling; /* count and adjusts: for the row planned last */
+	struct adjust *adjust;       /* the caller's, as `ids` is */
 
 	int n_out, fed;       /* tokens sampled so far; positions in the cache */
 	int owner, table_row; /* table_row: row of the page table, -1 while it waits */

@@ -15,11 +15,13 @@ import sys
 import time
 
 from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compile_spec, first_line, need_deployc, on_terminal, spec
+from processors import command_line
 
 MODEL = "llama"
 STEPS = 16
 PLANS = {1: "Megatron {}", 4: "Megatron { pp = 2; dp = 2; pipeline { microbatches = 2 } }"}
-FIELDS = "prompt, messages, ids, max_tokens, temperature, top_k, top_p, min_p, seed, stop, stop_ids, id"
+FIELDS = ("prompt, messages, ids, max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty, "
+          "logit_bias, seed, stop, stop_ids, id")
 
 
 def command(launcher, file, to, *options):
@@ -81,6 +83,13 @@ def own_options(folder, launcher):
     want = [drawn[0], drawn[1], best, drawn[0], best[:3]]
     if [a["ids"] for a in got] != want or drawn[0] == drawn[1] or got[3]["id"] != 7 or "id" in got[0]:
         raise Failed(f"answers {[a['ids'] for a in got]} instead of {want}")
+    way = {"repetition_penalty": 1.3, "presence_penalty": 0.5, "frequency_penalty": 0.25, "logit_bias": {"7": -100, "9": 2}}
+    run(launcher, write(folder / "in.jsonl", [{"ids": ids}, {"ids": ids, **way}]), fresh(folder, "out"))
+    mine = [a["ids"] for a in answers(out)]
+    run(launcher, write(folder / "in.jsonl", [{"ids": ids, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0, "logit_bias": {}}, {"ids": ids}]),
+        fresh(folder, "out"), *command_line(way))
+    if mine[0] != best or mine[1] == best or [a["ids"] for a in answers(out)] != mine:
+        raise Failed(f"penalties of a prompt give {mine}, those of the command line {[a['ids'] for a in answers(out)]}")
     stop = best[2]
     run(launcher, write(folder / "in.jsonl", [{"ids": ids, "stop_ids": [stop]}, {"ids": ids}]), fresh(folder, "out"), "--stop-ids", str(best[1]))
     got = [(a["ids"], a["finish"]) for a in answers(out)]
@@ -194,6 +203,7 @@ def other_run(folder, launcher):
     file, out = write(folder / "in.jsonl", [{"ids": ids}]), fresh(folder, "out")
     run(launcher, file, out)
     run(launcher, file, out, "--seed", "9", status=1, said=f"the answers in {out} are those of another run: `options` differs in run.json")
+    run(launcher, file, out, "--logit-bias", "3:1", status=1, said="`options` differs in run.json")
     write(file, [{"ids": ids}, {"ids": ids}])
     run(launcher, file, out, status=1, said="`prompts` differs in run.json")
     (out / "run.json").write_text("{")
@@ -209,6 +219,17 @@ WRONG = {
     '{"ids": [1], "temperature": "hot"}': ':1: `temperature` is "hot"; it must be a number from 0 to 100',
     '\n\n{"ids": [1], "max_tokens": 0}': ":3: `max_tokens` is 0; it must be a whole number from 1 to 16777216",
     '{"ids": [1], "top_p": 1.5}': ":1: `top_p` is 1.5; it must be a number from 0 to 1",
+    '{"ids": [1], "repetition_penalty": 0}': ":1: `repetition_penalty` is 0; it must be a number from 0.01 to 100",
+    '{"ids": [1], "presence_penalty": -2.5}': ":1: `presence_penalty` is -2.5; it must be a number from -2 to 2",
+    '{"ids": [1], "frequency_penalty": "x"}': ':1: `frequency_penalty` is "x"; it must be a number from -2 to 2',
+    '{"ids": [1], "frequency_penalty": NaN}': ":1:",
+    '{"ids": [1], "logit_bias": [1]}': ':1: `logit_bias` is [1]; it must be an object like {"7": -100, "9": 2.5}, of token ids and biases',
+    '{"ids": [1], "logit_bias": {"x": 1}}': ":1: `logit_bias`: `x` is not a token id with a number",
+    '{"ids": [1], "logit_bias": {"07": 1}}': ":1: `logit_bias`: `07` is not a token id with a number",
+    '{"ids": [1], "logit_bias": {"7": "1"}}': ":1: `logit_bias`: `7` is not a token id with a number",
+    '{"ids": [1], "logit_bias": {"7": 101}}': ":1: `logit_bias`: the bias of token 7 is not a number from -100 to 100",
+    '{"ids": [1], "logit_bias": {"256": 1}}': ":1: biased id 256 is not in the vocabulary of 256",
+    json.dumps({"ids": [1], "logit_bias": {i: 1 for i in range(1025)}}): ":1: `logit_bias`: more than 1024 tokens have a bias",
     '{"ids": [1], "seed": -1}': ":1: `seed` is -1; it must be a whole number from 0 to",
     '{"ids": [1], "id": [1]}': ":1: `id` is [1]; it must be text or a whole number",
     '{"ids": [1], "tokens": 4}': f":1: there is no field `tokens`; the fields are {FIELDS}",

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Two attentions per layer whose caches are split in different ways, so that the sequences of the two caches are on different ranks. The
-logits of launchers on several meshes equal those of the same program in numpy."""
+logits of launchers on several meshes equal those of the same program in numpy. Ranks that have the rows of several owners change the
+logits of each as its sequences ask for."""
 import json
 import sys
 
 import numpy as np
 
 from harness import Failed, Folder, Report, compile_spec, need_deployc, run_launcher, write_safetensors
+from processors import check_tokens, command_line
 
 VOCAB, LAYERS, WIDTH, HEADS, HEAD_DIM, STEPS = 48, 2, 16, 2, 8, 4
+WAY = {"temperature": 0.8, "repetition_penalty": 1.4, "frequency_penalty": 0.5, "logit_bias": {"5": 2, "40": -50}, "seed": 3}
 TOLERANCE = 2e-5        # of logits, relative to the largest
 BLOCK = """block Attention(x: [batch, seq, d_model], pos: Int[batch, seq]) -> [batch, seq, d_model] {
   axis heads, head_dim, ctx
@@ -102,7 +105,8 @@ def run_mesh(folder, weights, prompts, number, mesh):
     ranks, a, b, rules = mesh
     plan = f"mesh a = {a}; mesh b = {b}; {rules}"
     text = SPEC.format(block=BLOCK, vocab=VOCAB, layers=LAYERS, width=WIDTH, heads=HEADS, head_dim=HEAD_DIM, plan=plan, ranks=ranks, steps=STEPS)
-    run, logits = run_launcher(compile_spec(text, folder, f"owners{number}"), folder / "weights", prompts, STEPS, folder)
+    launcher = compile_spec(text, folder, f"owners{number}")
+    run, logits = run_launcher(launcher, folder / "weights", prompts, STEPS, folder)
     expected = [continued(weights, prompt) for prompt in prompts]
     truth = np.array([rows for rows, _ in expected])
     error = np.abs(logits - truth).max() / np.abs(truth).max()
@@ -111,6 +115,8 @@ def run_mesh(folder, weights, prompts, number, mesh):
     for prompt, (_, tokens) in zip(prompts, expected):
         if tokens not in run.of(prompt):
             raise Failed(f"{prompt} continues {run.of(prompt)}, not {tokens}")
+    changed, logits = run_launcher(launcher, folder / "weights", prompts, STEPS, folder, options=command_line(WAY))
+    check_tokens(prompts, [changed.of(prompt)[0] for prompt in prompts], logits, WAY)
     for rank, (planned, allocated) in run.memory.items():
         if planned != allocated:
             raise Failed(f"rank {rank} planned {planned} B and allocated {allocated} B")

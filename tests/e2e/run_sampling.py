@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Sampled tokens: the same in every plan, different for different seeds, with the frequencies of softmax of transformers' logits.
+"""Sampled tokens: the same in every plan, different for different seeds, with the frequencies of softmax of transformers' logits; with
+penalties and biases, those that processors.py takes from the logits that a launcher writes.
 
     run_sampling.py [WORD ...]    only the tests whose line contains a word
 """
@@ -8,10 +9,10 @@ import sys
 import numpy as np
 
 from harness import WORKLOAD, Expected, Failed, Folder, Report, compile_spec, need_deployc, run_launcher, spec
+from processors import as_transformers, check_tokens, command_line, probabilities
 
 STEPS = 16
 SEEDS = 600
-CANDIDATES = 64                 # what top-k, top-p and min-p choose from
 CHUNK4 = WORKLOAD.replace("chunk = 64", "chunk = 4")
 
 # The first plan of a model is one rank.
@@ -22,18 +23,17 @@ PLANS = {
                 (4, "Megatron { pp = 2; dp = 2 }", WORKLOAD), (4, "FoldedEP { ep = 2; tp = 2 }", CHUNK4)],
     "deepseek": [(1, "Megatron {}", WORKLOAD), (4, "DPAttention { dp = 2; tp = 2 }", WORKLOAD), (2, "Megatron { tp = 2 }", CHUNK4)],
 }
-# temperature, top-k, top-p, min-p
-WAYS = [(0.8, 20, 0.9, 0), (0.8, 0, 1, 0), (1.2, 0, 0.7, 0), (1, 5, 1, 0), (1.5, 0, 1, 0.3), (1, 30, 0.95, 0.1)]
-
-
-def options_of(way, seed):
-    temperature, top_k, top_p, min_p = way
-    return ["--temperature", str(temperature), "--top-k", str(top_k), "--top-p", str(top_p), "--min-p", str(min_p), "--seed", str(seed)]
+WAYS = [{"temperature": t, "top_k": k, "top_p": p, "min_p": m} for t, k, p, m in (
+    (0.8, 20, 0.9, 0), (0.8, 0, 1, 0), (1.2, 0, 0.7, 0), (1, 5, 1, 0), (1.5, 0, 1, 0.3), (1, 30, 0.95, 0.1))]
+CHANGED = [{"repetition_penalty": 1.2, "presence_penalty": 0.4, "frequency_penalty": 0.3, "logit_bias": {"7": -100, "9": 1.5}},
+           {"repetition_penalty": 0.8, "frequency_penalty": -0.5}, {"logit_bias": {str(i): (i % 5) - 2 for i in range(66)}},
+           {"temperature": 0.9, "min_p": 0.05, "repetition_penalty": 1.3, "presence_penalty": 0.5, "frequency_penalty": 0.2, "logit_bias": {"7": -100, "9": 2.5}},
+           {"temperature": 0.7, "presence_penalty": 1}, {"temperature": 1, "top_k": 5, "top_p": 0.9, "repetition_penalty": 1.1}]
 
 
 def drawn(launcher, model, prompts, way, seed, folder, steps=STEPS):
     """The tokens of each prompt, in the order of the prompts."""
-    run, _ = run_launcher(launcher, model, prompts, steps, folder, options=options_of(way, seed))
+    run, _ = run_launcher(launcher, model, prompts, steps, folder, options=command_line({**way, "seed": seed}))
     seen = {}
     out = []
     for prompt in prompts:
@@ -59,21 +59,21 @@ def same_in_every_plan(folder, model, launchers, prompts, way):
             raise Failed(f"prompt {i} alone, with its seed, draws other tokens than beside others")
 
 
-def probabilities(logits, way):
-    """Probability of each token after temperature, top-k, top-p and min-p, as in Hugging Face; at most CANDIDATES tokens."""
-    temperature, top_k, top_p, min_p = way
-    x = logits.astype(np.float64) / temperature
-    order = np.argsort(-x, kind="stable")
-    if top_k:
-        x[order[top_k:]] = -np.inf
-    p = np.exp(x - x.max())
-    p /= p.sum()
-    before = np.cumsum(p[order]) - p[order]
-    p[order[(before >= top_p) & (np.arange(len(p)) > 0)]] = 0
-    p[p < min_p * p.max()] = 0
-    if top_k or top_p < 1 or min_p:
-        p[order[CANDIDATES:]] = 0
-    return p / p.sum()
+def changed_as_defined(folder, model, launchers, prompts, way):
+    """Each token of each prompt, in every plan, is the one that the definitions choose; and logits are written as the model computed them."""
+    tokens = None
+    for launcher in launchers:
+        run, logits = run_launcher(launcher, model, prompts, STEPS, folder, options=command_line({**way, "seed": 21}))
+        mine = [run.of(prompt)[i * 2 // len(prompts)] for i, prompt in enumerate(prompts)]
+        check_tokens(prompts, mine, logits, {**way, "seed": 21})
+        if tokens and mine != tokens:
+            raise Failed(f"{launcher.name} has other tokens than one rank")
+        tokens = mine
+    alone, logits = run_launcher(launchers[1], model, [prompts[1]], STEPS, folder, options=command_line({**way, "seed": 22}))
+    if alone.of(prompts[1]) != [tokens[1]]:
+        raise Failed("prompt 1 alone has other tokens than beside others")
+    if not np.allclose(logits[0, 0], Expected(model).logits[1, 0], 1e-3, 1e-3):
+        raise Failed("the logits that are written are changed")
 
 
 def chi_square(counts, p):
@@ -104,18 +104,21 @@ def run_model(folder, report, model):
     launchers = [compile_spec(spec(model, ranks, plan, "f32", workload), folder, f"{model}{i}")
                  for i, (ranks, plan, workload) in enumerate(PLANS[model])]
     prompts = [expected.prompts[i] for i in (0, 1, 2, 0, 1, 2)]
+    tests = {}
     for way in WAYS:
-        name = f"{model}: temperature {way[0]}, top-k {way[1]}, top-p {way[2]}"
-        if sys.argv[1:] and not any(word in name for word in sys.argv[1:]):
-            continue
-        report.check(f"{name}: every plan", lambda: same_in_every_plan(folder, model, launchers, prompts, way))
-        report.check(f"{name}: frequencies", lambda: frequencies_fit(
-            folder, model, launchers[1], prompts[0], expected.logits[0, 0], way))
+        name = f"{model}: " + ", ".join(f"{k} {v}" for k, v in way.items())
+        tests[f"{name}: every plan"] = lambda way=way: same_in_every_plan(folder, model, launchers, prompts, way)
+        tests[f"{name}: frequencies"] = lambda way=way: frequencies_fit(folder, model, launchers[1], prompts[0], expected.logits[0, 0], way)
+    for number, way in enumerate(CHANGED):
+        name = ", ".join(k.replace("_penalty", "") for k in way)
+        tests[f"{model}: changed logits {number}: {name}"] = lambda way=way: changed_as_defined(folder, model, launchers, prompts, way)
+    report.check_all(tests, sys.argv[1:])
 
 
 def main():
     need_deployc()
     report = Report()
+    report.check_all({"transformers' processors": as_transformers}, sys.argv[1:])
     with Folder() as folder:
         for model in PLANS:
             run_model(folder, report, model)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 from harness import FIXTURES, ROOT, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, on_terminal, spec
+from processors import command_line
 
 MODEL, VOCAB, STEPS = "mixtral", 256, 30
 PROMPTS = ["Why is the sky blue?", "x", "naïve ☃ 🙂", "a\nb\tc", "Why is the sky blue?"]
@@ -101,6 +102,22 @@ def drawn(folder, one, four):
     equal(from_file(four, weights, folder, items, *options)[4]["text"], run(one, weights, "--prompt", PROMPTS[0], "--seed", "4", *options)[:-1], "among others")
 
 
+def drawn_with_penalties(folder, one, four):
+    """Likewise among 100 others, each with penalties, biases and min-p of its own."""
+    weights = checkpoint(folder)
+    ways = [{"temperature": 0.6 + i % 5 / 5, "min_p": i % 4 / 20, "repetition_penalty": 1 + i % 3 / 4, "presence_penalty": i % 7 / 4 - 0.75,
+             "frequency_penalty": i % 2 / 3, "logit_bias": {str(32 + (i + k) % 90): k - i % 3 for k in range(i % 4 * 10)}} for i in range(101)]
+    items = [{"prompt": PROMPTS[i % 4], "seed": i, **way} for i, way in enumerate(ways)]
+    among = [a["text"] for a in from_file(four, weights, folder, items)]
+    equal([a["text"] for a in from_file(one, weights, folder, items)], among, "on one rank")
+    for i in 3, 50, 99:
+        for launcher in one, four:
+            equal(run(launcher, weights, "--prompt", PROMPTS[i % 4], *command_line({**ways[i], "seed": i})), among[i] + "\n", f"prompt {i} alone")
+    plain = from_file(one, weights, folder, [{k: item[k] for k in ("prompt", "seed", "temperature", "min_p")} for item in items])
+    if sum(a["text"] != text for a, text in zip(plain, among)) < 90:
+        raise Failed("penalties and biases change few texts")
+
+
 def spaces(folder, launcher):
     """Where a space belongs to the word after it, an answer keeps the one that it begins with: it follows the prompt."""
     letters = [chr(97 + i) if i < 20 else "\u2581" + chr(0x4E00 + i) for i in range(VOCAB)]
@@ -149,9 +166,16 @@ def proposals(folder, launcher):
     equal(run(launcher, weights, "--prompt", PROMPTS[0]), want + "\n", "its sampling")
     equal(run(launcher, weights, "--prompt", PROMPTS[0], "--temperature", "0"), decoded(ids) + "\n", "an option instead")
     equal(ids_of(launcher, weights, PROMPTS[:1])[0], ids, "prompts of ids")
-    warned = "generation_config.json: `repetition_penalty` is 1.05, which is not built: texts are made without it"
-    run(launcher, checkpoint(folder, {"repetition_penalty": 1.05}), "--prompt", "x", said=warned)
+    warned = "generation_config.json: `no_repeat_ngram_size` is 3, which is not built: texts are made without it"
+    run(launcher, checkpoint(folder, {"no_repeat_ngram_size": 3}), "--prompt", "x", said=warned)
+    weights = checkpoint(folder, {"repetition_penalty": 1.5})
+    want = decoded(ids_of(launcher, weights, PROMPTS[:1], "--repetition-penalty", "1.5")[0])
+    if want == decoded(ids):
+        raise Failed("a repetition penalty of 1.5 changes nothing")
+    equal(run(launcher, weights, "--prompt", PROMPTS[0]), want + "\n", "its repetition penalty, greedily")
+    equal(run(launcher, weights, "--prompt", PROMPTS[0], "--repetition-penalty", "1"), decoded(ids) + "\n", "an option instead of it")
     for wrong, said in {'{"eos_token_id": "x"}': "`eos_token_id` must be a token id, or a list of them", "{": "generation_config.json:1:",
+                        '{"repetition_penalty": 0}': "`repetition_penalty` must be a number from 0.01 to 100",
                         '{"do_sample": true, "top_p": 2}': "`top_p` must be a number from 0 to 1", "[]": "is not a JSON object"}.items():
         run(launcher, checkpoint(folder, generation_config_json=wrong), "--prompt", "x", status=1, said=said)
         from_file(launcher, folder / "checkpoint", folder, [{"ids": [1]}])      # they do not read it
@@ -268,6 +292,7 @@ def main():
     with Folder() as folder:
         one, four = (compile_spec(spec(MODEL, ranks, plan, "f32", WORKLOAD), folder, f"text{ranks}") for ranks, plan in PLANS.items())
         tests = {"texts as ids": lambda: same_as_ids(folder, one, four), "drawn texts": lambda: drawn(folder, one, four),
+                 "drawn texts, with penalties": lambda: drawn_with_penalties(folder, one, four),
                  "spaces between words": lambda: spaces(folder, one), "stop strings": lambda: stop_strings(folder, one), "generation_config.json": lambda: proposals(folder, one),
                  "conversations": lambda: conversations(folder, one), "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "the demo's model": lambda: by_heart(folder), "what is refused": lambda: refused(folder, one)}
         report.check_all(tests, sys.argv[1:])

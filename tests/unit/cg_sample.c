@@ -8,6 +8,9 @@ struct pair {
 };
 enum { DRAWS = 20000 };
 
+#define HOW(t, p, k, low, high, n, min) \
+	{.temperature = (t), .top_p = (p), .top_k = (k), .seed = (low), .seed_high = (high), .count = (n), .min_p = (min)}
+
 /* Frees memory of guarded(). */
 static void release(void *p, size_t bytes)
 {
@@ -38,27 +41,34 @@ static struct sampler sampler_of(const struct processor *p, int vocab, int n)
 	return *s;
 }
 
-/* Tokens of rows of logits f32[rows][vocab]. step 0: all rows have the same logits. */
+/* The changes of logits in the tests that have some, and room for what they change. */
+static struct dr_adjust *entries;
+static float *saved;
+
+/* Tokens of rows of logits f32[rows][vocab]. step 0: all rows have the same logits. Leaves the logits as they are. */
 static void sample(const struct sampler *s, const float *logits, int64_t step, const struct dr_sampling *how, int rows,
                    bool few, int workers, int32_t *token)
 {
 	int each = few ? 1 : 1 + DR_CANDIDATES, total = rows * each;
 	size_t part_bytes = (size_t)(rows * s->v) * sizeof(float),
 		   pair_bytes = (size_t)(total * s->n) * sizeof(struct pair);
-	float *part = guarded(part_bytes);
+	float *part = guarded(part_bytes), *before = guarded(part_bytes);
 	struct pair *pairs = guarded(pair_bytes);
 	for (int i = 0; i < s->n; i++) {
 		for (int r = 0; r < rows; r++)
 			for (int k = 0; k < s->v; k++) /* padding is not read: it would be chosen, or refused */
 				part[r * s->v + k] = i * s->v + k < s->vocab ? logits[r * step + i * s->v + k] : k % 2 ? NAN : 1e30f;
+		memcpy(before, part, part_bytes);
 		run_kernel(s->candidates,
-		           (uint64_t[]){address(part), address(how), address(pairs + i * total), (uint64_t)rows,
-		                        (uint64_t)total, (uint64_t)(i * s->v)},
+		           (uint64_t[]){address(part), address(how), address(entries), address(saved),
+		                        address(pairs + i * total), (uint64_t)rows, (uint64_t)total, (uint64_t)(i * s->v)},
 		           workers);
+		assert_memory_equal(part, before, part_bytes);
 	}
 	run_kernel(s->draw, (uint64_t[]){address(pairs), address(how), address(token), (uint64_t)rows, (uint64_t)total},
 	           workers);
 	release(part, part_bytes);
+	release(before, part_bytes);
 	release(pairs, pair_bytes);
 }
 
@@ -103,9 +113,10 @@ static struct dr_sampling *alike(int rows, struct dr_sampling how)
 static void greedy_on(const struct processor *p)
 {
 	enum { R = 7, V = 492 };
-	static const struct dr_sampling how[] = {
-		{0, 1, 0, 0, 0, 0, 0},        {0, 0.5f, 20, 9, 0, 0, 0}, {-1, 1, 0, 9, 0, 0, 0},    {0.7f, 1, 1, 9, 0, 0, 0},
-		{1.3f, 1e-9f, 0, 9, 0, 0, 0}, {1.3f, 0, 40, 9, 0, 0, 0}, {1e-30f, 1, 0, 9, 0, 0, 0}};
+	static const struct dr_sampling how[] = {HOW(0, 1, 0, 0, 0, 0, 0),        HOW(0, 0.5f, 20, 9, 0, 0, 0),
+	                                         HOW(-1, 1, 0, 9, 0, 0, 0),       HOW(0.7f, 1, 1, 9, 0, 0, 0),
+	                                         HOW(1.3f, 1e-9f, 0, 9, 0, 0, 0), HOW(1.3f, 0, 40, 9, 0, 0, 0),
+	                                         HOW(1e-30f, 1, 0, 9, 0, 0, 0)};
 	float *logits = random_array(DTYPE_F32, R * V);
 	int32_t *token = index_array(R);
 	for (int ties = 0; ties < 2; ties++) {
@@ -129,8 +140,8 @@ static void test_greedy(void **state)
 static void not_finite_on(const struct processor *p)
 {
 	enum { R = 5, V = 492 };
-	static const struct dr_sampling how[] = {
-		{0, 1, 0, 0, 0, 0, 0}, {0.7f, 1, 0, 9, 0, 0, 0}, {0.7f, 1, 5, 9, 0, 0, 0}, {1e-30f, 0.5f, 0, 9, 0, 0, 0}};
+	static const struct dr_sampling how[] = {HOW(0, 1, 0, 0, 0, 0, 0), HOW(0.7f, 1, 0, 9, 0, 0, 0),
+	                                         HOW(0.7f, 1, 5, 9, 0, 0, 0), HOW(1e-30f, 0.5f, 0, 9, 0, 0, 0)};
 	static const float wrong[] = {NAN, INFINITY, -INFINITY};
 	int32_t *token = index_array(R);
 	for (int h = 0; h < 4; h++)
@@ -212,12 +223,12 @@ static void assert_fits(const int32_t *token, int n, const double *p, int v)
 static void drawn_on(const struct processor *p)
 {
 	enum { V = 96, WIDE = 240, ALIKE = 300 };
-	static const struct dr_sampling how[] = {{1, 1, 0, 1, 0, 0, 0},         {0.5f, 1, 0, 2, 7, 0, 0},
-	                                         {2, 1, 0, 3, 0, 0, 0},         {1, 1, 20, 1, 0, 0, 0},
-	                                         {1, 0.7f, 0, 1, 0, 0, 0},      {0.8f, 0.9f, 20, 4, 0, 0, 0},
-	                                         {1.5f, 0.95f, 64, 5, 0, 0, 0}, {0.3f, 0.5f, 3, 6, 0, 0, 0},
-	                                         {1, 1, 0, 7, 0, 0, 0.1f},      {1.2f, 0.8f, 12, 8, 0, 0, 0.25f},
-	                                         {1, 0.3f, 0, 9, 0, 0, 0.02f}};
+	static const struct dr_sampling how[] = {HOW(1, 1, 0, 1, 0, 0, 0),         HOW(0.5f, 1, 0, 2, 7, 0, 0),
+	                                         HOW(2, 1, 0, 3, 0, 0, 0),         HOW(1, 1, 20, 1, 0, 0, 0),
+	                                         HOW(1, 0.7f, 0, 1, 0, 0, 0),      HOW(0.8f, 0.9f, 20, 4, 0, 0, 0),
+	                                         HOW(1.5f, 0.95f, 64, 5, 0, 0, 0), HOW(0.3f, 0.5f, 3, 6, 0, 0, 0),
+	                                         HOW(1, 1, 0, 7, 0, 0, 0.1f),      HOW(1.2f, 0.8f, 12, 8, 0, 0, 0.25f),
+	                                         HOW(1, 0.3f, 0, 9, 0, 0, 0.02f)};
 	static double expected[WIDE];
 	float *logits = random_array(DTYPE_F32, WIDE);
 	int32_t *token = index_array(DRAWS), *alike_token = index_array(ALIKE);
@@ -251,13 +262,55 @@ static void rows_are_alone_on(const struct processor *p)
 	int32_t *token = index_array(R), *one = index_array(1);
 	struct sampler s = sampler_of(p, V, 2);
 	for (int r = 0; r < R; r++)
-		how[r] = (struct dr_sampling){(float)(r % 3) * 0.6f, r % 4 ? 1 : 0.8f,  r % 5 * 7,         (uint32_t)r,
-		                              (uint32_t)(r % 2),     (uint32_t)(r / 2), (float)(r % 3) / 8};
+		how[r] = (struct dr_sampling)HOW((float)(r % 3) * 0.6f, r % 4 ? 1 : 0.8f, r % 5 * 7, (uint32_t)r,
+		                                 (uint32_t)(r % 2), (uint32_t)(r / 2), (float)(r % 3) / 8);
 	sample_alike(p, logits, V, V, how, R, false, token);
 	for (int r = 0; r < R; r++) {
 		sample(&s, logits + r * V, V, how + r, 1, false, 1, one);
 		assert_int_equal(token[r], *one);
 	}
+}
+
+/* Changed logits: rows with entries get the tokens of rows whose logits are those, however they are sampled. */
+static float changed(float x, const struct dr_adjust *a)
+{
+	float y = x + a->bias;
+	return (y > 0 ? y / a->factor : y * a->factor) - a->penalty;
+}
+
+static void adjusted_on(const struct processor *p)
+{
+	enum { R = 24, V = 252, STRIDE = 11 };
+	float *logits = random_array(DTYPE_F32, R * V), *other = guarded(R * V * sizeof *other);
+	struct dr_sampling *how = alike(R, (struct dr_sampling){0});
+	int32_t *token = index_array(R), *expected = index_array(R), at = 0;
+	entries = guarded(R * V * sizeof *entries);
+	saved = guarded(R * V * sizeof *saved);
+	memcpy(other, logits, R * V * sizeof *other);
+	for (int r = 0; r < R; r++)
+		how[r] = (struct dr_sampling)HOW((float)(r % 3) * 0.6f, r % 4 ? 1 : 0.8f, r % 5 * 7, (uint32_t)r, 0, 3,
+		                                 (float)(r % 3) / 8);
+	for (int i = 0; i < 2; i++, at = 0) {
+		for (int r = 0; r < R; r++) {
+			how[r].adjust = at;
+			for (int v = r; v < V && r % 6 && !i; v += r % 4 ? STRIDE : 1) {
+				entries[at] =
+					(struct dr_adjust){(v + 17) % V, (float)(v % 3), 1 + (float)(v % 4) / 2, (float)(r % 2) / 2};
+				other[r * V + entries[at].token] = changed(logits[r * V + entries[at].token], &entries[at]);
+				at++;
+			}
+			how[r].adjusts = at - how[r].adjust;
+		}
+		sample_alike(p, i ? other : logits, V, V, how, R, false, i ? expected : token);
+	}
+	assert_memory_equal(token, expected, R * sizeof *token);
+	entries = NULL, saved = NULL;
+}
+
+static void test_adjusted(void **state)
+{
+	(void)state;
+	for_processors(adjusted_on);
 }
 
 /* With a top_k that cuts nothing, a row gets the same token as without: both use the same noise. */
@@ -266,8 +319,8 @@ static void paths_agree_on(const struct processor *p)
 	enum { R = 500, V = 48 };
 	float *logits = random_array(DTYPE_F32, R * V);
 	int32_t *all = index_array(R), *chosen = index_array(R);
-	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){1, 1, 0, 5, 0, 0, 0}), R, true, all);
-	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling){1, 1, 64, 5, 0, 0, 0}), R, false, chosen);
+	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling)HOW(1, 1, 0, 5, 0, 0, 0)), R, true, all);
+	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling)HOW(1, 1, 64, 5, 0, 0, 0)), R, false, chosen);
 	assert_memory_equal(all, chosen, R * sizeof *all);
 }
 
@@ -283,13 +336,13 @@ static void seeds_on(const struct processor *p)
 {
 	enum { R = 4000, V = 64 };
 	float *logits = guarded(V * sizeof *logits);
-	struct dr_sampling *how = alike(R, (struct dr_sampling){1, 1, 0, 0, 0, 0, 0});
+	struct dr_sampling *how = alike(R, (struct dr_sampling)HOW(1, 1, 0, 0, 0, 0, 0));
 	int32_t *token[3] = {index_array(R), index_array(R), index_array(R)};
 	struct sampler s = sampler_of(p, V, 1);
 	for (int i = 0; i < 3; i++) {
 		for (int r = 0; r < R; r++)
-			how[r] = (struct dr_sampling){
-				1, 1, 0, i == 0 ? (uint32_t)r : 0, i == 1 ? (uint32_t)r : 0, i == 2 ? (uint32_t)r : 0, 0};
+			how[r] = (struct dr_sampling)HOW(1, 1, 0, i == 0 ? (uint32_t)r : 0, i == 1 ? (uint32_t)r : 0,
+			                                 i == 2 ? (uint32_t)r : 0, 0);
 		sample(&s, logits, 0, how, R, true, 1, token[i]);
 		double even[V];
 		for (int v = 0; v < V; v++)
@@ -314,13 +367,13 @@ static void test_seeds(void **state)
 static void odd_logits_on(const struct processor *p)
 {
 	enum { R = 6, V = 108 };
-	static const struct dr_sampling how[] = {{0, 1, 0, 0, 0, 0, 0},
-	                                         {1, 1, 0, 0, 0, 0, 0},
-	                                         {1, 1, 5, 0, 0, 0, 0},
-	                                         {1, 0.5f, 0, 0, 0, 0, 0},
-	                                         {1, 0.5f, 64, 0, 0, 0, 0},
-	                                         {NAN, NAN, -3, 0, 0, 0, 0},
-	                                         {INFINITY, -1, 1 << 30, 0, 0, 0, 0}};
+	static const struct dr_sampling how[] = {HOW(0, 1, 0, 0, 0, 0, 0),
+	                                         HOW(1, 1, 0, 0, 0, 0, 0),
+	                                         HOW(1, 1, 5, 0, 0, 0, 0),
+	                                         HOW(1, 0.5f, 0, 0, 0, 0, 0),
+	                                         HOW(1, 0.5f, 64, 0, 0, 0, 0),
+	                                         HOW(NAN, NAN, -3, 0, 0, 0, 0),
+	                                         HOW(INFINITY, -1, 1 << 30, 0, 0, 0, 0)};
 	float *logits = guarded(R * V * sizeof *logits);
 	int32_t *token = index_array(R);
 	for (int i = 0; i < V; i++) {
@@ -350,8 +403,9 @@ int main(int argc, char **argv)
 {
 	jit_open(argc, argv);
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_greedy), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_drawn),
-		cmocka_unit_test(test_rows),   cmocka_unit_test(test_seeds),      cmocka_unit_test(test_odd),
+		cmocka_unit_test(test_greedy),   cmocka_unit_test(test_not_finite), cmocka_unit_test(test_drawn),
+		cmocka_unit_test(test_rows),     cmocka_unit_test(test_seeds),      cmocka_unit_test(test_odd),
+		cmocka_unit_test(test_adjusted),
 	};
 	return jit_run(tests);
 }

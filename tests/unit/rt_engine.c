@@ -513,6 +513,40 @@ static void refused(const struct site *s, const struct request *r, const char *r
 	assert_string_equal(why, reason);
 }
 
+static void penalties_are_refused(struct site *s)
+{
+	static const int32_t ids[] = {1, 2};
+	static struct token_bias unknown[] = {{3, 1}, {24, 1}}, large[] = {{3, 101}}, known[] = {{3, 1}, {4, 1}};
+	static const struct penalties wrong[] = {{.repetition = 0.001f},
+	                                         {.repetition = -1},
+	                                         {.repetition = NAN},
+	                                         {.repetition = 101},
+	                                         {.presence = NAN},
+	                                         {.presence = 2.5f},
+	                                         {.frequency = -2.5f},
+	                                         {.frequency = INFINITY},
+	                                         {.bias = large, .n_bias = 1},
+	                                         {.bias = known, .n_bias = DR_BIASES + 1}};
+	struct request r = {.ids = ids, .n_ids = 2, .max_tokens = 4};
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		r.penalties = wrong[i];
+		assert_true(penalties_in_range(&(struct penalties){.repetition = 0.01f, .presence = -2, .frequency = 2}));
+		assert_false(penalties_in_range(&wrong[i]));
+	}
+	r.penalties = wrong[8];
+	refused(
+		s, &r,
+		"cannot sample with a repetition penalty of 0, presence penalty of 0, frequency penalty of 0 and 1 biases: one "
+		"of them is out of range");
+	r.penalties = (struct penalties){.bias = unknown, .n_bias = 2};
+	refused(s, &r, "biased id 24 is not in the vocabulary of 24");
+	struct dr_program *head = (struct dr_program *)(void *)s->blob.at;
+	head->adjusts = 6;
+	r.penalties = (struct penalties){.repetition = 2, .bias = known, .n_bias = 2};
+	refused(s, &r, "penalties and biases may change 7 logits; a step of the plan has room for 6");
+	head->adjusts = TINY_ADJUSTS;
+}
+
 static void what_cannot_run_is_refused(void **state)
 {
 	(void)state;
@@ -563,6 +597,7 @@ static void what_cannot_run_is_refused(void **state)
 		assert_int_equal(engine_submit(s.engine, &r, why), 0);
 		assert_non_null(strstr(why, "cannot sample"));
 	}
+	penalties_are_refused(&s);
 	assert_true(engine_idle(s.engine));
 	site_close(&s);
 }

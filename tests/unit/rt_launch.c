@@ -94,13 +94,24 @@ static int32_t token_of(const float *logits, const struct dr_sampling *s)
 	                 % TINY_VOCAB);
 }
 
-/* logits, tokens, R, sampling, candidates of a row */
+/* A made-up change: the biases alone. */
+static const float *biased(const float *logits, const struct dr_sampling *s, const struct dr_adjust *entries, float *to)
+{
+	memcpy(to, logits, TINY_VOCAB * sizeof *to);
+	for (int i = s->adjust; i < s->adjust + s->adjusts; i++)
+		to[entries[i].token] += entries[i].bias;
+	return to;
+}
+
+/* logits, tokens, R, sampling, candidates of a row, changes */
 static void kernel_sample(const uint64_t *a, int32_t worker, int32_t workers)
 {
 	const struct dr_sampling *s = at(a[3]);
+	float row[TINY_VOCAB];
 	for (int r = worker; r < (int)a[2]; r += workers) {
 		bool chosen = s[r].temperature > 0 && (s[r].top_k > 0 || s[r].top_p < 1 || s[r].min_p > 0);
-		((int32_t *)at(a[1]))[r] = chosen && a[4] == 1 ? -1 : token_of((const float *)at(a[0]) + r * TINY_VOCAB, s + r);
+		const float *logits = biased((const float *)at(a[0]) + r * TINY_VOCAB, s + r, at(a[5]), row);
+		((int32_t *)at(a[1]))[r] = chosen && a[4] == 1 ? -1 : token_of(logits, s + r);
 	}
 }
 
@@ -113,10 +124,7 @@ static void kernel_crash(const uint64_t *a, int32_t worker, int32_t workers)
 static const dr_kernel_fn kernels[] = {kernel_embed, kernel_layer, kernel_head, kernel_sample, kernel_crash};
 
 /* ---- the step: what the compiler would generate ---------------------------------------------- */
-static uint64_t input_at(const struct dr_frame *f, int input)
-{
-	return f->base[DR_SPACE_INPUT] + (uint64_t)input * TINY_CHUNK * 4;
-}
+static uint64_t input_at(const struct dr_frame *f, int input) { return f->base[DR_SPACE_INPUT] + tiny_input(input); }
 
 #define LAUNCH(f, kernel, op, ...)                                  \
 	dr_launch((f), (kernel), (op), (const uint64_t[]){__VA_ARGS__}, \
@@ -154,7 +162,7 @@ static void step_tp(struct dr_frame *f, int tp)
 	dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, act + AT_LOGITS, act + AT_ALL, f->rows, TINY_VOCAB / tp,
 	              TINY_VOCAB / tp);
 	LAUNCH(f, KERNEL_SAMPLE, OP_SAMPLE, act + AT_ALL, act + AT_TOKENS, rows, input_at(f, DR_INPUT_SAMPLE),
-	       (uint64_t)f->candidates);
+	       (uint64_t)f->candidates, input_at(f, DR_INPUT_ADJUST));
 }
 
 static void step_tp1(struct dr_frame *f) { step_tp(f, 1); }
@@ -440,7 +448,8 @@ static void all_meshes_agree(void **state)
 static void sampling_options_arrive(void **state)
 {
 	(void)state;
-	const struct dr_sampling how = {0.5f, 0.25f, 4, 2, 1, 0, 0.125f};
+	const struct dr_sampling how = {
+		.temperature = 0.5f, .top_p = 0.25f, .top_k = 4, .seed = 2, .seed_high = 1, .min_p = 0.125f};
 	char line[64];
 	for (int dp = 1; dp <= 2; dp++) {
 		struct tiny t = {2, dp, 2, 2};
@@ -451,12 +460,28 @@ static void sampling_options_arrive(void **state)
 		                 0);
 		for (int i = 0; i < 3; i++) {
 			int32_t token[3];
-			for (uint32_t n = 0; n < 3; n++)
-				token[n] = token_of(NULL, &(struct dr_sampling){how.temperature, how.top_p, how.top_k,
-				                                                how.seed + (uint32_t)i, how.seed_high, n, how.min_p});
+			for (uint32_t n = 0; n < 3; n++) {
+				struct dr_sampling row = how;
+				row.seed += (uint32_t)i, row.count = n;
+				token[n] = token_of(NULL, &row);
+			}
 			sprintf(line, "ids: 1,2 -> %d,%d,%d\n", token[0], token[1], token[2]);
 			assert_said(line);
 		}
+	}
+}
+
+/* Biases from the command line reach the rows of every prompt and step, under meshes with one owner and two. */
+static void biases_arrive(void **state)
+{
+	(void)state;
+	for (int dp = 1; dp <= 2; dp++) {
+		assert_int_equal(launcher((struct tiny){2, dp, 2, 2}, step_tp2,
+		                          ARGS("run", "--weights", folder, "--ids", "1,2", "--ids", "4,2,1", "--max-tokens=3",
+		                               "--logit-bias", "5:-1.5", "--logit-bias", "9:100,23:1")),
+		                 0);
+		assert_said("ids: 1,2 -> 9,9,9\n");
+		assert_said("ids: 4,2,1 -> 9,9,9\n");
 	}
 }
 
@@ -747,6 +772,26 @@ static void wrong_arguments_are_refused(void **state)
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--temperature", "0.5x")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--top-p=1.5")), 2);
 	assert_said("error: --top-p: `1.5` is not a number from 0 to 1");
+	static const char *const penalties[][2] = {
+		{"--repetition-penalty=0", "--repetition-penalty: `0` is not a number from 0.01 to 100"},
+		{"--presence-penalty=nan", "--presence-penalty: `nan` is not a number from -2 to 2"},
+		{"--frequency-penalty=-2.1", "--frequency-penalty: `-2.1` is not a number from -2 to 2"},
+		{"--logit-bias=7", "--logit-bias: `7` is not a list of token ids and biases like 7:-100,9:2.5"},
+		{"--logit-bias=7:1,", "--logit-bias: `7:1,` is not a list of token ids and biases"},
+		{"--logit-bias=7:1 9:1", "--logit-bias: `7:1 9:1` is not a list of token ids and biases"},
+		{"--logit-bias=7:", "--logit-bias: `7:` is not a list of token ids and biases"},
+		{"--logit-bias=7:-101", "--logit-bias: the bias of token 7 is not a number from -100 to 100"},
+		{"--logit-bias=7:nan", "--logit-bias: the bias of token 7 is not a number from -100 to 100"},
+		{"--logit-bias=-1:1", "--logit-bias: -1 is not a token id"},
+		{"--logit-bias=4294967297:1", "--logit-bias: 4294967297 is not a token id"},
+		{"--logit-bias=7:1,9:2,7:1", "--logit-bias: token 7 has two biases"},
+	};
+	for (size_t i = 0; i < sizeof penalties / sizeof *penalties; i++) {
+		assert_int_equal(launcher(PAIR, step_tp2, RUN(penalties[i][0])), 2);
+		assert_said(penalties[i][1]);
+	}
+	assert_int_equal(launcher(PAIR, step_tp2, RUN("--logit-bias=7:1,24:1")), 1);
+	assert_said("error: --logit-bias: id 24 is not in the vocabulary of 24\n");
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--top-k=-1")), 2);
 	assert_int_equal(launcher(PAIR, step_tp2, RUN("--top-k=65")), 2);
 	assert_said("error: --top-k: 65 is more than the 64 most likely tokens that a launcher chooses from");
@@ -816,6 +861,7 @@ int main(void)
 		cmocka_unit_test(signals_end_all),
 		cmocka_unit_test(wrong_checkpoints_are_refused),
 		cmocka_unit_test(wrong_arguments_are_refused),
+		cmocka_unit_test(biases_arrive),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -10,6 +10,13 @@
 enum { LOAD = 13, OUTPUT = 6 };
 static int32_t ids[LOAD][32];
 
+/* What some sequences ask for. Their tokens change most of the logits, so rows must wait for each other. */
+static struct token_bias biases[] = {{3, 1.5f}, {23, -2}};
+static const struct penalties asked = {
+	.repetition = 2, .presence = 0.5f, .frequency = 0.25f, .bias = biases, .n_bias = 2};
+
+static bool asks(int i) { return i % 3 == 1; }
+
 /* A sequence with `max_tokens`; its prompt is copied. */
 static struct sequence make_sequence(const int32_t *prompt, int n, int max_tokens, struct dr_sampling sampling)
 {
@@ -28,6 +35,7 @@ static void make_sequences(struct sequence *q)
 		q[i] = make_sequence(
 			ids[i], n, OUTPUT,
 			(struct dr_sampling){.temperature = (float)(i % 3), .top_p = 1, .top_k = i % 2, .seed = (uint32_t)i});
+		q[i].adjust = asks(i) ? adjust_open(&asked, ids[i], n) : NULL;
 	}
 }
 
@@ -39,6 +47,28 @@ struct load {
 	struct step step;
 	int32_t cache[2][TINY_PAGES * TINY_PAGE];
 };
+
+/* The entries of a row: each token that the sequence has, or that has a bias, once. */
+static void check_entries(const struct sequence *q, const struct dr_adjust *entry, int n)
+{
+	for (int32_t token = 0; token < TINY_VOCAB; token++) {
+		const struct dr_adjust *found = NULL;
+		int in_prompt = 0, in_answer = 0;
+		for (int i = 0; i < q->n_prompt + q->n_out; i++)
+			if (q->ids[i] == token)
+				i < q->n_prompt ? in_prompt++ : in_answer++;
+		for (int i = 0; i < n; i++)
+			if (entry[i].token == token) {
+				assert_null(found);
+				found = &entry[i];
+			}
+		float bias = token == 3 ? 1.5f : token == 23 ? -2 : 0, penalty = 0.25f * (float)in_answer + 0.5f;
+		assert_int_equal(found != NULL, in_prompt || in_answer || bias != 0);
+		if (found)
+			assert_true(found->bias == bias && found->factor == (in_prompt || in_answer ? 2 : 1)
+			            && found->penalty == (in_answer ? penalty : 0));
+	}
+}
 
 /* Plays the part of the ranks for one owner of a microbatch: positions come in order, into cache entries of its own
  * page table, and a wanted row is the last token of a sequence. */
@@ -69,6 +99,11 @@ static void check_owner(struct load *w, int m, int owner, const int32_t *page_ta
 			continue;
 		assert_int_equal(how->seed, q);
 		assert_int_equal(how->count, seq->n_out);
+		assert_true(how->adjust >= 0 && how->adjust + how->adjusts <= w->step.adjusts[m]);
+		if (asks(q))
+			check_entries(seq, step_adjust(&w->step, w->plan, m, owner) + how->adjust, how->adjusts);
+		else
+			assert_int_equal(how->adjusts, 0);
 		if (how->temperature > 0 && how->top_k)
 			assert_int_equal(step_candidates(&w->step, w->plan, m), 1 + DR_CANDIDATES);
 		assert_int_equal(seq->owner, owner);
@@ -87,6 +122,7 @@ static void check_step(struct load *w)
 		       sizeof page_table[owner]);
 	assert_true(w->step.n <= w->step.cap);
 	for (int m = 0; m < w->step.head->microbatches; m++) {
+		assert_true(w->step.adjusts[m] <= TINY_ADJUSTS);
 		const struct dr_step_program *p = &w->plan->programs[w->step.head->phase];
 		assert_true(w->step.tokens[m] > 0 && w->step.tokens[m] <= (int)p->max_tokens && w->step.tokens[m] % 2 == 0);
 		assert_true(w->step.rows[m] > 0 && w->step.rows[m] <= (int)p->max_rows && w->step.rows[m] % 2 == 0);
@@ -132,6 +168,7 @@ static void run_load(int dp, int microbatches, bool few_sizes)
 		assert_int_equal(sequences[i].n_out, OUTPUT);
 		assert_int_equal(sequences[i].ids[sequences[i].n_prompt + OUTPUT - 1], (i + OUTPUT - 1) % TINY_VOCAB);
 		free(sequences[i].ids);
+		adjust_close(sequences[i].adjust);
 	}
 	for (int owner = 0; owner < dp; owner++)
 		assert_int_equal(schedule_free_pages(w.s, owner), TINY_PAGES);

@@ -23,6 +23,7 @@ enum {
 	TINY_PER_SEQ = 8,
 	TINY_CHUNK = 8,
 	TINY_ROWS = 4,
+	TINY_ADJUSTS = 30, /* not enough for three sequences that have changed all logits */
 	TINY_STAGING = 512,
 	TINY_N_TILE = 4,
 	TINY_K_PAIR = 2
@@ -43,11 +44,19 @@ enum {
 	AT_TOKENS = AT_ALL + LOGITS_BYTES,
 	ACT_BYTES = AT_TOKENS + TINY_ROWS * 4,
 	INPUT_SAMPLE = 5 * TINY_CHUNK * 4,
-	INPUT_PAGES = INPUT_SAMPLE + TINY_ROWS * (int)sizeof(struct dr_sampling),
+	INPUT_ADJUST = INPUT_SAMPLE + TINY_ROWS * (int)sizeof(struct dr_sampling),
+	INPUT_PAGES = INPUT_ADJUST + TINY_ADJUSTS * (int)sizeof(struct dr_adjust),
 	INPUT_BYTES = INPUT_PAGES + TINY_SEQS * TINY_PER_SEQ * 4,
 	STATE_LAYER_BYTES = TINY_PAGES * TINY_PAGE * TINY_D * 4,
 	WORKSPACE_BYTES = 128 /* for each worker */
 };
+
+static inline uint64_t tiny_input(int input)
+{
+	return input == DR_INPUT_PAGES    ? INPUT_PAGES
+	       : input == DR_INPUT_ADJUST ? INPUT_ADJUST
+	                                  : (uint64_t)input * TINY_CHUNK * 4;
+}
 
 struct tiny {
 	int pp, dp, tp, microbatches;
@@ -211,10 +220,10 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	h.pages = TINY_PAGES;
 	h.pages_per_seq = TINY_PER_SEQ;
 	h.page_multiple = 1;
+	h.adjusts = TINY_ADJUSTS;
 	struct dr_step_input inputs[DR_INPUTS];
 	for (uint32_t i = 0; i < DR_INPUTS; i++)
-		inputs[i] = (struct dr_step_input){i, GROUP_DP, GROUP_NONE, GROUP_NONE,
-		                                   i == DR_INPUT_PAGES ? INPUT_PAGES : (uint64_t)i * TINY_CHUNK * 4};
+		inputs[i] = (struct dr_step_input){i, GROUP_DP, GROUP_NONE, GROUP_NONE, tiny_input((int)i)};
 	h.inputs = blob_put(b, inputs, DR_INPUTS, sizeof *inputs);
 	struct dr_step_program programs[DR_PHASES] = {
 		{blob_text(b, "prefill"), TINY_CHUNK, TINY_ROWS, {GROUP_DP, GROUP_NONE}, {0, 0}},
