@@ -318,6 +318,19 @@ MESHES = [
     ("gemma3", "bf16", 1, "Megatron {}", WORKLOAD),
     ("gemma3", "bf16", 6, "Megatron { pp = 2; tp = 3 }", CHUNK8),
 
+    ("gemma2", "f32", 1, "Megatron {}", WORKLOAD),                                               # soft caps of scores and of logits
+    ("gemma2", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("gemma2", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
+    ("gemma2", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                       # tp beyond the 3 kv heads
+    ("gemma2", "f32", 3, f"Megatron {{ tp = 3; {CONTEXT} }}", CHUNK8),                           # over caches in pieces
+    ("gemma2", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 3] } }", QUEUE),            # cut after a window
+    ("gemma2", "f32", 8, "Megatron { pp = 4; tp = 2; pipeline { microbatches = 4 } }", WORKLOAD),
+    ("gemma2", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
+    ("gemma2", "f32", 3, "DPAttention { tp = 3 }", QUEUE),
+    ("gemma2", "f32", 12, "VLLM { dp = 2; pp = 2; tp = 3 }", WORKLOAD),
+    ("gemma2", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("gemma2", "bf16", 6, "Megatron { pp = 2; tp = 3 }", CHUNK8),
+
     ("gpt_oss", "f32", 1, "Megatron {}", WORKLOAD),                                              # sinks, windows, biases
     ("gpt_oss", "f32", 1, "Megatron {}", CHUNK8),                                                # chunks longer than the window
     ("gpt_oss", "f32", 2, "Megatron { tp = 2 }", CHUNK4),                                        # and shorter
