@@ -15,7 +15,7 @@ _Static_assert(sizeof(struct dr_axis) == 40 && offsetof(struct dr_axis, stride) 
 _Static_assert(sizeof(struct dr_param) == 88 && offsetof(struct dr_param, base) == 80, "param");
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
-_Static_assert(sizeof(struct dr_step_input) == 24, "input");
+_Static_assert(sizeof(struct dr_step_input) == 32, "input");
 _Static_assert(sizeof(struct dr_kernel) == 40, "kernel");
 _Static_assert(sizeof(struct dr_gap) == 16, "gap");
 _Static_assert(sizeof(struct dr_step_program) == 32, "step program");
@@ -211,6 +211,7 @@ static struct dr_span inputs(struct blob *b, const struct schedule *s)
 		                                 .owner_group = group_index(s, in->owner_group),
 		                                 .token_group = group_index(s, in->token_group),
 		                                 .page_group = group_index(s, in->page_group),
+		                                 .pool = (uint32_t)in->pool,
 		                                 .offset = (uint64_t)in->offset};
 	}
 	return blob_table(b, rows, s->inputs.n);
@@ -233,6 +234,14 @@ static struct dr_span constants(struct blob *b, const struct schedule *s)
 		rows[i].bytes = blob_data(b, c->data, (size_t)c->n * sizeof *c->data, 1, DATA_ALIGN);
 	}
 	return blob_table(b, rows, s->constants.n);
+}
+
+static struct dr_span pools(struct blob *b, const struct schedule *s)
+{
+	struct dr_pool *rows = arena_array(b->arena, struct dr_pool, s->n_pools);
+	for (int i = 0; i < s->n_pools; i++)
+		rows[i] = (struct dr_pool){narrow(pool_reach(&s->pool[i]), "positions"), narrow(s->pool[i].pages, "pages")};
+	return blob_table(b, rows, s->n_pools);
 }
 
 static struct dr_span maps(struct blob *b, const struct schedule *s)
@@ -323,7 +332,6 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->chunks = narrow(s->pipeline.chunks, "chunks");
 	p->seqs = narrow(s->seqs, "sequences");
 	p->page_size = narrow(s->page, "page");
-	p->pages = narrow(s->pages, "pages");
 	p->pages_per_seq = narrow(s->pages_per_seq, "pages");
 	p->page_multiple = narrow(s->page_multiple, "pages");
 	p->adjusts = narrow(s->adjusts, "changes of logits");
@@ -383,6 +391,7 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->body_of = blob_indices(&b, s->body_of, (int)(s->stages.n ? s->stages.at[s->stages.n - 1].layer_end : 0));
 	p->constants = constants(&b, s);
 	p->maps = maps(&b, s);
+	p->pools = pools(&b, s);
 	p->config = config(&b, program);
 	p->harmless = blob_strings(&b, program->harmless.at, program->harmless.n);
 	p->unused = blob_strings(&b, program->unused.at, program->unused.n);

@@ -7,7 +7,7 @@ struct step_emitter {
 	struct codegen *g;
 	LLVMValueRef frame;
 	LLVMValueRef base[DR_SPACES], group_index, tokens, rows, candidates,
-		pages;                 /* read from the frame once; numbers are i64 */
+		pages[DR_POOLS];       /* read from the frame once; numbers are i64 */
 	LLVMValueRef args;         /* u64[max arguments of a launch] */
 	LLVMValueRef layer, round; /* i64; NULL outside their loops */
 	LLVMValueRef layer_at[2];  /* offsets of the layer's params and pages: i64 in memory */
@@ -64,7 +64,7 @@ static LLVMValueRef number(const struct step_emitter *e, const struct number *n)
 	case NUMBER_ROWS:         return scaled(e, e->rows, n);
 	case NUMBER_CANDIDATES:   return ir_mul(g, scaled(e, e->rows, n), e->candidates);
 	case NUMBER_INDEX:        return ir_mul(g, rank_index(e, n->group), ir_i64(g, n->value));
-	case NUMBER_PAGES:        return scaled(e, e->pages, n);
+	case NUMBER_PAGES:        return scaled(e, e->pages[n->group], n);
 	case NUMBER_INDEX_TOKENS: return ir_mul(g, rank_index(e, n->group), scaled(e, e->tokens, n));
 	case NUMBER_INDEX_ROWS:   return ir_mul(g, rank_index(e, n->group), scaled(e, e->rows, n));
 	case NUMBER_EXCHANGE_ROUND:
@@ -175,7 +175,7 @@ static void emit_instrs(struct step_emitter *e, const struct instrs *part)
 }
 
 /* ---- the step -------------------------------------------------------------------------------- */
-static void read_frame(struct step_emitter *e)
+static void read_frame(struct step_emitter *e, const struct schedule *s)
 {
 	struct codegen *g = e->g;
 	for (size_t i = 0; i < DR_SPACES; i++)
@@ -184,7 +184,8 @@ static void read_frame(struct step_emitter *e)
 	e->tokens = read_i32(e, offsetof(struct dr_frame, tokens));
 	e->rows = read_i32(e, offsetof(struct dr_frame, rows));
 	e->candidates = read_i32(e, offsetof(struct dr_frame, candidates));
-	e->pages = read_i32(e, offsetof(struct dr_frame, pages));
+	for (int i = 0; i < s->n_pools; i++)
+		e->pages[i] = read_i32(e, offsetof(struct dr_frame, pages) + sizeof(int32_t) * (size_t)i);
 }
 
 static int most_args(const struct step_program *p)
@@ -294,7 +295,7 @@ LLVMValueRef emit_step(struct codegen *g, const struct schedule *s, const struct
 	LLVMValueRef f = ir_function(g, name, g->nothing, &g->ptr, 1, false);
 	struct step_emitter e = {.g = g, .frame = LLVMGetParam(f, 0)};
 	e.args = ir_local(g, g->i64, most_args(p));
-	read_frame(&e);
+	read_frame(&e, s);
 	store_layer(&e, ir_i64(g, -1));
 	for (int i = 0; i < p->blocks.n; i++)
 		if (block_repeats(p->blocks.at[i].kind))

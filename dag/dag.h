@@ -30,7 +30,7 @@ enum number_kind {
 	NUMBER_CONST,          /* value */
 	NUMBER_TOKENS,         /* T * value / div */
 	NUMBER_ROWS,           /* R * value / div */
-	NUMBER_PAGES,          /* P * value / div, P = pages in use */
+	NUMBER_PAGES,          /* P * value / div, P = pages of pool `group` in use */
 	NUMBER_INDEX,          /* this rank's index in `group` * value */
 	NUMBER_INDEX_TOKENS,   /* this rank's index in `group` * (T * value / div) */
 	NUMBER_INDEX_ROWS,     /* this rank's index in `group` * (R * value / div) */
@@ -168,6 +168,11 @@ struct placed_param {
 	struct placed_axis *axes;
 	int n_axes;
 };
+/* Cache pages of an owner, shared by its sequences. Each holds pages for the last positions that a window looks back
+ * to, and for those of a step; window 0: for all of them. */
+struct pool {
+	int64_t window, pages;
+};
 /* The pages of a state: in one layer of a body, in DR_SPACE_STATE; or, with body -1, outside the loop, on the stages
  * that run `section`, in DR_SPACE_STATE_OUTSIDE. */
 struct placed_state {
@@ -188,10 +193,11 @@ struct expert_map {
 };
 
 /* A step's input array as a rank stores it: one slice per owner it serves, back to back. The rank's indices in the
- * groups select the owners, the slice of each owner's tokens or rows, and the pages that slots refer to. */
+ * groups select the owners, the slice of each owner's tokens or rows, and the pages that slots refer to. pool: whose
+ * slots or page table, else 0. */
 struct step_input {
 	enum dr_input what;
-	int owner_group, token_group, page_group;
+	int owner_group, token_group, page_group, pool;
 	int64_t offset, bytes;
 };
 /* How a program's outputs are split apart from the vocabulary: the group over owners, and the group over each owner's
@@ -253,8 +259,11 @@ struct schedule {
 	struct layer_body *bodies;
 	int n_bodies;       /* number of loop bodies */
 	const int *body_of; /* layer -> body */
-	int64_t seqs, page, pages, pages_per_seq, page_multiple;
-	int64_t adjusts; /* maximum entries of DR_INPUT_ADJUST in a step, per owner */
+	int64_t seqs, page, pages_per_seq, page_multiple;
+	struct pool pool[DR_POOLS]; /* the first keeps all positions */
+	int n_pools;
+	const int *pool_of; /* state -> pool */
+	int64_t adjusts;    /* maximum entries of DR_INPUT_ADJUST in a step, per owner */
 	int64_t tokens_offset, logits_offset, vocab;
 	/* Bytes of the communicator: on the host, for collectives and for one of two messages between stages; on the
 	 * device. Ranks on GPUs exchange nothing through the host. */
@@ -280,7 +289,7 @@ const char *dag_layout(const struct local *l, const char *path, int phase, enum 
 /* The run-time values of one step on one rank: padded tokens and rows of a microbatch, pages in use, candidates per row
  * of logits, the exchange round, and the rank's index in each group. */
 struct step_values {
-	int64_t tokens, rows, pages, candidates, round;
+	int64_t tokens, rows, pages[DR_POOLS], candidates, round;
 	const int64_t *index; /* by group */
 };
 int64_t step_number(const struct number *n, const struct step_values *v);
@@ -296,6 +305,11 @@ struct memory_operands instr_operands(const struct schedule *s, const struct ins
 void set_queues(struct schedule *s, struct arena *arena);
 const char *queues_check(const struct schedule *s, struct arena *arena);
 const char *queue_name(enum queue q);
+
+/* pools.c: how many of its last positions a sequence has pages for, the newest included; 0: all. Bytes of a pool that a
+ * rank of a stage holds in the loop. */
+int64_t pool_reach(const struct pool *p);
+int64_t pool_loop_bytes(const struct schedule *s, int pool, int stage);
 
 /* Dumps (--emit=dag-local, dag-sched). Checkers return NULL, or what is wrong (an internal error). */
 void local_print(const struct local *l, FILE *out);

@@ -152,6 +152,9 @@ struct kernel_attend {
 	enum dtype q, kv, y, sink, slope;
 };
 int attend_slopes_argument(const struct kernel_attend *k); /* after the sinks, if there are any */
+/* Attention may look up the pages of so many positions at once, from a multiple of it on: as far before the first
+ * position that a query sees, the page table must hold pages of the sequence. */
+enum { ATTEND_BLOCK = 16 };
 /* What attention processes together, and its workspace: f32 query[queries][d], score[queries][score_stride] and
  * out[queries][out_stride], in this order; the last two are aligned like the workspace. */
 enum { ATTEND_MAX_QUERIES = 32 };

@@ -110,7 +110,7 @@ int64_t lower_rows_max(const struct lower *w, const struct phys *p)
 		return w->exchanges.at[p->exchange].rows;
 	int64_t most = p->rows.kind == NUMBER_TOKENS  ? w->step->max_tokens
 	               : p->rows.kind == NUMBER_ROWS  ? w->step->max_rows
-	               : p->rows.kind == NUMBER_PAGES ? w->s->pages
+	               : p->rows.kind == NUMBER_PAGES ? w->s->pool[p->rows.group].pages
 	                                              : 1;
 	return most * p->rows.value / p->rows.div;
 }

@@ -45,6 +45,7 @@ struct phys {
 	};
 	struct number offset;    /* bytes from there to this rank's part */
 	bool cache, by_position; /* it has pages; the order in them: struct kernel_append */
+	int pool;                /* of the pages */
 	int weight;              /* for a routing, the buffer of its weights */
 	int depth;               /* PHYS_VIRTUAL: length of the chain of virtual values that ends here */
 };
@@ -108,6 +109,8 @@ int64_t program_max_tokens(const struct schedule *s);
 int64_t program_max_rows(const struct schedule *s);
 /* Sets the tokens, rows and pages of a step. Returns false after reporting E0704 or E0705. */
 bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink);
+/* pools.c: which pool the pages of each state belong to, and the pages of all but the first. After the other sizes. */
+void set_pools(struct schedule *s, const struct local *l);
 /* lower.c */
 struct kernel kernel_of(enum kernel_family family);             /* all zeros */
 bool lower_is_op(const struct lower *w, int local, enum op op); /* is it the result of this operator itself? */
@@ -155,8 +158,9 @@ bool lower_in_carry(const struct lower *w, const struct phys *p); /* is it store
 int64_t lower_owners(struct lower *w, const struct local_value *like); /* whose rows of `like` a rank has */
 /* A step's input array for the rows of `like`: the same owners, and the same slice of their tokens. */
 struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like);
-/* The cache slots of those rows, in a cache whose pages are cut by `pages`. */
-struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages);
+/* The slots of those rows in a cache of a pool, whose pages are cut by `pages`; the page table of a pool. */
+struct argument lower_slots(struct lower *w, const struct local_value *like, int pool, const struct atoms *pages);
+struct argument lower_pages(struct lower *w, const struct local_value *like, int pool);
 struct instrs *lower_instrs(const struct lower *w, int local); /* the instructions that compute the value */
 int lower_kernel(struct lower *w, const struct kernel *k);     /* index; equal descriptions share one */
 void lower_launch(struct lower *w, int local, int exchange, const struct kernel *k, const struct argument *args, int n,

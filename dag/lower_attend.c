@@ -57,9 +57,10 @@ static struct usage usage_of(struct lower *w, int state)
 }
 
 /* Bytes of a rank's pages of a state in one layer. */
-static int64_t state_bytes(struct local *l, const struct schedule *s, const struct state *state)
+static int64_t state_bytes(struct local *l, const struct schedule *s, int number)
 {
-	int64_t elements = s->pages * s->page;
+	const struct state *state = &l->program->states.at[number];
+	int64_t elements = s->pool[s->pool_of[number]].pages * s->page;
 	for (int i = 0; i < state->n_axes; i++) {
 		struct atoms a = place_axis(l, state->axes[i], state->region, PHASE_ANY, CLASS_CACHE);
 		int64_t extent = l->program->axes.at[state->axes[i]].extent;
@@ -100,7 +101,7 @@ void place_states(struct schedule *s, struct local *l)
 	int64_t *end = arena_array(l->arena, int64_t, p->loop.n_bodies + 1);
 	for (int i = 0; i < p->states.n; i++) {
 		const struct state *state = &p->states.at[i];
-		struct placed_state at = {state->body, section_of_state(l, state), 0, state_bytes(l, s, state)};
+		struct placed_state at = {state->body, section_of_state(l, state), 0, state_bytes(l, s, i)};
 		if (state->in_loop) {
 			at.offset = end[state->body];
 			end[state->body] += at.bytes;
@@ -113,14 +114,14 @@ void place_states(struct schedule *s, struct local *l)
 	place_outside(s, p, SECTION_LAST_STAGE, s->stages.n == 1 ? first : every);
 }
 
-/* Positions in a rank's pages: those in use for one owner, all of them for several. */
-static struct number cache_rows(const struct lower *w, const struct atoms *batch, const struct atoms *pages)
+/* Positions in a rank's pages of a pool: those in use for one owner, all of them for several. */
+static struct number cache_rows(const struct lower *w, int pool, const struct atoms *batch, const struct atoms *pages)
 {
 	int n;
 	int64_t owners = batch ? owners_held(w->l, batch, &n) : 1, ranks = atoms_size(w->l, pages);
 	if (owners > 1)
-		return number_const(owners * w->s->pages * w->s->page / ranks);
-	return (struct number){NUMBER_PAGES, w->s->page, ranks, 0};
+		return number_const(owners * w->s->pool[pool].pages * w->s->page / ranks);
+	return (struct number){NUMBER_PAGES, w->s->page, ranks, pool};
 }
 
 void lower_append(struct lower *w, int local)
@@ -153,13 +154,14 @@ void lower_append(struct lower *w, int local)
 	out.state = PHYS_READY;
 	out.cache = true;
 	out.by_position = use.by_position;
-	out.rows = cache_rows(w, layout_of(v, w->l->program->batch), pages);
+	out.pool = w->s->pool_of[s->append.state];
+	out.rows = cache_rows(w, out.pool, layout_of(v, w->l->program->batch), pages);
 	phys_set_address(&out, state->in_loop ? DR_SPACE_STATE : DR_SPACE_STATE_OUTSIDE, placed->offset);
 	out.offset = number_const(0);
 	out.dtype = state->dtype;
 	w->phys[local] = out;
-	struct argument args[4] = {arg_phys(x), lower_slots(w, &w->ph->values.at[v->args[0]], pages), arg_phys(&out),
-	                           arg_number(x->rows)};
+	struct argument args[4] = {arg_phys(x), lower_slots(w, &w->ph->values.at[v->args[0]], out.pool, pages),
+	                           arg_phys(&out), arg_number(x->rows)};
 	lower_launch(w, local, -1, &k, args, 4, arena_printf(w->arena, "append %s", state->name));
 }
 
@@ -204,19 +206,20 @@ void lower_move_cache(struct lower *w, int local)
 		*(i < at && !positions ? &before : &behind) *= x.dim[i].extent;
 	*(features && x.by_position ? &before : &behind) *= w->s->page;
 	if (positions)
-		y.rows = cache_rows(w, layout_of(v, w->l->program->batch), layout_of(v, v->move.from));
+		y.rows = cache_rows(w, x.pool, layout_of(v, w->l->program->batch), layout_of(v, v->move.from));
 	else
 		y.dim[at].extent *= n;
 	phys_make_contiguous(&y);
 	const struct phys *to = lower_define(w, local, y);
 	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &v->move.atoms), x.dtype, x.rows,
 	                             x.row_stride * dtype_bytes(x.dtype), local, v->move.cause);
-	struct instr i = {.kind = INSTR_COLLECTIVE,
-	                  .collective = {.index = c,
-	                                 .src = arg_phys(&x),
-	                                 .dst = arg_phys(to),
-	                                 .outer = {x.rows.kind, x.rows.value / w->s->page * before, x.rows.div, 0},
-	                                 .block = number_const(behind)}};
+	struct instr i = {
+		.kind = INSTR_COLLECTIVE,
+		.collective = {.index = c,
+	                   .src = arg_phys(&x),
+	                   .dst = arg_phys(to),
+	                   .outer = {x.rows.kind, x.rows.value / w->s->page * before, x.rows.div, x.rows.group},
+	                   .block = number_const(behind)}};
 	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_gather (%s)", v->move.cause));
 }
 
@@ -345,7 +348,7 @@ void lower_attend(struct lower *w, int local)
 		[ATTEND_VALUES] = arg_phys(values),
 		[ATTEND_SEQ] = lower_input(w, DR_INPUT_SEQ, x),
 		[ATTEND_POS] = arg_phys(pos),
-		[ATTEND_PAGES] = lower_input(w, DR_INPUT_PAGES, x),
+		[ATTEND_PAGES] = lower_pages(w, x, keys->pool),
 		[ATTEND_Y] = arg_phys(to),
 		[ATTEND_M] = arg_number(q.rows),
 		[ATTEND_WORKSPACE] = arg_workspace(),

@@ -47,7 +47,7 @@ int64_t lower_owners(struct lower *w, const struct local_value *like)
 	return atoms_size(w->l, &w->l->owners) / atoms_size(w->l, owner_atoms(w, like));
 }
 
-static struct argument step_input(struct lower *w, enum dr_input what, const struct local_value *like,
+static struct argument step_input(struct lower *w, enum dr_input what, const struct local_value *like, int pool,
                                   const struct atoms *pages)
 {
 	const struct program *p = w->l->program;
@@ -61,12 +61,13 @@ static struct argument step_input(struct lower *w, enum dr_input what, const str
 	                        .owner_group = lower_group(w, owner_atoms(w, like)),
 	                        .token_group = lower_group(w, part),
 	                        .page_group = lower_group(w, pages),
+	                        .pool = pool,
 	                        .offset = s->input_bytes,
 	                        .bytes = lower_owners(w, like) * input_words(s, what) / atoms_size(w->l, part) * 4};
 	for (int i = 0; i < s->inputs.n; i++) {
 		const struct step_input *have = &s->inputs.at[i];
 		if (have->what != what || have->owner_group != in.owner_group || have->token_group != in.token_group
-		    || have->page_group != in.page_group)
+		    || have->page_group != in.page_group || have->pool != pool)
 			continue;
 		in.offset = have->offset;
 	}
@@ -80,12 +81,18 @@ static struct argument step_input(struct lower *w, enum dr_input what, const str
 struct argument lower_input(struct lower *w, enum dr_input what, const struct local_value *like)
 {
 	const struct atoms none = {.n = 0};
-	return step_input(w, what, like, &none);
+	return step_input(w, what, like, 0, &none);
 }
 
-struct argument lower_slots(struct lower *w, const struct local_value *like, const struct atoms *pages)
+struct argument lower_slots(struct lower *w, const struct local_value *like, int pool, const struct atoms *pages)
 {
-	return step_input(w, DR_INPUT_SLOT, like, pages);
+	return step_input(w, DR_INPUT_SLOT, like, pool, pages);
+}
+
+struct argument lower_pages(struct lower *w, const struct local_value *like, int pool)
+{
+	const struct atoms none = {.n = 0};
+	return step_input(w, DR_INPUT_PAGES, like, pool, &none);
 }
 
 /* ---- kernels and instructions ---------------------------------------------------------------- */

@@ -135,7 +135,10 @@ void schedule_print(const struct schedule *s, FILE *out)
 		fprintf(out, "%s %s %lld", i ? "," : "", s->programs.at[i].name, (long long)s->programs.at[i].max_tokens);
 	for (int i = 0; i < s->programs.n; i++)
 		fprintf(out, "%s %lld", i ? "," : "; rows", (long long)s->programs.at[i].max_rows);
-	fprintf(out, "; pages %lld of %lld\n", (long long)s->pages, (long long)s->page);
+	fprintf(out, "; pages %lld of %lld", (long long)s->pool[0].pages, (long long)s->page);
+	for (int i = 1; i < s->n_pools; i++)
+		fprintf(out, ", %lld for windows of %lld", (long long)s->pool[i].pages, (long long)s->pool[i].window);
+	fprintf(out, "\n");
 	print_memory(s, out);
 	for (int i = 0; i < s->groups.n; i++) {
 		fprintf(out, "group%d of %lld:", i, (long long)s->groups.at[i].size);

@@ -50,12 +50,13 @@ static void set_sizes(struct schedule *s, const struct local *l)
 	s->seqs = divide_up(k->batch, owners);
 	s->page = k->page;
 	int64_t each = divide_up(divide_up(k->cache, k->batch), k->page);
-	s->pages = round_up(s->seqs * each, s->page_multiple);
+	int64_t pages = round_up(s->seqs * each, s->page_multiple);
 	if (longest > l->program->max_ctx && l->program->max_ctx > 0)
 		longest = l->program->max_ctx;
 	s->pages_per_seq = divide_up(longest, k->page) > each ? divide_up(longest, k->page) : each;
-	if (s->pages_per_seq > s->pages)
-		s->pages_per_seq = s->pages;
+	if (s->pages_per_seq > pages)
+		s->pages_per_seq = pages;
+	s->pool[0] = (struct pool){0, pages};
 	s->adjusts = adjusts_of(s, l->program);
 	int64_t prompts = s->seqs * k->seq_hi, chunk = k->chunk < prompts ? k->chunk : prompts, rows = s->seqs * k->rows;
 	prefill->max_tokens = round_up(divide_up(chunk, m), s->token_multiple);
@@ -82,11 +83,11 @@ int64_t program_max_rows(const struct schedule *s)
 
 /* ---- promises -------------------------------------------------------------------------------- */
 
-/* On admission a sequence takes all pages that it may need, from its owner's pages. */
+/* A sequence that is alone must be able to run to its end. */
 static bool check_cache(const struct schedule *s, const struct local *l, struct sink *sink)
 {
 	const struct workload *w = &l->deploy->work;
-	int64_t longest = workload_longest(w), held = s->pages * s->page, need = divide_up(longest, s->page);
+	int64_t longest = workload_longest(w), held = s->pool[0].pages * s->page, need = divide_up(longest, s->page);
 	if (held >= longest)
 		return true;
 	int64_t cache = w->batch * divide_up(need, s->seqs) * s->page;
@@ -99,8 +100,8 @@ static bool check_cache(const struct schedule *s, const struct local *l, struct 
 		"positions of a sequence: %lld + %lld - 1 = %lld, in %lld page%s of %lld; the last token is not read back",
 		(long long)w->seq_hi, (long long)(longest + 1 - w->seq_hi), (long long)longest, (long long)need, plural(need),
 		(long long)s->page);
-	diag_note(sink, d, "the cache of an owner: %lld page%s, for %lld sequence%s of %lld", (long long)s->pages,
-	          plural(s->pages), (long long)s->seqs, plural(s->seqs), (long long)w->batch);
+	diag_note(sink, d, "the cache of an owner: %lld page%s, for %lld sequence%s of %lld", (long long)s->pool[0].pages,
+	          plural(s->pool[0].pages), (long long)s->seqs, plural(s->seqs), (long long)w->batch);
 	struct suggestion value = {"workload.cache", arena_printf(sink->arena, "%lld", (long long)cache)};
 	if (diag_check(sink, l->deploy->name, DIAG_E0704, &value, 1) < 0)
 		return false;
@@ -165,11 +166,11 @@ static bool check_bounds(const struct schedule *s, struct local *l, struct sink 
 	int64_t owners = atoms_size(l, &l->owners), held = owners_in_a_cache(l), top = choices(l->program);
 	int64_t chunk = program_max_tokens(s), rows = program_max_rows(s);
 	struct arena *a = sink->arena;
-	bool bad =
-		too_many(sink, w->cache_span, " positions in the caches of a rank", times(times(s->pages, s->page), held),
-	             arena_printf(a, "%lld pages x %lld positions, for %lld owner%s: a position's number is an i32",
-	                          (long long)s->pages, (long long)s->page, (long long)held, plural(held)),
-	             "a smaller `batch`, `seq` or `cache`; or more ranks on `batch`");
+	bool bad = too_many(sink, w->cache_span, " positions in the caches of a rank",
+	                    times(times(s->pool[0].pages, s->page), held),
+	                    arena_printf(a, "%lld pages x %lld positions, for %lld owner%s: a position's number is an i32",
+	                                 (long long)s->pool[0].pages, (long long)s->page, (long long)held, plural(held)),
+	                    "a smaller `batch`, `seq` or `cache`; or more ranks on `batch`");
 	if (!bad)
 		bad = too_many(sink, w->batch_span, " entries in the page table of an owner", times(s->seqs, s->pages_per_seq),
 		               arena_printf(a, "%lld sequences x %lld pages", (long long)s->seqs, (long long)s->pages_per_seq),
@@ -193,6 +194,7 @@ bool set_step_sizes(struct schedule *s, struct local *l, struct sink *sink)
 {
 	set_multiples(s, l);
 	set_sizes(s, l);
+	set_pools(s, l);
 	bool bounded = check_bounds(s, l, sink);
 	return check_cache(s, l, sink) && bounded;
 }

@@ -4,13 +4,13 @@
 
 int64_t step_number(const struct number *n, const struct step_values *v)
 {
-	int64_t div = n->div ? n->div : 1, index = n->group < 0 ? 0 : v->index[n->group];
+	int64_t div = n->div ? n->div : 1, index = n->kind == NUMBER_PAGES || n->group < 0 ? 0 : v->index[n->group];
 	int64_t tokens = v->tokens * n->value / div, rows = v->rows * n->value / div;
 	switch (n->kind) {
 	case NUMBER_CONST:          return n->value;
 	case NUMBER_TOKENS:         return tokens;
 	case NUMBER_ROWS:           return rows;
-	case NUMBER_PAGES:          return v->pages * n->value / div;
+	case NUMBER_PAGES:          return v->pages[n->group] * n->value / div;
 	case NUMBER_INDEX:          return index * n->value;
 	case NUMBER_INDEX_TOKENS:   return index * tokens;
 	case NUMBER_INDEX_ROWS:     return index * rows;
@@ -25,11 +25,11 @@ struct step_values step_values_max(const struct schedule *s, const struct step_p
 	int64_t *index = arena_array(arena, int64_t, s->groups.n + 1);
 	for (int i = 0; i < s->groups.n; i++)
 		index[i] = s->groups.at[i].size - 1;
-	return (struct step_values){.tokens = p->max_tokens,
-	                            .rows = p->max_rows,
-	                            .pages = s->pages,
-	                            .candidates = 1 + DR_CANDIDATES,
-	                            .index = index};
+	struct step_values v = {
+		.tokens = p->max_tokens, .rows = p->max_rows, .candidates = 1 + DR_CANDIDATES, .index = index};
+	for (int i = 0; i < s->n_pools; i++)
+		v.pages[i] = s->pool[i].pages;
+	return v;
 }
 
 int64_t step_staging(const struct schedule *s, const struct instr *i, const struct step_values *v)

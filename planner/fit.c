@@ -54,17 +54,34 @@ static const char *weights_text(const struct fit *f, int stage)
 /* Has the cache room for all sequences at their longest, rather than for a number of positions that was given? */
 static bool cached_whole(const struct workload *w) { return w->cache == w->batch * (w->seq_hi + w->output_hi); }
 
-static const char *cache_text(const struct fit *f, const struct memory *m)
+/* "; 137 pages for windows of 1024 x 6.5 MiB": the pools of pages for windows that a stage has. */
+static const char *windows_text(const struct fit *f, int stage)
+{
+	const struct schedule *s = f->schedule;
+	struct text t = {.arena = f->arena};
+	text_add(&t, "%s", "");
+	for (int i = 1; i < s->n_pools; i++) {
+		double bytes = (double)pool_loop_bytes(s, i, stage), pages = (double)s->pool[i].pages;
+		if (bytes > 0)
+			text_add(&t, "; %lld pages for windows of %lld x %s", (long long)s->pool[i].pages,
+			         (long long)s->pool[i].window, planner_bytes(f->arena, bytes / pages));
+	}
+	return t.at;
+}
+
+static const char *cache_text(const struct fit *f, const struct memory *m, int stage)
 {
 	const struct workload *w = &f->deploy->work;
 	const struct schedule *s = f->schedule;
-	double positions = (double)s->pages * (double)s->page;
+	double positions = (double)s->pool[0].pages * (double)s->page, whole = m->kv;
+	for (int i = 1; i < s->n_pools; i++)
+		whole -= (double)pool_loop_bytes(s, i, stage);
 	int64_t each = w->seq_hi + w->output_hi;
-	const char *one = planner_bytes(f->arena, positions > 0 ? m->kv / positions : 0);
+	const char *one = planner_bytes(f->arena, positions > 0 ? whole / positions : 0);
 	if (cached_whole(w) && s->seqs > 0)
-		return arena_printf(f->arena, "%lld sequence%s x %lld positions x %s, in pages of %lld", (long long)s->seqs,
-		                    plural(s->seqs), (long long)each, one, (long long)s->page);
-	return arena_printf(f->arena, "%.0f positions x %s", positions, one);
+		return arena_printf(f->arena, "%lld sequence%s x %lld positions x %s, in pages of %lld%s", (long long)s->seqs,
+		                    plural(s->seqs), (long long)each, one, (long long)s->page, windows_text(f, stage));
+	return arena_printf(f->arena, "%.0f positions x %s%s", positions, one, windows_text(f, stage));
 }
 
 static void line(const struct fit *f, struct diag *d, const char *what, double bytes, double full, const char *why)
@@ -89,7 +106,7 @@ static void table(const struct fit *f, struct diag *d, int stage)
 	full = m.activations > full ? m.activations : full;
 	line(f, d, "weights", m.weights, full, weights_text(f, stage));
 	if (m.kv > 0)
-		line(f, d, "kv cache", m.kv, full, cache_text(f, &m));
+		line(f, d, "kv cache", m.kv, full, cache_text(f, &m, stage));
 	line(
 		f, d, "activations", m.activations, full,
 		arena_printf(f->arena, "chunks of %lld tokens", (long long)f->schedule->programs.at[PHASE_PREFILL].max_tokens));

@@ -226,71 +226,6 @@ static void find_copies(const struct lint *t, const struct state *s)
 	}
 }
 
-/* ---- windows --------------------------------------------------------------------------------- */
-
-static bool reads_state(const struct program *p, int value, int state)
-{
-	while (p->values.at[value].op == OP_RENAME || p->values.at[value].op == OP_PIECE)
-		value = p->values.at[value].args[0];
-	return p->values.at[value].op == OP_APPEND && p->values.at[value].append.state == state;
-}
-
-/* The widest window or chunk through which attention reads a cache; 0: all of it is read, or none. */
-static int64_t window_of(const struct program *p, int state)
-{
-	int64_t widest = 0;
-	for (int i = 0; i < p->values.n; i++) {
-		const struct value *v = &p->values.at[i];
-		if (v->op != OP_ATTEND || !(reads_state(p, v->args[1], state) || reads_state(p, v->args[2], state)))
-			continue;
-		int64_t reach = attend_reach(v);
-		if (!reach)
-			return 0;
-		widest = reach > widest ? reach : widest;
-	}
-	return widest;
-}
-
-static double position_bytes(const struct lint *t, const struct state *s)
-{
-	double n =
-		dtype_millibits(s->dtype) / 8000.0 * (s->body >= 0 ? (double)t->local->program->loop.bodies[s->body].turns : 1);
-	for (int i = 0; i < s->n_axes; i++)
-		n *= local_extent(t, s->axes[i], &(struct atoms){.n = 0});
-	return n;
-}
-
-/* W0520: caches keep all positions of a sequence, but those before the window are never read again. */
-static void find_windows(const struct lint *t)
-{
-	const struct program *p = t->local->program;
-	const struct workload *w = &t->deploy->work;
-	int64_t kept = workload_longest(w), window = 0;
-	double kv = 0, idle = 0;
-	const struct state *first = NULL;
-	for (int i = 0; i < p->states.n; i++) {
-		int64_t here = window_of(p, i), read = here + w->chunk;
-		double bytes = position_bytes(t, &p->states.at[i]);
-		kv += bytes;
-		if (!here || read >= kept)
-			continue;
-		idle += bytes * (1 - (double)read / (double)kept);
-		first = first ? first : &p->states.at[i];
-		window = here > window ? here : window;
-	}
-	if (idle <= 0.1 * kv)
-		return;
-	struct diag *d = diag_report(t->sink, DIAG_W0520, w->seq_span, "layers that look back %lld positions keep %lld",
-	                             (long long)window, (long long)kept);
-	diag_related(t->sink, d, first->span, "`%s` is read through a window of %lld", first->path,
-	             (long long)window_of(p, (int)(first - p->states.at)));
-	diag_note(t->sink, d, "%.0f%% of the cache is never read again: %s of %s for one sequence of %lld positions",
-	          100 * idle / kv, planner_bytes(t->arena, idle * (double)kept), planner_bytes(t->arena, kv * (double)kept),
-	          (long long)kept);
-	diag_help(t->sink, d,
-	          "this version keeps every position of every layer: plan with these bytes, or promise shorter prompts");
-}
-
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s)
@@ -301,9 +236,7 @@ void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const
 		find_repeated(&t, phase);
 	for (int i = 0; i < l->program->states.n; i++)
 		find_copies(&t, &l->program->states.at[i]);
-	if (s) {
-		find_windows(&t);
+	if (s)
 		lint_step(&t);
-	}
 	lint_traffic(&t);
 }

@@ -45,7 +45,7 @@ void planner_fit_training(struct arena *arena, struct names *names, struct sink 
  * undecided; `s` NULL: so is what needs bytes. */
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s);
 
-/* lint.c, lint_step.c, lint_traffic.c: W0511 to W0520, W0604, W0607, W0905. `s` may be NULL. */
+/* lint.c, lint_step.c, lint_traffic.c: W0511 to W0519, W0604, W0607, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
 
 /* report.c: the text of `deployc plan`, the same in every run. `s` NULL: only what is known of the model. */

@@ -60,15 +60,15 @@ static void print_layers(struct report *r)
 static void print_totals(struct report *r)
 {
 	struct total t[PLANNER_TOTALS];
-	planner_totals(r->deploy, NULL, t);
+	int n = planner_totals(r->deploy, r->schedule, t);
 	text_add(&r->text, "  parameters  %sparam, %sparam active for a token; weights %s\n",
 	         planner_count(r->arena, t[0].value), planner_count(r->arena, t[1].value),
 	         planner_bytes(r->arena, t[2].value));
 	const struct workload *w = &r->deploy->work;
 	if (w->training)
 		return;
-	text_add(&r->text, "  cache       %lld positions, %s in all\n", (long long)w->cache,
-	         planner_bytes(r->arena, t[3].value));
+	text_add(&r->text, "  cache       %lld positions%s\n", (long long)w->cache,
+	         n > 3 ? arena_printf(r->arena, ", %s in all", planner_bytes(r->arena, t[3].value)) : "");
 	const char *prompts = w->seq_lo == w->seq_hi ? arena_printf(r->arena, "prompts of %lld", (long long)w->seq_hi)
 	                                             : arena_printf(r->arena, "prompts of %lld to %lld",
 	                                                            (long long)w->seq_lo, (long long)w->seq_hi);
@@ -85,8 +85,11 @@ static void print_step(struct report *r)
 		         i ? "" : " tokens of an owner");
 	text_add(&r->text, "%lld microbatch%s\n", (long long)s->pipeline.microbatches,
 	         s->pipeline.microbatches == 1 ? "" : "es");
-	text_add(&r->text, "  owner       %lld sequence%s, %lld pages of %lld positions\n", (long long)s->seqs,
-	         plural(s->seqs), (long long)s->pages, (long long)s->page);
+	text_add(&r->text, "  owner       %lld sequence%s, %lld pages of %lld positions", (long long)s->seqs,
+	         plural(s->seqs), (long long)s->pool[0].pages, (long long)s->page);
+	for (int i = 1; i < s->n_pools; i++)
+		text_add(&r->text, ", %lld for windows of %lld", (long long)s->pool[i].pages, (long long)s->pool[i].window);
+	text_add(&r->text, "\n");
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */

@@ -35,10 +35,27 @@ static double read_share(const struct program *p, const struct param *param)
 	return share;
 }
 
-static int model_totals(const struct deploy *d, struct total *out)
+/* Is a cache read through a window? How many of its positions have pages is only known of a schedule. */
+static bool has_windows(const struct program *p)
+{
+	for (int i = 0; i < p->values.n; i++)
+		if (p->values.at[i].op == OP_ATTEND && p->values.at[i].attend.window)
+			return true;
+	return false;
+}
+
+/* Positions of all owners in the pool of a state. */
+static double cached_positions(const struct deploy *d, const struct schedule *s, int state)
+{
+	if (!s || !s->pool_of[state])
+		return (double)d->work.cache;
+	return (double)s->pool[s->pool_of[state]].pages * (double)s->page * (double)s->groups.at[s->owner_group].size;
+}
+
+static int model_totals(const struct deploy *d, const struct schedule *s, struct total *out)
 {
 	const struct program *p = d->program;
-	double params = 0, active = 0, weights = 0, position = 0;
+	double params = 0, active = 0, weights = 0, kv = 0;
 	for (int i = 0; i < p->params.n; i++) {
 		const struct param *param = &p->params.at[i];
 		double n = planner_param_elements(p, param);
@@ -47,14 +64,14 @@ static int model_totals(const struct deploy *d, struct total *out)
 		active += param->contracted ? n * read_share(p, param) : 0;
 	}
 	for (int i = 0; i < p->states.n; i++) {
-		const struct state *s = &p->states.at[i];
-		position += stored_bytes(elements(p, s->axes, s->n_axes, s->body), s->dtype);
+		const struct state *st = &p->states.at[i];
+		kv += stored_bytes(elements(p, st->axes, st->n_axes, st->body), st->dtype) * cached_positions(d, s, i);
 	}
 	out[0] = (struct total){"params", params, TOTAL_PARAMS};
 	out[1] = (struct total){"params.active", active, TOTAL_PARAMS};
 	out[2] = (struct total){"total.weights", weights, TOTAL_BYTES};
-	out[3] = (struct total){"total.kv", position * (double)d->work.cache, TOTAL_BYTES};
-	return 4;
+	out[3] = (struct total){"total.kv", kv, TOTAL_BYTES};
+	return s || !has_windows(p) ? 4 : 3;
 }
 
 /* ---- a rank ---------------------------------------------------------------------------------- */
@@ -107,7 +124,7 @@ static int memory_totals(const struct deploy *d, const struct schedule *s, struc
 
 int planner_totals(const struct deploy *d, const struct schedule *s, struct total out[PLANNER_TOTALS])
 {
-	int n = model_totals(d, out);
+	int n = model_totals(d, s, out);
 	return s && s->stages.n ? n + memory_totals(d, s, out + n) : n;
 }
 

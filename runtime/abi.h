@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 12 };
+enum { DR_ABI_VERSION = 13 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
@@ -51,14 +51,20 @@ enum dr_input {
 	DR_INPUT_IDS,    /* [T] token ids */
 	DR_INPUT_POS,    /* [T] positions in their sequences */
 	DR_INPUT_SEQ,    /* [T] index of the owner's sequence: row of the page table */
-	DR_INPUT_SLOT,   /* [T] slot of the cache entry: page * page_size + offset */
+	DR_INPUT_SLOT,   /* [T] slot of the cache entry in a pool: page * page_size + offset */
 	DR_INPUT_WANT,   /* [R] index into the owner's packed tokens: those whose logits are wanted */
 	DR_INPUT_SAMPLE, /* [R] struct dr_sampling */
 	DR_INPUT_ADJUST, /* [A] struct dr_adjust: those of the first row that has any, then of the next; each token once a
 	                    row */
-	DR_INPUT_PAGES,  /* [seqs][pages_per_seq] */
+	DR_INPUT_PAGES,  /* [seqs][pages_per_seq]: page of each page_size positions of a sequence in a pool */
 	DR_INPUTS
 };
+/* Cache pages of an owner. A sequence holds pages for its last `reach` positions, and for those of the current step;
+ * reach 0, as in the first pool: for all. The other pools never run out before the first one. */
+struct dr_pool {
+	uint32_t reach, pages; /* pages of an owner */
+};
+enum { DR_POOLS = 4 };
 enum dr_phase { DR_PREFILL, DR_DECODE, DR_PHASES }; /* the step programs of inference */
 
 struct dr_span {
@@ -119,10 +125,11 @@ struct dr_param {
  * - owner_group: the owners [i * h, (i + 1) * h), h = all owners / size of the group
  * - token_group: which of the equal parts of each owner's T or R
  * - page_group, of size n: the pages with page % n == i. Slots number these pages alone, and are -1 in the others.
+ * pool: whose slots or pages it has.
  * With several owners, the k-th one's sequence, slot, page and entry numbers are offset by k times what one owner has.
  */
 struct dr_step_input {
-	uint32_t what, owner_group, token_group, page_group; /* what: enum dr_input */
+	uint32_t what, owner_group, token_group, page_group, pool, pad; /* what: enum dr_input */
 	uint64_t offset;
 };
 /* How the rows of a program's tokens and logits are split: groups over owners, and over each owner's rows. */
@@ -195,18 +202,18 @@ struct dr_program {
 	struct dr_span plan_text, index_name; /* text of `launcher plan`; "layer" */
 	uint32_t stage_group;                 /* group of the atoms that split `layers`; its size is the number of stages */
 	uint32_t owner_group;                 /* group of the atoms that split sequences among owners */
-	uint32_t token_multiple, row_multiple; /* T and R of a step are multiples of these */
-	uint32_t order, microbatches, chunks;  /* of the pipeline: support/stage_order.h */
-	uint32_t seqs, page_size, pages,
-		pages_per_seq;              /* per owner: sequences, positions in a page, pages in the pool, page table width */
-	uint32_t page_multiple;         /* `pages`, and P of a step, are multiples of this */
-	uint32_t adjusts, pad;          /* maximum A, per owner */
-	struct dr_span bodies, body_of; /* struct dr_body; u32 for each layer of the model */
-	struct dr_span inputs;          /* struct dr_step_input */
-	struct dr_span programs;        /* struct dr_step_program: DR_PREFILL, DR_DECODE */
-	uint64_t tokens_offset;         /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
-	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group, rounded up] per row */
-	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
+	uint32_t token_multiple, row_multiple;   /* T and R of a step are multiples of these */
+	uint32_t order, microbatches, chunks;    /* of the pipeline: support/stage_order.h */
+	uint32_t seqs, page_size, pages_per_seq; /* per owner: sequences, positions in a page, page table width */
+	uint32_t page_multiple;                  /* pages of a pool, and P of a step, are multiples of this */
+	uint32_t adjusts, pad;                   /* maximum A, per owner */
+	struct dr_span pools;                    /* struct dr_pool, at most DR_POOLS */
+	struct dr_span bodies, body_of;          /* struct dr_body; u32 for each layer of the model */
+	struct dr_span inputs;                   /* struct dr_step_input */
+	struct dr_span programs;                 /* struct dr_step_program: DR_PREFILL, DR_DECODE */
+	uint64_t tokens_offset;       /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
+	uint64_t logits_offset;       /* likewise: f32[vocab / size of logits_group, rounded up] per row */
+	uint32_t vocab, logits_group; /* a rank's shard is its index in logits_group */
 	/* Bytes: staging for collectives and one of the two messages between stages, on the host; staging on the device */
 	uint64_t comm_staging, comm_mailbox, comm_device;
 	uint32_t workers;    /* of a launch, where the device does not count its own */
@@ -221,7 +228,7 @@ struct dr_frame {
 	const uint32_t *body_of;       /* the body of each layer of this stage */
 	int32_t stage, stages, layers; /* layers: of this stage */
 	int32_t tokens, rows;          /* T and R of this microbatch */
-	int32_t pages;                 /* P: no cache holds anything in pages from this one on */
+	int32_t pages[DR_POOLS];       /* P: no cache of the pool holds anything in pages from this one on */
 	int32_t candidates;            /* pairs per row from each shard of the vocabulary: 1, or 1 + DR_CANDIDATES
 	                                  if a row of any owner uses top-k, top-p or min-p */
 	int32_t layer; /* current layer of the stage, -1 outside the loop; for messages; set by generated code */

@@ -205,6 +205,8 @@ void engine_pages(const struct engine *e, int owner, int *free_pages, int *held)
 	*held = schedule_held_pages(e->schedule, owner);
 }
 
+int64_t engine_interrupted(const struct engine *e) { return schedule_interrupted(e->schedule); }
+
 /* ---- steps ----------------------------------------------------------------------------------- */
 static enum finish finish_of(const struct engine *e, const struct entry *x, int32_t token)
 {

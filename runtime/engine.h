@@ -73,6 +73,8 @@ bool engine_stop(struct engine *e, uint64_t id);
 bool engine_step(struct engine *e, struct step_done *done);
 /* No sequence is left: engine_step would do nothing. */
 bool engine_idle(const struct engine *e);
-/* Free pages of an owner's caches, and the pages that its sequences hold. Their sum is constant. */
+/* An owner's free pages for whole sequences, and those that its sequences hold. Their sum is constant. */
 void engine_pages(const struct engine *e, int owner, int *free_pages, int *held);
+/* How often a sequence was interrupted because pages ran out, to be computed again. */
+int64_t engine_interrupted(const struct engine *e);
 #endif

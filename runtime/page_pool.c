@@ -1,40 +1,95 @@
-/* The pages of the caches: a stack of free pages for each owner. */
+/* A pool of pages. Each owner's free ones are a heap with the lowest number on top. */
 #include <stdlib.h>
-#include <string.h>
+#include "pages.h"
 #include "report.h"
-#include "schedule.h"
 
-void page_pool_open(struct page_pool *p, int owners, int pages)
+struct owned_pages {
+	int32_t *heap; /* [pages] */
+	int n_free;
+	bool *held; /* [pages] */
+	int end;    /* 1 + the highest number that is held */
+};
+
+static void open_owned(struct owned_pages *o, int pages)
 {
-	p->pages = pages;
-	p->free = host_alloc((size_t)owners * (size_t)pages, sizeof *p->free);
-	p->n_free = host_alloc((size_t)owners, sizeof *p->n_free);
-	for (int i = 0; i < owners; i++) {
-		p->n_free[i] = pages;
-		for (int k = 0; k < pages; k++)
-			p->free[(size_t)i * (size_t)pages + (size_t)k] = pages - 1 - k; /* the first page is on top */
-	}
+	*o = (struct owned_pages){.heap = host_alloc((size_t)pages, sizeof *o->heap),
+	                          .n_free = pages,
+	                          .held = host_alloc((size_t)pages, sizeof *o->held)};
+	for (int i = 0; i < pages; i++)
+		o->heap[i] = i;
+}
+
+void page_pool_open(struct page_pool *p, int owners, int reach, int pages, int page_size)
+{
+	*p = (struct page_pool){.reach = reach, .pages = pages, .page_size = page_size, .owners = owners};
+	p->own = host_alloc((size_t)owners, sizeof *p->own);
+	for (int i = 0; i < owners; i++)
+		open_owned(&p->own[i], pages);
 }
 
 void page_pool_close(struct page_pool *p)
 {
-	free(p->free);
-	free(p->n_free);
+	for (int i = 0; i < p->owners; i++) {
+		free(p->own[i].heap);
+		free(p->own[i].held);
+	}
+	free(p->own);
 }
 
-static int32_t *stack_of(const struct page_pool *p, int owner) { return p->free + (size_t)owner * (size_t)p->pages; }
+int page_pool_free(const struct page_pool *p, int owner) { return p->own[owner].n_free; }
 
-bool page_pool_take(struct page_pool *p, int owner, int n, int32_t *to)
+int page_pool_end(const struct page_pool *p)
 {
-	if (n > p->n_free[owner])
-		return false;
-	for (int i = 0; i < n; i++)
-		to[i] = stack_of(p, owner)[--p->n_free[owner]];
-	return true;
+	int end = 0;
+	for (int i = 0; i < p->owners; i++)
+		end = p->own[i].end > end ? p->own[i].end : end;
+	return end;
 }
 
-void page_pool_give(struct page_pool *p, int owner, const int32_t *pages, int n)
+static void swap(int32_t *heap, int a, int b)
 {
-	for (int i = n; i-- > 0;)
-		stack_of(p, owner)[p->n_free[owner]++] = pages[i];
+	int32_t t = heap[a];
+	heap[a] = heap[b];
+	heap[b] = t;
+}
+
+static void sink(int32_t *heap, int n, int at)
+{
+	for (int least; (least = 2 * at + 1) < n; at = least) {
+		if (least + 1 < n && heap[least + 1] < heap[least])
+			least++;
+		if (heap[at] <= heap[least])
+			return;
+		swap(heap, at, least);
+	}
+}
+
+static void rise(int32_t *heap, int at)
+{
+	for (int above; at > 0 && heap[above = (at - 1) / 2] > heap[at]; at = above)
+		swap(heap, at, above);
+}
+
+int32_t page_pool_take(struct page_pool *p, int owner)
+{
+	struct owned_pages *o = &p->own[owner];
+	if (o->n_free == 0)
+		host_bug("a pool of %d pages has none free", p->pages);
+	int32_t page = o->heap[0];
+	o->heap[0] = o->heap[--o->n_free];
+	sink(o->heap, o->n_free, 0);
+	o->held[page] = true;
+	o->end = page >= o->end ? page + 1 : o->end;
+	return page;
+}
+
+/* The end moves down over pages that it moved up over before. */
+void page_pool_give(struct page_pool *p, int owner, int32_t page)
+{
+	struct owned_pages *o = &p->own[owner];
+	o->heap[o->n_free] = page;
+	rise(o->heap, o->n_free++);
+	o->held[page] = false;
+	while (o->end > 0 && !o->held[o->end - 1])
+		o->end--;
 }

@@ -130,7 +130,9 @@ void pass_run(struct pass *p)
 		if (p->stepped)
 			p->stepped(p);
 	}
+	p->interrupted = engine_interrupted(p->engine);
 	engine_close(p->engine);
+	p->engine = NULL;
 	if (p->under_way || p->next < p->n)
 		rank_fail(&r->reporter, "internal: the engine stopped before all prompts were done");
 }

@@ -25,7 +25,8 @@ struct pass {
 	void (*stepped)(struct pass *p);           /* a step is over */
 	void *context;                             /* the caller's */
 	/* Set by the pass */
-	struct engine *engine;
+	struct engine *engine; /* while it runs */
+	int64_t interrupted;   /* how often a sequence was, because pages ran out */
 	struct answer *answer; /* [n] */
 	int next, under_way;   /* the next prompt to submit; those that were submitted and have not ended */
 	int64_t begin, ns[DR_PHASES], tokens[DR_PHASES];

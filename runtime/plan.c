@@ -23,6 +23,8 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 	p->config = plan_array(p, struct dr_config, h->config);
 	p->op_names = plan_array(p, struct dr_span, h->op_names);
 	p->kernels = h->kernels.n ? plan_array(p, struct dr_kernel, h->kernels) : NULL;
+	p->pools = plan_array(p, struct dr_pool, h->pools);
+	p->n_pools = (int)h->pools.n;
 	p->n_stages = (int)h->stages.n;
 	p->n_owners = plan_group_size(p, (int)h->owner_group);
 	uint64_t ranks = 1;
@@ -34,6 +36,8 @@ const char *plan_open(struct plan *p, const unsigned char *blob)
 		return "the stages of the launcher's program are not those of its mesh";
 	if (h->programs.n != DR_PHASES)
 		return "the launcher's program does not prefill and decode";
+	if (p->n_pools < 1 || p->n_pools > DR_POOLS || p->pools[0].reach)
+		return "the launcher's program has pools of pages that its runtime does not know";
 	if (h->order >= PIPELINE_ORDERS || h->chunks != 1)
 		return "the launcher's program has a pipeline that its runtime does not know";
 	return NULL;

@@ -19,8 +19,9 @@ struct plan {
 	const struct dr_map *maps;
 	const struct dr_config *config;
 	const struct dr_span *op_names;
-	const struct dr_kernel *kernels;  /* NULL: unknown */
-	int n_stages, n_owners, n_groups; /* group n_groups is all ranks; the program's groups come before it */
+	const struct dr_pool *pools;               /* the first keeps all positions */
+	const struct dr_kernel *kernels;           /* NULL: unknown */
+	int n_pools, n_stages, n_owners, n_groups; /* group n_groups is all ranks; the program's groups come before it */
 };
 
 /* NULL, or what is wrong with the blob. */

@@ -7,7 +7,7 @@
 
 /* Graphs of other sizes are dropped, those that were launched longest ago first. */
 struct step_key {
-	int32_t tokens, rows, pages, candidates;
+	int32_t tokens, rows, candidates, pages[DR_POOLS];
 };
 struct step_graph {
 	struct step_key key;
@@ -86,7 +86,8 @@ static bool may_be_graph(const struct rank *r)
 void graphs_run(struct rank *r)
 {
 	const struct dr_frame *f = &r->frame;
-	struct step_key key = {f->tokens, f->rows, f->pages, f->candidates};
+	struct step_key key = {f->tokens, f->rows, f->candidates, {0}};
+	memcpy(key.pages, f->pages, sizeof key.pages);
 	if (!may_be_graph(r)) {
 		run_eagerly(r);
 		return;

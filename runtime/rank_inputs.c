@@ -38,12 +38,13 @@ static const int32_t *counted_on(const struct rank *r, const struct dr_step_inpu
 {
 	const struct dr_program *h = r->job->plan->head;
 	int ranks = plan_group_size(r->job->plan, (int)in->page_group), before = 0;
+	uint32_t pages = r->job->plan->pools[in->pool].pages;
 	if (in->what == DR_INPUT_SEQ)
 		before = (int)h->seqs * i;
 	if (in->what == DR_INPUT_SLOT)
-		before = (int)(h->pages * h->page_size) / ranks * i;
+		before = (int)(pages * h->page_size) / ranks * i;
 	if (in->what == DR_INPUT_PAGES)
-		before = (int)h->pages * i;
+		before = (int)pages * i;
 	if (in->what == DR_INPUT_SAMPLE && i && r->step.adjusts[microbatch])
 		return entries_counted_on(r, words, n, r->step.adjusts[microbatch] * i);
 	if (ranks == 1 && !before)
@@ -65,6 +66,8 @@ static uint64_t write_input(struct rank *r, int microbatch, const struct dr_step
 	for (int i = 0; i < mine.n; i++) {
 		int n;
 		const int32_t *words = step_array(&r->step, plan, microbatch, mine.first + i, (enum dr_input)in->what, &n);
+		if (in->what == DR_INPUT_SLOT)
+			words = step_slots(&r->step, plan, microbatch, mine.first + i, (int)in->pool);
 		n /= plan_group_size(plan, (int)in->token_group);
 		words += r->frame.index[in->token_group] * n;
 		words = counted_on(r, in, microbatch, words, n, i);
@@ -95,7 +98,7 @@ static void send_run(struct rank *r, const unsigned char *staged, uint64_t from,
 		r->device->queue->send(r->device, r->memory.base[DR_SPACE_INPUT] + from, staged + from, to - from);
 }
 
-/* One copy, unless the page table, which is written when it changes, comes in between, or changes of logits, which are
+/* One copy, unless a page table, of which only changes are written, comes in between, or changes of logits, which are
  * few or none of those that there is room for. */
 static void stage_inputs(struct rank *r, int microbatch)
 {
@@ -127,12 +130,37 @@ void inputs_open(struct rank *r)
 
 void inputs_close(struct rank *r) { free(r->counted); }
 
+/* Writes a run into a page table, if the rank serves its owner. staged: see write_input. */
+static void write_run(struct rank *r, const struct dr_step_input *in, const struct page_run *run, unsigned char *staged)
+{
+	const struct dr_program *h = r->job->plan->head;
+	struct owners mine = owners_of(r, in->owner_group);
+	int i = run->owner - mine.first;
+	if (i < 0 || i >= mine.n || run->pool != (int)in->pool)
+		return;
+	const int32_t *pages = counted_on(r, in, 0, (const int32_t *)(run + 1), run->n, i);
+	uint64_t row = (uint64_t)i * h->seqs + (uint64_t)run->row, bytes = (uint64_t)run->n * sizeof *pages;
+	uint64_t at = in->offset + (row * h->pages_per_seq + (uint64_t)run->first) * sizeof *pages;
+	if (staged) {
+		memcpy(staged + at, pages, bytes);
+		r->device->queue->send(r->device, r->memory.base[DR_SPACE_INPUT] + at, staged + at, bytes);
+	} else {
+		r->device->write(r->device, flat(r->memory.base[DR_SPACE_INPUT] + at, bytes), pages);
+	}
+}
+
+/* Where the device queues, the buffer is the one that the first microbatch's inputs take, and mark, next. */
 void inputs_write_pages(struct rank *r)
 {
 	const struct dr_step_input *in = plan_array(r->job->plan, struct dr_step_input, r->job->plan->head->inputs);
-	for (uint32_t i = 0; i < r->job->plan->head->inputs.n; i++)
-		if (in[i].what == DR_INPUT_PAGES)
-			write_input(r, 0, &in[i], NULL);
+	unsigned which = r->staging.next % STAGINGS;
+	const struct page_run *run = step_next_run(&r->step, r->job->plan, NULL);
+	if (run && r->device->queue)
+		r->device->queue->await(r->device, which);
+	for (; run; run = step_next_run(&r->step, r->job->plan, run))
+		for (uint32_t i = 0; i < r->job->plan->head->inputs.n; i++)
+			if (in[i].what == DR_INPUT_PAGES)
+				write_run(r, &in[i], run, r->device->queue ? r->staging.buffer[which] : NULL);
 }
 
 void inputs_write(struct rank *r, int microbatch)

@@ -1,4 +1,5 @@
 /* One step of a rank: its inputs, its microbatches, its results. */
+#include <string.h>
 #include "runtime.h"
 
 void activity(struct rank *r, enum activity a) { atomic_store(&r->reporter.board->rank[r->index].activity, a); }
@@ -40,9 +41,8 @@ bool rank_step(struct rank *r)
 		return false;
 	step_measure(&r->step, plan);
 	r->comm->broadcast(r->comm, plan->n_groups, r->step.words + fixed, (r->step.n - fixed) * word);
-	if (r->step.head->with_pages)
-		inputs_write_pages(r);
-	r->frame.pages = r->step.head->pages;
+	inputs_write_pages(r);
+	memcpy(r->frame.pages, r->step.head->pages, sizeof r->frame.pages);
 	trace_begin(r);
 	range_begin(plan_string(plan, plan->programs[r->step.head->phase].name), -1);
 	run_pipeline(r);

@@ -155,6 +155,15 @@ void *host_alloc(size_t n, size_t size)
 	return p;
 }
 
+void host_bug(const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	print_line("error: internal", fmt, args);
+	va_end(args);
+	exit(STATUS_INTERNAL);
+}
+
 void *host_grow(void *p, size_t n, size_t size)
 {
 	p = reallocarray(p, n, size);

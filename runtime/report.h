@@ -90,4 +90,6 @@ int finish_output(int status);
 void *host_alloc(size_t n, size_t size);
 /* Likewise reallocarray. n and size are not 0. */
 void *host_grow(void *p, size_t n, size_t size);
+/* Ends the process with an internal error, where no reporter is at hand. */
+_Noreturn void host_bug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #endif

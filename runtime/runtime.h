@@ -234,7 +234,7 @@ void rank_main(const struct job *job, int index);
 /* gaps.c, for tests: before and after a microbatch. */
 void gaps_fill(struct rank *r);
 void gaps_check(struct rank *r);
-/* rank_inputs.c: a microbatch's inputs; the page tables, which change less often. */
+/* rank_inputs.c: a microbatch's inputs; what changed in the page tables. */
 void inputs_open(struct rank *r);
 void inputs_close(struct rank *r);
 void inputs_write(struct rank *r, int microbatch);

@@ -1,6 +1,8 @@
-/* Decides which positions of which sequences enter the next step. From admission until it ends, a sequence has a row of
- * its owner's page table and pages for its maximum length. A step is prefill while any admitted prompt is unfinished,
- * else decode. In a prefill step, sequences that decode take part, with one token each. */
+/* Decides which positions of which sequences enter the next step. From admission on, a sequence has a row of its
+ * owner's page table, and pages for its prompt; it takes more as it grows. When an owner has no page left for a token,
+ * its youngest sequence loses its pages and waits; later its prompt and what it has sampled are computed again. A step
+ * is prefill while any admitted sequence has known tokens to catch up with, else decode. In a prefill step, sequences
+ * that decode take part, with one token each. */
 #include <stdlib.h>
 #include <string.h>
 #include "../support/round.h"
@@ -10,22 +12,23 @@
 struct owner {
 	struct sequence *first, *last; /* sequences that wait */
 	struct sequence **running;     /* [seqs]: by row of the page table; NULL: the row is free */
+	int n_running;
 };
 struct schedule {
 	const struct plan *plan;
 	struct owner *owner;
-	struct page_pool pages;
-	struct sequence **row; /* [microbatches][owners][max_rows] sequence of each wanted row */
+	struct page_pool pool[DR_POOLS]; /* the first keeps all positions; the others suffice if it does */
+	struct sequence **row;           /* [microbatches][owners][max_rows] sequence of each wanted row */
 	int max_rows;
 	int next_owner; /* for the next sequence */
-	bool few_sizes, pages_changed;
-	int pages_used; /* P of a step; recomputed when pages_changed */
+	bool few_sizes;
+	int64_t added, interrupted;
 };
 
 int schedule_room(const struct plan *plan)
 {
-	const struct dr_program *h = plan->head;
-	return (int)((h->pages < h->pages_per_seq ? h->pages : h->pages_per_seq) * h->page_size);
+	uint32_t pages = plan->pools[0].pages, width = plan->head->pages_per_seq;
+	return (int)((pages < width ? pages : width) * plan->head->page_size);
 }
 
 int64_t schedule_positions(int n_prompt, int max_tokens) { return (int64_t)n_prompt + max_tokens - 1; }
@@ -40,7 +43,9 @@ struct schedule *schedule_open(const struct plan *plan, bool few_sizes)
 	s->owner = host_alloc((size_t)plan->n_owners, sizeof *s->owner);
 	s->max_rows = plan_max_rows(plan);
 	s->row = host_alloc((size_t)h->microbatches * (size_t)plan->n_owners * (size_t)s->max_rows, sizeof *s->row);
-	page_pool_open(&s->pages, plan->n_owners, (int)h->pages);
+	for (int i = 0; i < plan->n_pools; i++)
+		page_pool_open(&s->pool[i], plan->n_owners, (int)plan->pools[i].reach, (int)plan->pools[i].pages,
+		               (int)h->page_size);
 	for (int i = 0; i < plan->n_owners; i++)
 		s->owner[i].running = host_alloc(h->seqs, sizeof *s->owner[i].running);
 	return s;
@@ -50,7 +55,8 @@ void schedule_close(struct schedule *s)
 {
 	for (int i = 0; i < s->plan->n_owners; i++)
 		free(s->owner[i].running);
-	page_pool_close(&s->pages);
+	for (int i = 0; i < s->plan->n_pools; i++)
+		page_pool_close(&s->pool[i]);
 	free(s->owner);
 	free(s->row);
 	free(s);
@@ -62,6 +68,7 @@ void schedule_add(struct schedule *s, struct sequence *q)
 	q->owner = s->next_owner;
 	s->next_owner = (s->next_owner + 1) % s->plan->n_owners;
 	q->table_row = q->wanted = -1;
+	q->number = s->added++;
 	q->next = NULL;
 	q->prev = o->last;
 	*(o->last ? &o->last->next : &o->first) = q;
@@ -76,51 +83,28 @@ static void unlink_waiting(struct owner *o, struct sequence *q)
 	q->prev = q->next = NULL;
 }
 
-void schedule_remove(struct schedule *s, struct sequence *q)
+/* Takes row and pages from a sequence that runs. */
+static void stop_running(struct schedule *s, struct sequence *q)
 {
 	struct owner *o = &s->owner[q->owner];
-	if (q->wanted >= 0)
-		s->row[q->wanted] = NULL;
-	q->wanted = -1;
-	if (q->table_row < 0) {
-		unlink_waiting(o, q);
-		return;
-	}
-	page_pool_give(&s->pages, q->owner, q->pages, q->n_pages);
-	free(q->pages);
-	q->pages = NULL;
-	q->n_pages = 0;
+	for (int i = 0; i < s->plan->n_pools; i++)
+		held_pages_close(&q->held[i], &s->pool[i], q->owner);
+	free(q->held);
+	q->held = NULL;
 	o->running[q->table_row] = NULL;
+	o->n_running--;
 	q->table_row = -1;
 }
 
-/* Assigns a row and pages to the first waiting sequence; false: there are not enough. */
-static bool admit_first(struct schedule *s, struct owner *o)
+void schedule_remove(struct schedule *s, struct sequence *q)
 {
-	struct sequence *q = o->first;
-	int row = 0, seqs = (int)s->plan->head->seqs, page = (int)s->plan->head->page_size;
-	int need = (int)divide_up(schedule_positions(q->n_prompt, q->max_tokens), page);
-	while (row < seqs && o->running[row])
-		row++;
-	int32_t *pages = host_alloc((size_t)need, sizeof *pages);
-	if (row == seqs || !page_pool_take(&s->pages, q->owner, need, pages)) {
-		free(pages);
-		return false;
-	}
-	unlink_waiting(o, q);
-	q->table_row = row;
-	q->n_pages = need;
-	q->pages = pages;
-	o->running[row] = q;
-	s->pages_changed = true;
-	return true;
-}
-
-static void admit_waiting(struct schedule *s)
-{
-	for (int i = 0; i < s->plan->n_owners; i++)
-		while (s->owner[i].first && admit_first(s, &s->owner[i]))
-			;
+	if (q->wanted >= 0)
+		s->row[q->wanted] = NULL;
+	q->wanted = -1;
+	if (q->table_row < 0)
+		unlink_waiting(&s->owner[q->owner], q);
+	else
+		stop_running(s, q);
 }
 
 void schedule_token(struct sequence *q, int32_t token)
@@ -129,14 +113,122 @@ void schedule_token(struct sequence *q, int32_t token)
 	adjust_token(q->adjust, token);
 }
 
-int schedule_free_pages(const struct schedule *s, int owner) { return s->pages.n_free[owner]; }
+int schedule_free_pages(const struct schedule *s, int owner) { return page_pool_free(&s->pool[0], owner); }
 
 int schedule_held_pages(const struct schedule *s, int owner)
 {
 	int held = 0;
 	for (uint32_t row = 0; row < s->plan->head->seqs; row++)
-		held += s->owner[owner].running[row] ? s->owner[owner].running[row]->n_pages : 0;
+		held += s->owner[owner].running[row] ? s->owner[owner].running[row]->held->to : 0;
 	return held;
+}
+
+int64_t schedule_interrupted(const struct schedule *s) { return s->interrupted; }
+
+/* ---- pages ----------------------------------------------------------------------------------- */
+static int known(const struct sequence *q) { return q->n_prompt + q->n_out; }
+
+static bool prefilling(const struct sequence *q) { return q && q->fed < (q->n_out ? known(q) - 1 : q->n_prompt); }
+
+/* Pages that a sequence lacks for its next token, 0 or 1. One that prefills has those of its known tokens. */
+static int lacks(const struct schedule *s, const struct sequence *q)
+{
+	return prefilling(q) ? 0 : held_pages_missing(&q->held[0], &s->pool[0], q->fed + 1);
+}
+
+/* 1: it may need more pages than it has. */
+static int grows(const struct schedule *s, const struct sequence *q)
+{
+	return held_pages_missing(&q->held[0], &s->pool[0], schedule_positions(q->n_prompt, q->max_tokens)) > 0;
+}
+
+/* Sums over the sequences that run. */
+static int sum_running(const struct schedule *s, const struct owner *o,
+                       int (*count)(const struct schedule *, const struct sequence *))
+{
+	int sum = 0;
+	for (uint32_t row = 0; row < s->plan->head->seqs; row++)
+		sum += o->running[row] ? count(s, o->running[row]) : 0;
+	return sum;
+}
+
+static struct sequence *youngest(const struct schedule *s, const struct owner *o)
+{
+	struct sequence *last = NULL;
+	for (uint32_t row = 0; row < s->plan->head->seqs; row++) {
+		struct sequence *q = o->running[row];
+		last = q && (!last || q->number > last->number) ? q : last;
+	}
+	return last;
+}
+
+/* It waits before all others, which are younger. */
+static void interrupt(struct schedule *s, struct sequence *q)
+{
+	struct owner *o = &s->owner[q->owner];
+	stop_running(s, q);
+	q->fed = 0;
+	q->prev = NULL;
+	q->next = o->first;
+	*(o->first ? &o->first->prev : &o->last) = q;
+	o->first = q;
+	s->interrupted++;
+}
+
+/* Takes a page for each token that lacks one. Returns false if a sequence was interrupted for it. One that runs alone
+ * lacks nothing: its maximum length fits. */
+static bool grow_running(struct schedule *s, int owner)
+{
+	struct owner *o = &s->owner[owner];
+	int64_t before = s->interrupted;
+	while (sum_running(s, o, lacks) > page_pool_free(&s->pool[0], owner))
+		interrupt(s, youngest(s, o));
+	for (uint32_t row = 0; row < s->plan->head->seqs; row++) {
+		struct sequence *q = o->running[row];
+		for (int i = 1; q && i < s->plan->n_pools; i++)
+			held_pages_slide(&q->held[i], &s->pool[i], owner, q->fed);
+		if (q && lacks(s, q))
+			held_pages_grow(&q->held[0], &s->pool[0], owner, q->fed + 1);
+	}
+	return s->interrupted == before;
+}
+
+/* Are there pages for its known tokens, and one more for each sequence that grows, itself included? If none runs, the
+ * former suffice. */
+static bool has_room(const struct schedule *s, const struct sequence *q)
+{
+	const struct owner *o = &s->owner[q->owner];
+	int page = (int)s->plan->head->page_size, need = (int)divide_up(known(q), page);
+	if (o->n_running)
+		need += sum_running(s, o, grows) + (need < divide_up(schedule_positions(q->n_prompt, q->max_tokens), page));
+	return o->n_running < (int)s->plan->head->seqs && need <= page_pool_free(&s->pool[0], q->owner);
+}
+
+static void admit_first(struct schedule *s, struct owner *o)
+{
+	struct sequence *q = o->first;
+	int row = 0;
+	while (o->running[row])
+		row++;
+	unlink_waiting(o, q);
+	q->table_row = row;
+	q->held = host_alloc((size_t)s->plan->n_pools, sizeof *q->held);
+	for (int i = 0; i < s->plan->n_pools; i++)
+		held_pages_open(&q->held[i], &s->pool[i], schedule_positions(q->n_prompt, q->max_tokens));
+	held_pages_grow(&q->held[0], &s->pool[0], q->owner, known(q));
+	o->running[row] = q;
+	o->n_running++;
+}
+
+/* Sequences are admitted in the order in which they came. None is where one has just been interrupted. */
+static void arrange(struct schedule *s)
+{
+	for (int i = 0; i < s->plan->n_owners; i++) {
+		struct owner *o = &s->owner[i];
+		bool admits = grow_running(s, i);
+		while (admits && o->first && has_room(s, o->first))
+			admit_first(s, o);
+	}
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -162,8 +254,6 @@ struct pieces {
 	int n, tokens, rows, adjusts;
 };
 
-static bool prefilling(const struct sequence *q) { return q && q->fed < q->n_prompt; }
-
 static bool owner_prefilling(const struct schedule *s, int owner)
 {
 	for (uint32_t row = 0; row < s->plan->head->seqs; row++)
@@ -182,9 +272,9 @@ static bool any_prefilling(const struct schedule *s)
 
 /* Appends a piece of at most `room` positions. There may be no room for a row, or for its changes of logits: then the
  * last token waits. */
-static void take_piece(const struct schedule *s, struct pieces *p, int phase, struct sequence *q, int room)
+static void take_piece(struct schedule *s, struct pieces *p, int phase, struct sequence *q, int room)
 {
-	int known = q->n_prompt + q->n_out, left = known - q->fed, adjusts = adjust_count(q->adjust);
+	int left = known(q) - q->fed, adjusts = adjust_count(q->adjust);
 	int n = left < room ? left : room;
 	bool full = p->rows == (int)s->plan->programs[phase].max_rows || adjusts > (int)s->plan->head->adjusts - p->adjusts;
 	if (n == left && full)
@@ -196,6 +286,8 @@ static void take_piece(const struct schedule *s, struct pieces *p, int phase, st
 	p->rows += n == left;
 	p->adjusts += n == left ? adjusts : 0;
 	q->fed += n;
+	for (int i = 1; i < s->plan->n_pools; i++)
+		held_pages_grow(&q->held[i], &s->pool[i], q->owner, q->fed);
 }
 
 /* Takes pieces of the owner's prompts, or of its sequences that decode, up to `max_tokens` tokens. Of the latter,
@@ -232,15 +324,21 @@ static struct dr_sampling want_row(struct schedule *s, struct sequence *q, int r
 	return q->sampling;
 }
 
-/* Fills an owner's arrays with padding from token `at` and row `row` on. */
-static void write_padding(int32_t *const *a, struct dr_sampling *sampling, int at, int tokens, int row, int rows)
+/* Fills an owner's arrays of tokens with padding from token `at` on. */
+static void pad_tokens(const struct schedule *s, int32_t *const *a, int32_t *const *slots, int at, int tokens)
 {
 	for (; at < tokens; at++) {
 		a[DR_INPUT_IDS][at] = a[DR_INPUT_POS][at] = 0;
-		a[DR_INPUT_SEQ][at] = a[DR_INPUT_SLOT][at] = -1;
+		a[DR_INPUT_SEQ][at] = -1;
+		for (int i = 0; i < s->plan->n_pools; i++)
+			slots[i][at] = -1;
 	}
+}
+
+static void pad_rows(int32_t *want, struct dr_sampling *sampling, int row, int rows)
+{
 	for (; row < rows; row++) {
-		a[DR_INPUT_WANT][row] = -1;
+		want[row] = -1;
 		sampling[row] = (struct dr_sampling){.top_p = 1};
 	}
 }
@@ -248,10 +346,12 @@ static void write_padding(int32_t *const *a, struct dr_sampling *sampling, int a
 /* Writes an owner's pieces into the step's arrays, then padding. */
 static void write_pieces(struct schedule *s, const struct step *step, int microbatch, int owner, const struct pieces *p)
 {
-	int tokens, rows, at = 0, row = 0, adjust = 0, page = (int)s->plan->head->page_size;
-	int32_t *a[DR_INPUTS];
-	for (int k = DR_INPUT_IDS; k <= DR_INPUT_SLOT; k++)
+	int tokens, rows, at = 0, row = 0, adjust = 0;
+	int32_t *a[DR_INPUTS], *slots[DR_POOLS];
+	for (int k = DR_INPUT_IDS; k < DR_INPUT_SLOT; k++)
 		a[k] = step_array(step, s->plan, microbatch, owner, (enum dr_input)k, &tokens);
+	for (int i = 0; i < s->plan->n_pools; i++)
+		slots[i] = step_slots(step, s->plan, microbatch, owner, i);
 	a[DR_INPUT_WANT] = step_array(step, s->plan, microbatch, owner, DR_INPUT_WANT, &rows);
 	struct dr_sampling *sampling = step_sampling(step, s->plan, microbatch, owner);
 	struct dr_adjust *entries = step_adjust(step, s->plan, microbatch, owner);
@@ -261,7 +361,8 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 			a[DR_INPUT_IDS][at] = q->ids[pos];
 			a[DR_INPUT_POS][at] = pos;
 			a[DR_INPUT_SEQ][at] = q->table_row;
-			a[DR_INPUT_SLOT][at] = q->pages[pos / page] * page + pos % page;
+			for (int pool = 0; pool < s->plan->n_pools; pool++)
+				slots[pool][at] = held_pages_slot(&q->held[pool], &s->pool[pool], pos);
 		}
 		if (p->at[i].wanted) {
 			sampling[row] = want_row(s, q, row_at(s, microbatch, owner) + row, adjust);
@@ -270,18 +371,22 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 			a[DR_INPUT_WANT][row++] = at - 1;
 		}
 	}
-	write_padding(a, sampling, at, tokens, row, rows);
+	pad_tokens(s, a, slots, at, tokens);
+	pad_rows(a[DR_INPUT_WANT], sampling, row, rows);
 }
 
+/* Writes the pages that the ranks do not know of. */
 static void write_pages(struct schedule *s, struct step *step, int owner)
 {
-	int n, width = (int)s->plan->head->pages_per_seq;
-	int32_t *table = step_array(step, s->plan, 0, owner, DR_INPUT_PAGES, &n);
-	memset(table, 0, (size_t)n * sizeof *table);
-	for (size_t row = 0; row < s->plan->head->seqs; row++) {
-		const struct sequence *q = s->owner[owner].running[row];
-		if (q)
-			memcpy(table + row * (size_t)width, q->pages, (size_t)q->n_pages * sizeof *table);
+	for (uint32_t row = 0; row < s->plan->head->seqs; row++) {
+		struct sequence *q = s->owner[owner].running[row];
+		for (int i = 0; q && i < s->plan->n_pools; i++) {
+			struct held_pages *h = &q->held[i];
+			if (h->sent < h->to)
+				step_add_run(step, s->plan, &(struct page_run){owner, i, (int32_t)row, h->sent, h->to - h->sent},
+				             h->page + h->sent);
+			h->sent = h->to;
+		}
 	}
 }
 
@@ -343,24 +448,13 @@ static struct pieces *pieces_open(const struct plan *plan)
 	return p;
 }
 
-static int last_page(const struct schedule *s)
+/* P of a pool. */
+static int pages_used(const struct schedule *s, int pool)
 {
-	int last = 0;
-	for (int i = 0; i < s->plan->n_owners; i++)
-		for (uint32_t row = 0; row < s->plan->head->seqs; row++) {
-			const struct sequence *q = s->owner[i].running[row];
-			for (int k = 0; q && k < q->n_pages; k++)
-				last = q->pages[k] > last ? q->pages[k] : last;
-		}
-	return last;
-}
-
-static int pages_used(const struct schedule *s)
-{
-	const struct dr_program *h = s->plan->head;
-	int n = (int)round_up(last_page(s) + 1, h->page_multiple) / (int)h->page_multiple;
-	n = (s->few_sizes ? power_of_two_from(n) : n) * (int)h->page_multiple;
-	return n < (int)h->pages ? n : (int)h->pages;
+	int multiple = (int)s->plan->head->page_multiple, pages = (int)s->plan->pools[pool].pages;
+	int n = (int)divide_up(page_pool_end(&s->pool[pool]), multiple);
+	n = (s->few_sizes ? power_of_two_from(n) : n ? n : 1) * multiple;
+	return n < pages ? n : pages;
 }
 
 /* Clears the rows of the previous step. */
@@ -378,11 +472,8 @@ int schedule_next(struct schedule *s, struct step *step)
 {
 	int tokens = 0;
 	forget_rows(s);
-	admit_waiting(s);
-	if (s->pages_changed)
-		s->pages_used = pages_used(s);
-	*step->head = (struct step_head){
-		.phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE, .with_pages = s->pages_changed, .pages = s->pages_used};
+	arrange(s);
+	*step->head = (struct step_head){.phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE};
 	struct pieces *owner = pieces_open(s->plan);
 	for (uint32_t m = 0; m < s->plan->head->microbatches; m++)
 		tokens += add_microbatch(s, step, (int)m, owner);
@@ -390,8 +481,9 @@ int schedule_next(struct schedule *s, struct step *step)
 	free(owner);
 	if (tokens == 0)
 		return 0;
-	for (int i = 0; s->pages_changed && i < s->plan->n_owners; i++)
+	for (int i = 0; i < s->plan->n_owners; i++)
 		write_pages(s, step, i);
-	s->pages_changed = false;
+	for (int i = 0; i < s->plan->n_pools; i++)
+		step->head->pages[i] = pages_used(s, i);
 	return tokens;
 }

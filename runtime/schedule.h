@@ -5,20 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "adjust.h"
+#include "pages.h"
 #include "plan.h"
 #include "step.h"
-
-/* page_pool.c: the free pages of the caches, for each owner. An owner's other pages are held by its sequences. */
-struct page_pool {
-	int pages;     /* per owner */
-	int32_t *free; /* [owners][pages]: a stack for each owner */
-	int *n_free;   /* [owners] */
-};
-void page_pool_open(struct page_pool *p, int owners, int pages);
-void page_pool_close(struct page_pool *p);
-/* Takes n pages of an owner, written to `to`; false: fewer are free, and none is taken. */
-bool page_pool_take(struct page_pool *p, int owner, int n, int32_t *to);
-void page_pool_give(struct page_pool *p, int owner, const int32_t *pages, int n);
 
 /* The caller sets the members up to `sampling` and zeroes the rest. */
 struct sequence {
@@ -27,10 +16,10 @@ struct sequence {
 	struct dr_sampling sampling; /* count and adjusts: for the row planned last */
 	struct adjust *adjust;       /* the caller's, as `ids` is */
 
-	int n_out, fed;       /* tokens sampled so far; positions in the cache */
-	int owner, table_row; /* table_row: row of the page table, -1 while it waits */
-	int32_t *pages;
-	int n_pages;
+	int n_out, fed;               /* tokens sampled so far; positions in the cache */
+	int owner, table_row;         /* table_row: row of the page table, -1 while it waits */
+	int64_t number;               /* how many sequences came before it */
+	struct held_pages *held;      /* in each pool; NULL while it waits */
 	int wanted;                   /* its row in the step planned last, or -1 */
 	struct sequence *prev, *next; /* in its owner's waiting list */
 };
@@ -55,7 +44,9 @@ int schedule_next(struct schedule *s, struct step *step);
 struct sequence *schedule_row(const struct schedule *s, int microbatch, int owner, int row);
 /* Appends a sampled token to a sequence that has fewer than max_tokens. */
 void schedule_token(struct sequence *q, int32_t token);
-/* An owner's free pages, and the pages that its sequences hold. */
+/* An owner's free pages in the first pool, and the pages that its sequences hold there. */
 int schedule_free_pages(const struct schedule *s, int owner);
 int schedule_held_pages(const struct schedule *s, int owner);
+/* How often a sequence lost its pages to an older one. */
+int64_t schedule_interrupted(const struct schedule *s);
 #endif

@@ -127,15 +127,16 @@ static json_t *phase_json(const struct pass *p, int phase)
 	                 "tokens_per_second", pass_speed(p, phase));
 }
 
-static json_t *pages_json(const struct batch_pass *b, const struct plan *plan)
+static json_t *pages_json(const struct pass *p, const struct batch_pass *b, const struct plan *plan)
 {
 	json_t *seconds = json_array(), *held = json_array();
 	for (int i = 0; i < b->pages.n; i++) {
 		json_array_append_new(seconds, json_real(b->pages.at[i].seconds));
 		json_array_append_new(held, json_integer(b->pages.at[i].held));
 	}
-	return json_pack("{s:I, s:i, s:o, s:o}", "pages", (json_int_t)plan->head->pages * plan->n_owners, "page_size",
-	                 (int)plan->head->page_size, "seconds", seconds, "held", held);
+	return json_pack("{s:I, s:i, s:I, s:o, s:o}", "pages", (json_int_t)plan->pools[0].pages * plan->n_owners,
+	                 "page_size", (int)plan->head->page_size, "interrupted", (json_int_t)p->interrupted, "seconds",
+	                 seconds, "held", held);
 }
 
 static json_t *performance(const struct pass *p, const struct batch_pass *b, double seconds)
@@ -149,7 +150,7 @@ static json_t *performance(const struct pass *p, const struct batch_pass *b, dou
 	                 (json_int_t)b->output_tokens, "seconds", seconds, "tokens_per_second", speed,
 	                 "tokens_per_second_per_rank", speed / plan->head->ranks, "ttft_ms", times(p, true), "tpot_ms",
 	                 times(p, false), "prefill", phase_json(p, DR_PREFILL), "decode", phase_json(p, DR_DECODE), "cache",
-	                 pages_json(b, plan));
+	                 pages_json(p, b, plan));
 }
 
 /* ---- the run --------------------------------------------------------------------------------- */

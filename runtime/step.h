@@ -8,8 +8,12 @@
 /* The inputs of a step, as words that rank 0 broadcasts: head, then the arrays of every microbatch and owner. */
 enum { STEP_STOP = -1 };
 struct step_head {
-	int32_t phase, microbatches, with_pages, pages, trace;
-}; /* pages: struct dr_frame; trace: see trace.c */
+	int32_t phase, microbatches, page_words, trace, pages[DR_POOLS];
+}; /* page_words: of struct page_run; pages: struct dr_frame; trace: see trace.c */
+/* Pages that a sequence has taken: `n` entries of its row of an owner's page table follow, from entry `first` on. */
+struct page_run {
+	int32_t owner, pool, row, first, n;
+};
 struct step {
 	int32_t *words;
 	size_t n, cap; /* i32; the members below point to their start */
@@ -24,9 +28,15 @@ void step_close(struct step *s);
 size_t step_max_words(const struct plan *plan);
 /* Sets n from the head and from T, R and A of each microbatch. */
 void step_measure(struct step *s, const struct plan *plan);
-/* An owner's array in a microbatch. DR_INPUT_PAGES: the same for all microbatches; only if with_pages. */
+/* An owner's array in a microbatch, of *n words; DR_INPUT_PAGES is none. Slots: of the first pool. */
 int32_t *step_array(const struct step *s, const struct plan *plan, int microbatch, int owner, enum dr_input input,
                     int *n);
+/* [T]: the slots of an owner's tokens in a pool. */
+int32_t *step_slots(const struct step *s, const struct plan *plan, int microbatch, int owner, int pool);
+/* The pages that changed: the first run, or the one after `run`; NULL: there are no more. */
+const struct page_run *step_next_run(const struct step *s, const struct plan *plan, const struct page_run *run);
+/* Adds a run of run->n pages. The microbatches are complete. */
+void step_add_run(struct step *s, const struct plan *plan, const struct page_run *run, const int32_t *pages);
 
 /* [R]: how an owner's rows are sampled. */
 struct dr_sampling *step_sampling(const struct step *s, const struct plan *plan, int microbatch, int owner);

@@ -11,8 +11,8 @@ enum {
 	SET_FEATURES = 64, /* of values that one row of pieces has: 8 lanes times 8 */
 	MAX_SETS = ATTEND_PART_FEATURES / SET_FEATURES,
 	PIECE_FEATURES = 8,
-	HALVES = 2,      /* a lane's rows of a tile: lane / 4, and 8 more */
-	BLOCK = MATRIX_K /* positions that are processed together */
+	HALVES = 2,          /* a lane's rows of a tile: lane / 4, and 8 more */
+	BLOCK = ATTEND_BLOCK /* positions that are processed together: a k of the matrix units */
 };
 
 /* A tile is 16 rows: the query heads of one key/value head, up to 16 of them, and neighbouring tokens if these are

@@ -121,6 +121,28 @@ def measured(folder, launcher, ranks):
         raise Failed(f"cache: {cache}")
 
 
+def interrupted(folder):
+    """Pages for two of three sequences at their longest: some are interrupted, computed again, and give the same answers."""
+    workload = "batch = 3; cache = 120; seq = 1..64; output = 16; chunk = 16; page = 4"
+    launcher = compile_spec(spec(MODEL, 1, workload=workload), folder, "few_pages")
+    prompts, want = greedy(Expected(MODEL), 40)
+    drawn = [dict(p, temperature=0.7, seed=i, max_tokens=STEPS) for i, p in enumerate(prompts)]
+    results = []
+    for name, these in ("greedy", prompts), ("drawn", drawn):
+        out = fresh(folder, name)
+        run(launcher, write(folder / "in.jsonl", these), out, "--measure")
+        cache = json.loads((out / "performance.json").read_text())["cache"]
+        if not cache["interrupted"]:
+            raise Failed(f"nothing was interrupted: {cache}")
+        results.append(answers(out))
+    if results[0] != want:
+        raise Failed(f"other answers: {next((a, b) for a, b in zip(results[0], want) if a != b)}")
+    roomy = compile_spec(spec(MODEL, 1), folder, "roomy")
+    run(roomy, folder / "in.jsonl", fresh(folder, "out"), "--measure")
+    if results[1] != answers(folder / "out") or json.loads((folder / "out" / "performance.json").read_text())["cache"]["interrupted"]:
+        raise Failed("drawn tokens depend on interruptions")
+
+
 def killed(folder, launcher):
     """Killed once some answers are there; then a line is cut short, as by a full disk."""
     prompts, want = greedy(Expected(MODEL), 3000)
@@ -288,7 +310,7 @@ def main():
         tests = {"lines, in order, on 4": lambda: in_order(folder, four, False), "an array, in order, on 1": lambda: in_order(folder, one, True),
                  "options of a prompt": lambda: own_options(folder, one), "--measure on 4": lambda: measured(folder, four, 4),
                  "--measure on 1": lambda: measured(folder, one, 1), "killed, and run again": lambda: killed(folder, four),
-                 "a full disk": lambda: full_disk(folder, one), "two at once": lambda: two_at_once(folder, one),
+                 "interrupted": lambda: interrupted(folder), "a full disk": lambda: full_disk(folder, one), "two at once": lambda: two_at_once(folder, one),
                  "progress on a terminal": lambda: progress(folder, one), "another run's folder": lambda: other_run(folder, one),
                  "what is refused": lambda: refused(folder, one)}
         report.check_all(tests, sys.argv[1:])

@@ -20,6 +20,10 @@ NO_SP = "at residual { seq -> none }"
 CHUNK8 = WORKLOAD.replace("chunk = 64", "chunk = 8")
 CHUNK4 = WORKLOAD.replace("chunk = 64", "chunk = 4")
 QUEUE = "batch = 2; seq = 1..64; output = 16; chunk = 24; page = 4"     # sequences wait for a place
+SLIDE = "batch = 3; seq = 1..64; output = 16; chunk = 8; page = 4"        # layers with a window give pages back as they go
+TIGHT = SLIDE.replace("batch = 3", "batch = 4; cache = 80")               # pages run out: sequences wait, and are computed again
+TIGHT2 = TIGHT.replace("80", "160")                                     # on two owners
+WORKLOADS = {WORKLOAD: "", CHUNK8: ", chunk 8", CHUNK4: ", chunk 4", QUEUE: ", queue", SLIDE: ", slide", TIGHT: ", tight", TIGHT2: ", tight"}
 THREADS = 3                     # of each rank, where the plan has few ranks
 
 # model, dtype, ranks, plan, workload: what the case is there for
@@ -303,15 +307,16 @@ MESHES = [
     ("qwen3_moe_yarn", "bf16", 1, "Megatron {}", WORKLOAD),
 
     ("gemma3", "f32", 1, "Megatron {}", WORKLOAD),                                               # windows, two sets of frequencies
-    ("gemma3", "f32", 2, "Megatron { tp = 2 }", CHUNK8),                                         # chunks shorter than the window
+    ("gemma3", "f32", 2, "Megatron { tp = 2 }", SLIDE),                                          # chunks shorter than the window
     ("gemma3", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
     ("gemma3", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                       # tp beyond the 3 kv heads
     ("gemma3", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [3, 1] } }", WORKLOAD), # cut where layers change
     ("gemma3", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 3] } }", QUEUE),
     ("gemma3", "f32", 4, "Megatron { pp = 4; pipeline { microbatches = 4 } }", WORKLOAD),
     ("gemma3", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
-    ("gemma3", "f32", 12, "Megatron { pp = 2; dp = 2; tp = 3; pipeline { microbatches = 2 } }", CHUNK8),
-    ("gemma3", "f32", 6, "Megatron { dp = 2; tp = 3; at mlp { d_model -> tp; ffn -> none } }", CHUNK8),
+    ("gemma3", "f32", 12, "Megatron { pp = 2; dp = 2; tp = 3; pipeline { microbatches = 2 } }", TIGHT2),
+    ("gemma3", "f32", 6, "Megatron { dp = 2; tp = 3; at mlp { d_model -> tp; ffn -> none } }", SLIDE),
+    ("gemma3", "f32", 2, f"Megatron {{ tp = 2; {CONTEXT} }}", TIGHT),
     ("gemma3", "f32", 3, "DPAttention { tp = 3 }", QUEUE),
     ("gemma3", "f32", 6, "DPAttention { dp = 2; tp = 3 }", WORKLOAD),
     ("gemma3", "f32", 12, "VLLM { dp = 2; pp = 2; tp = 3 }", WORKLOAD),
@@ -333,20 +338,20 @@ MESHES = [
 
     ("gpt_oss", "f32", 1, "Megatron {}", WORKLOAD),                                              # sinks, windows, biases
     ("gpt_oss", "f32", 1, "Megatron {}", CHUNK8),                                                # chunks longer than the window
-    ("gpt_oss", "f32", 2, "Megatron { tp = 2 }", CHUNK4),                                        # and shorter
+    ("gpt_oss", "f32", 2, "Megatron { tp = 2 }", SLIDE) ,                                        # and shorter
     ("gpt_oss", "f32", 8, "Megatron { tp = 8 }", WORKLOAD),                                      # tp beyond the 4 kv heads
     ("gpt_oss", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
     ("gpt_oss", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),                                      # one expert a rank
     ("gpt_oss", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", WORKLOAD),
     ("gpt_oss", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 2] } }", QUEUE),           # cut after a window, and before one
-    ("gpt_oss", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [2, 1] } }", CHUNK8),
+    ("gpt_oss", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { stages = [2, 1] } }", TIGHT),
     ("gpt_oss", "f32", 3, "Megatron { pp = 3; pipeline { microbatches = 4 } }", WORKLOAD),
     ("gpt_oss", "f32", 6, f"Megatron {{ pp = 3; tp = 2; {FOLDED} }}", WORKLOAD),
     ("gpt_oss", "f32", 8, f"Megatron {{ dp = 2; ep = 2; tp = 2; {NO_SP} }}", CHUNK4),
     ("gpt_oss", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
     ("gpt_oss", "f32", 24, "FoldedEP { pp = 3; dp = 2; tp = 4; pipeline { microbatches = 2 } }", CHUNK8),
     ("gpt_oss", "f32", 2, "Megatron { tp = 2; at moe { d_model -> tp; expert_ffn -> none } }", WORKLOAD),  # sums of experts' rows
-    ("gpt_oss", "f32", 2, "DPAttention { tp = 2 }", QUEUE),
+    ("gpt_oss", "f32", 2, "DPAttention { tp = 2 }", TIGHT2),
     ("gpt_oss", "f32", 8, "DPAttention { dp = 2; tp = 4 }", WORKLOAD),
     ("gpt_oss", "f32", 12, "VLLM { dp = 2; pp = 3; tp = 2 }", WORKLOAD),
     ("gpt_oss", "f32", 4, "VLLM_EP { dp = 2; tp = 2 }", CHUNK8),
@@ -452,7 +457,7 @@ def main():
     report = Report()
     with Folder() as folder:
         for number, case in enumerate(MESHES):
-            name = f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + {WORKLOAD: "", CHUNK8: ", chunk 8", CHUNK4: ", chunk 4", QUEUE: ", queue"}[case[4]]
+            name = f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + WORKLOADS[case[4]]
             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
                 report.check(name, lambda: run_mesh(folder, number, case))
     return report.end()

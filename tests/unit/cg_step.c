@@ -121,6 +121,7 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	s->owner_group = s->logits_group = -1;
 	s->ranks = stages;
 	s->vocab = 96;
+	s->n_pools = 2;
 	vec_push(a, &s->atoms, ((struct atom){.name = "pp", .size = 2, .stride = 1}));
 	vec_push(a, &s->groups, ((struct group){.atom = {0}, .n = 1, .size = 2}));
 	struct kernel offsets = {.family = KERNEL_OFFSETS, .name = "offsets_0", .offsets = {.local = 2}};
@@ -178,7 +179,7 @@ static void run_step(const struct loaded *l, enum phase phase, int stage, int st
 	                     .layers = l->layers,
 	                     .tokens = 6,
 	                     .rows = 4,
-	                     .pages = 3,
+	                     .pages = {9, 3},
 	                     .candidates = 5};
 	static const enum dr_space spaces[] = {DR_SPACE_LAYER, DR_SPACE_PRE,   DR_SPACE_POST,
 	                                       DR_SPACE_EVERY, DR_SPACE_STATE, DR_SPACE_ACT};
@@ -228,7 +229,7 @@ static void numbers(void **state)
 {
 	(void)state;
 	static const int64_t index[] = {1, 0};
-	const struct step_values values = {.tokens = 6, .rows = 4, .pages = 3, .candidates = 5, .index = index};
+	const struct step_values values = {.tokens = 6, .rows = 4, .pages = {9, 3}, .candidates = 5, .index = index};
 	struct arena a = {0};
 	calls = (struct text){.arena = &a};
 	struct text expected = {.arena = &a};
@@ -239,7 +240,7 @@ static void numbers(void **state)
 	for (int kind = NUMBER_CONST; kind <= NUMBER_CANDIDATES; kind++) {
 		if (kind == NUMBER_EXCHANGE_ROUND)
 			continue;
-		all[n] = count((enum number_kind)kind, 10, kind % 2 ? 4 : 1, 0);
+		all[n] = count((enum number_kind)kind, 10, kind % 2 ? 4 : 1, kind == NUMBER_PAGES);
 		text_add(&expected, " %lld", (long long)step_number(&all[n++].number, &values));
 	}
 	text_add(&expected, "\n");

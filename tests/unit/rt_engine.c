@@ -54,25 +54,12 @@ static void run_owner(struct site *s, int m, int owner)
 			                              : next_token(s, owner, a[DR_INPUT_SEQ][want[r]], a[DR_INPUT_POS][want[r]]);
 }
 
-/* All pages held by sequences are below the step's `pages`. */
-static void take_tables(struct site *s)
-{
-	int n, last = 0;
-	for (int owner = 0; owner < s->plan.n_owners; owner++) {
-		memcpy(s->table[owner], step_array(&s->step, &s->plan, 0, owner, DR_INPUT_PAGES, &n), sizeof s->table[owner]);
-		for (int i = 0; i < n; i++)
-			last = s->table[owner][i] > last ? s->table[owner][i] : last;
-	}
-	assert_int_equal(s->step.head->pages, last + 1);
-	assert_true(last < (int)s->plan.head->pages);
-}
-
 static void run_step(void *context)
 {
 	struct site *s = context;
 	s->steps++;
-	if (s->step.head->with_pages)
-		take_tables(s);
+	for (int owner = 0; owner < s->plan.n_owners; owner++)
+		tiny_take_pages(&s->step, &s->plan, owner, 0, s->table[owner]);
 	for (int m = 0; m < s->step.head->microbatches; m++)
 		for (int owner = 0; owner < s->plan.n_owners; owner++)
 			run_owner(s, m, owner);
@@ -102,7 +89,7 @@ static void pages_add_up(const struct site *s)
 		int unused, held;
 		engine_pages(s->engine, owner, &unused, &held);
 		assert_true(unused >= 0 && held >= 0);
-		assert_int_equal(unused + held, s->plan.head->pages);
+		assert_int_equal(unused + held, s->plan.pools[0].pages);
 	}
 }
 
@@ -111,7 +98,7 @@ static void all_pages_are_free(const struct site *s)
 	for (int owner = 0; owner < s->plan.n_owners; owner++) {
 		int unused, held;
 		engine_pages(s->engine, owner, &unused, &held);
-		assert_int_equal(unused, s->plan.head->pages);
+		assert_int_equal(unused, s->plan.pools[0].pages);
 		assert_int_equal(held, 0);
 	}
 }
@@ -220,9 +207,9 @@ static void first_come_first_admitted(void **state)
 	static const int length[] = {28, 28, 1, 2, 1};
 	enum { N = sizeof length / sizeof length[0] };
 	site_open(&s, 1, 1, take_token, NULL);
-	struct dr_program *h = (struct dr_program *)(void *)s.blob.at;
 	engine_close(s.engine);
-	h->pages = 15;
+	tiny_pools(&s.blob, &(struct dr_pool){0, 15}, 1);
+	assert_null(plan_open(&s.plan, s.blob.at));
 	s.engine = engine_open(&s.plan, &(struct stepper){&s.step, run_step, &s.results, &s, false}, take_token, NULL);
 	int64_t tokens = 0, expected = 0;
 	struct step_done done;

@@ -80,7 +80,7 @@ static void run(struct rank *r, int tokens, int rows, int pages, int candidates)
 {
 	r->frame.tokens = tokens;
 	r->frame.rows = rows;
-	r->frame.pages = pages;
+	r->frame.pages[0] = pages;
 	r->frame.candidates = candidates;
 	graphs_run(r);
 	assert_int_equal(counts.last, tokens);

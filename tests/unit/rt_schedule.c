@@ -39,13 +39,13 @@ static void make_sequences(struct sequence *q)
 	}
 }
 
-/* The cache: for each owner's slot, 1 + the id stored there. */
+/* The caches of each pool and owner: for each slot, the sequence and the position stored there. */
 struct load {
 	const struct plan *plan;
 	struct schedule *s;
 	struct sequence *q; /* [LOAD] */
 	struct step step;
-	int32_t cache[2][TINY_PAGES * TINY_PAGE];
+	int32_t cache[DR_POOLS][2][TINY_PAGES * TINY_PAGE], table[DR_POOLS][2][TINY_SEQS * TINY_PER_SEQ];
 };
 
 /* The entries of a row: each token that the sequence has, or that has a bias, once. */
@@ -70,25 +70,60 @@ static void check_entries(const struct sequence *q, const struct dr_adjust *entr
 	}
 }
 
-/* Plays the part of the ranks for one owner of a microbatch: positions come in order, into cache entries of its own
- * page table, and a wanted row is the last token of a sequence. */
-static void check_owner(struct load *w, int m, int owner, const int32_t *page_table)
+static int32_t entry_of(int sequence, int position) { return 1 + sequence * 1000 + position; }
+
+/* Every position that a token at `pos` sees is where the page table says, whatever other sequences did since. */
+static void check_seen(struct load *w, int pool, int owner, const struct sequence *q, int pos)
 {
-	int n, rows;
-	const int32_t *a[DR_INPUTS];
-	for (int i = 0; i <= DR_INPUT_SLOT; i++)
-		a[i] = step_array(&w->step, w->plan, m, owner, (enum dr_input)i, &n);
-	const int32_t *want = step_array(&w->step, w->plan, m, owner, DR_INPUT_WANT, &rows);
+	int reach = (int)w->plan->pools[pool].reach, first = reach && pos >= reach ? pos - reach + 1 : 0;
+	const int32_t *pages = w->table[pool][owner] + q->table_row * TINY_PER_SEQ;
+	for (int p = first; p <= pos; p++)
+		assert_int_equal(w->cache[pool][owner][pages[p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE],
+		                 entry_of((int)(q - w->q), p));
+}
+
+static const struct sequence *at_row(const struct load *w, int owner, int row)
+{
+	for (int i = 0; i < LOAD; i++)
+		if (w->q[i].owner == owner && w->q[i].table_row == row)
+			return &w->q[i];
+	return NULL;
+}
+
+/* Plays the part of the ranks for one pool: stores an owner's tokens in slots of its own page table, then lets each see
+ * what it sees. */
+static void check_pool(struct load *w, int m, int owner, int pool)
+{
+	int n;
+	const int32_t *pos = step_array(&w->step, w->plan, m, owner, DR_INPUT_POS, &n),
+				  *seq = step_array(&w->step, w->plan, m, owner, DR_INPUT_SEQ, &n),
+				  *tokens = step_array(&w->step, w->plan, m, owner, DR_INPUT_IDS, &n),
+				  *slots = step_slots(&w->step, w->plan, m, owner, pool);
 	for (int t = 0; t < n; t++) {
-		if (a[DR_INPUT_SEQ][t] < 0) {
-			assert_int_equal(a[DR_INPUT_SLOT][t], -1);
+		if (seq[t] < 0) {
+			assert_int_equal(slots[t], -1);
 			continue;
 		}
-		const int32_t *pages = page_table + a[DR_INPUT_SEQ][t] * TINY_PER_SEQ;
-		int pos = a[DR_INPUT_POS][t], slot = pages[pos / TINY_PAGE] * TINY_PAGE + pos % TINY_PAGE;
-		assert_int_equal(a[DR_INPUT_SLOT][t], slot);
-		w->cache[owner][slot] = 1 + a[DR_INPUT_IDS][t];
+		const struct sequence *q = at_row(w, owner, seq[t]);
+		int page = w->table[pool][owner][seq[t] * TINY_PER_SEQ + pos[t] / TINY_PAGE];
+		assert_int_equal(slots[t], page * TINY_PAGE + pos[t] % TINY_PAGE);
+		assert_true(page < w->step.head->pages[pool]);
+		assert_int_equal(tokens[t], q->ids[pos[t]]);
+		w->cache[pool][owner][slots[t]] = entry_of((int)(q - w->q), pos[t]);
 	}
+	for (int t = 0; t < n; t++)
+		if (seq[t] >= 0)
+			check_seen(w, pool, owner, at_row(w, owner, seq[t]), pos[t]);
+}
+
+/* A wanted row is the last known token of a sequence. */
+static void check_owner(struct load *w, int m, int owner)
+{
+	int n, rows;
+	const int32_t *pos = step_array(&w->step, w->plan, m, owner, DR_INPUT_POS, &n);
+	const int32_t *want = step_array(&w->step, w->plan, m, owner, DR_INPUT_WANT, &rows);
+	for (int pool = 0; pool < w->plan->n_pools; pool++)
+		check_pool(w, m, owner, pool);
 	for (int r = 0; r < rows; r++) {
 		const struct sequence *seq = schedule_row(w->s, m, owner, r);
 		int q = seq ? (int)(seq - w->q) : -1;
@@ -107,19 +142,16 @@ static void check_owner(struct load *w, int m, int owner, const int32_t *page_ta
 		if (how->temperature > 0 && how->top_k)
 			assert_int_equal(step_candidates(&w->step, w->plan, m), 1 + DR_CANDIDATES);
 		assert_int_equal(seq->owner, owner);
-		assert_int_equal(a[DR_INPUT_POS][want[r]], seq->n_prompt + seq->n_out - 1);
-		for (int p = 0; p < seq->n_prompt; p++)
-			assert_int_equal(w->cache[owner][seq->pages[p / TINY_PAGE] * TINY_PAGE + p % TINY_PAGE], 1 + seq->ids[p]);
+		assert_int_equal(pos[want[r]], seq->n_prompt + seq->n_out - 1);
 	}
 }
 
 static void check_step(struct load *w)
 {
-	static int32_t page_table[2][TINY_SEQS * TINY_PER_SEQ];
-	int n;
-	for (int owner = 0; owner < w->plan->n_owners && w->step.head->with_pages; owner++)
-		memcpy(page_table[owner], step_array(&w->step, w->plan, 0, owner, DR_INPUT_PAGES, &n),
-		       sizeof page_table[owner]);
+	step_measure(&w->step, w->plan);
+	for (int owner = 0; owner < w->plan->n_owners; owner++)
+		for (int pool = 0; pool < w->plan->n_pools; pool++)
+			tiny_take_pages(&w->step, w->plan, owner, pool, w->table[pool][owner]);
 	assert_true(w->step.n <= w->step.cap);
 	for (int m = 0; m < w->step.head->microbatches; m++) {
 		assert_true(w->step.adjusts[m] <= TINY_ADJUSTS);
@@ -127,7 +159,7 @@ static void check_step(struct load *w)
 		assert_true(w->step.tokens[m] > 0 && w->step.tokens[m] <= (int)p->max_tokens && w->step.tokens[m] % 2 == 0);
 		assert_true(w->step.rows[m] > 0 && w->step.rows[m] <= (int)p->max_rows && w->step.rows[m] % 2 == 0);
 		for (int owner = 0; owner < w->plan->n_owners; owner++)
-			check_owner(w, m, owner, page_table[owner]);
+			check_owner(w, m, owner);
 	}
 }
 
@@ -144,13 +176,15 @@ static void give_tokens(struct load *w)
 			}
 }
 
-static void run_load(int dp, int microbatches, bool few_sizes)
+/* Returns how often a sequence was interrupted. */
+static int64_t run_load(int dp, int microbatches, bool few_sizes, const struct dr_pool *pools, uint32_t n_pools)
 {
 	static struct blob_builder b;
 	struct plan plan;
 	struct sequence sequences[LOAD];
 	make_sequences(sequences);
 	tiny_build(&b, &(struct tiny){1, dp, 1, microbatches});
+	tiny_pools(&b, pools, n_pools);
 	assert_null(plan_open(&plan, b.at));
 	struct load w = {.plan = &plan, .s = schedule_open(&plan, few_sizes), .q = sequences};
 	step_open(&w.step, &plan);
@@ -161,7 +195,7 @@ static void run_load(int dp, int microbatches, bool few_sizes)
 		assert_true(steps < 1000);
 		check_step(&w);
 		for (int owner = 0; owner < dp; owner++)
-			assert_int_equal(schedule_free_pages(w.s, owner) + schedule_held_pages(w.s, owner), TINY_PAGES);
+			assert_int_equal(schedule_free_pages(w.s, owner) + schedule_held_pages(w.s, owner), pools->pages);
 		give_tokens(&w);
 	}
 	for (int i = 0; i < LOAD; i++) {
@@ -171,18 +205,47 @@ static void run_load(int dp, int microbatches, bool few_sizes)
 		adjust_close(sequences[i].adjust);
 	}
 	for (int owner = 0; owner < dp; owner++)
-		assert_int_equal(schedule_free_pages(w.s, owner), TINY_PAGES);
+		assert_int_equal(schedule_free_pages(w.s, owner), pools->pages);
+	int64_t interrupted = schedule_interrupted(w.s);
 	schedule_close(w.s);
 	step_close(&w.step);
+	return interrupted;
 }
 
 static void every_load_ends(void **state)
 {
+	static const struct dr_pool whole = {0, TINY_PAGES};
 	(void)state;
 	for (int dp = 1; dp <= 2; dp++)
 		for (int microbatches = 1; microbatches <= 3; microbatches++)
 			for (int few_sizes = 0; few_sizes <= 1; few_sizes++)
-				run_load(dp, microbatches, few_sizes);
+				assert_int_equal(run_load(dp, microbatches, few_sizes, &whole, 1), 0);
+}
+
+/* Few pages, of which a sequence alone may need all: the youngest are interrupted, and end all the same. */
+static void pages_run_out(void **state)
+{
+	(void)state;
+	for (int microbatches = 1; microbatches <= 3; microbatches++) {
+		int64_t interrupted = 0;
+		for (uint32_t pages = TINY_PER_SEQ; pages <= 12; pages++)
+			interrupted += run_load(2, microbatches, false, &(struct dr_pool){0, pages}, 1);
+		assert_true(interrupted > 0);
+	}
+}
+
+/* Pools of windows: as many pages as the compiler plans (dag/pools.c) suffice, beside few for whole sequences, too. */
+static void windows_slide(void **state)
+{
+	(void)state;
+	for (uint32_t reach = 1; reach <= 12; reach++)
+		for (uint32_t microbatches = 1; microbatches <= 3; microbatches++)
+			for (uint32_t pages = 10; pages <= TINY_PAGES; pages += 7) {
+				uint32_t each = (reach + 2 * TINY_PAGE - 4) / TINY_PAGE + 1;
+				uint32_t window = microbatches * TINY_CHUNK / TINY_PAGE + TINY_SEQS * each;
+				struct dr_pool pools[] = {{0, pages}, {reach, window < pages ? window : pages}, {7, pages}};
+				run_load(2, (int)microbatches, pages == TINY_PAGES, pools, 3);
+			}
 }
 
 static void few_sizes(void **state)
@@ -214,13 +277,13 @@ static void decode_steps_are_padded(void **state)
 		assert_true(schedule_next(s, &step));
 		for (int i = 0; i < 3; i++)
 			schedule_token(&q[i], 1);
-		schedule_remove(s, &q[2]);
+		schedule_remove(s, &q[0]);
 		assert_true(schedule_next(s, &step));
 		assert_int_equal(step.head->phase, DR_DECODE);
 		assert_int_equal(step.tokens[0], 2);
-		assert_int_equal(step.head->pages, few ? 8 : 6);
+		assert_int_equal(step.head->pages[0], few ? 4 : 3);
 		for (int i = 0; i < 3; i++) {
-			if (i < 2)
+			if (i > 0)
 				schedule_remove(s, &q[i]);
 			free(q[i].ids);
 		}
@@ -409,6 +472,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_load_ends),
+		cmocka_unit_test(pages_run_out),
+		cmocka_unit_test(windows_slide),
 		cmocka_unit_test(few_sizes),
 		cmocka_unit_test(decode_steps_are_padded),
 		cmocka_unit_test(rows_are_bounded),

@@ -217,13 +217,14 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	h.chunks = 1;
 	h.seqs = TINY_SEQS;
 	h.page_size = TINY_PAGE;
-	h.pages = TINY_PAGES;
+	struct dr_pool whole = {0, TINY_PAGES};
+	h.pools = blob_put(b, &whole, 1, sizeof whole);
 	h.pages_per_seq = TINY_PER_SEQ;
 	h.page_multiple = 1;
 	h.adjusts = TINY_ADJUSTS;
 	struct dr_step_input inputs[DR_INPUTS];
 	for (uint32_t i = 0; i < DR_INPUTS; i++)
-		inputs[i] = (struct dr_step_input){i, GROUP_DP, GROUP_NONE, GROUP_NONE, tiny_input((int)i)};
+		inputs[i] = (struct dr_step_input){i, GROUP_DP, GROUP_NONE, GROUP_NONE, 0, 0, tiny_input((int)i)};
 	h.inputs = blob_put(b, inputs, DR_INPUTS, sizeof *inputs);
 	struct dr_step_program programs[DR_PHASES] = {
 		{blob_text(b, "prefill"), TINY_CHUNK, TINY_ROWS, {GROUP_DP, GROUP_NONE}, {0, 0}},
@@ -236,6 +237,22 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	h.comm_staging = TINY_STAGING;
 	h.comm_mailbox = X_BYTES;
 	memcpy(b->at, &h, sizeof h);
+}
+
+/* Gives the program other pools. */
+static inline void tiny_pools(struct blob_builder *b, const struct dr_pool *pools, uint32_t n)
+{
+	struct dr_span span = blob_put(b, pools, n, sizeof *pools);
+	((struct dr_program *)(void *)b->at)->pools = span;
+}
+
+/* Does as all ranks do with a step's runs: writes them into the page tables of an owner's pool. */
+static inline void tiny_take_pages(const struct step *step, const struct plan *plan, int owner, int pool,
+                                   int32_t table[TINY_SEQS * TINY_PER_SEQ])
+{
+	for (const struct page_run *run = step_next_run(step, plan, NULL); run; run = step_next_run(step, plan, run))
+		if (run->owner == owner && run->pool == pool)
+			memcpy(table + run->row * TINY_PER_SEQ + run->first, run + 1, (size_t)run->n * sizeof *table);
 }
 
 static inline struct dr_step_program *tiny_program(struct blob_builder *b, enum dr_phase phase)
