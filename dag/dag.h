@@ -306,7 +306,10 @@ void set_queues(struct schedule *s, struct arena *arena);
 const char *queues_check(const struct schedule *s, struct arena *arena);
 const char *queue_name(enum queue q);
 
-/* pools.c: how many of its last positions a sequence has pages for, the newest included; 0: all. Bytes of a pool that a
+/* pools.c: the window through which each state is read, 0 for all positions. Keys and values of an attention share a
+ * page table, so both have the longer window of the two. */
+int64_t *program_windows(const struct program *p, struct arena *arena);
+/* How many of its last positions a sequence has pages for, the newest included; 0: all. Bytes of a pool that a
  * rank of a stage holds in the loop. */
 int64_t pool_reach(const struct pool *p);
 int64_t pool_loop_bytes(const struct schedule *s, int pool, int stage);

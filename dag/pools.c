@@ -14,9 +14,7 @@ static int state_read(const struct program *p, int value)
 /* window 0 is the longest: all positions. */
 static bool longer(int64_t window, int64_t than) { return than && (!window || window > than); }
 
-/* The positions back to which each state is read. Keys and values of an attention share a page table, hence the longer
- * window of the two. */
-static int64_t *windows(const struct program *p, struct arena *arena)
+int64_t *program_windows(const struct program *p, struct arena *arena)
 {
 	enum { UNREAD = -1 };
 	int64_t *window = arena_array(arena, int64_t, p->states.n + 1);
@@ -90,7 +88,7 @@ static void add_pool(struct schedule *s, struct pool pool)
 void set_pools(struct schedule *s, const struct local *l)
 {
 	int n = l->program->states.n;
-	int64_t *window = windows(l->program, l->arena);
+	int64_t *window = program_windows(l->program, l->arena);
 	s->n_pools = 1;
 	for (int i = 0; i < n; i++) {
 		struct pool pool = {window[i], 0};

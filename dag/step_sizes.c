@@ -35,7 +35,7 @@ static void set_multiples(struct schedule *s, struct local *l)
 static int64_t adjusts_of(const struct schedule *s, const struct program *p)
 {
 	enum { MAX_ADJUSTS = 1 << 20 };
-	int64_t n = s->pages * s->page + s->seqs * DR_BIASES;
+	int64_t n = s->pool[0].pages * s->page + s->seqs * DR_BIASES;
 	if (p->vocab >= 0 && s->seqs * p->axes.at[p->vocab].extent < n)
 		n = s->seqs * p->axes.at[p->vocab].extent;
 	return n < MAX_ADJUSTS ? n : MAX_ADJUSTS;

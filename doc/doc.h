@@ -10,8 +10,8 @@ struct doc_field {
 	const char *name, *type, *value, *text;
 }; /* code, code or "", code or "", text */
 struct doc_size {
-	double params, active, weights, position;
-}; /* parameters; bytes; bytes of cache per position */
+	double params, active, weights, position, windows;
+}; /* parameters; bytes; bytes of cache per position, and of those the ones within a window */
 struct doc_item {
 	const char *kind, *name;
 	const char *code;         /* the head, or all of a short item; "" for none */

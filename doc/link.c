@@ -115,6 +115,8 @@ const char *doc_size_text(struct arena *a, const struct doc_item *item)
 {
 	const struct doc_size *s = &item->size;
 	const char *all = planner_count(a, s->params), *active = planner_count(a, s->active);
-	return arena_printf(a, "%s parameters, %s of them read for a token; %s of weights; %s of cache for a position.",
-	                    all, active, planner_bytes(a, s->weights), planner_bytes(a, s->position));
+	const char *windows =
+		s->windows > 0 ? arena_printf(a, ", %s of it within a window", planner_bytes(a, s->windows)) : "";
+	return arena_printf(a, "%s parameters, %s of them read for a token; %s of weights; %s of cache for a position%s.",
+	                    all, active, planner_bytes(a, s->weights), planner_bytes(a, s->position), windows);
 }

@@ -225,7 +225,7 @@ static const char *code_of_item(const struct reader *r, const struct node *n)
 
 static void measure(const struct reader *r, struct doc_item *item)
 {
-	struct deploy d = {.program = sema_model(r->sema, item->name), .work.cache = 1};
+	struct deploy d = {.program = sema_model(r->sema, item->name)};
 	struct total totals[PLANNER_TOTALS];
 	if (!d.program)
 		return;
@@ -234,11 +234,12 @@ static void measure(const struct reader *r, struct doc_item *item)
 		double *field = !strcmp(name, "params")          ? &item->size.params
 		                : !strcmp(name, "params.active") ? &item->size.active
 		                : !strcmp(name, "total.weights") ? &item->size.weights
-		                : !strcmp(name, "total.kv")      ? &item->size.position
 		                                                 : NULL;
 		if (field)
 			*field = totals[i].value;
 	}
+	item->size.position = planner_position_bytes(d.program, r->docs->arena, false);
+	item->size.windows = planner_position_bytes(d.program, r->docs->arena, true);
 	item->sized = true;
 }
 

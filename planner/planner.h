@@ -30,8 +30,10 @@ struct memory planner_stage_memory(const struct schedule *s, int stage); /* acti
 int planner_fullest_stage(const struct schedule *s);
 double planner_usable(const struct deploy *d); /* bytes of a device less the cluster's reserve */
 double planner_param_elements(const struct program *p, const struct param *param); /* of all layers */
-const char *planner_bytes(struct arena *a, double bytes);                          /* "43.5 GiB" */
-const char *planner_count(struct arena *a, double n);                              /* "46.70 G" */
+/* Bytes of cache that a position takes in all layers; `windows`: only in those that are read through a window. */
+double planner_position_bytes(const struct program *p, struct arena *a, bool windows);
+const char *planner_bytes(struct arena *a, double bytes); /* "43.5 GiB" */
+const char *planner_count(struct arena *a, double n);     /* "46.70 G" */
 
 /* fit.c: E0701, with what takes the memory and what would fit; W0702 where hardly any is left. */
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,

@@ -35,6 +35,12 @@ static double read_share(const struct program *p, const struct param *param)
 	return share;
 }
 
+static double position_bytes(const struct program *p, int state)
+{
+	const struct state *s = &p->states.at[state];
+	return stored_bytes(elements(p, s->axes, s->n_axes, s->body), s->dtype);
+}
+
 /* Is a cache read through a window? How many of its positions have pages is only known of a schedule. */
 static bool has_windows(const struct program *p)
 {
@@ -52,6 +58,15 @@ static double cached_positions(const struct deploy *d, const struct schedule *s,
 	return (double)s->pool[s->pool_of[state]].pages * (double)s->page * (double)s->groups.at[s->owner_group].size;
 }
 
+double planner_position_bytes(const struct program *p, struct arena *a, bool windows)
+{
+	const int64_t *window = program_windows(p, a);
+	double bytes = 0;
+	for (int i = 0; i < p->states.n; i++)
+		bytes += window[i] || !windows ? position_bytes(p, i) : 0;
+	return bytes;
+}
+
 static int model_totals(const struct deploy *d, const struct schedule *s, struct total *out)
 {
 	const struct program *p = d->program;
@@ -64,8 +79,7 @@ static int model_totals(const struct deploy *d, const struct schedule *s, struct
 		active += param->contracted ? n * read_share(p, param) : 0;
 	}
 	for (int i = 0; i < p->states.n; i++) {
-		const struct state *st = &p->states.at[i];
-		kv += stored_bytes(elements(p, st->axes, st->n_axes, st->body), st->dtype) * cached_positions(d, s, i);
+		kv += position_bytes(p, i) * cached_positions(d, s, i);
 	}
 	out[0] = (struct total){"params", params, TOTAL_PARAMS};
 	out[1] = (struct total){"params.active", active, TOTAL_PARAMS};

@@ -122,8 +122,8 @@ def measured(folder, launcher, ranks):
 
 
 def interrupted(folder):
-    """Pages for two of three sequences at their longest: some are interrupted, computed again, and give the same answers."""
-    workload = "batch = 3; cache = 120; seq = 1..64; output = 16; chunk = 16; page = 4"
+    """Pages for one of six sequences at its longest: some are interrupted, computed again, and give the same answers."""
+    workload = "batch = 6; cache = 120; seq = 1..64; output = 16; chunk = 16; page = 4"
     launcher = compile_spec(spec(MODEL, 1, workload=workload), folder, "few_pages")
     prompts, want = greedy(Expected(MODEL), 40)
     drawn = [dict(p, temperature=0.7, seed=i, max_tokens=STEPS) for i, p in enumerate(prompts)]
@@ -133,7 +133,7 @@ def interrupted(folder):
         run(launcher, write(folder / "in.jsonl", these), out, "--measure")
         cache = json.loads((out / "performance.json").read_text())["cache"]
         if not cache["interrupted"]:
-            raise Failed(f"nothing was interrupted: {cache}")
+            raise Failed("nothing was interrupted")
         results.append(answers(out))
     if results[0] != want:
         raise Failed(f"other answers: {next((a, b) for a, b in zip(results[0], want) if a != b)}")

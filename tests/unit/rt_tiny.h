@@ -239,7 +239,7 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	memcpy(b->at, &h, sizeof h);
 }
 
-/* Gives the program other pools. */
+/* Replaces the program's pools. */
 static inline void tiny_pools(struct blob_builder *b, const struct dr_pool *pools, uint32_t n)
 {
 	struct dr_span span = blob_put(b, pools, n, sizeof *pools);
