@@ -45,7 +45,7 @@ static double position_bytes(const struct program *p, int state)
 static bool has_windows(const struct program *p)
 {
 	for (int i = 0; i < p->values.n; i++)
-		if (p->values.at[i].op == OP_ATTEND && p->values.at[i].attend.window)
+		if (p->values.at[i].op == OP_ATTEND && attend_reach(&p->values.at[i]))
 			return true;
 	return false;
 }
