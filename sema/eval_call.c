@@ -1,4 +1,4 @@
-/* Functions of scalars: min max sqrt log exp floor ceil abs product; of lists: cycle. */
+/* Functions of scalars: min max sqrt log exp floor ceil abs product; of lists: cycle, steps. */
 #include "eval.h"
 #include <math.h>
 #include <string.h>
@@ -20,21 +20,41 @@ static struct val product(struct sema *s, const struct node *e, struct val list)
 	return v;
 }
 
-enum { MAX_CYCLE = MAX_TURNS }; /* as many as a model may have layers */
+enum { MAX_LIST = MAX_TURNS }; /* as many as a model may have layers */
 
 /* n elements: those of a list, repeated. */
 static struct val cycle(struct sema *s, const struct node *e, struct val list, struct val n)
 {
 	if (list.kind != V_LIST || !list.list.n)
 		return wrong_argument(s, e, "cycle", "a list of one element or more", list);
-	if (n.kind != V_INT || n.i < 0 || n.i > MAX_CYCLE) {
-		sema_report(s, DIAG_E0203, e->span, "`cycle` takes a length from 0 to %d, found %s", MAX_CYCLE, val_show(s, n));
+	if (n.kind != V_INT || n.i < 0 || n.i > MAX_LIST) {
+		sema_report(s, DIAG_E0203, e->span, "`cycle` takes a length from 0 to %d, found %s", MAX_LIST, val_show(s, n));
 		return val_bad();
 	}
 	struct val *at = arena_array(s->arena, struct val, n.i + 1);
 	for (int i = 0; i < n.i; i++)
 		at[i] = list.list.at[i % list.list.n];
 	return bounded_list(s, at, (int)n.i, e->span);
+}
+
+/* The integers `from`, from + by, .. below `to`. */
+static struct val steps(struct sema *s, const struct node *e, const struct val args[3])
+{
+	for (int i = 0; i < 3; i++)
+		if (args[i].kind != V_INT)
+			return wrong_argument(s, e, "steps", "three integers", args[i]);
+	const int64_t from = args[0].i, to = args[1].i, by = args[2].i;
+	if (from < 0 || to > MAX_LIST || by < 1) {
+		sema_report(s, DIAG_E0203, e->span,
+		            "`steps` goes from 0 or more to %d at most, by 1 or more; found %s, %s and %s", MAX_LIST,
+		            val_show(s, args[0]), val_show(s, args[1]), val_show(s, args[2]));
+		return val_bad();
+	}
+	const int n = from < to ? (int)((to - from - 1) / by) + 1 : 0;
+	struct val *at = arena_array(s->arena, struct val, n + 1);
+	for (int i = 0; i < n; i++)
+		at[i] = val_int(from + i * by);
+	return bounded_list(s, at, n, e->span);
 }
 
 /* The end of a range, the best element of a list, or the best of several arguments. */
@@ -108,7 +128,8 @@ static struct val function(struct sema *s, const struct node *e, const char *f, 
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-static const char *const functions[] = {"sqrt", "log", "exp", "floor", "ceil", "abs", "product", "cycle", "max", "min"};
+static const char *const functions[] = {"sqrt",    "log",   "exp",   "floor", "ceil", "abs",
+                                        "product", "cycle", "steps", "max",   "min"};
 enum { FUNCTIONS = sizeof functions / sizeof *functions };
 
 static bool is_function(const char *f)
@@ -117,6 +138,12 @@ static bool is_function(const char *f)
 		if (!strcmp(functions[i], f))
 			return true;
 	return false;
+}
+
+/* How many arguments it takes; 0: one or more. */
+static int arity(const char *f)
+{
+	return !strcmp(f, "max") || !strcmp(f, "min") ? 0 : !strcmp(f, "cycle") ? 2 : !strcmp(f, "steps") ? 3 : 1;
 }
 
 /* Statistics of a run, and counts in a plan: planner/goals.c reads them. */
@@ -135,7 +162,7 @@ static struct val unknown_function(struct scope *s, const struct node *callee)
 		diag_fix(s->sema->sink, d, callee->span, near);
 	} else {
 		diag_help(s->sema->sink, d,
-		          "functions of scalars are min, max, sqrt, log, exp, floor, ceil, abs, product, cycle");
+		          "functions of scalars are min, max, sqrt, log, exp, floor, ceil, abs, product, cycle, steps");
 	}
 	return val_bad();
 }
@@ -174,18 +201,17 @@ struct val eval_call(struct scope *s, const struct node *e)
 		return unknown_function(s, callee);
 	if (!arguments(s, e, f, args, &out))
 		return out;
-	bool several = !strcmp(f, "max") || !strcmp(f, "min"), two = !strcmp(f, "cycle");
-	if (several ? n < 1 : n != 1 + two) {
-		sema_report(s->sema, DIAG_E0203, e->span, "`%s` takes %s, found %d", f,
-		            several ? "at least one argument"
-		            : two   ? "two arguments"
-		                    : "one argument",
-		            n);
+	static const char *const counts[] = {"at least one argument", "one argument", "two arguments", "three arguments"};
+	int takes = arity(f);
+	if (takes ? n != takes : n < 1) {
+		sema_report(s->sema, DIAG_E0203, e->span, "`%s` takes %s, found %d", f, counts[takes], n);
 		return val_bad();
 	}
-	if (several)
+	if (!takes)
 		return extreme(s->sema, e, f[1] == 'a', args, n);
-	if (two)
+	if (takes == 2)
 		return cycle(s->sema, e, args[0], args[1]);
+	if (takes == 3)
+		return steps(s->sema, e, args);
 	return !strcmp(f, "product") ? product(s->sema, e, args[0]) : function(s->sema, e, f, args[0]);
 }

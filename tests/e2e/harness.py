@@ -75,6 +75,9 @@ MODELS = {
                "rope_local = 1000.0"),
     "gemma2": ("std.gemma2", "Gemma2", "vocab = 84; layers = 4; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 10; ffn = 36; "
                "query_scale = 3.0; window = 8; score_cap = 2.0; logit_cap = 0.8; max_ctx = 512"),
+    "llama4": ("std.llama4", "Llama4", "vocab = 96; layers = 4; d_model = 32; kv_heads = 3; q_group = 2; head_dim = 10; ffn = 48; "
+               "expert = 8; expert_ffn = 24; moe_step = 2; plain_step = 3; chunk = 7; growth_each = 5.0; growth_by = 0.5; max_ctx = 512; "
+               "rope_theta = 10_000.0; rope_factor = 4.0; rope_original = 64.0"),
     "gpt_oss": ("std.gpt_oss", "GPT_OSS", "vocab = 72; layers = 3; d_model = 28; kv_heads = 4; q_group = 2; head_dim = 10; "
                 "expert = 8; expert_ffn = 24; top_k = 2; window = 7; slope = 1.5; limit = 1.25; max_ctx = 512; "
                 "rope_theta = 10_000.0; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0"),

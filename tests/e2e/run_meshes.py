@@ -336,6 +336,20 @@ MESHES = [
     ("gemma2", "bf16", 1, "Megatron {}", WORKLOAD),
     ("gemma2", "bf16", 6, "Megatron { pp = 2; tp = 3 }", CHUNK8),
 
+    ("llama4", "f32", 1, "Megatron {}", WORKLOAD),                                               # chunks of positions, one expert
+    ("llama4", "f32", 3, "Megatron { tp = 3 }", CHUNK8),                                         # steps that begin within a chunk
+    ("llama4", "f32", 2, f"Megatron {{ tp = 2; {NO_SP} }}", WORKLOAD),
+    ("llama4", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                       # tp beyond the 3 kv heads
+    ("llama4", "f32", 3, f"Megatron {{ tp = 3; {CONTEXT} }}", CHUNK8),                           # chunks over caches in pieces
+    ("llama4", "f32", 6, "Megatron { pp = 2; tp = 3; pipeline { stages = [3, 1] } }", WORKLOAD),
+    ("llama4", "f32", 4, "Megatron { pp = 4; pipeline { microbatches = 4 } }", QUEUE),
+    ("llama4", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),
+    ("llama4", "f32", 6, "Megatron { ep = 2; tp = 3; moe { capacity = 0.5 } }", QUEUE),          # an exchange in rounds
+    ("llama4", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", CHUNK4),
+    ("llama4", "f32", 4, "DPAttention { dp = 2; tp = 2 }", WORKLOAD),
+    ("llama4", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("llama4", "bf16", 6, "Megatron { pp = 2; tp = 3 }", CHUNK8),
+
     ("gpt_oss", "f32", 1, "Megatron {}", WORKLOAD),                                              # sinks, windows, biases
     ("gpt_oss", "f32", 1, "Megatron {}", CHUNK8),                                                # chunks longer than the window
     ("gpt_oss", "f32", 2, "Megatron { tp = 2 }", SLIDE) ,                                        # and shorter

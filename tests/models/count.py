@@ -13,7 +13,7 @@ sglang/Model_Config.md (Llama 3.2 3B, Qwen2.5 3B, 7B, 14B and 32B, Qwen3 4B and 
 huggingface.co, jsfs11/MixtralxWizardLM2-8x22B-SLERP-v0.2 (a copy of Mixtral 8x22B Instruct's) and
 interview-eval/olmoe-math-train-gsm8k-2 (of OLMoE 0924 Instruct's). The five of Gemma-3 are not copies of published files: their
 numbers are those of transformers' convert_gemma3_weights.py, in the form of files of the text model alone. Of DeepSeek-V2 and the families from Qwen2
-to ERNIE 4.5, Qwen2.5 0.5B, Mistral Nemo, Gemma 2 9B, OLMo 2 7B, GLM-4.5 Air, MiniMax-M2.5 and ERNIE 4.5 0.3B were compared with copies. The
+to ERNIE 4.5, Qwen2.5 0.5B, Mistral Nemo, Gemma 2 9B, Llama 4, OLMo 2 7B, GLM-4.5 Air, MiniMax-M2.5 and ERNIE 4.5 0.3B were compared with copies. The
 other sizes were written from what is known of them: look at the published file before relying on one.
 """
 import json
@@ -103,6 +103,13 @@ def gpt_oss(c):
     return decoder(c, attention(c, "none") + heads + biases + routed(c, experts, width))
 
 
+def llama4(c):
+    """Experts and a shared one in the last of every few layers, a wider MLP in the others."""
+    sparse = routed(c, c["num_local_experts"], c["intermediate_size"]) + gated(c, c["intermediate_size"])
+    layers, step = c["num_hidden_layers"], c["interleave_moe_layer_step"]
+    return decoder(c, attention(c, "none")) + layers // step * sparse + (layers - layers // step) * gated(c, c["intermediate_size_mlp"])
+
+
 FAMILIES = {
     "llama": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
     "mistral": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
@@ -122,6 +129,7 @@ FAMILIES = {
     "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, experts_of(c), c["moe_intermediate_size"])),
     "olmoe": lambda c: decoder(c, attention(c, "of all heads") + routed(c, c["num_experts"], c["intermediate_size"])),
     "gemma3_text": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
+    "llama4_text": llama4,
     "gemma2": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
     "gpt_oss": gpt_oss,
     "deepseek_v2": deepseek,

@@ -89,7 +89,7 @@ class Prototype:
 
 
 def extend(records, tensors):
-    """A block sees `weight`, `act` and `kv`; `l + m` of lists; `cycle(l, n)`."""
+    """A block sees `weight`, `act` and `kv`; `l + m` of lists; `cycle(l, n)`; `steps(from, to, by)`."""
     class BlockRecord(tensors.BlockRecord):
         def __init__(self, record):
             super().__init__(record)
@@ -100,13 +100,13 @@ def extend(records, tensors):
     def add_lists(operator, a, b):
         return a + b if operator == "+" and isinstance(a, list) and isinstance(b, list) else arith(operator, a, b)
 
-    def call_cycle(scope, node, expect, module):
-        if node[3][0] != "id" or node[3][3] != "cycle":
+    def call_for_lists(scope, node, expect, module):
+        if node[3][0] != "id" or node[3][3] not in ("cycle", "steps"):
             return call(scope, node, expect, module)
-        elements, length = (scope.ev(argument, None, module) for argument in node[4][3:])
-        return [elements[i % len(elements)] for i in range(length)]
+        given = [scope.ev(argument, None, module) for argument in node[4][3:]]
+        return [given[0][i % len(given[0])] for i in range(given[1])] if node[3][3] == "cycle" else list(range(*given))
 
-    tensors.BlockRecord, records.arith, records.Scope.call = BlockRecord, add_lists, call_cycle
+    tensors.BlockRecord, records.arith, records.Scope.call = BlockRecord, add_lists, call_for_lists
 
 
 def stop(*_):
