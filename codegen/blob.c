@@ -12,7 +12,7 @@ _Static_assert(sizeof(struct dr_atom) == 16, "atom");
 _Static_assert(sizeof(struct dr_group) == 12, "group");
 _Static_assert(sizeof(struct dr_collective) == 24, "collective");
 _Static_assert(sizeof(struct dr_axis) == 40 && offsetof(struct dr_axis, stride) == 32, "axis");
-_Static_assert(sizeof(struct dr_param) == 88 && offsetof(struct dr_param, base) == 80, "param");
+_Static_assert(sizeof(struct dr_param) == 104 && offsetof(struct dr_param, base) == 96, "param");
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_step_input) == 32, "input");
@@ -179,6 +179,7 @@ static struct dr_span param_axes(struct blob *b, const struct schedule *s, const
 
 static struct dr_span params(struct blob *b, const struct schedule *s)
 {
+	const struct program *program = s->deploy->program;
 	struct dr_param *rows = arena_array(b->arena, struct dr_param, s->params.n);
 	for (int i = 0; i < s->params.n; i++) {
 		const struct placed_param *p = &s->params.at[i];
@@ -189,6 +190,12 @@ static struct dr_span params(struct blob *b, const struct schedule *s)
 		r->space = (uint32_t)p->space;
 		r->in_loop = p->param->in_loop;
 		r->body = (uint32_t)p->param->body;
+		r->stage = (uint32_t)p->stage;
+		if (p->param->in_loop) {
+			const struct loop *loop = &program->loops.at[program->bodies.at[p->param->body].loop];
+			r->index = blob_string(b, loop->index);
+			r->first_layer = narrow(loop->first_turn, "layer");
+		}
 		r->offset = (uint64_t)p->offset;
 		r->bytes = (uint64_t)p->bytes;
 		r->dtype = dtype_code(p->param->dtype);
@@ -399,7 +406,6 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
 	p->kernels = kernels(&b, s);
 	p->plan_text = blob_string(&b, plan_text);
-	p->index_name = blob_string(&b, program->has_loop ? program->loop.index : "");
 	memcpy(b.at, p, sizeof *p);
 	p->hash = blob_hash(&b);
 	memcpy(b.at, p, sizeof *p);

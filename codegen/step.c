@@ -207,7 +207,7 @@ static void store_layer(const struct step_emitter *e, LLVMValueRef layer)
 }
 
 /* Moves to the next layer's params and pages, or back, where the layer in between has this body. */
-static void pass_layer(const struct step_emitter *e, const struct layer_body *body, bool back)
+static void pass_body(const struct step_emitter *e, const struct layer_body *body, bool back)
 {
 	struct codegen *g = e->g;
 	const int64_t bytes[2] = {body->param_bytes, body->state_bytes};
@@ -217,28 +217,28 @@ static void pass_layer(const struct step_emitter *e, const struct layer_body *bo
 	}
 }
 
-/* Emits a loop over the stage's layers, which runs the block; NULL: only moves past the last layer. */
-static void emit_turns(struct step_emitter *e, const struct schedule *s, const struct step_block *b)
+/* Emits a loop over `turns` of the stage's layers from `begin` on, forwards, or backwards from the last of them. It
+ * moves past each of them, whose bodies are [first, first + n), and runs `body`, if not NULL. */
+static void emit_turns(struct step_emitter *e, const struct schedule *s, LLVMValueRef begin, LLVMValueRef turns,
+                       int first, int n, const struct instrs *run, bool back)
 {
 	struct codegen *g = e->g;
-	bool back = b && b->kind == BLOCK_LAYERS_BACK;
-	LLVMValueRef layers = read_i32(e, offsetof(struct dr_frame, layers)), body_of = NULL;
-	if (s->n_bodies > 1)
-		body_of = ir_load(g, g->ptr, field(e, offsetof(struct dr_frame, body_of)), 8);
-	struct ir_loop l = loop_begin(g, ir_i64(g, 0), layers, ir_i64(g, 1));
-	e->layer = back ? ir_sub(g, ir_sub(g, layers, ir_i64(g, 1)), l.index) : l.index;
+	LLVMValueRef last = ir_sub(g, ir_add(g, begin, turns), ir_i64(g, 1));
+	LLVMValueRef body_of = n > 1 ? ir_load(g, g->ptr, field(e, offsetof(struct dr_frame, body_of)), 8) : NULL;
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), turns, ir_i64(g, 1));
+	e->layer = back ? ir_sub(g, last, l.index) : ir_add(g, begin, l.index);
 	store_layer(e, e->layer);
 	LLVMValueRef body = body_of ? ir_load_i32(g, body_of, e->layer) : NULL;
-	for (int i = 0; i < s->n_bodies; i++) {
+	for (int i = 0; i < n; i++) {
 		struct ir_branch mine;
 		if (body)
-			mine = if_begin(g, ir_compare(g, LLVMIntEQ, body, ir_i64(g, i)));
+			mine = if_begin(g, ir_compare(g, LLVMIntEQ, body, ir_i64(g, first + i)));
 		if (back)
-			pass_layer(e, &s->bodies[i], true);
-		if (b)
-			emit_instrs(e, &b->body[i]);
+			pass_body(e, &s->bodies[first + i], true);
+		if (run)
+			emit_instrs(e, &run[i]);
 		if (!back)
-			pass_layer(e, &s->bodies[i], false);
+			pass_body(e, &s->bodies[first + i], false);
 		if (body)
 			if_end(g, &mine);
 	}
@@ -247,45 +247,50 @@ static void emit_turns(struct step_emitter *e, const struct schedule *s, const s
 	store_layer(e, ir_i64(g, -1));
 }
 
+/* The number of the stage's layers that come before one of the model, at least 0 and at most all. */
+static LLVMValueRef layers_before(const struct step_emitter *e, int64_t layer)
+{
+	struct codegen *g = e->g;
+	LLVMValueRef n = ir_sub(g, ir_i64(g, layer), read_i32(e, offsetof(struct dr_frame, first_layer)));
+	return ir_min(g, ir_max(g, n, ir_i64(g, 0)), read_i32(e, offsetof(struct dr_frame, layers)));
+}
+
+/* Emits the stage's layers of a loop. Its params and pages follow those of earlier loops. */
 static void emit_layers(struct step_emitter *e, const struct schedule *s, const struct step_block *b)
 {
 	struct codegen *g = e->g;
+	bool back = b->kind == BLOCK_LAYERS_BACK;
+	LLVMValueRef begin = layers_before(e, b->layer_begin), end = layers_before(e, b->layer_end);
 	for (int i = 0; i < 2; i++) {
 		e->layer_at[i] = ir_local(g, g->i64, 1);
 		ir_store(g, ir_i64(g, 0), e->layer_at[i], 8);
 	}
-	if (b->kind == BLOCK_LAYERS_BACK)
-		emit_turns(e, s, NULL);
-	emit_turns(e, s, b);
+	if (back)
+		emit_turns(e, s, ir_i64(g, 0), end, 0, s->n_bodies, NULL, false);
+	else if (b->layer_begin > 0)
+		emit_turns(e, s, ir_i64(g, 0), begin, 0, b->first_body, NULL, false);
+	emit_turns(e, s, begin, ir_sub(g, end, begin), b->first_body, b->n, b->body, back);
 }
 
-/* Does this rank's stage run the block? NULL: every stage does. */
-static LLVMValueRef runs_here(const struct step_emitter *e, enum block_kind kind)
+/* Emits a block, which some stages run, or all. */
+static void emit_block(struct step_emitter *e, const struct schedule *s, const struct step_block *b)
 {
 	struct codegen *g = e->g;
-	LLVMValueRef stage = read_i32(e, offsetof(struct dr_frame, stage)), first = ir_i64(g, 0);
-	LLVMValueRef last = ir_sub(g, read_i32(e, offsetof(struct dr_frame, stages)), ir_i64(g, 1));
-	switch (kind) {
-	case BLOCK_FIRST_STAGE:    return ir_compare(g, LLVMIntEQ, stage, first);
-	case BLOCK_LATER_STAGES:   return ir_compare(g, LLVMIntNE, stage, first);
-	case BLOCK_LAST_STAGE:     return ir_compare(g, LLVMIntEQ, stage, last);
-	case BLOCK_EARLIER_STAGES: return ir_compare(g, LLVMIntNE, stage, last);
-	default:                   return NULL;
+	bool everywhere = b->stages.begin == 0 && b->stages.end == s->stages.n;
+	struct ir_branch from, to;
+	if (!everywhere) {
+		LLVMValueRef stage = read_i32(e, offsetof(struct dr_frame, stage));
+		from = if_begin(g, ir_compare(g, LLVMIntSGE, stage, ir_i64(g, b->stages.begin)));
+		to = if_begin(g, ir_compare(g, LLVMIntSLT, stage, ir_i64(g, b->stages.end)));
 	}
-}
-
-/* Emits a block that runs once. With one stage, no test is needed. */
-static void emit_once(struct step_emitter *e, const struct schedule *s, const struct step_block *b)
-{
-	if (s->stages.n == 1 && !block_runs(b->kind, true, true))
-		return;
-	LLVMValueRef here = s->stages.n > 1 ? runs_here(e, b->kind) : NULL;
-	struct ir_branch branch;
-	if (here)
-		branch = if_begin(e->g, here);
-	emit_instrs(e, b->body);
-	if (here)
-		if_end(e->g, &branch);
+	if (block_repeats(b->kind))
+		emit_layers(e, s, b);
+	else
+		emit_instrs(e, b->body);
+	if (!everywhere) {
+		if_end(g, &to);
+		if_end(g, &from);
+	}
 }
 
 LLVMValueRef emit_step(struct codegen *g, const struct schedule *s, const struct step_program *p)
@@ -298,10 +303,7 @@ LLVMValueRef emit_step(struct codegen *g, const struct schedule *s, const struct
 	read_frame(&e, s);
 	store_layer(&e, ir_i64(g, -1));
 	for (int i = 0; i < p->blocks.n; i++)
-		if (block_repeats(p->blocks.at[i].kind))
-			emit_layers(&e, s, &p->blocks.at[i]);
-		else
-			emit_once(&e, s, &p->blocks.at[i]);
+		emit_block(&e, s, &p->blocks.at[i]);
 	LLVMBuildRetVoid(g->builder);
 	return f;
 }

@@ -73,24 +73,33 @@ static void play_instrs(struct play *p, const struct instrs *in)
 	}
 }
 
-static void play_stage(struct play *p, bool first, bool last)
+static void play_stage(struct play *p, int stage)
 {
 	const struct lower *w = p->w;
 	memset(p->written, 0, sizeof *p->written * (size_t)w->buffers.n);
 	p->writes.n = 0;
 	for (int i = 0; i < w->step->blocks.n; i++) {
 		const struct step_block *b = &w->step->blocks.at[i];
-		for (int turn = 0; turn < (block_repeats(b->kind) ? 2 : 1) && block_runs(b->kind, first, last); turn++)
+		for (int turn = 0; turn < (block_repeats(b->kind) ? 2 : 1) && stages_have(b->stages, stage); turn++)
 			for (int body = 0; body < b->n; body++)
 				play_instrs(p, &b->body[body]);
 	}
 }
 
+/* Does a stage run other blocks than the one before it? */
+static bool is_new(const struct step_program *step, int stage)
+{
+	bool new = stage == 0;
+	for (int i = 0; i < step->blocks.n; i++)
+		new |= stages_have(step->blocks.at[i].stages, stage) != stages_have(step->blocks.at[i].stages, stage - 1);
+	return new;
+}
+
 const char *buffers_check(struct lower *w)
 {
 	struct play p = {.w = w, .written = arena_array(w->arena, int, w->buffers.n + 1)};
-	int stages = w->s->stages.n < 3 ? w->s->stages.n : 3; /* the first, one in the middle, the last */
-	for (int stage = 0; stage < stages; stage++)
-		play_stage(&p, stage == 0, stage == stages - 1);
+	for (int stage = 0; stage < w->s->stages.n; stage++)
+		if (is_new(w->step, stage))
+			play_stage(&p, stage);
 	return p.wrong;
 }

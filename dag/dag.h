@@ -103,26 +103,39 @@ struct instrs {
 	struct instr *at;
 	int n, cap;
 };
-/* Where values are computed: SECTION_LAYER is a loop body. In the order of a step. */
-enum step_section { SECTION_EVERY_STAGE, SECTION_FIRST_STAGE, SECTION_LAYER, SECTION_LAST_STAGE, SECTIONS };
-/* Who runs a block of a step program, and how often. */
+/* The parts of a step, in order: PART_EVERY, what all stages compute from inputs and constants; then, by turns, what
+ * the text has outside the loops, and a loop. part_outside(i) lies before loop i and after loop i - 1. */
+enum { PART_EVERY };
+static inline int part_outside(int i) { return 2 * i + 1; }
+static inline int part_loop(int loop) { return 2 * loop + 2; }
+static inline bool part_is_loop(int part) { return part != PART_EVERY && part % 2 == 0; }
+void print_part(const struct program *p, int part, FILE *out); /* "before the layers" */
+/* Stages [begin, end). */
+struct stage_range {
+	int begin, end;
+};
+static inline bool stages_have(struct stage_range r, int stage) { return r.begin <= stage && stage < r.end; }
+
+/* What a block of a step program is. */
 enum block_kind {
-	BLOCK_EVERY_STAGE, /* all stages, once */
-	BLOCK_FIRST_STAGE,
-	BLOCK_LATER_STAGES,   /* all stages but the first, once */
-	BLOCK_LAYERS,         /* all stages, for each of their layers in order: the instructions of the layer's body */
-	BLOCK_LAYERS_BACK,    /* the same, from the last layer to the first */
-	BLOCK_EARLIER_STAGES, /* all stages but the last, once */
-	BLOCK_LAST_STAGE,
+	BLOCK_ONCE,        /* a part outside the loops */
+	BLOCK_LAYERS,      /* for each of a stage's layers in a loop, in order: the instructions of the layer's body */
+	BLOCK_LAYERS_BACK, /* the same, from the last layer to the first */
+	BLOCK_RECEIVE,     /* what a loop carries, from the stage before */
+	BLOCK_SEND,        /* the same, to the next stage */
 	BLOCK_KINDS
 };
 struct step_block {
 	enum block_kind kind;
-	struct instrs *body; /* [n] of each loop body (schedule.body_of); of a block that runs once, one list */
+	int part;                  /* of messages: the loop's */
+	struct stage_range stages; /* that run it */
+	/* of a loop: its layers among those of the model, and its first body */
+	int64_t layer_begin, layer_end;
+	int first_body;
+	struct instrs *body; /* [n]: of each body of the loop; of a block that runs once, one list */
 	int n;
 };
-bool block_repeats(enum block_kind kind);                     /* does it run for each layer? */
-bool block_runs(enum block_kind kind, bool first, bool last); /* does such a stage run it? */
+bool block_repeats(enum block_kind kind); /* does it run for each layer? */
 int block_instrs(const struct step_block *b);
 
 /* The memory that an instruction reads and writes, in the order of its arguments. The pointers point into the
@@ -149,7 +162,7 @@ struct collective {
 	struct number outer;
 	int64_t bytes_per_outer;
 	bool per_layer;
-	int body /* loop body, if per_layer */;
+	int body; /* loop body, if per_layer */
 };
 
 struct placed_axis {
@@ -163,6 +176,7 @@ struct placed_axis {
 struct placed_param {
 	const struct param *param;
 	enum dr_space space;
+	int stage; /* DR_SPACE_OUTSIDE: the stage that has it; else -1 */
 	int64_t offset, bytes;
 	struct packing pack;
 	struct placed_axis *axes;
@@ -173,11 +187,10 @@ struct placed_param {
 struct pool {
 	int64_t window, pages;
 };
-/* The pages of a state: in one layer of a body, in DR_SPACE_STATE; or, with body -1, outside the loop, on the stages
- * that run `section`, in DR_SPACE_STATE_OUTSIDE. */
+/* The pages of a state: in one layer of a body, in DR_SPACE_STATE; or, with body -1, outside the loops, on the stages
+ * that run the part, in DR_SPACE_STATE_OUTSIDE. */
 struct placed_state {
-	int body;
-	enum step_section section;
+	int body, part;
 	int64_t offset, bytes;
 };
 struct constant {
@@ -217,8 +230,8 @@ struct gap {
 	int64_t offset, bytes;
 };
 
-/* What a stage runs over a microbatch: blocks, in order. The receives (DR_RECV) of BLOCK_LATER_STAGES match the sends
- * of BLOCK_EARLIER_STAGES one by one. With one stage there are none. */
+/* What a stage runs over a microbatch: blocks, in order. The receives (DR_RECV) of a loop's BLOCK_RECEIVE match the
+ * sends of its BLOCK_SEND one by one. With one stage there are none. */
 struct step_program {
 	const char *name; /* "prefill" */
 	VEC(struct step_block) blocks;
@@ -227,8 +240,8 @@ struct step_program {
 	VEC(struct live) live;
 	VEC(struct gap) gaps; /* ranges that no kernel may write; see struct target */
 };
-/* The instructions of the program's first block of a kind; body: of which loop body, else 0. */
-struct instrs *program_instrs(const struct step_program *p, enum block_kind kind, int body);
+/* The instructions of a part's first block of a kind; body: of which body of the loop, from 0, else 0. */
+struct instrs *program_instrs(const struct step_program *p, enum block_kind kind, int part, int body);
 
 /* A pipeline stage: its layers, and the bytes that each of its ranks holds for all of them. */
 struct stage {
@@ -250,6 +263,7 @@ struct schedule {
 	VEC(struct constant) constants;
 	VEC(struct expert_map) maps;
 	VEC(struct stage) stages;
+	VEC(struct stage_range) parts; /* the stages that run each part */
 	VEC(struct step_input) inputs;
 	int64_t input_bytes; /* of all programs; equal inputs are stored once */
 	VEC(struct placed_state) states;
@@ -257,8 +271,8 @@ struct schedule {
 	int64_t ranks, token_multiple, row_multiple;
 	struct pipeline pipeline;
 	struct layer_body *bodies;
-	int n_bodies;       /* number of loop bodies */
-	const int *body_of; /* layer -> body */
+	int n_bodies;       /* of all loops */
+	const int *body_of; /* layer -> body; layers are the turns of all loops, in order */
 	int64_t seqs, page, pages_per_seq, page_multiple;
 	struct pool pool[DR_POOLS]; /* the first keeps all positions */
 	int n_pools;

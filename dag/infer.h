@@ -17,7 +17,7 @@ struct infer {
 	struct required_layout *call_required; /* per call, filled on first use */
 };
 
-int position_of(const struct local *l, int value); /* enum step_section, by its place in the text */
+int position_of(const struct local *l, int value); /* the part of a step, by its place in the text */
 int infer_emit(struct infer *f, int value, const int *args, int n, struct layout layout);
 struct required_layout infer_want(struct infer *f, const struct value *v, const int *axes, int n, const int *whole,
                                   int n_whole);

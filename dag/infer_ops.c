@@ -88,7 +88,7 @@ static int shared_bias(const struct infer *f, const struct value *v, const struc
 static int emit_share(struct infer *f, int value, int bias, const struct atoms *over)
 {
 	struct local_value v = *local_at(f, bias);
-	v.section = (enum step_section)position_of(f->l, value);
+	v.part = position_of(f->l, value);
 	v.body = program_body(f->l->program, value);
 	v.op = LOCAL_TO_PENDING;
 	v.args = arena_array(f->l->arena, int, 1);
@@ -220,12 +220,11 @@ static int find_angles(const struct infer *f, const int *args)
 
 /* Angles run on every stage where the frequencies are a constant or a param outside the loop, which every stage can
  * have. */
-static enum step_section section_of_angles(const struct infer *f, const struct local_value *freq,
-                                           const struct local_value *pos)
+static int part_of_angles(const struct infer *f, const struct local_value *freq, const struct local_value *pos)
 {
-	bool param = freq->op == LOCAL_OP && value_at(f, freq->source)->op == OP_PARAM && freq->section != SECTION_LAYER;
-	enum step_section section = param ? SECTION_EVERY_STAGE : freq->section;
-	return section > pos->section ? section : pos->section;
+	bool param = freq->op == LOCAL_OP && value_at(f, freq->source)->op == OP_PARAM && !part_is_loop(freq->part);
+	int part = param ? PART_EVERY : freq->part;
+	return part > pos->part ? part : pos->part;
 }
 
 /* cos and sin of position times frequency. They are the same in every layer, so they are a value of their own. */
@@ -242,7 +241,7 @@ static int infer_angles(struct infer *f, int value, const struct required_layout
 	                          .n_args = 2,
 	                          .dtype = DTYPE_F32,
 	                          .n_axes = pos->n_axes + 1,
-	                          .section = section_of_angles(f, freq, pos),
+	                          .part = part_of_angles(f, freq, pos),
 	                          .body = program_body(f->l->program, value),
 	                          .region = v->region};
 	out.args = arena_array(f->l->arena, int, 2);

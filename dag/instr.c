@@ -3,15 +3,17 @@
 
 bool block_repeats(enum block_kind kind) { return kind == BLOCK_LAYERS || kind == BLOCK_LAYERS_BACK; }
 
-bool block_runs(enum block_kind kind, bool first, bool last)
+void print_part(const struct program *p, int part, FILE *out)
 {
-	switch (kind) {
-	case BLOCK_FIRST_STAGE:    return first;
-	case BLOCK_LATER_STAGES:   return !first;
-	case BLOCK_LAST_STAGE:     return last;
-	case BLOCK_EARLIER_STAGES: return !last;
-	default:                   return true;
-	}
+	int loop = (part - 1) / 2;
+	if (part_is_loop(part))
+		fprintf(out, "layers of %s", p->axes.at[p->loops.at[loop].axis].name);
+	else
+		fputs(part == PART_EVERY   ? "every stage"
+		      : loop == 0          ? "before the layers"
+		      : p->loops.n == loop ? "after the layers"
+		                           : "between layers",
+		      out);
 }
 
 int block_instrs(const struct step_block *b)
@@ -22,12 +24,12 @@ int block_instrs(const struct step_block *b)
 	return n;
 }
 
-struct instrs *program_instrs(const struct step_program *p, enum block_kind kind, int body)
+struct instrs *program_instrs(const struct step_program *p, enum block_kind kind, int part, int body)
 {
 	for (int i = 0; i < p->blocks.n; i++)
-		if (p->blocks.at[i].kind == kind)
+		if (p->blocks.at[i].kind == kind && p->blocks.at[i].part == part)
 			return &p->blocks.at[i].body[body];
-	internal_error("%s has no block of kind %d", p->name, (int)kind);
+	internal_error("%s has no block of kind %d in part %d", p->name, (int)kind, part);
 }
 
 static void add(struct memory_operands *o, struct argument *a, enum arg_direction direction)

@@ -18,6 +18,20 @@ static void mark(struct local *l, int root)
 	}
 }
 
+/* A name that one body of a loop carries is carried by all its bodies. Returns whether that marked more. */
+static bool mark_carried(struct local *l, const struct loop *loop)
+{
+	const struct value *v = l->program->values.at;
+	bool more = false;
+	for (int i = loop->begin; i < loop->end; i++)
+		for (int k = loop->begin; v[i].op == OP_CARRY && l->live[i] && k < loop->end; k++)
+			if (v[k].op == OP_CARRY && v[k].name == v[i].name && !l->live[k]) {
+				mark(l, k);
+				more = true;
+			}
+	return more;
+}
+
 void mark_live(struct local *l)
 {
 	const struct program *p = l->program;
@@ -26,9 +40,7 @@ void mark_live(struct local *l)
 		mark(l, p->outputs.at[i].value);
 	for (int i = 0; i < p->states.n; i++)
 		mark(l, p->states.at[i].value);
-	for (int i = 0; i < p->values.n; i++) /* a name carried by one body is carried by all */
-		if (p->values.at[i].op == OP_CARRY && l->live[i])
-			for (int k = i; k < p->values.n; k++)
-				if (p->values.at[k].op == OP_CARRY && p->values.at[k].name == p->values.at[i].name)
-					mark(l, k);
+	for (int i = p->loops.n; i-- > 0;) /* from the last one on: it may need what an earlier one carries */
+		while (mark_carried(l, &p->loops.at[i]))
+			;
 }

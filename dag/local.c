@@ -6,19 +6,20 @@
 
 int position_of(const struct local *l, int value)
 {
-	const struct loop *loop = &l->program->loop;
-	if (!l->program->has_loop || value < loop->begin)
-		return SECTION_FIRST_STAGE;
-	return value < loop->end ? SECTION_LAYER : SECTION_LAST_STAGE;
+	const struct program *p = l->program;
+	int i = 0;
+	while (i < p->loops.n && value >= p->loops.at[i].end)
+		i++;
+	return i < p->loops.n && value >= p->loops.at[i].begin ? part_loop(i) : part_outside(i);
 }
 
 /* What depends only on inputs and constants runs on every stage; anything else runs where the text has it. */
-static enum step_section section_of(const struct infer *f, int value, const int *args, int n)
+static int part_of(const struct infer *f, int value, const int *args, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (args[i] >= 0 && f->ph->values.at[args[i]].section != SECTION_EVERY_STAGE)
-			return (enum step_section)position_of(f->l, value);
-	return SECTION_EVERY_STAGE;
+		if (args[i] >= 0 && f->ph->values.at[args[i]].part != PART_EVERY)
+			return position_of(f->l, value);
+	return PART_EVERY;
 }
 
 const struct expert_atoms *experts_of(const struct local *l, const struct local_value *v)
@@ -41,7 +42,7 @@ int infer_emit(struct infer *f, int value, const int *args, int n, struct layout
 	out.args = arena_array(f->l->arena, int, n + 1);
 	for (int i = 0; i < n; i++)
 		out.args[i] = args[i];
-	out.section = n ? section_of(f, value, args, n) : (enum step_section)position_of(f->l, value);
+	out.part = n ? part_of(f, value, args, n) : position_of(f->l, value);
 	out.body = program_body(f->l->program, value);
 	if (f->l->deploy->reduce_f32 && layout.pending.n && (v->dtype == DTYPE_BF16 || v->dtype == DTYPE_F16))
 		out.dtype = DTYPE_F32;
@@ -143,7 +144,7 @@ static void infer_input(struct infer *f, int value)
 		if (v->axes[i] == f->l->program->batch)
 			out.axis[i] = f->l->owners;
 	int at = infer_emit(f, value, NULL, 0, out);
-	f->ph->values.at[at].section = SECTION_EVERY_STAGE;
+	f->ph->values.at[at].part = PART_EVERY;
 }
 
 static void infer_param(struct infer *f, int value)
@@ -167,9 +168,23 @@ static void infer_constant(struct infer *f, int value)
 	int at = infer_emit(f, value, NULL, 0, (struct layout){.axis = arena_array(l->arena, struct atoms, v->n_axes + 1)});
 	struct local_value *out = &f->ph->values.at[at];
 	out->op = LOCAL_CONST;
-	out->section = SECTION_EVERY_STAGE;
+	out->part = PART_EVERY;
 	out->constant.data = data;
 	out->constant.n = n;
+}
+
+/* The slot of the next value that a body carries. */
+static int next_slot(const struct infer *f, int body)
+{
+	const struct program *p = f->l->program;
+	int before = 0, mine = 0;
+	for (int i = 0; i < f->ph->carries.n; i++) {
+		const struct loop_carry *c = &f->ph->carries.at[i];
+		bool earlier = p->bodies.at[c->body].loop < p->bodies.at[body].loop;
+		before = earlier && c->slot >= before ? c->slot + 1 : before;
+		mine += c->body == body;
+	}
+	return before + mine;
 }
 
 static void infer_carry(struct infer *f, int value)
@@ -178,8 +193,9 @@ static void infer_carry(struct infer *f, int value)
 	struct required_layout t = infer_want(f, v, v->axes, v->n_axes, NULL, 0);
 	int args[1] = {infer_operand(f, value, 0, &t, NULL)};
 	int at = infer_emit(f, value, args, 1, t.layout);
-	f->ph->values.at[at].section = SECTION_LAYER;
-	vec_push(f->l->arena, &f->ph->carries, ((struct loop_carry){at, -1}));
+	f->ph->values.at[at].part = position_of(f->l, value);
+	int body = f->ph->values.at[at].body, slot = next_slot(f, body);
+	vec_push(f->l->arena, &f->ph->carries, ((struct loop_carry){at, -1, body, slot}));
 }
 
 /* Ends a body: reshards its carried values to the layout that the turn began with. */
@@ -201,7 +217,7 @@ static void infer_final(struct infer *f, int value)
 	const struct value *v = &f->l->program->values.at[value];
 	int arg = f->ph->of_program[v->args[0]];
 	int at = infer_emit(f, value, &arg, 1, f->ph->values.at[arg].layout);
-	f->ph->values.at[at].section = SECTION_LAST_STAGE;
+	f->ph->values.at[at].part = position_of(f->l, value);
 }
 
 /* ---- one phase ------------------------------------------------------------------------------- */
@@ -246,8 +262,8 @@ static void infer_phase(struct local *l, int phase)
 	f.ph->logits = f.ph->token = -1;
 	for (int i = 0; i < p->values.n; i++) {
 		f.ph->of_program[i] = -1;
-		for (int b = 0; b < p->loop.n_bodies; b++)
-			if (i == p->loop.bodies[b].end)
+		for (int b = 0; b < p->bodies.n; b++)
+			if (i == p->bodies.at[b].end)
 				infer_turn(&f);
 		if (l->live[i])
 			infer_value(&f, i);

@@ -48,9 +48,8 @@ struct local_value {
 	int *axes, n_axes;
 	enum dtype dtype;
 	struct layout layout;
-	enum step_section section;
-	int body;   /* loop body, for SECTION_LAYER */
-	int region; /* region of the operator that needs it */
+	int part, body; /* body: of a value in a loop */
+	int region;     /* region of the operator that needs it */
 	union {
 		/* LOCAL_ALL_REDUCE .. LOCAL_SLICE; LOCAL_TO_PENDING, which has only atoms */
 		struct {
@@ -73,9 +72,10 @@ static inline bool local_is_move(const struct local_value *v)
 	return v->op >= LOCAL_ALL_REDUCE && v->op <= LOCAL_SLICE;
 }
 
-/* A carried value in one loop body: its local values at the start and at the end of an iteration. */
+/* A carried value in one loop body: its local values at the start and at the end of an iteration. `slot` numbers the
+ * carried values of all loops; the bodies of a loop have the same. */
 struct loop_carry {
-	int begin, next;
+	int begin, next, body, slot;
 };
 
 struct local_phase {
@@ -92,10 +92,11 @@ struct local {
 	const struct deploy *deploy;
 	const struct program *program;
 	VEC(struct atom) atoms;
-	struct atoms owners;       /* atoms of `batch` in the states: they number the owners */
-	struct atoms stages;       /* atoms of `layers` */
-	int unpadded;              /* a program value that keeps `vocab` from being padded, or -1: see pad.c */
-	VEC(int64_t) stage_layers; /* layers of each stage */
+	struct atoms owners;           /* atoms of `batch` in the states: they number the owners */
+	struct atoms stages;           /* atoms of `layers` */
+	VEC(struct stage_range) parts; /* stages that run each part of a step */
+	int unpadded;                  /* a program value that keeps `vocab` from being padded, or -1: see pad.c */
+	VEC(int64_t) stage_layers;     /* layers of each stage */
 	struct local_phase phase[PHASES];
 	bool *live;      /* program values that an output, a state or a carried value needs */
 	double **folded; /* elements of each program value that depends on nothing; else NULL */
@@ -122,7 +123,8 @@ struct layout place_axes(struct local *l, const int *axes, int n, const int *who
                          int klass, const char *what, struct span at);
 bool place_fixed(struct local *l);  /* checks that params and states have one layout in both phases, and blocks with a
                                        scale stay whole: E0508 to E0510 */
-bool place_stages(struct local *l); /* divides `layers` among stages: E0901, E0902 */
+bool place_stages(struct local *l); /* divides the layers of all loops among stages: E0901, E0902 */
+int stage_of_layer(const struct local *l, int64_t layer);
 void place_owners(struct local *l);
 /* Number of owners whose sequences a rank has where `batch` is cut by these atoms. *n: how many of the atoms divide the
  * owners. */

@@ -3,7 +3,6 @@
 
 static const char *const local_op_text[LOCAL_OPS] = {
 	"op", "const", "angles", "all_reduce", "reduce_scatter", "all_gather", "all_to_all", "slice", "round", "share"};
-static const char *const section_text[SECTIONS] = {"every stage", "first stage", "layer", "last stage"};
 
 void local_layout_text(const struct local *l, const struct local_value *v, struct text *out)
 {
@@ -65,10 +64,12 @@ void local_print(const struct local *l, FILE *out)
 	fprintf(out, "\n");
 	for (int phase = 0; phase < PHASES; phase++) {
 		fprintf(out, "\nphase %s\n", phase_name(phase));
-		for (int where = 0; where < SECTIONS; where++) {
-			fprintf(out, " %s\n", section_text[where]);
+		for (int part = 0; part < l->parts.n; part++) {
+			fputc(' ', out);
+			print_part(l->program, part, out);
+			fputc('\n', out);
 			for (int i = 0; i < l->phase[phase].values.n; i++)
-				if (l->phase[phase].values.at[i].section == (enum step_section)where)
+				if (l->phase[phase].values.at[i].part == part)
 					print_value(l, &l->phase[phase], i, out);
 		}
 	}
@@ -104,7 +105,7 @@ const char *local_check(const struct local *l, struct arena *arena)
 	int64_t layers = 0;
 	for (int i = 0; i < l->stage_layers.n; i++)
 		layers += l->stage_layers.at[i];
-	if (l->program->has_loop && layers != l->program->axes.at[l->program->loop.axis].extent)
+	if (l->program->loops.n && layers != l->program->body_of.n)
 		return arena_printf(arena, "the stages have %lld layers", (long long)layers);
 	for (int phase = 0; phase < PHASES; phase++)
 		for (int i = 0; i < l->phase[phase].values.n; i++) {

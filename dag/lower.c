@@ -289,7 +289,7 @@ int lower_carried_as(const struct lower *w, int local)
 {
 	for (int i = 0; i < w->ph->carries.n; i++)
 		if (w->ph->carries.at[i].next == local)
-			return i % w->n_carry;
+			return w->ph->carries.at[i].slot;
 	return -1;
 }
 

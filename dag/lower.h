@@ -97,7 +97,7 @@ struct lower {
 	int *exchange_of; /* local value -> the exchange that its rows, or a combine's operand, belong to; or -1 */
 	VEC(int) order;   /* the local values, in the order of lowering */
 	struct phys *carry;
-	int n_carry;    /* carry[i]: carried value i at the start of a turn; PHYS_NONE before the loop */
+	int n_carry;    /* carry[i]: carried value of slot i at the start of a turn; PHYS_NONE before its loop */
 	bool turn_ends; /* the carried value has no later reader: a result may overwrite it */
 	bool failed;
 };
@@ -152,7 +152,7 @@ struct argument arg_workspace(void); /* all kernels of a queue use one workspace
 bool phys_in_buffer(const struct phys *p, int buffer);
 void phys_set_buffer(struct phys *p, int buffer); /* at the start of the buffer */
 void phys_set_address(struct phys *p, enum dr_space space, int64_t offset);
-int lower_carried_as(const struct lower *w, int local);           /* the carried value with this `next`, or -1 */
+int lower_carried_as(const struct lower *w, int local);           /* the slot of the value with this `next`, or -1 */
 bool lower_in_carry(const struct lower *w, const struct phys *p); /* is it stored in a carried value's memory? */
 /* lower_emit.c */
 int64_t lower_owners(struct lower *w, const struct local_value *like); /* whose rows of `like` a rank has */
@@ -198,6 +198,10 @@ struct phys *lower_define_in_join(struct lower *w, int local, struct phys p);
 void lower_append(struct lower *w, int local);
 void lower_move_cache(struct lower *w, int local);      /* moves a cache to the layout that its reader requires */
 void place_states(struct schedule *s, struct local *l); /* schedule.states, in the program's order */
+/* cuts.c: what crosses the cuts of a pipeline. E0904 for what does not. */
+void check_cuts(struct lower *w);
+void pass_carried(struct lower *w);                    /* sends and receives what loops carry */
+int lower_carried_by(const struct lower *w, int body); /* the number of values that a body carries */
 void lower_attend(struct lower *w, int local);
 enum { OPERAND_SINKS = 4, OPERAND_SLOPES = 5 }; /* of OP_ATTEND */
 void lower_dispatch(struct lower *w, int local);
@@ -207,7 +211,8 @@ void lower_collective(struct lower *w, int local);
 /* params.c */
 /* Places all params (schedule.params), for all their readers in both phases. Returns false after reporting E0918. */
 bool place_params(struct schedule *s, struct local *l, const struct target *t, struct sink *sink, struct arena *arena);
-int64_t param_bytes(const struct schedule *s, enum dr_space space, int body); /* of a loop body, or -1 */
+/* Bytes of the params in a space: of DR_SPACE_LAYER, those of a loop body; of DR_SPACE_OUTSIDE, those of a stage. */
+int64_t param_bytes(const struct schedule *s, enum dr_space space, int of);
 /* A contraction of an activation with a weight: their local values, casts left out. experts: the axis of the weight by
  * which the activation's rows are sorted, or -1. */
 struct contraction {

@@ -76,18 +76,18 @@ static int64_t state_bytes(struct local *l, const struct schedule *s, int number
 }
 
 /* The part of a step that uses a state. */
-static enum step_section section_of_state(const struct local *l, const struct state *state)
+static int part_of_state(const struct local *l, const struct state *state)
 {
 	int at = l->phase[PHASE_PREFILL].of_program[state->value];
-	return at < 0 ? SECTION_EVERY_STAGE : l->phase[PHASE_PREFILL].values.at[at].section;
+	return at < 0 ? PART_EVERY : l->phase[PHASE_PREFILL].values.at[at].part;
 }
 
-/* Places the states outside the loop that one part of a step uses, from `at` on. Returns their end. */
-static int64_t place_outside(struct schedule *s, const struct program *p, enum step_section section, int64_t at)
+/* Places the states outside the loops that one part of a step uses, from `at` on. Returns their end. */
+static int64_t place_outside(struct schedule *s, int part, int64_t at)
 {
 	for (int i = 0; i < s->states.n; i++) {
 		struct placed_state *placed = &s->states.at[i];
-		if (p->states.at[i].in_loop || placed->section != section)
+		if (placed->body >= 0 || placed->part != part)
 			continue;
 		placed->offset = at;
 		at += placed->bytes;
@@ -98,20 +98,22 @@ static int64_t place_outside(struct schedule *s, const struct program *p, enum s
 void place_states(struct schedule *s, struct local *l)
 {
 	const struct program *p = l->program;
-	int64_t *end = arena_array(l->arena, int64_t, p->loop.n_bodies + 1);
+	int64_t *end = arena_array(l->arena, int64_t, p->bodies.n + 1);
 	for (int i = 0; i < p->states.n; i++) {
 		const struct state *state = &p->states.at[i];
-		struct placed_state at = {state->body, section_of_state(l, state), 0, state_bytes(l, s, i)};
+		struct placed_state at = {state->body, part_of_state(l, state), 0, state_bytes(l, s, i)};
 		if (state->in_loop) {
 			at.offset = end[state->body];
 			end[state->body] += at.bytes;
 		}
 		vec_push(l->arena, &s->states, at);
 	}
-	/* the first and the last stage are the same if there is one */
-	int64_t every = place_outside(s, p, SECTION_EVERY_STAGE, 0);
-	int64_t first = place_outside(s, p, SECTION_FIRST_STAGE, every);
-	place_outside(s, p, SECTION_LAST_STAGE, s->stages.n == 1 ? first : every);
+	/* each part outside the loops is on one stage, where its states follow those of earlier parts */
+	int64_t every = place_outside(s, PART_EVERY, 0), *used = arena_array(l->arena, int64_t, s->stages.n);
+	for (int part = part_outside(0); part < l->parts.n; part += 2) {
+		int64_t *at = &used[l->parts.at[part].begin];
+		*at = place_outside(s, part, *at ? *at : every);
+	}
 }
 
 /* Positions in a rank's pages of a pool: those in use for one owner, all of them for several. */

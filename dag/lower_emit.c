@@ -145,12 +145,11 @@ int lower_op_name(struct lower *w, int local, const char *what)
 
 struct instrs *lower_instrs(const struct lower *w, int local)
 {
-	static const enum block_kind of_section[SECTIONS] = {[SECTION_EVERY_STAGE] = BLOCK_EVERY_STAGE,
-	                                                     [SECTION_FIRST_STAGE] = BLOCK_FIRST_STAGE,
-	                                                     [SECTION_LAYER] = BLOCK_LAYERS,
-	                                                     [SECTION_LAST_STAGE] = BLOCK_LAST_STAGE};
 	const struct local_value *v = &w->ph->values.at[local];
-	return program_instrs(w->step, of_section[v->section], v->section == SECTION_LAYER ? v->body : 0);
+	if (!part_is_loop(v->part))
+		return program_instrs(w->step, BLOCK_ONCE, v->part, 0);
+	const struct program *p = w->l->program;
+	return program_instrs(w->step, BLOCK_LAYERS, v->part, v->body - p->loops.at[p->bodies.at[v->body].loop].first_body);
 }
 
 void lower_emit(struct lower *w, int local, int exchange, struct instr i, const char *what)
@@ -200,7 +199,7 @@ int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int grou
 	                       .program = (int)(w->step - w->s->programs.at),
 	                       .outer = outer,
 	                       .bytes_per_outer = bytes,
-	                       .per_layer = v->section == SECTION_LAYER,
+	                       .per_layer = part_is_loop(v->part),
 	                       .body = v->body};
 	const struct region *r = &w->l->program->regions.at[v->region];
 	c.where = r->parent < 0 ? "model" : r->name;

@@ -165,21 +165,21 @@ static void lower_source_value(struct lower *w, int local)
 	w->phys[local] = p;
 }
 
-/* Index of the carried value that `local` is at the start of a turn, or after the loop. */
-static int carry_index(const struct lower *w, int local)
+/* Slot of the carried value that `local` is at the start of a turn, or after the loop. */
+static int carry_slot(const struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	int carry = lower_source(w, local)->op == OP_FINAL ? v->args[0] : local;
 	for (int i = 0; i < w->ph->carries.n; i++)
 		if (w->ph->carries.at[i].begin == carry)
-			return i % w->n_carry;
+			return w->ph->carries.at[i].slot;
 	internal_error("no turn carries %%%d", local);
 }
 
 static void lower_carry(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
-	struct phys *carry = &w->carry[carry_index(w, local)];
+	struct phys *carry = &w->carry[carry_slot(w, local)];
 	if (lower_source(w, local)->type == TYPE_ROUTING) {
 		lower_unsupported(w, lower_source(w, local)->span, "a routing that the loop carries");
 		return;
@@ -191,7 +191,7 @@ static void lower_carry(struct lower *w, int local)
 		phys_set_buffer(carry, lower_buffer(w, bytes));
 		lower_into(w, v->args[0], carry);
 	}
-	w->phys[local] = *carry; /* all loop bodies use the same memory */
+	w->phys[local] = *carry; /* all bodies of the loop use the same memory */
 }
 
 enum { DEEPEST = 200 }; /* max depth of a chain of virtual values, since computing it recurses */

@@ -121,7 +121,7 @@ static bool may_inline(const struct chain *c, int user, int arg)
 		return false;
 	if (p->exchange != c->shape.exchange && p->rows.kind != NUMBER_CONST)
 		internal_error("a token for each row of an expert");
-	return w->ph->values.at[arg].section == w->ph->values.at[c->root].section;
+	return w->ph->values.at[arg].part == w->ph->values.at[c->root].part;
 }
 
 static int build(struct chain *c, int user, int local);

@@ -42,26 +42,22 @@ static const struct param *param_of(const struct lower *w, int param)
 	return &w->l->program->params.at[lower_source(w, param)->param];
 }
 
-/* The space depends on the reader's stage. With one stage, all params outside the loop share a space. */
-static enum dr_space space_of(const struct lower *w, const struct param *p, int user)
+/* The space depends on the stages that the reader runs on: one of them, or several. */
+static void set_space(const struct lower *w, struct placed_param *p, int user)
 {
-	if (p->in_loop)
-		return DR_SPACE_LAYER;
-	if (w->s->stages.n == 1)
-		return DR_SPACE_PRE;
-	switch (w->ph->values.at[user].section) {
-	case SECTION_FIRST_STAGE: return DR_SPACE_PRE;
-	case SECTION_LAST_STAGE:  return DR_SPACE_POST;
-	default:                  return DR_SPACE_EVERY;
-	}
+	struct stage_range on = w->l->parts.at[w->ph->values.at[user].part];
+	bool one = on.end - on.begin == 1;
+	p->space = p->param->in_loop ? DR_SPACE_LAYER : one ? DR_SPACE_OUTSIDE : DR_SPACE_EVERY;
+	p->stage = p->space == DR_SPACE_OUTSIDE ? on.begin : -1;
 }
 
 static struct placed_param wanted(struct lower *w, int param, int user)
 {
 	const struct local_value *v = &w->ph->values.at[param];
-	return (struct placed_param){.param = param_of(w, param),
-	                             .space = space_of(w, param_of(w, param), user),
-	                             .axes = arena_array(w->arena, struct placed_axis, v->n_axes + 1)};
+	struct placed_param p = {.param = param_of(w, param),
+	                         .axes = arena_array(w->arena, struct placed_axis, v->n_axes + 1)};
+	set_space(w, &p, user);
+	return p;
 }
 
 static bool keyed(const struct param *p, int axis) { return axis_among(p->keyed, p->n_keyed, axis); }
@@ -134,7 +130,7 @@ static const struct placed_param *find(const struct schedule *s, const struct pl
 {
 	for (int i = 0; i < s->params.n; i++) {
 		const struct placed_param *p = &s->params.at[i];
-		if (p->param == want->param && p->space == want->space && same_order(p, want))
+		if (p->param == want->param && p->space == want->space && p->stage == want->stage && same_order(p, want))
 			return p;
 	}
 	return NULL;
@@ -161,7 +157,7 @@ static struct placed_param for_embedding(struct lower *w, int user)
 	const struct placed_param *tiles = tiles_of_table(w, user);
 	if (tiles) {
 		struct placed_param p = *tiles;
-		p.space = space_of(w, p.param, user);
+		set_space(w, &p, user);
 		return p;
 	}
 	const int v = lower_source(w, user)->v, by_index[2] = {v, table->axes[table->axes[0] == v ? 1 : 0]};
@@ -196,11 +192,17 @@ static struct placed_param for_reader(struct lower *w, int param, int user)
 	return plain_for(w, param, user, is_of_heads(w, user, param) ? head_order(w, user) : NULL);
 }
 
-int64_t param_bytes(const struct schedule *s, enum dr_space space, int body)
+/* The body or stage whose part of its space a param is in; in DR_SPACE_EVERY there is one part. */
+static int part_of_space(const struct placed_param *p)
+{
+	return p->space == DR_SPACE_LAYER ? p->param->body : p->stage;
+}
+
+int64_t param_bytes(const struct schedule *s, enum dr_space space, int of)
 {
 	int64_t bytes = 0;
 	for (int i = 0; i < s->params.n; i++)
-		if (s->params.at[i].space == space && s->params.at[i].param->body == body)
+		if (s->params.at[i].space == space && part_of_space(&s->params.at[i]) == of)
 			bytes += round_up(s->params.at[i].bytes, 64);
 	return bytes;
 }
@@ -265,7 +267,7 @@ static void set_offsets(struct lower *w)
 		s->params.at[begin[found[i].param - p->params.at]++] = found[i];
 	for (s->params.n = 0; s->params.n < n; s->params.n++) {
 		struct placed_param *at = &s->params.at[s->params.n];
-		at->offset = param_bytes(s, at->space, at->param->body);
+		at->offset = param_bytes(s, at->space, part_of_space(at));
 	}
 }
 

@@ -274,6 +274,14 @@ static bool already_reported(const struct local *l, enum diag_code code, struct 
 	return false;
 }
 
+/* The rule that makes stages, or NULL: of the axis of the loop; of several loops, of `layers`, which all are cut by. */
+static const struct rule *stages_rule(struct local *l)
+{
+	const struct program *p = l->program;
+	int axis = p->loops.n == 1 ? p->loops.at[0].axis : p->layers;
+	return p->loops.n && axis >= 0 ? deploy_rule(l->deploy, l->sink, axis, 0, PHASE_ANY, CLASS_ACTIVATION) : NULL;
+}
+
 /* In a collective over stages, ranks of one stage would wait for ranks of another. Reports each rule that needs one
  * once. */
 static void report_stage_atom(struct local *l, int axis, int region, int phase, int klass, const char *what,
@@ -294,7 +302,7 @@ static void report_stage_atom(struct local *l, int axis, int region, int phase, 
 		          "the stages");
 		return;
 	}
-	const struct rule *cut = deploy_rule(l->deploy, l->sink, l->program->layers, 0, PHASE_ANY, CLASS_ACTIVATION);
+	const struct rule *cut = stages_rule(l);
 	if (cut)
 		diag_related(l->sink, d, cut->span, "these ranks are stages");
 	diag_help(l->sink, d, "place `%s` on another mesh axis", name);
@@ -486,12 +494,34 @@ static bool check_rounds(struct local *l, int64_t stages)
 	return false;
 }
 
+int stage_of_layer(const struct local *l, int64_t layer)
+{
+	int stage = 0;
+	while (layer >= l->stage_layers.at[stage])
+		layer -= l->stage_layers.at[stage++];
+	return stage;
+}
+
+/* Sets the stages that run each part: what lies between two loops runs where the second begins. */
+static void place_parts(struct local *l)
+{
+	const struct program *p = l->program;
+	int stages = l->stage_layers.n;
+	vec_push(l->arena, &l->parts, ((struct stage_range){0, stages}));
+	for (int i = 0; i < p->loops.n; i++) {
+		const struct loop *loop = &p->loops.at[i];
+		int first = stage_of_layer(l, loop->first_turn), last = stage_of_layer(l, loop->first_turn + loop->turns - 1);
+		vec_push(l->arena, &l->parts, ((struct stage_range){first, first + 1}));
+		vec_push(l->arena, &l->parts, ((struct stage_range){first, last + 1}));
+	}
+	vec_push(l->arena, &l->parts, ((struct stage_range){stages - 1, stages}));
+}
+
 bool place_stages(struct local *l)
 {
 	const struct deploy *d = l->deploy;
-	const struct rule *r =
-		l->program->has_loop ? deploy_rule(d, l->sink, l->program->loop.axis, 0, PHASE_ANY, CLASS_ACTIVATION) : NULL;
-	int64_t layers = l->program->has_loop ? l->program->axes.at[l->program->loop.axis].extent : 0, sum = 0, stages = 1;
+	const struct rule *r = stages_rule(l);
+	int64_t layers = l->program->body_of.n, sum = 0, stages = 1;
 	for (int i = 0; r && i < r->n_target; i++)
 		stages *= d->mesh.at[r->target[i]].size;
 	if (r)
@@ -507,7 +537,9 @@ bool place_stages(struct local *l)
 		                      d->n_stages, (long long)sum, (long long)layers, (long long)stages, stages == 1 ? "" : "s")
 				: diag_report(l->sink, DIAG_E0901, at, "%lld layers cannot be cut into %lld even stages",
 		                      (long long)layers, (long long)stages);
-		diag_related(l->sink, g, l->program->axes.at[l->program->loop.axis].span, "%lld layers", (long long)layers);
+		for (int i = 0; i < l->program->loops.n; i++)
+			diag_related(l->sink, g, l->program->axes.at[l->program->loops.at[i].axis].span, "%lld layers",
+			             (long long)l->program->loops.at[i].turns);
 		struct suggestion value = {"plan.pipeline.stages", NULL};
 		if (stages <= layers && stages <= 64)
 			value.value = arena_printf(l->arena, "[%s]", even_stages(l, layers, stages));
@@ -526,5 +558,6 @@ bool place_stages(struct local *l)
 	}
 	for (int64_t i = 0; i < stages; i++)
 		vec_push(l->arena, &l->stage_layers, d->n_stages ? d->stages[i] : layers / stages);
+	place_parts(l);
 	return check_rounds(l, stages);
 }

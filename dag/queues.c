@@ -246,8 +246,9 @@ static const char *visit(const struct schedule *s, struct arena *arena, bool set
 		for (int b = 0; b < program->blocks.n; b++)
 			for (int k = 0; k < program->blocks.at[b].n; k++) {
 				struct instrs *in = &program->blocks.at[b].body[k];
-				const struct touches *touches =
-					touches_of_list(s, program, in, block_repeats(program->blocks.at[b].kind) ? k : -1, before, arena);
+				const struct step_block *block = &program->blocks.at[b];
+				int body = block_repeats(block->kind) ? block->first_body + k : -1;
+				const struct touches *touches = touches_of_list(s, program, in, body, before, arena);
 				before += in->n;
 				int wrong = visit_list(s, in, touches, set, arena);
 				if (wrong)

@@ -42,84 +42,21 @@ static void output_buffers(struct lower *w)
 
 static bool on_gpu(const struct schedule *s) { return s->target.image == DR_IMAGE_PTX; }
 
-/* Sends or receives a carried value. */
-static void add_message(struct lower *w, int carry, enum dr_collective_kind kind, const char *what)
-{
-	bool sends = kind == DR_SEND;
-	int at = w->ph->carries.at[carry].begin;
-	const struct phys *p = &w->carry[carry];
-	const struct argument here = arg_phys(p), none = arg_number(number_const(0));
-	int64_t row = p->row_stride * dtype_bytes(p->dtype), bytes = lower_rows_max(w, p) * row;
-	struct instr i = {.kind = INSTR_COLLECTIVE,
-	                  .op = lower_op_name(w, at, "carried to the next stage"),
-	                  .collective = {.src = sends ? here : none,
-	                                 .dst = sends ? none : here,
-	                                 .outer = number_const(1),
-	                                 .block = number_times(p->rows, p->row_stride),
-	                                 .dst_block = number_times(p->rows, p->row_stride)}};
-	i.collective.index = lower_add_collective(w, kind, w->s->stage_group, p->dtype, p->rows, row, at, what);
-	vec_push(w->arena, program_instrs(w->step, sends ? BLOCK_EARLIER_STAGES : BLOCK_LATER_STAGES, 0), i);
-	if (!on_gpu(w->s) && bytes > w->s->comm_mailbox)
-		w->s->comm_mailbox = round_up(bytes, 64);
-}
-
-/* Carried values pass from stage to stage. */
-static void pass_carried(struct lower *w)
-{
-	for (int i = 0; i < w->n_carry && w->s->stages.n > 1; i++) {
-		const char *name = lower_source(w, w->ph->carries.at[i].begin)->name;
-		const char *what = w->n_carry > 1 && name ? name : "the residual stream";
-		add_message(w, i, DR_SEND, arena_printf(w->arena, "%s to the next stage", what));
-		add_message(w, i, DR_RECV, arena_printf(w->arena, "%s from the stage before", what));
-	}
-}
-
-/* Only carried values cross a pipeline cut. Anything else computed before the loop stays on the first stage. */
-static void check_captures(struct lower *w)
-{
-	for (int i = 0; i < w->ph->values.n && w->s->stages.n > 1; i++) {
-		const struct local_value *v = &w->ph->values.at[i];
-		for (int k = 0; k < v->n_args; k++) {
-			const struct local_value *x = v->args[k] < 0 ? v : &w->ph->values.at[v->args[k]];
-			bool param = x->op == LOCAL_OP && w->l->program->values.at[x->source].op == OP_PARAM;
-			bool carry = v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_CARRY;
-			if (x->section == SECTION_EVERY_STAGE || x->section >= v->section || param || carry
-			    || (v->op == LOCAL_OP && w->l->program->values.at[v->source].op == OP_FINAL))
-				continue;
-			struct diag *d = diag_report(w->sink, DIAG_E0904, w->l->program->values.at[v->source].span,
-			                             "a value from before `repeat` is used across a pipeline cut");
-			diag_related(w->sink, d, w->l->program->values.at[x->source].span,
-			             "it is computed on the first stage only");
-			diag_help(w->sink, d, "compute it inside `repeat`, or carry it");
-			w->failed = true;
-		}
-	}
-	const int output[2] = {w->ph->token, w->ph->logits};
-	for (int i = 0; i < 2 && w->s->stages.n > 1; i++) {
-		if (w->ph->values.at[output[i]].section != SECTION_FIRST_STAGE)
-			continue;
-		struct diag *d = diag_report(w->sink, DIAG_E0904, lower_source(w, output[i])->span,
-		                             "an output from before `repeat` does not reach the last stage");
-		diag_help(w->sink, d, "compute it after the loop, from what the loop carries");
-		w->failed = true;
-	}
-}
-
 /* Ends a turn: writes the carried values of a body, from w->ph->carries.at[first] on. A single one is computed in
  * place. With several, each may depend on the others, so all are computed before the first is overwritten. */
-static void end_turn(struct lower *w, int first)
+static void end_turn(struct lower *w, int first, int n)
 {
-	w->turn_ends = w->n_carry == 1;
-	for (int i = first; i < first + w->n_carry; i++) {
+	w->turn_ends = n == 1;
+	for (int i = first; i < first + n; i++) {
 		int next = w->ph->carries.at[i].next;
-		if (w->ph->values.at[next].section != SECTION_LAYER)
+		if (!part_is_loop(w->ph->values.at[next].part))
 			lower_unsupported(w, lower_source(w, next)->span, "a carried value that a turn does not compute");
-		else if (w->n_carry > 1 && lower_in_carry(w, lower_materialize_contiguous(w, next, next, NULL))
+		else if (n > 1 && lower_in_carry(w, lower_materialize_contiguous(w, next, next, NULL))
 		         && next != w->ph->carries.at[i].begin)
 			lower_copy(w, next);
 	}
-	for (int i = first; i < first + w->n_carry && !w->failed; i++)
-		lower_into(w, w->ph->carries.at[i].next, &w->carry[i - first]);
+	for (int i = first; i < first + n && !w->failed; i++)
+		lower_into(w, w->ph->carries.at[i].next, &w->carry[w->ph->carries.at[i].slot]);
 }
 
 /* Moves outputs and carried values to the memory that their readers use. */
@@ -131,26 +68,62 @@ static void end_step(struct lower *w)
 		phys_set_buffer(&to, i);
 		lower_into(w, output[i], &to);
 	}
-	for (int i = 0; i < w->ph->carries.n && !w->failed; i += w->n_carry)
-		end_turn(w, i);
+	for (int i = 0, n; i < w->ph->carries.n && !w->failed; i += n) {
+		n = lower_carried_by(w, w->ph->carries.at[i].body);
+		end_turn(w, i, n);
+	}
 }
 
-static void add_block(struct lower *w, enum block_kind kind, int bodies)
+static void add_block(struct lower *w, enum block_kind kind, int part, struct stage_range stages)
 {
-	struct step_block b = {kind, arena_array(w->arena, struct instrs, bodies + 1), bodies};
+	struct step_block b = {.kind = kind, .part = part, .stages = stages, .n = 1};
+	if (block_repeats(kind)) {
+		const struct loop *loop = &w->l->program->loops.at[(part - part_loop(0)) / 2];
+		b.n = loop->n_bodies;
+		b.first_body = loop->first_body;
+		b.layer_begin = loop->first_turn, b.layer_end = loop->first_turn + loop->turns;
+	}
+	b.body = arena_array(w->arena, struct instrs, b.n);
 	vec_push(w->arena, &w->step->blocks, b);
+}
+
+/* A loop, and the messages of the cuts after its layers: a stage that begins with the first layer of another loop
+ * receives what this one carried. */
+static void add_loop(struct lower *w, int loop)
+{
+	const struct loop *of = &w->l->program->loops.at[loop];
+	struct stage_range cuts = {0, 0}; /* the stages that begin after a layer of the loop */
+	for (int i = 1; i < w->s->stages.n; i++) {
+		int64_t before = w->s->stages.at[i].layer_begin - 1;
+		if (before < of->first_turn || before >= of->first_turn + of->turns)
+			continue;
+		cuts = (struct stage_range){cuts.end ? cuts.begin : i, i + 1};
+	}
+	if (cuts.end)
+		add_block(w, BLOCK_RECEIVE, part_loop(loop), cuts);
+	add_block(w, BLOCK_LAYERS, part_loop(loop), w->l->parts.at[part_loop(loop)]);
+	if (cuts.end)
+		add_block(w, BLOCK_SEND, part_loop(loop), (struct stage_range){cuts.begin - 1, cuts.end - 1});
 }
 
 static void add_blocks(struct lower *w)
 {
-	add_block(w, BLOCK_EVERY_STAGE, 1);
-	add_block(w, BLOCK_FIRST_STAGE, 1);
-	if (w->s->stages.n > 1)
-		add_block(w, BLOCK_LATER_STAGES, 1);
-	add_block(w, BLOCK_LAYERS, w->l->program->loop.n_bodies);
-	if (w->s->stages.n > 1)
-		add_block(w, BLOCK_EARLIER_STAGES, 1);
-	add_block(w, BLOCK_LAST_STAGE, 1);
+	const struct local *l = w->l;
+	add_block(w, BLOCK_ONCE, PART_EVERY, l->parts.at[PART_EVERY]);
+	add_block(w, BLOCK_ONCE, part_outside(0), l->parts.at[part_outside(0)]);
+	for (int i = 0; i < l->program->loops.n; i++) {
+		add_loop(w, i);
+		add_block(w, BLOCK_ONCE, part_outside(i + 1), l->parts.at[part_outside(i + 1)]);
+	}
+}
+
+/* The number of carried values of all loops. */
+static int count_slots(const struct local_phase *ph)
+{
+	int n = 0;
+	for (int i = 0; i < ph->carries.n; i++)
+		n = ph->carries.at[i].slot >= n ? ph->carries.at[i].slot + 1 : n;
+	return n;
 }
 
 static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink *sink, struct local *l,
@@ -168,8 +141,8 @@ static int64_t lower_phase(struct schedule *s, struct arena *arena, struct sink 
 	add_blocks(&w);
 	count_uses(&w);
 	output_buffers(&w);
-	check_captures(&w);
-	w.n_carry = l->program->loop.n_bodies ? w.ph->carries.n / l->program->loop.n_bodies : 0;
+	check_cuts(&w);
+	w.n_carry = count_slots(w.ph);
 	w.carry = arena_array(arena, struct phys, w.n_carry + 1);
 	lower_order(&w);
 	for (int i = 0; i < w.order.n && !w.failed; i++)
@@ -196,20 +169,12 @@ static void add_bytes(int64_t *sum, int64_t bytes)
 		*sum = INT64_MAX;
 }
 
-/* Do ranks of a stage run this part of a step? */
-static bool runs(const struct schedule *s, int stage, enum step_section section)
-{
-	return section == SECTION_FIRST_STAGE  ? stage == 0
-	       : section == SECTION_LAST_STAGE ? stage == s->stages.n - 1
-	                                       : true;
-}
-
-/* Bytes of the states outside the loop that a stage uses. */
+/* Bytes of the states outside the loops that a stage uses. */
 static int64_t outside_bytes(const struct schedule *s, int stage)
 {
 	int64_t bytes = 0;
 	for (int i = 0; i < s->states.n; i++)
-		if (s->states.at[i].body < 0 && runs(s, stage, s->states.at[i].section))
+		if (s->states.at[i].body < 0 && stages_have(s->parts.at[s->states.at[i].part], stage))
 			add_bytes(&bytes, s->states.at[i].bytes);
 	return bytes;
 }
@@ -261,8 +226,7 @@ static void set_stage_bytes(struct schedule *s, int64_t act)
 			add_bytes(&st->bytes[DR_SPACE_LAYER], s->bodies[s->body_of[k]].param_bytes);
 			add_bytes(&st->bytes[DR_SPACE_STATE], s->bodies[s->body_of[k]].state_bytes);
 		}
-		st->bytes[DR_SPACE_PRE] = i == 0 ? param_bytes(s, DR_SPACE_PRE, -1) : 0;
-		st->bytes[DR_SPACE_POST] = i == s->stages.n - 1 ? param_bytes(s, DR_SPACE_POST, -1) : 0;
+		st->bytes[DR_SPACE_OUTSIDE] = param_bytes(s, DR_SPACE_OUTSIDE, i);
 		st->bytes[DR_SPACE_EVERY] = param_bytes(s, DR_SPACE_EVERY, -1);
 		st->bytes[DR_SPACE_STATE_OUTSIDE] = outside_bytes(s, i);
 		st->bytes[DR_SPACE_ACT] = act;
@@ -276,13 +240,13 @@ static void set_stage_bytes(struct schedule *s, int64_t act)
 /* Sets the bytes that a layer of each body takes. */
 static void set_bodies(struct schedule *s, struct local *l)
 {
-	const struct loop *loop = &l->program->loop;
-	s->n_bodies = loop->n_bodies;
-	s->body_of = loop->body_of;
-	s->bodies = arena_array(l->arena, struct layer_body, loop->n_bodies + 1);
-	for (int i = 0; i < loop->n_bodies; i++)
+	const struct program *p = l->program;
+	s->n_bodies = p->bodies.n;
+	s->body_of = p->body_of.at;
+	s->bodies = arena_array(l->arena, struct layer_body, p->bodies.n + 1);
+	for (int i = 0; i < p->bodies.n; i++)
 		s->bodies[i] =
-			(struct layer_body){param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(s, i), loop->bodies[i].turns};
+			(struct layer_body){param_bytes(s, DR_SPACE_LAYER, i), body_state_bytes(s, i), p->bodies.at[i].turns};
 }
 
 /* How the rows of an output are split. */
@@ -340,6 +304,8 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 		struct stage st = {.layer_begin = begin, .layer_end = begin + l->stage_layers.at[i]};
 		vec_push(arena, &s->stages, st);
 	}
+	for (int i = 0; i < l->parts.n; i++)
+		vec_push(arena, &s->parts, l->parts.at[i]);
 	for (int phase = 0; phase < PHASES; phase++)
 		vec_push(arena, &s->programs, ((struct step_program){.name = phase_name(phase)}));
 	named_groups(s, l, arena, sink);

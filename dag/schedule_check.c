@@ -12,7 +12,7 @@ struct at {
 	struct arena *arena;
 	const char *op;
 	const struct step_program *program;
-	enum block_kind block;
+	const struct step_block *block;
 	int body, number;          /* number: index of the instruction in the program, from 1 */
 	struct step_values values; /* the maximum over all steps and ranks */
 };
@@ -34,13 +34,21 @@ struct range {
 
 static bool within(const struct range *r, int64_t begin, int64_t end) { return r->begin <= begin && end <= r->end; }
 
+/* Is a param outside the loops on all stages that run the block? */
+static bool has_param(const struct at *at, const struct placed_param *p)
+{
+	struct stage_range on = at->block->stages;
+	return p->space == DR_SPACE_EVERY || (on.begin == p->stage && on.end == p->stage + 1);
+}
+
 /* Does one thing placed in the space contain these bytes? */
 static bool in_params(const struct at *at, enum dr_space space, int64_t begin, int64_t end)
 {
 	for (int i = 0; i < at->s->params.n; i++) {
 		const struct placed_param *p = &at->s->params.at[i];
 		struct range r = {p->offset, p->offset + p->bytes};
-		if (p->space == space && (space != DR_SPACE_LAYER || p->param->body == at->body) && within(&r, begin, end))
+		bool here = space == DR_SPACE_LAYER ? p->param->body == at->body : has_param(at, p);
+		if (p->space == space && here && within(&r, begin, end))
 			return true;
 	}
 	return false;
@@ -71,19 +79,18 @@ static bool in_inputs(const struct at *at, int64_t begin, int64_t end)
 	return false;
 }
 
-/* Does a stage that runs the block hold a state outside the loop that this part of a step uses? */
-static bool holds_outside(const struct at *at, enum step_section section)
+/* Do the stages that run the block hold a state outside the loops that a part of a step uses? */
+static bool holds_outside(const struct at *at, int part)
 {
-	return at->s->stages.n == 1 || section == SECTION_EVERY_STAGE
-	       || (section == SECTION_FIRST_STAGE && at->block == BLOCK_FIRST_STAGE)
-	       || (section == SECTION_LAST_STAGE && at->block == BLOCK_LAST_STAGE);
+	struct stage_range on = at->block->stages, held = at->s->parts.at[part];
+	return held.begin <= on.begin && on.end <= held.end;
 }
 
 static bool in_states(const struct at *at, bool outside, int64_t begin, int64_t end)
 {
 	for (int i = 0; i < at->s->states.n; i++) {
 		const struct placed_state *p = &at->s->states.at[i];
-		bool here = outside ? p->body < 0 && holds_outside(at, p->section) : p->body == at->body;
+		bool here = outside ? p->body < 0 && holds_outside(at, p->part) : p->body == at->body;
 		if (here && within(&(struct range){p->offset, p->offset + p->bytes}, begin, end))
 			return true;
 	}
@@ -108,22 +115,16 @@ static int64_t common_bytes(const struct at *at, enum dr_space space)
 	int64_t least = INT64_MAX;
 	for (int i = 0; i < at->s->stages.n; i++) {
 		int64_t bytes = at->s->stages.at[i].bytes[space];
-		if (block_runs(at->block, i == 0, i == at->s->stages.n - 1) && bytes < least)
+		if (stages_have(at->block->stages, i) && bytes < least)
 			least = bytes;
 	}
 	return least;
 }
 
-/* Do the ranks that run this block have the space? With one stage, every rank has every space. */
+/* Do the ranks that run this block have the space? */
 static bool has_space(const struct at *at, enum dr_space space)
 {
-	switch (space) {
-	case DR_SPACE_LAYER:
-	case DR_SPACE_STATE: return block_repeats(at->block);
-	case DR_SPACE_PRE:   return at->block == BLOCK_FIRST_STAGE || at->s->stages.n == 1;
-	case DR_SPACE_POST:  return at->block == BLOCK_LAST_STAGE || at->s->stages.n == 1;
-	default:             return true;
-	}
+	return (space != DR_SPACE_LAYER && space != DR_SPACE_STATE) || block_repeats(at->block->kind);
 }
 
 static int64_t number_max(const struct at *at, const struct number *n) { return step_number(n, &at->values); }
@@ -157,8 +158,7 @@ static const char *check_address(const struct at *at, const struct argument *a, 
 		             space_name(space), (long long)size);
 	switch (space) {
 	case DR_SPACE_LAYER:
-	case DR_SPACE_PRE:
-	case DR_SPACE_POST:
+	case DR_SPACE_OUTSIDE:
 	case DR_SPACE_EVERY:         placed = in_params(at, space, r.begin, r.end); break;
 	case DR_SPACE_TABLE:         placed = in_tables(at, r.begin, r.end); break;
 	case DR_SPACE_INPUT:         placed = in_inputs(at, r.begin, r.end); break;
@@ -250,7 +250,7 @@ static const char *check_message(const struct at *at, const struct instr *i)
 	bool sends = c->kind == DR_SEND;
 	if (c->group != at->s->stage_group || at->s->stages.n == 1)
 		return wrong(at, "a message between ranks that are not stages");
-	if (at->block != (sends ? BLOCK_EARLIER_STAGES : BLOCK_LATER_STAGES))
+	if (at->block->kind != (sends ? BLOCK_SEND : BLOCK_RECEIVE))
 		return wrong(at, "a stage without a %s neighbour %s", sends ? "next" : "previous",
 		             sends ? "sends" : "receives");
 	int64_t bytes = moved(at, i).from;
@@ -274,13 +274,27 @@ static const struct instr *next_message(const struct schedule *s, const struct i
 	return NULL;
 }
 
-/* Checks that each message that a stage sends is the one that the next stage receives. */
-static const char *check_messages(const struct schedule *s, const struct step_program *p, struct arena *arena)
+/* The only block of messages of a kind that a stage runs, or NULL. */
+static const struct step_block *messages_of(const struct step_program *p, enum block_kind kind, int stage)
 {
-	if (s->stages.n == 1)
-		return NULL;
-	const struct instrs *out = program_instrs(p, BLOCK_EARLIER_STAGES, 0),
-						*in = program_instrs(p, BLOCK_LATER_STAGES, 0);
+	const struct step_block *found = NULL;
+	int n = 0;
+	for (int i = 0; i < p->blocks.n; i++) {
+		if (p->blocks.at[i].kind != kind || !stages_have(p->blocks.at[i].stages, stage))
+			continue;
+		found = &p->blocks.at[i];
+		n++;
+	}
+	return n == 1 ? found : NULL;
+}
+
+/* Checks that each message that a stage sends is the one that the next stage receives. */
+static const char *check_cut(const struct schedule *s, const struct step_program *p, int stage, struct arena *arena)
+{
+	const struct step_block *from = messages_of(p, BLOCK_SEND, stage), *to = messages_of(p, BLOCK_RECEIVE, stage + 1);
+	if (!from || !to || from->part != to->part)
+		return arena_printf(arena, "%s: stages %d and %d do not pass what one loop carries", p->name, stage, stage + 1);
+	const struct instrs *out = from->body, *in = to->body;
 	for (int i = 0, k = 0;;) {
 		const struct instr *a = next_message(s, out, &i), *b = next_message(s, in, &k);
 		if (!a && !b)
@@ -292,6 +306,14 @@ static const char *check_messages(const struct schedule *s, const struct step_pr
 		    || !same_number(&a->collective.block, &b->collective.block))
 			return arena_printf(arena, "%s: a stage receives another message than was sent", s->op_names.at[b->op]);
 	}
+}
+
+static const char *check_messages(const struct schedule *s, const struct step_program *p, struct arena *arena)
+{
+	const char *bad = NULL;
+	for (int i = 0; i + 1 < s->stages.n && !bad; i++)
+		bad = check_cut(s, p, i, arena);
+	return bad;
 }
 
 static const char *check_instr(const struct at *at, const struct instr *i, const struct instr *rounds)
@@ -337,7 +359,8 @@ static const char *check_apart(const struct schedule *s, struct arena *arena)
 	for (int i = 0; i < s->params.n; i++)
 		for (int k = 0; k < i; k++) {
 			const struct placed_param *a = &s->params.at[i], *b = &s->params.at[k];
-			bool same = a->space == b->space && (a->space != DR_SPACE_LAYER || a->param->body == b->param->body);
+			bool same = a->space == b->space && a->stage == b->stage
+			            && (a->space != DR_SPACE_LAYER || a->param->body == b->param->body);
 			if (same && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes)
 				return arena_printf(arena, "params %s and %s overlap", a->param->path, b->param->path);
 		}
@@ -365,10 +388,10 @@ static const char *check_program(const struct schedule *s, const struct step_pro
 	struct at at = {.s = s, .arena = arena, .program = p, .values = step_values_max(s, p, arena)};
 	const char *bad = NULL;
 	for (int i = 0; i < p->blocks.n; i++)
-		for (int body = 0; body < p->blocks.at[i].n && !bad; body++) {
-			at.block = p->blocks.at[i].kind;
-			at.body = block_repeats(at.block) ? body : -1;
-			bad = check_instrs(&at, &p->blocks.at[i].body[body]);
+		for (int k = 0; k < p->blocks.at[i].n && !bad; k++) {
+			at.block = &p->blocks.at[i];
+			at.body = block_repeats(at.block->kind) ? at.block->first_body + k : -1;
+			bad = check_instrs(&at, &at.block->body[k]);
 		}
 	return bad;
 }

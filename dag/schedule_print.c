@@ -3,13 +3,12 @@
 
 const char *space_name(enum dr_space space)
 {
-	static const char *const names[DR_SPACES] = {"layer", "pre",   "post",  "every",     "state", "state outside",
-	                                             "act",   "input", "table", "workspace", "comm"};
+	static const char *const names[DR_SPACES] = {"layer", "outside", "every", "state",     "state outside",
+	                                             "act",   "input",   "table", "workspace", "comm"};
 	return space < DR_SPACES ? names[space] : "no space";
 }
 
-static const char *const block_text[BLOCK_KINDS] = {"every stage",      "first stage",    "later stages", "layer",
-                                                    "layer, backwards", "earlier stages", "last stage"};
+static const char *const block_text[BLOCK_KINDS] = {"", "", ", backwards", ", received", ", sent"};
 
 static void print_number(const struct number *n, FILE *out)
 {
@@ -108,10 +107,12 @@ static void print_instr(const struct schedule *s, const struct instr *i, FILE *o
 static void print_block(const struct schedule *s, const struct step_program *p, const struct step_block *b, FILE *out)
 {
 	for (int body = 0; body < b->n; body++) {
-		fprintf(out, "%s, %s", p->name, block_text[b->kind]);
+		fprintf(out, "%s, ", p->name);
+		print_part(s->deploy->program, b->part, out);
+		fputs(block_text[b->kind], out);
 		if (block_repeats(b->kind))
-			fprintf(out, " (%lld of them)", (long long)s->bodies[body].layers);
-		fprintf(out, "\n");
+			fprintf(out, " (%lld of them)", (long long)s->bodies[b->first_body + body].layers);
+		fprintf(out, ", stages %d..%d\n", b->stages.begin, b->stages.end - 1);
 		for (int i = 0; i < b->body[body].n; i++)
 			print_instr(s, &b->body[body].at[i], out);
 	}

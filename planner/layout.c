@@ -17,29 +17,22 @@ static const struct param *param_of(const struct local *l, const struct local_va
 	return v->op == LOCAL_OP && source->op == OP_PARAM ? &l->program->params.at[source->param] : NULL;
 }
 
-static bool is_on_stage(const struct local *l, enum step_section section, int stage)
-{
-	return section == SECTION_FIRST_STAGE  ? stage == 0
-	       : section == SECTION_LAST_STAGE ? stage == l->stage_layers.n - 1
-	                                       : true;
-}
-
 /* Both ends of a pipeline read a tied embedding. */
 static bool stage_reads(const struct local *l, int value, int stage)
 {
 	const struct local_phase *ph = &l->phase[PHASE_PREFILL];
 	for (int u = value + 1; u < ph->values.n; u++)
 		for (int i = 0; i < ph->values.at[u].n_args; i++)
-			if (ph->values.at[u].args[i] == value && is_on_stage(l, ph->values.at[u].section, stage))
+			if (ph->values.at[u].args[i] == value && stages_have(l->parts.at[ph->values.at[u].part], stage))
 				return true;
 	return false;
 }
 
-static int64_t layers_of_body(const struct loop *loop, int body, int64_t begin, int64_t end)
+static int64_t layers_of_body(const struct program *p, int body, int64_t begin, int64_t end)
 {
 	int64_t n = 0;
 	for (int64_t k = begin; k < end; k++)
-		n += loop->body_of[k] == body;
+		n += p->body_of.at[k] == body;
 	return n;
 }
 
@@ -51,7 +44,7 @@ static double stage_bytes(const struct local *l, int stage, int64_t begin, int64
 		const struct param *p = param_of(l, &ph->values.at[i]);
 		if (!p || !stage_reads(l, i, stage))
 			continue;
-		int64_t times = p->in_loop ? layers_of_body(&l->program->loop, p->body, begin, end) : 1;
+		int64_t times = p->in_loop ? layers_of_body(l->program, p->body, begin, end) : 1;
 		bytes += (double)times * layout_bytes(l, &ph->values.at[i], p);
 	}
 	return bytes;

@@ -139,7 +139,7 @@ static double sum_repeated(const struct lint *t, int phase, struct repeated *of_
 	double all = 0;
 	for (int i = 0; i < ph->values.n; i++) {
 		const struct local_value *v = &ph->values.at[i];
-		if (v->op != LOCAL_OP || v->section != SECTION_LAYER || op_of(t, v) != OP_CONTRACT)
+		if (v->op != LOCAL_OP || !part_is_loop(v->part) || op_of(t, v) != OP_CONTRACT)
 			continue;
 		double n = products(t, ph, v);
 		all += n;

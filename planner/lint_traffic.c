@@ -287,7 +287,9 @@ static void report_copies(const struct lint *t, const struct local_value *v, int
 	struct diag *d =
 		diag_report(t->sink, DIAG_W0905, m->span, "%lld identical copies of `%s` cross each cut of the pipeline",
 	                (long long)copies, name ? name : "x");
-	diag_related(t->sink, d, t->local->program->loop.span, "carried from turn to turn, and from stage to stage");
+	const struct program *p = t->local->program;
+	diag_related(t->sink, d, p->loops.at[p->bodies.at[v->body].loop].span,
+	             "carried from turn to turn, and from stage to stage");
 	diag_note(t->sink, d, "prefill: ranks along `%s` (%lld) send what their neighbours send", m->name,
 	          (long long)m->size);
 	diag_help(t->sink, d, "cut it where it crosses: `phase prefill { at residual { seq -> %s } }`", m->name);

@@ -43,9 +43,12 @@ static void print_layers(struct report *r)
 {
 	const struct program *p = r->deploy->program;
 	const struct schedule *s = r->schedule;
-	if (!p->has_loop)
+	if (!p->loops.n)
 		return;
-	text_add(&r->text, "  layers      %lld", (long long)p->axes.at[p->loop.axis].extent);
+	text_add(&r->text, "  layers      %d", p->body_of.n);
+	for (int i = 0; i < p->loops.n && p->loops.n > 1; i++)
+		text_add(&r->text, "%s%lld %s", i ? " + " : " = ", (long long)p->loops.at[i].turns,
+		         p->axes.at[p->loops.at[i].axis].name);
 	if (s) {
 		text_add(&r->text, " in %d stage%s:", s->stages.n, plural(s->stages.n));
 		for (int i = 0; i < s->stages.n; i++)
@@ -136,11 +139,11 @@ static const char *volume(const struct report *r, const struct collective *c)
 	return arena_printf(r->arena, "%s%s", planner_bytes(r->arena, each), of);
 }
 
-/* A line of the list, with the layers of all bodies that have it. */
+/* A line of the list, with the layers of all bodies that have it, or the cuts where it is sent. */
 struct line {
 	const char *text;
 	int body, nth; /* nth: index among equal lines of the body */
-	int64_t layers;
+	int64_t times;
 };
 
 static int64_t all_layers(const struct schedule *s)
@@ -151,15 +154,31 @@ static int64_t all_layers(const struct schedule *s)
 	return n;
 }
 
-static const char *how_often(const struct report *r, const struct collective *c, int64_t layers)
+static bool is_message(const struct collective *c) { return c->kind == DR_SEND || c->kind == DR_RECV; }
+
+/* The cuts of the pipeline where what a body's loop carries is passed on. */
+static int64_t cuts_of(const struct report *r, int body)
 {
-	if (c->kind == DR_SEND || c->kind == DR_RECV)
+	const struct program *p = r->deploy->program;
+	const struct loop *loop = &p->loops.at[p->bodies.at[body].loop];
+	int64_t n = 0;
+	for (int i = 1; i < r->schedule->stages.n; i++) {
+		int64_t last = r->schedule->stages.at[i].layer_begin - 1;
+		n += last >= loop->first_turn && last < loop->first_turn + loop->turns;
+	}
+	return n;
+}
+
+static const char *how_often(const struct report *r, const struct collective *c, int64_t times)
+{
+	if (is_message(c) && times == r->schedule->stages.n - 1)
 		return "each cut";
+	if (is_message(c))
+		return arena_printf(r->arena, "%lld cut%s", (long long)times, plural(times));
 	if (!c->per_layer)
 		return "once";
-	return layers == all_layers(r->schedule)
-	           ? "each layer"
-	           : arena_printf(r->arena, "%lld layer%s", (long long)layers, plural(layers));
+	return times == all_layers(r->schedule) ? "each layer"
+	                                        : arena_printf(r->arena, "%lld layer%s", (long long)times, plural(times));
 }
 
 /* Merges a line with an equal one of an earlier body, which then counts the layers of both. false: there is none. */
@@ -169,9 +188,9 @@ static bool joins(struct line *lines, int n, struct line *new)
 		new->nth += lines[i].body == new->body && !strcmp(lines[i].text, new->text);
 	for (int i = 0; i < n; i++)
 		if (!strcmp(lines[i].text, new->text) && lines[i].body != new->body
-		    && lines[i].nth == new->nth &&lines[i].layers) {
-			lines[i].layers += new->layers;
-			new->layers = 0;
+		    && lines[i].nth == new->nth &&lines[i].times) {
+			lines[i].times += new->times;
+			new->times = 0;
 			return true;
 		}
 	return false;
@@ -185,15 +204,18 @@ static void print_collectives(struct report *r, int program)
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
 		lines[i] = (struct line){arena_printf(r->arena, "%d %17s  %s", c->program, volume(r, c), c->cause),
-		                         c->per_layer ? c->body : -1, 0, c->per_layer ? s->bodies[c->body].layers : 1};
+		                         c->per_layer ? c->body : -1, 0,
+		                         is_message(c)  ? cuts_of(r, c->body)
+		                         : c->per_layer ? s->bodies[c->body].layers
+		                                        : 1};
 		joins(lines, i, &lines[i]);
 	}
 	text_add(&r->text, "\n  collectives of %s", s->programs.at[program].name);
 	for (int i = 0; i < s->collectives.n; i++) {
 		const struct collective *c = &s->collectives.at[i];
-		if (c->program == program && lines[i].layers)
-			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(r, c, lines[i].layers),
-			         volume(r, c), c->cause);
+		if (c->program == program && lines[i].times)
+			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(r, c, lines[i].times), volume(r, c),
+			         c->cause);
 	}
 	if (!n)
 		text_add(&r->text, ": none\n");

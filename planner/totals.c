@@ -6,7 +6,7 @@
 /* Counts are doubles: exact up to 2^53, and no product of extents overflows. Run-time axes count as 1. */
 static double elements(const struct program *p, const int *axes, int n, int body)
 {
-	double product = body >= 0 ? (double)p->loop.bodies[body].turns : 1;
+	double product = body >= 0 ? (double)p->bodies.at[body].turns : 1;
 	for (int i = 0; i < n; i++)
 		if (p->axes.at[axes[i]].extent)
 			product *= (double)p->axes.at[axes[i]].extent;
@@ -95,7 +95,7 @@ struct memory planner_stage_memory(const struct schedule *s, int stage)
 	const int64_t *b = s->stages.at[stage].bytes;
 	double workspaces = (double)b[DR_SPACE_WORKSPACE] * (double)s->target.workers;
 	struct memory m = {
-		.weights = (double)(b[DR_SPACE_LAYER] + b[DR_SPACE_PRE] + b[DR_SPACE_POST] + b[DR_SPACE_EVERY]),
+		.weights = (double)(b[DR_SPACE_LAYER] + b[DR_SPACE_OUTSIDE] + b[DR_SPACE_EVERY]),
 		.kv = (double)(b[DR_SPACE_STATE] + b[DR_SPACE_STATE_OUTSIDE]),
 		.activations = (double)(b[DR_SPACE_ACT] + b[DR_SPACE_INPUT] + b[DR_SPACE_TABLE]) + workspaces,
 		.comm = (double)b[DR_SPACE_COMM],

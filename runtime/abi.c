@@ -4,7 +4,7 @@
 
 static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
 
-static int layer_of(const struct rank *r) { return r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer; }
+static int layer_of(const struct rank *r) { return r->frame.layer < 0 ? -1 : r->frame.first_layer + r->frame.layer; }
 
 static void begin_range(const struct rank *r, int32_t op) { range_begin(plan_op(r->job->plan, op), layer_of(r)); }
 

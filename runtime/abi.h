@@ -7,17 +7,16 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 13 };
+enum { DR_ABI_VERSION = 14 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
 enum dr_space {
-	DR_SPACE_LAYER,         /* params of the loop: a stage's layers back to back, each of its body's param_bytes */
-	DR_SPACE_PRE,           /* params before the loop: on the first stage only */
-	DR_SPACE_POST,          /* params after the loop: on the last stage only */
-	DR_SPACE_EVERY,         /* params outside the loop that every stage reads */
+	DR_SPACE_LAYER,         /* params of the loops: a stage's layers back to back, each of its body's param_bytes */
+	DR_SPACE_OUTSIDE,       /* params outside the loops that one stage reads, on that stage */
+	DR_SPACE_EVERY,         /* params outside the loops that several stages read, on every stage */
 	DR_SPACE_STATE,         /* cache pages: layers back to back, each of its body's state_bytes */
-	DR_SPACE_STATE_OUTSIDE, /* cache pages of states outside the loop */
+	DR_SPACE_STATE_OUTSIDE, /* cache pages of states outside the loops, each on one stage */
 	DR_SPACE_ACT,           /* activations of one step */
 	DR_SPACE_INPUT,         /* inputs of a step: enum dr_input */
 	DR_SPACE_TABLE,         /* constants and expert maps, written once */
@@ -110,9 +109,11 @@ struct dr_axis {
 enum dr_role { DR_PLAIN, DR_WEIGHT_GROUP, DR_WEIGHT_N, DR_WEIGHT_K }; /* see struct packing in dag/kernel.h */
 struct dr_param {
 	struct dr_span path;           /* layer.attn.wq */
-	struct dr_span key;            /* model.layers.{layer}.self_attn.q_proj.weight */
+	struct dr_span key;            /* model.layers.{layer}.self_attn.q_proj.weight; {layer*2+1} counts too */
 	uint32_t space, in_loop, body; /* in_loop: one param for each layer of that body */
-	uint32_t pad;
+	uint32_t stage;                /* DR_SPACE_OUTSIDE: the stage that has it */
+	struct dr_span index;          /* in_loop: "layer", which counts from the loop's first layer */
+	uint32_t first_layer, pad;
 	uint64_t offset, bytes;           /* offset in its space; bytes per layer */
 	uint32_t dtype;                   /* as stored on the device */
 	uint32_t n_tile, k_run, swizzled; /* struct packing; n_tile 0: plain row-major in the order of `axes` */
@@ -194,26 +195,26 @@ struct dr_program {
 	uint64_t hash;                /* of the plan; ranks compare it before they start */
 	struct dr_span deploy, model; /* names */
 	struct dr_span atoms, groups, collectives, stages, params, constants, maps, config;
-	struct dr_span harmless; /* struct dr_span of strings: fields of config.json that change nothing */
-	struct dr_span unused;   /* struct dr_span of globs: tensors that a checkpoint may hold unread */
-	struct dr_span copies;   /* struct dr_span of lists of strings: tensors that must equal the first of a list */
-	struct dr_span op_names; /* struct dr_span of strings: what a launch computes, "layer.attn: contract q" */
-	struct dr_span kernels;  /* struct dr_kernel, in the order of dr_image */
-	struct dr_span plan_text, index_name; /* text of `launcher plan`; "layer" */
-	uint32_t stage_group;                 /* group of the atoms that split `layers`; its size is the number of stages */
-	uint32_t owner_group;                 /* group of the atoms that split sequences among owners */
+	struct dr_span harmless;  /* struct dr_span of strings: fields of config.json that change nothing */
+	struct dr_span unused;    /* struct dr_span of globs: tensors that a checkpoint may hold unread */
+	struct dr_span copies;    /* struct dr_span of lists of strings: tensors that must equal the first of a list */
+	struct dr_span op_names;  /* struct dr_span of strings: what a launch computes, "layer.attn: contract q" */
+	struct dr_span kernels;   /* struct dr_kernel, in the order of dr_image */
+	struct dr_span plan_text; /* text of `launcher plan` */
+	uint32_t stage_group;     /* group of the atoms that split `layers`; its size is the number of stages */
+	uint32_t owner_group;     /* group of the atoms that split sequences among owners */
 	uint32_t token_multiple, row_multiple;   /* T and R of a step are multiples of these */
 	uint32_t order, microbatches, chunks;    /* of the pipeline: support/stage_order.h */
 	uint32_t seqs, page_size, pages_per_seq; /* per owner: sequences, positions in a page, page table width */
 	uint32_t page_multiple;                  /* pages of a pool, and P of a step, are multiples of this */
 	uint32_t adjusts, pad;                   /* maximum A, per owner */
 	struct dr_span pools;                    /* struct dr_pool, at most DR_POOLS */
-	struct dr_span bodies, body_of;          /* struct dr_body; u32 for each layer of the model */
-	struct dr_span inputs;                   /* struct dr_step_input */
-	struct dr_span programs;                 /* struct dr_step_program: DR_PREFILL, DR_DECODE */
-	uint64_t tokens_offset;       /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
-	uint64_t logits_offset;       /* likewise: f32[vocab / size of logits_group, rounded up] per row */
-	uint32_t vocab, logits_group; /* a rank's shard is its index in logits_group */
+	struct dr_span bodies, body_of; /* struct dr_body; u32 for each layer of the model: the turns of all loops */
+	struct dr_span inputs;          /* struct dr_step_input */
+	struct dr_span programs;        /* struct dr_step_program: DR_PREFILL, DR_DECODE */
+	uint64_t tokens_offset;         /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
+	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group, rounded up] per row */
+	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
 	/* Bytes: staging for collectives and one of the two messages between stages, on the host; staging on the device */
 	uint64_t comm_staging, comm_mailbox, comm_device;
 	uint32_t workers;    /* of a launch, where the device does not count its own */
@@ -223,14 +224,15 @@ struct dr_program {
 
 /* What generated code sees of a rank. The runtime sets `tokens`, `rows` and `candidates` before each microbatch. */
 struct dr_frame {
-	uint64_t base[DR_SPACES];      /* device addresses */
-	const int32_t *index;          /* this rank's index in each group */
-	const uint32_t *body_of;       /* the body of each layer of this stage */
-	int32_t stage, stages, layers; /* layers: of this stage */
-	int32_t tokens, rows;          /* T and R of this microbatch */
-	int32_t pages[DR_POOLS];       /* P: no cache of the pool holds anything in pages from this one on */
-	int32_t candidates;            /* pairs per row from each shard of the vocabulary: 1, or 1 + DR_CANDIDATES
-	                                  if a row of any owner uses top-k, top-p or min-p */
+	uint64_t base[DR_SPACES]; /* device addresses */
+	const int32_t *index;     /* this rank's index in each group */
+	const uint32_t *body_of;  /* the body of each layer of this stage */
+	int32_t stage, stages;
+	int32_t first_layer, layers; /* of this stage */
+	int32_t tokens, rows;        /* T and R of this microbatch */
+	int32_t pages[DR_POOLS];     /* P: no cache of the pool holds anything in pages from this one on */
+	int32_t candidates;          /* pairs per row from each shard of the vocabulary: 1, or 1 + DR_CANDIDATES
+	                                if a row of any owner uses top-k, top-p or min-p */
 	int32_t layer; /* current layer of the stage, -1 outside the loop; for messages; set by generated code */
 };
 

@@ -11,13 +11,13 @@ static void open_frame(struct rank *r)
 	for (int g = 0; g < plan->n_groups; g++)
 		index[g] = plan_group_index(plan, g, r->index);
 	int stage = plan_stage(plan, r->index);
-	r->first_layer = (int)plan->stages[stage].layer_begin;
 	r->frame = (struct dr_frame){
 		.index = index,
 		.stage = stage,
 		.stages = plan->n_stages,
 		.layer = -1,
 		.body_of = plan_bodies(plan, plan->stages[stage].layer_begin),
+		.first_layer = (int32_t)plan->stages[stage].layer_begin,
 		.layers = (int32_t)(plan->stages[stage].layer_end - plan->stages[stage].layer_begin),
 	};
 	for (int i = 0; i < DR_SPACES; i++)

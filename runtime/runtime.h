@@ -213,7 +213,7 @@ enum { MAX_GRAPHS = 64 };
 struct rank {
 	struct dr_frame frame; /* first: generated code passes it back */
 	const struct job *job;
-	int index, first_layer;     /* first_layer of its stage */
+	int index;
 	uint32_t traced;            /* launches so far in a traced step */
 	struct rank_odd odd, *odds; /* trace.c: this rank's; [ranks], on rank 0 while it traces */
 	struct reporter reporter;

@@ -31,7 +31,7 @@ void trace_launch(struct rank *r, int32_t kernel, int32_t op, const uint64_t *ar
 		int64_t from = (int64_t)(i / y->batch) * y->stride + (int64_t)(i % y->batch) * y->batch_stride;
 		r->device->read(r->device, row, flat(args[2] + (uint64_t)from * size, (uint64_t)y->n * size));
 		if (has_odd(y->dtype, row, y->n))
-			*odd = (struct rank_odd){r->traced, op, r->frame.layer < 0 ? -1 : r->first_layer + r->frame.layer};
+			*odd = (struct rank_odd){r->traced, op, r->frame.layer < 0 ? -1 : r->frame.first_layer + r->frame.layer};
 	}
 	free(row);
 }

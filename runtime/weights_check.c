@@ -23,18 +23,32 @@ static size_t append(char *out, size_t at, size_t n, const char *s, size_t lengt
 	return at;
 }
 
-/* The number for {name}: the layer, or the index along a keyed axis; -1: none. */
+/* The turn of the param's loop, as {layer} or {layer*2+1} counts it; -1: the name is another. */
+static int64_t turn_number(const struct plan *plan, const struct dr_param *p, int64_t layer, const char *name, size_t n)
+{
+	const char *index = plan_string(plan, p->index);
+	size_t length = strlen(index);
+	int64_t turn = layer - p->first_layer;
+	if (!p->in_loop || n < length || strncmp(index, name, length) || (n > length && name[length] != '*'))
+		return -1;
+	if (n == length)
+		return turn;
+	char *end;
+	int64_t times = strtoll(name + length + 1, &end, 10);
+	return turn * times + strtoll(end, NULL, 10);
+}
+
+/* The number for {name}: the turn, or the index along a keyed axis; -1: none. */
 static int64_t key_number(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit,
                           const char *name, size_t n)
 {
 	const struct dr_axis *axes = plan_array(plan, struct dr_axis, p->axes);
-	const char *index = plan_string(plan, plan->head->index_name);
 	for (uint32_t a = 0; a < p->axes.n; a++) {
 		const char *axis = plan_string(plan, axes[a].name);
 		if (axes[a].keyed && strlen(axis) == n && !strncmp(axis, name, n))
 			return digit[a];
 	}
-	return p->in_loop && strlen(index) == n && !strncmp(index, name, n) ? layer : -1;
+	return turn_number(plan, p, layer, name, n);
 }
 
 void param_key(const struct plan *plan, const struct dr_param *p, int64_t layer, const int64_t *digit, char *out,

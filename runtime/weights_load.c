@@ -99,11 +99,10 @@ static void load_on_host(const struct weight_rows *r, struct device *d, uint64_t
 }
 
 /* ---- params ---------------------------------------------------------------------------------- */
-/* Does the rank's stage have the param's space? */
-static bool has_space(const struct plan *plan, int rank, uint32_t space)
+/* Does the rank's stage have the param, or some layer's? */
+static bool has_param(const struct plan *plan, int rank, const struct dr_param *p)
 {
-	int stage = plan_stage(plan, rank);
-	return space == DR_SPACE_PRE ? stage == 0 : space == DR_SPACE_POST ? stage == plan->n_stages - 1 : true;
+	return p->space != DR_SPACE_OUTSIDE || (uint32_t)plan_stage(plan, rank) == p->stage;
 }
 
 /* The rows of a param in its first layer, checked against what is planned. */
@@ -130,7 +129,7 @@ static void open_queue(struct weight_queue *q, const struct plan *plan, int rank
 {
 	uint64_t longest = 1, all = 1;
 	for (uint32_t i = 0; i < plan->head->params.n; i++)
-		if (has_space(plan, rank, plan->params[i].space)) {
+		if (has_param(plan, rank, &plan->params[i])) {
 			struct weight_rows r = rows_of(plan, &plan->params[i], rank, NULL, reporter);
 			longest = r.row_bytes > longest ? r.row_bytes : longest;
 			all = plan->params[i].bytes > all ? plan->params[i].bytes : all;
@@ -148,7 +147,7 @@ void weights_load(const struct plan *plan, int rank, const struct checkpoint *c,
 	for (uint32_t i = 0; i < plan->head->params.n; i++) {
 		const struct dr_param *p = &plan->params[i];
 		int64_t begin = p->in_loop ? stage->layer_begin : 0, end = p->in_loop ? stage->layer_end : 1;
-		if (!has_space(plan, rank, p->space))
+		if (!has_param(plan, rank, p))
 			continue;
 		struct weight_rows r = rows_of(plan, p, rank, c, reporter);
 		for (r.layer = begin; r.layer < end; r.layer++) {

@@ -25,11 +25,15 @@ static int ranks_of(const struct fork_world *f) { return (int)f->plan->head->ran
 static void print_memory_table(const struct plan *plan, int workers)
 {
 	static const char *const space[DR_SPACES] = {
-		[DR_SPACE_LAYER] = "layers",    [DR_SPACE_PRE] = "before",
-		[DR_SPACE_POST] = "after",      [DR_SPACE_EVERY] = "shared",
-		[DR_SPACE_STATE] = "cache",     [DR_SPACE_STATE_OUTSIDE] = "cache outside layers",
-		[DR_SPACE_ACT] = "activations", [DR_SPACE_INPUT] = "inputs",
-		[DR_SPACE_TABLE] = "tables",    [DR_SPACE_WORKSPACE] = "workspaces",
+		[DR_SPACE_LAYER] = "layers",
+		[DR_SPACE_OUTSIDE] = "outside layers",
+		[DR_SPACE_EVERY] = "shared",
+		[DR_SPACE_STATE] = "cache",
+		[DR_SPACE_STATE_OUTSIDE] = "cache outside layers",
+		[DR_SPACE_ACT] = "activations",
+		[DR_SPACE_INPUT] = "inputs",
+		[DR_SPACE_TABLE] = "tables",
+		[DR_SPACE_WORKSPACE] = "workspaces",
 		[DR_SPACE_COMM] = "comm",
 	};
 	int ranks = (int)plan->head->ranks / plan->n_stages;

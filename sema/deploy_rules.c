@@ -17,7 +17,7 @@ static int axis_named(const struct program *p, const char *name)
 static bool has_region(const struct program *p, const char *label)
 {
 	if (!strcmp(label, "residual"))
-		return p->has_loop;
+		return p->loops.n > 0;
 	for (int i = 1; i < p->regions.n; i++)
 		if (same(p->regions.at[i].name, label))
 			return true;
@@ -48,7 +48,7 @@ static const char *region_names(struct sema *s, const struct program *p, const c
 		if (!seen)
 			(*out)[(*n)++] = p->regions.at[i].name;
 	}
-	if (p->has_loop)
+	if (p->loops.n)
 		(*out)[(*n)++] = "residual";
 	for (int i = 0; i < *n; i++)
 		text_add(&t, "%s%s", i ? ", " : "", (*out)[i]);

@@ -131,10 +131,9 @@ static const char *check_operands(const struct program *p, int index)
 			continue;
 		if (v->args[i] < 0 || v->args[i] >= index)
 			return "an operand that does not come before it";
-		bool of_loop = p->has_loop && v->args[i] >= p->loop.begin && v->args[i] < p->loop.end;
-		bool in_loop = p->has_loop && index >= p->loop.begin && index < p->loop.end;
-		if (of_loop && !in_loop && v->op != OP_FINAL)
-			return "an operand from inside the loop";
+		int of_loop = program_loop(p, v->args[i]);
+		if (of_loop >= 0 && of_loop != program_loop(p, index) && v->op != OP_FINAL)
+			return "an operand from inside a loop";
 	}
 	return NULL;
 }
@@ -193,9 +192,10 @@ static const char *check_param(const struct program *p, const struct value *v)
 static const char *check_loop(const struct program *p, int index)
 {
 	const struct value *v = &p->values.at[index];
+	int loop = program_loop(p, index);
 	if (v->op == OP_FINAL)
 		return p->values.at[v->args[0]].op == OP_CARRY ? NULL : "the last value of what is not carried";
-	if (index < p->loop.begin || index >= p->loop.end || v->next < 0 || v->next >= p->loop.end)
+	if (loop < 0 || v->next < 0 || v->next >= p->loops.at[loop].end)
 		return "a carried value outside its loop";
 	const struct value *next = &p->values.at[v->next];
 	return next->dtype == v->dtype && next->n_axes == v->n_axes ? NULL : "a carried value that changes its type";
@@ -227,6 +227,21 @@ static const char *check_value(const struct program *p, int index)
 	return NULL;
 }
 
+static const char *check_loops(const struct program *p, struct arena *arena)
+{
+	int64_t turns = 0;
+	for (int i = 0, bodies = 0; i < p->loops.n; i++) {
+		const struct loop *l = &p->loops.at[i];
+		if (l->first_turn != turns || l->first_body != bodies)
+			return arena_printf(arena, "loop %d does not follow the one before it", i);
+		bodies += l->n_bodies, turns += l->turns;
+		for (int64_t k = l->first_turn; k < turns; k++)
+			if (k >= p->body_of.n || p->body_of.at[k] < l->first_body || p->body_of.at[k] >= bodies)
+				return arena_printf(arena, "turn %lld has no body of loop %d", (long long)k, i);
+	}
+	return NULL;
+}
+
 static const char *check_calls(const struct program *p, struct arena *arena)
 {
 	for (int i = 0; i < p->calls.n; i++) {
@@ -250,13 +265,22 @@ const char *program_check(const struct program *p, struct arena *arena)
 	for (int i = 0; i < p->outputs.n; i++)
 		if (p->outputs.at[i].value < 0 || p->outputs.at[i].value >= p->values.n)
 			return arena_printf(arena, "output %s has no value", p->outputs.at[i].name);
-	return check_calls(p, arena);
+	const char *wrong = check_loops(p, arena);
+	return wrong ? wrong : check_calls(p, arena);
 }
 
 int program_body(const struct program *p, int value)
 {
-	for (int i = 0; i < p->loop.n_bodies; i++)
-		if (value >= p->loop.bodies[i].begin && value < p->loop.bodies[i].end)
+	for (int i = 0; i < p->bodies.n; i++)
+		if (value >= p->bodies.at[i].begin && value < p->bodies.at[i].end)
+			return i;
+	return -1;
+}
+
+int program_loop(const struct program *p, int value)
+{
+	for (int i = 0; i < p->loops.n; i++)
+		if (value >= p->loops.at[i].begin && value < p->loops.at[i].end)
 			return i;
 	return -1;
 }

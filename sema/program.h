@@ -199,8 +199,8 @@ struct param {
 	const char *key;     /* model.layers.{layer}.mlp.experts.{expert}.w1.weight; Strings filled in */
 	int *keyed, n_keyed; /* axes in the key: {expert} */
 	struct stored stored;
-	bool in_loop; /* one param for each turn of `body`; the key has the loop's {index} */
-	int body;
+	bool in_loop;    /* one param for each turn of `body`; the key has the loop's {index}, or {index*2+1} */
+	int body;        /* index into program.bodies, or -1 */
 	bool contracted; /* read by a contraction */
 	struct span span;
 };
@@ -219,20 +219,20 @@ struct output {
 	struct span span;
 };
 
-/* One variant of the loop's body: values[begin, end), carries first. Turns that come out the same share it; a model of
- * equal layers has one. */
+/* One variant of a loop's body: values[begin, end), carries first. Turns of the loop that come out the same share it; a
+ * model of equal layers has one. */
 struct body {
-	int begin, end;
+	int begin, end, loop; /* loop: index into program.loops */
 	int64_t turns;
 };
+/* A `repeat`. The turns of all loops are numbered in the order of the text, and so are their bodies. */
 struct loop {
 	int axis;          /* layers */
 	const char *index; /* layer: its name in keys */
 	int region;
-	int begin, end; /* values of all bodies */
-	struct body *bodies;
-	int n_bodies;
-	int *body_of; /* by turn */
+	int begin, end; /* values of all its bodies */
+	int first_body, n_bodies;
+	int64_t first_turn, turns;
 	struct span span;
 };
 
@@ -270,8 +270,9 @@ struct program {
 	struct name_list harmless;    /* fields of config.json that change nothing, including nested ones */
 	struct name_list unused;      /* globs: stored tensors that need not be read */
 	VEC(struct name_list) copies; /* stored tensors that must equal the first of their list */
-	struct loop loop;
-	bool has_loop;
+	VEC(struct loop) loops;       /* in the order of the text */
+	VEC(struct body) bodies;
+	VEC(int) body_of;                        /* by turn */
 	int input_value[3];                      /* by enum input_kind; -1: missing */
 	int batch, seq, ctx, row, vocab, layers; /* axes of the schema Decoder; -1: missing */
 	int64_t max_ctx;
@@ -285,5 +286,6 @@ const char *program_check(const struct program *p, struct arena *arena);
 bool axis_among(const int *axes, int n, int axis);                 /* is it one of n axes? */
 int axis_root(const struct program *p, int axis);                  /* follows `like` */
 bool axis_is_within(const struct program *p, int axis, int whole); /* is it `whole`, or a part of it (`concat`)? */
-int program_body(const struct program *p, int value);              /* the loop's body that contains the value, or -1 */
+int program_body(const struct program *p, int value);              /* the body that contains the value, or -1 */
+int program_loop(const struct program *p, int value);              /* the loop that contains the value, or -1 */
 #endif

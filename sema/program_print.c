@@ -109,8 +109,7 @@ static void print_attributes(const struct program *p, const struct value *v, FIL
 static void print_value(const struct program *p, int i, FILE *out)
 {
 	const struct value *v = &p->values.at[i];
-	bool inside = p->has_loop && i >= p->loop.begin && i < p->loop.end;
-	fprintf(out, "%s%%%d = %s", inside ? "  " : "", i, op_name(v->op));
+	fprintf(out, "%s%%%d = %s", program_loop(p, i) >= 0 ? "  " : "", i, op_name(v->op));
 	if (v->n_args) {
 		for (int k = 0; k < v->n_args; k++) {
 			fputs(k ? ", " : "(", out);
@@ -245,16 +244,16 @@ static void print_tables(const struct program *p, FILE *out)
 	}
 }
 
-/* `repeat layers as layer, 3 turns: 0..1 3 {`: the number and the list of the turns with this body. */
+/* `repeat layers as layer, 3 turns: 0..1 3 {`: the number and the list of the loop's turns with this body. */
 static void print_begin(const struct program *p, int body, FILE *out)
 {
-	const struct loop *l = &p->loop;
-	int64_t turns = p->axes.at[l->axis].extent;
-	fprintf(out, "repeat %s as %s, %" PRId64 " turns:", p->axes.at[l->axis].name, l->index, l->bodies[body].turns);
-	for (int64_t i = 0, end; i < turns; i = end) {
-		for (end = i; end < turns && l->body_of[end] == l->body_of[i]; end++)
+	const struct loop *l = &p->loops.at[p->bodies.at[body].loop];
+	const int *body_of = p->body_of.at + l->first_turn;
+	fprintf(out, "repeat %s as %s, %" PRId64 " turns:", p->axes.at[l->axis].name, l->index, p->bodies.at[body].turns);
+	for (int64_t i = 0, end; i < l->turns; i = end) {
+		for (end = i; end < l->turns && body_of[end] == body_of[i]; end++)
 			;
-		if (l->body_of[i] != body)
+		if (body_of[i] != body)
 			continue;
 		fprintf(out, " %" PRId64, i);
 		if (end - i > 1)
@@ -268,10 +267,10 @@ void program_print(const struct program *p, FILE *out)
 	fprintf(out, "program %s max_ctx %" PRId64 "\n", p->model, p->max_ctx);
 	print_tables(p, out);
 	for (int i = 0; i <= p->values.n; i++) {
-		for (int b = 0; b < p->loop.n_bodies; b++) {
-			if (i == p->loop.bodies[b].end)
+		for (int b = 0; b < p->bodies.n; b++) {
+			if (i == p->bodies.at[b].end)
 				fputs("}\n", out);
-			if (i == p->loop.bodies[b].begin)
+			if (i == p->bodies.at[b].begin)
 				print_begin(p, b, out);
 		}
 		if (i < p->values.n)

@@ -49,10 +49,10 @@ struct walk {
 	int call;                 /* the op whose body is walked, or -1 */
 	VEC(const char *) prefix; /* by region: its part of checkpoint keys, or "" */
 	const struct active *active;
-	int nested;  /* calls made within the outermost one */
-	bool failed; /* something was reported */
-	bool in_loop;
-	bool index_read; /* the loop's index was read as a number: turns may differ */
+	int nested;      /* calls made within the outermost one */
+	bool failed;     /* something was reported */
+	int loop;        /* the `repeat` that is walked: index into program.loops, or -1 */
+	bool index_read; /* its index was read as a number: turns may differ */
 };
 
 /* ---- walk_model.c: models -------------------------------------------------------------------- */
@@ -82,10 +82,15 @@ void walk_report_tail(struct walk *w, const struct node *item, const char *form)
 /* ---- walk_loop.c: repeat --------------------------------------------------------------------- */
 void walk_repeat(struct env *e, const struct node *item);
 
-/* ---- walk_param.c: checkpoints --------------------------------------------------------------- */
+/* ---- walk_param.c: params ------------------------------------------------------------------- */
 void walk_param(struct env *e, const struct node *item);
-/* Replaces {name} in a checkpoint name. Axes in `own` stay, as {axis}, and are added to *keyed. NULL after E0409. */
+
+/* ---- walk_key.c: names in checkpoints -------------------------------------------------------- */
+/* Replaces {name} and {sum} in a checkpoint name. Axes in `own` stay, as {axis}, and are added to *keyed; so does the
+ * loop's index, as {layer} or {layer*2+1}. NULL after E0409. */
 const char *walk_fill_key(struct env *e, const char *text, struct axes own, struct axes *keyed, struct span at);
+/* The prefixes of the enclosing regions, then the param's own text. */
+const char *walk_full_key(struct walk *w, const char *own);
 
 /* ---- walk_type.c: names, axes and types ------------------------------------------------------ */
 struct tensor_type {

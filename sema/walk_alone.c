@@ -173,7 +173,7 @@ static struct sink reports(struct sema *s, struct def *f, enum dtype act)
 	struct arena arena = {.heap = s->arena->heap};
 	struct program program = {.batch = -1, .seq = -1, .ctx = -1, .row = -1, .vocab = -1, .layers = -1};
 	struct sink sink = {.arena = s->sink->arena, .sources = s->sink->sources}, *real = s->sink;
-	struct walk w = {.s = s, .arena = &arena, .p = &program, .act = act, .call = -1};
+	struct walk w = {.s = s, .arena = &arena, .p = &program, .act = act, .call = -1, .loop = -1};
 	s->sink = &sink;
 	walk_region(&w, (struct ident){"", f->node->span}, "", false);
 	walk_one(&w, f);

@@ -165,8 +165,8 @@ static void item_state(struct env *e, const struct node *item)
 		                      .axes = want.axes.at,
 		                      .n_axes = want.axes.n,
 		                      .dtype = want.storage,
-		                      .in_loop = w->in_loop,
-		                      .body = w->in_loop ? w->p->loop.n_bodies : -1,
+		                      .in_loop = w->loop >= 0,
+		                      .body = w->loop >= 0 ? w->p->bodies.n : -1,
 		                      .span = name.span};
 		vec_push(w->arena, &w->p->states, state);
 	}

@@ -78,10 +78,10 @@ static bool may_repeat(struct env *e, const struct node *item)
 		walk_report_tail(w, item, "repeat axis as name { ... }");
 		return false;
 	}
-	if (!w->p->has_loop)
+	if (w->loop < 0)
 		return true;
-	struct diag *d = walk_report(w, DIAG_E0916, item->span, "this version compiles one `repeat` per model");
-	diag_related(w->s->sink, d, w->p->loop.span, "the first is here");
+	struct diag *d = walk_report(w, DIAG_E0916, item->span, "this version compiles no `repeat` inside another");
+	diag_related(w->s->sink, d, w->p->loops.at[w->loop].span, "it is inside this one");
 	return false;
 }
 
@@ -224,16 +224,15 @@ static void report_too_many(struct walk *w, const struct node *item)
 }
 
 /* Walks the turns and sets the loop's bodies. Returns the names of the first turn. */
-static struct env *walk_turns(struct env *e, const struct node *item, int64_t turns)
+static struct env *walk_turns(struct env *e, const struct node *item)
 {
 	struct walk *w = e->walk;
-	struct loop *loop = &w->p->loop;
+	struct program *p = w->p;
+	struct loop *loop = &p->loops.at[w->loop];
 	struct mark begin[BODIES_MAX], end[BODIES_MAX];
 	struct env *first = NULL;
-	loop->bodies = arena_array(w->arena, struct body, BODIES_MAX);
-	loop->body_of = arena_array(w->arena, int, turns);
 	w->index_read = false;
-	for (int64_t turn = 0; turn < turns; turn++) {
+	for (int64_t turn = 0; turn < loop->turns; turn++) {
 		struct mark before = mark_now(w);
 		struct env *inner = walk_turn(e, item, turn);
 		int body = 0;
@@ -245,14 +244,16 @@ static struct env *walk_turns(struct env *e, const struct node *item, int64_t tu
 		} else {
 			begin[body] = before;
 			end[body] = mark_now(w);
-			loop->bodies[loop->n_bodies++] = (struct body){before.values, w->p->values.n, 0};
+			vec_push(w->arena, &p->bodies, ((struct body){before.values, p->values.n, w->loop, 0}));
+			loop->n_bodies++;
 		}
-		int64_t alike = w->index_read ? 1 : turns - turn;
-		loop->bodies[body].turns += alike;
-		loop->body_of[turn] = body;
+		int64_t alike = w->index_read ? 1 : loop->turns - turn;
+		p->bodies.at[loop->first_body + body].turns += alike;
+		for (int64_t i = 0; i < alike; i++)
+			vec_push(w->arena, &p->body_of, loop->first_body + body);
 		if (w->failed || alike > 1)
 			break;
-		if (loop->n_bodies == BODIES_MAX && turn + 1 < turns) {
+		if (loop->n_bodies == BODIES_MAX && turn + 1 < loop->turns) {
 			report_too_many(w, item);
 			break;
 		}
@@ -281,17 +282,23 @@ void walk_repeat(struct env *e, const struct node *item)
 		return;
 	}
 	struct ident index = item->named.loop_name;
-	p->has_loop = w->in_loop = true;
-	p->loop =
-		(struct loop){.axis = axis, .index = index.name, .region = w->region, .begin = p->values.n, .span = item->span};
+	struct loop loop = {.axis = axis,
+	                    .index = index.name,
+	                    .begin = p->values.n,
+	                    .first_body = p->bodies.n,
+	                    .first_turn = p->body_of.n,
+	                    .turns = p->axes.at[axis].extent,
+	                    .span = item->span};
+	int outside = w->region;
+	w->loop = p->loops.n;
+	vec_push(w->arena, &p->loops, loop);
 	const char *prefix = item->named.from && item->named.from->kind == N_STR ? item->named.from->text : "";
 	if (*prefix)
 		prefix = walk_fill_key(e, prefix, (struct axes){0}, NULL, item->named.from->span);
-	int outside = w->region;
-	w->region = p->loop.region = walk_region(w, index, prefix ? prefix : "", true);
-	struct env *first = walk_turns(e, item, p->axes.at[axis].extent);
-	p->loop.end = p->values.n;
-	w->in_loop = false;
+	w->region = p->loops.at[w->loop].region = walk_region(w, index, prefix ? prefix : "", true);
+	struct env *first = walk_turns(e, item);
+	p->loops.at[w->loop].end = p->values.n;
+	w->loop = -1;
 	w->region = outside;
-	end_carried(e, first, p->loop.begin);
+	end_carried(e, first, loop.begin);
 }

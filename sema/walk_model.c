@@ -30,7 +30,7 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 	if (b) {
 		env_refer(e, b, use);
 		*out = b->val;
-		w->index_read |= e->kind == ENV_LOOP && name == w->p->loop.index;
+		w->index_read |= e->kind == ENV_LOOP && name == w->p->loops.at[w->loop].index;
 		if (b->val.kind == V_AXIS) {
 			int64_t extent = w->p->axes.at[b->val.axis].extent;
 			*out = extent ? val_int(extent) : (struct val){.kind = V_UNKNOWN, .name = name};
@@ -412,7 +412,7 @@ static struct program *new_program(struct walk *w)
 
 static struct program *walk_new(struct sema *s, struct record *model)
 {
-	struct walk w = {.s = s, .arena = s->arena, .model = model, .region = 0, .call = -1};
+	struct walk w = {.s = s, .arena = s->arena, .model = model, .region = 0, .call = -1, .loop = -1};
 	w.p = new_program(&w);
 	walk_region(&w, (struct ident){"", model->span}, "", false);
 	struct env *e =

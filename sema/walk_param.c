@@ -1,83 +1,6 @@
-/* Params (docs/language.md, Checkpoints): their key in the checkpoint, and their elements in the stored tensor. */
+/* Params (docs/language.md, Checkpoints): their elements in the stored tensor. */
 #include "walk.h"
 #include <string.h>
-
-/* ---- names ----------------------------------------------------------------------------------- */
-
-/* The axis in `own` called `name`, by declaration or by a name in scope; -1: none. */
-static int key_axis(struct env *e, const char *name, struct axes own)
-{
-	for (int i = 0; i < own.n; i++)
-		if (!strcmp(e->walk->p->axes.at[own.at[i]].name, name))
-			return own.at[i];
-	int axis = env_axis(e, name);
-	return axis >= 0 && axes_have(own, axis) ? axis : -1;
-}
-
-/* Adds the replacement of {name}. false after E0409. */
-static bool fill_name(struct env *e, const char *name, struct axes own, struct axes *keyed, struct text *out,
-                      struct span at)
-{
-	struct walk *w = e->walk;
-	struct val v = val_none();
-	int axis = key_axis(e, name, own);
-	if (axis >= 0) {
-		text_add(out, "{%s}", w->p->axes.at[axis].name);
-		if (!axes_have(*keyed, axis))
-			*keyed = axes_add(w, *keyed, axis);
-		return true;
-	}
-	if (w->in_loop && name == w->p->loop.index) {
-		text_add(out, "{%s}", name);
-		return true;
-	}
-	scope_find(&e->scope, name, at, &v);
-	if (v.kind == V_STRING)
-		text_add(out, "%s", v.name);
-	else if (v.kind == V_INT)
-		text_add(out, "%lld", (long long)v.i);
-	else if (v.kind != V_BAD) {
-		struct diag *d =
-			walk_report(w, DIAG_E0409, at, "`{%s}` is not a loop index, an axis of the tensor or a String", name);
-		diag_help(
-			w->s->sink, d,
-			"a name in a checkpoint is filled from the index of `repeat`, String parameters, and axes of the param");
-	}
-	w->failed = w->failed || v.kind == V_BAD;
-	return v.kind == V_STRING || v.kind == V_INT;
-}
-
-const char *walk_fill_key(struct env *e, const char *text, struct axes own, struct axes *keyed, struct span at)
-{
-	struct text out = {.arena = e->walk->arena};
-	text_add(&out, "%s", "");
-	while (*text) {
-		size_t plain = strcspn(text, "{");
-		text_add(&out, "%.*s", (int)plain, text);
-		text += plain;
-		if (!*text)
-			break;
-		size_t n = strcspn(++text, "}");
-		if (!text[n]) {
-			walk_report(e->walk, DIAG_E0409, at, "`{` is never closed in the name of a tensor");
-			return NULL;
-		}
-		if (!fill_name(e, names_intern(e->walk->s->names, text, n), own, keyed, &out, at))
-			return NULL;
-		text += n + 1;
-	}
-	return out.at;
-}
-
-/* The prefixes of the enclosing regions, then the param's own text. */
-static const char *full_key(struct walk *w, const char *own)
-{
-	const char *key = own;
-	for (int r = w->region; r >= 0; r = w->p->regions.at[r].parent)
-		if (*w->prefix.at[r])
-			key = arena_printf(w->arena, "%s.%s", w->prefix.at[r], key);
-	return key;
-}
 
 /* ---- stored layouts -------------------------------------------------------------------------- */
 
@@ -460,7 +383,7 @@ static void param_source(struct env *e, const struct node *item, struct param *p
 	const char *own = walk_fill_key(e, from->text, axes, &keyed, from->span);
 	if (!own)
 		return;
-	p->key = full_key(w, own);
+	p->key = walk_full_key(w, own);
 	p->keyed = keyed.at;
 	p->n_keyed = keyed.n;
 	if (!stored_layout(e, item, axes, keyed, &p->stored))
@@ -489,8 +412,8 @@ void walk_param(struct env *e, const struct node *item)
 	                  .axes = t.axes.at,
 	                  .n_axes = t.axes.n,
 	                  .dtype = t.storage,
-	                  .in_loop = w->in_loop,
-	                  .body = w->in_loop ? w->p->loop.n_bodies : -1,
+	                  .in_loop = w->loop >= 0,
+	                  .body = w->loop >= 0 ? w->p->bodies.n : -1,
 	                  .span = name.span};
 	param_source(e, item, &p);
 	vec_push(w->arena, &w->p->params, p);

@@ -158,7 +158,7 @@ def plain_rules(r):
 def before_the_head(dump):
     """Counts of the collectives up to the loop's end; of an exchange over atoms in any order."""
     found = collections.Counter()
-    for kind, atoms, cause in collectives(dump.split(" last stage")[0]):
+    for kind, atoms, cause in collectives(dump.split(" after the layers")[0]):
         found[kind, tuple(sorted(atoms)) if kind == "exchange" else atoms, cause] += 1
     return found
 

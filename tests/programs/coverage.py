@@ -27,7 +27,7 @@ def required():
 
 def of_program(p):
     """(group, name) of everything in the text."""
-    yield from (("formats", f"act {p.act}"), ("formats", f"weight {p.weight}"), ("formats", f"kv {p.kv}"), ("loops", f"{p.kinds} kinds of layers"))
+    yield from (("formats", f"act {p.act}"), ("formats", f"weight {p.weight}"), ("formats", f"kv {p.kv}"), ("loops", f"{p.kinds} kinds of layers"), ("loops", f"{len(p.loops())} loops"))
     for t in p.everything():
         callee = t.at.get("callee")
         if t.op == "call" and isinstance(callee, str):

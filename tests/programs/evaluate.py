@@ -172,9 +172,9 @@ class Evaluator:
             elif isinstance(s, When):
                 self.run(next(b for _, holds, b in s.branches if holds(self.layer)), env, prefix)
             elif isinstance(s, Repeat):
-                for self.layer in range(self.p.layers):
+                for self.layer in range(self.extent(s.axis.name)):
                     inner = dict(env)
-                    self.run(s.body, inner, prefix + s.prefix.format(layer=self.layer) + ".")
+                    self.run(s.body, inner, prefix + s.number(self.layer) + ".")
                     env.update((k, inner[k]) for k in env)
             elif isinstance(s, Output) and s.name == "logits":
                 self.outputs["logits"] = env["logits"] = self.term(s.value, env, prefix)

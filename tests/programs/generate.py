@@ -30,6 +30,13 @@ class Program:
     products: list = field(default_factory=list)    # axes of heads that one rule may name together
     kinds: int = 1                                  # of layers
 
+    def loops(self):
+        return [s for s in self.body if isinstance(s, Repeat)]
+
+    def turns(self):
+        """Of all loops: the layers that a pipeline cuts."""
+        return sum(self.layers if s.axis.name == "layers" else s.axis.extent for s in self.loops())
+
     def everything(self):
         for part in [*self.ops, *self.blocks]:
             yield from terms_of(part.body + [Let("", part.value)])
@@ -393,7 +400,7 @@ class Maker:
     def by_layer(self, width):
         """A window or chunk in every other layer: a number that is bound where the layer is known, and passed to a block."""
         name = self.fresh("reach")
-        self.outer.body.append(Let(name, Term("by layer", (), (), "Int?", {"text": f"if layer mod 2 == 0 then {width} else none", "of": lambda i: None if i % 2 else width})))
+        self.outer.body.append(Let(name, Term("by layer", (), (), "Int?", {"text": f"if {self.index} mod 2 == 0 then {width} else none", "of": lambda i: None if i % 2 else width})))
         return Term("ref", (), (), "Int?", {"name": name})
 
     # ---- anything else on features ----------------------------------------------------------------------------------
@@ -591,25 +598,27 @@ class Maker:
 
     def conditions(self):
         """Text and meaning of conditions on the layer, the last one without."""
-        r, n = self.r, self.p.layers
+        r, n, i = self.r, self.turns, self.index
         cut, period = r.randint(0, n), r.choice([2, 3])
         of = r.randrange(period)
-        some = [(f"layer < {cut}", lambda i: i < cut), (f"layer mod {period} == {of}", lambda i: i % period == of), (f"layer == {cut}", lambda i: i == cut),
-                (f"not (layer mod {period} == {of}) and layer >= {cut}", lambda i: i % period != of and i >= cut)]
+        some = [(f"{i} < {cut}", lambda i: i < cut), (f"{i} mod {period} == {of}", lambda i: i % period == of), (f"{i} == {cut}", lambda i: i == cut),
+                (f"not ({i} mod {period} == {of}) and {i} >= {cut}", lambda i: i % period != of and i >= cut)]
         return r.sample(some, self.kinds - 1) + [(None, lambda i: True)]
 
-    def loop_body(self, names):
-        self.in_loop, out = True, []
+    def loop_body(self):
+        self.in_loop, out, x = True, [], self.x.at["name"]
         for _ in range(self.r.randint(1, 3)):
             if self.kinds > 1 and self.r.random() < 0.6:
                 branches = []
                 for text, meaning in self.conditions():
                     statements, value = self.layer_part(self.x)
-                    branches.append((text, meaning, statements + [Rebind("x", value)]))
+                    branches.append((text, meaning, statements + [Rebind(x, value)]))
                 out.append(When(branches))
             else:
                 statements, value = self.layer_part(self.x)
-                out += statements + [Rebind("x", value)]
+                out += statements + [Rebind(x, value)]
+        if self.kept and self.r.random() < 0.7:
+            out.append(Rebind(x, self.act(self.binary("add", self.x, self.kept))))
         if self.side:
             part = Part()
             e = self.side_axis
@@ -617,7 +626,7 @@ class Maker:
             out += part.body + [Rebind("side", Term("tanh", (step,), step.axes, step.dtype))]
             part = Part()
             back = self.project(part, self.side, [e], [self.d])
-            out += part.body + [Rebind("x", self.act(self.binary("add", self.x, back)))]
+            out += part.body + [Rebind(x, self.act(self.binary("add", self.x, back)))]
         if self.constant:
             part = Part()
             (e,) = (self.named_axis(n) for n in self.constant.axes)
@@ -625,13 +634,13 @@ class Maker:
             out += part.body + [Rebind("constant", self.act(Term("tanh", (step,), step.axes, step.dtype)))]
             part = Part()
             back = self.contract(self.project(part, self.x, [self.d], [e]), self.constant, [e.name])
-            out += part.body + [Rebind("x", self.act(self.binary("add", self.x, back)))]
+            out += part.body + [Rebind(x, self.act(self.binary("add", self.x, back)))]
         self.in_loop = False
         return out
 
     def make(self):
         r, p, d = self.r, self.p, self.d
-        self.head, self.in_loop = Part(), False
+        self.head, self.in_loop, self.kept = Part(), False, None
         self.kinds = r.choice([1, 1, 2, 2, 3])
         self.kv_format = r.choice(["kv"] * 4 + ["f32", "bf16"])
         self.x = ref("x", ["batch", "seq", d.name], p.act)
@@ -657,11 +666,38 @@ class Maker:
             value = self.project(part, self.x, [d], [self.side_axis])
             tail += part.body + [Let("side", Term("tanh", (value,), value.axes, value.dtype))]
             self.side = ref("side", value.axes, value.dtype)
-        loop = Repeat("layers.{layer}", self.loop_body(tail))
+        tail.append(self.loop(Axis("layers", p.layers), "layer", "layers.{layer}", "layers.{}".format))
+        if r.random() < 0.35:
+            tail += self.second_loop()
         ending = self.ending(table)
-        p.body = self.head.body + tail + [loop] + ending
+        p.body = self.head.body + tail + ending
         p.kinds = self.kinds
         return p
+
+    def loop(self, axis, index, prefix, number):
+        self.turns, self.index = axis.extent, index
+        return Repeat(axis, index, prefix, number, self.loop_body())
+
+    def second_loop(self):
+        """More layers, perhaps behind some text of their own, over an axis and with numbers of their own."""
+        r, p, out = self.r, self.p, []
+        if r.random() < 0.5:
+            statements, value = self.layer_part(self.x)
+            self.x = ref("x1", self.x.axes, p.act)
+            out += statements + [Let("x1", value)]
+        if r.random() < 0.3:
+            self.kept = ref("kept", self.x.axes, p.act)
+            out += [Let("kept", self.act(Term("tanh", (self.x,), self.x.axes, p.act)))]
+        if r.random() < 0.5:
+            self.side = None
+        if r.random() < 0.5:
+            self.constant = None
+        axis = Axis("layers", p.layers) if r.random() < 0.1 else self.axis("more", r.choice([1, 2, 3]))
+        index, skip = r.choice(["layer", "turn"]), r.choice([1, 2, 3])
+        prefix, number = r.choice([(f"more.{{{index}}}", "more.{}".format),
+                                   (f"layers.{{{index} + layers}}", lambda i: f"layers.{i + p.layers}"),
+                                   (f"odd.{{{skip + 1} * {index} + {skip}}}.x", lambda i: f"odd.{(skip + 1) * i + skip}.x")])
+        return out + [self.loop(axis, index, prefix, number)]
 
     def scaled(self, x):
         return self.act(self.binary("mul", x, Term("number", at={"value": self.r.choice([0.5, 2.0])}))) if self.r.random() < 0.3 else self.act(x)

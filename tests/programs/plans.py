@@ -101,7 +101,7 @@ def random_plan(r, program):
         sizes.popitem()
     body = [f"mesh {m} = {n}" for m, n in sizes.items()]
     stages, rest = None, dict(sizes)
-    cuts = [m for m, n in sizes.items() if n <= program.layers]
+    cuts = [m for m, n in sizes.items() if n <= program.turns()]
     if cuts and r.random() < 0.35:
         m = r.choice(cuts)
         stages = rest.pop(m)
@@ -122,7 +122,7 @@ def random_plan(r, program):
         body.append(f"at {region} {{ {rules(placed)} }}" if placed else "")
         if r.random() < 0.15 and (there := one_phase(r, rest, placed)):
             body.append(f"phase {r.choice(['prefill', 'decode'])} {{ at {region} {{ {rules(there)} }} }}")
-    body += pipeline(r, program.layers, stages)
+    body += pipeline(r, program.turns(), stages)
     if r.random() < 0.3:
         body.append(f"moe {{ capacity = {r.choice([0.1, 0.5, 1.0, 3.0])} }}")
     if r.random() < 0.2:

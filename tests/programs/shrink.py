@@ -10,7 +10,7 @@ import sys
 import plans
 import run
 from evaluate import Weights
-from terms import Let, Output, Param, Repeat, State, Term, When, terms_of, within
+from terms import Let, Output, Param, Rebind, Repeat, State, Term, When, terms_of, within
 
 
 def bodies(p):
@@ -45,7 +45,7 @@ def prune(p):
                 if t.op == "call" and t.at["callee"] is b:
                     t.at["named"] = {k: v for k, v in t.at["named"].items() if k in used}
         for body, more in bodies(p):
-            used = names_in([*(p.body if body is not p.body and not more else body), *(Let("", t) for t in more)]) | names_in(body) | {"x", "side", "logits", "token"}
+            used = {s.name for b, _ in bodies(p) for s in b if isinstance(s, Rebind)} | names_in([*(p.body if body is not p.body and not more else body), *(Let("", t) for t in more)]) | names_in(body) | {"logits", "token"}
             body[:] = [s for s in body if not isinstance(s, (Let, Param, State)) or s.name in used]
         called = [t.at["callee"] for t in p.everything() if t.op == "call"]
         p.ops, p.blocks = [o for o in p.ops if o in called], [b for b in p.blocks if b in called]
@@ -78,6 +78,9 @@ def changes(p):
                     yield lambda body=body, s=s, branch=branch: body.__setitem__(slice(body.index(s), body.index(s) + 1), branch)
     if p.layers > 1:
         yield lambda: setattr(p, "layers", p.layers - 1)
+    for a in {l.axis for l in p.loops()}:
+        if a.name != "layers" and a.extent > 1:
+            yield lambda a=a: setattr(a, "extent", a.extent - 1)
     for name in ("weight", "kv", "act"):
         if getattr(p, name) != "f32" and name != "act":
             yield lambda name=name: setattr(p, name, "f32")

@@ -84,7 +84,11 @@ class When:
 
 @dataclass(eq=False)
 class Repeat:
+    """`number`: what the prefix calls a turn."""
+    axis: Axis
+    index: str
     prefix: str
+    number: object
     body: list
 
 
@@ -204,7 +208,7 @@ def statement(s, pad):
     if isinstance(s, Output):
         return [f"{pad}output {s.name} : {s.type} = {text(s.value)}"]
     if isinstance(s, Repeat):
-        return [f"{pad}repeat layers as layer from \"{s.prefix}\" {{", *body(s.body, pad + "  "), f"{pad}}}"]
+        return [f"{pad}repeat {s.axis.name} as {s.index} from \"{s.prefix}\" {{", *body(s.body, pad + "  "), f"{pad}}}"]
     return when(s.branches, pad)
 
 

@@ -106,6 +106,13 @@ static struct loaded load(const struct schedule *s, int level)
 static void unload(struct loaded *l) { must(LLVMOrcDisposeLLJIT(l->jit)); }
 
 /* ---- the schedule of these tests ------------------------------------------------------------- */
+/* A block; a loop's layers are all of the model. */
+static void add_block(struct arena *a, struct step_program *p, enum block_kind kind, int part, struct stage_range on)
+{
+	struct step_block b = {kind, part, on, .layer_end = 2 * on.end, .body = arena_array(a, struct instrs, 1), .n = 1};
+	vec_push(a, &p->blocks, b);
+}
+
 static struct schedule *make_schedule(struct arena *a, int stages)
 {
 	struct schedule *s = arena_new(a, struct schedule);
@@ -113,8 +120,8 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	d->name = "small";
 	d->model_name = "tiny";
 	d->program = arena_new(a, struct program);
-	d->program->has_loop = true;
-	d->program->loop.index = "layer";
+	vec_push(a, &d->program->loops, ((struct loop){.index = "layer", .n_bodies = 1, .turns = 2 * stages}));
+	vec_push(a, &d->program->bodies, ((struct body){.turns = 2 * stages}));
 	s->deploy = d;
 	s->target = target_cpu(8, false);
 	s->stage_group = stages > 1 ? 0 : -1;
@@ -134,9 +141,13 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	s->body_of = arena_array(a, int, 2 * stages);
 	for (int phase = 0; phase < PHASES; phase++) {
 		struct step_program p = {.name = phase_name(phase), .output = {-1, -1}, .max_tokens = 8 - phase};
-		for (int kind = 0; kind < BLOCK_KINDS; kind++)
-			if (kind != BLOCK_LAYERS_BACK)
-				vec_push(a, &p.blocks, ((struct step_block){kind, arena_array(a, struct instrs, 1), 1}));
+		const struct stage_range all = {0, stages}, first = {0, 1}, last = {stages - 1, stages};
+		add_block(a, &p, BLOCK_ONCE, PART_EVERY, all);
+		add_block(a, &p, BLOCK_ONCE, part_outside(0), first);
+		add_block(a, &p, BLOCK_RECEIVE, part_loop(0), (struct stage_range){1, stages});
+		add_block(a, &p, BLOCK_LAYERS, part_loop(0), all);
+		add_block(a, &p, BLOCK_SEND, part_loop(0), (struct stage_range){0, stages - 1});
+		add_block(a, &p, BLOCK_ONCE, part_outside(1), last);
 		vec_push(a, &s->programs, p);
 	}
 	vec_push(a, &s->op_names, "embed");
@@ -162,31 +173,45 @@ static struct instr launch_of(struct arena *a, int op, const struct argument *ar
 	return in;
 }
 
-static void launch(struct arena *a, struct step_program *p, enum block_kind block, int op, const struct argument *args,
-                   int n)
+static void launch(struct arena *a, struct step_program *p, int part, int op, const struct argument *args, int n)
 {
-	vec_push(a, program_instrs(p, block, 0), launch_of(a, op, args, n));
+	enum block_kind kind = part_is_loop(part) ? BLOCK_LAYERS : BLOCK_ONCE;
+	vec_push(a, program_instrs(p, kind, part, 0), launch_of(a, op, args, n));
 }
 
-static void run_step(const struct loaded *l, enum phase phase, int stage, int stages)
+/* The two lines of a text, the second one first. */
+static const char *backwards(struct arena *a, const char *text)
+{
+	const char *second = strchr(text, '\n') + 1;
+	return arena_printf(a, "%s%.*s", second, (int)(second - text), text);
+}
+
+/* body_of: of the stage's layers. */
+static void run_layers(const struct loaded *l, enum phase phase, int stage, int stages, const uint32_t *body_of)
 {
 	static const int32_t index[] = {1, 0};
-	static const uint32_t body_of[] = {0, 1, 1, 0};
 	struct dr_frame f = {.index = index,
 	                     .body_of = body_of,
 	                     .stage = stage,
 	                     .stages = stages,
+	                     .first_layer = stage * l->layers,
 	                     .layers = l->layers,
 	                     .tokens = 6,
 	                     .rows = 4,
 	                     .pages = {9, 3},
 	                     .candidates = 5};
-	static const enum dr_space spaces[] = {DR_SPACE_LAYER, DR_SPACE_PRE,   DR_SPACE_POST,
+	static const enum dr_space spaces[] = {DR_SPACE_LAYER, DR_SPACE_TABLE, DR_SPACE_OUTSIDE,
 	                                       DR_SPACE_EVERY, DR_SPACE_STATE, DR_SPACE_ACT};
 	for (unsigned i = 0; i < sizeof spaces / sizeof *spaces; i++)
 		f.base[spaces[i]] = 1000 * (i + 1);
 	calls.n = 0;
 	l->step[phase](&f);
+}
+
+static void run_step(const struct loaded *l, enum phase phase, int stage, int stages)
+{
+	static const uint32_t body_of[] = {0, 1, 1, 0};
+	run_layers(l, phase, stage, stages, body_of);
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
@@ -198,12 +223,12 @@ static void check_order(int level)
 	struct step_program *step = &s->programs.at[PHASE_PREFILL];
 	struct argument shifted = at(DR_SPACE_ACT, 8);
 	shifted.number = (struct number){NUMBER_INDEX_TOKENS, 12, 2, 0};
-	launch(&a, step, BLOCK_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_CONST, 7, 0, 0), shifted}, 2);
-	launch(&a, step, BLOCK_FIRST_STAGE, 0,
+	launch(&a, step, PART_EVERY, 0, (struct argument[]){count(NUMBER_CONST, 7, 0, 0), shifted}, 2);
+	launch(&a, step, part_outside(0), 0,
 	       (struct argument[]){count(NUMBER_TOKENS, 3, 2, 0), count(NUMBER_ROWS, 5, 1, 0)}, 2);
-	launch(&a, step, BLOCK_LAYERS, 1,
+	launch(&a, step, part_loop(0), 1,
 	       (struct argument[]){at(DR_SPACE_LAYER, 16), count(NUMBER_INDEX, 9, 0, 0), count(NUMBER_INDEX, 9, 0, -1)}, 3);
-	launch(&a, step, BLOCK_LAST_STAGE, 0, (struct argument[]){at(DR_SPACE_POST, 4)}, 1);
+	launch(&a, step, part_outside(1), 0, (struct argument[]){at(DR_SPACE_OUTSIDE, 4)}, 1);
 	struct loaded l = load(s, level);
 	run_step(&l, PHASE_PREFILL, 0, 1);
 	assert_string_equal(calls.at, "launch 0 op 0 layer -1: 7 6044\n"
@@ -245,7 +270,7 @@ static void numbers(void **state)
 	}
 	text_add(&expected, "\n");
 	assert_string_equal(expected.at, "launch 0 op 0 layer -1: 10 15 40 7 10 15 40 200\n");
-	launch(&a, &s->programs.at[PHASE_PREFILL], BLOCK_EVERY_STAGE, 0, all, n);
+	launch(&a, &s->programs.at[PHASE_PREFILL], PART_EVERY, 0, all, n);
 	struct loaded l = load(s, 2);
 	run_step(&l, PHASE_PREFILL, 0, 1);
 	assert_string_equal(calls.at, expected.at);
@@ -264,7 +289,8 @@ static void layers_from_the_last_to_the_first(void **state)
 	s->bodies = bodies;
 	s->n_bodies = 2;
 	struct step_program *p = &s->programs.at[PHASE_PREFILL];
-	struct step_block back = {BLOCK_LAYERS_BACK, arena_array(&a, struct instrs, 2), 2};
+	struct step_block back = {
+		BLOCK_LAYERS_BACK, part_loop(0), {0, 1}, .layer_end = 4, .body = arena_array(&a, struct instrs, 2), .n = 2};
 	p->blocks.n = 0;
 	vec_push(&a, &p->blocks, back);
 	for (int body = 0; body < 2; body++) {
@@ -282,16 +308,54 @@ static void layers_from_the_last_to_the_first(void **state)
 	arena_free(&a);
 }
 
+/* Two loops, of one body and of two, on three stages: each runs its layers of both, at their params and pages. */
+static void layers_of_two_loops(void **state)
+{
+	(void)state;
+	static const char *const expected[] = {"launch 0 op 0 layer 0: 0 1000 5000\n"
+	                                       "launch 0 op 0 layer 1: 0 1256 5064\n",
+	                                       "launch 0 op 0 layer 0: 0 1000 5000\n"
+	                                       "launch 0 op 0 layer 1: 1 1256 5064\n",
+	                                       "launch 0 op 0 layer 0: 2 1000 5000\n"
+	                                       "launch 0 op 0 layer 1: 1 1032 5008\n"};
+	static const uint32_t body_of[] = {0, 0, 0, 1, 2, 1};
+	struct layer_body bodies[3] = {{256, 64, 3}, {16, 4, 2}, {32, 8, 1}};
+	for (int back = 0; back < 2; back++) {
+		struct arena a = {0};
+		calls = (struct text){.arena = &a};
+		struct schedule *s = make_schedule(&a, 3);
+		struct step_program *p = &s->programs.at[PHASE_PREFILL];
+		s->bodies = bodies;
+		s->n_bodies = 3;
+		p->blocks.n = 0;
+		enum block_kind kind = back ? BLOCK_LAYERS_BACK : BLOCK_LAYERS;
+		struct step_block first = {kind, part_loop(0), {0, 2}, 0, 3, 0, arena_array(&a, struct instrs, 1), 1};
+		struct step_block second = {kind, part_loop(1), {1, 3}, 3, 6, 1, arena_array(&a, struct instrs, 2), 2};
+		for (int body = 0; body < 3; body++) {
+			struct argument args[] = {count(NUMBER_CONST, body, 0, 0), at(DR_SPACE_LAYER, 0), at(DR_SPACE_STATE, 0)};
+			vec_push(&a, body ? &second.body[body - 1] : first.body, launch_of(&a, 0, args, 3));
+		}
+		vec_push(&a, &p->blocks, back ? second : first);
+		vec_push(&a, &p->blocks, back ? first : second);
+		struct loaded l = load(s, 2);
+		for (int stage = 0; stage < 3; stage++) {
+			run_layers(&l, PHASE_PREFILL, stage, 3, body_of + 2 * stage);
+			assert_string_equal(calls.at, back ? backwards(&a, expected[stage]) : expected[stage]);
+		}
+		unload(&l);
+		arena_free(&a);
+	}
+}
+
 static void stages_hand_on_the_carried_values(void **state)
 {
 	(void)state;
 	struct arena a = {0};
 	calls = (struct text){.arena = &a};
 	struct schedule *s = make_schedule(&a, 2);
-	static const enum block_kind blocks[] = {BLOCK_EVERY_STAGE, BLOCK_FIRST_STAGE, BLOCK_LAYERS, BLOCK_LAST_STAGE};
-	for (int i = 0; i < 4; i++)
-		launch(&a, &s->programs.at[PHASE_DECODE], blocks[i], i, (struct argument[]){count(NUMBER_CONST, i, 0, 0)}, 1);
-	static const enum block_kind messages[] = {BLOCK_LATER_STAGES, BLOCK_EARLIER_STAGES};
+	for (int i = 0; i < 4; i++) /* the parts in order */
+		launch(&a, &s->programs.at[PHASE_DECODE], i, i, (struct argument[]){count(NUMBER_CONST, i, 0, 0)}, 1);
+	static const enum block_kind messages[] = {BLOCK_RECEIVE, BLOCK_SEND};
 	for (int i = 0; i < 4; i++) {
 		struct argument here = at(DR_SPACE_ACT, 64 + i / 2 * 64), none = count(NUMBER_CONST, 0, 0, 0);
 		struct instr in = {.kind = INSTR_COLLECTIVE,
@@ -301,7 +365,7 @@ static void stages_hand_on_the_carried_values(void **state)
 		                                  .dst = i % 2 ? none : here,
 		                                  .outer = {NUMBER_TOKENS, 1, 1, 0},
 		                                  .block = {NUMBER_CONST, 32, 1, 0}}};
-		vec_push(&a, program_instrs(&s->programs.at[PHASE_DECODE], messages[i % 2], 0), in);
+		vec_push(&a, program_instrs(&s->programs.at[PHASE_DECODE], messages[i % 2], part_loop(0), 0), in);
 	}
 	struct loaded l = load(s, 2);
 	run_step(&l, PHASE_DECODE, 0, 2);
@@ -324,13 +388,13 @@ static void stages_hand_on_the_carried_values(void **state)
 
 static void add_rounds(struct arena *a, struct step_program *p, int group)
 {
-	vec_push(a, program_instrs(p, BLOCK_EVERY_STAGE, 0),
+	vec_push(a, program_instrs(p, BLOCK_ONCE, PART_EVERY, 0),
 	         ((struct instr){
 				 .kind = INSTR_ROUNDS_BEGIN,
 				 .op = 1,
 				 .rounds = {.group = group, .dests = 2, .local = 4, .start = at(DR_SPACE_ACT, 32), .capacity = 5}}));
-	launch(a, p, BLOCK_EVERY_STAGE, 0, (struct argument[]){count(NUMBER_EXCHANGE_ROUND, 0, 0, 0)}, 1);
-	vec_push(a, program_instrs(p, BLOCK_EVERY_STAGE, 0),
+	launch(a, p, PART_EVERY, 0, (struct argument[]){count(NUMBER_EXCHANGE_ROUND, 0, 0, 0)}, 1);
+	vec_push(a, program_instrs(p, BLOCK_ONCE, PART_EVERY, 0),
 	         ((struct instr){.kind = INSTR_COLLECTIVE,
 	                         .op = 1,
 	                         .collective = {.index = 6,
@@ -338,7 +402,7 @@ static void add_rounds(struct arena *a, struct step_program *p, int group)
 	                                        .dst = at(DR_SPACE_ACT, 100),
 	                                        .outer = {NUMBER_CONST, 5, 0, 0},
 	                                        .block = {NUMBER_CONST, 8, 0, 0}}}));
-	vec_push(a, program_instrs(p, BLOCK_EVERY_STAGE, 0), ((struct instr){.kind = INSTR_ROUNDS_END, .op = 1}));
+	vec_push(a, program_instrs(p, BLOCK_ONCE, PART_EVERY, 0), ((struct instr){.kind = INSTR_ROUNDS_END, .op = 1}));
 }
 
 static void rounds_repeat(void **state)
@@ -419,6 +483,8 @@ static void check_ranks(const unsigned char *blob, const struct dr_program *p)
 static void check_param(const unsigned char *blob, const struct dr_param *p)
 {
 	assert_text(blob, p->path, "layer.attn.wq");
+	assert_text(blob, p->index, "layer");
+	assert_int_equal(p->first_layer, 0);
 	assert_int_equal(p->bytes, 4096);
 	assert_int_equal(p->n_tile, 16);
 	assert_int_equal(p->base, 96);
@@ -443,7 +509,6 @@ static void check_rest(const unsigned char *blob, const struct dr_program *p)
 	assert_text(blob, *ROW(blob, p->op_names, struct dr_span, 1), "layer: mlp");
 	assert_int_equal(ROW(blob, p->kernels, struct dr_kernel, 0)->elements, 2);
 	assert_text(blob, p->plan_text, "the plan");
-	assert_text(blob, p->index_name, "layer");
 }
 
 static void tables_read_back(void **state)
@@ -536,6 +601,7 @@ int main(void)
 		cmocka_unit_test(order_of_a_step),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(layers_from_the_last_to_the_first),
+		cmocka_unit_test(layers_of_two_loops),
 		cmocka_unit_test(stages_hand_on_the_carried_values),
 		cmocka_unit_test(rounds_repeat),
 		cmocka_unit_test(kernels_stand_in_the_table),

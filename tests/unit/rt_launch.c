@@ -149,7 +149,7 @@ static void step_tp(struct dr_frame *f, int tp)
 {
 	uint64_t act = f->base[DR_SPACE_ACT], x = act + AT_X, tokens = (uint64_t)f->tokens, rows = (uint64_t)f->rows;
 	if (f->stage == 0)
-		LAUNCH(f, KERNEL_EMBED, OP_EMBED, f->base[DR_SPACE_PRE], input_at(f, DR_INPUT_IDS), x, tokens);
+		LAUNCH(f, KERNEL_EMBED, OP_EMBED, f->base[DR_SPACE_OUTSIDE], input_at(f, DR_INPUT_IDS), x, tokens);
 	else
 		dr_collective(f, COLLECTIVE_RECV, OP_CARRY, x, x, f->tokens, TINY_D, TINY_D);
 	step_layers(f, tp);
@@ -157,7 +157,8 @@ static void step_tp(struct dr_frame *f, int tp)
 		dr_collective(f, COLLECTIVE_SEND, OP_CARRY, x, x, f->tokens, TINY_D, TINY_D);
 		return;
 	}
-	LAUNCH(f, KERNEL_HEAD, OP_HEAD, x, input_at(f, DR_INPUT_WANT), f->base[DR_SPACE_POST], act + AT_LOGITS, rows,
+	uint64_t head = f->base[DR_SPACE_OUTSIDE] + (f->stages > 1 ? 0 : TINY_VOCAB * TINY_D * 4);
+	LAUNCH(f, KERNEL_HEAD, OP_HEAD, x, input_at(f, DR_INPUT_WANT), head, act + AT_LOGITS, rows,
 	       (uint64_t)(TINY_VOCAB / tp));
 	dr_collective(f, COLLECTIVE_LOGITS, OP_HEAD, act + AT_LOGITS, act + AT_ALL, f->rows, TINY_VOCAB / tp,
 	              TINY_VOCAB / tp);
@@ -616,7 +617,7 @@ static void memory_that_the_host_lacks(void **state)
 	assert_said("error: 4 ranks need ");
 	assert_said(" B of this host's memory, ");
 	snprintf(text, sizeof text,
-	         "  stage 0: 2 ranks x (layers %d + before %d + after 0 + shared 0 + cache %d + cache outside layers 0 + "
+	         "  stage 0: 2 ranks x (layers %d + outside layers %d + shared 0 + cache %d + cache outside layers 0 + "
 	         "activations %llu + inputs "
 	         "%d + tables 0 + workspaces %d + comm %d) = 2 x ",
 	         TINY_D * TINY_D * 4, TINY_VOCAB * TINY_D * 4, 2 * STATE_LAYER_BYTES, (1ull << 50) + ACT_BYTES, INPUT_BYTES,

@@ -457,7 +457,7 @@ static void memory_is_what_was_planned(void **state)
 	assert_int_equal(m.total, plan_bytes(&plan, 3, 2));
 	assert_int_equal(m.bytes[DR_SPACE_STATE], TINY_LAYERS / 2 * STATE_LAYER_BYTES);
 	assert_int_equal(m.bytes[DR_SPACE_WORKSPACE], 2 * WORKSPACE_BYTES);
-	assert_int_equal(m.base[DR_SPACE_PRE], 0);
+	assert_int_equal(m.base[DR_SPACE_EVERY], 0);
 	if (fork() == 0) {
 		memory_take(&m, DR_SPACE_ACT, 1);
 		_exit(0);

@@ -142,9 +142,12 @@ static inline void tiny_params(struct blob_builder *b, struct dr_program *h, con
 	                       tiny_axis(b, "in", TINY_D, TINY_D, GROUP_NONE, DR_WEIGHT_K, 1)};
 	struct dr_axis head[2] = {tiny_axis(b, "vocab", TINY_VOCAB, TINY_VOCAB / t->tp, GROUP_TP, DR_WEIGHT_N, TINY_D),
 	                          tiny_axis(b, "d", TINY_D, TINY_D, GROUP_NONE, DR_WEIGHT_K, 1)};
-	struct dr_param params[3] = {tiny_param(b, "embed", "embed.weight", DR_SPACE_PRE, embed),
+	struct dr_param params[3] = {tiny_param(b, "embed", "embed.weight", DR_SPACE_OUTSIDE, embed),
 	                             tiny_param(b, "layer.w", "layers.{layer}.w.weight", DR_SPACE_LAYER, w),
-	                             tiny_param(b, "head", "head.weight", DR_SPACE_POST, head)};
+	                             tiny_param(b, "head", "head.weight", DR_SPACE_OUTSIDE, head)};
+	params[1].index = blob_text(b, "layer");
+	params[2].stage = (uint32_t)(t->pp - 1);
+	params[2].offset = t->pp > 1 ? 0 : params[0].bytes;
 	struct dr_body body = {params[1].bytes, STATE_LAYER_BYTES};
 	uint32_t body_of[TINY_LAYERS] = {0};
 	h->bodies = blob_put(b, &body, 1, sizeof body);
@@ -153,16 +156,16 @@ static inline void tiny_params(struct blob_builder *b, struct dr_program *h, con
 	struct dr_stage stages[4];
 	for (int i = 0; i < t->pp; i++) {
 		uint64_t layers = (uint64_t)(TINY_LAYERS / t->pp);
-		stages[i] = (struct dr_stage){(uint32_t)(layers * (uint64_t)i),
-		                              (uint32_t)(layers * (uint64_t)(i + 1)),
-		                              {[DR_SPACE_LAYER] = layers * params[1].bytes,
-		                               [DR_SPACE_WORKSPACE] = WORKSPACE_BYTES,
-		                               [DR_SPACE_PRE] = i ? 0 : params[0].bytes,
-		                               [DR_SPACE_POST] = i == t->pp - 1 ? params[2].bytes : 0,
-		                               [DR_SPACE_STATE] = layers * STATE_LAYER_BYTES,
-		                               [DR_SPACE_ACT] = ACT_BYTES,
-		                               [DR_SPACE_INPUT] = INPUT_BYTES,
-		                               [DR_SPACE_COMM] = TINY_STAGING + (t->pp > 1 ? 2 * X_BYTES : 0)}};
+		stages[i] =
+			(struct dr_stage){(uint32_t)(layers * (uint64_t)i),
+		                      (uint32_t)(layers * (uint64_t)(i + 1)),
+		                      {[DR_SPACE_LAYER] = layers * params[1].bytes,
+		                       [DR_SPACE_WORKSPACE] = WORKSPACE_BYTES,
+		                       [DR_SPACE_OUTSIDE] = (i ? 0 : params[0].bytes) + (i == t->pp - 1 ? params[2].bytes : 0),
+		                       [DR_SPACE_STATE] = layers * STATE_LAYER_BYTES,
+		                       [DR_SPACE_ACT] = ACT_BYTES,
+		                       [DR_SPACE_INPUT] = INPUT_BYTES,
+		                       [DR_SPACE_COMM] = TINY_STAGING + (t->pp > 1 ? 2 * X_BYTES : 0)}};
 	}
 	h->stages = blob_put(b, stages, (size_t)t->pp, sizeof *stages);
 }
@@ -206,7 +209,6 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 	h.deploy = blob_text(b, "tiny_deploy");
 	h.model = blob_text(b, "Tiny");
 	h.plan_text = blob_text(b, "the plan\n");
-	h.index_name = blob_text(b, "layer");
 	tiny_mesh(b, &h, t);
 	tiny_params(b, &h, t);
 	tiny_ops(b, &h);

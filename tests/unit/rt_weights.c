@@ -368,7 +368,7 @@ static void slices_become_tiles(void **state)
 	int64_t shape[2] = {4, 30};
 	struct dr_param p = {.path = blob_text(&b, "w"),
 	                     .key = blob_text(&b, "w"),
-	                     .space = DR_SPACE_POST,
+	                     .space = DR_SPACE_OUTSIDE,
 	                     .bytes = 2 * 4 * 4 * 4,
 	                     .dtype = DR_F32,
 	                     .n_tile = 4,
@@ -377,7 +377,7 @@ static void slices_become_tiles(void **state)
 	                     .shape = blob_put(&b, shape, 2, sizeof *shape),
 	                     .base = 10};
 	struct loaded l = load(&b, &p, folder, 2); /* dp = 1: columns 15 .. 19 */
-	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));
+	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_OUTSIDE], sizeof got));
 	for (int n = 0; n < 8; n++)
 		for (int k = 0; k < 4; k++)
 			assert_int_equal((int)got[n / 4 * 16 + k / 2 * 8 + n % 4 * 2 + k % 2], n < 5 ? (int)stored[k][15 + n] : 0);
@@ -403,7 +403,7 @@ static void bytes_become_tiles(void **state)
 	int64_t shape[2] = {K, N};
 	struct dr_param p = {.path = blob_text(&b, "w"),
 	                     .key = blob_text(&b, "w"),
-	                     .space = DR_SPACE_POST,
+	                     .space = DR_SPACE_OUTSIDE,
 	                     .bytes = sizeof got,
 	                     .dtype = DR_F32,
 	                     .n_tile = TILE,
@@ -412,7 +412,7 @@ static void bytes_become_tiles(void **state)
 	                     .shape = blob_put(&b, shape, 2, sizeof *shape),
 	                     .base = 0};
 	struct loaded l = load(&b, &p, folder, 0);
-	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_POST], sizeof got));
+	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_OUTSIDE], sizeof got));
 	for (int n = 0; n < 2 * TILE; n++)
 		for (int k = 0; k < K; k++)
 			assert_true(got[n / TILE * K * TILE + k * TILE + n % TILE]
@@ -445,7 +445,7 @@ static void keyed_axes_choose_tensors(void **state)
 	int64_t shape[1] = {3};
 	struct dr_param p = {.path = blob_text(&b, "w"),
 	                     .key = blob_text(&b, "moe.{expert}.w"),
-	                     .space = DR_SPACE_PRE,
+	                     .space = DR_SPACE_OUTSIDE,
 	                     .bytes = sizeof got,
 	                     .dtype = DR_F32,
 	                     .n_tile = 1,
@@ -454,7 +454,7 @@ static void keyed_axes_choose_tensors(void **state)
 	                     .shape = blob_put(&b, shape, 1, sizeof *shape),
 	                     .base = 0};
 	struct loaded l = load(&b, &p, folder, 1);
-	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_PRE], sizeof got));
+	l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_OUTSIDE], sizeof got));
 	static const float expected[2][4] = {{20, 21, 22, 0}, {30, 31, 32, 0}};
 	assert_memory_equal(got, expected, sizeof got);
 	l.device->close(l.device);
@@ -477,15 +477,15 @@ static void random_weights_do_not_depend_on_the_mesh(void **state)
 		                          tiny_axis(of[i], "k", 4, 4, GROUP_NONE, DR_PLAIN, 1)};
 		struct dr_param p = {.path = blob_text(of[i], "w"),
 		                     .key = blob_text(of[i], "w"),
-		                     .space = DR_SPACE_PRE,
+		                     .space = DR_SPACE_OUTSIDE,
 		                     .bytes = i ? sizeof b : sizeof a,
 		                     .dtype = DR_F32,
 		                     .axes = blob_put(of[i], axes, 2, sizeof *axes),
 		                     .shape = blob_put(of[i], shape, 2, sizeof *shape)};
 		l[i] = load(of[i], &p, NULL, i);
 	}
-	l[0].device->read(l[0].device, a, flat(l[0].memory.base[DR_SPACE_PRE], sizeof a));
-	l[1].device->read(l[1].device, b, flat(l[1].memory.base[DR_SPACE_PRE], sizeof b));
+	l[0].device->read(l[0].device, a, flat(l[0].memory.base[DR_SPACE_OUTSIDE], sizeof a));
+	l[1].device->read(l[1].device, b, flat(l[1].memory.base[DR_SPACE_OUTSIDE], sizeof b));
 	assert_memory_equal(a[3], b, sizeof b);
 	assert_true(a[0][0] != a[0][1] && fabsf(a[0][0]) < 1);
 	l[0].device->close(l[0].device);

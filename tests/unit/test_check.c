@@ -101,7 +101,7 @@ static void break_operation(int i)
 		PROGRAM(v->view.from, v->view.to, "unrelated axes");
 	if (v->op == OP_CARRY) {
 		PROGRAM(v->next, -1, "outside its loop");
-		PROGRAM(v->next, program->loop.end, "outside its loop");
+		PROGRAM(v->next, program->loops.at[0].end, "outside its loop");
 		PROGRAM(v->dtype, DTYPE_F16, "");
 	}
 	if (v->op == OP_APPEND) {
@@ -131,8 +131,8 @@ static void programs(void **state)
 			PROGRAM(v->axes[0], -1, "an axis that does not exist");
 		if (v->n_axes > 1)
 			PROGRAM(v->axes[v->n_axes - 1], v->axes[0], "an axis twice");
-		if (v->op != OP_FINAL && v->n_args && v->args[0] >= 0 && i >= program->loop.end)
-			PROGRAM(v->args[0], program->loop.begin, "from inside the loop");
+		if (v->op != OP_FINAL && v->n_args && v->args[0] >= 0 && i >= program->loops.at[0].end)
+			PROGRAM(v->args[0], program->loops.at[0].begin, "from inside a loop");
 		if (v->call >= 0)
 			PROGRAM(v->call, -1, "lies in call");
 		break_operation(i);

@@ -49,8 +49,7 @@ static int setup(void **state)
 	add_region(f, "layer", MODEL, true);
 	add_region(f, "attn", LAYER, false);
 	add_region(f, "moe", LAYER, false);
-	f->program.has_loop = true;
-	f->program.loop.axis = LAYERS;
+	vec_push(&f->arena, &f->program.loops, ((struct loop){.axis = LAYERS, .n_bodies = 1}));
 	f->deploy.program = &f->program;
 	vec_push(&f->arena, &f->deploy.mesh, ((struct mesh_axis){.name = "dp", .size = 2}));
 	vec_push(&f->arena, &f->deploy.mesh, ((struct mesh_axis){.name = "tp", .size = 4}));
@@ -160,8 +159,7 @@ static void totals_count_layers_formats_and_chosen_experts(void **state)
 	struct fixture *f = *state;
 	struct value route = {.op = OP_ROUTE, .route = {.top = 2, .expert = EXPERT}};
 	struct body layers = {.turns = 4};
-	f->program.loop.bodies = &layers;
-	f->program.loop.n_bodies = 1;
+	vec_push(&f->arena, &f->program.bodies, layers);
 	vec_push(&f->arena, &f->program.values, route);
 	add_param(f, FFN, DTYPE_BF16, true);      /* 64 * 4 layers, 2 bytes */
 	add_param(f, EXPERT, DTYPE_MXFP4, false); /* 8, of which a token reads 2; 4.25 bits */
@@ -177,9 +175,9 @@ static void totals_of_memory_are_of_the_fullest_stage(void **state)
 {
 	struct fixture *f = *state;
 	struct schedule s = {.deploy = &f->deploy};
-	struct stage first = {.bytes = {[DR_SPACE_LAYER] = 100, [DR_SPACE_PRE] = 50, [DR_SPACE_STATE] = 10}};
+	struct stage first = {.bytes = {[DR_SPACE_LAYER] = 100, [DR_SPACE_OUTSIDE] = 50, [DR_SPACE_STATE] = 10}};
 	struct stage last = {
-		.bytes = {[DR_SPACE_LAYER] = 100, [DR_SPACE_POST] = 20, [DR_SPACE_STATE] = 10, [DR_SPACE_ACT] = 70}};
+		.bytes = {[DR_SPACE_LAYER] = 100, [DR_SPACE_OUTSIDE] = 20, [DR_SPACE_STATE] = 10, [DR_SPACE_ACT] = 70}};
 	vec_push(&f->arena, &s.stages, first);
 	vec_push(&f->arena, &s.stages, last);
 	f->deploy.machine.device.memory = 500;

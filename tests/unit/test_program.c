@@ -150,18 +150,18 @@ static void test_loop_is_walked_once(void **state)
 {
 	struct program *p = program_of(*state, model_text(*state, "return x + x", ""));
 	const struct value *carry = the(p, OP_CARRY), *final = the(p, OP_FINAL), *add = &p->values.at[carry->next];
-	assert_true(p->has_loop);
-	assert_string_equal(axis(p, p->loop.axis), "layers");
-	assert_string_equal(p->loop.index, "layer");
-	assert_ptr_equal(carry, &p->values.at[p->loop.begin]);
+	assert_true(p->loops.n == 1);
+	assert_string_equal(axis(p, p->loops.at[0].axis), "layers");
+	assert_string_equal(p->loops.at[0].index, "layer");
+	assert_ptr_equal(carry, &p->values.at[p->loops.at[0].begin]);
 	assert_int_equal(p->values.at[carry->args[0]].op, OP_EMBED);
 	assert_int_equal(add->op, OP_ADD);
 	assert_ptr_equal(&p->values.at[add->args[0]], carry);
-	assert_int_equal(p->loop.end - p->loop.begin, 2);
+	assert_int_equal(p->loops.at[0].end - p->loops.at[0].begin, 2);
 	assert_ptr_equal(&p->values.at[final->args[0]], carry);
 	assert_int_equal(final->region, 0);
-	assert_string_equal(p->regions.at[p->loop.region].name, "layer");
-	assert_true(p->regions.at[p->loop.region].is_loop_body);
+	assert_string_equal(p->regions.at[p->loops.at[0].region].name, "layer");
+	assert_true(p->regions.at[p->loops.at[0].region].is_loop_body);
 }
 
 static void test_arguments_stand_outside_the_region(void **state)
@@ -170,7 +170,7 @@ static void test_arguments_stand_outside_the_region(void **state)
 	const char *call = strstr(text, "B(x) as b");
 	text = arena_printf(&((struct fixture *)*state)->arena, "%.*sB(silu(x))%s", (int)(call - text), text, call + 4);
 	struct program *p = program_of(*state, text);
-	assert_int_equal(p->calls.at[0].region, p->loop.region);
+	assert_int_equal(p->calls.at[0].region, p->loops.at[0].region);
 }
 
 static void test_two_names_are_carried(void **state)
@@ -184,12 +184,12 @@ static void test_two_names_are_carried(void **state)
 	                 " repeat layers as layer { when (vocab > 3) { b = a + kept } else { kept = a }\n a = b }\n"
 	                 " output out : f32[batch, seq, d_model] = a + b\n}\n",
 	                 head));
-	const struct value *first = &p->values.at[p->loop.begin];
+	const struct value *first = &p->values.at[p->loops.at[0].begin];
 	assert_string_equal(first[0].name, "b");
 	assert_string_equal(first[1].name, "kept");
 	assert_string_equal(first[2].name, "a");
-	assert_int_equal(first[0].next, first[2].next);     /* a = b takes the b of this turn */
-	assert_int_equal(first[1].next, p->loop.begin + 1); /* not rebound in the branch that was taken */
+	assert_int_equal(first[0].next, first[2].next);            /* a = b takes the b of this turn */
+	assert_int_equal(first[1].next, p->loops.at[0].begin + 1); /* not rebound in the branch that was taken */
 	assert_int_equal(p->values.at[p->outputs.at[0].value].op, OP_CAST);
 }
 
@@ -548,10 +548,40 @@ static void test_what_is_not_built(void **state)
 	             arena_printf(&f->arena,
 	                          "%smodel M : Decoder {\n vocab = 16; layers = 2; max_ctx = 8\n axis d_model = 8\n param "
 	                          "w : [vocab, d_model] from \"w\"\n"
-	                          " let x = embed(w, ids)\n repeat layers as layer { x = x + x }\n"
-	                          " repeat layers as again { x = x + x }\n output y : [batch, seq, d_model] = x\n}\n",
+	                          " let x = embed(w, ids)\n repeat layers as layer {\n repeat layers as again { x = x + x "
+	                          "}\n }\n output y : [batch, seq, d_model] = x\n}\n",
 	                          head),
 	             (enum diag_code[]){DIAG_E0916}, 1);
+}
+
+/* Turns and bodies are numbered through all loops, and a loop takes what the one before it carried. */
+static void test_two_loops(void **state)
+{
+	struct fixture *f = *state;
+	struct program *p = program_of(
+		f,
+		arena_printf(&f->arena,
+	                 "%smodel M : Decoder {\n vocab = 16; layers = 5; max_ctx = 8\n axis d_model = 8; axis some = 2\n"
+	                 " param w : [vocab, d_model] from \"w\"\n let x = embed(w, ids)\n"
+	                 " repeat some as layer from \"h.{layer}\" { param a : [d_model] from \"a\"; x = x * a }\n"
+	                 " let y = x + x\n"
+	                 " repeat layers as pair from \"h.{2 * pair + some}\" { param b : [d_model] from \"b.{1 + pair * "
+	                 "some * 3}\"\n when (pair == 1) { x = x * b } else { x = x + y } }\n"
+	                 " output z : [batch, seq, d_model] = x\n}\n",
+	                 head));
+	assert_int_equal(p->loops.n, 2);
+	assert_int_equal(p->loops.at[1].first_turn, 2);
+	assert_int_equal(p->loops.at[1].first_body, 1);
+	assert_int_equal(p->loops.at[1].n_bodies, 2);
+	static const int body_of[] = {0, 0, 1, 2, 1, 1, 1};
+	assert_int_equal(p->body_of.n, 7);
+	assert_memory_equal(p->body_of.at, body_of, sizeof body_of);
+	assert_string_equal(p->params.at[1].key, "h.{layer}.a");
+	assert_string_equal(p->params.at[2].key, "h.{pair*2+2}.b.{pair*6+1}");
+	const struct value *carry = &p->values.at[p->loops.at[1].begin];
+	assert_int_equal(carry->op, OP_CARRY);
+	assert_int_equal(p->values.at[carry->args[0]].op, OP_FINAL);
+	assert_null(program_check(p, &f->arena));
 }
 
 /* A model whose loop has the given body over `layers` turns. */
@@ -570,11 +600,11 @@ static void test_turns_that_differ_are_bodies_of_their_own(void **state)
 	struct fixture *f = *state;
 	struct program *p = program_of(
 		f, loop_text(f, 7, "when (layer < 2) { param a : [d_model] from \"a\"\n x = x * a } else { x = x + x }"));
-	assert_int_equal(p->loop.n_bodies, 2);
-	assert_int_equal(p->loop.bodies[0].turns, 2);
-	assert_int_equal(p->loop.bodies[1].turns, 5);
-	assert_int_equal(p->loop.body_of[1], 0);
-	assert_int_equal(p->loop.body_of[2], 1);
+	assert_int_equal(p->bodies.n, 2);
+	assert_int_equal(p->bodies.at[0].turns, 2);
+	assert_int_equal(p->bodies.at[1].turns, 5);
+	assert_int_equal(p->body_of.at[1], 0);
+	assert_int_equal(p->body_of.at[2], 1);
 	assert_int_equal(p->params.n, 2);
 	assert_string_equal(p->params.at[1].key, "h.{layer}.a");
 }
@@ -584,8 +614,8 @@ static void test_table_in_turns(void **state)
 {
 	struct fixture *f = *state;
 	struct program *p = program_of(f, loop_text(f, 3, "x = x + embed(w, ids)"));
-	assert_int_equal(p->loop.n_bodies, 1);
-	assert_int_equal(p->loop.bodies[0].turns, 3);
+	assert_int_equal(p->bodies.n, 1);
+	assert_int_equal(p->bodies.at[0].turns, 3);
 }
 
 /* Each state of a turn is compared with its own counterpart. */
@@ -598,8 +628,8 @@ static void test_states_of_turns(void **state)
 	                            " state v : f32[batch, ctx, d_model] = append(x, pos, to = ctx)\n x = x + x } else {\n"
 	                            " state k : f32[batch, ctx, d_model] = append(x, pos, to = ctx)\n"
 	                            " state v : bf16[batch, ctx, d_model] = append(x, pos, to = ctx)\n x = x * x }"));
-	assert_int_equal(p->loop.n_bodies, 2);
-	assert_int_equal(p->loop.bodies[1].turns, 4);
+	assert_int_equal(p->bodies.n, 2);
+	assert_int_equal(p->bodies.at[1].turns, 4);
 	assert_int_equal(p->states.n, 4);
 }
 
@@ -612,8 +642,8 @@ static void test_stored_formats_of_states(void **state)
 			   f, 5,
 			   "when (layer < 1) { state k : fp8_e4m3[batch, ctx, d_model] = append(x, pos, to = ctx)\n"
 			   " x = x + x } else { state k : fp8_e5m2[batch, ctx, d_model] = append(x, pos, to = ctx)\n x = x + x }"));
-	assert_int_equal(p->loop.n_bodies, 2);
-	assert_int_equal(p->loop.bodies[1].turns, 4);
+	assert_int_equal(p->bodies.n, 2);
+	assert_int_equal(p->bodies.at[1].turns, 4);
 }
 
 /* The blocks that share a scale are printed, although nothing with scales is built. */
@@ -673,6 +703,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_scales_are_printed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_different_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_not_built, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_loops, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_op_needs_a_body, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

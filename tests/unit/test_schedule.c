@@ -78,6 +78,30 @@ static const char gathered[] =
 	"  workload = Inference { batch = 2; seq = 1..16; output = 8; page = 16 }\n"
 	"}\n";
 
+/* Two loops, a param between them, and stages that end in the first, at its end, and in the second. */
+static const char loops[] =
+	"use std.decoder { Decoder }\n"
+	"use std.ops { embed, pick, sample }\n"
+	"use std.clusters { CPUHost }\n"
+	"use std.workload { Inference }\n"
+	"model M : Decoder {\n"
+	"  vocab = 64; layers = 6; max_ctx = 64; weight = f32; act = f32; kv = f32\n"
+	"  axis d_model = 16; axis first = 2; axis rest = layers - first\n"
+	"  param table : [vocab, d_model] from \"table\"\n"
+	"  let x = embed(table, ids)\n"
+	"  repeat first as layer from \"l.{layer}\" { param a : [d_model] from \"a\"; x = x * a }\n"
+	"  param gain : [d_model] from \"gain\"\n"
+	"  let y = x * gain\n"
+	"  repeat rest as layer from \"l.{layer + first}\" { param b : [d_model] from \"b\"; y = y * b }\n"
+	"  output logits : f32[batch, row, vocab] = pick(y, want) @[d_model] table\n"
+	"  output token  : index(vocab)[batch, row] = sample(logits, v = vocab)\n"
+	"}\n"
+	"plan P { mesh pp = 4; layers -> pp; pipeline { stages = [1, 1, 3, 1] } }\n"
+	"deploy D {\n"
+	"  model = M; cluster = CPUHost { ranks = 4 }; plan = P {}\n"
+	"  workload = Inference { batch = 2; seq = 1..16; output = 8; page = 16 }\n"
+	"}\n";
+
 static int make(void **state, const char *spec, struct target target)
 {
 	struct fixture *f = calloc(1, sizeof *f);
@@ -105,6 +129,7 @@ static int make(void **state, const char *spec, struct target target)
 
 static int setup(void **state) { return make(state, text, target_cpu(8, false)); }
 static int setup_experts(void **state) { return make(state, experts, target_cpu(8, false)); }
+static int setup_loops(void **state) { return make(state, loops, target_cpu(8, false)); }
 static int setup_gpu(void **state) { return make(state, text, target_gpu()); }
 static int setup_gathered(void **state) { return make(state, gathered, target_gpu()); }
 
@@ -118,9 +143,9 @@ static int teardown(void **state)
 }
 
 /* The first launch of a family in a block of the prefill program. */
-static struct instr *launch_of(struct fixture *f, enum kernel_family family, enum block_kind block)
+static struct instr *launch_of(struct fixture *f, enum kernel_family family, enum block_kind block, int part)
 {
-	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], block, 0);
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], block, part, 0);
 	for (int i = 0; i < in->n; i++)
 		if (in->at[i].kind == INSTR_LAUNCH && f->s->kernels.at[in->at[i].launch.kernel].family == family)
 			return &in->at[i];
@@ -128,9 +153,9 @@ static struct instr *launch_of(struct fixture *f, enum kernel_family family, enu
 	return NULL;
 }
 
-static struct instr *collective_of(struct fixture *f, enum block_kind block)
+static struct instr *collective_of(struct fixture *f, enum block_kind block, int part)
 {
-	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], block, 0);
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], block, part, 0);
 	for (int i = 0; i < in->n; i++)
 		if (in->at[i].kind == INSTR_COLLECTIVE)
 			return &in->at[i];
@@ -159,7 +184,7 @@ static void test_sound(void **state) { holds(*state); }
 static void test_workspace(void **state)
 {
 	struct fixture *f = *state;
-	struct instr *i = launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS);
+	struct instr *i = launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS, part_loop(0));
 	struct address *at = &i->launch.args[ATTEND_WORKSPACE].address;
 	int64_t *bytes = &f->s->stages.at[0].bytes[DR_SPACE_WORKSPACE];
 	assert_int_equal(at->space, DR_SPACE_WORKSPACE);
@@ -180,7 +205,7 @@ static void test_workspace(void **state)
 static void test_param_that_is_not_placed(void **state)
 {
 	struct fixture *f = *state;
-	struct address *a = &launch_of(f, KERNEL_ANGLES, BLOCK_LAYERS)->launch.args[0].address, was = *a;
+	struct address *a = &launch_of(f, KERNEL_ANGLES, BLOCK_LAYERS, part_loop(0))->launch.args[0].address, was = *a;
 	assert_int_equal(a->space, DR_SPACE_LAYER);
 	for (int i = 0; i < f->s->params.n; i++) {
 		struct placed_param *p = &f->s->params.at[i];
@@ -198,7 +223,7 @@ static void test_param_that_is_not_placed(void **state)
 static void test_weight_that_is_moved(void **state)
 {
 	struct fixture *f = *state;
-	int64_t *offset = &launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS)->launch.args[1].address.offset;
+	int64_t *offset = &launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS, part_loop(0))->launch.args[1].address.offset;
 	*offset += 4;
 	breaks(f, "where nothing of that extent is placed");
 	*offset += 1 << 20;
@@ -211,7 +236,7 @@ static void test_weight_that_is_moved(void **state)
 static void test_kernel_that_reads_more(void **state)
 {
 	struct fixture *f = *state;
-	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_EMBED, BLOCK_FIRST_STAGE)->launch.kernel];
+	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_EMBED, BLOCK_ONCE, part_outside(0))->launch.kernel];
 	k->embed.v += k->embed.pack.n_tile;
 	breaks(f, "embed: bytes 0 to");
 }
@@ -234,14 +259,14 @@ static void test_buffer_that_is_dead(void **state)
 static void test_operand_that_is_left(void **state)
 {
 	struct fixture *f = *state;
-	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_ROTATE, BLOCK_LAYERS)->launch.kernel];
+	struct kernel *k = &f->s->kernels.at[launch_of(f, KERNEL_ROTATE, BLOCK_LAYERS, part_loop(0))->launch.kernel];
 	k->rotate.y_row++;
 	breaks(f, ": bytes ");
 	k->rotate.y_row--;
 	holds(f);
-	launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS)->launch.args[ATTEND_M].number.value++;
+	launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS, part_loop(0))->launch.args[ATTEND_M].number.value++;
 	breaks(f, "attend: bytes ");
-	launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS)->launch.args[ATTEND_M].number.value--;
+	launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS, part_loop(0))->launch.args[ATTEND_M].number.value--;
 	holds(f);
 	const struct step_program *p = &f->s->programs.at[PHASE_PREFILL];
 	for (int b = 0; b < p->blocks.n; b++)
@@ -260,7 +285,7 @@ static void test_operand_that_is_left(void **state)
 static void test_queues(void **state)
 {
 	struct fixture *f = *state;
-	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, 0);
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, part_loop(0), 0);
 	int waits = 0;
 	for (int i = 0; i < in->n; i++) {
 		bool launch = in->at[i].kind == INSTR_LAUNCH;
@@ -303,7 +328,7 @@ static int needed(struct fixture *f, const struct instr *i, int wait[QUEUES])
 static void test_queues_of_experts(void **state)
 {
 	struct fixture *f = *state;
-	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, 0);
+	struct instrs *in = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, part_loop(0), 0);
 	int asked = 0;
 	for (int i = 0; i < in->n; i++) {
 		struct instr *at = &in->at[i];
@@ -327,10 +352,10 @@ static void test_queues_of_rounds(void **state)
 {
 	struct fixture *f = *state;
 	struct step_program *p = &f->s->programs.at[PHASE_PREFILL];
-	struct instrs *in = program_instrs(p, BLOCK_LAYERS, 0);
+	struct instrs *in = program_instrs(p, BLOCK_LAYERS, part_loop(0), 0);
 	for (int i = 0; i < p->live.n; i++) /* instructions change their numbers here */
 		p->live.at[i].first = 0;
-	int at = (int)(collective_of(f, BLOCK_LAYERS) - in->at),
+	int at = (int)(collective_of(f, BLOCK_LAYERS, part_loop(0)) - in->at),
 		reduces = f->s->collectives.at[in->at[at].collective.index].group;
 	assert_int_equal(in->at[at].wait[QUEUE_COMPUTE], at); /* the launch before it, which is instruction `at` */
 	struct instr list[] = {{.kind = INSTR_ROUNDS_BEGIN,
@@ -359,7 +384,7 @@ static void test_queues_of_rounds(void **state)
 static void test_state(void **state)
 {
 	struct fixture *f = *state;
-	struct address *cache = &launch_of(f, KERNEL_APPEND, BLOCK_LAYERS)->launch.args[APPEND_CACHE].address;
+	struct address *cache = &launch_of(f, KERNEL_APPEND, BLOCK_LAYERS, part_loop(0))->launch.args[APPEND_CACHE].address;
 	assert_int_equal(f->s->states.n, 4);
 	assert_int_equal(f->s->states.at[3].offset + f->s->states.at[3].bytes, f->s->bodies[0].state_bytes);
 	cache->offset = f->s->states.at[3].offset;
@@ -373,15 +398,15 @@ static void test_state_of_another_stage(void **state)
 {
 	struct fixture *f = *state;
 	struct placed_state *s = &f->s->states.at[0];
-	struct address *cache = &launch_of(f, KERNEL_APPEND, BLOCK_LAYERS)->launch.args[APPEND_CACHE].address;
+	struct address *cache = &launch_of(f, KERNEL_APPEND, BLOCK_LAYERS, part_loop(0))->launch.args[APPEND_CACHE].address;
 	for (int i = 0; i < f->s->stages.n; i++)
 		f->s->stages.at[i].bytes[DR_SPACE_STATE_OUTSIDE] = s->bytes;
 	*cache = (struct address){DR_SPACE_STATE_OUTSIDE, 0};
-	*s = (struct placed_state){.body = -1, .section = SECTION_FIRST_STAGE, .bytes = s->bytes};
+	*s = (struct placed_state){.body = -1, .part = part_outside(0), .bytes = s->bytes};
 	breaks(f, "of state outside, where nothing");
-	s->section = SECTION_LAST_STAGE;
+	s->part = part_outside(1);
 	breaks(f, "of state outside, where nothing");
-	s->section = SECTION_EVERY_STAGE;
+	s->part = PART_EVERY;
 	breaks(f, "attend: ");
 }
 
@@ -389,8 +414,8 @@ static void test_state_of_another_stage(void **state)
 static void test_states_of_both_ends(void **state)
 {
 	struct fixture *f = *state;
-	struct address *first = &launch_of(f, KERNEL_EMBED, BLOCK_FIRST_STAGE)->launch.args[1].address,
-				   *last = &launch_of(f, KERNEL_CANDIDATES, BLOCK_LAST_STAGE)->launch.args[0].address;
+	struct address *first = &launch_of(f, KERNEL_EMBED, BLOCK_ONCE, part_outside(0))->launch.args[1].address,
+				   *last = &launch_of(f, KERNEL_CANDIDATES, BLOCK_ONCE, part_outside(1))->launch.args[0].address;
 	const struct address outside = {DR_SPACE_STATE_OUTSIDE, 0}, was_first = *first, was_last = *last;
 	vec_push(&f->arena, &f->s->states, ((struct placed_state){.body = -1, .bytes = 1 << 20}));
 	struct placed_state *s = &f->s->states.at[f->s->states.n - 1];
@@ -398,7 +423,7 @@ static void test_states_of_both_ends(void **state)
 		f->s->stages.at[i].bytes[DR_SPACE_STATE_OUTSIDE] = s->bytes;
 	for (int at_last = 0; at_last < 2; at_last++)
 		for (int of_last = 0; of_last < 2; of_last++) {
-			s->section = of_last ? SECTION_LAST_STAGE : SECTION_FIRST_STAGE;
+			s->part = part_outside(of_last);
 			*(at_last ? last : first) = outside;
 			const char *wrong = schedule_check(f->s, &f->arena);
 			bool refused = wrong && strstr(wrong, "of state outside, where nothing");
@@ -411,10 +436,10 @@ static void test_states_of_both_ends(void **state)
 static void test_stage_without_the_space(void **state)
 {
 	struct fixture *f = *state;
-	struct address *a = &launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS)->launch.args[1].address;
-	*a = launch_of(f, KERNEL_EMBED, BLOCK_FIRST_STAGE)->launch.args[0].address;
-	assert_int_equal(a->space, DR_SPACE_PRE);
-	breaks(f, "an address in pre, which a rank does not have there");
+	struct address *a = &launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS, part_loop(0))->launch.args[1].address;
+	*a = launch_of(f, KERNEL_EMBED, BLOCK_ONCE, part_outside(0))->launch.args[0].address;
+	assert_int_equal(a->space, DR_SPACE_OUTSIDE);
+	breaks(f, "of outside, ");
 	a->space = DR_SPACES;
 	breaks(f, "an address in no space");
 }
@@ -422,7 +447,7 @@ static void test_stage_without_the_space(void **state)
 static void test_write_to_a_weight(void **state)
 {
 	struct fixture *f = *state;
-	struct instr *i = launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS);
+	struct instr *i = launch_of(f, KERNEL_CONTRACT, BLOCK_LAYERS, part_loop(0));
 	i->launch.args[2].address = i->launch.args[1].address;
 	breaks(f, "writes to layer");
 }
@@ -430,7 +455,7 @@ static void test_write_to_a_weight(void **state)
 static void test_input_and_table(void **state)
 {
 	struct fixture *f = *state;
-	struct address *ids = &launch_of(f, KERNEL_EMBED, BLOCK_FIRST_STAGE)->launch.args[1].address;
+	struct address *ids = &launch_of(f, KERNEL_EMBED, BLOCK_ONCE, part_outside(0))->launch.args[1].address;
 	ids->offset += 4;
 	breaks(f, "of input, where nothing");
 	ids->offset -= 4;
@@ -459,7 +484,7 @@ static void test_param_that_loses_a_part(void **state)
 static void test_arguments(void **state)
 {
 	struct fixture *f = *state;
-	struct instr *i = launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS);
+	struct instr *i = launch_of(f, KERNEL_ATTEND, BLOCK_LAYERS, part_loop(0));
 	i->launch.n_args--;
 	breaks(f, "is given 8 arguments");
 	i->launch.n_args++;
@@ -478,18 +503,63 @@ static void test_arguments(void **state)
 static void test_group_over_stages(void **state)
 {
 	struct fixture *f = *state;
-	f->s->collectives.at[collective_of(f, BLOCK_LAYERS)->collective.index].group = f->s->stage_group;
+	f->s->collectives.at[collective_of(f, BLOCK_LAYERS, part_loop(0))->collective.index].group = f->s->stage_group;
 	breaks(f, "a collective over pp, which ranks of one stage only enter");
 }
 
 /* A stage receives what the previous one sends. */
+static struct step_block *block_of(struct fixture *f, enum block_kind kind, int part)
+{
+	struct step_program *p = &f->s->programs.at[PHASE_PREFILL];
+	for (int i = 0; i < p->blocks.n; i++)
+		if (p->blocks.at[i].kind == kind && p->blocks.at[i].part == part)
+			return &p->blocks.at[i];
+	fail_msg("no block of kind %d", (int)kind);
+	return NULL;
+}
+
+static void runs_on(struct fixture *f, enum block_kind kind, int part, int begin, int end)
+{
+	const struct step_block *b = block_of(f, kind, part);
+	assert_int_equal(b->stages.begin, begin);
+	assert_int_equal(b->stages.end, end);
+}
+
+/* What lies between two loops is on the stage where the second begins, which receives what the first carried. */
+static void test_parts_and_stages(void **state)
+{
+	struct fixture *f = *state;
+	runs_on(f, BLOCK_ONCE, PART_EVERY, 0, 4);
+	runs_on(f, BLOCK_ONCE, part_outside(0), 0, 1);
+	runs_on(f, BLOCK_LAYERS, part_loop(0), 0, 2);
+	runs_on(f, BLOCK_SEND, part_loop(0), 0, 2);
+	runs_on(f, BLOCK_RECEIVE, part_loop(0), 1, 3);
+	runs_on(f, BLOCK_ONCE, part_outside(1), 2, 3);
+	runs_on(f, BLOCK_LAYERS, part_loop(1), 2, 4);
+	runs_on(f, BLOCK_SEND, part_loop(1), 2, 3);
+	runs_on(f, BLOCK_RECEIVE, part_loop(1), 3, 4);
+	runs_on(f, BLOCK_ONCE, part_outside(2), 3, 4);
+	static const int64_t outside[] = {64 * 16 * 4, 0, 16 * 4, 64 * 16 * 4};
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(f->s->stages.at[i].bytes[DR_SPACE_OUTSIDE], outside[i]);
+	holds(f);
+	block_of(f, BLOCK_ONCE, part_outside(1))->stages = (struct stage_range){1, 2};
+	breaks(f, "of outside, ");
+	block_of(f, BLOCK_ONCE, part_outside(1))->stages = (struct stage_range){2, 3};
+	block_of(f, BLOCK_RECEIVE, part_loop(0))->stages.end--;
+	breaks(f, "stages 1 and 2 do not pass what one loop carries");
+	block_of(f, BLOCK_RECEIVE, part_loop(1))->stages.begin--;
+	breaks(f, "stages 1 and 2 do not pass what one loop carries");
+}
+
 static void test_messages(void **state)
 {
 	struct fixture *f = *state;
 	struct step_program *p = &f->s->programs.at[PHASE_PREFILL];
 	for (int i = 0; i < p->live.n; i++) /* instructions change their numbers here */
 		p->live.at[i].first = 0;
-	struct instrs *out = program_instrs(p, BLOCK_EARLIER_STAGES, 0), *in = program_instrs(p, BLOCK_LATER_STAGES, 0);
+	struct instrs *out = program_instrs(p, BLOCK_SEND, part_loop(0), 0),
+				  *in = program_instrs(p, BLOCK_RECEIVE, part_loop(0), 0);
 	assert_int_equal(out->n, 1);
 	assert_int_equal(in->n, 1);
 	struct collective *sent = &f->s->collectives.at[out->at[0].collective.index];
@@ -516,7 +586,7 @@ static void test_messages(void **state)
 	breaks(f, "a message larger than the mailbox");
 	f->s->comm_mailbox = mailbox;
 	holds(f);
-	struct instrs *last = program_instrs(p, BLOCK_LAST_STAGE, 0), was = *last;
+	struct instrs *last = program_instrs(p, BLOCK_ONCE, part_outside(1), 0), was = *last;
 	*last = *out;
 	breaks(f, "a stage without a next neighbour sends");
 	*last = was;
@@ -540,10 +610,10 @@ static void test_pipeline(void **state)
 static void test_rounds(void **state)
 {
 	struct fixture *f = *state;
-	struct instrs *part = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, 0);
+	struct instrs *part = program_instrs(&f->s->programs.at[PHASE_PREFILL], BLOCK_LAYERS, part_loop(0), 0);
 	for (int i = 0; i < f->s->programs.at[PHASE_PREFILL].live.n; i++) /* instructions change their numbers here */
 		f->s->programs.at[PHASE_PREFILL].live.at[i].first = 0;
-	struct instr collective = *collective_of(f, BLOCK_LAYERS);
+	struct instr collective = *collective_of(f, BLOCK_LAYERS, part_loop(0));
 	memset(collective.wait, 0, sizeof collective.wait);
 	int over = f->s->collectives.at[collective.collective.index].group, alone = 0;
 	while (f->s->groups.at[alone].n)
@@ -573,10 +643,10 @@ static void test_rounds(void **state)
 }
 
 /* The copy of a family's first launch that has `buffer` for its first operand of a direction. */
-static struct instr with_buffer(struct fixture *f, enum kernel_family family, enum block_kind block,
+static struct instr with_buffer(struct fixture *f, enum kernel_family family, enum block_kind block, int part,
                                 enum arg_direction direction, int buffer)
 {
-	struct instr i = *launch_of(f, family, block);
+	struct instr i = *launch_of(f, family, block, part);
 	struct argument *args = arena_array(&f->arena, struct argument, i.launch.n_args);
 	memcpy(args, i.launch.args, sizeof *args * (size_t)i.launch.n_args);
 	i.launch.args = args;
@@ -628,7 +698,7 @@ static void test_staging_of_kinds(void **state)
 		{DR_ALL_TO_ALL, 1, 15, 5, 120},    {DR_ALL_TO_ALL, 3, 5, 5, 376},
 	};
 	struct fixture *f = *state;
-	struct instr i = *collective_of(f, BLOCK_LAYERS);
+	struct instr i = *collective_of(f, BLOCK_LAYERS, part_loop(0));
 	struct collective *c = &f->s->collectives.at[i.collective.index];
 	struct step_values max = step_values_max(f->s, &f->s->programs.at[PHASE_PREFILL], &f->arena);
 	assert_int_equal(f->s->groups.at[c->group].size, 2);
@@ -646,12 +716,12 @@ static void test_buffers(void **state)
 {
 	struct fixture *f = *state;
 	struct instr part[] = {
-		with_buffer(f, KERNEL_EMBED, BLOCK_FIRST_STAGE, ARG_OUT, 0),
-		with_buffer(f, KERNEL_EMBED, BLOCK_FIRST_STAGE, ARG_OUT, 1),
-		with_buffer(f, KERNEL_APPEND, BLOCK_LAYERS, ARG_IN, 0),
+		with_buffer(f, KERNEL_EMBED, BLOCK_ONCE, part_outside(0), ARG_OUT, 0),
+		with_buffer(f, KERNEL_EMBED, BLOCK_ONCE, part_outside(0), ARG_OUT, 1),
+		with_buffer(f, KERNEL_APPEND, BLOCK_LAYERS, part_loop(0), ARG_IN, 0),
 	};
 	struct instrs body = {.at = part, .n = 3};
-	struct step_block block = {BLOCK_FIRST_STAGE, &body, 1};
+	struct step_block block = {BLOCK_ONCE, part_outside(0), {0, 1}, .body = &body, .n = 1};
 	struct step_program step = {.blocks = {.at = &block, .n = 1}};
 	struct buffer buffers[] = {{.offset = 0, .bytes = 64}, {.offset = 64, .bytes = 64}};
 	struct lower w = {.s = f->s, .arena = &f->arena, .step = &step, .buffers = {.at = buffers, .n = 2}};
@@ -693,6 +763,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_gpu, setup_gpu, teardown),
 		cmocka_unit_test_setup_teardown(test_staging, setup_gathered, teardown),
 		TEST(test_staging_of_kinds),
+		cmocka_unit_test_setup_teardown(test_parts_and_stages, setup_loops, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
