@@ -1,6 +1,22 @@
 #!/bin/sh
-# Runs libFuzzer programs, each for a bounded time; the .deploy files of the project are the seeds.
+# Runs libFuzzer programs, each for a bounded time, as many at once as there are processors; the .deploy files of the project
+# are the seeds.
 #   fuzz.sh FOLDER SECONDS PROGRAM...
+if [ "$1" = --one ]; then
+	# fuzz.sh --one FOLDER SECONDS PROGRAM: its log and exit status go to the folder.
+	folder=$2 seconds=$3 program=$4
+	name=$(basename "$program")
+	case $name in
+	fuzz_dag) seeds=$folder/choices ;;
+	rt_tokenizer) seeds=$folder/tokenizers ;;
+	rt_chat) seeds=$folder/chats ;;
+	*) seeds=$folder/seeds ;;
+	esac
+	"$program" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -max_len=4096 -artifact_prefix="$folder/$name-" \
+		"$folder/$name.corpus" "$seeds" >"$folder/$name.log" 2>&1
+	echo "$?" >"$folder/$name.status"
+	exit 0
+fi
 folder=$1
 seconds=$2
 shift 2
@@ -33,17 +49,15 @@ mkdir -p "$folder/choices"
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do
 	LC_ALL=C awk -v seed="$i" 'BEGIN { srand(seed); for (i = 0; i < 8 + 4 * seed; i++) printf "%c", 256 * rand() }' >"$folder/choices/$i"
 done
+for program in "$@"; do
+	mkdir -p "$folder/$(basename "$program").corpus"
+done
+printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" sh "$0" --one "$folder" "$seconds"
 passed=0
 failed=0
 for program in "$@"; do
 	name=$(basename "$program")
-	mkdir -p "$folder/$name.corpus"
-	seeds=$folder/seeds
-	[ "$name" = fuzz_dag ] && seeds=$folder/choices
-	[ "$name" = rt_tokenizer ] && seeds=$folder/tokenizers
-	[ "$name" = rt_chat ] && seeds=$folder/chats
-	if "$program" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 -max_len=4096 -artifact_prefix="$folder/$name-" \
-		"$folder/$name.corpus" "$seeds" >"$folder/$name.log" 2>&1; then
+	if [ "$(cat "$folder/$name.status")" = 0 ]; then
 		passed=$((passed + 1))
 		printf 'ok   %s: %s runs\n' "$name" "$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$folder/$name.log")"
 	else

@@ -1,4 +1,5 @@
 """Shared by the end-to-end tests: specs for a fixture, compiling them, running launchers, reading their output."""
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -152,7 +153,7 @@ class Run:
 
 def run_launcher(launcher, model, prompts, steps, folder, threads=1, options=()):
     """Runs prompts together. Returns the output and the logits [prompt, step, vocab]. `model`: a fixture or a folder."""
-    logits = folder / "logits.npy"
+    logits = folder / f"{pathlib.Path(launcher).name}.npy"
     logits.unlink(missing_ok=True)
     command = [launcher, "run", "--weights", FIXTURES / model, "--max-tokens", str(steps), "--logits", logits,
                "--threads", str(threads), *options]
@@ -214,16 +215,26 @@ class Report:
 
     def check(self, name, test):
         """Runs test(); prints its text, if any, after the name."""
+        self.say(*self.outcome(name, test))
+
+    def check_at_once(self, tests):
+        """Likewise for pairs of a name and a test, as many at a time as there are processors: they must not share files."""
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done in pool.map(lambda pair: self.outcome(*pair), tests):
+                self.say(*done)
+
+    def outcome(self, name, test):
         start = time.monotonic()
         try:
-            note = test() or ""
-            self.passed += 1
-            verdict = "ok  "
+            note, good = test() or "", True
         except (Failed, subprocess.TimeoutExpired, OSError) as failure:
-            note = str(failure)
-            self.failed += 1
-            verdict = "FAIL"
-        print(f"{verdict} {name:<58} {time.monotonic() - start:5.1f} s  {note}", flush=True)
+            note, good = str(failure), False
+        return name, good, time.monotonic() - start, note
+
+    def say(self, name, good, seconds, note):
+        self.passed += good
+        self.failed += not good
+        print(f"{'ok  ' if good else 'FAIL'} {name:<58} {seconds:5.1f} s  {note}", flush=True)
 
     def check_all(self, tests, words):
         """Runs tests by name: those whose name has one of the words; all, without any."""

@@ -4,6 +4,7 @@ of the plan. Prompts of different lengths run together, some of them twice.
 
     run_meshes.py [WORD ...]    only the meshes whose line contains a word
 """
+import functools
 import sys
 
 import numpy as np
@@ -470,10 +471,9 @@ def main():
     need_deployc()
     report = Report()
     with Folder() as folder:
-        for number, case in enumerate(MESHES):
-            name = f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + WORKLOADS[case[4]]
-            if not sys.argv[1:] or any(word in name for word in sys.argv[1:]):
-                report.check(name, lambda: run_mesh(folder, number, case))
+        named = [(f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + WORKLOADS[case[4]], number, case) for number, case in enumerate(MESHES)]
+        report.check_at_once((name, functools.partial(run_mesh, folder, number, case)) for name, number, case in named
+                             if not sys.argv[1:] or any(word in name for word in sys.argv[1:]))
     return report.end()
 
 
