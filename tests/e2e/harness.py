@@ -79,6 +79,7 @@ MODELS = {
     "llama4": ("std.llama4", "Llama4", "vocab = 96; layers = 4; d_model = 32; kv_heads = 3; q_group = 2; head_dim = 10; ffn = 48; "
                "expert = 8; expert_ffn = 24; moe_step = 2; plain_step = 3; chunk = 7; growth_each = 5.0; growth_by = 0.5; max_ctx = 512; "
                "rope_theta = 10_000.0; rope_factor = 4.0; rope_original = 64.0"),
+    "mpt": ("std.mpt", "MPT", "vocab = 72; layers = 3; d_model = 36; heads = 6; max_ctx = 512"),
     "gpt_oss": ("std.gpt_oss", "GPT_OSS", "vocab = 72; layers = 3; d_model = 28; kv_heads = 4; q_group = 2; head_dim = 10; "
                 "expert = 8; expert_ffn = 24; top_k = 2; window = 7; slope = 1.5; limit = 1.25; max_ctx = 512; "
                 "rope_theta = 10_000.0; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0"),

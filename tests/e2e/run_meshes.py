@@ -351,6 +351,19 @@ MESHES = [
     ("llama4", "bf16", 1, "Megatron {}", WORKLOAD),
     ("llama4", "bf16", 6, "Megatron { pp = 2; tp = 3 }", CHUNK8),
 
+    ("mpt", "f32", 1, "Megatron {}", WORKLOAD),                                                  # slopes by distance
+    ("mpt", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("mpt", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
+    ("mpt", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                          # a rank has one head
+    ("mpt", "f32", 2, "Megatron { tp = 2; at attn { heads -> none; ctx -> tp; seq -> tp } }", CHUNK8),
+    ("mpt", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 2] } }", QUEUE),
+    ("mpt", "f32", 9, "Megatron { pp = 3; tp = 3; pipeline { microbatches = 3 } }", WORKLOAD),
+    ("mpt", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 2 } }", CHUNK4),
+    ("mpt", "f32", 3, "DPAttention { tp = 3 }", QUEUE),
+    ("mpt", "f32", 6, "VLLM { dp = 2; tp = 3 }", WORKLOAD),
+    ("mpt", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("mpt", "bf16", 6, "Megatron { pp = 3; tp = 2 }", CHUNK8),
+
     ("gpt_oss", "f32", 1, "Megatron {}", WORKLOAD),                                              # sinks, windows, biases
     ("gpt_oss", "f32", 1, "Megatron {}", CHUNK8),                                                # chunks longer than the window
     ("gpt_oss", "f32", 2, "Megatron { tp = 2 }", SLIDE) ,                                        # and shorter

@@ -110,6 +110,12 @@ def llama4(c):
     return decoder(c, attention(c, "none")) + layers // step * sparse + (layers - layers // step) * gated(c, c["intermediate_size_mlp"])
 
 
+def mpt(c):
+    """Norms without bias, an MLP without gate; the head is tied."""
+    d = c["d_model"]
+    return c["n_layers"] * (4 * d * d + 2 * c["expansion_ratio"] * d * d + 2 * d) + c["vocab_size"] * d + d
+
+
 FAMILIES = {
     "llama": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
     "mistral": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
@@ -130,6 +136,7 @@ FAMILIES = {
     "olmoe": lambda c: decoder(c, attention(c, "of all heads") + routed(c, c["num_experts"], c["intermediate_size"])),
     "gemma3_text": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
     "llama4_text": llama4,
+    "mpt": mpt,
     "gemma2": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
     "gpt_oss": gpt_oss,
     "deepseek_v2": deepseek,

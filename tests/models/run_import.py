@@ -63,6 +63,7 @@ ABSENT = {
                "num_local_experts": 16, "num_experts_per_tok": 1, "attention_chunk_size": 8192,
                "use_qk_norm": True, "attn_temperature_tuning": True, "floor_scale": 8192, "attn_scale": 0.1, "rms_norm_eps": 1e-5,
                "rope_theta": 500000.0, "attention_bias": False},
+    "mpt": {"max_seq_len": 2048, "layer_norm_epsilon": 1e-5, "expansion_ratio": 4, "no_bias": True, "tie_word_embeddings": True},
     "gpt_oss": {**COMMON, "head_dim": 64, "swiglu_alpha": 1.702, "swiglu_limit": 7.0, "sliding_window": 128, "rms_norm_eps": 1e-5,
                 "rope_theta": 150000.0, "attention_bias": True},
     "deepseek": {**COMMON, "norm_topk_prob": True, "rms_norm_eps": 1e-6, "attention_bias": False},
@@ -115,6 +116,8 @@ def config_of(model):
 def as_older_file(config):
     """The same config.json as transformers 4 wrote it: rope_theta outside, rope_scaling or null. Where layers are of two kinds,
     the second theta and the pattern of kinds were names of their own, and what goes without saying was not said."""
+    if "rope_parameters" not in config:
+        return config
     rope = dict(config["rope_parameters"])
     kept = {k: v for k, v in config.items() if k != "rope_parameters"}
     if "sliding_attention" in rope:
@@ -297,6 +300,10 @@ REFUSED = {
     "another scaling, Qwen3": (changed("Qwen3_8B", rope_scaling={"rope_type": "linear", "factor": 4.0}), "rope_scaling"),
     "other layers with experts": (changed("Llama4_Maverick", moe_layers=list(range(48))), "moe_layers is [0,1,2"),
     "more than one expert of a token": (changed("Llama4_Scout", num_experts_per_tok=2), "num_experts_per_tok is 2, and Llama4 has 1"),
+    "clipped queries": (changed("MPT_7B", attn_config={**PUBLISHED["MPT_7B"]["attn_config"], "clip_qkv": 6}),
+                        "attn_config.clip_qkv is 6, and MPT has none"),
+    "learned positions": (changed("MPT_7B", attn_config={**PUBLISHED["MPT_7B"]["attn_config"], "alibi": False}),
+                          "attn_config.alibi is false, and MPT has true"),
     "no JSON": ("{\n  3\n}", "config.json:2:"),
     "a list": ("[]", "is not a JSON object"),
     "more heads than numbers": (changed("Llama_3_1_8B", num_attention_heads=1e300, head_dim=128), "num_attention_heads is 1"),
