@@ -338,6 +338,19 @@ $(BUILD)/bench/limits: $(BUILD)/bench/limits.o
 bench: all $(BUILD)/bench/limits
 	@$(PYTHON) bench/run.py --deployc $(BUILD)/deployc --limits $(BUILD)/bench/limits $(BENCH)
 
+# What planning a decode step costs rank 0.
+.PHONY: bench-schedule
+$(BUILD)/bench/schedule: $(BUILD)/bench/schedule.o $(BUILD)/libdeployrt.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lm -lpthread -ldl
+bench-schedule: $(BUILD)/bench/schedule
+	@$<
+
+# Loading a checkpoint of 2.5 GB beside reading its file once.
+.PHONY: bench-load
+bench-load: all
+	@$(PYTHON) bench/load.py --deployc $(BUILD)/deployc $(BENCH)
+
 # Tokenizers on one core: TOKENIZER=FILE, and TEXT=FILE instead of this repository's pages.
 .PHONY: bench-text
 TOKENIZER ?= tests/text/tokenizers/llama3.json
