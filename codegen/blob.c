@@ -18,7 +18,7 @@ _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_step_input) == 32, "input");
 _Static_assert(sizeof(struct dr_kernel) == 40, "kernel");
 _Static_assert(sizeof(struct dr_gap) == 16, "gap");
-_Static_assert(sizeof(struct dr_step_program) == 32, "step program");
+_Static_assert(sizeof(struct dr_step_program) == 40, "step program");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
 _Static_assert(sizeof(struct dr_config) == 64 && offsetof(struct dr_config, i) == 24, "config");
 _Static_assert(offsetof(struct dr_program, hash) == 16 && sizeof(struct dr_program) % 8 == 0, "program");
@@ -287,7 +287,9 @@ static struct dr_span programs(struct blob *b, const struct schedule *s)
 			.name = blob_string(b, p->name),
 			.max_tokens = narrow(p->max_tokens, "tokens"),
 			.max_rows = narrow(p->max_rows, "rows"),
-			.output = {group_index(s, p->output.owner_group), group_index(s, p->output.row_group)},
+			.output = {.owner_group = group_index(s, p->output.owner_group),
+		               .row_group = group_index(s, p->output.row_group),
+		               .vocab_group = group_index(s, p->output.vocab_group)},
 			.gaps = gaps(b, p),
 		};
 	}
@@ -344,6 +346,8 @@ static void put_numbers(struct dr_program *p, const struct schedule *s)
 	p->adjusts = narrow(s->adjusts, "changes of logits");
 	p->tokens_offset = (uint64_t)s->tokens_offset;
 	p->logits_offset = (uint64_t)s->logits_offset;
+	p->logprobs_offset = (uint64_t)s->logprobs_offset;
+	p->logprobs = s->logprobs;
 	p->vocab = narrow(s->vocab, "vocabulary");
 	p->comm_staging = (uint64_t)s->comm_staging;
 	p->comm_mailbox = (uint64_t)s->comm_mailbox;

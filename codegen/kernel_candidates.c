@@ -111,13 +111,14 @@ static LLVMValueRef shard_sum(struct codegen *g, struct sampler *s, LLVMValueRef
 	return ir_reduce(g, ir_load(g, ir_vector(g, g->f32), s->value, 4), ir_fadd);
 }
 
-static void sorted_pairs(struct codegen *g, struct sampler *s, LLVMValueRef v, LLVMValueRef to)
+/* Pair 0, and the `n` largest logits. */
+static void sorted_pairs(struct codegen *g, struct sampler *s, LLVMValueRef v, int n, LLVMValueRef to)
 {
 	sample_reset_sorted(g, s);
 	for_vectors(g, ir_i64(g, 0), v, sorted_vector, s);
 	LLVMValueRef sum = shard_sum(g, s, v);
 	sample_store_pair(g, sample_largest(g, s), ir_bits(g, sum, g->i32), to);
-	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, DR_CANDIDATES), ir_i64(g, 1));
+	struct ir_loop l = loop_begin(g, ir_i64(g, 0), ir_i64(g, n), ir_i64(g, 1));
 	LLVMValueRef value = load_scalar(g, DTYPE_F32, ir_at(g, s->values, DTYPE_F32, l.index));
 	LLVMValueRef index = ir_load(g, g->i32, ir_at(g, s->indices, DTYPE_I32, l.index), 4);
 	sample_store_pair(g, value, index, sample_pair_at(g, to, ir_add(g, l.index, ir_i64(g, 1))));
@@ -168,6 +169,23 @@ static void read_entries(struct codegen *g, struct adjusting *a, LLVMValueRef re
 	a->end = ir_add(g, a->begin, ir_wide(g, sample_field(g, record, g->i32, offsetof(struct dr_sampling, adjusts))));
 }
 
+/* ---- log-probabilities ----------------------------------------------------------------------- */
+_Static_assert(offsetof(struct dr_logprobs, top) == PAIR_BYTES && sizeof(struct dr_logit) == PAIR_BYTES, "pairs");
+
+/* Pairs of the row as the model left it, at temperature 1. */
+static void row_logprobs(struct codegen *g, const struct sampler *s, LLVMValueRef v, LLVMValueRef asked,
+                         LLVMValueRef to)
+{
+	struct sampler raw = *s;
+	raw.inverse = ir_f32(g, 1);
+	raw.top_k = ir_i32(g, 0);
+	struct ir_branch some = if_begin(g, ir_compare(g, LLVMIntNE, asked, ir_i32(g, 0)));
+	sorted_pairs(g, &raw, v, DR_LOGPROBS, to);
+	LLVMValueRef logit = ir_offset(g, to, ir_i64(g, offsetof(struct dr_logprobs, logit)));
+	ir_store(g, sample_infinity(g, g->f32, true), logit, 4);
+	if_end(g, &some);
+}
+
 /* ---- the kernel ------------------------------------------------------------------------------ */
 /* A row with a logit that is not finite has no token: its pairs take precedence over those of other shards. */
 static void refuse_row(struct codegen *g, const struct sampler *s, LLVMValueRef to)
@@ -186,7 +204,7 @@ static void row_candidates(struct codegen *g, struct sampler *s, LLVMValueRef v,
 {
 	ir_store(g, LLVMConstNull(ir_vector(g, g->i32)), s->widest, 4);
 	struct ir_branch chosen = if_begin(g, s->chosen);
-	sorted_pairs(g, s, v, to);
+	sorted_pairs(g, s, v, DR_CANDIDATES, to);
 	if_else(g, &chosen);
 	struct ir_branch hot = if_begin(g, s->hot);
 	best_pair(g, s, v, noisy_vector, to);
@@ -206,14 +224,18 @@ void emit_candidates(struct codegen *g, const char *name, const struct kernel_sa
 	LLVMValueRef each = ir_div(g, arg_integer(g, CANDIDATES_P), rows);
 	struct sampler s = sample_open(g, insert);
 	struct adjusting a = {.entries = arg_pointer(g, CANDIDATES_ADJUST), .saved = arg_pointer(g, CANDIDATES_SAVED)};
+	LLVMValueRef records = arg_pointer(g, CANDIDATES_LOGPROBS);
 	LLVMValueRef first = arg_integer(g, CANDIDATES_FIRST), v = ir_i64(g, k->v);
 	s.first = sample_narrow(g, first);
 	if (k->n * k->v > k->total)
 		v = ir_min(g, v, ir_sub(g, ir_i64(g, k->total), first));
 	struct ir_loop l = share_begin(g, rows);
 	s.row = ir_at(g, logits, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->v)));
-	sample_read(g, &s, sample_record(g, sampling, l.index));
-	read_entries(g, &a, sample_record(g, sampling, l.index));
+	LLVMValueRef how = sample_record(g, sampling, l.index);
+	sample_read(g, &s, how);
+	row_logprobs(g, &s, v, sample_field(g, how, g->i32, offsetof(struct dr_sampling, logprobs)),
+	             ir_offset(g, records, ir_mul(g, l.index, ir_i64(g, sizeof(struct dr_logprobs)))));
+	read_entries(g, &a, how);
 	for_entries(g, &a, &s, v, adjust_logit);
 	row_candidates(g, &s, v, sample_pair_at(g, pairs, ir_mul(g, l.index, each)));
 	for_entries(g, &a, &s, v, restore_logit);

@@ -134,6 +134,18 @@ static void row_token(struct codegen *g, const struct sampler *s, const struct p
 	if_end(g, &chosen);
 }
 
+/* Adds the token's logit to the row's record, if the shard has the token. */
+static void note_logit(struct codegen *g, LLVMValueRef asked, LLVMValueRef at, LLVMValueRef v, LLVMValueRef row,
+                       LLVMValueRef record)
+{
+	struct ir_branch some = if_begin(g, ir_compare(g, LLVMIntNE, asked, ir_i32(g, 0)));
+	struct ir_branch here = if_begin(g, ir_compare(g, LLVMIntULT, at, v));
+	LLVMValueRef logit = ir_load(g, g->f32, ir_at(g, row, DTYPE_F32, at), 4);
+	ir_store(g, logit, ir_offset(g, record, ir_i64(g, offsetof(struct dr_logprobs, logit))), 4);
+	if_end(g, &here);
+	if_end(g, &some);
+}
+
 void emit_draw(struct codegen *g, const char *name, const struct kernel_sample *k)
 {
 	LLVMValueRef insert = sample_insert_function(g, name);
@@ -141,14 +153,23 @@ void emit_draw(struct codegen *g, const char *name, const struct kernel_sample *
 	struct parts p = {.pairs = arg_pointer(g, DRAW_PAIRS), .total = arg_integer(g, DRAW_P), .n = k->n};
 	LLVMValueRef sampling = arg_pointer(g, DRAW_SAMPLING), token = arg_pointer(g, DRAW_TOKEN),
 				 rows = arg_integer(g, DRAW_R), each = ir_div(g, p.total, rows);
+	LLVMValueRef logits = arg_pointer(g, DRAW_LOGITS), records = arg_pointer(g, DRAW_LOGPROBS),
+				 first = arg_integer(g, DRAW_FIRST), v = ir_i64(g, k->v);
 	struct sampler s = sample_open(g, insert);
+	if (k->n * k->v > k->total)
+		v = ir_min(g, v, ir_sub(g, ir_i64(g, k->total), first));
 	s.weights = ir_local(g, g->f32, DR_CANDIDATES);
 	s.sum = ir_local(g, g->f32, 1);
 	s.kept = ir_local(g, g->i64, 1);
 	struct ir_loop l = share_begin(g, rows);
 	p.row_first = ir_mul(g, l.index, each);
-	sample_read(g, &s, sample_record(g, sampling, l.index));
+	LLVMValueRef how = sample_record(g, sampling, l.index);
+	sample_read(g, &s, how);
 	row_token(g, &s, &p, ir_at(g, token, DTYPE_I32, l.index));
+	note_logit(g, sample_field(g, how, g->i32, offsetof(struct dr_sampling, logprobs)),
+	           ir_sub(g, ir_load_i32(g, token, l.index), first), v,
+	           ir_at(g, logits, DTYPE_F32, ir_mul(g, l.index, ir_i64(g, k->v))),
+	           ir_offset(g, records, ir_mul(g, l.index, ir_i64(g, sizeof(struct dr_logprobs)))));
 	loop_end(g, &l);
 	kernel_end(g);
 }

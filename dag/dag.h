@@ -217,6 +217,7 @@ struct step_input {
  * rows. */
 struct output_cut {
 	int owner_group, row_group;
+	int vocab_group; /* over the vocabulary, for the log-probabilities of the tokens */
 };
 
 /* A buffer's range in DR_SPACE_ACT, and the first and last instruction of its lifetime. Instructions count from 1
@@ -278,7 +279,8 @@ struct schedule {
 	int n_pools;
 	const int *pool_of; /* state -> pool */
 	int64_t adjusts;    /* maximum entries of DR_INPUT_ADJUST in a step, per owner */
-	int64_t tokens_offset, logits_offset, vocab;
+	int64_t tokens_offset, logits_offset, logprobs_offset, vocab;
+	bool logprobs; /* are they known? The token may be sampled elsewhere than where it is read */
 	/* Bytes of the communicator: on the host, for collectives and for one of two messages between stages; on the
 	 * device. Ranks on GPUs exchange nothing through the host. */
 	int64_t comm_staging, comm_mailbox, comm_device;

@@ -222,7 +222,9 @@ struct kernel_combine {
  *     prefix whose mass reaches top-p, by softmax over them (without top-k: over all tokens), and that are not less
  * than min-p times as likely as the first. It draws from the rest by the same noise. If a logit of a row is not finite,
  * the row has no token: pair 0 of its shard, and pair 1 of a chosen row, are {infinity, DR_NO_TOKEN}, and DRAW writes
- * DR_NO_TOKEN. */
+ * DR_NO_TOKEN.
+ * Log-probabilities (struct dr_logprobs) are of the logits as the model left them: CANDIDATES writes a shard's record
+ * of a row that asks for them, DRAW adds the logit of the token. */
 struct kernel_sample {
 	int64_t v, n,
 		total; /* tokens of a shard; shards; tokens in all: the last shard has fewer than v if n * v > total */

@@ -60,7 +60,7 @@ struct buffer {
 }; /* used: bytes before rounding up */
 
 /* Buffers that are read after a step; they have the same offsets in all programs. */
-enum output_buffer { BUFFER_TOKENS, BUFFER_LOGITS, OUTPUT_BUFFERS };
+enum output_buffer { BUFFER_TOKENS, BUFFER_LOGITS, BUFFER_LOGPROBS, OUTPUT_BUFFERS };
 
 /* A result of an exchange that is summed in f32, and rounded to its format after the last round. */
 struct rounding {

@@ -80,22 +80,40 @@ static void lower_sample(struct lower *w, int local)
 	k.sample.n = atoms_size(w->l, over);
 	k.sample.total = w->l->program->axes.at[s->v].extent;
 	int group = lower_group(w, over);
-	int64_t ranks = k.sample.n, bytes = lower_rows_max(w, &x) * (1 + DR_CANDIDATES) * PAIR_BYTES;
+	int64_t ranks = k.sample.n, most = lower_rows_max(w, &x), bytes = most * (1 + DR_CANDIDATES) * PAIR_BYTES;
 	int mine = lower_buffer(w, bytes), all = ranks > 1 ? lower_buffer(w, ranks * bytes) : mine;
+	int records =
+		local == w->ph->token ? (int)BUFFER_LOGPROBS : lower_buffer(w, most * (int64_t)sizeof(struct dr_logprobs));
 	struct number first = ranks > 1 ? (struct number){NUMBER_INDEX, k.sample.v, 1, group} : number_const(0);
 	struct argument pairs = arg_number((struct number){NUMBER_CANDIDATES, x.rows.value, x.rows.div, 0});
 	struct argument sampling = lower_input(w, DR_INPUT_SAMPLE, v), rows = arg_number(x.rows);
 	struct argument saved = arg_buffer(lower_buffer(w, lower_owners(w, v) * w->s->adjusts * 4));
-	struct argument args[8] = {arg_phys(&x), sampling,         lower_input(w, DR_INPUT_ADJUST, v),
-	                           saved,        arg_buffer(mine), rows,
-	                           pairs,        arg_number(first)};
-	lower_launch(w, local, -1, &k, args, 8, "sample: candidates");
+	struct argument args[CANDIDATES_ARGUMENTS] = {
+		[CANDIDATES_LOGITS] = arg_phys(&x),
+		[CANDIDATES_SAMPLING] = sampling,
+		[CANDIDATES_ADJUST] = lower_input(w, DR_INPUT_ADJUST, v),
+		[CANDIDATES_SAVED] = saved,
+		[CANDIDATES_LOGPROBS] = arg_buffer(records),
+		[CANDIDATES_PAIRS] = arg_buffer(mine),
+		[CANDIDATES_R] = rows,
+		[CANDIDATES_P] = pairs,
+		[CANDIDATES_FIRST] = arg_number(first),
+	};
+	lower_launch(w, local, -1, &k, args, CANDIDATES_ARGUMENTS, "sample: candidates");
 	if (ranks > 1)
 		gather_candidates(w, local, group, mine, all, x.rows);
 	k.family = KERNEL_DRAW;
-	const struct phys *to = lower_define(w, local, lower_shape(w, local));
-	struct argument last[5] = {arg_buffer(all), sampling, arg_phys(to), rows, pairs};
-	lower_launch(w, local, -1, &k, last, 5, "sample");
+	struct argument last[DRAW_ARGUMENTS] = {
+		[DRAW_PAIRS] = arg_buffer(all),
+		[DRAW_SAMPLING] = sampling,
+		[DRAW_LOGITS] = arg_phys(&x),
+		[DRAW_TOKEN] = arg_phys(lower_define(w, local, lower_shape(w, local))),
+		[DRAW_LOGPROBS] = arg_buffer(records),
+		[DRAW_R] = rows,
+		[DRAW_P] = pairs,
+		[DRAW_FIRST] = arg_number(first),
+	};
+	lower_launch(w, local, -1, &k, last, DRAW_ARGUMENTS, "sample");
 }
 
 /* ---- positions ------------------------------------------------------------------------------- */

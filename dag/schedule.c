@@ -20,7 +20,8 @@ static void count_uses(struct lower *w)
 	w->uses[w->ph->token]++;
 }
 
-/* Makes buffers 0 and 1, the tokens and logits read after a step, at the same offsets in all programs. */
+/* Makes the first buffers: tokens, logits and log-probabilities, read after a step, at the same offsets in all
+ * programs. */
 static void output_buffers(struct lower *w)
 {
 	struct schedule *s = w->s;
@@ -33,11 +34,16 @@ static void output_buffers(struct lower *w)
 	}
 	lower_buffer(w, rows * 4);
 	lower_buffer(w, rows * shard * 4);
-	for (int i = 0; i < OUTPUT_BUFFERS; i++)
+	lower_buffer(w, rows * (int64_t)sizeof(struct dr_logprobs));
+	int64_t end = 0;
+	for (int i = 0; i < OUTPUT_BUFFERS; i++) {
 		w->buffers.at[i].fixed = true;
-	w->buffers.at[BUFFER_LOGITS].offset = w->buffers.at[BUFFER_TOKENS].bytes + w->target->gap;
-	s->tokens_offset = 0;
+		w->buffers.at[i].offset = end;
+		end += w->buffers.at[i].bytes + w->target->gap;
+	}
+	s->tokens_offset = w->buffers.at[BUFFER_TOKENS].offset;
 	s->logits_offset = w->buffers.at[BUFFER_LOGITS].offset;
+	s->logprobs_offset = w->buffers.at[BUFFER_LOGPROBS].offset;
 }
 
 static bool on_gpu(const struct schedule *s) { return s->target.image == DR_IMAGE_PTX; }
@@ -62,8 +68,8 @@ static void end_turn(struct lower *w, int first, int n)
 /* Moves outputs and carried values to the memory that their readers use. */
 static void end_step(struct lower *w)
 {
-	const int output[OUTPUT_BUFFERS] = {[BUFFER_TOKENS] = w->ph->token, [BUFFER_LOGITS] = w->ph->logits};
-	for (int i = 0; i < OUTPUT_BUFFERS && !w->failed; i++) {
+	const int output[] = {[BUFFER_TOKENS] = w->ph->token, [BUFFER_LOGITS] = w->ph->logits};
+	for (int i = 0; i <= BUFFER_LOGITS && !w->failed; i++) {
 		struct phys to = *lower_materialize_contiguous(w, output[i], output[i], NULL);
 		phys_set_buffer(&to, i);
 		lower_into(w, output[i], &to);
@@ -254,17 +260,24 @@ static struct output_cut cut_of(struct lower *w, const struct local_value *v)
 {
 	const struct program *p = w->l->program;
 	const struct atoms none = {.n = 0}, *batch = layout_of(v, p->batch), *row = layout_of(v, p->row);
-	return (struct output_cut){lower_group(w, batch ? batch : &w->l->owners), lower_group(w, row ? row : &none)};
+	return (struct output_cut){.owner_group = lower_group(w, batch ? batch : &w->l->owners),
+	                           .row_group = lower_group(w, row ? row : &none)};
 }
 
 /* How the rows of the outputs are split: one way for tokens and logits, which the launcher reads row by row. */
 static struct output_cut output_cut(struct lower *w)
 {
 	const struct local_phase *ph = w->ph;
+	const struct atoms none = {.n = 0};
 	struct output_cut token = cut_of(w, &ph->values.at[ph->token]), logits = cut_of(w, &ph->values.at[ph->logits]);
 	if (logits.owner_group != token.owner_group || logits.row_group != token.row_group)
 		lower_unsupported(w, lower_source(w, ph->token)->span,
 		                  "a token whose rows are split in another way than its logits'");
+	const struct local_value *v = &ph->values.at[ph->token];
+	const struct value *s = lower_source(w, ph->token);
+	bool sampled = v->op == LOCAL_OP && s->op == OP_SAMPLE;
+	logits.vocab_group = lower_group(w, sampled ? layout_of(&ph->values.at[v->args[0]], s->v) : &none);
+	w->s->logprobs &= sampled;
 	return logits;
 }
 
@@ -279,6 +292,7 @@ static void named_groups(struct schedule *s, struct local *l, struct arena *aren
 	s->stage_group = lower_group(&w, &l->stages);
 	s->owner_group = lower_group(&w, &l->owners);
 	s->logits_group = lower_group(&w, &logits);
+	s->logprobs = true;
 	for (int phase = 0; phase < PHASES; phase++) {
 		w.ph = &l->phase[phase];
 		s->programs.at[phase].output = output_cut(&w);

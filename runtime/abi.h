@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 14 };
+enum { DR_ABI_VERSION = 15 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
@@ -33,6 +33,7 @@ struct dr_sampling {
 	uint32_t count;           /* tokens that the sequence has sampled so far */
 	float min_p;              /* the least probability, as a share of the largest; 0: off */
 	int32_t adjust, adjusts;  /* the row's part of DR_INPUT_ADJUST: its first entry, and their number */
+	int32_t logprobs;         /* 1: struct dr_logprobs of the row is written */
 };
 /* A change of one token's logit x, before temperature: y = x + bias; y > 0 ? y / factor : y * factor; minus penalty. */
 struct dr_adjust {
@@ -41,7 +42,20 @@ struct dr_adjust {
 };
 enum { DR_CANDIDATES = 64 }; /* number of largest logits that top-k, top-p and min-p choose from */
 enum { DR_BIASES = 1024 };   /* maximum tokens of a sequence whose logits have a bias */
-enum { DR_NO_TOKEN = -1 };   /* sampled from a row with a logit that is not finite */
+enum { DR_LOGPROBS = 20 };   /* number of most likely tokens whose log-probabilities are known */
+/* What a shard of the vocabulary knows of a row's log-probabilities, before any change of its logits: that of a logit x
+ * is x - largest - log(sum), with the largest of all shards, and their sums relative to it. */
+struct dr_logit {
+	float logit;
+	int32_t token;
+};
+struct dr_logprobs {
+	float largest, sum; /* sum of exp(x - largest) */
+	struct dr_logit
+		top[DR_LOGPROBS]; /* the largest logits, in order; on a tie the lower token first. Past the end: -infinity */
+	float logit;          /* of the sampled token; -infinity: another shard has it */
+};
+enum { DR_NO_TOKEN = -1 }; /* sampled from a row with a logit that is not finite */
 
 /* Input arrays of a step, for each owner, of i32 or a struct. T = padded tokens, R = padded rows, A = entries.
  * Padding: ids 0, pos 0, seq -1, slot -1, want -1, temperature 0. Before a step the runtime writes into DR_SPACE_INPUT
@@ -133,9 +147,10 @@ struct dr_step_input {
 	uint32_t what, owner_group, token_group, page_group, pool, pad; /* what: enum dr_input */
 	uint64_t offset;
 };
-/* How the rows of a program's tokens and logits are split: groups over owners, and over each owner's rows. */
+/* How the rows of a program's tokens and logits are split: groups over owners, and over each owner's rows. vocab_group:
+ * over the vocabulary, for struct dr_logprobs. */
 struct dr_output {
-	uint32_t owner_group, row_group;
+	uint32_t owner_group, row_group, vocab_group, pad;
 };
 struct dr_gap {
 	uint64_t offset, bytes;
@@ -207,13 +222,14 @@ struct dr_program {
 	uint32_t order, microbatches, chunks;    /* of the pipeline: support/stage_order.h */
 	uint32_t seqs, page_size, pages_per_seq; /* per owner: sequences, positions in a page, page table width */
 	uint32_t page_multiple;                  /* pages of a pool, and P of a step, are multiples of this */
-	uint32_t adjusts, pad;                   /* maximum A, per owner */
-	struct dr_span pools;                    /* struct dr_pool, at most DR_POOLS */
+	uint32_t adjusts, logprobs;     /* maximum A, per owner; 1: the last stage has struct dr_logprobs of each row */
+	struct dr_span pools;           /* struct dr_pool, at most DR_POOLS */
 	struct dr_span bodies, body_of; /* struct dr_body; u32 for each layer of the model: the turns of all loops */
 	struct dr_span inputs;          /* struct dr_step_input */
 	struct dr_span programs;        /* struct dr_step_program: DR_PREFILL, DR_DECODE */
 	uint64_t tokens_offset;         /* in DR_SPACE_ACT after a step, on the last stage: i32 per row of the rank */
 	uint64_t logits_offset;         /* likewise: f32[vocab / size of logits_group, rounded up] per row */
+	uint64_t logprobs_offset;       /* likewise: struct dr_logprobs per row */
 	uint32_t vocab, logits_group;   /* a rank's shard is its index in logits_group */
 	/* Bytes: staging for collectives and one of the two messages between stages, on the host; staging on the device */
 	uint64_t comm_staging, comm_mailbox, comm_device;

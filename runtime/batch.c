@@ -61,6 +61,8 @@ static json_t *options_json(const struct options *o)
 	if (o->given & TOP_K)
 		json_object_set_new(v, "top_k", json_integer(o->sampling.top_k));
 	add_penalties(v, &o->penalties);
+	if (o->logprobs)
+		json_object_set_new(v, "logprobs", json_integer(o->logprobs - 1));
 	return v;
 }
 
@@ -219,7 +221,7 @@ bool batch_complete(const struct batch *b) { return b->complete; }
 
 bool batch_append(struct batch *b, int prompt, const json_t *answer)
 {
-	char *text = json_dumps(answer, JSON_COMPACT), *line = NULL;
+	char *text = json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(9)), *line = NULL;
 	int n = text ? asprintf(&line, "%d\t%s\n", prompt, text) : -1;
 	bool ok = n > 0 && write_all(b->journal, line, (size_t)n);
 	if (n > 0)

@@ -12,6 +12,7 @@ struct item {
 	struct problems *problems;
 	struct prompt prompt;
 	char where[WHERE_BYTES];
+	int top; /* `top_logprobs`; -1: not given */
 };
 
 /* ---- fields ---------------------------------------------------------------------------------- */
@@ -142,6 +143,18 @@ static void read_biases(struct item *it, const char *field, const json_t *v)
 		return;
 	}
 }
+/* true, or the number of most likely tokens. */
+static void read_logprobs(struct item *it, const char *field, const json_t *v)
+{
+	int n = 0;
+	if (!json_is_boolean(v))
+		read_whole(it, field, v, 0, DR_LOGPROBS, &n);
+	it->prompt.logprobs = json_is_false(v) ? 0 : 1 + n;
+}
+static void read_top_logprobs(struct item *it, const char *field, const json_t *v)
+{
+	read_whole(it, field, v, 0, DR_LOGPROBS, &it->top);
+}
 static void read_seed(struct item *it, const char *field, const json_t *v)
 {
 	if (json_is_integer(v) && json_integer_value(v) >= 0)
@@ -208,6 +221,8 @@ static const struct field {
 	{"presence_penalty", read_presence},
 	{"frequency_penalty", read_frequency},
 	{"logit_bias", read_biases},
+	{"logprobs", read_logprobs},
+	{"top_logprobs", read_top_logprobs},
 	{"seed", read_seed},
 	{"stop", read_stop},
 	{"stop_ids", read_stop_ids},
@@ -217,7 +232,7 @@ enum { FIELDS = sizeof fields / sizeof *fields };
 
 static void read_field(struct item *it, const char *name, const json_t *v)
 {
-	char known[256] = "";
+	char known[512] = "";
 	for (int i = 0; i < FIELDS; i++)
 		if (!strcmp(fields[i].name, name)) {
 			fields[i].read(it, name, v);
@@ -233,7 +248,7 @@ static void read_field(struct item *it, const char *name, const json_t *v)
 static void add_item(struct options *o, int line, json_t *v, struct problems *p)
 {
 	struct item it = {
-		.options = o, .problems = p, .prompt = prompt_default(o, o->n_prompts, !json_object_get(v, "ids"))};
+		.options = o, .problems = p, .top = -1, .prompt = prompt_default(o, o->n_prompts, !json_object_get(v, "ids"))};
 	const char *name;
 	json_t *field;
 	it.prompt.line = line;
@@ -248,6 +263,9 @@ static void add_item(struct options *o, int line, json_t *v, struct problems *p)
 		problem(p, "%s: a prompt must have `prompt`, `messages` or `ids`, one of them", it.where);
 	if (json_object_get(v, "stop") && json_object_get(v, "ids"))
 		problem(p, "%s: `stop` goes with texts; ids have `stop_ids`", it.where);
+	if (it.top >= 0 && !json_is_true(json_object_get(v, "logprobs")))
+		problem(p, "%s: `top_logprobs` goes with `logprobs`: true", it.where);
+	it.prompt.logprobs += it.top > 0 ? it.top : 0;
 	o->prompts[o->n_prompts - 1] = it.prompt;
 }
 

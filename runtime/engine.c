@@ -82,6 +82,10 @@ static bool refused_as_a_whole(const struct plan *plan, const struct request *r,
 		         (double)r->sampling.min_p);
 		return true;
 	}
+	if (r->sampling.logprobs && !plan->head->logprobs) {
+		snprintf(why, REASON_BYTES, "the plan moves tokens after they are sampled, so log-probabilities are not known");
+		return true;
+	}
 	if (!penalties_in_range(&r->penalties)) {
 		snprintf(
 			why, REASON_BYTES,
@@ -219,9 +223,15 @@ static enum finish finish_of(const struct engine *e, const struct entry *x, int3
 }
 
 /* Adds a token to its sequence. After the last one, removes the sequence, before the callback runs. */
-static void hand_over(struct engine *e, struct entry *x, int32_t token, const float *logits)
+static void hand_over(struct engine *e, struct entry *x, int32_t token, const float *logits,
+                      const struct dr_logprobs *logprobs)
 {
-	struct engine_token t = {x->id, x->user, x->sequence.n_out, token, logits, FINISH_NONE};
+	struct engine_token t = {.id = x->id,
+	                         .user = x->user,
+	                         .index = x->sequence.n_out,
+	                         .token = token,
+	                         .logits = logits,
+	                         .logprobs = x->sequence.sampling.logprobs ? logprobs : NULL};
 	schedule_token(&x->sequence, token);
 	t.finish = finish_of(e, x, token);
 	if (t.finish)
@@ -239,7 +249,8 @@ static void hand_over_rows(struct engine *e)
 		struct sequence *q = schedule_row(e->schedule, m, owner, row);
 		if (q)
 			hand_over(e, (struct entry *)q, out->tokens[i],
-			          out->logits ? out->logits + (size_t)i * e->plan->head->vocab : NULL);
+			          out->logits ? out->logits + (size_t)i * e->plan->head->vocab : NULL,
+			          out->logprobs ? out->logprobs + i : NULL);
 	}
 }
 

@@ -34,8 +34,9 @@ struct engine_token {
 	void *user;  /* the request's */
 	int index;   /* 0: the first token after the prompt */
 	int32_t token;
-	const float *logits; /* [vocab], valid during the callback; NULL: not requested */
-	enum finish finish;  /* other than FINISH_NONE: the sequence has ended, and its pages are free */
+	const float *logits;                /* [vocab], valid during the callback; NULL: not requested */
+	const struct dr_logprobs *logprobs; /* likewise; of all shards */
+	enum finish finish;                 /* other than FINISH_NONE: the sequence has ended, and its pages are free */
 };
 /* Called within engine_step. It may submit and stop sequences, but not run steps. */
 typedef void token_fn(void *context, const struct engine_token *t);

@@ -230,6 +230,11 @@ static bool set_option(struct options *o, enum option option, const char *value)
 		return parse_real("--presence-penalty", value, -MAX_PENALTY, MAX_PENALTY, &o->penalties.presence);
 	case OPTION_frequency_penalty:
 		return parse_real("--frequency-penalty", value, -MAX_PENALTY, MAX_PENALTY, &o->penalties.frequency);
+	case OPTION_logprobs:
+		if (!parse_number("--logprobs", value, 0, DR_LOGPROBS, &o->logprobs))
+			return false;
+		o->logprobs++;
+		return true;
 	case OPTION_logit_bias: return parse_biases(&o->penalties, value);
 	case OPTION_message:    return add_message(o, value);
 	case OPTION_stop:       return add_stop_text(o, value);

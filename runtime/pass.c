@@ -38,8 +38,10 @@ static void submit_more(struct pass *p);
 static void answer_free(struct answer *a)
 {
 	free(a->tokens);
+	free(a->logprobs);
 	answer_text_close(a->text);
 	a->tokens = NULL;
+	a->logprobs = NULL;
 	a->text = NULL;
 }
 
@@ -68,6 +70,8 @@ static void take_token(void *context, const struct engine_token *t)
 	a->last = now_ns();
 	if (!a->n)
 		a->first = a->last;
+	if (a->logprobs)
+		logprobs_of(t->logprobs, t->token, a->n_top, a->logprobs + (size_t)a->n * (size_t)(1 + a->n_top));
 	a->tokens[a->n++] = t->token;
 	a->finish = t->finish;
 	take_text(p, a, t);
@@ -91,6 +95,11 @@ static void submit(struct pass *p, int prompt)
 	struct request r = request_of(of);
 	struct answer *a = &p->answer[prompt];
 	a->tokens = host_alloc((size_t)r.max_tokens, sizeof *a->tokens);
+	if (of->logprobs) {
+		int vocab = (int)p->rank->job->plan->head->vocab;
+		a->n_top = of->logprobs - 1 < vocab ? of->logprobs - 1 : vocab;
+		a->logprobs = host_alloc((size_t)r.max_tokens * (size_t)(1 + a->n_top), sizeof *a->logprobs);
+	}
 	if (of->text)
 		a->text = answer_text_open(p->rank->job->tokenizer, of->ids, of->n, of->stop_text, of->n_stop_text);
 	r.user = a;

@@ -3,6 +3,7 @@
 #define DEPLOY_PASS_H
 #include "answer_text.h"
 #include "engine.h"
+#include "logprobs.h"
 #include "runtime.h"
 
 /* The continuation of a prompt. Times are those of now_ns(). */
@@ -12,6 +13,8 @@ struct answer {
 	int64_t first, last; /* when its first and its latest token came */
 	enum finish finish;
 	struct answer_text *text; /* NULL: the prompt was not text */
+	struct logprob *logprobs; /* [max_tokens][1 + n_top], as logprobs_of() has them; NULL: not requested */
+	int n_top;
 };
 
 struct pass {

@@ -16,6 +16,7 @@ struct prompt prompt_default(const struct options *o, int index, bool is_text)
 {
 	struct prompt p = {.max_tokens = o->max_tokens, .sampling = o->sampling, .given = o->given, .n_stop = o->n_stop};
 	p.penalties = penalties_copy(&o->penalties);
+	p.logprobs = o->logprobs;
 	set_seed(&p.sampling, (o->sampling.seed | (uint64_t)o->sampling.seed_high << 32) + (uint64_t)index);
 	if (!p.max_tokens && !is_text)
 		p.max_tokens = 16;
@@ -66,13 +67,15 @@ void prompt_free(struct prompt *p)
 
 struct request request_of(const struct prompt *p)
 {
-	return (struct request){.ids = p->ids,
-	                        .n_ids = p->n,
-	                        .max_tokens = p->max_tokens,
-	                        .stop = p->stop,
-	                        .n_stop = p->n_stop,
-	                        .sampling = p->sampling,
-	                        .penalties = p->penalties};
+	struct request r = {.ids = p->ids,
+	                    .n_ids = p->n,
+	                    .max_tokens = p->max_tokens,
+	                    .stop = p->stop,
+	                    .n_stop = p->n_stop,
+	                    .sampling = p->sampling,
+	                    .penalties = p->penalties};
+	r.sampling.logprobs = p->logprobs > 0;
+	return r;
 }
 
 void prompt_where(const struct options *o, int i, char *out, size_t n)

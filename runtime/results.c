@@ -1,19 +1,20 @@
-/* Brings the results of a step to rank 0. After each microbatch, ranks of the last stage copy their part of the tokens
- * and logits from the device into a parcel, since the next microbatch uses the same memory. After the last one, every
- * rank gives its parcel, which may be empty, to rank 0. Both sides know its contents from the plan. */
+/* Brings the results of a step to rank 0. After each microbatch, ranks of the last stage copy their part of the tokens,
+ * logits and log-probabilities from the device into a parcel, since the next microbatch uses the same memory. After the
+ * last one, every rank gives its parcel, which may be empty, to rank 0. Both sides know its contents from the plan. */
 #include <stdlib.h>
 #include <string.h>
+#include "logprobs.h"
 #include "runtime.h"
 
-/* Is the rank's coordinate 0 along every atom, except those that split stages, the outputs' rows and, for logits, the
- * vocabulary? */
-static bool is_first_of_replicas(const struct plan *plan, int rank, const struct dr_output *cut, bool logits)
+/* Is the rank's coordinate 0 along every atom, except those that split stages, the outputs' rows and the vocabulary, if
+ * that is split by `vocab_group`? -1: it is not. */
+static bool is_first_of_replicas(const struct plan *plan, int rank, const struct dr_output *cut, int vocab_group)
 {
 	const struct dr_program *h = plan->head;
 	for (uint32_t a = 0; a < h->atoms.n; a++) {
 		bool free = plan_group_has(plan, (int)h->stage_group, a) || plan_group_has(plan, (int)cut->owner_group, a)
 		            || plan_group_has(plan, (int)cut->row_group, a)
-		            || (logits && plan_group_has(plan, (int)h->logits_group, a));
+		            || (vocab_group >= 0 && plan_group_has(plan, vocab_group, a));
 		if (!free && plan_coordinate(plan, a, rank) != 0)
 			return false;
 	}
@@ -33,20 +34,22 @@ struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, boo
 		.parts = plan_group_size(plan, (int)cut->row_group),
 		.shard = plan_group_index(plan, group, rank),
 		.width = ((int)plan->head->vocab + shards - 1) / shards,
-		.tokens = last && is_first_of_replicas(plan, rank, cut, false),
-		.logits = logits && last && is_first_of_replicas(plan, rank, cut, true),
+		.tokens = last && is_first_of_replicas(plan, rank, cut, -1),
+		.logits = logits && last && is_first_of_replicas(plan, rank, cut, group),
+		.logprobs = plan->head->logprobs && last && is_first_of_replicas(plan, rank, cut, (int)cut->vocab_group),
 	};
 }
 
-/* Bytes of a row, and of a microbatch with R rows. */
-static size_t row_bytes(const struct parcel_plan *p)
+/* Bytes of a row, and of a microbatch with R rows. logprobs: a row of the step asks for them. */
+static size_t row_bytes(const struct parcel_plan *p, bool logprobs)
 {
-	return (p->tokens ? sizeof(int32_t) : 0) + (p->logits ? (size_t)p->width * sizeof(float) : 0);
+	return (p->tokens ? sizeof(int32_t) : 0) + (p->logits ? (size_t)p->width * sizeof(float) : 0)
+	       + (p->logprobs && logprobs ? sizeof(struct dr_logprobs) : 0);
 }
 
-static size_t microbatch_bytes(const struct parcel_plan *p, int rows)
+static size_t microbatch_bytes(const struct parcel_plan *p, int rows, bool logprobs)
 {
-	return (size_t)p->owners * (size_t)(rows / p->parts) * row_bytes(p);
+	return (size_t)p->owners * (size_t)(rows / p->parts) * row_bytes(p, logprobs);
 }
 
 /* ---- a rank's own parcel --------------------------------------------------------------------- */
@@ -59,7 +62,7 @@ void parcel_open(struct rank *r)
 	for (int phase = 0; phase < DR_PHASES; phase++) {
 		struct parcel_plan *p = &r->parcel.plan[phase];
 		*p = parcel_plan(r->job->plan, r->index, phase, wants_logits(r));
-		size_t bytes = h->microbatches * microbatch_bytes(p, (int)r->job->plan->programs[phase].max_rows);
+		size_t bytes = h->microbatches * microbatch_bytes(p, (int)r->job->plan->programs[phase].max_rows, true);
 		max = bytes > max ? bytes : max;
 	}
 	r->parcel.bytes = r->device->queue ? r->device->queue->host_memory(r->device, max) : host_alloc(max, 1);
@@ -88,7 +91,9 @@ void parcel_pack(struct rank *r, int microbatch)
 	const struct dr_program *h = r->job->plan->head;
 	const struct parcel_plan *p = &r->parcel.plan[r->step.head->phase];
 	size_t rows = (size_t)(r->step.rows[microbatch] / p->parts);
-	size_t token_bytes = rows * sizeof(int32_t), logit_bytes = rows * (size_t)p->width * sizeof(float);
+	size_t token_bytes = rows * sizeof(int32_t), logit_bytes = rows * (size_t)p->width * sizeof(float),
+		   logprob_bytes = rows * sizeof(struct dr_logprobs);
+	bool logprobs = p->logprobs && r->step.head->logprobs;
 	if (microbatch == 0)
 		r->parcel.n = 0;
 	for (size_t i = 0; i < (size_t)p->owners; i++) {
@@ -96,6 +101,8 @@ void parcel_pack(struct rank *r, int microbatch)
 			pack(r, h->tokens_offset + i * token_bytes, token_bytes);
 		if (p->logits)
 			pack(r, h->logits_offset + i * logit_bytes, logit_bytes);
+		if (logprobs)
+			pack(r, h->logprobs_offset + i * logprob_bytes, logprob_bytes);
 	}
 }
 
@@ -117,7 +124,8 @@ struct inbox *inbox_open(const struct rank *r)
 		in->plan[phase] = host_alloc(h->ranks, sizeof *in->plan[phase]);
 		for (int i = 0; i < (int)h->ranks; i++) {
 			in->plan[phase][i] = parcel_plan(plan, i, phase, wants_logits(r));
-			size_t bytes = h->microbatches * microbatch_bytes(&in->plan[phase][i], (int)plan->programs[phase].max_rows);
+			int most = (int)plan->programs[phase].max_rows;
+			size_t bytes = h->microbatches * microbatch_bytes(&in->plan[phase][i], most, true);
 			max = bytes > max ? bytes : max;
 		}
 	}
@@ -125,6 +133,7 @@ struct inbox *inbox_open(const struct rank *r)
 	in->results.max_rows = plan_max_rows(plan);
 	size_t rows = (size_t)h->microbatches * (size_t)plan->n_owners * (size_t)in->results.max_rows;
 	in->results.tokens = host_alloc(rows, sizeof *in->results.tokens);
+	in->results.logprobs = host_alloc(rows, sizeof *in->results.logprobs);
 	in->results.logits = wants_logits(r) ? host_alloc(rows * h->vocab, sizeof *in->results.logits) : NULL;
 	return in;
 }
@@ -136,14 +145,15 @@ void inbox_close(struct inbox *in)
 	free(in->bytes);
 	free(in->results.tokens);
 	free(in->results.logits);
+	free(in->results.logprobs);
 	free(in);
 }
 
 const struct results *inbox_results(const struct inbox *in) { return &in->results; }
 
-/* Reads one owner's rows at `from`; returns the end of them. */
+/* Reads one owner's rows at `from`; returns the end of them. logprobs: a row of the step asks for them. */
 static const unsigned char *unpack_owner(struct inbox *in, const struct plan *plan, const struct parcel_plan *p,
-                                         size_t to, size_t rows, const unsigned char *from)
+                                         bool logprobs, size_t to, size_t rows, const unsigned char *from)
 {
 	size_t vocab = plan->head->vocab, width = (size_t)p->width, bytes = width * sizeof(float);
 	if (p->tokens) {
@@ -153,6 +163,11 @@ static const unsigned char *unpack_owner(struct inbox *in, const struct plan *pl
 	size_t first = (size_t)p->shard * width, real = first + width > vocab ? vocab - first : width;
 	for (size_t row = 0; p->logits && row < rows; row++, from += bytes)
 		memcpy(in->results.logits + (to + row) * vocab + first, from, real * sizeof(float));
+	for (size_t row = 0; p->logprobs && logprobs && row < rows; row++, from += sizeof(struct dr_logprobs)) {
+		struct dr_logprobs shard;
+		memcpy(&shard, from, sizeof shard);
+		logprobs_merge(&in->results.logprobs[to + row], &shard);
+	}
 	return from;
 }
 
@@ -164,7 +179,7 @@ static void unpack(struct rank *r, const struct parcel_plan *p, const unsigned c
 		for (int i = 0; i < p->owners; i++) {
 			int rows = r->step.rows[m] / p->parts;
 			int to = (m * plan->n_owners + p->first_owner + i) * in->results.max_rows + p->part * rows;
-			from = unpack_owner(in, plan, p, (size_t)to, (size_t)rows, from);
+			from = unpack_owner(in, plan, p, r->step.head->logprobs, (size_t)to, (size_t)rows, from);
 		}
 }
 
@@ -173,9 +188,18 @@ static void take_parcel(struct rank *r, int rank)
 	const struct parcel_plan *p = &r->inbox->plan[r->step.head->phase][rank];
 	size_t n = 0;
 	for (int m = 0; m < r->step.head->microbatches; m++)
-		n += microbatch_bytes(p, r->step.rows[m]);
+		n += microbatch_bytes(p, r->step.rows[m], r->step.head->logprobs);
 	r->comm->take(r->comm, rank, r->inbox->bytes, n);
 	unpack(r, p, r->inbox->bytes);
+}
+
+/* Nothing is known yet. */
+static void begin_logprobs(struct rank *r)
+{
+	struct results *to = &r->inbox->results;
+	int rows = r->step.head->microbatches * r->job->plan->n_owners * to->max_rows;
+	for (int i = 0; i < rows; i++)
+		logprobs_begin(&to->logprobs[i]);
 }
 
 void parcel_deliver(struct rank *r)
@@ -184,6 +208,8 @@ void parcel_deliver(struct rank *r)
 		r->comm->give(r->comm, r->parcel.bytes, r->parcel.n);
 		return;
 	}
+	if (r->step.head->logprobs)
+		begin_logprobs(r);
 	unpack(r, &r->parcel.plan[r->step.head->phase], r->parcel.bytes);
 	for (int i = 1; i < (int)r->job->plan->head->ranks; i++)
 		take_parcel(r, i);

@@ -27,6 +27,7 @@ struct prompt {
 	int n, n_stop, max_tokens;
 	struct dr_sampling sampling; /* zeros: greedy */
 	struct penalties penalties;
+	int logprobs;            /* 0: none; else 1 + the number of most likely tokens */
 	int given;               /* enum sampling_option bits: the others may come from the checkpoint */
 	bool own_stop, own_bias; /* else `stop` is the options' and the checkpoint's; biases are the options' */
 	struct json_t *messages; /* a conversation, of which `text` is made; NULL: none */
@@ -52,6 +53,7 @@ struct options {
 	int prompt, output, batch;   /* options of bench */
 	struct dr_sampling sampling; /* for the first prompt; the others have the next seeds */
 	struct penalties penalties;
+	int logprobs; /* see struct prompt */
 	const char *unverified[MAX_UNVERIFIED];
 	int n_unverified;
 	bool bench, measure, decode;
@@ -188,7 +190,7 @@ struct rank_odd {
  * `part` of `parts` of the rows, and of a row's logits the shard number `shard` of `width`. */
 struct parcel_plan {
 	int first_owner, owners, part, parts, shard, width;
-	bool tokens, logits; /* whether it gives them */
+	bool tokens, logits, logprobs; /* whether it gives them */
 };
 struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, bool logits);
 struct parcel {

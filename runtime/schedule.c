@@ -368,6 +368,7 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 			sampling[row] = want_row(s, q, row_at(s, microbatch, owner) + row, adjust);
 			adjust_write(q->adjust, entries + adjust);
 			adjust += sampling[row].adjusts;
+			step->head->logprobs |= sampling[row].logprobs;
 			a[DR_INPUT_WANT][row++] = at - 1;
 		}
 	}

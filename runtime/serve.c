@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "answer_logprobs.h"
 #include "pass.h"
 
 enum { WARM_RUNS = 1, BENCH_RUNS = 5 };
@@ -41,6 +42,11 @@ static void run_once(struct rank *r)
 		printf(" -> ");
 		print_ids(p.answer[i].tokens, p.answer[i].n);
 		printf("\n");
+		if (p.answer[i].logprobs) {
+			char *lines = answer_logprob_lines(&p.prompts[i], &p.answer[i], NULL);
+			fputs(lines, stdout);
+			free(lines);
+		}
 	}
 	printf("ttft: %.1f ms\n", ttft_ms(&p));
 	printf("decode: %.1f tokens/s\n", pass_speed(&p, DR_DECODE));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "answer_logprobs.h"
 #include "batch.h"
 #include "event.h"
 #include "pass.h"
@@ -29,7 +30,7 @@ struct batch_pass {
 };
 
 /* ---- answers --------------------------------------------------------------------------------- */
-static json_t *answer_json(const struct prompt *prompt, int number, const struct answer *a)
+static json_t *answer_json(const struct prompt *prompt, int number, const struct answer *a, const struct tokenizer *t)
 {
 	json_t *ids = json_array();
 	for (int i = 0; i < a->n; i++)
@@ -41,6 +42,8 @@ static json_t *answer_json(const struct prompt *prompt, int number, const struct
 		const char *text = answer_text_all(a->text, &n);
 		json_object_set_new(v, "text", json_stringn(text, n));
 	}
+	if (v && a->logprobs)
+		json_object_set_new(v, "logprobs", answer_logprobs(prompt, a, t));
 	if (v && prompt->name)
 		json_object_set_new(v, "id", json_loads(prompt->name, JSON_DECODE_ANY, NULL));
 	return v;
@@ -50,7 +53,7 @@ static void keep_answer(struct pass *p, int prompt)
 {
 	struct batch_pass *b = p->context;
 	struct rank *r = p->rank;
-	json_t *v = answer_json(&p->prompts[prompt], prompt, &p->answer[prompt]);
+	json_t *v = answer_json(&p->prompts[prompt], prompt, &p->answer[prompt], r->job->tokenizer);
 	activity(r, ACTIVITY_PRINT);
 	if (!v || !batch_append(b->batch, prompt, v))
 		rank_fail(&r->reporter, "cannot write an answer to %s: %s", r->job->options->output_dir,

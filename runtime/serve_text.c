@@ -1,6 +1,9 @@
 /* Rank 0's part of `run --prompt`: the answers' text, as it comes if there is one prompt. */
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "../support/escape.h"
+#include "answer_logprobs.h"
 #include "pass.h"
 
 /* On a terminal, characters that would control it are printed as codes, but for ends of lines and tabs. */
@@ -47,6 +50,11 @@ void serve_text(struct rank *r)
 		const char *text = answer_text_more(p.answer[i].text, &n);
 		print_text(text, n);
 		printf("\n");
+		if (p.answer[i].logprobs) {
+			char *lines = answer_logprob_lines(&p.prompts[i], &p.answer[i], r->job->tokenizer);
+			print_text(lines, strlen(lines));
+			free(lines);
+		}
 	}
 	pass_close(&p);
 }

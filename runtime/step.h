@@ -8,8 +8,9 @@
 /* The inputs of a step, as words that rank 0 broadcasts: head, then the arrays of every microbatch and owner. */
 enum { STEP_STOP = -1 };
 struct step_head {
-	int32_t phase, microbatches, page_words, trace, pages[DR_POOLS];
-}; /* page_words: of struct page_run; pages: struct dr_frame; trace: see trace.c */
+	int32_t phase, microbatches, page_words, trace, logprobs, pages[DR_POOLS];
+}; /* page_words: of struct page_run; pages: struct dr_frame; trace: see trace.c; logprobs: a row
+    * asks for them */
 /* Pages that a sequence has taken: `n` entries of its row of an owner's page table follow, from entry `first` on. */
 struct page_run {
 	int32_t owner, pool, row, first, n;
@@ -45,10 +46,12 @@ struct dr_adjust *step_adjust(const struct step *s, const struct plan *plan, int
 /* For struct dr_frame. */
 int step_candidates(const struct step *s, const struct plan *plan, int microbatch);
 
-/* The results of a step: [microbatches][owners][max_rows]; logits have [vocab] after that. */
+/* The results of a step: [microbatches][owners][max_rows]; logits have [vocab] after that. Log-probabilities are those
+ * of rows that ask for them. */
 struct results {
 	int32_t *tokens;
 	float *logits; /* NULL: not requested */
+	struct dr_logprobs *logprobs;
 	int max_rows;
 };
 #endif

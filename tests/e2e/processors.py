@@ -1,6 +1,7 @@
 """What a launcher does with a row of logits, in numpy: biases, penalties, sampling. Written from the definitions; tests/fixtures/processors.json
 has what transformers' processors make of some rows."""
 import json
+import re
 
 import numpy as np
 
@@ -90,6 +91,42 @@ def check_tokens(prompts, tokens, logits, way):
             want = next_token(logits[i, n], prompt, tokens[i][:n], {**way, "seed": way.get("seed", 0) + i})
             if token != want:
                 raise Failed(f"prompt {i} has token {token} at {n}, and not {want}")
+
+
+def log_softmax(logits):
+    x = logits.astype(np.float64) - logits.max()
+    return x - np.log(np.exp(x).sum())
+
+
+def check_logprobs(got, tokens, logits, top):
+    """got: a prompt's list in outputs.jsonl; logits: [step, vocab], of the model. Ids that are almost as likely may change places."""
+    if [entry["id"] for entry in got] != list(tokens):
+        raise Failed(f"log-probabilities are of tokens {[entry['id'] for entry in got]}, not {tokens}")
+    for n, entry in enumerate(got):
+        want = log_softmax(logits[n])
+        best = np.sort(want)[::-1][:top]
+        entries = [entry, *entry["top_logprobs"]]
+        if len(entry["top_logprobs"]) != len(best) or any(abs(e["logprob"] - want[e["id"]]) > 2e-5 for e in entries):
+            raise Failed(f"token {n} has {entry}, not {want[entry['id']]} and {best}")
+        likely = [e["logprob"] for e in entry["top_logprobs"]]
+        if np.abs(likely - best).max(initial=0) > 2e-5 or likely != sorted(likely, reverse=True) or len({e["id"] for e in entries[1:]}) < len(best):
+            raise Failed(f"token {n}: the most likely are {likely}, not {best}")
+
+
+def printed_logprobs(text):
+    """The lists that `run` prints after the answer of each prompt, likewise."""
+    def entry(text):
+        m = re.fullmatch(r'(\d+)(?: ("(?:[^"\\]|\\.)*"))? (-?[\d.]+)', text)
+        return {"id": int(m[1]), "logprob": float(m[3]), **({"token": json.loads(m[2])} if m[2] else {})}
+
+    lists = [[]]
+    for line in text.splitlines():
+        if line.startswith("logprob: "):
+            first, *others = re.findall(r'\d+ (?:"(?:[^"\\]|\\.)*" )?-?[\d.]+', line[9:])
+            lists[-1].append({**entry(first), "top_logprobs": [entry(other) for other in others]})
+        elif lists[-1]:
+            lists.append([])
+    return lists if lists[-1] else lists[:-1]
 
 
 def as_transformers():

@@ -15,13 +15,13 @@ import sys
 import time
 
 from harness import FIXTURES, WORKLOAD, Expected, Failed, Folder, Report, compile_spec, first_line, need_deployc, on_terminal, spec
-from processors import command_line
+from processors import check_logprobs, command_line
 
 MODEL = "llama"
 STEPS = 16
 PLANS = {1: "Megatron {}", 4: "Megatron { pp = 2; dp = 2; pipeline { microbatches = 2 } }"}
 FIELDS = ("prompt, messages, ids, max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty, "
-          "logit_bias, seed, stop, stop_ids, id")
+          "logit_bias, logprobs, top_logprobs, seed, stop, stop_ids, id")
 
 
 def command(launcher, file, to, *options):
@@ -95,6 +95,28 @@ def own_options(folder, launcher):
     got = [(a["ids"], a["finish"]) for a in answers(out)]
     if got != [(best[:best.index(stop) + 1], "stop"), (best[:best.index(best[1]) + 1], "stop")]:
         raise Failed(f"with stop ids: {got}")
+
+
+def logprobs(folder, launcher):
+    """Those of transformers' logits, for the prompts that ask for them."""
+    expected = Expected(MODEL)
+    asked = [{"logprobs": True}, {"logprobs": 4}, {"logprobs": False}, {"logprobs": True, "top_logprobs": 20}, {}]
+    prompts = [{"ids": [int(t) for t in expected.prompts[i % 3]], **asked[i % 5]} for i in range(20)]
+    out, told = fresh(folder, "out"), 0
+    run(launcher, write(folder / "in.jsonl", prompts), out)
+    for i, answer in enumerate(answers(out)):
+        top = {0: 0, 1: 4, 3: 20}.get(i % 5, -1)
+        if ("logprobs" in answer) != (top >= 0):
+            raise Failed(f"answer {i} has the fields {list(answer)}")
+        if top >= 0:
+            check_logprobs(answer["logprobs"], answer["ids"], expected.logits[i % 3], top)
+            told += len(answer["logprobs"])
+    run(launcher, write(folder / "in.jsonl", [{"ids": prompts[0]["ids"]}, {"ids": prompts[1]["ids"], "logprobs": False}]), fresh(folder, "out"), "--logprobs", "2")
+    first, second = answers(out)
+    check_logprobs(first["logprobs"], first["ids"], expected.logits[0], 2)
+    if "logprobs" in second:
+        raise Failed("false does not win over --logprobs")
+    return f"{told} tokens"
 
 
 def measured(folder, launcher, ranks):
@@ -252,6 +274,11 @@ WRONG = {
     '{"ids": [1], "logit_bias": {"7": 101}}': ":1: `logit_bias`: the bias of token 7 is not a number from -100 to 100",
     '{"ids": [1], "logit_bias": {"256": 1}}': ":1: biased id 256 is not in the vocabulary of 256",
     json.dumps({"ids": [1], "logit_bias": {i: 1 for i in range(1025)}}): ":1: `logit_bias`: more than 1024 tokens have a bias",
+    '{"ids": [1], "logprobs": 21}': ":1: `logprobs` is 21; it must be a whole number from 0 to 20",
+    '{"ids": [1], "logprobs": "yes"}': ':1: `logprobs` is "yes"; it must be a whole number from 0 to 20',
+    '{"ids": [1], "logprobs": true, "top_logprobs": -1}': ":1: `top_logprobs` is -1; it must be a whole number from 0 to 20",
+    '{"ids": [1], "top_logprobs": 2}': ":1: `top_logprobs` goes with `logprobs`: true",
+    '{"ids": [1], "logprobs": 1, "top_logprobs": 2}': ":1: `top_logprobs` goes with `logprobs`: true",
     '{"ids": [1], "seed": -1}': ":1: `seed` is -1; it must be a whole number from 0 to",
     '{"ids": [1], "id": [1]}': ":1: `id` is [1]; it must be text or a whole number",
     '{"ids": [1], "tokens": 4}': f":1: there is no field `tokens`; the fields are {FIELDS}",
@@ -278,7 +305,7 @@ def refused(folder, launcher):
         file.write_text(text)
         run(launcher, file, out, status=1, said=f"{file}{said}" if said != "duplicate" else said)
     file.write_text("\n".join(t for t in WRONG if t.startswith('{"ids": [1], "t')))
-    if run(launcher, file, out, status=1).stderr.count(f"\n  {file}:") != 4:
+    if run(launcher, file, out, status=1).stderr.count(f"\n  {file}:") != 5:
         raise Failed("not all mistakes are reported at once")
     if out.exists():
         raise Failed("a folder was made for prompts that are refused")
@@ -308,7 +335,8 @@ def main():
         launchers = {ranks: compile_spec(spec(MODEL, ranks, plan, "f32", WORKLOAD), folder, f"batch{ranks}") for ranks, plan in PLANS.items()}
         one, four = launchers[1], launchers[4]
         tests = {"lines, in order, on 4": lambda: in_order(folder, four, False), "an array, in order, on 1": lambda: in_order(folder, one, True),
-                 "options of a prompt": lambda: own_options(folder, one), "--measure on 4": lambda: measured(folder, four, 4),
+                 "options of a prompt": lambda: own_options(folder, one), "log-probabilities on 4": lambda: logprobs(folder, four),
+                 "--measure on 4": lambda: measured(folder, four, 4),
                  "--measure on 1": lambda: measured(folder, one, 1), "killed, and run again": lambda: killed(folder, four),
                  "interrupted": lambda: interrupted(folder), "a full disk": lambda: full_disk(folder, one), "two at once": lambda: two_at_once(folder, one),
                  "progress on a terminal": lambda: progress(folder, one), "another run's folder": lambda: other_run(folder, one),

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Two attentions per layer whose caches are split in different ways, so that the sequences of the two caches are on different ranks. The
 logits of launchers on several meshes equal those of the same program in numpy. Ranks that have the rows of several owners change the
-logits of each as its sequences ask for."""
+logits of each as its sequences ask for, and know their log-probabilities."""
 import json
 import sys
 
 import numpy as np
 
 from harness import Failed, Folder, Report, compile_spec, need_deployc, run_launcher, write_safetensors
-from processors import check_tokens, command_line
+from processors import check_logprobs, check_tokens, command_line, printed_logprobs
 
 VOCAB, LAYERS, WIDTH, HEADS, HEAD_DIM, STEPS = 48, 2, 16, 2, 8, 4
 WAY = {"temperature": 0.8, "repetition_penalty": 1.4, "frequency_penalty": 0.5, "logit_bias": {"5": 2, "40": -50}, "seed": 3}
@@ -115,8 +115,10 @@ def run_mesh(folder, weights, prompts, number, mesh):
     for prompt, (_, tokens) in zip(prompts, expected):
         if tokens not in run.of(prompt):
             raise Failed(f"{prompt} continues {run.of(prompt)}, not {tokens}")
-    changed, logits = run_launcher(launcher, folder / "weights", prompts, STEPS, folder, options=command_line(WAY))
+    changed, logits = run_launcher(launcher, folder / "weights", prompts, STEPS, folder, options=command_line(WAY) + ["--logprobs", "5"])
     check_tokens(prompts, [changed.of(prompt)[0] for prompt in prompts], logits, WAY)
+    for prompt, rows, printed in zip(prompts, logits, printed_logprobs(changed.text), strict=True):
+        check_logprobs(printed, changed.of(prompt)[0], rows, 5)
     for rank, (planned, allocated) in run.memory.items():
         if planned != allocated:
             raise Failed(f"rank {rank} planned {planned} B and allocated {allocated} B")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 from harness import WORKLOAD, Expected, Failed, Folder, Report, compile_spec, need_deployc, run_launcher, spec
-from processors import as_transformers, check_tokens, command_line, probabilities
+from processors import as_transformers, check_logprobs, check_tokens, command_line, printed_logprobs, probabilities
 
 STEPS = 16
 SEEDS = 600
@@ -99,6 +99,16 @@ def frequencies_fit(folder, model, launcher, prompt, logits, way):
     return note
 
 
+def known_logprobs(folder, model, launchers, prompts, top):
+    """As the log softmax of the model's logits, whatever changes them afterwards; in every plan."""
+    way = {"temperature": 0.9, "top_k": 30, "repetition_penalty": 1.3, "logit_bias": {"9": 2.5}, "logprobs": top}
+    for launcher in launchers:
+        run, logits = run_launcher(launcher, model, prompts, STEPS, folder, options=command_line(way))
+        printed = printed_logprobs(run.text)
+        for i, prompt in enumerate(prompts):
+            check_logprobs(printed[i], run.of(prompt)[0], logits[i], top)
+
+
 def run_model(folder, report, model):
     expected = Expected(model)
     launchers = [compile_spec(spec(model, ranks, plan, "f32", workload), folder, f"{model}{i}")
@@ -112,6 +122,8 @@ def run_model(folder, report, model):
     for number, way in enumerate(CHANGED):
         name = ", ".join(k.replace("_penalty", "") for k in way)
         tests[f"{model}: changed logits {number}: {name}"] = lambda way=way: changed_as_defined(folder, model, launchers, prompts, way)
+    for top in 0, 3, 20:
+        tests[f"{model}: log-probabilities, {top} of each"] = lambda top=top: known_logprobs(folder, model, launchers, prompts[:3], top)
     report.check_all(tests, sys.argv[1:])
 
 

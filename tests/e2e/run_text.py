@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from harness import FIXTURES, ROOT, WORKLOAD, Failed, Folder, Report, compile_spec, first_line, need_deployc, on_terminal, spec
-from processors import command_line
+from processors import command_line, printed_logprobs
 
 MODEL, VOCAB, STEPS = "mixtral", 256, 30
 PROMPTS = ["Why is the sky blue?", "x", "naïve ☃ 🙂", "a\nb\tc", "Why is the sky blue?"]
@@ -116,6 +116,23 @@ def drawn_with_penalties(folder, one, four):
     plain = from_file(one, weights, folder, [{k: item[k] for k in ("prompt", "seed", "temperature", "min_p")} for item in items])
     if sum(a["text"] != text for a, text in zip(plain, among)) < 90:
         raise Failed("penalties and biases change few texts")
+
+
+def logprobs(folder, one, four):
+    """With the texts of tokens: after the text, and in outputs.jsonl; the same from the file as on standard output."""
+    weights, way = checkpoint(folder), {"temperature": 0.9, "logprobs": 3, "seed": 2}
+    for launcher in one, four:
+        plain = run(launcher, weights, "--prompt", PROMPTS[2], *command_line({k: way[k] for k in ("temperature", "seed")}))
+        text = run(launcher, weights, "--prompt", PROMPTS[2], *command_line(way))
+        if not text.startswith(plain + "logprob: "):
+            raise Failed(f"{text!r} does not begin with the text")
+        printed, = printed_logprobs(text[len(plain):])
+        answer, = from_file(launcher, weights, folder, [{"prompt": PROMPTS[2], **way}])
+        equal([e["id"] for e in printed], answer["ids"], "ids")
+        for mine, other in zip(printed, answer["logprobs"], strict=True):
+            for a, b in zip([mine, *mine["top_logprobs"]], [other, *other["top_logprobs"]], strict=True):
+                if abs(a["logprob"] - b["logprob"]) > 1e-6 or a["token"] != b["token"] or a["token"] != bytes([a["id"]]).decode(errors="replace"):
+                    raise Failed(f"{a} is printed, the file has {b}")
 
 
 def spaces(folder, launcher):
@@ -293,6 +310,7 @@ def main():
         one, four = (compile_spec(spec(MODEL, ranks, plan, "f32", WORKLOAD), folder, f"text{ranks}") for ranks, plan in PLANS.items())
         tests = {"texts as ids": lambda: same_as_ids(folder, one, four), "drawn texts": lambda: drawn(folder, one, four),
                  "drawn texts, with penalties": lambda: drawn_with_penalties(folder, one, four),
+                 "log-probabilities": lambda: logprobs(folder, one, four),
                  "spaces between words": lambda: spaces(folder, one), "stop strings": lambda: stop_strings(folder, one), "generation_config.json": lambda: proposals(folder, one),
                  "conversations": lambda: conversations(folder, one), "a stream": lambda: streamed(folder, one), "a terminal": lambda: terminal(folder, one), "the demo's model": lambda: by_heart(folder), "what is refused": lambda: refused(folder, one)}
         report.check_all(tests, sys.argv[1:])

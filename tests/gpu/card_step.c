@@ -108,6 +108,8 @@ static int32_t input_element(const struct card *c, uint32_t what, int i)
 static void write_input(const struct card *c, const struct dr_step_input *in)
 {
 	const struct dr_program *h = c->plan.head;
+	if (in->what == DR_INPUT_ADJUST)
+		return; /* no row changes its logits */
 	int n = in->what == DR_INPUT_PAGES    ? (int)(h->seqs * h->pages_per_seq)
 	        : in->what == DR_INPUT_WANT   ? c->frame.rows
 	        : in->what == DR_INPUT_SAMPLE ? c->frame.rows * (int)(sizeof(struct dr_sampling) / sizeof(int32_t))

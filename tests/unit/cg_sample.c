@@ -6,7 +6,7 @@ struct pair {
 	float value;
 	int32_t index;
 };
-enum { DRAWS = 20000 };
+enum { DRAWS = 20000, MAX_SHARDS = 12 };
 
 #define HOW(t, p, k, low, high, n, min) \
 	{.temperature = (t), .top_p = (p), .top_k = (k), .seed = (low), .seed_high = (high), .count = (n), .min_p = (min)}
@@ -44,6 +44,8 @@ static struct sampler sampler_of(const struct processor *p, int vocab, int n)
 /* The changes of logits in the tests that have some, and room for what they change. */
 static struct dr_adjust *entries;
 static float *saved;
+/* Likewise where log-probabilities go: [shards][rows]. */
+static struct dr_logprobs *records;
 
 /* Tokens of rows of logits f32[rows][vocab]. step 0: all rows have the same logits. Leaves the logits as they are. */
 static void sample(const struct sampler *s, const float *logits, int64_t step, const struct dr_sampling *how, int rows,
@@ -52,22 +54,29 @@ static void sample(const struct sampler *s, const float *logits, int64_t step, c
 	int each = few ? 1 : 1 + DR_CANDIDATES, total = rows * each;
 	size_t part_bytes = (size_t)(rows * s->v) * sizeof(float),
 		   pair_bytes = (size_t)(total * s->n) * sizeof(struct pair);
-	float *part = guarded(part_bytes), *before = guarded(part_bytes);
+	float *part[MAX_SHARDS], *before = guarded(part_bytes);
 	struct pair *pairs = guarded(pair_bytes);
+	uint64_t total_of = (uint64_t)total, rows_of = (uint64_t)rows;
 	for (int i = 0; i < s->n; i++) {
+		part[i] = guarded(part_bytes);
 		for (int r = 0; r < rows; r++)
 			for (int k = 0; k < s->v; k++) /* padding is not read: it would be chosen, or refused */
-				part[r * s->v + k] = i * s->v + k < s->vocab ? logits[r * step + i * s->v + k] : k % 2 ? NAN : 1e30f;
-		memcpy(before, part, part_bytes);
+				part[i][r * s->v + k] = i * s->v + k < s->vocab ? logits[r * step + i * s->v + k] : k % 2 ? NAN : 1e30f;
+		memcpy(before, part[i], part_bytes);
 		run_kernel(s->candidates,
-		           (uint64_t[]){address(part), address(how), address(entries), address(saved),
-		                        address(pairs + i * total), (uint64_t)rows, (uint64_t)total, (uint64_t)(i * s->v)},
+		           (uint64_t[]){address(part[i]), address(how), address(entries), address(saved),
+		                        address(records + i * rows), address(pairs + i * total), rows_of, total_of,
+		                        (uint64_t)(i * s->v)},
 		           workers);
-		assert_memory_equal(part, before, part_bytes);
+		assert_memory_equal(part[i], before, part_bytes);
 	}
-	run_kernel(s->draw, (uint64_t[]){address(pairs), address(how), address(token), (uint64_t)rows, (uint64_t)total},
-	           workers);
-	release(part, part_bytes);
+	for (int i = 0; i < s->n; i++) {
+		run_kernel(s->draw,
+		           (uint64_t[]){address(pairs), address(how), address(part[i]), address(token),
+		                        address(records + i * rows), rows_of, total_of, (uint64_t)(i * s->v)},
+		           workers);
+		release(part[i], part_bytes);
+	}
 	release(before, part_bytes);
 	release(pairs, pair_bytes);
 }
@@ -313,6 +322,63 @@ static void test_adjusted(void **state)
 	for_processors(adjusted_on);
 }
 
+/* Each shard's record of a row is that of its logits before they are changed; other rows have none. */
+static void check_record(const struct dr_logprobs *r, const float *x, int first, int n, int32_t token)
+{
+	static struct pair sorted[256];
+	double sum = 0;
+	for (int i = 0; i < n; i++)
+		sorted[i] = (struct pair){x[first + i], first + i};
+	qsort(sorted, (size_t)n, sizeof *sorted, by_logit);
+	for (int i = 0; i < n; i++)
+		sum += exp((double)sorted[i].value - (double)sorted[0].value);
+	assert_true(r->largest == sorted[0].value && fabs(r->sum / sum - 1) < 1e-5);
+	for (int i = 0; i < DR_LOGPROBS; i++) {
+		assert_true(r->top[i].logit == (i < n ? sorted[i].value : -INFINITY));
+		assert_true(i >= n || r->top[i].token == sorted[i].index);
+	}
+	assert_true(r->logit == (token >= first && token < first + n ? x[token] : -INFINITY));
+}
+
+static void logprobs_on(const struct processor *p)
+{
+	enum { R = 24, V = 63, UNTOUCHED = 7 };
+	float *logits = random_array(DTYPE_F32, R * V);
+	struct dr_sampling *how = alike(R, (struct dr_sampling){0});
+	int32_t *token = index_array(R);
+	entries = guarded(R * sizeof *entries);
+	saved = guarded(R * sizeof *saved);
+	for (int r = 0; r < R; r++) {
+		how[r] = (struct dr_sampling)HOW((float)(r % 3) * 0.6f, r % 4 ? 1 : 0.8f, r % 5 * 7, (uint32_t)r, 0, 3, 0);
+		how[r].logprobs = r % 3 > 0;
+		how[r].adjust = r, how[r].adjusts = r % 2;
+		entries[r] = (struct dr_adjust){r % V, 2, 1.5f, 0.25f};
+		for (int v = 0; v < V && r % 4 == 1; v++)
+			logits[r * V + v] = (float)random_below(5);
+	}
+	for (int n = 1; n <= 4; n++) {
+		struct sampler s = sampler_of(p, V, n);
+		records = guarded((size_t)(n * R) * sizeof *records);
+		memset(records, UNTOUCHED, (size_t)(n * R) * sizeof *records);
+		sample(&s, logits, V, how, R, false, 2, token);
+		for (int i = 0; i < n; i++)
+			for (int r = 0; r < R; r++)
+				if (how[r].logprobs)
+					check_record(&records[i * R + r], logits + r * V, i * s.v, i == n - 1 ? V - i * s.v : s.v,
+					             token[r]);
+				else
+					for (size_t k = 0; k < sizeof *records; k++)
+						assert_int_equal(((unsigned char *)&records[i * R + r])[k], UNTOUCHED);
+	}
+	entries = NULL, saved = NULL, records = NULL;
+}
+
+static void test_logprobs(void **state)
+{
+	(void)state;
+	for_processors(logprobs_on);
+}
+
 /* With a top_k that cuts nothing, a row gets the same token as without: both use the same noise. */
 static void paths_agree_on(const struct processor *p)
 {
@@ -405,7 +471,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_greedy),   cmocka_unit_test(test_not_finite), cmocka_unit_test(test_drawn),
 		cmocka_unit_test(test_rows),     cmocka_unit_test(test_seeds),      cmocka_unit_test(test_odd),
-		cmocka_unit_test(test_adjusted),
+		cmocka_unit_test(test_adjusted), cmocka_unit_test(test_logprobs),
 	};
 	return jit_run(tests);
 }

@@ -71,8 +71,8 @@ static void site_open(struct site *s, int dp, int microbatches, token_fn *on_tok
 	tiny_build(&s->blob, &(struct tiny){1, dp, 1, microbatches});
 	assert_null(plan_open(&s->plan, s->blob.at));
 	step_open(&s->step, &s->plan);
-	s->results =
-		(struct results){host_alloc((size_t)(dp * microbatches * TINY_ROWS), sizeof(int32_t)), NULL, TINY_ROWS};
+	s->results = (struct results){.tokens = host_alloc((size_t)(dp * microbatches * TINY_ROWS), sizeof(int32_t)),
+	                              .max_rows = TINY_ROWS};
 	s->engine = engine_open(&s->plan, &(struct stepper){&s->step, run_step, &s->results, s, false}, on_token, context);
 }
 
@@ -584,6 +584,8 @@ static void what_cannot_run_is_refused(void **state)
 		assert_int_equal(engine_submit(s.engine, &r, why), 0);
 		assert_non_null(strstr(why, "cannot sample"));
 	}
+	r.sampling = (struct dr_sampling){.logprobs = 1};
+	refused(&s, &r, "the plan moves tokens after they are sampled, so log-probabilities are not known");
 	penalties_are_refused(&s);
 	assert_true(engine_idle(s.engine));
 	site_close(&s);

@@ -35,6 +35,7 @@ static void make_sequences(struct sequence *q)
 		q[i] = make_sequence(
 			ids[i], n, OUTPUT,
 			(struct dr_sampling){.temperature = (float)(i % 3), .top_p = 1, .top_k = i % 2, .seed = (uint32_t)i});
+		q[i].sampling.logprobs = i % 5 == 2;
 		q[i].adjust = asks(i) ? adjust_open(&asked, ids[i], n) : NULL;
 	}
 }
@@ -45,6 +46,7 @@ struct load {
 	struct schedule *s;
 	struct sequence *q; /* [LOAD] */
 	struct step step;
+	int logprobs; /* rows of the step that ask for them */
 	int32_t cache[DR_POOLS][2][TINY_PAGES * TINY_PAGE], table[DR_POOLS][2][TINY_SEQS * TINY_PER_SEQ];
 };
 
@@ -134,6 +136,8 @@ static void check_owner(struct load *w, int m, int owner)
 			continue;
 		assert_int_equal(how->seed, q);
 		assert_int_equal(how->count, seq->n_out);
+		assert_int_equal(how->logprobs, q % 5 == 2);
+		w->logprobs += how->logprobs;
 		assert_true(how->adjust >= 0 && how->adjust + how->adjusts <= w->step.adjusts[m]);
 		if (asks(q))
 			check_entries(seq, step_adjust(&w->step, w->plan, m, owner) + how->adjust, how->adjusts);
@@ -153,6 +157,7 @@ static void check_step(struct load *w)
 		for (int pool = 0; pool < w->plan->n_pools; pool++)
 			tiny_take_pages(&w->step, w->plan, owner, pool, w->table[pool][owner]);
 	assert_true(w->step.n <= w->step.cap);
+	w->logprobs = 0;
 	for (int m = 0; m < w->step.head->microbatches; m++) {
 		assert_true(w->step.adjusts[m] <= TINY_ADJUSTS);
 		const struct dr_step_program *p = &w->plan->programs[w->step.head->phase];
@@ -161,6 +166,7 @@ static void check_step(struct load *w)
 		for (int owner = 0; owner < w->plan->n_owners; owner++)
 			check_owner(w, m, owner);
 	}
+	assert_int_equal(w->step.head->logprobs, w->logprobs > 0);
 }
 
 static void give_tokens(struct load *w)

@@ -229,8 +229,8 @@ static inline void tiny_build(struct blob_builder *b, const struct tiny *t)
 		inputs[i] = (struct dr_step_input){i, GROUP_DP, GROUP_NONE, GROUP_NONE, 0, 0, tiny_input((int)i)};
 	h.inputs = blob_put(b, inputs, DR_INPUTS, sizeof *inputs);
 	struct dr_step_program programs[DR_PHASES] = {
-		{blob_text(b, "prefill"), TINY_CHUNK, TINY_ROWS, {GROUP_DP, GROUP_NONE}, {0, 0}},
-		{blob_text(b, "decode"), 4, TINY_ROWS, {GROUP_DP, GROUP_NONE}, {0, 0}},
+		{blob_text(b, "prefill"), TINY_CHUNK, TINY_ROWS, {GROUP_DP, GROUP_NONE, GROUP_TP, 0}, {0, 0}},
+		{blob_text(b, "decode"), 4, TINY_ROWS, {GROUP_DP, GROUP_NONE, GROUP_TP, 0}, {0, 0}},
 	};
 	h.programs = blob_put(b, programs, DR_PHASES, sizeof *programs);
 	h.tokens_offset = AT_TOKENS;

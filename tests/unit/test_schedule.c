@@ -245,7 +245,8 @@ static void test_kernel_that_reads_more(void **state)
 static void test_buffer_that_is_dead(void **state)
 {
 	struct fixture *f = *state;
-	struct live *b = &f->s->programs.at[PHASE_PREFILL].live.at[2];
+	enum { OUTPUTS = 3 }; /* tokens, logits, log-probabilities: always alive */
+	struct live *b = &f->s->programs.at[PHASE_PREFILL].live.at[OUTPUTS];
 	assert_true(b->last > b->first);
 	b->last--;
 	breaks(f, "of act, where nothing");
