@@ -200,6 +200,22 @@ static void atomics(void **state)
 		assert_int_equal(seen[i], 1);
 }
 
+/* Two halves of a register compared at once: 1.0 and NaN with 2.0 and the lane's number. */
+static void pairs_of_halves(void **state)
+{
+	uint32_t out[N];
+	(void)state;
+	RUN("cvt.rn.f16.u32 %rs1, %r0;\nmov.b16 %rs2, 0x4000;\nmov.b32 %r1, {%rs2, %rs1};\nmov.u32 %r2, 0x7e003c00;\n"
+	    "mov.b16 %rs3, 0x3c00;\nmov.b32 %r3, {%rs3, %rs2};\nsetp.lt.f16x2 %p1|%p2, %r3, %r1;\nselp.u32 %r4, 1, 0, "
+	    "%p1;\n"
+	    "selp.u32 %r5, 2, 0, %p2;\nadd.u32 %r4, %r4, %r5;\nsetp.nan.f16x2 %p1|%p2, %r2, %r1;\n"
+	    "selp.u32 %r5, 4, 0, %p1;\nadd.u32 %r4, %r4, %r5;\nselp.u32 %r5, 8, 0, %p2;\nadd.u32 %r4, %r4, %r5;\n"
+	    "st.global.u32 [%rd3], %r4;\n",
+	    32, out);
+	for (uint32_t i = 0; i < 32; i++)
+		assert_int_equal(out[i], 1 + (i > 2 ? 2 : 0) + 8);
+}
+
 /* ---- lanes ---- */
 static void shuffles(void **state)
 {
@@ -289,11 +305,18 @@ static int setup(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(divergence),       cmocka_unit_test(loops),
-	                                   cmocka_unit_test(predicated),       cmocka_unit_test(calls),
-	                                   cmocka_unit_test(spaces),           cmocka_unit_test(widths),
-	                                   cmocka_unit_test(shared_and_local), cmocka_unit_test(atomics),
-	                                   cmocka_unit_test(shuffles),         cmocka_unit_test(votes),
-	                                   cmocka_unit_test(barriers),         cmocka_unit_test(others)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(divergence),
+	                                   cmocka_unit_test(loops),
+	                                   cmocka_unit_test(predicated),
+	                                   cmocka_unit_test(calls),
+	                                   cmocka_unit_test(spaces),
+	                                   cmocka_unit_test(widths),
+	                                   cmocka_unit_test(shared_and_local),
+	                                   cmocka_unit_test(atomics),
+	                                   cmocka_unit_test(pairs_of_halves),
+	                                   cmocka_unit_test(shuffles),
+	                                   cmocka_unit_test(votes),
+	                                   cmocka_unit_test(barriers),
+	                                   cmocka_unit_test(others)};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -87,14 +87,14 @@ static uint8_t comparison_of(const struct statement *s, const struct type *t)
 	return (uint8_t)(c + (t->kind == KIND_SIGNED ? 16 : 0));
 }
 
-static void compare(struct lowering *lo, const struct statement *s, const struct type *t, uint32_t p, int first)
+static void compare_registers(struct lowering *lo, const struct statement *s, const struct type *t, uint32_t p,
+                              uint32_t a, uint32_t b)
 {
 	static handler *const floats[] = {[F16] = x_setp_f16, [BF16] = x_setp_bf16, [F32] = x_setp_f32, [F64] = x_setp_f64};
 	handler *run = t->kind == KIND_FLOAT ? floats[t->number]
 	               : t->size == 2        ? x_setp_16
 	               : t->size == 4        ? x_setp_32
 	                                     : x_setp_64;
-	uint32_t a = source(lo, &s->operands[first], letter_of(t)), b = source(lo, &s->operands[first + 1], letter_of(t));
 	struct ins *in = emit(lo, run, 1, 3, (uint32_t[]){p, a, b});
 	in->variant = comparison_of(s, t);
 	in->number = t->number;
@@ -103,6 +103,30 @@ static void compare(struct lowering *lo, const struct statement *s, const struct
 		in->plain = in->run;
 		in->run = x_with_modes;
 	}
+}
+
+static void compare(struct lowering *lo, const struct statement *s, const struct type *t, uint32_t p, int first)
+{
+	uint32_t a = source(lo, &s->operands[first], letter_of(t)), b = source(lo, &s->operands[first + 1], letter_of(t));
+	compare_registers(lo, s, t, p, a, b);
+}
+
+/* setp.lt.f16x2 p|q, a, b: p compares the low halves, q the high ones. */
+void select_setp_pair(struct lowering *lo, const struct statement *s)
+{
+	const struct type *half = type_named(last_type(s)->number == F16X2 ? "f16" : "bf16");
+	uint32_t halves[2][2], results[2];
+	operand_count(lo, s, 4, 4);
+	for (int i = 0; i < 2; i++) {
+		uint32_t pair = source(lo, &s->operands[2 + i], 'R');
+		halves[i][0] = new_register(lo, 2, KIND_BITS);
+		halves[i][1] = new_register(lo, 2, KIND_BITS);
+		emit(lo, x_unpack_16x2, 2, 3, (uint32_t[]){halves[i][0], halves[i][1], pair});
+	}
+	for (int i = 0; i < 2; i++)
+		results[i] = definition(lo, &s->operands[i], 'p');
+	for (int i = 0; i < 2; i++)
+		compare_registers(lo, s, half, results[i], halves[0][i], halves[1][i]);
 }
 
 /* setp p|q, a, b, c: p is the comparison and c, q its opposite and c; `and` may be another operation. */
