@@ -299,6 +299,7 @@ REFUSED = {
                                         "rope_scaling.attention_factor is 1.0, and Qwen3 has none"),
     "another scaling, Qwen3": (changed("Qwen3_8B", rope_scaling={"rope_type": "linear", "factor": 4.0}), "rope_scaling"),
     "other layers with experts": (changed("Llama4_Maverick", moe_layers=list(range(48))), "moe_layers is [0,1,2"),
+    "for a compressor": (changed("Llama4_Scout", for_llm_compressor=True), "for_llm_compressor is true, and Llama4 has false"),
     "more than one expert of a token": (changed("Llama4_Scout", num_experts_per_tok=2), "num_experts_per_tok is 2, and Llama4 has 1"),
     "clipped queries": (changed("MPT_7B", attn_config={**PUBLISHED["MPT_7B"]["attn_config"], "clip_qkv": 6}),
                         "attn_config.clip_qkv is 6, and MPT has none"),
