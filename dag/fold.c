@@ -53,8 +53,8 @@ static double rounded(enum dtype t, double x)
 	return t == DTYPE_F16 && fabs(y) > 65504 ? copysign(INFINITY, y) : y;
 }
 
-/* The element of a folded value for element `at` of one that is computed from it. Only `iota` brings an axis, so both
- * have the same one, or the operand has none. */
+/* The element of a folded value for element `at` of one that is computed from it. Only `iota` and lists bring an
+ * axis, so both have the same one, or the operand has none. */
 static double operand(const struct local *l, int arg, int64_t at)
 {
 	return l->folded[arg][l->program->values.at[arg].n_axes ? at : 0];
@@ -62,7 +62,8 @@ static double operand(const struct local *l, int arg, int64_t at)
 
 static bool foldable(const struct local *l, const struct value *v)
 {
-	bool kind = op_is_pointwise(v->op) || v->op == OP_CONST || v->op == OP_IOTA || v->op == OP_RENAME;
+	bool kind =
+		op_is_pointwise(v->op) || v->op == OP_CONST || v->op == OP_IOTA || v->op == OP_LIST || v->op == OP_RENAME;
 	for (int i = 0; i < v->n_args && kind; i++)
 		kind = v->args[i] >= 0 && l->folded[v->args[i]];
 	return kind && v->n_axes <= 1 && elements(l->program, v) > 0;
@@ -83,6 +84,7 @@ static void fold(struct local *l, int at)
 			x[k] = operand(l, v->args[k], i);
 		out[i] = v->op == OP_CONST  ? v->number
 		         : v->op == OP_IOTA ? (double)i
+		         : v->op == OP_LIST ? v->numbers[i]
 		         : v->op == OP_CAST ? rounded(v->dtype, x[0])
 		                            : apply(v->op, x[0], x[1], x[2]);
 	}

@@ -17,34 +17,43 @@ struct nodes family_map(const struct node *model, const char *map)
 	return (struct nodes){0};
 }
 
-/* The value of a name in `config`: a String, or a list of them. */
-static struct nodes words_of(const struct node *model, const char *name)
+static void add_strings(struct import *m, const struct node *value, struct name_list *out)
 {
-	struct nodes items = family_map(model, "config");
+	if (value->kind == N_STR)
+		vec_push(m->arena, out, value->text);
+	for (int i = 0; value->kind == N_LIST && i < value->list.n; i++)
+		add_strings(m, value->list.at[i], out);
+}
+
+/* The values of a name in `config`, in all branches: each is a String or a list of them. */
+static void find_words(struct import *m, struct nodes items, const char *name, struct name_list *out)
+{
 	for (int i = 0; i < items.n; i++) {
 		const struct node *item = items.at[i];
 		if (item->kind == N_SET && item->set.path.n == 1 && !strcmp(item->set.path.at[0].name, name))
-			return item->set.value->kind == N_LIST ? item->set.value->list
-			                                       : (struct nodes){(struct node **)&item->set.value, 1};
+			add_strings(m, item->set.value, out);
+		if (item->kind == N_WHEN) {
+			find_words(m, item->when.then, name, out);
+			find_words(m, item->when.other, name, out);
+		}
 	}
-	return (struct nodes){0};
 }
 
-static bool is_family(const struct node *item)
+static struct name_list words_of(struct import *m, const struct node *model, const char *name)
 {
-	return item->kind == N_NAMED && !strcmp(item->named.kind.name, "model") && words_of(item, "model_type").n;
+	struct name_list out = {0};
+	find_words(m, family_map(model, "config"), name, &out);
+	return out;
+}
+
+static bool is_family(struct import *m, const struct node *item)
+{
+	return item->kind == N_NAMED && !strcmp(item->named.kind.name, "model") && words_of(m, item, "model_type").n;
 }
 
 static void add_family(struct import *m, struct def *d)
 {
-	struct family f = {.def = d};
-	struct nodes types = words_of(d->node, "model_type"), architectures = words_of(d->node, "architectures");
-	for (int i = 0; i < types.n; i++)
-		if (types.at[i]->kind == N_STR)
-			vec_push(m->arena, &f.types, types.at[i]->text);
-	for (int i = 0; i < architectures.n; i++)
-		if (architectures.at[i]->kind == N_STR)
-			vec_push(m->arena, &f.architectures, architectures.at[i]->text);
+	struct family f = {d, words_of(m, d->node, "model_type"), words_of(m, d->node, "architectures")};
 	vec_push(m->arena, &m->families, f);
 }
 
@@ -54,7 +63,7 @@ static void add_families(struct import *m, struct module *module)
 		if (m->families.at[i].def->module == module)
 			return; /* its folder was given twice */
 	for (int i = 0; module && i < module->own.n; i++)
-		if (is_family(module->own.at[i]->node))
+		if (is_family(m, module->own.at[i]->node))
 			add_family(m, module->own.at[i]);
 }
 
@@ -81,7 +90,7 @@ static bool declares_family(struct import *m, const char *label, struct file_tex
 	uint32_t source = sources_add(sink->sources, label, label, text.at, text.size);
 	struct nodes items = parse_module(m->arena, m->sema->names, sink, source);
 	for (int i = 0; i < items.n; i++)
-		if (is_family(items.at[i]))
+		if (is_family(m, items.at[i]))
 			return true;
 	return false;
 }

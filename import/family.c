@@ -134,31 +134,19 @@ static bool is_only(const struct import *m, const struct family *chosen)
 	return true;
 }
 
-/* The language model of a wrapper: the one object of the file, such as text_config, that a family reads. It becomes the
- * root. NULL: there is none, there are several, or the weights of the whole are quantised. */
+static bool is_read(void *m, json_t *object) { return family_of(m, object); }
+
+/* The language model of a larger one: the one object of the file, such as text_config, that a family reads. It becomes
+ * the root. NULL: there is none, or there are several. */
 static const struct family *find_inner(struct import *m)
 {
-	const char *key, *of = NULL;
-	json_t *v, *inner = NULL;
-	int found = 0;
-	json_object_foreach (m->root, key, v) {
-		bool reads = json_is_object(v) && family_of(m, v);
-		found += reads;
-		inner = reads ? v : inner;
-		of = reads ? key : of;
-	}
-	if (found != 1 || json_at(m->root, "quantization_config"))
+	const char *key = config_inner_key(m->root, is_read, m);
+	if (!key)
 		return NULL;
-	json_t *type = json_at(m->root, "dtype") ? json_at(m->root, "dtype") : json_at(m->root, "torch_dtype");
-	if (type && !json_at(inner, "dtype") && !json_at(inner, "torch_dtype"))
-		if (json_object_set(inner, "dtype", type))
-			out_of_memory(sizeof *inner);
-	complain(
-		"%s: the model is that of `%s` alone, and reads a checkpoint in which this language model was saved by itself"
-		" (docs/how-to-add-a-model.md)",
-		m->source, of);
-	m->root = inner;
-	return family_of(m, inner);
+	complain("%s: the model is that of `%s`; launchers leave the rest of the checkpoint alone", m->source, key);
+	m->inner = config_inner(m->root, key);
+	m->root = m->inner;
+	return family_of(m, m->root);
 }
 
 bool find_family(struct import *m)

@@ -76,6 +76,7 @@ struct imported import_checkpoint(struct arena *arena, struct names *names, stru
 	bool quantised = file && is_quantised(arena, m.source);
 	const char *text = file ? model_text(&m) : NULL;
 	out.text = quantised ? NULL : text;
+	json_decref(m.inner);
 	json_decref(file);
 	return out;
 }

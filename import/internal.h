@@ -23,8 +23,8 @@ struct setting {
 /* A model that declares a `config` with a model_type. */
 struct family {
 	struct def *def;
-	VEC(const char *) types;         /* the model_type of files that it reads */
-	VEC(const char *) architectures; /* the `architectures` of these files; none: the family does not say */
+	struct name_list types;         /* the model_type of files that it reads */
+	struct name_list architectures; /* the `architectures` of these files; none: the family does not say */
 };
 
 struct import {
@@ -33,6 +33,7 @@ struct import {
 	const struct import_options *options;
 	const char *source, *name;   /* the file; the model to make */
 	json_t *root;                /* the file, or the object in it that is the language model */
+	json_t *inner;               /* that object, with what the file decides for it; or NULL */
 	VEC(struct family) families; /* families in folders first */
 	struct def *family;
 	struct record *record; /* the family's */

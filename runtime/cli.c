@@ -114,14 +114,17 @@ static void check_weights(const struct job *job, struct checkpoint **checkpoint,
 	const char *folder = job->options->weights;
 	struct unverified u = {.name = job->options->unverified, .n = job->options->n_unverified};
 	int before = p->n;
+	bool inner = false;
 	if (!is_folder(folder))
 		problem(p, "--weights: %s is not a folder", folder);
 	else
-		config_check(job->plan, folder, &u, p);
+		inner = config_check(job->plan, folder, &u, p);
 	if (p->n > before)
 		return;
 	*checkpoint = checkpoint_open(folder, p);
 	checkpoint_guard(*checkpoint, NULL);
+	if (p->n == before)
+		weights_inner(job->plan, *checkpoint, inner, p);
 	if (p->n > before)
 		return;
 	weights_check(job->plan, *checkpoint, &u, p);

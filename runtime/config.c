@@ -124,9 +124,36 @@ static json_t *read_config(const struct plan *plan, const char *folder, struct p
 	return root;
 }
 
-void config_check(const struct plan *plan, const char *folder, struct unverified *u, struct problems *p)
+static bool is_of_model(void *context, json_t *object)
 {
-	json_t *root = read_config(plan, folder, p);
+	const struct plan *plan = context;
+	for (uint32_t i = 0; i < plan->head->config.n; i++) {
+		struct config_value want = value_of(plan, &plan->config[i]);
+		if (!strcmp(plan_string(plan, plan->config[i].name), "model_type"))
+			return config_agrees(&want, json_object_get(object, "model_type"));
+	}
+	return true;
+}
+
+/* The part of the file that describes the program's model; the rest of a larger model's is not compared. */
+static json_t *own_part(const struct plan *plan, json_t *root, bool *inner)
+{
+	const char *key = root ? config_inner_key(root, is_of_model, (void *)plan) : NULL;
+	*inner = key;
+	if (!key)
+		return root;
+	json_t *part = config_inner(root, key);
+	print_note(
+		"config.json: %s is the program's model; the rest of the file, and tensors outside this model, are not read",
+		key);
+	json_decref(root);
+	return part;
+}
+
+bool config_check(const struct plan *plan, const char *folder, struct unverified *u, struct problems *p)
+{
+	bool inner;
+	json_t *root = own_part(plan, read_config(plan, folder, p), &inner);
 	for (uint32_t i = 0; i < plan->head->config.n; i++)
 		unverified_has(u, plan_string(plan, plan->config[i].name)); /* a name in the file is not misspelt */
 	for (uint32_t i = 0; root && i < plan->head->config.n; i++)
@@ -134,4 +161,5 @@ void config_check(const struct plan *plan, const char *folder, struct unverified
 	if (root)
 		config_fields_check(plan, root, u, p);
 	json_decref(root);
+	return inner;
 }

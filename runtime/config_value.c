@@ -135,3 +135,44 @@ void config_unknown(json_t *root, const struct config_names *names,
 {
 	search(&(struct search){names, report, context}, root, "");
 }
+
+/* ---- the language model in the file of a larger one -------------------------------------------- */
+static bool is_said(const json_t *v) { return v && !json_is_null(v); }
+
+static void take(json_t *inner, json_t *root, const char *name)
+{
+	json_t *v = json_object_get(root, name);
+	if (is_said(v) && json_object_set(inner, name, v))
+		no_memory(sizeof *v);
+}
+
+json_t *config_inner(json_t *root, const char *key)
+{
+	static const char *const decided[] = {"tie_word_embeddings", "quantization_config", "compression_config",
+	                                      "quantization"};
+	static const char *const formats[] = {"dtype", "torch_dtype"};
+	json_t *inner = json_copy(json_object_get(root, key));
+	if (!inner)
+		no_memory(sizeof *inner);
+	for (size_t i = 0; i < sizeof decided / sizeof *decided; i++)
+		take(inner, root, decided[i]);
+	bool has_format = is_said(json_object_get(inner, "dtype")) || is_said(json_object_get(inner, "torch_dtype"));
+	for (size_t i = 0; i < sizeof formats / sizeof *formats && !has_format; i++)
+		take(inner, root, formats[i]);
+	return inner;
+}
+
+const char *config_inner_key(json_t *root, bool (*reads)(void *context, json_t *object), void *context)
+{
+	const char *key, *found = NULL;
+	json_t *v;
+	int n = 0;
+	if (reads(context, root))
+		return NULL;
+	json_object_foreach (root, key, v)
+		if (json_is_object(v) && reads(context, v)) {
+			found = key;
+			n++;
+		}
+	return n == 1 ? found : NULL;
+}

@@ -25,6 +25,13 @@ bool config_agrees(const struct config_value *want, json_t *v);
 /* Writes the value as text, at most n bytes with the NUL. */
 void config_text(const struct config_value *want, char *out, size_t n);
 
+/* The key of the language model in a file of a larger one: of its one object that the program reads. NULL: the program
+ * reads the file itself, or no object, or several. */
+const char *config_inner_key(json_t *root, bool (*reads)(void *context, json_t *object), void *context);
+/* The language model at that key, as if it were a file of its own, with what the larger file decides for its parts: a
+ * tied head, how weights are quantised, and the format of numbers if the object has none. A new reference. */
+json_t *config_inner(json_t *root, const char *key);
+
 /* Calls `report` for each field that no name covers, in the file's order. A name covers its field and all nested ones.
  * An object without named fields is reported as a whole. A null is ignored. A dot in a key does not separate keys. */
 struct config_names {

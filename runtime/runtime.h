@@ -83,6 +83,10 @@ struct tensor {
 struct checkpoint *checkpoint_open(const char *folder, struct problems *p);
 void checkpoint_close(struct checkpoint *c);
 const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name);
+/* Gives each tensor the name that `rename` returns, which the checkpoint then owns; drops those for which it returns
+ * NULL. Reports two of one name. */
+void checkpoint_rename(struct checkpoint *c, char *(*rename)(void *context, const char *name), void *context,
+                       struct problems *p);
 int checkpoint_size(const struct checkpoint *c);
 const struct tensor *checkpoint_at(const struct checkpoint *c, int i);
 /* From now on, a file of the checkpoint that is truncated while it is mapped ends the process with a message. Ranks
@@ -103,9 +107,13 @@ bool unverified_has(struct unverified *u, const char *name); /* notes the use */
 void unverified_check(const struct unverified *u,
                       struct problems *p); /* reports those that matched nothing: they are misspelt */
 
-/* Compares config.json with what the program was compiled for (docs/language.md, Checkpoints). */
-void config_check(const struct plan *plan, const char *folder, struct unverified *u, struct problems *p);
+/* Compares config.json with what the program was compiled for (docs/language.md, Checkpoints). true: the file is of a
+ * larger model, which has the program's in an object. */
+bool config_check(const struct plan *plan, const char *folder, struct unverified *u, struct problems *p);
 void config_fields_check(const struct plan *plan, struct json_t *root, struct unverified *u, struct problems *p);
+/* weights_inner.c: takes a prefix from the names of the program's tensors. larger: drops the others, which are those of
+ * a larger model. Before weights_check. */
+void weights_inner(const struct plan *plan, struct checkpoint *c, bool larger, struct problems *p);
 /* Checks presence, shape and dtype of every tensor. Rejects tensors that nothing reads, except those listed in the
  * program. */
 void weights_check(const struct plan *plan, const struct checkpoint *c, struct unverified *u, struct problems *p);

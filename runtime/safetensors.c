@@ -299,13 +299,29 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
 }
 
-static void sort_tensors(struct checkpoint *c, const char *folder, struct problems *p)
+/* where: the folder, for messages */
+static void sort_tensors(struct checkpoint *c, const char *where, struct problems *p)
 {
 	if (c->n)
 		qsort(c->tensor, (size_t)c->n, sizeof *c->tensor, by_name);
 	for (int i = 1; i < c->n; i++)
 		if (!strcmp(c->tensor[i].name, c->tensor[i - 1].name))
-			problem(p, "%s: tensor %s appears twice", folder, c->tensor[i].name);
+			problem(p, "%s: tensor %s appears twice", where, c->tensor[i].name);
+}
+
+void checkpoint_rename(struct checkpoint *c, char *(*rename)(void *context, const char *name), void *context,
+                       struct problems *p)
+{
+	int kept = 0;
+	for (int i = 0; i < c->n; i++) {
+		char *old = c->tensor[i].name, *name = rename(context, old);
+		free(old);
+		c->tensor[kept] = c->tensor[i];
+		c->tensor[kept].name = name;
+		kept += name != NULL;
+	}
+	c->n = kept;
+	sort_tensors(c, "the language model", p);
 }
 
 /* Reads each shard once. `number`: number of the file, by name. */

@@ -6,27 +6,20 @@
 const char *op_name(enum op op)
 {
 	static const char *const names[OP_COUNT] = {
-		[OP_INPUT] = "input",       [OP_PARAM] = "param",
-		[OP_CONST] = "const",       [OP_IOTA] = "iota",
-		[OP_ADD] = "add",           [OP_SUB] = "sub",
-		[OP_MUL] = "mul",           [OP_DIV] = "div",
-		[OP_MIN] = "min",           [OP_MAX] = "max",
-		[OP_CLAMP] = "clamp",       [OP_EXP] = "exp",
-		[OP_LOG] = "log",           [OP_SQRT] = "sqrt",
-		[OP_RSQRT] = "rsqrt",       [OP_TANH] = "tanh",
-		[OP_ERF] = "erf",           [OP_SIN] = "sin",
-		[OP_COS] = "cos",           [OP_ABS] = "abs",
-		[OP_FLOOR] = "floor",       [OP_CEIL] = "ceil",
-		[OP_CAST] = "cast",         [OP_SUM] = "sum",
-		[OP_MEAN] = "mean",         [OP_REDUCE_MAX] = "reduce_max",
-		[OP_RENAME] = "rename",     [OP_PIECE] = "piece",
-		[OP_CONTRACT] = "contract", [OP_EMBED] = "embed",
-		[OP_PICK] = "pick",         [OP_ROTATE] = "rotate",
-		[OP_APPEND] = "append",     [OP_ATTEND] = "attend",
-		[OP_ROUTE] = "route",       [OP_DISPATCH] = "dispatch",
-		[OP_COMBINE] = "combine",   [OP_JOIN] = "join",
-		[OP_SAMPLE] = "sample",     [OP_CARRY] = "carry",
-		[OP_FINAL] = "final",
+		[OP_INPUT] = "input",       [OP_PARAM] = "param",     [OP_CONST] = "const",
+		[OP_IOTA] = "iota",         [OP_LIST] = "list",       [OP_ADD] = "add",
+		[OP_SUB] = "sub",           [OP_MUL] = "mul",         [OP_DIV] = "div",
+		[OP_MIN] = "min",           [OP_MAX] = "max",         [OP_CLAMP] = "clamp",
+		[OP_EXP] = "exp",           [OP_LOG] = "log",         [OP_SQRT] = "sqrt",
+		[OP_RSQRT] = "rsqrt",       [OP_TANH] = "tanh",       [OP_ERF] = "erf",
+		[OP_SIN] = "sin",           [OP_COS] = "cos",         [OP_ABS] = "abs",
+		[OP_FLOOR] = "floor",       [OP_CEIL] = "ceil",       [OP_CAST] = "cast",
+		[OP_SUM] = "sum",           [OP_MEAN] = "mean",       [OP_REDUCE_MAX] = "reduce_max",
+		[OP_RENAME] = "rename",     [OP_PIECE] = "piece",     [OP_CONTRACT] = "contract",
+		[OP_EMBED] = "embed",       [OP_PICK] = "pick",       [OP_ROTATE] = "rotate",
+		[OP_APPEND] = "append",     [OP_ATTEND] = "attend",   [OP_ROUTE] = "route",
+		[OP_DISPATCH] = "dispatch", [OP_COMBINE] = "combine", [OP_JOIN] = "join",
+		[OP_SAMPLE] = "sample",     [OP_CARRY] = "carry",     [OP_FINAL] = "final",
 	};
 	return names[op];
 }
@@ -74,7 +67,8 @@ static int n_operands(enum op op)
 	case OP_INPUT:
 	case OP_PARAM:
 	case OP_CONST:
-	case OP_IOTA:     return 0;
+	case OP_IOTA:
+	case OP_LIST:     return 0;
 	case OP_ADD:
 	case OP_SUB:
 	case OP_MUL:

@@ -48,6 +48,7 @@ enum op {
 	OP_PARAM,
 	OP_CONST, /* no axes */
 	OP_IOTA,  /* 0, 1, 2 ... over axes[0], f32 */
+	OP_LIST,  /* numbers of a list over axes[0], f32 */
 	/* pointwise: an operand with fewer axes is broadcast. Axes are matched by name; their order says nothing about
 	   memory. */
 	OP_ADD,
@@ -119,6 +120,8 @@ struct value {
 		int param;
 		/* OP_CONST */
 		double number;
+		/* OP_LIST: one for each index of axes[0]; NULL in a block that is checked by itself */
+		const double *numbers;
 		/* OP_SUM, OP_MEAN, OP_REDUCE_MAX, OP_CONTRACT: the axes that are summed */
 		struct {
 			int *over, n_over;

@@ -71,12 +71,19 @@ static void print_route(const struct program *p, const struct value *v, FILE *ou
 	        v->route.renormalize ? " renormalize" : "", v->route.factor);
 }
 
+static void print_list_value(const struct program *p, const struct value *v, FILE *out)
+{
+	for (int64_t i = 0; i < p->axes.at[v->axes[0]].extent; i++)
+		fprintf(out, " %.17g", v->numbers[i]);
+}
+
 static void print_attributes(const struct program *p, const struct value *v, FILE *out)
 {
 	static const char *const inputs[] = {[INPUT_IDS] = "ids", [INPUT_POS] = "pos", [INPUT_WANT] = "want"};
 	switch (v->op) {
 	case OP_INPUT: fprintf(out, " %s", inputs[v->input]); break;
 	case OP_CONST: fprintf(out, " %.17g", v->number); break;
+	case OP_LIST:  print_list_value(p, v, out); break;
 	case OP_PARAM: fprintf(out, " %s", p->params.at[v->param].path); break;
 	case OP_APPEND:
 		fprintf(out, " state %s", p->states.at[v->append.state].path);

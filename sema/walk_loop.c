@@ -137,13 +137,24 @@ static bool same_route(const struct value *a, const struct value *b)
 	       && a->route.over == b->route.over && a->route.expert == b->route.expert && a->route.slot == b->route.slot;
 }
 
-/* Of two values of one operation. */
-static bool same_attributes(const struct value *x, const struct value *y, struct mark a, struct mark b)
+/* Of two lists over one axis. */
+static bool same_numbers(const struct program *p, const struct value *a, const struct value *b)
+{
+	size_t n = (size_t)p->axes.at[a->axes[0]].extent;
+	return a->numbers == b->numbers
+	       || (a->numbers && b->numbers && !memcmp(a->numbers, b->numbers, n * sizeof *a->numbers));
+}
+
+/* Of two values of one operation, with the same axes. */
+static bool same_attributes(const struct program *p, const struct value *x, const struct value *y, struct mark a,
+                            struct mark b)
 {
 	struct reduced_axes over = value_reduced(x), other = value_reduced(y);
 	switch (x->op) {
+	case OP_INPUT:  return x->input == y->input;
 	case OP_PARAM:  return same_index(x->param, y->param, a.params, b.params);
 	case OP_CONST:  return x->number == y->number;
+	case OP_LIST:   return same_numbers(p, x, y);
 	case OP_RENAME:
 	case OP_PIECE:  return x->view.from == y->view.from && x->view.to == y->view.to;
 	case OP_EMBED:
@@ -165,7 +176,7 @@ static bool same_value(const struct program *p, int i, int j, struct mark a, str
 	const struct value *x = &p->values.at[i], *y = &p->values.at[j];
 	bool same = x->op == y->op && x->type == y->type && x->dtype == y->dtype
 	            && same_list(x->axes, x->n_axes, y->axes, y->n_axes) && x->n_args == y->n_args
-	            && x->index_of == y->index_of && x->slot == y->slot && same_attributes(x, y, a, b)
+	            && x->index_of == y->index_of && x->slot == y->slot && same_attributes(p, x, y, a, b)
 	            && same_index(x->region, y->region, a.regions, b.regions)
 	            && same_index(x->call, y->call, a.calls, b.calls);
 	for (int k = 0; same && k < x->n_args; k++)

@@ -18,8 +18,9 @@ static const struct function {
 };
 enum { N_FUNCTIONS = sizeof functions / sizeof *functions };
 
-static const char *const words[] = {"cast", "iota", "sum",   "mean", "max", "min", "clamp", "size", "alias", "exp",
-                                    "log",  "sqrt", "rsqrt", "tanh", "erf", "sin", "cos",   "abs",  "floor", "ceil"};
+static const char *const words[] = {"cast",  "iota", "constant", "index", "sum",   "mean", "max",   "min",
+                                    "clamp", "size", "alias",    "exp",   "log",   "sqrt", "rsqrt", "tanh",
+                                    "erf",   "sin",  "cos",      "abs",   "floor", "ceil"};
 
 static const struct function *function_named(const char *name)
 {
@@ -120,6 +121,52 @@ static struct val iota(struct env *e, const struct node *n)
 	return val_tensor(walk_emit(e->walk, v));
 }
 
+/* The numbers of a list, one for each index of the axis. NULL after a report. */
+static const double *list_numbers(struct walk *w, struct val list, int axis, struct span at)
+{
+	int64_t extent = w->p->axes.at[axis].extent;
+	double *out = arena_array(w->arena, double, list.list.n + 1);
+	for (int i = 0; i < list.list.n; i++)
+		if (!val_number(list.list.at[i], &out[i]) || list.list.at[i].kind == V_QUANTITY) {
+			walk_report(w, DIAG_E0203, at, "`constant` takes a list of numbers, found %s in it",
+			            walk_show(w, list.list.at[i]));
+			return NULL;
+		}
+	if (list.list.n == extent)
+		return out;
+	if (extent)
+		walk_report(w, DIAG_E0203, at, "`constant` of %d numbers over `%s`, which has %lld", list.list.n,
+		            w->p->axes.at[axis].name, (long long)extent);
+	else
+		walk_report(w, DIAG_E0203, at, "`constant` over `%s`, whose extent is only known when a step runs",
+		            w->p->axes.at[axis].name);
+	return NULL;
+}
+
+/* A list as a tensor over an axis. */
+static struct val constant(struct env *e, const struct node *n)
+{
+	struct walk *w = e->walk;
+	if (!takes(e, "constant", n, 1))
+		return val_bad();
+	struct val list = walk_eval(e, argument(n, 0), NULL), open;
+	int axis = axis_argument(e, "constant", over_argument(n));
+	if (list.kind == V_BAD || axis < 0)
+		return val_bad();
+	struct value v = walk_value(w, OP_LIST, n->span);
+	bool known = !val_open(list, &open) && !env_partial(e);
+	if (known && list.kind != V_LIST) {
+		walk_report(w, DIAG_E0203, argument(n, 0)->span, "`constant` takes a list of numbers, found %s",
+		            walk_show(w, list));
+		return val_bad();
+	}
+	v.numbers = known ? list_numbers(w, list, axis, argument(n, 0)->span) : NULL;
+	v.dtype = DTYPE_F32;
+	v.axes = axes_add(w, (struct axes){0}, axis).at;
+	v.n_axes = 1;
+	return known && !v.numbers ? val_bad() : val_tensor(walk_emit(w, v));
+}
+
 static struct val reduce(struct env *e, const char *f, const struct node *n)
 {
 	struct walk *w = e->walk;
@@ -148,6 +195,45 @@ static struct val reduce(struct env *e, const char *f, const struct node *n)
 	v.reduce.n_over = 1;
 	value_args(w, &v, &x.tensor, 1);
 	return walk_ragged(w, &v) ? val_tensor(walk_emit(w, v)) : val_bad();
+}
+
+/* The longest context of the model; 0: unknown. */
+static int64_t longest_context(struct walk *w)
+{
+	struct field *f = w->model ? record_field(w->model, names_str(w->s->names, "max_ctx")) : NULL;
+	struct val v = f ? record_get(w->model, f->name, f->span) : val_none();
+	return v.kind == V_INT ? v.i : 0;
+}
+
+/* Positions, as indices of an axis that has as many as a sequence may have. */
+static struct val index_of(struct env *e, const struct node *n)
+{
+	struct walk *w = e->walk;
+	if (!takes(e, "index", n, 1))
+		return val_bad();
+	struct val x = walk_eval(e, argument(n, 0), NULL);
+	int axis = axis_argument(e, "index", over_argument(n));
+	if (x.kind == V_BAD || axis < 0)
+		return val_bad();
+	if (x.kind != V_TENSOR || w->p->values.at[x.tensor].type != TYPE_INT || w->p->values.at[x.tensor].op != OP_INPUT) {
+		walk_report(w, DIAG_E0412, n->span, "`index` takes positions, an input, found %s", walk_show(w, x));
+		return val_bad();
+	}
+	int64_t extent = w->p->axes.at[axis].extent, longest = longest_context(w);
+	if (!env_partial(e) && longest > extent) {
+		struct diag *d = walk_report(w, DIAG_E0203, over_argument(n)->span,
+		                             "`%s` is too short for the positions of a sequence", w->p->axes.at[axis].name);
+		diag_note(w->s->sink, d, "`%s` = %lld, `max_ctx` = %lld", w->p->axes.at[axis].name, (long long)extent,
+		          (long long)longest);
+		return val_bad();
+	}
+	struct value v = w->p->values.at[x.tensor];
+	v.type = TYPE_INDEX;
+	v.index_of = axis;
+	v.span = n->span;
+	v.name = NULL;
+	v.region = walk_value(w, OP_INPUT, n->span).region;
+	return val_tensor(walk_emit(w, v));
 }
 
 /* ---- words on axes --------------------------------------------------------------------------- */
@@ -275,7 +361,8 @@ bool walk_word(struct env *e, const char *f, const struct node *n, struct val *o
 		report_unknown_word(e, f, n->call.f->span);
 		return true;
 	}
-	if ((!strcmp(f, "sum") || !strcmp(f, "mean")) && !over_argument(n)) {
+	if ((!strcmp(f, "sum") || !strcmp(f, "mean") || !strcmp(f, "constant") || !strcmp(f, "index"))
+	    && !over_argument(n)) {
 		struct diag *d = walk_report(e->walk, DIAG_E0410, n->span, "cannot infer which axis is `over` of `%s`", f);
 		diag_help(e->walk->s->sink, d, "pass it in the call: `%s(..., over = ...)`", f);
 		return true;
@@ -286,6 +373,10 @@ bool walk_word(struct env *e, const char *f, const struct node *n, struct val *o
 		*out = cast(e, n);
 	else if (!strcmp(f, "iota"))
 		*out = iota(e, n);
+	else if (!strcmp(f, "constant"))
+		*out = constant(e, n);
+	else if (!strcmp(f, "index"))
+		*out = index_of(e, n);
 	else if (!strcmp(f, "size"))
 		*out = size_of(e, n);
 	else if (!strcmp(f, "alias"))

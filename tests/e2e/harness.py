@@ -38,6 +38,12 @@ MODELS = {
                 "window = 9; max_ctx = 512; rope_theta = 10_000.0"),
     "phi3": ("std.phi3", "Phi3", "vocab = 70; layers = 3; d_model = 36; kv_heads = 3; q_group = 2; ffn = 48; window = 11; "
              "max_ctx = 512"),
+    "phi3_long": ("std.phi3", "Phi3", "vocab = 48; layers = 1; d_model = 32; kv_heads = 2; q_group = 2; ffn = 40; max_ctx = 128; "
+                  "scaled = true; original = 3; rope_ctx = 128; short_factor = [1, 1, 1.5, 2]; long_factor = [1.1, 2.3, 4.7, 9.1]"),
+    "phi3_short": ("std.phi3", "Phi3", "vocab = 66; layers = 2; d_model = 32; kv_heads = 2; q_group = 2; ffn = 40; max_ctx = 128; "
+                   "rotary = 0.75; tied = true; scaled = true; original = 128; rope_ctx = 512; short_factor = [1.2, 1.9, 2.6]; "
+                   "long_factor = [2, 4, 8]"),
+    "gpt2": ("std.gpt2", "GPT2", "vocab = 60; layers = 2; d_model = 24; kv_heads = 6; max_ctx = 256"),
     "granite": ("std.granite", "Granite", "vocab = 78; layers = 3; d_model = 32; kv_heads = 2; q_group = 2; ffn = 48; tied = false; "
                 "max_ctx = 512; rope_theta = 10_000.0; embed_scale = 1.5; branch_scale = 0.7; score_scale = 0.2; logit_scale = 0.6"),
     "olmo2": ("std.olmo2", "OLMo2", "vocab = 94; layers = 3; d_model = 32; kv_heads = 4; q_group = 2; ffn = 48; max_ctx = 512; "
@@ -66,6 +72,15 @@ MODELS = {
                            "kv_rank = 14; nope_dim = 8; rope_dim = 6; v_dim = 10; ffn = 40; expert = 16; expert_ffn = 8; shared = 1; "
                            "top_k = 3; groups = 4; top_groups = 2; first_dense = 1; route_factor = 2.3; max_ctx = 512; "
                            "yarn_factor = 1.0"),
+    "ernie4_5_moe_alone": ("std.ernie4_5", "Ernie4_5MoE", "vocab = 64; layers = 2; d_model = 24; kv_heads = 2; q_group = 2; ffn = 28; "
+                           "expert = 8; expert_ffn = 10; shared = 0; top_k = 2; first_dense = 1; tied = false; max_ctx = 512; "
+                           "rope_theta = 10_000.0"),
+    "qwen2_yarn": ("std.qwen2", "Qwen2", "vocab = 62; layers = 2; d_model = 24; kv_heads = 2; q_group = 2; ffn = 32; max_ctx = 512; "
+                   "rope_theta = 10_000.0; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0"),
+    "qwen3_vl": ("std.qwen3", "Qwen3", "vocab = 68; layers = 2; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 12; ffn = 36; "
+                 "tied = true; max_ctx = 512; rope_theta = 10_000.0; vision = true"),
+    "qwen3_vl_moe": ("std.qwen3", "Qwen3MoE", "vocab = 68; layers = 2; d_model = 28; kv_heads = 2; q_group = 2; head_dim = 12; "
+                     "expert = 8; expert_ffn = 12; top_k = 2; max_ctx = 512; rope_theta = 10_000.0; vision = true"),
     "qwen3_yarn": ("std.qwen3", "Qwen3", "vocab = 64; layers = 2; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 8; ffn = 36; "
                    "max_ctx = 512; rope_theta = 10_000.0; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0"),
     "qwen3_moe_yarn": ("std.qwen3", "Qwen3MoE", "vocab = 64; layers = 2; d_model = 24; kv_heads = 3; q_group = 2; head_dim = 12; "
@@ -79,7 +94,6 @@ MODELS = {
     "llama4": ("std.llama4", "Llama4", "vocab = 96; layers = 4; d_model = 32; kv_heads = 3; q_group = 2; head_dim = 10; ffn = 48; "
                "expert = 8; expert_ffn = 24; moe_step = 2; plain_step = 3; chunk = 7; growth_each = 5.0; growth_by = 0.5; max_ctx = 512; "
                "rope_theta = 10_000.0; rope_factor = 4.0; rope_original = 64.0"),
-    "mpt": ("std.mpt", "MPT", "vocab = 72; layers = 3; d_model = 36; heads = 6; max_ctx = 512"),
     "gpt_oss": ("std.gpt_oss", "GPT_OSS", "vocab = 72; layers = 3; d_model = 28; kv_heads = 4; q_group = 2; head_dim = 10; "
                 "expert = 8; expert_ffn = 24; top_k = 2; window = 7; slope = 1.5; limit = 1.25; max_ctx = 512; "
                 "rope_theta = 10_000.0; yarn_factor = 4.0; yarn_fast = 8.0; yarn_original = 64.0"),

@@ -156,6 +156,30 @@ MESHES = [
     ("phi3", "bf16", 1, "Megatron {}", WORKLOAD),
     ("phi3", "bf16", 6, "Megatron { pp = 3; tp = 2 }", CHUNK8),
 
+    ("phi3_long", "f32", 1, "Megatron {}", WORKLOAD),                                            # the long list of factors
+    ("phi3_long", "f32", 4, "Megatron { tp = 4 }", CHUNK8),
+    ("phi3_long", "f32", 4, "Megatron { dp = 2; tp = 2 }", QUEUE),
+    ("phi3_long", "bf16", 2, "Megatron { dp = 2 }", WORKLOAD),
+    ("phi3_short", "f32", 1, "Megatron {}", WORKLOAD),                                           # the short one, for a part of each head
+    ("phi3_short", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("phi3_short", "f32", 4, "Megatron { tp = 4 }", WORKLOAD),
+    ("phi3_short", "f32", 4, "Megatron { pp = 2; tp = 2 }", CHUNK4),
+    ("phi3_short", "f32", 2, "Megatron { dp = 2 }", QUEUE),
+    ("phi3_short", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("phi3_short", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("phi3_short", "bf16", 4, "Megatron { pp = 2; tp = 2 }", WORKLOAD),
+    ("gpt2", "f32", 1, "Megatron {}", WORKLOAD),                                                 # positions have embeddings
+    ("gpt2", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("gpt2", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),
+    ("gpt2", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", CHUNK4),
+    ("gpt2", "f32", 2, "Megatron { tp = 2; place -> tp }", WORKLOAD),                            # the table of positions is cut
+    ("gpt2", "f32", 2, "Megatron { pp = 2 }", QUEUE),
+    ("gpt2", "f32", 6, "Megatron { dp = 2; tp = 3 }", WORKLOAD),
+    ("gpt2", "f32", 6, "Megatron { pp = 2; tp = 3; pipeline { microbatches = 2 } }", CHUNK8),
+    ("gpt2", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("gpt2", "f32", 3, "Megatron { dp = 3 }", QUEUE),
+    ("gpt2", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("gpt2", "bf16", 4, "Megatron { pp = 2; tp = 2 }", CHUNK8),
     ("granite", "f32", 1, "Megatron {}", WORKLOAD),                                              # four factors
     ("granite", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
     ("granite", "f32", 4, "Megatron { tp = 4 }", WORKLOAD),                                      # tp beyond the 2 kv heads
@@ -298,6 +322,38 @@ MESHES = [
     ("deepseek_v2_groups", "bf16", 1, "Megatron {}", WORKLOAD),
     ("deepseek_v2_groups", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
 
+    ("ernie4_5_moe_alone", "f32", 1, "Megatron {}", WORKLOAD),                  # no shared expert
+    ("ernie4_5_moe_alone", "f32", 4, "Megatron { ep = 2; tp = 2 }", CHUNK8),
+    ("ernie4_5_moe_alone", "f32", 2, "Megatron { pp = 2 }", WORKLOAD),
+    ("ernie4_5_moe_alone", "bf16", 4, "FoldedEP { ep = 2; tp = 2 }", WORKLOAD),
+    ("qwen2_yarn", "f32", 1, "Megatron {}", WORKLOAD),
+    ("qwen2_yarn", "f32", 4, "Megatron { tp = 4 }", CHUNK8),
+    ("qwen2_yarn", "f32", 2, "Megatron { pp = 2 }", CHUNK4),
+    ("qwen2_yarn", "bf16", 2, "Megatron { dp = 2 }", WORKLOAD),
+    ("qwen3_vl", "f32", 1, "Megatron {}", WORKLOAD),                            # the checkpoint of a larger model
+    ("qwen3_vl", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("qwen3_vl", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
+    ("qwen3_vl", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),
+    ("qwen3_vl", "f32", 2, "Megatron { pp = 2 }", CHUNK4),
+    ("qwen3_vl", "f32", 4, "Megatron { pp = 2; tp = 2; pipeline { microbatches = 2 } }", WORKLOAD),
+    ("qwen3_vl", "f32", 2, "Megatron { dp = 2 }", QUEUE),
+    ("qwen3_vl", "f32", 4, "Megatron { dp = 2; tp = 2 }", CHUNK8),
+    ("qwen3_vl", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("qwen3_vl", "f32", 4, "Megatron { dp = 2; pp = 2 }", WORKLOAD),
+    ("qwen3_vl", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("qwen3_vl", "bf16", 6, "Megatron { pp = 2; tp = 3 }", WORKLOAD),
+    ("qwen3_vl_moe", "f32", 1, "Megatron {}", WORKLOAD),                        # experts of a layer in two tensors
+    ("qwen3_vl_moe", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
+    ("qwen3_vl_moe", "f32", 4, "Megatron { tp = 4; at moe { expert_ffn -> none; expert -> tp } }", WORKLOAD),
+    ("qwen3_vl_moe", "f32", 4, f"Megatron {{ tp = 4; {NO_SP} }}", WORKLOAD),
+    ("qwen3_vl_moe", "f32", 4, "Megatron { pp = 2; tp = 2 }", WORKLOAD),
+    ("qwen3_vl_moe", "f32", 2, "Megatron { pp = 2; pipeline { microbatches = 3 } }", CHUNK4),
+    ("qwen3_vl_moe", "f32", 8, "Megatron { ep = 8 }", WORKLOAD),
+    ("qwen3_vl_moe", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
+    ("qwen3_vl_moe", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
+    ("qwen3_vl_moe", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("qwen3_vl_moe", "bf16", 1, "Megatron {}", WORKLOAD),
+    ("qwen3_vl_moe", "bf16", 4, "Megatron { pp = 2; ep = 2 }", WORKLOAD),
     ("qwen3_yarn", "f32", 1, "Megatron {}", WORKLOAD),                                           # frequencies for longer contexts
     ("qwen3_yarn", "f32", 6, "Megatron { tp = 6 }", CHUNK8),
     ("qwen3_yarn", "f32", 6, "Megatron { pp = 2; tp = 3 }", QUEUE),
@@ -350,19 +406,6 @@ MESHES = [
     ("llama4", "f32", 4, "DPAttention { dp = 2; tp = 2 }", WORKLOAD),
     ("llama4", "bf16", 1, "Megatron {}", WORKLOAD),
     ("llama4", "bf16", 6, "Megatron { pp = 2; tp = 3 }", CHUNK8),
-
-    ("mpt", "f32", 1, "Megatron {}", WORKLOAD),                                                  # slopes by distance
-    ("mpt", "f32", 2, "Megatron { tp = 2 }", CHUNK8),
-    ("mpt", "f32", 3, f"Megatron {{ tp = 3; {NO_SP} }}", WORKLOAD),
-    ("mpt", "f32", 6, "Megatron { tp = 6 }", WORKLOAD),                                          # a rank has one head
-    ("mpt", "f32", 2, "Megatron { tp = 2; at attn { heads -> none; ctx -> tp; seq -> tp } }", CHUNK8),
-    ("mpt", "f32", 2, "Megatron { pp = 2; pipeline { stages = [1, 2] } }", QUEUE),
-    ("mpt", "f32", 9, "Megatron { pp = 3; tp = 3; pipeline { microbatches = 3 } }", WORKLOAD),
-    ("mpt", "f32", 6, "Megatron { dp = 3; tp = 2; pipeline { microbatches = 2 } }", CHUNK4),
-    ("mpt", "f32", 3, "DPAttention { tp = 3 }", QUEUE),
-    ("mpt", "f32", 6, "VLLM { dp = 2; tp = 3 }", WORKLOAD),
-    ("mpt", "bf16", 1, "Megatron {}", WORKLOAD),
-    ("mpt", "bf16", 6, "Megatron { pp = 3; tp = 2 }", CHUNK8),
 
     ("gpt_oss", "f32", 1, "Megatron {}", WORKLOAD),                                              # sinks, windows, biases
     ("gpt_oss", "f32", 1, "Megatron {}", CHUNK8),                                                # chunks longer than the window

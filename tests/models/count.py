@@ -110,13 +110,15 @@ def llama4(c):
     return decoder(c, attention(c, "none")) + layers // step * sparse + (layers - layers // step) * gated(c, c["intermediate_size_mlp"])
 
 
-def mpt(c):
-    """Norms without bias, an MLP without gate; the head is tied."""
-    d = c["d_model"]
-    return c["n_layers"] * (4 * d * d + 2 * c["expansion_ratio"] * d * d + 2 * d) + c["vocab_size"] * d + d
+def gpt2(c):
+    """Biases everywhere; norms with biases; an embedding for each position; a tied head."""
+    d, ffn = c["n_embd"], c.get("n_inner") or 4 * c["n_embd"]
+    layer = 4 * d * d + 4 * d + 2 * d * ffn + ffn + d + 4 * d
+    return c["n_layer"] * layer + (c["vocab_size"] + c["n_positions"]) * d + 2 * d
 
 
 FAMILIES = {
+    "gpt2": gpt2,
     "llama": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
     "mistral": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"])),
     "qwen2": lambda c: decoder(c, attention(c, "none", bias=True) + gated(c, c["intermediate_size"])),
@@ -131,12 +133,13 @@ FAMILIES = {
     "ernie4_5_moe": ernie4_5_moe,
     "minimax_m2": minimax_m2,
     "qwen3": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"])),
+    "qwen3_vl_text": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"])),
+    "qwen3_vl_moe_text": lambda c: decoder(c, attention(c, "of a head") + routed(c, experts_of(c), c["moe_intermediate_size"])),
     "mixtral": lambda c: decoder(c, attention(c, "none") + routed(c, c["num_local_experts"], c["intermediate_size"])),
     "qwen3_moe": lambda c: decoder(c, attention(c, "of a head") + routed(c, experts_of(c), c["moe_intermediate_size"])),
     "olmoe": lambda c: decoder(c, attention(c, "of all heads") + routed(c, c["num_experts"], c["intermediate_size"])),
     "gemma3_text": lambda c: decoder(c, attention(c, "of a head") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
     "llama4_text": llama4,
-    "mpt": mpt,
     "gemma2": lambda c: decoder(c, attention(c, "none") + gated(c, c["intermediate_size"]) + 2 * c["hidden_size"], tied=True),
     "gpt_oss": gpt_oss,
     "deepseek_v2": deepseek,
@@ -149,7 +152,16 @@ FAMILIES = {
 CLASSES = {"kimi_k2": "deepseek_v3"}
 
 
+def language_model(config):
+    """The language model in the file of a larger one; whether the head is tied, the larger one says, if it does."""
+    if "text_config" not in config:
+        return config
+    decided = {k: config[k] for k in ("tie_word_embeddings",) if k in config}
+    return {**config["text_config"], **decided}
+
+
 def count(config):
+    config = language_model(config)
     return FAMILIES[config["model_type"]](config)
 
 

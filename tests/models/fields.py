@@ -24,7 +24,7 @@ FAMILIES = {"llama": "llama", "mixtral": "mixtral", "qwen3": "qwen3", "qwen3_moe
             "qwen2": "qwen2", "mistral": "mistral", "phi3": "phi3", "granite": "granite", "granitemoe": "granitemoe",
             "olmo2": "olmo2", "glm4": "glm4", "glm4_moe": "glm4_moe", "qwen2_moe": "qwen2_moe",
             "ernie4_5": "ernie4_5", "ernie4_5_moe": "ernie4_5_moe", "minimax_m2": "minimax_m2",
-            "deepseek_v2": "deepseek_v2", "gemma2": "gemma2", "llama4": "llama4_text", "mpt": "mpt"}
+            "deepseek_v2": "deepseek_v2", "gemma2": "gemma2", "llama4": "llama4_text", "qwen3_vl": "qwen3_vl_text", "qwen3_vl_moe": "qwen3_vl_moe_text", "gpt2": "gpt2"}
 NOT_A_DEFAULT = object()
 
 

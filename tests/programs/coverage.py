@@ -22,7 +22,7 @@ def required():
     return {"builtins": names("stdlib/ops.deploy", r"^builtin (\w+)") - UNBUILT,
             "kernels": names("dag/kernel.def", r"^KERNEL\(\w+, (\w+)") - LOADING,
             "moves": set(re.findall(r'"(\w+)"', re.search(r"local_op_text\[LOCAL_OPS\] = \{(.*?)\}", (ROOT / "dag/local_print.c").read_text(), re.S)[1])) - {"op", "const"},
-            "words": {"cast", "iota", "size", "sum", "mean", "max", "min", "clamp", "exp", "log", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos", "abs", "floor", "ceil"}}
+            "words": {"cast", "iota", "constant", "index", "size", "sum", "mean", "max", "min", "clamp", "exp", "log", "sqrt", "rsqrt", "tanh", "erf", "sin", "cos", "abs", "floor", "ceil"}}
 
 
 def of_program(p):

@@ -225,6 +225,10 @@ class Evaluator:
             return Named(xs[0].axes, rounded(self.leaning(xs[0].data), t.at["to"])) if t.at["to"] != "f32" else xs[0]
         if t.op == "iota":
             return Named([at("axis")], np.arange(self.extent(at("axis"))))
+        if t.op == "constant":
+            return Named([at("axis")], np.array(t.at["values"]))
+        if t.op == "index":
+            return xs[0]
         if t.op == "size":
             return Named([], self.extent(at("axis")))
         return self.renamed(xs[0], t.at["from"], t.at["to"])
@@ -303,7 +307,8 @@ class Evaluator:
 
     # ---- builtins ---------------------------------------------------------------------------------------------------
     def do_embed(self, table, ids):
-        return Named(["seq", *[a for a in table.axes if a != "vocab"]], np.moveaxis(table.data, table.axes.index("vocab"), 0)[ids.data.astype(int)])
+        rows = next(a for a in table.axes if a == "vocab" or a.startswith("place"))
+        return Named(["seq", *[a for a in table.axes if a != rows]], np.moveaxis(table.data, table.axes.index(rows), 0)[ids.data.astype(int)])
 
     def do_pick(self, x, want):
         return Named(["row" if a == "seq" else a for a in x.axes], np.take(x.data, want.data.astype(int), axis=x.axes.index("seq")))

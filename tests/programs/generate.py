@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ops import OpMaker
 from terms import Axis, Block, Let, Output, Param, Pieces, Rebind, Repeat, State, Term, When, block_text, body, name_of, op_text, terms_of
 
+MAX_CTX = 256
 LIBRARY = ("embed", "pick", "rotate", "append", "attend", "route", "dispatch", "combine", "join", "sample", "rms_norm", "layer_norm",
            "softmax", "silu", "sigmoid", "gelu", "gelu_tanh", "rope_freq", "llama3_scale", "yarn_scale")
 
@@ -46,7 +47,7 @@ class Program:
         used = sorted({name_of(t.at["callee"]) for t in self.everything() if t.op == "call"} & set(LIBRARY))
         lines = ["use std.decoder { Decoder }", f"use std.ops {{ {', '.join(used)} }}", ""]
         lines += [op_text(o) for o in self.ops] + [block_text(b) for b in self.blocks]
-        lines += ["model Random : Decoder {", f"  vocab = {self.vocab}; layers = {self.layers}; max_ctx = 256",
+        lines += ["model Random : Decoder {", f"  vocab = {self.vocab}; layers = {self.layers}; max_ctx = {MAX_CTX}",
                   f"  weight = {self.weight}; act = {self.act}; kv = {self.kv}"]
         return "\n".join(lines + [f"  {a.declaration()}" for a in self.axes] + body(self.body) + ["}"]) + "\n"
 
@@ -304,6 +305,9 @@ class Maker:
                 freq = self.call("llama3_scale", [freq], [pair.name], "f32", factor=4.0, low=1.0, high=4.0, original=16.0)
             elif scaled < 0.3:
                 freq = self.call("yarn_scale", [freq], [pair.name], "f32", theta=theta, factor=4.0, fast=8.0, slow=1.0, original=64.0)
+            if self.r.random() < 0.2:
+                freq = self.binary("div", freq, Term("constant", (), (pair.name,), "f32", {"axis": pair.name, "values": [
+                    self.r.choice([1.0, 1.5, 4.0]) for _ in range(pair.extent)]}))
             if self.r.random() < 0.15:
                 freq = self.param(self.head, [pair], (0.0, 0.5), dtype="f32")
             name = self.fresh("freq")
@@ -405,7 +409,7 @@ class Maker:
 
     # ---- anything else on features ----------------------------------------------------------------------------------
     def mix(self, part, x):
-        kinds = [self.mix_op, self.mix_scores, self.mix_split, self.mix_iota, self.mix_gate, self.mix_wide, self.mix_outer, self.mix_norm, self.mix_params, self.mix_three, self.mix_layers] + [self.mix_position] * ("seq" in x.axes)
+        kinds = [self.mix_op, self.mix_scores, self.mix_split, self.mix_iota, self.mix_list, self.mix_gate, self.mix_wide, self.mix_outer, self.mix_norm, self.mix_params, self.mix_three, self.mix_layers] + [self.mix_position, self.mix_place] * ("seq" in x.axes)
         return self.r.choice(kinds)(part, x)
 
     def mix_op(self, part, x):
@@ -431,6 +435,24 @@ class Maker:
 
     def join(self, x, y, a, b, into):
         return self.call("join", [x, y], [n for n in x.axes if n not in (a.name, b.name)] + [into.name], x.dtype, into=into)
+
+    def numbers(self, axis):
+        """A constant tensor: what a list says."""
+        values = [self.r.choice([-1.5, -0.25, 0.5, 1.0, 2.0]) for _ in range(axis.extent)]
+        return Term("constant", (), (axis.name,), "f32", {"axis": axis.name, "values": values})
+
+    def mix_list(self, part, x):
+        return self.act(self.binary(self.r.choice(["mul", "add"]), self.activation(x), self.act(self.numbers(self.d))))
+
+    def placed(self, part):
+        """An embedding of each token's position."""
+        place = self.shape("place", lambda: self.axis("place", MAX_CTX))
+        index = Term("index", (ref("pos", ["batch", "seq"], "int"),), ("batch", "seq"), "index", {"over": place.name})
+        table = self.param(part, [place, self.d], (0.0, 0.5))
+        return self.call("embed", [table, index], ["batch", "seq", self.d.name], table.dtype)
+
+    def mix_place(self, part, x):
+        return self.act(self.binary("add", self.activation(x), self.act(self.let(part, self.act(self.placed(part))))))
 
     def mix_iota(self, part, x):
         ramp = self.binary("div", Term("iota", (), (self.d.name,), "f32", {"axis": self.d.name}), Term("number", at={"value": float(self.d.extent)}))
@@ -631,7 +653,7 @@ class Maker:
             part = Part()
             (e,) = (self.named_axis(n) for n in self.constant.axes)
             step = self.binary("add", self.constant, self.param(part, [e], (0.0, 0.5)))
-            out += part.body + [Rebind("constant", self.act(Term("tanh", (step,), step.axes, step.dtype)))]
+            out += part.body + [Rebind("held", self.act(Term("tanh", (step,), step.axes, step.dtype)))]
             part = Part()
             back = self.contract(self.project(part, self.x, [self.d], [e]), self.constant, [e.name])
             out += part.body + [Rebind(x, self.act(self.binary("add", self.x, back)))]
@@ -647,6 +669,8 @@ class Maker:
         vocab = Axis("vocab", p.vocab)
         table = self.param(self.head, [vocab, d], (0.0, 1.0), dtype="")
         first = self.call("embed", [table, ref("ids", ["batch", "seq"], "index")], ["batch", "seq", d.name], table.dtype)
+        if r.random() < 0.15:
+            first = self.act(self.binary("add", self.act(first), self.act(self.placed(self.head))))
         tail = [Let("x", self.scaled(first))]
         if r.random() < 0.15:
             tail[0].name = "x0"
@@ -658,8 +682,8 @@ class Maker:
             e = self.axis("side", r.choice([2, 4]))
             part = Part()
             w = self.param(part, [e])
-            tail += part.body + [Let("constant", self.act(Term("tanh", (w,), w.axes, w.dtype)))]
-            self.constant = ref("constant", [e.name], p.act)
+            tail += part.body + [Let("held", self.act(Term("tanh", (w,), w.axes, w.dtype)))]
+            self.constant = ref("held", [e.name], p.act)
         if r.random() < 0.2:
             part = Part()
             self.side_axis = self.axis("side", r.choice([2, 4, 6]))

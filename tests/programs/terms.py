@@ -174,6 +174,10 @@ def text(t):
         return f"cast({text(a[0])}, {t.at['to']})"
     if t.op in ("iota", "size"):
         return f"{t.op}({t.at['axis']})"
+    if t.op == "constant":
+        return f"constant([{', '.join(map(number, t.at['values']))}], over = {t.at['axis']})"
+    if t.op == "index":
+        return f"index({text(a[0])}, over = {t.at['over']})"
     if t.op == "call":
         given = [text(x) for x in a] + [f"{k} = {argument(v)}" for k, v in t.at["named"].items()]
         label = f" as {t.at['label']} from \"{t.at['prefix']}\"" if t.at.get("label") else ""

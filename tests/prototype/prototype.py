@@ -89,7 +89,7 @@ class Prototype:
 
 
 def extend(records, tensors):
-    """A block sees `weight`, `act` and `kv`; `l + m` of lists; `cycle(l, n)`; `steps(from, to, by)`."""
+    """A block sees `weight`, `act` and `kv`; `l + m` of lists; `cycle(l, n)`; `steps(from, to, by)`; `constant(l, over = a)`, `index(pos, over = a)`."""
     class BlockRecord(tensors.BlockRecord):
         def __init__(self, record):
             super().__init__(record)
@@ -106,6 +106,18 @@ def extend(records, tensors):
         given = [scope.ev(argument, None, module) for argument in node[4][3:]]
         return [given[0][i % len(given[0])] for i in range(given[1])] if node[3][3] == "cycle" else list(range(*given))
 
+    primitive = tensors.Walk.primitive
+
+    def primitive_over(walk, env, name, node, module):
+        if name not in ("constant", "index"):
+            return primitive(walk, env, name, node, module)
+        value = env.ev(node[4][3], None, module)
+        axis = env.need_axis(next(a[4][3] for a in node[4][3:] if a[0] == "named_arg"), node, module)
+        if name == "index":
+            return tensors.Tensor("index", value.axes, axis, value.data)
+        return tensors.Tensor("f32", [axis], data=walk.np.array(value, dtype=float) if walk.np else None)
+
+    tensors.Walk.primitive = primitive_over
     tensors.BlockRecord, records.arith, records.Scope.call = BlockRecord, add_lists, call_for_lists
 
 
