@@ -250,6 +250,7 @@ test-e2e: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_meshes.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_heads.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_loops.py
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_shared.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_sampling.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_stop.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_batch.py
@@ -273,10 +274,11 @@ test-cuda: all $(EMULATOR)
 	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_meshes.py $(CUDA_MESHES)
 	@$(EMULATED) EMU_DEVICES=24 EMU_RACE=1 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_meshes.py "qwen3 f32 on  1"
 	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_loops.py "1 and 3 layers, f32 on 2"
+	@$(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_shared.py "2 ranks"
 test-gpu: all test-emulator
 	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/gpu/ptx.py --all
 	@$(MAKE) --no-print-directory test-cuda CUDA_MESHES=
-	@for test in loops formats values sampling stop text owners streams; do \
+	@for test in loops shared formats values sampling stop text owners streams; do \
 	  $(EMULATED) EMU_DEVICES=24 TEST_TARGET=cuda $(PYTHON) tests/e2e/run_$$test.py || exit 1; done
 
 # Unit tests and wrong specs under the address and undefined-behaviour sanitizers; fuzzing shares the objects.

@@ -326,9 +326,9 @@ const char *queue_name(enum queue q);
  * page table, so both have the longer window of the two. */
 int64_t *program_windows(const struct program *p, struct arena *arena);
 /* How many of its last positions a sequence has pages for, the newest included; 0: all. Bytes of a pool that a
- * rank of a stage holds in the loop. */
+ * rank of a stage holds. */
 int64_t pool_reach(const struct pool *p);
-int64_t pool_loop_bytes(const struct schedule *s, int pool, int stage);
+int64_t pool_bytes(const struct schedule *s, int pool, int stage);
 
 /* Dumps (--emit=dag-local, dag-sched). Checkers return NULL, or what is wrong (an internal error). */
 void local_print(const struct local *l, FILE *out);

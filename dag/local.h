@@ -125,6 +125,9 @@ bool place_fixed(struct local *l);  /* checks that params and states have one la
                                        scale stay whole: E0508 to E0510 */
 bool place_stages(struct local *l); /* divides the layers of all loops among stages: E0901, E0902 */
 int stage_of_layer(const struct local *l, int64_t layer);
+/* Offers to cut the layers into these stages, "3, 2", if that repairs the mistake. why: follows in the help. */
+enum { MAX_LISTED = 64 };
+bool offer_stages(struct local *l, struct diag *g, const char *stages, const char *why);
 void place_owners(struct local *l);
 /* Number of owners whose sequences a rank has where `batch` is cut by these atoms. *n: how many of the atoms divide the
  * owners. */

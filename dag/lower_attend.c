@@ -126,6 +126,15 @@ static struct number cache_rows(const struct lower *w, int pool, const struct at
 	return (struct number){NUMBER_PAGES, w->s->page, ranks, pool};
 }
 
+/* Does a loop carry a value, from before it or from turn to turn? */
+static bool is_carried(const struct program *p, int value)
+{
+	for (int i = 0; i < p->values.n; i++)
+		if (p->values.at[i].op == OP_CARRY && (p->values.at[i].args[0] == value || p->values.at[i].next == value))
+			return true;
+	return false;
+}
+
 void lower_append(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
@@ -134,6 +143,8 @@ void lower_append(struct lower *w, int local)
 	struct usage use = usage_of(w, v->source);
 	if (!dtype_is_loaded(state->dtype))
 		lower_unsupported(w, s->span, "a cache stored as %s", dtype_name(state->dtype));
+	else if (is_carried(w->l->program, v->source))
+		lower_unsupported(w, s->span, "a cache that a loop carries");
 	else if (!use.used)
 		lower_unsupported(w, s->span, "a cache that no attention reads unchanged");
 	else if (use.mixed)
@@ -184,6 +195,27 @@ static bool slice_cache(struct lower *w, int local, struct phys x)
 	return true;
 }
 
+/* Gathers the caches of owners, one after the other: all their pages, since each owner's begin at a fixed place. */
+static void gather_owners(struct lower *w, int local, const struct phys *x)
+{
+	const struct local_value *v = &w->ph->values.at[local];
+	struct number rows = number_const(x->rows.value);
+	if (x->rows.kind == NUMBER_PAGES)
+		rows.value = w->s->pool[x->pool].pages * x->rows.value / x->rows.div;
+	struct phys y = *x;
+	y.rows = number_times(rows, atoms_size(w->l, &v->move.atoms));
+	const struct phys *to = lower_define(w, local, y);
+	int c = lower_add_collective(w, DR_ALL_GATHER, lower_group(w, &v->move.atoms), x->dtype, rows,
+	                             x->row_stride * dtype_bytes(x->dtype), local, v->move.cause);
+	struct instr i = {.kind = INSTR_COLLECTIVE,
+	                  .collective = {.index = c,
+	                                 .src = arg_phys(x),
+	                                 .dst = arg_phys(to),
+	                                 .outer = number_const(1),
+	                                 .block = number_times(rows, x->row_stride)}};
+	lower_emit(w, local, -1, i, arena_printf(w->arena, "all_gather (%s)", v->move.cause));
+}
+
 /* Gathers a cache for its reader: all pages in use, from all ranks that split an axis. If positions are split, a rank
  * has every n-th page, so interleaving the ranks' pages puts them in order. */
 void lower_move_cache(struct lower *w, int local)
@@ -197,11 +229,15 @@ void lower_move_cache(struct lower *w, int local)
 	int at = 0;
 	while (at < x.n_dims && x.dim[at].axis != v->move.from)
 		at++;
-	bool positions = at == x.n_dims, features = at == x.n_dims - 1;
+	bool owners = v->move.from == w->l->program->batch, positions = at == x.n_dims, features = at == x.n_dims - 1;
 	if (v->op != LOCAL_ALL_GATHER || !phys_contiguous(&x) || x.offset.kind != NUMBER_CONST
-	    || (positions && layout_of(v, v->move.from)->n)) {
+	    || (positions && !owners && layout_of(v, v->move.from)->n)) {
 		lower_unsupported(w, lower_source(w, v->args[0])->span, "a cache that its reader wants in another layout (%s)",
 		                  v->move.cause);
+		return;
+	}
+	if (owners) {
+		gather_owners(w, local, &x);
 		return;
 	}
 	for (int i = 0; i < x.n_dims; i++)

@@ -470,6 +470,23 @@ static const char *even_stages(struct local *l, int64_t layers, int64_t stages)
 	return t.at;
 }
 
+bool offer_stages(struct local *l, struct diag *g, const char *stages, const char *why)
+{
+	const struct deploy *d = l->deploy;
+	const struct rule *r = stages_rule(l);
+	const struct mesh_axis *m = r && r->n_target == 1 ? &d->mesh.at[r->target[0]] : NULL;
+	struct suggestion value = {"plan.pipeline.stages", arena_printf(l->arena, "[%s]", stages)};
+	if (diag_check(l->sink, d->name, g->code, &value, 1) < 0)
+		return false;
+	diag_help(l->sink, g, "`pipeline { stages = [%s] }`%s", stages, why);
+	if (d->n_stages && d->stages_set.lo < d->stages_set.hi)
+		diag_fix(l->sink, g, d->stages_set, arena_printf(l->arena, "stages = [%s]", stages));
+	else if (!d->n_stages && m && m->set.lo < m->set.hi)
+		diag_fix(l->sink, g, m->set,
+		         arena_printf(l->arena, "%s = %lld; pipeline { stages = [%s] }", m->name, (long long)m->size, stages));
+	return true;
+}
+
 /* Interleaved stages take as many microbatches at a time as there are stages (Narayanan et al., arXiv 2104.04473,
  * 2.2). */
 static bool check_rounds(struct local *l, int64_t stages)
@@ -540,20 +557,8 @@ bool place_stages(struct local *l)
 		for (int i = 0; i < l->program->loops.n; i++)
 			diag_related(l->sink, g, l->program->axes.at[l->program->loops.at[i].axis].span, "%lld layers",
 			             (long long)l->program->loops.at[i].turns);
-		struct suggestion value = {"plan.pipeline.stages", NULL};
-		if (stages <= layers && stages <= 64)
-			value.value = arena_printf(l->arena, "[%s]", even_stages(l, layers, stages));
-		if (value.value && diag_check(l->sink, d->name, DIAG_E0901, &value, 1) >= 0) {
-			const char *even = arena_printf(l->arena, "stages = %s", value.value);
-			diag_help(l->sink, g, "`pipeline { %s }`", even);
-			if (d->n_stages && d->stages_set.lo < d->stages_set.hi)
-				diag_fix(l->sink, g, d->stages_set, even);
-			else if (!d->n_stages && r && r->n_target == 1
-			         && d->mesh.at[r->target[0]].set.lo < d->mesh.at[r->target[0]].set.hi)
-				diag_fix(l->sink, g, d->mesh.at[r->target[0]].set,
-				         arena_printf(l->arena, "%s = %lld; pipeline { %s }", d->mesh.at[r->target[0]].name,
-				                      (long long)stages, even));
-		}
+		if (stages <= layers && stages <= MAX_LISTED)
+			offer_stages(l, g, even_stages(l, layers, stages), "");
 		return false;
 	}
 	for (int64_t i = 0; i < stages; i++)

@@ -45,12 +45,18 @@ int64_t *program_windows(const struct program *p, struct arena *arena)
 
 int64_t pool_reach(const struct pool *p) { return p->window ? p->window + ATTEND_BLOCK - 1 : 0; }
 
-int64_t pool_loop_bytes(const struct schedule *s, int pool, int stage)
+int64_t pool_bytes(const struct schedule *s, int pool, int stage)
 {
 	int64_t bytes = 0;
-	for (int i = 0; i < s->states.n; i++)
+	for (int i = 0; i < s->states.n; i++) {
+		const struct placed_state *p = &s->states.at[i];
+		if (s->pool_of[i] != pool)
+			continue;
+		if (p->body < 0 && stages_have(s->parts.at[p->part], stage))
+			bytes += p->bytes;
 		for (int64_t k = s->stages.at[stage].layer_begin; k < s->stages.at[stage].layer_end; k++)
-			bytes += s->pool_of[i] == pool && s->states.at[i].body == s->body_of[k] ? s->states.at[i].bytes : 0;
+			bytes += p->body == s->body_of[k] ? p->bytes : 0;
+	}
 	return bytes;
 }
 

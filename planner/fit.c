@@ -61,7 +61,7 @@ static const char *windows_text(const struct fit *f, int stage)
 	struct text t = {.arena = f->arena};
 	text_add(&t, "%s", "");
 	for (int i = 1; i < s->n_pools; i++) {
-		double bytes = (double)pool_loop_bytes(s, i, stage), pages = (double)s->pool[i].pages;
+		double bytes = (double)pool_bytes(s, i, stage), pages = (double)s->pool[i].pages;
 		if (bytes > 0)
 			text_add(&t, "; %lld pages for windows of %lld x %s", (long long)s->pool[i].pages,
 			         (long long)s->pool[i].window, planner_bytes(f->arena, bytes / pages));
@@ -75,7 +75,7 @@ static const char *cache_text(const struct fit *f, const struct memory *m, int s
 	const struct schedule *s = f->schedule;
 	double positions = (double)s->pool[0].pages * (double)s->page, whole = m->kv;
 	for (int i = 1; i < s->n_pools; i++)
-		whole -= (double)pool_loop_bytes(s, i, stage);
+		whole -= (double)pool_bytes(s, i, stage);
 	int64_t each = w->seq_hi + w->output_hi;
 	const char *one = planner_bytes(f->arena, positions > 0 ? whole / positions : 0);
 	if (cached_whole(w) && s->seqs > 0)

@@ -65,6 +65,7 @@ step meshes "$python" tests/e2e/run_meshes.py
 [[ $chosen == *" few "* ]] && step few "$python" tests/e2e/run_meshes.py "llama f32 on  4" "deepseek f32 on  4"
 step heads "$python" tests/e2e/run_heads.py
 step loops "$python" tests/e2e/run_loops.py
+step shared "$python" tests/e2e/run_shared.py
 step sampling "$python" tests/e2e/run_sampling.py
 step stop "$python" tests/e2e/run_stop.py
 step inner "$python" tests/e2e/run_inner.py

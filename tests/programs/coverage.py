@@ -3,7 +3,7 @@ import collections
 import pathlib
 import re
 
-from terms import Block, Op, Pieces, name_of, params_of
+from terms import Block, Op, Pieces, State, name_of, params_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNBUILT = {"cross_entropy"}     # of training
@@ -28,7 +28,10 @@ def required():
 def of_program(p):
     """(group, name) of everything in the text."""
     yield from (("formats", f"act {p.act}"), ("formats", f"weight {p.weight}"), ("formats", f"kv {p.kv}"), ("loops", f"{p.kinds} kinds of layers"), ("loops", f"{len(p.loops())} loops"))
+    outside = {s.name for s in p.body if isinstance(s, State)}
     for t in p.everything():
+        if t.op == "ref" and t.at["name"] in outside:
+            yield "caches", "outside the loops"
         callee = t.at.get("callee")
         if t.op == "call" and isinstance(callee, str):
             yield "builtins" if callee in BUILTINS else "operators", callee

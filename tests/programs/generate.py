@@ -325,6 +325,15 @@ class Maker:
         latent = not shape["kv"] and r.random() < 0.6
         order, rotates = r.random() < 0.4, r.random() < 0.8 and (shape["rope"] or shape["head"].extent % 2 == 0)
         q = self.sided(part, x, shape["kv"] + shape["q"], shape, order, rotates, norm := r.random() < 0.3)
+        k, v, width = self.keys(part, x, shape, latent, order, rotates, norm)
+        o = self.attend(part, q, k, v, shape, width)
+        if r.random() < 0.15:                           # the same caches, read once more
+            more = self.sided(part, x, shape["kv"] + shape["q"], shape, order, rotates, norm)
+            o = self.act(self.binary(r.choice(["add", "mul"]), self.let(part, o), self.let(part, self.attend(part, more, k, v, shape, width))))
+        return self.project(part, self.let(part, o), shape["kv"] + shape["q"] + [width], [self.d])
+
+    def keys(self, part, x, shape, latent, order, rotates, norm):
+        """Keys and values in caches, and the axis of the values' features."""
         k = self.cache(part, self.sided(part, x, shape["kv"], shape, order, rotates, norm))
         if latent and (shape["rope"] or shape["value"] is shape["head"]):
             width = shape["head"]
@@ -333,10 +342,23 @@ class Maker:
         else:
             width = shape["value"]
             v = self.cache(part, self.project(part, x, [self.d], shape["kv"] + [width]))
+        return k, v, width
+
+    def share(self):
+        """Statements outside the loops that write caches and read them; the layers after them may read these too."""
+        r, part, x = self.r, Part(), self.x
+        shape = self.shape("heads", self.heads)
+        order, rotates, norm = r.random() < 0.4, r.random() < 0.8 and (shape["rope"] or shape["head"].extent % 2 == 0), r.random() < 0.3
+        self.shared.append((shape, order, rotates, norm, *self.keys(part, self.norm(part, x, self.d), shape, not shape["kv"], order, rotates, norm)))
+        statements, value = self.layer_part(x, [(self.shared_attention, "attn")])
+        self.x = ref(self.fresh("x"), x.axes, self.p.act)
+        return part.body + statements + [Let(self.x.at["name"], value)]
+
+    def shared_attention(self, part, x):
+        """Attention over caches that are outside the loops."""
+        shape, order, rotates, norm, k, v, width = self.r.choice(self.shared)
+        q = self.sided(part, x, shape["kv"] + shape["q"], shape, order, rotates, norm)
         o = self.attend(part, q, k, v, shape, width)
-        if r.random() < 0.15:                           # the same caches, read once more
-            more = self.sided(part, x, shape["kv"] + shape["q"], shape, order, rotates, norm)
-            o = self.act(self.binary(r.choice(["add", "mul"]), self.let(part, o), self.let(part, self.attend(part, more, k, v, shape, width))))
         return self.project(part, self.let(part, o), shape["kv"] + shape["q"] + [width], [self.d])
 
     def raw_attention(self, part, x):
@@ -379,7 +401,7 @@ class Maker:
         axes = ("batch", "ctx", *rest)
         value = self.call("append", [new, ref("pos", ["batch", "seq"], "int")], axes, new.dtype, to="ctx")
         part.body.append(State(name, axes, dtype, value))
-        return ref(name, axes, self.computed(dtype if dtype != "kv" else self.p.kv))
+        return ref(name, axes, self.computed(dtype))
 
     def attend(self, part, q, k, v, shape, width):
         r = self.r
@@ -615,7 +637,7 @@ class Maker:
         return statements + part.body, self.binary("add", x, value)
 
     def makers(self, x):
-        makers = [] if "row" in x.axes else [(self.attention, "attn")] * 4 + [(self.raw_attention, "attn")] * (self.r.random() < 0.2)
+        makers = [] if "row" in x.axes else [(self.attention, "attn")] * 4 + [(self.shared_attention, "attn")] * (4 * bool(self.shared)) + [(self.raw_attention, "attn")] * (self.r.random() < 0.2)
         return makers + [(self.mlp, "mlp")] * 3 + [(self.moe, "moe")] * 3 + [(self.mix, "mix")] * 2
 
     def conditions(self):
@@ -662,7 +684,7 @@ class Maker:
 
     def make(self):
         r, p, d = self.r, self.p, self.d
-        self.head, self.in_loop, self.kept = Part(), False, None
+        self.head, self.in_loop, self.kept, self.shared = Part(), False, None, []
         self.kinds = r.choice([1, 1, 2, 2, 3])
         self.kv_format = r.choice(["kv"] * 4 + ["f32", "bf16"])
         self.x = ref("x", ["batch", "seq", d.name], p.act)
@@ -690,6 +712,8 @@ class Maker:
             value = self.project(part, self.x, [d], [self.side_axis])
             tail += part.body + [Let("side", Term("tanh", (value,), value.axes, value.dtype))]
             self.side = ref("side", value.axes, value.dtype)
+        if r.random() < 0.1:
+            tail += self.share()
         tail.append(self.loop(Axis("layers", p.layers), "layer", "layers.{layer}", "layers.{}".format))
         if r.random() < 0.35:
             tail += self.second_loop()
@@ -712,6 +736,8 @@ class Maker:
         if r.random() < 0.3:
             self.kept = ref("kept", self.x.axes, p.act)
             out += [Let("kept", self.act(Term("tanh", (self.x,), self.x.axes, p.act)))]
+        if r.random() < 0.3:
+            out += self.share()
         if r.random() < 0.5:
             self.side = None
         if r.random() < 0.5:
