@@ -13,6 +13,8 @@ struct inner {
 	char prefix[KEY_BYTES];
 	int candidates;
 	bool larger; /* tensors of other names belong to a larger model */
+	int beside;  /* tensors with a param's names that lack the prefix of the others */
+	struct problems *p;
 };
 
 static size_t first_part(const char *name) { return strcspn(name, "."); }
@@ -65,12 +67,19 @@ static bool lists_first_part(const struct plan *plan, struct dr_span list, const
 	return false;
 }
 
-/* Is it in a part of the language model, by the first part of its name? */
-static bool is_known(const struct plan *plan, const char *name)
+static bool is_of_param(const struct plan *plan, const char *name)
 {
 	for (uint32_t i = 0; i < plan->head->params.n; i++)
 		if (same_first_part(plan_string(plan, plan->params[i].key), name))
 			return true;
+	return false;
+}
+
+/* Is it in a part of the language model, by the first part of its name? */
+static bool is_known(const struct plan *plan, const char *name)
+{
+	if (is_of_param(plan, name))
+		return true;
 	const struct dr_span *copies = plan_array(plan, struct dr_span, plan->head->copies);
 	for (uint32_t i = 0; i < plan->head->copies.n; i++)
 		if (lists_first_part(plan, copies[i], name))
@@ -80,12 +89,14 @@ static bool is_known(const struct plan *plan, const char *name)
 
 static char *own_name(void *context, const char *name)
 {
-	const struct inner *k = context;
+	struct inner *k = context;
 	size_t n = strlen(k->prefix);
 	bool part = k->first && starts(name, k->key, k->first);
 	bool within = n && (part || !k->first) && starts(name + k->first, k->prefix, n);
 	bool other = !within && (part || !is_known(k->plan, name));
 	char *own = NULL;
+	if (n && !k->first && !within && is_of_param(k->plan, name) && !k->beside++)
+		problem(k->p, "tensor %.200s lacks the prefix of %.200s%s", name, k->prefix, k->key);
 	if (other && k->larger)
 		return NULL;
 	if (asprintf(&own, "%.*s%s", within ? (int)k->first : 0, name, name + (within ? k->first + n : 0)) < 0)
@@ -95,7 +106,7 @@ static char *own_name(void *context, const char *name)
 
 void weights_inner(const struct plan *plan, struct checkpoint *c, bool larger, struct problems *p)
 {
-	struct inner k = {.plan = plan, .larger = larger};
+	struct inner k = {.plan = plan, .larger = larger, .p = p};
 	int64_t digit[MAX_AXES] = {0};
 	if (!plan->head->params.n)
 		return;

@@ -50,6 +50,17 @@ def run_form(folder, launcher, form):
             raise Failed(f"{prompt} continues {run.of(prompt)}, transformers says {tokens.tolist()}")
 
 
+def run_base(folder):
+    """GPT-2 as it was published: the base model's names, and masks. transformers writes a prefix, and no masks."""
+    expected, launcher = Expected("gpt2"), compile_spec(spec("gpt2", 2, "Megatron { tp = 2 }"), folder, "base")
+    tensors = {n.removeprefix("transformer."): t for n, t in read_safetensors(FIXTURES / "gpt2" / "model.safetensors").items()}
+    masks = {f"h.{layer}.attn.bias": np.tril(np.ones((1, 1, 8, 8), np.float32)) for layer in range(2)}
+    place = write(folder, "published", json.loads((FIXTURES / "gpt2" / "config.json").read_text()), {**tensors, **masks})
+    run, _ = run_launcher(launcher, place, expected.prompts, expected.logits.shape[1], folder)
+    if any(run.of(p) != [t.tolist()] for p, t in zip(expected.prompts, expected.tokens)):
+        raise Failed("other tokens than those of transformers")
+
+
 def start(folder, launcher, config, tensors):
     place = write(folder, "other", config, tensors)
     done = subprocess.run([launcher, "run", "--weights", place, "--ids", "1,2", "--max-tokens", "1"], capture_output=True, text=True, timeout=60)
@@ -85,6 +96,11 @@ def refusals():
         "a tensor that is missing": (OUTER, lacks, "no tensor model.layers.1.mlp.up_proj.weight"),
         "names of neither form": (OUTER, {n.replace("model.norm", "norm").replace("embed_tokens", "wte"): t for n, t in front.items()}, "no tensor"),
         "two of them": (OUTER, {**front, **second}, "2 tensors could be model.embed_tokens.weight"),
+        "a tensor without the prefix": (OUTER, {(n[len("language_model."):] if ".layers.2.mlp" in n else n): t for n, t in front.items()},
+                                        "lacks the prefix of language_model.model.embed_tokens.weight"),
+        "a prefix of one tensor": ({**INNER, "dtype": "float32", "architectures": ["Gemma3ForCausalLM"]},
+                                   {("ema." + n if "embed" in n else n): t for n, t in tensors_as("as they are").items() if n not in IMAGES},
+                                   "lacks the prefix of ema.model.embed_tokens.weight"),
         "two descriptions": (two, front, 'model_type is "gemma3"'),
         "another size": ({**OUTER, "text_config": {**INNER, "hidden_size": 48}}, front, "hidden_size is 48"),
         "a field of the language model": ({**OUTER, "text_config": {**INNER, "surprise": 1}}, front, "surprise is 1"),
@@ -100,6 +116,7 @@ def main():
     with Folder() as folder:
         launcher = compile_spec(spec(MODEL, 2, "Megatron { tp = 2 }"), folder, "inner")
         tests = {f"names {form}": lambda form=form: run_form(folder, launcher, form) for form in FORMS}
+        tests["names of a base model"] = lambda: run_base(folder)
         tests["a copy of the head"] = lambda: run_equal_copy(folder, launcher)
         for name, (config, tensors, word) in refusals().items():
             tests[f"refused: {name}"] = lambda c=config, t=tensors, w=word: refuse(folder, launcher, c, t, w)
