@@ -2,6 +2,7 @@
  * weights_queue.c lets a device that queues work do that. */
 #ifndef DEPLOY_WEIGHTS_H
 #define DEPLOY_WEIGHTS_H
+#include <pthread.h>
 #include "runtime.h"
 
 /* Axes that form one dimension: a mixed radix number, major to minor. */
@@ -33,8 +34,24 @@ void weight_rows_open(struct weight_rows *r); /* sets all below `layer` */
 /* Row `number` < g.size * n.size; zeros past the end of a padded axis, and past k. */
 void weight_rows_read(struct weight_rows *r, int64_t number, unsigned char *to);
 
+/* The begin of the rank's slice along an axis. */
+int64_t weight_slice_begin(const struct weight_rows *r, uint32_t axis);
+/* Calls f for each param of the rank and each of its layers, in the order in which they are loaded, until it returns
+ * false. offset: of the layer's param in its space. Returns what f returned last, or true. */
+typedef bool weights_fn(void *context, struct weight_rows *r, uint64_t offset);
+bool weights_each(const struct plan *plan, int rank, const struct checkpoint *c, weights_fn *f, void *context);
+/* A thread that receives no signals but those of checkpoint_guard. false: it cannot be created. */
+bool weights_thread(pthread_t *thread, void *(*work)(void *), void *context);
 /* Calls work(context) on the calling thread, and on up to threads - 1 others, as far as they can be created. */
 void weights_run(int threads, void *(*work)(void *), void *context);
+
+/* ---- weights_ahead.c ---- */
+/* A thread that reads the checkpoint ahead of its loaders. NULL: none could be made, or the weights are random; the
+ * functions below do nothing then. */
+struct weight_ahead;
+struct weight_ahead *weight_ahead_open(const struct plan *plan, int rank, const struct checkpoint *c);
+void weight_ahead_loaded(struct weight_ahead *a, const struct weight_rows *r); /* this layer's param is on its way */
+void weight_ahead_close(struct weight_ahead *a);
 
 /* ---- weights_queue.c ---- */
 /* Pinned buffers that take turns, and memory on the device for rows that have no place yet. */

@@ -98,70 +98,73 @@ static void load_on_host(const struct weight_rows *r, struct device *d, uint64_t
 	weights_run(blocks < threads ? (int)blocks : threads, load_tiles, &l);
 }
 
-/* ---- params ---------------------------------------------------------------------------------- */
-/* Does the rank's stage have the param, or some layer's? */
-static bool has_param(const struct plan *plan, int rank, const struct dr_param *p)
-{
-	return p->space != DR_SPACE_OUTSIDE || (uint32_t)plan_stage(plan, rank) == p->stage;
-}
+/* ---- params ----------------------------------------------------------------------------------- */
+struct weights_loading {
+	const struct plan *plan;
+	struct device *device;
+	const struct memory *memory;
+	int threads;
+	const struct reporter *reporter;
+	struct weight_queue queue;  /* where the device has one */
+	struct weight_ahead *ahead; /* NULL: nothing is read ahead */
+};
 
-/* The rows of a param in its first layer, checked against what is planned. */
-static struct weight_rows rows_of(const struct plan *plan, const struct dr_param *p, int rank,
-                                  const struct checkpoint *c, const struct reporter *reporter)
+/* Is what is read what is planned? */
+static void check_rows(const struct weights_loading *l, const struct weight_rows *r)
 {
-	struct weight_rows r = {.plan = plan, .param = p, .checkpoint = c, .rank = rank};
-	if (p->axes.n > MAX_AXES)
-		rank_fail(reporter, "internal: %s has %u axes", plan_string(plan, p->path), p->axes.n);
-	weight_rows_open(&r);
+	const struct dr_param *p = r->param;
 	int64_t tile = p->n_tile ? p->n_tile : 1;
-	uint64_t bytes = (uint64_t)(r.g.size * ((r.n.size + tile - 1) / tile * tile)) * r.row_bytes;
+	uint64_t bytes = (uint64_t)(r->g.size * ((r->n.size + tile - 1) / tile * tile)) * r->row_bytes;
 	if (bytes > p->bytes)
-		rank_fail(reporter, "internal: %s has %llu bytes, planned are %llu", plan_string(plan, p->path),
+		rank_fail(l->reporter, "internal: %s has %llu bytes, planned are %llu", plan_string(l->plan, p->path),
 		          (unsigned long long)bytes, (unsigned long long)p->bytes);
-	if (p->swizzled && plan->head->tile_kernel < 0)
-		rank_fail(reporter, "internal: no kernel puts %s into tiles", plan_string(plan, p->path));
-	return r;
+	if (p->swizzled && l->plan->head->tile_kernel < 0)
+		rank_fail(l->reporter, "internal: no kernel puts %s into tiles", plan_string(l->plan, p->path));
 }
 
-/* Buffers for the params of a rank. */
-static void open_queue(struct weight_queue *q, const struct plan *plan, int rank, struct device *d,
-                       const struct memory *m, int threads, const struct reporter *reporter)
+/* Sizes of the buffers of a queue: bytes of the longest row, and of the largest param. */
+struct longest {
+	uint64_t row, param;
+};
+
+static bool measure_layer(void *context, struct weight_rows *r, uint64_t offset)
 {
-	uint64_t longest = 1, all = 1;
-	for (uint32_t i = 0; i < plan->head->params.n; i++)
-		if (has_param(plan, rank, &plan->params[i])) {
-			struct weight_rows r = rows_of(plan, &plan->params[i], rank, NULL, reporter);
-			longest = r.row_bytes > longest ? r.row_bytes : longest;
-			all = plan->params[i].bytes > all ? plan->params[i].bytes : all;
-		}
-	weight_queue_open(q, d, plan, m, threads, longest, all);
+	struct longest *l = context;
+	(void)offset;
+	l->row = r->row_bytes > l->row ? r->row_bytes : l->row;
+	l->param = r->param->bytes > l->param ? r->param->bytes : l->param;
+	return true;
+}
+
+static bool load_layer(void *context, struct weight_rows *r, uint64_t offset)
+{
+	struct weights_loading *l = context;
+	uint64_t to = l->memory->base[r->param->space] + offset;
+	check_rows(l, r);
+	if (l->device->queue)
+		weight_queue_load(&l->queue, r, to);
+	else
+		load_on_host(r, l->device, to, l->threads);
+	weight_ahead_loaded(l->ahead, r);
+	atomic_fetch_add(&l->reporter->board->rank[l->reporter->rank].loaded, r->param->bytes);
+	return true;
 }
 
 void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d,
                   const struct memory *m, int threads, const struct reporter *reporter)
 {
-	const struct dr_stage *stage = &plan->stages[plan_stage(plan, rank)];
-	struct weight_queue queue;
+	struct weights_loading l = {.plan = plan, .device = d, .memory = m, .threads = threads, .reporter = reporter};
+	struct longest longest = {1, 1};
+	for (uint32_t i = 0; i < plan->head->params.n; i++)
+		if (plan->params[i].axes.n > MAX_AXES)
+			rank_fail(reporter, "internal: %s has %u axes", plan_string(plan, plan->params[i].path),
+			          plan->params[i].axes.n);
+	weights_each(plan, rank, NULL, measure_layer, &longest);
 	if (d->queue)
-		open_queue(&queue, plan, rank, d, m, threads, reporter);
-	for (uint32_t i = 0; i < plan->head->params.n; i++) {
-		const struct dr_param *p = &plan->params[i];
-		int64_t begin = p->in_loop ? stage->layer_begin : 0, end = p->in_loop ? stage->layer_end : 1;
-		if (!has_param(plan, rank, p))
-			continue;
-		struct weight_rows r = rows_of(plan, p, rank, c, reporter);
-		for (r.layer = begin; r.layer < end; r.layer++) {
-			uint64_t to = m->base[p->space] + p->offset + (p->in_loop ? plan_layer_offset(plan, begin, r.layer) : 0);
-			if (!plan_has_param(plan, p, r.layer))
-				continue;
-			r.has_source = false;
-			if (d->queue)
-				weight_queue_load(&queue, &r, to);
-			else
-				load_on_host(&r, d, to, threads);
-			atomic_fetch_add(&reporter->board->rank[reporter->rank].loaded, p->bytes);
-		}
-	}
+		weight_queue_open(&l.queue, d, plan, m, threads, longest.row, longest.param);
+	l.ahead = weight_ahead_open(plan, rank, c);
+	weights_each(plan, rank, c, load_layer, &l);
+	weight_ahead_close(l.ahead);
 	d->sync(d);
 }
 

@@ -31,7 +31,7 @@ void weight_rows_open(struct weight_rows *r)
 	r->row_bytes = (size_t)r->k_padded * dtype_size(p->dtype);
 }
 
-static int64_t slice_begin(const struct weight_rows *r, uint32_t a)
+int64_t weight_slice_begin(const struct weight_rows *r, uint32_t a)
 {
 	return (int64_t)r->axes[a].local * plan_group_index(r->plan, (int)r->axes[a].group, r->rank);
 }
@@ -41,7 +41,7 @@ static void set_digits(struct weight_rows *r, const struct digits *d, int64_t nu
 {
 	for (int i = d->n; i-- > 0;) {
 		uint32_t a = d->axis[i];
-		r->index[a] = slice_begin(r, a) + number % r->axes[a].local;
+		r->index[a] = weight_slice_begin(r, a) + number % r->axes[a].local;
 		number /= r->axes[a].local;
 	}
 }
@@ -115,18 +115,52 @@ void weight_rows_read(struct weight_rows *r, int64_t number, unsigned char *to)
 	memset(to + (size_t)r->k.size * size, 0, (size_t)(r->k_padded - r->k.size) * size);
 }
 
-/* ---- threads --------------------------------------------------------------------------------- */
-void weights_run(int threads, void *(*work)(void *), void *context)
+/* ---- a rank's params ------------------------------------------------------------------------- */
+/* Does the rank's stage have the param, or some layer's? */
+static bool has_param(const struct plan *plan, int rank, const struct dr_param *p)
 {
-	int others = 0;
-	pthread_t *other = host_alloc((size_t)threads + 1, sizeof *other);
+	return p->space != DR_SPACE_OUTSIDE || (uint32_t)plan_stage(plan, rank) == p->stage;
+}
+
+bool weights_each(const struct plan *plan, int rank, const struct checkpoint *c, weights_fn *f, void *context)
+{
+	const struct dr_stage *stage = &plan->stages[plan_stage(plan, rank)];
+	for (uint32_t i = 0; i < plan->head->params.n; i++) {
+		const struct dr_param *p = &plan->params[i];
+		int64_t begin = p->in_loop ? stage->layer_begin : 0, end = p->in_loop ? stage->layer_end : 1;
+		if (!has_param(plan, rank, p))
+			continue;
+		struct weight_rows r = {.plan = plan, .param = p, .checkpoint = c, .rank = rank};
+		weight_rows_open(&r);
+		for (r.layer = begin; r.layer < end; r.layer++) {
+			if (!plan_has_param(plan, p, r.layer))
+				continue;
+			r.has_source = false;
+			if (!f(context, &r, p->offset + (p->in_loop ? plan_layer_offset(plan, begin, r.layer) : 0)))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+bool weights_thread(pthread_t *thread, void *(*work)(void *), void *context)
+{
 	sigset_t all, before;
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS); /* checkpoint_guard */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (others < threads - 1 && !pthread_create(&other[others], NULL, work, context))
-		others++;
+	int failed = pthread_create(thread, NULL, work, context);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return !failed;
+}
+
+void weights_run(int threads, void *(*work)(void *), void *context)
+{
+	int others = 0;
+	pthread_t *other = host_alloc((size_t)threads + 1, sizeof *other);
+	while (others < threads - 1 && weights_thread(&other[others], work, context))
+		others++;
 	work(context);
 	while (others)
 		pthread_join(other[--others], NULL);
