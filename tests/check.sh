@@ -73,7 +73,7 @@ step batch "$python" tests/e2e/run_batch.py
 step text "$python" tests/e2e/run_text.py
 # Families that bring no kernel of their own run one mesh there, in bf16 on several ranks.
 step far env DEPLOY_DEVICE=far DEPLOYC_GAPS=256 "$python" tests/e2e/run_meshes.py \
-	llama mixtral "qwen3 " qwen3_moe olmoe gemma3 gpt_oss deepseek "bf16 on  6" "bf16 on  9"
+	"llama " mixtral "qwen3 " qwen3_moe olmoe gemma3 gpt_oss deepseek "bf16 on  6" "bf16 on  9"
 step values "$python" tests/e2e/run_values.py
 step formats "$python" tests/e2e/run_formats.py
 step promises "$python" tests/e2e/run_promises.py

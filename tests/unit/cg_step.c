@@ -140,7 +140,7 @@ static struct schedule *make_schedule(struct arena *a, int stages)
 	s->bodies[0] = (struct layer_body){256, 64, 2 * stages};
 	s->body_of = arena_array(a, int, 2 * stages);
 	for (int phase = 0; phase < PHASES; phase++) {
-		struct step_program p = {.name = phase_name(phase), .output = {-1, -1}, .max_tokens = 8 - phase};
+		struct step_program p = {.name = phase_name(phase), .output = {-1, -1, -1}, .max_tokens = 8 - phase};
 		const struct stage_range all = {0, stages}, first = {0, 1}, last = {stages - 1, stages};
 		add_block(a, &p, BLOCK_ONCE, PART_EVERY, all);
 		add_block(a, &p, BLOCK_ONCE, part_outside(0), first);

@@ -111,6 +111,18 @@ static void break_operation(int i)
 	}
 }
 
+static void loops(void **state)
+{
+	(void)state;
+	int i = 0;
+	struct loop *l = &program->loops.at[0];
+	PROGRAM(l->first_turn, 1, "does not follow");
+	PROGRAM(l->first_body, 1, "does not follow");
+	PROGRAM(program->body_of.at[0], -1, "has no body of loop 0");
+	PROGRAM(program->body_of.at[0], l->n_bodies, "has no body of loop 0");
+	PROGRAM(program->body_of.n, program->body_of.n - 1, "has no body of loop 0");
+}
+
 static void programs(void **state)
 {
 	(void)state;
@@ -215,7 +227,7 @@ static void schedules(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(programs), cmocka_unit_test(local_values),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(programs), cmocka_unit_test(loops), cmocka_unit_test(local_values),
 	                                   cmocka_unit_test(schedules)};
 	return cmocka_run_group_tests(tests, load, unload);
 }
