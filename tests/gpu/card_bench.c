@@ -162,7 +162,8 @@ static double bytes_of(const struct card_launch *l)
 	}
 	if (is_family(l, "dr_attend") && card.phase == DR_DECODE) {
 		const struct dr_body *body = plan_array(&card.plan, struct dr_body, h->bodies);
-		return (double)card.frame.tokens * card.context * (double)body->state_bytes / (double)(h->pages * h->page_size);
+		double position = (double)body->state_bytes / ((double)card.plan.pools[0].pages * h->page_size);
+		return (double)card.frame.tokens * card.context * position;
 	}
 	return 0;
 }

@@ -59,8 +59,8 @@ void card_memory(struct card *c)
 	const char *wrong = plan_open(&c->plan, dr_blob);
 	if (wrong)
 		refuse(wrong);
-	if (c->plan.head->ranks != 1 || c->plan.head->maps.n)
-		refuse("the deployment must have one rank, and no experts");
+	if (c->plan.head->ranks != 1 || c->plan.head->maps.n || c->plan.n_pools != 1)
+		refuse("the deployment must have one rank, no experts, and no windows shorter than its sequences");
 	for (int s = 0; s < DR_SPACES; s++) {
 		uint64_t bytes = plan_space_bytes(&c->plan, 0, (enum dr_space)s, (int)c->plan.head->workers);
 		c->bytes[s] = bytes;
@@ -79,7 +79,7 @@ void card_memory(struct card *c)
 	c->frame.body_of = plan_bodies(&c->plan, 0);
 	c->frame.stages = 1;
 	c->frame.layers = (int32_t)c->plan.stages[0].layer_end;
-	c->frame.pages = (int32_t)c->plan.head->pages;
+	c->frame.pages[0] = (int32_t)c->plan.pools[0].pages;
 	c->frame.candidates = 1;
 }
 

@@ -65,15 +65,15 @@ static void sample(const struct sampler *s, const float *logits, int64_t step, c
 		memcpy(before, part[i], part_bytes);
 		run_kernel(s->candidates,
 		           (uint64_t[]){address(part[i]), address(how), address(entries), address(saved),
-		                        address(records + i * rows), address(pairs + i * total), rows_of, total_of,
-		                        (uint64_t)(i * s->v)},
+		                        address(records ? records + i * rows : NULL), address(pairs + i * total), rows_of,
+		                        total_of, (uint64_t)(i * s->v)},
 		           workers);
 		assert_memory_equal(part[i], before, part_bytes);
 	}
 	for (int i = 0; i < s->n; i++) {
 		run_kernel(s->draw,
 		           (uint64_t[]){address(pairs), address(how), address(part[i]), address(token),
-		                        address(records + i * rows), rows_of, total_of, (uint64_t)(i * s->v)},
+		                        address(records ? records + i * rows : NULL), rows_of, total_of, (uint64_t)(i * s->v)},
 		           workers);
 		release(part[i], part_bytes);
 	}

@@ -227,7 +227,7 @@ static void schedules(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(programs), cmocka_unit_test(loops), cmocka_unit_test(local_values),
-	                                   cmocka_unit_test(schedules)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(programs), cmocka_unit_test(loops),
+	                                   cmocka_unit_test(local_values), cmocka_unit_test(schedules)};
 	return cmocka_run_group_tests(tests, load, unload);
 }
