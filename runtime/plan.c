@@ -152,11 +152,7 @@ bool plan_has_param(const struct plan *p, const struct dr_param *param, int64_t 
 	return !param->in_loop || *plan_bodies(p, layer) == param->body;
 }
 
-uint64_t plan_layer_offset(const struct plan *p, int64_t begin, int64_t layer)
+uint64_t plan_layer_bytes(const struct plan *p, int64_t layer)
 {
-	const struct dr_body *bodies = plan_array(p, struct dr_body, p->head->bodies);
-	uint64_t at = 0;
-	for (int64_t i = begin; i < layer; i++)
-		at += bodies[*plan_bodies(p, i)].param_bytes;
-	return at;
+	return plan_array(p, struct dr_body, p->head->bodies)[*plan_bodies(p, layer)].param_bytes;
 }

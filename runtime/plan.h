@@ -43,8 +43,8 @@ int plan_stage(const struct plan *p, int rank);
 struct pipeline plan_pipeline(const struct plan *p, int microbatches);
 /* Does the layer of the model have the param? A param of the loop belongs to one of its bodies. */
 bool plan_has_param(const struct plan *p, const struct dr_param *param, int64_t layer);
-/* The offset of the params of `layer` in a stage whose first layer is `begin`. */
-uint64_t plan_layer_offset(const struct plan *p, int64_t begin, int64_t layer);
+/* Bytes of the params of a layer, which lies after the layer before it. */
+uint64_t plan_layer_bytes(const struct plan *p, int64_t layer);
 /* The body of each layer from `layer` on. */
 const uint32_t *plan_bodies(const struct plan *p, int64_t layer);
 /* Bytes of a rank of a stage in a space, and of a rank in all spaces. workers: those of a launch; each has a

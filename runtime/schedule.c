@@ -221,7 +221,7 @@ static void admit_first(struct schedule *s, struct owner *o)
 }
 
 /* Sequences are admitted in the order in which they came. None is where one has just been interrupted. */
-static void arrange(struct schedule *s)
+static void grow_and_admit(struct schedule *s)
 {
 	for (int i = 0; i < s->plan->n_owners; i++) {
 		struct owner *o = &s->owner[i];
@@ -473,7 +473,7 @@ int schedule_next(struct schedule *s, struct step *step)
 {
 	int tokens = 0;
 	forget_rows(s);
-	arrange(s);
+	grow_and_admit(s);
 	*step->head = (struct step_head){.phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE};
 	struct pieces *owner = pieces_open(s->plan);
 	for (uint32_t m = 0; m < s->plan->head->microbatches; m++)

@@ -131,12 +131,13 @@ bool weights_each(const struct plan *plan, int rank, const struct checkpoint *c,
 		if (!has_param(plan, rank, p))
 			continue;
 		struct weight_rows r = {.plan = plan, .param = p, .checkpoint = c, .rank = rank};
+		uint64_t offset = p->offset;
 		weight_rows_open(&r);
-		for (r.layer = begin; r.layer < end; r.layer++) {
+		for (r.layer = begin; r.layer < end; offset += p->in_loop ? plan_layer_bytes(plan, r.layer) : 0, r.layer++) {
 			if (!plan_has_param(plan, p, r.layer))
 				continue;
 			r.has_source = false;
-			if (!f(context, &r, p->offset + (p->in_loop ? plan_layer_offset(plan, begin, r.layer) : 0)))
+			if (!f(context, &r, offset))
 				return false;
 		}
 	}
