@@ -1,6 +1,5 @@
 /* The machine of a deployment, as figures. sema reads them once from the cluster's records (deploy_machine.c); later
- * passes compute with them and look up no field by name. The language has no words for the number of multiprocessors of
- * a device, nor for constants fitted to measurements: they are not here. */
+ * passes compute with them and look up no field by name. */
 #ifndef DEPLOYC_SEMA_MACHINE_H
 #define DEPLOYC_SEMA_MACHINE_H
 #include <math.h>
@@ -9,6 +8,7 @@
 #include "../support/arena.h"
 #include "../support/dtype.h"
 #include "../support/source.h"
+#include "calibration.h"
 
 struct record;
 
@@ -49,7 +49,9 @@ struct accelerator {
 	double peak[DTYPE_COUNT];
 	/* measured shares, above 0 and at most 1, of a peak, of `bandwidth`, of a link's bandwidth; each may be ABSENT */
 	double matmul_efficiency, memory_efficiency, link_efficiency;
-	double power; /* W; may be ABSENT */
+	double power;                          /* W; may be ABSENT */
+	double multiprocessors;                /* SMs of a GPU; ABSENT: not stated */
+	const struct calibration *calibration; /* NULL: nothing was measured */
 };
 
 /* What surrounds the devices of a node. All figures are ABSENT, and `cores` is 0, where the cluster has no `host`. */

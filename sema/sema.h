@@ -63,10 +63,11 @@ struct deploy {
 	double moe_capacity;
 	bool reduce_f32; /* comm { reduce = f32 } */
 	bool needs_training, has_auto;
-	struct span auto_span;  /* set: build rejects the deployment */
-	bool refused;           /* an error was reported: no plan is made, but the totals of the model are valid */
-	bool headroom_required; /* a `require` or `assert` names memory.headroom */
-	struct record *record;  /* for goals (planner/goals.c) */
+	struct span auto_span;       /* set: build rejects the deployment */
+	bool refused;                /* an error was reported: no plan is made, but the totals of the model are valid */
+	bool headroom_required;      /* a `require` or `assert` names memory.headroom */
+	const struct engine *engine; /* NULL: launchers of deployc, of which nothing was measured */
+	struct record *record;       /* for goals (planner/goals.c) */
 };
 
 struct sema; /* one compilation's modules and records */
