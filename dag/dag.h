@@ -336,4 +336,5 @@ void schedule_print(const struct schedule *s, FILE *out);
 const char *local_check(const struct local *l, struct arena *arena);
 const char *schedule_check(const struct schedule *s, struct arena *arena);
 const char *space_name(enum dr_space space);
+const char *collective_name(enum dr_collective_kind kind); /* "all_gather" */
 #endif

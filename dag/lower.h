@@ -170,7 +170,6 @@ int lower_op_name(struct lower *w, int local, const char *what); /* "layer.attn:
 int64_t lower_table(struct lower *w, const float *data, int64_t n);
 int lower_add_collective(struct lower *w, enum dr_collective_kind kind, int group, enum dtype dtype,
                          struct number outer, int64_t bytes, int local, const char *what);
-const char *collective_name(enum dr_collective_kind kind); /* "all_gather" */
 
 bool lower_is_rows(const struct lower *w, int local); /* pointwise, a reduction or a rounding: part of a rows kernel */
 /* lower_rows.c: the memory of operand `local` of `user`; every operator gets its operands here. A param is placed where

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "../parser/parser.h"
+#include "../support/json.h"
 
 enum { MAX_GAP = 1 << 20 };
 
@@ -60,7 +61,7 @@ static struct codegen_options codegen_options(struct compilation *c, struct plan
 	                                .level = c->options->level,
 	                                .heap = c->arena.heap,
 	                                .sanitizer = c->sanitizer,
-	                                .plan_text = planner_report(&p->arena, p->deploy, p->schedule)};
+	                                .plan_text = plan_text(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule))};
 }
 
 /* false: there is nothing to write, which was reported, or writing failed, which was printed. */
@@ -114,6 +115,25 @@ static bool emit_ast(struct compilation *c)
 	return output_close(&out, true);
 }
 
+/* ---- plans ----------------------------------------------------------------------------------- */
+
+static void print_plan(struct compilation *c, struct planned *p)
+{
+	const struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule);
+	if (c->options->format == FORM_JSON)
+		json_array_append_new(c->plans, plan_json(plan));
+	else
+		fputs(plan_text(&p->arena, plan), stdout);
+}
+
+static void print_plans(struct compilation *c)
+{
+	json_t *document = json_document("deployc-plan", PLAN_JSON_VERSION);
+	json_object_set_new(document, "spec", json_text(c->label));
+	json_object_set_new(document, "plans", c->plans);
+	json_put_lines(document, stdout);
+}
+
 /* ---- which deployments ----------------------------------------------------------------------- */
 
 static const char *names_of(struct compilation *c, struct deploy **all, int n)
@@ -151,7 +171,7 @@ static bool deliver(struct compilation *c, struct planned *p)
 	if (p->deploy->program)
 		text_add(&c->checked, "%s", planner_summary(&p->arena, p->deploy, p->schedule, p->local));
 	if (c->options->command == COMMAND_PLAN && p->deploy->program && !p->deploy->refused)
-		fputs(planner_report(&p->arena, p->deploy, p->schedule), stdout);
+		print_plan(c, p);
 	if (c->options->kernels && p->schedule && !c->sink.errors && !print_kernels(c, p))
 		return false;
 	if (c->options->command != COMMAND_BUILD)
@@ -178,13 +198,16 @@ static int run_passes(struct compilation *c)
 		complain("%s has no deployment", c->label);
 		return EXIT_ERRORS;
 	}
-	bool delivered = true;
+	bool delivered = true, in_json = c->options->command == COMMAND_PLAN && c->options->format == FORM_JSON;
+	c->plans = in_json ? json_array() : NULL;
 	for (int i = 0; i < n; i++) {
 		struct planned p = {.deploy = deploys[i], .arena.heap = c->options->heap};
 		plan_deployment(c, &p);
 		delivered &= deliver(c, &p);
 		arena_free(&p.arena);
 	}
+	if (in_json)
+		print_plans(c);
 	return delivered && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;
 }
 

@@ -2,7 +2,7 @@
 #ifndef DEPLOYC_DRIVER_COMPILE_H
 #define DEPLOYC_DRIVER_COMPILE_H
 #include "driver.h"
-#include "../planner/planner.h"
+#include "../planner/plan.h"
 
 struct compilation {
 	const struct options *options;
@@ -14,6 +14,7 @@ struct compilation {
 	struct sema *sema;
 	struct target target;
 	struct text checked; /* a line for each deployment */
+	json_t *plans;       /* of `plan --format=json`: an object for each deployment */
 	const char *sanitizer;
 };
 

@@ -55,7 +55,7 @@ static bool read_module(struct documenting *c, const char *path)
 /* m NULL: the list of modules. */
 static bool write_page(struct documenting *c, const struct doc_module *m)
 {
-	const struct doc_form *form = c->options->html ? &doc_html : &doc_markdown;
+	const struct doc_form *form = c->options->format == FORM_HTML ? &doc_html : &doc_markdown;
 	struct out_file out;
 	const char *name = m ? m->name : form->index_name;
 	if (!output_open(&c->arena, &out, arena_printf(&c->arena, "%s/%s%s", c->options->output, name, form->suffix)))

@@ -33,6 +33,9 @@ enum emit {
 	EMIT_PTX
 };
 
+/* Of --format: each command has some of them. */
+enum output_form { FORM_TEXT, FORM_JSON, FORM_MARKDOWN, FORM_HTML, OUTPUT_FORMS };
+
 enum error_form { ERRORS_TEXT, ERRORS_JSON, ERRORS_SARIF, ERRORS_GCC, ERROR_FORMS };
 
 struct options {
@@ -42,7 +45,8 @@ struct options {
 	const char **specs;
 	int n_specs; /* of `explain`, codes */
 	enum error_form error_form;
-	bool color, markdown, only_check, html, quiet, kernels;
+	enum output_form format;
+	bool color, markdown, only_check, quiet, kernels;
 	const char *output, *deploy, *cpu;
 	int level;
 	bool cuda;

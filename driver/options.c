@@ -52,9 +52,21 @@ static const struct {
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 
+static const char *const output_forms[OUTPUT_FORMS] = {
+	[FORM_TEXT] = "text", [FORM_JSON] = "json", [FORM_MARKDOWN] = "markdown", [FORM_HTML] = "html"};
+/* The forms of what a command prints; the first is the default. */
+static const struct {
+	enum command command;
+	enum output_form forms[2];
+} formats[] = {
+	{COMMAND_PLAN, {FORM_TEXT, FORM_JSON}},
+	{COMMAND_DOC, {FORM_MARKDOWN, FORM_HTML}},
+};
+
 struct parsing {
 	struct arena *arena;
 	struct options *out;
+	const char *format;      /* of --format; NULL: the default */
 	VEC(const char *) words; /* arguments that are not options */
 	VEC(const char *) include;
 };
@@ -216,11 +228,8 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 		if (!strcmp(value, "help"))
 			o->command = COMMAND_CPUS;
 		return true;
-	case OPTION_CHECK: o->only_check = true; return true;
-	case OPTION_FORMAT:
-		o->html = !strcmp(value, "html");
-		return o->html || !strcmp(value, "markdown")
-		       || usage("unknown form of documentation `%s`: there are markdown and html", value);
+	case OPTION_CHECK:   o->only_check = true; return true;
+	case OPTION_FORMAT:  p->format = value; return true;
 	case OPTION_QUIET:   o->quiet = true; return true;
 	case OPTION_KERNELS: o->kernels = true; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
@@ -274,6 +283,20 @@ static bool parse_option(struct parsing *p, int argc, char **argv, int *i)
 	                       : usage("`%s` needs a value: %s", word, options[id].argument);
 }
 
+/* The form of what the command prints. */
+static bool set_format(struct options *o, const char *name)
+{
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+		enum output_form usual = formats[i].forms[0], other = formats[i].forms[1];
+		if (formats[i].command != o->command)
+			continue;
+		o->format = name && !strcmp(name, output_forms[other]) ? other : usual;
+		return !name || !strcmp(name, output_forms[o->format])
+		       || usage("unknown form `%s`: there are %s and %s", name, output_forms[usual], output_forms[other]);
+	}
+	return !name || usage("this command has one form: leave out --format");
+}
+
 static bool check_form(const struct options *o)
 {
 	if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION || o->command == COMMAND_CPUS)
@@ -308,6 +331,8 @@ static bool check_form(const struct options *o)
 		return usage("`plan` prints to standard output: leave out -o and --emit");
 	if (o->kernels && (o->command != COMMAND_PLAN || !o->cuda))
 		return usage("`--kernels` lists the kernels of a GPU: `deployc plan SPEC --target=cuda --kernels`");
+	if (o->kernels && o->format != FORM_TEXT)
+		return usage("`--kernels` is a text: leave out --format");
 	if (o->emit == EMIT_PTX && !o->cuda)
 		return usage("`--emit=ptx` prints the kernels of a GPU: it needs --target=cuda");
 	if (o->command == COMMAND_BUILD && !o->output && o->emit == EMIT_LAUNCHER)
@@ -390,5 +415,5 @@ bool options_parse(struct arena *arena, int argc, char **argv, struct options *o
 		set_standard_input(&p);
 	out->sema.include = p.include.at;
 	out->sema.n_include = p.include.n;
-	return check_form(out);
+	return (out->command == COMMAND_HELP || set_format(out, p.format)) && check_form(out);
 }

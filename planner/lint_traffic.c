@@ -5,22 +5,9 @@
 
 /* ---- collectives and levels ------------------------------------------------------------------ */
 
-/* The innermost level whose units hold all ranks of a group together; -1: the cluster has no levels. */
 static int level_of(const struct lint *t, const struct group *g)
 {
-	int outermost = -1;
-	for (int i = 0; i < g->n; i++) {
-		const struct atom *a = &t->schedule->atoms.at[g->atom[i]];
-		const struct machine *m = &t->deploy->machine;
-		int64_t reach = a->stride * a->size;
-		for (int k = 0; k < m->levels.n; k++) {
-			if (!deploy_inside(t->deploy, reach, machine_unit(m, k)) && k + 1 < m->levels.n)
-				continue;
-			outermost = k > outermost ? k : outermost;
-			break;
-		}
-	}
-	return outermost;
+	return planner_group_level(t->deploy, t->schedule, g);
 }
 
 /* The mesh axis of the group that reaches farthest: what to change. */

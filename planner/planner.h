@@ -50,10 +50,11 @@ void planner_goals(struct sema *sema, const struct deploy *d, const struct local
 /* lint.c, lint_step.c, lint_traffic.c: W0511 to W0519, W0604, W0607, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
 
-/* report.c: the text of `deployc plan`, the same in every run. `s` NULL: only what is known of the model. */
-const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s);
-/* The line of `deployc check` for a deployment without errors: model, parameters, ranks, bytes of the fullest rank.
- * `l` NULL: the plan is left open; `s` NULL: so it is, or it is one of training. */
+/* plan.c: the innermost level whose units hold all ranks of a group together; -1: the cluster has no levels. */
+int planner_group_level(const struct deploy *d, const struct schedule *s, const struct group *g);
+
+/* report.c: the line of `deployc check` for a deployment without errors: model, parameters, ranks, bytes of the fullest
+ * rank. `l` NULL: the plan is left open; `s` NULL: so it is, or it is one of training. */
 const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s,
                             const struct local *l);
 #endif

@@ -1,10 +1,11 @@
 /* The text of `deployc plan`: mesh, stages, parameters, bytes of a rank, collectives with their causes. */
-#include "planner.h"
+#include "plan.h"
 #include <string.h>
 
 struct report {
 	struct text text;
 	struct arena *arena;
+	const struct plan *plan;
 	const struct deploy *deploy;
 	const struct schedule *schedule;
 };
@@ -60,10 +61,12 @@ static void print_layers(struct report *r)
 
 /* ---- totals ---------------------------------------------------------------------------------- */
 
+/* Are the bytes of all caches known? */
+static bool has_cache(const struct plan *p) { return p->n_totals > 3 && !strcmp(p->totals[3].name, "total.kv"); }
+
 static void print_totals(struct report *r)
 {
-	struct total t[PLANNER_TOTALS];
-	int n = planner_totals(r->deploy, r->schedule, t);
+	const struct total *t = r->plan->totals;
 	text_add(&r->text, "  parameters  %sparam, %sparam active for a token; weights %s\n",
 	         planner_count(r->arena, t[0].value), planner_count(r->arena, t[1].value),
 	         planner_bytes(r->arena, t[2].value));
@@ -71,7 +74,7 @@ static void print_totals(struct report *r)
 	if (w->training)
 		return;
 	text_add(&r->text, "  cache       %lld positions%s\n", (long long)w->cache,
-	         n > 3 ? arena_printf(r->arena, ", %s in all", planner_bytes(r->arena, t[3].value)) : "");
+	         has_cache(r->plan) ? arena_printf(r->arena, ", %s in all", planner_bytes(r->arena, t[3].value)) : "");
 	const char *prompts = w->seq_lo == w->seq_hi ? arena_printf(r->arena, "prompts of %lld", (long long)w->seq_hi)
 	                                             : arena_printf(r->arena, "prompts of %lld to %lld",
 	                                                            (long long)w->seq_lo, (long long)w->seq_hi);
@@ -97,26 +100,21 @@ static void print_step(struct report *r)
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
-static bool same_memory(const struct stage *a, const struct stage *b)
-{
-	return !memcmp(a->bytes, b->bytes, sizeof a->bytes);
-}
-
 static void print_memory(struct report *r)
 {
 	const struct schedule *s = r->schedule;
 	text_add(&r->text, "\n  bytes of a rank        weights      kv cache   activations communication          peak\n");
-	for (int i = 0, next; i < s->stages.n; i = next) {
-		for (next = i + 1; next < s->stages.n && same_memory(&s->stages.at[i], &s->stages.at[next]); next++)
-			;
-		struct memory m = planner_stage_memory(s, i);
-		const char *stages = next == i + 1 ? arena_printf(r->arena, "stage %d", i)
-		                                   : arena_printf(r->arena, "stages %d..%d", i, next - 1);
+	for (int i = 0; i < r->plan->stages.n; i++) {
+		struct stage_range range = r->plan->stages.at[i];
+		struct memory m = planner_stage_memory(s, range.begin);
+		const char *stages = range.end == range.begin + 1
+		                         ? arena_printf(r->arena, "stage %d", range.begin)
+		                         : arena_printf(r->arena, "stages %d..%d", range.begin, range.end - 1);
 		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s\n", stages, planner_bytes(r->arena, m.weights),
 		         planner_bytes(r->arena, m.kv), planner_bytes(r->arena, m.activations), planner_bytes(r->arena, m.comm),
 		         planner_bytes(r->arena, m.peak));
 	}
-	double usable = planner_usable(r->deploy), peak = planner_stage_memory(s, planner_fullest_stage(s)).peak;
+	double usable = r->plan->usable, peak = planner_stage_memory(s, planner_fullest_stage(s)).peak;
 	if (usable > 0)
 		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n",
 		         r->deploy->machine.device.name ? r->deploy->machine.device.name : "the device",
@@ -126,104 +124,43 @@ static void print_memory(struct report *r)
 /* ---- collectives ----------------------------------------------------------------------------- */
 
 /* "8.0 KiB a token": what one rank contributes. Exchanges over experts have a fixed size and run in rounds. */
-static const char *volume(const struct report *r, const struct collective *c)
+static const char *volume(const struct report *r, const struct plan_collective *c)
 {
-	bool fixed = c->outer.kind == NUMBER_CONST;
-	double bytes = (double)c->bytes_per_outer * (double)c->outer.value;
-	double each = !fixed && c->outer.div ? bytes / (double)c->outer.div : bytes;
-	const char *of = c->outer.kind == NUMBER_TOKENS      ? " a token"
-	                 : c->outer.kind == NUMBER_ROWS      ? " a row"
-	                 : c->outer.kind == NUMBER_PAGES     ? " a page in use"
-	                 : fixed && c->kind == DR_ALL_TO_ALL ? " a round"
-	                                                     : "";
-	return arena_printf(r->arena, "%s%s", planner_bytes(r->arena, each), of);
+	static const char *const of[PLAN_UNITS] = {[UNIT_CALL] = "",
+	                                           [UNIT_TOKEN] = " a token",
+	                                           [UNIT_ROW] = " a row",
+	                                           [UNIT_PAGE] = " a page in use",
+	                                           [UNIT_ROUND] = " a round"};
+	return arena_printf(r->arena, "%s%s", planner_bytes(r->arena, c->bytes), of[c->unit]);
 }
 
-/* A line of the list, with the layers of all bodies that have it, or the cuts where it is sent. */
-struct line {
-	const char *text;
-	int body, nth; /* nth: index among equal lines of the body */
-	int64_t times;
-};
-
-static int64_t all_layers(const struct schedule *s)
+static const char *how_often(const struct report *r, const struct plan_collective *c)
 {
-	int64_t n = 0;
-	for (int i = 0; i < s->n_bodies; i++)
-		n += s->bodies[i].layers;
-	return n;
-}
-
-static bool is_message(const struct collective *c) { return c->kind == DR_SEND || c->kind == DR_RECV; }
-
-/* The cuts of the pipeline where what a body's loop carries is passed on. */
-static int64_t cuts_of(const struct report *r, int body)
-{
-	const struct program *p = r->deploy->program;
-	const struct loop *loop = &p->loops.at[p->bodies.at[body].loop];
-	int64_t n = 0;
-	for (int i = 1; i < r->schedule->stages.n; i++) {
-		int64_t last = r->schedule->stages.at[i].layer_begin - 1;
-		n += last >= loop->first_turn && last < loop->first_turn + loop->turns;
-	}
-	return n;
-}
-
-static const char *how_often(const struct report *r, const struct collective *c, int64_t times)
-{
-	if (is_message(c) && times == r->schedule->stages.n - 1)
-		return "each cut";
-	if (is_message(c))
-		return arena_printf(r->arena, "%lld cut%s", (long long)times, plural(times));
-	if (!c->per_layer)
+	if (c->often == OFTEN_ONCE)
 		return "once";
-	return times == all_layers(r->schedule) ? "each layer"
-	                                        : arena_printf(r->arena, "%lld layer%s", (long long)times, plural(times));
-}
-
-/* Merges a line with an equal one of an earlier body, which then counts the layers of both. false: there is none. */
-static bool joins(struct line *lines, int n, struct line *new)
-{
-	for (int i = 0; i < n; i++)
-		new->nth += lines[i].body == new->body && !strcmp(lines[i].text, new->text);
-	for (int i = 0; i < n; i++)
-		if (!strcmp(lines[i].text, new->text) && lines[i].body != new->body
-		    && lines[i].nth == new->nth &&lines[i].times) {
-			lines[i].times += new->times;
-			new->times = 0;
-			return true;
-		}
-	return false;
+	const char *what = c->often == OFTEN_CUT ? "cut" : "layer";
+	return c->all ? arena_printf(r->arena, "each %s", what)
+	              : arena_printf(r->arena, "%lld %s%s", (long long)c->times, what, plural(c->times));
 }
 
 static void print_collectives(struct report *r, int program)
 {
-	const struct schedule *s = r->schedule;
-	struct line *lines = arena_array(r->arena, struct line, s->collectives.n + 1);
 	int n = 0;
-	for (int i = 0; i < s->collectives.n; i++) {
-		const struct collective *c = &s->collectives.at[i];
-		lines[i] = (struct line){arena_printf(r->arena, "%d %17s  %s", c->program, volume(r, c), c->cause),
-		                         c->per_layer ? c->body : -1, 0,
-		                         is_message(c)  ? cuts_of(r, c->body)
-		                         : c->per_layer ? s->bodies[c->body].layers
-		                                        : 1};
-		joins(lines, i, &lines[i]);
-	}
-	text_add(&r->text, "\n  collectives of %s", s->programs.at[program].name);
-	for (int i = 0; i < s->collectives.n; i++) {
-		const struct collective *c = &s->collectives.at[i];
-		if (c->program == program && lines[i].times)
-			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(r, c, lines[i].times), volume(r, c),
-			         c->cause);
+	text_add(&r->text, "\n  collectives of %s", r->schedule->programs.at[program].name);
+	for (int i = 0; i < r->plan->collectives.n; i++) {
+		const struct plan_collective *c = &r->plan->collectives.at[i];
+		if (c->of->program == program)
+			text_add(&r->text, "%s    %-10s %17s  %s\n", n++ ? "" : "\n", how_often(r, c), volume(r, c), c->of->cause);
 	}
 	if (!n)
 		text_add(&r->text, ": none\n");
 }
 
-const char *planner_report(struct arena *arena, const struct deploy *d, const struct schedule *s)
+const char *plan_text(struct arena *arena, const struct plan *p)
 {
-	struct report r = {.text = {.arena = arena}, .arena = arena, .deploy = d, .schedule = s};
+	const struct deploy *d = p->deploy;
+	const struct schedule *s = p->schedule;
+	struct report r = {.text = {.arena = arena}, .arena = arena, .plan = p, .deploy = d, .schedule = s};
 	text_add(&r.text, "deploy %s: %s on %s, plan %s\n", d->name, d->model_name ? d->model_name : "a model",
 	         d->machine.name ? d->machine.name : "a cluster", d->plan_name ? d->plan_name : "of its own");
 	if (d->known)

@@ -2,6 +2,7 @@
 #include "diag.h"
 #include "escape.h"
 #include "json.h"
+#include <math.h>
 #include <string.h>
 
 json_t *json_text(const char *text)
@@ -19,6 +20,25 @@ json_t *json_text(const char *text)
 	return string;
 }
 
+json_t *json_text_or_null(const char *text) { return text && *text ? json_text(text) : json_null(); }
+
+json_t *json_figure(double figure)
+{
+	const double exact = 9007199254740992.0; /* 2^53 */
+	if (!isfinite(figure))
+		return json_null();
+	bool whole = figure == floor(figure) && fabs(figure) <= exact;
+	return whole ? json_integer((json_int_t)figure) : json_real(figure);
+}
+
+json_t *json_document(const char *format, int version)
+{
+	json_t *document = json_object();
+	json_object_set_new(document, "format", json_string(format));
+	json_object_set_new(document, "version", json_integer(version));
+	return document;
+}
+
 void json_set_region(json_t *object, const struct sources *s, struct span at, const char *const names[4])
 {
 	struct span ends[] = {at, {at.file, at.hi, at.hi}};
@@ -30,14 +50,14 @@ void json_set_region(json_t *object, const struct sources *s, struct span at, co
 	}
 }
 
-/* A JSON dump has such characters only in its strings. */
+/* A JSON dump has such characters only in its strings, apart from newlines. */
 static void put_dump(const char *text, FILE *out)
 {
 	const char *end = text + strlen(text);
 	for (int n; text < end; text += n) {
 		uint32_t point;
 		n = decode_utf8(text, end, &point);
-		if (is_control(point))
+		if (is_control(point) && point != '\n')
 			fprintf(out, "\\u%04x", point);
 		else
 			fwrite(text, 1, (size_t)n, out);
@@ -52,14 +72,22 @@ void json_text_free(char *text)
 	release(text);
 }
 
-void json_put(json_t *value, FILE *out)
+static void put(json_t *value, size_t form, FILE *out)
 {
-	char *text = json_dumps(value, JSON_COMPACT);
+	char *text = json_dumps(value, form);
 	if (!text)
-		internal_error("a diagnostic has no JSON form");
+		internal_error("a value has no JSON form");
 	put_dump(text, out);
 	json_text_free(text);
 	json_decref(value);
+}
+
+void json_put(json_t *value, FILE *out) { put(value, JSON_COMPACT, out); }
+
+void json_put_lines(json_t *value, FILE *out)
+{
+	put(value, JSON_INDENT(2), out);
+	putc('\n', out);
 }
 
 static void set_place(json_t *object, const struct sink *s, struct span at)
@@ -101,8 +129,6 @@ static json_t *fix_of(const struct sink *s, const struct diag *d)
 	return fix;
 }
 
-static json_t *text_or_null(const char *text) { return text && *text ? json_text(text) : json_null(); }
-
 static json_t *object_of(const struct sink *s, const struct diag *d)
 {
 	json_t *object = json_object();
@@ -111,13 +137,13 @@ static json_t *object_of(const struct sink *s, const struct diag *d)
 	json_object_set_new(object, "title", json_text(diag_text(d->code, TEXT_TITLE)));
 	json_object_set_new(object, "message", json_text(d->message));
 	set_place(object, s, d->at);
-	json_object_set_new(object, "label", text_or_null(d->label));
+	json_object_set_new(object, "label", json_text_or_null(d->label));
 	json_object_set_new(object, "related", related_of(s, d));
 	json_object_set_new(object, "table", texts_of(d->table.at, d->table.n));
 	json_object_set_new(object, "notes", texts_of(d->notes.at, d->notes.n));
-	json_object_set_new(object, "help", text_or_null(d->help));
+	json_object_set_new(object, "help", json_text_or_null(d->help));
 	json_object_set_new(object, "fix", fix_of(s, d));
-	json_object_set_new(object, "allowed", text_or_null(d->allowed));
+	json_object_set_new(object, "allowed", json_text_or_null(d->allowed));
 	return object;
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "planner/planner.h"
+#include "planner/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -179,7 +179,9 @@ static void plan(struct arena *arena, struct names *names, struct sink *sink, co
 	if (s) {
 		must_hold(schedule_check(s, arena), spec);
 		planner_fit(arena, names, sink, d, s, &target);
-		planner_report(arena, d, s);
+		struct plan *plan = planner_plan(arena, d, s);
+		plan_text(arena, plan);
+		json_decref(plan_json(plan));
 	}
 	planner_lint(arena, sink, l, s);
 }
