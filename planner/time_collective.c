@@ -1,0 +1,129 @@
+/* Collectives. Inside the innermost level by what was measured there. Across units of it, rings or trees use the NICs
+ * of all members in a unit: the slowest level counts, and each step over the network has its latency. */
+#include "time.h"
+
+/* Assumed of every network, where the machine does not state a level's latency: s of a hop, s to begin. */
+#define NETWORK_HOP   12e-6
+#define NETWORK_START 10e-6
+/* Share of a NIC that collectives reach: 0.96 (A100), 0.925 (H100), 0.95 (EFA) are published for 32 devices. */
+#define NETWORK_SHARE 0.92
+/* Share of the inner link for all-to-alls that also cross the network, and for rows to one rank; s of the latter. */
+#define ALL_TO_ALL_SHARE 0.65
+#define POINT_SHARE      0.7
+#define POINT_START      8e-6
+/* s to begin an exchange of experts' rows inside the innermost level, and across it. */
+#define DISPATCH_START        20e-6
+#define DISPATCH_START_ACROSS 60e-6
+
+static double max(double x, double y) { return x > y ? x : y; }
+static double min(double x, double y) { return x < y ? x : y; }
+
+/* Bytes that a rank sends, over the operand's. */
+static double sent_share(enum fit_collective_of of, double ranks)
+{
+	switch (of) {
+	case OF_ALL_REDUCE:
+	case OF_ONE_SHOT:       return 2 * (ranks - 1) / ranks;
+	case OF_POINT_TO_POINT: return 1;
+	default:                return (ranks - 1) / ranks;
+	}
+}
+
+double time_collective(const struct fit_collective *fit, enum fit_collective_of of, double link, double ranks,
+                       double bytes)
+{
+	if (ranks <= 1 || bytes <= 0)
+		return 0;
+	double sent = bytes * sent_share(of, ranks) / link, best = INFINITY;
+	for (int i = 0; i < 3; i++)
+		best = min(best, fit->latency[i] + sent / fit->share[i]);
+	return fit->hop * (ranks - 1) + best;
+}
+
+/* ---- levels ---------------------------------------------------------------------------------- */
+static double group_ranks(const struct across *g)
+{
+	double ranks = 1;
+	for (int i = 0; i < g->machine->levels.n; i++)
+		ranks *= g->members[i];
+	return ranks;
+}
+
+/* Bytes/s over a level for one device: its NICs, when all devices of a unit use the level at the same time. */
+static double network_rate(const struct level *l)
+{
+	return l->link.bandwidth * l->nics_per_device * NETWORK_SHARE / l->oversubscription;
+}
+
+/* s of the hops over all outer levels, as of a tree. */
+static double network_latency(const struct across *g)
+{
+	double latency = NETWORK_START;
+	for (int i = 1; i < g->machine->levels.n; i++) {
+		double stated = g->machine->levels.at[i].link.latency;
+		latency += (figure_known(stated) ? stated : NETWORK_HOP) * log2(g->members[i]);
+	}
+	return latency;
+}
+
+/* The rate of the slowest outer level that the group crosses. */
+static double slowest_rate(const struct across *g)
+{
+	double rate = INFINITY;
+	for (int i = 1; i < g->machine->levels.n; i++)
+		if (g->members[i] > 1)
+			rate = min(rate, network_rate(&g->machine->levels.at[i]));
+	return rate;
+}
+
+/* s of `bytes` that a rank sends evenly to all ranks of the group, on the level that takes longest. */
+static double all_to_all_across(const struct across *g, double ranks, double bytes)
+{
+	double inside = 1, longest = bytes / (g->machine->levels.at[0].link.bandwidth * ALL_TO_ALL_SHARE);
+	for (int i = 0; i < g->machine->levels.n; inside *= g->members[i++])
+		if (i > 0 && g->members[i] > 1)
+			longest = max(longest, bytes * (1 - inside / ranks) / network_rate(&g->machine->levels.at[i]));
+	return network_latency(g) + longest;
+}
+
+static double inside_unit(const struct across *g, enum fit_collective_of of, double ranks, double bytes)
+{
+	double link = g->machine->levels.at[0].link.bandwidth;
+	if (of == OF_POINT_TO_POINT && !g->fits[of].known)
+		return POINT_START + bytes / (link * POINT_SHARE);
+	double time = time_collective(&g->fits[of], of, link, ranks, bytes);
+	return of == OF_ONE_SHOT ? min(time, inside_unit(g, OF_ALL_REDUCE, ranks, bytes)) : time;
+}
+
+double time_across(const struct across *g, enum fit_collective_of of, double bytes)
+{
+	double ranks = group_ranks(g), inside = g->members[0], units = ranks / inside;
+	if (ranks <= 1 || bytes <= 0)
+		return 0;
+	if (units <= 1)
+		return inside_unit(g, of, ranks, bytes);
+	if (of == OF_ALL_TO_ALL)
+		return all_to_all_across(g, ranks, bytes);
+	if (of == OF_POINT_TO_POINT)
+		return POINT_START + bytes / slowest_rate(g);
+	bool reduces_all = of == OF_ALL_REDUCE || of == OF_ONE_SHOT;
+	double passes = reduces_all ? 2 : 1;
+	double network = passes * (network_latency(g) + bytes * (units - 1) / units / (slowest_rate(g) * inside));
+	return inside > 1 ? max(network, inside_unit(g, reduces_all ? OF_ALL_REDUCE : of, inside, bytes)) : network;
+}
+
+double time_dispatch(const struct across *g, double tokens, double top, double row_bytes)
+{
+	double ranks = group_ranks(g), inside = g->members[0], units = ranks / inside, bytes = tokens * row_bytes;
+	if (ranks <= 1 || bytes <= 0)
+		return 0;
+	double link = g->machine->levels.at[0].link.bandwidth * ALL_TO_ALL_SHARE;
+	double time = DISPATCH_START + bytes * min(top, ranks) * (ranks - 1) / ranks / link;
+	double reached = 1 - pow(1 - inside / ranks, top); /* the chance that a token has a row for a unit */
+	double below = 1;                                  /* units of the innermost level in one of the level below */
+	for (int i = 1; i < g->machine->levels.n; below *= g->members[i++])
+		if (g->members[i] > 1)
+			time = max(time, DISPATCH_START_ACROSS
+			                     + bytes * (units - below) * reached / network_rate(&g->machine->levels.at[i]));
+	return time;
+}
