@@ -134,6 +134,22 @@ static void print_plans(struct compilation *c)
 	json_put_lines(document, stdout);
 }
 
+static bool draw_graph(struct compilation *c, struct planned *p)
+{
+	struct out_file out;
+	if (!p->schedule || !output_open(&c->arena, &out, c->options->output))
+		return false;
+	const struct graph *graph = planner_graph(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule));
+	if (c->options->format == FORM_JSON) {
+		json_t *document = json_document("deployc-graph", GRAPH_JSON_VERSION);
+		json_object_set_new(document, "spec", json_text(c->label));
+		json_object_update_new(document, graph_json(&p->arena, graph));
+		json_put_lines(document, out.file);
+	} else
+		graph_dot(&p->arena, graph, out.file);
+	return output_close(&out, true);
+}
+
 /* ---- which deployments ----------------------------------------------------------------------- */
 
 static const char *names_of(struct compilation *c, struct deploy **all, int n)
@@ -157,7 +173,7 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 		complain("%s has no deployment `%s`: there %s %s", c->label, name, n == 1 ? "is" : "are", names_of(c, all, n));
 		return -1;
 	}
-	if (n > 1 && c->options->command == COMMAND_BUILD) {
+	if (n > 1 && c->options->command != COMMAND_CHECK && c->options->command != COMMAND_PLAN) {
 		complain("%s has %d deployments, choose one with --deploy: %s", c->label, n, names_of(c, all, n));
 		return -1;
 	}
@@ -174,10 +190,13 @@ static bool deliver(struct compilation *c, struct planned *p)
 		print_plan(c, p);
 	if (c->options->kernels && p->schedule && !c->sink.errors && !print_kernels(c, p))
 		return false;
-	if (c->options->command != COMMAND_BUILD)
+	bool builds = c->options->command == COMMAND_BUILD, draws = c->options->command == COMMAND_GRAPH;
+	if (!builds && !draws)
 		return true;
 	if (p->deploy->program && (c->options->emit == EMIT_LAUNCHER || c->options->emit >= EMIT_LLVM))
 		refuse_to_build(c, p->deploy);
+	if (draws)
+		return draw_graph(c, p);
 	return c->options->emit == EMIT_LAUNCHER ? build_launcher(c, p) : emit_form(c, p);
 }
 

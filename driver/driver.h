@@ -13,6 +13,7 @@ enum command {
 	COMMAND_BUILD,
 	COMMAND_CHECK,
 	COMMAND_PLAN,
+	COMMAND_GRAPH,
 	COMMAND_EXPLAIN,
 	COMMAND_FMT,
 	COMMAND_DOC,
@@ -34,7 +35,7 @@ enum emit {
 };
 
 /* Of --format: each command has some of them. */
-enum output_form { FORM_TEXT, FORM_JSON, FORM_MARKDOWN, FORM_HTML, OUTPUT_FORMS };
+enum output_form { FORM_TEXT, FORM_JSON, FORM_MARKDOWN, FORM_HTML, FORM_DOT, OUTPUT_FORMS };
 
 enum error_form { ERRORS_TEXT, ERRORS_JSON, ERRORS_SARIF, ERRORS_GCC, ERROR_FORMS };
 

@@ -100,7 +100,8 @@ def check_text(plan, text):
     for line, one in zip(printed, plan["collectives"]):
         same("collective", (line[0], line[2], line[3] or "call", line[4]), (one["program"], shown(one["bytes"]), one["per"], one["cause"]))
         same(f"how often {one['cause']}", *(("once", line[1]) if one["of"] == "step" else
-                                            (True, line[1] in (f"each {one['of']}", f"{one['times']} {one['of']}{'s' * (one['times'] != 1)}"))))
+                                            (f"each {one['of']}" if one["times"] == (plan["layers"] if one["of"] == "layer" else len(plan["stages"]) - 1)
+                                             else f"{one['times']} {one['of']}{'s' * (one['times'] != 1)}", line[1])))
     stages = {}
     for match in re.finditer(r"^    stages? (\d+)(?:\.\.(\d+))? +(.*)$", text, re.M):
         for i in range(int(match[1]), int(match[2] or match[1]) + 1):
@@ -127,6 +128,88 @@ def check_plan(spec):
         check_text(plan, part)
 
 
+# ---- graphs -----------------------------------------------------------------------------------------------------------
+def coordinate(rank, axis):
+    return rank // axis["stride"] % axis["size"]
+
+
+def check_groups(edge, nodes, axes):
+    """Nodes of one group differ only in the axes of the edge, and are all that do."""
+    over = {name.split(".")[0] for name in edge["over"]}
+    whole = all("." not in name for name in edge["over"])
+    same("nodes in groups", sorted(name for group in edge["groups"] for name in group), sorted(nodes))
+    for group in edge["groups"]:
+        for name in group:
+            others = {other for other, node in nodes.items()
+                      if all(coordinate(node["rank"], axis) == coordinate(nodes[name]["rank"], axis) for axis in axes if axis["axis"].split(".")[0] not in over)}
+            assert set(group) <= others, f"{name} in a group of {edge['cause']}"
+            assert not whole or set(group) == others, f"{name} in a group of {edge['cause']}: {sorted(others)}"
+
+
+def check_pairs(edge, graph, run):
+    """Each node of the run sends to the one of the same coordinates: its own between equal stages, else of the next run."""
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    starts = {one["stage"] for one in graph["stages"]}
+    same("senders", sorted(pair[0] for pair in edge["groups"]), sorted(name for name in nodes if nodes[name]["stage"] == run["stage"]))
+    for one, other in edge["groups"]:
+        same("coordinates of a pair", nodes[one]["coordinates"], nodes[other]["coordinates"])
+        to = nodes[other]["stage"]
+        assert to == run["stage"] and run["count"] > 1 or to == run["stage"] + run["count"] and to in starts, f"{one} sends to {other}"
+
+
+def check_graph(name, *words, large=False):
+    graph, status = document("graph", "graph", *words)
+    plan = next(plan for plan in document("plan", "plan", words[0], *(word for word in words[1:] if not word.startswith("--deploy")))[0]["plans"]
+                if plan["deploy"] == graph["deploy"])
+    runs = {run["stage"]: run for run in graph["stages"]}
+    same("ranks of the nodes", sum(node["ranks"] for node in graph["nodes"]), plan["ranks"])
+    same("ids", len({node["id"] for node in graph["nodes"]}), len(graph["nodes"]))
+    assert len(graph["nodes"]) <= max(64, len(runs)), f"{len(graph['nodes'])} nodes"
+    assert not large or len(json.dumps(graph)) < 100_000, "a graph that grows with ranks"
+    for node in graph["nodes"]:
+        for axis in graph["axes"]:
+            same(f"coordinate of {node['id']}", coordinate(node["rank"], axis), node["coordinates"].get(axis["axis"], 0))
+    counted = {}
+    for edge in graph["edges"]:
+        run = runs[edge["stage"]]
+        if edge["kind"] == "send":
+            check_pairs(edge, graph, run)
+            if edge["groups"][0][0] != edge["groups"][0][1]:
+                counted[edge["program"], edge["cause"]] = counted.get((edge["program"], edge["cause"]), 0) + edge["times"] * run["count"]
+            continue
+        check_groups(edge, {node["id"]: node for node in graph["nodes"] if node["stage"] == edge["stage"]}, graph["axes"])
+        counted[edge["program"], edge["cause"]] = counted.get((edge["program"], edge["cause"]), 0) + edge["times"] * run["count"]
+    listed = {}
+    for one in plan["collectives"]:
+        if one["kind"] != "recv":
+            listed[one["program"], one["cause"]] = listed.get((one["program"], one["cause"]), 0) + one["times"]
+    for key in listed.keys() | counted.keys():
+        often = [one["of"] for one in plan["collectives"] if (one["program"], one["cause"]) == key]
+        if "step" not in often:                 # what all stages compute from inputs runs on each of them
+            same(f"runs of {key[1]} in {key[0]}", counted.get(key), listed.get(key))
+    check_dot(graph, *words)
+
+
+def check_dot(graph, *words):
+    """graphviz reads the picture without a word, and it has every rank that the document names first."""
+    done = deployc("graph", *words)
+    drawn = subprocess.run(["dot", "-Tplain"], input=done.stdout, capture_output=True, text=True, timeout=60)
+    same("what dot says", (drawn.returncode, drawn.stderr), (0, ""))
+    for node in graph["nodes"]:
+        word = f"rank {node['rank']}<" if node["ranks"] == 1 else f"first: {node['rank']}<"
+        assert word in done.stdout or node["ranks"] > 1, f"{node['id']} is not drawn"
+    for run in graph["stages"]:
+        assert f"<B>stage{'s' * (run['count'] > 1)} {run['stage']}" in done.stdout, f"stage {run['stage']} is not drawn"
+
+
+LARGE = ["samples/mixtral_8x22b.deploy", *(word for value in (
+    "cluster.nodes=12288", "plan.pp=8", "plan.dp=768", "plan.ep=4", "plan.tp=4", "workload.batch=24576", "plan.pipeline.microbatches=8") for word in ("-D", value))]
+GRAPHS = {name: [f"{name.split(' ')[0]}.deploy", *(f"--deploy={deploy}" for deploy in name.split(" ")[1:])] for name in (
+    "samples/tiny_llama", "samples/tiny_mixtral", "samples/quickstart", "samples/plan001 Folded", "samples/plan001 Independent", "samples/plans/plan002", "samples/plans/plan002_corrected",
+    "samples/mixtral_8x22b", "tests/golden/good/two_loops Cut", "tests/golden/good/windows",
+    "tests/golden/good/layouts_and_counts", "tests/golden/good/shared_windows", "tests/golden/good/plan003", "samples/plans/plan003")}
+
+
 # ---- the page ---------------------------------------------------------------------------------------------------------
 def members(schema):
     if isinstance(schema, dict):
@@ -148,6 +231,8 @@ def check_page(path):
 def main(words):
     tests = [(f"page of {path.name}", lambda path=path: check_page(path)) for path in sorted(SCHEMAS.glob("*.json"))]
     tests += [(f"plan {path.relative_to(ROOT)}", lambda path=path: check_plan(path)) for path in SPECS]
+    tests += [(f"graph {name}", lambda name=name, words=words: check_graph(name, *words)) for name, words in GRAPHS.items()]
+    tests += [("graph of 98304 ranks", lambda: check_graph("large", *LARGE, large=True))]
     passed = failed = 0
     for name, test in tests:
         if words and not any(word in name for word in words):
