@@ -348,6 +348,14 @@ $(BUILD)/bench/schedule: $(BUILD)/bench/schedule.o $(BUILD)/libdeployrt.a
 bench-schedule: $(BUILD)/bench/schedule
 	@$<
 
+# What a plan's times cost.
+.PHONY: bench-planner
+$(BUILD)/bench/planner: $(BUILD)/bench/planner.o $(FRONT_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(JANSSON) -lm
+bench-planner: $(BUILD)/bench/planner
+	@$<
+
 # Loading a checkpoint of 2.5 GB beside reading its file once.
 .PHONY: bench-load
 bench-load: all

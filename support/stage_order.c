@@ -25,6 +25,8 @@ static int64_t units(const struct pipeline *p) { return p->microbatches * p->chu
 /* Forward k: as many microbatches as there are stages, through each chunk in turn. */
 static struct unit forward(const struct pipeline *p, int64_t k)
 {
+	if (p->chunks == 1)
+		return (struct unit){k, 0};
 	int64_t round = p->stages * p->chunks;
 	return (struct unit){k / round * p->stages + k % p->stages, k % round / p->stages};
 }
@@ -44,7 +46,7 @@ static int64_t forward_number(const struct pipeline *p, struct unit u)
 }
 
 /* Forwards before the first pair. A later stage gets its first backward earlier. */
-static int64_t warm_up(const struct pipeline *p, int64_t stage)
+int64_t stage_warm_up(const struct pipeline *p, int64_t stage)
 {
 	int64_t after = p->stages - stage - 1;
 	if (!p->backward || p->order == PIPELINE_FILL_DRAIN)
@@ -57,7 +59,7 @@ static int64_t warm_up(const struct pipeline *p, int64_t stage)
 /* The slot of forward k. The first of a pair takes the slot that the backward before it has freed. */
 static int64_t slot(const struct pipeline *p, int64_t stage, int64_t k)
 {
-	int64_t first = warm_up(p, stage);
+	int64_t first = stage_warm_up(p, stage);
 	while (k > first)
 		k = forward_number(p, backward(p, k - first - 1));
 	return p->backward ? k : 0;
@@ -67,18 +69,24 @@ int64_t stage_entries(const struct pipeline *p) { return units(p) * (p->backward
 
 int64_t stage_slots(const struct pipeline *p, int64_t stage)
 {
-	return p->backward ? min(warm_up(p, stage) + 1, units(p)) : 1;
+	return p->backward ? min(stage_warm_up(p, stage) + 1, units(p)) : 1;
 }
 
 int64_t pipeline_busy(const struct pipeline *p) { return min(p->microbatches, p->stages); }
 
-struct stage_entry stage_entry(const struct pipeline *p, int64_t stage, int64_t i)
+struct stage_entry stage_entry_run(const struct pipeline *p, int64_t stage, int64_t i)
 {
-	int64_t first = warm_up(p, stage), n = units(p), pair = (i - first) / 2;
+	int64_t first = stage_warm_up(p, stage), n = units(p), pair = (i - first) / 2;
 	bool pairs = i >= first && pair < n - first;
 	bool back = i >= first && (!pairs || (i - first) % 2);
 	int64_t k = i < first ? i : pairs ? (back ? pair : first + pair) : i - n;
 	struct unit u = back ? backward(p, k) : forward(p, k);
-	return (struct stage_entry){back ? STAGE_BACKWARD : STAGE_FORWARD, u.microbatch, u.chunk,
-	                            slot(p, stage, forward_number(p, u))};
+	return (struct stage_entry){back ? STAGE_BACKWARD : STAGE_FORWARD, u.microbatch, u.chunk, 0};
+}
+
+struct stage_entry stage_entry(const struct pipeline *p, int64_t stage, int64_t i)
+{
+	struct stage_entry e = stage_entry_run(p, stage, i);
+	e.slot = slot(p, stage, forward_number(p, (struct unit){e.microbatch, e.chunk}));
+	return e;
 }

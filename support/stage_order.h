@@ -34,6 +34,10 @@ bool pipeline_fits(const struct pipeline *p);
 /* The number of entries, the same on every stage, and entry i of them. */
 int64_t stage_entries(const struct pipeline *p);
 struct stage_entry stage_entry(const struct pipeline *p, int64_t stage, int64_t i);
+/* The same without its slot, in constant time. */
+struct stage_entry stage_entry_run(const struct pipeline *p, int64_t stage, int64_t i);
+/* Entries before the first pair of a forward and a backward. Pairs follow until no forward is left. */
+int64_t stage_warm_up(const struct pipeline *p, int64_t stage);
 /* The number of slots that the stage uses: chunks of microbatches in flight, at most. */
 int64_t stage_slots(const struct pipeline *p, int64_t stage);
 /* The maximum number of stages that work at the same time; the others wait. */

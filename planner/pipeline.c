@@ -1,0 +1,251 @@
+/* Plays the orders of all stages until each has ended. After some microbatches the stages repeat themselves: in every
+ * further period each end is later by the same time. Then a step of many microbatches is one of few, with periods
+ * added.
+ *
+ * Why two equal periods are enough: let a period be at least as many pairs as there are stages. What a pair of the
+ * steady part waits for is at most that many pairs before it, on its own or on another stage. When all ends of one
+ * period are later by the same time than those of the period before, so are, one after the other, all ends after it;
+ * and the entries after the steady part wait for the same pairs, counted from its end, whatever its length. */
+#include "pipeline.h"
+#include <math.h>
+
+struct play {
+	struct pipeline p;
+	const struct pipeline_pieces *pieces;
+	double *done[2]; /* by program: [microbatch * pieces + piece], when the result is sent; below 0: not yet */
+	double *end;     /* [stage * entries + entry], when the stage is ready for the next one */
+	int64_t entries;
+	struct stage {
+		int64_t next; /* entry, and what it runs */
+		enum stage_program program;
+		int64_t piece, microbatch;
+		double now;
+	} *stage;
+};
+
+static double max(double x, double y) { return x > y ? x : y; }
+
+static int64_t pieces_of(const struct pipeline *p) { return p->stages * p->chunks; }
+
+static double seconds_of(const struct play *y, enum stage_program program, int64_t piece)
+{
+	return program == STAGE_FORWARD ? y->pieces->forward[piece] : y->pieces->backward[piece];
+}
+
+/* The piece that gives what the program of this piece needs; -1: none does. */
+static int64_t before(const struct play *y, enum stage_program program, int64_t piece)
+{
+	if (program == STAGE_FORWARD)
+		return piece - 1;
+	return piece + 1 < pieces_of(&y->p) ? piece + 1 : -1;
+}
+
+/* Seconds between two neighbouring pieces, the earlier of which is given. */
+static double transfer(const struct play *y, int64_t piece)
+{
+	return y->pieces->transfer && y->p.stages > 1 ? y->pieces->transfer[piece % y->p.stages] : 0;
+}
+
+/* Seconds until the result of the piece is where it is needed. */
+static double sending(const struct play *y, enum stage_program program, int64_t piece)
+{
+	if (program == STAGE_BACKWARD)
+		return piece > 0 ? transfer(y, piece - 1) : 0;
+	return piece + 1 < pieces_of(&y->p) ? transfer(y, piece) : 0;
+}
+
+/* s of the parts for params that stage s runs after the backward of a microbatch; after the last, all that are left. */
+static double params_seconds(const struct play *y, int64_t s, int64_t microbatch)
+{
+	if (!y->pieces->params)
+		return 0;
+	double one = y->pieces->params[s];
+	bool last = microbatch == y->p.microbatches - 1;
+	int64_t left = s < y->p.microbatches ? s : y->p.microbatches;
+	return (microbatch >= s ? one : 0) + (last ? one * (double)left : 0);
+}
+
+/* Reads the stage's next entry, if there is one. */
+static void look(struct play *y, int64_t s)
+{
+	struct stage *g = &y->stage[s];
+	if (g->next == y->entries)
+		return;
+	struct stage_entry e = stage_entry_run(&y->p, s, g->next);
+	g->program = e.program;
+	g->piece = e.chunk * y->p.stages + s;
+	g->microbatch = e.microbatch;
+}
+
+/* Runs the stage's next entry, if what it needs is there. */
+static bool advance(struct play *y, int64_t s)
+{
+	struct stage *g = &y->stage[s];
+	if (g->next == y->entries)
+		return false;
+	int64_t from = before(y, g->program, g->piece);
+	double *done = y->done[g->program], ready = from < 0 ? 0 : done[g->microbatch * pieces_of(&y->p) + from];
+	/* The last piece's backward needs its own forward, which ran before it. */
+	if (ready < 0)
+		return false;
+	double sent = sending(y, g->program, g->piece), end = max(g->now, ready) + seconds_of(y, g->program, g->piece);
+	done[g->microbatch * pieces_of(&y->p) + g->piece] = end + sent;
+	g->now = end + (y->pieces->overlapped ? 0 : sent);
+	if (g->program == STAGE_BACKWARD)
+		g->now += params_seconds(y, s, g->microbatch);
+	y->end[s * y->entries + g->next] = g->now;
+	g->next++;
+	look(y, s);
+	return true;
+}
+
+/* Returns the end of the last stage. */
+static double play(struct play *y)
+{
+	/* Results flow down the stages, and gradients up. */
+	for (bool any = true; any;) {
+		any = false;
+		for (int64_t s = 0; s < y->p.stages; s++)
+			while (advance(y, s))
+				any = true;
+		for (int64_t s = y->p.stages - 1; s >= 0; s--)
+			while (advance(y, s))
+				any = true;
+	}
+	double end = 0;
+	for (int64_t s = 0; s < y->p.stages; s++)
+		end = max(end, y->stage[s].now);
+	return end;
+}
+
+static struct play play_of(struct arena *scratch, const struct pipeline *p, const struct pipeline_pieces *pieces,
+                           int64_t microbatches)
+{
+	struct play y = {.p = *p, .pieces = pieces};
+	y.p.microbatches = microbatches;
+	y.entries = stage_entries(&y.p);
+	int64_t results = pieces_of(p) * microbatches;
+	for (int program = 0; program < 2; program++) {
+		y.done[program] = arena_array(scratch, double, results);
+		for (int64_t i = 0; i < results; i++)
+			y.done[program][i] = -1;
+	}
+	y.end = arena_array(scratch, double, p->stages *y.entries);
+	y.stage = arena_array(scratch, struct stage, p->stages);
+	for (int64_t s = 0; s < p->stages; s++)
+		look(&y, s);
+	return y;
+}
+
+/* ---- what repeats ---------------------------------------------------------------------------- */
+/* Microbatches after which an order goes on in the same way. */
+static int64_t round_of(const struct pipeline *p) { return p->chunks > 1 ? p->stages : 1; }
+
+/* Entries of each stage after its warm-up in which every stage still has pairs; of forwards alone, all. */
+static int64_t steady_entries(const struct play *y)
+{
+	return y->p.backward ? y->entries - 2 * stage_warm_up(&y->p, 0) : y->entries;
+}
+
+/* Are the last `n` steady entries of every stage later than the n before by the same time? Then that is *period. */
+static bool repeats(const struct play *y, int64_t n, double *period)
+{
+	int64_t steady = steady_entries(y);
+	double tolerance = 1e-12 * y->stage[0].now; /* of sums that were rounded */
+	if (steady < 2 * n)
+		return false;
+	for (int64_t s = 0; s < y->p.stages; s++) {
+		const double *at = y->end + s * y->entries + (y->p.backward ? stage_warm_up(&y->p, s) : 0);
+		if (s == 0)
+			*period = at[steady - 1] - at[steady - 1 - n];
+		for (int64_t i = steady - n; i < steady; i++)
+			if (fabs(at[i] - at[i - n] - *period) > tolerance)
+				return false;
+	}
+	return true;
+}
+
+/* Microbatches of the shortest period, at most as many rounds as there are stages; 0: none yet. */
+static int64_t period_of(const struct play *y, double *seconds)
+{
+	int64_t round = round_of(&y->p), entries = round * y->p.chunks * (y->p.backward ? 2 : 1);
+	for (int64_t rounds = 1; rounds <= y->p.stages; rounds++)
+		if (repeats(y, rounds * entries, seconds))
+			return rounds * round;
+	return 0;
+}
+
+/* Microbatches through one chunk of each stage: the first passes all stages, and the slowest one delays all others. */
+static double queue_time(const struct play *y, enum stage_program program)
+{
+	double first = 0, slowest = 0;
+	for (int64_t s = 0; s < y->p.stages; s++) {
+		double one = seconds_of(y, program, s), sent = sending(y, program, s);
+		first += one + sent;
+		slowest = max(slowest, one + (y->pieces->overlapped ? 0 : sent));
+	}
+	return first + slowest * (double)(y->p.microbatches - 1);
+}
+
+static double steady_time(struct arena *scratch, const struct pipeline *p, const struct pipeline_pieces *pieces)
+{
+	if (p->chunks == 1 && (p->order == PIPELINE_FILL_DRAIN || !p->backward)) {
+		/* The last stage is the last one to end its forwards, so backwards wait for nothing else. */
+		struct play y = {.p = *p, .pieces = pieces};
+		return queue_time(&y, STAGE_FORWARD) + (p->backward ? queue_time(&y, STAGE_BACKWARD) : 0);
+	}
+	/* In fewer, two of the shortest periods do not fit between warm-up and end. */
+	for (int64_t few = (p->chunks > 1 ? 4 : 3) * p->stages; few < p->microbatches; few *= 2) {
+		struct play y = play_of(scratch, p, pieces, few);
+		double end = play(&y), seconds = 0;
+		int64_t period = period_of(&y, &seconds);
+		if (!period)
+			continue;
+		int64_t periods = (p->microbatches - few) / period, rest = (p->microbatches - few) % period;
+		if (rest) {
+			y = play_of(scratch, p, pieces, few + rest);
+			end = play(&y);
+		}
+		return end + (double)periods * seconds;
+	}
+	struct play y = play_of(scratch, p, pieces, p->microbatches);
+	return play(&y);
+}
+
+/* ---- results --------------------------------------------------------------------------------- */
+static double stage_busy(const struct pipeline *p, const struct pipeline_pieces *pieces, int64_t s)
+{
+	struct play y = {.p = *p, .pieces = pieces};
+	double sum = pieces->params ? pieces->params[s] : 0;
+	for (int64_t piece = s; piece < pieces_of(p); piece += p->stages)
+		for (int program = 0; program <= p->backward; program++)
+			sum += seconds_of(&y, (enum stage_program)program, piece)
+			       + (pieces->overlapped ? 0 : sending(&y, (enum stage_program)program, piece));
+	return sum * (double)p->microbatches;
+}
+
+static struct pipeline_time result(const struct pipeline *p, const struct pipeline_pieces *pieces, double seconds,
+                                   double *busy)
+{
+	double work = 0;
+	for (int64_t s = 0; s < p->stages; s++) {
+		double of_stage = stage_busy(p, pieces, s);
+		work += of_stage;
+		if (busy)
+			busy[s] = of_stage;
+	}
+	return (struct pipeline_time){seconds, max(0, 1 - work / (seconds * (double)p->stages))};
+}
+
+struct pipeline_time pipeline_time(struct arena *scratch, const struct pipeline *p,
+                                   const struct pipeline_pieces *pieces, double *busy)
+{
+	return result(p, pieces, steady_time(scratch, p, pieces), busy);
+}
+
+struct pipeline_time pipeline_time_in_full(struct arena *scratch, const struct pipeline *p,
+                                           const struct pipeline_pieces *pieces, double *busy)
+{
+	struct play y = play_of(scratch, p, pieces, p->microbatches);
+	return result(p, pieces, play(&y), busy);
+}
