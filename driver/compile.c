@@ -200,23 +200,36 @@ static bool deliver(struct compilation *c, struct planned *p)
 	return c->options->emit == EMIT_LAUNCHER ? build_launcher(c, p) : emit_form(c, p);
 }
 
+bool compilation_load(struct compilation *c)
+{
+	if (sema_load(c->sema, c->spec))
+		return true;
+	complain("cannot read %s: %s", c->label, strerror(errno));
+	return false;
+}
+
+struct deploy **compilation_deploys(struct compilation *c, int *n, int *status)
+{
+	struct deploy **deploys = sema_deploys(c->sema, n);
+	*n = choose(c, deploys, *n);
+	*status = *n < 0 ? EXIT_USAGE : EXIT_OK;
+	if (!*n && c->options->command != COMMAND_CHECK && !c->sink.errors) {
+		complain("%s has no deployment", c->label);
+		*status = EXIT_ERRORS;
+	}
+	return deploys;
+}
+
 static int run_passes(struct compilation *c)
 {
-	if (!sema_load(c->sema, c->spec)) {
-		complain("cannot read %s: %s", c->label, strerror(errno));
+	int n, status;
+	if (!compilation_load(c))
 		return EXIT_ERRORS;
-	}
 	if (c->options->emit == EMIT_AST)
 		return emit_ast(c) && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;
-	int n;
-	struct deploy **deploys = sema_deploys(c->sema, &n);
-	n = choose(c, deploys, n);
-	if (n < 0)
-		return EXIT_USAGE;
-	if (!n && c->options->command != COMMAND_CHECK && !c->sink.errors) {
-		complain("%s has no deployment", c->label);
-		return EXIT_ERRORS;
-	}
+	struct deploy **deploys = compilation_deploys(c, &n, &status);
+	if (status != EXIT_OK)
+		return status;
 	bool delivered = true, in_json = c->options->command == COMMAND_PLAN && c->options->format == FORM_JSON;
 	c->plans = in_json ? json_array() : NULL;
 	for (int i = 0; i < n; i++) {
@@ -322,20 +335,28 @@ static bool set_sanitizer(const char **sanitizer)
 	return false;
 }
 
+void compilation_begin(struct compilation *c, const struct options *o, const char *spec)
+{
+	*c = (struct compilation){
+		.options = o, .spec = spec, .label = strcmp(spec, "-") ? spec : "standard input", .arena.heap = o->heap};
+	c->names.arena = c->sources.arena = c->sink.arena = c->checked.arena = &c->arena;
+	c->sink.sources = &c->sources;
+	c->sema = sema_new(&c->arena, &c->names, &c->sink, &o->sema);
+}
+
+bool compilation_target(struct compilation *c)
+{
+	return find_target(c->options, &c->target) && set_gap(&c->target) && set_sanitizer(&c->sanitizer);
+}
+
 static int compile_spec(const struct options *o, int i)
 {
-	struct compilation c = {.options = o,
-	                        .spec = o->specs[i],
-	                        .label = strcmp(o->specs[i], "-") ? o->specs[i] : "standard input",
-	                        .arena.heap = o->heap};
-	c.names.arena = c.sources.arena = c.sink.arena = c.checked.arena = &c.arena;
-	c.sink.sources = &c.sources;
-	c.sema = sema_new(&c.arena, &c.names, &c.sink, &o->sema);
+	struct compilation c;
+	compilation_begin(&c, o, o->specs[i]);
 	struct trials trials = {.compilation = &c};
 	c.sink.check = trial_check;
 	c.sink.context = &trials;
-	int status =
-		find_target(o, &c.target) && set_gap(&c.target) && set_sanitizer(&c.sanitizer) ? run_passes(&c) : EXIT_USAGE;
+	int status = compilation_target(&c) ? run_passes(&c) : EXIT_USAGE;
 	allow_apply(&c.sink, is_complete(o));
 	print_diagnostics(o, &c.sink, i == 0);
 	if (status == EXIT_OK)

@@ -26,13 +26,39 @@ struct planned {
 	struct schedule *schedule;
 };
 
-/* compile.c: the passes after sema, over one deployment. */
+/* compile.c. The compilation is not moved afterwards; the caller frees its arena. */
+void compilation_begin(struct compilation *c, const struct options *o, const char *spec);
+/* The target that the options name. false after a message. */
+bool compilation_target(struct compilation *c);
+bool compilation_load(struct compilation *c); /* false after a message: it cannot be read */
+/* The deployments that the command is about, the first *n of the array. *status: EXIT_OK, or another after a message.
+ */
+struct deploy **compilation_deploys(struct compilation *c, int *n, int *status);
+/* The passes after sema, over one deployment. */
 void plan_deployment(struct compilation *c, struct planned *p);
 
 /* kernels.c: prints the kernels of a GPU. false after a message. */
 bool print_kernels(struct compilation *c, struct planned *p);
 
-/* trial.c: the function `check` of a compilation's sink; `context` is a struct trials. */
+/* variant.c: one deployment of a spec, planned to be set beside others. Nothing is printed or suggested. */
+struct variant {
+	struct options options;
+	struct compilation compilation;
+	struct planned planned;
+	const struct plan *plan; /* NULL: errors left nothing to plan */
+	const char **codes;      /* of its diagnostics, each once, errors first */
+	int n_codes, n_errors;   /* how many of the codes are errors */
+};
+/* Plans the deployment that `o` names, or the only one. The target is the compilation's, if there is one. Returns
+ * EXIT_OK, or another status after a message. The caller frees it, whatever is returned; it is not moved. */
+int variant_plan(struct variant *v, const struct options *o, const char *spec, const struct target *target);
+void variant_free(struct variant *v);
+
+/* trial.c: the options of a compilation, which read the same text of its spec again, with values after the -D of the
+ * command line. */
+struct options compilation_with(const struct compilation *c, struct arena *a, const char *deploy,
+                                const struct suggestion *values, int n);
+/* The function `check` of a compilation's sink; `context` is a struct trials. */
 struct counts {
 	int of[DIAG_COUNT];
 };

@@ -14,6 +14,8 @@ enum command {
 	COMMAND_CHECK,
 	COMMAND_PLAN,
 	COMMAND_GRAPH,
+	COMMAND_DIFF,
+	COMMAND_WHAT_IF,
 	COMMAND_EXPLAIN,
 	COMMAND_FMT,
 	COMMAND_DOC,
@@ -68,6 +70,12 @@ int run_alone(const struct options *o, int (*work)(const struct options *o, int 
 int compile(const struct options *o, int i);
 /* Prints what the sink holds in the form that the options name. first: nothing was printed before in this run. */
 void print_diagnostics(const struct options *o, const struct sink *sink, bool first);
+
+/* diff.c: prints what differs between two deployments. */
+int diff_specs(const struct options *o);
+
+/* what_if.c: prints a table of the deployment with each combination of the values of -D. */
+int what_if_spec(const struct options *o);
 
 /* fmt.c: brings file number `i` of the command line into canonical form; with --check, reports that it is not in it. */
 int format_file(const struct options *o, int i);

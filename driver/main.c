@@ -71,6 +71,10 @@ static int run(const struct options *o)
 		return import_file(o);
 	if (o->command == COMMAND_DOC)
 		return document(o);
+	if (o->command == COMMAND_DIFF)
+		return diff_specs(o);
+	if (o->command == COMMAND_WHAT_IF)
+		return what_if_spec(o);
 	if (o->command == COMMAND_FMT)
 		return run_specs(o, format_file);
 	if (o->command == COMMAND_CPUS)

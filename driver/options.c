@@ -59,8 +59,8 @@ static const struct {
 	enum command command;
 	enum output_form forms[2];
 } formats[] = {
-	{COMMAND_PLAN, {FORM_TEXT, FORM_JSON}},
-	{COMMAND_GRAPH, {FORM_DOT, FORM_JSON}},
+	{COMMAND_PLAN, {FORM_TEXT, FORM_JSON}},    {COMMAND_DIFF, {FORM_TEXT, FORM_JSON}},
+	{COMMAND_WHAT_IF, {FORM_TEXT, FORM_JSON}}, {COMMAND_GRAPH, {FORM_DOT, FORM_JSON}},
 	{COMMAND_DOC, {FORM_MARKDOWN, FORM_HTML}},
 };
 
@@ -298,6 +298,17 @@ static bool set_format(struct options *o, const char *name)
 	return !name || usage("this command has one form: leave out --format");
 }
 
+static bool check_operands(const struct options *o)
+{
+	if (o->n_specs > 2)
+		return usage("`diff` compares two deployments, %d are given", o->n_specs);
+	if (o->n_specs == 1 && !o->sema.n_set)
+		return usage("nothing to compare: give a second spec, or values for this one with -D");
+	if (o->n_specs == 2 && !strcmp(o->specs[0], "-") && !strcmp(o->specs[1], "-"))
+		return usage("standard input can be read once: only one of the two can be `-`");
+	return true;
+}
+
 static bool check_form(const struct options *o)
 {
 	if (o->command == COMMAND_HELP || o->command == COMMAND_VERSION || o->command == COMMAND_CPUS)
@@ -326,6 +337,13 @@ static bool check_form(const struct options *o)
 		return usage("no spec given");
 	if (o->command == COMMAND_CHECK)
 		return !o->output && o->emit == EMIT_LAUNCHER ? true : usage("`check` writes nothing: leave out -o and --emit");
+	bool compares = o->command == COMMAND_DIFF || o->command == COMMAND_WHAT_IF;
+	if (compares && (o->output || o->emit != EMIT_LAUNCHER))
+		return usage("`diff` and `what-if` print to standard output: leave out -o and --emit");
+	if (o->command == COMMAND_DIFF)
+		return check_operands(o);
+	if (o->command == COMMAND_WHAT_IF && !o->sema.n_set)
+		return usage("`what-if` needs values to try: -D plan.tp=1,2,4");
 	if (o->n_specs > 1)
 		return usage("one spec at a time: `%s` and `%s` are given", o->specs[0], o->specs[1]);
 	if (o->command == COMMAND_PLAN && (o->output || o->emit != EMIT_LAUNCHER))

@@ -33,9 +33,8 @@ static struct overlays with_text(struct arena *a, const struct overlays *o, cons
 	return (struct overlays){at, o->n + 1};
 }
 
-/* The options of the compilation, with values for one deployment after the -D of the command line. */
-static struct options with(const struct compilation *c, struct arena *a, const char *deploy,
-                           const struct suggestion *values, int n)
+struct options compilation_with(const struct compilation *c, struct arena *a, const char *deploy,
+                                const struct suggestion *values, int n)
 {
 	struct options o = *c->options;
 	const struct source *main = &c->sources.files.at[sema_source(c->sema)];
@@ -53,12 +52,11 @@ static struct options with(const struct compilation *c, struct arena *a, const c
 static bool counts_with(const struct compilation *c, const char *deploy, const struct suggestion *values, int n,
                         struct counts *out)
 {
-	struct compilation t = {.spec = c->spec, .arena.heap = c->arena.heap, .target = c->target};
-	struct options o = with(c, &t.arena, deploy, values, n);
-	t.options = &o;
-	t.names.arena = t.sources.arena = t.sink.arena = &t.arena;
-	t.sink.sources = &t.sources;
-	t.sema = sema_new(&t.arena, &t.names, &t.sink, &o.sema);
+	struct compilation t;
+	struct arena text = {.heap = c->arena.heap};
+	struct options o = compilation_with(c, &text, deploy, values, n);
+	compilation_begin(&t, &o, c->spec);
+	t.target = c->target;
 	struct planned p = {.deploy = sema_load(t.sema, c->spec) ? named(t.sema, deploy) : NULL,
 	                    .arena.heap = c->arena.heap};
 	if (p.deploy)
@@ -67,6 +65,7 @@ static bool counts_with(const struct compilation *c, const char *deploy, const s
 	count(&t.sink, out);
 	arena_free(&p.arena);
 	arena_free(&t.arena);
+	arena_free(&text);
 	return p.deploy != NULL;
 }
 

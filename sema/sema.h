@@ -94,6 +94,14 @@ uint32_t sema_source(struct sema *s);
 /* The program of a model of the loaded file. NULL after a report, and for a family: some field is unset. */
 struct program *sema_model(struct sema *s, const char *name);
 
+/* settings.c: a field of a deployment, or a rule of its plan, and its value as text; two texts are equal only if the
+ * values are. `plan.tp`, `cluster.device.memory`, `rule kv_heads * q_group at attn`. Only fields that were evaluated
+ * are listed: of a deployment without errors, all that have a value. */
+struct deploy_setting {
+	const char *path, *text;
+};
+const struct deploy_setting *sema_settings(const struct deploy *d, int *n);
+
 /* A use of a name and its definition, as found by a look-up: for "go to definition" and renaming. Both spans cover the
  * name alone, and their texts are equal. For a module without an alias, `definition` is the empty span at the start of
  * its file. Names without a look-up are missing: those in strings, and in branches of `when` that are not taken. A use

@@ -4,6 +4,7 @@ command prints and to what must be true of any plan. Every member that a schema 
 
     run.py [WORD ...]    only specs whose path contains a word
 """
+import itertools
 import json
 import os
 import pathlib
@@ -210,6 +211,99 @@ GRAPHS = {name: [f"{name.split(' ')[0]}.deploy", *(f"--deploy={deploy}" for depl
     "tests/golden/good/layouts_and_counts", "tests/golden/good/shared_windows", "tests/golden/good/plan003", "samples/plans/plan003")}
 
 
+# ---- comparisons ------------------------------------------------------------------------------------------------------
+def codes(spec, *words):
+    """The codes that `check` prints: (errors, warnings)."""
+    found = sorted({json.loads(line)["code"] for line in deployc("check", spec, "--error-format=json", *words).stderr.splitlines()
+                    if not json.loads(line)["allowed"]})
+    return [code for code in found if code[0] == "E"], [code for code in found if code[0] == "W"]
+
+
+def plan_of(spec, *words):
+    plans = document("plan", "plan", spec, *words)[0]["plans"]
+    return plans[0] if plans else None
+
+
+def runs_of(plan):
+    """{(program, kind, over, region): (runs, bytes)}, from the document of a plan."""
+    found = {}
+    for one in plan["collectives"]:
+        key = one["program"], one["kind"], "*".join(one["over"]) or "one rank", one["region"]
+        runs, size = found.get(key, (0, 0))
+        more = one["times"] * plan["step"]["microbatches"]
+        found[key] = runs + more, size + more * one["max_bytes"]
+    return found
+
+
+def check_diff(a, b, values):
+    """values: of -D, for b. With b None, it is a with these values."""
+    sets = [word for path, value in values.items() for word in ("-D", f"{path}={value}")]
+    diff, status = document("diff", "diff", a, *([b] if b else []), *sets)
+    sides = {"a": (a, []), "b": (b or a, sets)}
+    plans = {}
+    for side, (spec, words) in sides.items():
+        errors, warnings = codes(spec, *words)
+        same(f"codes of {side}", (diff[side]["errors"], diff[side]["warnings"]), (errors, warnings))
+        plans[side] = plan_of(spec, *words)
+    same("status", status, int(any(diff[side]["errors"] for side in sides)))
+    for side, plan in plans.items():
+        totals = {one["total"]: one[side] for one in diff["totals"] if one[side] is not None}
+        if plan:
+            same(f"totals of {side}", totals, plan["totals"] | ({"ranks": plan["ranks"]} if plan["ranks"] else {}))
+            listed = {(one["program"], one["kind"], one["over"], one["region"]): (one[side]["runs"], one[side]["bytes"])
+                      for one in diff["collectives"] if one[side]["runs"]}
+            same(f"collectives of {side}", listed, runs_of(plan))
+    paths = {one["path"]: one for one in diff["settings"]}
+    for path, value in values.items():
+        same(path, paths[path]["b"], value)
+    for one in diff["settings"]:
+        assert one["a"] != one["b"], f"{one['path']} does not differ"
+    if not b and not any(path.startswith("model") for path in values):
+        assert not [path for path in paths if path.startswith("model.")], "settings of the same model"
+    text = deployc("diff", a, *([b] if b else []), *sets).stdout
+    for one in diff["settings"][:40]:
+        assert f"{one['path']} " in text and f"{one['a'] or '-'} -> {one['b'] or '-'}" in text, one["path"]
+    for one in diff["totals"]:
+        if one["total"].startswith("memory.") and one["total"] != "memory.headroom" and one["a"] and one["b"]:
+            assert re.search(rf"^    {re.escape(one['total'])} +{re.escape(shown(one['a']))} +{re.escape(shown(one['b']))}", text, re.M), one["total"]
+
+
+def check_what_if(spec, ranges, fixed=()):
+    sets = [word for path, values in ranges.items() for word in ("-D", f"{path}={','.join(values)}")]
+    table, status = document("what-if", "what-if", spec, *sets)
+    combinations = list(itertools.product(*ranges.values()))
+    same("rows", [tuple(row["values"].values()) for row in table["rows"]], combinations)
+    for row in table["rows"]:
+        words = [word for path, value in row["values"].items() for word in ("-D", f"{path}={value}")]
+        same(f"codes of {words}", (row["errors"], row["warnings"]), codes(spec, *words))
+        plan = plan_of(spec, *words)
+        if plan:
+            same(f"totals of {words}", (row["totals"], row["ranks"]), (plan["totals"], plan["ranks"]))
+        same(f"fits {words}", row["fits"], bool(plan and plan["status"] == "scheduled" and not row["errors"]))
+    same("status", status, int(all(row["errors"] for row in table["rows"])))
+    text = deployc("what-if", spec, *sets).stdout.splitlines()
+    same("lines", len(text), len(combinations) + 3)
+    for line, row in zip(text[2:], table["rows"]):
+        same("values in a line", line.split()[:len(ranges)], list(row["values"].values()))
+        assert not row["fits"] or shown(row["totals"]["memory.peak"]) in line and "fits" in line, line
+        assert line.endswith(" ".join(row["errors"] + row["warnings"])), line
+
+
+COMPARISONS = {
+    "diff of a mesh": lambda: check_diff("samples/tiny_mixtral.deploy", None, {"plan.tp": "4", "plan.ep": "1"}),
+    "diff of microbatches": lambda: check_diff("samples/mixtral_8x22b.deploy", None, {"plan.pipeline.microbatches": "4"}),
+    "diff of two specs": lambda: check_diff("samples/tiny_llama.deploy", "samples/tiny_mixtral.deploy", {}),
+    "diff of a batch": lambda: check_diff("samples/quickstart.deploy", None, {"workload.batch": "64"}),
+    "diff of a format": lambda: check_diff("samples/quickstart.deploy", None, {"model.weight": "fp8_e4m3"}),
+    "diff with what does not fit": lambda: check_diff("samples/quickstart.deploy", None, {"workload.batch": "4096"}),
+    "diff with a mistake": lambda: check_diff("samples/quickstart.deploy", None, {"plan.tp": "3"}),
+    "what-if of a mesh": lambda: check_what_if("samples/quickstart.deploy", {"plan.tp": ["2", "4", "8"], "plan.ep": ["1", "2", "4"]}),
+    "what-if of ranges and lists": lambda: check_what_if("samples/mixtral_8x22b.deploy", {
+        "workload.seq": ["128..1024", "128..8192"], "plan.pipeline.stages": ["[28,28]", "[20,36]"]}),
+    "what-if of nothing that fits": lambda: check_what_if("samples/quickstart.deploy", {"workload.batch": ["4096", "8192"]}),
+}
+
+
 # ---- the page ---------------------------------------------------------------------------------------------------------
 def members(schema):
     if isinstance(schema, dict):
@@ -233,6 +327,7 @@ def main(words):
     tests += [(f"plan {path.relative_to(ROOT)}", lambda path=path: check_plan(path)) for path in SPECS]
     tests += [(f"graph {name}", lambda name=name, words=words: check_graph(name, *words)) for name, words in GRAPHS.items()]
     tests += [("graph of 98304 ranks", lambda: check_graph("large", *LARGE, large=True))]
+    tests += COMPARISONS.items()
     passed = failed = 0
     for name, test in tests:
         if words and not any(word in name for word in words):

@@ -1,0 +1,289 @@
+/* deployc what-if: one deployment with each combination of several values of its fields, as a table. */
+#include "compile.h"
+#include <math.h>
+#include <string.h>
+#include "../support/json.h"
+
+enum { MAX_ROWS = 1000, WHAT_IF_JSON_VERSION = 1 };
+
+/* A field and the values that it takes in turn: -D plan.tp=1,2,4 */
+struct range {
+	const char *path;
+	VEC(const char *) values;
+};
+/* The deployment with one combination of values. */
+struct row {
+	int *value; /* [ranges]: index into the range's values */
+	struct total totals[PLANNER_TOTALS];
+	int n_totals;
+	double ranks; /* NaN: not known */
+	const char **codes;
+	int n_codes, n_errors;
+	bool fits;
+};
+struct what_if {
+	struct arena *arena;
+	const struct options *options;
+	struct variant base; /* the deployment as it is written */
+	VEC(struct range) ranges;
+	VEC(struct row) rows;
+};
+
+/* ---- ranges ---------------------------------------------------------------------------------- */
+
+/* The length of the value at the start of a text: up to a comma outside brackets and quotes. */
+static size_t value_length(const char *text)
+{
+	int depth = 0;
+	bool quoted = false;
+	size_t n = 0;
+	for (; text[n] && (text[n] != ',' || depth > 0 || quoted); n++) {
+		quoted ^= text[n] == '"';
+		depth += !quoted && strchr("([{", text[n]) ? 1 : !quoted && strchr(")]}", text[n]) ? -1 : 0;
+	}
+	return n;
+}
+
+static bool split_values(struct what_if *w, struct range *r, const char *text)
+{
+	for (;; text++) {
+		size_t n = value_length(text);
+		if (!n) {
+			complain("`-D %s=...` has an empty value: separate values by single commas", r->path);
+			return false;
+		}
+		vec_push(w->arena, &r->values, arena_strndup(w->arena, text, n));
+		text += n;
+		if (!*text)
+			return true;
+	}
+}
+
+/* The path as one of the deployment: other deployments of the file keep their values. */
+static const char *path_in(struct what_if *w, const char *path)
+{
+	const char *name = w->base.planned.deploy->name;
+	size_t n = strlen(name);
+	return !strncmp(path, name, n) && path[n] == '.' ? path : arena_printf(w->arena, "%s.%s", name, path);
+}
+
+static bool read_ranges(struct what_if *w)
+{
+	const struct sema_options *sema = &w->options->sema;
+	double all = 1;
+	struct text product = {.arena = w->arena};
+	for (int i = 0; i < sema->n_set; i++) {
+		struct range r = {.path = sema->set[i].path};
+		for (int k = 0; k < w->ranges.n; k++)
+			if (!strcmp(w->ranges.at[k].path, r.path)) {
+				complain("`-D %s` is given twice: list its values, separated by commas", r.path);
+				return false;
+			}
+		if (!split_values(w, &r, sema->set[i].value))
+			return false;
+		all *= (double)r.values.n;
+		text_add(&product, "%s%d", i ? " x " : "", r.values.n);
+		vec_push(w->arena, &w->ranges, r);
+	}
+	if (all <= MAX_ROWS)
+		return true;
+	complain("%s = %.6g combinations of values: at most %d are tried", product.at, all, MAX_ROWS);
+	return false;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static void copy_result(struct what_if *w, struct row *row, const struct variant *v)
+{
+	const struct plan *p = v->plan;
+	row->ranks = p && p->deploy->known && !p->deploy->refused ? (double)p->deploy->gpus : (double)NAN;
+	row->n_totals = p ? p->n_totals : 0;
+	if (p)
+		memcpy(row->totals, p->totals, sizeof row->totals);
+	row->codes = arena_array(w->arena, const char *, v->n_codes + 1);
+	memcpy(row->codes, v->codes, sizeof *row->codes * (size_t)v->n_codes);
+	row->n_codes = v->n_codes;
+	row->n_errors = v->n_errors;
+	row->fits = p && p->schedule && !v->n_errors;
+}
+
+static bool try_row(struct what_if *w, const int *value)
+{
+	struct options o = *w->options;
+	struct arena scratch = {.heap = o.heap};
+	struct row row = {.value = arena_array(w->arena, int, w->ranges.n + 1)};
+	struct variant v;
+	o.deploy = w->base.planned.deploy->name;
+	o.sema.set = arena_array(&scratch, struct suggestion, w->ranges.n + 1);
+	for (int i = 0; i < w->ranges.n; i++) {
+		row.value[i] = value[i];
+		o.sema.set[i] = (struct suggestion){path_in(w, w->ranges.at[i].path), w->ranges.at[i].values.at[value[i]]};
+	}
+	o.sema.overlays = compilation_with(&w->base.compilation, &scratch, "", NULL, 0).sema.overlays;
+	bool tried = variant_plan(&v, &o, w->options->specs[0], &w->base.compilation.target) == EXIT_OK;
+	if (tried) {
+		copy_result(w, &row, &v);
+		vec_push(w->arena, &w->rows, row);
+	}
+	variant_free(&v);
+	arena_free(&scratch);
+	return tried;
+}
+
+/* The next combination, where the last range changes fastest. false: there is none. */
+static bool next_values(const struct what_if *w, int *value)
+{
+	for (int i = w->ranges.n - 1; i >= 0; i--) {
+		if (++value[i] < w->ranges.at[i].values.n)
+			return true;
+		value[i] = 0;
+	}
+	return false;
+}
+
+/* ---- output ---------------------------------------------------------------------------------- */
+
+static double total_of(const struct row *r, const char *name)
+{
+	for (int i = 0; i < r->n_totals; i++)
+		if (!strcmp(r->totals[i].name, name))
+			return r->totals[i].value;
+	return (double)NAN;
+}
+
+static const char *bytes_of(const struct what_if *w, const struct row *r, const char *name)
+{
+	double bytes = total_of(r, name);
+	return isfinite(bytes) ? planner_bytes(w->arena, bytes) : "-";
+}
+
+static const char *values_text(const struct what_if *w, const struct row *r)
+{
+	struct text t = {.arena = w->arena};
+	for (int i = 0; i < w->ranges.n; i++)
+		text_add(&t, "%s%s = %s", i ? ", " : "", w->ranges.at[i].path, w->ranges.at[i].values.at[r->value[i]]);
+	return t.at ? t.at : "as it is";
+}
+
+static int width_of(const struct range *r)
+{
+	size_t width = strlen(r->path);
+	for (int i = 0; i < r->values.n; i++)
+		width = strlen(r->values.at[i]) > width ? strlen(r->values.at[i]) : width;
+	return (int)width;
+}
+
+static void print_row(const struct what_if *w, const struct row *r)
+{
+	double headroom = total_of(r, "memory.headroom");
+	for (int i = 0; i < w->ranges.n; i++)
+		printf("  %*s", width_of(&w->ranges.at[i]), w->ranges.at[i].values.at[r->value[i]]);
+	printf("  %7s %11s %11s %12s %14s %11s %9s ", isfinite(r->ranks) ? arena_printf(w->arena, "%.0f", r->ranks) : "-",
+	       bytes_of(w, r, "memory.weights"), bytes_of(w, r, "memory.kv"), bytes_of(w, r, "memory.activations"),
+	       bytes_of(w, r, "memory.comm"), bytes_of(w, r, "memory.peak"),
+	       isfinite(headroom) ? arena_printf(w->arena, "%.1f%%", 100 * headroom) : "-");
+	printf(" %s", r->fits ? "fits" : r->n_errors ? "" : "open");
+	for (int i = 0; i < r->n_codes; i++)
+		printf("%s%s", i || r->fits || !r->n_errors ? " " : "", r->codes[i]);
+	putchar('\n');
+}
+
+static void print_text(const struct what_if *w)
+{
+	const struct row *least = NULL;
+	int fit = 0;
+	printf("%s of %s: bytes of the fullest rank\n", w->base.planned.deploy->name, w->base.compilation.label);
+	for (int i = 0; i < w->ranges.n; i++)
+		printf("  %*s", width_of(&w->ranges.at[i]), w->ranges.at[i].path);
+	printf("  %7s %11s %11s %12s %14s %11s %9s  %s\n", "ranks", "weights", "kv cache", "activations", "communication",
+	       "peak", "headroom", "verdict");
+	for (int i = 0; i < w->rows.n; i++) {
+		const struct row *r = &w->rows.at[i];
+		print_row(w, r);
+		fit += r->fits;
+		if (r->fits && (!least || total_of(r, "memory.peak") < total_of(least, "memory.peak")))
+			least = r;
+	}
+	printf("%d of %d fit", fit, w->rows.n);
+	if (least && fit > 1)
+		printf("; the least memory: %s", values_text(w, least));
+	printf("\n");
+}
+
+static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
+
+static json_t *codes_of(const struct row *r, bool errors)
+{
+	json_t *array = json_array();
+	for (int i = errors ? 0 : r->n_errors; i < (errors ? r->n_errors : r->n_codes); i++)
+		json_array_append_new(array, json_string(r->codes[i]));
+	return array;
+}
+
+static json_t *row_of(const struct what_if *w, const struct row *r)
+{
+	json_t *row = json_object(), *values = json_object(), *totals = json_object();
+	for (int i = 0; i < w->ranges.n; i++)
+		set(values, w->ranges.at[i].path, json_text(w->ranges.at[i].values.at[r->value[i]]));
+	for (int i = 0; i < r->n_totals; i++)
+		set(totals, r->totals[i].name, json_figure(r->totals[i].value));
+	set(row, "values", values);
+	set(row, "ranks", json_figure(r->ranks));
+	set(row, "totals", totals);
+	set(row, "fits", json_boolean(r->fits));
+	set(row, "errors", codes_of(r, true));
+	set(row, "warnings", codes_of(r, false));
+	return row;
+}
+
+static void print_json(const struct what_if *w)
+{
+	json_t *document = json_document("deployc-what-if", WHAT_IF_JSON_VERSION), *rows = json_array();
+	for (int i = 0; i < w->rows.n; i++)
+		json_array_append_new(rows, row_of(w, &w->rows.at[i]));
+	set(document, "spec", json_text(w->base.compilation.label));
+	set(document, "deploy", json_text(w->base.planned.deploy->name));
+	set(document, "rows", rows);
+	json_put_lines(document, stdout);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static int try_all(struct what_if *w)
+{
+	struct options base = *w->options;
+	base.sema.set = NULL;
+	base.sema.n_set = 0;
+	int status = variant_plan(&w->base, &base, base.specs[0], NULL);
+	if (status == EXIT_OK && !w->base.planned.deploy) {
+		print_diagnostics(w->options, &w->base.compilation.sink, true);
+		status = EXIT_ERRORS;
+	}
+	if (status != EXIT_OK)
+		return status;
+	if (!read_ranges(w))
+		return EXIT_USAGE;
+	int *value = arena_array(w->arena, int, w->ranges.n + 1);
+	bool fits = false;
+	do
+		if (!try_row(w, value))
+			return EXIT_ERRORS;
+	while (next_values(w, value));
+	for (int i = 0; i < w->rows.n; i++)
+		fits |= !w->rows.at[i].n_errors;
+	(w->options->format == FORM_JSON ? print_json : print_text)(w);
+	return fits ? EXIT_OK : EXIT_ERRORS;
+}
+
+static int what_if(const struct options *o, int i)
+{
+	(void)i;
+	struct arena arena = {.heap = o->heap};
+	struct what_if w = {.arena = &arena, .options = o};
+	int status = try_all(&w);
+	variant_free(&w.base);
+	arena_free(&arena);
+	return status;
+}
+
+int what_if_spec(const struct options *o) { return run_alone(o, what_if, 0); }

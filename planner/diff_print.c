@@ -1,0 +1,199 @@
+/* A comparison as text and as JSON (docs/json.md). */
+#include "diff.h"
+#include <math.h>
+#include <string.h>
+#include "../support/json.h"
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+enum { MAX_SETTINGS = 40 }; /* lines of settings; the JSON form has all */
+
+static const char *total_text(struct arena *arena, const struct diff_total *t, double value)
+{
+	if (!isfinite(value))
+		return "-";
+	if (t->ratio)
+		return arena_printf(arena, "%.1f%%", 100 * value);
+	if (t->bytes)
+		return planner_bytes(arena, value);
+	return value < 1e6 ? arena_printf(arena, "%.0f", value) : planner_count(arena, value);
+}
+
+/* "+12.5%", "x 16.0", "+4.1 points" of shares; "" for equal ones, and where one is missing. */
+static const char *change(struct arena *arena, double a, double b, bool ratio)
+{
+	if (!isfinite(a) || !isfinite(b) || a == b)
+		return "";
+	if (ratio && fabs(b - a) < 0.0005)
+		return "";
+	if (ratio)
+		return arena_printf(arena, "%+.1f points", 100 * (b - a));
+	if (a == 0 || b == 0)
+		return "";
+	return b / a >= 2 ? arena_printf(arena, "x %.3g", b / a) : arena_printf(arena, "%+.1f%%", 100 * (b / a - 1));
+}
+
+static void print_settings(struct text *t, const struct diff *d)
+{
+	int width = 0;
+	for (int i = 0; i < d->settings.n && i < MAX_SETTINGS; i++) {
+		int length = (int)strlen(d->settings.at[i].path);
+		width = length > width ? length : width;
+	}
+	text_add(t, d->settings.n ? "\n  settings\n" : "\n  the same settings\n");
+	for (int i = 0; i < d->settings.n && i < MAX_SETTINGS; i++) {
+		const struct diff_setting *s = &d->settings.at[i];
+		text_add(t, "    %-*s  %s -> %s\n", width, s->path, s->text[0] ? s->text[0] : "-",
+		         s->text[1] ? s->text[1] : "-");
+	}
+	if (d->settings.n > MAX_SETTINGS)
+		text_add(t, "    ... and %d more: --format=json has all\n", d->settings.n - MAX_SETTINGS);
+}
+
+static void print_totals(struct text *t, const struct diff *d)
+{
+	text_add(t, "\n  totals %43s %12s\n", "A", "B");
+	for (int i = 0; i < d->totals.n; i++) {
+		const struct diff_total *total = &d->totals.at[i];
+		const char *changed = change(t->arena, total->value[0], total->value[1], total->ratio);
+		text_add(t, "    %-33s %12s %12s%s%s\n", total->name, total_text(t->arena, total, total->value[0]),
+		         total_text(t->arena, total, total->value[1]), *changed ? "   " : "", changed);
+	}
+}
+
+static const char *side_text(struct arena *arena, const struct diff_traffic *t, int side)
+{
+	return t->side[side].runs > 0
+	           ? arena_printf(arena, "%.0f: %s", t->side[side].runs, planner_bytes(arena, t->side[side].bytes))
+	           : "-";
+}
+
+static bool is_scheduled(const struct compared *c) { return c->plan && c->plan->schedule; }
+
+static void print_traffic(struct text *t, const struct diff *d)
+{
+	int n = 0;
+	if (!is_scheduled(&d->side[0]) || !is_scheduled(&d->side[1])) {
+		text_add(t, "\n  collectives are not compared: one of the plans is not scheduled\n");
+		return;
+	}
+	for (int i = 0; i < d->traffic.n; i++) {
+		const struct diff_traffic *c = &d->traffic.at[i];
+		if (c->side[0].runs == c->side[1].runs && c->side[0].bytes == c->side[1].bytes)
+			continue;
+		if (!n++)
+			text_add(t, "\n  collectives that differ: runs in the largest step, and bytes that a rank contributes\n");
+		const char *name = arena_printf(t->arena, "%s: %s over %s at %s", c->program, c->kind, c->over, c->region);
+		const char *changed = change(t->arena, c->side[0].bytes, c->side[1].bytes, false);
+		text_add(t, "    %-46s %18s %18s%s%s\n", name, side_text(t->arena, c, 0), side_text(t->arena, c, 1),
+		         *changed ? "   " : "", changed);
+	}
+	if (!n)
+		text_add(t, "\n  the same collectives\n");
+}
+
+static void print_side(struct text *t, const char *letter, const struct compared *c)
+{
+	text_add(t, "%s  %s of %s", letter, c->deploy, c->spec);
+	for (int i = 0; i < c->n_codes; i++)
+		text_add(t, "%s%s", i ? " " : ": ", c->codes[i]);
+	text_add(t, "\n");
+}
+
+const char *diff_text(struct arena *arena, const struct diff *d)
+{
+	struct text t = {.arena = arena};
+	print_side(&t, "A", &d->side[0]);
+	print_side(&t, "B", &d->side[1]);
+	print_settings(&t, d);
+	print_totals(&t, d);
+	print_traffic(&t, d);
+	return t.at;
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
+
+static json_t *codes_of(const char *const *codes, int begin, int end)
+{
+	json_t *array = json_array();
+	for (int i = begin; i < end; i++)
+		json_array_append_new(array, json_string(codes[i]));
+	return array;
+}
+
+static json_t *side_of(const struct compared *c)
+{
+	json_t *side = json_object();
+	set(side, "spec", json_text(c->spec));
+	set(side, "deploy", json_text(c->deploy));
+	set(side, "scheduled", json_boolean(is_scheduled(c)));
+	set(side, "errors", codes_of(c->codes, 0, c->n_errors));
+	set(side, "warnings", codes_of(c->codes, c->n_errors, c->n_codes));
+	return side;
+}
+
+static json_t *settings_of(const struct diff *d)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < d->settings.n; i++) {
+		const struct diff_setting *s = &d->settings.at[i];
+		json_t *setting = json_object();
+		set(setting, "path", json_text(s->path));
+		set(setting, "a", s->text[0] ? json_text(s->text[0]) : json_null());
+		set(setting, "b", s->text[1] ? json_text(s->text[1]) : json_null());
+		json_array_append_new(array, setting);
+	}
+	return array;
+}
+
+static json_t *totals_of(const struct diff *d)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < d->totals.n; i++) {
+		const struct diff_total *t = &d->totals.at[i];
+		json_t *total = json_object();
+		set(total, "total", json_text(t->name));
+		set(total, "a", json_figure(t->value[0]));
+		set(total, "b", json_figure(t->value[1]));
+		json_array_append_new(array, total);
+	}
+	return array;
+}
+
+static json_t *traffic_side(const struct diff_traffic *t, int side)
+{
+	json_t *object = json_object();
+	set(object, "runs", json_figure(t->side[side].runs));
+	set(object, "bytes", json_figure(t->side[side].bytes));
+	return object;
+}
+
+static json_t *traffic_of(const struct diff *d)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < d->traffic.n; i++) {
+		const struct diff_traffic *t = &d->traffic.at[i];
+		json_t *traffic = json_object();
+		set(traffic, "program", json_text(t->program));
+		set(traffic, "kind", json_text(t->kind));
+		set(traffic, "over", json_text(t->over));
+		set(traffic, "region", json_text(t->region));
+		set(traffic, "a", traffic_side(t, 0));
+		set(traffic, "b", traffic_side(t, 1));
+		json_array_append_new(array, traffic);
+	}
+	return array;
+}
+
+json_t *diff_json(const struct diff *d)
+{
+	json_t *document = json_document("deployc-diff", DIFF_JSON_VERSION);
+	set(document, "a", side_of(&d->side[0]));
+	set(document, "b", side_of(&d->side[1]));
+	set(document, "settings", settings_of(d));
+	set(document, "totals", totals_of(d));
+	set(document, "collectives", traffic_of(d));
+	return document;
+}
