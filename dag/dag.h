@@ -96,6 +96,8 @@ struct instr {
 			struct argument start; /* i32[dests * local + 1]: see dr_rounds() */
 			int64_t capacity;
 			const struct group *tokens; /* its members hold different tokens */
+			int64_t experts, top;       /* each of `rows` tokens of the rank chooses `top` of so many experts */
+			struct number rows;
 		} rounds;
 	};
 };

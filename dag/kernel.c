@@ -44,6 +44,43 @@ static int64_t weight_bytes(const struct kernel_contract *k, int64_t groups)
 	return packed_bytes(&k->pack, groups, k->n, k->k, k->w);
 }
 
+/* ---- work ------------------------------------------------------------------------------------ */
+static struct kernel_work rows_work(const struct kernel_rows *k)
+{
+	for (int i = 0; i < k->n_nodes; i++)
+		if (k->node[i].op == ROWS_SUM || k->node[i].op == ROWS_MEAN || k->node[i].op == ROWS_REDUCE_MAX)
+			return (struct kernel_work){.kind = WORK_REDUCTION};
+	return (struct kernel_work){.kind = WORK_PASS};
+}
+
+static struct kernel_work contract_work(const struct kernel_contract *k, int64_t rows)
+{
+	return (struct kernel_work){.kind = k->grouped ? WORK_GROUPED : WORK_PRODUCT,
+	                            .product = {.rows = rows,
+	                                        .n = k->n,
+	                                        .k = k->k,
+	                                        .batch = k->batch,
+	                                        .groups = k->groups,
+	                                        .activations = k->x,
+	                                        .weights = k->w}};
+}
+
+static struct kernel_work attend_work(const struct kernel_attend *k, int64_t rows)
+{
+	int64_t in_chunk = (k->chunk + 1) / 2;
+	int64_t seen = k->window && (!k->chunk || k->window < in_chunk) ? k->window : in_chunk;
+	return (struct kernel_work){.kind = WORK_ATTENTION,
+	                            .attention = {.rows = rows,
+	                                          .heads = k->heads * k->group,
+	                                          .kv_heads = k->heads,
+	                                          .d = k->d,
+	                                          .w = k->w,
+	                                          .seen = seen,
+	                                          .causal = k->causal,
+	                                          .latent = k->w < k->w_cached && k->w_cached == k->d_cached,
+	                                          .cache = k->kv}};
+}
+
 /* ---- workspaces ------------------------------------------------------------------------------ */
 enum {
 	ATTEND_POSITIONS = 1024,
@@ -149,7 +186,7 @@ static int64_t value_of(const struct kernel *k, int arg, const int64_t *values)
 #define PART(n, m) (m)
 #define INDEXED(m) (m)
 #define EACH(n)    0
-#define KERNEL(FAMILY, name, fields, elements, operations_of)                                                   \
+#define KERNEL(FAMILY, name, fields, work, elements, operations_of)                                             \
 	static struct kernel_cost cost_##FAMILY(const struct kernel *kernel, const int64_t *values, double context, \
 	                                        int64_t hit) {                                                      \
 		const struct kernel_##fields *k = &kernel->fields;                                                      \
@@ -183,12 +220,24 @@ static int64_t value_of(const struct kernel *k, int arg, const int64_t *values)
 	}
 #include "kernel.def"
 
-#define KERNEL(FAMILY, name, fields, elements, operations)        \
+#define KERNEL(FAMILY, name, fields, work, elements, operations)  \
 	static int64_t elements_##FAMILY(const struct kernel *kernel) \
 	{                                                             \
 		const struct kernel_##fields *k = &kernel->fields;        \
 		(void)k;                                                  \
 		return elements;                                          \
+	}
+#define ARG(...)
+#define END(...)
+#include "kernel.def"
+
+#define PASS \
+	(struct kernel_work) { .kind = WORK_PASS }
+#define KERNEL(FAMILY, name, fields, work, elements, operations)                                  \
+	static struct kernel_work work_##FAMILY(const struct kernel *kernel, const int64_t *values) { \
+		const struct kernel_##fields *k = &kernel->fields;                                        \
+		(void)k, (void)values;                                                                    \
+		return work;                                                                              \
 	}
 #define ARG(...)
 #define END(...)
@@ -201,8 +250,10 @@ static const struct {
 	struct kernel_cost (*cost)(const struct kernel *, const int64_t *values, double context, int64_t hit);
 	int64_t (*workspace)(const struct kernel *);
 	int64_t (*elements)(const struct kernel *);
+	struct kernel_work (*work)(const struct kernel *, const int64_t *values);
 } family[] = {
-#define KERNEL(FAMILY, ...) {find_##FAMILY, count_##FAMILY, cost_##FAMILY, workspace_##FAMILY, elements_##FAMILY},
+#define KERNEL(FAMILY, ...) \
+	{find_##FAMILY, count_##FAMILY, cost_##FAMILY, workspace_##FAMILY, elements_##FAMILY, work_##FAMILY},
 #define ARG(...)
 #define END(...)
 #include "kernel.def"
@@ -221,6 +272,11 @@ struct kernel_arg kernel_arg(const struct kernel *k, int i, const int64_t *value
 struct kernel_cost kernel_cost(const struct kernel *k, const int64_t *values, double context, int64_t hit)
 {
 	return family[k->family].cost(k, values, context, hit);
+}
+
+struct kernel_work kernel_work(const struct kernel *k, const int64_t *values)
+{
+	return family[k->family].work(k, values);
 }
 
 int64_t kernel_workspace(const struct kernel *k) { return family[k->family].workspace(k); }

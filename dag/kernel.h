@@ -283,5 +283,28 @@ struct kernel_cost {
 	double operations, bytes;
 };
 struct kernel_cost kernel_cost(const struct kernel *k, const int64_t *values, double context, int64_t hit);
+/* What a launch is for a model of its time: a pass over memory, or more. */
+enum work_kind {
+	WORK_PASS,      /* each row by itself */
+	WORK_REDUCTION, /* a pass that also reduces along its rows */
+	WORK_PRODUCT,   /* batch times: y[rows, n] = x[rows, k] w[n, k] */
+	WORK_GROUPED,   /* the same, where `rows` have weights of `groups` groups */
+	WORK_ATTENTION  /* `rows` queries, which see `seen` positions of a sequence that has more; 0: all of them */
+};
+struct kernel_work {
+	enum work_kind kind;
+	union {
+		struct {
+			int64_t rows, n, k, batch, groups;
+			enum dtype activations, weights;
+		} product;
+		struct {
+			int64_t rows, heads, kv_heads, d, w, seen;
+			bool causal, latent; /* latent: values are a piece of what is cached as keys */
+			enum dtype cache;
+		} attention;
+	};
+};
+struct kernel_work kernel_work(const struct kernel *k, const int64_t *values); /* `values` as above */
 int64_t kernel_elements(const struct kernel *k); /* elements processed per row; 0: depends on more than the rows */
 #endif

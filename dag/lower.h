@@ -73,6 +73,7 @@ struct expert_exchange {
 	int dispatch;                                       /* local value: the first */
 	int results;                                        /* number of `combine` that are not lowered yet */
 	int64_t experts, local, dests, top, capacity, rows; /* rows = dests * capacity; 0 before the first dispatch */
+	struct number tokens;                               /* of a rank */
 	bool one_round;
 	int group; /* index of the exchange's group */
 	struct argument map;

@@ -110,6 +110,7 @@ static void begin_exchange(struct lower *w, int exchange, const struct phys *ind
 	m->experts = w->l->program->axes.at[lower_source(w, m->dispatch)->axes[0]].extent;
 	m->dests = atoms_size(w->l, &v->experts.exchange);
 	m->top = lower_source(w, v->args[1])->route.top;
+	m->tokens = x->rows;
 	m->local = m->experts / atoms_size(w->l, &v->experts.all);
 	m->group = lower_group(w, &v->experts.exchange);
 	set_capacity(w, m, tokens, atoms_size(w->l, &v->experts.all));
@@ -265,7 +266,10 @@ static void end_exchange(struct lower *w, int local, int exchange)
 	                                 .local = (int)m->local,
 	                                 .start = arg_buffer(m->start),
 	                                 .capacity = m->capacity,
-	                                 .tokens = cut_tokens(w, m->dispatch)}};
+	                                 .tokens = cut_tokens(w, m->dispatch),
+	                                 .experts = m->experts,
+	                                 .top = m->top,
+	                                 .rows = m->tokens}};
 	struct instr end = {.kind = INSTR_ROUNDS_END};
 	lower_emit(w, local, -1, begin, "rounds");
 	for (int i = 0; i < m->body.n; i++)

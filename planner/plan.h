@@ -3,6 +3,7 @@
 #ifndef DEPLOYC_PLANNER_PLAN_H
 #define DEPLOYC_PLANNER_PLAN_H
 #include <jansson.h>
+#include "metrics.h"
 #include "planner.h"
 
 /* What a collective's bytes are counted for. */
@@ -41,6 +42,7 @@ struct plan {
 	VEC(struct stage_range) stages;
 	VEC(struct plan_collective) collectives; /* in the order of the programs */
 	int *line_of;                            /* [schedule.collectives.n]: index into `collectives` */
+	struct metrics metrics;
 };
 
 /* plan.c. `s` NULL: only what is known of the model. Everything is in the arena. */

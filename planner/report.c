@@ -1,4 +1,5 @@
 /* The text of `deployc plan`: mesh, stages, parameters, bytes of a rank, collectives with their causes. */
+#include "metrics_text.h"
 #include "plan.h"
 #include <string.h>
 
@@ -176,6 +177,7 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 	}
 	print_step(&r);
 	print_memory(&r);
+	report_times(&r.text, arena, s, &p->metrics);
 	for (int i = 0; i < s->programs.n; i++)
 		print_collectives(&r, i);
 	return r.text.at;

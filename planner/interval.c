@@ -1,0 +1,48 @@
+/* The quantiles of docs/accuracy.md, and estimates with them. */
+#include "interval.h"
+#include <math.h>
+#include <stddef.h>
+
+static const struct interval known[INTERVAL_UNKNOWN] = {
+#define INTERVAL(KIND, l50, h50, l80, h80, l90, h90) [INTERVAL_##KIND] = {l50, h50, l80, h80, l90, h90},
+#include "interval.def"
+};
+
+/* Of what no table has, each end is the farthest of all kinds. */
+static struct interval widest(void)
+{
+	struct interval w = known[0];
+	for (int i = 1; i < INTERVAL_UNKNOWN; i++) {
+		w.low50 = fmin(w.low50, known[i].low50), w.high50 = fmax(w.high50, known[i].high50);
+		w.low80 = fmin(w.low80, known[i].low80), w.high80 = fmax(w.high80, known[i].high80);
+		w.low90 = fmin(w.low90, known[i].low90), w.high90 = fmax(w.high90, known[i].high90);
+	}
+	return w;
+}
+
+struct interval interval_of(enum interval_kind kind) { return kind == INTERVAL_UNKNOWN ? widest() : known[kind]; }
+
+struct estimate estimate_of(double value, enum interval_kind kind, bool rate, double bound)
+{
+	struct interval i = interval_of(kind);
+	if (rate)
+		return (struct estimate){.value = value,
+		                         .low80 = value / i.high80,
+		                         .high80 = fmin(value / i.low80, isnan(bound) ? INFINITY : bound),
+		                         .low90 = value / i.high90,
+		                         .high90 = fmin(value / i.low90, isnan(bound) ? INFINITY : bound),
+		                         .bound = bound};
+	return (struct estimate){.value = value,
+	                         .low80 = fmax(value * i.low80, isnan(bound) ? 0 : bound),
+	                         .high80 = value * i.high80,
+	                         .low90 = fmax(value * i.low90, isnan(bound) ? 0 : bound),
+	                         .high90 = value * i.high90,
+	                         .bound = bound};
+}
+
+struct estimate estimate_exact(double value) { return (struct estimate){value, value, value, value, value, NAN, NULL}; }
+
+struct estimate estimate_missing(const char *lacks)
+{
+	return (struct estimate){NAN, NAN, NAN, NAN, NAN, NAN, lacks};
+}

@@ -1,0 +1,240 @@
+/* Serving metrics: steps of prompts and of growing sequences, added up. */
+#include "metrics.h"
+#include <math.h>
+#include "planner.h"
+
+struct serving {
+	struct timing timing;
+	const struct schedule *schedule;
+	const struct deploy *deploy;
+	struct metrics *out;
+};
+
+/* Times and floors of many steps together. */
+struct sum {
+	double seconds, floor, exposed, bytes, operations;
+};
+
+static struct sum add(struct sum a, struct sum b, double times)
+{
+	return (struct sum){a.seconds + times * b.seconds, a.floor + times * b.floor, a.exposed + times * b.exposed,
+	                    a.bytes + times * b.bytes, a.operations + times * b.operations};
+}
+
+static double microbatches_of(const struct serving *s) { return (double)s->schedule->pipeline.microbatches; }
+
+/* Bytes and operations are those of the slowest stage's ranks. */
+static struct sum sum_of(const struct step_time *t, double microbatches)
+{
+	const struct stage_time *slow = &t->stage[t->slowest];
+	return (struct sum){t->seconds, t->floor, t->exposed, microbatches * slow->bytes, microbatches * slow->operations};
+}
+
+/* ---- prompts ---------------------------------------------------------------------------------- */
+
+/* A step that reads `tokens` of an owner's prompts, of `sequences` sequences, up to position `context`. */
+static struct sum prefill_step(struct serving *s, double tokens, double sequences, double context, bool keep)
+{
+	double most = (double)s->schedule->programs.at[PHASE_PREFILL].max_tokens, all = microbatches_of(s);
+	double used = ceil(tokens / most);
+	used = used < 1 ? 1 : used < all ? used : all;
+	struct step_load load = {.program = PHASE_PREFILL,
+	                         .tokens = tokens / used,
+	                         .sequences = sequences / used < 1 ? 1 : sequences / used,
+	                         .context = context,
+	                         .rows = sequences / used < 1 ? 1 : sequences / used};
+	struct step_time t = step_time_of(&s->timing, &load, (int64_t)used);
+	if (keep) {
+		s->out->prefill = arena_new(s->timing.arena, struct step_time);
+		*s->out->prefill = t;
+		s->out->prefill_load = load;
+	}
+	return sum_of(&t, used);
+}
+
+/* One prompt of an owner after the other, each in steps of `chunk` tokens. What a step reads of the cache grows with
+ * the position, in proportion: three of the full steps tell the mean of all. */
+static struct sum long_prompt(struct serving *s, double prompt, double chunk, bool keep)
+{
+	double full = floor(prompt / chunk), rest = prompt - full * chunk;
+	struct sum total = {0};
+	if (full >= 1) {
+		double middle = chunk * (1 + full) / 2;
+		total = add(total, prefill_step(s, chunk, 1, middle, keep), full);
+	}
+	if (rest > 0)
+		total = add(total, prefill_step(s, rest, 1, prompt, keep && full < 1), 1);
+	return total;
+}
+
+/* All prompts of an owner: as many whole ones in a step as fit. */
+static struct sum all_prompts(struct serving *s, double sequences, double prompt)
+{
+	double chunk = (double)s->schedule->programs.at[PHASE_PREFILL].max_tokens * microbatches_of(s);
+	struct sum total = {0};
+	if (prompt >= chunk)
+		return add(total, long_prompt(s, prompt, chunk, true), sequences);
+	double fit = floor(chunk / prompt);
+	fit = fit < sequences ? fit : sequences;
+	double full = floor(sequences / fit), rest = sequences - full * fit;
+	total = add(total, prefill_step(s, fit * prompt, fit, prompt, true), full);
+	return rest > 0 ? add(total, prefill_step(s, rest * prompt, rest, prompt, false), 1) : total;
+}
+
+/* ---- growing sequences ------------------------------------------------------------------------ */
+
+static struct sum decode_step(struct serving *s, double sequences, double context, bool keep)
+{
+	double all = microbatches_of(s), used = sequences < all ? sequences : all;
+	struct step_load load = {.program = PHASE_DECODE,
+	                         .tokens = sequences / used,
+	                         .sequences = sequences / used,
+	                         .context = context,
+	                         .rows = sequences / used * (double)s->deploy->work.rows};
+	struct step_time t = step_time_of(&s->timing, &load, (int64_t)used);
+	if (keep) {
+		s->out->decode = arena_new(s->timing.arena, struct step_time);
+		*s->out->decode = t;
+		s->out->decode_load = load;
+	}
+	return sum_of(&t, used);
+}
+
+/* All steps but the one that ends the prompts. Their time is nearly linear in the context: Simpson's rule. */
+static struct sum grow(struct serving *s, double sequences, double prompt, double output)
+{
+	struct sum total = {0};
+	if (output < 2)
+		return total;
+	double steps = output - 1;
+	struct sum first = decode_step(s, sequences, prompt + 1, false), last = {0},
+			   middle = decode_step(s, sequences, prompt + (output + 1) / 2, true);
+	last = decode_step(s, sequences, prompt + output - 1, false);
+	total = add(add(add(total, first, steps / 6), middle, steps * 4 / 6), last, steps / 6);
+	return total;
+}
+
+/* ---- metrics ---------------------------------------------------------------------------------- */
+
+static bool has_experts(const struct schedule *s)
+{
+	for (int p = 0; p < s->programs.n; p++)
+		for (int b = 0; b < s->programs.at[p].blocks.n; b++) {
+			const struct step_block *block = &s->programs.at[p].blocks.at[b];
+			for (int k = 0; k < block->n; k++)
+				for (int i = 0; i < block->body[k].n; i++)
+					if (block->body[k].at[i].kind == INSTR_ROUNDS_BEGIN)
+						return true;
+		}
+	return false;
+}
+
+/* Tables have measured engines on calibrated devices, with products in the formats that were fitted. */
+static bool in_tables(const struct timing *t)
+{
+	return t->calibration && t->engine && t->engine->measured;
+}
+
+static const char *basis_of(const struct timing *t, struct arena *a)
+{
+	const char *engine = t->engine && t->engine->name ? t->engine->name : "deployc";
+	if (!t->calibration)
+		return arena_printf(a, "efficiency as stated; the widest interval of all tables");
+	if (!in_tables(t))
+		return arena_printf(a, "%s was never measured on such devices; the widest interval of all tables", engine);
+	return arena_printf(a, "80%% of known tables of its kind");
+}
+
+static double of_rank_peak(const struct serving *s)
+{
+	const struct accelerator *d = &s->deploy->machine.device;
+	return figure_known(d->peak[DTYPE_BF16]) ? d->peak[DTYPE_BF16] : d->peak[DTYPE_F32];
+}
+
+static struct estimate share_of(double part, double whole)
+{
+	return whole > 0 ? estimate_exact(part / whole) : estimate_missing("no step takes time");
+}
+
+/* What a token costs in `of_device` units for each second and device. */
+static struct estimate for_a_token(const struct serving *s, double of_device, enum interval_kind kind, double seconds,
+                                   double floor, double tokens, const char *lacks)
+{
+	double each = of_device * (double)s->deploy->gpus / tokens;
+	if (!figure_known(of_device))
+		return estimate_missing(lacks);
+	return estimate_of(each * seconds, kind, false, each * floor);
+}
+
+static void set_batch(struct serving *s, double prompt, double output, bool experts)
+{
+	struct metrics *m = s->out;
+	double sequences = (double)s->schedule->seqs, batch = (double)s->deploy->work.batch;
+	struct sum read = all_prompts(s, sequences, prompt), grown = grow(s, sequences, prompt, output),
+			   all = add(read, grown, 1);
+	enum interval_kind kind = in_tables(&s->timing) ? INTERVAL_BATCH : INTERVAL_UNKNOWN;
+	enum interval_kind tpot = !in_tables(&s->timing) ? INTERVAL_UNKNOWN
+	                          : experts              ? INTERVAL_TPOT_EXPERTS
+	                                                 : INTERVAL_TPOT_DENSE;
+	double tokens = batch * (prompt + output), peak = of_rank_peak(s), bandwidth = s->timing.silicon.bandwidth;
+	m->prefill_seconds = read.seconds, m->decode_seconds = grown.seconds;
+	m->of[METRIC_THROUGHPUT] = estimate_of(tokens / all.seconds, kind, true, tokens / all.floor);
+	m->of[METRIC_SEQUENCES] = estimate_of(batch / all.seconds, kind, true, batch / all.floor);
+	m->of[METRIC_PREFILL_THROUGHPUT] =
+		estimate_of(batch * prompt / read.seconds, kind, true, batch * prompt / read.floor);
+	if (output >= 2) {
+		double each = output - 1;
+		m->of[METRIC_TPOT] = estimate_of(grown.seconds / each, tpot, false, grown.floor / each);
+		m->of[METRIC_DECODE_THROUGHPUT] =
+			estimate_of(batch * each / grown.seconds, tpot, true, batch * each / grown.floor);
+	}
+	m->of[METRIC_COMM_SHARE] = share_of(all.exposed, all.seconds);
+	m->of[METRIC_MEMORY_SHARE] = share_of(all.bytes / bandwidth, all.seconds);
+	if (figure_known(peak))
+		m->of[METRIC_HFU] = share_of(all.operations / peak, all.seconds);
+	m->of[METRIC_COST] = for_a_token(s, s->deploy->machine.price, kind, all.seconds, all.floor, tokens,
+	                                 "no `price` of the cluster");
+	m->of[METRIC_ENERGY] = for_a_token(s, s->deploy->machine.device.power, kind, all.seconds, all.floor, tokens,
+	                                   "no `power` of the device");
+}
+
+static void set_first_token(struct serving *s, double prompt)
+{
+	double chunk = (double)s->schedule->programs.at[PHASE_PREFILL].max_tokens * microbatches_of(s);
+	struct sum alone = long_prompt(s, prompt, prompt < chunk ? prompt : chunk, false);
+	enum interval_kind kind = in_tables(&s->timing) ? INTERVAL_FIRST_TOKEN : INTERVAL_UNKNOWN;
+	s->out->of[METRIC_TTFT] = estimate_of(alone.seconds, kind, false, alone.floor);
+}
+
+/* Without seconds, what remains of each estimate is its bound. */
+static void drop_values(struct metrics *m)
+{
+	for (int i = 0; i < METRICS; i++) {
+		double bound = m->of[i].bound;
+		const char *lacks = m->of[i].lacks;
+		m->of[i] = estimate_missing(lacks ? lacks : m->lacks);
+		m->of[i].bound = bound;
+	}
+}
+
+struct metrics metrics_of(const struct deploy *d, const struct schedule *s, struct arena *arena)
+{
+	struct metrics m = {.lacks = NULL};
+	for (int i = 0; i < METRICS; i++)
+		m.of[i] = estimate_missing("not of this workload");
+	if (!s || d->work.training) {
+		m.lacks = !s ? "a schedule" : "training";
+		return m;
+	}
+	struct serving v = {.timing = timing_of(s, arena), .schedule = s, .deploy = d, .out = &m};
+	double prompt = (double)d->work.seq_hi, output = (double)d->work.output_hi;
+	set_batch(&v, prompt, output, has_experts(s));
+	set_first_token(&v, prompt);
+	if (m.decode)
+		m.of[METRIC_BUBBLE] = estimate_exact(m.decode->bubble);
+	m.basis = basis_of(&v.timing, arena);
+	m.lacks = v.timing.lacks;
+	if (m.lacks)
+		drop_values(&m);
+	return m;
+}

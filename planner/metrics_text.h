@@ -1,0 +1,11 @@
+/* Metrics as text. */
+#ifndef DEPLOYC_METRICS_TEXT_H
+#define DEPLOYC_METRICS_TEXT_H
+#include "metrics.h"
+
+const char *metric_name(enum metric m);                          /* "prefill.throughput" */
+const char *metric_text(struct arena *a, enum metric m, double x); /* "13.1 ms" */
+const char *metric_seconds(struct arena *a, double s);
+/* The metrics, and the largest terms of their steps: a part of `deployc plan`. */
+void report_times(struct text *out, struct arena *a, const struct schedule *s, const struct metrics *m);
+#endif

@@ -1,0 +1,158 @@
+/* The part of `deployc plan` that says how long things take: metrics with their intervals, and what takes the time. */
+#include <math.h>
+#include <string.h>
+#include "metrics_text.h"
+#include "plan.h"
+
+enum { TERMS_SHOWN = 5 };
+
+/* ---- figures ---------------------------------------------------------------------------------- */
+
+/* Three digits of a figure in the unit that fits: "13.1 ms". */
+static const char *in_units(struct arena *a, double x, const char *const *units, const double *sizes, int n)
+{
+	int i = 0;
+	while (i + 1 < n && fabs(x) < 0.9995 * sizes[i])
+		i++;
+	double y = x / sizes[i];
+	int decimals = fabs(y) < 9.995 ? 2 : fabs(y) < 99.95 ? 1 : 0;
+	return arena_printf(a, "%.*f %s", decimals, y, units[i]);
+}
+
+const char *metric_seconds(struct arena *a, double s)
+{
+	static const char *const units[] = {"s", "ms", "us", "ns"};
+	static const double sizes[] = {1, 1e-3, 1e-6, 1e-9};
+	return in_units(a, s, units, sizes, 4);
+}
+
+static const char *per_second(struct arena *a, double x, const char *what)
+{
+	const char *text = in_units(a, x, (const char *const[]){"G", "M", "k", ""}, (const double[]){1e9, 1e6, 1e3, 1}, 4);
+	return arena_printf(a, "%s%s%s/s", text, text[strlen(text) - 1] == ' ' ? "" : "", what);
+}
+
+const char *metric_text(struct arena *a, enum metric m, double x)
+{
+	switch (m) {
+	case METRIC_TTFT:
+	case METRIC_TPOT:
+	case METRIC_STEP_TIME:          return metric_seconds(a, x);
+	case METRIC_THROUGHPUT:
+	case METRIC_PREFILL_THROUGHPUT:
+	case METRIC_DECODE_THROUGHPUT:  return per_second(a, x, "tokens");
+	case METRIC_SEQUENCES:          return per_second(a, x, "sequences");
+	case METRIC_COST:               return arena_printf(a, "%.4g USD/Mtoken", 1e6 * x);
+	case METRIC_ENERGY:             return arena_printf(a, "%.3g J/token", x);
+	default:                        return arena_printf(a, "%.1f%%", 100 * x);
+	}
+}
+
+const char *metric_name(enum metric m)
+{
+	static const char *const names[METRICS] = {[METRIC_TTFT] = "ttft",
+	                                           [METRIC_TPOT] = "tpot",
+	                                           [METRIC_THROUGHPUT] = "throughput",
+	                                           [METRIC_PREFILL_THROUGHPUT] = "prefill.throughput",
+	                                           [METRIC_DECODE_THROUGHPUT] = "decode.throughput",
+	                                           [METRIC_SEQUENCES] = "sequences",
+	                                           [METRIC_STEP_TIME] = "step_time",
+	                                           [METRIC_MFU] = "mfu",
+	                                           [METRIC_HFU] = "hfu",
+	                                           [METRIC_BUBBLE] = "bubble",
+	                                           [METRIC_COMM_SHARE] = "comm.share",
+	                                           [METRIC_MEMORY_SHARE] = "memory.share",
+	                                           [METRIC_COST] = "cost",
+	                                           [METRIC_ENERGY] = "energy"};
+	return names[m];
+}
+
+/* ---- what takes the time ---------------------------------------------------------------------- */
+
+/* The terms of one operation in a step, on the slowest stage. */
+struct share {
+	const char *name;
+	double seconds;
+};
+
+static void add_share(struct share *all, int *n, const char *name, double seconds)
+{
+	for (int i = 0; i < *n; i++)
+		if (all[i].name == name) {
+			all[i].seconds += seconds;
+			return;
+		}
+	all[(*n)++] = (struct share){name, seconds};
+}
+
+static int list_shares(const struct schedule *s, const struct step_time *t, struct share *all)
+{
+	int n = 0;
+	for (int k = 0; k < t->n_lists; k++) {
+		const struct list_time *l = &t->list[k];
+		double times = list_times(s, l, t->slowest);
+		for (int i = 0; i < l->list->n && times > 0; i++)
+			if (l->at[i].term.seconds > 0)
+				add_share(all, &n, s->op_names.at[l->list->at[i].op], times * l->at[i].term.seconds);
+	}
+	return n;
+}
+
+static void print_largest(struct text *out, struct arena *a, const struct schedule *s, const struct step_time *t,
+                          const char *what)
+{
+	struct share *all = arena_array(a, struct share, s->op_names.n + 1);
+	int n = list_shares(s, t, all);
+	double stage = t->stage[t->slowest].seconds;
+	text_add(out, "\n  a step of %s: %s", what, metric_seconds(a, t->seconds));
+	if (s->stages.n > 1)
+		text_add(out, "; stage %d takes %s of a microbatch", t->slowest, metric_seconds(a, stage));
+	text_add(out, "; exposed communication %s\n", metric_seconds(a, t->exposed > 0 ? t->exposed : 0));
+	for (int shown = 0; shown < TERMS_SHOWN && shown < n; shown++) {
+		int best = shown;
+		for (int i = shown + 1; i < n; i++)
+			best = all[i].seconds > all[best].seconds ? i : best;
+		struct share largest = all[best];
+		all[best] = all[shown], all[shown] = largest;
+		text_add(out, "    %5.1f%%  %10s  %s\n", 100 * largest.seconds / stage, metric_seconds(a, largest.seconds),
+		         largest.name);
+	}
+}
+
+/* ---- metrics ---------------------------------------------------------------------------------- */
+
+static void print_estimate(struct text *out, struct arena *a, enum metric m, const struct estimate *e)
+{
+	text_add(out, "    %-20s %16s", metric_name(m), metric_text(a, m, e->value));
+	if (e->low80 < e->high80)
+		text_add(out, "  (80%%: %s .. %s)", metric_text(a, m, e->low80), metric_text(a, m, e->high80));
+	text_add(out, "\n");
+}
+
+static bool is_rate(enum metric m)
+{
+	return m == METRIC_THROUGHPUT || m == METRIC_PREFILL_THROUGHPUT || m == METRIC_DECODE_THROUGHPUT
+	       || m == METRIC_SEQUENCES;
+}
+
+static void print_bound(struct text *out, struct arena *a, enum metric m, const struct estimate *e)
+{
+	text_add(out, "    %-20s %s %s\n", metric_name(m), is_rate(m) ? "at most" : "at least", metric_text(a, m, e->bound));
+}
+
+void report_times(struct text *out, struct arena *a, const struct schedule *s, const struct metrics *m)
+{
+	if (m->lacks)
+		text_add(out, "\n  times are undecided: %s; bounds by operations, bytes and links\n", m->lacks);
+	else
+		text_add(out, "\n  times (%s)\n", m->basis);
+	for (int i = 0; i < METRICS; i++)
+		if (!isnan(m->of[i].value))
+			print_estimate(out, a, (enum metric)i, &m->of[i]);
+		else if (!isnan(m->of[i].bound))
+			print_bound(out, a, (enum metric)i, &m->of[i]);
+	if (!m->lacks && m->prefill)
+		print_largest(out, a, s, m->prefill, "prefill");
+	if (!m->lacks && m->decode)
+		print_largest(out, a, s, m->decode, "decode");
+}

@@ -1,0 +1,70 @@
+/* The terms of a step's time: one for each instruction of the schedule. Sizes are those of the instruction's kernel or
+ * collective, seconds those of planner/time.h. Nothing here knows of models or regions. */
+#ifndef DEPLOYC_TERMS_H
+#define DEPLOYC_TERMS_H
+#include "../dag/dag.h"
+#include "time.h"
+
+/* What a microbatch of a step has to do. */
+struct step_load {
+	int program;      /* index into schedule.programs */
+	double tokens;    /* of an owner, before padding */
+	double sequences; /* of an owner, that these tokens belong to */
+	double context;   /* positions that the last query of a sequence sees, itself included; mean over sequences */
+	double rows;      /* rows of logits of an owner */
+};
+
+/* What takes the time of a term. */
+enum term_kind {
+	TERM_ROWS,
+	TERM_PRODUCT,
+	TERM_EXPERTS,
+	TERM_ATTENTION,
+	TERM_COLLECTIVE,
+	TERM_EXCHANGE, /* all-to-alls of experts */
+	TERM_MESSAGE,  /* between stages */
+	TERM_KINDS
+};
+const char *term_kind_name(enum term_kind kind); /* "products" */
+
+/* s that no device with this data sheet undercuts, whatever its kernels: operations over the peak, params and caches
+ * over the bandwidth of memory, bytes sent over that of links. The three may overlap. */
+struct floor {
+	double compute, memory, links;
+};
+struct term {
+	const struct instr *instr;
+	enum term_kind kind;
+	double seconds;
+	struct floor floor;
+	double operations, bytes; /* of memory */
+	double sent;              /* bytes that leave a rank */
+	int level;                /* of the machine, that the collective crosses; -1: none */
+};
+
+/* What the terms of a schedule are made with. */
+struct timing {
+	const struct schedule *schedule;
+	const struct machine *machine;
+	const struct engine *engine;
+	struct silicon silicon;
+	const struct calibration *calibration;
+	const struct fit_attention *attention;
+	struct arena *arena;
+	const int64_t *index; /* of a rank in each group: 0 */
+	double *members;      /* room for group_members() */
+	const char *lacks; /* the first input that seconds need and nobody stated, as "no calibration of Card"; NULL: none */
+	bool borrowed;     /* a fit of other formats had to do */
+};
+/* `lacks` may be set at once; floors are right even so. What is made lives in the arena. */
+struct timing timing_of(const struct schedule *s, struct arena *arena);
+
+/* The term of a launch or a collective. in_rounds: the begin of the rounds that it lies in; NULL: it lies in none. With
+ * t->lacks, seconds is NaN. */
+struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i,
+                    const struct instr *in_rounds);
+/* The rounds that an exchange takes if routing is even. */
+double expected_rounds(const struct timing *t, const struct step_load *load, const struct instr *rounds);
+/* members[i] of time_across(): the ranks of a group, by levels. */
+void group_members(const struct schedule *s, const struct group *g, double *members);
+#endif
