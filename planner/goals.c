@@ -1,53 +1,47 @@
-/* Checks `require`, `assert` and `prefer` of a deployment against its totals and layouts. Metrics are a closed
- * vocabulary: their names and dimensions are checked, their values are not computed. */
-#include "planner.h"
+/* Checks `require`, `assert` and `prefer` of a deployment against its totals, layouts and metrics, which are a closed
+ * vocabulary. Totals are exact; what a metric's interval decides is in verdict.c. */
+#include "goals.h"
 #include <string.h>
-#include "../sema/internal.h"
 
-/* What goals may name besides the deployment's fields. Totals are exact; this version computes no metrics. */
-static const struct term {
+/* What goals may name besides the deployment's fields. `metric`: of those that are not totals. */
+static const struct goal_name {
 	const char *name, *type;
 	bool is_total;
+	enum metric metric;
 } terms[] = {
-	{"params", "Params", true},
-	{"params.active", "Params", true},
-	{"total.weights", "Data", true},
-	{"total.kv", "Data", true},
-	{"memory.weights", "Data", true},
-	{"memory.kv", "Data", true},
-	{"memory.activations", "Data", true},
-	{"memory.comm", "Data", true},
-	{"memory.peak", "Data", true},
-	{"memory.headroom", "Ratio", true},
-	{"ttft", "Time", false},
-	{"tpot", "Time", false},
-	{"step_time", "Time", false},
-	{"throughput", "TokenRate", false},
-	{"prefill.throughput", "TokenRate", false},
-	{"decode.throughput", "TokenRate", false},
-	{"mfu", "Ratio", false},
-	{"hfu", "Ratio", false},
-	{"bubble", "Ratio", false},
-	{"comm.share", "Ratio", false},
-	{"cost", "Money", false},
-	{"energy", "Energy", false},
+	{"params", "Params", true, METRICS},
+	{"params.active", "Params", true, METRICS},
+	{"total.weights", "Data", true, METRICS},
+	{"total.kv", "Data", true, METRICS},
+	{"memory.weights", "Data", true, METRICS},
+	{"memory.kv", "Data", true, METRICS},
+	{"memory.activations", "Data", true, METRICS},
+	{"memory.comm", "Data", true, METRICS},
+	{"memory.peak", "Data", true, METRICS},
+	{"memory.headroom", "Ratio", true, METRICS},
+	{"ttft", "Time", false, METRIC_TTFT},
+	{"tpot", "Time", false, METRIC_TPOT},
+	{"step_time", "Time", false, METRIC_STEP_TIME},
+	{"throughput", "TokenRate", false, METRIC_THROUGHPUT},
+	{"throughput.sequences", "RequestRate", false, METRIC_SEQUENCES},
+	{"prefill.throughput", "TokenRate", false, METRIC_PREFILL_THROUGHPUT},
+	{"decode.throughput", "TokenRate", false, METRIC_DECODE_THROUGHPUT},
+	{"mfu", "Ratio", false, METRIC_MFU},
+	{"hfu", "Ratio", false, METRIC_HFU},
+	{"bubble", "Ratio", false, METRIC_BUBBLE},
+	{"comm.share", "Ratio", false, METRIC_COMM_SHARE},
+	{"memory.share", "Ratio", false, METRIC_MEMORY_SHARE},
+	{"cost", "TokenCost", false, METRIC_COST},
+	{"energy", "TokenEnergy", false, METRIC_ENERGY},
 };
 enum { TERMS = sizeof terms / sizeof *terms };
 static const char *const collective_kinds[] = {"all_reduce", "all_gather", "reduce_scatter",
                                                "all_to_all", "send",       "recv"};
 enum { COLLECTIVE_KINDS = sizeof collective_kinds / sizeof *collective_kinds };
 
-struct goals {
-	struct sema *sema;
-	const struct deploy *deploy;
-	struct total totals[PLANNER_TOTALS];
-	int n_totals;
-	const struct local *layouts; /* NULL: they are not inferred */
-};
-
 /* ---- names ----------------------------------------------------------------------------------- */
 
-static const struct term *term_named(const char *name)
+static const struct goal_name *term_named(const char *name)
 {
 	for (int i = 0; i < TERMS; i++)
 		if (!strcmp(terms[i].name, name))
@@ -74,7 +68,7 @@ static const struct total *total_known(const struct goals *g, const char *name)
 }
 
 /* The term that an expression names, possibly `per gpu`, if it has no value here; else NULL. */
-static const struct term *open_term(const struct goals *g, const struct node *e)
+static const struct goal_name *open_term(const struct goals *g, const struct node *e)
 {
 	const char *name = dotted_name(g->sema->arena, e->kind == N_PER ? e->dot.x : e);
 	return name && !total_known(g, name) ? term_named(name) : NULL;
@@ -98,6 +92,13 @@ static void no_such_term(struct goals *g, const char *name, struct span at)
 	diag_suggest(g->sema->sink, d, at, near);
 }
 
+static struct val metric_value(struct goals *g, const struct goal_name *t)
+{
+	struct dims dims = {{0}};
+	dims_named(t->type, &dims);
+	return g->level == CORNER_NONE || t->is_total ? val_unknown(t->name) : goal_metric(g, t->metric, t->name, dims);
+}
+
 /* The value of a dotted name that is a total or a metric. false: it is a name of the deployment's records. */
 static bool named_value(struct goals *g, struct scope *scope, const struct node *e, struct val *out)
 {
@@ -105,8 +106,9 @@ static bool named_value(struct goals *g, struct scope *scope, const struct node 
 	if (!name)
 		return false;
 	const struct total *total = total_known(g, name);
-	if (total || term_named(name)) {
-		*out = total ? total_value(total) : val_unknown(name);
+	const struct goal_name *term = term_named(name);
+	if (total || term) {
+		*out = total ? total_value(total) : metric_value(g, term);
 		return true;
 	}
 	struct val ignored;
@@ -195,16 +197,15 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 	return true;
 }
 
-/* Does a value have the dimensions of a term? A Ratio has none. `cost` may be per anything, so every value fits it. */
-static bool same_dims(const struct term *t, struct val v)
+/* Does a value have the dimensions of a term? A Ratio has none. */
+static bool same_dims(const struct goal_name *t, struct val v)
 {
 	struct dims want = {{0}};
 	double ignored;
 	dims_named(t->type, &want);
 	if (v.kind == V_RANGE)
 		return same_dims(t, v.range[0]) && same_dims(t, v.range[1]);
-	return !strcmp(t->type, "Money") || !val_number(v, &ignored)
-	       || dims_equal(want, v.kind == V_QUANTITY ? v.dims : (struct dims){{0}});
+	return !val_number(v, &ignored) || dims_equal(want, v.kind == V_QUANTITY ? v.dims : (struct dims){{0}});
 }
 
 static bool is_comparison(enum bin_op op)
@@ -215,7 +216,7 @@ static bool is_comparison(enum bin_op op)
 /* A comparison with a term that has no value: only dimensions can be checked. */
 static bool comparison(struct goals *g, struct scope *scope, const struct node *e, struct val *out)
 {
-	const struct term *left = open_term(g, e->bin.a), *right = open_term(g, e->bin.b), *t = left ? left : right;
+	const struct goal_name *left = open_term(g, e->bin.a), *right = open_term(g, e->bin.b), *t = left ? left : right;
 	if (!t)
 		return false;
 	struct val other = eval(scope, left ? e->bin.b : e->bin.a, NULL);
@@ -234,7 +235,7 @@ static bool comparison(struct goals *g, struct scope *scope, const struct node *
 	return true;
 }
 
-/* `x per gpu`. A metric may be per anything: it has no value. */
+/* `x per gpu` */
 static struct val per_value(struct goals *g, struct scope *scope, const struct node *e)
 {
 	struct val x = eval(scope, e->dot.x, NULL);
@@ -255,7 +256,7 @@ static bool goal_expr(struct scope *scope, const struct node *e, const struct no
 	case N_ID:
 	case N_DOT:  return named_value(g, scope, e, out);
 	case N_CALL: return call_value(g, e, out);
-	case N_BIN:  return is_comparison(e->bin.op) && comparison(g, scope, e, out);
+	case N_BIN:  return g->level == CORNER_NONE && is_comparison(e->bin.op) && comparison(g, scope, e, out);
 	case N_PER:  *out = per_value(g, scope, e); return true;
 	default:     return false;
 	}
@@ -335,7 +336,7 @@ static void is_false(struct goals *g, struct scope *scope, const struct node *go
 /* A total is missing because of a reported error, unless the plan is left open or is one of training. */
 static bool follows_from_error(const struct deploy *d, const char *name)
 {
-	const struct term *t = term_named(name);
+	const struct goal_name *t = term_named(name);
 	return t && t->is_total && (d->refused || (d->known && !d->needs_training));
 }
 
@@ -440,8 +441,7 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
 		return;
 	if (v.kind == V_UNKNOWN && !follows_from_error(g->deploy, v.name))
-		sema_report(s, DIAG_W0811, item->claim.value->span, "`%s` is not checked: this version does not predict `%s`",
-		            word, v.name);
+		goal_decide(g, &scope, item, arena_printf(s->arena, "`%s`", v.name));
 	else if (v.kind == V_BOOL && !v.b)
 		is_false(g, &scope, item);
 	else if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN && v.kind != V_AUTO)
@@ -450,7 +450,7 @@ static void check_goal(struct goals *g, const struct placed *goal)
 
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s)
 {
-	struct goals g = {.sema = sema, .deploy = d, .layouts = d->needs_training ? NULL : l};
+	struct goals g = {.sema = sema, .deploy = d, .layouts = d->needs_training ? NULL : l, .schedule = s};
 	g.n_totals = planner_totals(d, s, g.totals);
 	if (l && d->needs_training)
 		g.totals[g.n_totals++] = planner_layout_total(l);

@@ -42,7 +42,4 @@ struct estimate estimate_of(double value, enum interval_kind kind, bool rate, do
 
 struct estimate estimate_exact(double value) { return (struct estimate){value, value, value, value, value, NAN, NULL}; }
 
-struct estimate estimate_missing(const char *lacks)
-{
-	return (struct estimate){NAN, NAN, NAN, NAN, NAN, NAN, lacks};
-}
+struct estimate estimate_missing(const char *lacks) { return (struct estimate){NAN, NAN, NAN, NAN, NAN, NAN, lacks}; }

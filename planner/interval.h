@@ -29,6 +29,6 @@ struct estimate {
 };
 /* Of a value that is in proportion to a time, or (`rate`) to its inverse. */
 struct estimate estimate_of(double value, enum interval_kind kind, bool rate, double bound);
-struct estimate estimate_exact(double value);         /* bubbles and shares that follow from counts */
+struct estimate estimate_exact(double value); /* bubbles and shares that follow from counts */
 struct estimate estimate_missing(const char *lacks);
 #endif

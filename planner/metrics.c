@@ -13,12 +13,18 @@ struct serving {
 /* Times and floors of many steps together. */
 struct sum {
 	double seconds, floor, exposed, bytes, operations;
+	struct floor by;
 };
 
 static struct sum add(struct sum a, struct sum b, double times)
 {
-	return (struct sum){a.seconds + times * b.seconds, a.floor + times * b.floor, a.exposed + times * b.exposed,
-	                    a.bytes + times * b.bytes, a.operations + times * b.operations};
+	return (struct sum){
+		a.seconds + times * b.seconds,
+		a.floor + times * b.floor,
+		a.exposed + times * b.exposed,
+		a.bytes + times * b.bytes,
+		a.operations + times * b.operations,
+		{a.by.compute + times * b.by.compute, a.by.memory + times * b.by.memory, a.by.links + times * b.by.links}};
 }
 
 static double microbatches_of(const struct serving *s) { return (double)s->schedule->pipeline.microbatches; }
@@ -27,7 +33,8 @@ static double microbatches_of(const struct serving *s) { return (double)s->sched
 static struct sum sum_of(const struct step_time *t, double microbatches)
 {
 	const struct stage_time *slow = &t->stage[t->slowest];
-	return (struct sum){t->seconds, t->floor, t->exposed, microbatches * slow->bytes, microbatches * slow->operations};
+	return (struct sum){t->seconds, t->floor, t->exposed, microbatches * slow->bytes, microbatches * slow->operations,
+	                    t->by};
 }
 
 /* ---- prompts ---------------------------------------------------------------------------------- */
@@ -130,10 +137,7 @@ static bool has_experts(const struct schedule *s)
 }
 
 /* Tables have measured engines on calibrated devices, with products in the formats that were fitted. */
-static bool in_tables(const struct timing *t)
-{
-	return t->calibration && t->engine && t->engine->measured;
-}
+static bool in_tables(const struct timing *t) { return t->calibration && t->engine && t->engine->measured; }
 
 static const char *basis_of(const struct timing *t, struct arena *a)
 {
@@ -151,9 +155,19 @@ static double of_rank_peak(const struct serving *s)
 	return figure_known(d->peak[DTYPE_BF16]) ? d->peak[DTYPE_BF16] : d->peak[DTYPE_F32];
 }
 
-static struct estimate share_of(double part, double whole)
+/* A part of a time, where the part and the rest may each be as far off as `kind` says, independently. */
+static struct estimate share_of(double part, double whole, enum interval_kind kind)
 {
-	return whole > 0 ? estimate_exact(part / whole) : estimate_missing("no step takes time");
+	struct interval i = interval_of(kind);
+	double rest = whole - part;
+	if (!(whole > 0))
+		return estimate_missing("no step takes time");
+	return (struct estimate){.value = part / whole,
+	                         .low80 = part * i.low80 / (part * i.low80 + rest * i.high80),
+	                         .high80 = part * i.high80 / (part * i.high80 + rest * i.low80),
+	                         .low90 = part * i.low90 / (part * i.low90 + rest * i.high90),
+	                         .high90 = part * i.high90 / (part * i.high90 + rest * i.low90),
+	                         .bound = NAN};
 }
 
 /* What a token costs in `of_device` units for each second and device. */
@@ -188,12 +202,14 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 		m->of[METRIC_DECODE_THROUGHPUT] =
 			estimate_of(batch * each / grown.seconds, tpot, true, batch * each / grown.floor);
 	}
-	m->of[METRIC_COMM_SHARE] = share_of(all.exposed, all.seconds);
-	m->of[METRIC_MEMORY_SHARE] = share_of(all.bytes / bandwidth, all.seconds);
+	m->of[METRIC_COMM_SHARE] = share_of(all.exposed > 0 ? all.exposed : 0, all.seconds, kind);
+	m->of[METRIC_MEMORY_SHARE] = estimate_of(all.bytes / bandwidth / all.seconds, kind, true, 1);
 	if (figure_known(peak))
-		m->of[METRIC_HFU] = share_of(all.operations / peak, all.seconds);
-	m->of[METRIC_COST] = for_a_token(s, s->deploy->machine.price, kind, all.seconds, all.floor, tokens,
-	                                 "no `price` of the cluster");
+		m->of[METRIC_HFU] = estimate_of(all.operations / peak / all.seconds, kind, true, 1);
+	m->batch = all.by;
+	m->token = m->decode ? m->decode->by : (struct floor){0};
+	m->of[METRIC_COST] =
+		for_a_token(s, s->deploy->machine.price, kind, all.seconds, all.floor, tokens, "no `price` of the cluster");
 	m->of[METRIC_ENERGY] = for_a_token(s, s->deploy->machine.device.power, kind, all.seconds, all.floor, tokens,
 	                                   "no `power` of the device");
 }
@@ -203,6 +219,7 @@ static void set_first_token(struct serving *s, double prompt)
 	double chunk = (double)s->schedule->programs.at[PHASE_PREFILL].max_tokens * microbatches_of(s);
 	struct sum alone = long_prompt(s, prompt, prompt < chunk ? prompt : chunk, false);
 	enum interval_kind kind = in_tables(&s->timing) ? INTERVAL_FIRST_TOKEN : INTERVAL_UNKNOWN;
+	s->out->first_token = alone.by;
 	s->out->of[METRIC_TTFT] = estimate_of(alone.seconds, kind, false, alone.floor);
 }
 

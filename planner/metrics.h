@@ -27,13 +27,14 @@ enum metric {
 };
 struct metrics {
 	struct estimate of[METRICS];
-	const char *lacks;  /* what all of them lack; NULL: nothing */
-	const char *basis;  /* what the intervals rest on, for the reader */
+	const char *lacks; /* what all of them lack; NULL: nothing */
+	const char *basis; /* what the intervals rest on, for the reader */
 	/* what they were made of, for pictures: the decode step in the middle of a generation, and a prefill step; NULL:
 	 * training, or no step of the kind */
 	struct step_time *decode, *prefill;
 	struct step_load decode_load, prefill_load;
 	double prefill_seconds, decode_seconds; /* of the batch, the longest lengths */
+	struct floor first_token, batch, token; /* the least s of the first token, of the batch, of a decode step */
 };
 /* In the arena. `s` NULL: no schedule, nothing is known. */
 struct metrics metrics_of(const struct deploy *d, const struct schedule *s, struct arena *arena);

@@ -3,9 +3,12 @@
 #define DEPLOYC_METRICS_TEXT_H
 #include "metrics.h"
 
-const char *metric_name(enum metric m);                          /* "prefill.throughput" */
+const char *metric_name(enum metric m);                            /* "prefill.throughput" */
 const char *metric_text(struct arena *a, enum metric m, double x); /* "13.1 ms" */
 const char *metric_seconds(struct arena *a, double s);
+bool metric_is_rate(enum metric m); /* more is better, and it falls as time rises */
+/* What the bound of a metric is made of, in s; NULL: it has none, or it is not a time or a rate. */
+const struct floor *metric_floor(const struct metrics *all, enum metric m);
 /* The metrics, and the largest terms of their steps: a part of `deployc plan`. */
 void report_times(struct text *out, struct arena *a, const struct schedule *s, const struct metrics *m);
 #endif

@@ -55,7 +55,7 @@ const char *metric_name(enum metric m)
 	                                           [METRIC_THROUGHPUT] = "throughput",
 	                                           [METRIC_PREFILL_THROUGHPUT] = "prefill.throughput",
 	                                           [METRIC_DECODE_THROUGHPUT] = "decode.throughput",
-	                                           [METRIC_SEQUENCES] = "sequences",
+	                                           [METRIC_SEQUENCES] = "throughput.sequences",
 	                                           [METRIC_STEP_TIME] = "step_time",
 	                                           [METRIC_MFU] = "mfu",
 	                                           [METRIC_HFU] = "hfu",
@@ -129,15 +129,28 @@ static void print_estimate(struct text *out, struct arena *a, enum metric m, con
 	text_add(out, "\n");
 }
 
-static bool is_rate(enum metric m)
+bool metric_is_rate(enum metric m)
 {
 	return m == METRIC_THROUGHPUT || m == METRIC_PREFILL_THROUGHPUT || m == METRIC_DECODE_THROUGHPUT
-	       || m == METRIC_SEQUENCES;
+	       || m == METRIC_SEQUENCES || m == METRIC_MFU || m == METRIC_HFU || m == METRIC_MEMORY_SHARE;
+}
+
+const struct floor *metric_floor(const struct metrics *all, enum metric m)
+{
+	switch (m) {
+	case METRIC_TTFT:              return &all->first_token;
+	case METRIC_TPOT:
+	case METRIC_DECODE_THROUGHPUT: return &all->token;
+	case METRIC_THROUGHPUT:
+	case METRIC_SEQUENCES:         return &all->batch;
+	default:                       return NULL;
+	}
 }
 
 static void print_bound(struct text *out, struct arena *a, enum metric m, const struct estimate *e)
 {
-	text_add(out, "    %-20s %s %s\n", metric_name(m), is_rate(m) ? "at most" : "at least", metric_text(a, m, e->bound));
+	text_add(out, "    %-20s %s %s\n", metric_name(m), metric_is_rate(m) ? "at most" : "at least",
+	         metric_text(a, m, e->bound));
 }
 
 void report_times(struct text *out, struct arena *a, const struct schedule *s, const struct metrics *m)

@@ -99,7 +99,8 @@ static bool is_serial(const struct timing *t)
 
 static bool is_message(enum term_kind k) { return k >= TERM_COLLECTIVE; }
 
-static struct list_time list_time_of(struct timing *t, const struct step_load *load, const struct step_block *b, int body)
+static struct list_time list_time_of(struct timing *t, const struct step_load *load, const struct step_block *b,
+                                     int body)
 {
 	struct list_time l = {.block = b, .body = body, .list = &b->body[body], .rounds = 1};
 	l.at = arena_array(t->arena, struct played, l.list->n + 1);
@@ -116,7 +117,8 @@ static struct list_time list_time_of(struct timing *t, const struct step_load *l
 		*(is_message(l.at[i].term.kind) ? &l.messages : &l.compute) += l.at[i].term.seconds * (rounds ? l.rounds : 1);
 	}
 	double unhosted = play(&l, 0, is_serial(t), true, t->arena);
-	l.seconds = t->engine && t->engine->launch > 0 ? play(&l, t->engine->launch, is_serial(t), true, t->arena) : unhosted;
+	l.seconds =
+		t->engine && t->engine->launch > 0 ? play(&l, t->engine->launch, is_serial(t), true, t->arena) : unhosted;
 	l.host = l.seconds - unhosted;
 	return l;
 }
@@ -172,17 +174,24 @@ static int slowest_of(const struct step_time *s, int n)
  * slowest (a flow shop of equal jobs). Further ones might find a stage's params on the chip. */
 static void run_through(struct step_time *out, int stages, int64_t microbatches)
 {
-	double all = 0, floors = 0, worst = 0;
+	double all = 0, floors = 0, worst = 0, longest_compute = 0, longest_links = 0;
 	for (int i = 0; i < stages; i++) {
 		const struct stage_time *st = &out->stage[i];
 		double again = latest(st->floor.compute, st->floor.links);
 		all += st->seconds;
 		floors += latest(again, st->floor.memory);
 		worst = latest(worst, again);
+		out->by.compute += st->floor.compute;
+		out->by.memory += st->floor.memory;
+		out->by.links += st->floor.links;
+		longest_compute = latest(longest_compute, st->floor.compute);
+		longest_links = latest(longest_links, st->floor.links);
 	}
 	double longest = out->stage[out->slowest].seconds, more = (double)(microbatches - 1);
 	out->seconds = all + more * longest;
 	out->floor = floors + more * worst;
+	out->by.compute += more * longest_compute;
+	out->by.links += more * longest_links;
 	out->bubble = stages > 1 ? 1 - (double)microbatches * all / ((double)stages * out->seconds) : 0;
 }
 

@@ -4,7 +4,8 @@
 #define DEPLOYC_STEP_TIME_H
 #include "terms.h"
 
-/* When an instruction of a list runs, in s from the start of the list. Of an exchange of several rounds: in the first. */
+/* When an instruction of a list runs, in s from the start of the list. Of an exchange of several rounds: in the first.
+ */
 struct played {
 	struct term term;
 	double start, end;
@@ -25,15 +26,16 @@ struct stage_time {
 	double seconds; /* of a microbatch */
 	double compute, messages, host;
 	struct floor floor;
-	double operations, bytes, sent;                  /* of one rank, for a microbatch */
+	double operations, bytes, sent; /* of one rank, for a microbatch */
 };
 struct step_time {
-	double seconds;   /* of the whole step, all microbatches */
-	double fixed;     /* part of it: the engine's, which no kernel explains */
-	double bubble;    /* share of the stages' time without work */
-	double exposed;   /* s in which the slowest stage computes nothing because it communicates */
-	double floor;     /* s that no schedule on these devices undercuts */
-	int slowest;      /* stage */
+	double seconds;           /* of the whole step, all microbatches */
+	double fixed;             /* part of it: the engine's, which no kernel explains */
+	double bubble;            /* share of the stages' time without work */
+	double exposed;           /* s in which the slowest stage computes nothing because it communicates */
+	double floor;             /* s that no schedule on these devices undercuts */
+	struct floor by;          /* what it is made of: the same by one resource alone */
+	int slowest;              /* stage */
 	struct stage_time *stage; /* [schedule.stages.n] */
 	struct list_time *list;
 	int n_lists;

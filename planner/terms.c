@@ -6,8 +6,9 @@
 const char *term_kind_name(enum term_kind kind)
 {
 	static const char *const names[TERM_KINDS] = {
-		[TERM_ROWS] = "passes over rows",  [TERM_PRODUCT] = "products",       [TERM_EXPERTS] = "products of experts",
-		[TERM_ATTENTION] = "attention",    [TERM_COLLECTIVE] = "collectives", [TERM_EXCHANGE] = "exchanges of experts",
+		[TERM_ROWS] = "passes over rows",          [TERM_PRODUCT] = "products",
+		[TERM_EXPERTS] = "products of experts",    [TERM_ATTENTION] = "attention",
+		[TERM_COLLECTIVE] = "collectives",         [TERM_EXCHANGE] = "exchanges of experts",
 		[TERM_MESSAGE] = "messages between stages"};
 	return names[kind];
 }
@@ -218,7 +219,8 @@ static double attention_operations(const struct attention *a)
 static double attention_bytes(const struct attention *a)
 {
 	double reach = a->window > 0 ? a->window + a->queries - 1 : a->context;
-	return a->sequences * (reach < a->context ? reach : a->context) * a->kv_heads * (a->latent ? a->d : a->d + a->w) * a->cache_bytes;
+	return a->sequences * (reach < a->context ? reach : a->context) * a->kv_heads * (a->latent ? a->d : a->d + a->w)
+	       * a->cache_bytes;
 }
 
 static const struct fit_attention *attention_with(const struct timing *t, bool one_query, bool latent)
@@ -270,7 +272,8 @@ void group_members(const struct schedule *s, const struct group *g, double *memb
 	}
 }
 
-/* The share of a collective's bytes that each of n members sends. A switch that adds lets each send its operand once. */
+/* The share of a collective's bytes that each of n members sends. A switch that adds lets each send its operand once.
+ */
 static double share_sent(enum dr_collective_kind kind, double n, bool adds)
 {
 	switch (kind) {
@@ -391,8 +394,7 @@ double expected_rounds(const struct timing *t, const struct step_load *load, con
 static double filled(const struct timing *t, const struct step_load *load, const struct instr *rounds)
 {
 	struct step_values v = values_of(t, load);
-	double share =
-		assignments(&v, rounds) / expected_rounds(t, load, rounds) / (double)rounds->rounds.capacity;
+	double share = assignments(&v, rounds) / expected_rounds(t, load, rounds) / (double)rounds->rounds.capacity;
 	return share < 1 ? share : 1;
 }
 
@@ -490,7 +492,7 @@ static struct term collective_term(struct timing *t, const struct step_load *loa
 	double *members = t->members;
 	group_members(s, &s->groups.at[c->group], members);
 	struct term out = {.instr = i,
-	                   .kind = c->kind == DR_ALL_TO_ALL                    ? TERM_EXCHANGE
+	                   .kind = c->kind == DR_ALL_TO_ALL                   ? TERM_EXCHANGE
 	                           : c->kind == DR_SEND || c->kind == DR_RECV ? TERM_MESSAGE
 	                                                                      : TERM_COLLECTIVE,
 	                   .level = -1,
@@ -505,7 +507,8 @@ static struct term collective_term(struct timing *t, const struct step_load *loa
 	return out;
 }
 
-struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i, const struct instr *in_rounds)
+struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i,
+                    const struct instr *in_rounds)
 {
 	if (i->kind == INSTR_LAUNCH)
 		return launch_term(t, load, i, in_rounds);

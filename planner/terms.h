@@ -53,8 +53,9 @@ struct timing {
 	struct arena *arena;
 	const int64_t *index; /* of a rank in each group: 0 */
 	double *members;      /* room for group_members() */
-	const char *lacks; /* the first input that seconds need and nobody stated, as "no calibration of Card"; NULL: none */
-	bool borrowed;     /* a fit of other formats had to do */
+	const char
+		*lacks;    /* the first input that seconds need and nobody stated, as "no calibration of Card"; NULL: none */
+	bool borrowed; /* a fit of other formats had to do */
 };
 /* `lacks` may be set at once; floors are right even so. What is made lives in the arena. */
 struct timing timing_of(const struct schedule *s, struct arena *arena);

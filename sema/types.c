@@ -51,9 +51,9 @@ static struct def *schema_def(struct sema *s, const struct node *t, struct modul
 }
 
 static const char *const scalar_types[] = {
-	"Int",   "Float", "Bool",  "String",    "DType",  "Any",      "Ratio",  "Range",     "List",
-	"Map",   "Data",  "Time",  "Bandwidth", "Flop",   "FlopRate", "Tokens", "TokenRate", "Params",
-	"Money", "Price", "Power", "Energy",    "Region", "enum",     "any",
+	"Int",   "Float",  "Bool",      "String", "DType",    "Any",         "Ratio",     "Range",       "List",  "Map",
+	"Data",  "Time",   "Bandwidth", "Flop",   "FlopRate", "Tokens",      "TokenRate", "Params",      "Money", "Price",
+	"Power", "Energy", "Region",    "enum",   "any",      "RequestRate", "TokenCost", "TokenEnergy",
 };
 enum { SCALAR_TYPES = sizeof scalar_types / sizeof *scalar_types };
 
@@ -258,10 +258,21 @@ bool offer_unit(struct sema *s, struct diag *d, const char *type, struct span at
 	static const struct {
 		const char *type, *unit;
 	} usual[] = {
-		{"Data", "GiB"},           {"Time", "s"},          {"Bandwidth", "GB/s"},
-		{"Flop", "TFLOP"},         {"FlopRate", "TFLOPS"}, {"Tokens", "tokens"},
-		{"TokenRate", "tokens/s"}, {"Params", "Gparam"},   {"Money", "USD"},
-		{"Price", "USD/h"},        {"Power", "W"},         {"Energy", "kWh"},
+		{"Data", "GiB"},
+		{"Time", "s"},
+		{"Bandwidth", "GB/s"},
+		{"Flop", "TFLOP"},
+		{"FlopRate", "TFLOPS"},
+		{"Tokens", "tokens"},
+		{"TokenRate", "tokens/s"},
+		{"Params", "Gparam"},
+		{"Money", "USD"},
+		{"Price", "USD/h"},
+		{"Power", "W"},
+		{"Energy", "kWh"},
+		{"RequestRate", "sequences/s"},
+		{"TokenCost", "USD/Mtokens"},
+		{"TokenEnergy", "J/token"},
 	};
 	const char *number = literal_at(s, at);
 	for (size_t i = 0; number && i < sizeof usual / sizeof *usual; i++) {

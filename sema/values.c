@@ -47,11 +47,14 @@ static const struct {
 	{"FlopRate", {{[DIM_FLOP] = 1, [DIM_TIME] = -1}}, "TFLOPS", 1e12},
 	{"Tokens", {{[DIM_TOKEN] = 1}}, "tokens", 1},
 	{"TokenRate", {{[DIM_TOKEN] = 1, [DIM_TIME] = -1}}, "tokens/s", 1},
+	{"RequestRate", {{[DIM_REQUEST] = 1, [DIM_TIME] = -1}}, "sequences/s", 1},
 	{"Params", {{[DIM_PARAM] = 1}}, "Gparam", 1e9},
 	{"Money", {{[DIM_MONEY] = 1}}, "USD", 1},
 	{"Price", {{[DIM_MONEY] = 1, [DIM_TIME] = -1}}, "USD/h", 1.0 / 3600},
 	{"Power", {{[DIM_ENERGY] = 1, [DIM_TIME] = -1}}, "W", 1},
 	{"Energy", {{[DIM_ENERGY] = 1}}, "kWh", 3.6e6},
+	{"TokenCost", {{[DIM_MONEY] = 1, [DIM_TOKEN] = -1}}, "USD/Mtokens", 1e-6},
+	{"TokenEnergy", {{[DIM_ENERGY] = 1, [DIM_TOKEN] = -1}}, "J/token", 1},
 };
 enum { NAMED_DIMS = sizeof named_dims / sizeof *named_dims };
 
