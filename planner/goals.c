@@ -31,8 +31,8 @@ static const struct goal_name {
 	{"bubble", "Ratio", false, METRIC_BUBBLE},
 	{"comm.share", "Ratio", false, METRIC_COMM_SHARE},
 	{"memory.share", "Ratio", false, METRIC_MEMORY_SHARE},
-	{"cost", "TokenCost", false, METRIC_COST},
-	{"energy", "TokenEnergy", false, METRIC_ENERGY},
+	{"cost", "Money", false, METRIC_COST},
+	{"energy", "Energy", false, METRIC_ENERGY},
 };
 enum { TERMS = sizeof terms / sizeof *terms };
 static const char *const collective_kinds[] = {"all_reduce", "all_gather", "reduce_scatter",
@@ -70,7 +70,8 @@ static const struct total *total_known(const struct goals *g, const char *name)
 /* The term that an expression names, possibly `per gpu`, if it has no value here; else NULL. */
 static const struct goal_name *open_term(const struct goals *g, const struct node *e)
 {
-	const char *name = dotted_name(g->sema->arena, e->kind == N_PER ? e->dot.x : e);
+	bool per_gpu = e->kind == N_PER && !strcmp(e->dot.name.name, "gpu");
+	const char *name = dotted_name(g->sema->arena, per_gpu ? e->dot.x : e);
 	return name && !total_known(g, name) ? term_named(name) : NULL;
 }
 
@@ -152,8 +153,8 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 	return n < 0 ? val_bad() : val_int(n);
 }
 
-/* A percentile needs a distribution of lengths, and a workload has their range: E0812. The metric is then undecided. */
-static struct val percentile(struct goals *g, const struct node *e, const struct node *metric, const char *name)
+/* A percentile needs a distribution of lengths, and a workload has their range: E0812. */
+static void percentile(struct goals *g, const struct node *e, const struct node *metric, const char *name)
 {
 	struct sink *sink = g->sema->sink;
 	const struct record *work = record_get(g->deploy->record, "workload", e->span).record;
@@ -167,7 +168,6 @@ static struct val percentile(struct goals *g, const struct node *e, const struct
 	const char *text = source_text(g->sema, metric->span);
 	diag_help(sink, d, "write `%s`: it then holds for all lengths of the range", text);
 	diag_fix(sink, d, e->span, text);
-	return val_unknown(name);
 }
 
 /* count(kind, at = region), p99(metric) */
@@ -186,7 +186,8 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 			return true;
 		}
 	if (!count && e->call.args.n == 1 && name && term_named(name) && !term_named(name)->is_total) {
-		*out = percentile(g, e, first, name);
+		percentile(g, e, first, name);
+		*out = val_bad();
 		return true;
 	}
 	*out = val_bad();
@@ -235,17 +236,35 @@ static bool comparison(struct goals *g, struct scope *scope, const struct node *
 	return true;
 }
 
+/* What `per` divides by: the devices, or the tokens or sequences of a batch. */
+static bool divisor(const struct goals *g, const char *word, struct val *out)
+{
+	const struct workload *w = &g->deploy->work;
+	double tokens = (double)w->batch * (double)(w->seq_hi + (w->training ? 0 : w->output_hi));
+	if (!strcmp(word, "gpu"))
+		*out = g->deploy->known ? val_int(g->deploy->gpus) : val_unknown("gpus");
+	else if (!strcmp(word, "token"))
+		*out = val_quantity(tokens, (struct dims){.power[DIM_TOKEN] = 1});
+	else if (!strcmp(word, "sequence"))
+		*out = val_quantity((double)w->batch, (struct dims){.power[DIM_REQUEST] = 1});
+	else
+		return false;
+	return true;
+}
+
 /* `x per gpu` */
 static struct val per_value(struct goals *g, struct scope *scope, const struct node *e)
 {
-	struct val x = eval(scope, e->dot.x, NULL);
-	if (x.kind == V_UNKNOWN || x.kind == V_BAD)
+	struct val x = eval(scope, e->dot.x, NULL), by;
+	if (x.kind == V_BAD)
 		return x;
-	if (strcmp(e->dot.name.name, "gpu")) {
-		sema_report(g->sema, DIAG_E0101, e->dot.name.span, "a total is `per gpu`, not per `%s`", e->dot.name.name);
+	if (!divisor(g, e->dot.name.name, &by)) {
+		sema_report(g->sema, DIAG_E0101, e->dot.name.span, "`per` is followed by gpu, token or sequence, not by `%s`",
+		            e->dot.name.name);
 		return val_bad();
 	}
-	return g->deploy->known ? arith(g->sema, B_DIV, x, val_int(g->deploy->gpus), e->span) : val_unknown("gpus");
+	return x.kind == V_UNKNOWN || by.kind == V_UNKNOWN ? val_unknown(x.kind == V_UNKNOWN ? x.name : by.name)
+	                                                   : arith(g->sema, B_DIV, x, by, e->span);
 }
 
 static bool goal_expr(struct scope *scope, const struct node *e, const struct node *expect, struct val *out)

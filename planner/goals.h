@@ -22,7 +22,7 @@ struct goals {
 	const struct schedule *schedule;
 	struct metrics *metrics; /* NULL until a goal asks */
 	enum corner_level level;
-	unsigned corner;         /* bit i: used[i] is at the high end, else at the low one */
+	unsigned corner; /* bit i: used[i] is at the high end, else at the low one */
 	enum metric used[MAX_USED];
 	int n_used;
 	const char *lacks; /* why a metric that was named has no value at this level; NULL: they all have one */

@@ -170,14 +170,14 @@ static struct estimate share_of(double part, double whole, enum interval_kind ki
 	                         .bound = NAN};
 }
 
-/* What a token costs in `of_device` units for each second and device. */
-static struct estimate for_a_token(const struct serving *s, double of_device, enum interval_kind kind, double seconds,
-                                   double floor, double tokens, const char *lacks)
+/* What the batch costs in `of_device` units for each second and device. */
+static struct estimate spent(const struct serving *s, double of_device, enum interval_kind kind, const struct sum *all,
+                             const char *lacks)
 {
-	double each = of_device * (double)s->deploy->gpus / tokens;
+	double each = of_device * (double)s->deploy->gpus;
 	if (!figure_known(of_device))
 		return estimate_missing(lacks);
-	return estimate_of(each * seconds, kind, false, each * floor);
+	return estimate_of(each * all->seconds, kind, false, each * all->floor);
 }
 
 static void set_batch(struct serving *s, double prompt, double output, bool experts)
@@ -208,10 +208,8 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 		m->of[METRIC_HFU] = estimate_of(all.operations / peak / all.seconds, kind, true, 1);
 	m->batch = all.by;
 	m->token = m->decode ? m->decode->by : (struct floor){0};
-	m->of[METRIC_COST] =
-		for_a_token(s, s->deploy->machine.price, kind, all.seconds, all.floor, tokens, "no `price` of the cluster");
-	m->of[METRIC_ENERGY] = for_a_token(s, s->deploy->machine.device.power, kind, all.seconds, all.floor, tokens,
-	                                   "no `power` of the device");
+	m->of[METRIC_COST] = spent(s, s->deploy->machine.price, kind, &all, "no `price` of the cluster");
+	m->of[METRIC_ENERGY] = spent(s, s->deploy->machine.device.power, kind, &all, "no `power` of the device");
 }
 
 static void set_first_token(struct serving *s, double prompt)

@@ -21,8 +21,8 @@ enum metric {
 	METRIC_BUBBLE,             /* share of the stages' time without work */
 	METRIC_COMM_SHARE,         /* share of the time in which a rank does nothing but communicate */
 	METRIC_MEMORY_SHARE,       /* bytes moved over what the memories could move in the time */
-	METRIC_COST,               /* USD for a token */
-	METRIC_ENERGY,             /* J for a token, at the devices' full power */
+	METRIC_COST,               /* USD of the batch */
+	METRIC_ENERGY,             /* J of the batch, at the devices' full power */
 	METRICS
 };
 struct metrics {

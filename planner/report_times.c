@@ -8,28 +8,28 @@ enum { TERMS_SHOWN = 5 };
 
 /* ---- figures ---------------------------------------------------------------------------------- */
 
-/* Three digits of a figure in the unit that fits: "13.1 ms". */
-static const char *in_units(struct arena *a, double x, const char *const *units, const double *sizes, int n)
+/* Three digits of a figure with the prefix that fits: "13.1 ms". Prefixes go down by thousands from `largest`. */
+static const char *in_prefixes(struct arena *a, double x, double largest, const char *const *prefixes, int n,
+                               const char *unit)
 {
 	int i = 0;
-	while (i + 1 < n && fabs(x) < 0.9995 * sizes[i])
-		i++;
-	double y = x / sizes[i];
+	for (; i + 1 < n && fabs(x) < 0.9995 * largest; i++)
+		largest /= 1000;
+	double y = x / largest;
 	int decimals = fabs(y) < 9.995 ? 2 : fabs(y) < 99.95 ? 1 : 0;
-	return arena_printf(a, "%.*f %s", decimals, y, units[i]);
+	return arena_printf(a, "%.*f %s%s", decimals, y, prefixes[i], unit);
 }
 
 const char *metric_seconds(struct arena *a, double s)
 {
-	static const char *const units[] = {"s", "ms", "us", "ns"};
-	static const double sizes[] = {1, 1e-3, 1e-6, 1e-9};
-	return in_units(a, s, units, sizes, 4);
+	static const char *const prefixes[] = {"", "m", "u", "n"};
+	return in_prefixes(a, s, 1, prefixes, 4, "s");
 }
 
-static const char *per_second(struct arena *a, double x, const char *what)
+static const char *with_prefix(struct arena *a, double x, const char *unit)
 {
-	const char *text = in_units(a, x, (const char *const[]){"G", "M", "k", ""}, (const double[]){1e9, 1e6, 1e3, 1}, 4);
-	return arena_printf(a, "%s%s%s/s", text, text[strlen(text) - 1] == ' ' ? "" : "", what);
+	static const char *const prefixes[] = {"G", "M", "k", ""};
+	return in_prefixes(a, x, 1e9, prefixes, 4, unit);
 }
 
 const char *metric_text(struct arena *a, enum metric m, double x)
@@ -40,10 +40,10 @@ const char *metric_text(struct arena *a, enum metric m, double x)
 	case METRIC_STEP_TIME:          return metric_seconds(a, x);
 	case METRIC_THROUGHPUT:
 	case METRIC_PREFILL_THROUGHPUT:
-	case METRIC_DECODE_THROUGHPUT:  return per_second(a, x, "tokens");
-	case METRIC_SEQUENCES:          return per_second(a, x, "sequences");
-	case METRIC_COST:               return arena_printf(a, "%.4g USD/Mtoken", 1e6 * x);
-	case METRIC_ENERGY:             return arena_printf(a, "%.3g J/token", x);
+	case METRIC_DECODE_THROUGHPUT:  return with_prefix(a, x, "tokens/s");
+	case METRIC_SEQUENCES:          return with_prefix(a, x, "sequences/s");
+	case METRIC_COST:               return arena_printf(a, "%.3g USD", x);
+	case METRIC_ENERGY:             return with_prefix(a, x, "J");
 	default:                        return arena_printf(a, "%.1f%%", 100 * x);
 	}
 }

@@ -122,12 +122,25 @@ static void report_never(struct goals *g, const struct node *item, bool proved)
 	for (int i = 0; i < g->n_used && proved; i++) {
 		const struct estimate *b = &g->metrics->of[g->used[i]];
 		diag_note(s->sink, d, "%s is %s %s", metric_name(g->used[i]),
-		          metric_is_rate(g->used[i]) ? "at most" : "at least",
-		          metric_text(s->arena, g->used[i], b->bound));
+		          metric_is_rate(g->used[i]) ? "at most" : "at least", metric_text(s->arena, g->used[i], b->bound));
 		note_floor(g, d, g->used[i]);
 	}
 	if (!proved)
 		diag_note(s->sink, d, "intervals: %s", g->metrics->basis);
+}
+
+/* What keeps a metric or a total without a value. */
+static void report_missing(struct goals *g, const struct node *item, const char *open)
+{
+	struct sink *sink = g->sema->sink;
+	const struct deploy *d = g->deploy;
+	struct diag *diag = sema_report(g->sema, DIAG_W0811, item->claim.value->span, "`%s` is open: %s has no value",
+	                                item->kind == N_ASSERT ? "assert" : "require", open);
+	diag_note(sink, diag, "%s",
+	          !d->known           ? "the plan is left open"
+	          : g->lacks          ? arena_printf(g->sema->arena, "it needs what nobody stated: %s", g->lacks)
+	          : d->needs_training ? "this version does not predict it of training"
+	                              : "this version does not predict it");
 }
 
 void goal_decide(struct goals *g, struct scope *scope, const struct node *item, const char *open)
@@ -148,8 +161,7 @@ void goal_decide(struct goals *g, struct scope *scope, const struct node *item, 
 	if (predicted != OPEN)
 		return;
 	if (g->lacks || !g->n_used) {
-		struct diag *d = sema_report(s, DIAG_W0811, e->span, "`%s` is open: %s has no value", word, open);
-		diag_note(s->sink, d, "%s", g->lacks ? g->lacks : "this version does not predict it");
+		report_missing(g, item, open);
 		return;
 	}
 	struct diag *d = sema_report(s, DIAG_W0811, e->span, "`%s` is open: %s", word, values_text(g));

@@ -87,7 +87,7 @@ static long fail_each(const struct options *o, int (*work)(const struct options 
 	int files = entries("/proc/self/fd"), outputs = entries(folder);
 	int good_status = try_with(o, work, INT32_MAX, &whole);
 	long all = INT32_MAX - left;
-	if (o->output && !o->html)
+	if (o->output && o->format != FORM_HTML)
 		unlink(o->output);
 	for (long n = 0; n < all; n += every) {
 		assert_int_equal(try_with(o, work, n, &said), EXIT_MEMORY);
