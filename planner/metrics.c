@@ -204,6 +204,9 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 	}
 	m->of[METRIC_COMM_SHARE] = share_of(all.exposed > 0 ? all.exposed : 0, all.seconds, kind);
 	m->of[METRIC_MEMORY_SHARE] = estimate_of(all.bytes / bandwidth / all.seconds, kind, true, 1);
+	double active = m->active_params * 2 * tokens / ((double)s->deploy->gpus * peak);
+	if (figure_known(peak))
+		m->of[METRIC_MFU] = estimate_of(active / all.seconds, kind, true, 1);
 	if (figure_known(peak))
 		m->of[METRIC_HFU] = estimate_of(all.operations / peak / all.seconds, kind, true, 1);
 	m->batch = all.by;
@@ -235,6 +238,7 @@ static void drop_values(struct metrics *m)
 struct metrics metrics_of(const struct deploy *d, const struct schedule *s, struct arena *arena)
 {
 	struct metrics m = {.lacks = NULL};
+	struct total totals[PLANNER_TOTALS];
 	for (int i = 0; i < METRICS; i++)
 		m.of[i] = estimate_missing("not of this workload");
 	if (!s || d->work.training) {
@@ -243,6 +247,8 @@ struct metrics metrics_of(const struct deploy *d, const struct schedule *s, stru
 	}
 	struct serving v = {.timing = timing_of(s, arena), .schedule = s, .deploy = d, .out = &m};
 	double prompt = (double)d->work.seq_hi, output = (double)d->work.output_hi;
+	planner_totals(d, NULL, totals);
+	m.active_params = totals[1].value;
 	set_batch(&v, prompt, output, has_experts(s));
 	set_first_token(&v, prompt);
 	if (m.decode)

@@ -16,7 +16,8 @@ enum metric {
 	METRIC_DECODE_THROUGHPUT,  /* tokens/s while sequences grow */
 	METRIC_SEQUENCES,          /* sequences/s, of the batch */
 	METRIC_STEP_TIME,          /* s of an optimizer step */
-	METRIC_MFU,                /* operations of the model over what the devices could do in the time */
+	METRIC_MFU,                /* operations of the model over what the devices could do in the time. Of serving: two
+	                              for each active param and token, without those of attention */
 	METRIC_HFU,                /* the same with all operations that are carried out */
 	METRIC_BUBBLE,             /* share of the stages' time without work */
 	METRIC_COMM_SHARE,         /* share of the time in which a rank does nothing but communicate */
@@ -33,6 +34,7 @@ struct metrics {
 	 * training, or no step of the kind */
 	struct step_time *decode, *prefill;
 	struct step_load decode_load, prefill_load;
+	double active_params;                   /* that one token uses */
 	double prefill_seconds, decode_seconds; /* of the batch, the longest lengths */
 	struct floor first_token, batch, token; /* the least s of the first token, of the batch, of a decode step */
 };

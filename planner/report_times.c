@@ -135,6 +135,9 @@ bool metric_is_rate(enum metric m)
 	       || m == METRIC_SEQUENCES || m == METRIC_MFU || m == METRIC_HFU || m == METRIC_MEMORY_SHARE;
 }
 
+/* Shares of what the devices could do: nothing is beyond all of it. */
+static bool metric_is_share(enum metric m) { return m == METRIC_MFU || m == METRIC_HFU || m == METRIC_MEMORY_SHARE; }
+
 const struct floor *metric_floor(const struct metrics *all, enum metric m)
 {
 	switch (m) {
@@ -162,7 +165,7 @@ void report_times(struct text *out, struct arena *a, const struct schedule *s, c
 	for (int i = 0; i < METRICS; i++)
 		if (!isnan(m->of[i].value))
 			print_estimate(out, a, (enum metric)i, &m->of[i]);
-		else if (!isnan(m->of[i].bound))
+		else if (m->of[i].bound > 0 && !metric_is_share((enum metric)i))
 			print_bound(out, a, (enum metric)i, &m->of[i]);
 	if (!m->lacks && m->prefill)
 		print_largest(out, a, s, m->prefill, "prefill");

@@ -213,6 +213,7 @@ struct step_time step_time_of(struct timing *t, const struct step_load *load, in
 			if (times > 0)
 				add_list(&out.stage[i], &out.list[k], times);
 		}
+	out.microbatches = microbatches;
 	out.slowest = slowest_of(&out, s->stages.n);
 	run_through(&out, s->stages.n, microbatches);
 	const struct stage_time *slow = &out.stage[out.slowest];

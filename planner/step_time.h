@@ -29,13 +29,14 @@ struct stage_time {
 	double operations, bytes, sent; /* of one rank, for a microbatch */
 };
 struct step_time {
-	double seconds;           /* of the whole step, all microbatches */
-	double fixed;             /* part of it: the engine's, which no kernel explains */
-	double bubble;            /* share of the stages' time without work */
-	double exposed;           /* s in which the slowest stage computes nothing because it communicates */
-	double floor;             /* s that no schedule on these devices undercuts */
-	struct floor by;          /* what it is made of: the same by one resource alone */
-	int slowest;              /* stage */
+	double seconds;  /* of the whole step, all microbatches */
+	double fixed;    /* part of it: the engine's, which no kernel explains */
+	double bubble;   /* share of the stages' time without work */
+	double exposed;  /* s in which the slowest stage computes nothing because it communicates */
+	double floor;    /* s that no schedule on these devices undercuts */
+	struct floor by; /* what it is made of: the same by one resource alone */
+	int slowest;     /* stage */
+	int64_t microbatches;
 	struct stage_time *stage; /* [schedule.stages.n] */
 	struct list_time *list;
 	int n_lists;

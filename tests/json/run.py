@@ -86,6 +86,53 @@ def check_numbers(plan):
         assert one["cause"].startswith(one["kind"] + " over"), one["cause"]
 
 
+def near(what, one, other, scale=1e-9):
+    assert abs(one - other) <= scale * max(abs(one), abs(other)) + 1e-15, f"{what}: {one} is not {other}"
+
+
+def check_step(step):
+    """Parts add up, nothing runs on one queue at the same time, and nothing is faster than its floor."""
+    stages = [0.0] * len(step["stages"])
+    for one in step["lists"]:
+        busy = {"compute": 0.0, "communication": 0.0}
+        ends = {}
+        for term in one["terms"]:
+            took = term["end"] - term["start"]
+            kernel = term["kind"] in ("passes over rows", "products", "products of experts", "attention")
+            busy["compute" if kernel else "communication"] += took * term["rounds"]
+            assert took >= max(term["floor"].values()) * (1 - 1e-9) - 1e-15, f"{term['what']} is faster than its floor"
+            assert term["start"] >= ends.get(term["queue"], 0.0) - 1e-15, f"{term['what']} starts too early on {term['queue']}"
+            ends[term["queue"]] = term["end"]
+        near("kernels of a list", one["compute"], busy["compute"])
+        near("collectives of a list", one["communication"], busy["communication"])
+        assert one["seconds"] >= max(busy.values()) * (1 - 1e-9), "a list is shorter than what one of its queues does"
+        assert one["seconds"] <= (sum(busy.values()) + one["host"]) * (1 + 1e-9) + 1e-15, "a list is longer than all that it does"
+        for i, times in enumerate(one["times"]):
+            stages[i] += times * one["seconds"]
+    for i, seconds in enumerate(stages):
+        near(f"stage {i}", seconds, step["stages"][i])
+    whole = sum(stages) + (step["microbatches"] - 1) * max(stages)
+    near("the step", step["seconds"], whole + step["fixed"])
+    near("the bubble", step["bubble"], 1 - step["microbatches"] * sum(stages) / (len(stages) * whole) if len(stages) > 1 else 0, 1e-6)
+    assert step["floor"] <= step["seconds"] * (1 + 1e-9), "a step is faster than its floor"
+
+
+def check_times(times):
+    for name, metric in times["metrics"].items():
+        if metric["value"] is None:
+            assert metric["lacks"] or times["lacks"], f"{name} has no value and lacks nothing"
+            continue
+        low, high = metric["interval80"]
+        wide_low, wide_high = metric["interval90"]
+        assert wide_low <= low <= high <= wide_high, f"intervals of {name}"
+        if metric["bound"] is not None and "throughput" in name:
+            assert metric["value"] <= metric["bound"] * (1 + 1e-9) and wide_high <= metric["bound"] * (1 + 1e-9), f"{name} surpasses its bound"
+        elif metric["bound"] is not None and name in ("ttft", "tpot"):
+            assert metric["value"] >= metric["bound"] * (1 - 1e-9) and wide_low >= metric["bound"] * (1 - 1e-9), f"{name} surpasses its bound"
+    for step in times["steps"]:
+        check_step(step)
+
+
 def check_text(plan, text):
     """The text's figures are the document's."""
     lines = text.splitlines()
@@ -126,6 +173,8 @@ def check_plan(spec):
     same("deployments", len(texts), len(found["plans"]))
     for plan, part in zip(found["plans"], texts):
         check_numbers(plan)
+        if plan["times"]:
+            check_times(plan["times"])
         check_text(plan, part)
 
 
