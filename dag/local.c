@@ -151,8 +151,10 @@ static void infer_param(struct infer *f, int value)
 {
 	const struct value *v = &f->l->program->values.at[value];
 	infer_emit(f, value, NULL, 0,
-	           place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_WEIGHT,
-	                      arena_printf(f->l->arena, "parameter %s", v->name), v->span));
+	           f->phase == PHASE_TRAIN
+	               ? place_stored(f->l, &f->l->program->params.at[v->param], CLASS_WEIGHT)
+	               : place_axes(f->l, v->axes, v->n_axes, NULL, 0, v->region, PHASE_ANY, CLASS_WEIGHT,
+	                            arena_printf(f->l->arena, "parameter %s", v->name), v->span));
 }
 
 static void infer_constant(struct infer *f, int value)
@@ -253,9 +255,10 @@ static void infer_outputs(struct infer *f)
 	}
 }
 
-static void infer_phase(struct local *l, int phase)
+/* rules: the phase whose rules count. */
+static void infer_phase(struct local *l, int phase, int rules)
 {
-	struct infer f = {.l = l, .ph = &l->phase[phase], .phase = phase};
+	struct infer f = {.l = l, .ph = &l->phase[phase], .phase = rules};
 	const struct program *p = l->program;
 	f.ph->of_program = arena_array(l->arena, int, p->values.n + 1);
 	f.call_required = arena_array(l->arena, struct required_layout, p->calls.n + 1);
@@ -308,12 +311,23 @@ static void check_outputs(struct local *l)
 			            "a model without `output %s` is not built in this version", missing[i]);
 }
 
+/* The one program of training. What rules place of gradients and optimizer states is checked with it. */
+static void infer_training(struct local *l)
+{
+	infer_phase(l, PHASE_PREFILL, PHASE_TRAIN);
+	l->phase[PHASE_DECODE] = l->phase[PHASE_PREFILL];
+	for (int i = 0; i < l->program->params.n; i++)
+		place_stored(l, &l->program->params.at[i], CLASS_OPTIMIZER);
+}
+
 struct local *dag_local(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d)
 {
 	struct local *l = arena_new(arena, struct local);
 	*l = (struct local){.arena = arena, .names = names, .sink = sink, .deploy = d, .program = d->program};
+	if (d->work.training)
+		l->program = training_program(arena, d->program);
 	int before = sink->errors;
-	l->unpadded = find_unpadded(d->program);
+	l->unpadded = find_unpadded(l->program);
 	if (!mesh_refine(l))
 		return NULL;
 	place_owners(l);
@@ -323,8 +337,10 @@ struct local *dag_local(struct arena *arena, struct names *names, struct sink *s
 	fold_constants(l);
 	if (!d->work.training)
 		check_outputs(l);
-	for (int phase = 0; phase < PHASES; phase++)
-		infer_phase(l, phase);
+	for (int phase = 0; phase < PHASES && !d->work.training; phase++)
+		infer_phase(l, phase, phase);
+	if (d->work.training)
+		infer_training(l);
 	check_moves_of_padded(l);
 	return sink->errors == before ? l : NULL;
 }

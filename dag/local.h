@@ -92,14 +92,14 @@ struct local {
 	const struct deploy *deploy;
 	const struct program *program;
 	VEC(struct atom) atoms;
-	struct atoms owners;           /* atoms of `batch` in the states: they number the owners */
-	struct atoms stages;           /* atoms of `layers` */
-	VEC(struct stage_range) parts; /* stages that run each part of a step */
-	int unpadded;                  /* a program value that keeps `vocab` from being padded, or -1: see pad.c */
-	VEC(int64_t) stage_layers;     /* layers of each stage */
-	struct local_phase phase[PHASES];
-	bool *live;      /* program values that an output, a state or a carried value needs */
-	double **folded; /* elements of each program value that depends on nothing; else NULL */
+	struct atoms owners;              /* atoms of `batch` in the states: they number the owners */
+	struct atoms stages;              /* atoms of `layers` */
+	VEC(struct stage_range) parts;    /* stages that run each part of a step */
+	int unpadded;                     /* a program value that keeps `vocab` from being padded, or -1: see pad.c */
+	VEC(int64_t) stage_layers;        /* layers of each stage */
+	struct local_phase phase[PHASES]; /* of training: the forward pass, in both */
+	bool *live;                       /* program values that an output, a state or a carried value needs */
+	double **folded;                  /* elements of each program value that depends on nothing; else NULL */
 };
 
 /* mesh.c */
@@ -135,6 +135,11 @@ int64_t owners_held(const struct local *l, const struct atoms *batch, int *n);
 /* Elements of axis i of a value on a rank: of a padded axis, those of the ranks that have most. 0: set at run time. */
 int64_t axis_local(const struct local *l, const struct local_value *v, int i);
 
+/* Layout of a param's tensors of a class: where the plan's rules place the weight for computing, and, on axes that
+ * these leave whole, where a rule `store weights`, `store gradients` or `store optimizer` places them. What stores
+ * weights stores gradients too, and what stores gradients stores the optimizer's. */
+struct layout place_stored(struct local *l, const struct param *p, int klass);
+
 void report_padded(struct local *l); /* place.c: W0517 if the vocabulary is padded */
 /* pad.c: the vocabulary, where the ranks that split it do not divide it */
 int find_unpadded(const struct program *p); /* for local.unpadded */
@@ -157,6 +162,10 @@ struct reshard_cost reshard_cost_of(struct local *l, int n, const struct layout 
 struct atoms *layout_of(const struct local_value *v, int axis); /* NULL: the value has no such axis */
 /* local.c: the atoms of a dispatch or combine; NULL: it is another value. */
 const struct expert_atoms *experts_of(const struct local *l, const struct local_value *v);
+
+/* train.c: the program whose forward pass a step of training runs. Values, axes, params and regions keep their
+ * numbers. */
+struct program *training_program(struct arena *a, const struct program *p);
 
 /* local_print.c: "[batch@dp, seq@(tp), d_model | +ep]" */
 void local_layout_text(const struct local *l, const struct local_value *v, struct text *out);

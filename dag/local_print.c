@@ -62,8 +62,9 @@ void local_print(const struct local *l, FILE *out)
 	for (int i = 0; i < l->stage_layers.n; i++)
 		fprintf(out, "%s %lld", i ? "," : "", (long long)l->stage_layers.at[i]);
 	fprintf(out, "\n");
-	for (int phase = 0; phase < PHASES; phase++) {
-		fprintf(out, "\nphase %s\n", phase_name(phase));
+	bool training = l->deploy->work.training;
+	for (int phase = 0; phase < (training ? 1 : PHASES); phase++) {
+		fprintf(out, "\nphase %s\n", phase_name(training ? PHASE_TRAIN : phase));
 		for (int part = 0; part < l->parts.n; part++) {
 			fputc(' ', out);
 			print_part(l->program, part, out);

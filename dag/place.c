@@ -339,6 +339,39 @@ struct layout place_axes(struct local *l, const int *axes, int n, const int *who
 	return out;
 }
 
+/* Appends the atoms of a rule of a class on an axis, but for those that the tensor has. */
+static void add_stored(struct local *l, const struct param *p, int axis, int klass, struct layout *out, bool *used)
+{
+	const struct rule *r = deploy_rule(l->deploy, l->sink, p->axes[axis], p->region, PHASE_ANY, klass);
+	struct atoms a = {.n = 0};
+	if (r && r->klass == klass && r->n_target)
+		a = place_by_rule(l, r, p->axes[axis]);
+	for (int i = 0; i < a.n; i++) {
+		if (used[a.at[i]] || atoms_have(&l->stages, a.at[i]))
+			continue;
+		used[a.at[i]] = true;
+		atoms_add(&out->axis[axis], a.at[i]);
+	}
+}
+
+struct layout place_stored(struct local *l, const struct param *p, int klass)
+{
+	static const int classes[] = {CLASS_WEIGHT, CLASS_GRADIENT, CLASS_OPTIMIZER};
+	struct layout out = place_axes(l, p->axes, p->n_axes, NULL, 0, p->region, PHASE_ANY, CLASS_ACTIVATION,
+	                               arena_printf(l->arena, "parameter %s", p->name), p->span);
+	bool *used = arena_array(l->arena, bool, l->atoms.n + 1);
+	for (int i = 0; i < p->n_axes; i++)
+		for (int k = 0; k < out.axis[i].n; k++)
+			used[out.axis[i].at[k]] = true;
+	for (int c = 0; c < 3; c++) {
+		for (int i = 0; i < p->n_axes; i++)
+			add_stored(l, p, i, classes[c], &out, used);
+		if (classes[c] == klass)
+			break;
+	}
+	return out;
+}
+
 /* A tensor that stays in place between steps has one layout in all phases. */
 static bool fixed_layout(struct local *l, const int *axes, int n, int region, int klass, enum diag_code code,
                          const char *what, const char *name)
@@ -534,6 +567,25 @@ static void place_parts(struct local *l)
 	vec_push(l->arena, &l->parts, ((struct stage_range){stages - 1, stages}));
 }
 
+/* Each stage holds `virtual` pieces of equally many layers. */
+static bool check_chunks(struct local *l, int64_t stages)
+{
+	const struct deploy *d = l->deploy;
+	int64_t layers = l->program->body_of.n, pieces = stages * d->chunks;
+	bool fits = layers % pieces == 0;
+	for (int i = 0; i < d->n_stages; i++)
+		fits = (i ? fits : true) && d->stages[i] % d->chunks == 0;
+	if (fits || d->chunks == 1)
+		return true;
+	struct diag *g =
+		diag_report(l->sink, DIAG_E0901, d->schedule_span,
+	                "%lld layers cannot be cut into %lld even pieces: `virtual` = %lld for each of %lld stages",
+	                (long long)layers, (long long)pieces, (long long)d->chunks, (long long)stages);
+	diag_help(l->sink, g,
+	          "interleaved stages hold `virtual` pieces each: choose a number that divides the layers of every stage");
+	return false;
+}
+
 bool place_stages(struct local *l)
 {
 	const struct deploy *d = l->deploy;
@@ -545,6 +597,8 @@ bool place_stages(struct local *l)
 		atoms_between(l, r, 1, stages, &l->stages);
 	for (int i = 0; i < d->n_stages; i++)
 		sum += d->stages[i];
+	if (!check_chunks(l, stages))
+		return false;
 	if (d->n_stages ? d->n_stages != stages || sum != layers : layers % stages != 0) {
 		struct span at = d->n_stages ? d->stages_span : culprit(l, r);
 		struct diag *g =

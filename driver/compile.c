@@ -34,18 +34,20 @@ void plan_deployment(struct compilation *c, struct planned *p)
 		must_hold(schedule_check(p->schedule, &p->arena), "scheduled");
 		planner_fit(&p->arena, &c->names, &c->sink, d, p->schedule, &c->target);
 	}
-	if (p->local && d->needs_training)
-		planner_fit_training(&p->arena, &c->names, &c->sink, d, p->local);
+	if (p->local && d->needs_training) {
+		p->training = training_of(&p->arena, p->local);
+		planner_fit_training(&p->arena, &c->names, &c->sink, p->training);
+	}
 	if (p->local)
 		planner_lint(&p->arena, &c->sink, p->local, p->schedule);
-	planner_goals(c->sema, d, p->local, p->schedule);
+	planner_goals(c->sema, d, p->local, p->schedule, p->training);
 }
 
 /* What can be checked but not built. */
 static void refuse_to_build(struct compilation *c, const struct deploy *d)
 {
 	if (d->needs_training)
-		diag_report(&c->sink, DIAG_E0917, d->work.span, "training is checked, not built, in this version");
+		diag_report(&c->sink, DIAG_E0917, d->work.span, "training is planned, not built, in this version");
 	if (!d->has_auto)
 		return;
 	const char *text = c->sources.files.at[d->auto_span.file].text + d->auto_span.lo;
@@ -61,7 +63,8 @@ static struct codegen_options codegen_options(struct compilation *c, struct plan
 	                                .level = c->options->level,
 	                                .heap = c->arena.heap,
 	                                .sanitizer = c->sanitizer,
-	                                .plan_text = plan_text(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule))};
+	                                .plan_text =
+	                                    plan_text(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule, NULL))};
 }
 
 /* false: there is nothing to write, which was reported, or writing failed, which was printed. */
@@ -119,7 +122,7 @@ static bool emit_ast(struct compilation *c)
 
 static void print_plan(struct compilation *c, struct planned *p)
 {
-	const struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule);
+	const struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
 	if (c->options->format == FORM_JSON)
 		json_array_append_new(c->plans, plan_json(plan));
 	else
@@ -139,7 +142,7 @@ static bool draw_graph(struct compilation *c, struct planned *p)
 	struct out_file out;
 	if (!p->schedule || !output_open(&c->arena, &out, c->options->output))
 		return false;
-	const struct graph *graph = planner_graph(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule));
+	const struct graph *graph = planner_graph(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule, p->training));
 	if (c->options->format == FORM_JSON) {
 		json_t *document = json_document("deployc-graph", GRAPH_JSON_VERSION);
 		json_object_set_new(document, "spec", json_text(c->label));
@@ -185,7 +188,7 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 static bool deliver(struct compilation *c, struct planned *p)
 {
 	if (p->deploy->program)
-		text_add(&c->checked, "%s", planner_summary(&p->arena, p->deploy, p->schedule, p->local));
+		text_add(&c->checked, "%s", planner_summary(&p->arena, p->deploy, p->schedule, p->training));
 	if (c->options->command == COMMAND_PLAN && p->deploy->program && !p->deploy->refused)
 		print_plan(c, p);
 	if (c->options->kernels && p->schedule && !c->sink.errors && !print_kernels(c, p))

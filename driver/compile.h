@@ -24,6 +24,7 @@ struct planned {
 	struct arena arena;
 	struct local *local;
 	struct schedule *schedule;
+	struct training *training; /* of a Training workload */
 };
 
 /* compile.c. The compilation is not moved afterwards; the caller frees its arena. */

@@ -40,7 +40,7 @@ static int plan_variant(struct variant *v, const struct target *target)
 	allow_apply(&c->sink, false);
 	list_codes(v);
 	if (v->planned.deploy && v->planned.deploy->program)
-		v->plan = planner_plan(&v->planned.arena, v->planned.deploy, v->planned.schedule);
+		v->plan = planner_plan(&v->planned.arena, v->planned.deploy, v->planned.schedule, v->planned.training);
 	return status;
 }
 

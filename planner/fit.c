@@ -1,6 +1,6 @@
 /* Does the plan fit in the devices' memory (E0701), with room to spare (W0702)? If not, what would fit? For training,
- * only weights are known (W0706). */
-#include "planner.h"
+ * a part is an estimate, which may decide (W0706). */
+#include "training.h"
 #include <string.h>
 
 struct fit {
@@ -10,6 +10,7 @@ struct fit {
 	const struct deploy *deploy;
 	const struct schedule *schedule;
 	const struct target *target;
+	enum diag_code mistake; /* what another plan must not have */
 };
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -46,7 +47,7 @@ static const char *weights_text(const struct fit *f, int stage)
 	         one_format && p->params.n ? dtype_name(p->params.at[0].dtype) : "");
 	for (int i = 0; i < f->deploy->mesh.n; i++)
 		text_add(&t, "%s %s = %lld", i ? "," : "", f->deploy->mesh.at[i].name, (long long)f->deploy->mesh.at[i].size);
-	if (stage >= 0 && f->schedule->stages.n > 1)
+	if (stage >= 0 && (!f->schedule || f->schedule->stages.n > 1))
 		text_add(&t, "; stage %d", stage);
 	return t.at;
 }
@@ -119,15 +120,22 @@ static void table(const struct fit *f, struct diag *d, int stage)
 
 /* Candidates are planned first, which is quick, at most MAX_PLANNED of them; those that fit are then checked as a
  * whole, at most MAX_CHECKED. */
-enum { MAX_PLANNED = 100, MAX_CHECKED = 12, MAX_VALUES = MAX_GROUP_ATOMS + 2 };
+enum { MAX_PLANNED = 100, MAX_CHECKED = 12, MAX_VALUES = MAX_GROUP_ATOMS + 3 };
 
 struct search {
 	const struct fit *fit;
+	bool again; /* all layers are computed again in the backward pass */
 	int planned, checked, warnings;
 	const char *best; /* of those that fit: the first with the fewest new warnings */
 };
 
-/* The peak of a changed deployment, planned in full; for training, its weights. Infinite if it cannot be planned. */
+static double training_peak(struct arena *a, const struct local *l)
+{
+	int stage = 0;
+	return training_fullest(training_of(a, l), &stage).peak;
+}
+
+/* The peak of a changed deployment, planned in full. Infinite if it cannot be planned. */
 static double peak_of(const struct fit *f, const struct deploy *d)
 {
 	struct arena scratch = {.heap = f->arena->heap};
@@ -136,7 +144,7 @@ static double peak_of(const struct fit *f, const struct deploy *d)
 	const struct schedule *s = l && !d->needs_training ? dag_schedule(&scratch, &silent, l, f->target) : NULL;
 	double peak = s && s->stages.n ? planner_stage_memory(s, planner_fullest_stage(s)).peak : 1.0 / 0.0;
 	if (l && d->needs_training)
-		peak = planner_layout_total(l).value;
+		peak = training_peak(&scratch, l);
 	arena_free(&scratch);
 	return peak;
 }
@@ -151,6 +159,25 @@ static const char *mesh_text(const struct fit *f, const struct deploy *d)
 	return t.at;
 }
 
+/* Names the bodies of all loops in `memory.recompute`. */
+static void compute_again(const struct fit *f, struct deploy *d)
+{
+	const struct program *p = d->program;
+	memset(&d->recompute, 0, sizeof d->recompute);
+	for (int i = 0; i < p->loops.n; i++)
+		vec_push(f->arena, &d->recompute, p->regions.at[p->loops.at[i].region].name);
+}
+
+/* `[layer]` */
+static const char *regions_text(const struct fit *f, const struct deploy *d)
+{
+	struct text t = {.arena = f->arena};
+	for (int i = 0; i < d->recompute.n; i++)
+		text_add(&t, "%s%s", i ? ", " : "[", d->recompute.at[i]);
+	text_add(&t, "]");
+	return t.at;
+}
+
 /* The values that turn the deployment's mesh and devices into those of `other`, and their number. -1: no value adds
  * devices. */
 static int values_of(const struct fit *f, const struct deploy *other, struct suggestion *out)
@@ -161,6 +188,8 @@ static int values_of(const struct fit *f, const struct deploy *other, struct sug
 		if (other->mesh.at[i].size != d->mesh.at[i].size)
 			out[n++] = (struct suggestion){arena_printf(f->arena, "plan.%s", d->mesh.at[i].name),
 			                               arena_printf(f->arena, "%lld", (long long)other->mesh.at[i].size)};
+	if (other->recompute.at != d->recompute.at)
+		out[n++] = (struct suggestion){"plan.memory.recompute", regions_text(f, other)};
 	if (other->gpus == d->gpus)
 		return n;
 	int more = deploy_devices(d, other->gpus, f->arena, out + n);
@@ -171,17 +200,42 @@ static const char *describe(const struct fit *f, const struct deploy *other, con
                             double peak)
 {
 	struct text t = {.arena = f->arena};
-	text_add(&t, "`%s`", mesh_text(f, other));
+	bool again = other->recompute.at != f->deploy->recompute.at, same = n == again;
+	const char *recompute = arena_printf(f->arena, "memory { recompute = %s }", regions_text(f, other));
+	text_add(&t, "`%s`", same ? recompute : mesh_text(f, other));
 	const char *word = " with";
+	if (again && !same) {
+		text_add(&t, "%s `%s`", word, recompute);
+		word = " and";
+	}
 	for (int i = 0; i < n; i++) {
 		if (!strncmp(values[i].path, "plan.", 5))
 			continue;
 		text_add(&t, "%s `%s = %s`", word, values[i].path, values[i].value);
 		word = " and";
 	}
-	text_add(&t, " %s: %s on each of %lld device%s", f->deploy->needs_training ? "has room for the weights" : "fits",
-	         planner_bytes(f->arena, peak), (long long)other->gpus, other->gpus == 1 ? "" : "s");
+	text_add(&t, " fits: %s on each of %lld device%s", planner_bytes(f->arena, peak), (long long)other->gpus,
+	         other->gpus == 1 ? "" : "s");
 	return t.at;
+}
+
+/* Tries a changed deployment. true: it fits, and brings no new warning. */
+static bool tried(struct search *s, const struct deploy *other)
+{
+	const struct fit *f = s->fit;
+	struct suggestion values[MAX_VALUES];
+	int n = s->checked < MAX_CHECKED && s->planned < MAX_PLANNED ? values_of(f, other, values) : -1;
+	double peak = n < 0 ? 1.0 / 0.0 : peak_of(f, other);
+	s->planned += n >= 0;
+	if (peak > planner_usable(f->deploy))
+		return false;
+	int warnings = diag_check(f->sink, f->deploy->name, f->mistake, values, n);
+	s->checked = warnings == -2 ? MAX_CHECKED : s->checked + 1;
+	if (warnings >= 0 && (!s->best || warnings < s->warnings)) {
+		s->best = describe(f, other, values, n, peak);
+		s->warnings = warnings;
+	}
+	return warnings == 0;
 }
 
 /* Tries a mesh with one axis larger by a factor and, unless shrink < 0, another smaller by it. true: it fits, and
@@ -197,26 +251,16 @@ static bool resized(struct search *s, int grow, int shrink, int64_t factor)
 		other.mesh.at[shrink].size /= factor;
 	else
 		other.gpus *= factor;
-	struct suggestion values[MAX_VALUES];
-	int n = s->checked < MAX_CHECKED && s->planned < MAX_PLANNED ? values_of(f, &other, values) : -1;
-	double peak = n < 0 ? 1.0 / 0.0 : peak_of(f, &other);
-	s->planned += n >= 0;
-	if (peak > planner_usable(f->deploy))
-		return false;
-	int warnings = diag_check(f->sink, f->deploy->name, DIAG_E0701, values, n);
-	s->checked = warnings == -2 ? MAX_CHECKED : s->checked + 1;
-	if (warnings >= 0 && (!s->best || warnings < s->warnings)) {
-		s->best = describe(f, &other, values, n, peak);
-		s->warnings = warnings;
-	}
-	return warnings == 0;
+	if (s->again)
+		compute_again(f, &other);
+	return tried(s, &other);
 }
 
 /* The nearest mesh that fits on the same devices. Inner axes are tried first: they have the fastest links. */
-static const char *same_devices(const struct fit *f)
+static const char *same_devices(const struct fit *f, bool again)
 {
 	const struct deploy *d = f->deploy;
-	struct search s = {.fit = f};
+	struct search s = {.fit = f, .again = again};
 	bool found = false;
 	for (int64_t factor = 2; factor <= 64 && !found; factor *= 2)
 		for (int grow = d->mesh.n - 1; grow >= 0 && !found; grow--)
@@ -227,9 +271,9 @@ static const char *same_devices(const struct fit *f)
 }
 
 /* The mesh that fits with the fewest additional devices. */
-static const char *more_devices(const struct fit *f)
+static const char *more_devices(const struct fit *f, bool again)
 {
-	struct search s = {.fit = f};
+	struct search s = {.fit = f, .again = again};
 	bool found = false;
 	for (int64_t factor = 2; factor <= 64 && !s.best; factor *= 2)
 		for (int grow = f->deploy->mesh.n - 1; grow >= 0 && !found; grow--)
@@ -237,10 +281,26 @@ static const char *more_devices(const struct fit *f)
 	return s.best;
 }
 
-static const char *other_mesh(const struct fit *f)
+/* The same mesh, with all layers computed again. */
+static const char *same_mesh(const struct fit *f)
 {
-	const char *same = f->sink->check ? same_devices(f) : NULL;
-	return same || !f->sink->check ? same : more_devices(f);
+	struct search s = {.fit = f, .again = true};
+	struct deploy other = *f->deploy;
+	compute_again(f, &other);
+	tried(&s, &other);
+	return s.best;
+}
+
+static const char *other_plan(const struct fit *f)
+{
+	bool training = f->deploy->needs_training;
+	if (!f->sink->check)
+		return NULL;
+	const char *found = training ? same_mesh(f) : NULL;
+	found = found ? found : same_devices(f, false);
+	found = found || !training ? found : same_devices(f, true);
+	found = found ? found : more_devices(f, false);
+	return found || !training ? found : more_devices(f, true);
 }
 
 static double peak_with_prompts(const struct fit *f, int64_t seq)
@@ -276,7 +336,7 @@ static const char *shorter_prompts(const struct fit *f)
 
 static void suggest(const struct fit *f, struct diag *diag)
 {
-	const char *mesh = other_mesh(f), *prompts = shorter_prompts(f);
+	const char *mesh = other_plan(f), *prompts = shorter_prompts(f);
 	if (mesh || prompts)
 		diag_help(f->sink, diag, "%s%s%s", mesh ? mesh : "", mesh && prompts ? "; or " : "", prompts ? prompts : "");
 }
@@ -319,7 +379,7 @@ static void check_headroom(const struct fit *f, int stage, double peak)
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
                  const struct schedule *s, const struct target *target)
 {
-	struct fit f = {arena, names, sink, d, s, target};
+	struct fit f = {arena, names, sink, d, s, target, DIAG_E0701};
 	if (!s->stages.n)
 		return;
 	int stage = planner_fullest_stage(s);
@@ -337,28 +397,57 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 	suggest(&f, diag);
 }
 
-static void training_table(const struct fit *f, struct diag *d, double weights)
+static const char *optimizer_text(const struct fit *f)
 {
-	line(f, d, "weights", weights, weights, weights_text(f, -1));
+	const struct optimizer *o = &f->deploy->work.optimizer;
+	struct text t = {.arena = f->arena};
+	text_add(&t, "%lld moment%s in %s", (long long)o->states, plural(o->states), dtype_name(o->moments));
+	if (o->has_master)
+		text_add(&t, ", a copy of the weights in %s", dtype_name(o->master));
+	return t.at;
+}
+
+static const char *saved_text(const struct fit *f, const struct training *t, int stage)
+{
+	int64_t slots = stage_slots(&t->pipeline, stage);
+	const char *each = t->pipeline.chunks > 1 ? arena_printf(f->arena, "chunks of %.0f", t->sequences)
+	                                          : arena_printf(f->arena, "microbatches of %.0f", t->sequences);
+	return arena_printf(f->arena, "%lld %s x %lld tokens in flight", (long long)slots, each,
+	                    (long long)f->deploy->work.seq_hi);
+}
+
+static void training_table(const struct fit *f, struct diag *d, const struct training *t, int stage)
+{
+	struct training_memory m = training_stage_memory(t, stage);
+	double part[] = {m.weights, m.gradients, m.optimizer, m.saved, m.working}, full = 0;
+	for (int i = 0; i < 5; i++)
+		full = part[i] > full ? part[i] : full;
+	line(f, d, "weights", m.weights, full, weights_text(f, t->pipeline.stages > 1 ? stage : -1));
+	line(f, d, "gradients", m.gradients, full, dtype_name(f->deploy->work.optimizer.gradient));
+	line(f, d, "optimizer", m.optimizer, full, optimizer_text(f));
+	line(f, d, "saved", m.saved, full, saved_text(f, t, stage));
+	line(f, d, "working", m.working, full, "one layer's backward pass, or the logits");
 	usable_line(f, d);
 }
 
-void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
-                          const struct local *l)
+void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct training *t)
 {
-	struct fit f = {arena, names, sink, d, NULL, NULL};
-	double weights = planner_layout_total(l).value, usable = planner_usable(d);
-	bool fits = weights <= usable;
-	struct pair pair = pair_text(arena, weights, usable);
+	const struct deploy *d = t->deploy;
+	int stage = 0;
+	struct training_memory m = training_fullest(t, &stage);
+	double usable = planner_usable(d), counted = m.peak - m.working;
+	struct fit f = {arena, names, sink, d, NULL, NULL, counted > usable ? DIAG_E0701 : DIAG_W0706};
+	if (m.peak <= (1 - LITTLE_HEADROOM) * usable)
+		return;
+	struct pair pair = pair_text(arena, counted > usable ? counted : m.peak, usable);
 	struct diag *diag =
-		fits ? diag_report(sink, DIAG_W0706, d->name_span,
-	                       "memory of training is not counted: weights alone are %s of %s usable on each device",
-	                       planner_bytes(arena, weights), planner_bytes(arena, usable))
-			 : diag_report(sink, DIAG_E0701, d->name_span,
-	                       "does not fit: weights alone are %s, %s are usable on each device", pair.a, pair.b);
-	training_table(&f, diag, weights);
+		counted > usable
+			? diag_report(sink, DIAG_E0701, d->name_span,
+	                      "does not fit: training needs more than %s, %s are usable on each device", pair.a, pair.b)
+			: diag_report(sink, DIAG_W0706, d->name_span,
+	                      "training may not fit: about %s needed, %s usable on each device", pair.a, pair.b);
+	training_table(&f, diag, t, stage);
 	diag_note(sink, diag,
-	          "gradients, the optimizer's states and activations come on top; this version does not count them");
-	if (!fits)
-		suggest(&f, diag);
+	          "`working` is an estimate; the rest follows from layouts and from what the backward pass reads");
+	suggest(&f, diag);
 }

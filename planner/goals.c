@@ -14,6 +14,8 @@ static const struct goal_name {
 	{"total.weights", "Data", true, METRICS},
 	{"total.kv", "Data", true, METRICS},
 	{"memory.weights", "Data", true, METRICS},
+	{"memory.gradients", "Data", true, METRICS},
+	{"memory.optimizer", "Data", true, METRICS},
 	{"memory.kv", "Data", true, METRICS},
 	{"memory.activations", "Data", true, METRICS},
 	{"memory.comm", "Data", true, METRICS},
@@ -467,12 +469,13 @@ static void check_goal(struct goals *g, const struct placed *goal)
 		sema_report(s, DIAG_E0203, item->claim.value->span, "`%s` expects Bool, found %s", word, val_show(s, v));
 }
 
-void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s)
+void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
+                   const struct training *t)
 {
 	struct goals g = {.sema = sema, .deploy = d, .layouts = d->needs_training ? NULL : l, .schedule = s};
 	g.n_totals = planner_totals(d, s, g.totals);
-	if (l && d->needs_training)
-		g.totals[g.n_totals++] = planner_layout_total(l);
+	if (t)
+		g.n_totals += planner_training_totals(t, g.totals + g.n_totals);
 	for (int i = 0; i < d->record->goals.n; i++)
 		check_goal(&g, &d->record->goals.at[i]);
 }

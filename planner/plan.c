@@ -148,12 +148,16 @@ static void list_stages(struct arena *arena, struct plan *p)
 	}
 }
 
-struct plan *planner_plan(struct arena *arena, const struct deploy *d, const struct schedule *s)
+struct plan *planner_plan(struct arena *arena, const struct deploy *d, const struct schedule *s,
+                          const struct training *t)
 {
 	struct plan *p = arena_new(arena, struct plan);
 	p->deploy = d;
 	p->schedule = s;
+	p->training = t;
 	p->n_totals = planner_totals(d, s, p->totals);
+	if (t)
+		p->n_totals += planner_training_totals(t, p->totals + p->n_totals);
 	p->usable = planner_usable(d);
 	if (s) {
 		list_stages(arena, p);

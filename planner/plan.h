@@ -35,6 +35,7 @@ enum { PLAN_JSON_VERSION = 1 }; /* of the form of plan_json */
 struct plan {
 	const struct deploy *deploy;
 	const struct schedule *schedule; /* NULL: training, or a plan that `auto` leaves open; the rest is then empty */
+	const struct training *training; /* NULL: another workload, or a plan that is left open */
 	struct total totals[PLANNER_TOTALS];
 	int n_totals;
 	double usable; /* planner_usable */
@@ -45,8 +46,9 @@ struct plan {
 	struct metrics metrics;
 };
 
-/* plan.c. `s` NULL: only what is known of the model. Everything is in the arena. */
-struct plan *planner_plan(struct arena *arena, const struct deploy *d, const struct schedule *s);
+/* plan.c. `s` and `t` NULL: only what is known of the model. Everything is in the arena. */
+struct plan *planner_plan(struct arena *arena, const struct deploy *d, const struct schedule *s,
+                          const struct training *t);
 bool plan_is_message(const struct plan_collective *c); /* DR_SEND or DR_RECV */
 const char *plan_unit_name(enum plan_unit unit);       /* "token" */
 
@@ -58,6 +60,7 @@ const char *plan_text(struct arena *arena, const struct plan *p);
 json_t *plan_json(const struct plan *p);
 json_t *plan_collective_json(const struct plan *p, const struct plan_collective *c);
 json_t *plan_times_json(const struct plan *p); /* times_json.c; of a plan with a schedule */
+json_t *training_json(const struct training *t);
 json_t *plan_memory_json(const struct memory *m);
 json_t *plan_over_json(const struct schedule *s, const struct group *g); /* names of the atoms, major to minor */
 #endif

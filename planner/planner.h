@@ -7,6 +7,8 @@
 #include "../support/diag.h"
 #include "../support/names.h"
 
+struct training; /* training.h */
+
 /* What one rank needs, by kind, in bytes. */
 struct memory {
 	double weights, kv, activations, comm, peak;
@@ -24,8 +26,8 @@ enum { PLANNER_TOTALS = 10 };
 /* totals.c */
 /* The totals that goals may name, and their number. `s` NULL: only those of the model. */
 int planner_totals(const struct deploy *d, const struct schedule *s, struct total out[PLANNER_TOTALS]);
-/* `memory.weights` of a plan without a schedule: bytes of the fullest stage by layout alone. */
-struct total planner_layout_total(const struct local *l);
+/* The totals of a rank in training, and their number. */
+int planner_training_totals(const struct training *t, struct total out[PLANNER_TOTALS]);
 struct memory planner_stage_memory(const struct schedule *s, int stage); /* activations: with workspaces */
 int planner_fullest_stage(const struct schedule *s);
 double planner_usable(const struct deploy *d); /* bytes of a device less the cluster's reserve */
@@ -35,17 +37,20 @@ double planner_position_bytes(const struct program *p, struct arena *a, bool win
 const char *planner_bytes(struct arena *a, double bytes); /* "43.5 GiB" */
 const char *planner_count(struct arena *a, double n);     /* "46.70 G" */
 
+/* training.c: what a rank does in a step of training, in the arena. */
+struct training *training_of(struct arena *a, const struct local *l);
+
 /* fit.c: E0701, with what takes the memory and what would fit; W0702 where hardly any is left. */
 void planner_fit(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
                  const struct schedule *s, const struct target *target);
 
-/* The same for a plan without a schedule, of training: E0701 where the weights alone do not fit, else W0706. */
-void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct deploy *d,
-                          const struct local *l);
+/* The same for training: E0701 where what is counted exactly does not fit, W0706 where the rest decides. */
+void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct training *t);
 
 /* goals.c: `require`, `assert`, `prefer` of a deployment: E0802, E0806, E0807, W0811. `l` NULL: what needs layouts is
- * undecided; `s` NULL: so is what needs bytes. */
-void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s);
+ * undecided; `s` and `t` NULL: so is what needs bytes. */
+void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
+                   const struct training *t);
 
 /* lint.c, lint_step.c, lint_traffic.c: W0511 to W0519, W0604, W0607, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
@@ -54,7 +59,7 @@ void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const
 int planner_group_level(const struct deploy *d, const struct schedule *s, const struct group *g);
 
 /* report.c: the line of `deployc check` for a deployment without errors: model, parameters, ranks, bytes of the fullest
- * rank. `l` NULL: the plan is left open; `s` NULL: so it is, or it is one of training. */
+ * rank. `s` and `t` NULL: the plan is left open. */
 const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s,
-                            const struct local *l);
+                            const struct training *t);
 #endif

@@ -1,6 +1,7 @@
 /* The text of `deployc plan`: mesh, stages, parameters, bytes of a rank, collectives with their causes. */
 #include "metrics_text.h"
 #include "plan.h"
+#include "training.h"
 #include <string.h>
 
 struct report {
@@ -101,6 +102,15 @@ static void print_step(struct report *r)
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
+static void print_usable(struct report *r, double peak)
+{
+	double usable = r->plan->usable;
+	if (usable > 0)
+		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n",
+		         r->deploy->machine.device.name ? r->deploy->machine.device.name : "the device",
+		         planner_bytes(r->arena, usable), 100 * (1 - peak / usable));
+}
+
 static void print_memory(struct report *r)
 {
 	const struct schedule *s = r->schedule;
@@ -115,11 +125,44 @@ static void print_memory(struct report *r)
 		         planner_bytes(r->arena, m.kv), planner_bytes(r->arena, m.activations), planner_bytes(r->arena, m.comm),
 		         planner_bytes(r->arena, m.peak));
 	}
-	double usable = r->plan->usable, peak = planner_stage_memory(s, planner_fullest_stage(s)).peak;
-	if (usable > 0)
-		text_add(&r->text, "    usable on %s: %s; headroom %.1f%%\n",
-		         r->deploy->machine.device.name ? r->deploy->machine.device.name : "the device",
-		         planner_bytes(r->arena, usable), 100 * (1 - peak / usable));
+	print_usable(r, planner_stage_memory(s, planner_fullest_stage(s)).peak);
+}
+
+static bool same_training(const struct training_memory *a, const struct training_memory *b)
+{
+	return a->weights == b->weights && a->gradients == b->gradients && a->optimizer == b->optimizer
+	       && a->saved == b->saved && a->working == b->working;
+}
+
+/* Stages of equal bytes are one line. */
+static void print_training(struct report *r)
+{
+	const struct training *t = r->plan->training;
+	const struct workload *w = &r->deploy->work;
+	text_add(&r->text, "  workload    training: %lld sequence%s of %lld, in %lld microbatch%s; %s%s\n",
+	         (long long)w->batch, plural(w->batch), (long long)w->seq_hi, (long long)t->pipeline.microbatches,
+	         t->pipeline.microbatches == 1 ? "" : "es", pipeline_order_name(t->pipeline.order),
+	         t->pipeline.chunks > 1 ? arena_printf(r->arena, ", %lld chunks a stage", (long long)t->pipeline.chunks)
+	                                : "");
+	text_add(
+		&r->text,
+		"\n  bytes of a rank        weights     gradients     optimizer         saved       working          peak\n");
+	struct training_memory next = training_stage_memory(t, 0);
+	for (int i = 0, end; i < t->pipeline.stages; i = end) {
+		struct training_memory m = next;
+		for (end = i + 1; end < t->pipeline.stages; end++) {
+			next = training_stage_memory(t, end);
+			if (!same_training(&m, &next))
+				break;
+		}
+		const char *stages =
+			end == i + 1 ? arena_printf(r->arena, "stage %d", i) : arena_printf(r->arena, "stages %d..%d", i, end - 1);
+		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s %13s\n", stages, planner_bytes(r->arena, m.weights),
+		         planner_bytes(r->arena, m.gradients), planner_bytes(r->arena, m.optimizer),
+		         planner_bytes(r->arena, m.saved), planner_bytes(r->arena, m.working), planner_bytes(r->arena, m.peak));
+	}
+	int stage = 0;
+	print_usable(r, training_fullest(t, &stage).peak);
 }
 
 /* ---- collectives ----------------------------------------------------------------------------- */
@@ -168,11 +211,13 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 		print_mesh(&r);
 	print_layers(&r);
 	print_totals(&r);
+	if (p->training)
+		print_training(&r);
 	if (!s) {
 		text_add(&r.text, "  %s\n",
-		         d->work.training ? "training: not built in this version; of its memory only the weights are counted"
-		         : d->known       ? "not scheduled"
-		                          : "not scheduled: the plan has `auto`");
+		         p->training ? "training: planned, not built, in this version"
+		         : d->known  ? "not scheduled"
+		                     : "not scheduled: the plan has `auto`");
 		return r.text.at;
 	}
 	print_step(&r);
@@ -184,21 +229,23 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 }
 
 /* "8 ranks of DGX_H100; the fullest rank takes 32.4 GiB of 76.1 GiB usable" */
-static const char *room(struct arena *a, const struct deploy *d, const struct schedule *s, const struct local *l)
+static const char *room(struct arena *a, const struct deploy *d, double taken)
 {
-	double taken = s ? planner_stage_memory(s, planner_fullest_stage(s)).peak : planner_layout_total(l).value;
-	return arena_printf(a, "%lld rank%s of %s; %s %s of %s usable", (long long)d->gpus, plural(d->gpus),
-	                    d->machine.name ? d->machine.name : "a cluster",
-	                    s ? "the fullest rank takes" : "weights of the fullest rank are", planner_bytes(a, taken),
+	return arena_printf(a, "%lld rank%s of %s; the fullest rank takes %s of %s usable", (long long)d->gpus,
+	                    plural(d->gpus), d->machine.name ? d->machine.name : "a cluster", planner_bytes(a, taken),
 	                    planner_bytes(a, planner_usable(d)));
 }
 
 const char *planner_summary(struct arena *arena, const struct deploy *d, const struct schedule *s,
-                            const struct local *l)
+                            const struct training *t)
 {
-	struct total t[PLANNER_TOTALS];
-	planner_totals(d, NULL, t);
-	const char *where = l && (s || d->needs_training) ? room(arena, d, s, l) : "a plan that is not decided";
+	struct total totals[PLANNER_TOTALS];
+	planner_totals(d, NULL, totals);
+	int stage = 0;
+	double taken = s   ? planner_stage_memory(s, planner_fullest_stage(s)).peak
+	               : t ? training_fullest(t, &stage).peak
+	                   : 0;
+	const char *where = s || t ? room(arena, d, taken) : "a plan that is not decided";
 	return arena_printf(arena, "%s: %s, %sparam, on %s\n", d->name, d->model_name ? d->model_name : "a model",
-	                    planner_count(arena, t[0].value), where);
+	                    planner_count(arena, totals[0].value), where);
 }

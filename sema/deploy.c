@@ -4,7 +4,8 @@
 
 const char *phase_name(int phase)
 {
-	return phase == PHASE_PREFILL ? "prefill" : phase == PHASE_DECODE ? "decode" : "any phase";
+	static const char *const names[] = {"any phase", "prefill", "decode", "train"};
+	return names[phase + 1];
 }
 
 struct diag *deployment_report(struct deployment *c, enum diag_code code, struct span at, const char *fmt, ...)

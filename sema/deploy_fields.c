@@ -77,6 +77,29 @@ static struct span set_where(struct deployment *c, const char *field)
 	return set && !set->layer->module->is_std ? set->span : c->deploy->work.span;
 }
 
+/* A field with a format. false: it is none, or left open. */
+static bool read_format(struct record *r, const char *field, enum dtype *out)
+{
+	struct val v = record_field(r, field) ? record_get(r, field, r->span) : val_none();
+	if (v.kind == V_DTYPE)
+		*out = v.dtype;
+	return v.kind == V_DTYPE;
+}
+
+static void read_optimizer(struct deployment *c)
+{
+	struct optimizer *o = &c->deploy->work.optimizer;
+	struct val v = record_get(c->work, "optimizer", c->work->span);
+	o->gradient = o->moments = o->master = DTYPE_F32;
+	read_format(c->work, "gradient", &o->gradient);
+	if (v.kind != V_RECORD)
+		return;
+	read_format(v.record, "moments", &o->moments);
+	o->has_master = read_format(v.record, "master", &o->master);
+	if (record_field(v.record, "states"))
+		deployment_int(c, v.record, "states", 0, &o->states);
+}
+
 void deployment_workload(struct deployment *c)
 {
 	struct workload *w = &c->deploy->work;
@@ -92,6 +115,7 @@ void deployment_workload(struct deployment *c)
 		return;
 	int64_t fewest = 0;
 	if (w->training) {
+		read_optimizer(c);
 		check_context(c, w->seq_hi, 1);
 		return;
 	}
@@ -151,22 +175,47 @@ static bool asked(struct deployment *c, struct record *r, const struct field *f,
 	return !f->init || !val_equal(v, eval(&scope, f->init, f->type));
 }
 
+/* planned: what is planned of training takes the setting into account. */
+static const struct setting {
+	const char *group, *field, *version;
+	bool planned;
+} later[] = {
+	{"pipeline", "schedule", "V2", true},
+	{"pipeline", "virtual", "V2", true},
+	{"pipeline", "double_buffer", "V2", true},
+	{"moe", "replicate", "V3", false},
+	{"moe", "migrate", "V3", false},
+	{"moe", "balance", "V3", false},
+	{"moe", "steal", "V3", false},
+	{"comm", "hierarchical", "V2", false},
+	{"comm", "overlap", "V2", true},
+	{"comm", "fuse_below", "V2", false},
+	{"comm", "compress", "V2", true},
+	{"streams", "compute", "V2", false},
+	{"streams", "experts", "V2", false},
+	{"streams", "reductions", "V2", false},
+	{"streams", "pipeline", "V2", false},
+	{"memory", "recompute", "V2", true},
+	{"memory", "prefetch", "V2", false},
+};
+
+static bool is_symbol(struct val v, const char *name) { return v.kind == V_SYMBOL && !strcmp(v.name, name); }
+
+/* Does it change what is planned of this training? Stages hold several pieces of a model only where they interleave. */
+static bool is_planned(struct deployment *c, const struct setting *s, struct val v)
+{
+	bool other =
+		(!strcmp(s->field, "virtual") && c->deploy->order != PIPELINE_INTERLEAVED) || is_symbol(v, "zero_bubble");
+	return s->planned && !other && record_is(c->work, "Training");
+}
+
 static void not_honoured(struct deployment *c)
 {
-	static const struct {
-		const char *group, *field, *version;
-	} later[] = {
-		{"pipeline", "schedule", "V2"}, {"pipeline", "virtual", "V2"},   {"pipeline", "double_buffer", "V2"},
-		{"moe", "replicate", "V3"},     {"moe", "migrate", "V3"},        {"moe", "balance", "V3"},
-		{"moe", "steal", "V3"},         {"comm", "hierarchical", "V2"},  {"comm", "overlap", "V2"},
-		{"comm", "fuse_below", "V2"},   {"comm", "compress", "V2"},      {"streams", "compute", "V2"},
-		{"streams", "experts", "V2"},   {"streams", "reductions", "V2"}, {"streams", "pipeline", "V2"},
-		{"memory", "recompute", "V2"},  {"memory", "prefetch", "V2"},
-	};
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
 		struct record *r = group(c, later[i].group);
 		struct field *f = r ? record_field(r, later[i].field) : NULL;
-		if (!f || !asked(c, r, f, record_get(r, later[i].field, f->span)))
+		struct val v = f ? record_get(r, later[i].field, f->span) : val_none();
+		if (!f || !asked(c, r, f, v) || is_planned(c, &later[i], v))
 			continue;
 		struct diag *d = deployment_report(c, DIAG_W0521, field_where(f),
 		                                   "`%s.%s` is not honoured by this version (%s): it has no effect",
@@ -190,12 +239,13 @@ static bool names_something(const struct program *p, const char *word, size_t n)
 	return false;
 }
 
-/* Each word of `layer.moe.he` is a region or a value of the model. */
-static void check_regions(struct deployment *c, struct record *memory)
+/* Reads regions and values that are computed again. Each word of `layer.moe.he` is a region or a value of the model. */
+static void read_recompute(struct deployment *c, struct record *memory)
 {
 	struct val v = record_get(memory, "recompute", memory->span);
 	for (int i = 0; v.kind == V_LIST && i < v.list.n; i++) {
 		const char *region = v.list.at[i].kind == V_SYMBOL ? v.list.at[i].name : "";
+		vec_push(c->sema->arena, &c->deploy->recompute, region);
 		for (const char *word = region; *word;) {
 			size_t n = strcspn(word, ".");
 			if (!names_something(c->deploy->program, word, n)) {
@@ -221,6 +271,27 @@ static void read_capacity(struct deployment *c, struct record *moe)
 		                  MAX_CAPACITY, val_show(c->sema, v));
 }
 
+/* Settings of training: pieces of the model on a stage, what overlaps, and the format of gradients that are sent. Zero
+ * bubbles are planned as one forward and one backward in turns, which takes no less time. */
+static void read_training(struct deployment *c, struct record *pipeline, struct record *comm)
+{
+	static const char *const overlaps[OVERLAPS] = {"off", "streams", "chunks"};
+	struct deploy *d = c->deploy;
+	bool training = record_is(c->work, "Training");
+	d->chunks = 1;
+	if (training && d->order == PIPELINE_INTERLEAVED)
+		deployment_int(c, pipeline, "virtual", 1, &d->chunks);
+	if (training && is_symbol(record_get(pipeline, "schedule", pipeline->span), "zero_bubble"))
+		d->order = PIPELINE_ONE_F_ONE_B;
+	struct val buffered = record_get(pipeline, "double_buffer", pipeline->span);
+	d->double_buffer = buffered.kind == V_BOOL && buffered.b;
+	for (int i = 0; i < OVERLAPS; i++)
+		if (is_symbol(record_get(comm, "overlap", comm->span), overlaps[i]))
+			d->overlap = (enum overlap)i;
+	struct val compress = record_get(comm, "compress", comm->span);
+	d->compressed = compress.kind == V_RECORD && read_format(compress.record, "gradient", &d->gradient_sent);
+}
+
 void deployment_settings(struct deployment *c)
 {
 	struct record *pipeline = group(c, "pipeline"), *moe = group(c, "moe"), *comm = group(c, "comm"),
@@ -240,6 +311,7 @@ void deployment_settings(struct deployment *c)
 	read_capacity(c, moe);
 	struct val reduce = record_get(comm, "reduce", comm->span);
 	c->deploy->reduce_f32 = reduce.kind == V_DTYPE && reduce.dtype == DTYPE_F32;
-	check_regions(c, memory);
+	read_recompute(c, memory);
+	read_training(c, pipeline, comm);
 	not_honoured(c);
 }

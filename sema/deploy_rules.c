@@ -165,13 +165,13 @@ static void no_such_class(struct deployment *c, struct span at, const char *klas
 	diag_suggest(c->sema->sink, d, at, nearest_name(klass, classes, 3));
 }
 
-/* Reads a rule's `phase` and `store`; false: it does not concern inference, or was reported. */
+/* Reads a rule's `phase` and `store`; false: a mistake in them was reported. */
 static bool read_scope(struct deployment *c, const struct placed *item, struct rule *r)
 {
 	static const struct {
 		const char *name;
 		int value;
-	} phases[] = {{"prefill", PHASE_PREFILL}, {"decode", PHASE_DECODE}},
+	} phases[] = {{"prefill", PHASE_PREFILL}, {"decode", PHASE_DECODE}, {"train", PHASE_TRAIN}},
 	  classes[] = {{"weights", CLASS_WEIGHT}, {"optimizer", CLASS_OPTIMIZER}, {"gradients", CLASS_GRADIENT}};
 	r->region = item->region;
 	r->phase = r->klass = -1;
@@ -181,8 +181,6 @@ static bool read_scope(struct deployment *c, const struct placed *item, struct r
 	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
 		if (same(item->klass, classes[i].name))
 			r->klass = classes[i].value;
-	if (same(item->phase, "train"))
-		return false;
 	if (item->phase && r->phase < 0)
 		no_such_phase(c, item->phase_span, item->phase);
 	if (item->klass && r->klass < 0)

@@ -18,7 +18,8 @@ struct mesh_axis {
 	struct span span; /* where its size was set last: the span to change */
 	struct span set;  /* the whole item `tp = 8`; empty if no user's file sets it */
 };
-enum phase { PHASE_PREFILL, PHASE_DECODE, PHASES, PHASE_ANY = -1 };
+/* PHASE_TRAIN scopes rules of the one program of training. The others are the step programs of inference. */
+enum phase { PHASE_PREFILL, PHASE_DECODE, PHASES, PHASE_TRAIN = PHASES, PHASE_ANY = -1 };
 const char *phase_name(int phase);
 enum store_class { CLASS_ACTIVATION, CLASS_WEIGHT, CLASS_GRADIENT, CLASS_OPTIMIZER, CLASS_CACHE, CLASS_ANY = -1 };
 
@@ -32,15 +33,29 @@ struct rule {
 	struct span span, target_span;
 };
 
+/* What a rank keeps for each param in training, besides the weight. */
+struct optimizer {
+	enum dtype gradient; /* format in which gradients are added up */
+	int64_t states;      /* moments for each param, */
+	enum dtype moments;  /* in this format */
+	bool has_master;     /* a copy of the weight in another format, */
+	enum dtype master;   /* this one */
+};
+
 struct workload {
 	int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache;
 	bool training;
+	struct optimizer optimizer;                                          /* of training */
 	struct span span;                                                    /* the deployment's `workload` */
 	struct span seq_span, batch_span, chunk_span, rows_span, cache_span; /* where the user set each, else `span` */
 	struct span cache_set;                                               /* as of a mesh axis */
 };
 /* Positions of the longest sequence. The last generated token takes none; at least one is generated. */
 int64_t workload_longest(const struct workload *w);
+
+/* Which communication runs beside computation: none; what has a stream of its own, as gradients at the end of a step;
+ * parts of what a product waits for, too. */
+enum overlap { OVERLAP_OFF, OVERLAP_STREAMS, OVERLAP_CHUNKS, OVERLAPS };
 
 struct deploy {
 	const char *name;
@@ -56,12 +71,19 @@ struct deploy {
 	int64_t microbatches;
 	struct span microbatches_span, microbatches_set; /* set: as of a mesh axis */
 	enum pipeline_order order;
+	int64_t chunks;            /* of the model on a stage: more than 1 only in training */
 	struct span schedule_span; /* pipeline { schedule = interleaved } */
 	int64_t *stages;
 	int n_stages;
 	struct span stages_span, stages_set; /* layers of each stage; NULL: even */
 	double moe_capacity;
 	bool reduce_f32; /* comm { reduce = f32 } */
+	/* Settings of training. recompute: regions or values such as `layer.attn.o` */
+	struct name_list recompute;
+	enum overlap overlap;
+	bool double_buffer;
+	bool compressed; /* gradients are sent in another format, */
+	enum dtype gradient_sent;
 	bool needs_training, has_auto;
 	struct span auto_span;       /* set: build rejects the deployment */
 	bool refused;                /* an error was reported: no plan is made, but the totals of the model are valid */

@@ -179,7 +179,14 @@ static void plan(struct arena *arena, struct names *names, struct sink *sink, co
 	if (s) {
 		must_hold(schedule_check(s, arena), spec);
 		planner_fit(arena, names, sink, d, s, &target);
-		struct plan *plan = planner_plan(arena, d, s);
+		struct plan *plan = planner_plan(arena, d, s, NULL);
+		plan_text(arena, plan);
+		json_decref(plan_json(plan));
+	}
+	if (d->needs_training) {
+		struct training *t = training_of(arena, l);
+		planner_fit_training(arena, names, sink, t);
+		struct plan *plan = planner_plan(arena, d, NULL, t);
 		plan_text(arena, plan);
 		json_decref(plan_json(plan));
 	}

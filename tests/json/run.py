@@ -137,7 +137,7 @@ def check_text(plan, text):
     """The text's figures are the document's."""
     lines = text.splitlines()
     assert lines[0].startswith(f"deploy {plan['deploy']}: "), lines[0]
-    assert plan["status"] == "scheduled" or "bytes of a rank" not in text
+    assert plan["status"] in ("scheduled", "training") or "bytes of a rank" not in text
     printed, program = [], None
     for line in lines:
         if match := re.match(r"  collectives of (\w+)", line):
@@ -156,6 +156,8 @@ def check_text(plan, text):
             stages[i] = re.findall(r"[\d.]+ [KMGTP]?i?B", match[3])
     for stage in plan["stages"]:
         same(f"bytes of stage {stage['stage']}", stages[stage["stage"]], [shown(stage["bytes"][kind]) for kind in [*KINDS, "peak"]])
+    for stage in plan["training"]["stages"] if plan["training"] else []:
+        same(f"bytes of stage {stage['stage']}", stages[stage["stage"]], [shown(figure) for figure in stage["bytes"].values()])
     for name, word in [("total.weights", "weights "), ("total.kv", "positions, ")]:
         if name in plan["totals"] and not plan["workload"]["training"]:
             assert word + shown(plan["totals"][name]) in text, name

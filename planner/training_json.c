@@ -1,0 +1,50 @@
+/* Training as JSON: docs/json.md. Every number is in base units. */
+#include "training.h"
+#include "plan.h"
+#include "../support/json.h"
+
+static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
+
+static json_t *layers_of(const struct training *t, int stage)
+{
+	json_t *chunks = json_array();
+	for (int c = 0; c < t->pipeline.chunks; c++) {
+		struct layer_range layers = training_layers(t, stage, c);
+		json_t *pair = json_array();
+		json_array_append_new(pair, json_integer(layers.begin));
+		json_array_append_new(pair, json_integer(layers.end));
+		json_array_append_new(chunks, pair);
+	}
+	return chunks;
+}
+
+static json_t *bytes_of(const struct training_memory *m)
+{
+	json_t *bytes = json_object();
+	set(bytes, "weights", json_figure(m->weights));
+	set(bytes, "gradients", json_figure(m->gradients));
+	set(bytes, "optimizer", json_figure(m->optimizer));
+	set(bytes, "saved", json_figure(m->saved));
+	set(bytes, "working", json_figure(m->working));
+	set(bytes, "peak", json_figure(m->peak));
+	return bytes;
+}
+
+json_t *training_json(const struct training *t)
+{
+	json_t *training = json_object(), *stages = json_array();
+	for (int i = 0; i < t->pipeline.stages; i++) {
+		struct training_memory m = training_stage_memory(t, i);
+		json_t *stage = json_object();
+		set(stage, "stage", json_integer(i));
+		set(stage, "layers", layers_of(t, i));
+		set(stage, "slots", json_integer(stage_slots(&t->pipeline, i)));
+		set(stage, "bytes", bytes_of(&m));
+		json_array_append_new(stages, stage);
+	}
+	set(training, "schedule", json_string(pipeline_order_name(t->pipeline.order)));
+	set(training, "microbatches", json_integer(t->pipeline.microbatches));
+	set(training, "sequences", json_figure(t->sequences));
+	set(training, "stages", stages);
+	return training;
+}

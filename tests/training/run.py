@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""What `deployc plan` says of training, held to closed forms that others published, and to what must be true of any plan.
+
+    run.py [WORD ...]    only the tests whose name contains a word
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).absolute()
+
+GPT = """use std.gpt2 {{ GPT2 }}
+use std.clusters {{ DGX_A100 }}
+use std.plans {{ Megatron }}
+use std.workload {{ Training, AdamW, Optimizer }}
+deploy T {{
+  model    = GPT2 {{ layers = {layers}; d_model = {h}; kv_heads = {a}; vocab = {v}; max_ctx = {s}; weight = bf16; act = bf16; kv = bf16 }}
+  cluster  = DGX_A100 {{ nodes = {nodes} }}
+  plan     = Megatron {{ tp = {t}; pp = {p}; dp = {d}; pipeline {{ microbatches = {m}; schedule = {schedule}; virtual = {virtual} }}; {more} }}
+  workload = Training {{ batch = {batch}; seq = {s}{work} }}
+  gpus     = {gpus}
+}}
+"""
+DEFAULTS = dict(layers=8, h=1024, a=16, v=51200, s=512, t=1, p=1, d=1, m=1, b=2, schedule="one_f_one_b", virtual=1, more="", work="")
+WHOLE = "at residual { seq -> none }"  # tensor parallel without sequence parallel
+
+
+class Failed(Exception):
+    """A failed test; its text is one line of the report."""
+
+
+def plan(text, *settings):
+    """The object of the deployment in `plan --format=json`."""
+    with tempfile.NamedTemporaryFile("w", suffix=".deploy") as spec:
+        spec.write(text)
+        spec.flush()
+        words = [word for one in settings for word in ("-D", one)]
+        done = subprocess.run([DEPLOYC, "plan", spec.name, "--format=json", *words], capture_output=True, text=True, timeout=60)
+    if not done.stdout:
+        raise Failed(next((line for line in done.stderr.splitlines() if "error" in line), "no output"))
+    plans = json.loads(done.stdout)["plans"]
+    if not plans or not plans[0]["training"]:
+        raise Failed(next((line for line in done.stderr.splitlines() if "error" in line), "no plan of training"))
+    return plans[0]
+
+
+def gpt(**values):
+    """A GPT; b sequences are a microbatch of a data-parallel rank."""
+    x = {**DEFAULTS, **values}
+    x["batch"] = x["b"] * x["m"] * x["d"]
+    x["gpus"] = x["t"] * x["p"] * x["d"]
+    x["nodes"] = -(-x["gpus"] // 8)
+    return plan(GPT.format(**x)), x
+
+
+def same(what, one, other, within=1e-12):
+    if abs(one - other) > within * max(abs(one), abs(other)):
+        raise Failed(f"{what}: {one} is not {other}")
+
+
+# ---- bytes ------------------------------------------------------------------------------------------------------------
+
+def per_layer(mode, x):
+    """Korthikanti et al., arXiv 2205.05198, table 2: bytes of a layer, without what dropout keeps. Of 34 sbh, two masks of sbh are
+    dropout's, one behind each projection, which tensor parallelism without sequence parallelism leaves whole (10 = 8 + 2). The
+    quadratic term is that of scores in memory; a fused attention keeps the logarithms of its sums instead, 4 bytes a query and head."""
+    sbh, t = x["s"] * x["b"] * x["h"], x["t"]
+    sums = 4 * x["s"] * x["b"] * x["a"] / t
+    return {"tensor": sbh * (8 + 24 / t) + sums, "tensor and sequence": sbh * 32 / t + sums, "full": 2 * sbh / t}[mode]
+
+
+def saved_of_a_layer():
+    for mode, more in [("tensor", WHOLE), ("tensor and sequence", ""), ("full", "memory { recompute = [layer] }")]:
+        for t in (1, 2, 8):
+            found, x = gpt(t=t, p=4, m=4, more=more)
+            stage = found["training"]["stages"][1]
+            same(f"{mode}, tp {t}", stage["bytes"]["saved"], 3 * 2 * per_layer(mode, x))
+
+
+def in_flight():
+    """Stage s of p keeps min(p - s, m) microbatches; interleaving keeps (1 + (p - 1) / (p v)) of the first stage's (the same paper, 4.2.1)."""
+    for p, m in [(2, 8), (4, 2), (4, 8), (8, 16)]:
+        found, x = gpt(p=p, m=m)
+        for s, stage in enumerate(found["training"]["stages"][:-1]):
+            same(f"stage {s} of {p}, {m} microbatches", stage["bytes"]["saved"], min(p - s, m) * 8 / p * per_layer("tensor", x))
+    for v in (2, 4):
+        found, x = gpt(p=4, m=8, layers=16, schedule="interleaved", virtual=v)
+        first = found["training"]["stages"][0]
+        same(f"virtual = {v}", first["bytes"]["saved"], 16 * per_layer("tensor", x) * (1 + 3 / (4 * v)))
+        same("layers of its chunks", sum(end - begin for begin, end in first["layers"]), 4)
+    found, x = gpt(p=4, m=8, schedule="fill_drain")
+    same("fill_drain", found["training"]["stages"][0]["bytes"]["saved"], 8 * 2 * per_layer("tensor", x))
+
+
+def regions_computed_again():
+    """Without the MLP: less its two wide values, 8 sbh each, over t. A value by name: less that value."""
+    base, x = gpt(p=4, m=4, t=2)
+    sbh = x["s"] * x["b"] * x["h"]
+    for what, less in [("layer.mlp", 16 * sbh / 2), ("layer.attn.o", (2 * sbh + 4 * x["s"] * x["b"] * x["a"]) / 2),
+                       ("layer.attn", (8 * sbh + 4 * x["s"] * x["b"] * x["a"]) / 2)]:
+        found, _ = gpt(p=4, m=4, t=2, more=f"memory {{ recompute = [{what}] }}")
+        saved = [one["training"]["stages"][1]["bytes"]["saved"] for one in (base, found)]
+        same(what, saved[0] - saved[1], 3 * 2 * less)
+
+
+def states_of_a_param():
+    """Narayanan et al., arXiv 2104.04473: 12 L h^2 (1 + 13 / 12h + (v + s) / 12Lh) parameters, and 2 h of a norm that they leave out."""
+    found, x = gpt(layers=4)
+    params = 12 * x["layers"] * x["h"]**2 * (1 + 13 / (12 * x["h"]) + (x["v"] + x["s"]) / (12 * x["layers"] * x["h"])) + 2 * x["h"]
+    total = found["totals"]
+    same("params", total["params"], params)
+    same("weights", total["memory.weights"], 2 * params)
+    same("gradients", total["memory.gradients"], 4 * params)
+    same("optimizer", total["memory.optimizer"], 12 * params)
+    found, _ = gpt(layers=4, work="; gradient = bf16; optimizer = AdamW { moments = bf16; master = none }")
+    same("gradients in bf16", found["totals"]["memory.gradients"], 2 * params)
+    same("moments in bf16", found["totals"]["memory.optimizer"], 4 * params)
+    found, _ = gpt(layers=4, work="; optimizer = Optimizer {}")
+    same("no moments", found["totals"]["memory.optimizer"], 4 * params)
+
+
+LLAMA = """use std.models {{ Llama_2_7B }}
+use std.clusters {{ DGX_A100 }}
+use std.plans {{ Megatron }}
+use std.workload {{ Training }}
+deploy T {{
+  model    = Llama_2_7B
+  cluster  = DGX_A100 {{ nodes = 8 }}
+  plan     = Megatron {{ dp = 64; {more} }}
+  workload = Training {{ batch = 64; seq = 512; gradient = bf16 }}
+}}
+"""
+
+
+def zero():
+    """Rajbhandari et al., arXiv 1910.02054: of P parameters over n ranks, 16 P bytes; 4 P + 12 P/n; 2 P + 14 P/n; 16 P/n."""
+    for more, whole, shared in [("", 16, 0), ("store optimizer { d_model -> dp }", 4, 12), ("store gradients { d_model -> dp }", 2, 14),
+                                ("store weights { d_model -> dp }", 0, 16)]:
+        total = plan(LLAMA.format(more=more))["totals"]
+        states = sum(total[f"memory.{kind}"] for kind in ("weights", "gradients", "optimizer"))
+        same(more or "no rule", states, (whole + shared / 64) * total["params"])
+
+
+def parts_are_the_whole():
+    for values in [dict(), dict(t=4, p=4, m=8), dict(p=4, m=8, layers=16, schedule="interleaved", virtual=2), dict(d=8, more="store weights { d_model -> dp }")]:
+        found, _ = gpt(**values)
+        stages = [stage["bytes"] for stage in found["training"]["stages"]]
+        for i, stage in enumerate(stages):
+            same(f"peak of stage {i}", stage["peak"], sum(stage[kind] for kind in ("weights", "gradients", "optimizer", "saved", "working")))
+        for kind in ("weights", "gradients", "optimizer", "peak"):
+            same(f"memory.{kind}", found["totals"][f"memory.{kind}"], max(stage[kind] for stage in stages))
+        same("memory.activations", found["totals"]["memory.activations"], max(stage["saved"] + stage["working"] for stage in stages))
+
+
+TESTS = {"saved of a layer": saved_of_a_layer, "microbatches in flight": in_flight, "regions computed again": regions_computed_again,
+         "states of a param": states_of_a_param, "ZeRO": zero, "parts are the whole": parts_are_the_whole}
+
+
+def main(words):
+    if not DEPLOYC.exists():
+        sys.exit(f"{DEPLOYC} is missing: run `make`, or set DEPLOYC")
+    passed = failed = 0
+    for title, test in TESTS.items():
+        if words and not any(word in title for word in words):
+            continue
+        start = time.monotonic()
+        try:
+            verdict, note = "ok  ", test() or ""
+            passed += 1
+        except (Failed, subprocess.TimeoutExpired, OSError, ValueError) as failure:
+            verdict, note = "FAIL", str(failure)
+            failed += 1
+        print(f"{verdict} {title:<32} {time.monotonic() - start:5.1f} s  {note}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
