@@ -348,6 +348,17 @@ $(BUILD)/bench/schedule: $(BUILD)/bench/schedule.o $(BUILD)/libdeployrt.a
 bench-schedule: $(BUILD)/bench/schedule
 	@$<
 
+# Predictions beside published measurements: docs/accuracy.md. ACCURACY="--rows products" prints figures instead.
+.PHONY: accuracy test-accuracy
+ACCURACY ?= --write
+$(BUILD)/tests/accuracy/operators: $(BUILD)/tests/accuracy/operators.o $(FRONT_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(JANSSON) -lm
+accuracy: all $(BUILD)/tests/accuracy/operators
+	@BUILD=$(BUILD) $(PYTHON) tests/accuracy/run.py $(ACCURACY)
+test-accuracy:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD) ACCURACY= accuracy
+
 # What a plan's times cost.
 .PHONY: bench-planner
 $(BUILD)/bench/planner: $(BUILD)/bench/planner.o $(FRONT_OBJ)

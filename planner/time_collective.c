@@ -5,7 +5,7 @@
 /* Assumed of every network, where the machine does not state a level's latency: s of a hop, s to begin. */
 #define NETWORK_HOP   12e-6
 #define NETWORK_START 10e-6
-/* Share of a NIC that collectives reach: 0.96 (A100), 0.925 (H100), 0.95 (EFA) are published for 32 devices. */
+/* Share of a NIC that rings reach: 0.96 (A100), 0.925 (H100), 0.95 (EFA) are published for 32 devices. */
 #define NETWORK_SHARE 0.92
 /* Share of the inner link for all-to-alls that also cross the network, and for rows to one rank; s of the latter. */
 #define ALL_TO_ALL_SHARE 0.65
@@ -108,7 +108,7 @@ double time_across(const struct across *g, enum fit_collective_of of, double byt
 		return POINT_START + bytes / slowest_rate(g);
 	bool reduces_all = of == OF_ALL_REDUCE || of == OF_ONE_SHOT;
 	double passes = reduces_all ? 2 : 1;
-	double network = passes * (network_latency(g) + bytes * (units - 1) / units / (slowest_rate(g) * inside));
+	double network = passes * (network_latency(g) + bytes * (ranks - 1) / ranks / (slowest_rate(g) * inside));
 	return inside > 1 ? max(network, inside_unit(g, reduces_all ? OF_ALL_REDUCE : of, inside, bytes)) : network;
 }
 

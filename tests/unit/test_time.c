@@ -386,18 +386,18 @@ static void random_levels(struct levels *l)
 	}
 }
 
-/* A rank's share of what must leave an inner unit, over all its NICs; over one, from one rank to another. */
+/* A rank's share of what rings carry out of an inner unit, over all its NICs; over one, from one rank to another. */
 static double network_bound(const struct levels *l, enum fit_collective_of of, double bytes)
 {
 	double ranks = 1, bound = 0;
 	for (int i = 0; i < l->machine.levels.n; i++)
 		ranks *= l->members[i];
-	double inside = l->members[0], units = ranks / inside;
+	double inside = l->members[0];
 	for (int i = 1; i < l->machine.levels.n; i++) {
 		double rate = l->at[i].link.bandwidth * l->at[i].nics_per_device / l->at[i].oversubscription, sent;
 		sent = of == OF_ALL_TO_ALL       ? bytes * (1 - inside / ranks)
 		       : of == OF_POINT_TO_POINT ? bytes
-		                                 : least_sent(of, units, bytes) / inside;
+		                                 : least_sent(of, ranks, bytes) / inside;
 		if (l->members[i] > 1 && (of != OF_ALL_TO_ALL || i == 1))
 			bound = fmax(bound, sent / rate);
 	}

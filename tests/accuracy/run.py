@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Predictions beside published measurements. Figures are in the .csv files beside this one, each with its source; operators are
+predicted by operators.c, all else by `deployc plan`. The tables of docs/accuracy.md between markers are what this program prints.
+
+    run.py                      median errors are within one point of the page's
+    run.py --write              writes the page's tables
+    run.py --rows [WORD ...]    prints each figure of groups whose name contains a word
+"""
+import csv
+import functools
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).absolute()
+DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", BUILD / "deployc")).absolute()
+PAGE = ROOT / "docs" / "accuracy.md"
+GIB = 2**30
+
+# Systems of operators.csv: a cluster of std.clusters, refined.
+SYSTEMS = {
+    "A100": "DGX_A100 {}",
+    "H100": "DGX_H100 {}",
+    "H200": "DGX_H200 {}",
+    "B200": "DGX_B200 {}",
+    "B200_EFA": "DGX_B200 { nodes = 4 }",  # AWS p6-b200: 8 cards of 400 Gbit/s for 8 GPUs
+    "GB200": "GB200_NVL72 {}",
+    "H800": "HGX_H800 { nodes = 32 }",
+}
+ON_SYSTEM = """use std.clusters as clusters
+use std.models { Llama_3_2_1B }
+use std.workload { Inference }
+plan One { mesh tp = 1 }
+deploy D { model = Llama_3_2_1B; cluster = clusters.%s; plan = One; gpus = 1; workload = Inference { batch = 1; seq = 64 } }
+"""
+SERVED = """use std.clusters as clusters
+use std.models as models
+use std.plans { Megatron }
+use std.workload { Inference }
+%s
+deploy D {
+  model = Served; cluster = clusters.%s; plan = Megatron { tp = %s }; gpus = %s
+  workload = Inference { batch = 8; seq = 64..1024 }
+}
+"""
+# Published models that std.models lacks: what they change of one in it.
+MODELS = {
+    "CodeLlama_7B": "Llama_3_1_8B { kv_heads = 32; q_group = 1; ffn = 11008; vocab = 32016 }",
+}
+PEERS = {
+    "products": "LLMCompass claims 10.9 mean over its operators",
+    "serving: bytes of weights": "llm-d-planner 0.89 mean of 53 runs",
+}
+
+
+def figures(name):
+    with open(HERE / name, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run(*command, text=""):
+    done = subprocess.run(list(map(str, command)), input=text, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}:\n{done.stderr}")
+    return done.stdout
+
+
+def with_spec(text, command):
+    """command(path of a file with the text)"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "spec.deploy"
+        path.write_text(text)
+        return command(path)
+
+
+@functools.cache
+def plan(text):
+    return json.loads(with_spec(text, lambda path: run(DEPLOYC, "plan", "--format=json", path)))["plans"][0]
+
+
+# ---- groups: lists of (what, measured, predicted) by name ------------------------------------------------------------
+def operators():
+    groups, rows = {}, figures("operators.csv")
+    for system in SYSTEMS:
+        asked = [row for row in rows if row["system"] == system]
+        queries = "".join(row["query"] + "\n" for row in asked)
+        answers = with_spec(ON_SYSTEM % SYSTEMS[system],
+                            lambda path: run(BUILD / "tests/accuracy/operators", path, text=queries)).split()
+        for row, answer in zip(asked, answers, strict=True):
+            what = f"{row['system']}: {row['query']}"
+            groups.setdefault(row["group"], []).append((what, float(row["seconds"]), float(answer)))
+    return groups
+
+
+def memory():
+    weights, cache = [], []
+    for row in figures("memory.csv"):
+        model = MODELS.get(row["model"], row["model"])
+        served = f"model Served = models.{model}" + (" { weight = f32; act = f32; kv = f32 }" if row["format"] == "f32" else "")
+        totals = plan(SERVED % (served, "DGX_H100", row["tp"], row["tp"]))
+        what = f"{row['published']}, {row['format']}, tp {row['tp']}"
+        weights.append((what, float(row["weights_gib"]), totals["totals"]["memory.weights"] / GIB))
+        if row["kv_bytes_per_token"]:
+            positions = totals["step"]["pools"][0]["pages"] * totals["step"]["page"]
+            predicted = totals["totals"]["memory.kv"] / positions
+            cache.append((what, float(row["kv_bytes_per_token"]), predicted))
+    return {"serving: bytes of weights": weights, "serving: bytes of a token in the cache": cache}
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+def quantile(values, share):
+    values = sorted(values)
+    at = share * (len(values) - 1)
+    low = int(at)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (values[high] - values[low]) * (at - low)
+
+
+def line(name, rows):
+    errors = [predicted / measured - 1 for _, measured, predicted in rows]
+    sizes = [abs(error) * 100 for error in errors]
+    return (f"| {name} | {len(rows)} | {statistics.median(sizes):.1f} | {quantile(sizes, 0.9):.1f} | {statistics.mean(sizes):.1f} "
+            f"| {statistics.mean(errors) * 100:+.1f} | {PEERS.get(name, '')} |")
+
+
+def table(groups):
+    head = "| predictions | n | median | 90% | mean | signed mean | peers, as they claim |\n|---|---|---|---|---|---|---|\n"
+    return head + "".join(line(name, rows) + "\n" for name, rows in groups.items())
+
+
+MARKED = re.compile(r"(<!-- make accuracy -->\n).*?(<!-- end -->\n)", re.S)
+
+
+def medians(text):
+    return {cells[0]: (int(cells[1]), float(cells[2]))
+            for cells in ([cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines() if row.startswith("| "))
+            if len(cells) == 7 and cells[1].isdigit()}
+
+
+def check(groups):
+    """Returns the number of groups whose line in the page is wrong."""
+    page, now, bad = medians(MARKED.search(PAGE.read_text())[0]), medians(table(groups)), 0
+    for name in sorted(page.keys() | now.keys()):
+        then, today = page.get(name), now.get(name)
+        good = then and today and then[0] == today[0] and abs(then[1] - today[1]) <= 1
+        print(f"{'ok  ' if good else 'FAIL'} {name}: {today} (docs/accuracy.md: {then})")
+        bad += not good
+    print(f"{len(page.keys() | now.keys()) - bad} passed, {bad} failed")
+    return bad
+
+
+def main(arguments):
+    groups = {**operators(), **memory()}
+    if arguments[:1] == ["--rows"]:
+        for name, rows in groups.items():
+            if not arguments[1:] or any(word in name for word in arguments[1:]):
+                print(table({name: rows}), end="")
+                for what, measured, predicted in rows:
+                    print(f"  {what:75} {measured:12.6g} {predicted:12.6g} {(predicted / measured - 1) * 100:+6.1f}%")
+        return 0
+    if arguments == ["--write"]:
+        PAGE.write_text(MARKED.sub(lambda marks: marks[1] + "\n" + table(groups) + "\n" + marks[2], PAGE.read_text()))
+        return 0
+    return 1 if check(groups) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
