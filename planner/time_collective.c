@@ -41,12 +41,13 @@ double time_collective(const struct fit_collective *fit, enum fit_collective_of 
 }
 
 /* ---- levels ---------------------------------------------------------------------------------- */
-static double group_ranks(const struct across *g)
+/* The innermost units that the group has ranks in. */
+static double group_units(const struct across *g)
 {
-	double ranks = 1;
-	for (int i = 0; i < g->machine->levels.n; i++)
-		ranks *= g->members[i];
-	return ranks;
+	double units = 1;
+	for (int i = 1; i < g->machine->levels.n; i++)
+		units *= g->members[i];
+	return units;
 }
 
 /* Bytes/s over a level for one device: its NICs, when all devices of a unit use the level at the same time. */
@@ -66,23 +67,21 @@ static double network_latency(const struct across *g)
 	return latency;
 }
 
-/* The rate of the slowest outer level that the group crosses. */
-static double slowest_rate(const struct across *g)
+/* The rate of the slowest level on the way from one innermost unit to the farthest of the group. */
+static double slowest_rate(const struct across *g, double units)
 {
-	double rate = INFINITY;
-	for (int i = 1; i < g->machine->levels.n; i++)
-		if (g->members[i] > 1)
-			rate = min(rate, network_rate(&g->machine->levels.at[i]));
+	double rate = INFINITY, below = 1;
+	for (int i = 1; below < units; below *= g->members[i++])
+		rate = min(rate, network_rate(&g->machine->levels.at[i]));
 	return rate;
 }
 
 /* s of `bytes` that a rank sends evenly to all ranks of the group, on the level that takes longest. */
-static double all_to_all_across(const struct across *g, double ranks, double bytes)
+static double all_to_all_across(const struct across *g, double units, double bytes)
 {
-	double inside = 1, longest = bytes / (g->machine->levels.at[0].link.bandwidth * ALL_TO_ALL_SHARE);
-	for (int i = 0; i < g->machine->levels.n; inside *= g->members[i++])
-		if (i > 0 && g->members[i] > 1)
-			longest = max(longest, bytes * (1 - inside / ranks) / network_rate(&g->machine->levels.at[i]));
+	double below = 1, longest = bytes / (g->machine->levels.at[0].link.bandwidth * ALL_TO_ALL_SHARE);
+	for (int i = 1; below < units; below *= g->members[i++])
+		longest = max(longest, bytes * (1 - below / units) / network_rate(&g->machine->levels.at[i]));
 	return network_latency(g) + longest;
 }
 
@@ -97,33 +96,32 @@ static double inside_unit(const struct across *g, enum fit_collective_of of, dou
 
 double time_across(const struct across *g, enum fit_collective_of of, double bytes)
 {
-	double ranks = group_ranks(g), inside = g->members[0], units = ranks / inside;
+	double inside = g->members[0], units = group_units(g), ranks = inside * units;
 	if (ranks <= 1 || bytes <= 0)
 		return 0;
 	if (units <= 1)
 		return inside_unit(g, of, ranks, bytes);
 	if (of == OF_ALL_TO_ALL)
-		return all_to_all_across(g, ranks, bytes);
+		return all_to_all_across(g, units, bytes);
 	if (of == OF_POINT_TO_POINT)
-		return POINT_START + bytes / slowest_rate(g);
+		return POINT_START + bytes / slowest_rate(g, units);
 	bool reduces_all = of == OF_ALL_REDUCE || of == OF_ONE_SHOT;
 	double passes = reduces_all ? 2 : 1;
-	double network = passes * (network_latency(g) + bytes * (ranks - 1) / ranks / (slowest_rate(g) * inside));
-	return inside > 1 ? max(network, inside_unit(g, reduces_all ? OF_ALL_REDUCE : of, inside, bytes)) : network;
+	double network = passes * (network_latency(g) + bytes * (ranks - 1) / ranks / (slowest_rate(g, units) * inside));
+	return max(network, inside_unit(g, reduces_all ? OF_ALL_REDUCE : of, inside, bytes));
 }
 
 double time_dispatch(const struct across *g, double tokens, double top, double row_bytes)
 {
-	double ranks = group_ranks(g), inside = g->members[0], units = ranks / inside, bytes = tokens * row_bytes;
+	double inside = g->members[0], units = group_units(g), ranks = inside * units, bytes = tokens * row_bytes;
 	if (ranks <= 1 || bytes <= 0)
 		return 0;
 	double link = g->machine->levels.at[0].link.bandwidth * ALL_TO_ALL_SHARE;
 	double time = DISPATCH_START + bytes * min(top, ranks) * (ranks - 1) / ranks / link;
 	double reached = 1 - pow(1 - inside / ranks, top); /* the chance that a token has a row for a unit */
 	double below = 1;                                  /* units of the innermost level in one of the level below */
-	for (int i = 1; i < g->machine->levels.n; below *= g->members[i++])
-		if (g->members[i] > 1)
-			time = max(time, DISPATCH_START_ACROSS
-			                     + bytes * (units - below) * reached / network_rate(&g->machine->levels.at[i]));
+	for (int i = 1; below < units; below *= g->members[i++])
+		time = max(time,
+		           DISPATCH_START_ACROSS + bytes * (units - below) * reached / network_rate(&g->machine->levels.at[i]));
 	return time;
 }

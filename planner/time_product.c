@@ -80,7 +80,7 @@ double time_product_cast_before(const struct silicon *d, const struct fit_produc
 double time_grouped(const struct silicon *d, const struct fit_grouped *fit, const struct grouped *g)
 {
 	double compute = d->multiprocessors / (g->peak * fit->compute), l2 = d->bandwidth * fit->l2 / d->multiprocessors;
-	double each = max(g->rows / g->hit, 1), columns = round_up(g->n / GROUPED_COLUMNS), best = INFINITY;
+	double each = g->rows / g->hit, columns = round_up(g->n / GROUPED_COLUMNS), best = INFINITY;
 	for (int i = 0; i < SIDES; i++) {
 		double tm = sides[i], traffic = (tm * g->activation_bytes + GROUPED_COLUMNS * g->weight_bytes) / l2;
 		double tile = max(2 * tm * GROUPED_COLUMNS * compute, traffic) * g->k + fit->tile;

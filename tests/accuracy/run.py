@@ -41,22 +41,27 @@ plan One { mesh tp = 1 }
 deploy D { model = Llama_3_2_1B; cluster = clusters.%s; plan = One; gpus = 1; workload = Inference { batch = 1; seq = 64 } }
 """
 SERVED = """use std.clusters as clusters
+use std.engines as engines
 use std.models as models
 use std.plans { Megatron }
 use std.workload { Inference }
-%s
+model Served = models.%(model)s
 deploy D {
-  model = Served; cluster = clusters.%s; plan = Megatron { tp = %s }; gpus = %s
-  workload = Inference { batch = 8; seq = 64..1024 }
+  model = Served; cluster = clusters.%(cluster)s; plan = Megatron { tp = %(tp)s }; gpus = %(tp)s; engine = engines.%(engine)s
+  workload = Inference { batch = %(batch)s; seq = %(seq)s; output = %(output)s }
 }
 """
+CLUSTERS = {"DGX_A100_40GB": "DGX_A100 { device = clusters.A100_SXM_40GB }"}
 # Published models that std.models lacks: what they change of one in it.
 MODELS = {
     "CodeLlama_7B": "Llama_3_1_8B { kv_heads = 32; q_group = 1; ffn = 11008; vocab = 32016 }",
+    "Llama_2_7B": "Llama_3_1_8B { kv_heads = 32; q_group = 1; ffn = 11008; vocab = 32000 }",
+    "Llama_2_70B": "Llama_3_1_70B { vocab = 32000 }",
 }
 PEERS = {
-    "products": "LLMCompass claims 10.9 mean over its operators",
-    "serving: bytes of weights": "llm-d-planner 0.89 mean of 53 runs",
+    "products": "LLMCompass 10.9 mean, its operators",
+    "serving: bytes of weights": "llm-d-planner 0.89 mean, 53 runs",
+    "one sequence: gpt-fast, A100": "GenZ 1.9, LIMINAL 7.6",
 }
 
 
@@ -103,8 +108,10 @@ def memory():
     weights, cache = [], []
     for row in figures("memory.csv"):
         model = MODELS.get(row["model"], row["model"])
-        served = f"model Served = models.{model}" + (" { weight = f32; act = f32; kv = f32 }" if row["format"] == "f32" else "")
-        totals = plan(SERVED % (served, "DGX_H100", row["tp"], row["tp"]))
+        if row["format"] == "f32":
+            model += " { weight = f32; act = f32; kv = f32 }"
+        totals = plan(SERVED % {"model": model, "cluster": "DGX_H100", "tp": row["tp"], "engine": "vLLM_2025",
+                                "batch": 8, "seq": "64..1024", "output": 1})
         what = f"{row['published']}, {row['format']}, tp {row['tp']}"
         weights.append((what, float(row["weights_gib"]), totals["totals"]["memory.weights"] / GIB))
         if row["kv_bytes_per_token"]:
@@ -112,6 +119,20 @@ def memory():
             predicted = totals["totals"]["memory.kv"] / positions
             cache.append((what, float(row["kv_bytes_per_token"]), predicted))
     return {"serving: bytes of weights": weights, "serving: bytes of a token in the cache": cache}
+
+
+def serving():
+    groups = {}
+    for row in figures("serving.csv"):
+        metrics = plan(SERVED % {**row, "model": MODELS.get(row["model"], row["model"]), "seq": row["input"],
+                                 "cluster": CLUSTERS.get(row["cluster"], row["cluster"])})["times"]["metrics"]
+        if row["metric"] == "batch":
+            predicted = int(row["batch"]) / metrics["throughput.sequences"]["value"]
+        else:
+            predicted = metrics[row["metric"]]["value"]
+        what = f"{row['cluster']}: {row['model']}, tp {row['tp']}, {row['batch']} x {row['input']} + {row['output']}"
+        groups.setdefault(row["group"], []).append((what, float(row["seconds"]), predicted))
+    return groups
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -157,7 +178,7 @@ def check(groups):
 
 
 def main(arguments):
-    groups = {**operators(), **memory()}
+    groups = {**operators(), **memory(), **serving()}
     if arguments[:1] == ["--rows"]:
         for name, rows in groups.items():
             if not arguments[1:] or any(word in name for word in arguments[1:]):

@@ -176,9 +176,19 @@ static void levels_are_what_the_machine_states(void **state)
 	same(time_across(&three.across, OF_ALL_TO_ALL, bytes), hops + 0.75 * bytes / (50e9 * 0.92));
 	three.at[2].link.bandwidth = 25e9;
 	same(time_across(&three.across, OF_ALL_TO_ALL, bytes), hops + 0.5 * bytes / (25e9 * 0.92));
+	/* On the way to another middle unit, all leave by the links of the level below too. */
+	three.members[1] = 1;
+	three.members[2] = 4;
+	three.at[1].link.bandwidth = 5e9;
+	same(time_across(&three.across, OF_ALL_TO_ALL, bytes), hops + 0.75 * bytes / (5e9 * 0.92));
+	same(time_across(&three.across, OF_ALL_GATHER, bytes), hops + 0.875 * bytes / (5e9 * 0.92 * 2));
+	three.members[1] = three.members[2] = 2;
 	/* Rows to experts: a token reaches 3 other inner units with a chance of 1 - (3/4)^2, of which 2 are outside. */
 	three.at[1].link.bandwidth = 100e9;
 	same(time_dispatch(&three.across, 1e5, 2, 7168), 60e-6 + 1e5 * 7168 * 2 * (1 - 0.5625) / (25e9 * 0.92));
+	/* Eight experts are on four ranks at most. */
+	two_levels(&two, 1, 50e9, (double[]){4, 1});
+	same(time_dispatch(&two.across, 1e5, 8, 7168), 20e-6 + 1e5 * 7168 * 4 * 0.75 / (450e9 * 0.65));
 }
 
 /* ---- all sizes ------------------------------------------------------------------------------- */
@@ -345,6 +355,14 @@ static void windows_bound_what_queries_see(void **state)
 	same(time_prefill(&d->silicon, &d->fit.prefill, &b), whole);
 	b.window = 256;
 	assert_true(time_prefill(&d->silicon, &d->fit.prefill, &b) < whole / 4);
+	/* The first half of the queries see fewer keys than the window, the others as many as it. */
+	static const struct fit_prefill operations = {.compute = 1, .rise = 0, .launch = 0, .block = 0};
+	a = (struct attention){8, 8192, 32, 8, 128, 128, 8192, 4096, 2, true, false};
+	same(time_prefill(&d->silicon, &operations, &a), 2 * 8 * 32 * pairs(&a) * 256 / d->silicon.attention_peak);
+	/* Of four queries, the first sees the oldest key, and the last one the youngest. */
+	static const struct fit_decode traffic = {.memory = 1, .saturation = 1, .compute = 1};
+	a = (struct attention){64, 4, 8, 8, 128, 128, 4096, 256, 2, true, false};
+	same(time_decode(&d->silicon, &traffic, &a), 64 * 8 * (256 + 3) * 256 * 2 / d->silicon.bandwidth);
 	a = b = (struct attention){256, 1, 32, 8, 128, 128, 1 << 20, 8192, 2, true, false};
 	b.context = 8192;
 	b.window = 0;
@@ -398,7 +416,7 @@ static double network_bound(const struct levels *l, enum fit_collective_of of, d
 		sent = of == OF_ALL_TO_ALL       ? bytes * (1 - inside / ranks)
 		       : of == OF_POINT_TO_POINT ? bytes
 		                                 : least_sent(of, ranks, bytes) / inside;
-		if (l->members[i] > 1 && (of != OF_ALL_TO_ALL || i == 1))
+		if (l->members[i] > 1 && (of != OF_ALL_TO_ALL || i == 1)) /* other levels carry less of it */
 			bound = fmax(bound, sent / rate);
 	}
 	return bound;
