@@ -3,7 +3,8 @@
  * source; sema reads them once (deploy_calibration.c).
  *
  * Figures are in base units (s, bytes/s, operations/s); a share is above 0 and at most 1. `spread` is the median of
- * |model / measured - 1| over measurements that the fit did not see. */
+ * |model / measured - 1| over measurements that the fit did not see, or ABSENT (machine.h): nothing was held against
+ * the fit. `source` is never NULL. */
 #ifndef DEPLOYC_SEMA_CALIBRATION_H
 #define DEPLOYC_SEMA_CALIBRATION_H
 #include <stdbool.h>
@@ -22,12 +23,14 @@ struct fit_product {
 	double split;   /* s to add the parts of a product whose sum is split */
 	bool casts;     /* the measurements include a pass that converts the activations to `activations` */
 	double spread;
+	const char *source;
 };
 /* The same for a product in which each group of rows has its own weight: experts. `launch` is that of all kernels
  * around two such products. */
 struct fit_grouped {
 	enum dtype weights, activations;
 	double compute, memory, l2, tile, launch, spread;
+	const char *source;
 };
 /* Attention of many queries of a sequence. */
 struct fit_prefill {
@@ -48,15 +51,18 @@ struct fit_decode {
 	double spread;
 };
 struct fit_attention {
-	const char *library; /* of kernels: a setting of the engine */
+	const char *library; /* of kernels, as a setting of the engine names it; never NULL */
 	struct fit_prefill prefill;
 	struct fit_decode decode, latent;
 	bool has_prefill, has_decode, has_latent;
-	double backward; /* time of the backward pass, as a multiple of what its operations take at the forward's rate */
+	double backward; /* time of the backward pass, as a multiple of what its operations take at the forward's rate;
+	                    ABSENT: not known */
+	const char *source;
 };
 /* Passes over memory: norms, activations, copies. Shares of its bandwidth. */
 struct fit_rows {
-	double launch, pointwise, reduction;
+	double launch, pointwise, reduction, spread;
+	const char *source;
 };
 /* Collectives among devices of one level: the library takes the fastest of three protocols. OF_ONE_SHOT: all-reduces of
  * small messages by a kernel of the engine. */
@@ -73,7 +79,8 @@ struct fit_collective {
 	double hop;                  /* s for each rank beyond the first */
 	double latency[3], share[3]; /* s; share of the link's bandwidth */
 	double spread;
-	bool known;
+	const char *source;
+	bool known; /* else all is 0 */
 };
 struct calibration {
 	const char *name, *source;
@@ -82,7 +89,7 @@ struct calibration {
 	VEC(struct fit_attention) attention; /* no two of one library; the first is the device's own choice */
 	struct fit_rows rows;
 	struct fit_collective collective[COLLECTIVE_FITS];
-	const char *of; /* the device that was measured. Another name than the device's own: a sibling's constants */
+	const char *of; /* the name of the device that was measured. Another than the device's own: a sibling's constants */
 };
 
 /* What executes the step, apart from kernels. */
@@ -94,7 +101,7 @@ struct engine {
 	const char *library;    /* of attention; NULL: the calibration's first */
 	bool one_shot;          /* small all-reduces by a kernel of its own */
 	bool fused_cast;        /* activations are converted in the kernel before a product */
-	double optimizer_bytes; /* read and written for a param that a rank owns, in an optimizer step */
+	double optimizer_bytes; /* read and written for a param that a rank owns, in an optimizer step; ABSENT: not known */
 	const char *source;
 };
 #endif

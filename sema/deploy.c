@@ -74,11 +74,13 @@ static bool is_undecided(struct val v)
 	return val_open(v, &open) || (v.kind == V_RANGE && (val_open(v.range[0], &open) || val_open(v.range[1], &open)));
 }
 
-/* Is a value a part of r: written in it, the device of the cluster, or the link of a level? */
+/* Is a value a part of r: written in it, the device of the cluster, its calibration, or the link of a level? */
 static bool is_part(const struct deployment *c, const struct record *r, struct val v)
 {
 	if (v.kind != V_RECORD || v.record->outer == r)
 		return v.kind == V_RECORD;
+	if (!strcmp(r->kind, "device") && !strcmp(v.record->kind, "calibration"))
+		return true;
 	bool of_machine = r == c->cluster || r->outer == c->cluster;
 	return of_machine && (!strcmp(v.record->kind, "device") || !strcmp(v.record->kind, "link"));
 }
@@ -179,8 +181,10 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	c.cluster = part(&c, "cluster");
 	c.plan = part(&c, "plan");
 	c.work = part(&c, "workload");
+	struct record *engine = part(&c, "engine");
 	if (c.bad)
 		return d;
+	d->engine = engine_read(s, engine);
 	d->model_name = c.model->name;
 	d->plan_name = c.plan->name;
 	struct program *program = walk_model(s, c.model, d->name_span);
@@ -194,6 +198,7 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	open_choices(&c, c.cluster);
 	open_choices(&c, c.plan);
 	open_choices(&c, c.work);
+	open_choices(&c, engine);
 	deployment_mesh(&c);
 	deployment_rules(&c);
 	deployment_settings(&c);

@@ -29,6 +29,22 @@ bool deployment_within(struct deployment *c, struct record *r, const char *field
 /* W0810: a choice is left open. */
 void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* deploy_read.c: fields of a record, which may be NULL, as plain values. *from: the field, or NULL. A missing
+ * field is none, NULL, ABSENT or 0; so is one that `auto` leaves open. */
+struct val value_from(struct record *r, const char *field, const struct field **from);
+struct val value_of(struct record *r, const char *field);
+struct record *record_of(struct record *r, const char *field);
+double figure_from(struct record *r, const char *field, const struct field **from);
+double figure_of(struct record *r, const char *field);
+int64_t count_of(struct record *r, const char *field);
+bool flag_of(struct record *r, const char *field);
+const char *string_of(struct record *r, const char *field); /* of a String; NULL: none */
+
+/* deploy_calibration.c: the constants of a record of std.calibration. NULL: `auto` leaves one open, or a report was
+ * made (E0106: two fits for one purpose). */
+const struct calibration *calibration_read(struct sema *s, struct record *r);
+/* The engine of a deployment; never NULL. An open time is ABSENT. */
+const struct engine *engine_read(struct sema *s, struct record *r);
 /* deploy_machine.c: reads the machine; the memory of its device, and the formats that it multiplies. W0306, E0605. */
 void deployment_machine(struct deployment *c);
 /* deploy_mesh.c: mesh axes, levels; compares products with the devices. E0601, E0602, E0606, W0810. */

@@ -12,49 +12,12 @@ struct written {
 	struct record *peaks; /* entries of the formats that the device lists; NULL: none */
 };
 
-/* The value of a field, and the field itself; NULL: no such record or field. */
-static struct val value_from(struct record *r, const char *field, const struct field **from)
-{
-	*from = r ? record_field(r, field) : NULL;
-	return *from ? record_get(r, field, r->span) : val_none();
-}
-
-static struct val value_of(struct record *r, const char *field)
-{
-	const struct field *from;
-	return value_from(r, field, &from);
-}
-
-static struct record *record_of(struct record *r, const char *field)
-{
-	struct val v = value_of(r, field);
-	return v.kind == V_RECORD ? v.record : NULL;
-}
-
-static double figure_from(struct record *r, const char *field, const struct field **from)
-{
-	double x;
-	return val_number(value_from(r, field, from), &x) ? x : ABSENT;
-}
-
-static double figure_of(struct record *r, const char *field)
-{
-	const struct field *from;
-	return figure_from(r, field, &from);
-}
-
 /* A figure that only a measurement gives: the default of std.hw says nothing about this machine. */
 static double measured(struct record *r, const char *field)
 {
 	const struct field *from;
 	double x = figure_from(r, field, &from);
 	return from && from->sets.n ? x : ABSENT;
-}
-
-static int64_t count_of(struct record *r, const char *field)
-{
-	struct val v = value_of(r, field);
-	return v.kind == V_INT ? v.i : 0;
 }
 
 /* The entry of a format in `peak`; NULL: the device does not multiply in it. */
@@ -71,10 +34,11 @@ static struct accelerator read_device(struct record *r, struct written *from)
 	struct accelerator d = {.name = r ? r->name : NULL,
 	                        .memory = device_memory(r, &from->memory),
 	                        .bandwidth = figure_of(r, "bandwidth"),
-	                        .matmul_efficiency = measured(efficiency, "matmul"),
-	                        .memory_efficiency = measured(efficiency, "memory"),
-	                        .link_efficiency = measured(efficiency, "link"),
-	                        .power = figure_of(r, "power")};
+	                        .matmul_efficiency = figure_of(efficiency, "matmul"),
+	                        .memory_efficiency = figure_of(efficiency, "memory"),
+	                        .link_efficiency = figure_of(efficiency, "link"),
+	                        .power = figure_of(r, "power"),
+	                        .multiprocessors = figure_of(r, "sms")};
 	struct val peaks = value_from(r, "peak", &from->peak);
 	from->peaks = peaks.kind == V_RECORD && peaks.record->fields.n ? peaks.record : NULL;
 	for (int t = 0; t < DTYPE_COUNT; t++)
@@ -117,7 +81,9 @@ static void read_machine(struct deployment *c, struct written *from)
 	m->name = c->cluster->name;
 	m->record = c->cluster;
 	m->span = field_where(record_field(c->self, "cluster"));
-	m->device = read_device(record_of(c->cluster, "device"), from);
+	struct record *device = record_of(c->cluster, "device"), *calibration = record_of(device, "calibration");
+	m->device = read_device(device, from);
+	m->device.calibration = calibration ? calibration_read(c->sema, calibration) : NULL;
 	for (int i = 0; levels.kind == V_LIST && i < levels.list.n; i++)
 		vec_push(c->sema->arena, &m->levels, read_level(c, levels.list.at[i].record));
 	m->devices = count_of(c->cluster, "devices");

@@ -84,6 +84,7 @@ struct binding {
 	struct def *def;
 	struct module *module;
 	struct span span;
+	const struct node *late; /* a `use` between files of the library, which module_find follows; else NULL */
 };
 struct module {
 	const char *label, *file, *folder;

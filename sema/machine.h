@@ -13,8 +13,8 @@
 struct record;
 
 /* A figure is a double in base units: bytes, seconds, operations, dollars, joules. ABSENT: nobody stated it, or `auto`
- * leaves it open. std.hw's defaults for what only a measurement can say, 100% efficiency and 0 s latency, count as
- * ABSENT. It is a NaN: sums and products with it are ABSENT too, but every comparison is false, so ask first. */
+ * leaves it open. std.hw's default of 0 s for a latency, which only a measurement can say, counts as ABSENT. It is a
+ * NaN: sums and products with it are ABSENT too, but every comparison is false, so ask first. */
 #define ABSENT ((double)NAN)
 static inline bool figure_known(double figure) { return !isnan(figure); }
 
@@ -47,11 +47,12 @@ struct accelerator {
 	double bandwidth; /* bytes/s between the device and its memory; ABSENT as above */
 	/* operations/s of dense products in a format; ABSENT: the device lists none */
 	double peak[DTYPE_COUNT];
-	/* measured shares, above 0 and at most 1, of a peak, of `bandwidth`, of a link's bandwidth; each may be ABSENT */
+	/* shares that the spec states, above 0 and at most 1, of a peak, of `bandwidth`, of a link's bandwidth; each may be
+	 * ABSENT */
 	double matmul_efficiency, memory_efficiency, link_efficiency;
 	double power;                          /* W; may be ABSENT */
-	double multiprocessors;                /* SMs of a GPU; ABSENT: not stated */
-	const struct calibration *calibration; /* NULL: nothing was measured */
+	double multiprocessors;                /* SMs of a GPU, cores of a processor; ABSENT: not stated */
+	const struct calibration *calibration; /* NULL: nothing was measured, or `auto` leaves it open */
 };
 
 /* What surrounds the devices of a node. All figures are ABSENT, and `cores` is 0, where the cluster has no `host`. */

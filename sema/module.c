@@ -10,8 +10,8 @@ struct loading {
 };
 enum { MAX_IMPORT_DEPTH = 2000 }; /* length of a chain of imports */
 
-static const char *const kinds[] = {"schema", "model",   "plan",  "deploy", "workload", "device",
-                                    "link",   "cluster", "block", "op",     "builtin"};
+static const char *const kinds[] = {"schema", "model", "plan",    "deploy", "workload", "device", "calibration",
+                                    "engine", "link",  "cluster", "block",  "op",       "builtin"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /* ---- what a module declares ------------------------------------------------------------------ */
@@ -33,10 +33,12 @@ struct def *module_own(struct module *m, const char *name)
 	return i < 0 ? NULL : m->own.at[i];
 }
 
+static bool is_bound(const struct binding *b) { return b->def || b->module || b->late; }
+
 static void bind(struct sema *s, struct module *m, struct binding b)
 {
 	struct binding *first = own_binding(m, b.name);
-	if (first && (first->def || first->module) && (b.def || b.module)) {
+	if (first && is_bound(first) && is_bound(&b)) {
 		struct diag *d = sema_report(s, DIAG_E0106, b.span, "`%s` is defined twice", b.name);
 		diag_related(s->sink, d, first->span, "first here");
 	}
@@ -73,7 +75,8 @@ static void unknown_kind(struct sema *s, struct ident kind)
 		near = "device";
 	if (!diag_suggest(s->sink, d, kind.span, near)) {
 		diag_help(s->sink, d,
-		          "a module declares schema, model, plan, deploy, workload, device, link, cluster, block or op");
+		          "a module declares schema, model, plan, deploy, workload, device, calibration, link, cluster, "
+		          "engine, block or op");
 	}
 }
 
@@ -99,9 +102,9 @@ static void declare(struct sema *s, struct module *m, const struct node *item)
 
 /* ---- imports --------------------------------------------------------------------------------- */
 
-/* One name of `use m { name }`. In place of a wrong name, the one that was probably meant is bound, so that one typo is
- * one mistake. */
-static void import_name(struct sema *s, struct module *m, struct module *from, struct ident name)
+/* The declaration that a name of `use m { name }` means; NULL after a report. In place of a wrong name, the one that
+ * was probably meant is bound, so that one typo is one mistake. */
+static struct def *imported(struct sema *s, struct module *m, struct module *from, struct ident name)
 {
 	struct def *d = module_own(from, name.name);
 	if (name.name[0] == '_') {
@@ -121,20 +124,23 @@ static void import_name(struct sema *s, struct module *m, struct module *from, s
 	}
 	if (d)
 		refer_def(s, name, d);
-	bind(s, m, (struct binding){.name = name.name, .def = d, .span = name.span});
+	return d;
 }
 
-static void import_names(struct sema *s, struct module *m, const struct node *item, struct module *from)
+/* Binds the names of a `use` of a module; `from` NULL: its file was not read. `late`: it is not read yet. */
+static void import_names(struct sema *s, struct module *m, const struct node *item, struct module *from, bool late)
 {
 	struct ident last = item->use.path.at[item->use.path.n - 1];
 	struct ident as = item->use.as.name ? item->use.as : last;
+	struct binding b = {.name = as.name, .module = from, .span = as.span, .late = late ? item : NULL};
 	if (!item->use.has_names)
-		bind(s, m, (struct binding){.name = as.name, .module = from, .span = as.span});
-	for (int i = 0; i < item->use.names.n; i++)
-		if (from)
-			import_name(s, m, from, item->use.names.at[i]);
-		else
-			bind(s, m, (struct binding){.name = item->use.names.at[i].name, .span = item->use.names.at[i].span});
+		bind(s, m, b);
+	for (int i = 0; i < item->use.names.n; i++) {
+		struct ident name = item->use.names.at[i];
+		b.name = name.name, b.span = name.span, b.module = NULL;
+		b.def = from ? imported(s, m, from, name) : NULL;
+		bind(s, m, b);
+	}
 }
 
 static struct module *no_module(struct sema *s, struct path p)
@@ -162,10 +168,26 @@ static void use_std(struct sema *s, struct module *m, const struct node *item)
 	bool exists = false;
 	for (const struct embedded *e = stdlib; e->name && p.n == 2 && !strcmp(p.at[0].name, "std"); e++)
 		exists |= !strcmp(e->name, p.at[1].name);
-	struct module *from = exists ? module_std(s, p.at[1].name, p.span) : no_module(s, p);
+	/* A file of the library reads another once a name of it is needed. One that is checked itself reads all. */
+	bool late = exists && m->is_std && m != s->modules.at[0] && !s->options->references;
+	struct module *from = late ? NULL : exists ? module_std(s, p.at[1].name, p.span) : no_module(s, p);
 	if (from)
 		refer_module(s, p.at[1], from);
-	import_names(s, m, item, from);
+	import_names(s, m, item, from, late);
+}
+
+/* Reads the file that a name of the library comes from. */
+static struct binding *followed(struct sema *s, struct module *m, struct binding *b)
+{
+	const struct node *item = b->late;
+	const char *name = b->name;
+	struct module *from = module_std(s, item->use.path.at[1].name, item->use.path.span);
+	struct def *d = item->use.has_names && from ? imported(s, m, from, (struct ident){name, b->span}) : NULL;
+	b = own_binding(m, name); /* names may have been added */
+	b->late = NULL;
+	b->def = d;
+	b->module = item->use.has_names ? NULL : from;
+	return b;
 }
 
 static bool below(const char *file, const char *folder)
@@ -350,7 +372,7 @@ struct binding *module_find(struct sema *s, struct module *m, const char *name)
 	struct binding *b = own_binding(m, name);
 	struct span nowhere = {0};
 	if (b)
-		return b;
+		return b->late ? followed(s, m, b) : b;
 	if (!m->is_std || strcmp(m->label, "std.core") != 0) {
 		struct module *core = module_std(s, "core", nowhere);
 		return core && module_own(core, name) ? own_binding(core, name) : NULL;

@@ -311,9 +311,9 @@ static struct val field_value(struct record *r, struct field *f, struct span use
 		diag_related(r->sema->sink, d, f->span, "declared here");
 		return val_bad();
 	}
+	if (!f->sets.n && type_is(f->type, "List") && has_elements(r, f))
+		return element_list(r, f, use); /* in place of the default */
 	struct val v = given_value(r, f, &given);
-	if (!given && type_is(f->type, "List") && has_elements(r, f))
-		return element_list(r, f, use);
 	if (!given)
 		return unset(r, f, use);
 	return typed_value(r, f, v);

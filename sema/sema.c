@@ -1,4 +1,5 @@
 /* Entry of sema/: loads a file with its imports and checks every declaration. */
+#include "deploy.h"
 #include "module.h"
 #include "record.h"
 #include <errno.h>
@@ -102,8 +103,9 @@ static void check_declaration(struct sema *s, struct def *d)
 		check_deploy(s, d, r);
 	else if (!strcmp(d->kind, "model"))
 		check_model(s, d, r);
-	else if (strcmp(d->kind, "schema") != 0) /* preconditions of a schema concern the records made from it */
-		record_check(r, true);
+	else if (strcmp(d->kind, "schema") != 0 && record_check(r, true) /* those of a schema concern its records */
+	         && r->checked && record_is(r, "Calibration"))
+		calibration_read(s, r);
 }
 
 static void check_module(struct sema *s, struct module *m)

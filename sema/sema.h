@@ -85,11 +85,12 @@ struct deploy {
 	bool compressed; /* gradients are sent in another format, */
 	enum dtype gradient_sent;
 	bool needs_training, has_auto;
-	struct span auto_span;       /* set: build rejects the deployment */
-	bool refused;                /* an error was reported: no plan is made, but the totals of the model are valid */
-	bool headroom_required;      /* a `require` or `assert` names memory.headroom */
-	const struct engine *engine; /* NULL: launchers of deployc, of which nothing was measured */
-	struct record *record;       /* for goals (planner/goals.c) */
+	struct span auto_span;  /* set: build rejects the deployment */
+	bool refused;           /* an error was reported: no plan is made, but the totals of the model are valid */
+	bool headroom_required; /* a `require` or `assert` names memory.headroom */
+	const struct engine
+		*engine;           /* NULL only where the deployment's model, cluster, plan, workload or engine is wrong */
+	struct record *record; /* for goals (planner/goals.c) */
 };
 
 struct sema; /* one compilation's modules and records */

@@ -29,6 +29,8 @@ WITHOUT_CYCLES = re.compile(r"dag/(lower|params|pad|queues|schedule|buffers|kern
 MACHINE = "sema/deploy_machine.c"
 READ_AS_BANDWIDTH = {"unidirectional", "bidirectional"}
 OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("device", "sema/module.c"), ("link", "sema/module.c"),
+                  ("calibration", "sema/deploy.c"), ("calibration", "sema/module.c"),
+                  *((field, "sema/deploy_calibration.c") for field in ("latency", "matmul", "memory")),
                   ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("host", "dag/queues.c"), ("peak", "driver/what_if.c"),
                   *(("count", f"text/jinja/{file}") for file in ("filter_list.c", "filter_text.c", "methods.c"))}
 MEMBER = re.compile(r'\bset\(\w+, "[a-z_]+"')       # of a JSON object

@@ -1,6 +1,6 @@
 """The executable specification (its folders check/ and grammar/), run inside this process over our library of .deploy files.
 
-`extend` adds what our library uses and the prototype lacks: three features, written from docs/language.md and not from deployc. For
+`extend` adds what our library uses and the prototype lacks: some features, written from docs/language.md and not from deployc. For
 these, deployc is compared with another reading of that text instead of the prototype.
 """
 import ast
@@ -89,7 +89,9 @@ class Prototype:
 
 
 def extend(records, tensors):
-    """A block sees `weight`, `act` and `kv`; `l + m` of lists; `cycle(l, n)`; `steps(from, to, by)`; `constant(l, over = a)`, `index(pos, over = a)`."""
+    """Kinds `calibration` and `engine`; a block sees `weight`, `act` and `kv`; `l + m` of lists; `cycle(l, n)`; `steps(from, to, by)`; `constant(l, over = a)`, `index(pos, over = a)`."""
+    records.KINDS.update(("calibration", "engine"))
+
     class BlockRecord(tensors.BlockRecord):
         def __init__(self, record):
             super().__init__(record)

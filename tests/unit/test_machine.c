@@ -10,7 +10,7 @@
 
 /* Every field of std.hw is written here. */
 static const char stated[] = "device Card : Accelerator {\n"
-							 "  memory = 47.5 GiB; bandwidth = 864 GB/s; power = 300 W\n"
+							 "  memory = 47.5 GiB; bandwidth = 864 GB/s; power = 300 W; sms = 142\n"
 							 "  peak { f32 = 90 TFLOPS; bf16 = 181 TFLOPS; i8 = 362 TOPS }\n"
 							 "  efficiency { matmul = 80%; memory = 75%; link = 90% }\n"
 							 "}\n"
@@ -117,6 +117,8 @@ static void stated_figures_are_in_base_units(void **state)
 	IS(d->memory_efficiency, 0.75);
 	IS(d->link_efficiency, 0.9);
 	IS(d->power, 300);
+	IS(d->multiprocessors, 142);
+	assert_null(d->calibration);
 	IS(m->host.memory, 0x1p41);
 	assert_int_equal(m->host.cores, 64);
 	IS(m->host.pcie, 32e9);
@@ -162,7 +164,7 @@ static void refinements_of_the_deployment_count(void **state)
 	IS(m->reserve, 1e9);
 }
 
-/* std.hw's defaults, 100% and 0 s, are not figures of this machine. */
+/* std.hw's default of 0 s is not a figure of this machine. */
 static void what_is_not_stated_is_absent(void **state)
 {
 	const struct machine *m = machine_of(*state, bare, "");
@@ -174,6 +176,7 @@ static void what_is_not_stated_is_absent(void **state)
 	IS_ABSENT(d->memory_efficiency);
 	IS_ABSENT(d->link_efficiency);
 	IS_ABSENT(d->power);
+	IS_ABSENT(d->multiprocessors);
 	const struct level *box = &m->levels.at[0], *room = &m->levels.at[1];
 	assert_null(box->link.name);
 	IS_ABSENT(box->link.bandwidth);
