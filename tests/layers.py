@@ -27,7 +27,7 @@ BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
 WITHOUT_CYCLES = re.compile(r"dag/(lower|params|pad|queues|schedule|buffers|kernel)|codegen/|runtime/|text/")
 # The file that looks up the fields of std.hw; fields that it reads through others; names that also mean something else, and where.
 MACHINE = "sema/deploy_machine.c"
-READ_AS_BANDWIDTH = {"unidirectional", "bidirectional"}
+READ_THROUGH_OTHERS = {"unidirectional", "bidirectional", "stated"}
 OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("device", "sema/module.c"), ("link", "sema/module.c"),
                   ("calibration", "sema/deploy.c"), ("calibration", "sema/module.c"),
                   *((field, "sema/deploy_calibration.c") for field in ("latency", "matmul", "memory")),
@@ -58,7 +58,7 @@ def unnamed(readme):
 # ---- machines ---------------------------------------------------------------------------------------------------------
 def wrong_lookups():
     """Fields of machines that no file looks up, or another one than MACHINE does."""
-    fields = set(re.findall(r"^  ([a-z_]+) *[:=]", (ROOT / "stdlib/hw.deploy").read_text(), re.M)) - READ_AS_BANDWIDTH
+    fields = set(re.findall(r"^  ([a-z_]+) *[:=]", (ROOT / "stdlib/hw.deploy").read_text(), re.M)) - READ_THROUGH_OTHERS
     for folder in FOLDERS[FOLDERS.index("sema"):-1]:
         for file in sorted((ROOT / folder).glob("*.[ch]")):
             name = f"{folder}/{file.name}"

@@ -243,7 +243,7 @@ MISTAKE(empty_stage, E0901, "`stages` lists 0", EIGHT, LOAD,
 MISTAKE(not_honoured, W0521, "`comm.overlap` is not honoured", EIGHT, LOAD,
         "plan = Megatron { tp = 8; comm { overlap = streams } }")
 MISTAKE(open_choice, W0810, "`tp`", EIGHT, LOAD, "plan = Megatron { tp = auto in [4, 8] }")
-MISTAKE(metric, W0811, "does not predict `throughput`", EIGHT, LOAD,
+MISTAKE(metric, W0811, "is open: `throughput", EIGHT, LOAD,
         "plan = Megatron { tp = 8 }\n  require throughput per gpu >= 1 tokens/ms")
 MISTAKE(metric_of_another_dimension, E0302, "cannot compare Time with TokenRate", EIGHT, LOAD,
         "plan = Megatron { tp = 8 }\n  require ttft <= 100 tokens/ms")
