@@ -3,7 +3,7 @@
 #ifndef DEPLOYC_TERMS_H
 #define DEPLOYC_TERMS_H
 #include "../dag/dag.h"
-#include "time.h"
+#include "timing.h"
 
 /* What a microbatch of a step has to do. */
 struct step_load {
@@ -42,22 +42,7 @@ struct term {
 	int level;                /* of the machine, that the collective crosses; -1: none */
 };
 
-/* What the terms of a schedule are made with. */
-struct timing {
-	const struct schedule *schedule;
-	const struct machine *machine;
-	const struct engine *engine;
-	struct silicon silicon;
-	const struct calibration *calibration;
-	const struct fit_attention *attention;
-	struct arena *arena;
-	const int64_t *index; /* of a rank in each group: 0 */
-	double *members;      /* room for group_members() */
-	const char
-		*lacks;    /* the first input that seconds need and nobody stated, as "no calibration of Card"; NULL: none */
-	bool borrowed; /* a fit of other formats had to do */
-};
-/* `lacks` may be set at once; floors are right even so. What is made lives in the arena. */
+/* What the terms of a schedule are made with. `lacks` may be set at once; floors are right even so. */
 struct timing timing_of(const struct schedule *s, struct arena *arena);
 
 /* The term of a launch or a collective. in_rounds: the begin of the rounds that it lies in; NULL: it lies in none. With

@@ -1,0 +1,321 @@
+/* What a device, its links and an engine take for one operation: which fit of the calibration counts, and with what
+ * figures of the data sheet; without a calibration, by the efficiency that the spec states. */
+#include "timing.h"
+#include <string.h>
+
+/* ---- what is known ---------------------------------------------------------------------------- */
+
+static void lack(struct timing *t, const char *what, const char *of)
+{
+	if (!t->lacks)
+		t->lacks = arena_printf(t->arena, "%s of %s", what, of ? of : "the device");
+}
+
+/* Times without a calibration are possible with the efficiency that the spec states. */
+static bool stated(const struct timing *t)
+{
+	const struct accelerator *d = &t->machine->device;
+	return !t->calibration && figure_known(d->matmul_efficiency) && figure_known(d->memory_efficiency);
+}
+
+static const struct fit_attention *attention_by(const struct calibration *c, const char *library)
+{
+	for (int i = 0; c && i < c->attention.n; i++)
+		if (!library || !strcmp(c->attention.at[i].library, library))
+			return &c->attention.at[i];
+	return c && c->attention.n ? &c->attention.at[0] : NULL;
+}
+
+struct timing timing_of_deploy(const struct deploy *d, struct arena *arena)
+{
+	const struct accelerator *a = &d->machine.device;
+	struct timing t = {.arena = arena,
+	                   .machine = &d->machine,
+	                   .engine = d->engine,
+	                   .silicon = {.bandwidth = a->bandwidth, .multiprocessors = a->multiprocessors},
+	                   .calibration = a->calibration,
+	                   .members = arena_array(arena, double, d->machine.levels.n + 1)};
+	t.silicon.attention_peak = figure_known(a->peak[DTYPE_BF16]) ? a->peak[DTYPE_BF16] : a->peak[DTYPE_F16];
+	t.attention = attention_by(t.calibration, t.engine ? t.engine->library : NULL);
+	if (!figure_known(a->bandwidth))
+		lack(&t, "no bandwidth", a->name);
+	if (!t.calibration && !stated(&t))
+		lack(&t, "neither a calibration nor an `efficiency`", a->name);
+	if (t.calibration && !figure_known(a->multiprocessors))
+		lack(&t, "no `sms`", a->name);
+	return t;
+}
+
+/* ---- passes ----------------------------------------------------------------------------------- */
+
+double timing_pass(const struct timing *t, double bytes, bool reduces)
+{
+	if (t->lacks)
+		return ABSENT;
+	return t->calibration ? time_rows(&t->silicon, &t->calibration->rows, bytes, reduces)
+	                      : bytes / (t->silicon.bandwidth * t->machine->device.memory_efficiency);
+}
+
+/* ---- products --------------------------------------------------------------------------------- */
+
+static double bytes_of(enum dtype t) { return dtype_millibits(t) / 8000.0; }
+
+/* What multiplies x with w: the device's units for x, or, for a format that is only stored, for f16 or bf16. */
+static double peak_of(struct timing *t, enum dtype x)
+{
+	const struct accelerator *d = &t->machine->device;
+	if (!figure_known(d->peak[x]))
+		lack(t, arena_printf(t->arena, "no peak in %s", dtype_name(x)), d->name);
+	return d->peak[x];
+}
+
+static enum dtype as_measured(enum dtype t) { return t == DTYPE_F16 ? DTYPE_BF16 : t; }
+
+/* How far a fit of other formats is from those wanted; 0: it is theirs. f16 and bf16 run on the same units. */
+static double distance(enum dtype weights, enum dtype activations, enum dtype w, enum dtype x)
+{
+	if (as_measured(weights) == as_measured(w) && as_measured(activations) == as_measured(x))
+		return 0;
+	double apart = bytes_of(weights) - bytes_of(w), along = bytes_of(activations) - bytes_of(x);
+	return 1 + (apart < 0 ? -apart : apart) + 2 * (along < 0 ? -along : along);
+}
+
+static const struct fit_product *product_fit(struct timing *t, enum dtype w, enum dtype x)
+{
+	const struct fit_product *best = NULL;
+	double least = 0;
+	for (int i = 0; i < t->calibration->products.n; i++) {
+		const struct fit_product *f = &t->calibration->products.at[i];
+		double apart = distance(f->weights, f->activations, w, x);
+		if (!best || apart < least)
+			best = f, least = apart;
+	}
+	if (!best)
+		lack(t, "no calibration of products", t->machine->device.name);
+	t->borrowed |= least > 0;
+	return best;
+}
+
+static const struct fit_grouped *grouped_fit(struct timing *t, enum dtype w, enum dtype x)
+{
+	const struct fit_grouped *best = NULL;
+	double least = 0;
+	for (int i = 0; i < t->calibration->grouped.n; i++) {
+		const struct fit_grouped *f = &t->calibration->grouped.at[i];
+		double apart = distance(f->weights, f->activations, w, x);
+		if (!best || apart < least)
+			best = f, least = apart;
+	}
+	if (!best)
+		lack(t, "no calibration of experts' products", t->machine->device.name);
+	t->borrowed |= least > 0;
+	return best;
+}
+
+/* Seconds by the spec's own efficiency. */
+static double stated_seconds(const struct timing *t, double operations, double peak, double bytes)
+{
+	const struct accelerator *d = &t->machine->device;
+	double compute = operations / (peak * d->matmul_efficiency), memory = bytes / (d->bandwidth * d->memory_efficiency);
+	return compute > memory ? compute : memory;
+}
+
+/* A batch of products reads as many weights, so it is one with as many more outputs. */
+double timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes)
+{
+	double peak = peak_of(t, w->product.activations);
+	if (t->lacks)
+		return ABSENT;
+	if (!t->calibration)
+		return stated_seconds(t, operations, peak, bytes);
+	const struct fit_product *fit = product_fit(t, w->product.weights, w->product.activations);
+	if (t->lacks)
+		return ABSENT;
+	struct product p = {.m = (double)w->product.rows,
+	                    .n = (double)(w->product.n * w->product.batch),
+	                    .k = (double)w->product.k,
+	                    .weight_bytes = bytes_of(w->product.weights),
+	                    .activation_bytes = bytes_of(w->product.activations),
+	                    .peak = peak};
+	bool cast_before = fit->casts && t->engine && t->engine->fused_cast;
+	return cast_before ? time_product_cast_before(&t->silicon, fit, product_fit(t, DTYPE_BF16, DTYPE_BF16), &p)
+	                   : time_product(&t->silicon, fit, &p);
+}
+
+/* The launch of a fit is that of an expert's two products together. */
+double timing_grouped(struct timing *t, const struct kernel_work *w, double hit, double operations, double bytes)
+{
+	double peak = peak_of(t, w->product.activations);
+	if (t->lacks)
+		return ABSENT;
+	if (!t->calibration)
+		return stated_seconds(t, operations, peak, bytes);
+	const struct fit_grouped *fit = grouped_fit(t, w->product.weights, w->product.activations);
+	if (t->lacks)
+		return ABSENT;
+	struct grouped g = {.rows = (double)w->product.rows,
+	                    .hit = hit,
+	                    .n = (double)w->product.n,
+	                    .k = (double)w->product.k,
+	                    .weight_bytes = bytes_of(w->product.weights),
+	                    .activation_bytes = bytes_of(w->product.activations),
+	                    .peak = peak};
+	return time_grouped(&t->silicon, fit, &g) + fit->launch / 2;
+}
+
+/* ---- attention -------------------------------------------------------------------------------- */
+
+/* The mean number of positions that `queries` queries see, of which the last sees `context` and, with `causal`, each
+ * one fewer than the next; none sees more than `most`, if that is not 0. */
+static double mean_seen(double queries, double context, bool causal, double most)
+{
+	double first = causal ? context - queries + 1 : context;
+	if (most <= 0 || context <= most)
+		return (first + context) / 2;
+	if (!causal || first >= most)
+		return most;
+	double below = most - first; /* queries that see fewer than `most` */
+	return (below * (first + most - 1) / 2 + (queries - below) * most) / queries;
+}
+
+double timing_attention_operations(const struct attention *a)
+{
+	return 2 * a->sequences * a->queries * a->heads * (a->d + a->w)
+	       * mean_seen(a->queries, a->context, a->causal, a->window);
+}
+
+/* Bytes of the cache, read once for each sequence. Queries with a window see its positions and those between them. */
+double timing_attention_bytes(const struct attention *a)
+{
+	double reach = a->window > 0 ? a->window + a->queries - 1 : a->context;
+	return a->sequences * (reach < a->context ? reach : a->context) * a->kv_heads * (a->latent ? a->d : a->d + a->w)
+	       * a->cache_bytes;
+}
+
+static const struct fit_attention *attention_with(const struct timing *t, bool one_query, bool latent)
+{
+	const struct calibration *c = t->calibration;
+	for (int i = -1; i < c->attention.n; i++) {
+		const struct fit_attention *f = i < 0 ? t->attention : &c->attention.at[i];
+		if (f && (!one_query ? f->has_prefill : latent ? f->has_latent : f->has_decode))
+			return f;
+	}
+	return NULL;
+}
+
+double timing_attention(struct timing *t, const struct attention *a)
+{
+	if (!figure_known(t->silicon.attention_peak))
+		lack(t, "no peak in bf16", t->machine->device.name);
+	if (t->lacks)
+		return ABSENT;
+	if (!t->calibration)
+		return stated_seconds(t, timing_attention_operations(a), t->silicon.attention_peak, timing_attention_bytes(a));
+	bool one_query = a->queries < 1.5;
+	const struct fit_attention *f = attention_with(t, one_query, a->latent);
+	if (!f)
+		lack(t, one_query ? "no calibration of attention in decode" : "no calibration of attention in prefill",
+		     t->machine->device.name);
+	if (t->lacks)
+		return ABSENT;
+	return !one_query ? time_prefill(&t->silicon, &f->prefill, a)
+	                  : time_decode(&t->silicon, a->latent ? &f->latent : &f->decode, a);
+}
+
+/* Without a calibration, or a factor for it in the calibration: five products for two. */
+double timing_attention_back(struct timing *t, const struct attention *a)
+{
+	double forward = timing_attention(t, a);
+	if (t->lacks || !t->calibration)
+		return 2.5 * forward;
+	const struct fit_attention *f = attention_with(t, false, false);
+	return f->backward > 0 ? time_prefill_back(&t->silicon, f, a) : 2.5 * forward;
+}
+
+/* ---- collectives ------------------------------------------------------------------------------ */
+
+double timing_share_sent(enum dr_collective_kind kind, double n, bool adds)
+{
+	switch (kind) {
+	case DR_ALL_REDUCE: return adds && n > 2 ? 1 : 2 * (n - 1) / n;
+	case DR_SEND:       return 1;
+	case DR_RECV:       return 0;
+	default:            return (n - 1) / n;
+	}
+}
+
+static enum fit_collective_of fit_of(enum dr_collective_kind kind)
+{
+	switch (kind) {
+	case DR_ALL_REDUCE:     return OF_ALL_REDUCE;
+	case DR_ALL_GATHER:     return OF_ALL_GATHER;
+	case DR_REDUCE_SCATTER: return OF_REDUCE_SCATTER;
+	case DR_ALL_TO_ALL:     return OF_ALL_TO_ALL;
+	default:                return OF_POINT_TO_POINT;
+	}
+}
+
+double timing_collective_floor(const struct machine *m, enum dr_collective_kind kind, const double *members,
+                               double size)
+{
+	double floor = 0, inside = 1;
+	for (int k = 0; k < m->levels.n; k++) {
+		const struct level *l = &m->levels.at[k];
+		if (members[k] > 1 && figure_known(l->link.bandwidth)) {
+			double links = k ? l->nics_per_device * (kind == DR_ALL_TO_ALL || kind == DR_SEND ? 1 : inside) : 1;
+			double s = size * timing_share_sent(kind, members[k], l->in_network_reduce) / (l->link.bandwidth * links);
+			floor = s > floor ? s : floor;
+		}
+		inside *= members[k];
+	}
+	return floor;
+}
+
+static void check_links(struct timing *t, const double *members)
+{
+	for (int k = 0; k < t->machine->levels.n; k++)
+		if (members[k] > 1 && !figure_known(t->machine->levels.at[k].link.bandwidth))
+			lack(t, "no link", arena_printf(t->arena, "level `%s`", t->machine->levels.at[k].name));
+}
+
+/* By the efficiency that the spec states: bandwidth and the links' latencies alone. */
+static double stated_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size)
+{
+	double efficiency = t->machine->device.link_efficiency, latency = 0;
+	if (!figure_known(efficiency))
+		lack(t, "no `efficiency` of links", t->machine->device.name);
+	for (int k = 0; k < t->machine->levels.n; k++)
+		if (members[k] > 1 && figure_known(t->machine->levels.at[k].link.latency))
+			latency += (members[k] - 1) * t->machine->levels.at[k].link.latency;
+	return t->lacks ? ABSENT : latency + timing_collective_floor(t->machine, kind, members, size) / efficiency;
+}
+
+double timing_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size)
+{
+	check_links(t, members);
+	if (t->lacks || kind == DR_RECV)
+		return t->lacks ? ABSENT : 0;
+	if (!t->calibration)
+		return stated_collective(t, kind, members, size);
+	const struct fit_collective *fits = t->calibration->collective;
+	enum fit_collective_of of = fit_of(kind);
+	if (!fits[of].known)
+		lack(t, "no calibration of collectives", t->machine->device.name);
+	if (t->lacks)
+		return ABSENT;
+	bool one_shot = kind == DR_ALL_REDUCE && t->engine && t->engine->one_shot && fits[OF_ONE_SHOT].known;
+	struct across g = {t->machine, fits, members};
+	return time_across(&g, one_shot ? OF_ONE_SHOT : of, size);
+}
+
+double timing_exchange(struct timing *t, const double *members, double tokens, double top, double row_bytes)
+{
+	double ranks = 1;
+	for (int k = 0; k < t->machine->levels.n; k++)
+		ranks *= members[k];
+	if (!t->calibration || t->lacks)
+		return timing_collective(t, DR_ALL_TO_ALL, members, tokens * (top < ranks ? top : ranks) * row_bytes);
+	check_links(t, members);
+	const struct across g = {t->machine, t->calibration->collective, members};
+	return t->lacks ? ABSENT : time_dispatch(&g, tokens, top, row_bytes);
+}

@@ -1,0 +1,43 @@
+/* What a device, its links and an engine take for one operation, given its sizes: with the device's calibration, or by
+ * the `efficiency` that the spec states. Terms of schedules and of training steps are made with it. */
+#ifndef DEPLOYC_TIMING_H
+#define DEPLOYC_TIMING_H
+#include "../dag/dag.h"
+#include "time.h"
+
+struct timing {
+	const struct schedule *schedule; /* of terms.c; else NULL */
+	const struct machine *machine;
+	const struct engine *engine;
+	struct silicon silicon;
+	const struct calibration *calibration;
+	const struct fit_attention *attention;
+	struct arena *arena;
+	const int64_t *index; /* of a rank in each group of the schedule: 0 */
+	double *members;      /* room for group_members() */
+	const char
+		*lacks;    /* the first input that seconds need and nobody stated, as "no calibration of Card"; NULL: none */
+	bool borrowed; /* a fit of other formats had to do */
+};
+/* `lacks` may be set at once. What is made lives in the arena. */
+struct timing timing_of_deploy(const struct deploy *d, struct arena *arena);
+
+/* Seconds; ABSENT with t->lacks, which they may set. Operations and bytes are those of the whole launch. */
+double timing_pass(const struct timing *t, double bytes, bool reduces);
+double timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes);
+double timing_grouped(struct timing *t, const struct kernel_work *w, double hit, double operations, double bytes);
+double timing_attention(struct timing *t, const struct attention *a);
+double timing_attention_back(struct timing *t, const struct attention *a); /* of many queries */
+double timing_attention_operations(const struct attention *a);
+double timing_attention_bytes(const struct attention *a);
+/* members: as in time_across(); size: as in time_collective(). */
+double timing_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size);
+/* Rows of a rank's tokens to the ranks of the `top` experts of each: time_dispatch(). */
+double timing_exchange(struct timing *t, const double *members, double tokens, double top, double row_bytes);
+/* Bytes that each NIC or link must carry, over its bandwidth, at the level where that takes longest. */
+double timing_collective_floor(const struct machine *m, enum dr_collective_kind kind, const double *members,
+                               double size);
+/* The share of a collective's bytes that each of n members sends. A switch that adds lets each send its operand once.
+ */
+double timing_share_sent(enum dr_collective_kind kind, double n, bool adds);
+#endif
