@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Loading a checkpoint beside reading its file once, both from the disk and from the page cache.
+"""Loading a checkpoint beside reading its file once, from the disk and from the page cache.
 
     load.py --deployc FILE [--repetitions N] [--layers N]
 
 Writes a checkpoint of the shape `dense 1B bf16` of run.py, 2.5 GB unless --layers says less. docs/bench.md says how to read the table."""
 import argparse
 import json
+import mmap
 import os
 import pathlib
+import re
+import resource
 import statistics
 import struct
 import subprocess
@@ -73,26 +76,44 @@ def forget(path):
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def seconds(work):
+    """By the clock, and on the cores, by this process and those that it waited for."""
+    def cores():
+        return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    start, cores_start = time.monotonic(), cores()
+    without = work() or 0
+    return time.monotonic() - start - without, cores() - cores_start
+
+
 def read_once(path):
+    """One thread, as `dd bs=8M of=/dev/null` does it."""
     buffer = bytearray(BLOCK)
-    start = time.monotonic()
     with path.open("rb", buffering=0) as file:
         while file.readinto(buffer):
             pass
-    return time.monotonic() - start
+
+
+def read_into_memory(path):
+    """The same into new memory that has room for the whole file, in huge pages."""
+    size, at = path.stat().st_size, 0
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    with path.open("rb", buffering=0) as file, memoryview(memory) as view:
+        while at < size:
+            at += file.readinto(view[at:at + BLOCK])
+    memory.close()
 
 
 def load(launcher, folder):
-    """The whole run: load, one prompt of one id, one token."""
-    start = time.monotonic()
-    subprocess.run([launcher, "run", "--weights", folder, "--ids", "1", "--max-tokens", "1"], check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - start
+    """A run of one prompt of one id, and one token. Returns the seconds of its only step, which are not loading."""
+    out = subprocess.run([launcher, "run", "--weights", folder, "--ids", "1", "--max-tokens", "1"], check=True, capture_output=True, text=True).stdout
+    return float(re.search(r"^ttft: ([\d.]+) ms", out, re.M)[1]) / 1e3
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--deployc", type=pathlib.Path, required=True)
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--layers", type=int, default=SHAPES[NAME].layers)
     options = parser.parse_args()
     shape = SHAPES[NAME]._replace(layers=options.layers)
@@ -100,23 +121,24 @@ def main():
         folder = pathlib.Path(name)
         write_config(folder, shape)
         size, path = write_checkpoint(folder, shape), folder / "model.safetensors"
-        print(f"{size / 1e9:.2f} GB{'':<14}{'read once':>12}{'run':>10}{'ratio':>8}", flush=True)
+        print(f"{size / 1e9:.2f} GB{'':<11}{'read':>8}{'core-s':>8}{'into memory':>13}{'core-s':>8}{'load':>8}{'core-s':>8}"
+              f"{'/ read':>9}{'/ memory':>9}", flush=True)
         for ranks in RANKS:
             source, launcher = folder / "load.deploy", folder / "load"
             source.write_text(spec(shape, ranks))
             subprocess.run([options.deployc, source, "-o", launcher, "--cpu=native"], check=True)
             for cold in True, False:
-                pairs = []
+                rows = []
                 for _ in range(options.repetitions):
-                    times = []
-                    for measure in read_once, lambda _: load(launcher, folder):
+                    row = []
+                    for work in (lambda: read_once(path)), (lambda: read_into_memory(path)), (lambda: load(launcher, folder)):
                         if cold:
                             forget(path)
-                        times.append(measure(path))
-                    pairs.append(times)
-                read, run = (statistics.median(column) for column in zip(*pairs))
-                ratio = statistics.median(b / a for a, b in pairs)
-                print(f"{ranks} rank{'s' if ranks > 1 else ' '}, {'disk' if cold else 'cache':<12}{read:>10.2f} s{run:>8.2f} s{ratio:>8.2f}", flush=True)
+                        row += seconds(work)
+                    rows.append((*row, row[4] / row[0], row[4] / row[2]))
+                read, read_cores, memory, memory_cores, run, run_cores, by_read, by_memory = map(statistics.median, zip(*rows))
+                print(f"{ranks} rank{'s' if ranks > 1 else ' '}, {'disk' if cold else 'cache':<11}{read:>8.2f}{read_cores:>8.2f}{memory:>13.2f}"
+                      f"{memory_cores:>8.2f}{run:>8.2f}{run_cores:>8.2f}{by_read:>9.2f}{by_memory:>9.2f}", flush=True)
 
 
 if __name__ == "__main__":

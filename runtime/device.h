@@ -1,4 +1,4 @@
-/* The interface between the runtime and a device. Only the device dereferences its addresses. */
+/* The interface between the runtime and a device. Only the device dereferences its addresses, unless it is on_host. */
 #ifndef DEPLOY_DEVICE_H
 #define DEPLOY_DEVICE_H
 #include <stddef.h>
@@ -56,6 +56,7 @@ struct device {
 	/* Bytes that alloc can give, of all that the device has. NULL: unknown. */
 	void (*room)(struct device *d, uint64_t *free_bytes, uint64_t *all);
 	const struct device_queue *queue; /* NULL: work is done when a call returns */
+	bool on_host;                     /* addresses are the host's, which may write there too: loading of weights does */
 	/* Set by a communicator that queues work on the device: called now and then while the device waits. It ends the
 	 * rank if that work cannot end. true: the device waits for other ranks, so a lack of progress is not its fault.
 	 * NULL: none. */

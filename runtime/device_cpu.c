@@ -150,7 +150,8 @@ struct device *device_cpu_open(const struct device_options *o)
 	                            .fill = cpu_fill,
 	                            .launch = cpu_launch,
 	                            .sync = cpu_sync,
-	                            .close = cpu_close};
+	                            .close = cpu_close,
+	                            .on_host = true};
 	c->options = *o;
 	c->spins = o->spin ? MAX_SPINS : 0;
 	start_team(c);

@@ -1,5 +1,6 @@
-/* Loading of weights: weights_rows.c reads the rows of a param, weights_load.c puts them into tiles and on the device,
- * weights_queue.c lets a device that queues work do that. */
+/* Loading of weights: weights_rows.c reads the rows of a param, weights_blocks.c orders them as the files have them,
+ * weights_load.c puts them into tiles (weights_tiles.c) and on the device, weights_queue.c lets a device that queues
+ * work do that. */
 #ifndef DEPLOY_WEIGHTS_H
 #define DEPLOY_WEIGHTS_H
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct weight_rows {
 	struct digits g, n, k;
 	int64_t k_padded; /* to whole runs */
 	size_t row_bytes; /* of k_padded elements */
+	bool dense;       /* the elements of a row are one after the other in the file */
 	/* weights_rows.c */
 	int64_t index[MAX_AXES]; /* global index along each axis; along k from the slice's begin */
 	int64_t keyed[MAX_AXES];
@@ -34,8 +36,15 @@ void weight_rows_open(struct weight_rows *r); /* sets all below `layer` */
 /* Row `number` < g.size * n.size; zeros past the end of a padded axis, and past k. */
 void weight_rows_read(struct weight_rows *r, int64_t number, unsigned char *to);
 
-/* The begin of the rank's slice along an axis. */
-int64_t weight_slice_begin(const struct weight_rows *r, uint32_t axis);
+/* A row's bytes in the file, from its first to its last element; NULL: it has none there, as padding and random
+ * weights. */
+struct stored_bytes {
+	const unsigned char *begin, *end;
+};
+struct stored_bytes weight_row_bytes(struct weight_rows *r, int64_t number);
+/* The row as weight_rows_read would write it, if the file has it so; else NULL. */
+const unsigned char *weight_row_stored(struct weight_rows *r, int64_t number);
+
 /* Calls f for each param of the rank and each of its layers, in the order in which they are loaded, until it returns
  * false. offset: of the layer's param in its space. Returns what f returned last, or true. */
 typedef bool weights_fn(void *context, struct weight_rows *r, uint64_t offset);
@@ -45,13 +54,38 @@ bool weights_thread(pthread_t *thread, void *(*work)(void *), void *context);
 /* Calls work(context) on the calling thread, and on up to threads - 1 others, as far as they can be created. */
 void weights_run(int threads, void *(*work)(void *), void *context);
 
-/* ---- weights_ahead.c ---- */
-/* A thread that reads the checkpoint ahead of its loaders. NULL: none could be made, or the weights are random; the
- * functions below do nothing then. */
-struct weight_ahead;
-struct weight_ahead *weight_ahead_open(const struct plan *plan, int rank, const struct checkpoint *c);
-void weight_ahead_loaded(struct weight_ahead *a, const struct weight_rows *r); /* this layer's param is on its way */
-void weight_ahead_close(struct weight_ahead *a);
+/* ---- weights_tiles.c ---- */
+/* Fills a tile: run k of row i becomes run k * rows + i. row: `bytes` bytes each, which are whole runs, of any
+ * alignment. */
+void tile_fill(const unsigned char *const *row, int64_t rows, size_t bytes, size_t run, unsigned char *to);
+
+/* ---- weights_blocks.c ---- */
+/* A param of a layer, and the address of its memory on the device. */
+struct weight_item {
+	struct weight_rows rows;
+	uint64_t to;
+};
+/* Rows of one group, and where the file has them: NULL if nowhere. */
+struct weight_block {
+	const struct weight_item *item;
+	size_t number; /* of the item */
+	int64_t first, n;
+	const unsigned char *begin, *end;
+};
+/* Bytes that a block may have: of params whose tiles are swizzled, and of others. Its rows are one at least, or those
+ * of one tile if tiles are to be whole. */
+struct weight_block_size {
+	uint64_t swizzled, plain;
+	bool whole_tiles;
+};
+struct weight_blocks;
+struct weight_blocks *weight_blocks_open(const struct plan *plan, int rank, const struct checkpoint *c,
+                                         const struct memory *m, struct weight_block_size size);
+size_t weight_blocks_count(const struct weight_blocks *b);
+/* The next block in the order of the files; NULL: none is left. Several threads may call it. Asks for what comes after.
+ */
+const struct weight_block *weight_blocks_next(struct weight_blocks *b);
+void weight_blocks_close(struct weight_blocks *b);
 
 /* ---- weights_queue.c ---- */
 /* Pinned buffers that take turns, and memory on the device for rows that have no place yet. */
@@ -68,6 +102,8 @@ struct weight_queue {
  */
 void weight_queue_open(struct weight_queue *q, struct device *d, const struct plan *plan, const struct memory *m,
                        int threads, uint64_t longest, uint64_t all);
-/* Queues all rows of a param; `to` is its device address. The memory there is zero, and stays so between rows. */
-void weight_queue_load(struct weight_queue *q, const struct weight_rows *r, uint64_t to);
+/* The blocks that it takes. */
+struct weight_block_size weight_queue_size(const struct weight_queue *q);
+/* Queues the rows of a block. The param's memory is zero, and stays so between rows. */
+void weight_queue_load(struct weight_queue *q, const struct weight_block *b);
 #endif

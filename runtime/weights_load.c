@@ -1,6 +1,6 @@
 /* Loads a rank's slices of the params into device memory, and constants and expert maps. A device that queues its work
- * puts weights into tiles itself (weights_queue.c). For others they are reordered here, in host buffers of bounded
- * size, by as many threads as kernels have. */
+ * puts weights into tiles itself (weights_queue.c). For others they are reordered here, by as many threads as kernels
+ * have: from the mapped file right into device memory if the host may write there, else in buffers of bounded size. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,113 +8,121 @@
 #include "weights.h"
 
 enum {
-	BLOCK_BYTES = 1 << 20, /* bytes of tiles that a thread fills before it copies them to the device */
-	CACHE_LINE = 64,
-	BLOCK_RUNS = 16 /* runs of each row that are interleaved before the next ones */
+	NEAR_BYTES = 4 << 20, /* of a block: some huge pages, which threads then seldom fault in together */
+	FAR_BYTES = 1 << 20,  /* likewise, where the device copies it */
+	CACHE_LINE = 64
 };
 
-/* ---- tiles ----------------------------------------------------------------------------------- */
-/* One param on its way to a device. Threads take the next `room` tiles each. A plain param has tiles of one row. */
-struct loading {
-	const struct weight_rows *rows;
-	struct device *device;
-	uint64_t to;
-	int64_t n_tile, k_run, per_group, tiles, room; /* tiles: per_group for each of g, and in all */
-	size_t tile_bytes, stride;                     /* stride: between rows that are not in a tile yet */
-	atomic_llong next;
-};
-
-/* Moves run k of row i to run k * n_tile + i, a few cache lines of each row at a time. */
-static inline void interleave_runs(const struct loading *l, const unsigned char *rows, unsigned char *tile,
-                                   int64_t n_tile, size_t run)
-{
-	int64_t runs = l->rows->k_padded / l->k_run;
-	for (int64_t from = 0; from < runs; from += BLOCK_RUNS)
-		for (int64_t k = from; k < from + BLOCK_RUNS && k < runs; k++)
-			for (int64_t i = 0; i < n_tile; i++)
-				memcpy(tile + (size_t)(k * n_tile + i) * run, rows + (size_t)i * l->stride + (size_t)k * run, run);
-}
-
-/* Passes usual sizes as constants, so that the compiler copies a run with one instruction. */
-static void interleave(const struct loading *l, const unsigned char *rows, unsigned char *tile)
-{
-	size_t run = (size_t)l->k_run * dtype_size(l->rows->param->dtype);
-	if (run == 4 && l->n_tile == 32)
-		interleave_runs(l, rows, tile, 32, 4);
-	else if (run == 4)
-		interleave_runs(l, rows, tile, l->n_tile, 4);
-	else
-		interleave_runs(l, rows, tile, l->n_tile, run);
-}
-
-/* Fills tile number `number`, counted over all groups; rows past the end are zeros. rows: room for those of a tile. */
-static void fill_tile(const struct loading *l, struct weight_rows *r, unsigned char *rows, unsigned char *tile,
-                      int64_t number)
-{
-	int64_t first = number % l->per_group * l->n_tile, before = number / l->per_group * r->n.size;
-	if (l->n_tile == 1) {
-		weight_rows_read(r, before + first, tile);
-		return;
-	}
-	for (int64_t i = 0; i < l->n_tile; i++) {
-		unsigned char *row = rows + (size_t)i * l->stride;
-		if (first + i < r->n.size)
-			weight_rows_read(r, before + first + i, row);
-		else
-			memset(row, 0, r->row_bytes);
-	}
-	interleave(l, rows, tile);
-}
-
-static void *load_tiles(void *context)
-{
-	struct loading *l = context;
-	struct weight_rows r = *l->rows;
-	unsigned char *block = host_alloc((size_t)l->room, l->tile_bytes), *rows = host_alloc((size_t)l->n_tile, l->stride);
-	for (int64_t at; (at = atomic_fetch_add(&l->next, l->room)) < l->tiles;) {
-		int64_t n = l->tiles - at < l->room ? l->tiles - at : l->room;
-		for (int64_t i = 0; i < n; i++)
-			fill_tile(l, &r, rows, block + (size_t)i * l->tile_bytes, at + i);
-		l->device->write(l->device, flat(l->to + (uint64_t)at * l->tile_bytes, (uint64_t)n * l->tile_bytes), block);
-	}
-	free(rows);
-	free(block);
-	return NULL;
-}
-
-static void load_on_host(const struct weight_rows *r, struct device *d, uint64_t to, int threads)
-{
-	const struct dr_param *p = r->param;
-	struct loading l = {.rows = r, .device = d, .to = to, .n_tile = p->n_tile ? p->n_tile : 1};
-	l.k_run = p->n_tile ? p->k_run : 1;
-	l.per_group = (r->n.size + l.n_tile - 1) / l.n_tile;
-	l.tiles = r->g.size * l.per_group;
-	l.tile_bytes = r->row_bytes * (size_t)l.n_tile;
-	/* An odd number of cache lines, so that the rows of a tile do not map to the same cache set. */
-	l.stride = ((r->row_bytes + CACHE_LINE - 1) / CACHE_LINE | 1) * CACHE_LINE;
-	l.room = l.tile_bytes > BLOCK_BYTES ? 1 : (int64_t)(BLOCK_BYTES / l.tile_bytes);
-	l.room = l.room < l.tiles ? l.room : l.tiles;
-	int64_t blocks = (l.tiles + l.room - 1) / l.room;
-	weights_run(blocks < threads ? (int)blocks : threads, load_tiles, &l);
-}
-
-/* ---- params ----------------------------------------------------------------------------------- */
 struct weights_loading {
 	const struct plan *plan;
 	struct device *device;
-	const struct memory *memory;
 	int threads;
 	const struct reporter *reporter;
-	struct weight_queue queue;  /* where the device has one */
-	struct weight_ahead *ahead; /* NULL: nothing is read ahead */
+	struct weight_queue queue; /* where the device has one */
+	struct weight_blocks *blocks;
+	uint64_t longest, largest;       /* bytes of a row, of a param */
+	int64_t tile_rows;               /* at most */
+	uint64_t tile_bytes, rows_bytes; /* likewise: of a tile, and of its rows in a scratch */
 };
 
-/* Is what is read what is planned? */
+static void count_loaded(const struct weights_loading *l, uint64_t bytes)
+{
+	atomic_fetch_add(&l->reporter->board->rank[l->reporter->rank].loaded, bytes);
+}
+
+/* ---- tiles ----------------------------------------------------------------------------------- */
+static int64_t tile_rows(const struct weight_rows *r) { return r->param->n_tile ? r->param->n_tile : 1; }
+
+/* Tiles of a group. The last one may have rows past the end, which are zeros. A plain param has tiles of one row. */
+static int64_t tiles_of_group(const struct weight_rows *r) { return (r->n.size + tile_rows(r) - 1) / tile_rows(r); }
+
+/* What a thread needs: room for rows that are not in the file as they are wanted, and for a block that the device
+ * copies. */
+struct scratch {
+	unsigned char *rows, *block;
+	const unsigned char **row;
+};
+
+/* An odd number of cache lines, so that the rows of a tile do not map to the same cache set. */
+static size_t row_stride(size_t row_bytes) { return ((row_bytes + CACHE_LINE - 1) / CACHE_LINE | 1) * CACHE_LINE; }
+
+static void scratch_open(struct scratch *s, const struct weights_loading *l)
+{
+	s->rows = host_alloc(1, l->rows_bytes);
+	s->row = host_alloc((size_t)l->tile_rows, sizeof *s->row);
+	s->block = l->device->on_host ? NULL : host_alloc(1, l->tile_bytes > FAR_BYTES ? l->tile_bytes : FAR_BYTES);
+}
+
+static void scratch_close(struct scratch *s)
+{
+	free(s->rows);
+	free(s->row);
+	free(s->block);
+}
+
+/* Fills the tile that begins with row `first`, of which the group has `n` or more. */
+static void load_tile(struct scratch *s, struct weight_rows *r, int64_t first, int64_t n, unsigned char *to)
+{
+	int64_t rows = tile_rows(r);
+	size_t run = r->param->k_run * dtype_size(r->param->dtype), stride = row_stride(r->row_bytes);
+	if (!r->param->n_tile) {
+		weight_rows_read(r, first, to);
+		return;
+	}
+	for (int64_t i = 0; i < rows; i++) {
+		unsigned char *row = s->rows + (size_t)i * stride;
+		s->row[i] = i < n ? weight_row_stored(r, first + i) : NULL;
+		if (s->row[i])
+			continue;
+		s->row[i] = row;
+		if (i < n)
+			weight_rows_read(r, first + i, row);
+		else
+			memset(row, 0, r->row_bytes);
+	}
+	tile_fill(s->row, rows, r->row_bytes, run, to);
+}
+
+static void load_block(const struct weights_loading *l, struct scratch *s, const struct weight_block *b)
+{
+	struct weight_rows r = b->item->rows;
+	int64_t rows = tile_rows(&r), group = b->first / r.n.size, within = b->first % r.n.size;
+	size_t tile_bytes = r.row_bytes * (size_t)rows;
+	uint64_t to = b->item->to + (uint64_t)(group * tiles_of_group(&r) + within / rows) * tile_bytes;
+	uint64_t bytes = (uint64_t)((b->n + rows - 1) / rows) * tile_bytes;
+	unsigned char *at = l->device->on_host ? (unsigned char *)(uintptr_t)to : s->block;
+	for (int64_t i = 0; i < b->n; i += rows)
+		load_tile(s, &r, b->first + i, b->n - i, at + (size_t)i * r.row_bytes);
+	if (!l->device->on_host)
+		l->device->write(l->device, flat(to, bytes), at);
+	count_loaded(l, bytes);
+}
+
+static void *load_blocks(void *context)
+{
+	struct weights_loading *l = context;
+	struct scratch s;
+	scratch_open(&s, l);
+	for (const struct weight_block *b; (b = weight_blocks_next(l->blocks));)
+		load_block(l, &s, b);
+	scratch_close(&s);
+	return NULL;
+}
+
+static void load_queued(struct weights_loading *l)
+{
+	for (const struct weight_block *b; (b = weight_blocks_next(l->blocks));) {
+		weight_queue_load(&l->queue, b);
+		count_loaded(l, (uint64_t)b->n * b->item->rows.row_bytes);
+	}
+}
+
+/* ---- params ----------------------------------------------------------------------------------- */
+/* Is what will be read what is planned? */
 static void check_rows(const struct weights_loading *l, const struct weight_rows *r)
 {
 	const struct dr_param *p = r->param;
-	int64_t tile = p->n_tile ? p->n_tile : 1;
-	uint64_t bytes = (uint64_t)(r->g.size * ((r->n.size + tile - 1) / tile * tile)) * r->row_bytes;
+	uint64_t bytes = (uint64_t)(r->g.size * tiles_of_group(r) * tile_rows(r)) * r->row_bytes;
 	if (bytes > p->bytes)
 		rank_fail(l->reporter, "internal: %s has %llu bytes, planned are %llu", plan_string(l->plan, p->path),
 		          (unsigned long long)bytes, (unsigned long long)p->bytes);
@@ -122,49 +130,57 @@ static void check_rows(const struct weights_loading *l, const struct weight_rows
 		rank_fail(l->reporter, "internal: no kernel puts %s into tiles", plan_string(l->plan, p->path));
 }
 
-/* Sizes of the buffers of a queue: bytes of the longest row, and of the largest param. */
-struct longest {
-	uint64_t row, param;
-};
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 static bool measure_layer(void *context, struct weight_rows *r, uint64_t offset)
 {
-	struct longest *l = context;
+	struct weights_loading *l = context;
+	uint64_t rows = (uint64_t)tile_rows(r);
 	(void)offset;
-	l->row = r->row_bytes > l->row ? r->row_bytes : l->row;
-	l->param = r->param->bytes > l->param ? r->param->bytes : l->param;
+	check_rows(l, r);
+	l->longest = larger(l->longest, r->row_bytes);
+	l->largest = larger(l->largest, r->param->bytes);
+	l->tile_rows = (int64_t)larger((uint64_t)l->tile_rows, rows);
+	l->tile_bytes = larger(l->tile_bytes, rows * r->row_bytes);
+	if (r->param->n_tile)
+		l->rows_bytes = larger(l->rows_bytes, rows * row_stride(r->row_bytes));
 	return true;
 }
 
-static bool load_layer(void *context, struct weight_rows *r, uint64_t offset)
+static void load_all(struct weights_loading *l)
 {
-	struct weights_loading *l = context;
-	uint64_t to = l->memory->base[r->param->space] + offset;
-	check_rows(l, r);
+	size_t blocks = weight_blocks_count(l->blocks);
 	if (l->device->queue)
-		weight_queue_load(&l->queue, r, to);
+		load_queued(l);
 	else
-		load_on_host(r, l->device, to, l->threads);
-	weight_ahead_loaded(l->ahead, r);
-	atomic_fetch_add(&l->reporter->board->rank[l->reporter->rank].loaded, r->param->bytes);
-	return true;
+		weights_run(blocks < (size_t)l->threads ? (int)blocks : l->threads, load_blocks, l);
 }
 
 void weights_load(const struct plan *plan, int rank, const struct checkpoint *c, struct device *d,
                   const struct memory *m, int threads, const struct reporter *reporter)
 {
-	struct weights_loading l = {.plan = plan, .device = d, .memory = m, .threads = threads, .reporter = reporter};
-	struct longest longest = {1, 1};
+	struct weights_loading l = {.plan = plan,
+	                            .device = d,
+	                            .threads = threads,
+	                            .reporter = reporter,
+	                            .longest = 1,
+	                            .largest = 1,
+	                            .tile_rows = 1,
+	                            .rows_bytes = 1};
+	uint64_t bytes = d->on_host ? NEAR_BYTES : FAR_BYTES;
+	struct weight_block_size size = {bytes, bytes, .whole_tiles = true};
 	for (uint32_t i = 0; i < plan->head->params.n; i++)
 		if (plan->params[i].axes.n > MAX_AXES)
 			rank_fail(reporter, "internal: %s has %u axes", plan_string(plan, plan->params[i].path),
 			          plan->params[i].axes.n);
-	weights_each(plan, rank, NULL, measure_layer, &longest);
-	if (d->queue)
-		weight_queue_open(&l.queue, d, plan, m, threads, longest.row, longest.param);
-	l.ahead = weight_ahead_open(plan, rank, c);
-	weights_each(plan, rank, c, load_layer, &l);
-	weight_ahead_close(l.ahead);
+	weights_each(plan, rank, NULL, measure_layer, &l);
+	if (d->queue) {
+		weight_queue_open(&l.queue, d, plan, m, threads, l.longest, l.largest);
+		size = weight_queue_size(&l.queue);
+	}
+	l.blocks = weight_blocks_open(plan, rank, c, m, size);
+	load_all(&l);
+	weight_blocks_close(l.blocks);
 	d->sync(d);
 }
 

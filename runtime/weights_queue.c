@@ -60,21 +60,21 @@ static void queue_tiles(struct weight_queue *q, const struct weight_rows *r, uin
 	q->device->launch(q->device, &tile);
 }
 
-void weight_queue_load(struct weight_queue *q, const struct weight_rows *r, uint64_t to)
+struct weight_block_size weight_queue_size(const struct weight_queue *q)
 {
-	bool tiles = r->param->swizzled;
-	uint64_t bytes = tiles && q->room < q->bytes ? q->room : q->bytes;
-	int64_t rows = r->g.size * r->n.size, room = (int64_t)(bytes / r->row_bytes), n;
-	for (int64_t first = 0; first < rows; first += n) {
-		unsigned slot = q->turn++ % DEVICE_MARKS;
-		n = rows - first < room ? rows - first : room;
-		q->device->queue->await(q->device, slot);
-		read_with_threads(r, first, n, q->pinned[slot], q->threads);
-		if (tiles)
-			queue_tiles(q, r, to, first, n, q->pinned[slot]);
-		else
-			q->device->queue->send(q->device, to + (uint64_t)first * r->row_bytes, q->pinned[slot],
-			                       (size_t)n * r->row_bytes);
-		q->device->queue->mark(q->device, slot);
-	}
+	return (struct weight_block_size){.swizzled = q->room < q->bytes ? q->room : q->bytes, .plain = q->bytes};
+}
+
+void weight_queue_load(struct weight_queue *q, const struct weight_block *b)
+{
+	const struct weight_rows *r = &b->item->rows;
+	unsigned slot = q->turn++ % DEVICE_MARKS;
+	q->device->queue->await(q->device, slot);
+	read_with_threads(r, b->first, b->n, q->pinned[slot], q->threads);
+	if (r->param->swizzled)
+		queue_tiles(q, r, b->item->to, b->first, b->n, q->pinned[slot]);
+	else
+		q->device->queue->send(q->device, b->item->to + (uint64_t)b->first * r->row_bytes, q->pinned[slot],
+		                       (size_t)b->n * r->row_bytes);
+	q->device->queue->mark(q->device, slot);
 }

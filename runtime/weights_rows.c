@@ -16,6 +16,16 @@ static void add_digit(struct digits *d, uint32_t axis, uint32_t local)
 
 static bool is_tiled(const struct dr_param *p) { return p->n_tile != 0; }
 
+/* Are the elements of a row in the order of the file, with nothing between them? */
+static bool is_dense(const struct weight_rows *r)
+{
+	int64_t size = 1;
+	for (int i = r->k.n; i-- > 0; size *= r->axes[r->k.axis[i]].local)
+		if (r->axes[r->k.axis[i]].local > 1 && r->axes[r->k.axis[i]].stride != size)
+			return false;
+	return true;
+}
+
 void weight_rows_open(struct weight_rows *r)
 {
 	const struct dr_param *p = r->param;
@@ -29,9 +39,11 @@ void weight_rows_open(struct weight_rows *r)
 	}
 	r->k_padded = (r->k.size + run - 1) / run * run;
 	r->row_bytes = (size_t)r->k_padded * dtype_size(p->dtype);
+	r->dense = is_dense(r);
 }
 
-int64_t weight_slice_begin(const struct weight_rows *r, uint32_t a)
+/* The begin of the rank's slice along an axis. */
+static int64_t slice_begin(const struct weight_rows *r, uint32_t a)
 {
 	return (int64_t)r->axes[a].local * plan_group_index(r->plan, (int)r->axes[a].group, r->rank);
 }
@@ -41,7 +53,7 @@ static void set_digits(struct weight_rows *r, const struct digits *d, int64_t nu
 {
 	for (int i = d->n; i-- > 0;) {
 		uint32_t a = d->axis[i];
-		r->index[a] = weight_slice_begin(r, a) + number % r->axes[a].local;
+		r->index[a] = slice_begin(r, a) + number % r->axes[a].local;
 		number /= r->axes[a].local;
 	}
 }
@@ -92,25 +104,64 @@ static int64_t stored_run(const struct weight_rows *r, const struct dr_axis *las
 	return run;
 }
 
+static void set_row(struct weight_rows *r, int64_t number)
+{
+	set_digits(r, &r->g, number / r->n.size);
+	set_digits(r, &r->n, number % r->n.size);
+}
+
+/* Of the element at the current indices, in its tensor. */
+static int64_t flat_index(const struct weight_rows *r)
+{
+	int64_t at = r->param->base;
+	for (uint32_t a = 0; a < r->param->axes.n; a++)
+		at += r->index[a] * r->axes[a].stride;
+	return at;
+}
+
+struct stored_bytes weight_row_bytes(struct weight_rows *r, int64_t number)
+{
+	int64_t last = 0;
+	set_row(r, number);
+	set_digits(r, &r->k, 0);
+	if (!r->checkpoint || !stored_run(r, NULL, 1))
+		return (struct stored_bytes){NULL, NULL};
+	look_up_source(r);
+	for (int i = 0; i < r->k.n; i++) {
+		const struct dr_axis *a = &r->axes[r->k.axis[i]];
+		int64_t left = (int64_t)a->extent - r->index[r->k.axis[i]];
+		last += ((left < a->local ? left : a->local) - 1) * a->stride;
+	}
+	const struct tensor *t = r->source.tensor;
+	const unsigned char *begin = t->data + (size_t)flat_index(r) * dtype_size(t->dtype);
+	return (struct stored_bytes){begin, begin + (size_t)(last + 1) * dtype_size(t->dtype)};
+}
+
+const unsigned char *weight_row_stored(struct weight_rows *r, int64_t number)
+{
+	if (!r->dense || !r->checkpoint)
+		return NULL;
+	struct stored_bytes row = weight_row_bytes(r, number);
+	bool whole =
+		row.begin && r->source.tensor->dtype == r->param->dtype && (size_t)(row.end - row.begin) == r->row_bytes;
+	return whole ? row.begin : NULL;
+}
+
 /* In runs along the last axis of k. */
 void weight_rows_read(struct weight_rows *r, int64_t number, unsigned char *to)
 {
 	size_t size = dtype_size(r->param->dtype);
 	const struct dr_axis *last = r->k.n ? &r->axes[r->k.axis[r->k.n - 1]] : NULL;
 	int64_t run = last ? last->local : 1, stride = last ? last->stride : 1;
-	set_digits(r, &r->g, number / r->n.size);
-	set_digits(r, &r->n, number % r->n.size);
+	set_row(r, number);
 	for (int64_t at = 0; at < r->k.size; at += run) {
-		int64_t flat_at = r->param->base;
 		set_digits(r, &r->k, at);
 		int64_t stored = stored_run(r, last, run);
 		memset(to + (size_t)(at + stored) * size, 0, (size_t)(run - stored) * size);
 		if (!stored)
 			continue;
 		look_up_source(r);
-		for (uint32_t a = 0; a < r->param->axes.n; a++)
-			flat_at += r->index[a] * r->axes[a].stride;
-		source_read(&r->source, flat_at, stride, stored, r->param->dtype, to + (size_t)at * size);
+		source_read(&r->source, flat_index(r), stride, stored, r->param->dtype, to + (size_t)at * size);
 	}
 	memset(to + (size_t)r->k.size * size, 0, (size_t)(r->k_padded - r->k.size) * size);
 }

@@ -328,7 +328,8 @@ struct loaded {
 	struct memory memory;
 };
 
-static struct loaded load(struct blob_builder *b, const struct dr_param *param, const char *folder_or_null, int rank)
+static struct loaded load_on(const char *device, struct blob_builder *b, const struct dr_param *param,
+                             const char *folder_or_null, int rank)
 {
 	struct loaded l;
 	struct problems p;
@@ -342,12 +343,17 @@ static struct loaded load(struct blob_builder *b, const struct dr_param *param, 
 	if (c)
 		weights_check(&l.plan, c, &(struct unverified){0}, &p);
 	assert_true(problems_close(&p, "weights"));
-	l.device = device_open("cpu", &o);
+	l.device = device_open(device, &o);
 	memset(&l.memory, 0, sizeof l.memory);
 	l.memory.base[param->space] = l.device->alloc(l.device, param->offset + 4 * param->bytes);
 	weights_load(&l.plan, rank, c, l.device, &l.memory, 2, &r);
 	checkpoint_close(c);
 	return l;
+}
+
+static struct loaded load(struct blob_builder *b, const struct dr_param *param, const char *folder_or_null, int rank)
+{
+	return load_on("cpu", b, param, folder_or_null, rank);
 }
 
 /* Stored [4][3 * 10]: columns 10 .. 20 of a concatenation, transposed: n over the columns in two axes, k
@@ -418,6 +424,48 @@ static void bytes_become_tiles(void **state)
 			assert_true(got[n / TILE * K * TILE + k * TILE + n % TILE]
 			            == (n < N ? f32_of_fp8(FP8_E4M3, stored[k][n]) : 0));
 	l.device->close(l.device);
+	remove_file("model.safetensors");
+}
+
+/* Rows that are stored as they are wanted: from the second half of each, at an odd address, with room for 24 more. */
+static void rows_go_from_the_file_into_tiles(void **state)
+{
+	enum { N = 40, K = 2 * 300, HALF = K / 2, TILE = 32, PAIR = 2 };
+	(void)state;
+	static struct blob_builder b;
+	static uint16_t stored[N][K], got[2 * TILE * HALF];
+	static const char *const devices[] = {"cpu", "far"};
+#ifdef RANKS_ARE_THREADS /* no place for the far device's memory */
+	enum { DEVICES = 1 };
+#else
+	enum { DEVICES = 2 };
+#endif
+	for (int i = 0; i < N * K; i++)
+		stored[i / K][i % K] = (uint16_t)(i * 7 + i / K);
+	write_file("model.safetensors", "{\"w\":{\"dtype\":\"BF16\",\"shape\":[40,600],\"data_offsets\":[0,48000]}} ", 0,
+	           stored, sizeof stored);
+	for (int i = 0; i < DEVICES; i++) {
+		tiny_build(&b, &(struct tiny){1, 2, 2, 1});
+		struct dr_axis axes[2] = {tiny_axis(&b, "n", N, N, GROUP_NONE, DR_WEIGHT_N, K),
+		                          tiny_axis(&b, "k", K, HALF, GROUP_TP, DR_WEIGHT_K, 1)};
+		int64_t shape[2] = {N, K};
+		struct dr_param p = {.path = blob_text(&b, "w"),
+		                     .key = blob_text(&b, "w"),
+		                     .space = DR_SPACE_OUTSIDE,
+		                     .bytes = sizeof got,
+		                     .dtype = DR_BF16,
+		                     .n_tile = TILE,
+		                     .k_run = PAIR,
+		                     .axes = blob_put(&b, axes, 2, sizeof *axes),
+		                     .shape = blob_put(&b, shape, 2, sizeof *shape)};
+		struct loaded l = load_on(devices[i], &b, &p, folder, 1);
+		l.device->read(l.device, got, flat(l.memory.base[DR_SPACE_OUTSIDE], sizeof got));
+		for (int n = 0; n < 2 * TILE; n++)
+			for (int k = 0; k < HALF; k++)
+				assert_int_equal(got[n / TILE * TILE * HALF + k / PAIR * TILE * PAIR + n % TILE * PAIR + k % PAIR],
+				                 n < N ? stored[n][HALF + k] : 0);
+		l.device->close(l.device);
+	}
 	remove_file("model.safetensors");
 }
 
@@ -529,12 +577,19 @@ static int remove_folder(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(headers_are_checked),         cmocka_unit_test(shards_are_read_by_their_index),
-		cmocka_unit_test(parsing_is_bounded),          cmocka_unit_test(files_that_are_cut_are_told),
-		cmocka_unit_test(problems_are_counted),        cmocka_unit_test(long_messages_are_truncated),
-		cmocka_unit_test(formats_are_converted),       cmocka_unit_test(slices_become_tiles),
-		cmocka_unit_test(keyed_axes_choose_tensors),   cmocka_unit_test(random_weights_do_not_depend_on_the_mesh),
-		cmocka_unit_test(expert_maps_follow_the_mesh), cmocka_unit_test(bytes_become_tiles),
+		cmocka_unit_test(headers_are_checked),
+		cmocka_unit_test(shards_are_read_by_their_index),
+		cmocka_unit_test(parsing_is_bounded),
+		cmocka_unit_test(files_that_are_cut_are_told),
+		cmocka_unit_test(problems_are_counted),
+		cmocka_unit_test(long_messages_are_truncated),
+		cmocka_unit_test(formats_are_converted),
+		cmocka_unit_test(slices_become_tiles),
+		cmocka_unit_test(keyed_axes_choose_tensors),
+		cmocka_unit_test(random_weights_do_not_depend_on_the_mesh),
+		cmocka_unit_test(expert_maps_follow_the_mesh),
+		cmocka_unit_test(bytes_become_tiles),
+		cmocka_unit_test(rows_go_from_the_file_into_tiles),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
