@@ -6,6 +6,7 @@ predicted by operators.c, all else by `deployc plan`. The tables of docs/accurac
     run.py --write              writes the page's tables
     run.py --rows [WORD ...]    prints each figure of groups whose name contains a word
 """
+import collections
 import csv
 import functools
 import json
@@ -23,6 +24,9 @@ BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).absolute()
 DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", BUILD / "deployc")).absolute()
 PAGE = ROOT / "docs" / "accuracy.md"
 GIB = 2**30
+
+# intervals: low and high of the 80% and of the 90% interval; None: operators and bytes have none
+Figure = collections.namedtuple("Figure", "what measured predicted intervals", defaults=[None])
 
 # Systems of operators.csv: a cluster of std.clusters, refined.
 SYSTEMS = {
@@ -49,6 +53,15 @@ model Served = models.%(model)s
 deploy D {
   model = Served; cluster = clusters.%(cluster)s; plan = Megatron { tp = %(tp)s }; gpus = %(tp)s; engine = engines.%(engine)s
   workload = Inference { batch = %(batch)s; seq = %(seq)s; output = %(output)s }
+}
+"""
+TRAINED = """use std.clusters as clusters
+use std.models as models
+use std.plans { Megatron }
+use std.workload { Training }
+deploy D {
+  model = models.%(model)s; cluster = clusters.%(cluster)s; plan = Megatron { %(plan)s }; gpus = %(gpus)s
+  workload = Training { batch = %(batch)s; seq = %(seq)s }
 }
 """
 CLUSTERS = {"DGX_A100_40GB": "DGX_A100 { device = clusters.A100_SXM_40GB }"}
@@ -90,7 +103,7 @@ def plan(text):
     return json.loads(with_spec(text, lambda path: run(DEPLOYC, "plan", "--format=json", path)))["plans"][0]
 
 
-# ---- groups: lists of (what, measured, predicted) by name ------------------------------------------------------------
+# ---- groups: lists of figures by name ---------------------------------------------------------------------------------
 def operators():
     groups, rows = {}, figures("operators.csv")
     for system in SYSTEMS:
@@ -99,8 +112,8 @@ def operators():
         answers = with_spec(ON_SYSTEM % SYSTEMS[system],
                             lambda path: run(BUILD / "tests/accuracy/operators", path, text=queries)).split()
         for row, answer in zip(asked, answers, strict=True):
-            what = f"{row['system']}: {row['query']}"
-            groups.setdefault(row["group"], []).append((what, float(row["seconds"]), float(answer)))
+            figure = Figure(f"{row['system']}: {row['query']}", float(row["seconds"]), float(answer))
+            groups.setdefault(row["group"], []).append(figure)
     return groups
 
 
@@ -113,12 +126,30 @@ def memory():
         totals = plan(SERVED % {"model": model, "cluster": "DGX_H100", "tp": row["tp"], "engine": "vLLM_2025",
                                 "batch": 8, "seq": "64..1024", "output": 1})
         what = f"{row['published']}, {row['format']}, tp {row['tp']}"
-        weights.append((what, float(row["weights_gib"]), totals["totals"]["memory.weights"] / GIB))
+        weights.append(Figure(what, float(row["weights_gib"]), totals["totals"]["memory.weights"] / GIB))
         if row["kv_bytes_per_token"]:
             positions = totals["step"]["pools"][0]["pages"] * totals["step"]["page"]
             predicted = totals["totals"]["memory.kv"] / positions
-            cache.append((what, float(row["kv_bytes_per_token"]), predicted))
+            cache.append(Figure(what, float(row["kv_bytes_per_token"]), predicted))
     return {"serving: bytes of weights": weights, "serving: bytes of a token in the cache": cache}
+
+
+def training_memory():
+    rows = []
+    for row in figures("training_memory.csv"):
+        totals = plan(TRAINED % {**row, "model": MODELS.get(row["model"], row["model"])})["totals"]
+        what = f"{row['model']}, {row['gpus']} GPUs, {row['plan']}, {row['batch']} x {row['seq']}"
+        rows.append(Figure(what, float(row["peak_gib"]), totals["memory.peak"] / GIB))
+    return {"training: bytes of a rank, torchtitan": rows}
+
+
+def seconds(row, metrics):
+    """The published time as a metric predicts it, and its intervals."""
+    if row["metric"] != "batch":
+        metric = metrics[row["metric"]]
+        return metric["value"], (metric["interval80"], metric["interval90"])
+    rate, batch = metrics["throughput.sequences"], int(row["batch"])
+    return batch / rate["value"], [[batch / bound for bound in reversed(rate[name])] for name in ("interval80", "interval90")]
 
 
 def serving():
@@ -126,12 +157,8 @@ def serving():
     for row in figures("serving.csv"):
         metrics = plan(SERVED % {**row, "model": MODELS.get(row["model"], row["model"]), "seq": row["input"],
                                  "cluster": CLUSTERS.get(row["cluster"], row["cluster"])})["times"]["metrics"]
-        if row["metric"] == "batch":
-            predicted = int(row["batch"]) / metrics["throughput.sequences"]["value"]
-        else:
-            predicted = metrics[row["metric"]]["value"]
         what = f"{row['cluster']}: {row['model']}, tp {row['tp']}, {row['batch']} x {row['input']} + {row['output']}"
-        groups.setdefault(row["group"], []).append((what, float(row["seconds"]), predicted))
+        groups.setdefault(row["group"], []).append(Figure(what, float(row["seconds"]), *seconds(row, metrics)))
     return groups
 
 
@@ -145,7 +172,7 @@ def quantile(values, share):
 
 
 def line(name, rows):
-    errors = [predicted / measured - 1 for _, measured, predicted in rows]
+    errors = [row.predicted / row.measured - 1 for row in rows]
     sizes = [abs(error) * 100 for error in errors]
     return (f"| {name} | {len(rows)} | {statistics.median(sizes):.1f} | {quantile(sizes, 0.9):.1f} | {statistics.mean(sizes):.1f} "
             f"| {statistics.mean(errors) * 100:+.1f} | {PEERS.get(name, '')} |")
@@ -154,6 +181,19 @@ def line(name, rows):
 def table(groups):
     head = "| predictions | n | median | 90% | mean | signed mean | peers, as they claim |\n|---|---|---|---|---|---|---|\n"
     return head + "".join(line(name, rows) + "\n" for name, rows in groups.items())
+
+
+def covered(rows, which):
+    """Percent of the figures that lie in their intervals."""
+    return 100 * statistics.mean(row.intervals[which][0] <= row.measured <= row.intervals[which][1] for row in rows)
+
+
+def coverage(groups):
+    head = "| predictions | n | in 80% intervals | in 90% intervals |\n|---|---|---|---|\n"
+    timed = {name: rows for name, rows in groups.items() if rows[0].intervals}
+    timed["all of these"] = [row for rows in timed.values() for row in rows]
+    return head + "".join(f"| {name} | {len(rows)} | {covered(rows, 0):.0f} | {covered(rows, 1):.0f} |\n"
+                          for name, rows in timed.items())
 
 
 MARKED = re.compile(r"(<!-- make accuracy -->\n).*?(<!-- end -->\n)", re.S)
@@ -168,26 +208,33 @@ def medians(text):
 def check(groups):
     """Returns the number of groups whose line in the page is wrong."""
     page, now, bad = medians(MARKED.search(PAGE.read_text())[0]), medians(table(groups)), 0
+    for name, rows in groups.items():
+        for row in rows:
+            if row.intervals and not row.intervals[1][0] <= row.intervals[0][0] <= row.intervals[0][1] <= row.intervals[1][1]:
+                bad += 1
+                print(f"FAIL {name}: {row.what}: intervals {row.intervals}")
     for name in sorted(page.keys() | now.keys()):
         then, today = page.get(name), now.get(name)
         good = then and today and then[0] == today[0] and abs(then[1] - today[1]) <= 1
         print(f"{'ok  ' if good else 'FAIL'} {name}: {today} (docs/accuracy.md: {then})")
         bad += not good
-    print(f"{len(page.keys() | now.keys()) - bad} passed, {bad} failed")
+    print(f"{max(0, len(page.keys() | now.keys()) - bad)} passed, {bad} failed")
     return bad
 
 
 def main(arguments):
-    groups = {**operators(), **memory(), **serving()}
+    groups = {**operators(), **memory(), **training_memory(), **serving()}
     if arguments[:1] == ["--rows"]:
         for name, rows in groups.items():
             if not arguments[1:] or any(word in name for word in arguments[1:]):
                 print(table({name: rows}), end="")
-                for what, measured, predicted in rows:
-                    print(f"  {what:75} {measured:12.6g} {predicted:12.6g} {(predicted / measured - 1) * 100:+6.1f}%")
+                for row in rows:
+                    error = (row.predicted / row.measured - 1) * 100
+                    print(f"  {row.what:75} {row.measured:12.6g} {row.predicted:12.6g} {error:+6.1f}%")
         return 0
     if arguments == ["--write"]:
-        PAGE.write_text(MARKED.sub(lambda marks: marks[1] + "\n" + table(groups) + "\n" + marks[2], PAGE.read_text()))
+        tables = iter([table(groups), coverage(groups)])
+        PAGE.write_text(MARKED.sub(lambda marks: f"{marks[1]}\n{next(tables)}\n{marks[2]}", PAGE.read_text()))
         return 0
     return 1 if check(groups) else 0
 
