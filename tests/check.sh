@@ -58,6 +58,7 @@ step format "$python" tests/format/run.py
 step golden "$python" tests/golden/run.py
 step texts "$python" tests/golden/texts.py
 step json "$python" tests/json/run.py
+step accuracy make BUILD="$build" CC=gcc PYTHON="$python" test-accuracy
 step training "$python" tests/training/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
