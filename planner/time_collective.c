@@ -2,9 +2,11 @@
  * of all members in a unit: the slowest level counts, and each step over the network has its latency. */
 #include "time.h"
 
-/* Assumed of every network, where the machine does not state a level's latency: s of a hop, s to begin. */
-#define NETWORK_HOP   12e-6
+/* Assumed of every network: s to begin; s of a hop beside the latency of the level's link, and that latency where the
+ * machine does not state it. */
 #define NETWORK_START 10e-6
+#define NETWORK_HOP   8e-6
+#define LINK_LATENCY  4e-6
 /* Share of a NIC that rings reach: 0.96 (A100), 0.925 (H100), 0.95 (EFA) are published for 32 devices. */
 #define NETWORK_SHARE 0.92
 /* Share of the inner link for all-to-alls that also cross the network, and for rows to one rank; s of the latter. */
@@ -62,7 +64,7 @@ static double network_latency(const struct across *g)
 	double latency = NETWORK_START;
 	for (int i = 1; i < g->machine->levels.n; i++) {
 		double stated = g->machine->levels.at[i].link.latency;
-		latency += (figure_known(stated) ? stated : NETWORK_HOP) * log2(g->members[i]);
+		latency += (NETWORK_HOP + (figure_known(stated) ? stated : LINK_LATENCY)) * log2(g->members[i]);
 	}
 	return latency;
 }

@@ -75,6 +75,7 @@ PEERS = {
     "products": "LLMCompass 10.9 mean, its operators",
     "serving: bytes of weights": "llm-d-planner 0.89 mean, 53 runs",
     "one sequence: gpt-fast, A100": "GenZ 1.9, LIMINAL 7.6",
+    "time per token under load: TensorRT-LLM 2025, H100": "aiconfigurator 7.8, all engines; 13 by others",
 }
 
 
@@ -143,13 +144,23 @@ def training_memory():
     return {"training: bytes of a rank, torchtitan": rows}
 
 
+def loop(row, metrics):
+    """Seconds between tokens of users who each send the next prompt when the last one is answered: while one generates, the
+    prompts of all others are read once."""
+    users, output, token = int(row["batch"]), int(row["output"]), metrics["tpot"]["value"]
+    prompts = users / metrics["throughput.sequences"]["value"] - token * (output - 1)
+    return token + prompts * (users - 1) / users / output
+
+
 def seconds(row, metrics):
-    """The published time as a metric predicts it, and its intervals."""
-    if row["metric"] != "batch":
-        metric = metrics[row["metric"]]
-        return metric["value"], (metric["interval80"], metric["interval90"])
-    rate, batch = metrics["throughput.sequences"], int(row["batch"])
-    return batch / rate["value"], [[batch / bound for bound in reversed(rate[name])] for name in ("interval80", "interval90")]
+    """The published time as metrics predict it, and its intervals."""
+    names = ("interval80", "interval90")
+    if row["metric"] == "batch":
+        rate, batch = metrics["throughput.sequences"], int(row["batch"])
+        return batch / rate["value"], [[batch / bound for bound in reversed(rate[name])] for name in names]
+    metric = metrics["tpot" if row["metric"] == "loop" else row["metric"]]
+    value = loop(row, metrics) if row["metric"] == "loop" else metric["value"]
+    return value, [[bound * value / metric["value"] for bound in metric[name]] for name in names]
 
 
 def serving():
