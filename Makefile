@@ -367,6 +367,21 @@ $(BUILD)/bench/planner: $(BUILD)/bench/planner.o $(FRONT_OBJ)
 bench-planner: $(BUILD)/bench/planner
 	@$<
 
+# The constants of std.calibration, fitted again: TABLES=DIR of operator tables, CLONE=DIR of ai-dynamo/aiconfigurator for more of them.
+.PHONY: calibrate test-calibrate
+TABLES ?= ../shared/tables
+$(BUILD)/bench/calibrate.so: bench/calibrate.c planner/time_product.c planner/time_attention.c planner/time_collective.c planner/time.h sema/calibration.h
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(WARN) $(CFLAGS) $(CPPFLAGS) -I. -shared -fPIC -o $@ $(filter %.c,$^) -lm
+$(BUILD)/bench/python/bin/python:
+	$(Q)$(PYTHON) -m venv $(BUILD)/bench/python && $@ -m pip install --quiet numpy pyarrow
+calibrate: $(BUILD)/bench/calibrate.so $(if $(CLONE),$(BUILD)/bench/python/bin/python)
+	@BUILD=$(BUILD) $(if $(CLONE),$(BUILD)/bench/python/bin/python,$(PYTHON)) bench/calibrate.py $(TABLES) $(if $(CLONE),--clone $(CLONE)) $(CALIBRATE)
+
+test-calibrate: all $(BUILD)/bench/calibrate.so
+	@BUILD=$(BUILD) DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/calibrate.py
+
 # Loading a checkpoint of 2.5 GB beside reading its file once.
 .PHONY: bench-load
 bench-load: all

@@ -62,6 +62,7 @@ step accuracy make BUILD="$build" CC=gcc PYTHON="$python" test-accuracy
 step training "$python" tests/training/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
+step calibrate make BUILD="$build" CC=gcc PYTHON="$python" test-calibrate
 step forms "$python" tests/forms/run.py
 step inference "$python" tests/inference/run.py 1000
 step meshes "$python" tests/e2e/run_meshes.py
