@@ -211,8 +211,8 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 		m->of[METRIC_HFU] = estimate_of(all.operations / peak / all.seconds, kind, true, 1);
 	m->batch = all.by;
 	m->token = m->decode ? m->decode->by : (struct floor){0};
-	m->of[METRIC_COST] = spent(s, s->deploy->machine.price, kind, &all, "no `price` of the cluster");
-	m->of[METRIC_ENERGY] = spent(s, s->deploy->machine.device.power, kind, &all, "no `power` of the device");
+	m->of[METRIC_COST] = spent(s, s->deploy->machine.price, kind, &all, "the cluster has no `price`");
+	m->of[METRIC_ENERGY] = spent(s, s->deploy->machine.device.power, kind, &all, "the device has no `power`");
 }
 
 static void set_first_token(struct serving *s, double prompt)
@@ -240,9 +240,9 @@ struct metrics metrics_of(const struct deploy *d, const struct schedule *s, stru
 	struct metrics m = {.lacks = NULL};
 	struct total totals[PLANNER_TOTALS];
 	for (int i = 0; i < METRICS; i++)
-		m.of[i] = estimate_missing("not of this workload");
+		m.of[i] = estimate_missing(d->work.training ? "it is a metric of serving" : "it is a metric of training");
 	if (!s || d->work.training) {
-		m.lacks = !s ? "a schedule" : "training";
+		m.lacks = !s ? "the plan has no schedule" : "training is not timed";
 		return m;
 	}
 	struct serving v = {.timing = timing_of(s, arena), .schedule = s, .deploy = d, .out = &m};

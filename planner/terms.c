@@ -184,7 +184,8 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 	return out;
 }
 
-static struct term collective_term(struct timing *t, const struct step_load *load, const struct instr *i)
+static struct term collective_term(struct timing *t, const struct step_load *load, const struct instr *i,
+                                   const struct instr *in_rounds)
 {
 	const struct schedule *s = t->schedule;
 	const struct collective *c = &s->collectives.at[i->collective.index];
@@ -202,13 +203,16 @@ static struct term collective_term(struct timing *t, const struct step_load *loa
 	                                                                      : TERM_COLLECTIVE,
 	                   .level = -1,
 	                   .sent = size * timing_share_sent(c->kind, n, false)};
-	if (c->kind == DR_SEND || c->kind == DR_RECV)
-		for (int k = 0; k < t->machine->levels.n; k++)
-			members[k] = members[k] > 1 ? 2 : 1;
 	for (int k = 0; k < t->machine->levels.n; k++)
 		out.level = members[k] > 1 ? k : out.level;
+	if (c->kind == DR_SEND || c->kind == DR_RECV) /* to one rank, at the worst cut over the outermost level */
+		for (int k = 0; k < t->machine->levels.n; k++)
+			members[k] = k == out.level ? 2 : 1;
 	out.seconds = timing_collective(t, c->kind, members, size);
-	out.floor.links = timing_collective_floor(t->machine, c->kind, members, size);
+	/* Where tokens go is known when they are routed: perhaps to no other rank. */
+	out.floor.links = out.kind == TERM_EXCHANGE && in_rounds
+	                      ? 0
+	                      : timing_collective_floor(t->machine, c->kind, members, size);
 	return out;
 }
 
@@ -217,5 +221,5 @@ struct term term_of(struct timing *t, const struct step_load *load, const struct
 {
 	if (i->kind == INSTR_LAUNCH)
 		return launch_term(t, load, i, in_rounds);
-	return collective_term(t, load, i);
+	return collective_term(t, load, i, in_rounds);
 }

@@ -5,10 +5,10 @@
 
 /* ---- what is known ---------------------------------------------------------------------------- */
 
-static void lack(struct timing *t, const char *what, const char *of)
+static void lack(struct timing *t, const char *who, const char *what)
 {
 	if (!t->lacks)
-		t->lacks = arena_printf(t->arena, "%s of %s", what, of ? of : "the device");
+		t->lacks = arena_printf(t->arena, "%s has %s", who ? who : "the device", what);
 }
 
 /* Times without a calibration are possible with the efficiency that the spec states. */
@@ -38,11 +38,11 @@ struct timing timing_of_deploy(const struct deploy *d, struct arena *arena)
 	t.silicon.attention_peak = figure_known(a->peak[DTYPE_BF16]) ? a->peak[DTYPE_BF16] : a->peak[DTYPE_F16];
 	t.attention = attention_by(t.calibration, t.engine ? t.engine->library : NULL);
 	if (!figure_known(a->bandwidth))
-		lack(&t, "no bandwidth", a->name);
+		lack(&t, a->name, "no bandwidth");
 	if (!t.calibration && !stated(&t))
-		lack(&t, "neither a calibration nor an `efficiency`", a->name);
+		lack(&t, a->name, "neither a calibration nor an `efficiency`");
 	if (t.calibration && !figure_known(a->multiprocessors))
-		lack(&t, "no `sms`", a->name);
+		lack(&t, a->name, "no `sms`");
 	return t;
 }
 
@@ -65,7 +65,7 @@ static double peak_of(struct timing *t, enum dtype x)
 {
 	const struct accelerator *d = &t->machine->device;
 	if (!figure_known(d->peak[x]))
-		lack(t, arena_printf(t->arena, "no peak in %s", dtype_name(x)), d->name);
+		lack(t, d->name, arena_printf(t->arena, "no peak in %s", dtype_name(x)));
 	return d->peak[x];
 }
 
@@ -91,7 +91,7 @@ static const struct fit_product *product_fit(struct timing *t, enum dtype w, enu
 			best = f, least = apart;
 	}
 	if (!best)
-		lack(t, "no calibration of products", t->machine->device.name);
+		lack(t, t->machine->device.name, "no calibration of products");
 	t->borrowed |= least > 0;
 	return best;
 }
@@ -107,7 +107,7 @@ static const struct fit_grouped *grouped_fit(struct timing *t, enum dtype w, enu
 			best = f, least = apart;
 	}
 	if (!best)
-		lack(t, "no calibration of experts' products", t->machine->device.name);
+		lack(t, t->machine->device.name, "no calibration of experts' products");
 	t->borrowed |= least > 0;
 	return best;
 }
@@ -206,7 +206,7 @@ static const struct fit_attention *attention_with(const struct timing *t, bool o
 double timing_attention(struct timing *t, const struct attention *a)
 {
 	if (!figure_known(t->silicon.attention_peak))
-		lack(t, "no peak in bf16", t->machine->device.name);
+		lack(t, t->machine->device.name, "no peak in bf16");
 	if (t->lacks)
 		return ABSENT;
 	if (!t->calibration)
@@ -214,8 +214,7 @@ double timing_attention(struct timing *t, const struct attention *a)
 	bool one_query = a->queries < 1.5;
 	const struct fit_attention *f = attention_with(t, one_query, a->latent);
 	if (!f)
-		lack(t, one_query ? "no calibration of attention in decode" : "no calibration of attention in prefill",
-		     t->machine->device.name);
+		lack(t, t->machine->device.name, one_query ? "no calibration of attention in decode" : "no calibration of attention in prefill");
 	if (t->lacks)
 		return ABSENT;
 	return !one_query ? time_prefill(&t->silicon, &f->prefill, a)
@@ -275,7 +274,7 @@ static void check_links(struct timing *t, const double *members)
 {
 	for (int k = 0; k < t->machine->levels.n; k++)
 		if (members[k] > 1 && !figure_known(t->machine->levels.at[k].link.bandwidth))
-			lack(t, "no link", arena_printf(t->arena, "level `%s`", t->machine->levels.at[k].name));
+			lack(t, arena_printf(t->arena, "level `%s`", t->machine->levels.at[k].name), "no link");
 }
 
 /* By the efficiency that the spec states: bandwidth and the links' latencies alone. */
@@ -283,7 +282,7 @@ static double stated_collective(struct timing *t, enum dr_collective_kind kind, 
 {
 	double efficiency = t->machine->device.link_efficiency, latency = 0;
 	if (!figure_known(efficiency))
-		lack(t, "no `efficiency` of links", t->machine->device.name);
+		lack(t, t->machine->device.name, "no `efficiency` of links");
 	for (int k = 0; k < t->machine->levels.n; k++)
 		if (members[k] > 1 && figure_known(t->machine->levels.at[k].link.latency))
 			latency += (members[k] - 1) * t->machine->levels.at[k].link.latency;
@@ -300,7 +299,7 @@ double timing_collective(struct timing *t, enum dr_collective_kind kind, const d
 	const struct fit_collective *fits = t->calibration->collective;
 	enum fit_collective_of of = fit_of(kind);
 	if (!fits[of].known)
-		lack(t, "no calibration of collectives", t->machine->device.name);
+		lack(t, t->machine->device.name, "no calibration of collectives");
 	if (t->lacks)
 		return ABSENT;
 	bool one_shot = kind == DR_ALL_REDUCE && t->engine && t->engine->one_shot && fits[OF_ONE_SHOT].known;

@@ -16,7 +16,7 @@ struct timing {
 	const int64_t *index; /* of a rank in each group of the schedule: 0 */
 	double *members;      /* room for group_members() */
 	const char
-		*lacks;    /* the first input that seconds need and nobody stated, as "no calibration of Card"; NULL: none */
+		*lacks;    /* the first input that seconds need and nobody stated, as "Card has no calibration"; NULL: none */
 	bool borrowed; /* a fit of other formats had to do */
 };
 /* `lacks` may be set at once. What is made lives in the arena. */

@@ -138,7 +138,7 @@ static void report_missing(struct goals *g, const struct node *item, const char 
 	                                item->kind == N_ASSERT ? "assert" : "require", open);
 	diag_note(sink, diag, "%s",
 	          !d->known           ? "the plan is left open"
-	          : g->lacks          ? arena_printf(g->sema->arena, "it needs what nobody stated: %s", g->lacks)
+	          : g->lacks          ? g->lacks
 	          : d->needs_training ? "this version does not predict it of training"
 	                              : "this version does not predict it");
 }
