@@ -300,6 +300,8 @@ struct schedule *dag_schedule(struct arena *arena, struct sink *sink, const stru
 /* What goals ask about the layouts: the number of collectives of a kind (`all_reduce`) in a region and below it, in the
  * step program that has more of them; -1: no such region. */
 int dag_count(const struct local *l, const char *kind, const char *region);
+/* Does a region's path end with this one? `attn` and `layer.attn` name the same. */
+bool dag_has_region(const struct program *p, const char *region);
 /* The layout of a value such as `layer.attn.kc` in a phase, as "[batch@dp, ctx]"; *format is its number format. NULL:
  * no such value. */
 const char *dag_layout(const struct local *l, const char *path, int phase, enum dtype *format);

@@ -37,13 +37,19 @@ static int is_kind(const struct local *l, const struct local_value *v, const cha
 	return experts && experts->exchange.n && !strcmp(kind, "all_to_all");
 }
 
+bool dag_has_region(const struct program *p, const char *region)
+{
+	for (int i = 0; i < p->regions.n; i++)
+		if (region_is(p, i, region, strlen(region)))
+			return true;
+	return false;
+}
+
 int dag_count(const struct local *l, const char *kind, const char *region)
 {
 	const struct program *p = l->program;
 	int most = 0;
-	bool there = !*region;
-	for (int i = 0; i < p->regions.n; i++)
-		there |= region_is(p, i, region, strlen(region));
+	bool there = !*region || dag_has_region(p, region);
 	for (int phase = 0; phase < PHASES && there; phase++) {
 		int n = l->stage_layers.n > 1 && (!strcmp(kind, "send") || !strcmp(kind, "recv"));
 		for (int i = 0; i < l->phase[phase].values.n; i++) {

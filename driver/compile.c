@@ -40,7 +40,7 @@ void plan_deployment(struct compilation *c, struct planned *p)
 	}
 	if (p->local)
 		planner_lint(&p->arena, &c->sink, p->local, p->schedule);
-	planner_goals(c->sema, d, p->local, p->schedule, p->training);
+	planner_goals(c->sema, d, p->local, p->schedule, p->training, &c->target);
 }
 
 /* What can be checked but not built. */
@@ -169,7 +169,8 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 	const char *name = c->options->deploy;
 	for (int i = 0; name && i < n; i++)
 		if (!strcmp(all[i]->name, name)) {
-			all[0] = all[i];
+			struct deploy *chosen = all[i];
+			all[i] = all[0], all[0] = chosen; /* goals may name the others */
 			return 1;
 		}
 	if (name && n) {

@@ -32,6 +32,9 @@ static const struct goal_name {
 	{"hfu", "Ratio", false, METRIC_HFU},
 	{"bubble", "Ratio", false, METRIC_BUBBLE},
 	{"comm.share", "Ratio", false, METRIC_COMM_SHARE},
+	{"comm.bytes", "Data", false, METRIC_COMM_BYTES},
+	{"comm.time", "Time", false, METRIC_COMM_TIME},
+	{"comm.hidden", "Ratio", false, METRIC_COMM_HIDDEN},
 	{"memory.share", "Ratio", false, METRIC_MEMORY_SHARE},
 	{"cost", "Money", false, METRIC_COST},
 	{"energy", "Energy", false, METRIC_ENERGY},
@@ -61,20 +64,32 @@ static bool is_prefix(const char *word)
 	return false;
 }
 
-static const struct total *total_known(const struct goals *g, const char *name)
+static const struct total *total_known(const struct subject *s, const char *name)
 {
-	for (int i = 0; i < g->n_totals; i++)
-		if (!strcmp(g->totals[i].name, name))
-			return &g->totals[i];
+	for (int i = 0; i < s->n_totals; i++)
+		if (!strcmp(s->totals[i].name, name))
+			return &s->totals[i];
 	return NULL;
 }
 
+/* What a dotted name is about: this deployment, or another whose name it begins with; *rest: the name there. */
+static struct subject *subject_of(struct goals *g, const char *name, const char **rest)
+{
+	const char *dot = strchr(name, '.');
+	struct subject *other = dot ? goal_other(g, arena_strndup(g->sema->arena, name, (size_t)(dot - name))) : NULL;
+	*rest = other ? dot + 1 : name;
+	return other ? other : &g->self;
+}
+
 /* The term that an expression names, possibly `per gpu`, if it has no value here; else NULL. */
-static const struct goal_name *open_term(const struct goals *g, const struct node *e)
+static const struct goal_name *open_term(struct goals *g, const struct node *e)
 {
 	bool per_gpu = e->kind == N_PER && !strcmp(e->dot.name.name, "gpu");
-	const char *name = dotted_name(g->sema->arena, per_gpu ? e->dot.x : e);
-	return name && !total_known(g, name) ? term_named(name) : NULL;
+	const char *name = dotted_name(g->sema->arena, per_gpu ? e->dot.x : e), *rest;
+	if (!name)
+		return NULL;
+	struct subject *s = subject_of(g, name, &rest);
+	return total_known(s, rest) ? NULL : term_named(rest);
 }
 
 static struct val total_value(const struct total *t)
@@ -95,30 +110,37 @@ static void no_such_term(struct goals *g, const char *name, struct span at)
 	diag_suggest(g->sema->sink, d, at, near);
 }
 
-static struct val metric_value(struct goals *g, const struct goal_name *t)
+static struct val metric_value(struct goals *g, struct subject *s, const struct goal_name *t, const char *name)
 {
 	struct dims dims = {{0}};
 	dims_named(t->type, &dims);
-	return g->level == CORNER_NONE || t->is_total ? val_unknown(t->name) : goal_metric(g, t->metric, t->name, dims);
+	if (t->metric == METRIC_COMM_BYTES && goal_metrics(g, s)->ops)
+		return val_quantity(s->metrics->of[METRIC_COMM_BYTES].value, dims);
+	return g->level == CORNER_NONE || t->is_total
+	           ? val_unknown(name)
+	           : goal_figure(g, s, name, t->metric, &goal_metrics(g, s)->of[t->metric], dims);
 }
 
 /* The value of a dotted name that is a total or a metric. false: it is a name of the deployment's records. */
 static bool named_value(struct goals *g, struct scope *scope, const struct node *e, struct val *out)
 {
-	const char *name = dotted_name(g->sema->arena, e);
+	const char *name = dotted_name(g->sema->arena, e), *rest;
 	if (!name)
 		return false;
-	const struct total *total = total_known(g, name);
-	const struct goal_name *term = term_named(name);
+	struct subject *s = subject_of(g, name, &rest);
+	const struct total *total = total_known(s, rest);
+	const struct goal_name *term = term_named(rest);
 	if (total || term) {
-		*out = total ? total_value(total) : metric_value(g, term);
+		*out = total ? total_value(total) : metric_value(g, s, term, name);
 		return true;
 	}
 	struct val ignored;
-	const char *first = names_intern(g->sema->names, name, strcspn(name, "."));
-	if (!is_prefix(first) || record_field(scope->record, first) || scope_find(scope->parent, first, e->span, &ignored))
+	const char *first = names_intern(g->sema->names, rest, strcspn(rest, "."));
+	if (s == &g->self
+	    && (!is_prefix(first) || record_field(scope->record, first)
+	        || scope_find(scope->parent, first, e->span, &ignored)))
 		return false;
-	no_such_term(g, name, e->span);
+	no_such_term(g, rest, e->span);
 	*out = val_bad();
 	return true;
 }
@@ -159,7 +181,7 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 static void percentile(struct goals *g, const struct node *e, const struct node *metric, const char *name)
 {
 	struct sink *sink = g->sema->sink;
-	const struct record *work = record_get(g->deploy->record, "workload", e->span).record;
+	const struct record *work = record_get(g->self.deploy->record, "workload", e->span).record;
 	struct diag *d = sema_report(g->sema, DIAG_E0812, e->span,
 	                             "`%s(%s)` needs a distribution of lengths, but the workload has a range",
 	                             e->call.f->ident.name, name);
@@ -241,10 +263,10 @@ static bool comparison(struct goals *g, struct scope *scope, const struct node *
 /* What `per` divides by: the devices, or the tokens or sequences of a batch. */
 static bool divisor(const struct goals *g, const char *word, struct val *out)
 {
-	const struct workload *w = &g->deploy->work;
+	const struct workload *w = &g->self.deploy->work;
 	double tokens = (double)w->batch * (double)(w->seq_hi + (w->training ? 0 : w->output_hi));
 	if (!strcmp(word, "gpu"))
-		*out = g->deploy->known ? val_int(g->deploy->gpus) : val_unknown("gpus");
+		*out = g->self.deploy->known ? val_int(g->self.deploy->gpus) : val_unknown("gpus");
 	else if (!strcmp(word, "token"))
 		*out = val_quantity(tokens, (struct dims){.power[DIM_TOKEN] = 1});
 	else if (!strcmp(word, "sequence"))
@@ -276,7 +298,7 @@ static bool goal_expr(struct scope *scope, const struct node *e, const struct no
 	switch (e->kind) {
 	case N_ID:
 	case N_DOT:  return named_value(g, scope, e, out);
-	case N_CALL: return call_value(g, e, out);
+	case N_CALL: return call_value(g, e, out) || goal_part(g, e, out);
 	case N_BIN:  return g->level == CORNER_NONE && is_comparison(e->bin.op) && comparison(g, scope, e, out);
 	case N_PER:  *out = per_value(g, scope, e); return true;
 	default:     return false;
@@ -294,6 +316,13 @@ static const char *bytes_text(struct arena *a, double x)
 static bool is_data(struct val v)
 {
 	return v.kind == V_QUANTITY && dims_equal(v.dims, (struct dims){.power[DIM_DATA] = 1});
+}
+
+/* count(...), bytes(...): a call whose arguments are no expressions. */
+static bool is_question(const struct node *e)
+{
+	const char *f = e->kind == N_CALL && e->call.f->kind == N_ID ? e->call.f->ident.name : "";
+	return !strcmp(f, "count") || !strcmp(f, "bytes") || !strcmp(f, "time") || !strcmp(f, "hidden");
 }
 
 /* Every number that an expression names: added to `t`, "params = 0.4523 Gparam, plan.tp = 2", or, if `d` is given, to
@@ -325,10 +354,11 @@ static void facts(struct goals *g, struct scope *scope, const struct node *e, st
 		facts(g, scope, e->one.x, t, d);
 	} else if (e->kind == N_PER) {
 		facts(g, scope, e->dot.x, t, d);
-	} else if (e->kind == N_CALL && e->call.f->kind == N_ID && !strcmp(e->call.f->ident.name, "count")) {
+	} else if (is_question(e)) {
+		struct val v = eval(scope, e, NULL);
+		const char *value = is_data(v) && val_number(v, &x) ? val_data_text(g->sema->arena, x) : val_show(g->sema, v);
 		if (!d)
-			text_add(t, "%s`%s` = %s", t->n ? ", " : "", source_text(g->sema, e->span),
-			         val_show(g->sema, eval(scope, e, NULL)));
+			text_add(t, "%s`%s` = %s", t->n ? ", " : "", source_text(g->sema, e->span), value);
 	} else if (e->kind == N_CALL) {
 		for (int i = 0; i < e->call.args.n; i++)
 			facts(g, scope, e->call.args.at[i], t, d);
@@ -402,7 +432,7 @@ static bool asserted_format(struct goals *g, const struct node *type, enum dtype
 	if (!type->type.has_path)
 		return false;
 	const char *name = type->type.path.at[type->type.path.n - 1].name;
-	struct val model = record_get(g->deploy->record, "model", type->span), v = val_none();
+	struct val model = record_get(g->self.deploy->record, "model", type->span), v = val_none();
 	if (model.kind == V_RECORD && record_field(model.record, name))
 		v = record_get(model.record, name, type->span);
 	for (int i = 0; v.kind == V_NONE && i < DTYPE_COUNT; i++)
@@ -450,7 +480,7 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	struct scope scope = {.parent = goal->layer->scope,
 	                      .module = goal->layer->module,
 	                      .sema = s,
-	                      .record = g->deploy->record,
+	                      .record = g->self.deploy->record,
 	                      .expr = goal_expr,
 	                      .walk = g};
 	if (item->kind == N_ASSERT_TYPE) {
@@ -461,7 +491,7 @@ static void check_goal(struct goals *g, const struct placed *goal)
 	struct val v = eval(&scope, item->claim.value, NULL);
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
 		return;
-	if (v.kind == V_UNKNOWN && !follows_from_error(g->deploy, v.name))
+	if (v.kind == V_UNKNOWN && !follows_from_error(g->self.deploy, v.name))
 		goal_decide(g, &scope, item, arena_printf(s->arena, "`%s`", v.name));
 	else if (v.kind == V_BOOL && !v.b)
 		is_false(g, &scope, item);
@@ -470,12 +500,13 @@ static void check_goal(struct goals *g, const struct placed *goal)
 }
 
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
-                   const struct training *t)
+                   const struct training *t, const struct target *target)
 {
-	struct goals g = {.sema = sema, .deploy = d, .layouts = d->needs_training ? NULL : l, .schedule = s};
-	g.n_totals = planner_totals(d, s, g.totals);
+	struct goals g = {
+		.sema = sema, .target = target, .self = {.deploy = d, .schedule = s}, .layouts = d->needs_training ? NULL : l};
+	g.self.n_totals = planner_totals(d, s, g.self.totals);
 	if (t)
-		g.n_totals += planner_training_totals(t, g.totals + g.n_totals);
+		g.self.n_totals += planner_training_totals(t, g.self.totals + g.self.n_totals);
 	for (int i = 0; i < d->record->goals.n; i++)
 		check_goal(&g, &d->record->goals.at[i]);
 }

@@ -13,24 +13,46 @@ enum corner_level {
 };
 enum { MAX_USED = 4 }; /* metrics that one goal may name */
 
-struct goals {
-	struct sema *sema;
+/* A deployment that a goal is about: the goal's own, or another of the file. */
+struct subject {
 	const struct deploy *deploy;
 	struct total totals[PLANNER_TOTALS];
 	int n_totals;
-	const struct local *layouts; /* NULL: they are not inferred */
 	const struct schedule *schedule;
 	struct metrics *metrics; /* NULL until a goal asks */
+};
+/* A figure that a goal names, and that has an interval. */
+struct used {
+	const char *name; /* as it is written */
+	enum metric unit; /* how it is shown, and whether it is a rate */
+	struct estimate e;
+	const struct subject *of;
+};
+struct goals {
+	struct sema *sema;
+	const struct target *target;
+	struct subject self;
+	VEC(struct subject *) others;
+	const struct local *layouts; /* NULL: they are not inferred */
 	enum corner_level level;
 	unsigned corner; /* bit i: used[i] is at the high end, else at the low one */
-	enum metric used[MAX_USED];
+	struct used used[MAX_USED];
 	int n_used;
 	const char *lacks; /* why a metric that was named has no value at this level; NULL: they all have one */
 };
 
 /* verdict.c */
-/* The value of a metric at the goal's corner; V_UNKNOWN without one. */
-struct val goal_metric(struct goals *g, enum metric m, const char *name, struct dims dims);
+/* The metrics of a deployment, made when the first goal asks. */
+const struct metrics *goal_metrics(struct goals *g, struct subject *s);
+/* The value of a figure at the goal's corner; V_UNKNOWN without one. `unit`: the metric that it is shown like. */
+struct val goal_figure(struct goals *g, const struct subject *of, const char *name, enum metric unit,
+                       const struct estimate *e, struct dims dims);
 /* Decides a goal that names metrics, and reports E0801, E0808 or W0811. */
 void goal_decide(struct goals *g, struct scope *scope, const struct node *item, const char *open);
+
+/* goal_parts.c */
+/* Another deployment of the file, planned in silence; NULL: there is none of that name. */
+struct subject *goal_other(struct goals *g, const char *name);
+/* bytes(kind, at = region), time(...), hidden(...): of a part of the batch. false: it is no such call. */
+bool goal_part(struct goals *g, const struct node *e, struct val *out);
 #endif

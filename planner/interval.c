@@ -42,4 +42,18 @@ struct estimate estimate_of(double value, enum interval_kind kind, bool rate, do
 
 struct estimate estimate_exact(double value) { return (struct estimate){value, value, value, value, value, NAN, NULL}; }
 
+struct estimate estimate_share(double part, double whole, enum interval_kind kind)
+{
+	struct interval i = interval_of(kind);
+	double rest = whole - part;
+	if (!(whole > 0))
+		return estimate_missing("no step takes time");
+	return (struct estimate){.value = part / whole,
+	                         .low80 = part * i.low80 / (part * i.low80 + rest * i.high80),
+	                         .high80 = part * i.high80 / (part * i.high80 + rest * i.low80),
+	                         .low90 = part * i.low90 / (part * i.low90 + rest * i.high90),
+	                         .high90 = part * i.high90 / (part * i.high90 + rest * i.low90),
+	                         .bound = NAN};
+}
+
 struct estimate estimate_missing(const char *lacks) { return (struct estimate){NAN, NAN, NAN, NAN, NAN, NAN, lacks}; }

@@ -29,6 +29,8 @@ struct estimate {
 };
 /* Of a value that is in proportion to a time, or (`rate`) to its inverse. */
 struct estimate estimate_of(double value, enum interval_kind kind, bool rate, double bound);
+/* A part of a time, where the part and the rest may each be as far off as `kind` says, independently. */
+struct estimate estimate_share(double part, double whole, enum interval_kind kind);
 struct estimate estimate_exact(double value); /* bubbles and shares that follow from counts */
 struct estimate estimate_missing(const char *lacks);
 #endif

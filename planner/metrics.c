@@ -14,9 +14,22 @@ struct serving {
 struct sum {
 	double seconds, floor, exposed, bytes, operations;
 	struct floor by;
+	const struct op_time *ops; /* [schedule.op_names.n]; NULL: none yet */
 };
 
-static struct sum add(struct sum a, struct sum b, double times)
+static const struct op_time *add_ops(struct serving *s, const struct op_time *a, const struct op_time *b, double times)
+{
+	int n = s->schedule->op_names.n;
+	struct op_time *out = arena_array(s->timing.arena, struct op_time, n + 1);
+	for (int i = 0; i < n; i++) {
+		struct op_time x = a ? a[i] : (struct op_time){NULL, 0, 0, 0}, y = b ? b[i] : (struct op_time){NULL, 0, 0, 0};
+		out[i] = (struct op_time){x.term ? x.term : y.term, x.seconds + times * y.seconds,
+		                          x.exposed + times * y.exposed, x.sent + times * y.sent};
+	}
+	return out;
+}
+
+static struct sum add(struct serving *s, struct sum a, struct sum b, double times)
 {
 	return (struct sum){
 		a.seconds + times * b.seconds,
@@ -24,7 +37,8 @@ static struct sum add(struct sum a, struct sum b, double times)
 		a.exposed + times * b.exposed,
 		a.bytes + times * b.bytes,
 		a.operations + times * b.operations,
-		{a.by.compute + times * b.by.compute, a.by.memory + times * b.by.memory, a.by.links + times * b.by.links}};
+		{a.by.compute + times * b.by.compute, a.by.memory + times * b.by.memory, a.by.links + times * b.by.links},
+		add_ops(s, a.ops, b.ops, times)};
 }
 
 static double microbatches_of(const struct serving *s) { return (double)s->schedule->pipeline.microbatches; }
@@ -34,7 +48,7 @@ static struct sum sum_of(const struct step_time *t, double microbatches)
 {
 	const struct stage_time *slow = &t->stage[t->slowest];
 	return (struct sum){t->seconds, t->floor, t->exposed, microbatches * slow->bytes, microbatches * slow->operations,
-	                    t->by};
+	                    t->by,      t->ops};
 }
 
 /* ---- prompts ---------------------------------------------------------------------------------- */
@@ -67,10 +81,10 @@ static struct sum long_prompt(struct serving *s, double prompt, double chunk, bo
 	struct sum total = {0};
 	if (full >= 1) {
 		double middle = chunk * (1 + full) / 2;
-		total = add(total, prefill_step(s, chunk, 1, middle, keep), full);
+		total = add(s, total, prefill_step(s, chunk, 1, middle, keep), full);
 	}
 	if (rest > 0)
-		total = add(total, prefill_step(s, rest, 1, prompt, keep && full < 1), 1);
+		total = add(s, total, prefill_step(s, rest, 1, prompt, keep && full < 1), 1);
 	return total;
 }
 
@@ -80,12 +94,12 @@ static struct sum all_prompts(struct serving *s, double sequences, double prompt
 	double chunk = (double)s->schedule->programs.at[PHASE_PREFILL].max_tokens * microbatches_of(s);
 	struct sum total = {0};
 	if (prompt >= chunk)
-		return add(total, long_prompt(s, prompt, chunk, true), sequences);
+		return add(s, total, long_prompt(s, prompt, chunk, true), sequences);
 	double fit = floor(chunk / prompt);
 	fit = fit < sequences ? fit : sequences;
 	double full = floor(sequences / fit), rest = sequences - full * fit;
-	total = add(total, prefill_step(s, fit * prompt, fit, prompt, true), full);
-	return rest > 0 ? add(total, prefill_step(s, rest * prompt, rest, prompt, false), 1) : total;
+	total = add(s, total, prefill_step(s, fit * prompt, fit, prompt, true), full);
+	return rest > 0 ? add(s, total, prefill_step(s, rest * prompt, rest, prompt, false), 1) : total;
 }
 
 /* ---- growing sequences ------------------------------------------------------------------------ */
@@ -117,7 +131,7 @@ static struct sum grow(struct serving *s, double sequences, double prompt, doubl
 	struct sum first = decode_step(s, sequences, prompt + 1, false), last = {0},
 			   middle = decode_step(s, sequences, prompt + (output + 1) / 2, true);
 	last = decode_step(s, sequences, prompt + output - 1, false);
-	total = add(add(add(total, first, steps / 6), middle, steps * 4 / 6), last, steps / 6);
+	total = add(s, add(s, add(s, total, first, steps / 6), middle, steps * 4 / 6), last, steps / 6);
 	return total;
 }
 
@@ -155,21 +169,6 @@ static double of_rank_peak(const struct serving *s)
 	return figure_known(d->peak[DTYPE_BF16]) ? d->peak[DTYPE_BF16] : d->peak[DTYPE_F32];
 }
 
-/* A part of a time, where the part and the rest may each be as far off as `kind` says, independently. */
-static struct estimate share_of(double part, double whole, enum interval_kind kind)
-{
-	struct interval i = interval_of(kind);
-	double rest = whole - part;
-	if (!(whole > 0))
-		return estimate_missing("no step takes time");
-	return (struct estimate){.value = part / whole,
-	                         .low80 = part * i.low80 / (part * i.low80 + rest * i.high80),
-	                         .high80 = part * i.high80 / (part * i.high80 + rest * i.low80),
-	                         .low90 = part * i.low90 / (part * i.low90 + rest * i.high90),
-	                         .high90 = part * i.high90 / (part * i.high90 + rest * i.low90),
-	                         .bound = NAN};
-}
-
 /* What the batch costs in `of_device` units for each second and device. */
 static struct estimate spent(const struct serving *s, double of_device, enum interval_kind kind, const struct sum *all,
                              const char *lacks)
@@ -180,12 +179,30 @@ static struct estimate spent(const struct serving *s, double of_device, enum int
 	return estimate_of(each * all->seconds, kind, false, each * all->floor);
 }
 
+static bool is_sent(const struct op_time *o) { return o->term && o->term->kind >= TERM_COLLECTIVE; }
+
+/* Communication of the batch: bytes that a rank sends, time, and the share of it in which kernels run too. */
+static void set_communication(struct serving *s, const struct sum *all, enum interval_kind kind)
+{
+	double seconds = 0, exposed = 0, sent = 0;
+	for (int i = 0; i < s->schedule->op_names.n; i++)
+		if (is_sent(&all->ops[i])) {
+			seconds += all->ops[i].seconds;
+			exposed += all->ops[i].exposed;
+			sent += all->ops[i].sent;
+		}
+	s->out->of[METRIC_COMM_BYTES] = estimate_exact(sent);
+	s->out->of[METRIC_COMM_TIME] = estimate_of(seconds, kind, false, NAN);
+	s->out->of[METRIC_COMM_HIDDEN] =
+		seconds > 0 ? estimate_share(seconds - exposed, seconds, kind) : estimate_missing("nothing is sent");
+}
+
 static void set_batch(struct serving *s, double prompt, double output, bool experts)
 {
 	struct metrics *m = s->out;
 	double sequences = (double)s->schedule->seqs, batch = (double)s->deploy->work.batch;
 	struct sum read = all_prompts(s, sequences, prompt), grown = grow(s, sequences, prompt, output),
-			   all = add(read, grown, 1);
+			   all = add(s, read, grown, 1);
 	enum interval_kind kind = in_tables(&s->timing) ? INTERVAL_BATCH : INTERVAL_UNKNOWN;
 	enum interval_kind tpot = !in_tables(&s->timing) ? INTERVAL_UNKNOWN
 	                          : experts              ? INTERVAL_TPOT_EXPERTS
@@ -202,7 +219,10 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 		m->of[METRIC_DECODE_THROUGHPUT] =
 			estimate_of(batch * each / grown.seconds, tpot, true, batch * each / grown.floor);
 	}
-	m->of[METRIC_COMM_SHARE] = share_of(all.exposed > 0 ? all.exposed : 0, all.seconds, kind);
+	m->of[METRIC_COMM_SHARE] = estimate_share(all.exposed > 0 ? all.exposed : 0, all.seconds, kind);
+	set_communication(s, &all, kind);
+	m->ops = all.ops;
+	m->kind = kind;
 	m->of[METRIC_MEMORY_SHARE] = estimate_of(all.bytes / bandwidth / all.seconds, kind, true, 1);
 	double active = m->active_params * 2 * tokens / ((double)s->deploy->gpus * peak);
 	if (figure_known(peak))

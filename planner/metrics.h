@@ -21,6 +21,9 @@ enum metric {
 	METRIC_HFU,                /* the same with all operations that are carried out */
 	METRIC_BUBBLE,             /* share of the stages' time without work */
 	METRIC_COMM_SHARE,         /* share of the time in which a rank does nothing but communicate */
+	METRIC_COMM_BYTES,         /* that a rank sends for the batch */
+	METRIC_COMM_TIME,          /* s that collectives of the batch take, hidden or not */
+	METRIC_COMM_HIDDEN,        /* share of it in which kernels run too */
 	METRIC_MEMORY_SHARE,       /* bytes moved over what the memories could move in the time */
 	METRIC_COST,               /* USD of the batch */
 	METRIC_ENERGY,             /* J of the batch, at the devices' full power */
@@ -34,6 +37,8 @@ struct metrics {
 	 * training, or no step of the kind */
 	struct step_time *decode, *prefill;
 	struct step_load decode_load, prefill_load;
+	const struct op_time *ops;              /* of the batch, by operation of the schedule; NULL: not known */
+	enum interval_kind kind;                /* of the batch's times */
 	double active_params;                   /* that one token uses */
 	double prefill_seconds, decode_seconds; /* of the batch, the longest lengths */
 	struct floor first_token, batch, token; /* the least s of the first token, of the batch, of a decode step */

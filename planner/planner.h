@@ -48,9 +48,10 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct training *t);
 
 /* goals.c: `require`, `assert`, `prefer` of a deployment: E0802, E0806, E0807, W0811. `l` NULL: what needs layouts is
- * undecided; `s` and `t` NULL: so is what needs bytes. */
+ * undecided; `s` and `t` NULL: so is what needs bytes. target: what other deployments that goals name are planned for.
+ */
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
-                   const struct training *t);
+                   const struct training *t, const struct target *target);
 
 /* lint.c, lint_step.c, lint_traffic.c: W0511 to W0519, W0604, W0607, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);

@@ -37,7 +37,9 @@ const char *metric_text(struct arena *a, enum metric m, double x)
 	switch (m) {
 	case METRIC_TTFT:
 	case METRIC_TPOT:
+	case METRIC_COMM_TIME:
 	case METRIC_STEP_TIME:          return metric_seconds(a, x);
+	case METRIC_COMM_BYTES:         return planner_bytes(a, x);
 	case METRIC_THROUGHPUT:
 	case METRIC_PREFILL_THROUGHPUT:
 	case METRIC_DECODE_THROUGHPUT:  return with_prefix(a, x, "tokens/s");
@@ -61,6 +63,9 @@ const char *metric_name(enum metric m)
 	                                           [METRIC_HFU] = "hfu",
 	                                           [METRIC_BUBBLE] = "bubble",
 	                                           [METRIC_COMM_SHARE] = "comm.share",
+	                                           [METRIC_COMM_BYTES] = "comm.bytes",
+	                                           [METRIC_COMM_TIME] = "comm.time",
+	                                           [METRIC_COMM_HIDDEN] = "comm.hidden",
 	                                           [METRIC_MEMORY_SHARE] = "memory.share",
 	                                           [METRIC_COST] = "cost",
 	                                           [METRIC_ENERGY] = "energy"};
@@ -69,53 +74,25 @@ const char *metric_name(enum metric m)
 
 /* ---- what takes the time ---------------------------------------------------------------------- */
 
-/* The terms of one operation in a step, on the slowest stage. */
-struct share {
-	const char *name;
-	double seconds;
-};
-
-static void add_share(struct share *all, int *n, const char *name, double seconds)
-{
-	for (int i = 0; i < *n; i++)
-		if (all[i].name == name) {
-			all[i].seconds += seconds;
-			return;
-		}
-	all[(*n)++] = (struct share){name, seconds};
-}
-
-static int list_shares(const struct schedule *s, const struct step_time *t, struct share *all)
-{
-	int n = 0;
-	for (int k = 0; k < t->n_lists; k++) {
-		const struct list_time *l = &t->list[k];
-		double times = list_times(s, l, t->slowest);
-		for (int i = 0; i < l->list->n && times > 0; i++)
-			if (l->at[i].term.seconds > 0)
-				add_share(all, &n, s->op_names.at[l->list->at[i].op], times * l->at[i].term.seconds);
-	}
-	return n;
-}
-
 static void print_largest(struct text *out, struct arena *a, const struct schedule *s, const struct step_time *t,
                           const char *what)
 {
-	struct share *all = arena_array(a, struct share, s->op_names.n + 1);
-	int n = list_shares(s, t, all);
-	double stage = t->stage[t->slowest].seconds;
+	double stage = t->stage[t->slowest].seconds * (double)t->microbatches;
+	bool *shown = arena_array(a, bool, s->op_names.n + 1);
 	text_add(out, "\n  a step of %s: %s", what, metric_seconds(a, t->seconds));
 	if (s->stages.n > 1)
-		text_add(out, "; stage %d takes %s of a microbatch", t->slowest, metric_seconds(a, stage));
+		text_add(out, "; stage %d works %s of it", t->slowest, metric_seconds(a, stage));
 	text_add(out, "; exposed communication %s\n", metric_seconds(a, t->exposed > 0 ? t->exposed : 0));
-	for (int shown = 0; shown < TERMS_SHOWN && shown < n; shown++) {
-		int best = shown;
-		for (int i = shown + 1; i < n; i++)
-			best = all[i].seconds > all[best].seconds ? i : best;
-		struct share largest = all[best];
-		all[best] = all[shown], all[shown] = largest;
-		text_add(out, "    %5.1f%%  %10s  %s\n", 100 * largest.seconds / stage, metric_seconds(a, largest.seconds),
-		         largest.name);
+	for (int n = 0; n < TERMS_SHOWN; n++) {
+		int best = -1;
+		for (int i = 0; i < s->op_names.n; i++)
+			if (!shown[i] && t->ops[i].seconds > (best < 0 ? 0 : t->ops[best].seconds))
+				best = i;
+		if (best < 0)
+			return;
+		shown[best] = true;
+		text_add(out, "    %5.1f%%  %10s  %s\n", 100 * t->ops[best].seconds / stage,
+		         metric_seconds(a, t->ops[best].seconds), s->op_names.at[best]);
 	}
 }
 

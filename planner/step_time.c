@@ -99,6 +99,23 @@ static bool is_serial(const struct timing *t)
 
 static bool is_message(enum term_kind k) { return k >= TERM_COLLECTIVE; }
 
+/* The kernels of a list run one after the other, so a collective is hidden where their intervals cover its own. */
+static void find_exposed(struct list_time *l)
+{
+	for (int i = 0; i < l->list->n; i++) {
+		struct played *m = &l->at[i];
+		if (!is_message(m->term.kind) || m->end <= m->start)
+			continue;
+		m->exposed = m->end - m->start;
+		for (int k = 0; k < l->list->n; k++) {
+			const struct played *c = &l->at[k];
+			if (is_message(c->term.kind) || c->end <= m->start || c->start >= m->end)
+				continue;
+			m->exposed -= (c->end < m->end ? c->end : m->end) - latest(c->start, m->start);
+		}
+	}
+}
+
 static struct list_time list_time_of(struct timing *t, const struct step_load *load, const struct step_block *b,
                                      int body)
 {
@@ -120,6 +137,7 @@ static struct list_time list_time_of(struct timing *t, const struct step_load *l
 	l.seconds =
 		t->engine && t->engine->launch > 0 ? play(&l, t->engine->launch, is_serial(t), true, t->arena) : unhosted;
 	l.host = l.seconds - unhosted;
+	find_exposed(&l);
 	return l;
 }
 
@@ -195,6 +213,24 @@ static void run_through(struct step_time *out, int stages, int64_t microbatches)
 	out->bubble = stages > 1 ? 1 - (double)microbatches * all / ((double)stages * out->seconds) : 0;
 }
 
+static void add_ops(struct step_time *out, const struct list_time *l, double times)
+{
+	double rounds = 1;
+	for (int i = 0; i < l->list->n; i++) {
+		const struct played *p = &l->at[i];
+		enum instr_kind kind = l->list->at[i].kind;
+		if (kind == INSTR_ROUNDS_BEGIN || kind == INSTR_ROUNDS_END) {
+			rounds = kind == INSTR_ROUNDS_BEGIN ? l->rounds : 1;
+			continue;
+		}
+		struct op_time *o = &out->ops[l->list->at[i].op];
+		o->term = o->term ? o->term : &p->term;
+		o->seconds += times * rounds * p->term.seconds;
+		o->exposed += times * rounds * p->exposed;
+		o->sent += times * rounds * p->term.sent;
+	}
+}
+
 struct step_time step_time_of(struct timing *t, const struct step_load *load, int64_t microbatches)
 {
 	const struct schedule *s = t->schedule;
@@ -215,6 +251,12 @@ struct step_time step_time_of(struct timing *t, const struct step_load *load, in
 		}
 	out.microbatches = microbatches;
 	out.slowest = slowest_of(&out, s->stages.n);
+	out.ops = arena_array(t->arena, struct op_time, s->op_names.n + 1);
+	for (int k = 0; k < out.n_lists; k++) {
+		double times = list_times(s, &out.list[k], out.slowest);
+		if (times > 0)
+			add_ops(&out, &out.list[k], times * (double)microbatches);
+	}
 	run_through(&out, s->stages.n, microbatches);
 	const struct stage_time *slow = &out.stage[out.slowest];
 	out.exposed = (double)microbatches * (slow->seconds - slow->compute - slow->host);

@@ -9,6 +9,7 @@
 struct played {
 	struct term term;
 	double start, end;
+	double exposed; /* of a collective: s of it in which no kernel runs */
 };
 /* One list of instructions: a block that runs once, or a layer of one body. */
 struct list_time {
@@ -21,6 +22,11 @@ struct list_time {
 	double compute;    /* s in which kernels run */
 	double messages;   /* s of collectives, hidden or not */
 	double rounds;     /* of the exchange in it, else 1 */
+};
+/* What an operation of the schedule takes in a step, on the slowest stage, in all its layers and microbatches. */
+struct op_time {
+	const struct term *term; /* the first of it; NULL: it does not run there */
+	double seconds, exposed, sent;
 };
 struct stage_time {
 	double seconds; /* of a microbatch */
@@ -40,6 +46,7 @@ struct step_time {
 	struct stage_time *stage; /* [schedule.stages.n] */
 	struct list_time *list;
 	int n_lists;
+	struct op_time *ops; /* [schedule.op_names.n] */
 };
 /* How often a stage runs a list for a microbatch. */
 double list_times(const struct schedule *s, const struct list_time *l, int stage);

@@ -4,43 +4,43 @@
 #include <math.h>
 #include <string.h>
 
-static const struct metrics *metrics_for(struct goals *g)
+const struct metrics *goal_metrics(struct goals *g, struct subject *s)
 {
-	if (!g->metrics) {
-		g->metrics = arena_new(g->sema->arena, struct metrics);
-		*g->metrics = metrics_of(g->deploy, g->schedule, g->sema->arena);
+	if (!s->metrics) {
+		s->metrics = arena_new(g->sema->arena, struct metrics);
+		*s->metrics = metrics_of(s->deploy, s->schedule, g->sema->arena);
 	}
-	return g->metrics;
+	return s->metrics;
 }
 
 /* Large, but finite: products and sums of a few stay finite too. */
 #define NO_LIMIT 1e100
 
-static bool ends_of(const struct goals *g, enum metric m, const struct estimate *e, double *low, double *high)
+static bool ends_of(const struct goals *g, enum metric unit, const struct estimate *e, double *low, double *high)
 {
-	if (g->level == CORNER_90) {
+	if (g->level == CORNER_90 || e->low90 == e->high90) {
 		*low = e->low90, *high = e->high90;
 		return !isnan(e->value);
 	}
-	bool rate = metric_is_rate(m);
+	bool rate = metric_is_rate(unit);
 	*low = rate ? 0 : e->bound, *high = rate ? e->bound : NO_LIMIT;
 	return !isnan(e->bound);
 }
 
-struct val goal_metric(struct goals *g, enum metric m, const char *name, struct dims dims)
+struct val goal_figure(struct goals *g, const struct subject *of, const char *name, enum metric unit,
+                       const struct estimate *e, struct dims dims)
 {
-	const struct estimate *e = &metrics_for(g)->of[m];
 	double low, high;
 	int i = 0;
-	while (i < g->n_used && g->used[i] != m)
+	while (i < g->n_used && strcmp(g->used[i].name, name))
 		i++;
-	if (!ends_of(g, m, e, &low, &high) || i == MAX_USED) {
+	if (!ends_of(g, unit, e, &low, &high) || i == MAX_USED) {
 		if (!g->lacks)
-			g->lacks = i == MAX_USED ? "it names too many metrics" : e->lacks;
+			g->lacks = i == MAX_USED ? "the goal names too many metrics" : e->lacks;
 		return val_unknown(name);
 	}
 	if (i == g->n_used)
-		g->used[g->n_used++] = m;
+		g->used[g->n_used++] = (struct used){name, unit, *e, of};
 	return val_quantity(g->corner >> i & 1 ? high : low, dims);
 }
 
@@ -68,16 +68,16 @@ static enum verdict at_corners(struct goals *g, struct scope *scope, const struc
 
 /* ---- reports ---------------------------------------------------------------------------------- */
 
-static const char *interval_text(struct goals *g, enum metric m)
+static const char *interval_text(struct goals *g, const struct used *u)
 {
-	const struct estimate *e = &g->metrics->of[m];
+	const struct estimate *e = &u->e;
 	struct arena *a = g->sema->arena;
 	if (isnan(e->value))
-		return arena_printf(a, "%s is %s %s", metric_name(m), metric_is_rate(m) ? "at most" : "at least",
-		                    metric_text(a, m, e->bound));
-	const char *value = arena_printf(a, "%s = %s", metric_name(m), metric_text(a, m, e->value));
-	return e->low90 < e->high90 ? arena_printf(a, "%s (90%%: %s .. %s)", value, metric_text(a, m, e->low90),
-	                                           metric_text(a, m, e->high90))
+		return arena_printf(a, "%s is %s %s", u->name, metric_is_rate(u->unit) ? "at most" : "at least",
+		                    metric_text(a, u->unit, e->bound));
+	const char *value = arena_printf(a, "%s = %s", u->name, metric_text(a, u->unit, e->value));
+	return e->low90 < e->high90 ? arena_printf(a, "%s (90%%: %s .. %s)", value, metric_text(a, u->unit, e->low90),
+	                                           metric_text(a, u->unit, e->high90))
 	                            : value;
 }
 
@@ -85,7 +85,7 @@ static const char *values_text(struct goals *g)
 {
 	struct text t = {.arena = g->sema->arena};
 	for (int i = 0; i < g->n_used; i++)
-		text_add(&t, "%s%s", i ? ", " : "", interval_text(g, g->used[i]));
+		text_add(&t, "%s%s", i ? ", " : "", interval_text(g, &g->used[i]));
 	return t.at;
 }
 
@@ -99,16 +99,32 @@ static const char *claim_of(struct goals *g, const struct node *item)
 	return item->claim.message ? arena_printf(g->sema->arena, "%s: ", item->claim.message) : "";
 }
 
-/* What the bound of a time is made of. */
-static void note_floor(struct goals *g, struct diag *d, enum metric m)
+/* What bounds a figure, and what the bound is made of. */
+static void note_bound(struct goals *g, struct diag *d, const struct used *u)
 {
-	const struct floor *f = metric_floor(g->metrics, m);
 	struct arena *a = g->sema->arena;
+	if (u->e.low90 == u->e.high90) {
+		diag_note(g->sema->sink, d, "%s = %s", u->name, metric_text(a, u->unit, u->e.value));
+		return;
+	}
+	diag_note(g->sema->sink, d, "%s is %s %s", u->name, metric_is_rate(u->unit) ? "at most" : "at least",
+	          metric_text(a, u->unit, u->e.bound));
+	const struct floor *f = metric_floor(u->of->metrics, u->unit);
 	if (f)
 		diag_note(g->sema->sink, d,
 		          "the least possible: operations over the peak take %s, params and cache over the memory's bandwidth "
 		          "%s, bytes sent over the links %s",
 		          metric_seconds(a, f->compute), metric_seconds(a, f->memory), metric_seconds(a, f->links));
+}
+
+/* What the intervals of a goal rest on. */
+static void note_basis(struct goals *g, struct diag *d)
+{
+	for (int i = 0; i < g->n_used; i++)
+		if (g->used[i].e.low90 < g->used[i].e.high90 && g->used[i].of->metrics->basis) {
+			diag_note(g->sema->sink, d, "intervals: %s", g->used[i].of->metrics->basis);
+			return;
+		}
 }
 
 static void report_never(struct goals *g, const struct node *item, bool proved)
@@ -119,21 +135,17 @@ static void report_never(struct goals *g, const struct node *item, bool proved)
 	struct diag *d = proved ? sema_report(s, DIAG_E0801, e->span, "%s`%s` cannot hold", claim_of(g, item), text)
 	                        : sema_report(s, DIAG_E0808, e->span, "%s`%s` is predicted to fail: %s", claim_of(g, item),
 	                                      text, values_text(g));
-	for (int i = 0; i < g->n_used && proved; i++) {
-		const struct estimate *b = &g->metrics->of[g->used[i]];
-		diag_note(s->sink, d, "%s is %s %s", metric_name(g->used[i]),
-		          metric_is_rate(g->used[i]) ? "at most" : "at least", metric_text(s->arena, g->used[i], b->bound));
-		note_floor(g, d, g->used[i]);
-	}
+	for (int i = 0; i < g->n_used && proved; i++)
+		note_bound(g, d, &g->used[i]);
 	if (!proved)
-		diag_note(s->sink, d, "intervals: %s", g->metrics->basis);
+		note_basis(g, d);
 }
 
 /* What keeps a metric or a total without a value. */
 static void report_missing(struct goals *g, const struct node *item, const char *open)
 {
 	struct sink *sink = g->sema->sink;
-	const struct deploy *d = g->deploy;
+	const struct deploy *d = g->self.deploy;
 	struct diag *diag = sema_report(g->sema, DIAG_W0811, item->claim.value->span, "`%s` is open: %s has no value",
 	                                item->kind == N_ASSERT ? "assert" : "require", open);
 	diag_note(sink, diag, "%s",
@@ -165,5 +177,5 @@ void goal_decide(struct goals *g, struct scope *scope, const struct node *item, 
 		return;
 	}
 	struct diag *d = sema_report(s, DIAG_W0811, e->span, "`%s` is open: %s", word, values_text(g));
-	diag_note(s->sink, d, "intervals: %s", g->metrics->basis);
+	note_basis(g, d);
 }
