@@ -81,6 +81,12 @@ static struct subject *subject_of(struct goals *g, const char *name, const char 
 	return other ? other : &g->self;
 }
 
+/* What a rank sends is counted, not predicted. */
+static bool is_exact(struct goals *g, struct subject *s, const struct goal_name *t)
+{
+	return !t->is_total && t->metric == METRIC_COMM_BYTES && goal_metrics(g, s)->ops;
+}
+
 /* The term that an expression names, possibly `per gpu`, if it has no value here; else NULL. */
 static const struct goal_name *open_term(struct goals *g, const struct node *e)
 {
@@ -89,7 +95,8 @@ static const struct goal_name *open_term(struct goals *g, const struct node *e)
 	if (!name)
 		return NULL;
 	struct subject *s = subject_of(g, name, &rest);
-	return total_known(s, rest) ? NULL : term_named(rest);
+	const struct goal_name *term = total_known(s, rest) ? NULL : term_named(rest);
+	return term && is_exact(g, s, term) ? NULL : term;
 }
 
 static struct val total_value(const struct total *t)
@@ -114,7 +121,7 @@ static struct val metric_value(struct goals *g, struct subject *s, const struct 
 {
 	struct dims dims = {{0}};
 	dims_named(t->type, &dims);
-	if (t->metric == METRIC_COMM_BYTES && goal_metrics(g, s)->ops)
+	if (is_exact(g, s, t))
 		return val_quantity(s->metrics->of[METRIC_COMM_BYTES].value, dims);
 	return g->level == CORNER_NONE || t->is_total
 	           ? val_unknown(name)
@@ -318,7 +325,7 @@ static bool is_data(struct val v)
 	return v.kind == V_QUANTITY && dims_equal(v.dims, (struct dims){.power[DIM_DATA] = 1});
 }
 
-/* count(...), bytes(...): a call whose arguments are no expressions. */
+/* count(...), bytes(...): a call with arguments that are not expressions. */
 static bool is_question(const struct node *e)
 {
 	const char *f = e->kind == N_CALL && e->call.f->kind == N_ID ? e->call.f->ident.name : "";

@@ -106,12 +106,13 @@ static void find_exposed(struct list_time *l)
 		struct played *m = &l->at[i];
 		if (!is_message(m->term.kind) || m->end <= m->start)
 			continue;
-		m->exposed = m->end - m->start;
+		m->exposed = m->term.seconds;
 		for (int k = 0; k < l->list->n; k++) {
 			const struct played *c = &l->at[k];
 			if (is_message(c->term.kind) || c->end <= m->start || c->start >= m->end)
 				continue;
 			m->exposed -= (c->end < m->end ? c->end : m->end) - latest(c->start, m->start);
+			m->exposed = latest(m->exposed, 0);
 		}
 	}
 }
