@@ -210,9 +210,8 @@ static struct term collective_term(struct timing *t, const struct step_load *loa
 			members[k] = k == out.level ? 2 : 1;
 	out.seconds = timing_collective(t, c->kind, members, size);
 	/* Where tokens go is known when they are routed: perhaps to no other rank. */
-	out.floor.links = out.kind == TERM_EXCHANGE && in_rounds
-	                      ? 0
-	                      : timing_collective_floor(t->machine, c->kind, members, size);
+	out.floor.links =
+		out.kind == TERM_EXCHANGE && in_rounds ? 0 : timing_collective_floor(t->machine, c->kind, members, size);
 	return out;
 }
 

@@ -214,7 +214,8 @@ double timing_attention(struct timing *t, const struct attention *a)
 	bool one_query = a->queries < 1.5;
 	const struct fit_attention *f = attention_with(t, one_query, a->latent);
 	if (!f)
-		lack(t, t->machine->device.name, one_query ? "no calibration of attention in decode" : "no calibration of attention in prefill");
+		lack(t, t->machine->device.name,
+		     one_query ? "no calibration of attention in decode" : "no calibration of attention in prefill");
 	if (t->lacks)
 		return ABSENT;
 	return !one_query ? time_prefill(&t->silicon, &f->prefill, a)
