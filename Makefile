@@ -20,7 +20,7 @@ FRONT   := support lexer parser sema target dag planner doc
 ours     = $(wildcard $(1)/*.c)
 obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o
+FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o $(BUILD)/page_style.o
 CODEGEN_OBJ := $(call obj,$(call ours,codegen) $(call ours,codegen/cpu) $(call ours,codegen/gpu))
 DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
 RUNTIME_OBJ := $(call obj,$(call ours,runtime) $(call ours,text) $(call ours,text/jinja) support/escape.c support/stage_order.c)
@@ -64,7 +64,10 @@ $(BUILD)/runtime_archive.c: $(BUILD)/libdeployrt.a support/embed.sh
 $(BUILD)/stdlib.c: $(sort $(wildcard stdlib/*.deploy)) support/embed.sh
 	$(call say,GEN )
 	$(Q)sh support/embed.sh --table stdlib $(filter %.deploy,$^) > $@
-$(BUILD)/runtime_archive.o $(BUILD)/stdlib.o $(BUILD)/llvm_late.o: $(BUILD)/%.o: $(BUILD)/%.c
+$(BUILD)/page_style.c: planner/page.css support/embed.sh
+	$(call say,GEN )
+	$(Q)sh support/embed.sh page_style $< > $@
+$(BUILD)/runtime_archive.o $(BUILD)/stdlib.o $(BUILD)/page_style.o $(BUILD)/llvm_late.o: $(BUILD)/%.o: $(BUILD)/%.c
 	$(call say,CC  )
 	$(Q)$(CC) -O0 -I. -c -o $@ $<
 
@@ -255,6 +258,10 @@ test-e2e: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_stop.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_batch.py
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_text.py
+# The pages of `deployc report` in a browser; somebody should look at the screenshots.
+.PHONY: test-report
+test-report: all
+	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/json/browser.py $(BUILD)/report
 test-failures: all
 	@DEPLOYC=$(BUILD)/deployc $(PYTHON) tests/e2e/run_failures.py
 test-scale: all

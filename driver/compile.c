@@ -153,6 +153,43 @@ static bool draw_graph(struct compilation *c, struct planned *p)
 	return output_close(&out, true);
 }
 
+static struct page_note note_of(struct compilation *c, const struct diag *d)
+{
+	int line, column;
+	sources_position(&c->sources, d->at, &line, &column);
+	const char *place = arena_printf(&c->arena, "%s:%d:%d", c->sources.files.at[d->at.file].label, line, column);
+	return (struct page_note){diag_code_name(d->code), d->message, place, diag_is_error(d->code)};
+}
+
+/* Errors first; what is allowed is left out. */
+static void add_notes(struct compilation *c, struct page *page)
+{
+	struct diag *const *sorted = diag_sorted(&c->sink);
+	for (int warnings = 0; warnings < 2; warnings++)
+		for (int i = 0; i < c->sink.diags.n; i++)
+			if (!sorted[i]->allowed && diag_is_error(sorted[i]->code) == !warnings) {
+				struct page_note note = note_of(c, sorted[i]);
+				vec_push(&c->arena, &page->notes, note);
+			}
+}
+
+static bool write_page(struct compilation *c, struct planned *p)
+{
+	struct out_file out;
+	if (!p->schedule || !output_open(&c->arena, &out, c->options->output))
+		return false;
+	struct page *page = planner_page(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule, p->training), c->label);
+	allow_apply(&c->sink, false);
+	add_notes(c, page);
+	page_finish(&p->arena, page);
+	if (c->options->format == FORM_JSON)
+		json_put_lines(json_incref(page->data), out.file);
+	else
+		page_html(&p->arena, page, out.file);
+	json_decref(page->data);
+	return output_close(&out, true);
+}
+
 /* ---- which deployments ----------------------------------------------------------------------- */
 
 static const char *names_of(struct compilation *c, struct deploy **all, int n)
@@ -194,13 +231,14 @@ static bool deliver(struct compilation *c, struct planned *p)
 		print_plan(c, p);
 	if (c->options->kernels && p->schedule && !c->sink.errors && !print_kernels(c, p))
 		return false;
-	bool builds = c->options->command == COMMAND_BUILD, draws = c->options->command == COMMAND_GRAPH;
+	bool draws = c->options->command == COMMAND_GRAPH || c->options->command == COMMAND_REPORT;
+	bool builds = c->options->command == COMMAND_BUILD;
 	if (!builds && !draws)
 		return true;
 	if (p->deploy->program && (c->options->emit == EMIT_LAUNCHER || c->options->emit >= EMIT_LLVM))
 		refuse_to_build(c, p->deploy);
 	if (draws)
-		return draw_graph(c, p);
+		return c->options->command == COMMAND_GRAPH ? draw_graph(c, p) : write_page(c, p);
 	return c->options->emit == EMIT_LAUNCHER ? build_launcher(c, p) : emit_form(c, p);
 }
 

@@ -2,7 +2,7 @@
 #ifndef DEPLOYC_DRIVER_COMPILE_H
 #define DEPLOYC_DRIVER_COMPILE_H
 #include "driver.h"
-#include "../planner/graph.h"
+#include "../planner/page.h"
 
 struct compilation {
 	const struct options *options;

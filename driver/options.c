@@ -54,13 +54,14 @@ enum { FORMS = sizeof forms / sizeof *forms };
 
 static const char *const output_forms[OUTPUT_FORMS] = {
 	[FORM_TEXT] = "text", [FORM_JSON] = "json", [FORM_MARKDOWN] = "markdown", [FORM_HTML] = "html", [FORM_DOT] = "dot"};
-/* The forms of what a command prints; the first is the default. */
+/* The forms of what a command prints. */
 static const struct {
 	enum command command;
 	enum output_form forms[2];
 } formats[] = {
-	{COMMAND_PLAN, {FORM_TEXT, FORM_JSON}},    {COMMAND_DIFF, {FORM_TEXT, FORM_JSON}},
-	{COMMAND_WHAT_IF, {FORM_TEXT, FORM_JSON}}, {COMMAND_GRAPH, {FORM_DOT, FORM_JSON}},
+	{COMMAND_PLAN, {FORM_TEXT, FORM_JSON}}, /* the first is the default */
+	{COMMAND_DIFF, {FORM_TEXT, FORM_JSON}},    {COMMAND_WHAT_IF, {FORM_TEXT, FORM_JSON}},
+	{COMMAND_GRAPH, {FORM_DOT, FORM_JSON}},    {COMMAND_REPORT, {FORM_HTML, FORM_JSON}},
 	{COMMAND_DOC, {FORM_MARKDOWN, FORM_HTML}},
 };
 
@@ -348,6 +349,10 @@ static bool check_form(const struct options *o)
 		return usage("one spec at a time: `%s` and `%s` are given", o->specs[0], o->specs[1]);
 	if (o->command == COMMAND_PLAN && (o->output || o->emit != EMIT_LAUNCHER))
 		return usage("`plan` prints to standard output: leave out -o and --emit");
+	if (o->command == COMMAND_REPORT && o->emit != EMIT_LAUNCHER)
+		return usage("`report` writes a page: leave out --emit");
+	if (o->command == COMMAND_REPORT && !o->output && o->format == FORM_HTML)
+		return usage("say where to put the page: -o FILE.html");
 	if (o->command == COMMAND_GRAPH && o->emit != EMIT_LAUNCHER)
 		return usage("`graph` prints a form of its own: leave out --emit");
 	if (o->kernels && (o->command != COMMAND_PLAN || !o->cuda))

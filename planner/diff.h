@@ -26,8 +26,8 @@ struct diff_total {
 struct diff_traffic {
 	const char *program, *kind, *over, *region;
 	struct {
-		double runs;  /* in a step: of all microbatches, and layers or cuts */
-		double bytes; /* that a rank contributes to them, in the largest step; a round of each exchange */
+		double runs;  /* in a step: of all microbatches and stages, layers or cuts */
+		double bytes; /* that one rank contributes to each of them, in the largest step; a round of each exchange */
 	} side[2];
 };
 struct diff {

@@ -82,7 +82,8 @@ static void print_traffic(struct text *t, const struct diff *d)
 		if (c->side[0].runs == c->side[1].runs && c->side[0].bytes == c->side[1].bytes)
 			continue;
 		if (!n++)
-			text_add(t, "\n  collectives that differ: runs in the largest step, and bytes that a rank contributes\n");
+			text_add(t, "\n  collectives that differ: runs in the largest step, in all stages; bytes that one rank of "
+			            "each contributes\n");
 		const char *name = arena_printf(t->arena, "%s: %s over %s at %s", c->program, c->kind, c->over, c->region);
 		const char *changed = change(t->arena, c->side[0].bytes, c->side[1].bytes, false);
 		text_add(t, "    %-46s %18s %18s%s%s\n", name, side_text(t->arena, c, 0), side_text(t->arena, c, 1),

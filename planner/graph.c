@@ -44,6 +44,18 @@ static void count_times(struct arena *arena, struct graph *g)
 			count_block(g, &s->programs.at[i].blocks.at[k], layers);
 }
 
+double graph_traffic(const struct graph *g, int stage, int program, int level, enum dr_collective_kind kind)
+{
+	double bytes = 0;
+	for (int i = 0; i < g->plan->collectives.n; i++) {
+		const struct plan_collective *c = &g->plan->collectives.at[i];
+		if (c->of->program == program && c->level == level && c->of->kind == kind)
+			bytes += (double)graph_times(g, stage, i) * (double)g->plan->schedule->pipeline.microbatches
+			         * (double)c->max_bytes;
+	}
+	return bytes;
+}
+
 /* ---- runs of stages -------------------------------------------------------------------------- */
 
 static bool same_stage(const struct graph *g, int a, int b)

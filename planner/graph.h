@@ -34,6 +34,9 @@ struct graph {
 /* graph.c: of a scheduled plan. Everything is in the arena. */
 struct graph *planner_graph(struct arena *arena, struct plan *p);
 int64_t graph_times(const struct graph *g, int stage, int collective);
+/* Bytes that a rank of a stage contributes to collectives of a kind, over groups of a level, in the largest step of a
+ * program; of exchanges over experts, one round each. */
+double graph_traffic(const struct graph *g, int stage, int program, int level, enum dr_collective_kind kind);
 /* The first of the ranks that exchange with a node's in a collective: nodes with the same are one group. */
 int64_t graph_group(const struct graph *g, const struct group *over, const struct graph_node *node);
 const char *graph_name(struct arena *arena, const struct graph *g, const struct graph_node *node); /* "s0.ep3.tp1" */

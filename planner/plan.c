@@ -13,18 +13,22 @@ const char *plan_unit_name(enum plan_unit unit)
 
 /* ---- collectives ----------------------------------------------------------------------------- */
 
+int planner_reach_level(const struct deploy *d, int64_t reach)
+{
+	const struct machine *m = &d->machine;
+	int level = 0;
+	while (level + 1 < m->levels.n && !deploy_inside(d, reach, machine_unit(m, level)))
+		level++;
+	return m->levels.n ? level : -1;
+}
+
 int planner_group_level(const struct deploy *d, const struct schedule *s, const struct group *g)
 {
 	int outermost = -1;
 	for (int i = 0; i < g->n; i++) {
 		const struct atom *a = &s->atoms.at[g->atom[i]];
-		const struct machine *m = &d->machine;
-		for (int k = 0; k < m->levels.n; k++) {
-			if (!deploy_inside(d, a->stride * a->size, machine_unit(m, k)) && k + 1 < m->levels.n)
-				continue;
-			outermost = k > outermost ? k : outermost;
-			break;
-		}
+		int level = planner_reach_level(d, a->stride * a->size);
+		outermost = level > outermost ? level : outermost;
 	}
 	return outermost;
 }

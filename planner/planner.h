@@ -56,7 +56,10 @@ void planner_goals(struct sema *sema, const struct deploy *d, const struct local
 /* lint.c, lint_step.c, lint_traffic.c: W0511 to W0519, W0604, W0607, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);
 
-/* plan.c: the innermost level whose units hold all ranks of a group together; -1: the cluster has no levels. */
+/* plan.c: the innermost level whose units hold ranks together that differ only along a mesh axis. reach: its stride
+ * times its size. -1: the cluster has no levels. */
+int planner_reach_level(const struct deploy *d, int64_t reach);
+/* The innermost level whose units hold all ranks of a group together; -1: the cluster has no levels. */
 int planner_group_level(const struct deploy *d, const struct schedule *s, const struct group *g);
 
 /* report.c: the line of `deployc check` for a deployment without errors: model, parameters, ranks, bytes of the fullest

@@ -45,6 +45,8 @@ COMMANDS = {
     "what_if_nothing": ["what-if", SPEC], "what_if_empty": ["what-if", SPEC, "-D", "plan.tp=1,,2"], "what_if_twice": ["what-if", SPEC, "-D", "plan.tp=1", "-D", "plan.tp=2"], "help_what_if": ["what-if", "--help"],
     "what_if_many": ["what-if", SPEC, *[word for name in ("tp", "ep", "pp", "dp") for word in ("-D", f"plan.{name}=1,2,3,4,5,6,7,8")]], "what_if_several": ["what-if", "samples/own_plan.deploy", "-D", "plan.tp=1,2"],
     "what_if_no_field": ["what-if", SPEC, "-D", "plan.tq=1,2"], "what_if_syntax": ["what-if", "tests/golden/e0004_block_in_op.deploy", "-D", "plan.tp=1,2"],
+    "report_no_output": ["report", SPEC], "report_form": ["report", SPEC, FORM], "report_unknown_form": ["report", SPEC, "-o", "/dev/null", "--format=pdf"], "report_nowhere": ["report", SPEC, "-o", "/none/report.html"],
+    "report_auto": ["report", "tests/golden/good/serve.deploy", "--deploy=Serve", "-o", "/dev/null"], "report_several": ["report", "samples/own_plan.deploy", "-o", "/dev/null"], "help_report": ["help", "report"],
     "graph_form": ["graph", SPEC, FORM], "graph_unknown_form": ["graph", SPEC, "--format=svg"], "graph_several": ["graph", "samples/own_plan.deploy"], "graph_training": ["graph", "tests/golden/good/serve.deploy", "--deploy=Train"],
     "graph_auto": ["graph", "tests/golden/good/serve.deploy", "--deploy=Serve"], "graph_nowhere": ["graph", SPEC, "-o", "/none/graph.dot"],  "several_deploys": ["plan", "samples/own_plan.deploy"],
     **{f"plan_{name}": ["plan", f"samples/{name}.deploy"] for name in ("tiny_llama", "tiny_mixtral", "mixtral_8x22b", "quickstart")},

@@ -4,6 +4,8 @@ command prints and to what must be true of any plan. Every member that a schema 
 
     run.py [WORD ...]    only specs whose path contains a word
 """
+import html
+import html.parser
 import itertools
 import json
 import os
@@ -11,6 +13,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import jsonschema
 
@@ -355,6 +358,114 @@ COMPARISONS = {
 }
 
 
+# ---- reports ----------------------------------------------------------------------------------------------------------
+FORMS = {"bytes": shown, "whole": lambda figure: f"{figure:,.0f}", "percent": lambda figure: f"{100 * figure:.1f}%", "rate": lambda figure: f"{figure / 1e9:.4g} GB/s"}
+
+
+def counted(figure):
+    unit = 0
+    while figure >= 1000 and unit < 4:
+        figure, unit = figure / 1000, unit + 1
+    return f"{figure:.2f} {'KMGT'[unit - 1]}" if unit else f"{figure:.0f}"
+
+
+class Page(html.parser.HTMLParser):
+    """Elements with attributes that start with `data-`, and their text; the script; whatever refers to something outside."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.data, self.outside, self.bar = [], [], None, [], None
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.outside += [f"{tag} {name}" for name in attributes if name in ("src", "href", "srcset", "action")]
+        element = attributes | {"tag": tag, "text": "", "bar": self.bar}
+        if "data-scale" in attributes:
+            self.bar = float(attributes["data-scale"])
+        if any(name.startswith("data-") for name in attributes) or tag == "script":
+            self.elements.append(element)
+        if tag not in ("meta", "br"):
+            self.open.append(element)
+
+    def handle_endtag(self, tag):
+        same("end tag", tag, self.open[-1]["tag"])
+        if "data-scale" in self.open.pop():
+            self.bar = None
+
+    def handle_data(self, data):
+        for element in self.open:
+            element["text"] += data
+
+
+def at(data, path):
+    for name in path.split("/"):
+        data = data[int(name)] if isinstance(data, list) else data[name]
+    return data
+
+
+def check_cells(page, data):
+    """Each cell has the coordinates of its rank, and the stage."""
+    plan, graph = data["plan"], data["graph"]
+    cells = [element for element in page.elements if "data-rank" in element]
+    ranks = [int(cell["data-rank"]) for cell in cells]
+    same("cells", len(set(ranks)), len(ranks))
+    assert len(ranks) <= 1024 and (plan["ranks"] > 16 or sorted(ranks) == list(range(plan["ranks"]))), "cells of all ranks"
+    pipeline = [axis for axis in plan["mesh"] if axis["axis"] not in [other["axis"].split(".")[0] for other in graph["axes"]] and axis["size"] > 1]
+    for cell, rank in zip(cells, ranks):
+        where = " ".join(f"{axis['axis']} {coordinate(rank, axis)}" for axis in graph["axes"][-3:])
+        same("text of a cell", cell["text"], f"{rank}{where}")
+        if len(pipeline) == 1:
+            same(f"stage of rank {rank}", cell["title"], f"stage {coordinate(rank, pipeline[0])}")
+
+
+def check_report(*words):
+    data, status = document("report", "report", *words)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "report.html")
+        same("status", deployc("report", *words, "-o", str(path)).returncode, status)
+        text = path.read_text()
+    page = Page(text)
+    same("what refers to something outside", page.outside, [])
+    assert "http" not in re.sub(r"<script.*</script>", "", text, flags=re.S), "an address"
+    same("data", json.loads(next(element["text"] for element in page.elements if element["tag"] == "script")), data)
+    same("plan", data["plan"], plan_of(*words))
+    graph = document("graph", "graph", *words)[0]
+    same("graph", data["graph"], {name: value for name, value in graph.items() if name not in ("format", "version", "spec")})
+    fullest = max(stage["bytes"]["peak"] for stage in data["plan"]["stages"])
+    same("fullest", data["plan"]["stages"][data["fullest"]]["bytes"]["peak"], fullest)
+    assert sum(weight["bytes"] for weight in data["weights"]) <= data["plan"]["stages"][data["fullest"]]["bytes"]["weights"], "weights"
+    for one in data["traffic"]:
+        edges = [edge for edge in data["graph"]["edges"] if edge["program"] == one["program"] and edge["level"] == one["level"]
+                 and edge["stage"] == one["stage"] and (edge["kind"] != "send" or edge["groups"][0][0] != edge["groups"][0][1])]
+        for kind, size in one["kinds"].items():
+            same(f"{kind} of {one['program']}", size, sum(edge["times"] * edge["max_bytes"] for edge in edges if edge["kind"] == kind)
+                 * data["plan"]["step"]["microbatches"])
+        same("bytes", one["bytes"], sum(one["kinds"].values()))
+    figures = [element for element in page.elements if "data-as" in element]
+    assert len(figures) > 30, f"{len(figures)} figures"
+    for figure in figures:
+        value = at(data, figure["data-of"])
+        form = FORMS | {"count": counted}
+        same(figure["data-of"], figure["text"], "-" if value is None else form[figure["data-as"]](value))
+    for part in (element for element in page.elements if "data-of" in element and "data-as" not in element):
+        width = float(re.match(r"width:([\d.]+)%", part["style"])[1])
+        assert abs(width - 100 * at(data, part["data-of"]) / part["bar"]) < 1e-3, part
+    wanted = sorted(codes(*words)[0]) + sorted(codes(*words)[1])
+    same("codes", sorted({note["code"] for note in data["notes"]}), wanted)
+    body = html.unescape(re.sub(r"<script.*</script>|</?code>", "", text, flags=re.S))
+    for note in data["notes"]:
+        assert note["message"].replace("`", "") in body.replace("`", ""), note
+    check_cells(page, data)
+
+
+REPORTS = {f"report of {words[0]}": lambda words=words: check_report(*words) for words in (
+    ["samples/quickstart.deploy"], ["samples/tiny_mixtral.deploy"], ["samples/tiny_llama.deploy"], ["samples/plans/plan002.deploy"], ["samples/mixtral_8x22b.deploy"],
+    ["tests/golden/good/layouts_and_counts.deploy"], ["tests/golden/e0701_kv_cache.deploy"], ["tests/golden/good/windows.deploy"])}
+REPORTS["report of 98304 ranks"] = lambda: check_report(*LARGE)
+
+
 # ---- the page ---------------------------------------------------------------------------------------------------------
 def members(schema):
     if isinstance(schema, dict):
@@ -378,7 +489,7 @@ def main(words):
     tests += [(f"plan {path.relative_to(ROOT)}", lambda path=path: check_plan(path)) for path in SPECS]
     tests += [(f"graph {name}", lambda name=name, words=words: check_graph(name, *words)) for name, words in GRAPHS.items()]
     tests += [("graph of 98304 ranks", lambda: check_graph("large", *LARGE, large=True))]
-    tests += COMPARISONS.items()
+    tests += [*COMPARISONS.items(), *REPORTS.items()]
     passed = failed = 0
     for name, test in tests:
         if words and not any(word in name for word in words):

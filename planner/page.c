@@ -1,0 +1,135 @@
+/* What the page of a plan shows, as data: docs/json.md. */
+#include "page.h"
+#include <stdlib.h>
+#include "../support/json.h"
+
+enum { MAX_WEIGHTS = 12 };
+
+static int64_t copies_on(const struct schedule *s, const struct placed_param *p, int stage)
+{
+	if (p->space == DR_SPACE_EVERY || (p->space == DR_SPACE_OUTSIDE && p->stage == stage))
+		return 1;
+	int64_t layers = 0;
+	for (int64_t k = s->stages.at[stage].layer_begin; k < s->stages.at[stage].layer_end; k++)
+		layers += p->space == DR_SPACE_LAYER && s->body_of[k] == p->param->body;
+	return layers;
+}
+
+/* The largest first; of equal ones, in the order of the schedule. */
+static int by_bytes(const void *a, const void *b)
+{
+	const struct page_weight *x = a, *y = b;
+	if (x->bytes != y->bytes)
+		return x->bytes < y->bytes ? 1 : -1;
+	return x->param < y->param ? -1 : x->param > y->param;
+}
+
+static void list_weights(struct arena *arena, struct page *p)
+{
+	const struct schedule *s = p->plan->schedule;
+	for (int i = 0; i < s->params.n; i++) {
+		struct page_weight w = {.param = &s->params.at[i], .copies = copies_on(s, &s->params.at[i], p->fullest)};
+		w.bytes = (double)w.copies * (double)w.param->bytes;
+		if (w.copies)
+			vec_push(arena, &p->weights, w);
+	}
+	if (p->weights.n)
+		qsort(p->weights.at, (size_t)p->weights.n, sizeof *p->weights.at, by_bytes);
+	p->weights.n = p->weights.n < MAX_WEIGHTS ? p->weights.n : MAX_WEIGHTS;
+}
+
+struct page *planner_page(struct arena *arena, struct plan *plan, const char *spec)
+{
+	struct page *p = arena_new(arena, struct page);
+	p->spec = spec;
+	p->plan = plan;
+	p->graph = planner_graph(arena, plan);
+	p->fullest = planner_fullest_stage(plan->schedule);
+	list_weights(arena, p);
+	return p;
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
+
+static json_t *weights_of(const struct page *p)
+{
+	json_t *weights = json_array();
+	for (int i = 0; i < p->weights.n; i++) {
+		const struct page_weight *w = &p->weights.at[i];
+		json_t *weight = json_object();
+		set(weight, "param", json_text(w->param->param->path));
+		set(weight, "dtype", json_string(dtype_name(w->param->param->dtype)));
+		set(weight, "copies", json_integer(w->copies));
+		set(weight, "bytes", json_figure(w->bytes));
+		json_array_append_new(weights, weight);
+	}
+	return weights;
+}
+
+static double all_traffic(const struct graph *g, int stage, int program, int level)
+{
+	double bytes = 0;
+	for (int kind = 0; kind <= DR_SEND; kind++)
+		bytes += graph_traffic(g, stage, program, level, (enum dr_collective_kind)kind);
+	return bytes;
+}
+
+/* The stage whose ranks contribute most to collectives of a level. */
+static int busiest(const struct graph *g, int program, int level)
+{
+	int most = 0;
+	for (int i = 0; i < g->runs.n; i++)
+		if (all_traffic(g, g->runs.at[i].begin, program, level) > all_traffic(g, most, program, level))
+			most = g->runs.at[i].begin;
+	return most;
+}
+
+/* Bytes that a rank of the busiest stage contributes in the largest step, by program and level. */
+static json_t *traffic_of(const struct page *p)
+{
+	const struct schedule *s = p->plan->schedule;
+	const struct machine *m = &p->plan->deploy->machine;
+	json_t *traffic = json_array();
+	for (int i = 0; i < s->programs.n; i++)
+		for (int level = 0; level < m->levels.n; level++) {
+			json_t *object = json_object(), *kinds = json_object();
+			int stage = busiest(p->graph, i, level);
+			for (int kind = 0; kind <= DR_SEND; kind++)
+				set(kinds, collective_name((enum dr_collective_kind)kind),
+				    json_figure(graph_traffic(p->graph, stage, i, level, (enum dr_collective_kind)kind)));
+			set(object, "program", json_text(s->programs.at[i].name));
+			set(object, "level", json_text(m->levels.at[level].name));
+			set(object, "stage", json_integer(stage));
+			set(object, "bytes", json_figure(all_traffic(p->graph, stage, i, level)));
+			set(object, "kinds", kinds);
+			json_array_append_new(traffic, object);
+		}
+	return traffic;
+}
+
+static json_t *notes_of(const struct page *p)
+{
+	json_t *notes = json_array();
+	for (int i = 0; i < p->notes.n; i++) {
+		json_t *note = json_object();
+		set(note, "code", json_string(p->notes.at[i].code));
+		set(note, "place", json_text(p->notes.at[i].place));
+		set(note, "message", json_text(p->notes.at[i].message));
+		json_array_append_new(notes, note);
+	}
+	return notes;
+}
+
+void page_finish(struct arena *arena, struct page *p)
+{
+	p->data = json_document("deployc-report", PAGE_JSON_VERSION);
+	set(p->data, "spec", json_text(p->spec));
+	set(p->data, "plan", plan_json(p->plan));
+	set(p->data, "graph", graph_json(arena, p->graph));
+	set(p->data, "fullest", json_integer(p->fullest));
+	set(p->data, "weights", weights_of(p));
+	set(p->data, "traffic", traffic_of(p));
+	set(p->data, "notes", notes_of(p));
+}
