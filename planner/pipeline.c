@@ -12,13 +12,14 @@
 struct play {
 	struct pipeline p;
 	const struct pipeline_pieces *pieces;
+	struct run {
+		int64_t microbatch, chunk_begin; /* piece of stage 0 */
+	} *order[2];                         /* by program: its runs, the same on every stage */
 	double *done[2]; /* by program: [microbatch * pieces + piece], when the result is sent; below 0: not yet */
 	double *end;     /* [stage * entries + entry], when the stage is ready for the next one */
-	int64_t entries;
+	int64_t runs, entries;
 	struct stage {
-		int64_t next; /* entry, and what it runs */
-		enum stage_program program;
-		int64_t piece, microbatch;
+		int64_t warm_up, ran[2]; /* forwards before the first backward; runs of each program so far */
 		double now;
 	} *stage;
 };
@@ -65,37 +66,34 @@ static double params_seconds(const struct play *y, int64_t s, int64_t microbatch
 	return (microbatch >= s ? one : 0) + (last ? one * (double)left : 0);
 }
 
-/* Reads the stage's next entry, if there is one. */
-static void look(struct play *y, int64_t s)
+/* What the stage runs next: forwards to warm up, then a forward and a backward in turns, then backwards. */
+static enum stage_program next_program(const struct play *y, const struct stage *g)
 {
-	struct stage *g = &y->stage[s];
-	if (g->next == y->entries)
-		return;
-	struct stage_entry e = stage_entry_run(&y->p, s, g->next);
-	g->program = e.program;
-	g->piece = e.chunk * y->p.stages + s;
-	g->microbatch = e.microbatch;
+	bool forward = g->ran[STAGE_FORWARD] - g->warm_up <= g->ran[STAGE_BACKWARD] && g->ran[STAGE_FORWARD] < y->runs;
+	return forward ? STAGE_FORWARD : STAGE_BACKWARD;
 }
 
 /* Runs the stage's next entry, if what it needs is there. */
 static bool advance(struct play *y, int64_t s)
 {
 	struct stage *g = &y->stage[s];
-	if (g->next == y->entries)
+	int64_t entry = g->ran[STAGE_FORWARD] + g->ran[STAGE_BACKWARD];
+	if (entry == y->entries)
 		return false;
-	int64_t from = before(y, g->program, g->piece);
-	double *done = y->done[g->program], ready = from < 0 ? 0 : done[g->microbatch * pieces_of(&y->p) + from];
+	enum stage_program program = next_program(y, g);
+	struct run *run = &y->order[program][g->ran[program]];
+	int64_t piece = run->chunk_begin + s, from = before(y, program, piece);
+	double *done = y->done[program] + run->microbatch * pieces_of(&y->p), ready = from < 0 ? 0 : done[from];
 	/* The last piece's backward needs its own forward, which ran before it. */
 	if (ready < 0)
 		return false;
-	double sent = sending(y, g->program, g->piece), end = max(g->now, ready) + seconds_of(y, g->program, g->piece);
-	done[g->microbatch * pieces_of(&y->p) + g->piece] = end + sent;
+	double sent = sending(y, program, piece), end = max(g->now, ready) + seconds_of(y, program, piece);
+	done[piece] = end + sent;
 	g->now = end + (y->pieces->overlapped ? 0 : sent);
-	if (g->program == STAGE_BACKWARD)
-		g->now += params_seconds(y, s, g->microbatch);
-	y->end[s * y->entries + g->next] = g->now;
-	g->next++;
-	look(y, s);
+	if (program == STAGE_BACKWARD)
+		g->now += params_seconds(y, s, run->microbatch);
+	y->end[s * y->entries + entry] = g->now;
+	g->ran[program]++;
 	return true;
 }
 
@@ -123,9 +121,15 @@ static struct play play_of(struct arena *scratch, const struct pipeline *p, cons
 {
 	struct play y = {.p = *p, .pieces = pieces};
 	y.p.microbatches = microbatches;
+	y.runs = pipeline_runs(&y.p);
 	y.entries = stage_entries(&y.p);
 	int64_t results = pieces_of(p) * microbatches;
-	for (int program = 0; program < 2; program++) {
+	for (int program = 0; program <= p->backward; program++) {
+		y.order[program] = arena_array(scratch, struct run, y.runs);
+		for (int64_t k = 0; k < y.runs; k++) {
+			struct stage_entry e = pipeline_run(&y.p, (enum stage_program)program, k);
+			y.order[program][k] = (struct run){e.microbatch, e.chunk * p->stages};
+		}
 		y.done[program] = arena_array(scratch, double, results);
 		for (int64_t i = 0; i < results; i++)
 			y.done[program][i] = -1;
@@ -133,7 +137,7 @@ static struct play play_of(struct arena *scratch, const struct pipeline *p, cons
 	y.end = arena_array(scratch, double, p->stages *y.entries);
 	y.stage = arena_array(scratch, struct stage, p->stages);
 	for (int64_t s = 0; s < p->stages; s++)
-		look(&y, s);
+		y.stage[s].warm_up = stage_warm_up(&y.p, s);
 	return y;
 }
 

@@ -20,7 +20,7 @@ bool pipeline_fits(const struct pipeline *p)
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static int64_t units(const struct pipeline *p) { return p->microbatches * p->chunks; }
+int64_t pipeline_runs(const struct pipeline *p) { return p->microbatches * p->chunks; }
 
 /* Forward k: as many microbatches as there are stages, through each chunk in turn. */
 static struct unit forward(const struct pipeline *p, int64_t k)
@@ -50,10 +50,10 @@ int64_t stage_warm_up(const struct pipeline *p, int64_t stage)
 {
 	int64_t after = p->stages - stage - 1;
 	if (!p->backward || p->order == PIPELINE_FILL_DRAIN)
-		return units(p);
+		return pipeline_runs(p);
 	if (p->order == PIPELINE_ONE_F_ONE_B)
-		return min(after, units(p));
-	return min(2 * after + (p->chunks - 1) * p->stages, units(p));
+		return min(after, pipeline_runs(p));
+	return min(2 * after + (p->chunks - 1) * p->stages, pipeline_runs(p));
 }
 
 /* The slot of forward k. The first of a pair takes the slot that the backward before it has freed. */
@@ -65,28 +65,28 @@ static int64_t slot(const struct pipeline *p, int64_t stage, int64_t k)
 	return p->backward ? k : 0;
 }
 
-int64_t stage_entries(const struct pipeline *p) { return units(p) * (p->backward ? 2 : 1); }
+int64_t stage_entries(const struct pipeline *p) { return pipeline_runs(p) * (p->backward ? 2 : 1); }
 
 int64_t stage_slots(const struct pipeline *p, int64_t stage)
 {
-	return p->backward ? min(stage_warm_up(p, stage) + 1, units(p)) : 1;
+	return p->backward ? min(stage_warm_up(p, stage) + 1, pipeline_runs(p)) : 1;
 }
 
 int64_t pipeline_busy(const struct pipeline *p) { return min(p->microbatches, p->stages); }
 
-struct stage_entry stage_entry_run(const struct pipeline *p, int64_t stage, int64_t i)
+struct stage_entry pipeline_run(const struct pipeline *p, enum stage_program program, int64_t k)
 {
-	int64_t first = stage_warm_up(p, stage), n = units(p), pair = (i - first) / 2;
-	bool pairs = i >= first && pair < n - first;
-	bool back = i >= first && (!pairs || (i - first) % 2);
-	int64_t k = i < first ? i : pairs ? (back ? pair : first + pair) : i - n;
-	struct unit u = back ? backward(p, k) : forward(p, k);
-	return (struct stage_entry){back ? STAGE_BACKWARD : STAGE_FORWARD, u.microbatch, u.chunk, 0};
+	struct unit u = program == STAGE_FORWARD ? forward(p, k) : backward(p, k);
+	return (struct stage_entry){program, u.microbatch, u.chunk, 0};
 }
 
 struct stage_entry stage_entry(const struct pipeline *p, int64_t stage, int64_t i)
 {
-	struct stage_entry e = stage_entry_run(p, stage, i);
+	int64_t first = stage_warm_up(p, stage), n = pipeline_runs(p), pair = (i - first) / 2;
+	bool pairs = i >= first && pair < n - first;
+	bool back = i >= first && (!pairs || (i - first) % 2);
+	int64_t k = i < first ? i : pairs ? (back ? pair : first + pair) : i - n;
+	struct stage_entry e = pipeline_run(p, back ? STAGE_BACKWARD : STAGE_FORWARD, k);
 	e.slot = slot(p, stage, forward_number(p, (struct unit){e.microbatch, e.chunk}));
 	return e;
 }

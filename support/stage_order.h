@@ -34,9 +34,11 @@ bool pipeline_fits(const struct pipeline *p);
 /* The number of entries, the same on every stage, and entry i of them. */
 int64_t stage_entries(const struct pipeline *p);
 struct stage_entry stage_entry(const struct pipeline *p, int64_t stage, int64_t i);
-/* The same without its slot, in constant time. */
-struct stage_entry stage_entry_run(const struct pipeline *p, int64_t stage, int64_t i);
-/* Entries before the first pair of a forward and a backward. Pairs follow until no forward is left. */
+/* Every stage takes its forwards in the same order of microbatches and chunks, and its backwards in another one: number
+ * k of each, and the number of each. slot: 0. */
+struct stage_entry pipeline_run(const struct pipeline *p, enum stage_program program, int64_t k);
+int64_t pipeline_runs(const struct pipeline *p);
+/* Forwards before the first pair of a forward and a backward. Pairs follow until no forward is left, then backwards. */
 int64_t stage_warm_up(const struct pipeline *p, int64_t stage);
 /* The number of slots that the stage uses: chunks of microbatches in flight, at most. */
 int64_t stage_slots(const struct pipeline *p, int64_t stage);
