@@ -18,8 +18,9 @@ static void plan_other(struct goals *g, struct subject *s)
 	s->schedule = l && !d->needs_training ? dag_schedule(g->sema->arena, &silent, l, g->target) : NULL;
 	if (d->program)
 		s->n_totals = planner_totals(d, s->schedule, s->totals);
-	if (l && d->needs_training)
-		s->n_totals += planner_training_totals(training_of(g->sema->arena, l), s->totals + s->n_totals);
+	s->training = l && d->needs_training ? training_of(g->sema->arena, l) : NULL;
+	if (s->training)
+		s->n_totals += planner_training_totals(s->training, s->totals + s->n_totals);
 }
 
 struct subject *goal_other(struct goals *g, const char *name)

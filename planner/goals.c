@@ -509,8 +509,10 @@ static void check_goal(struct goals *g, const struct placed *goal)
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
                    const struct training *t, const struct target *target)
 {
-	struct goals g = {
-		.sema = sema, .target = target, .self = {.deploy = d, .schedule = s}, .layouts = d->needs_training ? NULL : l};
+	struct goals g = {.sema = sema,
+	                  .target = target,
+	                  .self = {.deploy = d, .schedule = s, .training = t},
+	                  .layouts = d->needs_training ? NULL : l};
 	g.self.n_totals = planner_totals(d, s, g.self.totals);
 	if (t)
 		g.self.n_totals += planner_training_totals(t, g.self.totals + g.self.n_totals);

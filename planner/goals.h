@@ -19,7 +19,8 @@ struct subject {
 	struct total totals[PLANNER_TOTALS];
 	int n_totals;
 	const struct schedule *schedule;
-	struct metrics *metrics; /* NULL until a goal asks */
+	const struct training *training; /* NULL: another workload, or a plan that is left open */
+	struct metrics *metrics;         /* NULL until a goal asks */
 };
 /* A figure that a goal names, and that has an interval. */
 struct used {

@@ -277,13 +277,14 @@ static void report_copies(const struct lint *t, const struct local_value *v, int
 	const struct program *p = t->local->program;
 	diag_related(t->sink, d, p->loops.at[p->bodies.at[v->body].loop].span,
 	             "carried from turn to turn, and from stage to stage");
-	diag_note(t->sink, d, "prefill: ranks along `%s` (%lld) send what their neighbours send", m->name,
+	const char *phase = phase_name(t->deploy->needs_training ? PHASE_TRAIN : PHASE_PREFILL);
+	diag_note(t->sink, d, "%s: ranks along `%s` (%lld) send what their neighbours send", phase, m->name,
 	          (long long)m->size);
-	diag_help(t->sink, d, "cut it where it crosses: `phase prefill { at residual { seq -> %s } }`", m->name);
+	diag_help(t->sink, d, "cut it where it crosses: `phase %s { at residual { seq -> %s } }`", phase, m->name);
 	if (copies == m->size && m->set.lo < m->set.hi && t->local->program->seq >= 0)
 		diag_fix(t->sink, d, m->set,
-		         arena_printf(t->arena, "%s = %lld; phase prefill { at residual { seq -> %s } }", m->name,
-		                      (long long)m->size, m->name));
+		         arena_printf(t->arena, "%s = %lld; phase %s { at residual { seq -> %s } }", m->name,
+		                      (long long)m->size, phase, m->name));
 }
 
 /* W0905, in prefill only: in decode one token of a sequence crosses a cut, and latency is the same without copies. */

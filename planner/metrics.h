@@ -45,4 +45,6 @@ struct metrics {
 };
 /* In the arena. `s` NULL: no schedule, nothing is known. */
 struct metrics metrics_of(const struct deploy *d, const struct schedule *s, struct arena *arena);
+struct training;
+struct metrics training_metrics(const struct training *t, struct arena *arena); /* training_metrics.c */
 #endif

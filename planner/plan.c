@@ -167,6 +167,6 @@ struct plan *planner_plan(struct arena *arena, const struct deploy *d, const str
 		list_stages(arena, p);
 		list_collectives(arena, p);
 	}
-	p->metrics = metrics_of(d, s, arena);
+	p->metrics = t ? training_metrics(t, arena) : metrics_of(d, s, arena);
 	return p;
 }

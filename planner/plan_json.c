@@ -215,6 +215,6 @@ json_t *plan_json(const struct plan *p)
 	set(plan, "stages", scheduled ? stages_of(p) : json_array());
 	set(plan, "collectives", scheduled ? collectives_of(p) : json_array());
 	set(plan, "training", p->training ? training_json(p->training) : json_null());
-	set(plan, "times", scheduled ? plan_times_json(p) : json_null());
+	set(plan, "times", scheduled || p->training ? plan_times_json(p) : json_null());
 	return plan;
 }

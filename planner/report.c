@@ -211,8 +211,11 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 		print_mesh(&r);
 	print_layers(&r);
 	print_totals(&r);
-	if (p->training)
+	if (p->training) {
 		print_training(&r);
+		report_times(&r.text, arena, NULL, &p->metrics);
+		training_print_times(&r.text, arena, p->training);
+	}
 	if (!s) {
 		text_add(&r.text, "  %s\n",
 		         p->training ? "training: planned, not built, in this version"

@@ -121,6 +121,7 @@ const struct floor *metric_floor(const struct metrics *all, enum metric m)
 	case METRIC_TTFT:              return &all->first_token;
 	case METRIC_TPOT:
 	case METRIC_DECODE_THROUGHPUT: return &all->token;
+	case METRIC_STEP_TIME:
 	case METRIC_THROUGHPUT:
 	case METRIC_SEQUENCES:         return &all->batch;
 	default:                       return NULL;

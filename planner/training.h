@@ -65,4 +65,6 @@ double training_param_bytes(const struct training *t, const struct param *p, int
 /* Does an operation on the stage read a value that lies outside the loops? Both ends of a pipeline read a tied
  * embedding. */
 bool training_reads(const struct training *t, int value, int stage);
+/* training_metrics.c: the parts of a step's time, as text. */
+void training_print_times(struct text *out, struct arena *a, const struct training *t);
 #endif

@@ -1,5 +1,5 @@
 /* Training as JSON: docs/json.md. Every number is in base units. */
-#include "training.h"
+#include "training_time.h"
 #include "plan.h"
 #include "../support/json.h"
 
@@ -30,6 +30,39 @@ static json_t *bytes_of(const struct training_memory *m)
 	return bytes;
 }
 
+static json_t *time_of(const struct training *t)
+{
+	struct arena scratch = {.heap = t->arena->heap};
+	struct training_time time = training_time_of(t, &scratch);
+	json_t *object = json_object(), *layers = json_array();
+	for (int b = 0; b < t->local->program->bodies.n && !time.lacks; b++) {
+		json_t *layer = json_object();
+		set(layer, "layers", json_integer(t->local->program->bodies.at[b].turns));
+		set(layer, "forward", json_figure(time.body[b].forward));
+		set(layer, "backward", json_figure(time.body[b].backward));
+		json_array_append_new(layers, layer);
+	}
+	set(object, "seconds", json_figure(time.seconds));
+	set(object, "kernels", json_figure(time.compute));
+	set(object, "communication", json_figure(time.exposed));
+	set(object, "host", json_figure(time.host));
+	set(object, "messages", json_figure(time.messages));
+	set(object, "waiting", json_figure(time.waiting));
+	set(object, "gradients", json_figure(time.sync));
+	set(object, "optimizer", json_figure(time.optimizer));
+	set(object, "engine", json_figure(time.fixed));
+	set(object, "slowest", json_integer(time.slowest));
+	set(object, "forward", json_figure(time.forward));
+	set(object, "backward", json_figure(time.backward));
+	set(object, "bodies", layers);
+	bool lacks = time.lacks != NULL;
+	arena_free(&scratch);
+	if (!lacks)
+		return object;
+	json_decref(object);
+	return json_null();
+}
+
 json_t *training_json(const struct training *t)
 {
 	json_t *training = json_object(), *stages = json_array();
@@ -46,5 +79,6 @@ json_t *training_json(const struct training *t)
 	set(training, "microbatches", json_integer(t->pipeline.microbatches));
 	set(training, "sequences", json_figure(t->sequences));
 	set(training, "stages", stages);
+	set(training, "time", time_of(t));
 	return training;
 }

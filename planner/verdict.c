@@ -8,7 +8,8 @@ const struct metrics *goal_metrics(struct goals *g, struct subject *s)
 {
 	if (!s->metrics) {
 		s->metrics = arena_new(g->sema->arena, struct metrics);
-		*s->metrics = metrics_of(s->deploy, s->schedule, g->sema->arena);
+		*s->metrics = s->training ? training_metrics(s->training, g->sema->arena)
+		                          : metrics_of(s->deploy, s->schedule, g->sema->arena);
 	}
 	return s->metrics;
 }

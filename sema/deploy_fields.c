@@ -92,6 +92,7 @@ static void read_optimizer(struct deployment *c)
 	struct val v = record_get(c->work, "optimizer", c->work->span);
 	o->gradient = o->moments = o->master = DTYPE_F32;
 	read_format(c->work, "gradient", &o->gradient);
+	c->deploy->work.has_products = read_format(c->work, "products", &c->deploy->work.products);
 	if (v.kind != V_RECORD)
 		return;
 	read_format(v.record, "moments", &o->moments);

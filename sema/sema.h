@@ -45,7 +45,9 @@ struct optimizer {
 struct workload {
 	int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache;
 	bool training;
-	struct optimizer optimizer;                                          /* of training */
+	struct optimizer optimizer;                                          /* of training, and the format in which its */
+	bool has_products;                                                   /* products multiply, if it is another than */
+	enum dtype products;                                                 /* that of activations */
 	struct span span;                                                    /* the deployment's `workload` */
 	struct span seq_span, batch_span, chunk_span, rows_span, cache_span; /* where the user set each, else `span` */
 	struct span cache_set;                                               /* as of a mesh axis */

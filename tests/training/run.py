@@ -3,6 +3,7 @@
 
     run.py [WORD ...]    only the tests whose name contains a word
 """
+import csv
 import json
 import os
 import pathlib
@@ -157,7 +158,121 @@ def parts_are_the_whole():
         same("memory.activations", found["totals"]["memory.activations"], max(stage["saved"] + stage["working"] for stage in stages))
 
 
-TESTS = {"saved of a layer": saved_of_a_layer, "microbatches in flight": in_flight, "regions computed again": regions_computed_again,
+# ---- times ------------------------------------------------------------------------------------------------------------
+
+PARTS = ["kernels", "communication", "host", "messages", "waiting", "gradients", "optimizer", "engine"]
+
+
+def time_of(found):
+    """The parts of a step, after what must be true of any."""
+    step = found["training"]["time"]
+    if not step:
+        raise Failed("no time")
+    same("parts of a step", sum(step[part] for part in PARTS), step["seconds"], 1e-9)
+    metrics = found["times"]["metrics"]
+    same("step_time", metrics["step_time"]["value"], step["seconds"])
+    if not metrics["step_time"]["bound"] < step["seconds"]:
+        raise Failed("a step faster than the peak of its devices")
+    if not 0 <= metrics["bubble"]["value"] < 1 or not 0 < metrics["mfu"]["value"] <= metrics["hfu"]["value"] < 1:
+        raise Failed("a share beyond its limits")
+    for body in step["bodies"]:
+        if not 0 < body["forward"] < body["backward"]:
+            raise Failed("a backward pass shorter than the forward pass")
+    return step
+
+
+def parts_of_a_step():
+    for values in [dict(), dict(t=4, p=4, m=8), dict(p=4, m=8, layers=16, schedule="interleaved", virtual=2),
+                   dict(d=8, more="store weights { d_model -> dp }"), dict(t=2, p=2, d=2, m=4, more="memory { recompute = [layer] }"),
+                   dict(t=8, more=WHOLE + "; comm { overlap = chunks }")]:
+        time_of(gpt(**values)[0])
+
+
+def model_operations():
+    """Korthikanti et al., appendix A: 72 B L s h^2 (1 + s / 6h + v / 12hL) operations, on A100 at 312e12 a second each."""
+    for values in [dict(), dict(t=4, p=4, m=8, more="memory { recompute = [layer] }"), dict(d=4, h=2048, layers=3)]:
+        found, x = gpt(**values)
+        n = 72 * x["batch"] * x["layers"] * x["s"] * x["h"]**2 * (1 + x["s"] / (6 * x["h"]) + x["v"] / (12 * x["h"] * x["layers"]))
+        same("step_time at the peak", found["times"]["metrics"]["step_time"]["bound"], n / (312e12 * x["gpus"]))
+
+
+def bubbles():
+    """Narayanan et al.: (p - 1) / m of the work of equal stages, a v-th of it with v chunks. Here the head is small, not nothing."""
+    for p, m, v in [(2, 2, 1), (4, 8, 1), (4, 32, 1), (8, 8, 1), (4, 8, 2), (4, 8, 4)]:
+        found, _ = gpt(p=p, m=m, layers=32, h=8192, a=64, s=2048, v=16, virtual=v, schedule="interleaved" if v > 1 else "one_f_one_b",
+                       more="pipeline { double_buffer = true }")
+        work = (p - 1) / (v * m)
+        same(f"p = {p}, m = {m}, v = {v}", found["times"]["metrics"]["bubble"]["value"], work / (1 + work), 0.03)
+
+
+def flat():
+    """A layer takes the same, however many there are, and however many ranks have other sequences."""
+    one = time_of(gpt(t=2)[0])["bodies"][0]
+    for values in [dict(layers=96), dict(d=512), dict(p=8), dict(m=64)]:
+        other = time_of(gpt(t=2, **values)[0])["bodies"][0]
+        for way in ("forward", "backward"):
+            same(f"{way} with {values}", one[way], other[way], 1e-9)
+
+
+SLOWER = """use std.llama { Llama_3_1_8B }
+use std.hw { Cluster, Link }
+use std.clusters { A100_SXM }
+use std.plans { Megatron }
+use std.workload { Training }
+link Inside : Link { unidirectional = 300 GB/s }
+link Between : Link { unidirectional = 25 GB/s }
+cluster Pod : Cluster {
+  nodes : Int = 4
+  device = A100_SXM
+  level nvlink { count = 8; link = Inside }
+  level fabric { count = nodes; link = Between }
+}
+deploy T {
+  model    = Llama_3_1_8B
+  cluster  = Pod
+  plan     = Megatron { tp = 4; pp = 4; dp = 2; pipeline { microbatches = 8; schedule = one_f_one_b } }
+  workload = Training { batch = 16; seq = 2048 }
+}
+"""
+
+
+def links():
+    """Slower links never make a step shorter, and what they slow is what crosses them."""
+    steps = [time_of(plan(SLOWER.replace("300 GB", inside + " GB").replace("25 GB", between + " GB")))
+             for inside, between in [("300", "25"), ("150", "25"), ("300", "5"), ("150", "5")]]
+    for slower, faster in [(1, 0), (2, 0), (3, 1), (3, 2)]:
+        if not steps[slower]["seconds"] > steps[faster]["seconds"]:
+            raise Failed("a step that does not feel its links")
+    same("kernels", steps[0]["kernels"], steps[3]["kernels"], 1e-9)
+    if not steps[1]["communication"] > 1.5 * steps[0]["communication"] or not steps[2]["messages"] > 2 * steps[0]["messages"]:
+        raise Failed("parts that do not feel their links")
+
+
+def published():
+    """tests/accuracy/training: Korthikanti's steps and layers. docs/planner.md has the errors."""
+    folder, errors = ROOT / "tests" / "accuracy" / "training", {}
+    rows = list(csv.DictReader((folder / "measured.csv").open()))
+    for spec in sorted({row["spec"] for row in rows}):
+        done = subprocess.run([DEPLOYC, "plan", folder / f"{spec}.deploy", "--format=json"], capture_output=True, text=True, timeout=60)
+        for one in json.loads(done.stdout)["plans"]:
+            step = time_of(one)
+            for row in rows:
+                if row["spec"] == spec and row["deploy"] == one["deploy"]:
+                    seconds = step["seconds"] if row["metric"] == "step" else step["bodies"][0][row["metric"]]
+                    errors[one["deploy"], row["metric"]] = seconds / float(row["seconds"]) - 1
+    if len(errors) != len(rows):
+        raise Failed(f"{len(errors)} of {len(rows)} rows")
+    steps = [abs(error) for (name, metric), error in errors.items() if metric == "step" and "dp8" not in name]
+    layers = [abs(error) for (_, metric), error in errors.items() if metric != "step"]
+    means = [100 * sum(some) / len(some) for some in (steps, layers)]
+    worst = max(errors.values(), key=abs)
+    if means[0] > 3 or means[1] > 4 or abs(worst) > 0.1:
+        raise Failed(f"mean errors of {means[0]:.1f}% and {means[1]:.1f}%, the worst {100 * worst:+.1f}%")
+    return f"steps {means[0]:.1f}%, layers {means[1]:.1f}%"
+
+
+TESTS = {"published steps": published, "parts of a step": parts_of_a_step, "operations of the model": model_operations, "bubbles": bubbles, "flat": flat, "links": links,
+         "saved of a layer": saved_of_a_layer, "microbatches in flight": in_flight, "regions computed again": regions_computed_again,
          "states of a param": states_of_a_param, "ZeRO": zero, "parts are the whole": parts_are_the_whole}
 
 
