@@ -56,12 +56,14 @@ deploy D {
 }
 """
 TRAINED = """use std.clusters as clusters
+use std.engines as engines
 use std.models as models
 use std.plans { Megatron }
 use std.workload { Training }
 deploy D {
   model = models.%(model)s; cluster = clusters.%(cluster)s; plan = Megatron { %(plan)s }; gpus = %(gpus)s
-  workload = Training { batch = %(batch)s; seq = %(seq)s }
+  engine = engines.%(engine)s
+  workload = Training { batch = %(batch)s; seq = %(seq)s; %(more)s }
 }
 """
 CLUSTERS = {"DGX_A100_40GB": "DGX_A100 { device = clusters.A100_SXM_40GB }"}
@@ -69,9 +71,12 @@ CLUSTERS = {"DGX_A100_40GB": "DGX_A100 { device = clusters.A100_SXM_40GB }"}
 MODELS = {
     "CodeLlama_7B": "Llama_3_1_8B { kv_heads = 32; q_group = 1; ffn = 11008; vocab = 32016 }",
     "Llama_2_7B": "Llama_3_1_8B { kv_heads = 32; q_group = 1; ffn = 11008; vocab = 32000 }",
+    "Llama_2_13B": "Llama_3_1_8B { layers = 40; d_model = 5120; kv_heads = 40; q_group = 1; ffn = 13824; vocab = 32000 }",
     "Llama_2_70B": "Llama_3_1_70B { vocab = 32000 }",
 }
 PEERS = {
+    "training: Korthikanti et al.": "Calculon 3.65 mean, 8 of these",
+    "training: vTrain, one node": "vTrain 8.4 mean, which profiles the machine",
     "products": "LLMCompass 10.9 mean, its operators",
     "serving: bytes of weights": "llm-d-planner 0.89 mean, 53 runs",
     "one sequence: gpt-fast, A100": "GenZ 1.9, LIMINAL 7.6",
@@ -138,10 +143,20 @@ def memory():
 def training_memory():
     rows = []
     for row in figures("training_memory.csv"):
-        totals = plan(TRAINED % {**row, "model": MODELS.get(row["model"], row["model"])})["totals"]
+        totals = plan(TRAINED % {**row, "engine": "TorchTitan_2024", "more": "", "model": row["model"]})["totals"]
         what = f"{row['model']}, {row['gpus']} GPUs, {row['plan']}, {row['batch']} x {row['seq']}"
         rows.append(Figure(what, float(row["peak_gib"]), totals["memory.peak"] / GIB))
     return {"training: bytes of a rank, torchtitan": rows}
+
+
+def training():
+    groups = {}
+    for row in figures("training.csv"):
+        metric = plan(TRAINED % {**row, "model": MODELS.get(row["model"], row["model"])})["times"]["metrics"]["step_time"]
+        what = f"{row['gpus']} GPUs, {row['batch']} x {row['seq']}: {row['model']}, {row['plan']}"
+        figure = Figure(what, float(row["seconds"]), metric["value"], (metric["interval80"], metric["interval90"]))
+        groups.setdefault(row["group"], []).append(figure)
+    return groups
 
 
 def loop(row, metrics):
@@ -234,7 +249,7 @@ def check(groups):
 
 
 def main(arguments):
-    groups = {**operators(), **memory(), **training_memory(), **serving()}
+    groups = {**operators(), **memory(), **training_memory(), **training(), **serving()}
     if arguments[:1] == ["--rows"]:
         for name, rows in groups.items():
             if not arguments[1:] or any(word in name for word in arguments[1:]):
