@@ -76,6 +76,7 @@ MODELS = {
 }
 PEERS = {
     "training: Korthikanti et al.": "Calculon 3.65 mean, 8 of these",
+    "training: Megatron-Bridge, dense": "SimAI 1.9",
     "training: vTrain, one node": "vTrain 8.4 mean, which profiles the machine",
     "products": "LLMCompass 10.9 mean, its operators",
     "serving: bytes of weights": "llm-d-planner 0.89 mean, 53 runs",
@@ -149,8 +150,21 @@ def training_memory():
     return {"training: bytes of a rank, torchtitan": rows}
 
 
+KORTHIKANTI = {"Korthikanti table 5": "training: Korthikanti et al.", "Korthikanti table 4": "training: the same, one layer"}
+
+
 def training():
-    groups = {}
+    groups, rows = {}, figures("training/measured.csv")
+    for spec in sorted({row["spec"] for row in rows}):
+        found = json.loads(run(DEPLOYC, "plan", "--format=json", HERE / "training" / f"{spec}.deploy"))["plans"]
+        plans = {one["deploy"]: one for one in found}
+        for row in (row for row in rows if row["spec"] == spec):
+            step, metric = plans[row["deploy"]]["training"]["time"], plans[row["deploy"]]["times"]["metrics"]["step_time"]
+            whole = row["metric"] == "step"
+            figure = Figure(f"{row['deploy']} {row['metric']}", float(row["seconds"]),
+                            step["seconds"] if whole else step["bodies"][0][row["metric"]],
+                            (metric["interval80"], metric["interval90"]) if whole else None)
+            groups.setdefault(KORTHIKANTI[row["group"]], []).append(figure)
     for row in figures("training.csv"):
         metric = plan(TRAINED % {**row, "model": MODELS.get(row["model"], row["model"])})["times"]["metrics"]["step_time"]
         what = f"{row['gpus']} GPUs, {row['batch']} x {row['seq']}: {row['model']}, {row['plan']}"
