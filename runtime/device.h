@@ -55,7 +55,7 @@ struct device {
 	void (*close)(struct device *d);
 	/* Bytes that alloc can give, of all that the device has. NULL: unknown. */
 	void (*room)(struct device *d, uint64_t *free_bytes, uint64_t *all);
-	const struct device_queue *queue; /* NULL: work is done when a call returns */
+	const struct device_queue *queue; /* NULL: whatever is called next finds earlier work done */
 	bool on_host;                     /* addresses are the host's, which may write there too: loading of weights does */
 	/* Set by a communicator that queues work on the device: called now and then while the device waits. It ends the
 	 * rank if that work cannot end. true: the device waits for other ranks, so a lack of progress is not its fault.

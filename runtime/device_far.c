@@ -1,5 +1,6 @@
 /* The far device, for tests: a helper process has the memory and runs the kernels, on requests over a socket. Addresses
- * are mapped in the helper only, so a rank that dereferences one faults. */
+ * are mapped in the helper only, so a rank that dereferences one faults. Requests are served in their order, and only
+ * those that have a result are answered; with DEPLOY_SYNC launches, too, so that one that ends the helper is named. */
 #include "device.h"
 #include <errno.h>
 #include <pthread.h>
@@ -12,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum far_op { FAR_ALLOC, FAR_READ, FAR_WRITE, FAR_FILL, FAR_LAUNCH, FAR_CLOSE };
+enum far_op { FAR_ALLOC, FAR_READ, FAR_WRITE, FAR_FILL, FAR_LAUNCH, FAR_SYNC, FAR_CLOSE };
 enum { MAX_ARGS = 64 };
 
 /* Where the helper maps memory: far from the kernel's own choices, so no rank has a mapping there. */
@@ -27,6 +28,7 @@ struct far {
 	struct device device;
 	struct reporter reporter;
 	int socket;
+	bool sync;
 	pid_t helper;
 	pthread_mutex_t writing;
 };
@@ -120,22 +122,27 @@ static void far_write(struct device *d, struct rect to, const void *from)
 
 static void far_fill(struct device *d, uint64_t at, int byte, uint64_t bytes)
 {
-	far_ask((struct far *)d, (struct far_request){.op = FAR_FILL, .byte = byte, .rect = flat(at, bytes)});
+	struct far_request r = {.op = FAR_FILL, .byte = byte, .rect = flat(at, bytes)};
+	far_send((struct far *)d, &r, sizeof r);
 }
 
 static void far_launch(struct device *d, const struct launch *what)
 {
 	struct far *f = (struct far *)d;
-	uint64_t done;
+	struct {
+		struct far_request request;
+		uint64_t args[MAX_ARGS];
+	} r = {.request = {.op = FAR_LAUNCH, .kernel = what->kernel, .n_args = what->n_args, .small = what->small}};
 	if (what->n_args > MAX_ARGS)
 		rank_fail(&f->reporter, "internal: a kernel with %d arguments", what->n_args);
-	struct far_request r = {.op = FAR_LAUNCH, .kernel = what->kernel, .n_args = what->n_args, .small = what->small};
-	far_send(f, &r, sizeof r);
-	far_send(f, what->args, (size_t)what->n_args * sizeof *what->args);
-	far_recv(f, &done, sizeof done);
+	size_t bytes = (size_t)what->n_args * sizeof *what->args;
+	memcpy(r.args, what->args, bytes);
+	far_send(f, &r, sizeof r.request + bytes);
+	if (f->sync)
+		d->sync(d);
 }
 
-static void far_sync(struct device *d) { (void)d; /* a launch is answered after it is done */ }
+static void far_sync(struct device *d) { far_ask((struct far *)d, (struct far_request){.op = FAR_SYNC}); }
 
 static void far_close(struct device *d)
 {
@@ -197,7 +204,7 @@ static _Noreturn void helper_main(int socket, const struct device_options *o)
 			ok = helper_launch(socket, cpu, &r);
 		else if (r.op == FAR_READ || r.op == FAR_WRITE)
 			ok = helper_copy(socket, &r);
-		if (ok && r.op != FAR_READ && r.op != FAR_WRITE)
+		if (r.op == FAR_ALLOC || r.op == FAR_SYNC || r.op == FAR_CLOSE)
 			ok = send_all(socket, &answer, sizeof answer);
 		if (!ok || r.op == FAR_CLOSE)
 			break;
@@ -222,6 +229,7 @@ struct device *device_far_open(const struct device_options *o)
 	close(pair[1]);
 	atomic_store(&o->reporter.board->rank[o->reporter.rank].helper, f->helper);
 	f->socket = pair[0];
+	f->sync = o->sync;
 	pthread_mutex_init(&f->writing, NULL);
 	f->reporter = o->reporter;
 	f->device = (struct device){.alloc = far_alloc,

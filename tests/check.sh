@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
-# The output of each step is in BUILD/check/; the last line is "N passed, M failed".
+# The output of each step is in BUILD/check/, a line for each step has its seconds by the clock and on all cores, and the last line is
+# "N passed, M failed".
 #   check.sh [STEP ...]     only these steps, by the names below; `few`, some of `meshes`, runs only if it is named
 set -u
 cd "$(dirname "$0")/.."
@@ -15,12 +16,19 @@ make() { command make --no-print-directory -j"$jobs" "$@"; }
 passed=0 failed=0
 chosen=" $* "
 
+# Seconds on cores, of all commands that have ended.
+core_seconds() {
+	times >"$logs/times"
+	awk 'NR == 2 { gsub(/[ms]/, " "); print int($1 * 60 + $2 + $3 * 60 + $4 + 0.5) }' "$logs/times"
+}
+
 # step NAME COMMAND...: a step that prints "N passed, M failed" counts as that, any other as one.
 step() {
-	local name=$1 log=$logs/$1.log code start=$SECONDS totals
+	local name=$1 log=$logs/$1.log code start=$SECONDS cores totals
 	shift
 	[ "$chosen" != "  " ] && [[ $chosen != *" $name "* ]] && return
 	printf '%-9s ' "$name"
+	core_seconds >"$logs/before"
 	"$@" >"$log" 2>&1
 	code=$?
 	totals=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | awk '{ p += $1; f += $2 } END { if (NR) print p, f }')
@@ -31,7 +39,9 @@ step() {
 	fi
 	passed=$((passed + ${totals% *}))
 	failed=$((failed + ${totals#* }))
-	printf '%4d passed, %d failed  %4d s\n' "${totals% *}" "${totals#* }" $((SECONDS - start))
+	core_seconds >"$logs/after"
+	cores=$(($(cat "$logs/after") - $(cat "$logs/before")))
+	printf '%4d passed, %d failed  %4d s %4d core-s\n' "${totals% *}" "${totals#* }" $((SECONDS - start)) $cores
 	if [ "${totals#* }" != 0 ]; then
 		grep -Ev '^(gcc|cc|clang|bison|flex|ar|rm) ' "$log" | grep -E '^FAIL|rror|undefined reference|SUMMARY|failed' |
 			cut -c1-200 | head -30 | sed 's/^/    /'

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Runs cmocka programs, as many at a time as there are processors; prints what fails, and the totals.
+# Runs cmocka programs, as many at a time as there are processors; prints what fails, and the totals. One that computes for ten minutes, or
+# waits for an hour, hangs.
 #   unit.sh PROGRAM...
 if [ "$1" = --one ]; then
 	# unit.sh --one FOLDER PROGRAM: its output and exit status go to the folder.
-	timeout 300 "$3" >"$2/$(basename "$3")" 2>&1
+	ulimit -t 600
+	timeout 3600 "$3" >"$2/$(basename "$3")" 2>&1
 	echo "$?" >"$2/$(basename "$3").status"
 	exit 0
 fi

@@ -129,6 +129,9 @@ deploy Test {{
 """
 
 
+HANGS = 1200                    # seconds after which a program hangs, on a busy machine too
+
+
 class Failed(Exception):
     """A failed test; its text is one line of the report."""
 
@@ -143,7 +146,7 @@ def compile_spec(text, folder, name, *options):
     """Writes NAME.deploy and compiles it to the launcher NAME."""
     source, launcher = folder / f"{name}.deploy", folder / name
     source.write_text(text)
-    done = subprocess.run([DEPLOYC, source, "-o", launcher, *TARGET, *options], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([DEPLOYC, source, "-o", launcher, *TARGET, *options], capture_output=True, text=True, timeout=HANGS)
     if done.returncode:
         raise Failed(f"deployc exits with {done.returncode}: {first_line(done.stderr or done.stdout)}")
     return launcher
@@ -175,9 +178,9 @@ def run_launcher(launcher, model, prompts, steps, folder, threads=1, options=())
     for prompt in prompts:
         command += ["--ids", ",".join(map(str, prompt))]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
     except subprocess.TimeoutExpired:
-        raise Failed("the launcher did not end within 120 s") from None
+        raise Failed(f"the launcher did not end within {HANGS} s") from None
     if done.returncode:
         raise Failed(f"the launcher exits with {done.returncode}: {first_line(done.stderr or done.stdout)}")
     if not logits.exists():
