@@ -7,7 +7,7 @@
 #include "../sema/sema.h"
 
 #define DEPLOYC_VERSION "0.1.0"
-enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2 }; /* and those of support/heap.h */
+enum { EXIT_OK = 0, EXIT_ERRORS = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 }; /* and those of support/heap.h */
 
 enum command {
 	COMMAND_BUILD,
@@ -17,6 +17,7 @@ enum command {
 	COMMAND_REPORT,
 	COMMAND_DIFF,
 	COMMAND_WHAT_IF,
+	COMMAND_SEARCH,
 	COMMAND_EXPLAIN,
 	COMMAND_FMT,
 	COMMAND_DOC,
@@ -77,6 +78,9 @@ int diff_specs(const struct options *o);
 
 /* what_if.c: prints a table of the deployment with each combination of the values of -D. */
 int what_if_spec(const struct options *o);
+
+/* search.c: prints the best of the plans that `auto`, or the mesh of a plan, leaves open. */
+int search_spec(const struct options *o);
 
 /* fmt.c: brings file number `i` of the command line into canonical form; with --check, reports that it is not in it. */
 int format_file(const struct options *o, int i);

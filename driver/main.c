@@ -75,6 +75,8 @@ static int run(const struct options *o)
 		return diff_specs(o);
 	if (o->command == COMMAND_WHAT_IF)
 		return what_if_spec(o);
+	if (o->command == COMMAND_SEARCH)
+		return search_spec(o);
 	if (o->command == COMMAND_FMT)
 		return run_specs(o, format_file);
 	if (o->command == COMMAND_CPUS)

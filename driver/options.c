@@ -60,9 +60,9 @@ static const struct {
 	enum output_form forms[2];
 } formats[] = {
 	{COMMAND_PLAN, {FORM_TEXT, FORM_JSON}}, /* the first is the default */
-	{COMMAND_DIFF, {FORM_TEXT, FORM_JSON}},    {COMMAND_WHAT_IF, {FORM_TEXT, FORM_JSON}},
-	{COMMAND_GRAPH, {FORM_DOT, FORM_JSON}},    {COMMAND_REPORT, {FORM_HTML, FORM_JSON}},
-	{COMMAND_DOC, {FORM_MARKDOWN, FORM_HTML}},
+	{COMMAND_DIFF, {FORM_TEXT, FORM_JSON}},   {COMMAND_WHAT_IF, {FORM_TEXT, FORM_JSON}},
+	{COMMAND_GRAPH, {FORM_DOT, FORM_JSON}},   {COMMAND_REPORT, {FORM_HTML, FORM_JSON}},
+	{COMMAND_SEARCH, {FORM_TEXT, FORM_JSON}}, {COMMAND_DOC, {FORM_MARKDOWN, FORM_HTML}},
 };
 
 struct parsing {
@@ -353,6 +353,8 @@ static bool check_form(const struct options *o)
 		return usage("`report` writes a page: leave out --emit");
 	if (o->command == COMMAND_REPORT && !o->output && o->format == FORM_HTML)
 		return usage("say where to put the page: -o FILE.html");
+	if (o->command == COMMAND_SEARCH && (o->output || o->emit != EMIT_LAUNCHER))
+		return usage("`search` prints to standard output: leave out -o and --emit");
 	if (o->command == COMMAND_GRAPH && o->emit != EMIT_LAUNCHER)
 		return usage("`graph` prints a form of its own: leave out --emit");
 	if (o->kernels && (o->command != COMMAND_PLAN || !o->cuda))

@@ -240,7 +240,7 @@ static bool same_dims(const struct goal_name *t, struct val v)
 	return !val_number(v, &ignored) || dims_equal(want, v.kind == V_QUANTITY ? v.dims : (struct dims){{0}});
 }
 
-static bool is_comparison(enum bin_op op)
+bool is_comparison(enum bin_op op)
 {
 	return op == B_LT || op == B_GT || op == B_LE || op == B_GE || op == B_EQ || op == B_NE || op == B_IN;
 }
@@ -480,16 +480,27 @@ static void check_layout(struct goals *g, const struct node *item)
 	}
 }
 
+static struct scope scope_of(struct goals *g, const struct placed *goal)
+{
+	return (struct scope){.parent = goal->layer->scope,
+	                      .module = goal->layer->module,
+	                      .sema = g->sema,
+	                      .record = g->self.deploy->record,
+	                      .expr = goal_expr,
+	                      .walk = g};
+}
+
+struct val goal_value(struct goals *g, const struct placed *goal, const struct node *e)
+{
+	struct scope scope = scope_of(g, goal);
+	return eval(&scope, e, NULL);
+}
+
 static void check_goal(struct goals *g, const struct placed *goal)
 {
 	struct sema *s = g->sema;
 	const struct node *item = goal->item;
-	struct scope scope = {.parent = goal->layer->scope,
-	                      .module = goal->layer->module,
-	                      .sema = s,
-	                      .record = g->self.deploy->record,
-	                      .expr = goal_expr,
-	                      .walk = g};
+	struct scope scope = scope_of(g, goal);
 	if (item->kind == N_ASSERT_TYPE) {
 		check_layout(g, item);
 		return;
@@ -506,8 +517,8 @@ static void check_goal(struct goals *g, const struct placed *goal)
 		sema_report(s, DIAG_E0203, item->claim.value->span, "`%s` expects Bool, found %s", word, val_show(s, v));
 }
 
-void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
-                   const struct training *t, const struct target *target)
+struct goals goals_of(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
+                      const struct training *t, const struct target *target)
 {
 	struct goals g = {.sema = sema,
 	                  .target = target,
@@ -516,6 +527,13 @@ void planner_goals(struct sema *sema, const struct deploy *d, const struct local
 	g.self.n_totals = planner_totals(d, s, g.self.totals);
 	if (t)
 		g.self.n_totals += planner_training_totals(t, g.self.totals + g.self.n_totals);
+	return g;
+}
+
+void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
+                   const struct training *t, const struct target *target)
+{
+	struct goals g = goals_of(sema, d, l, s, t, target);
 	for (int i = 0; i < d->record->goals.n; i++)
 		check_goal(&g, &d->record->goals.at[i]);
 }

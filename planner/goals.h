@@ -9,6 +9,7 @@
 enum corner_level {
 	CORNER_NONE,   /* they have no value: names and dimensions are checked */
 	CORNER_BOUNDS, /* from what nothing can surpass to no limit at all */
+	CORNER_POINT,  /* as predicted; without a prediction, what nothing can surpass */
 	CORNER_90      /* over the interval of nine tenths of the tables */
 };
 enum { MAX_USED = 4 }; /* metrics that one goal may name */
@@ -39,8 +40,16 @@ struct goals {
 	unsigned corner; /* bit i: used[i] is at the high end, else at the low one */
 	struct used used[MAX_USED];
 	int n_used;
+	bool bounded;      /* at CORNER_POINT, a metric had no prediction */
 	const char *lacks; /* why a metric that was named has no value at this level; NULL: they all have one */
 };
+
+/* goals.c: of one deployment. `l`, `s`, `t` may be NULL. */
+struct goals goals_of(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
+                      const struct training *t, const struct target *target);
+/* The value of an expression of a goal, at the goals' level. */
+struct val goal_value(struct goals *g, const struct placed *goal, const struct node *e);
+bool is_comparison(enum bin_op op);
 
 /* verdict.c */
 /* The metrics of a deployment, made when the first goal asks. */

@@ -17,8 +17,13 @@ const struct metrics *goal_metrics(struct goals *g, struct subject *s)
 /* Large, but finite: products and sums of a few stay finite too. */
 #define NO_LIMIT 1e100
 
-static bool ends_of(const struct goals *g, enum metric unit, const struct estimate *e, double *low, double *high)
+static bool ends_of(struct goals *g, enum metric unit, const struct estimate *e, double *low, double *high)
 {
+	if (g->level == CORNER_POINT) {
+		*low = *high = isnan(e->value) ? e->bound : e->value;
+		g->bounded |= isnan(e->value);
+		return !isnan(*low);
+	}
 	if (g->level == CORNER_90 || e->low90 == e->high90) {
 		*low = e->low90, *high = e->high90;
 		return !isnan(e->value);

@@ -33,8 +33,9 @@ void deployment_auto(struct deployment *c, struct span at, const char *fmt, ...)
 	va_start(args, fmt);
 	const char *what = arena_vprintf(c->sema->arena, fmt, args);
 	va_end(args);
-	struct diag *d = deployment_report(c, DIAG_W0810, at, "`auto` is not resolved by this version: %s", what);
-	diag_help(c->sema->sink, d, "write a value; until then nothing can be built from this deployment");
+	struct diag *d = deployment_report(c, DIAG_W0810, at, "`auto` leaves %s open", what);
+	diag_help(c->sema->sink, d,
+	          "`deployc search` chooses a value; until then nothing can be built from this deployment");
 	if (!c->deploy->has_auto)
 		c->deploy->auto_span = at;
 	c->deploy->has_auto = true;
@@ -85,22 +86,74 @@ static bool is_part(const struct deployment *c, const struct record *r, struct v
 	return of_machine && (!strcmp(v.record->kind, "device") || !strcmp(v.record->kind, "link"));
 }
 
-/* Reports the choices left open in a record and in its parts. */
-static void open_choices(struct deployment *c, struct record *r)
+static enum choice_kind kind_of(const char *path, const struct field *f)
 {
+	return f->sort == FIELD_MESH                         ? CHOICE_MESH
+	       : !strcmp(path, "gpus")                       ? CHOICE_GPUS
+	       : !strcmp(path, "plan.pipeline.microbatches") ? CHOICE_MICROBATCHES
+	       : !strcmp(path, "workload.chunk")             ? CHOICE_CHUNK
+	                                                     : CHOICE_OTHER;
+}
+
+/* A value of a list as text of the language; NULL: only its own text says it, and it has none here. */
+static const char *choice_text(struct sema *s, struct val v, const struct node *e)
+{
+	switch (v.kind) {
+	case V_NONE:
+	case V_BOOL:
+	case V_INT:
+	case V_SYMBOL:
+	case V_DTYPE:
+	case V_STRING: return val_show(s, v);
+	default:       break;
+	}
+	return e ? arena_strndup(s->arena, s->sink->sources->files.at[e->span.file].text + e->span.lo,
+	                         e->span.hi - e->span.lo)
+	         : NULL;
+}
+
+/* Adds a field that is left open, with the values that its text lists. */
+static void add_choice(struct deployment *c, const char *path, const struct field *f, struct val v,
+                       const struct node *text)
+{
+	struct sema *s = c->sema;
+	for (int i = 0; i < c->deploy->choices.n; i++)
+		if (!strcmp(c->deploy->choices.at[i].path, path))
+			return;
+	const struct node *listed = text->kind == N_BIN && text->bin.op == B_IN ? text->bin.b : NULL;
+	struct choice choice = {.path = path,
+	                        .kind = kind_of(path, f),
+	                        .at = field_where(f),
+	                        .n = v.kind == V_AUTO ? v.list.n : 0,
+	                        .computed = v.kind != V_AUTO};
+	choice.values = arena_array(s->arena, const char *, choice.n + 1);
+	for (int i = 0; i < choice.n; i++) {
+		bool own = listed && listed->kind == N_LIST && listed->list.n == choice.n;
+		choice.values[i] = choice_text(s, v.list.at[i], own ? listed->list.at[i] : NULL);
+		choice.computed |= !choice.values[i];
+	}
+	vec_push(s->arena, &c->deploy->choices, choice);
+}
+
+/* Reports the choices left open in a record and in its parts. path: the record's, with a dot, or "". */
+static void open_choices(struct deployment *c, struct record *r, const char *path)
+{
+	struct arena *a = c->sema->arena;
 	for (int i = 0; i < r->fields.n; i++) {
 		const struct field *f = r->fields.at[i];
 		if (f->sort == FIELD_VIEW || f->sort == FIELD_ELEMENT)
 			continue;
 		const struct node *text = f->sets.n ? f->sets.at[f->sets.n - 1].value : f->init;
 		struct val v = record_get(r, f->name, r->span);
-		if (text && is_undecided(v) && writes_auto(text))
+		if (text && is_undecided(v) && writes_auto(text)) {
 			deployment_auto(c, field_where(f), "%s`%s`", f->sort == FIELD_MESH ? "mesh axis " : "", f->name);
+			add_choice(c, arena_printf(a, "%s%s", path, f->name), f, v, text);
+		}
 		if (is_part(c, r, v))
-			open_choices(c, v.record);
+			open_choices(c, v.record, arena_printf(a, "%s%s.", path, f->name));
 		for (int k = 0; v.kind == V_LIST && k < v.list.n; k++)
 			if (is_part(c, r, v.list.at[k]))
-				open_choices(c, v.list.at[k].record);
+				open_choices(c, v.list.at[k].record, arena_printf(a, "%s%s.", path, v.list.at[k].record->name));
 	}
 }
 
@@ -193,12 +246,12 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	d->program = program;
 	d->headroom_required = goals_mention(r, "memory.headroom");
 	deployment_machine(&c);
-	open_choices(&c, r);
-	open_choices(&c, c.model);
-	open_choices(&c, c.cluster);
-	open_choices(&c, c.plan);
-	open_choices(&c, c.work);
-	open_choices(&c, engine);
+	open_choices(&c, r, "");
+	open_choices(&c, c.model, "model.");
+	open_choices(&c, c.cluster, "cluster.");
+	open_choices(&c, c.plan, "plan.");
+	open_choices(&c, c.work, "workload.");
+	open_choices(&c, engine, "engine.");
 	deployment_mesh(&c);
 	deployment_rules(&c);
 	deployment_settings(&c);

@@ -227,9 +227,12 @@ void deployment_rules(struct deployment *c)
 		                 .in_user_file = !item->layer->module->is_std,
 		                 .span = n->rule.lhs_span,
 		                 .target_span = n->rule.target_span};
-		if (n->rule.is_auto)
+		if (n->rule.is_auto) {
+			struct choice choice = {
+				.path = "a rule", .kind = CHOICE_OTHER, .at = n->rule.target_span, .computed = true};
 			deployment_auto(c, n->rule.target_span, "where a rule places its axis");
-		else if (read_target(c, n, &r) && read_scope(c, item, &r) && read_axes(c, item, &r))
+			vec_push(c->sema->arena, &c->deploy->choices, choice);
+		} else if (read_target(c, n, &r) && read_scope(c, item, &r) && read_axes(c, item, &r))
 			add_rule(c, r);
 	}
 }

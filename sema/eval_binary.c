@@ -61,6 +61,10 @@ enum { MAX_CHOICES = 4096 };
 /* `auto in [1, 2]`, `auto in 1..8`: the choices. */
 static struct val choices(struct scope *s, struct val b, struct span at)
 {
+	if (b.kind == V_LIST && !b.list.n) {
+		sema_report(s->sema, DIAG_E0203, at, "`auto` has no value to choose: the list is empty");
+		return val_bad();
+	}
 	if (b.kind == V_LIST)
 		return (struct val){.kind = V_AUTO, .list = b.list};
 	if (b.kind != V_RANGE || b.range[0].kind != V_INT || b.range[1].kind != V_INT

@@ -27,7 +27,7 @@ enum vkind {
 	V_RECORD /* or schema */,
 	V_DEF /* op, block or builtin */,
 	V_MODULE,
-	V_AUTO,    /* .list: choices, may be empty */
+	V_AUTO,    /* .list: choices; none: nobody listed them */
 	V_UNKNOWN, /* .name: a metric that this version cannot compute; so is a value computed from it */
 	V_AXIS,    /* .axis, inside programs */
 	V_TENSOR   /* .tensor: index into program.values */

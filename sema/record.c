@@ -173,6 +173,28 @@ static struct record *derived_record(struct sema *s, struct def *d)
 	return r;
 }
 
+/* Refines a deployment by one item of the command line. */
+static void override(struct record *r, const struct def *d, const struct node *set, struct path path)
+{
+	struct sema *s = r->sema;
+	struct node *item = arena_new(s->arena, struct node);
+	item->kind = N_SET;
+	item->span = set->span;
+	item->set = set->set;
+	item->set.path = path;
+	struct nodes items = {arena_array(s->arena, struct node *, 1), 1};
+	items.at[0] = item;
+	record_push(r, layer_new(module_scope(s, d->module), items, LAYER_REFINE, d->name, set->span));
+}
+
+struct record *record_with(struct def *d, const struct node *const *items, int n)
+{
+	struct record *r = record_like(d->record, d->kind, d->name, d->record->span);
+	for (int i = 0; i < n; i++)
+		override(r, d, items[i], items[i]->set.path);
+	return r;
+}
+
 /* Each -D refines every deployment of the main file, or the one it names. */
 static void apply_overrides(struct sema *s, struct record *r, struct def *d)
 {
@@ -183,15 +205,7 @@ static void apply_overrides(struct sema *s, struct record *r, struct def *d)
 		bool named = b && b->def && !strcmp(b->def->kind, "deploy");
 		if (named && b->def != d)
 			continue;
-		struct node *item = arena_new(s->arena, struct node);
-		item->kind = N_SET;
-		item->span = set->span;
-		item->set = set->set;
-		if (named)
-			item->set.path = (struct path){p.at + 1, p.n - 1, p.span};
-		struct nodes items = {arena_array(s->arena, struct node *, 1), 1};
-		items.at[0] = item;
-		record_push(r, layer_new(module_scope(s, d->module), items, LAYER_REFINE, d->name, set->span));
+		override(r, d, set, named ? (struct path){p.at + 1, p.n - 1, p.span} : p);
 	}
 }
 

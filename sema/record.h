@@ -9,6 +9,8 @@ void report_no_field(struct record *r, const char *name, struct span at);
 
 /* Adds a layer on top. */
 void record_push(struct record *r, struct layer *l);
+/* The record of a declaration once more, refined by items of the command line. */
+struct record *record_with(struct def *d, const struct node *const *items, int n);
 struct record *record_new(struct sema *s, const char *kind, const char *name, struct span at);
 /* The scope that evaluates the text of a layer for record r (late binding). */
 struct scope *record_scope(struct record *r, struct layer *l);

@@ -47,12 +47,23 @@ static const char *library_name(struct file_text text)
 }
 
 /* -D path=value: an item in a source of its own, so that mistakes in it have a location. */
+static struct nodes parse_override(struct sema *s, const struct suggestion *set)
+{
+	const char *text = arena_printf(s->arena, "%s = %s\n", set->path, set->value);
+	uint32_t file = sources_add(s->sink->sources, "<command line>", "<command line>", text, strlen(text));
+	return parse_module(s->arena, s->names, s->sink, file);
+}
+
+const struct node *sema_item(struct sema *s, struct suggestion value)
+{
+	struct nodes items = parse_override(s, &value);
+	return items.n == 1 && items.at[0]->kind == N_SET ? items.at[0] : NULL;
+}
+
 static void parse_overrides(struct sema *s)
 {
 	for (int i = 0; i < s->options->n_set; i++) {
-		const char *text = arena_printf(s->arena, "%s = %s\n", s->options->set[i].path, s->options->set[i].value);
-		uint32_t file = sources_add(s->sink->sources, "<command line>", "<command line>", text, strlen(text));
-		struct nodes items = parse_module(s->arena, s->names, s->sink, file);
+		struct nodes items = parse_override(s, &s->options->set[i]);
 		for (int j = 0; j < items.n; j++) {
 			const struct node *item = items.at[j];
 			if (item->kind == N_SET)
@@ -155,6 +166,12 @@ struct deploy **sema_deploys(struct sema *s, int *n)
 {
 	*n = s->deploys.n;
 	return s->deploys.at;
+}
+
+struct deploy *sema_deploy_with(struct sema *s, const struct deploy *d, const struct node *const *items, int n)
+{
+	struct def *def = module_own(s->main, d->name);
+	return deploy_check(s, record_with(def, items, n), def);
 }
 
 struct nodes sema_items(struct sema *s) { return s->main->items; }

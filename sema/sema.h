@@ -59,6 +59,17 @@ int64_t workload_longest(const struct workload *w);
  * parts of what a product waits for, too. */
 enum overlap { OVERLAP_OFF, OVERLAP_STREAMS, OVERLAP_CHUNKS, OVERLAPS };
 
+/* A field whose value `auto` leaves open. */
+enum choice_kind { CHOICE_MESH, CHOICE_GPUS, CHOICE_MICROBATCHES, CHOICE_CHUNK, CHOICE_OTHER };
+struct choice {
+	const char *path; /* in the deployment: `plan.tp` */
+	enum choice_kind kind;
+	struct span at;
+	const char **values; /* that the text lists, as texts of the language */
+	int n;               /* 0: it lists none */
+	bool computed;       /* `auto` is a part of an expression, or of a rule: no value can be set */
+};
+
 struct deploy {
 	const char *name;
 	struct span name_span;
@@ -87,9 +98,10 @@ struct deploy {
 	bool compressed; /* gradients are sent in another format, */
 	enum dtype gradient_sent;
 	bool needs_training, has_auto;
-	struct span auto_span;  /* set: build rejects the deployment */
-	bool refused;           /* an error was reported: no plan is made, but the totals of the model are valid */
-	bool headroom_required; /* a `require` or `assert` names memory.headroom */
+	struct span auto_span;      /* set: build rejects the deployment */
+	VEC(struct choice) choices; /* what `auto` leaves open */
+	bool refused;               /* an error was reported: no plan is made, but the totals of the model are valid */
+	bool headroom_required;     /* a `require` or `assert` names memory.headroom */
 	const struct engine
 		*engine;           /* NULL only where the deployment's model, cluster, plan, workload or engine is wrong */
 	struct record *record; /* for goals (planner/goals.c) */
@@ -113,6 +125,12 @@ bool sema_load(struct sema *s, const char *path);
 /* The deployments of the loaded file, in order. If the model or workload has errors, program == NULL and nothing more
  * is checked. */
 struct deploy **sema_deploys(struct sema *s, int *n);
+/* The value of a field as an item of a text of its own, to be given to sema_deploy_with any number of times. NULL after
+ * a report. */
+const struct node *sema_item(struct sema *s, struct suggestion value);
+/* A deployment of the loaded file once more, with items on top of its text and of the -D. Modules are not loaded again.
+ */
+struct deploy *sema_deploy_with(struct sema *s, const struct deploy *d, const struct node *const *items, int n);
 /* The items of the loaded file, as written, and its number among the sources. */
 struct nodes sema_items(struct sema *s);
 uint32_t sema_source(struct sema *s);

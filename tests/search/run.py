@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""`deployc search` beside brute force: on small spaces, every candidate is planned by itself with `deployc plan --format=json -D ...`, and
+the best, the runner-up, the front and the counts are computed here. Every plan that is printed passes `check`, by -D and when it is pasted.
+
+    run.py [WORD ...]    only the tests whose name contains a word
+"""
+import concurrent.futures
+import itertools
+import json
+import math
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import jsonschema
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).absolute()
+SCHEMA = json.loads((ROOT / "docs" / "schemas" / "search.json").read_text())
+SPEC = """use std.models {{ Mixtral_8x7B }}
+use std.clusters {{ DGX_H100, H100_SXM, H200_SXM }}
+use std.plans {{ Megatron, FoldedEP, VLLM_EP }}
+use std.workload {{ Inference }}
+
+deploy D {{
+  model    = Mixtral_8x7B
+  cluster  = DGX_H100 {{ {cluster}price = 2 USD/h }}
+{more}  plan     = {plan}
+  workload = Inference {{ batch = {batch}; seq = 1024; output = 128{work} }}
+{goals}}}
+"""
+# Those metrics that more is better of, as the language has them.
+RATES = {"throughput", "throughput.sequences", "prefill.throughput", "decode.throughput", "mfu", "hfu", "memory.share"}
+
+
+def spec(plan, more="", goals=(), batch="64", work="", cluster=""):
+    return SPEC.format(plan=plan, more="".join(f"  {line}\n" for line in more.splitlines()), batch=batch, work=work, cluster=cluster,
+                       goals="".join(f"  {goal}\n" for goal in goals))
+
+
+def deployc(*words, cwd=None):
+    return subprocess.run([DEPLOYC, *words], cwd=cwd, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+
+
+def meshes(names, ranks, allowed):
+    """All sizes of mesh axes. allowed: lists of those that the spec lists."""
+    sizes = [allowed.get(name) or [i for i in range(1, ranks + 1) if ranks % i == 0] for name in names]
+    return [dict(zip((f"plan.{name}" for name in names), chosen)) for chosen in itertools.product(*sizes)]
+
+
+def value(plan, name):
+    """The figure that orders plans: `metric`, `metric per gpu`, a total, or the size of a mesh axis as `plan.x == n`."""
+    if match := re.fullmatch(r"plan\.(\w+) == (\d+)", name):
+        return float(next(axis["size"] for axis in plan["mesh"] if axis["axis"] == match[1]) == int(match[2]))
+    base, _, per = name.partition(" per ")
+    if base in plan["totals"]:
+        return plan["totals"][base]
+    metric = plan["times"]["metrics"][base]
+    figure = metric["bound"] if metric["value"] is None else metric["value"]
+    return figure / plan["ranks"] if per and figure is not None else figure
+
+
+def brute_force(path, combinations, order):
+    """(plans that hold, best first, each with its values; the codes of each candidate that does not)"""
+    def one(values):
+        done = deployc("plan", path, "--format=json", "--error-format=json", *[w for k, v in values.items() for w in ("-D", f"{k}={v}")])
+        codes = {json.loads(line)["code"] for line in done.stderr.splitlines() if line.startswith("{")}
+        codes = {code for code in codes if code.startswith("E")}
+        plans = json.loads(done.stdout)["plans"]
+        return values, codes, plans[0] if plans else None
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(one, combinations))
+
+    def rank(result):
+        plan, key = result[2], []
+        for kind, name in [*order, ("maximize", "throughput per gpu"), ("minimize", "memory.peak")]:
+            figure = value(plan, name)
+            key.append(-figure if kind != "minimize" else figure)
+        return key
+    holds = sorted((result for result in results if not result[1]), key=rank)
+    return [(values, plan) for values, _, plan in holds], [codes for _, codes, _ in results if codes]
+
+
+def front_of(holds):
+    points = [(-value(plan, "throughput per gpu"), value(plan, "tpot"), value(plan, "cost")) for _, plan in holds]
+    def surpassed(p):
+        return any(all(a <= b for a, b in zip(q, p)) and q != p for q in points)
+    return {p for p in points if not surpassed(p)}
+
+
+def search(path, *words):
+    done = deployc("search", path, "--format=json", *words)
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, SCHEMA)
+    return found, done
+
+
+def close(one, other):
+    return one is other or math.isclose(one, other, rel_tol=1e-9)
+
+
+def check_space(folder, text, combinations, order):
+    path = folder / "spec.deploy"
+    path.write_text(text)
+    found, done = search(path)
+    holds, refused = brute_force(path, combinations, order)
+    assert found["holds"] == len(holds), f"{found['holds']} hold, by brute force {len(holds)} of {len(combinations)}"
+    assert found["plans"] == found["holds"] + sum(found["refused"].values())
+    assert set(found["refused"]) <= {code for codes in refused for code in codes} | {"E0601"}, found["refused"]
+    assert done.returncode == (0 if holds else 1), done.returncode
+    assert len(found["best"]) == min(2, len(holds))
+    for mine, (values, plan) in zip(found["best"], holds):
+        assert {k: str(v) for k, v in values.items()} == mine["values"], f"found {mine['values']}, by brute force {values}"
+        assert close(mine["peak"], plan["totals"]["memory.peak"]) and mine["ranks"] == plan["ranks"]
+        for name, metric in plan["times"]["metrics"].items():
+            assert mine["metrics"][name]["value"] == metric["value"], name
+    points = {(-value(p, "throughput per gpu"), value(p, "tpot"), value(p, "cost")) for p in
+              ({"ranks": p["ranks"], "totals": {}, "times": {"metrics": p["metrics"]}} for p in found["front"])}
+    assert points == front_of(holds), "the front is another"
+    for plan in [*found["best"], *found["front"]]:
+        check_choice(folder, text, path, plan)
+    return found, done
+
+
+def check_choice(folder, text, path, plan):
+    """What is printed passes `check`, by -D and as items of the spec."""
+    done = deployc("check", path, *[w for k, v in plan["values"].items() for w in ("-D", f"{k}={v}")])
+    assert done.returncode == 0 and "W0810" not in done.stderr, done.stderr
+    items = dict(item.split(" ", 1) for item in re.split(r"; (?=(?:plan|gpus|workload|cluster) )", plan["choice"]))
+    pasted = re.sub(r"^  (plan|gpus) +=.*\n", "", text, flags=re.M) if "plan" in items else text
+    lines = "".join(f"  {name} {rest}\n" for name, rest in items.items())
+    (folder / "pasted.deploy").write_text(re.sub(r"\n}\n$", f"\n{lines}}}\n", pasted))
+    done = deployc("check", folder / "pasted.deploy")
+    assert done.returncode == 0 and "W0810" not in done.stderr, f"{lines}{done.stderr}"
+
+
+# ---- tests ------------------------------------------------------------------------------------------------------------
+def test_mesh_of_a_plan(folder):
+    combinations = [m for m in meshes(["pp", "dp", "ep", "tp"], 8, {}) if math.prod(m.values()) == 8]
+    found, _ = check_space(folder, spec("Megatron { tp = 8 }"), combinations, [])
+    assert found["fields"] == ["plan.pp", "plan.dp", "plan.ep", "plan.tp"] and found["plans"] == len(combinations) == 20
+
+
+def test_lists(folder):
+    combinations = meshes(["dp", "ep", "tp"], 8, {"tp": [1, 3, 4, 8], "ep": [1, 2, 3]})
+    combinations = [m for m in combinations if math.prod(m.values()) == 8]
+    goals = ["require tpot <= 7 s", "minimize tpot"]
+    check_space(folder, spec("Megatron { tp = auto in [1, 3, 4, 8]; ep = auto in 1..3; dp = auto }", goals=goals), combinations,
+                [("minimize", "tpot")])
+
+
+def test_order_of_claims(folder):
+    combinations = [m for m in meshes(["pp", "ep", "tp"], 8, {}) if math.prod(m.values()) == 8]
+    plan = "FoldedEP { pp = auto; ep = auto; tp = auto }"
+    first, _ = check_space(folder, spec(plan, goals=["prefer plan.pp == 2", "maximize decode.throughput"]), combinations,
+                           [("prefer", "plan.pp == 2"), ("maximize", "decode.throughput")])
+    last, _ = check_space(folder, spec(plan, goals=["maximize decode.throughput", "prefer plan.pp == 2"]), combinations,
+                          [("maximize", "decode.throughput"), ("prefer", "plan.pp == 2")])
+    assert first["best"][0]["values"]["plan.pp"] == "2" != last["best"][0]["values"]["plan.pp"]
+
+
+def test_devices_and_work(folder):
+    combinations = [{"gpus": g, "plan.pipeline.microbatches": b, "plan.ep": g // tp, "plan.tp": tp, "workload.chunk": chunk}
+                    for g in (1, 2, 4, 8) for b in (1, 2) for tp in (1, 2, 4, 8) if g % tp == 0 for chunk in (256, 512, 1024)]
+    text = spec("Megatron { ep = auto; tp = auto; pipeline { microbatches = auto in [1, 2] } }", more="gpus = auto",
+                work="; chunk = auto", goals=["require memory.headroom >= 10%", "minimize cost"])
+    check_space(folder, text, combinations, [("minimize", "cost")])
+
+
+def test_kinds_of_devices(folder):
+    text = spec("VLLM_EP { dp = auto; tp = auto }", cluster="device = auto in [H100_SXM, H200_SXM]; ")
+    combinations = [{"cluster.device": d, "plan.dp": 8 // tp, "plan.tp": tp} for d in ("H100_SXM", "H200_SXM") for tp in (1, 2, 4, 8)]
+    check_space(folder, text, combinations, [])
+
+
+def test_bounds(folder):
+    """Without a calibration, bounds order the plans."""
+    text = spec("VLLM_EP { dp = auto; tp = auto }", cluster="device { calibration = none }; ")
+    found, done = check_space(folder, text, [{"plan.dp": 8 // tp, "plan.tp": tp} for tp in (1, 2, 4, 8)], [])
+    assert all(step["bound"] for step in found["best"][0]["order"]) and found["best"][0]["metrics"]["tpot"]["lacks"]
+    assert "bounds order the plans" in deployc("search", folder / "spec.deploy").stdout
+
+
+def test_nothing_holds(folder):
+    path = folder / "spec.deploy"
+    path.write_text(spec("Megatron { tp = auto }", more="gpus = 1"))
+    found, done = search(path)
+    assert done.returncode == 1 and found["holds"] == 0 and not found["best"] and found["refused"] == {"E0701": 1}, found
+    help_ = re.search(r"with (\d+) devices, `plan = Megatron \{ tp = (\d+) \}` holds", done.stderr)
+    assert help_, done.stderr
+    devices, tp = help_.groups()
+    assert deployc("check", path, "-D", f"gpus={devices}", "-D", f"plan.tp={tp}").returncode == 0
+    assert deployc("check", path, "-D", f"gpus={int(devices) // 2}", "-D", f"plan.tp={int(tp) // 2}").returncode == 1
+
+
+def test_nearest(folder):
+    goals = ["require tpot <= 1 us", "require ttft <= 2 us"]
+    path = folder / "spec.deploy"
+    path.write_text(spec("Megatron { tp = auto; ep = auto }", goals=goals))
+    _, done = search(path)
+    assert done.returncode == 1 and "it misses `tpot <= 1 us` by" in done.stderr and "it misses `ttft <= 2 us` by" in done.stderr
+    # The plan that misses its largest miss by least, computed from the plans themselves.
+    def miss(tp):
+        plan = json.loads(deployc("plan", path, "--format=json", "-D", f"plan.tp={tp}", "-D", f"plan.ep={8 // tp}").stdout)["plans"][0]
+        metrics = plan["times"]["metrics"]
+        return max(metrics["tpot"]["value"] / 1e-6, metrics["ttft"]["value"] / 2e-6) - 1
+    best = min((1, 2, 4, 8), key=miss)
+    assert f"the nearest: `plan = Megatron {{ ep = {8 // best}; tp = {best} }}`" in done.stderr, done.stderr
+
+
+def test_interruption(folder):
+    numbers = ", ".join(map(str, range(1, 3000)))
+    path = folder / "spec.deploy"
+    path.write_text(spec("Megatron { tp = auto; ep = auto }", batch=f"auto in [{numbers}]"))
+    run = subprocess.Popen([DEPLOYC, "search", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60  # until the handler is there, and a plan was tried
+    while time.monotonic() < deadline and "\nSigCgt:" in (status := pathlib.Path(f"/proc/{run.pid}/status").read_text()):
+        cpu = sum(map(int, pathlib.Path(f"/proc/{run.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+        if int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (signal.SIGINT - 1) & 1 and cpu >= 50:
+            break
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 130, (run.returncode, out, err)
+    assert re.search(r"interrupted after \d+ of 11996 plans", out) and "\nbest " in out, out
+
+
+def test_two_thousand_ranks(folder):
+    """Every mesh of a template is legal only if its product is the number of devices: 364 ways to write 2^11 as four factors."""
+    path = folder / "spec.deploy"
+    path.write_text("""use std.deepseek_v3 { DeepSeek_V3 }
+use std.clusters { DGX_H100 }
+use std.plans { Megatron }
+use std.workload { Inference }
+
+deploy Big {
+  model    = DeepSeek_V3
+  cluster  = DGX_H100 { nodes = 256 }
+  plan     = Megatron { dp = 16; ep = 16; tp = 8 }
+  workload = Inference { batch = 8192; seq = 1024..4096; output = 1024 }
+}
+""")
+    found, done = search(path)
+    assert done.returncode == 0 and found["plans"] == math.comb(14, 3), found["plans"]
+    assert all(plan["ranks"] == 2048 for plan in found["best"])
+    for plan in found["best"]:
+        assert deployc("check", path, *[w for k, v in plan["values"].items() for w in ("-D", f"{k}={v}")]).returncode == 0
+
+
+def main():
+    passed = failed = 0
+    for name, test in sorted(globals().items()):
+        if not name.startswith("test_") or (sys.argv[1:] and not any(word in name for word in sys.argv[1:])):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                test(pathlib.Path(folder))
+                passed += 1
+            except Exception as error:  # pylint: disable=broad-except
+                failed += 1
+                print(f"FAIL {name}: {type(error).__name__}: {error}")
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
