@@ -16,7 +16,7 @@ _Static_assert(sizeof(struct dr_param) == 104 && offsetof(struct dr_param, base)
 _Static_assert(sizeof(struct dr_constant) == 16, "constant");
 _Static_assert(sizeof(struct dr_map) == 32, "map");
 _Static_assert(sizeof(struct dr_step_input) == 32, "input");
-_Static_assert(sizeof(struct dr_kernel) == 40, "kernel");
+_Static_assert(sizeof(struct dr_kernel) == 80, "kernel");
 _Static_assert(sizeof(struct dr_gap) == 16, "gap");
 _Static_assert(sizeof(struct dr_step_program) == 40, "step program");
 _Static_assert(sizeof(struct dr_stage) == 8 + 8 * DR_SPACES, "stage");
@@ -365,12 +365,52 @@ static struct dr_result kernel_result(const struct kernel *k)
 	return (struct dr_result){dtype_code(c->y), narrow(c->batch, "batches"), c->n, c->y_stride, c->y_batch};
 }
 
+/* The position of the only NUMBER argument; -1: there are none, or several. */
+static int only_number(const struct kernel *k)
+{
+	int found = -1;
+	for (int i = 0; i < kernel_args(k); i++)
+		if (kernel_arg(k, i, NULL).direction == ARG_NUMBER) {
+			if (found >= 0)
+				return -1;
+			found = i;
+		}
+	return found;
+}
+
+/* What a launch does as a function of its rows alone. Kernels that depend on more are left out. */
+static struct dr_work kernel_rows_work(const struct kernel *k)
+{
+	static const enum dr_work_kind kinds[] = {[WORK_PASS] = DR_WORK_PASS,
+	                                          [WORK_REDUCTION] = DR_WORK_REDUCTION,
+	                                          [WORK_PRODUCT] = DR_WORK_PRODUCT,
+	                                          [WORK_GROUPED] = DR_WORK_OTHER,
+	                                          [WORK_ATTENTION] = DR_WORK_ATTENTION};
+	int64_t none[ROWS_MAX_OPERANDS + 8] = {0}, one[ROWS_MAX_OPERANDS + 8] = {0};
+	int at = only_number(k);
+	if (at < 0)
+		return (struct dr_work){0};
+	one[at] = 1;
+	struct kernel_work w = kernel_work(k, one);
+	struct dr_work out = {.kind = kinds[w.kind], .count = (uint32_t)at};
+	struct kernel_cost row = kernel_cost(k, one, 1, 1);
+	out.operations = row.operations;
+	out.row_bytes = kernel_cost(k, one, 0, 1).bytes;
+	out.bytes = w.kind == WORK_ATTENTION ? row.bytes - out.row_bytes : kernel_cost(k, none, 0, 1).bytes;
+	out.row_bytes -= w.kind == WORK_ATTENTION ? 0 : out.bytes;
+	if (out.kind == DR_WORK_PRODUCT) {
+		out.weights = dtype_code(w.product.weights);
+		out.activations = dtype_code(w.product.activations);
+	}
+	return out;
+}
+
 static struct dr_span kernels(struct blob *b, const struct schedule *s)
 {
 	struct dr_kernel *out = arena_array(b->arena, struct dr_kernel, s->kernels.n);
 	for (int i = 0; i < s->kernels.n; i++) {
 		const struct kernel *k = &s->kernels.at[i];
-		out[i] = (struct dr_kernel){(uint64_t)kernel_elements(k), kernel_result(k)};
+		out[i] = (struct dr_kernel){(uint64_t)kernel_elements(k), kernel_result(k), kernel_rows_work(k)};
 	}
 	return blob_data(b, out, (size_t)s->kernels.n, sizeof *out, _Alignof(struct dr_kernel));
 }

@@ -62,7 +62,8 @@ static double tiles_time(const struct silicon *d, const struct fit_product *fit,
 static double product_time(const struct silicon *d, const struct fit_product *fit, const struct product *p)
 {
 	double bytes = p->m * p->k * p->activation_bytes + p->n * p->k * p->weight_bytes + 2 * p->m * p->n;
-	return smooth_max(tiles_time(d, fit, p), bytes / (d->bandwidth * fit->memory));
+	double compute = fit->untiled ? 2 * p->m * p->n * p->k / (p->peak * fit->compute) : tiles_time(d, fit, p);
+	return smooth_max(compute, bytes / (d->bandwidth * fit->memory));
 }
 
 double time_product(const struct silicon *d, const struct fit_product *fit, const struct product *p)

@@ -1,5 +1,6 @@
 /* Functions that generated code calls: launches and collectives. Each notes its operation on the board. */
 #include "../support/round.h"
+#include "event.h"
 #include "runtime.h"
 
 static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
@@ -32,7 +33,10 @@ void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *a
 	note_op(r, op);
 	begin_range(r, op);
 	struct launch what = {kernel, n_args, args, r->step.head->phase, is_small(r, kernel)};
+	int64_t begin = r->measured ? now_ns() : 0;
 	r->device->launch(r->device, &what);
+	if (r->measured)
+		measure_launch(r, kernel, args, now_ns() - begin);
 	range_end();
 	if (r->step.head->trace)
 		trace_launch(r, kernel, op, args);
@@ -47,6 +51,7 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	struct collective_args x = {(int)what->group, what->dtype, src, dst, outer, block, dst_block};
 	note_op(r, op);
 	begin_range(r, op);
+	int64_t begin = r->measured ? now_ns() : 0;
 	switch ((enum dr_collective_kind)what->kind) {
 	case DR_ALL_REDUCE:     c->all_reduce(c, &x); break;
 	case DR_ALL_GATHER:     c->all_gather(c, &x); break;
@@ -57,6 +62,8 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	default:                rank_fail(&r->reporter, "internal: collective of kind %u", what->kind);
 	}
 	range_end();
+	if (r->measured)
+		measure_collective(r, collective, outer * block, now_ns() - begin);
 	r->used_host = r->used_host || !c->queued;
 	if (r->job->options->sync)
 		r->device->sync(r->device);

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 15 };
+enum { DR_ABI_VERSION = 16 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
@@ -199,9 +199,19 @@ struct dr_result {
 	uint32_t dtype, batch;
 	int64_t n, stride, batch_stride;
 };
+/* What a launch with args[count] rows has to do, for `bench --calibrate`. A row of attention does so much for each
+ * position that it sees; row_bytes are those of queries and results. */
+enum dr_work_kind { DR_WORK_OTHER, DR_WORK_PASS, DR_WORK_REDUCTION, DR_WORK_PRODUCT, DR_WORK_ATTENTION, DR_WORK_KINDS };
+struct dr_work {
+	uint32_t kind, count;
+	uint32_t weights, activations; /* of a product: enum dr_dtype */
+	double operations;             /* of a row */
+	double bytes, row_bytes; /* moved once, and for each row; of attention, for a row's position, and for each row */
+};
 struct dr_kernel {
 	uint64_t elements;       /* that it passes over per token of the step, roughly; 0: many, or unknown */
 	struct dr_result result; /* where numbers may stop being finite */
+	struct dr_work work;
 };
 
 struct dr_program {

@@ -302,6 +302,10 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 		return usage(argv[0]);
 	if (!options_agree(o))
 		return STATUS_USAGE;
+	if (o->calibrate && g->image->form != DR_IMAGE_FUNCTIONS) {
+		say_error("--calibrate measures processors: std.calibration has what was measured of GPUs");
+		return STATUS_USAGE;
+	}
 	return run_command(o, plan, g);
 }
 

@@ -241,9 +241,10 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	case OPTION_seed:       return parse_seed(&o->sampling, value);
 	case OPTION_prompt:
 		return o->bench ? parse_number("--prompt", value, 1, MAX_COUNT, &o->prompt) : add_text_prompt(o, value);
-	case OPTION_output:  return parse_number("--output", value, 1, MAX_COUNT, &o->output);
-	case OPTION_batch:   return parse_number("--batch", value, 1, MAX_COUNT, &o->batch);
-	case OPTION_threads: return parse_number("--threads", value, 1, MAX_THREADS, &o->threads);
+	case OPTION_output:    return parse_number("--output", value, 1, MAX_COUNT, &o->output);
+	case OPTION_batch:     return parse_number("--batch", value, 1, MAX_COUNT, &o->batch);
+	case OPTION_calibrate: o->calibrate = value; return true;
+	case OPTION_threads:   return parse_number("--threads", value, 1, MAX_THREADS, &o->threads);
 	case OPTION_unverified:
 		if (o->n_unverified == MAX_UNVERIFIED) {
 			say_error("--unverified: at most %d names", MAX_UNVERIFIED);

@@ -41,6 +41,7 @@ enum { MAX_UNVERIFIED = 64, MAX_COUNT = 1 << 24, MAX_TEMPERATURE = 100 };
 struct options {
 	const char *weights, *logits;          /* NULL: none */
 	const char *prompts_file, *output_dir; /* NULL: none */
+	const char *calibrate;                 /* of bench: the file of records; NULL: none */
 	struct prompt *prompts;
 	int n_prompts, room;   /* room: of `prompts` */
 	uint64_t prompts_hash; /* of the file */
@@ -237,7 +238,8 @@ struct rank {
 	int32_t *counted;    /* [step_max_words]: an input array with this rank's numbers of sequences and pages */
 	struct staging staging;
 	struct graphs *graphs;
-	bool used_host; /* the program of a step asked the host, so it cannot be a graph */
+	bool used_host;            /* the program of a step asked the host, so it cannot be a graph */
+	struct measured *measured; /* calibrate.h: what is measured of launches and collectives; NULL: nothing */
 };
 /* Runs a rank from its start to its end. */
 void rank_main(const struct job *job, int index);
@@ -292,6 +294,13 @@ void prompt_where(const struct options *o, int i, char *out, size_t n); /* "prom
 /* Reports why the engine would reject the first n prompts, or the options' stop ids and biases. */
 void prompts_check(const struct plan *plan, const struct options *o, int n, struct problems *p);
 void activity(struct rank *r, enum activity a);
+
+/* ---- measure.c, calibrate.c ------------------------------------------------------------------ */
+/* After a launch and after a collective of so many elements, of a rank that measures. */
+void measure_launch(struct rank *r, int32_t kernel, const uint64_t *args, int64_t ns);
+void measure_collective(struct rank *r, int32_t collective, int64_t elements, int64_t ns);
+/* Rank 0: runs steps of many sizes, and writes what they took as records of the language. */
+void calibrate(struct rank *r);
 
 /* ---- trace.c --------------------------------------------------------------------------------- */
 /* Before a step; and after the results of a step with head->trace, to give each rank's finding to rank 0. */

@@ -79,6 +79,8 @@ void serve(struct rank *r)
 	const struct job *job = r->job;
 	if (job->batch)
 		serve_batch(r);
+	else if (job->options->calibrate)
+		calibrate(r);
 	else if (job->options->bench)
 		run_bench(r);
 	else if (job->tokenizer)

@@ -22,6 +22,7 @@ struct fit_product {
 	double waves;   /* 0: a last wave that is not full takes its share; 1: as long as a full one */
 	double split;   /* s to add the parts of a product whose sum is split */
 	bool casts;     /* the measurements include a pass that converts the activations to `activations` */
+	bool untiled;   /* a processor: operations count as they are; l2, tile, waves and split have no effect */
 	double spread;
 	const char *source;
 };

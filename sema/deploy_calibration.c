@@ -66,6 +66,7 @@ static struct fit_product read_product(struct fitting *c, struct record *r)
 	                            .waves = constant(c, r, "waves"),
 	                            .split = constant(c, r, "split"),
 	                            .casts = flag_of(r, "casts"),
+	                            .untiled = flag_of(r, "untiled"),
 	                            .spread = figure_of(r, "spread"),
 	                            .source = source_of(c, r)};
 }

@@ -85,6 +85,7 @@ step shared "$python" tests/e2e/run_shared.py
 step sampling "$python" tests/e2e/run_sampling.py
 step stop "$python" tests/e2e/run_stop.py
 step inner "$python" tests/e2e/run_inner.py
+step measured "$python" tests/e2e/run_calibrate.py
 step batch "$python" tests/e2e/run_batch.py
 step text "$python" tests/e2e/run_text.py
 # Families that bring no kernel of their own run one mesh there, in bf16 on several ranks.

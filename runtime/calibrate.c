@@ -1,0 +1,65 @@
+/* `bench --calibrate`: runs steps of many sizes, in which each launch and collective of rank 0 is measured. */
+#include "calibrate.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "pass.h"
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+enum { REPEATS = 5, OUTPUTS = 4 };
+
+static void run_pass(struct rank *r, int prompts, int length)
+{
+	const struct options *o = r->job->options;
+	struct prompt *some = host_alloc((size_t)prompts, sizeof *some);
+	for (int i = 0; i < prompts; i++) {
+		some[i] = o->prompts[i];
+		some[i].n = length;
+		some[i].max_tokens = o->output < OUTPUTS ? o->output : OUTPUTS;
+	}
+	struct pass p = {.rank = r, .prompts = some, .n = prompts};
+	pass_run(&p);
+	pass_close(&p);
+	free(some);
+}
+
+/* Numbers of prompts and lengths by factors of 4, and the greatest of each. */
+static int next_size(int n, int most) { return n < most && 4 * n > most ? most : 4 * n; }
+
+static void run_grid(struct rank *r)
+{
+	const struct options *o = r->job->options;
+	for (int prompts = 1; prompts <= o->n_prompts; prompts = next_size(prompts, o->n_prompts))
+		for (int length = 1; length <= o->prompt; length = next_size(length, o->prompt))
+			for (int i = 0; i < REPEATS; i++)
+				run_pass(r, prompts, length);
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
+void calibrate(struct rank *r)
+{
+	const char *path = r->job->options->calibrate;
+	char *part = host_alloc(strlen(path) + sizeof ".part", 1);
+	struct measured m = {.n = 0};
+	sprintf(part, "%s.part", path);
+	FILE *out = fopen(part, "w");
+	if (!out)
+		rank_fail(&r->reporter, "cannot write %s: %s", part, strerror(errno));
+	run_pass(r, r->job->options->n_prompts, r->job->options->prompt);
+	r->measured = &m;
+	run_grid(r);
+	r->measured = NULL;
+	activity(r, ACTIVITY_PRINT);
+	calibration_write(r, &m, out);
+	bool written = !ferror(out);
+	written = !fclose(out) && written;
+	if (!written || rename(part, path)) {
+		int error = errno;
+		unlink(part);
+		rank_fail(&r->reporter, "cannot write %s: %s", path, strerror(error));
+	}
+	printf("calibrate: %d kinds and sizes of launches and collectives, written to %s\n", m.n, path);
+	free(m.at);
+	free(part);
+}
