@@ -51,6 +51,10 @@ void calibrate(struct rank *r)
 	run_grid(r);
 	r->measured = NULL;
 	activity(r, ACTIVITY_PRINT);
+	if (!m.n) {
+		unlink(part);
+		rank_fail(&r->reporter, "the launcher does not say what its kernels do, so they cannot be measured");
+	}
 	calibration_write(r, &m, out);
 	bool written = !ferror(out);
 	written = !fclose(out) && written;

@@ -278,7 +278,7 @@ static void a_calibration_of_a_spec_is_read(void **state)
 		deployed(*state,
 	             "Card { calibration = measured.A100_SXM {\n"
 	             "  of = \"another\"\n"
-	             "  matmul dense_bf16 { compute = 50%; source = \"a bench\" }\n"
+	             "  matmul dense_bf16 { compute = 50%; untiled = true; source = \"a bench\" }\n"
 	             "  attention mine { prefill { compute = 40%; rise = 100; launch = 3 us; block = 1 us } }\n"
 	             "  rows { launch = 2 us }\n"
 	             "  one_shot = none } }",
@@ -289,6 +289,7 @@ static void a_calibration_of_a_spec_is_read(void **state)
 	assert_int_equal(c->products.n, 3);
 	close_to(c->products.at[0].compute, 0.5);
 	close_to(c->products.at[0].memory, 0.6521);
+	assert_true(c->products.at[0].untiled && !c->products.at[1].untiled);
 	assert_string_equal(c->products.at[0].source, "a bench");
 	const struct fit_attention *mine = attention_of(c, "mine");
 	assert_true(mine->has_prefill && !mine->has_decode && !mine->has_latent);

@@ -46,6 +46,16 @@ static void products_after_a_cast_are_golden(void **state)
 	}
 }
 
+/* A processor: no tiles, so one row of m takes a share of what many take. */
+static void untiled_products_count_operations(void **state)
+{
+	const struct fit_product fit = {.compute = 0.5, .memory = 1, .l2 = 1, .launch = 1e-6, .untiled = true};
+	const struct silicon d = {.bandwidth = 1e15, .multiprocessors = 4};
+	(void)state;
+	same(time_product(&d, &fit, &(struct product){1, 1000, 1000, 2, 2, 1e12}), 5e-6);
+	same(time_product(&d, &fit, &(struct product){10, 1000, 1000, 2, 2, 1e12}), 41e-6);
+}
+
 /* Two products, and around them a launch and the bytes of rows that are permuted, activated and added up. */
 static double experts_time(const struct experts_value *v)
 {
@@ -453,13 +463,21 @@ static void levels_of_all_sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(products_are_golden),         cmocka_unit_test(products_after_a_cast_are_golden),
-		cmocka_unit_test(grouped_products_are_golden), cmocka_unit_test(passes_are_golden),
-		cmocka_unit_test(attention_is_golden),         cmocka_unit_test(collectives_are_golden),
-		cmocka_unit_test(levels_are_golden),           cmocka_unit_test(levels_are_what_the_machine_states),
-		cmocka_unit_test(products_of_all_sizes),       cmocka_unit_test(grouped_products_of_all_sizes),
-		cmocka_unit_test(attention_of_all_sizes),      cmocka_unit_test(windows_bound_what_queries_see),
-		cmocka_unit_test(collectives_of_all_sizes),    cmocka_unit_test(levels_of_all_sizes),
+		cmocka_unit_test(products_are_golden),
+		cmocka_unit_test(products_after_a_cast_are_golden),
+		cmocka_unit_test(grouped_products_are_golden),
+		cmocka_unit_test(passes_are_golden),
+		cmocka_unit_test(untiled_products_count_operations),
+		cmocka_unit_test(attention_is_golden),
+		cmocka_unit_test(collectives_are_golden),
+		cmocka_unit_test(levels_are_golden),
+		cmocka_unit_test(levels_are_what_the_machine_states),
+		cmocka_unit_test(products_of_all_sizes),
+		cmocka_unit_test(grouped_products_of_all_sizes),
+		cmocka_unit_test(attention_of_all_sizes),
+		cmocka_unit_test(windows_bound_what_queries_see),
+		cmocka_unit_test(collectives_of_all_sizes),
+		cmocka_unit_test(levels_of_all_sizes),
 	};
 	return cmocka_run_group_tests_name("time", tests, NULL, NULL);
 }
