@@ -5,6 +5,7 @@ predicted by operators.c, all else by `deployc plan`. The tables of docs/accurac
     run.py                      median errors are within one point of the page's
     run.py --write              writes the page's tables
     run.py --rows [WORD ...]    prints each figure of groups whose name contains a word
+    run.py --folder DIR         prints the tables of DIR/training.csv and DIR/serving.csv, which have the columns of those here
 """
 import collections
 import csv
@@ -153,7 +154,7 @@ def training_memory():
 KORTHIKANTI = {"Korthikanti table 5": "training: Korthikanti et al.", "Korthikanti table 4": "training: the same, one layer"}
 
 
-def training():
+def korthikanti():
     groups, rows = {}, figures("training/measured.csv")
     for spec in sorted({row["spec"] for row in rows}):
         found = json.loads(run(DEPLOYC, "plan", "--format=json", HERE / "training" / f"{spec}.deploy"))["plans"]
@@ -165,7 +166,12 @@ def training():
                             step["seconds"] if whole else step["bodies"][0][row["metric"]],
                             (metric["interval80"], metric["interval90"]) if whole else None)
             groups.setdefault(KORTHIKANTI[row["group"]], []).append(figure)
-    for row in figures("training.csv"):
+    return groups
+
+
+def training(folder=HERE):
+    groups = {}
+    for row in figures(folder / "training.csv"):
         metric = plan(TRAINED % {**row, "model": MODELS.get(row["model"], row["model"])})["times"]["metrics"]["step_time"]
         what = f"{row['gpus']} GPUs, {row['batch']} x {row['seq']}: {row['model']}, {row['plan']}"
         figure = Figure(what, float(row["seconds"]), metric["value"], (metric["interval80"], metric["interval90"]))
@@ -192,9 +198,9 @@ def seconds(row, metrics):
     return value, [[bound * value / metric["value"] for bound in metric[name]] for name in names]
 
 
-def serving():
+def serving(folder=HERE):
     groups = {}
-    for row in figures("serving.csv"):
+    for row in figures(folder / "serving.csv"):
         metrics = plan(SERVED % {**row, "model": MODELS.get(row["model"], row["model"]), "seq": row["input"],
                                  "cluster": CLUSTERS.get(row["cluster"], row["cluster"])})["times"]["metrics"]
         what = f"{row['cluster']}: {row['model']}, tp {row['tp']}, {row['batch']} x {row['input']} + {row['output']}"
@@ -263,7 +269,11 @@ def check(groups):
 
 
 def main(arguments):
-    groups = {**operators(), **memory(), **training_memory(), **training(), **serving()}
+    if arguments[:1] == ["--folder"]:
+        groups = {**training(pathlib.Path(arguments[1])), **serving(pathlib.Path(arguments[1]))}
+        print(table(groups), coverage(groups), sep="\n", end="")
+        return 0
+    groups = {**operators(), **memory(), **training_memory(), **korthikanti(), **training(), **serving()}
     if arguments[:1] == ["--rows"]:
         for name, rows in groups.items():
             if not arguments[1:] or any(word in name for word in arguments[1:]):
