@@ -410,10 +410,9 @@ static const char *optimizer_text(const struct fit *f)
 static const char *saved_text(const struct fit *f, const struct training *t, int stage)
 {
 	int64_t slots = stage_slots(&t->pipeline, stage);
-	const char *each = t->pipeline.chunks > 1 ? arena_printf(f->arena, "chunks of %.0f", t->sequences)
-	                                          : arena_printf(f->arena, "microbatches of %.0f", t->sequences);
-	return arena_printf(f->arena, "%lld %s x %lld tokens in flight", (long long)slots, each,
-	                    (long long)f->deploy->work.seq_hi);
+	const char *one = t->pipeline.chunks > 1 ? "chunk" : "microbatch", *more = t->pipeline.chunks > 1 ? "s" : "es";
+	return arena_printf(f->arena, "%lld %s%s of %.0f x %lld tokens in flight", (long long)slots, one,
+	                    slots == 1 ? "" : more, t->sequences, (long long)f->deploy->work.seq_hi);
 }
 
 static void training_table(const struct fit *f, struct diag *d, const struct training *t, int stage)

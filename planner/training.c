@@ -96,6 +96,17 @@ double training_value_bytes(const struct training *t, int value)
 	return n * dtype_millibits(v->dtype) / 8000;
 }
 
+double training_gathered(const struct training *t, int value)
+{
+	const struct local_value *v = &t->forward->values.at[value];
+	int bits = dtype_millibits(v->dtype);
+	for (int i = 0; i < t->forward->carries.n; i++) {
+		int used = dtype_millibits(t->forward->values.at[t->forward->carries.at[i].begin].dtype);
+		bits = used < bits ? used : bits;
+	}
+	return training_elements(t, v) * bits / 8000;
+}
+
 /* ---- what is computed again ------------------------------------------------------------------ */
 
 /* Does the region's own path end with `path`, of n characters? */

@@ -11,6 +11,7 @@
 /* Bytes of one layer on a rank. */
 struct training_body {
 	double weights, gradients, optimizer, saved, working;
+	double gathered; /* stored weights and gradients, whole, that a pipeline stage keeps */
 };
 
 struct training {
@@ -40,11 +41,18 @@ int64_t training_turns(const struct training *t, struct layer_range layers, int 
  * an even routing. */
 double training_elements(const struct training *t, const struct local_value *v);
 double training_value_bytes(const struct training *t, int value);
+/* Bytes of a stored weight that was gathered: in the format of activations, if that is narrower. */
+double training_gathered(const struct training *t, int value);
 const struct value *training_source(const struct training *t, int value);
 /* Is the value the operation `op` of the program, rather than a collective or a constant? */
 bool training_is(const struct training *t, int value, enum op op);
 /* The value whose memory it shares: its operand, if it only names an axis otherwise. */
 int training_storage(const struct training *t, int value);
+
+/* training_passes.c: by local value, whether a kernel of the forward pass writes it; others live within a kernel. */
+bool *training_in_memory(const struct training *t);
+/* The value whose memory a value is in or a view of; a bias is added by the product that it is added to. */
+int training_root(const struct training *t, int value);
 
 /* training_saved.c: fills in what is read and what is saved. */
 void training_find_saved(struct training *t);

@@ -96,12 +96,12 @@ static double gathered_bytes(const struct training *t, int body)
 		const struct local_value *v = &t->forward->values.at[i];
 		if (v->op != LOCAL_ALL_GATHER || !training_is(t, v->args[0], OP_PARAM) || v->body != body)
 			continue;
-		bytes += training_value_bytes(t, i) * (1 + gradient / dtype_millibits(v->dtype));
+		bytes += training_gathered(t, i) + training_elements(t, v) * gradient / 8000;
 	}
 	return bytes;
 }
 
-enum { LAYERS_GATHERED = 2 }; /* the one that runs, and the next */
+enum { LAYERS_GATHERED = 2 }; /* the one that runs, and the next. Stages of a pipeline keep all of theirs. */
 
 /* What the backward pass of one layer takes at most beside what was saved: values computed again, adjoints, the adjoint
  * of what the loop carries, and params that were gathered. */
@@ -118,7 +118,7 @@ static double layer_bytes(const struct training *t, int body)
 		else if (ph->values.at[i].op == LOCAL_OP && training_source(t, i)->call < 0 && adjoint_bytes(t, i) > most)
 			most = adjoint_bytes(t, i);
 	}
-	return again + most + carried + LAYERS_GATHERED * gathered_bytes(t, body);
+	return again + most + carried + (t->pipeline.stages > 1 ? 0 : LAYERS_GATHERED * gathered_bytes(t, body));
 }
 
 /* Of a logit, where the loss is computed: 16 bits, f32, its probability, and both gradients. torchtitan's peaks say so
@@ -153,6 +153,7 @@ void training_find_bytes(struct training *t)
 	for (int b = 0; b < p->bodies.n; b++) {
 		t->body[b].saved = marked_bytes(t, t->saved, b, 0);
 		t->body[b].working = layer_bytes(t, b);
+		t->body[b].gathered = t->pipeline.stages > 1 ? gathered_bytes(t, b) : 0;
 	}
 }
 
@@ -162,7 +163,7 @@ void training_find_bytes(struct training *t)
  * the largest. */
 static void add_layers(const struct training *t, int stage, struct training_memory *m)
 {
-	double largest = 0, slots = (double)stage_slots(&t->pipeline, stage);
+	double largest = 0, gathered = 0, slots = (double)stage_slots(&t->pipeline, stage);
 	for (int c = 0; c < t->pipeline.chunks; c++) {
 		double saved = 0;
 		for (int b = 0; b < t->local->program->bodies.n; b++) {
@@ -172,10 +173,12 @@ static void add_layers(const struct training *t, int stage, struct training_memo
 			m->weights += turns * body->weights;
 			m->gradients += turns * body->gradients;
 			m->optimizer += turns * body->optimizer;
+			gathered += turns * body->gathered;
 			m->working = turns > 0 && body->working > m->working ? body->working : m->working;
 		}
 		largest = saved > largest ? saved : largest;
 	}
+	m->working += gathered;
 	m->saved = slots * largest + slots / (double)t->pipeline.chunks * marked_bytes(t, t->saved, -1, stage);
 }
 

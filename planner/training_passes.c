@@ -114,6 +114,21 @@ static void read_into(struct fusing *f, int at, struct training_pass *pass)
 	}
 }
 
+bool *training_in_memory(const struct training *t)
+{
+	int n = t->forward->values.n;
+	struct fusing f = {t, arena_array(t->arena, int, n + 1), arena_array(t->arena, int, n + 1),
+	                   arena_array(t->arena, bool, n + 1), NULL};
+	bool *out = arena_array(t->arena, bool, n + 1);
+	find_leaders(&f);
+	find_stored(&f);
+	for (int i = 0; i < n; i++) {
+		int root = training_root(t, i);
+		out[i] = !is_row(t, root) || (f.leader[root] == root && f.stored[root]);
+	}
+	return out;
+}
+
 struct training_passes training_find_passes(const struct training *t)
 {
 	int n = t->forward->values.n;

@@ -1,6 +1,7 @@
 /* What the backward pass of a step reads of the forward pass. An operator with a body, such as a norm, is
- * differentiated as a whole: it reads the operands of its call and computes the rest again. A gathered value is
- * gathered again, so the rank's own part is what is saved. */
+ * differentiated as a whole: it reads the operands of its call and computes the rest again; so it is with all that one
+ * kernel computes on the way to what it writes. A gathered value is gathered again, so the rank's own part is what is
+ * saved. */
 #include "training.h"
 
 /* One walk over the backward pass: marks what it reads. A value that is computed again is not read, but its operands
@@ -8,7 +9,7 @@
 struct backward {
 	const struct training *t;
 	bool *mark, *seen;
-	const bool *again;
+	const bool *again, *in_memory;
 };
 
 /* Is it there throughout the step? Params, inputs, constants, and what follows from positions alone. */
@@ -28,7 +29,7 @@ static void need(struct backward *r, int at)
 	if (is_kept(r->t, at) || r->seen[at])
 		return;
 	r->seen[at] = true;
-	bool passes = v->op == LOCAL_ALL_GATHER || r->again[at];
+	bool passes = v->op == LOCAL_ALL_GATHER || r->again[at] || !r->in_memory[at];
 	r->mark[at] = !passes;
 	for (int i = 0; passes && i < v->n_args; i++)
 		need(r, v->args[i]);
@@ -105,7 +106,7 @@ static void adjoint_reads(struct backward *r, int at)
 
 static void look(const struct training *t, bool *mark, const bool *again)
 {
-	struct backward r = {t, mark, arena_array(t->arena, bool, t->forward->values.n + 1), again};
+	struct backward r = {t, mark, arena_array(t->arena, bool, t->forward->values.n + 1), again, training_in_memory(t)};
 	for (int i = 0; i < t->forward->values.n; i++)
 		if (t->forward->values.at[i].op == LOCAL_OP && !is_kept(t, i))
 			adjoint_reads(&r, i);

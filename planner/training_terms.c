@@ -277,8 +277,8 @@ static void add_messages(struct costing *c, int at, uint64_t atoms, double forwa
 /* Weights that are stored in parts are gathered before each pass, and their gradients are scattered. */
 static void add_gather(struct costing *c, int at, uint64_t atoms)
 {
-	double bytes = training_value_bytes(c->t, at), elements = bytes / bytes_of(at_of(c, at)->dtype);
-	c->cost.gathers += collective(c, DR_ALL_GATHER, atoms, bytes);
+	double elements = training_elements(c->t, at_of(c, at));
+	c->cost.gathers += collective(c, DR_ALL_GATHER, atoms, training_gathered(c->t, at));
 	c->cost.scatters +=
 		collective(c, DR_REDUCE_SCATTER, atoms, elements * bytes_of(c->t->deploy->work.optimizer.gradient));
 }

@@ -332,7 +332,7 @@ static void run_pipeline(struct stepping *s, struct training_time *out)
 	out->host = m * of_stage(s, s->host, slow);
 	out->compute = m * (out->forward + out->backward) - out->exposed - out->host;
 	out->messages = larger(busy[slow] - m * (out->forward + out->backward), 0);
-	out->waiting = time.seconds - m * (out->forward + out->backward) - out->messages;
+	out->waiting = larger(time.seconds - m * (out->forward + out->backward) - out->messages, 0);
 	out->bubble = time.bubble;
 }
 

@@ -59,7 +59,7 @@ struct training_time {
 /* training_time.c */
 struct training_time training_time_of(const struct training *t, struct arena *arena);
 
-/* training_passes.c: row operations that one kernel runs. */
+/* training_passes.c: row operations that one kernel runs. training_in_memory (training.h) says what they write. */
 struct training_pass {
 	int value; /* what it writes */
 	double bytes;
@@ -70,6 +70,4 @@ struct training_passes {
 	int n, cap;
 };
 struct training_passes training_find_passes(const struct training *t);
-/* The value whose memory a value is in or a view of; a bias is added by the product that it is added to. */
-int training_root(const struct training *t, int value);
 #endif
