@@ -40,7 +40,8 @@ void plan_deployment(struct compilation *c, struct planned *p)
 	}
 	if (p->local)
 		planner_lint(&p->arena, &c->sink, p->local, p->schedule);
-	planner_goals(c->sema, d, p->local, p->schedule, p->training, &c->target);
+	if (!c->options->no_goals)
+		planner_goals(c->sema, d, p->local, p->schedule, p->training, &c->target);
 }
 
 /* What can be checked but not built. */

@@ -51,7 +51,7 @@ struct options {
 	int n_specs; /* of `explain`, codes */
 	enum error_form error_form;
 	enum output_form format;
-	bool color, markdown, only_check, quiet, kernels;
+	bool color, markdown, only_check, quiet, kernels, no_goals;
 	const char *output, *deploy, *cpu;
 	int level;
 	bool cuda;

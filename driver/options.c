@@ -25,7 +25,7 @@ static const struct option {
 /* The options that a command takes, as a set. */
 #define OF(id)      (1u << OPTION_##id)
 #define OF_MISTAKES (OF(ERRORS) | OF(COLOR))
-#define OF_SPECS    (OF(DEPLOY) | OF(SET) | OF(INCLUDE) | OF(CPU) | OF_MISTAKES)
+#define OF_SPECS    (OF(DEPLOY) | OF(SET) | OF(INCLUDE) | OF(CPU) | OF(GOALS) | OF_MISTAKES)
 static const struct command_row {
 	enum command command;
 	const char *name, *arguments, *help;
@@ -233,6 +233,7 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 	case OPTION_CHECK:   o->only_check = true; return true;
 	case OPTION_FORMAT:  p->format = value; return true;
 	case OPTION_QUIET:   o->quiet = true; return true;
+	case OPTION_GOALS:   o->no_goals = true; return true;
 	case OPTION_KERNELS: o->kernels = true; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;

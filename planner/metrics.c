@@ -165,8 +165,8 @@ static const char *basis_of(const struct timing *t, struct arena *a)
 
 static double of_rank_peak(const struct serving *s)
 {
-	const struct accelerator *d = &s->deploy->machine.device;
-	return figure_known(d->peak[DTYPE_BF16]) ? d->peak[DTYPE_BF16] : d->peak[DTYPE_F32];
+	double peak = s->timing.silicon.attention_peak; /* in 16 bits */
+	return figure_known(peak) ? peak : s->deploy->machine.device.peak[DTYPE_F32];
 }
 
 /* What the batch costs in `of_device` units for each second and device. */
@@ -260,7 +260,10 @@ struct metrics metrics_of(const struct deploy *d, const struct schedule *s, stru
 	struct metrics m = {.lacks = NULL};
 	struct total totals[PLANNER_TOTALS];
 	for (int i = 0; i < METRICS; i++)
-		m.of[i] = estimate_missing(d->work.training ? "it is a metric of serving" : "it is a metric of training");
+		m.of[i] = estimate_missing(NULL);
+	m.of[METRIC_STEP_TIME].lacks = d->work.training ? NULL : "it is a metric of training";
+	if (!d->work.training && d->work.output_hi < 2)
+		m.of[METRIC_TPOT].lacks = m.of[METRIC_DECODE_THROUGHPUT].lacks = "one token is generated";
 	if (!s || d->work.training) {
 		m.lacks = !s ? "the plan has no schedule" : "training is not timed";
 		return m;
@@ -271,8 +274,7 @@ struct metrics metrics_of(const struct deploy *d, const struct schedule *s, stru
 	m.active_params = totals[1].value;
 	set_batch(&v, prompt, output, has_experts(s));
 	set_first_token(&v, prompt);
-	if (m.decode)
-		m.of[METRIC_BUBBLE] = estimate_exact(m.decode->bubble);
+	m.of[METRIC_BUBBLE] = estimate_exact(m.decode ? m.decode->bubble : m.prefill->bubble);
 	m.basis = basis_of(&v.timing, arena);
 	m.lacks = v.timing.lacks;
 	if (m.lacks)

@@ -19,7 +19,7 @@ enum metric {
 	METRIC_MFU,                /* operations of the model over what the devices could do in the time. Of serving: two
 	                              for each active param and token, without those of attention */
 	METRIC_HFU,                /* the same with all operations that are carried out */
-	METRIC_BUBBLE,             /* share of the stages' time without work */
+	METRIC_BUBBLE,             /* share of the stages' time without work; of serving: in decode, if there is any */
 	METRIC_COMM_SHARE,         /* share of the time in which a rank does nothing but communicate */
 	METRIC_COMM_BYTES,         /* that a rank sends for the batch */
 	METRIC_COMM_TIME,          /* s that collectives of the batch take, hidden or not */

@@ -1,5 +1,5 @@
-/* Verdicts on goals that name metrics. A goal is evaluated at all corners of what its metrics may be: a result that is
- * the same at each of them is the verdict. */
+/* Verdicts on goals that name metrics. A comparison is evaluated at all corners of what its metrics may be: a result
+ * that is the same at each of them holds between them too, since each side rises or falls with each metric. */
 #include "goals.h"
 #include <math.h>
 #include <string.h>
@@ -52,24 +52,75 @@ struct val goal_figure(struct goals *g, const struct subject *of, const char *na
 
 enum verdict { ALWAYS, NEVER, OPEN, WRONG };
 
-/* The goal's value at all corners of a level. The first evaluation finds out which metrics it names. */
-static enum verdict at_corners(struct goals *g, struct scope *scope, const struct node *e, enum corner_level level)
+/* An expression's value at all corners of a level, if it is as true at the ends of an interval as between them. */
+static enum verdict at_corners(struct goals *g, struct scope *scope, const struct node *e)
 {
 	bool all = true, none = true;
-	g->level = level;
-	g->n_used = 0;
-	g->lacks = NULL;
 	for (g->corner = 0; g->corner < 1u << g->n_used || !g->corner; g->corner++) {
 		struct val v = eval(scope, e, NULL);
-		if (v.kind != V_BOOL) {
-			g->level = CORNER_NONE;
+		if (v.kind != V_BOOL)
 			return v.kind == V_UNKNOWN ? OPEN : WRONG;
-		}
 		all &= v.b;
 		none &= !v.b;
 	}
-	g->level = CORNER_NONE;
 	return all ? ALWAYS : none ? NEVER : OPEN;
+}
+
+static enum verdict both(enum verdict a, enum verdict b)
+{
+	return a == WRONG || b == WRONG     ? WRONG
+	       : a == NEVER || b == NEVER   ? NEVER
+	       : a == ALWAYS && b == ALWAYS ? ALWAYS
+	                                    : OPEN;
+}
+
+static enum verdict not(enum verdict v) { return v == ALWAYS ? NEVER : v == NEVER ? ALWAYS : v; }
+
+/* `x in a..b`, `x == a`: not below one end, and not above the other. Between the corners x may be inside. */
+static enum verdict within(struct goals *g, struct scope *scope, const struct node *e)
+{
+	bool low_always = true, low_never = true, high_always = true, high_never = true;
+	for (g->corner = 0; g->corner < 1u << g->n_used || !g->corner; g->corner++) {
+		double x, low, high;
+		struct val v = eval(scope, e->bin.a, NULL), r = eval(scope, e->bin.b, NULL);
+		if (v.kind == V_UNKNOWN || r.kind == V_UNKNOWN)
+			return OPEN;
+		bool range = r.kind == V_RANGE;
+		if (!val_number(v, &x) || !val_number(range ? r.range[0] : r, &low)
+		    || !val_number(range ? r.range[1] : r, &high))
+			return at_corners(g, scope, e); /* it reports what is wrong */
+		low_always &= x >= low, low_never &= x < low;
+		high_always &= x <= high, high_never &= x > high;
+	}
+	return both(low_always ? ALWAYS : low_never ? NEVER : OPEN, high_always ? ALWAYS : high_never ? NEVER : OPEN);
+}
+
+/* What follows for a goal from the intervals of a level. Parts of it are judged by themselves: that can only leave more
+ * open than is. */
+static enum verdict judge(struct goals *g, struct scope *scope, const struct node *e)
+{
+	if (e->kind == N_NOT)
+		return not(judge(g, scope, e->one.x));
+	if (e->kind != N_BIN)
+		return at_corners(g, scope, e);
+	switch (e->bin.op) {
+	case B_AND: return both(judge(g, scope, e->bin.a), judge(g, scope, e->bin.b));
+	case B_OR:  return not(both(not(judge(g, scope, e->bin.a)), not(judge(g, scope, e->bin.b))));
+	case B_IN:
+	case B_EQ:  return within(g, scope, e);
+	case B_NE:  return not(within(g, scope, e));
+	default:    return at_corners(g, scope, e);
+	}
+}
+
+static enum verdict judged_at(struct goals *g, struct scope *scope, const struct node *e, enum corner_level level)
+{
+	g->level = level;
+	g->n_used = 0;
+	g->lacks = NULL;
+	enum verdict v = judge(g, scope, e);
+	g->level = CORNER_NONE;
+	return v;
 }
 
 /* ---- reports ---------------------------------------------------------------------------------- */
@@ -105,6 +156,12 @@ static const char *claim_of(struct goals *g, const struct node *item)
 	return item->claim.message ? arena_printf(g->sema->arena, "%s: ", item->claim.message) : "";
 }
 
+static void add_floor(struct text *t, double seconds, const char *what)
+{
+	if (seconds > 0)
+		text_add(t, "%s%s take %s", t->n ? ", " : "", what, metric_seconds(t->arena, seconds));
+}
+
 /* What bounds a figure, and what the bound is made of. */
 static void note_bound(struct goals *g, struct diag *d, const struct used *u)
 {
@@ -116,11 +173,13 @@ static void note_bound(struct goals *g, struct diag *d, const struct used *u)
 	diag_note(g->sema->sink, d, "%s is %s %s", u->name, metric_is_rate(u->unit) ? "at most" : "at least",
 	          metric_text(a, u->unit, u->e.bound));
 	const struct floor *f = metric_floor(u->of->metrics, u->unit);
-	if (f)
-		diag_note(g->sema->sink, d,
-		          "the least possible: operations over the peak take %s, params and cache over the memory's bandwidth "
-		          "%s, bytes sent over the links %s",
-		          metric_seconds(a, f->compute), metric_seconds(a, f->memory), metric_seconds(a, f->links));
+	if (!f)
+		return;
+	struct text t = {.arena = a};
+	add_floor(&t, f->compute, "operations over the peak");
+	add_floor(&t, f->memory, "params and cache over the memory's bandwidth");
+	add_floor(&t, f->links, "bytes sent over the links");
+	diag_note(g->sema->sink, d, "the least possible: %s", t.at);
 }
 
 /* What the intervals of a goal rest on. */
@@ -166,14 +225,14 @@ void goal_decide(struct goals *g, struct scope *scope, const struct node *item, 
 	struct sema *s = g->sema;
 	const struct node *e = item->claim.value;
 	const char *word = item->kind == N_ASSERT ? "assert" : "require";
-	enum verdict proved = at_corners(g, scope, e, CORNER_BOUNDS);
+	enum verdict proved = judged_at(g, scope, e, CORNER_BOUNDS);
 	if (proved == ALWAYS || proved == WRONG)
 		return;
 	if (proved == NEVER) {
 		report_never(g, item, true);
 		return;
 	}
-	enum verdict predicted = at_corners(g, scope, e, CORNER_90);
+	enum verdict predicted = judged_at(g, scope, e, CORNER_90);
 	if (predicted == NEVER)
 		report_never(g, item, false);
 	if (predicted != OPEN)

@@ -88,7 +88,8 @@ def suggested(text):
         if match[2]:
             found.append([f"-Dworkload.seq={match[2]}"])
             continue
-        values = [v.split(" = ") for quoted in re.findall("`([^`]+)`", match[1]) for v in quoted.split("; ")]
+        quotes = [re.sub(r"^(\w+) { (.*) }$", r"plan.\1.\2", quoted) for quoted in re.findall("`([^`]+)`", match[1])]
+        values = [v.split(" = ") for quoted in quotes for v in quoted.split("; ")]
         if any(len(v) != 2 for v in values):
             continue
         found.append([f"-D{name if '.' in name or name == 'gpus' else RECORDS.get(name, 'plan') + '.' + name}={value}" for name, value in values])
