@@ -407,6 +407,11 @@ $(BUILD)/bench/pages.txt: README.md $(wildcard docs/*.md)
 bench-text: $(BUILD)/bench/tokenize $(TEXT)
 	@$< $(TOKENIZER) $(TEXT)
 
+# All that steps of `make check` share, so that they find it made when they run side by side.
+.PHONY: tests
+tests: all $(UNIT) $(ANSWER) $(CHAT_ANSWER) $(ROBUST) $(EMULATOR) $(GPU_TESTS) $(CARD_BENCH) $(BUILD)/tests/programs/check_many \
+  $(BUILD)/tests/accuracy/operators $(BUILD)/bench/calibrate.so
+
 # What tests run of the sources. COVERAGE="--fresh unit golden" for some steps.
 .PHONY: coverage
 coverage:

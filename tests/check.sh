@@ -2,6 +2,7 @@
 # Everything that must hold before a change goes in: builds, unit tests, wrong specs, end to end, sanitizers, fuzzing.
 # The output of each step is in BUILD/check/, a line for each step has its seconds by the clock and on all cores, and the last line is
 # "N passed, M failed".
+#   LANES=N                 steps that run at a time; else as many as processors, at most four
 #   check.sh [STEP ...]     only these steps, by the names below; `few`, some of `meshes`, runs only if it is named
 set -u
 cd "$(dirname "$0")/.."
@@ -13,45 +14,70 @@ export DEPLOYC=$PWD/$build/deployc
 [ "${build#/}" != "$build" ] && DEPLOYC=$build/deployc
 jobs=$(nproc)
 make() { command make --no-print-directory -j"$jobs" "$@"; }
-passed=0 failed=0
 chosen=" $* "
+# Most steps run one program after the other, so several of them run at a time when all run: `gcc` has built what they share.
+lanes=1 goals=all last=
+[ $# = 0 ] && lanes=${LANES:-$((jobs < 4 ? jobs : 4))} goals=tests
+rm -f "$logs"/*.totals
+set -m # each step is a group of processes, which an interrupt ends
+trap 'trap - INT TERM; for job in $(jobs -p); do kill -- "-$job"; done; exit 130' INT TERM
 
 # Seconds on cores, of all commands that have ended.
 core_seconds() {
-	times >"$logs/times"
-	awk 'NR == 2 { gsub(/[ms]/, " "); print int($1 * 60 + $2 + $3 * 60 + $4 + 0.5) }' "$logs/times"
+	times >"$1"
+	awk 'NR == 2 { gsub(/[ms]/, " "); print int($1 * 60 + $2 + $3 * 60 + $4 + 0.5) }' "$1"
 }
 
-# step NAME COMMAND...: a step that prints "N passed, M failed" counts as that, any other as one.
-step() {
-	local name=$1 log=$logs/$1.log code start=$SECONDS cores totals
+# Runs one step and prints its line: a step that prints "N passed, M failed" counts as that, any other as one.
+run_step() {
+	local name=$1 log=$logs/$1.log code start=$SECONDS totals
 	shift
-	[ "$chosen" != "  " ] && [[ $chosen != *" $name "* ]] && return
-	printf '%-9s ' "$name"
-	core_seconds >"$logs/before"
 	"$@" >"$log" 2>&1
 	code=$?
+	core_seconds "$logs/$name.times" >"$logs/$name.cores"
 	totals=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | awk '{ p += $1; f += $2 } END { if (NR) print p, f }')
 	if [ -z "$totals" ]; then
 		totals=$([ $code = 0 ] && echo "1 0" || echo "0 1")
 	elif [ $code != 0 ] && [ "${totals#* }" = 0 ]; then
 		totals="${totals% *} 1"
 	fi
-	passed=$((passed + ${totals% *}))
-	failed=$((failed + ${totals#* }))
-	core_seconds >"$logs/after"
-	cores=$(($(cat "$logs/after") - $(cat "$logs/before")))
-	printf '%4d passed, %d failed  %4d s %4d core-s\n' "${totals% *}" "${totals#* }" $((SECONDS - start)) $cores
-	if [ "${totals#* }" != 0 ]; then
-		grep -Ev '^(gcc|cc|clang|bison|flex|ar|rm) ' "$log" | grep -E '^FAIL|rror|undefined reference|SUMMARY|failed' |
-			cut -c1-200 | head -30 | sed 's/^/    /'
-		echo "    ... $log"
-	fi
+	{
+		printf '%-9s %4d passed, %d failed  %4d s %4d core-s\n' "$name" "${totals% *}" "${totals#* }" $((SECONDS - start)) \
+			"$(cat "$logs/$name.cores")"
+		if [ "${totals#* }" != 0 ]; then
+			grep -Ev '^(gcc|cc|clang|bison|flex|ar|rm) ' "$log" | grep -E '^FAIL|rror|undefined reference|SUMMARY|failed' |
+				cut -c1-200 | head -30 | sed 's/^/    /'
+			echo "    ... $log"
+		fi
+	} >"$logs/$name.line"
+	cat "$logs/$name.line"
+	echo "$totals" >"$logs/$name.totals"
 }
 
+# step NAME COMMAND...: a step, as soon as there is a lane for it.
+step() {
+	[ "$chosen" != "  " ] && [[ $chosen != *" $1 "* ]] && return
+	while [ "$(jobs -rp | wc -l)" -ge $lanes ]; do
+		wait -n
+	done
+	echo "0 1" >"$logs/$1.totals" # in case it is ended
+	run_step "$@" </dev/null &
+	last=$!
+}
 
-step setup sh tests/setup.sh
-step gcc make BUILD="$build" CC=gcc all
+# alone NAME COMMAND...: a step that no other one runs beside.
+alone() {
+	wait
+	step "$@"
+	wait
+}
+
+alone setup sh tests/setup.sh
+alone gcc make BUILD="$build" CC=gcc $goals
+# The longest ones first. clang's warnings are those of the build of `sanitize`, whose objects `fuzz` shares.
+step sanitize make BUILD="$build" sanitize
+sanitize=$last
+step mutants "$python" tests/mutants/run.py --share 60
 step unit make BUILD="$build" CC=gcc test-unit
 step tokens make BUILD="$build" CC=gcc PYTHON="$python" test-text
 step chat make BUILD="$build" CC=gcc PYTHON="$python" test-chat
@@ -107,15 +133,13 @@ step limits "$python" tests/robust/limits.py
 step files "$python" tests/robust/files.py
 step mutate "$python" tests/robust/mutate.py
 step alloc make BUILD="$build" CC=gcc test-alloc
-step mutants "$python" tests/mutants/run.py --share 60
-step clang make BUILD="$build/clang" CC=clang all
-step sanitize make BUILD="$build" sanitize
 step kernels make BUILD="$build" CC=gcc sanitize-kernels
 step ptx env BUILD="$build" "$python" tests/gpu/ptx.py
 step demo-gpu make BUILD="$build" CC=gcc PYTHON="$python" demo-gpu
 step cuda make BUILD="$build" CC=gcc PYTHON="$python" test-cuda
 step card make BUILD="$build" CC=gcc PYTHON="$python" test-card
+[ -z "$sanitize" ] || wait "$sanitize" 2>/dev/null
 step fuzz make BUILD="$build" FUZZ_SECONDS="${FUZZ_SECONDS:-15}" fuzz
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+wait
+awk '{ p += $1; f += $2 } END { print p + 0 " passed, " f + 0 " failed"; exit f != 0 }' "$logs"/*.totals

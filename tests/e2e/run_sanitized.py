@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Fixtures of every family with a team of threads under a sanitizer: the same results, and no report. See the target sanitize-kernels."""
+import functools
 import os
 import sys
 
@@ -21,8 +22,8 @@ def main():
     need_deployc()
     report, sanitizer = Report(), os.environ["DEPLOYC_SANITIZE"]
     with Folder() as folder:
-        for number, case in enumerate(MESHES):
-            report.check(f"{sanitizer}: {case[0]} {case[1]} on {case[2]}: {case[3]}", lambda: run_mesh(folder, number, case))
+        report.check_at_once((f"{sanitizer}: {case[0]} {case[1]} on {case[2]}: {case[3]}", functools.partial(run_mesh, folder, number, case))
+                             for number, case in enumerate(MESHES))
     return report.end()
 
 

@@ -264,7 +264,7 @@ def check_examples():
         path = next((p for p, text in specs.items() if wrong in text and f"// expect: {code} " in text), None)
         assert path, f"{code}: no wrong spec holds `{wrong}`"
         for text in repaired if path.parent == GOLDEN else ():
-            with tempfile.NamedTemporaryFile("w", suffix=".deploy", dir=GOLDEN, delete=False) as spec:
+            with tempfile.NamedTemporaryFile("w", suffix=".repaired", dir=GOLDEN, delete=False) as spec:
                 spec.write(specs[path].replace(wrong, text, 1))
             try:
                 left = {c for _, c, *_ in reports(deployc("check", spec.name).stderr)}

@@ -116,13 +116,18 @@ def instrument(tree, picked):
             write_changed(tree / name, sites.mutated(path.read_text(), by_file[name]).encode())
 
 
-def make_emulator(tree, out):
-    """The emulated GPU as it is, with flags of its own."""
-    goals = [f"{out}/tests/gpu/{name}" for name in ("libcuda.so.1", "libnccl.so.2", "nvtx_tool.so")]
-    done = subprocess.run(["make", f"-j{JOBS}", "--no-print-directory", f"BUILD={out}", *goals], cwd=tree, capture_output=True, text=True,
+def make_emulator(out, build):
+    """The emulated GPU as it is, with flags of its own: that of the tests."""
+    made = build.parent / "tests" / "gpu"
+    goals = [made / name for name in ("libcuda.so.1", "libnccl.so.2", "nvtx_tool.so")]
+    done = subprocess.run(["make", f"-j{JOBS}", "--no-print-directory", f"BUILD={os.path.relpath(build.parent, ROOT)}",
+                           *(os.path.relpath(goal, ROOT) for goal in goals)], cwd=ROOT, capture_output=True, text=True,
                           env={**os.environ, "MAKEFLAGS": "", "CC": "gcc", "LC_ALL": "C"})
     if done.returncode:
         sys.exit("the build of the emulated GPU fails:\n" + (done.stdout + done.stderr)[-4000:])
+    (out / "tests" / "gpu").mkdir(parents=True, exist_ok=True)
+    for goal in goals:
+        shutil.copy2(goal, out / "tests" / "gpu")
 
 
 def make(tree, out, n, *goals):
@@ -138,7 +143,7 @@ def build_all(build, picked):
     for number, site in enumerate(picked):
         site.id = number
     n, dropped = len(picked), []
-    make_emulator(tree, out)
+    make_emulator(out, build)
     for _ in range(20):
         instrument(tree, picked)
         units = [f"{out}/tests/unit/{p.stem}" for p in sorted((ROOT / "tests" / "unit").glob("*_*.c"))]

@@ -106,9 +106,11 @@ static void wrong_input_is_refused(void **state)
 	refuse("[1,4294967296]", 7, true, "element 1 of the list is not the id of a token");
 	refuse("[1.5]", 7, true, "element 0 of the list is not the id of a token");
 	refuse("a", 6, false, "tokenizer.json: its ids go up to 6, but the model has a vocabulary of 6");
-	rename(file, "/tmp/rt_tokenize.away");
+	char away[80];
+	snprintf(away, sizeof away, "%s.away", file);
+	rename(file, away);
 	refuse("a", 7, false, "tokenizer.json: No such file or directory");
-	rename("/tmp/rt_tokenize.away", file);
+	rename(away, file);
 }
 
 int main(void)
