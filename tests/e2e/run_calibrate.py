@@ -22,9 +22,8 @@ model Small = Llama_3_2_1B {{
 deploy D {{
   model    = Small
   cluster  = {cluster}
-  plan     = Megatron {{ tp = {ranks} }}
+  plan     = Megatron {{ tp = {tp} }}
   workload = Inference {{ batch = 4; seq = 64; output = 8 }}
-  // deploy: allow W0702 what is left for other programs is not this test's
 }}
 """
 
@@ -64,7 +63,7 @@ def wrong_figures(text, ranks):
 def calibrated(folder, form, ranks):
     """What is wrong with the records that a launcher of a format on so many ranks writes."""
     spec, launcher, records = folder / "spec.deploy", folder / "launcher", folder / "mine.deploy"
-    spec.write_text(MODEL.format(use="use std.clusters { CPUHost }", format=form, ranks=ranks, cluster=f"CPUHost {{ ranks = {ranks} }}"))
+    spec.write_text(MODEL.format(use="use std.clusters { CPUHost }", format=form, tp=ranks, cluster=f"CPUHost {{ ranks = {ranks} }}"))
     if (built := run(DEPLOYC, spec, "-o", launcher)).returncode:
         return [built.stderr]
     if (done := run(launcher, "bench", "--calibrate", records, "--threads", 1)).returncode:
@@ -74,7 +73,7 @@ def calibrated(folder, form, ranks):
     wrong = [f"{p} is left over" for p in left] + list(wrong_figures(text, ranks))
     if f"matmul {form}_{form}" not in text:
         wrong.append(f"no products of {form}")
-    spec.write_text(MODEL.format(use='use "mine.deploy" as mine', format=form, ranks=ranks, cluster="mine.ThisMachine"))
+    spec.write_text(MODEL.format(use='use "mine.deploy" as mine', format=form, tp=ranks, cluster="mine.ThisMachine"))
     for command in (("check",), ("plan", "--format=json")):
         done = run(DEPLOYC, *command, spec)
         if done.returncode or "error" in done.stderr:
@@ -100,13 +99,22 @@ def refused(folder):
     return [] if done.returncode == 1 and "cannot write" in done.stderr else [f"status {done.returncode}: {done.stderr}"]
 
 
+def gpus_are_refused(folder):
+    spec, launcher = folder / "spec.deploy", folder / "gpu"
+    spec.write_text(MODEL.format(use="use std.clusters { DGX_H100 }", format="bf16", tp=4, cluster="DGX_H100 { level nvlink { count = 4 } }"))
+    if (built := run(DEPLOYC, spec, "--target=cuda", "-o", launcher)).returncode:
+        return [built.stderr]
+    done = run(launcher, "bench", "--calibrate", folder / "gpu.deploy")
+    return [] if done.returncode == 2 and "measures processors" in done.stderr else [f"status {done.returncode}: {done.stderr}"]
+
+
 def main():
     failed = passed = 0
     with tempfile.TemporaryDirectory() as made:
         folder = pathlib.Path(made)
         cases = [(f"{form}, {ranks} ranks", lambda form=form, ranks=ranks: calibrated(folder, form, ranks)) for form, ranks in
                  (("bf16", 2), ("f32", 1))]
-        for name, case in cases + [("a folder that is missing", lambda: refused(folder))]:
+        for name, case in cases + [("a folder that is missing", lambda: refused(folder)), ("GPUs", lambda: gpus_are_refused(folder))]:
             wrong = case()
             passed, failed = passed + (not wrong), failed + bool(wrong)
             for line in wrong:
