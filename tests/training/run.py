@@ -273,7 +273,20 @@ def published():
     return ", ".join(text)
 
 
-TESTS = {"published steps": published, "parts of a step": parts_of_a_step, "operations of the model": model_operations, "bubbles": bubbles, "flat": flat, "links": links,
+def gradients_over_ranks():
+    """An all-reduce moves 2 (n - 1) / n of what it adds up; a scatter and a gather half of that each. Links of an A100: 300 GB/s."""
+    for more, work, each in [("", "", 8), ("", "; gradient = bf16", 4), ("store optimizer { d_model -> dp }", "", 4 + 2)]:
+        found, _ = gpt(d=8, h=4096, more=more, work=work)
+        seconds, least = time_of(found)["gradients"], each * 7 / 8 * found["totals"]["params"] / 300e9
+        if not least < seconds < 1.6 * least:
+            raise Failed(f"{more}{work}: {seconds} s of at least {least}")
+    for values in [dict(), dict(p=2)]:
+        spent = time_of(gpt(**values)[0])["gradients"]
+        if (spent > 0) != (values.get("p", 1) > 1):  # the ends of a tied embedding
+            raise Failed(f"gradients of {values}: {spent} s")
+
+
+TESTS = {"gradients over ranks": gradients_over_ranks, "published steps": published, "parts of a step": parts_of_a_step, "operations of the model": model_operations, "bubbles": bubbles, "flat": flat, "links": links,
          "saved of a layer": saved_of_a_layer, "microbatches in flight": in_flight, "regions computed again": regions_computed_again,
          "states of a param": states_of_a_param, "ZeRO": zero, "parts are the whole": parts_are_the_whole}
 
