@@ -53,9 +53,9 @@ static int compare(struct arena *arena, const struct options *o, struct variant 
 {
 	const char *spec[2] = {NULL, NULL};
 	int status = plan_both(arena, o, v, spec);
-	for (int i = 0; i < 2 && spec[i]; i++)
+	for (int i = 0, printed = 0; i < 2 && spec[i]; i++)
 		if (v[i].compilation.sink.errors)
-			print_diagnostics(o, &v[i].compilation.sink, true);
+			print_diagnostics(o, &v[i].compilation.sink, printed++ == 0);
 	if (status != EXIT_OK || !v[0].planned.deploy || !v[1].planned.deploy)
 		return status == EXIT_OK ? EXIT_ERRORS : status;
 	const struct compared side[2] = {compared_of(&v[0]), compared_of(&v[1])};

@@ -55,6 +55,17 @@ static int run_specs(const struct options *o, int (*each)(const struct options *
 	return worst;
 }
 
+/* Runs a command that looks at its files together. */
+static int run_together(const struct options *o, int (*all)(const struct options *))
+{
+	if (o->error_form == ERRORS_SARIF)
+		sarif_begin(stderr);
+	int status = all(o);
+	if (o->error_form == ERRORS_SARIF && status < EXIT_INTERNAL)
+		sarif_end(stderr);
+	return status;
+}
+
 static int run(const struct options *o)
 {
 	if (o->command == COMMAND_HELP) {
@@ -72,11 +83,11 @@ static int run(const struct options *o)
 	if (o->command == COMMAND_DOC)
 		return document(o);
 	if (o->command == COMMAND_DIFF)
-		return diff_specs(o);
+		return run_together(o, diff_specs);
 	if (o->command == COMMAND_WHAT_IF)
-		return what_if_spec(o);
+		return run_together(o, what_if_spec);
 	if (o->command == COMMAND_SEARCH)
-		return search_spec(o);
+		return run_together(o, search_spec);
 	if (o->command == COMMAND_FMT)
 		return run_specs(o, format_file);
 	if (o->command == COMMAND_CPUS)
