@@ -109,7 +109,7 @@ def check_checked():
     assert not deployc("check", wrong).stdout, "a line of what is wrong"
     both = deployc("check", good, warns).stdout
     assert both == deployc("check", good).stdout + deployc("check", warns).stdout, both
-    assert "the fullest rank takes" in deployc("check", "w0706_training.deploy").stdout, "memory of training is not told"
+    assert "the fullest rank takes" in deployc("check", "w0706_training.deploy").stdout, "no memory of training"
     assert deployc("plan", "-q", good).returncode == 2, "`plan --quiet`"
 
 
