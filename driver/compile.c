@@ -191,6 +191,23 @@ static bool write_page(struct compilation *c, struct planned *p)
 	return output_close(&out, true);
 }
 
+static bool write_trace(struct compilation *c, struct planned *p)
+{
+	struct out_file out;
+	if (!p->schedule)
+		return false;
+	const struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
+	if (plan->metrics.lacks || (!plan->metrics.prefill && !plan->metrics.decode)) {
+		complain("%s has no times: %s", p->deploy->name,
+		         plan->metrics.lacks ? plan->metrics.lacks : "no step is timed");
+		return false;
+	}
+	if (!output_open(&c->arena, &out, c->options->output))
+		return false;
+	trace_json(&p->arena, plan, c->label, out.file);
+	return output_close(&out, true);
+}
+
 /* ---- which deployments ----------------------------------------------------------------------- */
 
 static const char *names_of(struct compilation *c, struct deploy **all, int n)
@@ -232,14 +249,17 @@ static bool deliver(struct compilation *c, struct planned *p)
 		print_plan(c, p);
 	if (c->options->kernels && p->schedule && !c->sink.errors && !print_kernels(c, p))
 		return false;
-	bool draws = c->options->command == COMMAND_GRAPH || c->options->command == COMMAND_REPORT;
+	enum command command = c->options->command;
+	bool draws = command == COMMAND_GRAPH || command == COMMAND_REPORT || command == COMMAND_TRACE;
 	bool builds = c->options->command == COMMAND_BUILD;
 	if (!builds && !draws)
 		return true;
 	if (p->deploy->program && (c->options->emit == EMIT_LAUNCHER || c->options->emit >= EMIT_LLVM))
 		refuse_to_build(c, p->deploy);
 	if (draws)
-		return c->options->command == COMMAND_GRAPH ? draw_graph(c, p) : write_page(c, p);
+		return command == COMMAND_GRAPH    ? draw_graph(c, p)
+		       : command == COMMAND_REPORT ? write_page(c, p)
+		                                   : write_trace(c, p);
 	return c->options->emit == EMIT_LAUNCHER ? build_launcher(c, p) : emit_form(c, p);
 }
 

@@ -3,6 +3,7 @@
 #define DEPLOYC_DRIVER_COMPILE_H
 #include "driver.h"
 #include "../planner/page.h"
+#include "../planner/trace.h"
 
 struct compilation {
 	const struct options *options;

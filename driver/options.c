@@ -356,6 +356,8 @@ static bool check_form(const struct options *o)
 		return usage("say where to put the page: -o FILE.html");
 	if (o->command == COMMAND_SEARCH && (o->output || o->emit != EMIT_LAUNCHER))
 		return usage("`search` prints to standard output: leave out -o and --emit");
+	if (o->command == COMMAND_TRACE && (o->emit != EMIT_LAUNCHER || !o->output))
+		return usage("`trace` writes a file: say where, -o FILE.json, and leave out --emit");
 	if (o->command == COMMAND_GRAPH && o->emit != EMIT_LAUNCHER)
 		return usage("`graph` prints a form of its own: leave out --emit");
 	if (o->kernels && (o->command != COMMAND_PLAN || !o->cuda))

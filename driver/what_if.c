@@ -2,6 +2,7 @@
 #include "compile.h"
 #include <math.h>
 #include <string.h>
+#include "../planner/metrics_text.h"
 #include "../support/json.h"
 
 enum { MAX_ROWS = 1000, WHAT_IF_JSON_VERSION = 1 };
@@ -17,6 +18,9 @@ struct row {
 	struct total totals[PLANNER_TOTALS];
 	int n_totals;
 	double ranks; /* NaN: not known */
+	struct {
+		double value, low80, high80;
+	} metrics[METRICS]; /* value NaN: not known */
 	const char **codes;
 	int n_codes, n_errors;
 	bool fits;
@@ -100,6 +104,12 @@ static void copy_result(struct what_if *w, struct row *row, const struct variant
 	row->n_totals = p ? p->n_totals : 0;
 	if (p)
 		memcpy(row->totals, p->totals, sizeof row->totals);
+	for (int m = 0; m < METRICS; m++) {
+		const struct estimate *e = p ? &p->metrics.of[m] : NULL;
+		row->metrics[m].value = e ? e->value : (double)NAN;
+		row->metrics[m].low80 = e ? e->low80 : (double)NAN;
+		row->metrics[m].high80 = e ? e->high80 : (double)NAN;
+	}
 	row->codes = arena_array(w->arena, const char *, v->n_codes + 1);
 	memcpy(row->codes, v->codes, sizeof *row->codes * (size_t)v->n_codes);
 	row->n_codes = v->n_codes;
@@ -173,16 +183,55 @@ static int width_of(const struct range *r)
 	return (int)width;
 }
 
+/* The metrics that have a column, if any row knows them. */
+static const enum metric COLUMNS[] = {METRIC_TTFT, METRIC_TPOT, METRIC_THROUGHPUT, METRIC_STEP_TIME};
+enum { N_COLUMNS = sizeof COLUMNS / sizeof *COLUMNS };
+
+static bool has_column(const struct what_if *w, enum metric m)
+{
+	for (int i = 0; i < w->rows.n; i++)
+		if (isfinite(w->rows.at[i].metrics[m].value))
+			return true;
+	return false;
+}
+
+static void print_metrics(const struct what_if *w, const struct row *r)
+{
+	for (int i = 0; i < N_COLUMNS; i++)
+		if (has_column(w, COLUMNS[i])) {
+			double value = r->metrics[COLUMNS[i]].value;
+			printf(" %15s", isfinite(value) ? metric_text(w->arena, COLUMNS[i], value) : "-");
+		}
+}
+
+/* How wide the intervals are, as multiples of a time: of the narrowest and the widest row. */
+static void print_intervals(const struct what_if *w)
+{
+	double low = INFINITY, high = 0;
+	for (int i = 0; i < w->rows.n; i++)
+		for (int k = 0; k < N_COLUMNS; k++) {
+			const struct row *r = &w->rows.at[i];
+			enum metric m = COLUMNS[k];
+			if (metric_is_rate(m) || !(r->metrics[m].value > 0))
+				continue;
+			low = fmin(low, r->metrics[m].low80 / r->metrics[m].value);
+			high = fmax(high, r->metrics[m].high80 / r->metrics[m].value);
+		}
+	if (high > 0)
+		printf("80%% of known tables lie between %.2f and %.2f times such a prediction\n", low, high);
+}
+
 static void print_row(const struct what_if *w, const struct row *r)
 {
 	double headroom = total_of(r, "memory.headroom");
 	for (int i = 0; i < w->ranges.n; i++)
 		printf("  %*s", width_of(&w->ranges.at[i]), w->ranges.at[i].values.at[r->value[i]]);
-	printf("  %7s %11s %11s %12s %14s %11s %9s ", isfinite(r->ranks) ? arena_printf(w->arena, "%.0f", r->ranks) : "-",
+	printf("  %7s %11s %11s %12s %14s %11s %9s", isfinite(r->ranks) ? arena_printf(w->arena, "%.0f", r->ranks) : "-",
 	       bytes_of(w, r, "memory.weights"), bytes_of(w, r, "memory.kv"), bytes_of(w, r, "memory.activations"),
 	       bytes_of(w, r, "memory.comm"), bytes_of(w, r, "memory.peak"),
 	       isfinite(headroom) ? arena_printf(w->arena, "%.1f%%", 100 * headroom) : "-");
-	printf(" %s", r->fits ? "fits" : r->n_errors ? "" : "open");
+	print_metrics(w, r);
+	printf("  %s", r->fits ? "fits" : r->n_errors ? "" : "open");
 	for (int i = 0; i < r->n_codes; i++)
 		printf("%s%s", i || r->fits || !r->n_errors ? " " : "", r->codes[i]);
 	putchar('\n');
@@ -195,8 +244,12 @@ static void print_text(const struct what_if *w)
 	printf("%s of %s: bytes of the fullest rank\n", w->base.planned.deploy->name, w->base.compilation.label);
 	for (int i = 0; i < w->ranges.n; i++)
 		printf("  %*s", width_of(&w->ranges.at[i]), w->ranges.at[i].path);
-	printf("  %7s %11s %11s %12s %14s %11s %9s  %s\n", "ranks", "weights", "kv cache", "activations", "communication",
-	       "peak", "headroom", "verdict");
+	printf("  %7s %11s %11s %12s %14s %11s %9s", "ranks", "weights", "kv cache", "activations", "communication", "peak",
+	       "headroom");
+	for (int i = 0; i < N_COLUMNS; i++)
+		if (has_column(w, COLUMNS[i]))
+			printf(" %15s", metric_name(COLUMNS[i]));
+	printf("  verdict\n");
 	for (int i = 0; i < w->rows.n; i++) {
 		const struct row *r = &w->rows.at[i];
 		print_row(w, r);
@@ -208,6 +261,7 @@ static void print_text(const struct what_if *w)
 	if (least && fit > 1)
 		printf("; the least memory: %s", values_text(w, least));
 	printf("\n");
+	print_intervals(w);
 }
 
 static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
@@ -220,6 +274,22 @@ static json_t *codes_of(const struct row *r, bool errors)
 	return array;
 }
 
+static json_t *row_metrics(const struct row *r)
+{
+	json_t *metrics = json_object();
+	for (int m = 0; m < METRICS; m++) {
+		json_t *metric = json_object(), *interval = json_array();
+		json_array_append_new(interval, json_figure(r->metrics[m].low80));
+		json_array_append_new(interval, json_figure(r->metrics[m].high80));
+		set(metric, "value", json_figure(r->metrics[m].value));
+		set(metric, "interval80", interval);
+		if (isfinite(r->metrics[m].value))
+			set(metrics, metric_name((enum metric)m), json_incref(metric));
+		json_decref(metric);
+	}
+	return metrics;
+}
+
 static json_t *row_of(const struct what_if *w, const struct row *r)
 {
 	json_t *row = json_object(), *values = json_object(), *totals = json_object();
@@ -230,6 +300,7 @@ static json_t *row_of(const struct what_if *w, const struct row *r)
 	set(row, "values", values);
 	set(row, "ranks", json_figure(r->ranks));
 	set(row, "totals", totals);
+	set(row, "metrics", row_metrics(r));
 	set(row, "fits", json_boolean(r->fits));
 	set(row, "errors", codes_of(r, true));
 	set(row, "warnings", codes_of(r, false));

@@ -62,6 +62,26 @@ static void compare_totals(struct arena *arena, struct diff *d, int side)
 	}
 }
 
+/* ---- metrics --------------------------------------------------------------------------------- */
+
+static void compare_metrics(struct arena *arena, struct diff *d)
+{
+	for (int m = 0; m < METRICS; m++) {
+		struct diff_metric both = {.metric = (enum metric)m};
+		bool known = false;
+		for (int side = 0; side < 2; side++) {
+			const struct plan *p = d->side[side].plan;
+			const struct estimate *e = p ? &p->metrics.of[m] : NULL;
+			both.value[side] = e ? e->value : (double)NAN;
+			both.low80[side] = e ? e->low80 : (double)NAN;
+			both.high80[side] = e ? e->high80 : (double)NAN;
+			known |= isfinite(both.value[side]);
+		}
+		if (known)
+			vec_push(arena, &d->metrics, both);
+	}
+}
+
 /* ---- collectives ----------------------------------------------------------------------------- */
 
 static const char *over_text(struct arena *arena, const struct schedule *s, const struct group *g)
@@ -110,5 +130,6 @@ struct diff *planner_diff(struct arena *arena, const struct compared side[2])
 		compare_totals(arena, d, i);
 		compare_traffic(arena, d, i);
 	}
+	compare_metrics(arena, d);
 	return d;
 }

@@ -30,10 +30,16 @@ struct diff_traffic {
 		double bytes; /* that one rank contributes to each of them, in the largest step; a round of each exchange */
 	} side[2];
 };
+/* A metric: its value, and the interval that holds four fifths of known tables; NaN: that side has none. */
+struct diff_metric {
+	enum metric metric;
+	double value[2], low80[2], high80[2];
+};
 struct diff {
 	struct compared side[2];
 	VEC(struct diff_setting) settings; /* only those that differ */
 	VEC(struct diff_total) totals;     /* all */
+	VEC(struct diff_metric) metrics;   /* those that a side has */
 	VEC(struct diff_traffic) traffic;  /* all */
 };
 

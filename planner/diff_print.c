@@ -2,6 +2,7 @@
 #include "diff.h"
 #include <math.h>
 #include <string.h>
+#include "metrics_text.h"
 #include "../support/json.h"
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -61,6 +62,34 @@ static void print_totals(struct text *t, const struct diff *d)
 	}
 }
 
+static const char *value_text(struct arena *arena, const struct diff_metric *m, int side)
+{
+	return isfinite(m->value[side]) ? metric_text(arena, m->metric, m->value[side]) : "-";
+}
+
+/* "17.1 ms (10.6 ms .. 94.5 ms)": the larger interval is that of the side with less measured. */
+static const char *interval_text(struct arena *arena, const struct diff_metric *m, int side)
+{
+	const char *value = value_text(arena, m, side);
+	if (!(m->low80[side] < m->high80[side]))
+		return value;
+	return arena_printf(arena, "%s (%s .. %s)", value, metric_text(arena, m->metric, m->low80[side]),
+	                    metric_text(arena, m->metric, m->high80[side]));
+}
+
+static void print_metrics(struct text *t, const struct diff *d)
+{
+	if (d->metrics.n)
+		text_add(t, "\n  predicted, with the interval that holds 80%% of known tables\n");
+	for (int i = 0; i < d->metrics.n; i++) {
+		const struct diff_metric *m = &d->metrics.at[i];
+		bool ratio = strchr(value_text(t->arena, m, 0), '%') != NULL;
+		const char *changed = change(t->arena, m->value[0], m->value[1], ratio);
+		text_add(t, "    %-20s  A %s\n    %-20s  B %s%s%s\n", metric_name(m->metric), interval_text(t->arena, m, 0), "",
+		         interval_text(t->arena, m, 1), *changed ? "   " : "", changed);
+	}
+}
+
 static const char *side_text(struct arena *arena, const struct diff_traffic *t, int side)
 {
 	return t->side[side].runs > 0
@@ -108,6 +137,7 @@ const char *diff_text(struct arena *arena, const struct diff *d)
 	print_side(&t, "B", &d->side[1]);
 	print_settings(&t, d);
 	print_totals(&t, d);
+	print_metrics(&t, d);
 	print_traffic(&t, d);
 	return t.at;
 }
@@ -163,6 +193,32 @@ static json_t *totals_of(const struct diff *d)
 	return array;
 }
 
+static json_t *metric_side(const struct diff_metric *m, int side)
+{
+	if (!isfinite(m->value[side]))
+		return json_null();
+	json_t *object = json_object(), *interval = json_array();
+	json_array_append_new(interval, json_figure(m->low80[side]));
+	json_array_append_new(interval, json_figure(m->high80[side]));
+	set(object, "value", json_figure(m->value[side]));
+	set(object, "interval80", interval);
+	return object;
+}
+
+static json_t *metric_list(const struct diff *d)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < d->metrics.n; i++) {
+		const struct diff_metric *m = &d->metrics.at[i];
+		json_t *metric = json_object();
+		set(metric, "metric", json_string(metric_name(m->metric)));
+		set(metric, "a", metric_side(m, 0));
+		set(metric, "b", metric_side(m, 1));
+		json_array_append_new(array, metric);
+	}
+	return array;
+}
+
 static json_t *traffic_side(const struct diff_traffic *t, int side)
 {
 	json_t *object = json_object();
@@ -195,6 +251,7 @@ json_t *diff_json(const struct diff *d)
 	set(document, "b", side_of(&d->side[1]));
 	set(document, "settings", settings_of(d));
 	set(document, "totals", totals_of(d));
+	set(document, "metrics", metric_list(d));
 	set(document, "collectives", traffic_of(d));
 	return document;
 }

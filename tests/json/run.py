@@ -289,6 +289,12 @@ def runs_of(plan):
     return found
 
 
+def predictions(plan):
+    """The metrics of a plan's document that have a value."""
+    metrics = plan["times"]["metrics"] if plan["times"] else {}
+    return {name: {"value": one["value"], "interval80": one["interval80"]} for name, one in metrics.items() if one["value"] is not None}
+
+
 def check_diff(a, b, values):
     """values: of -D, for b. With b None, it is a with these values."""
     sets = [word for path, value in values.items() for word in ("-D", f"{path}={value}")]
@@ -307,6 +313,7 @@ def check_diff(a, b, values):
             listed = {(one["program"], one["kind"], one["over"], one["region"]): (one[side]["runs"], one[side]["bytes"])
                       for one in diff["collectives"] if one[side]["runs"]}
             same(f"collectives of {side}", listed, runs_of(plan))
+            same(f"metrics of {side}", {one["metric"]: one[side] for one in diff["metrics"] if one[side]}, predictions(plan))
     paths = {one["path"]: one for one in diff["settings"]}
     for path, value in values.items():
         same(path, paths[path]["b"], value)
@@ -333,10 +340,12 @@ def check_what_if(spec, ranges, fixed=()):
         plan = plan_of(spec, *words)
         if plan:
             same(f"totals of {words}", (row["totals"], row["ranks"]), (plan["totals"], plan["ranks"]))
+            if plan["times"]:
+                same(f"metrics of {words}", row["metrics"], predictions(plan))
         same(f"fits {words}", row["fits"], bool(plan and plan["status"] == "scheduled" and not row["errors"]))
     same("status", status, int(all(row["errors"] for row in table["rows"])))
     text = deployc("what-if", spec, *sets).stdout.splitlines()
-    same("lines", len(text), len(combinations) + 3)
+    same("lines", len(text), len(combinations) + 3 + any("ttft" in row["metrics"] for row in table["rows"]))
     for line, row in zip(text[2:], table["rows"]):
         same("values in a line", line.split()[:len(ranges)], list(row["values"].values()))
         assert not row["fits"] or shown(row["totals"]["memory.peak"]) in line and "fits" in line, line
@@ -356,6 +365,49 @@ COMPARISONS = {
         "workload.seq": ["128..1024", "128..8192"], "plan.pipeline.stages": ["[28,28]", "[20,36]"]}),
     "what-if of nothing that fits": lambda: check_what_if("samples/quickstart.deploy", {"workload.batch": ["4096", "8192"]}),
 }
+
+
+# ---- traces -----------------------------------------------------------------------------------------------------------
+def check_trace(*words, cut=False):
+    plan = plan_of(*words)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "trace.json")
+        same("status", deployc("trace", *words, "-o", str(path)).returncode, 0)
+        trace = json.loads(path.read_text())
+    errors = list(jsonschema.Draft202012Validator(json.loads((SCHEMAS / "trace.json").read_text())).iter_errors(
+        trace | {"traceEvents": trace["traceEvents"][:300]}))
+    assert not errors, f"{errors[0].json_path}: {errors[0].message}"
+    steps = plan["times"]["steps"]
+    same("seconds", [trace["otherData"][f"{step['program']}_seconds"] for step in steps], [step["seconds"] for step in steps])
+    stages, events = len(plan["stages"]), [event for event in trace["traceEvents"] if event["ph"] == "X"]
+    assert len(events) <= 200_000, f"{len(events)} events"
+    same("stages", {event["pid"] for event in events}, set(range(stages)))
+    tracks = {}
+    for event in events:
+        tracks.setdefault((event["pid"], event["tid"]), []).append((event["ts"], event["ts"] + event["dur"]))
+    for track, spans in tracks.items():
+        spans.sort()
+        for one, other in zip(spans, spans[1:]):
+            assert one[1] <= other[0] + 1e-6 * max(1, other[0]), f"events of {track} overlap at {other[0]} us"
+    origin = 0.0
+    for step in steps:
+        own = [event for event in events if event["cat"] == "layers" and event["name"].startswith(f"{step['program']}, ")]
+        drawn = {event["args"]["microbatch"] for event in own}
+        assert cut or drawn == set(range(step["microbatches"])), f"microbatches of {step['program']}: {sorted(drawn)}"
+        for stage, seconds in enumerate(step["stages"]):
+            lists = [event for event in own if event["pid"] == stage]
+            near(f"time of stage {stage} in {step['program']}", sum(event["dur"] for event in lists) / 1e6, len(drawn) * seconds)
+            numbers = sorted(int(event["name"].rsplit(" ", 1)[1]) for event in lists if ", layer " in event["name"])
+            same(f"layers of stage {stage}", numbers, sorted(list(range(*plan["stages"][stage]["layers"])) * len(drawn)))
+        near("start", min(event["ts"] for event in own) / 1e6, origin + step["fixed"], 1e-6)
+        if not cut:
+            near("end", max(event["ts"] + event["dur"] for event in own) / 1e6, origin + step["seconds"], 1e-6)
+        origin += step["seconds"]
+
+
+TRACES = {f"trace of {words[0]}": lambda words=words: check_trace(*words) for words in (
+    ["samples/quickstart.deploy"], ["samples/mixtral_8x22b.deploy"], ["tests/golden/good/windows.deploy"])}
+TRACES["trace that is cut"] = lambda: check_trace(*LARGE, "-D", "plan.pipeline.microbatches=32", cut=True)
 
 
 # ---- reports ----------------------------------------------------------------------------------------------------------
@@ -489,7 +541,7 @@ def main(words):
     tests += [(f"plan {path.relative_to(ROOT)}", lambda path=path: check_plan(path)) for path in SPECS]
     tests += [(f"graph {name}", lambda name=name, words=words: check_graph(name, *words)) for name, words in GRAPHS.items()]
     tests += [("graph of 98304 ranks", lambda: check_graph("large", *LARGE, large=True))]
-    tests += [*COMPARISONS.items(), *REPORTS.items()]
+    tests += [*COMPARISONS.items(), *REPORTS.items(), *TRACES.items()]
     passed = failed = 0
     for name, test in tests:
         if words and not any(word in name for word in words):

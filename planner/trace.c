@@ -1,0 +1,198 @@
+/* Steps as a trace. Lists of a stage follow each other; what overlaps does so inside a list (step_time.c). */
+#include "trace.h"
+#include "../support/json.h"
+
+struct tracer {
+	struct arena *arena;
+	const struct plan *plan;
+	FILE *out;
+	bool first;
+	/* of the step that is written */
+	const struct step_time *step;
+	const char *program;
+	double origin; /* s of its start in the trace */
+	double starts; /* s of the stage's microbatch in the step */
+	int stage;
+	int64_t microbatch;
+};
+
+static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
+
+double *trace_starts(struct arena *arena, const struct step_time *t, int stages, int64_t microbatches)
+{
+	double *start = arena_array(arena, double, microbatches *stages + 1);
+	for (int64_t m = 0; m < microbatches; m++)
+		for (int s = 0; s < stages; s++) {
+			double own = m ? start[(m - 1) * stages + s] + t->stage[s].seconds : t->fixed;
+			double from = s ? start[m * stages + s - 1] + t->stage[s - 1].seconds : t->fixed;
+			start[m * stages + s] = own > from ? own : from;
+		}
+	return start;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+/* Tracks of a stage: its layers, then its queues. */
+enum { TRACK_LAYERS, TRACK_QUEUES };
+
+static void put(struct tracer *t, json_t *event)
+{
+	fputs(t->first ? "\n" : ",\n", t->out);
+	t->first = false;
+	json_put(event, t->out);
+}
+
+/* Trace files count in microseconds. */
+static json_t *event_of(const struct tracer *t, const char *name, const char *category, int track, double start,
+                        double end)
+{
+	json_t *event = json_object();
+	set(event, "name", json_text(name));
+	set(event, "cat", json_string(category));
+	set(event, "ph", json_string("X"));
+	set(event, "pid", json_integer(t->stage));
+	set(event, "tid", json_integer(track));
+	set(event, "ts", json_real(1e6 * (t->origin + start)));
+	set(event, "dur", json_real(1e6 * (end - start)));
+	return event;
+}
+
+static void put_term(struct tracer *t, const struct played *at, double begin, double rounds)
+{
+	const struct term *term = &at->term;
+	const struct schedule *s = t->plan->schedule;
+	json_t *event = event_of(t, s->op_names.at[term->instr->op], term_kind_name(term->kind),
+	                         TRACK_QUEUES + (int)term->instr->queue, begin + at->start, begin + at->end);
+	json_t *args = json_object();
+	set(args, "operations", json_figure(term->operations));
+	set(args, "bytes", json_figure(term->bytes));
+	set(args, "sent", json_figure(term->sent));
+	set(args, "rounds", json_figure(rounds));
+	set(event, "args", args);
+	put(t, event);
+}
+
+/* Writes a run of a list that begins at `begin`, and returns its end. layer < 0: it is none. */
+static double put_list(struct tracer *t, const struct list_time *l, double begin, int64_t layer)
+{
+	double rounds = 1;
+	const char *name = layer < 0 ? arena_printf(t->arena, "%s, outside layers", t->program)
+	                             : arena_printf(t->arena, "%s, layer %lld", t->program, (long long)layer);
+	json_t *event = event_of(t, name, "layers", TRACK_LAYERS, begin, begin + l->seconds), *args = json_object();
+	set(args, "microbatch", json_integer(t->microbatch));
+	set(event, "args", args);
+	put(t, event);
+	for (int i = 0; i < l->list->n; i++) {
+		enum instr_kind kind = l->list->at[i].kind;
+		if (kind == INSTR_ROUNDS_BEGIN || kind == INSTR_ROUNDS_END)
+			rounds = kind == INSTR_ROUNDS_BEGIN ? l->rounds : 1;
+		else if (l->at[i].end > l->at[i].start)
+			put_term(t, &l->at[i], begin, rounds);
+	}
+	return begin + l->seconds;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+/* All lists of a block on a stage; the first of them is list number `first` of the step. */
+static double put_block(struct tracer *t, const struct step_block *b, int first, double begin)
+{
+	const struct schedule *s = t->plan->schedule;
+	const struct stage *stage = &s->stages.at[t->stage];
+	if (!stages_have(b->stages, t->stage))
+		return begin;
+	if (!block_repeats(b->kind))
+		return put_list(t, &t->step->list[first], begin, -1);
+	for (int64_t layer = stage->layer_begin; layer < stage->layer_end; layer++)
+		if (layer >= b->layer_begin && layer < b->layer_end)
+			begin = put_list(t, &t->step->list[first + s->body_of[layer] - b->first_body], begin, layer);
+	return begin;
+}
+
+static double stage_events(const struct tracer *t, int stage)
+{
+	double n = 0;
+	for (int i = 0; i < t->step->n_lists; i++)
+		n += list_times(t->plan->schedule, &t->step->list[i], stage) * (1 + t->step->list[i].list->n);
+	return n;
+}
+
+/* As many microbatches as the events allow. */
+static int64_t drawn(const struct tracer *t)
+{
+	double each = 0;
+	for (int i = 0; i < t->plan->schedule->stages.n; i++)
+		each += stage_events(t, i);
+	double most = each > 0 ? TRACE_MAX_EVENTS / 2 / each : 1;
+	return most < 1 ? 1 : most < (double)t->step->microbatches ? (int64_t)most : t->step->microbatches;
+}
+
+static void put_step(struct tracer *t, const struct step_time *step, const struct step_load *load)
+{
+	const struct schedule *s = t->plan->schedule;
+	const struct step_program *program = &s->programs.at[load->program];
+	int stages = s->stages.n;
+	t->step = step;
+	t->program = program->name;
+	int64_t n = drawn(t);
+	const double *start = trace_starts(t->arena, step, stages, n);
+	for (t->stage = 0; t->stage < stages; t->stage++)
+		for (t->microbatch = 0; t->microbatch < n; t->microbatch++) {
+			double begin = start[t->microbatch * stages + t->stage];
+			for (int b = 0, first = 0; b < program->blocks.n; b++) {
+				begin = put_block(t, &program->blocks.at[b], first, begin);
+				first += program->blocks.at[b].n;
+			}
+		}
+	t->origin += step->seconds;
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static void put_name(struct tracer *t, const char *what, int track, const char *name)
+{
+	json_t *event = json_object(), *args = json_object();
+	set(event, "name", json_string(what));
+	set(event, "ph", json_string("M"));
+	set(event, "pid", json_integer(t->stage));
+	set(event, "tid", json_integer(track));
+	set(args, "name", json_text(name));
+	set(event, "args", args);
+	put(t, event);
+}
+
+static void put_names(struct tracer *t)
+{
+	for (t->stage = 0; t->stage < t->plan->schedule->stages.n; t->stage++) {
+		put_name(t, "process_name", 0, arena_printf(t->arena, "stage %d", t->stage));
+		put_name(t, "thread_name", TRACK_LAYERS, "layers");
+		for (int q = 0; q < QUEUES; q++)
+			put_name(t, "thread_name", TRACK_QUEUES + q, queue_name((enum queue)q));
+	}
+}
+
+static json_t *about(const struct plan *p, const char *spec)
+{
+	json_t *other = json_document("deployc-trace", TRACE_JSON_VERSION);
+	const struct metrics *m = &p->metrics;
+	set(other, "spec", json_text(spec));
+	set(other, "deploy", json_text(p->deploy->name));
+	set(other, "basis", json_text_or_null(m->basis));
+	set(other, "prefill_seconds", m->prefill ? json_figure(m->prefill->seconds) : json_null());
+	set(other, "decode_seconds", m->decode ? json_figure(m->decode->seconds) : json_null());
+	return other;
+}
+
+void trace_json(struct arena *arena, const struct plan *p, const char *spec, FILE *out)
+{
+	struct tracer t = {.arena = arena, .plan = p, .out = out, .first = true};
+	fputs("{\"displayTimeUnit\":\"ms\",\"otherData\":", out);
+	json_put(about(p, spec), out);
+	fputs(",\"traceEvents\":[", out);
+	put_names(&t);
+	if (p->metrics.prefill)
+		put_step(&t, p->metrics.prefill, &p->metrics.prefill_load);
+	if (p->metrics.decode)
+		put_step(&t, p->metrics.decode, &p->metrics.decode_load);
+	fputs("\n]}\n", out);
+}
