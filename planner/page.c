@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "../support/json.h"
 
-enum { MAX_WEIGHTS = 12 };
+enum { MAX_WEIGHTS = 12, MAX_LARGEST = 8 };
 
 static int64_t copies_on(const struct schedule *s, const struct placed_param *p, int stage)
 {
@@ -86,6 +86,43 @@ static int busiest(const struct graph *g, int program, int level)
 	return most;
 }
 
+/* The operations that take most of the slowest stage in a step, the largest first. */
+static void add_largest(struct arena *arena, const struct page *p, const struct step_time *t,
+                        const struct step_load *load, json_t *largest)
+{
+	const struct schedule *s = p->plan->schedule;
+	bool *taken = arena_array(arena, bool, s->op_names.n + 1);
+	double all = (double)t->microbatches * t->stage[t->slowest].seconds;
+	for (int k = 0; k < MAX_LARGEST; k++) {
+		int best = -1;
+		for (int i = 0; i < s->op_names.n; i++)
+			if (t->ops[i].term && !taken[i] && (best < 0 || t->ops[i].seconds > t->ops[best].seconds))
+				best = i;
+		if (best < 0 || !(t->ops[best].seconds > 0))
+			return;
+		taken[best] = true;
+		json_t *one = json_object();
+		set(one, "program", json_text(s->programs.at[load->program].name));
+		set(one, "what", json_text(s->op_names.at[best]));
+		set(one, "kind", json_string(term_kind_name(t->ops[best].term->kind)));
+		set(one, "seconds", json_figure(t->ops[best].seconds));
+		set(one, "share", json_figure(t->ops[best].seconds / all));
+		set(one, "exposed", json_figure(t->ops[best].exposed));
+		json_array_append_new(largest, one);
+	}
+}
+
+static json_t *largest_of(struct arena *arena, const struct page *p)
+{
+	const struct metrics *m = &p->plan->metrics;
+	json_t *largest = json_array();
+	if (!m->lacks && m->prefill)
+		add_largest(arena, p, m->prefill, &m->prefill_load, largest);
+	if (!m->lacks && m->decode)
+		add_largest(arena, p, m->decode, &m->decode_load, largest);
+	return largest;
+}
+
 /* Bytes that a rank of the busiest stage contributes in the largest step, by program and level. */
 static json_t *traffic_of(const struct page *p)
 {
@@ -130,6 +167,7 @@ void page_finish(struct arena *arena, struct page *p)
 	set(p->data, "graph", graph_json(arena, p->graph));
 	set(p->data, "fullest", json_integer(p->fullest));
 	set(p->data, "weights", weights_of(p));
+	set(p->data, "largest", largest_of(arena, p));
 	set(p->data, "traffic", traffic_of(p));
 	set(p->data, "notes", notes_of(p));
 }

@@ -2,18 +2,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "page.h"
+#include "metrics_text.h"
+#include "page_html.h"
 #include "../support/json.h"
-
-struct html {
-	struct arena *arena;
-	const struct page *page;
-	FILE *out;
-};
 
 /* ---- text and figures ------------------------------------------------------------------------ */
 
-static void put(const struct html *h, const char *text)
+void html_put(const struct html *h, const char *text)
 {
 	for (; *text; text++) {
 		const char *name = *text == '<'   ? "&lt;"
@@ -28,8 +23,7 @@ static void put(const struct html *h, const char *text)
 	}
 }
 
-/* The value at a path such as "plan/stages/0/bytes/peak". NULL: there is none. */
-static const json_t *value_at(const struct html *h, const char *path)
+const json_t *html_value(const struct html *h, const char *path)
 {
 	const json_t *v = h->page->data;
 	while (*path && v) {
@@ -41,21 +35,17 @@ static const json_t *value_at(const struct html *h, const char *path)
 	return v;
 }
 
-/* NaN: it is not a number. */
-static double number_at(const struct html *h, const char *path)
+double html_number(const struct html *h, const char *path)
 {
-	const json_t *v = value_at(h, path);
+	const json_t *v = html_value(h, path);
 	return json_is_number(v) ? json_number_value(v) : (double)NAN;
 }
 
-/* Writes the string at a path; a dash for null. */
-static void put_name(const struct html *h, const char *path)
+void html_name(const struct html *h, const char *path)
 {
-	const json_t *v = value_at(h, path);
-	put(h, json_is_string(v) ? json_string_value(v) : "-");
+	const json_t *v = html_value(h, path);
+	html_put(h, json_is_string(v) ? json_string_value(v) : "-");
 }
-
-enum form { AS_BYTES, AS_COUNT, AS_WHOLE, AS_PERCENT, AS_RATE };
 
 /* 98304 as "98,304" */
 static const char *grouped(struct arena *a, double value)
@@ -68,7 +58,7 @@ static const char *grouped(struct arena *a, double value)
 	return t.at;
 }
 
-static const char *form_text(struct arena *a, enum form form, double value)
+static const char *form_text(struct arena *a, enum html_form form, double value)
 {
 	if (!isfinite(value))
 		return "-";
@@ -78,20 +68,21 @@ static const char *form_text(struct arena *a, enum form form, double value)
 	case AS_WHOLE:   return grouped(a, value);
 	case AS_PERCENT: return arena_printf(a, "%.1f%%", 100 * value);
 	case AS_RATE:    return arena_printf(a, "%.4g GB/s", value / 1e9);
+	case AS_SECONDS: return value > 0 ? metric_seconds(a, value) : "0 s";
 	}
 	internal_error("figure of form %d", (int)form);
 }
 
-static void __attribute__((format(printf, 3, 4))) figure(const struct html *h, enum form form, const char *fmt, ...)
+void html_figure(const struct html *h, enum html_form form, const char *fmt, ...)
 {
-	static const char *const names[] = {
-		[AS_BYTES] = "bytes", [AS_COUNT] = "count", [AS_WHOLE] = "whole", [AS_PERCENT] = "percent", [AS_RATE] = "rate"};
+	static const char *const names[] = {[AS_BYTES] = "bytes",     [AS_COUNT] = "count", [AS_WHOLE] = "whole",
+	                                    [AS_PERCENT] = "percent", [AS_RATE] = "rate",   [AS_SECONDS] = "seconds"};
 	va_list args;
 	va_start(args, fmt);
 	const char *path = arena_vprintf(h->arena, fmt, args);
 	va_end(args);
 	fprintf(h->out, "<span data-of=\"%s\" data-as=\"%s\">%s</span>", path, names[form],
-	        form_text(h->arena, form, number_at(h, path)));
+	        form_text(h->arena, form, html_number(h, path)));
 }
 
 /* ---- head ------------------------------------------------------------------------------------ */
@@ -108,7 +99,7 @@ static void put_verdict(const struct html *h)
 	for (int i = 0; i < p->notes.n; i++)
 		errors += p->notes.at[i].error;
 	begin_tile(h, errors ? "bad" : "good");
-	double headroom = number_at(h, "plan/totals/memory.headroom");
+	double headroom = html_number(h, "plan/totals/memory.headroom");
 	fputs(headroom < 0 ? "does not fit" : errors ? "does not hold" : "fits", h->out);
 	fprintf(h->out, "</b><span class=\"soft\">%d error%s, %d warning%s</span></div>\n", errors, plural(errors),
 	        p->notes.n - errors, plural(p->notes.n - errors));
@@ -119,30 +110,32 @@ static void put_tiles(const struct html *h)
 	fputs("<div class=\"tiles\">\n", h->out);
 	put_verdict(h);
 	begin_tile(h, "");
-	figure(h, AS_WHOLE, "plan/ranks");
+	html_figure(h, AS_WHOLE, "plan/ranks");
 	fputs("</b><span class=\"soft\">ranks in ", h->out);
 	fprintf(h->out, "%d stage%s, ", h->page->plan->schedule->stages.n, plural(h->page->plan->schedule->stages.n));
-	figure(h, AS_WHOLE, "plan/layers");
+	html_figure(h, AS_WHOLE, "plan/layers");
 	fputs(" layers</span></div>\n", h->out);
 	begin_tile(h, "");
-	figure(h, AS_COUNT, "plan/totals/params");
+	html_figure(h, AS_COUNT, "plan/totals/params");
 	fputs("</b><span class=\"soft\">parameters, ", h->out);
-	figure(h, AS_COUNT, "plan/totals/params.active");
+	html_figure(h, AS_COUNT, "plan/totals/params.active");
 	fputs(" for a token</span></div>\n", h->out);
 	begin_tile(h, "");
-	figure(h, AS_BYTES, "plan/totals/memory.peak");
+	html_figure(h, AS_BYTES, "plan/totals/memory.peak");
 	fputs("</b><span class=\"soft\">on the fullest rank, of ", h->out);
-	figure(h, AS_BYTES, "plan/device/usable");
+	html_figure(h, AS_BYTES, "plan/device/usable");
 	fputs("</span></div>\n", h->out);
 	begin_tile(h, "");
-	figure(h, AS_WHOLE, "plan/workload/sequences");
+	html_figure(h, AS_WHOLE, "plan/workload/sequences");
 	fputs("</b><span class=\"soft\">sequences, prompts of ", h->out);
-	figure(h, AS_WHOLE, "plan/workload/prompt/0");
+	html_figure(h, AS_WHOLE, "plan/workload/prompt/0");
 	fputs(" to ", h->out);
-	figure(h, AS_WHOLE, "plan/workload/prompt/1");
+	html_figure(h, AS_WHOLE, "plan/workload/prompt/1");
 	fputs(", at most ", h->out);
-	figure(h, AS_WHOLE, "plan/workload/output");
-	fputs(" tokens generated</span></div>\n</div>\n", h->out);
+	html_figure(h, AS_WHOLE, "plan/workload/output");
+	fputs(" tokens generated</span></div>\n", h->out);
+	html_metric_tiles(h);
+	fputs("</div>\n", h->out);
 }
 
 static void put_head(const struct html *h)
@@ -150,17 +143,17 @@ static void put_head(const struct html *h)
 	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>",
 	      h->out);
-	put_name(h, "plan/deploy");
+	html_name(h, "plan/deploy");
 	fputs("</title>\n<style>\n", h->out);
 	fwrite(page_style, 1, page_style_size, h->out);
 	fputs("</style>\n</head>\n<body>\n<h1>", h->out);
-	put_name(h, "plan/deploy");
+	html_name(h, "plan/deploy");
 	fputs(" <small>", h->out);
-	put_name(h, "plan/model");
+	html_name(h, "plan/model");
 	fputs(" on ", h->out);
-	put_name(h, "plan/cluster");
+	html_name(h, "plan/cluster");
 	fputs(", plan ", h->out);
-	put_name(h, "plan/plan");
+	html_name(h, "plan/plan");
 	fputs("</small></h1>\n", h->out);
 }
 
@@ -177,18 +170,18 @@ static void put_key(const struct html *h)
 	for (int i = 0; i < MEMORY_KINDS; i++)
 		fprintf(h->out, "<span><i class=\"%s\"></i>%s</span>", KINDS[i][0], KINDS[i][1]);
 	fputs("<span><i style=\"background:var(--limit);width:2px\"></i>usable: ", h->out);
-	figure(h, AS_BYTES, "plan/device/usable");
+	html_figure(h, AS_BYTES, "plan/device/usable");
 	fputs(" = ", h->out);
-	figure(h, AS_BYTES, "plan/device/memory");
+	html_figure(h, AS_BYTES, "plan/device/memory");
 	fputs(" less a reserve of ", h->out);
-	figure(h, AS_BYTES, "plan/device/reserve");
+	html_figure(h, AS_BYTES, "plan/device/reserve");
 	fputs("</span></div>\n", h->out);
 }
 
 /* A part of a bar that is `scale` wide. */
 static void put_part(const struct html *h, const char *class, const char *path, const char *title, double scale)
 {
-	double value = number_at(h, path), share = scale > 0 ? value / scale : 0;
+	double value = html_number(h, path), share = scale > 0 ? value / scale : 0;
 	if (value > 0)
 		fprintf(h->out, "<i class=\"%s\" data-of=\"%s\" style=\"width:%.4f%%\" title=\"%s: %s\"></i>", class, path,
 		        100 * share, title, planner_bytes(h->arena, value));
@@ -203,7 +196,7 @@ static const char *run_text(const struct html *h, int run)
 
 static void put_memory_bars(const struct html *h, double scale)
 {
-	double usable = number_at(h, "plan/device/usable");
+	double usable = html_number(h, "plan/device/usable");
 	fputs("<div class=\"bars\">\n", h->out);
 	for (int run = 0; run < h->page->graph->runs.n; run++) {
 		int stage = h->page->graph->runs.at[run].begin;
@@ -214,7 +207,7 @@ static void put_memory_bars(const struct html *h, double scale)
 		if (usable > 0 && usable < scale * 0.999)
 			fprintf(h->out, "<span class=\"limit\" style=\"left:%.4f%%\"></span>", 100 * usable / scale);
 		fputs("</div><span class=\"n\">", h->out);
-		figure(h, AS_BYTES, "plan/stages/%d/bytes/peak", stage);
+		html_figure(h, AS_BYTES, "plan/stages/%d/bytes/peak", stage);
 		fputs("</span>\n", h->out);
 	}
 	fputs("</div>\n", h->out);
@@ -229,12 +222,12 @@ static void put_memory_table(const struct html *h)
 	for (int run = 0; run < h->page->graph->runs.n; run++) {
 		int stage = h->page->graph->runs.at[run].begin;
 		fprintf(h->out, "<tr><td>%s</td><td>", run_text(h, run));
-		figure(h, AS_WHOLE, "graph/stages/%d/layers/0", run);
+		html_figure(h, AS_WHOLE, "graph/stages/%d/layers/0", run);
 		fputs(" to ", h->out);
-		fprintf(h->out, "%.0f</td>", number_at(h, arena_printf(h->arena, "graph/stages/%d/layers/1", run)) - 1);
+		fprintf(h->out, "%.0f</td>", html_number(h, arena_printf(h->arena, "graph/stages/%d/layers/1", run)) - 1);
 		for (int i = 0; i <= MEMORY_KINDS; i++) {
 			fputs("<td class=\"n\">", h->out);
-			figure(h, AS_BYTES, "plan/stages/%d/bytes/%s", stage, i < MEMORY_KINDS ? KINDS[i][0] : "peak");
+			html_figure(h, AS_BYTES, "plan/stages/%d/bytes/%s", stage, i < MEMORY_KINDS ? KINDS[i][0] : "peak");
 			fputs("</td>", h->out);
 		}
 		fputs("</tr>\n", h->out);
@@ -244,7 +237,7 @@ static void put_memory_table(const struct html *h)
 
 static void put_memory(const struct html *h)
 {
-	double usable = number_at(h, "plan/device/usable"), peak = number_at(h, "plan/totals/memory.peak");
+	double usable = html_number(h, "plan/device/usable"), peak = html_number(h, "plan/totals/memory.peak");
 	fputs("<h2>Memory of a device</h2>\n", h->out);
 	put_key(h);
 	put_memory_bars(h, usable > peak ? usable : peak);
@@ -271,13 +264,13 @@ static void put_mesh(const struct html *h)
 			continue;
 		int level = planner_reach_level(d, stride * d->mesh.at[i].size);
 		fputs("<tr><td>", h->out);
-		put_name(h, arena_printf(h->arena, "plan/mesh/%d/axis", i));
+		html_name(h, arena_printf(h->arena, "plan/mesh/%d/axis", i));
 		fputs("</td><td class=\"n\">", h->out);
-		figure(h, AS_WHOLE, "plan/mesh/%d/size", i);
+		html_figure(h, AS_WHOLE, "plan/mesh/%d/size", i);
 		fputs("</td><td class=\"n\">", h->out);
-		figure(h, AS_WHOLE, "plan/mesh/%d/stride", i);
+		html_figure(h, AS_WHOLE, "plan/mesh/%d/stride", i);
 		fputs("</td><td>", h->out);
-		put(h, level < 0 ? "-" : d->machine.levels.at[level].name);
+		html_put(h, level < 0 ? "-" : d->machine.levels.at[level].name);
 		fputs("</td></tr>\n", h->out);
 	}
 	fputs("</table>\n", h->out);
@@ -369,13 +362,13 @@ static void put_ranks(const struct html *h)
 	for (int i = 0; i < d->machine.levels.n; i++) {
 		const struct level *level = &d->machine.levels.at[i];
 		fputs(i ? "; " : "", h->out);
-		put(h, level->name);
+		html_put(h, level->name);
 		fputs(" joins ", h->out);
-		figure(h, AS_WHOLE, "plan/levels/%d/count", i);
+		html_figure(h, AS_WHOLE, "plan/levels/%d/count", i);
 		fputs(i ? " of the units inside it" : " devices", h->out);
 		if (figure_known(level->link.bandwidth)) {
 			fputs(" by ", h->out);
-			figure(h, AS_RATE, "plan/levels/%d/bandwidth", i);
+			html_figure(h, AS_RATE, "plan/levels/%d/bandwidth", i);
 			fputs(" each way", h->out);
 		}
 	}
@@ -399,10 +392,10 @@ static void put_ranks(const struct html *h)
 
 static void put_traffic(const struct html *h)
 {
-	const json_t *traffic = value_at(h, "traffic");
+	const json_t *traffic = html_value(h, "traffic");
 	double scale = 0;
 	for (size_t i = 0; i < json_array_size(traffic); i++)
-		scale = fmax(scale, number_at(h, arena_printf(h->arena, "traffic/%zu/bytes", i)));
+		scale = fmax(scale, html_number(h, arena_printf(h->arena, "traffic/%zu/bytes", i)));
 	if (!(scale > 0))
 		return;
 	fputs(
@@ -413,12 +406,12 @@ static void put_traffic(const struct html *h)
 		fprintf(h->out, "<span><i class=\"k%d\"></i>%s</span>", kind, collective_name((enum dr_collective_kind)kind));
 	fputs("</div>\n<div class=\"bars\">\n", h->out);
 	for (size_t i = 0; i < json_array_size(traffic); i++) {
-		if (!(number_at(h, arena_printf(h->arena, "traffic/%zu/bytes", i)) > 0))
+		if (!(html_number(h, arena_printf(h->arena, "traffic/%zu/bytes", i)) > 0))
 			continue;
 		fputs("<span>", h->out);
-		put_name(h, arena_printf(h->arena, "traffic/%zu/program", i));
+		html_name(h, arena_printf(h->arena, "traffic/%zu/program", i));
 		fputs(" over ", h->out);
-		put_name(h, arena_printf(h->arena, "traffic/%zu/level", i));
+		html_name(h, arena_printf(h->arena, "traffic/%zu/level", i));
 		fprintf(h->out, "</span><div class=\"bar\" data-scale=\"%.0f\">", scale);
 		for (int kind = 0; kind <= DR_SEND; kind++) {
 			const char *name = collective_name((enum dr_collective_kind)kind);
@@ -426,7 +419,7 @@ static void put_traffic(const struct html *h)
 			         name, scale);
 		}
 		fputs("</div><span class=\"n\">", h->out);
-		figure(h, AS_BYTES, "traffic/%zu/bytes", i);
+		html_figure(h, AS_BYTES, "traffic/%zu/bytes", i);
 		fputs("</span>\n", h->out);
 	}
 	fputs("</div>\n", h->out);
@@ -451,18 +444,18 @@ static void put_collective(const struct html *h, int i)
 	static const char *const of[] = {[OFTEN_ONCE] = "once", [OFTEN_LAYER] = " layers", [OFTEN_CUT] = " cuts"};
 	const struct plan_collective *c = &h->page->plan->collectives.at[i];
 	fputs("<tr><td>", h->out);
-	put_name(h, arena_printf(h->arena, "plan/collectives/%d/program", i));
+	html_name(h, arena_printf(h->arena, "plan/collectives/%d/program", i));
 	fputs("</td><td>", h->out);
-	put(h, c->of->cause);
+	html_put(h, c->of->cause);
 	fputs("</td><td>", h->out);
-	put_name(h, arena_printf(h->arena, "plan/collectives/%d/level", i));
+	html_name(h, arena_printf(h->arena, "plan/collectives/%d/level", i));
 	fputs("</td><td class=\"n\">", h->out);
 	if (c->often != OFTEN_ONCE)
-		figure(h, AS_WHOLE, "plan/collectives/%d/times", i);
+		html_figure(h, AS_WHOLE, "plan/collectives/%d/times", i);
 	fprintf(h->out, "%s</td><td class=\"n\">", of[c->often]);
-	figure(h, AS_BYTES, "plan/collectives/%d/bytes", i);
+	html_figure(h, AS_BYTES, "plan/collectives/%d/bytes", i);
 	fprintf(h->out, " / %s</td><td class=\"n\">", plan_unit_name(c->unit));
-	figure(h, AS_BYTES, "plan/collectives/%d/max_bytes", i);
+	html_figure(h, AS_BYTES, "plan/collectives/%d/max_bytes", i);
 	fputs("</td></tr>\n", h->out);
 }
 
@@ -506,13 +499,13 @@ static void put_weights(const struct html *h)
 	      h->out);
 	for (int i = 0; i < p->weights.n; i++) {
 		fputs("<tr><td><code>", h->out);
-		put_name(h, arena_printf(h->arena, "weights/%d/param", i));
+		html_name(h, arena_printf(h->arena, "weights/%d/param", i));
 		fputs("</code></td><td>", h->out);
-		put_name(h, arena_printf(h->arena, "weights/%d/dtype", i));
+		html_name(h, arena_printf(h->arena, "weights/%d/dtype", i));
 		fputs("</td><td class=\"n\">", h->out);
-		figure(h, AS_WHOLE, "weights/%d/copies", i);
+		html_figure(h, AS_WHOLE, "weights/%d/copies", i);
 		fputs("</td><td class=\"n\">", h->out);
-		figure(h, AS_BYTES, "weights/%d/bytes", i);
+		html_figure(h, AS_BYTES, "weights/%d/bytes", i);
 		fputs("</td></tr>\n", h->out);
 	}
 	fputs("</table>\n", h->out);
@@ -525,7 +518,7 @@ static void put_message(const struct html *h, const char *text)
 	int closes = 0;
 	for (size_t n; *text; text += n + (text[n] == '`')) {
 		n = strcspn(text, "`");
-		put(h, arena_strndup(h->arena, text, n));
+		html_put(h, arena_strndup(h->arena, text, n));
 		if (text[n] == '`' && (closes || strchr(text + n + 1, '`'))) {
 			fputs(tags[closes], h->out);
 			closes = !closes;
@@ -541,11 +534,11 @@ static void put_notes(const struct html *h)
 	fputs("<h2>Errors and warnings</h2>\n<table class=\"notes\">\n", h->out);
 	for (int i = 0; i < p->notes.n; i++) {
 		fprintf(h->out, "<tr><td%s>", p->notes.at[i].error ? " class=\"error\"" : "");
-		put(h, p->notes.at[i].code);
+		html_put(h, p->notes.at[i].code);
 		fputs("</td><td>", h->out);
 		put_message(h, p->notes.at[i].message);
 		fputs("</td><td class=\"soft\">", h->out);
-		put(h, p->notes.at[i].place);
+		html_put(h, p->notes.at[i].place);
 		fputs("</td></tr>\n", h->out);
 	}
 	fputs("</table>\n", h->out);
@@ -574,12 +567,14 @@ void page_html(struct arena *arena, const struct page *p, FILE *out)
 	put_tiles(&h);
 	put_memory(&h);
 	put_ranks(&h);
+	html_metrics(&h);
+	html_timelines(&h);
 	put_traffic(&h);
 	put_collectives(&h);
 	put_weights(&h);
 	put_notes(&h);
 	fputs("<footer>Written by <code>deployc report</code> from ", out);
-	put(&h, p->spec);
+	html_put(&h, p->spec);
 	fputs(". Bytes and collectives are those of the launcher.</footer>\n", out);
 	put_data(&h);
 	fputs("</body>\n</html>\n", out);

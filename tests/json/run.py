@@ -411,7 +411,29 @@ TRACES["trace that is cut"] = lambda: check_trace(*LARGE, "-D", "plan.pipeline.m
 
 
 # ---- reports ----------------------------------------------------------------------------------------------------------
-FORMS = {"bytes": shown, "whole": lambda figure: f"{figure:,.0f}", "percent": lambda figure: f"{100 * figure:.1f}%", "rate": lambda figure: f"{figure / 1e9:.4g} GB/s"}
+def prefixed(figure, largest, prefixes, unit):
+    """Three digits, with the prefix that fits."""
+    i = 0
+    while i + 1 < len(prefixes) and abs(figure) < 0.9995 * largest:
+        largest, i = largest / 1000, i + 1
+    scaled = figure / largest
+    return f"{scaled:.{2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0}f} {prefixes[i]}{unit}"
+
+
+def timed(figure):
+    return prefixed(figure, 1, ["", "m", "u", "n"], "s") if figure > 0 else "0 s"
+
+
+def metric_shown(name, figure):
+    if name in ("ttft", "tpot", "step_time", "comm.time"):
+        return prefixed(figure, 1, ["", "m", "u", "n"], "s")
+    units = {"throughput": "tokens/s", "prefill.throughput": "tokens/s", "decode.throughput": "tokens/s", "throughput.sequences": "sequences/s", "energy": "J"}
+    if name in units:
+        return prefixed(figure, 1e9, ["G", "M", "k", ""], units[name])
+    return f"{figure:.3g} USD" if name == "cost" else shown(figure) if name == "comm.bytes" else f"{100 * figure:.1f}%"
+
+
+FORMS = {"seconds": timed, "bytes": shown, "whole": lambda figure: f"{figure:,.0f}", "percent": lambda figure: f"{100 * figure:.1f}%", "rate": lambda figure: f"{figure / 1e9:.4g} GB/s"}
 
 
 def counted(figure):
@@ -472,6 +494,52 @@ def check_cells(page, data):
             same(f"stage of rank {rank}", cell["title"], f"stage {coordinate(rank, pipeline[0])}")
 
 
+def percent(element, name):
+    return float(re.search(rf"{name}:([\d.]+)%", element["style"])[1])
+
+
+def check_times_of_page(page, data):
+    """Metrics as the document has them; bars of stages and queues at their places; the largest terms by the terms of lists."""
+    times = data["plan"]["times"]
+    for element in page.elements:
+        if "data-metric" in element:
+            value = at(data, element["data-of"])
+            same(element["data-of"], element["text"], "-" if value is None else metric_shown(element["data-metric"], value))
+    for element in page.elements:
+        if "data-term" in element:
+            term, one = at(data, element["data-term"]), at(data, element["data-term"].split("/terms/")[0])
+            assert abs(percent(element, "left") - 100 * term["start"] / one["seconds"]) < 1e-3, element
+            assert abs(percent(element, "width") - 100 * (term["end"] - term["start"]) / one["seconds"]) < 1e-3, element
+            assert element["title"].startswith(term["what"] + ": "), element
+    if len(data["plan"]["stages"]) > 1:
+        bars = [element for element in page.elements if "data-microbatch" in element]
+        for step in times["steps"]:
+            lanes, count = min(16, len(step["stages"])), min(32, step["microbatches"])
+            own, bars = bars[:lanes * count], bars[lanes * count:]
+            end = {}
+            for m in range(count):
+                for stage, seconds in enumerate(step["stages"][:lanes]):
+                    start = max(end.get((stage - 1, m), step["fixed"]), end.get((stage, m - 1), step["fixed"]))
+                    end[stage, m] = start + seconds
+                    bar = next(one for one in own if (int(one["data-stage"]), int(one["data-microbatch"])) == (stage, m))
+                    assert abs(percent(bar, "left") - 100 * start / step["seconds"]) < 1e-3, bar
+                    assert abs(percent(bar, "width") - 100 * seconds / step["seconds"]) < 1e-3, bar
+        same("further bars", bars, [])
+    for step in times["steps"]:
+        slowest = step["stages"].index(max(step["stages"]))
+        took = {}
+        for one in step["lists"]:
+            for term in one["terms"]:
+                more = step["microbatches"] * one["times"][slowest] * term["rounds"] * (term["end"] - term["start"])
+                took[term["what"]] = took.get(term["what"], 0) + more
+        largest = [one for one in data["largest"] if one["program"] == step["program"]]
+        same("largest terms", len(largest), min(8, sum(seconds > 0 for seconds in took.values())))
+        for one, seconds in zip(largest, sorted(took.values(), reverse=True)):
+            near(one["what"], one["seconds"], took[one["what"]])
+            near("its place", one["seconds"], seconds)
+            near("its share", one["share"], one["seconds"] / (step["microbatches"] * step["stages"][slowest]))
+
+
 def check_report(*words):
     data, status = document("report", "report", *words)
     with tempfile.TemporaryDirectory() as folder:
@@ -501,7 +569,7 @@ def check_report(*words):
         value = at(data, figure["data-of"])
         form = FORMS | {"count": counted}
         same(figure["data-of"], figure["text"], "-" if value is None else form[figure["data-as"]](value))
-    for part in (element for element in page.elements if "data-of" in element and "data-as" not in element):
+    for part in (element for element in page.elements if "data-of" in element and "data-as" not in element and "data-metric" not in element):
         width = float(re.match(r"width:([\d.]+)%", part["style"])[1])
         assert abs(width - 100 * at(data, part["data-of"]) / part["bar"]) < 1e-3, part
     wanted = sorted(codes(*words)[0]) + sorted(codes(*words)[1])
@@ -510,6 +578,7 @@ def check_report(*words):
     for note in data["notes"]:
         assert note["message"].replace("`", "") in body.replace("`", ""), note
     check_cells(page, data)
+    check_times_of_page(page, data)
 
 
 REPORTS = {f"report of {words[0]}": lambda words=words: check_report(*words) for words in (
