@@ -52,8 +52,23 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 	if (!d->has_auto)
 		return;
 	const char *text = c->sources.files.at[d->auto_span.file].text + d->auto_span.lo;
-	diag_report(&c->sink, DIAG_E0804, d->auto_span, "`%.*s` is left open: a launcher needs a decided plan",
-	            (int)(d->auto_span.hi - d->auto_span.lo), text);
+	struct diag *diag =
+		diag_report(&c->sink, DIAG_E0804, d->auto_span, "`%.*s` is left open: a launcher needs a decided plan",
+	                (int)(d->auto_span.hi - d->auto_span.lo), text);
+	if (c->lock)
+		diag_note(&c->sink, diag, "%s", lock_trouble(&c->arena, c->lock));
+	diag_help(&c->sink, diag, "`deployc search` chooses the value, and keeps it in a lock");
+}
+
+/* check --locked: all that is open is in a fresh lock. */
+static void check_lock(struct compilation *c, const struct deploy *d)
+{
+	if (!c->options->locked || !d->has_auto)
+		return;
+	struct diag *diag =
+		diag_report(&c->sink, DIAG_E0813, d->auto_span, "no lock decides what is open in `%s`", d->name);
+	diag_note(&c->sink, diag, "%s", lock_trouble(&c->arena, c->lock));
+	diag_help(&c->sink, diag, "`deployc search` writes it");
 }
 
 /* ---- outputs --------------------------------------------------------------------------------- */
@@ -298,6 +313,7 @@ static int run_passes(struct compilation *c)
 	for (int i = 0; i < n; i++) {
 		struct planned p = {.deploy = deploys[i], .arena.heap = c->options->heap};
 		plan_deployment(c, &p);
+		check_lock(c, p.deploy);
 		delivered &= deliver(c, &p);
 		arena_free(&p.arena);
 	}
@@ -367,6 +383,8 @@ static void print_checked(const struct compilation *c)
 		fputs(c->checked.at, stdout);
 	else
 		printf("%s: no mistakes; it has no deployment\n", c->label);
+	for (int i = 0; i < c->lock->values.n; i++)
+		printf("  %s = %s, by %s\n", c->lock->values.at[i].path, c->lock->values.at[i].value, c->lock->path);
 }
 
 static bool find_target(const struct options *o, struct target *out)
@@ -412,10 +430,15 @@ bool compilation_target(struct compilation *c)
 	return find_target(c->options, &c->target) && set_gap(&c->target) && set_sanitizer(&c->sanitizer);
 }
 
-static int compile_spec(const struct options *o, int i)
+static int compile_spec(const struct options *given, int i)
 {
 	struct compilation c;
+	struct lock lock;
+	struct arena arena = {.heap = given->heap};
+	struct options locked = lock_use(given, given->specs[i], &arena, &lock);
+	const struct options *o = &locked;
 	compilation_begin(&c, o, o->specs[i]);
+	c.lock = &lock;
 	struct trials trials = {.compilation = &c};
 	c.sink.check = trial_check;
 	c.sink.context = &trials;
@@ -425,6 +448,7 @@ static int compile_spec(const struct options *o, int i)
 	if (status == EXIT_OK)
 		print_checked(&c);
 	arena_free(&c.arena);
+	arena_free(&arena);
 	return status;
 }
 

@@ -2,6 +2,7 @@
 #ifndef DEPLOYC_DRIVER_COMPILE_H
 #define DEPLOYC_DRIVER_COMPILE_H
 #include "driver.h"
+#include "lock.h"
 #include "../planner/page.h"
 #include "../planner/trace.h"
 
@@ -14,8 +15,9 @@ struct compilation {
 	struct sink sink;
 	struct sema *sema;
 	struct target target;
-	struct text checked; /* a line for each deployment */
-	json_t *plans;       /* of `plan --format=json`: an object for each deployment */
+	struct text checked;     /* a line for each deployment */
+	json_t *plans;           /* of `plan --format=json`: an object for each deployment */
+	const struct lock *lock; /* NULL: the command uses none */
 	const char *sanitizer;
 };
 
@@ -56,7 +58,9 @@ struct variant {
 int variant_plan(struct variant *v, const struct options *o, const char *spec, const struct target *target);
 void variant_free(struct variant *v);
 
-/* trial.c: the options of a compilation, which read the same text of its spec again, with values after the -D of the
+/* trial.c: the overlays, and the text of the spec, which cannot be read again if it came from a pipe. */
+struct overlays with_text(struct arena *a, const struct overlays *o, const char *spec, struct file_text text);
+/* The options of a compilation, which read the same text of its spec again, with values after the -D of the
  * command line. */
 struct options compilation_with(const struct compilation *c, struct arena *a, const char *deploy,
                                 const struct suggestion *values, int n);

@@ -52,7 +52,7 @@ struct options {
 	int n_specs; /* of `explain`, codes */
 	enum error_form error_form;
 	enum output_form format;
-	bool color, markdown, only_check, quiet, kernels, no_goals;
+	bool color, markdown, only_check, quiet, kernels, no_goals, locked;
 	const char *output, *deploy, *cpu;
 	int level;
 	bool cuda;

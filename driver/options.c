@@ -234,6 +234,7 @@ static bool apply(struct parsing *p, enum option_id id, const char *value)
 	case OPTION_FORMAT:  p->format = value; return true;
 	case OPTION_QUIET:   o->quiet = true; return true;
 	case OPTION_GOALS:   o->no_goals = true; return true;
+	case OPTION_LOCKED:  o->locked = true; return true;
 	case OPTION_KERNELS: o->kernels = true; return true;
 	case OPTION_HELP:    o->command = COMMAND_HELP; return true;
 	case OPTION_VERSION: o->command = COMMAND_VERSION; return true;
@@ -335,6 +336,8 @@ static bool check_form(const struct options *o)
 		return usage("`--check` is for `deployc fmt`; `deployc check SPEC` checks a spec");
 	if (o->quiet && o->command != COMMAND_CHECK)
 		return usage("`--quiet` is for `deployc check`");
+	if (o->locked && o->command != COMMAND_CHECK)
+		return usage("`--locked` is for `deployc check`");
 	if (!o->n_specs)
 		return usage("no spec given");
 	if (o->command == COMMAND_CHECK)

@@ -104,7 +104,8 @@ static double largest_miss(const struct candidate *c)
 static void measure(struct search *s, struct candidate *c, struct planned *p)
 {
 	struct compilation *k = &s->compilation;
-	struct metrics m = metrics_of(p->deploy, p->schedule, &p->arena);
+	struct metrics m =
+		p->training ? training_metrics(p->training, &p->arena) : metrics_of(p->deploy, p->schedule, &p->arena);
 	int room = rank_room(s->deploy), n = 0;
 	c->gpus = (double)p->deploy->gpus;
 	c->usable = planner_usable(p->deploy);
@@ -315,6 +316,7 @@ static int search(const struct options *o, int i)
 	if (s.all.n && status != EXIT_USAGE) {
 		if (!s.n_hold && !s.interrupted)
 			search_report_none(&s);
+		s.lock = lock_write(&s);
 		(o->format == FORM_JSON ? search_json : search_print)(&s);
 	}
 	print_diagnostics(o, &s.compilation.sink, true);

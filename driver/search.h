@@ -50,6 +50,7 @@ struct search {
 	bool interrupted;
 	int growth; /* without one that holds: the multiple of devices with which one does; 0: none was found */
 	struct candidate grown;
+	const char *lock; /* the file that the choice was written to; NULL: none */
 };
 
 /* search_space.c: the fields to set. false after reports. */

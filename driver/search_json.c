@@ -100,5 +100,6 @@ void search_json(const struct search *s)
 	set(document, "interrupted", json_boolean(s->interrupted));
 	set(document, "best", plans_json(s, s->ranked, s->n_hold < 2 ? s->n_hold : 2));
 	set(document, "front", plans_json(s, front, n));
+	set(document, "lock", json_text_or_null(s->lock));
 	json_put_lines(document, stdout);
 }

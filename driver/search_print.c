@@ -41,10 +41,10 @@ const char *search_choice(const struct search *s, const struct candidate *c, con
 			text_add(&t, "%s%s = %s", t.n ? between : "", s->knobs.at[i].path, value_of(s, c, i));
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		const char *fields = fields_of(s, c, parts[i]);
-		bool plan = !strcmp(parts[i], "plan") && s->deploy->plan_name;
+		bool plan = !strcmp(parts[i], "plan") && s->deploy->plan_text;
 		if (fields)
 			text_add(&t, plan ? "%s%s = %s { %s }" : "%s%s %s{ %s }", t.n ? between : "", parts[i],
-			         plan ? s->deploy->plan_name : "", fields);
+			         plan ? s->deploy->plan_text : "", fields);
 	}
 	return t.at ? t.at : "as it is";
 }
@@ -173,13 +173,13 @@ void search_print(const struct search *s)
 		print_plan(s, "runner-up", &s->all.at[s->ranked[1]]);
 		print_why(s, best, &s->all.at[s->ranked[1]]);
 	}
-	if (best->lacks && s->deploy->needs_training && !is_known(best, METRIC_STEP_TIME))
-		puts("times       not predicted of training by this version");
-	else if (best->lacks)
+	if (best->lacks)
 		printf("times       not predicted: %s; bounds order the plans\n", best->lacks);
 	else if (best->basis)
 		printf("intervals   %s\n", best->basis);
 	print_front(s);
+	if (s->lock)
+		printf("\n%s keeps the choice\n", s->lock);
 }
 
 /* ---- nothing holds --------------------------------------------------------------------------- */

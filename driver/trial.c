@@ -23,8 +23,7 @@ static struct deploy *named(struct sema *s, const char *name)
 	return NULL;
 }
 
-/* The overlays, and the text of the spec, which cannot be read again if it came from a pipe. */
-static struct overlays with_text(struct arena *a, const struct overlays *o, const char *spec, struct file_text text)
+struct overlays with_text(struct arena *a, const struct overlays *o, const char *spec, struct file_text text)
 {
 	struct overlay *at = arena_array(a, struct overlay, o->n + 1);
 	at[0] = (struct overlay){source_key(a, o, spec), text};

@@ -193,6 +193,18 @@ static struct record *part(struct deployment *c, const char *field)
 	return NULL;
 }
 
+/* The name that the value of a field is written with, without its refinement. */
+static const char *name_in_text(struct deployment *c, const char *field)
+{
+	const struct field *f = record_field(c->self, field);
+	const struct node *e = NULL;
+	for (int i = 0; i < f->sets.n; i++)
+		e = f->sets.at[i].value ? f->sets.at[i].value : e;
+	while (e && e->kind == N_REFINE)
+		e = e->sub2.base;
+	return e ? dotted_name(c->sema->arena, e) : NULL;
+}
+
 static bool mentions(struct arena *a, const struct node *e, const char *term)
 {
 	const char *name = dotted_name(a, e);
@@ -240,6 +252,7 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 	d->engine = engine_read(s, engine);
 	d->model_name = c.model->name;
 	d->plan_name = c.plan->name;
+	d->plan_text = name_in_text(&c, "plan");
 	struct program *program = walk_model(s, c.model, d->name_span);
 	if (!program)
 		return d;

@@ -75,6 +75,7 @@ struct deploy {
 	struct span name_span;
 	struct program *program;
 	const char *model_name, *plan_name;
+	const char *plan_text; /* the plan's name as the deployment writes it: `mine.Sparse`; NULL: it writes none */
 	struct machine machine;
 	VEC(struct mesh_axis) mesh; /* outermost first */
 	int64_t gpus;

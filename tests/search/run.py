@@ -87,7 +87,7 @@ def brute_force(path, combinations, order):
 
 
 def front_of(holds):
-    points = [(-value(plan, "throughput per gpu"), value(plan, "tpot"), value(plan, "cost")) for _, plan in holds]
+    points = [(-value(plan, "throughput per gpu"), value(plan, "tpot") or 0, value(plan, "cost")) for _, plan in holds]
     def surpassed(p):
         return any(all(a <= b for a, b in zip(q, p)) and q != p for q in points)
     return {p for p in points if not surpassed(p)}
@@ -119,7 +119,7 @@ def check_space(folder, text, combinations, order):
         assert close(mine["peak"], plan["totals"]["memory.peak"]) and mine["ranks"] == plan["ranks"]
         for name, metric in plan["times"]["metrics"].items():
             assert mine["metrics"][name]["value"] == metric["value"], name
-    points = {(-value(p, "throughput per gpu"), value(p, "tpot"), value(p, "cost")) for p in
+    points = {(-value(p, "throughput per gpu"), value(p, "tpot") or 0, value(p, "cost")) for p in
               ({"ranks": p["ranks"], "totals": {}, "times": {"metrics": p["metrics"]}} for p in found["front"])}
     assert points == front_of(holds), "the front is another"
     for plan in [*found["best"], *found["front"]]:
@@ -186,6 +186,15 @@ def test_bounds(folder):
     assert "bounds order the plans" in deployc("search", folder / "spec.deploy").stdout
 
 
+def test_training(folder):
+    text = spec("Megatron { pp = auto; dp = auto; tp = auto; pipeline { schedule = one_f_one_b; microbatches = auto in [2, 4] } }",
+                goals=["require memory.headroom >= 3%", "minimize step_time"]).replace("use std.workload { Inference }", "use std.workload { Training }")
+    text = re.sub("Inference .*", "Training { batch = 32; seq = 1024 }", text).replace("Mixtral_8x7B", "Llama_3_1_8B")
+    combinations = [{"plan.pipeline.microbatches": b, **m} for b in (2, 4) for m in meshes(["pp", "dp", "tp"], 8, {}) if math.prod(m.values()) == 8]
+    found, _ = check_space(folder, text, combinations, [("minimize", "step_time")])
+    assert found["holds"] and found["best"][0]["metrics"]["step_time"]["value"] > 0
+
+
 def test_nothing_holds(folder):
     path = folder / "spec.deploy"
     path.write_text(spec("Megatron { tp = auto }", more="gpus = 1"))
@@ -228,6 +237,105 @@ def test_interruption(folder):
     out, err = run.communicate(timeout=60)
     assert run.returncode == 130, (run.returncode, out, err)
     assert re.search(r"interrupted after \d+ of 11996 plans", out) and "\nbest " in out, out
+
+
+LOCKED = "Megatron { tp = auto; ep = auto }"
+
+
+def locked(folder, text):
+    """A spec with a fresh lock: (its path, that of the lock)."""
+    path = folder / "spec.deploy"
+    path.write_text(text)
+    found, done = search(path)
+    assert done.returncode == 0 and found["lock"] == str(folder / "spec.lock"), done.stderr
+    return path, folder / "spec.lock"
+
+
+def test_lock(folder):
+    """`check`, `plan` and a build take what is open from a fresh lock, and it is what the search found."""
+    path, lock = locked(folder, spec(LOCKED))
+    document = json.loads(lock.read_text())
+    (entry,) = document["deployments"]
+    best = search(path)[0]["best"][0]
+    assert entry["values"] == best["values"] and entry["memory.peak"] == best["peak"]
+    assert entry["metrics"]["tpot"] == best["metrics"]["tpot"]["value"]
+    plain = json.loads(deployc("plan", path, "--format=json", *[w for k, v in best["values"].items() for w in ("-D", f"{k}={v}")]).stdout)
+    taken = deployc("plan", path, "--format=json")
+    assert "W0810" not in taken.stderr and json.loads(taken.stdout)["plans"] == plain["plans"]
+    done = deployc("check", "--locked", path)
+    assert done.returncode == 0 and f"D.plan.tp = {best['values']['plan.tp']}, by {lock}" in done.stdout, done.stdout + done.stderr
+    # What -D sets is not open.
+    other = deployc("plan", path, "--format=json", "-D", "plan.tp=2", "-D", "plan.ep=4")
+    sizes = {axis["axis"]: axis["size"] for axis in json.loads(other.stdout)["plans"][0]["mesh"]}
+    assert sizes["tp"] == 2 and sizes["ep"] == 4, sizes
+
+
+def test_lock_and_build(folder):
+    text = (ROOT / "samples" / "tiny_mixtral.deploy").read_text()
+    text = re.sub(r"Megatron *\{[^}]*\}", "Megatron { tp = auto; ep = auto in [1, 2] }", text)
+    path, lock = locked(folder, text)
+    lock.rename(folder / "kept")
+    done = deployc(path, "--emit=llvm", "-o", "/dev/null")
+    assert done.returncode == 1 and "E0804" in done.stderr and f"`{lock}` is missing" in done.stderr, done.stderr
+    (folder / "kept").rename(lock)
+    done = deployc(path, "--emit=llvm", "-o", "/dev/null")
+    assert done.returncode == 0 and "E0804" not in done.stderr, done.stderr
+
+
+def test_stale_locks(folder):
+    path, lock = locked(folder, spec(LOCKED))
+    fresh, text = lock.read_text(), path.read_text()
+
+    def refused(why):
+        done = deployc("check", "--locked", path)
+        assert done.returncode == 1 and "E0813" in done.stderr and why in done.stderr, (why, done.stderr)
+        done = deployc("check", path)
+        assert done.returncode == 0 and "W0810" in done.stderr and " by " not in done.stdout, done.stderr
+    path.write_text(text + "// changed\n")
+    refused("is stale: the spec or the library has changed since")
+    path.write_text(text)
+    assert deployc("check", "--locked", path).returncode == 0
+    document = json.loads(fresh)
+    lock.write_text(json.dumps({**document, "library": "0.0.0 0123456789abcdef"}))
+    refused("is stale")
+    lock.write_text(json.dumps({**document, "deployments": []}))
+    refused("has no value for it")
+    for wrong in ("", "{", "[]", json.dumps({**document, "version": 2}), json.dumps({**document, "format": "deployc-plan"})):
+        lock.write_text(wrong)
+        refused("is not a lock that this version reads")
+    lock.unlink()
+    refused("is missing")
+    # A value that the language does not take is a mistake with a place, and not more.
+    (entry,) = document["deployments"]
+    for value in ("8 8", "none", "99999999999999999999", 8):
+        lock.write_text(json.dumps({**document, "deployments": [{**entry, "values": {**entry["values"], "plan.tp": value}}]}))
+        done = deployc("check", "--locked", path)
+        assert done.returncode == 1 and re.search(r"^error\[E", done.stderr, re.M), (value, done.stderr)
+
+
+def test_locks_of_several(folder):
+    """Files that a spec uses count too; deployments keep their entries; without `auto`, or with -D, nothing is written."""
+    (folder / "plans.deploy").write_text("use std.plans { Megatron }\nplan Mine = Megatron { tp = auto; ep = auto }\n")
+    one = spec("mine.Mine").replace("use std.workload", 'use "plans.deploy" as mine\nuse std.workload')
+    two = re.search(r"^deploy D .*", one, re.S | re.M)[0].replace("deploy D", "deploy E").replace("batch = 64", "batch = 32")
+    path = folder / "spec.deploy"
+    path.write_text(f"{one}\n{two}")
+    for name in ("D", "E"):
+        search(path, f"--deploy={name}")
+    assert [entry["deploy"] for entry in json.loads((folder / "spec.lock").read_text())["deployments"]] == ["D", "E"]
+    done = deployc("check", "--locked", path)
+    assert done.returncode == 0, done.stderr
+    found, _ = search(path, "--deploy=E")
+    assert found["best"][0]["choice"].startswith("plan = mine.Mine { "), found["best"][0]["choice"]
+    before = (folder / "spec.lock").read_text()
+    assert search(path, "--deploy=E", "-D", "workload.batch=16")[0]["lock"] is None and (folder / "spec.lock").read_text() == before
+    (folder / "plans.deploy").write_text((folder / "plans.deploy").read_text() + "// changed\n")
+    assert deployc("check", "--locked", path).stderr.count("E0813") == 2
+    search(path, "--deploy=E")
+    assert [entry["deploy"] for entry in json.loads((folder / "spec.lock").read_text())["deployments"]] == ["E"]
+    path.write_text(spec("Megatron { tp = 8 }"))
+    (folder / "spec.lock").unlink()
+    assert search(path)[0]["lock"] is None and not (folder / "spec.lock").exists()
 
 
 def test_two_thousand_ranks(folder):
