@@ -159,13 +159,26 @@ int search_compare(const struct search *s, const struct candidate *a, const stru
 	return 0;
 }
 
-/* Puts candidate `i` where it belongs. Of equal ones the first comes first. */
-static void rank_in(struct search *s, int i)
+/* < 0: candidate a comes before b. */
+typedef int order(const struct search *s, int a, int b);
+
+static int by_rank(const struct search *s, int a, int b)
 {
-	int why, at = s->n_hold++;
-	for (; at > 0 && search_compare(s, &s->all.at[i], &s->all.at[s->ranked[at - 1]], &why) > 0; at--)
-		s->ranked[at] = s->ranked[at - 1];
-	s->ranked[at] = i;
+	int why;
+	return -search_compare(s, &s->all.at[a], &s->all.at[b], &why);
+}
+
+/* Sorts n candidates; equal ones keep their order. */
+static void sort(const struct search *s, int *at, int n, order *before)
+{
+	if (n < 2)
+		return;
+	int half = n / 2, i = 0, k = half, *out = arena_array(s->arena, int, n);
+	sort(s, at, half, before);
+	sort(s, at + half, n - half, before);
+	for (int m = 0; m < n; m++)
+		out[m] = k == n || (i < half && before(s, at[i], at[k]) <= 0) ? at[i++] : at[k++];
+	memcpy(at, out, sizeof *at * (size_t)n);
 }
 
 static double coordinate(const struct candidate *c, int i)
@@ -176,38 +189,38 @@ static double coordinate(const struct candidate *c, int i)
 	return isnan(x) ? 0 : i ? x : -x / c->gpus;
 }
 
-static bool surpasses(const struct candidate *a, const struct candidate *b)
+static int by_point(const struct search *s, int a, int b)
 {
-	bool better = false;
 	for (int i = 0; i < 3; i++) {
+		double x = coordinate(&s->all.at[a], i), y = coordinate(&s->all.at[b], i);
+		if (x != y)
+			return x < y ? -1 : 1;
+	}
+	return 0;
+}
+
+/* Is `a` no worse than `b` in anything? */
+static bool covers(const struct candidate *a, const struct candidate *b)
+{
+	for (int i = 0; i < 3; i++)
 		if (coordinate(a, i) > coordinate(b, i))
 			return false;
-		better |= coordinate(a, i) < coordinate(b, i);
-	}
-	return better;
+	return true;
 }
 
-static bool equals(const struct candidate *a, const struct candidate *b)
-{
-	return coordinate(a, 0) == coordinate(b, 0) && coordinate(a, 1) == coordinate(b, 1)
-	       && coordinate(a, 2) == coordinate(b, 2);
-}
-
+/* In the order of by_point no plan is surpassed by a later one, and of equal ones the first is the better one. */
 int search_front(const struct search *s, int *out)
 {
-	int n = 0;
+	int *all = arena_array(s->arena, int, s->n_hold + 1), n = 0;
+	for (int i = 0; i < s->n_hold; i++)
+		all[i] = s->ranked[i];
+	sort(s, all, s->n_hold, by_point);
 	for (int i = 0; i < s->n_hold; i++) {
-		const struct candidate *c = &s->all.at[s->ranked[i]];
-		bool on_front = true;
-		for (int k = 0; k < s->n_hold && on_front; k++) {
-			const struct candidate *other = &s->all.at[s->ranked[k]];
-			on_front = !surpasses(other, c) && (k >= i || !equals(other, c));
-		}
-		int at = n;
-		for (; on_front && at > 0 && coordinate(c, 0) < coordinate(&s->all.at[out[at - 1]], 0); at--)
-			out[at] = out[at - 1];
-		if (on_front)
-			out[at] = s->ranked[i], n++;
+		bool covered = false;
+		for (int k = 0; k < n && !covered; k++)
+			covered = covers(&s->all.at[out[k]], &s->all.at[all[i]]);
+		if (!covered)
+			out[n++] = all[i];
 	}
 	return n;
 }
@@ -219,8 +232,11 @@ static void count(struct search *s, int i)
 	const struct candidate *c = &s->all.at[i];
 	if (c->message)
 		s->counts[c->refused]++;
-	else
-		rank_in(s, i);
+	else {
+		if (!s->n_hold || by_rank(s, i, s->best) < 0)
+			s->best = i;
+		s->ranked[s->n_hold++] = i;
+	}
 }
 
 /* until_one: stops at the first that holds. */
@@ -231,11 +247,12 @@ static void try_all(struct search *s, bool until_one)
 	memset(s->counts, 0, sizeof s->counts);
 	s->ranked = arena_array(s->arena, int, s->all.n + 1);
 	for (int i = 0; i < s->all.n && !stopped && !(until_one && s->n_hold); i++) {
-		show_progress(&progress, s, i, s->n_hold ? &s->all.at[s->ranked[0]] : NULL);
+		show_progress(&progress, s, i, s->n_hold ? &s->all.at[s->best] : NULL);
 		if (!s->all.at[i].message)
 			search_try(s, &s->all.at[i]);
 		count(s, i);
 	}
+	sort(s, s->ranked, s->n_hold, by_rank);
 	s->interrupted = stopped;
 	if (progress.shows)
 		fputs("\r\033[K", stderr);
@@ -308,6 +325,7 @@ static int search(const struct options *o, int i)
 	struct arena arena = {.heap = o->heap};
 	struct search s = {.arena = &arena, .options = o};
 	struct sigaction old, act = {.sa_handler = stop};
+	stopped = 0;
 	sigaction(SIGINT, &act, &old);
 	compilation_begin(&s.compilation, o, o->specs[i]);
 	int status = search_all(&s);

@@ -46,6 +46,7 @@ struct search {
 	VEC(struct candidate) all;
 	int counts[DIAG_COUNT]; /* candidates refused, by code */
 	int n_hold, n_preferences, n_claims;
+	int best;    /* of those so far */
 	int *ranked; /* [n_hold]: indices of those that hold, best first */
 	bool interrupted;
 	int growth; /* without one that holds: the multiple of devices with which one does; 0: none was found */

@@ -232,7 +232,7 @@ void search_report_none(struct search *s)
 {
 	struct sink *sink = &s->compilation.sink;
 	const struct candidate *c = nearest(s);
-	struct diag *d = diag_report(sink, DIAG_E0814, s->deploy->name_span, "none of %d plans holds", s->all.n);
+	struct diag *d = diag_report(sink, DIAG_E0814, s->deploy->name_span, "none of the plans holds");
 	diag_note(sink, d, "the nearest: `%s`: %s [%s]", search_choice(s, c, "; "), c->message, diag_code_name(c->refused));
 	note_claims(s, d, c);
 	if (s->growth)

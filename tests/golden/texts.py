@@ -51,7 +51,7 @@ COMMANDS = {
     "report_no_output": ["report", SPEC], "report_form": ["report", SPEC, FORM], "report_unknown_form": ["report", SPEC, "-o", "/dev/null", "--format=pdf"], "report_nowhere": ["report", SPEC, "-o", "/none/report.html"],
     "report_auto": ["report", "tests/golden/good/serve.deploy", "--deploy=Serve", "-o", "/dev/null"], "report_several": ["report", "samples/own_plan.deploy", "-o", "/dev/null"], "help_report": ["help", "report"],
     "search": ["search", SPEC], "search_auto": ["search", "tests/golden/good/serve.deploy", "--deploy=Serve"],
-    "search_training": ["search", "tests/golden/good/serve.deploy", "--deploy=Train"], "search_output": ["search", SPEC, "-o", "/dev/null"], "search_several": ["search", "samples/own_plan.deploy"], "help_search": ["search", "--help"],
+    "search_output": ["search", SPEC, "-o", "/dev/null"], "search_several": ["search", "samples/own_plan.deploy"], "help_search": ["search", "--help"],
     "search_mistake": ["search", SPEC, "-D", "model.layers=none"], "search_many": ["search", SPEC, *[word for name in ("tp", "ep", "pp", "dp") for word in ("-D", f"plan.{name}=auto in 1..18")]],
     "graph_form": ["graph", SPEC, FORM], "graph_unknown_form": ["graph", SPEC, "--format=svg"], "graph_several": ["graph", "samples/own_plan.deploy"], "graph_training": ["graph", "tests/golden/good/serve.deploy", "--deploy=Train"],
     "graph_auto": ["graph", "tests/golden/good/serve.deploy", "--deploy=Serve"], "graph_nowhere": ["graph", SPEC, "-o", "/none/graph.dot"],  "several_deploys": ["plan", "samples/own_plan.deploy"],

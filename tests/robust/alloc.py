@@ -61,6 +61,7 @@ COMMANDS = {
     "figures": Command(FRONT, "plan --format=json good.deploy", (0,)),
     "diff":    Command(FRONT, "diff good.deploy -D workload.batch=2", (0,)),
     "what_if": Command(FRONT, "what-if good.deploy -D workload.batch=2,4", (0,)),
+    "search":  Command(FRONT, "search good.deploy -D plan.tp=auto", (0,)),
     "report":  Command(FRONT, "report good.deploy -o out", (0,)),
     "trace":   Command(FRONT, "trace good.deploy -o out", (1,)),
     "graph":   Command(FRONT, "graph good.deploy", (0,)),
