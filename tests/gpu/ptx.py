@@ -35,7 +35,7 @@ deploy Full {{
   model    = {model}
   cluster  = CPUHost {{ ranks = {ranks}; device {{ memory = 8 TiB; peak {{ f16 = 1 TFLOPS }} }} }}
   plan     = Megatron {{ tp = {ranks} }}
-  workload = Inference {{ batch = 4; seq = 1..2048; output = 128 }}
+  workload = Inference {{ batch = 4; seq = 1..512; output = 128 }}
 }}
 """
 
