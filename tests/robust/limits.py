@@ -155,7 +155,7 @@ model("lets in branches", CLEAN, end="when (true) {\n" + each("let l$ = 1\n") + 
 model("branches", CLEAN, end=each("when (true) { let l$ = 1 }\n"))
 model("operators in a row", CLEAN, body="x = x + x\n" * 10_000)
 model("blocks called", CLEAN, body=each('x = x + GatedMLP(x) as m$ from "m$"\n', 500))
-model("goals", CLEAN, goals=each("require ttft <= $ ms\n", 10_000))
+model("goals", CLEAN, goals=each("require ttft <= 1$ s\n", 10_000))
 model("rules", CLEAN, plan="mesh a = 4\n" + "ffn -> a\n" * 100_000)
 model("mesh axes", CLEAN, plan="mesh a = 4\n" + each("mesh m$ = 1\n", 2_000) + "ffn -> a\n")
 
