@@ -160,7 +160,7 @@ static const char *basis_of(const struct timing *t, struct arena *a)
 		return arena_printf(a, "efficiency as stated; the widest interval of all tables");
 	if (!in_tables(t))
 		return arena_printf(a, "%s was never measured on such devices; the widest interval of all tables", engine);
-	return arena_printf(a, "80%% of known tables of its kind");
+	return "80% of known tables of its kind";
 }
 
 static double of_rank_peak(const struct serving *s)
@@ -224,9 +224,10 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 	m->ops = all.ops;
 	m->kind = kind;
 	m->of[METRIC_MEMORY_SHARE] = estimate_of(all.bytes / bandwidth / all.seconds, kind, true, 1);
-	double active = m->active_params * 2 * tokens / ((double)s->deploy->gpus * peak);
+	double active = m->active_params * 2 * tokens / (double)s->deploy->gpus;
+	active = active < all.operations ? active : all.operations; /* logits are not wanted of every token */
 	if (figure_known(peak))
-		m->of[METRIC_MFU] = estimate_of(active / all.seconds, kind, true, 1);
+		m->of[METRIC_MFU] = estimate_of(active / peak / all.seconds, kind, true, 1);
 	if (figure_known(peak))
 		m->of[METRIC_HFU] = estimate_of(all.operations / peak / all.seconds, kind, true, 1);
 	m->batch = all.by;
@@ -275,7 +276,7 @@ struct metrics metrics_of(const struct deploy *d, const struct schedule *s, stru
 	set_batch(&v, prompt, output, has_experts(s));
 	set_first_token(&v, prompt);
 	m.of[METRIC_BUBBLE] = estimate_exact(m.decode ? m.decode->bubble : m.prefill->bubble);
-	m.basis = basis_of(&v.timing, arena);
+	m.basis = arena_printf(arena, "%s%s", basis_of(&v.timing, arena), timing_borrowed(&v.timing, arena));
 	m.lacks = v.timing.lacks;
 	if (m.lacks)
 		drop_values(&m);

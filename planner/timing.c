@@ -218,6 +218,7 @@ double timing_attention(struct timing *t, const struct attention *a)
 		     one_query ? "no calibration of attention in decode" : "no calibration of attention in prefill");
 	if (t->lacks)
 		return ABSENT;
+	t->borrowed |= t->engine && t->engine->library && strcmp(f->library, t->engine->library) != 0;
 	return !one_query ? time_prefill(&t->silicon, &f->prefill, a)
 	                  : time_decode(&t->silicon, a->latent ? &f->latent : &f->decode, a);
 }
@@ -230,6 +231,16 @@ double timing_attention_back(struct timing *t, const struct attention *a)
 		return 2.5 * forward;
 	const struct fit_attention *f = attention_with(t, false, false);
 	return f->backward > 0 ? time_prefill_back(&t->silicon, f, a) : 2.5 * forward;
+}
+
+const char *timing_borrowed(const struct timing *t, struct arena *a)
+{
+	const struct calibration *c = t->calibration;
+	const char *device = t->machine->device.name;
+	bool sibling = c && c->of && device && strcmp(c->of, device) != 0;
+	const char *whose = sibling ? arena_printf(a, "; constants of %s", c->of) : "";
+	return arena_printf(a, "%s%s", whose,
+	                    t->borrowed ? "; the nearest format or kernels where none of its own was measured" : "");
 }
 
 /* ---- collectives ------------------------------------------------------------------------------ */

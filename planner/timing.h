@@ -17,10 +17,13 @@ struct timing {
 	double *members;      /* room for group_members() */
 	const char
 		*lacks;    /* the first input that seconds need and nobody stated, as "Card has no calibration"; NULL: none */
-	bool borrowed; /* a fit of other formats had to do */
+	bool borrowed; /* a fit of other formats, or of another library of kernels, had to do */
 };
 /* `lacks` may be set at once. What is made lives in the arena. */
 struct timing timing_of_deploy(const struct deploy *d, struct arena *arena);
+
+/* What the constants are of, if not of this device, these formats and this engine's kernels; "": of these. */
+const char *timing_borrowed(const struct timing *t, struct arena *a);
 
 /* Seconds; ABSENT with t->lacks, which they may set. Operations and bytes are those of the whole launch. */
 double timing_pass(const struct timing *t, double bytes, bool reduces);

@@ -65,7 +65,7 @@ struct metrics training_metrics(const struct training *t, struct arena *arena)
 	m.of[METRIC_COST] = spent(&time, d->machine.price, gpus, kind, "no `price` of the cluster");
 	m.of[METRIC_ENERGY] = spent(&time, d->machine.device.power, gpus, kind, "no `power` of the device");
 	m.batch = (struct floor){.compute = least};
-	m.basis = basis_of(&time, d, arena);
+	m.basis = arena_printf(arena, "%s%s", basis_of(&time, d, arena), time.borrowed);
 	m.lacks = time.lacks;
 	if (m.lacks)
 		drop_values(&m);

@@ -369,6 +369,7 @@ struct training_time training_time_of(const struct training *t, struct arena *ar
 		after_microbatches(&s, &out);
 	out.fixed = s.timing.engine && figure_known(s.timing.engine->step) ? s.timing.engine->step : 0;
 	out.lacks = s.timing.lacks;
+	out.borrowed = timing_borrowed(&s.timing, s.timing.arena);
 	out.measured = s.timing.calibration && s.timing.engine && s.timing.engine->measured;
 	out.seconds = out.lacks ? ABSENT
 	                        : out.compute + out.exposed + out.host + out.messages + out.waiting + out.sync
