@@ -188,8 +188,8 @@ static int64_t open_ranks(struct search *s, const int *value)
 	const struct node **items = arena_array(s->arena, const struct node *, s->fixed.n + s->knobs.n + 1);
 	int n = 0;
 	bool changed = s->fixed.n > 0;
-	memcpy(items, s->fixed.at, sizeof *items * (size_t)(s->fixed.at ? s->fixed.n : 0));
-	n = s->fixed.n;
+	for (; n < s->fixed.n; n++)
+		items[n] = s->fixed.at[n];
 	for (int i = 0; i < s->knobs.n; i++)
 		if (s->knobs.at[i].kind != CHOICE_MESH) {
 			items[n++] = s->knobs.at[i].items.at[value[i]];

@@ -304,8 +304,10 @@ static double stated_collective(struct timing *t, enum dr_collective_kind kind, 
 double timing_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size)
 {
 	check_links(t, members);
-	if (t->lacks || kind == DR_RECV)
-		return t->lacks ? ABSENT : 0;
+	if (t->lacks)
+		return ABSENT;
+	if (kind == DR_RECV || size <= 0)
+		return 0;
 	if (!t->calibration)
 		return stated_collective(t, kind, members, size);
 	const struct fit_collective *fits = t->calibration->collective;

@@ -176,7 +176,7 @@ static void add_layers(const struct training *t, int stage, struct training_memo
 			gathered += turns * body->gathered;
 			m->working = turns > 0 && body->working > m->working ? body->working : m->working;
 		}
-		largest = saved > largest ? saved : largest;
+		largest = fmax(largest, saved);
 	}
 	m->working += gathered;
 	m->saved = slots * largest + slots / (double)t->pipeline.chunks * marked_bytes(t, t->saved, -1, stage);

@@ -239,8 +239,6 @@ static double ends_of(struct stepping *s)
 		    && !t->local->program->params.at[training_source(t, i)->param].in_loop)
 			bytes += training_param_bytes(t, &t->local->program->params.at[training_source(t, i)->param], CLASS_WEIGHT,
 			                              t->deploy->work.optimizer.gradient);
-	if (bytes <= 0)
-		return 0;
 	training_members(t, stages, s->timing.members);
 	for (int k = 0; k < t->deploy->machine.levels.n; k++)
 		s->timing.members[k] = s->timing.members[k] > 1 ? 2 : 1;

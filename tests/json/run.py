@@ -549,6 +549,9 @@ def check_report(*words):
     page = Page(text)
     same("what refers to something outside", page.outside, [])
     assert "http" not in re.sub(r"<script.*</script>", "", text, flags=re.S), "an address"
+    said = [json.loads(line) for line in deployc("check", "--error-format=json", *words).stderr.splitlines()]
+    errors, warnings = (sum(d["code"][0] == letter and not d["allowed"] for d in said) for letter in "EW")
+    assert f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}" in text, "mistakes"
     same("data", json.loads(next(element["text"] for element in page.elements if element["tag"] == "script")), data)
     same("plan", data["plan"], plan_of(*words))
     graph = document("graph", "graph", *words)[0]
