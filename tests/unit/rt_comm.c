@@ -426,12 +426,30 @@ static void lose_the_helper(struct site *s)
 		s->device->write(s->device, flat(s->src, 64), s->host);
 }
 
+/* It ends between a request and its answer. */
+static void lose_a_helper_that_is_waited_for(struct site *s)
+{
+	if (s->rank)
+		return;
+	pid_t far = helper();
+	kill(far, SIGSTOP);
+	if (fork() == 0) {
+		usleep(50000);
+		kill(far, SIGKILL);
+		_exit(0);
+	}
+	s->device->read(s->device, s->host, flat(s->src, 64));
+	_exit(STATUS_OK); /* no later request may tell it instead */
+}
+
 static void the_far_device_fails(void **state)
 {
 	(void)state;
 	expect_failure("far", allocate_too_much, 0, STATUS_FAILED,
 	               "the far device does not have 1152921504606846976 bytes of memory left");
 	expect_failure("far", lose_the_helper, 0, STATUS_FAILED, "the far device's helper was ended by signal 9 (Killed)");
+	expect_failure("far", lose_a_helper_that_is_waited_for, 0, STATUS_FAILED,
+	               "the far device's helper was ended by signal 9 (Killed)");
 }
 
 static void send_after_the_last(struct site *s)
