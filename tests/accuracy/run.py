@@ -155,7 +155,7 @@ KORTHIKANTI = {"Korthikanti table 5": "training: Korthikanti et al.", "Korthikan
 
 
 def korthikanti():
-    groups, rows = {}, figures("training/measured.csv")
+    groups, rows = {}, [row for row in figures("training/measured.csv") if row["group"] in KORTHIKANTI]
     for spec in sorted({row["spec"] for row in rows}):
         found = json.loads(run(DEPLOYC, "plan", "--format=json", HERE / "training" / f"{spec}.deploy"))["plans"]
         plans = {one["deploy"]: one for one in found}
