@@ -43,12 +43,16 @@ static struct sum add(struct serving *s, struct sum a, struct sum b, double time
 
 static double microbatches_of(const struct serving *s) { return (double)s->schedule->pipeline.microbatches; }
 
-/* Bytes and operations are those of the slowest stage's ranks. */
-static struct sum sum_of(const struct step_time *t, double microbatches)
+/* Bytes and operations are those of a rank, in the mean of all stages. */
+static struct sum sum_of(const struct serving *s, const struct step_time *t, double microbatches)
 {
-	const struct stage_time *slow = &t->stage[t->slowest];
-	return (struct sum){t->seconds, t->floor, t->exposed, microbatches * slow->bytes, microbatches * slow->operations,
-	                    t->by,      t->ops};
+	struct sum out = {.seconds = t->seconds, .floor = t->floor, .exposed = t->exposed, .by = t->by, .ops = t->ops};
+	double share = microbatches / (double)s->schedule->stages.n;
+	for (int i = 0; i < s->schedule->stages.n; i++) {
+		out.bytes += share * t->stage[i].bytes;
+		out.operations += share * t->stage[i].operations;
+	}
+	return out;
 }
 
 /* ---- prompts ---------------------------------------------------------------------------------- */
@@ -70,7 +74,7 @@ static struct sum prefill_step(struct serving *s, double tokens, double sequence
 		*s->out->prefill = t;
 		s->out->prefill_load = load;
 	}
-	return sum_of(&t, used);
+	return sum_of(s, &t, used);
 }
 
 /* One prompt of an owner after the other, each in steps of `chunk` tokens. What a step reads of the cache grows with
@@ -118,7 +122,7 @@ static struct sum decode_step(struct serving *s, double sequences, double contex
 		*s->out->decode = t;
 		s->out->decode_load = load;
 	}
-	return sum_of(&t, used);
+	return sum_of(s, &t, used);
 }
 
 /* All steps but the one that ends the prompts. Their time is nearly linear in the context: Simpson's rule. */

@@ -142,6 +142,24 @@ def stages_decode(times):
     near("the step", found["seconds"], sum(stages) + 7 * max(stages))
 
 
+def of_stages(found, what):
+    """Of a rank, in the mean of all stages: operations or bytes of a step."""
+    stages = len(found["stages"])
+    return sum(one["times"][i] * term[what] * term["rounds"] for one in found["lists"] for term in one["terms"]
+               for i in range(stages)) / stages * found["microbatches"]
+
+
+@check
+def stages_shares(times):
+    """64 prompts of 512 are 4 steps, and 64 tokens 63 more: what all ranks do, over what they could."""
+    metrics, prefill, decode = times["Stages"]["metrics"], step(times["Stages"], "prefill"), step(times["Stages"], "decode")
+    assert prefill["sequences"] * prefill["microbatches"] == 16
+    whole = 64 / metrics["throughput.sequences"]["value"]
+    near("the batch", whole, 4 * prefill["seconds"] + 63 * decode["seconds"], 1e-3)
+    near("hfu", metrics["hfu"]["value"], (4 * of_stages(prefill, "operations") + 63 * of_stages(decode, "operations")) / PEAK / whole, 1e-3)
+    near("memory.share", metrics["memory.share"]["value"], (4 * of_stages(prefill, "bytes") + 63 * of_stages(decode, "bytes")) / MEMORY / whole, 1e-3)
+
+
 # ---- Gemma 3 27B: 5 of 6 layers look back 1,024 positions; 32 heads, 16 of keys, 128 wide -----------------------------------
 @check
 def windows(times):
