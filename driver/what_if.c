@@ -264,8 +264,6 @@ static void print_text(const struct what_if *w)
 	print_intervals(w);
 }
 
-static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
-
 static json_t *codes_of(const struct row *r, bool errors)
 {
 	json_t *array = json_array();
@@ -278,14 +276,12 @@ static json_t *row_metrics(const struct row *r)
 {
 	json_t *metrics = json_object();
 	for (int m = 0; m < METRICS; m++) {
-		json_t *metric = json_object(), *interval = json_array();
-		json_array_append_new(interval, json_figure(r->metrics[m].low80));
-		json_array_append_new(interval, json_figure(r->metrics[m].high80));
-		set(metric, "value", json_figure(r->metrics[m].value));
-		set(metric, "interval80", interval);
-		if (isfinite(r->metrics[m].value))
-			set(metrics, metric_name((enum metric)m), json_incref(metric));
-		json_decref(metric);
+		if (!isfinite(r->metrics[m].value))
+			continue;
+		json_t *metric = json_object();
+		json_set(metric, "value", json_figure(r->metrics[m].value));
+		json_set(metric, "interval80", json_range(r->metrics[m].low80, r->metrics[m].high80));
+		json_set(metrics, metric_name((enum metric)m), metric);
 	}
 	return metrics;
 }
@@ -294,16 +290,16 @@ static json_t *row_of(const struct what_if *w, const struct row *r)
 {
 	json_t *row = json_object(), *values = json_object(), *totals = json_object();
 	for (int i = 0; i < w->ranges.n; i++)
-		set(values, w->ranges.at[i].path, json_text(w->ranges.at[i].values.at[r->value[i]]));
+		json_set(values, w->ranges.at[i].path, json_text(w->ranges.at[i].values.at[r->value[i]]));
 	for (int i = 0; i < r->n_totals; i++)
-		set(totals, r->totals[i].name, json_figure(r->totals[i].value));
-	set(row, "values", values);
-	set(row, "ranks", json_figure(r->ranks));
-	set(row, "totals", totals);
-	set(row, "metrics", row_metrics(r));
-	set(row, "fits", json_boolean(r->fits));
-	set(row, "errors", codes_of(r, true));
-	set(row, "warnings", codes_of(r, false));
+		json_set(totals, r->totals[i].name, json_figure(r->totals[i].value));
+	json_set(row, "values", values);
+	json_set(row, "ranks", json_figure(r->ranks));
+	json_set(row, "totals", totals);
+	json_set(row, "metrics", row_metrics(r));
+	json_set(row, "fits", json_boolean(r->fits));
+	json_set(row, "errors", codes_of(r, true));
+	json_set(row, "warnings", codes_of(r, false));
 	return row;
 }
 
@@ -312,9 +308,9 @@ static void print_json(const struct what_if *w)
 	json_t *document = json_document("deployc-what-if", WHAT_IF_JSON_VERSION), *rows = json_array();
 	for (int i = 0; i < w->rows.n; i++)
 		json_array_append_new(rows, row_of(w, &w->rows.at[i]));
-	set(document, "spec", json_text(w->base.compilation.label));
-	set(document, "deploy", json_text(w->base.planned.deploy->name));
-	set(document, "rows", rows);
+	json_set(document, "spec", json_text(w->base.compilation.label));
+	json_set(document, "deploy", json_text(w->base.planned.deploy->name));
+	json_set(document, "rows", rows);
 	json_put_lines(document, stdout);
 }
 

@@ -144,8 +144,6 @@ const char *diff_text(struct arena *arena, const struct diff *d)
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
-
 static json_t *codes_of(const char *const *codes, int begin, int end)
 {
 	json_t *array = json_array();
@@ -157,11 +155,11 @@ static json_t *codes_of(const char *const *codes, int begin, int end)
 static json_t *side_of(const struct compared *c)
 {
 	json_t *side = json_object();
-	set(side, "spec", json_text(c->spec));
-	set(side, "deploy", json_text(c->deploy));
-	set(side, "scheduled", json_boolean(is_scheduled(c)));
-	set(side, "errors", codes_of(c->codes, 0, c->n_errors));
-	set(side, "warnings", codes_of(c->codes, c->n_errors, c->n_codes));
+	json_set(side, "spec", json_text(c->spec));
+	json_set(side, "deploy", json_text(c->deploy));
+	json_set(side, "scheduled", json_boolean(is_scheduled(c)));
+	json_set(side, "errors", codes_of(c->codes, 0, c->n_errors));
+	json_set(side, "warnings", codes_of(c->codes, c->n_errors, c->n_codes));
 	return side;
 }
 
@@ -171,9 +169,9 @@ static json_t *settings_of(const struct diff *d)
 	for (int i = 0; i < d->settings.n; i++) {
 		const struct diff_setting *s = &d->settings.at[i];
 		json_t *setting = json_object();
-		set(setting, "path", json_text(s->path));
-		set(setting, "a", s->text[0] ? json_text(s->text[0]) : json_null());
-		set(setting, "b", s->text[1] ? json_text(s->text[1]) : json_null());
+		json_set(setting, "path", json_text(s->path));
+		json_set(setting, "a", s->text[0] ? json_text(s->text[0]) : json_null());
+		json_set(setting, "b", s->text[1] ? json_text(s->text[1]) : json_null());
 		json_array_append_new(array, setting);
 	}
 	return array;
@@ -185,9 +183,9 @@ static json_t *totals_of(const struct diff *d)
 	for (int i = 0; i < d->totals.n; i++) {
 		const struct diff_total *t = &d->totals.at[i];
 		json_t *total = json_object();
-		set(total, "total", json_text(t->name));
-		set(total, "a", json_figure(t->value[0]));
-		set(total, "b", json_figure(t->value[1]));
+		json_set(total, "total", json_text(t->name));
+		json_set(total, "a", json_figure(t->value[0]));
+		json_set(total, "b", json_figure(t->value[1]));
 		json_array_append_new(array, total);
 	}
 	return array;
@@ -197,11 +195,9 @@ static json_t *metric_side(const struct diff_metric *m, int side)
 {
 	if (!isfinite(m->value[side]))
 		return json_null();
-	json_t *object = json_object(), *interval = json_array();
-	json_array_append_new(interval, json_figure(m->low80[side]));
-	json_array_append_new(interval, json_figure(m->high80[side]));
-	set(object, "value", json_figure(m->value[side]));
-	set(object, "interval80", interval);
+	json_t *object = json_object();
+	json_set(object, "value", json_figure(m->value[side]));
+	json_set(object, "interval80", json_range(m->low80[side], m->high80[side]));
 	return object;
 }
 
@@ -211,9 +207,9 @@ static json_t *metric_list(const struct diff *d)
 	for (int i = 0; i < d->metrics.n; i++) {
 		const struct diff_metric *m = &d->metrics.at[i];
 		json_t *metric = json_object();
-		set(metric, "metric", json_string(metric_name(m->metric)));
-		set(metric, "a", metric_side(m, 0));
-		set(metric, "b", metric_side(m, 1));
+		json_set(metric, "metric", json_string(metric_name(m->metric)));
+		json_set(metric, "a", metric_side(m, 0));
+		json_set(metric, "b", metric_side(m, 1));
 		json_array_append_new(array, metric);
 	}
 	return array;
@@ -222,8 +218,8 @@ static json_t *metric_list(const struct diff *d)
 static json_t *traffic_side(const struct diff_traffic *t, int side)
 {
 	json_t *object = json_object();
-	set(object, "runs", json_figure(t->side[side].runs));
-	set(object, "bytes", json_figure(t->side[side].bytes));
+	json_set(object, "runs", json_figure(t->side[side].runs));
+	json_set(object, "bytes", json_figure(t->side[side].bytes));
 	return object;
 }
 
@@ -233,12 +229,12 @@ static json_t *traffic_of(const struct diff *d)
 	for (int i = 0; i < d->traffic.n; i++) {
 		const struct diff_traffic *t = &d->traffic.at[i];
 		json_t *traffic = json_object();
-		set(traffic, "program", json_text(t->program));
-		set(traffic, "kind", json_text(t->kind));
-		set(traffic, "over", json_text(t->over));
-		set(traffic, "region", json_text(t->region));
-		set(traffic, "a", traffic_side(t, 0));
-		set(traffic, "b", traffic_side(t, 1));
+		json_set(traffic, "program", json_text(t->program));
+		json_set(traffic, "kind", json_text(t->kind));
+		json_set(traffic, "over", json_text(t->over));
+		json_set(traffic, "region", json_text(t->region));
+		json_set(traffic, "a", traffic_side(t, 0));
+		json_set(traffic, "b", traffic_side(t, 1));
 		json_array_append_new(array, traffic);
 	}
 	return array;
@@ -247,11 +243,11 @@ static json_t *traffic_of(const struct diff *d)
 json_t *diff_json(const struct diff *d)
 {
 	json_t *document = json_document("deployc-diff", DIFF_JSON_VERSION);
-	set(document, "a", side_of(&d->side[0]));
-	set(document, "b", side_of(&d->side[1]));
-	set(document, "settings", settings_of(d));
-	set(document, "totals", totals_of(d));
-	set(document, "metrics", metric_list(d));
-	set(document, "collectives", traffic_of(d));
+	json_set(document, "a", side_of(&d->side[0]));
+	json_set(document, "b", side_of(&d->side[1]));
+	json_set(document, "settings", settings_of(d));
+	json_set(document, "totals", totals_of(d));
+	json_set(document, "metrics", metric_list(d));
+	json_set(document, "collectives", traffic_of(d));
 	return document;
 }

@@ -2,18 +2,16 @@
 #include "graph.h"
 #include "../support/json.h"
 
-static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
-
 static json_t *axes_of(const struct graph *g)
 {
 	json_t *axes = json_array();
 	for (int i = 0; i < g->axes.n; i++) {
 		const struct graph_axis *a = &g->axes.at[i];
 		json_t *axis = json_object();
-		set(axis, "axis", json_text(a->name));
-		set(axis, "size", json_integer(a->size));
-		set(axis, "stride", json_integer(a->stride));
-		set(axis, "shown", json_boolean(a->shown));
+		json_set(axis, "axis", json_text(a->name));
+		json_set(axis, "size", json_integer(a->size));
+		json_set(axis, "stride", json_integer(a->stride));
+		json_set(axis, "shown", json_boolean(a->shown));
 		json_array_append_new(axes, axis);
 	}
 	return axes;
@@ -29,10 +27,10 @@ static json_t *stages_of(const struct graph *g)
 		json_t *object = json_object(), *layers = json_array();
 		json_array_append_new(layers, json_integer(s->stages.at[run.begin].layer_begin));
 		json_array_append_new(layers, json_integer(s->stages.at[run.end - 1].layer_end));
-		set(object, "stage", json_integer(run.begin));
-		set(object, "count", json_integer(run.end - run.begin));
-		set(object, "layers", layers);
-		set(object, "bytes", plan_memory_json(&m));
+		json_set(object, "stage", json_integer(run.begin));
+		json_set(object, "count", json_integer(run.end - run.begin));
+		json_set(object, "layers", layers);
+		json_set(object, "bytes", plan_memory_json(&m));
 		json_array_append_new(runs, object);
 	}
 	return runs;
@@ -47,12 +45,12 @@ static json_t *nodes_of(struct arena *arena, const struct graph *g)
 		json_t *node = json_object(), *coordinates = json_object();
 		for (int k = 0; k < g->axes.n; k++)
 			if (g->axes.at[k].shown)
-				set(coordinates, g->axes.at[k].name, json_integer(n->coordinate[k]));
-		set(node, "id", json_text(graph_name(arena, g, n)));
-		set(node, "stage", json_integer(run.begin));
-		set(node, "coordinates", coordinates);
-		set(node, "rank", json_integer(n->rank));
-		set(node, "ranks", json_integer(g->ranks * (run.end - run.begin)));
+				json_set(coordinates, g->axes.at[k].name, json_integer(n->coordinate[k]));
+		json_set(node, "id", json_text(graph_name(arena, g, n)));
+		json_set(node, "stage", json_integer(run.begin));
+		json_set(node, "coordinates", coordinates);
+		json_set(node, "rank", json_integer(n->rank));
+		json_set(node, "ranks", json_integer(g->ranks * (run.end - run.begin)));
 		json_array_append_new(nodes, node);
 	}
 	return nodes;
@@ -96,9 +94,9 @@ static json_t *pairs_of(struct arena *arena, const struct graph *g, int run, int
 static json_t *edge_of(const struct graph *g, int collective, int run, int64_t times, json_t *groups)
 {
 	json_t *edge = plan_collective_json(g->plan, &g->plan->collectives.at[collective]);
-	set(edge, "stage", json_integer(g->runs.at[run].begin));
-	set(edge, "times", json_integer(times));
-	set(edge, "groups", groups);
+	json_set(edge, "stage", json_integer(g->runs.at[run].begin));
+	json_set(edge, "times", json_integer(times));
+	json_set(edge, "groups", groups);
 	return edge;
 }
 
@@ -128,11 +126,11 @@ static json_t *edges_of(struct arena *arena, const struct graph *g)
 json_t *graph_json(struct arena *arena, const struct graph *g)
 {
 	json_t *graph = json_object();
-	set(graph, "deploy", json_text(g->plan->deploy->name));
-	set(graph, "ranks", json_integer(g->plan->deploy->gpus));
-	set(graph, "axes", axes_of(g));
-	set(graph, "stages", stages_of(g));
-	set(graph, "nodes", nodes_of(arena, g));
-	set(graph, "edges", edges_of(arena, g));
+	json_set(graph, "deploy", json_text(g->plan->deploy->name));
+	json_set(graph, "ranks", json_integer(g->plan->deploy->gpus));
+	json_set(graph, "axes", axes_of(g));
+	json_set(graph, "stages", stages_of(g));
+	json_set(graph, "nodes", nodes_of(arena, g));
+	json_set(graph, "edges", edges_of(arena, g));
 	return graph;
 }

@@ -51,18 +51,16 @@ struct page *planner_page(struct arena *arena, struct plan *plan, const char *sp
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
-
 static json_t *weights_of(const struct page *p)
 {
 	json_t *weights = json_array();
 	for (int i = 0; i < p->weights.n; i++) {
 		const struct page_weight *w = &p->weights.at[i];
 		json_t *weight = json_object();
-		set(weight, "param", json_text(w->param->param->path));
-		set(weight, "dtype", json_string(dtype_name(w->param->param->dtype)));
-		set(weight, "copies", json_integer(w->copies));
-		set(weight, "bytes", json_figure(w->bytes));
+		json_set(weight, "param", json_text(w->param->param->path));
+		json_set(weight, "dtype", json_string(dtype_name(w->param->param->dtype)));
+		json_set(weight, "copies", json_integer(w->copies));
+		json_set(weight, "bytes", json_figure(w->bytes));
 		json_array_append_new(weights, weight);
 	}
 	return weights;
@@ -102,12 +100,12 @@ static void add_largest(struct arena *arena, const struct page *p, const struct 
 			return;
 		taken[best] = true;
 		json_t *one = json_object();
-		set(one, "program", json_text(s->programs.at[load->program].name));
-		set(one, "what", json_text(s->op_names.at[best]));
-		set(one, "kind", json_string(term_kind_name(t->ops[best].term->kind)));
-		set(one, "seconds", json_figure(t->ops[best].seconds));
-		set(one, "share", json_figure(t->ops[best].seconds / all));
-		set(one, "exposed", json_figure(t->ops[best].exposed));
+		json_set(one, "program", json_text(s->programs.at[load->program].name));
+		json_set(one, "what", json_text(s->op_names.at[best]));
+		json_set(one, "kind", json_string(term_kind_name(t->ops[best].term->kind)));
+		json_set(one, "seconds", json_figure(t->ops[best].seconds));
+		json_set(one, "share", json_figure(t->ops[best].seconds / all));
+		json_set(one, "exposed", json_figure(t->ops[best].exposed));
 		json_array_append_new(largest, one);
 	}
 }
@@ -134,13 +132,13 @@ static json_t *traffic_of(const struct page *p)
 			json_t *object = json_object(), *kinds = json_object();
 			int stage = busiest(p->graph, i, level);
 			for (int kind = 0; kind <= DR_SEND; kind++)
-				set(kinds, collective_name((enum dr_collective_kind)kind),
-				    json_figure(graph_traffic(p->graph, stage, i, level, (enum dr_collective_kind)kind)));
-			set(object, "program", json_text(s->programs.at[i].name));
-			set(object, "level", json_text(m->levels.at[level].name));
-			set(object, "stage", json_integer(stage));
-			set(object, "bytes", json_figure(all_traffic(p->graph, stage, i, level)));
-			set(object, "kinds", kinds);
+				json_set(kinds, collective_name((enum dr_collective_kind)kind),
+				         json_figure(graph_traffic(p->graph, stage, i, level, (enum dr_collective_kind)kind)));
+			json_set(object, "program", json_text(s->programs.at[i].name));
+			json_set(object, "level", json_text(m->levels.at[level].name));
+			json_set(object, "stage", json_integer(stage));
+			json_set(object, "bytes", json_figure(all_traffic(p->graph, stage, i, level)));
+			json_set(object, "kinds", kinds);
 			json_array_append_new(traffic, object);
 		}
 	return traffic;
@@ -151,9 +149,9 @@ static json_t *notes_of(const struct page *p)
 	json_t *notes = json_array();
 	for (int i = 0; i < p->notes.n; i++) {
 		json_t *note = json_object();
-		set(note, "code", json_string(p->notes.at[i].code));
-		set(note, "place", json_text(p->notes.at[i].place));
-		set(note, "message", json_text(p->notes.at[i].message));
+		json_set(note, "code", json_string(p->notes.at[i].code));
+		json_set(note, "place", json_text(p->notes.at[i].place));
+		json_set(note, "message", json_text(p->notes.at[i].message));
 		json_array_append_new(notes, note);
 	}
 	return notes;
@@ -162,12 +160,12 @@ static json_t *notes_of(const struct page *p)
 void page_finish(struct arena *arena, struct page *p)
 {
 	p->data = json_document("deployc-report", PAGE_JSON_VERSION);
-	set(p->data, "spec", json_text(p->spec));
-	set(p->data, "plan", plan_json(p->plan));
-	set(p->data, "graph", graph_json(arena, p->graph));
-	set(p->data, "fullest", json_integer(p->fullest));
-	set(p->data, "weights", weights_of(p));
-	set(p->data, "largest", largest_of(arena, p));
-	set(p->data, "traffic", traffic_of(p));
-	set(p->data, "notes", notes_of(p));
+	json_set(p->data, "spec", json_text(p->spec));
+	json_set(p->data, "plan", plan_json(p->plan));
+	json_set(p->data, "graph", graph_json(arena, p->graph));
+	json_set(p->data, "fullest", json_integer(p->fullest));
+	json_set(p->data, "weights", weights_of(p));
+	json_set(p->data, "largest", largest_of(arena, p));
+	json_set(p->data, "traffic", traffic_of(p));
+	json_set(p->data, "notes", notes_of(p));
 }

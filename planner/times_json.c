@@ -4,39 +4,32 @@
 #include "plan.h"
 #include "../support/json.h"
 
-static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
-
-static json_t *range(double low, double high)
+json_t *estimate_json(const struct estimate *e)
 {
-	json_t *array = json_array();
-	json_array_append_new(array, json_figure(low));
-	json_array_append_new(array, json_figure(high));
-	return array;
+	json_t *object = json_object();
+	bool known = !isnan(e->value);
+	json_set(object, "value", json_figure(e->value));
+	json_set(object, "interval80", known ? json_range(e->low80, e->high80) : json_null());
+	json_set(object, "interval90", known ? json_range(e->low90, e->high90) : json_null());
+	json_set(object, "bound", json_figure(e->bound));
+	json_set(object, "lacks", json_text_or_null(e->lacks));
+	return object;
 }
 
 static json_t *metrics_json(const struct metrics *m)
 {
 	json_t *object = json_object();
-	for (int i = 0; i < METRICS; i++) {
-		const struct estimate *e = &m->of[i];
-		json_t *one = json_object();
-		bool known = !isnan(e->value);
-		set(one, "value", json_figure(e->value));
-		set(one, "interval80", known ? range(e->low80, e->high80) : json_null());
-		set(one, "interval90", known ? range(e->low90, e->high90) : json_null());
-		set(one, "bound", json_figure(e->bound));
-		set(one, "lacks", known ? json_null() : json_text_or_null(e->lacks));
-		set(object, metric_name((enum metric)i), one);
-	}
+	for (int i = 0; i < METRICS; i++)
+		json_set(object, metric_name((enum metric)i), estimate_json(&m->of[i]));
 	return object;
 }
 
 static json_t *floor_json(const struct floor *f)
 {
 	json_t *object = json_object();
-	set(object, "compute", json_figure(f->compute));
-	set(object, "memory", json_figure(f->memory));
-	set(object, "links", json_figure(f->links));
+	json_set(object, "compute", json_figure(f->compute));
+	json_set(object, "memory", json_figure(f->memory));
+	json_set(object, "links", json_figure(f->links));
 	return object;
 }
 
@@ -44,17 +37,17 @@ static json_t *term_json(const struct schedule *s, const struct machine *m, cons
 {
 	const struct term *t = &at->term;
 	json_t *object = json_object();
-	set(object, "what", json_text(s->op_names.at[t->instr->op]));
-	set(object, "kind", json_string(term_kind_name(t->kind)));
-	set(object, "queue", json_string(queue_name(t->instr->queue)));
-	set(object, "start", json_figure(at->start));
-	set(object, "end", json_figure(at->end));
-	set(object, "rounds", json_figure(rounds));
-	set(object, "operations", json_figure(t->operations));
-	set(object, "bytes", json_figure(t->bytes));
-	set(object, "sent", json_figure(t->sent));
-	set(object, "level", t->level < 0 ? json_null() : json_text(m->levels.at[t->level].name));
-	set(object, "floor", floor_json(&t->floor));
+	json_set(object, "what", json_text(s->op_names.at[t->instr->op]));
+	json_set(object, "kind", json_string(term_kind_name(t->kind)));
+	json_set(object, "queue", json_string(queue_name(t->instr->queue)));
+	json_set(object, "start", json_figure(at->start));
+	json_set(object, "end", json_figure(at->end));
+	json_set(object, "rounds", json_figure(rounds));
+	json_set(object, "operations", json_figure(t->operations));
+	json_set(object, "bytes", json_figure(t->bytes));
+	json_set(object, "sent", json_figure(t->sent));
+	json_set(object, "level", t->level < 0 ? json_null() : json_text(m->levels.at[t->level].name));
+	json_set(object, "floor", floor_json(&t->floor));
 	return object;
 }
 
@@ -92,13 +85,13 @@ static json_t *list_json(const struct plan *p, const struct list_time *l)
 	json_t *object = json_object(), *times = json_array();
 	for (int stage = 0; stage < p->schedule->stages.n; stage++)
 		json_array_append_new(times, json_figure(list_times(p->schedule, l, stage)));
-	set(object, "part", part_json(p, l->block->part));
-	set(object, "times", times);
-	set(object, "seconds", json_figure(l->seconds));
-	set(object, "host", json_figure(l->host));
-	set(object, "compute", json_figure(l->compute));
-	set(object, "communication", json_figure(l->messages));
-	set(object, "terms", terms_json(p, l));
+	json_set(object, "part", part_json(p, l->block->part));
+	json_set(object, "times", times);
+	json_set(object, "seconds", json_figure(l->seconds));
+	json_set(object, "host", json_figure(l->host));
+	json_set(object, "compute", json_figure(l->compute));
+	json_set(object, "communication", json_figure(l->messages));
+	json_set(object, "terms", terms_json(p, l));
 	return object;
 }
 
@@ -109,18 +102,18 @@ static json_t *step_json(const struct plan *p, const struct step_time *t, const 
 		json_array_append_new(stages, json_figure(t->stage[i].seconds));
 	for (int i = 0; i < t->n_lists; i++)
 		json_array_append_new(lists, list_json(p, &t->list[i]));
-	set(object, "program", json_text(p->schedule->programs.at[load->program].name));
-	set(object, "tokens", json_figure(load->tokens));
-	set(object, "sequences", json_figure(load->sequences));
-	set(object, "context", json_figure(load->context));
-	set(object, "microbatches", json_integer(t->microbatches));
-	set(object, "seconds", json_figure(t->seconds));
-	set(object, "fixed", json_figure(t->fixed));
-	set(object, "bubble", json_figure(t->bubble));
-	set(object, "exposed", json_figure(t->exposed));
-	set(object, "floor", json_figure(t->floor));
-	set(object, "stages", stages);
-	set(object, "lists", lists);
+	json_set(object, "program", json_text(p->schedule->programs.at[load->program].name));
+	json_set(object, "tokens", json_figure(load->tokens));
+	json_set(object, "sequences", json_figure(load->sequences));
+	json_set(object, "context", json_figure(load->context));
+	json_set(object, "microbatches", json_integer(t->microbatches));
+	json_set(object, "seconds", json_figure(t->seconds));
+	json_set(object, "fixed", json_figure(t->fixed));
+	json_set(object, "bubble", json_figure(t->bubble));
+	json_set(object, "exposed", json_figure(t->exposed));
+	json_set(object, "floor", json_figure(t->floor));
+	json_set(object, "stages", stages);
+	json_set(object, "lists", lists);
 	return object;
 }
 
@@ -128,13 +121,13 @@ json_t *plan_times_json(const struct plan *p)
 {
 	const struct metrics *m = &p->metrics;
 	json_t *object = json_object(), *steps = json_array();
-	set(object, "lacks", json_text_or_null(m->lacks));
-	set(object, "basis", json_text_or_null(m->lacks ? NULL : m->basis));
-	set(object, "metrics", metrics_json(m));
+	json_set(object, "lacks", json_text_or_null(m->lacks));
+	json_set(object, "basis", json_text_or_null(m->lacks ? NULL : m->basis));
+	json_set(object, "metrics", metrics_json(m));
 	if (!m->lacks && m->prefill)
 		json_array_append_new(steps, step_json(p, m->prefill, &m->prefill_load));
 	if (!m->lacks && m->decode)
 		json_array_append_new(steps, step_json(p, m->decode, &m->decode_load));
-	set(object, "steps", steps);
+	json_set(object, "steps", steps);
 	return object;
 }

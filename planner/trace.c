@@ -16,8 +16,6 @@ struct tracer {
 	int64_t microbatch;
 };
 
-static void set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
-
 double *trace_starts(struct arena *arena, const struct step_time *t, int stages, int64_t microbatches)
 {
 	double *start = arena_array(arena, double, microbatches *stages + 1);
@@ -47,13 +45,13 @@ static json_t *event_of(const struct tracer *t, const char *name, const char *ca
                         double end)
 {
 	json_t *event = json_object();
-	set(event, "name", json_text(name));
-	set(event, "cat", json_string(category));
-	set(event, "ph", json_string("X"));
-	set(event, "pid", json_integer(t->stage));
-	set(event, "tid", json_integer(track));
-	set(event, "ts", json_real(1e6 * (t->origin + start)));
-	set(event, "dur", json_real(1e6 * (end - start)));
+	json_set(event, "name", json_text(name));
+	json_set(event, "cat", json_string(category));
+	json_set(event, "ph", json_string("X"));
+	json_set(event, "pid", json_integer(t->stage));
+	json_set(event, "tid", json_integer(track));
+	json_set(event, "ts", json_real(1e6 * (t->origin + start)));
+	json_set(event, "dur", json_real(1e6 * (end - start)));
 	return event;
 }
 
@@ -64,11 +62,11 @@ static void put_term(struct tracer *t, const struct played *at, double begin, do
 	json_t *event = event_of(t, s->op_names.at[term->instr->op], term_kind_name(term->kind),
 	                         TRACK_QUEUES + (int)term->instr->queue, begin + at->start, begin + at->end);
 	json_t *args = json_object();
-	set(args, "operations", json_figure(term->operations));
-	set(args, "bytes", json_figure(term->bytes));
-	set(args, "sent", json_figure(term->sent));
-	set(args, "rounds", json_figure(rounds));
-	set(event, "args", args);
+	json_set(args, "operations", json_figure(term->operations));
+	json_set(args, "bytes", json_figure(term->bytes));
+	json_set(args, "sent", json_figure(term->sent));
+	json_set(args, "rounds", json_figure(rounds));
+	json_set(event, "args", args);
 	put(t, event);
 }
 
@@ -79,8 +77,8 @@ static double put_list(struct tracer *t, const struct list_time *l, double begin
 	const char *name = layer < 0 ? arena_printf(t->arena, "%s, outside layers", t->program)
 	                             : arena_printf(t->arena, "%s, layer %lld", t->program, (long long)layer);
 	json_t *event = event_of(t, name, "layers", TRACK_LAYERS, begin, begin + l->seconds), *args = json_object();
-	set(args, "microbatch", json_integer(t->microbatch));
-	set(event, "args", args);
+	json_set(args, "microbatch", json_integer(t->microbatch));
+	json_set(event, "args", args);
 	put(t, event);
 	for (int i = 0; i < l->list->n; i++) {
 		enum instr_kind kind = l->list->at[i].kind;
@@ -152,12 +150,12 @@ static void put_step(struct tracer *t, const struct step_time *step, const struc
 static void put_name(struct tracer *t, const char *what, int track, const char *name)
 {
 	json_t *event = json_object(), *args = json_object();
-	set(event, "name", json_string(what));
-	set(event, "ph", json_string("M"));
-	set(event, "pid", json_integer(t->stage));
-	set(event, "tid", json_integer(track));
-	set(args, "name", json_text(name));
-	set(event, "args", args);
+	json_set(event, "name", json_string(what));
+	json_set(event, "ph", json_string("M"));
+	json_set(event, "pid", json_integer(t->stage));
+	json_set(event, "tid", json_integer(track));
+	json_set(args, "name", json_text(name));
+	json_set(event, "args", args);
 	put(t, event);
 }
 
@@ -175,11 +173,11 @@ static json_t *about(const struct plan *p, const char *spec)
 {
 	json_t *other = json_document("deployc-trace", TRACE_JSON_VERSION);
 	const struct metrics *m = &p->metrics;
-	set(other, "spec", json_text(spec));
-	set(other, "deploy", json_text(p->deploy->name));
-	set(other, "basis", json_text_or_null(m->basis));
-	set(other, "prefill_seconds", m->prefill ? json_figure(m->prefill->seconds) : json_null());
-	set(other, "decode_seconds", m->decode ? json_figure(m->decode->seconds) : json_null());
+	json_set(other, "spec", json_text(spec));
+	json_set(other, "deploy", json_text(p->deploy->name));
+	json_set(other, "basis", json_text_or_null(m->basis));
+	json_set(other, "prefill_seconds", m->prefill ? json_figure(m->prefill->seconds) : json_null());
+	json_set(other, "decode_seconds", m->decode ? json_figure(m->decode->seconds) : json_null());
 	return other;
 }
 

@@ -31,6 +31,16 @@ json_t *json_figure(double figure)
 	return whole ? json_integer((json_int_t)figure) : json_real(figure);
 }
 
+json_t *json_range(double begin, double end)
+{
+	json_t *array = json_array();
+	json_array_append_new(array, json_figure(begin));
+	json_array_append_new(array, json_figure(end));
+	return array;
+}
+
+void json_set(json_t *object, const char *name, json_t *value) { json_object_set_new(object, name, value); }
+
 json_t *json_document(const char *format, int version)
 {
 	json_t *document = json_object();

@@ -9,6 +9,10 @@ json_t *json_text(const char *text);
 json_t *json_text_or_null(const char *text); /* null for NULL and "" */
 /* An integer where the figure is one that a double holds exactly; null where it is unknown (NaN) or infinite. */
 json_t *json_figure(double figure);
+/* [begin, end] */
+json_t *json_range(double begin, double end);
+/* Adds a member; the object owns the value. */
+void json_set(json_t *object, const char *name, json_t *value);
 /* The head of a document: what it is, and the version of its form. */
 json_t *json_document(const char *format, int version);
 /* Adds line and column of both ends, 1-based, in code points; the end is past the last character. */

@@ -34,7 +34,7 @@ OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("devi
                   ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("host", "dag/queues.c"), ("peak", "driver/what_if.c"),
                   *((word, "planner/page_html.c") for word in ("count", "devices", "peak")),
                   *(("count", f"text/jinja/{file}") for file in ("filter_list.c", "filter_text.c", "methods.c"))}
-MEMBER = re.compile(r'\bset\(\w+, "[a-z_]+"')       # of a JSON object
+MEMBER = re.compile(r'\bjson_set\(\w+, "[a-z_]+"')       # of a JSON object
 # The definition of a symbol that whoever links the file must have.
 DEMANDED = {"no_memory"}
 
