@@ -56,4 +56,11 @@ struct estimate estimate_share(double part, double whole, enum interval_kind kin
 	                         .bound = NAN};
 }
 
+struct estimate estimate_spent(double of_device, double devices, double seconds, double least, enum interval_kind kind,
+                               const char *lacks)
+{
+	double each = of_device * devices;
+	return isnan(of_device) ? estimate_missing(lacks) : estimate_of(each * seconds, kind, false, each * least);
+}
+
 struct estimate estimate_missing(const char *lacks) { return (struct estimate){NAN, NAN, NAN, NAN, NAN, NAN, lacks}; }

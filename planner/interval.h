@@ -31,6 +31,9 @@ struct estimate {
 struct estimate estimate_of(double value, enum interval_kind kind, bool rate, double bound);
 /* A part of a time, where the part and the rest may each be as far off as `kind` says, independently. */
 struct estimate estimate_share(double part, double whole, enum interval_kind kind);
+/* What so many devices take in `seconds`, and at the least, each `of_device` a second; NaN: `lacks`. */
+struct estimate estimate_spent(double of_device, double devices, double seconds, double least, enum interval_kind kind,
+                               const char *lacks);
 struct estimate estimate_exact(double value); /* bubbles and shares that follow from counts */
 struct estimate estimate_missing(const char *lacks);
 #endif

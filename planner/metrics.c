@@ -141,46 +141,10 @@ static struct sum grow(struct serving *s, double sequences, double prompt, doubl
 
 /* ---- metrics ---------------------------------------------------------------------------------- */
 
-static bool has_experts(const struct schedule *s)
-{
-	for (int p = 0; p < s->programs.n; p++)
-		for (int b = 0; b < s->programs.at[p].blocks.n; b++) {
-			const struct step_block *block = &s->programs.at[p].blocks.at[b];
-			for (int k = 0; k < block->n; k++)
-				for (int i = 0; i < block->body[k].n; i++)
-					if (block->body[k].at[i].kind == INSTR_ROUNDS_BEGIN)
-						return true;
-		}
-	return false;
-}
-
-/* Tables have measured engines on calibrated devices, with products in the formats that were fitted. */
-static bool in_tables(const struct timing *t) { return t->calibration && t->engine && t->engine->measured; }
-
-static const char *basis_of(const struct timing *t, struct arena *a)
-{
-	const char *engine = t->engine && t->engine->name ? t->engine->name : "deployc";
-	if (!t->calibration)
-		return arena_printf(a, "efficiency as stated; the widest interval of all tables");
-	if (!in_tables(t))
-		return arena_printf(a, "%s was never measured on such devices; the widest interval of all tables", engine);
-	return "80% of known tables of its kind";
-}
-
 static double of_rank_peak(const struct serving *s)
 {
 	double peak = s->timing.silicon.attention_peak; /* in 16 bits */
 	return figure_known(peak) ? peak : s->deploy->machine.device.peak[DTYPE_F32];
-}
-
-/* What the batch costs in `of_device` units for each second and device. */
-static struct estimate spent(const struct serving *s, double of_device, enum interval_kind kind, const struct sum *all,
-                             const char *lacks)
-{
-	double each = of_device * (double)s->deploy->gpus;
-	if (!figure_known(of_device))
-		return estimate_missing(lacks);
-	return estimate_of(each * all->seconds, kind, false, each * all->floor);
 }
 
 static bool is_sent(const struct op_time *o) { return o->term && o->term->kind >= TERM_COLLECTIVE; }
@@ -207,11 +171,12 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 	double sequences = (double)s->schedule->seqs, batch = (double)s->deploy->work.batch;
 	struct sum read = all_prompts(s, sequences, prompt), grown = grow(s, sequences, prompt, output),
 			   all = add(s, read, grown, 1);
-	enum interval_kind kind = in_tables(&s->timing) ? INTERVAL_BATCH : INTERVAL_UNKNOWN;
-	enum interval_kind tpot = !in_tables(&s->timing) ? INTERVAL_UNKNOWN
-	                          : experts              ? INTERVAL_TPOT_EXPERTS
-	                                                 : INTERVAL_TPOT_DENSE;
-	double tokens = batch * (prompt + output), peak = of_rank_peak(s), bandwidth = s->timing.silicon.bandwidth;
+	enum interval_kind kind = timing_in_tables(&s->timing) ? INTERVAL_BATCH : INTERVAL_UNKNOWN;
+	enum interval_kind tpot = !timing_in_tables(&s->timing) ? INTERVAL_UNKNOWN
+	                          : experts                     ? INTERVAL_TPOT_EXPERTS
+	                                                        : INTERVAL_TPOT_DENSE;
+	double devices = (double)s->deploy->gpus, tokens = batch * (prompt + output), peak = of_rank_peak(s),
+		   bandwidth = s->timing.silicon.bandwidth;
 	m->prefill_seconds = read.seconds, m->decode_seconds = grown.seconds;
 	m->of[METRIC_THROUGHPUT] = estimate_of(tokens / all.seconds, kind, true, tokens / all.floor);
 	m->of[METRIC_SEQUENCES] = estimate_of(batch / all.seconds, kind, true, batch / all.floor);
@@ -236,21 +201,23 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 		m->of[METRIC_HFU] = estimate_of(all.operations / peak / all.seconds, kind, true, 1);
 	m->batch = all.by;
 	m->token = m->decode ? m->decode->by : (struct floor){0};
-	m->of[METRIC_COST] = spent(s, s->deploy->machine.price, kind, &all, "the cluster has no `price`");
-	m->of[METRIC_ENERGY] = spent(s, s->deploy->machine.device.power, kind, &all, "the device has no `power`");
+	m->of[METRIC_COST] =
+		estimate_spent(s->deploy->machine.price, devices, all.seconds, all.floor, kind, "the cluster has no `price`");
+	m->of[METRIC_ENERGY] = estimate_spent(s->deploy->machine.device.power, devices, all.seconds, all.floor, kind,
+	                                      "the device has no `power`");
 }
 
 static void set_first_token(struct serving *s, double prompt)
 {
 	double chunk = (double)s->schedule->programs.at[PHASE_PREFILL].max_tokens * microbatches_of(s);
 	struct sum alone = long_prompt(s, prompt, prompt < chunk ? prompt : chunk, false);
-	enum interval_kind kind = in_tables(&s->timing) ? INTERVAL_FIRST_TOKEN : INTERVAL_UNKNOWN;
+	enum interval_kind kind = timing_in_tables(&s->timing) ? INTERVAL_FIRST_TOKEN : INTERVAL_UNKNOWN;
 	s->out->first_token = alone.by;
 	s->out->of[METRIC_TTFT] = estimate_of(alone.seconds, kind, false, alone.floor);
 }
 
 /* Without seconds, what remains of each estimate is its bound. */
-static void drop_values(struct metrics *m)
+void metrics_drop_values(struct metrics *m)
 {
 	for (int i = 0; i < METRICS; i++) {
 		double bound = m->of[i].bound;
@@ -277,12 +244,12 @@ struct metrics metrics_of(const struct deploy *d, const struct schedule *s, stru
 	double prompt = (double)d->work.seq_hi, output = (double)d->work.output_hi;
 	planner_totals(d, NULL, totals);
 	m.active_params = totals[1].value;
-	set_batch(&v, prompt, output, has_experts(s));
+	set_batch(&v, prompt, output, planner_has_experts(d->program));
 	set_first_token(&v, prompt);
 	m.of[METRIC_BUBBLE] = estimate_exact(m.decode ? m.decode->bubble : m.prefill->bubble);
-	m.basis = arena_printf(arena, "%s%s", basis_of(&v.timing, arena), timing_borrowed(&v.timing, arena));
+	m.basis = timing_basis(&v.timing, arena);
 	m.lacks = v.timing.lacks;
 	if (m.lacks)
-		drop_values(&m);
+		metrics_drop_values(&m);
 	return m;
 }

@@ -43,6 +43,8 @@ struct metrics {
 	double prefill_seconds, decode_seconds; /* of the batch, the longest lengths */
 	struct floor first_token, batch, token; /* the least s of the first token, of the batch, of a decode step */
 };
+/* Without seconds, what remains of each estimate is its bound, and what it lacks. */
+void metrics_drop_values(struct metrics *m);
 /* In the arena. `s` NULL: no schedule, nothing is known. */
 struct metrics metrics_of(const struct deploy *d, const struct schedule *s, struct arena *arena);
 struct training;

@@ -30,7 +30,8 @@ int planner_totals(const struct deploy *d, const struct schedule *s, struct tota
 int planner_training_totals(const struct training *t, struct total out[PLANNER_TOTALS]);
 struct memory planner_stage_memory(const struct schedule *s, int stage); /* activations: with workspaces */
 int planner_fullest_stage(const struct schedule *s);
-double planner_usable(const struct deploy *d); /* bytes of a device less the cluster's reserve */
+bool planner_has_experts(const struct program *p); /* does it route tokens? */
+double planner_usable(const struct deploy *d);     /* bytes of a device less the cluster's reserve */
 double planner_param_elements(const struct program *p, const struct param *param); /* of all layers */
 /* Bytes of cache that a position takes in all layers; `windows`: only in those that are read through a window. */
 double planner_position_bytes(const struct program *p, struct arena *a, bool windows);

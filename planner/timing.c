@@ -233,7 +233,8 @@ double timing_attention_back(struct timing *t, const struct attention *a)
 	return f->backward > 0 ? time_prefill_back(&t->silicon, f, a) : 2.5 * forward;
 }
 
-const char *timing_borrowed(const struct timing *t, struct arena *a)
+/* What the constants are of, if not of this device, these formats and this engine's kernels. */
+static const char *borrowed_text(const struct timing *t, struct arena *a)
 {
 	const struct calibration *c = t->calibration;
 	const char *device = t->machine->device.name;
@@ -241,6 +242,20 @@ const char *timing_borrowed(const struct timing *t, struct arena *a)
 	const char *whose = sibling ? arena_printf(a, "; constants of %s", c->of) : "";
 	return arena_printf(a, "%s%s", whose,
 	                    t->borrowed ? "; the nearest format or kernels where none of its own was measured" : "");
+}
+
+bool timing_in_tables(const struct timing *t) { return t->calibration && t->engine && t->engine->measured; }
+
+const char *timing_basis(const struct timing *t, struct arena *a)
+{
+	const char *engine = t->engine && t->engine->name ? t->engine->name : "deployc";
+	if (!t->calibration)
+		return "efficiency as stated; the widest interval of all tables";
+	const char *tables =
+		timing_in_tables(t)
+			? "80% of known tables of its kind"
+			: arena_printf(a, "%s was never measured on such devices; the widest interval of all tables", engine);
+	return arena_printf(a, "%s%s", tables, borrowed_text(t, a));
 }
 
 /* ---- collectives ------------------------------------------------------------------------------ */

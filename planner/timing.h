@@ -22,8 +22,10 @@ struct timing {
 /* `lacks` may be set at once. What is made lives in the arena. */
 struct timing timing_of_deploy(const struct deploy *d, struct arena *arena);
 
-/* What the constants are of, if not of this device, these formats and this engine's kernels; "": of these. */
-const char *timing_borrowed(const struct timing *t, struct arena *a);
+/* Published tables have steps of measured engines on calibrated devices. */
+bool timing_in_tables(const struct timing *t);
+/* What an interval rests on, for the reader. */
+const char *timing_basis(const struct timing *t, struct arena *a);
 
 /* Seconds; ABSENT with t->lacks, which they may set. Operations and bytes are those of the whole launch. */
 double timing_pass(const struct timing *t, double bytes, bool reduces);

@@ -104,6 +104,14 @@ struct memory planner_stage_memory(const struct schedule *s, int stage)
 	return m;
 }
 
+bool planner_has_experts(const struct program *p)
+{
+	for (int i = 0; i < p->values.n; i++)
+		if (p->values.at[i].op == OP_ROUTE)
+			return true;
+	return false;
+}
+
 int planner_fullest_stage(const struct schedule *s)
 {
 	int fullest = 0;

@@ -3,46 +3,6 @@
 #include "metrics_text.h"
 #include "training_time.h"
 
-static const char *basis_of(const struct training_time *time, const struct deploy *d, struct arena *a)
-{
-	if (!d->machine.device.calibration)
-		return "efficiency as stated; the widest interval of all tables";
-	if (!time->measured)
-		return arena_printf(a, "%s was never measured on such devices; the widest interval of all tables",
-		                    d->engine && d->engine->name ? d->engine->name : "deployc");
-	return "80% of known tables of its kind";
-}
-
-static struct estimate spent(const struct training_time *time, double of_device, double gpus, enum interval_kind kind,
-                             const char *lacks)
-{
-	if (!figure_known(of_device))
-		return estimate_missing(lacks);
-	return estimate_of(of_device * gpus * time->seconds, kind, false, of_device * gpus * time->peak_seconds);
-}
-
-/* A share of the step that may be as far off as the step is. */
-static struct estimate share_of(double part, double whole, enum interval_kind kind)
-{
-	struct interval i = interval_of(kind);
-	double rest = whole - part;
-	return (struct estimate){.value = part / whole,
-	                         .low80 = part * i.low80 / (part * i.low80 + rest * i.high80),
-	                         .high80 = part * i.high80 / (part * i.high80 + rest * i.low80),
-	                         .low90 = part * i.low90 / (part * i.low90 + rest * i.high90),
-	                         .high90 = part * i.high90 / (part * i.high90 + rest * i.low90),
-	                         .bound = NAN};
-}
-
-static void drop_values(struct metrics *m)
-{
-	for (int i = 0; i < METRICS; i++) {
-		double bound = m->of[i].bound;
-		m->of[i] = estimate_missing(m->of[i].lacks ? m->of[i].lacks : m->lacks);
-		m->of[i].bound = bound;
-	}
-}
-
 struct metrics training_metrics(const struct training *t, struct arena *arena)
 {
 	struct metrics m = {.lacks = NULL};
@@ -54,21 +14,22 @@ struct metrics training_metrics(const struct training *t, struct arena *arena)
 	                                         : INTERVAL_TRAIN_DENSE;
 	double seconds = time.seconds, least = time.peak_seconds;
 	for (int i = 0; i < METRICS; i++)
-		m.of[i] = estimate_missing("not of this workload");
+		m.of[i] = estimate_missing("it is a metric of serving");
 	m.of[METRIC_STEP_TIME] = estimate_of(seconds, kind, false, least);
 	m.of[METRIC_THROUGHPUT] = estimate_of(tokens / seconds, kind, true, tokens / least);
 	m.of[METRIC_SEQUENCES] = estimate_of(batch / seconds, kind, true, batch / least);
 	m.of[METRIC_MFU] = estimate_of(least / seconds, kind, true, 1);
 	m.of[METRIC_HFU] = estimate_of((least + time.peak_again) / seconds, kind, true, 1);
 	m.of[METRIC_BUBBLE] = estimate_exact(time.bubble);
-	m.of[METRIC_COMM_SHARE] = share_of(time.exposed + time.messages + time.sync, seconds, kind);
-	m.of[METRIC_COST] = spent(&time, d->machine.price, gpus, kind, "no `price` of the cluster");
-	m.of[METRIC_ENERGY] = spent(&time, d->machine.device.power, gpus, kind, "no `power` of the device");
+	m.of[METRIC_COMM_SHARE] = estimate_share(time.exposed + time.messages + time.sync, seconds, kind);
+	m.of[METRIC_COST] = estimate_spent(d->machine.price, gpus, seconds, least, kind, "the cluster has no `price`");
+	m.of[METRIC_ENERGY] =
+		estimate_spent(d->machine.device.power, gpus, seconds, least, kind, "the device has no `power`");
 	m.batch = (struct floor){.compute = least};
-	m.basis = arena_printf(arena, "%s%s", basis_of(&time, d, arena), time.borrowed);
+	m.basis = time.basis;
 	m.lacks = time.lacks;
 	if (m.lacks)
-		drop_values(&m);
+		metrics_drop_values(&m);
 	return m;
 }
 

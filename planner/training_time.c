@@ -334,20 +334,12 @@ static void run_pipeline(struct stepping *s, struct training_time *out)
 	out->bubble = time.bubble;
 }
 
-static bool has_experts(const struct program *p)
-{
-	for (int i = 0; i < p->values.n; i++)
-		if (p->values.at[i].op == OP_ROUTE)
-			return true;
-	return false;
-}
-
 struct training_time training_time_of(const struct training *t, struct arena *arena)
 {
 	struct training with = *t;
 	with.arena = arena;
 	struct stepping s = {.t = &with, .timing = timing_of_deploy(t->deploy, arena)};
-	struct training_time out = {.experts = has_experts(t->local->program)};
+	struct training_time out = {.experts = planner_has_experts(t->local->program)};
 	s.pieces = t->pipeline.stages * t->pipeline.chunks;
 	s.forward = arena_array(arena, double, s.pieces + 1);
 	s.backward = arena_array(arena, double, s.pieces + 1);
@@ -367,8 +359,8 @@ struct training_time training_time_of(const struct training *t, struct arena *ar
 		after_microbatches(&s, &out);
 	out.fixed = s.timing.engine && figure_known(s.timing.engine->step) ? s.timing.engine->step : 0;
 	out.lacks = s.timing.lacks;
-	out.borrowed = timing_borrowed(&s.timing, s.timing.arena);
-	out.measured = s.timing.calibration && s.timing.engine && s.timing.engine->measured;
+	out.basis = timing_basis(&s.timing, s.timing.arena);
+	out.measured = timing_in_tables(&s.timing);
 	out.seconds = out.lacks ? ABSENT
 	                        : out.compute + out.exposed + out.host + out.messages + out.waiting + out.sync
 	                              + out.optimizer + out.fixed;

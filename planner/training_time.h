@@ -44,8 +44,8 @@ struct layer_time {
 /* A step. The parts are those of the stage that ends last: busy with kernels, with messages, launching; sending;
  * waiting for others. They add up to `seconds`. */
 struct training_time {
-	const char *borrowed; /* timing_borrowed() */
-	const char *lacks;    /* the first input that nobody stated; seconds are then ABSENT. NULL: none */
+	const char *basis; /* timing_basis() */
+	const char *lacks; /* the first input that nobody stated; seconds are then ABSENT. NULL: none */
 	double seconds;
 	double compute, exposed, host, messages, waiting; /* of all microbatches */
 	double sync, optimizer, fixed;                    /* after them; fixed: the engine's, which nothing explains */
