@@ -88,43 +88,46 @@ static double assignments(const struct step_values *v, const struct instr *round
 	return rows * (double)(rounds->rounds.top * rounds->rounds.local) / (double)rounds->rounds.experts;
 }
 
-double expected_rounds(const struct timing *t, const struct step_load *load, const struct instr *rounds)
+static double rounds_of(const struct step_values *v, const struct instr *rounds)
 {
-	struct step_values v = values_of(t, load);
-	double each = assignments(&v, rounds), capacity = (double)rounds->rounds.capacity;
+	double each = assignments(v, rounds), capacity = (double)rounds->rounds.capacity;
 	return rounds->rounds.group < 0 || each <= capacity ? 1 : (double)padded(each / capacity, 1);
 }
 
-/* What an exchange's round moves, as a share of what it has room for. */
-static double filled(const struct timing *t, const struct step_load *load, const struct instr *rounds)
+double expected_rounds(const struct timing *t, const struct step_load *load, const struct instr *rounds)
 {
 	struct step_values v = values_of(t, load);
-	double share = assignments(&v, rounds) / expected_rounds(t, load, rounds) / (double)rounds->rounds.capacity;
+	return rounds_of(&v, rounds);
+}
+
+/* What an exchange's round moves, as a share of what it has room for. */
+static double filled(const struct step_values *v, const struct instr *rounds)
+{
+	double share = assignments(v, rounds) / rounds_of(v, rounds) / (double)rounds->rounds.capacity;
 	return share < 1 ? share : 1;
 }
 
 /* Groups of weights that a round's rows have, and the least number that they can have. */
-static double hit_of(const struct timing *t, const struct step_load *load, const struct instr *rounds, double *least)
+static double hit_of(const struct step_values *v, const struct instr *rounds, double *least)
 {
-	struct step_values v = values_of(t, load);
-	double tokens = (double)step_number(&rounds->rounds.rows, &v) * (double)rounds->rounds.dests;
+	double tokens = (double)step_number(&rounds->rounds.rows, v) * (double)rounds->rounds.dests;
 	double held = (double)rounds->rounds.local, all = (double)rounds->rounds.experts, top = (double)rounds->rounds.top;
 	*least = top * held / all < 1 ? 1 : top * held / all;
 	double hit = groups_hit(held, all, top, tokens);
 	return hit > *least ? hit : *least;
 }
 
-/* Bytes of params and caches that a launch must read: whatever else it reads may still be on the chip. */
-static bool is_resident(enum dr_space space)
+static bool is_param(enum dr_space space)
 {
 	return space == DR_SPACE_LAYER || space == DR_SPACE_OUTSIDE || space == DR_SPACE_EVERY;
 }
 
+/* Bytes of params that a launch must read: activations may still be on the chip. */
 static double param_bytes(const struct kernel *k, const struct instr *i, const int64_t *values, double share)
 {
 	double bytes = 0;
 	for (int a = 0; a < i->launch.n_args; a++)
-		if (i->launch.args[a].kind == ARGUMENT_PLACED && is_resident(i->launch.args[a].address.space)) {
+		if (i->launch.args[a].kind == ARGUMENT_PLACED && is_param(i->launch.args[a].address.space)) {
 			int64_t reach = kernel_arg(k, a, values).reach;
 			bytes += reach > 0 ? share * (double)reach : 0;
 		}
@@ -143,14 +146,14 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 	const struct kernel *k = &t->schedule->kernels.at[i->launch.kernel];
 	struct step_values v = values_of(t, load);
 	int64_t values[ROWS_MAX_OPERANDS + 8] = {0};
-	double fill = rounds ? filled(t, load, rounds) : 1, least = 1;
+	double fill = rounds ? filled(&v, rounds) : 1, least = 1;
 	for (int a = 0; a < i->launch.n_args; a++) {
 		const struct number *n = &i->launch.args[a].number;
 		values[a] = step_number(n, &v);
 		if (rounds && i->launch.args[a].kind == ARGUMENT_NUMBER && n->kind == NUMBER_CONST)
 			values[a] = padded((double)values[a] * fill, 1);
 	}
-	double hit = rounds ? hit_of(t, load, rounds, &least) : 1;
+	double hit = rounds ? hit_of(&v, rounds, &least) : 1;
 	struct kernel_work w = kernel_work(k, values);
 	struct kernel_cost cost = kernel_cost(k, values, load->context, (int64_t)(hit + 0.5));
 	struct term out = {.instr = i, .level = -1, .operations = cost.operations, .bytes = cost.bytes};

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../sema/sema.h"
+#include "sema_fixture.h"
 
 /* Constants as they were fitted to ai-dynamo/aiconfigurator, 095f58a5. Times in s. */
 static const struct {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../sema/sema.h"
+#include "sema_fixture.h"
 
 /* Every field of std.hw is written here. */
 static const char stated[] = "device Card : Accelerator {\n"
