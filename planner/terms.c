@@ -40,19 +40,10 @@ static struct attention attention_of(const struct kernel_work *w, const struct s
 
 void group_members(const struct schedule *s, const struct group *g, double *members)
 {
-	const struct machine *m = &s->deploy->machine;
-	double before = 1;
-	for (int k = 0; k < m->levels.n; k++) {
-		double inside = 1;
-		for (int i = 0; i < g->n; i++) {
-			const struct atom *a = &s->atoms.at[g->atom[i]];
-			double unit = k + 1 < m->levels.n ? (double)machine_unit(m, k) : (double)a->stride * (double)a->size;
-			double fit = unit / (double)a->stride;
-			inside *= fit < 1 ? 1 : fit < (double)a->size ? fit : (double)a->size;
-		}
-		members[k] = inside / before;
-		before = inside;
-	}
+	const struct atom *atoms[MAX_GROUP_ATOMS];
+	for (int i = 0; i < g->n; i++)
+		atoms[i] = &s->atoms.at[g->atom[i]];
+	timing_members(&s->deploy->machine, atoms, g->n, members);
 }
 
 /* ---- instructions ----------------------------------------------------------------------------- */

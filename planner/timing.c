@@ -260,6 +260,22 @@ const char *timing_basis(const struct timing *t, struct arena *a)
 
 /* ---- collectives ------------------------------------------------------------------------------ */
 
+/* An atom's ranks are in one unit as far as the unit has room for them, a stride apart. */
+void timing_members(const struct machine *m, const struct atom *const *atoms, int n, double *members)
+{
+	double before = 1;
+	for (int k = 0; k < m->levels.n; k++) {
+		double inside = 1;
+		for (int i = 0; i < n; i++) {
+			double size = (double)atoms[i]->size, stride = (double)atoms[i]->stride;
+			double fit = k + 1 < m->levels.n ? (double)machine_unit(m, k) / stride : size;
+			inside *= fit < 1 ? 1 : fit < size ? fit : size;
+		}
+		members[k] = inside / before;
+		before = inside;
+	}
+}
+
 double timing_share_sent(enum dr_collective_kind kind, double n, bool adds)
 {
 	switch (kind) {

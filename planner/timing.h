@@ -35,6 +35,8 @@ double timing_attention(struct timing *t, const struct attention *a);
 double timing_attention_back(struct timing *t, const struct attention *a); /* of many queries */
 double timing_attention_operations(const struct attention *a);
 double timing_attention_bytes(const struct attention *a);
+/* Members of a group, by levels, as time_across() wants them: `atoms` are those that it goes over. */
+void timing_members(const struct machine *m, const struct atom *const *atoms, int n, double *members);
 /* members: as in time_across(); size: as in time_collective(). */
 double timing_collective(struct timing *t, enum dr_collective_kind kind, const double *members, double size);
 /* Rows of a rank's tokens to the ranks of the `top` experts of each: time_dispatch(). */

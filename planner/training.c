@@ -8,6 +8,15 @@ const struct value *training_source(const struct training *t, int value)
 	return &t->local->program->values.at[t->forward->values.at[value].source];
 }
 
+bool training_has_tokens(const struct training *t, int at)
+{
+	const struct local_value *v = &t->forward->values.at[at];
+	for (int i = 0; i < v->n_axes; i++)
+		if (!t->local->program->axes.at[v->axes[i]].extent)
+			return true;
+	return false;
+}
+
 bool training_is(const struct training *t, int value, enum op op)
 {
 	return t->forward->values.at[value].op == LOCAL_OP && training_source(t, value)->op == op;

@@ -46,6 +46,8 @@ double training_gathered(const struct training *t, int value);
 const struct value *training_source(const struct training *t, int value);
 /* Is the value the operation `op` of the program, rather than a collective or a constant? */
 bool training_is(const struct training *t, int value, enum op op);
+/* Has the value a row for each token? */
+bool training_has_tokens(const struct training *t, int value);
 /* The value whose memory it shares: its operand, if it only names an axis otherwise. */
 int training_storage(const struct training *t, int value);
 

@@ -73,7 +73,7 @@ static uint64_t *find_splits(const struct training *t)
 /* The gradient of a gather's operand: what it adds up is no longer pending. */
 static uint64_t through_move(const struct local_value *v, uint64_t pending)
 {
-	return v->op == LOCAL_ALL_GATHER ? pending & ~mask_of(&v->move.atoms) : v->op == LOCAL_SLICE ? pending : pending;
+	return v->op == LOCAL_ALL_GATHER ? pending & ~mask_of(&v->move.atoms) : pending;
 }
 
 void training_find_pending(const struct training *t, struct training_pending *out)

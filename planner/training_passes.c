@@ -13,22 +13,13 @@ static bool is_row(const struct training *t, int at)
 	return v->op == LOCAL_OP && (op_is_pointwise(op) || op_is_reduce(op) || op == OP_ROTATE || op == OP_JOIN);
 }
 
-static bool has_tokens(const struct training *t, int at)
-{
-	const struct local_value *v = &t->forward->values.at[at];
-	for (int i = 0; i < v->n_axes; i++)
-		if (!t->local->program->axes.at[v->axes[i]].extent)
-			return true;
-	return false;
-}
-
 /* The product that a bias is added to, or -1. */
 static int product_of_sum(const struct training *t, int at)
 {
 	const struct local_value *v = &t->forward->values.at[at];
 	for (int i = 0; i < 2 && training_is(t, at, OP_ADD) && training_source(t, at)->call < 0; i++) {
 		int x = v->args[i], bias = v->args[1 - i];
-		if (training_is(t, x, OP_CONTRACT) && !has_tokens(t, bias))
+		if (training_is(t, x, OP_CONTRACT) && !training_has_tokens(t, bias))
 			return x;
 	}
 	return -1;
@@ -138,7 +129,7 @@ struct training_passes training_find_passes(const struct training *t)
 	find_leaders(&f);
 	find_stored(&f);
 	for (int i = 0; i < n; i++) {
-		if (!f.stored[i] || f.leader[i] != i || !is_row(t, i) || !has_tokens(t, i))
+		if (!f.stored[i] || f.leader[i] != i || !is_row(t, i) || !training_has_tokens(t, i))
 			continue;
 		struct training_pass pass = {.value = i, .bytes = training_value_bytes(t, i)};
 		f.seen = arena_array(t->arena, bool, n + 1);

@@ -16,20 +16,12 @@ double training_group(const struct training *t, uint64_t atoms)
 
 void training_members(const struct training *t, uint64_t atoms, double *members)
 {
-	const struct machine *m = &t->deploy->machine;
-	double before = 1;
-	for (int k = 0; k < m->levels.n; k++) {
-		double inside = 1;
-		for (int i = 0; i < t->local->atoms.n; i++) {
-			const struct atom *a = &t->local->atoms.at[i];
-			double unit = k + 1 < m->levels.n ? (double)machine_unit(m, k) : (double)a->stride * (double)a->size;
-			double fit = unit / (double)a->stride;
-			if (atoms >> i & 1)
-				inside *= fit < 1 ? 1 : fit < (double)a->size ? fit : (double)a->size;
-		}
-		members[k] = inside / before;
-		before = inside;
-	}
+	const struct atom *list[64];
+	int n = 0;
+	for (int i = 0; i < t->local->atoms.n; i++)
+		if (atoms >> i & 1)
+			list[n++] = &t->local->atoms.at[i];
+	timing_members(&t->deploy->machine, list, n, members);
 }
 
 /* ---- one part of the model -------------------------------------------------------------------- */
@@ -75,15 +67,6 @@ struct product_sizes {
 	double m, n, k, batch, experts;
 };
 
-static bool has_tokens(const struct training *t, int at)
-{
-	const struct local_value *v = &t->forward->values.at[at];
-	for (int i = 0; i < v->n_axes; i++)
-		if (!t->local->program->axes.at[v->axes[i]].extent)
-			return true;
-	return false;
-}
-
 static int slot_of(const struct program *p, const struct local_value *v)
 {
 	for (int i = 0; i < v->n_axes; i++) {
@@ -100,7 +83,7 @@ static struct product_sizes sizes_of(const struct training *t, int at)
 {
 	const struct program *p = t->local->program;
 	const struct local_value *out = &t->forward->values.at[at];
-	bool first = has_tokens(t, out->args[0]);
+	bool first = training_has_tokens(t, out->args[0]);
 	struct product_sizes s = {out->args[!first], out->args[first], 1, 1, 1, 1, 0};
 	const struct local_value *x = &t->forward->values.at[s.x], *w = &t->forward->values.at[s.w];
 	int slot = slot_of(p, out), expert = slot >= 0 ? p->axes.at[slot].of : -1;
@@ -288,7 +271,7 @@ static void add_move(struct costing *c, int at)
 	const struct local_value *v = at_of(c, at);
 	uint64_t atoms = training_move_atoms(v), sum = c->pending->of[at] & atoms;
 	double out = training_value_bytes(c->t, at), in = training_value_bytes(c->t, v->args[0]);
-	if (!has_tokens(c->t, at)) {
+	if (!training_has_tokens(c->t, at)) {
 		if (v->op == LOCAL_ALL_GATHER)
 			add_gather(c, at, atoms);
 		return;
@@ -315,7 +298,7 @@ static void add_move(struct costing *c, int at)
 static void add_resolved(struct costing *c, int at)
 {
 	uint64_t atoms = c->pending->resolved[at];
-	if (atoms && has_tokens(c->t, at) && training_source(c->t, at)->type == TYPE_FLOAT)
+	if (atoms && training_has_tokens(c->t, at) && training_source(c->t, at)->type == TYPE_FLOAT)
 		add_messages(c, at, atoms, 0, collective(c, DR_ALL_REDUCE, atoms, training_value_bytes(c->t, at)));
 }
 
@@ -443,7 +426,7 @@ double training_peak_seconds(const struct training *t, struct timing *timing, in
 	double seconds = 0;
 	for (int i = 0; i < t->forward->values.n; i++) {
 		bool counts = training_is(t, i, OP_CONTRACT) || training_is(t, i, OP_ATTEND);
-		if (!counts || !is_here(t, i, body, part) || (again && !t->again[i]) || !has_tokens(t, i))
+		if (!counts || !is_here(t, i, body, part) || (again && !t->again[i]) || !training_has_tokens(t, i))
 			continue;
 		bool product = training_is(t, i, OP_CONTRACT);
 		enum dtype x = product ? t->forward->values.at[sizes_of(t, i).x].dtype : DTYPE_BF16;
