@@ -12,36 +12,22 @@ enum { MAX_GAP = 1 << 20 };
 
 /* ---- one deployment -------------------------------------------------------------------------- */
 
-static void must_hold(const char *wrong, const char *level)
+static struct passes passes_of(struct compilation *c)
 {
-	if (wrong)
-		internal_error("the %s program is wrong: %s", level, wrong);
+	return (struct passes){c->sema, &c->names, &c->sink, &c->target, c->options->no_goals};
 }
 
 void plan_deployment(struct compilation *c, struct planned *p)
 {
-	struct deploy *d = p->deploy;
-	if (!d->program)
-		return;
-	must_hold(program_check(d->program, &p->arena), "global");
-	if (d->known && !d->refused)
-		p->local = dag_local(&p->arena, &c->names, &c->sink, d);
-	if (p->local)
-		must_hold(local_check(p->local, &p->arena), "local");
-	if (p->local && !d->needs_training)
-		p->schedule = dag_schedule(&p->arena, &c->sink, p->local, &c->target);
-	if (p->schedule) {
-		must_hold(schedule_check(p->schedule, &p->arena), "scheduled");
-		planner_fit(&p->arena, &c->names, &c->sink, d, p->schedule, &c->target);
-	}
-	if (p->local && d->needs_training) {
-		p->training = training_of(&p->arena, p->local);
-		planner_fit_training(&p->arena, &c->names, &c->sink, p->training);
-	}
-	if (p->local)
-		planner_lint(&p->arena, &c->sink, p->local, p->schedule);
-	if (!c->options->no_goals)
-		planner_goals(c->sema, d, p->local, p->schedule, p->training, &c->target);
+	struct passes passes = passes_of(c);
+	passes_run(&passes, p);
+}
+
+struct overlays compilation_overlays(const struct compilation *c, struct arena *a)
+{
+	const struct source *main = &c->sources.files.at[sema_source(c->sema)];
+	struct file_text text = {main->text, main->size};
+	return overlays_with(a, &c->options->sema.overlays, c->spec, text);
 }
 
 /* What can be checked but not built. */
@@ -439,7 +425,8 @@ static int compile_spec(const struct options *given, int i)
 	const struct options *o = &locked;
 	compilation_begin(&c, o, o->specs[i]);
 	c.lock = &lock;
-	struct trials trials = {.compilation = &c};
+	struct passes passes = passes_of(&c);
+	struct trials trials = {.passes = &passes, .options = &o->sema, .spec = c.spec, .heap = o->heap};
 	c.sink.check = trial_check;
 	c.sink.context = &trials;
 	int status = compilation_target(&c) ? run_passes(&c) : EXIT_USAGE;

@@ -1,9 +1,10 @@
-/* One compilation: the passes over one spec, and trials of the same spec with values that help texts suggest. */
+/* One compilation: the passes over one spec. */
 #ifndef DEPLOYC_DRIVER_COMPILE_H
 #define DEPLOYC_DRIVER_COMPILE_H
 #include "driver.h"
 #include "lock.h"
 #include "../planner/page.h"
+#include "../planner/passes.h"
 #include "../planner/trace.h"
 
 struct compilation {
@@ -21,15 +22,6 @@ struct compilation {
 	const char *sanitizer;
 };
 
-/* What the passes made of one deployment, in an arena of its own. NULL: a pass reported, or was not run. */
-struct planned {
-	struct deploy *deploy;
-	struct arena arena;
-	struct local *local;
-	struct schedule *schedule;
-	struct training *training; /* of a Training workload */
-};
-
 /* compile.c. The compilation is not moved afterwards; the caller frees its arena. */
 void compilation_begin(struct compilation *c, const struct options *o, const char *spec);
 /* The target that the options name. false after a message. */
@@ -40,6 +32,8 @@ bool compilation_load(struct compilation *c); /* false after a message: it canno
 struct deploy **compilation_deploys(struct compilation *c, int *n, int *status);
 /* The passes after sema, over one deployment. */
 void plan_deployment(struct compilation *c, struct planned *p);
+/* Overlays in which the text of the spec replaces its file: it cannot be read again if it came from a pipe. */
+struct overlays compilation_overlays(const struct compilation *c, struct arena *a);
 
 /* kernels.c: prints the kernels of a GPU. false after a message. */
 bool print_kernels(struct compilation *c, struct planned *p);
@@ -58,26 +52,4 @@ struct variant {
 int variant_plan(struct variant *v, const struct options *o, const char *spec, const struct target *target);
 void variant_free(struct variant *v);
 
-/* trial.c: the overlays, and the text of the spec, which cannot be read again if it came from a pipe. */
-struct overlays with_text(struct arena *a, const struct overlays *o, const char *spec, struct file_text text);
-/* The options of a compilation, which read the same text of its spec again, with values after the -D of the
- * command line. */
-struct options compilation_with(const struct compilation *c, struct arena *a, const char *deploy,
-                                const struct suggestion *values, int n);
-/* The function `check` of a compilation's sink; `context` is a struct trials. */
-struct counts {
-	int of[DIAG_COUNT];
-};
-struct baseline {
-	const char *deploy;
-	struct counts counts;
-	bool known;
-};
-struct trials {
-	struct compilation *compilation;
-	struct baseline baseline; /* of the deployment tried last */
-	int n;                    /* trials so far */
-	int64_t text;             /* bytes checked in them */
-};
-int trial_check(void *context, const char *deploy, enum diag_code mistake, const struct suggestion *values, int n);
 #endif

@@ -45,7 +45,7 @@ static int plan_both(struct arena *arena, const struct options *o, struct varian
 	spec[1] = o->n_specs > 1 ? split_operand(arena, o->specs[1], &name) : spec[0];
 	second.deploy = name ? name : o->deploy;
 	if (o->n_specs == 1)
-		second.sema.overlays = compilation_with(c, arena, "", NULL, 0).sema.overlays;
+		second.sema.overlays = compilation_overlays(c, arena);
 	return variant_plan(&v[1], &second, spec[1], &c->target);
 }
 

@@ -107,7 +107,7 @@ static struct options with_values(const struct compilation *c, struct arena *a, 
 		set[n++] = lock->values.at[i];
 	o.sema.set = set;
 	o.sema.n_set = n;
-	o.sema.overlays = with_text(a, &c->options->sema.overlays, c->spec, text);
+	o.sema.overlays = overlays_with(a, &c->options->sema.overlays, c->spec, text);
 	return o;
 }
 

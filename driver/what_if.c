@@ -129,7 +129,7 @@ static bool try_row(struct what_if *w, const int *value)
 		row.value[i] = value[i];
 		o.sema.set[i] = (struct suggestion){path_in(w, w->ranges.at[i].path), w->ranges.at[i].values.at[value[i]]};
 	}
-	o.sema.overlays = compilation_with(&w->base.compilation, &scratch, "", NULL, 0).sema.overlays;
+	o.sema.overlays = compilation_overlays(&w->base.compilation, &scratch);
 	bool tried = variant_plan(&v, &o, w->options->specs[0], &w->base.compilation.target) == EXIT_OK;
 	if (tried) {
 		copy_result(w, &row, &v);

@@ -157,6 +157,15 @@ const char *source_key(struct arena *a, const struct overlays *o, const char *pa
 	return overlay_find(o, named) ? named : "/";
 }
 
+struct overlays overlays_with(struct arena *a, const struct overlays *o, const char *path, struct file_text text)
+{
+	struct overlay *at = arena_array(a, struct overlay, o->n + 1);
+	at[0] = (struct overlay){source_key(a, o, path), text};
+	for (int i = 0; i < o->n; i++)
+		at[i + 1] = o->at[i];
+	return (struct overlays){at, o->n + 1};
+}
+
 bool overlay_read(struct arena *a, const struct overlays *o, const char *key, const char *path, enum reading how,
                   struct file_text *out)
 {

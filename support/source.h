@@ -46,6 +46,8 @@ const struct overlay *overlay_find(const struct overlays *o, const char *key); /
 /* The name by which an overlay replaces the file at `path` and two files are told apart: its real path. "-", standard
  * input: `-` in the working directory. "/" for a pipe or another file outside the tree, unless an overlay names it. */
 const char *source_key(struct arena *a, const struct overlays *o, const char *path);
+/* These overlays, and before them one that gives the spec at `path` this text. */
+struct overlays overlays_with(struct arena *a, const struct overlays *o, const char *path, struct file_text text);
 /* Reads every text of a spec or module: from the overlay of that key, else from the file at `path` (NULL: standard
  * input), by file_read or, for a file named in another one, file_read_regular. false: errno. */
 enum reading { READ_ANY, READ_REGULAR };

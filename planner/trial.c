@@ -1,5 +1,5 @@
 /* Checks a spec again with suggested values: only those that pass every check are suggested. */
-#include "compile.h"
+#include "passes.h"
 #include <string.h>
 
 /* Each trial is a compilation up to `check`. A long text, or one with many mistakes, gets fewer suggestions. */
@@ -23,47 +23,46 @@ static struct deploy *named(struct sema *s, const char *name)
 	return NULL;
 }
 
-struct overlays with_text(struct arena *a, const struct overlays *o, const char *spec, struct file_text text)
+static const struct source *text_of(const struct trials *t)
 {
-	struct overlay *at = arena_array(a, struct overlay, o->n + 1);
-	at[0] = (struct overlay){source_key(a, o, spec), text};
-	for (int i = 0; i < o->n; i++)
-		at[i + 1] = o->at[i];
-	return (struct overlays){at, o->n + 1};
+	return &t->passes->sink->sources->files.at[sema_source(t->passes->sema)];
 }
 
-struct options compilation_with(const struct compilation *c, struct arena *a, const char *deploy,
-                                const struct suggestion *values, int n)
+/* The options of the compilation, which read the same text of its spec again, with values after the -D of the command
+ * line. */
+static struct sema_options options_with(const struct trials *t, struct arena *a, const char *deploy,
+                                        const struct suggestion *values, int n)
 {
-	struct options o = *c->options;
-	const struct source *main = &c->sources.files.at[sema_source(c->sema)];
-	o.sema.set = arena_array(a, struct suggestion, o.sema.n_set + n + 1);
-	for (int i = 0; i < o.sema.n_set; i++)
-		o.sema.set[i] = c->options->sema.set[i];
+	struct sema_options o = *t->options;
+	const struct source *main = text_of(t);
+	o.set = arena_array(a, struct suggestion, o.n_set + n + 1);
+	for (int i = 0; i < o.n_set; i++)
+		o.set[i] = t->options->set[i];
 	for (int i = 0; i < n; i++)
-		o.sema.set[o.sema.n_set++] =
-			(struct suggestion){arena_printf(a, "%s.%s", deploy, values[i].path), values[i].value};
-	o.sema.overlays = with_text(a, &c->options->sema.overlays, c->spec, (struct file_text){main->text, main->size});
+		o.set[o.n_set++] = (struct suggestion){arena_printf(a, "%s.%s", deploy, values[i].path), values[i].value};
+	o.overlays = overlays_with(a, &t->options->overlays, t->spec, (struct file_text){main->text, main->size});
+	o.references = false;
 	return o;
 }
 
 /* Counts what is reported about one deployment and the file's other declarations. false: no such deployment. */
-static bool counts_with(const struct compilation *c, const char *deploy, const struct suggestion *values, int n,
+static bool counts_with(const struct trials *t, const char *deploy, const struct suggestion *values, int n,
                         struct counts *out)
 {
-	struct compilation t;
-	struct arena text = {.heap = c->arena.heap};
-	struct options o = compilation_with(c, &text, deploy, values, n);
-	compilation_begin(&t, &o, c->spec);
-	t.target = c->target;
-	struct planned p = {.deploy = sema_load(t.sema, c->spec) ? named(t.sema, deploy) : NULL,
-	                    .arena.heap = c->arena.heap};
+	struct arena text = {.heap = t->heap}, arena = {.heap = t->heap};
+	struct names names = {.arena = &arena};
+	struct sources sources = {.arena = &arena};
+	struct sink sink = {.arena = &arena, .sources = &sources};
+	struct sema_options o = options_with(t, &text, deploy, values, n);
+	struct passes passes = {sema_new(&arena, &names, &sink, &o), &names, &sink, t->passes->target, t->passes->no_goals};
+	struct planned p = {.deploy = sema_load(passes.sema, t->spec) ? named(passes.sema, deploy) : NULL,
+	                    .arena.heap = t->heap};
 	if (p.deploy)
-		plan_deployment(&t, &p);
-	allow_apply(&t.sink, false);
-	count(&t.sink, out);
+		passes_run(&passes, &p);
+	allow_apply(&sink, false);
+	count(&sink, out);
 	arena_free(&p.arena);
-	arena_free(&t.arena);
+	arena_free(&arena);
 	arena_free(&text);
 	return p.deploy != NULL;
 }
@@ -89,9 +88,8 @@ static int compare(const struct counts *before, const struct counts *after, enum
 /* Takes `times` checks of the text from the budget; false: it is used up. */
 static bool affords(struct trials *t, int times)
 {
-	const struct compilation *c = t->compilation;
-	int64_t cost = (int64_t)times * c->sources.files.at[sema_source(c->sema)].size;
-	if (t->n >= MAX_TRIALS || t->text + cost > MAX_TEXT || c->sink.errors > MAX_MISTAKES)
+	int64_t cost = (int64_t)times * text_of(t)->size;
+	if (t->n >= MAX_TRIALS || t->text + cost > MAX_TEXT || t->passes->sink->errors > MAX_MISTAKES)
 		return false;
 	t->n++;
 	t->text += cost;
@@ -108,9 +106,9 @@ int trial_check(void *context, const char *deploy, enum diag_code mistake, const
 		return -2;
 	if (first) {
 		b->deploy = deploy;
-		b->known = counts_with(t->compilation, deploy, NULL, 0, &b->counts);
+		b->known = counts_with(t, deploy, NULL, 0, &b->counts);
 	}
-	if (!b->known || !counts_with(t->compilation, deploy, values, n, &after))
+	if (!b->known || !counts_with(t, deploy, values, n, &after))
 		return -1;
 	return compare(&b->counts, &after, mistake);
 }
