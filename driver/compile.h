@@ -46,10 +46,15 @@ struct variant {
 	const struct plan *plan; /* NULL: errors left nothing to plan */
 	const char **codes;      /* of its diagnostics, each once, errors first */
 	int n_codes, n_errors;   /* how many of the codes are errors */
+	int n_loaded;            /* diagnostics before it was planned */
+	int errors_loaded;       /* and errors among them */
 };
 /* Plans the deployment that `o` names, or the only one. The target is the compilation's, if there is one. Returns
  * EXIT_OK, or another status after a message. The caller frees it, whatever is returned; it is not moved. */
 int variant_plan(struct variant *v, const struct options *o, const char *spec, const struct target *target);
+/* The deployment of another variant with items on top of its text: modules are not loaded again. That variant was
+ * loaded without errors, and is freed after this one. */
+void variant_with(struct variant *v, struct variant *base, const struct node *const *items, int n);
 void variant_free(struct variant *v);
 
 #endif

@@ -33,10 +33,12 @@ static struct compared compared_of(const struct variant *v)
 static int plan_both(struct arena *arena, const struct options *o, struct variant v[2], const char *spec[2])
 {
 	struct options first = *o, second = *o;
+	struct lock lock;
 	const char *name;
 	first.sema.set = NULL;
 	first.sema.n_set = 0;
 	spec[0] = split_operand(arena, o->specs[0], &name);
+	first = lock_use(&first, spec[0], arena, &lock);
 	first.deploy = name ? name : o->deploy;
 	int status = variant_plan(&v[0], &first, spec[0], NULL);
 	if (status != EXIT_OK)
@@ -46,6 +48,7 @@ static int plan_both(struct arena *arena, const struct options *o, struct varian
 	second.deploy = name ? name : o->deploy;
 	if (o->n_specs == 1)
 		second.sema.overlays = compilation_overlays(c, arena);
+	second = lock_use(&second, spec[1], arena, &lock);
 	return variant_plan(&v[1], &second, spec[1], &c->target);
 }
 

@@ -9,9 +9,8 @@ static bool is_counted(const struct sink *s, int code)
 	return false;
 }
 
-static void list_codes(struct variant *v)
+static void list_codes(struct variant *v, const struct sink *s)
 {
-	const struct sink *s = &v->compilation.sink;
 	v->codes = arena_array(&v->planned.arena, const char *, DIAG_COUNT);
 	for (int warnings = 0; warnings < 2; warnings++) {
 		for (int i = 0; i < DIAG_COUNT; i++)
@@ -20,6 +19,18 @@ static void list_codes(struct variant *v)
 		if (!warnings)
 			v->n_errors = v->n_codes;
 	}
+}
+
+/* Plans the deployment of `v`, which was checked in `c`. */
+static void plan(struct variant *v, struct compilation *c)
+{
+	struct planned *p = &v->planned;
+	if (p->deploy)
+		plan_deployment(c, p);
+	allow_apply(&c->sink, false);
+	list_codes(v, &c->sink);
+	if (p->deploy && p->deploy->program)
+		v->plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
 }
 
 static int plan_variant(struct variant *v, const struct target *target)
@@ -32,16 +43,39 @@ static int plan_variant(struct variant *v, const struct target *target)
 		return EXIT_USAGE;
 	if (!compilation_load(c))
 		return EXIT_ERRORS;
+	v->n_loaded = c->sink.diags.n;
+	v->errors_loaded = c->sink.errors;
 	struct deploy **deploys = compilation_deploys(c, &n, &status);
 	if (status == EXIT_OK && n)
 		v->planned.deploy = deploys[0];
-	if (v->planned.deploy)
-		plan_deployment(c, &v->planned);
-	allow_apply(&c->sink, false);
-	list_codes(v);
-	if (v->planned.deploy && v->planned.deploy->program)
-		v->plan = planner_plan(&v->planned.arena, v->planned.deploy, v->planned.schedule, v->planned.training);
+	plan(v, c);
 	return status;
+}
+
+/* Reports of the file that concern none of its deployments. */
+static void keep_reports(struct sink *sink, const struct sink *of, const struct variant *base)
+{
+	int n;
+	struct deploy **deploys = sema_deploys(base->compilation.sema, &n);
+	for (int i = 0; i < base->n_loaded; i++) {
+		bool concerns = false;
+		for (int k = 0; k < n; k++)
+			concerns |= i >= deploys[k]->first_report && i < deploys[k]->end_report;
+		if (!concerns)
+			vec_push(sink->arena, &sink->diags, of->diags.at[i]);
+	}
+}
+
+void variant_with(struct variant *v, struct variant *base, const struct node *const *items, int n)
+{
+	struct compilation *c = &base->compilation;
+	struct sink saved = c->sink;
+	*v = (struct variant){.planned.arena.heap = c->options->heap};
+	c->sink = (struct sink){.arena = &v->planned.arena, .sources = &c->sources, .allows = saved.allows};
+	keep_reports(&c->sink, &saved, base);
+	v->planned.deploy = sema_deploy_with(c->sema, base->planned.deploy, items, n);
+	plan(v, c);
+	c->sink = saved;
 }
 
 int variant_plan(struct variant *v, const struct options *o, const char *spec, const struct target *target)

@@ -11,6 +11,7 @@ enum { MAX_ROWS = 1000, WHAT_IF_JSON_VERSION = 1 };
 struct range {
 	const char *path;
 	VEC(const char *) values;
+	const struct node **items; /* `path = value` of each value */
 };
 /* The deployment with one combination of values. */
 struct row {
@@ -29,6 +30,7 @@ struct what_if {
 	struct arena *arena;
 	const struct options *options;
 	struct variant base; /* the deployment as it is written */
+	bool shared;         /* rows are refinements of it; else mistakes are in the way, and each loads the text */
 	VEC(struct range) ranges;
 	VEC(struct row) rows;
 };
@@ -63,12 +65,31 @@ static bool split_values(struct what_if *w, struct range *r, const char *text)
 	}
 }
 
-/* The path as one of the deployment: other deployments of the file keep their values. */
-static const char *path_in(struct what_if *w, const char *path)
+/* The path in the deployment, which may begin with its name: other deployments of the file keep their values. */
+static const char *path_in(const struct what_if *w, const char *path)
 {
 	const char *name = w->base.planned.deploy->name;
 	size_t n = strlen(name);
-	return !strncmp(path, name, n) && path[n] == '.' ? path : arena_printf(w->arena, "%s.%s", name, path);
+	return !strncmp(path, name, n) && path[n] == '.' ? path + n + 1 : path;
+}
+
+/* The values as items of the language. false: one of them is none. */
+static bool parse_values(struct what_if *w)
+{
+	struct compilation *c = &w->base.compilation;
+	struct sink saved = c->sink;
+	bool good = true;
+	c->sink = (struct sink){.arena = w->arena, .sources = &c->sources};
+	for (int i = 0; i < w->ranges.n && good; i++) {
+		struct range *r = &w->ranges.at[i];
+		r->items = arena_array(w->arena, const struct node *, r->values.n);
+		for (int k = 0; k < r->values.n && good; k++) {
+			r->items[k] = sema_item(c->sema, (struct suggestion){r->path, r->values.at[k]});
+			good = r->items[k] && !c->sink.errors;
+		}
+	}
+	c->sink = saved;
+	return good;
 }
 
 static bool read_ranges(struct what_if *w)
@@ -77,7 +98,7 @@ static bool read_ranges(struct what_if *w)
 	double all = 1;
 	struct text product = {.arena = w->arena};
 	for (int i = 0; i < sema->n_set; i++) {
-		struct range r = {.path = sema->set[i].path};
+		struct range r = {.path = path_in(w, sema->set[i].path)};
 		for (int k = 0; k < w->ranges.n; k++)
 			if (!strcmp(w->ranges.at[k].path, r.path)) {
 				complain("`-D %s` is given twice: list its values, separated by commas", r.path);
@@ -117,20 +138,42 @@ static void copy_result(struct what_if *w, struct row *row, const struct variant
 	row->fits = p && p->schedule && !v->n_errors;
 }
 
+/* A combination in a compilation of its own. */
+static bool plan_alone(struct what_if *w, const int *value, struct arena *scratch, struct variant *v)
+{
+	const struct compilation *c = &w->base.compilation;
+	struct options o = w->base.options;
+	const struct sema_options *before = &w->base.options.sema;
+	o.deploy = w->base.planned.deploy->name;
+	o.sema.overlays = compilation_overlays(c, scratch);
+	o.sema.set = arena_array(scratch, struct suggestion, before->n_set + w->ranges.n + 1);
+	for (int i = 0; i < before->n_set; i++)
+		o.sema.set[i] = before->set[i];
+	for (int i = 0; i < w->ranges.n; i++)
+		o.sema.set[o.sema.n_set++] = (struct suggestion){arena_printf(scratch, "%s.%s", o.deploy, w->ranges.at[i].path),
+		                                                 w->ranges.at[i].values.at[value[i]]};
+	return variant_plan(v, &o, c->spec, &c->target) == EXIT_OK;
+}
+
+static void plan_shared(struct what_if *w, const int *value, struct arena *scratch, struct variant *v)
+{
+	const struct node **items = arena_array(scratch, const struct node *, w->ranges.n + 1);
+	for (int i = 0; i < w->ranges.n; i++)
+		items[i] = w->ranges.at[i].items[value[i]];
+	variant_with(v, &w->base, items, w->ranges.n);
+}
+
 static bool try_row(struct what_if *w, const int *value)
 {
-	struct options o = *w->options;
-	struct arena scratch = {.heap = o.heap};
+	struct arena scratch = {.heap = w->options->heap};
 	struct row row = {.value = arena_array(w->arena, int, w->ranges.n + 1)};
 	struct variant v;
-	o.deploy = w->base.planned.deploy->name;
-	o.sema.set = arena_array(&scratch, struct suggestion, w->ranges.n + 1);
-	for (int i = 0; i < w->ranges.n; i++) {
-		row.value[i] = value[i];
-		o.sema.set[i] = (struct suggestion){path_in(w, w->ranges.at[i].path), w->ranges.at[i].values.at[value[i]]};
-	}
-	o.sema.overlays = compilation_overlays(&w->base.compilation, &scratch);
-	bool tried = variant_plan(&v, &o, w->options->specs[0], &w->base.compilation.target) == EXIT_OK;
+	bool tried = true;
+	memcpy(row.value, value, sizeof *value * (size_t)w->ranges.n);
+	if (w->shared)
+		plan_shared(w, value, &scratch, &v);
+	else
+		tried = plan_alone(w, value, &scratch, &v);
 	if (tried) {
 		copy_result(w, &row, &v);
 		vec_push(w->arena, &w->rows, row);
@@ -319,8 +362,10 @@ static void print_json(const struct what_if *w)
 static int try_all(struct what_if *w)
 {
 	struct options base = *w->options;
+	struct lock lock;
 	base.sema.set = NULL;
 	base.sema.n_set = 0;
+	base = lock_use(&base, base.specs[0], w->arena, &lock);
 	int status = variant_plan(&w->base, &base, base.specs[0], NULL);
 	if (status == EXIT_OK && !w->base.planned.deploy) {
 		print_diagnostics(w->options, &w->base.compilation.sink, true);
@@ -332,6 +377,7 @@ static int try_all(struct what_if *w)
 		return EXIT_USAGE;
 	int *value = arena_array(w->arena, int, w->ranges.n + 1);
 	bool fits = false;
+	w->shared = !w->base.errors_loaded && parse_values(w);
 	do
 		if (!try_row(w, value))
 			return EXIT_ERRORS;

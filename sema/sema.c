@@ -54,23 +54,32 @@ static struct nodes parse_override(struct sema *s, const struct suggestion *set)
 	return parse_module(s->arena, s->names, s->sink, file);
 }
 
+/* Is it an item that sets a field? Else a report was made. */
+static bool sets_field(struct sema *s, const struct node *item)
+{
+	if (item->kind != N_SET && item->kind != N_ERROR)
+		sema_report(s, DIAG_E0004, item->span, "-D sets a field: `-D path=value`");
+	return item->kind == N_SET;
+}
+
 const struct node *sema_item(struct sema *s, struct suggestion value)
 {
 	struct nodes items = parse_override(s, &value);
-	return items.n == 1 && items.at[0]->kind == N_SET ? items.at[0] : NULL;
+	bool sets = items.n > 0;
+	for (int i = 0; i < items.n; i++)
+		sets &= sets_field(s, items.at[i]);
+	if (sets && items.n > 1)
+		sema_report(s, DIAG_E0004, items.at[1]->span, "`%s` takes one value", value.path);
+	return sets && items.n == 1 ? items.at[0] : NULL;
 }
 
 static void parse_overrides(struct sema *s)
 {
 	for (int i = 0; i < s->options->n_set; i++) {
 		struct nodes items = parse_override(s, &s->options->set[i]);
-		for (int j = 0; j < items.n; j++) {
-			const struct node *item = items.at[j];
-			if (item->kind == N_SET)
-				vec_push(s->arena, &s->overrides, item);
-			else if (item->kind != N_ERROR)
-				sema_report(s, DIAG_E0004, item->span, "-D sets a field: `-D path=value`");
-		}
+		for (int j = 0; j < items.n; j++)
+			if (sets_field(s, items.at[j]))
+				vec_push(s->arena, &s->overrides, items.at[j]);
 	}
 }
 
@@ -85,7 +94,10 @@ static struct program *check_model(struct sema *s, struct def *d, struct record 
 
 static void check_deploy(struct sema *s, struct def *d, struct record *r)
 {
+	int first = s->sink->diags.n;
 	struct deploy *deploy = deploy_check(s, r, d);
+	deploy->first_report = first;
+	deploy->end_report = s->sink->diags.n;
 	vec_push(s->arena, &s->deploys, deploy);
 }
 

@@ -106,6 +106,7 @@ struct deploy {
 	const struct engine
 		*engine;           /* NULL only where the deployment's model, cluster, plan, workload or engine is wrong */
 	struct record *record; /* for goals (planner/goals.c) */
+	int first_report, end_report; /* of one that was loaded: its diagnostics in the sink */
 };
 
 struct sema; /* one compilation's modules and records */

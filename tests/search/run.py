@@ -286,6 +286,25 @@ def test_lock(folder):
     assert sizes["tp"] == 2 and sizes["ep"] == 4, sizes
 
 
+def test_lock_and_comparisons(folder):
+    """`diff` and `what-if` take what is open from the lock too; what -D sets is not open."""
+    path, lock = locked(folder, spec(LOCKED))
+    best = search(path)[0]["best"][0]
+    (row,) = json.loads(deployc("what-if", path, "--format=json", "-D", "workload.output=64").stdout)["rows"]
+    sets = [w for k, v in best["values"].items() for w in ("-D", f"{k}={v}")]
+    plain = json.loads(deployc("plan", path, "--format=json", *sets, "-D", "workload.output=64").stdout)["plans"][0]
+    assert row["ranks"] == 8 and "W0810" not in row["warnings"], row
+    assert row["totals"]["memory.peak"] == plain["totals"]["memory.peak"]
+    rows = json.loads(deployc("what-if", path, "--format=json", "-D", "plan.tp=2,4", "-D", "D.plan.ep=4,2").stdout)["rows"]
+    assert [bool(row["errors"]) for row in rows] == [False, True, True, False], rows
+    done = deployc("diff", path, "-D", "plan.tp=2", "-D", "plan.ep=4", "--format=json")
+    settings = {entry["path"]: entry for entry in json.loads(done.stdout)["settings"]}
+    assert "W0810" not in done.stderr and str(best["values"]["plan.tp"]) in json.dumps(settings["plan.tp"]), settings
+    lock.unlink()
+    (row,) = json.loads(deployc("what-if", path, "--format=json", "-D", "workload.output=64").stdout)["rows"]
+    assert row["ranks"] is None and "W0810" in row["warnings"], row
+
+
 def test_lock_and_build(folder):
     text = (ROOT / "samples" / "tiny_mixtral.deploy").read_text()
     text = re.sub(r"Megatron *\{[^}]*\}", "Megatron { tp = auto; ep = auto in [1, 2] }", text)
