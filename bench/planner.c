@@ -1,10 +1,13 @@
-/* What a plan's times cost on one core: products, other kernels, collectives and pipelines a second.
+/* What a plan's times cost on one core: whole plans of DeepSeek-V3 on 2,048 GPUs and their passes, simulated steps,
+ * products, other kernels, collectives and pipelines a second.
  *   planner [SECONDS]    for each line, 0.2 unless stated
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include "../planner/pipeline.h"
+#include "../planner/plan.h"
 #include "../planner/time.h"
 
 /* Constants like those of an H100. */
@@ -65,29 +68,123 @@ static double one_f_one_b(int turn) { return pipelines(turn, PIPELINE_ONE_F_ONE_
 static double interleaved(int turn) { return pipelines(turn, PIPELINE_INTERLEAVED, 16, 128, 4); }
 static double many(int turn) { return pipelines(turn, PIPELINE_ONE_F_ONE_B, 16, 1 << 20, 1); }
 
+/* ---- whole plans ------------------------------------------------------------------------------ */
+
+static const char text[] = "use std.deepseek_v3 { DeepSeek_V3 }\n"
+						   "use std.clusters { DGX_H100 }\n"
+						   "use std.plans { Megatron }\n"
+						   "use std.workload { Inference }\n"
+						   "deploy Big {\n"
+						   "  model    = DeepSeek_V3\n"
+						   "  cluster  = DGX_H100 { nodes = 256 }\n"
+						   "  plan     = Megatron { dp = 16; ep = 16; tp = 8 }\n"
+						   "  workload = Inference { batch = 8192; seq = 1024..4096; output = 1024 }\n"
+						   "}\n";
+
+/* A spec, as far as the passes have brought it. `made` is for what is made again and again. */
+struct spec {
+	struct arena arena, made;
+	struct names names;
+	struct sources sources;
+	struct sink sink;
+	struct sema_options options;
+	struct overlay overlay;
+	struct deploy *deploy;
+	struct schedule *schedule;
+};
+
+static void spec_read(struct spec *s)
+{
+	int n;
+	*s = (struct spec){.overlay.text = {text, sizeof text - 1}};
+	s->names.arena = s->sources.arena = s->sink.arena = &s->arena;
+	s->sink.sources = &s->sources;
+	s->overlay.path = source_key(&s->arena, &s->options.overlays, "-");
+	s->options.overlays = (struct overlays){&s->overlay, 1};
+	struct sema *sema = sema_new(&s->arena, &s->names, &s->sink, &s->options);
+	bool read = sema_load(sema, "-");
+	struct deploy **all = sema_deploys(sema, &n);
+	if (!read || !n || s->sink.errors) {
+		diag_print(&s->sink, stderr);
+		exit(1);
+	}
+	s->deploy = all[0];
+}
+
+static void spec_schedule(struct spec *s, struct arena *arena)
+{
+	const struct target target = target_gpu();
+	s->schedule = dag_schedule(arena, &s->sink, dag_local(arena, &s->names, &s->sink, s->deploy), &target);
+}
+
+static struct spec whole;
+
+static double plans(int turn)
+{
+	struct spec s;
+	(void)turn;
+	spec_read(&s);
+	spec_schedule(&s, &s.arena);
+	const struct plan *p = planner_plan(&s.arena, s.deploy, s.schedule, NULL);
+	double out = p->metrics.of[METRIC_TPOT].value + (double)strlen(plan_text(&s.arena, p));
+	arena_free(&s.arena);
+	return out;
+}
+static double schedules(int turn)
+{
+	(void)turn;
+	struct spec s = whole;
+	spec_schedule(&s, &s.made);
+	double out = metrics_of(s.deploy, s.schedule, &s.made).of[METRIC_TPOT].value;
+	arena_free(&s.made);
+	return out;
+}
+static double all_metrics(int turn)
+{
+	(void)turn;
+	double out = metrics_of(whole.deploy, whole.schedule, &whole.made).of[METRIC_TPOT].value;
+	arena_free(&whole.made);
+	return out;
+}
+static double steps(int turn)
+{
+	struct timing t = timing_of(whole.schedule, &whole.made);
+	struct step_load load = {.program = 1, .tokens = 32, .sequences = 32, .context = 1024 + turn % 3000, .rows = 32};
+	double out = step_time_of(&t, &load, 1).seconds;
+	arena_free(&whole.made);
+	return out;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *what;
 		double (*one)(int turn);
-	} cases[] = {{"products", products},
-	             {"products of experts", products_of_experts},
-	             {"attention", attention},
-	             {"collectives over two levels", collectives},
-	             {"pipelines, 16 stages, 128 microbatches", one_f_one_b},
-	             {"the same in 4 chunks, interleaved", interleaved},
-	             {"16 stages, 1048576 microbatches", many}};
+		int at_once; /* between two looks at the clock */
+	} cases[] = {{"plans, from the text to the report", plans, 1},
+	             {"plans of a model that was read", schedules, 1},
+	             {"all metrics of a schedule", all_metrics, 1},
+	             {"steps of a schedule", steps, 4},
+	             {"products", products, 64},
+	             {"products of experts", products_of_experts, 64},
+	             {"attention", attention, 64},
+	             {"collectives over two levels", collectives, 64},
+	             {"pipelines, 16 stages, 128 microbatches", one_f_one_b, 4},
+	             {"the same in 4 chunks, interleaved", interleaved, 1},
+	             {"16 stages, 1048576 microbatches", many, 4}};
 	double limit = argc > 1 ? atof(argv[1]) : 0.2;
 	if (!(limit > 0)) {
 		fprintf(stderr, "planner: seconds above 0\n");
 		return 2;
 	}
+	spec_read(&whole);
+	spec_schedule(&whole, &whole.arena);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		volatile double sink = 0;
 		double begin = now(), end = begin;
 		int turns = 0;
 		for (; end - begin < limit; end = now())
-			for (int k = 0; k < 64; k++)
+			for (int k = 0; k < cases[i].at_once; k++)
 				sink += cases[i].one(turns++);
 		printf("%-40s %12.0f a second\n", cases[i].what, turns / (end - begin));
 	}

@@ -34,7 +34,8 @@ struct timing timing_of_deploy(const struct deploy *d, struct arena *arena)
 	                   .engine = d->engine,
 	                   .silicon = {.bandwidth = a->bandwidth, .multiprocessors = a->multiprocessors},
 	                   .calibration = a->calibration,
-	                   .members = arena_array(arena, double, d->machine.levels.n + 1)};
+	                   .members = arena_array(arena, double, d->machine.levels.n + 1),
+	                   .products = arena_array(arena, struct product_time, PRODUCT_TIMES)};
 	t.silicon.attention_peak = figure_known(a->peak[DTYPE_BF16]) ? a->peak[DTYPE_BF16] : a->peak[DTYPE_F16];
 	t.attention = attention_by(t.calibration, t.engine ? t.engine->library : NULL);
 	if (!figure_known(a->bandwidth))
@@ -120,6 +121,44 @@ static double stated_seconds(const struct timing *t, double operations, double p
 	return compute > memory ? compute : memory;
 }
 
+static bool same_product(const struct product *a, const struct product *b)
+{
+	return a->m == b->m && a->n == b->n && a->k == b->k && a->weight_bytes == b->weight_bytes
+	       && a->activation_bytes == b->activation_bytes && a->peak == b->peak;
+}
+
+/* The place of a product, with its time or free; of several that hash alike, the last place is for all. */
+static struct product_time *product_place(struct timing *t, const struct product_time *wanted)
+{
+	enum { PROBES = 8 };
+	const struct product *p = &wanted->of;
+	uint64_t hash = ((uint64_t)p->m * 31 + (uint64_t)p->n) * 31 + (uint64_t)p->k;
+	struct product_time *at = NULL;
+	for (uint64_t i = 0; i < PROBES; i++) {
+		at = &t->products[((hash ^ hash >> 12) + i) % PRODUCT_TIMES];
+		bool known = at->fit == wanted->fit && at->cast_before == wanted->cast_before && same_product(&at->of, p);
+		if (!at->fit || known)
+			return at;
+	}
+	*at = (struct product_time){.fit = NULL};
+	return at;
+}
+
+/* A product that was timed before, or is timed now. */
+static double product_seconds(struct timing *t, const struct fit_product *fit, const struct product *p)
+{
+	struct product_time wanted = {fit, fit->casts && t->engine && t->engine->fused_cast, *p, 0};
+	struct product_time *at = product_place(t, &wanted);
+	if (at->fit)
+		return at->seconds;
+	wanted.seconds = wanted.cast_before
+	                     ? time_product_cast_before(&t->silicon, fit, product_fit(t, DTYPE_BF16, DTYPE_BF16), p)
+	                     : time_product(&t->silicon, fit, p);
+	*at = wanted;
+	t->products_timed++;
+	return wanted.seconds;
+}
+
 /* A batch of products reads as many weights, so it is one with as many more outputs. */
 double timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes)
 {
@@ -137,9 +176,7 @@ double timing_product(struct timing *t, const struct kernel_work *w, double oper
 	                    .weight_bytes = bytes_of(w->product.weights),
 	                    .activation_bytes = bytes_of(w->product.activations),
 	                    .peak = peak};
-	bool cast_before = fit->casts && t->engine && t->engine->fused_cast;
-	return cast_before ? time_product_cast_before(&t->silicon, fit, product_fit(t, DTYPE_BF16, DTYPE_BF16), &p)
-	                   : time_product(&t->silicon, fit, &p);
+	return product_seconds(t, fit, &p);
 }
 
 /* The launch of a fit is that of an expert's two products together. */

@@ -5,6 +5,15 @@
 #include "../dag/dag.h"
 #include "time.h"
 
+/* A product whose time is known. */
+struct product_time {
+	const struct fit_product *fit; /* NULL: the place is free */
+	bool cast_before;
+	struct product of;
+	double seconds;
+};
+enum { PRODUCT_TIMES = 64 };
+
 struct timing {
 	const struct schedule *schedule; /* of terms.c; else NULL */
 	const struct machine *machine;
@@ -13,8 +22,10 @@ struct timing {
 	const struct calibration *calibration;
 	const struct fit_attention *attention;
 	struct arena *arena;
-	const int64_t *index; /* of a rank in each group of the schedule: 0 */
-	double *members;      /* room for group_members() */
+	const int64_t *index;          /* of a rank in each group of the schedule: 0 */
+	double *members;               /* room for group_members() */
+	struct product_time *products; /* [PRODUCT_TIMES], by a hash: steps of one plan have few different products */
+	int products_timed;            /* how many were computed */
 	const char
 		*lacks;    /* the first input that seconds need and nobody stated, as "Card has no calibration"; NULL: none */
 	bool borrowed; /* a fit of other formats, or of another library of kernels, had to do */

@@ -17,6 +17,7 @@ struct bound {
 	struct val val;
 	struct span span;
 	bool carried;
+	int number; /* names that the walk had bound before */
 };
 
 /* Names of a model, a loop's body, a block, or an op while it is walked. */
@@ -39,6 +40,15 @@ struct active {
 	int depth;
 };
 
+/* A number or truth that the walk computed from the index of the loop: a turn whose index gives the same ones has the
+ * same values. text NULL: the index itself was used, so turns differ. */
+struct decision {
+	struct env *env;
+	const struct node *text;
+	struct val val;
+	int number; /* names that had been bound: no later one is meant */
+};
+
 struct walk {
 	struct sema *s;
 	struct arena *arena;
@@ -49,10 +59,13 @@ struct walk {
 	int call;                 /* the op whose body is walked, or -1 */
 	VEC(const char *) prefix; /* by region: its part of checkpoint keys, or "" */
 	const struct active *active;
-	int nested;      /* calls made within the outermost one */
-	bool failed;     /* something was reported */
-	int loop;        /* the `repeat` that is walked: index into program.loops, or -1 */
-	bool index_read; /* its index was read as a number: turns may differ */
+	int nested;                     /* calls made within the outermost one */
+	bool failed;                    /* something was reported */
+	int loop;                       /* the `repeat` that is walked: index into program.loops, or -1 */
+	int bound;                      /* names bound so far, in all envs */
+	VEC(struct decision) decisions; /* of the turn that is walked */
+	int replayed;                   /* names bound before the decision that is made again; 0: none is */
+	bool undecided;                 /* a name bound later hides the one that was meant */
 };
 
 /* ---- walk_model.c: models -------------------------------------------------------------------- */
@@ -80,6 +93,10 @@ bool walk_knows_kind(const char *kind);
 void walk_report_tail(struct walk *w, const struct node *item, const char *form);
 
 /* ---- walk_loop.c: repeat --------------------------------------------------------------------- */
+/* The index was read as a number in env `e`. */
+void walk_index_read(struct env *e);
+/* The value of `n` was computed, from what was read since there were `before` decisions. */
+void walk_decided(struct env *e, const struct node *n, int before, struct val v);
 void walk_repeat(struct env *e, const struct node *item);
 
 /* ---- walk_param.c: params ------------------------------------------------------------------- */

@@ -496,9 +496,8 @@ static struct val labelled(struct env *e, const struct node *n)
 	return val_bad();
 }
 
-bool walk_hook(struct scope *s, const struct node *n, const struct node *expect, struct val *out)
+static bool walk_one(struct env *e, const struct node *n, const struct node *expect, struct val *out)
 {
-	struct env *e = s->walk;
 	switch (n->kind) {
 	case N_CONTRACT: *out = contract(e, n); return true;
 	case N_LABEL:    *out = labelled(e, n); return true;
@@ -513,4 +512,14 @@ bool walk_hook(struct scope *s, const struct node *n, const struct node *expect,
 	case N_IF:  *out = choose(e, n, expect); return true;
 	default:    return false;
 	}
+}
+
+bool walk_hook(struct scope *s, const struct node *n, const struct node *expect, struct val *out)
+{
+	struct env *e = s->walk;
+	int before = e->walk->decisions.n;
+	bool known = walk_one(e, n, expect, out);
+	if (known && (n->kind == N_BIN || n->kind == N_NOT || n->kind == N_NEG))
+		walk_decided(e, n, before, *out);
+	return known;
 }

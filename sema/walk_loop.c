@@ -1,5 +1,6 @@
-/* `repeat`: the loop over layers. A turn of its body is walked with the index as a number. If the text never reads the
- * index, one walk serves all turns. Otherwise every turn is walked, and turns that come out the same share a body. */
+/* `repeat`: the loop over layers. A turn of its body is walked with the index as a number. What the walk computes from
+ * the index are its decisions: a turn whose index gives the same ones is not walked again. Turns that are walked and
+ * come out the same share a body. */
 #include "walk.h"
 #include <string.h>
 
@@ -83,6 +84,61 @@ static bool may_repeat(struct env *e, const struct node *item)
 	struct diag *d = walk_report(w, DIAG_E0916, item->span, "this version compiles no `repeat` inside another");
 	diag_related(w->s->sink, d, w->p->loops.at[w->loop].span, "it is inside this one");
 	return false;
+}
+
+/* ---- decisions ------------------------------------------------------------------------------- */
+
+void walk_index_read(struct env *e)
+{
+	struct walk *w = e->walk;
+	struct decision d = {.env = e, .number = w->bound};
+	vec_push(w->arena, &w->decisions, d);
+}
+
+/* A decision stands for those that it was computed from. What has operands of its own, as a tensor, is none. */
+void walk_decided(struct env *e, const struct node *n, int before, struct val v)
+{
+	struct walk *w = e->walk;
+	if (w->decisions.n == before || (v.kind != V_BOOL && v.kind != V_INT && v.kind != V_FLOAT))
+		return;
+	w->decisions.at[before] = (struct decision){e, n, v, w->bound};
+	w->decisions.n = before + 1;
+}
+
+/* A body, and what was decided when its turn was walked. */
+struct decided_body {
+	struct env *names;
+	const struct decision *decisions;
+	int n_decisions;
+};
+
+static bool decides_alike(struct walk *w, const struct decision *d)
+{
+	if (!d->text)
+		return false;
+	w->replayed = d->number;
+	w->undecided = false;
+	struct val v = walk_eval(d->env, d->text, NULL);
+	w->replayed = 0;
+	return !w->undecided && v.kind == d->val.kind && val_equal(v, d->val);
+}
+
+/* Does the walk of turn `turn` decide as that of the body did? */
+static bool is_turn_of(struct walk *w, const struct decided_body *body, const char *index, int64_t turn)
+{
+	bool alike = true;
+	env_find(body->names, index)->val = val_int(turn);
+	for (int i = 0; alike && i < body->n_decisions; i++)
+		alike = decides_alike(w, &body->decisions[i]);
+	return alike;
+}
+
+static struct decided_body decided_now(struct walk *w, struct env *names)
+{
+	struct decision *copy = arena_array(w->arena, struct decision, w->decisions.n + 1);
+	for (int i = 0; i < w->decisions.n; i++)
+		copy[i] = w->decisions.at[i];
+	return (struct decided_body){names, copy, w->decisions.n};
 }
 
 /* ---- bodies ---------------------------------------------------------------------------------- */
@@ -234,6 +290,14 @@ static void report_too_many(struct walk *w, const struct node *item)
 	          item->named.loop_name.name);
 }
 
+static void add_turns(struct walk *w, int body, int64_t n)
+{
+	struct program *p = w->p;
+	p->bodies.at[body].turns += n;
+	for (int64_t i = 0; i < n; i++)
+		vec_push(w->arena, &p->body_of, body);
+}
+
 /* Walks the turns and sets the loop's bodies. Returns the names of the first turn. */
 static struct env *walk_turns(struct env *e, const struct node *item)
 {
@@ -241,27 +305,31 @@ static struct env *walk_turns(struct env *e, const struct node *item)
 	struct program *p = w->p;
 	struct loop *loop = &p->loops.at[w->loop];
 	struct mark begin[BODIES_MAX], end[BODIES_MAX];
-	struct env *first = NULL;
-	w->index_read = false;
+	struct decided_body walked[BODIES_MAX];
 	for (int64_t turn = 0; turn < loop->turns; turn++) {
-		struct mark before = mark_now(w);
-		struct env *inner = walk_turn(e, item, turn);
 		int body = 0;
-		while (body < loop->n_bodies && !same_turn(w, begin[body], end[body], before))
+		while (body < loop->n_bodies && !is_turn_of(w, &walked[body], loop->index, turn))
 			body++;
-		first = first ? first : inner;
+		if (body < loop->n_bodies) {
+			add_turns(w, loop->first_body + body, 1);
+			continue;
+		}
+		struct mark before = mark_now(w);
+		w->decisions.n = 0;
+		struct env *inner = walk_turn(e, item, turn);
+		for (body = 0; body < loop->n_bodies && !same_turn(w, begin[body], end[body], before);)
+			body++;
 		if (body < loop->n_bodies) {
 			forget_since(w, before);
 		} else {
 			begin[body] = before;
 			end[body] = mark_now(w);
+			walked[body] = decided_now(w, inner);
 			vec_push(w->arena, &p->bodies, ((struct body){before.values, p->values.n, w->loop, 0}));
 			loop->n_bodies++;
 		}
-		int64_t alike = w->index_read ? 1 : loop->turns - turn;
-		p->bodies.at[loop->first_body + body].turns += alike;
-		for (int64_t i = 0; i < alike; i++)
-			vec_push(w->arena, &p->body_of, loop->first_body + body);
+		int64_t alike = w->decisions.n ? 1 : loop->turns - turn;
+		add_turns(w, loop->first_body + body, alike);
 		if (w->failed || alike > 1)
 			break;
 		if (loop->n_bodies == BODIES_MAX && turn + 1 < loop->turns) {
@@ -269,7 +337,7 @@ static struct env *walk_turns(struct env *e, const struct node *item)
 			break;
 		}
 	}
-	return first;
+	return walked[0].names;
 }
 
 void walk_repeat(struct env *e, const struct node *item)

@@ -30,7 +30,9 @@ static bool lookup(struct scope *s, const char *name, struct span use, struct va
 	if (b) {
 		env_refer(e, b, use);
 		*out = b->val;
-		w->index_read |= e->kind == ENV_LOOP && name == w->p->loops.at[w->loop].index;
+		w->undecided |= w->replayed && b->number >= w->replayed;
+		if (e->kind == ENV_LOOP && name == w->p->loops.at[w->loop].index)
+			walk_index_read(e);
 		if (b->val.kind == V_AXIS) {
 			int64_t extent = w->p->axes.at[b->val.axis].extent;
 			*out = extent ? val_int(extent) : (struct val){.kind = V_UNKNOWN, .name = name};

@@ -138,7 +138,8 @@ struct bound *env_find(struct env *e, const char *name)
 
 void env_bind(struct env *e, const char *name, struct val v, struct span at)
 {
-	vec_push(e->walk->arena, &e->names, ((struct bound){.name = name, .val = v, .span = at}));
+	vec_push(e->walk->arena, &e->names,
+	         ((struct bound){.name = name, .val = v, .span = at, .number = e->walk->bound++}));
 	index_add(e->walk->arena, &e->index, name);
 }
 

@@ -69,7 +69,7 @@ int index_find(const struct index *x, const char *name)
 	if (x->slots)
 		return *place_of(x, name) - 1;
 	for (int i = 0; i < x->n; i++)
-		if (x->name[i] == name || !strcmp(x->name[i], name))
+		if (x->name[i] == name || (x->name[i][0] == name[0] && !strcmp(x->name[i], name)))
 			return i;
 	return -1;
 }

@@ -609,6 +609,31 @@ static void test_turns_that_differ_are_bodies_of_their_own(void **state)
 	assert_string_equal(p->params.at[1].key, "h.{layer}.a");
 }
 
+/* A turn is decided by what its text means where it is: `vocab` of the loop's body hides that of the model only after
+ * the condition. With what hides it, no turn but the first would have the first body. */
+static void test_names_that_are_hidden_later_decide_turns(void **state)
+{
+	struct fixture *f = *state;
+	struct program *p = program_of(f, loop_text(f, 7,
+	                                            "when (layer < vocab / 8) { x = x * x } else { x = x + x }\n"
+	                                            "let vocab = 80\n x = x + x"));
+	assert_int_equal(p->bodies.n, 2);
+	assert_int_equal(p->bodies.at[0].turns, 2);
+	assert_int_equal(p->bodies.at[1].turns, 5);
+}
+
+/* What is computed from the index in several steps decides as well. */
+static void test_decisions_through_names_and_arguments(void **state)
+{
+	struct fixture *f = *state;
+	struct program *p = program_of(f, loop_text(f, 8,
+	                                            "let rest = layer mod 2\n let odd = rest == 1\n"
+	                                            "when (odd and not (layer < 4)) { x = x * x } else { x = x + x }"));
+	assert_int_equal(p->bodies.n, 2);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(p->body_of.at[i], i >= 4 && i % 2);
+}
+
 /* A table may be read in each turn. */
 static void test_table_in_turns(void **state)
 {
@@ -697,6 +722,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_mistakes_in_one_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_carried_value_keeps_its_type, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turns_that_differ_are_bodies_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names_that_are_hidden_later_decide_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_decisions_through_names_and_arguments, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table_in_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_states_of_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stored_formats_of_states, setup, teardown),
