@@ -87,13 +87,36 @@ static bool is_exact(struct goals *g, struct subject *s, const struct goal_name 
 	return !t->is_total && t->metric == METRIC_COMM_BYTES && goal_metrics(g, s)->ops;
 }
 
+/* What each request has, so that percentiles are of it. */
+static const struct goal_name percentiles[] = {{"ttft", "Time", false, METRIC_TTFT},
+                                               {"tpot", "Time", false, METRIC_TPOT},
+                                               {"latency", "Time", false, METRIC_TTFT}};
+enum { PERCENTILES = sizeof percentiles / sizeof *percentiles };
+
+static const struct goal_name *percentile_named(const char *name)
+{
+	for (int i = 0; name && i < PERCENTILES; i++)
+		if (!strcmp(percentiles[i].name, name))
+			return &percentiles[i];
+	return NULL;
+}
+
+/* What `p99(ttft)` is about; NULL: it is no such call. */
+static const struct goal_name *percentile_of(struct goals *g, const struct node *e)
+{
+	const char *f = e->kind == N_CALL && e->call.f->kind == N_ID ? e->call.f->ident.name : "";
+	if (e->kind != N_CALL || e->call.args.n != 1 || (strcmp(f, "p50") && strcmp(f, "p90") && strcmp(f, "p99")))
+		return NULL;
+	return percentile_named(dotted_name(g->sema->arena, e->call.args.at[0]));
+}
+
 /* The term that an expression names, possibly `per gpu`, if it has no value here; else NULL. */
 static const struct goal_name *open_term(struct goals *g, const struct node *e)
 {
 	bool per_gpu = e->kind == N_PER && !strcmp(e->dot.name.name, "gpu");
 	const char *name = dotted_name(g->sema->arena, per_gpu ? e->dot.x : e), *rest;
 	if (!name)
-		return NULL;
+		return percentile_of(g, e);
 	struct subject *s = subject_of(g, name, &rest);
 	const struct goal_name *term = total_known(s, rest) ? NULL : term_named(rest);
 	return term && is_exact(g, s, term) ? NULL : term;
@@ -184,21 +207,50 @@ static struct val count_value(struct goals *g, const struct node *e, const char 
 	return n < 0 ? val_bad() : val_int(n);
 }
 
-/* A percentile needs a distribution of lengths, and a workload has their range: E0812. */
-static void percentile(struct goals *g, const struct node *e, const struct node *metric, const char *name)
+/* The field of the workload that has a range without a distribution; NULL: there is none. */
+static const char *undistributed(const struct workload *w)
+{
+	return w->prompts.law == LENGTH_UNKNOWN ? "seq" : w->outputs.law == LENGTH_UNKNOWN ? "output" : NULL;
+}
+
+/* A percentile needs arrivals and a distribution of lengths: E0812. false after a report. */
+static bool has_distribution(struct goals *g, const struct node *e, const struct node *metric, const char *name)
 {
 	struct sink *sink = g->sema->sink;
-	const struct record *work = record_get(g->self.deploy->record, "workload", e->span).record;
-	struct diag *d = sema_report(g->sema, DIAG_E0812, e->span,
-	                             "`%s(%s)` needs a distribution of lengths, but the workload has a range",
-	                             e->call.f->ident.name, name);
-	const struct field *seq = work ? record_field((struct record *)work, "seq") : NULL;
-	if (seq)
-		diag_related(sink, d, seq->sets.n ? seq->sets.at[seq->sets.n - 1].span : seq->span,
+	const struct workload *w = &g->self.deploy->work;
+	const char *range = undistributed(w), *f = e->call.f->ident.name;
+	if (!range && w->arrivals.law != ARRIVAL_NONE)
+		return true;
+	struct val work = record_get(g->self.deploy->record, "workload", e->span);
+	const struct field *field = range && work.kind == V_RECORD ? record_field(work.record, range) : NULL;
+	if (w->training) {
+		sema_report(g->sema, DIAG_E0812, e->span, "`%s(%s)` is one of requests, and the workload is training", f, name);
+		return false;
+	}
+	struct diag *d =
+		range ? sema_report(g->sema, DIAG_E0812, e->span,
+	                        "`%s(%s)` needs a distribution of lengths, but the workload has a range", f, name)
+			  : sema_report(g->sema, DIAG_E0812, e->span, "`%s(%s)` needs `arrivals`, which the workload leaves out", f,
+	                        name);
+	if (field)
+		diag_related(sink, d, field->sets.n ? field->sets.at[field->sets.n - 1].span : field->span,
 		             "the workload does not say how frequent each length is");
-	const char *text = source_text(g->sema, metric->span);
-	diag_help(sink, d, "write `%s`: it then holds for all lengths of the range", text);
-	diag_fix(sink, d, e->span, text);
+	else
+		diag_related(sink, d, w->span, "the workload does not say when requests come");
+	const char *law = range && strcmp(range, "seq") ? "outputs" : "prompts", *text = source_text(g->sema, metric->span);
+	if (range && term_named(name))
+		diag_help(sink, d,
+		          "write `%s`, which holds for all lengths of the range, or state a law as in `%s = Uniform {}`", text,
+		          law);
+	else if (range)
+		diag_help(sink, d, "state how frequent lengths are, as in `%s = Uniform {}`", law);
+	else if (term_named(name))
+		diag_help(sink, d, "write `%s`, or state `arrivals`, as in `arrivals = Poisson { rate = 8 requests/s }`", text);
+	else
+		diag_help(sink, d, "state them, as in `arrivals = Poisson { rate = 8 requests/s }`");
+	if (term_named(name))
+		diag_fix(sink, d, e->span, text);
+	return false;
 }
 
 /* count(kind, at = region), p99(metric) */
@@ -216,15 +268,14 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 			*out = count_value(g, e, name);
 			return true;
 		}
-	if (!count && e->call.args.n == 1 && name && term_named(name) && !term_named(name)->is_total) {
-		percentile(g, e, first, name);
-		*out = val_bad();
+	if (percentile_of(g, e)) {
+		*out = has_distribution(g, e, first, name) ? val_unknown(source_text(g->sema, e->span)) : val_bad();
 		return true;
 	}
 	*out = val_bad();
 	const char *text =
 		count ? "`count` expects a kind of collective: all_reduce, all_gather, reduce_scatter, all_to_all, send, recv"
-			  : "a percentile is of one metric, such as `p99(tpot)`";
+			  : "a percentile is of what each request has: ttft, tpot or latency";
 	sema_report(g->sema, DIAG_E0101, first ? e->call.args.at[e->call.args.n > 1 && !count]->span : e->span, "%s", text);
 	return true;
 }
@@ -252,7 +303,9 @@ static bool comparison(struct goals *g, struct scope *scope, const struct node *
 	if (!t)
 		return false;
 	struct val other = eval(scope, left ? e->bin.b : e->bin.a, NULL);
-	*out = other.kind == V_BAD ? other : val_unknown(t->name);
+	const struct node *term = left ? e->bin.a : e->bin.b;
+	struct val self = term->kind == N_CALL ? eval(scope, term, NULL) : val_unknown(t->name);
+	*out = other.kind == V_BAD ? other : self;
 	bool agree = left && right ? !strcmp(left->type, right->type) : same_dims(t, other);
 	if (agree)
 		return true;

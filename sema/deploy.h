@@ -55,4 +55,6 @@ void deployment_rules(struct deployment *c);
  * E0703, E0901, W0521. */
 void deployment_workload(struct deployment *c);
 void deployment_settings(struct deployment *c);
+/* deploy_load.c: laws of lengths and arrivals of Inference, whose ranges of lengths are read. E0203, E0707. */
+void deployment_load(struct deployment *c, int64_t shortest_output);
 #endif

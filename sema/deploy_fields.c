@@ -120,8 +120,10 @@ void deployment_workload(struct deployment *c)
 		check_context(c, w->seq_hi, 1);
 		return;
 	}
-	if (ends(c, "output", 0, &fewest, &w->output_hi))
+	if (ends(c, "output", 0, &fewest, &w->output_hi)) {
 		check_context(c, w->seq_hi, w->output_hi > 1 ? w->output_hi : 1);
+		deployment_load(c, fewest);
+	}
 	deployment_int(c, c->work, "chunk", 1, &w->chunk);
 	deployment_within(c, c->work, "rows", 1, MAX_PER_SEQUENCE, &w->rows);
 	deployment_within(c, c->work, "page", 1, MAX_PER_SEQUENCE, &w->page);

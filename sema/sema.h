@@ -6,6 +6,7 @@
 #include "../support/diag.h"
 #include "../support/names.h"
 #include "../support/stage_order.h"
+#include "load.h"
 #include "machine.h"
 #include "program.h"
 
@@ -44,6 +45,8 @@ struct optimizer {
 
 struct workload {
 	int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache;
+	struct lengths prompts, outputs; /* of Inference, as `arrivals`; an output has at least one token */
+	struct arrivals arrivals;
 	bool training;
 	struct optimizer optimizer;                                          /* of training, and the format in which its */
 	bool has_products;                                                   /* products multiply, if it is another than */

@@ -31,7 +31,7 @@ READ_THROUGH_OTHERS = {"unidirectional", "bidirectional", "stated"}
 OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("device", "sema/module.c"), ("link", "sema/module.c"),
                   ("calibration", "sema/deploy.c"), ("calibration", "sema/module.c"),
                   *((field, "sema/deploy_calibration.c") for field in ("latency", "matmul", "memory")),
-                  ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("host", "dag/queues.c"), ("peak", "driver/what_if.c"),
+                  ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("count", "sema/deploy_load.c"), ("latency", "planner/goals.c"), ("host", "dag/queues.c"), ("peak", "driver/what_if.c"),
                   *((word, "planner/page_html.c") for word in ("count", "devices", "peak")),
                   *(("count", f"text/jinja/{file}") for file in ("filter_list.c", "filter_text.c", "methods.c"))}
 MEMBER = re.compile(r'\bjson_set\(\w+, "[a-z_]+"')       # of a JSON object
