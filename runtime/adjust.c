@@ -129,9 +129,11 @@ void adjust_close(struct adjust *a)
 	free(a);
 }
 
+bool adjust_counts(const struct adjust *a) { return a && counts(&a->penalties); }
+
 void adjust_token(struct adjust *a, int32_t token)
 {
-	if (!a || !counts(&a->penalties))
+	if (!adjust_counts(a))
 		return;
 	int i = entry_of(a, token);
 	if (repeats(&a->penalties))

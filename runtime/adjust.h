@@ -37,6 +37,7 @@ struct adjust;
 struct adjust *adjust_open(const struct penalties *p, const int32_t *prompt, int n);
 void adjust_close(struct adjust *a);
 void adjust_token(struct adjust *a, int32_t token);
+bool adjust_counts(const struct adjust *a); /* does adjust_token change the entries? */
 int adjust_count(const struct adjust *a);
 void adjust_write(const struct adjust *a, struct dr_adjust *to); /* [adjust_count] */
 #endif

@@ -19,7 +19,7 @@ struct launch {
 };
 
 /* What a device that queues its work can do besides: each call returns before its work is done. */
-enum { DEVICE_MARKS = 2 };
+enum { DEVICE_MARKS = 4 };
 struct device;
 struct device_queue {
 	/* Host memory that such copies use, freed by close: pinned, where there is such memory. */
@@ -27,6 +27,8 @@ struct device_queue {
 	/* As write and read. The host may change `from`, and read `to`, when the work is done. */
 	void (*send)(struct device *d, uint64_t to, const void *from, size_t bytes);
 	void (*fetch)(struct device *d, void *to, uint64_t from, size_t bytes);
+	/* Within the device. */
+	void (*copy)(struct device *d, uint64_t to, uint64_t from, size_t bytes);
 	/* Marks what was queued until now. await returns when what came before the mark of that number is done, at once if
 	 * there is none. */
 	void (*mark)(struct device *d, unsigned which);

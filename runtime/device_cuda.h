@@ -32,7 +32,8 @@ struct cuda {
 	void *pinned[MAX_PINNED];
 	int n_pinned;
 	CUevent used[DEVICE_MARKS];
-	bool capturing, graph_runs; /* a graph is made; one was launched since the last wait */
+	bool capturing, graph_runs;                   /* a graph is made; one that was launched may still run */
+	unsigned graphs, graphs_before[DEVICE_MARKS]; /* graphs launched; of these, those before each mark */
 };
 
 /* ---- device_cuda.c ---- */

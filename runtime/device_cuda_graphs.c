@@ -28,6 +28,7 @@ void cuda_launch_graph(struct device *d, void *graph)
 	struct cuda *c = (struct cuda *)d;
 	cuda_check(c, c->cuGraphLaunch(graph, c->stream), "cannot launch the graph of a decode step");
 	c->busy = c->graph_runs = true;
+	c->graphs++;
 }
 
 void cuda_drop_graph(struct device *d, void *graph)

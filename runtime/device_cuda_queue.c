@@ -34,19 +34,27 @@ static void queue_fetch(struct device *d, void *to, uint64_t from, size_t bytes)
 	cuda_queued(c, "a copy from the GPU failed");
 }
 
+static void queue_copy(struct device *d, uint64_t to, uint64_t from, size_t bytes)
+{
+	cuda_copy(cuda_of(d), flat(to, bytes), flat(from, bytes));
+}
+
 static void queue_mark(struct device *d, unsigned which)
 {
 	struct cuda *c = cuda_of(d);
 	if (!c->used[which])
 		cuda_check(c, c->cuEventCreate(&c->used[which], CU_EVENT_DISABLE_TIMING), "cannot make an event on the GPU");
 	cuda_check(c, c->cuEventRecord(c->used[which], c->stream), "cannot record an event on the GPU");
+	c->graphs_before[which] = c->graphs;
 }
 
 static void queue_await(struct device *d, unsigned which)
 {
 	struct cuda *c = cuda_of(d);
-	if (c->used[which])
-		cuda_wait_for(c, c->used[which]);
+	if (!c->used[which])
+		return;
+	cuda_wait_for(c, c->used[which]);
+	c->graph_runs = c->graph_runs && c->graphs_before[which] != c->graphs;
 }
 
 void cuda_queue_close(struct cuda *c)
@@ -61,6 +69,7 @@ void cuda_queue_close(struct cuda *c)
 const struct device_queue cuda_queue = {.host_memory = queue_host_memory,
                                         .send = queue_send,
                                         .fetch = queue_fetch,
+                                        .copy = queue_copy,
                                         .mark = queue_mark,
                                         .await = queue_await,
                                         .begin_graph = cuda_begin_graph,

@@ -114,7 +114,11 @@ static void wait_until_done(struct cuda *c, CUevent event, const char *what)
 	cuda_check(c, now, what);
 }
 
-void cuda_wait_for(struct cuda *c, CUevent event) { wait_until_done(c, event, "the GPU failed"); }
+void cuda_wait_for(struct cuda *c, CUevent event)
+{
+	wait_until_done(c, event, "the GPU failed");
+	progressed(c);
+}
 
 void cuda_wait(struct cuda *c, const char *what)
 {

@@ -31,6 +31,8 @@ struct engine {
 	struct entry *first_free;
 	uint32_t entries, cap, live; /* live: not free */
 	uint64_t submitted;
+	bool under_way;         /* a step was run whose results have not come */
+	struct step_done begun; /* that step */
 };
 
 struct engine *engine_open(const struct plan *plan, const struct stepper *stepper, token_fn *on_token, void *context)
@@ -41,8 +43,10 @@ struct engine *engine_open(const struct plan *plan, const struct stepper *steppe
 	return e;
 }
 
+/* Its row in the step under way, if any, is one too many. */
 static void empty_entry(struct engine *e, struct entry *x)
 {
+	e->begun.tokens -= e->under_way && schedule_has_row(e->schedule, &x->sequence);
 	schedule_remove(e->schedule, &x->sequence);
 	free(x->sequence.ids);
 	adjust_close(x->sequence.adjust);
@@ -55,6 +59,8 @@ static void empty_entry(struct engine *e, struct entry *x)
 
 void engine_close(struct engine *e)
 {
+	if (e->under_way)
+		e->stepper.collect(e->stepper.context);
 	for (uint32_t i = 0; i < e->entries; i++) {
 		if (e->entry[i]->id)
 			empty_entry(e, e->entry[i]);
@@ -239,14 +245,16 @@ static void hand_over(struct engine *e, struct entry *x, int32_t token, const fl
 	e->on_token(e->context, &t);
 }
 
+typedef struct sequence *row_fn(const struct schedule *s, int microbatch, int owner, int row);
+
 /* Looks up rows one by one: a callback may end the sequence of a later row. */
-static void hand_over_rows(struct engine *e)
+static void hand_over_rows(struct engine *e, row_fn *sequence_of)
 {
 	const struct results *out = e->stepper.results;
 	int owners = e->plan->n_owners, n = e->stepper.step->head->microbatches * owners * out->max_rows;
 	for (int i = 0; i < n; i++) {
 		int row = i % out->max_rows, owner = i / out->max_rows % owners, m = i / out->max_rows / owners;
-		struct sequence *q = schedule_row(e->schedule, m, owner, row);
+		struct sequence *q = sequence_of(e->schedule, m, owner, row);
 		if (q)
 			hand_over(e, (struct entry *)q, out->tokens[i],
 			          out->logits ? out->logits + (size_t)i * e->plan->head->vocab : NULL,
@@ -254,13 +262,50 @@ static void hand_over_rows(struct engine *e)
 	}
 }
 
-bool engine_step(struct engine *e, struct step_done *done)
+/* Runs the step that was planned. */
+static struct step_done run(struct engine *e, int tokens)
+{
+	struct step_done begun = {e->stepper.step->head->phase, tokens};
+	e->stepper.step->head->later = e->stepper.ahead != NULL;
+	e->stepper.run(e->stepper.context);
+	return begun;
+}
+
+/* Runs the first step of all, or the one after a step that nothing could overlap. */
+static bool begin(struct engine *e)
 {
 	int tokens = schedule_next(e->schedule, e->stepper.step);
 	if (tokens == 0)
 		return false;
-	*done = (struct step_done){e->stepper.step->head->phase, tokens};
-	e->stepper.run(e->stepper.context);
-	hand_over_rows(e);
+	e->begun = run(e, tokens);
+	e->under_way = true;
+	return true;
+}
+
+/* Runs the next step, if it can be planned without the tokens of the one under way. The sequences whose tokens come
+ * then may have rows in it. */
+static bool overlap(struct engine *e, struct step_done *done)
+{
+	unsigned phases = e->stepper.ahead(e->stepper.context);
+	int tokens = phases ? schedule_ahead(e->schedule, e->stepper.step, phases) : SCHEDULE_WAITS;
+	if (tokens <= 0)
+		return false;
+	*done = e->begun;
+	e->begun = run(e, tokens);
+	hand_over_rows(e, schedule_row_before);
+	return true;
+}
+
+bool engine_step(struct engine *e, struct step_done *done)
+{
+	if (!e->under_way && !begin(e))
+		return false;
+	if (e->stepper.ahead && overlap(e, done))
+		return true;
+	if (e->stepper.ahead)
+		e->stepper.collect(e->stepper.context);
+	*done = e->begun;
+	e->under_way = false;
+	hand_over_rows(e, schedule_row);
 	return true;
 }

@@ -41,19 +41,24 @@ struct engine_token {
 /* Called within engine_step. It may submit and stop sequences, but not run steps. */
 typedef void token_fn(void *context, const struct engine_token *t);
 
-/* Runs steps: all ranks in a launcher, a substitute in tests. */
+/* Runs steps: all ranks in a launcher, a substitute in tests. Where steps overlap, a step is run while the one before
+ * it is under way: `results` are then those of the step before, and `step` describes that. */
 struct stepper {
 	struct step *step;             /* the engine writes the step here, ... */
 	void (*run)(void *context);    /* ... calls this, ... */
 	const struct results *results; /* ... and reads the results here */
 	void *context;
 	bool few_sizes; /* decode steps have few different sizes, by padding: see schedule_open */
+	/* NULL: steps do not overlap. Else the phases, as bits, of steps that may be run while the one before is under way;
+	 * and what brings the results of the step under way, without another one. */
+	unsigned (*ahead)(void *context);
+	void (*collect)(void *context);
 };
 
 /* What a step computed. */
 struct step_done {
 	int phase;      /* enum dr_phase */
-	int64_t tokens; /* without padding */
+	int64_t tokens; /* without padding, and without those of sequences that had ended */
 };
 
 struct engine;
@@ -70,7 +75,8 @@ uint64_t engine_submit(struct engine *e, const struct request *r, char why[REASO
 /* Ends a sequence, waiting or running, and frees its pages; token_fn is not called for it again. false: no such
  * sequence, or it has ended. */
 bool engine_stop(struct engine *e, uint64_t id);
-/* Runs one step and calls token_fn for each of its tokens. false: there is nothing to do; `done` is unchanged. */
+/* Runs one step and calls token_fn for each of its tokens; where steps overlap, the next one is under way by then.
+ * false: there is nothing to do; `done` is unchanged. */
 bool engine_step(struct engine *e, struct step_done *done);
 /* No sequence is left: engine_step would do nothing. */
 bool engine_idle(const struct engine *e);

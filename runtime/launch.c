@@ -95,6 +95,9 @@ static void print_graphs(const struct job *job)
 			printf("graphs: rank %u made %u of decode steps, launched %u times\n", i, atomic_load(&s->graphs),
 			       atomic_load(&s->graph_launches));
 	}
+	unsigned overlapped = atomic_load(&job->world->board->rank[0].overlapped);
+	if (overlapped)
+		printf("overlap: %u steps were queued before the tokens of the one before were known\n", overlapped);
 }
 
 /* ---- ranks ----------------------------------------------------------------------------------- */

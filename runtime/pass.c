@@ -120,12 +120,10 @@ static void submit_more(struct pass *p)
 }
 
 /* ---- the pass -------------------------------------------------------------------------------- */
-static void run_step(void *rank) { rank_step(rank); }
-
 void pass_run(struct pass *p)
 {
 	struct rank *r = p->rank;
-	const struct stepper stepper = {&r->step, run_step, inbox_results(r->inbox), r, r->device->queue != NULL};
+	const struct stepper stepper = ahead_stepper(r);
 	struct step_done done;
 	p->answer = host_alloc((size_t)p->n, sizeof *p->answer);
 	p->engine = engine_open(r->job->plan, &stepper, take_token, p);

@@ -107,6 +107,12 @@ bool plan_group_has(const struct plan *p, int group, uint32_t atom)
 	return false;
 }
 
+struct owners plan_owners(const struct plan *p, uint32_t group, int rank)
+{
+	int n = p->n_owners / plan_group_size(p, (int)group);
+	return (struct owners){plan_group_index(p, (int)group, rank) * n, n};
+}
+
 int plan_stage(const struct plan *p, int rank) { return plan_group_index(p, (int)p->head->stage_group, rank); }
 
 struct pipeline plan_pipeline(const struct plan *p, int microbatches)

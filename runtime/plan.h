@@ -39,6 +39,11 @@ int plan_group_index(const struct plan *p, int group, int rank);
 int plan_group_member(const struct plan *p, int group, int rank, int i);
 bool plan_group_has(const struct plan *p, int group, uint32_t atom);
 int plan_stage(const struct plan *p, int rank);
+/* The owners that a rank serves if `group` divides them: the first, and their number. */
+struct owners {
+	int first, n;
+};
+struct owners plan_owners(const struct plan *p, uint32_t group, int rank);
 /* The order in which a step of so many microbatches runs through the stages. */
 struct pipeline plan_pipeline(const struct plan *p, int microbatches);
 /* Does the layer of the model have the param? A param of the loop belongs to one of its bodies. */

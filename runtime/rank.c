@@ -46,11 +46,14 @@ static void open_rank(struct rank *r)
 	s->planned = plan_bytes(job->plan, r->index, job->workers);
 	s->allocated = r->memory.total;
 	r->starts = host_alloc(job->plan->head->ranks + 1, sizeof *r->starts);
-	parcel_open(r);
+	r->overlaps = ahead_possible(r);
+	parcels_open(r);
 	r->inbox = r->index == 0 ? inbox_open(r) : NULL;
 	inputs_open(r);
 	r->graphs = graphs_open();
 	step_open(&r->step, job->plan);
+	if (r->overlaps)
+		step_open(&r->other, job->plan);
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);
 	weights_load(job->plan, r->index, job->checkpoint, r->device, &r->memory, job->threads, &r->reporter);
@@ -65,10 +68,11 @@ static void close_rank(struct rank *r)
 	free(r->starts);
 	inputs_close(r);
 	graphs_close(r);
-	parcel_close(r);
+	parcels_close(r);
 	if (r->inbox)
 		inbox_close(r->inbox);
 	step_close(&r->step);
+	step_close(&r->other);
 	r->comm->close(r->comm);
 	r->device->close(r->device);
 }

@@ -22,10 +22,13 @@ struct graphs {
 
 struct graphs *graphs_open(void) { return host_alloc(1, sizeof(struct graphs)); }
 
+/* A step under way may be that graph. */
 static void drop(struct rank *r, struct step_graph *g)
 {
-	if (g->graph)
+	if (g->graph) {
+		r->device->sync(r->device);
 		r->device->queue->drop_graph(r->device, g->graph);
+	}
 	*g = (struct step_graph){0};
 }
 

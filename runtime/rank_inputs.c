@@ -4,17 +4,6 @@
 #include <string.h>
 #include "runtime.h"
 
-/* The owners that a rank serves if `group` divides them: the first, and their number. */
-struct owners {
-	int first, n;
-};
-
-static struct owners owners_of(const struct rank *r, uint32_t group)
-{
-	int n = r->job->plan->n_owners / plan_group_size(r->job->plan, (int)group);
-	return (struct owners){r->frame.index[group] * n, n};
-}
-
 /* The rank's number of a slot; -1: the page belongs to another rank. */
 static int32_t own_slot(const struct rank *r, const struct dr_step_input *in, int32_t slot)
 {
@@ -61,7 +50,7 @@ static const int32_t *counted_on(const struct rank *r, const struct dr_step_inpu
 static uint64_t write_input(struct rank *r, int microbatch, const struct dr_step_input *in, unsigned char *staged)
 {
 	const struct plan *plan = r->job->plan;
-	struct owners mine = owners_of(r, in->owner_group);
+	struct owners mine = plan_owners(r->job->plan, in->owner_group, r->index);
 	uint64_t at = in->offset;
 	for (int i = 0; i < mine.n; i++) {
 		int n;
@@ -119,6 +108,8 @@ static void stage_inputs(struct rank *r, int microbatch)
 		}
 	send_run(r, s->buffer[which], from, to);
 	q->mark(r->device, which);
+	if (r->under_way)
+		ahead_take_tokens(r);
 }
 
 void inputs_open(struct rank *r)
@@ -134,7 +125,7 @@ void inputs_close(struct rank *r) { free(r->counted); }
 static void write_run(struct rank *r, const struct dr_step_input *in, const struct page_run *run, unsigned char *staged)
 {
 	const struct dr_program *h = r->job->plan->head;
-	struct owners mine = owners_of(r, in->owner_group);
+	struct owners mine = plan_owners(r->job->plan, in->owner_group, r->index);
 	int i = run->owner - mine.first;
 	if (i < 0 || i >= mine.n || run->pool != (int)in->pool)
 		return;

@@ -22,13 +22,62 @@ static void run_microbatch(struct rank *r, int number)
 }
 
 /* Runs the stage's part of the step. Each chunk of the model is a whole stage here. A device that queues its work is
- * waited for once. */
+ * waited for once, by who needs the results. */
 static void run_pipeline(struct rank *r)
 {
 	struct pipeline p = plan_pipeline(r->job->plan, r->step.head->microbatches);
 	for (int64_t i = 0; i < stage_entries(&p); i++)
 		run_microbatch(r, (int)stage_entry(&p, r->frame.stage, i).microbatch);
-	r->device->sync(r->device);
+	parcel_sent(r);
+}
+
+static void run_step(struct rank *r)
+{
+	const struct plan *plan = r->job->plan;
+	unsigned phase = 1u << r->step.head->phase;
+	inputs_write_pages(r);
+	memcpy(r->frame.pages, r->step.head->pages, sizeof r->frame.pages);
+	trace_begin(r);
+	range_begin(plan_string(plan, plan->programs[r->step.head->phase].name), -1);
+	r->used_host = false;
+	run_pipeline(r);
+	r->asked_host = (r->asked_host & ~phase) | (r->used_host ? phase : 0);
+	range_end();
+}
+
+/* ---- results --------------------------------------------------------------------------------- */
+static void swap_steps(struct rank *r)
+{
+	struct step step = r->step;
+	r->step = r->other;
+	r->other = step;
+}
+
+/* The results of the step that has just been run. */
+static void deliver(struct rank *r)
+{
+	parcel_deliver(r, 0);
+	if (r->step.head->trace)
+		trace_deliver(r);
+}
+
+/* Those of the step under way, without another one. */
+static void collect(struct rank *r)
+{
+	r->under_way = false;
+	swap_steps(r);
+	parcel_deliver(r, 0);
+}
+
+/* Those of the step under way, now that the next one is queued. later: then that is the one under way. */
+static void deliver_before(struct rank *r, bool later)
+{
+	swap_steps(r);
+	parcel_deliver(r, 1);
+	if (later)
+		ahead_know_tokens(r);
+	else
+		swap_steps(r);
 }
 
 bool rank_step(struct rank *r)
@@ -39,17 +88,20 @@ bool rank_step(struct rank *r)
 	r->comm->broadcast(r->comm, plan->n_groups, r->step.words, fixed * word);
 	if (r->step.head->phase == STEP_STOP)
 		return false;
+	if (r->step.head->phase == STEP_COLLECT) {
+		collect(r);
+		return true;
+	}
 	step_measure(&r->step, plan);
 	r->comm->broadcast(r->comm, plan->n_groups, r->step.words + fixed, (r->step.n - fixed) * word);
-	inputs_write_pages(r);
-	memcpy(r->frame.pages, r->step.head->pages, sizeof r->frame.pages);
-	trace_begin(r);
-	range_begin(plan_string(plan, plan->programs[r->step.head->phase].name), -1);
-	run_pipeline(r);
-	range_end();
-	activity(r, ACTIVITY_WAIT);
-	parcel_deliver(r);
-	if (r->step.head->trace)
-		trace_deliver(r);
+	bool before = r->under_way, later = r->step.head->later;
+	run_step(r);
+	r->under_way = later;
+	if (before)
+		deliver_before(r, later);
+	else if (later)
+		swap_steps(r);
+	if (!later)
+		deliver(r);
 	return true;
 }

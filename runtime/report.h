@@ -36,6 +36,7 @@ struct rank_status {
 	atomic_ullong loaded;               /* bytes of weights that are on the device, or on their way */
 	struct place recent[RECENT];        /* the last operations: number n of them, counted from 0, at n % RECENT */
 	atomic_uint graphs, graph_launches; /* decode steps that were made graphs; launches of these */
+	atomic_uint overlapped;             /* steps that were queued while the one before was under way */
 	atomic_bool late;                   /* work that was queued failed: it may be an operation before `op` */
 	atomic_bool blamed;                 /* `message` is claimed: rank and parent may write it at the same time */
 	char message[2048];                 /* why the rank failed */

@@ -1,6 +1,7 @@
 /* Brings the results of a step to rank 0. After each microbatch, ranks of the last stage copy their part of the tokens,
  * logits and log-probabilities from the device into a parcel, since the next microbatch uses the same memory. After the
- * last one, every rank gives its parcel, which may be empty, to rank 0. Both sides know its contents from the plan. */
+ * last one, or while the next step runs, every rank gives its parcel, which may be empty, to rank 0. Both sides know
+ * its contents from the plan. */
 #include <stdlib.h>
 #include <string.h>
 #include "logprobs.h"
@@ -24,12 +25,12 @@ static bool is_first_of_replicas(const struct plan *plan, int rank, const struct
 struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, bool logits)
 {
 	const struct dr_output *cut = &plan->programs[phase].output;
-	int group = (int)plan->head->logits_group, shards = plan_group_size(plan, group),
-		owners = plan->n_owners / plan_group_size(plan, (int)cut->owner_group);
+	int group = (int)plan->head->logits_group, shards = plan_group_size(plan, group);
+	struct owners mine = plan_owners(plan, cut->owner_group, rank);
 	bool last = plan_stage(plan, rank) == plan->n_stages - 1;
 	return (struct parcel_plan){
-		.first_owner = plan_group_index(plan, (int)cut->owner_group, rank) * owners,
-		.owners = owners,
+		.first_owner = mine.first,
+		.owners = mine.n,
 		.part = plan_group_index(plan, (int)cut->row_group, rank),
 		.parts = plan_group_size(plan, (int)cut->row_group),
 		.shard = plan_group_index(plan, group, rank),
@@ -55,47 +56,56 @@ static size_t microbatch_bytes(const struct parcel_plan *p, int rows, bool logpr
 /* ---- a rank's own parcel --------------------------------------------------------------------- */
 static bool wants_logits(const struct rank *r) { return r->job->options->logits != NULL; }
 
-void parcel_open(struct rank *r)
+void parcels_open(struct rank *r)
 {
 	const struct dr_program *h = r->job->plan->head;
 	size_t max = 1;
 	for (int phase = 0; phase < DR_PHASES; phase++) {
-		struct parcel_plan *p = &r->parcel.plan[phase];
+		struct parcel_plan *p = &r->parcels.plan[phase];
 		*p = parcel_plan(r->job->plan, r->index, phase, wants_logits(r));
 		size_t bytes = h->microbatches * microbatch_bytes(p, (int)r->job->plan->programs[phase].max_rows, true);
 		max = bytes > max ? bytes : max;
 	}
-	r->parcel.bytes = r->device->queue ? r->device->queue->host_memory(r->device, max) : host_alloc(max, 1);
+	for (int i = 0; i < (r->overlaps ? PARCELS : 1); i++)
+		r->parcels.at[i].bytes = r->device->queue ? r->device->queue->host_memory(r->device, max) : host_alloc(max, 1);
 }
 
-void parcel_close(struct rank *r)
+void parcels_close(struct rank *r)
 {
 	if (!r->device->queue)
-		free(r->parcel.bytes);
+		free(r->parcels.at[0].bytes);
+}
+
+/* The parcel that is packed, or that was packed so many steps before the last one. */
+static struct parcel *packing(struct rank *r) { return &r->parcels.at[r->overlaps ? r->parcels.packed % PARCELS : 0]; }
+static unsigned packed_before(const struct rank *r, unsigned back)
+{
+	return r->overlaps ? (r->parcels.packed - 1 - back) % PARCELS : 0;
 }
 
 /* Appends `n` bytes of DR_SPACE_ACT: where the device queues its work, they come until it is done. */
 static void pack(struct rank *r, uint64_t offset, size_t n)
 {
-	unsigned char *to = r->parcel.bytes + r->parcel.n;
+	struct parcel *p = packing(r);
+	unsigned char *to = p->bytes + p->n;
 	uint64_t from = r->memory.base[DR_SPACE_ACT] + offset;
 	if (r->device->queue)
 		r->device->queue->fetch(r->device, to, from, n);
 	else
 		r->device->read(r->device, to, flat(from, n));
-	r->parcel.n += n;
+	p->n += n;
 }
 
 void parcel_pack(struct rank *r, int microbatch)
 {
 	const struct dr_program *h = r->job->plan->head;
-	const struct parcel_plan *p = &r->parcel.plan[r->step.head->phase];
+	const struct parcel_plan *p = &r->parcels.plan[r->step.head->phase];
 	size_t rows = (size_t)(r->step.rows[microbatch] / p->parts);
 	size_t token_bytes = rows * sizeof(int32_t), logit_bytes = rows * (size_t)p->width * sizeof(float),
 		   logprob_bytes = rows * sizeof(struct dr_logprobs);
 	bool logprobs = p->logprobs && r->step.head->logprobs;
 	if (microbatch == 0)
-		r->parcel.n = 0;
+		packing(r)->n = 0;
 	for (size_t i = 0; i < (size_t)p->owners; i++) {
 		if (p->tokens)
 			pack(r, h->tokens_offset + i * token_bytes, token_bytes);
@@ -104,6 +114,23 @@ void parcel_pack(struct rank *r, int microbatch)
 		if (logprobs)
 			pack(r, h->logprobs_offset + i * logprob_bytes, logprob_bytes);
 	}
+}
+
+void parcel_sent(struct rank *r)
+{
+	if (r->device->queue)
+		r->device->queue->mark(r->device, STAGINGS + r->parcels.packed % PARCELS);
+	r->parcels.packed++;
+}
+
+/* Waits until the parcel is complete. */
+static const struct parcel *complete(struct rank *r, unsigned back)
+{
+	if (r->device->queue && back)
+		r->device->queue->await(r->device, STAGINGS + (r->parcels.packed - 1 - back) % PARCELS);
+	else
+		r->device->sync(r->device);
+	return &r->parcels.at[packed_before(r, back)];
 }
 
 /* ---- rank 0 ---------------------------------------------------------------------------------- */
@@ -202,15 +229,17 @@ static void begin_logprobs(struct rank *r)
 		logprobs_begin(&to->logprobs[i]);
 }
 
-void parcel_deliver(struct rank *r)
+void parcel_deliver(struct rank *r, unsigned back)
 {
+	const struct parcel *p = complete(r, back);
+	activity(r, ACTIVITY_WAIT);
 	if (!r->inbox) {
-		r->comm->give(r->comm, r->parcel.bytes, r->parcel.n);
+		r->comm->give(r->comm, p->bytes, p->n);
 		return;
 	}
 	if (r->step.head->logprobs)
 		begin_logprobs(r);
-	unpack(r, &r->parcel.plan[r->step.head->phase], r->parcel.bytes);
+	unpack(r, &r->parcels.plan[r->step.head->phase], p->bytes);
 	for (int i = 1; i < (int)r->job->plan->head->ranks; i++)
 		take_parcel(r, i);
 }

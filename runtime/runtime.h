@@ -202,16 +202,23 @@ struct parcel_plan {
 	bool tokens, logits, logprobs; /* whether it gives them */
 };
 struct parcel_plan parcel_plan(const struct plan *plan, int rank, int phase, bool logits);
+/* Parcels take turns, so that one is packed while the one before is under way. Where the device queues its work, parcel
+ * i is complete when the device's mark STAGINGS + i is passed. */
+enum { PARCELS = 2 };
 struct parcel {
-	struct parcel_plan plan[DR_PHASES];
 	unsigned char *bytes;
 	size_t n;
+};
+struct parcels {
+	struct parcel_plan plan[DR_PHASES];
+	struct parcel at[PARCELS];
+	unsigned packed; /* steps so far; the parcel of step i, from 0, is i % PARCELS */
 };
 struct inbox;
 
 /* rank_inputs.c: where the device queues its work, copies of DR_SPACE_INPUT in its host memory; buffer i is in use
  * until the device's mark i. */
-enum { STAGINGS = DEVICE_MARKS };
+enum { STAGINGS = DEVICE_MARKS - PARCELS };
 struct staging {
 	unsigned char *buffer[STAGINGS];
 	unsigned next;
@@ -227,12 +234,15 @@ struct rank {
 	int index;
 	uint32_t traced;            /* launches so far in a traced step */
 	struct rank_odd odd, *odds; /* trace.c: this rank's; [ranks], on rank 0 while it traces */
+	bool trace_late;            /* the next step was under way when that was asked for */
 	struct reporter reporter;
 	struct device *device;
 	struct comm *comm;
 	struct memory memory;
-	struct step step;
-	struct parcel parcel;
+	struct step step, other;  /* other: of the step under way; while one is queued, of the step before it */
+	bool overlaps, under_way; /* steps may overlap; one is under way, whose results have not been delivered */
+	unsigned asked_host;      /* phases whose last step asked the host while it was queued, as bits */
+	struct parcels parcels;
 	struct inbox *inbox; /* rank 0 only, else NULL */
 	int32_t *starts;     /* [ranks + 1]: dr_rounds */
 	int32_t *counted;    /* [step_max_words]: an input array with this rank's numbers of sequences and pages */
@@ -263,17 +273,27 @@ void range_begin(const char *name, int layer);
 void range_end(void);
 /* abi.c: writes an operation to the board. */
 void note_op(struct rank *r, int32_t op);
-/* results.c: a rank packs the results of each microbatch, and delivers them after the last, when the device is done;
- * rank 0 collects. */
-void parcel_open(struct rank *r);
-void parcel_close(struct rank *r);
+/* results.c: a rank packs the results of each microbatch, and delivers them when they are complete; rank 0 collects.
+ * back: 0 for the step queued last, 1 for the one before; r->step is that step. */
+void parcels_open(struct rank *r);
+void parcels_close(struct rank *r);
 void parcel_pack(struct rank *r, int microbatch);
-void parcel_deliver(struct rank *r);
+void parcel_sent(struct rank *r); /* after the last microbatch */
+void parcel_deliver(struct rank *r, unsigned back);
 struct inbox *inbox_open(const struct rank *r);
 void inbox_close(struct inbox *in);
 const struct results *inbox_results(const struct inbox *in); /* results of the last step */
-/* Runs a step on this rank. Rank 0 broadcasts it first, and has its results afterwards. */
+/* Runs a step on this rank. Rank 0 broadcasts it first, and has its results afterwards; if they come later (step.h),
+ * those of the step under way before it, if there is one, which r->step then describes. */
 bool rank_step(struct rank *r); /* false: rank 0 has no more steps */
+/* rank_ahead.c: steps that overlap. Can they, with this plan on this device? Copies the tokens of the step under way to
+ * the ids of the step that is queued. Rank 0: puts the tokens that have come into the ids of the step under way, so
+ * that it can be run again. For the engine: see struct stepper. */
+bool ahead_possible(const struct rank *r);
+void ahead_take_tokens(struct rank *r);
+void ahead_know_tokens(struct rank *r);
+struct stepper;
+struct stepper ahead_stepper(struct rank *r);
 /* Rank 0: runs the job's prompts and prints the results. */
 void serve(struct rank *r);
 

@@ -2,7 +2,8 @@
  * owner's page table, and pages for its prompt; it takes more as it grows. When an owner has no page left for a token,
  * its youngest sequence loses its pages and waits; later its prompt and what it has sampled are computed again. A step
  * is prefill while any admitted sequence has known tokens to catch up with, else decode. In a prefill step, sequences
- * that decode take part, with one token each. */
+ * that decode take part, with one token each. A step may be planned before the tokens of the one before are known:
+ * then a sequence that decodes goes on, and one that turns out to have ended has a row too many. */
 #include <stdlib.h>
 #include <string.h>
 #include "../support/round.h"
@@ -18,7 +19,8 @@ struct schedule {
 	const struct plan *plan;
 	struct owner *owner;
 	struct page_pool pool[DR_POOLS]; /* the first keeps all positions; the others suffice if it does */
-	struct sequence **row;           /* [microbatches][owners][max_rows] sequence of each wanted row */
+	struct sequence **row[2];        /* [microbatches][owners][max_rows] sequence of each wanted row, by turns */
+	int turn;                        /* which of the two is of the step planned last */
 	int max_rows;
 	int next_owner; /* for the next sequence */
 	bool few_sizes;
@@ -42,7 +44,9 @@ struct schedule *schedule_open(const struct plan *plan, bool few_sizes)
 	s->few_sizes = few_sizes;
 	s->owner = host_alloc((size_t)plan->n_owners, sizeof *s->owner);
 	s->max_rows = plan_max_rows(plan);
-	s->row = host_alloc((size_t)h->microbatches * (size_t)plan->n_owners * (size_t)s->max_rows, sizeof *s->row);
+	for (int i = 0; i < 2; i++)
+		s->row[i] =
+			host_alloc((size_t)h->microbatches * (size_t)plan->n_owners * (size_t)s->max_rows, sizeof *s->row[i]);
 	for (int i = 0; i < plan->n_pools; i++)
 		page_pool_open(&s->pool[i], plan->n_owners, (int)plan->pools[i].reach, (int)plan->pools[i].pages,
 		               (int)h->page_size);
@@ -58,7 +62,8 @@ void schedule_close(struct schedule *s)
 	for (int i = 0; i < s->plan->n_pools; i++)
 		page_pool_close(&s->pool[i]);
 	free(s->owner);
-	free(s->row);
+	free(s->row[0]);
+	free(s->row[1]);
 	free(s);
 }
 
@@ -67,7 +72,7 @@ void schedule_add(struct schedule *s, struct sequence *q)
 	struct owner *o = &s->owner[s->next_owner];
 	q->owner = s->next_owner;
 	s->next_owner = (s->next_owner + 1) % s->plan->n_owners;
-	q->table_row = q->wanted = -1;
+	q->table_row = q->wanted[0] = q->wanted[1] = -1;
 	q->number = s->added++;
 	q->next = NULL;
 	q->prev = o->last;
@@ -98,9 +103,13 @@ static void stop_running(struct schedule *s, struct sequence *q)
 
 void schedule_remove(struct schedule *s, struct sequence *q)
 {
-	if (q->wanted >= 0)
-		s->row[q->wanted] = NULL;
-	q->wanted = -1;
+	for (int i = 0; i < 2; i++) {
+		if (q->wanted[i] >= 0)
+			s->row[i][q->wanted[i]] = NULL;
+		q->wanted[i] = -1;
+	}
+	if (q->left)
+		return;
 	if (q->table_row < 0)
 		unlink_waiting(&s->owner[q->owner], q);
 	else
@@ -110,6 +119,7 @@ void schedule_remove(struct schedule *s, struct sequence *q)
 void schedule_token(struct sequence *q, int32_t token)
 {
 	q->ids[q->n_prompt + q->n_out++] = token;
+	q->ahead = false;
 	adjust_token(q->adjust, token);
 }
 
@@ -126,9 +136,11 @@ int schedule_held_pages(const struct schedule *s, int owner)
 int64_t schedule_interrupted(const struct schedule *s) { return s->interrupted; }
 
 /* ---- pages ----------------------------------------------------------------------------------- */
-static int known(const struct sequence *q) { return q->n_prompt + q->n_out; }
+/* Tokens of a sequence, with the one that is under way. */
+static int sampled(const struct sequence *q) { return q->n_out + q->ahead; }
+static int known(const struct sequence *q) { return q->n_prompt + sampled(q); }
 
-static bool prefilling(const struct sequence *q) { return q && q->fed < (q->n_out ? known(q) - 1 : q->n_prompt); }
+static bool prefilling(const struct sequence *q) { return q && q->fed < (sampled(q) ? known(q) - 1 : q->n_prompt); }
 
 /* Pages that a sequence lacks for its next token, 0 or 1. One that prefills has those of its known tokens. */
 static int lacks(const struct schedule *s, const struct sequence *q)
@@ -239,8 +251,15 @@ static int row_at(const struct schedule *s, int microbatch, int owner)
 
 struct sequence *schedule_row(const struct schedule *s, int microbatch, int owner, int row)
 {
-	return row < s->max_rows ? s->row[row_at(s, microbatch, owner) + row] : NULL;
+	return row < s->max_rows ? s->row[s->turn][row_at(s, microbatch, owner) + row] : NULL;
 }
+
+struct sequence *schedule_row_before(const struct schedule *s, int microbatch, int owner, int row)
+{
+	return row < s->max_rows ? s->row[!s->turn][row_at(s, microbatch, owner) + row] : NULL;
+}
+
+bool schedule_has_row(const struct schedule *s, const struct sequence *q) { return q->wanted[s->turn] >= 0; }
 
 /* A step is planned before it is written, because the arrays' offsets depend on T, the maximum over all owners. A piece
  * is `n` positions of a sequence from `fed` on. If it reaches the last known token, it has a wanted row. */
@@ -316,9 +335,9 @@ static void choose(struct schedule *s, struct pieces *p, int phase, int microbat
 /* Assigns the row to a sequence. adjust: the number of its first entry. Returns how the row is sampled. */
 static struct dr_sampling want_row(struct schedule *s, struct sequence *q, int row, int adjust)
 {
-	s->row[row] = q;
-	q->wanted = row;
-	q->sampling.count = (uint32_t)q->n_out;
+	s->row[s->turn][row] = q;
+	q->wanted[s->turn] = row;
+	q->sampling.count = (uint32_t)sampled(q);
 	q->sampling.adjust = adjust;
 	q->sampling.adjusts = adjust_count(q->adjust);
 	return q->sampling;
@@ -343,6 +362,12 @@ static void pad_rows(int32_t *want, struct dr_sampling *sampling, int row, int r
 	}
 }
 
+/* The id at a position: of the token under way, which row of the step before samples it. */
+static int32_t id_at(const struct schedule *s, const struct sequence *q, int pos)
+{
+	return pos < q->n_prompt + q->n_out ? q->ids[pos] : -1 - q->wanted[!s->turn] % s->max_rows;
+}
+
 /* Writes an owner's pieces into the step's arrays, then padding. */
 static void write_pieces(struct schedule *s, const struct step *step, int microbatch, int owner, const struct pieces *p)
 {
@@ -358,7 +383,7 @@ static void write_pieces(struct schedule *s, const struct step *step, int microb
 	for (int i = 0; i < p->n; i++) {
 		struct sequence *q = p->at[i].sequence;
 		for (int k = 0, pos = p->at[i].from; k < p->at[i].n; k++, pos++, at++) {
-			a[DR_INPUT_IDS][at] = q->ids[pos];
+			a[DR_INPUT_IDS][at] = id_at(s, q, pos);
 			a[DR_INPUT_POS][at] = pos;
 			a[DR_INPUT_SEQ][at] = q->table_row;
 			for (int pool = 0; pool < s->plan->n_pools; pool++)
@@ -458,23 +483,22 @@ static int pages_used(const struct schedule *s, int pool)
 	return n < pages ? n : pages;
 }
 
-/* Clears the rows of the previous step. */
-static void forget_rows(struct schedule *s)
+/* Clears the rows of a step. */
+static void forget_rows(struct schedule *s, int turn)
 {
 	int n = (int)s->plan->head->microbatches * s->plan->n_owners * s->max_rows;
 	for (int i = 0; i < n; i++) {
-		if (s->row[i])
-			s->row[i]->wanted = -1;
-		s->row[i] = NULL;
+		if (s->row[turn][i])
+			s->row[turn][i]->wanted[turn] = -1;
+		s->row[turn][i] = NULL;
 	}
 }
 
-int schedule_next(struct schedule *s, struct step *step)
+/* Plans a step of what runs. */
+static int plan_step(struct schedule *s, struct step *step, int phase)
 {
 	int tokens = 0;
-	forget_rows(s);
-	grow_and_admit(s);
-	*step->head = (struct step_head){.phase = any_prefilling(s) ? DR_PREFILL : DR_DECODE};
+	*step->head = (struct step_head){.phase = phase};
 	struct pieces *owner = pieces_open(s->plan);
 	for (uint32_t m = 0; m < s->plan->head->microbatches; m++)
 		tokens += add_microbatch(s, step, (int)m, owner);
@@ -486,5 +510,61 @@ int schedule_next(struct schedule *s, struct step *step)
 		write_pages(s, step, i);
 	for (int i = 0; i < s->plan->n_pools; i++)
 		step->head->pages[i] = pages_used(s, i);
+	return tokens;
+}
+
+static int next_phase(const struct schedule *s) { return any_prefilling(s) ? DR_PREFILL : DR_DECODE; }
+
+int schedule_next(struct schedule *s, struct step *step)
+{
+	forget_rows(s, 0);
+	forget_rows(s, 1);
+	grow_and_admit(s);
+	return plan_step(s, step, next_phase(s));
+}
+
+/* ---- steps whose predecessor's tokens are not known ------------------------------------------ */
+/* Calls f for each sequence that runs. true: for one of them it returned true. */
+static bool any_running(struct schedule *s, bool (*f)(struct schedule *, struct sequence *))
+{
+	bool any = false;
+	for (int i = 0; i < s->plan->n_owners; i++)
+		for (uint32_t row = 0; row < s->plan->head->seqs; row++)
+			any |= s->owner[i].running[row] && f(s, s->owner[i].running[row]);
+	return any;
+}
+
+static bool is_last(const struct sequence *q) { return q->n_out + 1 == q->max_tokens; }
+
+/* Are its logits changed by a token that is not known? */
+static bool waits_for_token(struct schedule *s, struct sequence *q)
+{
+	return schedule_has_row(s, q) && !is_last(q) && adjust_counts(q->adjust);
+}
+
+/* Notes that its next token is under way. If that is its last one, its row and pages are free for others: their steps
+ * come after. */
+static bool look_ahead(struct schedule *s, struct sequence *q)
+{
+	q->ahead = schedule_has_row(s, q);
+	q->left = q->ahead && is_last(q);
+	if (q->left)
+		stop_running(s, q);
+	return false;
+}
+
+int schedule_ahead(struct schedule *s, struct step *step, unsigned phases)
+{
+	if (any_running(s, waits_for_token))
+		return SCHEDULE_WAITS;
+	any_running(s, look_ahead);
+	grow_and_admit(s);
+	if (!(phases >> next_phase(s) & 1))
+		return SCHEDULE_WAITS;
+	s->turn = !s->turn;
+	forget_rows(s, s->turn);
+	int tokens = plan_step(s, step, next_phase(s));
+	if (!tokens)
+		s->turn = !s->turn;
 	return tokens;
 }

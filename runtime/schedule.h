@@ -20,7 +20,9 @@ struct sequence {
 	int owner, table_row;         /* table_row: row of the page table, -1 while it waits */
 	int64_t number;               /* how many sequences came before it */
 	struct held_pages *held;      /* in each pool; NULL while it waits */
-	int wanted;                   /* its row in the step planned last, or -1 */
+	int wanted[2];                /* its rows in the two steps planned last, by turns, or -1 */
+	bool ahead;                   /* while a step is planned: its next token is not known yet */
+	bool left;                    /* it no longer runs: the last of max_tokens is under way */
 	struct sequence *prev, *next; /* in its owner's waiting list */
 };
 
@@ -40,8 +42,17 @@ void schedule_add(struct schedule *s, struct sequence *q);
 void schedule_remove(struct schedule *s, struct sequence *q);
 /* Admits sequences and plans the next step. Returns its number of tokens without padding; 0: no sequences are left. */
 int schedule_next(struct schedule *s, struct step *step);
-/* The sequence of a row in the step planned last; NULL: padding, or the sequence was removed. */
+/* Likewise, while the tokens of the step planned last are not known; steps have one microbatch. An id of that step's
+ * row i is -1 - i. phases: which the step may have, as bits. Returns -1 if the tokens must be known first: the step has
+ * another phase, or changes logits by them. */
+enum { SCHEDULE_WAITS = -1 };
+int schedule_ahead(struct schedule *s, struct step *step, unsigned phases);
+/* The sequence of a row in the step planned last, or in the one before it; NULL: padding, or the sequence was removed.
+ */
 struct sequence *schedule_row(const struct schedule *s, int microbatch, int owner, int row);
+struct sequence *schedule_row_before(const struct schedule *s, int microbatch, int owner, int row);
+/* Has it a row in the step planned last? */
+bool schedule_has_row(const struct schedule *s, const struct sequence *q);
 /* Appends a sampled token to a sequence that has fewer than max_tokens. */
 void schedule_token(struct sequence *q, int32_t token);
 /* An owner's free pages in the first pool, and the pages that its sequences hold there. */

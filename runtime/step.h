@@ -6,11 +6,12 @@
 #include "plan.h"
 
 /* The inputs of a step, as words that rank 0 broadcasts: head, then the arrays of every microbatch and owner. */
-enum { STEP_STOP = -1 };
+enum { STEP_STOP = -1, STEP_COLLECT = -2 }; /* instead of a phase: no more steps; the results of the step under way */
 struct step_head {
-	int32_t phase, microbatches, page_words, trace, logprobs, pages[DR_POOLS];
+	int32_t phase, microbatches, page_words, trace, logprobs, later, pages[DR_POOLS];
 }; /* page_words: of struct page_run; pages: struct dr_frame; trace: see trace.c; logprobs: a row
-    * asks for them */
+    * asks for them; later: its results come with the next step, or STEP_COLLECT. Then an id of -1 - i is the token of
+    * row i of the step before */
 /* Pages that a sequence has taken: `n` entries of its row of an owner's page table follow, from entry `first` on. */
 struct page_run {
 	int32_t owner, pool, row, first, n;

@@ -1,5 +1,6 @@
 /* Finds where numbers stop being finite. When logits are not finite, the step runs once more, and each rank checks the
- * results of its contractions. A step may be repeated: it writes the same values to the same addresses. */
+ * results of its contractions. A step may be repeated: it writes the same values to the same addresses. Where steps
+ * overlap, the next one has run by then, and may have written where a sequence that has ended had its cache. */
 #include <stdlib.h>
 #include "number.h"
 #include "runtime.h"
@@ -66,6 +67,8 @@ bool trace_ask(struct rank *r)
 	if (!r->job->plan->kernels)
 		return false;
 	r->step.head->trace = 1;
+	r->step.head->later = 0;
+	r->trace_late = r->under_way;
 	r->odds = host_alloc(r->job->plan->head->ranks, sizeof *r->odds);
 	return true;
 }
@@ -82,7 +85,9 @@ void trace_answer(struct rank *r, char *out, size_t n)
 	free(r->odds);
 	r->odds = NULL;
 	if (first < 0) {
-		snprintf(out, n, "all contractions before it return finite numbers");
+		snprintf(out, n, "%s return finite numbers",
+		         r->trace_late ? "in the step, run again after the next one, all contractions"
+		                       : "all contractions before it");
 		return;
 	}
 	if (odd.layer >= 0)

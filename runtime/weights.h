@@ -88,13 +88,14 @@ const struct weight_block *weight_blocks_next(struct weight_blocks *b);
 void weight_blocks_close(struct weight_blocks *b);
 
 /* ---- weights_queue.c ---- */
+enum { WEIGHT_BUFFERS = 2 };
 /* Pinned buffers that take turns, and memory on the device for rows that have no place yet. */
 struct weight_queue {
 	struct device *device;
 	const struct plan *plan;
-	unsigned char *pinned[DEVICE_MARKS];
-	uint64_t bytes;         /* of each */
-	uint64_t staging, room; /* device address; bytes, at least a row of any tile */
+	unsigned char *pinned[WEIGHT_BUFFERS]; /* buffer i is in use until the device's mark i */
+	uint64_t bytes;                        /* of each */
+	uint64_t staging, room;                /* device address; bytes, at least a row of any tile */
 	unsigned turn;
 	int threads;
 };

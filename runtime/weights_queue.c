@@ -45,7 +45,7 @@ void weight_queue_open(struct weight_queue *q, struct device *d, const struct pl
 	                           .staging = m->base[DR_SPACE_ACT],
 	                           .room = m->bytes[DR_SPACE_ACT],
 	                           .threads = threads};
-	for (int i = 0; i < DEVICE_MARKS; i++)
+	for (int i = 0; i < WEIGHT_BUFFERS; i++)
 		q->pinned[i] = d->queue->host_memory(d, q->bytes);
 }
 
@@ -68,7 +68,7 @@ struct weight_block_size weight_queue_size(const struct weight_queue *q)
 void weight_queue_load(struct weight_queue *q, const struct weight_block *b)
 {
 	const struct weight_rows *r = &b->item->rows;
-	unsigned slot = q->turn++ % DEVICE_MARKS;
+	unsigned slot = q->turn++ % WEIGHT_BUFFERS;
 	q->device->queue->await(q->device, slot);
 	read_with_threads(r, b->first, b->n, q->pinned[slot], q->threads);
 	if (r->param->swizzled)

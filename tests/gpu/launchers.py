@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import DEPLOYC, FIXTURES, ROOT, Failed, Folder, Report, need_deployc, spec
+from harness import DEPLOYC, FIXTURES, ROOT, Failed, Folder, Report, need_deployc, read_safetensors, spec, write_safetensors
 
 SAMPLE = ROOT / "samples" / "tiny_mixtral.deploy"
 RANKS = 8
@@ -167,6 +167,63 @@ def graphs(folder):
     return " ".join(f"{m}:{n}" for m, n in made)
 
 
+def overlapped(done):
+    return int((re.findall(r"^overlap: (\d+) steps were queued before the tokens of the one before were known$", done.stdout, re.M) or [0])[0])
+
+
+OVERLAPS = (("llama", 1, "Megatron {}", "lengths", "stop tokens", "sampling", "a bias", "penalties"),
+            ("llama", 4, "Megatron { dp = 2; tp = 2 }", "lengths", "stop tokens", "penalties"),
+            ("mixtral", 4, "Megatron { ep = 4 }", "sampling", "stop tokens"), ("llama", 4, "DPAttention { dp = 2; tp = 2 }", "lengths", "a bias"))
+PROMPTS = "--ids=1,2,3", "--ids=4,5", "--ids=7,8,9,10,11", "--ids=12", "--ids=1,15,7,42", "--ids=69,68,67", "--max-tokens=9"
+ASKED = {"lengths": (), "stop tokens": ("--stop-ids=55,19,115",), "sampling": ("--temperature=0.9", "--top-p=0.9", "--top-k=20", "--seed=7"),
+         "a bias": ("--logit-bias=7:-100,9:2.5", "--logprobs=2"), "penalties": ("--repetition-penalty=1.3", "--frequency-penalty=0.5")}
+
+
+def overlap(folder):
+    """Steps overlap: the tokens of the CPU, whatever ends sequences and changes logits. Where steps have the same sequences, the bits of those that do
+    not overlap. Penalties need the tokens, and pipelines have them elsewhere: their steps run one by one."""
+    counts = []
+    for number, (model, ranks, plan, *names) in enumerate(OVERLAPS):
+        source = folder / f"overlap{number}.deploy"
+        source.write_text(spec(model, ranks, plan, workload="batch = 4; seq = 1..64; output = 64; chunk = 8; page = 16"))
+        cpu, cuda = (compiled(folder, target, source) for target in ("cpu", "cuda"))
+        for index, name in enumerate(names):
+            options = ASKED[name]
+            logits = [folder / "one_by_one.npy", folder / "overlapping.npy"]
+            expected = ids(run(cpu, *PROMPTS, *options, weights=model))
+            alone = run(cuda, *PROMPTS, *options, f"--logits={logits[0]}", weights=model, DEPLOY_SYNC="1")
+            delay = (0, 200, 3000)[(number + index) % 3]
+            done = run(cuda, *PROMPTS, *options, f"--logits={logits[1]}", weights=model, EMU_SEED=str(index), EMU_DELAY_US=str(delay))
+            if ids(done) != expected or ids(alone) != expected:
+                raise Failed(f"{model}, {plan}, {name}: {ids(done)} or {ids(alone)} instead of {expected}")
+            if name != "stop tokens" and logits[0].read_bytes() != logits[1].read_bytes():
+                raise Failed(f"{model}, {plan}, {name}: other bits")
+            if overlapped(alone) or (overlapped(done) < 5) != (name == "penalties"):
+                raise Failed(f"{model}, {plan}, {name}: {overlapped(alone)} and {overlapped(done)} steps overlap")
+            counts.append(overlapped(done))
+    (folder / "stages.deploy").write_text(spec("llama", 2, "Megatron { pp = 2 }"))
+    if overlapped(run(compiled(folder, "cuda", folder / "stages.deploy"), *PROMPTS, weights="llama")):
+        raise Failed("a pipeline overlaps")
+    return " ".join(map(str, counts))
+
+
+def odd_numbers(folder):
+    """An id whose row of the embedding is infinite is sampled while the next step is under way: the message is that of the CPU."""
+    source, weights = folder / "odd.deploy", folder / "odd"
+    source.write_text(spec("olmoe", 1))
+    launchers = [compiled(folder, target, source) for target in ("cpu", "cuda")]
+    sampled = re.findall(r"-> ([\d,]+)", ids(run(launchers[0], *PROMPTS, weights="olmoe"))[0])[0].split(",")
+    weights.mkdir()
+    tensors = read_safetensors(FIXTURES / "olmoe" / "model.safetensors")
+    table = tensors["model.embed_tokens.weight"].copy()
+    table[int(sampled[3])] = float("inf")
+    write_safetensors(weights / "model.safetensors", {**tensors, "model.embed_tokens.weight": table})
+    (weights / "config.json").write_text((FIXTURES / "olmoe" / "config.json").read_text())
+    said = [run(launcher, *PROMPTS, weights=weights) for launcher in launchers]
+    if any(done.returncode != 1 for done in said) or said[0].stderr != said[1].stderr or "the first such numbers of a contraction are in layer 0" not in said[0].stderr:
+        raise Failed(f"{said[0].stderr}{said[1].stderr}")
+
+
 def microbatches(folder):
     """More microbatches than buffers of inputs: a buffer is filled again only when its copy has been made, however late the GPU is."""
     (folder / "micro.deploy").write_text(spec("llama", 1, "Megatron { pipeline { microbatches = 4 } }"))
@@ -314,6 +371,8 @@ def main():
         report.check("the same tokens with DEPLOY_SYNC=1", lambda: same(cpu, cuda, DEPLOY_SYNC="1"))
         report.check("a kernel that fails, and one that never ends", lambda: faults(cuda))
         report.check("decode steps as graphs", lambda: graphs(folder))
+        report.check("steps that overlap", lambda: overlap(folder))
+        report.check("odd numbers while steps overlap", lambda: odd_numbers(folder))
         report.check("more microbatches than buffers", lambda: microbatches(folder))
         report.check("a plan larger than the host's memory", lambda: larger_than_the_host(folder))
         alone, running = without_nccl(folder), long(folder)

@@ -52,6 +52,47 @@ static int no_await(const void *unused) { return (void)unused, buffers(NO_AWAIT)
 static int no_mark(const void *unused) { return (void)unused, buffers(NO_MARK); }
 static int no_sync(const void *unused) { return (void)unused, buffers(NO_SYNC); }
 
+/* Steps that overlap: each doubles as the source of the next one's input, as tokens are, and its results are read when
+ * the next one is queued. The host never knows a number before it has come back. */
+enum { ONE_PARCEL = NO_SYNC + 1, NO_AWAIT_OF_RESULTS, NO_MARK_OF_RESULTS, MARK_BEFORE_RESULTS };
+
+static int steps(int flaw)
+{
+	enum { INPUT = 0, TOKENS = BYTES, RESULTS = 2, STEPS = 250 };
+	struct device *d = open_device(20);
+	const struct device_queue *q = d->queue;
+	uint64_t at = d->alloc(d, (uint64_t)2 * BYTES);
+	uint32_t *parcel[2] = {q->host_memory(d, BYTES), q->host_memory(d, BYTES)}, *first = q->host_memory(d, BYTES);
+	bool right = true;
+	fill(first, 7);
+	q->send(d, at + TOKENS, first, BYTES);
+	for (unsigned round = 0; round < STEPS && right; round++) {
+		unsigned which = round % 2, before = !which;
+		uint32_t *staged = parcel[flaw == ONE_PARCEL ? 0 : which];
+		q->copy(d, at + INPUT, at + TOKENS, BYTES);
+		q->copy(d, at + TOKENS, at + INPUT, BYTES - 4);
+		d->fill(d, at + TOKENS, (int)round, 4);
+		if (flaw == MARK_BEFORE_RESULTS)
+			q->mark(d, RESULTS + which);
+		q->fetch(d, staged, at + TOKENS, BYTES);
+		if (flaw != NO_MARK_OF_RESULTS && flaw != MARK_BEFORE_RESULTS)
+			q->mark(d, RESULTS + which);
+		if (!round)
+			continue;
+		if (flaw != NO_AWAIT_OF_RESULTS)
+			q->await(d, RESULTS + before);
+		const uint32_t *got = parcel[flaw == ONE_PARCEL ? 0 : before];
+		right = got[0] == (round - 1) * 0x01010101u && got[1] == 7 && got[WORDS - 1] == 7;
+	}
+	d->close(d);
+	return right ? UNNOTICED : NOTICED;
+}
+static int overlapping(const void *unused) { return (void)unused, steps(RIGHT); }
+static int one_parcel(const void *unused) { return (void)unused, steps(ONE_PARCEL); }
+static int no_await_of_results(const void *unused) { return (void)unused, steps(NO_AWAIT_OF_RESULTS); }
+static int no_mark_of_results(const void *unused) { return (void)unused, steps(NO_MARK_OF_RESULTS); }
+static int mark_before_results(const void *unused) { return (void)unused, steps(MARK_BEFORE_RESULTS); }
+
 static void copy_within(struct cuda *c, uint64_t at)
 {
 	cuda_copy(c, (struct rect){at + BYTES, BYTES, BYTES, 1}, (struct rect){at, BYTES, BYTES, 1});
@@ -131,6 +172,11 @@ static const struct {
             {"a buffer that is filled before its copy", no_await, NOTICED},
             {"a buffer without a mark", no_mark, NOTICED},
             {"results that are read early", no_sync, NOTICED},
+            {"steps that overlap", overlapping, UNNOTICED},
+            {"one buffer for the results of two steps", one_parcel, NOTICED},
+            {"results of a step that are read early", no_await_of_results, NOTICED},
+            {"results without a mark", no_mark_of_results, NOTICED},
+            {"results that come after their mark", mark_before_results, NOTICED},
             {"marks among copies", marks, UNNOTICED},
             {"marks after a graph", marks_after_a_graph, UNNOTICED},
             {"reads", reads, UNNOTICED}};

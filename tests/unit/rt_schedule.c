@@ -15,7 +15,8 @@ static struct token_bias biases[] = {{3, 1.5f}, {23, -2}};
 static const struct penalties asked = {
 	.repetition = 2, .presence = 0.5f, .frequency = 0.25f, .bias = biases, .n_bias = 2};
 
-static bool asks(int i) { return i % 3 == 1; }
+/* Where steps overlap, the later ones do: the first steps need not wait for tokens. */
+static bool asks(int i, bool ahead) { return i % 3 == 1 && (!ahead || i > LOAD / 2); }
 
 /* A sequence with `max_tokens`; its prompt is copied. */
 static struct sequence make_sequence(const int32_t *prompt, int n, int max_tokens, struct dr_sampling sampling)
@@ -26,7 +27,7 @@ static struct sequence make_sequence(const int32_t *prompt, int n, int max_token
 	return q;
 }
 
-static void make_sequences(struct sequence *q)
+static void make_sequences(struct sequence *q, bool ahead)
 {
 	for (int i = 0; i < LOAD; i++) {
 		int n = 1 + i * 7 % 26;
@@ -36,7 +37,7 @@ static void make_sequences(struct sequence *q)
 			ids[i], n, OUTPUT,
 			(struct dr_sampling){.temperature = (float)(i % 3), .top_p = 1, .top_k = i % 2, .seed = (uint32_t)i});
 		q[i].sampling.logprobs = i % 5 == 2;
-		q[i].adjust = asks(i) ? adjust_open(&asked, ids[i], n) : NULL;
+		q[i].adjust = asks(i, ahead) ? adjust_open(&asked, ids[i], n) : NULL;
 	}
 }
 
@@ -46,7 +47,9 @@ struct load {
 	struct schedule *s;
 	struct sequence *q; /* [LOAD] */
 	struct step step;
-	int logprobs; /* rows of the step that ask for them */
+	int logprobs;     /* rows of the step that ask for them */
+	bool under_way;   /* the tokens of the step planned last are not known */
+	int steps, ahead; /* planned; of these, before those tokens were known */
 	int32_t cache[DR_POOLS][2][TINY_PAGES * TINY_PAGE], table[DR_POOLS][2][TINY_SEQS * TINY_PER_SEQ];
 };
 
@@ -110,7 +113,10 @@ static void check_pool(struct load *w, int m, int owner, int pool)
 		int page = w->table[pool][owner][seq[t] * TINY_PER_SEQ + pos[t] / TINY_PAGE];
 		assert_int_equal(slots[t], page * TINY_PAGE + pos[t] % TINY_PAGE);
 		assert_true(page < w->step.head->pages[pool]);
-		assert_int_equal(tokens[t], q->ids[pos[t]]);
+		if (w->under_way && pos[t] == q->n_prompt + q->n_out)
+			assert_ptr_equal(schedule_row_before(w->s, m, owner, -1 - tokens[t]), q);
+		else
+			assert_int_equal(tokens[t], q->ids[pos[t]]);
 		w->cache[pool][owner][slots[t]] = entry_of((int)(q - w->q), pos[t]);
 	}
 	for (int t = 0; t < n; t++)
@@ -118,7 +124,15 @@ static void check_pool(struct load *w, int m, int owner, int pool)
 			check_seen(w, pool, owner, at_row(w, owner, seq[t]), pos[t]);
 }
 
-/* A wanted row is the last known token of a sequence. */
+static bool has_row_before(const struct load *w, int m, int owner, const struct sequence *q)
+{
+	for (int r = 0; r < TINY_ROWS; r++)
+		if (schedule_row_before(w->s, m, owner, r) == q)
+			return true;
+	return false;
+}
+
+/* A wanted row is the last known token of a sequence, or the one under way. */
 static void check_owner(struct load *w, int m, int owner)
 {
 	int n, rows;
@@ -135,18 +149,19 @@ static void check_owner(struct load *w, int m, int owner)
 		if (q < 0)
 			continue;
 		assert_int_equal(how->seed, q);
-		assert_int_equal(how->count, seq->n_out);
+		int sampled = seq->n_out + (w->under_way && has_row_before(w, m, owner, seq));
+		assert_int_equal(how->count, sampled);
 		assert_int_equal(how->logprobs, q % 5 == 2);
 		w->logprobs += how->logprobs;
 		assert_true(how->adjust >= 0 && how->adjust + how->adjusts <= w->step.adjusts[m]);
-		if (asks(q))
+		if (seq->adjust)
 			check_entries(seq, step_adjust(&w->step, w->plan, m, owner) + how->adjust, how->adjusts);
 		else
 			assert_int_equal(how->adjusts, 0);
 		if (how->temperature > 0 && how->top_k)
 			assert_int_equal(step_candidates(&w->step, w->plan, m), 1 + DR_CANDIDATES);
 		assert_int_equal(seq->owner, owner);
-		assert_int_equal(pos[want[r]], seq->n_prompt + seq->n_out - 1);
+		assert_int_equal(pos[want[r]], seq->n_prompt + sampled - 1);
 	}
 }
 
@@ -169,26 +184,58 @@ static void check_step(struct load *w)
 	assert_int_equal(w->step.head->logprobs, w->logprobs > 0);
 }
 
-static void give_tokens(struct load *w)
+/* Where steps overlap, some sequences end a step before their last one, which is under way then. */
+static bool ends_early(const struct load *w, const struct sequence *q)
 {
-	for (int m = 0; m < w->step.head->microbatches; m++)
+	return w->ahead && (q - w->q) % 4 == 3 && q->n_out == OUTPUT - 1;
+}
+
+static void give_tokens(struct load *w, struct sequence *(*row)(const struct schedule *, int, int, int))
+{
+	for (int m = 0; m < (int)w->plan->head->microbatches; m++)
 		for (int owner = 0; owner < w->plan->n_owners; owner++)
-			for (int r = 0; r < w->step.rows[m]; r++) {
-				struct sequence *q = schedule_row(w->s, m, owner, r);
+			for (int r = 0; r < TINY_ROWS; r++) {
+				struct sequence *q = row(w->s, m, owner, r);
 				if (q)
 					schedule_token(q, ((int)(q - w->q) + q->n_out) % TINY_VOCAB);
-				if (q && q->n_out == q->max_tokens)
+				if (q && (q->n_out == q->max_tokens || ends_early(w, q)))
 					schedule_remove(w->s, q);
 			}
 }
 
-/* Returns how often a sequence was interrupted. */
-static int64_t run_load(int dp, int microbatches, bool few_sizes, const struct dr_pool *pools, uint32_t n_pools)
+/* Plans a step. ahead: before the tokens of the one before are known, where that is possible. */
+static int plan_step(struct load *w, bool ahead)
+{
+	unsigned phases = w->steps % 5 ? 1u << DR_PREFILL | 1u << DR_DECODE : 1u << DR_DECODE;
+	int tokens = w->under_way ? schedule_ahead(w->s, &w->step, phases) : SCHEDULE_WAITS;
+	if (tokens > 0) {
+		w->ahead++;
+		assert_true(phases >> w->step.head->phase & 1);
+	} else {
+		if (w->under_way)
+			give_tokens(w, schedule_row);
+		w->under_way = false;
+		tokens = schedule_next(w->s, &w->step);
+	}
+	if (!tokens)
+		return 0;
+	check_step(w);
+	if (!ahead)
+		give_tokens(w, schedule_row);
+	else if (w->under_way)
+		give_tokens(w, schedule_row_before);
+	w->under_way = ahead;
+	return tokens;
+}
+
+/* Returns how often a sequence was interrupted. ahead: steps overlap. */
+static int64_t run_load_ahead(bool ahead, int dp, int microbatches, bool few_sizes, const struct dr_pool *pools,
+                              uint32_t n_pools)
 {
 	static struct blob_builder b;
 	struct plan plan;
 	struct sequence sequences[LOAD];
-	make_sequences(sequences);
+	make_sequences(sequences, ahead);
 	tiny_build(&b, &(struct tiny){1, dp, 1, microbatches});
 	tiny_pools(&b, pools, n_pools);
 	assert_null(plan_open(&plan, b.at));
@@ -196,17 +243,16 @@ static int64_t run_load(int dp, int microbatches, bool few_sizes, const struct d
 	step_open(&w.step, &plan);
 	for (int i = 0; i < LOAD; i++)
 		schedule_add(w.s, &sequences[i]);
-	int steps = 0;
-	for (; schedule_next(w.s, &w.step); steps++) {
-		assert_true(steps < 1000);
-		check_step(&w);
+	for (; plan_step(&w, ahead); w.steps++) {
+		assert_true(w.steps < 1000);
 		for (int owner = 0; owner < dp; owner++)
 			assert_int_equal(schedule_free_pages(w.s, owner) + schedule_held_pages(w.s, owner), pools->pages);
-		give_tokens(&w);
 	}
+	assert_true(!ahead || w.ahead > w.steps / 3);
 	for (int i = 0; i < LOAD; i++) {
-		assert_int_equal(sequences[i].n_out, OUTPUT);
-		assert_int_equal(sequences[i].ids[sequences[i].n_prompt + OUTPUT - 1], (i + OUTPUT - 1) % TINY_VOCAB);
+		int n_out = sequences[i].n_out;
+		assert_true(n_out == OUTPUT || (ahead && i % 4 == 3 && n_out == OUTPUT - 1));
+		assert_int_equal(sequences[i].ids[sequences[i].n_prompt + n_out - 1], (i + n_out - 1) % TINY_VOCAB);
 		free(sequences[i].ids);
 		adjust_close(sequences[i].adjust);
 	}
@@ -215,6 +261,15 @@ static int64_t run_load(int dp, int microbatches, bool few_sizes, const struct d
 	int64_t interrupted = schedule_interrupted(w.s);
 	schedule_close(w.s);
 	step_close(&w.step);
+	return interrupted;
+}
+
+/* With one microbatch, with and without steps that overlap. */
+static int64_t run_load(int dp, int microbatches, bool few_sizes, const struct dr_pool *pools, uint32_t n_pools)
+{
+	int64_t interrupted = 0;
+	for (int ahead = 0; ahead <= (microbatches == 1); ahead++)
+		interrupted += run_load_ahead(ahead, dp, microbatches, few_sizes, pools, n_pools);
 	return interrupted;
 }
 
@@ -384,7 +439,7 @@ static void decoding_goes_on_beside_prompts(void **state)
 		assert_true(schedule_next(w.s, &w.step));
 		assert_int_equal(w.step.head->phase, DR_PREFILL);
 		tokens += w.step.tokens[0];
-		give_tokens(&w);
+		give_tokens(&w, schedule_row);
 		steps++;
 		assert_int_equal(q[0].n_out, steps < 5 ? steps : 5);
 	}

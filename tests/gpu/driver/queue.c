@@ -6,6 +6,7 @@
 #include "driver.h"
 
 enum { MIN_PAUSE_US = 20, MAX_PAUSE_US = 640, WAITS_OF_A_PAUSE = 4 };
+enum { LATE_AFTER_EVENT = 8 }; /* one in so many events, for which somebody asks, is long before what follows it */
 
 static pthread_cond_t queued = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
 static bool running, asked; /* asked: somebody queries until work is done */
@@ -109,6 +110,8 @@ static void *execute(void *unused)
 		else if (waits >= WAITS_OF_A_PAUSE)
 			wait_for_others(&pause);
 		if (progress == OP_OVER) {
+			if (s->head->kind == OP_RECORD && random_next(&seed) % LATE_AFTER_EVENT == 0)
+				asked = false;
 			drop_head(s);
 			pthread_cond_broadcast(&finished);
 		}
