@@ -31,7 +31,7 @@ struct engine {
 	struct entry *first_free;
 	uint32_t entries, cap, live; /* live: not free */
 	uint64_t submitted;
-	bool under_way;         /* a step was run whose results have not come */
+	bool under_way;         /* a step was run, and its results are still to come */
 	struct step_done begun; /* that step */
 };
 

@@ -123,7 +123,7 @@ static void submit_more(struct pass *p)
 void pass_run(struct pass *p)
 {
 	struct rank *r = p->rank;
-	const struct stepper stepper = ahead_stepper(r);
+	const struct stepper stepper = rank_stepper(r);
 	struct step_done done;
 	p->answer = host_alloc((size_t)p->n, sizeof *p->answer);
 	p->engine = engine_open(r->job->plan, &stepper, take_token, p);

@@ -1,7 +1,6 @@
 /* Steps that overlap: while the GPU computes a step, the host plans and queues the next one. The ids of the next one
  * are tokens of the first, which the host does not know yet: they are copied from where the step leaves them to where
  * the next one reads its ids, on the same stream. The tokens of a step come to the host while the next one runs. */
-#include "engine.h"
 #include "runtime.h"
 
 /* The tokens of a program's rows on a rank. */
@@ -84,33 +83,4 @@ void ahead_know_tokens(struct rank *r)
 			if (ids[i] < 0)
 				ids[i] = out->tokens[owner * out->max_rows - 1 - ids[i]];
 	}
-}
-
-/* ---- the engine's view ----------------------------------------------------------------------- */
-static void run_step(void *rank) { rank_step(rank); }
-
-static void collect_results(void *rank)
-{
-	struct rank *r = rank;
-	r->step.head->phase = STEP_COLLECT;
-	rank_step(r);
-}
-
-/* A step that asks the host while it is queued would keep the tokens of the one before waiting. */
-static unsigned phases_ahead(void *rank)
-{
-	const struct rank *r = rank;
-	return ((1u << DR_PHASES) - 1) & ~r->asked_host;
-}
-
-struct stepper ahead_stepper(struct rank *r)
-{
-	bool overlaps = r->overlaps && !r->measured;
-	return (struct stepper){.step = &r->step,
-	                        .run = run_step,
-	                        .results = inbox_results(r->inbox),
-	                        .context = r,
-	                        .few_sizes = r->device->queue != NULL,
-	                        .ahead = overlaps ? phases_ahead : NULL,
-	                        .collect = overlaps ? collect_results : NULL};
 }

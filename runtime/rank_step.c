@@ -53,10 +53,17 @@ static void swap_steps(struct rank *r)
 	r->other = step;
 }
 
+static void bring_results(struct rank *r, unsigned back)
+{
+	parcel_await(r, back);
+	activity(r, ACTIVITY_WAIT);
+	parcel_deliver(r, back);
+}
+
 /* The results of the step that has just been run. */
 static void deliver(struct rank *r)
 {
-	parcel_deliver(r, 0);
+	bring_results(r, 0);
 	if (r->step.head->trace)
 		trace_deliver(r);
 }
@@ -66,14 +73,14 @@ static void collect(struct rank *r)
 {
 	r->under_way = false;
 	swap_steps(r);
-	parcel_deliver(r, 0);
+	bring_results(r, 0);
 }
 
 /* Those of the step under way, now that the next one is queued. later: then that is the one under way. */
 static void deliver_before(struct rank *r, bool later)
 {
 	swap_steps(r);
-	parcel_deliver(r, 1);
+	bring_results(r, 1);
 	if (later)
 		ahead_know_tokens(r);
 	else

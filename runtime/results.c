@@ -123,14 +123,12 @@ void parcel_sent(struct rank *r)
 	r->parcels.packed++;
 }
 
-/* Waits until the parcel is complete. */
-static const struct parcel *complete(struct rank *r, unsigned back)
+void parcel_await(struct rank *r, unsigned back)
 {
 	if (r->device->queue && back)
 		r->device->queue->await(r->device, STAGINGS + (r->parcels.packed - 1 - back) % PARCELS);
 	else
 		r->device->sync(r->device);
-	return &r->parcels.at[packed_before(r, back)];
 }
 
 /* ---- rank 0 ---------------------------------------------------------------------------------- */
@@ -231,8 +229,7 @@ static void begin_logprobs(struct rank *r)
 
 void parcel_deliver(struct rank *r, unsigned back)
 {
-	const struct parcel *p = complete(r, back);
-	activity(r, ACTIVITY_WAIT);
+	const struct parcel *p = &r->parcels.at[packed_before(r, back)];
 	if (!r->inbox) {
 		r->comm->give(r->comm, p->bytes, p->n);
 		return;

@@ -240,7 +240,7 @@ struct rank {
 	struct comm *comm;
 	struct memory memory;
 	struct step step, other;  /* other: of the step under way; while one is queued, of the step before it */
-	bool overlaps, under_way; /* steps may overlap; one is under way, whose results have not been delivered */
+	bool overlaps, under_way; /* steps may overlap; one is under way: its results are still to be delivered */
 	unsigned asked_host;      /* phases whose last step asked the host while it was queued, as bits */
 	struct parcels parcels;
 	struct inbox *inbox; /* rank 0 only, else NULL */
@@ -278,7 +278,8 @@ void note_op(struct rank *r, int32_t op);
 void parcels_open(struct rank *r);
 void parcels_close(struct rank *r);
 void parcel_pack(struct rank *r, int microbatch);
-void parcel_sent(struct rank *r); /* after the last microbatch */
+void parcel_sent(struct rank *r);                 /* after the last microbatch */
+void parcel_await(struct rank *r, unsigned back); /* until it is complete */
 void parcel_deliver(struct rank *r, unsigned back);
 struct inbox *inbox_open(const struct rank *r);
 void inbox_close(struct inbox *in);
@@ -288,12 +289,12 @@ const struct results *inbox_results(const struct inbox *in); /* results of the l
 bool rank_step(struct rank *r); /* false: rank 0 has no more steps */
 /* rank_ahead.c: steps that overlap. Can they, with this plan on this device? Copies the tokens of the step under way to
  * the ids of the step that is queued. Rank 0: puts the tokens that have come into the ids of the step under way, so
- * that it can be run again. For the engine: see struct stepper. */
+ * that it can be run again. */
 bool ahead_possible(const struct rank *r);
 void ahead_take_tokens(struct rank *r);
 void ahead_know_tokens(struct rank *r);
 struct stepper;
-struct stepper ahead_stepper(struct rank *r);
+struct stepper rank_stepper(struct rank *r); /* rank_stepper.c: for the engine, on rank 0 */
 /* Rank 0: runs the job's prompts and prints the results. */
 void serve(struct rank *r);
 

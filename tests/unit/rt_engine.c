@@ -21,7 +21,7 @@ struct site {
 	struct step step, other; /* other: where steps overlap, the one under way */
 	struct results results;
 	int32_t *computed;    /* the tokens of the step that was run last */
-	bool under_way;       /* they have not come */
+	bool under_way;       /* they are still to come */
 	int ahead, collected; /* steps that overlapped; results that came without another step */
 	int32_t cache[OWNERS][TINY_PAGES * TINY_PAGE], table[OWNERS][TINY_SEQS * TINY_PER_SEQ];
 	struct engine *engine;
