@@ -36,7 +36,10 @@ static void queue_fetch(struct device *d, void *to, uint64_t from, size_t bytes)
 
 static void queue_copy(struct device *d, uint64_t to, uint64_t from, size_t bytes)
 {
-	cuda_copy(cuda_of(d), flat(to, bytes), flat(from, bytes));
+	struct cuda *c = cuda_of(d);
+	cuda_check(c, c->cuMemcpyDtoDAsync_v2(to, from, bytes, c->stream), "cannot copy within the GPU");
+	c->busy = true;
+	cuda_queued(c, "a copy within the GPU failed");
 }
 
 static void queue_mark(struct device *d, unsigned which)
