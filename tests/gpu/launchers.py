@@ -172,8 +172,8 @@ def overlapped(done):
 
 
 OVERLAPS = (("llama", 1, "Megatron {}", "lengths", "stop tokens", "sampling", "a bias", "penalties"),
-            ("llama", 4, "Megatron { dp = 2; tp = 2 }", "lengths", "stop tokens", "penalties"),
-            ("mixtral", 4, "Megatron { ep = 4 }", "sampling", "stop tokens"), ("llama", 4, "DPAttention { dp = 2; tp = 2 }", "lengths", "a bias"))
+            ("llama", 4, "Megatron { dp = 2; tp = 2 }", "stop tokens"),
+            ("mixtral", 4, "Megatron { ep = 4 }", "sampling"), ("llama", 4, "DPAttention { dp = 2; tp = 2 }", "lengths"))
 PROMPTS = "--ids=1,2,3", "--ids=4,5", "--ids=7,8,9,10,11", "--ids=12", "--ids=1,15,7,42", "--ids=69,68,67", "--max-tokens=9"
 ASKED = {"lengths": (), "stop tokens": ("--stop-ids=55,19,115",), "sampling": ("--temperature=0.9", "--top-p=0.9", "--top-k=20", "--seed=7"),
          "a bias": ("--logit-bias=7:-100,9:2.5", "--logprobs=2"), "penalties": ("--repetition-penalty=1.3", "--frequency-penalty=0.5")}
