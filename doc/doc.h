@@ -37,6 +37,15 @@ struct docs {
 	VEC(struct doc_module *) modules;
 };
 
+/* comment.c: lines without slashes, in the arena; "": there is no comment. */
+/* That of what is at bytes [lo, hi): `///` lines right above its line, and `//` after it on its last line. */
+const char *doc_comment(struct arena *a, const struct source *f, uint32_t lo, uint32_t hi);
+/* The `//` comment after byte `at` on its line, with the lines below that continue it in the same column. */
+const char *doc_comment_beside(struct arena *a, const struct source *f, uint32_t at);
+/* Adds the text of the comment at `at`, which starts with `slashes` slashes; one space after them is not text. */
+void doc_add_line(struct text *out, const char *text, uint32_t at, int slashes);
+uint32_t doc_next_line(const char *text, uint32_t at); /* the first byte of the line after that of `at` */
+
 /* read.c */
 /* Adds the loaded module, which has no mistakes. */
 void docs_add(struct docs *d, struct sema *s, const struct source *source, const char *name);

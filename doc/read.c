@@ -27,84 +27,14 @@ static const char *code_of_node(const struct reader *r, const struct node *x)
 
 static const char *code_of_path(const struct reader *r, struct path p) { return code_of(r, p.span.lo, p.span.hi); }
 
-static uint32_t skip_blanks(const char *text, uint32_t at)
-{
-	while (text[at] == ' ' || text[at] == '\t')
-		at++;
-	return at;
-}
-
-static uint32_t line_start(const char *text, uint32_t at)
-{
-	while (at > 0 && text[at - 1] != '\n')
-		at--;
-	return at;
-}
-
-static uint32_t behind_line(const char *text, uint32_t at)
-{
-	at += (uint32_t)strcspn(text + at, "\n");
-	return text[at] ? at + 1 : at;
-}
-
-/* Adds the comment at `at`, which starts with `slashes` slashes; one space after them is not text. */
-static void add_comment(struct text *out, const char *text, uint32_t at, int slashes)
-{
-	const char *start = text + at + slashes;
-	start += *start == ' ';
-	text_add(out, "%s%.*s", out->n ? "\n" : "", (int)strcspn(start, "\r\n"), start);
-}
-
-/* The `///` lines right above the line of `at`. */
-static const char *text_above(const struct reader *r, uint32_t at)
-{
-	const char *text = r->source->text;
-	struct text out = {.arena = r->docs->arena};
-	uint32_t end = line_start(text, at), first = end;
-	if (memchr(text + end, '{', at - end)) /* it is above the item whose body starts on this line */
-		return "";
-	for (uint32_t line = first; line > 0; first = line) {
-		line = line_start(text, line - 1);
-		if (strncmp(text + skip_blanks(text, line), "///", 3) != 0)
-			break;
-	}
-	text_add(&out, "%s", "");
-	for (uint32_t line = first; line < end; line = behind_line(text, line))
-		add_comment(&out, text, skip_blanks(text, line), 3);
-	return out.at;
-}
-
-/* The `//` comment after `at` on its line, with the lines below that continue it in the same column. */
-static const char *text_beside(const struct reader *r, uint32_t at)
-{
-	const char *text = r->source->text;
-	struct text out = {.arena = r->docs->arena};
-	text_add(&out, "%s", "");
-	at = skip_blanks(text, at);
-	uint32_t column = at - line_start(text, at);
-	while (!strncmp(text + at, "//", 2) && strncmp(text + at, "///", 3) != 0) {
-		add_comment(&out, text, at, 2);
-		uint32_t line = behind_line(text, at);
-		at = skip_blanks(text, line);
-		if (at - line != column)
-			break;
-	}
-	return out.at;
-}
-
-static const char *join_text(struct arena *a, const char *above, const char *beside)
-{
-	return *above && *beside ? arena_printf(a, "%s\n%s", above, beside) : *above ? above : beside;
-}
-
 /* The comment that a file starts with, without its `std.ops -- `. */
 static const char *text_of_module(const struct reader *r)
 {
 	const char *text = r->source->text;
 	struct text out = {.arena = r->docs->arena};
 	text_add(&out, "%s", "");
-	for (uint32_t line = 0; !strncmp(text + line, "//", 2) && text[line + 2] != '/'; line = behind_line(text, line))
-		add_comment(&out, text, line, 2);
+	for (uint32_t line = 0; !strncmp(text + line, "//", 2) && text[line + 2] != '/'; line = doc_next_line(text, line))
+		doc_add_line(&out, text, line, 2);
 	const char *dash = strstr(out.at, " -- ");
 	bool named =
 		dash && !memchr(out.at, '\n', (size_t)(dash - out.at)) && !memchr(out.at, ' ', (size_t)(dash - out.at));
@@ -115,7 +45,7 @@ static const char *text_of_module(const struct reader *r)
 
 static void add_field(const struct reader *r, struct doc_item *item, const struct node *n, struct doc_field f)
 {
-	f.text = join_text(r->docs->arena, text_above(r, n->span.lo), text_beside(r, n->span.hi));
+	f.text = doc_comment(r->docs->arena, r->source, n->span.lo, n->span.hi);
 	vec_push(r->docs->arena, &item->fields, f);
 }
 
@@ -251,13 +181,13 @@ static void add_item(const struct reader *r, const struct node *n)
 	                          .module = r->module,
 	                          .whole = code_of(r, n->span.lo, n->span.hi)};
 	item->code = code_of_item(r, n);
-	const char *beside = text_beside(r, n->span.hi);
+	uint32_t end = n->span.hi;
 	if (has_table(n)) {
 		add_fields(r, item, n->named.body);
-		if (!*beside)
-			beside = text_beside(r, head_end(r, n) + 1);
+		if (!*doc_comment_beside(r->docs->arena, r->source, end))
+			end = head_end(r, n) + 1;
 	}
-	item->text = join_text(r->docs->arena, text_above(r, n->span.lo), beside);
+	item->text = doc_comment(r->docs->arena, r->source, n->span.lo, end);
 	if (!strcmp(item->kind, "model"))
 		measure(r, item);
 	vec_push(r->docs->arena, &r->module->items, item);

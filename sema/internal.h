@@ -231,6 +231,11 @@ void refer_def(struct sema *s, struct ident use, const struct def *d);
 void refer_field(struct sema *s, struct ident use, const struct field *f);
 void refer_binding(struct sema *s, struct ident use, const struct binding *b);
 void refer_module(struct sema *s, struct ident use, const struct module *m); /* without an alias */
+void refer_layer(struct record *r, const struct layer *l); /* the layer was put on top of the record */
+/* The record that a body made: `at` is the span of the layer, the name or expression in front of the body's brace, or
+ * the path of the field that it refines. Of several records, the one made last. NULL: none was made, or there is no
+ * option. */
+struct record *refer_body(const struct sema *s, struct span at);
 
 /* ---- tensor programs ------------------------------------------------------------------------- */
 /* Walks the model's program once: types it and builds the global DAG. NULL after a report. Memoized per record. */
@@ -247,6 +252,11 @@ struct walked {
 	const struct record *model;
 	struct program *program;
 }; /* program NULL: a report was made */
+
+struct made {
+	struct span at;
+	struct record *record;
+};
 
 struct sema {
 	struct arena *arena;
@@ -268,5 +278,6 @@ struct sema {
 	VEC(struct walked) walked; /* models whose programs were walked */
 	VEC(struct reference) references;
 	int *reference_slots, n_reference_slots; /* refer.c: a hash table of them */
+	VEC(struct made) made;                   /* refer.c: records by the bodies that made them, outside the library */
 };
 #endif

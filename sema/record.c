@@ -90,6 +90,7 @@ static struct record *record_like(struct record *base, const char *kind, const c
 void record_push(struct record *r, struct layer *l)
 {
 	vec_push(r->sema->arena, &r->layers, l);
+	refer_layer(r, l);
 	record_lay(r, l, false);
 }
 

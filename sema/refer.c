@@ -95,6 +95,23 @@ void refer_module(struct sema *s, struct ident use, const struct module *m)
 		add(s, (struct reference){use.span, {m->source, 0, 0}, REFERENCE_MODULE});
 }
 
+/* ---- records of bodies ----------------------------------------------------------------------- */
+
+void refer_layer(struct record *r, const struct layer *l)
+{
+	struct made m = {l->span, r};
+	if (r->sema->options->references && (!l->module->is_std || l->module == r->sema->main))
+		vec_push(r->sema->arena, &r->sema->made, m);
+}
+
+struct record *refer_body(const struct sema *s, struct span at)
+{
+	for (int i = s->made.n; i--;)
+		if (is_same(s->made.at[i].at, at) && s->made.at[i].at.hi == at.hi)
+			return s->made.at[i].record;
+	return NULL;
+}
+
 /* ---- reading the table ----------------------------------------------------------------------- */
 
 static int compare(uint32_t a, uint32_t b) { return (a > b) - (a < b); }

@@ -53,8 +53,7 @@ uint32_t sources_add(struct sources *s, const char *path, const char *label, con
 	return (uint32_t)(s->files.n - 1);
 }
 
-/* The last line that starts at or before the offset. */
-static int line_of(const struct source *f, uint32_t offset)
+int source_line(const struct source *f, uint32_t offset)
 {
 	int lo = 0, hi = f->n_lines;
 	while (hi - lo > 1) {
@@ -71,7 +70,7 @@ void sources_position(const struct sources *s, struct span at, int *line, int *c
 {
 	const struct source *f = &s->files.at[at.file];
 	uint32_t offset = at.lo < f->size ? at.lo : f->size;
-	int index = line_of(f, offset);
+	int index = source_line(f, offset);
 	*line = index + 1;
 	*column = 1 + (int)(characters_before(f, offset) - characters_before(f, f->lines[index]));
 }

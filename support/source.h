@@ -61,6 +61,7 @@ struct sources {
 
 /* Adds a file; its text is copied into the arena. Returns its index. */
 uint32_t sources_add(struct sources *s, const char *path, const char *label, const char *text, size_t size);
+int source_line(const struct source *f, uint32_t offset); /* from 0: the last that starts at or before the offset */
 /* 1-based line; column counts code points, tabs as one. */
 void sources_position(const struct sources *s, struct span at, int *line, int *column);
 struct span span_join(struct span a, struct span b);
