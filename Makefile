@@ -16,7 +16,7 @@ CFLAGS ?= -O2 -g
 # Generated scanners and parsers are not held to our own warnings.
 GENWARN := -Wno-unused-function -Wno-sign-compare -Wno-missing-prototypes -Wno-unused-but-set-variable
 
-FRONT   := support lexer parser sema target dag planner doc
+FRONT   := support lexer parser sema target dag planner doc lsp
 ours     = $(wildcard $(1)/*.c)
 obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "../lsp/lsp.h"
 #include "../parser/parser.h"
 #include "../support/json.h"
 
@@ -440,3 +441,9 @@ static int compile_spec(const struct options *given, int i)
 }
 
 int compile(const struct options *o, int i) { return run_alone(o, compile_spec, i); }
+
+int serve_editor(const struct options *o)
+{
+	struct lsp_options lsp = {.sema = o->sema, .deploy = o->deploy, .version = DEPLOYC_VERSION};
+	return find_target(o, &lsp.target) ? lsp_serve(&lsp, STDIN_FILENO, STDOUT_FILENO) : EXIT_USAGE;
+}

@@ -20,6 +20,7 @@ enum command {
 	COMMAND_WHAT_IF,
 	COMMAND_SEARCH,
 	COMMAND_EXPLAIN,
+	COMMAND_LSP,
 	COMMAND_FMT,
 	COMMAND_DOC,
 	COMMAND_IMPORT,
@@ -88,6 +89,9 @@ int format_file(const struct options *o, int i);
 
 /* doc.c: writes pages for the modules of the command line. */
 int document(const struct options *o);
+
+/* compile.c: serves an editor. */
+int serve_editor(const struct options *o);
 
 /* import.c: writes the model of a config.json. */
 int import_file(const struct options *o);

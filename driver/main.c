@@ -80,6 +80,8 @@ static int run(const struct options *o)
 		return explain(o);
 	if (o->command == COMMAND_IMPORT)
 		return import_file(o);
+	if (o->command == COMMAND_LSP)
+		return serve_editor(o);
 	if (o->command == COMMAND_DOC)
 		return document(o);
 	if (o->command == COMMAND_DIFF)

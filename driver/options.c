@@ -328,6 +328,10 @@ static bool check_form(const struct options *o)
 		return o->n_specs == 1 && o->emit == EMIT_LAUNCHER
 		           ? true
 		           : usage("`import` takes one config.json, or the folder of one, and -o");
+	if (o->command == COMMAND_LSP)
+		return !o->n_specs && !o->output && o->emit == EMIT_LAUNCHER
+		           ? true
+		           : usage("`lsp` serves an editor, which opens specs itself: leave out SPEC, -o and --emit");
 	if (o->command == COMMAND_DOC)
 		return o->n_specs && o->output && o->emit == EMIT_LAUNCHER
 		           ? true

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "driver"]
+ORDER = ["support", "lexer", "parser", "sema", "import", "target", "dag", "planner", "doc", "codegen", "lsp", "driver"]
 FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "text", "text/jinja", "runtime"]
 SOURCES = (".c", ".h", ".y", ".l", ".def", ".sh", ".py")
 # Code for one kind of device; the files of codegen/ that know of it.

@@ -1,0 +1,595 @@
+/* The loop of the server: takes messages, keeps documents, and finds who answers a request. */
+#include "server.h"
+#include <string.h>
+#include <unistd.h>
+
+/* Messages that were read and not handled yet. */
+struct waiting {
+	json_t **at;
+	int n, cap;
+	struct arena arena;
+};
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+json_t *server_fail(struct server *s, enum lsp_error error, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	s->error = error;
+	s->message = arena_vprintf(s->arena, fmt, args);
+	va_end(args);
+	return NULL;
+}
+
+static json_t *message_json(void)
+{
+	json_t *message = json_object();
+	json_set(message, "jsonrpc", json_string("2.0"));
+	return message;
+}
+
+static void send_error(struct server *s, const json_t *id, enum lsp_error code, const char *text)
+{
+	json_t *message = message_json(), *error = json_object();
+	json_set(error, "code", json_integer(code));
+	json_set(error, "message", json_text(text));
+	json_set(message, "id", id ? json_deep_copy(id) : json_null());
+	json_set(message, "error", error);
+	wire_send(&s->wire, message);
+}
+
+static void send_result(struct server *s, const json_t *id, json_t *result)
+{
+	json_t *message = message_json();
+	json_set(message, "id", json_deep_copy(id));
+	json_set(message, "result", result ? result : json_null());
+	wire_send(&s->wire, message);
+}
+
+void server_notify(struct server *s, const char *method, json_t *params)
+{
+	json_t *message = message_json();
+	json_set(message, "method", json_string(method));
+	json_set(message, "params", params);
+	wire_send(&s->wire, message);
+}
+
+/* ---- documents ------------------------------------------------------------------------------- */
+
+struct document *server_document(struct server *s, const char *uri)
+{
+	for (struct document *d = s->documents; d && uri; d = d->next)
+		if (!strcmp(d->uri, uri))
+			return d;
+	return NULL;
+}
+
+struct analysis_options server_options(const struct server *s)
+{
+	return (struct analysis_options){&s->sema, s->documents, &s->options->target, s->deploy};
+}
+
+struct analysis *server_analysis(struct server *s, struct document *d)
+{
+	if (d->stale) {
+		struct analysis_options o = server_options(s);
+		analysis_free(d->analysis);
+		d->analysis = NULL;
+		d->analysis = analysis_make(&o, d);
+		d->stale = false;
+		d->unsent = d->untimed = true;
+	}
+	return analysis_is_read(d->analysis) ? d->analysis : NULL;
+}
+
+struct document *server_target(struct server *s, const json_t *params)
+{
+	const char *uri = json_string_value(json_object_get(json_object_get(params, "textDocument"), "uri"));
+	struct document *d = server_document(s, uri);
+	if (!d)
+		server_fail(s, LSP_INVALID_PARAMS, "`%s` is not open", uri ? uri : "");
+	return d;
+}
+
+bool server_place(struct server *s, const json_t *params, struct place_at *out)
+{
+	struct position p;
+	out->document = server_target(s, params);
+	if (!out->document)
+		return false;
+	if (!position_read(json_object_get(params, "position"), &p)) {
+		server_fail(s, LSP_INVALID_PARAMS, "`position` has no line and character");
+		return false;
+	}
+	out->analysis = server_analysis(s, out->document);
+	if (!out->analysis) {
+		server_fail(s, LSP_REQUEST_FAILED, "the text cannot be checked: see its diagnostics");
+		return false;
+	}
+	const struct document *d = out->document;
+	out->file = sema_source(out->analysis->sema);
+	out->offset = (uint32_t)position_offset(d->text, d->size, p, s->utf8);
+	return true;
+}
+
+bool server_range(const struct server *s, const json_t *range, const struct document *d, struct span *out)
+{
+	struct position lo, hi;
+	if (!position_read(json_object_get(range, "start"), &lo) || !position_read(json_object_get(range, "end"), &hi))
+		return false;
+	out->lo = (uint32_t)position_offset(d->text, d->size, lo, s->utf8);
+	out->hi = (uint32_t)position_offset(d->text, d->size, hi, s->utf8);
+	return out->lo <= out->hi;
+}
+
+/* ---- places as JSON -------------------------------------------------------------------------- */
+
+const char *server_uri(struct server *s, const struct source *f)
+{
+	for (struct document *d = s->documents; d; d = d->next)
+		if (!strcmp(d->key, f->path))
+			return d->uri;
+	if (f->path[0] == '/')
+		return path_uri(s->arena, f->path);
+	bool in_library = !strncmp(f->path, "std/", 4);
+	return in_library && s->library ? path_uri(s->arena, arena_printf(s->arena, "%s/%s", s->library, f->path)) : NULL;
+}
+
+json_t *location_json(struct server *s, const struct sources *sources, struct span at)
+{
+	const char *uri = server_uri(s, &sources->files.at[at.file]);
+	if (!uri)
+		return NULL;
+	json_t *location = json_object();
+	json_set(location, "uri", json_text(uri));
+	json_set(location, "range", range_json(sources, at, s->utf8));
+	return location;
+}
+
+json_t *server_range_json(const struct server *s, const struct analysis *a, struct span at)
+{
+	return range_json(&a->sources, at, s->utf8);
+}
+
+json_t *text_edit_json(const struct server *s, const struct analysis *a, struct span at, const char *text)
+{
+	json_t *edit = json_object();
+	json_set(edit, "range", server_range_json(s, a, at));
+	json_set(edit, "newText", json_text(text));
+	return edit;
+}
+
+json_t *workspace_edit_json(const char *uri, json_t *edits)
+{
+	json_t *edit = json_object(), *changes = json_object();
+	json_set(changes, uri, edits);
+	json_set(edit, "changes", changes);
+	return edit;
+}
+
+/* ---- what changes documents ------------------------------------------------------------------ */
+
+/* Texts that use the file of this key; NULL: all texts. */
+static void make_stale(struct server *s, const char *key)
+{
+	for (struct document *d = s->documents; d; d = d->next)
+		d->stale |= !key || !d->analysis || !strcmp(d->key, key) || analysis_reads(d->analysis, key);
+}
+
+static void did_open(struct server *s, const json_t *params)
+{
+	const json_t *item = json_object_get(params, "textDocument");
+	const char *uri = json_string_value(json_object_get(item, "uri"));
+	const char *text = json_string_value(json_object_get(item, "text"));
+	if (!uri || !text || server_document(s, uri))
+		return;
+	struct document **end = &s->documents;
+	while (*end)
+		end = &(*end)->next;
+	*end = document_open(uri, text, json_integer_value(json_object_get(item, "version")));
+	make_stale(s, NULL); /* a `use` of this file may have failed */
+}
+
+static void did_close(struct server *s, const json_t *params)
+{
+	const char *uri = json_string_value(json_object_get(json_object_get(params, "textDocument"), "uri"));
+	for (struct document **at = &s->documents; *at && uri; at = &(*at)->next) {
+		struct document *d = *at;
+		if (strcmp(d->uri, uri) != 0)
+			continue;
+		*at = d->next;
+		diagnostics_clear(s, d);
+		analysis_free(d->analysis);
+		document_free(d);
+		make_stale(s, NULL);
+		return;
+	}
+}
+
+/* A change without a range is the whole text; one with a range that cannot be is left out. */
+static void apply(struct server *s, struct document *d, const json_t *change)
+{
+	const char *text = json_string_value(json_object_get(change, "text"));
+	const json_t *range = json_object_get(change, "range");
+	struct span at = {0, 0, (uint32_t)d->size};
+	if (text && (!range || server_range(s, range, d, &at)))
+		document_replace(d, at.lo, at.hi, text);
+}
+
+static void did_change(struct server *s, const json_t *params)
+{
+	const json_t *item = json_object_get(params, "textDocument"), *change;
+	struct document *d = server_document(s, json_string_value(json_object_get(item, "uri")));
+	size_t i;
+	if (!d)
+		return;
+	json_array_foreach (json_object_get(params, "contentChanges"), i, change)
+		apply(s, d, change);
+	d->version = json_integer_value(json_object_get(item, "version"));
+	make_stale(s, d->key);
+}
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+static void read_defines(struct server *s, const json_t *defines, struct sema_options *o)
+{
+	const char *path;
+	json_t *value;
+	struct arena *a = &s->settings;
+	struct suggestion *set = arena_array(a, struct suggestion, o->n_set + (int)json_object_size(defines) + 1);
+	for (int i = 0; i < o->n_set; i++)
+		set[i] = o->set[i];
+	json_object_foreach ((json_t *)defines, path, value) {
+		char *number = json_dumps(value, JSON_ENCODE_ANY);
+		const char *text = json_is_string(value) ? json_string_value(value) : number ? number : "";
+		set[o->n_set++] = (struct suggestion){arena_printf(a, "%s", path), arena_printf(a, "%s", text)};
+		if (number)
+			json_text_free(number);
+	}
+	o->set = set;
+}
+
+static void read_includes(struct server *s, const json_t *includes, struct sema_options *o)
+{
+	size_t i;
+	json_t *value;
+	const char **all = arena_array(&s->settings, const char *, o->n_include + (int)json_array_size(includes) + 1);
+	for (int k = 0; k < o->n_include; k++)
+		all[k] = o->include[k];
+	json_array_foreach (includes, i, value)
+		if (json_is_string(value))
+			all[o->n_include++] = arena_printf(&s->settings, "%s", json_string_value(value));
+	o->include = all;
+}
+
+/* {"deploy": {"deployment": "Chat", "define": {"Chat.plan.tp": 4}, "include": ["lib"]}}, or what is inside. */
+static void read_settings(struct server *s, const json_t *settings)
+{
+	const json_t *inner = json_object_get(settings, "deploy");
+	settings = inner ? inner : settings;
+	const char *deploy = json_string_value(json_object_get(settings, "deployment"));
+	arena_free(&s->settings);
+	s->sema = s->options->sema;
+	s->deploy = deploy && *deploy ? arena_printf(&s->settings, "%s", deploy) : s->options->deploy;
+	read_defines(s, json_object_get(settings, "define"), &s->sema);
+	read_includes(s, json_object_get(settings, "include"), &s->sema);
+	make_stale(s, NULL);
+}
+
+static void did_change_configuration(struct server *s, const json_t *params)
+{
+	read_settings(s, json_object_get(params, "settings"));
+}
+
+static void did_change_files(struct server *s, const json_t *params)
+{
+	(void)params;
+	make_stale(s, NULL);
+}
+
+/* ---- the beginning and the end --------------------------------------------------------------- */
+
+static const json_t *member(const json_t *object, const char *path)
+{
+	char name[64];
+	while (object && *path) {
+		size_t n = strcspn(path, ".");
+		memcpy(name, path, n);
+		name[n] = 0;
+		object = json_object_get(object, name);
+		path += n + (path[n] == '.');
+	}
+	return object;
+}
+
+static bool has_word(const json_t *array, const char *word)
+{
+	size_t i;
+	json_t *value;
+	json_array_foreach (array, i, value)
+		if (json_is_string(value) && !strcmp(json_string_value(value), word))
+			return true;
+	return false;
+}
+
+/* What the server can do. */
+static const char capabilities[] = "{\"textDocumentSync\": {\"openClose\": true, \"change\": 2, \"save\": false},"
+								   " \"hoverProvider\": true,"
+								   " \"completionProvider\": {\"triggerCharacters\": [\".\", \":\", \"=\", \"{\", "
+								   "\">\", \" \"], \"resolveProvider\": true},"
+								   " \"definitionProvider\": true,"
+								   " \"referencesProvider\": true,"
+								   " \"documentHighlightProvider\": true,"
+								   " \"renameProvider\": {\"prepareProvider\": true},"
+								   " \"documentSymbolProvider\": true,"
+								   " \"workspaceSymbolProvider\": true,"
+								   " \"documentFormattingProvider\": true,"
+								   " \"documentOnTypeFormattingProvider\": {\"firstTriggerCharacter\": \"}\"},"
+								   " \"codeActionProvider\": {\"codeActionKinds\": [\"quickfix\", \"source.fixAll\"]},"
+								   " \"codeLensProvider\": {\"resolveProvider\": false},"
+								   " \"foldingRangeProvider\": true,"
+								   " \"selectionRangeProvider\": true,"
+								   " \"inlayHintProvider\": true,"
+								   " \"documentLinkProvider\": {\"resolveProvider\": false},"
+								   " \"semanticTokensProvider\": {\"full\": true}}";
+/* A client that shows diagnostics which are pushed as well as those that it pulls would show each twice, so it says
+ * which it wants. */
+static const char pulling[] = "{\"interFileDependencies\": true, \"workspaceDiagnostics\": false}";
+
+static json_t *constant(const char *text)
+{
+	json_t *value = json_loads(text, 0, NULL);
+	if (!value)
+		internal_error("`%s` is not JSON", text);
+	return value;
+}
+
+static json_t *capabilities_of(const struct server *s)
+{
+	json_t *all = constant(capabilities);
+	json_set(all, "positionEncoding", json_string(s->utf8 ? "utf-8" : "utf-16"));
+	json_set(json_object_get(all, "semanticTokensProvider"), "legend", semantic_legend());
+	if (s->pulls)
+		json_set(all, "diagnosticProvider", constant(pulling));
+	return all;
+}
+
+static json_t *initialize(struct server *s, const json_t *params)
+{
+	const json_t *client = json_object_get(params, "capabilities");
+	if (s->state != STATE_NEW)
+		return server_fail(s, LSP_INVALID_REQUEST, "`initialize` was sent before");
+	s->state = STATE_RUNNING;
+	s->utf8 = has_word(member(client, "general.positionEncodings"), "utf-8");
+	s->snippets = json_is_true(member(client, "textDocument.completion.completionItem.snippetSupport"));
+	const char *diagnostics = json_string_value(member(params, "initializationOptions.diagnostics"));
+	s->pulls = diagnostics && !strcmp(diagnostics, "pull");
+	read_settings(s, json_object_get(params, "initializationOptions"));
+	return json_pack("{s:o, s:{s:s, s:s}}", "capabilities", capabilities_of(s), "serverInfo", "name", "deployc",
+	                 "version", s->options->version);
+}
+
+static json_t *shutdown_server(struct server *s, const json_t *params)
+{
+	(void)params;
+	s->state = STATE_SHUT;
+	return NULL;
+}
+
+static void exit_server(struct server *s, const json_t *params)
+{
+	(void)params;
+	s->wire.over = true;
+	s->wire.begin = s->wire.end;
+	if (s->state == STATE_SHUT)
+		s->state = STATE_ENDED;
+}
+
+/* ---- methods --------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	request_handler *answer;
+} requests[] = {
+	{"initialize", initialize},
+	{"shutdown", shutdown_server},
+	{"textDocument/hover", hover_at},
+	{"textDocument/completion", complete_at},
+	{"completionItem/resolve", complete_item},
+	{"textDocument/definition", definition_of},
+	{"textDocument/references", references_of},
+	{"textDocument/documentHighlight", highlights_of},
+	{"textDocument/prepareRename", prepare_rename},
+	{"textDocument/rename", rename_at},
+	{"textDocument/documentSymbol", symbols_of},
+	{"workspace/symbol", workspace_symbols},
+	{"textDocument/formatting", format_document},
+	{"textDocument/onTypeFormatting", format_typed},
+	{"textDocument/codeAction", actions_of},
+	{"textDocument/codeLens", lenses_of},
+	{"textDocument/foldingRange", folding_of},
+	{"textDocument/selectionRange", selections_of},
+	{"textDocument/inlayHint", hints_of},
+	{"textDocument/documentLink", links_of},
+	{"textDocument/diagnostic", diagnostics_pull},
+	{"textDocument/semanticTokens/full", semantic_tokens},
+};
+static const struct {
+	const char *name;
+	void (*take)(struct server *s, const json_t *params);
+} notifications[] = {
+	{"exit", exit_server},
+	{"textDocument/didOpen", did_open},
+	{"textDocument/didChange", did_change},
+	{"textDocument/didClose", did_close},
+	{"workspace/didChangeConfiguration", did_change_configuration},
+	{"workspace/didChangeWatchedFiles", did_change_files},
+};
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static void take_notification(struct server *s, const char *method, const json_t *params)
+{
+	bool early = s->state == STATE_NEW || s->state == STATE_SHUT;
+	for (size_t i = 0; i < COUNT(notifications); i++)
+		if (!strcmp(notifications[i].name, method) && (!early || notifications[i].take == exit_server))
+			notifications[i].take(s, params);
+}
+
+static request_handler *find_request(const char *method)
+{
+	for (size_t i = 0; i < COUNT(requests); i++)
+		if (!strcmp(requests[i].name, method))
+			return requests[i].answer;
+	return NULL;
+}
+
+static void answer_request(struct server *s, const json_t *id, const char *method, const json_t *params)
+{
+	request_handler *answer = find_request(method);
+	json_t *result = NULL;
+	s->error = (enum lsp_error)0;
+	if (s->state == STATE_NEW && answer != initialize)
+		server_fail(s, LSP_NOT_INITIALIZED, "`initialize` comes first");
+	else if (s->state == STATE_SHUT)
+		server_fail(s, LSP_INVALID_REQUEST, "the server was shut down");
+	else if (!answer)
+		server_fail(s, LSP_UNKNOWN_METHOD, "there is no method `%s`", method);
+	else
+		result = answer(s, params);
+	if (s->error)
+		send_error(s, id, s->error, s->message);
+	else
+		send_result(s, id, result);
+}
+
+/* ---- work ------------------------------------------------------------------------------------ */
+
+struct job {
+	struct server *server;
+	struct heap heap;
+	struct arena arena;
+	const json_t *message;
+	struct document *document; /* without a message: its diagnostics are due */
+};
+
+static int do_message(struct job *j)
+{
+	const json_t *id = json_object_get(j->message, "id");
+	const char *method = json_string_value(json_object_get(j->message, "method"));
+	const json_t *params = json_object_get(j->message, "params");
+	if (method && id)
+		answer_request(j->server, id, method, params);
+	else if (method)
+		take_notification(j->server, method, params);
+	else if (!json_object_get(j->message, "result") && !json_object_get(j->message, "error"))
+		send_error(j->server, id, LSP_INVALID_REQUEST, "a message has a method");
+	return 0;
+}
+
+static int do_job(void *context)
+{
+	struct job *j = context;
+	j->arena.heap = &j->heap;
+	j->server->arena = &j->arena;
+	if (j->message)
+		return do_message(j);
+	diagnostics_push(j->server, j->document);
+	return 0;
+}
+
+static void run_job(struct server *s, struct job *j)
+{
+	j->server = s;
+	const json_t *id = json_object_get(j->message, "id");
+	if (heap_run(&j->heap, do_job, j) && id && json_object_get(j->message, "method"))
+		send_error(s, id, LSP_INTERNAL_ERROR, "internal error in deployc: its log has more");
+}
+
+/* Sends the diagnostics that are due for one document: those that were not sent, then those of goals. */
+static bool push_one(struct server *s)
+{
+	for (int times = 0; times < 2 && !s->pulls; times++)
+		for (struct document *d = s->documents; d; d = d->next)
+			if (times ? d->untimed : d->stale || d->unsent) {
+				struct job j = {.document = d};
+				run_job(s, &j);
+				return true;
+			}
+	return false;
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static void read_ahead(struct server *s, struct waiting *q, bool wait)
+{
+	json_t *message;
+	for (enum wire_result r; (r = wire_next(&s->wire, wait && !q->n, &message)) <= WIRE_BAD;) {
+		if (r == WIRE_NOTHING)
+			return;
+		if (r == WIRE_MESSAGE && json_is_object(message))
+			vec_push(&q->arena, q, message);
+		else
+			send_error(s, NULL, r == WIRE_BAD ? LSP_PARSE_ERROR : LSP_INVALID_REQUEST, "a message is a JSON object");
+		if (r == WIRE_MESSAGE && !json_is_object(message))
+			json_decref(message);
+	}
+}
+
+/* Is the request cancelled by a message that was read ahead? */
+static bool is_cancelled(const struct waiting *q, const json_t *request)
+{
+	const json_t *id = json_object_get(request, "id");
+	for (int i = 0; i < q->n && id; i++) {
+		const char *method = json_string_value(json_object_get(q->at[i], "method"));
+		const json_t *params = json_object_get(q->at[i], "params");
+		if (method && !strcmp(method, "$/cancelRequest") && json_equal(json_object_get(params, "id"), id))
+			return true;
+	}
+	return false;
+}
+
+static void handle_first(struct server *s, struct waiting *q)
+{
+	json_t *message = q->at[0];
+	memmove(q->at, q->at + 1, sizeof *q->at * (size_t)--q->n);
+	struct job j = {.message = message};
+	if (is_cancelled(q, message))
+		send_error(s, json_object_get(message, "id"), LSP_CANCELLED, "the request was cancelled");
+	else
+		run_job(s, &j);
+	json_decref(message);
+}
+
+static void end(struct server *s, struct waiting *q)
+{
+	for (int i = 0; i < q->n; i++)
+		json_decref(q->at[i]);
+	arena_free(&q->arena);
+	while (s->documents) {
+		struct document *d = s->documents;
+		s->documents = d->next;
+		analysis_free(d->analysis);
+		document_free(d);
+	}
+	arena_free(&s->settings);
+	wire_free(&s->wire);
+}
+
+int lsp_serve(const struct lsp_options *o, int in, int out)
+{
+	struct server s = {.options = o, .wire = {.in = in, .out = out}, .sema = o->sema, .deploy = o->deploy};
+	struct arena arena = {0};
+	struct waiting q = {0};
+	s.library = library_folder(&arena, o->version);
+	while (!(s.wire.over && !q.n) && s.state != STATE_ENDED) {
+		read_ahead(&s, &q, false);
+		if (q.n)
+			handle_first(&s, &q);
+		else if (!push_one(&s))
+			read_ahead(&s, &q, true);
+	}
+	end(&s, &q);
+	arena_free(&arena);
+	return s.state == STATE_ENDED ? 0 : 1;
+}
