@@ -101,6 +101,8 @@ step search "$python" tests/search/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
 step calibrate make BUILD="$build" CC=gcc PYTHON="$python" test-calibrate
+step lsp "$python" tests/lsp/run.py
+step editors env BUILD="$build" "$python" tests/lsp/editors.py
 step forms "$python" tests/forms/run.py
 step inference "$python" tests/inference/run.py 1000
 step meshes "$python" tests/e2e/run_meshes.py

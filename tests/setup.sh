@@ -4,7 +4,7 @@
 set -eu
 
 packages="gcc libc6-dev make flex bison pkg-config llvm-19-dev libcmocka-dev libjansson-dev libpcre2-dev libutf8proc-dev python3 python3-numpy
-          python3-jsonschema python3-pip graphviz clang clang-format-19 libclang-rt-14-dev"
+          python3-jsonschema python3-pip graphviz neovim clang clang-format-19 libclang-rt-14-dev"
 
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | cut -c1-2)" = ii ]
