@@ -9,6 +9,10 @@ const char *metric_seconds(struct arena *a, double s);
 bool metric_is_rate(enum metric m); /* more is better, and it falls as time rises */
 /* What the bound of a metric is made of, in s; NULL: it has none, or it is not a time or a rate. */
 const struct floor *metric_floor(const struct metrics *all, enum metric m);
+/* How tokens choose experts, as a line of `deployc plan`; a model without experts has none. */
+const char *expert_use_name(const struct expert_use *use); /* "zipf" */
+void print_routing(struct text *out, struct arena *a, const struct expert_use *use);
+void print_balance(struct text *out, const char *what, const struct expert_split *s, const struct balance *b);
 /* The metrics, and the largest terms of their steps: a part of `deployc plan`. */
 void report_times(struct text *out, struct arena *a, const struct schedule *s, const struct metrics *m);
 #endif

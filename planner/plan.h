@@ -59,8 +59,9 @@ const char *plan_text(struct arena *arena, const struct plan *p);
  * releases them. */
 json_t *plan_json(const struct plan *p);
 json_t *plan_collective_json(const struct plan *p, const struct plan_collective *c);
-json_t *estimate_json(const struct estimate *e); /* times_json.c */
-json_t *plan_times_json(const struct plan *p);   /* times_json.c; of a plan with a schedule */
+json_t *estimate_json(const struct estimate *e);                             /* times_json.c */
+json_t *balance_json(const struct expert_split *s, const struct balance *b); /* times_json.c */
+json_t *plan_times_json(const struct plan *p); /* times_json.c; of a plan with a schedule */
 json_t *training_json(const struct training *t);
 json_t *plan_memory_json(const struct memory *m);
 json_t *plan_over_json(const struct schedule *s, const struct group *g); /* names of the atoms, major to minor */

@@ -96,6 +96,41 @@ static void print_largest(struct text *out, struct arena *a, const struct schedu
 	}
 }
 
+/* ---- experts ---------------------------------------------------------------------------------- */
+
+const char *expert_use_name(const struct expert_use *use)
+{
+	static const char *const names[] = {[EXPERTS_EVEN] = "even", [EXPERTS_ZIPF] = "zipf", [EXPERTS_SHARES] = "shares"};
+	return names[use->kind];
+}
+
+void print_routing(struct text *out, struct arena *a, const struct expert_use *use)
+{
+	const char *what = use->kind == EXPERTS_ZIPF ? arena_printf(a, "zipf %.3g", use->zipf) : expert_use_name(use);
+	text_add(out, "    %-20s %16s%s\n", "routing to experts", what,
+	         use->kind == EXPERTS_EVEN ? "  (assumed; the workload may say otherwise: `experts`)" : "");
+}
+
+void print_balance(struct text *out, const char *what, const struct expert_split *s, const struct balance *b)
+{
+	text_add(
+		out,
+		"      of %.0f ranks, the busiest has %.2f times the mean of rows%s; %.1f of %.0f experts of a rank have any\n",
+		s->ranks, b->busiest, what, b->hit, s->experts / s->ranks);
+}
+
+static void print_experts(struct text *out, struct arena *a, const struct expert_use *use, const struct metrics *m)
+{
+	const struct exchange *read = step_exchange(m->prefill), *grow = step_exchange(m->decode);
+	if (!read && !grow)
+		return;
+	print_routing(out, a, use);
+	if (read && use->kind != EXPERTS_EVEN)
+		print_balance(out, " in prefill", &read->split, &read->balance);
+	if (grow && use->kind != EXPERTS_EVEN)
+		print_balance(out, " in decode", &grow->split, &grow->balance);
+}
+
 /* ---- metrics ---------------------------------------------------------------------------------- */
 
 static void print_estimate(struct text *out, struct arena *a, enum metric m, const struct estimate *e)
@@ -145,6 +180,8 @@ void report_times(struct text *out, struct arena *a, const struct schedule *s, c
 			print_estimate(out, a, (enum metric)i, &m->of[i]);
 		else if (m->of[i].bound > 0 && !metric_is_share((enum metric)i))
 			print_bound(out, a, (enum metric)i, &m->of[i]);
+	if (s)
+		print_experts(out, a, &s->deploy->work.experts, m);
 	if (!m->lacks && m->prefill)
 		print_largest(out, a, s, m->prefill, "prefill");
 	if (!m->lacks && m->decode)

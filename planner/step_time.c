@@ -122,17 +122,18 @@ static struct list_time list_time_of(struct timing *t, const struct step_load *l
 {
 	struct list_time l = {.block = b, .body = body, .list = &b->body[body], .rounds = 1};
 	l.at = arena_array(t->arena, struct played, l.list->n + 1);
-	const struct instr *rounds = NULL;
+	bool inside = false;
 	for (int i = 0; i < l.list->n; i++) {
 		const struct instr *in = &l.list->at[i];
 		l.at[i].term = (struct term){.instr = in, .level = -1};
 		if (in->kind == INSTR_ROUNDS_BEGIN || in->kind == INSTR_ROUNDS_END) {
-			rounds = in->kind == INSTR_ROUNDS_BEGIN ? in : NULL;
-			l.rounds = rounds ? expected_rounds(t, load, rounds) : l.rounds;
+			inside = in->kind == INSTR_ROUNDS_BEGIN;
+			if (inside)
+				l.exchange = exchange_of(t, load, in), l.rounds = l.exchange.rounds;
 			continue;
 		}
-		l.at[i].term = term_of(t, load, in, rounds);
-		*(is_message(l.at[i].term.kind) ? &l.messages : &l.compute) += l.at[i].term.seconds * (rounds ? l.rounds : 1);
+		l.at[i].term = term_of(t, load, in, inside ? &l.exchange : NULL);
+		*(is_message(l.at[i].term.kind) ? &l.messages : &l.compute) += l.at[i].term.seconds * (inside ? l.rounds : 1);
 	}
 	double unhosted = play(&l, 0, is_serial(t), true, t->arena);
 	l.seconds =
@@ -178,6 +179,14 @@ static void add_list(struct stage_time *st, const struct list_time *l, double ti
 		st->floor.memory += times * m->floor.memory;
 		st->floor.links += often * m->floor.links;
 	}
+}
+
+const struct exchange *step_exchange(const struct step_time *t)
+{
+	for (int i = 0; t && i < t->n_lists; i++)
+		if (t->list[i].exchange.split.experts > 0)
+			return &t->list[i].exchange;
+	return NULL;
 }
 
 static int slowest_of(const struct step_time *s, int n)

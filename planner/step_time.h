@@ -16,12 +16,13 @@ struct list_time {
 	const struct step_block *block;
 	int body; /* of the block's loop, from 0 */
 	const struct instrs *list;
-	struct played *at; /* [list->n]; what takes no time ends where it starts */
-	double seconds;    /* from its start until all queues are idle */
-	double host;       /* part of it in which the device waits for the host to start kernels */
-	double compute;    /* s in which kernels run */
-	double messages;   /* s of collectives, hidden or not */
-	double rounds;     /* of the exchange in it, else 1 */
+	struct played *at;        /* [list->n]; what takes no time ends where it starts */
+	double seconds;           /* from its start until all queues are idle */
+	double host;              /* part of it in which the device waits for the host to start kernels */
+	double compute;           /* s in which kernels run */
+	double messages;          /* s of collectives, hidden or not */
+	double rounds;            /* of the exchange in it, else 1 */
+	struct exchange exchange; /* the last one in it; split.experts is 0 where there is none */
 };
 /* What an operation of the schedule takes in a step, on the slowest stage, in all its layers and microbatches. */
 struct op_time {
@@ -48,6 +49,8 @@ struct step_time {
 	int n_lists;
 	struct op_time *ops; /* [schedule.op_names.n] */
 };
+/* The first exchange of experts' rows in a step; NULL: there is none, or no step. */
+const struct exchange *step_exchange(const struct step_time *t);
 /* How often a stage runs a list for a microbatch. */
 double list_times(const struct schedule *s, const struct list_time *l, int stage);
 /* `microbatches` of the load each. With t->lacks, seconds are NaN and the floor is right. */

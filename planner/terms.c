@@ -1,5 +1,6 @@
 /* Instructions as terms: which function of time.h gives the seconds of each, and with what sizes. */
 #include "terms.h"
+#include <math.h>
 #include <string.h>
 #include "../sema/sema.h"
 
@@ -72,40 +73,44 @@ static struct step_values values_of(const struct timing *t, const struct step_lo
 	return v;
 }
 
-/* Assignments that reach a rank, and those that one of its `dests` partners sends it. */
+/* Assignments that reach a rank, and those that one of its `dests` partners sends it; both if routing is even. */
 static double assignments(const struct step_values *v, const struct instr *rounds)
 {
 	double rows = (double)step_number(&rounds->rounds.rows, v);
 	return rows * (double)(rounds->rounds.top * rounds->rounds.local) / (double)rounds->rounds.experts;
 }
 
-static double rounds_of(const struct step_values *v, const struct instr *rounds)
+static struct expert_split split_of(const struct step_values *v, const struct instr *rounds)
 {
-	double each = assignments(v, rounds), capacity = (double)rounds->rounds.capacity;
-	return rounds->rounds.group < 0 || each <= capacity ? 1 : (double)padded(each / capacity, 1);
-}
-
-double expected_rounds(const struct timing *t, const struct step_load *load, const struct instr *rounds)
-{
-	struct step_values v = values_of(t, load);
-	return rounds_of(&v, rounds);
-}
-
-/* What an exchange's round moves, as a share of what it has room for. */
-static double filled(const struct step_values *v, const struct instr *rounds)
-{
-	double share = assignments(v, rounds) / rounds_of(v, rounds) / (double)rounds->rounds.capacity;
-	return share < 1 ? share : 1;
+	double experts = (double)rounds->rounds.experts, dests = (double)rounds->rounds.dests;
+	return (struct expert_split){.experts = experts,
+	                             .top = (double)rounds->rounds.top,
+	                             .ranks = experts / (double)rounds->rounds.local,
+	                             .tokens = (double)step_number(&rounds->rounds.rows, v) * dests,
+	                             .senders = dests};
 }
 
 /* Groups of weights that a round's rows have, and the least number that they can have. */
-static double hit_of(const struct step_values *v, const struct instr *rounds, double *least)
+static double hit_of(const struct expert_split *s, const struct balance *b, bool even, double *least)
 {
-	double tokens = (double)step_number(&rounds->rounds.rows, v) * (double)rounds->rounds.dests;
-	double held = (double)rounds->rounds.local, all = (double)rounds->rounds.experts, top = (double)rounds->rounds.top;
-	*least = top * held / all < 1 ? 1 : top * held / all;
-	double hit = groups_hit(held, all, top, tokens);
+	double held = s->experts / s->ranks;
+	*least = s->top * held / s->experts < 1 ? 1 : s->top * held / s->experts;
+	double hit = even ? groups_hit(held, s->experts, s->top, s->tokens) : b->hit;
 	return hit > *least ? hit : *least;
+}
+
+struct exchange exchange_of(const struct timing *t, const struct step_load *load, const struct instr *rounds)
+{
+	struct step_values v = values_of(t, load);
+	struct exchange x = {.split = split_of(&v, rounds)};
+	double each = assignments(&v, rounds), capacity = (double)rounds->rounds.capacity;
+	x.balance = balance_of(t->balances, &x.split);
+	double longest = each * x.balance.longest;
+	x.rounds = rounds->rounds.group < 0 || longest <= capacity ? 1 : (double)padded(longest / capacity, 1);
+	x.filled = fmin(each / x.rounds / capacity, 1);
+	x.most_filled = fmin(each * x.balance.busiest / x.rounds / capacity, 1);
+	x.hit = hit_of(&x.split, &x.balance, balances_even(t->balances), &x.least_hit);
+	return x;
 }
 
 static bool is_param(enum dr_space space)
@@ -131,38 +136,49 @@ static struct floor floor_of(const struct timing *t, double operations, double p
 	                      .memory = figure_known(t->silicon.bandwidth) ? bytes / t->silicon.bandwidth : 0};
 }
 
+/* The values of a launch's arguments, if a round's rows fill `filled` of its buffers. */
+static void values_at(const struct instr *i, const struct step_values *v, bool in_rounds, double filled,
+                      int64_t *values)
+{
+	for (int a = 0; a < i->launch.n_args; a++) {
+		const struct number *n = &i->launch.args[a].number;
+		values[a] = step_number(n, v);
+		if (in_rounds && i->launch.args[a].kind == ARGUMENT_NUMBER && n->kind == NUMBER_CONST)
+			values[a] = padded((double)values[a] * filled, 1);
+	}
+}
+
+/* Seconds are those of the busiest rank, operations and bytes those of the mean. */
 static struct term launch_term(struct timing *t, const struct step_load *load, const struct instr *i,
-                               const struct instr *rounds)
+                               const struct exchange *x)
 {
 	const struct kernel *k = &t->schedule->kernels.at[i->launch.kernel];
 	struct step_values v = values_of(t, load);
-	int64_t values[ROWS_MAX_OPERANDS + 8] = {0};
-	double fill = rounds ? filled(&v, rounds) : 1, least = 1;
-	for (int a = 0; a < i->launch.n_args; a++) {
-		const struct number *n = &i->launch.args[a].number;
-		values[a] = step_number(n, &v);
-		if (rounds && i->launch.args[a].kind == ARGUMENT_NUMBER && n->kind == NUMBER_CONST)
-			values[a] = padded((double)values[a] * fill, 1);
-	}
-	double hit = rounds ? hit_of(&v, rounds, &least) : 1;
-	struct kernel_work w = kernel_work(k, values);
-	struct kernel_cost cost = kernel_cost(k, values, load->context, (int64_t)(hit + 0.5));
+	int64_t values[ROWS_MAX_OPERANDS + 8] = {0}, most[ROWS_MAX_OPERANDS + 8] = {0};
+	double hit = x ? x->hit : 1, least = x ? x->least_hit : 1;
+	bool uneven = x && x->most_filled != x->filled;
+	values_at(i, &v, x, x ? x->filled : 1, values);
+	if (uneven)
+		values_at(i, &v, x, x->most_filled, most);
+	struct kernel_work w = kernel_work(k, uneven ? most : values);
+	struct kernel_cost cost = kernel_cost(k, values, load->context, (int64_t)(hit + 0.5)),
+					   longest = uneven ? kernel_cost(k, most, load->context, (int64_t)(hit + 0.5)) : cost;
 	struct term out = {.instr = i, .level = -1, .operations = cost.operations, .bytes = cost.bytes};
 	const double *peak = t->machine->device.peak;
 	switch (w.kind) {
 	case WORK_PASS:
 	case WORK_REDUCTION:
 		out.kind = TERM_ROWS;
-		out.seconds = timing_pass(t, out.bytes, w.kind == WORK_REDUCTION);
+		out.seconds = timing_pass(t, longest.bytes, w.kind == WORK_REDUCTION);
 		break;
 	case WORK_PRODUCT:
 		out.kind = TERM_PRODUCT;
-		out.seconds = timing_product(t, &w, out.operations, out.bytes);
+		out.seconds = timing_product(t, &w, longest.operations, longest.bytes);
 		out.floor = floor_of(t, out.operations, peak[w.product.activations], param_bytes(k, i, values, 1));
 		break;
 	case WORK_GROUPED:
 		out.kind = TERM_EXPERTS;
-		out.seconds = timing_grouped(t, &w, hit, out.operations, out.bytes);
+		out.seconds = timing_grouped(t, &w, hit, longest.operations, longest.bytes);
 		out.floor = floor_of(t, out.operations, peak[w.product.activations],
 		                     param_bytes(k, i, values, least / (double)w.product.groups));
 		break;
@@ -179,7 +195,7 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 }
 
 static struct term collective_term(struct timing *t, const struct step_load *load, const struct instr *i,
-                                   const struct instr *in_rounds)
+                                   const struct exchange *x)
 {
 	const struct schedule *s = t->schedule;
 	const struct collective *c = &s->collectives.at[i->collective.index];
@@ -204,15 +220,13 @@ static struct term collective_term(struct timing *t, const struct step_load *loa
 			members[k] = k == out.level ? 2 : 1;
 	out.seconds = timing_collective(t, c->kind, members, size);
 	/* Where tokens go is known when they are routed: perhaps to no other rank. */
-	out.floor.links =
-		out.kind == TERM_EXCHANGE && in_rounds ? 0 : timing_collective_floor(t->machine, c->kind, members, size);
+	out.floor.links = out.kind == TERM_EXCHANGE && x ? 0 : timing_collective_floor(t->machine, c->kind, members, size);
 	return out;
 }
 
-struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i,
-                    const struct instr *in_rounds)
+struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i, const struct exchange *x)
 {
 	if (i->kind == INSTR_LAUNCH)
-		return launch_term(t, load, i, in_rounds);
-	return collective_term(t, load, i, in_rounds);
+		return launch_term(t, load, i, x);
+	return collective_term(t, load, i, x);
 }

@@ -45,12 +45,19 @@ struct term {
 /* What the terms of a schedule are made with. `lacks` may be set at once; floors are right even so. */
 struct timing timing_of(const struct schedule *s, struct arena *arena);
 
-/* The term of a launch or a collective. in_rounds: the begin of the rounds that it lies in; NULL: it lies in none. With
- * t->lacks, seconds is NaN. */
-struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i,
-                    const struct instr *in_rounds);
-/* The rounds that an exchange takes if routing is even. */
-double expected_rounds(const struct timing *t, const struct step_load *load, const struct instr *rounds);
+/* An exchange of experts' rows, for a load. Of an even routing all ranks get equally many. */
+struct exchange {
+	struct expert_split split;
+	struct balance balance;
+	double rounds;              /* as many as the longest message needs */
+	double filled, most_filled; /* share of a round's buffers that rows fill: the mean of all ranks, and the busiest */
+	double hit, least_hit;      /* experts of a rank that get a row: expected; no fewer are possible */
+};
+struct exchange exchange_of(const struct timing *t, const struct step_load *load, const struct instr *rounds);
+
+/* The term of a launch or a collective. x: the exchange that it lies in; NULL: in none. With t->lacks, seconds is NaN.
+ */
+struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i, const struct exchange *x);
 /* members[i] of time_across(): the ranks of a group, by levels. */
 void group_members(const struct schedule *s, const struct group *g, double *members);
 #endif

@@ -95,6 +95,28 @@ static json_t *list_json(const struct plan *p, const struct list_time *l)
 	return object;
 }
 
+json_t *balance_json(const struct expert_split *s, const struct balance *b)
+{
+	json_t *object = json_object();
+	json_set(object, "ranks", json_figure(s->ranks));
+	json_set(object, "experts", json_figure(s->experts / s->ranks));
+	json_set(object, "tokens", json_figure(s->tokens));
+	json_set(object, "busiest", json_figure(b->busiest));
+	json_set(object, "hit", json_figure(b->hit));
+	return object;
+}
+
+/* Of an even routing, all ranks have as many rows. */
+static json_t *exchange_json(const struct exchange *x)
+{
+	if (!x)
+		return json_null();
+	struct balance b = {x->balance.busiest, x->balance.longest, x->hit};
+	json_t *object = balance_json(&x->split, &b);
+	json_set(object, "rounds", json_figure(x->rounds));
+	return object;
+}
+
 static json_t *step_json(const struct plan *p, const struct step_time *t, const struct step_load *load)
 {
 	json_t *object = json_object(), *stages = json_array(), *lists = json_array();
@@ -112,6 +134,7 @@ static json_t *step_json(const struct plan *p, const struct step_time *t, const 
 	json_set(object, "bubble", json_figure(t->bubble));
 	json_set(object, "exposed", json_figure(t->exposed));
 	json_set(object, "floor", json_figure(t->floor));
+	json_set(object, "balance", exchange_json(step_exchange(t)));
 	json_set(object, "stages", stages);
 	json_set(object, "lists", lists);
 	return object;
@@ -124,6 +147,9 @@ json_t *plan_times_json(const struct plan *p)
 	json_set(object, "lacks", json_text_or_null(m->lacks));
 	json_set(object, "basis", json_text_or_null(m->lacks ? NULL : m->basis));
 	json_set(object, "metrics", metrics_json(m));
+	json_set(object, "routing",
+	         planner_has_experts(p->deploy->program) ? json_string(expert_use_name(&p->deploy->work.experts))
+	                                                 : json_null());
 	if (!m->lacks && m->prefill)
 		json_array_append_new(steps, step_json(p, m->prefill, &m->prefill_load));
 	if (!m->lacks && m->decode)

@@ -34,6 +34,7 @@ struct timing timing_of_deploy(const struct deploy *d, struct arena *arena)
 	                   .engine = d->engine,
 	                   .silicon = {.bandwidth = a->bandwidth, .multiprocessors = a->multiprocessors},
 	                   .calibration = a->calibration,
+	                   .balances = balances_new(arena, &d->work.experts),
 	                   .members = arena_array(arena, double, d->machine.levels.n + 1),
 	                   .products = arena_array(arena, struct product_time, PRODUCT_TIMES)};
 	t.silicon.attention_peak = figure_known(a->peak[DTYPE_BF16]) ? a->peak[DTYPE_BF16] : a->peak[DTYPE_F16];

@@ -3,6 +3,7 @@
 #ifndef DEPLOYC_TIMING_H
 #define DEPLOYC_TIMING_H
 #include "../dag/dag.h"
+#include "balance.h"
 #include "time.h"
 
 /* A product whose time is known. */
@@ -21,6 +22,7 @@ struct timing {
 	struct silicon silicon;
 	const struct calibration *calibration;
 	const struct fit_attention *attention;
+	struct balances *balances; /* of experts, as the workload says that tokens choose them */
 	struct arena *arena;
 	const int64_t *index;          /* of a rank in each group of the schedule: 0 */
 	double *members;               /* room for group_members() */

@@ -51,33 +51,54 @@ int64_t training_turns(const struct training *t, struct layer_range layers, int 
 
 /* ---- elements -------------------------------------------------------------------------------- */
 
-static bool is_slot(const struct program *p, int axis)
+int training_slot(const struct program *p, const struct local_value *v)
 {
-	const struct axis *a = &p->axes.at[axis];
-	return a->kind == AXIS_RAGGED && a->of >= 0 && p->axes.at[a->of].extent;
+	for (int i = 0; i < v->n_axes; i++) {
+		const struct axis *a = &p->axes.at[v->axes[i]];
+		if (a->kind == AXIS_RAGGED && a->of >= 0 && p->axes.at[a->of].extent)
+			return v->axes[i];
+	}
+	return -1;
 }
 
-/* Rows of a rank's experts: each token brings one to each expert that it chose, and all ranks have equally many. */
+struct balance training_balance(const struct training *t, const struct local_value *v, struct expert_split *split)
+{
+	const struct program *p = t->local->program;
+	const struct value *s = &p->values.at[v->source];
+	int slot = training_slot(p, v), expert = slot < 0 ? -1 : p->axes.at[slot].of;
+	double cut = 1;
+	*split = (struct expert_split){.experts = slot < 0 ? 0 : (double)p->axes.at[expert].extent, .ranks = 1};
+	for (int i = 0; i < v->n_axes; i++) {
+		double ways = (double)atoms_size(t->local, &v->layout.axis[i]);
+		split->ranks *= v->axes[i] == expert ? ways : 1;
+		cut *= v->axes[i] == slot ? ways : 1;
+	}
+	split->top = s->routing >= 0 ? (double)p->values.at[s->routing].route.top : 1;
+	split->tokens = t->tokens / cut;
+	split->senders = split->ranks;
+	return slot < 0 || s->routing < 0 ? (struct balance){1, 1, 0} : balance_of(t->balances, split);
+}
+
+/* Rows of a rank's experts, of the busiest rank: each token brings one to each expert that it chose. */
 static double expert_rows(const struct training *t, const struct local_value *v, int slot)
 {
 	const struct program *p = t->local->program;
 	const struct value *s = &p->values.at[v->source];
+	struct expert_split split;
 	double rows = t->tokens;
 	if (s->routing >= 0)
 		rows *= (double)p->values.at[s->routing].route.top;
 	for (int i = 0; i < v->n_axes; i++)
 		if (v->axes[i] == slot || v->axes[i] == p->axes.at[slot].of)
 			rows /= (double)atoms_size(t->local, &v->layout.axis[i]);
-	return rows;
+	return rows * training_balance(t, v, &split).busiest;
 }
 
 double training_elements(const struct training *t, const struct local_value *v)
 {
 	const struct program *p = t->local->program;
 	double n = 1;
-	int slot = -1;
-	for (int i = 0; i < v->n_axes; i++)
-		slot = is_slot(p, v->axes[i]) ? v->axes[i] : slot;
+	int slot = training_slot(p, v);
 	for (int i = 0; i < v->n_axes; i++) {
 		int axis = v->axes[i];
 		double ways = (double)atoms_size(t->local, &v->layout.axis[i]);
@@ -179,7 +200,8 @@ struct training *training_of(struct arena *a, const struct local *l)
 		.sequences = (double)divide_up(d->work.batch, owners * d->microbatches),
 		.again = arena_array(a, bool, ph->values.n + 1),
 		.saved = arena_array(a, bool, ph->values.n + 1),
-		.read = arena_array(a, bool, ph->values.n + 1)};
+		.read = arena_array(a, bool, ph->values.n + 1),
+		.balances = balances_new(a, &d->work.experts)};
 	t->tokens = t->sequences * (double)owners * (double)d->work.seq_hi;
 	find_again(t);
 	training_find_saved(t);

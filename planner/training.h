@@ -5,6 +5,7 @@
  * frameworks save whose fused operators keep their operands; docs/planner.md says what is left out. */
 #ifndef DEPLOYC_TRAINING_H
 #define DEPLOYC_TRAINING_H
+#include "balance.h"
 #include "planner.h"
 #include "../dag/local.h"
 
@@ -23,6 +24,7 @@ struct training {
 	double sequences;           /* of an owner in a microbatch */
 	double tokens;              /* of all owners in a microbatch */
 	struct training_body *body; /* of each body of the program, a layer */
+	struct balances *balances;  /* of experts, as the workload says that tokens choose them */
 	/* by local value: */
 	bool *again; /* its region, or itself, is computed again in the backward pass */
 	bool *saved; /* the backward pass reads it from memory */
@@ -37,8 +39,12 @@ struct layer_range {
 struct layer_range training_layers(const struct training *t, int stage, int chunk);
 /* The number of these layers that run a body. */
 int64_t training_turns(const struct training *t, struct layer_range layers, int body);
-/* Elements of a value that a rank has for one microbatch; of a param, those of one layer. Rows of experts are those of
- * an even routing. */
+/* The axis of experts' rows that a value has; -1: none. */
+int training_slot(const struct program *p, const struct local_value *v);
+/* How evenly ranks share the rows of experts that a value has, and among whom; of a value without such rows, evenly. */
+struct balance training_balance(const struct training *t, const struct local_value *v, struct expert_split *split);
+/* Elements of a value that a rank has for one microbatch; of a param, those of one layer. Of rows of experts, those of
+ * the busiest rank. */
 double training_elements(const struct training *t, const struct local_value *v);
 double training_value_bytes(const struct training *t, int value);
 /* Bytes of a stored weight that was gathered: in the format of activations, if that is narrower. */
@@ -75,6 +81,8 @@ double training_param_bytes(const struct training *t, const struct param *p, int
 /* Does an operation on the stage read a value that lies outside the loops? Both ends of a pipeline read a tied
  * embedding. */
 bool training_reads(const struct training *t, int value, int stage);
-/* training_metrics.c: the parts of a step's time, as text. */
+/* training_metrics.c: the first exchange of experts' rows, if there is one. */
+bool training_exchange(const struct training *t, struct expert_split *split, struct balance *balance);
+/* The parts of a step's time, as text. */
 void training_print_times(struct text *out, struct arena *a, const struct training *t);
 #endif

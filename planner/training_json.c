@@ -61,6 +61,8 @@ static json_t *time_of(const struct training *t)
 json_t *training_json(const struct training *t)
 {
 	json_t *training = json_object(), *stages = json_array();
+	struct expert_split split;
+	struct balance balance;
 	for (int i = 0; i < t->pipeline.stages; i++) {
 		struct training_memory m = training_stage_memory(t, i);
 		json_t *stage = json_object();
@@ -74,6 +76,8 @@ json_t *training_json(const struct training *t)
 	json_set(training, "microbatches", json_integer(t->pipeline.microbatches));
 	json_set(training, "sequences", json_figure(t->sequences));
 	json_set(training, "stages", stages);
+	json_set(training, "balance",
+	         training_exchange(t, &split, &balance) ? balance_json(&split, &balance) : json_null());
 	json_set(training, "time", time_of(t));
 	return training;
 }

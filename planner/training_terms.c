@@ -61,21 +61,12 @@ static double stream(const struct costing *c, double bytes)
 
 /* ---- products --------------------------------------------------------------------------------- */
 
-/* y[m, n] = x[m, k] w[k, n], `batch` of them; experts > 0: rows of so many experts, each with a weight of its own. */
+/* y[m, n] = x[m, k] w[k, n], `batch` of them; experts > 0: rows of so many experts, each with a weight of its own, of
+ * which `hit` have a row. */
 struct product_sizes {
 	int x, w; /* operands */
-	double m, n, k, batch, experts;
+	double m, n, k, batch, experts, hit;
 };
-
-static int slot_of(const struct program *p, const struct local_value *v)
-{
-	for (int i = 0; i < v->n_axes; i++) {
-		const struct axis *a = &p->axes.at[v->axes[i]];
-		if (a->kind == AXIS_RAGGED && a->of >= 0 && p->axes.at[a->of].extent)
-			return v->axes[i];
-	}
-	return -1;
-}
 
 static bool has_axis(const struct local_value *v, int axis) { return axis_among(v->axes, v->n_axes, axis); }
 
@@ -84,9 +75,9 @@ static struct product_sizes sizes_of(const struct training *t, int at)
 	const struct program *p = t->local->program;
 	const struct local_value *out = &t->forward->values.at[at];
 	bool first = training_has_tokens(t, out->args[0]);
-	struct product_sizes s = {out->args[!first], out->args[first], 1, 1, 1, 1, 0};
+	struct product_sizes s = {out->args[!first], out->args[first], 1, 1, 1, 1, 0, 0};
 	const struct local_value *x = &t->forward->values.at[s.x], *w = &t->forward->values.at[s.w];
-	int slot = slot_of(p, out), expert = slot >= 0 ? p->axes.at[slot].of : -1;
+	int slot = training_slot(p, out), expert = slot >= 0 ? p->axes.at[slot].of : -1;
 	for (int i = 0; i < w->n_axes; i++) {
 		double extent = p->axes.at[w->axes[i]].extent ? (double)axis_local(t->local, w, i) : 1;
 		bool in_x = has_axis(x, w->axes[i]), in_out = has_axis(out, w->axes[i]);
@@ -96,6 +87,9 @@ static struct product_sizes sizes_of(const struct training *t, int at)
 			*(!in_x ? &s.n : in_out ? &s.batch : &s.k) *= extent;
 	}
 	s.m = training_elements(t, out) / (s.n * s.batch);
+	struct expert_split split;
+	struct balance balance = training_balance(t, out, &split);
+	s.hit = balances_even(t->balances) ? s.experts : fmin(balance.hit, s.experts);
 	return s;
 }
 
@@ -123,7 +117,8 @@ static double product(struct costing *c, double m, double n, double k, double ba
 	return timing_product(c->timing, &work, 2 * m * n * k * batch, bytes);
 }
 
-static double grouped(struct costing *c, double m, double n, double k, double experts, enum dtype x, enum dtype w)
+static double grouped(struct costing *c, double m, double n, double k, double experts, double hit, enum dtype x,
+                      enum dtype w)
 {
 	struct kernel_work work = {.kind = WORK_GROUPED,
 	                           .product = {.rows = (int64_t)ceil(m),
@@ -133,8 +128,8 @@ static double grouped(struct costing *c, double m, double n, double k, double ex
 	                                       .groups = (int64_t)experts,
 	                                       .activations = x,
 	                                       .weights = w}};
-	return timing_grouped(c->timing, &work, experts, 2 * m * n * k,
-	                      m * k * bytes_of(x) + experts * n * k * bytes_of(w) + 2 * m * n);
+	return timing_grouped(c->timing, &work, hit, 2 * m * n * k,
+	                      m * k * bytes_of(x) + hit * n * k * bytes_of(w) + 2 * m * n);
 }
 
 /* Products of one operand are one product: the first of them stands for all. */
@@ -172,7 +167,7 @@ static void add_product(struct costing *c, int at)
 	                           * (2 * bytes_of(work->optimizer.gradient) - 2) / 2);
 	double forward, back;
 	if (s.experts > 0) {
-		forward = grouped(c, s.m, s.n, s.k, s.experts, x, w);
+		forward = grouped(c, s.m, s.n, s.k, s.experts, s.hit, x, w);
 		back = 2 * forward + sum;
 	} else {
 		forward = product(c, s.m, s.n, s.k, s.batch, x, w);
@@ -302,7 +297,8 @@ static void add_resolved(struct costing *c, int at)
 		add_messages(c, at, atoms, 0, collective(c, DR_ALL_REDUCE, atoms, training_value_bytes(c->t, at)));
 }
 
-/* Rows to the experts and back: copies, and exchanges over the ranks that tokens and experts share. */
+/* Rows to the experts and back: copies, and exchanges over the ranks that tokens and experts share. The busiest rank
+ * gets more of them than the others send it on average. */
 static void add_exchange(struct costing *c, int at)
 {
 	const struct local_value *v = at_of(c, at), *tokens = training_is(c->t, at, OP_DISPATCH) ? at_of(c, v->args[0]) : v;
@@ -321,8 +317,11 @@ static void add_exchange(struct costing *c, int at)
 	if (training_group(c->t, atoms) <= 1)
 		return;
 	training_members(c->t, atoms, c->timing->members);
-	double seconds = timing_exchange(c->timing, c->timing->members, training_elements(c->t, tokens) / width,
-	                                 (double)route->route.top, width * bytes_of(tokens->dtype));
+	struct expert_split split;
+	const struct local_value *rows = tokens == v ? at_of(c, v->args[0]) : v;
+	double sent = training_elements(c->t, tokens) / width * training_balance(c->t, rows, &split).busiest;
+	double seconds =
+		timing_exchange(c->timing, c->timing->members, sent, (double)route->route.top, width * bytes_of(tokens->dtype));
 	c->cost.exchanges += seconds;
 	c->cost.exchanges_back += seconds;
 	c->cost.launches += 1;
@@ -403,7 +402,7 @@ static double operations_of(const struct training *t, int at)
 	const struct program *p = t->local->program;
 	const struct value *s = training_source(t, at);
 	double tokens = (double)t->deploy->work.batch * (double)t->deploy->work.seq_hi, n = 2 * tokens;
-	int slot = slot_of(p, &t->forward->values.at[at]), expert = slot >= 0 ? p->axes.at[slot].of : -1;
+	int slot = training_slot(p, &t->forward->values.at[at]), expert = slot >= 0 ? p->axes.at[slot].of : -1;
 	if (s->op == OP_ATTEND) {
 		double seen = (double)t->deploy->work.seq_hi, reach = (double)attend_reach(s), heads = 1;
 		for (int i = 0; i < s->n_axes; i++)

@@ -101,6 +101,104 @@ static void read_optimizer(struct deployment *c)
 		deployment_int(c, v.record, "states", 0, &o->states);
 }
 
+/* ---- how tokens choose experts ---------------------------------------------------------------- */
+
+/* Shares of a list may miss 100% by what their digits leave out. */
+static const double SHARES_ROUNDED = 0.005;
+
+/* The first routing whose experts a list does not fit. NULL: it fits all that the model routes to.
+ * An expert has no more of the choices than all tokens can give it: of `top` choices of a token, one. */
+static const struct value *misfit(const struct program *p, const double *shares, int n, int *expert)
+{
+	*expert = -1;
+	for (int i = 0; i < p->values.n; i++) {
+		const struct value *v = &p->values.at[i];
+		if (v->op != OP_ROUTE)
+			continue;
+		if (p->axes.at[v->route.expert].extent != n)
+			return v;
+		for (int k = 0; k < n; k++)
+			if (shares[k] * (double)v->route.top > 1 + SHARES_ROUNDED) {
+				*expert = k;
+				return v;
+			}
+	}
+	return NULL;
+}
+
+static void report_misfit(struct deployment *c, struct span at, const struct value *v, const double *shares, int n,
+                          int expert)
+{
+	const struct axis *axis = &c->deploy->program->axes.at[v->route.expert];
+	if (expert < 0) {
+		deployment_report(c, DIAG_E0203, at, "`shares` lists %d experts, `%s` has %lld", n, axis->name,
+		                  (long long)axis->extent);
+		return;
+	}
+	struct diag *d =
+		deployment_report(c, DIAG_E0203, at, "`shares` gives expert %d a share of %.4g%%, at most %.4g%% is possible",
+	                      expert, 100 * shares[expert], 100 / (double)v->route.top);
+	diag_note(c->sema->sink, d, "a token chooses %lld experts, each at most once", (long long)v->route.top);
+}
+
+/* Measured shares, as parts of 1. false: a report was made, or the list is left open. */
+static bool read_shares(struct deployment *c, const struct field *f, struct val v, struct expert_use *use)
+{
+	double *shares = arena_array(c->sema->arena, double, v.list.n + 1), sum = 0;
+	for (int i = 0; i < v.list.n; i++) {
+		if (!val_number(v.list.at[i], &shares[i]))
+			return false;
+		if (shares[i] < 0) {
+			deployment_report(c, DIAG_E0203, field_where(f),
+			                  "`shares` gives expert %d a share of %.4g%%, at least 0%% is possible", i,
+			                  100 * shares[i]);
+			return false;
+		}
+		sum += shares[i];
+	}
+	if (sum < 1 - SHARES_ROUNDED || sum > 1 + SHARES_ROUNDED) {
+		struct diag *d =
+			deployment_report(c, DIAG_E0203, field_where(f), "`shares` adds up to %.4g%%, not 100%%", 100 * sum);
+		diag_note(c->sema->sink, d, "each is the share of all choices that an expert gets; %d are listed", v.list.n);
+		return false;
+	}
+	for (int i = 0; i < v.list.n; i++)
+		shares[i] /= sum;
+	*use = (struct expert_use){EXPERTS_SHARES, 0, shares, v.list.n};
+	return true;
+}
+
+static bool routes(const struct program *p)
+{
+	for (int i = 0; i < p->values.n; i++)
+		if (p->values.at[i].op == OP_ROUTE)
+			return true;
+	return false;
+}
+
+static void read_experts(struct deployment *c)
+{
+	struct record *r = record_of(c->work, "experts");
+	struct expert_use *use = &c->deploy->work.experts;
+	const struct field *zipf_field, *field;
+	struct val zipf = value_from(r, "zipf", &zipf_field), shares = value_from(r, "shares", &field);
+	if (val_number(zipf, &use->zipf))
+		use->kind = EXPERTS_ZIPF;
+	if (shares.kind == V_LIST && !read_shares(c, field, shares, use))
+		return;
+	if (use->kind != EXPERTS_EVEN && !routes(c->deploy->program)) {
+		struct diag *d = deployment_report(c, DIAG_E0203, field_where(record_field(c->work, "experts")),
+		                                   "`%s` has no experts", c->deploy->model_name);
+		diag_help(c->sema->sink, d, "leave `experts` out: it says how tokens choose experts");
+		return;
+	}
+	int expert = -1;
+	const struct value *v =
+		use->kind == EXPERTS_SHARES ? misfit(c->deploy->program, use->shares, use->n, &expert) : NULL;
+	if (v)
+		report_misfit(c, field_where(field), v, use->shares, use->n, expert);
+}
+
 void deployment_workload(struct deployment *c)
 {
 	struct workload *w = &c->deploy->work;
@@ -114,6 +212,7 @@ void deployment_workload(struct deployment *c)
 		w->cache_set = field_item(record_field(c->work, "cache"));
 	if (!deployment_int(c, c->work, "batch", 1, &w->batch) || !ends(c, "seq", 1, &w->seq_lo, &w->seq_hi))
 		return;
+	read_experts(c);
 	int64_t fewest = 0;
 	if (w->training) {
 		read_optimizer(c);

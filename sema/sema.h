@@ -43,14 +43,23 @@ struct optimizer {
 	enum dtype master;   /* this one */
 };
 
+/* How tokens choose experts. */
+struct expert_use {
+	enum { EXPERTS_EVEN, EXPERTS_ZIPF, EXPERTS_SHARES } kind;
+	double zipf;          /* the exponent */
+	const double *shares; /* [n], of all choices: 0 or more, their sum is 1 */
+	int n;
+};
+
 struct workload {
 	int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache;
 	struct lengths prompts, outputs; /* of Inference, as `arrivals`; an output has at least one token */
 	struct arrivals arrivals;
 	bool training;
-	struct optimizer optimizer;                                          /* of training, and the format in which its */
-	bool has_products;                                                   /* products multiply, if it is another than */
-	enum dtype products;                                                 /* that of activations */
+	struct optimizer optimizer; /* of training, and the format in which its */
+	bool has_products;          /* products multiply, if it is another than */
+	enum dtype products;        /* that of activations */
+	struct expert_use experts;
 	struct span span;                                                    /* the deployment's `workload` */
 	struct span seq_span, batch_span, chunk_span, rows_span, cache_span; /* where the user set each, else `span` */
 	struct span cache_set;                                               /* as of a mesh axis */

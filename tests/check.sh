@@ -97,6 +97,7 @@ step json "$python" tests/json/run.py
 step accuracy make BUILD="$build" CC=gcc PYTHON="$python" test-accuracy
 step training "$python" tests/training/run.py
 step times "$python" tests/times/run.py
+step experts "$python" tests/experts/run.py
 step search "$python" tests/search/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
