@@ -95,13 +95,18 @@ struct phys *lower_define_in_join(struct lower *w, int local, struct phys p)
 	return NULL;
 }
 
-/* Computes or copies each operand to its place, unless it already is in place. */
+/* Computes or copies each operand to its place, unless it already is in place. An operand that lacks axes is copied
+ * along them. */
 void lower_join(struct lower *w, int local)
 {
 	const struct local_value *v = &w->ph->values.at[local];
 	joined(w, local);
 	for (int i = 0; i < v->n_args; i++) {
 		struct phys to = part_of(w, local, i);
-		lower_place(w, v->args[i], local, &to);
+		bool repeated = w->ph->values.at[v->args[i]].n_axes < w->ph->values.at[local].n_axes;
+		if (repeated)
+			lower_into(w, v->args[i], &to);
+		else
+			lower_place(w, v->args[i], local, &to);
 	}
 }

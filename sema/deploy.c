@@ -1,5 +1,6 @@
 /* A deployment: its five records checked, then turned into the plain data of `struct deploy`. */
 #include "deploy.h"
+#include "record.h"
 #include <string.h>
 
 const char *phase_name(int phase)
@@ -235,6 +236,25 @@ static bool goals_mention(const struct record *deploy, const char *term)
 	return false;
 }
 
+/* The model, refined by `training = true` where it is trained; what sets that field is left alone. */
+static struct record *trained(struct deployment *c)
+{
+	struct sema *s = c->sema;
+	const struct field *f = record_field(c->model, "training");
+	if (!record_is(c->work, "Training") || !f || f->sets.n)
+		return c->model;
+	for (int i = 0; i < s->trained.n; i++)
+		if (s->trained.at[i].model == c->model)
+			return s->trained.at[i].form;
+	const struct node *item = sema_item(s, (struct suggestion){"training", "true"});
+	struct nodes items = {arena_array(s->arena, struct node *, 1), 1};
+	items.at[0] = (struct node *)item;
+	struct layer *l = layer_new(module_scope(s, s->main), items, LAYER_REFINE, c->model->name, c->deploy->name_span);
+	struct trained form = {c->model, record_refine(c->model, l)};
+	vec_push(s->arena, &s->trained, form);
+	return form.form;
+}
+
 struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 {
 	struct deploy *d = arena_new(s->arena, struct deploy);
@@ -251,6 +271,7 @@ struct deploy *deploy_check(struct sema *s, struct record *r, struct def *def)
 		return d;
 	d->engine = engine_read(s, engine);
 	d->model_name = c.model->name;
+	c.model = trained(&c);
 	d->plan_name = c.plan->name;
 	d->plan_text = name_in_text(&c, "plan");
 	struct program *program = walk_model(s, c.model, d->name_span);

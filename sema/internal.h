@@ -248,6 +248,10 @@ void walk_alone(struct sema *s, struct def *f);
 /* ---- deployments ----------------------------------------------------------------------------- */
 struct deploy *deploy_check(struct sema *s, struct record *r, struct def *d);
 
+/* A model in its form for training. */
+struct trained {
+	struct record *model, *form;
+};
 struct walked {
 	const struct record *model;
 	struct program *program;
@@ -276,6 +280,7 @@ struct sema {
 	int making;                /* depth of records being made, each for the previous one */
 	bool unwinding;            /* a record that contains itself was reported: evaluate no more fields */
 	VEC(struct walked) walked; /* models whose programs were walked */
+	VEC(struct trained) trained;
 	VEC(struct reference) references;
 	int *reference_slots, n_reference_slots; /* refer.c: a hash table of them */
 	VEC(struct made) made;                   /* refer.c: records by the bodies that made them, outside the library */

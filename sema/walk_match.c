@@ -251,10 +251,12 @@ static bool match_all(struct call *c)
 	return true;
 }
 
+static bool is_join(const struct call *c) { return !strcmp(c->f->kind, "builtin") && !strcmp(c->f->name, "join"); }
+
 /* `join`: the operands' axes follow from the concat axis of the result. */
 static bool bind_join(struct call *c)
 {
-	if (strcmp(c->f->kind, "builtin") || strcmp(c->f->name, "join"))
+	if (!is_join(c))
 		return true;
 	int into = call_axis(c, "into");
 	const struct axis *a = into < 0 ? NULL : &c->w->p->axes.at[into];
@@ -267,6 +269,19 @@ static bool bind_join(struct call *c)
 	return true;
 }
 
+/* The second part of a `join` is repeated over axes that it lacks; the first has all of them. */
+static bool join_fits(struct call *c)
+{
+	if (!is_join(c))
+		return true;
+	struct axes first = call_rest(c, names_str(c->w->s->names, "t")),
+				second = call_rest(c, names_str(c->w->s->names, "u"));
+	for (int i = 0; i < second.n; i++)
+		if (!axes_have(first, second.at[i]))
+			return report_no_axis(c, &c->params[0], NULL, second.at[i]);
+	return true;
+}
+
 bool call_match(struct call *c)
 {
 	if (!bind_join(c))
@@ -276,7 +291,7 @@ bool call_match(struct call *c)
 		if (p->tensor && p->val.kind == V_TENSOR && !(check_format(c, p) && bind_over(c, p)))
 			return false;
 	}
-	return match_all(c);
+	return match_all(c) && join_fits(c);
 }
 
 /* ---- results --------------------------------------------------------------------------------- */

@@ -25,9 +25,10 @@ SLIDE = "batch = 3; seq = 1..64; output = 16; chunk = 8; page = 4"        # laye
 TIGHT = SLIDE.replace("batch = 3", "batch = 4; cache = 80")               # pages run out: sequences wait, and are computed again
 TIGHT2 = TIGHT.replace("80", "160")                                     # on two owners
 WORKLOADS = {WORKLOAD: "", CHUNK8: ", chunk 8", CHUNK4: ", chunk 4", QUEUE: ", queue", SLIDE: ", slide", TIGHT: ", tight", TIGHT2: ", tight"}
+EXPANDED = "training = true"                                            # the form of a model for training, which computes the same
 THREADS = 3                     # of each rank, where the plan has few ranks
 
-# model, dtype, ranks, plan, workload: what the case is there for
+# model, dtype, ranks, plan, workload, what refines the model: what the case is there for
 MESHES = [
     ("llama", "f32", 1, "Megatron {}", WORKLOAD),                                                # one rank
     ("llama", "f32", 2, "Megatron { tp = 2 }", WORKLOAD),
@@ -307,6 +308,7 @@ MESHES = [
     ("deepseek_v2", "f32", 4, "Megatron { ep = 2; tp = 2; moe { capacity = 0.5 } }", QUEUE),
     ("deepseek_v2", "f32", 8, "FoldedEP { dp = 2; ep = 2; tp = 2 }", WORKLOAD),
     ("deepseek_v2", "f32", 4, "DPAttention { dp = 2; tp = 2 }", CHUNK8),
+    ("deepseek_v2", "f32", 2, "DPAttention { tp = 2 }", WORKLOAD, EXPANDED),
     ("deepseek_v2", "bf16", 1, "Megatron {}", WORKLOAD),
     ("deepseek_v2", "bf16", 6, "Megatron { pp = 3; ep = 2 }", WORKLOAD),
     ("deepseek_v2_groups", "f32", 1, "Megatron {}", WORKLOAD),                  # queries of low rank, groups ranked by their best expert
@@ -447,6 +449,8 @@ MESHES = [
     ("deepseek", "f32", 2, "DPAttention { tp = 2 }", QUEUE),
     ("deepseek", "f32", 4, "Megatron { tp = 4; at attn { ctx -> tp } }", QUEUE),                 # latent cache in pieces: pages
     ("deepseek", "f32", 2, "Megatron { tp = 2; at attn { heads -> none; latent -> tp } }", CHUNK8),    # and features
+    ("deepseek", "f32", 1, "Megatron {}", WORKLOAD, EXPANDED),                                   # keys and values of each head
+    ("deepseek", "f32", 4, "Megatron { tp = 4 }", CHUNK8, EXPANDED),
     ("deepseek", "bf16", 1, "Megatron {}", WORKLOAD),
     ("deepseek", "bf16", 8, "DPAttention { dp = 2; tp = 4 }", WORKLOAD),
 ]
@@ -519,15 +523,15 @@ def run_spec(folder, name, text, model, dtype, ranks):
 
 
 def run_mesh(folder, number, case):
-    model, dtype, ranks, plan, workload = case
-    return run_spec(folder, f"mesh{number}", spec(model, ranks, plan, dtype, workload), model, dtype, ranks)
+    model, dtype, ranks, plan, workload, *refine = case
+    return run_spec(folder, f"mesh{number}", spec(model, ranks, plan, dtype, workload, *refine), model, dtype, ranks)
 
 
 def main():
     need_deployc()
     report = Report()
     with Folder() as folder:
-        named = [(f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + WORKLOADS[case[4]], number, case) for number, case in enumerate(MESHES)]
+        named = [(f"{case[0]} {case[1]} on {case[2]:2}: {case[3]}" + WORKLOADS[case[4]] + "".join(f", {one}" for one in case[5:]), number, case) for number, case in enumerate(MESHES)]
         report.check_at_once((name, functools.partial(run_mesh, folder, number, case)) for name, number, case in named
                              if not sys.argv[1:] or any(word in name for word in sys.argv[1:]))
     return report.end()

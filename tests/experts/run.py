@@ -176,6 +176,23 @@ def training():
         assert uneven["training"]["stages"][0]["bytes"][name] == even["training"]["stages"][0]["bytes"][name]
 
 
+@check
+def latent_attention_has_a_form_for_training():
+    """Operations of DeepSeek-V2-Lite by its published shapes; keys of 192 and values of 128 for each of 16 heads, where the form that
+    serves has 576 and 512. The library's text says which form; both run in tests/e2e/run_meshes.py and compute the same."""
+    length, tokens = 4096, 64 * 4096
+    weights = 27 * (2048 * 16 * 192 + 2048 * 576 + 512 * 16 * 256 + 16 * 128 * 2048) + 3 * 2048 * 10944
+    weights += 26 * 8 * 3 * 2048 * 1408 + 2048 * 102400                # six experts and two shared ones
+    scores = 26 * 2048 * 64 / (8 * 66.9e12)                            # which the model computes in f32
+    for form, widths in ((None, 192 + 128), ("false", 576 + 512)):
+        options = [] if form is None else ["-D", f"model.training={form}"]
+        done = subprocess.run([DEPLOYC, "plan", SPEC, "--deploy", "Latent", "--format=json", *options], cwd=ROOT, capture_output=True,
+                              text=True, timeout=60)
+        metrics = json.loads(done.stdout)["plans"][0]["times"]["metrics"]
+        found = metrics["mfu"]["value"] * metrics["step_time"]["value"]
+        near(f"training = {form}", found, 3 * 2 * tokens * (scores + (weights + 27 * length * 16 * widths) / (8 * 989.4e12)), 1e-6)
+
+
 def main():
     failed = 0
     chosen = [one for one in CHECKS if not sys.argv[1:] or any(word in one.__name__ for word in sys.argv[1:])]
