@@ -191,7 +191,7 @@ static double local_extent(const struct training *t, const struct local_value *v
 	return product;
 }
 
-/* Products and a softmax with kernels of their own, and dropout of the probabilities. */
+/* Products and a softmax with kernels of their own, and perhaps dropout of the probabilities. */
 static bool is_unfused(const struct costing *c)
 {
 	const struct engine *e = c->timing->engine;
@@ -203,9 +203,10 @@ static void add_unfused(struct costing *c, int at, const struct attention *a, do
 	enum dtype x = at_of(c, at)->dtype;
 	double rows = share * a->sequences * a->heads * a->queries, scores = rows * a->context;
 	double twice = product(c, rows, a->context, a->d, 1, x, x) + product(c, rows, a->w, a->context, 1, x, x);
-	double drop = timing_pass(c->timing, 5 * scores, false);
+	bool drops = c->timing->engine->dropout;
+	double drop = drops ? timing_pass(c->timing, 5 * scores, false) : 0;
 	add_kernel(c, at, twice + timing_pass(c->timing, 4 * scores, true) + drop,
-	           2 * twice + timing_pass(c->timing, 6 * scores, true) + drop, 7);
+	           2 * twice + timing_pass(c->timing, 6 * scores, true) + drop, drops ? 7 : 6);
 }
 
 static void add_attention(struct costing *c, int at)
@@ -354,6 +355,13 @@ static void add_lookup(struct costing *c, int at)
 	add_kernel(c, at, timing_pass(c->timing, bytes, false), timing_pass(c->timing, 2 * bytes, false), 1);
 }
 
+/* Counts and orders are small: what they take is the host's time to start them. */
+static void add_route(struct costing *c, int at)
+{
+	add_lookup(c, at);
+	c->cost.launches += c->timing->engine ? c->timing->engine->route_launches : 0;
+}
+
 static void add_value(struct costing *c, int at)
 {
 	const struct local_value *v = at_of(c, at);
@@ -363,8 +371,10 @@ static void add_value(struct costing *c, int at)
 		add_product(c, at);
 	else if (training_is(c->t, at, OP_ATTEND))
 		add_attention(c, at);
-	else if (training_is(c->t, at, OP_EMBED) || training_is(c->t, at, OP_ROUTE))
+	else if (training_is(c->t, at, OP_EMBED))
 		add_lookup(c, at);
+	else if (training_is(c->t, at, OP_ROUTE))
+		add_route(c, at);
 	else if (training_is(c->t, at, OP_DISPATCH) || training_is(c->t, at, OP_COMBINE))
 		add_exchange(c, at);
 	add_resolved(c, at);

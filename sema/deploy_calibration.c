@@ -228,8 +228,10 @@ const struct engine *engine_read(struct sema *s, struct record *r)
 	                       .step = figure_of(r, "step"),
 	                       .launch = figure_of(r, "launch"),
 	                       .library = string_of(r, "attention"),
+	                       .dropout = flag_of(r, "dropout"),
 	                       .one_shot = flag_of(r, "one_shot"),
 	                       .fused_cast = flag_of(r, "fused_cast"),
+	                       .route_launches = (double)count_of(r, "route_launches"),
 	                       .optimizer_bytes = figure_of(r, "optimizer_bytes"),
 	                       .source = source ? source : ""};
 	return out;

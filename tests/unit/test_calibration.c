@@ -325,6 +325,9 @@ static void the_engine_is_deployc_unless_another_is_named(void **state)
 	assert_string_equal(e->library, "fa2");
 	close_to(e->launch, 60e-6);
 	close_to(e->optimizer_bytes, 46);
+	assert_true(e->route_launches == 0 && !e->dropout);
+	assert_true(deployed(*state, "c.A100_SXM", "", "engine = engines.Megatron_2025")->engine->route_launches == 24);
+	assert_true(deployed(*state, "c.A100_SXM", "", "engine = engines.Megatron_2022")->engine->dropout);
 	e = deployed(*state, "c.A100_SXM", "", "engine = engines.vLLM_2025 { step = 2 ms }")->engine;
 	close_to(e->step, 2e-3);
 	assert_true(e->one_shot && e->fused_cast);
