@@ -93,6 +93,26 @@ $(BUILD)/%.o: %.c
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d)
 
+# ---- installation: `make install PREFIX=~/.local`, `make uninstall` with the same PREFIX -----------------------------
+PREFIX  ?= /usr/local
+DESTDIR ?=
+share   := $(DESTDIR)$(PREFIX)/share
+NVIM    := $(shell cd editors && find nvim -type f)
+.PHONY: install uninstall
+install: all
+	$(Q)install -D -m 755 $(BUILD)/deployc $(DESTDIR)$(PREFIX)/bin/deployc
+	$(Q)mkdir -p $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
+	$(Q)$(BUILD)/deployc man > $(share)/man/man1/deployc.1
+	$(Q)$(BUILD)/deployc completion bash > $(share)/bash-completion/completions/deployc
+	$(Q)$(BUILD)/deployc completion zsh > $(share)/zsh/site-functions/_deployc
+	$(Q)$(BUILD)/deployc completion fish > $(share)/fish/vendor_completions.d/deployc.fish
+	$(Q)for file in $(NVIM); do install -D -m 644 editors/$$file $(share)/deployc/editors/$$file || exit 1; done
+	@echo "installed below $(DESTDIR)$(PREFIX); files for editors: $(PREFIX)/share/deployc/editors"
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/deployc $(share)/man/man1/deployc.1 $(share)/bash-completion/completions/deployc \
+	  $(share)/zsh/site-functions/_deployc $(share)/fish/vendor_completions.d/deployc.fish
+	$(Q)rm -rf $(share)/deployc
+
 # ---- tests: see tests/check.sh for what a change must pass ---------------------------------------------------------
 # tests/unit: test_*.c is linked with the front end, rt_*.c with the runtime, cg_*.c with the whole compiler, drv_*.c with the
 # driver, but for its main, and without LLVM.
@@ -367,6 +387,11 @@ test-accuracy:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) ACCURACY= accuracy
 
 # What a plan's times cost.
+# What the language server takes after a keystroke.
+.PHONY: bench-lsp
+bench-lsp: all
+	@$(PYTHON) bench/lsp.py --deployc $(BUILD)/deployc
+
 .PHONY: bench-planner
 $(BUILD)/bench/planner: $(BUILD)/bench/planner.o $(FRONT_OBJ)
 	$(call say,LINK)

@@ -21,6 +21,8 @@ enum command {
 	COMMAND_SEARCH,
 	COMMAND_EXPLAIN,
 	COMMAND_LSP,
+	COMMAND_COMPLETION,
+	COMMAND_MAN,
 	COMMAND_FMT,
 	COMMAND_DOC,
 	COMMAND_IMPORT,
@@ -64,6 +66,26 @@ struct options {
 /* options.c. false after a message on stderr: a mistake in the command line. */
 bool options_parse(struct arena *arena, int argc, char **argv, struct options *out);
 void options_help(const enum command *about, FILE *out); /* about NULL: everything */
+
+/* complete.c: prints a script for `bash`, `zsh` or `fish` that completes commands and options. false: another shell. */
+bool completion_script(const char *shell, FILE *out);
+/* man.c: prints the page deployc(1), in the form of man(7). */
+void man_page(FILE *out);
+
+/* options.c: the tables of the command line. */
+struct option_row {
+	char letter;                        /* 0: none */
+	const char *name, *argument, *help; /* name NULL: only a letter; argument NULL: takes none */
+};
+struct command_row {
+	enum command command;
+	const char *name, *arguments, *help; /* name "": needs no word */
+	unsigned options;                    /* a set: bit i is option_rows[i] */
+};
+extern const struct option_row option_rows[];
+extern const int n_option_rows;
+extern const struct command_row command_rows[];
+extern const int n_command_rows;
 
 /* alone.c: runs a part of the command on a heap of its own (support/heap.h). An internal error or lack of memory ends
  * only this part: its memory is freed and its status returned. `work` gets the options with that heap. */

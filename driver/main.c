@@ -38,6 +38,14 @@ static int explain(const struct options *o)
 	return status;
 }
 
+static int complete_shell(const struct options *o)
+{
+	if (completion_script(o->specs[0], stdout))
+		return EXIT_OK;
+	complain("`%s` is not a shell that can be completed in: there are bash, zsh and fish", o->specs[0]);
+	return EXIT_USAGE;
+}
+
 /* Runs `each` over the files of the command line. */
 static int run_specs(const struct options *o, int (*each)(const struct options *, int))
 {
@@ -80,6 +88,12 @@ static int run(const struct options *o)
 		return explain(o);
 	if (o->command == COMMAND_IMPORT)
 		return import_file(o);
+	if (o->command == COMMAND_MAN) {
+		man_page(stdout);
+		return EXIT_OK;
+	}
+	if (o->command == COMMAND_COMPLETION)
+		return complete_shell(o);
 	if (o->command == COMMAND_LSP)
 		return serve_editor(o);
 	if (o->command == COMMAND_DOC)

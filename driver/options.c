@@ -13,29 +13,24 @@ enum option_id {
 #undef X
 	OPTIONS
 };
-static const struct option {
-	char letter;
-	const char *name, *argument, *help;
-} options[] = {
+const struct option_row option_rows[] = {
 #define X(id, letter, name, argument, help) {letter, name, argument, help},
 #include "options.def"
 #undef X
 };
+const int n_option_rows = OPTIONS;
 
 /* The options that a command takes, as a set. */
 #define OF(id)      (1u << OPTION_##id)
 #define OF_MISTAKES (OF(ERRORS) | OF(COLOR))
 #define OF_SPECS    (OF(DEPLOY) | OF(SET) | OF(INCLUDE) | OF(CPU) | OF(GOALS) | OF_MISTAKES)
-static const struct command_row {
-	enum command command;
-	const char *name, *arguments, *help;
-	unsigned options;
-} commands[] = {
+const struct command_row command_rows[] = {
 #define X(id, name, arguments, help, options) {COMMAND_##id, name, arguments, help, options},
 #include "commands.def"
 #undef X
 };
-enum { COMMANDS = sizeof commands / sizeof *commands };
+enum { COMMANDS = sizeof command_rows / sizeof *command_rows };
+const int n_command_rows = COMMANDS;
 
 static const struct {
 	const char *name;
@@ -91,14 +86,14 @@ static bool unknown_option(const char *name)
 	const char *all[OPTIONS];
 	int n = 0;
 	for (int i = 0; i < OPTIONS; i++)
-		if (options[i].name)
-			all[n++] = options[i].name;
+		if (option_rows[i].name)
+			all[n++] = option_rows[i].name;
 	const char *near = nearest_name(name, all, n);
 	return near ? usage("unknown option `--%s`, did you mean `--%s`?", name, near)
 	            : usage("unknown option `--%s`", name);
 }
 
-static void put_option(const struct option *o, FILE *out)
+static void put_option(const struct option_row *o, FILE *out)
 {
 	char text[64] = "";
 	if (o->letter)
@@ -116,7 +111,7 @@ static unsigned put_commands(const enum command *about, FILE *out)
 {
 	unsigned options_of = 0;
 	for (int i = 0; i < COMMANDS; i++) {
-		const struct command_row *c = &commands[i];
+		const struct command_row *c = &command_rows[i];
 		char text[64];
 		if (about && c->command != *about)
 			continue;
@@ -138,7 +133,7 @@ void options_help(const enum command *about, FILE *out)
 		putc('\n', out);
 	for (int i = 0; i < OPTIONS; i++)
 		if (shown >> i & 1)
-			put_option(&options[i], out);
+			put_option(&option_rows[i], out);
 	if (shown)
 		putc('\n', out);
 	if (shown & OF(DEPLOY))
@@ -260,7 +255,7 @@ static int find_option(const char *word)
 {
 	size_t n = strcspn(word + 2, "=");
 	for (int i = 0; i < OPTIONS; i++) {
-		const struct option *o = &options[i];
+		const struct option_row *o = &option_rows[i];
 		if (word[1] == '-' ? o->name && strlen(o->name) == n && !strncmp(o->name, word + 2, n)
 		                   : o->letter && o->letter == word[1])
 			return i;
@@ -279,12 +274,12 @@ static bool parse_option(struct parsing *p, int argc, char **argv, int *i)
 		               : usage("unknown option `%s`", word);
 	const char *attached = is_long ? strchr(word, '=') : word[2] ? word + 2 : NULL;
 	const char *value = attached && is_long ? attached + 1 : attached;
-	if (!options[id].argument)
+	if (!option_rows[id].argument)
 		return value ? usage("`%s` takes no value", word) : apply(p, (enum option_id)id, NULL);
 	if (!value && *i + 1 < argc)
 		value = argv[++*i];
 	return value && *value ? apply(p, (enum option_id)id, value)
-	                       : usage("`%s` needs a value: %s", word, options[id].argument);
+	                       : usage("`%s` needs a value: %s", word, option_rows[id].argument);
 }
 
 /* The form of what the command prints. */
@@ -328,6 +323,10 @@ static bool check_form(const struct options *o)
 		return o->n_specs == 1 && o->emit == EMIT_LAUNCHER
 		           ? true
 		           : usage("`import` takes one config.json, or the folder of one, and -o");
+	if (o->command == COMMAND_MAN)
+		return !o->n_specs || usage("`man` prints one page: leave out `%s`", o->specs[0]);
+	if (o->command == COMMAND_COMPLETION)
+		return o->n_specs == 1 || usage("`completion` takes a shell: bash, zsh or fish");
 	if (o->command == COMMAND_LSP)
 		return !o->n_specs && !o->output && o->emit == EMIT_LAUNCHER
 		           ? true
@@ -389,8 +388,8 @@ static void set_standard_input(struct parsing *p)
 static const enum command *find_command(const char *word)
 {
 	for (int i = 0; i < COMMANDS; i++)
-		if (*word && !strcmp(word, commands[i].name))
-			return &commands[i].command;
+		if (*word && !strcmp(word, command_rows[i].name))
+			return &command_rows[i].command;
 	return NULL;
 }
 
@@ -400,8 +399,8 @@ static bool unknown_command(const char *word)
 	const char *all[COMMANDS];
 	int n = 0;
 	for (int i = 0; i < COMMANDS; i++)
-		if (*commands[i].name)
-			all[n++] = commands[i].name;
+		if (*command_rows[i].name)
+			all[n++] = command_rows[i].name;
 	const char *near = nearest_name(word, all, n);
 	return near ? usage("unknown command `%s`, did you mean `%s`?", word, near)
 	            : usage("`%s` is neither a command nor a file", word);

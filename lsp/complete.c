@@ -31,7 +31,8 @@ struct completing {
 	struct document *document;
 	struct analysis *analysis; /* of the text with a name at the cursor */
 	struct spot spot;
-	uint32_t word, offset; /* the word in front of the cursor: bytes [word, offset) of the document */
+	uint32_t word, offset;  /* the word in front of the cursor: bytes [word, offset) of the document */
+	struct sources sources; /* the document as it is */
 	json_t *items;
 	struct index labels; /* those that are in `items` */
 };
@@ -145,12 +146,9 @@ static json_t *import_edit(const struct completing *c, const char *module, const
 	}
 	const char *at = found ? found : first ? first : d->text;
 	const char *text = found ? arena_printf(a, " %s,", name) : arena_printf(a, "use %s { %s }\n", module, name);
-	struct source source = {.text = d->text, .size = (uint32_t)d->size};
-	struct sources sources = {.arena = a};
-	sources_add(&sources, d->key, d->key, source.text, source.size);
 	struct span place = {0, (uint32_t)(at - d->text), (uint32_t)(at - d->text)};
 	json_t *edit = json_object();
-	json_set(edit, "range", range_json(&sources, place, c->server->utf8));
+	json_set(edit, "range", range_json(&c->sources, place, c->server->utf8));
 	json_set(edit, "newText", json_text(text));
 	json_t *edits = json_array();
 	json_array_append_new(edits, edit);
@@ -562,6 +560,8 @@ json_t *complete_at(struct server *s, const json_t *params)
 		server_analysis(s, d);
 	struct analysis_options o = server_options(s);
 	c.analysis = analysis_of_text(&o, d, with_name(&c));
+	c.sources.arena = s->arena;
+	sources_add(&c.sources, d->key, d->key, d->text, d->size);
 	c.items = json_array();
 	if (analysis_is_read(c.analysis)) {
 		c.spot = spot_at(c.analysis, sema_source(c.analysis->sema), c.offset);

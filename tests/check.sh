@@ -102,6 +102,7 @@ step search "$python" tests/search/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py
 step calibrate make BUILD="$build" CC=gcc PYTHON="$python" test-calibrate
+step shell env BUILD="$build" "$python" tests/shell/run.py
 step lsp "$python" tests/lsp/run.py
 step editors env BUILD="$build" "$python" tests/lsp/editors.py
 step forms "$python" tests/forms/run.py
