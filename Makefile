@@ -222,7 +222,7 @@ test-card: card $(EMULATOR)
 emulator: $(EMULATOR)
 bench-emulator: $(BUILD)/tests/gpu/bench $(EMULATOR)
 	@LD_LIBRARY_PATH=$(BUILD)/tests/gpu $<
-GPU_UNIT := $(addprefix $(BUILD)/tests/unit/,cg_kernels cg_attend cg_experts cg_wide rt_comm) # kernels and collectives of GPUs, by the tests of the CPU
+GPU_UNIT := $(addprefix $(BUILD)/tests/unit/,cg_kernels cg_attend cg_experts cg_sample cg_wide rt_comm) # kernels and collectives of GPUs, by the tests of the CPU
 test-emulator: $(GPU_TESTS) $(GPU_UNIT) $(EMULATOR) all
 	@DEPLOYC=$(BUILD)/deployc TEST_TARGET=cuda LD_LIBRARY_PATH=$(BUILD)/tests/gpu PATH="$$PATH:/usr/local/cuda/bin" \
 	sh tests/unit.sh $(GPU_TESTS) $(GPU_UNIT)

@@ -8,19 +8,6 @@ static LLVMValueRef any_lane(struct codegen *g, LLVMValueRef lanes)
 }
 
 /* ---- one pass over the logits ---------------------------------------------------------------- */
-/* An upper bound of the noise, and a close one if the noise is large. It uses that -log(1 - u) >= u, and that the bits
- * of an f32, read as a number, are a base-2 logarithm, exact at powers of two and too low between them. All noise is
- * below NOISE_MAX > -log(2^-31). */
-enum { NOISE_MAX = 22 };
-
-static LLVMValueRef noise_bound(struct codegen *g, LLVMValueRef u)
-{
-	const double log_2 = 0.69314718055994531, slack = 1e-3;
-	LLVMTypeRef f32 = LLVMTypeOf(u);
-	LLVMValueRef bits = LLVMBuildSIToFP(g->builder, ir_bits(g, u, ir_with_element(f32, g->i32)), f32, "");
-	return ir_fma(g, bits, ir_like(g, f32, -log_2 * 0x1p-23), ir_like(g, f32, 127 * log_2 + slack));
-}
-
 static LLVMValueRef tokens_at(struct codegen *g, const struct sampler *s, LLVMValueRef index)
 {
 	return ir_add(g, ir_splat(g, ir_add(g, sample_narrow(g, index), s->first)), ir_iota(g, g->i32));
@@ -60,9 +47,9 @@ static void noisy_vector(struct codegen *g, void *context, LLVMValueRef index, L
 {
 	const struct sampler *s = context;
 	LLVMValueRef x = ir_fmul(g, logits_at(g, s, index, mask), ir_splat(g, s->inverse)), token = tokens_at(g, s, index);
-	struct ir_branch may = if_above(g, s, x, ir_like(g, LLVMTypeOf(x), NOISE_MAX));
+	struct ir_branch may = if_above(g, s, x, ir_like(g, LLVMTypeOf(x), SAMPLE_NOISE_MAX));
 	LLVMValueRef u = sample_uniform(g, s, token);
-	struct ir_branch does = if_above(g, s, x, noise_bound(g, u));
+	struct ir_branch does = if_above(g, s, x, sample_noise_bound(g, u));
 	sample_keep_lanes(g, s, ir_fadd(g, x, sample_noise(g, u)), token);
 	if_end(g, &does);
 	if_end(g, &may);
@@ -125,50 +112,6 @@ static void sorted_pairs(struct codegen *g, struct sampler *s, LLVMValueRef v, i
 	loop_end(g, &l);
 }
 
-/* ---- changes of single logits ---------------------------------------------------------------- */
-struct adjusting {
-	LLVMValueRef entries, saved; /* struct dr_adjust[]; f32[] */
-	LLVMValueRef begin, end;     /* of the row */
-};
-/* Emits what is done with an entry whose token is in the shard: its logit is at `logit`. */
-typedef void entry_body(struct codegen *g, LLVMValueRef entry, LLVMValueRef logit, LLVMValueRef saved);
-
-static void adjust_logit(struct codegen *g, LLVMValueRef entry, LLVMValueRef logit, LLVMValueRef saved)
-{
-	LLVMValueRef x = ir_load(g, g->f32, logit, 4);
-	ir_store(g, x, saved, 4);
-	x = ir_fadd(g, x, sample_field(g, entry, g->f32, offsetof(struct dr_adjust, bias)));
-	LLVMValueRef factor = sample_field(g, entry, g->f32, offsetof(struct dr_adjust, factor)),
-				 positive = ir_fcompare(g, LLVMRealOGT, x, ir_f32(g, 0));
-	x = ir_select(g, positive, ir_fdiv(g, x, factor), ir_fmul(g, x, factor));
-	ir_store(g, ir_fsub(g, x, sample_field(g, entry, g->f32, offsetof(struct dr_adjust, penalty))), logit, 4);
-}
-
-static void restore_logit(struct codegen *g, LLVMValueRef entry, LLVMValueRef logit, LLVMValueRef saved)
-{
-	(void)entry;
-	ir_store(g, ir_load(g, g->f32, saved, 4), logit, 4);
-}
-
-static void for_entries(struct codegen *g, const struct adjusting *a, const struct sampler *s, LLVMValueRef v,
-                        entry_body *body)
-{
-	struct ir_loop l = loop_begin(g, a->begin, a->end, ir_i64(g, 1));
-	LLVMValueRef entry = ir_offset(g, a->entries, ir_mul(g, l.index, ir_i64(g, sizeof(struct dr_adjust))));
-	LLVMValueRef token = sample_field(g, entry, g->i32, offsetof(struct dr_adjust, token)),
-				 at = ir_wide(g, LLVMBuildSub(g->builder, token, s->first, ""));
-	struct ir_branch here = if_begin(g, ir_compare(g, LLVMIntULT, at, v));
-	body(g, entry, ir_at(g, s->row, DTYPE_F32, at), ir_at(g, a->saved, DTYPE_F32, l.index));
-	if_end(g, &here);
-	loop_end(g, &l);
-}
-
-static void read_entries(struct codegen *g, struct adjusting *a, LLVMValueRef record)
-{
-	a->begin = ir_wide(g, sample_field(g, record, g->i32, offsetof(struct dr_sampling, adjust)));
-	a->end = ir_add(g, a->begin, ir_wide(g, sample_field(g, record, g->i32, offsetof(struct dr_sampling, adjusts))));
-}
-
 /* ---- log-probabilities ----------------------------------------------------------------------- */
 _Static_assert(offsetof(struct dr_logprobs, top) == PAIR_BYTES && sizeof(struct dr_logit) == PAIR_BYTES, "pairs");
 
@@ -223,7 +166,8 @@ void emit_candidates(struct codegen *g, const char *name, const struct kernel_sa
 				 pairs = arg_pointer(g, CANDIDATES_PAIRS), rows = arg_integer(g, CANDIDATES_R);
 	LLVMValueRef each = ir_div(g, arg_integer(g, CANDIDATES_P), rows);
 	struct sampler s = sample_open(g, insert);
-	struct adjusting a = {.entries = arg_pointer(g, CANDIDATES_ADJUST), .saved = arg_pointer(g, CANDIDATES_SAVED)};
+	struct sample_adjusting a = {
+		.entries = arg_pointer(g, CANDIDATES_ADJUST), .saved = arg_pointer(g, CANDIDATES_SAVED), .step = ir_i64(g, 1)};
 	LLVMValueRef records = arg_pointer(g, CANDIDATES_LOGPROBS);
 	LLVMValueRef first = arg_integer(g, CANDIDATES_FIRST), v = ir_i64(g, k->v);
 	s.first = sample_narrow(g, first);
@@ -235,10 +179,10 @@ void emit_candidates(struct codegen *g, const char *name, const struct kernel_sa
 	sample_read(g, &s, how);
 	row_logprobs(g, &s, v, sample_field(g, how, g->i32, offsetof(struct dr_sampling, logprobs)),
 	             ir_offset(g, records, ir_mul(g, l.index, ir_i64(g, sizeof(struct dr_logprobs)))));
-	read_entries(g, &a, how);
-	for_entries(g, &a, &s, v, adjust_logit);
+	sample_read_adjusting(g, &a, how);
+	sample_adjust(g, &a, &s, v, false);
 	row_candidates(g, &s, v, sample_pair_at(g, pairs, ir_mul(g, l.index, each)));
-	for_entries(g, &a, &s, v, restore_logit);
+	sample_adjust(g, &a, &s, v, true);
 	loop_end(g, &l);
 	kernel_end(g);
 }

@@ -1,4 +1,5 @@
-/* Sampling: what is asked of a row, random numbers, the best of all lanes, and the largest logits in order. */
+/* Sampling: what is asked of a row, random numbers, changes of single logits, the best of all lanes, and the largest
+ * logits in order. */
 #include "sample.h"
 
 LLVMValueRef sample_infinity(struct codegen *g, LLVMTypeRef f32, bool negative)
@@ -85,6 +86,50 @@ LLVMValueRef sample_noise(struct codegen *g, LLVMValueRef u)
 	LLVMValueRef far = LLVMBuildFNeg(g->builder, math_log(g, ir_fsub(g, ir_like(g, f32, 1), u)), "");
 	LLVMValueRef e = ir_select(g, ir_fcompare(g, LLVMRealOLT, u, ir_like(g, f32, 0x1p-10)), near, far);
 	return LLVMBuildFNeg(g->builder, math_log(g, e), "");
+}
+
+/* It uses that -log(1 - u) >= u, and that the bits of an f32, read as a number, are a base-2 logarithm, exact at powers
+ * of two and too low between them. */
+LLVMValueRef sample_noise_bound(struct codegen *g, LLVMValueRef u)
+{
+	const double log_2 = 0.69314718055994531, slack = 1e-3;
+	LLVMTypeRef f32 = LLVMTypeOf(u);
+	LLVMValueRef bits = LLVMBuildSIToFP(g->builder, ir_bits(g, u, ir_with_element(f32, g->i32)), f32, "");
+	return ir_fma(g, bits, ir_like(g, f32, -log_2 * 0x1p-23), ir_like(g, f32, 127 * log_2 + slack));
+}
+
+/* ---- changes of single logits ---------------------------------------------------------------- */
+static LLVMValueRef adjusted(struct codegen *g, LLVMValueRef entry, LLVMValueRef x)
+{
+	x = ir_fadd(g, x, sample_field(g, entry, g->f32, offsetof(struct dr_adjust, bias)));
+	LLVMValueRef factor = sample_field(g, entry, g->f32, offsetof(struct dr_adjust, factor)),
+				 positive = ir_fcompare(g, LLVMRealOGT, x, ir_f32(g, 0));
+	x = ir_select(g, positive, ir_fdiv(g, x, factor), ir_fmul(g, x, factor));
+	return ir_fsub(g, x, sample_field(g, entry, g->f32, offsetof(struct dr_adjust, penalty)));
+}
+
+void sample_adjust(struct codegen *g, const struct sample_adjusting *a, const struct sampler *s, LLVMValueRef v,
+                   bool back)
+{
+	struct ir_loop l = loop_begin(g, a->begin, a->end, a->step);
+	LLVMValueRef entry = ir_offset(g, a->entries, ir_mul(g, l.index, ir_i64(g, sizeof(struct dr_adjust))));
+	LLVMValueRef token = sample_field(g, entry, g->i32, offsetof(struct dr_adjust, token)),
+				 at = ir_wide(g, LLVMBuildSub(g->builder, token, s->first, ""));
+	struct ir_branch here = if_begin(g, ir_compare(g, LLVMIntULT, at, v));
+	LLVMValueRef logit = ir_at(g, s->row, DTYPE_F32, at), saved = ir_at(g, a->saved, DTYPE_F32, l.index);
+	LLVMValueRef x = ir_load(g, g->f32, back ? saved : logit, 4);
+	if (!back)
+		ir_store(g, x, saved, 4);
+	ir_store(g, back ? x : adjusted(g, entry, x), logit, 4);
+	if_end(g, &here);
+	loop_end(g, &l);
+}
+
+void sample_read_adjusting(struct codegen *g, struct sample_adjusting *a, LLVMValueRef record)
+{
+	LLVMValueRef first = ir_wide(g, sample_field(g, record, g->i32, offsetof(struct dr_sampling, adjust)));
+	a->end = ir_add(g, first, ir_wide(g, sample_field(g, record, g->i32, offsetof(struct dr_sampling, adjusts))));
+	a->begin = a->from ? ir_add(g, first, a->from) : first;
 }
 
 /* ---- the best of all lanes ------------------------------------------------------------------- */

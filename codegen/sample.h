@@ -32,6 +32,22 @@ void sample_read(struct codegen *g, struct sampler *s, LLVMValueRef record);
 LLVMValueRef sample_uniform(struct codegen *g, const struct sampler *s, LLVMValueRef token);
 LLVMValueRef sample_noise(struct codegen *g, LLVMValueRef u);
 
+/* An upper bound of the noise of u, and a close one if the noise is large. All noise is below the maximum, which is
+ * more than -log(2^-31). */
+enum { SAMPLE_NOISE_MAX = 22 };
+LLVMValueRef sample_noise_bound(struct codegen *g, LLVMValueRef u);
+
+/* ---- changes of single logits ---- */
+struct sample_adjusting {
+	LLVMValueRef entries, saved; /* struct dr_adjust[]; f32[] */
+	LLVMValueRef from, step;     /* i64: of the row's entries, this worker takes every step-th from this one; NULL: 0 */
+	LLVMValueRef begin, end;     /* of the row */
+};
+void sample_read_adjusting(struct codegen *g, struct sample_adjusting *a, LLVMValueRef record);
+/* Changes the row's logits where an entry's token is in the shard, of v; back: makes them what they were. */
+void sample_adjust(struct codegen *g, const struct sample_adjusting *a, const struct sampler *s, LLVMValueRef v,
+                   bool back);
+
 /* ---- the best of all lanes ---- */
 void sample_reset_lanes(struct codegen *g, const struct sampler *s, LLVMValueRef index);
 void sample_keep_lanes(struct codegen *g, const struct sampler *s, LLVMValueRef x, LLVMValueRef token);

@@ -32,6 +32,21 @@ LLVMValueRef warp_reduce(struct codegen *g, LLVMValueRef v, int lanes, ir_binary
 	return v;
 }
 
+LLVMValueRef block_reduce(struct codegen *g, LLVMValueRef v, int threads, LLVMValueRef shared, ir_binary *op)
+{
+	LLVMTypeRef type = LLVMTypeOf(v);
+	v = warp_reduce(g, v, WARP, op);
+	struct ir_branch first = if_begin(g, ir_compare(g, LLVMIntEQ, block_lane(g), ir_i32(g, 0)));
+	ir_store(g, v, ir_at(g, shared, DTYPE_F32, ir_wide(g, block_warp(g))), 4);
+	if_end(g, &first);
+	block_barrier(g);
+	v = ir_load(g, type, shared, 4);
+	for (int i = 1; i < threads / WARP; i++)
+		v = op(g, v, ir_load(g, type, ir_at(g, shared, DTYPE_F32, ir_i64(g, i)), 4));
+	block_barrier(g);
+	return v;
+}
+
 void warp_barrier(struct codegen *g)
 {
 	LLVMValueRef all = ir_i32(g, ALL_LANES);

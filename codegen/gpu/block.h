@@ -19,6 +19,10 @@ LLVMValueRef warp_exchange(struct codegen *g, LLVMValueRef v, int bits);
 /* Reduces v over each run of `lanes` lanes, a power of two; all of them get the result, by the same tree. */
 LLVMValueRef warp_reduce(struct codegen *g, LLVMValueRef v, int lanes, ir_binary *op);
 
+/* Likewise over all threads of a block, first of each warp, then of the warps in their order, through shared memory: an
+ * element for each warp. The block may use it again afterwards. */
+LLVMValueRef block_reduce(struct codegen *g, LLVMValueRef v, int threads, LLVMValueRef shared, ir_binary *op);
+
 /* All lanes of the warp wait for each other, as block_barrier(). */
 void warp_barrier(struct codegen *g);
 /* v (i32) of lane `lane`; and for each lane the sum of v over all lanes up to it. */

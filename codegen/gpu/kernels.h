@@ -33,7 +33,7 @@ struct gpu_family {
 	bool (*plan)(struct arena *arena, struct gpu_kernel *k);
 	void (*emit)(struct codegen *g, const struct gpu_kernel *k, int entry, const char *name);
 };
-extern const struct gpu_family gpu_rows, gpu_contract, gpu_team, gpu_attend;
+extern const struct gpu_family gpu_rows, gpu_contract, gpu_team, gpu_attend, gpu_candidates;
 const struct gpu_family *gpu_family(enum kernel_family f); /* NULL: it has none */
 
 /* PTX of one kernel; as gpu_ptx() (gpu.h). */

@@ -8,7 +8,7 @@ static const struct gpu_family *const families[KERNEL_FAMILIES] = {
 	[KERNEL_EMBED] = &gpu_team,   [KERNEL_PICK] = &gpu_team,     [KERNEL_SLICE] = &gpu_team,
 	[KERNEL_ANGLES] = &gpu_team,  [KERNEL_ROTATE] = &gpu_team,   [KERNEL_APPEND] = &gpu_team,
 	[KERNEL_PACK] = &gpu_team,    [KERNEL_GATHER] = &gpu_team,   [KERNEL_SCATTER] = &gpu_team,
-	[KERNEL_COMBINE] = &gpu_team, [KERNEL_TILE] = &gpu_team,
+	[KERNEL_COMBINE] = &gpu_team, [KERNEL_TILE] = &gpu_team,     [KERNEL_CANDIDATES] = &gpu_candidates,
 };
 
 const struct gpu_family *gpu_family(enum kernel_family f) { return families[f]; }

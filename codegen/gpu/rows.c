@@ -132,19 +132,7 @@ static LLVMValueRef join(struct rows *r, LLVMValueRef v, ir_binary *op)
 {
 	struct shared_row *w = (struct shared_row *)r;
 	struct codegen *g = r->g;
-	v = warp_reduce(g, v, w->s.lanes < WARP ? w->s.lanes : WARP, op);
-	if (w->s.lanes <= WARP)
-		return v;
-	int warps = w->s.threads / WARP;
-	struct ir_branch first = if_begin(g, ir_compare(g, LLVMIntEQ, block_lane(g), ir_i32(g, 0)));
-	ir_store(g, v, ir_at(g, w->parts, DTYPE_F32, ir_wide(g, block_warp(g))), 4);
-	if_end(g, &first);
-	block_barrier(g);
-	LLVMValueRef sum = ir_load(g, g->f32, w->parts, 4);
-	for (int i = 1; i < warps; i++)
-		sum = op(g, sum, ir_load(g, g->f32, ir_at(g, w->parts, DTYPE_F32, ir_i64(g, i)), 4));
-	block_barrier(g);
-	return sum;
+	return w->s.lanes > WARP ? block_reduce(g, v, w->s.threads, w->parts, op) : warp_reduce(g, v, w->s.lanes, op);
 }
 
 static LLVMValueRef chunk_index(struct shared_row *w, LLVMValueRef base, int chunk)

@@ -26,7 +26,7 @@ DEPLOYC = pathlib.Path(os.environ.get("DEPLOYC", ROOT / "build" / "deployc")).re
 MACHINES = ("sm_80", "sm_90a", "sm_100") + (("sm_120",) if "--all" in sys.argv else ())
 ABSTRACT = {"MoEDecoder"}      # has no sizes
 FAMILIES = ("Llama_3_1_8B", "Mixtral_8x7B", "Qwen3_8B", "Qwen3_30B_A3B", "DeepSeek_V3", "OLMoE_1B_7B", "Gemma3_1B", "Gemma3_27B", "GPT_OSS_20B")
-GENERAL = {"route", "assign", "sort", "offsets", "candidates", "draw"}
+GENERAL = {"route", "assign", "sort", "offsets", "draw"}
 SPEC = """use std.models {{ {model} }}
 use std.clusters {{ CPUHost }}
 use std.plans {{ Megatron }}

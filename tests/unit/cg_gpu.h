@@ -37,18 +37,47 @@ static inline const struct area *gpu_area_of(uint64_t address)
 }
 
 /* The alignment that arguments have, counted from the start of their areas, as allocations of a GPU are aligned. */
-static inline struct gpu_kernel gpu_plan(struct arena *arena, const struct kernel *k, const uint64_t *args)
+static inline void gpu_alignment(const struct kernel *k, const uint64_t *args, int64_t align[MAX_OPERANDS])
 {
-	int64_t align[MAX_OPERANDS];
 	for (int i = 0; i < MAX_OPERANDS; i++)
 		align[i] = 128;
 	for (int i = 0; i < kernel_args(k) && i < MAX_OPERANDS; i++)
-		if (kernel_arg(k, i, NULL).direction != ARG_NUMBER) {
+		if (kernel_arg(k, i, NULL).direction != ARG_NUMBER && args[i]) {
 			uint64_t at = args[i] - (uint64_t)(uintptr_t)gpu_area_of(args[i])->at;
 			while (at % (uint64_t)align[i] || (gpu.unaligned && align[i] > 1))
 				align[i] /= 2;
 		}
-	return gpu_kernel_plan(arena, k, align);
+}
+
+/* A kernel, planned for these alignments and loaded. The latest ones are kept. */
+struct gpu_loaded {
+	struct arena arena;
+	struct kernel kernel;
+	int64_t align[MAX_OPERANDS];
+	struct gpu_kernel planned;
+	CUmodule module;
+};
+static inline const struct gpu_loaded *gpu_load(const struct kernel *k, const uint64_t *args)
+{
+	enum { KEPT = 64 };
+	static struct gpu_loaded kept[KEPT];
+	static int next;
+	int64_t align[MAX_OPERANDS];
+	gpu_alignment(k, args, align);
+	for (int i = 0; i < KEPT; i++)
+		if (kept[i].module && !strcmp(kept[i].kernel.name, k->name) && !memcmp(kept[i].align, align, sizeof align))
+			return &kept[i];
+	struct gpu_loaded *l = &kept[next++ % KEPT];
+	if (l->module)
+		GOOD(cu.cuModuleUnload(l->module));
+	arena_free(&l->arena);
+	*l = (struct gpu_loaded){.kernel = *k};
+	memcpy(l->align, align, sizeof align);
+	l->planned = gpu_kernel_plan(&l->arena, &l->kernel, align);
+	LLVMMemoryBufferRef ptx = gpu_kernel_ptx(&l->planned, 2);
+	GOOD(cu.cuModuleLoadData(&l->module, LLVMGetBufferStart(ptx)));
+	LLVMDisposeMemoryBuffer(ptx);
+	return l;
 }
 
 struct gpu_copy {
@@ -59,6 +88,8 @@ struct gpu_copy {
 /* The GPU's address of a host address; its area is copied at the first use. */
 static inline uint64_t gpu_address(struct gpu_copy *copy, int *n, uint64_t address)
 {
+	if (!address)
+		return 0;
 	const struct area *area = gpu_area_of(address);
 	int i = 0;
 	while (i < *n && copy[i].area != area)
@@ -81,24 +112,20 @@ static inline void gpu_launch_entry(CUmodule m, const struct dr_entry *e, const 
 
 static inline void gpu_run(const struct kernel *k, const uint64_t *args)
 {
-	struct arena arena = {0};
 	struct gpu_copy copy[MAX_OPERANDS];
 	uint64_t there[MAX_OPERANDS];
-	CUmodule m;
 	int n = 0, n_args = kernel_args(k);
 	assert_true(n_args <= MAX_OPERANDS);
-	struct gpu_kernel planned = gpu_plan(&arena, k, args);
-	LLVMMemoryBufferRef ptx = gpu_kernel_ptx(&planned, 2);
-	GOOD(cu.cuModuleLoadData(&m, LLVMGetBufferStart(ptx)));
+	const struct gpu_loaded *loaded = gpu_load(k, args);
 	for (int i = 0; i < n_args; i++)
 		there[i] = kernel_arg(k, i, NULL).direction == ARG_NUMBER ? args[i] : gpu_address(copy, &n, args[i]);
-	const uint32_t first[] = {0, (uint32_t)planned.entries};
-	struct dr_image image = {.entries = planned.entry, .first = first};
+	const uint32_t first[] = {0, (uint32_t)loaded->planned.entries};
+	struct dr_image image = {.entries = loaded->planned.entry, .first = first};
 	const struct dr_entry *e = entry_for(&image, 0, gpu.phase, there);
 	assert_non_null(e);
-	gpu_launch_entry(m, e, there, n_args);
+	gpu_launch_entry(loaded->module, e, there, n_args);
 	for (; e->then; e++)
-		gpu_launch_entry(m, e + 1, there, n_args);
+		gpu_launch_entry(loaded->module, e + 1, there, n_args);
 	for (const struct dr_entry *l = entry_for(&image, 0, gpu.phase, there); gpu.launched && l <= e; l++) {
 		GOOD(cu.cuCtxSynchronize());
 		gpu.launched(l);
@@ -107,8 +134,5 @@ static inline void gpu_run(const struct kernel *k, const uint64_t *args)
 		gpu_get(copy[i].area->at, copy[i].at, copy[i].area->bytes);
 		GOOD(cu.cuMemFree_v2(copy[i].at));
 	}
-	GOOD(cu.cuModuleUnload(m));
-	LLVMDisposeMemoryBuffer(ptx);
-	arena_free(&arena);
 }
 #endif

@@ -8,6 +8,9 @@ struct pair {
 };
 enum { DRAWS = 20000, MAX_SHARDS = 12 };
 
+/* Rows of a test: an emulated GPU is slow. */
+static int fewer(const struct processor *p, int rows) { return p->machine ? rows : rows / 20; }
+
 #define HOW(t, p, k, low, high, n, min) \
 	{.temperature = (t), .top_p = (p), .top_k = (k), .seed = (low), .seed_high = (high), .count = (n), .min_p = (min)}
 
@@ -240,19 +243,20 @@ static void drawn_on(const struct processor *p)
 	                                         HOW(1, 0.3f, 0, 9, 0, 0, 0.02f)};
 	static double expected[WIDE];
 	float *logits = random_array(DTYPE_F32, WIDE);
+	int draws = fewer(p, DRAWS), alikes = fewer(p, ALIKE);
 	int32_t *token = index_array(DRAWS), *alike_token = index_array(ALIKE);
 	for (int i = 0; i < WIDE; i++)
 		logits[i] *= 4;
 	for (int h = 0; h < 11; h++) {
 		int v = h % 2 && how[h].top_k ? WIDE : V;
 		bool few = !how[h].top_k && how[h].top_p == 1 && !how[h].min_p;
-		struct dr_sampling *rows = alike(DRAWS, how[h]);
+		struct dr_sampling *rows = alike(draws, how[h]);
 		struct sampler s = sampler_of(p, v, 1);
-		sample(&s, logits, 0, rows, DRAWS, few, 1, token);
+		sample(&s, logits, 0, rows, draws, few, 1, token);
 		probabilities(logits, v, &how[h], expected);
-		assert_fits(token, DRAWS, expected, v);
-		sample_alike(p, logits, 0, v, rows, ALIKE, few, alike_token);
-		assert_memory_equal(token, alike_token, ALIKE * sizeof *token);
+		assert_fits(token, draws, expected, v);
+		sample_alike(p, logits, 0, v, rows, alikes, few, alike_token);
+		assert_memory_equal(token, alike_token, (size_t)alikes * sizeof *token);
 	}
 }
 
@@ -325,7 +329,7 @@ static void test_adjusted(void **state)
 /* Each shard's record of a row is that of its logits before they are changed; other rows have none. */
 static void check_record(const struct dr_logprobs *r, const float *x, int first, int n, int32_t token)
 {
-	static struct pair sorted[256];
+	static struct pair sorted[1 << 14];
 	double sum = 0;
 	for (int i = 0; i < n; i++)
 		sorted[i] = (struct pair){x[first + i], first + i};
@@ -379,15 +383,49 @@ static void test_logprobs(void **state)
 	for_processors(logprobs_on);
 }
 
+/* Long rows: of numbers that differ, of few and of very few different ones. The largest are in order, ties by index. */
+static void long_rows_on(const struct processor *p)
+{
+	enum { R = 4, V = 9001 };
+	static const struct dr_sampling how[] = {HOW(0, 1, 0, 0, 0, 0, 0), HOW(0.7f, 1, 1, 9, 0, 0, 0)};
+	float *logits = random_array(DTYPE_F32, R * V);
+	int32_t *token = index_array(R);
+	for (int i = V; i < R * V; i++)
+		logits[i] = (float)random_below(i < 2 * V ? 3 : 150);
+	for (int n = 1; n <= 2; n++)
+		for (int h = 0; h < 2; h++) {
+			struct sampler s = sampler_of(p, V, n);
+			struct dr_sampling *rows = alike(R, how[h]);
+			records = guarded((size_t)(n * R) * sizeof *records);
+			for (int r = 0; r < R; r++)
+				rows[r].logprobs = r != 3;
+			sample(&s, logits, V, rows, R, false, 2, token);
+			for (int r = 0; r < R; r++) {
+				assert_int_equal(token[r], best_of(logits + r * V, V));
+				for (int i = 0; i < n && r != 3; i++)
+					check_record(&records[i * R + r], logits + r * V, i * s.v, i == n - 1 ? V - i * s.v : s.v,
+					             token[r]);
+			}
+		}
+	records = NULL;
+}
+
+static void test_long_rows(void **state)
+{
+	(void)state;
+	for_processors(long_rows_on);
+}
+
 /* With a top_k that cuts nothing, a row gets the same token as without: both use the same noise. */
 static void paths_agree_on(const struct processor *p)
 {
 	enum { R = 500, V = 48 };
 	float *logits = random_array(DTYPE_F32, R * V);
 	int32_t *all = index_array(R), *chosen = index_array(R);
-	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling)HOW(1, 1, 0, 5, 0, 0, 0)), R, true, all);
-	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling)HOW(1, 1, 64, 5, 0, 0, 0)), R, false, chosen);
-	assert_memory_equal(all, chosen, R * sizeof *all);
+	int rows = fewer(p, R);
+	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling)HOW(1, 1, 0, 5, 0, 0, 0)), rows, true, all);
+	sample_alike(p, logits, V, V, alike(R, (struct dr_sampling)HOW(1, 1, 64, 5, 0, 0, 0)), rows, false, chosen);
+	assert_memory_equal(all, chosen, (size_t)rows * sizeof *all);
 }
 
 static void test_rows(void **state)
@@ -471,7 +509,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_greedy),   cmocka_unit_test(test_not_finite), cmocka_unit_test(test_drawn),
 		cmocka_unit_test(test_rows),     cmocka_unit_test(test_seeds),      cmocka_unit_test(test_odd),
-		cmocka_unit_test(test_adjusted), cmocka_unit_test(test_logprobs),
+		cmocka_unit_test(test_adjusted), cmocka_unit_test(test_logprobs),   cmocka_unit_test(test_long_rows),
 	};
 	return jit_run(tests);
 }
