@@ -387,7 +387,7 @@ static struct chooser chooser_open(struct codegen *g, const struct gpu_kernel *g
 	                    .places = block_shared(g, "places", g->i32, warps),
 	                    .largest = block_shared(g, "largest", g->f32, threads),
 	                    .bound = block_shared(g, "bound", g->f32, 1),
-	                    .count = block_shared(g, "count", g->i32, 1),
+	                    .count = block_shared(g, "reached", g->i32, 1),
 	                    .top = block_shared(g, "top", g->f32, 1),
 	                    .kept = block_shared(g, "kept", g->f32, ROOM),
 	                    .kept_at = block_shared(g, "kept_at", g->i32, ROOM)};
