@@ -11,7 +11,7 @@
 static struct counts {
 	int eager, captured, launched, dropped, last;
 } counts;
-static bool capturing, asks_host;
+static bool capturing, asks_host, under_way; /* under_way: what was launched may still run */
 
 static void begin_graph(struct device *d)
 {
@@ -37,11 +37,19 @@ static void launch_graph(struct device *d, void *graph)
 	(void)d;
 	counts.last = *(int *)graph;
 	counts.launched++;
+	under_way = true;
+}
+
+static void wait_for_all(struct device *d)
+{
+	(void)d;
+	under_way = false;
 }
 
 static void drop_graph(struct device *d, void *graph)
 {
 	(void)d;
+	assert_false(under_way);
 	free(graph);
 	counts.dropped++;
 }
@@ -58,7 +66,7 @@ static const struct device_queue queue = {
 	.begin_graph = begin_graph, .end_graph = end_graph, .launch_graph = launch_graph, .drop_graph = drop_graph};
 static const dr_step_fn steps[DR_PHASES] = {program, program};
 static const struct generated generated = {.steps = steps};
-static struct device device;
+static struct device device = {.sync = wait_for_all};
 static struct options options;
 static struct job job = {.generated = &generated, .options = &options};
 static struct step_head head;
@@ -71,7 +79,7 @@ static struct rank open_rank(void)
 	device.queue = &queue;
 	head = (struct step_head){.phase = DR_DECODE};
 	counts = (struct counts){0};
-	asks_host = false;
+	asks_host = under_way = false;
 	options.sync = 0;
 	return r;
 }
