@@ -31,6 +31,17 @@ struct overlays compilation_overlays(const struct compilation *c, struct arena *
 	return overlays_with(a, &c->options->sema.overlays, c->spec, text);
 }
 
+/* What the command makes of a deployment. */
+static const char *product(const struct options *o)
+{
+	switch (o->command) {
+	case COMMAND_GRAPH:  return "a graph";
+	case COMMAND_REPORT: return "a report";
+	case COMMAND_TRACE:  return "a trace";
+	default:             return o->emit == EMIT_LAUNCHER ? "a launcher" : "generated code";
+	}
+}
+
 /* What can be checked but not built. */
 static void refuse_to_build(struct compilation *c, const struct deploy *d)
 {
@@ -39,9 +50,8 @@ static void refuse_to_build(struct compilation *c, const struct deploy *d)
 	if (!d->has_auto)
 		return;
 	const char *text = c->sources.files.at[d->auto_span.file].text + d->auto_span.lo;
-	struct diag *diag =
-		diag_report(&c->sink, DIAG_E0804, d->auto_span, "`%.*s` is left open: a launcher needs a decided plan",
-	                (int)(d->auto_span.hi - d->auto_span.lo), text);
+	struct diag *diag = diag_report(&c->sink, DIAG_E0804, d->auto_span, "`%.*s` is left open: %s needs a decided plan",
+	                                (int)(d->auto_span.hi - d->auto_span.lo), text, product(c->options));
 	if (c->lock)
 		diag_note(&c->sink, diag, "%s", lock_trouble(&c->arena, c->lock));
 	diag_help(&c->sink, diag, "`deployc search` chooses the value, and keeps it in a lock");
@@ -245,6 +255,8 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 
 static bool deliver(struct compilation *c, struct planned *p)
 {
+	if (sema_guessed(c->sema))
+		return false;
 	if (p->deploy->program)
 		text_add(&c->checked, "%s", planner_summary(&p->arena, p->deploy, p->schedule, p->training));
 	if (c->options->command == COMMAND_PLAN && p->deploy->program && !p->deploy->refused)

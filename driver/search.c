@@ -302,7 +302,7 @@ static int search_all(struct search *s)
 	if (status != EXIT_OK)
 		return status;
 	s->deploy = n ? deploys[0] : NULL;
-	if (!s->deploy || !s->deploy->program || !search_knobs(s))
+	if (!s->deploy || !s->deploy->program || sema_guessed(k->sema) || !search_knobs(s))
 		return EXIT_ERRORS;
 	if (!search_space(s))
 		return EXIT_USAGE;

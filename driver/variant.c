@@ -29,7 +29,7 @@ static void plan(struct variant *v, struct compilation *c)
 		plan_deployment(c, p);
 	allow_apply(&c->sink, false);
 	list_codes(v, &c->sink);
-	if (p->deploy && p->deploy->program)
+	if (p->deploy && p->deploy->program && !sema_guessed(c->sema))
 		v->plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
 }
 

@@ -207,11 +207,43 @@ static bool same_key(const struct program *p, const struct rule *a, const struct
 	return true;
 }
 
+static const char *rule_text(struct arena *a, const struct deploy *d, const struct rule *r)
+{
+	struct text t = {.arena = a};
+	for (int i = 0; i < r->n_lhs; i++)
+		text_add(&t, "%s%s", i ? " * " : "", d->program->axes.at[r->lhs[i]].name);
+	text_add(&t, " -> %s", r->n_target ? "" : "none");
+	for (int i = 0; i < r->n_target; i++)
+		text_add(&t, "%s%s", i ? " * " : "", d->mesh.at[r->target[i]].name);
+	return t.at;
+}
+
+static void two_rules(const struct deploy *d, struct sink *sink, int axis, const struct rule *a, const struct rule *b)
+{
+	const struct rule *second = b->in_deploy || !a->in_deploy ? b : a, *first = second == b ? a : b;
+	struct text where = {.arena = sink->arena};
+	if (second->region)
+		text_add(&where, " in `%s`", second->region);
+	if (second->phase != PHASE_ANY)
+		text_add(&where, " in phase %s", phase_name(second->phase));
+	struct diag *diag = diag_report(sink, DIAG_E0504, second->span, "two rules of equal rank place `%s`%s",
+	                                d->program->axes.at[axis].name, where.n ? where.at : "");
+	diag_label(sink, diag, "`%s`", rule_text(sink->arena, d, second));
+	diag_related(sink, diag, first->span, "`%s`", rule_text(sink->arena, d, first));
+	diag_help(sink, diag,
+	          a->body == b->body ? "leave out one of them, or make it more specific"
+	                             : "make one more specific, or replace the first by repeating its left side");
+}
+
 static void add_rule(struct deployment *c, struct rule r)
 {
 	struct deploy *d = c->deploy;
 	for (int i = 0; i < d->rules.n; i++)
 		if (same_key(d->program, &d->rules.at[i], &r)) {
+			if (d->rules.at[i].body == r.body) { /* a later one replaces only those of other braces */
+				two_rules(d, c->sema->sink, r.lhs[0], &d->rules.at[i], &r);
+				c->bad = true;
+			}
 			d->rules.at[i] = r;
 			return;
 		}
@@ -225,6 +257,7 @@ void deployment_rules(struct deployment *c)
 		const struct node *n = item->item;
 		struct rule r = {.in_deploy = item->layer->in_deploy,
 		                 .in_user_file = !item->layer->module->is_std,
+		                 .body = item->layer,
 		                 .span = n->rule.lhs_span,
 		                 .target_span = n->rule.target_span};
 		if (n->rule.is_auto) {
@@ -264,32 +297,6 @@ static int rank(const struct deploy *d, const struct rule *r, int axis, int regi
 	    || (r->klass != CLASS_ANY && r->klass != klass))
 		return -1;
 	return ((r->phase != PHASE_ANY) << 16) + (deep << 1) + (r->klass != CLASS_ANY);
-}
-
-static const char *rule_text(struct arena *a, const struct deploy *d, const struct rule *r)
-{
-	struct text t = {.arena = a};
-	for (int i = 0; i < r->n_lhs; i++)
-		text_add(&t, "%s%s", i ? " * " : "", d->program->axes.at[r->lhs[i]].name);
-	text_add(&t, " -> %s", r->n_target ? "" : "none");
-	for (int i = 0; i < r->n_target; i++)
-		text_add(&t, "%s%s", i ? " * " : "", d->mesh.at[r->target[i]].name);
-	return t.at;
-}
-
-static void two_rules(const struct deploy *d, struct sink *sink, int axis, const struct rule *a, const struct rule *b)
-{
-	const struct rule *second = b->in_deploy || !a->in_deploy ? b : a, *first = second == b ? a : b;
-	struct text where = {.arena = sink->arena};
-	if (second->region)
-		text_add(&where, " in `%s`", second->region);
-	if (second->phase != PHASE_ANY)
-		text_add(&where, " in phase %s", phase_name(second->phase));
-	struct diag *diag = diag_report(sink, DIAG_E0504, second->span, "two rules of equal rank place `%s`%s",
-	                                d->program->axes.at[axis].name, where.n ? where.at : "");
-	diag_label(sink, diag, "`%s`", rule_text(sink->arena, d, second));
-	diag_related(sink, diag, first->span, "`%s`", rule_text(sink->arena, d, first));
-	diag_help(sink, diag, "make one more specific, or replace the first by repeating its left side");
 }
 
 const struct rule *deploy_rule(const struct deploy *d, struct sink *sink, int axis, int region, int phase, int klass)

@@ -220,6 +220,8 @@ void offer_int(struct sema *s, struct diag *d, struct val v, struct span at);
 const char *type_text(struct sema *s, const struct node *t);
 void report_unknown_name(struct scope *s, const char *name, struct span at); /* E0101 with a suggestion */
 
+/* The items of a source. What does not parse is repaired, which is a guess. */
+struct nodes sema_parse(struct sema *s, uint32_t source);
 /* diag_report, but a mistake that was reported before is returned as a copy that is not printed, so it gets no label
  * twice. */
 struct diag *sema_report(struct sema *s, enum diag_code code, struct span at, const char *fmt, ...)
@@ -279,6 +281,7 @@ struct sema {
 	int within;                /* records checked so far within the outermost one */
 	int making;                /* depth of records being made, each for the previous one */
 	bool unwinding;            /* a record that contains itself was reported: evaluate no more fields */
+	bool guessed;              /* wrong text or an unknown import was read as what was probably meant */
 	VEC(struct walked) walked; /* models whose programs were walked */
 	VEC(struct trained) trained;
 	VEC(struct reference) references;

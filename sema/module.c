@@ -119,6 +119,7 @@ static struct def *imported(struct sema *s, struct module *m, struct module *fro
 			diag_help(s->sink, e, "did you mean `%s`?", near);
 			diag_fix(s->sink, e, name.span, near);
 			d = module_own(from, near);
+			s->guessed = true;
 			bind(s, m, (struct binding){.name = near, .def = d, .span = name.span});
 		}
 	}
@@ -313,7 +314,7 @@ static struct module *module_open(struct sema *s, struct module m, struct span u
 	struct loading frame = {out, use, s->loading, s->loading ? s->loading->depth + 1 : 1};
 	s->loading = &frame;
 	out->loading = true;
-	out->items = parse_module(s->arena, s->names, s->sink, m.source);
+	out->items = sema_parse(s, m.source);
 	for (int i = 0; i < out->items.n; i++)
 		module_item(s, out, out->items.at[i]);
 	out->loading = false;

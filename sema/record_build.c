@@ -6,7 +6,7 @@
 struct laying {
 	struct record *r;
 	struct layer *l;
-	bool quiet;
+	bool quiet, conditional; /* conditional: in a `when` of a map, which may replace entries before it */
 	const char *region, *phase, *klass;
 	struct span region_span, phase_span, klass_span;
 };
@@ -294,6 +294,19 @@ static void lay_named(struct laying *b, const struct node *item)
 
 /* ---- sets ------------------------------------------------------------------------------------ */
 
+/* A value given twice in one body: the first would be dropped. What a refinement sets again is another layer's. */
+static void check_first(struct laying *b, const struct field *f, struct ident name)
+{
+	const struct field_set *last = f && f->sets.n ? &f->sets.at[f->sets.n - 1] : NULL;
+	if (!last || last->layer != b->l || b->conditional)
+		return;
+	bool partial = b->r->partial;
+	struct diag *d = refuse(b, DIAG_E0106, name.span, "`%s` is set twice", name.name);
+	b->r->partial = partial;
+	diag_related(b->r->sema->sink, d, last->span, "first here");
+	diag_help(b->r->sema->sink, d, "leave out one of them");
+}
+
 static struct path path_tail(struct path p)
 {
 	return (struct path){p.at + 1, p.n - 1, span_join(p.at[1].span, p.at[p.n - 1].span)};
@@ -315,7 +328,9 @@ static void lay_entry(struct laying *b, const struct node *item)
 	struct text key = {.arena = a};
 	for (int i = 0; i < p.n; i++)
 		text_add(&key, "%s%s", i ? "." : "", p.at[i].name);
-	struct field *f = record_add(b->r, names_str(b->r->sema->names, key.at), FIELD_PLAIN, b->l, p.span);
+	const char *name = names_str(b->r->sema->names, key.at);
+	check_first(b, record_field(b->r, name), (struct ident){name, p.span});
+	struct field *f = record_add(b->r, name, FIELD_PLAIN, b->l, p.span);
 	f->type = b->r->element;
 	struct field_set set = {.value = item->set.value, .layer = b->l, .span = p.span};
 	vec_push(a, &f->sets, set);
@@ -348,6 +363,8 @@ static void push_set(struct laying *b, struct field *f, struct ident name, struc
 		diag_related(b->r->sema->sink, d, f->span, "declared here");
 		return;
 	}
+	if (!set.is_sub)
+		check_first(b, f, name);
 	vec_push(b->r->sema->arena, &f->sets, set);
 	if (set.place && set.place->kind != PLACE_NONE) {
 		f->place = set.place;
@@ -415,8 +432,10 @@ static void lay_when(struct laying *b, const struct node *item)
 		refuse(b, DIAG_E0203, item->when.cond->span, "the condition of `when` is a Bool, found %s",
 		       val_kind_text(s, c));
 	struct nodes body = c.kind == V_BOOL && c.b ? item->when.then : item->when.other;
+	struct laying inner = *b;
+	inner.conditional = true;
 	for (int i = 0; c.kind == V_BOOL && i < body.n; i++)
-		lay_item(b, body.at[i]);
+		lay_item(&inner, body.at[i]);
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */

@@ -232,12 +232,27 @@ static struct val element_list(struct record *r, const struct field *list, struc
 	return val_list(elements.at, elements.n);
 }
 
-static bool has_elements(const struct record *r, const struct field *list)
+/* The first named element of a list; NULL: it has none. */
+static const struct field *first_element(const struct record *r, const struct field *list)
 {
 	for (int i = 0; i < r->fields.n; i++)
 		if (r->fields.at[i]->sort == FIELD_ELEMENT && !strcmp(r->fields.at[i]->list, list->name))
-			return true;
-	return false;
+			return r->fields.at[i];
+	return NULL;
+}
+
+/* Reports a list that is set and has elements as well, which its value would drop. */
+static struct val both_ways(struct sema *s, const struct field *list, const struct field *element)
+{
+	bool users;
+	struct span set = given_at(list, &users), first = given_at(element, &users);
+	struct diag *d =
+		sema_report(s, DIAG_E0106, set, "`%s` is set, and has the element `%s`, which its value would drop", list->name,
+	                element->name);
+	diag_related(s->sink, d, first, "the element");
+	diag_help(s->sink, d, "give the list in one way: refine the element, `%s { ... }`, or add one, `%s name { ... }`",
+	          element->name, list->name);
+	return val_bad();
 }
 
 /* The last set, or the default, refined by the bodies after it. *given false: there is none. */
@@ -311,8 +326,9 @@ static struct val field_value(struct record *r, struct field *f, struct span use
 		diag_related(r->sema->sink, d, f->span, "declared here");
 		return val_bad();
 	}
-	if (!f->sets.n && type_is(f->type, "List") && has_elements(r, f))
-		return element_list(r, f, use); /* in place of the default */
+	const struct field *element = type_is(f->type, "List") ? first_element(r, f) : NULL;
+	if (element)
+		return f->sets.n ? both_ways(r->sema, f, element) : element_list(r, f, use); /* in place of the default */
 	struct val v = given_value(r, f, &given);
 	if (!given)
 		return unset(r, f, use);

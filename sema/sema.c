@@ -46,12 +46,20 @@ static const char *library_name(struct file_text text)
 	return NULL;
 }
 
+struct nodes sema_parse(struct sema *s, uint32_t source)
+{
+	int before = s->sink->errors;
+	struct nodes items = parse_module(s->arena, s->names, s->sink, source);
+	s->guessed |= s->sink->errors > before;
+	return items;
+}
+
 /* -D path=value: an item in a source of its own, so that mistakes in it have a location. */
 static struct nodes parse_override(struct sema *s, const struct suggestion *set)
 {
 	const char *text = arena_printf(s->arena, "%s = %s\n", set->path, set->value);
 	uint32_t file = sources_add(s->sink->sources, "<command line>", "<command line>", text, strlen(text));
-	return parse_module(s->arena, s->names, s->sink, file);
+	return sema_parse(s, file);
 }
 
 /* Is it an item that sets a field? Else a report was made. */
@@ -64,8 +72,11 @@ static bool sets_field(struct sema *s, const struct node *item)
 
 const struct node *sema_item(struct sema *s, struct suggestion value)
 {
+	bool guessed = s->guessed;
+	s->guessed = false;
 	struct nodes items = parse_override(s, &value);
-	bool sets = items.n > 0;
+	bool sets = items.n > 0 && !s->guessed;
+	s->guessed = guessed; /* the item is not used */
 	for (int i = 0; i < items.n; i++)
 		sets &= sets_field(s, items.at[i]);
 	if (sets && items.n > 1)
@@ -173,6 +184,8 @@ void sema_load_library(struct sema *s, int i)
 }
 
 const char *sema_library(int i) { return stdlib[i].name; }
+
+bool sema_guessed(const struct sema *s) { return s->guessed; }
 
 struct deploy **sema_deploys(struct sema *s, int *n)
 {

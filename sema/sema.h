@@ -31,6 +31,7 @@ struct rule {
 	int phase, klass;      /* PHASE_ANY, CLASS_ANY */
 	bool in_deploy;        /* in the deployment, not in a template */
 	bool in_user_file;     /* in a user's file, not in the library */
+	const void *body;      /* identity of the braces that it is written in */
 	struct span span, target_span;
 };
 
@@ -136,6 +137,9 @@ struct sema *sema_new(struct arena *arena, struct names *names, struct sink *sin
 /* Loads `path`, or standard input if it is "-", and its imports, and checks every declaration. false: the file could
  * not be read (errno). */
 bool sema_load(struct sema *s, const char *path);
+/* Was text that does not parse, or an import that does not exist, reported and read as what was probably meant? Then
+ * checks go on, but a plan would be one of something else. */
+bool sema_guessed(const struct sema *s);
 /* The deployments of the loaded file, in order. If the model or workload has errors, program == NULL and nothing more
  * is checked. */
 struct deploy **sema_deploys(struct sema *s, int *n);

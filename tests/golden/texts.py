@@ -53,6 +53,8 @@ COMMANDS = {
     "search": ["search", SPEC], "search_auto": ["search", "tests/golden/good/serve.deploy", "--deploy=Serve"],
     "search_output": ["search", SPEC, "-o", "/dev/null"], "search_several": ["search", "samples/own_plan.deploy"], "help_search": ["search", "--help"],
     "search_mistake": ["search", SPEC, "-D", "model.layers=none"], "search_many": ["search", SPEC, *[word for name in ("tp", "ep", "pp", "dp") for word in ("-D", f"plan.{name}=auto in 1..18")]],
+    **{f"{name}_guess": [*words, "tests/golden/e0101_unknown_import.deploy", *more] for name, words, more in (("plan", ["plan"], []), ("plan_json", ["plan", "--format=json"], []), ("graph", ["graph"], []), ("search", ["search"], []), ("what_if", ["what-if"], ["-D", "plan.tp=4,8"]), ("diff", ["diff"], ["-D", "plan.tp=4"]))},
+    "plan_repaired": ["plan", "tests/golden/e0003_open_bracket.deploy"], "set_repaired": ["plan", SPEC, "-D", "plan.tp=(2"], "trace_auto": ["trace", "tests/golden/good/serve.deploy", "--deploy=Serve", "-o", "/dev/null"],
     "graph_form": ["graph", SPEC, FORM], "graph_unknown_form": ["graph", SPEC, "--format=svg"], "graph_several": ["graph", "samples/own_plan.deploy"], "graph_training": ["graph", "tests/golden/good/serve.deploy", "--deploy=Train"],
     "graph_auto": ["graph", "tests/golden/good/serve.deploy", "--deploy=Serve"], "graph_nowhere": ["graph", SPEC, "-o", "/none/graph.dot"],  "several_deploys": ["plan", "samples/own_plan.deploy"],
     **{f"plan_{name}": ["plan", f"samples/{name}.deploy"] for name in ("tiny_llama", "tiny_mixtral", "mixtral_8x22b", "quickstart")},
