@@ -66,6 +66,14 @@ static void print_layers(struct report *r)
 /* Are the bytes of all caches known? */
 static bool has_cache(const struct plan *p) { return p->n_totals > 3 && !strcmp(p->totals[3].name, "total.kv"); }
 
+/* "128 to 1024" */
+static const char *lengths(const struct report *r)
+{
+	const struct workload *w = &r->deploy->work;
+	return w->seq_lo == w->seq_hi ? arena_printf(r->arena, "%lld", (long long)w->seq_hi)
+	                              : arena_printf(r->arena, "%lld to %lld", (long long)w->seq_lo, (long long)w->seq_hi);
+}
+
 static void print_totals(struct report *r)
 {
 	const struct total *t = r->plan->totals;
@@ -77,11 +85,8 @@ static void print_totals(struct report *r)
 		return;
 	text_add(&r->text, "  cache       %lld positions%s\n", (long long)w->cache,
 	         has_cache(r->plan) ? arena_printf(r->arena, ", %s in all", planner_bytes(r->arena, t[3].value)) : "");
-	const char *prompts = w->seq_lo == w->seq_hi ? arena_printf(r->arena, "prompts of %lld", (long long)w->seq_hi)
-	                                             : arena_printf(r->arena, "prompts of %lld to %lld",
-	                                                            (long long)w->seq_lo, (long long)w->seq_hi);
-	text_add(&r->text, "  workload    %lld sequence%s, %s, at most %lld token%s generated\n", (long long)w->batch,
-	         plural(w->batch), prompts, (long long)w->output_hi, plural(w->output_hi));
+	text_add(&r->text, "  workload    %lld sequence%s, prompts of %s, at most %lld token%s generated\n",
+	         (long long)w->batch, plural(w->batch), lengths(r), (long long)w->output_hi, plural(w->output_hi));
 }
 
 static void print_step(struct report *r)
@@ -139,8 +144,8 @@ static void print_training(struct report *r)
 {
 	const struct training *t = r->plan->training;
 	const struct workload *w = &r->deploy->work;
-	text_add(&r->text, "  workload    training: %lld sequence%s of %lld, in %lld microbatch%s; %s%s\n",
-	         (long long)w->batch, plural(w->batch), (long long)w->seq_hi, (long long)t->pipeline.microbatches,
+	text_add(&r->text, "  workload    training: %lld sequence%s of %s, in %lld microbatch%s; %s%s\n",
+	         (long long)w->batch, plural(w->batch), lengths(r), (long long)t->pipeline.microbatches,
 	         t->pipeline.microbatches == 1 ? "" : "es", pipeline_order_name(t->pipeline.order),
 	         t->pipeline.chunks > 1 ? arena_printf(r->arena, ", %lld chunks a stage", (long long)t->pipeline.chunks)
 	                                : "");

@@ -355,7 +355,8 @@ static void check_links(struct timing *t, const double *members)
 {
 	for (int k = 0; k < t->machine->levels.n; k++)
 		if (members[k] > 1 && !figure_known(t->machine->levels.at[k].link.bandwidth))
-			lack(t, arena_printf(t->arena, "level `%s`", t->machine->levels.at[k].name), "no link");
+			lack(t, arena_printf(t->arena, "level `%s`", t->machine->levels.at[k].name),
+			     t->machine->levels.at[k].link.name ? "a link without a bandwidth" : "no link");
 }
 
 /* By the efficiency that the spec states: bandwidth and the links' latencies alone. */

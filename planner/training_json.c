@@ -25,6 +25,18 @@ static json_t *bytes_of(const struct training_memory *m)
 	return bytes;
 }
 
+/* null: the workload has one length. */
+static json_t *mean_of(const struct training *t, struct arena *scratch)
+{
+	double length, seconds;
+	if (!training_mean_step(t, scratch, &length, &seconds))
+		return json_null();
+	json_t *mean = json_object();
+	json_set(mean, "length", json_figure(length));
+	json_set(mean, "seconds", json_figure(seconds));
+	return mean;
+}
+
 static json_t *time_of(const struct training *t)
 {
 	struct arena scratch = {.heap = t->arena->heap};
@@ -50,6 +62,7 @@ static json_t *time_of(const struct training *t)
 	json_set(object, "forward", json_figure(time.forward));
 	json_set(object, "backward", json_figure(time.backward));
 	json_set(object, "bodies", layers);
+	json_set(object, "mean", mean_of(t, &scratch));
 	bool lacks = time.lacks != NULL;
 	arena_free(&scratch);
 	if (!lacks)

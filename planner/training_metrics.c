@@ -33,6 +33,19 @@ struct metrics training_metrics(const struct training *t, struct arena *arena)
 	return m;
 }
 
+bool training_mean_step(const struct training *t, struct arena *arena, double *length, double *seconds)
+{
+	const struct workload *w = &t->deploy->work;
+	struct deploy deploy = *t->deploy;
+	struct training mean = *t;
+	deploy.work.seq_hi = w->seq_lo + (w->seq_hi - w->seq_lo) / 2;
+	mean.deploy = &deploy;
+	mean.tokens = t->tokens * (double)deploy.work.seq_hi / (double)w->seq_hi;
+	*length = (double)deploy.work.seq_hi;
+	*seconds = w->seq_lo < w->seq_hi ? training_time_of(&mean, arena).seconds : ABSENT;
+	return figure_known(*seconds);
+}
+
 static void print_share(struct text *out, struct arena *a, const struct training_time *time, const char *what,
                         double seconds)
 {
@@ -81,4 +94,7 @@ void training_print_times(struct text *out, struct arena *a, const struct traini
 	print_share(out, a, &time, "gradients over ranks", time.sync);
 	print_share(out, a, &time, "optimizer", time.optimizer);
 	print_share(out, a, &time, "what the engine adds", time.fixed);
+	double length, seconds;
+	if (training_mean_step(t, a, &length, &seconds))
+		text_add(out, "    of sequences of the mean length, %.0f: %s\n", length, metric_seconds(a, seconds));
 }

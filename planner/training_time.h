@@ -59,6 +59,9 @@ struct training_time {
 };
 /* training_time.c */
 struct training_time training_time_of(const struct training *t, struct arena *arena);
+/* Of a workload with a range of lengths: a step whose sequences all have the mean of the shortest and the longest,
+ * which is less than the longest. false: it has one length, or nothing can be timed. */
+bool training_mean_step(const struct training *t, struct arena *arena, double *length, double *seconds);
 
 /* training_passes.c: row operations that one kernel runs. training_in_memory (training.h) says what they write. */
 struct training_pass {

@@ -58,7 +58,7 @@ static void check_context(struct deployment *c, int64_t prompt, int64_t output)
 	diag_note(sink, d, "positions: %lld + %lld - 1 = %lld; the last token is not read back", (long long)prompt,
 	          (long long)output, (long long)(prompt + output - 1));
 	int64_t longest = max - output + 1, lo = c->deploy->work.seq_lo;
-	bool is_range = lo < c->deploy->work.seq_hi && !c->deploy->work.training;
+	bool is_range = lo < c->deploy->work.seq_hi;
 	struct suggestion value = {
 		"workload.seq",
 		is_range ? arena_printf(sink->arena, "%lld..%lld", (long long)(lo < longest ? lo : longest), (long long)longest)

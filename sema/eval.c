@@ -2,6 +2,7 @@
 #include "eval.h"
 #include <math.h>
 #include <string.h>
+#include "record.h"
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
@@ -319,17 +320,49 @@ static struct val eval_list(struct scope *s, const struct node *e, const struct 
 	return bad ? val_bad() : bounded_list(s->sema, at, e->list.n, e->span);
 }
 
+static void no_entry(struct sema *s, const struct record *map, const struct node *e, const char *key)
+{
+	struct span at = e->call.args.at[0]->span;
+	struct text all = {.arena = s->arena};
+	const struct index *known = &map->index;
+	for (int i = 0; i < known->n; i++)
+		text_add(&all, "%s`%s`", i ? ", " : "", known->name[i]);
+	struct diag *d = sema_report(s, DIAG_E0201, at, "the map has no entry `%s`", key);
+	diag_related(s->sink, d, e->call.f->span, "the map");
+	if (known->n)
+		diag_note(s->sink, d, "its entries: %s", all.at);
+	diag_suggest(s->sink, d, at, nearest_name(key, known->name, known->n));
+}
+
+/* `peak[f16]`. As in the map itself, the key is not a name to be looked up. */
+static struct val map_entry(struct scope *s, struct record *map, const struct node *e)
+{
+	const struct node *arg = e->call.args.n == 1 ? e->call.args.at[0] : NULL;
+	const char *key = arg ? dotted_name(s->sema->arena, arg) : NULL;
+	if (!key) {
+		sema_report(s->sema, DIAG_E0203, e->span, "`[ ]` of a map needs one key, as it is written in the map");
+		return val_bad();
+	}
+	if (map->partial || record_field(map, key))
+		return record_field(map, key) ? record_member(s->sema, map, (struct ident){key, arg->span}) : val_bad();
+	no_entry(s->sema, map, e, key);
+	return val_bad();
+}
+
 static struct val eval_index(struct scope *s, const struct node *e)
 {
 	struct sema *sema = s->sema;
 	struct val list = eval(s, e->call.f, NULL);
+	if (list.kind == V_RECORD && record_is_map(list.record))
+		return map_entry(s, list.record, e);
 	struct val i = e->call.args.n == 1 ? eval(s, e->call.args.at[0], NULL) : val_none();
 	if (list.kind == V_BAD || i.kind == V_BAD)
 		return val_bad();
 	if (list.kind == V_UNKNOWN || i.kind == V_UNKNOWN)
 		return list.kind == V_UNKNOWN ? list : i;
 	if (list.kind != V_LIST)
-		sema_report(sema, DIAG_E0203, e->call.f->span, "`[ ]` needs a list, found %s", val_kind_text(sema, list));
+		sema_report(sema, DIAG_E0203, e->call.f->span, "`[ ]` needs a list or a map, found %s",
+		            val_kind_text(sema, list));
 	else if (e->call.args.n != 1 || i.kind != V_INT)
 		sema_report(sema, DIAG_E0203, e->span, "`[ ]` needs one Int, the index of an element");
 	else if (i.i >= 0 && i.i < list.list.n)

@@ -248,6 +248,17 @@ def links():
         raise Failed("parts that do not feel their links")
 
 
+def lengths():
+    """Bytes and times of a range of lengths are those of the longest; its mean is that of a workload of one length."""
+    some, longest, mean = (plan(SLOWER, f"workload.seq={seq}") for seq in ("512..2048", "2048", "1280"))
+    if some["training"]["stages"] != longest["training"]["stages"] or time_of(some) | {"mean": None} != time_of(longest):
+        raise Failed("a range that is not planned for its longest sequence")
+    if some["times"]["metrics"] != longest["times"]["metrics"]:
+        raise Failed("metrics of a range are not those of its longest sequence")
+    same("length", time_of(some)["mean"]["length"], 1280, 0)
+    same("mean", time_of(some)["mean"]["seconds"], time_of(mean)["seconds"], 1e-12)
+
+
 def published():
     """tests/accuracy/training: steps and layers that others published. docs/planner.md has the errors."""
     folder, errors = ROOT / "tests" / "accuracy" / "training", {}
@@ -286,7 +297,7 @@ def gradients_over_ranks():
             raise Failed(f"gradients of {values}: {spent} s")
 
 
-TESTS = {"gradients over ranks": gradients_over_ranks, "published steps": published, "parts of a step": parts_of_a_step, "operations of the model": model_operations, "bubbles": bubbles, "flat": flat, "links": links,
+TESTS = {"gradients over ranks": gradients_over_ranks, "published steps": published, "parts of a step": parts_of_a_step, "operations of the model": model_operations, "bubbles": bubbles, "flat": flat, "links": links, "lengths": lengths,
          "saved of a layer": saved_of_a_layer, "microbatches in flight": in_flight, "regions computed again": regions_computed_again,
          "states of a param": states_of_a_param, "ZeRO": zero, "parts are the whole": parts_are_the_whole}
 
