@@ -135,7 +135,8 @@ static bool emit_ast(struct compilation *c)
 
 static void print_plan(struct compilation *c, struct planned *p)
 {
-	const struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
+	struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
+	plan->goals = p->goals;
 	if (c->options->format == FORM_JSON)
 		json_array_append_new(c->plans, plan_json(plan));
 	else
@@ -191,7 +192,9 @@ static bool write_page(struct compilation *c, struct planned *p)
 	struct out_file out;
 	if (!p->schedule || !output_open(&c->arena, &out, c->options->output))
 		return false;
-	struct page *page = planner_page(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule, p->training), c->label);
+	struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
+	plan->goals = p->goals;
+	struct page *page = planner_page(&p->arena, plan, c->label);
 	allow_apply(&c->sink, false);
 	add_notes(c, page);
 	page_finish(&p->arena, page);

@@ -505,14 +505,14 @@ static bool asserted_format(struct goals *g, const struct node *type, enum dtype
 	return v.kind == V_DTYPE;
 }
 
-static void check_layout(struct goals *g, const struct node *item)
+static enum goal_verdict check_layout(struct goals *g, const struct node *item)
 {
 	struct sema *s = g->sema;
 	const struct node *type = item->claim.type;
 	const char *path = dotted_name(s->arena, item->claim.value);
 	if (!g->layouts || !path || !type->type.axes) {
 		sema_report(s, DIAG_W0811, item->span, "`assert` is not checked: it needs a layout");
-		return;
+		return GOAL_OPEN;
 	}
 	const char *want = asserted_layout(s->arena, type->type.axes);
 	enum dtype format = DTYPE_F32, have_format = DTYPE_F32;
@@ -521,7 +521,7 @@ static void check_layout(struct goals *g, const struct node *item)
 		const char *have = dag_layout(g->layouts, path, phase, &have_format);
 		if (!have) {
 			sema_report(s, DIAG_E0101, item->claim.value->span, "the model has no value `%s`", path);
-			return;
+			return GOAL_WRONG;
 		}
 		if (!strcmp(have, want) && (!formatted || format == have_format))
 			continue;
@@ -529,8 +529,9 @@ static void check_layout(struct goals *g, const struct node *item)
 		                             formatted ? dtype_name(have_format) : "", have, phase_name(phase),
 		                             formatted ? dtype_name(format) : "", want);
 		diag_help(s->sink, d, "a layout follows from the plan's rules in its region: change a rule, or the assertion");
-		return;
+		return GOAL_FALSE;
 	}
+	return GOAL_CONFIRMED;
 }
 
 static struct scope scope_of(struct goals *g, const struct placed *goal)
@@ -549,25 +550,61 @@ struct val goal_value(struct goals *g, const struct placed *goal, const struct n
 	return eval(&scope, e, NULL);
 }
 
-static void check_goal(struct goals *g, const struct placed *goal)
+static enum goal_verdict check_goal(struct goals *g, const struct placed *goal)
 {
 	struct sema *s = g->sema;
 	const struct node *item = goal->item;
 	struct scope scope = scope_of(g, goal);
-	if (item->kind == N_ASSERT_TYPE) {
-		check_layout(g, item);
-		return;
-	}
+	if (item->kind == N_ASSERT_TYPE)
+		return check_layout(g, item);
 	const char *word = item->kind == N_ASSERT ? "assert" : "require";
 	struct val v = eval(&scope, item->claim.value, NULL);
 	if (item->kind != N_ASSERT && item->kind != N_REQUIRE)
-		return;
+		return GOAL_WRONG;
 	if (v.kind == V_UNKNOWN && !follows_from_error(g->self.deploy, v.name))
-		goal_decide(g, &scope, item, arena_printf(s->arena, "`%s`", v.name));
-	else if (v.kind == V_BOOL && !v.b)
+		return goal_decide(g, &scope, item, arena_printf(s->arena, "`%s`", v.name));
+	if (v.kind == V_BOOL && !v.b)
 		is_false(g, &scope, item);
-	else if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN && v.kind != V_AUTO)
+	if (v.kind == V_BOOL)
+		return v.b ? GOAL_CONFIRMED : GOAL_FALSE;
+	if (v.kind != V_BOOL && v.kind != V_BAD && v.kind != V_UNKNOWN && v.kind != V_AUTO)
 		sema_report(s, DIAG_E0203, item->claim.value->span, "`%s` expects Bool, found %s", word, val_show(s, v));
+	return GOAL_WRONG;
+}
+
+const char *goal_verdict_name(enum goal_verdict v)
+{
+	static const char *const names[GOAL_VERDICTS] = {[GOAL_WRONG] = "wrong",           [GOAL_CONFIRMED] = "confirmed",
+	                                                 [GOAL_FALSE] = "false",           [GOAL_PROVED] = "proved",
+	                                                 [GOAL_IMPOSSIBLE] = "impossible", [GOAL_HOLDS] = "holds",
+	                                                 [GOAL_FAILS] = "fails",           [GOAL_OPEN] = "open"};
+	return names[v];
+}
+
+/* On one line. */
+static const char *in_one_line(struct arena *a, const char *text)
+{
+	struct text t = {.arena = a};
+	while (*text) {
+		size_t n = strcspn(text, " \t\n");
+		text_add(&t, "%.*s", (int)n, text);
+		text += n;
+		size_t gap = strspn(text, " \t\n");
+		text_add(&t, "%s", gap && text[gap] ? " " : "");
+		text += gap;
+	}
+	return t.n ? t.at : "";
+}
+
+static void list_verdict(struct goals *g, const struct node *item, enum goal_verdict v, struct goal_list *out)
+{
+	if (item->kind != N_ASSERT && item->kind != N_REQUIRE && item->kind != N_ASSERT_TYPE)
+		return;
+	struct span at = item->kind == N_ASSERT_TYPE ? span_join(item->claim.value->span, item->claim.type->span)
+	                                             : item->claim.value->span;
+	const char *text = in_one_line(g->sema->arena, source_text(g->sema, at));
+	struct judged_goal goal = {item->kind == N_REQUIRE, text, item->claim.message, v};
+	vec_push(g->sema->arena, out, goal);
 }
 
 struct goals goals_of(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
@@ -584,9 +621,12 @@ struct goals goals_of(struct sema *sema, const struct deploy *d, const struct lo
 }
 
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
-                   const struct training *t, const struct target *target)
+                   const struct training *t, const struct target *target, struct goal_list *out)
 {
 	struct goals g = goals_of(sema, d, l, s, t, target);
-	for (int i = 0; i < d->record->goals.n; i++)
-		check_goal(&g, &d->record->goals.at[i]);
+	for (int i = 0; i < d->record->goals.n; i++) {
+		enum goal_verdict v = check_goal(&g, &d->record->goals.at[i]);
+		if (out)
+			list_verdict(&g, d->record->goals.at[i].item, v, out);
+	}
 }

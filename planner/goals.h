@@ -58,7 +58,7 @@ const struct metrics *goal_metrics(struct goals *g, struct subject *s);
 struct val goal_figure(struct goals *g, const struct subject *of, const char *name, enum metric unit,
                        const struct estimate *e, struct dims dims);
 /* Decides a goal that names metrics, and reports E0801, E0808 or W0811. */
-void goal_decide(struct goals *g, struct scope *scope, const struct node *item, const char *open);
+enum goal_verdict goal_decide(struct goals *g, struct scope *scope, const struct node *item, const char *open);
 
 /* goal_parts.c */
 /* Another deployment of the file, planned in silence; NULL: there is none of that name. */

@@ -39,5 +39,5 @@ void passes_run(const struct passes *with, struct planned *p)
 		planner_lint(&p->arena, with->sink, p->local, p->schedule);
 	}
 	if (!with->no_goals)
-		planner_goals(with->sema, d, p->local, p->schedule, p->training, with->target);
+		planner_goals(with->sema, d, p->local, p->schedule, p->training, with->target, &p->goals);
 }

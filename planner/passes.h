@@ -11,6 +11,7 @@ struct planned {
 	struct local *local;
 	struct schedule *schedule;
 	struct training *training; /* of a Training workload */
+	struct goal_list goals;    /* that were judged */
 };
 
 struct passes {

@@ -44,6 +44,7 @@ struct plan {
 	VEC(struct plan_collective) collectives; /* in the order of the programs */
 	int *line_of;                            /* [schedule.collectives.n]: index into `collectives` */
 	struct metrics metrics;
+	struct goal_list goals; /* set by the caller; none: they were not judged */
 };
 
 /* plan.c. `s` and `t` NULL: only what is known of the model. Everything is in the arena. */

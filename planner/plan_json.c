@@ -175,6 +175,21 @@ static json_t *collectives_of(const struct plan *p)
 	return array;
 }
 
+static json_t *goals_of_plan(const struct goal_list *goals)
+{
+	json_t *array = json_array();
+	for (int i = 0; i < goals->n; i++) {
+		const struct judged_goal *g = &goals->at[i];
+		json_t *goal = json_object();
+		json_set(goal, "kind", json_string(g->required ? "require" : "assert"));
+		json_set(goal, "text", json_text(g->text));
+		json_set(goal, "message", json_text_or_null(g->message));
+		json_set(goal, "verdict", json_string(goal_verdict_name(g->verdict)));
+		json_array_append_new(array, goal);
+	}
+	return array;
+}
+
 static const char *status_of(const struct plan *p)
 {
 	return p->schedule                ? "scheduled"
@@ -206,5 +221,6 @@ json_t *plan_json(const struct plan *p)
 	json_set(plan, "collectives", scheduled ? collectives_of(p) : json_array());
 	json_set(plan, "training", p->training ? training_json(p->training) : json_null());
 	json_set(plan, "times", scheduled || p->training ? plan_times_json(p) : json_null());
+	json_set(plan, "goals", goals_of_plan(&p->goals));
 	return plan;
 }

@@ -48,11 +48,34 @@ void planner_fit(struct arena *arena, struct names *names, struct sink *sink, co
 /* The same for training: E0701 where what is counted exactly does not fit, W0706 where the rest decides. */
 void planner_fit_training(struct arena *arena, struct names *names, struct sink *sink, const struct training *t);
 
+/* What is decided of a goal, in the words of docs/plans.md. */
+enum goal_verdict {
+	GOAL_WRONG,      /* it has a mistake, or follows from one: reported */
+	GOAL_CONFIRMED,  /* exact, and true */
+	GOAL_FALSE,      /* exact, and false */
+	GOAL_PROVED,     /* true whatever happens, by bytes, counts and peaks alone */
+	GOAL_IMPOSSIBLE, /* false, by the same */
+	GOAL_HOLDS,      /* predicted, over the 90% interval */
+	GOAL_FAILS,      /* predicted to fail */
+	GOAL_OPEN,
+	GOAL_VERDICTS
+};
+const char *goal_verdict_name(enum goal_verdict v); /* "holds" */
+struct judged_goal {
+	bool required;       /* `require`, else `assert` */
+	const char *text;    /* the expression, as it is written */
+	const char *message; /* NULL: the author gave none */
+	enum goal_verdict verdict;
+};
+struct goal_list {
+	struct judged_goal *at;
+	int n, cap;
+};
 /* goals.c: `require`, `assert`, `prefer` of a deployment: E0802, E0806, E0807, W0811. `l` NULL: what needs layouts is
  * undecided; `s` and `t` NULL: so is what needs bytes. target: what other deployments that goals name are planned for.
- */
+ * out: gets the verdicts, in the arena of `sema`; or NULL. */
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
-                   const struct training *t, const struct target *target);
+                   const struct training *t, const struct target *target, struct goal_list *out);
 
 /* lint.c, lint_step.c, lint_traffic.c: W0511 to W0519, W0604, W0607, W0905. `s` may be NULL. */
 void planner_lint(struct arena *arena, struct sink *sink, struct local *l, const struct schedule *s);

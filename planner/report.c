@@ -1,6 +1,6 @@
 /* The text of `deployc plan`: mesh, stages, parameters, bytes of a rank, collectives with their causes. */
 #include "metrics_text.h"
-#include "plan.h"
+#include "report.h"
 #include "training.h"
 #include <string.h>
 
@@ -116,6 +116,33 @@ static void print_usable(struct report *r, double peak)
 		         planner_bytes(r->arena, usable), 100 * (1 - peak / usable));
 }
 
+static const char *stages_label(const struct report *r, struct stage_range range)
+{
+	return range.end == range.begin + 1 ? arena_printf(r->arena, "stage %d", range.begin)
+	                                    : arena_printf(r->arena, "stages %d..%d", range.begin, range.end - 1);
+}
+
+enum { SERVING_PARTS = 4, TRAINING_PARTS = 5 };
+
+static void serving_parts(const struct memory *m, struct bar_part *out)
+{
+	const struct bar_part parts[SERVING_PARTS] = {{"weights", 'w', m->weights},
+	                                              {"cache", 'k', m->kv},
+	                                              {"activations", 'a', m->activations},
+	                                              {"communication", 'c', m->comm}};
+	memcpy(out, parts, sizeof parts);
+}
+
+static void training_parts(const struct training_memory *m, struct bar_part *out)
+{
+	const struct bar_part parts[TRAINING_PARTS] = {{"weights", 'w', m->weights},
+	                                               {"gradients", 'g', m->gradients},
+	                                               {"optimizer", 'o', m->optimizer},
+	                                               {"saved", 's', m->saved},
+	                                               {"working", 'x', m->working}};
+	memcpy(out, parts, sizeof parts);
+}
+
 static void print_memory(struct report *r)
 {
 	const struct schedule *s = r->schedule;
@@ -123,20 +150,57 @@ static void print_memory(struct report *r)
 	for (int i = 0; i < r->plan->stages.n; i++) {
 		struct stage_range range = r->plan->stages.at[i];
 		struct memory m = planner_stage_memory(s, range.begin);
-		const char *stages = range.end == range.begin + 1
-		                         ? arena_printf(r->arena, "stage %d", range.begin)
-		                         : arena_printf(r->arena, "stages %d..%d", range.begin, range.end - 1);
-		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s\n", stages, planner_bytes(r->arena, m.weights),
-		         planner_bytes(r->arena, m.kv), planner_bytes(r->arena, m.activations), planner_bytes(r->arena, m.comm),
+		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s\n", stages_label(r, range),
+		         planner_bytes(r->arena, m.weights), planner_bytes(r->arena, m.kv),
+		         planner_bytes(r->arena, m.activations), planner_bytes(r->arena, m.comm),
 		         planner_bytes(r->arena, m.peak));
 	}
-	print_usable(r, planner_stage_memory(s, planner_fullest_stage(s)).peak);
+	struct memory fullest = planner_stage_memory(s, planner_fullest_stage(s));
+	struct bar_part parts[SERVING_PARTS];
+	print_usable(r, fullest.peak);
+	serving_parts(&fullest, parts);
+	double scale = report_scale(&r->text, r->arena, parts, SERVING_PARTS, r->plan->usable);
+	for (int i = 0; i < r->plan->stages.n; i++) {
+		struct memory m = planner_stage_memory(s, r->plan->stages.at[i].begin);
+		serving_parts(&m, parts);
+		report_bar(&r->text, stages_label(r, r->plan->stages.at[i]), parts, SERVING_PARTS, scale);
+	}
 }
 
 static bool same_training(const struct training_memory *a, const struct training_memory *b)
 {
 	return a->weights == b->weights && a->gradients == b->gradients && a->optimizer == b->optimizer
 	       && a->saved == b->saved && a->working == b->working;
+}
+
+/* The stages from `begin` on that have equal bytes. */
+static struct stage_range equal_stages(const struct training *t, int begin)
+{
+	struct training_memory m = training_stage_memory(t, begin);
+	int end = begin + 1;
+	for (; end < t->pipeline.stages; end++) {
+		struct training_memory next = training_stage_memory(t, end);
+		if (!same_training(&m, &next))
+			break;
+	}
+	return (struct stage_range){begin, end};
+}
+
+static void print_training_bars(struct report *r)
+{
+	const struct training *t = r->plan->training;
+	int stage = 0;
+	struct training_memory fullest = training_fullest(t, &stage);
+	struct bar_part parts[TRAINING_PARTS];
+	print_usable(r, fullest.peak);
+	training_parts(&fullest, parts);
+	double scale = report_scale(&r->text, r->arena, parts, TRAINING_PARTS, r->plan->usable);
+	for (struct stage_range range = {0, 0}; range.end < t->pipeline.stages;) {
+		range = equal_stages(t, range.end);
+		struct training_memory m = training_stage_memory(t, range.begin);
+		training_parts(&m, parts);
+		report_bar(&r->text, stages_label(r, range), parts, TRAINING_PARTS, scale);
+	}
 }
 
 /* Stages of equal bytes are one line. */
@@ -149,25 +213,19 @@ static void print_training(struct report *r)
 	         t->pipeline.microbatches == 1 ? "" : "es", pipeline_order_name(t->pipeline.order),
 	         t->pipeline.chunks > 1 ? arena_printf(r->arena, ", %lld chunks a stage", (long long)t->pipeline.chunks)
 	                                : "");
+	report_grid(&r->text, r->arena, r->deploy);
 	text_add(
 		&r->text,
-		"\n  bytes of a rank        weights     gradients     optimizer         saved       working          peak\n");
-	struct training_memory next = training_stage_memory(t, 0);
-	for (int i = 0, end; i < t->pipeline.stages; i = end) {
-		struct training_memory m = next;
-		for (end = i + 1; end < t->pipeline.stages; end++) {
-			next = training_stage_memory(t, end);
-			if (!same_training(&m, &next))
-				break;
-		}
-		const char *stages =
-			end == i + 1 ? arena_printf(r->arena, "stage %d", i) : arena_printf(r->arena, "stages %d..%d", i, end - 1);
-		text_add(&r->text, "    %-16s %13s %13s %13s %13s %13s %13s\n", stages, planner_bytes(r->arena, m.weights),
-		         planner_bytes(r->arena, m.gradients), planner_bytes(r->arena, m.optimizer),
-		         planner_bytes(r->arena, m.saved), planner_bytes(r->arena, m.working), planner_bytes(r->arena, m.peak));
+		"\n  bytes of a rank    weights     gradients     optimizer         saved       working          peak\n");
+	for (struct stage_range range = {0, 0}; range.end < t->pipeline.stages;) {
+		range = equal_stages(t, range.end);
+		struct training_memory m = training_stage_memory(t, range.begin);
+		text_add(&r->text, "    %-12s %13s %13s %13s %13s %13s %13s\n", stages_label(r, range),
+		         planner_bytes(r->arena, m.weights), planner_bytes(r->arena, m.gradients),
+		         planner_bytes(r->arena, m.optimizer), planner_bytes(r->arena, m.saved),
+		         planner_bytes(r->arena, m.working), planner_bytes(r->arena, m.peak));
 	}
-	int stage = 0;
-	print_usable(r, training_fullest(t, &stage).peak);
+	print_training_bars(r);
 }
 
 /* ---- collectives ----------------------------------------------------------------------------- */
@@ -222,6 +280,7 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 		training_print_times(&r.text, arena, p->training);
 	}
 	if (!s) {
+		report_goals(&r.text, &p->goals);
 		text_add(&r.text, "  %s\n",
 		         p->training ? "training: planned, not built, in this version"
 		         : d->known  ? "not scheduled"
@@ -229,8 +288,10 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 		return r.text.at;
 	}
 	print_step(&r);
+	report_grid(&r.text, arena, d);
 	print_memory(&r);
 	report_times(&r.text, arena, s, &p->metrics);
+	report_goals(&r.text, &p->goals);
 	for (int i = 0; i < s->programs.n; i++)
 		print_collectives(&r, i);
 	return r.text.at;

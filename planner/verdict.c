@@ -220,27 +220,28 @@ static void report_missing(struct goals *g, const struct node *item, const char 
 	                              : "this version does not predict it");
 }
 
-void goal_decide(struct goals *g, struct scope *scope, const struct node *item, const char *open)
+enum goal_verdict goal_decide(struct goals *g, struct scope *scope, const struct node *item, const char *open)
 {
 	struct sema *s = g->sema;
 	const struct node *e = item->claim.value;
 	const char *word = item->kind == N_ASSERT ? "assert" : "require";
 	enum verdict proved = judged_at(g, scope, e, CORNER_BOUNDS);
 	if (proved == ALWAYS || proved == WRONG)
-		return;
+		return proved == ALWAYS ? GOAL_PROVED : GOAL_WRONG;
 	if (proved == NEVER) {
 		report_never(g, item, true);
-		return;
+		return GOAL_IMPOSSIBLE;
 	}
 	enum verdict predicted = judged_at(g, scope, e, CORNER_90);
 	if (predicted == NEVER)
 		report_never(g, item, false);
 	if (predicted != OPEN)
-		return;
+		return predicted == NEVER ? GOAL_FAILS : predicted == ALWAYS ? GOAL_HOLDS : GOAL_WRONG;
 	if (g->lacks || !g->n_used) {
 		report_missing(g, item, open);
-		return;
+		return GOAL_OPEN;
 	}
 	struct diag *d = sema_report(s, DIAG_W0811, e->span, "`%s` is open: %s", word, values_text(g));
 	note_basis(g, d);
+	return GOAL_OPEN;
 }

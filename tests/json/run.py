@@ -136,6 +136,61 @@ def check_times(times):
         check_step(step)
 
 
+def check_grid(plan, text):
+    """Each rank of the grid is where its coordinates and its unit of the innermost level say."""
+    axes = {axis["axis"]: axis for axis in plan["mesh"]}
+    lines = text.split("\n  ranks on ")[1].split("\n\n")[0].split("\n")[1:]
+    heads = {line.split()[0]: {match.end(): int(match[0]) for match in re.finditer(r"(?<= )\d+", line)} for line in lines if "|" not in line and "like these" not in line}
+    seen = set()
+    for label, row in (line.split("|") for line in lines if "|" in line):
+        cells = {len(label) + 1 + match.end(): int(match[0]) for match in re.finditer(r"\d+", row)}
+        first, last = min(cells.values()), max(cells.values())
+        same("a row", sorted(cells.values()), list(range(first, last + 1)))
+        for name, number in re.findall(r"([A-Za-z_]\w*) (\d+)", label):
+            same(f"{name} of rank {first}", coordinate(first, axes[name]) if name in axes else first // plan["levels"][0]["count"], int(number))
+            assert name in axes or name == plan["levels"][0]["level"], name
+        for name, columns in heads.items():
+            for end, rank in cells.items():
+                number = columns[max(at for at in columns if at <= end)]
+                start = 0 if coordinate(first, axes[name]) == 0 or f" {name} {coordinate(first, axes[name])}+" not in label else coordinate(first, axes[name])
+                same(f"{name} of rank {rank}", coordinate(rank, axes[name]), start + number)
+        seen |= set(cells.values())
+    same("ranks", (min(seen), max(seen)), (0, plan["ranks"] - 1))
+    assert "rows like these" in text or len(seen) == plan["ranks"], f"{len(seen)} ranks of {plan['ranks']}"
+
+
+def check_bars(plan, text):
+    """Each sign of a bar stands for a 60th of what a bar is."""
+    bars = re.findall(r"^    stages? (\d+)\S* +([a-z.]{60}) +([\d.]+)%$", text, re.M)
+    stages = plan["training"]["stages"] if plan["training"] else plan["stages"]
+    names = re.search(r"^    a bar is (.*), (what is usable|the fullest rank): (.*)$", text, re.M)
+    kinds = [word.split()[0] for word in names[3].split(", ")]
+    peak = max(stage["bytes"]["peak"] for stage in stages)
+    scale = plan["device"]["usable"] if names[2] == "what is usable" else peak
+    same("scale", shown(scale), names[1])
+    for first, bar, percent in bars:
+        found = stages[int(first)]["bytes"]
+        for sign, figure in zip(kinds, found.values()):
+            assert abs(bar.count(sign) - 60 * figure / scale) <= 1, f"{sign} of stage {first}"
+        assert bar == "".join(sign * bar.count(sign) for sign in [*kinds, "."]), bar
+        same("share of a bar", percent, f"{100 * found['peak'] / scale:.1f}")
+
+
+def check_pictures(plan, text):
+    if plan["status"] in ("scheduled", "training"):
+        check_bars(plan, text)
+        if plan["ranks"] > 1:
+            check_grid(plan, text)
+    goals = re.findall(r"^    (\w+) +(require|assert) +(.*)$", text.split("\n  goals\n")[-1], re.M) if "\n  goals\n" in text else []
+    same("goals", len(goals), len(plan["goals"]) if plan["status"] != "open" or goals else 0)
+    for (verdict, kind, line), goal in zip(goals, plan["goals"]):
+        same("goal", (verdict, kind), (goal["verdict"], goal["kind"]))
+        assert line == goal["text"] or line.endswith("...") and goal["text"].startswith(line[:-3]), line
+    names = [plan["deploy"], plan["model"] or "", plan["cluster"] or ""]
+    for line in text.splitlines():
+        assert len(line) <= 100 or line.startswith(("deploy ", "  layers", "  times", "  ranks on")) or " over " in line or any(len(name) > 20 for name in names), line
+
+
 def check_text(plan, text):
     """The text's figures are the document's."""
     lines = text.splitlines()
@@ -156,7 +211,7 @@ def check_text(plan, text):
     stages = {}
     for match in re.finditer(r"^    stages? (\d+)(?:\.\.(\d+))? +(.*)$", text, re.M):
         for i in range(int(match[1]), int(match[2] or match[1]) + 1):
-            stages[i] = re.findall(r"[\d.]+ [KMGTP]?i?B", match[3])
+            stages.setdefault(i, re.findall(r"[\d.]+ [KMGTP]?i?B", match[3]))
     for stage in plan["stages"]:
         same(f"bytes of stage {stage['stage']}", stages[stage["stage"]], [shown(stage["bytes"][kind]) for kind in [*KINDS, "peak"]])
     for stage in plan["training"]["stages"] if plan["training"] else []:
@@ -181,6 +236,7 @@ def check_plan(spec):
         if plan["times"]:
             check_times(plan["times"])
         check_text(plan, part)
+        check_pictures(plan, part)
 
 
 # ---- graphs -----------------------------------------------------------------------------------------------------------

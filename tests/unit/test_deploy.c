@@ -215,7 +215,7 @@ static void spec_reports(struct fixture *f, const char *text, enum diag_code cod
 	struct deploy **all = sema_deploys(s, &n);
 	assert_int_equal(n, 1);
 	if (all[0]->program)
-		planner_goals(s, all[0], NULL, NULL, NULL, NULL);
+		planner_goals(s, all[0], NULL, NULL, NULL, NULL, NULL);
 	if (f->sink.diags.n != 1)
 		diag_print(&f->sink, stderr);
 	assert_int_equal(f->sink.diags.n, 1);
