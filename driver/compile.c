@@ -45,7 +45,7 @@ static const char *product(const struct options *o)
 /* What can be checked but not built. */
 static void refuse_to_build(struct compilation *c, const struct deploy *d)
 {
-	if (d->needs_training)
+	if (d->needs_training && c->options->command != COMMAND_TRACE)
 		diag_report(&c->sink, DIAG_E0917, d->work.span, "training is planned, not built, in this version");
 	if (!d->has_auto)
 		return;
@@ -209,10 +209,10 @@ static bool write_page(struct compilation *c, struct planned *p)
 static bool write_trace(struct compilation *c, struct planned *p)
 {
 	struct out_file out;
-	if (!p->schedule)
+	if (!p->schedule && !p->training)
 		return false;
 	const struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
-	if (plan->metrics.lacks || (!plan->metrics.prefill && !plan->metrics.decode)) {
+	if (plan->metrics.lacks || (!plan->metrics.prefill && !plan->metrics.decode && !p->training)) {
 		complain("%s has no times: %s", p->deploy->name,
 		         plan->metrics.lacks ? plan->metrics.lacks : "no step is timed");
 		return false;

@@ -17,6 +17,7 @@ struct play {
 	} *order[2];                         /* by program: its runs, the same on every stage */
 	double *done[2]; /* by program: [microbatch * pieces + piece], when the result is sent; below 0: not yet */
 	double *end;     /* [stage * entries + entry], when the stage is ready for the next one */
+	struct pipeline_event *events; /* [stage * entries + entry], or NULL */
 	int64_t runs, entries;
 	struct stage {
 		int64_t warm_up, ran[2]; /* forwards before the first backward; runs of each program so far */
@@ -87,12 +88,15 @@ static bool advance(struct play *y, int64_t s)
 	/* The last piece's backward needs its own forward, which ran before it. */
 	if (ready < 0)
 		return false;
-	double sent = sending(y, program, piece), end = max(g->now, ready) + seconds_of(y, program, piece);
+	double start = max(g->now, ready), sent = sending(y, program, piece), end = start + seconds_of(y, program, piece);
 	done[piece] = end + sent;
 	g->now = end + (y->pieces->overlapped ? 0 : sent);
 	if (program == STAGE_BACKWARD)
 		g->now += params_seconds(y, s, run->microbatch);
 	y->end[s * y->entries + entry] = g->now;
+	if (y->events)
+		y->events[s * y->entries + entry] =
+			(struct pipeline_event){program, run->microbatch, piece, start, end, end + sent, g->now};
 	g->ran[program]++;
 	return true;
 }
@@ -239,6 +243,15 @@ static struct pipeline_time result(const struct pipeline *p, const struct pipeli
 			busy[s] = of_stage;
 	}
 	return (struct pipeline_time){seconds, max(0, 1 - work / (seconds * (double)p->stages))};
+}
+
+struct pipeline_event *pipeline_events(struct arena *arena, const struct pipeline *p,
+                                       const struct pipeline_pieces *pieces)
+{
+	struct play y = play_of(arena, p, pieces, p->microbatches);
+	y.events = arena_array(arena, struct pipeline_event, p->stages * y.entries);
+	play(&y);
+	return y.events;
 }
 
 struct pipeline_time pipeline_time(struct arena *scratch, const struct pipeline *p,

@@ -27,6 +27,16 @@ struct pipeline_time {
  * busy: of each stage the seconds in which it computes or sends, or NULL. */
 struct pipeline_time pipeline_time(struct arena *scratch, const struct pipeline *p,
                                    const struct pipeline_pieces *pieces, double *busy);
+/* What a stage does in one entry of its order: it computes from `start` to `end`, has sent the result at `sent`, and
+ * computes what params alone need until `params`. */
+struct pipeline_event {
+	enum stage_program program;
+	int64_t microbatch, piece;
+	double start, end, sent, params;
+};
+/* All entries of a step of so many microbatches as `p` says, each of which is played: [stage * stage_entries + i]. */
+struct pipeline_event *pipeline_events(struct arena *arena, const struct pipeline *p,
+                                       const struct pipeline_pieces *pieces);
 /* The same by playing every microbatch. */
 struct pipeline_time pipeline_time_in_full(struct arena *scratch, const struct pipeline *p,
                                            const struct pipeline_pieces *pieces, double *busy);

@@ -214,9 +214,8 @@ static void print_training(struct report *r)
 	         t->pipeline.chunks > 1 ? arena_printf(r->arena, ", %lld chunks a stage", (long long)t->pipeline.chunks)
 	                                : "");
 	report_grid(&r->text, r->arena, r->deploy);
-	text_add(
-		&r->text,
-		"\n  bytes of a rank    weights     gradients     optimizer         saved       working          peak\n");
+	text_add(&r->text,
+	         "\n  bytes of a rank    weights     gradients     optimizer         saved       working          peak\n");
 	for (struct stage_range range = {0, 0}; range.end < t->pipeline.stages;) {
 		range = equal_stages(t, range.end);
 		struct training_memory m = training_stage_memory(t, range.begin);

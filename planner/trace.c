@@ -1,5 +1,6 @@
 /* Steps as a trace. Lists of a stage follow each other; what overlaps does so inside a list (step_time.c). */
 #include "trace.h"
+#include "training_time.h"
 #include "../support/json.h"
 
 struct tracer {
@@ -145,6 +146,75 @@ static void put_step(struct tracer *t, const struct step_time *step, const struc
 	t->origin += step->seconds;
 }
 
+/* ---- a step of training ---------------------------------------------------------------------- */
+
+/* Tracks of a stage: its microbatches, what it sends, what follows the last microbatch. */
+enum { TRACK_MICROBATCHES, TRACK_MESSAGES, TRACK_AFTER, TRAINING_TRACKS };
+
+static void put_span(struct tracer *t, const char *name, const char *category, int track, double start, double end)
+{
+	if (!(end > start))
+		return;
+	json_t *event = event_of(t, name, category, track, start, end), *args = json_object();
+	if (track != TRACK_AFTER)
+		json_set(args, "microbatch", json_integer(t->microbatch));
+	json_set(event, "args", args);
+	put(t, event);
+}
+
+/* The parts of an entry: the program, the part for params alone, the message to the next stage. */
+static void put_entry(struct tracer *t, const struct pipeline *p, const struct pipeline_pieces *pieces,
+                      const struct pipeline_event *e)
+{
+	const char *program = e->program == STAGE_FORWARD ? "forward" : "backward";
+	int64_t chunk = e->piece / p->stages;
+	const char *name = p->chunks > 1 ? arena_printf(t->arena, "%s %lld, chunk %lld", program, (long long)e->microbatch,
+	                                                (long long)chunk)
+	                                 : arena_printf(t->arena, "%s %lld", program, (long long)e->microbatch);
+	double free = pieces->overlapped ? e->end : e->sent;
+	t->microbatch = e->microbatch;
+	put_span(t, name, program, TRACK_MICROBATCHES, e->start, e->end);
+	put_span(t, arena_printf(t->arena, "gradients of params %lld", (long long)e->microbatch), "params",
+	         TRACK_MICROBATCHES, free, e->params);
+	put_span(t, name, "messages", TRACK_MESSAGES, e->end, e->sent);
+}
+
+/* As many microbatches as the events allow, in whole rounds of interleaved chunks. The stages' order is the same up to
+ * there in a step of so many more that the last ones do not change it. */
+static int64_t drawn_of(const struct pipeline *p, struct pipeline *played)
+{
+	int64_t round = p->chunks > 1 ? p->stages : 1, each = 4 * p->stages * p->chunks;
+	int64_t most = (TRACE_MAX_EVENTS / 2 / each - 2 * p->stages) / round * round;
+	*played = *p;
+	if (most < round)
+		most = round;
+	if (most + 2 * p->stages >= p->microbatches)
+		return p->microbatches;
+	played->microbatches = most + 2 * p->stages;
+	return most;
+}
+
+static void put_training_step(struct tracer *t, const struct training *training, const struct training_time *time)
+{
+	struct pipeline played;
+	int64_t n = drawn_of(&training->pipeline, &played), entries = stage_entries(&played);
+	bool whole = n == training->pipeline.microbatches;
+	const struct pipeline_event *events = pipeline_events(t->arena, &played, &time->pieces);
+	double after = time->microbatches, end = time->seconds - time->fixed;
+	for (t->stage = 0; t->stage < played.stages; t->stage++) {
+		for (int64_t i = 0; i < entries; i++) {
+			const struct pipeline_event *e = &events[t->stage * entries + i];
+			bool moved = !whole && played.order == PIPELINE_FILL_DRAIN && e->program == STAGE_BACKWARD;
+			if (e->microbatch < n && !moved)
+				put_entry(t, &played, &time->pieces, e);
+		}
+		double synced = after + time->stage_sync[t->stage];
+		put_span(t, "gradients over ranks", "gradients", TRACK_AFTER, after, synced);
+		put_span(t, "optimizer", "optimizer", TRACK_AFTER, synced, synced + time->stage_optimizer[t->stage]);
+		put_span(t, "what the engine adds", "engine", TRACK_AFTER, end, time->seconds);
+	}
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static void put_name(struct tracer *t, const char *what, int track, const char *name)
@@ -159,6 +229,16 @@ static void put_name(struct tracer *t, const char *what, int track, const char *
 	put(t, event);
 }
 
+static void put_training_names(struct tracer *t, int64_t stages)
+{
+	static const char *const tracks[TRAINING_TRACKS] = {"microbatches", "messages", "after the microbatches"};
+	for (t->stage = 0; t->stage < stages; t->stage++) {
+		put_name(t, "process_name", 0, arena_printf(t->arena, "stage %d", t->stage));
+		for (int i = 0; i < TRAINING_TRACKS; i++)
+			put_name(t, "thread_name", i, tracks[i]);
+	}
+}
+
 static void put_names(struct tracer *t)
 {
 	for (t->stage = 0; t->stage < t->plan->schedule->stages.n; t->stage++) {
@@ -169,7 +249,7 @@ static void put_names(struct tracer *t)
 	}
 }
 
-static json_t *about(const struct plan *p, const char *spec)
+static json_t *about(const struct plan *p, const char *spec, const struct training_time *training)
 {
 	json_t *other = json_document("deployc-trace", TRACE_JSON_VERSION);
 	const struct metrics *m = &p->metrics;
@@ -178,6 +258,7 @@ static json_t *about(const struct plan *p, const char *spec)
 	json_set(other, "basis", json_text_or_null(m->basis));
 	json_set(other, "prefill_seconds", m->prefill ? json_figure(m->prefill->seconds) : json_null());
 	json_set(other, "decode_seconds", m->decode ? json_figure(m->decode->seconds) : json_null());
+	json_set(other, "step_seconds", training ? json_figure(training->seconds) : json_null());
 	return other;
 }
 
@@ -185,8 +266,17 @@ void trace_json(struct arena *arena, const struct plan *p, const char *spec, FIL
 {
 	struct tracer t = {.arena = arena, .plan = p, .out = out, .first = true};
 	fputs("{\"displayTimeUnit\":\"ms\",\"otherData\":", out);
-	json_put(about(p, spec), out);
+	struct training_time training;
+	if (p->training)
+		training = training_time_of(p->training, arena);
+	json_put(about(p, spec, p->training ? &training : NULL), out);
 	fputs(",\"traceEvents\":[", out);
+	if (p->training) {
+		put_training_names(&t, p->training->pipeline.stages);
+		put_training_step(&t, p->training, &training);
+		fputs("\n]}\n", out);
+		return;
+	}
 	put_names(&t);
 	if (p->metrics.prefill)
 		put_step(&t, p->metrics.prefill, &p->metrics.prefill_load);

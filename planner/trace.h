@@ -9,7 +9,7 @@ enum { TRACE_JSON_VERSION = 1, TRACE_MAX_EVENTS = 200000 };
  * stage]. A stage starts a microbatch when it has ended the one before, and the stage before has ended this one. */
 double *trace_starts(struct arena *arena, const struct step_time *t, int stages, int64_t microbatches);
 
-/* A prefill step, then a decode step, of a plan with times. If that is more than TRACE_MAX_EVENTS, of the first
- * microbatches of each, at least one. docs/json.md lists the members. */
+/* A prefill step, then a decode step, of a plan with times; of training, one step of it. If that is more than
+ * TRACE_MAX_EVENTS, of the first microbatches of each, at least one. docs/json.md lists the members. */
 void trace_json(struct arena *arena, const struct plan *p, const char *spec, FILE *out);
 #endif

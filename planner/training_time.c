@@ -286,14 +286,19 @@ static double exposed_sync(const struct stepping *s, double sync, int stage)
 static void after_microbatches(struct stepping *s, struct training_time *out)
 {
 	double ends = ends_of(s), longest = -1;
+	double *sync = arena_array(s->t->arena, double, s->t->pipeline.stages + 1);
+	double *optimizer = arena_array(s->t->arena, double, s->t->pipeline.stages + 1);
 	for (int i = 0; i < s->t->pipeline.stages; i++) {
-		double sync = exposed_sync(s, sync_of(s, i) + ends, i), optimizer = optimizer_of(s, i);
-		if (sync + optimizer <= longest)
+		sync[i] = exposed_sync(s, sync_of(s, i) + ends, i);
+		optimizer[i] = optimizer_of(s, i);
+		if (sync[i] + optimizer[i] <= longest)
 			continue;
-		longest = sync + optimizer;
-		out->sync = sync;
-		out->optimizer = optimizer;
+		longest = sync[i] + optimizer[i];
+		out->sync = sync[i];
+		out->optimizer = optimizer[i];
 	}
+	out->stage_sync = sync;
+	out->stage_optimizer = optimizer;
 }
 
 /* Sums over the chunks of a stage. */
@@ -332,6 +337,8 @@ static void run_pipeline(struct stepping *s, struct training_time *out)
 	out->messages = larger(busy[slow] - m * (out->forward + out->backward), 0);
 	out->waiting = larger(time.seconds - m * (out->forward + out->backward) - out->messages, 0);
 	out->bubble = time.bubble;
+	out->pieces = pieces;
+	out->microbatches = time.seconds;
 }
 
 struct training_time training_time_of(const struct training *t, struct arena *arena)

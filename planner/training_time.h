@@ -3,6 +3,7 @@
  */
 #ifndef DEPLOYC_TRAINING_TIME_H
 #define DEPLOYC_TRAINING_TIME_H
+#include "pipeline.h"
 #include "timing.h"
 #include "training.h"
 
@@ -56,6 +57,10 @@ struct training_time {
 	double peak_again;   /* the same of what is computed again */
 	bool measured, experts;
 	const struct layer_time *body; /* of each body of the program */
+	/* What the step is played from; absent with `lacks`. */
+	struct pipeline_pieces pieces;
+	double microbatches;                        /* until every stage has ended them */
+	const double *stage_sync, *stage_optimizer; /* of each stage, after its microbatches */
 };
 /* training_time.c */
 struct training_time training_time_of(const struct training *t, struct arena *arena);

@@ -463,6 +463,68 @@ def check_trace(*words, cut=False):
 
 TRACES = {f"trace of {words[0]}": lambda words=words: check_trace(*words) for words in (
     ["samples/quickstart.deploy"], ["samples/mixtral_8x22b.deploy"], ["tests/golden/good/windows.deploy"])}
+def order_of(schedule, stages, m, chunks, stage):
+    """The order of a stage as those who published it say: (program, microbatch, chunk)."""
+    def turn(k, backward):
+        chunk, microbatch = k // stages % chunks, k // (stages * chunks) * stages + k % stages
+        return ("backward" if backward else "forward", microbatch if chunks > 1 else k, (chunks - 1 - chunk if backward else chunk) if chunks > 1 else 0)
+    runs = m * chunks
+    ahead = {"fill_drain": runs, "one_f_one_b": min(stages - 1 - stage, runs),
+             "interleaved": min(runs, 2 * (stages - 1 - stage) + (chunks - 1) * stages)}[schedule]
+    order = [turn(k, False) for k in range(ahead)]
+    for k in range(runs - ahead):
+        order += [turn(ahead + k, False), turn(k, True)]
+    return order + [turn(k, True) for k in range(runs - ahead, runs)]
+
+
+def check_training_trace(*words, cut=False):
+    plan = plan_of(*words)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "trace.json")
+        same("status", deployc("trace", *words, "-o", str(path)).returncode, 0)
+        trace = json.loads(path.read_text())
+    errors = list(jsonschema.Draft202012Validator(json.loads((SCHEMAS / "trace.json").read_text())).iter_errors(trace | {"traceEvents": trace["traceEvents"][:300]}))
+    assert not errors, f"{errors[0].json_path}: {errors[0].message}"
+    step, training = plan["training"]["time"], plan["training"]
+    same("seconds", trace["otherData"]["step_seconds"], step["seconds"])
+    events = [event | {"end": event["ts"] + event["dur"]} for event in trace["traceEvents"] if event["ph"] == "X"]
+    assert len(events) <= 200_000, f"{len(events)} events"
+    near("the end of the step", max(event["end"] for event in events if not cut or event["tid"] == 2) / 1e6, step["seconds"])
+    stages, chunks = len(training["stages"]), len(training["stages"][0]["layers"])
+    after = min(event["ts"] for event in events if event["tid"] == 2) / 1e6
+    done = {}
+    for stage in range(stages):
+        own = [event for event in events if event["pid"] == stage and event["tid"] == 0]
+        for one, other in zip(own, own[1:]):
+            assert one["end"] <= other["ts"] * (1 + 1e-12) + 1e-6, f"stage {stage} does two things at {other['ts']} us"
+        order = [(event["cat"], event["args"]["microbatch"], int(event["name"].split("chunk ")[1]) if chunks > 1 else 0) for event in own]
+        expected = order_of(training["schedule"], stages, training["microbatches"], chunks, stage)
+        drawn = max(entry[1] for entry in order) + 1
+        same(f"order of stage {stage}", order, [entry for entry in expected if entry[1] < drawn] if cut else expected)
+        for event, (program, microbatch, chunk) in zip(own, order):
+            done[program, microbatch, chunk * stages + stage] = (event["ts"], event["end"])
+        if not cut and stage == step["slowest"]:
+            busy = sum(event["dur"] for event in own) / 1e6
+            near("work of the slowest stage", busy, step["kernels"] + step["communication"] + step["host"])
+            near("its wait", after - busy - step["messages"], step["waiting"], 1e-6)
+        if not cut:
+            assert own[-1]["end"] / 1e6 <= after * (1 + 1e-9), "a stage that works after the microbatches"
+    for (program, microbatch, piece), (start, _) in done.items():
+        needs = ("forward", microbatch, piece - 1) if program == "forward" else ("backward", microbatch, piece + 1)
+        if needs in done:
+            assert start >= done[needs][1] * (1 - 1e-12) - 1e-6, f"{program} {microbatch} of piece {piece} starts before what it needs"
+        if program == "backward" and not cut:
+            assert start >= done["forward", microbatch, piece][1] * (1 - 1e-12) - 1e-6, f"backward {microbatch} before its forward"
+    ends = {stage: sum(event["dur"] for event in events if event["tid"] == 2 and event["pid"] == stage and event["cat"] != "engine") for stage in range(stages)}
+    near("gradients and optimizer", max(ends.values()) / 1e6, step["gradients"] + step["optimizer"])
+
+
+TRAINED = ["tests/golden/good/steps_of_training.deploy"]
+TRACES |= {
+    "trace of training": lambda: check_training_trace(*TRAINED),
+    "trace of training, all forwards first": lambda: check_training_trace(*TRAINED, "-D", "plan.pipeline.schedule=fill_drain"),
+    "trace of training in chunks": lambda: check_training_trace(*TRAINED, "-D", "plan.pipeline.schedule=interleaved", "-D", "plan.pipeline.virtual=2"),
+    "trace of training that is cut": lambda: check_training_trace(*TRAINED, "-D", "plan.pipeline.microbatches=65536", "-D", "workload.batch=524288", cut=True)}
 TRACES["trace that is cut"] = lambda: check_trace(*LARGE, "-D", "plan.pipeline.microbatches=32", cut=True)
 
 
