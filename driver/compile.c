@@ -45,7 +45,7 @@ static const char *product(const struct options *o)
 /* What can be checked but not built. */
 static void refuse_to_build(struct compilation *c, const struct deploy *d)
 {
-	if (d->needs_training && c->options->command != COMMAND_TRACE)
+	if (d->needs_training && (c->options->command == COMMAND_BUILD || c->options->command == COMMAND_GRAPH))
 		diag_report(&c->sink, DIAG_E0917, d->work.span, "training is planned, not built, in this version");
 	if (!d->has_auto)
 		return;
@@ -190,7 +190,7 @@ static void add_notes(struct compilation *c, struct page *page)
 static bool write_page(struct compilation *c, struct planned *p)
 {
 	struct out_file out;
-	if (!p->schedule || !output_open(&c->arena, &out, c->options->output))
+	if ((!p->schedule && !p->training) || !output_open(&c->arena, &out, c->options->output))
 		return false;
 	struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, p->training);
 	plan->goals = p->goals;

@@ -1,6 +1,7 @@
 /* What the page of a plan shows, as data: docs/json.md. */
 #include "page.h"
 #include <stdlib.h>
+#include "training.h"
 #include "../support/json.h"
 
 enum { MAX_WEIGHTS = 12, MAX_LARGEST = 8 };
@@ -38,14 +39,55 @@ static void list_weights(struct arena *arena, struct page *p)
 	p->weights.n = p->weights.n < MAX_WEIGHTS ? p->weights.n : MAX_WEIGHTS;
 }
 
+/* Runs, axes and cuts as the graph has them. */
+static void use_graph(struct arena *arena, struct page *p)
+{
+	const struct schedule *s = p->plan->schedule;
+	const struct group *cuts = &s->groups.at[s->stage_group];
+	p->graph = planner_graph(arena, p->plan);
+	p->fullest = planner_fullest_stage(s);
+	p->n_stages = s->stages.n;
+	for (int i = 0; i < p->graph->runs.n; i++)
+		vec_push(arena, &p->runs, p->graph->runs.at[i]);
+	for (int i = 0; i < p->graph->axes.n; i++)
+		vec_push(arena, &p->axes, p->graph->axes.at[i]);
+	for (int i = 0; i < cuts->n; i++)
+		vec_push(arena, &p->cuts, &s->atoms.at[cuts->atom[i]]);
+	list_weights(arena, p);
+}
+
+/* Atoms of the mesh that cut the model into stages, and the others. */
+static void use_training(struct arena *arena, struct page *p)
+{
+	const struct local *l = p->plan->training->local;
+	p->n_stages = (int)p->plan->training->pipeline.stages;
+	training_fullest(p->plan->training, &p->fullest);
+	for (int i = 0; i < l->stages.n; i++)
+		vec_push(arena, &p->cuts, &l->atoms.at[l->stages.at[i]]);
+	for (int i = 0; i < l->atoms.n; i++) {
+		const struct atom *a = &l->atoms.at[i];
+		bool cuts = false;
+		for (int k = 0; k < l->stages.n; k++)
+			cuts |= l->stages.at[k] == i;
+		struct graph_axis axis = {a->name, a->size, a->stride, true, true};
+		if (!cuts && a->size > 1)
+			vec_push(arena, &p->axes, axis);
+	}
+	for (struct stage_range run = {0, 0}; run.end < p->n_stages;) {
+		run = training_equal_stages(p->plan->training, run.end);
+		vec_push(arena, &p->runs, run);
+	}
+}
+
 struct page *planner_page(struct arena *arena, struct plan *plan, const char *spec)
 {
 	struct page *p = arena_new(arena, struct page);
 	p->spec = spec;
 	p->plan = plan;
-	p->graph = planner_graph(arena, plan);
-	p->fullest = planner_fullest_stage(plan->schedule);
-	list_weights(arena, p);
+	if (plan->training)
+		use_training(arena, p);
+	else
+		use_graph(arena, p);
 	return p;
 }
 
@@ -127,7 +169,7 @@ static json_t *traffic_of(const struct page *p)
 	const struct schedule *s = p->plan->schedule;
 	const struct machine *m = &p->plan->deploy->machine;
 	json_t *traffic = json_array();
-	for (int i = 0; i < s->programs.n; i++)
+	for (int i = 0; s && i < s->programs.n; i++)
 		for (int level = 0; level < m->levels.n; level++) {
 			json_t *object = json_object(), *kinds = json_object();
 			int stage = busiest(p->graph, i, level);
@@ -162,7 +204,7 @@ void page_finish(struct arena *arena, struct page *p)
 	p->data = json_document("deployc-report", PAGE_JSON_VERSION);
 	json_set(p->data, "spec", json_text(p->spec));
 	json_set(p->data, "plan", plan_json(p->plan));
-	json_set(p->data, "graph", graph_json(arena, p->graph));
+	json_set(p->data, "graph", p->graph ? graph_json(arena, p->graph) : json_null());
 	json_set(p->data, "fullest", json_integer(p->fullest));
 	json_set(p->data, "weights", weights_of(p));
 	json_set(p->data, "largest", largest_of(arena, p));

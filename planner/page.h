@@ -16,17 +16,21 @@ struct page_weight {
 };
 struct page {
 	const char *spec;
-	struct plan *plan; /* scheduled */
-	const struct graph *graph;
-	int fullest;                     /* stage */
+	struct plan *plan;         /* scheduled, or of training */
+	const struct graph *graph; /* NULL: of training */
+	int fullest;               /* stage */
+	int n_stages;
+	VEC(struct stage_range) runs;    /* of equal stages; of training, of equal bytes */
+	VEC(struct graph_axis) axes;     /* longer than 1, outermost first, without the pipeline's */
+	VEC(const struct atom *) cuts;   /* the pipeline's, major to minor: their coordinates are the stage */
 	VEC(struct page_weight) weights; /* of the fullest stage, the largest first */
 	VEC(struct page_note) notes;
 	json_t *data; /* what the page shows */
 };
 
 enum { PAGE_JSON_VERSION = 1 };
-/* page.c: `plan` is scheduled. The caller adds the notes, then calls page_finish, which makes `data`, and releases
- * `data` in the end. Everything else is in the arena. */
+/* page.c: `plan` is scheduled, or of training. The caller adds the notes, then calls page_finish, which makes `data`,
+ * and releases `data` in the end. Everything else is in the arena. */
 struct page *planner_page(struct arena *arena, struct plan *plan, const char *spec);
 void page_finish(struct arena *arena, struct page *p);
 /* page_html.c: each figure in it names its place in `data`. */

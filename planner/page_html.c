@@ -4,6 +4,7 @@
 #include <string.h>
 #include "metrics_text.h"
 #include "page_html.h"
+#include "training.h"
 #include "../support/json.h"
 
 /* ---- text and figures ------------------------------------------------------------------------ */
@@ -112,7 +113,7 @@ static void put_tiles(const struct html *h)
 	begin_tile(h, "");
 	html_figure(h, AS_WHOLE, "plan/ranks");
 	fputs("</b><span class=\"soft\">ranks in ", h->out);
-	fprintf(h->out, "%d stage%s, ", h->page->plan->schedule->stages.n, plural(h->page->plan->schedule->stages.n));
+	fprintf(h->out, "%d stage%s, ", h->page->n_stages, plural(h->page->n_stages));
 	html_figure(h, AS_WHOLE, "plan/layers");
 	fputs(" layers</span></div>\n", h->out);
 	begin_tile(h, "");
@@ -127,13 +128,18 @@ static void put_tiles(const struct html *h)
 	fputs("</span></div>\n", h->out);
 	begin_tile(h, "");
 	html_figure(h, AS_WHOLE, "plan/workload/sequences");
-	fputs("</b><span class=\"soft\">sequences, prompts of ", h->out);
+	bool training = h->page->plan->training != NULL;
+	fputs(training ? "</b><span class=\"soft\">sequences in a step, of "
+	               : "</b><span class=\"soft\">sequences, prompts of ",
+	      h->out);
 	html_figure(h, AS_WHOLE, "plan/workload/prompt/0");
-	fputs(" to ", h->out);
-	html_figure(h, AS_WHOLE, "plan/workload/prompt/1");
-	fputs(", at most ", h->out);
-	html_figure(h, AS_WHOLE, "plan/workload/output");
-	fputs(" tokens generated</span></div>\n", h->out);
+	if (html_number(h, "plan/workload/prompt/0") < html_number(h, "plan/workload/prompt/1")) {
+		fputs(" to ", h->out);
+		html_figure(h, AS_WHOLE, "plan/workload/prompt/1");
+	}
+	fputs(training ? " tokens, in " : ", at most ", h->out);
+	html_figure(h, AS_WHOLE, training ? "plan/training/microbatches" : "plan/workload/output");
+	fputs(training ? " microbatches</span></div>\n" : " tokens generated</span></div>\n", h->out);
 	html_metric_tiles(h);
 	fputs("</div>\n", h->out);
 }
@@ -162,13 +168,32 @@ static void put_head(const struct html *h)
 /* Names in the data, which are the classes of the colours, and titles. */
 static const char *const KINDS[][2] = {
 	{"weights", "weights"}, {"kv", "kv cache"}, {"activations", "activations"}, {"comm", "communication"}};
-enum { MEMORY_KINDS = sizeof KINDS / sizeof *KINDS };
+static const char *const TRAINING_KINDS[][2] = {{"weights", "weights"},
+                                                {"gradients", "gradients"},
+                                                {"optimizer", "optimizer"},
+                                                {"saved", "saved"},
+                                                {"working", "working"}};
+
+/* Kind i of the memory of a plan: its name in the data and its title. NULL: past the last. */
+static const char *const *memory_kind(const struct html *h, size_t i)
+{
+	if (h->page->plan->training)
+		return i < sizeof TRAINING_KINDS / sizeof *TRAINING_KINDS ? TRAINING_KINDS[i] : NULL;
+	return i < sizeof KINDS / sizeof *KINDS ? KINDS[i] : NULL;
+}
+
+/* Where the data has the bytes of a stage. */
+static const char *stage_bytes(const struct html *h, int stage, const char *kind)
+{
+	return arena_printf(h->arena, "plan/%sstages/%d/bytes/%s", h->page->plan->training ? "training/" : "", stage, kind);
+}
 
 static void put_key(const struct html *h)
 {
 	fputs("<div class=\"key\">", h->out);
-	for (int i = 0; i < MEMORY_KINDS; i++)
-		fprintf(h->out, "<span><i class=\"%s\"></i>%s</span>", KINDS[i][0], KINDS[i][1]);
+	const char *const *kind;
+	for (size_t i = 0; (kind = memory_kind(h, i)); i++)
+		fprintf(h->out, "<span><i class=\"%s\"></i>%s</span>", kind[0], kind[1]);
 	fputs("<span><i style=\"background:var(--limit);width:2px\"></i>usable: ", h->out);
 	html_figure(h, AS_BYTES, "plan/device/usable");
 	fputs(" = ", h->out);
@@ -189,7 +214,7 @@ static void put_part(const struct html *h, const char *class, const char *path, 
 
 static const char *run_text(const struct html *h, int run)
 {
-	struct stage_range r = h->page->graph->runs.at[run];
+	struct stage_range r = h->page->runs.at[run];
 	return r.end - r.begin == 1 ? arena_printf(h->arena, "stage %d", r.begin)
 	                            : arena_printf(h->arena, "stages %d to %d", r.begin, r.end - 1);
 }
@@ -198,38 +223,60 @@ static void put_memory_bars(const struct html *h, double scale)
 {
 	double usable = html_number(h, "plan/device/usable");
 	fputs("<div class=\"bars\">\n", h->out);
-	for (int run = 0; run < h->page->graph->runs.n; run++) {
-		int stage = h->page->graph->runs.at[run].begin;
+	for (int run = 0; run < h->page->runs.n; run++) {
+		int stage = h->page->runs.at[run].begin;
 		fprintf(h->out, "<span>%s</span><div class=\"bar\" data-scale=\"%.0f\">", run_text(h, run), scale);
-		for (int i = 0; i < MEMORY_KINDS; i++)
-			put_part(h, KINDS[i][0], arena_printf(h->arena, "plan/stages/%d/bytes/%s", stage, KINDS[i][0]), KINDS[i][1],
-			         scale);
+		const char *const *kind;
+		for (size_t i = 0; (kind = memory_kind(h, i)); i++)
+			put_part(h, kind[0], stage_bytes(h, stage, kind[0]), kind[1], scale);
 		if (usable > 0 && usable < scale * 0.999)
 			fprintf(h->out, "<span class=\"limit\" style=\"left:%.4f%%\"></span>", 100 * usable / scale);
 		fputs("</div><span class=\"n\">", h->out);
-		html_figure(h, AS_BYTES, "plan/stages/%d/bytes/peak", stage);
+		html_figure(h, AS_BYTES, "%s", stage_bytes(h, stage, "peak"));
 		fputs("</span>\n", h->out);
 	}
 	fputs("</div>\n", h->out);
 }
 
+/* "0 to 7"; of interleaved chunks, each. */
+static void put_layers(const struct html *h, int run)
+{
+	int stage = h->page->runs.at[run].begin;
+	if (!h->page->plan->training) {
+		html_figure(h, AS_WHOLE, "graph/stages/%d/layers/0", run);
+		fprintf(h->out, " to %.0f", html_number(h, arena_printf(h->arena, "graph/stages/%d/layers/1", run)) - 1);
+		return;
+	}
+	for (int64_t c = 0; c < h->page->plan->training->pipeline.chunks; c++) {
+		const char *layers = arena_printf(h->arena, "plan/training/stages/%d/layers/%lld", stage, (long long)c);
+		fputs(c ? ", " : "", h->out);
+		html_figure(h, AS_WHOLE, "%s/0", layers);
+		fprintf(h->out, " to %.0f", html_number(h, arena_printf(h->arena, "%s/1", layers)) - 1);
+	}
+}
+
+static void put_bytes_cell(const struct html *h, const char *path)
+{
+	fputs("<td class=\"n\">", h->out);
+	html_figure(h, AS_BYTES, "%s", path);
+	fputs("</td>", h->out);
+}
+
 static void put_memory_table(const struct html *h)
 {
 	fputs("<table>\n<tr><th>bytes of a rank</th><th>layers</th>", h->out);
-	for (int i = 0; i < MEMORY_KINDS; i++)
-		fprintf(h->out, "<th class=\"n\">%s</th>", KINDS[i][1]);
+	const char *const *kind;
+	for (size_t i = 0; (kind = memory_kind(h, i)); i++)
+		fprintf(h->out, "<th class=\"n\">%s</th>", kind[1]);
 	fputs("<th class=\"n\">all</th></tr>\n", h->out);
-	for (int run = 0; run < h->page->graph->runs.n; run++) {
-		int stage = h->page->graph->runs.at[run].begin;
+	for (int run = 0; run < h->page->runs.n; run++) {
+		int stage = h->page->runs.at[run].begin;
 		fprintf(h->out, "<tr><td>%s</td><td>", run_text(h, run));
-		html_figure(h, AS_WHOLE, "graph/stages/%d/layers/0", run);
-		fputs(" to ", h->out);
-		fprintf(h->out, "%.0f</td>", html_number(h, arena_printf(h->arena, "graph/stages/%d/layers/1", run)) - 1);
-		for (int i = 0; i <= MEMORY_KINDS; i++) {
-			fputs("<td class=\"n\">", h->out);
-			html_figure(h, AS_BYTES, "plan/stages/%d/bytes/%s", stage, i < MEMORY_KINDS ? KINDS[i][0] : "peak");
-			fputs("</td>", h->out);
-		}
+		put_layers(h, run);
+		fputs("</td>", h->out);
+		for (size_t i = 0; (kind = memory_kind(h, i)); i++)
+			put_bytes_cell(h, stage_bytes(h, stage, kind[0]));
+		put_bytes_cell(h, stage_bytes(h, stage, "peak"));
 		fputs("</tr>\n", h->out);
 	}
 	fputs("</table>\n", h->out);
@@ -279,7 +326,7 @@ static void put_mesh(const struct html *h)
 /* The coordinates of a rank along the axes that are not the pipeline's: "ep 3 tp 1"; at most the last three. */
 static const char *coordinates(const struct html *h, int64_t rank)
 {
-	const struct graph *g = h->page->graph;
+	const struct page *g = h->page;
 	struct text t = {.arena = h->arena};
 	for (int i = g->axes.n > 3 ? g->axes.n - 3 : 0; i < g->axes.n; i++)
 		text_add(&t, "%s%s %lld", t.n ? " " : "", g->axes.at[i].name,
@@ -288,15 +335,23 @@ static const char *coordinates(const struct html *h, int64_t rank)
 }
 
 /* The stage of a rank. */
-static int stage_of(const struct schedule *s, int64_t rank)
+static int stage_of(const struct page *p, int64_t rank)
 {
-	const struct group *g = &s->groups.at[s->stage_group];
 	int64_t stage = 0;
-	for (int i = 0; i < g->n; i++) {
-		const struct atom *a = &s->atoms.at[g->atom[i]];
-		stage = stage * a->size + rank / a->stride % a->size;
-	}
+	for (int i = 0; i < p->cuts.n; i++)
+		stage = stage * p->cuts.at[i]->size + rank / p->cuts.at[i]->stride % p->cuts.at[i]->size;
 	return (int)stage;
+}
+
+/* Its first rank. */
+static int64_t stage_rank(const struct page *p, int64_t stage)
+{
+	int64_t rank = 0;
+	for (int i = p->cuts.n - 1; i >= 0; i--) {
+		rank += stage % p->cuts.at[i]->size * p->cuts.at[i]->stride;
+		stage /= p->cuts.at[i]->size;
+	}
+	return rank;
 }
 
 /* Devices of a unit of the innermost level; all of them where the cluster has no levels. */
@@ -312,16 +367,15 @@ static int hue(int stage) { return (210 + stage * 137) % 360; }
 static void put_stage_key(const struct html *h)
 {
 	fputs("<div class=\"key\">", h->out);
-	for (int run = 0; run < h->page->graph->runs.n; run++)
+	for (int run = 0; run < h->page->runs.n; run++)
 		fprintf(h->out, "<span><i class=\"stage\" style=\"--hue:%d\"></i>stage %d</span>",
-		        hue(h->page->graph->runs.at[run].begin), h->page->graph->runs.at[run].begin);
+		        hue(h->page->runs.at[run].begin), h->page->runs.at[run].begin);
 	fputs("</div>\n", h->out);
 }
 
 static void put_unit(const struct html *h, int64_t unit)
 {
 	const struct deploy *d = h->page->plan->deploy;
-	const struct schedule *s = h->page->plan->schedule;
 	int64_t size = unit_devices(d), first = unit * size, end = first + size < d->gpus ? first + size : d->gpus;
 	int64_t shown = end - first < MAX_CELLS ? end : first + MAX_CELLS;
 	fprintf(h->out,
@@ -329,7 +383,7 @@ static void put_unit(const struct html *h, int64_t unit)
 	        "style=\"grid-template-columns:repeat(%d,auto)\">",
 	        d->machine.levels.n ? d->machine.levels.at[0].name : "devices", (long long)unit, end - first < 4 ? 2 : 4);
 	for (int64_t rank = first; rank < shown; rank++) {
-		int stage = stage_of(s, rank);
+		int stage = stage_of(h->page, rank);
 		fprintf(h->out,
 		        "<div class=\"cell\" style=\"--hue:%d\" data-rank=\"%lld\" title=\"stage %d\">%lld<small>%s"
 		        "</small></div>",
@@ -343,10 +397,10 @@ static void put_unit(const struct html *h, int64_t unit)
 
 static void put_units_of_runs(const struct html *h, int64_t units)
 {
-	const struct graph *g = h->page->graph;
+	const struct page *p = h->page;
 	int64_t next = 0;
-	for (int run = 0; run < g->runs.n; run++) {
-		int64_t first = g->nodes.at[run * g->nodes_of_run].rank / unit_devices(g->plan->deploy);
+	for (int run = 0; run < p->runs.n; run++) {
+		int64_t first = stage_rank(p, p->runs.at[run].begin) / unit_devices(p->plan->deploy);
 		for (int64_t unit = first > next ? first : next; unit < first + UNITS_OF_RUN && unit < units; unit++) {
 			put_unit(h, unit);
 			next = unit + 1;
@@ -568,14 +622,21 @@ void page_html(struct arena *arena, const struct page *p, FILE *out)
 	put_memory(&h);
 	put_ranks(&h);
 	html_metrics(&h);
-	html_timelines(&h);
-	put_traffic(&h);
-	put_collectives(&h);
-	put_weights(&h);
+	if (p->plan->training)
+		html_training(&h);
+	else {
+		html_timelines(&h);
+		put_traffic(&h);
+		put_collectives(&h);
+		put_weights(&h);
+	}
+	html_goals(&h);
 	put_notes(&h);
 	fputs("<footer>Written by <code>deployc report</code> from ", out);
 	html_put(&h, p->spec);
-	fputs(". Bytes and collectives are those of the launcher.</footer>\n", out);
+	fputs(p->plan->training ? ". Training is planned, not built, in this version.</footer>\n"
+	                        : ". Bytes and collectives are those of the launcher.</footer>\n",
+	      out);
 	put_data(&h);
 	fputs("</body>\n</html>\n", out);
 }

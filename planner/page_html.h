@@ -23,4 +23,7 @@ void html_figure(const struct html *h, enum html_form form, const char *fmt, ...
 void html_metric_tiles(const struct html *h);
 void html_metrics(const struct html *h);
 void html_timelines(const struct html *h);
+/* page_training.c: a step of training over stages, and its parts; goals and what was decided of them. */
+void html_training(const struct html *h);
+void html_goals(const struct html *h);
 #endif

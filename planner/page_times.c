@@ -26,9 +26,11 @@ static bool has_interval(const struct html *h, enum metric m)
 
 void html_metric_tiles(const struct html *h)
 {
-	static const enum metric main_ones[] = {METRIC_TTFT, METRIC_TPOT, METRIC_THROUGHPUT};
-	static const char *const titles[] = {"to the first token", "between tokens", "of the batch"};
-	for (int i = 0; i < 3; i++) {
+	static const enum metric main_ones[] = {METRIC_TTFT, METRIC_TPOT, METRIC_THROUGHPUT, METRIC_STEP_TIME, METRIC_MFU};
+	static const char *const titles[] = {"to the first token", "between tokens", "of the batch", "for a step",
+	                                     "of the peak used"};
+	bool training = h->page->plan->training != NULL;
+	for (int i = training ? 2 : 0; i < (training ? 5 : 3); i++) {
 		enum metric m = main_ones[i];
 		if (!has_metric(h, m))
 			continue;
@@ -78,7 +80,7 @@ enum { MAX_LANES = 16, MAX_MICROBATCHES = 32 };
 
 static void put_stages(const struct html *h, const struct step_time *t)
 {
-	int stages = h->page->plan->schedule->stages.n, lanes = stages < MAX_LANES ? stages : MAX_LANES;
+	int stages = h->page->n_stages, lanes = stages < MAX_LANES ? stages : MAX_LANES;
 	int64_t n = t->microbatches < MAX_MICROBATCHES ? t->microbatches : MAX_MICROBATCHES;
 	const double *start = trace_starts(h->arena, t, stages, n);
 	fprintf(h->out, "<p class=\"soft\">Stages, and %s that pass them.</p>\n<div class=\"lanes\">\n",

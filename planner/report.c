@@ -167,25 +167,6 @@ static void print_memory(struct report *r)
 	}
 }
 
-static bool same_training(const struct training_memory *a, const struct training_memory *b)
-{
-	return a->weights == b->weights && a->gradients == b->gradients && a->optimizer == b->optimizer
-	       && a->saved == b->saved && a->working == b->working;
-}
-
-/* The stages from `begin` on that have equal bytes. */
-static struct stage_range equal_stages(const struct training *t, int begin)
-{
-	struct training_memory m = training_stage_memory(t, begin);
-	int end = begin + 1;
-	for (; end < t->pipeline.stages; end++) {
-		struct training_memory next = training_stage_memory(t, end);
-		if (!same_training(&m, &next))
-			break;
-	}
-	return (struct stage_range){begin, end};
-}
-
 static void print_training_bars(struct report *r)
 {
 	const struct training *t = r->plan->training;
@@ -196,7 +177,7 @@ static void print_training_bars(struct report *r)
 	training_parts(&fullest, parts);
 	double scale = report_scale(&r->text, r->arena, parts, TRAINING_PARTS, r->plan->usable);
 	for (struct stage_range range = {0, 0}; range.end < t->pipeline.stages;) {
-		range = equal_stages(t, range.end);
+		range = training_equal_stages(t, range.end);
 		struct training_memory m = training_stage_memory(t, range.begin);
 		training_parts(&m, parts);
 		report_bar(&r->text, stages_label(r, range), parts, TRAINING_PARTS, scale);
@@ -217,7 +198,7 @@ static void print_training(struct report *r)
 	text_add(&r->text,
 	         "\n  bytes of a rank    weights     gradients     optimizer         saved       working          peak\n");
 	for (struct stage_range range = {0, 0}; range.end < t->pipeline.stages;) {
-		range = equal_stages(t, range.end);
+		range = training_equal_stages(t, range.end);
 		struct training_memory m = training_stage_memory(t, range.begin);
 		text_add(&r->text, "    %-12s %13s %13s %13s %13s %13s %13s\n", stages_label(r, range),
 		         planner_bytes(r->arena, m.weights), planner_bytes(r->arena, m.gradients),

@@ -74,6 +74,8 @@ struct training_memory {
 };
 struct training_memory training_stage_memory(const struct training *t, int stage);
 struct training_memory training_fullest(const struct training *t, int *stage);
+/* The stages from `begin` on that have equal bytes. */
+struct stage_range training_equal_stages(const struct training *t, int begin);
 void training_find_bytes(struct training *t); /* fills in bytes of the bodies */
 /* Bytes of a param's elements on a rank in the layout of a class, in a format; of a param in a loop, those of one
  * layer. */

@@ -232,3 +232,21 @@ int planner_training_totals(const struct training *t, struct total out[PLANNER_T
 	out[5] = (struct total){"memory.headroom", 1 - max.peak / usable, TOTAL_RATIO};
 	return usable > 0 ? 6 : 5;
 }
+
+static bool same_training(const struct training_memory *a, const struct training_memory *b)
+{
+	return a->weights == b->weights && a->gradients == b->gradients && a->optimizer == b->optimizer
+	       && a->saved == b->saved && a->working == b->working;
+}
+
+struct stage_range training_equal_stages(const struct training *t, int begin)
+{
+	struct training_memory m = training_stage_memory(t, begin);
+	int end = begin + 1;
+	for (; end < t->pipeline.stages; end++) {
+		struct training_memory next = training_stage_memory(t, end);
+		if (!same_training(&m, &next))
+			break;
+	}
+	return (struct stage_range){begin, end};
+}

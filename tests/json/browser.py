@@ -14,7 +14,7 @@ import sys
 
 import run
 
-PAGES = {"quickstart": ["samples/quickstart.deploy"], "plan002": ["samples/plans/plan002.deploy"], "mixtral": ["samples/mixtral_8x22b.deploy"], "large": run.LARGE}
+PAGES = {"quickstart": ["samples/quickstart.deploy"], "plan002": ["samples/plans/plan002.deploy"], "mixtral": ["samples/mixtral_8x22b.deploy"], "large": run.LARGE, "training": run.TRAINED, "plan004": ["samples/plans/plan004_corrected.deploy", "--deploy", "Train"]}
 LOOKS = {"light": (1200, ["--blink-settings=preferredColorScheme=1"]), "dark": (1200, ["--blink-settings=preferredColorScheme=0"]), "narrow": (640, [])}
 HEIGHT = 2200
 # Reports colours, and elements that reach over the right edge, apart from what scrolls by itself.

@@ -658,6 +658,56 @@ def check_times_of_page(page, data):
             near("its share", one["share"], one["seconds"] / (step["microbatches"] * step["stages"][slowest]))
 
 
+def check_figures(page, data):
+    """Each figure is that of the data in its form, and each part of a bar as wide as its share."""
+    figures = [element for element in page.elements if "data-as" in element]
+    assert len(figures) > 30, f"{len(figures)} figures"
+    for figure in figures:
+        value = at(data, figure["data-of"])
+        form = FORMS | {"count": counted}
+        same(figure["data-of"], figure["text"], "-" if value is None else form[figure["data-as"]](value))
+    for part in (element for element in page.elements if "data-of" in element and "data-as" not in element and "data-metric" not in element and "style" in element):
+        width = float(re.match(r"width:([\d.]+)%", part["style"])[1])
+        assert abs(width - 100 * at(data, part["data-of"]) / part["bar"]) < 1e-3, part
+
+
+def check_training_report(*words):
+    """A page of training: bytes of each kind, ranks in their stage, and the events of the trace at their places."""
+    data, status = document("report", "report", *words)
+    with tempfile.TemporaryDirectory() as folder:
+        path, trace = pathlib.Path(folder, "report.html"), pathlib.Path(folder, "trace.json")
+        same("status", deployc("report", *words, "-o", str(path)).returncode, status)
+        deployc("trace", *words, "-o", str(trace))
+        text, events = path.read_text(), [event for event in json.loads(trace.read_text())["traceEvents"] if event["ph"] == "X"]
+    page, training = Page(text), data["plan"]["training"]
+    same("what refers to something outside", page.outside, [])
+    same("data", json.loads(next(element["text"] for element in page.elements if element["tag"] == "script")), data)
+    same("plan", data["plan"], plan_of(*words))
+    check_figures(page, data)
+    peaks = [stage["bytes"]["peak"] for stage in training["stages"]]
+    same("fullest", peaks[data["fullest"]], max(peaks))
+    kinds = {element["data-of"].rsplit("/", 1)[1] for element in page.elements if "bar" in element and element["bar"] and "data-of" in element and "data-as" not in element}
+    same("kinds of memory", kinds, {"weights", "gradients", "optimizer", "saved", "working"})
+    pipeline = next(axis for axis in data["plan"]["mesh"] if axis["axis"] == "pp")
+    for cell in (element for element in page.elements if "data-rank" in element):
+        same(f"stage of rank {cell['data-rank']}", cell["title"], f"stage {coordinate(int(cell['data-rank']), pipeline)}")
+        for name, number in re.findall(r"(\w+) (\d+)", cell["text"][len(cell["data-rank"]):]):
+            same(f"{name} of rank {cell['data-rank']}", int(number), coordinate(int(cell["data-rank"]), next(axis for axis in data["plan"]["mesh"] if axis["axis"] == name)))
+    pieces = {(int(one["data-stage"]), one["data-program"], int(one["data-microbatch"]), int(one["data-chunk"])): one for one in page.elements if "data-program" in one}
+    drawn = [event for event in events if event["tid"] == 0]
+    same("pieces", len(pieces), len(drawn))
+    seconds = training["time"]["seconds"]
+    for event in drawn:
+        chunk = int(event["name"].split("chunk ")[1]) if "chunk" in event["name"] else 0
+        one = pieces[event["pid"], event["cat"], event["args"]["microbatch"], chunk]
+        assert abs(percent(one, "left") - 1e-4 * event["ts"] / seconds) < 1e-3 and abs(percent(one, "width") - 1e-4 * event["dur"] / seconds) < 1e-3, one
+    after = [(percent(one, "left"), percent(one, "width")) for one in page.elements if "data-after" in one]
+    for (left, width), event in zip(after, [event for event in events if event["tid"] == 2]):
+        assert abs(left - 1e-4 * event["ts"] / seconds) < 1e-3 and abs(width - 1e-4 * event["dur"] / seconds) < 1e-3, event
+    for goal in data["plan"]["goals"]:
+        assert goal["text"] in html.unescape(text) and f">{goal['verdict']}<" in text, goal
+
+
 def check_report(*words):
     data, status = document("report", "report", *words)
     with tempfile.TemporaryDirectory() as folder:
@@ -684,15 +734,7 @@ def check_report(*words):
             same(f"{kind} of {one['program']}", size, sum(edge["times"] * edge["max_bytes"] for edge in edges if edge["kind"] == kind)
                  * data["plan"]["step"]["microbatches"])
         same("bytes", one["bytes"], sum(one["kinds"].values()))
-    figures = [element for element in page.elements if "data-as" in element]
-    assert len(figures) > 30, f"{len(figures)} figures"
-    for figure in figures:
-        value = at(data, figure["data-of"])
-        form = FORMS | {"count": counted}
-        same(figure["data-of"], figure["text"], "-" if value is None else form[figure["data-as"]](value))
-    for part in (element for element in page.elements if "data-of" in element and "data-as" not in element and "data-metric" not in element):
-        width = float(re.match(r"width:([\d.]+)%", part["style"])[1])
-        assert abs(width - 100 * at(data, part["data-of"]) / part["bar"]) < 1e-3, part
+    check_figures(page, data)
     wanted = sorted(codes(*words)[0]) + sorted(codes(*words)[1])
     same("codes", sorted({note["code"] for note in data["notes"]}), wanted)
     body = html.unescape(re.sub(r"<script.*</script>|</?code>", "", text, flags=re.S))
@@ -705,6 +747,8 @@ def check_report(*words):
 REPORTS = {f"report of {words[0]}": lambda words=words: check_report(*words) for words in (
     ["samples/quickstart.deploy"], ["samples/tiny_mixtral.deploy"], ["samples/tiny_llama.deploy"], ["samples/plans/plan002.deploy"], ["samples/mixtral_8x22b.deploy"],
     ["tests/golden/good/layouts_and_counts.deploy"], ["tests/golden/e0701_kv_cache.deploy"], ["tests/golden/good/windows.deploy"])}
+REPORTS |= {f"report of training {i}": lambda words=words: check_training_report(*words) for i, words in enumerate((
+    TRAINED, [*TRAINED, "-D", "plan.pipeline.schedule=interleaved", "-D", "plan.pipeline.virtual=2"], ["samples/plans/plan004_corrected.deploy", "--deploy", "Train"]))}
 REPORTS["report of 98304 ranks"] = lambda: check_report(*LARGE)
 
 
