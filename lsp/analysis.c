@@ -82,7 +82,7 @@ static int judge(void *context)
 	for (int i = 0; i < a->n; i++) {
 		struct planned *p = &a->planned[i];
 		if (p->deploy->program)
-			planner_goals(a->sema, p->deploy, p->local, p->schedule, p->training, a->passes.target);
+			planner_goals(a->sema, p->deploy, p->local, p->schedule, p->training, a->passes.target, NULL);
 	}
 	allow_apply(&a->sink, !a->options.n_set);
 	return 0;
