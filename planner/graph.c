@@ -1,5 +1,6 @@
 /* Groups of ranks, and which collectives each stage runs how often. */
 #include "graph.h"
+#include <math.h>
 #include <string.h>
 
 int64_t graph_times(const struct graph *g, int stage, int collective)
@@ -54,6 +55,38 @@ double graph_traffic(const struct graph *g, int stage, int program, int level, e
 			         * (double)c->max_bytes;
 	}
 	return bytes;
+}
+
+/* ---- times ----------------------------------------------------------------------------------- */
+
+/* The step of a program that is timed; NULL: none is. */
+static const struct step_time *timed_step(const struct graph *g, int program)
+{
+	const struct metrics *m = &g->plan->metrics;
+	if (m->lacks)
+		return NULL;
+	if (m->prefill && m->prefill_load.program == program)
+		return m->prefill;
+	return m->decode && m->decode_load.program == program ? m->decode : NULL;
+}
+
+double graph_stage_seconds(const struct graph *g, int stage, int program)
+{
+	const struct step_time *t = timed_step(g, program);
+	return t ? t->stage[stage].seconds : (double)NAN;
+}
+
+double graph_seconds(const struct graph *g, int collective)
+{
+	const struct step_time *t = timed_step(g, g->plan->collectives.at[collective].of->program);
+	for (int i = 0; t && i < t->n_lists; i++) {
+		const struct list_time *l = &t->list[i];
+		for (int k = 0; k < l->list->n; k++)
+			if (l->list->at[k].kind == INSTR_COLLECTIVE
+			    && g->plan->line_of[l->list->at[k].collective.index] == collective)
+				return l->at[k].end - l->at[k].start;
+	}
+	return (double)NAN;
 }
 
 /* ---- runs of stages -------------------------------------------------------------------------- */

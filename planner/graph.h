@@ -37,6 +37,10 @@ int64_t graph_times(const struct graph *g, int stage, int collective);
 /* Bytes that a rank of a stage contributes to collectives of a kind, over groups of a level, in the largest step of a
  * program; of exchanges over experts, one round each. */
 double graph_traffic(const struct graph *g, int stage, int program, int level, enum dr_collective_kind kind);
+/* Seconds of a microbatch on a stage, in a step of a program as the metrics time it, and of one run of a collective in
+ * that step; of exchanges over experts, one round. NaN: nothing is timed. */
+double graph_stage_seconds(const struct graph *g, int stage, int program);
+double graph_seconds(const struct graph *g, int collective);
 /* The first of the ranks that exchange with a node's in a collective: nodes with the same are one group. */
 int64_t graph_group(const struct graph *g, const struct group *over, const struct graph_node *node);
 const char *graph_name(struct arena *arena, const struct graph *g, const struct graph_node *node); /* "s0.ep3.tp1" */

@@ -3,7 +3,9 @@
  * The innermost axis that is shown makes the cells of a row, the others make the rows. Each axis has a colour: in the
  * list of what goes over it, and at the coordinates of the ranks that exchange. */
 #include "graph.h"
+#include <math.h>
 #include <string.h>
+#include "metrics_text.h"
 
 struct dot {
 	struct arena *arena;
@@ -129,6 +131,19 @@ static void put_traffic(const struct dot *d, int stage)
 
 /* ---- stages ---------------------------------------------------------------------------------- */
 
+static void put_stage_times(const struct dot *d, int stage)
+{
+	const struct schedule *s = d->g->plan->schedule;
+	struct text t = {.arena = d->arena};
+	for (int i = 0; i < s->programs.n; i++) {
+		double seconds = graph_stage_seconds(d->g, stage, i);
+		if (isfinite(seconds))
+			text_add(&t, "%s%s %s", t.n ? ", " : "", s->programs.at[i].name, metric_seconds(d->arena, seconds));
+	}
+	if (t.n)
+		fprintf(d->out, "<TR><TD ALIGN=\"LEFT\" COLSPAN=\"6\">a microbatch: %s</TD></TR>\n", t.at);
+}
+
 static void put_stage_label(const struct dot *d, int run)
 {
 	const struct schedule *s = d->g->plan->schedule;
@@ -149,6 +164,7 @@ static void put_stage_label(const struct dot *d, int run)
 	        "+ communication %s</TD></TR>\n",
 	        planner_bytes(d->arena, m.peak), planner_bytes(d->arena, m.weights), planner_bytes(d->arena, m.kv),
 	        planner_bytes(d->arena, m.activations), planner_bytes(d->arena, m.comm));
+	put_stage_times(d, r.begin);
 	fputs("<TR><TD ALIGN=\"LEFT\"><FONT COLOR=\"#666666\">over</FONT></TD><TD></TD><TD></TD><TD></TD>", d->out);
 	for (int i = 0; i < s->programs.n; i++)
 		fprintf(d->out, "<TD ALIGN=\"RIGHT\"><FONT COLOR=\"#666666\">%s</FONT></TD>", s->programs.at[i].name);
@@ -248,9 +264,13 @@ static void put_messages(const struct dot *d, int run)
 	struct text label = {.arena = d->arena};
 	for (int i = 0; i < p->collectives.n; i++) {
 		const struct plan_collective *c = &p->collectives.at[i];
-		if (c->of->kind == DR_SEND && graph_times(d->g, d->g->runs.at[run].begin, i))
+		double seconds = graph_seconds(d->g, i);
+		if (c->of->kind == DR_SEND && graph_times(d->g, d->g->runs.at[run].begin, i)) {
 			text_add(&label, "%s%s: %s a %s", label.n ? "\\n" : "", p->schedule->programs.at[c->of->program].name,
 			         planner_bytes(d->arena, c->bytes), plan_unit_name(c->unit));
+			if (isfinite(seconds))
+				text_add(&label, ", %s", metric_seconds(d->arena, seconds));
+		}
 	}
 	int cells = cells_of(d), rows = d->g->nodes_of_run / cells;
 	for (int i = 0; i < rows; i++) {

@@ -17,6 +17,15 @@ static json_t *axes_of(const struct graph *g)
 	return axes;
 }
 
+static json_t *seconds_of(const struct graph *g, int stage)
+{
+	json_t *seconds = json_object();
+	const struct schedule *s = g->plan->schedule;
+	for (int i = 0; i < s->programs.n; i++)
+		json_set(seconds, s->programs.at[i].name, json_figure(graph_stage_seconds(g, stage, i)));
+	return seconds;
+}
+
 static json_t *stages_of(const struct graph *g)
 {
 	const struct schedule *s = g->plan->schedule;
@@ -31,6 +40,7 @@ static json_t *stages_of(const struct graph *g)
 		json_set(object, "count", json_integer(run.end - run.begin));
 		json_set(object, "layers", layers);
 		json_set(object, "bytes", plan_memory_json(&m));
+		json_set(object, "seconds", seconds_of(g, run.begin));
 		json_array_append_new(runs, object);
 	}
 	return runs;
@@ -96,6 +106,7 @@ static json_t *edge_of(const struct graph *g, int collective, int run, int64_t t
 	json_t *edge = plan_collective_json(g->plan, &g->plan->collectives.at[collective]);
 	json_set(edge, "stage", json_integer(g->runs.at[run].begin));
 	json_set(edge, "times", json_integer(times));
+	json_set(edge, "seconds", json_figure(graph_seconds(g, collective)));
 	json_set(edge, "groups", groups);
 	return edge;
 }

@@ -298,7 +298,22 @@ def check_graph(name, *words, large=False):
         often = [one["of"] for one in plan["collectives"] if (one["program"], one["cause"]) == key]
         if "step" not in often:                 # what all stages compute from inputs runs on each of them
             same(f"runs of {key[1]} in {key[0]}", counted.get(key), listed.get(key))
+    check_graph_times(graph, plan)
     check_dot(graph, *words)
+
+
+def check_graph_times(graph, plan):
+    """Stages take what the steps say, and collectives outside exchanges add up to those of the stages' lists."""
+    steps = {step["program"]: step for step in plan["times"]["steps"]}
+    for run in graph["stages"]:
+        same("seconds of a stage", run["seconds"], {name: steps[name]["stages"][run["stage"]] if name in steps else None for name in run["seconds"]})
+        for name, step in steps.items():
+            terms = sum(one["times"][run["stage"]] * (term["end"] - term["start"]) for one in step["lists"] for term in one["terms"]
+                        if term["kind"] in ("collectives", "messages between stages"))
+            edges = [edge for edge in graph["edges"] if edge["program"] == name and edge["stage"] == run["stage"]]
+            edges = [edge for edge in edges if edge["kind"] != "send" or (edge["groups"][0][0] == edge["groups"][0][1]) == (run["count"] > 1)]
+            took = sum(edge["times"] * edge["seconds"] for edge in edges if edge["kind"] != "all_to_all")
+            near(f"collectives of {name} on stage {run['stage']}", took, terms, 1e-6)
 
 
 def check_dot(graph, *words):
