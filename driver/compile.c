@@ -46,7 +46,10 @@ static const char *product(const struct options *o)
 static void refuse_to_build(struct compilation *c, const struct deploy *d)
 {
 	if (d->needs_training && (c->options->command == COMMAND_BUILD || c->options->command == COMMAND_GRAPH))
-		diag_report(&c->sink, DIAG_E0917, d->work.span, "training is planned, not built, in this version");
+		diag_report(&c->sink, DIAG_E0917, d->work.span, "%s",
+		            c->options->command == COMMAND_GRAPH
+		                ? "training is planned, but no graph is drawn of it in this version"
+		                : "training is planned, not built, in this version");
 	if (!d->has_auto)
 		return;
 	const char *text = c->sources.files.at[d->auto_span.file].text + d->auto_span.lo;
