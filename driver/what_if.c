@@ -135,7 +135,7 @@ static void copy_result(struct what_if *w, struct row *row, const struct variant
 	memcpy(row->codes, v->codes, sizeof *row->codes * (size_t)v->n_codes);
 	row->n_codes = v->n_codes;
 	row->n_errors = v->n_errors;
-	row->fits = p && p->schedule && !v->n_errors;
+	row->fits = p && (p->schedule || p->training) && !v->n_errors;
 }
 
 /* A combination in a compilation of its own. */
@@ -264,15 +264,36 @@ static void print_intervals(const struct what_if *w)
 		printf("80%% of known tables lie between %.2f and %.2f times such a prediction\n", low, high);
 }
 
+/* Totals that have a column, and their titles. */
+static const struct bytes_column {
+	const char *total, *title;
+	int width;
+} serving[] = {{"memory.weights", "weights", 11},
+               {"memory.kv", "kv cache", 11},
+               {"memory.activations", "activations", 12},
+               {"memory.comm", "communication", 14},
+               {"memory.peak", "peak", 11}},
+  training[] = {{"memory.weights", "weights", 11},
+                {"memory.gradients", "gradients", 11},
+                {"memory.optimizer", "optimizer", 12},
+                {"memory.activations", "activations", 14},
+                {"memory.peak", "peak", 11}};
+enum { BYTES_COLUMNS = sizeof serving / sizeof *serving };
+
+static const struct bytes_column *bytes_columns(const struct what_if *w)
+{
+	return w->base.planned.deploy->needs_training ? training : serving;
+}
+
 static void print_row(const struct what_if *w, const struct row *r)
 {
 	double headroom = total_of(r, "memory.headroom");
 	for (int i = 0; i < w->ranges.n; i++)
 		printf("  %*s", width_of(&w->ranges.at[i]), w->ranges.at[i].values.at[r->value[i]]);
-	printf("  %7s %11s %11s %12s %14s %11s %9s", isfinite(r->ranks) ? arena_printf(w->arena, "%.0f", r->ranks) : "-",
-	       bytes_of(w, r, "memory.weights"), bytes_of(w, r, "memory.kv"), bytes_of(w, r, "memory.activations"),
-	       bytes_of(w, r, "memory.comm"), bytes_of(w, r, "memory.peak"),
-	       isfinite(headroom) ? arena_printf(w->arena, "%.1f%%", 100 * headroom) : "-");
+	printf("  %7s", isfinite(r->ranks) ? arena_printf(w->arena, "%.0f", r->ranks) : "-");
+	for (int i = 0; i < BYTES_COLUMNS; i++)
+		printf(" %*s", bytes_columns(w)[i].width, bytes_of(w, r, bytes_columns(w)[i].total));
+	printf(" %9s", isfinite(headroom) ? arena_printf(w->arena, "%.1f%%", 100 * headroom) : "-");
 	print_metrics(w, r);
 	printf("  %s", r->fits ? "fits" : r->n_errors ? "" : "open");
 	for (int i = 0; i < r->n_codes; i++)
@@ -287,8 +308,10 @@ static void print_text(const struct what_if *w)
 	printf("%s of %s: bytes of the fullest rank\n", w->base.planned.deploy->name, w->base.compilation.label);
 	for (int i = 0; i < w->ranges.n; i++)
 		printf("  %*s", width_of(&w->ranges.at[i]), w->ranges.at[i].path);
-	printf("  %7s %11s %11s %12s %14s %11s %9s", "ranks", "weights", "kv cache", "activations", "communication", "peak",
-	       "headroom");
+	printf("  %7s", "ranks");
+	for (int i = 0; i < BYTES_COLUMNS; i++)
+		printf(" %*s", bytes_columns(w)[i].width, bytes_columns(w)[i].title);
+	printf(" %9s", "headroom");
 	for (int i = 0; i < N_COLUMNS; i++)
 		if (has_column(w, COLUMNS[i]))
 			printf(" %15s", metric_name(COLUMNS[i]));

@@ -413,10 +413,10 @@ def check_what_if(spec, ranges, fixed=()):
             same(f"totals of {words}", (row["totals"], row["ranks"]), (plan["totals"], plan["ranks"]))
             if plan["times"]:
                 same(f"metrics of {words}", row["metrics"], predictions(plan))
-        same(f"fits {words}", row["fits"], bool(plan and plan["status"] == "scheduled" and not row["errors"]))
+        same(f"fits {words}", row["fits"], bool(plan and plan["status"] in ("scheduled", "training") and not row["errors"]))
     same("status", status, int(all(row["errors"] for row in table["rows"])))
     text = deployc("what-if", spec, *sets).stdout.splitlines()
-    same("lines", len(text), len(combinations) + 3 + any("ttft" in row["metrics"] for row in table["rows"]))
+    same("lines", len(text), len(combinations) + 3 + any({"ttft", "step_time"} & set(row["metrics"]) for row in table["rows"]))
     for line, row in zip(text[2:], table["rows"]):
         same("values in a line", line.split()[:len(ranges)], list(row["values"].values()))
         assert not row["fits"] or shown(row["totals"]["memory.peak"]) in line and "fits" in line, line
@@ -434,6 +434,8 @@ COMPARISONS = {
     "what-if of a mesh": lambda: check_what_if("samples/quickstart.deploy", {"plan.tp": ["2", "4", "8"], "plan.ep": ["1", "2", "4"]}),
     "what-if of ranges and lists": lambda: check_what_if("samples/mixtral_8x22b.deploy", {
         "workload.seq": ["128..1024", "128..8192"], "plan.pipeline.stages": ["[28,28]", "[20,36]"]}),
+    "what-if of training": lambda: check_what_if("tests/golden/good/steps_of_training.deploy", {"plan.pipeline.microbatches": ["4", "8"]}),
+    "diff of training": lambda: check_diff("tests/golden/good/steps_of_training.deploy", None, {"plan.tp": "4", "plan.dp": "16"}),
     "what-if of nothing that fits": lambda: check_what_if("samples/quickstart.deploy", {"workload.batch": ["4096", "8192"]}),
 }
 
