@@ -59,6 +59,7 @@ PADDING = 64 << 10                                 # bytes that padding adds to 
 WARNINGS = {"W0521", "W0810"}
 ONLY_DEPLOYC = [
     (r"E0106 .* (defined|declared) twice", "the prototype lets the later of two declarations replace the first"),
+    (r"E0106 .* is set( twice|, and has)", "the prototype drops the first of two values, and the elements of a list that is set"),
     (r"E0106 .* names a parameter and", "the prototype lets the parameter replace the axis"),
     (r"E09(16|17|18) ", "not built in this version"),
     (r"E070[13] ", "bytes and lengths are not checked by the prototype"),
