@@ -126,9 +126,10 @@ def cases(arguments):
     words, all_ = [a for a in arguments if not a.startswith("--")], "--all" in arguments
     names = re.findall(r"^model (\w+) ", (ROOT / "stdlib" / "models.deploy").read_text(), re.M) if all_ else FAMILIES
     found = [(f"{n} on {ranks}", SPEC.format(model=n, ranks=ranks), True) for n in names if n not in ABSTRACT for ranks in (1, 2)]
-    for model, dtype, ranks, plan, workload in run_meshes.MESHES:
+    for model, dtype, ranks, plan, workload, *refine in run_meshes.MESHES:
         if all_ or ranks == 1:
-            found.append((f"fixture {model} {dtype} on {ranks}: {plan}", harness.spec(model, ranks, plan, dtype, workload), False))
+            name = ", ".join((plan, *refine))
+            found.append((f"fixture {model} {dtype} on {ranks}: {name}", harness.spec(model, ranks, plan, dtype, workload, *refine), False))
     return [case for case in found if not words or any(w in case[0] for w in words)]
 
 
