@@ -340,11 +340,11 @@ FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FRONT_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm
-# fuzz_dag and fuzz_check read the library with each spec: what reads texts, which the others fuzz, is not instrumented for them,
+# fuzz_dag, fuzz_check and fuzz_lsp read the library with each spec: what reads texts, which the others fuzz, is not instrumented for them,
 # which makes them ten times as fast.
 PLAIN := $(filter $(BUILD)/support/% $(BUILD)/lexer/% $(BUILD)/parser/%,$(FRONT_OBJ))
 $(PLAIN:%.o=%.plain.o): | $(BUILD)/parser/grammar.tab.h
-$(BUILD)/tests/fuzz/fuzz_dag $(BUILD)/tests/fuzz/fuzz_check: %: %.o $(filter-out $(PLAIN),$(FRONT_OBJ)) $(PLAIN:%.o=%.plain.o)
+$(BUILD)/tests/fuzz/fuzz_dag $(BUILD)/tests/fuzz/fuzz_check $(BUILD)/tests/fuzz/fuzz_lsp: %: %.o $(filter-out $(PLAIN),$(FRONT_OBJ)) $(PLAIN:%.o=%.plain.o)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(JANSSON) -lm
 $(BUILD)/%.plain.o: %.c
