@@ -41,7 +41,7 @@ deploy Full {{
 
 
 def emit(spec, *options):
-    done = subprocess.run([DEPLOYC, "-", *options], input=spec, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([DEPLOYC, "-", *options], input=spec, capture_output=True, text=True, timeout=harness.HANGS)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[0])
     return done.stdout
@@ -49,7 +49,7 @@ def emit(spec, *options):
 
 def listed(spec):
     """-> {function: "tuned" or "general"}"""
-    done = subprocess.run([DEPLOYC, "plan", "-", "--target=cuda", "--kernels"], input=spec, capture_output=True, text=True, timeout=120,
+    done = subprocess.run([DEPLOYC, "plan", "-", "--target=cuda", "--kernels"], input=spec, capture_output=True, text=True, timeout=harness.HANGS,
                           env={**os.environ, "PATH": ""})
     ways = dict(re.findall(r"^  (dr_\w+) +(tuned|general) +-  ", done.stdout, re.M))
     if done.returncode or "`ptxas` is not on PATH" not in done.stdout:
