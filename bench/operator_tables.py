@@ -117,14 +117,17 @@ def attention(clone, system, engine):
 
 
 def experts(clone, system):
-    """Several kernels were timed on one shape: the engine takes the fastest. Balanced loads; where there are none, all loads, each
-    with the number of experts that random choices reach."""
+    """Several kernels were timed on one shape: the engine takes the fastest. Balanced loads; where there are none, all loads of ranks that
+    hold every expert, each with the number of experts that random choices reach. With fewer, a table of uneven loads has the time of
+    the rank that gets the longest share, and does not say how long."""
     best = {}
     for r in clone.newest(system, "moe", "trtllm", "moe"):
         if "nongated" in (r.get("kernel_source") or ""):
             continue
         tokens, top, held = r["num_tokens"], r["topk"], r["num_experts"] / r["moe_ep_size"]
         balanced = r["distribution"] == "balanced"
+        if not balanced and r["moe_ep_size"] > 1:
+            continue
         hit = min(held, tokens * top / r["moe_ep_size"]) if balanced else held * (1 - (1 - top / r["num_experts"]) ** tokens)
         key = r["moe_dtype"], balanced, (tokens, top, r["num_experts"], held, hit, r["hidden_size"], r["inter_size"] / r["moe_tp_size"])
         best[key] = min(best.get(key, np.inf), r["latency"] * 1e-3)

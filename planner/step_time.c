@@ -117,6 +117,18 @@ static void find_exposed(struct list_time *l)
 	}
 }
 
+static void add_seconds(struct list_time *l)
+{
+	double rounds = 1;
+	for (int i = 0; i < l->list->n; i++) {
+		const struct instr *in = &l->list->at[i];
+		if (in->kind == INSTR_ROUNDS_BEGIN || in->kind == INSTR_ROUNDS_END)
+			rounds = in->kind == INSTR_ROUNDS_BEGIN ? l->rounds : 1;
+		else
+			*(is_message(l->at[i].term.kind) ? &l->messages : &l->compute) += l->at[i].term.seconds * rounds;
+	}
+}
+
 static struct list_time list_time_of(struct timing *t, const struct step_load *load, const struct step_block *b,
                                      int body)
 {
@@ -133,8 +145,9 @@ static struct list_time list_time_of(struct timing *t, const struct step_load *l
 			continue;
 		}
 		l.at[i].term = term_of(t, load, in, inside ? &l.exchange : NULL);
-		*(is_message(l.at[i].term.kind) ? &l.messages : &l.compute) += l.at[i].term.seconds * (inside ? l.rounds : 1);
 	}
+	fuse_terms(t, &l);
+	add_seconds(&l);
 	double unhosted = play(&l, 0, is_serial(t), true, t->arena);
 	l.seconds =
 		t->engine && t->engine->launch > 0 ? play(&l, t->engine->launch, is_serial(t), true, t->arena) : unhosted;
@@ -270,7 +283,8 @@ struct step_time step_time_of(struct timing *t, const struct step_load *load, in
 	run_through(&out, s->stages.n, microbatches);
 	const struct stage_time *slow = &out.stage[out.slowest];
 	out.exposed = (double)microbatches * (slow->seconds - slow->compute - slow->host);
-	out.fixed = t->engine ? t->engine->step : 0;
+	double sequences = load->sequences * (double)microbatches;
+	out.fixed = t->engine ? t->engine->step + sequences * t->engine->sequence : 0;
 	out.seconds += out.fixed;
 	return out;
 }

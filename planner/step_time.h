@@ -51,6 +51,8 @@ struct step_time {
 };
 /* The first exchange of experts' rows in a step; NULL: there is none, or no step. */
 const struct exchange *step_exchange(const struct step_time *t);
+/* fuse.c: gives terms the times, and the bytes, that they have with an engine that fuses kernels. */
+void fuse_terms(struct timing *t, struct list_time *l);
 /* How often a stage runs a list for a microbatch. */
 double list_times(const struct schedule *s, const struct list_time *l, int stage);
 /* `microbatches` of the load each. With t->lacks, seconds are NaN and the floor is right. */

@@ -113,7 +113,7 @@ struct exchange exchange_of(const struct timing *t, const struct step_load *load
 	return x;
 }
 
-static bool is_param(enum dr_space space)
+bool space_is_params(enum dr_space space)
 {
 	return space == DR_SPACE_LAYER || space == DR_SPACE_OUTSIDE || space == DR_SPACE_EVERY;
 }
@@ -123,7 +123,7 @@ static double param_bytes(const struct kernel *k, const struct instr *i, const i
 {
 	double bytes = 0;
 	for (int a = 0; a < i->launch.n_args; a++)
-		if (i->launch.args[a].kind == ARGUMENT_PLACED && is_param(i->launch.args[a].address.space)) {
+		if (i->launch.args[a].kind == ARGUMENT_PLACED && space_is_params(i->launch.args[a].address.space)) {
 			int64_t reach = kernel_arg(k, a, values).reach;
 			bytes += reach > 0 ? share * (double)reach : 0;
 		}
@@ -154,7 +154,8 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 {
 	const struct kernel *k = &t->schedule->kernels.at[i->launch.kernel];
 	struct step_values v = values_of(t, load);
-	int64_t values[ROWS_MAX_OPERANDS + 8] = {0}, most[ROWS_MAX_OPERANDS + 8] = {0};
+	int64_t *values = arena_array(t->arena, int64_t, i->launch.n_args + 1),
+			*most = arena_array(t->arena, int64_t, i->launch.n_args + 1);
 	double hit = x ? x->hit : 1, least = x ? x->least_hit : 1;
 	bool uneven = x && x->most_filled != x->filled;
 	values_at(i, &v, x, x ? x->filled : 1, values);
@@ -163,13 +164,21 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 	struct kernel_work w = kernel_work(k, uneven ? most : values);
 	struct kernel_cost cost = kernel_cost(k, values, load->context, (int64_t)(hit + 0.5)),
 					   longest = uneven ? kernel_cost(k, most, load->context, (int64_t)(hit + 0.5)) : cost;
-	struct term out = {.instr = i, .level = -1, .operations = cost.operations, .bytes = cost.bytes};
+	struct term out = {.instr = i,
+	                   .level = -1,
+	                   .operations = cost.operations,
+	                   .bytes = cost.bytes,
+	                   .work = w,
+	                   .timed = longest,
+	                   .hit = hit,
+	                   .values = uneven ? most : values};
 	const double *peak = t->machine->device.peak;
 	switch (w.kind) {
 	case WORK_PASS:
 	case WORK_REDUCTION:
 		out.kind = TERM_ROWS;
-		out.seconds = timing_pass(t, longest.bytes, w.kind == WORK_REDUCTION);
+		/* The fit of experts' products has the launches of all kernels around them. */
+		out.seconds = (x ? timing_stream : timing_pass)(t, longest.bytes, w.kind == WORK_REDUCTION);
 		break;
 	case WORK_PRODUCT:
 		out.kind = TERM_PRODUCT;

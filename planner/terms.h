@@ -40,6 +40,11 @@ struct term {
 	double operations, bytes; /* of memory */
 	double sent;              /* bytes that leave a rank */
 	int level;                /* of the machine, that the collective crosses; -1: none */
+	/* of a launch */
+	struct kernel_work work;   /* sizes, */
+	struct kernel_cost timed;  /* operations and bytes of the busiest rank, which the time is of */
+	double hit;            /* groups of weights that have rows */
+	const int64_t *values; /* of its number arguments, by position */
 };
 
 /* What the terms of a schedule are made with. `lacks` may be set at once; floors are right even so. */
@@ -58,6 +63,7 @@ struct exchange exchange_of(const struct timing *t, const struct step_load *load
 /* The term of a launch or a collective. x: the exchange that it lies in; NULL: in none. With t->lacks, seconds is NaN.
  */
 struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i, const struct exchange *x);
+bool space_is_params(enum dr_space space);
 /* members[i] of time_across(): the ranks of a group, by levels. */
 void group_members(const struct schedule *s, const struct group *g, double *members);
 #endif

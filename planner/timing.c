@@ -58,6 +58,11 @@ double timing_pass(const struct timing *t, double bytes, bool reduces)
 	                      : bytes / (t->silicon.bandwidth * t->machine->device.memory_efficiency);
 }
 
+double timing_stream(const struct timing *t, double bytes, bool reduces)
+{
+	return timing_pass(t, bytes, reduces) - timing_pass(t, 0, reduces);
+}
+
 /* ---- products --------------------------------------------------------------------------------- */
 
 static double bytes_of(enum dtype t) { return dtype_millibits(t) / 8000.0; }
@@ -158,6 +163,13 @@ static double product_seconds(struct timing *t, const struct fit_product *fit, c
 	*at = wanted;
 	t->products_timed++;
 	return wanted.seconds;
+}
+
+bool timing_joined(const struct kernel_work *a, const struct kernel_work *b)
+{
+	return a->kind == b->kind && a->product.rows == b->product.rows && a->product.k == b->product.k
+	       && a->product.groups == b->product.groups && a->product.batch == 1 && b->product.batch == 1
+	       && a->product.activations == b->product.activations && a->product.weights == b->product.weights;
 }
 
 /* A batch of products reads as many weights, so it is one with as many more outputs. */

@@ -42,6 +42,9 @@ const char *timing_basis(const struct timing *t, struct arena *a);
 
 /* Seconds; ABSENT with t->lacks, which they may set. Operations and bytes are those of the whole launch. */
 double timing_pass(const struct timing *t, double bytes, bool reduces);
+double timing_stream(const struct timing *t, double bytes, bool reduces); /* a pass in the kernel of another */
+/* May two products of one operand be one product, with the outputs of both? */
+bool timing_joined(const struct kernel_work *a, const struct kernel_work *b);
 double timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes);
 double timing_grouped(struct timing *t, const struct kernel_work *w, double hit, double operations, double bytes);
 double timing_attention(struct timing *t, const struct attention *a);

@@ -53,12 +53,6 @@ static void add_kernel(struct costing *c, int at, double forward, double backwar
 
 static double bytes_of(enum dtype t) { return dtype_millibits(t) / 8000.0; }
 
-/* A pass beside another kernel, which starts it. */
-static double stream(const struct costing *c, double bytes)
-{
-	return timing_pass(c->timing, bytes, false) - timing_pass(c->timing, 0, false);
-}
-
 /* ---- products --------------------------------------------------------------------------------- */
 
 /* y[m, n] = x[m, k] w[k, n], `batch` of them; experts > 0: rows of so many experts, each with a weight of its own, of
@@ -103,16 +97,22 @@ static enum dtype weight_format(const struct training *t, int at)
 	return t->local->program->params.at[training_source(t, at)->param].dtype;
 }
 
+static struct kernel_work work_of(double m, double n, double k, double batch, double experts, enum dtype x,
+                                  enum dtype w)
+{
+	return (struct kernel_work){.kind = experts > 0 ? WORK_GROUPED : WORK_PRODUCT,
+	                            .product = {.rows = (int64_t)ceil(m),
+	                                        .n = (int64_t)n,
+	                                        .k = (int64_t)k,
+	                                        .batch = (int64_t)batch,
+	                                        .groups = experts > 0 ? (int64_t)experts : 1,
+	                                        .activations = x,
+	                                        .weights = w}};
+}
+
 static double product(struct costing *c, double m, double n, double k, double batch, enum dtype x, enum dtype w)
 {
-	struct kernel_work work = {.kind = WORK_PRODUCT,
-	                           .product = {.rows = (int64_t)ceil(m),
-	                                       .n = (int64_t)n,
-	                                       .k = (int64_t)k,
-	                                       .batch = (int64_t)batch,
-	                                       .groups = 1,
-	                                       .activations = x,
-	                                       .weights = w}};
+	struct kernel_work work = work_of(m, n, k, batch, 0, x, w);
 	double bytes = batch * (m * k * bytes_of(x) + n * k * bytes_of(w) + 2 * m * n);
 	return timing_product(c->timing, &work, 2 * m * n * k * batch, bytes);
 }
@@ -120,25 +120,20 @@ static double product(struct costing *c, double m, double n, double k, double ba
 static double grouped(struct costing *c, double m, double n, double k, double experts, double hit, enum dtype x,
                       enum dtype w)
 {
-	struct kernel_work work = {.kind = WORK_GROUPED,
-	                           .product = {.rows = (int64_t)ceil(m),
-	                                       .n = (int64_t)n,
-	                                       .k = (int64_t)k,
-	                                       .batch = 1,
-	                                       .groups = (int64_t)experts,
-	                                       .activations = x,
-	                                       .weights = w}};
+	struct kernel_work work = work_of(m, n, k, 1, experts, x, w);
 	return timing_grouped(c->timing, &work, hit, 2 * m * n * k,
 	                      m * k * bytes_of(x) + hit * n * k * bytes_of(w) + 2 * m * n);
 }
 
-/* Products of one operand are one product: the first of them stands for all. */
+/* An engine that fuses products of one operand runs them as the first of them. */
 static bool joins(const struct costing *c, int at, int first)
 {
+	const struct engine *e = c->timing->engine;
 	struct product_sizes a = sizes_of(c->t, at), b = sizes_of(c->t, first);
-	return training_root(c->t, a.x) == training_root(c->t, b.x) && a.k == b.k && a.m == b.m && a.experts == b.experts
-	       && a.batch == 1 && b.batch == 1 && c->t->again[at] == c->t->again[first]
-	       && weight_format(c->t, a.w) == weight_format(c->t, b.w);
+	struct kernel_work one = work_of(a.m, a.n, a.k, a.batch, a.experts, DTYPE_BF16, weight_format(c->t, a.w));
+	struct kernel_work other = work_of(b.m, b.n, b.k, b.batch, b.experts, DTYPE_BF16, weight_format(c->t, b.w));
+	return e && e->fused_products && training_root(c->t, a.x) == training_root(c->t, b.x)
+	       && c->t->again[at] == c->t->again[first] && timing_joined(&one, &other);
 }
 
 static bool is_product(const struct costing *c, int at)
@@ -163,8 +158,10 @@ static void add_product(struct costing *c, int at)
 	bool casts = work->has_products && c->body >= 0;
 	if (casts)
 		x = w = work->products;
-	double sum = stream(c, s.batch * (s.experts > 0 ? s.experts : 1) * s.n * s.k
-	                           * (2 * bytes_of(work->optimizer.gradient) - 2) / 2);
+	double sum = timing_stream(c->timing,
+	                           s.batch * (s.experts > 0 ? s.experts : 1) * s.n * s.k
+	                               * (2 * bytes_of(work->optimizer.gradient) - 2) / 2,
+	                           false);
 	double forward, back;
 	if (s.experts > 0) {
 		forward = grouped(c, s.m, s.n, s.k, s.experts, s.hit, x, w);

@@ -98,12 +98,15 @@ struct engine {
 	const char *name;
 	bool measured;          /* predictions for it were held against published steps: intervals are those found there */
 	double step;            /* s of a step that no kernel explains: scheduling, sampling, starting a graph */
+	double sequence;        /* the same, s for each sequence in the step */
 	double launch;          /* s of the host to start a kernel; 0: steps are captured as graphs */
 	double route_launches;  /* kernels of a routing beside those that score and move rows */
 	const char *library;    /* of attention; NULL: the calibration's first */
 	bool dropout;           /* of the scores of an unfused attention */
 	bool one_shot;          /* small all-reduces by a kernel of its own */
 	bool fused_cast;        /* activations are converted in the kernel before a product */
+	bool fused_products;    /* products of one operand are one product */
+	bool fused_passes;      /* passes over memory that follow one another are one kernel */
 	double optimizer_bytes; /* read and written for a param that a rank owns, in an optimizer step; ABSENT: not known */
 	const char *source;
 };

@@ -6,11 +6,13 @@ predicted by operators.c, all else by `deployc plan`. The tables of docs/accurac
     run.py --write              writes the page's tables
     run.py --rows [WORD ...]    prints each figure of groups whose name contains a word
     run.py --folder DIR         prints the tables of DIR/training.csv and DIR/serving.csv, which have the columns of those here
+    run.py --fit DIR            fits `step` and `sequence` of engines (std.engines) to the dense models of DIR/serving.csv
 """
 import collections
 import csv
 import functools
 import json
+import math
 import os
 import pathlib
 import re
@@ -52,7 +54,8 @@ use std.plans { Megatron }
 use std.workload { Inference }
 model Served = models.%(model)s
 deploy D {
-  model = Served; cluster = clusters.%(cluster)s; plan = Megatron { tp = %(tp)s }; gpus = %(tp)s; engine = engines.%(engine)s
+  model = Served; cluster = clusters.%(cluster)s; gpus = %(tp)s; engine = engines.%(engine)s
+  plan = Megatron { tp = %(tp)s; at residual { seq -> none } }
   workload = Inference { batch = %(batch)s; seq = %(seq)s; output = %(output)s }
 }
 """
@@ -67,6 +70,9 @@ deploy D {
   workload = Training { batch = %(batch)s; seq = %(seq)s; %(more)s }
 }
 """
+# SGLang mixes prompts and tokens only with --enable-mixed-chunk; its first tokens say the same (docs/accuracy.md).
+PROMPTS_FIRST = {"SGLang_2025"}
+CHUNK = 8192  # tokens of prompts in a step: what std.plans.Megatron has
 CLUSTERS = {"DGX_A100_40GB": "DGX_A100 { device = clusters.A100_SXM_40GB }"}
 # Published models that std.models lacks: what they change of one in it.
 MODELS = {
@@ -181,9 +187,13 @@ def training(folder=HERE):
 
 def loop(row, metrics):
     """Seconds between tokens of users who each send the next prompt when the last one is answered: while one generates, the
-    prompts of all others are read once."""
+    prompts of all others are read once. An engine that reads all prompts before it goes on generating keeps users of equal
+    lengths together: a user waits for the prompts after its own, half of them on average."""
     users, output, token = int(row["batch"]), int(row["output"]), metrics["tpot"]["value"]
     prompts = users / metrics["throughput.sequences"]["value"] - token * (output - 1)
+    if row["engine"] in PROMPTS_FIRST:
+        steps = max(1, users * int(row["input"]) / CHUNK)
+        return token + prompts * (1 - 1 / steps) / 2 / (output - 1)
     return token + prompts * (users - 1) / users / output
 
 
@@ -198,14 +208,41 @@ def seconds(row, metrics):
     return value, [[bound * value / metric["value"] for bound in metric[name]] for name in names]
 
 
+def served(row):
+    return plan(SERVED % {**row, "model": MODELS.get(row["model"], row["model"]), "seq": row["input"],
+                          "cluster": CLUSTERS.get(row["cluster"], row["cluster"])})
+
+
 def serving(folder=HERE):
     groups = {}
     for row in figures(folder / "serving.csv"):
-        metrics = plan(SERVED % {**row, "model": MODELS.get(row["model"], row["model"]), "seq": row["input"],
-                                 "cluster": CLUSTERS.get(row["cluster"], row["cluster"])})["times"]["metrics"]
+        metrics = served(row)["times"]["metrics"]
         what = f"{row['cluster']}: {row['model']}, tp {row['tp']}, {row['batch']} x {row['input']} + {row['output']}"
         groups.setdefault(row["group"], []).append(Figure(what, float(row["seconds"]), *seconds(row, metrics)))
     return groups
+
+
+# ---- constants of engines ---------------------------------------------------------------------------------------------
+STEPS, SEQUENCES = [0.1 * i for i in range(61)], [5 * i for i in range(31)]  # ms of a step, us of a sequence in it
+
+
+def with_constants(row, step, sequence):
+    return seconds(row, served({**row, "engine": f"{row['engine']} {{ step = {step} ms; sequence = {sequence} us }}"})["times"]["metrics"])[0]
+
+
+def fit(folder):
+    """A prediction is linear in both constants; the least mean of |log(predicted / measured)| counts."""
+    of_engine = collections.defaultdict(list)
+    for row in figures(folder / "serving.csv"):
+        totals = served(row)["totals"]
+        if row["metric"] in ("batch", "loop") and totals["params.active"] > 0.8 * totals["params"]:
+            base = with_constants(row, 0, 0)
+            of_engine[row["engine"]].append((float(row["seconds"]), base, with_constants(row, 1, 0) - base, with_constants(row, 0, 1) - base))
+    for engine, rows in of_engine.items():
+        mean, step, sequence = min((statistics.mean(abs(math.log((base + step * of_step + sequence * of_sequence) / measured))
+                                                    for measured, base, of_step, of_sequence in rows), step, sequence)
+                                   for step in STEPS for sequence in SEQUENCES)
+        print(f"{engine}: step = {step:.1f} ms, sequence = {sequence} us: mean {100 * mean:.1f}% over {len(rows)} figures")
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -270,8 +307,12 @@ def check(groups):
 
 def main(arguments):
     if arguments[:1] == ["--folder"]:
-        groups = {**training(pathlib.Path(arguments[1])), **serving(pathlib.Path(arguments[1]))}
+        folder = pathlib.Path(arguments[1]).absolute()
+        groups = {**training(folder), **serving(folder)}
         print(table(groups), coverage(groups), sep="\n", end="")
+        return 0
+    if arguments[:1] == ["--fit"]:
+        fit(pathlib.Path(arguments[1]).absolute())
         return 0
     groups = {**operators(), **memory(), **training_memory(), **korthikanti(), **training(), **serving()}
     if arguments[:1] == ["--rows"]:

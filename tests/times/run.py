@@ -100,6 +100,44 @@ def dense_bounds(times):
          2048 * 2 * (weights / 2 - 128_256 * 8192 / 8) / PEAK + 80 * 2 * 2048 * 8 * 256 * 2049 / 2 / PEAK, 5e-3)
 
 
+def passes(times):
+    return seconds(layer(times, "decode")["terms"], "passes over rows")
+
+
+@check
+def fused(times):
+    """Queries, keys and values are one product, and so are the two that are multiplied. The rotated keys, and the sums before both
+    norms, are read from memory once less often. The host takes 1 ms for a step and 10 us for each of 64 sequences."""
+    found, m = layer(times["TensorFused"], "decode"), 64
+    near("products", seconds(found["terms"], "products"),
+         product(m, 1024 + 2 * 128, 8192) + product(m, 8192, 1024) + product(m, 2 * 3584, 8192) + product(m, 8192, 3584))
+    near("passes", passes(times["Tensor"]) - passes(times["TensorFused"]), (2 * m * 8192 * 2 + m * 128 * 2) / (0.8 * MEMORY))
+    near("fixed", step(times["TensorFused"], "decode")["fixed"], 1e-3 + 64 * 10e-6)
+    assert step(times["Tensor"], "decode")["fixed"] == 0
+
+
+@check
+def fused_launches(times):
+    """Nine passes of a layer are four kernels: sum and norm, twice; rotations and copies to the cache; the product of two halves."""
+    m = 64
+    near("launches", passes(times["Launches"]) - passes(times["LaunchesFused"]),
+         5 * 1.5e-6 + 2 * m * 8192 * 2 / (0.585 * MEMORY) + m * 128 * 2 / (0.76 * MEMORY), 1e-4)
+
+
+@check
+def fused_experts(times):
+    """Of each expert the two products that are multiplied are one; of a token's latents, that of queries and that of keys with its
+    rotated part. The shared expert's too."""
+    found, m = layer(times["ExpertsFused"], "decode", 1), 8
+    hit = round(8 * (1 - (1 - 8 / 256) ** (m * 32)))
+    near("experts", seconds(found["terms"], "products of experts"), product(64, 2 * 2048, 7168, weights=hit) + product(64, 7168, 2048, weights=hit))
+    router = product(m, 256, 7168, PEAK32, element=4, out=4)
+    near("products", seconds(found["terms"], "products"),
+         product(m, 1536 + 512 + 64, 7168) + product(m, 128 * (128 + 64), 1536)
+         + product(m, 512, 128, weights=128, batch=128) + product(m, 128, 512, weights=128, batch=128) + product(m, 7168, 16384) + router
+         + product(m, 2 * 2048, 7168) + product(m, 7168, 2048), 1e-3)
+
+
 # ---- DeepSeek-V3 on 32 ranks, each with its own sequences: a latent of 512 + 64, 8 of 256 experts for a token ---------------
 @check
 def experts_decode(times):

@@ -32,7 +32,7 @@ static const struct {
 	double p[5]; /* compute, memory, l2, tile, launch */
 	double spread;
 } groups[] = {
-	{"A100_SXM", DTYPE_BF16, DTYPE_BF16, {0.3118, 0.9419, 2.573, 1.276e-06, 6.606e-05}, 16.84},
+	{"A100_SXM", DTYPE_BF16, DTYPE_BF16, {0.511, 1, 1.107, 5.282e-07, 1.666e-05}, 7.23},
 	{"H100_SXM", DTYPE_FP8E4M3, DTYPE_FP8E4M3, {0.7678, 0.8636, 16.93, 1.488e-06, 3.453e-05}, 9.44},
 	{"H100_SXM", DTYPE_MXFP4, DTYPE_BF16, {0.3804, 0.888, 6.81, 4.95e-07, 4.95e-05}, 18.64},
 	{"B200_SXM", DTYPE_MXFP4, DTYPE_FP8E4M3, {0.454, 0.8241, 23.47, 4.527e-07, 4.328e-05}, 32.42},
@@ -317,7 +317,8 @@ static void the_engine_is_deployc_unless_another_is_named(void **state)
 	const struct engine *e = deployed(*state, "c.A100_SXM", "", "")->engine;
 	assert_string_equal(e->name, "deployc");
 	assert_false(e->measured || e->one_shot || e->fused_cast);
-	assert_true(e->step == 0 && e->launch == 0);
+	assert_true(e->step == 0 && e->sequence == 0 && e->launch == 0);
+	assert_false(e->fused_products || e->fused_passes);
 	assert_null(e->library);
 	e = deployed(*state, "c.A100_SXM", "", "engine = engines.TorchTitan_2024")->engine;
 	assert_string_equal(e->name, "TorchTitan_2024");
@@ -330,7 +331,8 @@ static void the_engine_is_deployc_unless_another_is_named(void **state)
 	assert_true(deployed(*state, "c.A100_SXM", "", "engine = engines.Megatron_2022")->engine->dropout);
 	e = deployed(*state, "c.A100_SXM", "", "engine = engines.vLLM_2025 { step = 2 ms }")->engine;
 	close_to(e->step, 2e-3);
-	assert_true(e->one_shot && e->fused_cast);
+	close_to(e->sequence, 40e-6);
+	assert_true(e->one_shot && e->fused_cast && e->fused_products && e->fused_passes);
 	assert_false(figure_known(e->optimizer_bytes));
 }
 
