@@ -198,8 +198,8 @@ static struct val part_time(struct goals *g, const struct node *e, const struct 
 		}
 	struct dims time = {.power[DIM_TIME] = 1}, none = {{0}};
 	struct estimate x = m->lacks || !m->ops ? estimate_missing(m->lacks)
-	                    : !hidden           ? estimate_of(seconds, m->kind, false, NAN)
-	                    : seconds > 0       ? estimate_share(seconds - exposed, seconds, m->kind)
+	                    : !hidden           ? estimate_of(seconds, m->interval, false, NAN)
+	                    : seconds > 0       ? estimate_share(seconds - exposed, seconds, m->interval)
 	                                        : estimate_missing("nothing of the kind takes time");
 	return goal_figure(g, &g->self, call_text(g, e), hidden ? METRIC_COMM_HIDDEN : METRIC_COMM_TIME, &x,
 	                   hidden ? none : time);

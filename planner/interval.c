@@ -5,6 +5,7 @@
 
 static const struct interval known[INTERVAL_UNKNOWN] = {
 #define INTERVAL(KIND, l50, h50, l80, h80, l90, h90) [INTERVAL_##KIND] = {l50, h50, l80, h80, l90, h90},
+#define ORIGIN(...)
 #include "interval.def"
 };
 
@@ -20,11 +21,38 @@ static struct interval widest(void)
 	return w;
 }
 
-struct interval interval_of(enum interval_kind kind) { return kind == INTERVAL_UNKNOWN ? widest() : known[kind]; }
-
-struct estimate estimate_of(double value, enum interval_kind kind, bool rate, double bound)
+/* For an engine that no table has: the interval of the next share, or the widest of all kinds if that is wider. Beyond
+ * 90% an end moves on as it did from 80%. */
+static struct interval one_wider(struct interval i)
 {
-	struct interval i = interval_of(kind);
+	struct interval w = widest();
+	return (struct interval){.low50 = fmin(i.low80, w.low50),
+	                         .high50 = fmax(i.high80, w.high50),
+	                         .low80 = fmin(i.low90, w.low80),
+	                         .high80 = fmax(i.high90, w.high80),
+	                         .low90 = fmin(i.low90 * i.low90 / i.low80, w.low90),
+	                         .high90 = fmax(i.high90 * i.high90 / i.high80, w.high90)};
+}
+
+double interval_moved(enum interval_origin origin)
+{
+	static const double moved[INTERVAL_ORIGINS] = {
+#define INTERVAL(...)
+#define ORIGIN(NAME, share) [INTERVAL_##NAME] = share,
+#include "interval.def"
+	};
+	return moved[origin];
+}
+
+struct interval interval_of(enum interval_kind kind, bool known_engine, enum interval_origin origin)
+{
+	struct interval i = kind == INTERVAL_UNKNOWN ? widest() : known_engine ? known[kind] : one_wider(known[kind]);
+	double by = 1 + interval_moved(origin);
+	return (struct interval){i.low50 / by, i.high50 * by, i.low80 / by, i.high80 * by, i.low90 / by, i.high90 * by};
+}
+
+struct estimate estimate_of(double value, struct interval i, bool rate, double bound)
+{
 	if (rate)
 		return (struct estimate){.value = value,
 		                         .low80 = value / i.high80,
@@ -42,9 +70,8 @@ struct estimate estimate_of(double value, enum interval_kind kind, bool rate, do
 
 struct estimate estimate_exact(double value) { return (struct estimate){value, value, value, value, value, NAN, NULL}; }
 
-struct estimate estimate_share(double part, double whole, enum interval_kind kind)
+struct estimate estimate_share(double part, double whole, struct interval i)
 {
-	struct interval i = interval_of(kind);
 	double rest = whole - part;
 	if (!(whole > 0))
 		return estimate_missing("no step takes time");
@@ -56,11 +83,11 @@ struct estimate estimate_share(double part, double whole, enum interval_kind kin
 	                         .bound = NAN};
 }
 
-struct estimate estimate_spent(double of_device, double devices, double seconds, double least, enum interval_kind kind,
+struct estimate estimate_spent(double of_device, double devices, double seconds, double least, struct interval interval,
                                const char *lacks)
 {
 	double each = of_device * devices;
-	return isnan(of_device) ? estimate_missing(lacks) : estimate_of(each * seconds, kind, false, each * least);
+	return isnan(of_device) ? estimate_missing(lacks) : estimate_of(each * seconds, interval, false, each * least);
 }
 
 struct estimate estimate_missing(const char *lacks) { return (struct estimate){NAN, NAN, NAN, NAN, NAN, NAN, lacks}; }

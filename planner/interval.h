@@ -4,7 +4,8 @@
 #define DEPLOYC_INTERVAL_H
 #include <stdbool.h>
 
-/* Kinds of predictions that tables have. INTERVAL_UNKNOWN: an engine or a device that no table has. */
+/* Kinds of predictions that tables have. INTERVAL_UNKNOWN: what no table has, such as a device that is timed by its
+ * efficiency. */
 enum interval_kind {
 	INTERVAL_TRAIN_DENSE,
 	INTERVAL_TRAIN_EXPERTS,
@@ -20,7 +21,13 @@ enum interval_kind {
 struct interval {
 	double low50, high50, low80, high80, low90, high90;
 };
-struct interval interval_of(enum interval_kind kind);
+/* Whose constants the predicted time was made with: the device's own, of another device of its generation, or of
+ * another generation; `NARROW`: with products of 8 bits or less. */
+enum interval_origin { INTERVAL_OWN, INTERVAL_SIBLING, INTERVAL_OTHER, INTERVAL_OTHER_NARROW, INTERVAL_ORIGINS };
+/* known_engine: tables have steps of the engine. Of another, each end is at least that of the next share (80% for 50%,
+ * 90% for 80%), and at least the farthest of all kinds. */
+struct interval interval_of(enum interval_kind kind, bool known_engine, enum interval_origin origin);
+double interval_moved(enum interval_origin origin); /* share by which an origin moves both ends outwards */
 
 /* A metric's value. `bound`: what no schedule on these devices surpasses; NaN: none. What is not known is NaN. */
 struct estimate {
@@ -28,11 +35,11 @@ struct estimate {
 	const char *lacks; /* why there is no value; NULL: there is one */
 };
 /* Of a value that is in proportion to a time, or (`rate`) to its inverse. */
-struct estimate estimate_of(double value, enum interval_kind kind, bool rate, double bound);
-/* A part of a time, where the part and the rest may each be as far off as `kind` says, independently. */
-struct estimate estimate_share(double part, double whole, enum interval_kind kind);
+struct estimate estimate_of(double value, struct interval interval, bool rate, double bound);
+/* A part of a time, where the part and the rest may each be as far off as the interval says, independently. */
+struct estimate estimate_share(double part, double whole, struct interval interval);
 /* What so many devices take in `seconds`, and at the least, each `of_device` a second; NaN: `lacks`. */
-struct estimate estimate_spent(double of_device, double devices, double seconds, double least, enum interval_kind kind,
+struct estimate estimate_spent(double of_device, double devices, double seconds, double least, struct interval interval,
                                const char *lacks);
 struct estimate estimate_exact(double value); /* bubbles and shares that follow from counts */
 struct estimate estimate_missing(const char *lacks);

@@ -150,7 +150,7 @@ static double of_rank_peak(const struct serving *s)
 static bool is_sent(const struct op_time *o) { return o->term && o->term->kind >= TERM_COLLECTIVE; }
 
 /* Communication of the batch: bytes that a rank sends, time, and the share of it in which kernels run too. */
-static void set_communication(struct serving *s, const struct sum *all, enum interval_kind kind)
+static void set_communication(struct serving *s, const struct sum *all, struct interval interval)
 {
 	double seconds = 0, exposed = 0, sent = 0;
 	for (int i = 0; i < s->schedule->op_names.n; i++)
@@ -160,9 +160,9 @@ static void set_communication(struct serving *s, const struct sum *all, enum int
 			sent += all->ops[i].sent;
 		}
 	s->out->of[METRIC_COMM_BYTES] = estimate_exact(sent);
-	s->out->of[METRIC_COMM_TIME] = estimate_of(seconds, kind, false, NAN);
+	s->out->of[METRIC_COMM_TIME] = estimate_of(seconds, interval, false, NAN);
 	s->out->of[METRIC_COMM_HIDDEN] =
-		seconds > 0 ? estimate_share(seconds - exposed, seconds, kind) : estimate_missing("nothing is sent");
+		seconds > 0 ? estimate_share(seconds - exposed, seconds, interval) : estimate_missing("nothing is sent");
 }
 
 static void set_batch(struct serving *s, double prompt, double output, bool experts)
@@ -171,39 +171,37 @@ static void set_batch(struct serving *s, double prompt, double output, bool expe
 	double sequences = (double)s->schedule->seqs, batch = (double)s->deploy->work.batch;
 	struct sum read = all_prompts(s, sequences, prompt), grown = grow(s, sequences, prompt, output),
 			   all = add(s, read, grown, 1);
-	enum interval_kind kind = timing_in_tables(&s->timing) ? INTERVAL_BATCH : INTERVAL_UNKNOWN;
-	enum interval_kind tpot = !timing_in_tables(&s->timing) ? INTERVAL_UNKNOWN
-	                          : experts                     ? INTERVAL_TPOT_EXPERTS
-	                                                        : INTERVAL_TPOT_DENSE;
+	struct interval interval = timing_interval(&s->timing, INTERVAL_BATCH);
+	struct interval tpot = timing_interval(&s->timing, experts ? INTERVAL_TPOT_EXPERTS : INTERVAL_TPOT_DENSE);
 	double devices = (double)s->deploy->gpus, tokens = batch * (prompt + output), peak = of_rank_peak(s),
 		   bandwidth = s->timing.silicon.bandwidth;
 	m->prefill_seconds = read.seconds, m->decode_seconds = grown.seconds;
-	m->of[METRIC_THROUGHPUT] = estimate_of(tokens / all.seconds, kind, true, tokens / all.floor);
-	m->of[METRIC_SEQUENCES] = estimate_of(batch / all.seconds, kind, true, batch / all.floor);
+	m->of[METRIC_THROUGHPUT] = estimate_of(tokens / all.seconds, interval, true, tokens / all.floor);
+	m->of[METRIC_SEQUENCES] = estimate_of(batch / all.seconds, interval, true, batch / all.floor);
 	m->of[METRIC_PREFILL_THROUGHPUT] =
-		estimate_of(batch * prompt / read.seconds, kind, true, batch * prompt / read.floor);
+		estimate_of(batch * prompt / read.seconds, interval, true, batch * prompt / read.floor);
 	if (output >= 2) {
 		double each = output - 1;
 		m->of[METRIC_TPOT] = estimate_of(grown.seconds / each, tpot, false, grown.floor / each);
 		m->of[METRIC_DECODE_THROUGHPUT] =
 			estimate_of(batch * each / grown.seconds, tpot, true, batch * each / grown.floor);
 	}
-	m->of[METRIC_COMM_SHARE] = estimate_share(all.exposed > 0 ? all.exposed : 0, all.seconds, kind);
-	set_communication(s, &all, kind);
+	m->of[METRIC_COMM_SHARE] = estimate_share(all.exposed > 0 ? all.exposed : 0, all.seconds, interval);
+	set_communication(s, &all, interval);
 	m->ops = all.ops;
-	m->kind = kind;
-	m->of[METRIC_MEMORY_SHARE] = estimate_of(all.bytes / bandwidth / all.seconds, kind, true, 1);
+	m->interval = interval;
+	m->of[METRIC_MEMORY_SHARE] = estimate_of(all.bytes / bandwidth / all.seconds, interval, true, 1);
 	double active = m->active_params * 2 * tokens / (double)s->deploy->gpus;
 	active = active < all.operations ? active : all.operations; /* logits are not wanted of every token */
 	if (figure_known(peak))
-		m->of[METRIC_MFU] = estimate_of(active / peak / all.seconds, kind, true, 1);
+		m->of[METRIC_MFU] = estimate_of(active / peak / all.seconds, interval, true, 1);
 	if (figure_known(peak))
-		m->of[METRIC_HFU] = estimate_of(all.operations / peak / all.seconds, kind, true, 1);
+		m->of[METRIC_HFU] = estimate_of(all.operations / peak / all.seconds, interval, true, 1);
 	m->batch = all.by;
 	m->token = m->decode ? m->decode->by : (struct floor){0};
-	m->of[METRIC_COST] =
-		estimate_spent(s->deploy->machine.price, devices, all.seconds, all.floor, kind, "the cluster has no `price`");
-	m->of[METRIC_ENERGY] = estimate_spent(s->deploy->machine.device.power, devices, all.seconds, all.floor, kind,
+	m->of[METRIC_COST] = estimate_spent(s->deploy->machine.price, devices, all.seconds, all.floor, interval,
+	                                    "the cluster has no `price`");
+	m->of[METRIC_ENERGY] = estimate_spent(s->deploy->machine.device.power, devices, all.seconds, all.floor, interval,
 	                                      "the device has no `power`");
 }
 
@@ -211,9 +209,9 @@ static void set_first_token(struct serving *s, double prompt)
 {
 	double chunk = (double)s->schedule->programs.at[PHASE_PREFILL].max_tokens * microbatches_of(s);
 	struct sum alone = long_prompt(s, prompt, prompt < chunk ? prompt : chunk, false);
-	enum interval_kind kind = timing_in_tables(&s->timing) ? INTERVAL_FIRST_TOKEN : INTERVAL_UNKNOWN;
+	struct interval interval = timing_interval(&s->timing, INTERVAL_FIRST_TOKEN);
 	s->out->first_token = alone.by;
-	s->out->of[METRIC_TTFT] = estimate_of(alone.seconds, kind, false, alone.floor);
+	s->out->of[METRIC_TTFT] = estimate_of(alone.seconds, interval, false, alone.floor);
 }
 
 /* Without seconds, what remains of each estimate is its bound. */

@@ -38,7 +38,7 @@ struct metrics {
 	struct step_time *decode, *prefill;
 	struct step_load decode_load, prefill_load;
 	const struct op_time *ops;              /* of the batch, by operation of the schedule; NULL: not known */
-	enum interval_kind kind;                /* of the batch's times */
+	struct interval interval;               /* of the batch's times */
 	double active_params;                   /* that one token uses */
 	double prefill_seconds, decode_seconds; /* of the batch, the longest lengths */
 	struct floor first_token, batch, token; /* the least s of the first token, of the batch, of a decode step */

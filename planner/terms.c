@@ -161,7 +161,7 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 	values_at(i, &v, x, x ? x->filled : 1, values);
 	if (uneven)
 		values_at(i, &v, x, x->most_filled, most);
-	struct kernel_work w = kernel_work(k, uneven ? most : values);
+	struct kernel_work w = timing_formats(t, kernel_work(k, uneven ? most : values));
 	struct kernel_cost cost = kernel_cost(k, values, load->context, (int64_t)(hit + 0.5)),
 					   longest = uneven ? kernel_cost(k, most, load->context, (int64_t)(hit + 0.5)) : cost;
 	struct term out = {.instr = i,

@@ -71,6 +71,7 @@ static double bytes_of(enum dtype t) { return dtype_millibits(t) / 8000.0; }
 static double peak_of(struct timing *t, enum dtype x)
 {
 	const struct accelerator *d = &t->machine->device;
+	t->narrow |= dtype_millibits(x) <= 8000;
 	if (!figure_known(d->peak[x]))
 		lack(t, d->name, arena_printf(t->arena, "no peak in %s", dtype_name(x)));
 	return d->peak[x];
@@ -163,6 +164,16 @@ static double product_seconds(struct timing *t, const struct fit_product *fit, c
 	*at = wanted;
 	t->products_timed++;
 	return wanted.seconds;
+}
+
+struct kernel_work timing_formats(const struct timing *t, struct kernel_work w)
+{
+	bool product = w.kind == WORK_PRODUCT || w.kind == WORK_GROUPED;
+	enum dtype of = product ? w.product.weights : DTYPE_F32;
+	if (t->engine && t->engine->fused_cast && dtype_millibits(of) <= 8000 && dtype_is_loaded(of)
+	    && figure_known(t->machine->device.peak[of]))
+		w.product.activations = of;
+	return w;
 }
 
 bool timing_joined(const struct kernel_work *a, const struct kernel_work *b)
@@ -283,13 +294,31 @@ double timing_attention_back(struct timing *t, const struct attention *a)
 	return f->backward > 0 ? time_prefill_back(&t->silicon, f, a) : 2.5 * forward;
 }
 
+static enum interval_origin origin_of(const struct timing *t)
+{
+	const struct calibration *c = t->calibration;
+	const struct accelerator *d = &t->machine->device;
+	if (!c || !c->of || !d->name || !strcmp(c->of, d->name))
+		return INTERVAL_OWN;
+	if (c->generation && d->generation && !strcmp(c->generation, d->generation))
+		return INTERVAL_SIBLING;
+	return t->narrow ? INTERVAL_OTHER_NARROW : INTERVAL_OTHER;
+}
+
+struct interval timing_interval(const struct timing *t, enum interval_kind kind)
+{
+	return interval_of(t->calibration ? kind : INTERVAL_UNKNOWN, timing_in_tables(t), origin_of(t));
+}
+
 /* What the constants are of, if not of this device, these formats and this engine's kernels. */
 static const char *borrowed_text(const struct timing *t, struct arena *a)
 {
-	const struct calibration *c = t->calibration;
-	const char *device = t->machine->device.name;
-	bool sibling = c && c->of && device && strcmp(c->of, device) != 0;
-	const char *whose = sibling ? arena_printf(a, "; constants of %s", c->of) : "";
+	enum interval_origin origin = origin_of(t);
+	const char *whose = origin == INTERVAL_OWN
+	                        ? ""
+	                        : arena_printf(a, "; constants of %s, %s: %.0f%% wider", t->calibration->of,
+	                                       origin == INTERVAL_SIBLING ? "a sibling" : "of another generation",
+	                                       100 * interval_moved(origin));
 	return arena_printf(a, "%s%s", whose,
 	                    t->borrowed ? "; the nearest format or kernels where none of its own was measured" : "");
 }

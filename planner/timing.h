@@ -4,6 +4,7 @@
 #define DEPLOYC_TIMING_H
 #include "../dag/dag.h"
 #include "balance.h"
+#include "interval.h"
 #include "time.h"
 
 /* A product whose time is known. */
@@ -31,18 +32,24 @@ struct timing {
 	const char
 		*lacks;    /* the first input that seconds need and nobody stated, as "Card has no calibration"; NULL: none */
 	bool borrowed; /* a fit of other formats, or of another library of kernels, had to do */
+	bool narrow;   /* products of 8 bits or less were timed */
 };
 /* `lacks` may be set at once. What is made lives in the arena. */
 struct timing timing_of_deploy(const struct deploy *d, struct arena *arena);
 
 /* Published tables have steps of measured engines on calibrated devices. */
 bool timing_in_tables(const struct timing *t);
+/* How far off a metric of a kind may be, once all times are known. */
+struct interval timing_interval(const struct timing *t, enum interval_kind kind);
 /* What an interval rests on, for the reader. */
 const char *timing_basis(const struct timing *t, struct arena *a);
 
 /* Seconds; ABSENT with t->lacks, which they may set. Operations and bytes are those of the whole launch. */
 double timing_pass(const struct timing *t, double bytes, bool reduces);
 double timing_stream(const struct timing *t, double bytes, bool reduces); /* a pass in the kernel of another */
+/* A product in the formats that the engine multiplies in: with a fused cast, activations have the format of weights of
+ * 8 bits or less, if the device multiplies in it. */
+struct kernel_work timing_formats(const struct timing *t, struct kernel_work w);
 /* May two products of one operand be one product, with the outputs of both? */
 bool timing_joined(const struct kernel_work *a, const struct kernel_work *b);
 double timing_product(struct timing *t, const struct kernel_work *w, double operations, double bytes);

@@ -9,22 +9,20 @@ struct metrics training_metrics(const struct training *t, struct arena *arena)
 	struct training_time time = training_time_of(t, arena);
 	const struct deploy *d = t->deploy;
 	double batch = (double)d->work.batch, tokens = batch * (double)d->work.seq_hi, gpus = (double)d->gpus;
-	enum interval_kind kind = !time.measured ? INTERVAL_UNKNOWN
-	                          : time.experts ? INTERVAL_TRAIN_EXPERTS
-	                                         : INTERVAL_TRAIN_DENSE;
+	struct interval interval = time.interval;
 	double seconds = time.seconds, least = time.peak_seconds;
 	for (int i = 0; i < METRICS; i++)
 		m.of[i] = estimate_missing("it is a metric of serving");
-	m.of[METRIC_STEP_TIME] = estimate_of(seconds, kind, false, least);
-	m.of[METRIC_THROUGHPUT] = estimate_of(tokens / seconds, kind, true, tokens / least);
-	m.of[METRIC_SEQUENCES] = estimate_of(batch / seconds, kind, true, batch / least);
-	m.of[METRIC_MFU] = estimate_of(least / seconds, kind, true, 1);
-	m.of[METRIC_HFU] = estimate_of((least + time.peak_again) / seconds, kind, true, 1);
+	m.of[METRIC_STEP_TIME] = estimate_of(seconds, interval, false, least);
+	m.of[METRIC_THROUGHPUT] = estimate_of(tokens / seconds, interval, true, tokens / least);
+	m.of[METRIC_SEQUENCES] = estimate_of(batch / seconds, interval, true, batch / least);
+	m.of[METRIC_MFU] = estimate_of(least / seconds, interval, true, 1);
+	m.of[METRIC_HFU] = estimate_of((least + time.peak_again) / seconds, interval, true, 1);
 	m.of[METRIC_BUBBLE] = estimate_exact(time.bubble);
-	m.of[METRIC_COMM_SHARE] = estimate_share(time.exposed + time.messages + time.sync, seconds, kind);
-	m.of[METRIC_COST] = estimate_spent(d->machine.price, gpus, seconds, least, kind, "the cluster has no `price`");
+	m.of[METRIC_COMM_SHARE] = estimate_share(time.exposed + time.messages + time.sync, seconds, interval);
+	m.of[METRIC_COST] = estimate_spent(d->machine.price, gpus, seconds, least, interval, "the cluster has no `price`");
 	m.of[METRIC_ENERGY] =
-		estimate_spent(d->machine.device.power, gpus, seconds, least, kind, "the device has no `power`");
+		estimate_spent(d->machine.device.power, gpus, seconds, least, interval, "the device has no `power`");
 	m.batch = (struct floor){.compute = least};
 	m.basis = time.basis;
 	m.lacks = time.lacks;

@@ -367,7 +367,7 @@ struct training_time training_time_of(const struct training *t, struct arena *ar
 	out.fixed = s.timing.engine && figure_known(s.timing.engine->step) ? s.timing.engine->step : 0;
 	out.lacks = s.timing.lacks;
 	out.basis = timing_basis(&s.timing, s.timing.arena);
-	out.measured = timing_in_tables(&s.timing);
+	out.interval = timing_interval(&s.timing, out.experts ? INTERVAL_TRAIN_EXPERTS : INTERVAL_TRAIN_DENSE);
 	out.seconds = out.lacks ? ABSENT
 	                        : out.compute + out.exposed + out.host + out.messages + out.waiting + out.sync
 	                              + out.optimizer + out.fixed;

@@ -55,7 +55,8 @@ struct training_time {
 	int slowest;
 	double peak_seconds; /* what the operations of the model take at the devices' peak: no step is shorter */
 	double peak_again;   /* the same of what is computed again */
-	bool measured, experts;
+	bool experts;
+	struct interval interval;      /* of the step's time */
 	const struct layer_time *body; /* of each body of the program */
 	/* What the step is played from; absent with `lacks`. */
 	struct pipeline_pieces pieces;

@@ -91,6 +91,7 @@ struct calibration {
 	struct fit_rows rows;
 	struct fit_collective collective[COLLECTIVE_FITS];
 	const char *of; /* the name of the device that was measured. Another than the device's own: a sibling's constants */
+	const char *generation; /* its generation; NULL: not stated */
 };
 
 /* What executes the step, apart from kernels. */

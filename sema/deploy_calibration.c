@@ -207,7 +207,8 @@ const struct calibration *calibration_read(struct sema *s, struct record *r)
 {
 	struct calibration *out = arena_new(s->arena, struct calibration);
 	const char *source = string_of(r, "source"), *of = string_of(r, "of");
-	*out = (struct calibration){.name = r->name, .source = source ? source : "", .of = of ? of : ""};
+	*out = (struct calibration){
+		.name = r->name, .source = source ? source : "", .of = of ? of : "", .generation = string_of(r, "generation")};
 	struct fitting c = {.sema = s, .self = r, .out = out, .open = !source || !of};
 	read_products(&c);
 	read_groups(&c);

@@ -32,6 +32,7 @@ static struct accelerator read_device(struct record *r, struct written *from)
 {
 	struct record *efficiency = record_of(r, "efficiency");
 	struct accelerator d = {.name = r ? r->name : NULL,
+	                        .generation = r ? string_of(r, "generation") : NULL,
 	                        .memory = device_memory(r, &from->memory),
 	                        .bandwidth = figure_of(r, "bandwidth"),
 	                        .matmul_efficiency = figure_of(efficiency, "matmul"),

@@ -52,6 +52,7 @@ struct accelerator {
 	double matmul_efficiency, memory_efficiency, link_efficiency;
 	double power;                          /* W; may be ABSENT */
 	double multiprocessors;                /* SMs of a GPU, cores of a processor; ABSENT: not stated */
+	const char *generation;                /* of the silicon; NULL: not stated */
 	const struct calibration *calibration; /* NULL: nothing was measured, or `auto` leaves it open */
 };
 

@@ -30,7 +30,8 @@ MACHINE = "sema/deploy_machine.c"
 READ_THROUGH_OTHERS = {"unidirectional", "bidirectional", "stated"}
 OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("device", "sema/module.c"), ("link", "sema/module.c"),
                   ("calibration", "sema/deploy.c"), ("calibration", "sema/module.c"),
-                  *((field, "sema/deploy_calibration.c") for field in ("latency", "matmul", "memory")),
+                  *((field, "sema/deploy_calibration.c") for field in ("generation", "latency", "matmul", "memory")),
+                  ("generation", "text/jinja/parse.c"),
                   ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("count", "sema/deploy_load.c"), ("latency", "planner/goals.c"), ("host", "dag/queues.c"), ("peak", "driver/what_if.c"),
                   *((word, "planner/page_html.c") for word in ("count", "devices", "peak")),
                   *(("count", f"text/jinja/{file}") for file in ("filter_list.c", "filter_text.c", "methods.c"))}

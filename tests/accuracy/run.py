@@ -2,7 +2,7 @@
 """Predictions beside published measurements. Figures are in the .csv files beside this one, each with its source; operators are
 predicted by operators.c, all else by `deployc plan`. The tables of docs/accuracy.md between markers are what this program prints.
 
-    run.py                      median errors are within one point of the page's
+    run.py                      median errors are within one point of the page's; intervals hold the share of figures that they state
     run.py --write              writes the page's tables
     run.py --rows [WORD ...]    prints each figure of groups whose name contains a word
     run.py --folder DIR         prints the tables of DIR/training.csv and DIR/serving.csv, which have the columns of those here
@@ -279,6 +279,27 @@ def coverage(groups):
                           for name, rows in timed.items())
 
 
+def by_kind(groups):
+    """Figures with intervals, by what comes before the colon or comma in a group's name."""
+    kinds = collections.defaultdict(list)
+    for name, rows in groups.items():
+        if rows[0].intervals:
+            kinds[re.split("[:,]", name)[0]] += rows
+    return {**kinds, "all kinds": [row for rows in kinds.values() for row in rows]}
+
+
+def check_coverage(groups):
+    """Returns the number of kinds whose intervals hold too few figures: fewer than stated by more than chance explains in 19 of 20."""
+    bad = 0
+    for name, rows in by_kind(groups).items():
+        for which, stated in enumerate((80, 90)):
+            least = stated - 1.645 * math.sqrt(stated * (100 - stated) / len(rows))
+            good = covered(rows, which) >= least
+            print(f"{'ok  ' if good else 'FAIL'} {name}: {covered(rows, which):.0f}% of {len(rows)} in {stated}% intervals, at least {least:.0f}")
+            bad += not good
+    return bad
+
+
 MARKED = re.compile(r"(<!-- make accuracy -->\n).*?(<!-- end -->\n)", re.S)
 
 
@@ -301,8 +322,9 @@ def check(groups):
         good = then and today and then[0] == today[0] and abs(then[1] - today[1]) <= 1
         print(f"{'ok  ' if good else 'FAIL'} {name}: {today} (docs/accuracy.md: {then})")
         bad += not good
-    print(f"{max(0, len(page.keys() | now.keys()) - bad)} passed, {bad} failed")
-    return bad
+    few = check_coverage(groups)
+    print(f"{max(0, len(page.keys() | now.keys()) - bad) + 2 * len(by_kind(groups)) - few} passed, {bad + few} failed")
+    return bad + few
 
 
 def main(arguments):

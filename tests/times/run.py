@@ -211,6 +211,43 @@ def windows(times):
     near("all positions of a prompt", seconds(far["terms"], "attention"), attention(2048, 4, 128, 128, middle - 2047 / 2, middle * 2 * 256 * 2))
 
 
+# ---- intervals: factors on a time, of docs/accuracy.md's tables; 10% farther off with a sibling's constants, 25% and 35% with others --
+KNOWN = {"ttft": ((0.842, 1.340), (0.677, 1.469)), "tpot": ((0.805, 1.289), (0.711, 1.397)),
+         "throughput.sequences": ((0.820, 1.304), (0.758, 1.450)), "step_time": ((0.955, 1.245), (0.896, 1.322))}
+
+
+def interval(times, name, metric, moved):
+    """Ends of a metric, but those that its bound cuts off."""
+    found = times[name]["metrics"][metric]
+    value, rate = found["value"], metric.startswith("throughput")
+    for share, (low, high) in zip(("interval80", "interval90"), KNOWN[metric]):
+        low, high = value * low / moved, value * high * moved
+        if rate:
+            low, high = min(value * value / high, found["bound"]), min(value * value / low, found["bound"])
+        else:
+            low, high = max(low, found["bound"]), max(high, found["bound"])
+        near(f"{name} {metric} {share} low", found[share][0], low)
+        near(f"{name} {metric} {share} high", found[share][1], high)
+
+
+@check
+def intervals(times):
+    for name, moved in (("Own", 1), ("OfSibling", 1.1), ("OfOther", 1.25)):
+        for metric in ("ttft", "tpot", "throughput.sequences"):
+            interval(times, name, metric, moved)
+    interval(times, "Trained", "step_time", 1.25)
+    interval(times, "TrainedNarrow", "step_time", 1.35)
+    near("the same constants", times["Own"]["metrics"]["tpot"]["value"], times["OfSibling"]["metrics"]["tpot"]["value"])
+
+
+@check
+def intervals_of_an_unknown_engine(times):
+    """What is printed as 80% holds what is 90% for engines of the tables, and the other way round never."""
+    for metric in ("ttft", "tpot", "throughput.sequences"):
+        known, other = times["Own"]["metrics"][metric], times["Unmeasured"]["metrics"][metric]
+        assert other["interval80"][0] <= known["interval90"][0] and known["interval90"][1] <= other["interval80"][1], metric
+
+
 def main():
     words, failed, passed = sys.argv[1:], 0, 0
     times = plans()
