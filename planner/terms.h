@@ -41,10 +41,10 @@ struct term {
 	double sent;              /* bytes that leave a rank */
 	int level;                /* of the machine, that the collective crosses; -1: none */
 	/* of a launch */
-	struct kernel_work work;   /* sizes, */
-	struct kernel_cost timed;  /* operations and bytes of the busiest rank, which the time is of */
-	double hit;            /* groups of weights that have rows */
-	const int64_t *values; /* of its number arguments, by position */
+	struct kernel_work work;  /* sizes, */
+	struct kernel_cost timed; /* operations and bytes of the busiest rank, which the time is of */
+	double hit;               /* groups of weights that have rows */
+	const int64_t *values;    /* of its number arguments, by position */
 };
 
 /* What the terms of a schedule are made with. `lacks` may be set at once; floors are right even so. */
