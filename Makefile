@@ -23,7 +23,7 @@ obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
 FRONT_OBJ   := $(call obj,$(foreach d,$(FRONT),$(call ours,$(d)))) $(BUILD)/parser/grammar.tab.o $(BUILD)/lexer/scanner.yy.o $(BUILD)/stdlib.o $(BUILD)/page_style.o
 CODEGEN_OBJ := $(call obj,$(call ours,codegen) $(call ours,codegen/cpu) $(call ours,codegen/gpu))
 DRIVER_OBJ  := $(call obj,$(call ours,driver) $(call ours,import)) $(addprefix $(BUILD)/runtime/,json_text.o config_value.o) $(BUILD)/runtime_archive.o
-RUNTIME_OBJ := $(call obj,$(call ours,runtime) $(call ours,text) $(call ours,text/jinja) support/escape.c support/stage_order.c)
+RUNTIME_OBJ := $(call obj,$(call ours,runtime) $(call ours,text) $(call ours,text/jinja) support/escape.c support/stage_order.c support/timeline.c)
 
 LLVM_CFLAGS = $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
 LLVM_LIBS   = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)

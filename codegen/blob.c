@@ -384,15 +384,15 @@ static struct dr_work kernel_rows_work(const struct kernel *k)
 	static const enum dr_work_kind kinds[] = {[WORK_PASS] = DR_WORK_PASS,
 	                                          [WORK_REDUCTION] = DR_WORK_REDUCTION,
 	                                          [WORK_PRODUCT] = DR_WORK_PRODUCT,
-	                                          [WORK_GROUPED] = DR_WORK_OTHER,
+	                                          [WORK_GROUPED] = DR_WORK_GROUPED,
 	                                          [WORK_ATTENTION] = DR_WORK_ATTENTION};
 	int64_t none[ROWS_MAX_OPERANDS + 8] = {0}, one[ROWS_MAX_OPERANDS + 8] = {0};
 	int at = only_number(k);
-	if (at < 0)
-		return (struct dr_work){0};
+	struct dr_work out = {.kind = kinds[kernel_work(k, none).kind], .count = at};
+	if (at < 0 || out.kind == DR_WORK_GROUPED)
+		return out.count = -1, out;
 	one[at] = 1;
 	struct kernel_work w = kernel_work(k, one);
-	struct dr_work out = {.kind = kinds[w.kind], .count = (uint32_t)at};
 	struct kernel_cost row = kernel_cost(k, one, 1, 1);
 	out.operations = row.operations;
 	out.row_bytes = kernel_cost(k, one, 0, 1).bytes;
@@ -422,7 +422,48 @@ static uint64_t blob_hash(const struct blob *b)
 	return fnv1a(fnv1a(FNV_EMPTY, b->at, at), b->at + behind, b->n - behind);
 }
 
-const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text, size_t *size)
+/* ---- predictions ------------------------------------------------------------------------------ */
+static struct dr_span levels(struct blob *b, const struct schedule *s)
+{
+	const struct machine *m = &s->deploy->machine;
+	int n = m->levels.n < DR_LEVELS ? m->levels.n : DR_LEVELS;
+	struct dr_level *rows = arena_array(b->arena, struct dr_level, n + 1);
+	for (int i = 0; i < n; i++)
+		rows[i] = (struct dr_level){blob_string(b, m->levels.at[i].name), (uint64_t)machine_unit(m, i)};
+	return blob_table(b, rows, n);
+}
+
+static struct dr_span doubles(struct blob *b, const double *at, int n) { return blob_table(b, at, n); }
+
+static struct dr_span forecasts(struct blob *b, const struct forecast *f)
+{
+	struct dr_forecast rows[DR_PHASES] = {0};
+	for (int i = 0; i < DR_PHASES && !f->lacks; i++) {
+		const struct forecast_grid *g = &f->grid[i];
+		size_t cells = (size_t)g->n_tokens * (size_t)g->n_queries * (size_t)g->n_before;
+		rows[i] = (struct dr_forecast){
+			.tokens = doubles(b, g->tokens, g->n_tokens),
+			.queries = doubles(b, g->queries, g->n_queries),
+			.before = doubles(b, g->before, g->n_before),
+			.at = blob_table(b, g->at, cells),
+		};
+	}
+	return blob_table(b, rows, DR_PHASES);
+}
+
+static void put_predictions(struct blob *b, struct dr_program *p, const struct schedule *s, const struct forecast *f)
+{
+	p->levels = levels(b, s);
+	if (!f)
+		return;
+	p->traffic = blob_table(b, f->traffic.at, f->traffic.n);
+	p->forecasts = forecasts(b, f);
+	p->unpredicted = blob_string(b, f->lacks);
+}
+
+/* ---- the blob --------------------------------------------------------------------------------- */
+const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text,
+                                const struct forecast *forecast, size_t *size)
 {
 	struct blob b = {.arena = arena};
 	const struct program *program = s->deploy->program;
@@ -450,6 +491,7 @@ const unsigned char *blob_build(struct arena *arena, const struct schedule *s, c
 	p->op_names = blob_strings(&b, s->op_names.at, s->op_names.n);
 	p->kernels = kernels(&b, s);
 	p->plan_text = blob_string(&b, plan_text);
+	put_predictions(&b, p, s, forecast);
 	memcpy(b.at, p, sizeof *p);
 	p->hash = blob_hash(&b);
 	memcpy(b.at, p, sizeof *p);

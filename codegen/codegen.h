@@ -2,12 +2,14 @@
 #ifndef DEPLOYC_CODEGEN_H
 #define DEPLOYC_CODEGEN_H
 #include "../dag/dag.h"
+#include "../planner/forecast.h"
 #include "../support/diag.h"
 
 struct codegen_options {
-	const char *cpu;       /* an LLVM CPU name, "native", or NULL: target_default() */
-	int level;             /* 0..3 */
-	const char *plan_text; /* what `launcher plan` prints */
+	const char *cpu;                 /* an LLVM CPU name, "native", or NULL: target_default() */
+	int level;                       /* 0..3 */
+	const char *plan_text;           /* what `launcher plan` prints */
+	const struct forecast *forecast; /* what it prints beside measurements; NULL: nothing */
 	const char *sanitizer; /* for tests: LLVM's "address" or "thread" pass over all generated code; NULL: none */
 	struct heap *heap;     /* heap of the compilation's arenas; may be NULL */
 };

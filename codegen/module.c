@@ -14,7 +14,7 @@ static void add_blob(struct codegen *g, const struct schedule *s, const struct c
 {
 	struct arena arena = {.heap = o->heap};
 	size_t size;
-	const unsigned char *bytes = blob_build(&arena, s, o->plan_text, &size);
+	const unsigned char *bytes = blob_build(&arena, s, o->plan_text, o->forecast, &size);
 	LLVMValueRef text = LLVMConstStringInContext2(g->context, (const char *)bytes, size, true);
 	LLVMValueRef blob = LLVMAddGlobal(g->module, LLVMTypeOf(text), "dr_blob");
 	LLVMSetInitializer(blob, text);

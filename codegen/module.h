@@ -5,7 +5,8 @@
 #include "emit.h"
 
 /* blob.c: the bytes of dr_blob, in the arena. */
-const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text, size_t *size);
+const unsigned char *blob_build(struct arena *arena, const struct schedule *s, const char *plan_text,
+                                const struct forecast *forecast, size_t *size);
 
 /* step.c: emits a step program as a function: dr_step_prefill, dr_step_decode. */
 LLVMValueRef emit_step(struct codegen *g, const struct schedule *s, const struct step_program *p);

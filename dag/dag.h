@@ -8,6 +8,7 @@
 #include "kernel.h"
 #include "../runtime/abi.h"
 #include "../sema/sema.h"
+#include "../support/timeline.h"
 #include "../target/target.h"
 
 struct local; /* local.h: one rank's program, with layouts, for each phase */
@@ -64,8 +65,6 @@ struct argument {
 	struct number number;
 };
 
-/* Instructions of one queue run in their order, those of different ones may overlap. */
-enum queue { QUEUE_COMPUTE, QUEUE_REDUCTIONS, QUEUE_EXPERTS, QUEUE_PIPELINE, QUEUE_HOST, QUEUES };
 enum instr_kind { INSTR_LAUNCH, INSTR_COLLECTIVE, INSTR_ROUNDS_BEGIN, INSTR_ROUNDS_END };
 struct instr {
 	enum instr_kind kind;
@@ -324,7 +323,6 @@ struct memory_operands instr_operands(const struct schedule *s, const struct ins
 /* queues.c: sets the queue, waits and events of all instructions. The check returns NULL, or what is wrong. */
 void set_queues(struct schedule *s, struct arena *arena);
 const char *queues_check(const struct schedule *s, struct arena *arena);
-const char *queue_name(enum queue q);
 
 /* pools.c: the window through which each state is read, 0 for all positions. Keys and values of an attention share a
  * page table, so both have the longer window of the two. */

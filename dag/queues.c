@@ -261,9 +261,3 @@ static const char *visit(const struct schedule *s, struct arena *arena, bool set
 
 void set_queues(struct schedule *s, struct arena *arena) { visit(s, arena, true); }
 const char *queues_check(const struct schedule *s, struct arena *arena) { return visit(s, arena, false); }
-
-const char *queue_name(enum queue q)
-{
-	static const char *const names[QUEUES] = {"compute", "reductions", "experts", "pipeline", "host"};
-	return names[q];
-}

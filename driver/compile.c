@@ -75,12 +75,13 @@ static void check_lock(struct compilation *c, const struct deploy *d)
 
 static struct codegen_options codegen_options(struct compilation *c, struct planned *p)
 {
+	const struct plan *plan = planner_plan(&p->arena, p->deploy, p->schedule, NULL);
 	return (struct codegen_options){.cpu = c->options->cpu,
 	                                .level = c->options->level,
 	                                .heap = c->arena.heap,
 	                                .sanitizer = c->sanitizer,
-	                                .plan_text =
-	                                    plan_text(&p->arena, planner_plan(&p->arena, p->deploy, p->schedule, NULL))};
+	                                .plan_text = plan_text(&p->arena, plan),
+	                                .forecast = planner_forecast(&p->arena, plan)};
 }
 
 /* false: there is nothing to write, which was reported, or writing failed, which was printed. */

@@ -4,16 +4,6 @@
 #include <string.h>
 #include "../sema/sema.h"
 
-const char *term_kind_name(enum term_kind kind)
-{
-	static const char *const names[TERM_KINDS] = {
-		[TERM_ROWS] = "passes over rows",          [TERM_PRODUCT] = "products",
-		[TERM_EXPERTS] = "products of experts",    [TERM_ATTENTION] = "attention",
-		[TERM_COLLECTIVE] = "collectives",         [TERM_EXCHANGE] = "exchanges of experts",
-		[TERM_MESSAGE] = "messages between stages"};
-	return names[kind];
-}
-
 struct timing timing_of(const struct schedule *s, struct arena *arena)
 {
 	struct timing t = timing_of_deploy(s->deploy, arena);

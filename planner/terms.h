@@ -14,19 +14,6 @@ struct step_load {
 	double rows;      /* rows of logits of an owner */
 };
 
-/* What takes the time of a term. */
-enum term_kind {
-	TERM_ROWS,
-	TERM_PRODUCT,
-	TERM_EXPERTS,
-	TERM_ATTENTION,
-	TERM_COLLECTIVE,
-	TERM_EXCHANGE, /* all-to-alls of experts */
-	TERM_MESSAGE,  /* between stages */
-	TERM_KINDS
-};
-const char *term_kind_name(enum term_kind kind); /* "products" */
-
 /* s that no device with this data sheet undercuts, whatever its kernels: operations over the peak, params and caches
  * over the bandwidth of memory, bytes sent over that of links. The three may overlap. */
 struct floor {

@@ -31,9 +31,6 @@ double *trace_starts(struct arena *arena, const struct step_time *t, int stages,
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-/* Tracks of a stage: its layers, then its queues. */
-enum { TRACK_LAYERS, TRACK_QUEUES };
-
 static void put(struct tracer *t, json_t *event)
 {
 	fputs(t->first ? "\n" : ",\n", t->out);

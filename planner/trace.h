@@ -3,8 +3,6 @@
 #define DEPLOYC_PLANNER_TRACE_H
 #include "plan.h"
 
-enum { TRACE_JSON_VERSION = 1, TRACE_MAX_EVENTS = 200000 };
-
 /* When each stage starts each of the first microbatches, in s from the start of the step: [microbatch * stages +
  * stage]. A stage starts a microbatch when it has ended the one before, and the stage before has ended this one. */
 double *trace_starts(struct arena *arena, const struct step_time *t, int stages, int64_t microbatches);

@@ -1,6 +1,7 @@
 /* Functions that generated code calls: launches and collectives. Each notes its operation on the board. */
 #include "../support/round.h"
 #include "event.h"
+#include "meter.h"
 #include "runtime.h"
 
 static struct rank *rank_of(struct dr_frame *f) { return (struct rank *)f; }
@@ -27,16 +28,20 @@ static bool is_small(const struct rank *r, int32_t kernel)
 	return elements && elements <= most && elements * (uint64_t)r->frame.tokens <= most;
 }
 
+/* The begin of an operation, of a rank that measures. */
+static int64_t now_of(const struct rank *r) { return r->measured || r->meter ? now_ns() : 0; }
+
 void dr_launch(struct dr_frame *f, int32_t kernel, int32_t op, const uint64_t *args, int32_t n_args)
 {
 	struct rank *r = rank_of(f);
 	note_op(r, op);
 	begin_range(r, op);
 	struct launch what = {kernel, n_args, args, r->step.head->phase, is_small(r, kernel)};
-	int64_t begin = r->measured ? now_ns() : 0;
+	int64_t begin = now_of(r);
 	r->device->launch(r->device, &what);
 	if (r->measured)
 		measure_launch(r, kernel, args, now_ns() - begin);
+	meter_launch(r, kernel, op, begin);
 	range_end();
 	if (r->step.head->trace)
 		trace_launch(r, kernel, op, args);
@@ -51,7 +56,7 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	struct collective_args x = {(int)what->group, what->dtype, src, dst, outer, block, dst_block};
 	note_op(r, op);
 	begin_range(r, op);
-	int64_t begin = r->measured ? now_ns() : 0;
+	int64_t begin = now_of(r);
 	switch ((enum dr_collective_kind)what->kind) {
 	case DR_ALL_REDUCE:     c->all_reduce(c, &x); break;
 	case DR_ALL_GATHER:     c->all_gather(c, &x); break;
@@ -64,6 +69,7 @@ void dr_collective(struct dr_frame *f, int32_t collective, int32_t op, uint64_t 
 	range_end();
 	if (r->measured)
 		measure_collective(r, collective, outer * block, now_ns() - begin);
+	meter_collective(r, collective, op, outer * block, begin);
 	r->used_host = r->used_host || !c->queued;
 	if (r->job->options->sync)
 		r->device->sync(r->device);

@@ -7,7 +7,7 @@
 #define DEPLOY_ABI_H
 #include <stdint.h>
 
-enum { DR_ABI_VERSION = 16 };
+enum { DR_ABI_VERSION = 17 };
 #define DR_MAGIC 0x3159414c50454444ull /* "DDEPLAY1" */
 
 /* What a rank's memory is used for. All is on the device, but a part of DR_SPACE_COMM; one allocator serves it all. */
@@ -201,9 +201,17 @@ struct dr_result {
 };
 /* What a launch with args[count] rows has to do, for `bench --calibrate`. A row of attention does so much for each
  * position that it sees; row_bytes are those of queries and results. */
-enum dr_work_kind { DR_WORK_OTHER, DR_WORK_PASS, DR_WORK_REDUCTION, DR_WORK_PRODUCT, DR_WORK_ATTENTION, DR_WORK_KINDS };
+enum dr_work_kind {
+	DR_WORK_PASS,
+	DR_WORK_REDUCTION,
+	DR_WORK_PRODUCT,
+	DR_WORK_GROUPED,
+	DR_WORK_ATTENTION,
+	DR_WORK_KINDS
+};
 struct dr_work {
-	uint32_t kind, count;
+	uint32_t kind;
+	int32_t count;                 /* -1: what it does depends on more than its rows, and the figures are 0 */
 	uint32_t weights, activations; /* of a product: enum dr_dtype */
 	double operations;             /* of a row */
 	double bytes, row_bytes; /* moved once, and for each row; of attention, for a row's position, and for each row */
@@ -212,6 +220,30 @@ struct dr_kernel {
 	uint64_t elements;       /* that it passes over per token of the step, roughly; 0: many, or unknown */
 	struct dr_result result; /* where numbers may stop being finite */
 	struct dr_work work;
+};
+
+/* What deployc predicts, for a launcher to print beside what it measures. A level of the cluster, innermost first:
+ * ranks with equal rank / unit are in one of its units. */
+enum { DR_LEVELS = 8 };
+struct dr_level {
+	struct dr_span name;
+	uint64_t unit;
+};
+/* Of a microbatch that is alone, in s: on all stages together, on the slowest; of all stages, in kernels, in
+ * collectives and messages, and in those of these beside which no kernel runs. */
+struct dr_predicted {
+	double all, longest, compute, communication, exposed;
+};
+/* Of a phase: dr_predicted [tokens][queries][before], at sizes (double) that increase. tokens: of an owner; queries: of
+ * each sequence; before: positions that a sequence has before them. n 0: nothing is predicted. */
+struct dr_forecast {
+	struct dr_span tokens, queries, before, at;
+};
+/* Bytes that all ranks together send over a level for a unit of a microbatch; an exchange has one round. */
+enum dr_unit { DR_UNIT_MICROBATCH, DR_UNIT_TOKEN, DR_UNIT_ROW, DR_UNIT_PAGE, DR_UNITS };
+struct dr_traffic {
+	uint32_t phase, unit, level, pad;
+	double bytes;
 };
 
 struct dr_program {
@@ -226,8 +258,11 @@ struct dr_program {
 	struct dr_span op_names;  /* struct dr_span of strings: what a launch computes, "layer.attn: contract q" */
 	struct dr_span kernels;   /* struct dr_kernel, in the order of dr_image */
 	struct dr_span plan_text; /* text of `launcher plan` */
-	uint32_t stage_group;     /* group of the atoms that split `layers`; its size is the number of stages */
-	uint32_t owner_group;     /* group of the atoms that split sequences among owners */
+	struct dr_span levels, traffic;
+	struct dr_span forecasts;   /* by phase */
+	struct dr_span unpredicted; /* why the forecasts are empty: "CPU_Rank has no calibration"; n 0: they are not */
+	uint32_t stage_group;       /* group of the atoms that split `layers`; its size is the number of stages */
+	uint32_t owner_group;       /* group of the atoms that split sequences among owners */
 	uint32_t token_multiple, row_multiple;   /* T and R of a step are multiples of these */
 	uint32_t order, microbatches, chunks;    /* of the pipeline: support/stage_order.h */
 	uint32_t seqs, page_size, pages_per_seq; /* per owner: sequences, positions in a page, page table width */

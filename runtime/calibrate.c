@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include "files.h"
 #include "pass.h"
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -37,33 +37,30 @@ static void run_grid(struct rank *r)
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
+static _Noreturn void fail_to_write(struct rank *r, const char *path)
+{
+	rank_fail(&r->reporter, "cannot write %s: %s", path, strerror(errno));
+}
+
 void calibrate(struct rank *r)
 {
 	const char *path = r->job->options->calibrate;
-	char *part = host_alloc(strlen(path) + sizeof ".part", 1);
 	struct measured m = {.n = 0};
-	sprintf(part, "%s.part", path);
-	FILE *out = fopen(part, "w");
-	if (!out)
-		rank_fail(&r->reporter, "cannot write %s: %s", part, strerror(errno));
+	struct whole_file file;
+	if (!whole_open(&file, path))
+		fail_to_write(r, path);
 	run_pass(r, r->job->options->n_prompts, r->job->options->prompt);
 	r->measured = &m;
 	run_grid(r);
 	r->measured = NULL;
 	activity(r, ACTIVITY_PRINT);
 	if (!m.n) {
-		unlink(part);
+		whole_discard(&file);
 		rank_fail(&r->reporter, "the launcher does not say what its kernels do, so they cannot be measured");
 	}
-	calibration_write(r, &m, out);
-	bool written = !ferror(out);
-	written = !fclose(out) && written;
-	if (!written || rename(part, path)) {
-		int error = errno;
-		unlink(part);
-		rank_fail(&r->reporter, "cannot write %s: %s", path, strerror(error));
-	}
+	calibration_write(r, &m, file.out);
+	if (!whole_close(&file))
+		fail_to_write(r, path);
 	printf("calibrate: %d kinds and sizes of launches and collectives, written to %s\n", m.n, path);
 	free(m.at);
-	free(part);
 }

@@ -109,7 +109,8 @@ static void add_launch(struct summary *s, const struct dr_work *w, const struct 
 			point.bytes = w->row_bytes * p->rows;
 		work_add(&s->attention[p->phase == DR_PREFILL ? PREFILL : DECODE], point);
 		break;
-	default: break;
+	case DR_WORK_GROUPED:
+	case DR_WORK_KINDS:   break;
 	}
 }
 

@@ -306,6 +306,10 @@ static int main_with_options(struct options *o, const struct plan *plan, int arg
 		say_error("--calibrate measures processors: std.calibration has what was measured of GPUs");
 		return STATUS_USAGE;
 	}
+	if (o->trace && g->image->form != DR_IMAGE_FUNCTIONS) {
+		say_error("--trace follows processors: a GPU queues its work, and Nsight Systems shows when it runs");
+		return STATUS_USAGE;
+	}
 	return run_command(o, plan, g);
 }
 

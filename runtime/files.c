@@ -66,3 +66,38 @@ char *file_text(const char *path, size_t max_bytes, size_t *n, struct problems *
 	free(text);
 	return NULL;
 }
+
+/* ---- files that get their name when they are complete ---------------------------------------- */
+bool whole_open(struct whole_file *f, const char *path)
+{
+	*f = (struct whole_file){path, host_alloc(strlen(path) + sizeof ".part", 1), NULL};
+	sprintf(f->part, "%s.part", path);
+	f->out = fopen(f->part, "w");
+	if (f->out)
+		return true;
+	free(f->part);
+	return false;
+}
+
+void whole_discard(struct whole_file *f)
+{
+	if (f->out)
+		fclose(f->out);
+	unlink(f->part);
+	free(f->part);
+}
+
+bool whole_close(struct whole_file *f)
+{
+	bool written = !ferror(f->out);
+	written = !fclose(f->out) && written;
+	f->out = NULL;
+	if (written && !rename(f->part, f->path)) {
+		free(f->part);
+		return true;
+	}
+	int error = errno;
+	whole_discard(f);
+	errno = error;
+	return false;
+}

@@ -39,7 +39,7 @@ static double seen_by_row(const struct rank *r, double rows)
 void measure_launch(struct rank *r, int32_t kernel, const uint64_t *args, int64_t ns)
 {
 	const struct dr_kernel *k = r->job->plan->kernels ? &r->job->plan->kernels[kernel] : NULL;
-	if (!k || k->work.kind == DR_WORK_OTHER)
+	if (!k || k->work.count < 0)
 		return;
 	struct measured_point like = {.index = kernel, .rows = (double)args[k->work.count], .phase = r->step.head->phase};
 	if (like.rows <= 0)

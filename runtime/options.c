@@ -214,6 +214,7 @@ static bool set_option(struct options *o, enum option option, const char *value)
 	case OPTION_prompts:    o->prompts_file = value; return true;
 	case OPTION_output_dir: o->output_dir = value; return true;
 	case OPTION_measure:    o->measure = true; return true;
+	case OPTION_trace:      o->trace = value; return true;
 	case OPTION_stop_ids:   return parse_ids("--stop-ids", value, &o->stop, &o->n_stop);
 	case OPTION_max_tokens: return parse_number("--max-tokens", value, 1, MAX_COUNT, &o->max_tokens);
 	case OPTION_temperature:
@@ -358,7 +359,7 @@ bool options_agree(const struct options *o)
 	                    : o->prompts_file && o->logits ? "--prompts and --logits: logits are written for --ids only"
 	                    : o->prompts_file && !o->output_dir ? "--prompts needs --output-dir, a folder for the answers"
 	                    : !o->prompts_file && o->output_dir ? "--output-dir goes with --prompts"
-	                    : !o->prompts_file && o->measure    ? "--measure goes with --prompts; `bench` measures without"
+	                    : o->calibrate && o->trace          ? "--calibrate goes without --trace"
 	                                                        : NULL;
 	if (wrong)
 		say_error("%s", wrong);

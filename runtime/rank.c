@@ -1,5 +1,6 @@
 /* The life of a rank: opens device and memory, loads weights, runs the steps that rank 0 broadcasts. */
 #include <stdlib.h>
+#include "meter.h"
 #include "runtime.h"
 #include "world.h"
 
@@ -23,6 +24,8 @@ static void open_frame(struct rank *r)
 	for (int i = 0; i < DR_SPACES; i++)
 		r->frame.base[i] = r->memory.base[i];
 }
+
+static bool measures(const struct options *o) { return (o->bench && !o->calibrate) || o->measure || o->trace; }
 
 static void open_rank(struct rank *r)
 {
@@ -56,6 +59,10 @@ static void open_rank(struct rank *r)
 		step_open(&r->other, job->plan);
 	open_frame(r);
 	tables_load(job->plan, r->index, r->device, &r->memory);
+	if (measures(job->options))
+		meter_open(r);
+	if (job->options->trace)
+		timeline_open(r);
 	weights_load(job->plan, r->index, job->checkpoint, r->device, &r->memory, job->threads, &r->reporter);
 	r->comm->barrier(r->comm, job->plan->n_groups);
 	activity(r, ACTIVITY_WAIT);
@@ -67,6 +74,8 @@ static void close_rank(struct rank *r)
 	free((void *)(uintptr_t)r->frame.index);
 	free(r->starts);
 	inputs_close(r);
+	meter_close(r);
+	timeline_close(r);
 	graphs_close(r);
 	parcels_close(r);
 	if (r->inbox)

@@ -1,11 +1,13 @@
 /* One step of a rank: its inputs, its microbatches, its results. */
 #include <string.h>
+#include "meter.h"
 #include "runtime.h"
 
 void activity(struct rank *r, enum activity a) { atomic_store(&r->reporter.board->rank[r->index].activity, a); }
 
 static void run_microbatch(struct rank *r, int number)
 {
+	r->microbatch = number;
 	inputs_write(r, number);
 	r->frame.tokens = r->step.tokens[number];
 	r->frame.rows = r->step.rows[number];
@@ -13,6 +15,7 @@ static void run_microbatch(struct rank *r, int number)
 	gaps_fill(r);
 	activity(r, ACTIVITY_STEP);
 	graphs_run(r);
+	timeline_end_microbatch(r);
 	if (!r->device->queue)
 		r->device->sync(r->device);
 	gaps_check(r);
@@ -87,22 +90,37 @@ static void deliver_before(struct rank *r, bool later)
 		swap_steps(r);
 }
 
+/* What rank 0 asks for between steps. false: it has no more steps. */
+static bool answer_request(struct rank *r)
+{
+	if (r->step.head->phase == STEP_COLLECT)
+		collect(r);
+	else if (r->step.head->phase == STEP_METER)
+		meter_deliver(r);
+	else if (r->step.head->phase == STEP_TIMELINE)
+		timeline_deliver(r);
+	else
+		return false;
+	return true;
+}
+
 bool rank_step(struct rank *r)
 {
 	const struct plan *plan = r->job->plan;
 	size_t fixed = step_fixed(plan), word = sizeof *r->step.words;
 	activity(r, ACTIVITY_WAIT);
+	if (r->index == 0)
+		meter_step_begin(r);
 	r->comm->broadcast(r->comm, plan->n_groups, r->step.words, fixed * word);
-	if (r->step.head->phase == STEP_STOP)
-		return false;
-	if (r->step.head->phase == STEP_COLLECT) {
-		collect(r);
-		return true;
-	}
+	if (r->step.head->phase < 0)
+		return answer_request(r);
+	if (r->index)
+		meter_step_begin(r);
 	step_measure(&r->step, plan);
 	r->comm->broadcast(r->comm, plan->n_groups, r->step.words + fixed, (r->step.n - fixed) * word);
 	bool before = r->under_way, later = r->step.head->later;
 	run_step(r);
+	meter_step_ran(r);
 	r->under_way = later;
 	if (before)
 		deliver_before(r, later);
@@ -110,5 +128,6 @@ bool rank_step(struct rank *r)
 		swap_steps(r);
 	if (!later)
 		deliver(r);
+	meter_step_end(r);
 	return true;
 }

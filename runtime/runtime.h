@@ -42,6 +42,7 @@ struct options {
 	const char *weights, *logits;          /* NULL: none */
 	const char *prompts_file, *output_dir; /* NULL: none */
 	const char *calibrate;                 /* of bench: the file of records; NULL: none */
+	const char *trace;                     /* the file of the timeline; NULL: none */
 	struct prompt *prompts;
 	int n_prompts, room;   /* room: of `prompts` */
 	uint64_t prompts_hash; /* of the file */
@@ -250,6 +251,9 @@ struct rank {
 	struct graphs *graphs;
 	bool used_host;            /* the program of a step asked the host, so it cannot be a graph */
 	struct measured *measured; /* calibrate.h: what is measured of launches and collectives; NULL: nothing */
+	struct meter *meter;       /* meter.h: what steps take; NULL: it is not measured */
+	struct timeline *timeline; /* likewise, when operations ran */
+	int microbatch;            /* that runs */
 };
 /* Runs a rank from its start to its end. */
 void rank_main(const struct job *job, int index);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "answer_logprobs.h"
+#include "meter.h"
 #include "pass.h"
 
 enum { WARM_RUNS = 1, BENCH_RUNS = 5 };
@@ -53,12 +54,35 @@ static void run_once(struct rank *r)
 	pass_close(&p);
 }
 
+/* What steps took since the meter was read. */
+static void print_steps(struct rank *r, FILE *out)
+{
+	struct meter_report report[DR_PHASES];
+	meter_read(r, report);
+	for (int p = 0; p < DR_PHASES; p++)
+		meter_print(r->job->plan, p, &report[p], out);
+}
+
+/* runs: [BENCH_RUNS][DR_PHASES] */
+static void print_medians(const struct rank *r, const struct meter_report (*runs)[DR_PHASES])
+{
+	for (int p = 0; p < DR_PHASES; p++) {
+		struct meter_report of[BENCH_RUNS];
+		for (int i = 0; i < BENCH_RUNS; i++)
+			of[i] = runs[i][p];
+		struct meter_report middle = meter_median(of, BENCH_RUNS);
+		meter_print(r->job->plan, p, &middle, stdout);
+	}
+}
+
 static void run_bench(struct rank *r)
 {
 	const struct options *o = r->job->options;
 	double prefill[BENCH_RUNS], decode[BENCH_RUNS], ttft[BENCH_RUNS];
+	struct meter_report steps[BENCH_RUNS][DR_PHASES];
 	for (int i = -WARM_RUNS; i < BENCH_RUNS; i++) {
 		struct pass p = pass_over(r);
+		meter_read(r, steps[i < 0 ? 0 : i]);
 		if (i >= 0) {
 			prefill[i] = pass_speed(&p, DR_PREFILL);
 			decode[i] = pass_speed(&p, DR_DECODE);
@@ -72,6 +96,7 @@ static void run_bench(struct rank *r)
 	printf("prefill: %.1f tokens/s\n", quantile(prefill, BENCH_RUNS, 0.5));
 	printf("decode: %.1f tokens/s\n", quantile(decode, BENCH_RUNS, 0.5));
 	printf("ttft: %.1f ms\n", quantile(ttft, BENCH_RUNS, 0.5));
+	print_medians(r, (const struct meter_report(*)[DR_PHASES])steps);
 }
 
 void serve(struct rank *r)
@@ -87,6 +112,10 @@ void serve(struct rank *r)
 		serve_text(r);
 	else
 		run_once(r);
+	if (job->options->measure && !job->batch)
+		print_steps(r, job->tokenizer ? stderr : stdout);
+	if (job->options->trace)
+		timeline_write(r);
 	if (fflush(stdout) || ferror(stdout))
 		rank_fail(&r->reporter, "cannot write standard output: %s", strerror(errno));
 	activity(r, ACTIVITY_WAIT);

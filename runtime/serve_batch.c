@@ -7,6 +7,7 @@
 #include "answer_logprobs.h"
 #include "batch.h"
 #include "event.h"
+#include "meter.h"
 #include "pass.h"
 
 enum { PERFORMANCE_VERSION = 1, MAX_SAMPLES = 1000 };
@@ -156,6 +157,14 @@ static json_t *performance(const struct pass *p, const struct batch_pass *b, dou
 	                 pages_json(p, b, plan));
 }
 
+static json_t *steps_json(const struct plan *plan, const struct meter_report steps[DR_PHASES])
+{
+	json_t *v = json_object();
+	for (int i = 0; i < DR_PHASES; i++)
+		json_object_set_new(v, plan_string(plan, plan->programs[i].name), meter_json(plan, &steps[i]));
+	return v;
+}
+
 /* ---- the run --------------------------------------------------------------------------------- */
 void serve_batch(struct rank *r)
 {
@@ -175,13 +184,19 @@ void serve_batch(struct rank *r)
 		show_progress(&p, &b, now_ns());
 		fputc('\n', stderr);
 	}
+	struct meter_report steps[DR_PHASES];
 	if (o->measure) {
+		meter_read(r, steps);
 		json_t *v = performance(&p, &b, seconds);
+		if (v)
+			json_object_set_new(v, "steps", steps_json(r->job->plan, steps));
 		if (!v || !batch_write(b.batch, "performance.json", v))
 			rank_fail(&r->reporter, "cannot write %s/performance.json: %s", o->output_dir, strerror(errno));
 		json_decref(v);
 	}
 	printf("prompts: %d answered in %.1f s, %.1f tokens/s; %d were answered before\n", b.finished, seconds,
 	       seconds > 0 ? (double)b.output_tokens / seconds : 0, b.before);
+	for (int i = 0; i < DR_PHASES && o->measure; i++)
+		meter_print(r->job->plan, i, &steps[i], stdout);
 	pass_close(&p);
 }

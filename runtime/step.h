@@ -6,7 +6,9 @@
 #include "plan.h"
 
 /* The inputs of a step, as words that rank 0 broadcasts: head, then the arrays of every microbatch and owner. */
-enum { STEP_STOP = -1, STEP_COLLECT = -2 }; /* instead of a phase: no more steps; the results of the step under way */
+/* In place of a phase, requests of rank 0: no more steps; the results of the step under way; what steps took; when
+ * operations ran. */
+enum { STEP_STOP = -1, STEP_COLLECT = -2, STEP_METER = -3, STEP_TIMELINE = -4 };
 struct step_head {
 	int32_t phase, microbatches, page_words, trace, logprobs, later, pages[DR_POOLS];
 }; /* page_words: of struct page_run; pages: struct dr_frame; trace: see trace.c; logprobs: a row

@@ -116,6 +116,7 @@ step sampling "$python" tests/e2e/run_sampling.py
 step stop "$python" tests/e2e/run_stop.py
 step inner "$python" tests/e2e/run_inner.py
 step measured "$python" tests/e2e/run_calibrate.py
+step beside "$python" tests/e2e/run_measure.py
 step batch "$python" tests/e2e/run_batch.py
 step text "$python" tests/e2e/run_text.py
 # Families that bring no kernel of their own run one mesh there, in bf16 on several ranks.

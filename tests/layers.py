@@ -15,7 +15,7 @@ FOLDERS = [*ORDER, "codegen/cpu", "codegen/gpu", "text", "text/jinja", "runtime"
 SOURCES = (".c", ".h", ".y", ".l", ".def", ".sh", ".py")
 # Code for one kind of device; the files of codegen/ that know of it.
 DEVICES, KNOW_DEVICES = re.compile(r"codegen/\w+/"), re.compile(r"codegen/(\w+/|module\b)|driver/")
-ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/hash.h", "support/lfs.h", "support/round.h", "support/stage_order.h", "support/staging.h",
+ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/hash.h", "support/lfs.h", "support/round.h", "support/stage_order.h", "support/staging.h", "support/timeline.h",
                     "text/chat_template.h", "text/tokenizer.h"},
         "text": {"runtime/no_memory.h", "support/escape.h", "support/lfs.h"},
         "import": {"runtime/config_value.h", "runtime/json_text.h", "runtime/no_memory.h"},

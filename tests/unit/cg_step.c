@@ -558,10 +558,11 @@ static void bytes_and_hash_follow_the_schedule(void **state)
 	struct schedule *s = make_schedule(&a, 1);
 	add_tables(&a, s);
 	size_t n, again;
-	const unsigned char *first = blob_build(&a, s, "the plan", &n), *second = blob_build(&a, s, "the plan", &again);
+	const unsigned char *first = blob_build(&a, s, "the plan", NULL, &n),
+						*second = blob_build(&a, s, "the plan", NULL, &again);
 	assert_int_equal(n, again);
 	assert_memory_equal(first, second, n);
-	const unsigned char *other = blob_build(&a, s, "another ", &again);
+	const unsigned char *other = blob_build(&a, s, "another ", NULL, &again);
 	assert_int_equal(n, again);
 	assert_true(((const struct dr_program *)(const void *)first)->hash
 	            != ((const struct dr_program *)(const void *)other)->hash);
