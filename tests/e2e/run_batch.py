@@ -318,7 +318,6 @@ def refused(folder, launcher):
     run(launcher, file, out, "--logits", "x.npy", status=2, said="logits are written for --ids only")
     run(launcher, file, out, "--measure=1", status=2, said="--measure takes no value")
     for words, said in {("--prompts", file): "--prompts needs --output-dir", ("--ids", "1", "--output-dir", out): "--output-dir goes with --prompts",
-                        ("--ids", "1", "--measure"): "--measure goes with --prompts",
                         ("--ids", "1", "--tp-size", "2"): "`--tp-size` is compiled in: change the spec, and compile it again",
                         ("--ids", "1", "--tensor_parallel_size=2"): "`--tensor_parallel_size=2` is compiled in",
                         ("--input_batch", file): "`--input_batch` is called --prompts here",
