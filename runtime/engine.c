@@ -1,4 +1,4 @@
-/* The engine: turns requests into sequences, runs steps, passes on tokens. schedule.c decides what a step computes. */
+/* The engine: turns requests into sequences, runs steps, passes on tokens. scheduler.c decides what a step computes. */
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,7 +105,7 @@ static bool refused_as_a_whole(const struct plan *plan, const struct request *r,
 		snprintf(why, REASON_BYTES, "%d ids and %d more: there must be at least one of each", r->n_ids, r->max_tokens);
 		return true;
 	}
-	long long positions = (long long)schedule_positions(r->n_ids, r->max_tokens);
+	long long positions = (long long)scheduler_positions(r->n_ids, r->max_tokens);
 	if (positions <= room && changed > plan->head->adjusts) {
 		snprintf(why, REASON_BYTES, "penalties and biases may change %lld logits; a step of the plan has room for %u",
 		         changed, plan->head->adjusts);

@@ -1,8 +1,7 @@
 /* The pages that a sequence holds in a pool: taken as it grows, given back once its window has passed. */
-#include <stdlib.h>
 #include "../support/round.h"
 #include "pages.h"
-#include "report.h"
+#include "host_alloc.h"
 
 void held_pages_open(struct held_pages *h, const struct page_pool *p, int64_t positions)
 {
@@ -13,7 +12,7 @@ void held_pages_close(struct held_pages *h, struct page_pool *p, int owner)
 {
 	while (h->from < h->to)
 		page_pool_give(p, owner, h->page[h->from++]);
-	free(h->page);
+	host_free(h->page);
 	*h = (struct held_pages){0};
 }
 

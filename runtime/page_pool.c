@@ -1,7 +1,6 @@
 /* A pool of pages. Each owner's free ones are a heap with the lowest number on top. */
-#include <stdlib.h>
 #include "pages.h"
-#include "report.h"
+#include "host_alloc.h"
 
 struct owned_pages {
 	int32_t *heap; /* [pages] */
@@ -30,10 +29,10 @@ void page_pool_open(struct page_pool *p, int owners, int reach, int pages, int p
 void page_pool_close(struct page_pool *p)
 {
 	for (int i = 0; i < p->owners; i++) {
-		free(p->own[i].heap);
-		free(p->own[i].held);
+		host_free(p->own[i].heap);
+		host_free(p->own[i].held);
 	}
-	free(p->own);
+	host_free(p->own);
 }
 
 int page_pool_free(const struct page_pool *p, int owner) { return p->own[owner].n_free; }

@@ -1,4 +1,4 @@
-/* The pages of the caches: those that are free in each owner's pools, and those that a sequence holds. For schedule.c.
+/* The pages of the caches: those that are free in each owner's pools, and those that a sequence holds. For scheduler.c.
  */
 #ifndef DEPLOY_PAGES_H
 #define DEPLOY_PAGES_H

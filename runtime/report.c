@@ -155,6 +155,8 @@ void *host_alloc(size_t n, size_t size)
 	return p;
 }
 
+void host_free(void *p) { free(p); }
+
 void host_bug(const char *fmt, ...)
 {
 	va_list args;

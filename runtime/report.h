@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "host_alloc.h"
 
 /* Exit statuses of the launcher. STATUS_SIGNAL + n: signal n ended it. */
 enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE, STATUS_INTERNAL = 70, STATUS_SIGNAL = 128 };
@@ -87,10 +88,6 @@ void print_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Flushes standard output. Returns `status`, or STATUS_FAILED after a message. */
 int finish_output(int status);
 
-/* calloc for host tables. Lack of memory ends the process with a message. */
-void *host_alloc(size_t n, size_t size);
-/* Likewise reallocarray. n and size are not 0. */
+/* reallocarray for memory of host_alloc; its error is that of host_alloc. n and size are not 0. */
 void *host_grow(void *p, size_t n, size_t size);
-/* Ends the process with an internal error, where no reporter is at hand. */
-_Noreturn void host_bug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #endif

@@ -132,11 +132,15 @@ static struct stepper stepper_of(struct site *s)
 	                        .collect = overlaps ? collect : NULL};
 }
 
-static void site_open(struct site *s, int dp, int microbatches, token_fn *on_token, void *context)
+/* chunk: maximum tokens of a prefill step; 0: TINY_CHUNK. */
+static void site_open_chunked(struct site *s, int dp, int microbatches, uint32_t chunk, token_fn *on_token,
+                              void *context)
 {
 	memset(s, 0, sizeof *s);
 	microbatches = overlaps ? 1 : microbatches;
 	tiny_build(&s->blob, &(struct tiny){1, dp, 1, microbatches});
+	if (chunk)
+		tiny_program(&s->blob, DR_PREFILL)->max_tokens = chunk;
 	assert_null(plan_open(&s->plan, s->blob.at));
 	step_open(&s->step, &s->plan);
 	step_open(&s->other, &s->plan);
@@ -145,6 +149,11 @@ static void site_open(struct site *s, int dp, int microbatches, token_fn *on_tok
 	                              .max_rows = TINY_ROWS};
 	struct stepper stepper = stepper_of(s);
 	s->engine = engine_open(&s->plan, &stepper, on_token, context);
+}
+
+static void site_open(struct site *s, int dp, int microbatches, token_fn *on_token, void *context)
+{
+	site_open_chunked(s, dp, microbatches, 0, on_token, context);
 }
 
 static void site_close(struct site *s)
@@ -313,8 +322,7 @@ static void long_prompts_come_in_chunks(void **state)
 	(void)state;
 	static struct site s;
 	struct step_done done;
-	site_open(&s, 1, 1, take_token, NULL);
-	tiny_program(&s.blob, DR_PREFILL)->max_tokens = 4;
+	site_open_chunked(&s, 1, 1, 4, take_token, NULL);
 	make_ask(&asks[0], 1, 1, 20);
 	make_ask(&asks[1], 2, 21, 2);
 	submit(&s, &asks[0]);
@@ -392,8 +400,7 @@ static void rows_of_others_stay(void **state)
 	static struct site s;
 	int stopped = 0;
 	for (int round = 0; round < 20; round++) {
-		site_open(&s, 1, 1, stop_another, &s);
-		tiny_program(&s.blob, DR_PREFILL)->max_tokens = 2;
+		site_open_chunked(&s, 1, 1, 2, stop_another, &s);
 		for (int i = 0; i < MANY; i++) {
 			make_ask(&asks[i], (unsigned)i, 1 + i % 3, 6);
 			submit(&s, &asks[i]);
@@ -434,8 +441,7 @@ static void prompts_get_half_of_a_chunk(void **state)
 	(void)state;
 	static struct site s;
 	struct step_done done;
-	site_open(&s, 1, 1, take_token, NULL);
-	tiny_program(&s.blob, DR_PREFILL)->max_tokens = 2;
+	site_open_chunked(&s, 1, 1, 2, take_token, NULL);
 	for (int i = 0; i < 3; i++) {
 		make_ask(&asks[i], (unsigned)i, i == 2 ? 5 : 1, 20);
 		submit(&s, &asks[i]);

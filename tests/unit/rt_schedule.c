@@ -315,7 +315,7 @@ static void few_sizes(void **state)
 	                              {33, 40}, {64, 64}, {65, 80}, {129, 160}, {200, 224}, {256, 256}};
 	(void)state;
 	for (size_t i = 0; i < sizeof size / sizeof *size; i++)
-		assert_int_equal(schedule_few(size[i][0]), size[i][1]);
+		assert_int_equal(scheduler_few(size[i][0]), size[i][1]);
 }
 
 /* Three sequences that decode: four tokens and rows, and pages in powers of two. */
