@@ -87,15 +87,14 @@ static bool is_exact(struct goals *g, struct subject *s, const struct goal_name 
 	return !t->is_total && t->metric == METRIC_COMM_BYTES && goal_metrics(g, s)->ops;
 }
 
-/* What each request has, so that percentiles are of it. */
-static const struct goal_name percentiles[] = {{"ttft", "Time", false, METRIC_TTFT},
-                                               {"tpot", "Time", false, METRIC_TPOT},
-                                               {"latency", "Time", false, METRIC_TTFT}};
-enum { PERCENTILES = sizeof percentiles / sizeof *percentiles };
+/* What each request has, so that percentiles are of it; by enum loaded. */
+static const struct goal_name percentiles[LOADED] = {{"ttft", "Time", false, METRIC_TTFT},
+                                                     {"tpot", "Time", false, METRIC_TPOT},
+                                                     {"latency", "Time", false, METRIC_TTFT}};
 
 static const struct goal_name *percentile_named(const char *name)
 {
-	for (int i = 0; name && i < PERCENTILES; i++)
+	for (int i = 0; name && i < LOADED; i++)
 		if (!strcmp(percentiles[i].name, name))
 			return &percentiles[i];
 	return NULL;
@@ -105,7 +104,10 @@ static const struct goal_name *percentile_named(const char *name)
 static const struct goal_name *percentile_of(struct goals *g, const struct node *e)
 {
 	const char *f = e->kind == N_CALL && e->call.f->kind == N_ID ? e->call.f->ident.name : "";
-	if (e->kind != N_CALL || e->call.args.n != 1 || (strcmp(f, "p50") && strcmp(f, "p90") && strcmp(f, "p99")))
+	bool is_percentile = false;
+	for (int i = 0; i < PERCENTILES; i++)
+		is_percentile |= !strcmp(f, percentile_name((enum percentile)i));
+	if (!is_percentile || e->call.args.n != 1)
 		return NULL;
 	return percentile_named(dotted_name(g->sema->arena, e->call.args.at[0]));
 }
@@ -253,6 +255,25 @@ static bool has_distribution(struct goals *g, const struct node *e, const struct
 	return false;
 }
 
+/* Of the queue, which is played when the first goal asks. */
+static struct val percentile_value(struct goals *g, const struct node *e, const char *name)
+{
+	const char *text = source_text(g->sema, e->span);
+	if (g->level == CORNER_NONE)
+		return val_unknown(text);
+	struct load *l = goal_load(g, &g->self);
+	if (!l) {
+		g->lacks = g->lacks ? g->lacks : "the plan has no schedule";
+		return val_unknown(text);
+	}
+	goal_metrics(g, &g->self); /* what its intervals rest on */
+	load_play(l);
+	int what = (int)(percentile_named(name) - percentiles), at = 0;
+	while (strcmp(percentile_name((enum percentile)at), e->call.f->ident.name))
+		at++;
+	return goal_figure(g, &g->self, text, METRIC_COMM_TIME, &l->of[what][at], (struct dims){.power[DIM_TIME] = 1});
+}
+
 /* count(kind, at = region), p99(metric) */
 static bool call_value(struct goals *g, const struct node *e, struct val *out)
 {
@@ -269,7 +290,7 @@ static bool call_value(struct goals *g, const struct node *e, struct val *out)
 			return true;
 		}
 	if (percentile_of(g, e)) {
-		*out = has_distribution(g, e, first, name) ? val_unknown(source_text(g->sema, e->span)) : val_bad();
+		*out = has_distribution(g, e, first, name) ? percentile_value(g, e, name) : val_bad();
 		return true;
 	}
 	*out = val_bad();
@@ -607,6 +628,18 @@ static void list_verdict(struct goals *g, const struct node *item, enum goal_ver
 	vec_push(g->sema->arena, out, goal);
 }
 
+/* More arrives than is served: W0815, unless a goal says it. */
+static void check_load(struct goals *g)
+{
+	const struct workload *w = &g->self.deploy->work;
+	struct load *l = g->overloaded ? NULL : goal_load(g, &g->self);
+	if (!l || !l->grows)
+		return;
+	struct diag *d = sema_report(g->sema, DIAG_W0815, w->arrivals.at, "the queue grows without end: %s",
+	                             load_text(l, g->sema->arena));
+	diag_note(g->sema->sink, d, "%s", load_sizes(l, g->sema->arena));
+}
+
 struct goals goals_of(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,
                       const struct training *t, const struct target *target)
 {
@@ -629,4 +662,5 @@ void planner_goals(struct sema *sema, const struct deploy *d, const struct local
 		if (out)
 			list_verdict(&g, d->record->goals.at[i].item, v, out);
 	}
+	check_load(&g);
 }

@@ -2,6 +2,7 @@
 #ifndef DEPLOYC_GOALS_H
 #define DEPLOYC_GOALS_H
 #include "../sema/internal.h"
+#include "load.h"
 #include "metrics_text.h"
 #include "planner.h"
 
@@ -22,6 +23,7 @@ struct subject {
 	const struct schedule *schedule;
 	const struct training *training; /* NULL: another workload, or a plan that is left open */
 	struct metrics *metrics;         /* NULL until a goal asks */
+	struct load *load;               /* NULL until a goal asks, and where the workload does not say what arrives */
 };
 /* A figure that a goal names, and that has an interval. */
 struct used {
@@ -40,6 +42,7 @@ struct goals {
 	unsigned corner; /* bit i: used[i] is at the high end, else at the low one */
 	struct used used[MAX_USED];
 	int n_used;
+	bool overloaded;   /* it was reported that a percentile has no end */
 	bool bounded;      /* at CORNER_POINT, a metric had no prediction */
 	const char *lacks; /* why a metric that was named has no value at this level; NULL: they all have one */
 };
@@ -54,6 +57,8 @@ bool is_comparison(enum bin_op op);
 /* verdict.c */
 /* The metrics of a deployment, made when the first goal asks. */
 const struct metrics *goal_metrics(struct goals *g, struct subject *s);
+/* What is known under load; NULL as above. */
+struct load *goal_load(struct goals *g, struct subject *s);
 /* The value of a figure at the goal's corner; V_UNKNOWN without one. `unit`: the metric that it is shown like. */
 struct val goal_figure(struct goals *g, const struct subject *of, const char *name, enum metric unit,
                        const struct estimate *e, struct dims dims);

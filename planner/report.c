@@ -271,6 +271,8 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 	report_grid(&r.text, arena, d);
 	print_memory(&r);
 	report_times(&r.text, arena, s, &p->metrics);
+	if (p->load)
+		report_load(&r.text, arena, p->deploy, p->load);
 	report_goals(&r.text, &p->goals);
 	for (int i = 0; i < s->programs.n; i++)
 		print_collectives(&r, i);

@@ -23,6 +23,8 @@ static const char *in_prefixes(struct arena *a, double x, double largest, const 
 const char *metric_seconds(struct arena *a, double s)
 {
 	static const char *const prefixes[] = {"", "m", "u", "n"};
+	if (isinf(s))
+		return "no end";
 	return in_prefixes(a, s, 1, prefixes, 4, "s");
 }
 

@@ -155,5 +155,6 @@ json_t *plan_times_json(const struct plan *p)
 	if (!m->lacks && m->decode)
 		json_array_append_new(steps, step_json(p, m->decode, &m->decode_load));
 	json_set(object, "steps", steps);
+	json_set(object, "load", p->load ? load_json(p->deploy, p->load) : json_null());
 	return object;
 }

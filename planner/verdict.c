@@ -14,6 +14,13 @@ const struct metrics *goal_metrics(struct goals *g, struct subject *s)
 	return s->metrics;
 }
 
+struct load *goal_load(struct goals *g, struct subject *s)
+{
+	if (!s->load)
+		s->load = load_of(s->deploy, s->schedule, g->sema->arena);
+	return s->load;
+}
+
 /* Large, but finite: products and sums of a few stay finite too. */
 #define NO_LIMIT 1e100
 
@@ -22,14 +29,14 @@ static bool ends_of(struct goals *g, enum metric unit, const struct estimate *e,
 	if (g->level == CORNER_POINT) {
 		*low = *high = isnan(e->value) ? e->bound : e->value;
 		g->bounded |= isnan(e->value);
-		return !isnan(*low);
+		return isfinite(*low);
 	}
-	if (g->level == CORNER_90 || e->low90 == e->high90) {
-		*low = e->low90, *high = e->high90;
+	if (g->level == CORNER_90 || (e->low90 == e->high90 && isfinite(e->low90))) {
+		*low = fmin(e->low90, NO_LIMIT), *high = fmin(e->high90, NO_LIMIT);
 		return !isnan(e->value);
 	}
 	bool rate = metric_is_rate(unit);
-	*low = rate ? 0 : e->bound, *high = rate ? e->bound : NO_LIMIT;
+	*low = rate ? 0 : fmin(e->bound, NO_LIMIT), *high = rate ? e->bound : NO_LIMIT;
 	return !isnan(e->bound);
 }
 
@@ -129,6 +136,8 @@ static const char *interval_text(struct goals *g, const struct used *u)
 {
 	const struct estimate *e = &u->e;
 	struct arena *a = g->sema->arena;
+	if (isinf(e->value))
+		return arena_printf(a, "%s has no end: %s", u->name, e->lacks);
 	if (isnan(e->value))
 		return arena_printf(a, "%s is %s %s", u->name, metric_is_rate(u->unit) ? "at most" : "at least",
 		                    metric_text(a, u->unit, e->bound));
@@ -166,6 +175,10 @@ static void add_floor(struct text *t, double seconds, const char *what)
 static void note_bound(struct goals *g, struct diag *d, const struct used *u)
 {
 	struct arena *a = g->sema->arena;
+	if (isinf(u->e.bound)) {
+		diag_note(g->sema->sink, d, "%s has no end: %s", u->name, u->e.lacks);
+		return;
+	}
 	if (u->e.low90 == u->e.high90) {
 		diag_note(g->sema->sink, d, "%s = %s", u->name, metric_text(a, u->unit, u->e.value));
 		return;
@@ -202,6 +215,8 @@ static void report_never(struct goals *g, const struct node *item, bool proved)
 	                                      text, values_text(g));
 	for (int i = 0; i < g->n_used && proved; i++)
 		note_bound(g, d, &g->used[i]);
+	for (int i = 0; i < g->n_used; i++)
+		g->overloaded |= isinf(g->used[i].e.value);
 	if (!proved)
 		note_basis(g, d);
 }
@@ -242,6 +257,8 @@ enum goal_verdict goal_decide(struct goals *g, struct scope *scope, const struct
 		return GOAL_OPEN;
 	}
 	struct diag *d = sema_report(s, DIAG_W0811, e->span, "`%s` is open: %s", word, values_text(g));
+	for (int i = 0; i < g->n_used; i++)
+		g->overloaded |= isinf(g->used[i].e.value);
 	note_basis(g, d);
 	return GOAL_OPEN;
 }

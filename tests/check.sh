@@ -98,6 +98,7 @@ step accuracy make BUILD="$build" CC=gcc PYTHON="$python" test-accuracy
 step training "$python" tests/training/run.py
 step times "$python" tests/times/run.py
 step experts "$python" tests/experts/run.py
+step load "$python" tests/times/load.py
 step search "$python" tests/search/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py

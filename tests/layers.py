@@ -20,6 +20,7 @@ ALSO = {"runtime": {"support/config_type.h", "support/escape.h", "support/hash.h
         "text": {"runtime/no_memory.h", "support/escape.h", "support/lfs.h"},
         "import": {"runtime/config_value.h", "runtime/json_text.h", "runtime/no_memory.h"},
         "target": {"runtime/abi.h"}, "dag": {"runtime/abi.h"}, "planner": {"runtime/abi.h"}, "codegen": {"runtime/abi.h"}}
+ALSO["planner"] |= {"runtime/host_alloc.h", "runtime/pages.h", "runtime/scheduler.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 # The scanner and the parser of one grammar know each other: tokens are declared by bison.
 PAIR = {"lexer": {"parser"}}
@@ -32,12 +33,12 @@ OTHER_MEANINGS = {("device", "sema/deploy.c"), ("link", "sema/deploy.c"), ("devi
                   ("calibration", "sema/deploy.c"), ("calibration", "sema/module.c"),
                   *((field, "sema/deploy_calibration.c") for field in ("generation", "latency", "matmul", "memory")),
                   ("generation", "text/jinja/parse.c"),
-                  ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("count", "sema/deploy_load.c"), ("latency", "planner/goals.c"), ("host", "dag/queues.c"), ("peak", "driver/what_if.c"),
+                  ("memory", "sema/deploy_fields.c"), ("count", "sema/eval_call.c"), ("count", "planner/goals.c"), ("count", "sema/deploy_load.c"), ("latency", "planner/goals.c"), ("latency", "planner/load.c"), ("host", "dag/queues.c"), ("peak", "driver/what_if.c"),
                   *((word, "planner/page_html.c") for word in ("count", "devices", "peak")),
                   *(("count", f"text/jinja/{file}") for file in ("filter_list.c", "filter_text.c", "methods.c"))}
 MEMBER = re.compile(r'\bjson_set\(\w+, "[a-z_]+"')       # of a JSON object
 # The definition of a symbol that whoever links the file must have.
-DEMANDED = {"no_memory"}
+DEMANDED = {"no_memory", "host_alloc", "host_free", "host_bug"}
 
 
 def allowed(user, target):
