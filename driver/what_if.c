@@ -13,15 +13,17 @@ struct range {
 	VEC(const char *) values;
 	const struct node **items; /* `path = value` of each value */
 };
+/* value NaN: not known; infinite, as the upper end of an interval: there is no end. */
+struct figure {
+	double value, low80, high80;
+};
 /* The deployment with one combination of values. */
 struct row {
 	int *value; /* [ranges]: index into the range's values */
 	struct total totals[PLANNER_TOTALS];
 	int n_totals;
 	double ranks; /* NaN: not known */
-	struct {
-		double value, low80, high80;
-	} metrics[METRICS]; /* value NaN: not known */
+	struct figure metrics[METRICS], loaded[LOADED][PERCENTILES];
 	const char **codes;
 	int n_codes, n_errors;
 	bool fits;
@@ -118,6 +120,11 @@ static bool read_ranges(struct what_if *w)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
+static struct figure figure_of(const struct estimate *e)
+{
+	return e ? (struct figure){e->value, e->low80, e->high80} : (struct figure){NAN, NAN, NAN};
+}
+
 static void copy_result(struct what_if *w, struct row *row, const struct variant *v)
 {
 	const struct plan *p = v->plan;
@@ -125,12 +132,11 @@ static void copy_result(struct what_if *w, struct row *row, const struct variant
 	row->n_totals = p ? p->n_totals : 0;
 	if (p)
 		memcpy(row->totals, p->totals, sizeof row->totals);
-	for (int m = 0; m < METRICS; m++) {
-		const struct estimate *e = p ? &p->metrics.of[m] : NULL;
-		row->metrics[m].value = e ? e->value : (double)NAN;
-		row->metrics[m].low80 = e ? e->low80 : (double)NAN;
-		row->metrics[m].high80 = e ? e->high80 : (double)NAN;
-	}
+	for (int m = 0; m < METRICS; m++)
+		row->metrics[m] = figure_of(p ? &p->metrics.of[m] : NULL);
+	for (int i = 0; i < LOADED * PERCENTILES; i++)
+		row->loaded[i / PERCENTILES][i % PERCENTILES] =
+			figure_of(p && p->load ? &p->load->of[i / PERCENTILES][i % PERCENTILES] : NULL);
 	row->codes = arena_array(w->arena, const char *, v->n_codes + 1);
 	memcpy(row->codes, v->codes, sizeof *row->codes * (size_t)v->n_codes);
 	row->n_codes = v->n_codes;
@@ -238,6 +244,20 @@ static bool has_column(const struct what_if *w, enum metric m)
 	return false;
 }
 
+/* Does any row know what happens under load? */
+static bool has_load(const struct what_if *w)
+{
+	for (int i = 0; i < w->rows.n; i++)
+		if (!isnan(w->rows.at[i].loaded[LOADED_TTFT][P99].value))
+			return true;
+	return false;
+}
+
+static const char *percentile_text(const struct what_if *w, int loaded, int p)
+{
+	return arena_printf(w->arena, "%s(%s)", percentile_name((enum percentile)p), loaded_name((enum loaded)loaded));
+}
+
 static void print_metrics(const struct what_if *w, const struct row *r)
 {
 	for (int i = 0; i < N_COLUMNS; i++)
@@ -245,6 +265,10 @@ static void print_metrics(const struct what_if *w, const struct row *r)
 			double value = r->metrics[COLUMNS[i]].value;
 			printf(" %15s", isfinite(value) ? metric_text(w->arena, COLUMNS[i], value) : "-");
 		}
+	for (int i = 0; i < LOADED && has_load(w); i++) {
+		double value = r->loaded[i][P99].value;
+		printf(" %15s", isnan(value) ? "-" : metric_seconds(w->arena, value));
+	}
 }
 
 /* How wide the intervals are, as multiples of a time: of the narrowest and the widest row. */
@@ -315,6 +339,8 @@ static void print_text(const struct what_if *w)
 	for (int i = 0; i < N_COLUMNS; i++)
 		if (has_column(w, COLUMNS[i]))
 			printf(" %15s", metric_name(COLUMNS[i]));
+	for (int i = 0; i < LOADED && has_load(w); i++)
+		printf(" %15s", percentile_text(w, i, P99));
 	printf("  verdict\n");
 	for (int i = 0; i < w->rows.n; i++) {
 		const struct row *r = &w->rows.at[i];
@@ -338,17 +364,24 @@ static json_t *codes_of(const struct row *r, bool errors)
 	return array;
 }
 
-static json_t *row_metrics(const struct row *r)
+static void set_figure(json_t *metrics, const char *name, const struct figure *f)
+{
+	if (!isfinite(f->value))
+		return;
+	json_t *metric = json_object();
+	json_set(metric, "value", json_figure(f->value));
+	json_set(metric, "interval80", json_range(f->low80, f->high80));
+	json_set(metrics, name, metric);
+}
+
+static json_t *row_metrics(const struct what_if *w, const struct row *r)
 {
 	json_t *metrics = json_object();
-	for (int m = 0; m < METRICS; m++) {
-		if (!isfinite(r->metrics[m].value))
-			continue;
-		json_t *metric = json_object();
-		json_set(metric, "value", json_figure(r->metrics[m].value));
-		json_set(metric, "interval80", json_range(r->metrics[m].low80, r->metrics[m].high80));
-		json_set(metrics, metric_name((enum metric)m), metric);
-	}
+	for (int m = 0; m < METRICS; m++)
+		set_figure(metrics, metric_name((enum metric)m), &r->metrics[m]);
+	for (int i = 0; i < LOADED * PERCENTILES; i++)
+		set_figure(metrics, percentile_text(w, i / PERCENTILES, i % PERCENTILES),
+		           &r->loaded[i / PERCENTILES][i % PERCENTILES]);
 	return metrics;
 }
 
@@ -362,7 +395,7 @@ static json_t *row_of(const struct what_if *w, const struct row *r)
 	json_set(row, "values", values);
 	json_set(row, "ranks", json_figure(r->ranks));
 	json_set(row, "totals", totals);
-	json_set(row, "metrics", row_metrics(r));
+	json_set(row, "metrics", row_metrics(w, r));
 	json_set(row, "fits", json_boolean(r->fits));
 	json_set(row, "errors", codes_of(r, true));
 	json_set(row, "warnings", codes_of(r, false));

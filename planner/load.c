@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lengths.h"
+#include "load_steps.h"
 #include "metrics_text.h"
 #include "planner.h"
 #include "queue.h"
@@ -42,158 +43,16 @@ double percentile_share(enum percentile p)
 	return shares[p];
 }
 
-/* ---- times of steps --------------------------------------------------------------------------- */
-
-/* The time of a step, by its load. */
-struct known_step {
-	struct step_load load;
-	int64_t microbatches; /* 0: the place is free */
-	double seconds;
-};
 struct player {
 	const struct deploy *deploy;
 	const struct schedule *schedule;
 	struct arena *arena;
-	struct timing timing;
+	struct load_steps steps;
 	struct scheduler_sizes sizes; /* of the owners that are played */
 	double share;                 /* of all owners */
-	double slower;                /* factor on the time of every step */
-	struct known_step *known;     /* a hash table of 2^n places, at most half full */
-	uint64_t places, n_known;
 	struct lengths prompts, outputs;
 	double prompt, output; /* means */
 };
-
-static uint64_t mixed(uint64_t h, double x)
-{
-	uint64_t bits;
-	memcpy(&bits, &x, sizeof bits);
-	h = (h ^ bits) * 0x9e3779b97f4a7c15u;
-	return h ^ h >> 29;
-}
-
-static struct known_step *place_of(const struct player *p, const struct step_load *l, int64_t microbatches)
-{
-	uint64_t h = mixed(mixed(mixed(mixed((uint64_t)l->program, l->tokens), l->sequences), l->context), l->rows);
-	for (uint64_t i = mixed(h, (double)microbatches);; i++) {
-		struct known_step *k = &p->known[i & (p->places - 1)];
-		if (!k->microbatches
-		    || (k->microbatches == microbatches && k->load.program == l->program && k->load.tokens == l->tokens
-		        && k->load.sequences == l->sequences && k->load.context == l->context && k->load.rows == l->rows))
-			return k;
-	}
-}
-
-static void grow_known(struct player *p)
-{
-	struct known_step *old = p->known;
-	uint64_t n = p->places;
-	p->places = n ? 2 * n : 1024;
-	p->known = arena_array(p->arena, struct known_step, p->places);
-	for (uint64_t i = 0; i < n; i++)
-		if (old[i].microbatches)
-			*place_of(p, &old[i].load, old[i].microbatches) = old[i];
-}
-
-/* A step in an arena of its own: thousands of them are evaluated. What it lacks is copied. */
-static struct step_time evaluate(struct player *p, const struct step_load *load, int64_t microbatches)
-{
-	struct arena scratch = {.heap = p->arena->heap};
-	const char *lacked = p->timing.lacks;
-	p->timing.arena = &scratch;
-	struct step_time t = step_time_of(&p->timing, load, microbatches);
-	if (p->timing.lacks && p->timing.lacks != lacked)
-		p->timing.lacks = arena_printf(p->arena, "%s", p->timing.lacks);
-	p->timing.arena = p->arena;
-	t.stage = NULL, t.list = NULL, t.ops = NULL;
-	arena_free(&scratch);
-	return t;
-}
-
-static double seconds_of(struct player *p, const struct step_load *load, int64_t microbatches)
-{
-	if (2 * p->n_known >= p->places)
-		grow_known(p);
-	struct known_step *k = place_of(p, load, microbatches);
-	if (!k->microbatches) {
-		*k = (struct known_step){*load, microbatches, evaluate(p, load, microbatches).seconds};
-		p->n_known++;
-	}
-	return k->seconds;
-}
-
-/* Steps of growing sequences are many, and nearly linear in the context: between two of a series of contexts, each a
- * quarter longer than the one before, the time is interpolated. */
-static double at_context(struct player *p, struct step_load load, int64_t microbatches)
-{
-	double context = load.context, ratio = log(1.25), at = floor(log(context) / ratio);
-	double low = exp(at * ratio), high = exp((at + 1) * ratio);
-	load.context = low;
-	double a = seconds_of(p, &load, microbatches);
-	load.context = high;
-	double b = seconds_of(p, &load, microbatches);
-	return a + (b - a) * (context - low) / (high - low);
-}
-
-/* So are steps that read parts of long prompts, which are as many: likewise, and between two numbers of sequences. */
-static double at_sequences(struct player *p, struct step_load load, int64_t microbatches)
-{
-	double sequences = load.sequences, ratio = log(1.25), at = floor(log(sequences) / ratio);
-	double low = exp(at * ratio), high = fmin(exp((at + 1) * ratio), load.tokens);
-	load.sequences = low;
-	double a = at_context(p, load, microbatches);
-	if (!(high > low))
-		return a;
-	load.sequences = high;
-	double b = at_context(p, load, microbatches);
-	return a + (b - a) * (sequences - low) / (high - low);
-}
-
-/* What the owners bring to a microbatch: the most positions that any of them sees, and reads from its cache. */
-static void add_microbatch(const struct player *p, const struct chosen_microbatch *m, double *tokens, double *seen,
-                           double *cached)
-{
-	double most_tokens = 0, most_seen = 0, most_cached = 0;
-	for (int i = 0; i < p->sizes.owners; i++) {
-		const struct pieces *all = &m->owner[i];
-		double s = 0, c = 0;
-		for (int k = 0; k < all->n; k++) {
-			double from = all->at[k].from, n = all->at[k].n;
-			c += from + n;
-			s += n * (from + (n + 1) / 2);
-		}
-		most_tokens = fmax(most_tokens, all->tokens);
-		most_seen = fmax(most_seen, s);
-		most_cached = fmax(most_cached, c);
-	}
-	*tokens += most_tokens, *seen += most_seen, *cached += most_cached;
-}
-
-/* Pieces of different lengths stand for as many equal ones as see the same positions and read the same caches: n tokens
- * of s sequences that end at c see n (c - (n / s - 1) / 2), and read s c. */
-static double chosen_seconds(void *context, const struct chosen_step *step)
-{
-	struct player *p = context;
-	double tokens = 0, seen = 0, cached = 0, rows = 0, n = step->microbatches, padded = 0;
-	for (int m = 0; m < step->microbatches; m++) {
-		add_microbatch(p, &step->microbatch[m], &tokens, &seen, &cached);
-		padded += step->microbatch[m].tokens;
-		rows += step->microbatch[m].rows;
-	}
-	tokens /= n, seen /= n, cached /= n, padded /= n, rows /= n;
-	struct step_load load = {.program = step->phase, .rows = rows};
-	if (step->phase == DR_DECODE) {
-		load.tokens = load.sequences = padded;
-		load.context = fmax(cached / padded, 1);
-		return p->slower * at_context(p, load, step->microbatches);
-	}
-	double sequences = (cached - tokens / 2) / (seen / tokens - 0.5);
-	load.tokens = tokens;
-	load.sequences = fmin(fmax(sequences, 1), tokens);
-	load.context = cached / load.sequences;
-	bool parts = p->prompt > p->sizes.max_tokens[DR_PREFILL];
-	return p->slower * (parts ? at_sequences(p, load, step->microbatches) : seconds_of(p, &load, step->microbatches));
-}
 
 /* ---- sizes ------------------------------------------------------------------------------------ */
 
@@ -229,7 +88,7 @@ static double alone_seconds(struct player *p)
 					 grow = {DR_DECODE, 1, 1, p->prompt + p->output / 2, 1};
 	double chunk = p->sizes.max_tokens[DR_PREFILL], steps = ceil(p->prompt / chunk);
 	read.tokens = p->prompt / steps;
-	return steps * seconds_of(p, &read, 1) + (p->output - 1) * seconds_of(p, &grow, 1);
+	return steps * load_step_seconds(&p->steps, &read, 1) + (p->output - 1) * load_step_seconds(&p->steps, &grow, 1);
 }
 
 /* ---- queues ----------------------------------------------------------------------------------- */
@@ -249,7 +108,8 @@ static struct arriving *requests_of(struct player *p, int64_t n, struct random *
 
 static struct queueing queue_of(struct player *p, struct arriving *requests, int64_t n)
 {
-	return (struct queueing){.sizes = p->sizes, .requests = requests, .n = n, .seconds = chosen_seconds, .context = p};
+	return (struct queueing){
+		.sizes = p->sizes, .requests = requests, .n = n, .seconds = load_steps_seconds, .context = &p->steps};
 }
 
 static int by_end(const void *a, const void *b)
@@ -289,9 +149,9 @@ static struct least least_of(struct player *p)
 	double chunk = p->sizes.max_tokens[DR_PREFILL], seqs = p->sizes.max_tokens[DR_DECODE];
 	struct step_load full = {DR_PREFILL, chunk, chunk, 1, 1}, grown = {DR_DECODE, seqs, seqs, 1, 1},
 					 one = {DR_PREFILL, 1, 1, 1, 1}, next = {DR_DECODE, 1, 1, 1, 1};
-	double read = evaluate(p, &full, all).by.compute / ((double)all * chunk);
-	double grow = evaluate(p, &grown, all).by.compute / ((double)all * seqs);
-	return (struct least){fmin(read, grow), evaluate(p, &one, 1).floor, evaluate(p, &next, 1).floor};
+	double read = load_step(&p->steps, &full, all).by.compute / ((double)all * chunk);
+	double grow = load_step(&p->steps, &grown, all).by.compute / ((double)all * seqs);
+	return (struct least){fmin(read, grow), load_step(&p->steps, &one, 1).floor, load_step(&p->steps, &next, 1).floor};
 }
 
 /* Requests/s of the owners that are played: operations of their tokens, and a step for as many tokens as run at a time.
@@ -455,9 +315,9 @@ static struct values play(struct load *l, double slower, bool keep)
 			q.requests[i].arrival = random_unit(&r) * q.think;
 		if (!users)
 			set_arrivals(p, &q, &r, 1e5 * slower * alone_seconds(p));
-		p->slower = slower;
+		p->steps.slower = slower;
 		queue_play(&q);
-		p->slower = 1;
+		p->steps.slower = 1;
 		if (!q.full || q.sizes.seqs == p->sizes.seqs)
 			break;
 		q.sizes.seqs = p->sizes.seqs;
@@ -467,22 +327,22 @@ static struct values play(struct load *l, double slower, bool keep)
 	return values_of(p->arena, q.requests + c.before, c.count);
 }
 
-static enum interval_kind kind_of(const struct player *p, enum loaded what)
+static struct interval interval_for(const struct player *p, enum loaded what)
 {
 	bool experts = planner_has_experts(p->deploy->program);
-	return !timing_in_tables(&p->timing) ? INTERVAL_UNKNOWN
-	       : what == LOADED_TTFT         ? INTERVAL_LOADED_FIRST_TOKEN
-	       : experts                     ? INTERVAL_TPOT_EXPERTS
-	                                     : INTERVAL_TPOT_DENSE;
+	enum interval_kind kind = what == LOADED_TTFT ? INTERVAL_LOADED_FIRST_TOKEN
+	                          : experts           ? INTERVAL_TPOT_EXPERTS
+	                                              : INTERVAL_TPOT_DENSE;
+	return timing_interval(&p->steps.timing, kind);
 }
 
 /* Both parts of a latency are off by what their tables say. */
 static struct estimate loaded_estimate(const struct player *p, enum loaded what, struct lasted v, double bound)
 {
 	if (what != LOADED_LATENCY)
-		return estimate_of(v.seconds, kind_of(p, what), false, bound);
-	struct estimate first = estimate_of(v.first, kind_of(p, LOADED_TTFT), false, NAN),
-					rest = estimate_of(v.seconds - v.first, kind_of(p, LOADED_TPOT), false, NAN);
+		return estimate_of(v.seconds, interval_for(p, what), false, bound);
+	struct estimate first = estimate_of(v.first, interval_for(p, LOADED_TTFT), false, NAN),
+					rest = estimate_of(v.seconds - v.first, interval_for(p, LOADED_TPOT), false, NAN);
 	return (struct estimate){v.seconds,
 	                         fmax(first.low80 + rest.low80, bound),
 	                         first.high80 + rest.high80,
@@ -514,9 +374,8 @@ static void raise_ends(struct load *l, double slower, bool ninety)
 
 /* All that is known where more arrives than is served: whether the queue grows even with the fastest steps of an
  * interval. */
-static void set_growing(struct load *l, const struct least *least, enum interval_kind steps)
+static void set_growing(struct load *l, const struct least *least, const struct interval *i)
 {
-	struct interval i = interval_of(steps);
 	for (int what = 0; what < LOADED; what++)
 		for (int at = 0; at < PERCENTILES; at++) {
 			double bound = bound_of(l->player, least, (enum loaded)what, (enum percentile)at);
@@ -528,9 +387,9 @@ static void set_growing(struct load *l, const struct least *least, enum interval
 			                       INFINITY,
 			                       l->proved ? (double)INFINITY : bound,
 			                       load_text(l, l->player->arena)};
-			if (l->proved || l->offered * i.low80 >= l->capacity)
+			if (l->proved || l->offered * i->low80 >= l->capacity)
 				e->low80 = INFINITY;
-			if (l->proved || l->offered * i.low90 >= l->capacity)
+			if (l->proved || l->offered * i->low90 >= l->capacity)
 				e->low90 = INFINITY;
 		}
 }
@@ -542,9 +401,9 @@ void load_play(struct load *l)
 		return;
 	l->played = true;
 	struct least least = least_of(p);
-	enum interval_kind steps = timing_in_tables(&p->timing) ? INTERVAL_BATCH : INTERVAL_UNKNOWN;
+	struct interval steps = timing_interval(&p->steps.timing, INTERVAL_BATCH);
 	if (l->grows) {
-		set_growing(l, &least, steps);
+		set_growing(l, &least, &steps);
 		return;
 	}
 	struct values v = {.n = {0}};
@@ -561,8 +420,8 @@ void load_play(struct load *l)
 		}
 	if (l->lacks)
 		return;
-	raise_ends(l, interval_of(steps).high80, false);
-	raise_ends(l, interval_of(steps).high90, true);
+	raise_ends(l, steps.high80, false);
+	raise_ends(l, steps.high90, true);
 }
 
 /* ---- capacity --------------------------------------------------------------------------------- */
@@ -594,12 +453,12 @@ static const char *what_lacks(struct player *p)
 		return "the cache does not hold the longest sequence";
 	if ((double)p->deploy->work.arrivals.users * p->share > MAX_USERS)
 		return "an owner has too many users for a queue to be played";
-	evaluate(p, &one, 1);
-	evaluate(p, &read, 1);
-	return p->timing.lacks;
+	load_step(&p->steps, &one, 1);
+	load_step(&p->steps, &read, 1);
+	return p->steps.timing.lacks;
 }
 
-struct load *load_of(const struct deploy *d, const struct schedule *s, struct arena *arena)
+struct load *deploy_load(const struct deploy *d, const struct schedule *s, struct arena *arena)
 {
 	const struct workload *w = &d->work;
 	if (!s || w->training || w->arrivals.law == ARRIVAL_NONE || w->prompts.law == LENGTH_UNKNOWN
@@ -608,16 +467,15 @@ struct load *load_of(const struct deploy *d, const struct schedule *s, struct ar
 	struct load *l = arena_new(arena, struct load);
 	struct player *p = l->player = arena_new(arena, struct player);
 	bool gpu = s->target.image != DR_IMAGE_FUNCTIONS;
-	*p = (struct player){
-		.deploy = d, .schedule = s, .arena = arena, .slower = 1, .prompts = w->prompts, .outputs = w->outputs};
-	p->timing = timing_of(s, arena);
-	gpu |= figure_known(p->timing.silicon.multiprocessors);
+	*p = (struct player){.deploy = d, .schedule = s, .arena = arena, .prompts = w->prompts, .outputs = w->outputs};
+	p->steps = load_steps_of(s, arena);
+	gpu |= figure_known(p->steps.timing.silicon.multiprocessors);
 	p->sizes = sizes_of(s, gpu, &p->share);
-	grow_known(p);
-	l->owners = p->sizes.owners;
+	l->owners = p->steps.owners = p->sizes.owners;
 	l->all_owners = s->groups.at[s->owner_group].size;
 	l->lacks = what_lacks(p);
 	p->prompt = length_mean(&p->prompts), p->output = length_mean(&p->outputs);
+	p->steps.parts = p->prompt > p->sizes.max_tokens[DR_PREFILL];
 	struct least least = least_of(p);
 	l->bound = rate_bound(p, &least) / p->share;
 	l->bound = isfinite(l->bound) ? l->bound : (double)NAN;

@@ -37,7 +37,7 @@ struct load {
 	struct player *player;
 };
 /* NULL: the workload states no arrivals, or leaves lengths open. In the arena, which outlives it. */
-struct load *load_of(const struct deploy *d, const struct schedule *s, struct arena *arena);
+struct load *deploy_load(const struct deploy *d, const struct schedule *s, struct arena *arena);
 /* The percentiles, once. */
 void load_play(struct load *l);
 /* "8.00 sequences/s arrive, and 5.31 are served at most" */

@@ -25,12 +25,11 @@ static void print_arrivals(struct text *out, struct arena *a, const struct arriv
 		text_add(out, "\n  under load: %s arrive%s", load_rate(a, w->rate),
 		         w->law == ARRIVAL_SPACED ? " at equal distances" : "");
 	if (!isnan(l->capacity) && w->law != ARRIVAL_USERS)
-		text_add(out, ", %s of the %s that are served at most\n", share_text(a, w->rate / l->capacity),
-		         load_rate(a, l->capacity));
+		text_add(out, ", %s of at most %s\n", share_text(a, w->rate / l->capacity), load_rate(a, l->capacity));
 	else if (!isnan(l->capacity))
 		text_add(out, ", and at most %s are served\n", load_rate(a, l->capacity));
 	else
-		text_add(out, "; undecided: %s\n", l->lacks);
+		text_add(out, "\n    undecided: %s\n", l->lacks);
 }
 
 static void print_percentiles(struct text *out, struct arena *a, const struct load *l)
@@ -58,15 +57,14 @@ void report_load(struct text *out, struct arena *a, const struct deploy *d, cons
 	print_percentiles(out, a, l);
 	text_add(out, "    %-20s %s, %s; %.1f requests in flight\n", "served", load_rate(a, l->offered),
 	         metric_text(a, METRIC_THROUGHPUT, l->tokens), l->in_flight);
-	text_add(out, "    a queue of %lld requests, after %lld to fill it; in its quarters the p99 of ttft is %s to %s",
-	         (long long)l->requests, (long long)l->warmup, metric_seconds(a, l->quarters[0]),
-	         metric_seconds(a, l->quarters[1]));
+	text_add(out, "    %-20s %s to %s in the quarters of %lld requests, after %lld to fill it\n", "p99 of ttft",
+	         metric_seconds(a, l->quarters[0]), metric_seconds(a, l->quarters[1]), (long long)l->requests,
+	         (long long)l->warmup);
 	if (l->interrupted)
-		text_add(out, "; %lld interruptions", (long long)l->interrupted);
+		text_add(out, "    %-20s %lld times\n", "pages were lost", (long long)l->interrupted);
 	if (l->owners < l->all_owners)
-		text_add(out, "; %lld of %lld owners, and their share of the requests", (long long)l->owners,
-		         (long long)l->all_owners);
-	text_add(out, "\n");
+		text_add(out, "    %-20s %lld of %lld owners, with their share of the requests\n", "played",
+		         (long long)l->owners, (long long)l->all_owners);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------- */

@@ -168,7 +168,7 @@ struct plan *planner_plan(struct arena *arena, const struct deploy *d, const str
 		list_collectives(arena, p);
 	}
 	p->metrics = t ? training_metrics(t, arena) : metrics_of(d, s, arena);
-	p->load = load_of(d, s, arena);
+	p->load = deploy_load(d, s, arena);
 	if (p->load)
 		load_play(p->load);
 	return p;

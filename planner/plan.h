@@ -45,7 +45,7 @@ struct plan {
 	VEC(struct plan_collective) collectives; /* in the order of the programs */
 	int *line_of;                            /* [schedule.collectives.n]: index into `collectives` */
 	struct metrics metrics;
-	struct load *load; /* NULL: the workload does not say what arrives */
+	struct load *load;      /* NULL: the workload does not say what arrives */
 	struct goal_list goals; /* set by the caller; none: they were not judged */
 };
 

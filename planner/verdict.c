@@ -17,7 +17,7 @@ const struct metrics *goal_metrics(struct goals *g, struct subject *s)
 struct load *goal_load(struct goals *g, struct subject *s)
 {
 	if (!s->load)
-		s->load = load_of(s->deploy, s->schedule, g->sema->arena);
+		s->load = deploy_load(s->deploy, s->schedule, g->sema->arena);
 	return s->load;
 }
 

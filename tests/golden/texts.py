@@ -47,6 +47,8 @@ COMMANDS = {
     "what_if_no_field": ["what-if", SPEC, "-D", "plan.tq=1,2"], "what_if_syntax": ["what-if", "tests/golden/e0004_block_in_op.deploy", "-D", "plan.tp=1,2"],
     "trace_no_output": ["trace", SPEC], "trace_form": ["trace", SPEC, FORM, "-o", "/dev/null"], "trace_no_times": ["trace", "samples/tiny_mixtral.deploy", "-o", "/dev/null"],
     "trace_training": ["trace", "tests/golden/good/serve.deploy", "--deploy=Train", "-o", "/dev/null"], "trace_format": ["trace", SPEC, "--format=json", "-o", "/dev/null"], "help_trace": ["help", "trace"], "trace_nowhere": ["trace", "samples/quickstart.deploy", "-o", "/none/trace.json"],
+    "plan_loaded": ["plan", "tests/golden/good/loaded.deploy", "--deploy=InOrder"],
+    "what_if_loaded": ["what-if", "tests/golden/good/loaded.deploy", "--deploy=AtRandom", "-D", "workload.batch=16,64"],
     "diff_times": ["diff", "samples/quickstart.deploy", "-D", "plan.tp=8", "-D", "plan.ep=1"], "what_if_times": ["what-if", "samples/quickstart.deploy", "-D", "plan.tp=4,8", "-D", "plan.ep=1,2"],
     "report_no_output": ["report", SPEC], "report_form": ["report", SPEC, FORM], "report_unknown_form": ["report", SPEC, "-o", "/dev/null", "--format=pdf"], "report_nowhere": ["report", SPEC, "-o", "/none/report.html"],
     "report_auto": ["report", "tests/golden/good/serve.deploy", "--deploy=Serve", "-o", "/dev/null"], "report_several": ["report", "samples/own_plan.deploy", "-o", "/dev/null"], "help_report": ["help", "report"],
