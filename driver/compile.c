@@ -152,6 +152,8 @@ static void print_plans(struct compilation *c)
 	json_t *document = json_document("deployc-plan", PLAN_JSON_VERSION);
 	json_object_set_new(document, "spec", json_text(c->label));
 	json_object_set_new(document, "plans", c->plans);
+	json_object_set_new(document, "serves", c->serves);
+	json_object_set_new(document, "shares", c->shares);
 	json_put_lines(document, stdout);
 }
 
@@ -237,10 +239,49 @@ static const char *names_of(struct compilation *c, struct deploy **all, int n)
 	return t.at;
 }
 
+/* Moves a deployment to place `at`, unless it is in front of it. Returns the place after the last one moved. */
+static int move_to(struct deploy **all, int at, const struct deploy *d)
+{
+	for (int i = 0; d; i++)
+		if (all[i] == d) {
+			if (i < at)
+				return at;
+			struct deploy *moved = all[i];
+			all[i] = all[at], all[at] = moved;
+			return at + 1;
+		}
+	return at;
+}
+
+static bool takes_several(enum command c)
+{
+	return c == COMMAND_BUILD || c == COMMAND_CHECK || c == COMMAND_PLAN || c == COMMAND_WHAT_IF;
+}
+
+/* The name may be that of two pools: the command is then about their deployments too, which come to the front. Returns
+ * their number; 0: it is not; -1 after a message. */
+static int choose_joint(struct compilation *c, struct deploy **all)
+{
+	int n, chosen = 0;
+	struct joint **joints = sema_joints(c->sema, &n);
+	for (int i = 0; c->options->deploy && i < n; i++)
+		if (!strcmp(joints[i]->self->name, c->options->deploy))
+			c->joint = joints[i];
+	for (int i = 0; c->joint && i < c->joint->members.n; i++)
+		chosen = move_to(all, chosen, c->joint->members.at[i].deploy);
+	if (!c->joint || takes_several(c->options->command))
+		return chosen;
+	complain("`%s` is several deployments, choose one of them: %s", c->options->deploy, names_of(c, all, chosen));
+	return -1;
+}
+
 /* Moves the deployments that the command is about to the front of `all`. Returns their number; -1 after a message. */
 static int choose(struct compilation *c, struct deploy **all, int n)
 {
 	const char *name = c->options->deploy;
+	int of_joint = choose_joint(c, all);
+	if (of_joint)
+		return of_joint;
 	for (int i = 0; name && i < n; i++)
 		if (!strcmp(all[i]->name, name)) {
 			struct deploy *chosen = all[i];
@@ -256,6 +297,70 @@ static int choose(struct compilation *c, struct deploy **all, int n)
 		return -1;
 	}
 	return n;
+}
+
+/* ---- deployments together -------------------------------------------------------------------- */
+
+/* A launcher has the ranks of one deployment, and hands over nothing. */
+static int refuse_joint(struct compilation *c)
+{
+	const struct joint *j = c->joint;
+	struct diag *d = diag_report(&c->sink, DIAG_E0919, j->self->name_span,
+	                             "several deployments are planned together, not built, in this version");
+	struct text names = {.arena = &c->arena};
+	for (int i = 0; i < j->members.n; i++)
+		if (j->members.at[i].deploy)
+			text_add(&names, "%s`--deploy=%s`", names.n ? ", " : "", j->members.at[i].deploy->name);
+	if (names.n)
+		diag_help(&c->sink, d, "build a launcher of each deployment: %s", names.at);
+	return EXIT_ERRORS;
+}
+
+const struct plan *plan_joint(struct compilation *c, struct arena *arena, struct joint *j, struct joint_texts *out)
+{
+	bool goals = !c->options->no_goals;
+	if (j->kind == JOINT_SHARE) {
+		const struct share *s = planner_share(arena, &c->names, &c->sink, j, &c->target);
+		if (goals)
+			share_goals(c->sema, s, &c->target);
+		if (out)
+			*out = (struct joint_texts){share_summary(arena, s), share_text(arena, s), share_json(s)};
+		return share_plan(arena, s);
+	}
+	const struct pools *s = planner_pools(arena, &c->names, &c->sink, j, &c->target);
+	if (goals) {
+		pools_check_rate(arena, &c->sink, s);
+		pools_goals(c->sema, s, &c->target);
+	}
+	if (out)
+		*out = (struct joint_texts){pools_summary(arena, s), pools_text(arena, s), pools_json(s)};
+	return pools_plan(arena, s);
+}
+
+static void deliver_joint(struct compilation *c, struct joint *j)
+{
+	struct arena arena = {.heap = c->options->heap};
+	struct joint_texts texts;
+	plan_joint(c, &arena, j, &texts);
+	text_add(&c->checked, "%s", texts.summary);
+	if (c->options->command == COMMAND_PLAN && c->options->format == FORM_JSON)
+		json_array_append(j->kind == JOINT_SHARE ? c->shares : c->serves, texts.json);
+	else if (c->options->command == COMMAND_PLAN)
+		fputs(texts.text, stdout);
+	json_decref(texts.json);
+	arena_free(&arena);
+}
+
+/* What is planned together of the deployments that the command is about. */
+static void plan_joints(struct compilation *c)
+{
+	int n;
+	struct joint **joints = sema_joints(c->sema, &n);
+	enum command command = c->options->command;
+	bool plans = (command == COMMAND_CHECK || command == COMMAND_PLAN) && !sema_guessed(c->sema);
+	for (int i = 0; plans && i < n; i++)
+		if (!c->options->deploy || joints[i] == c->joint)
+			deliver_joint(c, joints[i]);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -314,8 +419,12 @@ static int run_passes(struct compilation *c)
 	struct deploy **deploys = compilation_deploys(c, &n, &status);
 	if (status != EXIT_OK)
 		return status;
+	if (c->joint && c->options->command == COMMAND_BUILD)
+		return refuse_joint(c);
 	bool delivered = true, in_json = c->options->command == COMMAND_PLAN && c->options->format == FORM_JSON;
 	c->plans = in_json ? json_array() : NULL;
+	c->serves = in_json ? json_array() : NULL;
+	c->shares = in_json ? json_array() : NULL;
 	for (int i = 0; i < n; i++) {
 		struct planned p = {.deploy = deploys[i], .arena.heap = c->options->heap};
 		plan_deployment(c, &p);
@@ -323,6 +432,7 @@ static int run_passes(struct compilation *c)
 		delivered &= deliver(c, &p);
 		arena_free(&p.arena);
 	}
+	plan_joints(c);
 	if (in_json)
 		print_plans(c);
 	return delivered && !c->sink.errors ? EXIT_OK : EXIT_ERRORS;

@@ -5,6 +5,8 @@
 #include "lock.h"
 #include "../planner/page.h"
 #include "../planner/passes.h"
+#include "../planner/pools.h"
+#include "../planner/share.h"
 #include "../planner/trace.h"
 
 struct compilation {
@@ -16,9 +18,10 @@ struct compilation {
 	struct sink sink;
 	struct sema *sema;
 	struct target target;
-	struct text checked;     /* a line for each deployment */
-	json_t *plans;           /* of `plan --format=json`: an object for each deployment */
-	const struct lock *lock; /* NULL: the command uses none */
+	struct text checked;             /* a line for each deployment */
+	json_t *plans, *serves, *shares; /* of `plan --format=json`: an object for each deployment, `serve`, `share` */
+	struct joint *joint;             /* that --deploy names; NULL: it names none */
+	const struct lock *lock;         /* NULL: the command uses none */
 	const char *sanitizer;
 };
 
@@ -34,6 +37,13 @@ struct deploy **compilation_deploys(struct compilation *c, int *n, int *status);
 void plan_deployment(struct compilation *c, struct planned *p);
 /* Overlays in which the text of the spec replaces its file: it cannot be read again if it came from a pipe. */
 struct overlays compilation_overlays(const struct compilation *c, struct arena *a);
+
+/* Deployments together, with what they require. In the arena; `out` may be NULL, else its JSON is the caller's. */
+struct joint_texts {
+	const char *summary, *text;
+	json_t *json;
+};
+const struct plan *plan_joint(struct compilation *c, struct arena *arena, struct joint *j, struct joint_texts *out);
 
 /* kernels.c: prints the kernels of a GPU. false after a message. */
 bool print_kernels(struct compilation *c, struct planned *p);

@@ -21,6 +21,22 @@ static void list_codes(struct variant *v, const struct sink *s)
 	}
 }
 
+/* Deployments together: each is checked, and what they are together is the plan. */
+static void plan_together(struct variant *v, struct deploy **deploys, int n)
+{
+	struct compilation *c = &v->compilation;
+	for (int i = 0; i < n; i++) {
+		struct planned p = {.deploy = deploys[i], .arena.heap = c->options->heap};
+		plan_deployment(c, &p);
+		arena_free(&p.arena);
+	}
+	v->planned.deploy = c->joint->self;
+	if (!sema_guessed(c->sema))
+		v->plan = plan_joint(c, &v->planned.arena, c->joint, NULL);
+	allow_apply(&c->sink, false);
+	list_codes(v, &c->sink);
+}
+
 /* Plans the deployment of `v`, which was checked in `c`. */
 static void plan(struct variant *v, struct compilation *c)
 {
@@ -46,9 +62,12 @@ static int plan_variant(struct variant *v, const struct target *target)
 	v->n_loaded = c->sink.diags.n;
 	v->errors_loaded = c->sink.errors;
 	struct deploy **deploys = compilation_deploys(c, &n, &status);
-	if (status == EXIT_OK && n)
+	if (status == EXIT_OK && n && !c->joint)
 		v->planned.deploy = deploys[0];
-	plan(v, c);
+	if (status == EXIT_OK && c->joint)
+		plan_together(v, deploys, n);
+	else
+		plan(v, c);
 	return status;
 }
 

@@ -67,12 +67,27 @@ static bool split_values(struct what_if *w, struct range *r, const char *text)
 	}
 }
 
+static bool begins_with(const char *path, const char *name)
+{
+	size_t n = strlen(name);
+	return !strncmp(path, name, n) && path[n] == '.';
+}
+
 /* The path in the deployment, which may begin with its name: other deployments of the file keep their values. */
 static const char *path_in(const struct what_if *w, const char *path)
 {
 	const char *name = w->base.planned.deploy->name;
-	size_t n = strlen(name);
-	return !strncmp(path, name, n) && path[n] == '.' ? path + n + 1 : path;
+	return begins_with(path, name) ? path + strlen(name) + 1 : path;
+}
+
+/* The path in the file. One of two pools may name a deployment of theirs. */
+static const char *path_in_file(const struct what_if *w, const char *path)
+{
+	const struct joint *j = w->base.compilation.joint;
+	for (int i = 0; j && i < j->members.n; i++)
+		if (j->members.at[i].deploy && begins_with(path, j->members.at[i].deploy->name))
+			return path;
+	return arena_printf(w->arena, "%s.%s", w->base.planned.deploy->name, path);
 }
 
 /* The values as items of the language. false: one of them is none. */
@@ -141,7 +156,8 @@ static void copy_result(struct what_if *w, struct row *row, const struct variant
 	memcpy(row->codes, v->codes, sizeof *row->codes * (size_t)v->n_codes);
 	row->n_codes = v->n_codes;
 	row->n_errors = v->n_errors;
-	row->fits = p && (p->schedule || p->training) && !v->n_errors;
+	const struct joint *j = v->compilation.joint;
+	row->fits = p && (j ? j->known : p->schedule || p->training) && !v->n_errors;
 }
 
 /* A combination in a compilation of its own. */
@@ -156,8 +172,8 @@ static bool plan_alone(struct what_if *w, const int *value, struct arena *scratc
 	for (int i = 0; i < before->n_set; i++)
 		o.sema.set[i] = before->set[i];
 	for (int i = 0; i < w->ranges.n; i++)
-		o.sema.set[o.sema.n_set++] = (struct suggestion){arena_printf(scratch, "%s.%s", o.deploy, w->ranges.at[i].path),
-		                                                 w->ranges.at[i].values.at[value[i]]};
+		o.sema.set[o.sema.n_set++] =
+			(struct suggestion){path_in_file(w, w->ranges.at[i].path), w->ranges.at[i].values.at[value[i]]};
 	return variant_plan(v, &o, c->spec, &c->target) == EXIT_OK;
 }
 
@@ -433,7 +449,7 @@ static int try_all(struct what_if *w)
 		return EXIT_USAGE;
 	int *value = arena_array(w->arena, int, w->ranges.n + 1);
 	bool fits = false;
-	w->shared = !w->base.errors_loaded && parse_values(w);
+	w->shared = !w->base.errors_loaded && !w->base.compilation.joint && parse_values(w);
 	do
 		if (!try_row(w, value))
 			return EXIT_ERRORS;

@@ -23,6 +23,43 @@ static void plan_other(struct goals *g, struct subject *s)
 		s->n_totals += planner_training_totals(s->training, s->totals + s->n_totals);
 }
 
+struct subject pools_subject(struct arena *arena, const struct pools *s)
+{
+	struct subject out = {.deploy = s->joint->self, .metrics = arena_new(arena, struct metrics)};
+	*out.metrics = s->metrics;
+	out.n_totals = pools_totals(s, out.totals);
+	return out;
+}
+
+struct subject share_subject(struct arena *arena, const struct share *s)
+{
+	struct subject out = {.deploy = s->joint->self, .metrics = arena_new(arena, struct metrics)};
+	*out.metrics = s->metrics;
+	out.n_totals = share_totals(s, out.totals);
+	return out;
+}
+
+/* Deployments of the file that are planned together; NULL: there are none of that name. */
+static struct subject *other_joint(struct goals *g, const char *name)
+{
+	int n;
+	struct sema *sema = g->sema;
+	struct joint **all = sema_joints(sema, &n);
+	struct sink silent = {.arena = sema->arena, .sources = sema->sink->sources};
+	for (int i = 0; i < n; i++) {
+		struct joint *j = all[i];
+		if (strcmp(j->self->name, name) || j->self == g->self.deploy)
+			continue;
+		struct subject *s = arena_new(sema->arena, struct subject);
+		*s = j->kind == JOINT_SHARE
+		         ? share_subject(sema->arena, planner_share(sema->arena, sema->names, &silent, j, g->target))
+		         : pools_subject(sema->arena, planner_pools(sema->arena, sema->names, &silent, j, g->target));
+		vec_push(sema->arena, &g->others, s);
+		return s;
+	}
+	return NULL;
+}
+
 struct subject *goal_other(struct goals *g, const char *name)
 {
 	int n;
@@ -39,7 +76,7 @@ struct subject *goal_other(struct goals *g, const char *name)
 		vec_push(g->sema->arena, &g->others, s);
 		return s;
 	}
-	return NULL;
+	return other_joint(g, name);
 }
 
 /* ---- parts of a batch ------------------------------------------------------------------------- */

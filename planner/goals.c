@@ -38,6 +38,8 @@ static const struct goal_name {
 	{"memory.share", "Ratio", false, METRIC_MEMORY_SHARE},
 	{"cost", "Money", false, METRIC_COST},
 	{"energy", "Energy", false, METRIC_ENERGY},
+	{"handover.bytes", "Data", false, METRIC_HANDOVER_BYTES},
+	{"handover.time", "Time", false, METRIC_HANDOVER_TIME},
 };
 enum { TERMS = sizeof terms / sizeof *terms };
 static const char *const collective_kinds[] = {"all_reduce", "all_gather", "reduce_scatter",
@@ -221,6 +223,13 @@ static bool has_distribution(struct goals *g, const struct node *e, const struct
 	struct sink *sink = g->sema->sink;
 	const struct workload *w = &g->self.deploy->work;
 	const char *range = undistributed(w), *f = e->call.f->ident.name;
+	if (kind_is_joint(g->self.deploy->record->kind)) {
+		struct diag *d =
+			sema_report(g->sema, DIAG_E0812, e->span,
+		                "`%s(%s)` of two pools is not predicted: no queue before both is simulated", f, name);
+		diag_help(sink, d, "write `ttft` or `tpot`, which hold for the longest prompt alone");
+		return false;
+	}
 	if (!range && w->arrivals.law != ARRIVAL_NONE)
 		return true;
 	struct val work = record_get(g->self.deploy->record, "workload", e->span);
@@ -469,7 +478,8 @@ static void is_false(struct goals *g, struct scope *scope, const struct node *go
 static bool follows_from_error(const struct deploy *d, const char *name)
 {
 	const struct goal_name *t = term_named(name);
-	return t && t->is_total && (d->refused || (d->known && !d->needs_training));
+	bool one = !kind_is_joint(d->record->kind); /* several have fewer totals */
+	return t && t->is_total && (d->refused || (one && d->known && !d->needs_training));
 }
 
 /* ---- layouts --------------------------------------------------------------------------------- */
@@ -651,6 +661,26 @@ struct goals goals_of(struct sema *sema, const struct deploy *d, const struct lo
 	if (t)
 		g.self.n_totals += planner_training_totals(t, g.self.totals + g.self.n_totals);
 	return g;
+}
+
+/* What was planned of deployments together. Without a plan, an error was reported, or something is left open. */
+static void joint_goals(struct sema *sema, const struct joint *j, struct subject self, bool planned,
+                        const struct target *target)
+{
+	const struct deploy *d = j->self;
+	struct goals g = {.sema = sema, .target = target, .self = self};
+	for (int i = 0; (planned || j->open) && d->program && i < d->record->goals.n; i++)
+		check_goal(&g, &d->record->goals.at[i]);
+}
+
+void pools_goals(struct sema *sema, const struct pools *s, const struct target *target)
+{
+	joint_goals(sema, s->joint, pools_subject(sema->arena, s), !s->unplanned, target);
+}
+
+void share_goals(struct sema *sema, const struct share *s, const struct target *target)
+{
+	joint_goals(sema, s->joint, share_subject(sema->arena, s), !s->unplanned, target);
 }
 
 void planner_goals(struct sema *sema, const struct deploy *d, const struct local *l, const struct schedule *s,

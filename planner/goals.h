@@ -5,6 +5,8 @@
 #include "load.h"
 #include "metrics_text.h"
 #include "planner.h"
+#include "pools.h"
+#include "share.h"
 
 /* How the metrics of an expression are evaluated. */
 enum corner_level {
@@ -25,6 +27,10 @@ struct subject {
 	struct metrics *metrics;         /* NULL until a goal asks */
 	struct load *load;               /* NULL until a goal asks, and where the workload does not say what arrives */
 };
+/* Two pools as one subject: their metrics together; bytes of the fullest device of both. */
+struct subject pools_subject(struct arena *arena, const struct pools *s);
+/* Deployments that share devices, likewise: bytes of the fullest device. */
+struct subject share_subject(struct arena *arena, const struct share *s);
 /* A figure that a goal names, and that has an interval. */
 struct used {
 	const char *name; /* as it is written */

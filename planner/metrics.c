@@ -231,6 +231,7 @@ struct metrics metrics_of(const struct deploy *d, const struct schedule *s, stru
 	struct total totals[PLANNER_TOTALS];
 	for (int i = 0; i < METRICS; i++)
 		m.of[i] = estimate_missing(NULL);
+	m.of[METRIC_HANDOVER_BYTES].lacks = m.of[METRIC_HANDOVER_TIME].lacks = "it is a metric of a `serve`";
 	m.of[METRIC_STEP_TIME].lacks = d->work.training ? NULL : "it is a metric of training";
 	if (!d->work.training && d->work.output_hi < 2)
 		m.of[METRIC_TPOT].lacks = m.of[METRIC_DECODE_THROUGHPUT].lacks = "one token is generated";

@@ -27,6 +27,9 @@ enum metric {
 	METRIC_MEMORY_SHARE,       /* bytes moved over what the memories could move in the time */
 	METRIC_COST,               /* USD of the batch */
 	METRIC_ENERGY,             /* J of the batch, at the devices' full power */
+	METRICS_OF_ONE,            /* those above are of one deployment, these of a `serve`: */
+	METRIC_HANDOVER_BYTES = METRICS_OF_ONE, /* of the cache of the longest prompt */
+	METRIC_HANDOVER_TIME,                   /* s that it takes to the other pool, sent whole */
 	METRICS
 };
 struct metrics {

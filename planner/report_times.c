@@ -40,7 +40,9 @@ const char *metric_text(struct arena *a, enum metric m, double x)
 	case METRIC_TTFT:
 	case METRIC_TPOT:
 	case METRIC_COMM_TIME:
+	case METRIC_HANDOVER_TIME:
 	case METRIC_STEP_TIME:          return metric_seconds(a, x);
+	case METRIC_HANDOVER_BYTES:
 	case METRIC_COMM_BYTES:         return planner_bytes(a, x);
 	case METRIC_THROUGHPUT:
 	case METRIC_PREFILL_THROUGHPUT:
@@ -70,7 +72,9 @@ const char *metric_name(enum metric m)
 	                                           [METRIC_COMM_HIDDEN] = "comm.hidden",
 	                                           [METRIC_MEMORY_SHARE] = "memory.share",
 	                                           [METRIC_COST] = "cost",
-	                                           [METRIC_ENERGY] = "energy"};
+	                                           [METRIC_ENERGY] = "energy",
+	                                           [METRIC_HANDOVER_BYTES] = "handover.bytes",
+	                                           [METRIC_HANDOVER_TIME] = "handover.time"};
 	return names[m];
 }
 

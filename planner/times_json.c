@@ -19,7 +19,7 @@ json_t *estimate_json(const struct estimate *e)
 static json_t *metrics_json(const struct metrics *m)
 {
 	json_t *object = json_object();
-	for (int i = 0; i < METRICS; i++)
+	for (int i = 0; i < METRICS_OF_ONE; i++)
 		json_set(object, metric_name((enum metric)i), estimate_json(&m->of[i]));
 	return object;
 }

@@ -47,6 +47,9 @@ const struct calibration *calibration_read(struct sema *s, struct record *r);
 const struct engine *engine_read(struct sema *s, struct record *r);
 /* deploy_machine.c: reads the machine; the memory of its device, and the formats that it multiplies. W0306, E0605. */
 void deployment_machine(struct deployment *c);
+/* The machine alone, of c->cluster, without checks; and the link in a record's field `link`, ABSENT without one. */
+void deployment_read_machine(struct deployment *c);
+struct link deployment_read_link(struct record *r);
 /* deploy_mesh.c: mesh axes, levels; compares products with the devices. E0601, E0602, E0606, W0810. */
 void deployment_mesh(struct deployment *c);
 /* deploy_rules.c: the rules that are not inert. Needs the mesh and the program. E0502, E0505, W0810. */

@@ -57,14 +57,19 @@ static enum topology topology_of(struct record *level)
 	return TOPOLOGY_OPEN;
 }
 
-static struct level read_level(struct deployment *c, struct record *r)
+struct link deployment_read_link(struct record *r)
 {
 	struct record *link = record_of(r, "link");
+	return (struct link){.name = link ? link->name : NULL,
+	                     .bandwidth = figure_of(link, "bandwidth"),
+	                     .latency = measured(link, "latency")};
+}
+
+static struct level read_level(struct deployment *c, struct record *r)
+{
 	struct val reduces = value_of(r, "in_network_reduce");
 	struct level l = {.name = r->name,
-	                  .link = {.name = link ? link->name : NULL,
-	                           .bandwidth = figure_of(link, "bandwidth"),
-	                           .latency = measured(link, "latency")},
+	                  .link = deployment_read_link(r),
 	                  .topology = topology_of(r),
 	                  .nics_per_device = figure_of(r, "nics_per_device"),
 	                  .oversubscription = figure_of(r, "oversubscription"),
@@ -91,6 +96,12 @@ static void read_machine(struct deployment *c, struct written *from)
 	m->host = (struct host){figure_of(host, "memory"), count_of(host, "cores"), figure_of(host, "pcie")};
 	m->reserve = figure_from(record_of(c->cluster, "reserve"), "memory", &from->reserve);
 	m->price = figure_of(c->cluster, "price");
+}
+
+void deployment_read_machine(struct deployment *c)
+{
+	struct written ignored = {.peaks = NULL};
+	read_machine(c, &ignored);
 }
 
 int64_t machine_unit(const struct machine *m, int level)

@@ -249,6 +249,9 @@ void walk_alone(struct sema *s, struct def *f);
 
 /* ---- deployments ----------------------------------------------------------------------------- */
 struct deploy *deploy_check(struct sema *s, struct record *r, struct def *d);
+/* joint.c: several deployments that are planned together, after all deployments of the file are checked. */
+bool kind_is_joint(const char *kind); /* "serve" */
+struct joint *joint_check(struct sema *s, struct record *r, struct def *d);
 
 /* A model in its form for training. */
 struct trained {
@@ -272,6 +275,7 @@ struct sema {
 	VEC(struct module *) modules;
 	struct module *main;
 	VEC(struct deploy *) deploys;
+	VEC(struct joint *) joints;
 	VEC(const struct node *) overrides; /* -D: N_SET items, applied to the deployments of `main` */
 	VEC(const char *) roots;            /* folders that `use "file"` may read from: the main file's, each -I */
 	struct loading *loading;            /* modules being read, innermost first */

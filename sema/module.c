@@ -10,8 +10,9 @@ struct loading {
 };
 enum { MAX_IMPORT_DEPTH = 2000 }; /* length of a chain of imports */
 
-static const char *const kinds[] = {"schema", "model", "plan",    "deploy", "workload", "device", "calibration",
-                                    "engine", "link",  "cluster", "block",  "op",       "builtin"};
+static const char *const kinds[] = {"schema", "model",       "plan",    "deploy", "workload",
+                                    "device", "calibration", "engine",  "link",   "cluster",
+                                    "block",  "op",          "builtin", "serve",  "share"};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /* ---- what a module declares ------------------------------------------------------------------ */
@@ -71,12 +72,14 @@ static void unknown_kind(struct sema *s, struct ident kind)
 	const char *near = nearest_name(kind.name, kinds, KINDS);
 	if (!strcmp(kind.name, "deployment") || !strcmp(kind.name, "service"))
 		near = "deploy";
+	if (!strcmp(kind.name, "pair") || !strcmp(kind.name, "disaggregate"))
+		near = "serve";
 	if (!strcmp(kind.name, "gpu") || !strcmp(kind.name, "accelerator"))
 		near = "device";
 	if (!diag_suggest(s->sink, d, kind.span, near)) {
 		diag_help(s->sink, d,
 		          "a module declares schema, model, plan, deploy, workload, device, calibration, link, cluster, "
-		          "engine, block or op");
+		          "engine, serve, share, block or op");
 	}
 }
 
@@ -362,10 +365,7 @@ struct module *module_std(struct sema *s, const char *name, struct span use)
 static const struct {
 	const char *name, *module;
 } core_imports[] = {
-	{"Decoder", "decoder"},
-	{"Inference", "workload"},
-	{"Training", "workload"},
-	{"Cluster", "hw"},
+	{"Decoder", "decoder"}, {"Inference", "workload"}, {"Training", "workload"}, {"Cluster", "hw"}, {"Link", "hw"},
 };
 
 struct binding *module_find(struct sema *s, struct module *m, const char *name)

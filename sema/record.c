@@ -113,6 +113,17 @@ static struct record *no_body(struct sema *s, struct def *d)
 	return NULL;
 }
 
+/* The schema of std.core of records that are declared without one; NULL: there is none. */
+static const char *implied_schema(const char *kind)
+{
+	static const char *const implied[][2] = {
+		{"plan", "Plan"}, {"deploy", "Deploy"}, {"serve", "Serve"}, {"share", "Share"}};
+	for (size_t i = 0; i < sizeof implied / sizeof *implied; i++)
+		if (!strcmp(implied[i][0], kind))
+			return implied[i][1];
+	return NULL;
+}
+
 /* `kind Name : Schema { ... }`; the schemas of `plan Name { ... }` and `deploy Name { ... }` are in std.core. */
 static struct record *declared_record(struct sema *s, struct def *d)
 {
@@ -121,7 +132,7 @@ static struct record *declared_record(struct sema *s, struct def *d)
 	struct record *base = NULL, *r;
 	struct binding *implied = NULL;
 	if (n->named.tail == TAIL_BLOCK && !is_schema) {
-		const char *schema = !strcmp(d->kind, "plan") ? "Plan" : !strcmp(d->kind, "deploy") ? "Deploy" : NULL;
+		const char *schema = implied_schema(d->kind);
 		if (!schema)
 			return no_body(s, d);
 		implied = module_find(s, module_std(s, "core", n->span), schema);
@@ -196,15 +207,16 @@ struct record *record_with(struct def *d, const struct node *const *items, int n
 	return r;
 }
 
-/* Each -D refines every deployment of the main file, or the one it names. */
+/* Each -D refines every deployment of the main file, or the one it names; several that are planned together are refined
+ * by their name. */
 static void apply_overrides(struct sema *s, struct record *r, struct def *d)
 {
 	for (int i = 0; i < s->overrides.n; i++) {
 		const struct node *set = s->overrides.at[i];
 		struct path p = set->set.path;
 		struct binding *b = p.n > 1 ? module_find(s, d->module, p.at[0].name) : NULL;
-		bool named = b && b->def && !strcmp(b->def->kind, "deploy");
-		if (named && b->def != d)
+		bool named = b && b->def && (!strcmp(b->def->kind, "deploy") || kind_is_joint(b->def->kind));
+		if (named ? b->def != d : kind_is_joint(d->kind))
 			continue;
 		override(r, d, set, named ? (struct path){p.at + 1, p.n - 1, p.span} : p);
 	}
@@ -219,7 +231,7 @@ static struct record *make_record(struct sema *s, struct def *d)
 	case TAIL_IS:    r = derived_record(s, d); break;
 	default:         return no_body(s, d);
 	}
-	if (r && d->module == s->main && !strcmp(d->kind, "deploy"))
+	if (r && d->module == s->main && (!strcmp(d->kind, "deploy") || kind_is_joint(d->kind)))
 		apply_overrides(s, r, d);
 	return r;
 }

@@ -443,7 +443,8 @@ static void lay_when(struct laying *b, const struct node *item)
 static void lay_claim(struct laying *b, const struct node *item)
 {
 	struct placed p = {.item = item, .layer = b->l};
-	if (item->kind == N_REQUIRE && !is(b->r->kind, "deploy"))
+	bool promises = b->l->kind != LAYER_SCHEMA && (is(b->r->kind, "deploy") || kind_is_joint(b->r->kind));
+	if (item->kind == N_REQUIRE && !promises)
 		vec_push(b->r->sema->arena, &b->r->requires, p);
 	else
 		vec_push(b->r->sema->arena, &b->r->goals, p);
@@ -489,6 +490,8 @@ static const char *home(const struct node *item)
 static bool is_misplaced(struct laying *b, const struct node *item)
 {
 	const char *kind = b->r->kind, *where = home(item);
+	if (item->kind == N_ASSERT && kind_is_joint(kind))
+		return false;
 	if (is(kind, "map") ? item->kind == N_SET || item->kind == N_WHEN || item->kind == N_ERROR
 	                    : !where || is(where, kind) || b->l->kind == LAYER_SCHEMA)
 		return false;

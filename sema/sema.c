@@ -133,6 +133,8 @@ static void check_declaration(struct sema *s, struct def *d)
 	if (!r)
 		return;
 	check_declared_types(s, d, r);
+	if (kind_is_joint(d->kind))
+		return; /* check_joints */
 	if (!strcmp(d->kind, "deploy"))
 		check_deploy(s, d, r);
 	else if (!strcmp(d->kind, "model"))
@@ -149,12 +151,24 @@ static void check_module(struct sema *s, struct module *m)
 			check_declaration(s, m->own.at[i]);
 }
 
+/* Deployments that are planned together, once each is checked by itself. */
+static void check_joints(struct sema *s)
+{
+	for (int i = 0; i < s->main->own.n; i++) {
+		struct def *d = s->main->own.at[i];
+		struct record *r = kind_is_joint(d->kind) && !d->failed ? def_record(s, d) : NULL;
+		if (r)
+			vec_push(s->arena, &s->joints, joint_check(s, r, d));
+	}
+}
+
 static void check_modules(struct sema *s)
 {
 	parse_overrides(s);
 	for (int i = 0; i < s->modules.n; i++)
 		if (s->modules.at[i] == s->main || !s->modules.at[i]->is_std)
 			check_module(s, s->modules.at[i]);
+	check_joints(s);
 	for (int i = 0; i < s->modules.n; i++)
 		for (int k = 0; k < s->modules.at[i]->own.n && (s->modules.at[i] == s->main || !s->modules.at[i]->is_std); k++)
 			walk_alone(s, s->modules.at[i]->own.at[k]);
@@ -191,6 +205,12 @@ struct deploy **sema_deploys(struct sema *s, int *n)
 {
 	*n = s->deploys.n;
 	return s->deploys.at;
+}
+
+struct joint **sema_joints(struct sema *s, int *n)
+{
+	*n = s->joints.n;
+	return s->joints.at;
 }
 
 struct deploy *sema_deploy_with(struct sema *s, const struct deploy *d, const struct node *const *items, int n)

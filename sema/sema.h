@@ -122,6 +122,35 @@ struct deploy {
 	int first_report, end_report; /* of one that was loaded: its diagnostics in the sink */
 };
 
+/* Deployments that are planned together: `serve`, units of two of them that hand over caches; `share`, several that
+ * hold memory on the same devices and take turns. */
+enum joint_kind { JOINT_SERVE, JOINT_SHARE };
+enum { SERVE_PREFILL, SERVE_DECODE, SERVE_SIDES }; /* members of a `serve` */
+/* When the cache of a prompt is handed over: at its end, after each chunk, or after each layer of each chunk. */
+enum send_when { SEND_WHOLE, SEND_CHUNKS, SEND_LAYERS, SEND_WHENS };
+const char *send_when_name(enum send_when when);
+struct joint_member {
+	const struct deploy *deploy;
+	struct span span;       /* where the text names it */
+	int64_t units;          /* of it, side by side; 0: not stated */
+	struct span units_span; /* where they are stated */
+	double turn;            /* of a `share`: its share of the time; ABSENT: not stated */
+};
+struct joint {
+	enum joint_kind kind;
+	/* As goals see it: the name, the record, the cluster, the model and the workload of decode. It has no mesh, and is
+	 * known once it is planned. */
+	struct deploy *self;
+	VEC(struct joint_member) members;
+	double rate; /* sequences/s that arrive; ABSENT: not stated */
+	struct span rate_span;
+	struct link link; /* between the pools, of each device; bandwidth ABSENT: the levels of the cluster join them */
+	enum send_when send;
+	bool apart; /* the pools are on two clusters, each that of its deployment */
+	bool known; /* no error was reported, and nothing is `auto`: it can be planned */
+	bool open;  /* without an error, but something is `auto` */
+};
+
 struct sema; /* one compilation's modules and records */
 
 struct sema_options {
@@ -143,6 +172,8 @@ bool sema_guessed(const struct sema *s);
 /* The deployments of the loaded file, in order. If the model or workload has errors, program == NULL and nothing more
  * is checked. */
 struct deploy **sema_deploys(struct sema *s, int *n);
+/* What the loaded file plans together, in order. */
+struct joint **sema_joints(struct sema *s, int *n);
 /* The value of a field as an item of a text of its own, to be given to sema_deploy_with any number of times. NULL after
  * a report. */
 const struct node *sema_item(struct sema *s, struct suggestion value);

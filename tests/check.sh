@@ -99,6 +99,7 @@ step training "$python" tests/training/run.py
 step times "$python" tests/times/run.py
 step experts "$python" tests/experts/run.py
 step load "$python" tests/times/load.py
+step pools "$python" tests/times/serve.py
 step search "$python" tests/search/run.py
 step fixes "$python" tests/golden/fixes.py
 step prototype "$python" tests/prototype/compare.py

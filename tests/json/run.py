@@ -221,6 +221,55 @@ def check_text(plan, text):
             assert word + shown(plan["totals"][name]) in text, name
 
 
+def check_serve(serve, text):
+    """What must be true of any two pools; the text's figures are the document's."""
+    assert text.startswith(f"serve {serve['serve']}: "), text[:60]
+    if serve["unplanned"]:
+        assert serve["unplanned"] in text
+        return
+    pools = serve["pools"].values()
+    same("devices", serve["devices"], sum(pool["units"] * pool["ranks"] for pool in pools))
+    for pool in pools:
+        assert pool["placed"][1] - pool["placed"][0] >= pool["units"] * pool["ranks"], "units share a device"
+    for one in (serve["longest"], serve["shortest"]):
+        assert one["windows"] <= one["bytes"] <= one["moved"] <= one["senders"] * one["sent"] * (1 + 1e-12)
+        assert one["moved"] <= one["receivers"] * one["received"] * (1 + 1e-12)
+        assert 1 <= one["targets"] <= one["receivers"] and 1 <= one["sources"] <= one["senders"]
+    assert serve["shortest"]["bytes"] <= serve["longest"]["bytes"]
+    for figure in (serve["longest"]["bytes"], serve["longest"]["sent"], serve["longest"]["received"]):
+        assert shown(figure) in text, figure
+    metrics, sending = serve["metrics"], serve["sending"]
+    if metrics["throughput.sequences"]["value"] is None:
+        assert serve["lacks"] or metrics["throughput.sequences"]["lacks"]
+        return
+    each = [min(pool["rate"]["value"], pool["links"]["value"]) * pool["units"] for pool in pools]
+    near("the slower pool", metrics["throughput.sequences"]["value"], min(each))
+    near("first token", metrics["ttft"]["value"], sending[serve["send"]]["ready"]["value"] + metrics["tpot"]["value"])
+    assert sending["whole"]["ready"]["value"] >= sending["layers"]["ready"]["value"] - 1e-3, "sending by layers is later"
+    for name in ("throughput.sequences", "ttft", "tpot"):
+        assert metric_shown(name, metrics[name]["value"]) in text, name
+
+
+def check_share(share, plans, text):
+    """The fullest device holds the sum of its ranks; rates are those alone, by the turns."""
+    assert text.startswith(f"share {share['share']}: "), text[:60]
+    if share["unplanned"]:
+        assert share["unplanned"] in text
+        return
+    for kind in [*KINDS, "peak"]:
+        same(kind, share["bytes"][kind], sum(one["bytes"][kind] for one in share["of"]))
+    assert shown(share["bytes"]["peak"]) in text
+    alone = {plan["deploy"]: plan for plan in plans}
+    for name in ("throughput", "throughput.sequences"):
+        each = [one["turn"] and alone[one["deploy"]]["times"]["metrics"][name]["value"] for one in share["of"]]
+        if any(one is None for one in each):
+            assert share["metrics"][name]["value"] is None and share["metrics"][name]["lacks"], name
+            continue
+        for one, rate in zip(share["of"], each):
+            near(f"{name} of {one['deploy']}", one[name]["value"], one["turn"] * rate)
+        near(name, share["metrics"][name]["value"], sum(one["turn"] * rate for one, rate in zip(share["of"], each)))
+
+
 def check_plan(spec):
     text = deployc("plan", str(spec.relative_to(ROOT)))
     if "has no deployment" in text.stderr:
@@ -229,8 +278,14 @@ def check_plan(spec):
     found, status = document("plan", "plan", str(spec.relative_to(ROOT)))
     same("exit status", status, text.returncode)
     same("spec", found["spec"], str(spec.relative_to(ROOT)))
-    texts = re.split(r"^(?=deploy )", text.stdout, flags=re.M)[1:]
-    same("deployments", len(texts), len(found["plans"]))
+    texts = re.split(r"^(?=(?:deploy|serve|share) )", text.stdout, flags=re.M)[1:]
+    same("deployments", len(texts), len(found["plans"]) + len(found["serves"]) + len(found["shares"]))
+    together = [part for part in texts if part.startswith("share ")]
+    for share, part in zip(found["shares"], together):
+        check_share(share, found["plans"], part)
+    texts = [part for part in texts if part not in together]
+    for serve, part in zip(found["serves"], texts[len(found["plans"]):]):
+        check_serve(serve, part)
     for plan, part in zip(found["plans"], texts):
         check_numbers(plan)
         if plan["times"]:
@@ -560,12 +615,12 @@ def timed(figure):
 
 
 def metric_shown(name, figure):
-    if name in ("ttft", "tpot", "step_time", "comm.time"):
+    if name in ("ttft", "tpot", "step_time", "comm.time", "handover.time"):
         return prefixed(figure, 1, ["", "m", "u", "n"], "s")
     units = {"throughput": "tokens/s", "prefill.throughput": "tokens/s", "decode.throughput": "tokens/s", "throughput.sequences": "sequences/s", "energy": "J"}
     if name in units:
         return prefixed(figure, 1e9, ["G", "M", "k", ""], units[name])
-    return f"{figure:.3g} USD" if name == "cost" else shown(figure) if name == "comm.bytes" else f"{100 * figure:.1f}%"
+    return f"{figure:.3g} USD" if name == "cost" else shown(figure) if name in ("comm.bytes", "handover.bytes") else f"{100 * figure:.1f}%"
 
 
 FORMS = {"seconds": timed, "bytes": shown, "whole": lambda figure: f"{figure:,.0f}", "percent": lambda figure: f"{100 * figure:.1f}%", "rate": lambda figure: f"{figure / 1e9:.4g} GB/s"}
