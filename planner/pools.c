@@ -150,13 +150,16 @@ static void find_way(struct arena *arena, struct pools *s, struct way *w)
 	}
 }
 
+/* No table has handovers, of no engine. */
+static struct interval never_measured(void) { return interval_of(INTERVAL_UNKNOWN, false, INTERVAL_OWN); }
+
 /* Seconds of so many bytes of a rank, and the least that its link allows. */
 static struct estimate carried(struct way *w, double bytes)
 {
 	double least = timing_collective_floor(&w->machine, DR_SEND, w->members, bytes);
 	double seconds = timing_collective(&w->timing, DR_SEND, w->members, bytes);
 	struct estimate e =
-		isnan(seconds) ? estimate_missing(w->timing.lacks) : estimate_of(seconds, INTERVAL_UNKNOWN, false, least);
+		isnan(seconds) ? estimate_missing(w->timing.lacks) : estimate_of(seconds, never_measured(), false, least);
 	e.bound = least > 0 ? least : (double)NAN;
 	return e;
 }
@@ -313,7 +316,7 @@ static void set_metrics(struct arena *arena, struct pools *s)
 	m->of[METRIC_ENERGY] = spent(s, false, rate);
 	m->of[METRIC_HANDOVER_BYTES] = estimate_exact(s->longest.bytes);
 	m->of[METRIC_HANDOVER_TIME] = s->seconds;
-	m->kind = INTERVAL_UNKNOWN;
+	m->interval = never_measured();
 	m->basis = arena_printf(arena, "%s; handovers were never measured, and have the widest interval of all tables",
 	                        reads->metrics.basis ? reads->metrics.basis : "times are not known");
 }

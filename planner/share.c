@@ -132,7 +132,7 @@ static void set_metrics(struct share *s)
 		same &=
 			s->of[i].metrics.basis && s->of[0].metrics.basis && !strcmp(s->of[i].metrics.basis, s->of[0].metrics.basis);
 	m->basis = same ? s->of[0].metrics.basis : "intervals as of each deployment";
-	m->kind = s->of[0].metrics.kind;
+	m->interval = s->of[0].metrics.interval;
 }
 
 /* ---- the whole -------------------------------------------------------------------------------- */

@@ -160,6 +160,10 @@ static bool formats_differ(struct joining *j, const struct deploy *a, const stru
 
 static void check_models(struct joining *j, const struct deploy *a, const struct deploy *b)
 {
+	if (!a->program->states.n) {
+		differ(j, arena_printf(j->c.sema->arena, "`%s` keeps no cache: there is nothing to hand over", a->model_name));
+		return;
+	}
 	if (same_program(a->program, b->program) || formats_differ(j, a, b))
 		return;
 	struct diag *d = differ(j, arena_printf(j->c.sema->arena, "`%s` and `%s` hold different models", a->name, b->name));
