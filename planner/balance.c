@@ -114,18 +114,115 @@ struct ranks {
 	double most; /* rows that a token can bring a rank */
 };
 
-static void add_up(struct ranks *r, const double *q, int64_t experts)
+/* Experts and their copies: which expert each is, and its rank. The first ones are the experts themselves. */
+struct placed {
+	int64_t experts, n, room;        /* room: of a rank, for copies */
+	int64_t *expert, *rank, *copies; /* copies: of each expert, itself included */
+};
+
+static double share_of(const struct placed *p, const double *q, int64_t i)
 {
-	int64_t each = experts / r->n;
-	r->spreads = 0;
-	for (int64_t i = 0; i < r->n; i++) {
+	return q[p->expert[i]] / (double)p->copies[p->expert[i]];
+}
+
+static void add_up(struct ranks *r, const struct placed *p, const double *q)
+{
+	for (int64_t i = 0; i < r->n; i++)
 		r->chance[i] = r->spread[i] = 0;
-		for (int64_t k = i * each; k < (i + 1) * each; k++) {
-			r->chance[i] += q[k];
-			r->spread[i] += q[k] * (1 - q[k]);
-		}
-		r->spreads += r->spread[i];
+	for (int64_t i = 0; i < p->n; i++) {
+		double share = share_of(p, q, i);
+		r->chance[p->rank[i]] += share;
+		r->spread[p->rank[i]] += share * (1 - share);
 	}
+	r->spreads = 0;
+	for (int64_t i = 0; i < r->n; i++)
+		r->spreads += r->spread[i];
+}
+
+static bool holds(const struct placed *p, int64_t rank, int64_t expert)
+{
+	for (int64_t i = 0; i < p->n; i++)
+		if (p->rank[i] == rank && p->expert[i] == expert)
+			return true;
+	return false;
+}
+
+static int64_t held(const struct placed *p, int64_t rank)
+{
+	int64_t n = 0;
+	for (int64_t i = 0; i < p->n; i++)
+		n += p->rank[i] == rank;
+	return n;
+}
+
+/* The rank with least that has room and not this expert; -1: none. */
+static int64_t least_loaded(const struct ranks *r, const struct placed *p, int64_t expert)
+{
+	int64_t best = -1, most = p->experts / r->n + p->room;
+	for (int64_t k = 0; k < r->n; k++)
+		if ((best < 0 || r->chance[k] < r->chance[best]) && held(p, k) < most && !holds(p, k, expert))
+			best = k;
+	return best;
+}
+
+static int64_t fullest(const struct placed *p, const double *q)
+{
+	int64_t best = 0;
+	for (int64_t i = 1; i < p->experts; i++)
+		best = share_of(p, q, i) > share_of(p, q, best) ? i : best;
+	return best;
+}
+
+static void place_in_order(struct placed *p, int64_t ranks)
+{
+	p->n = p->experts;
+	for (int64_t i = 0; i < p->n; i++) {
+		p->expert[i] = i;
+		p->rank[i] = i / (p->experts / ranks);
+		p->copies[i] = 1;
+	}
+}
+
+static void add_copies(struct ranks *r, struct placed *p, const double *q, int64_t copies)
+{
+	for (int64_t c = 0; c < copies; c++) {
+		int64_t expert = fullest(p, q);
+		add_up(r, p, q);
+		int64_t rank = least_loaded(r, p, expert);
+		if (rank < 0)
+			return;
+		p->expert[p->n] = expert;
+		p->rank[p->n++] = rank;
+		p->copies[expert]++;
+	}
+}
+
+/* By their load, the fullest first. */
+static void place_by_load(struct ranks *r, struct placed *p, const double *q)
+{
+	int64_t all = p->n;
+	for (int64_t i = 0; i < all; i++)
+		for (int64_t k = i; k > 0 && share_of(p, q, k) > share_of(p, q, k - 1); k--) {
+			int64_t expert = p->expert[k];
+			p->expert[k] = p->expert[k - 1];
+			p->expert[k - 1] = expert;
+		}
+	for (int64_t k = 0; k < r->n; k++)
+		r->chance[k] = 0;
+	for (p->n = 0; p->n < all; p->n++) {
+		int64_t rank = least_loaded(r, p, p->expert[p->n]);
+		rank = rank < 0 ? 0 : rank;
+		p->rank[p->n] = rank;
+		r->chance[rank] += share_of(p, q, p->n);
+	}
+}
+
+static void place(struct ranks *r, struct placed *p, const double *q, const struct expert_steering *by)
+{
+	place_in_order(p, r->n);
+	add_copies(r, p, q, by->copies);
+	if (by->by_load)
+		place_by_load(r, p, q);
 }
 
 /* Independent normal numbers of which the common sum is taken out. */
@@ -161,7 +258,12 @@ static double hit_of(const double *q, const struct expert_split *s)
 	return hit / s->ranks;
 }
 
-static struct balance compute(const struct balances *b, const struct expert_split *s)
+double copies_held(const struct expert_split *s, const struct expert_steering *by)
+{
+	return ceil((double)by->copies / s->ranks);
+}
+
+static struct balance compute(const struct balances *b, const struct expert_split *s, const struct expert_steering *by)
 {
 	int64_t experts = (int64_t)s->experts;
 	double *q = chances(b, s), *normal = arena_array(b->arena, double, (size_t)s->ranks + 1);
@@ -172,11 +274,19 @@ static struct balance compute(const struct balances *b, const struct expert_spli
 	double steps = floor(MAX_STEPS / (s->experts + RANK_STEPS * s->ranks)), mean = s->top / s->ranks;
 	double draws = fmax(MIN_DRAWS, fmin(DRAWS, steps));
 	struct balance out = {.hit = hit_of(q, s)};
+	struct placed p = {.experts = experts, .room = (int64_t)copies_held(s, by)};
+	size_t places = (size_t)(experts + by->copies) + 1;
+	p.expert = arena_array(b->arena, int64_t, places);
+	p.rank = arena_array(b->arena, int64_t, places);
+	p.copies = arena_array(b->arena, int64_t, (size_t)experts + 1);
 	uint64_t state = 0;
 	for (int i = 0; i < (int)draws; i++) {
-		if (b->use->kind == EXPERTS_ZIPF)
+		bool moved = b->use->kind == EXPERTS_ZIPF && !by->by_load;
+		if (moved)
 			shuffle(q, experts, &state);
-		add_up(&r, q, experts);
+		if (i == 0 || (moved && by->copies))
+			place(&r, &p, q, by);
+		add_up(&r, &p, q);
 		out.busiest += most_rows(&r, s->tokens, normal, &state) / (draws * s->tokens * mean);
 		double each = s->tokens / s->senders;
 		out.longest += longest_message(&r, each, s->senders, &state) / (draws * each * mean);
@@ -199,7 +309,18 @@ struct balance balance_of(struct balances *b, const struct expert_split *split)
 	for (int i = 0; i < b->known.n; i++)
 		if (same_split(&b->known.at[i].split, split))
 			return b->known.at[i].balance;
-	struct known k = {*split, compute(b, split)};
+	struct known k = {*split, compute(b, split, &(struct expert_steering){0})};
 	vec_push(b->arena, &b->known, k);
 	return k.balance;
+}
+
+struct balance balance_steered(struct balances *b, const struct expert_split *split, const struct expert_steering *by)
+{
+	struct balance out = balance_of(b, split);
+	bool steers = by->copies > 0 || by->by_load;
+	if (balances_even(b) || !steers || split->tokens <= 0)
+		return out;
+	struct balance then = compute(b, split, by);
+	then.busiest = fmin(then.busiest, out.busiest); /* else experts would stay where they are */
+	return then;
 }

@@ -26,6 +26,12 @@ struct balances *balances_new(struct arena *arena, const struct expert_use *use)
 /* A use of exponents does not say on which rank an expert is that many tokens choose: the mean of many placements drawn
  * at random. Draws are those of a generator of its own, so the same on all machines. */
 struct balance balance_of(struct balances *b, const struct expert_split *split);
+/* The same if experts were steered. Each copy goes where it helps most: of the expert whose copies have the largest
+ * number of rows each, to the rank with least among those that lack it and have room; copies of an expert share its
+ * rows evenly. Then, with by_load, all lie by their load, the fullest first, each on the rank with least that has room.
+ * A rank has room for as many copies as any, copies_held(). */
+struct balance balance_steered(struct balances *b, const struct expert_split *split, const struct expert_steering *by);
+double copies_held(const struct expert_split *split, const struct expert_steering *by);
 bool balances_even(const struct balances *b);
 
 /* q[i] of each expert, largest first. Never above 1; they add up to `top`. */

@@ -14,5 +14,6 @@ const char *expert_use_name(const struct expert_use *use); /* "zipf" */
 void print_routing(struct text *out, struct arena *a, const struct expert_use *use);
 void print_balance(struct text *out, const char *what, const struct expert_split *s, const struct balance *b);
 /* The metrics, and the largest terms of their steps: a part of `deployc plan`. */
-void report_times(struct text *out, struct arena *a, const struct schedule *s, const struct metrics *m);
+struct plan;
+void report_times(struct text *out, struct arena *a, const struct plan *p);
 #endif

@@ -171,5 +171,6 @@ struct plan *planner_plan(struct arena *arena, const struct deploy *d, const str
 	p->load = deploy_load(d, s, arena);
 	if (p->load)
 		load_play(p->load);
+	p->steered = t ? steered_training(t, arena) : s ? steered_serving(s, &p->metrics, arena) : NULL;
 	return p;
 }

@@ -6,6 +6,7 @@
 #include "load.h"
 #include "metrics.h"
 #include "planner.h"
+#include "steer.h"
 
 /* What a collective's bytes are counted for. */
 enum plan_unit {
@@ -45,8 +46,9 @@ struct plan {
 	VEC(struct plan_collective) collectives; /* in the order of the programs */
 	int *line_of;                            /* [schedule.collectives.n]: index into `collectives` */
 	struct metrics metrics;
-	struct load *load;      /* NULL: the workload does not say what arrives */
-	struct goal_list goals; /* set by the caller; none: they were not judged */
+	struct load *load;             /* NULL: the workload does not say what arrives */
+	const struct steered *steered; /* NULL: the plan steers no experts */
+	struct goal_list goals;        /* set by the caller; none: they were not judged */
 };
 
 /* plan.c. `s` and `t` NULL: only what is known of the model. Everything is in the arena. */

@@ -256,8 +256,8 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 	print_totals(&r);
 	if (p->training) {
 		print_training(&r);
-		report_times(&r.text, arena, NULL, &p->metrics);
-		training_print_times(&r.text, arena, p->training);
+		report_times(&r.text, arena, p);
+		training_print_times(&r.text, arena, p->training, p->steered);
 	}
 	if (!s) {
 		report_goals(&r.text, &p->goals);
@@ -270,7 +270,7 @@ const char *plan_text(struct arena *arena, const struct plan *p)
 	print_step(&r);
 	report_grid(&r.text, arena, d);
 	print_memory(&r);
-	report_times(&r.text, arena, s, &p->metrics);
+	report_times(&r.text, arena, p);
 	if (p->load)
 		report_load(&r.text, arena, p->deploy, p->load);
 	report_goals(&r.text, &p->goals);

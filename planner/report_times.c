@@ -119,14 +119,14 @@ void print_routing(struct text *out, struct arena *a, const struct expert_use *u
 
 void print_balance(struct text *out, const char *what, const struct expert_split *s, const struct balance *b)
 {
-	text_add(
-		out,
-		"      of %.0f ranks, the busiest has %.2f times the mean of rows%s; %.1f of %.0f experts of a rank have any\n",
-		s->ranks, b->busiest, what, b->hit, s->experts / s->ranks);
+	text_add(out, "      the busiest of %.0f ranks has %.2f times the mean of rows%s; %.1f of %.0f experts are hit\n",
+	         s->ranks, b->busiest, what, b->hit, s->experts / s->ranks);
 }
 
-static void print_experts(struct text *out, struct arena *a, const struct expert_use *use, const struct metrics *m)
+static void print_experts(struct text *out, struct arena *a, const struct plan *p)
 {
+	const struct metrics *m = &p->metrics;
+	const struct expert_use *use = &p->deploy->work.experts;
 	const struct exchange *read = step_exchange(m->prefill), *grow = step_exchange(m->decode);
 	if (!read && !grow)
 		return;
@@ -135,6 +135,8 @@ static void print_experts(struct text *out, struct arena *a, const struct expert
 		print_balance(out, " in prefill", &read->split, &read->balance);
 	if (grow && use->kind != EXPERTS_EVEN)
 		print_balance(out, " in decode", &grow->split, &grow->balance);
+	if (p->steered)
+		print_steered(out, a, p->steered, use->kind == EXPERTS_EVEN);
 }
 
 /* ---- metrics ---------------------------------------------------------------------------------- */
@@ -175,8 +177,10 @@ static void print_bound(struct text *out, struct arena *a, enum metric m, const 
 	         metric_text(a, m, e->bound));
 }
 
-void report_times(struct text *out, struct arena *a, const struct schedule *s, const struct metrics *m)
+void report_times(struct text *out, struct arena *a, const struct plan *p)
 {
+	const struct schedule *s = p->schedule;
+	const struct metrics *m = &p->metrics;
 	if (m->lacks)
 		text_add(out, "\n  times are undecided: %s; bounds by operations, bytes and links\n", m->lacks);
 	else
@@ -187,7 +191,7 @@ void report_times(struct text *out, struct arena *a, const struct schedule *s, c
 		else if (m->of[i].bound > 0 && !metric_is_share((enum metric)i))
 			print_bound(out, a, (enum metric)i, &m->of[i]);
 	if (s)
-		print_experts(out, a, &s->deploy->work.experts, m);
+		print_experts(out, a, p);
 	if (!m->lacks && m->prefill)
 		print_largest(out, a, s, m->prefill, "prefill");
 	if (!m->lacks && m->decode)

@@ -29,6 +29,21 @@ static struct attention attention_of(const struct kernel_work *w, const struct s
 	return a;
 }
 
+void expert_members(const struct schedule *s, const struct expert_split *split, double *members)
+{
+	const struct atom *atoms[MAX_GROUP_ATOMS];
+	int n = 0;
+	for (int i = 0; i < s->maps.n; i++) {
+		const struct expert_map *m = &s->maps.at[i];
+		if ((double)m->experts != split->experts || (double)m->local != split->experts / split->ranks)
+			continue;
+		for (n = 0; n < m->n; n++)
+			atoms[n] = &s->atoms.at[m->atom[n]];
+		break;
+	}
+	timing_members(&s->deploy->machine, atoms, n, members);
+}
+
 void group_members(const struct schedule *s, const struct group *g, double *members)
 {
 	const struct atom *atoms[MAX_GROUP_ATOMS];
@@ -178,6 +193,7 @@ static struct term launch_term(struct timing *t, const struct step_load *load, c
 	case WORK_GROUPED:
 		out.kind = TERM_EXPERTS;
 		out.seconds = timing_grouped(t, &w, hit, longest.operations, longest.bytes);
+		out.expert_bytes = param_bytes(k, i, values, 1 / (double)w.product.groups);
 		out.floor = floor_of(t, out.operations, peak[w.product.activations],
 		                     param_bytes(k, i, values, least / (double)w.product.groups));
 		break;

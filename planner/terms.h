@@ -26,6 +26,7 @@ struct term {
 	struct floor floor;
 	double operations, bytes; /* of memory */
 	double sent;              /* bytes that leave a rank */
+	double expert_bytes;      /* of params that one expert has in a product of experts */
 	int level;                /* of the machine, that the collective crosses; -1: none */
 	/* of a launch */
 	struct kernel_work work;  /* sizes, */
@@ -51,6 +52,8 @@ struct exchange exchange_of(const struct timing *t, const struct step_load *load
  */
 struct term term_of(struct timing *t, const struct step_load *load, const struct instr *i, const struct exchange *x);
 bool space_is_params(enum dr_space space);
+/* members[i] of time_across() for the ranks that share experts. */
+void expert_members(const struct schedule *s, const struct expert_split *split, double *members);
 /* members[i] of time_across(): the ranks of a group, by levels. */
 void group_members(const struct schedule *s, const struct group *g, double *members);
 #endif

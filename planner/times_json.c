@@ -150,6 +150,7 @@ json_t *plan_times_json(const struct plan *p)
 	json_set(object, "routing",
 	         planner_has_experts(p->deploy->program) ? json_string(expert_use_name(&p->deploy->work.experts))
 	                                                 : json_null());
+	json_set(object, "steering", p->steered ? steered_json(p->steered) : json_null());
 	if (!m->lacks && m->prefill)
 		json_array_append_new(steps, step_json(p, m->prefill, &m->prefill_load));
 	if (!m->lacks && m->decode)

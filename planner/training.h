@@ -73,6 +73,8 @@ struct training_memory {
 	double peak;    /* of all of these */
 };
 struct training_memory training_stage_memory(const struct training *t, int stage);
+/* Bytes of params that have an axis of experts, in all layers of a stage: weights, gradients and optimizer alone. */
+struct training_body training_experts(const struct training *t, int stage, int axis);
 struct training_memory training_fullest(const struct training *t, int *stage);
 /* The stages from `begin` on that have equal bytes. */
 struct stage_range training_equal_stages(const struct training *t, int begin);
@@ -83,8 +85,9 @@ double training_param_bytes(const struct training *t, const struct param *p, int
 /* Does an operation on the stage read a value that lies outside the loops? Both ends of a pipeline read a tied
  * embedding. */
 bool training_reads(const struct training *t, int value, int stage);
-/* training_metrics.c: the first exchange of experts' rows, if there is one. */
-bool training_exchange(const struct training *t, struct expert_split *split, struct balance *balance);
+/* training_metrics.c: the value of the first exchange of experts' rows, or -1. */
+int training_exchange(const struct training *t, struct expert_split *split, struct balance *balance);
 /* The parts of a step's time, as text. */
-void training_print_times(struct text *out, struct arena *a, const struct training *t);
+struct steered;
+void training_print_times(struct text *out, struct arena *a, const struct training *t, const struct steered *steered);
 #endif

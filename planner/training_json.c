@@ -90,7 +90,7 @@ json_t *training_json(const struct training *t)
 	json_set(training, "sequences", json_figure(t->sequences));
 	json_set(training, "stages", stages);
 	json_set(training, "balance",
-	         training_exchange(t, &split, &balance) ? balance_json(&split, &balance) : json_null());
+	         training_exchange(t, &split, &balance) >= 0 ? balance_json(&split, &balance) : json_null());
 	json_set(training, "time", time_of(t));
 	return training;
 }

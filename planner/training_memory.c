@@ -182,6 +182,24 @@ static void add_layers(const struct training *t, int stage, struct training_memo
 	m->saved = slots * largest + slots / (double)t->pipeline.chunks * marked_bytes(t, t->saved, -1, stage);
 }
 
+struct training_body training_experts(const struct training *t, int stage, int axis)
+{
+	struct training_body sum = {.weights = 0};
+	for (int i = 0; i < t->forward->values.n; i++) {
+		const struct param *param = param_of(t, i);
+		if (!param || !param->in_loop || !axis_among(param->axes, param->n_axes, axis))
+			continue;
+		struct training_body b = param_bytes(t, param);
+		for (int c = 0; c < t->pipeline.chunks; c++) {
+			double turns = (double)training_turns(t, training_layers(t, stage, c), param->body);
+			sum.weights += turns * b.weights;
+			sum.gradients += turns * b.gradients;
+			sum.optimizer += turns * b.optimizer;
+		}
+	}
+	return sum;
+}
+
 struct training_memory training_stage_memory(const struct training *t, int stage)
 {
 	struct training_memory m = {.working = logits_bytes(t, stage)};

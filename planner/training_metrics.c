@@ -1,6 +1,7 @@
 /* Metrics of training, and the parts of a step as text. */
 #include <math.h>
 #include "metrics_text.h"
+#include "steer.h"
 #include "training_time.h"
 
 struct metrics training_metrics(const struct training *t, struct arena *arena)
@@ -51,32 +52,33 @@ static void print_share(struct text *out, struct arena *a, const struct training
 		text_add(out, "    %5.1f%%  %10s  %s\n", 100 * seconds / time->seconds, metric_seconds(a, seconds), what);
 }
 
-/* The first exchange of experts' rows. false: there is none. */
-bool training_exchange(const struct training *t, struct expert_split *split, struct balance *balance)
+int training_exchange(const struct training *t, struct expert_split *split, struct balance *balance)
 {
 	for (int i = 0; i < t->forward->values.n; i++)
 		if (training_is(t, i, OP_DISPATCH)) {
 			*balance = training_balance(t, &t->forward->values.at[i], split);
-			return true;
+			return i;
 		}
-	return false;
+	return -1;
 }
 
-static void print_experts(struct text *out, struct arena *a, const struct training *t)
+static void print_experts(struct text *out, struct arena *a, const struct training *t, const struct steered *steered)
 {
 	struct expert_split split;
 	struct balance balance;
-	if (!training_exchange(t, &split, &balance))
+	if (training_exchange(t, &split, &balance) < 0)
 		return;
 	print_routing(out, a, &t->deploy->work.experts);
 	if (!balances_even(t->balances))
 		print_balance(out, "", &split, &balance);
+	if (steered)
+		print_steered(out, a, steered, balances_even(t->balances));
 }
 
-void training_print_times(struct text *out, struct arena *a, const struct training *t)
+void training_print_times(struct text *out, struct arena *a, const struct training *t, const struct steered *steered)
 {
 	struct training_time time = training_time_of(t, a);
-	print_experts(out, a, t);
+	print_experts(out, a, t, steered);
 	if (time.lacks)
 		return;
 	text_add(out, "\n  a step: %s; ", metric_seconds(a, time.seconds));

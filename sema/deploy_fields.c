@@ -373,6 +373,16 @@ static void read_capacity(struct deployment *c, struct record *moe)
 		                  MAX_CAPACITY, val_show(c->sema, v));
 }
 
+/* What this version does not honour, but a plan's report costs. */
+static void read_steering(struct deployment *c, struct record *moe)
+{
+	struct expert_steering *s = &c->deploy->steering;
+	struct val balance = record_get(moe, "balance", moe->span);
+	deployment_within(c, moe, "replicate", 0, MAX_COUNT, &s->copies);
+	val_number(record_get(moe, "migrate", moe->span), &s->every);
+	s->by_load = s->every > 0 || is_symbol(balance, "measured") || is_symbol(balance, "predicted");
+}
+
 /* Settings of training: pieces of the model on a stage, what overlaps, and the format of gradients that are sent. Zero
  * bubbles are planned as one forward and one backward in turns, which takes no less time. */
 static void read_training(struct deployment *c, struct record *pipeline, struct record *comm)
@@ -411,6 +421,7 @@ void deployment_settings(struct deployment *c)
 	c->deploy->schedule_span = field_where(record_field(pipeline, "schedule"));
 	read_stages(c, pipeline);
 	read_capacity(c, moe);
+	read_steering(c, moe);
 	struct val reduce = record_get(comm, "reduce", comm->span);
 	c->deploy->reduce_f32 = reduce.kind == V_DTYPE && reduce.dtype == DTYPE_F32;
 	read_recompute(c, memory);

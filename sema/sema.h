@@ -52,6 +52,13 @@ struct expert_use {
 	int n;
 };
 
+/* What a plan asks for to steer experts while it runs: costed, not honoured. */
+struct expert_steering {
+	int64_t copies; /* of the most used experts */
+	bool by_load;   /* experts lie where the load is least, not in their order */
+	double every;   /* s between moves; 0: they do not move again */
+};
+
 struct workload {
 	int64_t batch, seq_lo, seq_hi, output_hi, chunk, rows, page, cache;
 	struct lengths prompts, outputs; /* of Inference, as `arrivals`; an output has at least one token */
@@ -104,6 +111,7 @@ struct deploy {
 	int n_stages;
 	struct span stages_span, stages_set; /* layers of each stage; NULL: even */
 	double moe_capacity;
+	struct expert_steering steering;
 	bool reduce_f32; /* comm { reduce = f32 } */
 	/* Settings of training. recompute: regions or values such as `layer.attn.o` */
 	struct name_list recompute;
