@@ -202,15 +202,16 @@ def main():
              ("traced: a pipeline", lambda f: traced(f, "llama", "Megatron { pp = 2; tp = 2; pipeline { microbatches = 2 } }", 2, 2)),
              ("traced: experts", lambda f: traced(f, "mixtral", "Megatron { ep = 2 }", 2, 1)),
              ("refused", refused)]
+    chosen = [(name, case) for name, case in cases if len(sys.argv) < 2 or any(word in name for word in sys.argv[1:])]
     failed = 0
-    for name, case in cases:
+    for name, case in chosen:
         with tempfile.TemporaryDirectory() as made:
             try:
                 case(pathlib.Path(made))
             except Wrong as wrong:
                 failed += 1
                 print(f"FAIL {name}: {wrong}")
-    print(f"{len(cases) - failed} passed, {failed} failed")
+    print(f"{len(chosen) - failed} passed, {failed} failed")
     return failed
 
 

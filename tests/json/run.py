@@ -758,6 +758,10 @@ def check_training_report(*words):
     check_figures(page, data)
     peaks = [stage["bytes"]["peak"] for stage in training["stages"]]
     same("fullest", peaks[data["fullest"]], max(peaks))
+    shown = re.findall(r'data-of="plan/training/stages/(\d+)/layers/(\d+)/0"[^>]*>(\d+)<[^>]*> to (\d+)', text)
+    assert shown, "no stage has its layers"
+    for stage, chunk, first, last in shown:
+        same(f"layers of stage {stage}", [int(first), int(last) + 1], training["stages"][int(stage)]["layers"][int(chunk)])
     kinds = {element["data-of"].rsplit("/", 1)[1] for element in page.elements if "bar" in element and element["bar"] and "data-of" in element and "data-as" not in element}
     same("kinds of memory", kinds, {"weights", "gradients", "optimizer", "saved", "working"})
     pipeline = next(axis for axis in data["plan"]["mesh"] if axis["axis"] == "pp")
