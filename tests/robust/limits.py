@@ -156,7 +156,8 @@ model("branches", CLEAN, end=each("when (true) { let l$ = 1 }\n"))
 model("operators in a row", CLEAN, body="x = x + x\n" * 10_000)
 model("blocks called", CLEAN, body=each('x = x + GatedMLP(x) as m$ from "m$"\n', 500))
 model("goals", CLEAN, goals=each("require ttft <= 1$ s\n", 10_000))
-model("rules", CLEAN, plan="mesh a = 4\n" + "ffn -> a\n" * 100_000)
+model("rules", CLEAN, fields=each("axis a$ = 2\n", 10_000), plan="mesh a = 4\n" + each("a$ -> none\n", 10_000) + "ffn -> a\n")
+model("rules, one again and again", "E0504", plan="mesh a = 4\n" + "ffn -> a\n" * 100_000)
 model("mesh axes", CLEAN, plan="mesh a = 4\n" + each("mesh m$ = 1\n", 2_000) + "ffn -> a\n")
 
 # ---- few that make many: chains that a walk would follow to the end of the stack, and doublings ------------------------------------
